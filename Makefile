@@ -1,0 +1,32 @@
+# make report   set up .venv and run the main job      (LOSSES="quadratic 'exp(x)-x-1'" for your own)
+# make test     set up .venv and run the whole test suite
+PYTHON ?= python3
+LOSSES ?=
+OUT ?= report
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: report test figures notebooks clean
+
+report: $(READY)
+	$(BIN)/divergence-lab report $(LOSSES) --out $(OUT)
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2
+
+figures: $(READY)
+	@set -e; for script in figures/*.py; do echo "$$script"; $(BIN)/python $$script; done
+
+notebooks: $(READY)
+	$(BIN)/jupytext --to ipynb --execute --update notebooks/*.py
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "divergence_lab needs Python 3.11 to 3.13; name one: make PYTHON=python3.12"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,354 @@
+"""Text -> SymPy, through an allow-list over Python's own syntax tree.
+
+User text is never evaluated: it is parsed by `ast.parse`, walked node by node, and every node that is not on the
+list below is refused by name. Constants are kept exact (0.1 is 1/10) and must stay below 1e300 in magnitude, so no
+power tower is ever built. Nothing here simplifies, solves or integrates.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+
+import mpmath
+import sympy as sp
+
+MAX_CHARACTERS = 10_000
+MAX_NODES = 600
+MAX_DEPTH = 60
+MAX_EXPONENT = 1000
+MAX_CONSTANT = 1e300
+
+CONSTANTS: Mapping[str, tuple[sp.Expr, float]] = {"pi": (sp.pi, math.pi), "E": (sp.E, math.e)}
+
+# name -> (SymPy function, float version used only to see that a constant stays real and below MAX_CONSTANT,
+#          least and greatest number of arguments)
+FUNCTIONS: Mapping[str, tuple[Callable, Callable, int, int]] = {
+    "exp": (sp.exp, math.exp, 1, 1),
+    "log": (sp.log, math.log, 1, 1),
+    "sqrt": (sp.sqrt, math.sqrt, 1, 1),
+    "Abs": (sp.Abs, abs, 1, 1),
+    "sign": (sp.sign, lambda v: math.copysign(1.0, v) if v else 0.0, 1, 1),
+    "Max": (sp.Max, max, 1, 20),
+    "Min": (sp.Min, min, 1, 20),
+    "sinh": (sp.sinh, math.sinh, 1, 1),
+    "cosh": (sp.cosh, math.cosh, 1, 1),
+    "tanh": (sp.tanh, math.tanh, 1, 1),
+    "asinh": (sp.asinh, math.asinh, 1, 1),
+    "acosh": (sp.acosh, math.acosh, 1, 1),
+    "atanh": (sp.atanh, math.atanh, 1, 1),
+    "atan": (sp.atan, math.atan, 1, 1),
+    "erf": (sp.erf, math.erf, 1, 1),
+    "erfi": (sp.erfi, lambda v: float(mpmath.erfi(v)), 1, 1),
+    "Ei": (sp.Ei, lambda v: float(mpmath.ei(v)), 1, 1),
+    "polylog": (sp.polylog, lambda s, z: float(mpmath.polylog(s, z)), 2, 2),
+    "gamma": (sp.gamma, math.gamma, 1, 1),
+}
+PIECEWISE = "Piecewise"
+COMPARISONS = {ast.Lt: sp.Lt, ast.LtE: sp.Le, ast.Gt: sp.Gt, ast.GtE: sp.Ge}
+RESERVED = {"I", "oo", "zoo", "nan", "inf", "infinity", "x", "t", "True", "False", "None"}
+PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z", re.ASCII)
+
+
+class ExpressionError(ValueError):
+    """The text is not an expression of the language; the message names the part and says what to do."""
+
+
+def shown(text: str, limit: int = 40) -> str:
+    """A printable, one-line, shortened form of user text for error messages."""
+    safe = "".join(c if c.isprintable() else "?" for c in text)
+    return repr(safe if len(safe) <= limit else safe[: limit - 3] + "...")
+
+
+def parse(text: str, variable: sp.Symbol, assumptions: Iterable[str] = ()) -> sp.Expr:
+    """The expression that `text` writes in `variable` (x for a loss, t for a generator).
+
+    Names that are neither the variable, a function nor a constant become real parameters; `assumptions` such as
+    "alpha > 0" give them a sign. Raises ExpressionError, and runs nothing of the text, for everything else.
+    """
+    parameters = {name: parameter(name, bounds) for name, bounds in read_assumptions(assumptions).items()}
+    tree = _syntax_tree(text)
+    walker = _Walker(text, variable, parameters)
+    expression, _ = walker.number(tree.body)
+    if expression.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
+        raise ExpressionError(f"{shown(text)} is not a finite real expression: look for a division by zero or a "
+                              "logarithm or root of a negative number")
+    return expression
+
+
+def parse_number(text: str, what: str = "number") -> sp.Expr:
+    """An exact constant such as 1/3, sqrt(2) or 0.25."""
+    expression = parse(text, sp.Dummy())
+    if expression.free_symbols:
+        raise ExpressionError(f"{what} {shown(text)} is not a constant: write a number such as 1/3, 0.25 or sqrt(2)")
+    return expression
+
+
+# --- assumptions on parameters -------------------------------------------------------------------------------
+
+def read_assumptions(assumptions: Iterable[str]) -> dict[str, list[tuple[str, sp.Expr]]]:
+    """["alpha > 0", "alpha < 1"] -> {"alpha": [(">", 0), ("<", 1)]}."""
+    bounds: dict[str, list[tuple[str, sp.Expr]]] = {}
+    for text in assumptions:
+        match = re.fullmatch(r"\s*([A-Za-z]\w*)\s*(<=|>=|!=|<|>)\s*(.+?)\s*", text, re.ASCII)
+        if not match:
+            raise ExpressionError(f"assumption {shown(text)} is not of the form 'alpha > 0' "
+                                  "(a parameter, one of < <= > >= !=, a number)")
+        name, relation, number = match.groups()
+        _check_parameter_name(name, f"assumption {shown(text)}")
+        bounds.setdefault(name, []).append((relation, parse_number(number, "the bound in an assumption,")))
+    return bounds
+
+
+def parameter(name: str, bounds: Iterable[tuple[str, sp.Expr]] = ()) -> sp.Symbol:
+    """A real symbol that carries the sign its bounds imply."""
+    known = {"real": True}
+    for relation, bound in bounds:
+        if relation == ">" and bound >= 0:
+            known["positive"] = True
+        elif relation == ">=" and bound >= 0:
+            known["positive" if bound > 0 else "nonnegative"] = True
+        elif relation == "<" and bound <= 0:
+            known["negative"] = True
+        elif relation == "<=" and bound <= 0:
+            known["negative" if bound < 0 else "nonpositive"] = True
+        elif relation == "!=" and bound == 0:
+            known["nonzero"] = True
+    try:
+        return sp.Symbol(name, **known)
+    except sp.core.assumptions.InconsistentAssumptions:
+        raise ExpressionError(f"the assumptions on {name} contradict one another: drop one") from None
+
+
+def _check_parameter_name(name: str, where: str) -> None:
+    if name in RESERVED or name in FUNCTIONS or name in CONSTANTS or name == PIECEWISE:
+        raise ExpressionError(f"{where}: {name} is a reserved word, not a parameter: choose another name")
+    if not PARAMETER.match(name) or "__" in name or len(name) > 40:
+        raise ExpressionError(f"{where}: {shown(name)} can't name a parameter: use letters, digits and single "
+                              "underscores, a letter first")
+
+
+# --- the walk ------------------------------------------------------------------------------------------------
+
+def _syntax_tree(text: str) -> ast.Expression:
+    if not isinstance(text, str):
+        raise ExpressionError(f"an expression is text, not {type(text).__name__}")
+    if len(text) > MAX_CHARACTERS:
+        raise ExpressionError(f"the expression has {len(text)} characters, more than {MAX_CHARACTERS}: shorten it")
+    if not text.strip():
+        raise ExpressionError("the expression is empty: write one such as 'exp(x) - x - 1'")
+    if not text.isascii() or not all(c.isprintable() or c in " \t" for c in text):
+        bad = next(c for c in text if not c.isascii() or not (c.isprintable() or c in " \t"))
+        raise ExpressionError(f"character U+{ord(bad):04X} in {shown(text)} is not allowed: write the expression on "
+                              "one line in plain ASCII")
+    depth = deepest = 0
+    for c in text:
+        depth += (c in "([{") - (c in ")]}")
+        deepest = max(deepest, depth)
+    if deepest > MAX_DEPTH:
+        raise ExpressionError(f"parentheses nest {deepest} deep, more than {MAX_DEPTH}: simplify the expression")
+    if "^" in text:
+        raise ExpressionError(f"'^' in {shown(text)} is not a power here: write ** instead")
+    try:
+        # Python warns on text such as "1(2)"; the walk below refuses it with a better message.
+        import warnings
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text.strip(), mode="eval")
+    except SyntaxError as error:
+        raise ExpressionError(f"{shown(text)} is not an expression: {error.msg} (column {error.offset})") from None
+    except (ValueError, RecursionError, MemoryError, OverflowError):
+        raise ExpressionError(f"{shown(text)} can't be read: too long a number or too deeply nested") from None
+    nodes, level = [tree], 0
+    count = 0
+    while nodes:  # breadth first: no recursion before the depth is known
+        level += 1
+        count += len(nodes)
+        if level > 2 * MAX_DEPTH or count > MAX_NODES * 3:
+            raise ExpressionError(f"{shown(text)} is too large: more than {MAX_NODES} operations or nested too deeply")
+        nodes = [child for node in nodes for child in ast.iter_child_nodes(node)]
+    return tree
+
+
+class _Walker:
+    """Builds the SymPy expression; every constant part is shadowed by a float that must stay below MAX_CONSTANT."""
+
+    def __init__(self, text: str, variable: sp.Symbol, parameters: Mapping[str, sp.Symbol]):
+        self.text, self.variable, self.parameters = text, variable, dict(parameters)
+
+    def part(self, node: ast.AST) -> str:
+        return shown(ast.get_source_segment(self.text.strip(), node) or self.text)
+
+    def refuse(self, node: ast.AST, why: str) -> ExpressionError:
+        return ExpressionError(f"{self.part(node)}: {why}")
+
+    def bounded(self, node: ast.AST, compute: Callable[[], float]) -> float:
+        try:
+            value = compute()
+        except ZeroDivisionError:
+            raise self.refuse(node, "divides by zero") from None
+        except OverflowError:
+            raise self.refuse(node, "is a constant too large to hold (over 1e300)") from None
+        except (ValueError, TypeError, mpmath.libmp.NoConvergence):
+            raise self.refuse(node, "is not a real number") from None
+        if isinstance(value, complex) or math.isnan(value):
+            raise self.refuse(node, "is not a real number")
+        if abs(value) > MAX_CONSTANT:
+            raise self.refuse(node, "is a constant too large to hold (over 1e300)")
+        return value
+
+    def number(self, node: ast.AST) -> tuple[sp.Expr, float | None]:
+        match node:
+            case ast.Constant(value=bool()) | ast.Constant(value=str()) | ast.Constant(value=bytes()):
+                raise self.refuse(node, "is not a number")
+            case ast.Constant(value=int() as value):
+                return sp.Integer(value), self.bounded(node, lambda: float(value))
+            case ast.Constant(value=float()):
+                return self.decimal(node)
+            case ast.Name(id=name):
+                return self.name(node, name)
+            case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
+                expression, value = self.number(operand)
+                sign = -1 if isinstance(node.op, ast.USub) else 1
+                return sign * expression, None if value is None else sign * value
+            case ast.BinOp():
+                return self.operation(node)
+            case ast.Call():
+                return self.call(node)
+            case ast.Attribute():
+                raise self.refuse(node, "attributes are not part of the language")
+            case ast.Compare() | ast.BoolOp():
+                raise self.refuse(node, "a comparison may stand only as a condition of Piecewise")
+        raise self.refuse(node, f"{type(node).__name__} is not part of the language; it has + - * / **, numbers, "
+                          "parameters and the functions listed in the docs")
+
+    def decimal(self, node: ast.Constant) -> tuple[sp.Expr, float]:
+        source = (ast.get_source_segment(self.text.strip(), node) or "").replace("_", "")
+        try:
+            exact = Decimal(source)
+        except InvalidOperation:
+            raise self.refuse(node, "is not a decimal number") from None
+        if not exact.is_finite() or (exact and not -300 <= exact.adjusted() <= 300):
+            raise self.refuse(node, "is a constant too large or too small to hold")
+        return sp.Rational(source), float(exact)
+
+    def name(self, node: ast.Name, name: str) -> tuple[sp.Expr, float | None]:
+        if name == self.variable.name:
+            return self.variable, None
+        if name in CONSTANTS:
+            return CONSTANTS[name]
+        if name in FUNCTIONS or name == PIECEWISE:
+            raise self.refuse(node, f"{name} is a function: give it an argument, {name}({self.variable.name})")
+        if name in ("x", "t"):
+            other = {"x": "a loss is written in x (derive), a generator in t (invert)",
+                     "t": "a generator is written in t (invert), a loss in x (derive)"}[name]
+            raise self.refuse(node, f"unknown variable here, the expression is in {self.variable.name}: {other}")
+        if name in RESERVED:
+            raise self.refuse(node, "is reserved and not a finite real number")
+        if name not in self.parameters:
+            _check_parameter_name(name, f"in {shown(self.text)}")
+            self.parameters[name] = parameter(name)
+        return self.parameters[name], None
+
+    def operation(self, node: ast.BinOp) -> tuple[sp.Expr, float | None]:
+        (a, va), (b, vb) = self.number(node.left), self.number(node.right)
+        both = va is not None and vb is not None
+        match node.op:
+            case ast.Add():
+                return a + b, self.bounded(node, lambda: va + vb) if both else None
+            case ast.Sub():
+                return a - b, self.bounded(node, lambda: va - vb) if both else None
+            case ast.Mult():
+                return a * b, self.bounded(node, lambda: va * vb) if both else None
+            case ast.Div():
+                if b == 0:
+                    raise self.refuse(node, "divides by zero")
+                return a / b, self.bounded(node, lambda: va / vb) if both else None
+            case ast.Pow():
+                return self.power(node, a, va, b, vb)
+        raise self.refuse(node, f"the operator {type(node.op).__name__} is not part of the language")
+
+    def power(self, node, a, va, b, vb):
+        value = None
+        if va is not None and vb is not None:
+            if a == 0 and vb < 0:
+                raise self.refuse(node, "divides by zero")
+            value = self.bounded(node, lambda: va ** vb)
+        elif vb is not None and abs(vb) > MAX_EXPONENT:
+            raise self.refuse(node, f"has an exponent over {MAX_EXPONENT}, too large to handle")
+        return a ** b, value
+
+    def call(self, node: ast.Call) -> tuple[sp.Expr, float | None]:
+        if not isinstance(node.func, ast.Name):
+            raise self.refuse(node, "only the listed functions can be called")
+        name = node.func.id
+        if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
+            raise self.refuse(node, "functions take plain arguments only")
+        if name == PIECEWISE:
+            return self.piecewise(node), None
+        if name not in FUNCTIONS:
+            raise self.refuse(node, f"{name} is not a function of the language; it has "
+                              + " ".join([*FUNCTIONS, PIECEWISE]))
+        function, float_version, least, most = FUNCTIONS[name]
+        if not least <= len(node.args) <= most:
+            raise self.refuse(node, f"{name} takes {least if least == most else f'{least} to {most}'} argument(s)")
+        arguments = [self.number(argument) for argument in node.args]
+        values = [value for _, value in arguments]
+        if name == "polylog" and (values[0] is None or abs(values[0]) > 20):
+            raise self.refuse(node, "the order of polylog must be a number between -20 and 20")
+        value = self.bounded(node, lambda: float_version(*values)) if None not in values else None
+        return function(*(expression for expression, _ in arguments)), value
+
+    def piecewise(self, node: ast.Call) -> sp.Expr:
+        pieces = []
+        if not node.args:
+            raise self.refuse(node, "Piecewise needs pairs (expression, condition)")
+        for pair in node.args:
+            if not isinstance(pair, ast.Tuple) or len(pair.elts) != 2:
+                raise self.refuse(pair, "a piece is a pair (expression, condition)")
+            pieces.append((self.number(pair.elts[0])[0], self.condition(pair.elts[1])))
+        if pieces[-1][1] != sp.true:
+            raise self.refuse(node, "the last condition must be True, so that every case is covered")
+        return sp.Piecewise(*pieces, evaluate=False)
+
+    def condition(self, node: ast.AST) -> sp.logic.boolalg.Boolean:
+        match node:
+            case ast.Constant(value=True):
+                return sp.true
+            case ast.Compare(left=left, ops=operators, comparators=rest):
+                sides = [self.number(side)[0] for side in [left, *rest]]
+                if any(type(operator) not in COMPARISONS for operator in operators):
+                    raise self.refuse(node, "a condition uses < <= > >= only")
+                if not any(side.has(self.variable) for side in sides):
+                    raise self.refuse(node, f"a condition must depend on {self.variable.name}")
+                return sp.And(*(COMPARISONS[type(op)](a, b) for op, a, b in zip(operators, sides, sides[1:])))
+            case ast.BoolOp(op=ast.And(), values=values):
+                return sp.And(*(self.condition(value) for value in values))
+            case ast.BoolOp(op=ast.Or(), values=values):
+                return sp.Or(*(self.condition(value) for value in values))
+        raise self.refuse(node, "a condition is a comparison such as x < 0, or True")
+
+
+# --- the way back: SymPy -> text -----------------------------------------------------------------------------
+
+class _Writer(sp.printing.str.StrPrinter):
+    """SymPy's own text, with a positive term first where there is one: exp(x) - x - 1, not -x + exp(x) - 1."""
+
+    def _print_Add(self, expr, order=None):
+        terms = self._as_ordered_terms(expr, order=order)
+        positive = next((i for i, term in enumerate(terms) if not term.could_extract_minus_sign()), 0)
+        ordered = [terms[positive], *terms[:positive], *terms[positive + 1:]]
+        text = self.parenthesize(ordered[0], sp.printing.precedence.precedence(expr))
+        for term in ordered[1:]:
+            negative = term.could_extract_minus_sign()
+            part = self.parenthesize(-term if negative else term, sp.printing.precedence.precedence(expr))
+            text += (" - " if negative else " + ") + part
+        return text
+
+
+def write(expression: sp.Expr) -> str:
+    """The expression as text that `parse` reads back to an equal expression."""
+    return _Writer().doprint(expression)

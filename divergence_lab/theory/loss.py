@@ -1,0 +1,126 @@
+"""A regression loss g(x) on the residual x, as a frozen record.
+
+    L = sum_o mu(o) g(x(o)),   x = log p_B - log p_F        (Hu et al., ICLR 2025, eq. 4.1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import sympy as sp
+
+from divergence_lab.theory import catalogue
+from divergence_lab.theory.budget import within
+from divergence_lab.theory.expressions import ExpressionError, parse, parse_number
+from divergence_lab.theory.pieces import Pieces, split
+from divergence_lab.theory.symbols import x
+
+
+LIMIT_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Loss:
+    """g(x), with g(0) = 0 and g'(0) = 0 where g has a derivative at 0.
+
+    `expression` is g after the gauge was removed: adding c0 + c1*x to g changes no policy gradient under on-policy
+    sampling, so the constant and the slope that the user's text had are kept in `gauge` and stated in every answer.
+    `name` is the catalogue's, if it has one. Raises CannotSplit from `pieces` when a kink can't be located exactly.
+    """
+
+    expression: sp.Expr
+    name: str | None = None
+    gauge: tuple[sp.Expr, sp.Expr] = (sp.S.Zero, sp.S.Zero)
+    assumptions: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        return str(self.expression)
+
+    @property
+    def parameters(self) -> tuple[sp.Symbol, ...]:
+        return tuple(sorted(self.expression.free_symbols - {x}, key=str))
+
+    @cached_property
+    def pieces(self) -> Pieces:
+        """g as smooth pieces."""
+        return split(self.expression, x)
+
+    @cached_property
+    def derivative(self) -> Pieces:
+        """g' inside each piece."""
+        return self.pieces.derivative()
+
+    @cached_property
+    def curvature(self) -> Pieces:
+        """g'' inside each piece; at a kink c add the atom `jump(loss, c)`."""
+        return self.derivative.derivative()
+
+
+def loss(text: str, assumptions: Iterable[str] = (), values: Mapping[str, str] | None = None) -> Loss:
+    """The loss that `text` names (`linex(1/2)`) or writes in x (`exp(x) - x - 1`).
+
+    `assumptions` are strings such as "alpha > 0"; `values` sets parameters, {"alpha": "1/3"}.
+    Raises ExpressionError (a ValueError) with one line that names the offending part.
+    """
+    assumptions = tuple(assumptions)
+    found = catalogue.lookup(text)
+    name, expression = found if found else (None, parse(text, x, assumptions))
+    expression = set_parameters(expression, values or {})
+    if not expression.has(x):
+        raise ExpressionError(f"{text!r} does not depend on x: a loss is an expression in the residual x")
+    return from_expression(expression, name, assumptions)
+
+
+def from_expression(expression: sp.Expr, name: str | None = None, assumptions: tuple[str, ...] = ()) -> Loss:
+    """A loss from a SymPy expression in x; removes g(0) and, where it exists, g'(0) (the gauge)."""
+    constant = expression.subs(x, 0)
+    if not constant.is_finite:
+        raise ExpressionError(f"the loss is not finite at x = 0, where it must be 0: it is {constant} there")
+    slope = _slope_at_zero(expression)
+    if constant != 0 or slope != 0:
+        expression = sp.expand(expression - constant - slope * x) if not expression.has(sp.Piecewise) \
+            else expression - constant - slope * x
+    return Loss(expression, name or catalogue.name_of(expression), (constant, slope), assumptions)
+
+
+def _slope_at_zero(expression: sp.Expr) -> sp.Expr:
+    """g'(0) where the left and right derivatives agree, else 0 (a kink at 0 is part of the loss)."""
+    left, right = split(expression, x).split_at_zero()
+    below = sp.diff(left.pieces[-1].expression, x).subs(x, 0)
+    above = sp.diff(right.pieces[0].expression, x).subs(x, 0)
+    if below.is_finite and above.is_finite and sp.simplify(below - above) == 0:
+        return sp.simplify(above)
+    return sp.S.Zero
+
+
+def set_parameters(expression: sp.Expr, values: Mapping[str, str]) -> sp.Expr:
+    """The expression with parameters replaced by exact numbers."""
+    symbols = {symbol.name: symbol for symbol in expression.free_symbols - {x}}
+    for name, text in values.items():
+        if name not in symbols:
+            known = ", ".join(symbols) or "none"
+            raise ExpressionError(f"can't set {name}: it is not a parameter of the loss (its parameters: {known})")
+        value = parse_number(text, f"the value of {name},")
+        replaced = symbols[name]
+        if replaced.is_positive and not value.is_positive or replaced.is_negative and not value.is_negative:
+            raise ExpressionError(f"can't set {name} = {value}: it contradicts what was assumed of {name}")
+        expression = expression.subs(replaced, value)
+    if expression.has(sp.zoo, sp.nan, sp.oo):
+        raise ExpressionError("with these values the loss is not finite: for the limit, name it from the catalogue "
+                              "(linex(0) is quadratic)")
+    return expression
+
+
+def jump(loss: Loss, kink: sp.Expr) -> sp.Expr:
+    """g'(kink+) - g'(kink-): the atom of g'' at a kink (oo where a slope is infinite)."""
+    pieces = loss.derivative.pieces
+    index = loss.derivative.kinks.index(kink)
+    before, after = (_one_sided(pieces[index + after].expression, kink, "+" if after else "-") for after in (0, 1))
+    return sp.simplify(after - before)
+
+
+def _one_sided(slope: sp.Expr, kink: sp.Expr, side: str) -> sp.Expr:
+    value = slope.subs(x, kink)
+    return value if value.is_finite else within(LIMIT_SECONDS, sp.limit, slope, x, kink, side)

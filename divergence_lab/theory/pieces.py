@@ -1,0 +1,230 @@
+"""A function with kinks as smooth pieces: Abs, sign, Max, Min and Piecewise split exactly at their break points.
+
+Between two neighbouring break points the function is one smooth expression; at a break point it may have a kink. All
+analysis of a loss (derivatives, integrals, limits) is done piece by piece.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sympy as sp
+
+from divergence_lab.theory.enclosure import NotEvaluable, value_at
+
+DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
+MAX_PIECES = 60
+
+
+class CannotSplit(ValueError):
+    """The break points of the expression could not be found exactly; the message says of which part."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """`expression` on the open interval (low, high)."""
+    low: sp.Expr
+    high: sp.Expr
+    expression: sp.Expr
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Pieces from left to right; neighbours share an end point. `variable` is the argument."""
+    pieces: tuple[Piece, ...]
+    variable: sp.Symbol
+
+    @property
+    def kinks(self) -> tuple[sp.Expr, ...]:
+        return tuple(piece.high for piece in self.pieces[:-1])
+
+    def map(self, function) -> Pieces:
+        return Pieces(tuple(Piece(p.low, p.high, function(p.expression)) for p in self.pieces), self.variable)
+
+    def derivative(self) -> Pieces:
+        """The derivative inside each piece (jumps and atoms at the kinks are not part of it)."""
+        return Pieces(tuple(Piece(p.low, p.high, with_signed(sp.diff(p.expression, self.variable), self.variable, p))
+                            for p in self.pieces), self.variable)
+
+    def merged(self) -> Pieces:
+        """Neighbours with the same expression joined, so that only true kinks remain."""
+        kept = [self.pieces[0]]
+        for piece in self.pieces[1:]:
+            if same(piece.expression, kept[-1].expression):
+                kept[-1] = Piece(kept[-1].low, piece.high, kept[-1].expression)
+            else:
+                kept.append(piece)
+        return Pieces(tuple(kept), self.variable)
+
+    def split_at_zero(self) -> tuple[Pieces, Pieces]:
+        """The part left of 0 and the part right of 0."""
+        left, right = [], []
+        for p in self.pieces:
+            if not is_less(sp.S.Zero, p.high):
+                left.append(p)
+            elif not is_less(p.low, sp.S.Zero):
+                right.append(p)
+            else:
+                left.append(Piece(p.low, sp.S.Zero, p.expression))
+                right.append(Piece(sp.S.Zero, p.high, p.expression))
+        return Pieces(tuple(left), self.variable), Pieces(tuple(right), self.variable)
+
+    def as_expression(self) -> sp.Expr:
+        if len(self.pieces) == 1:
+            return self.pieces[0].expression
+        *firsts, last = self.pieces
+        return sp.Piecewise(*((p.expression, self.variable < p.high) for p in firsts), (last.expression, True))
+
+
+def with_signed(expression: sp.Expr, variable: sp.Symbol, piece: Piece) -> sp.Expr:
+    """`expression` with roots such as (-x)**(3/2)/x combined, which SymPy does once it knows the sign of x."""
+    if not any(power.exp.is_Integer is False and power.base.has(variable) for power in expression.atoms(sp.Pow)):
+        return expression
+    signed, back = positive_argument(variable, piece)
+    return sp.powsimp(sp.powdenest(expression.subs(variable, signed))).subs(*back) if back else expression
+
+
+def positive_argument(variable: sp.Symbol, piece: Piece) -> tuple[sp.Expr, tuple[sp.Symbol, sp.Expr] | None]:
+    """(y or -y with y > 0 that stands for the variable on this piece, how to go back), or (variable, None)."""
+    y = sp.Symbol("y", positive=True)
+    if piece.low != -sp.oo and not is_less(piece.low, sp.S.Zero):
+        return y, (y, variable)
+    if piece.high != sp.oo and not is_less(sp.S.Zero, piece.high):
+        return -y, (y, -variable)
+    return variable, None
+
+
+def same(a: sp.Expr, b: sp.Expr) -> bool:
+    """Equal as written or after expansion (False may mean unknown)."""
+    return a == b or sp.expand(a - b) == 0
+
+
+def is_less(a: sp.Expr, b: sp.Expr) -> bool:
+    """a < b for two exact numbers, or for parameters whose assumptions decide it."""
+    relation = sp.Lt(a, b)
+    if relation in (sp.true, sp.false):
+        return bool(relation)
+    sign = (b - a)
+    if sign.is_positive:
+        return True
+    if sign.is_nonpositive:
+        return False
+    raise CannotSplit(f"whether {a} < {b} depends on the parameters: state it with --assume")
+
+
+def split(expression: sp.Expr, variable: sp.Symbol, low: sp.Expr = -sp.oo, high: sp.Expr = sp.oo) -> Pieces:
+    """The smooth pieces of `expression` on (low, high). Raises CannotSplit."""
+    # Abs(u)**(2k) is smooth: SymPy already writes u**(2k) for real u; everything else is decided below.
+    pending, done = [Piece(low, high, expression)], []
+    while pending:
+        piece = pending.pop()
+        decision = _innermost(piece.expression, variable)
+        if decision is None:
+            done.append(piece)
+            continue
+        cuts = [piece.low, *_break_points(decision, variable, piece), piece.high]
+        for a, b in reversed(list(zip(cuts, cuts[1:]))):
+            chosen = _decide(decision, variable, _between(a, b))
+            pending.append(Piece(a, b, piece.expression.xreplace({decision: chosen})))
+        if len(pending) + len(done) > MAX_PIECES:
+            raise CannotSplit(f"the expression has more than {MAX_PIECES} pieces")
+    return Pieces(tuple(done), variable).merged()
+
+
+def _innermost(expression: sp.Expr, variable: sp.Symbol) -> sp.Expr | None:
+    for node in sp.postorder_traversal(expression):
+        if isinstance(node, DECISIONS) and node.has(variable):
+            return node
+    return None
+
+
+def _deciders(decision: sp.Expr) -> list[sp.Expr]:
+    """The functions whose sign changes switch the branch."""
+    if isinstance(decision, sp.Abs | sp.sign):
+        return [decision.args[0]]
+    if isinstance(decision, sp.Max | sp.Min):
+        args = decision.args
+        return [a - b for i, a in enumerate(args) for b in args[:i]]
+    relations = set().union(*(condition.atoms(sp.core.relational.Relational) for _, condition in decision.args))
+    return [relation.lhs - relation.rhs for relation in relations]
+
+
+def _break_points(decision: sp.Expr, variable: sp.Symbol, piece: Piece) -> list[sp.Expr]:
+    points: set[sp.Expr] = set()
+    for decider in _deciders(decision):
+        for root in _real_roots(decider, variable):
+            if is_less(piece.low, root) and is_less(root, piece.high):
+                points.add(root)
+    ordered: list[sp.Expr] = []
+    for point in points:  # insertion by exact comparison: there are few
+        place = sum(is_less(other, point) for other in ordered)
+        ordered.insert(place, point)
+    return ordered
+
+
+def _real_roots(function: sp.Expr, variable: sp.Symbol) -> list[sp.Expr]:
+    if not function.has(variable):
+        return []
+    if function.is_polynomial(variable):
+        polynomial = sp.Poly(function, variable)
+        if polynomial.degree() == 1:
+            a, b = polynomial.all_coeffs()
+            return [-b / a]
+        if not polynomial.free_symbols_in_domain:
+            return list(dict.fromkeys(sp.real_roots(polynomial)))
+    solutions = sp.solveset(function, variable, sp.S.Reals)
+    if solutions is sp.S.EmptySet:
+        return []
+    if isinstance(solutions, sp.FiniteSet):
+        return list(solutions)
+    raise CannotSplit(f"where {function} changes sign could not be found exactly")
+
+
+def _between(a: sp.Expr, b: sp.Expr) -> sp.Expr:
+    """A point inside (a, b)."""
+    if a == -sp.oo:
+        return sp.S.Zero if b == sp.oo else b - 1
+    return a + 1 if b == sp.oo else (a + b) / 2
+
+
+def _decide(decision: sp.Expr, variable: sp.Symbol, sample: sp.Expr) -> sp.Expr:
+    """The smooth expression that `decision` equals around `sample`."""
+    if isinstance(decision, sp.Abs | sp.sign):
+        sign = _sign_at(decision.args[0], variable, sample)
+        return sp.Integer(sign) if isinstance(decision, sp.sign) else sign * decision.args[0]
+    if isinstance(decision, sp.Max | sp.Min):
+        wanted = 1 if isinstance(decision, sp.Max) else -1
+        best = decision.args[0]
+        for argument in decision.args[1:]:
+            if not same(argument, best) and _sign_at(argument - best, variable, sample) == wanted:
+                best = argument
+        return best
+    for expression, condition in decision.args:
+        truth = {r: _holds(r, variable, sample) for r in condition.atoms(sp.core.relational.Relational)}
+        if condition.xreplace(truth) == sp.true:
+            return expression
+    raise CannotSplit(f"no piece of {decision} covers {variable} = {sample}")
+
+
+def _holds(relation: sp.core.relational.Relational, variable: sp.Symbol, sample: sp.Expr):
+    sign = _sign_at(relation.lhs - relation.rhs, variable, sample)
+    return sp.true if (sign < 0) == isinstance(relation, sp.StrictLessThan | sp.LessThan) else sp.false
+
+
+def _sign_at(function: sp.Expr, variable: sp.Symbol, sample: sp.Expr) -> int:
+    value = function.subs(variable, sample)
+    if value.is_positive:
+        return 1
+    if value.is_negative:
+        return -1
+    try:
+        for precision in (20, 60, 200):
+            ball = value_at(value, variable, sp.S.Zero, precision)
+            if ball > 0:
+                return 1
+            if ball < 0:
+                return -1
+    except NotEvaluable as error:
+        raise CannotSplit(f"the sign of {function} at {variable} = {sample} depends on the parameters ({error}): "
+                          "state it with --assume") from None
+    raise CannotSplit(f"the sign of {function} at {variable} = {sample} could not be decided")

@@ -1,0 +1,91 @@
+"""The sign of a smooth function on an interval: a proof, a counterexample, or neither.
+
+A proof is SymPy's assumption calculus on a signed variable, or, for sums of exponentials, exact counting of the roots
+of a polynomial in s = e^{x/q}. A counterexample is one point at which a guaranteed enclosure has the wrong sign.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sympy as sp
+
+from divergence_lab.theory.enclosure import NotEvaluable, value_at
+from divergence_lab.theory.pieces import Piece, is_less, positive_argument
+from divergence_lab.theory.symbols import x
+
+PROBES = tuple(sp.Rational(n, 8) for n in (1, 3, 7, 13, 21, 34, 55, 89, 144, 233, 800))
+
+
+@dataclass(frozen=True)
+class Sign:
+    """`holds`: function >= 0 on the whole piece (True), negative somewhere (False), not decided (None).
+
+    `because` is the reason in words; `witness` the point of a counterexample.
+    """
+    holds: bool | None
+    because: str
+    witness: sp.Expr | None = None
+
+
+def nonnegative(piece: Piece) -> Sign:
+    """Is the piece's expression >= 0 on its open interval?"""
+    function = piece.expression
+    if function == 0:
+        return Sign(True, "it is 0")
+    signed, back = positive_argument(x, piece)
+    for form in (function, sp.simplify(function.rewrite(sp.exp)), sp.factor(function)):
+        if form.subs(x, signed).is_nonnegative:
+            where = "every x" if back is None else f"x {'>' if signed.is_positive else '<'} 0"
+            return Sign(True, f"{form} is a sum and product of terms that are not negative for {where}")
+    counterexample = _counterexample(piece)
+    if counterexample is not None:
+        return Sign(False, f"it is negative at x = {counterexample}", counterexample)
+    return _by_roots(piece) or Sign(None, "no proof was found and no counterexample either")
+
+
+def _counterexample(piece: Piece) -> sp.Expr | None:
+    if piece.expression.free_symbols - {x}:
+        return None
+    candidates = {side * probe + anchor for probe in PROBES for side in (1, -1)
+                  for anchor in {a for a in (piece.low, piece.high, sp.S.Zero) if a.is_finite}}
+    try:
+        for point in sorted(candidates, key=lambda c: abs(float(c))):
+            if is_less(piece.low, point) and is_less(point, piece.high):
+                if value_at(piece.expression, x, point, 30) < 0:
+                    return point
+    except NotEvaluable:
+        pass  # parameters without values: no counterexample can be computed
+    return None
+
+
+def _by_roots(piece: Piece) -> Sign | None:
+    """Exact for rational functions of e^{x/q}: no sign change when the numerator has no root of odd order inside."""
+    if piece.expression.free_symbols - {x}:
+        return None
+    rates = [sp.diff(e.args[0], x) for e in piece.expression.rewrite(sp.exp).atoms(sp.exp) if e.has(x)]
+    if not rates or not all(rate.is_Rational and rate != 0 for rate in rates):
+        return None
+    s = sp.Symbol("s", positive=True)
+    q = sp.ilcm(1, *(rate.q for rate in rates))
+    rational = sp.together(piece.expression.rewrite(sp.exp).subs(x, q * sp.log(s)))
+    numerator, denominator = sp.fraction(sp.cancel(rational))
+    if not (numerator.is_polynomial(s) and denominator.is_polynomial(s)):
+        return None
+    low = sp.S.Zero if piece.low == -sp.oo else sp.exp(piece.low / q)
+    high = sp.oo if piece.high == sp.oo else sp.exp(piece.high / q)
+    if not all(bound.is_rational or bound == sp.oo for bound in (low, high)):
+        return None
+    polynomial = sp.Poly(numerator * denominator, s)
+    if not polynomial.domain.is_QQ and not polynomial.domain.is_ZZ:
+        return None
+    odd = sp.prod([f for f, order in polynomial.factor_list()[1] if order % 2], sp.Poly(1, s))
+    inside = sp.Poly(odd, s).count_roots(low, None if high == sp.oo else high) if sp.Poly(odd, s).degree() > 0 else 0
+    # roots at the very ends of the interval don't change the sign inside it
+    inside -= sum(1 for bound in (low, high) if bound != sp.oo and sp.Poly(odd, s).degree() > 0
+                  and sp.Poly(odd, s).eval(bound) == 0)
+    if inside:
+        return None
+    return Sign(True, f"with s = e^(x/{q}) it is {numerator}/({denominator}), which has no sign change by exact root "
+                      "counting" if q != 1 else
+                f"with s = e^x it is ({numerator})/({denominator}), which has no sign change by exact root counting")
