@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 
 import sympy as sp
 from flint import arb
@@ -67,11 +68,11 @@ def _agrees(function: sp.Expr, end: sp.Expr, limit: sp.Expr) -> bool:
         return False
     if limit.is_infinite:
         direction = 1 if limit == sp.oo else -1
-        return all(direction * (b - a) > 0 for a, b in zip(seen[2:], seen[3:])) and direction * seen[-1] > 0
+        return all(direction * (b - a) > 0 for a, b in pairwise(seen[2:])) and direction * seen[-1] > 0
     with digits(410):
         distances = [abs(ball - exact(limit)) for ball in seen]
     tiny = arb(10) ** -100
-    return all(b < a or b < tiny for a, b in zip(distances[2:], distances[3:]))
+    return all(b < a or b < tiny for a, b in pairwise(distances[2:]))
 
 
 def value_at_zero(loss: Loss, deadline: float) -> Tail:

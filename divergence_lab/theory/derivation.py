@@ -13,7 +13,6 @@ from divergence_lab.theory.domain import fault
 from divergence_lab.theory.enclosure import NotEvaluable
 from divergence_lab.theory.expressions import ExpressionError, parse_number, write
 from divergence_lab.theory.loss import Loss
-from divergence_lab.theory.pieces import CannotSplit
 from divergence_lab.theory.verdict import Verdict, Verdicts, decide
 
 
@@ -30,13 +29,9 @@ class Derivation:
 def derive(loss: Loss, at: Sequence[sp.Expr] = (), digits: int = 30, budget: float = 10.0) -> Derivation:
     """Derive and decide everything about `loss`; each question ends within `budget` seconds.
 
-    `at`: exact ratios t > 0 at which f is enclosed to `digits` digits. Raises ExpressionError when the loss has kinks
-    that can't be located exactly, or when values are asked of a loss whose parameters have no value.
+    `at`: exact ratios t > 0 at which f is enclosed to `digits` digits. Raises ExpressionError when values are
+    asked of a loss whose parameters have no value or that is not finite.
     """
-    try:
-        loss.pieces  # kinks first: everything else needs them
-    except CannotSplit as reason:
-        raise ExpressionError(f"{write(loss.expression)}: {reason}") from None
     found = divergence(loss, budget)
     verdicts = decide(loss, found.generator, budget)
     if at and (broken := fault(loss)):

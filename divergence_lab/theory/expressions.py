@@ -15,6 +15,8 @@ from decimal import Decimal, InvalidOperation
 
 import mpmath
 import sympy as sp
+from sympy.printing.latex import LatexPrinter
+from sympy.printing.str import StrPrinter
 
 MAX_CHARACTERS = 10_000
 MAX_NODES = 600
@@ -334,21 +336,28 @@ class _Walker:
 
 # --- the way back: SymPy -> text -----------------------------------------------------------------------------
 
-class _Writer(sp.printing.str.StrPrinter):
-    """SymPy's own text, with a positive term first where there is one: exp(x) - x - 1, not -x + exp(x) - 1."""
+class PositiveFirst:
+    """Mixed into a SymPy printer: a positive term stands first where there is one, exp(x) - x - 1, not -x + exp(x) - 1."""
 
-    def _print_Add(self, expr, order=None):
-        terms = self._as_ordered_terms(expr, order=order)
-        positive = next((i for i, term in enumerate(terms) if not term.could_extract_minus_sign()), 0)
-        ordered = [terms[positive], *terms[:positive], *terms[positive + 1:]]
-        text = self.parenthesize(ordered[0], sp.printing.precedence.precedence(expr))
-        for term in ordered[1:]:
-            negative = term.could_extract_minus_sign()
-            part = self.parenthesize(-term if negative else term, sp.printing.precedence.precedence(expr))
-            text += (" - " if negative else " + ") + part
-        return text
+    def _as_ordered_terms(self, expr, order=None):
+        terms = super()._as_ordered_terms(expr, order=order)
+        first = next((i for i, term in enumerate(terms) if not term.could_extract_minus_sign()), 0)
+        return [terms[first], *terms[:first], *terms[first + 1:]]
+
+
+class _Writer(PositiveFirst, StrPrinter):
+    pass
+
+
+class _LatexWriter(PositiveFirst, LatexPrinter):
+    pass
 
 
 def write(expression: sp.Expr) -> str:
     """The expression as text that `parse` reads back to an equal expression."""
     return _Writer().doprint(expression)
+
+
+def write_latex(expression: sp.Expr) -> str:
+    """The expression as LaTeX, terms in the same order as `write` has them."""
+    return _LatexWriter().doprint(expression)

@@ -13,10 +13,9 @@ import sympy as sp
 
 from divergence_lab.theory import catalogue
 from divergence_lab.theory.budget import within
-from divergence_lab.theory.expressions import ExpressionError, parse, parse_number
-from divergence_lab.theory.pieces import Pieces, split
+from divergence_lab.theory.expressions import ExpressionError, parse, parse_number, write
+from divergence_lab.theory.pieces import CannotSplit, Pieces, split
 from divergence_lab.theory.symbols import x
-
 
 LIMIT_SECONDS = 3.0
 
@@ -75,6 +74,10 @@ def loss(text: str, assumptions: Iterable[str] = (), values: Mapping[str, str] |
 
 def from_expression(expression: sp.Expr, name: str | None = None, assumptions: tuple[str, ...] = ()) -> Loss:
     """A loss from a SymPy expression in x; removes g(0) and, where it exists, g'(0) (the gauge)."""
+    try:
+        split(expression, x)
+    except CannotSplit as reason:
+        raise ExpressionError(f"{write(expression)}: {reason}") from None
     constant = expression.subs(x, 0)
     if not constant.is_finite:
         raise ExpressionError(f"the loss is not finite at x = 0, where it must be 0: it is {constant} there")

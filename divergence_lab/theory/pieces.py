@@ -7,6 +7,7 @@ analysis of a loss (derivatives, integrals, limits) is done piece by piece.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import sympy as sp
 
@@ -123,7 +124,7 @@ def split(expression: sp.Expr, variable: sp.Symbol, low: sp.Expr = -sp.oo, high:
             done.append(piece)
             continue
         cuts = [piece.low, *_break_points(decision, variable, piece), piece.high]
-        for a, b in reversed(list(zip(cuts, cuts[1:]))):
+        for a, b in reversed(list(pairwise(cuts))):
             chosen = _decide(decision, variable, _between(a, b))
             pending.append(Piece(a, b, piece.expression.xreplace({decision: chosen})))
         if len(pending) + len(done) > MAX_PIECES:

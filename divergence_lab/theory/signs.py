@@ -51,9 +51,9 @@ def _counterexample(piece: Piece) -> sp.Expr | None:
                   for anchor in {a for a in (piece.low, piece.high, sp.S.Zero) if a.is_finite}}
     try:
         for point in sorted(candidates, key=lambda c: abs(float(c))):
-            if is_less(piece.low, point) and is_less(point, piece.high):
-                if value_at(piece.expression, x, point, 30) < 0:
-                    return point
+            inside = is_less(piece.low, point) and is_less(point, piece.high)
+            if inside and value_at(piece.expression, x, point, 30) < 0:
+                return point
     except NotEvaluable:
         pass  # parameters without values: no counterexample can be computed
     return None

@@ -1,0 +1,7 @@
+"""`python -m divergence_lab`: the command line."""
+
+import sys
+
+from divergence_lab.cli import main
+
+sys.exit(main())

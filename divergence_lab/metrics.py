@@ -1,0 +1,77 @@
+"""Distances and divergences of laws p and q over the last axis, in float64; infinite where they are.
+
+Every argument is an array [.., X] of probabilities; the answer has shape [..].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def l1(p: ArrayLike, q: ArrayLike) -> np.ndarray:
+    """sum |p - q|, from 0 to 2."""
+    return np.abs(_float64(p) - _float64(q)).sum(axis=-1)
+
+
+def total_variation(p: ArrayLike, q: ArrayLike) -> np.ndarray:
+    """sum |p - q| / 2, from 0 to 1."""
+    return l1(p, q) / 2
+
+
+def kl(p: ArrayLike, q: ArrayLike) -> np.ndarray:
+    """KL(p||q) = sum p log(p/q) - p + q in nats; oo where p > 0 = q."""
+    p, q = _float64(p), _float64(q)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # a difference of logarithms, because p/q can overflow; -p + q vanishes for equal masses and keeps
+        # every term at least 0, but for rounding
+        terms = np.where(p > 0, p * (np.log(p) - np.log(q)) - p + q, q)
+    return np.maximum(terms.sum(axis=-1), 0.0)
+
+
+def jensen_shannon(p: ArrayLike, q: ArrayLike) -> np.ndarray:
+    """(KL(p||m) + KL(q||m)) / 2 with m = (p + q)/2, in nats, from 0 to log 2."""
+    middle = (_float64(p) + _float64(q)) / 2
+    return (kl(p, middle) + kl(q, middle)) / 2
+
+
+def hellinger(p: ArrayLike, q: ArrayLike) -> np.ndarray:
+    """sqrt(sum (sqrt p - sqrt q)^2 / 2), from 0 to 1."""
+    return np.sqrt(((np.sqrt(_float64(p)) - np.sqrt(_float64(q))) ** 2).sum(axis=-1) / 2)
+
+
+def chi2(p: ArrayLike, q: ArrayLike) -> np.ndarray:
+    """Pearson's chi^2(p||q) = sum (p - q)^2 / q; oo where p > 0 = q.  Neyman's is chi2(q, p)."""
+    return f_divergence(lambda t: (t - 1) ** 2, p, q, f_at_zero=1.0, slope_at_infinity=np.inf)
+
+
+def f_divergence(
+    f: Callable[[np.ndarray], np.ndarray],
+    p: ArrayLike,
+    q: ArrayLike,
+    *,
+    f_at_zero: float,
+    slope_at_infinity: float,
+) -> np.ndarray:
+    """D_f(p||q) = sum q f(p/q), with q f(0+) where p = 0 < q, p f'(oo) where q = 0 < p, 0 where both are.
+
+    `f` is evaluated at finite positive ratios only; its two limits are given, because they may be infinite.
+    """
+    p, q = np.broadcast_arrays(_float64(p), _float64(q))
+    with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+        ratio = p / q
+        usable = (ratio > 0) & np.isfinite(ratio)
+        terms = np.where(usable, q * f(np.where(usable, ratio, 1.0)), 0.0)
+    terms = np.where((ratio == 0) & (q > 0), _times(q, f_at_zero), terms)
+    terms = np.where((ratio == np.inf) & (p > 0), _times(p, slope_at_infinity), terms)
+    return terms.sum(axis=-1)
+
+
+def _times(mass: np.ndarray, limit: float) -> np.ndarray:
+    return np.where(mass > 0, mass, 1.0) * limit  # 1 stands in for masses of 0, where 0 * oo is not wanted
+
+
+def _float64(values: ArrayLike) -> np.ndarray:
+    return np.asarray(values, dtype=np.float64)
