@@ -250,6 +250,7 @@ class TorchLoss:
     values: tuple[_Side, _Side]
     slopes: tuple[_Side, _Side]
     ends: dict[torch.dtype, tuple[float, float]]
+    kink_at_zero: bool
 
     def __call__(self, residual: Tensor) -> Tensor:
         return _Function.apply(residual, self)
@@ -258,7 +259,10 @@ class TorchLoss:
         """g'(residual), elementwise, without autograd."""
         low, high = self.ends_for(residual.dtype)
         inside = residual.detach().double().clamp(low, high)
-        return self._pick(self.slopes, inside).to(residual.dtype)
+        slope = self._pick(self.slopes, inside)
+        if self.kink_at_zero:
+            slope = torch.where(inside == 0, 0.0, slope)  # the subgradient of a minimum
+        return slope.to(residual.dtype)
 
     def value(self, residual: Tensor) -> Tensor:
         """g(residual), elementwise, without autograd."""
@@ -319,7 +323,7 @@ def to_torch(loss: Loss) -> TorchLoss:
     for dtype, bound in LARGEST_SLOPE.items():
         left, right = (_last_below(loss.derivative, sign, bound, far) for sign, far in zip((-1, 1), reach))
         ends[dtype] = (-left, right)
-    return TorchLoss(loss, values, slopes, ends)
+    return TorchLoss(loss, values, slopes, ends, sp.S.Zero in loss.derivative.kinks)
 
 
 def generator_to_torch(divergence: Divergence) -> Callable[[Tensor], Tensor]:

@@ -7,7 +7,7 @@ f(1) = f'(1) = 0. Nothing here is computed: derive and decide confirm each entry
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import sympy as sp
@@ -63,7 +63,7 @@ _CALL = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(?:\((.*)\))?\s*\Z", re.DOTALL)
 _FAMILIES = {entry.name: entry for entry in LOSSES}
 
 
-def lookup(text: str) -> tuple[str, sp.Expr] | None:
+def lookup(text: str, assumptions: Iterable[str] = ()) -> tuple[str, sp.Expr] | None:
     """("linex(1/2)", its expression) for a catalogue name, None when the text is not one.
 
     Raises ExpressionError when the family is known but its parameters are not right.
@@ -81,7 +81,7 @@ def lookup(text: str) -> tuple[str, sp.Expr] | None:
         raise ExpressionError(f"{shown(text)}: {family.name} takes "
                               + (f"the parameter {needed}, e.g. {family.name}(1/2)" if names else "no parameter"))
     given += [dict(family.parameters)[name] for name in names[len(given):]]
-    values = {name: parse_parameter(value, name) for name, value in zip(names, given)}
+    values = {name: parse_parameter(value, name, assumptions) for name, value in zip(names, given)}
     shown_name = family.name + (f"({', '.join(str(values[n]).replace(' ', '') for n in names)})" if names else "")
     if len(values) == 1 and (special := dict(family.special).get(str(*values.values()))):
         return shown_name, parse(special, x)
@@ -90,10 +90,10 @@ def lookup(text: str) -> tuple[str, sp.Expr] | None:
     return shown_name, expression.subs({symbols[name]: value for name, value in values.items()})
 
 
-def parse_parameter(text: str, name: str) -> sp.Expr:
+def parse_parameter(text: str, name: str, assumptions: Iterable[str] = ()) -> sp.Expr:
     """A parameter value: a constant, or a bare parameter name left symbolic."""
     if re.fullmatch(r"\s*[A-Za-z]\w*\s*", text, re.ASCII):
-        return parse(text, sp.Dummy())
+        return parse(text, sp.Dummy(), assumptions)
     return parse_number(text, f"the parameter {name},")
 
 

@@ -30,6 +30,8 @@ CONFIRMING_DIGITS = 30
 CONFIRMING_RESIDUALS = tuple(sp.Rational(n, 7) for n in (-140, -31, -16, -5, -1, 2, 6, 17, 29, 140))
 # The swapped loss is a courtesy, not a verdict: its search gets no more than this.
 DUAL_SECONDS = 2.0
+# One way of integrating one piece gets no more than this: what SymPy finds, it finds sooner.
+ATTEMPT_SECONDS = 2.0
 # Parameters take these values when a closed form with parameters is confirmed.
 CONFIRMING_PARAMETERS = tuple(sp.Rational(n, 11) for n in (3, 8, 17, 30))
 
@@ -142,7 +144,7 @@ def _antiderivative(piece: Piece, deadline: float) -> sp.Expr:
     failures = []
     for attempt in (integrate_in_exponential, integrate_with_sign):
         try:
-            return within(min(5.0, _left(deadline)), attempt, piece)
+            return within(min(ATTEMPT_SECONDS, _left(deadline)), attempt, piece)
         except (SearchFailed, OutOfTime) as failure:
             failures.append(f"{attempt.__name__.replace('_', ' ')}: {failure or 'out of time'}")
     raise SearchFailed("; ".join(failures))

@@ -8,8 +8,10 @@ power tower is ever built. Nothing here simplifies, solves or integrates.
 from __future__ import annotations
 
 import ast
+import builtins
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 
@@ -126,7 +128,7 @@ def parameter(name: str, bounds: Iterable[tuple[str, sp.Expr]] = ()) -> sp.Symbo
 
 
 def _check_parameter_name(name: str, where: str) -> None:
-    if name in RESERVED or name in FUNCTIONS or name in CONSTANTS or name == PIECEWISE:
+    if name in RESERVED or name in FUNCTIONS or name in CONSTANTS or name == PIECEWISE or hasattr(builtins, name):
         raise ExpressionError(f"{where}: {name} is a reserved word, not a parameter: choose another name")
     if not PARAMETER.match(name) or "__" in name or len(name) > 40:
         raise ExpressionError(f"{where}: {shown(name)} can't name a parameter: use letters, digits and single "
@@ -156,7 +158,6 @@ def _syntax_tree(text: str) -> ast.Expression:
         raise ExpressionError(f"'^' in {shown(text)} is not a power here: write ** instead")
     try:
         # Python warns on text such as "1(2)"; the walk below refuses it with a better message.
-        import warnings
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(text.strip(), mode="eval")

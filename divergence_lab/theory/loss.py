@@ -13,7 +13,7 @@ import sympy as sp
 
 from divergence_lab.theory import catalogue
 from divergence_lab.theory.budget import within
-from divergence_lab.theory.expressions import ExpressionError, parse, parse_number, write
+from divergence_lab.theory.expressions import ExpressionError, parse, parse_number, read_assumptions, write
 from divergence_lab.theory.pieces import CannotSplit, Pieces, split
 from divergence_lab.theory.symbols import x
 
@@ -64,7 +64,8 @@ def loss(text: str, assumptions: Iterable[str] = (), values: Mapping[str, str] |
     Raises ExpressionError (a ValueError) with one line that names the offending part.
     """
     assumptions = tuple(assumptions)
-    found = catalogue.lookup(text)
+    read_assumptions(assumptions)  # refuses malformed ones, used or not
+    found = catalogue.lookup(text, assumptions)
     name, expression = found if found else (None, parse(text, x, assumptions))
     expression = set_parameters(expression, values or {})
     if not expression.has(x):

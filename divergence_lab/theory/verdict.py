@@ -148,10 +148,10 @@ def _convex(loss: Loss) -> Verdict:
     steps = []
     for kink in loss.derivative.kinks:
         atom = jump(loss, kink)
-        if atom.is_negative or (not atom.free_symbols and value_at(atom, x, sp.S.Zero, 30) < 0):
+        if atom.is_negative or (not atom.free_symbols and atom.is_finite and value_at(atom, x, sp.S.Zero, 30) < 0):
             return Verdict(False, PROVED, f"g' jumps down by {-atom} at x = {kink}, so g and f are not convex",
                            steps=(_step("jump", f"g' jumps by {atom} at {kink}", jump=atom, kink=kink),))
-        if not atom.is_nonnegative:
+        if not (atom.is_nonnegative or atom == sp.oo):
             return _undecided(f"the sign of the jump {atom} of g' at {kink} was not decided")
         steps.append(_step("jump", f"g' jumps up by {atom} at x = {kink}", jump=atom, kink=kink))
     for piece in loss.curvature.pieces:

@@ -1,0 +1,1 @@
+"""What is learned on a graph: policies, trajectories, residuals, exact laws; no loss and no SymPy."""

@@ -1,0 +1,78 @@
+"""A graph's arrays as tensors on a device, made once per (graph, device, dtype)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from divergence_lab.graphs.dag import PointedDAG
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """Tables with S + 1 columns have one for the sink, where the only action is to stay, with log 1 = 0.
+
+    So a trajectory that has ended goes on through the sink and adds exactly nothing: no mask over steps.
+    """
+
+    mask: Tensor  # [A, S] 0 where the action is allowed, -inf elsewhere
+    log_pb: Tensor  # [A, S] log P_B of going back from child[a, s] to s: -log(parents); 0 for a stop
+    log_target: Tensor  # [A, S+1] log_pb, and log_reward for a stop; 0 in the sink
+    log_reward: Tensor  # [S]
+    next_state: Tensor  # [A * (S+1)] child table, flat; the sink where nothing is allowed
+    last_reached: Tensor  # [A-1, S+1] bool: the last allowed slot of the state, and all slots after it
+    incoming: Tensor  # [P, S] edges into each state as slot * S + parent (0 where padded)
+    incoming_parent: Tensor  # [P, S]
+    incoming_exists: Tensor  # [P, S] 1 or 0, in dtype
+    terminal_states: Tensor  # [X]
+
+
+_made: WeakKeyDictionary[PointedDAG, dict[tuple[str, torch.dtype], Tables]] = WeakKeyDictionary()
+
+
+def tables(graph: PointedDAG, device: str | torch.device, dtype: torch.dtype) -> Tables:
+    """The graph's tables on a device; kept for as long as the graph lives."""
+    of_graph = _made.setdefault(graph, {})
+    key = (str(device), dtype)
+    if key not in of_graph:
+        of_graph[key] = _make(graph, torch.device(device), dtype)
+    return of_graph[key]
+
+
+def _make(graph: PointedDAG, device: torch.device, dtype: torch.dtype) -> Tables:
+    n_actions, n_states = graph.child.shape
+    # copies: the graph's arrays are read-only, which torch cannot express
+    child = torch.tensor(graph.child, device=device)
+    shut = child < 0
+    inner = (child >= 0) & (child < n_states)
+    log_reward = torch.tensor(graph.log_reward, device=device)
+    log_parents = torch.tensor(graph.n_parents, device=device).clamp(min=1).double().log()
+    log_pb = torch.where(inner, -log_parents[child.clamp(0, n_states - 1)], 0.0)
+
+    log_target = torch.zeros(n_actions, n_states + 1, dtype=torch.float64, device=device)
+    log_target[:, :-1] = torch.where(child == n_states, log_reward, log_pb)
+    next_state = torch.full((n_actions, n_states + 1), n_states, device=device)
+    next_state[:, :-1] = torch.where(shut, n_states, child)
+    allowed = torch.zeros(n_actions, n_states + 1, dtype=torch.long, device=device)
+    allowed[:, :-1] = ~shut
+    allowed[-1, -1] = 1  # in the sink the only action is to stay
+    so_far = allowed.cumsum(0)
+
+    incoming = torch.tensor(graph.incoming, device=device)
+    exists = incoming >= 0
+    incoming = incoming.clamp(min=0)
+    return Tables(
+        mask=torch.zeros(shut.shape, dtype=dtype, device=device).masked_fill(shut, -torch.inf),
+        log_pb=log_pb.to(dtype),
+        log_target=log_target.to(dtype),
+        log_reward=log_reward.to(dtype),
+        next_state=next_state.flatten(),
+        last_reached=(so_far == so_far[-1])[:-1],
+        incoming=incoming,
+        incoming_parent=incoming % n_states,
+        incoming_exists=exists.to(dtype),
+        terminal_states=torch.tensor(graph.terminal_states, device=device),
+    )

@@ -1,0 +1,285 @@
+"""The pointed DAG as arrays, and the builder that checks an arbitrary list of edges.
+
+Shape letters of the whole package: M ensemble members, B batch, T steps, E edges, S states,
+X terminal states, A actions.  Here also P = largest number of parents, D = coordinates, K = features.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+MAX_STATES = 20_000_000
+MAX_TABLE = 200_000_000  # entries of one [A, S] or [P, S] table: 1.6 GB of int64
+MAX_ONE_HOT = 2_000_000_000  # entries of the one-hot features, 4 bytes each
+
+
+class GraphError(ValueError):
+    """A graph that cannot be built; the message names the offending part and says what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """The edges between states (not those into the sink), sorted by parent level, parent and slot.
+
+    `parent`, `slot`, `child`: [E] int64; `level_start[l]` is the first edge whose parent has level >= l.
+    """
+
+    parent: np.ndarray
+    slot: np.ndarray
+    child: np.ndarray
+    level_start: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class PointedDAG:
+    """A DAG with one source (state 0) and a sink (number S); states are numbered by level.
+
+    `child` [A, S] int64: the state reached from s by the action in slot a; S = stop (always the last
+    slot), -1 = not allowed.  `log_reward` [S] float64: -inf where a trajectory cannot stop.  `level` [S]:
+    edges on the longest path from the source, non-decreasing in s.  `coordinates` [S, D] or None.
+    `labels`: the user's names of the states, or None.
+
+    Actions come before states in every table because a log-softmax over the first of the two axes, with
+    an additive mask, is an order of magnitude cheaper than a masked softmax over a short last axis.
+    """
+
+    name: str
+    child: np.ndarray
+    log_reward: np.ndarray
+    level: np.ndarray
+    coordinates: np.ndarray | None = None
+    labels: tuple[Hashable, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for array in (self.child, self.log_reward, self.level, self.coordinates):
+            if array is not None:
+                array.setflags(write=False)
+
+    @property
+    def n_actions(self) -> int:
+        return self.child.shape[0]
+
+    @property
+    def n_states(self) -> int:
+        return self.child.shape[1]
+
+    @property
+    def max_steps(self) -> int:
+        """T: actions of the longest trajectory, the stop included."""
+        return int(self.level[-1]) + 1
+
+    @cached_property
+    def terminal_states(self) -> np.ndarray:
+        """[X] the states where a trajectory may stop, ascending."""
+        return _frozen(np.flatnonzero(np.isfinite(self.log_reward)))
+
+    @cached_property
+    def modes(self) -> np.ndarray:
+        """The terminal states whose reward is within 1% of the largest, ascending."""
+        return _frozen(np.flatnonzero(self.log_reward >= self.log_reward.max() + math.log(0.99)))
+
+    @cached_property
+    def edges(self) -> Edges:
+        inner = (self.child >= 0) & (self.child < self.n_states)
+        parent, slot = np.nonzero(inner.T)  # row-major over [S, A]: already sorted by parent
+        level_start = np.searchsorted(self.level[parent], np.arange(self.level[-1] + 2))
+        return Edges(*map(_frozen, (parent, slot, self.child[slot, parent], level_start)))
+
+    @cached_property
+    def n_parents(self) -> np.ndarray:
+        """[S] number of edges that enter each state; 0 for the source."""
+        return _frozen(np.bincount(self.edges.child, minlength=self.n_states))
+
+    @cached_property
+    def incoming(self) -> np.ndarray:
+        """[P, S] the edges that enter each state as slot * S + parent, padded with -1."""
+        width = max(1, int(self.n_parents.max()))
+        _refuse_large_table(width, self.n_states, "parents of one state")
+        by_child = np.argsort(self.edges.child, kind="stable")
+        child = self.edges.child[by_child]
+        first = np.cumsum(self.n_parents) - self.n_parents
+        incoming = np.full((width, self.n_states), -1, dtype=np.int64)
+        flat = self.edges.slot[by_child] * self.n_states + self.edges.parent[by_child]
+        incoming[np.arange(child.size) - first[child], child] = flat
+        return _frozen(incoming)
+
+    @cached_property
+    def level_slices(self) -> tuple[tuple[int, int], ...]:
+        """The states of level l are those from level_slices[l][0] up to level_slices[l][1] - 1."""
+        bounds = np.searchsorted(self.level, np.arange(self.level[-1] + 2))
+        return tuple((int(low), int(high)) for low, high in pairwise(bounds))
+
+    @cached_property
+    def features(self) -> np.ndarray:
+        """[S, K] float32: one-hot of every coordinate, or of the state's number where there are none."""
+        values = np.arange(self.n_states)[:, None] if self.coordinates is None else self.coordinates
+        sizes = values.max(axis=0).astype(np.int64) + 1
+        if int(sizes.sum()) * self.n_states > MAX_ONE_HOT:
+            raise GraphError(
+                f"{self.name}: one-hot features, {self.n_states:,} x {int(sizes.sum()):,}, do not fit; "
+                "use the tabular policy"
+            )
+        features = np.zeros((self.n_states, int(sizes.sum())), dtype=np.float32)
+        np.put_along_axis(features, values + (np.cumsum(sizes) - sizes), 1.0, axis=1)
+        return _frozen(features)
+
+    def label(self, state: int) -> Hashable:
+        """The user's name of a state, its coordinates, or its number."""
+        if self.labels is not None:
+            return self.labels[state]
+        return state if self.coordinates is None else tuple(self.coordinates[state].tolist())
+
+
+def from_edges(
+    edges: Iterable[tuple[Hashable, Hashable]],
+    log_rewards: Mapping[Hashable, float],
+    *,
+    source: Hashable | None = None,
+    name: str = "dag",
+) -> PointedDAG:
+    """The pointed DAG with these (parent, child) edges, where trajectories stop at the keys of log_rewards.
+
+    States are renumbered by level; the j-th child of a state, in the order given, takes slot j.
+    Raises GraphError unless the graph is acyclic, has one source from which every state can be reached,
+    every state reaches a terminal one, and every log-reward is a finite number.
+    """
+    pairs = [_pair(edge, name) for edge in edges]
+    labels = list(dict.fromkeys([state for pair in pairs for state in pair] + list(log_rewards)))
+    if not labels:
+        raise GraphError(f"{name}: no edges and no log-rewards; give at least one terminal state")
+    index = {label: number for number, label in enumerate(labels)}
+    parent, child = np.array([(index[a], index[b]) for a, b in pairs], dtype=np.int64).reshape(-1, 2).T
+    _check_edges(pairs, name)
+    level = _levels(parent, child, labels, name)
+    _check_source(parent, child, labels, source, name)
+    log_reward = _log_reward(log_rewards, index, name)
+    childless = np.setdiff1d(np.arange(len(labels)), parent)
+    dead = childless[~np.isfinite(log_reward[childless])]
+    if dead.size:
+        raise GraphError(
+            f"{name}: state {labels[dead[0]]!r} reaches no terminal state; give it a log-reward or a child"
+        )
+    order = np.argsort(level, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(order.size)
+    return PointedDAG(
+        name=name,
+        child=_child_table(rank[parent], rank[child], log_reward[order], name),
+        log_reward=log_reward[order],
+        level=level[order],
+        labels=tuple(labels[number] for number in order),
+    )
+
+
+def _child_table(parent: np.ndarray, child: np.ndarray, log_reward: np.ndarray, name: str) -> np.ndarray:
+    n_states = log_reward.size
+    n_children = np.bincount(parent, minlength=n_states)
+    width = int(n_children.max()) + 1
+    _refuse_large_table(width, n_states, "children of one state")
+    by_parent = np.argsort(parent, kind="stable")
+    first = np.cumsum(n_children) - n_children
+    table = np.full((width, n_states), -1, dtype=np.int64)
+    table[np.arange(parent.size) - first[parent[by_parent]], parent[by_parent]] = child[by_parent]
+    table[-1, np.isfinite(log_reward)] = n_states
+    return table
+
+
+def _levels(parent: np.ndarray, child: np.ndarray, labels: list, name: str) -> np.ndarray:
+    """[S] longest path from a source: the round in which Kahn's algorithm frees a state."""
+    n_states = len(labels)
+    by_parent = np.argsort(parent, kind="stable")
+    child_sorted = child[by_parent]
+    first = np.searchsorted(parent[by_parent], np.arange(n_states + 1))
+    waiting = np.bincount(child, minlength=n_states)
+    level = np.full(n_states, -1, dtype=np.int64)
+    frontier, depth = np.flatnonzero(waiting == 0), 0
+    while frontier.size:
+        level[frontier] = depth
+        count = first[frontier + 1] - first[frontier]
+        offset = np.repeat(first[frontier] - np.cumsum(count) + count, count)
+        reached, times = np.unique(child_sorted[offset + np.arange(offset.size)], return_counts=True)
+        waiting[reached] -= times
+        frontier, depth = reached[waiting[reached] == 0], depth + 1
+    if (level < 0).any():
+        raise GraphError(
+            f"{name}: the edges form a cycle, {_cycle(parent, child, level, labels)}; remove one"
+        )
+    return level
+
+
+def _cycle(parent: np.ndarray, child: np.ndarray, level: np.ndarray, labels: list) -> str:
+    # every state left over by Kahn's algorithm has a parent that was left over: walking back must repeat
+    stuck = level[parent] < 0
+    a_parent = dict(zip(child[stuck].tolist(), parent[stuck].tolist(), strict=True))
+    path = [int(np.flatnonzero(level < 0)[0])]
+    while (before := a_parent[path[-1]]) not in path:
+        path.append(before)
+    loop = [before, *reversed(path[path.index(before) :])]
+    shown = [repr(labels[state]) for state in loop]
+    return " -> ".join(shown if len(shown) <= 8 else [*shown[:4], "...", *shown[-3:]])
+
+
+def _check_edges(pairs: list, name: str) -> None:
+    if len(set(pairs)) < len(pairs):
+        seen: set = set()
+        twice = next(pair for pair in pairs if pair in seen or seen.add(pair))
+        raise GraphError(f"{name}: the edge {twice[0]!r} -> {twice[1]!r} is given twice; keep one")
+
+
+def _check_source(parent: np.ndarray, child: np.ndarray, labels: list, source: Hashable, name: str) -> None:
+    # in an acyclic graph every state has an ancestor without parents: one such state reaches them all
+    parentless = np.setdiff1d(np.arange(len(labels)), child)
+    if source is not None:
+        if source not in labels:
+            raise GraphError(f"{name}: the source {source!r} is not a state; name a state of the edges")
+        if labels.index(source) not in parentless:
+            raise GraphError(f"{name}: the source {source!r} has a parent; remove the edge into it")
+        lost = [labels[state] for state in parentless if labels[state] != source]
+        if lost:
+            raise GraphError(
+                f"{name}: state {lost[0]!r} cannot be reached from the source {source!r}; add an edge into it"
+            )
+    if parentless.size > 1:
+        some = ", ".join(repr(labels[state]) for state in parentless[:4]) + ", ..." * (parentless.size > 4)
+        raise GraphError(f"{name}: {parentless.size} states have no parent ({some}); keep one source")
+
+
+def _log_reward(log_rewards: Mapping[Hashable, float], index: dict, name: str) -> np.ndarray:
+    log_reward = np.full(len(index), -np.inf)
+    for label, value in log_rewards.items():
+        number = (
+            value if isinstance(value, (int, float, np.number)) and not isinstance(value, bool) else math.nan
+        )
+        if not math.isfinite(number):
+            raise GraphError(
+                f"{name}: the log-reward of {label!r} is {value!r}; give a finite number, "
+                "or leave the state out if no trajectory ends there"
+            )
+        log_reward[index[label]] = number
+    return log_reward
+
+
+def _pair(edge: object, name: str) -> tuple:
+    pair = tuple(edge) if isinstance(edge, (tuple, list)) else ()
+    if len(pair) != 2:
+        raise GraphError(f"{name}: {edge!r} is not an edge; write (parent, child)")
+    return pair
+
+
+def _refuse_large_table(width: int, n_states: int, what: str) -> None:
+    if width * n_states > MAX_TABLE:
+        raise GraphError(
+            f"a table of {width:,} {what} x {n_states:,} states does not fit (limit {MAX_TABLE:,}); "
+            "spread the edges over intermediate states"
+        )
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    array.setflags(write=False)
+    return array

@@ -1,0 +1,134 @@
+"""The command line: its JSON to the letter, its exit codes, one line for bad input."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from divergence_lab.cli import main
+
+DERIVE_KEYS = {"name", "loss", "loss_derivative", "generator", "divergence", "factor", "valid", "why_invalid", "convex",
+               "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient", "f_at_zero", "slope_at_infinity",
+               "curvature_at_zero", "dual_loss", "values"}
+VERDICT_KEYS = {"holds", "condition", "status", "because", "steps"}
+
+
+def run(capsys, *arguments):
+    code = main(arguments)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def run_json(capsys, *arguments):
+    code, out, err = run(capsys, *arguments, "--json")
+    return code, json.loads(out), err
+
+
+def test_derive_json(capsys):
+    code, found, err = run_json(capsys, "derive", "quadratic", "exp(x) - x - 1", "--at", "0.1,2", "--digits", "20")
+    assert code == 0 and err == ""
+    assert [entry["name"] for entry in found] == ["quadratic", "linex(1)"]
+    for entry in found:
+        assert DERIVE_KEYS <= set(entry)
+        for key in ("convex", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient"):
+            assert VERDICT_KEYS == set(entry[key]) and entry[key]["status"] in ("proved", "enclosed", "undecided")
+    second = found[1]
+    assert second["loss"] == "exp(x) - x - 1" and second["loss_derivative"] == "exp(x) - 1"
+    assert second["generator"] == "t*log(t) - t + 1" and second["divergence"] == "forward KL" and second["factor"] == "1"
+    assert second["valid"] is True and second["why_invalid"] is None
+    assert (second["f_at_zero"], second["slope_at_infinity"], second["curvature_at_zero"]) == ("1", "oo", "1")
+    assert second["dual_loss"] == "x**2/2"
+    assert second["values"][0]["f"].startswith("0.6697414907005954") and float(second["values"][0]["radius"]) < 1e-18
+
+
+def test_derive_with_parameters(capsys):
+    code, (found,), _ = run_json(capsys, "derive", "linex(alpha)", "--set", "alpha=1/2")
+    assert code == 0 and found["divergence"] == "squared Hellinger" and found["factor"] == "2"
+
+
+def test_derive_in_words(capsys):
+    code, out, _ = run(capsys, "derive", "quadratic")
+    assert code == 0 and "reverse KL" in out and "zero-forcing  yes" in out and "zero-avoiding no" in out
+    assert "\\log" in run(capsys, "derive", "quadratic", "--latex")[1]
+
+
+def test_verify_json(capsys):
+    code, rows, _ = run_json(capsys, "verify", "quadratic", "linex(1)", "--env", "hypergrid:2x3")
+    assert code == 0
+    assert all(set(row) == {"loss", "objective", "env", "sampler", "max_gradient_error", "flipped_sign_error", "holds"}
+               for row in rows)
+    assert all(row["holds"] and row["max_gradient_error"] < 1e-12 for row in rows)
+    assert rows[0]["flipped_sign_error"] < 1e-12 < 0.01 < rows[1]["flipped_sign_error"]
+
+
+def test_train_json_and_files(capsys, tmp_path):
+    code, found, _ = run_json(capsys, "train", "quadratic", "linex(1)", "--env", "hypergrid:2x4", "--seeds", "2",
+                              "--steps", "40", "--batch", "8", "--device", "cpu", "--out", str(tmp_path))
+    assert code == 0 and set(found) == {"runs", "seconds", "trajectories_per_second", "device"}
+    assert [(row["loss"], row["seed"]) for row in found["runs"]] == [
+        ("quadratic", 0), ("quadratic", 1), ("linex(1)", 0), ("linex(1)", 1)]
+    assert set(found["runs"][0]) == {"objective", "loss", "seed", "steps", "tv", "kl_forward", "kl_reverse", "log_z",
+                                     "log_z_true", "modes_found", "finite"}
+    with open(tmp_path / "metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["objective", "loss", "seed", "step", "metric", "value"]
+    last = [float(r["value"]) for r in rows if (r["loss"], r["seed"], r["metric"]) == ("linex(1)", "1", "tv")][-1]
+    packed = np.load(tmp_path / "terminal.npz")
+    assert last == pytest.approx(found["runs"][3]["tv"])
+    assert 0.5 * np.abs(packed["terminal"][1, 1] - packed["target"]).sum() == pytest.approx(last, abs=1e-12)
+    assert "torch" in json.loads((tmp_path / "environment.json").read_text())
+    assert json.loads((tmp_path / "config.json").read_text())["steps"] == 40
+
+
+BAD = [
+    ("derive", "__import__('os').system('true')"), ("derive", "x.real"), ("derive", "9**9**9**9"), ("derive", "(" * 1_000_000),
+    ("derive", "x\0"), ("derive", "-x**2"), ("derive", "t**2"), ("derive", "quadratic", "--at", "-1"),
+    ("derive", "quadratic", "--at", "abc"), ("derive", "quadratic", "--digits", "-3"), ("derive", "quadratic", "--digits", "5000"),
+    ("derive", "quadratic", "--set", "alpha"), ("derive", "quadratic", "--set", "alpha=1"), ("derive", "linex(a)", "--set", "a=0"),
+    ("derive", "linex(a)", "--assume", "a >< 0"), ("derive", "linex(a)", "--at", "2"), ("derive", "1/(5-x)", "--at", "2"),
+    ("derive", "quadratic", "--budget", "0"), ("derive",), ("nonsense",), (),
+    ("verify", "linex(a)"), ("verify", "quadratic", "--env", "hypergrid:2"), ("verify", "quadratic", "--objective", "xx"),
+    ("verify", "quadratic", "--sampler", "nonsense"), ("verify", "quadratic", "--env", "dag:no_such_file.json"),
+    ("verify", "quadratic", "--env", "hypergrid:9x9"),
+    ("train", "quadratic"), ("train", "quadratic", "--env", "bits:4"), ("train", "quadratic", "--env", "hypergrid:0x8"),
+    ("train", "quadratic", "--env", "hypergrid:2x8", "--seeds", "0"), ("train", "quadratic", "--env", "hypergrid:2x8", "--resume"),
+    ("train", "quadratic", "--env", "hypergrid:2x8", "--objective", "nonsense"), ("report", "foo(x)", "--out", "unused"),
+]
+
+
+@pytest.mark.parametrize("arguments", BAD, ids=range(len(BAD)))
+def test_bad_input_is_one_line_and_exit_code_2(capsys, arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = main(arguments)
+    except SystemExit as stop:
+        code = stop.code
+    captured = capsys.readouterr()
+    assert code == 2 and captured.out == ""
+    assert len(captured.err.strip().splitlines()) == 1 and "Traceback" not in captured.err
+    assert len(captured.err) < 700
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_check_is_exit_code_1(capsys, monkeypatch):
+    import divergence_lab.verification as verification
+    from divergence_lab.gflownet.theorem import TheoremCheck
+    monkeypatch.setattr(verification, "check_tb", lambda *a, **k: TheoremCheck(0.5, 0.5, False))
+    assert main(["verify", "quadratic", "--env", "hypergrid:2x3"]) == 1
+    assert "NO" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["derive", "verify", "train", "report"])
+def test_every_command_has_help_with_an_example(capsys, command):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0 and "example: divergence-lab" in capsys.readouterr().out
+
+
+def test_the_module_runs_too_and_json_is_all_that_it_prints():
+    done = subprocess.run([sys.executable, "-m", "divergence_lab", "derive", "quadratic", "--json"], capture_output=True,
+                          text=True, timeout=120, check=True)
+    assert json.loads(done.stdout)[0]["divergence"] == "reverse KL" and done.stderr == ""

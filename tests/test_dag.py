@@ -1,0 +1,188 @@
+"""The pointed DAG: its invariants, each with the error that names the offending part; and text -> graph."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from divergence_lab.graphs import EnvironmentTextError, GraphError, from_edges, graph_from_text
+from divergence_lab.graphs import dag as dag_module
+from divergence_lab.graphs.small import binary_tree, diamond, single_state, skips
+
+
+@st.composite
+def edge_lists(draw):
+    """A random DAG over states 0..n-1 with source 0, its edges shuffled; and log-rewards."""
+    n = draw(st.integers(1, 8))
+    parents = [draw(st.sets(st.integers(0, s - 1), min_size=1, max_size=3)) for s in range(1, n)]
+    edges = [(p, s) for s, ps in enumerate(parents, start=1) for p in sorted(ps)]
+    edges = draw(st.permutations(edges))
+    childless = set(range(n)) - {p for p, _ in edges}
+    stops = childless | draw(st.sets(st.integers(0, n - 1)))
+    return edges, {s: draw(st.floats(-3, 3)) for s in stops}
+
+
+@settings(max_examples=60, deadline=None)
+@given(edge_lists())
+def test_arrays_say_what_the_edges_said(case):
+    edges, log_rewards = case
+    graph = from_edges(edges, log_rewards)
+    named = {
+        (graph.labels[p], graph.labels[c]) for p, c in zip(graph.edges.parent, graph.edges.child, strict=True)
+    }
+    assert named == set(edges)
+    assert {graph.labels[s]: graph.log_reward[s] for s in graph.terminal_states} == log_rewards
+    longest = {graph.labels[0]: 0}
+    for state in range(1, graph.n_states):
+        name = graph.labels[state]
+        longest[name] = 1 + max(longest[p] for p, c in edges if c == name)
+        assert graph.level[state] == longest[name]
+    assert (np.diff(graph.level) >= 0).all()
+    assert (graph.level[graph.edges.child] > graph.level[graph.edges.parent]).all()
+    assert graph.labels[0] == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(edge_lists())
+def test_incoming_lists_every_edge_once(case):
+    graph = from_edges(*case)
+    found = {(flat, s) for s in range(graph.n_states) for flat in graph.incoming[:, s].tolist() if flat >= 0}
+    edges = graph.edges
+    there = {
+        (s * graph.n_states + p, c) for p, s, c in zip(edges.parent, edges.slot, edges.child, strict=True)
+    }
+    assert found == there
+    assert (graph.incoming >= 0).sum() == edges.child.size
+    np.testing.assert_array_equal((graph.incoming >= 0).sum(axis=0), graph.n_parents)
+    for level, (low, high) in enumerate(zip(edges.level_start[:-1], edges.level_start[1:], strict=True)):
+        assert (graph.level[edges.parent[low:high]] == level).all()
+
+
+@pytest.mark.parametrize(
+    ("edges", "log_rewards", "message"),
+    [
+        ([("a", "b"), ("b", "c"), ("c", "b")], {"c": 0.0}, "'b' -> 'c' -> 'b'"),
+        ([("a", "a")], {"a": 0.0}, "'a' -> 'a'"),
+        ([("a", "c"), ("b", "c")], {"c": 0.0}, r"2 states have no parent \('a', 'b'\)"),
+        ([("a", "b")], {"b": 0.0, "z": 1.0}, "no parent"),
+        ([("a", "b"), ("a", "c")], {"b": 0.0}, "state 'c' reaches no terminal state"),
+        ([("a", "b")], {"b": math.nan}, "log-reward of 'b' is nan"),
+        ([("a", "b")], {"b": math.inf}, "log-reward of 'b' is inf"),
+        ([("a", "b")], {"a": -math.inf, "b": 0.0}, "log-reward of 'a' is -inf"),
+        ([("a", "b")], {"b": "1"}, "log-reward of 'b' is '1'"),
+        ([("a", "b"), ("a", "b")], {"b": 0.0}, "'a' -> 'b' is given twice"),
+        ([("a", "b", "c")], {"b": 0.0}, "is not an edge"),
+        (["ab"], {"b": 0.0}, "is not an edge"),
+        ([], {}, "no edges"),
+    ],
+)
+def test_every_broken_invariant_is_named(edges, log_rewards, message):
+    with pytest.raises(GraphError, match=message) as caught:
+        from_edges(edges, log_rewards)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_named_source_must_reach_every_state():
+    edges = [("a", "c"), ("b", "c")]
+    with pytest.raises(GraphError, match="'b' cannot be reached from the source 'a'"):
+        from_edges(edges, {"c": 0.0}, source="a")
+    with pytest.raises(GraphError, match="the source 'c' has a parent"):
+        from_edges(edges, {"c": 0.0}, source="c")
+    with pytest.raises(GraphError, match="the source 'q' is not a state"):
+        from_edges(edges, {"c": 0.0}, source="q")
+    assert from_edges(edges[:1], {"c": 0.0}, source="a").n_states == 2
+
+
+def test_a_long_cycle_is_shortened():
+    edges = [("s", 0), *((i, (i + 1) % 50) for i in range(50))]
+    with pytest.raises(GraphError, match=r"\.\.\."):
+        from_edges(edges, {0: 0.0})
+
+
+def test_tables_that_do_not_fit_are_refused(monkeypatch):
+    monkeypatch.setattr(dag_module, "MAX_TABLE", 10)
+    with pytest.raises(GraphError, match="does not fit"):
+        from_edges([(0, i) for i in range(1, 9)], {i: 0.0 for i in range(1, 9)})
+
+
+def test_small_graphs():
+    assert single_state().n_states == 1 and single_state().max_steps == 1
+    assert diamond().n_parents.tolist() == [0, 1, 1, 2]
+    tree = binary_tree(3)
+    assert tree.terminal_states.size == 8 and tree.max_steps == 4
+    np.testing.assert_allclose(sorted(np.exp(tree.log_reward[tree.terminal_states])), np.arange(1, 9))
+    assert skips().level.tolist() == [0, 1, 2, 3, 4]
+    assert skips().features.shape == (5, 5)
+
+
+def test_arrays_are_read_only():
+    graph = diamond()
+    for array in (graph.child, graph.log_reward, graph.level, graph.terminal_states, graph.edges.parent):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+
+
+def test_dag_file(tmp_path):
+    path = tmp_path / "graph.json"
+    path.write_text(
+        json.dumps({"edges": [["a", 1], ["a", "c"], [1, "c"]], "log_rewards": {"1": 0.5, "c": -1}})
+    )
+    graph = graph_from_text(f"dag:{path}")
+    assert graph.labels == ("a", "1", "c")
+    assert graph.log_reward.tolist() == [-math.inf, 0.5, -1.0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[1]", 'no list "edges"'),
+        ('{"edges": []}', 'no object "log_rewards"'),
+        ('{"edges": [["a"]], "log_rewards": {}}', "is not an edge"),
+        ('{"edges": [["a", null]], "log_rewards": {}}', "is not an edge"),
+        ('{"edges": [["a", "b"]], "log_rewards": {"b": NaN}}', "log-reward of 'b' is nan"),
+        ('{"edges": [["a", "b"]], "log_rewards": {"b": true}}', "log-reward of 'b' is True"),
+        ('{"edges": [["a", "b"]], "log_rewards": {"b": 1, "b": 2}}', "'b' is given twice"),
+        ('{"edges": [["a", "b"], ["b", "a"]], "log_rewards": {"b": 1}}', "cycle"),
+    ],
+)
+def test_a_malformed_file_is_explained(tmp_path, content, message):
+    path = tmp_path / "graph.json"
+    path.write_text(content)
+    with pytest.raises(EnvironmentTextError, match=message) as caught:
+        graph_from_text(f"dag:{path}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "grid:2x8",
+        "hypergrid",
+        "hypergrid:8",
+        "hypergrid:2x8x3",
+        "hypergrid:2x-8",
+        "hypergrid:2x8:",
+        "dag:",
+    ],
+)
+def test_unknown_text_lists_the_forms(text):
+    with pytest.raises(EnvironmentTextError, match=r"hypergrid:DIMxSIDE.*dag:FILE\.json"):
+        graph_from_text(text)
+
+
+def test_other_text_errors():
+    with pytest.raises(EnvironmentTextError, match="not available yet"):
+        graph_from_text("bits:120x8")
+    with pytest.raises(EnvironmentTextError, match="not available yet"):
+        graph_from_text("molecules:fragments")
+    with pytest.raises(EnvironmentTextError, match="reward 'gold' is not one of default, paper"):
+        graph_from_text("hypergrid:2x8:gold")
+    with pytest.raises(EnvironmentTextError, match="cannot be read"):
+        graph_from_text("dag:/no/such/file.json")
+    with pytest.raises(EnvironmentTextError, match="more than 20,000,000 states"):
+        graph_from_text("hypergrid:999999x999999")

@@ -1,0 +1,116 @@
+"""The parser: what it reads, what it refuses, and that nothing of the text ever runs."""
+
+import builtins
+import os
+import time
+
+import pytest
+import sympy as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from divergence_lab.theory.expressions import ExpressionError, parse, read_assumptions, write
+from divergence_lab.theory.symbols import t, x
+from tests.strategies import PAPER, expression_like
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("x**2/2", x**2 / 2),
+    ("0.1*x", x / 10),
+    ("1_000*x + .5", 1000 * x + sp.Rational(1, 2)),
+    ("-exp(-x)", -sp.exp(-x)),
+    ("sqrt(1 + x**2) - 1", sp.sqrt(1 + x**2) - 1),
+    ("Max(x, 0)", sp.Max(x, 0)),
+    ("erf(x) + erfi(x) + Ei(x)", sp.erf(x) + sp.erfi(x) + sp.Ei(x)),
+    ("gamma(5)*x", 24 * x),
+    ("pi*x + E", sp.pi * x + sp.E),
+    ("  x ", x),
+])
+def test_reads(text, expected):
+    assert sp.simplify(parse(text, x) - expected) == 0
+
+
+def test_reads_piecewise_with_comparisons():
+    read = parse("Piecewise((x**2/2, x < 0), (exp(x)-x-1, True))", x)
+    assert read.subs(x, -2) == 2
+    assert read.subs(x, 2) == sp.exp(2) - 3
+    huber = parse("Piecewise((x**2/2, Abs(x) <= 1), (Abs(x) - 1/2, True))", x)
+    assert huber.subs(x, -3) == sp.Rational(5, 2)
+
+
+def test_names_are_real_parameters_with_their_assumptions():
+    (alpha,) = parse("alpha*x**2", x, ["alpha > 0"]).free_symbols - {x}
+    assert alpha.is_real and alpha.is_positive
+    assert read_assumptions(["a >= 1/2"]) == {"a": [(">=", sp.Rational(1, 2))]}
+
+
+HOSTILE = [
+    "__import__('os').system('touch /tmp/divergence_lab_was_here')", "x.__class__", "().__class__.__bases__[0]",
+    "9**9**9**9", "9**9**9", "x**9**9", "2**(2**(2**(2**9)))", "gamma(10**9)", "exp(exp(exp(9)))", "1e999999999",
+    "(" * 1_000_000, "(" * 100 + "x" + ")" * 100, "x\0", "\0", "-" * 5000 + "x", "x+" * 4000 + "x", "1/0", "x/(x-x)",
+    "0**-1", "log(0)", "log(-1)", "sqrt(-1)", "atanh(2)", "I*x", "oo", "nan", "x if x else 1", "[x]", "{x}", "lambda: x",
+    "'x'", "b'x'", "f'{x}'", "x := 2", "x; x", "x\nx", "print(x)", "eval('x')", "exp(x=1)", "exp(*x)", "exp()", "exp(x, x)",
+    "x < 1", "x and x", "not x", "True", "None", "...", "1j", "x//2", "x % 2", "x @ x", "x << 2", "~x", "x[0]", "await x",
+    "Piecewise((x, x < 0))", "Piecewise(x)", "Piecewise()", "Piecewise((x, 1 < 2), (0, True))", "polylog(100, x)",
+    "t", "exp", "__x*x", "x__y", "ｘ", "x²", "import os", "exec", "", "   ", "#", "x #", "9" * 5000, "1" * 400,
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_refuses_with_one_line(text):
+    started = time.monotonic()
+    if text == "x #":  # a comment after an expression is harmless Python, and reads as the expression
+        assert parse(text, x) == x
+        return
+    with pytest.raises(ExpressionError) as caught:
+        parse(text, x)
+    assert time.monotonic() - started < 1
+    message = str(caught.value)
+    assert message and "\n" not in message and len(message) < 400
+
+
+def test_refuses_what_is_not_text():
+    with pytest.raises(ExpressionError, match="text"):
+        parse(3, x)
+
+
+def test_the_variable_of_the_other_kind_is_named():
+    with pytest.raises(ExpressionError, match="invert"):
+        parse("t - 1", x)
+    with pytest.raises(ExpressionError, match="derive"):
+        parse("x - 1", t)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.one_of(expression_like, st.text(max_size=40)))
+def test_any_text_is_read_or_refused_and_never_run(text):
+    def forbidden(*arguments, **named):
+        raise AssertionError(f"the text {text!r} ran something")
+    saved = {name: getattr(builtins, name) for name in ("eval", "exec", "open")}
+    saved_system = os.system
+    try:
+        for name in saved:
+            setattr(builtins, name, forbidden)
+        os.system = forbidden
+        started = time.monotonic()
+        try:
+            parse(text, x)
+        except ExpressionError as error:
+            assert "\n" not in str(error)
+        assert time.monotonic() - started < 2
+    finally:
+        os.system = saved_system
+        for name, function in saved.items():
+            setattr(builtins, name, function)
+
+
+@pytest.mark.parametrize("text", [row[0] for row in PAPER.values()] + [
+    "Piecewise((x**2/2, x < 0), (exp(x) - x - 1, True))", "2*x*atan(x) - log(x**2 + 1)", "Abs(x)**(3/2)"])
+def test_what_is_written_reads_back(text):
+    expression = parse(text, x)
+    assert sp.simplify(parse(write(expression), x) - expression) == 0
+
+
+def test_a_positive_term_is_written_first():
+    assert write(parse("-x - 1 + exp(x)", x)) == "exp(x) - x - 1"
+    assert write(-x - 1) == "-x - 1"

@@ -1,0 +1,290 @@
+"""Training: members that do not touch each other, exact resuming, and laws that are learned."""
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from divergence_lab import training
+from divergence_lab.checkpoints import CheckpointError
+from divergence_lab.gflownet.optimiser import adam_step, ensemble, unpack
+from divergence_lab.graphs import hypergrid
+from divergence_lab.graphs.small import binary_tree, diamond, single_state, skips
+from divergence_lab.results import METRICS
+from divergence_lab.settings import prepare
+from divergence_lab.training import TrainingError, train
+
+LOSSES = {
+    "quadratic": lambda x: x**2 / 2,
+    "linex(1)": lambda x: torch.expm1(x) - x,
+    "linex(1/2)": lambda x: 4 * torch.expm1(x / 2) - 2 * x,
+    "shifted_cosh": lambda x: 2 * torch.cosh(x) - 2,
+}
+SMALL = {"seeds": 2, "steps": 40, "batch": 8, "evaluations": 5, "progress": False}
+
+
+def assert_same(one, other, exactly=True, atol=1e-9):
+    for name in METRICS:
+        np.testing.assert_allclose(
+            one.metrics[name], other.metrics[name], rtol=0, atol=0 if exactly else atol
+        )
+    np.testing.assert_allclose(one.terminal, other.terminal, rtol=0, atol=0 if exactly else atol)
+
+
+@pytest.mark.parametrize("policy", ["tabular", "mlp"])
+def test_a_member_is_the_single_run_with_its_seed(policy):
+    settings = {**SMALL, "steps": 30, "dtype": torch.float64, "policy": policy}
+    graph = hypergrid(2, 5)
+    together = train(LOSSES, graph, **{**settings, "seeds": [4, 9, 2]})
+    for row, name in enumerate(LOSSES):
+        for column, seed in enumerate([4, 9, 2]):
+            if policy == "mlp" and (row, column) not in [(0, 0), (1, 2), (3, 1)]:
+                continue
+            alone = train({name: LOSSES[name]}, graph, **{**settings, "seeds": [seed]})
+            for metric in METRICS:
+                np.testing.assert_allclose(
+                    together.metrics[metric][row, column], alone.metrics[metric][0, 0], rtol=0, atol=1e-9
+                )
+            np.testing.assert_allclose(
+                together.terminal[row, column], alone.terminal[0, 0], rtol=0, atol=1e-9
+            )
+    # control: members with different seeds, or losses, do differ
+    assert np.abs(together.terminal[0, 0] - together.terminal[0, 1]).max() > 1e-6
+    assert np.abs(together.terminal[0, 0] - together.terminal[1, 0]).max() > 1e-6
+
+
+def test_the_same_seed_gives_the_same_run():
+    assert_same(train(LOSSES, skips(), **SMALL), train(LOSSES, skips(), **SMALL))
+
+
+@pytest.mark.parametrize("graph", [single_state(), diamond(), binary_tree(3), skips()], ids=lambda g: g.name)
+def test_small_graphs_are_learned(graph):
+    result = train(LOSSES, graph, seeds=2, steps=800, batch=32, learning_rate=0.1, progress=False)
+    assert result.metrics["tv"][..., -1].max() < 0.01
+    np.testing.assert_allclose(result.log_z, result.log_z_true, atol=0.02)
+    assert result.finite.all() and (result.modes_found == graph.modes.size).all()
+
+
+def test_the_report_grid_is_learned_by_every_loss():
+    result = train(LOSSES, hypergrid(2, 8), steps=2000, progress=False)
+    assert np.median(result.metrics["tv"][..., -1], axis=1).max() < 0.02
+    np.testing.assert_allclose(result.log_z, result.log_z_true, atol=0.05)
+    assert (result.modes_found == 4).all() and result.finite.all()
+    np.testing.assert_allclose(result.terminal.sum(axis=-1), 1.0, atol=1e-12)
+    assert (result.metrics["tv"][..., 0] > 0.5).all()
+
+
+def test_the_mlp_learns():
+    result = train(LOSSES, hypergrid(2, 4), seeds=2, steps=250, batch=32, policy="mlp", progress=False)
+    assert result.metrics["tv"][..., -1].max() < 0.08
+    assert (result.metrics["tv"][..., 0] > 0.3).all()
+
+
+def test_a_member_that_is_not_finite_stops_alone():
+    def breaks(x):
+        return torch.where(x.detach().mean() > -100, x * torch.nan, x)
+
+    alone = train({"quadratic": LOSSES["quadratic"]}, diamond(), **SMALL)
+    beside = train({"quadratic": LOSSES["quadratic"], "breaks": breaks}, diamond(), **SMALL)
+    np.testing.assert_array_equal(beside.terminal[0], alone.terminal[0])
+    assert beside.finite.tolist() == [[True, True], [False, False]]
+    # its updates were skipped: it is where it started, not lost
+    np.testing.assert_array_equal(beside.metrics["log_z"][1, :, -1], beside.metrics["log_z"][1, :, 0])
+    assert np.isfinite(beside.terminal).all()
+
+
+def test_gradients_at_the_edge_of_float32_do_not_break_a_run():
+    def steep(x):
+        return 1e30 * torch.expm1(x.clamp(max=10))
+
+    result = train({"steep": steep}, hypergrid(2, 4), **SMALL, initial_log_z=0.0)
+    assert result.finite.all() and np.isfinite(result.metrics["log_z"]).all()
+
+
+def members_at(values):
+    return ensemble({"a": values[:, :3].clone(), "b": values[:, 3].clone()})
+
+
+def test_adam_is_that_of_torch():
+    start = torch.randn(2, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    ours, theirs = members_at(start), [row.clone().requires_grad_() for row in start]
+    rates = torch.tensor([0.1, 0.1, 0.1, 0.3], dtype=torch.float64)
+    # one optimiser per entry and member, with clipping by torch's own function: nothing is shared
+    optimisers = [torch.optim.Adam([row], lr=1.0) for row in theirs]
+    generator = torch.Generator().manual_seed(1)
+    previous = [row.detach().clone() for row in theirs]
+    for step in range(20):
+        gradient = torch.randn(2, 4, dtype=torch.float64, generator=generator) * 10 ** (step % 3)
+        adam_step(ours, gradient, rates, 5.0)
+        for row, optimiser, part, before in zip(theirs, optimisers, gradient, previous, strict=True):
+            row.grad = part.clone()
+            torch.nn.utils.clip_grad_norm_([row], 5.0)
+            optimiser.step()
+            with torch.no_grad():
+                row.copy_(before + rates * (row - before))
+                before.copy_(row)
+    torch.testing.assert_close(
+        ours.values.detach(), torch.stack([row.detach() for row in theirs]), atol=1e-6, rtol=0
+    )
+
+
+def test_clipping_survives_overflow_and_skips_what_is_not_finite():
+    members = members_at(torch.zeros(4, 4))
+    gradient = torch.tensor([[1e35, -1e35, 0, 0], [0.0, 0, 0, 0], [math.nan, 1, 1, 1], [1, math.inf, 0, 0]])
+    adam_step(members, gradient, torch.full((4,), 0.1), 2.0)
+    values = unpack(members.shapes, members.values.detach())
+    np.testing.assert_allclose(values["a"][0], [-0.1, 0.1, 0], rtol=1e-5)
+    np.testing.assert_allclose(members.mean[0], [0.1 * 2**0.5, -0.1 * 2**0.5, 0, 0], rtol=1e-5)
+    assert (members.values[1:] == 0).all() and (members.mean[2:] == 0).all()
+    assert members.finite.flatten().tolist() == [True, True, False, False]
+    assert members.count.flatten().tolist() == [1, 1, 0, 0]
+
+
+class Recorded(TorchDispatchMode):
+    """Every operation that reaches a device."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.append(str(function))
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("policy", ["tabular", "mlp"])
+def test_a_step_never_waits_for_the_device_and_has_no_loop_over_members(policy):
+    defaults = {
+        key: value.default
+        for key, value in inspect.signature(train).parameters.items()
+        if key not in ("losses", "graph")
+    }
+    counts = []
+    for seeds in (1, 6):
+        arguments = {**defaults, "losses": LOSSES, "graph": hypergrid(2, 4), "seeds": seeds, "policy": policy}
+        run = prepare({**arguments, "device": "cpu"})
+        state = training._start(run, 1)
+        noise = torch.rand(seeds, run.graph.max_steps, 4)
+        training._update(run, state, noise, 1.0)
+        with Recorded() as recorded:
+            training._update(run, state, noise, 1.0)
+        waits = {"aten._local_scalar_dense.default", "aten.nonzero.default", "aten.is_nonzero.default"}
+        assert not waits & set(recorded.names)
+        counts.append(len(recorded.names))
+    assert counts[0] == counts[1]
+
+
+class StopHere(Exception):
+    pass
+
+
+def stop_at(step):
+    def progress(now, steps):
+        if now >= step:
+            raise StopHere
+
+    return progress
+
+
+@pytest.mark.parametrize("policy", ["tabular", "mlp"])
+def test_an_interrupted_run_ends_with_the_same_numbers(tmp_path, monkeypatch, policy):
+    # chunks of 3 steps, so that the interruption falls inside one
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training, "chunk_length", lambda *_: 3)
+    settings = {**SMALL, "policy": policy, "seeds": [3, 5]}
+    whole = train(LOSSES, hypergrid(2, 4), **settings)
+    with pytest.raises(StopHere):
+        train(LOSSES, hypergrid(2, 4), **{**settings, "progress": stop_at(14)}, out=tmp_path)
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert 0 < saved["step"] < 40
+    seen = []
+    resumed = train(
+        LOSSES,
+        hypergrid(2, 4),
+        **{**settings, "progress": lambda step, _: seen.append(step)},
+        out=tmp_path,
+        resume=True,
+    )
+    assert seen and min(seen) > saved["step"]
+    assert_same(whole, resumed)
+    # once more: nothing is left to do, and the numbers stay
+    assert_same(whole, train(LOSSES, hypergrid(2, 4), **settings, out=tmp_path, resume=True))
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_resuming_without_a_checkpoint_starts_afresh(tmp_path):
+    assert_same(
+        train(LOSSES, diamond(), **SMALL), train(LOSSES, diamond(), **SMALL, out=tmp_path, resume=True)
+    )
+
+
+def test_another_run_cannot_continue(tmp_path):
+    train(LOSSES, diamond(), **SMALL, out=tmp_path)
+    with pytest.raises(CheckpointError, match="batch is 8 there and 16 here"):
+        train(LOSSES, diamond(), **{**SMALL, "batch": 16}, out=tmp_path, resume=True)
+    with pytest.raises(CheckpointError, match="env is 'diamond' there and 'skips' here"):
+        train(LOSSES, skips(), **SMALL, out=tmp_path, resume=True)
+    with pytest.raises(CheckpointError, match="losses"):
+        train({"quadratic": LOSSES["quadratic"]}, diamond(), **SMALL, out=tmp_path, resume=True)
+    (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        train(LOSSES, diamond(), **SMALL, out=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"objective": "sac"}, "objective 'sac' is not available; use one of tb"),
+        ({"policy": "transformer"}, "policy 'transformer' is not available; use one of tabular, mlp"),
+        ({"device": "abacus"}, "device 'abacus' is not known"),
+        ({"losses": {}}, "losses is empty"),
+        ({"losses": {"mean": lambda x: (x**2).mean()}}, "loss 'mean' must return one value per residual"),
+        ({"seeds": 0}, "seeds is 0"),
+        ({"seeds": [1, 1]}, r"seeds is \[1, 1\]"),
+        ({"seeds": [-1]}, r"seeds is \[-1\]"),
+        ({"steps": 0}, "steps is 0"),
+        ({"batch": 2.5}, "batch is 2.5"),
+        ({"learning_rate": -1.0}, "learning_rate is -1.0"),
+        ({"max_grad_norm": math.nan}, "max_grad_norm is nan"),
+        ({"decay": -1.0}, "decay is -1.0"),
+        ({"resume": True}, "give out=DIR"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(TrainingError, match=message) as caught:
+        train(**{"losses": LOSSES, "graph": diamond(), **SMALL, **arguments})
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_cuda_is_said():
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(TrainingError, match="'cuda' is not available here"):
+        train(LOSSES, diamond(), **SMALL, device="cuda")
+
+
+def test_threads_are_given_back():
+    before = torch.get_num_threads()
+    train(LOSSES, diamond(), **SMALL)
+    assert torch.get_num_threads() == before
+
+
+def test_progress_reaches_standard_error_only_when_asked(capsys):
+    train(LOSSES, diamond(), **{**SMALL, "progress": True})
+    captured = capsys.readouterr()
+    assert "40/40" in captured.err and captured.out == ""
+    train(LOSSES, diamond(), **{**SMALL, "progress": None})
+    assert capsys.readouterr() == ("", "")
+
+
+def test_defaults_start_residuals_below_zero_and_walks_long():
+    graph = hypergrid(2, 8)
+    result = train(LOSSES, graph, **{**SMALL, "steps": 1, "evaluations": 1})
+    start = result.metrics["log_z"][..., 0]
+    np.testing.assert_allclose(start, math.log(64 * 2.501), rtol=1e-6)
+    assert (start > result.log_z_true).all()
+    assert result.config["stop_logit"] == pytest.approx(math.log(2 / 14))
+    assert result.config["learning_rate"] == 0.03
