@@ -13,7 +13,7 @@ report: $(READY)
 	$(BIN)/divergence-lab report $(LOSSES) --out $(OUT)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 figures: $(READY)
 	@set -e; for script in figures/*.py; do echo "$$script"; $(BIN)/python $$script; done

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -57,10 +58,13 @@ def _input_errors() -> tuple[type[ValueError], ...]:
         kinds.append(NotRepresentable)
     if "divergence_lab.training" in sys.modules:
         from divergence_lab.checkpoints import CheckpointError
+        from divergence_lab.settings import TrainingError
+        kinds += [CheckpointError, TrainingError]
+    if "divergence_lab.graphs.environments" in sys.modules:
+        from divergence_lab.gflownet.exact import EnumerationError
         from divergence_lab.graphs.dag import GraphError
         from divergence_lab.graphs.environments import EnvironmentTextError
-        from divergence_lab.settings import TrainingError
-        kinds += [CheckpointError, GraphError, EnvironmentTextError, TrainingError]
+        kinds += [EnumerationError, GraphError, EnvironmentTextError]
     return tuple(kinds)
 
 
@@ -155,7 +159,7 @@ def _read_losses(options: argparse.Namespace) -> dict[str, Loss]:
     known = {text: loss(text, options.assume) for text in texts}
     unused = set(values) - {p.name for entry in known.values() for p in entry.parameters}
     if unused:
-        raise UsageError(f"--set {sorted(unused)[0]}: no loss has a parameter of that name")
+        raise UsageError(f"--set {min(unused)}: no loss has a parameter of that name")
     found = {}
     for text, entry in known.items():
         here = {p.name: values[p.name] for p in entry.parameters if p.name in values}
@@ -265,7 +269,7 @@ def _train(options: argparse.Namespace) -> int:
 def _finite_json(row: dict[str, Any]) -> dict[str, Any]:
     """JSON has no infinity: numbers that are not finite become the strings "oo", "-oo", "nan"."""
     words = {float("inf"): "oo", float("-inf"): "-oo"}
-    return {key: words.get(value, "nan" if value != value else value) if isinstance(value, float) else value
+    return {key: words.get(value, "nan" if math.isnan(value) else value) if isinstance(value, float) else value
             for key, value in row.items()}
 
 

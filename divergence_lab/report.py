@@ -13,7 +13,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import sympy as sp
 import torch
 from markupsafe import Markup
 from sympy.printing.mathml import MathMLPresentationPrinter
+from torch import Tensor
 
 from divergence_lab import metrics, plots
 from divergence_lab.bridge import TorchLoss, generator_to_torch, to_torch
@@ -109,12 +110,15 @@ def exact_divergences(result: Result, derivations: Mapping[str, Derivation]) -> 
     for index, name in enumerate(result.losses):
         learned = result.terminal[index]
         table[name] = {label: measure(result.target, learned).tolist() for label, measure in MEASURES.items()}
-        f = generator_to_torch(derivations[name].divergence)
         verdicts = derivations[name].verdicts
         table[name][OWN] = metrics.f_divergence(
-            lambda ratio: f(torch.from_numpy(np.ascontiguousarray(ratio))).numpy(), result.target, learned,
+            _on_arrays(generator_to_torch(derivations[name].divergence)), result.target, learned,
             f_at_zero=_number(verdicts.f_at_zero), slope_at_infinity=_number(verdicts.slope_at_infinity)).tolist()
     return table
+
+
+def _on_arrays(function: Callable[[Tensor], Tensor]) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda values: function(torch.from_numpy(np.ascontiguousarray(values))).detach().numpy()
 
 
 def _number(exact: sp.Expr | None) -> float:
@@ -159,8 +163,8 @@ def draw(study: Study, torch_losses: Mapping[str, TorchLoss], out: Path) -> dict
     """Every figure of the page as SVG and PNG in `out`; name -> its SVG."""
     residuals = np.linspace(-3, 3, 301)
     ratios = np.geomspace(0.02, 20, 301)
-    losses = {name: torch_loss(torch.from_numpy(residuals)).numpy() for name, torch_loss in torch_losses.items()}
-    generators = {name: generator_to_torch(derivation.divergence)(torch.from_numpy(ratios)).numpy()
+    losses = {name: _on_arrays(torch_loss)(residuals) for name, torch_loss in torch_losses.items()}
+    generators = {name: _on_arrays(generator_to_torch(derivation.divergence))(ratios)
                   for name, derivation in study.derivations.items()}
     figures = {
         "loss_and_generator": plots.loss_and_generator(residuals, losses, ratios, generators),

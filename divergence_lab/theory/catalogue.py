@@ -118,4 +118,5 @@ def name_of(expression: sp.Expr) -> str | None:
 
 
 def generator(entry: NamedDivergence) -> sp.Expr:
+    """f(t) of a named divergence."""
     return parse(entry.generator, t)

@@ -8,11 +8,12 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.divergence import Divergence, Value, divergence, dual_loss, value
+from divergence_lab.theory.divergence import Divergence, divergence, dual_loss
 from divergence_lab.theory.domain import fault
 from divergence_lab.theory.enclosure import NotEvaluable
 from divergence_lab.theory.expressions import ExpressionError, parse_number, write
 from divergence_lab.theory.loss import Loss
+from divergence_lab.theory.values import Value, value
 from divergence_lab.theory.verdict import Verdict, Verdicts, decide
 
 
@@ -37,7 +38,7 @@ def derive(loss: Loss, at: Sequence[sp.Expr] = (), digits: int = 30, budget: flo
     if at and (broken := fault(loss)):
         raise ExpressionError(f"{write(loss.expression)}: no value of f: {broken.what}")
     try:
-        values = tuple(value(found, ratio, digits) for ratio in at)
+        values = tuple(value(loss, ratio, digits) for ratio in at)
     except NotEvaluable as reason:
         raise ExpressionError(f"{write(loss.expression)}: no value of f: {reason}; --set gives parameters a value") from None
     return Derivation(loss, found, verdicts, dual_loss(found, budget), values)
@@ -83,6 +84,7 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
 
 
 def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
+    """The VERDICT object of the contract."""
     return {"holds": verdict.holds, "condition": verdict.condition, "status": verdict.status,
             "because": verdict.because,
             "steps": [{"rule": s.rule, "claim": s.claim, **dict(s.expressions)} for s in verdict.steps]}

@@ -83,7 +83,7 @@ def _by_roots(piece: Piece) -> Sign | None:
     inside = sp.Poly(odd, s).count_roots(low, None if high == sp.oo else high) if sp.Poly(odd, s).degree() > 0 else 0
     # roots at the very ends of the interval don't change the sign inside it
     inside -= sum(1 for bound in (low, high) if bound != sp.oo and sp.Poly(odd, s).degree() > 0
-                  and sp.Poly(odd, s).eval(bound) == 0)
+                  and sp.Poly(odd, s)(bound) == 0)
     if inside:
         return None
     return Sign(True, f"with s = e^(x/{q}) it is {numerator}/({denominator}), which has no sign change by exact root "

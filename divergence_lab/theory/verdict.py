@@ -17,13 +17,13 @@ import sympy as sp
 from divergence_lab.theory import boundary, signs
 from divergence_lab.theory.boundary import Undecided
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
-from divergence_lab.theory.divergence import enclose_integral
 from divergence_lab.theory.domain import fault
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions import write
 from divergence_lab.theory.loss import Loss, jump
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces
 from divergence_lab.theory.symbols import t, x
+from divergence_lab.theory.values import enclose_integral
 
 PROVED, ENCLOSED, UNDECIDED = "proved", "enclosed", "undecided"
 

@@ -1,0 +1,112 @@
+"""The search for closed forms of int_0^u h(v) dv, piece by piece. Finds; confirms nothing.
+
+SymPy's `integrate` runs in a process that can be ended, in the forms in which it succeeds most often.
+"""
+
+from __future__ import annotations
+
+import time
+
+import sympy as sp
+
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
+from divergence_lab.theory.pieces import Piece, Pieces, is_less, positive_argument
+from divergence_lab.theory.symbols import x
+
+# One way of integrating one piece gets no more than this: what SymPy finds, it finds sooner.
+ATTEMPT_SECONDS = 2.0
+
+
+def integral_from_zero(function: Pieces, deadline: float) -> Pieces:
+    """int_0^u function(v) dv in closed form, piece by piece outwards from 0. Raises SearchFailed or OutOfTime."""
+    left, right = function.split_at_zero()
+    pieces = []
+    for side, outwards in ((left, reversed(left.pieces)), (right, iter(right.pieces))):
+        reached = sp.S.Zero
+        for piece in outwards:
+            inner, outer = (piece.high, piece.low) if side is left else (piece.low, piece.high)
+            antiderivative = _antiderivative(piece, deadline)
+            reached = reached - _at(antiderivative, inner, deadline)
+            total = antiderivative + reached
+            pieces.append(Piece(piece.low, piece.high, total))
+            if outer.is_finite:
+                reached = _at(total, outer, deadline)
+    in_order = sorted(pieces, key=lambda piece: sum(is_less(other.low, piece.low) for other in pieces))
+    return Pieces(tuple(in_order), x).merged()
+
+
+def _at(expression: sp.Expr, point: sp.Expr, deadline: float) -> sp.Expr:
+    value = expression.subs(x, point)
+    if value.is_finite and not value.has(sp.nan, sp.zoo):
+        return value
+    return within(left_until(deadline), sp.limit, expression, x, point)
+
+
+def left_until(deadline: float) -> float:
+    """Seconds left; raises OutOfTime when there are none."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise OutOfTime
+    return left
+
+
+def _antiderivative(piece: Piece, deadline: float) -> sp.Expr:
+    """Some A with A'(v) = the piece's expression, on the piece."""
+    integrand = sp.expand(sp.powsimp(sp.expand(piece.expression.rewrite(sp.exp))))
+    by_table = _exponential_polynomial(integrand)
+    if by_table is not None:
+        return by_table
+    failures = []
+    for attempt in (integrate_in_exponential, integrate_with_sign):
+        try:
+            return within(min(ATTEMPT_SECONDS, left_until(deadline)), attempt, piece)
+        except (SearchFailed, OutOfTime) as failure:
+            failures.append(f"{attempt.__name__.replace('_', ' ')}: {failure or 'out of time'}")
+    raise SearchFailed("; ".join(failures))
+
+
+def integrate_in_exponential(piece: Piece) -> sp.Expr:
+    """int h(v) dv = int h(log s)/s ds with s = e^v: rational, or nearly so, for many losses."""
+    if not piece.expression.has(sp.exp, sp.sinh, sp.cosh, sp.tanh):
+        raise SearchFailed("no exponential in the loss")
+    s = sp.Symbol("s", positive=True)
+    integrand = sp.simplify(piece.expression.rewrite(sp.exp).subs(x, sp.log(s))) / s
+    return _found(sp.integrate(sp.expand(integrand), s)).subs(s, sp.exp(x))
+
+
+def integrate_with_sign(piece: Piece) -> sp.Expr:
+    """int h(v) dv with v = y or v = -y, y > 0: roots and logarithms then stay real."""
+    signed, back = positive_argument(x, piece)
+    variable = back[0] if back else x
+    orientation = -1 if signed == -variable else 1
+    found = _found(sp.integrate(orientation * sp.simplify(piece.expression.subs(x, signed)), variable))
+    return found.subs(*back) if back else found
+
+
+def _found(antiderivative: sp.Expr) -> sp.Expr:
+    if antiderivative.has(sp.Integral, sp.I):
+        raise SearchFailed("SymPy's integrate found no real antiderivative")
+    return antiderivative
+
+
+def _exponential_polynomial(integrand: sp.Expr) -> sp.Expr | None:
+    """int of a sum of c v^n e^{a v}, n a non-negative integer, from the textbook rule; None for anything else."""
+    total = sp.S.Zero
+    for term in sp.Add.make_args(integrand):
+        coefficient, rest = term.as_independent(x, as_Add=False)
+        power, rate = 0, sp.S.Zero
+        for factor in sp.Mul.make_args(rest):
+            base, exponent = factor.as_base_exp()
+            if base == x and exponent.is_Integer and exponent >= 0:
+                power += int(exponent)
+            elif isinstance(factor, sp.exp) and not sp.diff(factor.args[0], x).has(x):
+                rate += sp.diff(factor.args[0], x)
+                coefficient *= sp.exp(factor.args[0].subs(x, 0))
+            elif factor != 1:
+                return None
+        if sp.expand(rate) == 0:
+            total += coefficient * x ** (power + 1) / (power + 1)
+        else:
+            total += coefficient * sp.exp(rate * x) * sum(
+                (-1) ** k * sp.ff(power, k) * x ** (power - k) / rate ** (k + 1) for k in range(power + 1))
+    return total
