@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: report test figures notebooks clean
+.PHONY: report test figures notebooks paper clean
 
 report: $(READY)
 	$(BIN)/divergence-lab report $(LOSSES) --out $(OUT)
@@ -19,7 +19,10 @@ figures: $(READY)
 	@set -e; for script in figures/*.py; do echo "$$script"; $(BIN)/python $$script; done
 
 notebooks: $(READY)
-	$(BIN)/jupytext --to ipynb --execute --update notebooks/*.py
+	$(BIN)/python notebooks/runner/execute.py notebooks/*.py
+
+paper: $(READY)
+	@set -e; for script in paper_checks/*.py; do echo "$$script"; $(BIN)/python $$script; done
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \

@@ -16,7 +16,7 @@ _HOME = {
     # theory (SymPy)
     "loss": "theory.loss", "Loss": "theory.loss",
     "divergence": "theory.divergence", "Divergence": "theory.divergence",
-    "decide": "theory.verdict", "Verdict": "theory.verdict",
+    "decide": "theory.decision", "Verdict": "theory.verdict",
     "derive": "theory.derivation",
     # the bridge
     "to_torch": "bridge", "verify": "verification",

@@ -11,12 +11,14 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from divergence_lab.theory.catalogue import PAPER_LOSSES
 from divergence_lab.theory.derivation import Derivation, derive, read_ratios, to_json
 from divergence_lab.theory.expressions import ExpressionError, write, write_latex
 from divergence_lab.theory.loss import Loss, loss
+from divergence_lab.theory.samplers import on_policy_equivalent, sampler
 from divergence_lab.theory.verdict import Verdict
 
 DONE, CHECK_FAILED, BAD_INPUT = 0, 1, 2
@@ -85,8 +87,14 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("losses", nargs="+", metavar="LOSS", help="a catalogue name or an expression in x")
     one.add_argument("--at", metavar="T,T,...", help="ratios at which f is enclosed")
     one.add_argument("--digits", type=_positive, default=30, metavar="N", help="digits of these values (30)")
+    one.add_argument("--sampler", default="on", metavar="S",
+                     help="how objects are weighted: on, backward, power:B, mixture:E (on: by p_F)")
     one.add_argument("--latex", action="store_true", help="print formulas as LaTeX")
     _loss_options(one)
+
+    check = command("check", _check, "re-verify every certificate in the output of derive --json",
+                    "divergence-lab derive quadratic --json > proofs.json; divergence-lab check proofs.json")
+    check.add_argument("file", metavar="FILE", help="a file written by derive --json, or - for standard input")
 
     two = command("verify", _verify, "check the gradient theorem exactly on an enumerated graph",
                   "divergence-lab verify quadratic 'linex(1)' --env hypergrid:2x4")
@@ -176,15 +184,20 @@ def _print_json(document: Any) -> None:
 # --- derive --------------------------------------------------------------------------------------------------
 
 def _derive(options: argparse.Namespace) -> int:
-    losses = _read_losses(options)
+    chosen = sampler(options.sampler)
+    given = _read_losses(options)
+    losses = {name: on_policy_equivalent(entry, chosen) for name, entry in given.items()}
     ratios = read_ratios(options.at) if options.at else ()
     if options.digits > 1000:
         raise UsageError(f"--digits {options.digits} is more than 1000: ask for fewer")
     derivations = {name: derive(entry, ratios, options.digits, options.budget) for name, entry in losses.items()}
     if options.json:
-        _print_json([to_json(derivation) for derivation in derivations.values()])
+        _print_json([{**to_json(derivation), "sampler": options.sampler, "weighted_by": chosen.weight,
+                      "sampled_loss": write(given[name].expression)} for name, derivation in derivations.items()])
     else:
         for name, derivation in derivations.items():
+            if chosen.kind != "on":
+                print(f"{name} with objects weighted by {chosen.weight} acts like this loss weighted by p_F:")
             print(_describe(name, derivation, options.latex), end="\n\n")
     return DONE
 
@@ -216,6 +229,25 @@ def _describe(name: str, derivation: Derivation, latex: bool) -> str:
 def _answer(verdict: Verdict) -> str:
     word = {True: "yes", False: "no", None: "undecided"}[verdict.holds]
     return f"{word:<10} {verdict.because} [{verdict.status}]"
+
+
+# --- check ---------------------------------------------------------------------------------------------------
+
+def _check(options: argparse.Namespace) -> int:
+    from divergence_lab.theory.checker import check
+    try:
+        text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text(encoding="utf-8")
+        document = json.loads(text)
+    except OSError as error:
+        raise UsageError(f"{options.file}: {error.strerror}; name a file written by derive --json") from None
+    except (ValueError, RecursionError):
+        raise UsageError(f"{options.file} is not JSON: name a file written by derive --json") from None
+    failures = check(document)
+    for failure in failures[:1]:
+        print(f"{failure.where}: {failure.why}", file=sys.stderr)
+    if not failures:
+        print(f"every certificate holds ({len(document) if isinstance(document, list) else 1} losses)")
+    return CHECK_FAILED if failures else DONE
 
 
 # --- verify --------------------------------------------------------------------------------------------------
@@ -277,7 +309,6 @@ def _finite_json(row: dict[str, Any]) -> dict[str, Any]:
 
 def _report(options: argparse.Namespace) -> int:
     import webbrowser
-    from pathlib import Path
 
     from divergence_lab.report import write_report
     summary = write_report(_read_losses(options), Path(options.out), quick=options.quick, device=options.device,

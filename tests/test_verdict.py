@@ -5,9 +5,10 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from divergence_lab.theory.decision import decide
 from divergence_lab.theory.divergence import divergence
 from divergence_lab.theory.loss import loss
-from divergence_lab.theory.verdict import Verdict, decide
+from divergence_lab.theory.verdict import Verdict
 from tests.strategies import PAPER, golden, needs_golden
 
 

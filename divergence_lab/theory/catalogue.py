@@ -1,72 +1,47 @@
-"""Named losses and divergences as data.
+"""Named losses and divergences: from a name to its formula and back. The data stand in named_losses, named_divergences.
 
 A family is a formula with parameters; `linex(1/2)` fills them in. A divergence is its generator, normalised to
-f(1) = f'(1) = 0. Nothing here is computed: derive and decide confirm each entry in the tests.
+f(1) = f'(1) = 0.
 """
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from functools import cache
 
 import sympy as sp
+from flint import arb
 
-from divergence_lab.theory.expressions import ExpressionError, parse, parse_number, shown
+from divergence_lab.theory.enclosure import NotEvaluable, value_at
+from divergence_lab.theory.expressions import ExpressionError, parse, parse_number, read_assumptions, shown
+from divergence_lab.theory.identity import vanishes
+from divergence_lab.theory.named_divergences import DIVERGENCES, NamedDivergence
+from divergence_lab.theory.named_losses import LOSSES, NamedLoss
+from divergence_lab.theory.pieces import CannotSplit, Pieces, inside, split
 from divergence_lab.theory.symbols import t, x
 
-HU = "Hu et al., ICLR 2025 (arXiv 2410.02596), Table 2"
-
-
-@dataclass(frozen=True)
-class NamedLoss:
-    """g in x; `parameters` with their defaults; `special` gives the formula at values where it degenerates."""
-    name: str
-    loss: str
-    reference: str
-    use: str
-    parameters: Mapping[str, str | None] = ()
-    special: Mapping[str, str] = ()
-
-
-@dataclass(frozen=True)
-class NamedDivergence:
-    """D_f(p_B || p_F) with f in t; `formula` says it in sums over p = p_B, q = p_F."""
-    name: str
-    generator: str
-    formula: str
-
-
-LOSSES: tuple[NamedLoss, ...] = (
-    NamedLoss("quadratic", "x**2/2", HU, "the standard loss; concentrates on high reward (zero-forcing)"),
-    NamedLoss("linex", "(exp(alpha*x) - alpha*x - 1)/alpha**2", HU,
-              "alpha slides from mode-seeking (alpha <= 0) to mode-covering (alpha >= 1)",
-              {"alpha": None}, {"0": "x**2/2"}),
-    NamedLoss("shifted_cosh", "exp(x) + exp(-x) - 2", HU, "both zero-forcing and zero-avoiding"),
-)
-
-DIVERGENCES: tuple[NamedDivergence, ...] = (
-    NamedDivergence("reverse KL", "t - log(t) - 1", "KL(q||p) = sum q log(q/p) - q + p"),
-    NamedDivergence("forward KL", "t*log(t) - t + 1", "KL(p||q) = sum p log(p/q) - p + q"),
-    NamedDivergence("squared Hellinger", "(sqrt(t) - 1)**2", "sum (sqrt p - sqrt q)^2"),
-    NamedDivergence("Pearson chi-square", "(t - 1)**2", "sum (p - q)^2/q"),
-    NamedDivergence("Neyman chi-square", "(t - 1)**2/t", "sum (p - q)^2/p"),
-    NamedDivergence("Jeffreys", "(t - 1)*log(t)", "KL(p||q) + KL(q||p)"),
-    NamedDivergence("total variation", "Abs(t - 1)/2", "sum |p - q|/2"),
-    NamedDivergence("forward KL plus half Neyman chi-square", "t*log(t) - t/2 + 1/(2*t)",
-                    "KL(p||q) + sum (p - q)^2/(2 p)"),
-)
+__all__ = ["DIVERGENCES", "LOSSES", "PAPER_LOSSES", "NamedDivergence", "NamedLoss", "generator", "holds_at", "lookup",
+           "name_of"]
 
 PAPER_LOSSES = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")
 
 _CALL = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(?:\((.*)\))?\s*\Z", re.DOTALL)
+_RELATION = re.compile(r"(.+?)(<=|>=|==|!=|<|>)(.+)")
+_HOLDS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq,
+          "!=": operator.ne}
 _FAMILIES = {entry.name: entry for entry in LOSSES}
+# Two losses that agree at these residuals to this many digits are then compared symbolically.
+_FINGERPRINTS = (sp.Rational(-7, 5), sp.Rational(5, 3))
+_DIGITS = 20
 
 
-def lookup(text: str, assumptions: Iterable[str] = ()) -> tuple[str, sp.Expr] | None:
-    """("linex(1/2)", its expression) for a catalogue name, None when the text is not one.
+def lookup(text: str, assumptions: Iterable[str] = ()) -> tuple[str, sp.Expr, tuple[str, ...]] | None:
+    """("huber(d)", its expression, ("d > 0",)) for a catalogue name, None when the text is not one.
 
-    Raises ExpressionError when the family is known but its parameters are not right.
+    The last part holds what the family itself assumes of parameters left symbolic. Raises ExpressionError when the
+    family is known but its parameters are not right.
     """
     if not isinstance(text, str) or len(text) > 500:
         return None
@@ -74,27 +49,62 @@ def lookup(text: str, assumptions: Iterable[str] = ()) -> tuple[str, sp.Expr] | 
     if not match or match.group(1) not in _FAMILIES:
         return None
     family, inside = _FAMILIES[match.group(1)], match.group(2)
-    names = list(dict(family.parameters))
+    if inside is not None and not _balanced(inside):
+        return None  # linex(1) + exp(x): not one name
+    names = list(family.parameters)
     given = _arguments(inside) if inside is not None and inside.strip() else []
-    if len(given) > len(names) or (len(given) < len(names) and None in list(dict(family.parameters).values())[len(given):]):
-        needed = ", ".join(names)
-        raise ExpressionError(f"{shown(text)}: {family.name} takes "
-                              + (f"the parameter {needed}, e.g. {family.name}(1/2)" if names else "no parameter"))
-    given += [dict(family.parameters)[name] for name in names[len(given):]]
-    values = {name: parse_parameter(value, name, assumptions) for name, value in zip(names, given)}
-    shown_name = family.name + (f"({', '.join(str(values[n]).replace(' ', '') for n in names)})" if names else "")
-    if len(values) == 1 and (special := dict(family.special).get(str(*values.values()))):
-        return shown_name, parse(special, x)
-    expression = parse(family.loss, x)
-    symbols = {symbol.name: symbol for symbol in expression.free_symbols}
-    return shown_name, expression.subs({symbols[name]: value for name, value in values.items()})
+    defaults = list(family.parameters.values())
+    if len(given) > len(names) or (len(given) < len(names) and None in defaults[len(given):]):
+        raise ExpressionError(f"{shown(text)}: {family.name} takes " + (
+            f"the parameter{'s' * (len(names) > 1)} {', '.join(names)}, e.g. {_example(family)}" if names else "no parameter"))
+    given += defaults[len(given):]
+    own = _own_assumptions(family, dict(zip(names, given)))
+    values = {name: parse_parameter(value, name, (*assumptions, *own)) for name, value in zip(names, given)}
+    for name, relation, bound in _bounds(family):
+        if not values[name].free_symbols and not _HOLDS[relation](values[name], bound):
+            raise ExpressionError(f"{shown(text)}: {family.name} needs {' and '.join(family.where)}")
+    written = {name: str(values[name]).replace(" ", "") for name in names}
+    arguments = ", ".join(written.values())
+    formula = family.special.get(arguments) or re.sub(
+        r"[A-Za-z]\w*", lambda word: f"({written[word[0]]})" if word[0] in written else word[0], family.loss)
+    return (family.name + (f"({arguments})" if names else ""), parse(formula, x, (*assumptions, *own)), own)
+
+
+def _example(family: NamedLoss) -> str:
+    return f"{family.name}({family.examples[0] if family.examples else ', '.join(family.parameters.values())})"
+
+
+def _bounds(family: NamedLoss) -> list[tuple[str, str, sp.Expr]]:
+    return [(name, relation, bound) for name, bounds in read_assumptions(family.where).items()
+            for relation, bound in bounds]
+
+
+def _own_assumptions(family: NamedLoss, given: Mapping[str, str]) -> tuple[str, ...]:
+    """The family's assumptions, in the user's names, on the parameters that stay symbolic."""
+    return tuple(f"{given[name].strip()} {relation} {bound}" for name, relation, bound in _bounds(family)
+                 if _is_name(given[name]))
+
+
+def _is_name(text: str) -> bool:
+    return re.fullmatch(r"\s*[A-Za-z]\w*\s*", text, re.ASCII) is not None and text.strip() not in ("E", "pi")
 
 
 def parse_parameter(text: str, name: str, assumptions: Iterable[str] = ()) -> sp.Expr:
     """A parameter value: a constant, or a bare parameter name left symbolic."""
-    if re.fullmatch(r"\s*[A-Za-z]\w*\s*", text, re.ASCII):
+    if text.strip() in (x.name, t.name):
+        raise ExpressionError(f"the parameter {name} can't be {text.strip()}: give it a number such as 1/2, or a free name")
+    if _is_name(text):
         return parse(text, sp.Dummy(), assumptions)
     return parse_number(text, f"the parameter {name},")
+
+
+def _balanced(inside: str) -> bool:
+    depth = 0
+    for c in inside:
+        depth += (c == "(") - (c == ")")
+        if depth < 0:
+            return False
+    return True
 
 
 def _arguments(inside: str) -> list[str]:
@@ -109,14 +119,72 @@ def _arguments(inside: str) -> list[str]:
     return parts
 
 
+def holds_at(condition: bool | str, values: Mapping[str, str]) -> bool:
+    """Does a verdict of the catalogue hold at these parameter values? "a > 0 and b < 1" at {"a": "2", "b": "2"}: no."""
+    if isinstance(condition, bool):
+        return condition
+    exact = {name: parse_number(value) for name, value in values.items()}
+    for part in condition.split(" and "):
+        left, relation, right = _RELATION.fullmatch(part).groups()
+        sides = [parse(side, sp.Dummy()) for side in (left, right)]
+        a, b = (side.subs({symbol: exact[symbol.name] for symbol in side.free_symbols}) for side in sides)
+        if not _HOLDS[relation](a, b):
+            return False
+    return True
+
+
+# --- from a formula to its name ------------------------------------------------------------------------------
+
 def name_of(expression: sp.Expr) -> str | None:
-    """The catalogue name of an expression written out, such as exp(x) - x - 1 -> linex(1)."""
-    for name in PAPER_LOSSES:
-        if sp.expand(lookup(name)[1] - expression) == 0:
+    """The catalogue name of an expression written out, such as exp(x) - x - 1 -> linex(1).
+
+    Looked for among the paper's losses and each entry at its default parameters.
+    """
+    if expression.free_symbols != {x}:
+        return None
+    try:
+        pieces = split(expression, x)
+        seen = _fingerprint(pieces)
+    except (CannotSplit, NotEvaluable):
+        return None
+    for text in _WITHOUT_PARAMETERS:
+        # A special function is in both or in neither: SymPy takes long to read a polylog, so it is not read in vain.
+        if any((word in _formula(text)) != expression.has(kind) for word, kind in _SPECIAL.items()):
+            continue
+        name, candidate, known = _written_out(text)
+        if all(a.overlaps(b) for a, b in zip(seen, known)) and _equal(pieces, candidate):
             return name
     return None
 
 
+_SPECIAL = {"polylog": sp.polylog, "Ei(": sp.Ei, "erf": sp.erf}
+_WITHOUT_PARAMETERS = tuple(dict.fromkeys(
+    (*PAPER_LOSSES, *(entry.name for entry in LOSSES if None not in entry.parameters.values()))))
+
+
+def _formula(text: str) -> str:
+    return _FAMILIES[text.partition("(")[0]].loss
+
+
+@cache
+def _written_out(text: str) -> tuple[str, Pieces, tuple[arb, ...]]:
+    """A loss without free parameters, as pieces, with its values at the fingerprint points."""
+    name, expression, _ = lookup(text)
+    pieces = split(expression, x)
+    return name, pieces, _fingerprint(pieces)
+
+
+def _fingerprint(pieces: Pieces) -> tuple[arb, ...]:
+    return tuple(value_at(next(p for p in pieces.pieces if p.high == sp.oo or point < p.high).expression, x, point, _DIGITS)
+                 for point in _FINGERPRINTS)
+
+
+def _equal(a: Pieces, b: Pieces) -> bool:
+    """The same pieces, proved; False may mean unknown."""
+    return a.kinks == b.kinks and all(vanishes(p.expression - q.expression, inside(p))
+                                      for p, q in zip(a.pieces, b.pieces))
+
+
 def generator(entry: NamedDivergence) -> sp.Expr:
-    """f(t) of a named divergence."""
+    """f(t) of a named divergence; a family's parameter stays a symbol."""
     return parse(entry.generator, t)

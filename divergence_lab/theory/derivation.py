@@ -8,13 +8,14 @@ from typing import Any
 
 import sympy as sp
 
+from divergence_lab.theory.decision import decide
 from divergence_lab.theory.divergence import Divergence, divergence, dual_loss
 from divergence_lab.theory.domain import fault
 from divergence_lab.theory.enclosure import NotEvaluable
 from divergence_lab.theory.expressions import ExpressionError, parse_number, write
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.values import Value, value
-from divergence_lab.theory.verdict import Verdict, Verdicts, decide
+from divergence_lab.theory.verdict import Verdicts, verdict_to_json
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
         "name": loss.name,
         "loss": write(loss.expression),
         "loss_derivative": write(loss.derivative.as_expression()),
+        "parameters": [parameter.name for parameter in loss.parameters],
+        "assumptions": list(loss.assumptions),
         "gauge": {"constant": write(constant), "slope": write(slope)},
         "generator": _text(found.generator),
         "divergence": found.name,
@@ -69,6 +72,8 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
         "tried": list(found.tried),
         "valid": verdicts.valid.holds,
         "why_invalid": None if verdicts.valid.holds else verdicts.valid.because,
+        "validity": verdict_to_json(verdicts.valid),
+        "pieces": list(verdicts.pieces),
         "convex": verdict_to_json(verdicts.convex),
         "zero_forcing": verdict_to_json(verdicts.zero_forcing),
         "zero_avoiding": verdict_to_json(verdicts.zero_avoiding),
@@ -81,13 +86,6 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
         "dual_loss": _text(derivation.dual_loss),
         "values": [{"t": v.ratio, "f": v.value, "radius": v.radius} for v in derivation.values],
     }
-
-
-def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
-    """The VERDICT object of the contract."""
-    return {"holds": verdict.holds, "condition": verdict.condition, "status": verdict.status,
-            "because": verdict.because,
-            "steps": [{"rule": s.rule, "claim": s.claim, **dict(s.expressions)} for s in verdict.steps]}
 
 
 def _text(expression: sp.Expr | None) -> str | None:

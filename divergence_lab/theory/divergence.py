@@ -28,8 +28,10 @@ from divergence_lab.theory.values import enclose_integral, pieces_at
 CONFIRMING_DIGITS = 30
 # The residuals at which a closed form is held against the enclosed integral, per piece or on the whole line.
 CONFIRMING_RESIDUALS = tuple(sp.Rational(n, 7) for n in (-140, -31, -16, -5, -1, 2, 6, 17, 29, 140))
+# The share of a question's budget that the search for a closed form may take: values need none.
+SEARCH_SHARE = 0.2
 # The swapped loss is a courtesy, not a verdict: its search gets no more than this.
-DUAL_SECONDS = 2.0
+DUAL_SECONDS = 1.0
 # Parameters take these values when a closed form with parameters is confirmed.
 CONFIRMING_PARAMETERS = tuple(sp.Rational(n, 11) for n in (3, 8, 17, 30))
 
@@ -60,7 +62,7 @@ class Divergence:
 
 def divergence(loss: Loss, budget: float = 10.0) -> Divergence:
     """The divergence of a loss; the search for a closed form ends after `budget` seconds."""
-    deadline = time.monotonic() + budget
+    deadline = time.monotonic() + budget * SEARCH_SHARE
     tried: list[str] = []
     generator, confirmed = None, 0
     broken = fault(loss)
@@ -120,7 +122,7 @@ def dual_loss(divergence: Divergence, budget: float = 10.0) -> sp.Expr | None:
     """
     if divergence.generator is None:
         return None
-    deadline = time.monotonic() + min(budget, DUAL_SECONDS)
+    deadline = time.monotonic() + min(budget * SEARCH_SHARE, DUAL_SECONDS)
     try:
         slopes = split(divergence.generator, t, sp.S.Zero, sp.oo).derivative()
         mirrored = tuple(Piece(-sp.oo if p.high == sp.oo else -sp.log(p.high), sp.oo if p.low == 0 else -sp.log(p.low),

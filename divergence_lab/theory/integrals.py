@@ -9,12 +9,14 @@ import time
 
 import sympy as sp
 
+from divergence_lab.theory import integral_table
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
-from divergence_lab.theory.pieces import Piece, Pieces, is_less, positive_argument
+from divergence_lab.theory.dilogarithms import antiderivative
+from divergence_lab.theory.pieces import Piece, Pieces, inside, is_less, positive_argument
 from divergence_lab.theory.symbols import x
 
 # One way of integrating one piece gets no more than this: what SymPy finds, it finds sooner.
-ATTEMPT_SECONDS = 2.0
+ATTEMPT_SECONDS = 1.0
 
 
 def integral_from_zero(function: Pieces, deadline: float) -> Pieces:
@@ -57,12 +59,19 @@ def _antiderivative(piece: Piece, deadline: float) -> sp.Expr:
     if by_table is not None:
         return by_table
     failures = []
-    for attempt in (integrate_in_exponential, integrate_with_sign):
+    for attempt in (integral_table.antiderivative, integrate_logarithms, integrate_in_exponential, integrate_with_sign):
         try:
             return within(min(ATTEMPT_SECONDS, left_until(deadline)), attempt, piece)
         except (SearchFailed, OutOfTime) as failure:
             failures.append(f"{attempt.__name__.replace('_', ' ')}: {failure or 'out of time'}")
     raise SearchFailed("; ".join(failures))
+
+
+def integrate_logarithms(piece: Piece) -> sp.Expr:
+    """Rational functions of e^x times x or log p(e^x): elementary, or with dilogarithms."""
+    if not piece.expression.has(sp.exp, sp.sinh, sp.cosh, sp.tanh):
+        raise SearchFailed("no exponential in the loss")
+    return antiderivative(piece.expression, inside(piece))
 
 
 def integrate_in_exponential(piece: Piece) -> sp.Expr:

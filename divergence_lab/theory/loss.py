@@ -14,6 +14,7 @@ import sympy as sp
 from divergence_lab.theory import catalogue
 from divergence_lab.theory.budget import within
 from divergence_lab.theory.expressions import ExpressionError, parse, parse_number, read_assumptions, write
+from divergence_lab.theory.identity import elementary
 from divergence_lab.theory.pieces import CannotSplit, Pieces, split
 from divergence_lab.theory.symbols import x
 
@@ -26,13 +27,15 @@ class Loss:
 
     `expression` is g after the gauge was removed: adding c0 + c1*x to g changes no policy gradient under on-policy
     sampling, so the constant and the slope that the user's text had are kept in `gauge` and stated in every answer.
-    `name` is the catalogue's, if it has one. Raises CannotSplit from `pieces` when a kink can't be located exactly.
+    `name` is the catalogue's, if it has one. `slope` is g' where a generator gave it: in a shorter form than the
+    derivative of `expression`, which may even be an unevaluated integral of it. Raises CannotSplit from `pieces` when a kink can't be located exactly.
     """
 
     expression: sp.Expr
     name: str | None = None
     gauge: tuple[sp.Expr, sp.Expr] = (sp.S.Zero, sp.S.Zero)
     assumptions: tuple[str, ...] = field(default=())
+    slope: Pieces | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return str(self.expression)
@@ -49,7 +52,7 @@ class Loss:
     @cached_property
     def derivative(self) -> Pieces:
         """g' inside each piece."""
-        return self.pieces.derivative()
+        return self.slope or self.pieces.derivative().map(elementary)
 
     @cached_property
     def curvature(self) -> Pieces:
@@ -66,11 +69,11 @@ def loss(text: str, assumptions: Iterable[str] = (), values: Mapping[str, str] |
     assumptions = tuple(assumptions)
     read_assumptions(assumptions)  # refuses malformed ones, used or not
     found = catalogue.lookup(text, assumptions)
-    name, expression = found if found else (None, parse(text, x, assumptions))
+    name, expression, implied = found or (None, parse(text, x, assumptions), ())
     expression = set_parameters(expression, values or {})
     if not expression.has(x):
         raise ExpressionError(f"{text!r} does not depend on x: a loss is an expression in the residual x")
-    return from_expression(expression, name, assumptions)
+    return from_expression(expression, name, (*assumptions, *implied))
 
 
 def from_expression(expression: sp.Expr, name: str | None = None, assumptions: tuple[str, ...] = ()) -> Loss:
@@ -99,9 +102,9 @@ def _slope_at_zero(expression: sp.Expr) -> sp.Expr:
     return sp.S.Zero
 
 
-def set_parameters(expression: sp.Expr, values: Mapping[str, str]) -> sp.Expr:
-    """The expression with parameters replaced by exact numbers."""
-    symbols = {symbol.name: symbol for symbol in expression.free_symbols - {x}}
+def set_parameters(expression: sp.Expr, values: Mapping[str, str], variable: sp.Symbol = x) -> sp.Expr:
+    """The expression with parameters replaced by exact numbers; `variable` is x in a loss, t in a generator."""
+    symbols = {symbol.name: symbol for symbol in expression.free_symbols - {variable}}
     for name, text in values.items():
         if name not in symbols:
             known = ", ".join(symbols) or "none"

@@ -14,7 +14,16 @@ from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.pieces import Piece, is_less, positive_argument
 from divergence_lab.theory.symbols import x
 
-PROBES = tuple(sp.Rational(n, 8) for n in (1, 3, 7, 13, 21, 34, 55, 89, 144, 233, 800))
+
+def factored(function: sp.Expr) -> sp.Expr:
+    """A sum with exponentials as a product of factors where it is one: 1 - tanh(x)**2 -> 4 e^{2x}/(e^{2x} + 1)^2."""
+    candidate = sp.factor(sp.powsimp(sp.expand(sp.together(function.rewrite(sp.exp)))), deep=False)
+    candidate = sp.factor(sp.cancel(candidate)) if candidate.is_Add else candidate
+    return function if candidate.is_Add else candidate
+
+
+PROBES = tuple(sp.Rational(n, 8) for n in (1, 3, 7, 13, 21, 34, 55, 89, 144, 233, 800)) \
+    + tuple(sp.Rational(1, 10**k) for k in (2, 3, 5, 8))
 
 
 @dataclass(frozen=True)
@@ -33,15 +42,18 @@ def nonnegative(piece: Piece) -> Sign:
     function = piece.expression
     if function == 0:
         return Sign(True, "it is 0")
-    signed, back = positive_argument(x, piece)
     for form in (function, sp.simplify(function.rewrite(sp.exp)), sp.factor(function)):
-        if form.subs(x, signed).is_nonnegative:
-            where = "every x" if back is None else f"x {'>' if signed.is_positive else '<'} 0"
-            return Sign(True, f"{form} is a sum and product of terms that are not negative for {where}")
+        if is_nonnegative(form, piece):
+            return Sign(True, f"{form} is a sum and product of terms that are not negative there")
     counterexample = _counterexample(piece)
     if counterexample is not None:
         return Sign(False, f"it is negative at x = {counterexample}", counterexample)
     return _by_roots(piece) or Sign(None, "no proof was found and no counterexample either")
+
+
+def is_nonnegative(form: sp.Expr, piece: Piece) -> bool:
+    """SymPy's assumption calculus sees form >= 0 on the piece, from the sign of x there."""
+    return bool(form.subs(x, positive_argument(x, piece)[0]).is_nonnegative)
 
 
 def _counterexample(piece: Piece) -> sp.Expr | None:

@@ -1,15 +1,18 @@
-"""The verdicts on a loss, each with its reason: valid, convex, zero-forcing, zero-avoiding, symmetric, even, bounded.
+"""The verdicts on a loss, each with its reason and its proof: valid, convex, zero-forcing, zero-avoiding, ...
 
-    zero-forcing   <=>  f(0+) = oo    <=>  g'(x) -> -oo as x -> -oo
-    zero-avoiding  <=>  f'(oo) = oo   <=>  int_0^oo g'(x) e^{-x} dx = oo
+    zero-forcing   <=>  f(0+) = oo    <=>  g'(x) -> -oo as x -> -oo                 (Proposition 3)
+    zero-avoiding  <=>  f'(oo) = oo   <=>  int_0^oo g'(x) e^{-x} dx = oo            (Proposition 3)
 
-Answers are three-valued. What can't be proved and confirmed is undecided, and says what was tried.
+This room searches: SymPy's limits and simplifications, samples, guesses. What it proposes is shown only after the
+checker, which shares no code with it, has proved it from balls and tails. Answers are three-valued; what could not be
+proved is undecided and says why.
 """
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import sympy as sp
@@ -17,30 +20,27 @@ import sympy as sp
 from divergence_lab.theory import boundary, signs
 from divergence_lab.theory.boundary import Undecided
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
+from divergence_lab.theory.certificate import Step, seal, step
+from divergence_lab.theory.checker import Part, check_verdict, read_parts
 from divergence_lab.theory.domain import fault
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
-from divergence_lab.theory.expressions import write
+from divergence_lab.theory.expressions import ExpressionError, parse_number, write
 from divergence_lab.theory.loss import Loss, jump
-from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces
-from divergence_lab.theory.symbols import t, x
-from divergence_lab.theory.values import enclose_integral
+from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less
+from divergence_lab.theory.proofs import Rejected
+from divergence_lab.theory.symbols import x
+import itertools
 
 PROVED, ENCLOSED, UNDECIDED = "proved", "enclosed", "undecided"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of a proof: the rule used, what it concludes, and the expressions it is about (SymPy text)."""
-    rule: str
-    claim: str
-    expressions: tuple[tuple[str, str], ...] = ()
+TIDY_SECONDS = 1.5
 
 
 @dataclass(frozen=True)
 class Verdict:
     """`holds`: True, False, or None (undecided, or it depends on parameters: then `condition` says when).
 
-    `status`: "proved" (symbolic), "enclosed" (interval arithmetic) or "undecided"; `because`: one sentence.
+    `status`: "proved" (symbolic), "enclosed" (interval arithmetic) or "undecided"; `because`: one sentence; `steps`:
+    the proof.
     """
     holds: bool | None
     status: str
@@ -56,7 +56,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """All verdicts on one loss. `valid` needs g(0) = 0, g falling before 0 and rising after it."""
+    """All verdicts on one loss, and f(0+), f'(oo), g''(0) where they are known exactly.
+
+    `valid`: g(0) = 0, g falls before 0 and rises after it. `pieces`: g split at its kinks, their mirror images and 0,
+    as every proof refers to them.
+    """
     valid: Verdict
     convex: Verdict
     zero_forcing: Verdict
@@ -67,10 +71,19 @@ class Verdicts:
     f_at_zero: sp.Expr | None
     slope_at_infinity: sp.Expr | None
     curvature_at_zero: sp.Expr | None
+    pieces: tuple[dict[str, str], ...] = ()
 
 
-def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 10.0) -> Verdicts:
-    """Every verdict on `loss`, each question within `budget` seconds.
+def verdict_to_json(verdict: Verdict) -> dict:
+    """The VERDICT object of the contract, with a seal over its content."""
+    content = {"holds": verdict.holds, "condition": verdict.condition, "status": verdict.status,
+               "because": verdict.because,
+               "steps": [{"rule": s.rule, "claim": s.claim, **dict(s.data)} for s in verdict.steps]}
+    return {**content, "seal": seal(content)}
+
+
+def decide_plain(loss: Loss, generator: sp.Expr | None = None, budget: float = 10.0) -> Verdicts:
+    """Every verdict on a loss without free parameters, each question within `budget` seconds.
 
     `generator` is the confirmed closed form of f if there is one; only the number f'(oo) is read off it.
     """
@@ -79,220 +92,263 @@ def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 10.0) -
         undecided = _undecided(f"nothing is claimed of a function that may not be finite and continuous: {broken.what}")
         valid = Verdict(False, ENCLOSED, broken.what) if broken.certain else undecided
         return Verdicts(valid, *[undecided] * 6, None, None, None)
+    try:
+        question, texts = _questioned(loss, budget)
+    except (Rejected, ExpressionError) as reason:
+        return Verdicts(*[_undecided(f"the pieces of g could not be confirmed: {reason}")] * 7, None, None, None)
+    forcing = question.ask("zero_forcing", _zero_forcing)
+    at_zero = None
+    if forcing.holds is not None:
+        at_zero = -_limit_of(forcing)
+    avoiding = question.ask("zero_avoiding", _zero_avoiding)
+    slope = boundary.slope_at_infinity(loss, generator, avoiding.holds, time.monotonic() + budget)
+    return Verdicts(question.ask("validity", _valid), question.ask("convex", _convex), forcing, avoiding,
+                    question.ask("symmetric", _symmetric), question.ask("even", _even),
+                    question.ask("bounded_gradient", _bounded_gradient), at_zero, slope, boundary.curvature_at_zero(loss),
+                    texts)
 
-    def ask(question: Callable[[float], Verdict]) -> Verdict:
-        try:
-            return question(time.monotonic() + budget)
-        except (Undecided, OutOfTime, SearchFailed, CannotSplit, NotEvaluable) as reason:
-            return _undecided(str(reason) or f"the budget of {budget:g} s was over")
 
-    convex = ask(lambda deadline: _convex(loss))
-    valid = ask(lambda deadline: _valid(loss, convex))
-    zero_forcing = ask(lambda deadline: _zero_forcing(loss, deadline))
-    zero_avoiding = ask(lambda deadline: _zero_avoiding(loss, deadline))
-    even = ask(lambda deadline: _even(loss))
-    symmetric = ask(lambda deadline: _symmetric(loss))
-    bounded = ask(lambda deadline: _bounded_gradient(loss, deadline))
-    at_zero, slope = _ends(loss, generator, zero_avoiding, time.monotonic() + budget)
-    curvature = None
-    if 0 not in loss.derivative.kinks:
-        left, _ = loss.curvature.split_at_zero()
-        curvature = sp.simplify(left.pieces[-1].expression.subs(x, 0))
-        curvature = curvature if curvature.is_finite else None
-    else:
-        curvature = sp.oo if jump(loss, sp.S.Zero) != 0 else None
-    return Verdicts(valid, convex, zero_forcing, zero_avoiding, symmetric, even, bounded, at_zero, slope, curvature)
+SEARCHES: dict[str, Callable] = {}
+
+
+def ask_one(kind: str, loss: Loss, budget: float = 10.0) -> Verdict:
+    """One verdict (a key of SEARCHES) on a loss without parameters."""
+    broken = fault(loss)
+    if broken is not None:
+        return _undecided(broken.what)
+    return _questioned(loss, budget)[0].ask(kind, SEARCHES[kind])
+
+
+def _questioned(loss: Loss, budget: float) -> tuple[_Question, tuple[dict[str, str], ...]]:
+    """The loss ready for questions: its pieces confirmed by the checker. Raises Rejected."""
+    pieces = refine(loss.pieces)
+    slope, curvature = (tidy(function) for function in (pieces.derivative(), pieces.derivative().derivative()))
+    texts = tuple(_piece_texts(pieces, slope, curvature))
+    parts = read_parts({"loss": write(loss.expression), "pieces": texts})
+    return _Question(loss, slope, curvature, parts, budget), texts
+
+
+def refine(pieces: Pieces) -> Pieces:
+    """The pieces broken at 0 as well, and at the mirror image of every kink."""
+    cuts = {sp.S.Zero, *pieces.kinks, *(-kink for kink in pieces.kinks)}
+    ordered: list[sp.Expr] = []
+    for cut in cuts:
+        ordered.insert(sum(is_less(other, cut) for other in ordered), cut)
+    ends = [-sp.oo, *ordered, sp.oo]
+    refined = []
+    for low, high in itertools.pairwise(ends):
+        home = next(p for p in pieces.pieces
+                    if not is_less(low, p.low) and (p.high == sp.oo or (high != sp.oo and not is_less(p.high, high))))
+        refined.append(Piece(low, high, home.expression))
+    return Pieces(tuple(refined), pieces.variable)
+
+
+def tidy(function: Pieces) -> Pieces:
+    """Each piece in the form in which its sign shows best: rational functions of exponentials are factored."""
+    return function.map(lambda f: _factored(f) if f.has(sp.exp, sp.sinh, sp.cosh, sp.tanh) and f.has(sp.Add) else f)
+
+
+@functools.lru_cache(maxsize=512)
+def _factored(f: sp.Expr) -> sp.Expr:
+    try:
+        return within(TIDY_SECONDS, signs.factored, f)
+    except (OutOfTime, SearchFailed):
+        return f
+
+
+def _piece_texts(pieces: Pieces, slopes: Pieces, curvatures: Pieces) -> Iterable[dict[str, str]]:
+    for g, slope, curvature in zip(pieces.pieces, slopes.pieces, curvatures.pieces):
+        yield {"low": write(g.low), "high": write(g.high), "loss": write(g.expression),
+               "slope": write(slope.expression), "curvature": write(curvature.expression)}
 
 
 def _undecided(because: str) -> Verdict:
     return Verdict(None, UNDECIDED, because)
 
 
+@dataclass(frozen=True)
+class _Question:
+    """One loss under questioning: its slope and curvature by piece, and what the checker made of the pieces."""
+    loss: Loss
+    slope: Pieces
+    curvature: Pieces
+    parts: list[Part]
+    budget: float
+
+    def ask(self, kind: str, search: Callable[[_Question, float], Iterable[Verdict]]) -> Verdict:
+        """The first proposal of the search that the checker proves."""
+        reasons = []
+        try:
+            for proposal in search(self, time.monotonic() + self.budget):
+                try:
+                    check_verdict(kind, verdict_to_json(proposal), self.parts)
+                    return proposal
+                except (Rejected, ExpressionError) as reason:
+                    reasons.append(f"a proof was proposed but not verified: {reason}")
+        except (Undecided, OutOfTime, SearchFailed, CannotSplit, NotEvaluable) as reason:
+            reasons.append(str(reason) or f"the budget of {self.budget:g} s was over")
+        return _undecided("; ".join(dict.fromkeys(reasons)) or "no proof was found")
+
+    def sides(self, function: Pieces) -> list[tuple[Piece, bool]]:
+        """Each piece, and whether it lies right of 0."""
+        return [(piece, not is_less(piece.low, sp.S.Zero)) for piece in function.pieces]
+
+
+def _on(piece: Piece) -> dict[str, str]:
+    return {"low": write(piece.low), "high": write(piece.high)}
+
+
+def _limit_of(verdict: Verdict) -> sp.Expr:
+    text = dict(verdict.steps[0].data)["limit"]
+    return -sp.oo if text == "-oo" else parse_number(text)
+
+
 # --- does g fall and rise? ---------------------------------------------------------------------------------
 
-def _valid(loss: Loss, convex: Verdict) -> Verdict:
-    left, right = loss.derivative.split_at_zero()
-    if left.pieces[-1].expression == 0 or right.pieces[0].expression == 0:
-        side, word = ("before", "fall") if left.pieces[-1].expression == 0 else ("after", "rise")
-        return Verdict(False, PROVED, f"g does not {word} {side} 0: it is constant there, so a wrong model can have loss 0")
-    steps, negative = [], lambda p: Piece(p.low, p.high, -p.expression)
-    for piece, sign in [*((negative(p), "-g'") for p in left.pieces), *((p, "g'") for p in right.pieces)]:
-        found = signs.nonnegative(piece)
-        interval = _interval(piece)
+def _valid(q: _Question, deadline: float) -> Iterable[Verdict]:
+    steps, status = [], PROVED
+    for piece, right in q.sides(q.slope):
+        if piece.expression == 0 and 0 in (piece.low, piece.high):
+            side, word = ("after", "rise") if right else ("before", "fall")
+            yield Verdict(False, PROVED, f"g does not {word} {side} 0: it is constant there, so a wrong model can have "
+                          "loss 0", steps=(step("constant", of="slope", **_on(piece)),))
+            return
+        found = signs.nonnegative(piece if right else Piece(piece.low, piece.high, -piece.expression))
         if found.holds is False:
-            word = "falls" if sign == "g'" else "rises"
-            where = "after" if sign == "g'" else "before"
-            return Verdict(False, ENCLOSED, f"g {word} {where} 0: {sign} is negative at x = {found.witness}",
-                           steps=(_step("witness", f"{sign} < 0 at x = {found.witness}", f=piece.expression,
-                                        point=found.witness),))
-        if found.holds is None:
-            if convex.holds:
-                return Verdict(True, convex.status, "g is convex and 0 lies between its one-sided slopes at 0: "
-                               "it falls before 0 and rises after it", steps=convex.steps)
-            return _undecided(f"the sign of {sign} on {interval} was not decided: {found.because}")
-        steps.append(_step("sign", f"{sign} >= 0 on {interval}: {found.because}", f=piece.expression))
-    return Verdict(True, PROVED, "g falls before 0 and rises after it", steps=tuple(steps))
+            words = "falls after" if right else "rises before"
+            sign = "< 0" if right else "> 0"
+            yield Verdict(False, ENCLOSED, f"g {words} 0: g' is {'negative' if right else 'positive'} at "
+                          f"x = {found.witness}", steps=(step("witness", of="slope", f=write(piece.expression),
+                                                              at=write(found.witness), sign=sign),))
+            return
+        status = status if found.holds else ENCLOSED
+        steps.append(step("sign", of="slope", f=write(piece.expression), **_on(piece), sign=">= 0" if right else "<= 0"))
+    yield Verdict(True, status, "g falls before 0 and rises after it", steps=tuple(steps))
 
 
-def _interval(piece: Piece) -> str:
-    return f"({piece.low}, {piece.high})"
-
-
-def _step(rule: str, claim: str, **expressions: sp.Expr) -> Step:
-    return Step(rule, claim, tuple((name, write(sp.sympify(e))) for name, e in expressions.items()))
-
-
-# --- convexity -----------------------------------------------------------------------------------------------
-
-def _convex(loss: Loss) -> Verdict:
-    steps = []
-    for kink in loss.derivative.kinks:
-        atom = jump(loss, kink)
-        if atom.is_negative or (not atom.free_symbols and atom.is_finite and value_at(atom, x, sp.S.Zero, 30) < 0):
-            return Verdict(False, PROVED, f"g' jumps down by {-atom} at x = {kink}, so g and f are not convex",
-                           steps=(_step("jump", f"g' jumps by {atom} at {kink}", jump=atom, kink=kink),))
-        if not (atom.is_nonnegative or atom == sp.oo):
-            return _undecided(f"the sign of the jump {atom} of g' at {kink} was not decided")
-        steps.append(_step("jump", f"g' jumps up by {atom} at x = {kink}", jump=atom, kink=kink))
-    for piece in loss.curvature.pieces:
+def _convex(q: _Question, deadline: float) -> Iterable[Verdict]:
+    steps, status = [], PROVED
+    for kink in q.slope.kinks:
+        size = _jump(q, kink)
+        here = step("jump", at=write(kink), jump=write(size))
+        if size.is_negative or (size.is_finite and value_at(size, x, sp.S.Zero, 30) < 0):
+            yield Verdict(False, PROVED, f"g' jumps down by {write(-size)} at x = {kink}, so neither g nor f is convex, and "
+                          "data processing fails", steps=(here,))
+            return
+        steps.append(here)
+    for piece in q.curvature.pieces:
         found = signs.nonnegative(piece)
         if found.holds is False:
-            return Verdict(False, ENCLOSED, f"g'' is negative at x = {found.witness}, so g and f are not convex and "
-                           "data processing fails", steps=(_step("witness", f"g'' < 0 at x = {found.witness}",
-                                                                 f=piece.expression, point=found.witness),))
-        if found.holds is None:
-            return _undecided(f"the sign of g'' = {piece.expression} on {_interval(piece)}: {found.because}")
-        steps.append(_step("sign", f"g'' >= 0 on {_interval(piece)}: {found.because}", f=piece.expression))
-    return Verdict(True, PROVED, "g'' = " + write(loss.curvature.as_expression()) + " is not negative, so g and f are convex",
-                   steps=tuple(steps))
+            yield Verdict(False, ENCLOSED, f"g'' is negative at x = {found.witness}, so neither g nor f is convex, and "
+                          "data processing fails", steps=(step("witness", of="curvature", f=write(piece.expression),
+                                                               at=write(found.witness), sign="< 0"),))
+            return
+        status = status if found.holds else ENCLOSED
+        steps.append(step("sign", of="curvature", f=write(piece.expression), **_on(piece), sign=">= 0"))
+    shown = write(q.loss.curvature.as_expression())
+    kinks = "" if not q.loss.derivative.kinks else " and g' jumps upwards at its kinks"
+    yield Verdict(True, status, f"g'' = {shown} is not negative{kinks}, so g and f are convex", steps=tuple(steps))
+
+
+def _jump(q: _Question, kink: sp.Expr) -> sp.Expr:
+    return jump(q.loss, kink) if kink in q.loss.derivative.kinks else sp.S.Zero
 
 
 # --- the two ends --------------------------------------------------------------------------------------------
 
-def _zero_forcing(loss: Loss, deadline: float) -> Verdict:
-    tail = boundary.value_at_zero(loss, deadline)
-    step = _step("limit", f"g'(x) -> {tail.limit} as x -> -oo", f=tail.function, limit=tail.limit)
-    if tail.limit == -sp.oo:
-        return Verdict(True, PROVED, "f(0+) = -g'(-oo) = oo: the gradient grows without bound where the model puts "
-                       "mass that the target has not", steps=(step,))
-    if tail.limit.is_finite:
-        return Verdict(False, PROVED, f"f(0+) = -g'(-oo) = {write(-tail.limit)} is finite", steps=(step,))
-    raise Undecided(f"g' tends to {tail.limit} at -oo, which no valid loss does" if tail.limit == sp.oo else
-                    f"the limit {tail.limit} of g' at -oo depends on the parameters: give them values with --set")
+def _zero_forcing(q: _Question, deadline: float) -> Iterable[Verdict]:
+    f = q.slope.pieces[0].expression
+    for limit in boundary.limits(f, -sp.oo, deadline):
+        here = step("limit", of="slope", f=write(f), end="-oo", limit=write(limit))
+        if limit == -sp.oo:
+            yield Verdict(True, PROVED, "f(0+) = -g'(-oo) = oo: mass where the target has none costs without bound",
+                          steps=(here,))
+        elif limit.is_finite:
+            yield Verdict(False, PROVED, f"f(0+) = -g'(-oo) = {write(-limit)} is finite", steps=(here,))
+        else:
+            raise Undecided("g' tends to oo at -oo, which no valid loss does")
 
 
-def _zero_avoiding(loss: Loss, deadline: float) -> Verdict:
-    comparison = boundary.integral_diverges(loss, deadline)
-    scale, comparable = write(comparison.scale), write(1 / comparison.scale)
-    step = _step("comparison", f"g'(x) e^(-x) * {scale} -> {comparison.limit} as x -> oo",
-                 f=loss.derivative.pieces[-1].expression, scale=comparison.scale, limit=comparison.limit)
-    if comparison.diverges:
-        return Verdict(True, PROVED, f"f'(oo) = int g'(x) e^(-x) dx = oo, by comparison with {comparable}", steps=(step,))
-    return Verdict(False, PROVED, f"f'(oo) = int g'(x) e^(-x) dx is finite, by comparison with {comparable}", steps=(step,))
+def _zero_avoiding(q: _Question, deadline: float) -> Iterable[Verdict]:
+    f = q.slope.pieces[-1].expression * sp.exp(-x)
+    for scale, limit, diverges in boundary.comparisons(f, deadline):
+        here = step("integral", of="weighted slope", f=write(f), scale=write(scale), limit=write(limit),
+                    diverges="true" if diverges else "false")
+        outcome = "oo" if diverges else "finite"
+        verb = "=" if diverges else "is"
+        yield Verdict(diverges, PROVED, f"f'(oo) = int g'(x) e^(-x) dx {verb} {outcome}, by comparison with "
+                      f"{write(1 / scale)}", steps=(here,))
 
 
-def _ends(loss: Loss, generator: sp.Expr | None, zero_avoiding: Verdict, deadline: float):
-    """(f(0+), f'(oo)) as exact values where they were found."""
-    try:
-        at_zero = sp.simplify(-boundary.value_at_zero(loss, deadline).limit)
-    except Undecided:
-        at_zero = None
-    slope = None
-    if zero_avoiding.holds:
-        slope = sp.oo
-    elif zero_avoiding.holds is False and generator is not None:
-        last = generator.args[-1][0] if isinstance(generator, sp.Piecewise) else generator
-        try:
-            found = within(max(0.1, deadline - time.monotonic()), sp.limit, sp.expand(last / t), t, sp.oo)
-            slope = sp.simplify(found) if found.is_finite and _slope_confirmed(loss, found) else None
-        except (OutOfTime, SearchFailed):
-            slope = None
-    return at_zero, slope
-
-
-def _slope_confirmed(loss: Loss, slope: sp.Expr) -> bool:
-    """int_0^60 g' e^{-x} dx must have come close to f'(oo): what is missing is a tail of order g'(60) e^{-60}."""
-    if loss.parameters:
-        return True
-    try:
-        far = sp.Integer(200)
-        seen = enclose_integral(loss.pieces, far, 20)
-        rest = abs(value_at(slope - sp.S.Zero, x, sp.S.Zero, 30) - seen)
-        return bool(rest < 1e-3 * (1 + abs(seen)))
-    except NotEvaluable:
-        return False
+def _bounded_gradient(q: _Question, deadline: float) -> Iterable[Verdict]:
+    for kink in q.slope.kinks:
+        if _jump(q, kink) == sp.oo:
+            yield Verdict(False, PROVED, f"g' is unbounded near x = {kink}",
+                          steps=(step("jump", at=write(kink), jump="oo"),))
+            return
+    steps, ends = [], []
+    for piece, end in ((q.slope.pieces[0], -sp.oo), (q.slope.pieces[-1], sp.oo)):
+        limit = next(iter(boundary.limits(piece.expression, end, deadline)))
+        here = step("limit", of="slope", f=write(piece.expression), end=write(end), limit=write(limit))
+        if limit.is_infinite:
+            yield Verdict(False, PROVED, f"the gradient is unbounded: g'({end}) = {limit}", steps=(here,))
+            return
+        steps.append(here)
+        ends.append(f"{write(limit)} at {end}")
+    yield Verdict(True, PROVED, "g' is bounded between its finite limits " + " and ".join(ends), steps=tuple(steps))
 
 
 # --- identities ----------------------------------------------------------------------------------------------
 
-def _even(loss: Loss) -> Verdict:
-    difference = _reflection(loss.derivative, lambda mirrored: -mirrored)
-    return _identity(difference, "g(-x) = g(x)", "g is even", "g is not even: g'(x) + g'(-x)")
+def _even(q: _Question, deadline: float) -> Iterable[Verdict]:
+    yield _identity(q.slope, "odd part", lambda mirrored: mirrored, (), "g is even", "g is not even: g'(x) + g'(-x)")
 
 
-def _symmetric(loss: Loss) -> Verdict:
-    """e^{-x/2} g''(x) even, atoms included, and f'(1-) = -f'(1+): then f(t) = t f(1/t), D_f(p||q) = D_f(q||p)."""
-    left, right = loss.derivative.split_at_zero()
-    below, above = left.pieces[-1].expression.subs(x, 0), right.pieces[0].expression.subs(x, 0)
-    if sp.S.Zero in loss.derivative.kinks and above.is_finite and below.is_finite and sp.simplify(above + below) != 0:
-        return Verdict(False, PROVED, f"the slopes of g at 0, {below} and {above}, are not opposite, so f(t) - t f(1/t) = "
-                       f"{write(sp.simplify(above + below))}*(t - 1) near 1 (0 only between laws of equal mass)")
-    for kink in loss.derivative.kinks:
-        atom = jump(loss, kink)
-        mirrored = jump(loss, -kink) if -kink in loss.derivative.kinks else sp.S.Zero
-        if sp.simplify(sp.exp(-kink / 2) * atom - sp.exp(kink / 2) * mirrored) != 0:
-            return Verdict(False, PROVED, f"the kink of g at x = {kink} has no counterpart at {-kink} with the weight "
-                           "that symmetry needs")
-    difference = _reflection(loss.curvature, lambda mirrored: sp.exp(x) * mirrored)
-    return _identity(difference, "g''(x) = e^x g''(-x)", "e^(-x/2) g''(x) is even, so swapping the two laws changes "
-                     "nothing", "the divergence is not symmetric: g''(x) - e^x g''(-x)")
+def _symmetric(q: _Question, deadline: float) -> Iterable[Verdict]:
+    """e^{-x/2} g''(x) even, atoms included, and g'(0+) = -g'(0-): then f(t) = t f(1/t) (Proposition 6)."""
+    jumps = {kink: _jump(q, kink) for kink in q.slope.kinks}
+    steps = [step("jump", at=write(kink), jump=write(size)) for kink, size in jumps.items()]
+    for kink, size in jumps.items():
+        if size.is_finite and sp.simplify(sp.exp(-kink / 2) * size - sp.exp(kink / 2) * jumps[-kink]) != 0:
+            yield Verdict(False, PROVED, f"the kink of g at x = {kink} has no counterpart of the right weight at {-kink}",
+                          steps=tuple(steps))
+            return
+    below, above = (q.slope.pieces[i].expression.subs(x, 0) for i in _beside_zero(q.slope))
+    if below.is_finite and above.is_finite and sp.simplify(below + above) != 0:
+        total = sp.simplify(below + above)
+        yield Verdict(False, PROVED, f"the slopes of g at 0, {below} and {above}, are not opposite: f(t) - t f(1/t) = "
+                      f"{write(total)}*(t - 1) near 1, which is 0 only between laws of equal mass",
+                      steps=(step("witness", of="kink at 0", f=write(total), at="0", sign="!= 0"),))
+        return
+    yield _identity(q.curvature, "asymmetry", lambda mirrored: -sp.exp(x) * mirrored, tuple(steps),
+                    "e^(-x/2) g''(x) is even, so swapping the two laws changes nothing",
+                    "the divergence is not symmetric: g''(x) - e^x g''(-x)")
 
 
-def _reflection(function: Pieces, transform) -> list[Piece]:
-    """h(x) - transform(h(-x)) on x > 0, piece by piece."""
-    left, right = function.split_at_zero()
-    cuts = sorted({*(p.low for p in right.pieces), *(-p.high for p in left.pieces)}, key=float)
-    pieces = []
-    for low, high in zip(cuts, [*cuts[1:], sp.oo]):
-        here = next(p for p in right.pieces if p.low <= low and (p.high == sp.oo or low < p.high))
-        there = next(p for p in left.pieces if -p.high <= low and (p.low == -sp.oo or low < -p.low))
-        pieces.append(Piece(low, high, here.expression - transform(there.expression.subs(x, -x))))
-    return pieces
+def _beside_zero(function: Pieces) -> tuple[int, int]:
+    index = next(i for i, piece in enumerate(function.pieces) if piece.low == 0)
+    return index - 1, index
 
 
-def _identity(pieces: list[Piece], identity: str, yes: str, no: str) -> Verdict:
-    steps = []
-    for piece in pieces:
+def _identity(function: Pieces, of: str, transform, before: tuple[Step, ...], yes: str, no: str) -> Verdict:
+    """h(x) + transform(h(-x)) = 0 for all x > 0, or a point where it is not."""
+    steps, status = list(before), PROVED
+    for piece in function.pieces:
+        if is_less(piece.low, sp.S.Zero):
+            continue
+        mirrored = next(p for p in function.pieces if p.high == -piece.low)
+        difference = piece.expression + transform(mirrored.expression.xreplace({x: -x}))
         sample = piece.low + sp.Rational(3, 7) if piece.high == sp.oo else (piece.low + piece.high) / 2
-        if not piece.expression.free_symbols - {x}:
-            ball = value_at(piece.expression, x, sample, 30)
+        for point in (sample, piece.low + (sample - piece.low) / 3):
+            ball = value_at(difference, x, point, 30)
             if ball > 0 or ball < 0:
-                return Verdict(False, ENCLOSED, f"{no} is {ball.str(4, radius=False)} at x = {sample}",
-                               steps=(_step("witness", f"not 0 at x = {sample}", f=piece.expression, point=sample),))
-        rest = sp.simplify(sp.expand(piece.expression.rewrite(sp.exp)))
-        if rest != 0:
-            return _undecided(f"whether {identity}: {piece.expression} could not be simplified to 0")
-        steps.append(_step("identity", f"{identity} on {_interval(piece)}", f=piece.expression))
-    return Verdict(True, PROVED, yes, steps=tuple(steps))
+                return Verdict(False, ENCLOSED, f"{no} is {ball.str(4, radius=False)} at x = {point}",
+                               steps=(step("witness", of=of, f=write(difference), at=write(point), sign="!= 0"),))
+        if sp.simplify(sp.expand(difference.rewrite(sp.exp))) != 0:
+            status = ENCLOSED
+        steps.append(step("identity", of=of, f=write(difference), **_on(piece)))
+    return Verdict(True, status, yes, steps=tuple(steps))
 
 
-def _bounded_gradient(loss: Loss, deadline: float) -> Verdict:
-    ends = [(loss.derivative.pieces[0].expression, -sp.oo), (loss.derivative.pieces[-1].expression, sp.oo)]
-    steps, unbounded = [], []
-    for function, end in ends:
-        tail = boundary.limit_at(function, end, deadline)
-        if not (tail.limit.is_infinite or tail.limit.is_finite):
-            raise Undecided(f"the limit {tail.limit} of g' at {end} depends on the parameters")
-        steps.append(_step("limit", f"g'(x) -> {tail.limit} as x -> {end}", f=function, limit=tail.limit))
-        if tail.limit.is_infinite:
-            unbounded.append(f"g'({end}) = {tail.limit}")
-    if unbounded:
-        return Verdict(False, PROVED, "the gradient is unbounded: " + " and ".join(unbounded), steps=tuple(steps))
-    for kink in (sp.S.Zero, *loss.derivative.kinks):
-        for piece in loss.derivative.pieces:
-            if (piece.low == kink or piece.high == kink or (kink == 0 and piece.low < 0 < piece.high)) \
-                    and not piece.expression.subs(x, kink).is_finite:
-                return Verdict(False, PROVED, f"g' is not finite at x = {kink}")
-    return Verdict(True, PROVED, "g' is continuous between its finite limits "
-                   + " and ".join(f"{step.expressions[-1][1]} at {end}" for step, (_, end) in zip(steps, ends)),
-                   steps=tuple(steps))
+SEARCHES.update(validity=_valid, convex=_convex, zero_forcing=_zero_forcing, zero_avoiding=_zero_avoiding,
+                symmetric=_symmetric, even=_even, bounded_gradient=_bounded_gradient)

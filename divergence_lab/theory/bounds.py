@@ -1,0 +1,336 @@
+"""Inequalities between divergences: the best constant in D_f1 <= c D_f2, and cheap sufficient ones.
+
+    best        sup_t f1(t)/f2(t)              Proposition 11
+    slopes      sup_x g1'(x)/g2'(x)            sufficient: never smaller
+    curvatures  sup_x g1''(x)/g2''(x)          sufficient: never smaller than that
+
+A constant is found by sampling and by exact limits at x = 0 and at both ends; that it is an upper bound is then proved
+for every ratio by balls and tails, or the answer says that it was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf, nextafter
+
+import sympy as sp
+from flint import arb
+
+from divergence_lab.theory.divergence import divergence
+from divergence_lab.theory.enclosure import NotEvaluable, digits, exact, integral, value_at
+from divergence_lab.theory.integral_sign import (
+    combined,
+    leading_ratio,
+    outwards,
+    prove_integral_nonnegative,
+    rest_of_integral,
+    simplified,
+    tail_of,
+    vanishes,
+    why_not_valid,
+)
+from divergence_lab.theory.loss import Loss, jump
+from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less
+from divergence_lab.theory.proofs import Rejected, integral_diverges, prove_nonnegative
+from divergence_lab.theory.symbols import x
+from divergence_lab.theory.tails import NoTail
+from divergence_lab.theory.verdict import decide
+
+SAMPLES = tuple(sp.Rational(n, 16) for n in (1, 2, 4, 6, 9, 12, 16, 20, 25, 30, 36, 42, 50, 60, 72, 88, 108, 132, 160,
+                                             200, 256, 340, 450, 640))
+# What an upper bound found by sampling is enlarged by before it is proved.
+SLACKS = (sp.Rational(1, 10**9), sp.Rational(1, 10**6), sp.Rational(1, 10**3), sp.Rational(1, 20))
+REFINEMENTS = 24
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The least c with a <= c b, between `low` and `high` (high None: no upper bound was proved).
+
+    `exact`: its exact value when that was found and proved, oo included. `where`: the ratio at which it is approached.
+    `certified`: `low` and `high` are both proved; `holds` is False when no finite c exists and None when undecided.
+    """
+    holds: bool | None
+    exact: sp.Expr | None
+    low: float | None
+    high: float | None
+    where: str
+    certified: bool
+    because: str
+
+
+def best_constant(first: Loss, second: Loss) -> Constant:
+    """The least c with D_f1(p || q) <= c D_f2(p || q) for all finite measures: sup_t f1(t)/f2(t) (Proposition 11).
+
+    Where both losses are smooth at 0 it is the least for probability vectors too; with a kink at 0 a smaller one may
+    do for those.
+    """
+    refusal = _refusal(first, second)
+    if refusal:
+        return refusal
+    try:
+        return _best(first, second)
+    except (Rejected, NoTail, NotEvaluable, CannotSplit) as reason:
+        return _undecided(str(reason))
+
+
+def slope_constant(first: Loss, second: Loss) -> Constant:
+    """sup g1'/g2': a constant that serves in D_f1 <= c D_f2, not always the best (Proposition 11)."""
+    refusal = _refusal(first, second)
+    if refusal:
+        return refusal
+    pairs = [_halves(first.derivative, second.derivative, side) for side in (1, -1)]
+    return _supremum(pairs, "g1'/g2'")
+
+
+def curvature_constant(first: Loss, second: Loss) -> Constant:
+    """sup g1''/g2'', atoms included: a constant that serves in D_f1 <= c D_f2, not always the best (Proposition 11)."""
+    refusal = _refusal(first, second)
+    if refusal:
+        return refusal
+    pairs = [_halves(first.curvature, second.curvature, side, odd=False) for side in (1, -1)]
+    try:
+        atoms = [(jump(first, kink), kink, second) for kink in first.derivative.kinks]
+    except (CannotSplit, ValueError) as reason:
+        return _undecided(str(reason))
+    ratios = []
+    for size, kink, other in atoms:
+        opposite = jump(other, kink) if kink in other.derivative.kinks else sp.S.Zero
+        if size == 0:
+            continue
+        if opposite == 0 or not size.is_finite:
+            return _infinite(f"g1'' has an atom at x = {kink} and g2'' has none to hold it")
+        ratios.append((sp.simplify(size / opposite), f"x = {kink}"))
+    return _supremum(pairs, "g1''/g2''", ratios)
+
+
+def _refusal(first: Loss, second: Loss) -> Constant | None:
+    for loss in (first, second):
+        if loss.parameters:
+            return _undecided(f"{loss} has parameters without values")
+        fault = why_not_valid(loss)
+        if fault:
+            return _undecided(f"{loss} is not known to be a valid loss: {fault}")
+    return None
+
+
+def _undecided(because: str) -> Constant:
+    return Constant(None, None, None, None, "nowhere", False, because)
+
+
+def _infinite(because: str, where: str = "") -> Constant:
+    return Constant(False, sp.oo, inf, inf, where, True, because)
+
+
+def _down(ball: arb) -> float:
+    return nextafter(float(ball.lower()), -inf)
+
+
+def _up(ball: arb) -> float:
+    return nextafter(float(ball.upper()), inf)
+
+
+# --- the best constant ---------------------------------------------------------------------------------------
+
+def _best(first: Loss, second: Loss) -> Constant:
+    # Between symmetric divergences t < 1 says all, and there the limits are exact: f(0+) = -g'(-oo) (Proposition 6).
+    mirrored = _symmetric(first) and _symmetric(second)
+    sides = {side: (outwards(first.derivative, side), outwards(second.derivative, side))
+             for side in ((-1,) if mirrored else (1, -1))}
+    candidates: list[tuple[arb, sp.Expr | None, str, int]] = []
+    complete = True
+    for side, (a, b) in sides.items():
+        end = "t -> oo" if side > 0 else "t -> 0"
+        limits = [(leading_ratio(a.pieces[0].expression, b.pieces[0].expression, sp.S.Zero), "t -> 1"),
+                  (_limit_outwards(a, b, first, second, side), end)]
+        for limit, where in limits:
+            if limit == sp.oo:
+                return _infinite(f"f1/f2 -> oo as {where}", where)
+            complete = complete and limit is not None
+            if limit is not None:
+                candidates.append((exact(limit), limit, where, side))
+        candidates += [(value, None, f"t = e^({float(side * y):.6g})", side) for y, value in _largest_ratio(a, b)]
+    value, limit, where, side = max(candidates, key=lambda c: float(c[0].lower()))
+    low = _down(value)
+    at_infinity = where in ("t -> oo", "t -> 0")
+    if limit is not None and _bounded_by(limit, sides, side if at_infinity else None):
+        return Constant(True, sp.simplify(limit), low, _up(value), where, True,
+                        f"f1 <= {limit} f2 at every ratio, and f1/f2 -> {limit} as {where}")
+    for slack in SLACKS:
+        bound = sp.Rational(_up(value)) * (1 + slack)
+        if _bounded_by(bound, sides, None):
+            return Constant(True, None, low, _up(exact(bound)), where, True,
+                            f"f1 <= {float(bound):.10g} f2 at every ratio, and f1/f2 = {low:.10g} at {where}")
+    missing = "" if complete else " (a limit of f1/f2 at an end was not found)"
+    return Constant(None, None, low, None, where, False,
+                    f"f1/f2 reaches {low:.10g} at {where}; that it stays below was not proved{missing}")
+
+
+def _symmetric(loss: Loss) -> bool:
+    """g''(x) = e^x g''(-x), proved, for a loss without kinks (False may mean unknown)."""
+    if any(kink != 0 for kink in loss.derivative.kinks):
+        return False
+    left, right = loss.derivative.split_at_zero()
+    if vanishes(Piece(sp.S.Zero, sp.S.One, (left.pieces[-1].expression + right.pieces[0].expression).subs(x, 0))):
+        curved = [side.derivative().pieces[0].expression for side in (left, right)]
+        return vanishes(Piece(sp.S.Zero, sp.oo, curved[1] - sp.exp(x) * curved[0].subs(x, -x)))
+    return False
+
+
+def _bounded_by(c: sp.Expr, sides, exact_at: int | None) -> bool:
+    """f1 <= c f2 on both sides; `exact_at`: the side on whose far end f1/f2 -> c exactly, both limits being finite."""
+    try:
+        for side, (a, b) in sides.items():
+            h = combined(a, b, lambda u, v: sp.expand(c * v - u))
+            finite = side == exact_at and not any(integral_diverges(g.pieces[-1].expression, x) for g in (a, b))
+            prove_integral_nonnegative(h, vanishes_at_infinity=finite)
+    except (Rejected, NoTail):
+        return False
+    return True
+
+
+def _limit_outwards(a: Pieces, b: Pieces, first: Loss, second: Loss, side: int) -> sp.Expr | None:
+    """lim f1/f2 at t -> oo (side 1) or t -> 0 (side -1), exact; None when it is finite but not known exactly."""
+    diverges = [integral_diverges(g.pieces[-1].expression, x) for g in (a, b)]
+    if diverges == [True, True]:
+        return leading_ratio(a.pieces[-1].expression, b.pieces[-1].expression, sp.oo)
+    if diverges == [True, False]:
+        return sp.oo
+    if diverges == [False, True]:
+        return sp.S.Zero
+    if side < 0:
+        return None
+    slopes = [decide(loss, divergence(loss).generator).slope_at_infinity for loss in (first, second)]
+    if None in slopes:
+        return None
+    with digits(40):
+        for slope, g in zip(slopes, (a, b)):
+            enclosed = _whole_integral(g)
+            if not enclosed.contains(exact(slope)):
+                return None
+    return sp.simplify(slopes[0] / slopes[1])
+
+
+def _whole_integral(g: Pieces) -> arb:
+    """int_0^oo g of a convergent integral, enclosed."""
+    X, line, tail, _ = tail_of(g.pieces[-1].expression, sp.oo)
+    rest = rest_of_integral(line, tail)
+    total = _partial(g, [sp.Integer(X)])[0]
+    return total + rest * arb(0, 1)
+
+
+def _partial(g: Pieces, points: list[sp.Expr]) -> list[arb]:
+    """int_0^y g at increasing points y."""
+    values, low, total = [], sp.S.Zero, arb(0)
+    for point in points:
+        for piece in g.pieces:
+            a = low if is_less(piece.low, low) else piece.low
+            b = point if is_less(point, piece.high) else piece.high
+            if is_less(a, b):
+                total = total + integral(piece.expression, x, a, b, 30)
+        values.append(total)
+        low = point
+    return values
+
+
+def _largest_ratio(a: Pieces, b: Pieces) -> list[tuple[sp.Expr, arb]]:
+    """(y, F1(y)/F2(y)) at about the largest value, enclosed."""
+    points = sorted({*SAMPLES, *a.kinks, *b.kinks}, key=float)
+
+    def ratio(y: sp.Expr) -> arb:
+        one, other = _partial(a, [y])[0], _partial(b, [y])[0]
+        return one / other if other > 0 else arb.nan()
+    with digits(40):
+        seen = [(y, u / v) for y, u, v in zip(points, _partial(a, points), _partial(b, points)) if v > 0]
+        return _climbed(seen, ratio)
+
+
+def _climbed(seen: list[tuple[sp.Expr, arb]], ratio: Callable[[sp.Expr], arb]) -> list[tuple[sp.Expr, arb]]:
+    """The largest of the sampled values, improved by golden-section steps between its neighbours."""
+    seen = [(y, value) for y, value in seen if value.is_finite()]
+    if not seen:
+        return []
+    best = max(range(len(seen)), key=lambda i: float(seen[i][1].mid()))
+    found = [seen[best]]
+    if 0 < best < len(seen) - 1:
+        low, high = float(seen[best - 1][0]), float(seen[best + 1][0])
+        for _ in range(REFINEMENTS):
+            (y1, r1), (y2, r2) = ((y, ratio(y)) for y in (sp.Rational(low + w * (high - low)) for w in (0.382, 0.618)))
+            found += [(y, r) for y, r in ((y1, r1), (y2, r2)) if r.is_finite()]
+            if r1 > r2:
+                high = float(y2)
+            elif r2 > r1:
+                low = float(y1)
+            else:
+                break
+    return [max(found, key=lambda pair: float(pair[1].lower()))]
+
+
+# --- suprema of quotients of explicit functions ---------------------------------------------------------------
+
+def _halves(a: Pieces, b: Pieces, side: int, odd: bool = True) -> Pieces:
+    """(a, b) on x > 0, or mirrored (and negated, if odd) from x < 0, each piece holding the two as a Tuple."""
+    def half(pieces: Pieces) -> Pieces:
+        left, right = pieces.split_at_zero()
+        if side > 0:
+            return right
+        sign = -1 if odd else 1
+        return Pieces(tuple(Piece(-p.high, -p.low, sign * p.expression.subs(x, -x)) for p in reversed(left.pieces)), x)
+    # 1 - tanh^2 written as 1/cosh^2: balls of the first are hopeless far out, where it is nearly 0.
+    return combined(half(a), half(b), lambda u, v: sp.Tuple(simplified(u), simplified(v)))
+
+
+def _supremum(pairs: list[Pieces], what: str, known: list[tuple[sp.Expr, str]] = ()) -> Constant:
+    """sup a/b over both halves, b >= 0: candidates from limits at the ends of pieces and samples, then a proof."""
+    try:
+        candidates = [(exact(value), value, where) for value, where in known]
+        for sign, pieces in zip(("", "-"), pairs):
+            for piece in pieces.pieces:
+                a, b = piece.expression
+                if b == 0 and a != 0:
+                    return _infinite(f"{what} has a zero denominator for {sign}x in ({piece.low}, {piece.high})")
+                if a == 0:
+                    continue
+                for end, direction in ((piece.low, 1), (piece.high, -1)):
+                    limit = leading_ratio(a, b, end, direction)
+                    where = f"x -> {-end if sign else end}"
+                    if limit == sp.oo:
+                        return _infinite(f"{what} -> oo as {where}", where)
+                    candidates.append((exact(limit), limit, where))
+                candidates += _sampled(a, b, piece, sign)
+        value, limit, where = max(candidates, key=lambda c: float(c[0].lower()))
+        tries = [limit] if limit is not None else []
+        tries += [sp.Rational(_up(value)) * (1 + slack) for slack in SLACKS[1:]]
+        for c in tries:
+            if _below(pairs, c):
+                return Constant(True, limit if c is limit else None, _down(value), _up(exact(c)), where,
+                                True, f"{what} <= {float(exact(c)):.10g} everywhere, approached at {where}")
+        return Constant(None, None, _down(value), None, where, False,
+                        f"{what} reaches {float(value.lower()):.10g} at {where}; that it stays below was not proved")
+    except (Rejected, NoTail, NotEvaluable, CannotSplit) as reason:
+        return _undecided(str(reason))
+
+
+def _sampled(a: sp.Expr, b: sp.Expr, piece: Piece, sign: str) -> list[tuple[arb, None, str]]:
+    width = piece.high - piece.low
+    points = [piece.low + (y if piece.high == sp.oo else width * y / 41) for y in SAMPLES]
+
+    def ratio(point: sp.Expr) -> arb:
+        one, other = (value_at(f, x, point, 30) for f in (a, b))
+        return one / other if other > 0 else arb.nan()
+    return [(value, None, f"x = {sign}{float(point):.6g}") for point, value in
+            _climbed([(point, ratio(point)) for point in points], ratio)]
+
+
+def _below(pairs: list[Pieces], c: sp.Expr) -> bool:
+    try:
+        for pieces in pairs:
+            for piece in pieces.pieces:
+                a, b = piece.expression
+                difference = sp.expand(c * b - a)
+                if not vanishes(Piece(piece.low, piece.high, difference)):
+                    prove_nonnegative(difference, x, piece.low, piece.high)
+    except (Rejected, NoTail):
+        return False
+    return True

@@ -1,0 +1,287 @@
+"""The small trusted verifier: replays the certificates in the output of `derive --json`.
+
+It shares no code with the search. It reads the loss, checks the stated pieces against it, proves every step by
+`proofs` (balls and tails), and then checks that the steps together give the verdict. Trusted: this file, proofs, tails,
+tail_functions, balls, the reading of text, SymPy's differentiation and normal forms, and Arb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from divergence_lab.theory import proofs
+from divergence_lab.theory.balls import ball_of_constant, decide
+from divergence_lab.theory.certificate import claim_of, seal
+from divergence_lab.theory.checker_parameters import check_parametric
+from divergence_lab.theory.conclusions import VERDICTS, Part, number, slopes_at
+from divergence_lab.theory.expressions import ExpressionError, parse
+from divergence_lab.theory.proofs import Rejected
+from divergence_lab.theory.symbols import t, x
+import itertools
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The first thing that did not hold: where, and why."""
+    where: str
+    why: str
+
+
+def check(document: Any) -> list[Failure]:
+    """Every failure in the output of `derive --json` (a list of objects, or one): one a verdict at most."""
+    objects = document if isinstance(document, list) else [document]
+    failures: list[Failure] = []
+    for position, entry in enumerate(objects):
+        name = str(entry.get("name") or entry.get("loss")) if isinstance(entry, Mapping) else f"entry {position + 1}"
+        failures += [Failure(f"{name}: {failure.where}", failure.why) for failure in check_one(entry)]
+    return failures
+
+
+def check_one(entry: Any) -> list[Failure]:
+    """The failures in one object of `derive --json`."""
+    if isinstance(entry, Mapping) and entry.get("parameters"):
+        return _check_parameters(entry)
+    try:
+        parts = read_parts(entry)
+    except (Rejected, ExpressionError, KeyError, TypeError, AttributeError) as reason:
+        return [Failure("pieces", _words(reason))]
+    failures = []
+    for kind in VERDICTS:
+        try:
+            check_verdict(kind, entry[kind], parts)
+        except (Rejected, ExpressionError, KeyError, TypeError, AttributeError) as reason:
+            failures.append(Failure(kind, _words(reason)))
+    for what, confirm in (("f_at_zero", _check_value_at_zero), ("generator", _check_generator)):
+        try:
+            confirm(entry, parts)
+        except (Rejected, ExpressionError, KeyError, TypeError, AttributeError) as reason:
+            failures.append(Failure(what, _words(reason)))
+    return failures
+
+
+def _check_parameters(entry: Mapping[str, Any]) -> list[Failure]:
+    """The failures in an object whose loss has free parameters."""
+    failures = []
+    for kind in VERDICTS:
+        try:
+            check_parametric(kind, entry[kind], entry["loss"], entry["assumptions"])
+        except (Rejected, ExpressionError, KeyError, TypeError, AttributeError, sp.PolynomialError) as reason:
+            failures.append(Failure(kind, _words(reason)))
+    return failures
+
+
+def _words(reason: Exception) -> str:
+    return str(reason) if isinstance(reason, Rejected | ExpressionError) else f"malformed ({type(reason).__name__}: {reason})"
+
+
+# --- reading -------------------------------------------------------------------------------------------------
+
+def _function(text: str) -> sp.Expr:
+    return parse(text, x)
+
+
+def read_parts(entry: Mapping[str, Any]) -> list[Part]:
+    """The pieces of the loss, checked: they cover the line, break at 0, equal the loss, join continuously, g(0) = 0."""
+    whole = _function(entry["loss"])
+    parts = [Part(number(p["low"]), number(p["high"]), _function(p["loss"]), _function(p["slope"]),
+                  _function(p["curvature"])) for p in entry["pieces"]]
+    if not parts or parts[0].low != -sp.oo or parts[-1].high != sp.oo or sp.S.Zero not in [p.low for p in parts]:
+        raise Rejected("the pieces do not cover the line with a break at 0")
+    for p, after in zip(parts, [*parts[1:], None]):
+        if p.low.is_finite and p.high.is_finite and not ball_of_constant(p.low) < ball_of_constant(p.high):
+            raise Rejected(f"the piece ({p.low}, {p.high}) is empty")
+        if after is not None and p.high != after.low:
+            raise Rejected(f"the pieces leave a gap between {p.high} and {after.low}")
+        proofs.prove_zero(whole - p.loss, x, p.low, p.high)
+        proofs.prove_zero(sp.diff(p.loss, x) - p.slope, x, p.low, p.high)
+        proofs.prove_zero(sp.diff(p.slope, x) - p.curvature, x, p.low, p.high)
+        proofs.prove_finite(p.loss, x, p.low, p.high)
+        if after is not None:
+            ends = [proofs.limit_of(f, x, p.high, side) for f, side in ((p.loss, -1), (after.loss, 1))]
+            if None in ends or not all(e.is_finite for e in ends) or not proofs.equal_constants(*ends):
+                raise Rejected(f"g is not continuous at {p.high}")
+            if p.high == 0 and not proofs.equal_constants(ends[0], sp.S.Zero):
+                raise Rejected("g(0) is not 0")
+    return parts
+
+
+# --- verdicts ------------------------------------------------------------------------------------------------
+
+def check_verdict(kind: str, verdict: Mapping[str, Any], parts: Sequence[Part]) -> None:
+    """Prove every step and the conclusion. Undecided verdicts claim nothing. Raises Rejected."""
+    if verdict.get("seal") != seal(verdict):
+        raise Rejected("the certificate was altered: its seal does not fit its content")
+    if verdict["holds"] is None:
+        if verdict["status"] != "undecided" or verdict["steps"]:
+            raise Rejected("an undecided verdict must not carry a proof")
+        return
+    if verdict["holds"] not in (True, False) or verdict["status"] not in ("proved", "enclosed"):
+        raise Rejected("the verdict is neither yes nor no, or has no such status")
+    steps = verdict["steps"]
+    for position, step in enumerate(steps):
+        data = {key: value for key, value in step.items() if key not in ("rule", "claim")}
+        if step.get("claim") != claim_of(step["rule"], data):
+            raise Rejected(f"step {position + 1}: its words do not fit its data")
+        try:
+            RULES[step["rule"]](step, parts)
+        except Rejected as reason:
+            raise Rejected(f"step {position + 1} ({step['rule']}): {reason}") from None
+    VERDICTS[kind](verdict["holds"], steps, parts)
+
+
+def _part_of(step: Mapping[str, str], parts: Sequence[Part]) -> Part:
+    """The piece whose interval the step names."""
+    for part in parts:
+        if str(part.low) == step["low"] and str(part.high) == step["high"]:
+            return part
+    raise Rejected(f"({step['low']}, {step['high']}) is not a piece of the loss")
+
+
+def _subject(of: str, part: Part, parts: Sequence[Part]) -> sp.Expr:
+    """The function that `of` names, on the piece."""
+    if of == "slope":
+        return part.slope
+    if of == "curvature":
+        return part.curvature
+    if of == "weighted slope":
+        return part.slope * sp.exp(-x)
+    mirrored = next((p for p in parts if p.low == -part.high and p.high == -part.low), None)
+    if mirrored is None:
+        raise Rejected(f"the piece ({part.low}, {part.high}) has no mirror image among the pieces")
+    if of == "odd part":
+        return part.slope + mirrored.slope.xreplace({x: -x})
+    if of == "asymmetry":
+        return part.curvature - sp.exp(x) * mirrored.curvature.xreplace({x: -x})
+    raise Rejected(f"nothing is called {of}")
+
+
+def _same(stated: sp.Expr, part: Part, expected: sp.Expr) -> None:
+    proofs.prove_zero(stated - expected, x, part.low, part.high)
+
+
+def _prove_sign(step: Mapping[str, str], parts: Sequence[Part]) -> None:
+    part, f = _part_of(step, parts), _function(step["f"])
+    _same(f, part, _subject(step["of"], part, parts))
+    if step["sign"] not in (">= 0", "<= 0"):
+        raise Rejected(f"no sign is written {step['sign']}")
+    proofs.prove_nonnegative(f if step["sign"] == ">= 0" else -f, x, part.low, part.high)
+
+
+def _prove_jump(step: Mapping[str, str], parts: Sequence[Part]) -> None:
+    kink, stated = number(step["at"]), number(step["jump"])
+    if kink not in [p.low for p in parts]:
+        raise Rejected(f"{kink} is no break point")
+    before, after = slopes_at(kink, parts)
+    jump = after - before
+    if jump.is_infinite or stated.is_infinite:
+        if jump != stated:
+            raise Rejected(f"the jump at {kink} is {jump}")
+    elif not proofs.equal_constants(jump, stated):
+        raise Rejected(f"the jump at {kink} is {jump}")
+
+
+def _prove_witness(step: Mapping[str, str], parts: Sequence[Part]) -> None:
+    f = _function(step["f"])
+    if step["of"] == "kink at 0":
+        before, after = slopes_at(sp.S.Zero, parts)
+        if number(step["at"]) != 0 or not proofs.equal_constants(before + after, f):
+            raise Rejected("the slopes at 0 do not add up to this")
+    else:
+        point = number(step["at"])
+        part = next((p for p in parts if _inside(point, p)), None)
+        if part is None:
+            raise Rejected(f"{point} is inside no piece")
+        _same(f, part, _subject(step["of"], part, parts))
+    proofs.prove_sign_at(f, x, number(step["at"]), step["sign"].replace(" ", ""))
+
+
+def _inside(point: sp.Expr, part: Part) -> bool:
+    value = ball_of_constant(point)
+    return (part.low == -sp.oo or bool(value > ball_of_constant(part.low))) \
+        and (part.high == sp.oo or bool(value < ball_of_constant(part.high)))
+
+
+def _end_part(end: str, parts: Sequence[Part]) -> Part:
+    if end not in ("oo", "-oo"):
+        raise Rejected(f"{end} is not an end of the line")
+    return parts[-1] if end == "oo" else parts[0]
+
+
+def _prove_limit(step: Mapping[str, str], parts: Sequence[Part]) -> None:
+    part, f = _end_part(step["end"], parts), _function(step["f"])
+    _same(f, part, _subject(step["of"], part, parts))
+    proofs.prove_limit(f, x, number(step["end"]), number(step["limit"]))
+
+
+def _prove_integral(step: Mapping[str, str], parts: Sequence[Part]) -> None:
+    part, f = parts[-1], _function(step["f"])
+    _same(f, part, _subject(step["of"], part, parts))
+    scale = _function(step["scale"])
+    diverges = {"true": True, "false": False}[step["diverges"]]
+    if proofs.integral_diverges(1 / scale, x) is not diverges:
+        raise Rejected(f"int^oo 1/({scale}) does not do that")
+    proofs.prove_limit(f * scale, x, sp.oo, number(step["limit"]))
+    if proofs.integral_diverges(f, x) is not diverges:
+        raise Rejected(f"int^oo {f} does not do that")
+
+
+def _prove_identity(step: Mapping[str, str], parts: Sequence[Part]) -> None:
+    part, f = _part_of(step, parts), _function(step["f"])
+    _same(f, part, _subject(step["of"], part, parts))
+    proofs.prove_zero(f, x, part.low, part.high)
+
+
+def _prove_constant(step: Mapping[str, str], parts: Sequence[Part]) -> None:
+    part = _part_of(step, parts)
+    if step["of"] != "slope":
+        raise Rejected("only the slope is said to be constant")
+    proofs.prove_zero(part.slope, x, part.low, part.high)
+
+
+RULES: Mapping[str, Callable[[Mapping[str, str], Sequence[Part]], None]] = {
+    "sign": _prove_sign, "jump": _prove_jump, "witness": _prove_witness, "limit": _prove_limit,
+    "integral": _prove_integral, "identity": _prove_identity, "constant": _prove_constant,
+}
+
+
+# --- the other numbers of the object -------------------------------------------------------------------------
+
+def _check_value_at_zero(entry: Mapping[str, Any], parts: Sequence[Part]) -> None:
+    """f(0+) = -g'(-oo)."""
+    if entry["f_at_zero"] is not None:
+        proofs.prove_limit(-parts[0].slope, x, -sp.oo, number(entry["f_at_zero"]))
+    if entry["slope_at_infinity"] == "oo" and entry["zero_avoiding"]["holds"] is False \
+            or entry["slope_at_infinity"] not in (None, "oo") and entry["zero_avoiding"]["holds"]:
+        raise Rejected("f'(oo) contradicts the zero-avoiding verdict")
+
+
+def _check_generator(entry: Mapping[str, Any], parts: Sequence[Part]) -> None:
+    """t f'(t) - f(t) = g'(log t) on every piece, f continuous, f(1) = 0: this fixes f."""
+    if entry["generator"] is None:
+        return
+    f = parse(entry["generator"], t).xreplace({t: sp.exp(x)})
+    for part in parts:
+        here = _branch(f, part)
+        _same(sp.diff(here, x) - here, part, part.slope)
+        value = proofs.limit_of(here, x, part.low, 1) if part.low == 0 else None
+        if part.low == 0 and (value is None or not proofs.equal_constants(value, sp.S.Zero)):
+            raise Rejected("f(1) is not 0")
+    for part, after in itertools.pairwise(parts):
+        ends = [proofs.limit_of(_branch(f, p), x, part.high, side) for p, side in ((part, -1), (after, 1))]
+        if None in ends or not proofs.equal_constants(*ends):
+            raise Rejected(f"f is not continuous at t = e^({part.high})")
+
+
+def _branch(f: sp.Expr, part: Part) -> sp.Expr:
+    """The branch of a Piecewise that holds on the whole piece (decided at one inner point: branches end at kinks)."""
+    if not isinstance(f, sp.Piecewise):
+        return f
+    inner = part.low + 1 if part.high == sp.oo else part.high - 1 if part.low == -sp.oo else (part.low + part.high) / 2
+    for value, condition in f.args:
+        if decide(condition, x, ball_of_constant(inner)):
+            return value
+    raise Rejected("no branch of the generator holds there")

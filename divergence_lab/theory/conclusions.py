@@ -1,0 +1,152 @@
+"""Do the steps of a certificate give its verdict? Part of the trusted checker: every step is proved already.
+
+Each function below says what a yes needs and what a no needs, as the propositions in the docs do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import sympy as sp
+
+from divergence_lab.theory import proofs
+from divergence_lab.theory.balls import ball_of_constant
+from divergence_lab.theory.expressions import parse_number
+from divergence_lab.theory.proofs import Rejected
+from divergence_lab.theory.symbols import x
+
+
+@dataclass(frozen=True)
+class Part:
+    """g on (low, high), with its slope and curvature, as the certificate states them and this file confirmed them."""
+    low: sp.Expr
+    high: sp.Expr
+    loss: sp.Expr
+    slope: sp.Expr
+    curvature: sp.Expr
+
+
+def number(text: str) -> sp.Expr:
+    """An exact number, oo or -oo, from its text."""
+    return {"oo": sp.oo, "-oo": -sp.oo}.get(text) or parse_number(text)
+
+
+def slopes_at(kink: sp.Expr, parts: Sequence[Part]) -> tuple[sp.Expr, sp.Expr]:
+    """g' just before and just after a kink, exact or infinite."""
+    before = next(p for p in parts if p.high == kink)
+    after = next(p for p in parts if p.low == kink)
+    found = proofs.limit_of(before.slope, x, kink, -1), proofs.limit_of(after.slope, x, kink, 1)
+    if None in found:
+        raise Rejected(f"the slopes at {kink} are not known")
+    return found
+
+
+def _need(condition: bool, why: str) -> None:
+    if not condition:
+        raise Rejected(f"the steps do not give the verdict: {why}")
+
+
+def _signs(steps: Sequence[Mapping], of: str, sign: str) -> set[tuple[str, str]]:
+    return {(s["low"], s["high"]) for s in steps if s["rule"] == "sign" and s["of"] == of and s["sign"] == sign}
+
+
+def _covers(parts: Sequence[Part], proved: set[tuple[str, str]]) -> bool:
+    return all((str(p.low), str(p.high)) in proved for p in parts)
+
+
+def _witness(steps: Sequence[Mapping], of: str) -> Mapping:
+    _need(len(steps) == 1 and steps[0]["rule"] == "witness" and steps[0]["of"] == of, f"a witness of {of} is missing")
+    return steps[0]
+
+
+def _valid(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
+    left, right = [p for p in parts if p.high.is_nonpositive], [p for p in parts if p.low.is_nonnegative]
+    if holds:
+        _need(_covers(left, _signs(steps, "slope", "<= 0")), "g' <= 0 before 0 is not proved everywhere")
+        _need(_covers(right, _signs(steps, "slope", ">= 0")), "g' >= 0 after 0 is not proved everywhere")
+        for part in (left[-1], right[0]):
+            _need(part.slope != 0 and sp.expand(part.slope) != 0, "g is constant beside 0")
+        return
+    if steps and steps[0]["rule"] == "constant":
+        _need(len(steps) == 1 and "0" in (steps[0]["low"], steps[0]["high"]), "the constant piece is not beside 0")
+        return
+    step = _witness(steps, "slope")
+    sign = step["sign"].replace(" ", "")
+    wrong = "<0" if ball_of_constant(number(step["at"])) > 0 else ">0"
+    _need(sign == wrong, "the slope has the right sign there")
+
+
+def _convex(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
+    jumps = {s["at"]: number(s["jump"]) for s in steps if s["rule"] == "jump"}
+    positive = {at for at, jump in jumps.items() if jump == sp.oo or (jump.is_finite and not ball_of_constant(jump) < 0
+                                                                     and (jump == 0 or ball_of_constant(jump) > 0))}
+    if holds:
+        _need(_covers(parts, _signs(steps, "curvature", ">= 0")), "g'' >= 0 is not proved everywhere")
+        _need(all(str(p.low) in positive for p in parts[1:]), "an upward jump of g' is not proved at every break")
+    elif jumps:
+        _need(len(steps) == 1 and not positive, "no jump is downward")
+    else:
+        _need(_witness(steps, "curvature")["sign"].replace(" ", "") == "<0", "g'' is not negative there")
+
+
+def _zero_forcing(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
+    _need(len(steps) == 1 and steps[0]["rule"] == "limit" and steps[0]["of"] == "slope" and steps[0]["end"] == "-oo",
+          "the limit of g' at -oo is missing")
+    _need((steps[0]["limit"] == "-oo") is holds and steps[0]["limit"] != "oo", "the limit says the opposite")
+
+
+def _zero_avoiding(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
+    _need(len(steps) == 1 and steps[0]["rule"] == "integral" and steps[0]["of"] == "weighted slope",
+          "the integral of g'(x) e^(-x) is missing")
+    _need((steps[0]["diverges"] == "true") is holds, "the integral says the opposite")
+
+
+def _even(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
+    if not holds:
+        _witness(steps, "odd part")
+        return
+    proved = {(s["low"], s["high"]) for s in steps if s["rule"] == "identity" and s["of"] == "odd part"}
+    _need(_covers([p for p in parts if p.low.is_nonnegative], proved), "g'(x) = -g'(-x) is not proved everywhere")
+
+
+def _symmetric(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
+    jumps = {number(s["at"]): number(s["jump"]) for s in steps if s["rule"] == "jump"}
+    if not holds:
+        if jumps:
+            _need(any(not proofs.equal_constants(sp.exp(-k / 2) * j, sp.exp(k / 2) * jumps[-k])
+                      for k, j in jumps.items() if -k in jumps), "the jumps are as symmetry needs them")
+        elif steps and steps[0]["rule"] == "witness" and steps[0]["of"] == "kink at 0":
+            _need(len(steps) == 1, "one witness is enough")
+        else:
+            _witness(steps, "asymmetry")
+        return
+    proved = {(s["low"], s["high"]) for s in steps if s["rule"] == "identity" and s["of"] == "asymmetry"}
+    _need(_covers([p for p in parts if p.low.is_nonnegative], proved), "g''(x) = e^x g''(-x) is not proved everywhere")
+    for part in parts[1:]:
+        _need(part.low in jumps and -part.low in jumps, f"the jump of g' at {part.low} or its mirror image is missing")
+        _need(proofs.equal_constants(sp.exp(-part.low / 2) * jumps[part.low], sp.exp(part.low / 2) * jumps[-part.low]),
+              "the jumps are not symmetric")
+    before, after = slopes_at(sp.S.Zero, parts)
+    _need(proofs.equal_constants(before, -after), "the slopes at 0 are not opposite")
+
+
+def _bounded_gradient(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
+    limits = {s["end"]: s["limit"] for s in steps if s["rule"] == "limit" and s["of"] == "slope"}
+    if holds:
+        _need(set(limits) == {"oo", "-oo"} and not {"oo", "-oo"} & set(limits.values()), "a finite limit is missing")
+        for part in parts:
+            proofs.prove_finite(part.slope, x, part.low, part.high)
+            for end, side in ((part.low, 1), (part.high, -1)):
+                _need(not end.is_finite or (found := proofs.limit_of(part.slope, x, end, side)) is None
+                      or found.is_finite, f"g' is not bounded near {end}")
+    elif limits:
+        _need(bool({"oo", "-oo"} & set(limits.values())), "no limit is infinite")
+    else:
+        _need(len(steps) == 1 and steps[0]["rule"] == "jump" and steps[0]["jump"] == "oo", "no slope is infinite")
+
+
+VERDICTS: Mapping[str, Callable[[bool, Sequence[Mapping], Sequence[Part]], None]] = {
+    "validity": _valid, "convex": _convex, "zero_forcing": _zero_forcing, "zero_avoiding": _zero_avoiding,
+    "even": _even, "symmetric": _symmetric, "bounded_gradient": _bounded_gradient,
+}

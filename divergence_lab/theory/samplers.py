@@ -1,0 +1,117 @@
+"""What a loss minimises when objects are not weighted by p_F: the on-policy loss with the same gradient.
+
+With weights mu the gradient of sum mu g(x) is that of an f-divergence whose loss h has, in the residual,
+
+    power:B         mu = p_F^(1-B) p_B^B          h'(x) = e^{Bx} g'(x)                                (Proposition 8)
+    mixture:E       mu = (1-E) p_F + E p_B        h'(x) = ((1-E) + E e^x) g'(x)                       (Proposition 9)
+    powers:A,B      mu = p_F^A p_B^B, k = A + B   h'(y) = g'(y/k) e^{By/k}/k, between p_B^k and p_F^k  (Proposition 8)
+    backward:B      the parameters of p_B learn, mu = p_F^(1-B) p_B^B: the generator is
+                    k(t) = int_1^t s^{B-1} g'(log s) ds, so h'(x) = e^{Bx} g'(x) - k(e^x)            (Proposition 10)
+
+`on` leaves the loss as it is; `backward` alone is the sampler p_B with the parameters of p_F, that is power:1.
+So verdicts, closed form and name under a sampler are those of h, found and proved by the engine for plain losses.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import sympy as sp
+
+from divergence_lab.theory.budget import OutOfTime, SearchFailed
+from divergence_lab.theory.expressions import ExpressionError, parse_number, shown
+from divergence_lab.theory.integrals import integral_from_zero
+from divergence_lab.theory.loss import Loss
+from divergence_lab.theory.pieces import Piece, Pieces
+from divergence_lab.theory.symbols import x
+import itertools
+
+FORMS = "on, backward, power:B, mixture:E, powers:A,B, learned_backward:B"
+SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """`kind` and its exact numbers; `weight` says what objects are weighted by, in words of p_F and p_B."""
+    kind: str
+    numbers: tuple[sp.Expr, ...]
+    weight: str
+
+
+def sampler(text: str) -> Sampler:
+    """The sampler that a text names. Raises ExpressionError, listing the forms."""
+    kind, colon, rest = text.strip().partition(":")
+    numbers = tuple(parse_number(part, f"the sampler {kind},") for part in rest.split(",")) if colon else ()
+    if kind == "on" and not numbers:
+        return Sampler("on", (), "p_F")
+    if kind == "backward" and not numbers:
+        return Sampler("power", (sp.S.One,), "p_B")
+    if kind == "power" and len(numbers) == 1:
+        return Sampler("power", numbers, f"p_F^({1 - numbers[0]}) p_B^({numbers[0]})")
+    if kind == "learned_backward" and len(numbers) == 1:
+        return Sampler("learned_backward", numbers, f"p_F^({1 - numbers[0]}) p_B^({numbers[0]}), p_B learning")
+    if kind == "mixture" and len(numbers) == 1:
+        if not (0 <= numbers[0]) or not (numbers[0] <= 1):
+            raise ExpressionError(f"sampler {shown(text)}: the share of backward samples lies between 0 and 1")
+        return Sampler("mixture", numbers, f"{1 - numbers[0]} p_F + {numbers[0]} p_B")
+    if kind == "powers" and len(numbers) == 2:
+        if not numbers[0] + numbers[1] > 0:
+            raise ExpressionError(f"sampler {shown(text)}: the exponents must have a positive sum")
+        return Sampler("powers", numbers, f"p_F^({numbers[0]}) p_B^({numbers[1]})")
+    raise ExpressionError(f"sampler {shown(text)} is not known; use one of {FORMS}")
+
+
+def on_policy_equivalent(loss: Loss, chosen: Sampler) -> Loss:
+    """The loss h whose on-policy gradient is that of `loss` under the sampler.
+
+    Raises ExpressionError when no closed form of h was found (its slope h' is always explicit, h may not be).
+    """
+    if chosen.kind == "on":
+        return loss
+    slope = _slope(loss, chosen)
+    try:
+        total = integral_from_zero(slope, time.monotonic() + SECONDS)
+    except (OutOfTime, SearchFailed) as reason:
+        raise ExpressionError(f"the loss that {loss} becomes when objects are weighted by {chosen.weight} has no closed "
+                              f"form that was found ({reason})") from None
+    return Loss(sp.expand(total.as_expression()) if len(total.pieces) == 1 else total.as_expression(), None,
+                assumptions=loss.assumptions)
+
+
+def _slope(loss: Loss, chosen: Sampler) -> Pieces:
+    derivative = loss.derivative
+    match chosen.kind, chosen.numbers:
+        case "power", (b,):
+            return derivative.map(lambda h: sp.exp(b * x) * h)
+        case "mixture", (e,):
+            return derivative.map(lambda h: ((1 - e) + e * sp.exp(x)) * h)
+        case "powers", (a, b):
+            k = a + b
+            return Pieces(tuple(Piece(k * p.low, k * p.high, p.expression.subs(x, x / k) * sp.exp(b * x / k) / k)
+                                for p in derivative.pieces), x)
+        case "learned_backward", (b,):
+            grown = derivative.map(lambda h: sp.exp(b * x) * h)
+            generator = _integral(grown, loss)
+            return Pieces(tuple(Piece(p.low, p.high, p.expression - q.expression)
+                                for p, q in _aligned(grown, generator)), x)
+    raise AssertionError(chosen)
+
+
+def _integral(function: Pieces, loss: Loss) -> Pieces:
+    try:
+        return integral_from_zero(function, time.monotonic() + SECONDS)
+    except (OutOfTime, SearchFailed) as reason:
+        raise ExpressionError(f"the generator for learned backward parameters of {loss} has no closed form that was "
+                              f"found ({reason})") from None
+
+
+def _aligned(a: Pieces, b: Pieces) -> list[tuple[Piece, Piece]]:
+    """Pieces of a beside the pieces of b that hold there (b may have fewer, or one more break at 0)."""
+    ends = sorted({-sp.oo, sp.oo, *a.kinks, *b.kinks}, key=lambda end: float(end))
+    return [(_on(a, low, high), _on(b, low, high)) for low, high in itertools.pairwise(ends)]
+
+
+def _on(pieces: Pieces, low: sp.Expr, high: sp.Expr) -> Piece:
+    home = next(p for p in pieces.pieces if p.low <= low and high <= p.high)
+    return Piece(low, high, home.expression)

@@ -1,0 +1,163 @@
+"""Certificates: every one verifies, and none with any step altered does."""
+
+import copy
+import json
+
+import pytest
+
+from divergence_lab.theory.certificate import claim_of, seal
+from divergence_lab.theory.checker import VERDICTS, check, check_one, check_verdict, read_parts
+from divergence_lab.theory.derivation import derive, to_json
+from divergence_lab.theory.expressions import ExpressionError
+from divergence_lab.theory.loss import loss
+from divergence_lab.theory.proofs import Rejected
+
+LOSSES = ["quadratic", "linex(1)", "linex(1/2)", "shifted_cosh", "Abs(x)", "log(cosh(x))", "sqrt(1 + x**2) - 1",
+          "Piecewise((x**2/2, Abs(x) <= 1), (Abs(x) - 1/2, True))", "1 - exp(-x**2/2)", "Max(x, 0)**2", "x**3",
+          "Piecewise((-x/4, x < 0), (3*x/4, True))", "Piecewise(((1 - x)*log(1 - x) + x, x < 0), (exp(x)/(1 + x) - 1, True))"]
+
+
+def certificate(text, assumptions=()):
+    return json.loads(json.dumps(to_json(derive(loss(text, assumptions)))))
+
+
+@pytest.fixture(scope="module")
+def certificates():
+    return {text: certificate(text) for text in LOSSES}
+
+
+@pytest.fixture(scope="module")
+def parts(certificates):
+    return {text: read_parts(entry) for text, entry in certificates.items()}
+
+
+def holds_up(kind, verdict, parts):
+    try:
+        check_verdict(kind, verdict, parts)
+    except (Rejected, ExpressionError, KeyError, TypeError, AttributeError):
+        return False
+    return True
+
+
+def reseal(verdict):
+    """The words and the seal made to fit the altered data again, as a forger would."""
+    for step in verdict["steps"]:
+        data = {k: v for k, v in step.items() if k not in ("rule", "claim")}
+        try:
+            step["claim"] = claim_of(step["rule"], data)
+        except KeyError:
+            pass
+    verdict["seal"] = seal(verdict)
+    return verdict
+
+
+def resealed(entry, kind):
+    reseal(entry[kind])
+    return entry
+
+
+def test_every_certificate_verifies(certificates):
+    assert check(list(certificates.values())) == []
+
+
+def test_every_decided_verdict_has_steps(certificates):
+    for entry in certificates.values():
+        for kind in VERDICTS:
+            verdict = entry[kind]
+            assert (verdict["holds"] is None) == (not verdict["steps"])
+
+
+def test_any_altered_field_of_any_step_is_rejected(certificates, parts):
+    count = 0
+    for text, entry in certificates.items():
+        for kind in VERDICTS:
+            for number, step in enumerate(entry[kind]["steps"]):
+                for key, value in step.items():
+                    altered = copy.deepcopy(entry[kind])
+                    altered["steps"][number][key] = value + "1" if key != "rule" else "witness" if value != "witness" else "sign"
+                    assert not holds_up(kind, altered, parts[text]), (text, kind, number, key)
+                    count += 1
+    assert count > 300
+
+
+@pytest.mark.parametrize("key, new", [("limit", "5"), ("sign", "<= 0"), ("f", "x + 17"), ("low", "-3"), ("high", "3"),
+                                      ("jump", "-2"), ("end", "7"), ("diverges", "maybe"), ("scale", "1/x"), ("of", "curvature")])
+def test_a_forger_who_mends_words_and_seal_is_rejected(certificates, parts, key, new):
+    tried = 0
+    for text, entry in certificates.items():
+        for kind in VERDICTS:
+            for number, step in enumerate(entry[kind]["steps"]):
+                if key in step and step[key] != new:
+                    altered = copy.deepcopy(entry[kind])
+                    altered["steps"][number][key] = new
+                    assert not holds_up(kind, reseal(altered), parts[text]), (text, kind, number, step)
+                    tried += 1
+    assert tried
+
+
+def test_the_opposite_verdict_is_rejected(certificates, parts):
+    for text, entry in certificates.items():
+        for kind in VERDICTS:
+            if entry[kind]["holds"] is not None:
+                altered = {**copy.deepcopy(entry[kind]), "holds": not entry[kind]["holds"]}
+                assert not holds_up(kind, reseal(altered), parts[text]), (text, kind)
+
+
+def test_a_missing_step_is_rejected(certificates, parts):
+    for text, entry in certificates.items():
+        for kind in VERDICTS:
+            for number in range(len(entry[kind]["steps"])):
+                altered = copy.deepcopy(entry[kind])
+                del altered["steps"][number]
+                if kind == "symmetric" and altered["holds"] is False and len(altered["steps"]) >= 1:
+                    continue  # of several jumps that break the symmetry one pair is enough
+                assert not holds_up(kind, reseal(altered), parts[text]), (text, kind)
+
+
+@pytest.mark.parametrize("key, new", [("loss", "x**2/2 + x**4/10**9"), ("generator", "t - log(t) - 1 + (t-1)**2/10**9"),
+                                      ("f_at_zero", "3"), ("pieces", [])])
+def test_other_altered_parts_are_rejected(certificates, key, new):
+    altered = copy.deepcopy(certificates["linex(1)"])
+    altered[key] = new
+    assert check_one(altered)
+
+
+def test_malformed_documents_are_failures_not_crashes():
+    for document in (3, "x", None, {}, [{}], [3], {"loss": "x"}, [{"loss": "__import__('os')", "pieces": []}]):
+        assert check(document)
+
+
+FAMILIES = [("linex(alpha)", ()), ("(cosh(k*x) - 1)/k**2", ()), ("Abs(x)**p/p", ("p > 0",)), ("x**2*exp(a*x)", ()),
+            ("c*(exp(x) - x - 1) + (1 - c)*x**2/2", ("c > 0", "c < 1")),
+            ("Piecewise(((exp(a*x) - a*x - 1)/a**2, x < 0), ((exp(b*x) - b*x - 1)/b**2, True))", ())]
+
+
+@pytest.mark.parametrize("text, assumptions", FAMILIES, ids=lambda v: str(v)[:20])
+def test_families_verify_and_their_mutants_do_not(text, assumptions):
+    entry = certificate(text, assumptions)
+    assert check_one(entry) == []
+    for kind in VERDICTS:
+        for number, step in enumerate(entry[kind]["steps"]):
+            if step["rule"] == "cell":
+                altered = copy.deepcopy(entry)
+                altered[kind]["steps"][number]["holds"] = "false" if step["holds"] == "true" else "true"
+                assert check_one(resealed(altered, kind)), (kind, step)
+        if entry[kind]["condition"]:
+            altered = copy.deepcopy(entry)
+            altered[kind]["condition"] = entry[kind]["condition"].replace("1", "2").replace("0", "3")
+            assert check_one(resealed(altered, kind)), kind
+            cells = entry[kind]["steps"]
+            altered = copy.deepcopy(entry)
+            altered[kind]["steps"] = [{**cells[0], "high": cells[-1]["high"]}]
+            assert check_one(resealed(altered, kind)), kind
+
+
+@pytest.mark.parametrize("text, assumptions, kind, condition", [
+    ("linex(alpha)", (), "zero_forcing", "alpha <= 0"), ("linex(alpha)", (), "zero_avoiding", "alpha >= 1"),
+    ("linex(alpha)", (), "symmetric", "alpha = 1/2"), ("linex(alpha)", (), "even", "alpha = 0"),
+    ("(cosh(k*x) - 1)/k**2", (), "zero_avoiding", "k <= -1 or k >= 1"), ("Abs(x)**p/p", ("p > 0",), "zero_forcing", "p > 1"),
+    ("Abs(x)**p/p", ("p > 0",), "convex", "p >= 1"), ("x**2*exp(a*x)", (), "zero_forcing", "a <= 0"),
+])
+def test_conditions(text, assumptions, kind, condition):
+    verdict = certificate(text, assumptions)[kind]
+    assert (verdict["holds"], verdict["condition"], verdict["status"]) == (None, condition, "proved")

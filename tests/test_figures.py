@@ -1,0 +1,98 @@
+"""Each figure is what its script draws now from saved results, and drawing trains nothing."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+import divergence_lab as dl
+
+FOLDER = Path(__file__).resolve().parents[1] / "figures"
+SCRIPTS = sorted(FOLDER.glob("*.py"))
+each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+
+# Training can't be imported here, so a script that trains fails.
+DRAW = """
+import runpy, sys
+sys.modules["divergence_lab.training"] = None
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+def draw(script: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a copy of the script, beside a copy of its saved results, in `folder`."""
+    shutil.copy(script, folder)
+    shutil.copytree(script.with_suffix(""), folder / script.stem, dirs_exist_ok=True)
+    return run(folder / script.name)
+
+
+def run(script: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", DRAW, str(script)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def labels(svg: str) -> list[str]:
+    """Every text of the figure: matplotlib draws letters as paths and leaves the text in a comment."""
+    return re.findall(r"<!-- (.*?) -->", svg)
+
+
+def matplotlib_version(svg: str) -> str:
+    return re.search(r"Matplotlib v([\w.+]+)", svg).group(1)
+
+
+def test_there_are_figures_with_both_images_beside_them():
+    assert SCRIPTS
+    images = {script.with_suffix(end) for script in SCRIPTS for end in (".svg", ".png")}
+    assert all(image.exists() for image in images), "run `make figures`"
+
+
+@each_script
+def test_the_image_is_what_the_script_draws_from_saved_results(script, tmp_path):
+    """Byte for byte with the matplotlib that drew it; another one may set letters and ticks elsewhere."""
+    done = draw(script, tmp_path)
+    assert done.returncode == 0, done.stderr
+    committed, drawn = script.with_suffix(".svg").read_text(), (tmp_path / f"{script.stem}.svg").read_text()
+    assert labels(committed) and labels(drawn) == labels(committed), "run `make figures`"
+    if matplotlib_version(committed) == matplotlib.__version__:
+        assert drawn == committed, "run `make figures`"
+
+
+@each_script
+def test_without_its_saved_results_a_script_draws_nothing(script, tmp_path):
+    """Negative control: the numbers come from the folder and from nowhere else."""
+    shutil.copy(script, tmp_path)
+    done = run(tmp_path / script.name)
+    assert done.returncode != 0 and "ResultError" in done.stderr
+    assert not list(tmp_path.glob("*.svg"))
+
+
+@each_script
+def test_the_block_on_training_works(script, tmp_path):
+    """Negative control: the same script fails when it trains."""
+    shutil.copy(script, tmp_path)
+    (tmp_path / script.name).write_text(script.read_text() + "\n    dl.train\n")
+    shutil.copytree(script.with_suffix(""), tmp_path / script.stem)
+    done = run(tmp_path / script.name)
+    assert done.returncode != 0 and "divergence_lab.training" in done.stderr
+
+
+@each_script
+def test_saved_results_name_no_place_on_a_machine(script):
+    for path in script.with_suffix("").rglob("*.json"):
+        assert not re.search(r'"[^"]*(/|\\\\)[^"]*/', path.read_text()), path
+    assert not list(script.with_suffix("").rglob("checkpoint*"))
+
+
+def test_four_losses_names_the_derived_divergences():
+    script = FOLDER / "four_losses.py"
+    written = " ".join(labels(script.with_suffix(".svg").read_text()))
+    for name in ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh"):
+        derived = str(dl.divergence(dl.loss(name)))
+        assert f"{name} \N{RIGHTWARDS ARROW} " in written and derived in written
+        assert derived not in script.read_text()  # not typed in

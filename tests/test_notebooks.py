@@ -1,0 +1,59 @@
+"""Each lesson's text and its notebook say the same, the notebook holds its outputs, and the text runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+from nbclient.exceptions import CellExecutionError
+
+from notebooks.runner.execute import executed
+
+FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+LESSONS = sorted(FOLDER.glob("*.py"))
+each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+
+
+def code(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_there_are_lessons_and_every_notebook_has_its_text():
+    assert LESSONS
+    assert [path.stem for path in sorted(FOLDER.glob("*.ipynb"))] == [path.stem for path in LESSONS]
+
+
+@each_lesson
+def test_text_and_notebook_are_in_step(lesson):
+    text, notebook = jupytext.read(lesson), jupytext.read(lesson.with_suffix(".ipynb"))
+    said, held = ([(cell.cell_type, cell.source) for cell in each.cells] for each in (text, notebook))
+    assert said == held, "run `make notebooks`"
+
+
+@each_lesson
+def test_outputs_are_present_and_clean(lesson):
+    """Every cell ran in order, nothing failed or warned, and the last one, the check, printed."""
+    cells = code(nbformat.read(lesson.with_suffix(".ipynb"), as_version=4))
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+    assert cells[-1].outputs and "assert" in cells[-1].source
+    assert any("image/png" in o.get("data", {}) for o in outputs), "a lesson has a picture"
+
+
+@each_lesson
+def test_the_text_runs(lesson):
+    executed(lesson)
+
+
+def test_a_false_check_is_noticed(tmp_path):
+    """Negative control: with one statement of the last cell made false, the same lesson does not run."""
+    mutated = tmp_path / LESSONS[0].name
+    text = LESSONS[0].read_text()
+    claim = 'assert (found.name, found.factor) == ("reverse KL", 1)'
+    assert text.count(claim) == 1
+    mutated.write_text(text.replace(claim, claim.replace("reverse", "forward")))
+    with pytest.raises(CellExecutionError, match="forward KL"):
+        executed(mutated)

@@ -1,0 +1,61 @@
+"""The committed tables are what the scripts compute now, and a wrong claim is noticed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from paper_checks import table2_losses
+from paper_checks.table2_losses import REPORT, TABLE_2, main, recompute, render
+
+
+@pytest.fixture(scope="module")
+def report():
+    return recompute()
+
+
+def test_the_committed_table_is_what_the_script_computes(report):
+    assert REPORT.read_text() == render(report), "run `make paper`"
+
+
+def test_everything_claimed_agrees_except_the_known_slip(report):
+    assert report.holds and not report.unexpected
+    assert {row.subject for row in report.table} == {"Quadratic", "Linex(1)", "Linex(1/2)", "Shifted-Cosh"}
+    assert [row.subject for row in report.table if row.agrees is None] == ["Shifted-Cosh"]
+    assert all(row.agrees is False for row in report.slips)
+
+
+WRONG = {
+    "g": {"g": "x**2"},
+    "f": {"f": "t - log(t) + 1"},
+    "f(0)": {"f_at_zero": "1"},
+    "f'(oo)": {"slope_at_infinity": "oo"},
+    "zero-forcing": {"zero_forcing": False},
+    "zero-avoiding": {"zero_avoiding": True},
+    "divergence": {"generator_of_name": "t*log(t) - t + 1"},
+}
+
+
+@pytest.mark.parametrize("quantity", WRONG)
+def test_a_wrong_claim_about_the_quadratic_loss_is_flagged(quantity):
+    """Negative control, one for each column of Table 2."""
+    rows = table2_losses.table_rows((dataclasses.replace(TABLE_2[0], **WRONG[quantity]),))
+    assert quantity in {row.quantity for row in rows if not row.as_expected}
+
+
+def test_a_wrong_claim_ends_with_exit_code_1(tmp_path, capsys):
+    claims = (dataclasses.replace(TABLE_2[0], slope_at_infinity="2"), *TABLE_2[1:])
+    assert main(tmp_path / "table.md", claims) == 1
+    assert "**NO**" in (tmp_path / "table.md").read_text()
+    assert "unexpected: Quadratic, f'(oo): claimed `2`, recomputed `1`" in capsys.readouterr().err
+
+
+def test_a_slip_that_is_none_is_flagged_too(monkeypatch):
+    monkeypatch.setattr(table2_losses, "SLIP", "t*log(t) - t + 1")
+    assert not any(row.as_expected for row in table2_losses.slip_rows())
+
+
+def test_it_ends_with_exit_code_0_when_all_is_as_expected(tmp_path, capsys):
+    assert main(tmp_path / "table.md") == 0
+    assert capsys.readouterr().out.strip() == REPORT.read_text().strip()

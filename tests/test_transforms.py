@@ -1,0 +1,168 @@
+"""New losses from old ones, against the definitions: gradients of weighted losses, swapped arguments, boundary values."""
+
+import mpmath as mp
+import pytest
+import sympy as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from divergence_lab.theory.loss import loss
+from divergence_lab.theory.symbols import t, x
+from divergence_lab.theory.transforms import (
+    backward_generator,
+    clip,
+    mirror,
+    swap,
+    under_mixture,
+    under_powers,
+    weighted_sum,
+)
+from divergence_lab.theory.values import enclose
+from divergence_lab.theory.verdict import decide
+
+R = sp.Rational
+RATIOS = [R(1, 50), R(1, 3), R(9, 10), R(7, 5), R(6), R(80)]
+PINBALL = "Piecewise((-x/4, x < 0), (3*x/4, True))"
+HUBER = "Piecewise((x**2/2, Abs(x) < 1), (Abs(x) - 1/2, True))"
+
+
+def f(entry, ratio) -> mp.mpf:
+    return mp.mpf(enclose(entry, sp.sympify(ratio), 20).mid().str(18, radius=False))
+
+
+def slope(entry, point) -> float:
+    """g'(point) by mpmath's own differentiation of g: independent of the pieces of g'."""
+    g = sp.lambdify(x, entry.expression, "mpmath")
+    return mp.diff(g, mp.mpf(str(sp.N(point, 30))))
+
+
+@pytest.mark.parametrize("name", ["quadratic", "linex(1)", "linex(1/2)", "shifted_cosh", PINBALL, HUBER, "Abs(x)"])
+def test_swap_exchanges_the_arguments_for_any_masses(name):
+    entry, swapped = loss(name), swap(loss(name))
+    for ratio in RATIOS:  # D_f(p||q) with (p, q) = (t, 1): q f(p/q) = p f*(q/p)
+        assert mp.almosteq(f(swapped, ratio), mp.mpf(str(sp.N(ratio, 25))) * f(entry, 1 / ratio), 1e-13)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.fractions(-2, 2, max_denominator=3).filter(lambda a: a not in (0, 1)))
+def test_the_swap_of_linex_is_not_its_mirror(alpha):
+    entry = loss(f"linex({alpha})")
+    swapped, mirrored = swap(entry), mirror(entry)
+    assert sp.expand(swapped.expression - loss(f"linex({1 - alpha})").expression) == 0
+    assert sp.expand(mirrored.expression - loss(f"linex({-alpha})").expression) == 0
+    assert sp.expand(swapped.expression - mirrored.expression) != 0
+
+
+def test_the_mirror_recomputes_the_verdicts():
+    before, after = decide(loss("linex(1)")), decide(mirror(loss("linex(1)")))
+    assert (before.zero_forcing.holds, before.zero_avoiding.holds) == (False, True)
+    assert (after.zero_forcing.holds, after.zero_avoiding.holds) == (True, False)
+    steep = mirror(loss("linex(1/2)"))  # neither before; the mirror is zero-forcing: so the two are not exchanged
+    assert decide(steep).zero_forcing.holds is True and decide(steep).zero_avoiding.holds is False
+    assert mirror(loss(PINBALL)).expression.subs(x, 2) == loss(PINBALL).expression.subs(x, -2)
+
+
+def test_mirror_equals_swap_only_for_lines_with_a_kink_at_zero():
+    for ratio in RATIOS:
+        assert mp.almosteq(f(mirror(loss(PINBALL)), ratio), f(swap(loss(PINBALL)), ratio), 1e-13)
+    assert not mp.almosteq(f(mirror(loss("quadratic")), 3), f(swap(loss("quadratic")), 3), 1e-3)
+
+
+def test_sums_add_divergences():
+    total = weighted_sum([(R(1, 3), loss("quadratic")), (2, loss("linex(1)"))])
+    for ratio in RATIOS:
+        assert mp.almosteq(f(total, ratio), f(loss("quadratic"), ratio) / 3 + 2 * f(loss("linex(1)"), ratio), 1e-13)
+    with pytest.raises(ValueError, match="not positive"):
+        weighted_sum([(-1, loss("quadratic"))])
+    with pytest.raises(ValueError, match="at least one"):
+        weighted_sum([])
+
+
+@pytest.mark.parametrize("name", ["quadratic", "linex(1)", "shifted_cosh"])
+def test_clipping_ends_both_classes(name):
+    c = R(3, 2)
+    entry, clipped = loss(name), clip(loss(name), c)
+    for point in (-4, -1, 1, 5):
+        expected = slope(entry, max(-c, min(c, sp.Integer(point))))
+        assert mp.almosteq(slope(clipped, point), expected, 1e-9)
+    for ratio in (R(1, 3), R(4)):
+        assert mp.almosteq(f(clipped, ratio), f(entry, ratio), 1e-13)
+    verdicts = decide(clipped)
+    assert verdicts.zero_forcing.holds is False and verdicts.zero_avoiding.holds is False
+    assert verdicts.convex.holds is True
+    far = sp.Integer(10) ** 30
+    assert mp.almosteq(f(clipped, 1 / far), -slope(entry, -c), 1e-9)
+    limit = mp.quad(lambda v: slope(entry, v) * mp.exp(-v), [0, 1.5]) + slope(entry, c) * mp.exp(-1.5)
+    assert mp.almosteq(f(clipped, far) / mp.mpf(10) ** 30, limit, 1e-7)
+
+
+def test_clipping_commutes_with_the_swap_and_the_quadratic_becomes_huber():
+    assert sp.simplify(clip(loss("quadratic"), 1).expression.subs(x, 3) - R(5, 2)) == 0
+    one, other = swap(clip(loss("quadratic"), 1)), clip(swap(loss("quadratic")), 1)
+    for ratio in RATIOS:
+        assert mp.almosteq(f(one, ratio), f(other, ratio), 1e-13)
+    with pytest.raises(ValueError, match="positive"):
+        clip(loss("quadratic"), -1)
+    kinked = clip(loss(HUBER), 2)  # a bound beyond the kinks changes nothing
+    assert all(sp.simplify((kinked.expression - loss(HUBER).expression).subs(x, v)) == 0 for v in (-3, -R(1, 2), R(1, 2), 3))
+
+
+@pytest.mark.parametrize("name", ["quadratic", "linex(1)", "shifted_cosh", HUBER])
+@pytest.mark.parametrize("a, b", [("1", "0"), ("0", "1"), ("3/2", "-1/2"), ("1/2", "1/4"), ("0", "2"), ("-1", "0")])
+def test_weights_by_powers_have_the_gradient_that_they_promise(name, a, b):
+    """d/dlog q of D_f~(p^k || q^k) must be -q^a p^b g'(log p/q), by numeric differentiation in q."""
+    a, b = R(a), R(b)
+    k = a + b
+    entry, tilde = loss(name), under_powers(loss(name), a, b)
+    generator = sp.lambdify(x, tilde.expression, "mpmath")
+
+    def potential(log_q, log_p):  # Q f~(P/Q) from g~ alone: f~(e^u) = g~(u) + e^u int_0^u g~ e^{-v} dv
+        u = k * (log_p - log_q)
+        cuts = sorted({0, u, *(v for v in (-k, k) if min(0, u) < v < max(0, u))}, reverse=bool(u < 0))
+        return mp.exp(k * log_q) * (generator(u) + mp.exp(u) * mp.quad(lambda v: generator(v) * mp.exp(-v), cuts))
+    k = mp.mpf(str(sp.N(k, 20)))
+    for log_p, log_q in ((mp.mpf("0.3"), mp.mpf("-0.9")), (mp.mpf("-0.7"), mp.mpf("1.1"))):
+        got = mp.diff(lambda v: potential(v, log_p), log_q, h=mp.mpf("1e-5"))
+        weight = mp.exp(float(a) * log_q + float(b) * log_p)
+        assert mp.almosteq(got, -weight * slope(entry, log_p - log_q), 1e-6)
+
+
+def test_sampler_rules():
+    """Zero-avoiding from the exponent of p_F alone, zero-forcing from that of p_B alone."""
+    assert decide(under_powers(loss("quadratic"), 0, 1)).zero_avoiding.holds is True
+    assert decide(under_powers(loss("quadratic"), 0, 1)).zero_forcing.holds is False
+    both = decide(under_powers(loss("linex(-2)"), 0, 1))
+    assert both.zero_avoiding.holds is True and both.zero_forcing.holds is True
+    with pytest.raises(ValueError, match="degree 0"):
+        under_powers(loss("quadratic"), 1, -1)
+
+
+def test_a_share_of_backward_samples_makes_the_quadratic_both():
+    threshold = sp.E ** 2 / (1 + sp.E ** 2)
+    for share, convex in ((R(1, 10), True), (R(88, 100), True), (R(89, 100), False)):
+        assert bool(share < threshold) is convex
+        verdicts = decide(under_mixture(loss("quadratic"), share))
+        assert verdicts.zero_forcing.holds is True and verdicts.zero_avoiding.holds is True
+        assert verdicts.convex.holds is convex
+    mixed, entry = under_mixture(loss("linex(1)"), R(1, 3)), loss("linex(1)")
+    for ratio in RATIOS:
+        backward = mp.mpf(str(sp.N(ratio * entry.expression.subs(x, sp.log(ratio)), 25)))
+        assert mp.almosteq(f(mixed, ratio), 2 * f(entry, ratio) / 3 + backward / 3, 1e-13)
+    with pytest.raises(ValueError, match="share"):
+        under_mixture(loss("quadratic"), 2)
+
+
+@pytest.mark.parametrize("name", ["quadratic", "linex(1)", "linex(1/2)", HUBER])
+@pytest.mark.parametrize("b", ["0", "1", "1/3"])
+def test_backward_parameters(name, b):
+    """t k_b'(t) = t^b g'(log t), k_b(1) = 0."""
+    generator = backward_generator(loss(name), R(b))
+    k = sp.lambdify(t, generator, "mpmath")
+    assert abs(k(mp.mpf(1))) < 1e-12
+    for ratio in (0.2, 0.8, 1.7, 9.0):
+        expected = mp.mpf(ratio) ** mp.mpf(float(R(b))) * slope(loss(name), mp.log(ratio))
+        assert mp.almosteq(ratio * mp.diff(k, ratio), expected, 1e-7)
+
+
+def test_what_is_not_found_is_none():
+    assert swap(loss("x**2*exp(x**2)"), budget=1.0) is None
