@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from divergence_lab import cli_theory
 from divergence_lab.theory.catalogue import PAPER_LOSSES
 from divergence_lab.theory.derivation import Derivation, derive, read_ratios, to_json
 from divergence_lab.theory.expressions import ExpressionError, write, write_latex
@@ -30,14 +32,15 @@ class UsageError(ValueError):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        hint = " (put -- before an expression that begins with a minus sign)" if "unrecognized" in message or "LOSS" in message else ""
-        self.exit(BAD_INPUT, f"{self.prog}: {message}{hint}; see {self.prog} --help\n")
+        self.exit(BAD_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     parser = _parser()
-    options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    # an expression may begin with a minus sign: with a space before it, argparse does not take it for an option
+    options = parser.parse_args([f" {word}" if re.match(r"-[^-h]|-h.", word) else word for word in given])
     try:
         return options.run(options)
     except BrokenPipeError:
@@ -117,6 +120,8 @@ def _parser() -> argparse.ArgumentParser:
     three.add_argument("--out", metavar="DIR", help="folder for config.json, metrics.csv, terminal.npz ...")
     three.add_argument("--resume", action="store_true", help="continue the run in --out from its checkpoint")
     _loss_options(three)
+
+    cli_theory.add_commands(command, _loss_options, _describe)
 
     four = command("report", _report, "the main job: derive, decide, verify, train, compare, draw",
                    "divergence-lab report quadratic 'exp(x)-x-1' --out report")

@@ -28,8 +28,8 @@ def golden() -> list[dict]:
 
 
 # Text that is Python, or nearly so, and must never run; and text that is an expression or nearly so.
-_FRAGMENTS = ["x", "t", "exp", "log", "(", ")", "+", "-", "*", "/", "**", "2", "1/3", "0.5", "9", ",", " ", "Abs",
+FRAGMENTS = ["x", "t", "exp", "log", "(", ")", "+", "-", "*", "/", "**", "2", "1/3", "0.5", "9", ",", " ", "Abs",
               "Piecewise", "True", "<", "__import__", "'os'", ".", "system", "lambda", ":", "[", "]", "{", "}", "=", "==",
               "eval", "\\", "\n", "\0", "@", "if", "else", "for", "in", "await", "f'", '"', "#", ";", "%", "//", "1e9",
               "1j", "None", "import", "open", "alpha", "pi", "E", "I", "oo", "gamma", "polylog", "é", "x" * 50]
-expression_like = st.lists(st.sampled_from(_FRAGMENTS), max_size=25).map("".join)
+expression_like = st.lists(st.sampled_from(FRAGMENTS), max_size=25).map("".join)

@@ -2,6 +2,7 @@
 
 import builtins
 import os
+import random
 import time
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from divergence_lab.theory.expressions import ExpressionError, parse, read_assumptions, write
 from divergence_lab.theory.symbols import t, x
-from tests.strategies import PAPER, expression_like
+from tests.strategies import FRAGMENTS, PAPER, expression_like
 
 
 @pytest.mark.parametrize("text, expected", [
@@ -114,3 +115,41 @@ def test_what_is_written_reads_back(text):
 def test_a_positive_term_is_written_first():
     assert write(parse("-x - 1 + exp(x)", x)) == "exp(x) - x - 1"
     assert write(-x - 1) == "-x - 1"
+
+
+def _valid_python(draw: random.Random) -> str:
+    """Well-formed Python that must not run: statements' worth of calls, lambdas, comprehensions around real pieces."""
+    piece = draw.choice(["x", "exp(x)", "1/3", "alpha", "x**2"])
+    shape = draw.choice(["__import__('os').system('{}')", "(lambda: {})()", "[{} for i in (1,)]", "({}).__class__", "{}.real",
+                         "exp({}) if True else 0", "open('{}')", "print({})", "f'{{{}}}'", "getattr({}, 'is_real')",
+                         "(y := {})", "{} or quit()", "exec('{}')", "sum([{}])", "{}[0]", "*{},", "{{'a': {}}}", "not {}"])
+    return shape.format(piece)
+
+
+def test_a_hundred_thousand_strings_neither_crash_nor_hang_nor_run(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "system", lambda *_: pytest.fail("something ran"))
+    draw = random.Random(7)
+    read = slowest = 0
+    for number in range(100_000):
+        kind = number % 4
+        if kind == 0:
+            text = "".join(draw.choice(FRAGMENTS) for _ in range(draw.randrange(1, 12)))
+        elif kind == 1:
+            text = _valid_python(draw)
+        elif kind == 2:
+            text = "".join(chr(draw.randrange(0, 0x250)) for _ in range(draw.randrange(0, 20)))
+        else:
+            good = list(draw.choice(["exp(x) - x - 1", "Piecewise((x**2/2, x < 0), (exp(x), True))", "log(cosh(x/2))"]))
+            good[draw.randrange(len(good))] = draw.choice("x(),*+ 9.'\\\0<")
+            text = "".join(good)
+        started = time.perf_counter()
+        try:
+            parse(text, x)
+            read += 1
+        except ExpressionError as error:
+            assert "\n" not in str(error)
+        slowest = max(slowest, time.perf_counter() - started)
+    assert 1_000 < read < 60_000
+    assert slowest < 2
+    assert not list(tmp_path.iterdir())

@@ -4,8 +4,8 @@
     slopes      sup_x g1'(x)/g2'(x)            sufficient: never smaller
     curvatures  sup_x g1''(x)/g2''(x)          sufficient: never smaller than that
 
-A constant is found by sampling and by exact limits at x = 0 and at both ends; that it is an upper bound is then proved
-for every ratio by balls and tails, or the answer says that it was not.
+A constant is found by sampling and by exact limits at x = 0 and at both ends; that it is an upper bound is then
+proved for every ratio by balls and tails, or the answer says that it was not.
 """
 
 from __future__ import annotations
@@ -32,10 +32,9 @@ from divergence_lab.theory.integral_sign import (
 )
 from divergence_lab.theory.loss import Loss, jump
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less
-from divergence_lab.theory.proofs import Rejected, integral_diverges, prove_nonnegative
-from divergence_lab.theory.symbols import x
+from divergence_lab.theory.proofs import Rejected, integral_diverges, limit_of, prove_nonnegative
+from divergence_lab.theory.symbols import t, x
 from divergence_lab.theory.tails import NoTail
-from divergence_lab.theory.verdict import decide
 
 SAMPLES = tuple(sp.Rational(n, 16) for n in (1, 2, 4, 6, 9, 12, 16, 20, 25, 30, 36, 42, 50, 60, 72, 88, 108, 132, 160,
                                              200, 256, 340, 450, 640))
@@ -85,7 +84,7 @@ def slope_constant(first: Loss, second: Loss) -> Constant:
 
 
 def curvature_constant(first: Loss, second: Loss) -> Constant:
-    """sup g1''/g2'', atoms included: a constant that serves in D_f1 <= c D_f2, not always the best (Proposition 11)."""
+    """sup g1''/g2'', atoms included: a constant that serves in D_f1 <= c D_f2, rarely the best (Proposition 11)."""
     refusal = _refusal(first, second)
     if refusal:
         return refusal
@@ -134,7 +133,7 @@ def _up(ball: arb) -> float:
 # --- the best constant ---------------------------------------------------------------------------------------
 
 def _best(first: Loss, second: Loss) -> Constant:
-    # Between symmetric divergences t < 1 says all, and there the limits are exact: f(0+) = -g'(-oo) (Proposition 6).
+    # Between symmetric divergences t < 1 says all, and there the limits are exact: f(0+) = -g'(-oo).
     mirrored = _symmetric(first) and _symmetric(second)
     sides = {side: (outwards(first.derivative, side), outwards(second.derivative, side))
              for side in ((-1,) if mirrored else (1, -1))}
@@ -151,7 +150,7 @@ def _best(first: Loss, second: Loss) -> Constant:
             if limit is not None:
                 candidates.append((exact(limit), limit, where, side))
         candidates += [(value, None, f"t = e^({float(side * y):.6g})", side) for y, value in _largest_ratio(a, b)]
-    value, limit, where, side = max(candidates, key=lambda c: float(c[0].lower()))
+    value, limit, where, side = _largest(candidates)
     low = _down(value)
     at_infinity = where in ("t -> oo", "t -> 0")
     if limit is not None and _bounded_by(limit, sides, side if at_infinity else None):
@@ -167,12 +166,19 @@ def _best(first: Loss, second: Loss) -> Constant:
                     f"f1/f2 reaches {low:.10g} at {where}; that it stays below was not proved{missing}")
 
 
+def _largest(candidates: list[tuple]) -> tuple:
+    """The candidate (value, exact value or None, ...) with the largest value; an exact one where it may be as large."""
+    largest = max(candidates, key=lambda c: float(c[0].lower()))
+    return next((c for c in candidates if c[1] is not None and c[0].overlaps(largest[0])), largest)
+
+
 def _symmetric(loss: Loss) -> bool:
     """g''(x) = e^x g''(-x), proved, for a loss without kinks (False may mean unknown)."""
     if any(kink != 0 for kink in loss.derivative.kinks):
         return False
     left, right = loss.derivative.split_at_zero()
-    if vanishes(Piece(sp.S.Zero, sp.S.One, (left.pieces[-1].expression + right.pieces[0].expression).subs(x, 0))):
+    slopes = (left.pieces[-1].expression + right.pieces[0].expression).subs(x, 0)
+    if vanishes(Piece(sp.S.Zero, sp.S.One, slopes)):
         curved = [side.derivative().pieces[0].expression for side in (left, right)]
         return vanishes(Piece(sp.S.Zero, sp.oo, curved[1] - sp.exp(x) * curved[0].subs(x, -x)))
     return False
@@ -201,15 +207,22 @@ def _limit_outwards(a: Pieces, b: Pieces, first: Loss, second: Loss, side: int) 
         return sp.S.Zero
     if side < 0:
         return None
-    slopes = [decide(loss, divergence(loss).generator).slope_at_infinity for loss in (first, second)]
-    if None in slopes:
+    slopes = [_slope_at_infinity(loss, g) for loss, g in ((first, a), (second, b))]
+    return None if None in slopes else sp.simplify(slopes[0] / slopes[1])
+
+
+def _slope_at_infinity(loss: Loss, g: Pieces) -> sp.Expr | None:
+    """f'(oo) = lim f/t from the closed form of f, if there is one and the enclosed integral contains the limit."""
+    generator = divergence(loss).generator
+    if generator is None:
+        return None
+    last = generator.args[-1][0] if isinstance(generator, sp.Piecewise) else generator
+    try:
+        slope = limit_of(sp.expand(last / t), t, sp.oo)
+    except Rejected:
         return None
     with digits(40):
-        for slope, g in zip(slopes, (a, b)):
-            enclosed = _whole_integral(g)
-            if not enclosed.contains(exact(slope)):
-                return None
-    return sp.simplify(slopes[0] / slopes[1])
+        return slope if slope is not None and _whole_integral(g).contains(exact(slope)) else None
 
 
 def _whole_integral(g: Pieces) -> arb:
@@ -256,7 +269,8 @@ def _climbed(seen: list[tuple[sp.Expr, arb]], ratio: Callable[[sp.Expr], arb]) -
     if 0 < best < len(seen) - 1:
         low, high = float(seen[best - 1][0]), float(seen[best + 1][0])
         for _ in range(REFINEMENTS):
-            (y1, r1), (y2, r2) = ((y, ratio(y)) for y in (sp.Rational(low + w * (high - low)) for w in (0.382, 0.618)))
+            y1, y2 = (sp.Rational(low + w * (high - low)) for w in (0.382, 0.618))
+            r1, r2 = ratio(y1), ratio(y2)
             found += [(y, r) for y, r in ((y1, r1), (y2, r2)) if r.is_finite()]
             if r1 > r2:
                 high = float(y2)
@@ -276,7 +290,8 @@ def _halves(a: Pieces, b: Pieces, side: int, odd: bool = True) -> Pieces:
         if side > 0:
             return right
         sign = -1 if odd else 1
-        return Pieces(tuple(Piece(-p.high, -p.low, sign * p.expression.subs(x, -x)) for p in reversed(left.pieces)), x)
+        return Pieces(tuple(Piece(-p.high, -p.low, sign * p.expression.subs(x, -x))
+                            for p in reversed(left.pieces)), x)
     # 1 - tanh^2 written as 1/cosh^2: balls of the first are hopeless far out, where it is nearly 0.
     return combined(half(a), half(b), lambda u, v: sp.Tuple(simplified(u), simplified(v)))
 
@@ -299,7 +314,7 @@ def _supremum(pairs: list[Pieces], what: str, known: list[tuple[sp.Expr, str]] =
                         return _infinite(f"{what} -> oo as {where}", where)
                     candidates.append((exact(limit), limit, where))
                 candidates += _sampled(a, b, piece, sign)
-        value, limit, where = max(candidates, key=lambda c: float(c[0].lower()))
+        value, limit, where = _largest(candidates)
         tries = [limit] if limit is not None else []
         tries += [sp.Rational(_up(value)) * (1 + slack) for slack in SLACKS[1:]]
         for c in tries:

@@ -14,11 +14,12 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory import proofs
-from divergence_lab.theory.balls import ball_of_constant, decide
+from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.certificate import claim_of, seal
 from divergence_lab.theory.checker_parameters import check_parametric
 from divergence_lab.theory.conclusions import VERDICTS, Part, number, slopes_at
 from divergence_lab.theory.expressions import ExpressionError, parse
+from divergence_lab.theory.pieces import CannotSplit, Pieces, split
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import t, x
 import itertools
@@ -85,10 +86,14 @@ def _function(text: str) -> sp.Expr:
 
 
 def read_parts(entry: Mapping[str, Any]) -> list[Part]:
-    """The pieces of the loss, checked: they cover the line, break at 0, equal the loss, join continuously, g(0) = 0."""
-    whole = _function(entry["loss"])
-    parts = [Part(number(p["low"]), number(p["high"]), _function(p["loss"]), _function(p["slope"]),
-                  _function(p["curvature"])) for p in entry["pieces"]]
+    """The pieces of the loss, checked: they cover the line, break at 0, equal the loss, join continuously, g(0) = 0.
+
+    A loss without a closed form is stated as Integral(...) and given by its slope: g(x) = int_0^x of it, so it is
+    continuous and g(0) = 0 as soon as the slope is finite on every piece and bounded at the breaks.
+    """
+    whole = None if entry["loss"].startswith("Integral(") else _function(entry["loss"])
+    parts = [Part(number(p["low"]), number(p["high"]), None if whole is None else _function(p["loss"]),
+                  _function(p["slope"]), _function(p["curvature"])) for p in entry["pieces"]]
     if not parts or parts[0].low != -sp.oo or parts[-1].high != sp.oo or sp.S.Zero not in [p.low for p in parts]:
         raise Rejected("the pieces do not cover the line with a break at 0")
     for p, after in zip(parts, [*parts[1:], None]):
@@ -96,9 +101,15 @@ def read_parts(entry: Mapping[str, Any]) -> list[Part]:
             raise Rejected(f"the piece ({p.low}, {p.high}) is empty")
         if after is not None and p.high != after.low:
             raise Rejected(f"the pieces leave a gap between {p.high} and {after.low}")
+        proofs.prove_zero(sp.diff(p.slope, x) - p.curvature, x, p.low, p.high)
+        if whole is None:
+            proofs.prove_finite(p.slope, x, p.low, p.high)
+            limits = [proofs.limit_of(p.slope, x, end, side) for end, side in ((p.low, 1), (p.high, -1)) if end.is_finite]
+            if any(limit is not None and not limit.is_finite for limit in limits):
+                raise Rejected(f"the slope is not bounded beside {p.low} or {p.high}")
+            continue
         proofs.prove_zero(whole - p.loss, x, p.low, p.high)
         proofs.prove_zero(sp.diff(p.loss, x) - p.slope, x, p.low, p.high)
-        proofs.prove_zero(sp.diff(p.slope, x) - p.curvature, x, p.low, p.high)
         proofs.prove_finite(p.loss, x, p.low, p.high)
         if after is not None:
             ends = [proofs.limit_of(f, x, p.high, side) for f, side in ((p.loss, -1), (after.loss, 1))]
@@ -263,7 +274,10 @@ def _check_generator(entry: Mapping[str, Any], parts: Sequence[Part]) -> None:
     """t f'(t) - f(t) = g'(log t) on every piece, f continuous, f(1) = 0: this fixes f."""
     if entry["generator"] is None:
         return
-    f = parse(entry["generator"], t).xreplace({t: sp.exp(x)})
+    try:
+        f = split(parse(entry["generator"], t), t, sp.S.Zero, sp.oo)
+    except CannotSplit as reason:
+        raise Rejected(f"the pieces of f: {reason}") from None
     for part in parts:
         here = _branch(f, part)
         _same(sp.diff(here, x) - here, part, part.slope)
@@ -276,12 +290,11 @@ def _check_generator(entry: Mapping[str, Any], parts: Sequence[Part]) -> None:
             raise Rejected(f"f is not continuous at t = e^({part.high})")
 
 
-def _branch(f: sp.Expr, part: Part) -> sp.Expr:
-    """The branch of a Piecewise that holds on the whole piece (decided at one inner point: branches end at kinks)."""
-    if not isinstance(f, sp.Piecewise):
-        return f
+def _branch(f: Pieces, part: Part) -> sp.Expr:
+    """f(e^x) on the piece: the branch that holds at one inner point (branches end at kinks, which end pieces)."""
     inner = part.low + 1 if part.high == sp.oo else part.high - 1 if part.low == -sp.oo else (part.low + part.high) / 2
-    for value, condition in f.args:
-        if decide(condition, x, ball_of_constant(inner)):
-            return value
+    ratio = ball_of_constant(sp.exp(inner))
+    for piece in f.pieces:
+        if piece.high == sp.oo or ratio < ball_of_constant(piece.high):
+            return piece.expression.xreplace({t: sp.exp(x)})
     raise Rejected("no branch of the generator holds there")

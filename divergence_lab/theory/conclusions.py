@@ -22,7 +22,7 @@ class Part:
     """g on (low, high), with its slope and curvature, as the certificate states them and this file confirmed them."""
     low: sp.Expr
     high: sp.Expr
-    loss: sp.Expr
+    loss: sp.Expr | None
     slope: sp.Expr
     curvature: sp.Expr
 

@@ -36,7 +36,8 @@ def outwards(slopes: Pieces, side: int) -> Pieces:
     left, right = slopes.split_at_zero()
     if side > 0:
         return Pieces(tuple(Piece(p.low, p.high, p.expression * sp.exp(-x)) for p in right.pieces), x)
-    return Pieces(tuple(Piece(-p.high, -p.low, -p.expression.subs(x, -x) * sp.exp(x)) for p in reversed(left.pieces)), x)
+    return Pieces(tuple(Piece(-p.high, -p.low, -p.expression.subs(x, -x) * sp.exp(x))
+                        for p in reversed(left.pieces)), x)
 
 
 def why_not_valid(loss: Loss) -> str | None:
@@ -90,7 +91,7 @@ def combined(a: Pieces, b: Pieces, function: Callable[[sp.Expr, sp.Expr], sp.Exp
 
 
 def tail_of(expression: sp.Expr, end: sp.Expr, side: int = 1, reject: str = "") -> tuple[int, HalfLine, Tail, int]:
-    """(X, half-line, tail, sign) at end = oo, or just right (left) of a finite end, on the first X where the sign shows.
+    """(X, half-line, tail, sign) at end = oo, or just right (left) of a finite end, on the first X that shows the sign.
 
     Near a finite end the tail is in 1/|x - end| and holds for 0 < |x - end| <= 1/X. Raises Rejected.
     """

@@ -12,7 +12,7 @@ import sympy as sp
 from divergence_lab.theory import integral_table
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
 from divergence_lab.theory.dilogarithms import antiderivative
-from divergence_lab.theory.pieces import Piece, Pieces, inside, is_less, positive_argument
+from divergence_lab.theory.pieces import Piece, Pieces, inside, is_finite, is_less, positive_argument
 from divergence_lab.theory.symbols import x
 
 # One way of integrating one piece gets no more than this: what SymPy finds, it finds sooner.
@@ -39,7 +39,7 @@ def integral_from_zero(function: Pieces, deadline: float) -> Pieces:
 
 def _at(expression: sp.Expr, point: sp.Expr, deadline: float) -> sp.Expr:
     value = expression.subs(x, point)
-    if value.is_finite and not value.has(sp.nan, sp.zoo):
+    if is_finite(value):
         return value
     return within(left_until(deadline), sp.limit, expression, x, point)
 

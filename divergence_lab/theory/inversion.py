@@ -16,6 +16,7 @@ import sympy as sp
 
 from divergence_lab.theory import catalogue
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
+from divergence_lab.theory.decision import decide
 from divergence_lab.theory.derivation import Derivation
 from divergence_lab.theory.divergence import Divergence, NotConfirmed, confirm, dual_loss
 from divergence_lab.theory.domain import fault
@@ -28,7 +29,6 @@ from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, inside, spl
 from divergence_lab.theory.recognition import derivative_of_generator, recognise
 from divergence_lab.theory.symbols import t, x
 from divergence_lab.theory.values import enclose_integral, pieces_at, value
-from divergence_lab.theory.verdict import decide
 
 LIMIT_SECONDS = 3.0
 # The search for a closed form of g may take this share of the budget; without one, g stays an integral of g'.
@@ -64,20 +64,23 @@ def invert(text: str, assumptions: Iterable[str] = (), values: Mapping[str, str]
     Raises ExpressionError with one line that names the offending part.
     """
     assumptions = tuple(assumptions)
+    return invert_expression(set_parameters(read_generator(text, assumptions), values or {}, t), assumptions, budget)
+
+
+def read_generator(text: str, assumptions: Iterable[str] = ()) -> sp.Expr:
+    """f(t) from the name of a divergence or an expression in t, as written: nothing is normalised."""
     read_assumptions(assumptions)
     named = {entry.name.lower(): entry for entry in catalogue.DIVERGENCES}.get(text.strip().lower())
-    given = set_parameters(parse(named.generator if named else text, t, assumptions), values or {}, t)
+    given = parse(named.generator if named else text, t, assumptions)
     if not given.has(t):
         raise ExpressionError(f"{shown(text)} does not depend on t: a generator is an expression in the ratio t")
-    return invert_expression(given, assumptions, budget)
+    return given
 
 
 def invert_expression(given: sp.Expr, assumptions: tuple[str, ...] = (), budget: float = 10.0) -> Inversion:
     """The loss of a generator that is a SymPy expression in t."""
     try:
-        pieces = split(given, t, sp.S.Zero, sp.oo)
-        gauge = _gauge(pieces)
-        generator = _normalised(given, pieces, gauge)
+        generator, gauge = normalise(given)
         slopes = _slopes(generator)
     except CannotSplit as reason:
         raise ExpressionError(f"{write(given)}: {reason}") from None
@@ -105,7 +108,7 @@ def derive_inverse(inversion: Inversion, at: Sequence[sp.Expr] = (), digits: int
     name, factor = (None, None) if broken else recognise(loss)
     found = Divergence(loss, generator, name, factor, inversion.confirmed,
                        () if inversion.closed else ("closed form of g: none found, g is the integral of g'",))
-    if at and broken:
+    if at and broken and broken.certain:
         raise ExpressionError(f"{write(generator)}: no value of f: {broken.what}")
     try:
         enclosed = tuple(value(loss, ratio, digits) for ratio in at)
@@ -115,6 +118,16 @@ def derive_inverse(inversion: Inversion, at: Sequence[sp.Expr] = (), digits: int
 
 
 # --- normalising ---------------------------------------------------------------------------------------------
+
+def normalise(given: sp.Expr) -> tuple[sp.Expr, tuple[sp.Expr, sp.Expr]]:
+    """(f, (c, b)) with given = f + c + b (t - 1) and f(1) = f'(1) = 0. Raises ExpressionError, CannotSplit."""
+    pieces = split(given, t, sp.S.Zero, sp.oo)
+    gauge = _gauge(pieces)
+    removed = sp.expand(gauge[0] + gauge[1] * (t - 1))
+    if removed == 0:
+        return given, gauge
+    return pieces.map(lambda f: min((f - removed, sp.expand(f - removed)), key=sp.count_ops)).as_expression(), gauge
+
 
 def _gauge(pieces: Pieces) -> tuple[sp.Expr, sp.Expr]:
     """(f(1), b): at a kink at 1, b = 0 if 0 lies strictly between the slopes, else their mean.
@@ -152,15 +165,6 @@ def _at_one(expression: sp.Expr, side: str) -> sp.Expr:
         return within(LIMIT_SECONDS, sp.limit, expression, t, 1, side)
     except (OutOfTime, SearchFailed):
         return sp.nan
-
-
-def _normalised(given: sp.Expr, pieces: Pieces, gauge: tuple[sp.Expr, sp.Expr]) -> sp.Expr:
-    """f - f(1) - b (t - 1), each piece in its shortest form."""
-    removed = sp.expand(gauge[0] + gauge[1] * (t - 1))
-    if removed == 0:
-        return given
-    return Pieces(tuple(Piece(p.low, p.high, min((p.expression - removed, sp.expand(p.expression - removed)),
-                                                 key=sp.count_ops)) for p in pieces.pieces), t).as_expression()
 
 
 # --- g' and g ------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from divergence_lab.theory import catalogue
 from divergence_lab.theory.budget import within
 from divergence_lab.theory.expressions import ExpressionError, parse, parse_number, read_assumptions, write
 from divergence_lab.theory.identity import elementary
-from divergence_lab.theory.pieces import CannotSplit, Pieces, split
+from divergence_lab.theory.pieces import CannotSplit, Pieces, is_finite, split
 from divergence_lab.theory.symbols import x
 
 LIMIT_SECONDS = 3.0
@@ -83,7 +83,7 @@ def from_expression(expression: sp.Expr, name: str | None = None, assumptions: t
     except CannotSplit as reason:
         raise ExpressionError(f"{write(expression)}: {reason}") from None
     constant = expression.subs(x, 0)
-    if not constant.is_finite:
+    if not is_finite(constant):
         raise ExpressionError(f"the loss is not finite at x = 0, where it must be 0: it is {constant} there")
     slope = _slope_at_zero(expression)
     if constant != 0 or slope != 0:

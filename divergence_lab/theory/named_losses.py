@@ -215,7 +215,7 @@ _SHAPES = (
     NamedLoss("epsilon_insensitive", "Max(Abs(x) - epsilon, 0)", "Vapnik, Statistical Learning Theory, 1995",
               "not for GFlowNets: blind to residuals below epsilon, so a wrong model has loss 0",
               Expected(even=True, bounded_gradient=True, valid=False), {"epsilon": "1/2"}, where=("epsilon > 0",)),
-    NamedLoss("cosh", "(cosh(k*x) - 1)/k**2", "Hu et al., ICLR 2025 (shifted-cosh) with a rate",
+    NamedLoss("cosh_rate", "(cosh(k*x) - 1)/k**2", "Hu et al., ICLR 2025 (shifted-cosh) with a rate",
               "always zero-forcing; zero-avoiding as well from k = 1",
               Expected(zero_forcing=True, zero_avoiding="k >= 1", even=True), {"k": None}, where=("k > 0",),
               examples=("1/2", "2")),

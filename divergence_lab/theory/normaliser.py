@@ -23,7 +23,7 @@ from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.sign_regions import Stretch, negative_stretches
 from divergence_lab.theory.symbols import x
 from divergence_lab.theory.tails import NoTail
-from divergence_lab.theory.values import enclose_integral, pieces_at
+from divergence_lab.theory.values import enclose_integral
 
 DIGITS = 40
 BISECTIONS = 70
@@ -185,20 +185,23 @@ def biases_log_z(loss: Loss) -> Bias:
     if not others:
         factor = sp.diff(first.expression, x).subs(x, 0)
         if factor.is_positive and vanishes(Piece(first.low, first.high, first.expression - factor * (sp.exp(x) - 1))):
-            return Bias(False, None, "g'(x) is a multiple of e^x - 1, so E_P[g'(log w - log Z)] = 0 says Z = E_P[w] = Z*")
+            return Bias(False, None, "g'(x) is a multiple of e^x - 1, so E_P[g'(log w - log Z)] = 0 says "
+                        "Z = E_P[w] = Z*")
     try:
         balances = _balances(loss)
     except NotEvaluable as reason:
         return Bias(None, None, str(reason))
     signs = {1 if value > 0 else -1 for _, _, value in balances}
     if not signs:
-        return Bias(None, None, "no pair of ratios was found at which g'(log s)/(s - 1) differs, and no proof that none is")
+        return Bias(None, None, "no pair of ratios was found at which g'(log s)/(s - 1) differs, and no proof that "
+                    "there is none")
     direction = "either" if len(signs) == 2 else _direction(loss)
     below, above, value = max(balances, key=lambda b: float(abs(b[2]).mid()))
     law = ((above - 1) / (above - below), (1 - below) / (above - below))
     target = (below * law[0], above * law[1])
     optimum = optimal_log_z(loss, target, law)
-    word = {"down": "Z never settles above Z*", "up": "Z never settles below Z*", "either": "above or below Z*, depending on the policy", None: "at least for this policy"}
+    word = {"down": "Z never settles above Z*", "up": "Z never settles below Z*",
+            "either": "Z settles above or below Z*, depending on the policy", None: "Z is off Z* at least here"}
     return Bias(True, direction, f"E_P[g'(log w - log Z*)] = {value.str(5, radius=False)}, not 0, for P = {law} and "
                 f"p_B = {target}: {word[direction]}", target, law, optimum)
 
@@ -206,7 +209,8 @@ def biases_log_z(loss: Loss) -> Bias:
 def _balances(loss: Loss) -> list[tuple[sp.Expr, sp.Expr, arb]]:
     """(s1, s2, E_P[g'(log w)]) for the two-point laws with ratios s1 < 1 < s2 and E_P[w] = 1, where it is not 0."""
     with digits(DIGITS):
-        values = {s: pieces_at(loss.derivative, sp.log(s), 30) for s in (*BELOW_ONE, *ABOVE_ONE)}
+        slope = _slope_on_balls(loss)
+        values = {s: slope(exact(sp.log(s))) for s in (*BELOW_ONE, *ABOVE_ONE)}
         found = [(a, b, (exact(b - 1) * values[a] + exact(1 - a) * values[b]) / exact(b - a))
                  for a, b in product(BELOW_ONE, ABOVE_ONE)]
     return [(a, b, value) for a, b, value in found if value > 0 or value < 0]
@@ -249,19 +253,20 @@ def keeps_direction(loss: Loss) -> DirectionKept:
         for residuals, offset in product(RESIDUALS, OFFSETS):
             cosine = _cosine(loss, residuals, offset)
             if cosine < 1 and (best is None or cosine < best.cosine):
-                best = DirectionKept(False, f"with log Z off by {offset} the policy gradient at the residuals {residuals} "
-                                     f"turns: cosine {cosine.str(5, radius=False)}", residuals, offset, cosine)
+                best = DirectionKept(False, f"with log Z off by {offset} the policy gradient at the residuals "
+                                     f"{residuals} turns: cosine {cosine.str(5, radius=False)}", residuals, offset,
+                                     cosine)
     except NotEvaluable as reason:
         return DirectionKept(None, str(reason))
     return best or DirectionKept(None, "no example that turns was found, and no proof that none does")
 
 
 def _cosine(loss: Loss, residuals: Sequence[sp.Expr], offset: sp.Expr) -> arb:
-    """Cosine between (g'(x_o)) and (g'(x_o - offset)), each less its mean: the logit gradients at the uniform policy."""
+    """Cosine between (g'(x_o)) and (g'(x_o - offset)), each less its mean: logit gradients at the uniform policy."""
     with digits(DIGITS):
-        vectors = []
+        slope, vectors = _slope_on_balls(loss), []
         for shift in (sp.S.Zero, offset):
-            values = [pieces_at(loss.derivative, residual - shift, 30) for residual in residuals]
+            values = [slope(exact(residual - shift)) for residual in residuals]
             mean = sum(values, arb(0)) / len(values)
             vectors.append([value - mean for value in values])
         a, b = vectors
@@ -306,12 +311,14 @@ def repelling_residuals(loss: Loss) -> Repelling:
             try:
                 negative, unknown = negative_stretches(piece)
             except (Rejected, NoTail) as reason:
-                return Repelling(None, (), tuple(jumps), (), f"the sign of g'' on ({piece.low}, {piece.high}): {reason}")
+                return Repelling(None, (), tuple(jumps), (),
+                                 f"the sign of g'' on ({piece.low}, {piece.high}): {reason}")
             stretches += negative
             undecided += unknown
     if stretches or jumps:
-        where = " or ".join([f"{s.low[0]:.6g} < u < {s.high[1]:.6g}" for s in stretches] + [f"u = {k}" for k in jumps])
+        where = " or ".join([f"{s.low[0]:.6g} < u < {s.high[1]:.6g}" for s in stretches]
+                            + [f"u = {k}" for k in jumps])
         return Repelling(True, tuple(stretches), tuple(jumps), tuple(undecided), f"g is not convex at {where}")
     if undecided:
         return Repelling(None, (), (), tuple(undecided), "the sign of g'' was not decided everywhere")
-    return Repelling(False, (), (), (), "g'' is not negative anywhere, so the correct policy is a minimum at every Z")
+    return Repelling(False, (), (), (), "g'' is not negative anywhere: the correct policy is a minimum at every Z")

@@ -78,7 +78,9 @@ class Pieces:
 
 
 def with_signed(expression: sp.Expr, variable: sp.Symbol, piece: Piece) -> sp.Expr:
-    """`expression` with roots such as (-x)**(3/2)/x combined, which SymPy does once it knows the sign of x."""
+    """`expression` with roots such as (-x)**(3/2)/x combined, which SymPy does once it knows the sign of x, and with
+    polylogarithms of order 1 and below written as what they are."""
+    expression = sp.expand_func(expression) if expression.has(sp.polylog) else expression
     if not any(power.exp.is_Integer is False and power.base.has(variable) for power in expression.atoms(sp.Pow)):
         return expression
     signed, back = positive_argument(variable, piece)
@@ -100,6 +102,18 @@ def inside(piece: Piece) -> sp.Expr:
     if piece.low == -sp.oo:
         return sp.Rational(-3, 7) if piece.high == sp.oo else piece.high - sp.Rational(3, 7)
     return piece.low + sp.Rational(3, 7) if piece.high == sp.oo else (piece.low + piece.high) / 2
+
+
+def is_finite(value: sp.Expr) -> bool:
+    """Finite, by SymPy's assumptions or, where it knows none (polylog(2, -1/3)), by an enclosure."""
+    if value.has(sp.nan, sp.zoo, sp.oo):
+        return False
+    if value.is_finite is not None or value.free_symbols:
+        return bool(value.is_finite)
+    try:
+        return bool(value_at(value, sp.Dummy(), sp.S.Zero, 20).is_finite())
+    except NotEvaluable:
+        return False
 
 
 def same(a: sp.Expr, b: sp.Expr) -> bool:

@@ -36,7 +36,7 @@ class BinaryWitness:
 
 @dataclass(frozen=True)
 class Pinsker:
-    """`holds` for D_f >= constant * ||p - q||_1^2, constant = g''(0)/2; `r`, `a` of the criterion where they exist."""
+    """`holds` for D_f >= constant * ||p - q||_1^2, constant = g''(0)/2; `r`, `a` as in the criterion, if they exist."""
     holds: bool | None
     constant: sp.Expr | None
     r: sp.Expr | None
@@ -70,8 +70,8 @@ def pinsker(loss: Loss) -> Pinsker:
     except (NotEvaluable, CannotSplit) as reason:
         return Pinsker(None, k / 2, r, a, f"the criterion does not apply ({refused}), and no search: {reason}")
     if witness is not None:
-        return Pinsker(False, k / 2, r, a, f"the laws ({witness.p}, {1 - witness.p}) and ({witness.q}, {1 - witness.q}) have "
-                       f"D_f/||p - q||_1^2 = {witness.ratio.str(6, radius=False)} < {k / 2}", witness)
+        return Pinsker(False, k / 2, r, a, f"the laws ({witness.p}, {1 - witness.p}) and ({witness.q}, "
+                       f"{1 - witness.q}) have D_f/||p - q||_1^2 = {witness.ratio.str(6, radius=False)} < {k / 2}", witness)
     return Pinsker(None, k / 2, r, a, f"the criterion was not met ({refused}) and no counterexample was found")
 
 
@@ -130,7 +130,8 @@ def _table(loss: Loss) -> CubicSpline:
         while low < TABLE_REACH:
             high = low + TABLE_STEP
             for piece in pieces.pieces:
-                a, b = (piece.low if is_less(low, piece.low) else low), (piece.high if is_less(piece.high, high) else high)
+                a = piece.low if is_less(low, piece.low) else low
+                b = piece.high if is_less(piece.high, high) else high
                 if is_less(a, b):
                     total += float(integral(piece.expression, x, a, b, 15).mid())
             nodes.append(float(side * high))

@@ -201,6 +201,7 @@ def prove_zero(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
     The second is evidence of the kind of polynomial identity testing, not a derivation; it is used where SymPy's
     simplification does not reach 0 on its own.
     """
+    f = sp.expand_func(f) if f.has(sp.polylog) else f
     if f == 0 or sp.expand(f) == 0:
         return
     draw = random.Random(20)

@@ -47,13 +47,18 @@ def recognise(loss: Loss) -> tuple[str | None, sp.Expr | None]:
     A factor of 1 is preferred among proportional names (GAN is twice Jensen-Shannon). Losses with one scale on the
     left of 0 and another on the right are named with the share tau of the right one.
     """
+    return recognise_slopes(loss.derivative)
+
+
+def recognise_slopes(slopes: Pieces) -> tuple[str | None, sp.Expr | None]:
+    """As `recognise`, from g' alone."""
     try:
-        seen = _values(loss.derivative)
+        seen = _values(slopes)
     except (NotEvaluable, CannotSplit):
         return None, None
-    for candidates in (_named(), _families(loss, seen)):
+    for candidates in (_named(), _families(slopes, seen)):
         proportional = [(candidate.name, *factors) for candidate in candidates
-                        if (factors := _side_factors(loss.derivative, seen, candidate)) is not None]
+                        if (factors := _side_factors(slopes, seen, candidate)) is not None]
         if proportional:
             name, below, above = next((row for row in proportional if row[1] == row[2] == 1), proportional[0])
             if sp.simplify(below - above) == 0:
@@ -77,19 +82,19 @@ def _family_slopes() -> tuple[tuple[catalogue.NamedDivergence, sp.Symbol, Pieces
                  for entry in catalogue.DIVERGENCES if entry.parameter is not None)
 
 
-def _families(loss: Loss, seen: tuple[arb, ...]) -> Iterator[_Candidate]:
+def _families(slopes: Pieces, seen: tuple[arb, ...]) -> Iterator[_Candidate]:
     """Each family at the parameter value that the third over the second derivative of g at 0 points to.
 
     First in numbers, which refuse nearly always, then exactly.
     """
-    piece = loss.derivative.split_at_zero()[1].pieces[0]
+    piece = slopes.split_at_zero()[1].pieces[0]
     near = _skewness(piece.expression)
     if near is None:
         return
     exact = None
-    for entry, symbol, slopes in _family_slopes():
+    for entry, symbol, family in _family_slopes():
         about = _parameter_at(entry, near)
-        if not _allowed(entry, about) or not _nearly_proportional(seen, slopes.map(lambda e: e.subs(symbol, about))):
+        if not _allowed(entry, about) or not _nearly_proportional(seen, _at_parameter(family, symbol, about)):
             continue
         if exact is None:
             slope = simplified(piece.expression, inside(piece))
@@ -121,6 +126,10 @@ def _allowed(entry: catalogue.NamedDivergence, value: sp.Expr) -> bool:
     """Is the family defined at this value? A symbolic one counts as allowed: it is the user's own parameter."""
     return bool(value.free_symbols) or all(
         catalogue.holds_at(bound, {entry.parameter: write(value)}) for bound in entry.where)
+
+
+def _at_parameter(family: Pieces, symbol: sp.Symbol, value: sp.Expr) -> Pieces:
+    return family.map(lambda expression: expression.subs(symbol, value))
 
 
 def _nearly_proportional(seen: tuple[arb, ...], slopes: Pieces) -> bool:

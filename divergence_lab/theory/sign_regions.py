@@ -46,8 +46,9 @@ def negative_stretches(piece: Piece) -> tuple[list[Stretch], list[Stretch]]:
         before = runs[i - 1] if i else None
         after = runs[i + 1] if i + 1 < len(runs) else None
         if sign < 0:
-            ends = (before[0] if before and before[2] == 0 else low, low), (high, after[1] if after and after[2] == 0 else high)
-            negative.append(Stretch(*((_down(u), _up(v)) for u, v in ends)))
+            earliest = before[0] if before and before[2] == 0 else low
+            latest = after[1] if after and after[2] == 0 else high
+            negative.append(Stretch((_down(earliest), _up(low)), (_down(high), _up(latest))))
         elif sign == 0 and not (before and after and before[2] * after[2] < 0):
             unknown.append(Stretch((_down(low), _up(low)), (_down(high), _up(high))))
     return negative, unknown
@@ -88,8 +89,12 @@ def _bisected(function: sp.Expr, low: sp.Expr, high: sp.Expr) -> list[tuple[sp.E
 
 
 def _down(number: sp.Expr) -> float:
-    return float(number) if number.is_infinite or sp.Rational(float(number)) == number else nextafter(float(number), -inf)
+    return float(number) if _is_float(number) else nextafter(float(number), -inf)
 
 
 def _up(number: sp.Expr) -> float:
-    return float(number) if number.is_infinite or sp.Rational(float(number)) == number else nextafter(float(number), inf)
+    return float(number) if _is_float(number) else nextafter(float(number), inf)
+
+
+def _is_float(number: sp.Expr) -> bool:
+    return bool(number.is_infinite) or sp.Rational(float(number)) == number

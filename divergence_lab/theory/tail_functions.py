@@ -55,6 +55,8 @@ def of(line: HalfLine, expression: sp.Expr, variable: sp.Symbol) -> Tail:
     if expression.is_Pow:
         base, exponent = (of(line, part, variable) for part in expression.args)
         return line.exp(line.multiply(exponent, line.log(base)))
+    if isinstance(expression, sp.polylog) and expression.args[0] == 2:
+        return _dilogarithm(line, of(line, expression.args[1], variable))
     rule = _RULES.get(expression.func)
     if rule is None:
         raise NoTail(f"no rule for {expression.func.__name__}")
@@ -75,7 +77,7 @@ def _tends_to(line: HalfLine, a: Tail) -> int | None:
     return line.sign(a) if growth(a.terms[0][0]) > 0 else None
 
 
-def _near_constant(line: HalfLine, a: Tail, function: type) -> Tail:
+def _near_constant(line: HalfLine, a: Tail, function: Callable[[sp.Expr], sp.Expr]) -> Tail:
     """function(c + d) = sum_k function^(k)(c) d^k/k! + Lagrange's remainder, for an argument that stays bounded."""
     constant = next((c for m, c in a.terms if growth(m) == 0), sp.S.Zero)
     rest = Tail(tuple((m, c) for m, c in a.terms if growth(m) != 0), a.size, a.bound)
@@ -88,10 +90,10 @@ def _near_constant(line: HalfLine, a: Tail, function: type) -> Tail:
     y = sp.Dummy(real=True)
     derivatives = [function(y)]
     for _ in range(ORDER):
-        derivatives.append(sp.diff(derivatives[-1], y))
+        derivatives.append(sp.expand_func(sp.diff(derivatives[-1], y)))
     bound = abs(ball(derivatives[ORDER], y, hull)) / ball_of_constant(sp.factorial(ORDER))
     coefficients = [d.subs(y, constant) / sp.factorial(k) for k, d in enumerate(derivatives[:ORDER])]
-    if not bound.is_finite() or not all(c.is_finite for c in coefficients):
+    if not bound.is_finite() or not all(ball_of_constant(c).is_finite() for c in coefficients):
         raise NoTail(f"{function.__name__} is not smooth near {constant}")
     return line.series([c if not is_zero(c) else sp.S.Zero for c in coefficients], rest, arb(bound.upper()))
 
@@ -167,6 +169,31 @@ def _exponential_integral(line: HalfLine, a: Tail) -> Tail:
         raise NoTail("Ei is asymptotic from 10 on")
     lead = line.multiply(line.exp(a), inverse)
     return line.multiply(lead, line.add(line.constant(sp.S.One), Tail((), size, reach * arb(0).union(arb(2)))))
+
+
+def _dilogarithm(line: HalfLine, a: Tail) -> Tail:
+    """Li2(d) = sum d^k/k^2; Li2(-y) = -pi^2/6 - log(y)^2/2 - Li2(-1/y) for y > 1; Taylor's series elsewhere below 1."""
+    towards = _tends_to(line, a)
+    if towards == 1:
+        raise NoTail("the dilogarithm is not real beyond 1")
+    if towards == -1:
+        y = _negated(line, a)
+        log = line.log(y)
+        inverse = _dilogarithm(line, line.power(a, sp.S.NegativeOne))
+        square = line.scale(line.multiply(log, log), ONE, -sp.S.Half)
+        return line.add(line.constant(-sp.pi**2 / 6), line.add(square, _negated(line, inverse)))
+    size, reach = line.lump(a)
+    if growth(size) < 0:
+        bound = arb(abs(reach).upper()) * line.sup(size)
+        if not bound < 0.5:
+            raise NoTail("X is too small: the argument of the dilogarithm is not small yet")
+        coefficients = [sp.S.Zero, *(sp.Rational(1, k * k) for k in range(1, ORDER))]
+        return line.series(coefficients, a, 1 / ((1 - bound) * ORDER**2))
+    return _near_constant(line, a, _li2)
+
+
+def _li2(argument: sp.Expr) -> sp.Expr:
+    return sp.polylog(2, argument)
 
 
 def _exp(line: HalfLine, a: Tail) -> Tail:

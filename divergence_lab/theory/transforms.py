@@ -4,24 +4,20 @@
     swap            g*'' = e^x g''(-x)          the divergence with its arguments exchanged           Proposition 6
     weighted_sum    sum c_i g_i                 the same sum of divergences                           Proposition 2
     clip            g'(max(-c, min(x, c)))      the residual clipped inside the gradient              Proposition 18
-    under_powers    weights p_F^a p_B^b         the on-policy loss with the same gradient             Proposition 8
-    under_mixture   (1-e) p_F + e p_B           the on-policy loss with the same gradient             Proposition 9
+
+What a loss becomes under another sampler is in `samplers` (Propositions 8 to 10).
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 
 import sympy as sp
 
-from divergence_lab.theory.budget import OutOfTime, SearchFailed
 from divergence_lab.theory.divergence import divergence, dual_loss
-from divergence_lab.theory.enclosure import NotEvaluable, value_at
-from divergence_lab.theory.integrals import integral_from_zero
 from divergence_lab.theory.loss import Loss, from_expression
-from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less
-from divergence_lab.theory.symbols import t, x
+from divergence_lab.theory.pieces import Piece, Pieces, is_less
+from divergence_lab.theory.symbols import x
 
 BUDGET_SECONDS = 10.0
 
@@ -29,7 +25,7 @@ BUDGET_SECONDS = 10.0
 def mirror(loss: Loss) -> Loss:
     """g(-x), the loss on the residual with the wrong sign (Proposition 6).
 
-    Not the swap: g''(-x) lacks the factor e^x. Zero-forcing and zero-avoiding are not exchanged but decided afresh:
+    Not the swap: g''(-x) lacks the factor e^x. Zero-forcing and zero-avoiding are not exchanged but decided anew:
     the mirror is zero-forcing iff g'(x) -> oo at oo, and zero-avoiding iff int_0^oo |g'(-x)| e^{-x} dx = oo. Linex(1),
     zero-avoiding, becomes Linex(-1), zero-forcing; the quadratic stays what it is.
     """
@@ -89,105 +85,3 @@ def clip(loss: Loss, bound: sp.Expr) -> Loss:
 
 def _tangent(expression: sp.Expr, point: sp.Expr) -> sp.Expr:
     return expression.subs(x, point) + sp.diff(expression, x).subs(x, point) * (x - point)
-
-
-def under_powers(loss: Loss, a: sp.Expr, b: sp.Expr, budget: float = BUDGET_SECONDS) -> Loss | None:
-    """The loss g~ with the weights p_F^a p_B^b taken into it: g~'(y) = g'(y/k) e^{(b/k) y} / k, k = a + b (Proposition 8).
-
-    The weighted gradient is that of D(p_B^k || p_F^k); for k = 1 that of a divergence of the two laws, with
-    g~' = e^{b x} g'. Zero-avoiding depends on a alone and zero-forcing on b alone (for k > 0); convexity may be lost.
-    None when the antiderivative was not found and confirmed within the budget; k = 0 has no such loss.
-    """
-    a, b = sp.sympify(a), sp.sympify(b)
-    k = a + b
-    if not (k.is_positive or k.is_negative):
-        raise ValueError(f"weights p_F^({a}) p_B^({b}) have total degree {k}, so no divergence: its sign must be "
-                         "known and not 0")
-    moved = [Piece(k * p.low, k * p.high, p.expression) for p in loss.derivative.pieces]
-    if k.is_negative:
-        moved = [Piece(p.high, p.low, p.expression) for p in reversed(moved)]
-    slopes = Pieces(tuple(Piece(p.low, p.high, _plain(p.expression.subs(x, x / k) * sp.exp(b / k * x) / k))
-                          for p in moved), x)
-    return _integrated(slopes, loss, budget)
-
-
-def under_mixture(loss: Loss, share: sp.Expr, budget: float = BUDGET_SECONDS) -> Loss | None:
-    """The on-policy loss with the gradient of weights (1-e) p_F + e p_B: g_e' = (1 - e + e e^x) g' (Proposition 9).
-
-    For 0 < e < 1: zero-forcing as on-policy, and zero-avoiding iff g(oo) = oo, so nearly always. None when the
-    antiderivative was not found and confirmed within the budget.
-    """
-    e = sp.sympify(share)
-    if not (e.is_nonnegative and (1 - e).is_nonnegative):
-        raise ValueError(f"the share {e} of backward samples must lie in [0, 1]")
-    return _integrated(loss.derivative.map(lambda slope: _plain((1 - e + e * sp.exp(x)) * slope)), loss, budget)
-
-
-def backward_generator(loss: Loss, b: sp.Expr = sp.S.Zero, budget: float = BUDGET_SECONDS) -> sp.Expr | None:
-    """k_b(t) = int_1^t s^{b-1} g'(log s) ds: what the backward policy minimises under p_F^(1-b) p_B^b (Proposition 10).
-
-    b = 0, on-policy: g(log t). Convex iff g'' + (b-1) g' >= 0. None when no closed form was found and confirmed.
-    """
-    b = sp.sympify(b)
-    if b == 0:
-        pieces = loss.pieces
-    else:
-        found = _integrated(loss.derivative.map(lambda slope: _plain(sp.exp(b * x) * slope)), loss, budget)
-        if found is None:
-            return None
-        pieces = found.pieces
-    *firsts, last = (Piece(p.low, p.high, sp.powsimp(sp.expand(p.expression.rewrite(sp.exp)).subs(x, sp.log(t))))
-                     for p in pieces.pieces)
-    if not firsts:
-        return last.expression
-    return sp.Piecewise(*((p.expression, t < sp.exp(p.high)) for p in firsts), (last.expression, True))
-
-
-# --- from a derivative to a loss -----------------------------------------------------------------------------
-
-def _plain(slope: sp.Expr) -> sp.Expr:
-    """Exponentials multiplied out and joined, the form in which integration succeeds."""
-    return sp.powsimp(sp.expand(slope.rewrite(sp.exp)))
-
-
-def _integrated(slopes: Pieces, origin: Loss, budget: float) -> Loss | None:
-    """int_0^x slopes as a loss; the antiderivative is believed only after its derivative was confirmed."""
-    try:
-        found = integral_from_zero(slopes, time.monotonic() + budget)
-        if not origin.parameters and not _has_derivative(found, slopes):
-            return None
-        return from_expression(found.as_expression(), assumptions=origin.assumptions)
-    except (OutOfTime, SearchFailed, CannotSplit, NotEvaluable):
-        return None
-
-
-def _has_derivative(found: Pieces, slopes: Pieces) -> bool:
-    """found(0) = 0, continuous at its kinks, and found' = slopes at points of every piece, in enclosures."""
-    def meets(difference: sp.Expr, point: sp.Expr) -> bool:
-        ball = value_at(difference, x, point, 40)
-        return bool(ball.is_finite() and ball.contains(0) and ball.rad() < 1e-15)
-    left, right = found.split_at_zero()
-    joints = [(left.pieces[-1].expression, sp.S.Zero), (right.pieces[0].expression, sp.S.Zero)]
-    joints += [(a.expression - b.expression, a.high) for a, b in zip(found.pieces, found.pieces[1:])]
-    if not all(meets(difference, point) for difference, point in joints):
-        return False
-    pairs = [(piece, target) for side in zip(found.split_at_zero(), slopes.split_at_zero())
-             for piece in side[0].pieces for target in side[1].pieces
-             if not is_less(piece.high, target.low) and not is_less(target.high, piece.low)]
-    for piece, target in pairs:
-        low = piece.low if is_less(target.low, piece.low) else target.low
-        high = piece.high if is_less(piece.high, target.high) else target.high
-        if is_less(low, high) and not all(meets(sp.diff(piece.expression, x) - target.expression, point)
-                                          for point in _inside(low, high)):
-            return False
-    return True
-
-
-def _inside(low: sp.Expr, high: sp.Expr) -> list[sp.Expr]:
-    """A few exact points of the open interval."""
-    shares = (sp.Rational(1, 7), sp.Rational(1, 2), sp.Rational(5, 6))
-    if low.is_finite and high.is_finite:
-        return [low + share * (high - low) for share in shares]
-    if low.is_finite:
-        return [low + share / (1 - share) for share in shares]
-    return [(high if high.is_finite else sp.S.Zero) - share / (1 - share) for share in shares]

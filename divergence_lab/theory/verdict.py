@@ -122,7 +122,8 @@ def ask_one(kind: str, loss: Loss, budget: float = 10.0) -> Verdict:
 def _questioned(loss: Loss, budget: float) -> tuple[_Question, tuple[dict[str, str], ...]]:
     """The loss ready for questions: its pieces confirmed by the checker. Raises Rejected."""
     pieces = refine(loss.pieces)
-    slope, curvature = (tidy(function) for function in (pieces.derivative(), pieces.derivative().derivative()))
+    slopes = refine(loss.derivative) if loss.slope is not None else pieces.derivative()
+    slope, curvature = tidy(slopes), tidy(slopes.derivative())
     texts = tuple(_piece_texts(pieces, slope, curvature))
     parts = read_parts({"loss": write(loss.expression), "pieces": texts})
     return _Question(loss, slope, curvature, parts, budget), texts
@@ -158,7 +159,8 @@ def _factored(f: sp.Expr) -> sp.Expr:
 
 def _piece_texts(pieces: Pieces, slopes: Pieces, curvatures: Pieces) -> Iterable[dict[str, str]]:
     for g, slope, curvature in zip(pieces.pieces, slopes.pieces, curvatures.pieces):
-        yield {"low": write(g.low), "high": write(g.high), "loss": write(g.expression),
+        yield {"low": write(g.low), "high": write(g.high),
+               "loss": None if g.expression.has(sp.Integral) else write(g.expression),
                "slope": write(slope.expression), "curvature": write(curvature.expression)}
 
 

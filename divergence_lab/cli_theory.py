@@ -1,0 +1,128 @@
+"""The commands that need theory alone: `invert` (a generator's loss) and `catalogue` (everything that has a name)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from divergence_lab.theory import catalogue
+from divergence_lab.theory.derivation import Derivation, read_ratios, to_json
+from divergence_lab.theory.expressions import ExpressionError, write
+from divergence_lab.theory.inversion import Inversion, derive_inverse, invert, read_generator
+
+DONE = 0
+MAX_DIGITS = 1000
+LOSS_VERDICTS = ("valid", "convex", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient")
+DIVERGENCE_VERDICTS = ("zero_forcing", "zero_avoiding", "symmetric")
+
+
+def add_commands(command: Callable[..., argparse.ArgumentParser],
+                 loss_options: Callable[[argparse.ArgumentParser], None],
+                 describe: Callable[[str, Derivation, bool], str]) -> None:
+    """Add both commands. `command(name, run, summary, example)` makes a sub-parser, `loss_options` adds --assume, --set,
+    --budget and --json to one, and `describe` is how `derive` shows a derivation as text."""
+    one = command("invert", lambda options: _invert(options, describe), "find the loss that induces a generator f(t)",
+                  "divergence-lab invert 't*log(t)' 'Abs(t - 1)/2' --at 0.1,2")
+    one.add_argument("generators", nargs="+", metavar="GENERATOR",
+                     help="an expression in the ratio t, or the name of a divergence ('Jensen-Shannon')")
+    one.add_argument("--at", metavar="T,T,...", help="ratios at which f is enclosed")
+    one.add_argument("--digits", type=int, default=30, metavar="N", help="digits of these values (30)")
+    one.add_argument("--latex", action="store_true", help="print formulas as LaTeX")
+    loss_options(one)
+
+    two = command("catalogue", _catalogue, "every named loss and divergence with its verdicts",
+                  "divergence-lab catalogue --json")
+    two.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+
+# --- invert --------------------------------------------------------------------------------------------------
+
+def _invert(options: argparse.Namespace, describe: Callable[[str, Derivation, bool], str]) -> int:
+    if not 0 < options.digits <= MAX_DIGITS:
+        raise ExpressionError(f"--digits {options.digits} is not between 1 and {MAX_DIGITS}")
+    ratios = read_ratios(options.at) if options.at else ()
+    found = invert_all(options.generators, options.assume, options.values, options.budget)
+    derivations = [derive_inverse(entry, ratios, options.digits, options.budget) for entry in found]
+    if options.json:
+        _print_json([inversion_to_json(entry, derivation) for entry, derivation in zip(found, derivations)])
+        return DONE
+    for entry, derivation in zip(found, derivations):
+        print(describe(f"f(t) = {write(entry.given)}", derivation, options.latex))
+        if entry.gauge != (0, 0):
+            print(f"  normalised    {write(entry.gauge[0])} + ({write(entry.gauge[1])})*(t - 1) was removed from f: "
+                  "constant where both laws are normalised")
+        print()
+    return DONE
+
+
+def invert_all(generators: list[str], assumptions: list[str], settings: list[str], budget: float) -> list[Inversion]:
+    """The inversions of all texts; `settings` are "alpha=1/3", and some generator must have each parameter."""
+    values = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise ExpressionError(f"--set {setting[:40]!r} is not of the form alpha=1/3")
+        values[name.strip()] = value
+    known = {text: {symbol.name for symbol in read_generator(text, assumptions).free_symbols} for text in generators}
+    if unused := set(values) - set().union(*known.values()):
+        raise ExpressionError(f"--set {min(unused)}: no generator has a parameter of that name")
+    return [invert(text, assumptions, {name: values[name] for name in values if name in known[text]}, budget)
+            for text in generators]
+
+
+def inversion_to_json(inversion: Inversion, derivation: Derivation) -> dict[str, Any]:
+    """The object of `derive --json`, what was given, and the gauge: given = normalised + constant + slope*(t - 1)."""
+    return {"given": write(inversion.given), "normalised": write(inversion.generator), **to_json(derivation),
+            "gauge": {"constant": write(inversion.gauge[0]), "slope": write(inversion.gauge[1])},
+            "closed_form": inversion.closed}
+
+
+# --- catalogue -----------------------------------------------------------------------------------------------
+
+def _catalogue(options: argparse.Namespace) -> int:
+    if options.json:
+        _print_json(catalogue_to_json())
+        return DONE
+    for row in catalogue_to_json():
+        parameters = f"({', '.join(row['parameters'])})" if row["kind"] == "loss" and row["parameters"] else ""
+        print(f"{row['name']}{parameters}  [{row['kind']}]\n  formula       {row['formula']}")
+        if row["kind"] == "divergence":
+            print(f"  in sums       {row['sums']}\n  loss          {row['loss']}")
+        print(f"  reference     {row['reference']}")
+        if row["use"]:
+            print(f"  use           {row['use']}")
+        names = LOSS_VERDICTS if row["kind"] == "loss" else DIVERGENCE_VERDICTS
+        print("  verdicts      " + ", ".join(f"{name.replace('_', '-')}: {_short(row[name])}" for name in names) + "\n")
+    return DONE
+
+
+def _short(verdict: dict[str, Any]) -> str:
+    return {True: "yes", False: "no", None: f"if {verdict['condition']}"}[verdict["holds"]]
+
+
+def catalogue_to_json() -> list[dict[str, Any]]:
+    """Every entry; a verdict holds, does not, or holds exactly under its condition on the parameters."""
+    losses = [{"name": entry.name, "kind": "loss", "formula": entry.loss, "reference": entry.reference,
+               "use": entry.use, "parameters": dict(entry.parameters), "where": list(entry.where),
+               "special": dict(entry.special),
+               "divergences": {f"{entry.name}({at})" if at else entry.name: name for at, name in entry.divergences.items()},
+               **{name: _verdict(getattr(entry.expected, name)) for name in LOSS_VERDICTS}}
+              for entry in catalogue.LOSSES]
+    divergences = [{"name": entry.name, "kind": "divergence", "formula": entry.generator, "sums": entry.formula,
+                    "reference": entry.reference, "use": None, "loss": entry.loss,
+                    "parameters": {entry.parameter: None} if entry.parameter else {}, "where": list(entry.where),
+                    **{name: _verdict(getattr(entry, name)) for name in DIVERGENCE_VERDICTS}}
+                   for entry in catalogue.DIVERGENCES]
+    return losses + divergences
+
+
+def _verdict(known: bool | str) -> dict[str, Any]:
+    return {"holds": known if isinstance(known, bool) else None, "condition": known if isinstance(known, str) else None}
+
+
+def _print_json(document: Any) -> None:
+    json.dump(document, sys.stdout, indent=1, allow_nan=False)
+    print()

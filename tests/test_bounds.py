@@ -1,0 +1,161 @@
+"""Best constants and Pinsker's inequality: known values, brute force on random measures, and what must not be claimed."""
+
+import mpmath as mp
+import numpy as np
+import pytest
+import sympy as sp
+from flint import arb
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from divergence_lab.theory.bounds import best_constant, curvature_constant, slope_constant
+from divergence_lab.theory.integral_sign import combined, outwards, prove_integral_nonnegative, why_not_valid
+from divergence_lab.theory.loss import loss
+from divergence_lab.theory.pieces import Piece, Pieces
+from divergence_lab.theory.pinsker import pinsker
+from divergence_lab.theory.proofs import Rejected
+from divergence_lab.theory.symbols import x
+from divergence_lab.theory.values import enclose
+
+R = sp.Rational
+HUBER = "Piecewise((x**2/2, Abs(x) < 1), (Abs(x) - 1/2, True))"
+JSD = "-polylog(2, -exp(x))/2 - pi**2/24 - x*log(2)/2"
+TRIANGULAR = "4*log((exp(x) + 1)/2) + 4/(exp(x) + 1) - x - 2"
+
+# f(t) by hand, for brute force
+GENERATORS = {
+    "quadratic": lambda t: t - np.log(t) - 1, "linex(1)": lambda t: t * np.log(t) - t + 1,
+    "linex(1/2)": lambda t: 2 * (np.sqrt(t) - 1) ** 2, "linex(2)": lambda t: (t - 1) ** 2 / 2,
+    "shifted_cosh": lambda t: t * np.log(t) - t / 2 + 1 / (2 * t), "Abs(x)": lambda t: abs(t - 1),
+    JSD: lambda t: (t * np.log(t) - (t + 1) * np.log((t + 1) / 2)) / 2, TRIANGULAR: lambda t: (t - 1) ** 2 / (t + 1),
+    HUBER: lambda t: np.where(abs(np.log(t)) < 1, t - np.log(t) - 1,
+                              np.where(t > 1, t - 1 / np.e * t - 1, 1 - (np.e - 1) * t)),
+}
+KNOWN = [(JSD, TRIANGULAR, sp.log(2) / 2), (TRIANGULAR, JSD, 4), ("linex(1)", "linex(2)", 2),
+         ("linex(1/2)", "linex(1)", 2), ("quadratic", "shifted_cosh", R(1, 2)), ("linex(1)", "shifted_cosh", 1),
+         (HUBER, "Abs(x)", 1), ("linex(1/2)", HUBER, 2 * sp.E / (sp.E - 1)), ("quadratic", "quadratic", 1),
+         ("linex(2)", "linex(1)", sp.oo), ("Abs(x)", "quadratic", sp.oo), ("x**4", "quadratic", sp.oo)]
+
+
+@pytest.mark.parametrize("first, second, expected", KNOWN)
+def test_known_constants(first, second, expected):
+    found = best_constant(loss(first), loss(second))
+    assert found.certified and (found.exact == expected or sp.simplify(found.exact - expected) == 0)
+    assert found.holds is (expected != sp.oo)
+    if expected != sp.oo:
+        assert found.low <= float(expected) <= found.high < found.low * (1 + 1e-8)
+
+
+@pytest.mark.parametrize("first, second", [(HUBER, "linex(1/2)"), (JSD, TRIANGULAR), ("quadratic", "shifted_cosh"),
+                                           ("linex(1/2)", HUBER), (HUBER, "Abs(x)")])
+def test_brute_force_on_random_measures(first, second):
+    """No pair of measures exceeds the constant, equal masses or not, and some pair comes close to it."""
+    found = best_constant(loss(first), loss(second))
+    draw = np.random.default_rng(3)
+    p, q = np.exp(draw.normal(scale=4, size=(2, 20_000, 3)))
+    one, other = ((q * GENERATORS[name](p / q)).sum(-1) for name in (first, second))
+    assert (one <= found.high * other * (1 + 1e-9) + 1e-9).all()
+    line = np.exp(np.linspace(-60, 60, 100_001)[np.abs(np.linspace(-60, 60, 100_001)) > 1e-2])
+    best = np.nanmax(GENERATORS[first](line) / GENERATORS[second](line))
+    assert found.low * (1 - 1e-3) < best < found.high * (1 + 1e-6)
+
+
+def test_an_interior_maximum_is_enclosed():
+    found = best_constant(loss(HUBER), loss("linex(1/2)"))
+    assert found.exact is None and found.certified and found.low < 1.19610560 < found.high + 1e-7
+    assert found.high - found.low < 1e-8
+    ratio = [float((enclose(loss(HUBER), t, 20) / enclose(loss("linex(1/2)"), t, 20)).mid()) for t in (R(1, 3), R(7, 20))]
+    assert max(ratio) <= found.high
+
+
+def test_the_sufficient_bounds_are_never_smaller():
+    first, second = loss(HUBER), loss("linex(1/2)")
+    best, slopes, curvatures = (f(first, second) for f in (best_constant, slope_constant, curvature_constant))
+    assert best.high < slopes.low < curvatures.low
+    assert slopes.certified and curvatures.certified
+    assert sp.simplify(slopes.exact - sp.exp(R(1, 2)) / (2 * (sp.exp(R(1, 2)) - 1))) == 0
+    assert sp.simplify(curvatures.exact - sp.exp(R(1, 2))) == 0
+    unbounded = curvature_constant(loss(JSD), loss(TRIANGULAR))  # says nothing although the best constant is log(2)/2
+    assert unbounded.holds is False and unbounded.exact == sp.oo
+    assert curvature_constant(loss("Abs(x)"), loss("quadratic")).exact == sp.oo  # an atom that nothing holds
+    assert curvature_constant(loss("3*Abs(x)"), loss("Abs(x)")).exact == 3
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.fractions(R(1, 5), 5, max_denominator=5), st.sampled_from(["quadratic", "linex(1)", "shifted_cosh", HUBER]))
+def test_multiples(factor, name):
+    scaled = loss(f"{factor}*({loss(name).expression})")
+    assert best_constant(scaled, loss(name)).exact == R(factor.numerator, factor.denominator)
+
+
+def test_what_is_no_loss_or_has_parameters_is_undecided():
+    for text in ("linex(alpha)", "-x**2", "Max(x, 0)**2", "x**3"):
+        for first, second in ((text, "quadratic"), ("quadratic", text)):
+            found = best_constant(loss(first), loss(second))
+            assert found.holds is None and not found.certified and found.high is None
+    assert why_not_valid(loss("quadratic")) is None and "constant" in why_not_valid(loss("Max(x, 0)**2"))
+
+
+def _excess(c, side=1) -> Pieces:
+    """c F2 - F1 of forward KL against reverse KL on one side."""
+    a, b = (outwards(loss(name).derivative, side) for name in ("linex(1/2)", "linex(1)"))
+    return combined(a, b, lambda u, v: c * v - u)
+
+
+def test_the_prover_refuses_what_is_false():
+    """sup of Hellinger over KL is 2, at t -> 0, and 1 on t > 1: one hair below must be refused."""
+    prove_integral_nonnegative(_excess(R(2), -1))
+    prove_integral_nonnegative(_excess(R(1), 1))
+    for c, side in ((R(19999, 10000), -1), (R(9999, 10000), 1), (R(1, 2), -1)):
+        with pytest.raises(Rejected):
+            prove_integral_nonnegative(_excess(c, side))
+    dip = Pieces((Piece(sp.S.Zero, sp.oo, sp.exp(-x) * (1 - 2 * x + x ** 2 * R(9, 10))),), x)  # 0.8 > 0 at oo; dips inside?
+    values = [mp.quad(lambda v: mp.exp(-v) * (1 - 2 * v + mp.mpf("0.9") * v * v), [0, y]) for y in np.linspace(0.05, 12, 200)]
+    assert min(values) > 0
+    prove_integral_nonnegative(dip)
+    below = Pieces((Piece(sp.S.Zero, sp.oo, sp.exp(-x) * (1 - 4 * x + 2 * x ** 2)),), x)  # below 0 near 1, 1 at oo
+    with pytest.raises(Rejected):
+        prove_integral_nonnegative(below)
+
+
+# --- Pinsker --------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name, constant", [
+    ("quadratic", R(1, 2)), ("linex(1)", R(1, 2)), ("linex(1/2)", R(1, 2)), ("linex(2)", R(1, 2)), ("linex(-1)", R(1, 2)),
+    ("x**2/2 + exp(x) - x - 1", 1), ("shifted_cosh", 1), (JSD, R(1, 8)), (TRIANGULAR, R(1, 2))])
+def test_pinsker_holds(name, constant):
+    found = pinsker(loss(name))
+    assert found.holds is True and found.constant == constant and 0 <= found.a <= 1
+    if name in GENERATORS:
+        draw = np.random.default_rng(0)
+        p, q = draw.dirichlet([0.4, 0.4, 0.4], size=(2, 20_000)) + 1e-12
+        p, q = p / p.sum(-1, keepdims=True), q / q.sum(-1, keepdims=True)
+        total = (q * GENERATORS[name](p / q)).sum(-1)
+        assert (total >= float(constant) * abs(p - q).sum(-1) ** 2 * (1 - 1e-6) - 1e-9).all()
+
+
+@pytest.mark.parametrize("name, least", [("log(cosh(x))", 0.3931), (HUBER, 0.4088), ("linex(3)", 0.463), ("linex(-2)", 0.463),
+                                         ("1 - exp(-x**2/2)", 0.0881)])
+def test_pinsker_fails_with_a_witness(name, least):
+    entry = loss(name)
+    found = pinsker(entry)
+    assert found.holds is False and found.constant == R(1, 2)
+    p, q = found.witness.p, found.witness.q
+    slope = sp.lambdify(x, sp.diff(loss(name).expression, x), "mpmath") if name != HUBER else lambda v: max(-1, min(1, v))
+
+    def f(t):  # by quadrature, not by the enclosures that the witness was made with
+        u = mp.log(t)
+        return t * mp.quad(lambda v: slope(v) * mp.exp(-v), sorted({0, u, *(k for k in (-1, 1) if min(0, u) < k < max(0, u))},
+                                                                   reverse=bool(u < 0)))
+    p, q = mp.mpf(int(p.p)) / int(p.q), mp.mpf(int(q.p)) / int(q.q)
+    ratio = (q * f(p / q) + (1 - q) * f((1 - p) / (1 - q))) / (4 * (p - q) ** 2)
+    assert abs(ratio - mp.mpf(float(found.witness.ratio.mid()))) < 1e-6
+    assert ratio < least + 1e-3 and found.witness.ratio < arb(1) / 2
+
+
+def test_pinsker_where_the_criterion_does_not_speak():
+    split = pinsker(loss("Piecewise((x**2/2, x < 0), (exp(x) - x - 1, True))"))  # g''' jumps at 0
+    assert split.holds is None and split.witness is None
+    assert pinsker(loss("Abs(x)")).holds is None and pinsker(loss("linex(alpha)")).holds is None
+    assert pinsker(loss("x**3")).holds is None
+    assert pinsker(loss("x**4")).holds is True and pinsker(loss("x**4")).constant == 0
