@@ -22,6 +22,7 @@ from divergence_lab.theory.expressions import ExpressionError, write, write_late
 from divergence_lab.theory.loss import Loss, loss
 from divergence_lab.theory.samplers import on_policy_equivalent, sampler
 from divergence_lab.theory.verdict import Verdict
+from divergence_lab.theory.wording import step_in_latex
 
 DONE, CHECK_FAILED, BAD_INPUT = 0, 1, 2
 
@@ -92,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--digits", type=_positive, default=30, metavar="N", help="digits of these values (30)")
     one.add_argument("--sampler", default="on", metavar="S",
                      help="how objects are weighted: on, backward, power:B, mixture:E (on: by p_F)")
+    one.add_argument("--steps", action="store_true", help="print the steps of every proof")
     one.add_argument("--latex", action="store_true", help="print formulas as LaTeX")
     _loss_options(one)
 
@@ -203,11 +205,11 @@ def _derive(options: argparse.Namespace) -> int:
         for name, derivation in derivations.items():
             if chosen.kind != "on":
                 print(f"{name} with objects weighted by {chosen.weight} acts like this loss weighted by p_F:")
-            print(_describe(name, derivation, options.latex), end="\n\n")
+            print(_describe(name, derivation, options.latex, options.steps), end="\n\n")
     return DONE
 
 
-def _describe(name: str, derivation: Derivation, latex: bool) -> str:
+def _describe(name: str, derivation: Derivation, latex: bool, steps: bool = False) -> str:
     shown = write_latex if latex else write
     entry, found, verdicts = derivation.loss, derivation.divergence, derivation.verdicts
     lines = [name, f"  loss          g(x) = {shown(entry.expression)}"]
@@ -223,6 +225,8 @@ def _describe(name: str, derivation: Derivation, latex: bool) -> str:
                            ("symmetric", verdicts.symmetric), ("even", verdicts.even),
                            ("bounded g'", verdicts.bounded_gradient)):
         lines.append(f"  {label:<13} {_answer(verdict)}")
+        if steps:
+            lines += [f"                  {step_in_latex(step) if latex else step.claim}" for step in verdict.steps]
     ends = (("f(0+)", verdicts.f_at_zero), ("f'(oo)", verdicts.slope_at_infinity), ("g''(0)", verdicts.curvature_at_zero))
     lines.append("  ends          " + ", ".join(f"{label} = {'unknown' if v is None else shown(v)}" for label, v in ends))
     if derivation.dual_loss is not None:
@@ -232,7 +236,7 @@ def _describe(name: str, derivation: Derivation, latex: bool) -> str:
 
 
 def _answer(verdict: Verdict) -> str:
-    word = {True: "yes", False: "no", None: "undecided"}[verdict.holds]
+    word = "depends" if verdict.condition else {True: "yes", False: "no", None: "undecided"}[verdict.holds]
     return f"{word:<10} {verdict.because} [{verdict.status}]"
 
 

@@ -8,10 +8,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import sympy as sp
+
 from divergence_lab.theory import catalogue
 from divergence_lab.theory.derivation import Derivation, read_ratios, to_json
 from divergence_lab.theory.expressions import ExpressionError, write
 from divergence_lab.theory.inversion import Inversion, derive_inverse, invert, read_generator
+from divergence_lab.theory.symbols import t
 
 DONE = 0
 MAX_DIGITS = 1000
@@ -22,8 +25,11 @@ DIVERGENCE_VERDICTS = ("zero_forcing", "zero_avoiding", "symmetric")
 def add_commands(command: Callable[..., argparse.ArgumentParser],
                  loss_options: Callable[[argparse.ArgumentParser], None],
                  describe: Callable[[str, Derivation, bool], str]) -> None:
-    """Add both commands. `command(name, run, summary, example)` makes a sub-parser, `loss_options` adds --assume, --set,
-    --budget and --json to one, and `describe` is how `derive` shows a derivation as text."""
+    """Add both commands.
+
+    `command(name, run, summary, example)` makes a sub-parser, `loss_options` adds --assume, --set, --budget and
+    --json to it, and `describe` is how `derive` shows a derivation as text.
+    """
     one = command("invert", lambda options: _invert(options, describe), "find the loss that induces a generator f(t)",
                   "divergence-lab invert 't*log(t)' 'Abs(t - 1)/2' --at 0.1,2")
     one.add_argument("generators", nargs="+", metavar="GENERATOR",
@@ -52,8 +58,8 @@ def _invert(options: argparse.Namespace, describe: Callable[[str, Derivation, bo
     for entry, derivation in zip(found, derivations):
         print(describe(f"f(t) = {write(entry.given)}", derivation, options.latex))
         if entry.gauge != (0, 0):
-            print(f"  normalised    {write(entry.gauge[0])} + ({write(entry.gauge[1])})*(t - 1) was removed from f: "
-                  "constant where both laws are normalised")
+            removed = write(entry.gauge[0] + sp.Mul(entry.gauge[1], t - 1, evaluate=False))
+            print(f"  normalised    {removed} was taken off f: constant where both laws are normalised")
         print()
     return DONE
 
@@ -74,7 +80,7 @@ def invert_all(generators: list[str], assumptions: list[str], settings: list[str
 
 
 def inversion_to_json(inversion: Inversion, derivation: Derivation) -> dict[str, Any]:
-    """The object of `derive --json`, what was given, and the gauge: given = normalised + constant + slope*(t - 1)."""
+    """The object of `derive --json` and what was given: given = normalised + constant + slope*(t - 1)."""
     return {"given": write(inversion.given), "normalised": write(inversion.generator), **to_json(derivation),
             "gauge": {"constant": write(inversion.gauge[0]), "slope": write(inversion.gauge[1])},
             "closed_form": inversion.closed}
@@ -108,7 +114,8 @@ def catalogue_to_json() -> list[dict[str, Any]]:
     losses = [{"name": entry.name, "kind": "loss", "formula": entry.loss, "reference": entry.reference,
                "use": entry.use, "parameters": dict(entry.parameters), "where": list(entry.where),
                "special": dict(entry.special),
-               "divergences": {f"{entry.name}({at})" if at else entry.name: name for at, name in entry.divergences.items()},
+               "divergences": {f"{entry.name}({at})" if at else entry.name: name
+                               for at, name in entry.divergences.items()},
                **{name: _verdict(getattr(entry.expected, name)) for name in LOSS_VERDICTS}}
               for entry in catalogue.LOSSES]
     divergences = [{"name": entry.name, "kind": "divergence", "formula": entry.generator, "sums": entry.formula,
@@ -120,7 +127,8 @@ def catalogue_to_json() -> list[dict[str, Any]]:
 
 
 def _verdict(known: bool | str) -> dict[str, Any]:
-    return {"holds": known if isinstance(known, bool) else None, "condition": known if isinstance(known, str) else None}
+    plain = isinstance(known, bool)
+    return {"holds": known if plain else None, "condition": None if plain else known}
 
 
 def _print_json(document: Any) -> None:

@@ -23,7 +23,7 @@ THEORY = [
     "balls", "tails", "tail_functions", "proofs", "certificate", "checker_parameters", "conclusions", "checker",
     # the search for proofs, and what uses both
     "signs", "boundary", "verdict", "parameters", "decision", "derivation", "inversion", "samplers", "transforms",
-    "hockey_stick", "integral_sign", "sign_regions", "bounds", "pinsker", "normaliser"]
+    "wording", "hockey_stick", "integral_sign", "sign_regions", "bounds", "pinsker", "normaliser"]
 CHECKER = ["balls", "tails", "tail_functions", "proofs", "certificate", "checker_parameters", "conclusions", "checker"]
 # What the checker may use besides itself: the reading of text, and the pieces of a loss with parameters.
 READING = ["symbols", "expressions", "pieces", "enclosure"]

@@ -172,7 +172,7 @@ def test_generators_beyond_every_power():
 # --- what is refused, the gauge ------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("text, message", [
-    ("3", "does not depend on t"), ("2*t - 5", "always 0"), ("1/(t - 1)", "not finite at t = 1"), ("log(t - 2)", "."),
+    ("3", "does not depend on t"), ("2*t - 5", "always 0"), ("1/(t - 1)", "not a finite real number at t = 1"), ("log(t - 2)", "."),
     ("x**2", "in t"), ("t +", "not an expression"), ("Piecewise((t, t < 1), (t + 1, True))", "jumps"),
     ("log(t - 1/2)", "no loss was confirmed"), ("__import__('os')", "."), ("t*log(t", "not an expression"),
     ("log(2 - t)", "no loss was confirmed"),
@@ -232,7 +232,8 @@ def test_invert_prints_the_objects_of_derive_and_the_gauge(capsys):
 
 
 def test_invert_as_text(capsys):
-    assert "1*(t - 1) was removed" in run(capsys, "invert", "t*log(t)").replace("(1)", "1")
+    assert "t - 1 was taken off f" in run(capsys, "invert", "t*log(t)")
+    assert "log(2)*(t - 1)" in run(capsys, "invert", "t*log(t) - t*log(2)")
     with pytest.raises(ExpressionError, match="no generator has"):
         run(capsys, "invert", "t*log(t)", "--set", "b=1")
 

@@ -1,4 +1,6 @@
-"""Named losses and divergences: from a name to its formula and back. The data stand in named_losses, named_divergences.
+"""Named losses and divergences: from a name to its formula and back.
+
+The data stand in named_losses and named_divergences.
 
 A family is a formula with parameters; `linex(1/2)` fills them in. A divergence is its generator, normalised to
 f(1) = f'(1) = 0.
@@ -55,8 +57,8 @@ def lookup(text: str, assumptions: Iterable[str] = ()) -> tuple[str, sp.Expr, tu
     given = _arguments(inside) if inside is not None and inside.strip() else []
     defaults = list(family.parameters.values())
     if len(given) > len(names) or (len(given) < len(names) and None in defaults[len(given):]):
-        raise ExpressionError(f"{shown(text)}: {family.name} takes " + (
-            f"the parameter{'s' * (len(names) > 1)} {', '.join(names)}, e.g. {_example(family)}" if names else "no parameter"))
+        needed = f"the parameter{'s' * (len(names) > 1)} {', '.join(names)}, e.g. {_example(family)}"
+        raise ExpressionError(f"{shown(text)}: {family.name} takes {needed if names else 'no parameter'}")
     given += defaults[len(given):]
     own = _own_assumptions(family, dict(zip(names, given)))
     values = {name: parse_parameter(value, name, (*assumptions, *own)) for name, value in zip(names, given)}
@@ -92,7 +94,8 @@ def _is_name(text: str) -> bool:
 def parse_parameter(text: str, name: str, assumptions: Iterable[str] = ()) -> sp.Expr:
     """A parameter value: a constant, or a bare parameter name left symbolic."""
     if text.strip() in (x.name, t.name):
-        raise ExpressionError(f"the parameter {name} can't be {text.strip()}: give it a number such as 1/2, or a free name")
+        raise ExpressionError(f"the parameter {name} can't be {text.strip()}: give it a number such as 1/2, or a "
+                              "free name")
     if _is_name(text):
         return parse(text, sp.Dummy(), assumptions)
     return parse_number(text, f"the parameter {name},")
@@ -120,7 +123,7 @@ def _arguments(inside: str) -> list[str]:
 
 
 def holds_at(condition: bool | str, values: Mapping[str, str]) -> bool:
-    """Does a verdict of the catalogue hold at these parameter values? "a > 0 and b < 1" at {"a": "2", "b": "2"}: no."""
+    """Does a verdict of the catalogue hold at these values? "a > 0 and b < 1" at {"a": "2", "b": "2"}: no."""
     if isinstance(condition, bool):
         return condition
     exact = {name: parse_number(value) for name, value in values.items()}
@@ -175,8 +178,8 @@ def _written_out(text: str) -> tuple[str, Pieces, tuple[arb, ...]]:
 
 
 def _fingerprint(pieces: Pieces) -> tuple[arb, ...]:
-    return tuple(value_at(next(p for p in pieces.pieces if p.high == sp.oo or point < p.high).expression, x, point, _DIGITS)
-                 for point in _FINGERPRINTS)
+    here = (next(p for p in pieces.pieces if p.high == sp.oo or point < p.high) for point in _FINGERPRINTS)
+    return tuple(value_at(piece.expression, x, point, _DIGITS) for piece, point in zip(here, _FINGERPRINTS))
 
 
 def _equal(a: Pieces, b: Pieces) -> bool:

@@ -27,6 +27,7 @@ _HYPERBOLIC = (sp.sinh, sp.cosh)
 
 def check_parametric(kind: str, verdict: Mapping[str, Any], loss_text: str, assumptions: Sequence[str]) -> None:
     """Prove a verdict on a loss with parameters. Raises Rejected."""
+    kind = "convex" if kind == "data_processing" else kind  # Proposition 5
     if verdict.get("seal") != seal(verdict):
         raise Rejected("the certificate was altered: its seal does not fit its content")
     steps = verdict["steps"]

@@ -147,6 +147,6 @@ def _bounded_gradient(holds: bool, steps: Sequence[Mapping], parts: Sequence[Par
 
 
 VERDICTS: Mapping[str, Callable[[bool, Sequence[Mapping], Sequence[Part]], None]] = {
-    "validity": _valid, "convex": _convex, "zero_forcing": _zero_forcing, "zero_avoiding": _zero_avoiding,
+    "validity": _valid, "convex": _convex, "data_processing": _convex, "zero_forcing": _zero_forcing, "zero_avoiding": _zero_avoiding,
     "even": _even, "symmetric": _symmetric, "bounded_gradient": _bounded_gradient,
 }

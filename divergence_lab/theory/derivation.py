@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +76,8 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
         "validity": verdict_to_json(verdicts.valid),
         "pieces": list(verdicts.pieces),
         "convex": verdict_to_json(verdicts.convex),
+        "data_processing": verdict_to_json(dataclasses.replace(
+            verdicts.convex, because=f"data processing holds exactly for convex g: {verdicts.convex.because}")),
         "zero_forcing": verdict_to_json(verdicts.zero_forcing),
         "zero_avoiding": verdict_to_json(verdicts.zero_avoiding),
         "symmetric": verdict_to_json(verdicts.symmetric),

@@ -135,7 +135,8 @@ class NormalForm:
                 continue
             whole, rest = divmod(total.p, total.q)
             if rest:
-                root = self._new(("root", factor, total.q), self.back(factor) ** sp.Rational(1, total.q), positive=True)
+                meaning = self.back(factor) ** sp.Rational(1, total.q)
+                root = self._new(("root", factor, total.q), meaning, positive=True)
                 self.relations[root] = root ** total.q - factor
                 result *= root ** rest
             result *= factor ** whole
@@ -180,7 +181,8 @@ def _plain(expression: sp.Expr) -> sp.Expr:
     """Hyperbolic functions and their inverses in exponentials and logarithms."""
     expression = elementary(expression)
     if expression.has(sp.asinh, sp.acosh, sp.atanh):
-        expression = expression.replace(lambda e: isinstance(e, sp.asinh | sp.acosh | sp.atanh), lambda e: e.rewrite(sp.log))
+        expression = expression.replace(lambda e: isinstance(e, sp.asinh | sp.acosh | sp.atanh),
+                                        lambda e: e.rewrite(sp.log))
     if expression.has(sp.sinh, sp.cosh, sp.tanh, sp.coth, sp.sech, sp.csch):
         expression = expression.rewrite(sp.exp)
     return expression

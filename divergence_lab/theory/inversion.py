@@ -25,7 +25,7 @@ from divergence_lab.theory.expressions import ExpressionError, parse, read_assum
 from divergence_lab.theory.identity import simplified
 from divergence_lab.theory.integrals import integral_from_zero
 from divergence_lab.theory.loss import Loss, set_parameters
-from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, inside, split
+from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, inside, is_finite, split
 from divergence_lab.theory.recognition import derivative_of_generator, recognise
 from divergence_lab.theory.symbols import t, x
 from divergence_lab.theory.values import enclose_integral, pieces_at, value
@@ -96,8 +96,8 @@ def invert_expression(given: sp.Expr, assumptions: tuple[str, ...] = (), budget:
     try:
         return Inversion(integrated, given, generator, gauge, False, _confirm(integrated, generator))
     except (NotConfirmed, NotEvaluable, CannotSplit) as reason:
-        raise ExpressionError(f"{write(given)}: no loss was confirmed: {reason or 'not finite'}; a generator is finite, real "
-                              "and continuous for every t > 0") from None
+        raise ExpressionError(f"{write(given)}: no loss was confirmed: {reason or 'not finite'}; a generator is finite, "
+                              "real and continuous for every t > 0") from None
 
 
 def derive_inverse(inversion: Inversion, at: Sequence[sp.Expr] = (), digits: int = 30,
@@ -113,7 +113,8 @@ def derive_inverse(inversion: Inversion, at: Sequence[sp.Expr] = (), digits: int
     try:
         enclosed = tuple(value(loss, ratio, digits) for ratio in at)
     except NotEvaluable as reason:
-        raise ExpressionError(f"{write(generator)}: no value of f: {reason}; --set gives parameters a value") from None
+        raise ExpressionError(f"{write(generator)}: no value of f: {reason}; --set gives parameters a value"
+                              ) from None
     return Derivation(loss, found, decide(loss, generator, budget), dual_loss(found, budget), enclosed)
 
 
@@ -138,8 +139,9 @@ def _gauge(pieces: Pieces) -> tuple[sp.Expr, sp.Expr]:
     left = next(p for p in pieces.pieces if p.high == sp.oo or not _before(p.high, sp.S.One))
     right = next(p for p in pieces.pieces if p.high == sp.oo or _before(sp.S.One, p.high))
     constant = sp.simplify(_at_one(left.expression, "-"))
-    if not constant.is_finite or constant.has(sp.I):
-        raise ExpressionError(f"the generator is not finite at t = 1, where both laws agree: it is {constant} there")
+    if constant.has(sp.I) or not is_finite(constant):
+        raise ExpressionError("the generator is not a finite real number at t = 1, where both laws agree: it is "
+                              f"{constant} there")
     if left is not right and sp.simplify(_at_one(right.expression, "+") - constant) != 0:
         raise ExpressionError("the generator jumps at t = 1, where both laws agree")
     below, above = (_at_one(sp.diff(p.expression, t), side) for p, side in ((left, "-"), (right, "+")))
