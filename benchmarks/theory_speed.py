@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from pathlib import Path
 
 import sympy as sp
 
@@ -47,9 +48,10 @@ def main() -> None:
     parser.add_argument("--table", help="a JSON list of objects with a key g: further losses")
     parser.add_argument("--ours-only", action="store_true", help="leave plain SymPy out")
     options = parser.parse_args()
-    names = [text for text in catalogue.examples()]
+    names = [f"{family.name}({example})" if example else family.name for family in catalogue.LOSSES
+             for example in (family.examples or (", ".join(family.parameters.values()),))]
     if options.table:
-        names += [row["g"] for row in json.load(open(options.table, encoding="utf-8"))]
+        names += [row["g"] for row in json.loads(Path(options.table).read_text(encoding="utf-8"))]
     total, slowest, found, plain_total, n = 0.0, 0.0, 0, 0.0, 0
     print("| loss | ours, s | outcome | plain SymPy, s | outcome |\n|---|---|---|---|---|")
     for text in names:

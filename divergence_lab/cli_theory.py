@@ -58,8 +58,9 @@ def _invert(options: argparse.Namespace, describe: Callable[[str, Derivation, bo
     for entry, derivation in zip(found, derivations):
         print(describe(f"f(t) = {write(entry.given)}", derivation, options.latex))
         if entry.gauge != (0, 0):
-            removed = write(entry.gauge[0] + sp.Mul(entry.gauge[1], t - 1, evaluate=False))
-            print(f"  normalised    {removed} was taken off f: constant where both laws are normalised")
+            constant, slope = entry.gauge
+            removed = constant + (t - 1 if slope == 1 else sp.Mul(slope, t - 1, evaluate=False))
+            print(f"  normalised    {write(removed)} was taken off f: constant where both laws are normalised")
         print()
     return DONE
 

@@ -141,19 +141,20 @@ def test_a_loss_may_stay_an_integral(text):
     found = invert(text, budget=2)
     assert not found.closed and found.loss.expression.has(sp.Integral) and found.confirmed >= 10
     f = normalise(parse(text, t))[0]
+    numeric = sp.lambdify(t, f, "mpmath")
     for point in POINTS:
         with digits(45):
             # g(x) = f(e^x) - int_0^x f(e^v) dv, by another library; and g' = t f' - f
             with mpmath.workdps(40):
                 at = mpmath.mpf(point.p) / point.q
-                numeric = sp.lambdify(t, f, "mpmath")
                 expected = numeric(mpmath.exp(at)) - mpmath.quad(lambda v: numeric(mpmath.exp(v)), [0, at / 2, at])
                 enclosed = mpmath.mpf(value_at(found.loss.expression, x, point, 35).str(35, radius=False))
                 assert abs(enclosed - expected) < mpmath.mpf("1e-25") * (1 + abs(expected))
             slope = pieces_at(found.loss.derivative, point, 35)
             ratio = sp.exp(point)
             assert (slope - exact((t * sp.diff(f, t) - f).subs(t, ratio))).contains(0)
-    assert abs(enclose(found.loss, sp.Integer(7), 30) - exact(f.subs(t, 7))) < 1e-25
+    with digits(45):
+        assert abs(enclose(found.loss, sp.Integer(7), 30) - exact(f.subs(t, 7))) < 1e-25
 
 
 def test_a_wrong_integral_of_g_is_never_returned(monkeypatch):
@@ -175,7 +176,7 @@ def test_generators_beyond_every_power():
     ("3", "does not depend on t"), ("2*t - 5", "always 0"), ("1/(t - 1)", "not a finite real number at t = 1"), ("log(t - 2)", "."),
     ("x**2", "in t"), ("t +", "not an expression"), ("Piecewise((t, t < 1), (t + 1, True))", "jumps"),
     ("log(t - 1/2)", "no loss was confirmed"), ("__import__('os')", "."), ("t*log(t", "not an expression"),
-    ("log(2 - t)", "no loss was confirmed"),
+    ("log(2 - t)", "no loss was confirmed"), ("skewed Jensen-Shannon", "--set gives parameters"),
 ])
 def test_refused(text, message):
     with pytest.raises(ExpressionError, match=message) as refused:
@@ -233,7 +234,7 @@ def test_invert_prints_the_objects_of_derive_and_the_gauge(capsys):
 
 def test_invert_as_text(capsys):
     assert "t - 1 was taken off f" in run(capsys, "invert", "t*log(t)")
-    assert "log(2)*(t - 1)" in run(capsys, "invert", "t*log(t) - t*log(2)")
+    assert "3*(t - 1) + 2 was taken" in run(capsys, "invert", "t*log(t) + 2*t")
     with pytest.raises(ExpressionError, match="no generator has"):
         run(capsys, "invert", "t*log(t)", "--set", "b=1")
 

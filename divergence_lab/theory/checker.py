@@ -7,6 +7,7 @@ tail_functions, balls, the reading of text, SymPy's differentiation and normal f
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,6 @@ from divergence_lab.theory.expressions import ExpressionError, parse
 from divergence_lab.theory.pieces import CannotSplit, Pieces, split
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import t, x
-import itertools
 
 
 @dataclass(frozen=True)

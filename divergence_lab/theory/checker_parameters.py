@@ -8,6 +8,7 @@ where the verdict is no.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,6 @@ from divergence_lab.theory.expressions import parse, parse_number, read_assumpti
 from divergence_lab.theory.pieces import CannotSplit, split
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
-import itertools
 
 _HYPERBOLIC = (sp.sinh, sp.cosh)
 

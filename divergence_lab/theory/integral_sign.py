@@ -28,6 +28,7 @@ from divergence_lab.theory.tails import HalfLine, NoTail, Tail, growth, level
 PRECISION = 30
 MAX_STEPS = 4_000
 SIMPLIFY_SECONDS = 2.0
+SHORT = 5  # operations; a form as short as this is not simplified first
 SMALLEST = sp.Rational(1, 2**40)
 
 
@@ -62,18 +63,21 @@ def why_not_valid(loss: Loss) -> str | None:
 
 
 def prove_sign(piece: Piece) -> None:
-    """The expression is >= 0 on the piece, as it is written or in SymPy's simplest form. Raises Rejected."""
-    try:
-        prove_nonnegative(piece.expression, x, piece.low, piece.high)
-    except (Rejected, NoTail) as reason:
-        # 1 - tanh^2 is hopeless for balls far out, where it is nearly 0; 1/cosh^2 is not.
-        form = simplified(piece.expression)
-        if form == piece.expression:
-            raise Rejected(str(reason)) from None
+    """The expression is >= 0 on the piece, as it is written or in SymPy's simplest form. Raises Rejected.
+
+    1 - tanh^2 is hopeless for balls far out, where it is nearly 0; 1/cosh^2 is not. So a long form waits its turn.
+    """
+    forms = [piece.expression]
+    if piece.expression.count_ops() > SHORT:
+        forms = list(dict.fromkeys([simplified(piece.expression), piece.expression]))
+    reasons = []
+    for form in forms:
         try:
             prove_nonnegative(form, x, piece.low, piece.high)
-        except NoTail as other:
-            raise Rejected(str(other)) from None
+            return
+        except (Rejected, NoTail) as reason:
+            reasons.append(str(reason))
+    raise Rejected(reasons[0])
 
 
 def combined(a: Pieces, b: Pieces, function: Callable[[sp.Expr, sp.Expr], sp.Expr]) -> Pieces:

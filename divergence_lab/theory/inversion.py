@@ -96,8 +96,9 @@ def invert_expression(given: sp.Expr, assumptions: tuple[str, ...] = (), budget:
     try:
         return Inversion(integrated, given, generator, gauge, False, _confirm(integrated, generator))
     except (NotConfirmed, NotEvaluable, CannotSplit) as reason:
-        raise ExpressionError(f"{write(given)}: no loss was confirmed: {reason or 'not finite'}; a generator is finite, "
-                              "real and continuous for every t > 0") from None
+        hint = "--set gives parameters a value" if given.free_symbols - {t} else (
+            "a generator is finite, real and continuous for every t > 0")
+        raise ExpressionError(f"{write(given)}: no loss was confirmed: {reason or 'not finite'}; {hint}") from None
 
 
 def derive_inverse(inversion: Inversion, at: Sequence[sp.Expr] = (), digits: int = 30,

@@ -13,7 +13,14 @@ import sympy as sp
 
 from divergence_lab.theory import catalogue
 from divergence_lab.theory.budget import OutOfTime, ends_after, within
-from divergence_lab.theory.expressions import ExpressionError, parse, parse_number, read_assumptions, shown, write
+from divergence_lab.theory.expressions import (
+    ExpressionError,
+    parse,
+    parse_number,
+    read_assumptions,
+    shown,
+    write,
+)
 from divergence_lab.theory.identity import elementary
 from divergence_lab.theory.pieces import CannotSplit, Pieces, is_finite, split
 from divergence_lab.theory.symbols import x
@@ -101,9 +108,9 @@ def from_expression(expression: sp.Expr, name: str | None = None, assumptions: t
 def _slope_at_zero(expression: sp.Expr) -> sp.Expr:
     """g'(0) where the left and right derivatives agree, else 0 (a kink at 0 is part of the loss)."""
     left, right = split(expression, x).split_at_zero()
-    below = sp.diff(left.pieces[-1].expression, x).subs(x, 0)
-    above = sp.diff(right.pieces[0].expression, x).subs(x, 0)
-    if below.is_finite and above.is_finite and sp.simplify(below - above) == 0:
+    below = elementary(sp.diff(left.pieces[-1].expression, x)).subs(x, 0)
+    above = elementary(sp.diff(right.pieces[0].expression, x)).subs(x, 0)
+    if is_finite(below) and is_finite(above) and sp.simplify(below - above) == 0:
         return sp.simplify(above)
     return sp.S.Zero
 

@@ -14,18 +14,19 @@ So verdicts, closed form and name under a sampler are those of h, found and prov
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import dataclass
 
 import sympy as sp
 
 from divergence_lab.theory.budget import OutOfTime, SearchFailed
+from divergence_lab.theory.enclosure import value_at
 from divergence_lab.theory.expressions import ExpressionError, parse_number, shown
 from divergence_lab.theory.integrals import integral_from_zero
 from divergence_lab.theory.loss import Loss
-from divergence_lab.theory.pieces import Piece, Pieces
+from divergence_lab.theory.pieces import Piece, Pieces, is_less
 from divergence_lab.theory.symbols import x
-import itertools
 
 FORMS = "on, backward, power:B, mixture:E, powers:A,B, learned_backward:B"
 SECONDS = 3.0
@@ -75,8 +76,24 @@ def on_policy_equivalent(loss: Loss, chosen: Sampler) -> Loss:
     except (OutOfTime, SearchFailed) as reason:
         raise ExpressionError(f"the loss that {loss} becomes when objects are weighted by {chosen.weight} has no closed "
                               f"form that was found ({reason})") from None
+    _confirm(total, slope)
     return Loss(sp.expand(total.as_expression()) if len(total.pieces) == 1 else total.as_expression(), None,
                 assumptions=loss.assumptions)
+
+
+def _confirm(total: Pieces, slope: Pieces) -> None:
+    """h' against the derivative of the integral that was found, in enclosures, piece by piece."""
+    for piece in total.pieces:
+        low = piece.low if piece.low.is_finite else (piece.high if piece.high.is_finite else sp.S.Zero) - 4
+        high = piece.high if piece.high.is_finite else low + 4
+        for share in (sp.Rational(1, 7), sp.Rational(3, 5), sp.Rational(8, 9)):
+            point = low + share * (high - low)
+            home = next(p for p in slope.pieces if is_less(p.low, point) and is_less(point, p.high))
+            difference = sp.diff(piece.expression, x) - home.expression
+            if difference.free_symbols - {x}:
+                continue  # a free parameter: nothing to enclose
+            if not value_at(difference, x, point, 30).contains(0):
+                raise ExpressionError(f"the loss that was found for this sampler is wrong at x = {point}: please report it")
 
 
 def _slope(loss: Loss, chosen: Sampler) -> Pieces:

@@ -23,7 +23,7 @@ def factored(function: sp.Expr) -> sp.Expr:
 
 
 PROBES = tuple(sp.Rational(n, 8) for n in (1, 3, 7, 13, 21, 34, 55, 89, 144, 233, 800)) \
-    + tuple(sp.Rational(1, 10**k) for k in (2, 3, 5, 8))
+    + tuple(sp.Rational(1, 10**k) for k in (2, 3, 5, 8)) + tuple(sp.Rational(n, 12) for n in range(5, 100, 4))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ proved is undecided and says why.
 from __future__ import annotations
 
 import functools
+import itertools
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -29,7 +30,6 @@ from divergence_lab.theory.loss import Loss, jump
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
-import itertools
 
 PROVED, ENCLOSED, UNDECIDED = "proved", "enclosed", "undecided"
 TIDY_SECONDS = 1.5
