@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from divergence_lab import cli_theory
+from divergence_lab.theory import catalogue
 from divergence_lab.theory.catalogue import PAPER_LOSSES
 from divergence_lab.theory.derivation import Derivation, derive, read_ratios, to_json
 from divergence_lab.theory.expressions import ExpressionError, write, write_latex
@@ -163,7 +164,7 @@ def _seconds(text: str) -> float:
 
 
 def _read_losses(options: argparse.Namespace) -> dict[str, Loss]:
-    """name -> loss, in the order given; the key is what the user typed, or the catalogue's name."""
+    """name -> loss, in the order given: the catalogue's name where one was typed, else the text itself."""
     values = {}
     for setting in options.values:
         name, equals, value = setting.partition("=")
@@ -179,7 +180,7 @@ def _read_losses(options: argparse.Namespace) -> dict[str, Loss]:
     for text, entry in known.items():
         here = {p.name: values[p.name] for p in entry.parameters if p.name in values}
         entry = loss(text, options.assume, here) if here else entry
-        found[entry.name or text.strip()] = entry
+        found[entry.name if catalogue.lookup(text, options.assume) else text.strip()] = entry
     return found
 
 

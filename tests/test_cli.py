@@ -13,7 +13,7 @@ from divergence_lab.cli import main
 DERIVE_KEYS = {"name", "loss", "loss_derivative", "generator", "divergence", "factor", "valid", "why_invalid", "convex",
                "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient", "f_at_zero", "slope_at_infinity",
                "curvature_at_zero", "dual_loss", "values"}
-VERDICT_KEYS = {"holds", "condition", "status", "because", "steps"}
+VERDICT_KEYS = {"holds", "condition", "status", "because", "steps", "seal"}
 
 
 def run(capsys, *arguments):
@@ -55,6 +55,29 @@ def test_derive_in_words(capsys):
     assert "\\log" in run(capsys, "derive", "quadratic", "--latex")[1]
 
 
+def test_an_expression_may_begin_with_a_minus_sign(capsys):
+    code, (found,), _ = run_json(capsys, "derive", "-x**2/2 + cosh(x)")
+    assert code == 0 and found["valid"] is True
+
+
+def test_check_accepts_what_derive_prints_and_names_what_was_altered(capsys, tmp_path):
+    _, out, _ = run(capsys, "derive", "quadratic", "linex(alpha)", "--json")
+    path = tmp_path / "proofs.json"
+    path.write_text(out)
+    assert run(capsys, "check", str(path))[0] == 0
+    path.write_text(out.replace('"limit": "-oo"', '"limit": "oo"'))
+    code, _, err = run(capsys, "check", str(path))
+    assert code == 1 and "zero_forcing" in err and len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("sampler, forcing, avoiding", [("on", True, False), ("backward", False, True),
+                                                        ("mixture:1/10", True, True), ("power:1/2", False, False)])
+def test_the_sampler_changes_the_verdicts(capsys, sampler, forcing, avoiding):
+    _, (found,), _ = run_json(capsys, "derive", "quadratic", "--sampler", sampler)
+    assert (found["zero_forcing"]["holds"], found["zero_avoiding"]["holds"]) == (forcing, avoiding)
+    assert found["sampled_loss"] == "x**2/2"
+
+
 def test_verify_json(capsys):
     code, rows, _ = run_json(capsys, "verify", "quadratic", "linex(1)", "--env", "hypergrid:2x3")
     assert code == 0
@@ -85,7 +108,7 @@ def test_train_json_and_files(capsys, tmp_path):
 
 BAD = [
     ("derive", "__import__('os').system('true')"), ("derive", "x.real"), ("derive", "9**9**9**9"), ("derive", "(" * 1_000_000),
-    ("derive", "x\0"), ("derive", "-x**2"), ("derive", "t**2"), ("derive", "quadratic", "--at", "-1"),
+    ("derive", "x\0"), ("derive", "quadratic", "--sampler", "nonsense"), ("check", "no_such_file.json"), ("invert", "x**2"), ("derive", "t**2"), ("derive", "quadratic", "--at", "-1"),
     ("derive", "quadratic", "--at", "abc"), ("derive", "quadratic", "--digits", "-3"), ("derive", "quadratic", "--digits", "5000"),
     ("derive", "quadratic", "--set", "alpha"), ("derive", "quadratic", "--set", "alpha=1"), ("derive", "linex(a)", "--set", "a=0"),
     ("derive", "linex(a)", "--assume", "a >< 0"), ("derive", "linex(a)", "--at", "2"), ("derive", "1/(5-x)", "--at", "2"),
@@ -121,7 +144,7 @@ def test_a_failed_check_is_exit_code_1(capsys, monkeypatch):
     assert "NO" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["derive", "verify", "train", "report"])
+@pytest.mark.parametrize("command", ["derive", "invert", "catalogue", "check", "verify", "train", "report"])
 def test_every_command_has_help_with_an_example(capsys, command):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])

@@ -124,6 +124,7 @@ def test_balls_contain_the_function(middle, radius, text):
     f = parse(text, x)
     box = arb(middle, radius)
     enclosed = ball(f, x, box)
+    assume(enclosed.is_finite())
     function = sp.lambdify(x, f, "mpmath")
     for k in range(5):
         point = mpmath.mpf(middle) + radius * (k - 2) / 2

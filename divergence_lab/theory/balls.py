@@ -99,6 +99,8 @@ def _power(base: arb, exponent: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
             return 1 / _power(base, -exponent, variable, box)
         if n % 2 == 0 and base.contains(0):  # an even power is not negative
             return arb(0).union(arb(abs(base).upper()) ** n)
+        if base > 0 or base < 0:  # monotone: the ends give the range, far tighter than the product of balls
+            return (arb(base.lower()) ** n).union(arb(base.upper()) ** n)
         return base ** n
     power = ball(exponent, variable, box)
     if base > 0:

@@ -106,8 +106,9 @@ def linex_optimum(alpha: sp.Expr, target: Sequence, law: Sequence) -> tuple[sp.E
     p, law = ([sp.sympify(v) for v in values] for values in (target, law))
     total = sp.Add(*p)
     if alpha == 0:
-        z = sp.exp(sp.Add(*(m * sp.log(v / m) for v, m in zip(p, law))))
-        return z, total - z
+        # not evaluated: SymPy would gather the rational powers under one root, with integers of thousands of digits
+        z = sp.exp(sp.Add(*(m * sp.log(v / m) for v, m in zip(p, law)), evaluate=False), evaluate=False)
+        return z, sp.Add(total, sp.Mul(-1, z, evaluate=False), evaluate=False)
     if alpha == 1:
         return total, sp.Add(*(v * sp.log(v / (total * m)) for v, m in zip(p, law)))
     z = sp.Add(*(m * (v / m) ** alpha for v, m in zip(p, law))) ** (1 / alpha)
