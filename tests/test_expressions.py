@@ -46,7 +46,7 @@ def test_names_are_real_parameters_with_their_assumptions():
 
 
 HOSTILE = [
-    "__import__('os').system('touch /tmp/divergence_lab_was_here')", "x.__class__", "().__class__.__bases__[0]",
+    "__import__('os').system('touch was_here')", "x.__class__", "().__class__.__bases__[0]",
     "9**9**9**9", "9**9**9", "x**9**9", "2**(2**(2**(2**9)))", "gamma(10**9)", "exp(exp(exp(9)))", "1e999999999",
     "(" * 1_000_000, "(" * 100 + "x" + ")" * 100, "x\0", "\0", "-" * 5000 + "x", "x+" * 4000 + "x", "1/0", "x/(x-x)",
     "0**-1", "log(0)", "log(-1)", "sqrt(-1)", "atanh(2)", "I*x", "oo", "nan", "x if x else 1", "[x]", "{x}", "lambda: x",
