@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import importlib
 import os
 import pickle
@@ -19,11 +18,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 MEMORY_LIMIT_BYTES = 4 << 30
-REMIND_SECONDS = 0.3
 
 
 class OutOfTime(Exception):
@@ -89,31 +87,6 @@ def within(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any
     if ok:
         return answer
     raise SearchFailed(answer)
-
-
-@contextlib.contextmanager
-def ends_after(seconds: float) -> Iterator[None]:
-    """Raises OutOfTime inside the block once `seconds` are over: for pure Python that can't be sent to the worker.
-
-    The exception is set on this thread by a timer, again and again (a library may swallow it), until the block ends.
-    It can't interrupt one long operation of a C library; searches that may hold one belong in `within`.
-    """
-    thread, over, lock = ctypes.c_ulong(threading.get_ident()), threading.Event(), threading.Lock()
-
-    def remind() -> None:
-        wait = seconds
-        while not over.wait(wait):
-            with lock:
-                if not over.is_set():
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(OutOfTime))
-            wait = REMIND_SECONDS
-    threading.Thread(target=remind, daemon=True).start()
-    try:
-        yield
-    finally:
-        with lock:
-            over.set()
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, None)
 
 
 @atexit.register

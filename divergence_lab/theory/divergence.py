@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, ends_after, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
 from divergence_lab.theory.domain import fault
 from divergence_lab.theory.enclosure import NotEvaluable, digits, exact
 from divergence_lab.theory.integrals import integral_from_zero, left_until
@@ -69,18 +69,12 @@ def divergence(loss: Loss, budget: float = 10.0) -> Divergence:
     if broken is not None:
         return Divergence(loss, None, None, None, 0, (f"nothing was searched: {broken.what}",))
     try:
-        with ends_after(budget):
-            candidate = _closed_form(loss, deadline)
-            confirmed = confirm(loss, candidate)
-            generator = _simplest(loss, candidate, deadline)
+        candidate = _closed_form(loss, deadline)
+        confirmed = confirm(loss, candidate)
+        generator = _simplest(loss, candidate, deadline)
     except (OutOfTime, SearchFailed, NotConfirmed, NotEvaluable, CannotSplit) as failure:
         tried.append(f"closed form of f: {failure or 'the time was over'}")
-    name = factor = None
-    try:
-        with ends_after(budget):
-            name, factor = recognise(loss)
-    except OutOfTime:
-        tried.append("a name: the time was over")
+    name, factor = recognise(loss)
     return Divergence(loss, generator, name, factor, confirmed, tuple(tried))
 
 

@@ -12,13 +12,12 @@ from functools import cached_property
 import sympy as sp
 
 from divergence_lab.theory import catalogue
-from divergence_lab.theory.budget import OutOfTime, ends_after, within
+from divergence_lab.theory.budget import within
 from divergence_lab.theory.expressions import (
     ExpressionError,
     parse,
     parse_number,
     read_assumptions,
-    shown,
     write,
 )
 from divergence_lab.theory.identity import elementary
@@ -26,7 +25,6 @@ from divergence_lab.theory.pieces import CannotSplit, Pieces, is_finite, split
 from divergence_lab.theory.symbols import x
 
 LIMIT_SECONDS = 3.0
-READING_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -76,17 +74,12 @@ def loss(text: str, assumptions: Iterable[str] = (), values: Mapping[str, str] |
     """
     assumptions = tuple(assumptions)
     read_assumptions(assumptions)  # refuses malformed ones, used or not
-    try:
-        with ends_after(READING_SECONDS):
-            found = catalogue.lookup(text, assumptions)
-            name, expression, implied = found or (None, parse(text, x, assumptions), ())
-            expression = set_parameters(expression, values or {})
-            if not expression.has(x):
-                raise ExpressionError(f"{text!r} does not depend on x: a loss is an expression in the residual x")
-            return from_expression(expression, name, (*assumptions, *implied))
-    except OutOfTime:
-        raise ExpressionError(f"{shown(text)}: its kinks and its slope at 0 were not found in {READING_SECONDS} s: write it "
-                              "in a simpler form") from None
+    found = catalogue.lookup(text, assumptions)
+    name, expression, implied = found or (None, parse(text, x, assumptions), ())
+    expression = set_parameters(expression, values or {})
+    if not expression.has(x):
+        raise ExpressionError(f"{text!r} does not depend on x: a loss is an expression in the residual x")
+    return from_expression(expression, name, (*assumptions, *implied))
 
 
 def from_expression(expression: sp.Expr, name: str | None = None, assumptions: tuple[str, ...] = ()) -> Loss:

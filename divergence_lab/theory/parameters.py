@@ -15,7 +15,7 @@ from itertools import pairwise
 import sympy as sp
 
 from divergence_lab.theory import signs
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, ends_after, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
 from divergence_lab.theory.certificate import Cell, Step, condition_of, step
 from divergence_lab.theory.checker_parameters import check_parametric
 from divergence_lab.theory.expressions import ExpressionError, read_assumptions, write
@@ -41,10 +41,9 @@ def decide_for_parameters(loss: Loss, budget: float = 10.0) -> Verdicts:
     """Every verdict on a loss with free parameters: true or false for all of them, or the condition."""
     def ask(kind: str, search: Callable[[Loss, float], Verdict]) -> Verdict:
         try:
-            with ends_after(2 * budget):  # half for the search, half for the checker
-                verdict = search(loss, time.monotonic() + budget)
-                check_parametric(kind, verdict_to_json(verdict), write(loss.expression), loss.assumptions)
-                return verdict
+            verdict = search(loss, time.monotonic() + budget)
+            check_parametric(kind, verdict_to_json(verdict), write(loss.expression), loss.assumptions)
+            return verdict
         except (OutOfTime, SearchFailed, CannotSplit, ExpressionError, Rejected) as reason:
             return Verdict(None, UNDECIDED, f"not decided for all parameters ({reason or 'the time was over'}); give them "
                                             "values with --set")

@@ -20,7 +20,7 @@ import sympy as sp
 
 from divergence_lab.theory import boundary, signs
 from divergence_lab.theory.boundary import Undecided
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, ends_after, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
 from divergence_lab.theory.certificate import Step, seal, step
 from divergence_lab.theory.checker import Part, check_verdict, read_parts
 from divergence_lab.theory.domain import fault
@@ -93,8 +93,7 @@ def decide_plain(loss: Loss, generator: sp.Expr | None = None, budget: float = 1
         valid = Verdict(False, ENCLOSED, broken.what) if broken.certain else undecided
         return Verdicts(valid, *[undecided] * 6, None, None, None)
     try:
-        with ends_after(budget):
-            question, texts = _questioned(loss, budget)
+        question, texts = _questioned(loss, budget)
     except (Rejected, ExpressionError, OutOfTime) as reason:
         return Verdicts(*[_undecided(f"the pieces of g could not be confirmed: {reason}")] * 7, None, None, None)
     forcing = question.ask("zero_forcing", _zero_forcing)
@@ -182,13 +181,12 @@ class _Question:
         """The first proposal of the search that the checker proves."""
         reasons = []
         try:
-            with ends_after(self.budget):
-                for proposal in search(self, time.monotonic() + self.budget):
-                    try:
-                        check_verdict(kind, verdict_to_json(proposal), self.parts)
-                        return proposal
-                    except (Rejected, ExpressionError) as reason:
-                        reasons.append(f"a proof was proposed but not verified: {reason}")
+            for proposal in search(self, time.monotonic() + self.budget):
+                try:
+                    check_verdict(kind, verdict_to_json(proposal), self.parts)
+                    return proposal
+                except (Rejected, ExpressionError) as reason:
+                    reasons.append(f"a proof was proposed but not verified: {reason}")
         except (Undecided, OutOfTime, SearchFailed, CannotSplit, NotEvaluable) as reason:
             reasons.append(str(reason) or f"the budget of {self.budget:g} s was over")
         return _undecided("; ".join(dict.fromkeys(reasons)) or "no proof was found")
