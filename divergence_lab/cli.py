@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from divergence_lab import cli_theory
-from divergence_lab.theory import catalogue
+from divergence_lab import cli_bench, cli_theory, cli_train, cli_verify
+from divergence_lab.theory.budget import allow_fork
 from divergence_lab.theory.catalogue import PAPER_LOSSES
-from divergence_lab.theory.derivation import Derivation, derive, read_ratios, to_json
-from divergence_lab.theory.expressions import ExpressionError, write, write_latex
-from divergence_lab.theory.loss import Loss, loss
-from divergence_lab.theory.samplers import on_policy_equivalent, sampler
+from divergence_lab.theory.derivation import Derivation, read_ratios, to_json, undecided_to_json
+from divergence_lab.theory.expressions import ExpressionError, shown, write, write_latex
+from divergence_lab.theory.loss import Loss
+from divergence_lab.theory.questions import (
+    Reading,
+    TooSlow,
+    Unfinished,
+    check_all,
+    derive_all,
+    read,
+)
+from divergence_lab.theory.samplers import sampler
 from divergence_lab.theory.verdict import Verdict
 from divergence_lab.theory.wording import step_in_latex
 
@@ -41,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     parser = _parser()
     given = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        allow_fork()  # this process is the command and nothing else
     # an expression may begin with a minus sign: with a space before it, argparse does not take it for an option
     options = parser.parse_args([f" {word}" if re.match(r"-[^-h]|-h.", word) else word for word in given])
     try:
@@ -59,14 +68,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _input_errors() -> tuple[type[ValueError], ...]:
     """The errors that mean bad input; those of the torch rooms only once these are loaded."""
-    kinds: list[type[ValueError]] = [ExpressionError, UsageError]
+    kinds: list[type[ValueError]] = [ExpressionError, UsageError, cli_train.TrainUsageError]
     if "divergence_lab.bridge" in sys.modules:
         from divergence_lab.bridge import NotRepresentable
         kinds.append(NotRepresentable)
+    if "divergence_lab.verification" in sys.modules:
+        from divergence_lab.verification import VerifyError
+        kinds.append(VerifyError)
+    if "divergence_lab.bench" in sys.modules:
+        from divergence_lab.bench import BenchError
+        from divergence_lab.peers import PeerError
+        kinds += [BenchError, PeerError]
     if "divergence_lab.training" in sys.modules:
         from divergence_lab.checkpoints import CheckpointError
+        from divergence_lab.schedules import ScheduleError
         from divergence_lab.settings import TrainingError
-        kinds += [CheckpointError, TrainingError]
+        kinds += [CheckpointError, ScheduleError, TrainingError]
     if "divergence_lab.graphs.environments" in sys.modules:
         from divergence_lab.gflownet.exact import EnumerationError
         from divergence_lab.graphs.dag import GraphError
@@ -101,30 +118,15 @@ def _parser() -> argparse.ArgumentParser:
     check = command("check", _check, "re-verify every certificate in the output of derive --json",
                     "divergence-lab derive quadratic --json > proofs.json; divergence-lab check proofs.json")
     check.add_argument("file", metavar="FILE", help="a file written by derive --json, or - for standard input")
+    check.add_argument("--budget", type=_seconds, default=10.0, metavar="S", help="seconds for the certificates of a loss (10)")
 
-    two = command("verify", _verify, "check the gradient theorem exactly on an enumerated graph",
-                  "divergence-lab verify quadratic 'linex(1)' --env hypergrid:2x4")
-    two.add_argument("losses", nargs="*", metavar="LOSS", help="default: the paper's four losses")
-    two.add_argument("--env", default="hypergrid:2x4", help="the graph (hypergrid:2x4)")
-    two.add_argument("--objective", default="tb", metavar="O,...", help="objectives (tb)")
-    two.add_argument("--sampler", default="on", metavar="S", help="how objects are weighted (on: by p_F)")
-    _loss_options(two)
+    cli_verify.add_command(command, _loss_options, _read_losses)
 
-    three = command("train", _train, "train losses x seeds as one batch and compute the exact learned laws",
-                    "divergence-lab train quadratic 'linex(1)' --env hypergrid:2x8 --seeds 5 --out runs/first")
-    three.add_argument("losses", nargs="+", metavar="LOSS", help="a catalogue name or an expression in x")
-    three.add_argument("--env", required=True, help="hypergrid:DIMxSIDE[:reward] or dag:FILE.json")
-    three.add_argument("--objective", default="tb", metavar="O,...", help="objectives (tb)")
-    three.add_argument("--seeds", type=_positive, default=5, metavar="N", help="seeds 0 ... N-1 (5)")
-    three.add_argument("--steps", type=_positive, metavar="N", help="gradient steps")
-    three.add_argument("--batch", type=_positive, metavar="B", help="trajectories a step and member")
-    three.add_argument("--policy", choices=("tabular", "mlp"), default="tabular", help="(tabular)")
-    three.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
-    three.add_argument("--out", metavar="DIR", help="folder for config.json, metrics.csv, terminal.npz ...")
-    three.add_argument("--resume", action="store_true", help="continue the run in --out from its checkpoint")
-    _loss_options(three)
+    cli_train.add_command(command, _loss_options, _read_each, _positive)
 
     cli_theory.add_commands(command, _loss_options, _describe)
+
+    cli_bench.add_command(command)
 
     four = command("report", _report, "the main job: derive, decide, verify, train, compare, draw",
                    "divergence-lab report quadratic 'exp(x)-x-1' --out report")
@@ -143,7 +145,7 @@ def _loss_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="values",
                         help="the value of a parameter, alpha=1/3 (repeatable)")
     parser.add_argument("--budget", type=_seconds, default=10.0, metavar="S",
-                        help="seconds for each symbolic question (10)")
+                        help="seconds for each loss; what takes longer is undecided (10)")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 
@@ -164,23 +166,29 @@ def _seconds(text: str) -> float:
 
 
 def _read_losses(options: argparse.Namespace) -> dict[str, Loss]:
-    """name -> loss, in the order given: the catalogue's name where one was typed, else the text itself."""
+    """name -> loss, in the order given; the paper's four where none is given."""
+    return dict(_read_each(options, options.losses or PAPER_LOSSES).values())
+
+
+def _read_each(options: argparse.Namespace, texts: Sequence[str]) -> dict[str, tuple[str, Loss]]:
+    """text -> (name, loss): the catalogue's name where one was typed, else the text itself."""
+    found = _readings(options, texts)
+    for slow in (entry for entry in found.values() if isinstance(entry, Unfinished)):
+        raise TooSlow(f"{shown(slow.text)}: {slow.because}; write it more simply, or raise --budget")
+    return {text: (entry.name, entry.loss) for text, entry in found.items()}
+
+
+def _readings(options: argparse.Namespace, texts: Sequence[str]) -> dict[str, Reading | Unfinished]:
     values = {}
     for setting in options.values:
         name, equals, value = setting.partition("=")
         if not equals or not name.strip() or not value.strip():
             raise UsageError(f"--set {setting[:40]!r} is not of the form alpha=1/3")
         values[name.strip()] = value
-    texts = options.losses or PAPER_LOSSES
-    known = {text: loss(text, options.assume) for text in texts}
-    unused = set(values) - {p.name for entry in known.values() for p in entry.parameters}
-    if unused:
+    found = {text: read(text, options.assume, values, options.budget) for text in texts}
+    unused = set(values).difference(*(entry.parameters for entry in found.values() if isinstance(entry, Reading)))
+    if unused and not any(isinstance(entry, Unfinished) for entry in found.values()):
         raise UsageError(f"--set {min(unused)}: no loss has a parameter of that name")
-    found = {}
-    for text, entry in known.items():
-        here = {p.name: values[p.name] for p in entry.parameters if p.name in values}
-        entry = loss(text, options.assume, here) if here else entry
-        found[entry.name if catalogue.lookup(text, options.assume) else text.strip()] = entry
     return found
 
 
@@ -193,20 +201,26 @@ def _print_json(document: Any) -> None:
 
 def _derive(options: argparse.Namespace) -> int:
     chosen = sampler(options.sampler)
-    given = _read_losses(options)
-    losses = {name: on_policy_equivalent(entry, chosen) for name, entry in given.items()}
     ratios = read_ratios(options.at) if options.at else ()
     if options.digits > 1000:
         raise UsageError(f"--digits {options.digits} is more than 1000: ask for fewer")
-    derivations = {name: derive(entry, ratios, options.digits, options.budget) for name, entry in losses.items()}
+    by_text = _readings(options, options.losses)
+    readings = [by_text[text] for text in options.losses]
+    found = derive_all(readings, chosen, ratios, options.digits, options.budget)
     if options.json:
-        _print_json([{**to_json(derivation), "sampler": options.sampler, "weighted_by": chosen.weight,
-                      "sampled_loss": write(given[name].expression)} for name, derivation in derivations.items()])
-    else:
-        for name, derivation in derivations.items():
-            if chosen.kind != "on":
-                print(f"{name} with objects weighted by {chosen.weight} acts like this loss weighted by p_F:")
-            print(_describe(name, derivation, options.latex, options.steps), end="\n\n")
+        sampling = {"sampler": options.sampler, "weighted_by": chosen.weight}
+        _print_json([{**undecided_to_json(answer.text, answer.because), **sampling, "sampled_loss": answer.text}
+                     if isinstance(answer, Unfinished) else
+                     {**to_json(answer), **sampling, "sampled_loss": write(entry.loss.expression)}
+                     for entry, answer in zip(readings, found)])
+        return DONE
+    for entry, answer in zip(readings, found):
+        if isinstance(answer, Unfinished):
+            print(f"{answer.text}\n  {answer.because}\n")
+            continue
+        if chosen.kind != "on":
+            print(f"{entry.name} with objects weighted by {chosen.weight} acts like this loss weighted by p_F:")
+        print(_describe(entry.name, answer, options.latex, options.steps), end="\n\n")
     return DONE
 
 
@@ -244,7 +258,6 @@ def _answer(verdict: Verdict) -> str:
 # --- check ---------------------------------------------------------------------------------------------------
 
 def _check(options: argparse.Namespace) -> int:
-    from divergence_lab.theory.checker import check
     try:
         text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text(encoding="utf-8")
         document = json.loads(text)
@@ -252,67 +265,12 @@ def _check(options: argparse.Namespace) -> int:
         raise UsageError(f"{options.file}: {error.strerror}; name a file written by derive --json") from None
     except (ValueError, RecursionError):
         raise UsageError(f"{options.file} is not JSON: name a file written by derive --json") from None
-    failures = check(document)
+    failures = check_all(document, options.budget)
     for failure in failures[:1]:
         print(f"{failure.where}: {failure.why}", file=sys.stderr)
     if not failures:
         print(f"every certificate holds ({len(document) if isinstance(document, list) else 1} losses)")
     return CHECK_FAILED if failures else DONE
-
-
-# --- verify --------------------------------------------------------------------------------------------------
-
-def _verify(options: argparse.Namespace) -> int:
-    from divergence_lab.verification import verify
-    if options.objective != "tb":
-        raise UsageError(f"--objective {options.objective}: only tb is available yet")
-    if options.sampler != "on":
-        raise UsageError(f"--sampler {options.sampler}: only on (objects weighted by p_F) is available yet")
-    rows = verify(_read_losses(options), options.env, options.budget)
-    if options.json:
-        _print_json(rows)
-    else:
-        print(f"{'loss':<28} {'gradient error':>15} {'flipped sign':>13}  holds   ({options.env}, tb, weights p_F)")
-        for row in rows:
-            print(f"{row['loss']:<28} {row['max_gradient_error']:>15.1e} {row['flipped_sign_error']:>13.1e}  "
-                  f"{'yes' if row['holds'] else 'NO'}")
-    return DONE if all(row["holds"] for row in rows) else CHECK_FAILED
-
-
-# --- train ---------------------------------------------------------------------------------------------------
-
-def _train(options: argparse.Namespace) -> int:
-    from divergence_lab.bridge import to_torch
-    from divergence_lab.graphs.environments import graph_from_text
-    from divergence_lab.results import runs
-    from divergence_lab.training import train
-    if options.resume and not options.out:
-        raise UsageError("--resume needs --out DIR, the folder of the run to continue")
-    losses = {name: to_torch(entry) for name, entry in _read_losses(options).items()}
-    chosen = {key: getattr(options, key) for key in ("steps", "batch") if getattr(options, key) is not None}
-    result = train(losses, graph_from_text(options.env), objective=options.objective, seeds=options.seeds,
-                   policy=options.policy, device=options.device, out=options.out, resume=options.resume, **chosen)
-    table = runs(result)
-    if options.json:
-        _print_json({"runs": [_finite_json(row) for row in table], "seconds": result.seconds,
-                     "trajectories_per_second": result.trajectories_per_second,
-                     "device": result.environment["device"]})
-    else:
-        print(f"{'loss':<28} {'seed':>4} {'TV':>8} {'KL(target||model)':>18} {'log Z':>8} {'true':>8} {'modes':>5}")
-        for row in table:
-            print(f"{row['loss']:<28} {row['seed']:>4} {row['tv']:>8.4f} {row['kl_forward']:>18.4g} "
-                  f"{row['log_z']:>8.3f} {row['log_z_true']:>8.3f} {row['modes_found']:>5}"
-                  + ("" if row["finite"] else "   not finite"))
-        print(f"{result.seconds:.1f} s, {result.trajectories_per_second:,.0f} trajectories a second on "
-              f"{result.environment['device']}" + (f"; written to {options.out}" if options.out else ""))
-    return DONE
-
-
-def _finite_json(row: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no infinity: numbers that are not finite become the strings "oo", "-oo", "nan"."""
-    words = {float("inf"): "oo", float("-inf"): "-oo"}
-    return {key: words.get(value, "nan" if math.isnan(value) else value) if isinstance(value, float) else value
-            for key, value in row.items()}
 
 
 # --- report --------------------------------------------------------------------------------------------------

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sympy as sp
 
 from divergence_lab.theory import catalogue
-from divergence_lab.theory.derivation import Derivation, read_ratios, to_json
+from divergence_lab.theory.derivation import Derivation, read_ratios, to_json, undecided_to_json
 from divergence_lab.theory.expressions import ExpressionError, write
-from divergence_lab.theory.inversion import Inversion, derive_inverse, invert, read_generator
+from divergence_lab.theory.inversion import Inversion
+from divergence_lab.theory.questions import Unfinished, invert_text, parameters_of_generator
 from divergence_lab.theory.symbols import t
 
 DONE = 0
@@ -50,34 +51,39 @@ def _invert(options: argparse.Namespace, describe: Callable[[str, Derivation, bo
     if not 0 < options.digits <= MAX_DIGITS:
         raise ExpressionError(f"--digits {options.digits} is not between 1 and {MAX_DIGITS}")
     ratios = read_ratios(options.at) if options.at else ()
-    found = invert_all(options.generators, options.assume, options.values, options.budget)
-    derivations = [derive_inverse(entry, ratios, options.digits, options.budget) for entry in found]
+    found = invert_all(options.generators, options.assume, options.values, ratios, options.digits, options.budget)
     if options.json:
-        _print_json([inversion_to_json(entry, derivation) for entry, derivation in zip(found, derivations)])
+        _print_json([{"given": entry.text, "normalised": None, **undecided_to_json(None, entry.because), "closed_form": False}
+                     if isinstance(entry, Unfinished) else inversion_to_json(*entry) for entry in found])
         return DONE
-    for entry, derivation in zip(found, derivations):
-        print(describe(f"f(t) = {write(entry.given)}", derivation, options.latex))
-        if entry.gauge != (0, 0):
-            constant, slope = entry.gauge
+    for entry in found:
+        if isinstance(entry, Unfinished):
+            print(f"f(t) = {entry.text}\n  {entry.because}\n")
+            continue
+        inversion, derivation = entry
+        print(describe(f"f(t) = {write(inversion.given)}", derivation, options.latex))
+        if inversion.gauge != (0, 0):
+            constant, slope = inversion.gauge
             removed = constant + (t - 1 if slope == 1 else sp.Mul(slope, t - 1, evaluate=False))
             print(f"  normalised    {write(removed)} was taken off f: constant where both laws are normalised")
         print()
     return DONE
 
 
-def invert_all(generators: list[str], assumptions: list[str], settings: list[str], budget: float) -> list[Inversion]:
-    """The inversions of all texts; `settings` are "alpha=1/3", and some generator must have each parameter."""
+def invert_all(generators: list[str], assumptions: list[str], settings: list[str], at: Sequence[sp.Expr], digits: int,
+               budget: float) -> list[tuple[Inversion, Derivation] | Unfinished]:
+    """Each generator inverted within the budget; `settings` are "alpha=1/3", and some generator must have each parameter."""
     values = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals or not name.strip() or not value.strip():
             raise ExpressionError(f"--set {setting[:40]!r} is not of the form alpha=1/3")
         values[name.strip()] = value
-    known = {text: {symbol.name for symbol in read_generator(text, assumptions).free_symbols} for text in generators}
-    if unused := set(values) - set().union(*known.values()):
+    known = {text: parameters_of_generator(text, assumptions, budget) for text in generators} if values else {}
+    if None not in known.values() and (unused := set(values) - set().union(*known.values())):
         raise ExpressionError(f"--set {min(unused)}: no generator has a parameter of that name")
-    return [invert(text, assumptions, {name: values[name] for name in values if name in known[text]}, budget)
-            for text in generators]
+    return [invert_text(text, assumptions, {name: values[name] for name in values if name in (known[text] or ())}, at,
+                        digits, budget) for text in generators]
 
 
 def inversion_to_json(inversion: Inversion, derivation: Derivation) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def run_study(losses: Mapping[str, Loss], torch_losses: Mapping[str, TorchLoss],
         derivations[name] = derive(loss, budget=budget)
     _say(f"verifying the gradient theorem on {THEOREM_ENVIRONMENT}")
     found = {name: derivation.divergence for name, derivation in derivations.items()}
-    theorem = verify(losses, THEOREM_ENVIRONMENT, budget, found)
+    theorem = verify(losses, THEOREM_ENVIRONMENT, budget=budget, divergences=found)
     _say(f"training {len(losses)} losses x {SEEDS} seeds on {ENVIRONMENT} as one batch")
     length = {"steps": QUICK_STEPS} if quick else {}
     result = train(torch_losses, graph_from_text(ENVIRONMENT), seeds=SEEDS, device=device, out=folder, **length)

@@ -10,7 +10,7 @@ import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +24,7 @@ import torch
 from divergence_lab import metrics as divergences
 
 METRICS = ("tv", "kl_forward", "kl_reverse", "log_z", "modes_found")
+SAMPLED_METRICS = ("log_z", "log_z_bound", "mean_log_reward", "modes_found")  # of a space too large to list
 
 
 class ResultError(ValueError):
@@ -32,23 +33,26 @@ class ResultError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """L losses x N seeds, trained together; the letter K counts the evaluated steps.
+    """L rows x N seeds, trained together; the letter K counts the evaluated steps.
 
-    `metrics[name]` [L, N, K] for the names in METRICS; `terminal` [L, N, X]: the exact learned law at the
-    end; `target` [X]; `log_z` [L, N] learned; `modes_found` [L, N]; `finite` [L, N]: every gradient and every
-    metric of the run was finite, except divergences that are truly infinite.  `terminal_states` [X] are state
-    numbers of the graph, `coordinates` [X, D] theirs on a hyper-grid (else None).
+    A row is a loss at one learning rate.  `metrics[name]` [L, N, K] for the names in METRICS; `terminal`
+    [L, N, X]: the exact learned law at the end; `target` [X]; `log_z` [L, N] learned; `modes_found` [L, N];
+    `finite` [L, N]: every gradient and every metric of the run was finite, except divergences that are truly
+    infinite.  `terminal_states` [X] are state numbers of the graph, `coordinates` [X, D] theirs on a hyper-grid
+    (else None).  In a generated space the metrics are SAMPLED_METRICS, and what would need its states listed
+    is None.
     """
 
     losses: tuple[str, ...]
+    learning_rates: tuple[float, ...]
     seeds: tuple[int, ...]
     steps: np.ndarray
     metrics: Mapping[str, np.ndarray]
-    terminal: np.ndarray
-    target: np.ndarray
-    terminal_states: np.ndarray
+    terminal: np.ndarray | None
+    target: np.ndarray | None
+    terminal_states: np.ndarray | None
     coordinates: np.ndarray | None
-    log_z_true: float
+    log_z_true: float | None
     finite: np.ndarray
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
@@ -77,24 +81,32 @@ class Result:
 
 
 def runs(result: Result) -> list[dict[str, Any]]:
-    """One record per (loss, seed), with the keys of `train --json`."""
+    """One record per (loss, learning rate, seed), with the keys of `train --json`; None for what is not known."""
     return [
         {
             "objective": result.objective,
             "loss": loss,
             "seed": seed,
             "steps": int(result.steps[-1]),
-            "tv": float(result.metrics["tv"][row, column, -1]),
-            "kl_forward": float(result.metrics["kl_forward"][row, column, -1]),
-            "kl_reverse": float(result.metrics["kl_reverse"][row, column, -1]),
+            **{name: _last(result, name, row, column) for name in ("tv", "kl_forward", "kl_reverse")},
             "log_z": float(result.log_z[row, column]),
             "log_z_true": result.log_z_true,
             "modes_found": int(result.modes_found[row, column]),
             "finite": bool(result.finite[row, column]),
+            "learning_rate": result.learning_rates[row],
+            **{
+                name: _last(result, name, row, column)
+                for name in SAMPLED_METRICS
+                if name not in METRICS and name in result.metrics
+            },
         }
         for row, loss in enumerate(result.losses)
         for column, seed in enumerate(result.seeds)
     ]
+
+
+def _last(result: Result, name: str, row: int, column: int) -> float | None:
+    return float(result.metrics[name][row, column, -1]) if name in result.metrics else None
 
 
 def law_metrics(terminal: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
@@ -106,37 +118,78 @@ def law_metrics(terminal: np.ndarray, target: np.ndarray) -> dict[str, np.ndarra
     }
 
 
+def start_over(folder: Path) -> None:
+    """Take away the mark of a finished run, config.json: until the new one is whole, `load` refuses the folder."""
+    (folder / "config.json").unlink(missing_ok=True)
+
+
+def write_metrics(
+    folder: Path, config: Mapping[str, Any], steps: np.ndarray, metrics: Mapping[str, np.ndarray]
+) -> None:
+    """metrics.csv with the steps evaluated so far, in long format: whole or not at all."""
+    write_atomically(folder / "metrics.csv", _table([(config, steps, metrics)]))
+
+
+def _table(parts: list[tuple[Mapping[str, Any], np.ndarray, Mapping[str, np.ndarray]]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["objective", "loss", "seed", "step", "metric", "value", "learning_rate"])
+    for config, steps, metrics in parts:
+        rows = list(zip(config["losses"], config["learning_rates"], strict=True))
+        for name, values in metrics.items():
+            for row, (loss, rate) in enumerate(rows):
+                for column, seed in enumerate(config["seeds"]):
+                    curve = values[row, column].tolist()
+                    run = (config["objective"], loss, seed)
+                    writer.writerows(
+                        (*run, step, name, value, rate) for step, value in zip(steps.tolist(), curve, strict=False)
+                    )
+    return text.getvalue().encode()
+
+
 def save(result: Result, folder: str | Path) -> None:
-    """config.json, metrics.csv (long format), terminal.npz, environment.json; each whole or not at all."""
+    """metrics.csv (long format), terminal.npz, environment.json and, last, config.json; each whole or not at all."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["objective", "loss", "seed", "step", "metric", "value"])
-    for name, values in result.metrics.items():
-        for row, loss in enumerate(result.losses):
-            for column, seed in enumerate(result.seeds):
-                curve = values[row, column].tolist()
-                run = (result.objective, loss, seed)
-                writer.writerows(
-                    (*run, step, name, v) for step, v in zip(result.steps.tolist(), curve, strict=True)
-                )
+    start_over(folder)
     arrays = {
         "terminal": result.terminal,
         "target": result.target,
         "terminal_states": result.terminal_states,
+        "coordinates": result.coordinates,
         "finite": result.finite,
-        "log_z_true": np.array(result.log_z_true),
+        "log_z_true": None if result.log_z_true is None else np.array(result.log_z_true),
     }
-    if result.coordinates is not None:
-        arrays["coordinates"] = result.coordinates
     packed = io.BytesIO()
-    np.savez_compressed(packed, **arrays)
+    np.savez_compressed(packed, **{key: array for key, array in arrays.items() if array is not None})
     speed = {"seconds": result.seconds, "trajectories_per_second": result.trajectories_per_second}
-    write_atomically(folder / "metrics.csv", table.getvalue().encode())
+    write_metrics(folder, result.config, result.steps, result.metrics)
     write_atomically(folder / "terminal.npz", packed.getvalue())
     write_atomically(folder / "environment.json", _json({**result.environment, **speed}))
     write_atomically(folder / "config.json", _json(result.config))
+
+
+def save_all(results: Sequence[Result], folder: str | Path) -> None:
+    """Several objectives: each whole in a folder of its own name, and the same files for all of them above.
+
+    There, terminal.npz holds the learned laws as terminal [O, L, N, X] and config.json one entry an objective.
+    """
+    folder = Path(folder)
+    start_over(folder)
+    for result in results:
+        save(result, folder / result.objective)
+    write_atomically(folder / "metrics.csv", _table([(one.config, one.steps, one.metrics) for one in results]))
+    first = results[0]
+    arrays = {"objectives": np.array([one.objective for one in results])}
+    if first.terminal is not None:
+        laws = np.stack([one.terminal for one in results])
+        arrays |= {"terminal": laws, "target": first.target, "terminal_states": first.terminal_states}
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)
+    seconds = sum(one.seconds for one in results)
+    write_atomically(folder / "terminal.npz", packed.getvalue())
+    write_atomically(folder / "environment.json", _json({**first.environment, "seconds": seconds}))
+    write_atomically(folder / "config.json", _json({one.objective: dict(one.config) for one in results}))
 
 
 def load(folder: str | Path) -> Result:
@@ -147,28 +200,19 @@ def load(folder: str | Path) -> Result:
         environment = json.loads((folder / "environment.json").read_text())
         with np.load(folder / "terminal.npz", allow_pickle=False) as packed:
             arrays = dict(packed)
-        with open(folder / "metrics.csv", newline="") as file:
-            rows = list(csv.DictReader(file))
-        losses, seeds = tuple(config["losses"]), tuple(config["seeds"])
-        steps = sorted({int(row["step"]) for row in rows})
-        shape = (len(losses), len(seeds), len(steps))
-        values = {name: np.full(shape, np.nan) for name in dict.fromkeys(row["metric"] for row in rows)}
-        if set(values) != set(METRICS) or len(rows) != len(METRICS) * math.prod(shape):
-            raise ValueError("metrics.csv is incomplete")
-        where = [{key: place for place, key in enumerate(keys)} for keys in (losses, seeds, steps)]
-        for row in rows:
-            place = where[0][row["loss"]], where[1][int(row["seed"])], where[2][int(row["step"])]
-            values[row["metric"]][place] = float(row["value"])
+        steps, values = _read_metrics(folder / "metrics.csv", config)
+        log_z_true = arrays.get("log_z_true")
         return Result(
-            losses=losses,
-            seeds=seeds,
-            steps=np.array(steps),
+            losses=tuple(config["losses"]),
+            learning_rates=tuple(config["learning_rates"]),
+            seeds=tuple(config["seeds"]),
+            steps=steps,
             metrics=values,
-            terminal=arrays["terminal"],
-            target=arrays["target"],
-            terminal_states=arrays["terminal_states"],
+            terminal=arrays.get("terminal"),
+            target=arrays.get("target"),
+            terminal_states=arrays.get("terminal_states"),
             coordinates=arrays.get("coordinates"),
-            log_z_true=float(arrays["log_z_true"]),
+            log_z_true=None if log_z_true is None else float(log_z_true),
             finite=arrays["finite"],
             config=config,
             seconds=environment.pop("seconds"),
@@ -179,6 +223,23 @@ def load(folder: str | Path) -> Result:
         raise ResultError(
             f"{folder} holds no complete result ({error}); train with this folder first"
         ) from error
+
+
+def _read_metrics(path: Path, config: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    row_keys = list(zip(config["losses"], map(str, config["learning_rates"]), strict=True))
+    steps = sorted({int(row["step"]) for row in rows})
+    shape = (len(row_keys), len(config["seeds"]), len(steps))
+    values = {name: np.full(shape, np.nan) for name in dict.fromkeys(row["metric"] for row in rows)}
+    complete = set(values) in (set(METRICS), set(SAMPLED_METRICS)) and steps[-1:] == [config["steps"]]
+    if not complete or len(rows) != len(values) * math.prod(shape):
+        raise ValueError("metrics.csv is incomplete")
+    where = [{key: place for place, key in enumerate(keys)} for keys in (row_keys, config["seeds"], steps)]
+    for row in rows:
+        loss = where[0][row["loss"], row["learning_rate"]]
+        values[row["metric"]][loss, where[1][int(row["seed"])], where[2][int(row["step"])]] = float(row["value"])
+    return np.array(steps), values
 
 
 def environment(device: torch.device) -> dict[str, Any]:

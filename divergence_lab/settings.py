@@ -5,22 +5,35 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import index
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from divergence_lab.gflownet.objectives import tb
-from divergence_lab.gflownet.policies import Policy, mlp, tabular
+from divergence_lab.gflownet import samplers
+from divergence_lab.gflownet.exact import EnumerationError, enumerate_trajectories, target_distribution
+from divergence_lab.gflownet.flow import BACKWARD, check_objective
+from divergence_lab.gflownet.objectives import Objective, ObjectiveError, objective
+from divergence_lab.gflownet.policies import Policy, heads, mlp, tabular
+from divergence_lab.gflownet.rollouts import Rollout
+from divergence_lab.gflownet.sampling import Trajectories
 from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.graphs.generated import GeneratedDAG, Space, as_generated
 
 Loss = Callable[[Tensor], Tensor]
 POLICIES = {"tabular": tabular, "mlp": mlp}
-OBJECTIVES = {"tb": tb}
+LISTED = 100_000  # trajectories that exact training holds at most
+EVALUATE = ("auto", "all states", "visited")
 LEARNING_RATE = {"tabular": 0.03, "mlp": 1e-3}
 LEARNING_RATE_LOG_Z = 0.1
+# (learning rate, momentum) of exact training of a table: residuals of whole trajectories tell every state at once
+# what to do, those of edges and states pass it on one level a step, which momentum makes faster.
+NATURAL = {"tb": (1.0, 0.0), "vargrad": (1.0, 0.0), "subtb": (0.25, 0.8), "db": (0.25, 0.93), "fm": (0.25, 0.93)}
+# Evaluating one state more in a batch costs less than the Python and the thinner products of walking step by
+# step: visited states win only where they are this many times fewer (benchmarks/training_speed.py shows where).
+CROSSOVER = 2.0
 
 
 class TrainingError(ValueError):
@@ -29,86 +42,262 @@ class TrainingError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What stays fixed while the ensemble trains."""
+    """What stays fixed while the ensemble trains.
 
-    graph: PointedDAG
+    `rows`: (loss, learning rate) of each row of N seeds.  `law_policy` evaluates all states of an enumerated
+    graph with the same parameters; None for a generated space.  `rates`: [M, N'] or [N'] learning rates of the
+    N' parameters.  `listed`: all trajectories, where exact training needs them.
+    """
+
+    space: Space
     losses: Mapping[str, Loss]
-    residual: Callable[..., Tensor]
-    policy: Policy
+    rows: tuple[tuple[str, float], ...]
+    rollout: Rollout
+    law_policy: Policy | None
     config: Mapping[str, Any]
     device: torch.device
     dtype: torch.dtype
-    rates: Tensor  # [N] learning rate of every parameter
+    rates: Tensor
+    listed: Trajectories | None = None
+
+    @property
+    def policy(self) -> Policy:
+        return self.rollout.policy
 
     @property
     def n_members(self) -> int:
-        return len(self.losses) * len(self.config["seeds"])
+        return len(self.rows) * len(self.config["seeds"])
 
 
 def prepare(arguments: Mapping[str, Any]) -> Run:
     """Check every argument of `train`, fill in the defaults, and build what stays fixed."""
-    graph, losses = arguments["graph"], dict(arguments["losses"])
-    for name, choices in (("objective", OBJECTIVES), ("policy", POLICIES)):
-        if arguments[name] not in choices:
-            raise TrainingError(
-                f"{name} {arguments[name]!r} is not available; use one of {', '.join(choices)}"
-            )
-    if not losses:
-        raise TrainingError("losses is empty; give at least one, as {name: callable}")
-    for name, loss in losses.items():
-        probe = loss(torch.zeros(1, 2, dtype=arguments["dtype"]))
-        if not isinstance(probe, Tensor) or probe.shape != (1, 2):
-            raise TrainingError(f"loss {name!r} must return one value per residual; do not average in it")
-    for name in ("steps", "batch", "evaluations"):
-        if not isinstance(arguments[name], int) or arguments[name] < 1:
-            raise TrainingError(f"{name} is {arguments[name]!r}; give a whole number of at least 1")
-    for name in ("learning_rate", "learning_rate_log_z", "max_grad_norm"):
-        if arguments[name] is not None and not 0 < arguments[name] < float("inf"):
-            raise TrainingError(
-                f"{name} is {arguments[name]!r}; give a positive number, or None for the default"
-            )
-    if not 0 <= arguments["decay"] < float("inf"):
-        raise TrainingError(f"decay is {arguments['decay']!r}; give a number of at least 0 (0: no decay)")
-    rate = arguments["learning_rate"] or LEARNING_RATE[arguments["policy"]]
-    rate_log_z = arguments["learning_rate_log_z"] or LEARNING_RATE_LOG_Z
+    space, losses = arguments["graph"], dict(arguments["losses"])
+    _check_numbers(arguments)
+    _check_choices(arguments, isinstance(space, PointedDAG))
+    _check_losses(losses, arguments["dtype"])
+    chosen, drawn = _objective_and_sampler(arguments, space)
     device = _device(arguments["device"])
-    start = {
-        key: float(value if arguments[key] is None else arguments[key])
-        for key, value in (("initial_log_z", _log_z_bound(graph)), ("stop_logit", _long_trajectories(graph)))
-    }
-    policy = POLICIES[arguments["policy"]](graph, **start)
+    natural = is_natural(arguments["exact"], arguments["policy"], chosen)
+    default = NATURAL[chosen.kind][0] if natural else LEARNING_RATE[arguments["policy"]]
+    rates = _learning_rates(arguments, default)
+    start = _start_values(arguments, space, chosen)
+    way = _way(arguments, space)
+    policy, law_policy = _policies(arguments, space, chosen, way, start)
+    seeds = _seeds(arguments["seeds"])
+    rows = tuple((name, rate) for name in losses for rate in rates)
+    rate_log_z = arguments["learning_rate_log_z"] or (default if natural else LEARNING_RATE_LOG_Z)
+    decay = float(not natural) if arguments["decay"] is None else arguments["decay"]
     config = {
-        "objective": arguments["objective"],
-        "losses": list(losses),
-        "seeds": _seeds(arguments["seeds"]),
-        "env": graph.name,
-        "graph": hashlib.sha256(graph.child.tobytes() + graph.log_reward.tobytes()).hexdigest()[:16],
-        "learning_rate": rate,
+        "objective": chosen.name,
+        "losses": [name for name, _ in rows],
+        "learning_rates": [rate for _, rate in rows],
+        "seeds": seeds,
+        "env": space.name,
+        "graph": _fingerprint(space),
         "learning_rate_log_z": rate_log_z,
         **{
             key: arguments[key]
-            for key in ("steps", "batch", "policy", "decay", "max_grad_norm", "evaluations")
+            for key in ("steps", "batch", "policy", "backward", "max_grad_norm", "evaluations", "exact")
         },
+        "sampler": samplers.written(drawn),
+        "capacity": drawn.capacity if drawn.replay else 0,
+        "decay": decay,
+        "evaluate": way,
         **start,
         "device": device.type,
         "dtype": str(arguments["dtype"]).removeprefix("torch."),
     }
-    rates = [
-        torch.full((torch.Size(shape).numel(),), rate_log_z if key == "log_z" else rate)
-        for key, shape in policy.shapes.items()
-    ]
-    rates = torch.cat(rates).to(device, arguments["dtype"])
-    residual = OBJECTIVES[arguments["objective"]]
-    return Run(graph, losses, residual, policy, config, device, arguments["dtype"], rates)
+    rollout = Rollout(policy, chosen, drawn, arguments["backward"], way)
+    if drawn.backward:
+        rollout = _with_target(rollout, space, arguments, device)
+    listed = _listed(space, losses, rollout, device) if arguments["exact"] else None
+    table = _rate_table(policy, rows, len(seeds), rate_log_z).to(device, arguments["dtype"])
+    if natural:
+        steepness = [_steepness(losses[name], arguments["dtype"]) for name, _ in rows]
+        table = table / torch.tensor(steepness).to(table).repeat_interleave(len(seeds))[:, None]
+    return Run(space, losses, rows, rollout, law_policy, config, device, arguments["dtype"], table, listed)
 
 
-def _log_z_bound(graph: PointedDAG) -> float:
-    return math.log(graph.terminal_states.size) + float(graph.log_reward.max())
+def _objective_and_sampler(arguments: Mapping[str, Any], space: Space) -> tuple[Objective, samplers.Sampler]:
+    try:
+        chosen = objective(arguments["objective"])
+        drawn = arguments["sampler"]
+        drawn = samplers.sampler(drawn) if isinstance(drawn, str) else drawn
+        drawn.split(arguments["batch"])
+        if isinstance(space, PointedDAG):
+            check_objective(space, chosen)
+    except (ObjectiveError, samplers.SamplerError) as error:
+        raise TrainingError(str(error)) from error
+    if chosen.kind == "vargrad" and arguments["batch"] < 2:
+        raise TrainingError("vargrad estimates log Z from the batch; give batch at least 2")
+    if drawn.replay and drawn.capacity < arguments["batch"]:
+        raise TrainingError(f"a buffer of {drawn.capacity} trajectories holds no batch of {arguments['batch']}")
+    return chosen, drawn
 
 
-def _long_trajectories(graph: PointedDAG) -> float:
+def _listed(
+    graph: PointedDAG, losses: Mapping[str, Loss], rollout: Rollout, device: torch.device
+) -> Trajectories | None:
+    """All trajectories, where no recursion gives the expected loss: subtb, vargrad, and tb of losses without `terms`."""
+    chosen, drawn = rollout.objective, rollout.sampler
+    if drawn.backward or drawn.replay:
+        raise TrainingError("exact training needs a sampler that walks forward; use on, epsilon:E or tempered:T")
+    if chosen.kind in ("db", "fm") or (chosen.kind == "tb" and all(map(terms_of, losses.values()))):
+        return None
+    why = chosen.name
+    if chosen.kind == "tb":
+        why = f"tb with {next(name for name, loss in losses.items() if not terms_of(loss))}"
+    try:
+        walked = enumerate_trajectories(graph, LISTED)
+    except EnumerationError as error:
+        raise TrainingError(
+            f"exact training of {why} lists all trajectories, and {error}; db and fm need no list, nor does tb with "
+            "losses that are sums of powers and exponentials"
+        ) from error
+    return replace(walked, index=walked.index.to(device))
+
+
+def is_natural(exact: bool, policy: str, chosen: Objective) -> bool:
+    """Exact training of a table follows the natural gradient, unless P_F says what F is: there one hides the other."""
+    return exact and policy == "tabular" and chosen.flow != "modified"
+
+
+def _steepness(loss: Loss, dtype: torch.dtype) -> float:
+    """g''(0) by a difference of g', at least 1: a natural step of 1/g''(0) brings a small residual to 0."""
+    beside = torch.tensor([-1e-3, 1e-3], dtype=dtype, requires_grad=True)
+    (slope,) = torch.autograd.grad(loss(beside).sum(), beside)
+    return max(1.0, float(slope[1] - slope[0]) / 2e-3)
+
+
+def terms_of(loss: Loss) -> tuple[tuple[float, int, float], ...] | None:
+    """(c, n, a) with g(x) = sum c x^n e^{ax}, if the loss says so (as those of `to_torch` do); else None."""
+    return getattr(loss, "terms", None)
+
+
+def _check_choices(arguments: Mapping[str, Any], enumerated: bool) -> None:
+    choices = {"policy": POLICIES, "backward": BACKWARD, "evaluate": EVALUATE}
+    for name, allowed in choices.items():
+        if arguments[name] not in allowed:
+            raise TrainingError(f"{name} {arguments[name]!r} is not available; use one of {', '.join(allowed)}")
+    if not enumerated and arguments["policy"] == "tabular":
+        raise TrainingError("a generated space has no table of states; use policy='mlp'")
+    if not enumerated and arguments["exact"]:
+        raise TrainingError("exact training needs a graph whose states are listed; leave exact out")
+    if arguments["policy"] == "tabular" and arguments["evaluate"] == "visited":
+        raise TrainingError("a tabular policy is one table of all states; use policy='mlp' or evaluate='auto'")
+
+
+def _check_losses(losses: Mapping[str, Loss], dtype: torch.dtype) -> None:
+    if not losses:
+        raise TrainingError("losses is empty; give at least one, as {name: callable}")
+    for name, loss in losses.items():
+        probe = loss(torch.zeros(1, 2, dtype=dtype))
+        if not isinstance(probe, Tensor) or probe.shape != (1, 2):
+            raise TrainingError(f"loss {name!r} must return one value per residual; do not average in it")
+
+
+def _check_numbers(arguments: Mapping[str, Any]) -> None:
+    for name in ("steps", "batch", "evaluations", "width", "depth"):
+        if not isinstance(arguments[name], int) or arguments[name] < 1:
+            raise TrainingError(f"{name} is {arguments[name]!r}; give a whole number of at least 1")
+    for name in ("learning_rate_log_z", "max_grad_norm"):
+        if arguments[name] is not None and not 0 < arguments[name] < float("inf"):
+            raise TrainingError(
+                f"{name} is {arguments[name]!r}; give a positive number, or None for the default"
+            )
+    if arguments["decay"] is not None and not 0 <= arguments["decay"] < float("inf"):
+        raise TrainingError(f"decay is {arguments['decay']!r}; give a number of at least 0 (0: no decay)")
+
+
+def _learning_rates(arguments: Mapping[str, Any], default: float) -> list[float]:
+    given = arguments["learning_rate"]
+    rates = list(given) if isinstance(given, Sequence) else [given]
+    for rate in rates:
+        if rate is not None and not 0 < rate < float("inf"):
+            raise TrainingError(f"learning_rate is {given!r}; give positive numbers, or None for the default")
+    if not rates or len(set(rates)) < len(rates):
+        raise TrainingError(f"learning_rate is {given!r}; give one or several different numbers")
+    return [default if rate is None else float(rate) for rate in rates]
+
+
+def _start_values(arguments: Mapping[str, Any], space: Space, chosen: Objective) -> dict[str, float]:
+    """Where log Z, the logit of stopping and log F start: so that residuals start below 0, where no loss explodes."""
+    enumerated = isinstance(space, PointedDAG)
+    log_x, largest = (math.log(space.terminal_states.size), float(space.log_reward.max())) if enumerated else (0.0, 0.0)
+    bound = log_x + largest if arguments["initial_log_z"] is None else arguments["initial_log_z"]
+    defaults = {
+        "initial_log_z": bound,
+        "stop_logit": _long_trajectories(space),
+        "initial_log_flow": bound - largest if chosen.flow == "forward-looking" else bound,
+    }
+    return {key: float(value if arguments[key] is None else arguments[key]) for key, value in defaults.items()}
+
+
+def _long_trajectories(space: Space) -> float:
     """The logit that makes P(stop) = 1/T where all other A - 1 actions have logit 0."""
-    return math.log((graph.n_actions - 1) / (graph.max_steps - 1)) if graph.max_steps > 1 else 0.0
+    return math.log((space.n_actions - 1) / (space.max_steps - 1)) if space.max_steps > 1 else 0.0
+
+
+def _way(arguments: Mapping[str, Any], space: Space) -> str:
+    """All states at once, or the visited ones alone: whichever evaluates fewer, the first where they are close."""
+    if isinstance(space, GeneratedDAG):
+        return "visited"
+    if arguments["policy"] == "tabular" or arguments["exact"]:
+        return "all states"
+    if arguments["evaluate"] != "auto":
+        return arguments["evaluate"]
+    return "visited" if space.n_states > CROSSOVER * arguments["batch"] * space.max_steps else "all states"
+
+
+def _policies(
+    arguments: Mapping[str, Any], space: Space, chosen: Objective, way: str, start: Mapping[str, float]
+) -> tuple[Policy, Policy | None]:
+    """The policy that is trained, and the one that evaluates it at all states of an enumerated graph."""
+    learned = {"learned_back": arguments["backward"] == "learned", "flow": chosen.flow in ("free", "forward-looking")}
+    shape = {"width": arguments["width"], "depth": arguments["depth"]} if arguments["policy"] == "mlp" else {}
+    make = POLICIES[arguments["policy"]]
+    if isinstance(space, GeneratedDAG):
+        return make(space, heads=heads(space, **learned), **shape, **start), None
+    at_all = make(space, heads=heads(space, **learned), **shape, **start)
+    if way == "all states":
+        return at_all, at_all
+    return make(as_generated(space), heads=at_all.heads, **shape, **start), at_all
+
+
+def _rate_table(
+    policy: Policy, rows: Sequence[tuple[str, float]], n_seeds: int, rate_log_z: float
+) -> Tensor:
+    sizes = {key: torch.Size(shape).numel() for key, shape in policy.shapes.items()}
+
+    def one(rate: float) -> Tensor:
+        return torch.cat([torch.full((n,), rate_log_z if key == "log_z" else rate) for key, n in sizes.items()])
+
+    if len({rate for _, rate in rows}) == 1:
+        return one(rows[0][1])
+    return torch.stack([one(rate) for _, rate in rows]).repeat_interleave(n_seeds, dim=0)
+
+
+def _with_target(rollout: Rollout, space: Space, arguments: Mapping[str, Any], device: torch.device) -> Rollout:
+    """From where trajectories are drawn backward: the exact target law, or the states that were given."""
+    if isinstance(space, PointedDAG):
+        law = torch.tensor(target_distribution(space), device=device)
+        states = torch.tensor(space.terminal_states, device=device).long()
+        return replace(rollout, target_states=states if rollout.way == "all states" else states[:, None], target_law=law)
+    given = arguments["target_states"]
+    if given is None:
+        raise TrainingError(
+            f"{space.name} is too large to draw from its target law; give target_states=[X, D], which are drawn in "
+            "proportion to their reward, or sample otherwise"
+        )
+    states = torch.as_tensor(given, device=device)
+    return replace(rollout, target_states=states, target_law=torch.softmax(space.log_reward(states), dim=0))
+
+
+def _fingerprint(space: Space) -> str:
+    """Tells a graph from another of the same name; a generated space is told by its name alone."""
+    if isinstance(space, GeneratedDAG):
+        return hashlib.sha256(space.name.encode()).hexdigest()[:16]
+    return hashlib.sha256(space.child.tobytes() + space.log_reward.tobytes()).hexdigest()[:16]
 
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Train an ensemble: every (loss, seed) is a member, and the members are one leading tensor axis."""
+"""Train an ensemble: every (loss, learning rate, seed) is a member, and the members are one leading tensor axis."""
 
 from __future__ import annotations
 
@@ -15,13 +15,20 @@ from torch import Tensor
 from tqdm import tqdm
 
 from divergence_lab import checkpoints
-from divergence_lab.gflownet.exact import log_partition, target_distribution, terminal_distribution
-from divergence_lab.gflownet.optimiser import Ensemble, adam_step, ensemble, unpack
+from divergence_lab.evaluation import evaluate, final_law, metric_names, seen
+from divergence_lab.gflownet.exact import log_partition, target_distribution
+from divergence_lab.gflownet.expected import expected_residuals, expected_tb, listed_residuals, often
+from divergence_lab.gflownet.flow import Flow, flow
+from divergence_lab.gflownet.objectives import Residuals
+from divergence_lab.gflownet.optimiser import Ensemble, adam_step, ensemble, natural_step, unpack
 from divergence_lab.gflownet.randomness import chunk_length, uniforms
-from divergence_lab.gflownet.sampling import sample
+from divergence_lab.gflownet.rollouts import empty_buffer, roll
+from divergence_lab.gflownet.samplers import Sampler
 from divergence_lab.graphs.dag import PointedDAG
-from divergence_lab.results import METRICS, Result, environment, law_metrics, save
-from divergence_lab.settings import Loss, Run, TrainingError, prepare
+from divergence_lab.graphs.generated import Space
+from divergence_lab.results import Result, environment, save, start_over, write_metrics
+from divergence_lab.schedules import Schedule
+from divergence_lab.settings import NATURAL, Loss, Run, TrainingError, is_natural, prepare
 
 CHECKPOINT_SECONDS = 30.0
 SMALL = 2**18  # parameters of all members together
@@ -29,54 +36,71 @@ SMALL = 2**18  # parameters of all members together
 
 @dataclass(frozen=True, eq=False)
 class _Progress:
-    """What changes: parameters, the modes seen [M, S+1], and the curves [M, K] of each metric so far."""
+    """What changes: parameters, the modes seen [M, ..], the replay buffer, the curves [M, K] of each metric so far."""
 
     members: Ensemble
     visited: Tensor
+    buffer: Tensor
     curves: Mapping[str, Tensor]
 
 
 def train(
     losses: Mapping[str, Loss],
-    graph: PointedDAG,
+    graph: Space,
     *,
     objective: str = "tb",
+    sampler: str | Sampler = "on",
+    backward: str = "uniform",
+    exact: bool = False,
     seeds: int | Sequence[int] = 5,
     steps: int = 5_000,
     batch: int = 64,
     policy: str = "tabular",
-    learning_rate: float | None = None,
+    width: int = 256,
+    depth: int = 2,
+    evaluate: str = "auto",
+    learning_rate: float | Sequence[float] | None = None,
     learning_rate_log_z: float | None = None,
-    decay: float = 1.0,
+    decay: float | None = None,
     max_grad_norm: float | None = 10.0,
     initial_log_z: float | None = None,
+    initial_log_flow: float | None = None,
     stop_logit: float | None = None,
+    target_states: Tensor | None = None,
     device: str = "auto",
+    deterministic: bool = False,
     dtype: torch.dtype = torch.float32,
     evaluations: int = 50,
     progress: bool | Callable[[int, int], None] | None = None,
     out: str | Path | None = None,
     resume: bool = False,
 ) -> Result:
-    """Minimise mean_B g(x) of each loss g for each seed by Adam, on-policy, all members together.
+    """Minimise mean_B sum_O weight g(x) of each loss g for each seed by Adam, all members together.
 
-    `losses` maps a name to an elementwise g(x) in torch.  `seeds` is a number or a list.  Both learning rates
-    fall as (1 - step/steps)^decay.  log Z starts at the bound log X + max log R, so that residuals start
-    below 0, where no loss explodes, and the logit of stopping at log((A-1)/(T-1)), so that the first
-    trajectories are about as long as they can be; give 0.0 and 0.0 for the usual start.
+    `losses` maps a name to an elementwise g(x) in torch, or to a schedule of such.  `objective`: tb, vargrad,
+    db, subtb(0.9), fm, fl-..., modified-...; `sampler`: on, epsilon:0.05, tempered:2, backward, mixture:0.5,
+    replay:0.5, or several joined by commas; `backward`: P_B uniform, learned or maxent.  `exact`: the expected
+    gradient of an enumerated graph in place of a sampled one; a table then moves along the natural gradient, which
+    takes tens of steps where sampling takes thousands.  `seeds` is a number or a list, `learning_rate` a number or a
+    list: every loss is trained at each.  All learning rates fall as (1 - step/steps)^decay, decay 1, or 0 if exact
+    with a table.  log Z starts at the bound log X + max log R, so that residuals start below 0, where
+    no loss explodes, and the logit of stopping at log((A-1)/(T-1)), so that the first trajectories are about as
+    long as they can be; give 0.0 and 0.0 for the usual start.  `evaluate`: the policy at "all states", at the
+    "visited" ones, or "auto", whichever are fewer.  `deterministic`: the same bits in every run on one device.
     `progress(step, steps)` is called at each of about `evaluations` exact evaluations; None shows a bar on
-    standard error if that is a terminal.  With `out`, results and a checkpoint go to that folder, and
-    `resume` continues from the checkpoint to the same numbers.
+    standard error if that is a terminal.  With `out`, metrics stream to that folder, a checkpoint follows every
+    30 s, and `resume` continues from it to the same numbers.
     """
     arguments = dict(locals())
     run = prepare(arguments)
     folder = None if out is None else Path(out)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
     at = np.unique(np.rint(steps * np.linspace(0, 1, evaluations + 1) ** 2).astype(np.int64))
     state = _start(run, len(at))
     first, seconds = _continue(run, state, folder) if resume else (0, 0.0)
-    with _threads(state.members.values):
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        start_over(folder)
+    with _threads(state.members.values), _determinism(deterministic):
         seconds = _loop(run, state, at, first, seconds, progress, folder)
         result = _result(run, state, at, seconds)
     if folder is not None:
@@ -96,6 +120,17 @@ def _threads(values: Tensor) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def _determinism(wanted: bool) -> Iterator[None]:
+    before = torch.are_deterministic_algorithms_enabled()
+    try:
+        if wanted:
+            torch.use_deterministic_algorithms(True)
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
 def _loop(
     run: Run,
     state: _Progress,
@@ -107,7 +142,7 @@ def _loop(
 ) -> float:
     """Train from step `first` to the end, in place; seconds spent, those before this call included."""
     config = run.config
-    steps, seeds, batch, n_steps = config["steps"], config["seeds"], config["batch"], run.graph.max_steps
+    steps, seeds, batch, n_steps = config["steps"], config["seeds"], config["batch"], run.space.max_steps
     length = chunk_length(n_steps, batch)
     shown = progress is True or (progress is None and sys.stderr.isatty())
     started = last_written = time.monotonic()
@@ -115,75 +150,103 @@ def _loop(
     noise = None
     with tqdm(total=steps, initial=first, disable=not shown, unit="step", file=sys.stderr) as bar:
         for step in range(first, steps + 1):
-            if upcoming < len(at) and step == at[upcoming]:
-                _evaluate(run, state, upcoming)
+            due = upcoming < len(at) and step == at[upcoming]
+            if due:
+                evaluate(run, state.members, state.visited, state.curves, upcoming)
                 upcoming += 1
-                now = time.monotonic()
-                if folder and (now - last_written >= CHECKPOINT_SECONDS or step == steps):
-                    checkpoints.write(folder, config, step, seconds_before + now - started, _tensors(state))
-                    last_written = now
                 bar.update(step - bar.n)
-                if callable(progress):
-                    progress(step, steps)
+            now = time.monotonic()
+            if folder and (now - last_written >= CHECKPOINT_SECONDS or step == steps):
+                spent = seconds_before + now - started
+                checkpoints.write(folder, config, step, spent, _tensors(state))
+                write_metrics(folder, config, at[:upcoming], _shaped(run, state.curves))
+                last_written = now
+            if due and callable(progress):
+                progress(step, steps)
             if step == steps:
                 break
+            decay = (1 - step / steps) ** config["decay"]
+            if config["exact"]:
+                _update_exactly(run, state, step, decay)
+                continue
             if noise is None or step % length == 0:
                 shape = (length, n_steps, batch)
                 noise = uniforms(seeds, step // length, shape, run.device, run.dtype)
-            _update(run, state, noise[:, step % length], (1 - step / steps) ** config["decay"])
+            _update(run, state, noise[:, step % length], step, decay)
     return seconds_before + time.monotonic() - started
 
 
-def _update(run: Run, state: _Progress, noise: Tensor, decay: float) -> None:
+def _update(run: Run, state: _Progress, noise: Tensor, step: int, decay: float) -> None:
     """One step of every member: sample, residual, loss, gradient, Adam.  No wait for the device."""
     members = state.members
     parameters = unpack(members.shapes, members.values)
-    log_pf = run.policy.log_pf(parameters)
-    # members with one seed see the same uniforms under every loss
-    walked = sample(run.graph, log_pf.detach(), noise.repeat(len(run.losses), 1, 1))
-    residual = run.residual(run.graph, log_pf, parameters["log_z"], walked)
-    rows = residual.view(len(run.losses), -1, residual.shape[-1]).unbind(0)
-    values = [loss(x).mean(dim=-1).sum() for loss, x in zip(run.losses.values(), rows, strict=True)]
+    # members with one seed see the same uniforms under every loss and learning rate
+    noise = noise.repeat(len(run.rows), 1, 1)
+    found, terminal = roll(run.rollout, parameters, noise, state.buffer, step)
     # summed over members: no member's gradient holds anything of another's
-    (gradient,) = torch.autograd.grad(torch.stack(values).sum(), members.values)
+    (gradient,) = torch.autograd.grad(_total(run, found, step), members.values)
+    _adam(run, members, gradient, decay)
+    seen(run, state.visited, terminal)
+
+
+def _adam(run: Run, members: Ensemble, gradient: Tensor, decay: float) -> None:
     max_norm = run.config["max_grad_norm"]
     adam_step(members, gradient, decay * run.rates, float("inf") if max_norm is None else max_norm)
-    state.visited.scatter_(1, walked.terminal, True)
 
 
-@torch.no_grad()
-def _evaluate(run: Run, state: _Progress, column: int) -> None:
-    """Fill column `column` of every curve with exact values, in float64."""
-    measured = law_metrics(_law(run, state), target_distribution(run.graph))
-    log_z = unpack(state.members.shapes, state.members.values)["log_z"]
-    modes = torch.tensor(run.graph.modes, device=run.device)
-    measured |= {
-        "log_z": log_z.double().cpu(),
-        "modes_found": state.visited[:, modes].sum(dim=1).double().cpu(),
-    }
-    for name in METRICS:
-        state.curves[name][:, column] = torch.as_tensor(measured[name])
+def _update_exactly(run: Run, state: _Progress, step: int, decay: float) -> None:
+    """One step of every member along its expected gradient: natural where the policy is a table, else by Adam."""
+    members, rollout = state.members, run.rollout
+    parameters = unpack(members.shapes, members.values)
+    model = flow(rollout.policy, parameters, rollout.objective, rollout.backward)
+    (gradient,) = torch.autograd.grad(_expected_total(run, model, step), members.values)
+    if not is_natural(True, run.config["policy"], rollout.objective):
+        _adam(run, members, gradient, decay)
+        return
+    rows = often(rollout.policy, model, rollout.sampler).flatten(1)
+    scale = torch.cat([rows, torch.ones_like(rows[:, :1])], dim=1)  # log Z comes last, and is always at work
+    natural_step(members, gradient, scale, decay * run.rates, NATURAL[rollout.objective.kind][1])
 
 
-def _law(run: Run, state: _Progress) -> np.ndarray:
-    """[M, X] exact terminal law; float64 parameters, so that it sums to 1 to rounding."""
-    values = state.members.values.detach().double()
-    log_pf = run.policy.log_pf(unpack(state.members.shapes, values))
-    return terminal_distribution(run.graph, log_pf).cpu().numpy()
+def _expected_total(run: Run, model: Flow, step: int) -> Tensor:
+    """The same sum in expectation: every object weighted by how often it would be drawn."""
+    rollout, graph = run.rollout, run.space
+    if run.listed is not None:
+        found = listed_residuals(graph, rollout.objective, model, run.listed, rollout.sampler)
+        return _total(run, found, step)
+    if rollout.objective.kind != "tb":
+        return _total(run, expected_residuals(graph, rollout.objective, model, rollout.sampler), step)
+    of_loss = [
+        expected_tb(graph, members, loss.terms, rollout.sampler)
+        for loss, members in zip(run.losses.values(), model.split(len(run.losses)), strict=True)
+    ]
+    return torch.cat(of_loss).sum()
+
+
+def _total(run: Run, found: Residuals, step: int) -> Tensor:
+    """sum over members of mean_B sum_O weight g(x): each loss is called once, on all its members together."""
+    of_loss = found.x.view(len(run.losses), -1, *found.x.shape[1:])
+    fraction = step / run.config["steps"]
+    values = []
+    for loss, x in zip(run.losses.values(), of_loss.unbind(0), strict=True):
+        values.append((loss.at(fraction) if isinstance(loss, Schedule) else loss)(x))
+    return (found.weight * torch.cat(values)).sum() / found.x.shape[-1]
 
 
 def _start(run: Run, n_evaluations: int) -> _Progress:
-    seeds = list(run.config["seeds"]) * len(run.losses)
-    curves = {
-        name: torch.full((len(seeds), n_evaluations), torch.nan, dtype=torch.float64) for name in METRICS
-    }
-    visited = torch.zeros(len(seeds), run.graph.n_states + 1, dtype=torch.bool, device=run.device)
-    return _Progress(ensemble(run.policy.init(seeds, run.device, run.dtype)), visited, curves)
+    seeds = list(run.config["seeds"]) * len(run.rows)
+    names = metric_names(run.space)
+    curves = {name: torch.full((len(seeds), n_evaluations), torch.nan, dtype=torch.float64) for name in names}
+    n_places = run.space.n_states if isinstance(run.space, PointedDAG) else run.space.n_modes
+    # exact training visits every state
+    visited = torch.full((len(seeds), n_places + 1), run.config["exact"], device=run.device)
+    members = ensemble(run.policy.init(seeds, run.device, run.dtype))
+    return _Progress(members, visited, empty_buffer(run.rollout, len(seeds), run.device), curves)
 
 
 def _tensors(state: _Progress) -> dict[str, Tensor]:
     curves = {f"curve.{name}": curve for name, curve in state.curves.items()}
-    return {**state.members.state(), "visited": state.visited, **curves}
+    return {**state.members.state(), "visited": state.visited, "buffer": state.buffer, **curves}
 
 
 @torch.no_grad()
@@ -200,24 +263,33 @@ def _continue(run: Run, state: _Progress, folder: Path | None) -> tuple[int, flo
     return step, seconds
 
 
+def _shaped(run: Run, curves: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    shape = (len(run.rows), len(run.config["seeds"]), -1)
+    return {name: curve.numpy().reshape(shape).copy() for name, curve in curves.items()}
+
+
 def _result(run: Run, state: _Progress, at: np.ndarray, seconds: float) -> Result:
-    shape = (len(run.losses), len(run.config["seeds"]), -1)
-    curves = {name: curve.numpy().reshape(shape).copy() for name, curve in state.curves.items()}
-    with torch.no_grad():
-        terminal = _law(run, state).reshape(shape)
-    finite = state.members.finite.cpu().numpy().reshape(shape[:2])
-    terminal_states, coordinates = run.graph.terminal_states, run.graph.coordinates
+    curves = _shaped(run, state.curves)
+    shape = (len(run.rows), len(run.config["seeds"]))
+    finite = state.members.finite.cpu().numpy().reshape(shape)
+    for name in ("tv", "log_z"):
+        if name in curves:
+            finite = finite & np.isfinite(curves[name]).all(axis=-1)
+    enumerated = isinstance(run.space, PointedDAG)
+    states = run.space.terminal_states if enumerated else None
+    coordinates = run.space.coordinates if enumerated else None
     return Result(
-        losses=tuple(run.losses),
+        losses=tuple(name for name, _ in run.rows),
+        learning_rates=tuple(rate for _, rate in run.rows),
         seeds=tuple(run.config["seeds"]),
         steps=at,
         metrics=curves,
-        terminal=terminal,
-        target=target_distribution(run.graph),
-        terminal_states=terminal_states,
-        coordinates=None if coordinates is None else coordinates[terminal_states],
-        log_z_true=log_partition(run.graph),
-        finite=finite & np.isfinite(curves["tv"]).all(axis=-1) & np.isfinite(curves["log_z"]).all(axis=-1),
+        terminal=final_law(run, state.members).reshape(*shape, -1) if enumerated else None,
+        target=target_distribution(run.space) if enumerated else None,
+        terminal_states=states,
+        coordinates=None if coordinates is None else coordinates[states],
+        log_z_true=log_partition(run.space) if enumerated else run.space.log_z,
+        finite=finite,
         config=run.config,
         environment=environment(run.device),
         seconds=seconds,

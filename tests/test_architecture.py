@@ -13,18 +13,22 @@ PACKAGE = ROOT / "divergence_lab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A room may import rooms with a smaller number only, or files of its own room.
-HEIGHT = {"theory": 0, "graphs": 0, "gflownet": 1, "metrics": 0, "bridge": 2, "verification": 3, "settings": 3,
-          "results": 2, "checkpoints": 3, "training": 4, "plots": 4, "report": 5, "cli_theory": 1, "cli": 6, "__main__": 7, "__init__": 8}
+HEIGHT = {"theory": 0, "graphs": 0, "metrics": 0, "peers": 0, "gflownet": 1, "cli_theory": 1, "bridge": 2, "results": 2,
+          "schedules": 2, "verification": 3, "settings": 3, "checkpoints": 3, "plots": 4, "evaluation": 4, "training": 5,
+          "report": 6, "measuring": 6, "cli_train": 6, "cli_verify": 6, "bench": 7, "cli_bench": 8, "cli": 9, "__main__": 10,
+          "__init__": 11}
 # Inside theory, downhill again.
 THEORY = [
-    "symbols", "expressions", "budget", "enclosure", "pieces", "named_losses", "named_divergences", "identity", "catalogue",
+    "symbols", "expressions", "processes", "budget", "enclosure", "pieces", "named_losses", "named_divergences", "identity", "catalogue",
     "loss", "domain", "values", "recognition", "dilogarithms", "integral_table", "integrals", "divergence",
     # the trusted checker: imports nothing of the search
-    "balls", "tails", "tail_functions", "proofs", "certificate", "checker_parameters", "conclusions", "checker",
+    "balls", "tails", "tail_functions", "normal_form", "proofs", "conditions", "certificate", "parameter_signs", "germs",
+    "cell_proofs", "line_proofs", "checker_parameters", "conclusions", "decided", "disproofs", "checker",
     # the search for proofs, and what uses both
-    "signs", "boundary", "verdict", "parameters", "decision", "derivation", "inversion", "samplers", "transforms",
+    "signs", "no_loss", "boundary", "far_slope", "verdict", "critical_parameters", "witnesses", "parameters", "decision", "derivation", "inversion", "samplers", "questions", "transforms",
     "wording", "hockey_stick", "integral_sign", "sign_regions", "bounds", "pinsker", "normaliser"]
-CHECKER = ["balls", "tails", "tail_functions", "proofs", "certificate", "checker_parameters", "conclusions", "checker"]
+CHECKER = ["balls", "tails", "tail_functions", "normal_form", "proofs", "conditions", "certificate", "parameter_signs", "germs",
+           "cell_proofs", "line_proofs", "checker_parameters", "conclusions", "decided", "disproofs", "checker"]
 # What the checker may use besides itself: the reading of text, and the pieces of a loss with parameters.
 READING = ["symbols", "expressions", "pieces", "enclosure"]
 

@@ -81,8 +81,8 @@ def test_the_sampler_changes_the_verdicts(capsys, sampler, forcing, avoiding):
 def test_verify_json(capsys):
     code, rows, _ = run_json(capsys, "verify", "quadratic", "linex(1)", "--env", "hypergrid:2x3")
     assert code == 0
-    assert all(set(row) == {"loss", "objective", "env", "sampler", "max_gradient_error", "flipped_sign_error", "holds"}
-               for row in rows)
+    assert all({"loss", "objective", "env", "sampler", "max_gradient_error", "flipped_sign_error", "holds", "groups"}
+               <= set(row) for row in rows)
     assert all(row["holds"] and row["max_gradient_error"] < 1e-12 for row in rows)
     assert rows[0]["flipped_sign_error"] < 1e-12 and rows[1]["flipped_sign_error"] > 0.01
 
@@ -94,10 +94,10 @@ def test_train_json_and_files(capsys, tmp_path):
     assert [(row["loss"], row["seed"]) for row in found["runs"]] == [
         ("quadratic", 0), ("quadratic", 1), ("linex(1)", 0), ("linex(1)", 1)]
     assert set(found["runs"][0]) == {"objective", "loss", "seed", "steps", "tv", "kl_forward", "kl_reverse", "log_z",
-                                     "log_z_true", "modes_found", "finite"}
+                                     "log_z_true", "modes_found", "finite", "learning_rate"}
     with open(tmp_path / "metrics.csv") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["objective", "loss", "seed", "step", "metric", "value"]
+    assert list(rows[0]) == ["objective", "loss", "seed", "step", "metric", "value", "learning_rate"]
     last = [float(r["value"]) for r in rows if (r["loss"], r["seed"], r["metric"]) == ("linex(1)", "1", "tv")][-1]
     packed = np.load(tmp_path / "terminal.npz")
     assert last == pytest.approx(found["runs"][3]["tv"])
@@ -116,7 +116,7 @@ BAD = [
     ("verify", "linex(a)"), ("verify", "quadratic", "--env", "hypergrid:2"), ("verify", "quadratic", "--objective", "xx"),
     ("verify", "quadratic", "--sampler", "nonsense"), ("verify", "quadratic", "--env", "dag:no_such_file.json"),
     ("verify", "quadratic", "--env", "hypergrid:9x9"), ("verify", "quadratic", "--env", "hypergrid:2x30"),
-    ("train", "quadratic"), ("train", "quadratic", "--env", "bits:4"), ("train", "quadratic", "--env", "hypergrid:0x8"),
+    ("train", "quadratic"), ("train", "quadratic", "--env", "bits:4x3"), ("train", "quadratic", "--env", "hypergrid:0x8"),
     ("train", "quadratic", "--env", "hypergrid:2x8", "--seeds", "0"), ("train", "quadratic", "--env", "hypergrid:2x8", "--resume"),
     ("train", "quadratic", "--env", "hypergrid:2x8", "--objective", "nonsense"), ("report", "foo(x)", "--out", "unused"),
 ]
@@ -136,11 +136,23 @@ def test_bad_input_is_one_line_and_exit_code_2(capsys, arguments, tmp_path, monk
     assert not list(tmp_path.iterdir())
 
 
+def test_the_table_of_what_holds_comes_out_of_one_command(capsys):
+    code, rows, _ = run_json(capsys, "verify", "quadratic", "linex(1)", "--env", "hypergrid:2x2", "--objective", "all",
+                             "--sampler", "on", "--sampler", "mixture:1/4", "--sampler", "drawn:epsilon:0.1")
+    assert code == 0 and len(rows) == 9 * 3 * 2
+    alone = {(row["objective"], group["parameters"]): group["divergence_alone"] for row in rows
+             if row["sampler"] == "on" and row["loss"] == "linex(1)" for group in row["groups"]}
+    assert alone["db", "P_F logits"] and alone["db", "log F(s0)"] and not alone["db", "interior log F"]
+    assert alone["fm", "edge flows, outflow held"] and not alone["fm", "edge flows"]
+    assert main(["verify", "quadratic", "linex(1)", "--env", "hypergrid:2x2", "--objective", "tb,db"]) == 0
+    assert "interior log F" in capsys.readouterr().out
+
+
 def test_a_failed_check_is_exit_code_1(capsys, monkeypatch):
-    from divergence_lab import verification
-    from divergence_lab.gflownet.theorem import TheoremCheck
-    monkeypatch.setattr(verification, "check_tb", lambda *a, **k: TheoremCheck(0.5, 0.5, False))
-    assert main(["verify", "quadratic", "--env", "hypergrid:2x3"]) == 1
+    from divergence_lab.gflownet import theorem
+    right = theorem.forward_potential
+    monkeypatch.setattr(theorem, "forward_potential", lambda *given: 1.01 * right(*given))
+    assert main(["verify", "quadratic", "--env", "hypergrid:2x2"]) == 1
     assert "NO" in capsys.readouterr().out
 
 

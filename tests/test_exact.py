@@ -7,17 +7,22 @@ import pytest
 import torch
 from hypothesis import given, settings
 
+from divergence_lab import metrics
 from divergence_lab.gflownet.exact import (
+    PLACES,
     EnumerationError,
     count_trajectories,
     enumerate_trajectories,
+    laws_at,
     log_partition,
     state_probability,
     target_distribution,
+    target_visits,
     terminal_distribution,
     uniform_log_pb,
 )
 from divergence_lab.gflownet.policies import tabular
+from divergence_lab.gflownet.visits import visits
 from divergence_lab.graphs import from_edges, hypergrid
 from divergence_lab.graphs.small import binary_tree, diamond, single_state, skips
 from tests.test_dag import edge_lists
@@ -122,8 +127,8 @@ def test_the_backward_policy_is_normalised_and_gives_the_law_of_the_target():
 def test_the_law_is_differentiable():
     graph = skips()
     policy = tabular(graph)
-    logits = tabular(graph, scale=1.0).init([0], dtype=torch.float64)["logits"].requires_grad_()
-    torch.autograd.gradcheck(lambda x: terminal_distribution(graph, policy.log_pf({"logits": x})), logits)
+    logits = tabular(graph, scale=1.0).init([0], dtype=torch.float64)["rows"].requires_grad_()
+    torch.autograd.gradcheck(lambda x: terminal_distribution(graph, policy.log_pf({"rows": x})), logits)
 
 
 def test_target():
@@ -136,7 +141,89 @@ def test_target():
     assert log_partition(single_state(0.7)) == pytest.approx(0.7)
 
 
-def test_float32_members_are_measured_in_float64():
+def test_the_law_has_the_precision_of_the_logits():
     graph = hypergrid(2, 6)
-    law = terminal_distribution(graph, random_log_pf(graph).float())
-    assert law.dtype == torch.float64
+    log_pf = random_log_pf(graph)
+    rough = terminal_distribution(graph, log_pf.float())
+    assert rough.dtype == torch.float32
+    torch.testing.assert_close(rough.double(), terminal_distribution(graph, log_pf), rtol=0, atol=1e-6)
+
+
+
+@pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
+def test_visits_and_their_gradient_against_all_trajectories(graph):
+    """Any function of the visits of all edges: gradient by brute force over trajectories."""
+    generator = torch.Generator().manual_seed(4)
+    logits = torch.randn(2, *graph.child.shape, generator=generator, dtype=torch.float64).requires_grad_()
+    worth = torch.randn(2, *graph.child.shape, generator=generator, dtype=torch.float64)
+    mask = torch.zeros(graph.child.shape, dtype=torch.float64).masked_fill(torch.tensor(graph.child < 0), -torch.inf)
+    log_pf = torch.log_softmax(logits + mask, dim=1)
+    walked = enumerate_trajectories(graph)
+    exists = walked.states[0] < graph.n_states
+    places = (walked.slots[0] * graph.n_states + walked.states[0]).where(exists, 0)
+    chance = torch.where(exists, log_pf.flatten(1)[:, places], 0.0).sum(dim=1).exp()  # [2, J]
+    counted = torch.zeros(2, graph.child.size, dtype=torch.float64)
+    counted = counted.index_add(1, places[exists], chance[:, None].expand(-1, len(places), -1)[:, exists])
+    found = visits(graph, logits)
+    torch.testing.assert_close(found.flatten(1), counted, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(visits(graph, log_pf), found, rtol=1e-12, atol=1e-13)
+    (by_recursion,) = torch.autograd.grad((found.exp() * worth).sum(), logits)
+    (by_force,) = torch.autograd.grad((counted.exp() * worth.flatten(1)).sum(), logits)
+    torch.testing.assert_close(by_recursion, by_force, rtol=1e-10, atol=1e-12)
+
+
+def test_what_is_never_reached_has_no_gradient_and_no_nan():
+    graph = hypergrid(2, 4)
+    logits = torch.zeros(1, *graph.child.shape, dtype=torch.float32)
+    logits[:, -1] = 500.0  # the first stop takes all
+    logits.requires_grad_()
+    law = terminal_distribution(graph, logits)
+    (gradient,) = torch.autograd.grad((law[:, 1:] * 3).sum(), logits)
+    assert torch.isfinite(gradient).all() and law[0, 0] == 1
+
+
+@pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
+def test_visits_under_the_target_are_those_of_the_true_flow(graph):
+    """Trajectories enumerated, each with R(x) prod P_B / Z; and every policy whose visits these are has the target law."""
+    log_pb = uniform_log_pb(graph)[None]
+    walked = enumerate_trajectories(graph)
+    exists = walked.states[0] < graph.n_states
+    places = (walked.slots[0] * graph.n_states + walked.states[0]).where(exists, 0)
+    reward = torch.tensor(np.concatenate([np.zeros((graph.n_actions - 1, graph.n_states)), graph.log_reward[None]]))
+    both = (log_pb[0] + reward).flatten()[places]
+    chance = torch.where(exists, both, 0.0).sum(dim=0).sub(log_partition(graph)).exp()
+    counted = torch.zeros(graph.child.size, dtype=torch.float64)
+    counted.index_add_(0, places[exists], chance.expand(len(places), -1)[exists])
+    found = target_visits(graph, log_pb)
+    torch.testing.assert_close(found.flatten(), counted, rtol=1e-12, atol=1e-13)
+    law = terminal_distribution(graph, found.log().clamp(min=-1e3))
+    np.testing.assert_allclose(law[0], target_distribution(graph), atol=1e-12)
+
+
+@pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
+def test_divergences_at_terminals_states_edges_and_trajectories(graph):
+    """The chain rule at trajectories, by recursion; data processing between the places; 0 at the target's own policy."""
+    log_pf, log_pb = random_log_pf(graph, members=2), uniform_log_pb(graph)[None]
+    found = {place: laws_at(graph, place, log_pf, log_pb) for place in PLACES}
+    kl = {place: metrics.kl(p.numpy(), q.numpy()) for place, (p, q) in found.items()}
+    often = target_visits(graph, log_pb)
+    solution = torch.where(often > 0, often / often.sum(dim=1, keepdim=True), 1.0).log()
+    chained = torch.where(often > 0, often * (solution - log_pf), 0.0).sum(dim=(1, 2))
+    np.testing.assert_allclose(kl["trajectories"], chained, atol=1e-11)
+    for name in ("kl", "hellinger", "total_variation"):
+        divergence = getattr(metrics, name)
+        at = {place: divergence(p.numpy(), q.numpy()) for place, (p, q) in found.items()}
+        assert (at["terminals"] <= at["trajectories"] + 1e-12).all()
+        assert (at["states"] <= at["edges"] + 1e-12).all()  # a state's visits are a sum over its edges
+    steps = (enumerate_trajectories(graph).states[0] < graph.n_states).sum(dim=0)
+    p, q = found["trajectories"]
+    np.testing.assert_allclose(found["edges"][1].sum(dim=1), (q * steps).sum(dim=1), rtol=1e-12)
+    np.testing.assert_allclose(found["edges"][0].sum(dim=1), (p * steps).sum(dim=1), rtol=1e-12)
+    if graph.n_states > 1:
+        assert (kl["trajectories"] > 1e-3).all()
+    own = torch.where(often > 0, solution, -1e3)
+    for place in PLACES:
+        p, q = laws_at(graph, place, torch.log_softmax(own, dim=1), log_pb)
+        np.testing.assert_allclose(p, q, atol=1e-12)
+    with pytest.raises(ValueError, match="terminals, states"):
+        laws_at(graph, "cuts", log_pf, log_pb)

@@ -52,7 +52,7 @@ def test_the_mlp_is_that_of_torch():
         bound = layer.in_features**-0.5
         assert 0.9 * bound < weight.abs().max() <= bound
     expected = net(torch.tensor(graph.features).double()).T
-    torch.testing.assert_close(policy.logits(parameters, None)[0], expected.detach(), check_stride=False)
+    torch.testing.assert_close(policy.rows(parameters, None)[0], expected.detach(), check_stride=False)
 
 
 def test_starts():

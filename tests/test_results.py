@@ -33,7 +33,7 @@ def test_shapes_and_records(result):
     assert [(run["loss"], run["seed"]) for run in records] == [
         (loss, s) for loss in LOSSES for s in (7, 1, 3)
     ]
-    keys = "objective, loss, seed, steps, tv, kl_forward, kl_reverse, log_z, log_z_true, modes_found, finite"
+    keys = "objective, loss, seed, steps, tv, kl_forward, kl_reverse, log_z, log_z_true, modes_found, finite, learning_rate"
     assert all(", ".join(run) == keys for run in records)
     assert json.loads(json.dumps(records)) == records
     tv = np.abs(result.terminal[1, 2] - result.target).sum() / 2
@@ -84,7 +84,7 @@ def test_files_are_those_of_the_contract(tmp_path):
     }
     with open(tmp_path / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["objective", "loss", "seed", "step", "metric", "value"]
+    assert list(rows[0]) == ["objective", "loss", "seed", "step", "metric", "value", "learning_rate"]
     assert {row["metric"] for row in rows} == set(METRICS)
     environment = json.loads((tmp_path / "environment.json").read_text())
     assert (

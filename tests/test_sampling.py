@@ -34,11 +34,11 @@ def p_value(graph, terminal, law):
 def test_long_sampling_has_the_exact_law(graph, dtype):
     log_pf = policy_of(graph, [0, 1], dtype=dtype)
     walked = sample(graph, log_pf, uniforms([10, 11], 0, (graph.max_steps, 100_000), "cpu", dtype))
-    for member, law in enumerate(terminal_distribution(graph, log_pf)):
+    for member, law in enumerate(terminal_distribution(graph, log_pf.double())):
         # 24 comparisons: a correct sampler would fail one in 400 times, were the seeds not fixed
         assert p_value(graph, walked.terminal[member], law) > 1e-4
         # control: the law of the other member is told apart
-        other = terminal_distribution(graph, log_pf)[1 - member]
+        other = terminal_distribution(graph, log_pf.double())[1 - member]
         assert graph.n_states == 1 or p_value(graph, walked.terminal[member], other) < 1e-9
 
 

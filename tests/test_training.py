@@ -167,10 +167,10 @@ def test_a_step_never_waits_for_the_device_and_has_no_loop_over_members(policy):
         arguments = {**defaults, "losses": LOSSES, "graph": hypergrid(2, 4), "seeds": seeds, "policy": policy}
         run = prepare({**arguments, "device": "cpu"})
         state = training._start(run, 1)
-        noise = torch.rand(seeds, run.graph.max_steps, 4)
-        training._update(run, state, noise, 1.0)
+        noise = torch.rand(seeds, run.space.max_steps, 4)
+        training._update(run, state, noise, 0, 1.0)
         with Recorded() as recorded:
-            training._update(run, state, noise, 1.0)
+            training._update(run, state, noise, 0, 1.0)
         waits = {"aten._local_scalar_dense.default", "aten.nonzero.default", "aten.is_nonzero.default"}
         assert not waits & set(recorded.names)
         counts.append(len(recorded.names))
@@ -237,7 +237,7 @@ def test_another_run_cannot_continue(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"objective": "sac"}, "objective 'sac' is not available; use one of tb"),
+        ({"objective": "sac"}, "objective 'sac' is not known; use one of tb"),
         ({"policy": "transformer"}, "policy 'transformer' is not available; use one of tabular, mlp"),
         ({"device": "abacus"}, "device 'abacus' is not known"),
         ({"losses": {}}, "losses is empty"),
@@ -287,4 +287,4 @@ def test_defaults_start_residuals_below_zero_and_walks_long():
     np.testing.assert_allclose(start, math.log(64 * 2.501), rtol=1e-6)
     assert (start > result.log_z_true).all()
     assert result.config["stop_logit"] == pytest.approx(math.log(2 / 14))
-    assert result.config["learning_rate"] == 0.03
+    assert result.config["learning_rates"] == [0.03] * 4

@@ -8,37 +8,77 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from divergence_lab.gflownet.sampling import Trajectories, trajectories
+from divergence_lab.gflownet.sampling import Trajectories, gather_steps, trajectories, with_sink
 from divergence_lab.gflownet.tables import tables
+from divergence_lab.gflownet.visits import visits
 from divergence_lab.graphs.dag import PointedDAG
 
 ENUMERATION_LIMIT = 1_000_000
+PLACES = ("terminals", "states", "edges", "trajectories")
 
 
 class EnumerationError(ValueError):
     """Too many trajectories to enumerate."""
 
 
-def state_probability(graph: PointedDAG, log_pf: Tensor) -> Tensor:
-    """d(s) = sum over edges s' -> s of d(s') P_F(s|s'), d(source) = 1: [.., A, S] -> [.., S], float64.
+def state_probability(graph: PointedDAG, logits: Tensor) -> Tensor:
+    """d(s) = sum over edges s' -> s of d(s') P_F(s|s'), d(source) = 1: [.., A, S] -> [.., S].
 
-    Differentiable.  Each sum has a fixed order, so the same input gives the same bits on the same device.
+    log P_F will do for logits; dtype and gradient as those of `visits`.
     """
-    on_device = tables(graph, log_pf.device, torch.float64)
-    edge_probability = log_pf.double().exp().flatten(-2)[..., on_device.incoming] * on_device.incoming_exists
-    probability = torch.zeros(*log_pf.shape[:-2], graph.n_states, dtype=torch.float64, device=log_pf.device)
-    probability[..., 0] = 1.0
-    for low, high in graph.level_slices[1:]:
-        above = probability[..., on_device.incoming_parent[:, low:high]]
-        probability[..., low:high] = (above * edge_probability[..., low:high]).sum(dim=-2)
-    return probability
+    return visits(graph, logits).sum(dim=-2)
 
 
-def terminal_distribution(graph: PointedDAG, log_pf: Tensor) -> Tensor:
-    """P_F(x) = d(x) P_F(stop|x) over terminal states: [.., A, S] -> [.., X], float64; differentiable."""
-    on_device = tables(graph, log_pf.device, torch.float64)
-    stopped = state_probability(graph, log_pf) * log_pf[..., -1, :].double().exp()
-    return stopped[..., on_device.terminal_states]
+def terminal_distribution(graph: PointedDAG, logits: Tensor) -> Tensor:
+    """P_F(x) = d(x) P_F(stop|x) over terminal states, P_F = softmax of logits or log P_F: [.., A, S] -> [.., X]."""
+    stopped = visits(graph, logits)[..., -1, :]
+    if graph.terminal_states.size == graph.n_states:
+        return stopped
+    return stopped[..., torch.tensor(graph.terminal_states, device=logits.device)]
+
+
+def target_visits(graph: PointedDAG, log_pb: Tensor) -> Tensor:
+    """v*(s, a) when trajectories are drawn from the target and P_B: [M, A, S] -> [M, A, S]; no gradient.
+
+    d*(s) = R(s)/Z + sum over children s' of v*(s -> s'), v*(s -> s') = d*(s') P_B(s|s'); a stop has R(s)/Z.
+    """
+    with torch.no_grad():
+        on_device = tables(graph, log_pb.device, log_pb.dtype)
+        n_members, _, n_states = log_pb.shape
+        stop = (on_device.log_reward - log_partition(graph)).exp().expand(n_members, -1)
+        back = log_pb[:, :-1].exp()
+        child = on_device.next_state.view(graph.n_actions, n_states + 1)[:-1, :-1]
+        reached = log_pb.new_zeros(n_members, n_states + 1)
+        found = torch.cat([torch.zeros_like(back), stop[:, None]], dim=1)
+        for low, high in reversed(graph.level_slices):
+            ahead = reached[:, child[:, low:high]]  # 0 where the action is not allowed: that leads to the sink
+            found[:, :-1, low:high] = ahead * back[:, :, low:high]
+            reached[:, low:high] = found[:, :, low:high].sum(dim=1)
+        return found
+
+
+def laws_at(graph: PointedDAG, place: str, log_pf: Tensor, log_pb: Tensor) -> tuple[Tensor, Tensor]:
+    """(target p, learned q) over one of PLACES, [1 or M, N] each, for any divergence of `metrics`: D_f(p||q).
+
+    terminals: R/Z and the learned law.  states, edges: expected visits in one trajectory, stops among the edges, so
+    their sums are the expected numbers of states and of steps.  trajectories: R(x) prod P_B / Z and prod P_F, all
+    listed (EnumerationError where they are too many).  log_pf [M, A, S]; log_pb [1 or M, A, S] as in `Flow`.
+    """
+    if place == "terminals":
+        target = torch.tensor(target_distribution(graph), dtype=log_pf.dtype, device=log_pf.device)
+        return target[None], terminal_distribution(graph, log_pf)
+    if place in ("states", "edges"):
+        target, learned = target_visits(graph, log_pb), visits(graph, log_pf)
+        if place == "states":
+            return target.sum(dim=1), learned.sum(dim=1)
+        edges = torch.tensor(graph.child.ravel() >= 0, device=log_pf.device)
+        return target.flatten(1)[:, edges], learned.flatten(1)[:, edges]
+    if place != "trajectories":
+        raise ValueError(f"place {place!r} is not known; use one of {', '.join(PLACES)}")
+    walked = enumerate_trajectories(graph)
+    stop = tables(graph, log_pf.device, log_pf.dtype).log_reward - log_partition(graph)
+    back = torch.cat([log_pb[:, :-1], stop.expand(len(log_pb), 1, -1)], dim=1)
+    return tuple(gather_steps(with_sink(table), walked).exp() for table in (back, log_pf))
 
 
 def log_partition(graph: PointedDAG) -> float:

@@ -1,19 +1,130 @@
-"""Residuals x = log p_B - log p_F = log(target/model) of each training objective; no loss, no reduction."""
+"""Residuals x = log p_B - log p_F = log(target/model) and weights of each training objective; no loss.
+
+All objectives but flow matching are differences of one potential along a trajectory,
+
+    V_k = log F(s_k) + sum_{t<k} (log P_B(s_t|s_{t+1}) - log P_F(s_{t+1}|s_t)),
+
+with log R(s) in place of log P_B for the step that stops and log F = 0 after it.  The residual of the part from
+s_i to s_j is V_j - V_i: DB takes j = i + 1, TB the whole trajectory, SubTB every pair.
+What is minimised is mean_B sum_O weight g(x).
+"""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+
+import torch
 from torch import Tensor
 
-from divergence_lab.gflownet.sampling import Trajectories, gather_steps, with_sink
-from divergence_lab.gflownet.tables import tables
-from divergence_lab.graphs.dag import PointedDAG
+FLOWS = {"": "free", "fl-": "forward-looking", "modified-": "modified"}
+FORMS = "tb, vargrad, db, subtb, subtb(0.9), fm, fl-db, fl-subtb(0.9), modified-db, modified-subtb(0.9)"
 
 
-def tb(graph: PointedDAG, log_pf: Tensor, log_z: Tensor, walked: Trajectories) -> Tensor:
-    """x = log R + sum log P_B - log Z - sum log P_F, with uniform P_B: [M, B].
+class ObjectiveError(ValueError):
+    """A text that names no objective, or one that the space does not allow; the message says what to do."""
 
-    log_pf [M, A, S], log_z [M].  Trajectory balance, Malkin et al. 2022; the sign is that of Hu et al. 2025.
+
+@dataclass(frozen=True)
+class Objective:
+    """`kind`: tb, vargrad, db, subtb or fm.  `flow`: where log F comes from.
+
+    free: learned.  forward-looking: log F = log R(partial state) + learned (Pan et al. 2023).  modified: all
+    states are terminal, F(s) = R(s)/P_F(stop|s) (Deleu et al. 2022).  edges: F(s -> s') are learned, the flow of
+    a stop is R(s), and P_F is their quotient (Bengio et al. 2021).  none: no flow is needed.  log F of the source
+    is log Z, except where modified or edges fix it.  `decay`: SubTB's lambda.
     """
-    log_target = tables(graph, log_pf.device, log_pf.dtype).log_target
-    # one table for both policies: one gather, and log R and log P_B cancel against log P_F step by step
-    return gather_steps(log_target - with_sink(log_pf), walked) - log_z[:, None]
+
+    name: str
+    kind: str
+    flow: str
+    decay: float = 1.0
+
+
+def objective(text: str) -> Objective:
+    """Text -> Objective: one of FORMS."""
+    match = re.fullmatch(r"(fl-|modified-)?(tb|vargrad|db|subtb|fm)(?:\(([0-9.]{1,12})\))?", text.strip())
+    if match is None or (match[1] and match[2] not in ("db", "subtb")) or (match[3] and match[2] != "subtb"):
+        raise ObjectiveError(f"objective {text!r} is not known; use one of {FORMS}")
+    try:
+        decay = float(match[3] or (0.9 if match[2] == "subtb" else 1.0))
+    except ValueError:
+        decay = 0.0
+    if not 0 < decay <= 10:
+        raise ObjectiveError(f"objective {text!r}: lambda is a number above 0 and at most 10")
+    flow = {"tb": "none", "vargrad": "none", "fm": "edges"}.get(match[2]) or FLOWS[match[1] or ""]
+    return Objective(text.strip(), match[2], flow, decay)
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """What the model says along B trajectories of each member; T steps, the stop included.
+
+    `increment` [M, T, B]: log P_B - log P_F of a step between states, log R - log P_F of the stop, 0 after it.
+    `log_flow` [M, T+1, B]: log F of the state before each step, 0 after the stop; None where none is needed.
+    `exists` [M, T, B] bool: the step is made, stop included.  `log_z` [M].
+    """
+
+    increment: Tensor
+    exists: Tensor
+    log_z: Tensor
+    log_flow: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Residuals:
+    """`x` [M, O, B] and `weight`, broadcast to it, of the objects o of each trajectory; a weight is never learned."""
+
+    x: Tensor
+    weight: Tensor
+
+
+def tb(steps: Steps) -> Residuals:
+    """x = log R + sum log P_B - log Z - sum log P_F, one a trajectory (Malkin et al. 2022)."""
+    x = steps.increment.sum(dim=1, keepdim=True) - steps.log_z[:, None, None]
+    return Residuals(x, x.new_ones(()))
+
+
+def vargrad(steps: Steps) -> Residuals:
+    """TB with log Z replaced by the mean over the batch's other trajectories, held constant.
+
+    K/(K-1) times the deviation from the mean over all K (log-partition variance: Richter et al. 2020, Zhang et
+    al. 2023).  With a trajectory left out of its own estimate, the expected gradient does not depend on K.
+    """
+    estimate = steps.increment.sum(dim=1, keepdim=True)
+    batch = estimate.shape[-1]
+    if batch < 2:
+        raise ObjectiveError("vargrad needs a batch of at least 2 trajectories")
+    held = estimate.detach()
+    others = (held.sum(dim=-1, keepdim=True) - held) / (batch - 1)
+    return Residuals(estimate - others, estimate.new_ones(()))
+
+
+def db(steps: Steps) -> Residuals:
+    """x = log F(s') + log P_B(s|s') - log F(s) - log P_F(s'|s), one a transition; R(s) for the stop (Bengio 2023)."""
+    x = steps.increment + steps.log_flow[:, 1:] - steps.log_flow[:, :-1]
+    return Residuals(x, steps.exists.to(x.dtype))
+
+
+def subtb(steps: Steps, decay: float) -> Residuals:
+    """x = V_j - V_i for all i < j of a trajectory, weight lambda^(j-i) / sum of those (Madan et al. 2023)."""
+    n_steps = steps.increment.shape[1]
+    potential = steps.log_flow.clone()
+    potential[:, 1:] += steps.increment.cumsum(dim=1)
+    first, last = torch.triu_indices(n_steps + 1, n_steps + 1, offset=1, device=potential.device)
+    # after the stop all potentials agree, so pairs that end later than the stop are told by their last step
+    weight = decay ** (last - first).to(potential.dtype)[:, None] * steps.exists[:, last - 1]
+    return Residuals(potential[:, last] - potential[:, first], weight / weight.sum(dim=1, keepdim=True))
+
+
+def fm(log_inflow: Tensor, log_outflow: Tensor, visited: Tensor) -> Residuals:
+    """x = log outflow - log inflow of each visited state but the source: [M, O, B]; R(s) flows out at a stop."""
+    x = torch.where(visited, log_outflow - log_inflow, 0.0)
+    return Residuals(x, visited.to(x.dtype))
+
+
+def residuals(chosen: Objective, steps: Steps) -> Residuals:
+    """The residuals of every objective that is told along trajectories, that is all but fm."""
+    if chosen.kind == "subtb":
+        return subtb(steps, chosen.decay)
+    return {"tb": tb, "vargrad": vargrad, "db": db}[chosen.kind](steps)

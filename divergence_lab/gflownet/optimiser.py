@@ -16,7 +16,8 @@ class Ensemble:
     """All parameters of all members in one tensor `values` [M, N], N numbers each, updated in place.
 
     `mean`, `square` [M, N]: Adam's moments.  `count` [M, 1]: updates made.  `finite` [M, 1]: no gradient of
-    the member has been infinite or NaN.  One tensor, because each small operation costs more than its work.
+    the member has been infinite or NaN.  `scratch` [M, N] holds nothing between steps.  One tensor, because each
+    small operation costs more than its work.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -25,6 +26,7 @@ class Ensemble:
     square: Tensor
     count: Tensor
     finite: Tensor
+    scratch: Tensor
 
     def state(self) -> dict[str, Tensor]:
         return {key: getattr(self, key).detach() for key in ("values", "mean", "square", "count", "finite")}
@@ -40,6 +42,7 @@ def ensemble(parameters: Mapping[str, Tensor]) -> Ensemble:
         square=torch.zeros_like(values, requires_grad=False),
         count=torch.zeros(values.shape[0], 1, dtype=values.dtype, device=values.device),
         finite=torch.ones(values.shape[0], 1, dtype=torch.bool, device=values.device),
+        scratch=torch.zeros_like(values, requires_grad=False),
     )
 
 
@@ -52,22 +55,51 @@ def unpack(shapes: Mapping[str, tuple[int, ...]], values: Tensor) -> dict[str, T
 
 @torch.no_grad()
 def adam_step(members: Ensemble, gradient: Tensor, rates: Tensor, max_norm: float) -> None:
-    """Adam (Kingma, Ba 2015) on each member's gradient clipped to Euclidean norm max_norm; rates [N].
+    """Adam (Kingma, Ba 2015) on each member's gradient clipped to Euclidean norm max_norm; rates [N] or [M, N].
 
-    A member with a gradient that is not finite is left as it is, moments included, and marked.
+    A member with a gradient that is not finite is left as it is, moments included, and marked.  `gradient` and
+    `members.scratch` are overwritten: passes over memory, and above all fresh memory, are what Adam costs.
     """
-    largest = gradient.abs().amax(dim=1, keepdim=True)
-    usable = largest.isfinite()
+    norm = _norms(gradient)
+    usable = norm.isfinite()
     members.finite.logical_and_(usable)
-    # divided by its largest entry first, a gradient of 1e35 has a norm; float32 could not hold its square
-    direction = torch.where(usable, gradient / largest.clamp(min=torch.finfo(largest.dtype).tiny), 0.0)
-    norm = torch.linalg.vector_norm(direction, dim=1, keepdim=True).clamp(min=1.0)
-    clipped = direction * torch.where(usable, torch.minimum(largest, max_norm / norm), 0.0)
-
     moves = usable.to(gradient.dtype)
+    keep = torch.where(usable, (max_norm / norm.clamp(min=1e-300)).clamp(max=1.0), 0.0).to(gradient.dtype)
+    clipped = gradient.mul_(keep).masked_fill_(~usable, 0.0)  # 0 times NaN is NaN
+
     members.count.add_(moves)
-    members.mean.lerp_(clipped, moves * (1 - BETA_1))
-    members.square.lerp_(clipped.square_(), moves * (1 - BETA_2))
     count = members.count.clamp(min=1.0)
-    scale = (members.square / (1 - BETA_2**count)).sqrt_().add_(EPSILON)
-    members.values.sub_(rates * (moves / (1 - BETA_1**count)) * members.mean / scale)
+    members.mean.lerp_(clipped, moves * (1 - BETA_1))
+    members.square.mul_(BETA_2**moves).addcmul_(clipped, clipped, value=1 - BETA_2)
+    # mean / (1 - b1^n) over sqrt(square / (1 - b2^n)) + epsilon, with what is one number a member taken out
+    root = (1 - BETA_2**count).sqrt()
+    step = torch.sqrt(members.square, out=members.scratch).add_(EPSILON * root)
+    torch.div(members.mean, step, out=step)
+    members.values.sub_(step.mul_(rates).mul_(moves * root / (1 - BETA_1**count)))
+
+
+@torch.no_grad()
+def natural_step(members: Ensemble, gradient: Tensor, often: Tensor, rates: Tensor, momentum: float) -> None:
+    """Each component divided by how often its state, or edge, is visited, at most 1 in size; then heavy ball.
+
+    For a tabular softmax policy this is the natural gradient (the Fisher information is d(s) (diag P_F - P_F P_F')):
+    with quadratic TB and rate 1 it is soft policy iteration.  `often` [M, N]; 0 leaves a component as it is.  A member
+    with a gradient that is not finite is left as it is and marked.
+    """
+    usable = gradient.isfinite().all(dim=1, keepdim=True)
+    members.finite.logical_and_(usable)
+    step = torch.where(often > 0, gradient / often, 0.0).clamp_(-1.0, 1.0)
+    step = torch.where(usable, step, 0.0)
+    members.mean.mul_(momentum).add_(step)
+    members.values.sub_(members.mean * rates * usable)
+    members.count.add_(usable.to(gradient.dtype))
+
+
+def _norms(gradient: Tensor) -> Tensor:
+    """Euclidean norm of each row, [M, 1] float64; a finite gradient has a finite norm, however large."""
+    if gradient.dtype != torch.float64:
+        return torch.linalg.vector_norm(gradient, dim=1, keepdim=True, dtype=torch.float64)
+    largest = gradient.abs().amax(dim=1, keepdim=True)
+    scaled = gradient / torch.where(largest > 0, largest, 1.0)
+    norm = largest * torch.linalg.vector_norm(scaled, dim=1, keepdim=True)
+    return torch.where(largest.isfinite(), norm, largest)

@@ -1,4 +1,8 @@
-"""Forward policies with a leading ensemble axis: parameters -> log P_F of every action in every state."""
+"""Policies with a leading ensemble axis: parameters -> one table of rows, one column a state.
+
+The rows are A forward logits, then Q backward logits if P_B is learned, then log F if flows are learned.
+One product of the last layer gives them all, and every normalisation runs along contiguous states.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +17,45 @@ from torch import Tensor
 from divergence_lab.gflownet.randomness import INIT, mix
 from divergence_lab.gflownet.tables import tables
 from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.graphs.generated import GeneratedDAG, Space
 
 Parameters = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Which rows a policy has: A = n_actions always, Q = n_back if P_B is learned (else 0), log F if `flow`."""
+
+    n_actions: int
+    n_back: int = 0
+    flow: bool = False
+
+    @property
+    def n_rows(self) -> int:
+        return self.n_actions + self.n_back + self.flow
+
+
+def heads(space: Space, *, learned_back: bool = False, flow: bool = False) -> Heads:
+    """The heads that this space needs."""
+    back = space.incoming.shape[0] if isinstance(space, PointedDAG) else space.n_back
+    return Heads(space.n_actions, back if learned_back else 0, flow)
 
 
 @dataclass(frozen=True, eq=False)
 class Policy:
     """`shapes`: of one member's parameters; every tensor in the parameters has a leading axis M.
 
-    `draw(generator)` -> one member's initial parameters in float64, `logits(parameters, states)` ->
-    [M, A, S], or [M, A, N] at the states [M, N] alone.
+    `draw(generator)` -> one member's initial parameters in float64, `log_z` among them.
+    `rows(parameters, states)` -> [M, R, N] at states [M, N] (enumerated) or [M, N, D] (generated); at all S
+    states of an enumerated graph, [M, R, S], where states is None.
     """
 
     name: str
-    graph: PointedDAG
+    space: Space
+    heads: Heads
     shapes: Mapping[str, tuple[int, ...]]
     draw: Callable[[torch.Generator], dict[str, Tensor]]
-    logits: Callable[[Parameters, Tensor | None], Tensor]
+    rows: Callable[[Parameters, Tensor | None], Tensor]
 
     def init(
         self, seeds: Sequence[int], device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
@@ -41,82 +67,113 @@ class Policy:
         }
 
     def log_pf(self, parameters: Parameters, states: Tensor | None = None) -> Tensor:
-        """log P_F = log softmax over allowed actions, [M, A, S]; -inf where an action is not allowed.
+        """log P_F = log softmax over allowed actions of an enumerated graph, [M, A, S]; -inf if not allowed.
 
         With `states` [M, N]: only there, [M, A, N].
         """
-        logits = self.logits(parameters, states)
-        mask = tables(self.graph, logits.device, logits.dtype).mask
+        logits = self.rows(parameters, states)[:, : self.heads.n_actions]
+        mask = tables(self.space, logits.device, logits.dtype).mask
         if states is not None:
             mask = mask[:, states].movedim(0, 1)
         return torch.log_softmax(logits + mask, dim=-2)
 
 
 def tabular(
-    graph: PointedDAG, *, scale: float = 0.0, stop_logit: float = 0.0, initial_log_z: float = 0.0
+    graph: PointedDAG,
+    *,
+    heads: Heads | None = None,
+    scale: float = 0.0,
+    stop_logit: float = 0.0,
+    initial_log_z: float = 0.0,
+    initial_log_flow: float = 0.0,
 ) -> Policy:
-    """One logit per (action, state); they start as normal with standard deviation `scale`.
+    """One number per (row, state); they start as normal with standard deviation `scale`.
 
     `stop_logit` is added to the logits of stopping: below 0, the first trajectories are long.
+    `initial_log_flow` is added to log F.
     """
-    shapes = {"logits": graph.child.shape, "log_z": ()}
+    rows_of = heads or Heads(graph.n_actions)
+    shapes = {"rows": (rows_of.n_rows, graph.n_states), "log_z": ()}
 
     def draw(generator: torch.Generator) -> dict[str, Tensor]:
-        start = scale * torch.randn(shapes["logits"], generator=generator, dtype=torch.float64)
-        start[-1] += stop_logit
-        return {"logits": start, "log_z": torch.tensor(initial_log_z, dtype=torch.float64)}
+        start = scale * torch.randn(shapes["rows"], generator=generator, dtype=torch.float64)
+        start[rows_of.n_actions - 1] += stop_logit
+        if rows_of.flow:
+            start[-1] += initial_log_flow
+        return {"rows": start, "log_z": torch.tensor(initial_log_z, dtype=torch.float64)}
 
-    def logits(parameters: Parameters, states: Tensor | None) -> Tensor:
+    def rows(parameters: Parameters, states: Tensor | None) -> Tensor:
         if states is None:
-            return parameters["logits"]
-        index = states[:, None, :].expand(-1, graph.n_actions, -1)
-        return parameters["logits"].gather(-1, index)
+            return parameters["rows"]
+        return parameters["rows"].gather(-1, states[:, None, :].expand(-1, rows_of.n_rows, -1))
 
-    return Policy("tabular", graph, shapes, draw, logits)
+    return Policy("tabular", graph, rows_of, shapes, draw, rows)
 
 
 def mlp(
-    graph: PointedDAG,
+    space: Space,
     *,
+    heads: Heads | None = None,
     width: int = 256,
     depth: int = 2,
     stop_logit: float = 0.0,
     initial_log_z: float = 0.0,
+    initial_log_flow: float = 0.0,
 ) -> Policy:
-    """`depth` ReLU layers of `width` units on the one-hot coordinates; weights start as in torch.nn.Linear.
+    """`depth` ReLU layers of `width` units on the state's features; weights start as in torch.nn.Linear.
 
-    U(-1/sqrt(inputs), 1/sqrt(inputs)) for weights and biases.
+    U(-1/sqrt(inputs), 1/sqrt(inputs)) for weights and biases.  All heads share the layers below the last.
     """
-    sizes = [graph.features.shape[1], *[width] * depth, graph.n_actions]
+    enumerated = isinstance(space, PointedDAG)
+    rows_of = heads or Heads(space.n_actions)
+    n_inputs = space.features.shape[1] if enumerated else space.n_features
+    sizes = [n_inputs, *[width] * depth, rows_of.n_rows]
     shapes: dict[str, tuple[int, ...]] = {}
     for layer, (inputs, outputs) in enumerate(pairwise(sizes)):
-        # the last layer is stored output-first: its product then has the [A, S] order of every table
+        # the last layer is stored output-first: its product then has the [R, N] order of every table
         last = layer == depth
         shapes[f"weight_{layer}"] = (outputs, inputs) if last else (inputs, outputs)
         shapes[f"bias_{layer}"] = (outputs, 1) if last else (1, outputs)
     shapes["log_z"] = ()
-    on_device: dict[tuple[str, torch.dtype], Tensor] = {}
+    inputs_at = _looked_up(space) if enumerated else _computed(space)
 
     def draw(generator: torch.Generator) -> dict[str, Tensor]:
         member = {}
         for key, shape in list(shapes.items())[:-1]:
             bound = 1 / math.sqrt(sizes[int(key.rpartition("_")[2])])
             member[key] = bound * (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1)
-        member[f"bias_{depth}"][-1] += stop_logit
+        member[f"bias_{depth}"][rows_of.n_actions - 1] += stop_logit
+        if rows_of.flow:
+            member[f"bias_{depth}"][-1] += initial_log_flow
         member["log_z"] = torch.tensor(initial_log_z, dtype=torch.float64)
         return member
 
-    def logits(parameters: Parameters, states: Tensor | None) -> Tensor:
-        like = parameters["weight_0"]
+    def rows(parameters: Parameters, states: Tensor | None) -> Tensor:
+        hidden = inputs_at(parameters["weight_0"], states)
+        for layer in range(depth):
+            hidden = torch.baddbmm(parameters[f"bias_{layer}"], hidden, parameters[f"weight_{layer}"]).relu()
+        return torch.baddbmm(parameters[f"bias_{depth}"], parameters[f"weight_{depth}"], hidden.mT)
+
+    return Policy("mlp", space, rows_of, shapes, draw, rows)
+
+
+def _looked_up(graph: PointedDAG) -> Callable[[Tensor, Tensor | None], Tensor]:
+    """Features of an enumerated graph from its table, kept per device and dtype: [M, N, K]."""
+    on_device: dict[tuple[str, torch.dtype], Tensor] = {}
+
+    def inputs_at(like: Tensor, states: Tensor | None) -> Tensor:
         key = (str(like.device), like.dtype)
         if key not in on_device:
             on_device[key] = torch.tensor(graph.features, device=like.device, dtype=like.dtype)
-        hidden = on_device[key] if states is None else on_device[key][states]
-        if states is None:
-            hidden = hidden.expand(like.shape[0], -1, -1)
-        for layer in range(depth):
-            bias, weight = parameters[f"bias_{layer}"], parameters[f"weight_{layer}"]
-            hidden = torch.baddbmm(bias, hidden, weight).relu()
-        return torch.baddbmm(parameters[f"bias_{depth}"], parameters[f"weight_{depth}"], hidden.mT)
+        return on_device[key].expand(like.shape[0], -1, -1) if states is None else on_device[key][states]
 
-    return Policy("mlp", graph, shapes, draw, logits)
+    return inputs_at
+
+
+def _computed(dag: GeneratedDAG) -> Callable[[Tensor, Tensor | None], Tensor]:
+    def inputs_at(like: Tensor, states: Tensor | None) -> Tensor:
+        if states is None:
+            raise ValueError(f"{dag.name} is too large to evaluate at all states; name the states")
+        return dag.features(states).to(like.dtype)
+
+    return inputs_at

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 INIT = 2**63 - 1  # the stream of initial parameters; chunks count from 0
+EVALUATION = INIT - 1  # of the trajectories behind estimates
 CHUNK_ENTRIES = 2**18  # uniforms per seed and chunk: 1 MiB in float32
 _MASK = 2**64 - 1
 

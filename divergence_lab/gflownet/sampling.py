@@ -78,3 +78,57 @@ def gather_steps(table: Tensor, walked: Trajectories) -> Tensor:
 def with_sink(log_pf: Tensor) -> Tensor:
     """[.., A, S] -> [.., A, S+1]: the sink's only action has log-probability 0."""
     return pad(log_pf, (0, 1))
+
+
+@torch.no_grad()
+def sample_backward(graph: PointedDAG, log_pb: Tensor, terminal: Tensor, uniforms: Tensor) -> Trajectories:
+    """Trajectories that end in `terminal` [M, B], drawn by P_B: log_pb [M or 1, A, S], uniforms [M, T-1, B].
+
+    Their steps are moved to the front, so that the stop is followed by the sink as in any other trajectory.
+    """
+    on_device = tables(graph, log_pb.device, log_pb.dtype)
+    n_members, _, batch = uniforms.shape
+    n_states, width = graph.n_states, graph.n_states + 1
+    n_back = on_device.incoming.shape[0]
+    # [M or 1, P, S]: probability of each backward action; 0 where there is none
+    chances = log_pb.flatten(1)[:, on_device.incoming].exp() * on_device.incoming_exists
+    cumulative = chances.cumsum(dim=1)
+    # the last allowed row takes all that is left, and so do the rows after it
+    exists = on_device.incoming_exists.cumsum(dim=0)
+    cumulative = cumulative.masked_fill(exists == exists[-1], 2.0)[:, :-1].expand(n_members, -1, -1)
+    stop = (graph.n_actions - 1) * width
+    state, steps = terminal, [stop + terminal]
+    sink = torch.full_like(terminal, stop + n_states)
+    for step in range(graph.max_steps - 1):
+        row = cumulative.gather(2, state[:, None].expand(-1, n_back - 1, -1))
+        chosen = (uniforms[:, step, None] >= row).sum(dim=1)
+        edge = on_device.incoming.take(chosen * n_states + state)  # slot * S + parent
+        parent = edge % n_states
+        moves = state > 0
+        steps.append(torch.where(moves, edge // n_states * width + parent, sink))
+        state = torch.where(moves, parent, 0)
+    index = torch.stack(steps[::-1], dim=1)  # sinks first, then the trajectory from the source to its stop
+    length = (index != sink[:, None]).sum(dim=1, keepdim=True)
+    place = torch.arange(graph.max_steps, device=index.device)[None, :, None]
+    shifted = place + graph.max_steps - length
+    moved = index.gather(1, shifted.clamp(max=graph.max_steps - 1))
+    return trajectories(graph, torch.where(place < length, moved, sink[:, None]))
+
+
+@torch.no_grad()
+def draw_terminal(law: Tensor, terminal_states: Tensor, uniforms: Tensor) -> Tensor:
+    """Terminal states by inverse CDF: law [X], terminal_states [X], uniforms [M, B] -> [M, B] states."""
+    cumulative = law.double().cumsum(dim=0)
+    place = torch.searchsorted(cumulative / cumulative[-1], uniforms.double(), right=True)
+    return terminal_states[place.clamp(max=law.numel() - 1)]
+
+
+def join(walks: list[Trajectories]) -> Trajectories:
+    """Batches side by side: [M, T, B1 + B2 + ...]."""
+    if len(walks) == 1:
+        return walks[0]
+    return Trajectories(
+        torch.cat([walk.index for walk in walks], dim=2),
+        torch.cat([walk.terminal for walk in walks], dim=1),
+        walks[0].width,
+    )

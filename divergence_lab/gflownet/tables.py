@@ -24,6 +24,8 @@ class Tables:
     log_reward: Tensor  # [S]
     next_state: Tensor  # [A * (S+1)] child table, flat; the sink where nothing is allowed
     last_reached: Tensor  # [A-1, S+1] bool: the last allowed slot of the state, and all slots after it
+    back_mask: Tensor  # [P, S] 0 where the backward action is allowed, -inf elsewhere; row 0 of the source is 0
+    edge_back: Tensor  # [A * S] place in a flat [P, S] table of the backward action of edge (a, s); P * S if none
     incoming: Tensor  # [P, S] edges into each state as slot * S + parent (0 where padded)
     incoming_parent: Tensor  # [P, S]
     incoming_exists: Tensor  # [P, S] 1 or 0, in dtype
@@ -45,7 +47,7 @@ def tables(graph: PointedDAG, device: str | torch.device, dtype: torch.dtype) ->
 def _make(graph: PointedDAG, device: torch.device, dtype: torch.dtype) -> Tables:
     n_actions, n_states = graph.child.shape
     # copies: the graph's arrays are read-only, which torch cannot express
-    child = torch.tensor(graph.child, device=device)
+    child = torch.tensor(graph.child, device=device).long()  # torch gathers by int64 alone
     shut = child < 0
     inner = (child >= 0) & (child < n_states)
     log_reward = torch.tensor(graph.log_reward, device=device)
@@ -61,8 +63,12 @@ def _make(graph: PointedDAG, device: torch.device, dtype: torch.dtype) -> Tables
     allowed[-1, -1] = 1  # in the sink the only action is to stay
     so_far = allowed.cumsum(0)
 
-    incoming = torch.tensor(graph.incoming, device=device)
+    incoming = torch.tensor(graph.incoming, device=device).long()
     exists = incoming >= 0
+    edge_back = torch.full((n_actions * n_states,), incoming.numel(), device=device)
+    edge_back[incoming[exists]] = exists.flatten().nonzero()[:, 0]
+    back_mask = torch.zeros(exists.shape, dtype=dtype, device=device).masked_fill(~exists, -torch.inf)
+    back_mask[0, 0] = 0.0  # the source has no parent, and a softmax over nothing is not a number
     incoming = incoming.clamp(min=0)
     return Tables(
         mask=torch.zeros(shut.shape, dtype=dtype, device=device).masked_fill(shut, -torch.inf),
@@ -71,6 +77,8 @@ def _make(graph: PointedDAG, device: torch.device, dtype: torch.dtype) -> Tables
         log_reward=log_reward.to(dtype),
         next_state=next_state.flatten(),
         last_reached=(so_far == so_far[-1])[:-1],
+        back_mask=back_mask,
+        edge_back=edge_back,
         incoming=incoming,
         incoming_parent=incoming % n_states,
         incoming_exists=exists.to(dtype),

@@ -1,71 +1,236 @@
-"""The theorem, checked with no sampling: weighted loss and f-divergence have the same gradient."""
+"""The theorem, checked with no sampling: the weighted loss and a divergence have the same gradient.
+
+    grad sum_o mu g(x),  mu held constant,  against the gradient that theory gives      (docs/theorem.md)
+
+    mu = sum_j k_j p_F^{a_j} p_B^{b_j}, k_j held constant (k = 1, a = 1, b = 0: weights p_F)
+        parameters of p_F alone  grad sum_j k_j Phi_j,  Phi = p_B^{a+b} I_a(x)      (1, 0): p_F f(p_B/p_F)
+        parameters of p_B alone  grad sum_j k_j Psi_j,  Psi = p_F^{a+b} I_{-b}(x)   (1, 0): p_F g(x)
+    any other mu, c = mu/p_F held constant
+        parameters of p_F alone  grad D_f(c p_B||c p_F)
+        parameters of p_B alone  grad D_{g o log}(c p_B||c p_F)
+    parameters of both: the sum of the two, each with the other's measure held constant
+
+with I_a(u) = int_0^u g'(v) e^{-a v} dv.  Nothing on the right side uses f - t f' = -g'.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from divergence_lab.gflownet.exact import enumerate_trajectories, log_partition
-from divergence_lab.gflownet.objectives import tb
-from divergence_lab.gflownet.policies import tabular
-from divergence_lab.gflownet.sampling import gather_steps, with_sink
-from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.gflownet.behaviours import forward_law, law, object_weights
+from divergence_lab.gflownet.exact import log_partition
+from divergence_lab.gflownet.objects import Listing, Objects
+from divergence_lab.gflownet.points import Group, Point, points
+from divergence_lab.gflownet.samplers import Sampler
 
 TOLERANCE = 1e-9
+# A gradient below this share of sum_o |mu g'(x)| is rounding: differences are then taken relative to the share.
+SMALLEST = 1e-6
+OLDER = 1_000  # the seed of the policy that filled the buffer lies this far from the point's
+
+Term = tuple[float | Tensor, float, float]
 
 
 @dataclass(frozen=True)
-class TheoremCheck:
-    """Errors are max |difference| / max |component of either gradient|, over theta_F and log Z together.
+class Scheme:
+    """How objects are weighted.  `terms` (k, a, b): by sum_j k_j p_F^{a_j} p_B^{b_j}, each object as such; or `drawn`:
+    by what a sampler of training gives them in expectation.  One of the two is None."""
 
-    `flipped_sign_error` is the control: the same with g(-x) in place of g(x), the slip of a residual taken as
-    model/target.  It is of order 0.1 to 2 for a loss that is not even, and 0 for an even one.
+    name: str
+    terms: tuple[Term, ...] | None = ((1.0, 1.0, 0.0),)
+    drawn: Sampler | None = None
+
+
+ON_POLICY = Scheme("on")
+
+
+@dataclass(frozen=True)
+class Theory:
+    """One loss in torch, elementwise: `loss` g(x), `generator` f(t), `integral`(a) = I_a as a function of x.
+
+    `generators` (a, b) -> h(t): where weights p_F^a p_B^b make the loss one of a divergence of the powers, that is
+    Phi = p_F^k h(p_B^k/p_F^k) with k = a + b, in closed form.
     """
 
-    max_gradient_error: float
-    flipped_sign_error: float
-    holds: bool
+    loss: Callable[[Tensor], Tensor]
+    generator: Callable[[Tensor], Tensor]
+    integral: Callable[[float], Callable[[Tensor], Tensor]] | None = None
+    generators: Mapping[tuple[float, float], Callable[[Tensor], Tensor]] = field(default_factory=dict)
 
 
-def check_tb(
-    graph: PointedDAG,
-    loss: Callable[[Tensor], Tensor],
-    generator: Callable[[Tensor], Tensor],
-    *,
-    seed: int = 0,
-    tolerance: float = TOLERANCE,
-) -> TheoremCheck:
-    """grad sum_tau mu g(x) = grad sum_tau p_F f(p_B/p_F), with mu = p_F(tau) = Z P_F(tau) held constant.
+@dataclass(frozen=True)
+class Check:
+    """What one row says.  Errors are max |difference| / max |component of either gradient| over the group.
 
-    p_B = R P_B; x = log(p_B/p_F); `loss` is g(x), `generator` is f(t), both elementwise in torch.  Float64,
-    all trajectories enumerated, tabular logits ~ N(0, 1) and log Z at N(0, 1) from the true one.  Needs
-    f(t) - t f'(t) = -g'(log t), with g'(0) = f'(1) = 0 for the component along log Z.
+    `error`: of the statement that theory gives.  `plain`: of grad D_f(p_B||p_F), whether theory gives it or not
+    (SubTB: of D_f between lambda^length p_B and lambda^length p_F).
+    Controls, which must be off: `flipped`, g(-x) in place of g(x); `live`, mu not held constant; `live_factor`, the k_j
+    or c not held constant.  None: the control cannot be off, because the loss is even where it is evaluated, or because
+    what should be held does not depend on the group.
     """
-    walked = enumerate_trajectories(graph)
-    start = tabular(graph, scale=1.0, initial_log_z=log_partition(graph)).init([seed], dtype=torch.float64)
-    noise = torch.randn(1, generator=torch.Generator().manual_seed(seed + 1), dtype=torch.float64)
-    logits = start["logits"].requires_grad_()
-    log_z = (start["log_z"] + noise).requires_grad_()
 
-    log_pf = tabular(graph).log_pf({"logits": logits})
-    residual = tb(graph, log_pf, log_z, walked)
-    log_model = log_z[:, None] + gather_steps(with_sink(log_pf), walked)
-    weight = log_model.detach().exp()
+    group: Group
+    error: float
+    flipped: float
+    even: bool
+    plain: float
+    live: float | None
+    live_factor: float | None
+    n_objects: int
 
-    def gradient(objective: Tensor) -> Tensor:
-        parts = torch.autograd.grad(objective.sum(), [logits, log_z], retain_graph=True)
-        return torch.cat([part.flatten() for part in parts])
+    @property
+    def holds(self) -> bool:
+        return self.error <= TOLERANCE
 
-    exact = gradient(log_model.exp() * generator(residual.exp()))
-    error = _relative_error(gradient(weight * loss(residual)), exact)
-    flipped = _relative_error(gradient(weight * loss(-residual)), exact)
-    return TheoremCheck(error, flipped, error <= tolerance)
+    @property
+    def plain_holds(self) -> bool:
+        return self.plain <= TOLERANCE
 
 
-def _relative_error(gradient: Tensor, exact: Tensor) -> float:
-    difference = float((gradient - exact).abs().max())
-    largest = max(float(gradient.abs().max()), float(exact.abs().max()))
+def check(
+    listing: Listing, theories: Sequence[Theory], scheme: Scheme = ON_POLICY, seed: int = 0
+) -> Iterator[tuple[int, Check]]:
+    """(number of the theory, check) for every group of parameters of the objective, at the points of `seed`."""
+    buffer = None
+    if scheme.drawn is not None and scheme.drawn.replay:
+        older = next(points(listing, seed + OLDER)).model.log_pf.detach()
+        buffer = forward_law(listing.graph, Sampler(), older, listing.walked)
+    for point in points(listing, seed):
+        weights = _weights(listing, point, scheme, buffer)
+        for group in point.groups:
+            for number, theory in enumerate(theories):
+                yield number, _check(point, group, theory, weights, listing)
+
+
+def _constant(listing: Listing) -> Tensor:
+    """[N] what the objective itself weighs an object by: lambda^length for SubTB, 1 for all others."""
+    return float(listing.objective.decay) ** listing.length.double()
+
+
+# --- weights -------------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True, eq=False)
+class _Weights:
+    """mu [N] with its gradient.  `parts`: (factor, a, b), a factor [N] or [] with its gradient; mu = sum of factor
+    p_F^a p_B^b, or `general`: the one factor is c = mu/p_F."""
+
+    mu: Tensor
+    parts: tuple[Term, ...]
+    general: bool
+
+
+def _weights(listing: Listing, point: Point, scheme: Scheme, buffer: Tensor | None) -> _Weights:
+    found = point.objects
+    if scheme.drawn is None:
+        terms = tuple((factor * _constant(listing), a, b) for factor, a, b in scheme.terms)
+        mu = sum(factor * (a * found.log_pf + b * found.log_pb).exp() for factor, a, b in terms)
+        return _Weights(mu, terms, False)
+    beta = law(listing.graph, scheme.drawn, point.model, listing.walked, buffer)
+    mu = object_weights(listing, beta, found.weight)
+    if scheme.drawn == Sampler(backward=scheme.drawn.backward) and listing.objective.kind == "tb":
+        # beta itself is a sum of p_F and p_B with factors: 1/Z, which learns, and 1/Z*, which is a number
+        share = scheme.drawn.backward
+        fresh = ((1 - share) * torch.exp(-point.model.log_z), 1.0, 0.0)
+        back = (torch.tensor(share * math.exp(-log_partition(listing.graph)), dtype=torch.float64), 0.0, 1.0)
+        return _Weights(mu, tuple(term for term, used in ((fresh, share < 1), (back, share > 0)) if used), False)
+    return _Weights(mu, ((mu / found.log_pf.exp(), 1.0, 0.0),), True)
+
+
+# --- potentials ----------------------------------------------------------------------------------------------
+
+def forward_potential(theory: Theory, a: float, b: float, log_pb: Tensor, log_pf: Tensor) -> Tensor:
+    """Phi = p_B^{a+b} I_a(x), whose derivative in log p_F is -p_F^a p_B^b g'(x)."""
+    power, x = a + b, log_pb - log_pf
+    known = theory.generator if (a, b) == (1.0, 0.0) else theory.generators.get((a, b))
+    if known is not None:
+        return (power * log_pf).exp() * known((power * x).exp())
+    if a == 0:
+        return (power * log_pb).exp() * theory.loss(x)
+    return (power * log_pb).exp() * theory.integral(a)(x)
+
+
+def backward_potential(theory: Theory, a: float, b: float, log_pb: Tensor, log_pf: Tensor) -> Tensor:
+    """Psi = p_F^{a+b} I_{-b}(x), whose derivative in log p_B is p_F^a p_B^b g'(x)."""
+    x = log_pb - log_pf
+    value = theory.loss(x) if b == 0 else theory.integral(-b)(x)
+    return ((a + b) * log_pf).exp() * value
+
+
+def _target(theory: Theory, role: str, found: Objects, parts: Sequence[Term], held: bool) -> Tensor:
+    """The sum whose gradient theory gives; `held`: the factors constant, as they must be."""
+    log_pf, log_pb = found.log_pf, found.log_pb
+    total = torch.zeros((), dtype=torch.float64)
+    for factor, a, b in parts:
+        factor = factor.detach() if held else factor
+        if role == "forward":
+            total = total + (factor * forward_potential(theory, a, b, log_pb, log_pf)).sum()
+        elif role == "backward":
+            total = total + (factor * backward_potential(theory, a, b, log_pb, log_pf)).sum()
+        else:
+            total = total + (factor * forward_potential(theory, a, b, log_pb.detach(), log_pf)).sum()
+            total = total + (factor * backward_potential(theory, a, b, log_pb, log_pf.detach())).sum()
+    return total
+
+
+# --- one row -------------------------------------------------------------------------------------------------
+
+def _check(point: Point, group: Group, theory: Theory, weights: _Weights, listing: Listing) -> Check:
+    leaves, found = [point.leaves[name] for name in group.leaves], point.objects
+    mu, x = weights.mu, found.residual
+    mu_moves, factor_moves = _moves(mu, leaves), any(_moves(factor, leaves) for factor, _, _ in weights.parts)
+    even = _is_even(theory, x.detach())
+
+    # what rounding is to be measured by: the loss's pull on every residual, were none to cancel another
+    apart = x.detach().requires_grad_()
+    (pull,) = torch.autograd.grad((mu.detach() * theory.loss(apart)).sum(), [apart])
+    smallest = SMALLEST * float(pull.abs().sum())
+
+    trained = _gradient((mu.detach() * theory.loss(x)).sum(), leaves)
+    truth = _gradient(_target(theory, group.role, found, weights.parts, True), leaves)
+    constant = ((_constant(listing), 1.0, 0.0),)
+    plain = _gradient(_target(theory, "forward", found, constant, True), leaves)
+    flipped = _gradient((mu.detach() * theory.loss(-x)).sum(), leaves)
+    live = _gradient((mu * theory.loss(x)).sum(), leaves) if mu_moves else None
+    factor = _gradient(_target(theory, group.role, found, weights.parts, False), leaves) if factor_moves else None
+
+    def error(gradient: Tensor, wanted: Tensor = truth) -> float:
+        return relative_error(gradient, wanted, smallest)
+
+    return Check(
+        group, error(trained), error(flipped), even, error(trained, plain),
+        None if live is None else error(live), None if factor is None else error(factor), listing.n_objects,
+    )
+
+
+def _is_even(theory: Theory, x: Tensor) -> bool:
+    there, mirrored = theory.loss(x), theory.loss(-x)
+    return bool(((there - mirrored).abs() <= 1e-9 * there.abs()).all())
+
+
+def _moves(amounts: Tensor, leaves: Sequence[Tensor]) -> bool:
+    """Does any of these amounts depend on a leaf?  Seen in a random sum of them, relative to rounding."""
+    mix = torch.randn(amounts.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    gradient = _gradient((amounts * mix).sum(), leaves)
+    return bool(gradient.abs().max() > 1e-12 * amounts.abs().sum())
+
+
+def _gradient(scalar: Tensor, leaves: Sequence[Tensor]) -> Tensor:
+    """All components as one vector; 0 where the scalar does not depend on a leaf."""
+    if not scalar.requires_grad:
+        return torch.zeros(sum(leaf.numel() for leaf in leaves), dtype=torch.float64)
+    found = torch.autograd.grad(scalar, leaves, retain_graph=True, allow_unused=True)
+    return torch.cat([
+        torch.zeros_like(leaf).flatten() if part is None else part.flatten() for part, leaf in zip(found, leaves)
+    ])
+
+
+def relative_error(gradient: Tensor, wanted: Tensor, smallest: float = 0.0) -> float:
+    """max |difference| / max(largest component of either, smallest); 0 only if they are equal."""
+    difference = float((gradient - wanted).abs().max())
+    largest = max(float(gradient.abs().max()), float(wanted.abs().max()), smallest)
     return difference / largest if difference else 0.0

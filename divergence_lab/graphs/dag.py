@@ -7,7 +7,7 @@ X terminal states, A actions.  Here also P = largest number of parents, D = coor
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 MAX_STATES = 20_000_000
-MAX_TABLE = 200_000_000  # entries of one [A, S] or [P, S] table: 1.6 GB of int64
+MAX_TABLE = 200_000_000  # entries of one [A, S] or [P, S] table: 0.8 GB of int32
 MAX_ONE_HOT = 2_000_000_000  # entries of the one-hot features, 4 bytes each
 
 
@@ -40,10 +40,11 @@ class Edges:
 class PointedDAG:
     """A DAG with one source (state 0) and a sink (number S); states are numbered by level.
 
-    `child` [A, S] int64: the state reached from s by the action in slot a; S = stop (always the last
+    `child` [A, S] int32: the state reached from s by the action in slot a; S = stop (always the last
     slot), -1 = not allowed.  `log_reward` [S] float64: -inf where a trajectory cannot stop.  `level` [S]:
     edges on the longest path from the source, non-decreasing in s.  `coordinates` [S, D] or None.
-    `labels`: the user's names of the states, or None.
+    `labels`: the user's names of the states, or None.  `log_partial` [S]: log R of every state, unfinished
+    ones included, for forward-looking flows; equal to `log_reward` where that is finite.  None: not defined.
 
     Actions come before states in every table because a log-softmax over the first of the two axes, with
     an additive mask, is an order of magnitude cheaper than a masked softmax over a short last axis.
@@ -55,9 +56,10 @@ class PointedDAG:
     level: np.ndarray
     coordinates: np.ndarray | None = None
     labels: tuple[Hashable, ...] | None = None
+    log_partial: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for array in (self.child, self.log_reward, self.level, self.coordinates):
+        for array in (self.child, self.log_reward, self.level, self.coordinates, self.log_partial):
             if array is not None:
                 array.setflags(write=False)
 
@@ -89,7 +91,8 @@ class PointedDAG:
         inner = (self.child >= 0) & (self.child < self.n_states)
         parent, slot = np.nonzero(inner.T)  # row-major over [S, A]: already sorted by parent
         level_start = np.searchsorted(self.level[parent], np.arange(self.level[-1] + 2))
-        return Edges(*map(_frozen, (parent, slot, self.child[slot, parent], level_start)))
+        child = self.child[slot, parent].astype(np.int64)
+        return Edges(*map(_frozen, (parent, slot, child, level_start)))
 
     @cached_property
     def n_parents(self) -> np.ndarray:
@@ -97,16 +100,37 @@ class PointedDAG:
         return _frozen(np.bincount(self.edges.child, minlength=self.n_states))
 
     @cached_property
+    def log_paths(self) -> np.ndarray:
+        """[S] log of the number of trajectories from the source to each state: 0 for the source."""
+        incoming, exists = self.incoming % self.n_states, self.incoming >= 0
+        log_paths = np.zeros(self.n_states)
+        for low, high in self.level_slices[1:]:
+            ways = np.where(exists[:, low:high], log_paths[incoming[:, low:high]], -np.inf)
+            log_paths[low:high] = np.logaddexp.reduce(ways, axis=0)
+        return _frozen(log_paths)
+
+    @cached_property
     def incoming(self) -> np.ndarray:
-        """[P, S] the edges that enter each state as slot * S + parent, padded with -1."""
+        """[P, S] int32 or int64: the edges that enter each state as slot * S + parent; -1 is none.
+
+        Row p holds the edges of slot p, so that a backward action has one meaning in all states, where this
+        takes no more rows than the largest number of parents; else a state's edges fill the first rows.
+        """
         width = max(1, int(self.n_parents.max()))
         _refuse_large_table(width, self.n_states, "parents of one state")
-        by_child = np.argsort(self.edges.child, kind="stable")
-        child = self.edges.child[by_child]
+        slot, parent, child = self.edges.slot, self.edges.parent, self.edges.child
+        # numbers up to A * S, in 32 bits where they do
+        small = np.int32 if self.child.size < 2**31 else np.int64
+        incoming = np.full((width, self.n_states), -1, dtype=small)
+        if width == max(1, self.n_actions - 1):
+            incoming[slot, child] = slot * self.n_states + parent
+            if np.count_nonzero(incoming >= 0) == child.size:
+                return _frozen(incoming)
+        incoming[:] = -1
+        by_child = np.argsort(child, kind="stable")
         first = np.cumsum(self.n_parents) - self.n_parents
-        incoming = np.full((width, self.n_states), -1, dtype=np.int64)
-        flat = self.edges.slot[by_child] * self.n_states + self.edges.parent[by_child]
-        incoming[np.arange(child.size) - first[child], child] = flat
+        row = np.arange(child.size) - first[child[by_child]]
+        incoming[row, child[by_child]] = slot[by_child] * self.n_states + parent[by_child]
         return _frozen(incoming)
 
     @cached_property
@@ -156,9 +180,23 @@ def from_edges(
     index = {label: number for number, label in enumerate(labels)}
     parent, child = np.array([(index[a], index[b]) for a, b in pairs], dtype=np.int64).reshape(-1, 2).T
     _check_edges(pairs, name)
+    return from_indices(parent, child, labels, log_rewards, source=source, name=name)
+
+
+def from_indices(
+    parent: Sequence[int] | np.ndarray,
+    child: Sequence[int] | np.ndarray,
+    labels: Sequence[Hashable],
+    log_rewards: Mapping[Hashable, float],
+    *,
+    source: Hashable | None = None,
+    name: str = "dag",
+) -> PointedDAG:
+    """As `from_edges`, with edge e from labels[parent[e]] to labels[child[e]], both [E], no two alike."""
+    parent, child = np.asarray(parent, dtype=np.int64), np.asarray(child, dtype=np.int64)
     level = _levels(parent, child, labels, name)
     _check_source(parent, child, labels, source, name)
-    log_reward = _log_reward(log_rewards, index, name)
+    log_reward = _log_reward(log_rewards, {label: number for number, label in enumerate(labels)}, name)
     childless = np.setdiff1d(np.arange(len(labels)), parent)
     dead = childless[~np.isfinite(log_reward[childless])]
     if dead.size:
@@ -184,7 +222,7 @@ def _child_table(parent: np.ndarray, child: np.ndarray, log_reward: np.ndarray, 
     _refuse_large_table(width, n_states, "children of one state")
     by_parent = np.argsort(parent, kind="stable")
     first = np.cumsum(n_children) - n_children
-    table = np.full((width, n_states), -1, dtype=np.int64)
+    table = np.full((width, n_states), -1, dtype=np.int32)
     table[np.arange(parent.size) - first[parent[by_parent]], parent[by_parent]] = child[by_parent]
     table[-1, np.isfinite(log_reward)] = n_states
     return table

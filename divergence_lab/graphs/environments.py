@@ -1,21 +1,36 @@
-"""Text -> graph: the environments a user can name on the command line."""
+"""Text -> space: the environments a user can name on the command line."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+from divergence_lab.graphs.bits import bits, generated_bits
 from divergence_lab.graphs.dag import GraphError, PointedDAG, from_edges
-from divergence_lab.graphs.hypergrid import hypergrid
+from divergence_lab.graphs.generated import GeneratedDAG, Space
+from divergence_lab.graphs.hypergrid import generated_hypergrid, hypergrid
+from divergence_lab.graphs.molecules import molecules
+from divergence_lab.graphs.sets import generated_sets, sets
+from divergence_lab.graphs.trees import tree
 
-FORMS = "hypergrid:DIMxSIDE (hypergrid:2x8), hypergrid:DIMxSIDE:paper, dag:FILE.json"
+FORMS = (
+    "hypergrid:DIMxSIDE (hypergrid:2x8), hypergrid:DIMxSIDE:paper, hypergrid:DIMxSIDE:paper_text, "
+    "bits:N[xK] (bits:8x4), sets:NxK (sets:8x3), tree:BxD (tree:2x4), molecules:T3, dag:FILE.json"
+)
+GENERATED_FORMS = (
+    "generated:hypergrid:DIMxSIDE[:REWARD], generated:bits:N[xK] (generated:bits:120x8), generated:sets:NxK"
+)
+_PAPER = {"r0": 1e-4, "r1": -9.9e-5, "r2": 0.999999}
 REWARDS = {
     "default": {"r0": 1e-3, "r1": 0.5, "r2": 2.0},
-    # Hu et al. 2025, with x/(H-1) as in their released code (their text says x/H)
-    "paper": {"r0": 1e-4, "r1": -9.9e-5, "r2": 0.999999},
+    # Hu et al. 2025: their released code takes x/(H-1), their text x/H
+    "paper": {**_PAPER, "reading": "x/(H-1)"},
+    "paper_text": {**_PAPER, "reading": "x/H"},
 }
-NOT_YET = ("bits", "molecules")
+LISTED: dict[str, Callable[..., PointedDAG]] = {"sets": sets, "tree": tree}
+GENERATED: dict[str, Callable[..., GeneratedDAG]] = {"sets": generated_sets}
 
 
 class EnvironmentTextError(ValueError):
@@ -23,31 +38,90 @@ class EnvironmentTextError(ValueError):
 
 
 def graph_from_text(text: str) -> PointedDAG:
-    """The graph named by `hypergrid:DIMxSIDE[:default|paper]` or `dag:FILE.json`.
+    """The graph named by this text.
 
+    `hypergrid:DIMxSIDE[:default|paper|paper_text]`, `bits:N[xK]`, `sets:NxK`, `tree:BxD`, `molecules:T1` to
+    `molecules:T5`, or `dag:FILE.json`.
     The file holds {"edges": [[parent, child], ...], "log_rewards": {state: number}}.
+    Raises EnvironmentTextError, one line, for every other text, and for sizes that do not fit.
     """
-    kind, _, rest = text.strip().partition(":")
+    text = text.strip()
+    kind, _, rest = text.partition(":")
     if kind == "hypergrid":
-        return _hypergrid(text.strip(), rest)
+        return _hypergrid(text, rest, hypergrid)
+    if kind == "bits":
+        return _bits(text, rest, bits, FORMS)
+    if kind in LISTED:
+        return _two_numbers(text, rest, LISTED[kind], FORMS)
+    if kind == "molecules":
+        return _molecules(text, rest)
     if kind == "dag" and rest:
         return _dag_file(Path(rest))
-    if kind in NOT_YET:
-        raise EnvironmentTextError(f"environment {text!r}: {kind} is not available yet; use one of {FORMS}")
-    raise EnvironmentTextError(f"environment {text!r} is not known; use one of {FORMS}")
+    if kind == "generated":
+        raise EnvironmentTextError(
+            f"environment {text!r}: a generated space lists no states, and here they are needed; "
+            f"use one of {FORMS}"
+        )
+    raise EnvironmentTextError(f"environment {text!r} is not known; use one of {FORMS}, or {GENERATED_FORMS}")
 
 
-def _hypergrid(text: str, rest: str) -> PointedDAG:
+def space_from_text(text: str) -> Space:
+    """An enumerated graph by `graph_from_text`, or the same space without listing its states.
+
+    The latter: `generated:hypergrid:DIMxSIDE[:default|paper|paper_text]`, `generated:bits:N[xK]` and
+    `generated:sets:NxK`.
+    """
+    text = text.strip()
+    prefix, _, of = text.partition(":")
+    if prefix != "generated":
+        return graph_from_text(text)
+    kind, _, rest = of.partition(":")
+    if kind == "hypergrid":
+        return _hypergrid(text, rest, generated_hypergrid)
+    if kind == "bits":
+        return _bits(text, rest, generated_bits, GENERATED_FORMS)
+    if kind in GENERATED:
+        return _two_numbers(text, rest, GENERATED[kind], GENERATED_FORMS)
+    raise EnvironmentTextError(f"environment {text!r} is not known; use one of {GENERATED_FORMS}")
+
+
+def _hypergrid(text: str, rest: str, make: Callable[..., Space]) -> Space:
     match = re.fullmatch(r"(\d{1,6})x(\d{1,6})(?::(\w+))?", rest, re.ASCII)
     if match is None:
-        raise EnvironmentTextError(f"environment {text!r} is malformed; use one of {FORMS}")
+        forms = GENERATED_FORMS if make is generated_hypergrid else FORMS
+        raise EnvironmentTextError(f"environment {text!r} is malformed; use one of {forms}")
     reward = match[3] or "default"
     if reward not in REWARDS:
         raise EnvironmentTextError(
             f"environment {text!r}: reward {reward!r} is not one of {', '.join(REWARDS)}"
         )
+    return _made(text, make, int(match[1]), int(match[2]), **REWARDS[reward])
+
+
+def _bits(text: str, rest: str, make: Callable[..., Space], forms: str) -> Space:
+    # words of 4 bits unless told otherwise, as in the released code
+    return _two_numbers(text, rest if "x" in rest else f"{rest}x4", make, forms)
+
+
+def _two_numbers(text: str, rest: str, make: Callable[..., Space], forms: str) -> Space:
+    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", rest, re.ASCII)
+    if match is None:
+        raise EnvironmentTextError(f"environment {text!r} is malformed; use one of {forms}")
+    return _made(text, make, int(match[1]), int(match[2]))
+
+
+def _molecules(text: str, rest: str) -> PointedDAG:
+    match = re.fullmatch(r"T(\d{1,3})", rest, re.ASCII)
+    if match is None:
+        raise EnvironmentTextError(
+            f"environment {text!r}: {rest!r} is not a space of molecules; use molecules:T1 to molecules:T5"
+        )
+    return _made(text, molecules, int(match[1]))
+
+
+def _made(text: str, make: Callable[..., Space], *sizes: int, **options: float | str) -> Space:
     try:
-        return hypergrid(int(match[1]), int(match[2]), **REWARDS[reward], name=text)
+        return make(*sizes, **options, name=text)
     except GraphError as error:
         raise EnvironmentTextError(f"environment {text!r}: {error}") from error
 

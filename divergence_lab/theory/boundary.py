@@ -1,4 +1,4 @@
-"""Proposals for what a function does at infinity: SymPy's limits, each in a process that can be ended.
+"""Proposals for what a function does at infinity: read off its tail, else SymPy's limits, in a process that can be ended.
 
 Nothing proposed here is believed: verdicts stand only when the checker has proved them.
 """
@@ -13,6 +13,7 @@ import sympy as sp
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.loss import Loss, jump
+from divergence_lab.theory.proofs import Rejected, limit_of
 from divergence_lab.theory.symbols import t, x
 from divergence_lab.theory.values import enclose_integral
 
@@ -39,6 +40,12 @@ def _limit(function: sp.Expr, end: sp.Expr, deadline: float) -> sp.Expr | None:
     left = deadline - time.monotonic()
     if left <= 0:
         return None
+    try:
+        limit = limit_of(function, x, end)  # the checker's own answer comes first: it is the quicker one
+        if limit is not None:
+            return limit if limit.is_infinite else sp.simplify(limit)
+    except (Rejected, NotEvaluable):
+        pass
     try:
         limit = within(min(left, LIMIT_SECONDS), sp.limit, function, x, end)
     except (OutOfTime, SearchFailed):
@@ -77,16 +84,27 @@ def comparisons(function: sp.Expr, deadline: float) -> Iterable[tuple[sp.Expr, s
 
 # --- numbers beside the verdicts -----------------------------------------------------------------------------
 
-def slope_at_infinity(loss: Loss, generator: sp.Expr | None, avoiding: bool | None, deadline: float) -> sp.Expr | None:
-    """f'(oo) = int_0^oo g' e^{-x} dx: oo for a zero-avoiding loss, else lim f/t from the closed form, if confirmed."""
-    if avoiding is not False or generator is None:
-        return sp.oo if avoiding else None
+def slope_of_generator(loss: Loss, generator: sp.Expr, deadline: float) -> sp.Expr | None:
+    """f'(oo) = lim f/t from the confirmed closed form of f, for a loss that is not zero-avoiding."""
     last = generator.args[-1][0] if isinstance(generator, sp.Piecewise) else generator
-    try:
-        found = within(max(0.1, min(LIMIT_SECONDS, deadline - time.monotonic())), sp.limit, sp.expand(last / t), t, sp.oo)
-    except (OutOfTime, SearchFailed):
+    found = _ratio_at_infinity(last, deadline)
+    if found is None:
         return None
     return sp.simplify(found) if found.is_finite and _slope_confirmed(loss, found) else None
+
+
+def _ratio_at_infinity(generator: sp.Expr, deadline: float) -> sp.Expr | None:
+    """lim f(t)/t, t -> oo: from the tail of f(e^x) e^{-x}, else by SymPy."""
+    try:
+        limit = limit_of(sp.expand(generator.subs(t, sp.exp(x)) * sp.exp(-x)), x, sp.oo)
+        if limit is not None:
+            return limit
+    except (Rejected, NotEvaluable):
+        pass
+    try:
+        return within(max(0.1, min(LIMIT_SECONDS, deadline - time.monotonic())), sp.limit, sp.expand(generator / t), t, sp.oo)
+    except (OutOfTime, SearchFailed):
+        return None
 
 
 def _slope_confirmed(loss: Loss, slope: sp.Expr) -> bool:

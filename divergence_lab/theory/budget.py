@@ -1,120 +1,130 @@
-"""A time limit that truly ends a search: the search runs in a child process, which is killed when its time is over.
+"""A time limit that truly ends a search: it runs in a process of its own, which is killed when its time is over.
 
-SymPy's `integrate`, `limit` and `simplify` may run for ever. Threads and alarms can't stop them safely, so questions
-are sent to one worker process that imports this package and nothing of the user's program (it is started as
-`python -m divergence_lab.theory.budget`, so an unguarded user script is not run again).
+SymPy's `integrate`, `limit` and `simplify` may run for ever, and so may any step built on them. Threads, alarms and
+exceptions set from outside can't stop them safely; the end of a process can. A question is a module-level function
+with its arguments. Threads may ask at the same time: each has a process of its own.
 """
 
 from __future__ import annotations
 
 import atexit
-import contextlib
-import importlib
 import os
 import pickle
-import select
-import struct
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-MEMORY_LIMIT_BYTES = 4 << 30
+from divergence_lab.theory.processes import (
+    DIED,
+    FAILURE,
+    OUT_OF_TIME,
+    PART,
+    Gone,
+    OutOfTime,
+    Relay,
+    Worker,
+    in_worker,
+)
 
-
-class OutOfTime(Exception):
-    """The question took longer than its budget; the worker that held it is gone."""
+__all__ = ["OutOfTime", "SearchFailed", "allow_fork", "end_searches", "stream", "within"]
 
 
 class SearchFailed(Exception):
-    """The search raised; the message is its own."""
-
-
-class _Worker:
-    def __init__(self) -> None:
-        self.process = subprocess.Popen([sys.executable, "-m", "divergence_lab.theory.budget"],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                        bufsize=0, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
-
-    def ask(self, message: bytes, deadline: float) -> bytes:
-        self.process.stdin.write(struct.pack("<Q", len(message)) + message)
-        size = struct.unpack("<Q", self.read(8, deadline))[0]
-        return self.read(size, deadline)
-
-    def read(self, count: int, deadline: float) -> bytes:
-        data = bytearray()
-        while len(data) < count:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
-                raise OutOfTime
-            chunk = os.read(self.process.stdout.fileno(), count - len(data))
-            if not chunk:
-                raise SearchFailed("the search process died, most likely out of memory")
-            data += chunk
-        return bytes(data)
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            with contextlib.suppress(OSError):
-                stream.close()
-
-
-_worker: _Worker | None = None
-_lock = threading.Lock()
+    """The search raised (`__cause__` is what it raised, where that could be sent) or its process died."""
 
 
 def within(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
-    """`function(*arguments)`, computed in the worker; raises OutOfTime after `seconds`, SearchFailed if it raised.
+    """`function(*arguments)`, computed in a process of its own.
 
-    `function` must be a module-level function; arguments and answer must pickle.
+    Raises OutOfTime after `seconds` and SearchFailed when it raised. `function` is a module-level function; arguments
+    and answer must pickle.
     """
-    global _worker
-    message = pickle.dumps((function.__module__, function.__qualname__, arguments))
-    with _lock:
-        if _worker is None or _worker.process.poll() is not None:
-            _worker = _Worker()
-            _worker.ask(pickle.dumps(("builtins", "int", ())), time.monotonic() + 120)  # its imports are not counted
+    answer = None
+    for _, answer in _ask([seconds], function, arguments):
+        pass
+    return answer
+
+
+def stream(limits: Sequence[float], function: Callable[..., Iterator[Any]], *arguments: Any) -> Iterator[Any]:
+    """What the generator `function(*arguments)` yields, as it comes; part i within limits[i] seconds of the start.
+
+    Raises as `within` does; the parts that came before are the asker's to keep.
+    """
+    for is_part, part in _ask(limits, function, arguments):
+        if is_part:
+            yield part
+
+
+def allow_fork() -> None:
+    """Say that this process is a program of ours that may be copied to answer questions: sooner than a relay starts.
+
+    Only the command line says so. A process with more than one thread is never copied.
+    """
+    global _may_fork
+    _may_fork = True
+
+
+_idle: list[Worker | Relay] = []  # processes that wait for a question; each asking thread takes one
+_busy: set[Worker | Relay] = set()
+_may_fork = False
+_owner = os.getpid()
+
+
+def _ask(limits: Sequence[float], function: Callable, arguments: tuple) -> Iterator[tuple[bool, Any]]:
+    """(is it a part?, part or answer), ..."""
+    try:
+        call = pickle.dumps((function.__module__, function.__qualname__, arguments, limits[-1]))
+    except RecursionError:
+        raise SearchFailed("the expression is nested too deeply to be sent to the search") from None
+    child = _take()
+    answered = False
+    try:
+        for kind, content in child.answers(call, limits):
+            answered = kind != PART
+            if kind == OUT_OF_TIME:
+                raise OutOfTime
+            if kind == DIED:
+                raise Gone
+            found = pickle.loads(content)
+            if kind == FAILURE:
+                raise SearchFailed(found[0]) from found[1]
+            yield kind == PART, found
+    except Gone:
+        raise SearchFailed("the search process died, most likely out of memory") from None
+    finally:
+        _busy.discard(child)
+        if answered:
+            _idle.append(child)
+        else:  # out of time, Ctrl-C, an asker that looks away: whatever the child holds is lost
+            child.end()
+
+
+def _take() -> Worker | Relay:
+    global _owner
+    if _owner != os.getpid():  # after a fork, the children of the parent are not ours
+        _owner = os.getpid()
+        _idle.clear()
+        _busy.clear()
+    while True:
         try:
-            ok, answer = pickle.loads(_worker.ask(message, time.monotonic() + seconds))
-        except BaseException:  # whatever broke the exchange (a timeout, Ctrl-C), the worker's state is lost with it
-            _worker.end()
-            _worker = None
-            raise
-    if ok:
-        return answer
-    raise SearchFailed(answer)
+            child = _idle.pop()
+        except IndexError:
+            child = Worker() if in_worker() or (_may_fork and _has_one_thread()) else Relay()
+        if child.alive():
+            _busy.add(child)
+            return child
+
+
+def _has_one_thread() -> bool:
+    """A lock that another thread holds would stay locked in a copy for ever. False where it can't be known."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
 
 
 @atexit.register
-def _end_worker() -> None:
-    if _worker is not None:
-        _worker.end()
-
-
-def _serve() -> None:
-    """The worker's loop: read a question, answer it, until the pipe closes."""
-    with contextlib.suppress(ImportError, ValueError, OSError):  # no such limit on this platform: go without
-        import resource
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
-    source, sink = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # a stray print of the search must not break the protocol
-    import sympy  # noqa: F401  (paid here once, not within the first question's budget)
-    while header := source.read(8):
-        module, name, arguments = pickle.loads(source.read(struct.unpack("<Q", header)[0]))
-        try:
-            function = importlib.import_module(module)
-            for part in name.split("."):
-                function = getattr(function, part)
-            answer = pickle.dumps((True, function(*arguments)))
-        except Exception as error:  # every failure of a search is an answer: the caller decides what it means
-            answer = pickle.dumps((False, f"{type(error).__name__}: {error}"[:500]))
-        sink.write(struct.pack("<Q", len(answer)) + answer)
-        sink.flush()
-
-
-if __name__ == "__main__":
-    _serve()
+def end_searches() -> None:
+    """End every search and every process that waits for one, whichever thread asked."""
+    for child in [*_idle, *_busy]:
+        child.end()
+    _idle.clear()

@@ -6,14 +6,19 @@ search and checker both use `claim_of`, and the checker refuses a step whose wor
 | rule | data | says |
 |---|---|---|
 | sign | of, f, low, high, sign | f >= 0 (or <= 0) on (low, high) |
-| jump | at, jump, sign | the slope g' jumps by that much at a kink |
+| jump | at, jump | the slope g' jumps by that much at a kink |
 | witness | of, f, at, sign | f < 0, f > 0 or f != 0 at one point |
 | limit | of, f, end, limit | f tends to that limit |
 | integral | of, f, scale, limit, diverges | f*scale tends to the limit, so int^oo f diverges or converges with 1/scale |
 | identity | of, f, low, high | f = 0 on (low, high) |
 | constant | of, low, high | the slope is 0 there: g does not fall or rise |
-| for all | of, f, low, high | f >= 0 on (low, high) whatever the parameters are, term by term |
-| cell | parameter, low, high, sample, holds | the verdict is this for every parameter in (low, high) |
+| gap | at, low, high, left, right, jump | g itself jumps at a point |
+| unbounded | at, end, f, limit | g is not bounded near a point |
+| pole | low, high, numerator, denominator | g is a quotient whose denominator changes sign |
+| not real | at | g is not a real number at a point |
+| cell | parameter, low, high, sample (or ranges), holds, at?, scale? | the verdict is this for all parameters in the ranges |
+| undefined | parameter, at | the formula has no value at this parameter |
+| line | equation, parameter | the identity holds exactly where this equation does |
 """
 
 from __future__ import annotations
@@ -22,6 +27,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from divergence_lab.theory.conditions import ranges_in_words, read_ranges
 
 # What `of` may name: a function derived from the loss, in words.
 SUBJECTS = {
@@ -36,9 +43,26 @@ _CLAIMS = {
     "integral": "{of} = {f}, times {scale}, tends to {limit} as x -> oo, and int^oo 1/({scale}) dx is {finite}",
     "identity": "{of} = {f} is 0 on ({low}, {high})",
     "constant": "{of} is 0 on ({low}, {high})",
-    "for all": "{of} = {f} is >= 0 on ({low}, {high}) for all parameters",
-    "cell": "it {holds} for {low} < {parameter} < {high} (as at {parameter} = {sample})",
+    "gap": "g = {left} on ({low}, {at}) and {right} on ({at}, {high}), so g jumps by {jump} at x = {at}",
+    "unbounded": "g = {f} between {at} and {end} tends to {limit} as x -> {at}",
+    "pole": "g = ({numerator})/({denominator}) on ({low}, {high}); there the denominator changes sign, the numerator does not",
+    "not real": "g is not a real number at x = {at}",
+    "cell": "it {holds} for {where}{shown}",
+    "undefined": "the formula has no value at {parameter} = {at}",
+    "line": "it holds exactly where {equation} = 0",
 }
+
+# Every key that a step of a rule must have; a cell has those of one parameter or of several.
+_KEYS = {
+    "sign": {"of", "f", "low", "high", "sign"}, "jump": {"at", "jump"}, "witness": {"of", "f", "at", "sign"},
+    "limit": {"of", "f", "end", "limit"}, "integral": {"of", "f", "scale", "limit", "diverges"},
+    "identity": {"of", "f", "low", "high"}, "constant": {"of", "low", "high"},
+    "gap": {"at", "low", "high", "left", "right", "jump"}, "unbounded": {"at", "end", "f", "limit"},
+    "pole": {"low", "high", "numerator", "denominator"}, "not real": {"at"}, "undefined": {"parameter", "at"},
+    "line": {"equation", "parameter"},
+}
+_ONE_PARAMETER, _SEVERAL = {"holds", "parameter", "low", "high", "sample"}, {"holds", "ranges"}
+_HINTS = {"at", "scale"}
 
 
 @dataclass(frozen=True)
@@ -63,58 +87,50 @@ def claim_of(rule: str, data: Mapping[str, str]) -> str:
     words["of"] = SUBJECTS[data["of"]] if "of" in data else ""
     if rule == "cell":
         words["holds"] = {"true": "holds", "false": "does not hold"}[data["holds"]]
-        if data["low"] == data["high"]:
-            return f"it {words['holds']} for {data['parameter']} = {data['sample']}"
+        words["where"] = ranges_in_words(read_ranges(data))
+        words["shown"] = (f", as x = {data['at']} shows" if "at" in data else "") \
+            + (f", x times {data['scale']} being a scale" if "scale" in data else "")
     words["finite"] = "infinite" if data.get("diverges") == "true" else "finite"
     return _CLAIMS[rule].format(**words)
+
+
+def flaw(verdict: object) -> str | None:
+    """What is wrong with the form of a verdict, before anything in it is looked at; None for a well-formed one."""
+    if not isinstance(verdict, Mapping):
+        return "the verdict is missing"
+    missing = {"holds", "condition", "status", "because", "steps", "seal"} - verdict.keys()
+    if missing:
+        return f"the verdict lacks {', '.join(sorted(missing))}"
+    if not all(isinstance(verdict[key], str) for key in ("status", "because", "seal")):
+        return "status, because and seal are text"
+    if not (verdict["holds"] is None or isinstance(verdict["holds"], bool)) \
+            or not (verdict["condition"] is None or isinstance(verdict["condition"], str)):
+        return "holds is true, false or null, and condition is text or null"
+    if not isinstance(verdict["steps"], list | tuple):
+        return "the steps are not a list"
+    flaws = (_flaw_of_step(number, step) for number, step in enumerate(verdict["steps"], 1))
+    return next((found for found in flaws if found is not None), None)
+
+
+def _flaw_of_step(number: int, step: object) -> str | None:
+    if not isinstance(step, Mapping) or not all(isinstance(text, str) for pair in step.items() for text in pair):
+        return f"step {number} is not a record of texts"
+    if not {"rule", "claim"} <= step.keys():
+        return f"step {number} has no rule or no claim"
+    keys = set(step) - {"rule", "claim"}
+    if step["rule"] == "cell":
+        needed = _SEVERAL if "ranges" in keys else _ONE_PARAMETER
+        allowed = needed | _HINTS
+    elif step["rule"] in _KEYS:
+        needed = allowed = _KEYS[step["rule"]]
+    else:
+        return f"step {number}: there is no rule {step['rule']!r}"
+    if needed - keys:
+        return f"step {number} ({step['rule']}) lacks {', '.join(sorted(needed - keys))}"
+    return f"step {number} ({step['rule']}) has {', '.join(sorted(keys - allowed))} besides" if keys - allowed else None
 
 
 def seal(verdict: Mapping) -> str:
     """SHA-256 of a verdict's content: shows an altered certificate even where the altered proof would also do."""
     content = {key: value for key, value in verdict.items() if key != "seal"}
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
-
-
-# --- verdicts that depend on a parameter ---------------------------------------------------------------------
-
-@dataclass(frozen=True)
-class Cell:
-    """A range of a parameter, low < a < high, or the point low = high, on which a verdict is the same throughout."""
-    low: str
-    high: str
-    sample: str
-    holds: bool
-
-    @property
-    def is_point(self) -> bool:
-        return self.low == self.high
-
-
-def condition_of(parameter: str, cells: Sequence[Cell]) -> str:
-    """The condition, in words of the parameter, under which the verdict holds: the union of the cells where it does."""
-    runs: list[list[Cell]] = []
-    for before, cell in zip([None, *cells], cells):
-        if cell.holds:
-            if before is not None and before.holds:
-                runs[-1].append(cell)
-            else:
-                runs.append([cell])
-    if len(runs) == 2 and runs[0][0] == cells[0] and runs[1][-1] == cells[-1]:
-        missing = [cell for cell in cells if not cell.holds]
-        if len(missing) == 1 and missing[0].is_point:
-            return f"{parameter} != {missing[0].low}"
-    return " or ".join(_range(parameter, run, cells) for run in runs)
-
-
-def _range(parameter: str, run: Sequence[Cell], cells: Sequence[Cell]) -> str:
-    first, last = run[0], run[-1]
-    if first is last and first.is_point:
-        return f"{parameter} = {first.low}"
-    # an end that belongs to the domain's own end is not repeated as a condition
-    low = None if first is cells[0] and not first.is_point else (first.low, "<=" if first.is_point else "<")
-    high = None if last is cells[-1] and not last.is_point else (last.high, "<=" if last.is_point else "<")
-    if low and high:
-        return f"{low[0]} {low[1]} {parameter} {high[1]} {high[0]}"
-    if high:
-        return f"{parameter} {high[1]} {high[0]}"
-    return f"{parameter} {'>=' if low[1] == '<=' else '>'} {low[0]}" if low else "always"

@@ -16,9 +16,11 @@ import sympy as sp
 
 from divergence_lab.theory import proofs
 from divergence_lab.theory.balls import ball_of_constant
-from divergence_lab.theory.certificate import claim_of, seal
+from divergence_lab.theory.certificate import claim_of, flaw, seal
 from divergence_lab.theory.checker_parameters import check_parametric
 from divergence_lab.theory.conclusions import VERDICTS, Part, number, slopes_at
+from divergence_lab.theory.decided import prove_equal
+from divergence_lab.theory.disproofs import prove_no_loss
 from divergence_lab.theory.expressions import ExpressionError, parse
 from divergence_lab.theory.pieces import CannotSplit, Pieces, split
 from divergence_lab.theory.proofs import Rejected
@@ -47,21 +49,63 @@ def check_one(entry: Any) -> list[Failure]:
     if isinstance(entry, Mapping) and entry.get("parameters"):
         return _check_parameters(entry)
     try:
-        parts = read_parts(entry)
-    except (Rejected, ExpressionError, KeyError, TypeError, AttributeError) as reason:
+        parts = read_parts(entry) if entry["pieces"] else []
+        if entry["valid"] is not entry["validity"]["holds"]:
+            raise Rejected("valid and validity differ")
+    except _MALFORMED as reason:
         return [Failure("pieces", _words(reason))]
     failures = []
     for kind in VERDICTS:
         try:
-            check_verdict(kind, entry[kind], parts)
-        except (Rejected, ExpressionError, KeyError, TypeError, AttributeError) as reason:
+            if parts:
+                check_verdict(kind, entry[kind], parts)
+            else:
+                _check_without_pieces(kind, entry[kind], entry["loss"])
+        except _MALFORMED as reason:
             failures.append(Failure(kind, _words(reason)))
-    for what, confirm in (("f_at_zero", _check_value_at_zero), ("generator", _check_generator)):
+    skipped = entry.get("unchecked", [])
+    return failures + [failure for failure in check_numbers(entry, parts) if failure.where not in skipped]
+
+
+# What a document that was tampered with may make of the steps of this checker: a rejection, never a crash.
+_MALFORMED = (Rejected, ExpressionError, CannotSplit, LookupError, TypeError, AttributeError, ValueError, ArithmeticError,
+              NotImplementedError, StopIteration, RecursionError, sp.PolynomialError)
+
+
+NUMBERS = ("f_at_zero", "slope_at_infinity", "generator")
+
+
+def unchecked(entry: Mapping[str, Any]) -> list[str]:
+    """Which of NUMBERS in an object of `derive --json` this checker has no proof for."""
+    return [failure.where for failure in check_numbers(entry, read_parts(entry) if entry["pieces"] else [])]
+
+
+def check_numbers(entry: Mapping[str, Any], parts: Sequence[Part]) -> list[Failure]:
+    """What of `f_at_zero`, `slope_at_infinity` and `generator` could not be proved from the pieces."""
+    failures = []
+    for what, confirm in zip(NUMBERS, (_check_value_at_zero, _check_slope_at_infinity, _check_generator)):
         try:
+            if entry[what] is not None and not parts:
+                raise Rejected("nothing can be proved without the pieces of g")
             confirm(entry, parts)
-        except (Rejected, ExpressionError, KeyError, TypeError, AttributeError) as reason:
+        except _MALFORMED as reason:
             failures.append(Failure(what, _words(reason)))
     return failures
+
+
+def _check_without_pieces(kind: str, verdict: Mapping[str, Any], loss: str) -> None:
+    """All that can be said of a function without pieces: that it is no loss, by one step. The rest is undecided."""
+    _check_form(verdict)
+    if kind != "validity" or verdict["holds"] is None:
+        if verdict["holds"] is not None:
+            raise Rejected("the pieces of g are missing, so nothing is proved of it")
+        check_verdict(kind, verdict, [])
+        return
+    if verdict["holds"] is not False or len(verdict["steps"]) != 1 or verdict["status"] not in ("proved", "enclosed"):
+        raise Rejected("without pieces only a no is known, by one step")
+    (step,) = verdict["steps"]
+    _check_words(step)
+    prove_no_loss(loss, step)
 
 
 def _check_parameters(entry: Mapping[str, Any]) -> list[Failure]:
@@ -70,7 +114,7 @@ def _check_parameters(entry: Mapping[str, Any]) -> list[Failure]:
     for kind in VERDICTS:
         try:
             check_parametric(kind, entry[kind], entry["loss"], entry["assumptions"])
-        except (Rejected, ExpressionError, KeyError, TypeError, AttributeError, sp.PolynomialError) as reason:
+        except _MALFORMED as reason:
             failures.append(Failure(kind, _words(reason)))
     return failures
 
@@ -108,7 +152,7 @@ def read_parts(entry: Mapping[str, Any]) -> list[Part]:
             if any(limit is not None and not limit.is_finite for limit in limits):
                 raise Rejected(f"the slope is not bounded beside {p.low} or {p.high}")
             continue
-        proofs.prove_zero(whole - p.loss, x, p.low, p.high)
+        prove_equal(whole, p.loss, x, p.low, p.high)
         proofs.prove_zero(sp.diff(p.loss, x) - p.slope, x, p.low, p.high)
         proofs.prove_finite(p.loss, x, p.low, p.high)
         if after is not None:
@@ -124,8 +168,7 @@ def read_parts(entry: Mapping[str, Any]) -> list[Part]:
 
 def check_verdict(kind: str, verdict: Mapping[str, Any], parts: Sequence[Part]) -> None:
     """Prove every step and the conclusion. Undecided verdicts claim nothing. Raises Rejected."""
-    if verdict.get("seal") != seal(verdict):
-        raise Rejected("the certificate was altered: its seal does not fit its content")
+    _check_form(verdict)
     if verdict["holds"] is None:
         if verdict["status"] != "undecided" or verdict["steps"]:
             raise Rejected("an undecided verdict must not carry a proof")
@@ -134,14 +177,27 @@ def check_verdict(kind: str, verdict: Mapping[str, Any], parts: Sequence[Part]) 
         raise Rejected("the verdict is neither yes nor no, or has no such status")
     steps = verdict["steps"]
     for position, step in enumerate(steps):
-        data = {key: value for key, value in step.items() if key not in ("rule", "claim")}
-        if step.get("claim") != claim_of(step["rule"], data):
-            raise Rejected(f"step {position + 1}: its words do not fit its data")
         try:
+            _check_words(step)
             RULES[step["rule"]](step, parts)
         except Rejected as reason:
             raise Rejected(f"step {position + 1} ({step['rule']}): {reason}") from None
+        if step["rule"] == "identity" and verdict["status"] == "proved" and not proofs.is_identity(_function(step["f"]), x):
+            raise Rejected(f"step {position + 1} is not derived, only seen at points: the verdict is enclosed, not proved")
     VERDICTS[kind](verdict["holds"], steps, parts)
+
+
+def _check_form(verdict: Mapping[str, Any]) -> None:
+    if (found := flaw(verdict)) is not None:
+        raise Rejected(found)
+    if verdict["seal"] != seal(verdict):
+        raise Rejected("the certificate was altered: its seal does not fit its content")
+
+
+def _check_words(step: Mapping[str, str]) -> None:
+    data = {key: value for key, value in step.items() if key not in ("rule", "claim")}
+    if step.get("claim") != claim_of(step["rule"], data):
+        raise Rejected("its words do not fit its data")
 
 
 def _part_of(step: Mapping[str, str], parts: Sequence[Part]) -> Part:
@@ -265,6 +321,10 @@ def _check_value_at_zero(entry: Mapping[str, Any], parts: Sequence[Part]) -> Non
     """f(0+) = -g'(-oo)."""
     if entry["f_at_zero"] is not None:
         proofs.prove_limit(-parts[0].slope, x, -sp.oo, number(entry["f_at_zero"]))
+
+
+def _check_slope_at_infinity(entry: Mapping[str, Any], parts: Sequence[Part]) -> None:
+    """f'(oo) is infinite just when the loss is zero-avoiding. Its finite value is not proved here."""
     if entry["slope_at_infinity"] == "oo" and entry["zero_avoiding"]["holds"] is False \
             or entry["slope_at_infinity"] not in (None, "oo") and entry["zero_avoiding"]["holds"]:
         raise Rejected("f'(oo) contradicts the zero-avoiding verdict")

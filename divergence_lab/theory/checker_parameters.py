@@ -1,9 +1,8 @@
-"""The trusted verifier for verdicts that depend on a parameter. Shares no code with the search for them.
+"""The trusted verifier for verdicts on a loss with parameters. Shares no code with the search for them.
 
-For the two ends, g' must be a sum of c(a) y^{p(a)} e^{r(a) y}; its critical values are found here anew, from the terms,
-and each must be an end of a cell (Proposition 17). Every cell is then decided at its sample by `proofs`. For identities
-(even, symmetric) the odd part or asymmetry at x = 1, as a function of the parameter, must not vanish inside a cell
-where the verdict is no.
+A certificate cuts the range of each parameter that matters; its cells must be exactly the products of the parts, which
+cover what the assumptions leave. Each cell is proved for all its parameters by `cell_proofs`; where the formula has no
+value that is stated by a step of its own. Or the verdict is an identity that holds on a line of parameters alone.
 """
 
 from __future__ import annotations
@@ -14,302 +13,132 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory import proofs
-from divergence_lab.theory.balls import ball, ball_of_constant
-from divergence_lab.theory.certificate import Cell, claim_of, condition_of, seal
+from divergence_lab.theory.balls import ball_of_constant
+from divergence_lab.theory.cell_proofs import Ranges, holds_in_cell
+from divergence_lab.theory.certificate import claim_of, flaw, seal
+from divergence_lab.theory.conditions import condition_of, read_ranges
 from divergence_lab.theory.expressions import parse, parse_number, read_assumptions
-from divergence_lab.theory.pieces import CannotSplit, split
+from divergence_lab.theory.line_proofs import holds_on_line
+from divergence_lab.theory.pieces import is_less
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
-
-_HYPERBOLIC = (sp.sinh, sp.cosh)
 
 
 def check_parametric(kind: str, verdict: Mapping[str, Any], loss_text: str, assumptions: Sequence[str]) -> None:
     """Prove a verdict on a loss with parameters. Raises Rejected."""
     kind = "convex" if kind == "data_processing" else kind  # Proposition 5
-    if verdict.get("seal") != seal(verdict):
+    if (found := flaw(verdict)) is not None:
+        raise Rejected(found)
+    if verdict["seal"] != seal(verdict):
         raise Rejected("the certificate was altered: its seal does not fit its content")
     steps = verdict["steps"]
     if verdict["status"] == "undecided":
         if verdict["holds"] is not None or steps or verdict["condition"] is not None:
             raise Rejected("an undecided verdict must not carry a proof")
         return
+    if verdict["status"] != "proved":
+        raise Rejected("a verdict on parameters is proved or undecided")
     for number, step in enumerate(steps):
         if step.get("claim") != claim_of(step["rule"], {k: v for k, v in step.items() if k not in ("rule", "claim")}):
             raise Rejected(f"step {number + 1}: its words do not fit its data")
     loss = parse(loss_text, x, assumptions)
-    try:
-        pieces = split(loss, x)
-    except CannotSplit as reason:
-        raise Rejected(str(reason)) from None
-    if steps and steps[0]["rule"] == "for all":
-        _check_for_all(kind, verdict, steps, pieces, assumptions)
-    else:
-        _check_cells(kind, verdict, steps, loss, pieces, assumptions)
-
-
-# --- for all parameters --------------------------------------------------------------------------------------
-
-def _check_for_all(kind: str, verdict: Mapping, steps: Sequence[Mapping], pieces, assumptions: Sequence[str]) -> None:
-    """g'' >= 0 term by term on every piece; kinks with upward jumps; for validity, slopes at 0 of the right sign."""
-    if kind not in ("convex", "validity") or verdict["holds"] is not True:
-        raise Rejected("only convexity and validity are proved for all parameters at once")
-    y = sp.Symbol("y", positive=True)
-    left, right = pieces.split_at_zero()
-    stated = {(s["low"], s["high"]): parse(s["f"], x, assumptions) for s in steps}
-    wide = _positive_parameters(assumptions)
-    for piece in (*left.pieces, *right.pieces):
-        f = next((f for (low, high), f in stated.items() if _inside_of(piece, low, high, assumptions)), None)
-        if f is None:
-            raise Rejected(f"nothing is proved on ({piece.low}, {piece.high})")
-        if sp.simplify(sp.diff(piece.expression, x, 2) - f) != 0:
-            raise Rejected(f"{f} is not g'' on ({piece.low}, {piece.high})")
-        side = 1 if piece in right.pieces else -1
-        forms = (f, sp.simplify(f.rewrite(sp.exp)), sp.factor(f))
-        if not any(sp.simplify(form.subs(wide)).subs(x, side * y).is_nonnegative or
-                   form.subs(wide).subs(x, side * y).is_nonnegative for form in forms):
-            raise Rejected(f"{f} is not a sum and product of terms that are not negative")
-    slopes = [sp.diff(p.expression, x) for p in pieces.pieces]
-    for kink, before, after in zip(pieces.kinks, slopes, slopes[1:]):
-        if not sp.simplify((after - before).subs(x, kink).subs(wide)).is_nonnegative:
-            raise Rejected(f"the jump of g' at {kink} is not shown to be upward")
-    below, above = (sp.simplify(sp.diff(p.expression, x).subs(x, 0).subs(wide)) for p in (left.pieces[-1], right.pieces[0]))
-    if kind == "validity" and not (below.is_nonpositive and above.is_nonnegative):
-        raise Rejected("0 does not lie between the slopes at 0")
-
-
-def _positive_parameters(assumptions: Sequence[str]) -> dict[sp.Symbol, sp.Expr]:
-    """Every parameter with known bounds, written by a positive symbol z: a + z, b - z, or a + (b - a)/(1 + z)."""
-    written = {}
-    for name, bounds in read_assumptions(assumptions).items():
-        low = max((b for relation, b in bounds if relation in (">", ">=")), default=-sp.oo)
-        high = min((b for relation, b in bounds if relation in ("<", "<=")), default=sp.oo)
-        z = sp.Symbol("z_" + name, positive=True)
-        symbol = next(iter(parse(name, sp.Dummy(), assumptions).free_symbols))
-        if low.is_finite:
-            written[symbol] = low + ((high - low) / (1 + z) if high.is_finite else z)
-        elif high.is_finite:
-            written[symbol] = high - z
-    return written
-
-
-def _inside_of(piece, low: str, high: str, assumptions: Sequence[str]) -> bool:
-    """The piece, split at 0, equals the stated interval (text against text)."""
-    return str(piece.low) == str(parse_end(low, assumptions)) and str(piece.high) == str(parse_end(high, assumptions))
-
-
-def parse_end(text: str, assumptions: Sequence[str] = ()) -> sp.Expr:
-    """An end of an interval: oo, -oo, a number, or an expression in the parameters."""
-    return {"oo": sp.oo, "-oo": -sp.oo}.get(text) or parse(text, sp.Dummy(), assumptions)
-
-
-# --- cell by cell --------------------------------------------------------------------------------------------
-
-def _check_cells(kind: str, verdict: Mapping, steps: Sequence[Mapping], loss: sp.Expr, pieces,
-                 assumptions: Sequence[str]) -> None:
-    if not steps or any(step["rule"] != "cell" for step in steps):
-        raise Rejected("a verdict with parameters needs its cells")
-    name = steps[0]["parameter"]
-    parameter = next((s for s in loss.free_symbols if s.name == name), None)
-    if parameter is None or any(step["parameter"] != name for step in steps):
-        raise Rejected(f"{name} is not a parameter of the loss")
-    cells = [Cell(s["low"], s["high"], s["sample"], s["holds"] == "true") for s in steps]
-    _check_cover(cells, name, assumptions)
-    critical = _critical(kind, pieces, parameter)
-    ends = [_number(cell.low) for cell in cells if cell.is_point]
-    low, high = _number(cells[0].low), _number(cells[-1].high)
-    for value in critical:
-        inside = (low == -sp.oo or value > low) and (high == sp.oo or value < high)
-        if inside and value not in ends:
-            raise Rejected(f"the critical value {name} = {value} is missing")
-    others = {s: _inside_domain(s, assumptions) for s in loss.free_symbols - {x, parameter}}
-    for cell in cells:
-        holds = _decide(kind, loss, pieces, parameter, cell, others)
-        if holds is not cell.holds:
-            raise Rejected(f"at {name} = {cell.sample} the verdict is {holds}")
-    answers = {cell.holds for cell in cells}
-    condition = None if len(answers) == 1 else condition_of(name, cells)
-    holds = answers.pop() if len(answers) == 1 else None
+    holds, condition = (_on_line if steps and steps[0]["rule"] == "line" else _by_cells)(kind, steps, loss, assumptions)
     if verdict["holds"] is not holds or verdict["condition"] != condition:
         raise Rejected("the cells do not add up to the verdict")
+
+
+# --- the parts of a parameter's range ------------------------------------------------------------------------
+
+def parts_of(bounds: Sequence[tuple[str, sp.Expr]], cuts: Sequence[sp.Expr]) -> list[tuple[sp.Expr, sp.Expr]]:
+    """The range that the assumptions on one parameter leave, cut at these points: (a, b) open, (a, a) a point."""
+    low, high, ends, without = -sp.oo, sp.oo, set(), []
+    for relation, bound in bounds:
+        if relation == "!=":
+            without.append(bound)
+        elif relation[0] == ">" and is_less(low, bound) or relation[0] == "<" and is_less(bound, high):
+            low, high = (bound, high) if relation[0] == ">" else (low, bound)
+        if relation in (">=", "<="):
+            ends.add(bound)
+    # a bound that another assumption makes strict does not belong to the range
+    ends -= {bound for relation, bound in bounds if relation in (">", "<", "!=")}
+    ordered: list[sp.Expr] = []
+    for cut in (*cuts, *without):
+        inside = is_less(low, cut) and is_less(cut, high)
+        if inside and all(sp.simplify(cut - other) != 0 for other in ordered):
+            ordered.insert(sum(is_less(other, cut) for other in ordered), cut)
+    parts = [(low, low)] if low in ends else []
+    for a, b in itertools.pairwise([low, *ordered, high]):
+        parts.append((a, b))
+        if b != high and b not in without:
+            parts.append((b, b))
+    return parts + ([(high, high)] if high in ends else [])
 
 
 def _number(text: str) -> sp.Expr:
     return {"oo": sp.oo, "-oo": -sp.oo}.get(text) or parse_number(text)
 
 
-def _check_cover(cells: Sequence[Cell], name: str, assumptions: Sequence[str]) -> None:
-    low, high = -sp.oo, sp.oo
-    for relation, bound in read_assumptions(assumptions).get(name, []):
-        low, high = (max(low, bound), high) if relation in (">", ">=") else (low, min(high, bound)) \
-            if relation in ("<", "<=") else (low, high)
-    if _number(cells[0].low) != low or _number(cells[-1].high) != high:
-        raise Rejected(f"the cells do not cover {low} < {name} < {high}")
-    for cell, after in zip(cells, [*cells[1:], None]):
-        a, b, sample = _number(cell.low), _number(cell.high), _number(cell.sample)
-        if cell.is_point and sample != a or not cell.is_point and not (a < sample < b):
-            raise Rejected(f"the sample {cell.sample} is not inside its cell")
-        if after is not None and (cell.high != after.low or cell.is_point == after.is_point):
-            raise Rejected("the cells do not join")
+def _by_cells(kind: str, steps: Sequence[Mapping], loss: sp.Expr, assumptions: Sequence[str]) -> tuple:
+    """(holds, condition) of the cells, each proved. Raises Rejected."""
+    symbols = {s.name: s for s in loss.free_symbols - {x}}
+    bounds = read_assumptions(assumptions)
+    cells = [step for step in steps if step["rule"] == "cell"]
+    undefined = [step for step in steps if step["rule"] == "undefined"]
+    if not cells or len(cells) + len(undefined) != len(steps):
+        raise Rejected("a verdict with parameters needs its cells, and nothing else")
+    stated = [{name: (_number(a), _number(b)) for name, (a, b) in read_ranges(step).items()} for step in cells]
+    names = list(stated[0])
+    if not set(names) <= set(symbols) or any(list(ranges) != names for ranges in stated):
+        raise Rejected("the cells are not all ranges of the same parameters of the loss")
+    nowhere = {(step["parameter"], _number(step["at"])) for step in undefined}
+    for name, value in nowhere:
+        _check_undefined(loss, symbols, name, value)
+    grid = []
+    for name in names:
+        cuts = [end for ranges in stated for end in ranges[name] if end.is_finite]
+        missing = {value for parameter, value in nowhere if parameter == name}
+        grid.append([p for p in parts_of(bounds.get(name, ()), [*cuts, *missing]) if p[0] != p[1] or p[0] not in missing])
+    if [tuple(ranges.values()) for ranges in stated] != list(itertools.product(*grid)):
+        raise Rejected("the cells do not cover what the assumptions leave, or not in order")
+    others = {name: parts_of(bounds.get(name, ()), ()) for name in symbols if name not in names}
+    if any(len(parts) > 1 for parts in others.values()):
+        raise Rejected(f"the cells say nothing of {', '.join(n for n, parts in others.items() if len(parts) > 1)}")
+    for step, ranges in zip(cells, stated):
+        _check_cell(kind, step, loss, {**ranges, **{name: parts[0] for name, parts in others.items()}}, assumptions)
+    answers = {step["holds"] for step in cells}
+    if len(answers) == 1:
+        return answers == {"true"}, None
+    return None, condition_of([read_ranges(step) for step in cells], [step["holds"] == "true" for step in cells])
 
 
-def _inside_domain(symbol: sp.Symbol, assumptions: Sequence[str]) -> sp.Expr:
-    return sp.Integer(-1) if symbol.is_negative else sp.S.One
+def _check_cell(kind: str, step: Mapping, loss: sp.Expr, ranges: Ranges, assumptions: Sequence[str]) -> None:
+    known = {"rule", "claim", "parameter", "low", "high", "ranges", "holds", "sample", "at", "scale"}
+    if set(step) - known or step["holds"] not in ("true", "false"):
+        raise Rejected("the cell says more than a cell can, or nothing")
+    if "sample" in step:
+        (low, high), sample = ranges[step["parameter"]], ball_of_constant(_number(step["sample"]))
+        if low == high and step["sample"] != step["low"] or low != high and not (
+                (low == -sp.oo or ball_of_constant(low) < sample) and (high == sp.oo or sample < ball_of_constant(high))):
+            raise Rejected(f"the sample {step['sample']} is not inside its cell")
+    at, scale = (parse(step[key], sp.Dummy(), assumptions) if key in step else None for key in ("at", "scale"))
+    holds = holds_in_cell(kind, loss, ranges, at, scale)
+    if holds is not (step["holds"] == "true"):
+        raise Rejected(f"{step['claim']}: it is the other way round")
 
 
-def _critical(kind: str, pieces, parameter: sp.Symbol) -> set[sp.Expr]:
-    """Where a verdict may change: from the exponents and coefficients of the slopes at the two ends."""
-    slopes = [sp.diff(piece.expression, x) for piece in pieces.pieces]
-    if kind == "zero_forcing":
-        return _critical_of(slopes[0].xreplace({x: -x}), parameter, sp.S.Zero)
-    if kind == "zero_avoiding":
-        return _critical_of(slopes[-1], parameter, sp.S.One)
-    if kind == "bounded_gradient":
-        return _critical_of(slopes[0].xreplace({x: -x}), parameter, sp.S.Zero) \
-            | _critical_of(slopes[-1], parameter, sp.S.Zero)
-    if kind in ("convex", "validity"):
-        left, right = pieces.split_at_zero()
-        found = set()
-        for piece, side in [*((p, -1) for p in left.pieces), *((p, 1) for p in right.pieces)]:
-            f = sp.diff(piece.expression, x, 2 if kind == "convex" else 1)
-            found |= _zeros_of_coefficient(f.xreplace({x: side * x}), parameter)
-        return found
-    return set()
+def _check_undefined(loss: sp.Expr, symbols: Mapping[str, sp.Symbol], name: str, value: sp.Expr) -> None:
+    if name not in symbols or not loss.subs(symbols[name], value).has(sp.zoo, sp.nan, sp.oo):
+        raise Rejected(f"the formula has a value at {name} = {value}")
 
 
-def _zeros_of_coefficient(f: sp.Expr, parameter: sp.Symbol) -> set[sp.Expr]:
-    """Parameter values at which a single term c y^p e^{ry}, y > 0, may change its sign. Raises Rejected for more terms."""
-    y = sp.Symbol("y", positive=True)
-    terms = sp.Add.make_args(sp.powsimp(sp.factor(sp.simplify(f.xreplace({x: y})))))
-    if len(terms) != 1:
-        raise Rejected(f"{f} is not a single term")
-    coefficient, rest = terms[0].as_independent(y, as_Add=False)
-    if not rest.is_positive:
-        raise Rejected(f"the sign of {rest} is not known")
-    found = set()
-    for part in sp.fraction(sp.together(coefficient)):
-        polynomial = sp.Poly(sp.expand(part), parameter)
-        found |= set(sp.real_roots(polynomial)) if polynomial.degree() > 0 else set()
-    return found
-
-
-def _critical_of(f: sp.Expr, parameter: sp.Symbol, weight: sp.Expr) -> set[sp.Expr]:
-    """Critical parameter values of sum c x^p e^{r x}, x > 0, against e^{weight x} and the powers 0 and -1."""
-    y = sp.Symbol("y", positive=True)
-    terms = [_term(part, y) for part in sp.Add.make_args(sp.expand(f.rewrite(_HYPERBOLIC, sp.exp).xreplace({x: y})))]
-    equations = []
-    for c, p, r in terms:
-        numerator, denominator = sp.fraction(sp.together(c))
-        equations += [numerator, denominator, r - weight, p, p + 1]
-        equations += [r - other for _, _, other in terms] + [p - other for _, other, _ in terms]
-    critical = set()
-    for equation in equations:
-        polynomial = sp.Poly(sp.expand(equation), parameter)
-        critical |= set(sp.real_roots(polynomial)) if polynomial.degree() > 0 else set()
-    return critical
-
-
-def _term(part: sp.Expr, y: sp.Symbol) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
-    """(c, p, r) of c y^p e^{r y}. Raises Rejected for any other term."""
-    c, p, r = sp.S.One, sp.S.Zero, sp.S.Zero
-    for factor in sp.Mul.make_args(sp.powsimp(part)):
-        base, exponent = factor.as_base_exp()
-        if not factor.has(y):
-            c *= factor
-        elif base == y and not exponent.has(y):
-            p += exponent
-        elif isinstance(factor, sp.exp) and sp.Poly(factor.args[0], y).degree() == 1:
-            r += sp.Poly(factor.args[0], y).coeff_monomial(y)
-            c *= sp.exp(sp.Poly(factor.args[0], y).coeff_monomial(1))
-        else:
-            raise Rejected(f"{part} is not a power times an exponential")
-    return c, p, r
-
-
-def _decide(kind: str, loss: sp.Expr, pieces, parameter: sp.Symbol, cell: Cell, others: Mapping) -> bool:
-    """The verdict at the sample of a cell, by proofs."""
-    sample = _number(cell.sample)
-    at = {**others, parameter: sample}
-    slopes = [_substituted(sp.diff(piece.expression, x), at) for piece in pieces.pieces]
-    if kind == "zero_forcing":
-        return proofs.limit_of(slopes[0], x, -sp.oo) == -sp.oo
-    if kind == "zero_avoiding":
-        return proofs.integral_diverges(slopes[-1] * sp.exp(-x), x)
-    if kind == "bounded_gradient":
-        limits = proofs.limit_of(slopes[0], x, -sp.oo), proofs.limit_of(slopes[-1], x, sp.oo)
-        if None in limits:
-            raise Rejected("a limit of g' is not known")
-        ends = [proofs.limit_of(f, x, end, side) for f, piece in zip(slopes, pieces.pieces)
-                for end, side in ((piece.low.subs(at), 1), (piece.high.subs(at), -1)) if end.is_finite]
-        return all(limit.is_finite for limit in limits) and all(e is None or e.is_finite for e in ends)
-    if kind in ("convex", "validity"):
-        return _has_sign(kind, pieces, at)
-    if kind not in ("even", "symmetric") or len(pieces.pieces) > 2 or (pieces.kinks and pieces.kinks != (0,)):
-        raise Rejected(f"{kind} is not decided cell by cell for this loss")
-    defect = _defect(kind, slopes)
-    if cell.holds:
-        if not cell.is_point and defect.subs(x, 1) != 0 and _defect(
-                kind, [sp.diff(p.expression, x) for p in pieces.pieces]).subs(x, 1) != 0:
-            free = sp.simplify(_defect(kind, [sp.diff(p.expression, x) for p in pieces.pieces]))
-            if free != 0:
-                raise Rejected("the identity is not shown for every parameter of the cell")
-        proofs.prove_zero(defect, x, sp.S.Zero, sp.oo)
-        return True
-    proofs.prove_sign_at(defect, x, sp.S.One, "!=0")
-    if not cell.is_point:
-        moving = _defect(kind, [sp.diff(p.expression, x).subs(others) for p in pieces.pieces]).subs(x, 1)
-        a = sp.Symbol("a", real=True)
-        moving = sp.expand(sp.simplify(moving.subs(parameter, a)))
-        sign = 1 if ball(moving, a, ball_of_constant(sample)) > 0 else -1
-        proofs.prove_nonnegative(sign * moving, a, _number(cell.low), _number(cell.high))
-    return False
-
-
-def _has_sign(kind: str, pieces, at: Mapping) -> bool:
-    """g'' >= 0 (or x g' >= 0) at these parameters, every piece being a single term, and every jump upward."""
-    left, right = pieces.split_at_zero()
-    parts = [*((p, -1) for p in left.pieces), *((p, 1) for p in right.pieces)]
-    for piece, side in parts:
-        f = _substituted(sp.diff(piece.expression, x, 2 if kind == "convex" else 1), at)
-        f = f if kind == "convex" else side * f
-        low, high = (end.subs(at) for end in (piece.low, piece.high))
-        inner = low + 1 if high == sp.oo else high - 1 if low == -sp.oo else (low + high) / 2
-        if f != 0 and not ball(f, x, ball_of_constant(inner)) >= 0:
-            proofs.prove_sign_at(f, x, inner, "<0")
-            return False
-        proofs.prove_nonnegative(f, x, low, high)
-    if kind == "convex":
-        for (before, _), (after, _) in itertools.pairwise(parts):
-            kink = after.low.subs(at)
-            ends = [proofs.limit_of(_substituted(sp.diff(p.expression, x), at), x, kink, s)
-                    for p, s in ((before, -1), (after, 1))]
-            if None in ends:
-                raise Rejected(f"the slopes at {kink} are not known")
-            jump = ends[1] - ends[0]
-            if jump.is_infinite and jump.is_negative or jump.is_finite and ball_of_constant(jump) < 0:
-                return False
-    return True
-
-
-def _defect(kind: str, slopes: Sequence[sp.Expr]) -> sp.Expr:
-    """g'(x) + g'(-x), or g''(x) - e^x g''(-x), for x > 0."""
-    right, left = slopes[-1], slopes[0].xreplace({x: -x})
-    if kind == "even":
-        return right + left
-    return sp.diff(right, x) - sp.exp(x) * sp.diff(slopes[0], x).xreplace({x: -x})
-
-
-def _substituted(f: sp.Expr, at: Mapping) -> sp.Expr:
-    """f at these parameters; the limit where the formula degenerates (a removable singularity), seen to be close."""
-    value = f.subs(at)
-    if not value.has(sp.zoo, sp.nan, sp.oo):
-        return value
-    value = f
-    for symbol, number in at.items():
-        value = sp.limit(value, symbol, number)
-    near = f.subs({symbol: number + sp.Rational(1, 10**12) for symbol, number in at.items()}) - value
-    for point in (sp.Rational(-3, 2), sp.Rational(5, 4)):
-        if not abs(ball_of_constant(near.subs(x, point))) < 1e-6:
-            raise Rejected(f"the limit of {f} at {dict(at)} is not borne out")
-    return value
+def _on_line(kind: str, steps: Sequence[Mapping], loss: sp.Expr, assumptions: Sequence[str]) -> tuple:
+    """(None, condition): an identity holds exactly where an equation between the parameters does (Proposition 21)."""
+    if len(steps) != 1 or kind not in ("even", "symmetric"):
+        raise Rejected("a line of parameters is one step, of an identity")
+    step = steps[0]
+    equation = parse(step["equation"], sp.Dummy(), assumptions)
+    solved = next((s for s in loss.free_symbols - {x} if s.name == step["parameter"]), None)
+    if solved is None or set(step) != {"rule", "claim", "equation", "parameter"}:
+        raise Rejected("the equation is not for a parameter of the loss")
+    holds_on_line(kind, loss, equation, solved)
+    return None, f"{step['equation']} = 0"

@@ -1,14 +1,21 @@
-"""Everything theory says of one loss, as one record and as the JSON that `derive` prints."""
+"""Everything theory says of one loss, as one record and as the JSON that `derive` prints.
+
+A derivation runs in a process of its own and ends with its budget, whatever SymPy does: what was answered by then
+stands, the rest is undecided and says so.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
 
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, stream, within
+from divergence_lab.theory.checker import NUMBERS, unchecked
 from divergence_lab.theory.decision import decide
 from divergence_lab.theory.divergence import Divergence, divergence, dual_loss
 from divergence_lab.theory.domain import fault
@@ -16,34 +23,105 @@ from divergence_lab.theory.enclosure import NotEvaluable
 from divergence_lab.theory.expressions import ExpressionError, parse_number, write
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.values import Value, value
-from divergence_lab.theory.verdict import Verdicts, verdict_to_json
+from divergence_lab.theory.verdict import UNDECIDED, Verdict, Verdicts, verdict_to_json
+
+# What is asked in turn, and the share of the budget after which each must be answered: what an early one leaves,
+# the later ones have.
+STAGES = {"g'": 0.15, "the divergence": 0.45, "the verdicts": 0.85, "the values": 0.95, "the swapped loss": 1.0}
+# A verdict may search for this share of what its stage has left, so that one that finds nothing leaves time to others.
+VERDICT_SHARE = 1 / 3
+# With parameters, all of them have to end a little before their stage is ended from outside, however late it began.
+VERDICTS_END = 0.7
+# The checker replays the closed form of f within this time when a derivation is written out.
+CHECK_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Derivation:
-    """A loss, its divergence, the verdicts, the loss of the swapped divergence, and enclosed values of f."""
+    """A loss, its divergence, the verdicts, the loss of the swapped divergence, enclosed values of f, and g' (None:
+    it was not found in time)."""
     loss: Loss
     divergence: Divergence
     verdicts: Verdicts
     dual_loss: sp.Expr | None
     values: tuple[Value, ...]
+    slope: sp.Expr | None = None
 
 
 def derive(loss: Loss, at: Sequence[sp.Expr] = (), digits: int = 30, budget: float = 10.0) -> Derivation:
-    """Derive and decide everything about `loss`; each question ends within `budget` seconds.
+    """Derive and decide everything about `loss` within `budget` seconds; what takes longer is undecided.
 
     `at`: exact ratios t > 0 at which f is enclosed to `digits` digits. Raises ExpressionError when values are
     asked of a loss whose parameters have no value or that is not finite.
     """
-    found = divergence(loss, budget)
-    verdicts = decide(loss, found.generator, budget)
-    if at and (broken := fault(loss)):
-        raise ExpressionError(f"{write(loss.expression)}: no value of f: {broken.what}")
+    return assemble(Divergence(loss, None, None, None, 0), (loss, tuple(at), digits), answers, budget)
+
+
+def assemble(known: Divergence, question: tuple, search: Callable[..., Iterator[Any]], budget: float) -> Derivation:
+    """The derivation from the stages that `search(*question, budget, done)` yields in a process of its own.
+
+    `known` is what stands if no more is found of the divergence. A stage that does not end in time, or breaks, is given
+    up, and the search goes on after it. Raises ExpressionError.
+    """
+    started = time.monotonic()
+    done: dict[str, Any] = {}
+    given_up: list[str] = []
+    while left := [stage for stage in STAGES if stage not in done]:
+        spent = time.monotonic() - started
+        limits = [max(0.02, budget * STAGES[stage] - spent) for stage in left]
+        stage_started = time.monotonic()
+        try:
+            for answer, stage in zip(stream(limits, search, *question, max(0.02, budget - spent), done), left):
+                done[stage] = answer
+                stage_started = time.monotonic()
+        except OutOfTime:
+            ended = f"no answer within {time.monotonic() - stage_started:.1f} s"
+        except SearchFailed as failure:
+            if isinstance(failure.__cause__, ExpressionError):
+                raise failure.__cause__ from None
+            ended = f"the search broke: {failure}"
+        if len(done) < len(STAGES):
+            stage = next(stage for stage in left if stage not in done)
+            given_up.append(f"{stage}: {ended}")
+            done[stage] = {"the divergence": known, "the values": (),
+                           "the verdicts": all_undecided(f"{ended} (of {budget:.3g} s for the whole loss)")}.get(stage)
+    slope, found, verdicts, values, dual = done.values()
+    return Derivation(known.loss, dataclasses.replace(found, tried=(*found.tried, *given_up)), verdicts, dual, values, slope)
+
+
+def answers(loss: Loss, at: Sequence[sp.Expr], digits: int, budget: float, done: Mapping[str, Any],
+            given: Divergence | None = None) -> Iterator[Any]:
+    """The stages that are not done yet, in turn; `given` is the divergence where a generator was given, not a loss."""
+    started = time.monotonic()
+    if "g'" not in done:
+        yield loss.derivative.as_expression()
+    found = done.get("the divergence")
+    if found is None:
+        found = given or divergence(loss, budget)
+        yield found
+    if "the verdicts" not in done:
+        spent = time.monotonic() - started
+        yield decide(loss, found.generator, (budget - spent) * VERDICT_SHARE, max(0.1, budget * VERDICTS_END - spent))
+    if "the values" not in done:
+        yield _enclosed(loss, at, digits, given)
+    if "the swapped loss" not in done:
+        yield dual_loss(found, budget)
+
+
+def _enclosed(loss: Loss, at: Sequence[sp.Expr], digits: int, given: Divergence | None) -> tuple[Value, ...]:
+    """f at the ratios. Raises ExpressionError where f is not defined."""
+    called = write(given.generator if given else loss.expression)
+    if at and (broken := fault(loss)) and (broken.certain or not given):
+        raise ExpressionError(f"{called}: no value of f: {broken.what}")
     try:
-        values = tuple(value(loss, ratio, digits) for ratio in at)
+        return tuple(value(loss, ratio, digits) for ratio in at)
     except NotEvaluable as reason:
-        raise ExpressionError(f"{write(loss.expression)}: no value of f: {reason}; --set gives parameters a value") from None
-    return Derivation(loss, found, verdicts, dual_loss(found, budget), values)
+        raise ExpressionError(f"{called}: no value of f: {reason}; --set gives parameters a value") from None
+
+
+def all_undecided(because: str) -> Verdicts:
+    """No verdict, each with the same reason."""
+    return Verdicts(*[Verdict(None, UNDECIDED, because)] * 7, None, None, None)
 
 
 def read_ratios(text: str) -> tuple[sp.Expr, ...]:
@@ -59,10 +137,10 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
     """The object of `derive --json` (the command-line contract); every expression is text in SymPy syntax."""
     loss, found, verdicts = derivation.loss, derivation.divergence, derivation.verdicts
     constant, slope = loss.gauge
-    return {
+    entry = {
         "name": loss.name,
         "loss": write(loss.expression),
-        "loss_derivative": write(loss.derivative.as_expression()),
+        "loss_derivative": _text(derivation.slope),
         "parameters": [parameter.name for parameter in loss.parameters],
         "assumptions": list(loss.assumptions),
         "gauge": {"constant": write(constant), "slope": write(slope)},
@@ -89,6 +167,26 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
         "dual_loss": _text(derivation.dual_loss),
         "values": [{"t": v.ratio, "f": v.value, "radius": v.radius} for v in derivation.values],
     }
+    return {**entry, "unchecked": [] if loss.parameters else _unchecked(entry)}
+
+
+def _unchecked(entry: Mapping[str, Any]) -> list[str]:
+    """The closed forms that enclosures confirmed but that the checker can't derive with its own means, or not in time."""
+    try:
+        return within(CHECK_SECONDS, unchecked, entry)
+    except (OutOfTime, SearchFailed):
+        return [what for what in NUMBERS if entry[what] is not None]
+
+
+def undecided_to_json(text: str | None, because: str) -> dict[str, Any]:
+    """The same object for a loss that could not even be read in time: nothing is known of it."""
+    nothing = verdict_to_json(Verdict(None, UNDECIDED, because))
+    unknown = ("loss_derivative", "generator", "divergence", "factor", "valid", "f_at_zero", "slope_at_infinity",
+               "curvature_at_zero", "dual_loss", "gauge")
+    kinds = ("validity", "convex", "data_processing", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient")
+    return {"name": None, "loss": text, **dict.fromkeys(unknown), "parameters": [], "assumptions": [],
+            "confirmed_values": 0, "tried": [because], "why_invalid": because, "pieces": [],
+            **dict.fromkeys(kinds, nothing), "values": [], "unchecked": []}
 
 
 def _text(expression: sp.Expr | None) -> str | None:

@@ -30,6 +30,7 @@ CONFIRMING_DIGITS = 30
 CONFIRMING_RESIDUALS = tuple(sp.Rational(n, 7) for n in (-140, -31, -16, -5, -1, 2, 6, 17, 29, 140))
 # The share of a question's budget that the search for a closed form may take: values need none.
 SEARCH_SHARE = 0.2
+SIMPLIFY_SECONDS = 3.0
 # The swapped loss is a courtesy, not a verdict: its search gets no more than this.
 DUAL_SECONDS = 1.0
 # Parameters take these values when a closed form with parameters is confirmed.
@@ -96,23 +97,28 @@ def _in_ratio(integral_in_residual: Pieces) -> sp.Expr:
 
 
 def _simplest(loss: Loss, found: sp.Expr, deadline: float) -> sp.Expr:
-    """The shortest of a few equal forms; each is confirmed anew, because simplification may err."""
-    best = found
-    for simplify in (sp.simplify, sp.factor, shift_free):
+    """The shortest of a few equal forms; it is confirmed anew, because simplification may err."""
+    try:
+        forms = within(min(SIMPLIFY_SECONDS, left_until(deadline)), shorter_forms, found)
+    except (OutOfTime, SearchFailed):
+        return found  # the unsimplified form stands: it is longer, not wrong
+    for form in forms:
         try:
-            form = sp.expand_log(within(min(3.0, left_until(deadline)), simplify, found), force=True)
-            if sp.count_ops(form) < sp.count_ops(best):
-                confirm(loss, form)
-                best = form
-        except (OutOfTime, SearchFailed, NotConfirmed, NotEvaluable, CannotSplit):
-            continue  # the unsimplified form stands: it is longer, not wrong
-    return best
+            confirm(loss, form)
+            return form
+        except (NotConfirmed, NotEvaluable, CannotSplit):
+            continue
+    return found
 
 
-def shift_free(expression: sp.Expr) -> sp.Expr:
-    """Expanded and simplified term by term, so that t*log(t) - t + 1 is not folded into t*(log(t) - 1) + 1."""
-    expanded = sp.expand(sp.simplify(expression))
-    return sp.Add(*(sp.simplify(term) for term in sp.Add.make_args(expanded)))
+def shorter_forms(found: sp.Expr) -> list[sp.Expr]:
+    """Equal forms (unless SymPy errs) that are shorter than `found`, the shortest first."""
+    simplified = sp.simplify(found)
+    # term by term, so that t*log(t) - t + 1 is not folded into t*(log(t) - 1) + 1
+    shift_free = sp.Add(*(sp.simplify(term) for term in sp.Add.make_args(sp.expand(simplified))))
+    forms = [sp.expand_log(form, force=True) for form in (simplified, sp.factor(found), shift_free)]
+    shorter = [form for form in dict.fromkeys(forms) if sp.count_ops(form) < sp.count_ops(found)]
+    return sorted(shorter, key=sp.count_ops)
 
 
 def dual_loss(divergence: Divergence, budget: float = 10.0) -> sp.Expr | None:

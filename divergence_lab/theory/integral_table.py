@@ -2,7 +2,9 @@
 
     int y^n e^{ay^2 + by} dy      erf or erfi, by completing the square and (2ay + b) e^{...} = d/dy e^{...}
     int y^p e^{by} dy             p half an odd integer: erf or erfi of sqrt(|b| y)
+    int y^p e^{by} dy             any p > -1, b < 0: the incomplete gamma function
     int e^{by}/(y + d)^k dy       Ei, after partial fractions with real linear denominators
+    int y^n L(y) e^{by} dy        by parts, L the logarithm, erf or erfi of a polynomial
 
 SymPy's `integrate` finds few of these and none quickly. Finds; confirms nothing.
 """
@@ -52,6 +54,8 @@ def _split(term: sp.Expr, y: sp.Symbol) -> tuple[sp.Expr, sp.Expr]:
 def _integrate(factor: sp.Expr, exponent: sp.Expr, y: sp.Symbol) -> sp.Expr:
     if not exponent.is_polynomial(y) or sp.Poly(exponent, y).degree() > 2:
         raise NotInTable(f"e^({exponent})")
+    if _special(factor, y):
+        return sum((_by_parts(term, exponent, y) for term in sp.Add.make_args(sp.expand(factor))), sp.S.Zero)
     a, b, c = (sp.Poly(exponent, y).coeff_monomial(power) for power in (y**2, y, 1))
     scale = sp.exp(c)
     if factor.is_polynomial(y):
@@ -64,9 +68,12 @@ def _integrate(factor: sp.Expr, exponent: sp.Expr, y: sp.Symbol) -> sp.Expr:
     for term in sp.Add.make_args(sp.expand(factor)):
         weight, rest = term.as_independent(y, as_Add=False)
         base, power = rest.as_base_exp()
-        if base != y or not (2 * power).is_integer or b == 0:
+        if base == y and (2 * power).is_integer and b != 0:
+            total += weight * _half_power(power, b, y)
+        elif base == y and b.is_negative and (power + 1).is_positive:
+            total -= weight * sp.uppergamma(power + 1, -b * y) / (-b) ** (power + 1)
+        else:
             raise NotInTable(f"{term} e^({b}*{y})")
-        total += weight * _half_power(power, b, y)
     return scale * total
 
 
@@ -86,6 +93,27 @@ def _gauss(n: int, a: sp.Expr, b: sp.Expr, y: sp.Symbol) -> sp.Expr:
         raise NotInTable(f"the sign of {a} is not known")
     before = (n - 1) * _gauss(n - 2, a, b, y) if n > 1 else sp.S.Zero
     return (y ** (n - 1) * power - b * _gauss(n - 1, a, b, y) - before) / (2 * a)
+
+
+def _by_parts(term: sp.Expr, exponent: sp.Expr, y: sp.Symbol) -> sp.Expr:
+    """int L(y) P(y) e^{by + c} dy = L H - int L' H, with H = int P e^{by + c} = Q e^{by + c} for a polynomial Q."""
+    special = _special(term, y)
+    if not special:
+        return _integrate(term, exponent, y)
+    logarithm = special.pop()
+    polynomial = term / logarithm
+    if not polynomial.is_polynomial(y) or not logarithm.args[0].is_polynomial(y) or sp.Poly(exponent, y).degree() > 1:
+        raise NotInTable(f"{term} e^({exponent})")
+    whole = _integrate(polynomial, exponent, y)
+    factor, rest = _split(sp.diff(logarithm, y), y)
+    quotient = sp.cancel(sp.expand(whole * sp.exp(-exponent)))
+    return logarithm * whole - sum(
+        (_integrate(sp.together(factor * part), sp.expand(exponent + rest), y)
+         for part in sp.Add.make_args(sp.expand(quotient))), sp.S.Zero)
+
+
+def _special(factor: sp.Expr, y: sp.Symbol) -> set[sp.Expr]:
+    return {e for e in factor.atoms(sp.log, sp.erf, sp.erfi) if e.has(y)}
 
 
 def _half_power(p: sp.Expr, b: sp.Expr, y: sp.Symbol) -> sp.Expr:

@@ -6,6 +6,7 @@ SymPy's `integrate` runs in a process that can be ended, in the forms in which i
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import sympy as sp
 
@@ -59,7 +60,7 @@ def _antiderivative(piece: Piece, deadline: float) -> sp.Expr:
     if by_table is not None:
         return by_table
     failures = []
-    for attempt in (integral_table.antiderivative, integrate_logarithms, integrate_in_exponential, integrate_with_sign):
+    for attempt in _attempts(integrand):
         try:
             return within(min(ATTEMPT_SECONDS, left_until(deadline)), attempt, piece)
         except (SearchFailed, OutOfTime) as failure:
@@ -67,17 +68,26 @@ def _antiderivative(piece: Piece, deadline: float) -> sp.Expr:
     raise SearchFailed("; ".join(failures))
 
 
+def _attempts(integrand: sp.Expr) -> tuple[Callable[[Piece], sp.Expr], ...]:
+    """What is worth trying, by where x stands: in exponentials, outside of them, or both.
+
+    Of functions of both that the tables don't have, SymPy's `integrate` finds none within a reasonable time.
+    """
+    exponentials = {power for power in integrand.atoms(sp.exp, sp.Pow) if power.exp.has(x)}
+    if not exponentials:
+        return integral_table.antiderivative, integrate_with_sign
+    if integrand.xreplace({power: sp.Dummy() for power in exponentials}).has(x):
+        return integral_table.antiderivative, integrate_logarithms
+    return integral_table.antiderivative, integrate_logarithms, integrate_in_exponential
+
+
 def integrate_logarithms(piece: Piece) -> sp.Expr:
     """Rational functions of e^x times x or log p(e^x): elementary, or with dilogarithms."""
-    if not piece.expression.has(sp.exp, sp.sinh, sp.cosh, sp.tanh):
-        raise SearchFailed("no exponential in the loss")
     return antiderivative(piece.expression, inside(piece))
 
 
 def integrate_in_exponential(piece: Piece) -> sp.Expr:
     """int h(v) dv = int h(log s)/s ds with s = e^v: rational, or nearly so, for many losses."""
-    if not piece.expression.has(sp.exp, sp.sinh, sp.cosh, sp.tanh):
-        raise SearchFailed("no exponential in the loss")
     s = sp.Symbol("s", positive=True)
     integrand = sp.simplify(piece.expression.rewrite(sp.exp).subs(x, sp.log(s))) / s
     return _found(sp.integrate(sp.expand(integrand), s)).subs(s, sp.exp(x))

@@ -8,17 +8,18 @@ to the divergence: constants where both laws are normalised.
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sympy as sp
 
 from divergence_lab.theory import catalogue
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
-from divergence_lab.theory.decision import decide
-from divergence_lab.theory.derivation import Derivation
-from divergence_lab.theory.divergence import Divergence, NotConfirmed, confirm, dual_loss
+from divergence_lab.theory.derivation import Derivation, answers, assemble
+from divergence_lab.theory.divergence import Divergence, NotConfirmed, confirm
 from divergence_lab.theory.domain import fault
 from divergence_lab.theory.enclosure import NotEvaluable, digits, exact
 from divergence_lab.theory.expressions import ExpressionError, parse, read_assumptions, shown, write
@@ -28,7 +29,7 @@ from divergence_lab.theory.loss import Loss, set_parameters
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, inside, is_finite, split
 from divergence_lab.theory.recognition import derivative_of_generator, recognise
 from divergence_lab.theory.symbols import t, x
-from divergence_lab.theory.values import enclose_integral, pieces_at, value
+from divergence_lab.theory.values import enclose_integral, pieces_at
 
 LIMIT_SECONDS = 3.0
 # The search for a closed form of g may take this share of the budget; without one, g stays an integral of g'.
@@ -104,19 +105,22 @@ def invert_expression(given: sp.Expr, assumptions: tuple[str, ...] = (), budget:
 def derive_inverse(inversion: Inversion, at: Sequence[sp.Expr] = (), digits: int = 30,
                    budget: float = 10.0) -> Derivation:
     """As `derivation.derive`, with the generator that was given instead of one that is searched for."""
-    loss, generator = inversion.loss, inversion.generator
-    broken = fault(loss)
-    name, factor = (None, None) if broken else recognise(loss)
-    found = Divergence(loss, generator, name, factor, inversion.confirmed,
-                       () if inversion.closed else ("closed form of g: none found, g is the integral of g'",))
-    if at and broken and broken.certain:
-        raise ExpressionError(f"{write(generator)}: no value of f: {broken.what}")
-    try:
-        enclosed = tuple(value(loss, ratio, digits) for ratio in at)
-    except NotEvaluable as reason:
-        raise ExpressionError(f"{write(generator)}: no value of f: {reason}; --set gives parameters a value"
-                              ) from None
-    return Derivation(loss, found, decide(loss, generator, budget), dual_loss(found, budget), enclosed)
+    return assemble(_known(inversion), (inversion, tuple(at), digits), answers_of_inverse, budget)
+
+
+def answers_of_inverse(inversion: Inversion, at: Sequence[sp.Expr], digits: int, budget: float,
+                       done: Mapping[str, Any]) -> Iterator[Any]:
+    """The stages of a derivation that are not done yet, in turn."""
+    found = _known(inversion)
+    if "the divergence" not in done and not fault(inversion.loss):
+        name, factor = recognise(inversion.loss)
+        found = dataclasses.replace(found, name=name, factor=factor)
+    return answers(inversion.loss, at, digits, budget, done, found)
+
+
+def _known(inversion: Inversion) -> Divergence:
+    return Divergence(inversion.loss, inversion.generator, None, None, inversion.confirmed,
+                      () if inversion.closed else ("closed form of g: none found, g is the integral of g'",))
 
 
 # --- normalising ---------------------------------------------------------------------------------------------

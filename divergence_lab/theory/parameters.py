@@ -1,301 +1,224 @@
 """Verdicts on a loss with parameters: the exact condition under which each holds.
 
-The line of a parameter is cut at its critical values, where two exponents of g' meet or a leading coefficient vanishes;
-between them a verdict can't change (Proposition 17), so one sample a cell decides it, by the engine for plain losses.
-This room proposes the cuts; the checker finds the critical values on its own and refuses cells that miss one.
+The range of each parameter is cut where the checker met a sign that depends on it; in between a verdict does not change
+(Propositions 17 and 20). A sample of a cell, decided as a plain loss, says what to expect and why; the checker then
+proves the cell for all its parameters, or says which sign it does not know, and the search cuts there.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 import time
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
 
 import sympy as sp
 
-from divergence_lab.theory import signs
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
-from divergence_lab.theory.certificate import Cell, Step, condition_of, step
-from divergence_lab.theory.checker_parameters import check_parametric
+from divergence_lab.theory.cell_proofs import SCALE_FREE, NoValue, Ranges, at_points, holds_in_cell
+from divergence_lab.theory.certificate import step
+from divergence_lab.theory.checker_parameters import check_parametric, parts_of
+from divergence_lab.theory.conditions import condition_of, write_ranges
+from divergence_lab.theory.critical_parameters import critical_values, singular_values
 from divergence_lab.theory.expressions import ExpressionError, read_assumptions, write
-from divergence_lab.theory.loss import Loss, from_expression, jump
-from divergence_lab.theory.pieces import CannotSplit, is_less
+from divergence_lab.theory.loss import Loss, from_expression
+from divergence_lab.theory.parameter_signs import Unsigned
+from divergence_lab.theory.pieces import CannotSplit
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
-from divergence_lab.theory.verdict import (
-    PROVED,
-    UNDECIDED,
-    Verdict,
-    Verdicts,
-    ask_one,
-    refine,
-    verdict_to_json,
-)
+from divergence_lab.theory.verdict import PROVED, UNDECIDED, Verdict, Verdicts, ask_one, verdict_to_json
+from divergence_lab.theory.witnesses import points_of_difference, scales, wrong_signs
 
-SOLVE_SECONDS = 3.0
-HYPERBOLIC = (sp.sinh, sp.cosh)
+ROUNDS = 12
+MAX_CELLS = 80
+SAMPLE_SECONDS = 3.0
+SHARE = 0.6  # of what is left of the time for all verdicts, to one of them
+KINDS = ("validity", "convex", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient")
+# They are asked in this order, the quick ones first: what one of them leaves of the time, the later ones have.
+QUICK_FIRST = ("zero_forcing", "zero_avoiding", "bounded_gradient", "even", "symmetric", "validity", "convex")
 
 
-def decide_for_parameters(loss: Loss, budget: float = 10.0) -> Verdicts:
-    """Every verdict on a loss with free parameters: true or false for all of them, or the condition."""
-    def ask(kind: str, search: Callable[[Loss, float], Verdict]) -> Verdict:
+def decide_for_parameters(loss: Loss, budget: float = 10.0, total: float | None = None) -> Verdicts:
+    """Every verdict on a loss with free parameters: true or false for all of them, or the condition.
+
+    Each within `budget` seconds; or, where all have to end within `total` seconds, within a share of what is left of them.
+    """
+    started = time.monotonic()
+
+    def ask(kind: str) -> Verdict:
+        seconds = budget if total is None else SHARE * (total - (time.monotonic() - started))
         try:
-            verdict = search(loss, time.monotonic() + budget)
-            check_parametric(kind, verdict_to_json(verdict), write(loss.expression), loss.assumptions)
-            return verdict
-        except (OutOfTime, SearchFailed, CannotSplit, ExpressionError, Rejected) as reason:
-            return Verdict(None, UNDECIDED, f"not decided for all parameters ({reason or 'the time was over'}); give them "
-                                            "values with --set")
+            return within(seconds, search, kind, loss, seconds)
+        except OutOfTime:
+            reason: object = f"no end within {seconds:.1f} s of cutting the range of the parameters"
+        except SearchFailed as failure:
+            reason = failure
+        return Verdict(None, UNDECIDED, f"not decided for all parameters ({reason}); give them values with --set")
 
-    convex = ask("convex", _convex_or_cells)
-    return Verdicts(
-        ask("validity", _valid_or_cells), convex, ask("zero_forcing", _by_cells("zero_forcing")),
-        ask("zero_avoiding", _by_cells("zero_avoiding")), ask("symmetric", _by_cells("symmetric")),
-        ask("even", _by_cells("even")), ask("bounded_gradient", _by_cells("bounded_gradient")), None, None, None)
+    found = {kind: ask(kind) for kind in QUICK_FIRST}
+    return Verdicts(*(found[kind] for kind in KINDS), None, None, None)
 
 
-# --- for all parameters at once ------------------------------------------------------------------------------
-
-def _convex_or_cells(loss: Loss, deadline: float) -> Verdict:
+def search(kind: str, loss: Loss, budget: float) -> Verdict:
+    """The verdict, which the checker has accepted. Raises SearchFailed."""
     try:
-        return _convex(loss, deadline)
-    except SearchFailed:
-        return _by_cells("convex")(loss, deadline)
-
-
-def _valid_or_cells(loss: Loss, deadline: float) -> Verdict:
-    try:
-        return _valid(loss, deadline)
-    except SearchFailed:
-        return _by_cells("validity")(loss, deadline)
-
-
-def _convex(loss: Loss, deadline: float) -> Verdict:
-    """Every piece of g'' is a sum and product of terms that are not negative, every jump upwards."""
-    steps = []
-    plain = loss
-    loss = on_domain(loss)
-    for piece in refine(loss.pieces).derivative().derivative().pieces:
-        found = signs.nonnegative(piece)
-        if not found.holds:
-            raise SearchFailed(f"the sign of g'' = {piece.expression} depends on the parameters")
-    for piece in refine(plain.pieces).derivative().derivative().pieces:
-        steps.append(step("for all", of="curvature", f=write(piece.expression), low=write(piece.low),
-                          high=write(piece.high)))
-    for kink in loss.derivative.kinks:
-        if not jump(loss, kink).is_nonnegative:
-            raise SearchFailed(f"the sign of the jump {jump(loss, kink)} of g' at {kink} depends on the parameters")
-    return Verdict(True, PROVED, "g'' is not negative for any parameter, so g and f are convex", steps=tuple(steps))
-
-
-def on_domain(loss: Loss) -> Loss:
-    """The loss with each bounded parameter written by a positive one: a < p < b as a + (b - a)/(1 + z), p > a as a + z."""
-    new = {}
-    for parameter in loss.parameters:
-        low, high = domain(parameter, loss.assumptions)
-        z = sp.Symbol(parameter.name + "_z", positive=True)
-        if low.is_finite and high.is_finite:
-            new[parameter] = low + (high - low) / (1 + z)
-        elif low.is_finite and low != 0:
-            new[parameter] = low + z
-    return dataclasses.replace(loss, expression=sp.simplify(loss.expression.subs(new))) if new else loss
-
-
-def _valid(loss: Loss, deadline: float) -> Verdict:
-    """A convex loss whose one-sided slopes at 0 have 0 between them, and are not constant there."""
-    convex = _convex(loss, deadline)
-    slopes = refine(on_domain(loss).pieces).derivative().pieces
-    right = next(piece for piece in slopes if piece.low == 0)
-    left = next(piece for piece in slopes if piece.high == 0)
-    below, above = (sp.simplify(piece.expression.subs(x, 0)) for piece in (left, right))
-    if not below.is_nonpositive or not above.is_nonnegative or 0 in (left.expression, right.expression):
-        raise SearchFailed("whether g falls before 0 and rises after it depends on the parameters")
-    return Verdict(True, PROVED, "g is convex for all parameters, and 0 lies between its slopes at 0", steps=convex.steps)
+        found = _on_line(kind, loss)
+        found = _by_cells(kind, loss, time.monotonic() + budget) if found is None else found
+        check_parametric(kind, verdict_to_json(found), write(loss.expression), loss.assumptions)
+    except (CannotSplit, ExpressionError, Rejected) as reason:
+        raise SearchFailed(str(reason)) from None
+    return found
 
 
 # --- cell by cell --------------------------------------------------------------------------------------------
 
-def _by_cells(kind: str) -> Callable[[Loss, float], Verdict]:
-    def search(loss: Loss, deadline: float) -> Verdict:
-        parameter = _relevant_parameter(kind, loss)
-        if parameter is None:
-            plain = ask_one(kind, _at(loss, {p: _sample_in(loss, p) for p in loss.parameters}), deadline - time.monotonic())
-            cells: list[Cell] = []
-            raise_if_undecided(plain, "any")
-            return _constant_verdict(plain, loss)
-        low, high = domain(parameter, loss.assumptions)
-        critical = sorted({v for v in _critical_values(kind, loss, parameter, deadline)
-                           if (low == -sp.oo or v > low) and (high == sp.oo or v < high)})
-        cells, reasons = [], {}
-        ends = [low, *critical, high]
-        for a, b in pairwise(ends):
-            cells.append(_cell(kind, loss, parameter, a, b, deadline, reasons))
-            if b != high:
-                cells.append(_cell(kind, loss, parameter, b, b, deadline, reasons))
-        return _verdict_from(parameter, cells, reasons)
-    return search
+def _by_cells(kind: str, loss: Loss, deadline: float) -> Verdict:
+    bounds = read_assumptions(loss.assumptions)
+    cuts = {p.name: singular_values(loss.expression, p) for p in loss.parameters}
+    undefined: dict[str, list[sp.Expr]] = {p.name: [] for p in loss.parameters}
+    known: dict[str, tuple[bool, dict[str, str]]] = {}
+    reasons: dict[bool, str] = {}
+    for _ in range(ROUNDS):
+        grid = {p.name: [part for part in parts_of(bounds.get(p.name, ()), cuts[p.name])
+                         if part[0] != part[1] or part[0] not in undefined[p.name]] for p in loss.parameters}
+        names = [name for name, parts in grid.items() if len(parts) > 1 or undefined[name]] or [loss.parameters[0].name]
+        cells = [dict(zip(grid, parts)) for parts in itertools.product(*grid.values())]
+        if len(cells) > MAX_CELLS:
+            raise SearchFailed("the parameters have too many cases")
+        new: list[tuple[str, sp.Expr]] = []
+        for ranges in cells:
+            if str(ranges) in known:
+                continue
+            try:
+                known[str(ranges)] = _decided(kind, loss, ranges, reasons, deadline)
+            except NoValue:
+                point = next(name for name, (low, high) in ranges.items() if low == high and
+                             loss.expression.subs(_symbol(loss, name), low).has(sp.zoo, sp.nan, sp.oo))
+                undefined[point].append(ranges[point][0])
+                break
+            except Unsigned as unknown:
+                new = critical_values(unknown.expression, loss.expression, ranges)
+                if not new:
+                    raise SearchFailed(f"at {_shown(ranges)}: {unknown}") from None
+                break
+        else:
+            return _verdict(loss, names, cells, known, undefined, reasons)
+        for name, value in new:
+            cuts[name].append(value)
+    raise SearchFailed("the parameters have too many cases")
 
 
-def _relevant_parameter(kind: str, loss: Loss) -> sp.Symbol | None:
-    """The one parameter that the verdict can depend on; None when there is none. Raises SearchFailed for several."""
-    slopes = loss.derivative.pieces
-    relevant = {"zero_forcing": [slopes[0]], "zero_avoiding": [slopes[-1]], "bounded_gradient": [slopes[0], slopes[-1]]}
-    functions = [piece.expression for piece in relevant.get(kind, slopes)]
-    found = set().union(*(f.free_symbols for f in functions)) - {x}
-    if len(found) > 1:
-        raise SearchFailed(f"it depends on more than one parameter: {', '.join(sorted(map(str, found)))}")
-    return next(iter(found), None)
+def _symbol(loss: Loss, name: str) -> sp.Symbol:
+    return next(p for p in loss.parameters if p.name == name)
 
 
-def domain(parameter: sp.Symbol, assumptions: Sequence[str]) -> tuple[sp.Expr, sp.Expr]:
-    """The open interval that the assumptions leave to a parameter."""
-    low, high = -sp.oo, sp.oo
-    for relation, bound in read_assumptions(assumptions).get(parameter.name, []):
-        if relation in (">", ">="):
-            low = max(low, bound)
-        if relation in ("<", "<="):
-            high = min(high, bound)
-    return low, high
+def _shown(ranges: Ranges) -> str:
+    return ", ".join(f"{name} = {a}" if a == b else f"{a} < {name} < {b}" for name, (a, b) in ranges.items())
 
 
-def _sample_in(loss: Loss, parameter: sp.Symbol) -> sp.Expr:
-    low, high = domain(parameter, loss.assumptions)
-    return _inside(low, high)
+def _decided(kind: str, loss: Loss, ranges: Ranges, reasons: dict[bool, str], deadline: float) -> tuple[bool, dict[str, str]]:
+    """Whether it holds in the cell, and what the certificate must say besides. Raises Unsigned, NoValue, Rejected."""
+    sample = _sample(kind, loss, ranges, deadline)
+    reasons_against: list[tuple[bool, bool, Rejected]] = []
+    for hints in _hints(kind, loss, ranges, sample):
+        if time.monotonic() > deadline:
+            raise OutOfTime
+        try:
+            holds = holds_in_cell(kind, loss.expression, ranges, **hints)
+        except NoValue:
+            raise
+        except Rejected as failure:
+            # cuts come from an unknown sign, and rather from one in the loss itself than from one at a chosen point
+            reasons_against.append((isinstance(failure, Unsigned), not hints, failure))
+            continue
+        if sample is not None and sample.holds is not None and sample.holds is not holds:
+            raise SearchFailed(f"the sample of {_shown(ranges)} contradicts its cell: please report this")
+        reasons.setdefault(holds, sample.because if sample is not None else "the loss is 0 there")
+        return holds, {key: write(value) for key, value in hints.items()}
+    raise max(reasons_against, key=lambda against: against[:2])[2]
+
+
+def _hints(kind: str, loss: Loss, ranges: Ranges, sample: Verdict | None) -> Iterator[Mapping[str, sp.Expr]]:
+    """What the checker may be told: nothing, a point where a sign is wrong or an identity fails, a scale."""
+    expects_no = sample is not None and sample.holds is False
+    if kind in ("convex", "validity") and expects_no:
+        yield from ({"at": point} for point in wrong_signs(kind, loss, ranges, sample))
+    yield {}
+    if kind in ("even", "symmetric") and expects_no:
+        yield from ({"at": point} for point in points_of_difference(loss, ranges))
+    if kind in SCALE_FREE and not expects_no:
+        yield from ({"scale": scale} for scale in scales(loss, ranges))
+
+
+def _sample(kind: str, loss: Loss, ranges: Ranges, deadline: float) -> Verdict | None:
+    """The plain verdict at one point of the cell; None where the loss vanishes there."""
+    values = sample_of(loss, ranges)
+    expression = loss.expression.subs(values)
+    if expression.has(sp.zoo, sp.nan, sp.oo):
+        expression = at_points(loss.expression, values, {symbol.name: (value, value) for symbol, value in values.items()})
+    if not expression.has(x):
+        return None
+    return ask_one(kind, from_expression(expression), max(0.5, min(SAMPLE_SECONDS, deadline - time.monotonic())))
+
+
+def sample_of(loss: Loss, ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:
+    """One exact value for each parameter, inside its range."""
+    return {symbol: _inside(*ranges[symbol.name]) for symbol in loss.parameters}
 
 
 def _inside(low: sp.Expr, high: sp.Expr) -> sp.Expr:
-    """A simple number inside (low, high)."""
+    if low == high:
+        return low
     if low == -sp.oo:
-        return sp.S.One if high == sp.oo else sp.floor(high) - 1
+        return sp.Rational(1, 3) if high == sp.oo else sp.floor(high) - 1
     return sp.floor(low) + 1 if high == sp.oo else (low + high) / 2
 
 
-def _at(loss: Loss, values: dict[sp.Symbol, sp.Expr]) -> Loss:
-    """The loss at these parameter values; where the formula degenerates, its limit there."""
-    expression = loss.expression.subs(values)
-    if expression.has(sp.zoo, sp.nan, sp.oo):  # each piece by itself: a limit of a Piecewise would mix them
-        pieces = loss.pieces
-        for parameter, value in values.items():
-            pieces = pieces.map(lambda g, p=parameter, v=value: within(SOLVE_SECONDS, sp.limit, g, p, v))
-        expression = pieces.as_expression()
-    if not expression.has(x):
-        raise SearchFailed(f"the loss vanishes at {values}")
-    return from_expression(expression)
+def _verdict(loss: Loss, names: Sequence[str], cells: Sequence[Ranges], known: Mapping, undefined: Mapping,
+             reasons: Mapping[bool, str]) -> Verdict:
+    steps, shown, answers = [], [], []
+    for ranges in cells:
+        holds, hints = known[str(ranges)]
+        texts = {name: (write(ranges[name][0]), write(ranges[name][1])) for name in names}
+        data = write_ranges(texts)
+        if len(names) == 1:
+            data["sample"] = write(_inside(*ranges[names[0]]))
+        steps.append(step("cell", **data, holds="true" if holds else "false", **hints))
+        shown.append(texts)
+        answers.append(holds)
+    gaps = [(name, value) for name in names for value in undefined[name]]
+    steps += [step("undefined", parameter=name, at=write(value)) for name, value in gaps]
+    aside = "".join(f"; at {name} = {write(value)} the formula has no value" for name, value in gaps)
+    if len(set(answers)) == 1:
+        whom = ", ".join(p.name for p in loss.parameters)
+        return Verdict(answers[0], PROVED, f"for every {whom}: {reasons[answers[0]]}{aside}", steps=tuple(steps))
+    condition = condition_of(shown, answers)
+    return Verdict(None, PROVED, f"it holds exactly when {condition}: then {reasons[True]}{aside}", condition, tuple(steps))
 
 
-def _cell(kind: str, loss: Loss, parameter: sp.Symbol, a: sp.Expr, b: sp.Expr, deadline: float,
-          reasons: dict[bool, str]) -> Cell:
-    sample = a if a == b else _inside(a, b)
-    others = {p: _sample_in(loss, p) for p in loss.parameters if p != parameter}
-    try:
-        found = ask_one(kind, _at(loss, {parameter: sample, **others}), max(0.5, deadline - time.monotonic()))
-        raise_if_undecided(found, f"{parameter} = {sample}")
-        holds, why = found.holds, found.because
-    except SearchFailed as failure:
-        if a != b or "vanishes" not in str(failure):
-            raise
-        holds, why = kind in ("even", "symmetric", "bounded_gradient"), "the loss is 0 there"
-    reasons.setdefault(holds, why)
-    return Cell(write(a), write(b), write(sample), holds)
+# --- a line of parameters ------------------------------------------------------------------------------------
+
+def _on_line(kind: str, loss: Loss) -> Verdict | None:
+    """An identity of two sides with a rate each, such as split-Linex: where one equation between the rates holds."""
+    if kind not in ("even", "symmetric") or len(loss.parameters) < 2:
+        return None
+    for equation, solved in _lines(kind, loss):
+        found = Verdict(None, PROVED, f"it holds exactly when {write(equation)} = 0: the two sides are then one function",
+                        f"{write(equation)} = 0", (step("line", equation=write(equation), parameter=solved.name),))
+        try:
+            check_parametric(kind, verdict_to_json(found), write(loss.expression), loss.assumptions)
+            return found
+        except (Rejected, ExpressionError):
+            continue
+    return None
 
 
-def raise_if_undecided(verdict: Verdict, where: str) -> None:
-    """Refuse an undecided sample."""
-    if verdict.holds is None:
-        raise SearchFailed(f"undecided at {where}: {verdict.because}")
-
-
-def _critical_values(kind: str, loss: Loss, parameter: sp.Symbol, deadline: float) -> set[sp.Expr]:
-    """Candidates: where exponents of the relevant terms meet each other or the weight, and coefficients vanish."""
-    slopes = loss.derivative.pieces
-    if kind in ("even", "symmetric"):
-        numerator, denominator = sp.fraction(sp.together(_identity_at_one(kind, loss)))
-        return _solutions(numerator, parameter) | _solutions(denominator, parameter)
-    if kind in ("convex", "validity"):
-        return _single_terms(kind, loss, parameter)
-    ends = {"zero_forcing": [(slopes[0].expression, -1)], "zero_avoiding": [(slopes[-1].expression * sp.exp(-x), 1)],
-            "bounded_gradient": [(slopes[0].expression, -1), (slopes[-1].expression, 1)]}[kind]
-    y = sp.Symbol("y", positive=True)
-    found: set[sp.Expr] = set()
-    for f, side in ends:
-        for term in sp.Add.make_args(sp.expand(sp.powsimp(sp.expand(f.subs(x, side * y).rewrite(HYPERBOLIC, sp.exp))))):
-            slope = sp.simplify(y * sp.diff(sp.log(term), y))  # rate*y + power
-            polynomial = sp.Poly(slope, y) if slope.is_polynomial(y) else None
-            if polynomial is None or polynomial.degree() > 1:
-                raise SearchFailed(f"{term} is not a power times an exponential")
-            rate, power = polynomial.coeff_monomial(y), polynomial.coeff_monomial(1)
-            coefficient = sp.simplify(term / (y**power * sp.exp(rate * y)))
-            numerator, denominator = sp.fraction(sp.together(coefficient))
-            for part in (rate, power, power + 1, numerator, denominator):
-                found |= _solutions(part, parameter)
-            found |= {v for other in list(_rates(f, side, y)) for v in _solutions(rate - other, parameter)}
-    return found
-
-
-def _single_terms(kind: str, loss: Loss, parameter: sp.Symbol) -> set[sp.Expr]:
-    """Where the coefficient of g'' (or g') changes its sign, if it is a single term c y^p e^{ry} on every piece."""
-    function = refine(loss.pieces).derivative()
-    function = function.derivative() if kind == "convex" else function
-    y = sp.Symbol("y", positive=True)
-    found: set[sp.Expr] = set()
-    for piece in function.pieces:
-        side = 1 if not is_less(piece.low, sp.S.Zero) else -1
-        f = sp.powsimp(sp.factor(sp.simplify(piece.expression.subs(x, side * y))))
-        coefficient, rest = f.as_independent(y, as_Add=False)
-        if not rest.is_positive:
-            raise SearchFailed(f"the sign of {f} is not that of a coefficient")
-        for part in sp.fraction(sp.together(coefficient)):
-            found |= _solutions(part, parameter)
-    return found
-
-
-def _rates(f: sp.Expr, side: int, y: sp.Symbol) -> set[sp.Expr]:
-    """The exponential rates that occur in f(side*y)."""
-    return {sp.diff(e.args[0], y) for e in sp.powsimp(sp.expand(f.subs(x, side * y).rewrite(HYPERBOLIC, sp.exp))).atoms(sp.exp)
-            if e.has(y)} | {sp.S.Zero}
-
-
-def _identity_at_one(kind: str, loss: Loss) -> sp.Expr:
-    """The odd part of g', or the asymmetry of g'', at x = 1: must vanish where the verdict holds."""
-    pieces = refine(loss.pieces)
-    slope = pieces.derivative()
-    right, left = slope.pieces[-1].expression, slope.pieces[0].expression
-    if len(pieces.pieces) != 2:
-        raise SearchFailed("the loss has kinks away from 0 and parameters")
-    if kind == "even":
-        return (right + left.subs(x, -x)).subs(x, 1)
-    return (sp.diff(right, x) - sp.exp(x) * sp.diff(left, x).subs(x, -x)).subs(x, 1)
-
-
-def _solutions(equation: sp.Expr, parameter: sp.Symbol) -> set[sp.Expr]:
-    """All real solutions for the parameter. Raises SearchFailed when they are not finitely many known ones."""
-    plain = sp.Symbol(parameter.name, real=True)
-    equation = sp.simplify(equation.subs(parameter, plain))
-    if not equation.has(plain):
-        return set()
-    solved = within(SOLVE_SECONDS, sp.solveset, equation, plain, sp.S.Reals)
-    if solved is sp.S.EmptySet:
-        return set()
-    if not isinstance(solved, sp.FiniteSet):
-        raise SearchFailed(f"where {equation} = 0 was not found")
-    return set(solved)
-
-
-def _constant_verdict(plain: Verdict, loss: Loss) -> Verdict:
-    steps = tuple(Step("cell", (("parameter", p.name), ("low", write(domain(p, loss.assumptions)[0])),
-                                ("high", write(domain(p, loss.assumptions)[1])),
-                                ("sample", write(_sample_in(loss, p))), ("holds", "true" if plain.holds else "false")))
-                  for p in loss.parameters[:1])
-    return Verdict(plain.holds, PROVED, f"{plain.because} (it does not depend on the parameters)", steps=steps)
-
-
-def _verdict_from(parameter: sp.Symbol, cells: Sequence[Cell], reasons: dict[bool, str]) -> Verdict:
-    steps = tuple(step("cell", parameter=parameter.name, low=c.low, high=c.high, sample=c.sample,
-                       holds="true" if c.holds else "false") for c in cells)
-    answers = {cell.holds for cell in cells}
-    if len(answers) == 1:
-        (holds,) = answers
-        return Verdict(holds, PROVED, f"for every {parameter}: {reasons[holds]}", steps=steps)
-    condition = condition_of(parameter.name, cells)
-    return Verdict(None, PROVED, f"it holds exactly when {condition}: then {reasons[True]}", condition, steps)
+def _lines(kind: str, loss: Loss) -> Iterator[tuple[sp.Expr, sp.Symbol]]:
+    """Where a rate of g'' right of 0 meets the mirrored rate on the left."""
+    pieces = loss.derivative.derivative().pieces
+    if len(pieces) != 2:
+        return
+    rates = [{sp.diff(e.args[0], x) for e in sp.powsimp(sp.expand(p.expression)).atoms(sp.exp) if e.has(x)} for p in pieces]
+    for left, right in itertools.product(*rates):
+        equation = sp.expand(right + left - (1 if kind == "symmetric" else 0))
+        for symbol in sorted(equation.free_symbols - {x}, key=str)[:1]:
+            yield equation, symbol

@@ -12,6 +12,7 @@ import sympy as sp
 
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.pieces import Piece, is_less, positive_argument
+from divergence_lab.theory.proofs import structural_sign
 from divergence_lab.theory.symbols import x
 
 
@@ -42,12 +43,15 @@ def nonnegative(piece: Piece) -> Sign:
     function = piece.expression
     if function == 0:
         return Sign(True, "it is 0")
-    for form in (function, sp.simplify(function.rewrite(sp.exp)), sp.factor(function)):
-        if is_nonnegative(form, piece):
-            return Sign(True, f"{form} is a sum and product of terms that are not negative there")
+    if structural_sign(function, x, piece.low, piece.high) == 1 or is_nonnegative(function, piece):
+        return Sign(True, f"{function} is a sum and product of terms that are not negative there")
     counterexample = _counterexample(piece)
     if counterexample is not None:
         return Sign(False, f"it is negative at x = {counterexample}", counterexample)
+    for shorter in (sp.factor, lambda f: sp.simplify(f.rewrite(sp.exp))):
+        form = shorter(function)
+        if is_nonnegative(form, piece):
+            return Sign(True, f"{form} is a sum and product of terms that are not negative there")
     return _by_roots(piece) or Sign(None, "no proof was found and no counterexample either")
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TypeVar
 
 import sympy as sp
-from flint import arb
+from flint import arb, ctx
 
 from divergence_lab.theory.balls import ball, ball_of_constant
-from divergence_lab.theory.tails import ONE, ORDER, HalfLine, NoTail, Tail, growth, is_zero, level
+from divergence_lab.theory.tails import ONE, ORDER, HalfLine, Monomial, NoTail, Tail, growth, is_zero, level
 
 HALF_LINES = (30, 1_000, 10**6, 10**12, 10**30)
+# Tails remembered on one half-line: the verdicts on a loss ask for the same few functions over and over.
+MEMORY = 2000
 
 
 Answer = TypeVar("Answer")
@@ -27,11 +30,33 @@ def describe(expression: sp.Expr, variable: sp.Symbol, end: sp.Expr,
     reason = NoTail("not tried")
     for X in HALF_LINES:
         try:
-            line = HalfLine(X)
-            return ask(X, line, of(line, mirrored, variable))
+            line, known = _half_line(X, ctx.prec)
+            return ask(X, line, _remembered(line, mirrored, variable, known))
         except NoTail as failure:
             reason = failure
     raise reason
+
+
+@lru_cache(maxsize=32)
+def _half_line(X: int, precision: int) -> tuple[HalfLine, dict[tuple[sp.Expr, sp.Symbol], Tail | str]]:
+    """[X, oo) at a precision of the balls, and the tails (or why there is none) that were found on it."""
+    return HalfLine(X), {}
+
+
+def _remembered(line: HalfLine, expression: sp.Expr, variable: sp.Symbol,
+                known: dict[tuple[sp.Expr, sp.Symbol], Tail | str]) -> Tail:
+    found = known.get((expression, variable))
+    if found is None:
+        if len(known) >= MEMORY:
+            known.clear()
+        try:
+            found = of(line, expression, variable)
+        except NoTail as failure:
+            found = str(failure)
+        known[expression, variable] = found
+    if isinstance(found, str):
+        raise NoTail(found)
+    return found
 
 
 def of(line: HalfLine, expression: sp.Expr, variable: sp.Symbol) -> Tail:
@@ -162,13 +187,23 @@ def _exponential_integral(line: HalfLine, a: Tail) -> Tail:
     """Ei(y) = e^y/y (1 + [0, 2]/y) for y >= 10, Ei(-y) = -e^{-y}/y (1 - [0, 1]/y) for y > 0."""
     towards = _tends_to(line, a)
     if towards is None:
-        return _near_constant(line, a, sp.Ei)
+        size, reach = line.lump(a)
+        return _near_constant(line, a, sp.Ei) if growth(size) >= 0 else _exponential_integral_near_zero(line, a, size, reach)
     inverse = line.power(a, sp.S.NegativeOne)
     size, reach = line.lump(inverse)
     if not abs(reach) * line.sup(size) < 0.1:
         raise NoTail("Ei is asymptotic from 10 on")
     lead = line.multiply(line.exp(a), inverse)
     return line.multiply(lead, line.add(line.constant(sp.S.One), Tail((), size, reach * arb(0).union(arb(2)))))
+
+
+def _exponential_integral_near_zero(line: HalfLine, a: Tail, size: Monomial, reach: arb) -> Tail:
+    """Ei(d) = EulerGamma + log|d| + sum d^k/(k k!); the sum from n on is at most |d|^n e^|d|/(n n!)."""
+    bound = arb(abs(reach).upper()) * line.sup(size)
+    coefficients = [sp.S.Zero, *(1 / (k * sp.factorial(k)) for k in range(1, ORDER))]
+    regular = line.series(coefficients, a, bound.exp() / ball_of_constant(ORDER * sp.factorial(ORDER)))
+    logarithm = line.log(a if line.sign(a) > 0 else _negated(line, a))
+    return line.add(line.constant(sp.EulerGamma), line.add(logarithm, regular))
 
 
 def _dilogarithm(line: HalfLine, a: Tail) -> Tail:

@@ -26,9 +26,11 @@ from divergence_lab.theory.checker import Part, check_verdict, read_parts
 from divergence_lab.theory.domain import fault
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions import ExpressionError, parse_number, write
+from divergence_lab.theory.far_slope import slope_at_infinity
 from divergence_lab.theory.loss import Loss, jump
+from divergence_lab.theory.no_loss import why_no_loss
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less
-from divergence_lab.theory.proofs import Rejected
+from divergence_lab.theory.proofs import Rejected, is_identity
 from divergence_lab.theory.symbols import x
 
 PROVED, ENCLOSED, UNDECIDED = "proved", "enclosed", "undecided"
@@ -90,7 +92,8 @@ def decide_plain(loss: Loss, generator: sp.Expr | None = None, budget: float = 1
     broken = fault(loss)
     if broken is not None:
         undecided = _undecided(f"nothing is claimed of a function that may not be finite and continuous: {broken.what}")
-        valid = Verdict(False, ENCLOSED, broken.what) if broken.certain else undecided
+        shown = why_no_loss(loss, broken)
+        valid = undecided if shown is None else Verdict(False, ENCLOSED, shown[0], steps=(shown[1],))
         return Verdicts(valid, *[undecided] * 6, None, None, None)
     try:
         question, texts = _questioned(loss, budget)
@@ -101,7 +104,7 @@ def decide_plain(loss: Loss, generator: sp.Expr | None = None, budget: float = 1
     if forcing.holds is not None:
         at_zero = -_limit_of(forcing)
     avoiding = question.ask("zero_avoiding", _zero_avoiding)
-    slope = boundary.slope_at_infinity(loss, generator, avoiding.holds, time.monotonic() + budget)
+    slope = slope_at_infinity(loss, generator, avoiding.holds, time.monotonic() + budget)
     return Verdicts(question.ask("validity", _valid), question.ask("convex", _convex), forcing, avoiding,
                     question.ask("symmetric", _symmetric), question.ask("even", _even),
                     question.ask("bounded_gradient", _bounded_gradient), at_zero, slope, boundary.curvature_at_zero(loss),
@@ -346,7 +349,7 @@ def _identity(function: Pieces, of: str, transform, before: tuple[Step, ...], ye
             if ball > 0 or ball < 0:
                 return Verdict(False, ENCLOSED, f"{no} is {ball.str(4, radius=False)} at x = {point}",
                                steps=(step("witness", of=of, f=write(difference), at=write(point), sign="!= 0"),))
-        if sp.simplify(sp.expand(difference.rewrite(sp.exp))) != 0:
+        if not is_identity(difference, x):
             status = ENCLOSED
         steps.append(step("identity", of=of, f=write(difference), **_on(piece)))
     return Verdict(True, status, yes, steps=tuple(steps))

@@ -1,0 +1,109 @@
+"""What is measured while an ensemble trains: exact values where the states are listed, estimates where not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from divergence_lab.gflownet.exact import target_distribution, terminal_distribution
+from divergence_lab.gflownet.expected import expected_tb
+from divergence_lab.gflownet.flow import flow_from_rows
+from divergence_lab.gflownet.optimiser import Ensemble, unpack
+from divergence_lab.gflownet.randomness import EVALUATION, uniforms
+from divergence_lab.gflownet.samplers import Sampler
+from divergence_lab.gflownet.walks import steps_of, walk
+from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.graphs.generated import Space
+from divergence_lab.results import METRICS, SAMPLED_METRICS, law_metrics
+from divergence_lab.settings import Run
+
+SAMPLES = 256  # trajectories of each member behind one estimate
+CHUNK = 2**24  # hidden units of all members held at once while a large graph is evaluated
+
+
+def metric_names(space: Space) -> tuple[str, ...]:
+    """The names of what is measured on this space."""
+    return METRICS if isinstance(space, PointedDAG) else SAMPLED_METRICS
+
+
+@torch.no_grad()
+def evaluate(run: Run, members: Ensemble, visited: Tensor, curves: Mapping[str, Tensor], column: int) -> None:
+    """Fill column `column` of every curve: exact values in float64, or estimates from SAMPLES trajectories."""
+    measured = _exactly(run, members) if isinstance(run.space, PointedDAG) else _sampled(run, members)
+    measured["modes_found"] = _modes_found(run, visited)
+    for name, curve in curves.items():
+        curve[:, column] = torch.as_tensor(measured[name]).double().cpu()
+
+
+def _exactly(run: Run, members: Ensemble) -> dict[str, np.ndarray | Tensor]:
+    law, log_z = _law(run, members)
+    return {**law_metrics(law.cpu().numpy(), target_distribution(run.space)), "log_z": log_z}
+
+
+@torch.no_grad()
+def final_law(run: Run, members: Ensemble) -> np.ndarray:
+    """[M, X] exact terminal law; float64 parameters, so that it sums to 1 to rounding."""
+    return _law(run, members)[0].cpu().numpy()
+
+
+def _law(run: Run, members: Ensemble) -> tuple[Tensor, Tensor]:
+    """The terminal law [M, X] and log Z [M] of the parameters in float64."""
+    policy = run.law_policy
+    parameters = unpack(members.shapes, members.values.detach().double())
+    rows = _all_rows(policy, parameters, run.config["policy"] == "tabular", run)
+    model = flow_from_rows(policy, rows, parameters, run.rollout.objective, run.rollout.backward)
+    log_z = model.log_z
+    if run.rollout.objective.kind == "vargrad":  # it learns no log Z: what stands in for it, in expectation
+        log_z = expected_tb(run.space, replace(model, log_z=torch.zeros_like(log_z)), [(1.0, 1, 0.0)])
+    return terminal_distribution(run.space, model.log_pf), log_z
+
+
+def _all_rows(policy, parameters: Mapping[str, Tensor], tabular: bool, run: Run) -> Tensor:
+    """The policy's rows at all states, a large graph chunk by chunk: hidden layers of all states do not fit."""
+    if tabular:
+        return policy.rows(parameters, None)
+    n_members, n_states = members_of(parameters), run.space.n_states
+    size = max(1, CHUNK // (n_members * max(shape[-1] for shape in policy.shapes.values() if shape)))
+    places = torch.arange(n_states, device=parameters["log_z"].device)
+    parts = [policy.rows(parameters, part.expand(n_members, -1)) for part in places.split(size)]
+    return torch.cat(parts, dim=-1)
+
+
+def members_of(parameters: Mapping[str, Tensor]) -> int:
+    """M, the leading axis of every parameter."""
+    return parameters["log_z"].shape[0]
+
+
+def _sampled(run: Run, members: Ensemble) -> dict[str, Tensor]:
+    """Mean log-reward, and the bound E[log R + log P_B - log P_F] <= log Z, of fresh on-policy trajectories."""
+    parameters = unpack(members.shapes, members.values.detach())
+    shape = (run.space.max_steps, SAMPLES)
+    noise = uniforms(run.config["seeds"], EVALUATION, shape, run.device, run.dtype).repeat(len(run.rows), 1, 1)
+    walked = walk(run.policy, parameters, Sampler(), noise)
+    steps = steps_of(run.policy, parameters, run.rollout.objective, run.rollout.backward, walked)
+    return {
+        "log_z": steps.log_z,
+        "mean_log_reward": run.space.log_reward(walked.terminal).mean(dim=-1),
+        "log_z_bound": steps.increment.sum(dim=1).mean(dim=-1),
+    }
+
+
+def seen(run: Run, visited: Tensor, terminal: Tensor) -> None:
+    """Mark the terminal states (or modes, in a generated space) that were reached; no wait for the device."""
+    if isinstance(run.space, PointedDAG):
+        visited.scatter_(1, terminal if terminal.dim() == 2 else terminal[..., 0], True)
+    elif run.space.is_mode is not None:
+        place = run.space.is_mode(terminal)
+        visited.scatter_(1, torch.where(place < 0, run.space.n_modes, place).long(), True)
+
+
+def _modes_found(run: Run, visited: Tensor) -> Tensor:
+    if isinstance(run.space, PointedDAG):
+        visited = visited[:, torch.tensor(run.space.modes, device=visited.device).long()]
+    else:
+        visited = visited[:, :-1]
+    return visited.sum(dim=1).double()

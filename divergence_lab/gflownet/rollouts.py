@@ -1,0 +1,107 @@
+"""One training step without its loss: draw trajectories, and say their residuals, in either way of evaluating.
+
+`all states`: the policy's table at every state of an enumerated graph, from which everything is looked up.
+`visited`: the policy at the visited states alone, for generated spaces and for large graphs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from divergence_lab.gflownet import flow as dense
+from divergence_lab.gflownet import walks
+from divergence_lab.gflownet.objectives import Objective, Residuals
+from divergence_lab.gflownet.policies import Parameters, Policy
+from divergence_lab.gflownet.samplers import Sampler, behave
+from divergence_lab.gflownet.sampling import draw_terminal, join, sample, sample_backward, trajectories
+from divergence_lab.gflownet.tables import tables
+
+WAYS = ("all states", "visited")
+
+
+@dataclass(frozen=True, eq=False)
+class Rollout:
+    """What stays fixed: `way` is one of WAYS, `backward` names P_B.
+
+    `target_states` [X, D] or [X] and `target_law` [X]: from where trajectories are drawn backward; None if never.
+    """
+
+    policy: Policy
+    objective: Objective
+    sampler: Sampler
+    backward: str
+    way: str
+    target_states: Tensor | None = None
+    target_law: Tensor | None = None
+
+
+def empty_buffer(rollout: Rollout, n_members: int, device: torch.device) -> Tensor:
+    """[M, T, C]: the last C trajectories of each member, as step indices or actions; C = 0 without replay."""
+    capacity = rollout.sampler.capacity if rollout.sampler.replay else 0
+    return torch.zeros(n_members, rollout.policy.space.max_steps, capacity, dtype=torch.long, device=device)
+
+
+def roll(
+    rollout: Rollout, parameters: Parameters, noise: Tensor, buffer: Tensor, step: int
+) -> tuple[Residuals, Tensor]:
+    """Draw B trajectories of each member: noise [M, T, B] in [0, 1).  (residuals [M, O, B], terminal [M, B(, D)]).
+
+    With replay, `buffer` takes in the new trajectories, at places that depend on `step` alone.
+    """
+    return (_all_states if rollout.way == "all states" else _visited)(rollout, parameters, noise, buffer, step)
+
+
+def _all_states(
+    rollout: Rollout, parameters: Parameters, noise: Tensor, buffer: Tensor, step: int
+) -> tuple[Residuals, Tensor]:
+    graph, chosen = rollout.policy.space, rollout.sampler
+    model = dense.flow(rollout.policy, parameters, rollout.objective, rollout.backward)
+    new, back, again = noise.split(chosen.split(noise.shape[-1]), dim=-1)
+    log_pf = model.log_pf.detach()
+    mask = tables(graph, log_pf.device, log_pf.dtype).mask
+    walked = []
+    if new.shape[-1]:
+        walked.append(sample(graph, behave(chosen, log_pf, mask), new))
+    if again.shape[-1]:
+        index = _replayed(buffer, walked[0].index, again, step)
+        walked.append(trajectories(graph, index))
+    if back.shape[-1]:
+        ends = draw_terminal(rollout.target_law, rollout.target_states, back[:, 0])
+        walked.append(sample_backward(graph, model.log_pb.detach(), ends, back[:, 1:]))
+    together = join(walked)
+    return dense.along(graph, rollout.objective, model, together), together.terminal
+
+
+def _visited(
+    rollout: Rollout, parameters: Parameters, noise: Tensor, buffer: Tensor, step: int
+) -> tuple[Residuals, Tensor]:
+    policy, chosen = rollout.policy, rollout.sampler
+    new, back, again = noise.split(chosen.split(noise.shape[-1]), dim=-1)
+    walked = []
+    if new.shape[-1]:
+        walked.append(walks.walk(policy, parameters, chosen, new))
+    if again.shape[-1]:
+        missing = buffer.shape[1] - walked[0].actions.shape[1]
+        last = walked[0].actions.new_full((*again.shape[:1], missing, new.shape[-1]), policy.heads.n_actions - 1)
+        actions = torch.cat([walked[0].actions, last], dim=1)
+        walked.append(walks.walk_again(policy.space, _replayed(buffer, actions, again, step)))
+    if back.shape[-1]:
+        places = torch.arange(len(rollout.target_law), device=noise.device)
+        ends = rollout.target_states[draw_terminal(rollout.target_law, places, back[:, 0])]
+        walked.append(walks.walk_back(policy, parameters, rollout.backward, ends, back[:, 1:]))
+    together = walks.join(walked)
+    return walks.along(policy, parameters, rollout.objective, rollout.backward, together), together.terminal
+
+
+@torch.no_grad()
+def _replayed(buffer: Tensor, new: Tensor, noise: Tensor, step: int) -> Tensor:
+    """Put `new` [M, T, N] into the ring buffer and draw from all that it holds, uniformly: [M, T, R]."""
+    count, capacity = new.shape[-1], buffer.shape[-1]
+    places = torch.arange(step * count, (step + 1) * count, device=buffer.device) % capacity
+    buffer[:, :, places] = new
+    filled = min((step + 1) * count, capacity)
+    picked = (noise[:, 0] * filled).long().clamp(max=filled - 1)
+    return buffer.gather(2, picked[:, None].expand(-1, buffer.shape[1], -1))

@@ -1,0 +1,93 @@
+"""Who draws the trajectories: the policy itself, a flattened or noisy one, the target backward, a buffer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+FORMS = "on, epsilon:0.05, tempered:2, backward, mixture:0.5, replay:0.5; several joined by commas"
+CAPACITY = 1_000
+
+
+class SamplerError(ValueError):
+    """A text that names no sampler; the message lists the accepted forms."""
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """How the B trajectories of a step are drawn.
+
+    `backward` of them from the target law and then by P_B (a share, 0 to 1), `replay` of them from the last
+    `capacity` trajectories that the policy drew, all others from the behaviour policy
+
+        (1 - epsilon) P_F(.|s)^(1/temperature) / norm + epsilon uniform over the allowed actions, in every state.
+
+    The share is rounded to whole trajectories.  Which divergence results: docs/propositions.md P8 to P10.
+    """
+
+    epsilon: float = 0.0
+    temperature: float = 1.0
+    backward: float = 0.0
+    replay: float = 0.0
+    capacity: int = CAPACITY
+
+    @property
+    def is_on_policy(self) -> bool:
+        return self == Sampler(capacity=self.capacity)
+
+    def split(self, batch: int) -> tuple[int, int, int]:
+        """(from the behaviour policy, from the target, from the buffer); at least one each where wished."""
+        wanted = [min(batch, max(1, round(share * batch))) if share else 0 for share in (self.backward, self.replay)]
+        if sum(wanted) > batch or (self.replay and sum(wanted) == batch):
+            raise SamplerError(
+                f"a batch of {batch} cannot hold a share {self.backward:g} drawn backward and {self.replay:g} replayed "
+                "beside new trajectories; take a larger batch or smaller shares"
+            )
+        return batch - sum(wanted), *wanted
+
+
+def sampler(text: str) -> Sampler:
+    """Text -> Sampler: one of FORMS."""
+    chosen: dict[str, float] = {}
+    for part in text.strip().split(","):
+        kind, colon, number = part.strip().partition(":")
+        key = {"epsilon": "epsilon", "tempered": "temperature", "mixture": "backward", "replay": "replay"}.get(kind)
+        if kind in ("on", "backward") and not colon:
+            key, number = "backward", "1" if kind == "backward" else "0"
+        value = _number(number)
+        allowed = value is not None and (0 < value <= 100 if key == "temperature" else 0 <= value <= 1)
+        if key is None or not allowed or key in chosen:
+            raise SamplerError(f"sampler {text!r} is not known; use {FORMS}")
+        chosen[key] = value
+    return Sampler(**chosen)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def written(chosen: Sampler) -> str:
+    """The text that gives this sampler back."""
+    words = {"epsilon": "epsilon", "temperature": "tempered", "backward": "mixture", "replay": "replay"}
+    parts = [
+        f"{words[field.name]}:{getattr(chosen, field.name):g}"
+        for field in fields(Sampler)
+        if field.name in words and getattr(chosen, field.name) != field.default
+    ]
+    return ",".join(parts).replace("mixture:1", "backward") or "on"
+
+
+def behave(chosen: Sampler, log_pf: Tensor, mask: Tensor) -> Tensor:
+    """log of the behaviour policy, [.., A, N]; mask [A, N] or [.., A, N] is 0 where an action is allowed, else -inf."""
+    if chosen.temperature != 1.0:
+        log_pf = torch.log_softmax(log_pf / chosen.temperature + mask, dim=-2)
+    if chosen.epsilon:
+        uniform = torch.log_softmax(mask, dim=-2)
+        keep, noise = torch.tensor([1 - chosen.epsilon, chosen.epsilon], dtype=log_pf.dtype).log().tolist()
+        log_pf = torch.logaddexp(log_pf + keep, (uniform + noise).expand_as(log_pf))
+    return log_pf

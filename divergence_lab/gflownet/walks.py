@@ -1,0 +1,278 @@
+"""Trajectories of a generated space: the policy is evaluated at visited states alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from divergence_lab.gflownet.objectives import Objective, ObjectiveError, Residuals, Steps, fm, residuals
+from divergence_lab.gflownet.policies import Parameters, Policy
+from divergence_lab.gflownet.samplers import Sampler, behave
+from divergence_lab.graphs.generated import GeneratedDAG, sources
+
+
+@dataclass(frozen=True, eq=False)
+class Walks:
+    """`states` [M, T+1, B, D]: before each step and at the end; a stop leaves the state as it is.
+
+    `actions` [M, T, B]; `exists` [M, T, B] bool: the step is made, stop included.  T is the longest of them.
+    """
+
+    states: Tensor
+    actions: Tensor
+    exists: Tensor
+
+    @property
+    def terminal(self) -> Tensor:
+        """[M, B, D]"""
+        return self.states[:, -1]
+
+
+@torch.no_grad()
+def walk(policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Tensor) -> Walks:
+    """B trajectories of each member from the behaviour policy: uniforms [M, T, B] in [0, 1).
+
+    The slot is the number of cumulative probabilities at or below u, the last allowed slot taking all that is
+    left, so no forbidden action can be drawn.
+    """
+    dag, n_actions = policy.space, policy.heads.n_actions
+    n_members, n_steps, batch = uniforms.shape
+    state = sources(dag, (n_members, batch), uniforms.device)
+    done = torch.zeros(n_members, batch, dtype=torch.bool, device=uniforms.device)
+    states, actions, exists = [state], [], []
+    for step in range(n_steps):
+        allowed = dag.allowed(state).movedim(-1, 1)
+        mask = torch.zeros(allowed.shape, dtype=uniforms.dtype, device=uniforms.device)
+        mask.masked_fill_(~allowed, -torch.inf)
+        log_pf = torch.log_softmax(policy.rows(parameters, state)[:, :n_actions] + mask, dim=1)
+        cumulative = behave(chosen, log_pf, mask)[:, :-1].exp().cumsum_(dim=1)
+        so_far = allowed.cumsum(dim=1)
+        cumulative.masked_fill_((so_far == so_far[:, -1:])[:, :-1], 2.0)
+        action = (uniforms[:, step, None] >= cumulative).sum(dim=1)
+        action = torch.where(done, n_actions - 1, action)
+        state = dag.step(state, action)
+        exists.append(~done)
+        done = done | (action == n_actions - 1)
+        states.append(state)
+        actions.append(action)
+        # on a CPU the look costs nothing; on a GPU it would wait for the device at every step
+        if done.device.type == "cpu" and bool(done.all()):
+            break
+    return Walks(torch.stack(states, dim=1), torch.stack(actions, dim=1), torch.stack(exists, dim=1))
+
+
+@torch.no_grad()
+def walk_back(
+    policy: Policy, parameters: Parameters, backward: str, terminal: Tensor, uniforms: Tensor
+) -> Walks:
+    """Trajectories that end in `terminal` [M, B, D], drawn by P_B: uniforms [M, T-1, B]."""
+    dag, n_actions = policy.space, policy.heads.n_actions
+    state = terminal
+    stop = torch.full(terminal.shape[:2], n_actions - 1, device=terminal.device)
+    states, actions, exists = [terminal, terminal], [stop], [torch.ones_like(stop, dtype=torch.bool)]
+    for step in range(dag.max_steps - 1):
+        allowed = dag.back_allowed(state)
+        moves = allowed.any(dim=-1)
+        chances = _back_chances(policy, parameters, backward, state, allowed)
+        so_far = allowed.cumsum(dim=-1)
+        cumulative = chances.cumsum(dim=-1).masked_fill(so_far == so_far[..., -1:], 2.0)[..., :-1]
+        chosen = (uniforms[:, step, :, None] >= cumulative).sum(dim=-1)
+        action = dag.forward_of(state, chosen)
+        parent = dag.undo(state, chosen)
+        actions.append(torch.where(moves, action, n_actions - 1))
+        exists.append(moves)
+        state = torch.where(moves[..., None], parent, state)
+        states.append(state)
+    return _to_front(dag, *(torch.stack(found[::-1], dim=1) for found in (states, actions, exists)))
+
+
+def _to_front(dag: GeneratedDAG, states: Tensor, actions: Tensor, exists: Tensor) -> Walks:
+    """Trajectories that start late, in the source, are moved to the first step."""
+    n_steps = actions.shape[1]
+    length = exists.sum(dim=1, keepdim=True)
+    place = torch.arange(n_steps, device=actions.device)[None, :, None]
+    source = (place + n_steps - length).clamp(max=n_steps - 1)
+    made = place < length
+    actions = torch.where(made, actions.gather(1, source), dag.n_actions - 1)
+    place = torch.arange(n_steps + 1, device=actions.device)[None, :, None]
+    source = (place + n_steps - length).clamp(max=n_steps)
+    return Walks(states.gather(1, source[..., None].expand(-1, -1, -1, states.shape[-1])), actions, made)
+
+
+def _back_chances(
+    policy: Policy, parameters: Parameters, backward: str, state: Tensor, allowed: Tensor
+) -> Tensor:
+    """P_B of each backward action, [M, N, Q]; all 0 in the source."""
+    dag, heads = policy.space, policy.heads
+    if backward == "learned":
+        rows = policy.rows(parameters, state)[:, heads.n_actions : heads.n_actions + heads.n_back].movedim(1, -1)
+        return torch.softmax(rows.masked_fill(~allowed, -1e30), dim=-1) * allowed
+    if backward == "maxent":
+        _need_paths(dag)
+        actions = torch.arange(dag.n_back, device=state.device).expand(*state.shape[:-1], -1)
+        parents = dag.undo(state[..., None, :].expand(*actions.shape, -1), actions)
+        ways = dag.log_paths(parents) - dag.log_paths(state)[..., None]
+        return torch.where(allowed, ways.exp(), 0.0)
+    return allowed / allowed.sum(dim=-1, keepdim=True).clamp(min=1)
+
+
+@torch.no_grad()
+def walk_again(dag: GeneratedDAG, actions: Tensor) -> Walks:
+    """The trajectories with these actions [M, T, B]; after its first stop each stays where it is."""
+    stops = actions == dag.n_actions - 1
+    exists = stops.cumsum(dim=1) - stops.long() == 0
+    actions = torch.where(exists, actions, dag.n_actions - 1)
+    states = [sources(dag, (actions.shape[0], actions.shape[2]), actions.device)]
+    for step in range(actions.shape[1]):
+        states.append(dag.step(states[-1], actions[:, step]))
+    return Walks(torch.stack(states, dim=1), actions, exists)
+
+
+def join(walks: list[Walks]) -> Walks:
+    """Batches side by side; shorter ones stay where they stopped."""
+    longest = max(one.actions.shape[1] for one in walks)
+
+    def lengthened(tensor: Tensor, wanted: int) -> Tensor:
+        missing = wanted - tensor.shape[1]
+        return torch.cat([tensor, tensor[:, -1:].expand(-1, missing, *tensor.shape[2:])], dim=1) if missing else tensor
+
+    return Walks(
+        torch.cat([lengthened(one.states, longest + 1) for one in walks], dim=2),
+        torch.cat([lengthened(one.actions, longest) for one in walks], dim=2),
+        torch.cat([pad(one.exists, (0, 0, 0, longest - one.exists.shape[1])) for one in walks], dim=2),
+    )
+
+
+def along(
+    policy: Policy, parameters: Parameters, chosen: Objective, backward: str, walked: Walks
+) -> Residuals:
+    """The residuals of `chosen` on these trajectories: [M, O, B]."""
+    if chosen.kind == "fm":
+        return _flow_matching(policy, parameters, walked)
+    return residuals(chosen, steps_of(policy, parameters, chosen, backward, walked))
+
+
+def steps_of(
+    policy: Policy, parameters: Parameters, chosen: Objective, backward: str, walked: Walks
+) -> Steps:
+    """The model along these trajectories; every visited state is evaluated once."""
+    dag, heads = policy.space, policy.heads
+    states, exists = walked.states[:, :-1], walked.exists
+    is_stop = exists & (walked.actions == heads.n_actions - 1)
+    packed = _pack(exists)
+    here = packed.take(states)
+    rows = policy.rows(parameters, here)
+    allowed = dag.allowed(here).movedim(-1, 1)
+    logits = rows[:, : heads.n_actions].masked_fill(~allowed, -torch.inf)
+    action = packed.take(walked.actions)
+    log_pf = packed.put(logits.gather(1, action[:, None])[:, 0] - torch.logsumexp(logits, dim=1))
+    increment = -log_pf
+    log_reward = torch.where(is_stop[:, :], dag.log_reward(states), 0.0).to(rows.dtype)
+    log_pb = _log_pb(policy, rows, backward, walked, packed)
+    increment = increment + torch.where(is_stop, log_reward, log_pb)
+    log_z, log_flow = parameters["log_z"], None
+    if chosen.flow == "modified":
+        stop = packed.put(logits[:, -1] - torch.logsumexp(logits, dim=1))
+        log_flow = torch.where(exists, dag.log_reward(states).to(rows.dtype) - stop, 0.0)
+        log_z = log_flow[:, 0, 0]
+    elif chosen.flow != "none":
+        log_flow = packed.put(rows[:, -1])
+        if chosen.flow == "forward-looking":
+            if dag.log_partial is None:
+                raise ObjectiveError(f"{dag.name} defines no reward of unfinished states; use db, subtb or tb")
+            log_flow = log_flow + torch.where(exists, dag.log_partial(states).to(rows.dtype), 0.0)
+        log_flow = torch.cat([log_z[:, None, None].expand(-1, 1, log_flow.shape[-1]), log_flow[:, 1:]], dim=1)
+    return Steps(increment, exists, log_z, None if log_flow is None else pad(log_flow, (0, 0, 0, 1)))
+
+
+def _log_pb(policy: Policy, rows: Tensor, backward: str, walked: Walks, packed: _Packed) -> Tensor:
+    """log P_B(s_t | s_{t+1}) of each step between states, [M, T, B]; whatever at a stop and after it."""
+    dag, heads = policy.space, policy.heads
+    before, after = walked.states[:, :-1], walked.states[:, 1:]
+    if backward == "maxent":
+        _need_paths(dag)
+        return (dag.log_paths(before) - dag.log_paths(after)).to(rows.dtype)
+    if backward == "uniform":
+        return -dag.back_allowed(after).sum(dim=-1).clamp(min=1).to(rows.dtype).log()
+    # P_B of a step is a matter of the state it leads to: evaluated there, then moved one step back
+    taken = pad(dag.back_of(before, walked.actions)[:, :-1], (0, 0, 1, 0))
+    here = packed.take(walked.states[:, :-1])
+    allowed = dag.back_allowed(here)
+    # the source has no backward action, and a logsumexp over nothing has no gradient
+    none = ~allowed.any(dim=-1, keepdim=True)
+    back = rows[:, heads.n_actions : heads.n_actions + heads.n_back]
+    back = back.masked_fill(~(allowed | none).movedim(-1, 1), -torch.inf)
+    index = packed.take(taken)[:, None].clamp(0, heads.n_back - 1)
+    chosen = back.gather(1, index)[:, 0] - torch.logsumexp(back, dim=1)
+    return pad(packed.put(torch.where(none[..., 0], 0.0, chosen))[:, 1:], (0, 0, 0, 1))
+
+
+def _flow_matching(policy: Policy, parameters: Parameters, walked: Walks) -> Residuals:
+    """Inflow and outflow of the visited states; parents are evaluated too."""
+    dag = policy.space
+    states = walked.states[:, :-1]
+    is_source = (states == torch.tensor(dag.source, device=states.device)).all(dim=-1)
+    visited = walked.exists & ~is_source
+    packed = _pack(visited)
+    here = packed.take(states)
+    log_outflow = torch.logsumexp(_log_edge(policy, parameters, here), dim=1)
+    back_allowed = dag.back_allowed(here)
+    # slots beyond the visited ones hold some state, perhaps the source: give it an arbitrary backward action
+    none = ~back_allowed.any(dim=-1, keepdim=True)
+    back = torch.arange(dag.n_back, device=states.device).expand(*here.shape[:2], -1)
+    back = torch.where(back_allowed, back, back_allowed.int().argmax(dim=-1, keepdim=True))
+    children = here[:, :, None].expand(-1, -1, dag.n_back, -1)
+    parents, action = dag.undo(children, back), dag.forward_of(children, back)
+    edges = _log_edge(policy, parameters, parents.flatten(1, 2))
+    into = edges.gather(1, action.flatten(1)[:, None])[:, 0].view(*here.shape[:2], -1)
+    log_inflow = torch.logsumexp(into.masked_fill(~(back_allowed | none), -torch.inf), dim=-1)
+    return fm(packed.put(log_inflow), packed.put(log_outflow), visited)
+
+
+def _log_edge(policy: Policy, parameters: Parameters, states: Tensor) -> Tensor:
+    """log F(s, a) at [M, N] states, the flow of a stop being R(s): [M, A, N]."""
+    dag = policy.space
+    rows = policy.rows(parameters, states)[:, : policy.heads.n_actions]
+    allowed = dag.allowed(states).movedim(-1, 1)
+    rewards = torch.where(allowed[:, -1], dag.log_reward(states), 0.0).to(rows.dtype)
+    return torch.cat([rows[:, :-1], rewards[:, None]], dim=1).masked_fill(~allowed, -torch.inf)
+
+
+@dataclass(frozen=True, eq=False)
+class _Packed:
+    """The wished entries of [M, T, B], moved to the front of each member: [M, N]."""
+
+    take: Callable[[Tensor], Tensor]
+    put: Callable[[Tensor], Tensor]
+
+
+def _pack(wished: Tensor) -> _Packed:
+    """Entries that are not wished are dropped, but for as many as the fullest member needs."""
+    n_members, n_steps, batch = wished.shape
+    flat = wished.flatten(1)
+    # the number kept decides a shape, so a GPU would have to be waited for: there, all are kept
+    if flat.device.type == "cpu":
+        kept = max(1, int(flat.sum(dim=1).max()))
+        order = flat.int().argsort(dim=1, descending=True, stable=True)[:, :kept]
+    else:
+        order = torch.arange(flat.shape[1], device=flat.device).expand(n_members, -1)
+
+    def take(tensor: Tensor) -> Tensor:
+        tensor = tensor.flatten(1, 2)
+        index = order if tensor.dim() == 2 else order[..., None].expand(-1, -1, tensor.shape[-1])
+        return tensor.gather(1, index)
+
+    def put(values: Tensor) -> Tensor:
+        values = torch.where(flat.gather(1, order), values, 0.0)
+        return values.new_zeros(flat.shape).scatter(1, order, values).view(n_members, n_steps, batch)
+
+    return _Packed(take, put)
+
+
+def _need_paths(dag: GeneratedDAG) -> None:
+    if dag.log_paths is None:
+        raise ObjectiveError(f"{dag.name}: the number of trajectories to a state is not known; use P_B uniform or learned")

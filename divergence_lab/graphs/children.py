@@ -1,0 +1,69 @@
+"""Anyone's DAG from a function `children(state)`: its states are found breadth-first and listed."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Callable, Hashable, Iterable
+
+from tqdm import tqdm
+
+from divergence_lab.graphs.dag import GraphError, PointedDAG, from_indices
+
+DEFAULT_LIMIT = 1_000_000
+
+
+def from_children(
+    source: Hashable,
+    children: Callable[[Hashable], Iterable[Hashable]],
+    log_reward: Callable[[Hashable], float | None],
+    *,
+    limit: int = DEFAULT_LIMIT,
+    progress: bool | None = None,
+    name: str = "dag",
+) -> PointedDAG:
+    """The pointed DAG of all states that `children` reaches from `source`; its labels are the states.
+
+    `children(state)` -> the different states one step further, the j-th by the action in slot j; an empty
+    list at an end.
+    `log_reward(state)` -> log R, or None where no trajectory can stop.  Both are called once for each state.
+    `progress`: show a bar on standard error; None: if that is a terminal.
+    Raises GraphError for more than `limit` states, a cycle, a state that cannot stop and has no child, a
+    child given twice, a state that cannot be hashed, and a log-reward that is no finite number and not None.
+    """
+    states = [source]
+    number = {_hashable(source, name): 0}
+    parents, targets = array("q"), array("q")
+    rewards: dict[Hashable, float] = {}
+    shown = sys.stderr.isatty() if progress is None else progress
+    with tqdm(disable=not shown, unit="state", desc=name, file=sys.stderr) as bar:
+        for place, state in enumerate(states):  # the list grows while it is walked: breadth first
+            value = log_reward(state)
+            if value is not None:
+                rewards[state] = value
+            mine = set()
+            for child in children(state):
+                target = number.setdefault(_hashable(child, name), len(states))
+                if target == len(states):
+                    if target >= limit:
+                        raise GraphError(
+                            f"{name}: more than {limit:,} states; raise limit, or make the space smaller"
+                        )
+                    states.append(child)
+                if target in mine:
+                    raise GraphError(f"{name}: the edge {state!r} -> {child!r} is given twice; keep one")
+                mine.add(target)
+                parents.append(place)
+                targets.append(target)
+            bar.update()
+    return from_indices(parents, targets, states, rewards, name=name)
+
+
+def _hashable(state: Hashable, name: str) -> Hashable:
+    try:
+        hash(state)
+    except TypeError as error:
+        raise GraphError(
+            f"{name}: the state {state!r} cannot be hashed; use tuples, strings or numbers"
+        ) from error
+    return state

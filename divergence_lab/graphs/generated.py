@@ -1,0 +1,160 @@
+"""A pointed DAG given by functions of batched states, for spaces too large to list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from divergence_lab.graphs.dag import PointedDAG
+
+# What one state may cost in the spaces named by a text: inputs of a policy, its outputs, its longest walk.
+MAX_FEATURES = 100_000
+MAX_ACTIONS = 1_000_000
+MAX_STEPS = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratedDAG:
+    """States are integer tensors [.., D]; every function keeps any leading shape, on any device.
+
+    There are A = n_actions forward actions, the last of which stops, and Q = n_back backward actions.  An
+    edge s -> s' has one forward action in s and one backward action in s'.
+
+    `allowed(s)` -> [.., A] bool.  `step(s, a)` -> s'; a stop leaves s as it is.
+    `back_allowed(s')` -> [.., Q] bool; no backward action is allowed in the source, and only there.
+    `undo(s', b)` -> s.  `back_of(s, a)` -> the backward action b that undoes the forward action a taken in s.
+    `forward_of(s', b)` -> the forward action a with step(undo(s', b), a) = s'.
+    `features(s)` -> [.., K] float32.  `log_reward(s)` -> [..] float64, where a stop is allowed.
+    `log_partial(s)` -> [..] float64: log R of an unfinished state, for forward-looking flows; equal to
+    `log_reward` where a stop is allowed.  None: the space has none.
+    `log_paths(s)` -> [..] float64: log of the number of trajectories from the source to s, which gives the
+    maximum-entropy backward policy.  None: not known in closed form.
+    `is_mode(s)` -> [..] integers: number of the mode that s counts for, -1 if none; `n_modes` in all.
+    """
+
+    name: str
+    n_actions: int
+    n_back: int
+    max_steps: int
+    n_features: int
+    source: tuple[int, ...]
+    allowed: Callable[[Tensor], Tensor]
+    step: Callable[[Tensor, Tensor], Tensor]
+    back_allowed: Callable[[Tensor], Tensor]
+    undo: Callable[[Tensor, Tensor], Tensor]
+    back_of: Callable[[Tensor, Tensor], Tensor]
+    forward_of: Callable[[Tensor, Tensor], Tensor]
+    features: Callable[[Tensor], Tensor]
+    log_reward: Callable[[Tensor], Tensor]
+    log_partial: Callable[[Tensor], Tensor] | None = None
+    log_paths: Callable[[Tensor], Tensor] | None = None
+    is_mode: Callable[[Tensor], Tensor] | None = None
+    n_modes: int = 0
+    log_z: float | None = None
+
+
+def sources(dag: GeneratedDAG, shape: tuple[int, ...], device: str | torch.device = "cpu") -> Tensor:
+    """The source state, [*shape, D] int64."""
+    return torch.tensor(dag.source, device=device).expand(*shape, len(dag.source)).clone()
+
+
+def on_device(make: Callable[[], np.ndarray]) -> Callable[[Tensor], Tensor]:
+    """table(like): the array `make()` as a tensor on the device of `like`, moved there once, when needed."""
+    moved: dict[str, Tensor] = {}
+
+    def table(like: Tensor) -> Tensor:
+        key = str(like.device)
+        if key not in moved:
+            moved[key] = torch.tensor(make(), device=like.device)
+        return moved[key]
+
+    return table
+
+
+def one_hot(values: Tensor, size: int) -> Tensor:
+    """[.., D] integers in 0..size-1 -> [.., D * size] float32, as `PointedDAG.features` has them."""
+    return (values[..., None] == torch.arange(size, device=values.device)).flatten(-2).float()
+
+
+def unit(places: Tensor, size: int, like: Tensor) -> Tensor:
+    """[..] places -> [.., size]: 1 at the place, 0 elsewhere; all 0 for a place beyond the last."""
+    return (places[..., None] == torch.arange(size, device=like.device)).to(like.dtype)
+
+
+Space = PointedDAG | GeneratedDAG
+
+
+def as_generated(graph: PointedDAG) -> GeneratedDAG:
+    """An enumerated graph as a generated one: a state is [.., 1], its number.
+
+    Backward action b is row b of `incoming`.
+    For graphs whose states can be listed but are too many to evaluate a policy on at every step.
+    """
+    n_states, n_back = graph.n_states, graph.incoming.shape[0]
+    child = on_device(lambda: graph.child.T.astype(np.int64))
+    incoming = on_device(lambda: graph.incoming.T.astype(np.int64))
+    back_actions = on_device(lambda: _back_actions(graph))
+
+    def edge(states: Tensor, back: Tensor) -> Tensor:
+        return incoming(states)[states[..., 0], back].clamp(min=0)
+
+    def step(states: Tensor, actions: Tensor) -> Tensor:
+        reached = child(states)[states[..., 0], actions]
+        return torch.where((reached >= 0) & (reached < n_states), reached, states[..., 0])[..., None]
+
+    def per_state(make: Callable[[], np.ndarray]) -> Callable[[Tensor], Tensor]:
+        table = on_device(make)
+        return lambda states: table(states)[states[..., 0]]
+
+    def mode_numbers() -> np.ndarray:
+        number = np.full(n_states, -1)
+        number[graph.modes] = np.arange(graph.modes.size)
+        return number
+
+    # one-hot as in `graph.features`, but computed where asked for: the table of all states can be too large
+    coordinates = np.arange(n_states)[:, None] if graph.coordinates is None else graph.coordinates
+    sizes = coordinates.max(axis=0).astype(np.int64) + 1
+    place = on_device(lambda: coordinates.astype(np.int64))
+    axis = on_device(lambda: np.repeat(np.arange(sizes.size), sizes))
+    value = on_device(lambda: np.concatenate([np.arange(size) for size in sizes]))
+
+    def features(states: Tensor) -> Tensor:
+        return (place(states)[states[..., 0]][..., axis(states)] == value(states)).float()
+
+    partial = graph.log_partial
+    if partial is None and graph.terminal_states.size == n_states:
+        partial = graph.log_reward
+    return GeneratedDAG(
+        name=graph.name,
+        n_actions=graph.n_actions,
+        n_back=n_back,
+        max_steps=graph.max_steps,
+        n_features=int(sizes.sum()),
+        source=(0,),
+        allowed=per_state(lambda: graph.child.T >= 0),
+        step=step,
+        back_allowed=per_state(lambda: graph.incoming.T >= 0),
+        undo=lambda states, back: (edge(states, back) % n_states)[..., None],
+        back_of=lambda states, actions: back_actions(states)[states[..., 0], actions],
+        forward_of=lambda states, back: edge(states, back) // n_states,
+        features=features,
+        log_reward=per_state(lambda: graph.log_reward),
+        log_partial=None if partial is None else per_state(lambda: partial),
+        log_paths=per_state(lambda: graph.log_paths),
+        is_mode=per_state(mode_numbers),
+        n_modes=graph.modes.size,
+        log_z=float(np.logaddexp.reduce(graph.log_reward[graph.terminal_states])),
+    )
+
+
+def _back_actions(graph: PointedDAG) -> np.ndarray:
+    """[S, A] the row of `incoming` that holds the edge of each action; 0 for a stop and where none is."""
+    back = np.zeros((graph.n_states, graph.n_actions), dtype=np.int64)
+    row, state = np.nonzero(graph.incoming >= 0)
+    edge = graph.incoming[row, state]
+    back[edge % graph.n_states, edge // graph.n_states] = row
+    return back

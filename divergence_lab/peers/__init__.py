@@ -1,0 +1,46 @@
+"""Other GFlowNet libraries, each used as its own examples use it: only `bench` imports these rooms.
+
+A peer is a module of this package with
+
+    VERSIONS   the distributions whose versions matter, its own first
+    NEEDS      the modules that must be there
+    training(dimensions, side, batch, device, stop_logit)
+               -> run(n): n iterations of one run, TB, uniform P_B, MLP 2x256
+    law(dimensions, side, policy, device) -> call(): the exact learned law over all states, once, as numpy [S]
+
+`run` and `call` return when the work is done.  The peer is imported inside these functions, so that one that
+is not installed can be named.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from importlib import metadata
+from types import ModuleType
+
+PEERS = {"torchgfn": "gfn", "gfnx": "gfnx"}  # name -> the module that it installs
+
+
+class PeerError(ValueError):
+    """A name that is no peer; the message lists the names that are."""
+
+
+def peer(name: str) -> ModuleType:
+    """The module of this package that runs the peer, whether or not the peer is installed."""
+    if name not in PEERS:
+        raise PeerError(f"peer {name!r} is not known; use one or several of {', '.join(PEERS)}")
+    return importlib.import_module(f"{__name__}.{name}_peer")
+
+
+def missing(name: str) -> str | None:
+    """One line that says what is not installed and how to install it; None where all is there."""
+    needed = [module for module in peer(name).NEEDS if importlib.util.find_spec(module) is None]
+    if not needed:
+        return None
+    return f"{name} is not installed (no module {', '.join(needed)}): pip install 'divergence-lab[peers]'"
+
+
+def versions(name: str) -> dict[str, str]:
+    """distribution -> version of the peer and of what it runs on."""
+    return {found: metadata.version(found) for found in peer(name).VERSIONS}

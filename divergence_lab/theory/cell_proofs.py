@@ -1,0 +1,369 @@
+"""One verdict for all parameters of a cell, or at one point of it. Part of the trusted checker.
+
+A cell gives each parameter one exact value or an open range. The range is written by a positive symbol, and every fact
+is then proved for all values of that symbol: signs by `parameter_signs`, what happens at the two ends and at kinks by
+`germs` (Proposition 20). With no parameter left, `proofs` does it, as for a plain loss. A scale is taken out first
+where the certificate names one (Proposition 19).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import sympy as sp
+
+from divergence_lab.theory import germs, proofs
+from divergence_lab.theory.balls import ball_of_constant
+from divergence_lab.theory.parameter_signs import Unsigned, is_nonnegative, is_zero, sign
+from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less, split
+from divergence_lab.theory.proofs import Rejected
+from divergence_lab.theory.symbols import x
+
+Ranges = Mapping[str, tuple[sp.Expr, sp.Expr]]
+KINDS = ("validity", "convex", "zero_forcing", "zero_avoiding", "even", "symmetric", "bounded_gradient")
+SCALE_FREE = ("validity", "convex", "zero_forcing", "even", "bounded_gradient")
+_Y = sp.Symbol("y_", positive=True)
+
+
+class NoValue(Rejected):
+    """The formula has no value at these parameters, and no limit that would be a loss."""
+
+
+@dataclass(frozen=True)
+class Smooth:
+    """A loss on a cell: its pieces, broken at 0 and at mirror images of kinks, in the symbols of the cell."""
+    merged: Pieces
+    pieces: Pieces
+    slopes: Pieces
+    free: bool  # parameters are left
+
+
+def holds_in_cell(kind: str, loss: sp.Expr, ranges: Ranges, at: sp.Expr | None = None,
+                  scale: sp.Expr | None = None) -> bool:
+    """Whether the verdict holds for all parameters in the ranges (name -> (low, high), equal for a point).
+
+    `at`: where a sign is wrong or an identity fails, as an expression in the parameters; `scale`: u > 0 such that
+    g(x/u) is a positive factor times a function without one parameter. Raises Rejected, with Unsigned for a sign that
+    depends on the parameters, and NoValue.
+    """
+    written = positive_form(loss, ranges)
+    expression = at_points(loss, written, ranges)
+    witness = None if at is None else at.subs(written)
+    if scale is not None:
+        if kind not in SCALE_FREE:
+            raise Rejected(f"{kind} may depend on the scale")
+        expression = _without_scale(expression, sp.sympify(scale).subs(written))
+    if expression == 0 or not expression.has(x):
+        return kind in ("convex", "even", "symmetric", "bounded_gradient")  # g = 0
+    return _DECISIONS[kind](_cell(expression), witness)
+
+
+def positive_form(loss: sp.Expr, ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:
+    """Each parameter by a positive symbol z (a + z, b - z, a + (b - a)/(1 + z)), a real one, or its value."""
+    written = {}
+    for symbol in loss.free_symbols - {x}:
+        low, high = ranges[symbol.name]
+        z = sp.Symbol(symbol.name + "_", positive=True)
+        if low == high:
+            written[symbol] = low
+        elif low.is_finite:
+            written[symbol] = low + ((high - low) / (1 + z) if high.is_finite else z)
+        else:
+            written[symbol] = high - z if high.is_finite else sp.Symbol(symbol.name + "_", real=True)
+    return written
+
+
+def at_points(loss: sp.Expr, written: Mapping, ranges: Ranges) -> sp.Expr:
+    """The loss in the symbols of the cell; where the formula degenerates at a point, its limit from both sides."""
+    points = {s: v for s, v in written.items() if ranges[s.name][0] == ranges[s.name][1]}
+    others = {s: v for s, v in written.items() if s not in points}
+    expression = loss.subs(points)
+    if not expression.has(sp.zoo, sp.nan, sp.oo):
+        return expression.subs(others)
+    try:
+        pieces = split(loss.subs(others), x)
+    except CannotSplit as reason:
+        raise Rejected(str(reason)) from None
+    if any(kink.free_symbols & set(points) for kink in pieces.kinks):
+        raise NoValue("the kinks move with the parameter: what is left at its limit is not known")
+    limits = []
+    for side, part in zip((-1, 1), pieces.split_at_zero()):
+        for piece in part.pieces:
+            g = piece.expression.subs(x, side * _Y)
+            for symbol, value in points.items():
+                g = _limit_in(g, symbol, value)
+            limits.append(Piece(piece.low, piece.high, g.subs(_Y, side * x)))
+    return Pieces(tuple(limits), x).merged().as_expression()
+
+
+def _limit_in(g: sp.Expr, symbol: sp.Symbol, value: sp.Expr) -> sp.Expr:
+    """lim g as symbol -> value, from both sides alike, and borne out close by."""
+    real = sp.Symbol(symbol.name, real=True)
+    g = g.subs(symbol, real)
+    try:
+        found = {sp.simplify(sp.limit(g, real, value, side)) for side in "+-"}
+    except (NotImplementedError, ValueError) as reason:
+        raise Rejected(f"the limit of {g} at {symbol} = {value}: {reason}") from None
+    limit = found.pop()
+    if found or limit.has(sp.zoo, sp.nan, sp.oo, sp.AccumBounds, sp.Limit):
+        raise NoValue(f"{g} has no limit at {symbol} = {value}")
+    symbols = sorted(g.free_symbols - {real}, key=str)
+    for shift in (0, 1):  # near the limit the formula must be near it
+        samples = {s: sp.Rational(5 + 3 * k + 2 * shift, 4) for k, s in enumerate(symbols)}
+        near = (g.subs(real, value + sp.Rational(1, 10**12)) - limit).subs(samples)
+        if not abs(ball_of_constant(near)) < 1e-6:
+            raise Rejected(f"the limit of {g} at {symbol} = {value} is not borne out")
+    return limit
+
+
+def _without_scale(g: sp.Expr, u: sp.Expr) -> sp.Expr:
+    """G with g(x/u) = c G(x), c > 0 and u > 0 for all parameters: g at u = 1, up to the factor."""
+    if sign(u) != 1 or len(u.free_symbols) != 1:
+        raise Rejected(f"{u} is not a positive scale by one parameter")
+    (z,) = u.free_symbols
+    one = sp.solve(u - 1, z)
+    if len(one) != 1 or not one[0].is_positive:
+        raise Rejected(f"where {u} is 1 is not known")
+    moved, core = g.subs(x, x / u), g.subs(z, one[0])
+    left, right = ([sp.simplify(p.expression) for p in split(f, x).pieces] for f in (moved, core))
+    if len(left) != len(right) or split(moved, x).kinks != split(core, x).kinks:
+        raise Rejected(f"g(x/({u})) and g at {u} = 1 have other pieces")
+    factor = sp.simplify(left[-1] / right[-1])
+    if factor.has(x) or sign(factor) != 1 or not all(is_zero(a - factor * b) for a, b in zip(left, right)):
+        raise Rejected(f"g(x/({u})) is not a positive multiple of g at {u} = 1")
+    return core
+
+
+# --- the pieces ----------------------------------------------------------------------------------------------
+
+@lru_cache(maxsize=200)
+def _cell(expression: sp.Expr) -> Smooth:
+    try:
+        merged = split(expression, x)
+        pieces = refined(merged)
+        slopes = pieces.derivative()
+    except CannotSplit as reason:
+        raise Rejected(str(reason)) from None
+    cell = Smooth(merged, pieces, slopes, bool(expression.free_symbols - {x}))
+    for piece in pieces.pieces:
+        if not _is_finite(_on_positive(piece.expression, piece)):
+            if cell.free:
+                raise Rejected(f"{piece.expression} is not shown to be finite on ({piece.low}, {piece.high})")
+            proofs.prove_finite(piece.expression, x, piece.low, piece.high)
+    for kink, before, after in zip(merged.kinks, merged.pieces, merged.pieces[1:]):
+        ends = _limit(before.expression, kink, -1, cell.free), _limit(after.expression, kink, 1, cell.free)
+        if not all(e.is_finite for e in ends) or not is_zero(ends[1] - ends[0]):
+            raise Rejected(f"g is not shown to be continuous at {kink}")
+    return cell
+
+
+def refined(pieces: Pieces) -> Pieces:
+    cuts: list[sp.Expr] = []
+    for cut in {sp.S.Zero, *pieces.kinks, *(-kink for kink in pieces.kinks)}:
+        if all(sp.simplify(cut - other) != 0 for other in cuts):
+            cuts.insert(sum(is_less(other, cut) for other in cuts), cut)
+    ends = [-sp.oo, *cuts, sp.oo]
+    return Pieces(tuple(Piece(a, b, next(p.expression for p in pieces.pieces
+                                         if not is_less(a, p.low) and not is_less(p.high, b)))
+                        for a, b in itertools.pairwise(ends)), x)
+
+
+def _on_positive(f: sp.Expr, piece: Piece) -> sp.Expr:
+    """f with x written by a positive symbol over the whole of the piece."""
+    low, high = piece.low, piece.high
+    if low == -sp.oo:
+        point = high - _Y
+    else:
+        point = low + _Y if high == sp.oo else low + (high - low) / (1 + _Y)
+    return sp.powdenest(f.subs(x, point))
+
+
+def _is_finite(e: sp.Expr) -> bool:
+    """e is a finite real number for all values of its symbols, as its structure shows."""
+    if e.is_Symbol:
+        return True
+    if not e.free_symbols:
+        return bool(ball_of_constant(e).is_finite())
+    if not all(_is_finite(part) for part in e.args):
+        return False
+    if e.is_Add or e.is_Mul or isinstance(e, _ENTIRE):
+        return True
+    try:
+        if isinstance(e, sp.log):
+            return sign(e.args[0]) == 1
+        if isinstance(e, sp.polylog):
+            return bool(e.args[0].is_Integer) and sign(1 - e.args[1]) == 1
+        if e.is_Pow and e.exp.is_Integer:
+            return bool(e.exp.is_positive) or sign(e.base) != 0
+        return e.is_Pow and (sign(e.base) == 1 or (is_nonnegative(e.base) and sign(e.exp) == 1))
+    except Unsigned:
+        return e.is_Pow and bool(e.exp.is_positive) and is_nonnegative(e.base)
+
+
+_ENTIRE = (sp.exp, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.Abs)
+
+
+# --- facts ---------------------------------------------------------------------------------------------------
+
+def _limit(f: sp.Expr, end: sp.Expr, side: int, free: bool) -> sp.Expr:
+    if free or end.free_symbols:
+        value = f.subs(x, end) if end.is_finite else sp.nan
+        if value.is_finite and _is_finite(value):
+            return value
+        return germs.limit_of(f, x, end, side)
+    found = proofs.limit_of(f, x, end, side)
+    if found is None:
+        raise Rejected(f"the limit of {f} at {end} is not known")
+    return found
+
+
+def _prove_nonnegative(f: sp.Expr, piece: Piece, free: bool) -> None:
+    if free:
+        if not is_nonnegative(_on_positive(f, piece)):
+            raise Unsigned(_on_positive(f, piece))
+    elif f != 0:
+        proofs.prove_nonnegative(f, x, piece.low, piece.high)
+
+
+def _is_inside(point: sp.Expr, piece: Piece) -> bool:
+    return (piece.low == -sp.oo or sign(point - piece.low) == 1) and (piece.high == sp.oo or sign(piece.high - point) == 1)
+
+
+def _value_at(function: Pieces, point: sp.Expr) -> tuple[sp.Expr, Piece]:
+    for piece in function.pieces:
+        if _is_inside(point, piece):
+            return piece.expression.subs(x, point), piece
+    raise Rejected(f"{point} is not inside one piece for all parameters")
+
+
+def _jump(cell: Smooth, kink: sp.Expr) -> sp.Expr:
+    before = next(p for p in cell.slopes.pieces if p.high == kink)
+    after = next(p for p in cell.slopes.pieces if p.low == kink)
+    if before.expression == after.expression and (value := before.expression.subs(x, kink)).is_finite \
+            and _is_finite(value):
+        return sp.S.Zero
+    return _limit(after.expression, kink, 1, cell.free) - _limit(before.expression, kink, -1, cell.free)
+
+
+def _zero_forcing(cell: Smooth, witness: sp.Expr | None) -> bool:
+    found = _limit(cell.slopes.pieces[0].expression, -sp.oo, 0, cell.free)
+    if found == sp.oo:
+        raise Rejected("g' tends to oo at -oo")
+    return found == -sp.oo
+
+
+def _zero_avoiding(cell: Smooth, witness: sp.Expr | None) -> bool:
+    f = cell.slopes.pieces[-1].expression * sp.exp(-x)
+    return germs.diverges(f, x) if cell.free else proofs.integral_diverges(f, x)
+
+
+def _bounded(cell: Smooth, witness: sp.Expr | None) -> bool:
+    pieces = cell.slopes.pieces
+    ends = [_limit(p.expression, end, side, cell.free) for p in pieces for end, side in ((p.low, 1), (p.high, -1))]
+    if any(end.is_infinite for end in ends):
+        return False
+    for p in pieces:
+        if not _is_finite(_on_positive(p.expression, p)):
+            if cell.free:
+                raise Rejected(f"{p.expression} is not shown to be finite on ({p.low}, {p.high})")
+            proofs.prove_finite(p.expression, x, p.low, p.high)
+    return True
+
+
+def _convex(cell: Smooth, witness: sp.Expr | None) -> bool:
+    if witness is not None:
+        value, _ = _value_at(cell.slopes.derivative(), witness)
+        if sign(value) != -1:
+            raise Rejected(f"g'' is not negative at {witness}")
+        return False
+    jumps = [_jump(cell, kink) for kink in cell.slopes.kinks]
+    if any(jump == -sp.oo or (jump.is_finite and sp.expand(jump) != 0 and sign(jump) < 0) for jump in jumps):
+        return False
+    for piece in cell.slopes.derivative().pieces:
+        _prove_nonnegative(piece.expression, piece, cell.free)
+    return True
+
+
+def _valid(cell: Smooth, witness: sp.Expr | None) -> bool:
+    if witness is not None:
+        value, piece = _value_at(cell.slopes, witness)
+        if sign(value) != (1 if piece.high.is_nonpositive else -1):
+            raise Rejected(f"the slope has the right sign at {witness}")
+        return False
+    beside = [piece for piece in cell.slopes.pieces if 0 in (piece.low, piece.high)]
+    if any(is_zero(piece.expression) for piece in beside):
+        return False
+    try:
+        for piece in cell.slopes.pieces:
+            left = bool(piece.high.is_nonpositive)
+            _prove_nonnegative(-piece.expression if left else piece.expression, piece, cell.free)
+    except Rejected:
+        if not _convex(cell, None) or not _slopes_at_zero_are_apart(cell):
+            raise
+    for piece in beside:
+        if sign(piece.expression.subs(x, inner_point(piece))) == 0:
+            raise Rejected("that g is not constant beside 0 is not seen")  # analytic: not 0 at a point is enough
+    return True
+
+
+def _slopes_at_zero_are_apart(cell: Smooth) -> bool:
+    """g'(0-) <= 0 <= g'(0+): then a convex g falls before 0 and rises after it."""
+    below, above = _slopes_at_zero(cell)
+    return below.is_finite and above.is_finite and is_nonnegative(-below) and is_nonnegative(above)
+
+
+def _slopes_at_zero(cell: Smooth) -> tuple[sp.Expr, sp.Expr]:
+    before = next(p for p in cell.slopes.pieces if p.high == 0)
+    after = next(p for p in cell.slopes.pieces if p.low == 0)
+    return _limit(before.expression, sp.S.Zero, -1, cell.free), _limit(after.expression, sp.S.Zero, 1, cell.free)
+
+
+# --- identities ----------------------------------------------------------------------------------------------
+
+def _mirrored(function: Pieces) -> list[tuple[Piece, sp.Expr]]:
+    """Each piece right of 0 beside h(-x) of its mirror image."""
+    count = len(function.pieces) // 2
+    return list(zip(function.pieces[count:], [p.expression.xreplace({x: -x}) for p in reversed(function.pieces[:count])]))
+
+
+def _vanish(differences: Sequence[tuple[Piece, sp.Expr]], witness: sp.Expr | None) -> bool:
+    """All differences are 0 on their pieces (True), or one is not 0 at a point, whatever the parameters (False)."""
+    for piece, difference in differences:
+        if not is_zero(difference):
+            point = witness if witness is not None else inner_point(piece)
+            if not _is_inside(point, piece):
+                raise Rejected(f"{point} is not inside ({piece.low}, {piece.high})")
+            if sign(difference.subs(x, point)) != 0:
+                return False
+            raise Rejected(f"the difference is 0 at {point}")
+    return True
+
+
+def inner_point(piece: Piece) -> sp.Expr:
+    """A point of the piece, for all parameters; where e^x stays rational if that is possible."""
+    if piece.low == -sp.oo:
+        return piece.high - sp.log(2)
+    return piece.low + sp.log(2) if piece.high == sp.oo else (piece.low + piece.high) / 2
+
+
+def _even(cell: Smooth, witness: sp.Expr | None) -> bool:
+    return _vanish([(p, p.expression + m) for p, m in _mirrored(cell.slopes)], witness)
+
+
+def _symmetric(cell: Smooth, witness: sp.Expr | None) -> bool:
+    kinks = cell.slopes.kinks
+    jumps = [_jump(cell, kink) for kink in kinks]
+    if all(jump.is_finite for jump in jumps):
+        atoms = [sum(_slopes_at_zero(cell)), *(sp.exp(-k / 2) * a - sp.exp(k / 2) * b for k, a, b in zip(kinks, jumps, reversed(jumps)))]
+        if any(not is_zero(atom) and sign(atom) != 0 for atom in atoms):
+            return False
+    elif len({jump.is_finite for jump in jumps}) > 1 or len(jumps) > 1:
+        raise Rejected("infinite slopes away from 0")
+    return _vanish([(p, p.expression - sp.exp(x) * m) for p, m in _mirrored(cell.slopes.derivative())], witness)
+
+
+_DECISIONS = {"validity": _valid, "convex": _convex, "zero_forcing": _zero_forcing, "zero_avoiding": _zero_avoiding,
+              "even": _even, "symmetric": _symmetric, "bounded_gradient": _bounded}

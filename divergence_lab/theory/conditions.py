@@ -1,0 +1,96 @@
+"""Cells of parameters as text, and the condition under which a verdict holds. Part of the trusted checker.
+
+A cell with one parameter says parameter, low, high; one with several says `ranges`, "a: -oo..0; b: 1".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+Range = tuple[str, str]  # (low, high) as text; equal for a point
+
+
+def read_ranges(step: Mapping[str, str]) -> dict[str, Range]:
+    """The range of each parameter in a cell. Raises KeyError or ValueError for anything else."""
+    if "parameter" in step:
+        return {step["parameter"]: (step["low"], step["high"])}
+    ranges = {}
+    for part in step["ranges"].split("; "):
+        name, text = part.split(": ")
+        low, _, high = text.partition("..")
+        ranges[name] = (low, high or low)
+    return ranges
+
+
+def write_ranges(ranges: Mapping[str, Range]) -> dict[str, str]:
+    """The data of a cell that say its ranges: what `read_ranges` reads."""
+    if len(ranges) == 1:
+        ((name, (low, high)),) = ranges.items()
+        return {"parameter": name, "low": low, "high": high}
+    return {"ranges": "; ".join(f"{name}: {low}" + (f"..{high}" if low != high else "") for name, (low, high) in ranges.items())}
+
+
+def ranges_in_words(ranges: Mapping[str, Range]) -> str:
+    """0 < a < 1 and b = 2"""
+    return " and ".join(f"{name} = {low}" if low == high else f"{low} < {name} < {high}" for name, (low, high) in ranges.items())
+
+
+def condition_of(cells: Sequence[Mapping[str, Range]], holds: Sequence[bool]) -> str:
+    """Where the verdict holds: the union of those cells of a grid, as short as the order of the parameters allows."""
+    names = list(cells[0])
+    orders = [names[i:] + names[:i] for i in range(len(names))]
+    truth = {tuple(cell.items()): answer for cell, answer in zip(cells, holds)}
+    return min((_condition({tuple((name, dict(cell)[name]) for name in order): answer for cell, answer in truth.items()})
+                for order in orders), key=len)
+
+
+def _condition(truth: Mapping[tuple, bool]) -> str:
+    """`truth`: cells, as pairs (name, range) in order, and whether the verdict holds there."""
+    if all(truth.values()):
+        return "always"
+    firsts = list(dict.fromkeys(cell[0] for cell in truth))
+    name = firsts[0][0]
+    ranges = [r for _, r in firsts]
+    if len(next(iter(truth))) == 1:
+        return _union(name, ranges, [truth[(first,)] for first in firsts])
+    rows = {r: {cell[1:]: answer for cell, answer in truth.items() if cell[0] == (name, r)} for r in ranges}
+    alternatives = []
+    for row in [row for i, row in enumerate(rows.values()) if row not in list(rows.values())[:i] and any(row.values())]:
+        here = _union(name, ranges, [rows[r] == row for r in ranges])
+        there = _condition(row)
+        both = [_bracketed(part) for part in (here, there) if part != "always"]
+        alternatives.append(" and ".join(both) if len(both) > 1 else (here if there == "always" else there))
+    return " or ".join(a if len(alternatives) == 1 else _bracketed(a, " and ") for a in alternatives)
+
+
+def _bracketed(text: str, mark: str = " or ") -> str:
+    return f"({text})" if mark in text else text
+
+
+def _union(name: str, ranges: Sequence[Range], holds: Sequence[bool]) -> str:
+    if all(holds):
+        return "always"
+    runs: list[list[int]] = []
+    for i, answer in enumerate(holds):
+        if answer and i > 0 and holds[i - 1]:
+            runs[-1].append(i)
+        elif answer:
+            runs.append([i])
+    missing = [r for r, answer in zip(ranges, holds) if not answer]
+    if len(missing) == 1 and missing[0][0] == missing[0][1] and missing[0] not in (ranges[0], ranges[-1]):
+        return f"{name} != {missing[0][0]}"
+    return " or ".join(_run(name, [ranges[i] for i in run], ranges) for run in runs)
+
+
+def _run(name: str, run: Sequence[Range], ranges: Sequence[Range]) -> str:
+    first, last = run[0], run[-1]
+    if first is last and first[0] == first[1]:
+        return f"{name} = {first[0]}"
+    # an end of the whole range is not repeated as a condition
+    low = None if first == ranges[0] else (first[0], "<=" if first[0] == first[1] else "<")
+    high = None if last == ranges[-1] else (last[1], "<=" if last[0] == last[1] else "<")
+    if low and high:
+        return f"{low[0]} {low[1]} {name} {high[1]} {high[0]}"
+    if high:
+        return f"{name} {high[1]} {high[0]}"
+    return f"{name} {'>=' if low[1] == '<=' else '>'} {low[0]}"

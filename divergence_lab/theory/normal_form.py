@@ -1,0 +1,96 @@
+"""Is f = 0? Exactly, for rational functions of x, e^{x/q}, logarithms, roots and other functions. The trusted checker's own.
+
+    f becomes a quotient of polynomials in building blocks; when its numerator is the polynomial 0, f is 0
+
+The blocks need not be independent: that only costs proofs, never makes a false one. A root r = u^{1/d} is reduced by
+r^d = u, which holds wherever u > 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+import sympy as sp
+
+# Beyond this many operations SymPy's expansion takes longer than a proof is worth here.
+MAX_OPERATIONS = 1500
+
+
+class _NoForm(Exception):
+    """A part has no place in the normal form."""
+
+
+class _Blocks:
+    def __init__(self, f: sp.Expr, x: sp.Symbol):
+        self.x = x
+        self.symbols: dict[object, sp.Symbol] = {}
+        self.relations: list[tuple[sp.Symbol, int, sp.Expr]] = []
+        self.rates: dict[sp.Expr, int] = {}
+        for power in f.atoms(sp.exp, sp.Pow):
+            for rate, monomial in _exponent(power, x):
+                self.rates[monomial] = math.lcm(self.rates.get(monomial, 1), rate.q)
+
+    def symbol(self, key: object) -> sp.Symbol:
+        return self.symbols.setdefault(key, sp.Dummy(f"b{len(self.symbols)}"))
+
+    def of(self, e: sp.Expr) -> sp.Expr:
+        if e.is_Rational:
+            return e
+        if e != sp.E and not e.args:
+            return self.symbol(e)
+        if isinstance(e, sp.log) and e.args[0].is_positive and e.args[0].is_Rational:
+            return sp.Add(*(power * self.symbol(("log", prime)) for prime, power in sp.factorrat(e.args[0]).items()))
+        if e.is_Add or e.is_Mul:
+            return e.func(*(self.of(part) for part in e.args))
+        terms = _exponent(e, self.x)
+        if terms:
+            return sp.Mul(*(self.symbol(("exp", monomial)) ** (rate * self.rates.get(monomial, 1)) for rate, monomial in terms))
+        if e.is_Pow and e.exp.is_Integer:
+            return self.of(e.base) ** e.exp
+        if e.is_Pow and e.exp.is_Rational:
+            base = sp.cancel(self.of(e.base))
+            root = self.symbol(("root", base, e.exp.q))
+            if all(known != root for known, _, _ in self.relations):
+                self.relations.append((root, e.exp.q, base))
+            return root ** e.exp.p
+        if isinstance(e, sp.Function | sp.Pow) and all(isinstance(part, sp.Expr) for part in e.args):
+            return self.symbol((e.func, *(sp.cancel(self.of(part)) for part in e.args)))
+        raise _NoForm
+
+
+def _exponent(e: sp.Expr, x: sp.Symbol) -> list[tuple[sp.Rational, sp.Expr]]:
+    """e = exp(sum rate * monomial): [(rate, monomial), ...]; [] when e is no exponential. E and 2**x are ones too."""
+    if e == sp.E:
+        return [(sp.S.One, sp.S.One)]
+    if isinstance(e, sp.exp):
+        exponent = e.args[0]
+    elif e.is_Pow and e.exp.has(x) and not e.base.has(x):
+        exponent = e.exp * sp.expand_log(sp.log(e.base))
+    else:
+        return []
+    terms = []
+    for term in sp.Add.make_args(sp.expand(exponent)):
+        rate, monomial = term.as_coeff_Mul()
+        terms.append((rate, monomial) if rate.is_Rational else (sp.S.One, term))
+    return terms
+
+
+def vanishes(f: sp.Expr, x: sp.Symbol) -> bool:
+    """True only when f is 0 wherever it is finite, by exact algebra; False says nothing."""
+    if f.has(sp.polylog):
+        f = sp.expand_func(f)
+    if f.has(sp.sinh, sp.cosh, sp.tanh, sp.coth, sp.sech, sp.csch):
+        f = f.rewrite(sp.exp)
+    if f.has(sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise) or sp.count_ops(f) > MAX_OPERATIONS:
+        return False
+    try:
+        blocks = _Blocks(f, x)
+        numerator = sp.expand(sp.together(blocks.of(f)).as_numer_denom()[0])
+        for root, degree, base in reversed(blocks.relations):
+            if numerator.has(root):
+                above, below = sp.together(base).as_numer_denom()
+                numerator = sp.expand(sp.rem(numerator, sp.expand(below * root ** degree - above), root))
+                numerator = sp.expand(sp.together(numerator).as_numer_denom()[0])
+        return numerator == 0
+    except (_NoForm, sp.PolynomialError, NotImplementedError):
+        return False

@@ -1,0 +1,167 @@
+"""What the command line asks of theory, each question ended when its budget is over, from the text on.
+
+`derivation.derive` takes a loss that was read; here reading, samplers and inversion run in the killable process too. A
+question that was ended has an answer all the same: `Unfinished`, in which nothing is claimed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from divergence_lab.theory import catalogue
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, end_searches, within
+from divergence_lab.theory.checker import Failure, check_one
+from divergence_lab.theory.derivation import Derivation, derive
+from divergence_lab.theory.expressions import ExpressionError
+from divergence_lab.theory.inversion import Inversion, derive_inverse, invert, read_generator
+from divergence_lab.theory.loss import Loss, loss
+from divergence_lab.theory.samplers import Sampler, on_policy_equivalent
+from divergence_lab.theory.symbols import t
+
+
+class TooSlow(ExpressionError):
+    """A loss that could not be read within its budget, where one is needed."""
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A question that its budget ended before anything was known: the text, and what was tried for how long."""
+    text: str
+    because: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A loss as it was typed: what it is called, itself, the parameters that --set may give values, and the seconds
+    that reading took."""
+    text: str
+    name: str
+    loss: Loss
+    parameters: tuple[str, ...]
+    seconds: float = 0.0
+
+
+def read(text: str, assumptions: Sequence[str], values: Mapping[str, str], budget: float) -> Reading | Unfinished:
+    """The loss that `text` names or writes; `values` may name parameters it does not have. Raises ExpressionError."""
+    started = time.monotonic()
+    try:
+        found = _ask(budget, read_text, text, tuple(assumptions), dict(values))
+    except (OutOfTime, SearchFailed) as reason:
+        return _unfinished(text, "reading the loss and splitting it at its kinks", reason, started)
+    return Reading(text, *found, seconds=time.monotonic() - started)
+
+
+def read_text(text: str, assumptions: tuple[str, ...], values: dict[str, str]) -> tuple[str, Loss, tuple[str, ...]]:
+    """(name, loss, parameters): the catalogue's name where one was typed, else the text itself."""
+    entry = loss(text, assumptions)
+    parameters = tuple(p.name for p in entry.parameters)
+    here = {name: values[name] for name in parameters if name in values}
+    entry = loss(text, assumptions, here) if here else entry
+    name = entry.name if entry.name and catalogue.lookup(text, assumptions) else text.strip()
+    return name, entry, parameters
+
+
+def derive_read(reading: Reading, chosen: Sampler, at: Sequence[sp.Expr] = (), digits: int = 30, budget: float = 10.0
+                ) -> Derivation | Unfinished:
+    """The derivation of the loss that a sampler makes of one; reading, sampler and derivation share the budget."""
+    started = time.monotonic() - reading.seconds
+    entry = reading.loss
+    if chosen.kind != "on":
+        try:
+            entry = _ask(_left(budget, started), on_policy_equivalent, entry, chosen)
+        except (OutOfTime, SearchFailed) as reason:
+            return _unfinished(reading.text, "the loss that acts the same when objects are weighted by "
+                               f"{chosen.weight}", reason, started)
+    return derive(entry, at, digits, _left(budget, started))
+
+
+def derive_all(readings: Sequence[Reading | Unfinished], chosen: Sampler, at: Sequence[sp.Expr] = (), digits: int = 30,
+               budget: float = 10.0) -> list[Derivation | Unfinished]:
+    """As `derive_read` for each, as many at a time as there are cores: every loss has the budget for itself."""
+    def one(reading: Reading | Unfinished) -> Derivation | Unfinished:
+        return reading if isinstance(reading, Unfinished) else derive_read(reading, chosen, at, digits, budget)
+
+    at_a_time = min(len(readings), _cores())
+    if at_a_time < 2:
+        return [one(reading) for reading in readings]
+    pool = ThreadPoolExecutor(at_a_time)
+    try:
+        return list(pool.map(one, readings))
+    except BaseException:  # Ctrl-C, or a loss that is refused: the others need not be waited for
+        pool.shutdown(wait=False, cancel_futures=True)
+        end_searches()
+        raise
+    finally:
+        pool.shutdown(wait=False)
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this platform
+        return os.cpu_count() or 1
+
+
+def invert_text(text: str, assumptions: Sequence[str], values: Mapping[str, str], at: Sequence[sp.Expr] = (),
+                digits: int = 30, budget: float = 10.0) -> tuple[Inversion, Derivation] | Unfinished:
+    """The loss of a generator and all that `derive` says of it. Raises ExpressionError."""
+    started = time.monotonic()
+    try:
+        inversion = _ask(budget, invert, text, tuple(assumptions), dict(values), budget)
+    except (OutOfTime, SearchFailed) as reason:
+        return _unfinished(text, "reading the generator and its loss g'(x) = t f'(t) - f(t)", reason, started)
+    return inversion, derive_inverse(inversion, at, digits, _left(budget, started))
+
+
+def parameters_of_generator(text: str, assumptions: Sequence[str], budget: float) -> tuple[str, ...] | None:
+    """The names of the parameters in a generator; None when it could not be read in time."""
+    try:
+        return _ask(budget, read_parameters, text, tuple(assumptions))
+    except (OutOfTime, SearchFailed):
+        return None
+
+
+def read_parameters(text: str, assumptions: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of the parameters in a generator."""
+    return tuple(sorted(symbol.name for symbol in read_generator(text, assumptions).free_symbols - {t}))
+
+
+def check_all(document: Any, budget: float) -> list[Failure]:
+    """As `checker.check`; certificates of a loss that are not replayed within the budget are not accepted."""
+    failures = []
+    for position, entry in enumerate(document if isinstance(document, list) else [document]):
+        name = str(entry.get("name") or entry.get("loss")) if isinstance(entry, Mapping) else f"entry {position + 1}"
+        try:
+            found = _ask(budget, check_one, entry)
+        except OutOfTime:
+            found = [Failure("not replayed", f"it took longer than {budget:g} s: raise --budget")]
+        except SearchFailed as reason:
+            found = [Failure("not replayed", str(reason))]
+        failures += [Failure(f"{name}: {failure.where}", failure.why) for failure in found]
+    return failures
+
+
+def _ask(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
+    """As `within`; what is wrong with the text is raised as it is."""
+    try:
+        return within(seconds, function, *arguments)
+    except SearchFailed as failure:
+        if isinstance(failure.__cause__, ExpressionError):
+            raise failure.__cause__ from None
+        raise
+
+
+def _left(budget: float, started: float) -> float:
+    return max(0.1, budget - (time.monotonic() - started))
+
+
+def _unfinished(text: str, task: str, reason: Exception, started: float) -> Unfinished:
+    return Unfinished(text.strip(), f"undecided after {time.monotonic() - started:.1f} s: {task} "
+                      + ("had not ended" if isinstance(reason, OutOfTime) else f"broke: {reason}"))
