@@ -1,9 +1,9 @@
-"""Time to a derivation with proved verdicts, beside plain SymPy: python benchmarks/theory_speed.py [--limit S]
+"""Time to a derivation with proved verdicts, beside plain SymPy: python benchmarks/theory_speed.py [--limit S] [--jobs N]
 
 For every loss of the catalogue (and of a golden table given with --table): our `derive`, reading and certificates
 included, against `integrate` for f(t) = t int_1^t g'(log s)/s^2 ds followed by `limit` at its two ends, in a process
-that is killed after --limit seconds. SymPy's f is held against an enclosure of f at five ratios. Prints a table in Markdown
-with the totals.
+that is killed after --limit seconds. As many losses at a time as there are cores (--jobs), each in a process of its own, on
+both sides. SymPy's f is held against an enclosure of f at five ratios. Prints a table in Markdown with the totals.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import sympy as sp
@@ -38,6 +39,14 @@ def ours(text: str) -> tuple[float, str]:
     undecided = [name for name in VERDICTS if getattr(derivation.verdicts, name).status == "undecided"]
     closed = "closed form" if derivation.divergence.generator is not None else "enclosed values"
     return seconds, closed + (", all proved" if not undecided else ", undecided: " + " ".join(undecided))
+
+
+def refused_or_ours(text: str) -> tuple[float, str] | ExpressionError:
+    """As `ours`; a text that is no loss gives the reason instead."""
+    try:
+        return ours(text)
+    except ExpressionError as error:
+        return error
 
 
 def plainly(entry: Loss, limit: float) -> tuple[float, str]:
@@ -72,36 +81,36 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=20.0, help="seconds that plain SymPy gets for a loss (20)")
     parser.add_argument("--table", help="a JSON list of objects with a key g: further losses")
     parser.add_argument("--ours-only", action="store_true", help="leave plain SymPy out")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="losses at a time (one a core)")
     options = parser.parse_args()
     names = [f"{family.name}({example})" if example else family.name for family in catalogue.LOSSES
              for example in (family.examples or (", ".join(family.parameters.values()),))]
     if options.table:
         names += [row["g"] for row in json.loads(Path(options.table).read_text(encoding="utf-8"))]
-    total, slowest, plain_total, n, seen = 0.0, 0.0, 0.0, 0, {}
     print(f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, SymPy {sp.__version__}\n")
     print("| loss | ours, s | outcome | plain SymPy, s | outcome |\n|---|---|---|---|---|")
-    for text in names:
-        try:
-            seconds, outcome = ours(text)
-        except ExpressionError as error:
-            print(f"| `{text}` | | refused: {error} | | |")
+    with ThreadPoolExecutor(options.jobs) as pool:
+        started = time.perf_counter()
+        ours_all = list(pool.map(refused_or_ours, names))
+        wall = time.perf_counter() - started
+        entries = {text: loss(text) for text, found in zip(names, ours_all) if not isinstance(found, ExpressionError)}
+        different = {} if options.ours_only else {entry.expression: entry for entry in entries.values()}
+        started = time.perf_counter()
+        seen = dict(zip(different, pool.map(lambda entry: plainly(entry, options.limit), different.values())))
+        plain_wall = time.perf_counter() - started
+    for text, found in zip(names, ours_all):
+        if isinstance(found, ExpressionError):
+            print(f"| `{text}` | | refused: {found} | | |")
             continue
-        n, total, slowest = n + 1, total + seconds, max(slowest, seconds)
-        if options.ours_only:
-            print(f"| `{text}` | {seconds:.2f} | {outcome} | | not run |", flush=True)
-            continue
-        entry = loss(text)
-        again = entry.expression in seen  # a golden loss that the catalogue has too
-        plain_seconds, plain = seen.setdefault(entry.expression, None) or plainly(entry, options.limit)
-        seen[entry.expression] = plain_seconds, plain
-        plain_total += 0 if again else plain_seconds
-        print(f"| `{text}` | {seconds:.2f} | {outcome} | {plain_seconds:.2f} | {plain} |", flush=True)
-    print(f"\nOurs: {n} losses in {total:.0f} s, slowest {slowest:.1f} s.")
+        seconds, plain = seen.get(entries[text].expression, (None, "not run"))
+        print(f"| `{text}` | {found[0]:.2f} | {found[1]} | {'' if seconds is None else f'{seconds:.2f}'} | {plain} |")
+    times = [found[0] for found in ours_all if not isinstance(found, ExpressionError)]
+    print(f"\nOurs: {len(times)} losses in {wall:.0f} s, {options.jobs} at a time, slowest {max(times):.1f} s.")
     if seen:
         found = sum(outcome == "f and both limits" for _, outcome in seen.values())
         wrong = sum(outcome == "wrong f" for _, outcome in seen.values())
         print(f"Plain SymPy: f and both limits for {found} of {len(seen)} different losses, a wrong f for {wrong}, in "
-              f"{plain_total:.0f} s.")
+              f"{plain_wall:.0f} s, ended after {options.limit:g} s each.")
 
 
 if __name__ == "__main__":

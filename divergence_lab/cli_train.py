@@ -47,10 +47,16 @@ def add_command(
     )
     one.add_argument("--env", required=True, help="hypergrid:4x8, bits:16x4, dag:FILE.json, generated:...")
     one.add_argument(
-        "--objective", default="tb", metavar="O,...", help="tb, vargrad, db, subtb(0.9), fm, fl-db, modified-db ... (tb)"
+        "--objective",
+        default="tb",
+        metavar="O,...",
+        help="tb, vargrad, db, subtb(0.9), fm, fl-db, modified-db ... (tb)",
     )
     one.add_argument(
-        "--sampler", default="on", metavar="S", help="on, epsilon:E, tempered:T, backward, mixture:B, replay:B, with commas"
+        "--sampler",
+        default="on",
+        metavar="S",
+        help="on, epsilon:E, tempered:T, backward, mixture:B, replay:B, with commas",
     )
     one.add_argument("--backward", default="uniform", help="P_B: uniform, learned, maxent (uniform)")
     one.add_argument("--exact", action="store_true", help="the expected on-policy gradient, no sampling")
@@ -58,7 +64,9 @@ def add_command(
     one.add_argument("--steps", type=positive, metavar="N", help="gradient steps")
     one.add_argument("--batch", type=positive, metavar="B", help="trajectories a step and member")
     one.add_argument("--learning-rate", metavar="R,...", help="every loss is trained at each of these")
-    one.add_argument("--policy", choices=("tabular", "mlp"), help="(tabular; mlp where states are not listed)")
+    one.add_argument(
+        "--policy", choices=("tabular", "mlp"), help="(tabular; mlp where states are not listed)"
+    )
     one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
     one.add_argument("--deterministic", action="store_true", help="the same bits in every run on one device")
     one.add_argument("--out", metavar="DIR", help="folder for config.json, metrics.csv, terminal.npz ...")
@@ -81,7 +89,10 @@ def _train(options: argparse.Namespace, read_each: Callable[..., dict[str, tuple
         raise TrainUsageError(f"--objective {options.objective}: an objective is named twice; name each once")
     chosen = {key: getattr(options, key) for key in ("steps", "batch") if getattr(options, key) is not None}
     chosen["policy"] = options.policy or ("tabular" if isinstance(space, PointedDAG) else "mlp")
-    chosen |= {key: getattr(options, key) for key in ("seeds", "sampler", "backward", "exact", "device", "deterministic")}
+    chosen |= {
+        key: getattr(options, key)
+        for key in ("seeds", "sampler", "backward", "exact", "device", "deterministic")
+    }
     if options.learning_rate:
         chosen["learning_rate"] = [_rate(text) for text in options.learning_rate.split(",")]
     results = []
@@ -106,8 +117,9 @@ def _train(options: argparse.Namespace, read_each: Callable[..., dict[str, tuple
         print()
         return DONE
     _print_table(table)
+    rate = f"{drawn / seconds:,.0f} trajectories a second" if drawn else "nothing sampled,"
     print(
-        f"{seconds:.1f} s, {drawn / seconds:,.0f} trajectories a second on {results[0].environment['device']}"
+        f"{seconds:.1f} s, {rate} on {results[0].environment['device']}"
         + (f"; written to {options.out}" if options.out else "")
     )
     return DONE
@@ -117,7 +129,9 @@ def _rate(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise TrainUsageError(f"--learning-rate {text[:40]!r} is not a number; give 0.03 or 0.01,0.03") from None
+        raise TrainUsageError(
+            f"--learning-rate {text[:40]!r} is not a number; give 0.03 or 0.01,0.03"
+        ) from None
 
 
 def _print_table(table: Sequence[Mapping[str, Any]]) -> None:
@@ -127,16 +141,32 @@ def _print_table(table: Sequence[Mapping[str, Any]]) -> None:
     if several["learning_rate"]:
         columns.append(("learning_rate", ">", 13, ".4g"))
     shown = {
-        "tv": ".4f", "kl_forward": ".4g", "mean_log_reward": ".4g", "log_z_bound": ".3f", "log_z": ".3f",
-        "log_z_true": ".3f", "modes_found": "",
+        "tv": ".4f",
+        "kl_forward": ".4g",
+        "mean_log_reward": ".4g",
+        "log_z_bound": ".3f",
+        "log_z": ".3f",
+        "log_z_true": ".3f",
+        "modes_found": "",
     }
     columns += [
         (key, ">", max(8, len(key)), form)
         for key, form in shown.items()
         if any(row.get(key) is not None for row in table)
     ]
-    titles = {"tv": "TV", "kl_forward": "KL(target||model)", "modes_found": "modes", "log_z": "log Z", "log_z_true": "true"}
-    print(" ".join(f"{titles.get(key, key):{side}{max(width, len(titles.get(key, '')))}}" for key, side, width, _ in columns))
+    titles = {
+        "tv": "TV",
+        "kl_forward": "KL(target||model)",
+        "modes_found": "modes",
+        "log_z": "log Z",
+        "log_z_true": "true",
+    }
+    print(
+        " ".join(
+            f"{titles.get(key, key):{side}{max(width, len(titles.get(key, '')))}}"
+            for key, side, width, _ in columns
+        )
+    )
     for row in table:
         cells = []
         for key, side, width, form in columns:
@@ -165,7 +195,9 @@ def read_schedules(
     parts = {text: _parts(text.strip()) for text in texts}
     plain = dict.fromkeys(part for kind, *rest in parts.values() for part in rest[:2] if kind != "linex")
     # read together, so that --set may name a parameter of any of them
-    known = {text: (name, to_torch(entry)) for text, (name, entry) in read(list(plain)).items()} if plain else {}
+    known = (
+        {text: (name, to_torch(entry)) for text, (name, entry) in read(list(plain)).items()} if plain else {}
+    )
     found: dict[str, Callable[[Tensor], Tensor]] = {}
     for text, (kind, *rest) in parts.items():
         name = text.strip()

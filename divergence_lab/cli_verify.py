@@ -30,7 +30,10 @@ def add_command(
     one.add_argument("losses", nargs="*", metavar="LOSS", help="default: the paper's four losses")
     one.add_argument("--env", default="hypergrid:2x4", help="the graph (hypergrid:2x4)")
     one.add_argument(
-        "--objective", default="tb", metavar="O,...", help="tb, db, subtb(0.9), fm, vargrad ... with commas, or all (tb)"
+        "--objective",
+        default="tb",
+        metavar="O,...",
+        help="tb, db, subtb(0.9), fm, vargrad ... with commas, or all (tb)",
     )
     one.add_argument(
         "--sampler",
@@ -66,8 +69,12 @@ def _verify(options: argparse.Namespace, read_losses: Callable[[argparse.Namespa
 def _print_losses(rows: list[dict[str, Any]]) -> None:
     first = rows[0]
     width = max(len(row["loss"]) for row in rows)
-    print(f"{first['objective']} on {first['env']}, sampler {first['sampler']}, {first['objects']} objects, float64\n")
-    print(f"{'loss':<{width}}  parameters                      gradient of               error  sign flipped  holds")
+    print(
+        f"{first['objective']} on {first['env']}, sampler {first['sampler']}, {first['objects']} objects, float64\n"
+    )
+    print(
+        f"{'loss':<{width}}  parameters                      gradient of               error  sign flipped  holds"
+    )
     for row in rows:
         for group in row["groups"]:
             print(
@@ -102,7 +109,9 @@ def _print_groups(rows: list[dict[str, Any]]) -> None:
         objective, sampler, parameters = key
         if last != (objective, sampler):
             print(f"{objective}, sampler {sampler}")
-            print(f"  {'parameters':<30}  D_f alone        error  what holds                 error   controls")
+            print(
+                f"  {'parameters':<30}  D_f alone        error  what holds                 error   controls"
+            )
             last = (objective, sampler)
         alone = "yes" if all(group["divergence_alone"] for group in groups) else "NO"
         worst = max(group["divergence_alone_error"] for group in groups)

@@ -82,7 +82,9 @@ def _sampled(run: Run, members: Ensemble) -> dict[str, Tensor]:
     """Mean log-reward, and the bound E[log R + log P_B - log P_F] <= log Z, of fresh on-policy trajectories."""
     parameters = unpack(members.shapes, members.values.detach())
     shape = (run.space.max_steps, SAMPLES)
-    noise = uniforms(run.config["seeds"], EVALUATION, shape, run.device, run.dtype).repeat(len(run.rows), 1, 1)
+    noise = uniforms(run.config["seeds"], EVALUATION, shape, run.device, run.dtype).repeat(
+        len(run.rows), 1, 1
+    )
     walked = walk(run.policy, parameters, Sampler(), noise)
     steps = steps_of(run.policy, parameters, run.rollout.objective, run.rollout.backward, walked)
     return {

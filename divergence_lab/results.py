@@ -142,7 +142,8 @@ def _table(parts: list[tuple[Mapping[str, Any], np.ndarray, Mapping[str, np.ndar
                     curve = values[row, column].tolist()
                     run = (config["objective"], loss, seed)
                     writer.writerows(
-                        (*run, step, name, value, rate) for step, value in zip(steps.tolist(), curve, strict=False)
+                        (*run, step, name, value, rate)
+                        for step, value in zip(steps.tolist(), curve, strict=False)
                     )
     return text.getvalue().encode()
 
@@ -178,7 +179,9 @@ def save_all(results: Sequence[Result], folder: str | Path) -> None:
     start_over(folder)
     for result in results:
         save(result, folder / result.objective)
-    write_atomically(folder / "metrics.csv", _table([(one.config, one.steps, one.metrics) for one in results]))
+    write_atomically(
+        folder / "metrics.csv", _table([(one.config, one.steps, one.metrics) for one in results])
+    )
     first = results[0]
     arrays = {"objectives": np.array([one.objective for one in results])}
     if first.terminal is not None:
@@ -238,7 +241,9 @@ def _read_metrics(path: Path, config: Mapping[str, Any]) -> tuple[np.ndarray, di
     where = [{key: place for place, key in enumerate(keys)} for keys in (row_keys, config["seeds"], steps)]
     for row in rows:
         loss = where[0][row["loss"], row["learning_rate"]]
-        values[row["metric"]][loss, where[1][int(row["seed"])], where[2][int(row["step"])]] = float(row["value"])
+        values[row["metric"]][loss, where[1][int(row["seed"])], where[2][int(row["step"])]] = float(
+            row["value"]
+        )
     return np.array(steps), values
 
 

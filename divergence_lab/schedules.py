@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 Loss = Callable[[Tensor], Tensor]
+Terms = tuple[tuple[float, int, float], ...]
 SHAPES = ("cosine", "linear")
 SERIES_BELOW = 0.25  # |u| at which (e^u - 1 - u)/u^2 goes over to its series
 SERIES_TERMS = 12
+TERMS_BELOW = 0.02  # |alpha|
 
 
 class ScheduleError(ValueError):
@@ -31,6 +33,24 @@ class Schedule:
         return self.at(0.0)(residual)
 
 
+@dataclass(frozen=True, eq=False)
+class _InForce:
+    """A loss in torch with its `terms`, which exact training needs."""
+
+    function: Loss
+    terms: Terms | None
+
+    def __call__(self, residual: Tensor) -> Tensor:
+        return self.function(residual)
+
+
+def terms_of(loss: Loss | Schedule, fraction: float = 0.0) -> Terms | None:
+    """(c, n, a) with g(x) = sum c x^n e^{ax}, if the loss says so (as those of `to_torch` do); else None."""
+    if isinstance(loss, Schedule):
+        loss = loss.at(fraction)
+    return getattr(loss, "terms", None)
+
+
 def then(first: Loss, second: Loss, at: float = 0.5, *, name: str = "then") -> Schedule:
     """g = first before the fraction `at` of the run, second from there on."""
     _check_fraction(at, "at")
@@ -43,7 +63,11 @@ def blend(first: Loss, second: Loss, *, shape: str = "cosine", name: str = "blen
 
     def at(fraction: float) -> Loss:
         share = weight(fraction)
-        return lambda x: (1 - share) * first(x) + share * second(x)
+        parts = (terms_of(first), terms_of(second))
+        terms = None
+        if None not in parts:
+            terms = tuple((c * w, n, a) for w, part in zip((1 - share, share), parts) for c, n, a in part)
+        return _InForce(lambda x: (1 - share) * first(x) + share * second(x), terms)
 
     return Schedule(name, at)
 
@@ -54,7 +78,7 @@ def anneal_linex(start: float, stop: float, *, shape: str = "cosine", name: str 
 
     def at(fraction: float) -> Loss:
         alpha = start + (stop - start) * weight(fraction)
-        return lambda x: linex(x, alpha)
+        return _InForce(lambda x: linex(x, alpha), _linex_terms(alpha))
 
     return Schedule(name or f"linex({start:g}->{stop:g})", at)
 
@@ -65,6 +89,13 @@ def linex(x: Tensor, alpha: float) -> Tensor:
     Any shape.  Relative error a few units in the last place for all alpha and x: near alpha x = 0 by series.
     """
     return _Linex.apply(x, alpha)
+
+
+def _linex_terms(alpha: float) -> Terms:
+    """Linex(alpha) as c x^n e^{ax}; near alpha = 0 its series, where the closed form is a difference of large numbers."""
+    if abs(alpha) < TERMS_BELOW:
+        return tuple((alpha**k / math.factorial(k + 2), k + 2, 0.0) for k in range(SERIES_TERMS))
+    return ((1 / alpha**2, 0, alpha), (-1 / alpha, 1, 0.0), (-1 / alpha**2, 0, 0.0))
 
 
 class _Linex(torch.autograd.Function):
@@ -92,7 +123,11 @@ def _ramp(shape: str) -> Callable[[float], float]:
     """From 0 to 1: linear, or (1 - cos(pi fraction))/2, which starts and ends slowly."""
     if shape not in SHAPES:
         raise ScheduleError(f"the shape {shape!r} is not known; use one of {', '.join(SHAPES)}")
-    return (lambda fraction: fraction) if shape == "linear" else lambda fraction: (1 - math.cos(math.pi * fraction)) / 2
+    return (
+        (lambda fraction: fraction)
+        if shape == "linear"
+        else lambda fraction: (1 - math.cos(math.pi * fraction)) / 2
+    )
 
 
 def _check_fraction(value: float, name: str) -> None:

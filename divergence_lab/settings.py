@@ -21,6 +21,7 @@ from divergence_lab.gflownet.rollouts import Rollout
 from divergence_lab.gflownet.sampling import Trajectories
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.generated import GeneratedDAG, Space, as_generated
+from divergence_lab.schedules import terms_of
 
 Loss = Callable[[Tensor], Tensor]
 POLICIES = {"tabular": tabular, "mlp": mlp}
@@ -30,7 +31,13 @@ LEARNING_RATE = {"tabular": 0.03, "mlp": 1e-3}
 LEARNING_RATE_LOG_Z = 0.1
 # (learning rate, momentum) of exact training of a table: residuals of whole trajectories tell every state at once
 # what to do, those of edges and states pass it on one level a step, which momentum makes faster.
-NATURAL = {"tb": (1.0, 0.0), "vargrad": (1.0, 0.0), "subtb": (0.25, 0.8), "db": (0.25, 0.93), "fm": (0.25, 0.93)}
+NATURAL = {
+    "tb": (1.0, 0.0),
+    "vargrad": (1.0, 0.0),
+    "subtb": (0.25, 0.8),
+    "db": (0.25, 0.93),
+    "fm": (0.25, 0.93),
+}
 # Evaluating one state more in a batch costs less than the Python and the thinner products of walking step by
 # step: visited states win only where they are this many times fewer (benchmarks/training_speed.py shows where).
 CROSSOVER = 2.0
@@ -131,7 +138,9 @@ def _objective_and_sampler(arguments: Mapping[str, Any], space: Space) -> tuple[
     if chosen.kind == "vargrad" and arguments["batch"] < 2:
         raise TrainingError("vargrad estimates log Z from the batch; give batch at least 2")
     if drawn.replay and drawn.capacity < arguments["batch"]:
-        raise TrainingError(f"a buffer of {drawn.capacity} trajectories holds no batch of {arguments['batch']}")
+        raise TrainingError(
+            f"a buffer of {drawn.capacity} trajectories holds no batch of {arguments['batch']}"
+        )
     return chosen, drawn
 
 
@@ -141,12 +150,14 @@ def _listed(
     """All trajectories, where no recursion gives the expected loss: subtb, vargrad, and tb of losses without `terms`."""
     chosen, drawn = rollout.objective, rollout.sampler
     if drawn.backward or drawn.replay:
-        raise TrainingError("exact training needs a sampler that walks forward; use on, epsilon:E or tempered:T")
-    if chosen.kind in ("db", "fm") or (chosen.kind == "tb" and all(map(terms_of, losses.values()))):
+        raise TrainingError(
+            "exact training needs a sampler that walks forward; use on, epsilon:E or tempered:T"
+        )
+    if chosen.kind in ("db", "fm") or (chosen.kind == "tb" and all(map(_has_terms, losses.values()))):
         return None
     why = chosen.name
     if chosen.kind == "tb":
-        why = f"tb with {next(name for name, loss in losses.items() if not terms_of(loss))}"
+        why = f"tb with {next(name for name, loss in losses.items() if not _has_terms(loss))}"
     try:
         walked = enumerate_trajectories(graph, LISTED)
     except EnumerationError as error:
@@ -155,6 +166,11 @@ def _listed(
             "losses that are sums of powers and exponentials"
         ) from error
     return replace(walked, index=walked.index.to(device))
+
+
+def _has_terms(loss: Loss) -> bool:
+    # a loss that changes may have them before and not after
+    return all(terms_of(loss, fraction) is not None for fraction in (0.0, 1.0))
 
 
 def is_natural(exact: bool, policy: str, chosen: Objective) -> bool:
@@ -169,22 +185,21 @@ def _steepness(loss: Loss, dtype: torch.dtype) -> float:
     return max(1.0, float(slope[1] - slope[0]) / 2e-3)
 
 
-def terms_of(loss: Loss) -> tuple[tuple[float, int, float], ...] | None:
-    """(c, n, a) with g(x) = sum c x^n e^{ax}, if the loss says so (as those of `to_torch` do); else None."""
-    return getattr(loss, "terms", None)
-
-
 def _check_choices(arguments: Mapping[str, Any], enumerated: bool) -> None:
     choices = {"policy": POLICIES, "backward": BACKWARD, "evaluate": EVALUATE}
     for name, allowed in choices.items():
         if arguments[name] not in allowed:
-            raise TrainingError(f"{name} {arguments[name]!r} is not available; use one of {', '.join(allowed)}")
+            raise TrainingError(
+                f"{name} {arguments[name]!r} is not available; use one of {', '.join(allowed)}"
+            )
     if not enumerated and arguments["policy"] == "tabular":
         raise TrainingError("a generated space has no table of states; use policy='mlp'")
     if not enumerated and arguments["exact"]:
         raise TrainingError("exact training needs a graph whose states are listed; leave exact out")
     if arguments["policy"] == "tabular" and arguments["evaluate"] == "visited":
-        raise TrainingError("a tabular policy is one table of all states; use policy='mlp' or evaluate='auto'")
+        raise TrainingError(
+            "a tabular policy is one table of all states; use policy='mlp' or evaluate='auto'"
+        )
 
 
 def _check_losses(losses: Mapping[str, Loss], dtype: torch.dtype) -> None:
@@ -223,14 +238,18 @@ def _learning_rates(arguments: Mapping[str, Any], default: float) -> list[float]
 def _start_values(arguments: Mapping[str, Any], space: Space, chosen: Objective) -> dict[str, float]:
     """Where log Z, the logit of stopping and log F start: so that residuals start below 0, where no loss explodes."""
     enumerated = isinstance(space, PointedDAG)
-    log_x, largest = (math.log(space.terminal_states.size), float(space.log_reward.max())) if enumerated else (0.0, 0.0)
+    log_x, largest = (
+        (math.log(space.terminal_states.size), float(space.log_reward.max())) if enumerated else (0.0, 0.0)
+    )
     bound = log_x + largest if arguments["initial_log_z"] is None else arguments["initial_log_z"]
     defaults = {
         "initial_log_z": bound,
         "stop_logit": _long_trajectories(space),
         "initial_log_flow": bound - largest if chosen.flow == "forward-looking" else bound,
     }
-    return {key: float(value if arguments[key] is None else arguments[key]) for key, value in defaults.items()}
+    return {
+        key: float(value if arguments[key] is None else arguments[key]) for key, value in defaults.items()
+    }
 
 
 def _long_trajectories(space: Space) -> float:
@@ -253,7 +272,10 @@ def _policies(
     arguments: Mapping[str, Any], space: Space, chosen: Objective, way: str, start: Mapping[str, float]
 ) -> tuple[Policy, Policy | None]:
     """The policy that is trained, and the one that evaluates it at all states of an enumerated graph."""
-    learned = {"learned_back": arguments["backward"] == "learned", "flow": chosen.flow in ("free", "forward-looking")}
+    learned = {
+        "learned_back": arguments["backward"] == "learned",
+        "flow": chosen.flow in ("free", "forward-looking"),
+    }
     shape = {"width": arguments["width"], "depth": arguments["depth"]} if arguments["policy"] == "mlp" else {}
     make = POLICIES[arguments["policy"]]
     if isinstance(space, GeneratedDAG):
@@ -264,25 +286,29 @@ def _policies(
     return make(as_generated(space), heads=at_all.heads, **shape, **start), at_all
 
 
-def _rate_table(
-    policy: Policy, rows: Sequence[tuple[str, float]], n_seeds: int, rate_log_z: float
-) -> Tensor:
+def _rate_table(policy: Policy, rows: Sequence[tuple[str, float]], n_seeds: int, rate_log_z: float) -> Tensor:
     sizes = {key: torch.Size(shape).numel() for key, shape in policy.shapes.items()}
 
     def one(rate: float) -> Tensor:
-        return torch.cat([torch.full((n,), rate_log_z if key == "log_z" else rate) for key, n in sizes.items()])
+        return torch.cat(
+            [torch.full((n,), rate_log_z if key == "log_z" else rate) for key, n in sizes.items()]
+        )
 
     if len({rate for _, rate in rows}) == 1:
         return one(rows[0][1])
     return torch.stack([one(rate) for _, rate in rows]).repeat_interleave(n_seeds, dim=0)
 
 
-def _with_target(rollout: Rollout, space: Space, arguments: Mapping[str, Any], device: torch.device) -> Rollout:
+def _with_target(
+    rollout: Rollout, space: Space, arguments: Mapping[str, Any], device: torch.device
+) -> Rollout:
     """From where trajectories are drawn backward: the exact target law, or the states that were given."""
     if isinstance(space, PointedDAG):
         law = torch.tensor(target_distribution(space), device=device)
         states = torch.tensor(space.terminal_states, device=device).long()
-        return replace(rollout, target_states=states if rollout.way == "all states" else states[:, None], target_law=law)
+        return replace(
+            rollout, target_states=states if rollout.way == "all states" else states[:, None], target_law=law
+        )
     given = arguments["target_states"]
     if given is None:
         raise TrainingError(

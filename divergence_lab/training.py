@@ -27,7 +27,7 @@ from divergence_lab.gflownet.samplers import Sampler
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.generated import Space
 from divergence_lab.results import Result, environment, save, start_over, write_metrics
-from divergence_lab.schedules import Schedule
+from divergence_lab.schedules import Schedule, terms_of
 from divergence_lab.settings import NATURAL, Loss, Run, TrainingError, is_natural, prepare
 
 CHECKPOINT_SECONDS = 30.0
@@ -217,7 +217,7 @@ def _expected_total(run: Run, model: Flow, step: int) -> Tensor:
     if rollout.objective.kind != "tb":
         return _total(run, expected_residuals(graph, rollout.objective, model, rollout.sampler), step)
     of_loss = [
-        expected_tb(graph, members, loss.terms, rollout.sampler)
+        expected_tb(graph, members, terms_of(loss, step / run.config["steps"]), rollout.sampler)
         for loss, members in zip(run.losses.values(), model.split(len(run.losses)), strict=True)
     ]
     return torch.cat(of_loss).sum()
@@ -275,6 +275,7 @@ def _result(run: Run, state: _Progress, at: np.ndarray, seconds: float) -> Resul
     for name in ("tv", "log_z"):
         if name in curves:
             finite = finite & np.isfinite(curves[name]).all(axis=-1)
+    drawn = 0 if run.config["exact"] else run.config["steps"] * run.config["batch"] * run.n_members
     enumerated = isinstance(run.space, PointedDAG)
     states = run.space.terminal_states if enumerated else None
     coordinates = run.space.coordinates if enumerated else None
@@ -293,5 +294,5 @@ def _result(run: Run, state: _Progress, at: np.ndarray, seconds: float) -> Resul
         config=run.config,
         environment=environment(run.device),
         seconds=seconds,
-        trajectories_per_second=run.config["steps"] * run.config["batch"] * run.n_members / seconds,
+        trajectories_per_second=drawn / seconds,
     )

@@ -19,11 +19,26 @@ from divergence_lab.theory.loss import Loss
 
 # What `all` stands for.
 OBJECTIVES = (
-    "tb", "db", "subtb(0.9)", "fm", "vargrad", "fl-db", "fl-subtb(0.9)", "modified-db", "modified-subtb(0.9)",
+    "tb",
+    "db",
+    "subtb(0.9)",
+    "fm",
+    "vargrad",
+    "fl-db",
+    "fl-subtb(0.9)",
+    "modified-db",
+    "modified-subtb(0.9)",
 )
 SAMPLERS = (
-    "on", "backward", "mixture:1/4", "power:1/2",
-    "drawn:on", "drawn:epsilon:0.1", "drawn:tempered:2", "drawn:mixture:0.25", "drawn:replay:0.5",
+    "on",
+    "backward",
+    "mixture:1/4",
+    "power:1/2",
+    "drawn:on",
+    "drawn:epsilon:0.1",
+    "drawn:tempered:2",
+    "drawn:mixture:0.25",
+    "drawn:replay:0.5",
 )
 SAMPLER_FORMS = (
     "on, backward, mixture:E, power:B, powers:A,B (objects weighted by p_F and p_B), or drawn:S (as training draws "
@@ -149,7 +164,9 @@ def _scheme(text: str) -> Scheme:
         "mixture": lambda: ((1.0 - numbers[0], 1.0, 0.0), (numbers[0], 0.0, 1.0)),
     }
     if chosen.kind not in terms:
-        raise VerifyError(f"sampler {text!r}: the parameters of P_B are a group of every row; use {SAMPLER_FORMS}")
+        raise VerifyError(
+            f"sampler {text!r}: the parameters of P_B are a group of every row; use {SAMPLER_FORMS}"
+        )
     return Scheme(text, terms[chosen.kind]())
 
 

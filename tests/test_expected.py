@@ -16,17 +16,26 @@ from divergence_lab.theory.loss import loss
 
 GRAPHS = [single_state(), diamond(), binary_tree(3), skips(), hypergrid(2, 4), hypergrid(3, 3)]
 LOSSES = {
-    "quadratic": "x**2/2", "linex(1)": "exp(x) - x - 1", "linex(1/2)": "4*exp(x/2) - 2*x - 4", "cosh": "2*cosh(x) - 2",
-    "quartic": "x**4/4", "mixed": "x**2*exp(-x/2)/3 + x**2", "both": "exp(x) - x - 1 + x**2/2 + x**3*0",
+    "quadratic": "x**2/2",
+    "linex(1)": "exp(x) - x - 1",
+    "linex(1/2)": "4*exp(x/2) - 2*x - 4",
+    "cosh": "2*cosh(x) - 2",
+    "quartic": "x**4/4",
+    "mixed": "x**2*exp(-x/2)/3 + x**2",
+    "both": "exp(x) - x - 1 + x**2/2 + x**3*0",
 }
 
 
 def models(graph, name, backward):
     chosen = objective(name)
     policy = tabular(
-        graph, heads=heads(graph, learned_back=True, flow=chosen.flow in ("free", "forward-looking")), scale=1.0
+        graph,
+        heads=heads(graph, learned_back=True, flow=chosen.flow in ("free", "forward-looking")),
+        scale=1.0,
     )
-    parameters = {key: value.requires_grad_() for key, value in policy.init([1, 2], dtype=torch.float64).items()}
+    parameters = {
+        key: value.requires_grad_() for key, value in policy.init([1, 2], dtype=torch.float64).items()
+    }
     return chosen, parameters, flow(policy, parameters, chosen, backward)
 
 
@@ -39,8 +48,12 @@ def by_force(graph, chosen, model, walked, g, drawn):
 def same(one, other, parameters):
     torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-13)
     leaves = [value for value in parameters.values()]
-    first = torch.autograd.grad(one.sum(), leaves, retain_graph=True, allow_unused=True, materialize_grads=True)
-    second = torch.autograd.grad(other.sum(), leaves, retain_graph=True, allow_unused=True, materialize_grads=True)
+    first = torch.autograd.grad(
+        one.sum(), leaves, retain_graph=True, allow_unused=True, materialize_grads=True
+    )
+    second = torch.autograd.grad(
+        other.sum(), leaves, retain_graph=True, allow_unused=True, materialize_grads=True
+    )
     for a, b in zip(first, second, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-11)
     return first
@@ -90,8 +103,10 @@ def test_long_trajectories_do_not_overflow():
     chosen, parameters, model = models(graph, "tb", "uniform")
     with torch.no_grad():
         parameters["log_z"] += 700.0
-    _, _, model = chosen, parameters, flow(
-        tabular(graph, heads=heads(graph, learned_back=True)), parameters, chosen, "uniform"
+    _, _, model = (
+        chosen,
+        parameters,
+        flow(tabular(graph, heads=heads(graph, learned_back=True)), parameters, chosen, "uniform"),
     )
     for text in ("x**2/2", "4*exp(x/2) - 2*x - 4"):
         assert torch.isfinite(expected_tb(graph, model, to_torch(loss(text)).terms)).all()

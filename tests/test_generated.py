@@ -2,22 +2,50 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from divergence_lab.gflownet import rollouts
+from divergence_lab.gflownet.behaviours import law
+from divergence_lab.gflownet.exact import enumerate_trajectories
+from divergence_lab.gflownet.flow import flow
+from divergence_lab.gflownet.objectives import objective
+from divergence_lab.gflownet.policies import heads, mlp
+from divergence_lab.gflownet.rollouts import Rollout, empty_buffer, roll
+from divergence_lab.gflownet.samplers import sampler
+from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.bits import bit_modes
 from divergence_lab.graphs.environments import graph_from_text, space_from_text
 from divergence_lab.graphs.generated import as_generated, on_device, sources
 from divergence_lab.graphs.small import binary_tree, diamond, single_state, skips
 from divergence_lab.training import train
 
-TEXTS = ["hypergrid:1x2", "hypergrid:2x5", "hypergrid:3x4:paper", "hypergrid:2x20:paper_text",
-         "bits:8x4", "bits:6x2", "bits:3x1", "bits:5x5", "sets:7x3", "sets:4x4", "sets:5x1"]
-LISTED = {"single_state": single_state, "diamond": diamond, "binary_tree": binary_tree, "skips": skips,
-          "hypergrid": lambda: graph_from_text("hypergrid:2x5"), "bits": lambda: graph_from_text("bits:6x2"),
-          "tree": lambda: graph_from_text("tree:3x2"), "sets": lambda: graph_from_text("sets:6x3")}
+TEXTS = [
+    "hypergrid:1x2",
+    "hypergrid:2x5",
+    "hypergrid:3x4:paper",
+    "hypergrid:2x20:paper_text",
+    "bits:8x4",
+    "bits:6x2",
+    "bits:3x1",
+    "bits:5x5",
+    "sets:7x3",
+    "sets:4x4",
+    "sets:5x1",
+]
+LISTED = {
+    "single_state": single_state,
+    "diamond": diamond,
+    "binary_tree": binary_tree,
+    "skips": skips,
+    "hypergrid": lambda: graph_from_text("hypergrid:2x5"),
+    "bits": lambda: graph_from_text("bits:6x2"),
+    "tree": lambda: graph_from_text("tree:3x2"),
+    "sets": lambda: graph_from_text("sets:6x3"),
+}
 
 
 def pair(name):
@@ -164,7 +192,13 @@ def test_bits_of_the_paper():
     assert (dag.n_actions, dag.max_steps, dag.n_modes, dag.n_back) == (15 * 256 + 1, 16, 60, 15)
     modes = torch.tensor(bit_modes(120)).long()
     words = (modes.view(60, 15, 8) * 2 ** torch.arange(7, -1, -1)).sum(dim=-1) + 1
-    assert {f"{int(w) - 1:08b}" for w in words.unique()} == {"00000000", "11111111", "11110000", "00001111", "00111100"}
+    assert {f"{int(w) - 1:08b}" for w in words.unique()} == {
+        "00000000",
+        "11111111",
+        "11110000",
+        "00001111",
+        "00111100",
+    }
     assert torch.equal(dag.is_mode(words), torch.arange(60))
     assert dag.log_reward(words).tolist() == [0.0] * 60
     # 30 bits of the first mode flipped: still found, at R = exp(-60); 31: not by the first
@@ -195,7 +229,8 @@ def test_log_z_without_a_list():
     assert grid.log_z == pytest.approx(math.log(30**30 * 1e-3 + 0.5 * corner**30 + 2 * mode**30))
     assert grid.is_mode is None and grid.n_modes == 0
     assert log_z("generated:sets:200x200") == pytest.approx(
-        float(space_from_text("generated:sets:200x200").log_partial(torch.ones(200, dtype=torch.long))))
+        float(space_from_text("generated:sets:200x200").log_partial(torch.ones(200, dtype=torch.long)))
+    )
     assert log_z("generated:bits:120x8") is None
 
 
@@ -222,14 +257,28 @@ def test_as_generated_needs_no_table_of_features():
 SMALL = ["hypergrid:2x5", "hypergrid:20x3:paper", "bits:24x4", "sets:7x3", "sets:60x6"]
 
 
-@pytest.mark.parametrize(("text", "objective", "steps"), [
-    *((f"generated:{text}", objective, 20) for text in SMALL for objective in ("tb", "db", "fm")),
-    ("generated:bits:120x8", "fl-subtb(0.9)", 5),  # 3,841 actions
-])
+@pytest.mark.parametrize(
+    ("text", "objective", "steps"),
+    [
+        *((f"generated:{text}", objective, 20) for text in SMALL for objective in ("tb", "db", "fm")),
+        ("generated:bits:120x8", "fl-subtb(0.9)", 5),  # 3,841 actions
+    ],
+)
 def test_training(text, objective, steps):
     space = space_from_text(text)
-    found = train({"quadratic": lambda x: x**2 / 2}, space, objective=objective, policy="mlp", width=16, seeds=2,
-                  steps=steps, batch=4, evaluations=2, device="cpu", progress=False)
+    found = train(
+        {"quadratic": lambda x: x**2 / 2},
+        space,
+        objective=objective,
+        policy="mlp",
+        width=16,
+        seeds=2,
+        steps=steps,
+        batch=4,
+        evaluations=2,
+        device="cpu",
+        progress=False,
+    )
     assert found.finite.all()
     assert np.isfinite(found.metrics["mean_log_reward"]).all()
 
@@ -238,10 +287,70 @@ def test_training_takes_the_same_steps_on_both():
     """From the same seeds, the list evaluated where it is visited and the generated space learn the same numbers."""
     for backward, objective in (("learned", "tb"), ("maxent", "fl-db"), ("uniform", "db")):
         results = [
-            train({"quadratic": lambda x: x**2 / 2}, space_from_text(text), objective=objective, policy="mlp", width=16,
-                  seeds=2, steps=5, batch=4, backward=backward, evaluate="visited", evaluations=1, device="cpu", progress=False, initial_log_z=1.0, initial_log_flow=1.0)
+            train(
+                {"quadratic": lambda x: x**2 / 2},
+                space_from_text(text),
+                objective=objective,
+                policy="mlp",
+                width=16,
+                seeds=2,
+                steps=5,
+                batch=4,
+                backward=backward,
+                evaluate="visited",
+                evaluations=1,
+                device="cpu",
+                progress=False,
+                initial_log_z=1.0,
+                initial_log_flow=1.0,
+            )
             for text in ("hypergrid:2x5", "generated:hypergrid:2x5")
         ]
         listed, generated = (found.metrics["log_z"] for found in results)
         np.testing.assert_allclose(listed, generated, rtol=1e-6)
         assert (listed[..., -1] != 1.0).all()
+
+
+@pytest.mark.parametrize(
+    "drawn", ["on", "epsilon:0.2", "tempered:2", "backward", "mixture:0.3,epsilon:0.1", "replay:0.4"]
+)
+@pytest.mark.parametrize("backward", ["uniform", "learned", "maxent"])
+def test_walks_have_the_law_that_theory_weighs_them_by(drawn, backward):
+    """Chi-square of trajectories drawn at visited states alone, against their law by enumeration."""
+    graph = hypergrid(2, 3)
+    space, needs = as_generated(graph), heads(graph, learned_back=True)
+    network = {"heads": needs, "width": 8, "depth": 1}
+    parameters = {k: 3 * v for k, v in mlp(graph, **network).init([2], dtype=torch.float64).items()}
+    target = torch.softmax(torch.tensor(graph.log_reward), dim=0)
+    ends = torch.arange(graph.n_states)[:, None]
+    chosen = sampler(drawn)
+    rollout = Rollout(mlp(space, **network), objective("tb"), chosen, backward, "visited", ends, target)
+    buffer, walked = empty_buffer(rollout, 1, torch.device("cpu")), enumerate_trajectories(graph)
+    number = {tuple(walked.index[0, :, j].tolist()): j for j in range(walked.index.shape[-1])}
+    model = flow(mlp(graph, **network), parameters, objective("tb"), backward)
+    fresh = law(graph, replace(chosen, backward=0.0, replay=0.0), model, walked)
+    beta = law(graph, chosen, model, walked, fresh).detach()
+    counts, seen = torch.zeros_like(beta), []
+    original, rollouts.walks.along = rollouts.walks.along, lambda *given: seen.append(given[-1])
+    try:
+        for step in range(4):
+            noise = torch.rand(
+                1, graph.max_steps, 2_000, generator=torch.Generator().manual_seed(step), dtype=torch.float64
+            )
+            roll(rollout, parameters, noise, buffer, step)
+    finally:
+        rollouts.walks.along = original
+    for one in seen:
+        states, actions = one.states[0, :-1, :, 0], one.actions[0]
+        sink = (graph.n_actions - 1) * (graph.n_states + 1) + graph.n_states
+        places = torch.where(one.exists[0], actions * (graph.n_states + 1) + states, sink)
+        missing = graph.max_steps - len(places)
+        places = torch.cat([places, torch.full((missing, places.shape[1]), sink)])
+        for key in places.T.tolist():
+            counts[number[tuple(key)]] += 1
+    expected = 8_000 * beta
+    degrees = beta.numel() - 1
+    slack = 6.0 if "replay" in drawn else 1.0  # a thousand kept ones are drawn again and again
+    assert float(((counts - expected) ** 2 / expected).sum()) < slack * (degrees + 6 * (2 * degrees) ** 0.5)
+    other = 8_000 * beta.flip(0)
+    assert float(((counts - other) ** 2 / other).sum()) > 100 * degrees

@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from divergence_lab.gflownet.exact import enumerate_trajectories, log_partition, terminal_distribution
-from divergence_lab.gflownet.flow import along, check_objective, edge_log_pb, fixed_log_pb, flow, log_partial, steps_of
+from divergence_lab.gflownet.flow import (
+    along,
+    check_objective,
+    edge_log_pb,
+    fixed_log_pb,
+    flow,
+    log_partial,
+    steps_of,
+)
 from divergence_lab.gflownet.objectives import ObjectiveError, db, objective, subtb, tb, vargrad
 from divergence_lab.gflownet.policies import heads, tabular
 from divergence_lab.gflownet.sampling import Trajectories
@@ -14,7 +22,17 @@ from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.small import binary_tree, diamond, single_state, skips
 
 GRAPHS = [single_state(), diamond(), binary_tree(3), skips(), hypergrid(2, 4)]
-NAMES = ["tb", "vargrad", "db", "subtb(0.9)", "fm", "fl-db", "fl-subtb(0.5)", "modified-db", "modified-subtb(1.5)"]
+NAMES = [
+    "tb",
+    "vargrad",
+    "db",
+    "subtb(0.9)",
+    "fm",
+    "fl-db",
+    "fl-subtb(0.5)",
+    "modified-db",
+    "modified-subtb(1.5)",
+]
 
 
 def allowed(graph, name):
@@ -76,7 +94,10 @@ def test_the_residual_is_zero_at_the_true_flow_and_only_there(graph, name, backw
     target = torch.tensor(graph.log_reward[graph.terminal_states])
     torch.testing.assert_close(law.log() + log_partition(graph), target)
     # control: other parameters have residuals that are not 0, for states that have anything to learn
-    moved = {**parameters, "rows": parameters["rows"] + torch.randn(parameters["rows"].shape, dtype=torch.float64)}
+    moved = {
+        **parameters,
+        "rows": parameters["rows"] + torch.randn(parameters["rows"].shape, dtype=torch.float64),
+    }
     if graph.n_states > 1:
         assert along(graph, chosen, flow(policy, moved, chosen, backward), walked).x.abs().max() > 0.05
 
@@ -128,7 +149,9 @@ def test_a_residual_does_not_depend_on_the_batch_it_is_in(graph, name):
 def random_steps(graph, name, seed=0):
     chosen = objective(name)
     policy = tabular(graph, heads=heads(graph, flow=True), scale=1.0, initial_log_z=0.3)
-    return steps_of(graph, flow(policy, policy.init([seed], dtype=torch.float64), chosen), enumerate_trajectories(graph))
+    return steps_of(
+        graph, flow(policy, policy.init([seed], dtype=torch.float64), chosen), enumerate_trajectories(graph)
+    )
 
 
 @pytest.mark.parametrize("graph", GRAPHS[1:], ids=lambda graph: graph.name)
@@ -136,7 +159,9 @@ def test_sub_trajectories_by_hand(graph):
     """Every i < j <= length in plain Python, and DB and TB as the shortest and the longest of them."""
     steps = random_steps(graph, "db")
     found = subtb(steps, 0.7)
-    pairs = [(i, j) for i in range(steps.exists.shape[1] + 1) for j in range(i + 1, steps.exists.shape[1] + 1)]
+    pairs = [
+        (i, j) for i in range(steps.exists.shape[1] + 1) for j in range(i + 1, steps.exists.shape[1] + 1)
+    ]
     for column in range(steps.exists.shape[2]):
         length = int(steps.exists[0, :, column].sum())
         flows, gains = steps.log_flow[0, :, column].tolist(), steps.increment[0, :, column].tolist()
@@ -145,7 +170,9 @@ def test_sub_trajectories_by_hand(graph):
             weight = found.weight[0, place, column].item()
             assert weight == pytest.approx(0.7 ** (j - i) / total if j <= length else 0.0)
             if j <= length:
-                assert found.x[0, place, column].item() == pytest.approx(flows[j] + sum(gains[i:j]) - flows[i])
+                assert found.x[0, place, column].item() == pytest.approx(
+                    flows[j] + sum(gains[i:j]) - flows[i]
+                )
     first, last = pairs.index((0, 1)), pairs.index((0, steps.exists.shape[1]))
     torch.testing.assert_close(found.x[:, first], db(steps).x[:, 0])
     torch.testing.assert_close(found.x[:, last], tb(steps).x[:, 0])
@@ -158,29 +185,49 @@ def test_the_expected_gradient_of_vargrad_is_that_of_reverse_kl_whatever_the_bat
     policy = tabular(graph, scale=1.0)
     parameters = policy.init([3], dtype=torch.float64)
     rows = parameters["rows"].requires_grad_()
-    steps = steps_of(graph, flow(policy, {**parameters, "rows": rows}, objective("vargrad")), enumerate_trajectories(graph))
+    steps = steps_of(
+        graph, flow(policy, {**parameters, "rows": rows}, objective("vargrad")), enumerate_trajectories(graph)
+    )
     estimate = steps.increment.sum(dim=1)[0]  # log w = log R P_B - log P_F
     log_law = policy.log_pf({"rows": rows})
     walked = enumerate_trajectories(graph)
-    chance = torch.stack([
-        sum(log_law[0, slot, state] for slot, state in zip(walked.slots[0, :, b], walked.states[0, :, b], strict=True)
-            if state < graph.n_states) for b in range(3)]).exp()
+    chance = torch.stack(
+        [
+            sum(
+                log_law[0, slot, state]
+                for slot, state in zip(walked.slots[0, :, b], walked.states[0, :, b], strict=True)
+                if state < graph.n_states
+            )
+            for b in range(3)
+        ]
+    ).exp()
     exact = torch.autograd.grad(-(chance * estimate).sum(), rows, retain_graph=True)[0]
     picks = torch.cartesian_prod(*[torch.arange(3)] * batch)
-    one = type(steps)(steps.increment[0][:, picks].movedim(1, 0), steps.exists[0][:, picks].movedim(1, 0), steps.log_z)
+    one = type(steps)(
+        steps.increment[0][:, picks].movedim(1, 0), steps.exists[0][:, picks].movedim(1, 0), steps.log_z
+    )
     weight = chance[picks].prod(dim=1).detach()
     loss = (vargrad(one).x[:, 0] ** 2 / 2).mean(dim=-1) * weight
-    torch.testing.assert_close(torch.autograd.grad(loss.sum(), rows, retain_graph=True)[0], exact, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        torch.autograd.grad(loss.sum(), rows, retain_graph=True)[0], exact, rtol=1e-10, atol=1e-12
+    )
     # control: the other half of the classes of objectives has another gradient
     other = (tb(one).x[:, 0] ** 2 / 2).mean(dim=-1) * weight
-    assert (torch.autograd.grad(other.sum(), rows)[0] - exact).abs().max() < 1e-10  # log Z moves no policy gradient
+    assert (
+        torch.autograd.grad(other.sum(), rows)[0] - exact
+    ).abs().max() < 1e-10  # log Z moves no policy gradient
 
 
 def test_value_by_hand():
     graph = diamond()
     policy = tabular(graph)
-    parameters = {"rows": torch.zeros(2, 3, 4, dtype=torch.float64), "log_z": torch.tensor([0.0, 1.0]).double()}
-    residual = along(graph, objective("tb"), flow(policy, parameters, objective("tb")), enumerate_trajectories(graph)).x[:, 0]
+    parameters = {
+        "rows": torch.zeros(2, 3, 4, dtype=torch.float64),
+        "log_z": torch.tensor([0.0, 1.0]).double(),
+    }
+    residual = along(
+        graph, objective("tb"), flow(policy, parameters, objective("tb")), enumerate_trajectories(graph)
+    ).x[:, 0]
     # start, left: P_F 1/2 1/2; start, left, both: P_F 1/2 1/2, P_B 1/2; start, right, both: P_F 1/2, P_B 1/2
     expected = sorted([-0.4 - math.log(1 / 4), 0.9 + math.log(1 / 2) - math.log(1 / 4), 0.9])
     assert sorted(residual[0].tolist()) == pytest.approx(expected)
@@ -200,7 +247,10 @@ def test_maximum_entropy_makes_all_trajectories_to_a_state_equally_likely(graph)
         assert values == pytest.approx([-math.log(len(values))] * len(values))
 
 
-@pytest.mark.parametrize("text", ["sac", "tb(0.9)", "fl-tb", "subtb(0)", "subtb(1.2.3)", "subtb(nan)", "modified-fm", "", "db "[:1]])
+@pytest.mark.parametrize(
+    "text",
+    ["sac", "tb(0.9)", "fl-tb", "subtb(0)", "subtb(1.2.3)", "subtb(nan)", "modified-fm", "", "db "[:1]],
+)
 def test_unknown_objectives_are_refused_in_one_line(text):
     with pytest.raises(ObjectiveError, match="objective") as caught:
         objective(text)

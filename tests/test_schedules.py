@@ -36,7 +36,9 @@ def test_schedules_start_and_end_where_they_say():
         torch.testing.assert_close(moved.at(0.0)(x), second(x))
         torch.testing.assert_close(moved.at(1.0)(x), first(x))
         torch.testing.assert_close(moved.at(0.5)(x), linex(x, 0.5))
-    assert not torch.allclose(blend(first, second, shape="linear").at(0.1)(x), blend(first, second).at(0.1)(x))
+    assert not torch.allclose(
+        blend(first, second, shape="linear").at(0.1)(x), blend(first, second).at(0.1)(x)
+    )
     switched = then(first, second, 0.25)
     torch.testing.assert_close(switched.at(0.2499)(x), first(x))
     torch.testing.assert_close(switched.at(0.25)(x), second(x))
@@ -50,8 +52,16 @@ def test_a_schedule_trains_as_its_parts_would():
     settings = {"seeds": 1, "batch": 8, "evaluations": 2, "progress": False, "steps": 60}
     first, second = (lambda x: x**2 / 2), (lambda x: torch.expm1(x) - x)
     graph = hypergrid(2, 4)
-    result = train({"first": first, "late": then(first, second, 0.99), "early": then(first, second, 0.01),
-                    "second": second}, graph, **settings)
+    result = train(
+        {
+            "first": first,
+            "late": then(first, second, 0.99),
+            "early": then(first, second, 0.01),
+            "second": second,
+        },
+        graph,
+        **settings,
+    )
     first_law, late, early, second_law = result.terminal[:, 0]
     # one step of the other loss moves little; all but one step of it moves nearly as far as the loss itself
     assert abs(late - first_law).sum() < abs(late - second_law).sum() / 2

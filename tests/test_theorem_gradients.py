@@ -19,7 +19,6 @@ from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.small import binary_tree, diamond, single_state, skips
 
 
-
 def theory(loss, generator, backward):
     """`backward` is I_{-1}(x) = int_0^x g'(v) e^v dv by hand; I_1(x) = f(e^x) e^{-x}."""
     integrals = {1.0: lambda x: generator(x.exp()) * (-x).exp(), 0.0: loss, -1.0: backward}
@@ -29,7 +28,9 @@ def theory(loss, generator, backward):
 LOSSES = {
     "quadratic": theory(lambda x: x**2 / 2, lambda t: t - torch.log(t) - 1, lambda x: (x - 1) * x.exp() + 1),
     "linex(1)": theory(
-        lambda x: torch.expm1(x) - x, lambda t: t * torch.log(t) - t + 1, lambda x: (2 * x).exp() / 2 - x.exp() + 0.5
+        lambda x: torch.expm1(x) - x,
+        lambda t: t * torch.log(t) - t + 1,
+        lambda x: (2 * x).exp() / 2 - x.exp() + 0.5,
     ),
     "linex(1/2)": theory(
         lambda x: 4 * torch.expm1(x / 2) - 2 * x,
@@ -49,8 +50,26 @@ LOSSES = {
 }
 EVEN = ("quadratic", "shifted_cosh", "cubic")
 GRAPHS = [single_state(), diamond(), binary_tree(3), skips(), hypergrid(2, 3), hypergrid(3, 2)]
-NAMES = ["tb", "vargrad", "db", "subtb(0.9)", "fm", "fl-db", "fl-subtb(0.5)", "modified-db", "modified-subtb(1.5)"]
-DRAWN = ["on", "epsilon:0.2", "tempered:2", "backward", "mixture:0.3", "replay:0.4", "mixture:0.2,replay:0.3,epsilon:0.1"]
+NAMES = [
+    "tb",
+    "vargrad",
+    "db",
+    "subtb(0.9)",
+    "fm",
+    "fl-db",
+    "fl-subtb(0.5)",
+    "modified-db",
+    "modified-subtb(1.5)",
+]
+DRAWN = [
+    "on",
+    "epsilon:0.2",
+    "tempered:2",
+    "backward",
+    "mixture:0.3",
+    "replay:0.4",
+    "mixture:0.2,replay:0.3,epsilon:0.1",
+]
 
 
 def listed(graph, name):
@@ -168,7 +187,11 @@ def test_the_law_of_what_is_drawn_sums_to_one_and_is_what_roll_draws(drawn):
     model = flow(policy, parameters, chosen, "learned")
     walked = enumerate_trajectories(graph)
     rollout = Rollout(
-        policy, chosen, sampler(drawn), "learned", "all states",
+        policy,
+        chosen,
+        sampler(drawn),
+        "learned",
+        "all states",
         torch.tensor(graph.terminal_states),
         torch.softmax(torch.tensor(graph.log_reward[graph.terminal_states]), dim=0),
     )

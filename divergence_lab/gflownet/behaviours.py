@@ -22,7 +22,9 @@ from divergence_lab.graphs.dag import PointedDAG
 SHUT = -1e4  # in place of -inf where an action is not allowed: no gradient is 0 times infinity there
 
 
-def law(graph: PointedDAG, chosen: Sampler, model: Flow, walked: Trajectories, buffer: Tensor | None = None) -> Tensor:
+def law(
+    graph: PointedDAG, chosen: Sampler, model: Flow, walked: Trajectories, buffer: Tensor | None = None
+) -> Tensor:
     """beta [J] of the trajectories, for a model with M = 1; differentiable.  `buffer` [J] sums to 1."""
     fresh = 1 - chosen.backward - chosen.replay
     total = torch.zeros(walked.index.shape[-1], dtype=torch.float64)

@@ -51,7 +51,9 @@ def target_visits(graph: PointedDAG, log_pb: Tensor) -> Tensor:
         reached = log_pb.new_zeros(n_members, n_states + 1)
         found = torch.cat([torch.zeros_like(back), stop[:, None]], dim=1)
         for low, high in reversed(graph.level_slices):
-            ahead = reached[:, child[:, low:high]]  # 0 where the action is not allowed: that leads to the sink
+            ahead = reached[
+                :, child[:, low:high]
+            ]  # 0 where the action is not allowed: that leads to the sink
             found[:, :-1, low:high] = ahead * back[:, :, low:high]
             reached[:, low:high] = found[:, :, low:high].sum(dim=1)
         return found

@@ -39,7 +39,9 @@ def expected_residuals(
         x = model.log_flow[:, 1:] - model.log_inflow[:, 1:]
         return Residuals(x[..., None], visited.sum(dim=1)[:, 1:, None])
     if chosen.kind != "db":
-        raise ValueError(f"{chosen.name} has no edges or states to sum over; use expected_tb or listed_residuals")
+        raise ValueError(
+            f"{chosen.name} has no edges or states to sum over; use expected_tb or listed_residuals"
+        )
     on_device = tables(graph, log_pf.device, log_pf.dtype)
     width = graph.n_states + 1
     child = on_device.next_state.view(graph.n_actions, width)[:-1, :-1]
@@ -133,7 +135,8 @@ def _shift(before: Tensor, residual: Tensor, highest: int) -> list[Tensor]:
     """The moments 1 ... N after a step: sum_j C(n, j) d^{n-j} m_j with m_0 = 1."""
     moments = [1.0, *before[1:]]
     return [
-        sum(math.comb(n, j) * residual ** (n - j) * moments[j] for j in range(n + 1)) for n in range(1, highest + 1)
+        sum(math.comb(n, j) * residual ** (n - j) * moments[j] for j in range(n + 1))
+        for n in range(1, highest + 1)
     ]
 
 

@@ -42,9 +42,7 @@ class Flow:
         return [Flow(*(part(getattr(self, field.name), k) for field in fields(self))) for k in range(parts)]
 
 
-def flow(
-    policy: Policy, parameters: Parameters, chosen: Objective, backward: str = "uniform"
-) -> Flow:
+def flow(policy: Policy, parameters: Parameters, chosen: Objective, backward: str = "uniform") -> Flow:
     """The model of `chosen` at all states; `backward` names P_B: uniform, learned or maxent."""
     return flow_from_rows(policy, policy.rows(parameters, None), parameters, chosen, backward)
 
@@ -80,10 +78,18 @@ def _edge_flow(graph: PointedDAG, logits: Tensor, log_pb: Tensor) -> Flow:
     stop = on_device.log_reward.expand(logits.shape[0], 1, -1)
     log_edge = torch.cat([logits[:, :-1], stop], dim=1)
     log_flow = torch.logsumexp(log_edge, dim=1)
-    into = log_edge.flatten(1)[:, on_device.incoming] + torch.where(on_device.incoming_exists > 0, 0.0, -torch.inf)
+    into = log_edge.flatten(1)[:, on_device.incoming] + torch.where(
+        on_device.incoming_exists > 0, 0.0, -torch.inf
+    )
     # the source's column is -inf throughout, where a logsumexp has no gradient: keep it out
     log_inflow = torch.logsumexp(into[:, :, 1:], dim=1)
-    return Flow(log_edge - log_flow[:, None], log_pb, log_flow[:, 0], log_flow, pad(log_inflow, (1, 0), value=-torch.inf))
+    return Flow(
+        log_edge - log_flow[:, None],
+        log_pb,
+        log_flow[:, 0],
+        log_flow,
+        pad(log_inflow, (1, 0), value=-torch.inf),
+    )
 
 
 def edge_log_pb(graph: PointedDAG, back_logits: Tensor) -> Tensor:
@@ -126,7 +132,9 @@ def log_partial(graph: PointedDAG, device: str | torch.device, dtype: torch.dtyp
 def check_objective(graph: PointedDAG, chosen: Objective) -> None:
     """Raises ObjectiveError where this graph does not allow the objective."""
     if chosen.flow == "modified" and graph.terminal_states.size < graph.n_states:
-        raise ObjectiveError(f"{graph.name}: {chosen.name} needs a graph whose states are all terminal; use db or subtb")
+        raise ObjectiveError(
+            f"{graph.name}: {chosen.name} needs a graph whose states are all terminal; use db or subtb"
+        )
     if chosen.flow == "forward-looking":
         log_partial(graph, "cpu", torch.float64)
 

@@ -1,8 +1,8 @@
 """Where the theorem is checked: a model at a random point, and which parameters move p_F, p_B, or both.
 
-    forward   p_B does not depend on the group: the plain theorem can hold
-    backward  p_F does not depend on it: the divergence is another one
-    both      only the sum of the two parts is the gradient
+forward   p_B does not depend on the group: the plain theorem can hold
+backward  p_F does not depend on it: the divergence is another one
+both      only the sum of the two parts is the gradient
 """
 
 from __future__ import annotations
@@ -72,14 +72,19 @@ def _groups(listing: Listing) -> tuple[Group, ...]:
             return policy, back, Group("all together", ("logits", "back"), "both")
         case "none", _:
             return (
-                Group("P_F logits, log Z", ("logits", "log_z"), "forward"), policy,
-                Group("log Z", ("log_z",), "forward"), back,
+                Group("P_F logits, log Z", ("logits", "log_z"), "forward"),
+                policy,
+                Group("log Z", ("log_z",), "forward"),
+                back,
                 Group("all together", ("logits", "log_z", "back"), "both"),
             )
         case _:
             return (
-                Group("P_F logits, log F(s0)", ("logits", "log_z"), "forward"), policy,
-                Group("log F(s0)", ("log_z",), "forward"), Group("interior log F", ("log_flow",), "both"), back,
+                Group("P_F logits, log F(s0)", ("logits", "log_z"), "forward"),
+                policy,
+                Group("log F(s0)", ("log_z",), "forward"),
+                Group("interior log F", ("log_flow",), "both"),
+                back,
                 Group("all together", ("logits", "log_z", "log_flow", "back"), "both"),
             )
 
@@ -126,7 +131,10 @@ def _induced(listing: Listing, seed: int) -> Iterator[Point]:
     """F(s) = Z d_F(s), d_F the probability that P_F reaches s: with gradient, and with the flow held constant."""
     leaves, model = _table(listing, seed)
     log_flow = leaves["log_z"][:, None] + state_probability(listing.graph, model.log_pf).log()
-    for held, label, role in ((False, "P_F logits, F = Z d_F", "both"), (True, "P_F logits, F = Z d_F held", "forward")):
+    for held, label, role in (
+        (False, "P_F logits, F = Z d_F", "both"),
+        (True, "P_F logits, F = Z d_F held", "forward"),
+    ):
         induced = replace(model, log_flow=log_flow.detach() if held else log_flow)
         yield Point(leaves, induced, evaluate(listing, induced), (Group(label, ("logits",), role),))
 

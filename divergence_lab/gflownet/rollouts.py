@@ -19,12 +19,10 @@ from divergence_lab.gflownet.samplers import Sampler, behave
 from divergence_lab.gflownet.sampling import draw_terminal, join, sample, sample_backward, trajectories
 from divergence_lab.gflownet.tables import tables
 
-WAYS = ("all states", "visited")
-
 
 @dataclass(frozen=True, eq=False)
 class Rollout:
-    """What stays fixed: `way` is one of WAYS, `backward` names P_B.
+    """What stays fixed: `way` is 'all states' or 'visited', `backward` names P_B.
 
     `target_states` [X, D] or [X] and `target_law` [X]: from where trajectories are drawn backward; None if never.
     """
@@ -51,7 +49,9 @@ def roll(
 
     With replay, `buffer` takes in the new trajectories, at places that depend on `step` alone.
     """
-    return (_all_states if rollout.way == "all states" else _visited)(rollout, parameters, noise, buffer, step)
+    return (_all_states if rollout.way == "all states" else _visited)(
+        rollout, parameters, noise, buffer, step
+    )
 
 
 def _all_states(
@@ -85,7 +85,9 @@ def _visited(
         walked.append(walks.walk(policy, parameters, chosen, new))
     if again.shape[-1]:
         missing = buffer.shape[1] - walked[0].actions.shape[1]
-        last = walked[0].actions.new_full((*again.shape[:1], missing, new.shape[-1]), policy.heads.n_actions - 1)
+        last = walked[0].actions.new_full(
+            (*again.shape[:1], missing, new.shape[-1]), policy.heads.n_actions - 1
+        )
         actions = torch.cat([walked[0].actions, last], dim=1)
         walked.append(walks.walk_again(policy.space, _replayed(buffer, actions, again, step)))
     if back.shape[-1]:

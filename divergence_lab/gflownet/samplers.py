@@ -33,13 +33,11 @@ class Sampler:
     replay: float = 0.0
     capacity: int = CAPACITY
 
-    @property
-    def is_on_policy(self) -> bool:
-        return self == Sampler(capacity=self.capacity)
-
     def split(self, batch: int) -> tuple[int, int, int]:
         """(from the behaviour policy, from the target, from the buffer); at least one each where wished."""
-        wanted = [min(batch, max(1, round(share * batch))) if share else 0 for share in (self.backward, self.replay)]
+        wanted = [
+            min(batch, max(1, round(share * batch))) if share else 0 for share in (self.backward, self.replay)
+        ]
         if sum(wanted) > batch or (self.replay and sum(wanted) == batch):
             raise SamplerError(
                 f"a batch of {batch} cannot hold a share {self.backward:g} drawn backward and {self.replay:g} replayed "
@@ -53,7 +51,12 @@ def sampler(text: str) -> Sampler:
     chosen: dict[str, float] = {}
     for part in text.strip().split(","):
         kind, colon, number = part.strip().partition(":")
-        key = {"epsilon": "epsilon", "tempered": "temperature", "mixture": "backward", "replay": "replay"}.get(kind)
+        key = {
+            "epsilon": "epsilon",
+            "tempered": "temperature",
+            "mixture": "backward",
+            "replay": "replay",
+        }.get(kind)
         if kind in ("on", "backward") and not colon:
             key, number = "backward", "1" if kind == "backward" else "0"
         value = _number(number)

@@ -24,10 +24,13 @@ class Tables:
     log_reward: Tensor  # [S]
     next_state: Tensor  # [A * (S+1)] child table, flat; the sink where nothing is allowed
     last_reached: Tensor  # [A-1, S+1] bool: the last allowed slot of the state, and all slots after it
-    back_mask: Tensor  # [P, S] 0 where the backward action is allowed, -inf elsewhere; row 0 of the source is 0
-    edge_back: Tensor  # [A * S] place in a flat [P, S] table of the backward action of edge (a, s); P * S if none
+    back_mask: (
+        Tensor  # [P, S] 0 where the backward action is allowed, -inf elsewhere; row 0 of the source is 0
+    )
+    edge_back: (
+        Tensor  # [A * S] place in a flat [P, S] table of the backward action of edge (a, s); P * S if none
+    )
     incoming: Tensor  # [P, S] edges into each state as slot * S + parent (0 where padded)
-    incoming_parent: Tensor  # [P, S]
     incoming_exists: Tensor  # [P, S] 1 or 0, in dtype
     terminal_states: Tensor  # [X]
 
@@ -80,7 +83,6 @@ def _make(graph: PointedDAG, device: torch.device, dtype: torch.dtype) -> Tables
         back_mask=back_mask,
         edge_back=edge_back,
         incoming=incoming,
-        incoming_parent=incoming % n_states,
         incoming_exists=exists.to(dtype),
         terminal_states=torch.tensor(graph.terminal_states, device=device),
     )

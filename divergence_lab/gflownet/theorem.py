@@ -114,14 +114,14 @@ def _constant(listing: Listing) -> Tensor:
 
 # --- weights -------------------------------------------------------------------------------------------------
 
+
 @dataclass(frozen=True, eq=False)
 class _Weights:
     """mu [N] with its gradient.  `parts`: (factor, a, b), a factor [N] or [] with its gradient; mu = sum of factor
-    p_F^a p_B^b, or `general`: the one factor is c = mu/p_F."""
+    p_F^a p_B^b, or c = mu/p_F times p_F."""
 
     mu: Tensor
     parts: tuple[Term, ...]
-    general: bool
 
 
 def _weights(listing: Listing, point: Point, scheme: Scheme, buffer: Tensor | None) -> _Weights:
@@ -129,7 +129,7 @@ def _weights(listing: Listing, point: Point, scheme: Scheme, buffer: Tensor | No
     if scheme.drawn is None:
         terms = tuple((factor * _constant(listing), a, b) for factor, a, b in scheme.terms)
         mu = sum(factor * (a * found.log_pf + b * found.log_pb).exp() for factor, a, b in terms)
-        return _Weights(mu, terms, False)
+        return _Weights(mu, terms)
     beta = law(listing.graph, scheme.drawn, point.model, listing.walked, buffer)
     mu = object_weights(listing, beta, found.weight)
     if scheme.drawn == Sampler(backward=scheme.drawn.backward) and listing.objective.kind == "tb":
@@ -137,11 +137,12 @@ def _weights(listing: Listing, point: Point, scheme: Scheme, buffer: Tensor | No
         share = scheme.drawn.backward
         fresh = ((1 - share) * torch.exp(-point.model.log_z), 1.0, 0.0)
         back = (torch.tensor(share * math.exp(-log_partition(listing.graph)), dtype=torch.float64), 0.0, 1.0)
-        return _Weights(mu, tuple(term for term, used in ((fresh, share < 1), (back, share > 0)) if used), False)
-    return _Weights(mu, ((mu / found.log_pf.exp(), 1.0, 0.0),), True)
+        return _Weights(mu, tuple(term for term, used in ((fresh, share < 1), (back, share > 0)) if used))
+    return _Weights(mu, ((mu / found.log_pf.exp(), 1.0, 0.0),))
 
 
 # --- potentials ----------------------------------------------------------------------------------------------
+
 
 def forward_potential(theory: Theory, a: float, b: float, log_pb: Tensor, log_pf: Tensor) -> Tensor:
     """Phi = p_B^{a+b} I_a(x), whose derivative in log p_F is -p_F^a p_B^b g'(x)."""
@@ -179,6 +180,7 @@ def _target(theory: Theory, role: str, found: Objects, parts: Sequence[Term], he
 
 # --- one row -------------------------------------------------------------------------------------------------
 
+
 def _check(point: Point, group: Group, theory: Theory, weights: _Weights, listing: Listing) -> Check:
     leaves, found = [point.leaves[name] for name in group.leaves], point.objects
     mu, x = weights.mu, found.residual
@@ -196,14 +198,22 @@ def _check(point: Point, group: Group, theory: Theory, weights: _Weights, listin
     plain = _gradient(_target(theory, "forward", found, constant, True), leaves)
     flipped = _gradient((mu.detach() * theory.loss(-x)).sum(), leaves)
     live = _gradient((mu * theory.loss(x)).sum(), leaves) if mu_moves else None
-    factor = _gradient(_target(theory, group.role, found, weights.parts, False), leaves) if factor_moves else None
+    factor = (
+        _gradient(_target(theory, group.role, found, weights.parts, False), leaves) if factor_moves else None
+    )
 
     def error(gradient: Tensor, wanted: Tensor = truth) -> float:
         return relative_error(gradient, wanted, smallest)
 
     return Check(
-        group, error(trained), error(flipped), even, error(trained, plain),
-        None if live is None else error(live), None if factor is None else error(factor), listing.n_objects,
+        group,
+        error(trained),
+        error(flipped),
+        even,
+        error(trained, plain),
+        None if live is None else error(live),
+        None if factor is None else error(factor),
+        listing.n_objects,
     )
 
 
@@ -224,9 +234,12 @@ def _gradient(scalar: Tensor, leaves: Sequence[Tensor]) -> Tensor:
     if not scalar.requires_grad:
         return torch.zeros(sum(leaf.numel() for leaf in leaves), dtype=torch.float64)
     found = torch.autograd.grad(scalar, leaves, retain_graph=True, allow_unused=True)
-    return torch.cat([
-        torch.zeros_like(leaf).flatten() if part is None else part.flatten() for part, leaf in zip(found, leaves)
-    ])
+    return torch.cat(
+        [
+            torch.zeros_like(leaf).flatten() if part is None else part.flatten()
+            for part, leaf in zip(found, leaves)
+        ]
+    )
 
 
 def relative_error(gradient: Tensor, wanted: Tensor, smallest: float = 0.0) -> float:

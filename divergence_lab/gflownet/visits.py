@@ -84,7 +84,9 @@ class _Visits(torch.autograd.Function):
         gradient = torch.empty_like(visits)
         for level in reversed(_levels(ctx.graph, visits.device)):
             at = slice(level.low, level.high)
-            ahead = worth.index_select(1, level.children).view(n_members, n_actions - 1, level.high - level.low)
+            ahead = worth.index_select(1, level.children).view(
+                n_members, n_actions - 1, level.high - level.low
+            )
             gain = upstream[:, :, at].clone()
             gain[:, :-1] += ahead
             here = visits[:, :, at]

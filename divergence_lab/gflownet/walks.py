@@ -109,7 +109,9 @@ def _back_chances(
     """P_B of each backward action, [M, N, Q]; all 0 in the source."""
     dag, heads = policy.space, policy.heads
     if backward == "learned":
-        rows = policy.rows(parameters, state)[:, heads.n_actions : heads.n_actions + heads.n_back].movedim(1, -1)
+        rows = policy.rows(parameters, state)[:, heads.n_actions : heads.n_actions + heads.n_back].movedim(
+            1, -1
+        )
         return torch.softmax(rows.masked_fill(~allowed, -1e30), dim=-1) * allowed
     if backward == "maxent":
         _need_paths(dag)
@@ -138,7 +140,11 @@ def join(walks: list[Walks]) -> Walks:
 
     def lengthened(tensor: Tensor, wanted: int) -> Tensor:
         missing = wanted - tensor.shape[1]
-        return torch.cat([tensor, tensor[:, -1:].expand(-1, missing, *tensor.shape[2:])], dim=1) if missing else tensor
+        return (
+            torch.cat([tensor, tensor[:, -1:].expand(-1, missing, *tensor.shape[2:])], dim=1)
+            if missing
+            else tensor
+        )
 
     return Walks(
         torch.cat([lengthened(one.states, longest + 1) for one in walks], dim=2),
@@ -183,7 +189,9 @@ def steps_of(
         log_flow = packed.put(rows[:, -1])
         if chosen.flow == "forward-looking":
             if dag.log_partial is None:
-                raise ObjectiveError(f"{dag.name} defines no reward of unfinished states; use db, subtb or tb")
+                raise ObjectiveError(
+                    f"{dag.name} defines no reward of unfinished states; use db, subtb or tb"
+                )
             log_flow = log_flow + torch.where(exists, dag.log_partial(states).to(rows.dtype), 0.0)
         log_flow = torch.cat([log_z[:, None, None].expand(-1, 1, log_flow.shape[-1]), log_flow[:, 1:]], dim=1)
     return Steps(increment, exists, log_z, None if log_flow is None else pad(log_flow, (0, 0, 0, 1)))
@@ -275,4 +283,6 @@ def _pack(wished: Tensor) -> _Packed:
 
 def _need_paths(dag: GeneratedDAG) -> None:
     if dag.log_paths is None:
-        raise ObjectiveError(f"{dag.name}: the number of trajectories to a state is not known; use P_B uniform or learned")
+        raise ObjectiveError(
+            f"{dag.name}: the number of trajectories to a state is not known; use P_B uniform or learned"
+        )

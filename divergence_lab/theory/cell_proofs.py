@@ -161,6 +161,7 @@ def _cell(expression: sp.Expr) -> Smooth:
 
 
 def refined(pieces: Pieces) -> Pieces:
+    """The pieces broken at 0 as well, and at the mirror image of every kink."""
     cuts: list[sp.Expr] = []
     for cut in {sp.S.Zero, *pieces.kinks, *(-kink for kink in pieces.kinks)}:
         if all(sp.simplify(cut - other) != 0 for other in cuts):

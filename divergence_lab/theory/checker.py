@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import sympy as sp
@@ -125,6 +126,7 @@ def _words(reason: Exception) -> str:
 
 # --- reading -------------------------------------------------------------------------------------------------
 
+@lru_cache(maxsize=5_000)
 def _function(text: str) -> sp.Expr:
     return parse(text, x)
 

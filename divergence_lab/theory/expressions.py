@@ -14,6 +14,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 import mpmath
 import sympy as sp
@@ -354,6 +355,7 @@ class _LatexWriter(PositiveFirst, LatexPrinter):
     pass
 
 
+@lru_cache(maxsize=5_000)  # a loss and its slopes are written into every step of every proof
 def write(expression: sp.Expr) -> str:
     """The expression as text that `parse` reads back to an equal expression."""
     return _Writer().doprint(expression)

@@ -194,9 +194,9 @@ def _sign_of_polynomial(e: sp.Expr) -> int | None:
         return signs.pop()
     if len(symbols) > 1 or not (polynomial.domain.is_QQ or polynomial.domain.is_ZZ):
         return None
-    at_zero = polynomial.eval(0)
+    at_zero = polynomial(0)
     roots = polynomial.count_roots(0, None) - (1 if at_zero == 0 else 0)
-    return None if roots else _sign_of_constant(polynomial.eval(1))
+    return None if roots else _sign_of_constant(polynomial(1))
 
 
 def _sign_beside_one(e: sp.Expr, depth: int) -> int | None:
