@@ -1,9 +1,9 @@
-"""Time to a derivation with proved verdicts, beside plain SymPy: python benchmarks/theory_speed.py [--limit S] [--jobs N]
+"""Time to a derivation with proved verdicts, beside plain SymPy: python benchmarks/theory_speed.py [--limit S]
 
 For every loss of the catalogue (and of a golden table given with --table): our `derive`, reading and certificates
 included, against `integrate` for f(t) = t int_1^t g'(log s)/s^2 ds followed by `limit` at its two ends, in a process
-that is killed after --limit seconds. As many losses at a time as there are cores (--jobs), each in a process of its own, on
-both sides. SymPy's f is held against an enclosure of f at five ratios. Prints a table in Markdown with the totals.
+that is killed after --limit seconds. As many losses at a time as there are cores (--jobs), each in a process of its
+own, on both sides. SymPy's f is held against an enclosure of f at five ratios. Prints a table in Markdown with the totals.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ _HOME = {
     "to_torch": "bridge", "verify": "verification",
     # graphs
     "PointedDAG": "graphs.dag", "from_edges": "graphs.dag", "hypergrid": "graphs.hypergrid",
-    "graph_from_text": "graphs.environments",
+    "GeneratedDAG": "graphs.generated", "from_children": "graphs.children",
+    "graph_from_text": "graphs.environments", "space_from_text": "graphs.environments",
     # training and its results
     "train": "training", "Result": "results", "load": "results", "save": "results",
     "metrics": "metrics", "plots": "plots", "write_report": "report",

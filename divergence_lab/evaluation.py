@@ -98,8 +98,8 @@ def seen(run: Run, visited: Tensor, terminal: Tensor) -> None:
     """Mark the terminal states (or modes, in a generated space) that were reached; no wait for the device."""
     if isinstance(run.space, PointedDAG):
         visited.scatter_(1, terminal if terminal.dim() == 2 else terminal[..., 0], True)
-    elif run.space.is_mode is not None:
-        place = run.space.is_mode(terminal)
+    elif run.space.modes_of is not None:
+        place = run.space.modes_of(terminal).flatten(1)
         visited.scatter_(1, torch.where(place < 0, run.space.n_modes, place).long(), True)
 
 

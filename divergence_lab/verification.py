@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from tqdm import tqdm
 
 from divergence_lab.bridge import generator_to_torch, integral_to_torch, to_torch
 from divergence_lab.gflownet import samplers as drawing
@@ -59,13 +62,14 @@ def verify(
     seed: int = 0,
     budget: float = 10.0,
     divergences: Mapping[str, Divergence] | None = None,
+    progress: bool | None = None,
 ) -> list[dict[str, Any]]:
     """grad sum_o mu g(x), mu held constant, against what theory gives: all objects listed, float64, no sampling.
 
     One row for each objective, sampler and loss, with the keys of `verify --json`.  `groups` has one entry for each
     group of parameters that theory tells apart; `max_gradient_error` is the largest of theirs, `flipped_sign_error`
     that of the first.  `all` is every objective that the graph allows, or every kind of sampler.  `divergences`
-    spares deriving again what is known already.  Raises VerifyError, EnvironmentTextError and NotRepresentable.
+    spares deriving again what is known already; `progress` None shows a bar on standard error if that is a terminal.  Raises VerifyError, EnvironmentTextError and NotRepresentable.
     """
     graph, schemes = graph_from_text(env), [_scheme(text) for text in _wished(samplers, SAMPLERS)]
     wished = list(objectives)
@@ -81,13 +85,19 @@ def verify(
     names = list(losses)
     found = {name: (divergences or {}).get(name) or divergence(losses[name], budget) for name in names}
     rows = []
-    for scheme in schemes:
-        theories = [_theory(losses[name], found[name], scheme, budget) for name in names]
-        for listing in listings:
-            groups: dict[int, list[Check]] = {}
-            for number, one in check(listing, theories, scheme, seed):
-                groups.setdefault(number, []).append(one)
-            rows += [_row(name, env, listing, scheme, groups[number]) for number, name in enumerate(names)]
+    shown = sys.stderr.isatty() if progress is None else progress
+    with tqdm(total=len(schemes) * len(listings), disable=not shown, file=sys.stderr, leave=False) as bar:
+        for scheme in schemes:
+            theories = [_theory(losses[name], found[name], scheme, budget) for name in names]
+            for listing in listings:
+                bar.set_description(f"{listing.objective.name}, sampler {scheme.name}")
+                groups: dict[int, list[Check]] = {}
+                for number, one in check(listing, theories, scheme, seed):
+                    groups.setdefault(number, []).append(one)
+                rows += [
+                    _row(name, env, listing, scheme, groups[number]) for number, name in enumerate(names)
+                ]
+                bar.update()
     return rows
 
 

@@ -138,8 +138,9 @@ def merged(first, last):
         return {**first, "high": last["high"]}
     if "equation" in first:
         return {**first, "equation": f"2*({first['equation']}) + 1"}
-    ranges = zip(first["ranges"].split("; "), last["ranges"].split("; "))
-    return {**first, "ranges": "; ".join(a.partition("..")[0] + ".." + b.partition(": ")[2].split("..")[-1] for a, b in ranges)}
+    pairs = zip(first["ranges"].split("; "), last["ranges"].split("; "))
+    whole = [a.partition("..")[0] + ".." + b.partition(": ")[2].split("..")[-1] for a, b in pairs]
+    return {**first, "ranges": "; ".join(whole)}
 
 
 MALFORMED = (None, 3, True, "", "x", "oo", "1/0", "a: b: c", "))", [], {}, ["x"])
@@ -159,7 +160,8 @@ def test_whatever_is_missing_or_of_another_form_is_a_rejection_and_no_crash(text
             assert check_one(altered), (kind, key)
         assert check_one({key: value for key, value in entry.items() if key != kind}), kind
         for number, step in enumerate(entry[kind]["steps"]):
-            for key in step.keys() - ({"at", "scale"} if step["rule"] == "cell" else set()):  # a cell may do without hints
+            hints = {"at", "scale"} if step["rule"] == "cell" else set()  # a cell may do without
+            for key in step.keys() - hints:
                 altered = copy.deepcopy(entry)
                 del altered[kind]["steps"][number][key]
                 assert check_one(resealed(altered, kind) if key != "claim" else altered), (kind, number, key)

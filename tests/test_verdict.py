@@ -90,7 +90,7 @@ def test_pinball_is_not_symmetric_between_unequal_masses():
 
 
 def test_nothing_is_guessed_of_a_function_too_large_to_enclose():
-    """Its values beyond x = 7 are no balls any more; the tails and a positive factor taken out decide it all the same."""
+    """Its values are no finite balls beyond some x; tails, and a positive factor taken out, decide it all the same."""
     verdicts = decide(loss("exp(exp(x))"))  # g' = e^x e^(e^x) - e with the gauge taken off: strictly convex, g'(0) = 0
     assert (verdicts.valid.holds, verdicts.convex.holds) == (True, True)
     assert (verdicts.zero_forcing.holds, verdicts.zero_avoiding.holds) == (False, True)

@@ -63,8 +63,7 @@ def bits(n_bits: int, word: int, *, seed: int = 0, name: str | None = None) -> P
 def generated_bits(n_bits: int, word: int, *, seed: int = 0, name: str | None = None) -> GeneratedDAG:
     """The space of `bits` without its list of states: a state is [.., L], 0 = empty and 1 + w = the word w.
 
-    `is_mode`: the nearest mode, where it is at most N/4 bits away (30 of 120).  A string that is as near to a
-    second mode counts for the first alone.  log Z: exact up to 16 bits, None above.
+    `modes_of`: every mode at most N/4 bits away (30 of 120).  log Z: exact up to 16 bits, None above.
     """
     n_slots, n_words = _sizes(n_bits, word)
     title = name or f"generated:bits:{n_bits}x{word}"
@@ -87,9 +86,10 @@ def generated_bits(n_bits: int, word: int, *, seed: int = 0, name: str | None = 
     def log_partial(states: Tensor) -> Tensor:
         return -EXPONENT * distances(states).amin(dim=-1).double()
 
-    def is_mode(states: Tensor) -> Tensor:
-        distance, nearest = distances(states).min(dim=-1)
-        return torch.where((distance <= n_bits // 4) & (states > 0).all(dim=-1), nearest, -1)
+    def modes_of(states: Tensor) -> Tensor:
+        distance = distances(states)
+        near = (distance <= n_bits // 4) & (states > 0).all(dim=-1, keepdim=True)
+        return torch.where(near, torch.arange(distance.shape[-1], device=states.device), -1)
 
     def allowed(states: Tensor) -> Tensor:
         empty = states == 0
@@ -123,7 +123,7 @@ def generated_bits(n_bits: int, word: int, *, seed: int = 0, name: str | None = 
         log_reward=lambda states: log_partial(states).masked_fill((states == 0).any(dim=-1), -torch.inf),
         log_partial=log_partial,
         log_paths=lambda states: torch.lgamma((states > 0).sum(dim=-1).double() + 1),
-        is_mode=is_mode,
+        modes_of=modes_of,
         n_modes=len(modes),
         log_z=_log_z(modes) if n_bits <= MAX_LISTED_BITS else None,
     )

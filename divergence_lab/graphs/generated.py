@@ -33,7 +33,7 @@ class GeneratedDAG:
     `log_reward` where a stop is allowed.  None: the space has none.
     `log_paths(s)` -> [..] float64: log of the number of trajectories from the source to s, which gives the
     maximum-entropy backward policy.  None: not known in closed form.
-    `is_mode(s)` -> [..] integers: number of the mode that s counts for, -1 if none; `n_modes` in all.
+    `modes_of(s)` -> [.., J] integers: the modes that s counts for, -1 in places left over; `n_modes` in all.
     """
 
     name: str
@@ -52,7 +52,7 @@ class GeneratedDAG:
     log_reward: Callable[[Tensor], Tensor]
     log_partial: Callable[[Tensor], Tensor] | None = None
     log_paths: Callable[[Tensor], Tensor] | None = None
-    is_mode: Callable[[Tensor], Tensor] | None = None
+    modes_of: Callable[[Tensor], Tensor] | None = None
     n_modes: int = 0
     log_z: float | None = None
 
@@ -111,8 +111,8 @@ def as_generated(graph: PointedDAG) -> GeneratedDAG:
         return lambda states: table(states)[states[..., 0]]
 
     def mode_numbers() -> np.ndarray:
-        number = np.full(n_states, -1)
-        number[graph.modes] = np.arange(graph.modes.size)
+        number = np.full((n_states, 1), -1)
+        number[graph.modes, 0] = np.arange(graph.modes.size)
         return number
 
     # one-hot as in `graph.features`, but computed where asked for: the table of all states can be too large
@@ -145,7 +145,7 @@ def as_generated(graph: PointedDAG) -> GeneratedDAG:
         log_reward=per_state(lambda: graph.log_reward),
         log_partial=None if partial is None else per_state(lambda: partial),
         log_paths=per_state(lambda: graph.log_paths),
-        is_mode=per_state(mode_numbers),
+        modes_of=per_state(mode_numbers),
         n_modes=graph.modes.size,
         log_z=float(np.logaddexp.reduce(graph.log_reward[graph.terminal_states])),
     )

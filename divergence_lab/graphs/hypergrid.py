@@ -112,9 +112,9 @@ def generated_hypergrid(
         steps = states.double() + 1
         return torch.lgamma(steps.sum(dim=-1) - dimensions + 1) - torch.lgamma(steps).sum(dim=-1)
 
-    def is_mode(states: Tensor) -> Tensor:
+    def modes_of(states: Tensor) -> Tensor:
         place = ((2 * states > side - 1) * 2 ** torch.arange(dimensions, device=states.device)).sum(dim=-1)
-        return torch.where(is_best(states)[kind(states)], place, -1)
+        return torch.where(is_best(states)[kind(states)], place, -1)[..., None]
 
     counted = dimensions <= MAX_COUNTED_MODES
     return GeneratedDAG(
@@ -134,7 +134,7 @@ def generated_hypergrid(
         log_reward=log_reward,
         log_partial=log_reward,
         log_paths=log_paths,
-        is_mode=is_mode if counted else None,
+        modes_of=modes_of if counted else None,
         n_modes=2**dimensions if counted else 0,
         log_z=line.log_z,
     )

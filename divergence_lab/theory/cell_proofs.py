@@ -230,7 +230,8 @@ def _prove_nonnegative(f: sp.Expr, piece: Piece, free: bool) -> None:
 
 
 def _is_inside(point: sp.Expr, piece: Piece) -> bool:
-    return (piece.low == -sp.oo or sign(point - piece.low) == 1) and (piece.high == sp.oo or sign(piece.high - point) == 1)
+    return (piece.low == -sp.oo or sign(point - piece.low) == 1) \
+        and (piece.high == sp.oo or sign(piece.high - point) == 1)
 
 
 def _value_at(function: Pieces, point: sp.Expr) -> tuple[sp.Expr, Piece]:
@@ -327,7 +328,8 @@ def _slopes_at_zero(cell: Smooth) -> tuple[sp.Expr, sp.Expr]:
 def _mirrored(function: Pieces) -> list[tuple[Piece, sp.Expr]]:
     """Each piece right of 0 beside h(-x) of its mirror image."""
     count = len(function.pieces) // 2
-    return list(zip(function.pieces[count:], [p.expression.xreplace({x: -x}) for p in reversed(function.pieces[:count])]))
+    mirrored = [p.expression.xreplace({x: -x}) for p in reversed(function.pieces[:count])]
+    return list(zip(function.pieces[count:], mirrored))
 
 
 def _vanish(differences: Sequence[tuple[Piece, sp.Expr]], witness: sp.Expr | None) -> bool:
@@ -358,7 +360,8 @@ def _symmetric(cell: Smooth, witness: sp.Expr | None) -> bool:
     kinks = cell.slopes.kinks
     jumps = [_jump(cell, kink) for kink in kinks]
     if all(jump.is_finite for jump in jumps):
-        atoms = [sum(_slopes_at_zero(cell)), *(sp.exp(-k / 2) * a - sp.exp(k / 2) * b for k, a, b in zip(kinks, jumps, reversed(jumps)))]
+        atoms = [sum(_slopes_at_zero(cell))]
+        atoms += [sp.exp(-k / 2) * a - sp.exp(k / 2) * b for k, a, b in zip(kinks, jumps, reversed(jumps))]
         if any(not is_zero(atom) and sign(atom) != 0 for atom in atoms):
             return False
     elif len({jump.is_finite for jump in jumps}) > 1 or len(jumps) > 1:

@@ -16,7 +16,7 @@ search and checker both use `claim_of`, and the checker refuses a step whose wor
 | unbounded | at, end, f, limit | g is not bounded near a point |
 | pole | low, high, numerator, denominator | g is a quotient whose denominator changes sign |
 | not real | at | g is not a real number at a point |
-| cell | parameter, low, high, sample (or ranges), holds, at?, scale? | the verdict is this for all parameters in the ranges |
+| cell | parameter, low, high, sample (or ranges), holds, at?, scale? | the verdict is this in all of the ranges |
 | undefined | parameter, at | the formula has no value at this parameter |
 | line | equation, parameter | the identity holds exactly where this equation does |
 """

@@ -69,8 +69,8 @@ def check_one(entry: Any) -> list[Failure]:
 
 
 # What a document that was tampered with may make of the steps of this checker: a rejection, never a crash.
-_MALFORMED = (Rejected, ExpressionError, CannotSplit, LookupError, TypeError, AttributeError, ValueError, ArithmeticError,
-              NotImplementedError, StopIteration, RecursionError, sp.PolynomialError)
+_MALFORMED = (Rejected, ExpressionError, CannotSplit, LookupError, TypeError, AttributeError, ValueError,
+              ArithmeticError, NotImplementedError, StopIteration, RecursionError, sp.PolynomialError)
 
 
 NUMBERS = ("f_at_zero", "slope_at_infinity", "generator")

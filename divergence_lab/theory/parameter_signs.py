@@ -39,7 +39,9 @@ def sign(e: sp.Expr) -> int:
 
 def is_nonnegative(e: sp.Expr) -> bool:
     """e >= 0 for all values of its symbols, as one of its forms shows (False: not shown)."""
-    return -1 not in _seen_at_samples(e) and any(form.is_nonnegative or (_seen(form, 4) or -1) == 1 or form == 0 for form in _forms(e))
+    if -1 in _seen_at_samples(e):
+        return False
+    return any(form.is_nonnegative or (_seen(form, 4) or -1) == 1 or form == 0 for form in _forms(e))
 
 
 def is_zero(e: sp.Expr) -> bool:
@@ -74,7 +76,8 @@ def _seen_at_samples(e: sp.Expr) -> frozenset[int]:
         return frozenset()
     signs = set()
     for share in _SHARES:
-        values = {s: share * _SAMPLES[k % len(_SAMPLES)] * (1 if s.is_positive or k % 2 else -1) for k, s in enumerate(symbols)}
+        values = {s: share * _SAMPLES[k % len(_SAMPLES)] * (1 if s.is_positive or k % 2 else -1)
+                  for k, s in enumerate(symbols)}
         ball = ball_of_constant(e.subs(values))
         signs |= {1} if ball > 0 else {-1} if ball < 0 else set()
     return frozenset(signs)
@@ -94,7 +97,8 @@ def _sign_by_slope(e: sp.Expr, depth: int = 2) -> int | None:
             or not any(part.free_symbols for part in e.atoms(sp.exp, sp.log)):
         return None
     z, slope = symbols[0], sp.factor(sp.together(sp.diff(e, symbols[0])))
-    way = next((s for form in _forms(slope) if (s := _seen(form, 4)) is not None), None) or _sign_by_slope(slope, depth - 1)
+    way = next((s for form in _forms(slope) if (s := _seen(form, 4)) is not None), None) \
+        or _sign_by_slope(slope, depth - 1)
     if way is None:
         return None
     for end, side, wanted in ((sp.S.Zero, 1, way), (sp.oo, 0, -way)):

@@ -40,7 +40,7 @@ QUICK_FIRST = ("zero_forcing", "zero_avoiding", "bounded_gradient", "even", "sym
 def decide_for_parameters(loss: Loss, budget: float = 10.0, total: float | None = None) -> Verdicts:
     """Every verdict on a loss with free parameters: true or false for all of them, or the condition.
 
-    Each within `budget` seconds; or, where all have to end within `total` seconds, within a share of what is left of them.
+    Each within `budget` seconds; or, where all have to end within `total` seconds, within a share of what is left.
     """
     started = time.monotonic()
 
@@ -115,7 +115,8 @@ def _shown(ranges: Ranges) -> str:
     return ", ".join(f"{name} = {a}" if a == b else f"{a} < {name} < {b}" for name, (a, b) in ranges.items())
 
 
-def _decided(kind: str, loss: Loss, ranges: Ranges, reasons: dict[bool, str], deadline: float) -> tuple[bool, dict[str, str]]:
+def _decided(kind: str, loss: Loss, ranges: Ranges, reasons: dict[bool, str], deadline: float
+             ) -> tuple[bool, dict[str, str]]:
     """Whether it holds in the cell, and what the certificate must say besides. Raises Unsigned, NoValue, Rejected."""
     sample = _sample(kind, loss, ranges, deadline)
     reasons_against: list[tuple[bool, bool, Rejected]] = []
