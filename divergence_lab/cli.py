@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from divergence_lab import cli_bench, cli_theory, cli_train, cli_verify
+from divergence_lab import cli_bench, cli_molecules, cli_theory, cli_train, cli_verify
 from divergence_lab.theory.budget import allow_fork
 from divergence_lab.theory.catalogue import PAPER_LOSSES
 from divergence_lab.theory.derivation import Derivation, read_ratios, to_json, undecided_to_json
@@ -75,6 +75,9 @@ def _input_errors() -> tuple[type[ValueError], ...]:
     if "divergence_lab.verification" in sys.modules:
         from divergence_lab.verification import VerifyError
         kinds.append(VerifyError)
+    if "divergence_lab.molecules.fragments" in sys.modules:
+        from divergence_lab.molecules.fragments import MoleculeError
+        kinds.append(MoleculeError)
     if "divergence_lab.bench" in sys.modules:
         from divergence_lab.bench import BenchError
         from divergence_lab.peers import PeerError
@@ -127,6 +130,8 @@ def _parser() -> argparse.ArgumentParser:
     cli_theory.add_commands(command, _loss_options, _describe)
 
     cli_bench.add_command(command)
+
+    cli_molecules.add_command(command)
 
     four = command("report", _report, "the main job: derive, decide, verify, train, compare, draw",
                    "divergence-lab report quadratic 'exp(x)-x-1' --out report")

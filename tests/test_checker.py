@@ -134,10 +134,10 @@ FAMILIES = [("linex(alpha)", ()), ("(cosh(k*x) - 1)/k**2", ()), ("Abs(x)**p/p", 
 
 def merged(first, last):
     """One cell from the first to the last, as a forger would have it who hides what lies between."""
-    if "parameter" in first:
-        return {**first, "high": last["high"]}
     if "equation" in first:
         return {**first, "equation": f"2*({first['equation']}) + 1"}
+    if "parameter" in first:
+        return {**first, "high": last["high"]}
     pairs = zip(first["ranges"].split("; "), last["ranges"].split("; "))
     whole = [a.partition("..")[0] + ".." + b.partition(": ")[2].split("..")[-1] for a, b in pairs]
     return {**first, "ranges": "; ".join(whole)}
@@ -193,9 +193,10 @@ def alone(entry, kind):
 
 @pytest.mark.parametrize("text, assumptions", FAMILIES, ids=lambda v: str(v)[:20])
 def test_families_verify_and_their_mutants_do_not(text, assumptions):
-    entry = certificate(text, assumptions)
-    assert check_one(entry) == []
+    whole = certificate(text, assumptions)
+    assert check_one(whole) == []
     for kind in VERDICTS:
+        entry = alone(whole, kind)
         for number, step in enumerate(entry[kind]["steps"]):
             if step["rule"] == "cell":
                 altered = copy.deepcopy(entry)
@@ -209,7 +210,7 @@ def test_families_verify_and_their_mutants_do_not(text, assumptions):
             altered = copy.deepcopy(entry)
             altered[kind]["steps"] = [merged(cells[0], cells[-1])]
             assert check_one(resealed(altered, kind)), kind
-            for number in range(len(cells)):  # a cell that is left out
+            for number in {0, len(cells) // 2, len(cells) - 1}:  # a cell that is left out
                 altered = copy.deepcopy(entry)
                 del altered[kind]["steps"][number]
                 assert check_one(resealed(altered, kind)), kind
