@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from divergence_lab import cli_bench, cli_molecules, cli_theory, cli_train, cli_verify
+from divergence_lab import cli_bench, cli_molecules, cli_sweep, cli_theory, cli_train, cli_verify
 from divergence_lab.theory.budget import allow_fork
 from divergence_lab.theory.catalogue import PAPER_LOSSES
 from divergence_lab.theory.derivation import Derivation, read_ratios, to_json, undecided_to_json
@@ -75,6 +75,9 @@ def _input_errors() -> tuple[type[ValueError], ...]:
     if "divergence_lab.verification" in sys.modules:
         from divergence_lab.verification import VerifyError
         kinds.append(VerifyError)
+    if "divergence_lab.sweeps" in sys.modules:
+        from divergence_lab.sweeps import SweepError
+        kinds.append(SweepError)
     if "divergence_lab.molecules.fragments" in sys.modules:
         from divergence_lab.molecules.fragments import MoleculeError
         kinds.append(MoleculeError)
@@ -132,6 +135,8 @@ def _parser() -> argparse.ArgumentParser:
     cli_bench.add_command(command)
 
     cli_molecules.add_command(command)
+
+    cli_sweep.add_command(command, _positive)
 
     four = command("report", _report, "the main job: derive, decide, verify, train, compare, draw",
                    "divergence-lab report quadratic 'exp(x)-x-1' --out report")

@@ -310,8 +310,8 @@ def test_some_of_them_are_really_ended():
 
 def test_each_loss_of_a_command_has_its_own_budget():
     texts = [NASTY[9], "quadratic", NASTY[10], "linex(1)", NASTY[-2]]
-    seconds, done = run("derive", *texts, "--json", "--budget", "1")
-    assert done.returncode == 0 and seconds < len(texts) * 1.3 + ALLOWANCE
+    seconds, done = run("derive", *texts, "--json", "--budget", "2")  # a cold start on a busy machine takes 1 s
+    assert done.returncode == 0 and seconds < len(texts) * 2.3 + ALLOWANCE
     answers = json.loads(done.stdout)
     assert [answer["divergence"] for answer in answers] == [None, "reverse KL", None, "forward KL", None]
     assert answers[2]["zero_forcing"]["holds"] is None and answers[3]["zero_forcing"]["holds"] is False

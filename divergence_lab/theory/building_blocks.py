@@ -19,6 +19,7 @@ from divergence_lab.theory.symbols import x
 from divergence_lab.theory.wishes import HALF, LINEAR, QUADRATIC, Growth, Wishes
 
 RATES = (sp.S.One, HALF, sp.Integer(2), sp.Rational(3, 2))
+FINE_RATES = (sp.Integer(3), sp.Rational(1, 4), sp.Rational(3, 4), sp.Integer(4))
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,11 @@ def _linex_block(rate: sp.Expr) -> Block:
 
 def _glued(left: sp.Expr, right: sp.Expr) -> Block:
     """linex(left) before 0 and linex(right) after it: g'' = e^{left x}, e^{right x}; symmetric iff left + right = 1."""
-    return Block(f"Piecewise(({linex(left)}, x < 0), ({linex(right)}, True))", exponential_or_linear(left, -1),
+    text = f"Piecewise(({linex(left)}, x < 0), ({linex(right)}, True))"
+    if left + right == 0:
+        text = {1: "exp(Abs(x)) - Abs(x) - 1", -1: "exp(-Abs(x)) + Abs(x) - 1"}.get(right) or \
+            write(parse(linex(right), x).subs(x, sp.Abs(x)))
+    return Block(text, exponential_or_linear(left, -1),
                  exponential_or_linear(right, 1), symmetric=left + right == 1, even=left + right == 0)
 
 
@@ -101,7 +106,6 @@ _PLAIN = (
     Block("log(cosh(x))", LINEAR, LINEAR, even=True),
     Block("sqrt(x**2 + 1) - 1", LINEAR, LINEAR, even=True),
     Block("log((1 + exp(x))/2) - x/2", LINEAR, LINEAR, even=True),
-    Block("exp(-Abs(x)) + Abs(x) - 1", LINEAR, LINEAR, even=True),
     Block("Piecewise((x**2/2, Abs(x) <= 1), (Abs(x) - 1/2, True))", LINEAR, LINEAR, even=True),
     Block("-x + 4*log((exp(x) + 1)/2) + 4/(exp(x) + 1) - 2", LINEAR, LINEAR, symmetric=True),
     Block("-polylog(2, -exp(x))/2 - pi**2/24 - x*log(2)/2", LINEAR, QUADRATIC, symmetric=True),
@@ -109,21 +113,29 @@ _PLAIN = (
 )
 
 
-def blocks(wishes: Wishes) -> tuple[Block, ...]:
-    """All whole blocks, with the rates that the wished growths name, cheapest first."""
+def _scaled() -> Iterable[Block]:
+    """|x| with its corner rounded at other scales."""
+    for k in (2, 4):
+        yield Block(f"log(cosh({k}*x))", LINEAR, LINEAR, even=True)
+        yield Block(f"Piecewise((x**2/2, Abs(x) <= {k}), ({k}*Abs(x) - {k * k // 2}, True))", LINEAR, LINEAR, even=True)
+
+
+def blocks(wishes: Wishes, fine: bool = False) -> tuple[Block, ...]:
+    """All whole blocks, with the rates that the wished growths name, cheapest first; `fine`: more rates, to meet numbers."""
     asked = [growth for growth in (wishes.left_growth, wishes.right_growth) if growth is not None]
-    return _blocks(tuple(g.rate for g in asked if g.kind == "exponential"), tuple(asked))
+    return _blocks(tuple(g.rate for g in asked if g.kind == "exponential"), tuple(asked), fine)
 
 
 @lru_cache(maxsize=64)
-def _blocks(more_rates: tuple[sp.Expr, ...], asked: tuple[Growth, ...]) -> tuple[Block, ...]:
-    rates = tuple(dict.fromkeys((*RATES, *more_rates)))
+def _blocks(more_rates: tuple[sp.Expr, ...], asked: tuple[Growth, ...], fine: bool) -> tuple[Block, ...]:
+    rates = tuple(dict.fromkeys((*RATES, *(FINE_RATES if fine else ()), *more_rates)))
     signed = tuple(dict.fromkeys((sp.S.Zero, *(sign * rate for rate in (*rates, *(1 - r for r in rates)) for sign in (1, -1)))))
     glued_rates = tuple(dict.fromkeys((sp.S.Zero, sp.S.One, -sp.S.One, HALF, *(s * r for r in more_rates for s in (1, -1)),
                                        *(1 - r for r in more_rates), *(1 + r for r in more_rates))))
     powers = [g.rate for g in asked if g.kind == "power" and g.rate != 2]
     both = [_glued_power(a, b) for a in {*asked, LINEAR} for b in {*asked, LINEAR}] if powers else []
-    found = [*_PLAIN, *map(_linex_block, signed), *(_pair(rate) for rate in rates if rate != HALF),
+    plain = (*_PLAIN, *_scaled()) if fine else _PLAIN
+    found = [*plain, *map(_linex_block, signed), *(_pair(rate) for rate in rates if rate != HALF),
              *map(_cosh, rates), *(_glued(a, b) for a in glued_rates for b in glued_rates if a != b),
              *map(_power, powers), *(block for block in both if block is not None)]
     unique = {block.text: block for block in found}
@@ -136,23 +148,22 @@ def hockey_sticks(points: Sequence[sp.Expr], wishes: Wishes) -> Iterable[Block]:
     b(x) = (max(0, x - low)^2 - max(0, x - high)^2)/2 right of 0, mirrored left of it. Even wishes get both sides at
     once, symmetric ones e^x times the mirrored one.
     """
-    for low, high in _knots(points, wishes.even or wishes.symmetric):
+    for low, high in _knots(points):
         right, left = _box(low, high, "x"), _box(low, high, "-x")
         if wishes.even and not wishes.symmetric:
             yield Block(_box(low, high, "Abs(x)"), LINEAR, LINEAR, even=True, local=True)
         elif wishes.symmetric:
             yield Block(f"{left} + {_tilted(low, high)}", LINEAR, LINEAR, symmetric=True, local=True)
         else:
-            if any(p > 0 for p in points):
-                yield Block(right, None, LINEAR, local=True)
-            if any(p < 0 for p in points):
-                yield Block(left, LINEAR, None, local=True)
+            yield Block(right, None, LINEAR, local=True)
+            yield Block(left, LINEAR, None, local=True)
 
 
-def _knots(points: Sequence[sp.Expr], mirrored: bool) -> list[tuple[sp.Expr, sp.Expr]]:
-    """Intervals between 0, the sizes of the points and the middles between these: at least two before each point."""
+def _knots(points: Sequence[sp.Expr]) -> list[tuple[sp.Expr, sp.Expr]]:
+    """Intervals between 0, the sizes of the points and the middles between these; finer towards 0, so that the curvature
+    there can be what it likes."""
     sizes = sorted({abs(p) for p in points}, key=float)
-    ends = [sp.S.Zero]
+    ends = [sp.S.Zero, sizes[0] / 16, sizes[0] / 4]
     for size in sizes:
         ends += [(ends[-1] + size) / 2, size]
     return list(zip(ends, ends[1:]))

@@ -1,0 +1,275 @@
+"""Which loss has this gradient?  From samples of g' to a formula with exact numbers, confirmed where it was not fitted.
+
+    g'(x) = c g_named'(x) + b        b is the gauge: no expected policy gradient under on-policy sampling depends on it
+
+Candidates: every loss of the catalogue, the families at fitted parameters, two-term sums, one kind left of 0 and another
+right of it. The fit sees every second residual; the others, compared with 30-digit enclosures, decide.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+
+import numpy as np
+import sympy as sp
+import torch
+from flint import acb
+from scipy.optimize import least_squares
+
+from divergence_lab.audit.families import BLOCKS, FAMILIES, SIDES, Family
+from divergence_lab.bridge import NotRepresentable, formula
+from divergence_lab.theory.catalogue import LOSSES
+from divergence_lab.theory.enclosure import digits, evaluator
+from divergence_lab.theory.expressions import ExpressionError
+from divergence_lab.theory.loss import Loss, loss
+from divergence_lab.theory.pieces import CannotSplit, Pieces
+from divergence_lab.theory.symbols import x
+
+# Fits are made on |x| up to these, so that what happens far out does not spoil what holds near agreement.
+WINDOWS = (1.0, 3.0, 8.0, 30.0, np.inf)
+# A loss must be recognised at least up to here, on both sides.
+CORE = 0.5
+# Closer to 0 the gradient may have lost its digits.
+NEAREST = 0.05
+# Of two candidates the one that explains more of the line; below this difference, the simpler one.
+SHARE = 0.01
+# A fit looks at no larger slopes: their squares would overflow.
+LARGEST = 1e60
+DENOMINATORS = 60
+
+
+@dataclass(frozen=True)
+class Found:
+    """The loss (its gauge removed), the gauge b, and the stretch (low, high) of residuals around 0 where it holds."""
+
+    loss: Loss
+    gauge: float
+    low: float
+    high: float
+    fitted: bool
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    text: str
+    scale: float
+    slope: Callable[[np.ndarray], np.ndarray]
+    rank: int
+    numbers: tuple[float, ...] = ()
+    template: str | None = None
+
+
+def identify(points: np.ndarray, observed: np.ndarray, gauge: float, tolerance: float) -> Found | None:
+    """The loss whose g' + gauge was observed, or None. `tolerance`: relative accuracy of the samples."""
+    slopes = observed - gauge
+    usable = np.isfinite(slopes) & (np.abs(points) >= NEAREST)
+    points, slopes = points[usable], slopes[usable]
+    core = np.abs(points) <= CORE
+    if core.sum() < 8 or not np.all(slopes[core] * points[core] >= 0) or np.all(slopes[core] == 0):
+        return None
+    ranked = []
+    with np.errstate(all="ignore"):
+        for candidate in _candidates(points, slopes, tolerance):
+            matched = _close(candidate.slope(points), slopes, tolerance)
+            if matched[core].all():
+                ranked.append((matched[_run(points, matched)].sum() / len(points), candidate))
+    if not ranked:
+        return None
+    best = max(share for share, _ in ranked)
+    for share, candidate in sorted(ranked, key=lambda row: (row[0] < best - SHARE, row[1].rank, -row[0])):
+        found = _confirmed(candidate, points, slopes, gauge, tolerance)
+        if found is not None:
+            return found
+    return None
+
+
+def _close(a: np.ndarray, b: np.ndarray, tolerance: float) -> np.ndarray:
+    return np.abs(a - b) <= tolerance * 10 * np.maximum(np.abs(b), 1e-300)
+
+
+def _run(points: np.ndarray, matched: np.ndarray) -> slice:
+    """The unbroken stretch of matches around 0."""
+    left, right = np.flatnonzero(~matched & (points < 0)), np.flatnonzero(~matched & (points > 0))
+    return slice(left[-1] + 1 if len(left) else 0, right[0] if len(right) else len(points))
+
+
+# --- candidates ----------------------------------------------------------------------------------------------
+
+def _candidates(points: np.ndarray, slopes: np.ndarray, tolerance: float) -> Iterator[_Candidate]:
+    for window in WINDOWS:
+        if window != np.inf and window > 2 * np.abs(points).max():
+            continue
+        inside = np.abs(points) <= window
+        z, s = points[inside][::2], slopes[inside][::2]
+        kept = (s != 0) & (np.abs(s) < LARGEST)
+        z, s = z[kept], s[kept]
+        for rank, (text, slope) in enumerate(_catalogue().items()):
+            scale = _scale(slope(z), s, tolerance)
+            if scale is not None:
+                yield _Candidate(text, scale, _scaled(slope, scale), rank)
+        for family in FAMILIES:
+            for parameter, scale in _fitted(family, z, s, tolerance):
+                yield _Candidate("", scale, _scaled(_at(family, parameter), scale), 200, (parameter,), family.formula)
+        yield from _sums(z, s, tolerance)
+        yield from _two_sides(z, s, tolerance)
+
+
+def _scaled(slope: Callable[[np.ndarray], np.ndarray], scale: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda z: scale * slope(z)
+
+
+def _at(family: Family, parameter: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda z: family.slope(parameter, z)
+
+
+@cache
+def _catalogue() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """Every named loss without free parameters, and every example of a family: name -> g'."""
+    found = {}
+    for entry in LOSSES:
+        defaults = ", ".join(value for value in entry.parameters.values() if value is not None)
+        for inside in dict.fromkeys((*entry.examples, *([defaults] if None not in entry.parameters.values() else []))):
+            text = f"{entry.name}({inside})" if entry.parameters else entry.name
+            try:
+                plain = formula(loss(text).derivative.as_expression(), x)
+            except NotRepresentable:
+                continue
+            found[text] = _numpy(plain)
+    return found
+
+
+def _numpy(plain: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[np.ndarray], np.ndarray]:
+    def slope(z: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return plain(torch.from_numpy(np.ascontiguousarray(z, dtype=np.float64))).numpy()
+    return slope
+
+
+def _scale(named: np.ndarray, slopes: np.ndarray, tolerance: float) -> float | None:
+    """c > 0 with slopes = c named, at every point; None where there is none."""
+    if len(slopes) < 6:
+        return None
+    ratio = slopes / named
+    middle = float(np.median(ratio))
+    return middle if middle > 0 and np.all(np.abs(ratio - middle) <= 10 * tolerance * middle) else None
+
+
+def _fitted(family: Family, z: np.ndarray, s: np.ndarray, tolerance: float) -> Iterator[tuple[float, float]]:
+    """(parameter, scale) where the family has these slopes, at most one."""
+    if len(s) < 6:
+        return
+
+    def misfit(parameter: float) -> np.ndarray:
+        relative = family.slope(parameter, z) / s
+        relative = np.where(np.isfinite(relative), relative, 1e6)
+        total = float(relative @ relative)
+        return 1 - relative * (relative.sum() / total) if total > 0 else np.ones_like(relative)
+
+    with np.errstate(all="ignore"):
+        starts = sorted(family.start, key=lambda p: float(np.abs(misfit(p)).mean()))[:2]
+        for start in starts:
+            if np.abs(misfit(start)).mean() > 0.5:
+                continue
+            answer = least_squares(lambda p: misfit(float(p[0])), [start], xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=60)
+            parameter = float(answer.x[0])
+            if np.max(np.abs(misfit(parameter))) <= 10 * tolerance:
+                relative = family.slope(parameter, z) / s
+                yield parameter, float(relative.sum() / (relative @ relative))
+                return
+
+
+def _sums(z: np.ndarray, s: np.ndarray, tolerance: float) -> Iterator[_Candidate]:
+    """Two building blocks with positive weights."""
+    columns = [block.slope(z) / s for block in BLOCKS]
+    for i, j in itertools.combinations(range(len(BLOCKS)), 2):
+        pair = np.stack([columns[i], columns[j]], axis=1)
+        if not np.isfinite(pair).all() or len(s) < 6:
+            continue
+        size = np.abs(pair).max(axis=0)
+        weights = np.linalg.lstsq(pair / size, np.ones(len(s)), rcond=None)[0] / size
+        if np.all(weights > 1e-6) and np.max(np.abs(pair @ weights - 1)) <= 10 * tolerance:
+            a, b, first, second = BLOCKS[i], BLOCKS[j], float(weights[0]), float(weights[1])
+            yield _Candidate("", 1.0, lambda v, a=a, b=b, p=first, q=second: p * a.slope(v) + q * b.slope(v), 300,
+                             (first, second), f"({{0}})*{a.formula} + ({{1}})*{b.formula}")
+
+
+def _two_sides(z: np.ndarray, s: np.ndarray, tolerance: float) -> Iterator[_Candidate]:
+    """One family left of 0, another right of it."""
+    fits = []
+    for side in (z < 0, z > 0):
+        fits.append([(family, *fit) for family in SIDES for fit in _fitted(family, z[side], s[side], tolerance)])
+    for (left, p, c), (right, q, d) in itertools.product(*fits):
+        text = (f"Piecewise((({{0}})*({left.formula.replace('{p}', '({1})')}), x < 0), "
+                f"(({{2}})*({right.formula.replace('{p}', '({3})')}), True))")
+        if "huber" in text:
+            continue  # a catalogue name can't stand inside a formula; huber as such is among the families
+        yield _Candidate("", 1.0, lambda v, left=left, right=right, p=p, q=q, c=c, d=d: np.where(
+            v < 0, c * left.slope(p, v), d * right.slope(q, v)), 400, (c, p, d, q), text)
+
+
+# --- exact numbers, and the confirmation ---------------------------------------------------------------------
+
+def snap(value: float, tolerance: float) -> tuple[sp.Expr, bool]:
+    """(a simple exact number within the relative tolerance, True), or (nine decimal digits of it, False)."""
+    for unit in (sp.S.One, sp.log(2), 1 / sp.log(2), sp.sqrt(2), sp.pi):
+        part = Fraction(value / float(unit)).limit_denominator(DENOMINATORS)
+        if part and abs(float(part) * float(unit) - value) <= tolerance * abs(value):
+            return sp.Rational(part.numerator, part.denominator) * unit, True
+    decimal = sp.Rational(f"{value:.4g}")
+    if abs(float(decimal) - value) <= tolerance * abs(value):
+        return decimal, True
+    return sp.Rational(f"{value:.9g}"), False
+
+
+def _confirmed(candidate: _Candidate, points: np.ndarray, slopes: np.ndarray, gauge: float,
+               tolerance: float) -> Found | None:
+    """The candidate with exact numbers, held against every residual: the stretch around 0 where enclosures agree."""
+    room = max(30 * tolerance, 1e-8)
+    scale, simple = snap(candidate.scale, room)
+    numbers, exact = [], [simple]
+    for value in candidate.numbers:
+        number, simple = snap(value, room)
+        numbers.append(number)
+        exact.append(simple)
+    text = candidate.text
+    try:
+        if candidate.template is not None:
+            text = candidate.template.format(*numbers, p=numbers[0])
+        named = loss(text)
+        found = named if scale == 1 else loss(f"({scale})*({named.expression})")
+    except (ExpressionError, CannotSplit):
+        return None
+    truth = exact_slopes(found.derivative, points)
+    loose = max(tolerance, 1e-8 if not all(exact) else 0.0)
+    with np.errstate(all="ignore"):
+        matched = _close(truth, slopes, loose)
+    run = _run(points, matched)
+    if not matched[np.abs(points) <= CORE].all():
+        return None
+    # the ends of the range are residuals like others: the stretch reaches them if they match
+    return Found(found, gauge, float(points[run][0]), float(points[run][-1]), not all(exact))
+
+
+def exact_slopes(function: Pieces, points: np.ndarray) -> np.ndarray:
+    """A function in x at binary numbers, to double precision, from 30-digit balls; nan where it is not finite."""
+    compiled = [(float(piece.high) if piece.high != sp.oo else np.inf, evaluator(piece.expression, x))
+                for piece in function.pieces]
+    answers = np.full(len(points), np.nan)
+    for index, point in enumerate(points):
+        at = next(f for high, f in compiled if high == np.inf or point < high)
+        with digits(60 + int(min(abs(point), 2000))):
+            ball = at(acb(float(point)), False)
+            if ball.is_finite():
+                answers[index] = _to_float(ball)
+    return answers
+
+
+def _to_float(ball: acb) -> float:
+    try:
+        return float(ball.real.mid())
+    except OverflowError:
+        return float("inf") if ball.real > 0 else float("-inf")
