@@ -52,8 +52,8 @@ class Run:
     """What stays fixed while the ensemble trains.
 
     `rows`: (loss, learning rate) of each row of N seeds.  `law_policy` evaluates all states of an enumerated
-    graph with the same parameters; None for a generated space.  `rates`: [M, N'] or [N'] learning rates of the
-    N' parameters.  `listed`: all trajectories, where exact training needs them.
+    graph with the same parameters; None for a generated space.  `rates`: [M, 2] learning rates, of
+    everything but log Z, and of log Z.  `listed`: all trajectories, where exact training needs them.
     """
 
     space: Space
@@ -118,10 +118,11 @@ def prepare(arguments: Mapping[str, Any]) -> Run:
     if drawn.backward:
         rollout = _with_target(rollout, space, arguments, device)
     listed = _listed(space, losses, rollout, device) if arguments["exact"] else None
-    table = _rate_table(policy, rows, len(seeds), rate_log_z).to(device, arguments["dtype"])
+    table = torch.tensor([(rate, rate_log_z) for _, rate in rows], dtype=arguments["dtype"], device=device)
     if natural:
         steepness = [_steepness(losses[name], arguments["dtype"]) for name, _ in rows]
-        table = table / torch.tensor(steepness).to(table).repeat_interleave(len(seeds))[:, None]
+        table = table / torch.tensor(steepness).to(table)[:, None]
+    table = table.repeat_interleave(len(seeds), dim=0)
     return Run(space, losses, rows, rollout, law_policy, config, device, arguments["dtype"], table, listed)
 
 
@@ -284,19 +285,6 @@ def _policies(
     if way == "all states":
         return at_all, at_all
     return make(as_generated(space), heads=at_all.heads, **shape, **start), at_all
-
-
-def _rate_table(policy: Policy, rows: Sequence[tuple[str, float]], n_seeds: int, rate_log_z: float) -> Tensor:
-    sizes = {key: torch.Size(shape).numel() for key, shape in policy.shapes.items()}
-
-    def one(rate: float) -> Tensor:
-        return torch.cat(
-            [torch.full((n,), rate_log_z if key == "log_z" else rate) for key, n in sizes.items()]
-        )
-
-    if len({rate for _, rate in rows}) == 1:
-        return one(rows[0][1])
-    return torch.stack([one(rate) for _, rate in rows]).repeat_interleave(n_seeds, dim=0)
 
 
 def _with_target(

@@ -137,7 +137,7 @@ def test_the_natural_step_solves_the_fisher_system():
     gradient = rows * centred  # F applied to `direction`
     scale = torch.cat([rows.flatten(1), torch.ones(1, 1, dtype=torch.float64)], dim=1)
     full = torch.cat([gradient.flatten(1), torch.zeros(1, 1, dtype=torch.float64)], dim=1)
-    natural_step(members, full, scale, torch.ones(full.shape[1], dtype=torch.float64), 0.0)
+    natural_step(members, full, scale, torch.ones(1, 2, dtype=torch.float64), 0.0)
     moved = (start - members.values.detach())[:, :-1].view_as(rows)
     allowed = rows > 0
     torch.testing.assert_close(moved[allowed], centred[allowed], rtol=1e-9, atol=1e-15)

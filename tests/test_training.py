@@ -118,7 +118,7 @@ def test_adam_is_that_of_torch():
     previous = [row.detach().clone() for row in theirs]
     for step in range(20):
         gradient = torch.randn(2, 4, dtype=torch.float64, generator=generator) * 10 ** (step % 3)
-        adam_step(ours, gradient, rates, 5.0)
+        adam_step(ours, gradient, rates[[0, 3]].expand(2, -1), 5.0)
         for row, optimiser, part, before in zip(theirs, optimisers, gradient, previous, strict=True):
             row.grad = part.clone()
             torch.nn.utils.clip_grad_norm_([row], 5.0)
@@ -134,7 +134,7 @@ def test_adam_is_that_of_torch():
 def test_clipping_survives_overflow_and_skips_what_is_not_finite():
     members = members_at(torch.zeros(4, 4))
     gradient = torch.tensor([[1e35, -1e35, 0, 0], [0.0, 0, 0, 0], [math.nan, 1, 1, 1], [1, math.inf, 0, 0]])
-    adam_step(members, gradient, torch.full((4,), 0.1), 2.0)
+    adam_step(members, gradient, torch.full((4, 2), 0.1), 2.0)
     values = unpack(members.shapes, members.values.detach())
     np.testing.assert_allclose(values["a"][0], [-0.1, 0.1, 0], rtol=1e-5)
     np.testing.assert_allclose(members.mean[0], [0.1 * 2**0.5, -0.1 * 2**0.5, 0, 0], rtol=1e-5)

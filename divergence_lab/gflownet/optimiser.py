@@ -55,27 +55,40 @@ def unpack(shapes: Mapping[str, tuple[int, ...]], values: Tensor) -> dict[str, T
 
 @torch.no_grad()
 def adam_step(members: Ensemble, gradient: Tensor, rates: Tensor, max_norm: float) -> None:
-    """Adam (Kingma, Ba 2015) on each member's gradient clipped to Euclidean norm max_norm; rates [N] or [M, N].
+    """Adam (Kingma, Ba 2015) on each member's gradient clipped to Euclidean norm max_norm.
 
-    A member with a gradient that is not finite is left as it is, moments included, and marked.  `gradient` and
-    `members.scratch` are overwritten: passes over memory, and above all fresh memory, are what Adam costs.
+    rates [M, 2]: of all parameters but the last, and of the last, log Z.  A member with a gradient that is not
+    finite is left as it is, moments included, and marked.  `gradient` and `members.scratch` are overwritten:
+    passes over memory, and above all fresh memory, are what Adam costs.
     """
-    norm = _norms(gradient)
-    usable = norm.isfinite()
+    # divided by its largest component first: a finite gradient has a finite norm, however large
+    largest = torch.linalg.vector_norm(gradient, ord=torch.inf, dim=1, keepdim=True)
+    usable = largest.isfinite()
     members.finite.logical_and_(usable)
     moves = usable.to(gradient.dtype)
-    keep = torch.where(usable, (max_norm / norm.clamp(min=1e-300)).clamp(max=1.0), 0.0).to(gradient.dtype)
-    clipped = gradient.mul_(keep).masked_fill_(~usable, 0.0)  # 0 times NaN is NaN
+    size = torch.where(usable & (largest > 0), largest, 1.0)
+    scaled = gradient.div_(size)
+    norm = torch.linalg.vector_norm(scaled, dim=1, keepdim=True).double() * size
+    keep = (max_norm / norm.clamp(min=1e-300)).clamp(max=1.0) * size
+    clipped = scaled.mul_(torch.where(usable, keep, 0.0).to(gradient.dtype))
+    clipped.masked_fill_(~usable, 0.0)  # 0 times NaN is NaN
 
     members.count.add_(moves)
     count = members.count.clamp(min=1.0)
     members.mean.lerp_(clipped, moves * (1 - BETA_1))
     members.square.mul_(BETA_2**moves).addcmul_(clipped, clipped, value=1 - BETA_2)
-    # mean / (1 - b1^n) over sqrt(square / (1 - b2^n)) + epsilon, with what is one number a member taken out
+    # rate mean / (1 - b1^n) over sqrt(square / (1 - b2^n)) + epsilon, with what is one number a member taken out
     root = (1 - BETA_2**count).sqrt()
+    rates = rates * root / (1 - BETA_1**count)
     step = torch.sqrt(members.square, out=members.scratch).add_(EPSILON * root)
     torch.div(members.mean, step, out=step)
-    members.values.sub_(step.mul_(rates).mul_(moves * root / (1 - BETA_1**count)))
+    _move(members.values, step, rates * moves)
+
+
+def _move(values: Tensor, step: Tensor, rates: Tensor) -> None:
+    """values -= rate * step, in one pass."""
+    values[:, :-1].addcmul_(step[:, :-1], rates[:, :1], value=-1)
+    values[:, -1:].addcmul_(step[:, -1:], rates[:, 1:], value=-1)
 
 
 @torch.no_grad()
@@ -83,23 +96,14 @@ def natural_step(members: Ensemble, gradient: Tensor, often: Tensor, rates: Tens
     """Each component divided by how often its state, or edge, is visited, at most 1 in size; then heavy ball.
 
     For a tabular softmax policy this is the natural gradient (the Fisher information is d(s) (diag P_F - P_F P_F')):
-    with quadratic TB and rate 1 it is soft policy iteration.  `often` [M, N]; 0 leaves a component as it is.  A member
-    with a gradient that is not finite is left as it is and marked.
+    with quadratic TB and rate 1 it is soft policy iteration.  `often` [M, N]; 0 leaves a component as it is.  rates
+    [M, 2] as in `adam_step`.  A member with a gradient that is not finite is left as it is and marked.
     """
     usable = gradient.isfinite().all(dim=1, keepdim=True)
     members.finite.logical_and_(usable)
     step = torch.where(often > 0, gradient / often, 0.0).clamp_(-1.0, 1.0)
     step = torch.where(usable, step, 0.0)
     members.mean.mul_(momentum).add_(step)
-    members.values.sub_(members.mean * rates * usable)
-    members.count.add_(usable.to(gradient.dtype))
-
-
-def _norms(gradient: Tensor) -> Tensor:
-    """Euclidean norm of each row, [M, 1] float64; a finite gradient has a finite norm, however large."""
-    if gradient.dtype != torch.float64:
-        return torch.linalg.vector_norm(gradient, dim=1, keepdim=True, dtype=torch.float64)
-    largest = gradient.abs().amax(dim=1, keepdim=True)
-    scaled = gradient / torch.where(largest > 0, largest, 1.0)
-    norm = largest * torch.linalg.vector_norm(scaled, dim=1, keepdim=True)
-    return torch.where(largest.isfinite(), norm, largest)
+    moves = usable.to(gradient.dtype)
+    members.count.add_(moves)
+    _move(members.values, members.mean, rates * moves)

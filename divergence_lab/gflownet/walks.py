@@ -44,25 +44,38 @@ def walk(policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Tens
     state = sources(dag, (n_members, batch), uniforms.device)
     done = torch.zeros(n_members, batch, dtype=torch.bool, device=uniforms.device)
     states, actions, exists = [state], [], []
+    # on a CPU looking at `done` costs nothing, and few go on for long; on a GPU each look would wait for the device
+    looks = uniforms.device.type == "cpu"
     for step in range(n_steps):
-        allowed = dag.allowed(state).movedim(-1, 1)
-        mask = torch.zeros(allowed.shape, dtype=uniforms.dtype, device=uniforms.device)
-        mask.masked_fill_(~allowed, -torch.inf)
-        log_pf = torch.log_softmax(policy.rows(parameters, state)[:, :n_actions] + mask, dim=1)
-        cumulative = behave(chosen, log_pf, mask)[:, :-1].exp().cumsum_(dim=1)
-        so_far = allowed.cumsum(dim=1)
-        cumulative.masked_fill_((so_far == so_far[:, -1:])[:, :-1], 2.0)
-        action = (uniforms[:, step, None] >= cumulative).sum(dim=1)
+        going = int((~done).sum(dim=1).max()) if looks else batch
+        if going < batch:
+            if not going:
+                break
+            # those that go on, moved to the front: the others are not evaluated
+            front = done.to(torch.int8).argsort(dim=1, stable=True)[:, :going]
+            here = state.gather(1, front[..., None].expand(-1, -1, state.shape[-1]))
+            drawn = _draw(policy, parameters, chosen, here, uniforms[:, step].gather(1, front))
+            action = front.new_full(done.shape, n_actions - 1).scatter_(1, front, drawn)
+        else:
+            action = _draw(policy, parameters, chosen, state, uniforms[:, step])
         action = torch.where(done, n_actions - 1, action)
         state = dag.step(state, action)
         exists.append(~done)
         done = done | (action == n_actions - 1)
         states.append(state)
         actions.append(action)
-        # on a CPU the look costs nothing; on a GPU it would wait for the device at every step
-        if done.device.type == "cpu" and bool(done.all()):
-            break
     return Walks(torch.stack(states, dim=1), torch.stack(actions, dim=1), torch.stack(exists, dim=1))
+
+
+def _draw(policy: Policy, parameters: Parameters, chosen: Sampler, states: Tensor, noise: Tensor) -> Tensor:
+    """An action of the behaviour policy in each state: states [M, N, D], noise [M, N] in [0, 1) -> [M, N]."""
+    allowed = policy.space.allowed(states).movedim(-1, 1)
+    mask = torch.zeros(allowed.shape, dtype=noise.dtype, device=noise.device).masked_fill_(~allowed, -torch.inf)
+    logits = policy.rows(parameters, states)[:, : policy.heads.n_actions]
+    cumulative = behave(chosen, torch.log_softmax(logits + mask, dim=1), mask)[:, :-1].exp().cumsum_(dim=1)
+    so_far = allowed.cumsum(dim=1)
+    cumulative.masked_fill_((so_far == so_far[:, -1:])[:, :-1], 2.0)
+    return (noise[:, None] >= cumulative).sum(dim=1)
 
 
 @torch.no_grad()

@@ -85,6 +85,8 @@ def unit(places: Tensor, size: int, like: Tensor) -> Tensor:
     return (places[..., None] == torch.arange(size, device=like.device)).to(like.dtype)
 
 
+LARGEST_TABLE = 50_000_000  # one-hot entries of all states that are looked up rather than computed
+
 Space = PointedDAG | GeneratedDAG
 
 
@@ -124,6 +126,9 @@ def as_generated(graph: PointedDAG) -> GeneratedDAG:
 
     def features(states: Tensor) -> Tensor:
         return (place(states)[states[..., 0]][..., axis(states)] == value(states)).float()
+
+    if n_states * int(sizes.sum()) <= LARGEST_TABLE:
+        features = per_state(lambda: graph.features)
 
     partial = graph.log_partial
     if partial is None and graph.terminal_states.size == n_states:

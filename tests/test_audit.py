@@ -1,0 +1,319 @@
+"""The audit: subjects that are right are cleared, subjects that are wrong are found out, all by looking at gradients."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import huber_loss, kl_div, logsigmoid
+
+from divergence_lab.audit import AuditError, audit, audit_to_json
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+# Stand-ins for the losses of torchgfn 2.4.1 (written anew; same formulas, same clamps, same claims).
+
+class LinexLoss:
+    """Linex loss.
+
+    - ``alpha = 1``: corresponds to the **forward KL** divergence. **Zero-avoiding**.
+
+    - ``alpha = 0.5``: the **Hellinger** distance. Neither zero-forcing nor zero-avoiding.
+    """
+
+    def __init__(self, alpha=1.0):
+        self.alpha = alpha
+
+    def __call__(self, residuals):
+        a = self.alpha
+        return (torch.exp((a * residuals).clamp(-80.0, 80.0)) - a * residuals - 1.0) / a**2
+
+
+class ShiftedCoshLoss:
+    """Simultaneously **zero-forcing** and **zero-avoiding**."""
+
+    def __call__(self, residuals):
+        r = residuals.clamp(-80.0, 80.0)
+        return torch.exp(r) + torch.exp(-r) - 2.0
+
+
+class SquaredLoss(torch.nn.Module):
+    """Corresponds to the **reverse KL** divergence. This is **zero-forcing** (mode-seeking)."""
+
+    def forward(self, residuals):
+        return residuals.pow(2)
+
+
+def half_squared(residuals):
+    return 0.5 * residuals.pow(2)
+
+
+def kinds(found):
+    return [problem.kind for problem in found.problems]
+
+
+def at(found, kind):
+    return [(problem.low, problem.high) for problem in found.problems if problem.kind == kind]
+
+
+def name(found):
+    return found.derivation.divergence.name, str(found.derivation.divergence.factor)
+
+
+# --- the findings measured on torchgfn -----------------------------------------------------------------------
+
+def check_linex(found):
+    assert name(found) == ("Neyman chi-square", "1/2")
+    assert found.derivation.loss.name == "linex(-1)"
+    assert found.zero_forcing.holds is True and found.zero_avoiding.holds is False
+    assert found.other.divergence.name == "forward KL"
+    assert "forward KL" in found.documented and "zero-avoiding" in found.documented and found.documented_holds is False
+    assert at(found, "wrong_sign_gradient") == [(-100.0, -80.0)] == at(found, "class_changed")
+    (wrong,) = (p for p in found.problems if p.kind == "wrong_sign_gradient")
+    assert "g' = 1;" in wrong.detail  # the loss is fed -x: its own gradient is -1
+    assert found.max_gradient_error < 1e-13
+
+
+def check_cosh(found):
+    assert found.derivation.loss.name == "shifted_cosh"
+    assert found.zero_forcing.holds is True and found.zero_avoiding.holds is True and found.documented_holds is True
+    assert at(found, "dead_gradient") == [(-100.0, -80.0), (80.0, 100.0)] == at(found, "class_changed")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_linex_with_its_sign_slipped_and_its_exponent_clamped(dtype):
+    found = audit(LinexLoss(1.0), "model/target", dtype=dtype)
+    check_linex(found)
+    assert ("cancellation" in kinds(found)) == (dtype == "float32")
+
+
+def test_the_dead_ends_of_a_clamped_cosh():
+    check_cosh(audit(ShiftedCoshLoss, "model/target", dtype="float64"))
+
+
+@pytest.mark.parametrize("subject, factor", [(SquaredLoss, "2"), (SquaredLoss(), "2"), (half_squared, "1")])
+@pytest.mark.parametrize("residual", ["target/model", "model/target"])
+def test_right_losses_are_cleared(subject, factor, residual):
+    found = audit(subject, residual)
+    assert name(found) == ("reverse KL", factor) and found.problems == () and found.documented_holds in (True, None)
+    assert found.max_gradient_error < 1e-13 and found.gradient_check
+
+
+def test_the_docstring_of_another_parameter_is_not_held_against_it():
+    found = audit(LinexLoss(0.5), "target/model", (-50, 50), "float64")
+    assert name(found) == ("squared Hellinger", "2")
+    assert "Hellinger" in found.documented and found.documented_holds is True and found.problems == ()
+
+
+@pytest.mark.parametrize("cls, check", [("LinexLoss", check_linex), ("ShiftedCoshLoss", check_cosh)])
+def test_torchgfn_itself(cls, check):
+    pytest.importorskip("gfn.gflownet.losses", reason="torchgfn is not installed: pip install torchgfn==2.4.1")
+    check(audit(f"gfn.gflownet.losses:{cls}", "model/target"))
+
+
+@pytest.mark.parametrize("cls, factor", [("SquaredLoss", "2"), ("HalfSquaredLoss", "1")])
+def test_the_right_losses_of_torchgfn_are_cleared(cls, factor):
+    pytest.importorskip("gfn.gflownet.losses", reason="torchgfn is not installed: pip install torchgfn==2.4.1")
+    found = audit(f"gfn.gflownet.losses:{cls}", "model/target")
+    assert name(found) == ("reverse KL", factor) and found.problems == ()
+
+
+# --- estimators of KL and preference losses ------------------------------------------------------------------
+
+def test_k1_trains_nothing():
+    found = audit(lambda log_r: -log_r)
+    assert found.derivation is None and found.zero_forcing.holds is None and "minimises nothing" in found.because
+    assert at(found, "dead_gradient") == [(-100.0, 100.0)]
+    assert audit_to_json(found)["effective_loss"] is None
+
+
+def test_k2_is_reverse_kl():
+    assert name(audit(lambda log_r: (log_r**2 / 2).mean())) == ("reverse KL", "1")
+
+
+def test_k3_estimates_one_kl_and_minimises_the_other():
+    def k3(log_r):
+        """Low-variance estimator of the reverse KL."""
+        return log_r.exp() - 1 - log_r
+    found = audit(k3, dtype="float64", range=(-30, 30))
+    assert name(found) == ("forward KL", "1") and found.documented_holds is False
+    assert found.other.divergence.name == "Neyman chi-square"
+
+
+def test_the_argument_order_of_kl_div():
+    forward = audit("torch.nn.functional:kl_div", "model/target", feed=("log_pf", "pb"), summed=True, dtype="float64")
+    assert name(forward) == ("forward KL", "1") and forward.zero_avoiding.holds is True
+    reverse = audit(kl_div, "model/target", feed=("log_pb", "pf"), summed=True, dtype="float64")
+    assert name(reverse) == ("reverse KL", "1") and reverse.zero_forcing.holds is True
+    assert forward.max_gradient_error < 1e-13 and reverse.max_gradient_error < 1e-13
+    with pytest.raises(AuditError, match="no function of log p_B - log p_F"):
+        audit(kl_div, "model/target", feed=("log_pf", "pb"))
+
+
+F_DPO = {  # f'(u) of u = policy/reference as a reward, in surrogate form: the divergence of f-DPO
+    "reverse KL": lambda y: (y + 1).detach() * y,
+    "forward KL": lambda y: (-torch.exp(-y)).detach() * y,
+    "Jensen-Shannon": lambda y: (np.log(2) + logsigmoid(y)).detach() * y / 2,
+}
+
+
+@pytest.mark.parametrize("divergence", F_DPO)
+def test_f_dpo_penalties_in_surrogate_form(divergence):
+    found = audit(F_DPO[divergence], "model/target", (-30, 30), "float64")
+    assert name(found) == (divergence, "1") and found.surrogate is True and found.max_gradient_error < 1e-12
+
+
+def test_the_dpo_loss_has_no_resting_point():
+    found = audit(lambda margin: -logsigmoid(0.5 * margin), dtype="float64", range=(-30, 30))
+    assert "not_zero_at_zero" in kinds(found) and found.gauge == pytest.approx(-0.25)
+    assert found.derivation is not None and found.zero_forcing.holds is False and found.zero_avoiding.holds is False
+
+
+# --- kinds of problems ---------------------------------------------------------------------------------------
+
+def test_a_clipped_residual_changes_the_class():
+    found = audit(lambda x: x.clamp(-5, 5) ** 2 / 2)
+    assert name(found) == ("reverse KL", "1")
+    assert at(found, "dead_gradient") == [(-100.0, -5.0), (5.0, 100.0)] and at(found, "class_changed") == [(-100.0, -5.0)]
+
+
+def test_a_clipped_gradient_changes_the_class():
+    found = audit(lambda x: (torch.expm1(x).clamp(-0.99, 400) + 0 * x).detach() * x, dtype="float64")
+    assert found.derivation.divergence.name == "forward KL"
+    assert any(low == pytest.approx(np.log(401), abs=1e-3) for low, _ in at(found, "class_changed"))
+
+
+def test_overflow_kinks_and_values_at_zero():
+    assert at(audit(lambda x: torch.exp(x) - x - 1), "not_finite")[0][0] == pytest.approx(88.7, abs=0.1)
+    absolute = audit(torch.abs)
+    assert kinds(absolute) == ["not_differentiable"] and name(absolute) == ("total variation", "2")
+    assert at(audit(lambda x: torch.sqrt(x**2), dtype="float64"), "not_finite") == [(0.0, 0.0)]
+    assert at(audit(lambda x: torch.cosh(x), dtype="float64"), "not_zero_at_zero") == [(0.0, 0.0)]
+
+
+def test_a_maximised_loss_has_no_divergence():
+    found = audit(lambda x: -(x**2))
+    assert found.derivation is None and "wrong sign" in found.because
+    assert at(found, "wrong_sign_gradient") == [(-100.0, 0.0), (0.0, 100.0)] or \
+        at(found, "wrong_sign_gradient") == [(-100.0, 100.0)]
+
+
+def test_nothing_is_guessed_where_nothing_matches():
+    found = audit(lambda x: x**2 / 2 + torch.log1p(x**4) * torch.sigmoid(x), dtype="float64", range=(-20, 20))
+    document = audit_to_json(found)
+    assert document["effective_loss"] is None and document["divergence"] is None
+    assert document["zero_forcing"]["status"] == "undecided" and document["max_gradient_error"] is None
+    assert len(document["spline"]["x"]) == len(document["spline"]["slope"]) > 10 and document["why_unknown"]
+
+
+# --- families with fitted parameters -------------------------------------------------------------------------
+
+@pytest.mark.parametrize("call, wanted", [
+    (lambda x: (torch.exp(0.75 * x) - 0.75 * x - 1), "-3*x/4 + exp(3*x/4) - 1"),
+    (lambda x: (torch.cosh(0.4 * x) - 1), "cosh(2*x/5) - 1"),
+    (lambda x: x.abs() ** 2.5, "Abs(x)**(5/2)"),
+    (lambda x: huber_loss(x, torch.zeros_like(x), delta=3.5), "huber(7/2)"),
+    (lambda x: torch.where(x < 0, 3 * x**2, x**2), None),
+    (lambda x: x**2 + torch.exp(x) - x, None),
+])
+def test_families_are_fitted_and_snapped(call, wanted):
+    from divergence_lab.theory.expressions import write
+    from divergence_lab.theory.loss import loss
+    found = audit(call, dtype="float64", range=(-20, 20))
+    assert found.holds == (-20.0, 20.0) and not found.fitted and found.max_gradient_error < 1e-8
+    if wanted:
+        assert found.derivation.loss.expression.equals(loss(wanted).expression), write(found.derivation.loss.expression)
+
+
+@pytest.mark.parametrize("reduce, word", [(torch.mean, "mean"), (torch.sum, "sum"), (lambda v: v, "none")])
+def test_reductions_are_seen(reduce, word):
+    found = audit(lambda x: reduce(x**2 / 2))
+    assert found.reduction == word and name(found) == ("reverse KL", "1")
+
+
+# --- what is refused, in one line ----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("call, message", [
+    ("no_such_module_of_ours:f", "importing no_such_module_of_ours failed"),
+    ("torch:no_such_loss", "torch has no no_such_loss"),
+    ("torch:pi", "can't be called"),
+    ("torch", "module:callable"),
+    ("torch.nn:MSELoss(__import__('os'))", "literals"),
+    ("torch.nn:NLLLoss", "failed"),
+    (lambda x: x / 0 if False else [1, 2], "not a torch tensor"),
+    (lambda x: (x**2).detach(), "no gradient"),
+    (lambda x: (x - x.mean()) ** 2, "not elementwise"),
+    (lambda x: torch.softmax(x, 0) * x, "not elementwise"),
+    (lambda x: x**2 * torch.rand(()), "another gradient"),
+    (lambda x: undefined_name, "NameError"),  # noqa: F821
+])
+def test_refusals_are_one_clear_line(call, message):
+    with pytest.raises(AuditError, match=re.escape(message)) as raised:
+        audit(call)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"residual": "model"}, "--residual"), ({"range": (1, 5)}, "--range"), ({"dtype": "float16"}, "--dtype"),
+    ({"feed": ("logits",)}, "--feed")])
+def test_bad_options_are_named(options, message):
+    with pytest.raises(AuditError, match=message):
+        audit(half_squared, **options)
+
+
+def test_the_json_has_the_keys_of_the_contract():
+    document = json.loads(json.dumps(audit_to_json(audit(half_squared)), allow_nan=False))
+    assert {"effective_loss", "divergence", "zero_forcing", "zero_avoiding", "under_the_other_sign", "documented",
+            "problems", "max_gradient_error"} <= set(document)
+    assert {"holds", "condition", "status", "because", "steps"} <= set(document["zero_forcing"])
+    assert document["effective_loss"] == "x**2/2" and document["under_the_other_sign"]["divergence"] == "reverse KL"
+
+
+# --- the command, and the page -------------------------------------------------------------------------------
+
+def command(line, capsys):
+    from divergence_lab.cli import main
+    try:
+        code = main(shlex.split(line)[1:])
+    except SystemExit as leaving:  # argparse
+        code = leaving.code
+    shown = capsys.readouterr()
+    return code, shown.out, shown.err
+
+
+def test_json_holds_one_document_whatever_the_module_prints(tmp_path, monkeypatch, capsys):
+    (tmp_path / "noisy_losses.py").write_text("print('hello')\ndef f(x):\n    print('called')\n    return x**2\n")
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command("divergence-lab audit noisy_losses:f --residual target/model --json", capsys)
+    assert code == 0 and json.loads(out)["divergence"] == "reverse KL" and "hello" in err
+
+
+def test_a_failing_import_is_exit_code_2_and_one_line(capsys):
+    code, out, err = command("divergence-lab audit no_such_module_of_ours:f --residual target/model", capsys)
+    assert code == 2 and out == "" and len(err.strip().splitlines()) == 1 and "no_such_module_of_ours" in err
+
+
+PAGE = (ROOT / "docs" / "audit.md").read_text() if (ROOT / "docs" / "audit.md").exists() else ""
+BLOCKS = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
+SHOWN = [(first[2:], rest) for first, _, rest in (block.partition("\n") for block in BLOCKS)]
+
+
+def test_the_page_shows_commands():
+    assert len(SHOWN) >= 6
+
+
+@pytest.mark.parametrize("line, output", [row for row in SHOWN if "gfn." not in row[0]], ids=lambda text: text[:60])
+def test_the_commands_of_the_page_print_what_it_shows(line, output, tmp_path, monkeypatch, capsys):
+    (example,) = re.findall(r"```python\n# my_losses.py\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "my_losses.py").write_text(example)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    code, out, err = command(line, capsys)
+    assert code == 0, err
+    # the last digits of a rounding error differ between machines
+    rounding = re.compile(r"within \S+ of")
+    assert rounding.sub("", " ".join(out.split())) == rounding.sub("", " ".join(output.split()))
