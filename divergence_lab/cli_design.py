@@ -1,4 +1,4 @@
-"""The commands `design` (wished properties -> losses, proved) and `export` (a loss as source text for elsewhere)."""
+"""The commands `design` (wishes in, losses out, every wish proved) and `export` (a loss as source text)."""
 
 from __future__ import annotations
 
@@ -7,118 +7,128 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from divergence_lab.theory.expressions import shown, write
 from divergence_lab.theory.wishes import DesignError
 
-if TYPE_CHECKING:  # loaded only when a command runs
-    from divergence_lab.theory.derivation import Derivation
+if TYPE_CHECKING:
     from divergence_lab.theory.design import Designed
     from divergence_lab.theory.loss import Loss
 
 DONE = 0
-FORMS = ("torch", "jax", "latex", "torchgfn")
+FORMS = ("torch", "jax", "torchgfn", "latex")
+Command = Callable[..., argparse.ArgumentParser]
 
 
-def add_commands(command: Callable[..., argparse.ArgumentParser],
-                 loss_options: Callable[[argparse.ArgumentParser], None],
+def add_commands(command: Command, loss_options: Callable[[argparse.ArgumentParser], None],
                  read_each: Callable[[argparse.Namespace, Sequence[str]], dict[str, tuple[str, Loss]]],
-                 describe: Callable[[str, Derivation, bool], str]) -> None:
-    """Add both commands. `read_each(options, texts)` gives text -> (name, loss); `describe` is how `derive` shows one."""
-    one = command("design", lambda options: _design(options, describe), "losses in closed form that meet every wish, each proved",
-                  "divergence-lab design --zero-forcing --zero-avoiding --symmetric-divergence --curvature 1")
-    for name in ("zero-forcing", "zero-avoiding"):
-        one.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=f"{name}, or not")
+                 positive: Callable[[str], int], seconds: Callable[[str], float]) -> None:
+    """Add both commands.
+
+    `command(name, run, summary, example)` makes a sub-parser, `loss_options` adds --assume, --set, --budget and --json
+    to it, `read_each(options, texts)` gives each text its name and loss; `positive` and `seconds` read numbers.
+    """
+    one = command("design", _design, "find losses with the wished properties, each property proved",
+                  "divergence-lab design --zero-forcing --zero-avoiding --symmetric-divergence")
+    yes_or_no = argparse.BooleanOptionalAction
+    one.add_argument("--zero-forcing", action=yes_or_no, default=None,
+                     help="D_f is infinite where the model covers what the target does not")
+    one.add_argument("--zero-avoiding", action=yes_or_no, default=None,
+                     help="D_f is infinite where the model drops what the target has")
     one.add_argument("--symmetric-divergence", action="store_true", help="D_f(p||q) = D_f(q||p)")
     one.add_argument("--even-loss", action="store_true", help="g(-x) = g(x)")
-    one.add_argument("--bounded-gradient", action="store_true", help="g' bounded")
-    one.add_argument("--bounded-second-moment", action="store_true", help="g'(x)^2 e^(-x) bounded: the score at a dropped mode")
+    one.add_argument("--bounded-gradient", action="store_true", help="|g'| stays below some number")
+    one.add_argument("--bounded-second-moment", action="store_true",
+                     help="g'(x)^2 e^(-x) bounded on x > 0: the second moment of the score at a dropped mode")
     one.add_argument("--curvature", metavar="C", help="g''(0)")
-    one.add_argument("--penalty", action="append", default=[], metavar="X:VALUE", help="g(X) = VALUE (repeatable)")
-    for side in ("left", "right"):
-        one.add_argument(f"--{side}-growth", metavar="G", help="linear, quadratic, power:3, exponential:1/2")
-    one.add_argument("--tradeoff", action="append", default=[], metavar="X:Y:R", help="nearest to g(X) = R g(Y) (repeatable)")
-    one.add_argument("--residuals", metavar="FILE", help="nearest to the score of these residuals: numbers in a text file")
-    one.add_argument("--count", type=int, default=3, metavar="N", help="how many losses (3)")
-    one.add_argument("--tolerance", default="1/1000", metavar="T", help="relative, of penalties (1/1000)")
-    one.add_argument("--budget", type=float, default=10.0, metavar="S", help="seconds for the proofs of each loss (10)")
+    one.add_argument("--penalty", nargs="+", action="extend", default=[], metavar="X:VALUE",
+                     help="g(X) = VALUE (repeatable)")
+    for side, end in (("left", "-oo"), ("right", "oo")):
+        one.add_argument(f"--{side}-growth", metavar="G",
+                         help=f"how g grows at {end}: linear, quadratic, power:3, exponential:1/2")
+    one.add_argument("--tolerance", default="1/1000", metavar="R",
+                     help="relative, of penalties that can't be met exactly (1/1000)")
+    one.add_argument("--count", type=positive, default=3, metavar="N", help="at most so many losses (3)")
+    one.add_argument("--budget", type=seconds, default=10.0, metavar="S",
+                     help="seconds for the proofs of each loss (10)")
     one.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
-    two = command("export", lambda options: _export(options, read_each), "a loss as source text: torch, JAX, LaTeX, torchgfn",
-                  "divergence-lab export linex(1) --form torch > my_loss.py")
-    two.add_argument("loss", metavar="LOSS", help="a catalogue name or an expression in x")
+    two = command("export", lambda options: _export(options, read_each),
+                  "a loss as source text that stands alone: torch, JAX, torchgfn, LaTeX",
+                  "divergence-lab export 'linex(1/2)' --form torch --out my_loss.py")
+    two.add_argument("losses", nargs=1, metavar="LOSS", help="a catalogue name or an expression in x")
     two.add_argument("--form", choices=FORMS, default="torch", help="(torch)")
+    two.add_argument("--out", metavar="FILE", help="where to write it (standard output)")
     loss_options(two)
 
 
-def _design(options: argparse.Namespace, describe: Callable[[str, Derivation, bool], str]) -> int:
-    from divergence_lab.theory.design import designed_to_json
-    found = designed(options)
+# --- design --------------------------------------------------------------------------------------------------
+
+def _design(options: argparse.Namespace) -> int:
+    from divergence_lab.theory.design import design, designed_to_json
+    found = design(zero_forcing=options.zero_forcing, zero_avoiding=options.zero_avoiding,
+                   symmetric=options.symmetric_divergence, even=options.even_loss,
+                   bounded_gradient=options.bounded_gradient, bounded_second_moment=options.bounded_second_moment,
+                   curvature=options.curvature, penalties=_penalties(options.penalty), left_growth=options.left_growth,
+                   right_growth=options.right_growth, count=options.count, budget=options.budget,
+                   tolerance=options.tolerance)
     if options.json:
-        _print_json([designed_to_json(entry) for entry in found])
-        return DONE
-    for entry in found:
-        print(describe(entry.loss.name or write(entry.loss.expression), entry.derivation, False))
-        for met in entry.met:
-            print(f"  wished        {met.wish}: {met.because} [{met.status}]")
+        json.dump([designed_to_json(entry) for entry in found], sys.stdout, indent=1, allow_nan=False)
         print()
-    return DONE
-
-
-def designed(options: argparse.Namespace) -> list[Designed]:
-    """The losses that the options ask for. Raises DesignError."""
-    from divergence_lab.theory.design import design
-    from divergence_lab.theory.fitting import fit_to_residuals, fit_to_tradeoffs
-    wishes = {"zero_forcing": options.zero_forcing, "zero_avoiding": options.zero_avoiding,
-              "symmetric": options.symmetric_divergence, "even": options.even_loss,
-              "bounded_gradient": options.bounded_gradient, "bounded_second_moment": options.bounded_second_moment,
-              "left_growth": options.left_growth, "right_growth": options.right_growth}
-    if not 0 < options.budget < 1e6:
-        raise DesignError(f"--budget {options.budget:g} is not a positive number of seconds")
-    if options.tradeoff and options.residuals:
-        raise DesignError("--tradeoff and --residuals clash: each asks for the nearest loss to its own data")
-    if options.tradeoff or options.residuals:
-        if options.penalty or options.curvature:
-            raise DesignError("--penalty and --curvature fix what --tradeoff and --residuals are to find: leave one out")
-        if options.residuals:
-            return [fit_to_residuals(_numbers(options.residuals), budget=options.budget, **wishes)]
-        rows = [_parts(text, 3, "--tradeoff", "-3:2:1") for text in options.tradeoff]
-        return [fit_to_tradeoffs(rows, budget=options.budget, tolerance=options.tolerance, **wishes)]
-    pairs = [_parts(text, 2, "--penalty", "2:3") for text in options.penalty]
-    if len({at for at, _ in pairs}) < len(pairs):
-        raise DesignError("--penalty is given twice at the same residual: keep one")
-    return design(**wishes, curvature=options.curvature, penalties=dict(pairs), count=options.count, budget=options.budget,
-                  tolerance=options.tolerance)
-
-
-def _parts(text: str, count: int, option: str, example: str) -> list[str]:
-    parts = [part.strip() for part in text.split(":")]
-    if len(parts) != count or not all(parts):
-        raise DesignError(f"{option} {shown(text)} is not of the form {example}")
-    return parts
-
-
-def _numbers(path: str) -> list[float]:
-    try:
-        return [float(word) for word in Path(path).read_text(encoding="utf-8").replace(",", " ").split()]
-    except OSError as error:
-        raise DesignError(f"{path}: {error.strerror}; name a text file of residuals") from None
-    except ValueError as error:
-        raise DesignError(f"{path}: {error}; a file of residuals holds numbers only") from None
-
-
-def _export(options: argparse.Namespace, read_each) -> int:
-    from divergence_lab.export import export
-    ((_, loss),) = read_each(options, [options.loss]).values()
-    source = export(loss, options.form)
-    if options.json:
-        _print_json({"loss": write(loss.expression), "form": options.form, "source": source})
     else:
-        sys.stdout.write(source)
+        print("\n\n".join(described(entry) for entry in found))
     return DONE
 
 
-def _print_json(document: Any) -> None:
-    json.dump(document, sys.stdout, indent=1, allow_nan=False)
-    print()
+def _penalties(texts: Sequence[str]) -> dict[str, str]:
+    """["-3:2", "1:1/2"] -> {"-3": "2", "1": "1/2"}."""
+    found: dict[str, str] = {}
+    for text in texts:
+        at, colon, value = (part.strip() for part in text.partition(":"))
+        if not (at and colon and value):
+            raise DesignError(f"--penalty {shown(text.strip())} is not of the form X:VALUE, such as -3:2")
+        if at in found:
+            raise DesignError(f"--penalty: two penalties are given at x = {shown(at)}: keep one of them")
+        found[at] = value
+    return found
+
+
+def described(entry: Designed) -> str:
+    """A designed loss as text: the loss, its divergence, and each wish with the reason why it is met."""
+    divergence, verdicts = entry.derivation.divergence, entry.derivation.verdicts
+    lines = [f"g(x) = {write(entry.loss.expression)}"]
+    if divergence.name:
+        factor = "" if divergence.factor == 1 else f"{write(divergence.factor)} x "
+        lines.append(f"  divergence    {factor}{divergence.name}")
+    lines.append(f"  generator     f(t) = {write(divergence.generator)}" if divergence.generator is not None else
+                 "  generator     no closed form found (derive LOSS --at T encloses values of f)")
+    named = (("zero-forcing", verdicts.zero_forcing), ("zero-avoiding", verdicts.zero_avoiding),
+             ("symmetric", verdicts.symmetric), ("even", verdicts.even), ("bounded g'", verdicts.bounded_gradient))
+    words = {True: "yes", False: "no", None: "undecided"}
+    lines.append("  verdicts      " + ", ".join(f"{label}: {words[verdict.holds]}" for label, verdict in named))
+    width = max((len(met.wish) for met in entry.met), default=0)
+    lines += [f"  wish          {met.wish:<{width}}  {met.status}: {met.because}" for met in entry.met]
+    return "\n".join(lines)
+
+
+# --- export --------------------------------------------------------------------------------------------------
+
+def _export(options: argparse.Namespace,
+            read_each: Callable[[argparse.Namespace, Sequence[str]], dict[str, tuple[str, Loss]]]) -> int:
+    from divergence_lab.export import export
+    ((name, loss),) = read_each(options, options.losses).values()
+    source = export(loss, options.form, options.budget)
+    if options.out:
+        try:
+            Path(options.out.strip()).write_text(source, encoding="utf-8")
+        except OSError as error:
+            raise DesignError(f"{options.out.strip()}: {error.strerror}; name a file that can be written") from None
+    if options.json:
+        document = {"name": name, "loss": write(loss.expression), "form": options.form, "source": source,
+                    "out": options.out}
+        json.dump(document, sys.stdout, indent=1, allow_nan=False)
+        print()
+    else:
+        print(f"wrote {options.out.strip()}" if options.out else source, end="\n" if options.out else "")
+    return DONE

@@ -2,15 +2,16 @@
 
     export(loss, "torch")    one file that imports nothing but torch: loss(residual), its gradient g'(residual)
 
-The text does what `bridge.TorchLoss` does, operation for operation, with the same ranges, measured when the bridge built
-it: a Taylor polynomial near 0, the formula, a straight line far out. JAX has no float64 unless it is switched on, so its
-text computes in the residual's own dtype, with ranges that are measured for float32 too.
+The text does what `bridge.TorchLoss` does, operation for operation, with the same ranges, measured when the bridge
+built it: a Taylor polynomial near 0, the formula, a straight line far out. JAX has no float64 unless it is switched
+on, so its text computes in the residual's own dtype, with ranges that are measured for float32 too.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Callable
 
 import sympy as sp
 import torch
@@ -27,6 +28,7 @@ from divergence_lab.bridge import (
     formula,
     to_torch,
 )
+from divergence_lab.export_text import JAX, TORCH, formula_lines
 from divergence_lab.theory.derivation import derive
 from divergence_lab.theory.expressions import ExpressionError, write, write_latex
 from divergence_lab.theory.loss import Loss
@@ -38,6 +40,8 @@ FORMS = ("torch", "jax", "torchgfn", "latex")
 RADII = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0)
 # The formula in float32 is trusted as far out as its relative error stays below this.
 SINGLE_TOLERANCE = 1e-6
+# Columns of a line with Taylor coefficients.
+WIDTH = 110
 SMALLEST_CHECKED, LARGEST_CHECKED = 1e-6, 80.0
 
 
@@ -54,100 +58,25 @@ def export(loss: Loss, form: str = "torch", budget: float = 10.0) -> str:
     return {"torch": _torch, "jax": _jax, "torchgfn": _torchgfn}[form](built)
 
 
-# --- expressions as text -------------------------------------------------------------------------------------
-
-@dataclass(frozen=True)
-class _Dialect:
-    """How a library calls its functions; `prefix` is its module."""
-    prefix: str
-    names: dict[type, str]
-
-    def call(self, name: str, *arguments: str) -> str:
-        return f"{name if '.' in name else f'{self.prefix}.{name}'}({', '.join(arguments)})"
-
-
-_SAME = {sp.exp: "exp", sp.log: "log", sp.sinh: "sinh", sp.cosh: "cosh", sp.tanh: "tanh", sp.Abs: "abs", sp.sign: "sign"}
-_TORCH = _Dialect("torch", {**_SAME, sp.asinh: "asinh", sp.acosh: "acosh", sp.atanh: "atanh", sp.atan: "atan",
-                            sp.erf: "erf", sp.erfc: "erfc"})
-_JAX = _Dialect("jnp", {**_SAME, sp.asinh: "arcsinh", sp.acosh: "arccosh", sp.atanh: "arctanh", sp.atan: "arctan",
-                        sp.erf: "jax.scipy.special.erf", sp.erfc: "jax.scipy.special.erfc"})
-_INVERSES = {sp.coth: sp.tanh, sp.sech: sp.cosh, sp.csch: sp.sinh}
-_COMPARISONS = {sp.StrictLessThan: "<", sp.LessThan: "<=", sp.StrictGreaterThan: ">", sp.GreaterThan: ">="}
-
-
-def _text(expression: sp.Expr, dialect: _Dialect) -> str:
-    """The operations of `bridge.formula` in the same order, so that the rounding is the same."""
-    if expression == x:
-        return "z"
-    if not expression.has(x):
-        return dialect.call("full_like", "z", repr(float(expression)))
-    if isinstance(expression, sp.Piecewise):
-        answer = _text(expression.args[-1][0], dialect)
-        for value, condition in reversed(expression.args[:-1]):
-            answer = dialect.call("where", _condition_text(condition, dialect), _text(value, dialect), answer)
-        return answer
-    if expression.is_Add or expression.is_Mul:
-        constant, rest = expression.as_independent(x, as_Add=expression.is_Add)
-        parts = [_text(part, dialect) for part in expression.func.make_args(rest)]
-        number, neutral, sign = float(constant), (0.0 if expression.is_Add else 1.0), (" + " if expression.is_Add else " * ")
-        parts += [] if number == neutral else [repr(number)]
-        return parts[0] if len(parts) == 1 else f"({sign.join(parts).replace('+ -', '- ')})"
-    if expression.is_Pow:
-        base, power = _text(expression.base, dialect), expression.exp
-        if power.has(x):
-            return f"({base} ** {_text(power, dialect)})"
-        return f"({base} ** {repr(int(power)) if power.is_Integer else repr(float(power))})"
-    if expression.func in _INVERSES:
-        return f"(1 / {dialect.call(dialect.names[_INVERSES[expression.func]], _text(expression.args[0], dialect))})"
-    name = dialect.names.get(expression.func)
-    if name is None:
-        raise NotRepresentable(f"{expression.func.__name__} can't be exported as source: use divergence_lab.to_torch(loss)")
-    return dialect.call(name, _text(expression.args[0], dialect))
-
-
-def _condition_text(condition, dialect: _Dialect) -> str:
-    if condition == sp.true:
-        return dialect.call("full_like", "z", "True", f"dtype={'torch.bool' if dialect is _TORCH else 'bool'}")
-    if isinstance(condition, sp.And | sp.Or):
-        joined = (" & " if isinstance(condition, sp.And) else " | ").join(
-            _condition_text(part, dialect) for part in condition.args)
-        return f"({joined})"
-    sides = [_text(side, dialect) if side.has(x) else repr(float(side)) for side in (condition.lhs, condition.rhs)]
-    return f"({sides[0]} {_COMPARISONS[type(condition)]} {sides[1]})"
-
-
-def _stripped(text: str) -> str:
-    """Without the brackets around the whole."""
-    depth = 0
-    for position, sign in enumerate(text):
-        depth += (sign == "(") - (sign == ")")
-        if depth == 0 and position < len(text) - 1:
-            return text
-    return text[1:-1] if text.startswith("(") else text
-
-
-def _formula_lines(function: Pieces, dialect: _Dialect) -> list[str]:
-    """`answer = ...`, piece by piece from the last to the first, as `torch.where` takes them."""
-    whole = function.as_expression()
-    cases = whole.args if isinstance(whole, sp.Piecewise) else ((whole, sp.true),)
-    lines = [f"answer = {_stripped(_text(cases[-1][0], dialect))}"]
-    for value, condition in reversed(cases[:-1]):
-        chosen = dialect.call("where", _stripped(_condition_text(condition, dialect)), _stripped(_text(value, dialect)), "answer")
-        lines.append(f"answer = {chosen}")
-    return lines
+def _function(name: str, says: str, lines: list[str]) -> str:
+    return f'\ndef {name}(z):\n    """{says}"""\n    ' + "\n    ".join(lines) + "\n\n"
 
 
 def _near_text(sides: tuple[_Side, _Side]) -> str:
     """((radius, coefficients), (radius, coefficients)) of the left and the right Taylor polynomial."""
-    return "(" + ", ".join(f"({side.near!r}, {tuple(side.coefficients)!r})" for side in sides) + ")"
+    texts = [f"({side.near!r}, {tuple(side.coefficients)!r})" for side in sides]
+    whole = f"2 * ({texts[0]},)" if texts[0] == texts[1] else f"({', '.join(texts)})"
+    return "\n".join(textwrap.wrap(whole, WIDTH, subsequent_indent=" " * 8, break_long_words=False))
 
 
 # --- torch ---------------------------------------------------------------------------------------------------
 
 _HEAD = '''"""g(x) = {formula}
 
-x = log p_B - log p_F = log(target/model), of any shape, float32 or float64; elementwise. {promise}
-Beyond ENDS g goes on as a straight line: its gradient stays finite and keeps its sign. Written by divergence-lab export.
+x = log p_B - log p_F = log(target/model), of any shape, float32 or float64; elementwise.
+{promise}
+Beyond ENDS g goes on as a straight line: its gradient stays finite and keeps its sign.
+Written by divergence-lab export.
 """
 '''
 
@@ -213,7 +142,8 @@ def loss(residual):
     return _Loss.apply(residual)
 '''
 
-_PROMISE = "Computed in float64 inside: relative\nerror below 1e-6 in float32 where 1e-6 <= |x| <= 80 and |g'| <= 1e35."
+_RANGE = "where 1e-6 <= |x| <= 80 and |g'| <= 1e35."
+_PROMISE = f"Computed in float64 inside: relative error below 1e-6 in float32 {_RANGE}"
 
 
 def _torch(built: TorchLoss, imports: str = "import torch\n") -> str:
@@ -224,10 +154,10 @@ def _torch(built: TorchLoss, imports: str = "import torch\n") -> str:
         source += _NEAR.format(prefix="torch")
     for name, mark, function, sides in (("_value", "g", built.loss.pieces, built.values),
                                         ("_slope", "g'", built.loss.derivative, built.slopes)):
-        lines = _formula_lines(function, _TORCH)
+        lines = formula_lines(function, TORCH)
         near = any(side.near > 0 for side in sides)
         lines.append(f"return _near_zero(z, answer, {_near_text(sides)})" if near else "return answer")
-        source += f'\ndef {name}(z):\n    """{mark} for z in float64, within ENDS."""\n    ' + "\n    ".join(lines) + "\n\n"
+        source += _function(name, f"{mark} for z in float64, within ENDS.", lines)
     slope = "torch.where(inside == 0, 0.0, _slope(inside))" if built.kink_at_zero else "_slope(inside)"
     return source + _TORCH_FUNCTION.replace("@SLOPE@", slope)
 
@@ -288,14 +218,15 @@ def _jax(built: TorchLoss) -> str:
     single = [tuple(side for side, _ in sides) for sides in measured]
     worst = max(error for sides in measured for _, error in sides)
     reach = [min(value.far, slope.far) for value, slope in zip(*single)]
-    left, right = (_last_below(functions[1], sign, LARGEST_SLOPE[torch.float32], far) for sign, far in zip((-1, 1), reach))
+    steepest = LARGEST_SLOPE[torch.float32]
+    left, right = (_last_below(functions[1], sign, steepest, far) for sign, far in zip((-1, 1), reach))
     for sign, end in ((-1, left), (1, right)):
         slope = _truth(functions[1], sign * end)
-        if end < LARGEST_CHECKED and (slope is None or abs(slope) < LARGEST_SLOPE[torch.float32] / 1e6):
-            raise NotRepresentable(f"{built.loss.expression} can't be evaluated in float32 beyond x = {sign * end:.3g}: "
-                                   "export it for torch, which computes in float64")
+        if end < LARGEST_CHECKED and (slope is None or abs(slope) < steepest / 10):
+            raise NotRepresentable(f"{built.loss.expression} can't be evaluated in float32 beyond x = "
+                                   f"{sign * end:.3g}: export it for torch, which computes in float64")
     ends = {"float32": (_towards_zero(-left), _towards_zero(right)), "float64": built.ends[torch.float64]}
-    promise = f"Computed in the dtype of x:\nmeasured relative error in float32 below {_rounded_up(worst)} where 1e-6 <= |x| <= 80."
+    promise = f"Computed in the dtype of x: measured relative error in float32 below {_rounded_up(worst)}\n{_RANGE}"
     source = _HEAD.format(formula=write(built.loss.expression), promise=promise)
     source += f"\nimport jax\nimport jax.numpy as jnp\n\nENDS = {ends!r}\n"
     tables = {}
@@ -305,9 +236,10 @@ def _jax(built: TorchLoss) -> str:
             source += f'{tables[name]} = {{"float32": {_near_text(narrow)},\n    "float64": {_near_text(wide)}}}\n'
     source += "\n" + (_NEAR.format(prefix="jnp") if tables else "")
     for name, mark, function in zip(("_value", "_slope"), ("g", "g'"), functions):
-        lines = _formula_lines(function, _JAX)
-        lines.append(f"return _near_zero(z, answer, {tables[name]}[z.dtype.name])" if name in tables else "return answer")
-        source += f'\ndef {name}(z):\n    """{mark} within ENDS."""\n    ' + "\n    ".join(lines) + "\n\n"
+        lines = formula_lines(function, JAX)
+        table = f"{tables[name]}[z.dtype.name]" if name in tables else None
+        lines.append(f"return _near_zero(z, answer, {table})" if table else "return answer")
+        source += _function(name, f"{mark} within ENDS.", lines)
     slope = "jnp.where(inside == 0, 0.0, _slope(inside))" if built.kink_at_zero else "_slope(inside)"
     return source + _JAX_FUNCTION.replace("@SLOPE@", slope)
 
@@ -339,7 +271,20 @@ def _single(function: Pieces, sign: int) -> tuple[_Side, float]:
         raise NotRepresentable(f"{function.as_expression()} can't be evaluated in float32: export it for torch, which "
                                "computes in float64")
     used = max([best[0], *(error for p, error in inside[:count] if p <= LARGEST_CHECKED)])
-    return _Side(plain, coefficients if radius > 0 else (), radius, inside[count - 1][0]), used
+    far = inside[count - 1][0]
+    if count < len(inside):
+        far = _last_right(plain, function, sign, limit, far, inside[count][0])
+    return _Side(plain, coefficients if radius > 0 else (), radius, far), used
+
+
+def _last_right(plain: Callable, function: Pieces, sign: int, limit: float, low: float, high: float) -> float:
+    """How far out the formula in float32 is right, between a residual where it is and one where it is not."""
+    for _ in range(24):
+        middle = (low + high) / 2
+        point = torch.tensor([sign * middle], dtype=torch.float32)
+        (error,) = _errors(plain(point).tolist(), [_truth(function, float(point))])
+        low, high = (middle, high) if error <= limit else (low, middle)
+    return low
 
 
 def _errors(computed: list[float], truth: list[float | None]) -> list[float]:

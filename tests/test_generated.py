@@ -16,7 +16,7 @@ from divergence_lab.gflownet.objectives import objective
 from divergence_lab.gflownet.policies import heads, mlp
 from divergence_lab.gflownet.rollouts import Rollout, empty_buffer, roll
 from divergence_lab.gflownet.samplers import sampler
-from divergence_lab.graphs import hypergrid
+from divergence_lab.graphs import generated, hypergrid
 from divergence_lab.graphs.bits import bit_modes
 from divergence_lab.graphs.environments import graph_from_text, space_from_text
 from divergence_lab.graphs.generated import as_generated, on_device, sources
@@ -252,10 +252,15 @@ def test_a_table_is_made_once():
     assert table(torch.zeros(1)) is table(torch.zeros(2)) and made == [1]
 
 
-def test_as_generated_needs_no_table_of_features():
+def test_as_generated_needs_no_table_of_features(monkeypatch):
+    """A large graph's one-hot rows are computed where they are asked for, and are those of the table."""
     graph = graph_from_text("hypergrid:2x5")
-    as_generated(graph).features(torch.tensor([[3]]))
+    states = torch.arange(25)[:, None]
+    with monkeypatch.context() as patch:
+        patch.setattr(generated, "LARGEST_TABLE", 0)
+        computed = as_generated(graph).features(states)
     assert "features" not in vars(graph)
+    assert torch.equal(computed, as_generated(graph).features(states)) and "features" in vars(graph)
 
 
 SMALL = ["hypergrid:2x5", "hypergrid:20x3:paper", "bits:24x4", "sets:7x3", "sets:60x6"]

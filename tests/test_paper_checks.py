@@ -59,3 +59,29 @@ def test_a_slip_that_is_none_is_flagged_too(monkeypatch):
 def test_it_ends_with_exit_code_0_when_all_is_as_expected(tmp_path, capsys):
     assert main(tmp_path / "table.md") == 0
     assert capsys.readouterr().out.strip() == REPORT.read_text().strip()
+
+
+@pytest.fixture
+def theorem_b1(monkeypatch):
+    from pathlib import Path
+
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "paper_checks"))
+    import theorem_b1
+
+    return theorem_b1
+
+
+def test_theorem_b1_is_what_the_script_computes(theorem_b1):
+    rows = theorem_b1.recompute()
+    assert len(rows) == 16 and all(row.agrees and row.convex_agrees for row in rows)
+    assert theorem_b1.REPORT.read_text() == theorem_b1.render(rows), "run `make paper`"
+
+
+def test_a_wrong_generator_or_a_wrong_stretch_is_noticed(theorem_b1):
+    row = theorem_b1.recompute()[1]  # f_2 of the quadratic loss, convex up to E
+    from divergence_lab.theory.symbols import t
+
+    assert not dataclasses.replace(row, claimed=row.claimed + t**2 / 10).agrees
+    assert dataclasses.replace(row, claimed=row.claimed + 3 * (t - 1)).agrees  # the gauge
+    assert not dataclasses.replace(row, printed="t - 1").agrees
+    assert not theorem_b1.convex_on(row.claimed, ("0", "3")) and not theorem_b1.convex_on(row.claimed, ("0", "oo"))

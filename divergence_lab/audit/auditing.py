@@ -1,240 +1,274 @@
-"""What does this torch loss really minimise?  audit(callable) -> one frozen record.
+"""The audit: a torch callable in, the loss it really is, its divergence, its verdicts and its problems out.
 
-    samples of g'  ->  effective loss  ->  divergence and verdicts  ->  gradients on simplices, docstring, problems
+    residual "target/model": x = log p_B - log p_F, g = the callable         "model/target": g(x) = callable(-x)
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.interpolate import PchipInterpolator
 
-from divergence_lab.audit import problems as looking
-from divergence_lab.audit.documentation import agrees, claims
-from divergence_lab.audit.gradients import max_gradient_error
-from divergence_lab.audit.identifying import Found, identify
+from divergence_lab.audit.claims import Claims, claims_of, contradictions
+from divergence_lab.audit.identifying import CORE, Found, identify
 from divergence_lab.audit.probing import Subject, slopes, subject
-from divergence_lab.audit.problems import Problem
+from divergence_lab.audit.problems import (
+    Problem,
+    at_zero,
+    cancellation,
+    class_changes,
+    far_problems,
+    grid,
+    is_surrogate,
+    jumps,
+    stretches,
+)
+from divergence_lab.audit.simplices import gradient_errors
 from divergence_lab.audit.subjects import AuditError, load, prepare
 from divergence_lab.theory.derivation import Derivation, derive
-from divergence_lab.theory.expressions import ExpressionError, write
-from divergence_lab.theory.transforms import mirror
+from divergence_lab.theory.expressions import write
+from divergence_lab.theory.loss import from_expression
+from divergence_lab.theory.symbols import x
 from divergence_lab.theory.verdict import UNDECIDED, Verdict, verdict_to_json
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 RANGE = (-100.0, 100.0)
-# How far samples of g' can be trusted, relative: what a formula in this dtype loses for |x| >= 0.05.
-TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
-WIDEST = 1e6
-# The gradient check holds below this.
-GRADIENT_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+# Relative accuracy of sampled gradients, by what they are really computed in.
+ACCURACY = {torch.float32: 3e-6, torch.float64: 1e-10}
+# Shown as samples of g', so that what was not identified can at least be looked at.
+SHOWN = (-50.0, -20.0, -10.0, -5.0, -2.0, -1.0, -0.5, -0.1, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+_SWAPPED = {"log_pf": "log_pb", "log_pb": "log_pf", "pf": "pb", "pb": "pf", "residual": "residual"}
+
+
+@dataclass(frozen=True)
+class Other:
+    """What the callable would minimise if it received the residual with the other sign (or its arguments swapped)."""
+
+    effective_loss: str | None
+    divergence: str | None
+    factor: str | None
+    zero_forcing: bool | None
+    zero_avoiding: bool | None
 
 
 @dataclass(frozen=True)
 class Audit:
-    """The answer, in our residual x = log p_B - log p_F throughout.
+    """What a callable minimises: D_f = `factor` x `divergence` of the loss `effective_loss`, None where not identified.
 
-    `derivation`: of the effective loss; `other`: of g(-x), what the other sign convention would minimise; both None
-    where no loss was identified, and `because` says why. `holds`: (low, high), where the effective loss is the
-    callable. `gauge`: b, the straight part b*x set aside. `spline`: (residuals, slopes) of g' where no formula was found.
-    `documented_holds`: False where the docstring claims something else than was found.
+    `gauge`: the straight part b x of the callable that was set aside. `surrogate`: its value is not g, only its gradient
+    is. `holds_on`: the stretch around 0 on which it is the effective loss. `max_gradient_error`: on random simplices,
+    relative to the largest component; `flipped_sign_error`: the same under the other sign.
     """
 
     name: str
     residual: str
-    range: tuple[float, float]
     dtype: str
+    feed: tuple[str, ...]
+    summed: bool
     reduction: str
-    fed: tuple[str, ...]
-    derivation: Derivation | None
-    other: Derivation | None
-    because: str
-    holds: tuple[float, float] | None
+    range: tuple[float, float]
+    effective_loss: str | None
+    loss_name: str | None
+    divergence: str | None
+    factor: str | None
+    generator: str | None
+    zero_forcing: Verdict
+    zero_avoiding: Verdict
     gauge: float
     surrogate: bool | None
     fitted: bool
+    holds_on: tuple[float, float] | None
+    under_the_other_sign: Other
     documented: str | None
-    documented_holds: bool | None
+    notes: tuple[str, ...]
     problems: tuple[Problem, ...]
     max_gradient_error: float | None
-    gradient_check: bool | None
-    spline: tuple[tuple[float, ...], tuple[float, ...]] | None
+    flipped_sign_error: float | None
+    slopes: tuple[tuple[float, float], ...]
 
-    @property
-    def zero_forcing(self) -> Verdict:
-        """Of the effective loss; undecided without one."""
-        return self.derivation.verdicts.zero_forcing if self.derivation else self._undecided()
-
-    @property
-    def zero_avoiding(self) -> Verdict:
-        """Of the effective loss; undecided without one."""
-        return self.derivation.verdicts.zero_avoiding if self.derivation else self._undecided()
-
-    def _undecided(self) -> Verdict:
-        return Verdict(None, UNDECIDED, self.because)
+    def to_json(self) -> dict[str, Any]:
+        """The object of `audit --json` (the command-line contract)."""
+        return to_json(self)
 
 
 def audit(thing: Callable[..., Any] | str, residual: str = "target/model", range: tuple[float, float] = RANGE,
-          dtype: str | torch.dtype = "float32", budget: float = 10.0, feed: Sequence[str] | None = None,
-          summed: bool = False) -> Audit:
-    """Which divergence D_f(p_B||p_F) does a torch loss minimise? Runs the callable; a text 'module:callable' is imported.
+          dtype: str = "float64", budget: float = 10.0, feed: Sequence[str] | None = None, summed: bool = False) -> Audit:
+    """Which divergence does this torch loss minimise? The callable is run; a text "module:callable" is imported first.
 
-    residual: what the callable receives, "target/model" (log p_B - log p_F) or "model/target". range: the residuals
-    looked at, x = log p_B - log p_F, with 0 inside. feed: the arguments by name (residual, log_pf, log_pb, pf, pb) where
-    it takes several; summed: it is summed over objects, so the weights are its own, instead of averaged over samples
-    of the model. budget: seconds for what theory says of the loss. Raises AuditError (a ValueError).
+    residual: what the callable receives, "target/model" (log p_B - log p_F) or "model/target". feed: what its arguments
+    are, in turn (residual, log_pf, log_pb, pf, pb). summed: the callable holds the weights p itself and is summed over
+    objects. budget: seconds for the derivation. Raises AuditError (a ValueError) with one line.
     """
-    kind = _dtype(dtype)
-    low, high = _range(range)
-    called = load(thing) if isinstance(thing, str) else prepare(thing, _name_of(thing))
-    name = thing.strip() if isinstance(thing, str) else _name_of(thing)
-    asked = subject(called, name, residual, feed, summed)
-    if kind not in asked.dtypes:
-        raise AuditError(f"{name} does not take {dtype} residuals: audit it with --dtype "
-                         f"{next(word for word, k in DTYPES.items() if k in asked.dtypes)}")
-    exact = asked.dtypes[0]
-    points = looking.grid(low, high, exact)
-    observed = slopes(asked, points, exact)
-    gauge = _gauge(asked, points, observed, exact)
-    found = identify(points, observed, gauge, TOLERANCE[exact])
-    main, other = (None, None) if found is None else _theory(found, budget)
-    because = "" if found else _why_unknown(points, observed, gauge)
-    seen, surrogate = _problems(asked, found, kind, gauge, (low, high), main)
-    documented = claims(called)
-    error = max_gradient_error(asked, found, main.divergence) if found else None
-    verdicts = main.verdicts if main else None
-    return Audit(
-        name, residual, (low, high), str(kind).removeprefix("torch."), asked.reduction, asked.feed, main, other, because,
-        (found.low, found.high) if found else None, gauge, surrogate, bool(found and found.fitted),
-        str(documented) or None,
-        agrees(documented, main.divergence.name, verdicts.zero_forcing.holds, verdicts.zero_avoiding.holds)
-        if verdicts else None,
-        seen, error, None if error is None else error <= GRADIENT_TOLERANCE[exact],
-        None if found else _spline(points, observed - gauge))
+    low, high = _checked(range, residual, dtype, budget)
+    if isinstance(thing, str):
+        call, name = load(thing), thing.strip()
+    else:
+        name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
+        call = prepare(thing, name)
+    looked_at = subject(call, name, residual, feed, summed)
+    if DTYPES[dtype] not in looked_at.dtypes:
+        works = ", ".join(str(kind).removeprefix("torch.") for kind in looked_at.dtypes)
+        raise AuditError(f"{name} does not run in {dtype}: say --dtype {works}")
+    return _audited(looked_at, call, residual, DTYPES[dtype], low, high, budget)
 
 
-def _dtype(dtype: str | torch.dtype) -> torch.dtype:
-    found = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if found not in DTYPES.values():
-        raise AuditError(f"--dtype {dtype}: say float32 or float64")
-    return found
-
-
-def _range(given: tuple[float, float]) -> tuple[float, float]:
-    low, high = (float(end) for end in given)
-    if not (-WIDEST <= low <= -1 and 1 <= high <= WIDEST):
-        raise AuditError(f"--range {low:g},{high:g}: give LO,HI with LO <= -1 and HI >= 1, at most {WIDEST:g} in size")
+def _checked(ends: Sequence[float], residual: str, dtype: str, budget: float) -> tuple[float, float]:
+    if dtype not in DTYPES:
+        raise AuditError(f"--dtype {str(dtype)[:20]!r}: say float32 or float64")
+    if residual not in ("target/model", "model/target"):
+        raise AuditError(f"--residual {str(residual)[:30]!r}: say target/model (log p_B - log p_F) or model/target")
+    if not budget > 0:
+        raise AuditError(f"--budget {budget:g} is not a positive number of seconds")
+    try:
+        low, high = (float(end) for end in ends)
+    except (TypeError, ValueError):
+        raise AuditError("--range: give two numbers, as in --range -100,100") from None
+    if not -1e4 <= low <= -2 * CORE or not 2 * CORE <= high <= 1e4:
+        raise AuditError(f"--range {low:g},{high:g}: the audit needs residuals on both sides of 0, from at most -1 to at "
+                         "least 1, and none beyond 10000")
     return low, high
 
 
-def _name_of(thing: Any) -> str:
-    return getattr(thing, "__name__", None) or type(thing).__name__
+def _audited(looked_at: Subject, call: Callable[..., Any], residual: str, dtype: torch.dtype, low: float, high: float,
+             budget: float) -> Audit:
+    found, gauge = _identified(looked_at, low, high)
+    derivation = derive(found.loss, budget=budget) if found else None
+    forcing, avoiding = _verdicts(derivation)
+    points = grid(low, high, dtype)
+    runs = stretches(looked_at, points, dtype, gauge, found)
+    surrogate = is_surrogate(looked_at, found, dtype, gauge)
+    problems = [*at_zero(looked_at, dtype, gauge), *cancellation(looked_at, found, dtype, gauge, surrogate),
+                *far_problems(looked_at, runs, dtype, gauge, found),
+                *jumps(looked_at, points, runs, found),
+                *class_changes(looked_at, runs, dtype, forcing.holds, avoiding.holds)]
+    errors = gradient_errors(looked_at, found, derivation.divergence) if found and derivation else None
+    claims = claims_of(call)
+    divergence = derivation.divergence if derivation else None
+    name = divergence.name if divergence else None
+    factor = write(divergence.factor) if divergence and divergence.factor is not None else None
+    other = _other_sign(looked_at, found, low, high, budget)
+    shown = np.array([point for point in SHOWN if low <= point <= high])
+    return Audit(
+        looked_at.name, residual, str(dtype).removeprefix("torch."), looked_at.feed, looked_at.summed, looked_at.reduction,
+        (low, high), write(found.loss.expression) if found else None, found.loss.name if found else None, name, factor,
+        write(divergence.generator) if divergence and divergence.generator is not None else None,
+        forcing, avoiding, gauge, surrogate, bool(found and found.fitted), (found.low, found.high) if found else None,
+        other, str(claims) if claims else None,
+        tuple(_notes(claims, name, factor, forcing, avoiding, found, gauge, surrogate, other)),
+        tuple(problems), errors[0] if errors else None, errors[1] if errors else None,
+        tuple(zip(shown.tolist(), slopes(looked_at, shown, dtype).tolist())))
 
 
-def _gauge(asked: Subject, points: np.ndarray, observed: np.ndarray, dtype: torch.dtype) -> float:
-    """g'(0) where g' has no kink there, else 0."""
-    beside = 1e-7 if dtype == torch.float64 else 1e-5
-    below, zero, above = slopes(asked, np.array([-beside, 0.0, beside]), dtype)
-    near = np.abs(observed[np.abs(points) <= 1])
-    size = float(np.nanmax(np.where(np.isfinite(near), near, 0.0), initial=0.0))
-    if not np.isfinite([below, zero, above]).all() or max(abs(below - zero), abs(above - zero)) > 1e-2 * size:
+# --- the parts -----------------------------------------------------------------------------------------------
+
+def _identified(looked_at: Subject, low: float, high: float) -> tuple[Found | None, float]:
+    """(the loss, the gauge), from the most accurate gradients that the callable has, whatever dtype is audited."""
+    dtype = looked_at.dtypes[0]
+    points = grid(low, high, dtype)
+    observed = slopes(looked_at, points, dtype)
+    gauge = _gauge(looked_at, dtype)
+    # a callable may accept float64 and compute in float32 inside: then each slope is a float32 number
+    finite = observed[np.isfinite(observed)]
+    coarse = dtype == torch.float32 or (not _exact_line(points, observed) and _all_float32(finite))
+    return identify(points, observed, gauge, ACCURACY[torch.float32 if coarse else torch.float64]), gauge
+
+
+def _all_float32(numbers: np.ndarray) -> bool:
+    with np.errstate(over="ignore"):
+        return len(numbers) > 0 and bool(np.all(numbers.astype(np.float32).astype(np.float64) == numbers))
+
+
+def _exact_line(points: np.ndarray, observed: np.ndarray) -> bool:
+    """Few different slopes (|x|, a constant) are float32 numbers without having been computed in float32."""
+    return len(np.unique(observed)) < 8 or bool(np.all(observed == points))
+
+
+def _gauge(looked_at: Subject, dtype: torch.dtype) -> float:
+    """g'(0) where g' is continuous there: the straight part b x. A kink at 0 is part of the loss: 0."""
+    (middle,) = slopes(looked_at, np.zeros(1), dtype)
+    around = slopes(looked_at, np.array([-0.5, -1e-2, -1e-3, 1e-3, 1e-2, 0.5]), dtype)
+    if not math.isfinite(middle) or not np.isfinite(around[1:5]).all() or abs(middle) <= 1e-6 * np.abs(around[[1, 4]]).max():
         return 0.0
-    return float(zero) if abs(zero) > 8 * torch.finfo(dtype).eps * size else 0.0
+    wide, narrow = abs(around[4] - around[1]), abs(around[3] - around[2])
+    return float(middle) if narrow <= 0.5 * wide or wide <= 1e-6 * abs(middle) else 0.0
 
 
-def _theory(found: Found, budget: float) -> tuple[Derivation, Derivation | None]:
-    main = derive(found.loss, budget=budget)
-    try:
-        return main, derive(mirror(found.loss), budget=budget)
-    except ExpressionError:
-        return main, None
+def _verdicts(derivation: Derivation | None) -> tuple[Verdict, Verdict]:
+    if derivation is None:
+        unknown = Verdict(None, UNDECIDED, "the effective loss was not identified: no statement beyond the sampled residuals")
+        return unknown, unknown
+    return derivation.verdicts.zero_forcing, derivation.verdicts.zero_avoiding
 
 
-def _why_unknown(points: np.ndarray, observed: np.ndarray, gauge: float) -> str:
-    bare = observed - gauge
-    core = np.abs(points) <= 1
-    if np.all(np.abs(bare[core]) <= 1e-9 * max(abs(gauge), 1e-300)):
-        return (f"the gradient is {gauge:.4g} at every residual near agreement: the expected policy gradient under on-policy "
-                "sampling is 0, so the callable minimises nothing")
-    if np.any(bare[core] * points[core] < 0):
-        at = points[core][np.argmin(bare[core] * points[core])]
-        return f"the gradient has the wrong sign at x = {at:.3g}, so the callable is no loss there and has no divergence"
-    return ("no loss of the catalogue, no family with fitted parameters and no sum of two has this gradient; samples on a "
-            "bounded range say nothing of the two ends, on which the verdicts rest")
+def _other_sign(looked_at: Subject, found: Found | None, low: float, high: float, budget: float) -> Other:
+    """g(-x) where the residual is fed; the loss found anew with model and target swapped where these are fed."""
+    if looked_at.feed == ("residual",):
+        mirrored = from_expression(found.loss.expression.subs(x, -x)) if found else None
+    else:
+        swapped = replace(looked_at, feed=tuple(_SWAPPED[word] for word in looked_at.feed), sign=-looked_at.sign)
+        try:
+            again, _ = _identified(subject(swapped.call, swapped.name, _word(swapped.sign), swapped.feed, swapped.summed),
+                                   low, high)
+        except AuditError:  # swapped, it need not be a loss at all: nothing is said of it
+            again = None
+        mirrored = again.loss if again else None
+    if mirrored is None:
+        return Other(None, None, None, None, None)
+    known = derive(mirrored, budget=budget)
+    factor = known.divergence.factor
+    return Other(write(mirrored.expression), known.divergence.name, None if factor is None else write(factor),
+                 known.verdicts.zero_forcing.holds, known.verdicts.zero_avoiding.holds)
 
 
-def _problems(asked: Subject, found: Found | None, dtype: torch.dtype, gauge: float, ends: tuple[float, float],
-              main: Derivation | None) -> tuple[tuple[Problem, ...], bool | None]:
-    points = looking.grid(*ends, dtype)
-    runs = looking.stretches(asked, points, dtype, gauge, found)
-    surrogate = looking.is_surrogate(asked, found, asked.dtypes[0], gauge)
-    listed = [*looking.far_problems(asked, runs, dtype, gauge, found)]
-    if main is not None:
-        listed += looking.class_changes(asked, runs, dtype, main.verdicts.zero_forcing.holds,
-                                        main.verdicts.zero_avoiding.holds)
-    listed += looking.at_zero(asked, dtype, gauge)
-    listed += looking.cancellation(asked, found, dtype, gauge, surrogate)
-    listed += looking.jumps(asked, points, runs, found)
-    return tuple(listed), surrogate
+def _word(sign: float) -> str:
+    return "target/model" if sign > 0 else "model/target"
 
 
-def _spline(points: np.ndarray, slope: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Knots of a monotone-preserving cubic spline of g', thinned while it reproduces every sample to 1e-3."""
-    usable = np.isfinite(slope)
-    points, slope = points[usable], slope[usable]
-    for step in (16, 8, 4, 2, 1):
-        kept = np.unique(np.append(np.arange(0, len(points), step), len(points) - 1))
-        if len(kept) < 4:
-            continue
-        curve = PchipInterpolator(points[kept], slope[kept])
-        if step == 1 or np.all(np.abs(curve(points) - slope) <= 1e-3 * np.maximum(np.abs(slope), 1e-3)):
-            return tuple(points[kept].tolist()), tuple(slope[kept].tolist())
-    return None
+def _notes(claims: Claims | None, divergence: str | None, factor: str | None, forcing: Verdict, avoiding: Verdict,
+           found: Found | None, gauge: float, surrogate: bool | None, other: Other) -> list[str]:
+    told = contradictions(claims, divergence, factor, forcing.holds, avoiding.holds)
+    if told and not contradictions(claims, other.divergence, other.factor, other.zero_forcing, other.zero_avoiding):
+        told.append("with the other sign of the residual it would be what is documented")
+    if found is None:
+        told.append("no loss of the catalogue, fitted family or sum of two terms has this gradient; its slopes are listed")
+    elif found.fitted:
+        told.append("a number in the effective loss was fitted, to nine digits: it is not known exactly")
+    if surrogate:
+        told.append("a surrogate: the value it returns is not g, only its gradient is that of g")
+    if gauge:
+        told.append(f"the straight part {gauge:.6g}*x was set aside: no expected policy gradient depends on it")
+    return told
 
 
-# --- the JSON of the contract --------------------------------------------------------------------------------
-
-def audit_to_json(found: Audit) -> dict[str, Any]:
-    """The document of `audit --json`; verdicts carry their certificates."""
-    main, other = found.derivation, found.other
-    verdicts = main.verdicts if main else None
-
-    def shown(kind: str) -> dict:
-        return verdict_to_json(getattr(verdicts, kind) if verdicts else found.zero_forcing)
+def to_json(found: Audit) -> dict[str, Any]:
+    """The object of `audit --json`: the keys of the contract first, then what else is known."""
     return {
-        "callable": found.name,
-        "residual": found.residual,
-        "fed": list(found.fed),
-        "range": list(found.range),
-        "dtype": found.dtype,
-        "reduction": found.reduction,
-        "surrogate": found.surrogate,
-        "effective_loss": write(main.loss.expression) if main else None,
-        "name": main.loss.name if main else None,
-        "parameters_fitted": found.fitted,
-        "gauge_slope": found.gauge,
-        "holds_from": found.holds[0] if found.holds else None,
-        "holds_to": found.holds[1] if found.holds else None,
-        "why_unknown": found.because or None,
-        "divergence": main.divergence.name if main else None,
-        "factor": write(main.divergence.factor) if main and main.divergence.factor is not None else None,
-        "generator": write(main.divergence.generator) if main and main.divergence.generator is not None else None,
-        **{kind: shown(kind) for kind in ("zero_forcing", "zero_avoiding", "valid", "convex", "symmetric", "even",
-                                          "bounded_gradient")},
+        "effective_loss": found.effective_loss,
+        "divergence": found.divergence,
+        "zero_forcing": verdict_to_json(found.zero_forcing),
+        "zero_avoiding": verdict_to_json(found.zero_avoiding),
         "under_the_other_sign": {
-            "divergence": other.divergence.name if other else None,
-            "factor": write(other.divergence.factor) if other and other.divergence.factor is not None else None,
-            "effective_loss": write(other.loss.expression) if other else None,
-            "zero_forcing": other.verdicts.zero_forcing.holds if other else None,
-            "zero_avoiding": other.verdicts.zero_avoiding.holds if other else None,
-        },
+            "divergence": found.under_the_other_sign.divergence, "factor": found.under_the_other_sign.factor,
+            "effective_loss": found.under_the_other_sign.effective_loss,
+            "zero_forcing": found.under_the_other_sign.zero_forcing,
+            "zero_avoiding": found.under_the_other_sign.zero_avoiding},
         "documented": found.documented,
-        "documented_holds": found.documented_holds,
         "problems": [{"kind": p.kind, "from": p.low, "to": p.high, "detail": p.detail} for p in found.problems],
         "max_gradient_error": found.max_gradient_error,
-        "spline": {"x": list(found.spline[0]), "slope": list(found.spline[1])} if found.spline else None,
+        "factor": found.factor,
+        "generator": found.generator,
+        "loss_name": found.loss_name,
+        "notes": list(found.notes),
+        "gauge": found.gauge,
+        "surrogate": found.surrogate,
+        "fitted": found.fitted,
+        "holds_on": list(found.holds_on) if found.holds_on else None,
+        "flipped_sign_error": found.flipped_sign_error,
+        "slopes": [{"x": point, "slope": slope if math.isfinite(slope) else str(slope)} for point, slope in found.slopes],
+        "callable": found.name, "residual": found.residual, "dtype": found.dtype, "range": list(found.range),
+        "feed": list(found.feed), "summed": found.summed, "reduction": found.reduction,
     }

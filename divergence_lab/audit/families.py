@@ -53,7 +53,6 @@ FAMILIES: tuple[Family, ...] = (
     Family("({p})**2*(1 - exp(-(x/({p}))**2/2))", lambda c, x: x * np.exp(-((x / c) ** 2) / 2), _SIZES),
     Family("x*atan({p}*x)/({p}) - log(1 + ({p}*x)**2)/(2*({p})**2)", lambda k, x: np.arctan(k * x) / k, _RATES),
     Family("x*asinh({p}*x)/({p}) - (sqrt(1 + ({p}*x)**2) - 1)/({p})**2", lambda k, x: np.arcsinh(k * x) / k, _RATES),
-    Family("clipped_linex({p})", lambda c, x: np.expm1(np.clip(x, -c, c)), _SIZES),
     Family("clipped_linex({p})", lambda c, x: np.expm1(np.clip(x, -c, c)), _spaced(0.3, 30, 40)),
     Family("skewed_jsd({p})", lambda w, x: (1 - w) * np.log1p(w * np.expm1(x)), _SHARES),
     Family("skew({p})", lambda w, x: -w + w * np.exp(x) / (w + (1 - w) * np.exp(x)), _SHARES),

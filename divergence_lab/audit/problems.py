@@ -124,7 +124,7 @@ def far_problems(subject: Subject, runs: Sequence[Stretch], dtype: torch.dtype, 
             continue
         ends = rounded(np.array([run.first, run.last]), dtype)
         seen = slopes(subject, ends, dtype)
-        shown = " to ".join(dict.fromkeys(f"{slope:.4g}" for slope in seen))
+        shown = " to ".join(dict.fromkeys(f"{slope + 0.0:.4g}" for slope in seen))
         said = _PHRASE.get(run.state, "the gradient is not a finite number")
         if run.state == "dead" and gauge:
             said = f"the gradient is the constant {gauge:.4g}, which no expected policy gradient under on-policy sampling notices"
