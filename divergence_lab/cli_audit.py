@@ -80,6 +80,8 @@ def describe(found: Audit) -> str:
         lines += _row("note", note)
     if found.effective_loss is None:
         lines += _row("slopes", ", ".join(f"g'({point:g}) = {slope:.4g}" for point, slope in found.slopes))
+        if found.spline:
+            lines += _row("spline", ", ".join(f"f({ratio:g}) = {value:g}" for ratio, value in found.spline))
     if not found.problems:
         lines += _row("problems", "none")
     for problem in found.problems:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import sympy as sp
 import torch
 
 from divergence_lab.audit.claims import Claims, claims_of, contradictions
@@ -28,6 +29,7 @@ from divergence_lab.audit.problems import (
     stretches,
 )
 from divergence_lab.audit.simplices import gradient_errors
+from divergence_lab.audit.splines import spline_generator
 from divergence_lab.audit.subjects import AuditError, load, prepare
 from divergence_lab.theory.derivation import Derivation, derive
 from divergence_lab.theory.expressions import write
@@ -39,6 +41,8 @@ RANGE = (-100.0, 100.0)
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 # Relative accuracy of sampled gradients, by what they are really computed in.
 ACCURACY = {torch.float32: 3e-6, torch.float64: 1e-10}
+# More stretches of a kind than this are told as one.
+MANY = 6
 # Shown as samples of g', so that what was not identified can at least be looked at.
 SHOWN = (-50.0, -20.0, -10.0, -5.0, -2.0, -1.0, -0.5, -0.1, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 _SWAPPED = {"log_pf": "log_pb", "log_pb": "log_pf", "pf": "pb", "pb": "pf", "residual": "residual"}
@@ -60,7 +64,7 @@ class Audit:
     """What a callable minimises: D_f = `factor` x `divergence` of the loss `effective_loss`, None where not identified.
 
     `gauge`: the straight part b x of the callable that was set aside. `surrogate`: its value is not g, only its gradient
-    is. `holds_on`: the stretch around 0 on which it is the effective loss. `max_gradient_error`: on random simplices,
+    is. `spline`: (t, f(t)) by a spline through sampled slopes where no loss was identified. `holds_on`: the stretch around 0 on which it is the effective loss. `max_gradient_error`: on random simplices,
     relative to the largest component; `flipped_sign_error`: the same under the other sign.
     """
 
@@ -89,6 +93,7 @@ class Audit:
     max_gradient_error: float | None
     flipped_sign_error: float | None
     slopes: tuple[tuple[float, float], ...]
+    spline: tuple[tuple[float, float], ...]
 
     def to_json(self) -> dict[str, Any]:
         """The object of `audit --json` (the command-line contract)."""
@@ -140,9 +145,11 @@ def _audited(looked_at: Subject, call: Callable[..., Any], residual: str, dtype:
     forcing, avoiding = _verdicts(derivation)
     points = grid(low, high, dtype)
     runs = stretches(looked_at, points, dtype, gauge, found)
+    constant = gauge != 0 and {run.state for run in runs} == {"dead"}
     surrogate = is_surrogate(looked_at, found, dtype, gauge)
+    clip, clip_note = _clip(found, surrogate, low, high, derivation, budget)
     problems = [*at_zero(looked_at, dtype, gauge), *cancellation(looked_at, found, dtype, gauge, surrogate),
-                *far_problems(looked_at, runs, dtype, gauge, found),
+                *_gathered(far_problems(looked_at, runs, dtype, gauge, found)), *clip,
                 *jumps(looked_at, points, runs, found),
                 *class_changes(looked_at, runs, dtype, forcing.holds, avoiding.holds)]
     errors = gradient_errors(looked_at, found, derivation.divergence) if found and derivation else None
@@ -150,7 +157,7 @@ def _audited(looked_at: Subject, call: Callable[..., Any], residual: str, dtype:
     divergence = derivation.divergence if derivation else None
     name = divergence.name if divergence else None
     factor = write(divergence.factor) if divergence and divergence.factor is not None else None
-    other = _other_sign(looked_at, found, low, high, budget)
+    other = _other_sign(looked_at, found, low, high, budget / 2)
     shown = np.array([point for point in SHOWN if low <= point <= high])
     return Audit(
         looked_at.name, residual, str(dtype).removeprefix("torch."), looked_at.feed, looked_at.summed, looked_at.reduction,
@@ -158,9 +165,10 @@ def _audited(looked_at: Subject, call: Callable[..., Any], residual: str, dtype:
         write(divergence.generator) if divergence and divergence.generator is not None else None,
         forcing, avoiding, gauge, surrogate, bool(found and found.fitted), (found.low, found.high) if found else None,
         other, str(claims) if claims else None,
-        tuple(_notes(claims, name, factor, forcing, avoiding, found, gauge, surrogate, other)),
+        (*_notes(claims, name, factor, forcing, avoiding, found, gauge, surrogate, other, constant), *clip_note),
         tuple(problems), errors[0] if errors else None, errors[1] if errors else None,
-        tuple(zip(shown.tolist(), slopes(looked_at, shown, dtype).tolist())))
+        tuple(zip(shown.tolist(), slopes(looked_at, shown, dtype).tolist())),
+        () if found or constant else spline_generator(points, slopes(looked_at, points, dtype) - gauge))
 
 
 # --- the parts -----------------------------------------------------------------------------------------------
@@ -204,6 +212,46 @@ def _verdicts(derivation: Derivation | None) -> tuple[Verdict, Verdict]:
     return derivation.verdicts.zero_forcing, derivation.verdicts.zero_avoiding
 
 
+def _clip(found: Found | None, surrogate: bool | None, low: float, high: float, derivation: Derivation | None,
+          budget: float) -> tuple[list[Problem], list[str]]:
+    """The loss found is another one with g' held constant beyond two residuals: what it would be without that.
+
+    A problem where it looks like a clipped residual (a surrogate, or two different slopes); a note where it is a loss in
+    its own right, as Huber's.
+    """
+    pieces = found.loss.derivative.pieces if found else ()
+    inner = [piece for piece in pieces if piece.expression.has(x)]
+    if len(pieces) < 3 or pieces[0] in inner or pieces[-1] in inner or len({piece.expression for piece in inner}) != 1:
+        return [], []
+    bare = from_expression(sp.integrate(inner[0].expression, x))
+    without = derive(bare, budget=budget / 2).verdicts
+    words = [word for word, now, then in (("zero-forcing", derivation.verdicts.zero_forcing, without.zero_forcing),
+                                          ("zero-avoiding", derivation.verdicts.zero_avoiding, without.zero_avoiding))
+             if then.holds and now.holds is False]
+    if not words:
+        return [], []
+    left, right = float(pieces[0].high), float(pieces[-1].low)
+    told = (f"g' stops at x = {left:g} and x = {right:g}, as that of {write(bare.expression)} with a clipped residual; without "
+            f"the clip the loss would be {' and '.join(words)}, as shipped it is not")
+    symmetric = sp.simplify(pieces[0].expression + pieces[-1].expression) == 0
+    if surrogate or not symmetric:
+        return [Problem("class_changed", low, left, told), Problem("class_changed", right, high, told)], []
+    return [], [told]
+
+
+def _gathered(problems: list[Problem]) -> list[Problem]:
+    """Many stretches of a kind told as one."""
+    told = []
+    for kind in dict.fromkeys(problem.kind for problem in problems):
+        rows = [problem for problem in problems if problem.kind == kind]
+        if len(rows) > MANY:
+            near = min(rows, key=lambda row: min(abs(row.low), abs(row.high)))
+            rows = [Problem(kind, rows[0].low, rows[-1].high, f"{len(rows)} separate stretches; the nearest to 0 is from "
+                            f"{near.low:g} to {near.high:g}: {near.detail}")]
+        told += rows
+    return told
+
+
 def _other_sign(looked_at: Subject, found: Found | None, low: float, high: float, budget: float) -> Other:
     """g(-x) where the residual is fed; the loss found anew with model and target swapped where these are fed."""
     if looked_at.feed == ("residual",):
@@ -229,12 +277,18 @@ def _word(sign: float) -> str:
 
 
 def _notes(claims: Claims | None, divergence: str | None, factor: str | None, forcing: Verdict, avoiding: Verdict,
-           found: Found | None, gauge: float, surrogate: bool | None, other: Other) -> list[str]:
-    told = contradictions(claims, divergence, factor, forcing.holds, avoiding.holds)
-    if told and not contradictions(claims, other.divergence, other.factor, other.zero_forcing, other.zero_avoiding):
+           found: Found | None, gauge: float, surrogate: bool | None, other: Other, constant: bool) -> list[str]:
+    loss = write(found.loss.expression) if found else None
+    told = contradictions(claims, loss, divergence, factor, forcing.holds, avoiding.holds)
+    if told and other.effective_loss and not contradictions(
+            claims, other.effective_loss, other.divergence, other.factor, other.zero_forcing, other.zero_avoiding):
         told.append("with the other sign of the residual it would be what is documented")
-    if found is None:
-        told.append("no loss of the catalogue, fitted family or sum of two terms has this gradient; its slopes are listed")
+    if constant:
+        told.append("the gradient is the same at every residual: on-policy, the expected policy gradient is 0 whatever the "
+                    "model, so no divergence is minimised")
+    elif found is None:
+        told.append("no loss of the catalogue, fitted family or sum of two terms has this gradient; its slopes are listed, "
+                    "and a few values of f by a spline through them")
     elif found.fitted:
         told.append("a number in the effective loss was fitted, to nine digits: it is not known exactly")
     if surrogate:
@@ -269,6 +323,7 @@ def to_json(found: Audit) -> dict[str, Any]:
         "holds_on": list(found.holds_on) if found.holds_on else None,
         "flipped_sign_error": found.flipped_sign_error,
         "slopes": [{"x": point, "slope": slope if math.isfinite(slope) else str(slope)} for point, slope in found.slopes],
+        "spline": [{"t": ratio, "f": value} for ratio, value in found.spline],
         "callable": found.name, "residual": found.residual, "dtype": found.dtype, "range": list(found.range),
         "feed": list(found.feed), "summed": found.summed, "reduction": found.reduction,
     }

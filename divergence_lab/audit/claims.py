@@ -12,6 +12,7 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 # words of a docstring -> names of divergences (recognition's) that would fulfil the claim
@@ -59,15 +60,16 @@ def claims_of(thing: Callable[..., Any]) -> Claims | None:
     return found if str(found) else None
 
 
-def contradictions(claims: Claims | None, divergence: str | None, factor: str | None, zero_forcing: bool | None,
-                   zero_avoiding: bool | None) -> list[str]:
-    """One sentence for each claim that is not what was found."""
-    if claims is None:
+def contradictions(claims: Claims | None, loss: str | None, divergence: str | None, factor: str | None,
+                   zero_forcing: bool | None, zero_avoiding: bool | None) -> list[str]:
+    """One sentence for each claim that is not what was found; nothing where no loss was found."""
+    if claims is None or loss is None:
         return []
     told = []
-    if claims.divergences and divergence is not None and not any(divergence in names for _, names in claims.divergences):
+    if claims.divergences and not any(divergence in names for _, names in claims.divergences):
         times = "" if factor in (None, "1") else f"{factor} x "
-        told.append(f"documented as {' or '.join(name for name, _ in claims.divergences)}, but it minimises {times}{divergence}")
+        found = f"minimises {times}{divergence}" if divergence else f"has the loss {loss}, not recognised as that of it"
+        told.append(f"documented as {' or '.join(name for name, _ in claims.divergences)}, but it {found}")
     for word, said, held in (("zero-forcing", claims.zero_forcing, zero_forcing),
                              ("zero-avoiding", claims.zero_avoiding, zero_avoiding)):
         if said is not None and held is not None and said != held:
@@ -123,7 +125,6 @@ def _read(text: str, settings: dict[str, float]) -> Claims:
 def _alpha(value: str | None) -> dict[str, tuple[str, ...]]:
     if value is None:
         return {}  # a family is not one divergence
-    from fractions import Fraction
     number = Fraction(value)
     special = {Fraction(1): "forward KL", Fraction(0): "reverse KL", Fraction(1, 2): "squared Hellinger",
                Fraction(2): "Pearson chi-square", Fraction(-1): "Neyman chi-square"}

@@ -22,12 +22,12 @@ from scipy.optimize import least_squares
 
 from divergence_lab.audit.families import BLOCKS, FAMILIES, SIDES, Family
 from divergence_lab.bridge import NotRepresentable, formula
-from divergence_lab.theory.catalogue import LOSSES
+from divergence_lab.theory.catalogue import DIVERGENCES, LOSSES, generator
 from divergence_lab.theory.enclosure import digits, evaluator
-from divergence_lab.theory.expressions import ExpressionError
+from divergence_lab.theory.expressions import ExpressionError, write
 from divergence_lab.theory.loss import Loss, loss
 from divergence_lab.theory.pieces import CannotSplit, Pieces
-from divergence_lab.theory.symbols import x
+from divergence_lab.theory.symbols import t, x
 
 # Fits are made on |x| up to these, so that what happens far out does not spoil what holds near agreement.
 WINDOWS = (1.0, 3.0, 8.0, 30.0, np.inf)
@@ -139,7 +139,18 @@ def _catalogue() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
             except NotRepresentable:
                 continue
             found[text] = _numpy(plain)
+    for text in _generators_as_losses():
+        try:
+            found[text] = _numpy(formula(loss(text).derivative.as_expression(), x))
+        except NotRepresentable:
+            continue
     return found
+
+
+def _generators_as_losses() -> list[str]:
+    """g(x) = f(e^x) and f(e^-x) for every named f: a generator applied to the ratio and averaged, which minimises not D_f."""
+    return [write(generator(entry).subs(t, sp.exp(sign * x))) for entry in DIVERGENCES if entry.parameter is None
+            for sign in (1, -1)]
 
 
 def _numpy(plain: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[np.ndarray], np.ndarray]:

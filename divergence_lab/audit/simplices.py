@@ -7,6 +7,8 @@ Parameters: theta and log Z. The divergence's side differentiates the closed for
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -23,21 +25,30 @@ OBJECTS, DRAWS = 7, 8
 FARTHEST = 4.0
 
 
-def gradient_errors(subject: Subject, found: Found, divergence: Divergence, seed: int = 0) -> tuple[float, float | None] | None:
+def gradient_errors(subject: Subject, found: Found, divergence: Divergence,
+                    seed: int = 0) -> tuple[float, float | None] | None:
     """(largest error over the largest component, the same with the residual's sign flipped); None without a torch f.
 
     The straight part (the gauge b) is the divergence's b (sum p_B - sum p_F). The flipped error is None for a callable
     that is not fed with the residual.
     """
-    try:
-        generator = generator_to_torch(divergence)
-    except NotRepresentable:
-        return None
+    # autograd through a closed form of several pieces may give nan (the piece not taken is infinite): then the integral
+    for known in (divergence, replace(divergence, generator=None)):
+        try:
+            errors = _errors(subject, found, generator_to_torch(known), seed)
+        except NotRepresentable:
+            continue
+        if math.isfinite(errors[0]):
+            return errors[0], errors[1] if errors[1] is not None and math.isfinite(errors[1]) else None
+    return None
+
+
+def _errors(subject: Subject, found: Found, generator: Callable[[Tensor], Tensor], seed: int) -> tuple[float, float | None]:
     random = np.random.default_rng(seed)
     low, high = 0.9 * max(found.low, -FARTHEST), 0.9 * min(found.high, FARTHEST)
     dtype = subject.dtypes[0]
     flipped = replace(subject, sign=-subject.sign) if "residual" in subject.feed else None
-    worst = [0.0, 0.0]
+    worst: tuple[list[float], list[float]] = ([], [])
     for _ in range(DRAWS):
         theta = torch.tensor(random.normal(size=OBJECTS), dtype=dtype, requires_grad=True)
         log_z = torch.tensor(random.normal(), dtype=dtype, requires_grad=True)
@@ -50,11 +61,11 @@ def gradient_errors(subject: Subject, found: Found, divergence: Divergence, seed
             seen = [_gradient(_weighted(one, log_pf, log_pb), parameters) for one in (subject, flipped) if one]
         size = max(float(exact.abs().max()), 1e-300)
         for index, gradient in enumerate(seen):
-            worst[index] = max(worst[index], float((gradient - exact).abs().max()) / size)
-    return worst[0], worst[1] if flipped else None
+            worst[index].append(float((gradient - exact).abs().max()) / size)
+    return tuple(float(np.max(errors)) if errors else None for errors in worst)  # np.max keeps nan, max() loses it
 
 
-def _divergence(generator, log_pf: Tensor, log_pb: Tensor, gauge: float) -> Tensor:
+def _divergence(generator: Callable[[Tensor], Tensor], log_pf: Tensor, log_pb: Tensor, gauge: float) -> Tensor:
     pf, pb = log_pf.exp(), log_pb.exp()
     return (pf * generator(pb / pf)).sum() + gauge * (pb - pf).sum()
 

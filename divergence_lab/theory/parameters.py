@@ -133,7 +133,10 @@ def _decided(kind: str, loss: Loss, ranges: Ranges, reasons: dict[bool, str], de
             continue
         if sample is not None and sample.holds is not None and sample.holds is not holds:
             raise SearchFailed(f"the sample of {_shown(ranges)} contradicts its cell: please report this")
-        reasons.setdefault(holds, sample.because if sample is not None else "the loss is 0 there")
+        # a reason names formulas and limits, which are those of one member of the family: say of which
+        point = ", ".join(f"{symbol} = {write(value)}" for symbol, value in sample_of(loss, ranges).items())
+        because = sample.because if sample is not None else "the loss is 0 there"
+        reasons.setdefault(holds, f"at {point}, as an example, {because}")
         return holds, {key: write(value) for key, value in hints.items()}
     raise max(reasons_against, key=lambda against: against[:2])[2]
 
@@ -191,9 +194,9 @@ def _verdict(loss: Loss, names: Sequence[str], cells: Sequence[Ranges], known: M
     aside = "".join(f"; at {name} = {write(value)} the formula has no value" for name, value in gaps)
     if len(set(answers)) == 1:
         whom = ", ".join(p.name for p in loss.parameters)
-        return Verdict(answers[0], PROVED, f"for every {whom}: {reasons[answers[0]]}{aside}", steps=tuple(steps))
+        return Verdict(answers[0], PROVED, f"for every {whom}; {reasons[answers[0]]}{aside}", steps=tuple(steps))
     condition = condition_of(shown, answers)
-    return Verdict(None, PROVED, f"it holds exactly when {condition}: then {reasons[True]}{aside}", condition, tuple(steps))
+    return Verdict(None, PROVED, f"it holds exactly when {condition}; {reasons[True]}{aside}", condition, tuple(steps))
 
 
 # --- a line of parameters ------------------------------------------------------------------------------------
