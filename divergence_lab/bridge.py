@@ -27,6 +27,7 @@ import torch
 from flint import acb
 from torch import Tensor
 
+from divergence_lab.loss_terms import power_exponential_terms
 from divergence_lab.theory.divergence import Divergence
 from divergence_lab.theory.enclosure import digits, evaluator
 from divergence_lab.theory.loss import Loss
@@ -209,16 +210,32 @@ def _stable(function: Pieces, sign: int) -> _Side:
             raise NotRepresentable(f"{function.as_expression()} cancels for |x| below {CHECK_POINTS[first]:.1g} and has "
                                    "no Taylor expansion at 0 that could stand in")
         coefficients = found
+        while near >= CHECK_POINTS[first] and not _series_is_right(function, coefficients, sign * near):
+            near /= 2
+        if near < CHECK_POINTS[first]:
+            raise NotRepresentable(f"{function.as_expression()} cancels for |x| below {CHECK_POINTS[first]:.1g}, and its "
+                                   "Taylor expansion at 0 is not accurate that far")
     return _Side(plain, coefficients, near, CHECK_POINTS[last])
 
 
+def _series_is_right(function: Pieces, coefficients: tuple[float, ...], end: float) -> bool:
+    """The polynomial agrees with the function at the end of its stretch and on the way there."""
+    for point in (end, 0.8 * end, 0.5 * end):
+        wanted = _truth(function, point)
+        got = math.fsum(c * point**k for k, c in enumerate(coefficients))
+        if wanted is None or abs(got - wanted) > FORMULA_TOLERANCE * abs(wanted):
+            return False
+    return True
+
+
 def _both_sides(function: Pieces) -> tuple[_Side, _Side]:
-    """Left and right half-line; where the same expression serves both, `near` is widened to the larger of the two."""
+    """Left and right half-line; one serves both where the expression is the same and its series is right on both."""
     left, right = _stable(function, -1), _stable(function, 1)
     if left.coefficients == right.coefficients or (left.near == 0 and not function.kinks) \
             or (right.near == 0 and not function.kinks):
         wider = left if left.near >= right.near else right
-        left, right = (dataclasses.replace(wider, far=side.far) for side in (left, right))
+        if all(_series_is_right(function, wider.coefficients, end) for end in (-wider.near, wider.near) if end):
+            left, right = (dataclasses.replace(wider, far=side.far) for side in (left, right))
     return left, right
 
 
@@ -327,38 +344,6 @@ def to_torch(loss: Loss) -> TorchLoss:
         left, right = (_last_below(loss.derivative, sign, bound, far) for sign, far in zip((-1, 1), reach))
         ends[dtype] = (-left, right)
     return TorchLoss(loss, values, slopes, ends, sp.S.Zero in loss.derivative.kinks, power_exponential_terms(loss))
-
-
-def power_exponential_terms(loss: Loss) -> tuple[tuple[float, int, float], ...] | None:
-    """(c, n, a) with g(x) = sum c x^n e^{ax}, n a whole number; None where g is no such sum, or not known to be."""
-    if loss.pieces.kinks:
-        return None
-    found: dict[tuple[int, sp.Expr], sp.Expr] = {}
-    for term in sp.Add.make_args(sp.expand(loss.expression.rewrite(sp.exp))):
-        coefficient, rest = term.as_independent(x, as_Add=False)
-        power, rate = 0, sp.S.Zero
-        for factor in sp.Mul.make_args(rest):
-            base, exponent = factor.as_base_exp()
-            if base == x and exponent.is_Integer and exponent > 0:
-                power += int(exponent)
-            elif base == sp.E and exponent.is_polynomial(x) and sp.degree(exponent, x) == 1:
-                rate += exponent.coeff(x, 1)
-                coefficient *= sp.exp(exponent.coeff(x, 0))
-            elif factor != 1:
-                return None
-        found[power, rate] = found.get((power, rate), sp.S.Zero) + coefficient
-    terms = tuple((float(c), n, float(a)) for (n, a), c in found.items() if c != 0)
-    return terms if _confirmed(loss, terms) else None
-
-
-def _confirmed(loss: Loss, terms: tuple[tuple[float, int, float], ...]) -> bool:
-    """The sum agrees with enclosures of g at a few residuals."""
-    for point in (-3.7, -1.1, 0.9, 2.3):
-        truth = _truth(loss.pieces, point)
-        parts = [c * point**n * math.exp(a * point) for c, n, a in terms]
-        if truth is None or abs(math.fsum(parts) - truth) > 1e-12 * max(map(abs, parts), default=0.0):
-            return False
-    return True
 
 
 def generator_to_torch(divergence: Divergence) -> Callable[[Tensor], Tensor]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from divergence_lab import cli_bench, cli_molecules, cli_sweep, cli_theory, cli_train, cli_verify
+from divergence_lab import cli_audit, cli_bench, cli_design, cli_molecules, cli_sweep, cli_theory, cli_train, cli_verify
 from divergence_lab.theory.budget import allow_fork
 from divergence_lab.theory.catalogue import PAPER_LOSSES
 from divergence_lab.theory.derivation import Derivation, read_ratios, to_json, undecided_to_json
@@ -75,6 +75,9 @@ def _input_errors() -> tuple[type[ValueError], ...]:
     if "divergence_lab.verification" in sys.modules:
         from divergence_lab.verification import VerifyError
         kinds.append(VerifyError)
+    if "divergence_lab.audit.subjects" in sys.modules:
+        from divergence_lab.audit.subjects import AuditError
+        kinds.append(AuditError)
     if "divergence_lab.sweeps" in sys.modules:
         from divergence_lab.sweeps import SweepError
         kinds.append(SweepError)
@@ -131,6 +134,10 @@ def _parser() -> argparse.ArgumentParser:
     cli_train.add_command(command, _loss_options, _read_each, _positive)
 
     cli_theory.add_commands(command, _loss_options, _describe)
+
+    cli_design.add_commands(command, _loss_options, _read_each, _positive, _seconds)
+
+    cli_audit.add_command(command, _seconds)
 
     cli_bench.add_command(command)
 

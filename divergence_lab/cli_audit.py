@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # torch, and what the user names, are loaded only when the co
     from divergence_lab.audit.auditing import Audit
     from divergence_lab.theory.verdict import Verdict
 
-DONE = 0
+DONE, CHECK_FAILED = 0, 1
 WIDTH = 118
 
 
@@ -22,16 +22,16 @@ def add_command(command: Callable[..., argparse.ArgumentParser], seconds: Callab
     one = command("audit", _audit, "find which divergence a torch loss really minimises; IMPORTS AND RUNS the callable",
                   "divergence-lab audit torch.nn:MSELoss --residual target/model")
     one.add_argument("callable", metavar="MODULE:CALLABLE",
-                     help="e.g. my_losses:loss or 'my_losses:Loss(0.5)'; the module is imported and the callable is run: "
-                     "audit only code that you would run")
+                     help="e.g. my_losses:loss or 'my_losses:Loss(0.5)'; the module is imported and the callable is "
+                     "run: audit only code that you would run")
     one.add_argument("--residual", required=True, choices=("target/model", "model/target"),
                      help="what it is fed: log p_B - log p_F (target/model) or log p_F - log p_B (model/target)")
     one.add_argument("--range", type=_range, default=(-100.0, 100.0), metavar="LO,HI",
                      help="the residuals log p_B - log p_F that are looked at (-100,100)")
     one.add_argument("--dtype", choices=("float32", "float64"), default="float64", help="in which it is run (float64)")
     one.add_argument("--feed", type=lambda text: tuple(word.strip() for word in text.split(",")), metavar="W,...",
-                     help="what its arguments are, in turn: residual, log_pf, log_pb, pf, pb (found by looking: residual, or "
-                     "log p_B and log p_F in the order that --residual names them)")
+                     help="what its arguments are, in turn: residual, log_pf, log_pb, pf, pb (found by looking: "
+                     "residual, or log p_B and log p_F in the order that --residual names them)")
     one.add_argument("--summed", action="store_true",
                      help="it holds the weights itself and is summed over objects, as torch's kl_div of probabilities")
     one.add_argument("--budget", type=seconds, default=10.0, metavar="S", help="seconds for the derivation (10)")
@@ -57,7 +57,7 @@ def _audit(options: argparse.Namespace) -> int:
         print()
     else:
         print(describe(found))
-    return DONE
+    return CHECK_FAILED if found.gradient_check is False else DONE
 
 
 def describe(found: Audit) -> str:
@@ -70,12 +70,14 @@ def describe(found: Audit) -> str:
              *_row("divergence", _named(found.divergence, found.factor)),
              *_row("zero-forcing", _answer(found.zero_forcing)),
              *_row("zero-avoiding", _answer(found.zero_avoiding)),
-             *_row("documented", found.documented or "nothing that names a divergence or its character"),
-             *_row("other sign", f"{_named(other.divergence, other.factor)}{_character(other.zero_forcing, other.zero_avoiding)}")]
+             *_row("documented", _documented(found)),
+             *_row("other sign", _named(other.divergence, other.factor)
+                   + _character(other.zero_forcing, other.zero_avoiding))]
     if found.max_gradient_error is not None:
-        flipped = "" if found.flipped_sign_error is None else f"; with the sign flipped {found.flipped_sign_error:.1e}"
-        lines += _row("gradient", f"that of the divergence on random simplices, relative error {found.max_gradient_error:.1e}"
-                      f"{flipped}")
+        flipped = "" if found.flipped_sign_error is None else f"; with the sign flipped {found.flipped_sign_error:.0e}"
+        agrees = "that" if found.gradient_check else "NOT that"
+        lines += _row("gradient", f"{agrees} of the divergence on random simplices, relative error "
+                      f"{found.max_gradient_error:.0e}{flipped}")
     for note in found.notes:
         lines += _row("note", note)
     if found.effective_loss is None:
@@ -102,9 +104,15 @@ def _named(divergence: str | None, factor: str | None) -> str:
 
 
 def _character(forcing: bool | None, avoiding: bool | None) -> str:
-    words = [f"{'' if held else 'not '}{word}" for word, held in (("zero-forcing", forcing), ("zero-avoiding", avoiding))
-             if held is not None]
+    both = (("zero-forcing", forcing), ("zero-avoiding", avoiding))
+    words = [f"{'' if held else 'not '}{word}" for word, held in both if held is not None]
     return f" ({', '.join(words)})" if words else ""
+
+
+def _documented(found: Audit) -> str:
+    if found.documented is None:
+        return "nothing that names a divergence or its character"
+    return found.documented + {True: " (as found)", False: " (NOT what was found)", None: ""}[found.documented_holds]
 
 
 def _answer(verdict: Verdict) -> str:

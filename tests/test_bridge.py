@@ -101,3 +101,18 @@ def test_generators_in_torch_obey_the_identity(text):
     value = f(t)
     (slope,) = torch.autograd.grad(value.sum(), t)
     assert torch.allclose(value.detach() - t.detach() * slope, -g.gradient(t.log()), atol=1e-11, rtol=1e-9)
+
+
+@pytest.mark.parametrize("rate", ["1", "4", "8", "10", "16", "40"])
+def test_the_series_near_0_is_used_only_as_far_as_it_is_right(rate):
+    """log(cosh(k x)) has a radius of convergence of pi/(2k): a fixed stretch for all losses would be wrong by 0.8."""
+    function = to_torch(loss(f"log(cosh({rate}*x))"))
+    k = mpmath.mpf(rate)
+    for size in [10 ** (exponent / 12) for exponent in range(-72, 20)]:
+        for point in (-size, size):
+            z = torch.tensor([point], dtype=torch.float64, requires_grad=True)
+            value = function(z)
+            (slope,) = torch.autograd.grad(value.sum(), z)
+            with mpmath.workdps(60):
+                exact, exact_slope = mpmath.log(mpmath.cosh(k * mpmath.mpf(point))), k * mpmath.tanh(k * mpmath.mpf(point))
+                assert abs(value.item() - exact) <= 1e-11 * abs(exact) and abs(slope.item() - exact_slope) <= 1e-11 * abs(exact_slope)

@@ -9,12 +9,17 @@ import sys
 import types
 from typing import Any
 
+from divergence_lab.audit.auditing import Audit, audit, to_json
+from divergence_lab.audit.problems import Problem
+from divergence_lab.audit.subjects import AuditError
+
+__all__ = ["Audit", "AuditError", "Problem", "audit", "to_json"]
+
 
 class _Room(types.ModuleType):
-    # Importing any file of this room binds divergence_lab.audit to the room itself and hides the public function of that
-    # name; so that `divergence_lab.audit(...)` means the same before and after, the room can be called.
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
-        from divergence_lab.audit.auditing import audit
+    # Importing any file of this room binds divergence_lab.audit to the room itself and hides the public function of
+    # that name; so that `divergence_lab.audit(...)` means the same before and after, the room can be called.
+    def __call__(self, *arguments: Any, **named: Any) -> Audit:
         return audit(*arguments, **named)
 
 

@@ -19,6 +19,7 @@ from divergence_lab.audit.identifying import CORE, Found, identify
 from divergence_lab.audit.probing import Subject, slopes, subject
 from divergence_lab.audit.problems import (
     Problem,
+    Stretch,
     at_zero,
     cancellation,
     class_changes,
@@ -63,8 +64,9 @@ class Other:
 class Audit:
     """What a callable minimises: D_f = `factor` x `divergence` of the loss `effective_loss`, None where not identified.
 
-    `gauge`: the straight part b x of the callable that was set aside. `surrogate`: its value is not g, only its gradient
-    is. `spline`: (t, f(t)) by a spline through sampled slopes where no loss was identified. `holds_on`: the stretch around 0 on which it is the effective loss. `max_gradient_error`: on random simplices,
+    `gauge`: the straight part b x of the callable that was set aside. `surrogate`: its value is not g, only its
+    gradient is. `spline`: (t, f(t)) by a spline through sampled slopes where no loss was identified.
+    `holds_on`: the stretch around 0 on which it is the effective loss. `max_gradient_error`: on random simplices,
     relative to the largest component; `flipped_sign_error`: the same under the other sign.
     """
 
@@ -88,20 +90,28 @@ class Audit:
     holds_on: tuple[float, float] | None
     under_the_other_sign: Other
     documented: str | None
+    documented_holds: bool | None
     notes: tuple[str, ...]
     problems: tuple[Problem, ...]
     max_gradient_error: float | None
+    gradient_tolerance: float
     flipped_sign_error: float | None
     slopes: tuple[tuple[float, float], ...]
     spline: tuple[tuple[float, float], ...]
+
+    @property
+    def gradient_check(self) -> bool | None:
+        """Does the gradient on simplices agree? None where it was not compared."""
+        return None if self.max_gradient_error is None else self.max_gradient_error <= self.gradient_tolerance
 
     def to_json(self) -> dict[str, Any]:
         """The object of `audit --json` (the command-line contract)."""
         return to_json(self)
 
 
-def audit(thing: Callable[..., Any] | str, residual: str = "target/model", range: tuple[float, float] = RANGE,
-          dtype: str = "float64", budget: float = 10.0, feed: Sequence[str] | None = None, summed: bool = False) -> Audit:
+def audit(thing: Callable[..., Any] | str, residual: str = "target/model",
+          range: tuple[float, float] = RANGE, dtype: str = "float64",
+          budget: float = 10.0, feed: Sequence[str] | None = None, summed: bool = False) -> Audit:
     """Which divergence does this torch loss minimise? The callable is run; a text "module:callable" is imported first.
 
     residual: what the callable receives, "target/model" (log p_B - log p_F) or "model/target". feed: what its arguments
@@ -133,18 +143,18 @@ def _checked(ends: Sequence[float], residual: str, dtype: str, budget: float) ->
     except (TypeError, ValueError):
         raise AuditError("--range: give two numbers, as in --range -100,100") from None
     if not -1e4 <= low <= -2 * CORE or not 2 * CORE <= high <= 1e4:
-        raise AuditError(f"--range {low:g},{high:g}: the audit needs residuals on both sides of 0, from at most -1 to at "
-                         "least 1, and none beyond 10000")
+        raise AuditError(f"--range {low:g},{high:g}: the audit needs residuals on both sides of 0, from at most -1 "
+                         "to at least 1, and none beyond 10000")
     return low, high
 
 
 def _audited(looked_at: Subject, call: Callable[..., Any], residual: str, dtype: torch.dtype, low: float, high: float,
              budget: float) -> Audit:
-    found, gauge = _identified(looked_at, low, high)
+    found, gauge, coarse = _identified(looked_at, low, high)
     derivation = derive(found.loss, budget=budget) if found else None
-    forcing, avoiding = _verdicts(derivation)
     points = grid(low, high, dtype)
     runs = stretches(looked_at, points, dtype, gauge, found)
+    forcing, avoiding = _verdicts(derivation, _why_unknown(runs, gauge))
     constant = gauge != 0 and {run.state for run in runs} == {"dead"}
     surrogate = is_surrogate(looked_at, found, dtype, gauge)
     clip, clip_note = _clip(found, surrogate, low, high, derivation, budget)
@@ -157,24 +167,27 @@ def _audited(looked_at: Subject, call: Callable[..., Any], residual: str, dtype:
     divergence = derivation.divergence if derivation else None
     name = divergence.name if divergence else None
     factor = write(divergence.factor) if divergence and divergence.factor is not None else None
-    other = _other_sign(looked_at, found, low, high, budget / 2)
+    other = _other_sign(looked_at, found, derivation, low, high, budget / 2)
     shown = np.array([point for point in SHOWN if low <= point <= high])
     return Audit(
-        looked_at.name, residual, str(dtype).removeprefix("torch."), looked_at.feed, looked_at.summed, looked_at.reduction,
+        looked_at.name, residual, str(dtype).removeprefix("torch."), looked_at.feed, looked_at.summed,
+        looked_at.reduction,
         (low, high), write(found.loss.expression) if found else None, found.loss.name if found else None, name, factor,
         write(divergence.generator) if divergence and divergence.generator is not None else None,
         forcing, avoiding, gauge, surrogate, bool(found and found.fitted), (found.low, found.high) if found else None,
-        other, str(claims) if claims else None,
-        (*_notes(claims, name, factor, forcing, avoiding, found, gauge, surrogate, other, constant), *clip_note),
-        tuple(problems), errors[0] if errors else None, errors[1] if errors else None,
+        other, str(claims) if claims else None, None if not claims or found is None else not contradictions(
+            claims, write(found.loss.expression), name, factor, forcing.holds, avoiding.holds),
+        (*_notes(claims, name, factor, forcing, avoiding, found, gauge, surrogate, other), *clip_note),
+        tuple(problems), errors[0] if errors else None, 1e-4 if coarse else 1e-9,
+        errors[1] if errors else None,
         tuple(zip(shown.tolist(), slopes(looked_at, shown, dtype).tolist())),
         () if found or constant else spline_generator(points, slopes(looked_at, points, dtype) - gauge))
 
 
 # --- the parts -----------------------------------------------------------------------------------------------
 
-def _identified(looked_at: Subject, low: float, high: float) -> tuple[Found | None, float]:
-    """(the loss, the gauge), from the most accurate gradients that the callable has, whatever dtype is audited."""
+def _identified(looked_at: Subject, low: float, high: float) -> tuple[Found | None, float, bool]:
+    """(the loss, the gauge, was it computed in float32?), from the best gradients the callable has."""
     dtype = looked_at.dtypes[0]
     points = grid(low, high, dtype)
     observed = slopes(looked_at, points, dtype)
@@ -182,7 +195,7 @@ def _identified(looked_at: Subject, low: float, high: float) -> tuple[Found | No
     # a callable may accept float64 and compute in float32 inside: then each slope is a float32 number
     finite = observed[np.isfinite(observed)]
     coarse = dtype == torch.float32 or (not _exact_line(points, observed) and _all_float32(finite))
-    return identify(points, observed, gauge, ACCURACY[torch.float32 if coarse else torch.float64]), gauge
+    return identify(points, observed, gauge, ACCURACY[torch.float32 if coarse else torch.float64]), gauge, coarse
 
 
 def _all_float32(numbers: np.ndarray) -> bool:
@@ -199,15 +212,28 @@ def _gauge(looked_at: Subject, dtype: torch.dtype) -> float:
     """g'(0) where g' is continuous there: the straight part b x. A kink at 0 is part of the loss: 0."""
     (middle,) = slopes(looked_at, np.zeros(1), dtype)
     around = slopes(looked_at, np.array([-0.5, -1e-2, -1e-3, 1e-3, 1e-2, 0.5]), dtype)
-    if not math.isfinite(middle) or not np.isfinite(around[1:5]).all() or abs(middle) <= 1e-6 * np.abs(around[[1, 4]]).max():
+    if not math.isfinite(middle) or not np.isfinite(around[1:5]).all():
+        return 0.0
+    if abs(middle) <= 1e-6 * np.abs(around[[1, 4]]).max():
         return 0.0
     wide, narrow = abs(around[4] - around[1]), abs(around[3] - around[2])
     return float(middle) if narrow <= 0.5 * wide or wide <= 1e-6 * abs(middle) else 0.0
 
 
-def _verdicts(derivation: Derivation | None) -> tuple[Verdict, Verdict]:
+def _why_unknown(runs: Sequence[Stretch], gauge: float) -> str:
+    if gauge != 0 and {run.state for run in runs} == {"dead"}:
+        return (f"the gradient is {gauge:.4g} at every residual: on-policy, the expected policy gradient is 0 whatever "
+                "the model, so the callable minimises nothing")
+    at_zero = [run for run in runs if run.low <= 0 <= run.high]
+    if any(run.state == "wrong" for run in at_zero):
+        return "the gradient has the wrong sign next to 0, so the callable is no loss there and has no divergence"
+    return ("no loss of the catalogue, no family with fitted parameters and no sum of two terms has this gradient; "
+            "samples on a bounded range say nothing of the two ends, on which the verdicts rest")
+
+
+def _verdicts(derivation: Derivation | None, because: str) -> tuple[Verdict, Verdict]:
     if derivation is None:
-        unknown = Verdict(None, UNDECIDED, "the effective loss was not identified: no statement beyond the sampled residuals")
+        unknown = Verdict(None, UNDECIDED, because)
         return unknown, unknown
     return derivation.verdicts.zero_forcing, derivation.verdicts.zero_avoiding
 
@@ -216,8 +242,8 @@ def _clip(found: Found | None, surrogate: bool | None, low: float, high: float, 
           budget: float) -> tuple[list[Problem], list[str]]:
     """The loss found is another one with g' held constant beyond two residuals: what it would be without that.
 
-    A problem where it looks like a clipped residual (a surrogate, or two different slopes); a note where it is a loss in
-    its own right, as Huber's.
+    A problem where it looks like a clipped residual (a surrogate, or two different slopes); a note where it is a loss
+    in its own right, as Huber's.
     """
     pieces = found.loss.derivative.pieces if found else ()
     inner = [piece for piece in pieces if piece.expression.has(x)]
@@ -231,8 +257,8 @@ def _clip(found: Found | None, surrogate: bool | None, low: float, high: float, 
     if not words:
         return [], []
     left, right = float(pieces[0].high), float(pieces[-1].low)
-    told = (f"g' stops at x = {left:g} and x = {right:g}, as that of {write(bare.expression)} with a clipped residual; without "
-            f"the clip the loss would be {' and '.join(words)}, as shipped it is not")
+    told = (f"g' stops at x = {left:g} and x = {right:g}, as that of {write(bare.expression)} with a clipped residual; "
+            f"without the clip the loss would be {' and '.join(words)}, as shipped it is not")
     symmetric = sp.simplify(pieces[0].expression + pieces[-1].expression) == 0
     if surrogate or not symmetric:
         return [Problem("class_changed", low, left, told), Problem("class_changed", right, high, told)], []
@@ -246,27 +272,29 @@ def _gathered(problems: list[Problem]) -> list[Problem]:
         rows = [problem for problem in problems if problem.kind == kind]
         if len(rows) > MANY:
             near = min(rows, key=lambda row: min(abs(row.low), abs(row.high)))
-            rows = [Problem(kind, rows[0].low, rows[-1].high, f"{len(rows)} separate stretches; the nearest to 0 is from "
-                            f"{near.low:g} to {near.high:g}: {near.detail}")]
+            rows = [Problem(kind, rows[0].low, rows[-1].high, f"{len(rows)} separate stretches; the nearest to 0 is "
+                            f"from {near.low:g} to {near.high:g}: {near.detail}")]
         told += rows
     return told
 
 
-def _other_sign(looked_at: Subject, found: Found | None, low: float, high: float, budget: float) -> Other:
+def _other_sign(looked_at: Subject, found: Found | None, derivation: Derivation | None, low: float, high: float,
+                budget: float) -> Other:
     """g(-x) where the residual is fed; the loss found anew with model and target swapped where these are fed."""
     if looked_at.feed == ("residual",):
         mirrored = from_expression(found.loss.expression.subs(x, -x)) if found else None
     else:
         swapped = replace(looked_at, feed=tuple(_SWAPPED[word] for word in looked_at.feed), sign=-looked_at.sign)
         try:
-            again, _ = _identified(subject(swapped.call, swapped.name, _word(swapped.sign), swapped.feed, swapped.summed),
-                                   low, high)
+            again, _, _ = _identified(
+                subject(swapped.call, swapped.name, _word(swapped.sign), swapped.feed, swapped.summed), low, high)
         except AuditError:  # swapped, it need not be a loss at all: nothing is said of it
             again = None
         mirrored = again.loss if again else None
     if mirrored is None:
         return Other(None, None, None, None, None)
-    known = derive(mirrored, budget=budget)
+    even = derivation is not None and mirrored.expression == derivation.loss.expression
+    known = derivation if even else derive(mirrored, budget=budget)
     factor = known.divergence.factor
     return Other(write(mirrored.expression), known.divergence.name, None if factor is None else write(factor),
                  known.verdicts.zero_forcing.holds, known.verdicts.zero_avoiding.holds)
@@ -277,18 +305,14 @@ def _word(sign: float) -> str:
 
 
 def _notes(claims: Claims | None, divergence: str | None, factor: str | None, forcing: Verdict, avoiding: Verdict,
-           found: Found | None, gauge: float, surrogate: bool | None, other: Other, constant: bool) -> list[str]:
+           found: Found | None, gauge: float, surrogate: bool | None, other: Other) -> list[str]:
     loss = write(found.loss.expression) if found else None
     told = contradictions(claims, loss, divergence, factor, forcing.holds, avoiding.holds)
     if told and other.effective_loss and not contradictions(
             claims, other.effective_loss, other.divergence, other.factor, other.zero_forcing, other.zero_avoiding):
         told.append("with the other sign of the residual it would be what is documented")
-    if constant:
-        told.append("the gradient is the same at every residual: on-policy, the expected policy gradient is 0 whatever the "
-                    "model, so no divergence is minimised")
-    elif found is None:
-        told.append("no loss of the catalogue, fitted family or sum of two terms has this gradient; its slopes are listed, "
-                    "and a few values of f by a spline through them")
+    if found is None:
+        told.append(f"no effective loss: {forcing.because}")
     elif found.fitted:
         told.append("a number in the effective loss was fitted, to nine digits: it is not known exactly")
     if surrogate:
@@ -311,6 +335,7 @@ def to_json(found: Audit) -> dict[str, Any]:
             "zero_forcing": found.under_the_other_sign.zero_forcing,
             "zero_avoiding": found.under_the_other_sign.zero_avoiding},
         "documented": found.documented,
+        "documented_holds": found.documented_holds,
         "problems": [{"kind": p.kind, "from": p.low, "to": p.high, "detail": p.detail} for p in found.problems],
         "max_gradient_error": found.max_gradient_error,
         "factor": found.factor,
@@ -322,7 +347,8 @@ def to_json(found: Audit) -> dict[str, Any]:
         "fitted": found.fitted,
         "holds_on": list(found.holds_on) if found.holds_on else None,
         "flipped_sign_error": found.flipped_sign_error,
-        "slopes": [{"x": point, "slope": slope if math.isfinite(slope) else str(slope)} for point, slope in found.slopes],
+        "slopes": [{"x": point, "slope": slope if math.isfinite(slope) else str(slope)}
+                   for point, slope in found.slopes],
         "spline": [{"t": ratio, "f": value} for ratio, value in found.spline],
         "callable": found.name, "residual": found.residual, "dtype": found.dtype, "range": list(found.range),
         "feed": list(found.feed), "summed": found.summed, "reduction": found.reduction,

@@ -35,7 +35,8 @@ _ALPHA = re.compile(r"alpha[- ]divergence(?:\s+with\s+alpha\s*=\s*(-?\d+(?:\.\d+
 _RELATION = re.compile(r"\b([A-Za-z_]\w*)\s*(<=|>=|==|=|<|>)\s*(-?\d+(?:\.\d+)?)")
 _HOLDS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq, "==": operator.eq}
 _DENIED = re.compile(r"\b(neither|nor|not|never|cannot|isn't)\b[^.;:]{0,45}\Z", re.IGNORECASE)
-_CONTRASTED = re.compile(r"\b(unlike|than|instead of|rather than|not|neither|nor|opposed to|from)\s+(?:the\s+|a\s+)?\Z", re.IGNORECASE)
+_CONTRASTED = re.compile(r"\b(unlike|than|instead of|rather than|not|neither|nor|opposed to|from)\s+(?:the\s+|a\s+)?\Z",
+                         re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def _docstrings(thing: Callable[..., Any]) -> str:
         return inspect.getdoc(thing) or ""
     kind = type(thing)
     own = [vars(kind).get(name) for name in ("forward", "__call__")]
-    return "\n\n".join(inspect.cleandoc(text) for text in (kind.__doc__, *(getattr(f, "__doc__", None) for f in own)) if text)
+    texts = (kind.__doc__, *(getattr(function, "__doc__", None) for function in own))
+    return "\n\n".join(inspect.cleandoc(text) for text in texts if text)
 
 
 def _settings(thing: Callable[..., Any]) -> dict[str, float]:
@@ -99,7 +101,8 @@ def _settings(thing: Callable[..., Any]) -> dict[str, float]:
             found = {}
     else:
         found = dict(getattr(thing, "__dict__", {}))
-    return {name.lstrip("_"): float(v) for name, v in found.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    return {name.lstrip("_"): float(value) for name, value in found.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)}
 
 
 def _read(text: str, settings: dict[str, float]) -> Claims:
@@ -137,5 +140,5 @@ def _blocks(text: str) -> list[str]:
     plain = re.sub(r":[a-z]+:(?=`)|[`*$]|\\", "", text)
     plain = re.sub(r"\n[ \t]*(?=[-+•]\s)", "\n\n", plain)
     blocks = [" ".join(block.split()) for block in re.split(r"\n\s*\n", plain)]
-    ends = next((i for i, block in enumerate(blocks) if re.match(r"(References?|Examples?|Usage|See also)\b", block)), len(blocks))
-    return blocks[:ends]
+    ends = [i for i, block in enumerate(blocks) if re.match(r"(References?|Examples?|Usage|See also)\b", block)]
+    return blocks[:min(ends, default=len(blocks))]

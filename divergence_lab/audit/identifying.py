@@ -148,7 +148,7 @@ def _catalogue() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
 
 
 def _generators_as_losses() -> list[str]:
-    """g(x) = f(e^x) and f(e^-x) for every named f: a generator applied to the ratio and averaged, which minimises not D_f."""
+    """g(x) = f(e^x) and f(e^-x) for every named f: a generator taken for a loss, which minimises not D_f."""
     return [write(generator(entry).subs(t, sp.exp(sign * x))) for entry in DIVERGENCES if entry.parameter is None
             for sign in (1, -1)]
 

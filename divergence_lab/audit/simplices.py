@@ -1,4 +1,4 @@
-"""The callable's autograd gradient on random simplices against the exact gradient of the divergence it was found to have.
+"""The callable's autograd gradient on random simplices against the exact gradient of the divergence found.
 
     grad sum_o sg(p_F(o)) loss(x(o))   against   grad sum_o p_F(o) f(p_B(o)/p_F(o)),     p_F = Z softmax(theta)
 
@@ -43,7 +43,8 @@ def gradient_errors(subject: Subject, found: Found, divergence: Divergence,
     return None
 
 
-def _errors(subject: Subject, found: Found, generator: Callable[[Tensor], Tensor], seed: int) -> tuple[float, float | None]:
+def _errors(subject: Subject, found: Found, generator: Callable[[Tensor], Tensor],
+            seed: int) -> tuple[float, float | None]:
     random = np.random.default_rng(seed)
     low, high = 0.9 * max(found.low, -FARTHEST), 0.9 * min(found.high, FARTHEST)
     dtype = subject.dtypes[0]

@@ -130,18 +130,21 @@ def _mixed(wishes: Wishes, count: int, tolerance: sp.Rational) -> Iterator[sp.Ex
     whole = len(usable)
     usable += [block for block in hockey_sticks([at for at, _ in wishes.penalties], wishes) if allowed(block, wishes)]
     table = Table(usable, wishes)
+    tests = needs(wishes)
     local = frozenset(range(whole, len(usable)))
-    first = [local] if table.solve(local, needs(wishes)) is not None else [frozenset()]
-    if table.solve(first[0], needs(wishes)) is None:
+    # the prettiest answer is a sum of blocks that are each of the wished class, the last resort one with local blocks
+    partial = frozenset(i for i in range(whole) if not _complete((usable[i],), tests))
+    starts = [banned for banned in (partial | local, local) if table.solve(banned, tests) is not None] or [frozenset()]
+    if table.solve(starts[-1], tests) is None:
         raise DesignError("no sum of the losses on offer has these penalties together with the other wishes: bring the "
                           "penalties nearer to those of x^2/2, or leave a wish out")
-    pending, seen = first, set()
+    pending, seen = starts, set()
     while pending and len(seen) < 6 * count:
         banned = pending.pop(0)
         if banned in seen:
             continue
         seen.add(banned)
-        found = table.solve(banned, needs(wishes))
+        found = table.solve(banned, tests)
         if found is None:
             continue
         support = [i for i, weight in enumerate(found) if weight > 0]
@@ -262,7 +265,8 @@ def _others(text: str, pieces: Sequence[Mapping[str, str]], wishes: Wishes, tole
         if limit is None or not limit.is_finite:
             raise Rejected(f"g'(x)^2 e^(-x) tends to {limit}")
         met.append(Met("bounded second moment", "proved",
-                       f"g'(x)^2 e^(-x) is bounded on x > 0: g' is bounded on bounded sets, and the limit at oo is {write(limit)}",
+                       "g'(x)^2 e^(-x) is bounded on x > 0: g' is bounded on bounded sets, and the limit at oo is "
+                       f"{write(limit)}",
                        write(limit)))
     for side, growth in ((-1, wishes.left_growth), (1, wishes.right_growth)):
         if growth is not None:
