@@ -20,6 +20,9 @@ _HOME = {
     "derive": "theory.derivation",
     # the bridge
     "to_torch": "bridge", "verify": "verification",
+    # the two uses that no other tool offers
+    "design": "theory.design", "fit_to_tradeoffs": "theory.from_data", "fit_to_residuals": "theory.from_data",
+    "export": "export", "audit": "audit.auditing",
     # graphs
     "PointedDAG": "graphs.dag", "from_edges": "graphs.dag", "hypergrid": "graphs.hypergrid",
     "GeneratedDAG": "graphs.generated", "from_children": "graphs.children",
