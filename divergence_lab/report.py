@@ -28,7 +28,8 @@ from torch import Tensor
 
 from divergence_lab import metrics, plots
 from divergence_lab.bridge import TorchLoss, generator_to_torch, to_torch
-from divergence_lab.graphs.environments import graph_from_text
+from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.graphs.environments import EnvironmentTextError, graph_from_text
 from divergence_lab.results import Result, runs
 from divergence_lab.theory.derivation import Derivation, derive, to_json
 from divergence_lab.theory.expressions import PositiveFirst
@@ -54,12 +55,13 @@ class Study:
     quick: bool
 
 
-def write_report(losses: Mapping[str, Loss], out: Path, *, quick: bool = False, device: str = "auto",
-                 budget: float = 10.0) -> dict[str, Any]:
+def write_report(losses: Mapping[str, Loss], out: Path, *, env: str = ENVIRONMENT, quick: bool = False,
+                 device: str = "auto", budget: float = 10.0) -> dict[str, Any]:
     """Run the whole study for `losses` and write it to the folder `out`; returns what results.json holds."""
     torch_losses = {name: to_torch(loss) for name, loss in losses.items()}  # bad losses end here, before any work
+    _grid(env)
     out.mkdir(parents=True, exist_ok=True)
-    study = run_study(losses, torch_losses, out / "run", quick=quick, device=device, budget=budget)
+    study = run_study(losses, torch_losses, out / "run", env=env, quick=quick, device=device, budget=budget)
     _say("drawing")
     figures = draw(study, torch_losses, out)
     summary = summarise(study)
@@ -69,8 +71,9 @@ def write_report(losses: Mapping[str, Loss], out: Path, *, quick: bool = False, 
 
 
 def run_study(losses: Mapping[str, Loss], torch_losses: Mapping[str, TorchLoss], folder: Path | None, *,
-              quick: bool = False, device: str = "auto", budget: float = 10.0) -> Study:
+              env: str = ENVIRONMENT, quick: bool = False, device: str = "auto", budget: float = 10.0) -> Study:
     """Derive and decide each loss, verify the theorem, train all of them together, compare the exact laws."""
+    graph = _grid(env)
     derivations = {}
     for name, loss in losses.items():
         _say(f"deriving {name}")
@@ -78,10 +81,17 @@ def run_study(losses: Mapping[str, Loss], torch_losses: Mapping[str, TorchLoss],
     _say(f"verifying the gradient theorem on {THEOREM_ENVIRONMENT}")
     found = {name: derivation.divergence for name, derivation in derivations.items()}
     theorem = verify(losses, THEOREM_ENVIRONMENT, budget=budget, divergences=found)
-    _say(f"training {len(losses)} losses x {SEEDS} seeds on {ENVIRONMENT} as one batch")
+    _say(f"training {len(losses)} losses x {SEEDS} seeds on {env} as one batch")
     length = {"steps": QUICK_STEPS} if quick else {}
-    result = train(torch_losses, graph_from_text(ENVIRONMENT), seeds=SEEDS, device=device, out=folder, **length)
+    result = train(torch_losses, graph, seeds=SEEDS, device=device, out=folder, **length)
     return Study(derivations, theorem, result, exact_divergences(result, derivations), quick)
+
+
+def _grid(env: str) -> PointedDAG:
+    graph = graph_from_text(env)
+    if graph.coordinates is None or graph.coordinates.shape[1] != 2:
+        raise EnvironmentTextError(f"the report draws two-dimensional grids, not {env}; take hypergrid:2x8 or hypergrid:2x12:paper")
+    return graph
 
 
 def _say(what: str) -> None:
@@ -197,7 +207,7 @@ def render(study: Study, figures: Mapping[str, Path]) -> str:
     return environment.get_template("report.html.jinja").render(
         rows=rows, best=best, lowest=lowest, measures=[*MEASURES, OWN], quick=study.quick, result=result,
         n_members=final.size, n_converged=int(converged(result).sum()), threshold=CONVERGED,
-        theorem_environment=THEOREM_ENVIRONMENT, environment=ENVIRONMENT,
+        theorem_environment=THEOREM_ENVIRONMENT, environment=result.config["env"],
         figure={name: "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
                 for name, path in figures.items()})
 

@@ -97,3 +97,9 @@ def test_the_target_of_the_report_is_the_graphs(written):
 def test_a_loss_that_cannot_be_trained_stops_before_any_work(tmp_path, capsys):
     assert main(["report", "linex(alpha)", "--out", str(tmp_path / "new")]) == 2
     assert not (tmp_path / "new").exists() and "has no value" in capsys.readouterr().err
+
+
+def test_an_environment_that_the_page_cannot_draw_is_refused_before_any_work(tmp_path, capsys):
+    from divergence_lab.cli import main
+    assert main(["report", "quadratic", "--env", "hypergrid:3x4", "--out", str(tmp_path / "out")]) == 2
+    assert "two-dimensional" in capsys.readouterr().err and not (tmp_path / "out").exists()
