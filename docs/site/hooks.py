@@ -1,0 +1,127 @@
+"""What the site adds to docs/: notebooks, paper checks and figures from beside it, the reference, formulas as MathML.
+
+MkDocs calls these functions by their names. Pages are written for the repository, so that links work there; here
+they are turned to where the same file lies in the site.
+"""
+
+from __future__ import annotations
+
+import ast
+import html
+import posixpath
+import re
+from pathlib import Path
+
+import ziamath
+from math_core import LatexToMathML
+from mkdocs.plugins import event_priority
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).resolve().parents[2]
+# folders of the repository whose files become pages or pictures of the site, under the same name
+BESIDE = {"notebooks": ("*.ipynb", "*.md"), "paper_checks": ("*.md", "*.png", "*.svg", "**/*.png", "**/*.svg"),
+          "figures": ("*.md", "*.png", "*.svg")}
+# the reference: a page for each, with the modules whose public names it shows
+REFERENCE = {
+    "theory": "loss divergence derivation decision verdict certificate checker values inversion samplers transforms recognition "
+              "hockey_stick bounds pinsker normaliser design from_data catalogue expressions symbols",
+    "graphs": "dag children generated hypergrid bits sets trees molecules environments",
+    "gflownet": "objectives samplers policies flow exact expected visits theorem sampling walks optimiser",
+    "audit": "auditing probing identifying problems claims simplices subjects",
+    "molecules": "scoring proxy weights fragments",
+    "": "bridge export training schedules sweeps results metrics plots verification bench report",
+}
+LINK = re.compile(r"\[([^\[\]]*)\]\(([^)\s]+)\)")
+# TeX in the HTML of a page, and in that of a notebook, where code and scripts are left as they are
+FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
+IN_NOTEBOOK = re.compile(r"(<pre\b.*?</pre>|<code\b.*?</code>|<script\b.*?</script>|<style\b.*?</style>)|(\$\$?)([^$]+)\2", re.DOTALL)
+MATHML = LatexToMathML()
+# a font with the metrics that formulas need, served by the site itself
+FONT = next((Path(ziamath.__file__).parent / "fonts").glob("*Math*.ttf"))
+
+
+@event_priority(100)  # before the plugin that turns notebooks into pages
+def on_files(files, config):
+    """Adds what lies beside docs/, and the pages of the reference."""
+    for directory, patterns in BESIDE.items():
+        for path in sorted({path for pattern in patterns for path in (ROOT / directory).glob(pattern)}):
+            files.append(File(path.relative_to(ROOT).as_posix(), ROOT, config.site_dir, use_directory_urls=False))
+    for name, text in reference_pages().items():
+        files.append(File.generated(config, name, content=text))
+    files.append(File.generated(config, "assets/math.ttf", content=FONT.read_bytes()))
+    return files
+
+
+def reference_pages() -> dict[str, str]:
+    """File name -> Markdown: the public names of the package, and a page for each group of modules."""
+    lines = ["# Reference\n", "`import divergence_lab as dl` gives these names; the pages show all modules.\n",
+             "| name | where | what |", "|---|---|---|"]
+    for name, module in public_names():
+        group = module.partition(".")[0] if "." in module else ""
+        page = f"{group or 'package'}.md"
+        what = first_sentence(module, name)
+        lines.append(f"| [`{name}`]({page}#divergence_lab.{module}{'' if module == name else '.' + name}) | `{module}` | {what} |")
+    pages = {"reference/index.md": "\n".join(lines)}
+    for group, modules in REFERENCE.items():
+        dotted = [f"divergence_lab.{group + '.' if group else ''}{module}" for module in modules.split()]
+        body = "\n\n".join(f"::: {module}" for module in dotted if path_of(module).is_file())
+        pages[f"reference/{group or 'package'}.md"] = f"# {group or 'The package'}\n\n{body}\n"
+    return pages
+
+
+def path_of(module: str) -> Path:
+    return ROOT / (module.replace(".", "/") + ".py")
+
+
+def public_names() -> list[tuple[str, str]]:
+    """(name, module) of what `divergence_lab` exports, read from its source."""
+    tree = ast.parse((ROOT / "divergence_lab/__init__.py").read_text(encoding="utf-8"))
+    (home,) = (node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "_HOME")
+    return list(ast.literal_eval(home).items())
+
+
+def first_sentence(module: str, name: str) -> str:
+    """The first line of a docstring, as text that a table can hold."""
+    tree = ast.parse(path_of(f"divergence_lab.{module}").read_text(encoding="utf-8"))
+    nodes = [node for node in tree.body if getattr(node, "name", None) == name]
+    words = ast.get_docstring(nodes[0] if nodes else tree) or ""
+    return escaped(words.partition("\n")[0]).replace("|", "\\|")
+
+
+def escaped(text: str) -> str:
+    """Formulas in docstrings are text: * and _ are no emphasis, < no tag, [M] no link."""
+    return re.sub(r"([*_<\[\]])", r"\\\1", text)
+
+
+def on_page_markdown(markdown, page, config, files):
+    """Display formulas get a paragraph of their own; links that lead out of docs/ are turned to the site's copy."""
+    here = posixpath.dirname(page.file.src_uri)
+    in_docs = (ROOT / "docs" / page.file.src_uri).is_file()
+
+    def turned(match):
+        target, _, anchor = match[2].partition("#")
+        if not target or "://" in target or page.file.src_uri.startswith("reference/"):
+            return match[0]
+        at = posixpath.normpath(posixpath.join("docs" if in_docs else "", here, target)).removeprefix("docs/")
+        at = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}.get(at, at)
+        found = files.get_file_from_path(at) or files.get_file_from_path(posixpath.join(at, "README.md"))
+        if found is None and (ROOT / at).exists():  # a file of the repository that is no page: its name is enough
+            return match[1]
+        if found is None:
+            return match[0]  # MkDocs warns
+        there = posixpath.relpath(found.src_uri, here or ".")
+        return f"[{match[1]}]({there}{'#' + anchor if anchor else ''})"
+
+    return LINK.sub(turned, re.sub(r"\s*\$\$(.+?)\$\$\s*", r"\n\n$$\1$$\n\n", markdown, flags=re.DOTALL))
+
+
+def on_page_content(content, page, config, files):
+    """TeX -> MathML, which every browser draws by itself."""
+    if page.file.src_uri.endswith(".ipynb"):
+        return IN_NOTEBOOK.sub(lambda match: match[0] if match[1] else mathml(match[3], len(match[2]) == 2), content)
+    return FORMULA.sub(lambda match: mathml(match[2], match[1] == "div"), content)
+
+
+def mathml(tex: str, display: bool) -> str:
+    tex = re.sub(r"\\tag\{(.*?)\}", r"\\qquad(\\text{\1})", html.unescape(tex))
+    return MATHML.convert_with_local_state(tex, displaystyle=display)
