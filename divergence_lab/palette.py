@@ -16,7 +16,7 @@ STYLE = {
     "legend.frameon": False, "font.family": "DejaVu Sans", "savefig.facecolor": "white",
 }
 # On a screen: sharp at the width of a page, the layout found by matplotlib.
-SCREEN = {**STYLE, "figure.dpi": 120, "figure.constrained_layout.use": True, "axes.axisbelow": True}
+SCREEN = {**STYLE, "figure.dpi": 108, "figure.constrained_layout.use": True, "axes.axisbelow": True}
 
 # (zero-forcing, zero-avoiding) -> the word and the colour of the class: those of the paper's four losses, in their order.
 CLASSES = {

@@ -135,7 +135,7 @@ def target_log_density(bumps=BUMPS):
 def d_f(f, mean, width, log_target):
     """The integral of p_F f(p_B/p_F) over the line; mean and width may be arrays."""
     log_model = log_normal(np.asarray(mean)[..., None], np.asarray(width)[..., None])
-    ratio = np.exp(np.clip(log_target - log_model, -300, 300))
+    ratio = np.exp(np.clip(log_target - log_model, -220, 220))
     return trapezoid(np.exp(log_model) * f(ratio), LINE, axis=-1)
 
 
@@ -186,7 +186,7 @@ for row, (judge, called) in zip(grid, JUDGES.items()):
     f, (_, colour) = LOSSES[judge][0], CLASSES[LOSSES[judge][3]]
     for axes, (model, (mean, width)) in zip(row, MODELS.items()):
         log_model = log_normal(mean, width)
-        local = np.exp(log_model) * f(np.exp(np.clip(log_target - log_model, -300, 300)))
+        local = np.exp(log_model) * f(np.exp(np.clip(log_target - log_model, -220, 220)))
         totals[judge, model] = float(trapezoid(local, LINE))
         axes.fill_between(LINE, np.exp(log_target), color=TARGET, linewidth=0, label="target")
         axes.plot(LINE, np.exp(log_model), color="black", linewidth=1.1, label="model")
