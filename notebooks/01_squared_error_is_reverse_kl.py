@@ -11,6 +11,8 @@
 # %% [markdown]
 # # Squared error is reverse KL
 #
+# [![run in the cloud](runner/cloud.svg)](README.md#in-the-cloud)
+#
 # A GFlowNet compares, outcome by outcome, what its model gives with what the target asks for.
 # Usually it is trained by the squared error between the two logarithms.
 #

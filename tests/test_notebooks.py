@@ -9,6 +9,7 @@ import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
 
+from notebooks.runner.cloud import BADGE, BY_HAND, address, badge, refresh
 from notebooks.runner.execute import executed
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
@@ -30,6 +31,26 @@ def test_text_and_notebook_are_in_step(lesson):
     text, notebook = jupytext.read(lesson), jupytext.read(lesson.with_suffix(".ipynb"))
     said, held = ([(cell.cell_type, cell.source) for cell in each.cells] for each in (text, notebook))
     assert said == held, "run `make notebooks`"
+
+
+@each_lesson
+def test_the_badge_leads_where_the_repository_is(lesson):
+    found = [match.group() for match in BADGE.finditer(lesson.read_text())]
+    assert found == [badge(lesson.stem, address())], "run `python notebooks/runner/cloud.py`"
+
+
+def test_a_published_address_makes_badges_that_open_the_lesson(tmp_path):
+    lesson = tmp_path / "01_first.py"
+    lesson.write_text(f"# # First\n# {badge('01_first', None)}\n")
+    assert BY_HAND in lesson.read_text()
+    assert refresh(tmp_path, "https://github.com/someone/something.git") == [lesson]
+    assert "colab.research.google.com/github/someone/something/blob/main/notebooks/01_first.ipynb" in lesson.read_text()
+
+
+@each_lesson
+def test_the_index_names_every_lesson_and_the_notebook_is_small(lesson):
+    assert f"({lesson.stem}.ipynb)" in (FOLDER / "README.md").read_text()
+    assert lesson.with_suffix(".ipynb").stat().st_size < 400_000
 
 
 @each_lesson
