@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: report test figures notebooks paper clean
+.PHONY: report test figures notebooks paper docs clean
 
 report: $(READY)
 	$(BIN)/divergence-lab report $(LOSSES) --out $(OUT)
@@ -23,6 +23,9 @@ notebooks: $(READY)
 
 paper: $(READY)
 	@set -e; for script in paper_checks/*.py; do echo "$$script"; $(BIN)/python $$script; done
+
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo wrote build/site/index.html
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \

@@ -10,9 +10,9 @@ import ast
 import html
 import posixpath
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
-import ziamath
 from math_core import LatexToMathML
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
@@ -37,7 +37,7 @@ FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>',
 IN_NOTEBOOK = re.compile(r"(<pre\b.*?</pre>|<code\b.*?</code>|<script\b.*?</script>|<style\b.*?</style>)|(\$\$?)([^$]+)\2", re.DOTALL)
 MATHML = LatexToMathML()
 # a font with the metrics that formulas need, served by the site itself
-FONT = next((Path(ziamath.__file__).parent / "fonts").glob("*Math*.ttf"))
+FONT = next((Path(find_spec("ziamath").origin).parent / "fonts").glob("*Math*.ttf"))
 
 
 @event_priority(100)  # before the plugin that turns notebooks into pages
