@@ -1,0 +1,129 @@
+"""The pages are true: every command that they show runs, every Python block prints what it says, every link leads somewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from divergence_lab.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted(path for pattern in ("*.md", "docs/*.md", "paper_checks/*.md", "notebooks/*.md", "figures/*.md")
+               for path in ROOT.glob(pattern))  # fmt: skip
+COMMAND = re.compile(r"^(?:    |\$ )divergence-lab (.+?)(?:\s{2,}#.*)?$", re.MULTILINE)
+LINK = re.compile(r"!?\[[^\[\]]*\]\(([^)\s]+)\)")
+# What is not run here, and why. Everything else that a page shows is.
+ELSEWHERE = {
+    "bench": "takes a quiet machine; tests/test_bench.py",
+    "molecules fetch": "downloads; tests/test_molecules.py",
+    "molecules score states.json": "needs the weights; tests/test_molecules.py",
+    "--data": "needs the weights; tests/test_molecules.py",
+    "report": "tests/test_report.py",
+    "audit gfn.": "needs torchgfn; tests/test_audit.py",
+    "--workers": "processes of their own; tests/test_sweeps.py",
+    "check FILE": "a form, not a command",
+}
+OWN_TEST = ("design.md", "audit.md")  # pages whose own tests run their commands and compare what is printed
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def commands(text: str) -> list[str]:
+    lines = [part for line in COMMAND.findall(text) for part in re.split(r"\s*&&\s*(?:divergence-lab )?", line)]
+    return [line for line in lines if not any(line.startswith(words) or f" {words}" in f" {line}" for words in ELSEWHERE)]
+
+
+def small(words: list[str]) -> list[str]:
+    """The same command with little to do: fewer steps, one seed, a smaller grid."""
+    if words[0] == "train":
+        return [word.replace("hypergrid:4x8", "hypergrid:4x3") for word in words] + ["--steps", "3", "--seeds", "1"]
+    if words[0] == "verify" and "all" in words and "--env" not in words:
+        return [*words, "--env", "hypergrid:2x2"]
+    return words
+
+
+SHOWN = [pytest.param(path, id=name(path)) for path in PAGES if path.name not in OWN_TEST and commands(path.read_text())]
+
+
+@pytest.mark.parametrize("path", SHOWN)
+def test_every_command_of_a_page_runs(path, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (grids,) = [re.findall(r'^    (\{"fixed".*?\}\})$', path.read_text(), re.DOTALL | re.MULTILINE)]
+    if grids or "grid.json" in path.read_text():
+        (tmp_path / "grid.json").write_text(json.dumps(
+            {"fixed": {"losses": ["quadratic"], "env": "hypergrid:2x4", "seeds": 1, "steps": 2}, "grid": {"objective": ["tb"]}}))
+        assert all(json.loads(text) for text in grids)
+    for line in commands(path.read_text()):
+        redirected = re.fullmatch(r"(.+) > ([\w./]+)", line)
+        line, written = redirected.groups() if redirected else (line, None)
+        words = small(shlex.split(line))
+        if words[0] == "molecules":
+            pytest.importorskip("rdkit", reason="pip install '.[molecules]'")
+        refused = words[0] == "design" and "--bounded-gradient" in words and "--zero-forcing" in words
+        code = main(words)
+        found = capsys.readouterr()
+        assert code == (2 if refused else 0), f"{line}\n{found.err}"
+        if written:
+            (tmp_path / written).write_text(found.out)
+        assert found.out or found.err or "--out" in words, line
+
+
+BLOCKS = [pytest.param(path, at, block, id=f"{name(path)}:{at}") for path in PAGES if path.name not in OWN_TEST
+          for at, block in enumerate(re.findall(r"^```python\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE))]  # fmt: skip
+
+
+@pytest.mark.parametrize("path, at, block", BLOCKS)
+def test_every_python_block_prints_what_its_comments_say(path, at, block, tmp_path):
+    found = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=250,
+                           env={**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"})  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    said = re.findall(r"^print\(.*\)  # (.+)$", block, re.MULTILINE)
+    assert [line for line in found.stdout.splitlines() if line in said] == said, found.stdout
+
+
+def anchors(text: str) -> set[str]:
+    """GitHub's names of headings, and those that a page sets itself."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    slugs = {re.sub(r"[^\w\- ]", "", re.sub(r"[`*]", "", heading).lower()).replace(" ", "-") for heading in headings}
+    return slugs | set(re.findall(r'<a id="([^"]+)"', text))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_every_link_leads_somewhere(path):
+    for target in LINK.findall(re.sub(r"```.*?```|`[^`\n]*`", "", path.read_text(), flags=re.DOTALL)):
+        if re.match(r"https?://", target):
+            continue
+        file, _, anchor = target.partition("#")
+        there = (path.parent / file).resolve() if file else path
+        assert there.exists(), f"{name(path)} links to {target}"
+        if anchor and there.suffix == ".md":
+            assert anchor in anchors(there.read_text()), f"{name(path)} links to {target}: no such heading"
+
+
+def test_the_site_builds_without_a_warning(tmp_path):
+    pytest.importorskip("material", reason="pip install '.[docs]'")
+
+    built = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")], cwd=ROOT,
+                           capture_output=True, text=True, timeout=250, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})  # fmt: skip
+    assert built.returncode == 0, built.stdout + built.stderr
+    pages = {path.relative_to(tmp_path / "site").as_posix() for path in (tmp_path / "site").rglob("*.html")}
+    assert {"index.html", "tutorial.html", "propositions.html", "reference/theory.html"} <= pages
+    propositions = (tmp_path / "site" / "propositions.html").read_text()
+    assert propositions.count("<math") > 500 and "$" not in re.sub(r"<[^>]+>", "", propositions)
+    outside = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?://[^"]+)"', propositions)
+    assert not outside, outside
+
+
+def test_contributing_is_short():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for recipe in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        assert len(recipe.strip().splitlines()) <= 16, recipe.splitlines()[0]  # the heading and at most 15 lines
