@@ -49,6 +49,13 @@ def test_derive_with_parameters(capsys):
     assert code == 0 and found["divergence"] == "squared Hellinger" and found["factor"] == "2"
 
 
+def test_a_value_is_set_before_the_loss_is_looked_at(capsys):
+    """|x|^p/p is no loss at p = 0, so it is one only where p has a value or an assumption."""
+    assert main(["derive", "Abs(x)**p/p", "--set", "p=3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["f_at_zero"] == "oo"
+    assert main(["derive", "Abs(x)**p/p", "--json"]) == 2
+
+
 def test_derive_in_words(capsys):
     code, out, _ = run(capsys, "derive", "quadratic")
     assert code == 0 and "reverse KL" in out and "zero-forcing  yes" in out and "zero-avoiding no" in out

@@ -73,13 +73,23 @@ def loss(text: str, assumptions: Iterable[str] = (), values: Mapping[str, str] |
     Raises ExpressionError (a ValueError) with one line that names the offending part.
     """
     assumptions = tuple(assumptions)
-    read_assumptions(assumptions)  # refuses malformed ones, used or not
-    found = catalogue.lookup(text, assumptions)
-    name, expression, implied = found or (None, parse(text, x, assumptions), ())
+    name, expression, implied = _read(text, assumptions)
     expression = set_parameters(expression, values or {})
     if not expression.has(x):
         raise ExpressionError(f"{text!r} does not depend on x: a loss is an expression in the residual x")
     return from_expression(expression, name, (*assumptions, *implied))
+
+
+def parameters_of(text: str, assumptions: Iterable[str] = ()) -> tuple[str, ...]:
+    """The names of the parameters in `text`, which need not be a loss before they have values (Abs(x)**p at p = 0)."""
+    _, expression, _ = _read(text, tuple(assumptions))
+    return tuple(sorted(symbol.name for symbol in expression.free_symbols - {x}))
+
+
+def _read(text: str, assumptions: tuple[str, ...]) -> tuple[str | None, sp.Expr, tuple[str, ...]]:
+    """(the catalogue's name, the expression, what the catalogue assumes of its parameters)."""
+    read_assumptions(assumptions)  # refuses malformed ones, used or not
+    return catalogue.lookup(text, assumptions) or (None, parse(text, x, assumptions), ())
 
 
 def from_expression(expression: sp.Expr, name: str | None = None, assumptions: tuple[str, ...] = ()) -> Loss:

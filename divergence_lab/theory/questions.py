@@ -21,7 +21,7 @@ from divergence_lab.theory.checker import Failure, check_one
 from divergence_lab.theory.derivation import Derivation, derive
 from divergence_lab.theory.expressions import ExpressionError
 from divergence_lab.theory.inversion import Inversion, derive_inverse, invert, read_generator
-from divergence_lab.theory.loss import Loss, loss
+from divergence_lab.theory.loss import Loss, loss, parameters_of
 from divergence_lab.theory.samplers import Sampler, on_policy_equivalent
 from divergence_lab.theory.symbols import t
 
@@ -60,10 +60,8 @@ def read(text: str, assumptions: Sequence[str], values: Mapping[str, str], budge
 
 def read_text(text: str, assumptions: tuple[str, ...], values: dict[str, str]) -> tuple[str, Loss, tuple[str, ...]]:
     """(name, loss, parameters): the catalogue's name where one was typed, else the text itself."""
-    entry = loss(text, assumptions)
-    parameters = tuple(p.name for p in entry.parameters)
-    here = {name: values[name] for name in parameters if name in values}
-    entry = loss(text, assumptions, here) if here else entry
+    parameters = parameters_of(text, assumptions)
+    entry = loss(text, assumptions, {name: values[name] for name in parameters if name in values})
     name = entry.name if entry.name and catalogue.lookup(text, assumptions) else text.strip()
     return name, entry, parameters
 
