@@ -103,6 +103,24 @@ def seen(run: Run, visited: Tensor, terminal: Tensor) -> None:
         visited.scatter_(1, torch.where(place < 0, run.space.n_modes, place).long(), True)
 
 
+@torch.no_grad()
+def keep(window: Tensor, terminal: Tensor, step: int) -> None:
+    """Put the terminal states of a step, [M, B] or [M, B, 1], into the ring `window` [M, W]; W is at least B."""
+    drawn = terminal if terminal.dim() == 2 else terminal[..., 0]
+    batch, size = drawn.shape[1], window.shape[1]
+    window[:, torch.arange(step * batch, (step + 1) * batch, device=window.device) % size] = drawn.to(window.dtype)
+
+
+@torch.no_grad()
+def window_l1(run: Run, window: Tensor, drawn: int) -> Tensor:
+    """sum over x of |share of x in the window - R(x)/Z|, [M]; nan where nothing has been drawn."""
+    target = torch.tensor(target_distribution(run.space), device=window.device)
+    counts = target.new_zeros(len(window), run.space.n_states + 1)
+    counts.scatter_add_(1, window.long(), torch.ones_like(window, dtype=target.dtype))
+    states = torch.tensor(run.space.terminal_states, device=window.device).long()
+    return (counts[:, states] / min(drawn, window.shape[1]) - target).abs().sum(dim=1) if drawn else torch.nan
+
+
 def _modes_found(run: Run, visited: Tensor) -> Tensor:
     if isinstance(run.space, PointedDAG):
         visited = visited[:, torch.tensor(run.space.modes, device=visited.device).long()]
