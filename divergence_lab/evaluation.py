@@ -35,8 +35,8 @@ def evaluate(run: Run, members: Ensemble, visited: Tensor, curves: Mapping[str, 
     """Fill column `column` of every curve: exact values in float64, or estimates from SAMPLES trajectories."""
     measured = _exactly(run, members) if isinstance(run.space, PointedDAG) else _sampled(run, members)
     measured["modes_found"] = _modes_found(run, visited)
-    for name, curve in curves.items():
-        curve[:, column] = torch.as_tensor(measured[name]).double().cpu()
+    for name, values in measured.items():
+        curves[name][:, column] = torch.as_tensor(values).double().cpu()
 
 
 def _exactly(run: Run, members: Ensemble) -> dict[str, np.ndarray | Tensor]:
@@ -85,7 +85,7 @@ def _sampled(run: Run, members: Ensemble) -> dict[str, Tensor]:
     noise = uniforms(run.config["seeds"], EVALUATION, shape, run.device, run.dtype).repeat(
         len(run.rows), 1, 1
     )
-    walked = walk(run.policy, parameters, Sampler(), noise)
+    walked = walk(run.policy, parameters, Sampler(), noise, run.rollout.objective.flow == "edges")
     steps = steps_of(run.policy, parameters, run.rollout.objective, run.rollout.backward, walked)
     return {
         "log_z": steps.log_z,
