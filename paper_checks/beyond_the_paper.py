@@ -40,7 +40,7 @@ ANNEALED = [
 ALPHAS = ["-1", "-1/2", "0", "1/4", "1/2", "3/4", "1", "3/2", "2"]
 RATES = [0.003, 0.01, 0.03, 0.1, 0.3]
 SAMPLERS = ["on", "epsilon:0.1", "tempered:2", "replay:0.5", "mixture:0.25", "backward"]
-SPACES = ["hypergrid:2x8:paper", "bits:9x3"]
+SPACES = ["hypergrid:2x8:paper", "bits:6x2"]
 SIZES: Mapping[str, dict[str, Any]] = {
     "quick": {"seeds": 2, "steps": 30, "batch": 16, "evaluations": 4},
     "standard": {"seeds": 5, "steps": 2_000, "batch": 16, "evaluations": 40},
@@ -56,7 +56,9 @@ def sections(size: Mapping[str, Any]) -> dict[str, list[Job]]:
         "losses": jobs({**size, "losses": FOUR + MORE}, both),
         "annealing": jobs({**size, "losses": ANNEALED}, both),
         "exploration": jobs({**size, "losses": FOUR}, {**both, "sampler": SAMPLERS}),
-        "sensitivity": jobs({**size, "losses": alphas, "env": SPACES[0], "learning_rate": RATES}, {"objective": ["tb", "db"]}),
+        "sensitivity": jobs(
+            {**size, "losses": alphas, "env": SPACES[0], "learning_rate": RATES}, {"objective": ["tb", "db"]}
+        ),
     }
 
 

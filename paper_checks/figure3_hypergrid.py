@@ -66,11 +66,11 @@ class Case:
 
 PRESETS: Mapping[str, tuple[Case, ...]] = {
     "quick": tuple(Case("hypergrid:2x8:paper", o, 60, 320, 2, 4) for o in OBJECTIVES),
+    # from cheap to dear: what is stopped has its first cases, and goes on when it is started again
     "standard": (
-        *(Case("hypergrid:2x20:paper", o, 5_000, 16_000, evaluations=25) for o in ("tb", "db")),
-        Case("hypergrid:4x20:paper", "tb", 50_000, 80_000, minutes=12),
-        Case("hypergrid:4x20:paper", "db", 50_000, 80_000, minutes=12),
-        *(Case("hypergrid:2x20:paper", o, 5_000, 16_000, evaluations=25) for o in ("subtb(0.9)", "fm")),
+        *(Case("hypergrid:2x8:paper", o, 3_000, 8_000, evaluations=30) for o in ("tb", "db", "subtb(0.9)", "fm")),
+        *(Case("hypergrid:2x20:paper", o, 5_000, 16_000, evaluations=25) for o in ("tb", "db", "subtb(0.9)", "fm")),
+        *(Case("hypergrid:4x20:paper", o, 50_000, 80_000, minutes=20) for o in ("tb", "db")),
         *(Case("hypergrid:2x20:paper_text", o, 5_000, 16_000, evaluations=25) for o in ("tb", "db")),
     ),
     "paper": tuple(
