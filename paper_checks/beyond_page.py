@@ -64,11 +64,11 @@ def dots(runs: Runs, section: str) -> Figure:
             for row, loss in enumerate(losses):
                 area = runs.values(section, "area", env=env, objective=objective, loss=loss)
                 axes.plot(area, np.full(len(area), row), "o", color=COLOURS[0], markersize=4, alpha=0.5)
-                axes.plot(area.mean(), row, "|", color=COLOURS[1], markersize=12, markeredgewidth=2)
+                axes.plot(area.mean(), row, "|", color=COLOURS[1], markersize=9, markeredgewidth=2)
             axes.set(title=f"{env}, {objective.upper()}", yticks=range(len(losses)), yticklabels=[short(loss) for loss in losses])
             if number == 0:
                 axes.invert_yaxis()
-            axes.set_xlim(left=0)
+            axes.set_xlim(0, 1.02)
         figure.supxlabel("total variation, mean over the run (dots: seeds; bar: their mean)", fontsize=9)
     return figure
 
@@ -190,6 +190,8 @@ def render(runs: Runs, name: str) -> str:
         "Adam at 0.03 (unless said otherwise; falling to 0 over the run), on-policy unless said otherwise. All laws and divergences are exact.",
         "± is the standard deviation over seeds; seeds are paired, since runs of the same seed share their random numbers.", "",
         f"Python {about['python']}, torch {about['torch']}, {about['device']} ({about['threads']} thread), {about['seconds']:,} s of training in all, shared with other work.", "",
+        f"{about['jobs']} of {about['planned']} planned jobs are behind these tables"
+        + (": the rest has not been run." if about["jobs"] < about["planned"] else "."), "",
         "    python paper_checks/beyond_the_paper.py --preset standard", "",
         f"## {SECTIONS['losses']}", "", f"![Speed of each loss]({name}_losses.png)", "",
         f"*designed* is {code(designed)}, which `divergence-lab design --left-growth quadratic --right-growth",

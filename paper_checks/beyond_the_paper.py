@@ -24,7 +24,7 @@ from beyond_page import write_page
 
 from divergence_lab.graphs.environments import graph_from_text
 from divergence_lab.results import load, write_atomically
-from divergence_lab.sweeps import Job, jobs, sweep
+from divergence_lab.sweeps import Job, is_done, jobs, sweep
 
 CHECK = "beyond_the_paper"
 FOUR = ["quadratic", "linex(1)", "linex(1/2)", "shifted_cosh"]
@@ -82,14 +82,16 @@ def rows_of(section: str, job: Job, folder: Path) -> list[dict[str, Any]]:
 
 
 def gather(todo: Mapping[str, Sequence[Job]], folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """All rows, and what is to be known about the runs."""
+    """All rows of the jobs that are done, and what is to be known about them."""
+    planned = sum(map(len, todo.values()))
+    todo = {section: [job for job in of if is_done(job, folder)] for section, of in todo.items()}
     rows = [row for section, of in todo.items() for job in of for row in rows_of(section, job, folder)]
     results = [load(folder / job.name) for of in todo.values() for job in of]
     first = results[0]
     kept = ("python", "torch", "numpy", "scipy", "platform", "device", "device_name", "threads")
     return rows, {
         **{key: first.environment[key] for key in kept}, "seeds": len(first.seeds), "steps": int(first.steps[-1]),
-        "batch": first.config["batch"], "runs": len(rows), "seconds": round(sum(one.seconds for one in results)),
+        "batch": first.config["batch"], "runs": len(rows), "jobs": len(results), "planned": planned, "seconds": round(sum(one.seconds for one in results)),
     }  # fmt: skip
 
 
@@ -113,7 +115,12 @@ def main(argv: list[str] | None = None, size: Mapping[str, Any] | None = None) -
     if not chosen.page:
         todo = sections(size or SIZES[chosen.preset])
         runs = presets.HERE.parent / "runs" / "paper" / CHECK / chosen.preset if chosen.out is None else results
-        sweep([job for of in todo.values() for job in of], runs, cluster="none", device=chosen.device)
+        # the first space first: a run that is stopped then has every section
+        order = sorted((job for of in todo.values() for job in of), key=lambda job: SPACES.index(job.settings["env"]))
+        try:
+            sweep(order, runs, cluster="none", device=chosen.device)
+        except KeyboardInterrupt:
+            print("stopped; the jobs that are done are kept, and the same command goes on", file=sys.stderr)
         save(*gather(todo, runs), results)
     committed = results if quick or (results / "runs.csv").exists() else presets.folder(CHECK, "standard")
     page = results / f"{CHECK}.md" if quick else Path(__file__).with_suffix(".md")

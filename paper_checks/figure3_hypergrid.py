@@ -156,7 +156,7 @@ def _about(case: Case, place: Path, steps: int, device: str, traps: bool) -> dic
     content = torch.load(place / "checkpoint.pt", map_location="cpu", weights_only=True)
     where = {key: value for key, value in environment(on).items() if key != "commit"}
     return {
-        "env": case.env, "objective": case.objective, "seeds": case.seeds, "steps": steps, "steps_of_paper": 50_000,
+        "env": case.env, "objective": case.objective, "seeds": case.seeds, "steps": steps, "planned": case.steps,
         "window": case.window, "states": graph.n_states, "traps": traps,
         "sampling_floor": float(sampling_floor(target_distribution(graph), case.window)),
         "tv_of_clamp": float(total_variation(target_distribution(graph), target_distribution(true))),
