@@ -89,7 +89,7 @@ def draw(found: dict[str, Curves]) -> Figure:
             grid[1, column].set_xlabel("thousand trajectories")
         grid[0, 0].set_ylabel("L1, last samples\n(grey: perfect sampler)")
         grid[1, 0].set_ylabel("total variation (exact)")
-        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=min(4, 2 * len(found)))
     return figure
 
 
