@@ -202,7 +202,7 @@ def render(runs: Runs, name: str) -> str:
         f"Python {about['python']}, torch {about['torch']}, {about['device']} ({about['threads']} thread), {about['seconds']:,} s of training in all, shared with other work.", "",
         f"{about['jobs']} of {about['planned']} planned jobs are behind these tables"
         + (": the rest has not been run." if about["jobs"] < about["planned"] else "."), "",
-        "    python paper_checks/beyond_the_paper.py --preset standard", "",
+        "    python paper_checks/beyond_the_paper.py --preset standard",
     ]  # fmt: skip
     told = {"losses": words_losses, "annealing": words_annealing, "exploration": words_exploration, "sensitivity": words_sensitivity}
     for section, tell in told.items():

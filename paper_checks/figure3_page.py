@@ -111,7 +111,9 @@ def words(case: str, curves: Curves) -> list[str]:
     final = {loss: values[:, -1].mean() for loss, values in curves.values["tv"].items()}
     spread = max(final.values()) - min(final.values())
     same = "almost the same" if spread <= CLOSE else "not the same"
-    lines.append(f"- Final total variations are {same}: the means differ by up to {spread:.3f}.")
+    stopped = curves.about["steps"] < curves.about["planned"]
+    lines.append(f"- The last total variations are {same}: the means differ by up to {spread:.3f}"
+                 + (" (the runs were stopped early: nothing is said about the end)." if stopped else "."))
     return lines
 
 
