@@ -169,6 +169,6 @@ def test_the_committed_pages_are_what_the_committed_results_say(figure3, beyond,
         assert text == beyond_page.render(beyond_page.Runs(folder), "beyond_the_paper")
         shutil.copytree(folder, tmp_path / "beyond")
         path = tmp_path / "beyond" / "runs.csv"
-        path.write_text(path.read_text().replace(",jsd,0.03,0,", ",jsd,0.03,0,0.9", 1))
+        path.write_text(path.read_text().replace(",jsd,0.03,0,0.", ",jsd,0.03,0,0.9", 1))
         assert text != beyond_page.render(beyond_page.Runs(tmp_path / "beyond"), "beyond_the_paper")
     assert committed("figure3_hypergrid") and committed("beyond_the_paper")
