@@ -2,6 +2,7 @@
 # make test     set up .venv and run the whole test suite
 PYTHON ?= python3
 LOSSES ?=
+PRESET ?= quick
 OUT ?= report
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,8 +22,11 @@ figures: $(READY)
 notebooks: $(READY)
 	$(BIN)/python notebooks/runner/execute.py notebooks/*.py
 
+# checks are the scripts that can be run; those that train take a preset: quick, standard or paper
 paper: $(READY)
-	@set -e; for script in paper_checks/*.py; do echo "$$script"; $(BIN)/python $$script; done
+	@set -e; for script in $$(grep -l '^if __name__' paper_checks/*.py); do \
+	  preset=$$(grep -q 'presets' $$script && echo '--preset $(PRESET)' || true); \
+	  echo "$$script $$preset"; $(BIN)/python $$script $$preset; done
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo wrote build/site/index.html

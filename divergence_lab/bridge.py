@@ -61,6 +61,16 @@ def _torch_erfi(z: Tensor) -> Tensor:
     return total * (2 / math.sqrt(math.pi))
 
 
+def _polylog(order: int, z: Tensor) -> Tensor:
+    # Li_1 = -log(1 - z); Li_2 for z <= 0 by Bernoulli numbers in u = -log(1 - z), |u| <= log 2 once z < -1 is inverted
+    if order == 1:
+        return -torch.log1p(-z)
+    u = -torch.log1p(-torch.where(z < -1, 1 / z, z))
+    series = sum(float(sp.bernoulli(k) / sp.factorial(k + 1)) * u ** (k + 1) for k in range(2, 21, 2)) + u - u**2 / 4
+    inverted = -math.pi**2 / 6 - torch.log(-torch.where(z < -1, z, -1.0)) ** 2 / 2 - series
+    return torch.where(z > 0, torch.nan, torch.where(z < -1, inverted, series))
+
+
 _FUNCTIONS: dict[type, Callable[[Tensor], Tensor]] = {
     sp.exp: torch.exp, sp.log: torch.log, sp.sinh: torch.sinh, sp.cosh: torch.cosh, sp.tanh: torch.tanh,
     sp.coth: lambda z: 1 / torch.tanh(z), sp.sech: lambda z: 1 / torch.cosh(z), sp.csch: lambda z: 1 / torch.sinh(z),
@@ -103,6 +113,9 @@ def formula(expression: sp.Expr, variable: sp.Symbol) -> Callable[[Tensor], Tens
         if expression.exp.is_Integer:
             return lambda z: base(z) ** int(power)
         return lambda z: base(z) ** power
+    if expression.func is sp.polylog and expression.args[0] in (1, 2):
+        order, inner = int(expression.args[0]), formula(expression.args[1], variable)
+        return lambda z: _polylog(order, inner(z))
     function = _FUNCTIONS.get(expression.func)
     if function is None:
         raise NotRepresentable(f"{expression.func.__name__} has no torch version")

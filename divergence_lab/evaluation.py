@@ -35,8 +35,8 @@ def evaluate(run: Run, members: Ensemble, visited: Tensor, curves: Mapping[str, 
     """Fill column `column` of every curve: exact values in float64, or estimates from SAMPLES trajectories."""
     measured = _exactly(run, members) if isinstance(run.space, PointedDAG) else _sampled(run, members)
     measured["modes_found"] = _modes_found(run, visited)
-    for name, curve in curves.items():
-        curve[:, column] = torch.as_tensor(measured[name]).double().cpu()
+    for name, values in measured.items():
+        curves[name][:, column] = torch.as_tensor(values).double().cpu()
 
 
 def _exactly(run: Run, members: Ensemble) -> dict[str, np.ndarray | Tensor]:
@@ -85,7 +85,7 @@ def _sampled(run: Run, members: Ensemble) -> dict[str, Tensor]:
     noise = uniforms(run.config["seeds"], EVALUATION, shape, run.device, run.dtype).repeat(
         len(run.rows), 1, 1
     )
-    walked = walk(run.policy, parameters, Sampler(), noise)
+    walked = walk(run.policy, parameters, Sampler(), noise, run.rollout.objective.flow == "edges")
     steps = steps_of(run.policy, parameters, run.rollout.objective, run.rollout.backward, walked)
     return {
         "log_z": steps.log_z,
@@ -101,6 +101,24 @@ def seen(run: Run, visited: Tensor, terminal: Tensor) -> None:
     elif run.space.modes_of is not None:
         place = run.space.modes_of(terminal).flatten(1)
         visited.scatter_(1, torch.where(place < 0, run.space.n_modes, place).long(), True)
+
+
+@torch.no_grad()
+def keep(window: Tensor, terminal: Tensor, step: int) -> None:
+    """Put the terminal states of a step, [M, B] or [M, B, 1], into the ring `window` [M, W]; W is at least B."""
+    drawn = terminal if terminal.dim() == 2 else terminal[..., 0]
+    batch, size = drawn.shape[1], window.shape[1]
+    window[:, torch.arange(step * batch, (step + 1) * batch, device=window.device) % size] = drawn.to(window.dtype)
+
+
+@torch.no_grad()
+def window_l1(run: Run, window: Tensor, drawn: int) -> Tensor:
+    """sum over x of |share of x in the window - R(x)/Z|, [M]; nan where nothing has been drawn."""
+    target = torch.tensor(target_distribution(run.space), device=window.device)
+    counts = target.new_zeros(len(window), run.space.n_states + 1)
+    counts.scatter_add_(1, window.long(), torch.ones_like(window, dtype=target.dtype))
+    states = torch.tensor(run.space.terminal_states, device=window.device).long()
+    return (counts[:, states] / min(drawn, window.shape[1]) - target).abs().sum(dim=1) if drawn else torch.nan
 
 
 def _modes_found(run: Run, visited: Tensor) -> Tensor:

@@ -9,11 +9,26 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import gammaln, xlog1py, xlogy
 
 
 def l1(p: ArrayLike, q: ArrayLike) -> np.ndarray:
     """sum |p - q|, from 0 to 2."""
     return np.abs(_float64(p) - _float64(q)).sum(axis=-1)
+
+
+def sampling_floor(p: ArrayLike, samples: int) -> np.ndarray:
+    """E sum |p^ - p| for the empirical law p^ of `samples` independent draws from p: what a perfect sampler scores.
+
+    De Moivre: E|X - np| = 2 (m+1) C(n, m+1) p^(m+1) (1-p)^(n-m) with m = floor(np), for X binomial.
+    """
+    p = _float64(p)
+    m = np.floor(samples * p)
+    ways = gammaln(samples + 1) - gammaln(m + 2) - gammaln(np.maximum(samples - m, 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.exp(np.log(m + 1) + ways + xlogy(m + 1, p) + xlog1py(samples - m, -p))
+    # a state with all the mass, or none, is never missed
+    return np.where((p > 0) & (p < 1), 2 * terms / samples, 0.0).sum(axis=-1)
 
 
 def total_variation(p: ArrayLike, q: ArrayLike) -> np.ndarray:

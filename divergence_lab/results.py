@@ -24,6 +24,7 @@ import torch
 from divergence_lab import metrics as divergences
 
 METRICS = ("tv", "kl_forward", "kl_reverse", "log_z", "modes_found")
+WINDOW_METRICS = (*METRICS, "window_l1")  # of a run that keeps a window of its last samples
 SAMPLED_METRICS = ("log_z", "log_z_bound", "mean_log_reward", "modes_found")  # of a space too large to list
 
 
@@ -35,7 +36,7 @@ class ResultError(ValueError):
 class Result:
     """L rows x N seeds, trained together; the letter K counts the evaluated steps.
 
-    A row is a loss at one learning rate.  `metrics[name]` [L, N, K] for the names in METRICS; `terminal`
+    A row is a loss at one learning rate.  `metrics[name]` [L, N, K] for the names in METRICS (and `window_l1`); `terminal`
     [L, N, X]: the exact learned law at the end; `target` [X]; `log_z` [L, N] learned; `modes_found` [L, N];
     `finite` [L, N]: every gradient and every metric of the run was finite, except divergences that are truly
     infinite.  `terminal_states` [X] are state numbers of the graph, `coordinates` [X, D] theirs on a hyper-grid
@@ -235,7 +236,7 @@ def _read_metrics(path: Path, config: Mapping[str, Any]) -> tuple[np.ndarray, di
     steps = sorted({int(row["step"]) for row in rows})
     shape = (len(row_keys), len(config["seeds"]), len(steps))
     values = {name: np.full(shape, np.nan) for name in dict.fromkeys(row["metric"] for row in rows)}
-    complete = set(values) in (set(METRICS), set(SAMPLED_METRICS)) and steps[-1:] == [config["steps"]]
+    complete = set(values) in map(set, (METRICS, WINDOW_METRICS, SAMPLED_METRICS)) and steps[-1:] == [config["steps"]]
     if not complete or len(rows) != len(values) * math.prod(shape):
         raise ValueError("metrics.csv is incomplete")
     where = [{key: place for place, key in enumerate(keys)} for keys in (row_keys, config["seeds"], steps)]

@@ -110,6 +110,8 @@ def prepare(arguments: Mapping[str, Any]) -> Run:
         "capacity": drawn.capacity if drawn.replay else 0,
         "decay": decay,
         "evaluate": way,
+        # named only where it is kept: older runs go on
+        **({"window": arguments["window"]} if arguments["window"] else {}),
         **start,
         "device": device.type,
         "dtype": str(arguments["dtype"]).removeprefix("torch."),
@@ -195,6 +197,8 @@ def _check_choices(arguments: Mapping[str, Any], enumerated: bool) -> None:
             )
     if not enumerated and arguments["policy"] == "tabular":
         raise TrainingError("a generated space has no table of states; use policy='mlp'")
+    if arguments["window"] and (not enumerated or arguments["exact"]):
+        raise TrainingError("a window of samples needs sampled training on a graph whose states are listed; give window=0")
     if not enumerated and arguments["exact"]:
         raise TrainingError("exact training needs a graph whose states are listed; leave exact out")
     if arguments["policy"] == "tabular" and arguments["evaluate"] == "visited":
@@ -216,6 +220,9 @@ def _check_numbers(arguments: Mapping[str, Any]) -> None:
     for name in ("steps", "batch", "evaluations", "width", "depth"):
         if not isinstance(arguments[name], int) or arguments[name] < 1:
             raise TrainingError(f"{name} is {arguments[name]!r}; give a whole number of at least 1")
+    window, batch = arguments["window"], arguments["batch"]
+    if not isinstance(window, int) or (window != 0 and window < batch):
+        raise TrainingError(f"window is {window!r}; give 0, or a whole number of at least the batch, {batch}")
     for name in ("learning_rate_log_z", "max_grad_norm"):
         if arguments[name] is not None and not 0 < arguments[name] < float("inf"):
             raise TrainingError(

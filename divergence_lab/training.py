@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from divergence_lab import checkpoints
-from divergence_lab.evaluation import evaluate, final_law, metric_names, seen
+from divergence_lab.evaluation import evaluate, final_law, keep, metric_names, seen, window_l1
 from divergence_lab.gflownet.exact import log_partition, target_distribution
 from divergence_lab.gflownet.expected import expected_residuals, expected_tb, listed_residuals, often
 from divergence_lab.gflownet.flow import Flow, flow
@@ -36,10 +36,14 @@ SMALL = 2**18  # parameters of all members together
 
 @dataclass(frozen=True, eq=False)
 class _Progress:
-    """What changes: parameters, the modes seen [M, ..], the replay buffer, the curves [M, K] of each metric so far."""
+    """What changes: parameters, the modes seen [M, ..], the replay buffer, the curves [M, K] of each metric so far.
+
+    `window` [M, W]: the last W terminal states drawn, a ring; W = 0 where none is kept.
+    """
 
     members: Ensemble
     visited: Tensor
+    window: Tensor
     buffer: Tensor
     curves: Mapping[str, Tensor]
 
@@ -59,6 +63,7 @@ def train(
     width: int = 256,
     depth: int = 2,
     evaluate: str = "auto",
+    window: int = 0,
     learning_rate: float | Sequence[float] | None = None,
     learning_rate_log_z: float | None = None,
     decay: float | None = None,
@@ -86,7 +91,8 @@ def train(
     with a table.  log Z starts at the bound log X + max log R, so that residuals start below 0, where
     no loss explodes, and the logit of stopping at log((A-1)/(T-1)), so that the first trajectories are about as
     long as they can be; give 0.0 and 0.0 for the usual start.  `evaluate`: the policy at "all states", at the
-    "visited" ones, or "auto", whichever are fewer.  `deterministic`: the same bits in every run on one device.
+    "visited" ones, or "auto", whichever are fewer.  `window` W > 0 keeps the last W terminal states drawn and measures
+    `window_l1`, the sum |empirical law of these - target| (nan before the first).  `deterministic`: the same bits in every run on one device.
     `progress(step, steps)` is called at each of about `evaluations` exact evaluations; None shows a bar on
     standard error if that is a terminal.  With `out`, metrics stream to that folder, a checkpoint follows every
     30 s, and `resume` continues from it to the same numbers.
@@ -153,6 +159,8 @@ def _loop(
             due = upcoming < len(at) and step == at[upcoming]
             if due:
                 evaluate(run, state.members, state.visited, state.curves, upcoming)
+                if state.window.shape[1]:
+                    state.curves["window_l1"][:, upcoming] = window_l1(run, state.window, step * batch)
                 upcoming += 1
                 bar.update(step - bar.n)
             now = time.monotonic()
@@ -187,6 +195,8 @@ def _update(run: Run, state: _Progress, noise: Tensor, step: int, decay: float) 
     (gradient,) = torch.autograd.grad(_total(run, found, step), members.values)
     _adam(run, members, gradient, decay)
     seen(run, state.visited, terminal)
+    if state.window.shape[1]:
+        keep(state.window, terminal, step)
 
 
 def _adam(run: Run, members: Ensemble, gradient: Tensor, decay: float) -> None:
@@ -235,18 +245,20 @@ def _total(run: Run, found: Residuals, step: int) -> Tensor:
 
 def _start(run: Run, n_evaluations: int) -> _Progress:
     seeds = list(run.config["seeds"]) * len(run.rows)
-    names = metric_names(run.space)
+    size = run.config.get("window", 0)
+    names = (*metric_names(run.space), *(["window_l1"] if size else []))
     curves = {name: torch.full((len(seeds), n_evaluations), torch.nan, dtype=torch.float64) for name in names}
     n_places = run.space.n_states if isinstance(run.space, PointedDAG) else run.space.n_modes
     # exact training visits every state
     visited = torch.full((len(seeds), n_places + 1), run.config["exact"], device=run.device)
     members = ensemble(run.policy.init(seeds, run.device, run.dtype))
-    return _Progress(members, visited, empty_buffer(run.rollout, len(seeds), run.device), curves)
+    window = torch.full((len(seeds), size), n_places, dtype=torch.int32, device=run.device)
+    return _Progress(members, visited, window, empty_buffer(run.rollout, len(seeds), run.device), curves)
 
 
 def _tensors(state: _Progress) -> dict[str, Tensor]:
     curves = {f"curve.{name}": curve for name, curve in state.curves.items()}
-    return {**state.members.state(), "visited": state.visited, "buffer": state.buffer, **curves}
+    return {**state.members.state(), "visited": state.visited, "window": state.window, "buffer": state.buffer, **curves}
 
 
 @torch.no_grad()

@@ -82,7 +82,7 @@ def _visited(
     new, back, again = noise.split(chosen.split(noise.shape[-1]), dim=-1)
     walked = []
     if new.shape[-1]:
-        walked.append(walks.walk(policy, parameters, chosen, new))
+        walked.append(walks.walk(policy, parameters, chosen, new, rollout.objective.flow == "edges"))
     if again.shape[-1]:
         missing = buffer.shape[1] - walked[0].actions.shape[1]
         last = walked[0].actions.new_full(

@@ -33,8 +33,12 @@ class Walks:
 
 
 @torch.no_grad()
-def walk(policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Tensor) -> Walks:
+def walk(
+    policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Tensor, edge_flows: bool = False
+) -> Walks:
     """B trajectories of each member from the behaviour policy: uniforms [M, T, B] in [0, 1).
+
+    `edge_flows`: the rows are log F(s, a), and the flow of a stop is R(s), not the row's (flow matching).
 
     The slot is the number of cumulative probabilities at or below u, the last allowed slot taking all that is
     left, so no forbidden action can be drawn.
@@ -54,10 +58,10 @@ def walk(policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Tens
             # those that go on, moved to the front: the others are not evaluated
             front = done.to(torch.int8).argsort(dim=1, stable=True)[:, :going]
             here = state.gather(1, front[..., None].expand(-1, -1, state.shape[-1]))
-            drawn = _draw(policy, parameters, chosen, here, uniforms[:, step].gather(1, front))
+            drawn = _draw(policy, parameters, chosen, here, uniforms[:, step].gather(1, front), edge_flows)
             action = front.new_full(done.shape, n_actions - 1).scatter_(1, front, drawn)
         else:
-            action = _draw(policy, parameters, chosen, state, uniforms[:, step])
+            action = _draw(policy, parameters, chosen, state, uniforms[:, step], edge_flows)
         action = torch.where(done, n_actions - 1, action)
         state = dag.step(state, action)
         exists.append(~done)
@@ -67,11 +71,16 @@ def walk(policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Tens
     return Walks(torch.stack(states, dim=1), torch.stack(actions, dim=1), torch.stack(exists, dim=1))
 
 
-def _draw(policy: Policy, parameters: Parameters, chosen: Sampler, states: Tensor, noise: Tensor) -> Tensor:
+def _draw(
+    policy: Policy, parameters: Parameters, chosen: Sampler, states: Tensor, noise: Tensor, edge_flows: bool
+) -> Tensor:
     """An action of the behaviour policy in each state: states [M, N, D], noise [M, N] in [0, 1) -> [M, N]."""
     allowed = policy.space.allowed(states).movedim(-1, 1)
     mask = torch.zeros(allowed.shape, dtype=noise.dtype, device=noise.device).masked_fill_(~allowed, -torch.inf)
-    logits = policy.rows(parameters, states)[:, : policy.heads.n_actions]
+    if edge_flows:
+        logits = _log_edge(policy, parameters, states)
+    else:
+        logits = policy.rows(parameters, states)[:, : policy.heads.n_actions]
     cumulative = behave(chosen, torch.log_softmax(logits + mask, dim=1), mask)[:, :-1].exp().cumsum_(dim=1)
     so_far = allowed.cumsum(dim=1)
     cumulative.masked_fill_((so_far == so_far[:, -1:])[:, :-1], 2.0)

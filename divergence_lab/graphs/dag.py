@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -158,6 +158,21 @@ class PointedDAG:
         if self.labels is not None:
             return self.labels[state]
         return state if self.coordinates is None else tuple(self.coordinates[state].tolist())
+
+
+def clamp_log_reward(graph: PointedDAG, low: float) -> PointedDAG:
+    """The graph with log R(x) = max(log R(x), low) at its terminal states, and so another target law.
+
+    Released GFlowNet code clamps log R so (torchgfn: `log_reward_clip_min`, -12 in that of Hu et al. 2025).
+    """
+
+    def clamped(values: np.ndarray) -> np.ndarray:
+        return np.where(np.isneginf(values), values, np.maximum(values, low))
+
+    partial = None if graph.log_partial is None else clamped(graph.log_partial)
+    return replace(
+        graph, name=f"{graph.name}, log R >= {low:g}", log_reward=clamped(graph.log_reward), log_partial=partial
+    )
 
 
 def from_edges(

@@ -1,0 +1,211 @@
+"""Figure 3 of the paper: how fast each loss learns the hyper-grid, with error bands.
+
+    python paper_checks/figure3_hypergrid.py                      the quick preset: that everything runs
+    python paper_checks/figure3_hypergrid.py --preset standard    what a CPU can do; goes on from where it was stopped
+    python paper_checks/figure3_hypergrid.py --preset paper --device cuda
+    python paper_checks/figure3_hypergrid.py --page               only the page, from the committed results
+
+Settings of the paper and of its released code: MLP 2 x 256, learned P_B, 16 trajectories a step, Adam at 1e-3 (log Z at
+0.1), on-policy, no decay; gradients clipped to norm 1000 (TB, FM) or 10 (DB, SubTB); log R clamped at -12 (TB, SubTB);
+residuals clipped at 50 inside the gradient (TB, FM). `--without-traps` leaves out the last two. The metric is the L1
+distance between the target and the empirical law of the last samples (80,000 in the paper), as a sum; the code's is
+the mean over states. Beside it the exact total variation of the learned law at the same moments.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import presets
+from figure3_page import write_page
+
+import divergence_lab as dl
+from divergence_lab.gflownet.exact import target_distribution
+from divergence_lab.graphs.dag import clamp_log_reward
+from divergence_lab.graphs.environments import graph_from_text
+from divergence_lab.metrics import sampling_floor, total_variation
+from divergence_lab.results import ResultError, environment, load, write_atomically
+from divergence_lab.settings import prepare
+from divergence_lab.theory.transforms import clip
+from divergence_lab.training import train
+
+CHECK = "figure3_hypergrid"
+LOSSES = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")
+OBJECTIVES = ("fm", "db", "tb", "subtb(0.9)")
+CLIP_NORM = {"tb": 1000.0, "fm": 1000.0, "db": 10.0, "subtb(0.9)": 10.0}
+CLAMPED = ("tb", "subtb(0.9)")  # log R at least -12
+RESIDUAL_CLIPPED = ("tb", "fm")  # |x| at most 50 inside g'
+LOG_REWARD_LOW, RESIDUAL_HIGH = -12.0, 50
+METRICS = ("window_l1", "tv")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One ensemble: 4 losses x `seeds`; stopped after `minutes`, if given, at a moment of evaluation."""
+
+    env: str
+    objective: str
+    steps: int
+    window: int
+    seeds: int = 5
+    evaluations: int = 20
+    minutes: float | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.env}_{self.objective}".replace(":", "_").replace("(", "").replace(")", "")
+
+
+PRESETS: Mapping[str, tuple[Case, ...]] = {
+    "quick": tuple(Case("hypergrid:2x8:paper", o, 60, 320, 2, 4) for o in OBJECTIVES),
+    # from cheap to dear: what is stopped has its first cases, and goes on when it is started again
+    "standard": (
+        *(Case("hypergrid:2x8:paper", o, 3_000, 8_000, evaluations=30) for o in ("tb", "db", "subtb(0.9)", "fm")),
+        *(Case("hypergrid:2x20:paper", o, 5_000, 16_000, evaluations=25) for o in ("tb", "db", "subtb(0.9)", "fm")),
+        *(Case("hypergrid:4x20:paper", o, 50_000, 80_000, minutes=20) for o in ("tb", "db")),
+        *(Case("hypergrid:2x20:paper_text", o, 5_000, 16_000, evaluations=25) for o in ("tb", "db")),
+    ),
+    "paper": tuple(
+        Case(f"hypergrid:4x20:{reward}", o, 50_000, 80_000)
+        for reward in ("paper", "paper_text") for o in OBJECTIVES
+    ),
+}  # fmt: skip
+
+
+class _TimeIsUp(Exception):
+    pass
+
+
+def settings(case: Case, traps: bool = True) -> dict[str, Any]:
+    """The arguments of `train` for this case."""
+    graph = graph_from_text(case.env)
+    if traps and case.objective in CLAMPED:
+        graph = clamp_log_reward(graph, LOG_REWARD_LOW)
+    losses = {name: dl.loss(name) for name in LOSSES}
+    if traps and case.objective in RESIDUAL_CLIPPED:
+        losses = {name: clip(loss, RESIDUAL_HIGH) for name, loss in losses.items()}
+    return {
+        "losses": {name: dl.to_torch(loss) for name, loss in losses.items()}, "graph": graph,
+        "objective": case.objective, "backward": "learned", "seeds": case.seeds, "steps": case.steps, "batch": 16,
+        "policy": "mlp", "width": 256, "depth": 2, "learning_rate": 1e-3, "learning_rate_log_z": 0.1, "decay": 0.0,
+        "max_grad_norm": CLIP_NORM[case.objective], "initial_log_z": 0.0, "initial_log_flow": 0.0,
+        "stop_logit": 0.0, "window": case.window, "evaluations": case.evaluations,
+    }  # fmt: skip
+
+
+def run(case: Case, folder: Path, device: str, traps: bool = True) -> None:
+    """Train until the end or until its minutes are over; goes on from the last checkpoint, and never starts over."""
+    place = folder / case.name
+    try:
+        load(place)
+        return
+    except ResultError:
+        pass
+    until = time.monotonic() + 60 * (case.minutes or 1e6)
+
+    def look(step: int, steps: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{case.name}: {step:,} of {steps:,} steps\033[K", end="", file=sys.stderr, flush=True)
+        if time.monotonic() > until and step < steps:
+            raise _TimeIsUp
+
+    given = settings(case, traps)
+    try:
+        train(given.pop("losses"), given.pop("graph"), out=place, resume=True, device=device, progress=look, **given)
+    except _TimeIsUp:
+        pass
+
+
+def gather(cases: tuple[Case, ...], folder: Path, device: str, traps: bool = True) -> tuple[list[dict], dict]:
+    """Rows (case, loss, seed, trajectories, window_l1, tv), and what is to be known about each case."""
+    rows, about = [], {}
+    for case in cases:
+        path = folder / case.name / "metrics.csv"
+        if not path.exists():
+            continue
+        found: dict[tuple, dict[str, float]] = {}
+        with open(path, newline="") as file:
+            for line in csv.DictReader(file):
+                if line["metric"] in METRICS:
+                    key = (line["loss"], int(line["seed"]), int(line["step"]))
+                    found.setdefault(key, {})[line["metric"]] = float(line["value"])
+        rows += [
+            {"case": case.name, "loss": loss, "seed": seed, "trajectories": 16 * step,
+             **{name: f"{values[name]:.6g}" for name in METRICS}}
+            for (loss, seed, step), values in found.items()
+        ]  # fmt: skip
+        about[case.name] = _about(case, folder / case.name, max(step for _, _, step in found), device, traps)
+    return rows, about
+
+
+def _about(case: Case, place: Path, steps: int, device: str, traps: bool) -> dict[str, Any]:
+    import torch
+
+    given = settings(case, traps)
+    graph, true = given["graph"], graph_from_text(case.env)
+    arguments = {**_defaults(), **given, "device": device}
+    on = prepare(arguments).device
+    content = torch.load(place / "checkpoint.pt", map_location="cpu", weights_only=True)
+    where = {key: value for key, value in environment(on).items() if key != "commit"}
+    return {
+        "env": case.env, "objective": case.objective, "seeds": case.seeds, "steps": steps, "planned": case.steps,
+        "window": case.window, "states": graph.n_states, "traps": traps,
+        "sampling_floor": float(sampling_floor(target_distribution(graph), case.window)),
+        "tv_of_clamp": float(total_variation(target_distribution(graph), target_distribution(true))),
+        "seconds_a_step": content["seconds"] / max(1, content["step"]), **where,
+    }  # fmt: skip
+
+
+def _defaults() -> dict[str, Any]:
+    import inspect
+
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(train).parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
+
+
+def save(rows: list[dict], about: dict, folder: Path) -> None:
+    """curves.csv and about.json, each whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [",".join(rows[0]), *(",".join(str(value) for value in row.values()) for row in rows)]
+    # names of losses hold no commas
+    write_atomically(folder / "curves.csv", ("\n".join(lines) + "\n").encode())
+    write_atomically(folder / "about.json", (json.dumps(about, indent=1) + "\n").encode())
+
+
+def main(argv: list[str] | None = None, cases: tuple[Case, ...] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    traps = "--without-traps" not in argv
+    chosen = presets.arguments(__doc__, [text for text in argv if text != "--without-traps"])
+    results = presets.folder(CHECK, chosen.preset, chosen.out)
+    if not chosen.page:
+        runs = results if chosen.preset == "quick" else presets.HERE.parent / "runs" / "paper" / CHECK / chosen.preset
+        runs = runs if traps else runs / "without_traps"
+        started, cases = time.monotonic(), cases or PRESETS[chosen.preset]
+        for case in cases:
+            run(case, runs, chosen.device, traps)
+            rows, about = gather(cases, runs, chosen.device, traps)
+            save(rows, about, results)
+            print(f"{case.name}: {time.monotonic() - started:.0f} s so far", flush=True)
+    if chosen.preset == "quick" and not chosen.page:
+        write_page(results, results / f"{CHECK}.md")
+        print((results / f"{CHECK}.md").read_text())
+    else:
+        committed = results if results.exists() else presets.folder(CHECK, "standard")
+        write_page(committed, Path(__file__).with_suffix(".md"))
+        print(Path(__file__).with_suffix(".md"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

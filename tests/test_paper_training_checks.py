@@ -1,0 +1,174 @@
+"""The checks that train: their pages are what the committed results say, and what they measure is right."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections import deque
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import divergence_lab as dl
+from divergence_lab.evaluation import keep, window_l1
+from divergence_lab.gflownet.exact import target_distribution
+from divergence_lab.graphs.dag import clamp_log_reward
+from divergence_lab.graphs.environments import graph_from_text
+from divergence_lab.metrics import sampling_floor
+from divergence_lab.settings import TrainingError
+from divergence_lab.training import train
+
+CHECKS = Path(__file__).resolve().parents[1] / "paper_checks"
+
+
+def squared(x):
+    return x**2 / 2
+
+
+@pytest.fixture
+def figure3(monkeypatch):
+    monkeypatch.syspath_prepend(str(CHECKS))
+    import figure3_hypergrid
+
+    return figure3_hypergrid
+
+
+@pytest.fixture
+def beyond(monkeypatch):
+    monkeypatch.syspath_prepend(str(CHECKS))
+    import beyond_the_paper
+
+    return beyond_the_paper
+
+
+def test_the_sampling_floor_is_that_of_a_perfect_sampler():
+    law, samples = np.array([0.5, 0.3, 0.15, 0.05, 0.0]), 40
+    drawn = np.random.default_rng(0).multinomial(samples, law, size=40_000) / samples
+    simulated = np.abs(drawn - law).sum(axis=1)
+    error = simulated.std() / np.sqrt(len(simulated))
+    assert abs(sampling_floor(law, samples) - simulated.mean()) < 4 * error < 0.01
+    assert sampling_floor(np.array([1.0, 0.0]), 7) == 0
+    # the paper's grid and number of samples; fewer samples, a higher floor
+    target = target_distribution(graph_from_text("hypergrid:4x20:paper"))
+    assert sampling_floor(target, 80_000) == pytest.approx(0.151, abs=5e-4)
+    assert sampling_floor(target, 8_000) > 0.2
+
+
+def test_the_window_is_that_of_brute_force():
+    graph = graph_from_text("bits:4x2")  # not every state is terminal
+    states, run = graph.terminal_states, SimpleNamespace(space=graph)
+    generator, size, batch = np.random.default_rng(1), 50, 8
+    window = torch.full((2, size), graph.n_states, dtype=torch.int32)
+    last = [deque(maxlen=size), deque(maxlen=size)]
+    assert np.isnan(window_l1(run, window, 0))
+    for step in range(20):
+        drawn = generator.choice(states, size=(2, batch))
+        keep(window, torch.from_numpy(drawn)[..., None] if step % 2 else torch.from_numpy(drawn), step)
+        for member, row in zip(last, drawn):
+            member.extend(row.tolist())
+        shares = [np.mean(np.array(member)[:, None] == states, axis=0) for member in last]
+        expected = np.abs(np.array(shares) - target_distribution(graph)).sum(axis=1)
+        np.testing.assert_allclose(window_l1(run, window, (step + 1) * batch).numpy(), expected, atol=1e-12)
+
+
+def test_a_long_window_nears_the_exact_distance(tmp_path):
+    """A policy that hardly moves: L1 of many samples is 2 TV of its law, up to the floor; and a resumed run agrees."""
+    graph = dl.hypergrid(2, 3)
+    given = {"seeds": 2, "steps": 300, "batch": 64, "window": 19_200, "learning_rate": 1e-9, "evaluations": 3}
+    result = train({"q": squared}, graph, device="cpu", out=tmp_path, **given)
+    np.testing.assert_allclose(result.metrics["window_l1"][..., -1], 2 * result.metrics["tv"][..., -1], atol=0.03)
+    again = train({"q": squared}, graph, device="cpu", out=tmp_path, resume=True, **given)
+    np.testing.assert_array_equal(again.metrics["window_l1"], result.metrics["window_l1"])
+    np.testing.assert_array_equal(dl.load(tmp_path).metrics["window_l1"], result.metrics["window_l1"])
+
+
+@pytest.mark.parametrize("window, why", [(5, "at least the batch"), (-1, "at least the batch"), (2.5, "whole number")])
+def test_a_window_that_cannot_be_kept_is_refused(window, why):
+    with pytest.raises(TrainingError, match=why):
+        train({"q": squared}, dl.hypergrid(2, 3), window=window, device="cpu")
+    with pytest.raises(TrainingError, match="window=0"):
+        train({"q": squared}, dl.hypergrid(2, 3), window=64, exact=True, device="cpu")
+
+
+def test_rewards_are_clamped_from_below_and_nothing_else_changes():
+    graph = graph_from_text("hypergrid:2x8:paper")
+    clamped = clamp_log_reward(graph, -12.0)
+    assert graph.log_reward.min() == pytest.approx(np.log(1e-6)) and clamped.log_reward.min() == -12
+    high = graph.log_reward >= -12
+    np.testing.assert_array_equal(clamped.log_reward[high], graph.log_reward[high])
+    partly = clamp_log_reward(graph_from_text("bits:4x2"), -1.0)
+    np.testing.assert_array_equal(np.isneginf(partly.log_reward), np.isneginf(graph_from_text("bits:4x2").log_reward))
+
+
+def test_flow_matching_draws_from_its_own_flows_where_states_are_visited():
+    """The stop's flow is R(s) when drawing too: both ways of evaluating learn the same numbers."""
+    given = {"objective": "fm", "backward": "learned", "policy": "mlp", "width": 16, "seeds": 2, "steps": 12, "batch": 16,
+             "dtype": torch.float64, "evaluations": 3, "device": "cpu", "window": 64}  # fmt: skip
+    ways = [train({"q": squared}, dl.hypergrid(2, 8), evaluate=way, **given) for way in ("visited", "all states")]
+    for name in ("tv", "window_l1"):
+        np.testing.assert_allclose(ways[0].metrics[name], ways[1].metrics[name], rtol=1e-6)
+
+
+def test_the_traps_of_the_released_code_are_switches(figure3):
+    case = figure3.Case("hypergrid:2x8:paper", "tb", 10, 160)
+    on, off = figure3.settings(case), figure3.settings(case, traps=False)
+    assert on["graph"].log_reward.min() == -12 > off["graph"].log_reward.min()
+    far = torch.tensor([60.0], dtype=torch.float64, requires_grad=True)
+    slopes = [torch.autograd.grad(given["losses"]["linex(1)"](far).sum(), far)[0].item() for given in (on, off)]
+    assert slopes == pytest.approx([np.expm1(50.0), np.expm1(60.0)], rel=1e-6)
+    free = figure3.settings(figure3.Case("hypergrid:2x8:paper", "db", 10, 160))
+    assert free["graph"].log_reward.min() < -12 and free["max_grad_norm"] == 10 < on["max_grad_norm"]
+
+
+def test_the_hypergrid_check_runs_stops_and_goes_on(figure3, tmp_path, capsys):
+    cases = tuple(figure3.Case("hypergrid:2x4:paper", o, 8, 32, 2, 3) for o in ("tb", "subtb(0.9)"))
+    assert figure3.main(["--out", str(tmp_path)], cases) == 0
+    page = (tmp_path / "figure3_hypergrid.md").read_text()
+    assert "hypergrid:2x4:paper, subtb(0.9)" in page and (tmp_path / "figure3_hypergrid.png").stat().st_size > 10_000
+    # stopped at the first evaluation, it still has its first rows
+    stopped = figure3.Case("hypergrid:2x4:paper", "fm", 8, 32, 2, 3, minutes=1e-9)
+    figure3.run(stopped, tmp_path, "cpu")
+    assert (tmp_path / stopped.name).exists() and not (tmp_path / stopped.name / "config.json").exists()
+    figure3.run(dataclasses.replace(stopped, minutes=None), tmp_path, "cpu")
+    rows, about = figure3.gather((stopped,), tmp_path, "cpu")
+    assert max(row["trajectories"] for row in rows) == 8 * 16 and about[stopped.name]["steps"] == 8
+
+
+def test_the_grids_beyond_the_paper_run(beyond, tmp_path, capsys, monkeypatch):
+    for name, short in {"SPACES": ["hypergrid:2x4:paper"], "MORE": ["jsd", beyond.DESIGNED], "SAMPLERS": ["on", "backward"],
+                        "ALPHAS": ["0", "1"], "RATES": [0.01, 0.1]}.items():  # fmt: skip
+        monkeypatch.setattr(beyond, name, short)
+    size = {"seeds": 2, "steps": 4, "batch": 8, "evaluations": 2}
+    assert beyond.main(["--out", str(tmp_path)], size) == 0
+    page = (tmp_path / "beyond_the_paper.md").read_text()
+    assert "| jsd |" in page and "| designed |" in page and "linex(1->0)" in page
+    assert len((tmp_path / "runs.csv").read_text().splitlines()) == 1 + 2 * 2 * (6 + 8 + 2 * 4 + 2 * 2)
+
+
+def committed(name: str) -> list:
+    return [folder for folder in sorted((CHECKS / "results" / name).glob("*")) if folder.is_dir()]
+
+
+def test_the_committed_pages_are_what_the_committed_results_say(figure3, beyond, tmp_path):
+    import beyond_page
+    import figure3_page
+
+    for folder in committed("figure3_hypergrid"):
+        text = (CHECKS / "figure3_hypergrid.md").read_text()
+        assert text == figure3_page.render(figure3_page.read(folder), "figure3_hypergrid")
+        shutil.copytree(folder, tmp_path / "figure3")
+        path = tmp_path / "figure3" / "curves.csv"
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join([*lines[:-1], lines[-1].rpartition(",")[0] + ",0.987"]) + "\n")
+        assert text != figure3_page.render(figure3_page.read(tmp_path / "figure3"), "figure3_hypergrid")
+    for folder in committed("beyond_the_paper"):
+        text = (CHECKS / "beyond_the_paper.md").read_text()
+        assert text == beyond_page.render(beyond_page.Runs(folder), "beyond_the_paper")
+        shutil.copytree(folder, tmp_path / "beyond")
+        path = tmp_path / "beyond" / "runs.csv"
+        path.write_text(path.read_text().replace(",jsd,0.03,0,0.", ",jsd,0.03,0,0.9", 1))
+        assert text != beyond_page.render(beyond_page.Runs(tmp_path / "beyond"), "beyond_the_paper")
+    assert committed("figure3_hypergrid") and committed("beyond_the_paper")
