@@ -125,6 +125,7 @@ def generated_bits(n_bits: int, word: int, *, seed: int = 0, name: str | None = 
         log_paths=lambda states: torch.lgamma((states > 0).sum(dim=-1).double() + 1),
         modes_of=modes_of,
         n_modes=len(modes),
+        n_words=n_words,
         log_z=_log_z(modes) if n_bits <= MAX_LISTED_BITS else None,
     )
 
