@@ -278,9 +278,9 @@ def test_a_member_is_the_single_run_with_its_seed(monkeypatch):
 
 
 def test_it_learns():
-    result = train(LOSSES, generated_bits(4, 2), policy="transformer", objective="tied-fl-db", seeds=1, steps=100, batch=16,
+    result = train(LOSSES, generated_bits(4, 2), policy="transformer", objective="tied-fl-db", seeds=1, steps=150, batch=16,
                    evaluations=1, progress=False, initial_log_flow=0.0)  # fmt: skip
-    assert np.abs(result.metrics["log_z_bound"][..., -1] - result.log_z_true).max() < 0.15
+    assert np.abs(result.metrics["log_z_bound"][..., -1] - result.log_z_true).max() < 0.1
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,6 @@ def test_p_t_from_all_orders_is_exact_and_from_samples_unbiased():
     generator = torch.Generator().manual_seed(0)
     noise = torch.rand(60, 3, len(ends), dtype=torch.float64, generator=generator)
     sampled = log_terminal(policy, parameters, ends, noise).exp()
-    np.testing.assert_allclose(sampled, law, rtol=0.5)
     assert float(((sampled - law) / law).mean().abs()) < 0.05
     # control: one order alone is not the law
     assert (log_terminal(policy, parameters, ends, noise[:1]).exp() / law - 1).abs().max() > 0.05
