@@ -76,10 +76,9 @@ PRESETS = {
         Part("twin, clip 10", 8, 4, ("DB",), 1, 30, 3, clip=10.0, losses=("shifted_cosh",)),
     ),
     "standard": (
-        Part("twin", 16, 4, ("DB",), 5, 1000, 10),
-        Part("full size, first steps", 120, 8, ("DB",), 1, 100, 4, every=20),
+        Part("full size, first steps", 120, 8, ("DB",), 1, 30, 1, every=40),
+        Part("twin", 16, 4, ALL, 5, 1000, 10),
         Part("twin, clip 10", 16, 4, ("DB",), 5, 1000, 10, clip=10.0, losses=("shifted_cosh",)),
-        Part("twin", 16, 4, ("TB", "STB"), 5, 1000, 10),
     ),
     "paper": (Part("full size", 120, 8, ALL, 5, 250_000, 100),),
 }
@@ -229,8 +228,8 @@ def main(argv: list[str] | None = None) -> int:
     device = "cpu" if device == "auto" else device
     rows, curves, started = [], [], time.monotonic()
     for part in PRESETS[options.preset]:
-        for seed in range(part.seeds):
-            for name in part.objectives:
+        for name in part.objectives:
+            for seed in range(part.seeds):
                 more, curve = records(part, name, seed, device, runs)
                 rows, curves = rows + more, curves + curve
                 of_machine = {k: v for k, v in environment(torch.device(device)).items() if k not in ("platform", "commit")}
