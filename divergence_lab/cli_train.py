@@ -46,7 +46,7 @@ def add_command(
         "--objective",
         default="tb",
         metavar="O,...",
-        help="tb, vargrad, db, subtb(0.9), fm, fl-db, modified-db ... (tb)",
+        help="tb, vargrad, db, subtb(0.9), fm, fl-db, tied-db, modified-db ... (tb)",
     )
     one.add_argument(
         "--sampler",
@@ -61,7 +61,9 @@ def add_command(
     one.add_argument("--batch", type=positive, metavar="B", help="trajectories a step and member")
     one.add_argument("--learning-rate", metavar="R,...", help="every loss is trained at each of these")
     one.add_argument(
-        "--policy", choices=("tabular", "mlp"), help="(tabular; mlp where states are not listed)"
+        "--policy",
+        choices=("tabular", "mlp", "transformer"),
+        help="(tabular; mlp where states are not listed); transformer for generated:bits",
     )
     one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
     one.add_argument("--deterministic", action="store_true", help="the same bits in every run on one device")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaln, xlog1py, xlogy
+from scipy.stats import rankdata
 
 
 def l1(p: ArrayLike, q: ArrayLike) -> np.ndarray:
@@ -60,6 +61,14 @@ def hellinger(p: ArrayLike, q: ArrayLike) -> np.ndarray:
 def chi2(p: ArrayLike, q: ArrayLike) -> np.ndarray:
     """Pearson's chi^2(p||q) = sum (p - q)^2 / q; oo where p > 0 = q.  Neyman's is chi2(q, p)."""
     return f_divergence(lambda t: (t - 1) ** 2, p, q, f_at_zero=1.0, slope_at_infinity=np.inf)
+
+
+def spearman(a: ArrayLike, b: ArrayLike) -> np.ndarray:
+    """Correlation of ranks, ties given their mean rank: [.., X] and [.., X] -> [..]; NaN where all are equal."""
+    a, b = (rankdata(_float64(values), axis=-1) for values in (a, b))
+    a, b = (ranks - ranks.mean(axis=-1, keepdims=True) for ranks in (a, b))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (a * b).sum(axis=-1) / np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
 
 
 def f_divergence(

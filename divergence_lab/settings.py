@@ -17,17 +17,18 @@ from divergence_lab.gflownet.exact import EnumerationError, enumerate_trajectori
 from divergence_lab.gflownet.flow import BACKWARD, check_objective
 from divergence_lab.gflownet.objectives import Objective, ObjectiveError, objective
 from divergence_lab.gflownet.policies import Policy, heads, mlp, tabular
-from divergence_lab.gflownet.rollouts import Rollout
+from divergence_lab.gflownet.rollouts import Rollout, in_one_pass
 from divergence_lab.gflownet.sampling import Trajectories
+from divergence_lab.gflownet.transformer import NotWordsError, transformer
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.generated import GeneratedDAG, Space, as_generated
 from divergence_lab.schedules import terms_of
 
 Loss = Callable[[Tensor], Tensor]
-POLICIES = {"tabular": tabular, "mlp": mlp}
+POLICIES = {"tabular": tabular, "mlp": mlp, "transformer": transformer}
 LISTED = 100_000  # trajectories that exact training holds at most
 EVALUATE = ("auto", "all states", "visited")
-LEARNING_RATE = {"tabular": 0.03, "mlp": 1e-3}
+LEARNING_RATE = {"tabular": 0.03, "mlp": 1e-3, "transformer": 1e-3}
 LEARNING_RATE_LOG_Z = 0.1
 # (learning rate, momentum) of exact training of a table: residuals of whole trajectories tell every state at once
 # what to do, those of edges and states pass it on one level a step, which momentum makes faster.
@@ -102,6 +103,7 @@ def prepare(arguments: Mapping[str, Any]) -> Run:
         "env": space.name,
         "graph": _fingerprint(space),
         "learning_rate_log_z": rate_log_z,
+        **{key: arguments[key] for key in ("weight_decay", "dropout") if arguments[key]},
         **{
             key: arguments[key]
             for key in ("steps", "batch", "policy", "backward", "max_grad_norm", "evaluations", "exact")
@@ -117,6 +119,13 @@ def prepare(arguments: Mapping[str, Any]) -> Run:
         "dtype": str(arguments["dtype"]).removeprefix("torch."),
     }
     rollout = Rollout(policy, chosen, drawn, arguments["backward"], way)
+    if arguments["dropout"] and not in_one_pass(rollout):
+        raise TrainingError(
+            "dropout needs policy='transformer' and trajectories drawn by the policy itself, since what is drawn and "
+            "what is learned must share their masks; use sampler on, epsilon:E or tempered:T and another objective than fm"
+        )
+    if natural and arguments["weight_decay"]:
+        raise TrainingError("weight_decay is Adam's; exact training of a table goes without")
     if drawn.backward:
         rollout = _with_target(rollout, space, arguments, device)
     listed = _listed(space, losses, rollout, device) if arguments["exact"] else None
@@ -196,7 +205,7 @@ def _check_choices(arguments: Mapping[str, Any], enumerated: bool) -> None:
                 f"{name} {arguments[name]!r} is not available; use one of {', '.join(allowed)}"
             )
     if not enumerated and arguments["policy"] == "tabular":
-        raise TrainingError("a generated space has no table of states; use policy='mlp'")
+        raise TrainingError("a generated space has no table of states; use policy='mlp', or 'transformer' for bits")
     if arguments["window"] and (not enumerated or arguments["exact"]):
         raise TrainingError("a window of samples needs sampled training on a graph whose states are listed; give window=0")
     if not enumerated and arguments["exact"]:
@@ -228,6 +237,10 @@ def _check_numbers(arguments: Mapping[str, Any]) -> None:
             raise TrainingError(
                 f"{name} is {arguments[name]!r}; give a positive number, or None for the default"
             )
+    if not 0 <= arguments["dropout"] < 1:
+        raise TrainingError(f"dropout is {arguments['dropout']!r}; give a number of at least 0 and below 1")
+    if not 0 <= arguments["weight_decay"] < float("inf"):
+        raise TrainingError(f"weight_decay is {arguments['weight_decay']!r}; give a number of at least 0")
     if arguments["decay"] is not None and not 0 <= arguments["decay"] < float("inf"):
         raise TrainingError(f"decay is {arguments['decay']!r}; give a number of at least 0 (0: no decay)")
 
@@ -284,8 +297,26 @@ def _policies(
         "learned_back": arguments["backward"] == "learned",
         "flow": chosen.flow in ("free", "forward-looking"),
     }
-    shape = {"width": arguments["width"], "depth": arguments["depth"]} if arguments["policy"] == "mlp" else {}
+    shapes = {
+        "mlp": {"width": arguments["width"], "depth": arguments["depth"]},
+        "transformer": {"dropout": arguments["dropout"]},
+    }
+    shape = shapes.get(arguments["policy"], {})
     make = POLICIES[arguments["policy"]]
+    try:
+        return _made(make, space, way, learned, shape, start)
+    except NotWordsError as error:
+        raise TrainingError(str(error)) from error
+
+
+def _made(
+    make: Callable[..., Policy],
+    space: Space,
+    way: str,
+    learned: Mapping[str, bool],
+    shape: Mapping[str, float],
+    start: Mapping[str, float],
+) -> tuple[Policy, Policy | None]:
     if isinstance(space, GeneratedDAG):
         return make(space, heads=heads(space, **learned), **shape, **start), None
     at_all = make(space, heads=heads(space, **learned), **shape, **start)

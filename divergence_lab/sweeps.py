@@ -25,7 +25,7 @@ TEXTS = ("losses", "env")
 SETTINGS = (
     "objective", "sampler", "backward", "exact", "seeds", "steps", "batch", "policy", "width", "depth", "evaluate", "window",
     "learning_rate", "learning_rate_log_z", "decay", "max_grad_norm", "initial_log_z", "initial_log_flow",
-    "stop_logit", "evaluations",
+    "stop_logit", "evaluations", "weight_decay", "dropout",
 )  # fmt: skip
 ATTEMPTS = 3
 

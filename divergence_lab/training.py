@@ -21,7 +21,7 @@ from divergence_lab.gflownet.expected import expected_residuals, expected_tb, li
 from divergence_lab.gflownet.flow import Flow, flow
 from divergence_lab.gflownet.objectives import Residuals
 from divergence_lab.gflownet.optimiser import Ensemble, adam_step, ensemble, natural_step, unpack
-from divergence_lab.gflownet.randomness import chunk_length, uniforms
+from divergence_lab.gflownet.randomness import DROPOUT, chunk_length, random_bits, uniforms
 from divergence_lab.gflownet.rollouts import empty_buffer, roll
 from divergence_lab.gflownet.samplers import Sampler
 from divergence_lab.graphs.dag import PointedDAG
@@ -68,6 +68,8 @@ def train(
     learning_rate_log_z: float | None = None,
     decay: float | None = None,
     max_grad_norm: float | None = 10.0,
+    weight_decay: float = 0.0,
+    dropout: float = 0.0,
     initial_log_z: float | None = None,
     initial_log_flow: float | None = None,
     stop_logit: float | None = None,
@@ -90,9 +92,12 @@ def train(
     list: every loss is trained at each.  All learning rates fall as (1 - step/steps)^decay, decay 1, or 0 if exact
     with a table.  log Z starts at the bound log X + max log R, so that residuals start below 0, where
     no loss explodes, and the logit of stopping at log((A-1)/(T-1)), so that the first trajectories are about as
-    long as they can be; give 0.0 and 0.0 for the usual start.  `evaluate`: the policy at "all states", at the
-    "visited" ones, or "auto", whichever are fewer.  `window` W > 0 keeps the last W terminal states drawn and measures
-    `window_l1`, the sum |empirical law of these - target| (nan before the first).  `deterministic`: the same bits in every run on one device.
+    long as they can be; give 0.0 and 0.0 for the usual start.  `width` and `depth` are those of policy "mlp"; policy
+    "transformer", for generated bits, has the paper's sizes and `dropout`.  `weight_decay`: Adam's, of all but
+    log Z.  `evaluate`: the policy at "all states", at the
+    "visited" ones, or "auto", whichever are fewer.  `window` W > 0 keeps the last W terminal states drawn and
+    measures `window_l1`, the sum |empirical law of these - target| (nan before the first).  `deterministic`: the same
+    bits in every run on one device.
     `progress(step, steps)` is called at each of about `evaluations` exact evaluations; None shows a bar on
     standard error if that is a terminal.  With `out`, metrics stream to that folder, a checkpoint follows every
     30 s, and `resume` continues from it to the same numbers.
@@ -180,17 +185,23 @@ def _loop(
             if noise is None or step % length == 0:
                 shape = (length, n_steps, batch)
                 noise = uniforms(seeds, step // length, shape, run.device, run.dtype)
-            _update(run, state, noise[:, step % length], step, decay)
+            bits = None
+            if config.get("dropout"):
+                shape = (n_steps, batch, run.policy.n_random)
+                bits = random_bits(seeds, DROPOUT + step, shape, run.device)
+            _update(run, state, noise[:, step % length], step, decay, bits)
     return seconds_before + time.monotonic() - started
 
 
-def _update(run: Run, state: _Progress, noise: Tensor, step: int, decay: float) -> None:
+def _update(
+    run: Run, state: _Progress, noise: Tensor, step: int, decay: float, bits: Tensor | None = None
+) -> None:
     """One step of every member: sample, residual, loss, gradient, Adam.  No wait for the device."""
     members = state.members
     parameters = unpack(members.shapes, members.values)
     # members with one seed see the same uniforms under every loss and learning rate
     noise = noise.repeat(len(run.rows), 1, 1)
-    found, terminal = roll(run.rollout, parameters, noise, state.buffer, step)
+    found, terminal = roll(run.rollout, parameters, noise, state.buffer, step, bits)
     # summed over members: no member's gradient holds anything of another's
     (gradient,) = torch.autograd.grad(_total(run, found, step), members.values)
     _adam(run, members, gradient, decay)
@@ -201,7 +212,8 @@ def _update(run: Run, state: _Progress, noise: Tensor, step: int, decay: float) 
 
 def _adam(run: Run, members: Ensemble, gradient: Tensor, decay: float) -> None:
     max_norm = run.config["max_grad_norm"]
-    adam_step(members, gradient, decay * run.rates, float("inf") if max_norm is None else max_norm)
+    max_norm = float("inf") if max_norm is None else max_norm
+    adam_step(members, gradient, decay * run.rates, max_norm, run.config.get("weight_decay", 0.0))
 
 
 def _update_exactly(run: Run, state: _Progress, step: int, decay: float) -> None:

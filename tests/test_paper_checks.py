@@ -85,3 +85,40 @@ def test_a_wrong_generator_or_a_wrong_stretch_is_noticed(theorem_b1):
     assert dataclasses.replace(row, claimed=row.claimed + 3 * (t - 1)).agrees  # the gauge
     assert not dataclasses.replace(row, printed="t - 1").agrees
     assert not theorem_b1.convex_on(row.claimed, ("0", "3")) and not theorem_b1.convex_on(row.claimed, ("0", "oo"))
+
+
+@pytest.fixture
+def bit_check(monkeypatch):
+    from pathlib import Path
+
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "paper_checks"))
+    import tables3_4_bits
+    import tables3_4_bits_page
+
+    return tables3_4_bits, tables3_4_bits_page
+
+
+def test_bits_run_and_their_page_says_what_was_not(bit_check, monkeypatch, tmp_path):
+    runs, page = bit_check
+    small = (runs.Part("twin", 4, 2, ("DB",), 1, 3, 1),)
+    monkeypatch.setitem(runs.PRESETS, "quick", small)
+    monkeypatch.setattr(page, "RESULTS", tmp_path)
+    monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")
+    assert runs.main(["--preset", "quick", "--device", "cpu", "--out", str(tmp_path / "standard")]) == 0
+    page.write()
+    text = (tmp_path / "page.md").read_text()
+    assert text.count("not run") == 24 and "| DB, twin | 4x2 | Shifted-Cosh | 1 x 3 |" in text
+    # a run of the paper's length fills its cells, a shorter one does not
+    rows = page.read("runs", "standard")
+    full = [{**row, "bits": "120x8", "steps": "250000"} for row in rows]
+    assert "0/1, -" in "".join(page.claims(full)) or "1/1" in "".join(page.claims(full))
+    assert "/1, " not in "".join(page.claims([{**row, "steps": "1000"} for row in full]))
+
+
+def test_the_committed_page_of_bits_is_that_of_its_results(bit_check, monkeypatch, tmp_path):
+    _, page = bit_check
+    before = page.PAGE.read_text()
+    monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(page, "save", lambda figure, path: None)
+    page.write()
+    assert (tmp_path / "page.md").read_text() == before, "python paper_checks/tables3_4_bits.py --page"

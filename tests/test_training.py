@@ -238,7 +238,7 @@ def test_another_run_cannot_continue(tmp_path):
     ("arguments", "message"),
     [
         ({"objective": "sac"}, "objective 'sac' is not known; use one of tb"),
-        ({"policy": "transformer"}, "policy 'transformer' is not available; use one of tabular, mlp"),
+        ({"policy": "recurrent"}, "policy 'recurrent' is not available; use one of tabular, mlp"),
         ({"device": "abacus"}, "device 'abacus' is not known"),
         ({"losses": {}}, "losses is empty"),
         ({"losses": {"mean": lambda x: (x**2).mean()}}, "loss 'mean' must return one value per residual"),

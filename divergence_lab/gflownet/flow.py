@@ -69,6 +69,9 @@ def flow_from_rows(
     learned = rows[:, -1]
     if chosen.flow == "forward-looking":
         learned = learned + log_partial(graph, rows.device, rows.dtype)
+    if chosen.tied:
+        log_flow = torch.where(only_stop(graph, rows.device), on_device.log_reward, learned)
+        return Flow(log_pf, log_pb, log_flow[:, 0], log_flow)
     return Flow(log_pf, log_pb, log_z, torch.cat([log_z[:, None], learned[:, 1:]], dim=1))
 
 
@@ -90,6 +93,11 @@ def _edge_flow(graph: PointedDAG, logits: Tensor, log_pb: Tensor) -> Flow:
         log_flow,
         pad(log_inflow, (1, 0), value=-torch.inf),
     )
+
+
+def only_stop(graph: PointedDAG, device: str | torch.device) -> Tensor:
+    """[S] bool: the states where a trajectory must stop."""
+    return torch.tensor((graph.child[:-1] < 0).all(axis=0), device=device)
 
 
 def edge_log_pb(graph: PointedDAG, back_logits: Tensor) -> Tensor:
@@ -148,16 +156,18 @@ def along(graph: PointedDAG, chosen: Objective, model: Flow, walked: Trajectorie
             _at_states(pad(table, (0, 1)), states) for table in (model.log_inflow, model.log_flow)
         )
         return fm(torch.where(visited, inflow, 0.0), outflow, visited)
-    return residuals(chosen, steps_of(graph, model, walked))
+    return residuals(chosen, steps_of(graph, model, walked, chosen.tied))
 
 
-def steps_of(graph: PointedDAG, model: Flow, walked: Trajectories) -> Steps:
-    """The model along these trajectories."""
+def steps_of(graph: PointedDAG, model: Flow, walked: Trajectories, tied: bool = False) -> Steps:
+    """The model along these trajectories; `tied`: a stop that must be is no step."""
     log_pf = model.log_pf
     stop = tables(graph, log_pf.device, log_pf.dtype).log_reward.expand(model.log_pb.shape[0], 1, -1)
     # one table for both policies: one gather, and log R and log P_B cancel against log P_F step by step
     increment = pad(torch.cat([model.log_pb[:, :-1], stop], dim=1) - log_pf, (0, 1))
     exists = walked.states < graph.n_states
+    if tied:
+        exists = exists & ~pad(only_stop(graph, log_pf.device), (0, 1))[walked.states]
     log_flow = None
     if model.log_flow is not None:
         log_flow = pad(_at_states(pad(model.log_flow, (0, 1)), walked.states), (0, 0, 0, 1))

@@ -18,7 +18,10 @@ import torch
 from torch import Tensor
 
 FLOWS = {"": "free", "fl-": "forward-looking", "modified-": "modified"}
-FORMS = "tb, vargrad, db, subtb, subtb(0.9), fm, fl-db, fl-subtb(0.9), modified-db, modified-subtb(0.9)"
+FORMS = (
+    "tb, vargrad, db, subtb, subtb(0.9), fm, fl-db, fl-subtb(0.9), modified-db, modified-subtb(0.9), "
+    "or db and subtb as tied-..., tied-fl-..."
+)
 
 
 class ObjectiveError(ValueError):
@@ -32,28 +35,32 @@ class Objective:
     free: learned.  forward-looking: log F = log R(partial state) + learned (Pan et al. 2023).  modified: all
     states are terminal, F(s) = R(s)/P_F(stop|s) (Deleu et al. 2022).  edges: F(s -> s') are learned, the flow of
     a stop is R(s), and P_F is their quotient (Bengio et al. 2021).  none: no flow is needed.  log F of the source
-    is log Z, except where modified or edges fix it.  `decay`: SubTB's lambda.
+    is log Z, except where modified or edges fix it.  `decay`: SubTB's lambda.  `tied`: log F of the source is
+    learned as that of any other state, not as a number of its own, and where only the stop is left F(s) = R(s), so
+    that this stop is no step (the released code of Hu et al. 2025).
     """
 
     name: str
     kind: str
     flow: str
     decay: float = 1.0
+    tied: bool = False
 
 
 def objective(text: str) -> Objective:
     """Text -> Objective: one of FORMS."""
-    match = re.fullmatch(r"(fl-|modified-)?(tb|vargrad|db|subtb|fm)(?:\(([0-9.]{1,12})\))?", text.strip())
-    if match is None or (match[1] and match[2] not in ("db", "subtb")) or (match[3] and match[2] != "subtb"):
+    match = re.fullmatch(r"(tied-)?(fl-|modified-)?(tb|vargrad|db|subtb|fm)(?:\(([0-9.]{1,12})\))?", text.strip())
+    wrong = match is None or (match[1] and match[2] == "modified-") or (match[4] and match[3] != "subtb")
+    if wrong or ((match[1] or match[2]) and match[3] not in ("db", "subtb")):
         raise ObjectiveError(f"objective {text!r} is not known; use one of {FORMS}")
     try:
-        decay = float(match[3] or (0.9 if match[2] == "subtb" else 1.0))
+        decay = float(match[4] or (0.9 if match[3] == "subtb" else 1.0))
     except ValueError:
         decay = 0.0
     if not 0 < decay <= 10:
         raise ObjectiveError(f"objective {text!r}: lambda is a number above 0 and at most 10")
-    flow = {"tb": "none", "vargrad": "none", "fm": "edges"}.get(match[2]) or FLOWS[match[1] or ""]
-    return Objective(text.strip(), match[2], flow, decay)
+    flow = {"tb": "none", "vargrad": "none", "fm": "edges"}.get(match[3]) or FLOWS[match[2] or ""]
+    return Objective(text.strip(), match[3], flow, decay, bool(match[1]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -54,8 +54,12 @@ def unpack(shapes: Mapping[str, tuple[int, ...]], values: Tensor) -> dict[str, T
 
 
 @torch.no_grad()
-def adam_step(members: Ensemble, gradient: Tensor, rates: Tensor, max_norm: float) -> None:
+def adam_step(
+    members: Ensemble, gradient: Tensor, rates: Tensor, max_norm: float, weight_decay: float = 0.0
+) -> None:
     """Adam (Kingma, Ba 2015) on each member's gradient clipped to Euclidean norm max_norm.
+
+    `weight_decay` times each parameter but log Z is added to the clipped gradient, as torch.optim.Adam does.
 
     rates [M, 2]: of all parameters but the last, and of the last, log Z.  A member with a gradient that is not
     finite is left as it is, moments included, and marked.  `gradient` and `members.scratch` are overwritten:
@@ -72,6 +76,8 @@ def adam_step(members: Ensemble, gradient: Tensor, rates: Tensor, max_norm: floa
     keep = (max_norm / norm.clamp(min=1e-300)).clamp(max=1.0) * size
     clipped = scaled.mul_(torch.where(usable, keep, 0.0).to(gradient.dtype))
     clipped.masked_fill_(~usable, 0.0)  # 0 times NaN is NaN
+    if weight_decay:
+        clipped[:, :-1].addcmul_(members.values[:, :-1], moves, value=weight_decay)
 
     members.count.add_(moves)
     count = members.count.clamp(min=1.0)

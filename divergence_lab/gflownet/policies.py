@@ -48,6 +48,8 @@ class Policy:
     `draw(generator)` -> one member's initial parameters in float64, `log_z` among them.
     `rows(parameters, states)` -> [M, R, N] at states [M, N] (enumerated) or [M, N, D] (generated); at all S
     states of an enumerated graph, [M, R, S], where states is None.
+    `n_random`: random numbers a state for its dropout, as a third argument of `rows`.  `single_pass`: the states of
+    generated trajectories are evaluated once, as they are drawn, with their gradients.
     """
 
     name: str
@@ -55,7 +57,9 @@ class Policy:
     heads: Heads
     shapes: Mapping[str, tuple[int, ...]]
     draw: Callable[[torch.Generator], dict[str, Tensor]]
-    rows: Callable[[Parameters, Tensor | None], Tensor]
+    rows: Callable[..., Tensor]
+    n_random: int = 0
+    single_pass: bool = False
 
     def init(
         self, seeds: Sequence[int], device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32

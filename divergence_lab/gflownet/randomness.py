@@ -9,6 +9,7 @@ from torch import Tensor
 
 INIT = 2**63 - 1  # the stream of initial parameters; chunks count from 0
 EVALUATION = INIT - 1  # of the trajectories behind estimates
+DROPOUT = 2**62  # of the masks of step n: DROPOUT + n
 CHUNK_ENTRIES = 2**18  # uniforms per seed and chunk: 1 MiB in float32
 _MASK = 2**64 - 1
 
@@ -43,3 +44,14 @@ def uniforms(
         generator.manual_seed(mix(seed, chunk))
         row.uniform_(generator=generator)
     return rows
+
+
+def random_bits(seeds: Sequence[int], stream: int, shape: tuple[int, ...], device: str | torch.device) -> Tensor:
+    """Uniform int16, [len(seeds), *shape], row n from (seeds[n], stream) alone; four of each 64-bit number drawn."""
+    count = torch.Size(shape).numel()
+    generator = torch.Generator(device=device)
+    rows = torch.empty((len(seeds), -(-count // 4)), device=device, dtype=torch.int64)
+    for row, seed in zip(rows, seeds, strict=True):
+        generator.manual_seed(mix(seed, stream))
+        row.random_(-(2**63), None, generator=generator)
+    return rows.view(torch.int16)[:, :count].view(len(seeds), *shape)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from divergence_lab.gflownet import flow as dense
 from divergence_lab.gflownet import walks
-from divergence_lab.gflownet.objectives import Objective, Residuals
+from divergence_lab.gflownet.objectives import Objective, Residuals, residuals
 from divergence_lab.gflownet.policies import Parameters, Policy
 from divergence_lab.gflownet.samplers import Sampler, behave
 from divergence_lab.gflownet.sampling import draw_terminal, join, sample, sample_backward, trajectories
@@ -43,15 +43,33 @@ def empty_buffer(rollout: Rollout, n_members: int, device: torch.device) -> Tens
 
 
 def roll(
-    rollout: Rollout, parameters: Parameters, noise: Tensor, buffer: Tensor, step: int
+    rollout: Rollout,
+    parameters: Parameters,
+    noise: Tensor,
+    buffer: Tensor,
+    step: int,
+    bits: Tensor | None = None,
 ) -> tuple[Residuals, Tensor]:
     """Draw B trajectories of each member: noise [M, T, B] in [0, 1).  (residuals [M, O, B], terminal [M, B(, D)]).
 
-    With replay, `buffer` takes in the new trajectories, at places that depend on `step` alone.
+    With replay, `buffer` takes in the new trajectories, at places that depend on `step` alone.  `bits`
+    [N, T, B, K]: the random numbers of a policy with dropout.
     """
+    if in_one_pass(rollout):
+        chosen = rollout.objective
+        walked, steps = walks.walk_once(
+            rollout.policy, parameters, rollout.sampler, chosen, rollout.backward, noise, bits
+        )
+        return residuals(chosen, steps), walked.terminal
     return (_all_states if rollout.way == "all states" else _visited)(
         rollout, parameters, noise, buffer, step
     )
+
+
+def in_one_pass(rollout: Rollout) -> bool:
+    """Each visited state is evaluated once: where the policy wishes it and all trajectories are drawn by it."""
+    drawn = rollout.sampler.backward == 0 == rollout.sampler.replay
+    return rollout.policy.single_pass and drawn and rollout.objective.kind != "fm"
 
 
 def _all_states(

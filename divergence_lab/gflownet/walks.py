@@ -81,10 +81,65 @@ def _draw(
         logits = _log_edge(policy, parameters, states)
     else:
         logits = policy.rows(parameters, states)[:, : policy.heads.n_actions]
-    cumulative = behave(chosen, torch.log_softmax(logits + mask, dim=1), mask)[:, :-1].exp().cumsum_(dim=1)
+    return _pick(chosen, torch.log_softmax(logits + mask, dim=1), mask, allowed, noise)
+
+
+def _pick(chosen: Sampler, log_pf: Tensor, mask: Tensor, allowed: Tensor, noise: Tensor) -> Tensor:
+    """The action of each state's u in [0, 1): log_pf, mask, allowed [M, A, N], noise [M, N] -> [M, N]."""
+    cumulative = behave(chosen, log_pf, mask)[:, :-1].exp().cumsum_(dim=1)
     so_far = allowed.cumsum(dim=1)
     cumulative.masked_fill_((so_far == so_far[:, -1:])[:, :-1], 2.0)
     return (noise[:, None] >= cumulative).sum(dim=1)
+
+
+def walk_once(
+    policy: Policy,
+    parameters: Parameters,
+    chosen: Sampler,
+    objective: Objective,
+    backward: str,
+    uniforms: Tensor,
+    bits: Tensor | None = None,
+) -> tuple[Walks, Steps]:
+    """`walk` and `steps_of` in one pass: what a state was drawn from is what its residual is made of.
+
+    So with dropout (bits [N, T, B, K]) the trajectories are still on-policy, and every state is evaluated once.  For
+    spaces whose trajectories are about equally long: those that have stopped are evaluated all the same.
+    """
+    dag, n_actions = policy.space, policy.heads.n_actions
+    n_members, n_steps, batch = uniforms.shape
+    state = sources(dag, (n_members, batch), uniforms.device)
+    done = torch.zeros(n_members, batch, dtype=torch.bool, device=uniforms.device)
+    learns_flow = objective.flow in ("free", "forward-looking") and not objective.tied
+    states, found = [state], []
+    for step in range(n_steps):
+        if step == n_steps - 1 and not learns_flow and objective.flow != "modified" and backward != "learned":
+            # nothing but the stop is left
+            action = torch.full_like(done, n_actions - 1, dtype=torch.long)
+            zero = torch.zeros_like(uniforms[:, 0])
+            rest = zero[:, None].expand(-1, policy.heads.n_rows - n_actions, -1)
+            found.append((action, ~done, zero, zero, rest))
+            states.append(state)
+            break
+        given = () if bits is None else (bits[:, step],)
+        rows = policy.rows(parameters, state, *given)
+        allowed = dag.allowed(state).movedim(-1, 1)
+        log_pf = torch.log_softmax(rows[:, :n_actions].masked_fill(~allowed, -torch.inf), dim=1)
+        with torch.no_grad():
+            mask = torch.zeros_like(log_pf).masked_fill_(~allowed, -torch.inf)
+            action = _pick(chosen, log_pf.detach(), mask, allowed, uniforms[:, step])
+            action = torch.where(done, n_actions - 1, action)
+        taken = log_pf.gather(1, action[:, None])[:, 0]
+        found.append((action, ~done, taken, log_pf[:, -1], rows[:, n_actions:]))
+        state = dag.step(state, action)
+        done = done | (action == n_actions - 1)
+        states.append(state)
+    actions, exists, log_pf, log_stop, rest = (
+        torch.stack(part, dim=dim) for part, dim in zip(zip(*found, strict=True), (1, 1, 1, 1, 2), strict=True)
+    )
+    walked = Walks(torch.stack(states, dim=1), actions, exists)
+    of_model = _OfModel(log_pf.flatten(1), log_stop.flatten(1), rest.flatten(2))
+    return walked, _steps(policy, parameters, objective, backward, walked, _pack(exists, all_of_them=True), of_model)
 
 
 @torch.no_grad()
@@ -188,53 +243,82 @@ def steps_of(
     policy: Policy, parameters: Parameters, chosen: Objective, backward: str, walked: Walks
 ) -> Steps:
     """The model along these trajectories; every visited state is evaluated once."""
-    dag, heads = policy.space, policy.heads
-    states, exists = walked.states[:, :-1], walked.exists
-    is_stop = exists & (walked.actions == heads.n_actions - 1)
-    packed = _pack(exists)
-    here = packed.take(states)
+    dag, n_actions = policy.space, policy.heads.n_actions
+    packed = _pack(walked.exists)
+    here = packed.take(walked.states[:, :-1])
     rows = policy.rows(parameters, here)
     allowed = dag.allowed(here).movedim(-1, 1)
-    logits = rows[:, : heads.n_actions].masked_fill(~allowed, -torch.inf)
-    action = packed.take(walked.actions)
-    log_pf = packed.put(logits.gather(1, action[:, None])[:, 0] - torch.logsumexp(logits, dim=1))
-    increment = -log_pf
-    log_reward = torch.where(is_stop[:, :], dag.log_reward(states), 0.0).to(rows.dtype)
-    log_pb = _log_pb(policy, rows, backward, walked, packed)
-    increment = increment + torch.where(is_stop, log_reward, log_pb)
+    logits = rows[:, :n_actions].masked_fill(~allowed, -torch.inf)
+    norm = torch.logsumexp(logits, dim=1)
+    taken = logits.gather(1, packed.take(walked.actions)[:, None])[:, 0]
+    of_model = _OfModel(taken - norm, logits[:, -1] - norm, rows[:, n_actions:])
+    return _steps(policy, parameters, chosen, backward, walked, packed, of_model)
+
+
+@dataclass(frozen=True, eq=False)
+class _OfModel:
+    """At the packed states: log P_F of the action taken and of the stop [M, N], and the rows after the logits."""
+
+    log_pf: Tensor
+    log_stop: Tensor
+    rest: Tensor
+
+
+def _steps(
+    policy: Policy,
+    parameters: Parameters,
+    chosen: Objective,
+    backward: str,
+    walked: Walks,
+    packed: _Packed,
+    of_model: _OfModel,
+) -> Steps:
+    dag = policy.space
+    states, exists = walked.states[:, :-1], walked.exists
+    is_stop = exists & (walked.actions == policy.heads.n_actions - 1)
+    log_reward = torch.where(is_stop, dag.log_reward(states), 0.0).to(of_model.log_pf.dtype)
+    log_pb = _log_pb(policy, of_model.rest, backward, walked, packed)
+    increment = torch.where(is_stop, log_reward, log_pb) - packed.put(of_model.log_pf)
     log_z, log_flow = parameters["log_z"], None
     if chosen.flow == "modified":
-        stop = packed.put(logits[:, -1] - torch.logsumexp(logits, dim=1))
-        log_flow = torch.where(exists, dag.log_reward(states).to(rows.dtype) - stop, 0.0)
+        stop = packed.put(of_model.log_stop)
+        log_flow = torch.where(exists, dag.log_reward(states).to(stop.dtype) - stop, 0.0)
         log_z = log_flow[:, 0, 0]
     elif chosen.flow != "none":
-        log_flow = packed.put(rows[:, -1])
+        log_flow = packed.put(of_model.rest[:, -1])
         if chosen.flow == "forward-looking":
             if dag.log_partial is None:
                 raise ObjectiveError(
                     f"{dag.name} defines no reward of unfinished states; use db, subtb or tb"
                 )
-            log_flow = log_flow + torch.where(exists, dag.log_partial(states).to(rows.dtype), 0.0)
-        log_flow = torch.cat([log_z[:, None, None].expand(-1, 1, log_flow.shape[-1]), log_flow[:, 1:]], dim=1)
+            log_flow = log_flow + torch.where(exists, dag.log_partial(states).to(log_flow.dtype), 0.0)
+        if chosen.tied:
+            must_stop = is_stop & ~dag.allowed(states)[..., :-1].any(dim=-1)
+            log_flow = torch.where(must_stop, log_reward, log_flow)
+            exists = exists & ~must_stop
+            log_z = log_flow[:, 0, 0]
+        else:
+            first = log_z[:, None, None].expand(-1, 1, log_flow.shape[-1])
+            log_flow = torch.cat([first, log_flow[:, 1:]], dim=1)
     return Steps(increment, exists, log_z, None if log_flow is None else pad(log_flow, (0, 0, 0, 1)))
 
 
-def _log_pb(policy: Policy, rows: Tensor, backward: str, walked: Walks, packed: _Packed) -> Tensor:
+def _log_pb(policy: Policy, rest: Tensor, backward: str, walked: Walks, packed: _Packed) -> Tensor:
     """log P_B(s_t | s_{t+1}) of each step between states, [M, T, B]; whatever at a stop and after it."""
     dag, heads = policy.space, policy.heads
     before, after = walked.states[:, :-1], walked.states[:, 1:]
     if backward == "maxent":
         _need_paths(dag)
-        return (dag.log_paths(before) - dag.log_paths(after)).to(rows.dtype)
+        return (dag.log_paths(before) - dag.log_paths(after)).to(rest.dtype)
     if backward == "uniform":
-        return -dag.back_allowed(after).sum(dim=-1).clamp(min=1).to(rows.dtype).log()
+        return -dag.back_allowed(after).sum(dim=-1).clamp(min=1).to(rest.dtype).log()
     # P_B of a step is a matter of the state it leads to: evaluated there, then moved one step back
     taken = pad(dag.back_of(before, walked.actions)[:, :-1], (0, 0, 1, 0))
     here = packed.take(walked.states[:, :-1])
     allowed = dag.back_allowed(here)
     # the source has no backward action, and a logsumexp over nothing has no gradient
     none = ~allowed.any(dim=-1, keepdim=True)
-    back = rows[:, heads.n_actions : heads.n_actions + heads.n_back]
+    back = rest[:, : heads.n_back]
     back = back.masked_fill(~(allowed | none).movedim(-1, 1), -torch.inf)
     index = packed.take(taken)[:, None].clamp(0, heads.n_back - 1)
     chosen = back.gather(1, index)[:, 0] - torch.logsumexp(back, dim=1)
@@ -280,12 +364,12 @@ class _Packed:
     put: Callable[[Tensor], Tensor]
 
 
-def _pack(wished: Tensor) -> _Packed:
-    """Entries that are not wished are dropped, but for as many as the fullest member needs."""
+def _pack(wished: Tensor, all_of_them: bool = False) -> _Packed:
+    """Entries that are not wished are dropped, but for as many as the fullest member needs, or `all_of_them` kept."""
     n_members, n_steps, batch = wished.shape
     flat = wished.flatten(1)
     # the number kept decides a shape, so a GPU would have to be waited for: there, all are kept
-    if flat.device.type == "cpu":
+    if flat.device.type == "cpu" and not all_of_them:
         kept = max(1, int(flat.sum(dim=1).max()))
         order = flat.int().argsort(dim=1, descending=True, stable=True)[:, :kept]
     else:

@@ -125,6 +125,7 @@ def generated_bits(n_bits: int, word: int, *, seed: int = 0, name: str | None = 
         log_paths=lambda states: torch.lgamma((states > 0).sum(dim=-1).double() + 1),
         modes_of=modes_of,
         n_modes=len(modes),
+        n_words=n_words,
         log_z=_log_z(modes) if n_bits <= MAX_LISTED_BITS else None,
     )
 
@@ -143,6 +144,21 @@ def bit_modes(n_bits: int, seed: int = 0) -> np.ndarray:
     strings = words[drawn].reshape(len(drawn), -1)[:, :n_bits]
     _, first = np.unique(strings, axis=0, return_index=True)
     return strings[np.sort(first)[:wanted]]
+
+
+def near_modes(n_bits: int, word: int, *, seed: int = 0, every: int = 1) -> np.ndarray:
+    """A test set of full strings as states [X, L]: every mode, and one string with each of 1 .. N - 1 bits flipped.
+
+    7,200 strings for 120 bits, the construction of the released code of Hu et al. (2025), not its random numbers.
+    `every` k: of each mode only 0, k, 2k ... flips.
+    """
+    n_slots, _ = _sizes(n_bits, word)
+    modes = bit_modes(n_bits, seed)
+    # bits in random order: the first c of them are flipped in the string with c flips
+    place = np.random.default_rng([seed, 1]).random((len(modes), n_bits, n_bits)).argsort(axis=-1).argsort(axis=-1)
+    flipped = place < np.arange(n_bits)[:, None]
+    strings = (modes[:, None] ^ flipped)[:, ::every].reshape(-1, n_slots, word)
+    return 1 + strings @ (1 << np.arange(word - 1, -1, -1))
 
 
 _VALUE_OF = np.array([2, 1, 0], dtype=np.int8)  # of a sign: [0] -> empty, [1] -> 1, [-1] -> 0

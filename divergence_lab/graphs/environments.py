@@ -17,10 +17,10 @@ from divergence_lab.graphs.trees import tree
 
 FORMS = (
     "hypergrid:DIMxSIDE (hypergrid:2x8), hypergrid:DIMxSIDE:paper, hypergrid:DIMxSIDE:paper_text, "
-    "bits:N[xK] (bits:8x4), sets:NxK (sets:8x3), tree:BxD (tree:2x4), molecules:T3, dag:FILE.json"
+    "bits:N[xK][:seedS] (bits:8x4), sets:NxK (sets:8x3), tree:BxD (tree:2x4), molecules:T3, dag:FILE.json"
 )
 GENERATED_FORMS = (
-    "generated:hypergrid:DIMxSIDE[:REWARD], generated:bits:N[xK] (generated:bits:120x8), generated:sets:NxK"
+    "generated:hypergrid:DIMxSIDE[:REWARD], generated:bits:N[xK][:seedS] (generated:bits:120x8), generated:sets:NxK"
 )
 _PAPER = {"r0": 1e-4, "r1": -9.9e-5, "r2": 0.999999}
 REWARDS = {
@@ -40,7 +40,7 @@ class EnvironmentTextError(ValueError):
 def graph_from_text(text: str) -> PointedDAG:
     """The graph named by this text.
 
-    `hypergrid:DIMxSIDE[:default|paper|paper_text]`, `bits:N[xK]`, `sets:NxK`, `tree:BxD`, `molecules:T1` to
+    `hypergrid:DIMxSIDE[:default|paper|paper_text]`, `bits:N[xK][:seedS]`, `sets:NxK`, `tree:BxD`, `molecules:T1` to
     `molecules:T5`, or `dag:FILE.json`.
     The file holds {"edges": [[parent, child], ...], "log_rewards": {state: number}}.
     Raises EnvironmentTextError, one line, for every other text, and for sizes that do not fit.
@@ -68,7 +68,7 @@ def graph_from_text(text: str) -> PointedDAG:
 def space_from_text(text: str) -> Space:
     """An enumerated graph by `graph_from_text`, or the same space without listing its states.
 
-    The latter: `generated:hypergrid:DIMxSIDE[:default|paper|paper_text]`, `generated:bits:N[xK]` and
+    The latter: `generated:hypergrid:DIMxSIDE[:default|paper|paper_text]`, `generated:bits:N[xK][:seedS]` and
     `generated:sets:NxK`.
     """
     text = text.strip()
@@ -99,8 +99,11 @@ def _hypergrid(text: str, rest: str, make: Callable[..., Space]) -> Space:
 
 
 def _bits(text: str, rest: str, make: Callable[..., Space], forms: str) -> Space:
-    # words of 4 bits unless told otherwise, as in the released code
-    return _two_numbers(text, rest if "x" in rest else f"{rest}x4", make, forms)
+    # words of 4 bits unless told otherwise, as in the released code; the modes of seed 0
+    match = re.fullmatch(r"(\d{1,6})(?:x(\d{1,6}))?(?::seed(\d{1,9}))?", rest, re.ASCII)
+    if match is None:
+        raise EnvironmentTextError(f"environment {text!r} is malformed; use one of {forms}")
+    return _made(text, make, int(match[1]), int(match[2] or 4), seed=int(match[3] or 0))
 
 
 def _two_numbers(text: str, rest: str, make: Callable[..., Space], forms: str) -> Space:

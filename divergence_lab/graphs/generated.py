@@ -34,6 +34,8 @@ class GeneratedDAG:
     `log_paths(s)` -> [..] float64: log of the number of trajectories from the source to s, which gives the
     maximum-entropy backward policy.  None: not known in closed form.
     `modes_of(s)` -> [.., J] integers: the modes that s counts for, -1 in places left over; `n_modes` in all.
+    `n_words` W: a state is a row of slots, 0 = empty and 1 + w = the word w, and action i W + w puts the word w into
+    slot i; 0 if states are something else.
     """
 
     name: str
@@ -55,6 +57,7 @@ class GeneratedDAG:
     modes_of: Callable[[Tensor], Tensor] | None = None
     n_modes: int = 0
     log_z: float | None = None
+    n_words: int = 0
 
 
 def sources(dag: GeneratedDAG, shape: tuple[int, ...], device: str | torch.device = "cpu") -> Tensor:
