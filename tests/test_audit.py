@@ -470,8 +470,10 @@ def test_the_page_shows_commands():
     assert len(SHOWN) >= 6
 
 
-@pytest.mark.parametrize("line, output", [row for row in SHOWN if "gfn." not in row[0]], ids=lambda text: text[:60])
+@pytest.mark.parametrize("line, output", SHOWN, ids=lambda text: text[:60])
 def test_the_commands_of_the_page_print_what_it_shows(line, output, tmp_path, monkeypatch, capsys):
+    if "gfn." in line:
+        pytest.importorskip("gfn.gflownet.losses", reason="torchgfn is not installed: pip install torchgfn==2.4.1")
     (example,) = re.findall(r"```python\n# my_losses.py\n(.*?)```", PAGE, re.DOTALL)
     (tmp_path / "my_losses.py").write_text(example)
     monkeypatch.chdir(tmp_path)
