@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import sys
 import textwrap
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # torch, and what the user names, are loaded only when the command runs
     from divergence_lab.audit.auditing import Audit
     from divergence_lab.theory.verdict import Verdict
 
-DONE, CHECK_FAILED = 0, 1
+DONE, CHECK_FAILED, BAD_INPUT = 0, 1, 2
 WIDTH = 118
 
 
@@ -35,6 +38,8 @@ def add_command(command: Callable[..., argparse.ArgumentParser], seconds: Callab
     one.add_argument("--summed", action="store_true",
                      help="it holds the weights itself and is summed over objects, as torch's kl_div of probabilities")
     one.add_argument("--budget", type=seconds, default=10.0, metavar="S", help="seconds for the derivation (10)")
+    one.add_argument("--time-limit", type=seconds, default=300.0, metavar="S",
+                     help="seconds after which a callable that does not come back is given up (300)")
     one.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 
@@ -50,14 +55,31 @@ def _audit(options: argparse.Namespace) -> int:
     from divergence_lab.audit.auditing import audit
     if "" not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does: a module in the current folder can be named
-    found = audit(options.callable, options.residual, options.range, options.dtype, options.budget, options.feed,
-                  options.summed)
+    with _given_up_after(options.time_limit, options.callable):
+        found = audit(options.callable, options.residual, options.range, options.dtype, options.budget, options.feed,
+                      options.summed)
     if options.json:
         json.dump(found.to_json(), sys.stdout, indent=1, allow_nan=False)
         print()
     else:
         print(describe(found))
     return CHECK_FAILED if found.gradient_check is False else DONE
+
+
+@contextlib.contextmanager
+def _given_up_after(limit: float, name: str) -> Iterator[None]:
+    """End the process with one line if foreign code hangs: no exception reaches a thread that sleeps or computes in C."""
+    def stop() -> None:
+        os.write(2, f"divergence-lab audit: {name[:60]} was not done after {limit:g} s: it hangs or is too slow to be "
+                    "run some hundred times; allow more with --time-limit\n".encode())
+        os._exit(BAD_INPUT)
+    watch = threading.Timer(limit, stop)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
 
 
 def describe(found: Audit) -> str:

@@ -44,6 +44,10 @@ def add_commands(command: Command, loss_options: Callable[[argparse.ArgumentPars
     one.add_argument("--curvature", metavar="C", help="g''(0)")
     one.add_argument("--penalty", nargs="+", action="extend", default=[], metavar="X:VALUE",
                      help="g(X) = VALUE (repeatable)")
+    one.add_argument("--tradeoff", nargs="+", action="extend", default=[], metavar="A:B[:R]",
+                     help="g(A) = R g(B), R = 1 if not given (repeatable): the nearest loss of the class")
+    one.add_argument("--residuals", metavar="FILE",
+                     help="numbers log(target/model), one a line or as .npy: the loss of the class nearest to their score")
     for side, end in (("left", "-oo"), ("right", "oo")):
         one.add_argument(f"--{side}-growth", metavar="G",
                          help=f"how g grows at {end}: linear, quadratic, power:3, exponential:1/2")
@@ -67,18 +71,53 @@ def add_commands(command: Command, loss_options: Callable[[argparse.ArgumentPars
 
 def _design(options: argparse.Namespace) -> int:
     from divergence_lab.theory.design import design, designed_to_json
-    found = design(zero_forcing=options.zero_forcing, zero_avoiding=options.zero_avoiding,
-                   symmetric=options.symmetric_divergence, even=options.even_loss,
-                   bounded_gradient=options.bounded_gradient, bounded_second_moment=options.bounded_second_moment,
-                   curvature=options.curvature, penalties=_penalties(options.penalty), left_growth=options.left_growth,
-                   right_growth=options.right_growth, count=options.count, budget=options.budget,
-                   tolerance=options.tolerance)
+    wishes = dict(zero_forcing=options.zero_forcing, zero_avoiding=options.zero_avoiding,
+                  symmetric=options.symmetric_divergence, even=options.even_loss,
+                  bounded_gradient=options.bounded_gradient, bounded_second_moment=options.bounded_second_moment,
+                  left_growth=options.left_growth, right_growth=options.right_growth)
+    numbers = {name: value for name, value in (("curvature", options.curvature), ("penalties", _penalties(options.penalty)))
+               if value}
+    if options.tradeoff or options.residuals:
+        found = [_from_data(options, {**wishes, **numbers})]
+    else:
+        found = design(**wishes, **numbers, count=options.count, budget=options.budget, tolerance=options.tolerance)
     if options.json:
         json.dump([designed_to_json(entry) for entry in found], sys.stdout, indent=1, allow_nan=False)
         print()
     else:
         print("\n\n".join(described(entry) for entry in found))
     return DONE
+
+
+def _from_data(options: argparse.Namespace, wishes: dict[str, object]) -> Designed:
+    """The nearest loss of the class to trade-offs or to residuals."""
+    from divergence_lab.theory.from_data import fit_to_residuals, fit_to_tradeoffs
+    if options.tradeoff and options.residuals:
+        raise DesignError("--tradeoff and --residuals: give one of them, each fixes the loss")
+    if options.tradeoff:
+        return fit_to_tradeoffs([_tradeoff(text) for text in options.tradeoff], options.budget, options.tolerance, **wishes)
+    return fit_to_residuals(_numbers(options.residuals.strip()), options.budget, **wishes)
+
+
+def _tradeoff(text: str) -> tuple[str, str, str]:
+    """"-3:2" -> ("-3", "2", "1"): at -3 weigh as much as at 2."""
+    parts = [part.strip() for part in text.split(":")]
+    if len(parts) not in (2, 3) or not all(parts):
+        raise DesignError(f"--tradeoff {shown(text.strip())} is not of the form A:B or A:B:R, such as -3:2 or -3:2:1/2")
+    return parts[0], parts[1], parts[2] if len(parts) == 3 else "1"
+
+
+def _numbers(path: str) -> Sequence[float]:
+    """The numbers in a text file (blanks, commas or line ends between them) or a .npy file."""
+    import numpy as np
+    try:
+        if path.endswith(".npy"):
+            return np.load(path, allow_pickle=False).ravel().astype(float)
+        return [float(word) for word in Path(path).read_text(encoding="utf-8").replace(",", " ").split()]
+    except OSError as error:
+        raise DesignError(f"--residuals {path}: {error.strerror or error}; name a file that can be read") from None
+    except (ValueError, TypeError) as error:
+        raise DesignError(f"--residuals {path}: {str(error).splitlines()[0]}; give numbers alone, one a line") from None
 
 
 def _penalties(texts: Sequence[str]) -> dict[str, str]:

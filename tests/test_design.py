@@ -4,8 +4,10 @@ import copy
 import itertools
 import json
 import re
+import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sympy as sp
 
@@ -66,7 +68,34 @@ CONTRADICTIONS = [
     (dict(even=True, penalties={-1: 1, 1: 2}), "even loss", "g(1) = 2"),
     (dict(symmetric=True, penalties={-1: 2, 1: 1}), "symmetric divergence", "g(1) = 1"),
     (dict(penalties={1: 2, 2: 3}), "g(1) = 2", "g(2) = 3"),
+    (dict(symmetric=True, curvature=1, penalties={-1: 1, 1: 1}), "curvature 1 with a symmetric divergence", "g(1) = 1"),
+    (dict(symmetric=True, left_growth="power:3", right_growth="exponential:1"), "left growth power:3", "right growth exponential:1"),
+    (dict(symmetric=True, left_growth="power:3", right_growth="exponential:2"), "left growth", "right growth exponential:2"),
 ]
+
+
+@pytest.mark.parametrize("wishes", [
+    dict(symmetric=True, right_growth="power:4"), dict(curvature=5, left_growth="linear", right_growth="power:3/2"),
+    dict(curvature=1, left_growth="power:3", right_growth="power:3/2"),
+    dict(symmetric=True, curvature="pi", right_growth="power:3")])
+def test_growths_go_with_the_other_wishes(wishes):
+    (entry,) = design(**wishes, count=1)
+    assert len(entry.met) == len(wishes) and all(met.status == "proved" for met in entry.met)
+    assert check_one(designed_to_json(entry)) == []
+
+
+def test_the_only_even_loss_of_a_symmetric_divergence_is_said_to_be_that():
+    (entry,) = design(symmetric=True, even=True)
+    assert str(entry.loss) == "Abs(x)" and "only a*|x|" in entry.met[-1].because
+
+
+def test_a_search_ends(monkeypatch):
+    """No proof is begun once the patience is over."""
+    from divergence_lab.theory import design as room
+    clock = iter(range(0, 10**6, 1000))
+    monkeypatch.setattr(room, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    with pytest.raises(DesignError, match="raise --budget"):
+        design(zero_forcing=True)
 
 
 @pytest.mark.parametrize("wishes, one, other", CONTRADICTIONS)
@@ -155,10 +184,25 @@ def test_the_command(capsys, tmp_path):
     assert "g(-3) = 1" in capsys.readouterr().out
 
 
+def test_the_command_takes_data(capsys, tmp_path):
+    assert main(["design", "--tradeoff", "-3:2", "--zero-avoiding", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    g = loss(found["loss"]).expression
+    assert abs(sp.N(g.subs(x, -3) / g.subs(x, 2)) - 1) < 2e-3 and found["zero_avoiding"]["holds"] is True
+    (tmp_path / "mine.txt").write_text("\n".join(map(str, np.random.default_rng(0).normal(0, 2, 2000))))
+    assert main(["design", "--residuals", str(tmp_path / "mine.txt"), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert float(loss(found["loss"]).expression.subs(x, 1)) == pytest.approx(1 / 8, rel=0.1)
+    (tmp_path / "bad.txt").write_text("1\ntwo\n")
+    assert main(["design", "--residuals", str(tmp_path / "bad.txt")]) == 2 and "two" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments, words", [
     (["--symmetric-divergence", "--zero-forcing", "--no-zero-avoiding"], "clash: a symmetric divergence"),
     (["--bounded-gradient", "--zero-forcing"], "zero-forcing and bounded gradient clash"),
     (["--even-loss", "--symmetric-divergence", "--curvature", "1"], r"only a\*\|x\|"),
+    (["--tradeoff", "3"], "form A:B"), (["--tradeoff", "3:2", "--residuals", "r.txt"], "one of them"),
+    (["--residuals", "no_such_file.txt"], "can be read"), (["--tradeoff", "3:2", "--curvature", "1"], "use design|fix numbers"),
     (["--penalty", "3"], "form X:VALUE"), (["--penalty", "1:2", "1:3"], "keep one"),
     (["--curvature", "__import__('os')"], "not a function of the language"), (["--tolerance", "0"], "between 0 and 1")])
 def test_the_command_refuses_in_one_line(capsys, arguments, words):
@@ -177,6 +221,7 @@ def test_every_command_of_the_page_runs(capsys, monkeypatch, tmp_path, command):
     """In the page's order of files: what one writes, `check` and the next read."""
     import shlex
     monkeypatch.chdir(tmp_path)
+    np.savetxt("residuals.txt", np.random.default_rng(0).logistic(size=500))
     words, arrow, written = command.partition(" > ")
     arguments = shlex.split(words)
     if arguments[0] == "check":

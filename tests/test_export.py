@@ -5,8 +5,11 @@ import json
 import math
 import subprocess
 import sys
+import types
 
+import numpy as np
 import pytest
+import scipy.special
 import sympy as sp
 import torch
 
@@ -20,7 +23,7 @@ from divergence_lab.theory.symbols import x
 LOSSES = ["quadratic", "linex(1)", "linex(1/2)", "linex(-2)", "shifted_cosh", "log(cosh(x))", "huber(1)", "Abs(x)",
           "x**2/2 + exp(x) - x - 1", "sqrt(x**2 + 1) - 1", "Piecewise((x**2/2, x < 0), (exp(x) - x - 1, True))",
           "x**4/4", "Piecewise((exp(-x) + x - 1, x < 0), (4*exp(x/2) - 2*x - 4, True))", "log((1 + exp(x))/2) - x/2"]
-SIZES = [10.0 ** (k / 4) for k in range(-24, 8)] + [0.124, 0.126, 0.9, 1.1, 1.9, 2.1, 70.0, 80.0]
+SIZES = [10.0 ** (k / 4) for k in range(-24, 8)] + [0.124, 0.126, 0.249, 0.251, 0.4985, 0.501, 0.9, 0.998, 1.1, 1.9, 2.1, 70.0, 80.0]
 
 
 def imported(source, folder, name="exported"):
@@ -95,13 +98,15 @@ def test_torch_source_imports_torch_alone_and_refuses_other_dtypes(tmp_path):
 
 @pytest.mark.parametrize("text", LOSSES)
 def test_jax_source_is_right_in_float32(text, tmp_path):
-    jax = pytest.importorskip("jax")
+    jax = pytest.importorskip("jax", reason="JAX is not installed: pip install jax")
     entry = loss(text)
-    module = imported(export(entry, "jax"), tmp_path)
+    source = export(entry, "jax")
+    promised = float(source.split("in float32 below ")[1].split()[0])
+    module = imported(source, tmp_path)
     where, values, slopes = zip(*truth(entry))
     residual = jax.numpy.array(where, dtype=jax.numpy.float32)
     answer, gradient = jax.jit(jax.vmap(jax.value_and_grad(module.loss)))(residual)
-    assert worst(answer.tolist(), values) <= 2e-6 and worst(gradient.tolist(), slopes) <= 2e-6
+    assert worst(answer.tolist(), values) <= promised and worst(gradient.tolist(), slopes) <= promised
     far = jax.vmap(jax.grad(module.loss))(jax.numpy.array([1000.0, -1000.0], dtype=jax.numpy.float32))
     assert jax.numpy.isfinite(far).all() and far[0] > 0 > far[1]
 
@@ -114,11 +119,42 @@ def test_jax_source_has_the_sides_that_were_measured(text):
     assert {line for line in source.splitlines() if line.startswith(("import", "from"))} == {
         "import jax", "import jax.numpy as jnp"}
     promised = float(source.split("in float32 below ")[1].split()[0])
-    assert promised <= 2e-6
+    assert promised <= 4e-6
+
+
+@pytest.fixture
+def numpy_as_jax(monkeypatch):
+    """Enough of JAX to run the exported text, in NumPy's float32: what XLA does but for fusing."""
+    jax, room = types.ModuleType("jax"), types.ModuleType("jax.scipy.special")
+
+    def custom_jvp(function):
+        function.defjvp = lambda rule: rule
+        return function
+    jax.custom_jvp, jax.numpy, room.erf, room.erfc = custom_jvp, np, scipy.special.erf, scipy.special.erfc
+    jax.scipy = types.SimpleNamespace(special=room)
+    monkeypatch.setitem(sys.modules, "jax", jax)
+    monkeypatch.setitem(sys.modules, "jax.numpy", np)
+
+
+@pytest.mark.parametrize("text", LOSSES)
+def test_jax_source_keeps_its_promise_without_jax(text, tmp_path, numpy_as_jax):
+    entry = loss(text)
+    source = export(entry, "jax")
+    promised = float(source.split("in float32 below ")[1].split()[0])
+    module = imported(source, tmp_path)
+    where, values, slopes = zip(*truth(entry))
+    for dtype, most in ((np.float32, promised), (np.float64, 1e-12)):
+        residual = np.array(where, dtype=dtype)
+        with np.errstate(all="ignore"):
+            answer, gradient = module.loss(residual), module.gradient(residual)
+        assert answer.dtype == dtype == gradient.dtype
+        assert worst(answer.tolist(), values) <= most and worst(gradient.tolist(), slopes) <= most
+    if text == "linex(1)":  # the control: the mirror image is seen
+        assert worst(module.loss(-np.array(where, dtype=np.float64)).tolist(), values) > 0.1
 
 
 def test_torchgfn_source_turns_the_sign(tmp_path):
-    pytest.importorskip("gfn.gflownet.losses")
+    pytest.importorskip("gfn.gflownet.losses", reason="torchgfn is not installed: pip install torchgfn==2.4.1")
     from gfn.gflownet.losses import RegressionLoss
     module = imported(export(loss("linex(1)"), "torchgfn"), tmp_path)
     turned = module.ExportedLoss()

@@ -240,6 +240,14 @@ def _pairs(subject: Subject, found: Found | None, dtype: torch.dtype, gauge: flo
 
 # --- jumps of the gradient -----------------------------------------------------------------------------------
 
+def _noise(points: np.ndarray, seen: np.ndarray, dtype: torch.dtype) -> np.ndarray:
+    """Steps of rounding in a gradient that falls off: 64 units of the largest slope nearer to 0, on the same side."""
+    size = np.where(np.isfinite(seen), np.abs(seen), 0.0)
+    largest = np.where(points < 0, np.maximum.accumulate(np.where(points < 0, size, 0.0)[::-1])[::-1],
+                       np.maximum.accumulate(np.where(points >= 0, size, 0.0)))
+    return 64 * torch.finfo(dtype).eps * largest
+
+
 def jumps(subject: Subject, points: np.ndarray, runs: Sequence[Stretch], found: Found | None) -> list[Problem]:
     """Residuals at which g' jumps, apart from the ends of stretches already reported."""
     dtype = subject.dtypes[0]
@@ -253,7 +261,7 @@ def jumps(subject: Subject, points: np.ndarray, runs: Sequence[Stretch], found: 
             left = np.abs(at - at_a) > np.abs(at_b - at)
             b, at_b = np.where(left, middle, b), np.where(left, at, at_b)
             a, at_a = np.where(left, a, middle), np.where(left, at_a, at)
-        jumping = np.isfinite(at_a) & np.isfinite(at_b) & (np.abs(at_b - at_a) > JUMP * size)
+        jumping = np.isfinite(at_a) & np.isfinite(at_b) & (np.abs(at_b - at_a) > np.maximum(JUMP * size, _noise(a, at_a, dtype)))
     edges = [edge for run in runs if run.state != "fine" for edge in (run.low, run.high)]
     smooth_at_zero = found is not None and sp.S.Zero not in found.loss.derivative.kinks
     problems = []

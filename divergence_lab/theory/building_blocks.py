@@ -8,6 +8,7 @@ What a block says of itself (growth, symmetry, evenness) only guides the search:
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -93,12 +94,40 @@ def _power(rate: sp.Expr) -> Block:
 def _glued_power(left: Growth, right: Growth) -> Block | None:
     """Two growths glued at 0 where they have no common curvature: a corner of g'' that is not at 0 of g'."""
     def text(growth: Growth, side: int) -> str:
-        if growth.kind == "power":
-            return "x**2/2" if growth.rate == 2 else f"({'-' if side < 0 else ''}x)**({growth.rate})/({growth.rate})"
-        return linex((growth.rate if growth.kind == "exponential" else -1) * side)
+        if growth.kind == "power" and growth.rate != 2:
+            return f"({'-' if side < 0 else ''}x)**({growth.rate})/({growth.rate})"
+        return _tail(growth, side)
     if "power" not in (left.kind, right.kind):
         return None
     return Block(f"Piecewise(({text(left, -1)}, x < 0), ({text(right, 1)}, True))", left, right)
+
+
+def _smooth_powers(left: Growth, right: Growth) -> Iterable[Block]:
+    """Growths with the curvature 1 at 0 on both sides: (1 + x^2)^(p/2)/p for |x|^p, linex for the others."""
+    def text(growth: Growth, side: int) -> str:
+        if growth.kind == "power" and growth.rate != 2:
+            return f"((1 + x**2)**({growth.rate / 2}) - 1)/({growth.rate})"
+        return _tail(growth, side)
+    if left == right:
+        yield Block(text(left, 1), left, right, even=True)
+    else:
+        yield Block(f"Piecewise(({text(left, -1)}, x < 0), ({text(right, 1)}, True))", left, right)
+
+
+def _symmetric_power(rate: sp.Expr) -> Block:
+    """g'' = x^(p - 2) right of 0, p = 3, 4, ..., and e^x |x|^(p - 2) left of it: symmetric."""
+    slope = sp.integrate(sp.exp(x) * (-x) ** (rate - 2), x)
+    slope -= slope.subs(x, 0)
+    left = sp.integrate(slope, x)
+    left = write(sp.expand(left - left.subs(x, 0)))
+    return Block(f"Piecewise(({left}, x < 0), (x**{rate}/{rate * (rate - 1)}, True))", LINEAR, Growth("power", rate), symmetric=True)
+
+
+def _tail(growth: Growth, side: int) -> str:
+    """A linex, or x^2/2, with this growth on the right (side 1) or the left (side -1)."""
+    if growth.kind == "power":
+        return "x**2/2"
+    return linex((growth.rate if growth.kind == "exponential" else -1) * side)
 
 
 _PLAIN = (
@@ -134,6 +163,10 @@ def _blocks(more_rates: tuple[sp.Expr, ...], asked: tuple[Growth, ...], fine: bo
                                        *(1 - r for r in more_rates), *(1 + r for r in more_rates))))
     powers = [g.rate for g in asked if g.kind == "power" and g.rate != 2]
     both = [_glued_power(a, b) for a in {*asked, LINEAR} for b in {*asked, LINEAR}] if powers else []
+    if powers:
+        pairs = itertools.product(dict.fromkeys((*asked, LINEAR, QUADRATIC)), repeat=2)
+        both += [block for a, b in pairs if {a, b} & set(asked) and "power" in (a.kind, b.kind) for block in _smooth_powers(a, b)]
+        both += [_symmetric_power(rate) for rate in powers if rate.is_Integer and 3 <= rate <= 6]
     plain = (*_PLAIN, *_scaled()) if fine else _PLAIN
     found = [*plain, *map(_linex_block, signed), *(_pair(rate) for rate in rates if rate != HALF),
              *map(_cosh, rates), *(_glued(a, b) for a in glued_rates for b in glued_rates if a != b),

@@ -9,6 +9,7 @@ the checker's own core, from pieces that the checker confirmed. What is not prov
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,11 +29,13 @@ from divergence_lab.theory.mixtures import cheapest, exact_weights, readable_wei
 from divergence_lab.theory.pieces import CannotSplit, split
 from divergence_lab.theory.proofs import Rejected, equal_constants, limit_of
 from divergence_lab.theory.symbols import x
-from divergence_lab.theory.wishes import DesignError, Growth, Wishes, read_wishes, wished
+from divergence_lab.theory.wishes import ONLY_ABSOLUTE, DesignError, Growth, Wishes, read_wishes, wished
 
 TOLERANCE = sp.Rational(1, 1000)
 # How many candidates are put to the proof for each loss that is asked for.
 TRIES = 8
+# The search ends after so many budgets; with a loss in hand after one.
+PATIENCE = 6
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ def design(zero_forcing: bool | None = None, zero_avoiding: bool | None = None, 
     bounded_second_moment: g'(x)^2 e^{-x} is bounded on x > 0, the second moment of the score at a mode that the model
     has dropped. curvature: g''(0). penalties: {x: g(x)}, met exactly where the weights come out rational, else within
     the relative `tolerance`. Growths of g: "linear", "quadratic", "power:3", "exponential:1/2". Numbers are texts, ints,
-    floats (read as written) or SymPy numbers. `budget`: seconds for the proofs of each loss.
+    floats (read as written) or SymPy numbers. `budget`: seconds for the proofs of each loss; no new one is begun after that
+    if one is found, nor after six times that if none is.
 
     Raises DesignError (a ValueError) that names two wishes that clash and why, or says what could not be met.
     """
@@ -81,15 +85,18 @@ def design_for(wishes: Wishes, count: int = 3, budget: float = 10.0, tolerance: 
         raise DesignError(f"the tolerance {tolerance} is not between 0 and 1")
     offered = _mixed(wishes, count, tolerance) if wishes.penalties else _single(wishes)
     found: list[Designed] = []
+    began = time.monotonic()
     for expression in itertools.islice(_unlike(offered), TRIES * count):
+        if time.monotonic() - began > budget * (1 if found else PATIENCE):
+            break
         proved = prove(expression, wishes, budget, tolerance)
         if proved is not None:
             found.append(proved)
         if len(found) == count:
             break
     if not found:
-        raise DesignError("no loss on offer was found and proved to meet these wishes: they do not contradict each other, "
-                          "so leave one out, raise --budget, or, with penalties, widen the tolerance")
+        raise DesignError("no loss on offer was found and proved to meet these wishes, though no contradiction between them is "
+                          "known: leave one out, raise --budget, or, with penalties, widen the tolerance")
     return sorted(found, key=lambda entry: len(write(entry.loss.expression)))
 
 
@@ -99,9 +106,10 @@ def _single(wishes: Wishes) -> Iterator[sp.Expr]:
     """Single blocks and sums of two, cheapest first, scaled to the wished curvature."""
     usable = [block for block in blocks(wishes) if allowed(block, wishes)]
     tests = needs(wishes)
+    enough = {block for block in usable if _complete((block,), tests) and (wishes.curvature is None or _round(block))}
     sums = sorted(((a, b) for a, b in itertools.combinations(usable, 2)), key=lambda pair: pair[0].cost + pair[1].cost)
     for members in itertools.chain(((block,) for block in usable), sums):
-        if len(members) > 1 and any(_complete((block,), tests) for block in members):
+        if len(members) > 1 and not enough.isdisjoint(members):
             continue  # the shorter sum was offered already
         if _complete(members, tests):
             whole = sp.Add(*(block.expression for block in members))
@@ -111,6 +119,12 @@ def _single(wishes: Wishes) -> Iterator[sp.Expr]:
             below, above = (sum(curvatures(block)[side] for block in members) for side in (0, 1))
             if below == above and below.is_finite and below.is_positive:
                 yield sp.expand(wishes.curvature / below * whole)
+
+
+def _round(block: Block) -> bool:
+    """Has g'' one value at 0, finite and not 0?"""
+    below, above = curvatures(block)
+    return bool(below == above and below.is_finite and below.is_positive)
 
 
 def _complete(members: Sequence[Block], tests: Iterable) -> bool:
@@ -248,7 +262,8 @@ def prove(expression: sp.Expr, wishes: Wishes, budget: float = 10.0, tolerance: 
         verdict = getattr(verdicts, name)
         if verdict.holds is not wanted:
             return None
-        met.append(Met(words, verdict.status, verdict.because))
+        only = f" ({ONLY_ABSOLUTE})" if name == "even" and wishes.symmetric else ""
+        met.append(Met(words, verdict.status, verdict.because + only))
     try:
         met += within(budget, _others, write(loss.expression), verdicts.pieces, wishes, tolerance)
     except (OutOfTime, SearchFailed):

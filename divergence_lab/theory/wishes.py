@@ -143,7 +143,7 @@ class _Known:
 
 _WORDS = {("zf", True): "zero-forcing", ("zf", False): "not zero-forcing",
           ("za", True): "zero-avoiding", ("za", False): "not zero-avoiding"}
-_ONLY_ABSOLUTE = "an even convex loss with a symmetric divergence is only a*|x| (Proposition 6)"
+ONLY_ABSOLUTE = "an even convex loss with a symmetric divergence is only a*|x| (Proposition 6)"
 _SAME = "a symmetric divergence is zero-forcing exactly when it is zero-avoiding, for f(0+) = f'(oo)"
 
 
@@ -162,9 +162,9 @@ def refuse_clashes(wishes: Wishes) -> None:
             known.put(side, growth, f"{side} growth {growth}", "")
     if wishes.even and wishes.symmetric:
         both = "even loss with symmetric divergence"
-        known.put("bounded", True, both, _ONLY_ABSOLUTE)
+        known.put("bounded", True, both, ONLY_ABSOLUTE)
         if wishes.curvature is not None:
-            raise DesignError(f"{both} and curvature {write(wishes.curvature)} clash: {_ONLY_ABSOLUTE}, which has no finite "
+            raise DesignError(f"{both} and curvature {write(wishes.curvature)} clash: {ONLY_ABSOLUTE}, which has no finite "
                               "curvature at 0")
     known.grown = True
     while known.grown:
@@ -228,6 +228,9 @@ def _follow_symmetric(known: _Known) -> None:
         known.put("left", left, f"{right.origin} with a symmetric divergence", _joined(right.why, why))
     if (left := known.get("left")) is not None and left.value == QUADRATIC:
         known.put("right", Growth("exponential", sp.S.One), f"{left.origin} with a symmetric divergence", _joined(left.why, why))
+    elif left is not None and left.value.kind == "power" and right is not None:
+        raise DesignError(f"{left.origin} with a symmetric divergence and {right.origin} clash: {why}, so on the right g grows like "
+                          f"e^x x^({write(left.value.rate - 2)}), which is neither a power nor an exponential")
     elif left is not None and left.value.kind == "exponential":
         known.put("right", Growth("exponential", 1 + left.value.rate), f"{left.origin} with a symmetric divergence",
                   _joined(left.why, why))
@@ -252,6 +255,9 @@ def _refuse_penalties(wishes: Wishes) -> None:
         both = f"{_named(at, penalties)} and {_named(-at, penalties)}"
         if wishes.even and ratio != 1:
             raise DesignError(f"even loss and the penalties {both} clash: an even loss has g(-x) = g(x)")
+        if wishes.symmetric and wishes.curvature is not None and ratio == 1:
+            raise DesignError(f"curvature {write(wishes.curvature)} with a symmetric divergence and the penalties {both} clash: "
+                              "g''(x) = e^x g''(-x) makes g(x) > g(-x) for x > 0, unless g is a*|x| up to there")
         if wishes.symmetric and not (ratio >= 1 and ratio < sp.exp(at)):
             raise DesignError(f"symmetric divergence and the penalties {both} clash: g''(x) = e^x g''(-x) makes "
                               "1 <= g(x)/g(-x) < e^x for x > 0")
