@@ -72,6 +72,8 @@ def train(
     dtype: torch.dtype = torch.float32,
     evaluations: int = 50,
     progress: bool | Callable[[int, int], None] | None = None,
+    on_drawn: Callable[[int, Tensor], None] | None = None,
+    on_laws: Callable[[int, Tensor], None] | None = None,
     out: str | Path | None = None,
     resume: bool = False,
 ) -> Result:
@@ -88,7 +90,9 @@ def train(
     long as they can be; give 0.0 and 0.0 for the usual start.  `evaluate`: the policy at "all states", at the
     "visited" ones, or "auto", whichever are fewer.  `deterministic`: the same bits in every run on one device.
     `progress(step, steps)` is called at each of about `evaluations` exact evaluations; None shows a bar on
-    standard error if that is a terminal.  With `out`, metrics stream to that folder, a checkpoint follows every
+    standard error if that is a terminal.  `on_drawn(step, states)` is called after each step with the terminal states
+    that it drew, [L, N, B] or [L, N, B, D], and `on_laws(step, laws)` at each exact evaluation with [L, N, X]; a run that
+    is resumed calls them from where it goes on.  With `out`, metrics stream to that folder, a checkpoint follows every
     30 s, and `resume` continues from it to the same numbers.
     """
     arguments = dict(locals())
@@ -101,7 +105,7 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
         start_over(folder)
     with _threads(state.members.values), _determinism(deterministic):
-        seconds = _loop(run, state, at, first, seconds, progress, folder)
+        seconds = _loop(run, state, at, first, seconds, progress, on_drawn, on_laws, folder)
         result = _result(run, state, at, seconds)
     if folder is not None:
         save(result, folder)
@@ -138,6 +142,8 @@ def _loop(
     first: int,
     seconds_before: float,
     progress: bool | Callable[[int, int], None] | None,
+    on_drawn: Callable[[int, Tensor], None] | None,
+    on_laws: Callable[[int, Tensor], None] | None,
     folder: Path | None,
 ) -> float:
     """Train from step `first` to the end, in place; seconds spent, those before this call included."""
@@ -152,7 +158,9 @@ def _loop(
         for step in range(first, steps + 1):
             due = upcoming < len(at) and step == at[upcoming]
             if due:
-                evaluate(run, state.members, state.visited, state.curves, upcoming)
+                law = evaluate(run, state.members, state.visited, state.curves, upcoming)
+                if on_laws and law is not None:
+                    on_laws(step, _by_row(run, law))
                 upcoming += 1
                 bar.update(step - bar.n)
             now = time.monotonic()
@@ -172,12 +180,19 @@ def _loop(
             if noise is None or step % length == 0:
                 shape = (length, n_steps, batch)
                 noise = uniforms(seeds, step // length, shape, run.device, run.dtype)
-            _update(run, state, noise[:, step % length], step, decay)
+            drawn = _update(run, state, noise[:, step % length], step, decay)
+            if on_drawn:
+                on_drawn(step, _by_row(run, drawn))
     return seconds_before + time.monotonic() - started
 
 
-def _update(run: Run, state: _Progress, noise: Tensor, step: int, decay: float) -> None:
-    """One step of every member: sample, residual, loss, gradient, Adam.  No wait for the device."""
+def _by_row(run: Run, tensor: Tensor) -> Tensor:
+    """[M, ..] -> [L, N, ..]"""
+    return tensor.view(len(run.rows), -1, *tensor.shape[1:])
+
+
+def _update(run: Run, state: _Progress, noise: Tensor, step: int, decay: float) -> Tensor:
+    """One step of every member: sample, residual, loss, gradient, Adam; the terminal states.  No wait for the device."""
     members = state.members
     parameters = unpack(members.shapes, members.values)
     # members with one seed see the same uniforms under every loss and learning rate
@@ -187,6 +202,7 @@ def _update(run: Run, state: _Progress, noise: Tensor, step: int, decay: float) 
     (gradient,) = torch.autograd.grad(_total(run, found, step), members.values)
     _adam(run, members, gradient, decay)
     seen(run, state.visited, terminal)
+    return terminal
 
 
 def _adam(run: Run, members: Ensemble, gradient: Tensor, decay: float) -> None:
