@@ -56,8 +56,8 @@ def train(
     steps: int = 5_000,
     batch: int = 64,
     policy: str = "tabular",
-    width: int = 256,
-    depth: int = 2,
+    width: int | None = None,
+    depth: int | None = None,
     evaluate: str = "auto",
     learning_rate: float | Sequence[float] | None = None,
     learning_rate_log_z: float | None = None,
@@ -84,7 +84,8 @@ def train(
     replay:0.5, or several joined by commas; `backward`: P_B uniform, learned or maxent.  `exact`: the expected
     gradient of an enumerated graph in place of a sampled one; a table then moves along the natural gradient, which
     takes tens of steps where sampling takes thousands.  `seeds` is a number or a list, `learning_rate` a number or a
-    list: every loss is trained at each.  All learning rates fall as (1 - step/steps)^decay, decay 1, or 0 if exact
+    list: every loss is trained at each.  `policy`: tabular, mlp or, for blocks, mpnn; `width` and `depth` (None: 256 and
+    2, or 32 and 3 of mpnn).  All learning rates fall as (1 - step/steps)^decay, decay 1, or 0 if exact
     with a table.  log Z starts at the bound log X + max log R, so that residuals start below 0, where
     no loss explodes, and the logit of stopping at log((A-1)/(T-1)), so that the first trajectories are about as
     long as they can be; give 0.0 and 0.0 for the usual start.  `evaluate`: the policy at "all states", at the

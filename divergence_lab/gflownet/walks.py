@@ -190,7 +190,8 @@ def steps_of(
     action = packed.take(walked.actions)
     log_pf = packed.put(logits.gather(1, action[:, None])[:, 0] - torch.logsumexp(logits, dim=1))
     increment = -log_pf
-    log_reward = torch.where(is_stop[:, :], dag.log_reward(states), 0.0).to(rows.dtype)
+    # a stop leaves the state: rewards, which may be dear, are asked of the ends alone
+    log_reward = torch.where(is_stop, dag.log_reward(walked.terminal)[:, None], 0.0).to(rows.dtype)
     log_pb = _log_pb(policy, rows, backward, walked, packed)
     increment = increment + torch.where(is_stop, log_reward, log_pb)
     log_z, log_flow = parameters["log_z"], None
@@ -248,7 +249,8 @@ def _flow_matching(policy: Policy, parameters: Parameters, walked: Walks) -> Res
     back = torch.where(back_allowed, back, back_allowed.int().argmax(dim=-1, keepdim=True))
     children = here[:, :, None].expand(-1, -1, dag.n_back, -1)
     parents, action = dag.undo(children, back), dag.forward_of(children, back)
-    edges = _log_edge(policy, parameters, parents.flatten(1, 2))
+    # edges into s are never stops: no reward of a parent is asked for
+    edges = policy.rows(parameters, parents.flatten(1, 2))[:, : policy.heads.n_actions]
     into = edges.gather(1, action.flatten(1)[:, None])[:, 0].view(*here.shape[:2], -1)
     log_inflow = torch.logsumexp(into.masked_fill(~(back_allowed | none), -torch.inf), dim=-1)
     return fm(packed.put(log_inflow), packed.put(log_outflow), visited)
