@@ -22,6 +22,7 @@ from divergence_lab.molecules.fragments import (
     first_atoms,
     rdkit_chem,
     read_blocks,
+    standing_in,
 )
 from divergence_lab.molecules.rewards import Reward, reward_from
 
@@ -58,7 +59,8 @@ def fragment_space(
     binds a block to a stem, and a trajectory may stop from 2 blocks on.  Actions that lead to the same molecule are one
     action, and states that are the same molecule one state, so each molecule has one target mass, R(x)/Z.
     R: the sEH proxy where `data` holds its weights, else QED; both to the power 4.  Where no stem is left the published
-    network marks the first atom of the block that came first: here raw is the mean over its blocks in that role.
+    network marks the first atom of the block that came first: here raw is the mean over its blocks in that role, and over
+    the atoms of a block that are alike to its first one, so that it depends on the molecule alone.
     Raises GraphError, one line.
     """
     if subset not in SUBSETS or not MIN_BLOCKS <= blocks <= MAX_LISTED_BLOCKS:
@@ -130,14 +132,18 @@ def _raw(
     states: Sequence[FragmentState], molecules: Sequence[Molecule], table: Blocks, reward: Reward
 ) -> tuple[np.ndarray, np.ndarray]:
     """raw [X], and how far it differs with the block that came first."""
-    variants, owner = [], []
+    # a marked atom, whose molecule it is in, and its share in the mean: blocks alike, and the alike atoms of a block
+    variants, owner, share = [], [], []
     for place, (state, molecule) in enumerate(zip(states, molecules, strict=True)):
-        marks = [molecule.stem_atoms] if state.stems else [(atom,) for atom in first_atoms(state, table)]
-        variants += [Molecule(molecule.mol, tuple(mark)) for mark in marks]
+        marks = [(molecule.stem_atoms, 1.0)]
+        if not state.stems:
+            alike = standing_in(state, table)
+            marks = [((atom,), 1 / (len(alike) * len(atoms))) for atoms in alike for atom in atoms]
+        variants += [Molecule(molecule.mol, tuple(mark)) for mark, _ in marks]
         owner += [place] * len(marks)
+        share += [part for _, part in marks]
     values, owner = reward.raw(variants), np.array(owner)
-    count = np.bincount(owner, minlength=len(states))
     low, high = np.full(len(states), np.inf), np.full(len(states), -np.inf)
     np.minimum.at(low, owner, values)
     np.maximum.at(high, owner, values)
-    return np.bincount(owner, values, minlength=len(states)) / count, high - low
+    return np.bincount(owner, values * share, minlength=len(states)), high - low

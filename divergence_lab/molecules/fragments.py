@@ -132,6 +132,20 @@ def first_atoms(state: FragmentState, blocks: Blocks) -> list[int]:
     return [0, *accumulate(sizes)][:-1]
 
 
+def standing_in(state: FragmentState, blocks: Blocks) -> list[tuple[int, ...]]:
+    """For each block the atoms, in the molecule, that are alike to its first one while the block is alone."""
+    return [
+        tuple(first + atom for atom in _like_the_first(blocks.smiles[number]))
+        for first, number in zip(first_atoms(state, blocks), state.blocks, strict=True)
+    ]
+
+
+@lru_cache(maxsize=4096)
+def _like_the_first(smiles: str) -> tuple[int, ...]:
+    ranks = list(rdkit_chem().CanonicalRankAtoms(_part(smiles), breakTies=False))
+    return tuple(atom for atom, rank in enumerate(ranks) if rank == ranks[0])
+
+
 def from_smiles(text: str) -> Molecule:
     """The molecule that a SMILES names, in its own order of atoms, without stems."""
     mol = rdkit_chem().MolFromSmiles(text)
