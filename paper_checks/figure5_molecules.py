@@ -112,7 +112,7 @@ def exact_part(folder: Path, data: Path, size: dict, device: str) -> None:
     for way, settings in ways.items():
         for objective in OBJECTIVES:
             path = folder / "runs" / f"exact-{way}-{objective}.json"
-            if not path.exists():
+            if not _finished(path, settings):
                 rows, seconds = _table_run(graph, objective, settings, measured, device)
                 _write(path, {"rows": rows, "seconds": seconds, "settings": settings})
                 print(f"exact space, {way} training, {objective}: {seconds:.0f} s", file=sys.stderr, flush=True)
@@ -147,6 +147,10 @@ def _table_run(graph, objective: str, settings: dict, measured, device: str) -> 
     for loss, ok in zip(LOSSES, found.finite.tolist(), strict=True):
         rows.extend((loss, seed, settings["steps"], "finite", float(one)) for seed, one in enumerate(ok))
     return rows, found.seconds
+
+
+def _finished(path: Path, settings: dict) -> bool:
+    return path.exists() and json.loads(path.read_text()).get("settings") == settings
 
 
 # --- files ---------------------------------------------------------------------------------------------------

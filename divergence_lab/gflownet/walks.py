@@ -193,7 +193,7 @@ def steps_of(
     # a stop leaves the state: rewards, which may be dear, are asked of the ends alone
     log_reward = torch.where(is_stop, dag.log_reward(walked.terminal)[:, None], 0.0).to(rows.dtype)
     log_pb = _log_pb(policy, rows, backward, walked, packed)
-    increment = increment + torch.where(is_stop, log_reward, log_pb)
+    increment = increment + torch.where(is_stop, log_reward, torch.where(exists, log_pb, 0.0))
     log_z, log_flow = parameters["log_z"], None
     if chosen.flow == "modified":
         stop = packed.put(logits[:, -1] - torch.logsumexp(logits, dim=1))
