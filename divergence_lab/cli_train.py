@@ -61,7 +61,7 @@ def add_command(
     one.add_argument("--batch", type=positive, metavar="B", help="trajectories a step and member")
     one.add_argument("--learning-rate", metavar="R,...", help="every loss is trained at each of these")
     one.add_argument(
-        "--policy", choices=("tabular", "mlp"), help="(tabular; mlp where states are not listed)"
+        "--policy", choices=("tabular", "mlp", "mpnn"), help="(tabular; mlp where states are not listed; mpnn: blocks)"
     )
     one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
     one.add_argument("--deterministic", action="store_true", help="the same bits in every run on one device")
