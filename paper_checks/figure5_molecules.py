@@ -8,7 +8,8 @@ Two parts.  exact: the 3,150 molecules of up to 4 blocks of a published subset (
 over all states, nothing sampled but the training trajectories.  sampled: molecules of 2 to 8 of all 105 blocks, by a
 message-passing policy.  DIR is a folder with blocks_PDB_105.json and, for the sEH proxy, best_params.pkl.gz; without it
 the quick preset takes fragments of this package, and no exact part.  Finished runs are kept below the folder of results
-and skipped when asked for again; --parts exact or --parts sampled runs one part.
+and skipped when asked for again; --parts exact or --parts sampled runs one part; --gather trains nothing and takes what
+is finished.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def law_measures(law: np.ndarray, raw: np.ndarray, reward: np.ndarray, alike: np
     }
 
 
-def exact_part(folder: Path, data: Path, size: dict, device: str) -> None:
+def exact_part(folder: Path, data: Path, size: dict, device: str, gather: bool = False) -> None:
     """exact.csv and exact.json: tables of all states, trained by samples (seeds) and by expected gradients (none)."""
     from divergence_lab.gflownet.exact import count_trajectories, log_partition, target_distribution
     from divergence_lab.graphs.fragments import fragment_space
@@ -112,6 +113,8 @@ def exact_part(folder: Path, data: Path, size: dict, device: str) -> None:
     for way, settings in ways.items():
         for objective in OBJECTIVES:
             path = folder / "runs" / f"exact-{way}-{objective}.json"
+            if gather and not _finished(path, settings):
+                continue
             if not _finished(path, settings):
                 rows, seconds = _table_run(graph, objective, settings, measured, device)
                 _write(path, {"rows": rows, "seconds": seconds, "settings": settings})
@@ -126,8 +129,8 @@ def exact_part(folder: Path, data: Path, size: dict, device: str) -> None:
         "without_stems": int((space.spread > 0).sum()),
         "fingerprint": f"Morgan, radius {RADIUS}, {BITS} bits, Tanimoto", "best_share": BEST, "draws": DRAWS,
         "best_count": max(2, round(BEST * reward.size)),
-        "target": {key: float(value) for key, value in measured(target[None]).items()},
-        "uniform": {key: float(value) for key, value in measured(np.full((1, target.size), 1 / target.size)).items()},
+        "target": {key: float(value[0]) for key, value in measured(target[None]).items()},
+        "uniform": {key: float(value[0]) for key, value in measured(np.full((1, target.size), 1 / target.size)).items()},
         "settings": {way: run["settings"] for way, _, run in done},
         "seconds": {f"{way} {objective}": run["seconds"] for way, objective, run in done},
         "environment": environment(torch.device("cpu" if device == "auto" else device)),
@@ -172,7 +175,8 @@ def _write_csv(path: Path, head: tuple[str, ...], rows: list) -> None:
 def main(argv: list[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     data, parts, released = _take(argv, "--data"), _take(argv, "--parts") or "exact,sampled", "--released-losses" in argv
-    argv = [word for word in argv if word != "--released-losses"]
+    gather = "--gather" in argv
+    argv = [word for word in argv if word not in ("--released-losses", "--gather")]
     options = presets.arguments(__doc__, argv)
     folder = presets.folder(CHECK, options.preset, options.out)
     if not options.page:
@@ -183,8 +187,8 @@ def main(argv: list[str] | None = None) -> int:
         if data is None:
             print("no --data: QED and fragments of this package, and no exact part", file=sys.stderr)
         elif "exact" in parts:
-            exact_part(folder, Path(data), size, options.device)
-        if "sampled" in parts:
+            exact_part(folder, Path(data), size, options.device, gather)
+        if "sampled" in parts and not gather:
             from figure5_sampled import sampled_part
 
             sampled_part(folder, data, size, options.device, losses, released)

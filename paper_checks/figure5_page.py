@@ -57,6 +57,11 @@ def last(curves: Curves, objective: str, loss: str, metric: str, part: float = 1
     return steps[max(step for step in steps if step <= part * end)]
 
 
+def there(curves: Curves) -> list[str]:
+    """The objectives that were run."""
+    return [objective for objective in OBJECTIVES if (objective, LOSSES[0], "tv") in curves]
+
+
 def verdicts(curves: Curves, objective: str, part: float) -> tuple[str, str]:
     """Do both zero-forcing losses have a higher mean reward, and both Linex losses a lower similarity?  Means over seeds."""
     reward = {loss: last(curves, objective, loss, "mean_reward", part).mean() for loss in LOSSES}
@@ -103,7 +108,7 @@ def render(about: dict, sampled: Curves, exact: Curves, net: str, paper: bool) -
         "| training | objective | when | zero-forcing: higher mean R | Linex: lower similarity |", "|---|---|---|---|---|",
     ]  # fmt: skip
     for name, curves, parts in (("sampled", sampled, (0.3, 1.0)), ("exact", exact, (0.02, 0.2, 1.0))):
-        for objective in OBJECTIVES:
+        for objective in there(curves):
             for part in parts:
                 step = max(s for s in curves[objective, LOSSES[0], "tv"] if s <= part * max(curves[objective, LOSSES[0], "tv"]))
                 lines.append(f"| {name} | {objective} | step {step} | {' | '.join(verdicts(curves, objective, part))} |")
@@ -124,6 +129,9 @@ def render(about: dict, sampled: Curves, exact: Curves, net: str, paper: bool) -
 def _table(curves: Curves, target: dict, several: bool) -> list[str]:
     lines = ["| objective | loss | " + " | ".join(title for _, title in METRICS) + " |", "|---|---|" + "---:|" * len(METRICS)]
     for objective in OBJECTIVES:
+        if objective not in there(curves):
+            lines.append(f"| {objective} | not run |" + " |" * len(METRICS))
+            continue
         for loss in LOSSES:
             cells = []
             for name, _ in METRICS:
@@ -163,6 +171,9 @@ def _figure(curves: Curves, about: dict, path: Path) -> None:
         FigureCanvasAgg(figure)
         grid = Figure.subplots(figure, 2, 2)
         for axes, objective in zip(grid.ravel(), OBJECTIVES, strict=True):
+            if objective not in there(curves):
+                axes.set(title=f"{objective.upper()}: not run")
+                continue
             for index, loss in enumerate(LOSSES):
                 steps = curves[objective, loss, "mean_reward"]
                 reward = np.array([steps[step].mean() for step in steps])
@@ -171,6 +182,7 @@ def _figure(curves: Curves, about: dict, path: Path) -> None:
             target = about["target"]
             axes.plot(target["mean_reward"], target["similarity"], "k*", markersize=11, label="target", linestyle="none")
             axes.set(title=objective.upper(), xlabel="mean reward of the law (exact)", ylabel="similarity of two draws (exact)")
-        handles, labels = grid[0, 0].get_legend_handles_labels()
+        shown = grid.ravel()[[OBJECTIVES.index(objective) for objective in there(curves)]]
+        handles, labels = shown[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=5)
         plots.save(figure, path)
