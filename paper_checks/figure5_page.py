@@ -117,8 +117,8 @@ def render(about: dict, sampled: Curves, exact: Curves, net: str, paper: bool) -
                 lines.append(f"| {name} | {objective} | step {step} | {' | '.join(verdicts(curves, objective, part))} |")
     lines += [
         "", "An order says nothing about how far apart the losses are: see the deviations above. At convergence every law is the target",
-        "(exact training with TB and DB), and the four losses cannot differ. A low similarity early in training goes with a low mean",
-        "reward: both are near those of the untrained policy, and the target itself is more similar than that. Exact training whose TV",
+        "(exact training with TB, DB and SubTB), and the four losses cannot differ. A low similarity early in training goes with a low mean",
+        "reward: both are near those of the untrained policy (in the figure all losses climb nearly one line), while the target itself is as similar as its line says. Exact training whose TV",
         "stays large (see the table) went unstable at the default rate, and says nothing about a divergence.", "",
         "![Exact mean reward against exact similarity of the learned law while it trains](results/figure5_molecules/standard/exact_space.png)", "",
         "## Sampled: 2 to 8 of all 105 blocks, message-passing policy", "", net, "",
@@ -184,6 +184,7 @@ def _figure(curves: Curves, about: dict, path: Path) -> None:
                 reward = np.array([steps[step].mean() for step in steps])
                 alike = np.array([curves[objective, loss, "similarity"][step].mean() for step in steps])
                 axes.plot(reward, alike, label=loss, marker=plots.MARKERS[index], markersize=4, color=plots.COLOURS[index], linestyle=plots.DASHES[index])
+            axes.set(xlim=(0, 1.1 * about["target"]["mean_reward"]), ylim=(0.1, 1.1 * about["target"]["similarity"]))
             target = about["target"]
             axes.plot(target["mean_reward"], target["similarity"], "k*", markersize=11, label="target", linestyle="none")
             axes.set(title=objective.upper(), xlabel="mean reward of the law (exact)", ylabel="similarity of two draws (exact)")
