@@ -62,8 +62,8 @@ def add_command(
     one.add_argument("--learning-rate", metavar="R,...", help="every loss is trained at each of these")
     one.add_argument(
         "--policy",
-        choices=("tabular", "mlp", "transformer"),
-        help="(tabular; mlp where states are not listed); transformer for generated:bits",
+        choices=("tabular", "mlp", "transformer", "mpnn"),
+        help="(tabular; mlp where states are not listed); transformer for generated:bits, mpnn for blocks",
     )
     one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
     one.add_argument("--deterministic", action="store_true", help="the same bits in every run on one device")

@@ -31,17 +31,24 @@ def metric_names(space: Space) -> tuple[str, ...]:
 
 
 @torch.no_grad()
-def evaluate(run: Run, members: Ensemble, visited: Tensor, curves: Mapping[str, Tensor], column: int) -> None:
-    """Fill column `column` of every curve: exact values in float64, or estimates from SAMPLES trajectories."""
-    measured = _exactly(run, members) if isinstance(run.space, PointedDAG) else _sampled(run, members)
+def evaluate(
+    run: Run, members: Ensemble, visited: Tensor, curves: Mapping[str, Tensor], column: int
+) -> Tensor | None:
+    """Fill column `column` of every curve: exact values in float64, or estimates from SAMPLES trajectories.
+
+    The exact law [M, X], or None where there is none.
+    """
+    law = None
+    if isinstance(run.space, PointedDAG):
+        law, log_z = _law(run, members)
+        target = target_distribution(run.space)
+        measured = {**law_metrics(law.cpu().numpy(), target), "log_z": log_z}
+    else:
+        measured = _sampled(run, members)
     measured["modes_found"] = _modes_found(run, visited)
     for name, values in measured.items():
         curves[name][:, column] = torch.as_tensor(values).double().cpu()
-
-
-def _exactly(run: Run, members: Ensemble) -> dict[str, np.ndarray | Tensor]:
-    law, log_z = _law(run, members)
-    return {**law_metrics(law.cpu().numpy(), target_distribution(run.space)), "log_z": log_z}
+    return law
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from torch import Tensor
 from divergence_lab.gflownet import samplers
 from divergence_lab.gflownet.exact import EnumerationError, enumerate_trajectories, target_distribution
 from divergence_lab.gflownet.flow import BACKWARD, check_objective
+from divergence_lab.gflownet.mpnn import mpnn
 from divergence_lab.gflownet.objectives import Objective, ObjectiveError, objective
 from divergence_lab.gflownet.policies import Policy, heads, mlp, tabular
 from divergence_lab.gflownet.rollouts import Rollout, in_one_pass
@@ -25,10 +26,11 @@ from divergence_lab.graphs.generated import GeneratedDAG, Space, as_generated
 from divergence_lab.schedules import terms_of
 
 Loss = Callable[[Tensor], Tensor]
-POLICIES = {"tabular": tabular, "mlp": mlp, "transformer": transformer}
+POLICIES = {"tabular": tabular, "mlp": mlp, "transformer": transformer, "mpnn": mpnn}
 LISTED = 100_000  # trajectories that exact training holds at most
 EVALUATE = ("auto", "all states", "visited")
-LEARNING_RATE = {"tabular": 0.03, "mlp": 1e-3, "transformer": 1e-3}
+LEARNING_RATE = {"tabular": 0.03, "mlp": 1e-3, "transformer": 1e-3, "mpnn": 1e-3}
+SIZES = {"tabular": (1, 1), "mlp": (256, 2), "transformer": (1, 1), "mpnn": (32, 3)}  # width and depth unless told
 LEARNING_RATE_LOG_Z = 0.1
 # (learning rate, momentum) of exact training of a table: residuals of whole trajectories tell every state at once
 # what to do, those of edges and states pass it on one level a step, which momentum makes faster.
@@ -80,6 +82,7 @@ class Run:
 def prepare(arguments: Mapping[str, Any]) -> Run:
     """Check every argument of `train`, fill in the defaults, and build what stays fixed."""
     space, losses = arguments["graph"], dict(arguments["losses"])
+    arguments = _with_sizes(arguments)
     _check_numbers(arguments)
     _check_choices(arguments, isinstance(space, PointedDAG))
     _check_losses(losses, arguments["dtype"])
@@ -135,6 +138,15 @@ def prepare(arguments: Mapping[str, Any]) -> Run:
         table = table / torch.tensor(steepness).to(table)[:, None]
     table = table.repeat_interleave(len(seeds), dim=0)
     return Run(space, losses, rows, rollout, law_policy, config, device, arguments["dtype"], table, listed)
+
+
+def _with_sizes(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    default = SIZES.get(arguments["policy"], (1, 1))
+    sizes = {
+        key: size if arguments[key] is None else arguments[key]
+        for key, size in zip(("width", "depth"), default, strict=True)
+    }
+    return {**arguments, **sizes}
 
 
 def _objective_and_sampler(arguments: Mapping[str, Any], space: Space) -> tuple[Objective, samplers.Sampler]:
@@ -210,6 +222,8 @@ def _check_choices(arguments: Mapping[str, Any], enumerated: bool) -> None:
         raise TrainingError("a window of samples needs sampled training on a graph whose states are listed; give window=0")
     if not enumerated and arguments["exact"]:
         raise TrainingError("exact training needs a graph whose states are listed; leave exact out")
+    if arguments["policy"] == "mpnn" and (enumerated or arguments["graph"].blocks is None):
+        raise TrainingError("policy 'mpnn' needs a space of blocks, such as generated:molecules:8; use policy='mlp'")
     if arguments["policy"] == "tabular" and arguments["evaluate"] == "visited":
         raise TrainingError(
             "a tabular policy is one table of all states; use policy='mlp' or evaluate='auto'"
@@ -297,10 +311,8 @@ def _policies(
         "learned_back": arguments["backward"] == "learned",
         "flow": chosen.flow in ("free", "forward-looking"),
     }
-    shapes = {
-        "mlp": {"width": arguments["width"], "depth": arguments["depth"]},
-        "transformer": {"dropout": arguments["dropout"]},
-    }
+    sizes = {"width": arguments["width"], "depth": arguments["depth"]}
+    shapes = {"mlp": sizes, "mpnn": sizes, "transformer": {"dropout": arguments["dropout"]}}
     shape = shapes.get(arguments["policy"], {})
     make = POLICIES[arguments["policy"]]
     try:

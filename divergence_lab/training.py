@@ -60,8 +60,8 @@ def train(
     steps: int = 5_000,
     batch: int = 64,
     policy: str = "tabular",
-    width: int = 256,
-    depth: int = 2,
+    width: int | None = None,
+    depth: int | None = None,
     evaluate: str = "auto",
     window: int = 0,
     learning_rate: float | Sequence[float] | None = None,
@@ -79,6 +79,8 @@ def train(
     dtype: torch.dtype = torch.float32,
     evaluations: int = 50,
     progress: bool | Callable[[int, int], None] | None = None,
+    on_drawn: Callable[[int, Tensor], None] | None = None,
+    on_laws: Callable[[int, Tensor], None] | None = None,
     out: str | Path | None = None,
     resume: bool = False,
 ) -> Result:
@@ -89,17 +91,20 @@ def train(
     replay:0.5, or several joined by commas; `backward`: P_B uniform, learned or maxent.  `exact`: the expected
     gradient of an enumerated graph in place of a sampled one; a table then moves along the natural gradient, which
     takes tens of steps where sampling takes thousands.  `seeds` is a number or a list, `learning_rate` a number or a
-    list: every loss is trained at each.  All learning rates fall as (1 - step/steps)^decay, decay 1, or 0 if exact
+    list: every loss is trained at each.  `policy`: tabular, mlp or, for blocks, mpnn; `width` and `depth` (None: 256 and
+    2, or 32 and 3 of mpnn).  All learning rates fall as (1 - step/steps)^decay, decay 1, or 0 if exact
     with a table.  log Z starts at the bound log X + max log R, so that residuals start below 0, where
     no loss explodes, and the logit of stopping at log((A-1)/(T-1)), so that the first trajectories are about as
-    long as they can be; give 0.0 and 0.0 for the usual start.  `width` and `depth` are those of policy "mlp"; policy
+    long as they can be; give 0.0 and 0.0 for the usual start.  Policy
     "transformer", for generated bits, has the paper's sizes and `dropout`.  `weight_decay`: Adam's, of all but
     log Z.  `evaluate`: the policy at "all states", at the
     "visited" ones, or "auto", whichever are fewer.  `window` W > 0 keeps the last W terminal states drawn and
     measures `window_l1`, the sum |empirical law of these - target| (nan before the first).  `deterministic`: the same
     bits in every run on one device.
     `progress(step, steps)` is called at each of about `evaluations` exact evaluations; None shows a bar on
-    standard error if that is a terminal.  With `out`, metrics stream to that folder, a checkpoint follows every
+    standard error if that is a terminal.  `on_drawn(step, states)` is called after each step with the terminal states
+    that it drew, [L, N, B] or [L, N, B, D], and `on_laws(step, laws)` at each exact evaluation with [L, N, X]; a run that
+    is resumed calls them from where it goes on.  With `out`, metrics stream to that folder, a checkpoint follows every
     30 s, and `resume` continues from it to the same numbers.
     """
     arguments = dict(locals())
@@ -112,7 +117,7 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
         start_over(folder)
     with _threads(state.members.values), _determinism(deterministic):
-        seconds = _loop(run, state, at, first, seconds, progress, folder)
+        seconds = _loop(run, state, at, first, seconds, progress, on_drawn, on_laws, folder)
         result = _result(run, state, at, seconds)
     if folder is not None:
         save(result, folder)
@@ -149,6 +154,8 @@ def _loop(
     first: int,
     seconds_before: float,
     progress: bool | Callable[[int, int], None] | None,
+    on_drawn: Callable[[int, Tensor], None] | None,
+    on_laws: Callable[[int, Tensor], None] | None,
     folder: Path | None,
 ) -> float:
     """Train from step `first` to the end, in place; seconds spent, those before this call included."""
@@ -163,7 +170,9 @@ def _loop(
         for step in range(first, steps + 1):
             due = upcoming < len(at) and step == at[upcoming]
             if due:
-                evaluate(run, state.members, state.visited, state.curves, upcoming)
+                law = evaluate(run, state.members, state.visited, state.curves, upcoming)
+                if on_laws and law is not None:
+                    on_laws(step, _by_row(run, law))
                 if state.window.shape[1]:
                     state.curves["window_l1"][:, upcoming] = window_l1(run, state.window, step * batch)
                 upcoming += 1
@@ -189,14 +198,21 @@ def _loop(
             if config.get("dropout"):
                 shape = (n_steps, batch, run.policy.n_random)
                 bits = random_bits(seeds, DROPOUT + step, shape, run.device)
-            _update(run, state, noise[:, step % length], step, decay, bits)
+            drawn = _update(run, state, noise[:, step % length], step, decay, bits)
+            if on_drawn:
+                on_drawn(step, _by_row(run, drawn))
     return seconds_before + time.monotonic() - started
+
+
+def _by_row(run: Run, tensor: Tensor) -> Tensor:
+    """[M, ..] -> [L, N, ..]"""
+    return tensor.view(len(run.rows), -1, *tensor.shape[1:])
 
 
 def _update(
     run: Run, state: _Progress, noise: Tensor, step: int, decay: float, bits: Tensor | None = None
-) -> None:
-    """One step of every member: sample, residual, loss, gradient, Adam.  No wait for the device."""
+) -> Tensor:
+    """One step of every member: sample, residual, loss, gradient, Adam; the terminal states.  No wait for the device."""
     members = state.members
     parameters = unpack(members.shapes, members.values)
     # members with one seed see the same uniforms under every loss and learning rate
@@ -208,6 +224,7 @@ def _update(
     seen(run, state.visited, terminal)
     if state.window.shape[1]:
         keep(state.window, terminal, step)
+    return terminal
 
 
 def _adam(run: Run, members: Ensemble, gradient: Tensor, decay: float) -> None:

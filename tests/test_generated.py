@@ -363,3 +363,18 @@ def test_walks_have_the_law_that_theory_weighs_them_by(drawn, backward):
     assert float(((counts - expected) ** 2 / expected).sum()) < slack * (degrees + 6 * (2 * degrees) ** 0.5)
     other = 8_000 * beta.flip(0)
     assert float(((counts - other) ** 2 / other).sum()) > 100 * degrees
+
+
+@pytest.mark.parametrize("backward", ["uniform", "maxent", "learned"])
+@pytest.mark.parametrize("objective", ["tb", "vargrad", "subtb(0.9)", "db"])
+def test_trajectories_that_end_early_add_nothing_after_their_stop(objective, backward):
+    """Both ways of evaluating learn the same law where the trajectories of a batch differ in length."""
+    settings = {"policy": "mlp", "width": 8, "seeds": 2, "steps": 5, "batch": 8, "evaluations": 1, "device": "cpu"}
+    laws = [
+        train(
+            {"quadratic": lambda x: x**2 / 2}, graph_from_text("hypergrid:2x5"), objective=objective,
+            backward=backward, evaluate=way, dtype=torch.float64, stop_logit=0.0, **settings,
+        ).terminal
+        for way in ("all states", "visited")
+    ]  # fmt: skip
+    np.testing.assert_allclose(*laws, rtol=0, atol=1e-12)

@@ -276,9 +276,10 @@ def _steps(
     dag = policy.space
     states, exists = walked.states[:, :-1], walked.exists
     is_stop = exists & (walked.actions == policy.heads.n_actions - 1)
-    log_reward = torch.where(is_stop, dag.log_reward(states), 0.0).to(of_model.log_pf.dtype)
+    # a stop leaves the state: rewards, which may be dear, are asked of the ends alone
+    log_reward = torch.where(is_stop, dag.log_reward(walked.terminal)[:, None], 0.0).to(of_model.log_pf.dtype)
     log_pb = _log_pb(policy, of_model.rest, backward, walked, packed)
-    increment = torch.where(is_stop, log_reward, log_pb) - packed.put(of_model.log_pf)
+    increment = torch.where(is_stop, log_reward, torch.where(exists, log_pb, 0.0)) - packed.put(of_model.log_pf)
     log_z, log_flow = parameters["log_z"], None
     if chosen.flow == "modified":
         stop = packed.put(of_model.log_stop)
@@ -341,7 +342,8 @@ def _flow_matching(policy: Policy, parameters: Parameters, walked: Walks) -> Res
     back = torch.where(back_allowed, back, back_allowed.int().argmax(dim=-1, keepdim=True))
     children = here[:, :, None].expand(-1, -1, dag.n_back, -1)
     parents, action = dag.undo(children, back), dag.forward_of(children, back)
-    edges = _log_edge(policy, parameters, parents.flatten(1, 2))
+    # edges into s are never stops: no reward of a parent is asked for
+    edges = policy.rows(parameters, parents.flatten(1, 2))[:, : policy.heads.n_actions]
     into = edges.gather(1, action.flatten(1)[:, None])[:, 0].view(*here.shape[:2], -1)
     log_inflow = torch.logsumexp(into.masked_fill(~(back_allowed | none), -torch.inf), dim=-1)
     return fm(packed.put(log_inflow), packed.put(log_outflow), visited)

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from divergence_lab.graphs.bits import bits, generated_bits
+from divergence_lab.graphs.block_trees import generated_molecules
 from divergence_lab.graphs.dag import GraphError, PointedDAG, from_edges
+from divergence_lab.graphs.fragments import SUBSETS, fragment_space
 from divergence_lab.graphs.generated import GeneratedDAG, Space
 from divergence_lab.graphs.hypergrid import generated_hypergrid, hypergrid
 from divergence_lab.graphs.molecules import molecules
@@ -17,10 +19,12 @@ from divergence_lab.graphs.trees import tree
 
 FORMS = (
     "hypergrid:DIMxSIDE (hypergrid:2x8), hypergrid:DIMxSIDE:paper, hypergrid:DIMxSIDE:paper_text, "
-    "bits:N[xK][:seedS] (bits:8x4), sets:NxK (sets:8x3), tree:BxD (tree:2x4), molecules:T3, dag:FILE.json"
+    "bits:N[xK][:seedS] (bits:8x4), sets:NxK (sets:8x3), tree:BxD (tree:2x4), molecules:T3, molecules:T12x4:DIR, "
+    "dag:FILE.json"
 )
 GENERATED_FORMS = (
-    "generated:hypergrid:DIMxSIDE[:REWARD], generated:bits:N[xK][:seedS] (generated:bits:120x8), generated:sets:NxK"
+    "generated:hypergrid:DIMxSIDE[:REWARD], generated:bits:N[xK][:seedS] (generated:bits:120x8), generated:sets:NxK, "
+    "generated:molecules:N[:DIR] (generated:molecules:8)"
 )
 _PAPER = {"r0": 1e-4, "r1": -9.9e-5, "r2": 0.999999}
 REWARDS = {
@@ -41,7 +45,7 @@ def graph_from_text(text: str) -> PointedDAG:
     """The graph named by this text.
 
     `hypergrid:DIMxSIDE[:default|paper|paper_text]`, `bits:N[xK][:seedS]`, `sets:NxK`, `tree:BxD`, `molecules:T1` to
-    `molecules:T5`, or `dag:FILE.json`.
+    `molecules:T5`, `molecules:A8xN:DIR`, `T12xN`, `B12xN` with the published blocks in DIR, or `dag:FILE.json`.
     The file holds {"edges": [[parent, child], ...], "log_rewards": {state: number}}.
     Raises EnvironmentTextError, one line, for every other text, and for sizes that do not fit.
     """
@@ -68,8 +72,8 @@ def graph_from_text(text: str) -> PointedDAG:
 def space_from_text(text: str) -> Space:
     """An enumerated graph by `graph_from_text`, or the same space without listing its states.
 
-    The latter: `generated:hypergrid:DIMxSIDE[:default|paper|paper_text]`, `generated:bits:N[xK][:seedS]` and
-    `generated:sets:NxK`.
+    The latter: `generated:hypergrid:DIMxSIDE[:default|paper|paper_text]`, `generated:bits:N[xK][:seedS]`,
+    `generated:sets:NxK` and `generated:molecules:N[:DIR]`.
     """
     text = text.strip()
     prefix, _, of = text.partition(":")
@@ -80,6 +84,8 @@ def space_from_text(text: str) -> Space:
         return _hypergrid(text, rest, generated_hypergrid)
     if kind == "bits":
         return _bits(text, rest, generated_bits, GENERATED_FORMS)
+    if kind == "molecules":
+        return _generated_molecules(text, rest)
     if kind in GENERATED:
         return _two_numbers(text, rest, GENERATED[kind], GENERATED_FORMS)
     raise EnvironmentTextError(f"environment {text!r} is not known; use one of {GENERATED_FORMS}")
@@ -113,7 +119,26 @@ def _two_numbers(text: str, rest: str, make: Callable[..., Space], forms: str) -
     return _made(text, make, int(match[1]), int(match[2]))
 
 
+def _generated_molecules(text: str, rest: str) -> GeneratedDAG:
+    match = re.fullmatch(r"(\d{1,3})(?::(.+))?", rest, re.ASCII)
+    if match is None:
+        raise EnvironmentTextError(
+            f"environment {text!r}: {rest!r} is not a space of molecules; use generated:molecules:8, or "
+            "generated:molecules:8:DIR with the folder of the published blocks"
+        )
+    try:
+        return generated_molecules(int(match[1]), match[2])
+    except GraphError as error:
+        raise EnvironmentTextError(f"environment {text!r}: {error}") from error
+
+
 def _molecules(text: str, rest: str) -> PointedDAG:
+    published = re.fullmatch(r"(\w{1,8})x(\d{1,3}):(.+)", rest, re.ASCII)
+    if published and published[1] in SUBSETS:
+        try:
+            return fragment_space(published[3], published[1], int(published[2]), name=text).graph
+        except GraphError as error:
+            raise EnvironmentTextError(f"environment {text!r}: {error}") from error
     match = re.fullmatch(r"T(\d{1,3})", rest, re.ASCII)
     if match is None:
         raise EnvironmentTextError(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from divergence_lab.graphs.dag import PointedDAG
+
+if TYPE_CHECKING:
+    from divergence_lab.graphs.block_trees import BlockView
 
 # What one state may cost in the spaces named by a text: inputs of a policy, its outputs, its longest walk.
 MAX_FEATURES = 100_000
@@ -33,6 +37,7 @@ class GeneratedDAG:
     `log_reward` where a stop is allowed.  None: the space has none.
     `log_paths(s)` -> [..] float64: log of the number of trajectories from the source to s, which gives the
     maximum-entropy backward policy.  None: not known in closed form.
+    `blocks`: the states as graphs of blocks, for message-passing policies; None: they are none.
     `modes_of(s)` -> [.., J] integers: the modes that s counts for, -1 in places left over; `n_modes` in all.
     `n_words` W: a state is a row of slots, 0 = empty and 1 + w = the word w, and action i W + w puts the word w into
     slot i; 0 if states are something else.
@@ -58,6 +63,7 @@ class GeneratedDAG:
     n_modes: int = 0
     log_z: float | None = None
     n_words: int = 0
+    blocks: BlockView | None = None
 
 
 def sources(dag: GeneratedDAG, shape: tuple[int, ...], device: str | torch.device = "cpu") -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +96,7 @@ def assemble(state: FragmentState, blocks: Blocks) -> Molecule:
     """The molecule of a state: blocks side by side, single bonds between them, one hydrogen less at each end."""
     chem = rdkit_chem()
     try:
-        parts = [chem.MolFromSmiles(blocks.smiles[number]) for number in state.blocks]
+        parts = [_part(blocks.smiles[number]) for number in state.blocks]
         first = [0, *accumulate(part.GetNumAtoms() for part in parts)]
         whole = parts[0]
         for part in parts[1:]:
@@ -118,6 +119,31 @@ def assemble(state: FragmentState, blocks: Blocks) -> Molecule:
             f"the fragment state with blocks {list(state.blocks)} is no molecule; check its bonds and stems"
         ) from error
     return Molecule(mol, tuple(stems))
+
+
+@lru_cache(maxsize=4096)
+def _part(smiles: str) -> Mol | None:
+    return rdkit_chem().MolFromSmiles(smiles)
+
+
+def first_atoms(state: FragmentState, blocks: Blocks) -> list[int]:
+    """The number of each block's first atom in the molecule that `assemble` makes."""
+    sizes = [_part(blocks.smiles[number]).GetNumAtoms() for number in state.blocks]
+    return [0, *accumulate(sizes)][:-1]
+
+
+def standing_in(state: FragmentState, blocks: Blocks) -> list[tuple[int, ...]]:
+    """For each block the atoms, in the molecule, that are alike to its first one while the block is alone."""
+    return [
+        tuple(first + atom for atom in _like_the_first(blocks.smiles[number]))
+        for first, number in zip(first_atoms(state, blocks), state.blocks, strict=True)
+    ]
+
+
+@lru_cache(maxsize=4096)
+def _like_the_first(smiles: str) -> tuple[int, ...]:
+    ranks = list(rdkit_chem().CanonicalRankAtoms(_part(smiles), breakTies=False))
+    return tuple(atom for atom, rank in enumerate(ranks) if rank == ranks[0])
 
 
 def from_smiles(text: str) -> Molecule:

@@ -1,0 +1,194 @@
+"""The page and figures of figure5_molecules.py, from committed results alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from divergence_lab import plots
+
+LOSSES = ("Quadratic", "Linex(1)", "Linex(1/2)", "Shifted-Cosh")
+OBJECTIVES = ("tb", "db", "subtb(0.99)", "fm")
+SAME = 0.01  # losses whose values differ by less, relatively, are called equal
+FORCING = ("Quadratic", "Shifted-Cosh")
+METRICS = (
+    ("mean_reward", "mean R"), ("similarity", "similarity"), ("best_mass", "mass of the best"), ("best_similarity", "similarity of the best"),
+    ("best_found", "best found"), ("tv", "TV"), ("kl_forward", "KL(target‖model)"), ("kl_reverse", "KL(model‖target)"),
+)  # fmt: skip
+
+Curves = dict[tuple[str, str, str], dict[int, np.ndarray]]  # (objective, loss, metric) -> step -> values of the seeds
+
+
+def write(results: Path, page: Path) -> None:
+    """Write `page` and its figures from the folders of presets below `results`."""
+    folder = results / "standard"
+    if not (folder / "exact.json").exists():
+        page.write_text("# Figure 5: molecules\n\nNot run: no results are committed.\n")
+        return
+    about = json.loads((folder / "exact.json").read_text())
+    sampled, exact = read(folder / "exact.csv", "sampled"), read(folder / "exact.csv", "exact")
+    _figure(sampled, about, folder / "exact_space")
+    page.write_text(render(about, sampled, exact, _sampled(folder), (results / "paper").exists()))
+
+
+def read(path: Path, training: str) -> Curves:
+    """The rows of exact.csv of one way of training."""
+    found: dict = defaultdict(lambda: defaultdict(dict))
+    with open(path, newline="") as file:
+        for row in csv.DictReader(file):
+            if row["training"] == training:
+                key = (row["objective"], row["loss"], row["metric"])
+                found[key][int(row["step"])][int(row["seed"])] = float(row["value"])
+    return {
+        key: {step: np.array([seeds[n] for n in sorted(seeds)]) for step, seeds in sorted(steps.items())}
+        for key, steps in found.items()
+    }
+
+
+def last(curves: Curves, objective: str, loss: str, metric: str, part: float = 1.0) -> np.ndarray:
+    """The values of the seeds at the last step evaluated within this part of the run."""
+    steps = curves[objective, loss, metric]
+    end = max(steps)
+    return steps[max(step for step in steps if step <= part * end)]
+
+
+def there(curves: Curves) -> list[str]:
+    """The objectives that were run."""
+    return [objective for objective in OBJECTIVES if (objective, LOSSES[0], "tv") in curves]
+
+
+def verdicts(curves: Curves, objective: str, part: float) -> tuple[str, str]:
+    """Do both zero-forcing losses have a higher mean reward, and both Linex losses a lower similarity?  Means over seeds."""
+    reward = {loss: last(curves, objective, loss, "mean_reward", part).mean() for loss in LOSSES}
+    alike = {loss: last(curves, objective, loss, "similarity", part).mean() for loss in LOSSES}
+    others = [loss for loss in LOSSES if loss not in FORCING]
+    higher = min(reward[loss] for loss in FORCING) > max(reward[loss] for loss in others)
+    lower = max(alike[loss] for loss in others) < min(alike[loss] for loss in FORCING)
+    return _word(higher, reward), _word(lower, alike)
+
+
+def _word(holds: bool, values: dict[str, float]) -> str:
+    if max(values.values()) - min(values.values()) < SAME * max(values.values()):
+        return f"no: all four within {SAME:.0%}"
+    order = " > ".join(sorted(values, key=values.get, reverse=True))
+    return f"{'yes' if holds else 'no'}: {order}"
+
+
+def render(about: dict, sampled: Curves, exact: Curves, net: str, paper: bool) -> str:
+    """The page as text."""
+    settings, target, env = about["settings"], about["target"], about["environment"]
+    lines = [
+        "# Figure 5: molecules", "",
+        "Written by `python paper_checks/figure5_molecules.py --preset standard --page` from the files in",
+        "`results/figure5_molecules/standard`; they were made by `... --preset standard --data DIR`, DIR a folder with the published",
+        "blocks and weights.", "",
+        "The paper claims (Figure 5; no table): zero-forcing losses (Quadratic, Shifted-Cosh) reach a higher mean reward;",
+        "Linex(1) and Linex(1/2) give less similar molecules; among the best molecules Linex(1/2) is the most robust.", "",
+        "## The exact space", "",
+        f"{about['space']}: all {about['molecules']:,} molecules of 2 to 4 blocks of 12 published entries, {about['states']:,} states,",
+        f"{about['edges']:,} edges, {about['trajectories']:,} trajectories, log Z = {about['log_z']:.4f}. Reward: {about['reward']}. A state is a",
+        "molecule with its free stems; actions that lead to the same molecule are one. Where no stem is left, the published network's value",
+        f"depends on the block that came first (here by up to {about['stemless_spread']:.2f} in raw); the mean is taken, which departs from",
+        "the published reward there and nowhere else. Uniform P_B, one table for all states.", "",
+        "No number below is an estimate: every law is computed over all states. mean R = Σ q R, similarity = Σ q(x) q(y) s(x, y)",
+        f"({about['fingerprint']}), the best are the {about['best_count']} molecules ({about['best_share']:.0%}) of highest R, best found is how",
+        f"many of these turn up in {about['draws']} draws. A law equal to the target has the last line of each table, whatever the loss.", "",
+        f"### Sampled training: {settings['sampled']['seeds']} seeds, {settings['sampled']['steps']} steps of {settings['sampled']['batch']} trajectories,"
+        f" {settings['sampled']['sampler']}", "",
+        f"Adam, learning rate {settings['sampled']['learning_rate']} (log Z {settings['sampled']['learning_rate_log_z']}), constant. Mean (standard deviation) over seeds, at the end.", "",
+        *_table(sampled, target, True), "",
+        "### Exact training: expected gradients, no seeds", "",
+        f"Natural gradient, {settings['exact']['steps']} steps, on-policy. Nothing is random, so one run a line.", "",
+        *_table(exact, target, False), "",
+        "## Does Figure 5 show?", "",
+        "Order of the losses by mean over seeds, all of the zero-forcing ones against all of the others.", "",
+        "| training | objective | when | zero-forcing: higher mean R | Linex: lower similarity |", "|---|---|---|---|---|",
+    ]  # fmt: skip
+    for name, curves, parts in (("sampled", sampled, (0.3, 1.0)), ("exact", exact, (0.02, 0.2, 1.0))):
+        for objective in there(curves):
+            for part in parts:
+                step = max(s for s in curves[objective, LOSSES[0], "tv"] if s <= part * max(curves[objective, LOSSES[0], "tv"]))
+                lines.append(f"| {name} | {objective} | step {step} | {' | '.join(verdicts(curves, objective, part))} |")
+    lines += [
+        "", "An order says nothing about how far apart the losses are: see the deviations above. At convergence every law is the target",
+        "(exact training with TB, DB and SubTB), and the four losses cannot differ. A low similarity early in training goes with a low mean",
+        "reward: both are near those of the untrained policy (in the figure all losses climb nearly one line), while the target itself is as similar as its line says. Exact training whose TV",
+        "stays large (see the table) went unstable at the default rate, and says nothing about a divergence.", "",
+        "![Exact mean reward against exact similarity of the learned law while it trains](results/figure5_molecules/standard/exact_space.png)", "",
+        "## Sampled: 2 to 8 of all 105 blocks, message-passing policy", "", net, "",
+        "## The paper's settings", "",
+        "Results of the preset `paper` are committed beside these." if paper else "Not run: 50,000 steps, 4 seeds, on a GPU. `python paper_checks/figure5_molecules.py --preset paper --data DIR --device cuda` stands ready;",
+        "" if paper else "its time has not been estimated, since no rate on a GPU was measured.", "",
+        f"Device: {env['device']}; Python {env['python']}, torch {env['torch']}, numpy {env['numpy']}; "
+        f"{sum(about['seconds'].values()):.0f} s of training in all.", "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _table(curves: Curves, target: dict, several: bool) -> list[str]:
+    lines = ["| objective | loss | " + " | ".join(title for _, title in METRICS) + " |", "|---|---|" + "---:|" * len(METRICS)]
+    for objective in OBJECTIVES:
+        if objective not in there(curves):
+            lines.append(f"| {objective} | not run |" + " |" * len(METRICS))
+            continue
+        for loss in LOSSES:
+            cells = []
+            for name, _ in METRICS:
+                values = last(curves, objective, loss, name)
+                cells.append(f"{values.mean():.4g}" + (f" ({values.std(ddof=1):.1g})" if several else ""))
+            finite = "" if last(curves, objective, loss, "finite").all() else " (not finite)"
+            lines.append(f"| {objective} | {loss}{finite} | {' | '.join(cells)} |")
+    lines.append("| | target | " + " | ".join(f"{target[name]:.4g}" for name, _ in METRICS) + " |")
+    return lines
+
+
+def _sampled(folder: Path) -> str:
+    path = folder / "sampled.json"
+    if not path.exists():
+        return "Not run. The command is the one above with `--parts sampled`."
+    content = json.loads(path.read_text())
+    about, runs = content["about"], content["runs"]
+    names = [key for key in runs[0] if key not in ("objective", "loss", "seed", "steps", "finite")]
+    lines = [
+        f"{about['space']}; {about['net_seeds']} seeds, {about['steps']} steps of {about['batch']} (the paper: 50,000), width {about['width']}, {about['depth']} rounds,",
+        f"learning rate {about['learning_rate']}. Of all molecules drawn while training; top: the {about['keep']} best different ones. Mean (standard deviation).", "",
+        "| objective | loss | " + " | ".join(names) + " |", "|---|---|" + "---:|" * len(names),
+    ]  # fmt: skip
+    for objective in OBJECTIVES:
+        for loss in LOSSES:
+            mine = [run for run in runs if run["objective"] == objective and run["loss"] == loss]
+            if mine:
+                values = [np.array([run[name] for run in mine], dtype=float) for name in names]
+                spread = [f" ({v.std(ddof=1):.1g})" if len(v) > 1 else "" for v in values]
+                lines.append(f"| {objective} | {loss} | " + " | ".join(f"{v.mean():.4g}{s}" for v, s in zip(values, spread, strict=True)) + " |")
+    return "\n".join(lines)
+
+
+def _figure(curves: Curves, about: dict, path: Path) -> None:
+    with plots._figure(7.4, 5.6) as figure:
+        figure.set_layout_engine("constrained")
+        FigureCanvasAgg(figure)
+        grid = Figure.subplots(figure, 2, 2)
+        for axes, objective in zip(grid.ravel(), OBJECTIVES, strict=True):
+            if objective not in there(curves):
+                axes.set(title=f"{objective.upper()}: not run")
+                continue
+            for index, loss in enumerate(LOSSES):
+                steps = curves[objective, loss, "mean_reward"]
+                reward = np.array([steps[step].mean() for step in steps])
+                alike = np.array([curves[objective, loss, "similarity"][step].mean() for step in steps])
+                axes.plot(reward, alike, label=loss, marker=plots.MARKERS[index], markersize=4, color=plots.COLOURS[index], linestyle=plots.DASHES[index])
+            axes.set(xlim=(0, 1.1 * about["target"]["mean_reward"]), ylim=(0.1, 1.1 * about["target"]["similarity"]))
+            target = about["target"]
+            axes.plot(target["mean_reward"], target["similarity"], "k*", markersize=11, label="target", linestyle="none")
+            axes.set(title=objective.upper(), xlabel="mean reward of the law (exact)", ylabel="similarity of two draws (exact)")
+        shown = grid.ravel()[[OBJECTIVES.index(objective) for objective in there(curves)]]
+        handles, labels = shown[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=5)
+        plots.save(figure, path)

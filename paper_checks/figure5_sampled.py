@@ -1,0 +1,91 @@
+"""The sampled part of figure5_molecules.py: molecules of 2 to 8 blocks by a message-passing policy."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import divergence_lab as dl
+from divergence_lab.results import environment, write_atomically
+
+OBJECTIVES = ("tb", "db", "subtb(0.99)", "fm")
+MAX_BLOCKS, EPSILON, BATCH, RATE = 8, 0.05, 4, 5e-4  # the paper's
+SOME = 1000  # molecules whose similarity is taken, drawn from all of a run
+MODES = {"sEH": (6.0, 7.5), "QED": (0.7, 0.8)}  # raw values from which on a scaffold counts
+
+
+def sampled_part(folder: Path, data: str | None, size: dict, device: str, losses, released: bool) -> None:
+    """sampled.json: one record per objective, loss and seed, of all molecules drawn while training."""
+    from divergence_lab.graphs.block_trees import generated_molecules
+
+    dag = generated_molecules(MAX_BLOCKS, data)
+    rows, seconds = [], {}
+    for objective in OBJECTIVES:
+        path = folder / "runs" / f"sampled-{objective}{'-as-released' if released else ''}.json"
+        if not path.exists():
+            found, spent = _run(dag, data, objective, size, device, losses(objective, released))
+            _write(path, {"rows": found, "seconds": spent})
+            print(f"sampled, {objective}: {spent:.0f} s", file=sys.stderr, flush=True)
+        run = json.loads(path.read_text())
+        rows += run["rows"]
+        seconds[objective] = run["seconds"]
+    about = {
+        "space": dag.name, "batch": BATCH, "sampler": f"epsilon:{EPSILON}", "learning_rate": RATE, "backward": "uniform",
+        "as_released": released, "similarity_of": SOME, **size, "seconds": seconds,
+        "environment": environment(torch.device("cuda" if device == "cuda" else "cpu")),
+    }  # fmt: skip
+    _write(folder / f"sampled{'-as-released' if released else ''}.json", {"about": about, "runs": rows})
+
+
+def _run(dag, data: str | None, objective: str, size: dict, device: str, losses: dict) -> tuple[list, float]:
+    drawn: list[torch.Tensor] = []
+    result = dl.train(
+        losses, dag, objective=objective, policy="mpnn", width=size["width"], depth=size["depth"],
+        sampler=f"epsilon:{EPSILON}", batch=BATCH, seeds=size["net_seeds"], steps=size["steps"], learning_rate=RATE,
+        decay=0.0, evaluations=1, device=device, on_drawn=lambda step, states: drawn.append(states.cpu().to(torch.int16)),
+    )  # fmt: skip
+    states = torch.cat(drawn, dim=2).long()
+    rows = []
+    for row, loss in enumerate(losses):
+        for seed in range(states.shape[1]):
+            record = {"objective": objective, "loss": loss, "seed": seed, "steps": size["steps"]}
+            record["finite"] = bool(result.finite[row, seed])
+            rows.append({**record, **measures(dag, data, states[row, seed], size["keep"])})
+    return rows, result.seconds
+
+
+def measures(dag, data: str | None, states: torch.Tensor, keep: int) -> dict[str, float]:
+    """What Figure 5 shows, of the molecules [J, D] of one run in the order drawn."""
+    from divergence_lab.graphs.block_trees import OWN_BLOCKS, fragment_states
+    from divergence_lab.molecules.fragments import assemble, read_blocks, smiles_of
+    from divergence_lab.molecules.proxy import NORM
+    from divergence_lab.molecules.similarity import fingerprints, mean_similarity, scaffolds
+
+    blocks = OWN_BLOCKS if data is None else read_blocks(data)
+    seh = "sEH" in dag.name
+    reward = dag.log_reward(states).exp().numpy()
+    raw = reward**0.25 * (NORM if seh else 1.0)
+    molecules = [assemble(state, blocks) for state in fragment_states(states, blocks, MAX_BLOCKS)]
+    _, first = np.unique([smiles_of(molecule) for molecule in molecules], return_index=True)
+    top = first[np.argsort(-reward[first], kind="stable")][:keep]
+    some = np.random.default_rng(0).permutation(len(molecules))[:SOME]
+    prints = fingerprints(molecules)
+    all_scaffolds = np.array(scaffolds(molecules))
+    return {
+        "molecules": len(molecules),
+        "distinct": len(first),
+        "mean_reward": float(reward.mean()),
+        "similarity": mean_similarity(prints[some]),
+        "top_reward": float(reward[top].mean()),
+        "top_similarity": mean_similarity(prints[top]),
+        **{f"scaffolds_{at:g}": len(set(all_scaffolds[raw >= at])) for at in MODES["sEH" if seh else "QED"]},
+    }
+
+
+def _write(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
