@@ -19,8 +19,8 @@
 # This lesson shows one fact: **the statement is true for some parameters of a GFlowNet and false for others**, and it
 # says which.
 #
-# You need to know what a GFlowNet is: a forward policy $P_F$ that builds objects step by step, a backward policy $P_B$, and
-# a flow $F(s)$ through each state. Lesson 01 has the same statement without them. This lesson uses torch.
+# You need to know what a GFlowNet is: a forward policy $P_F$ that builds objects step by step, a backward policy
+# $P_B$, and a flow $F(s)$ through each state. Lesson 01 has the same statement without them. This lesson uses torch.
 
 # %%
 import matplotlib.pyplot as plt
@@ -54,7 +54,8 @@ LOSSES = {name: dl.loss(name) for name in ("quadratic", "linex(1)", "hellinger",
 #
 # The theorem, with the weights $p_F$ held constant on the left (sampling is not differentiated):
 #
-# $$\nabla_\theta \sum_o \underbrace{p_F(o)}_{\text{constant}} g(x(o)) \;=\; \nabla_\theta \sum_o p_F(o)\,f\!\left(\frac{p_B(o)}{p_F(o)}\right).$$
+# $$\nabla_\theta \sum_o \underbrace{p_F(o)}_{\text{constant}} g(x(o))
+# \;=\; \nabla_\theta \sum_o p_F(o)\,f\!\left(\frac{p_B(o)}{p_F(o)}\right).$$
 #
 # Its proof moves $p_F$ and keeps $p_B$ still. Look at the table: in DB, $F(s)$ of an interior state is part of **both**.
 #
@@ -97,7 +98,8 @@ pairs = {panel: {name: two_gradients(kind, loss, group, sign) for name, loss in 
          for panel, (kind, group, sign) in PANELS.items()}
 print(f"{'relative difference':<34}" + "".join(f"{name:>14}" for name in LOSSES))
 for panel, by_loss in pairs.items():
-    print(f"{panel.replace('$', '').replace(chr(10), ' '):<34}" + "".join(f"{off(pair):>14.0e}" for pair in by_loss.values()))
+    print(f"{panel.replace('$', '').replace(chr(10), ' '):<34}"
+          + "".join(f"{off(pair):>14.0e}" for pair in by_loss.values()))
 
 # %%
 SHOWN = {"quadratic": (COLOURS[0], "o"), "linex(1)": (COLOURS[1], "^")}
@@ -177,8 +179,8 @@ plt.show()
 # ## 4. An exercise
 #
 # In training, DB transitions are not weighted by $p_F=F(s)P_F(s'\mid s)$ but by how often they are visited, $d(s)\,
-# P_F(s'\mid s)$, where $d(s)$ is the chance to reach $s$. Is the gradient for $P_F$ still that of $D_f(p_B\|p_F)$? If not,
-# what is still right about it?
+# P_F(s'\mid s)$, where $d(s)$ is the chance to reach $s$. Is the gradient for $P_F$ still that of $D_f(p_B\|p_F)$?
+# If not, what is still right about it?
 #
 # Hint: `dl.verify` takes `samplers=["drawn:on"]`. And compare the blocks of single states.
 #
@@ -188,7 +190,8 @@ plt.show()
 linex = LOSSES["linex(1)"]
 (drawn,) = dl.verify({"linex(1)": linex}, GRID, objectives=["db"], samplers=["drawn:on"], progress=False)
 policy = next(group for group in drawn["groups"] if group["parameters"] == "P_F logits")
-print(f"D_f alone: off by {policy['divergence_alone_error']:.1f}.  {policy['statement']}: {policy['max_gradient_error']:.0e}")
+print(f"D_f alone: off by {policy['divergence_alone_error']:.1f}.  "
+      f"{policy['statement']}: {policy['max_gradient_error']:.0e}")
 
 # By hand: only the transitions out of s depend on the logits of s, and each has the weight d(s)/F(s) p_F.
 listing = list_objects(dl.graph_from_text(GRID), objective("db"))

@@ -13,8 +13,8 @@
 #
 # [![run in the cloud](runner/cloud.svg)](README.md#in-the-cloud)
 #
-# So far losses came from a list. This lesson goes the other way: **say what the divergence should do, get a loss in closed
-# form with a proof for every wish, train with it, and take it away as a file that needs torch alone.**
+# So far losses came from a list. This lesson goes the other way: **say what the divergence should do, get a loss in
+# closed form with a proof for every wish, train with it, and take it away as a file that needs torch alone.**
 #
 # You need lesson 02 (zero-forcing, zero-avoiding). This lesson uses torch.
 
@@ -54,9 +54,9 @@ for met in designed.met:
     print(f"  {met.wish:<18} {met.status:<9} {met.because}")
 
 # %% [markdown]
-# It is $\tfrac{35}{64}$ of linex(1) plus $\tfrac{29}{64}$ of $\log\cosh x$. *Proved* means that the checker of lesson 03 has
-# accepted it; *enclosed*, that the number is known with a guaranteed error: penalties are met to a thousandth, so that the
-# weights stay short fractions.
+# It is $\tfrac{35}{64}$ of linex(1) plus $\tfrac{29}{64}$ of $\log\cosh x$. *Proved* means that the checker of lesson 03
+# has accepted it; *enclosed*, that the number is known with a guaranteed error: penalties are met to a thousandth, so
+# that the weights stay short fractions.
 #
 # ## 2. Wishes that clash
 #
@@ -78,8 +78,8 @@ for what, wishes in IMPOSSIBLE.items():
 # %% [markdown]
 # ## 3. Try it
 #
-# A grid of 8×8 cells with the paper's rewards: one mode near each corner, with a reward 10,000 to a million times that of
-# the cells between. The quadratic loss and ours are trained beside each other, by sampling from the model,
+# A grid of 8×8 cells with the paper's rewards: one mode near each corner, with a reward 10,000 to a million times that
+# of the cells between. The quadratic loss and ours are trained beside each other, by sampling from the model,
 # each from the same five seeds. The learned law is computed exactly, not estimated.
 
 # %%
@@ -93,7 +93,8 @@ final = dict(zip(result.losses, result.metrics["tv"][:, :, -1]))
 final_exact = dict(zip(exact.losses, exact.metrics["tv"][:, 0, -1]))
 print("total variation from the target, 0 to 1")
 for name in LOSSES:
-    print(f"{name:<10} 700 sampled steps, five seeds: {np.round(final[name], 3)}   20 exact steps: {final_exact[name]:.0e}")
+    print(f"{name:<10} 700 sampled steps, five seeds: {np.round(final[name], 3)}   "
+          f"20 exact steps: {final_exact[name]:.0e}")
 
 # %%
 COLOUR = {"quadratic": COLOURS[0], "linex(1)": COLOURS[7], "designed": COLOURS[1]}
