@@ -348,7 +348,11 @@ class PositiveFirst:
 
 
 class _Writer(PositiveFirst, StrPrinter):
-    pass
+    def _print_Or(self, expr):
+        return " or ".join(f"({self._print(part)})" for part in sorted(expr.args, key=sp.default_sort_key))
+
+    def _print_And(self, expr):
+        return " and ".join(f"({self._print(part)})" for part in sorted(expr.args, key=sp.default_sort_key))
 
 
 class _LatexWriter(PositiveFirst, LatexPrinter):
