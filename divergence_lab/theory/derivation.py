@@ -16,7 +16,7 @@ import sympy as sp
 
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, stream, within
 from divergence_lab.theory.checker import NUMBERS, unchecked
-from divergence_lab.theory.decision import decide_one
+from divergence_lab.theory.decision import decide_one, ends
 from divergence_lab.theory.divergence import Divergence, divergence, dual_loss
 from divergence_lab.theory.domain import fault
 from divergence_lab.theory.enclosure import NotEvaluable
@@ -29,8 +29,6 @@ from divergence_lab.theory.verdict import (
     UNDECIDED,
     Verdict,
     Verdicts,
-    at_zero_of,
-    numbers,
     texts_of_pieces,
     verdict_to_json,
 )
@@ -96,10 +94,9 @@ def assemble(known: Divergence, question: tuple, search: Callable[..., Iterator[
             stage = next(stage for stage in left if stage not in done)
             given_up.append(f"{stage}: {ended}")
             undecided = Verdict(None, UNDECIDED, f"{ended} (of {budget:.3g} s for the whole loss)")
-            done[stage] = {"the divergence": known, "the numbers": (None, None), "the values": (),
+            done[stage] = {"the divergence": known, "the numbers": (None,) * 3, "the values": (),
                            **dict.fromkeys(KINDS, undecided)}.get(stage)
-    verdicts = Verdicts(*(done[kind] for kind in KINDS), None if known.loss.parameters else at_zero_of(done["zero_forcing"]),
-                        *done["the numbers"], done["the pieces"] or ())
+    verdicts = Verdicts(*(done[kind] for kind in KINDS), *done["the numbers"], done["the pieces"] or ())
     found = dataclasses.replace(done["the divergence"], tried=(*done["the divergence"].tried, *given_up))
     return Derivation(known.loss, found, verdicts, done["the swapped loss"], done["the values"], done["g'"])
 
@@ -118,15 +115,15 @@ def answers(loss: Loss, at: Sequence[sp.Expr], digits: int, budget: float, done:
         yield () if loss.parameters else texts_of_pieces(loss)
     unknown = Verdict(None, UNDECIDED, "g could not be split into pieces, and these confirmed, in time")
     lost = "the pieces" in done and done["the pieces"] is None
-    avoiding = done.get("zero_avoiding")
+    share = PARAMETRIC_SHARE if loss.parameters else VERDICT_SHARE
+    known = {kind: done[kind] for kind in KINDS if kind in done}
     for kind in QUICK_FIRST:
-        if kind not in done:
+        if kind not in known:
             left = budget * VERDICTS_END - (time.monotonic() - started)
-            verdict = unknown if lost else decide_one(kind, loss, max(0.1, left * (PARAMETRIC_SHARE if loss.parameters else VERDICT_SHARE)))
-            avoiding = verdict if kind == "zero_avoiding" else avoiding
-            yield verdict
+            known[kind] = unknown if lost else decide_one(kind, loss, max(0.1, left * share))
+            yield known[kind]
     if "the numbers" not in done:
-        yield (None, None) if lost or loss.parameters else numbers(loss, found.generator, avoiding.holds, budget)
+        yield (None,) * 3 if lost else ends(loss, found.generator, known["zero_forcing"], known["zero_avoiding"], budget)
     if "the values" not in done:
         yield _enclosed(loss, at, digits, given)
     if "the swapped loss" not in done:

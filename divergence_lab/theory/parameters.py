@@ -21,6 +21,7 @@ from divergence_lab.theory.conditions import condition_of, write_ranges
 from divergence_lab.theory.critical_parameters import critical_values, singular_values
 from divergence_lab.theory.expressions import ExpressionError, read_assumptions, write
 from divergence_lab.theory.loss import Loss, from_expression
+from divergence_lab.theory.parameter_numbers import numbers_for_parameters
 from divergence_lab.theory.parameter_signs import Unsigned
 from divergence_lab.theory.pieces import CannotSplit
 from divergence_lab.theory.proofs import Rejected
@@ -33,11 +34,12 @@ MAX_CELLS = 80
 SAMPLE_SECONDS = 3.0
 
 
-def decide_for_parameters(loss: Loss, budget: float = 10.0) -> Verdicts:
+def decide_for_parameters(loss: Loss, generator: sp.Expr | None = None, budget: float = 10.0) -> Verdicts:
     """Every verdict on a loss with free parameters, each within `budget` seconds: true or false for all of them, or the
     condition."""
     found = {kind: ask_for_parameters(kind, loss, budget) for kind in QUICK_FIRST}
-    return Verdicts(*(found[kind] for kind in KINDS), None, None, None)
+    ends = numbers_for_parameters(loss, generator, found["zero_forcing"].holds, found["zero_avoiding"].holds)
+    return Verdicts(*(found[kind] for kind in KINDS), *ends)
 
 
 def ask_for_parameters(kind: str, loss: Loss, seconds: float) -> Verdict:

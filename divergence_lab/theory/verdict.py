@@ -93,8 +93,8 @@ def decide_plain(loss: Loss, generator: sp.Expr | None = None, budget: float = 1
     `generator` is the confirmed closed form of f if there is one; only the number f'(oo) is read off it.
     """
     found = {kind: ask_one(kind, loss, budget) for kind in KINDS}
-    return Verdicts(*(found[kind] for kind in KINDS), at_zero_of(found["zero_forcing"]),
-                    *numbers(loss, generator, found["zero_avoiding"].holds, budget), texts_of_pieces(loss))
+    return Verdicts(*(found[kind] for kind in KINDS),
+                    *numbers(loss, generator, found["zero_forcing"], found["zero_avoiding"], budget), texts_of_pieces(loss))
 
 
 def ask_one(kind: str, loss: Loss, budget: float = 10.0) -> Verdict:
@@ -115,17 +115,13 @@ def texts_of_pieces(loss: Loss) -> tuple[dict[str, str], ...]:
     return question.texts if isinstance(question, _Question) else ()
 
 
-def at_zero_of(forcing: Verdict) -> sp.Expr | None:
-    """f(0+) = -g'(-oo), as the certificate of zero-forcing says it."""
-    return None if forcing.holds is None else -_limit_of(forcing)
-
-
-def numbers(loss: Loss, generator: sp.Expr | None, avoiding: bool | None, budget: float
-            ) -> tuple[sp.Expr | None, sp.Expr | None]:
-    """f'(oo) and g''(0) where they are known."""
+def numbers(loss: Loss, generator: sp.Expr | None, forcing: Verdict, avoiding: Verdict, budget: float
+            ) -> tuple[sp.Expr | None, sp.Expr | None, sp.Expr | None]:
+    """f(0+) = -g'(-oo), as the certificate of zero-forcing says it, f'(oo) and g''(0), where they are known."""
     if not isinstance(_prepared(loss), _Question):
-        return None, None
-    return slope_at_infinity(loss, generator, avoiding, time.monotonic() + budget), boundary.curvature_at_zero(loss)
+        return None, None, None
+    at_zero = None if forcing.holds is None else -_limit_of(forcing)
+    return at_zero, slope_at_infinity(loss, generator, avoiding.holds, time.monotonic() + budget), boundary.curvature_at_zero(loss)
 
 
 @functools.lru_cache(maxsize=16)
@@ -217,7 +213,7 @@ def _on(piece: Piece) -> dict[str, str]:
 
 def _limit_of(verdict: Verdict) -> sp.Expr:
     text = dict(verdict.steps[0].data)["limit"]
-    return -sp.oo if text == "-oo" else parse_number(text)
+    return {"oo": sp.oo, "-oo": -sp.oo}.get(text) or parse_number(text)
 
 
 # --- does g fall and rise? ---------------------------------------------------------------------------------
