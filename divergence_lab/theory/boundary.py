@@ -74,7 +74,7 @@ def comparisons(function: sp.Expr, deadline: float) -> Iterable[tuple[sp.Expr, s
         limit = _limit(sp.powsimp(sp.expand(h * scale)), sp.oo, deadline)
         if limit is None:
             continue
-        if diverges and (limit.is_positive or limit == sp.oo) or not diverges and limit.is_finite:
+        if diverges and (limit.is_infinite or limit.is_nonzero) or not diverges and limit.is_finite:
             found = True
             yield scale, limit, diverges
     if not found:
@@ -108,14 +108,17 @@ def _ratio_at_infinity(generator: sp.Expr, deadline: float) -> sp.Expr | None:
 
 
 def _slope_confirmed(loss: Loss, slope: sp.Expr) -> bool:
-    """int_0^200 g' e^{-x} dx must have come close to it (what is missing is a tail of order g'(200) e^{-200})."""
+    """int_0^X g' e^{-x} dx must have come close to it: X = 200, or, where the integrand falls off slowly, more."""
     if loss.parameters:
         return True
     try:
-        seen = enclose_integral(loss.pieces, sp.Integer(200), 20)
-        return bool(abs(value_at(slope, x, sp.S.Zero, 30) - seen) < 1e-3 * (1 + abs(seen)))
+        for X in (200, 2000, 20_000):
+            seen = enclose_integral(loss.pieces, sp.Integer(X), 20)
+            if abs(value_at(slope, x, sp.S.Zero, 30) - seen) < 1e-3 * (1 + abs(seen)):
+                return True
     except NotEvaluable:
-        return False
+        pass
+    return False
 
 
 def curvature_at_zero(loss: Loss) -> sp.Expr | None:

@@ -17,6 +17,7 @@ import sympy as sp
 
 from divergence_lab.theory import germs, proofs
 from divergence_lab.theory.balls import ball_of_constant
+from divergence_lab.theory.exponential_terms import never_vanishes
 from divergence_lab.theory.parameter_signs import Unsigned, is_nonnegative, is_zero, sign
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less, split
 from divergence_lab.theory.proofs import Rejected
@@ -251,10 +252,7 @@ def _jump(cell: Smooth, kink: sp.Expr) -> sp.Expr:
 
 
 def _zero_forcing(cell: Smooth, witness: sp.Expr | None) -> bool:
-    found = _limit(cell.slopes.pieces[0].expression, -sp.oo, 0, cell.free)
-    if found == sp.oo:
-        raise Rejected("g' tends to oo at -oo")
-    return found == -sp.oo
+    return _limit(cell.slopes.pieces[0].expression, -sp.oo, 0, cell.free) == -sp.oo
 
 
 def _zero_avoiding(cell: Smooth, witness: sp.Expr | None) -> bool:
@@ -339,10 +337,22 @@ def _vanish(differences: Sequence[tuple[Piece, sp.Expr]], witness: sp.Expr | Non
             point = witness if witness is not None else inner_point(piece)
             if not _is_inside(point, piece):
                 raise Rejected(f"{point} is not inside ({piece.low}, {piece.high})")
-            if sign(difference.subs(x, point)) != 0:
+            try:
+                if sign(difference.subs(x, point)) != 0:
+                    return False
+            except Unsigned:
+                if witness is not None or not _is_never_zero(difference):
+                    raise
                 return False
             raise Rejected(f"the difference is 0 at {point}")
     return True
+
+
+def _is_never_zero(difference: sp.Expr) -> bool:
+    try:
+        return never_vanishes(difference)
+    except Rejected:
+        return False
 
 
 def inner_point(piece: Piece) -> sp.Expr:
@@ -352,21 +362,36 @@ def inner_point(piece: Piece) -> sp.Expr:
     return piece.low + sp.log(2) if piece.high == sp.oo else (piece.low + piece.high) / 2
 
 
-def _even(cell: Smooth, witness: sp.Expr | None) -> bool:
-    return _vanish([(p, p.expression + m) for p, m in _mirrored(cell.slopes)], witness)
+def identities(kind: str, loss: sp.Expr) -> tuple[list[sp.Expr], list[tuple[Piece, sp.Expr]]]:
+    """What all has to be 0 for the loss to be even, or its divergence symmetric: numbers, and functions on pieces."""
+    cell = _cell(loss)
+    return (_odd_parts if kind == "even" else _asymmetries)(cell)
 
 
-def _symmetric(cell: Smooth, witness: sp.Expr | None) -> bool:
-    kinks = cell.slopes.kinks
+def _odd_parts(cell: Smooth) -> tuple[list[sp.Expr], list[tuple[Piece, sp.Expr]]]:
+    return [], [(p, p.expression + m) for p, m in _mirrored(cell.slopes)]
+
+
+def _asymmetries(cell: Smooth) -> tuple[list[sp.Expr], list[tuple[Piece, sp.Expr]]]:
+    kinks, atoms = cell.slopes.kinks, []
     jumps = [_jump(cell, kink) for kink in kinks]
     if all(jump.is_finite for jump in jumps):
         atoms = [sum(_slopes_at_zero(cell))]
         atoms += [sp.exp(-k / 2) * a - sp.exp(k / 2) * b for k, a, b in zip(kinks, jumps, reversed(jumps))]
-        if any(not is_zero(atom) and sign(atom) != 0 for atom in atoms):
-            return False
     elif len({jump.is_finite for jump in jumps}) > 1 or len(jumps) > 1:
         raise Rejected("infinite slopes away from 0")
-    return _vanish([(p, p.expression - sp.exp(x) * m) for p, m in _mirrored(cell.slopes.derivative())], witness)
+    return atoms, [(p, p.expression - sp.exp(x) * m) for p, m in _mirrored(cell.slopes.derivative())]
+
+
+def _even(cell: Smooth, witness: sp.Expr | None) -> bool:
+    return _vanish(_odd_parts(cell)[1], witness)
+
+
+def _symmetric(cell: Smooth, witness: sp.Expr | None) -> bool:
+    atoms, differences = _asymmetries(cell)
+    if any(not is_zero(atom) and sign(atom) != 0 for atom in atoms):
+        return False
+    return _vanish(differences, witness)
 
 
 _DECISIONS = {"validity": _valid, "convex": _convex, "zero_forcing": _zero_forcing, "zero_avoiding": _zero_avoiding,

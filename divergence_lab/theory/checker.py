@@ -294,7 +294,9 @@ def _prove_integral(step: Mapping[str, str], parts: Sequence[Part]) -> None:
     if proofs.integral_diverges(1 / scale, x) is not diverges:
         raise Rejected(f"int^oo 1/({scale}) does not do that")
     proofs.prove_limit(f * scale, x, sp.oo, number(step["limit"]))
-    if proofs.integral_diverges(f, x) is not diverges:
+    limit = number(step["limit"])
+    falls = limit == -sp.oo or (limit.is_finite and bool(ball_of_constant(limit) < 0))
+    if proofs.integral_diverges(-f if falls else f, x) is not diverges:
         raise Rejected(f"int^oo {f} does not do that")
 
 

@@ -93,13 +93,15 @@ def _convex(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> Non
 def _zero_forcing(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
     _need(len(steps) == 1 and steps[0]["rule"] == "limit" and steps[0]["of"] == "slope" and steps[0]["end"] == "-oo",
           "the limit of g' at -oo is missing")
-    _need((steps[0]["limit"] == "-oo") is holds and steps[0]["limit"] != "oo", "the limit says the opposite")
+    _need((steps[0]["limit"] == "-oo") is holds, "the limit says the opposite")
 
 
 def _zero_avoiding(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
     _need(len(steps) == 1 and steps[0]["rule"] == "integral" and steps[0]["of"] == "weighted slope",
           "the integral of g'(x) e^(-x) is missing")
-    _need((steps[0]["diverges"] == "true") is holds, "the integral says the opposite")
+    limit = number(steps[0]["limit"])  # of g'(x) e^(-x) times the scale: where it is negative the integral is -oo
+    _need((steps[0]["diverges"] == "true" and (limit == sp.oo or bool(ball_of_constant(limit) > 0))) is holds,
+          "the integral says the opposite")
 
 
 def _even(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:

@@ -85,7 +85,8 @@ def _zeros(e: sp.Expr, parameter: sp.Symbol) -> set[sp.Expr]:
         except (OutOfTime, SearchFailed):
             continue
         found |= set(solved) if isinstance(solved, sp.FiniteSet) else set()
-    return {value for value in found if value.is_finite and not value.free_symbols}
+    # a root without a formula can be written, but not read back
+    return {value for value in found if value.is_finite and not value.free_symbols and not value.has(sp.ComplexRootOf)}
 
 
 def _roots(polynomial: sp.Poly) -> list[sp.Expr]:

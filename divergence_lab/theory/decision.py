@@ -5,14 +5,27 @@ from __future__ import annotations
 import sympy as sp
 
 from divergence_lab.theory.loss import Loss
-from divergence_lab.theory.parameters import decide_for_parameters
-from divergence_lab.theory.verdict import Verdicts, decide_plain
+from divergence_lab.theory.parameter_numbers import numbers_for_parameters
+from divergence_lab.theory.parameters import ask_for_parameters, decide_for_parameters
+from divergence_lab.theory.verdict import Verdict, Verdicts, ask_one, decide_plain, numbers
 
 
-def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 10.0, total: float | None = None) -> Verdicts:
+def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 10.0) -> Verdicts:
     """Every verdict on `loss`, each question within `budget` seconds; with parameters, the exact conditions.
 
-    `generator` is the confirmed closed form of f if there is one; only the number f'(oo) is read off it. `total`:
-    seconds for all verdicts together, kept by a loss with parameters, where any of them may take its whole budget.
+    `generator` is the confirmed closed form of f if there is one; only the number f'(oo) is read off it.
     """
-    return decide_for_parameters(loss, budget, total) if loss.parameters else decide_plain(loss, generator, budget)
+    return (decide_for_parameters if loss.parameters else decide_plain)(loss, generator, budget)
+
+
+def decide_one(kind: str, loss: Loss, budget: float) -> Verdict:
+    """One verdict, of `verdict.KINDS`."""
+    return (ask_for_parameters if loss.parameters else ask_one)(kind, loss, budget)
+
+
+def ends(loss: Loss, generator: sp.Expr | None, forcing: Verdict, avoiding: Verdict, budget: float
+         ) -> tuple[sp.Expr | None, sp.Expr | None, sp.Expr | None]:
+    """f(0+), f'(oo) and g''(0), where they are known."""
+    if loss.parameters:
+        return numbers_for_parameters(loss, generator, forcing.holds, avoiding.holds)
+    return numbers(loss, generator, forcing, avoiding, budget)

@@ -16,22 +16,32 @@ import sympy as sp
 
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, stream, within
 from divergence_lab.theory.checker import NUMBERS, unchecked
-from divergence_lab.theory.decision import decide
+from divergence_lab.theory.decision import decide_one, ends
 from divergence_lab.theory.divergence import Divergence, divergence, dual_loss
 from divergence_lab.theory.domain import fault
 from divergence_lab.theory.enclosure import NotEvaluable
 from divergence_lab.theory.expressions import ExpressionError, parse_number, write
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.values import Value, value
-from divergence_lab.theory.verdict import UNDECIDED, Verdict, Verdicts, verdict_to_json
+from divergence_lab.theory.verdict import (
+    KINDS,
+    QUICK_FIRST,
+    UNDECIDED,
+    Verdict,
+    Verdicts,
+    texts_of_pieces,
+    verdict_to_json,
+)
 
 # What is asked in turn, and the share of the budget after which each must be answered: what an early one leaves,
-# the later ones have.
-STAGES = {"g'": 0.15, "the divergence": 0.45, "the verdicts": 0.85, "the values": 0.95, "the swapped loss": 1.0}
-# A verdict may search for this share of what its stage has left, so that one that finds nothing leaves time to others.
-VERDICT_SHARE = 1 / 3
-# With parameters, all of them have to end a little before their stage is ended from outside, however late it began.
-VERDICTS_END = 0.7
+# the later ones have. Every verdict is a stage of its own, so that one that does not end costs no other.
+STAGES = {"g'": 0.15, "the divergence": 0.45, "the pieces": 0.7, "zero_forcing": 0.74, "zero_avoiding": 0.78,
+          "bounded_gradient": 0.8, "even": 0.82, "symmetric": 0.84, "validity": 0.87, "convex": 0.9, "the numbers": 0.92,
+          "the values": 0.97, "the swapped loss": 1.0}
+# A verdict may search for this share of what is left of the time until all of them must be answered.
+VERDICT_SHARE, PARAMETRIC_SHARE = 0.5, 0.6
+# With parameters any of them may take all it is given; they have to end by themselves before that.
+VERDICTS_END = 0.75
 # The checker replays the closed form of f within this time when a derivation is written out.
 CHECK_SECONDS = 2.0
 
@@ -83,10 +93,12 @@ def assemble(known: Divergence, question: tuple, search: Callable[..., Iterator[
         if len(done) < len(STAGES):
             stage = next(stage for stage in left if stage not in done)
             given_up.append(f"{stage}: {ended}")
-            done[stage] = {"the divergence": known, "the values": (),
-                           "the verdicts": all_undecided(f"{ended} (of {budget:.3g} s for the whole loss)")}.get(stage)
-    slope, found, verdicts, values, dual = done.values()
-    return Derivation(known.loss, dataclasses.replace(found, tried=(*found.tried, *given_up)), verdicts, dual, values, slope)
+            undecided = Verdict(None, UNDECIDED, f"{ended} (of {budget:.3g} s for the whole loss)")
+            done[stage] = {"the divergence": known, "the numbers": (None,) * 3, "the values": (),
+                           **dict.fromkeys(KINDS, undecided)}.get(stage)
+    verdicts = Verdicts(*(done[kind] for kind in KINDS), *done["the numbers"], done["the pieces"] or ())
+    found = dataclasses.replace(done["the divergence"], tried=(*done["the divergence"].tried, *given_up))
+    return Derivation(known.loss, found, verdicts, done["the swapped loss"], done["the values"], done["g'"])
 
 
 def answers(loss: Loss, at: Sequence[sp.Expr], digits: int, budget: float, done: Mapping[str, Any],
@@ -99,9 +111,19 @@ def answers(loss: Loss, at: Sequence[sp.Expr], digits: int, budget: float, done:
     if found is None:
         found = given or divergence(loss, budget)
         yield found
-    if "the verdicts" not in done:
-        spent = time.monotonic() - started
-        yield decide(loss, found.generator, (budget - spent) * VERDICT_SHARE, max(0.1, budget * VERDICTS_END - spent))
+    if "the pieces" not in done:
+        yield () if loss.parameters else texts_of_pieces(loss)
+    unknown = Verdict(None, UNDECIDED, "g could not be split into pieces, and these confirmed, in time")
+    lost = "the pieces" in done and done["the pieces"] is None
+    share = PARAMETRIC_SHARE if loss.parameters else VERDICT_SHARE
+    known = {kind: done[kind] for kind in KINDS if kind in done}
+    for kind in QUICK_FIRST:
+        if kind not in known:
+            left = budget * VERDICTS_END - (time.monotonic() - started)
+            known[kind] = unknown if lost else decide_one(kind, loss, max(0.1, left * share))
+            yield known[kind]
+    if "the numbers" not in done:
+        yield (None,) * 3 if lost else ends(loss, found.generator, known["zero_forcing"], known["zero_avoiding"], budget)
     if "the values" not in done:
         yield _enclosed(loss, at, digits, given)
     if "the swapped loss" not in done:
@@ -117,11 +139,6 @@ def _enclosed(loss: Loss, at: Sequence[sp.Expr], digits: int, given: Divergence 
         return tuple(value(loss, ratio, digits) for ratio in at)
     except NotEvaluable as reason:
         raise ExpressionError(f"{called}: no value of f: {reason}; --set gives parameters a value") from None
-
-
-def all_undecided(because: str) -> Verdicts:
-    """No verdict, each with the same reason."""
-    return Verdicts(*[Verdict(None, UNDECIDED, because)] * 7, None, None, None)
 
 
 def read_ratios(text: str) -> tuple[sp.Expr, ...]:

@@ -139,5 +139,8 @@ def complex_ball(e: sp.Expr, point: arb) -> acb:
             truth = decide(condition, x, point)
             if truth is not False:
                 return complex_ball(value, point) if truth else acb(arb.nan())
+    if isinstance(e, sp.polylog):
+        order, argument = (complex_ball(part, point) for part in e.args)
+        return argument.polylog(order)
     function = _FUNCTIONS.get(e.func)
     return acb(arb.nan()) if function is None else function(complex_ball(e.args[0], point))

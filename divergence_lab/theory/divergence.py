@@ -10,7 +10,7 @@ itself is enclosed at any ratio.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sympy as sp
@@ -18,6 +18,7 @@ import sympy as sp
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
 from divergence_lab.theory.domain import fault
 from divergence_lab.theory.enclosure import NotEvaluable, digits, exact
+from divergence_lab.theory.expressions import read_assumptions
 from divergence_lab.theory.integrals import integral_from_zero, left_until
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, split
@@ -133,8 +134,11 @@ def dual_loss(divergence: Divergence, budget: float = 10.0) -> sp.Expr | None:
         slopes = split(divergence.generator, t, sp.S.Zero, sp.oo).derivative()
         mirrored = tuple(Piece(-sp.oo if p.high == sp.oo else -sp.log(p.high), sp.oo if p.low == 0 else -sp.log(p.low),
                                -p.expression.subs(t, sp.exp(-x))) for p in reversed(slopes.pieces))
-        dual = integral_from_zero(Pieces(mirrored, x), deadline).as_expression()
-        forms = [dual] if dual.has(sp.Piecewise) else [dual, sp.expand(dual), within(left_until(deadline), sp.simplify, dual)]
+        pieces = integral_from_zero(Pieces(mirrored, x), deadline)
+        dual = pieces.as_expression()
+        whole = [within(left_until(deadline), sp.simplify, p.expression) for p in pieces.pieces[:2]]
+        forms = [dual, *([sp.expand(whole[0]), whole[0]] if len(pieces.pieces) == 1 or
+                         (len(pieces.pieces) == 2 and whole[0] == whole[1]) else [])]
         best = min(forms, key=sp.count_ops)
         _confirm_dual(divergence.loss, best)
     except (OutOfTime, SearchFailed, NotConfirmed, NotEvaluable, CannotSplit):
@@ -184,11 +188,20 @@ def _parameter_samples(loss: Loss) -> list[Mapping[sp.Symbol, sp.Expr]]:
     """Exact values for the parameters that respect their assumptions ([{}] when there are none)."""
     if not loss.parameters:
         return [{}]
-    samples = []
+    bounds, samples = read_assumptions(loss.assumptions), []
     for shift in range(3):
         values = {}
         for index, symbol in enumerate(loss.parameters):
-            value = CONFIRMING_PARAMETERS[(index + shift) % len(CONFIRMING_PARAMETERS)]
-            values[symbol] = -value if symbol.is_negative or symbol.is_nonpositive else value
+            share = CONFIRMING_PARAMETERS[(index + shift) % len(CONFIRMING_PARAMETERS)]
+            values[symbol] = _inside(bounds.get(symbol.name, ()), share)
         samples.append(values)
     return samples
+
+
+def _inside(bounds: Sequence[tuple[str, sp.Expr]], share: sp.Expr) -> sp.Expr:
+    """A number that the bounds on a parameter allow: share itself where there are none."""
+    low = max((bound for relation, bound in bounds if relation[0] == ">"), default=None)
+    high = min((bound for relation, bound in bounds if relation[0] == "<"), default=None)
+    if low is None:
+        return share if high is None else high - share
+    return low + share if high is None else low + (high - low) / (1 + share)

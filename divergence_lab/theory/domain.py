@@ -46,17 +46,19 @@ def fault(loss: Loss) -> Fault | None:
     """
     if loss.parameters:
         return None
+    if loss.expression.has(sp.Integral):  # g is the integral of its slope: finite and continuous where that is finite
+        return _first(loss.derivative.pieces)
     pieces = loss.pieces
     for kink, left, right in zip(pieces.kinks, pieces.pieces, pieces.pieces[1:]):
         a, b = (value_at(piece.expression, x, kink, 30) for piece in (left, right))
         if not (a - b).contains(0):
             return Fault(f"g jumps at x = {kink}, from {a.str(5, radius=False)} to {b.str(5, radius=False)}", "jump", kink)
-    for piece in pieces.pieces:
-        if not _is_finite_by_structure(piece):
-            found = _fault_inside(piece)
-            if found is not None:
-                return found
-    return None
+    return _first(pieces.pieces)
+
+
+def _first(pieces: tuple[Piece, ...]) -> Fault | None:
+    return next((found for piece in pieces
+                 if not _is_finite_by_structure(piece) and (found := _fault_inside(piece)) is not None), None)
 
 
 # --- by structure --------------------------------------------------------------------------------------------

@@ -27,7 +27,8 @@ MAX_DEPTH = 60
 MAX_EXPONENT = 1000
 MAX_CONSTANT = 1e300
 
-CONSTANTS: Mapping[str, tuple[sp.Expr, float]] = {"pi": (sp.pi, math.pi), "E": (sp.E, math.e)}
+CONSTANTS: Mapping[str, tuple[sp.Expr, float]] = {"pi": (sp.pi, math.pi), "E": (sp.E, math.e),
+                                                        "EulerGamma": (sp.EulerGamma, 0.5772156649015329)}
 
 # name -> (SymPy function, float version used only to see that a constant stays real and below MAX_CONSTANT,
 #          least and greatest number of arguments)
@@ -348,7 +349,11 @@ class PositiveFirst:
 
 
 class _Writer(PositiveFirst, StrPrinter):
-    pass
+    def _print_Or(self, expr):
+        return " or ".join(f"({self._print(part)})" for part in sorted(expr.args, key=sp.default_sort_key))
+
+    def _print_And(self, expr):
+        return " and ".join(f"({self._print(part)})" for part in sorted(expr.args, key=sp.default_sort_key))
 
 
 class _LatexWriter(PositiveFirst, LatexPrinter):

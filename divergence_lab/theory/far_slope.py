@@ -22,7 +22,7 @@ from divergence_lab.theory.values import enclose_integral
 
 DIGITS = 30
 HALF_LINES = (100, 200, 400, 1000)
-RATES = (sp.S.One, sp.S.Half, sp.Rational(1, 8), sp.Rational(1, 32))
+RATES = (sp.S.One, sp.S.Half, sp.Rational(1, 8), sp.Rational(1, 32), sp.Rational(1, 256), sp.Rational(1, 2048))
 CLOSED_FORM_SECONDS = 1.0
 # What a closed form may be made of; Ci, Si, sin and cos are no functions of the language for losses.
 _ALLOWED = (sp.exp, sp.log, sp.erf, sp.erfc, sp.Ei, sp.polylog, sp.gamma, sp.atan, sp.Ci, sp.Si, sp.sin, sp.cos)

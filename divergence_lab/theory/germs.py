@@ -242,14 +242,14 @@ def limit(a: Germ) -> sp.Expr:
 
 
 def integral_diverges(a: Germ) -> bool:
-    """int^oo a = oo (True) or absolutely convergent (False), for all parameters (Proposition 16)."""
+    """int^oo a = oo (True), or it converges absolutely or is -oo (False), for all parameters (Proposition 16)."""
     a = stripped(a)
     m = _size(a)
     if m is None or not _monomial_diverges(reduced(m)):
         return False
-    if not a.terms or sign(a.terms[0][1]) < 0:
+    if not a.terms:
         raise NoGerm("the integral is not known to tend to oo")
-    return True
+    return sign(a.terms[0][1]) > 0
 
 
 def _monomial_diverges(m: Monomial) -> bool:
@@ -379,6 +379,6 @@ def limit_of(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int = 0) -> sp.Expr:
 
 
 def diverges(f: sp.Expr, x: sp.Symbol) -> bool:
-    """int^oo f = oo, or absolutely convergent, for all parameters."""
+    """int^oo f = oo, or not: it converges or is -oo, for all parameters."""
     y = sp.Symbol("y_", positive=True)
     return integral_diverges(of(sp.powsimp(sp.powdenest(f.subs(x, y))), y))

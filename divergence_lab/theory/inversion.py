@@ -34,6 +34,7 @@ from divergence_lab.theory.values import enclose_integral, pieces_at
 LIMIT_SECONDS = 3.0
 # The search for a closed form of g may take this share of the budget; without one, g stays an integral of g'.
 SEARCH_SHARE = 0.3
+SECOND_WAY_SECONDS = 1.5  # after that, for the second way to a closed form of g
 
 
 # Where a generator grows like e^t, its values at e^20 can't be enclosed; then it is held against its loss at these.
@@ -89,7 +90,7 @@ def invert_expression(given: sp.Expr, assumptions: tuple[str, ...] = (), budget:
         raise ExpressionError(f"{write(given)} is a constant plus a multiple of t - 1: its divergence is always 0")
     integrated = Loss(_unevaluated(slopes), None, (sp.S.Zero, sp.S.Zero), assumptions, slopes)
     try:
-        expression = _closed_form(slopes, time.monotonic() + budget * SEARCH_SHARE)
+        expression = _closed_form(slopes, generator, time.monotonic() + budget * SEARCH_SHARE)
         found = Loss(expression, catalogue.name_of(expression), (sp.S.Zero, sp.S.Zero), assumptions, slopes)
         return Inversion(found, given, generator, gauge, True, _confirm(found, generator))
     except (OutOfTime, SearchFailed, NotConfirmed, NotEvaluable, CannotSplit):
@@ -150,7 +151,7 @@ def _gauge(pieces: Pieces) -> tuple[sp.Expr, sp.Expr]:
     if left is not right and sp.simplify(_at_one(right.expression, "+") - constant) != 0:
         raise ExpressionError("the generator jumps at t = 1, where both laws agree")
     below, above = (_at_one(sp.diff(p.expression, t), side) for p, side in ((left, "-"), (right, "+")))
-    if not below.is_finite or not above.is_finite:
+    if not _is_a_number(below) or not _is_a_number(above):
         return constant, sp.S.Zero
     below, above = sp.simplify(below), sp.simplify(above)
     if sp.simplify(above - below) != 0 and below.is_negative and above.is_positive:
@@ -164,9 +165,16 @@ def _before(a: sp.Expr, b: sp.Expr) -> bool:
     return bool(sp.Lt(a, b))
 
 
+def _is_a_number(value: sp.Expr) -> bool:
+    """Finite, or so for parameters in general: 1/(alpha - 1) is, a power of 0 is not."""
+    if not value.free_symbols:
+        return bool(value.is_finite)
+    return not value.has(sp.oo, -sp.oo, sp.zoo, sp.nan) and not any(power.base == 0 for power in value.atoms(sp.Pow))
+
+
 def _at_one(expression: sp.Expr, side: str) -> sp.Expr:
     value = expression.subs(t, 1)
-    if value.is_finite:
+    if _is_a_number(value):
         return value
     try:
         return within(LIMIT_SECONDS, sp.limit, expression, t, 1, side)
@@ -182,16 +190,35 @@ def _slopes(generator: sp.Expr) -> Pieces:
     return Pieces(tuple(Piece(p.low, p.high, simplified(p.expression, inside(p))) for p in slopes.pieces), x).merged()
 
 
-def _closed_form(slopes: Pieces, deadline: float) -> sp.Expr:
-    """g = int_0^x g', the shorter of the found form and its expansion."""
-    found = integral_from_zero(slopes, deadline)
+def _closed_form(slopes: Pieces, generator: sp.Expr, deadline: float) -> sp.Expr:
+    """g = int_0^x g', or f(e^x) - int_1^{e^x} f(s)/s ds (Proposition 2): the shorter of the found form and its expansion."""
+    try:
+        found = integral_from_zero(slopes, deadline)
+    except (OutOfTime, SearchFailed):
+        found = within(SECOND_WAY_SECONDS, _by_parts, generator)
     return Pieces(tuple(Piece(p.low, p.high, _shortest(p)) for p in found.pieces), x).merged().as_expression()
+
+
+def _by_parts(generator: sp.Expr) -> Pieces:
+    """g = f(e^x) - int_1^{e^x} f(s)/s ds for an f without pieces. Raises SearchFailed."""
+    s = sp.Symbol("s", positive=True)
+    if len(split(generator, t, sp.S.Zero, sp.oo).pieces) > 1:
+        raise SearchFailed("f has pieces")
+    terms = sp.Add.make_args(sp.expand(generator.subs(t, s) / s))
+    total = sp.Add(*(sp.integrate(term, s) for term in terms)).rewrite(sp.Ei)
+    if total.has(sp.Integral, sp.I) or not set(map(type, total.atoms(sp.Function))) <= set(_WRITTEN):
+        raise SearchFailed("the integral of f(s)/s has no closed form that was found")
+    g = (generator.subs(t, s) - total + total.subs(s, 1)).subs(s, sp.exp(x))
+    return Pieces((Piece(-sp.oo, sp.oo, sp.simplify(g)),), x)
+
+
+_WRITTEN = (sp.exp, sp.log, sp.Ei, sp.erf, sp.erfi, sp.atan, sp.asinh, sp.sinh, sp.cosh, sp.tanh, sp.polylog)
 
 
 def _shortest(piece: Piece) -> sp.Expr:
     """The shortest of equal forms; `simplified` also merges the logarithms that integration by parts scatters."""
     forms = (piece.expression, sp.expand(piece.expression), simplified(piece.expression, inside(piece)))
-    return min(forms, key=sp.count_ops)
+    return sp.powsimp(min(forms, key=sp.count_ops))
 
 
 def _confirm(loss: Loss, generator: sp.Expr) -> int:

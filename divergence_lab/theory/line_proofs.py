@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sympy as sp
 
-from divergence_lab.theory.cell_proofs import refined
+from divergence_lab.theory.cell_proofs import identities, inner_point, refined
+from divergence_lab.theory.exponential_terms import terms_of
 from divergence_lab.theory.parameter_signs import is_zero, sign
 from divergence_lab.theory.pieces import CannotSplit, Pieces, split
 from divergence_lab.theory.proofs import Rejected
@@ -14,13 +15,16 @@ from divergence_lab.theory.symbols import x
 def holds_on_line(kind: str, loss: sp.Expr, equation: sp.Expr, solved: sp.Symbol) -> None:
     """The loss is even, or its divergence symmetric, exactly where the equation is 0 (Proposition 21).
 
-    For two sides that are sums of c x^n e^{rx}, n = 0, 1, ...: the difference of g'' has two terms, whose rates differ
-    by a multiple of the equation. Raises Rejected.
+    Either all that has to vanish does so there, and one part of it is the equation times what is never 0 (its part 1).
+    Or, for two sides that are sums of c x^n e^{rx}, n = 0, 1, ...: the difference of g'' has two terms, whose rates
+    differ by a multiple of the equation (its part 2). Raises Rejected.
     """
     slope = sp.diff(equation, solved)
     if slope == 0 or slope.free_symbols:
         raise Rejected(f"{equation} is not solved for {solved}")
     value = solved - equation / slope
+    if _is_a_multiple(kind, loss, equation, {solved: value}):
+        return
     slopes, curvature = _exponential_sides(loss)
     left, right = curvature.pieces
     weight = sp.S.One if kind == "even" else sp.exp(x)
@@ -28,13 +32,35 @@ def holds_on_line(kind: str, loss: sp.Expr, equation: sp.Expr, solved: sp.Symbol
     at_zero = [p.expression.subs(x, 0) for p in slopes.pieces]
     if not is_zero(sum(at_zero)) or not is_zero(difference.subs(solved, value)):
         raise Rejected(f"it does not hold everywhere on {equation} = 0")
-    terms = _terms(difference)
+    terms = terms_of(difference)
     if len(terms) != 2:
         raise Rejected(f"{difference} does not have two terms")
     (c, n, r), (_, m, q) = terms
     factor = sp.simplify((r - q) / equation)
     if n != m or factor.free_symbols or factor == 0 or sign(c) == 0:
         raise Rejected(f"the two rates do not differ by a multiple of {equation}")
+
+
+def _is_a_multiple(kind: str, loss: sp.Expr, equation: sp.Expr, solution: dict[sp.Symbol, sp.Expr]) -> bool:
+    """All that has to vanish does so where the equation is 0, and one part is the equation times what is never 0."""
+    positive = {s: sp.Symbol(s.name + "_", positive=True) for s in loss.free_symbols if s.is_positive and s != x}
+    back = {z: s for s, z in positive.items()}
+    try:
+        numbers, functions = identities(kind, loss.xreplace(positive))
+    except Rejected:
+        return False
+    parts = [e.xreplace(back) for e in [*numbers, *(f for _, f in functions)]]
+    if not all(is_zero(part.subs(solution)) for part in parts):
+        return False
+    at_points = [*numbers, *(f.subs(x, inner_point(piece)) for piece, f in functions)]
+    for e in at_points:
+        factor = sp.simplify(e.xreplace(back) / equation)
+        try:
+            if factor != 0 and not factor.has(sp.zoo, sp.nan) and sign(factor) != 0:
+                return True
+        except Rejected:
+            continue
+    return False
 
 
 def _exponential_sides(loss: sp.Expr) -> tuple[Pieces, Pieces]:
@@ -47,30 +73,8 @@ def _exponential_sides(loss: sp.Expr) -> tuple[Pieces, Pieces]:
         raise Rejected("the loss has kinks away from 0")
     pieces = refined(merged)
     for piece in pieces.pieces:
-        _terms(piece.expression)
+        terms_of(piece.expression)
         if not is_zero(piece.expression.subs(x, 0)):
             raise Rejected("g(0) is not 0 from both sides")
     slopes = pieces.derivative()
     return slopes, slopes.derivative()
-
-
-def _terms(f: sp.Expr) -> list[tuple[sp.Expr, sp.Expr, sp.Expr]]:
-    """(c, n, r) for f = sum c x^n e^{rx} with different (n, r), n a whole number. Raises Rejected."""
-    found: dict[tuple[sp.Expr, sp.Expr], sp.Expr] = {}
-    written = f.rewrite((sp.sinh, sp.cosh), sp.exp)
-    for term in sp.Add.make_args(sp.expand(sp.powsimp(sp.expand(written)))):
-        c, n, r = sp.S.One, sp.S.Zero, sp.S.Zero
-        for factor in sp.Mul.make_args(sp.powsimp(term)):
-            base, power = factor.as_base_exp()
-            if not factor.has(x):
-                c *= factor
-            elif base == x and power.is_Integer and power > 0:
-                n += power
-            elif isinstance(factor, sp.exp) and factor.args[0].is_polynomial(x) and sp.degree(factor.args[0], x) == 1:
-                r += sp.diff(factor.args[0], x)
-                c *= sp.exp(factor.args[0].subs(x, 0))
-            else:
-                raise Rejected(f"{term} is not c x^n e^(rx)")
-        r = sp.expand(r)
-        found[n, r] = found.get((n, r), sp.S.Zero) + c
-    return [(c, n, r) for (n, r), c in found.items() if not is_zero(c)]

@@ -13,6 +13,7 @@ import sympy as sp
 
 from divergence_lab.theory import catalogue
 from divergence_lab.theory.budget import within
+from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions import (
     ExpressionError,
     parse,
@@ -101,11 +102,21 @@ def from_expression(expression: sp.Expr, name: str | None = None, assumptions: t
     constant = expression.subs(x, 0)
     if not is_finite(constant):
         raise ExpressionError(f"the loss is not finite at x = 0, where it must be 0: it is {constant} there")
+    if not constant.is_real and not constant.free_symbols and not _is_real(constant):
+        raise ExpressionError("the loss is not a real number at x = 0, where it must be 0: write one that is real everywhere")
     slope = _slope_at_zero(expression)
     if constant != 0 or slope != 0:
         expression = sp.expand(expression - constant - slope * x) if not expression.has(sp.Piecewise) \
             else expression - constant - slope * x
     return Loss(expression, name or catalogue.name_of(expression), (constant, slope), assumptions)
+
+
+def _is_real(constant: sp.Expr) -> bool:
+    try:
+        value_at(constant, x, sp.S.Zero, 20)
+        return True
+    except NotEvaluable:
+        return False
 
 
 def _slope_at_zero(expression: sp.Expr) -> sp.Expr:

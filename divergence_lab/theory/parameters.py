@@ -14,48 +14,43 @@ from collections.abc import Iterator, Mapping, Sequence
 import sympy as sp
 
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
-from divergence_lab.theory.cell_proofs import SCALE_FREE, NoValue, Ranges, at_points, holds_in_cell
+from divergence_lab.theory.cell_proofs import SCALE_FREE, NoValue, Ranges, at_points, holds_in_cell, identities, inner_point
 from divergence_lab.theory.certificate import step
 from divergence_lab.theory.checker_parameters import check_parametric, parts_of
 from divergence_lab.theory.conditions import condition_of, write_ranges
 from divergence_lab.theory.critical_parameters import critical_values, singular_values
 from divergence_lab.theory.expressions import ExpressionError, read_assumptions, write
 from divergence_lab.theory.loss import Loss, from_expression
+from divergence_lab.theory.parameter_numbers import numbers_for_parameters
 from divergence_lab.theory.parameter_signs import Unsigned
 from divergence_lab.theory.pieces import CannotSplit
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
-from divergence_lab.theory.verdict import PROVED, UNDECIDED, Verdict, Verdicts, ask_one, verdict_to_json
+from divergence_lab.theory.verdict import KINDS, PROVED, QUICK_FIRST, UNDECIDED, Verdict, Verdicts, ask_one, verdict_to_json
 from divergence_lab.theory.witnesses import points_of_difference, scales, wrong_signs
 
 ROUNDS = 12
 MAX_CELLS = 80
 SAMPLE_SECONDS = 3.0
-SHARE = 0.6  # of what is left of the time for all verdicts, to one of them
-KINDS = ("validity", "convex", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient")
-# They are asked in this order, the quick ones first: what one of them leaves of the time, the later ones have.
-QUICK_FIRST = ("zero_forcing", "zero_avoiding", "bounded_gradient", "even", "symmetric", "validity", "convex")
 
 
-def decide_for_parameters(loss: Loss, budget: float = 10.0, total: float | None = None) -> Verdicts:
-    """Every verdict on a loss with free parameters: true or false for all of them, or the condition.
+def decide_for_parameters(loss: Loss, generator: sp.Expr | None = None, budget: float = 10.0) -> Verdicts:
+    """Every verdict on a loss with free parameters, each within `budget` seconds: true or false for all of them, or the
+    condition."""
+    found = {kind: ask_for_parameters(kind, loss, budget) for kind in QUICK_FIRST}
+    ends = numbers_for_parameters(loss, generator, found["zero_forcing"].holds, found["zero_avoiding"].holds)
+    return Verdicts(*(found[kind] for kind in KINDS), *ends)
 
-    Each within `budget` seconds; or, where all have to end within `total` seconds, within a share of what is left.
-    """
-    started = time.monotonic()
 
-    def ask(kind: str) -> Verdict:
-        seconds = budget if total is None else SHARE * (total - (time.monotonic() - started))
-        try:
-            return within(seconds, search, kind, loss, seconds)
-        except OutOfTime:
-            reason: object = f"no end within {seconds:.1f} s of cutting the range of the parameters"
-        except SearchFailed as failure:
-            reason = failure
-        return Verdict(None, UNDECIDED, f"not decided for all parameters ({reason}); give them values with --set")
-
-    found = {kind: ask(kind) for kind in QUICK_FIRST}
-    return Verdicts(*(found[kind] for kind in KINDS), None, None, None)
+def ask_for_parameters(kind: str, loss: Loss, seconds: float) -> Verdict:
+    """One verdict (of KINDS) on a loss with free parameters, undecided after so many seconds."""
+    try:
+        return within(seconds, search, kind, loss, seconds)
+    except OutOfTime:
+        reason: object = f"no end within {seconds:.1f} s of cutting the range of the parameters"
+    except SearchFailed as failure:
+        reason = failure
+    return Verdict(None, UNDECIDED, f"not decided for all parameters ({reason}); give them values with --set")
 
 
 def search(kind: str, loss: Loss, budget: float) -> Verdict:
@@ -217,7 +212,19 @@ def _on_line(kind: str, loss: Loss) -> Verdict | None:
 
 
 def _lines(kind: str, loss: Loss) -> Iterator[tuple[sp.Expr, sp.Symbol]]:
-    """Where a rate of g'' right of 0 meets the mirrored rate on the left."""
+    """Equations between parameters: a factor of what has to vanish, or where a rate of g'' right of 0 meets the
+    mirrored rate on the left."""
+    try:
+        numbers, functions = identities(kind, loss.expression)
+    except Rejected:
+        numbers, functions = [], []
+    for part in [*numbers, *(f.subs(x, inner_point(piece)) for piece, f in functions)]:
+        numerator = sp.fraction(sp.factor(sp.together(sp.simplify(part))))[0]
+        for factor in sp.Mul.make_args(numerator):
+            for symbol in sorted(factor.free_symbols, key=str)[:1] if len(factor.free_symbols) > 1 else ():
+                slope = sp.diff(factor, symbol)
+                if slope != 0 and not slope.free_symbols:
+                    yield sp.expand(factor / slope), symbol
     pieces = loss.derivative.derivative().pieces
     if len(pieces) != 2:
         return

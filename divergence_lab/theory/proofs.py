@@ -166,7 +166,12 @@ def _middle(a: arb, b: arb) -> arb:
 
 
 def prove_finite(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
-    """f is a finite real number on all of (low, high): tails exist at both ends, balls are finite in between."""
+    """f is a finite real number on all of (low, high): tails exist at both ends, balls are finite in between.
+
+    A ball of a root is finite where its radicand only reaches 0; here no part of it may lie below.
+    """
+    radicands = [e.base for e in f.atoms(sp.Pow)
+                 if e.base.has(x) and not e.exp.is_Integer and structural_sign(e.base, x, low, high) != 1]
     cuts = []
     for end, side in ((low, 1), (high, -1)):
         if value_by_continuity(f, x, end, side) is not None:
@@ -177,7 +182,8 @@ def prove_finite(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
     while pending:
         a, b = pending.pop()
         count += 1
-        if not a < b or ball(f, x, a.union(b)).is_finite():
+        box = a.union(b)
+        if not a < b or (ball(f, x, box).is_finite() and all(ball(base, x, box) >= 0 for base in radicands)):
             continue
         if count > MAX_BOXES:
             raise Rejected(f"{f} could not be enclosed near {a.str(6, radius=False)}")

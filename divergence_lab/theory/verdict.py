@@ -23,7 +23,7 @@ from divergence_lab.theory.boundary import Undecided
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
 from divergence_lab.theory.certificate import Step, seal, step
 from divergence_lab.theory.checker import Part, check_verdict, read_parts
-from divergence_lab.theory.domain import fault
+from divergence_lab.theory.domain import Fault, fault
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions import ExpressionError, parse_number, write
 from divergence_lab.theory.far_slope import slope_at_infinity
@@ -35,6 +35,9 @@ from divergence_lab.theory.symbols import x
 
 PROVED, ENCLOSED, UNDECIDED = "proved", "enclosed", "undecided"
 TIDY_SECONDS = 1.5
+KINDS = ("validity", "convex", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient")
+# They are asked in this order, the quick ones first: what one of them leaves of the time, the later ones have.
+QUICK_FIRST = ("zero_forcing", "zero_avoiding", "bounded_gradient", "even", "symmetric", "validity", "convex")
 
 
 @dataclass(frozen=True)
@@ -89,47 +92,52 @@ def decide_plain(loss: Loss, generator: sp.Expr | None = None, budget: float = 1
 
     `generator` is the confirmed closed form of f if there is one; only the number f'(oo) is read off it.
     """
-    broken = fault(loss)
-    if broken is not None:
-        undecided = _undecided(f"nothing is claimed of a function that may not be finite and continuous: {broken.what}")
-        shown = why_no_loss(loss, broken)
-        valid = undecided if shown is None else Verdict(False, ENCLOSED, shown[0], steps=(shown[1],))
-        return Verdicts(valid, *[undecided] * 6, None, None, None)
-    try:
-        question, texts = _questioned(loss, budget)
-    except (Rejected, ExpressionError, OutOfTime) as reason:
-        return Verdicts(*[_undecided(f"the pieces of g could not be confirmed: {reason}")] * 7, None, None, None)
-    forcing = question.ask("zero_forcing", _zero_forcing)
-    at_zero = None
-    if forcing.holds is not None:
-        at_zero = -_limit_of(forcing)
-    avoiding = question.ask("zero_avoiding", _zero_avoiding)
-    slope = slope_at_infinity(loss, generator, avoiding.holds, time.monotonic() + budget)
-    return Verdicts(question.ask("validity", _valid), question.ask("convex", _convex), forcing, avoiding,
-                    question.ask("symmetric", _symmetric), question.ask("even", _even),
-                    question.ask("bounded_gradient", _bounded_gradient), at_zero, slope, boundary.curvature_at_zero(loss),
-                    texts)
-
-
-SEARCHES: dict[str, Callable] = {}
+    found = {kind: ask_one(kind, loss, budget) for kind in KINDS}
+    return Verdicts(*(found[kind] for kind in KINDS),
+                    *numbers(loss, generator, found["zero_forcing"], found["zero_avoiding"], budget), texts_of_pieces(loss))
 
 
 def ask_one(kind: str, loss: Loss, budget: float = 10.0) -> Verdict:
-    """One verdict (a key of SEARCHES) on a loss without parameters."""
-    broken = fault(loss)
-    if broken is not None:
-        return _undecided(broken.what)
-    return _questioned(loss, budget)[0].ask(kind, SEARCHES[kind])
+    """One verdict (of KINDS) on a loss without parameters."""
+    question = _prepared(loss)
+    if isinstance(question, Verdict):
+        return question
+    if isinstance(question, Fault):
+        shown = why_no_loss(loss, question) if kind == "validity" else None
+        return _undecided(f"nothing is claimed of a function that may not be finite and continuous: {question.what}") \
+            if shown is None else Verdict(False, ENCLOSED, shown[0], steps=(shown[1],))
+    return question.ask(kind, SEARCHES[kind], budget)
 
 
-def _questioned(loss: Loss, budget: float) -> tuple[_Question, tuple[dict[str, str], ...]]:
-    """The loss ready for questions: its pieces confirmed by the checker. Raises Rejected."""
-    pieces = refine(loss.pieces)
-    slopes = refine(loss.derivative) if loss.slope is not None else pieces.derivative()
-    slope, curvature = tidy(slopes), tidy(slopes.derivative())
-    texts = tuple(_piece_texts(pieces, slope, curvature))
-    parts = read_parts({"loss": write(loss.expression), "pieces": texts})
-    return _Question(loss, slope, curvature, parts, budget), texts
+def texts_of_pieces(loss: Loss) -> tuple[dict[str, str], ...]:
+    """g split at its kinks, their mirror images and 0, as the certificates state it; none where that is not confirmed."""
+    question = _prepared(loss)
+    return question.texts if isinstance(question, _Question) else ()
+
+
+def numbers(loss: Loss, generator: sp.Expr | None, forcing: Verdict, avoiding: Verdict, budget: float
+            ) -> tuple[sp.Expr | None, sp.Expr | None, sp.Expr | None]:
+    """f(0+) = -g'(-oo), as the certificate of zero-forcing says it, f'(oo) and g''(0), where they are known."""
+    if not isinstance(_prepared(loss), _Question):
+        return None, None, None
+    at_zero = None if forcing.holds is None else -_limit_of(forcing)
+    return at_zero, slope_at_infinity(loss, generator, avoiding.holds, time.monotonic() + budget), boundary.curvature_at_zero(loss)
+
+
+@functools.lru_cache(maxsize=16)
+def _prepared(loss: Loss) -> _Question | Fault | Verdict:
+    """The loss ready for questions, its pieces confirmed by the checker; or what is wrong with it, or an undecided verdict."""
+    try:
+        broken = fault(loss)
+        if broken is not None:
+            return broken
+        pieces = refine(loss.pieces)
+        slopes = refine(loss.derivative) if loss.slope is not None else pieces.derivative()
+        slope, curvature = tidy(slopes), tidy(slopes.derivative())
+        texts = tuple(_piece_texts(pieces, slope, curvature))
+        return _Question(loss, slope, curvature, read_parts({"loss": write(loss.expression), "pieces": texts}), texts)
+    except (Rejected, ExpressionError, OutOfTime, NotEvaluable) as reason:
+        return _undecided(f"the pieces of g could not be confirmed: {reason}")
 
 
 def refine(pieces: Pieces) -> Pieces:
@@ -178,20 +186,20 @@ class _Question:
     slope: Pieces
     curvature: Pieces
     parts: list[Part]
-    budget: float
+    texts: tuple[dict[str, str], ...]
 
-    def ask(self, kind: str, search: Callable[[_Question, float], Iterable[Verdict]]) -> Verdict:
+    def ask(self, kind: str, search: Callable[[_Question, float], Iterable[Verdict]], budget: float) -> Verdict:
         """The first proposal of the search that the checker proves."""
         reasons = []
         try:
-            for proposal in search(self, time.monotonic() + self.budget):
+            for proposal in search(self, time.monotonic() + budget):
                 try:
                     check_verdict(kind, verdict_to_json(proposal), self.parts)
                     return proposal
                 except (Rejected, ExpressionError) as reason:
                     reasons.append(f"a proof was proposed but not verified: {reason}")
         except (Undecided, OutOfTime, SearchFailed, CannotSplit, NotEvaluable) as reason:
-            reasons.append(str(reason) or f"the budget of {self.budget:g} s was over")
+            reasons.append(str(reason) or f"the budget of {budget:.3g} s was over")
         return _undecided("; ".join(dict.fromkeys(reasons)) or "no proof was found")
 
     def sides(self, function: Pieces) -> list[tuple[Piece, bool]]:
@@ -205,7 +213,7 @@ def _on(piece: Piece) -> dict[str, str]:
 
 def _limit_of(verdict: Verdict) -> sp.Expr:
     text = dict(verdict.steps[0].data)["limit"]
-    return -sp.oo if text == "-oo" else parse_number(text)
+    return {"oo": sp.oo, "-oo": -sp.oo}.get(text) or parse_number(text)
 
 
 # --- does g fall and rise? ---------------------------------------------------------------------------------
@@ -271,7 +279,8 @@ def _zero_forcing(q: _Question, deadline: float) -> Iterable[Verdict]:
         elif limit.is_finite:
             yield Verdict(False, PROVED, f"f(0+) = -g'(-oo) = {write(-limit)} is finite", steps=(here,))
         else:
-            raise Undecided("g' tends to oo at -oo, which no valid loss does")
+            yield Verdict(False, PROVED, "g' tends to oo at -oo, so f(0+) = -oo: mass where the target has none is rewarded, "
+                          "which no valid loss does", steps=(here,))
 
 
 def _zero_avoiding(q: _Question, deadline: float) -> Iterable[Verdict]:
@@ -279,9 +288,9 @@ def _zero_avoiding(q: _Question, deadline: float) -> Iterable[Verdict]:
     for scale, limit, diverges in boundary.comparisons(f, deadline):
         here = step("integral", of="weighted slope", f=write(f), scale=write(scale), limit=write(limit),
                     diverges="true" if diverges else "false")
-        outcome = "oo" if diverges else "finite"
-        verb = "=" if diverges else "is"
-        yield Verdict(diverges, PROVED, f"f'(oo) = int g'(x) e^(-x) dx {verb} {outcome}, by comparison with "
+        falls = diverges and (limit == -sp.oo or limit.is_negative)
+        outcome = "= -oo" if falls else "= oo" if diverges else "is finite"
+        yield Verdict(diverges and not falls, PROVED, f"f'(oo) = int g'(x) e^(-x) dx {outcome}, by comparison with "
                       f"{write(1 / scale)}", steps=(here,))
 
 
@@ -355,5 +364,5 @@ def _identity(function: Pieces, of: str, transform, before: tuple[Step, ...], ye
     return Verdict(True, status, yes, steps=tuple(steps))
 
 
-SEARCHES.update(validity=_valid, convex=_convex, zero_forcing=_zero_forcing, zero_avoiding=_zero_avoiding,
+SEARCHES: dict[str, Callable] = dict(validity=_valid, convex=_convex, zero_forcing=_zero_forcing, zero_avoiding=_zero_avoiding,
                 symmetric=_symmetric, even=_even, bounded_gradient=_bounded_gradient)
