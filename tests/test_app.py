@@ -1,0 +1,61 @@
+"""The numbers of the loss designer: the slider family against the theory engine, the fit against another optimiser."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy as sp
+from scipy.optimize import minimize
+
+from divergence_lab.app import narrow_fit
+from divergence_lab.app.family import Member, answers, f_at_zero, slope_at_infinity
+from divergence_lab.app.free_loss import FreeLoss
+from divergence_lab.theory.derivation import derive
+from divergence_lab.theory.loss import loss
+from divergence_lab.theory.values import enclose
+
+# each condition met, missed, and at its border
+TAILS = [(0, 0), (1, 1), ("1/2", "1/2"), (-1, 1), (0, "19/20"), ("1/20", 1), (1, -1)]
+members = pytest.mark.parametrize("member", [Member(Fraction(a), Fraction(b), Fraction(2)) for a, b in TAILS], ids=str)
+
+
+@members
+def test_the_conditions_of_the_family_are_what_the_engine_proves(member):
+    verdicts = derive(loss(member.text), budget=20).verdicts
+    for name, holds in answers(member).items():
+        assert getattr(verdicts, name).holds is holds, name
+    for mine, proved in ((f_at_zero(member), verdicts.f_at_zero), (slope_at_infinity(member), verdicts.slope_at_infinity)):
+        assert proved == (sp.oo if mine is None else sp.Rational(str(mine)))
+
+
+@members
+def test_closed_forms_and_panels_agree_with_enclosures(member):
+    ratios = [sp.Rational(n, 7) for n in (1, 5, 9, 60)]
+    truth = np.array([float(enclose(loss(member.text), ratio).mid()) for ratio in ratios])
+    t = np.array([float(ratio) for ratio in ratios])
+    for shape in (member, FreeLoss(member.text, loss(member.text))):
+        assert np.allclose(t * shape.integral(np.log(t)), truth, rtol=1e-10)
+    mirrored = Member(-member.left + 1, member.right, member.curvature)
+    if mirrored != member:
+        assert not np.allclose(t * mirrored.integral(np.log(t)), truth, rtol=1e-3), "another tail is another f"
+
+
+@members
+def test_no_other_optimiser_finds_a_better_bump(member):
+    found = narrow_fit.best_fit(member.integral)
+
+    def cost(at):
+        return float(narrow_fit.divergences(member.integral, np.array(at[0]), np.array(np.exp(at[1]))))
+    for start in ((found.mean, np.log(found.width)), (-1.6, -0.5), (2.1, -0.5), (0.0, 0.7)):
+        other = minimize(cost, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-10})
+        assert found.divergence <= other.fun * (1 + 1e-5)
+
+
+def test_reverse_kl_seeks_and_forward_kl_covers_with_the_moments_of_the_target():
+    seeking = narrow_fit.best_fit(Member(Fraction(0), Fraction(0)).integral)
+    covering = narrow_fit.best_fit(Member(Fraction(1), Fraction(1)).integral)
+    assert seeking.right_mass < 0.01 < 0.3 < covering.right_mass
+    p = np.exp(narrow_fit.LOG_TARGET)
+    mean = (p * narrow_fit.POINTS).sum()
+    assert (covering.law() * narrow_fit.POINTS).sum() == pytest.approx(mean, abs=2e-3)  # moments match at the optimum
+    assert narrow_fit.words(seeking).startswith("Mode-seeking") and narrow_fit.words(covering).startswith("Mode-covering")
