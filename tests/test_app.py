@@ -59,3 +59,9 @@ def test_reverse_kl_seeks_and_forward_kl_covers_with_the_moments_of_the_target()
     mean = (p * narrow_fit.POINTS).sum()
     assert (covering.law() * narrow_fit.POINTS).sum() == pytest.approx(mean, abs=2e-3)  # moments match at the optimum
     assert narrow_fit.words(seeking).startswith("Mode-seeking") and narrow_fit.words(covering).startswith("Mode-covering")
+
+
+@pytest.mark.parametrize("text", ["exp(x**2/2) - 1", "-x**2/2"])
+def test_a_fit_that_would_be_negative_is_refused(text):
+    with pytest.raises(narrow_fit.NoFit, match="no best bump"):
+        narrow_fit.best_fit(FreeLoss(text, loss(text)).integral)

@@ -29,6 +29,10 @@ def _target() -> np.ndarray:
 LOG_TARGET = _target()
 
 
+class NoFit(ValueError):
+    """The divergence can't be followed in floating-point numbers; the message says why."""
+
+
 @dataclass(frozen=True)
 class NarrowFit:
     """The best bump: mean, width, its D_f, and the model's mass on the two sides of the valley."""
@@ -59,7 +63,7 @@ def divergences(integral: Callable[[np.ndarray], np.ndarray], mean: np.ndarray, 
 
 
 def best_fit(integral: Callable[[np.ndarray], np.ndarray]) -> NarrowFit:
-    """The model with the least D_f; means within 4, widths from 0.35 to 4."""
+    """The model with the least D_f; means within 4, widths from 0.35 to 4. Raises NoFit."""
     means, logs = MEANS, np.log(WIDTHS)
     for _ in range(ROUNDS):
         grid = np.meshgrid(means, np.exp(logs), indexing="ij")
@@ -72,6 +76,9 @@ def best_fit(integral: Callable[[np.ndarray], np.ndarray]) -> NarrowFit:
         if means[1] == means[0] or logs[1] == logs[0]:  # at an end of the range: open the window to the other side
             means, logs = (np.unique(axis) if np.unique(axis).size > 1 else axis + np.array([0, *[1e-6] * (len(axis) - 1)]).cumsum()
                            for axis in (means, logs))
+    if not 0 <= best[2] < np.inf:  # no f-divergence is negative: the numbers have broken, or this is no loss
+        raise NoFit("no best bump: f grows or falls too fast here for floating-point numbers (a valid loss has "
+                    f"0 <= D_f < oo at its best fit; what was found is {best[2]:.3g})")
     law = np.exp(log_model(np.array(best[0]), np.array(best[1])))
     left = float(law[POINTS < VALLEY].sum())
     return NarrowFit(*best, left, float(law[POINTS >= VALLEY].sum()))
