@@ -77,8 +77,8 @@ def best_fit(integral: Callable[[np.ndarray], np.ndarray]) -> NarrowFit:
             means, logs = (np.unique(axis) if np.unique(axis).size > 1 else axis + np.array([0, *[1e-6] * (len(axis) - 1)]).cumsum()
                            for axis in (means, logs))
     if not 0 <= best[2] < np.inf:  # no f-divergence is negative: the numbers have broken, or this is no loss
-        raise NoFit("no best bump: f grows or falls too fast here for floating-point numbers (a valid loss has "
-                    f"0 <= D_f < oo at its best fit; what was found is {best[2]:.3g})")
+        raise NoFit("no best bump: this is no valid loss, or f grows too fast for floating-point numbers "
+                    f"(D_f >= 0 for a valid loss; the search ended at {best[2]:.3g})")
     law = np.exp(log_model(np.array(best[0]), np.array(best[1])))
     left = float(law[POINTS < VALLEY].sum())
     return NarrowFit(*best, left, float(law[POINTS >= VALLEY].sum()))
