@@ -15,7 +15,7 @@ import numpy as np
 from divergence_lab.palette import COLOURS
 
 WIDTH, HEIGHT = 340, 250
-LEFT, RIGHT, TOP, BOTTOM = 44, 8, 26, 38  # around the plotting area
+LEFT, RIGHT, TOP, BOTTOM = 44, 16, 26, 38  # around the plotting area
 DASHES = ("", "7 4", "2 3")
 CELL = 22
 
@@ -79,16 +79,21 @@ def heat_map(title: str, law: np.ndarray) -> str:
     return _picture(title, wide + 24, TOP + high + 12, "".join(squares) + _title(title, 12))
 
 
+def message(text: str) -> str:
+    """One clear line on what went wrong."""
+    return (f'<p id="problem" role="alert" style="border-left:4px solid {COLOURS[1]};background:{COLOURS[1]}1a;padding:8px 12px;margin:0">'
+            f"{escape(text)}</p>")
+
+
 def nice_top(value: float) -> float:
     """The first of 0.5, 1, 2, 4, 8 that is not below the value; 8 where none is."""
     return next((top for top in (0.5, 1.0, 2.0, 4.0) if value <= top), 8.0)
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Round numbers from low to high, four to nine of them."""
-    step = 10.0 ** math.floor(math.log10((high - low) / 3))
-    step *= max(factor for factor in (1, 2, 2.5) if (high - low) / (factor * step) >= 3.5 or factor == 1)
-    step *= next((factor for factor in (1, 2, 5) if (high - low) / (factor * step) <= 8.5), 10)
+    """Round numbers from low to high, at most seven of them."""
+    size = 10.0 ** math.floor(math.log10(high - low))
+    step = next(step * size for step in (0.1, 0.2, 0.25, 0.5, 1.0, 2.0) if (high - low) / (step * size) <= 6.01)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(k * step, 10) + 0.0 for k in range(first, last + 1)]
 

@@ -31,7 +31,7 @@ def explain(text: str, with_verdicts: bool) -> None:
         mo.output.replace(shown[0])
         shown.append(sources(background.torch_text(text), background.latex_text(found)))
     except ValueError as reason:  # not a loss, or not within the accuracy that is promised
-        shown.append(mo.callout(str(reason), kind="danger"))
+        shown.append(mo.Html(drawing.message(str(reason))))
     if not thread.should_exit:
         mo.output.replace(mo.vstack(shown))
 
@@ -56,7 +56,7 @@ def train(text: str) -> None:
         return
     except ValueError as reason:
         if not thread.should_exit:
-            mo.output.replace(mo.callout(f"No training: {reason}", kind="warn"))
+            mo.output.replace(mo.Html(drawing.message(f"No training: {reason}")))
 
 
 def facts(found: Derivation, with_verdicts: bool) -> mo.Html:

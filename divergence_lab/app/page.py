@@ -16,12 +16,12 @@ def _():
 
     import marimo as mo
 
-    from divergence_lab.app import pictures, verdict_table
+    from divergence_lab.app import drawing, pictures, verdict_table
     from divergence_lab.app.choice import Choice, from_link, presets, to_link
     from divergence_lab.app.family import CURVATURES, TAILS, Member, family_name
     from divergence_lab.app.live import explain, train
     from divergence_lab.theory.expressions import ExpressionError
-    return (CURVATURES, Choice, ExpressionError, Fraction, Member, TAILS, escape, explain, family_name, from_link, mo, pictures,
+    return (CURVATURES, Choice, ExpressionError, Fraction, Member, TAILS, drawing, escape, explain, family_name, from_link, mo, pictures,
             presets, to_link, train, urlencode, verdict_table)
 
 
@@ -39,13 +39,13 @@ def _(mo):
 
 
 @app.cell
-def _(Choice, ExpressionError, from_link, mo):
+def _(Choice, ExpressionError, drawing, from_link, mo):
     try:
         _start, _problem = from_link(mo.query_params().to_dict()), None
     except ExpressionError as _reason:
         _start, _problem = Choice(), f"The link could not be read, so the page is at its start: {_reason}"
     started, restart = mo.state(_start, allow_self_loops=True)
-    mo.callout(_problem, kind="danger") if _problem else None
+    mo.Html(drawing.message(_problem)) if _problem else None
     return restart, started
 
 
@@ -74,7 +74,7 @@ def _(Choice, Fraction, Member, curvature, left, right, typed):
 
 
 @app.cell
-def _(ExpressionError, choice, escape, family_name, mo, pictures, verdict_table):
+def _(ExpressionError, choice, drawing, escape, family_name, mo, pictures, verdict_table):
     def _shown():
         found = pictures.typed(choice.typed) if choice.typed else pictures.of_member(choice.member)
         name = choice.typed or family_name(choice.member) or "without a name in the catalogue"
@@ -92,7 +92,7 @@ def _(ExpressionError, choice, escape, family_name, mo, pictures, verdict_table)
         _output = _shown()
     except ExpressionError as _reason:
         readable = False
-        _output = mo.Html(f'<div id="problem">{mo.callout(str(_reason), kind="danger").text}</div>')
+        _output = mo.Html(drawing.message(str(_reason)))
     _output
     return (readable,)
 
@@ -126,8 +126,8 @@ def _(choice, escape, mo, readable, to_link, urlencode):
     if readable:
         for _name, _value in to_link(choice).items():
             mo.query_params().set(_name, _value)
-    mo.Html(f'<p>This page as a link: <a id="link" href="?{escape(urlencode(to_link(choice)))}">?{escape(urlencode(to_link(choice)))}</a>'
-            " (the address bar has it too)</p>") if readable else None
+    mo.Html(f'<p>This page as a link, as in the address bar: <a id="link" href="?{escape(urlencode(to_link(choice)))}">'
+            f"?{escape(urlencode(to_link(choice)))}</a></p>") if readable else None
     return
 
 

@@ -29,7 +29,6 @@ def of_member(member: Member) -> list[Row]:
     held = {"valid": True, **answers(member)}
     left, right = (f"{float(rate):.4g}" for rate in (member.left, member.right))
     at_zero, far = f_at_zero(member), slope_at_infinity(member)
-    both = f"{left} + {right} = {float(member.left + member.right):.4g}"
     reasons = {
         "valid": "g(0) = 0, and g falls before 0 and rises after it, for any tails",
         "zero_forcing": f"left tail {left} ≤ 0, so f(0+) = ∞: mass where the target has none costs without bound" if at_zero is None
@@ -37,8 +36,9 @@ def of_member(member: Member) -> list[Row]:
         "zero_avoiding": f"right tail {right} ≥ 1, so f'(∞) = ∞: a mode that is missed costs without bound" if far is None
         else f"right tail {right} < 1, so f'(∞) = {float(far):.4g} is finite",
         "convex": "g''(x) = c exp(a x) > 0 on both sides, so f is convex and data processing holds",
-        "symmetric": f"the tails sum to 1: {both}" if held["symmetric"] else f"the tails sum to {both.split(' = ')[1]}, not to 1: {both}",
-        "even": f"the tails are opposite: {both}" if held["even"] else f"the tails are not opposite: {both}",
+        "symmetric": "the tails sum to 1, so swapping the two laws changes nothing" if held["symmetric"]
+        else f"the tails sum to {float(member.left + member.right):.4g}, not to 1",
+        "even": "the tails are opposite: left tail = -right tail" if held["even"] else f"the tails {left} and {right} are not opposite",
         "bounded_gradient": "left tail > 0 > right tail, so g' has finite limits" if held["bounded_gradient"]
         else "g' is bounded only where left tail > 0 > right tail",
     }
