@@ -195,7 +195,7 @@ def test_the_page_as_a_reader_uses_it(tmp_path, capsys):
         times.sort()
         with capsys.disabled():
             print(f"\nfrom key to curve: median {times[2]:.0f} ms, slowest of {len(times)} {times[-1]:.0f} ms")
-        assert times[2] < 3000, "the goal is 300 ms on a quiet machine"
+        assert times[2] < 1000, "300 ms on a quiet machine is the promise"
         assert reader.positions()[0] == pytest.approx(0.25)
         reader.wait("the verdict did not follow the slider", "document.querySelector('[data-verdict=zero_forcing] b').innerText === 'no'")
         assert "left=1%2F4" in reader.wait("no link", "location.search.includes('left=1') && location.search")
@@ -243,9 +243,11 @@ def copied(reader, title):
     def find(script):
         return ("(() => { const all = n => [...n.querySelectorAll('*')].flatMap(e => e.shadowRoot ? [e, ...all(e.shadowRoot)] : [e]); "
                 f"return {script}; }})()")
-    reader.wait(f"no {title}", find(f"all(document).find(e => e.tagName === 'BUTTON' && e.innerText.includes('Copy as {title}'))")).click()
-    time.sleep(0.5)
-    buttons = reader.wait("no button to copy", find("all(document).filter(e => e.ariaLabel === 'Copy to clipboard')"))
-    reader.js("arguments[0].scrollIntoView({block: 'center'}); arguments[0].click()", buttons[0 if title == "torch" else 1])
+    fold = reader.wait(f"no {title}", find(f"all(document).find(e => e.tagName === 'BUTTON' && e.innerText.includes('Copy as {title}'))"))
+    reader.js("arguments[0].click()", fold)
+    mark = {"torch": "import torch", "LaTeX": "align*"}[title]
+    button = reader.wait("no button to copy", find("all(document).find(e => e.ariaLabel === 'Copy to clipboard' && "
+                                                   f"e.closest('.codehilite-wrapper').innerText.includes('{mark}'))"))
+    reader.js("arguments[0].click()", button)
     time.sleep(0.3)
     return reader.browser.execute_async_script("navigator.clipboard.readText().then(arguments[0], error => arguments[0](String(error)))")
