@@ -206,6 +206,8 @@ def test_the_page_as_a_reader_uses_it(tmp_path, capsys):
         assert "foo is not a function" in reader.wait("no message", "document.querySelector('#problem')?.innerText")
         reader.write("alpha*x**2")
         reader.wait("no second message", "document.querySelector('#problem')?.innerText.includes('in place of alpha')")
+        reader.write("jsd")  # torch has no polylog: that alone is missing
+        reader.wait("no LaTeX", found("all(document).find(e => e.tagName === 'BUTTON' && e.innerText.includes('Copy as LaTeX'))"))
         reader.write("x**2/2 + exp(x) - x - 1")
         reader.wait("the divergence is not named", "document.querySelector('#derived')?.innerText.includes('Jeffreys')")
         assert (reader.word("zero_forcing"), reader.word("zero_avoiding"), reader.word("symmetric")) == ("yes", "yes", "yes")
@@ -238,15 +240,18 @@ def test_the_page_as_a_reader_uses_it(tmp_path, capsys):
         assert not outside
 
 
+def found(script):
+    """A script in which `all(node)` are the elements inside, through every shadow."""
+    return ("(() => { const all = n => [...n.querySelectorAll('*')].flatMap(e => e.shadowRoot ? [e, ...all(e.shadowRoot)] : [e]); "
+            f"return {script}; }})()")
+
+
 def copied(reader, title):
     """Unfold a source text, press its button, read the clipboard."""
-    def find(script):
-        return ("(() => { const all = n => [...n.querySelectorAll('*')].flatMap(e => e.shadowRoot ? [e, ...all(e.shadowRoot)] : [e]); "
-                f"return {script}; }})()")
-    fold = reader.wait(f"no {title}", find(f"all(document).find(e => e.tagName === 'BUTTON' && e.innerText.includes('Copy as {title}'))"))
+    fold = reader.wait(f"no {title}", found(f"all(document).find(e => e.tagName === 'BUTTON' && e.innerText.includes('Copy as {title}'))"))
     reader.js("arguments[0].click()", fold)
     mark = {"torch": "import torch", "LaTeX": "align*"}[title]
-    button = reader.wait("no button to copy", find("all(document).find(e => e.ariaLabel === 'Copy to clipboard' && "
+    button = reader.wait("no button to copy", found("all(document).find(e => e.ariaLabel === 'Copy to clipboard' && "
                                                    f"e.closest('.codehilite-wrapper').innerText.includes('{mark}'))"))
     reader.js("arguments[0].click()", button)
     time.sleep(0.3)

@@ -1,11 +1,12 @@
-"""The two parts of the page that take seconds: threads that publish what they have, and end when the choice has changed.
+"""The parts of the page that take seconds or must not come too often: threads, which end when the choice has changed.
 
-Each waits until the sliders rest, so that dragging shares the processor with nothing.
+Each waits until the sliders rest, so that dragging shares the processor with nothing, and publishes what it has.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import marimo as mo
 
@@ -14,6 +15,7 @@ from divergence_lab.theory.derivation import Derivation
 from divergence_lab.theory.expressions import write, write_latex
 
 REST_SECONDS = 0.5
+UNFIT = (ValueError, ArithmeticError)  # a loss that torch can't compute, or not as accurately as is promised
 
 
 def explain(text: str, with_verdicts: bool) -> None:
@@ -22,18 +24,22 @@ def explain(text: str, with_verdicts: bool) -> None:
     time.sleep(REST_SECONDS)
     if thread.should_exit:
         return
-    shown = []
     try:
         found = background.derivation(text)
-        shown.append(facts(found, with_verdicts))
-        if thread.should_exit:
-            return
-        mo.output.replace(shown[0])
-        shown.append(sources(background.torch_text(text), background.latex_text(found)))
-    except ValueError as reason:  # not a loss, or not within the accuracy that is promised
-        shown.append(mo.Html(drawing.message(str(reason))))
-    if not thread.should_exit:
-        mo.output.replace(mo.vstack(shown))
+    except ValueError as reason:
+        mo.output.replace(mo.Html(drawing.message(str(reason))))
+        return
+    known = facts(found, with_verdicts)
+    if thread.should_exit:
+        return
+    mo.output.replace(known)
+    try:
+        torch = mo.md(f"```python\n{background.torch_text(text)}```")
+    except UNFIT as reason:
+        torch = mo.Html(drawing.message(f"Not as torch: {reason}"))
+    latex = mo.md(f"```latex\n{background.latex_text(found)}```")
+    if not thread.should_exit:  # a code block has a button that copies it
+        mo.output.replace(mo.vstack([known, mo.accordion({"Copy as torch": torch, "Copy as LaTeX": latex}, multiple=True)]))
 
 
 def train(text: str) -> None:
@@ -54,9 +60,19 @@ def train(text: str) -> None:
                 mo.output.replace(answer)
     except background.Stopped:
         return
-    except ValueError as reason:
+    except UNFIT as reason:
         if not thread.should_exit:
             mo.output.replace(mo.Html(drawing.message(f"No training: {reason}")))
+
+
+def remember(link: Mapping[str, str], start: Mapping[str, str]) -> None:
+    """The target of a mo.Thread: the link into the address bar, one step of the browser's history for each rest."""
+    thread = mo.current_thread()
+    time.sleep(REST_SECONDS)
+    query = mo.query_params()
+    for name, value in link.items():
+        if not thread.should_exit and value != query.get(name, start[name]):
+            query.set(name, value)
 
 
 def facts(found: Derivation, with_verdicts: bool) -> mo.Html:
@@ -68,12 +84,6 @@ def facts(found: Derivation, with_verdicts: bool) -> mo.Html:
     formula = mo.md(f"$$f(t) = {write_latex(f)}$$") if f is not None else mo.md("No closed form of $f$ was found in time.")
     table = [mo.Html(verdict_table.table(verdict_table.of_derivation(found)))] if with_verdicts else []
     return mo.vstack([*table, mo.Html(f'<p id="derived" style="margin:8px 0 0">{known} {checked}</p>'), formula])
-
-
-def sources(torch: str, latex: str) -> mo.Html:
-    """The source texts, folded; a code block has a button that copies it."""
-    return mo.accordion({"Copy as torch": mo.md(f"```python\n{torch}```"), "Copy as LaTeX": mo.md(f"```latex\n{latex}```")},
-                        multiple=True)
 
 
 def laws(found: background.Learned) -> mo.Html:

@@ -19,10 +19,10 @@ def _():
     from divergence_lab.app import drawing, pictures, verdict_table
     from divergence_lab.app.choice import Choice, from_link, presets, to_link
     from divergence_lab.app.family import CURVATURES, TAILS, Member, family_name
-    from divergence_lab.app.live import explain, train
+    from divergence_lab.app.live import explain, remember, train
     from divergence_lab.theory.expressions import ExpressionError
     return (CURVATURES, Choice, ExpressionError, Fraction, Member, TAILS, drawing, escape, explain, family_name, from_link, mo, pictures,
-            presets, to_link, train, urlencode, verdict_table)
+            presets, remember, to_link, train, urlencode, verdict_table)
 
 
 @app.cell
@@ -83,7 +83,7 @@ def _(ExpressionError, choice, drawing, escape, family_name, mo, pictures, verdi
                 f"g(x) = <code>{escape(choice.text)}</code>")
         three = "".join(f"<div>{picture}</div>" for picture in pictures.charts(found))
         verdicts = "" if choice.typed else verdict_table.table(verdict_table.of_member(choice.member))
-        return mo.Html(f'<div id="pictures"><p style="margin:0 0 8px">{rule}</p><div style="display:grid;gap:8px;'
+        return mo.Html(f'<div id="pictures"><p style="margin:0 0 8px;min-height:3.4em">{rule}</p><div style="display:grid;gap:8px;'
                        f'grid-template-columns:repeat(auto-fit,minmax(280px,1fr))">{three}</div>'
                        f'<p id="caption" style="margin:6px 0 12px;text-align:right">{escape(pictures.caption(found))}</p>{verdicts}</div>')
 
@@ -122,10 +122,9 @@ def _(choice, live, mo, readable, train):
 
 
 @app.cell
-def _(choice, escape, mo, readable, to_link, urlencode):
+def _(Choice, choice, escape, mo, readable, remember, to_link, urlencode):
     if readable:
-        for _name, _value in to_link(choice).items():
-            mo.query_params().set(_name, _value)
+        mo.Thread(target=remember, args=(to_link(choice), to_link(Choice()))).start()
     mo.Html(f'<p>This page as a link, as in the address bar: <a id="link" href="?{escape(urlencode(to_link(choice)))}">'
             f"?{escape(urlencode(to_link(choice)))}</a></p>") if readable else None
     return
