@@ -125,7 +125,7 @@ def _(choice, live, mo, readable, train):
 def _(Choice, choice, escape, mo, readable, remember, to_link, urlencode):
     if readable:
         mo.Thread(target=remember, args=(to_link(choice), to_link(Choice()))).start()
-    mo.Html(f'<p>This page as a link, as in the address bar: <a id="link" href="?{escape(urlencode(to_link(choice)))}">'
+    mo.Html(f'<p>This page as a link, as in the address bar: <a id="link" style="text-decoration:underline" href="?{escape(urlencode(to_link(choice)))}">'
             f"?{escape(urlencode(to_link(choice)))}</a></p>") if readable else None
     return
 
