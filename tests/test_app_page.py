@@ -216,6 +216,13 @@ def test_the_page_as_a_reader_uses_it(tmp_path, capsys):
         reader.wait("clearing did not bring the sliders back", "document.querySelector('[data-curve=g]') && !location.search.includes('exp')")
         assert reader.curve() == kept
 
+        # a preset moves the sliders
+        reader.js("arguments[0].click()", reader.inside("marimo-dropdown", "button")[0])
+        reader.wait("no search field", "document.activeElement.getAttribute('cmdk-input') !== null")
+        browser.switch_to.active_element.send_keys("pearson", Keys.ENTER)
+        reader.wait("no preset", "document.querySelector('#pictures b')?.innerText === 'pearson'")
+        assert reader.positions() == [2, 2, 2]
+
         # a link restores the state; what it names is derived, trained with, and can be copied
         reader.open(address + "?" + urlencode({"left": "-1", "right": "5/4", "curvature": "3/2", "g": ""}))
         assert reader.positions() == [-1, 1.25, 1.5]
