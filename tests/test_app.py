@@ -65,3 +65,10 @@ def test_reverse_kl_seeks_and_forward_kl_covers_with_the_moments_of_the_target()
 def test_a_fit_that_would_be_negative_is_refused(text):
     with pytest.raises(narrow_fit.NoFit, match="no best bump"):
         narrow_fit.best_fit(FreeLoss(text, loss(text)).integral)
+
+
+def test_a_power_beyond_double_precision_is_still_a_loss_for_torch():
+    import torch
+
+    from divergence_lab.bridge import to_torch
+    assert to_torch(loss("x**1000"))(torch.tensor([1.0, 0.5])).tolist() == pytest.approx([1.0, 0.0])

@@ -90,10 +90,11 @@ def serving(folder):
         port = free.getsockname()[1]
     log = folder / "server.txt"
     with open(log, "w") as out:
-        server = subprocess.Popen([sys.executable, "-m", "marimo", "run", str(PAGE), "--headless", "--no-token", "--port", str(port)],
-                                  stdout=out, stderr=subprocess.STDOUT, cwd=folder,
-                                  env={**os.environ, "MARIMO_SKIP_UPDATE_CHECK": "1", "OMP_NUM_THREADS": "1",
-                                       "PYTHONPATH": os.pathsep.join([str(PAGE.parents[2]), os.environ.get("PYTHONPATH", "")])})
+        path = os.pathsep.join([str(PAGE.parents[2]), os.environ.get("PYTHONPATH", "")])
+        server = subprocess.Popen(
+            [sys.executable, "-m", "marimo", "run", str(PAGE), "--headless", "--no-token", "--port", str(port)],
+            stdout=out, stderr=subprocess.STDOUT, cwd=folder,
+            env={**os.environ, "MARIMO_SKIP_UPDATE_CHECK": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": path})
     try:
         address = f"http://127.0.0.1:{port}/"
         end = time.monotonic() + PATIENCE
@@ -154,7 +155,8 @@ class Reader:
 
     def inside(self, host, selector):
         """Elements in the shadows of hosts."""
-        return self.wait(f"no {host}", f"[...document.querySelectorAll('{host}')].flatMap(h => [...(h.shadowRoot || h).querySelectorAll('{selector}')])")
+        return self.wait(f"no {host}", f"[...document.querySelectorAll('{host}')].flatMap("
+                         f"h => [...(h.shadowRoot || h).querySelectorAll('{selector}')])")
 
     def positions(self):
         """Where the three sliders stand."""
@@ -190,14 +192,16 @@ def test_the_page_as_a_reader_uses_it(tmp_path, capsys):
             before = reader.curve()
             reader.js("window.pressed = window.answered = null")
             left.send_keys(Keys.ARROW_RIGHT)
-            times.append(reader.wait("the curve did not follow the slider", "window.answered && window.answered - window.pressed"))
+            times.append(reader.wait("the curve did not follow the slider",
+                                     "window.answered && window.answered - window.pressed"))
             assert reader.curve() != before
         times.sort()
         with capsys.disabled():
             print(f"\nfrom key to curve: median {times[2]:.0f} ms, slowest of {len(times)} {times[-1]:.0f} ms")
         assert times[2] < 1000, "300 ms on a quiet machine is the promise"
         assert reader.positions()[0] == pytest.approx(0.25)
-        reader.wait("the verdict did not follow the slider", "document.querySelector('[data-verdict=zero_forcing] b').innerText === 'no'")
+        reader.wait("the verdict did not follow the slider",
+                    "document.querySelector('[data-verdict=zero_forcing] b').innerText === 'no'")
         assert "left=1%2F4" in reader.wait("no link", "location.search.includes('left=1') && location.search")
 
         # a bad expression gets one clear line and the page lives on
@@ -213,7 +217,8 @@ def test_the_page_as_a_reader_uses_it(tmp_path, capsys):
         assert (reader.word("zero_forcing"), reader.word("zero_avoiding"), reader.word("symmetric")) == ("yes", "yes", "yes")
         assert reader.curve() != kept
         reader.write("")
-        reader.wait("clearing did not bring the sliders back", "document.querySelector('[data-curve=g]') && !location.search.includes('exp')")
+        reader.wait("clearing did not bring the sliders back",
+                    "document.querySelector('[data-curve=g]') && !location.search.includes('exp')")
         assert reader.curve() == kept
 
         # a preset moves the sliders
@@ -243,7 +248,9 @@ def test_the_page_as_a_reader_uses_it(tmp_path, capsys):
         addresses = [message["params"]["request"]["url"] for message in asked if message["method"] == "Network.requestWillBeSent"]
         addresses += [message["params"]["url"] for message in asked if message["method"] == "Network.webSocketCreated"]
         assert len(addresses) > 10, "the log of requests is at work"
-        outside = {url for url in addresses if urlsplit(url).scheme in ("http", "https", "ws", "wss") and urlsplit(url).hostname != "127.0.0.1"}
+        parts = {url: urlsplit(url) for url in addresses}
+        outside = {url for url, part in parts.items()
+                   if part.scheme in ("http", "https", "ws", "wss") and part.hostname != "127.0.0.1"}
         assert not outside
 
 
@@ -255,7 +262,8 @@ def found(script):
 
 def copied(reader, title):
     """Unfold a source text, press its button, read the clipboard."""
-    fold = reader.wait(f"no {title}", found(f"all(document).find(e => e.tagName === 'BUTTON' && e.innerText.includes('Copy as {title}'))"))
+    fold = reader.wait(f"no {title}", found("all(document).find(e => e.tagName === 'BUTTON' && "
+                                            f"e.innerText.includes('Copy as {title}'))"))
     reader.js("arguments[0].click()", fold)
     mark = {"torch": "import torch", "LaTeX": "align*"}[title]
     button = reader.wait("no button to copy", found("all(document).find(e => e.ariaLabel === 'Copy to clipboard' && "

@@ -81,8 +81,8 @@ def heat_map(title: str, law: np.ndarray) -> str:
 
 def message(text: str) -> str:
     """One clear line on what went wrong."""
-    return (f'<p id="problem" role="alert" style="border-left:4px solid {COLOURS[1]};background:{COLOURS[1]}1a;padding:8px 12px;margin:0">'
-            f"{escape(text)}</p>")
+    style = f"border-left:4px solid {COLOURS[1]};background:{COLOURS[1]}1a;padding:8px 12px;margin:0"
+    return f'<p id="problem" role="alert" style="{style}">{escape(text)}</p>'
 
 
 def nice_top(value: float) -> float:
@@ -105,11 +105,13 @@ def _unbroken(points: np.ndarray) -> list[np.ndarray]:
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, opacity: str) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="currentColor" stroke-opacity="{opacity}"></line>'
+    return (f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="currentColor" '
+            f'stroke-opacity="{opacity}"></line>')
 
 
 def _text(x: float, y: float, text: str, anchor: str, size: int = 11) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" fill="currentColor">{escape(text)}</text>'
+    return (f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" fill="currentColor">'
+            f"{escape(text)}</text>")
 
 
 def _title(title: str, x: float = LEFT) -> str:
@@ -117,5 +119,5 @@ def _title(title: str, x: float = LEFT) -> str:
 
 
 def _picture(title: str, width: float, height: float, inside: str) -> str:
-    return (f'<svg role="img" aria-label="{escape(title)}" viewBox="0 0 {width} {height}" style="width:100%;max-width:{width * 1.25:.0f}px" '
-            f'font-family="sans-serif">{inside}</svg>')
+    return (f'<svg role="img" aria-label="{escape(title)}" viewBox="0 0 {width} {height}" font-family="sans-serif" '
+            f'style="width:100%;max-width:{width * 1.25:.0f}px">{inside}</svg>')

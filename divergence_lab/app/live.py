@@ -39,7 +39,8 @@ def explain(text: str, with_verdicts: bool) -> None:
         torch = mo.Html(drawing.message(f"Not as torch: {reason}"))
     latex = mo.md(f"```latex\n{background.latex_text(found)}```")
     if not thread.should_exit:  # a code block has a button that copies it
-        mo.output.replace(mo.vstack([known, mo.accordion({"Copy as torch": torch, "Copy as LaTeX": latex}, multiple=True)]))
+        texts = mo.accordion({"Copy as torch": torch, "Copy as LaTeX": latex}, multiple=True)
+        mo.output.replace(mo.vstack([known, texts]))
 
 
 def train(text: str) -> None:
@@ -94,7 +95,7 @@ def laws(found: background.Learned) -> mo.Html:
     inside = "".join(f"<div>{part}</div>" for part in parts)
     side = background.SIDE
     return mo.Html(
-        f'<div id="training"><p style="margin:0 0 8px">{side}x{side} hyper-grid, trajectory balance, {found.steps[-1]} steps of '
-        f"{background.BATCH} trajectories: total variation {found.total_variation[-1]:.3f}, {found.modes[0]} of {found.modes[1]} modes "
-        f'found. The deeper the square, the more probable (depth ∝ √p).</p><div style="display:grid;gap:16px;'
+        f'<div id="training"><p style="margin:0 0 8px">{side}x{side} hyper-grid, trajectory balance, {found.steps[-1]} '
+        f"steps of {background.BATCH} trajectories: total variation {found.total_variation[-1]:.3f}, "
+        f'{found.modes[0]} of {found.modes[1]} modes found. The deeper the square, the more probable (depth ∝ √p).</p><div style="display:grid;gap:16px;'
         f'grid-template-columns:repeat(auto-fit,minmax(220px,1fr))">{inside}</div></div>')

@@ -21,8 +21,8 @@ def _():
     from divergence_lab.app.family import CURVATURES, TAILS, Member, family_name
     from divergence_lab.app.live import explain, remember, train
     from divergence_lab.theory.expressions import ExpressionError
-    return (CURVATURES, Choice, ExpressionError, Fraction, Member, TAILS, drawing, escape, explain, family_name, from_link, mo, pictures,
-            presets, remember, to_link, train, urlencode, verdict_table)
+    return (CURVATURES, Choice, ExpressionError, Fraction, Member, TAILS, drawing, escape, explain, family_name,
+            from_link, mo, pictures, presets, remember, to_link, train, urlencode, verdict_table)
 
 
 @app.cell
@@ -52,7 +52,8 @@ def _(Choice, ExpressionError, drawing, from_link, mo):
 @app.cell
 def _(CURVATURES, TAILS, mo, presets, restart, started):
     def _slider(ends, step, value, label):
-        return mo.ui.slider(float(ends[0]), float(ends[1]), step, value=float(value), label=label, show_value=True, full_width=True)
+        low, high = map(float, ends)
+        return mo.ui.slider(low, high, step, value=float(value), label=label, show_value=True, full_width=True)
 
     left = _slider(TAILS, 0.05, started().member.left, "left tail $a_-$ (zero-forcing at 0 and below)")
     right = _slider(TAILS, 0.05, started().member.right, "right tail $a_+$ (zero-avoiding at 1 and above)")
@@ -69,7 +70,8 @@ def _(CURVATURES, TAILS, mo, presets, restart, started):
 @app.cell
 def _(Choice, Fraction, Member, curvature, left, right, typed):
     # 1/3 from a link stays 1/3: every step of a slider and every such fraction has a small denominator
-    choice = Choice(Member(*(Fraction(slider.value).limit_denominator(1000) for slider in (left, right, curvature))), typed.value.strip())
+    _rates = [Fraction(slider.value).limit_denominator(1000) for slider in (left, right, curvature)]
+    choice = Choice(Member(*_rates), typed.value.strip())
     return (choice,)
 
 
@@ -83,9 +85,10 @@ def _(ExpressionError, choice, drawing, escape, family_name, mo, pictures, verdi
                 f"g(x) = <code>{escape(choice.text)}</code>")
         three = "".join(f"<div>{picture}</div>" for picture in pictures.charts(found))
         verdicts = "" if choice.typed else verdict_table.table(verdict_table.of_member(choice.member))
-        return mo.Html(f'<div id="pictures"><p style="margin:0 0 8px;min-height:3.4em">{rule}</p><div style="display:grid;gap:8px;'
-                       f'grid-template-columns:repeat(auto-fit,minmax(280px,1fr))">{three}</div>'
-                       f'<p id="caption" style="margin:6px 0 12px;text-align:right">{escape(pictures.caption(found))}</p>{verdicts}</div>')
+        return mo.Html(
+            f'<div id="pictures"><p style="margin:0 0 8px;min-height:3.4em">{rule}</p><div style="display:grid;gap:8px;'
+            f'grid-template-columns:repeat(auto-fit,minmax(280px,1fr))">{three}</div>'
+            f'<p style="margin:6px 0 12px;text-align:right">{escape(pictures.caption(found))}</p>{verdicts}</div>')
 
     readable = True
     try:
@@ -117,7 +120,8 @@ def _(mo):
 def _(choice, live, mo, readable, train):
     if readable and live.value:
         mo.Thread(target=train, args=(choice.text,)).start()
-    mo.Html('<p id="training" style="opacity:0.6">Pending: training begins when the sliders rest.</p>') if readable and live.value else None
+    mo.Html('<p id="training" style="opacity:0.6">Pending: training begins when the sliders rest.</p>'
+            ) if readable and live.value else None
     return
 
 
@@ -125,8 +129,9 @@ def _(choice, live, mo, readable, train):
 def _(Choice, choice, escape, mo, readable, remember, to_link, urlencode):
     if readable:
         mo.Thread(target=remember, args=(to_link(choice), to_link(Choice()))).start()
-    mo.Html(f'<p>This page as a link, as in the address bar: <a id="link" style="text-decoration:underline" href="?{escape(urlencode(to_link(choice)))}">'
-            f"?{escape(urlencode(to_link(choice)))}</a></p>") if readable else None
+    _query = escape(urlencode(to_link(choice)))
+    mo.Html('<p>This page as a link, as in the address bar: <a id="link" style="text-decoration:underline" '
+            f'href="?{_query}">?{_query}</a></p>') if readable else None
     return
 
 

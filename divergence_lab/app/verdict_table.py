@@ -14,6 +14,8 @@ ROWS = {"valid": "valid", "zero_forcing": "zero-forcing", "zero_avoiding": "zero
         "symmetric": "symmetric divergence", "even": "even loss", "bounded_gradient": "bounded gradient"}
 MARKS = {True: ("✓", "yes", COLOURS[2]), False: ("✗", "no", COLOURS[1]), None: ("?", "undecided", COLOURS[7])}
 
+NARROW = 'style="padding:3px 14px 3px 0;white-space:nowrap"'
+
 
 @dataclass(frozen=True)
 class Row:
@@ -31,14 +33,17 @@ def of_member(member: Member) -> list[Row]:
     at_zero, far = f_at_zero(member), slope_at_infinity(member)
     reasons = {
         "valid": "g(0) = 0, and g falls before 0 and rises after it, for any tails",
-        "zero_forcing": f"left tail {left} ≤ 0, so f(0+) = ∞: mass where the target has none costs without bound" if at_zero is None
-        else f"left tail {left} > 0, so f(0+) = {float(at_zero):.4g} is finite",
-        "zero_avoiding": f"right tail {right} ≥ 1, so f'(∞) = ∞: a mode that is missed costs without bound" if far is None
-        else f"right tail {right} < 1, so f'(∞) = {float(far):.4g} is finite",
+        "zero_forcing":
+            f"left tail {left} ≤ 0, so f(0+) = ∞: mass where the target has none costs without bound" if at_zero is None
+            else f"left tail {left} > 0, so f(0+) = {float(at_zero):.4g} is finite",
+        "zero_avoiding":
+            f"right tail {right} ≥ 1, so f'(∞) = ∞: a mode that is missed costs without bound" if far is None
+            else f"right tail {right} < 1, so f'(∞) = {float(far):.4g} is finite",
         "convex": "g''(x) = c exp(a x) > 0 on both sides, so f is convex and data processing holds",
         "symmetric": "the tails sum to 1, so swapping the two laws changes nothing" if held["symmetric"]
         else f"the tails sum to {float(member.left + member.right):.4g}, not to 1",
-        "even": "the tails are opposite: left tail = -right tail" if held["even"] else f"the tails {left} and {right} are not opposite",
+        "even": "the tails are opposite: left tail = -right tail" if held["even"]
+        else f"the tails {left} and {right} are not opposite",
         "bounded_gradient": "left tail > 0 > right tail, so g' has finite limits" if held["bounded_gradient"]
         else "g' is bounded only where left tail > 0 > right tail",
     }
@@ -56,8 +61,7 @@ def table(rows: Sequence[Row]) -> str:
     cells = []
     for row in rows:
         symbol, word, colour = MARKS[row.holds]
-        cells.append(f'<tr data-verdict="{row.name}" style="border-top:1px solid #8884"><td style="padding:3px 14px 3px 0;white-space:nowrap">'
-                     f'{ROWS[row.name]}</td><td style="padding:3px 14px 3px 0;white-space:nowrap">'
+        cells.append(f'<tr data-verdict="{row.name}" style="border-top:1px solid #8884"><td {NARROW}>{ROWS[row.name]}</td><td {NARROW}>'
                      f'<span style="color:{colour};font-weight:700">{symbol}</span> <b>{word}</b></td>'
                      f'<td style="padding:3px 0">{escape(row.because)}</td></tr>')
     return f'<table style="border-collapse:collapse;font-size:0.92rem;width:100%">{"".join(cells)}</table>'
