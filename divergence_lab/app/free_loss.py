@@ -24,6 +24,8 @@ EDGES = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 
          30.0, 34.0, 38.0, 43.0, 48.0, 54.0, 60.0)
 # Where the integrand grows beyond this, I(u) is infinite for every purpose here.
 LARGEST = 1e120
+# An integrand that is larger must be followed closely: its panel is halved until it is, down to this width.
+STEEP, NARROWEST = 1e6, 1 / 32
 
 
 @dataclass(frozen=True)
@@ -59,16 +61,23 @@ class FreeLoss:
         kinks = [float(kink) for kink in self.loss.pieces.kinks if abs(float(kink)) < EDGES[-1]]
         edges = np.array(sorted({*EDGES, *(-edge for edge in EDGES), *kinks}))
         nodes = np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)
-        tables = []
-        for low, high in itertools.pairwise(edges):
+        pending, tables, lows = list(itertools.pairwise(edges))[::-1], [], []
+        while pending:
+            low, high = pending.pop()
             v = (low + high) / 2 + (high - low) / 2 * nodes
             with np.errstate(over="ignore"):
                 integrand = self.slope(v) * np.exp(-v)
             integrand = np.where(np.abs(integrand) < LARGEST, integrand, np.inf)
-            if not np.isfinite(integrand).all():
-                tables.append(np.full(NODES + 1, np.inf))
+            finite = bool(np.isfinite(integrand).all())
+            found = chebyshev.chebfit(nodes, integrand, NODES - 1) if finite else np.full(NODES, np.inf)
+            size = np.abs(found).max()
+            steep = finite and size > STEEP and np.abs(found[-2:]).max() > 1e-8 * size
+            if steep and high - low > NARROWEST:
+                pending += [((low + high) / 2, high), (low, (low + high) / 2)]
                 continue
-            tables.append(chebyshev.chebint((high - low) / 2 * chebyshev.chebfit(nodes, integrand, NODES - 1)))
+            lows.append(low)
+            tables.append(np.full(NODES + 1, np.inf) if steep or not finite else chebyshev.chebint((high - low) / 2 * found))
+        edges = np.array([*lows, edges[-1]])
         table = np.array(tables)
         broken = ~np.isfinite(table[:, 0])
         table[broken] = 0
