@@ -1,17 +1,23 @@
 # make report   set up .venv and run the main job      (LOSSES="quadratic 'exp(x)-x-1'" for your own)
 # make test     set up .venv and run the whole test suite
+# make app      set up .venv and open the loss designer   (PORT=2718; HEADLESS=1 opens no browser)
 PYTHON ?= python3
 LOSSES ?=
 PRESET ?= quick
 OUT ?= report
+PORT ?= 2718
+HEADLESS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: report test figures notebooks paper docs clean
+.PHONY: report app test figures notebooks paper docs clean
 
 report: $(READY)
 	$(BIN)/divergence-lab report $(LOSSES) --out $(OUT)
+
+app: $(READY)
+	MARIMO_SKIP_UPDATE_CHECK=1 $(BIN)/python -m marimo run divergence_lab/app/page.py --port $(PORT) $(if $(HEADLESS),--headless)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

@@ -29,7 +29,7 @@ from divergence_lab.bridge import (
     to_torch,
 )
 from divergence_lab.export_text import JAX, TORCH, formula_lines
-from divergence_lab.theory.derivation import derive
+from divergence_lab.theory.derivation import Derivation, derive
 from divergence_lab.theory.expressions import ExpressionError, write, write_latex
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.pieces import Pieces
@@ -57,7 +57,7 @@ def export(loss: Loss, form: str = "torch", budget: float = 10.0) -> str:
     if form not in FORMS:
         raise ExpressionError(f"the form {form[:40]!r} is not known: choose one of {', '.join(FORMS)}")
     if form == "latex":
-        return _latex(loss, budget)
+        return latex(derive(loss, budget=budget))
     built = to_torch(loss)
     return {"torch": _torch, "jax": _jax, "torchgfn": _torchgfn}[form](built)
 
@@ -318,10 +318,9 @@ def _rounded_up(error: float) -> str:
 
 # --- LaTeX ---------------------------------------------------------------------------------------------------
 
-def _latex(loss: Loss, budget: float) -> str:
+def latex(found: Derivation) -> str:
     """g, g' and, where a closed form was found, f, as one align* environment."""
-    found = derive(loss, budget=budget)
-    rows = (("g(x)", loss.expression), ("g'(x)", found.slope), ("f(t)", found.divergence.generator))
+    rows = (("g(x)", found.loss.expression), ("g'(x)", found.slope), ("f(t)", found.divergence.generator))
     lines = [rf"{mark} &= {write_latex(what)}" for mark, what in rows if what is not None]
     named, factor = found.divergence.name, found.divergence.factor
     note = f"% D_f is {'' if factor == 1 else f'{write(factor)} times '}{named}\n" if named else ""

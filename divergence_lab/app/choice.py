@@ -1,0 +1,56 @@
+"""What the page shows, as a record: a member of the slider family, or a loss that was typed; to a link and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from divergence_lab.app.family import PRESETS, Member, read_member
+from divergence_lab.theory.catalogue import LOSSES
+from divergence_lab.theory.expressions import ExpressionError, shown
+
+START = PRESETS["quadratic"]
+LONGEST = 500
+NAMES = ("left", "right", "curvature", "g")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`typed` rules where it is not empty; the sliders keep `member` for when it is cleared."""
+
+    member: Member = START
+    typed: str = ""
+
+    @property
+    def text(self) -> str:
+        """g in the language of losses."""
+        return self.typed or self.member.text
+
+
+def from_link(query: Mapping[str, str | list[str]]) -> Choice:
+    """The choice that a link's query names; what it leaves out is as at the start. Raises ExpressionError."""
+    values = dict(zip(NAMES, (str(START.left), str(START.right), str(START.curvature), "")))
+    for name in NAMES:
+        given = query.get(name, values[name])
+        values[name] = given if isinstance(given, str) else given[-1]
+    if len(values["g"]) > LONGEST:
+        raise ExpressionError(f"the link's loss {shown(values['g'])} has more than {LONGEST} characters: shorten it")
+    return Choice(read_member(values["left"], values["right"], values["curvature"]), values["g"].strip())
+
+
+def to_link(choice: Choice) -> dict[str, str]:
+    """The query of the link that restores the choice, exactly."""
+    member = choice.member
+    return dict(zip(NAMES, (str(member.left), str(member.right), str(member.curvature), choice.typed)))
+
+
+def presets() -> dict[str, Choice]:
+    """Every catalogue loss by name: members of the family move the sliders, the others are typed for the reader."""
+    found = {name: Choice(member) for name, member in PRESETS.items()}
+    for entry in LOSSES:
+        values = list(entry.parameters.values())
+        inside = ", ".join(values) if None not in values else entry.examples[0]
+        name = f"{entry.name}({inside})" if values else entry.name
+        if name not in found and entry.name != "split_linex":
+            found[name] = Choice(START, name)
+    return found

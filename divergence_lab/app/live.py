@@ -1,0 +1,101 @@
+"""The parts of the page that take seconds or must not come too often: threads, which end when the choice has changed.
+
+Each waits until the sliders rest, so that dragging shares the processor with nothing, and publishes what it has.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import marimo as mo
+
+from divergence_lab.app import background, drawing, verdict_table
+from divergence_lab.theory.derivation import Derivation
+from divergence_lab.theory.expressions import write, write_latex
+
+REST_SECONDS = 0.5
+UNFIT = (ValueError, ArithmeticError)  # a loss that torch can't compute, or not as accurately as is promised
+
+
+def explain(text: str, with_verdicts: bool) -> None:
+    """The target of a mo.Thread: the divergence, the verdicts where they are asked for, then the source text."""
+    thread = mo.current_thread()
+    time.sleep(REST_SECONDS)
+    if thread.should_exit:
+        return
+    try:
+        found = background.derivation(text)
+    except ValueError as reason:
+        mo.output.replace(mo.Html(drawing.message(str(reason))))
+        return
+    known = facts(found, with_verdicts)
+    if thread.should_exit:
+        return
+    mo.output.replace(known)
+    try:
+        torch = mo.md(f"```python\n{background.torch_text(text)}```")
+    except UNFIT as reason:
+        torch = mo.Html(drawing.message(f"Not as torch: {reason}"))
+    latex = mo.md(f"```latex\n{background.latex_text(found)}```")
+    if not thread.should_exit:  # a code block has a button that copies it
+        texts = mo.accordion({"Copy as torch": torch, "Copy as LaTeX": latex}, multiple=True)
+        mo.output.replace(mo.vstack([known, texts]))
+
+
+def train(text: str) -> None:
+    """The target of a mo.Thread: a small GFlowNet, its progress, then the learned law beside the target."""
+    thread = mo.current_thread()
+    time.sleep(REST_SECONDS)
+
+    def report(step: int, steps: int) -> None:
+        if thread.should_exit:
+            raise background.Stopped
+        mo.output.replace(mo.Html(f'<p id="training">Training: step {step} of {steps} '
+                                  f'<progress value="{step}" max="{steps}"></progress></p>'))
+
+    try:
+        if not thread.should_exit:
+            answer = laws(background.learn(text, report))
+            if not thread.should_exit:
+                mo.output.replace(answer)
+    except background.Stopped:
+        return
+    except UNFIT as reason:
+        if not thread.should_exit:
+            mo.output.replace(mo.Html(drawing.message(f"No training: {reason}")))
+
+
+def remember(link: Mapping[str, str], start: Mapping[str, str]) -> None:
+    """The target of a mo.Thread: the link into the address bar, one step of the browser's history for each rest."""
+    thread = mo.current_thread()
+    time.sleep(REST_SECONDS)
+    query = mo.query_params()
+    for name, value in link.items():
+        if not thread.should_exit and value != query.get(name, start[name]):
+            query.set(name, value)
+
+
+def facts(found: Derivation, with_verdicts: bool) -> mo.Html:
+    """The divergence by name and formula."""
+    f, name, factor = found.divergence.generator, found.divergence.name, found.divergence.factor
+    times = "" if factor in (None, 1) else f"{write(factor)} times "
+    known = f"Minimises <b>{times}{name}</b>." if name else "Minimises a divergence that has no name in the catalogue."
+    checked = f"Its f was confirmed at {found.divergence.confirmed} ratios." if f is not None else ""
+    formula = mo.md(f"$$f(t) = {write_latex(f)}$$") if f is not None else mo.md("No closed form of $f$ was found in time.")
+    table = [mo.Html(verdict_table.table(verdict_table.of_derivation(found)))] if with_verdicts else []
+    return mo.vstack([*table, mo.Html(f'<p id="derived" style="margin:8px 0 0">{known} {checked}</p>'), formula])
+
+
+def laws(found: background.Learned) -> mo.Html:
+    """Target and learned law as heat maps, and how the one came to the other."""
+    curve = drawing.chart("total variation while training", [drawing.Curve("TV", found.steps, found.total_variation)],
+                          (0, found.steps[-1]), (0, 1), "step")
+    parts = [drawing.heat_map("target law", found.target), drawing.heat_map("learned law, exact", found.law), curve]
+    inside = "".join(f"<div>{part}</div>" for part in parts)
+    side = background.SIDE
+    return mo.Html(
+        f'<div id="training"><p style="margin:0 0 8px">{side}x{side} hyper-grid, trajectory balance, {found.steps[-1]} '
+        f"steps of {background.BATCH} trajectories: total variation {found.total_variation[-1]:.3f}, "
+        f'{found.modes[0]} of {found.modes[1]} modes found. The deeper the square, the more probable (depth ∝ √p).</p><div style="display:grid;gap:16px;'
+        f'grid-template-columns:repeat(auto-fit,minmax(220px,1fr))">{inside}</div></div>')

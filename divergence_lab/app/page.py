@@ -1,0 +1,139 @@
+"""The loss designer, a marimo app: `make app`. It only lays out what the files beside it compute.
+
+What follows the sliders is redrawn at once; what takes seconds runs in threads that end when the choice has changed.
+"""
+
+import marimo
+
+app = marimo.App(width="medium", app_title="Loss designer")
+
+
+@app.cell
+def _():
+    from fractions import Fraction
+    from html import escape
+    from urllib.parse import urlencode
+
+    import marimo as mo
+
+    from divergence_lab.app import drawing, pictures, verdict_table
+    from divergence_lab.app.choice import Choice, from_link, presets, to_link
+    from divergence_lab.app.family import CURVATURES, TAILS, Member, family_name
+    from divergence_lab.app.live import explain, remember, train
+    from divergence_lab.theory.expressions import ExpressionError
+    return (CURVATURES, Choice, ExpressionError, Fraction, Member, TAILS, drawing, escape, explain, family_name,
+            from_link, mo, pictures, presets, remember, to_link, train, urlencode, verdict_table)
+
+
+@app.cell
+def _(mo):
+    mo.md(
+        """
+        # Loss designer
+
+        A regression loss $g(x)$ on the residual $x = \\log(\\text{target}/\\text{model})$ of a GFlowNet minimises the divergence
+        $D_f$ with $f''(t) = g''(\\log t)/t^2$. Shape a loss and see what it does.
+        """
+    )
+    return
+
+
+@app.cell
+def _(Choice, ExpressionError, drawing, from_link, mo):
+    try:
+        _start, _problem = from_link(mo.query_params().to_dict()), None
+    except ExpressionError as _reason:
+        _start, _problem = Choice(), f"The link could not be read, so the page is at its start: {_reason}"
+    started, restart = mo.state(_start, allow_self_loops=True)
+    mo.Html(drawing.message(_problem)) if _problem else None
+    return restart, started
+
+
+@app.cell
+def _(CURVATURES, TAILS, mo, presets, restart, started):
+    def _slider(ends, step, value, label):
+        low, high = map(float, ends)
+        return mo.ui.slider(low, high, step, value=float(value), label=label, show_value=True, full_width=True)
+
+    left = _slider(TAILS, 0.05, started().member.left, "left tail $a_-$ (zero-forcing at 0 and below)")
+    right = _slider(TAILS, 0.05, started().member.right, "right tail $a_+$ (zero-avoiding at 1 and above)")
+    curvature = _slider(CURVATURES, 0.05, started().member.curvature, "curvature $c = g''(0)$")
+    typed = mo.ui.text(started().typed, placeholder="x**2/2 + exp(x) - x - 1", max_length=500, full_width=True,
+                       label="or type any loss in x, then press Enter (clear it to go back to the sliders)")
+    preset = mo.ui.dropdown(presets(), label="start from", searchable=True, allow_select_none=True,
+                            on_change=lambda chosen: restart(chosen) if chosen else None)
+    mo.vstack([mo.hstack([left, right, curvature], widths="equal", gap=2),
+               mo.hstack([typed, preset], widths=[3, 1], gap=2, align="end")], gap=1)
+    return curvature, left, right, typed
+
+
+@app.cell
+def _(Choice, Fraction, Member, curvature, left, right, typed):
+    # 1/3 from a link stays 1/3: every step of a slider and every such fraction has a small denominator
+    _rates = [Fraction(slider.value).limit_denominator(1000) for slider in (left, right, curvature)]
+    choice = Choice(Member(*_rates), typed.value.strip())
+    return (choice,)
+
+
+@app.cell
+def _(ExpressionError, choice, drawing, escape, family_name, mo, pictures, verdict_table):
+    def _shown():
+        found = pictures.typed(choice.typed) if choice.typed else pictures.of_member(choice.member)
+        name = choice.typed or family_name(choice.member) or "without a name in the catalogue"
+        rule = (f"g(x) = <code>{escape(choice.typed)}</code>, as typed" if choice.typed else
+                f"g''(x) = c exp(a x), a = a<sub>-</sub> left of 0 and a<sub>+</sub> right of it: <b>{escape(name)}</b>, "
+                f"g(x) = <code>{escape(choice.text)}</code>")
+        three = "".join(f"<div>{picture}</div>" for picture in pictures.charts(found))
+        verdicts = "" if choice.typed else verdict_table.table(verdict_table.of_member(choice.member))
+        return mo.Html(
+            f'<div id="pictures"><p style="margin:0 0 8px;min-height:3.4em">{rule}</p><div style="display:grid;gap:8px;'
+            f'grid-template-columns:repeat(auto-fit,minmax(280px,1fr))">{three}</div>'
+            f'<p style="margin:6px 0 12px;text-align:right">{escape(pictures.caption(found))}</p>{verdicts}</div>')
+
+    readable = True
+    try:
+        _output = _shown()
+    except ExpressionError as _reason:
+        readable = False
+        _output = mo.Html(drawing.message(str(_reason)))
+    _output
+    return (readable,)
+
+
+@app.cell
+def _(choice, explain, mo, readable):
+    if readable:
+        mo.Thread(target=explain, args=(choice.text, bool(choice.typed))).start()
+    mo.Html('<p id="derived" style="opacity:0.6">Pending: the divergence, its proof and the source text follow '
+            "when the sliders rest.</p>") if readable else None
+    return
+
+
+@app.cell
+def _(mo):
+    live = mo.ui.switch(True, label="train a small GFlowNet with this loss when the sliders rest")
+    live
+    return (live,)
+
+
+@app.cell
+def _(choice, live, mo, readable, train):
+    if readable and live.value:
+        mo.Thread(target=train, args=(choice.text,)).start()
+    mo.Html('<p id="training" style="opacity:0.6">Pending: training begins when the sliders rest.</p>'
+            ) if readable and live.value else None
+    return
+
+
+@app.cell
+def _(Choice, choice, escape, mo, readable, remember, to_link, urlencode):
+    if readable:
+        mo.Thread(target=remember, args=(to_link(choice), to_link(Choice()))).start()
+    _query = escape(urlencode(to_link(choice)))
+    mo.Html('<p>This page as a link, as in the address bar: <a id="link" style="text-decoration:underline" '
+            f'href="?{_query}">?{_query}</a></p>') if readable else None
+    return
+
+
+if __name__ == "__main__":
+    app.run()

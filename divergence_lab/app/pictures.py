@@ -1,0 +1,93 @@
+"""The three pictures that follow the sliders: g, f, and the best single bump for a target with two modes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+
+from divergence_lab.app import narrow_fit
+from divergence_lab.app.drawing import Curve, chart, nice_top
+from divergence_lab.app.family import Member
+from divergence_lab.app.free_loss import FreeLoss
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
+from divergence_lab.theory.expressions import ExpressionError, shown
+from divergence_lab.theory.loss import loss
+
+RESIDUALS = np.linspace(-4.0, 4.0, 161)
+RATIOS = np.concatenate([np.geomspace(1e-6, 0.05, 20), np.linspace(0.05, 4.0, 120)[1:]])
+SECONDS = 10.0
+
+
+class Shape(Protocol):
+    """Anything that knows g and I(u) = f(e^u) e^{-u} at float points."""
+
+    def value(self, points: np.ndarray) -> np.ndarray: ...
+    def integral(self, points: np.ndarray) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """g on RESIDUALS, f on RATIOS, the best bump, or else why there is none."""
+
+    g: np.ndarray
+    f: np.ndarray
+    fit: narrow_fit.NarrowFit | None
+    no_fit: str = ""
+
+
+def numbers(shape: Shape) -> Numbers:
+    """All that is drawn of a loss."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        g, f = shape.value(RESIDUALS), RATIOS * shape.integral(np.log(RATIOS))
+    try:
+        return Numbers(g, f, narrow_fit.best_fit(shape.integral))
+    except narrow_fit.NoFit as reason:
+        return Numbers(g, f, None, str(reason))
+
+
+@lru_cache(maxsize=64)
+def typed(text: str) -> Numbers:
+    """The same of a loss that was typed, in a process that can be ended. Raises ExpressionError with one clear line."""
+    try:
+        return within(SECONDS, _typed, text)
+    except OutOfTime:
+        raise ExpressionError(f"{shown(text)}: its curves took longer than {SECONDS:g} s: try a simpler loss") from None
+    except SearchFailed as failure:
+        if isinstance(failure.__cause__, ExpressionError):
+            raise failure.__cause__ from None
+        raise ExpressionError(f"{shown(text)}: its curves could not be computed: {failure}") from None
+
+
+def _typed(text: str) -> Numbers:
+    read = loss(text)
+    if read.parameters:
+        names = ", ".join(str(parameter) for parameter in read.parameters)
+        raise ExpressionError(f"{shown(text)}: the curves need numbers: write one in place of {names}")
+    return numbers(FreeLoss(text, read))
+
+
+def charts(found: Numbers) -> tuple[str, str, str]:
+    """The three as SVG."""
+    near = found.g[np.abs(RESIDUALS) <= 3]
+    g_top, f_top = (nice_top(float(np.nanmax(y[np.isfinite(y)], initial=0.0))) for y in (near, found.f[RATIOS >= 0.1]))
+    p = np.exp(narrow_fit.LOG_TARGET)
+    step = narrow_fit.POINTS[1] - narrow_fit.POINTS[0]
+    laws = [Curve("target p", narrow_fit.POINTS, p / step)]
+    if found.fit:
+        laws.append(Curve("best q", narrow_fit.POINTS, found.fit.law() / step))
+    return (chart("loss g(x)", [Curve("g", RESIDUALS, found.g)], (-4, 4), (0, g_top), "residual x = log(target/model)"),
+            chart("generator f(t)", [Curve("f", RATIOS, found.f)], (0, 4), (0, f_top), "ratio t = target/model"),
+            chart("the best single bump", laws, (-5, 5), (0, 0.8), "state"))
+
+
+def caption(found: Numbers) -> str:
+    """What the third picture shows, in one sentence."""
+    return narrow_fit.words(found.fit) if found.fit else f"{found.no_fit[0].upper()}{found.no_fit[1:]}."
+
+
+def of_member(member: Member) -> Numbers:
+    """The numbers of a member of the slider family: milliseconds."""
+    return numbers(member)

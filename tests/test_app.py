@@ -1,0 +1,94 @@
+"""The numbers of the loss designer: the slider family against the theory engine, the fit against another optimiser."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy as sp
+from scipy.integrate import cumulative_simpson
+from scipy.optimize import minimize
+
+from divergence_lab.app import narrow_fit
+from divergence_lab.app.family import Member, answers, f_at_zero, slope_at_infinity
+from divergence_lab.app.free_loss import FreeLoss
+from divergence_lab.theory.derivation import derive
+from divergence_lab.theory.loss import loss
+from divergence_lab.theory.values import enclose
+
+# each condition met, missed, and at its border
+TAILS = [(0, 0), (1, 1), ("1/2", "1/2"), (-1, 1), (0, "19/20"), ("1/20", 1), (1, -1)]
+members = pytest.mark.parametrize("member", [Member(Fraction(a), Fraction(b), Fraction(2)) for a, b in TAILS], ids=str)
+
+
+@members
+def test_the_conditions_of_the_family_are_what_the_engine_proves(member):
+    verdicts = derive(loss(member.text), budget=20).verdicts
+    for name, holds in answers(member).items():
+        assert getattr(verdicts, name).holds is holds, name
+    for mine, proved in ((f_at_zero(member), verdicts.f_at_zero), (slope_at_infinity(member), verdicts.slope_at_infinity)):
+        assert proved == (sp.oo if mine is None else sp.Rational(str(mine)))
+
+
+@members
+def test_closed_forms_and_panels_agree_with_enclosures(member):
+    ratios = [sp.Rational(n, 7) for n in (1, 5, 9, 60)]
+    truth = np.array([float(enclose(loss(member.text), ratio).mid()) for ratio in ratios])
+    t = np.array([float(ratio) for ratio in ratios])
+    for shape in (member, FreeLoss(member.text, loss(member.text))):
+        assert np.allclose(t * shape.integral(np.log(t)), truth, rtol=1e-10)
+    mirrored = Member(-member.left + 1, member.right, member.curvature)
+    if mirrored != member:
+        assert not np.allclose(t * mirrored.integral(np.log(t)), truth, rtol=1e-3), "another tail is another f"
+
+
+@members
+def test_no_other_optimiser_finds_a_better_bump(member):
+    found = narrow_fit.best_fit(member.integral)
+
+    def cost(at):
+        return float(narrow_fit.divergences(member.integral, np.array(at[0]), np.array(np.exp(at[1]))))
+    for start in ((found.mean, np.log(found.width)), (-1.6, -0.5), (2.1, -0.5), (0.0, 0.7)):
+        other = minimize(cost, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-10})
+        assert found.divergence <= other.fun * (1 + 1e-5)
+
+
+def test_reverse_kl_seeks_and_forward_kl_covers_with_the_moments_of_the_target():
+    seeking = narrow_fit.best_fit(Member(Fraction(0), Fraction(0)).integral)
+    covering = narrow_fit.best_fit(Member(Fraction(1), Fraction(1)).integral)
+    assert seeking.right_mass < 0.01 < 0.3 < covering.right_mass
+    p = np.exp(narrow_fit.LOG_TARGET)
+    mean = (p * narrow_fit.POINTS).sum()
+    assert (covering.law() * narrow_fit.POINTS).sum() == pytest.approx(mean, abs=2e-3)  # moments match at the optimum
+    assert narrow_fit.words(seeking).startswith("Mode-seeking") and narrow_fit.words(covering).startswith("Mode-covering")
+
+
+@pytest.mark.parametrize("text", ["exp(x**4) - 1", "-x**2/2"])
+def test_a_fit_that_is_infinite_or_negative_is_refused(text):
+    with pytest.raises(narrow_fit.NoFit, match="no best bump"):
+        narrow_fit.best_fit(FreeLoss(text, loss(text)).integral)
+
+
+def test_panels_follow_growth_beyond_every_exponential():
+    """I(u) = int_0^u v e^{v^2/2 - v} dv against Simpson's rule in small steps, and the fit against another optimiser."""
+    found = FreeLoss("exp(x**2/2) - 1", loss("exp(x**2/2) - 1"))
+    v = np.linspace(0, 20, 200_001)
+    sides = [cumulative_simpson(v * np.exp(v**2 / 2 - sign * v), x=v, initial=0) for sign in (1, -1)]
+
+    def dense(u):
+        return np.where(u >= 0, np.interp(u, v, sides[0]), np.interp(-u, v, sides[1]))
+    u = np.linspace(-12, 12, 49)
+    assert np.allclose(found.integral(u), dense(u), rtol=1e-6)
+    best = narrow_fit.best_fit(found.integral)
+
+    def cost(at):
+        return float(narrow_fit.divergences(dense, np.array(at[0]), np.array(np.exp(at[1]))))
+    for start in ((best.mean, np.log(best.width)), (-1.6, -0.5), (0.0, 0.7)):
+        other = minimize(cost, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-10})
+        assert best.divergence <= other.fun * (1 + 1e-5)
+
+
+def test_a_power_beyond_double_precision_is_still_a_loss_for_torch():
+    import torch
+
+    from divergence_lab.bridge import to_torch
+    assert to_torch(loss("x**1000"))(torch.tensor([1.0, 0.5])).tolist() == pytest.approx([1.0, 0.0])
