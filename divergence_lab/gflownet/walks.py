@@ -248,11 +248,14 @@ def steps_of(
     here = packed.take(walked.states[:, :-1])
     rows = policy.rows(parameters, here)
     allowed = dag.allowed(here).movedim(-1, 1)
-    logits = rows[:, :n_actions].masked_fill(~allowed, -torch.inf)
+    edges = chosen.flow == "edges"
+    logits = _log_edge(policy, parameters, here) if edges else rows[:, :n_actions].masked_fill(~allowed, -torch.inf)
     norm = torch.logsumexp(logits, dim=1)
     taken = logits.gather(1, packed.take(walked.actions)[:, None])[:, 0]
     of_model = _OfModel(taken - norm, logits[:, -1] - norm, rows[:, n_actions:])
-    return _steps(policy, parameters, chosen, backward, walked, packed, of_model)
+    # flow matching's Z is what flows out of the source
+    held = {**parameters, "log_z": packed.put(norm)[:, 0, 0]} if edges else parameters
+    return _steps(policy, held, chosen, backward, walked, packed, of_model)
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,7 +288,7 @@ def _steps(
         stop = packed.put(of_model.log_stop)
         log_flow = torch.where(exists, dag.log_reward(states).to(stop.dtype) - stop, 0.0)
         log_z = log_flow[:, 0, 0]
-    elif chosen.flow != "none":
+    elif chosen.flow not in ("none", "edges"):
         log_flow = packed.put(of_model.rest[:, -1])
         if chosen.flow == "forward-looking":
             if dag.log_partial is None:
