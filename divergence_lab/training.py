@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +20,11 @@ from divergence_lab.gflownet.exact import log_partition, target_distribution
 from divergence_lab.gflownet.expected import expected_residuals, expected_tb, listed_residuals, often
 from divergence_lab.gflownet.flow import Flow, flow
 from divergence_lab.gflownet.objectives import Residuals
-from divergence_lab.gflownet.optimiser import Ensemble, adam_step, ensemble, natural_step, unpack
+from divergence_lab.gflownet.optimiser import Ensemble, adam_step, ensemble, gradients, natural_step
 from divergence_lab.gflownet.randomness import chunk_length, uniforms
 from divergence_lab.gflownet.rollouts import empty_buffer, roll
 from divergence_lab.gflownet.samplers import Sampler
+from divergence_lab.gflownet.threads import one_thread
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.generated import Space
 from divergence_lab.results import Result, environment, save, start_over, write_metrics
@@ -108,16 +109,9 @@ def train(
     return result
 
 
-@contextmanager
-def _threads(values: Tensor) -> Iterator[None]:
-    """One thread for a small ensemble on a CPU: more gain nothing there, and on shared cores cost much."""
-    before = torch.get_num_threads()
-    try:
-        if values.device.type == "cpu" and values.numel() < SMALL:
-            torch.set_num_threads(1)
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _threads(values: Tensor) -> AbstractContextManager[None]:
+    """One thread for a small ensemble on a CPU."""
+    return one_thread(values.device.type == "cpu" and values.numel() < SMALL)
 
 
 @contextmanager
@@ -179,17 +173,15 @@ def _loop(
 def _update(run: Run, state: _Progress, noise: Tensor, step: int, decay: float) -> None:
     """One step of every member: sample, residual, loss, gradient, Adam.  No wait for the device."""
     members = state.members
-    parameters = unpack(members.shapes, members.values)
     # members with one seed see the same uniforms under every loss and learning rate
     noise = noise.repeat(len(run.rows), 1, 1)
-    found, terminal = roll(run.rollout, parameters, noise, state.buffer, step)
+    found, terminal = roll(run.rollout, members.parameters, noise, state.buffer, step)
     # summed over members: no member's gradient holds anything of another's
-    (gradient,) = torch.autograd.grad(_total(run, found, step), members.values)
-    _adam(run, members, gradient, decay)
+    _adam(run, members, gradients(_total(run, found, step), members), decay)
     seen(run, state.visited, terminal)
 
 
-def _adam(run: Run, members: Ensemble, gradient: Tensor, decay: float) -> None:
+def _adam(run: Run, members: Ensemble, gradient: Sequence[Tensor], decay: float) -> None:
     max_norm = run.config["max_grad_norm"]
     adam_step(members, gradient, decay * run.rates, float("inf") if max_norm is None else max_norm)
 
@@ -197,9 +189,8 @@ def _adam(run: Run, members: Ensemble, gradient: Tensor, decay: float) -> None:
 def _update_exactly(run: Run, state: _Progress, step: int, decay: float) -> None:
     """One step of every member along its expected gradient: natural where the policy is a table, else by Adam."""
     members, rollout = state.members, run.rollout
-    parameters = unpack(members.shapes, members.values)
-    model = flow(rollout.policy, parameters, rollout.objective, rollout.backward)
-    (gradient,) = torch.autograd.grad(_expected_total(run, model, step), members.values)
+    model = flow(rollout.policy, members.parameters, rollout.objective, rollout.backward)
+    gradient = gradients(_expected_total(run, model, step), members)
     if not is_natural(True, run.config["policy"], rollout.objective):
         _adam(run, members, gradient, decay)
         return
