@@ -236,7 +236,7 @@ def _flow_matching(policy: Policy, parameters: Parameters, walked: Walks) -> Res
     """Inflow and outflow of the visited states; parents are evaluated too."""
     dag = policy.space
     states = walked.states[:, :-1]
-    is_source = (states == torch.tensor(dag.source, device=states.device)).all(dim=-1)
+    is_source = (states == sources(dag, (1, 1, 1), states.device)).all(dim=-1)
     visited = walked.exists & ~is_source
     packed = _pack(visited)
     here = packed.take(states)
