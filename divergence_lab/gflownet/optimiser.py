@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from divergence_lab.gflownet import devices
+
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 LARGE = 1e30  # beyond this norm, squares and quotients in float32 need more care
 
@@ -74,7 +76,7 @@ def adam_step(members: Ensemble, gradient: Sequence[Tensor], rates: Tensor, max_
     and marked.  On a CPU by torch's own Adam, which reads and writes memory once; elsewhere by whole tensors, with
     no look at a number.
     """
-    if members.values.device.type == "cpu":
+    if devices.may_look(members.values.device):
         _member_by_member(members, gradient, rates, max_norm)
     else:
         _all_at_once(members, _side_by_side(gradient), rates, max_norm)

@@ -43,11 +43,11 @@ def empty_buffer(rollout: Rollout, n_members: int, device: torch.device) -> Tens
 
 
 def roll(
-    rollout: Rollout, parameters: Parameters, noise: Tensor, buffer: Tensor, step: int
+    rollout: Rollout, parameters: Parameters, noise: Tensor, buffer: Tensor, step: Tensor
 ) -> tuple[Residuals, Tensor]:
     """Draw B trajectories of each member: noise [M, T, B] in [0, 1).  (residuals [M, O, B], terminal [M, B(, D)]).
 
-    With replay, `buffer` takes in the new trajectories, at places that depend on `step` alone.
+    With replay, `buffer` takes in the new trajectories, at places that depend on `step` [] alone.
     """
     return (_all_states if rollout.way == "all states" else _visited)(
         rollout, parameters, noise, buffer, step
@@ -55,7 +55,7 @@ def roll(
 
 
 def _all_states(
-    rollout: Rollout, parameters: Parameters, noise: Tensor, buffer: Tensor, step: int
+    rollout: Rollout, parameters: Parameters, noise: Tensor, buffer: Tensor, step: Tensor
 ) -> tuple[Residuals, Tensor]:
     graph, chosen = rollout.policy.space, rollout.sampler
     model = dense.flow(rollout.policy, parameters, rollout.objective, rollout.backward)
@@ -76,7 +76,7 @@ def _all_states(
 
 
 def _visited(
-    rollout: Rollout, parameters: Parameters, noise: Tensor, buffer: Tensor, step: int
+    rollout: Rollout, parameters: Parameters, noise: Tensor, buffer: Tensor, step: Tensor
 ) -> tuple[Residuals, Tensor]:
     policy, chosen = rollout.policy, rollout.sampler
     new, back, again = noise.split(chosen.split(noise.shape[-1]), dim=-1)
@@ -99,11 +99,11 @@ def _visited(
 
 
 @torch.no_grad()
-def _replayed(buffer: Tensor, new: Tensor, noise: Tensor, step: int) -> Tensor:
+def _replayed(buffer: Tensor, new: Tensor, noise: Tensor, step: Tensor) -> Tensor:
     """Put `new` [M, T, N] into the ring buffer and draw from all that it holds, uniformly: [M, T, R]."""
     count, capacity = new.shape[-1], buffer.shape[-1]
-    places = torch.arange(step * count, (step + 1) * count, device=buffer.device) % capacity
+    places = (step * count + torch.arange(count, device=buffer.device)) % capacity
     buffer[:, :, places] = new
-    filled = min((step + 1) * count, capacity)
-    picked = (noise[:, 0] * filled).long().clamp(max=filled - 1)
+    filled = ((step + 1) * count).clamp(max=capacity)
+    picked = torch.minimum((noise[:, 0] * filled).long(), filled - 1)
     return buffer.gather(2, picked[:, None].expand(-1, buffer.shape[1], -1))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from divergence_lab.gflownet.threads import one_thread
+from divergence_lab.gflownet.devices import one_thread
 from divergence_lab.graphs.dag import PointedDAG
 
 SMALL = 2**15  # numbers in a level of average size, all members together
