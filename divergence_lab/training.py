@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,12 @@ from tqdm import tqdm
 
 from divergence_lab import checkpoints
 from divergence_lab.evaluation import evaluate, final_law, keep, metric_names, seen, window_l1
+from divergence_lab.gflownet.devices import one_thread, repeated
 from divergence_lab.gflownet.exact import log_partition, target_distribution
 from divergence_lab.gflownet.expected import expected_residuals, expected_tb, listed_residuals, often
 from divergence_lab.gflownet.flow import Flow, flow
 from divergence_lab.gflownet.objectives import Residuals
-from divergence_lab.gflownet.optimiser import Ensemble, adam_step, ensemble, natural_step, unpack
+from divergence_lab.gflownet.optimiser import Ensemble, adam_step, ensemble, gradients, natural_step
 from divergence_lab.gflownet.randomness import DROPOUT, chunk_length, random_bits, uniforms
 from divergence_lab.gflownet.rollouts import empty_buffer, roll
 from divergence_lab.gflownet.samplers import Sampler
@@ -39,6 +40,7 @@ class _Progress:
     """What changes: parameters, the modes seen [M, ..], the replay buffer, the curves [M, K] of each metric so far.
 
     `window` [M, W]: the last W terminal states drawn, a ring; W = 0 where none is kept.
+    `steps` holds, once made, what `_advancing` gives: a loop that goes on does not record its step anew.
     """
 
     members: Ensemble
@@ -46,6 +48,21 @@ class _Progress:
     window: Tensor
     buffer: Tensor
     curves: Mapping[str, Tensor]
+    steps: list[tuple[_Inputs, Callable[[float], None]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class _Inputs:
+    """What a step is told, in tensors that stay in their place: `noise` [N, T, B], `rates` [M, 2], `step` [], `bits`.
+
+    `drawn` holds what it answers with, the terminal states.
+    """
+
+    noise: Tensor
+    rates: Tensor
+    step: Tensor
+    bits: Tensor | None
+    drawn: list[Tensor] = field(default_factory=list)
 
 
 def train(
@@ -124,16 +141,9 @@ def train(
     return result
 
 
-@contextmanager
-def _threads(values: Tensor) -> Iterator[None]:
-    """One thread for a small ensemble on a CPU: more gain nothing there, and on shared cores cost much."""
-    before = torch.get_num_threads()
-    try:
-        if values.device.type == "cpu" and values.numel() < SMALL:
-            torch.set_num_threads(1)
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _threads(values: Tensor) -> AbstractContextManager[None]:
+    """One thread for a small ensemble on a CPU."""
+    return one_thread(values.device.type == "cpu" and values.numel() < SMALL)
 
 
 @contextmanager
@@ -166,6 +176,7 @@ def _loop(
     started = last_written = time.monotonic()
     upcoming = int(np.searchsorted(at, first, side="right")) if first else 0
     noise = None
+    inputs, advance = _advancing(run, state)
     with tqdm(total=steps, initial=first, disable=not shown, unit="step", file=sys.stderr) as bar:
         for step in range(first, steps + 1):
             due = upcoming < len(at) and step == at[upcoming]
@@ -187,20 +198,18 @@ def _loop(
                 progress(step, steps)
             if step == steps:
                 break
-            decay = (1 - step / steps) ** config["decay"]
-            if config["exact"]:
-                _update_exactly(run, state, step, decay)
-                continue
-            if noise is None or step % length == 0:
-                shape = (length, n_steps, batch)
-                noise = uniforms(seeds, step // length, shape, run.device, run.dtype)
-            bits = None
-            if config.get("dropout"):
-                shape = (n_steps, batch, run.policy.n_random)
-                bits = random_bits(seeds, DROPOUT + step, shape, run.device)
-            drawn = _update(run, state, noise[:, step % length], step, decay, bits)
-            if on_drawn:
-                on_drawn(step, _by_row(run, drawn))
+            torch.mul(run.rates, (1 - step / steps) ** config["decay"], out=inputs.rates)
+            if not config["exact"]:
+                if noise is None or step % length == 0:
+                    shape = (length, n_steps, batch)
+                    noise = uniforms(seeds, step // length, shape, run.device, run.dtype)
+                inputs.noise.copy_(noise[:, step % length])
+                inputs.step.fill_(step)
+                if inputs.bits is not None:
+                    inputs.bits.copy_(random_bits(seeds, DROPOUT + step, inputs.bits.shape[1:], run.device))
+            advance(step / steps)
+            if on_drawn and not config["exact"]:
+                on_drawn(step, _by_row(run, inputs.drawn[0]))
     return seconds_before + time.monotonic() - started
 
 
@@ -209,63 +218,90 @@ def _by_row(run: Run, tensor: Tensor) -> Tensor:
     return tensor.view(len(run.rows), -1, *tensor.shape[1:])
 
 
-def _update(
-    run: Run, state: _Progress, noise: Tensor, step: int, decay: float, bits: Tensor | None = None
-) -> Tensor:
-    """One step of every member: sample, residual, loss, gradient, Adam; the terminal states.  No wait for the device."""
+def _advancing(run: Run, state: _Progress) -> tuple[_Inputs, Callable[[float], None]]:
+    """(what is to be filled in before each step, a step after this fraction of the run).  No step waits for the device.
+
+    On a GPU the step is recorded once and replayed, unless a loss changes over the run: a number that changes cannot be
+    recorded.
+    """
+    if state.steps:
+        return state.steps[0]
+    shape = (len(run.config["seeds"]), run.space.max_steps, run.config["batch"])
+    inputs = _Inputs(
+        torch.empty(shape, device=run.device, dtype=run.dtype),
+        run.rates.clone(),
+        torch.zeros((), dtype=torch.long, device=run.device),
+        _bits(run),
+    )
+    update = _update_exactly if run.config["exact"] else _update
+    if any(isinstance(loss, Schedule) for loss in run.losses.values()):
+        advance = lambda fraction: update(run, state, inputs, fraction)  # noqa: E731
+    else:
+        again = repeated(lambda: update(run, state, inputs, 0.0), run.device)
+        advance = lambda fraction: again()  # noqa: E731
+    state.steps.append((inputs, advance))
+    return state.steps[0]
+
+
+def _bits(run: Run) -> Tensor | None:
+    """Room for the random numbers of dropout, [N, T, B, K]; None without."""
+    if not run.config.get("dropout"):
+        return None
+    shape = (len(run.config["seeds"]), run.space.max_steps, run.config["batch"], run.policy.n_random)
+    return torch.empty(shape, device=run.device, dtype=torch.int16)
+
+
+def _update(run: Run, state: _Progress, inputs: _Inputs, fraction: float) -> None:
+    """One step of every member: sample, residual, loss, gradient, Adam."""
     members = state.members
-    parameters = unpack(members.shapes, members.values)
     # members with one seed see the same uniforms under every loss and learning rate
-    noise = noise.repeat(len(run.rows), 1, 1)
-    found, terminal = roll(run.rollout, parameters, noise, state.buffer, step, bits)
+    noise = inputs.noise.repeat(len(run.rows), 1, 1)
+    found, terminal = roll(run.rollout, members.parameters, noise, state.buffer, inputs.step, inputs.bits)
     # summed over members: no member's gradient holds anything of another's
-    (gradient,) = torch.autograd.grad(_total(run, found, step), members.values)
-    _adam(run, members, gradient, decay)
+    _adam(run, members, gradients(_total(run, found, fraction), members), inputs.rates)
     seen(run, state.visited, terminal)
     if state.window.shape[1]:
-        keep(state.window, terminal, step)
-    return terminal
+        keep(state.window, terminal, inputs.step)
+    inputs.drawn[:] = [terminal]
 
 
-def _adam(run: Run, members: Ensemble, gradient: Tensor, decay: float) -> None:
+def _adam(run: Run, members: Ensemble, gradient: Sequence[Tensor], rates: Tensor) -> None:
     max_norm = run.config["max_grad_norm"]
     max_norm = float("inf") if max_norm is None else max_norm
-    adam_step(members, gradient, decay * run.rates, max_norm, run.config.get("weight_decay", 0.0))
+    adam_step(members, gradient, rates, max_norm, run.config.get("weight_decay", 0.0))
 
 
-def _update_exactly(run: Run, state: _Progress, step: int, decay: float) -> None:
+def _update_exactly(run: Run, state: _Progress, inputs: _Inputs, fraction: float) -> None:
     """One step of every member along its expected gradient: natural where the policy is a table, else by Adam."""
     members, rollout = state.members, run.rollout
-    parameters = unpack(members.shapes, members.values)
-    model = flow(rollout.policy, parameters, rollout.objective, rollout.backward)
-    (gradient,) = torch.autograd.grad(_expected_total(run, model, step), members.values)
+    model = flow(rollout.policy, members.parameters, rollout.objective, rollout.backward)
+    gradient = gradients(_expected_total(run, model, fraction), members)
     if not is_natural(True, run.config["policy"], rollout.objective):
-        _adam(run, members, gradient, decay)
+        _adam(run, members, gradient, inputs.rates)
         return
     rows = often(rollout.policy, model, rollout.sampler).flatten(1)
     scale = torch.cat([rows, torch.ones_like(rows[:, :1])], dim=1)  # log Z comes last, and is always at work
-    natural_step(members, gradient, scale, decay * run.rates, NATURAL[rollout.objective.kind][1])
+    natural_step(members, gradient, scale, inputs.rates, NATURAL[rollout.objective.kind][1])
 
 
-def _expected_total(run: Run, model: Flow, step: int) -> Tensor:
+def _expected_total(run: Run, model: Flow, fraction: float) -> Tensor:
     """The same sum in expectation: every object weighted by how often it would be drawn."""
     rollout, graph = run.rollout, run.space
     if run.listed is not None:
         found = listed_residuals(graph, rollout.objective, model, run.listed, rollout.sampler)
-        return _total(run, found, step)
+        return _total(run, found, fraction)
     if rollout.objective.kind != "tb":
-        return _total(run, expected_residuals(graph, rollout.objective, model, rollout.sampler), step)
+        return _total(run, expected_residuals(graph, rollout.objective, model, rollout.sampler), fraction)
     of_loss = [
-        expected_tb(graph, members, terms_of(loss, step / run.config["steps"]), rollout.sampler)
+        expected_tb(graph, members, terms_of(loss, fraction), rollout.sampler)
         for loss, members in zip(run.losses.values(), model.split(len(run.losses)), strict=True)
     ]
     return torch.cat(of_loss).sum()
 
 
-def _total(run: Run, found: Residuals, step: int) -> Tensor:
+def _total(run: Run, found: Residuals, fraction: float) -> Tensor:
     """sum over members of mean_B sum_O weight g(x): each loss is called once, on all its members together."""
     of_loss = found.x.view(len(run.losses), -1, *found.x.shape[1:])
-    fraction = step / run.config["steps"]
     values = []
     for loss, x in zip(run.losses.values(), of_loss.unbind(0), strict=True):
         values.append((loss.at(fraction) if isinstance(loss, Schedule) else loss)(x))

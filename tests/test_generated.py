@@ -346,7 +346,7 @@ def test_walks_have_the_law_that_theory_weighs_them_by(drawn, backward):
             noise = torch.rand(
                 1, graph.max_steps, 2_000, generator=torch.Generator().manual_seed(step), dtype=torch.float64
             )
-            roll(rollout, parameters, noise, buffer, step)
+            roll(rollout, parameters, noise, buffer, torch.tensor(step))
     finally:
         rollouts.walks.along = original
     for one in seen:

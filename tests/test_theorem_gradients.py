@@ -215,7 +215,7 @@ def test_the_law_of_what_is_drawn_sums_to_one_and_is_what_roll_draws(drawn):
     try:
         for step in range(2):
             noise = torch.rand(1, graph.max_steps, batch, generator=generator, dtype=torch.float64)
-            roll(rollout, parameters, noise, buffer, step)
+            roll(rollout, parameters, noise, buffer, torch.tensor(step))
     finally:
         rollouts.dense.along = original
     for j in torch.cat(seen, dim=1).T.tolist():

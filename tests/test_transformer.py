@@ -242,7 +242,8 @@ def test_weight_decay_is_that_of_torch():
         theirs[0].grad, theirs[1].grad = gradient[:, :4].clone(), gradient[:, 4].clone()
         for one in adam:
             one.step()
-        adam_step(members, gradient.clone(), torch.tensor([[0.1, 0.2]] * 2, dtype=torch.float64), float("inf"), 0.3)
+        parts = [gradient[:, :4].clone(), gradient[:, 4].clone()]
+        adam_step(members, parts, torch.tensor([[0.1, 0.2]] * 2, dtype=torch.float64), float("inf"), 0.3)
     torch.testing.assert_close(members.values.detach()[:, :4], theirs[0].detach())
     torch.testing.assert_close(members.values.detach()[:, 4], theirs[1].detach())
 

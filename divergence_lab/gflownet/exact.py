@@ -11,6 +11,7 @@ from torch import Tensor
 from divergence_lab.gflownet.sampling import Trajectories, gather_steps, trajectories, with_sink
 from divergence_lab.gflownet.tables import tables
 from divergence_lab.gflownet.visits import visits
+from divergence_lab.graphs.constants import constant
 from divergence_lab.graphs.dag import PointedDAG
 
 ENUMERATION_LIMIT = 1_000_000
@@ -34,7 +35,8 @@ def terminal_distribution(graph: PointedDAG, logits: Tensor) -> Tensor:
     stopped = visits(graph, logits)[..., -1, :]
     if graph.terminal_states.size == graph.n_states:
         return stopped
-    return stopped[..., torch.tensor(graph.terminal_states, device=logits.device)]
+    terminal = constant(graph, "terminal", lambda: graph.terminal_states, logits.device, torch.long)
+    return stopped.index_select(-1, terminal)
 
 
 def target_visits(graph: PointedDAG, log_pb: Tensor) -> Tensor:
@@ -67,7 +69,7 @@ def laws_at(graph: PointedDAG, place: str, log_pf: Tensor, log_pb: Tensor) -> tu
     listed (EnumerationError where they are too many).  log_pf [M, A, S]; log_pb [1 or M, A, S] as in `Flow`.
     """
     if place == "terminals":
-        target = torch.tensor(target_distribution(graph), dtype=log_pf.dtype, device=log_pf.device)
+        target = constant(graph, "law", lambda: target_distribution(graph), log_pf.device, log_pf.dtype)
         return target[None], terminal_distribution(graph, log_pf)
     if place in ("states", "edges"):
         target, learned = target_visits(graph, log_pb), visits(graph, log_pf)

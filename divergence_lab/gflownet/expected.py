@@ -20,6 +20,7 @@ from divergence_lab.gflownet.samplers import Sampler, behave
 from divergence_lab.gflownet.sampling import Trajectories, gather_steps, with_sink
 from divergence_lab.gflownet.tables import tables
 from divergence_lab.gflownet.visits import visits
+from divergence_lab.graphs.constants import constant
 from divergence_lab.graphs.dag import PointedDAG
 
 Terms = Sequence[tuple[float, int, float]]
@@ -98,7 +99,7 @@ def _moments(
 ) -> tuple[Tensor, list[Tensor]]:
     """(l, [m_0 ... m_highest]) at the end of all trajectories, [M] each; residuals begin at `start` [M]."""
     n_states = graph.n_states
-    incoming = torch.tensor(graph.incoming, device=step.device).long()
+    incoming = constant(graph, "incoming", lambda: graph.incoming, step.device, torch.long)
     log_edge = (log_chance + a * step).flatten(1)
     # states of a few levels back are all that is looked up: `base` is the first that is kept
     kept = [torch.stack([a * start, *(start**n for n in range(1, highest + 1))])[..., None]]
@@ -116,7 +117,7 @@ def _moments(
         log_mass = torch.where(exists, before[0] + log_edge[:, edge], -torch.inf)
         kept.append(_merge(log_mass, moved, dim=1))
         ends.append(_stopped(log_chance, step, kept[-1], a, low, high, highest))
-    last = torch.cat(ends, dim=-1)[:, :, torch.tensor(graph.terminal_states, device=step.device).long()]
+    last = torch.cat(ends, dim=-1)[:, :, tables(graph, step.device, step.dtype).terminal_states]
     together = _merge(last[0], list(last[1:]), dim=1)
     ones = torch.ones_like(together[0])
     return together[0], [ones, *together[1:]]

@@ -12,6 +12,7 @@ from divergence_lab.gflownet.objectives import Objective, ObjectiveError, Residu
 from divergence_lab.gflownet.policies import Parameters, Policy
 from divergence_lab.gflownet.sampling import Trajectories
 from divergence_lab.gflownet.tables import tables
+from divergence_lab.graphs.constants import constant
 from divergence_lab.graphs.dag import PointedDAG
 
 BACKWARD = ("uniform", "learned", "maxent")
@@ -118,17 +119,21 @@ def fixed_log_pb(graph: PointedDAG, backward: str, device: str | torch.device, d
         return on_device.log_pb[None]
     if backward != "maxent":
         raise ObjectiveError(f"P_B {backward!r} is not known; use one of {', '.join(BACKWARD)}")
-    log_paths = torch.tensor(graph.log_paths, device=device, dtype=torch.float64)
-    child = torch.tensor(graph.child, device=device).long()
+    return constant(graph, "maxent", lambda: _maxent(graph), device, dtype)[None]
+
+
+def _maxent(graph: PointedDAG) -> Tensor:
+    log_paths = torch.tensor(graph.log_paths, dtype=torch.float64)
+    child = torch.tensor(graph.child).long()
     inner = (child >= 0) & (child < graph.n_states)
     ways = log_paths[None, :] - log_paths[child.clamp(0, graph.n_states - 1)]
-    return torch.where(inner, ways, 0.0).to(dtype)[None]
+    return torch.where(inner, ways, 0.0)
 
 
 def log_partial(graph: PointedDAG, device: str | torch.device, dtype: torch.dtype) -> Tensor:
     """log R of every state, finished or not: [S].  Raises ObjectiveError where the graph defines none."""
     if graph.log_partial is not None:
-        return torch.tensor(graph.log_partial, device=device, dtype=dtype)
+        return constant(graph, "log_partial", lambda: graph.log_partial, device, dtype)
     if graph.terminal_states.size == graph.n_states:
         return tables(graph, device, dtype).log_reward
     raise ObjectiveError(

@@ -47,12 +47,12 @@ def roll(
     parameters: Parameters,
     noise: Tensor,
     buffer: Tensor,
-    step: int,
+    step: Tensor,
     bits: Tensor | None = None,
 ) -> tuple[Residuals, Tensor]:
     """Draw B trajectories of each member: noise [M, T, B] in [0, 1).  (residuals [M, O, B], terminal [M, B(, D)]).
 
-    With replay, `buffer` takes in the new trajectories, at places that depend on `step` alone.  `bits`
+    With replay, `buffer` takes in the new trajectories, at places that depend on `step` [] alone.  `bits`
     [N, T, B, K]: the random numbers of a policy with dropout.
     """
     if in_one_pass(rollout):
@@ -73,7 +73,7 @@ def in_one_pass(rollout: Rollout) -> bool:
 
 
 def _all_states(
-    rollout: Rollout, parameters: Parameters, noise: Tensor, buffer: Tensor, step: int
+    rollout: Rollout, parameters: Parameters, noise: Tensor, buffer: Tensor, step: Tensor
 ) -> tuple[Residuals, Tensor]:
     graph, chosen = rollout.policy.space, rollout.sampler
     model = dense.flow(rollout.policy, parameters, rollout.objective, rollout.backward)
@@ -94,7 +94,7 @@ def _all_states(
 
 
 def _visited(
-    rollout: Rollout, parameters: Parameters, noise: Tensor, buffer: Tensor, step: int
+    rollout: Rollout, parameters: Parameters, noise: Tensor, buffer: Tensor, step: Tensor
 ) -> tuple[Residuals, Tensor]:
     policy, chosen = rollout.policy, rollout.sampler
     new, back, again = noise.split(chosen.split(noise.shape[-1]), dim=-1)
@@ -117,11 +117,11 @@ def _visited(
 
 
 @torch.no_grad()
-def _replayed(buffer: Tensor, new: Tensor, noise: Tensor, step: int) -> Tensor:
+def _replayed(buffer: Tensor, new: Tensor, noise: Tensor, step: Tensor) -> Tensor:
     """Put `new` [M, T, N] into the ring buffer and draw from all that it holds, uniformly: [M, T, R]."""
     count, capacity = new.shape[-1], buffer.shape[-1]
-    places = torch.arange(step * count, (step + 1) * count, device=buffer.device) % capacity
+    places = (step * count + torch.arange(count, device=buffer.device)) % capacity
     buffer[:, :, places] = new
-    filled = min((step + 1) * count, capacity)
-    picked = (noise[:, 0] * filled).long().clamp(max=filled - 1)
+    filled = ((step + 1) * count).clamp(max=capacity)
+    picked = torch.minimum((noise[:, 0] * filled).long(), filled - 1)
     return buffer.gather(2, picked[:, None].expand(-1, buffer.shape[1], -1))

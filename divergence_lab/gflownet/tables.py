@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from weakref import WeakKeyDictionary
 
 import torch
@@ -48,33 +48,38 @@ def tables(graph: PointedDAG, device: str | torch.device, dtype: torch.dtype) ->
 
 
 def _make(graph: PointedDAG, device: torch.device, dtype: torch.dtype) -> Tables:
+    made = _make_on_cpu(graph, dtype)
+    return Tables(**{field.name: getattr(made, field.name).to(device) for field in fields(Tables)})
+
+
+def _make_on_cpu(graph: PointedDAG, dtype: torch.dtype) -> Tables:
     n_actions, n_states = graph.child.shape
     # copies: the graph's arrays are read-only, which torch cannot express
-    child = torch.tensor(graph.child, device=device).long()  # torch gathers by int64 alone
+    child = torch.tensor(graph.child).long()  # torch gathers by int64 alone
     shut = child < 0
     inner = (child >= 0) & (child < n_states)
-    log_reward = torch.tensor(graph.log_reward, device=device)
-    log_parents = torch.tensor(graph.n_parents, device=device).clamp(min=1).double().log()
+    log_reward = torch.tensor(graph.log_reward)
+    log_parents = torch.tensor(graph.n_parents).clamp(min=1).double().log()
     log_pb = torch.where(inner, -log_parents[child.clamp(0, n_states - 1)], 0.0)
 
-    log_target = torch.zeros(n_actions, n_states + 1, dtype=torch.float64, device=device)
+    log_target = torch.zeros(n_actions, n_states + 1, dtype=torch.float64)
     log_target[:, :-1] = torch.where(child == n_states, log_reward, log_pb)
-    next_state = torch.full((n_actions, n_states + 1), n_states, device=device)
+    next_state = torch.full((n_actions, n_states + 1), n_states)
     next_state[:, :-1] = torch.where(shut, n_states, child)
-    allowed = torch.zeros(n_actions, n_states + 1, dtype=torch.long, device=device)
+    allowed = torch.zeros(n_actions, n_states + 1, dtype=torch.long)
     allowed[:, :-1] = ~shut
     allowed[-1, -1] = 1  # in the sink the only action is to stay
     so_far = allowed.cumsum(0)
 
-    incoming = torch.tensor(graph.incoming, device=device).long()
+    incoming = torch.tensor(graph.incoming).long()
     exists = incoming >= 0
-    edge_back = torch.full((n_actions * n_states,), incoming.numel(), device=device)
+    edge_back = torch.full((n_actions * n_states,), incoming.numel())
     edge_back[incoming[exists]] = exists.flatten().nonzero()[:, 0]
-    back_mask = torch.zeros(exists.shape, dtype=dtype, device=device).masked_fill(~exists, -torch.inf)
+    back_mask = torch.zeros(exists.shape, dtype=dtype).masked_fill(~exists, -torch.inf)
     back_mask[0, 0] = 0.0  # the source has no parent, and a softmax over nothing is not a number
     incoming = incoming.clamp(min=0)
     return Tables(
-        mask=torch.zeros(shut.shape, dtype=dtype, device=device).masked_fill(shut, -torch.inf),
+        mask=torch.zeros(shut.shape, dtype=dtype).masked_fill(shut, -torch.inf),
         log_pb=log_pb.to(dtype),
         log_target=log_target.to(dtype),
         log_reward=log_reward.to(dtype),
@@ -84,5 +89,5 @@ def _make(graph: PointedDAG, device: torch.device, dtype: torch.dtype) -> Tables
         edge_back=edge_back,
         incoming=incoming,
         incoming_exists=exists.to(dtype),
-        terminal_states=torch.tensor(graph.terminal_states, device=device),
+        terminal_states=torch.tensor(graph.terminal_states).long(),
     )

@@ -9,7 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from divergence_lab.gflownet.devices import one_thread
 from divergence_lab.graphs.dag import PointedDAG
+
+SMALL = 2**15  # numbers in a level of average size, all members together
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +54,10 @@ def _make(graph: PointedDAG, device: torch.device) -> list[_Level]:
     return found
 
 
+def _is_small(logits: Tensor, graph: PointedDAG) -> bool:
+    return logits.device.type == "cpu" and logits.numel() < SMALL * len(graph.level_slices)
+
+
 class _Visits(torch.autograd.Function):
     """Forward: level by level, softmax, sum of what flows in.  Backward: the same levels from the last to the first.
 
@@ -59,6 +66,11 @@ class _Visits(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, logits: Tensor, graph: PointedDAG) -> Tensor:
+        with one_thread(_is_small(logits, graph)):
+            return _Visits._forward(ctx, logits, graph)
+
+    @staticmethod
+    def _forward(ctx, logits: Tensor, graph: PointedDAG) -> Tensor:
         n_members, n_actions, n_states = logits.shape
         # one place more, which stays 0: where there is no parent
         flat = logits.new_empty(n_members, n_actions * n_states + 1)
@@ -79,6 +91,11 @@ class _Visits(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, upstream: Tensor):
         (visits,) = ctx.saved_tensors
+        with one_thread(_is_small(visits, ctx.graph)):
+            return _Visits._backward(ctx, visits, upstream), None
+
+    @staticmethod
+    def _backward(ctx, visits: Tensor, upstream: Tensor) -> Tensor:
         n_members, n_actions, n_states = visits.shape
         worth = visits.new_zeros(n_members, n_states + 1)  # u of the sink, the last, is 0
         gradient = torch.empty_like(visits)
@@ -94,7 +111,7 @@ class _Visits(torch.autograd.Function):
             total = here.sum(dim=1).clamp_(min=torch.finfo(visits.dtype).tiny)
             worth[:, at] = (here * gain).sum(dim=1) / total
             torch.mul(here, gain.sub_(worth[:, None, at]), out=gradient[:, :, at])
-        return gradient, None
+        return gradient
 
 
 def visits(graph: PointedDAG, logits: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from divergence_lab.gflownet import devices
 from divergence_lab.gflownet.objectives import Objective, ObjectiveError, Residuals, Steps, fm, residuals
 from divergence_lab.gflownet.policies import Parameters, Policy
 from divergence_lab.gflownet.samplers import Sampler, behave
@@ -49,7 +50,7 @@ def walk(
     done = torch.zeros(n_members, batch, dtype=torch.bool, device=uniforms.device)
     states, actions, exists = [state], [], []
     # on a CPU looking at `done` costs nothing, and few go on for long; on a GPU each look would wait for the device
-    looks = uniforms.device.type == "cpu"
+    looks = devices.may_look(uniforms.device)
     for step in range(n_steps):
         going = int((~done).sum(dim=1).max()) if looks else batch
         if going < batch:
@@ -333,7 +334,7 @@ def _flow_matching(policy: Policy, parameters: Parameters, walked: Walks) -> Res
     """Inflow and outflow of the visited states; parents are evaluated too."""
     dag = policy.space
     states = walked.states[:, :-1]
-    is_source = (states == torch.tensor(dag.source, device=states.device)).all(dim=-1)
+    is_source = (states == sources(dag, (1, 1, 1), states.device)).all(dim=-1)
     visited = walked.exists & ~is_source
     packed = _pack(visited)
     here = packed.take(states)
@@ -374,7 +375,7 @@ def _pack(wished: Tensor, all_of_them: bool = False) -> _Packed:
     n_members, n_steps, batch = wished.shape
     flat = wished.flatten(1)
     # the number kept decides a shape, so a GPU would have to be waited for: there, all are kept
-    if flat.device.type == "cpu" and not all_of_them:
+    if devices.may_look(flat.device) and not all_of_them:
         kept = max(1, int(flat.sum(dim=1).max()))
         order = flat.int().argsort(dim=1, descending=True, stable=True)[:, :kept]
     else:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from divergence_lab.graphs.constants import constant
 from divergence_lab.graphs.dag import PointedDAG
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class GeneratedDAG:
 
 def sources(dag: GeneratedDAG, shape: tuple[int, ...], device: str | torch.device = "cpu") -> Tensor:
     """The source state, [*shape, D] int64."""
-    return torch.tensor(dag.source, device=device).expand(*shape, len(dag.source)).clone()
+    return constant(dag, "source", lambda: dag.source, device).expand(*shape, len(dag.source)).clone()
 
 
 def on_device(make: Callable[[], np.ndarray]) -> Callable[[Tensor], Tensor]:
