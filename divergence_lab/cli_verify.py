@@ -97,7 +97,7 @@ def _short(statement: str) -> str:
 def _answer(group: dict[str, Any]) -> str:
     if not group["controls_fail"]:
         return "NO: a control passes that must fail"
-    return "yes" if group["holds"] else "NO"
+    return ("yes" if group["moves"] else "yes, moves nothing") if group["holds"] else "NO"
 
 
 def _print_groups(rows: list[dict[str, Any]]) -> None:
@@ -118,6 +118,8 @@ def _print_groups(rows: list[dict[str, Any]]) -> None:
         error = max(group["max_gradient_error"] for group in groups)
         holds = _short(groups[0]["statement"]) if all(group["holds"] for group in groups) else "FAILS"
         controls = "fail" if all(group["controls_fail"] for group in groups) else "PASS"
+        if not any(group["moves"] for group in groups):
+            controls = "-, moves nothing"
         print(f"  {parameters:<30}  {alone:<9}  {worst:>10.0e}  {holds:<25}  {error:>6.0e}   {controls}")
     print(
         "\n  D_f alone     is the gradient that of D_f(p_B||p_F)?  What holds is what theory says instead, and its error"

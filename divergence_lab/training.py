@@ -131,8 +131,13 @@ def train(
     state = _start(run, len(at))
     first, seconds = _continue(run, state, folder) if resume else (0, 0.0)
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        start_over(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            start_over(folder)
+        except OSError as error:
+            raise TrainingError(
+                f"out {str(folder)!r} is no folder that can be written ({error.strerror}); choose another"
+            ) from error
     with _threads(state.members.values), _determinism(deterministic):
         seconds = _loop(run, state, at, first, seconds, progress, on_drawn, on_laws, folder)
         result = _result(run, state, at, seconds)

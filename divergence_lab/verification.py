@@ -116,7 +116,10 @@ def _row(name: str, env: str, listing: Listing, scheme: Scheme, checks: list[Che
         "max_gradient_error": max(one.error for one in checks),
         "flipped_sign_error": checks[0].flipped,
         "holds": all(one.holds for one in checks),
-        "controls_fail": all(group["controls_fail"] for group in groups) and _factor_control_fails(checks),
+        # where no group moves anything, nothing has been checked
+        "controls_fail": any(group["moves"] for group in groups)
+        and all(group["controls_fail"] for group in groups)
+        and _factor_control_fails(checks),
         "objects": listing.n_objects,
         "groups": groups,
     }
@@ -124,7 +127,7 @@ def _row(name: str, env: str, listing: Listing, scheme: Scheme, checks: list[Che
 
 def _group(one: Check, scheme: Scheme) -> dict[str, Any]:
     # a control that could not be off says nothing, and is not asked
-    controls = [one.flipped] * (not one.even) + [one.live] * (one.live is not None)
+    controls = [one.flipped] * (not one.even and not one.still) + [one.live] * (one.live is not None)
     return {
         "parameters": one.group.label,
         "statement": statement(one, scheme),
@@ -136,6 +139,7 @@ def _group(one: Check, scheme: Scheme) -> dict[str, Any]:
         "live_weights_error": one.live,
         "live_factor_error": one.live_factor,
         "controls_fail": all(error > TOLERANCE for error in controls),
+        "moves": not one.still,
     }
 
 

@@ -17,6 +17,7 @@ from divergence_lab.gflownet.samplers import sampler
 from divergence_lab.gflownet.theorem import ON_POLICY, Scheme, Theory, check
 from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.small import binary_tree, diamond, single_state, skips
+from divergence_lab.theory.loss import loss
 
 
 def theory(loss, generator, backward):
@@ -240,3 +241,19 @@ def test_weights_of_objects_are_the_expected_visits():
     mu = object_weights(listing, beta, found.weight)
     lengths = (listing.walked.states[0] < listing.graph.n_states).sum(dim=0)
     assert abs(float((mu.sum() - (beta * lengths).sum()).detach())) < 1e-12
+
+
+def test_groups_that_move_nothing_are_said_to_and_the_others_have_their_controls():
+    """On a tree P_B is 1, and with F = Z d_F every residual before the leaves is 0."""
+    from divergence_lab.verification import verify
+
+    rows = verify({"linex(1)": loss("linex(1)")}, "tree:2x2", objectives=["all"], progress=False)
+    assert all(row["holds"] and row["controls_fail"] for row in rows) and len(rows) == 5
+    still = {(row["objective"], one["parameters"]) for row in rows for one in row["groups"] if not one["moves"]}
+    expected = {(name, "P_B logits") for name in ("tb", "db", "subtb(0.9)", "vargrad")}
+    assert still == expected | {("db", "P_F logits, F = Z d_F held")}
+    for row in rows:
+        moving = [one for one in row["groups"] if one["moves"]]
+        assert all(one["flipped_sign_error"] > 1e-3 for one in moving)
+    with pytest.raises(ValueError, match="sets:4x2: modified-db needs a graph whose states are all terminal"):
+        verify({"linex(1)": loss("linex(1)")}, "sets:4x2", objectives=["modified-db"], progress=False)

@@ -296,6 +296,7 @@ def test_another_run_cannot_continue(tmp_path):
         ({"max_grad_norm": math.nan}, "max_grad_norm is nan"),
         ({"decay": -1.0}, "decay is -1.0"),
         ({"resume": True}, "give out=DIR"),
+        ({"out": __file__}, "test_training.py' is no folder that can be written .*; choose another"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from divergence_lab.gflownet.exact import EnumerationError, enumerate_trajectories
-from divergence_lab.gflownet.flow import Flow, along, steps_of
+from divergence_lab.gflownet.flow import Flow, along, check_objective, steps_of
 from divergence_lab.gflownet.objectives import Objective, vargrad
 from divergence_lab.gflownet.sampling import Trajectories
 from divergence_lab.gflownet.tables import tables
@@ -60,7 +60,9 @@ class Objects:
 
 
 def list_objects(graph: PointedDAG, chosen: Objective) -> Listing:
-    """Every object of the objective.  Raises EnumerationError where there are too many."""
+    """Every object of the objective.  Raises EnumerationError where there are too many, ObjectiveError where the graph
+    does not allow the objective."""
+    check_objective(graph, chosen)
     walked = enumerate_trajectories(graph, TRAJECTORY_LIMIT)
     n_steps, count = walked.index.shape[1:]
     first, last = _ends(chosen, n_steps)

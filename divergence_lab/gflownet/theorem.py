@@ -31,6 +31,7 @@ from divergence_lab.gflownet.samplers import Sampler
 TOLERANCE = 1e-9
 # A gradient below this share of sum_o |mu g'(x)| is rounding: differences are then taken relative to the share.
 SMALLEST = 1e-6
+ROUNDING = 1e-12  # of the same: nothing but rounding
 OLDER = 1_000  # the seed of the policy that filled the buffer lies this far from the point's
 
 Term = tuple[float | Tensor, float, float]
@@ -71,7 +72,8 @@ class Check:
     (SubTB: of D_f between lambda^length p_B and lambda^length p_F).
     Controls, which must be off: `flipped`, g(-x) in place of g(x); `live`, mu not held constant; `live_factor`, the k_j
     or c not held constant.  None: the control cannot be off, because the loss is even where it is evaluated, or because
-    what should be held does not depend on the group.
+    what should be held does not depend on the group.  `still`: the group moves nothing, as P_B does where every state
+    has one parent: all gradients are rounding, the flipped one too, and no control can be off.
     """
 
     group: Group
@@ -82,6 +84,7 @@ class Check:
     live: float | None
     live_factor: float | None
     n_objects: int
+    still: bool = False
 
     @property
     def holds(self) -> bool:
@@ -190,7 +193,8 @@ def _check(point: Point, group: Group, theory: Theory, weights: _Weights, listin
     # what rounding is to be measured by: the loss's pull on every residual, were none to cancel another
     apart = x.detach().requires_grad_()
     (pull,) = torch.autograd.grad((mu.detach() * theory.loss(apart)).sum(), [apart])
-    smallest = SMALLEST * float(pull.abs().sum())
+    whole = float(pull.abs().sum())
+    smallest = SMALLEST * whole
 
     trained = _gradient((mu.detach() * theory.loss(x)).sum(), leaves)
     truth = _gradient(_target(theory, group.role, found, weights.parts, True), leaves)
@@ -201,6 +205,11 @@ def _check(point: Point, group: Group, theory: Theory, weights: _Weights, listin
     factor = (
         _gradient(_target(theory, group.role, found, weights.parts, False), leaves) if factor_moves else None
     )
+
+    moved = [one for one in (trained, truth, flipped, live, factor) if one is not None]
+    still = all(float(one.abs().max()) <= ROUNDING * whole for one in moved)
+    if still:
+        live = factor = None
 
     def error(gradient: Tensor, wanted: Tensor = truth) -> float:
         return relative_error(gradient, wanted, smallest)
@@ -214,6 +223,7 @@ def _check(point: Point, group: Group, theory: Theory, weights: _Weights, listin
         None if live is None else error(live),
         None if factor is None else error(factor),
         listing.n_objects,
+        still,
     )
 
 
