@@ -18,6 +18,7 @@ from functools import lru_cache
 
 import mpmath
 import sympy as sp
+from sympy.core.facts import InconsistentAssumptions
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.str import StrPrinter
 
@@ -123,10 +124,20 @@ def parameter(name: str, bounds: Iterable[tuple[str, sp.Expr]] = ()) -> sp.Symbo
             known["negative" if bound < 0 else "nonpositive"] = True
         elif relation == "!=" and bound == 0:
             known["nonzero"] = True
+    if known.keys() >= {"positive", "negative"} or _is_empty(bounds):
+        raise ExpressionError(f"the assumptions on {name} contradict one another, or leave a single value: drop one, or --set "
+                              "the value")
     try:
         return sp.Symbol(name, **known)
-    except sp.core.assumptions.InconsistentAssumptions:
+    except InconsistentAssumptions:
         raise ExpressionError(f"the assumptions on {name} contradict one another: drop one") from None
+
+
+def _is_empty(bounds: Iterable[tuple[str, sp.Expr]]) -> bool:
+    """No more than one number lies within the bounds."""
+    lows = [bound for relation, bound in bounds if relation[0] == ">"]
+    highs = [bound for relation, bound in bounds if relation[0] == "<"]
+    return any(bool(low >= high) for low in lows for high in highs)
 
 
 def _check_parameter_name(name: str, where: str) -> None:

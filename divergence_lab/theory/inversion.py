@@ -88,7 +88,7 @@ def invert_expression(given: sp.Expr, assumptions: tuple[str, ...] = (), budget:
         raise ExpressionError(f"{write(given)}: {reason}") from None
     if all(piece.expression == 0 for piece in slopes.pieces):
         raise ExpressionError(f"{write(given)} is a constant plus a multiple of t - 1: its divergence is always 0")
-    integrated = Loss(_unevaluated(slopes), None, (sp.S.Zero, sp.S.Zero), assumptions, slopes)
+    integrated = Loss(unevaluated(slopes), None, (sp.S.Zero, sp.S.Zero), assumptions, slopes)
     try:
         expression = _closed_form(slopes, generator, time.monotonic() + budget * SEARCH_SHARE)
         found = Loss(expression, catalogue.name_of(expression), (sp.S.Zero, sp.S.Zero), assumptions, slopes)
@@ -242,7 +242,7 @@ def _confirm(loss: Loss, generator: sp.Expr) -> int:
     return len(points)
 
 
-def _unevaluated(slopes: Pieces) -> sp.Expr:
+def unevaluated(slopes: Pieces) -> sp.Expr:
     """g = int_0^x g' as integrals; derivatives and enclosures of these are g' and its quadrature."""
     v = sp.Symbol("v", real=True)
     left, right = slopes.split_at_zero()

@@ -24,6 +24,7 @@ from divergence_lab.theory.budget import OutOfTime, SearchFailed
 from divergence_lab.theory.enclosure import value_at
 from divergence_lab.theory.expressions import ExpressionError, parse_number, shown
 from divergence_lab.theory.integrals import integral_from_zero
+from divergence_lab.theory.inversion import unevaluated
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.pieces import Piece, Pieces, is_less
 from divergence_lab.theory.symbols import x
@@ -66,16 +67,16 @@ def sampler(text: str) -> Sampler:
 def on_policy_equivalent(loss: Loss, chosen: Sampler) -> Loss:
     """The loss h whose on-policy gradient is that of `loss` under the sampler.
 
-    Raises ExpressionError when no closed form of h was found (its slope h' is always explicit, h may not be).
+    Where h has no closed form that was found it is the integral of its slope h', which is explicit. Raises
+    ExpressionError for learned backward parameters when k, and with it h', has none.
     """
     if chosen.kind == "on":
         return loss
     slope = _slope(loss, chosen)
     try:
         total = integral_from_zero(slope, time.monotonic() + SECONDS)
-    except (OutOfTime, SearchFailed) as reason:
-        raise ExpressionError(f"the loss that {loss} becomes when objects are weighted by {chosen.weight} has no closed "
-                              f"form that was found ({reason})") from None
+    except (OutOfTime, SearchFailed):
+        return Loss(unevaluated(slope), None, assumptions=loss.assumptions, slope=slope)
     _confirm(total, slope)
     return Loss(sp.expand(total.as_expression()) if len(total.pieces) == 1 else total.as_expression(), None,
                 assumptions=loss.assumptions)
