@@ -37,12 +37,12 @@ def read() -> dict:
 def draw(content: dict) -> Figure:
     with mpl.rc_context(TYPE):
         figure = Figure(figsize=SIZE, layout="constrained")
-        head, upper, lower, foot = figure.subfigures(4, 1, height_ratios=(2.25, 4.3, 4.3, 0.85))
+        head, upper, lower, foot = figure.subfigures(4, 1, height_ratios=(2.35, 4.2, 4.45, 0.8))
         draw_head(head)
         curves, bells = upper.subfigures(1, 2, width_ratios=(1.45, 1))
         draw_curves(curves, content["curves"])
         draw_bells(bells, content["bells"])
-        losses, laws, theorem = lower.subfigures(1, 3, width_ratios=(1.3, 0.95, 1.05))
+        losses, laws, theorem = lower.subfigures(1, 3, width_ratios=(1.35, 0.95, 1))
         draw_map(losses, content["map"])
         draw_laws(laws, content["laws"], content["curves"]["losses"])
         draw_theorem(theorem, content["theorem"])
@@ -59,22 +59,25 @@ def heading(figure: SubFigure, text: str) -> None:
 
 
 def draw_head(figure: SubFigure) -> None:
-    figure.text(0.01, 0.95, "What a GFlowNet's regression loss really minimises", fontsize=30, weight="bold", va="top")
-    figure.text(0.01, 0.58, "A loss $g$ on the residual $x=\\log p_B-\\log p_F$ (target over model), averaged over\n"
-                "objects that the model draws, has the gradient of an f-divergence\n"
-                r"$D_f(p_B\Vert p_F)=\sum\, p_F\, f(p_B/p_F)$.  $g$ and $f$ determine each other:", fontsize=14, va="top", linespacing=1.5)
-    figure.text(0.485, 0.24, r"$f''(t)=\frac{g''(\log t)}{t^{2}}$", fontsize=40, va="center", ha="left")
-    for at, key, text in ((0.95, (True, False), "$f(0^+)=-g'(-\\infty)=\\infty$\nmass where the target has none costs\nwithout bound: the model keeps to modes"),
-                          (0.47, (False, True), "$f'(\\infty)=\\int_0^\\infty g'(x)\\,e^{-x}dx=\\infty$\nno mass where the target has some costs\nwithout bound: the model covers all modes")):
+    figure.text(0.01, 0.96, "What a GFlowNet's regression loss really minimises", fontsize=32, weight="bold", va="top")
+    for at, line in enumerate(("A loss $g$ on the residual $x=\\log p_B-\\log p_F$, target", "over model, averaged over the objects that the",
+                               "model draws (draws held), has the gradient in $p_F$ of", "an f-divergence, $D_f(p_B\\Vert p_F)=\\sum p_F\\,f(p_B/p_F)$.",
+                               "Each of $g$ and $f$ gives the other:")):
+        figure.text(0.01, 0.58 - 0.12 * at, line, fontsize=13)
+    figure.text(0.325, 0.32, r"$f''(t)=\frac{g''(\log t)}{t^{2}}$", fontsize=40, va="center")
+    for left, key, lines in ((0.57, (True, False), ("$f(0^+)=-g'(-\\infty)=\\infty$", "mass where the target has none", "costs without bound: the model", "keeps to modes it knows")),
+                             (0.785, (False, True), ("$f'(\\infty)=\\int_0^\\infty g'(x)\\,e^{-x}\\,dx=\\infty$", "no mass where the target has", "some costs without bound: the", "model covers every mode"))):
         word, colour = CLASSES[key]
-        figure.text(0.735, at, word, color=colour, weight="bold", fontsize=16, va="top")
-        figure.text(0.735, at - 0.12, text, fontsize=13, va="top", linespacing=1.3)
+        figure.add_artist(mpl.lines.Line2D((left - 0.008,) * 2, (0.05, 0.66), color=colour, linewidth=3))
+        figure.text(left, 0.58, word, color=colour, weight="bold", fontsize=16)
+        for at, line in enumerate(lines):
+            figure.text(left, 0.44 - 0.12 * at, line, fontsize=13)
 
 
 def draw_curves(figure: SubFigure, content: dict) -> None:
     heading(figure, "1  Four losses and the generators of their divergences")
     xs = np.array(content["x"])
-    axes = figure.subplot_mosaic([["g", "f"], ["names", "names"]], height_ratios=(2.3, 1))
+    axes = figure.subplot_mosaic([["g", "f"], ["names", "names"]], height_ratios=(1.75, 1.1))
     names = axes["names"]
     names.set_axis_off()
     for at, row in enumerate(content["losses"]):
@@ -82,11 +85,11 @@ def draw_curves(figure: SubFigure, content: dict) -> None:
         for side in "gf":
             axes[side].plot(xs, row[side], color=colour, linestyle=DASHES[at], linewidth=2.4)
         factor = "" if row["factor"] == "1" else f"{row['factor']} \N{MULTIPLICATION SIGN} "
-        line = 0.88 - 0.25 * at
+        line = 0.95 - 0.28 * at
         names.plot([0, 0.05], [line, line], color=colour, linestyle=DASHES[at], linewidth=2.4)
-        for place, text in ((0.06, row["loss"]), (0.2, f"$g={row['g_formula']}$"), (0.41, f"$f={row['f_formula']}$"),
-                            (0.66, factor + row["divergence"].replace("half Neyman", "half\nNeyman"))):
-            names.text(place, line, text, color=colour, va="center", fontsize=11.5, linespacing=1)
+        divergence = factor + row["divergence"].replace(" plus ", "\nplus ")
+        for place, text, size in ((0.06, row["loss"], 11.5), (0.2, f"$g={row['g_formula']}$", 13), (0.41, "$f=" + row["f_formula"].replace(r"t \log", r"t\,\log") + "$", 13), (0.66, divergence, 10.5)):
+            names.text(place, line, text, color=colour, va="center", fontsize=size, linespacing=1.2)
         names.text(1, line, word, color=colour, va="center", ha="right", weight="bold", fontsize=11.5)
     names.set(xlim=(0, 1), ylim=(0, 1))
     axes["g"].set(ylim=(0, 6), xlim=(-3, 3), ylabel="loss $g(x)$", xlabel="residual $x$:  model has too much $\\leftarrow\\;\\rightarrow$ too little")
@@ -122,29 +125,28 @@ def draw_map(figure: SubFigure, content: dict) -> None:
         # the region says what the verdicts say, or the poster is not drawn
         assert (field["zero_forcing"], field["zero_avoiding"]) == (field["line"] >= 2, field["column"] >= 4), field
         more = [f"+{field['more']} more"] if field["more"] else []
-        names = [name.replace("symmetric_", "symmetric_\n").replace("softplus_", "softplus_\n") for name in field["names"]]
-        axes.text(field["column"], field["line"], "\n".join(names + more), ha="center", va="center", fontsize=8.5, linespacing=1.1)
-    for (forcing, avoiding), (word, colour) in CLASSES.items():
-        right = avoiding or not forcing
-        at = 4.46 if avoiding else 3.46 if right else -0.46
-        axes.text(at, 4.46 if forcing else -0.46, word, color=colour, weight="bold", fontsize=11.5, ha="right" if right else "left", va="top" if forcing else "bottom")
+        names = [name.replace("symmetric_", "symmetric_\n").replace("softplus_", "softplus_\n").replace("split_linex(", "split_linex\n(") for name in field["names"]]
+        axes.text(field["column"], field["line"], "\n".join(names + more), ha="center", va="center", fontsize=8.8, linespacing=1.3)
+    for key, (column, line) in {(True, False): (2, 4), (True, True): (4, 3), (False, False): (2, 0), (False, True): (4, 0)}.items():  # fields without a loss
+        word, colour = CLASSES[key]
+        axes.text(column, line, word.replace("-", "-\n"), color=colour, weight="bold", fontsize=14, ha="center", va="center")
     axes.axhline(1.5, color="black", linewidth=1)
     axes.axvline(3.5, color="black", linewidth=1)
     axes.set(xlim=(-0.5, 4.5), ylim=(-0.5, 4.5), xlabel="growth of $|g'|$ as $x\\to\\infty$", ylabel="growth of $|g'|$ as $x\\to-\\infty$")
-    words = [word.replace("unbounded,\nbelow exponential", "below\nexponential").replace("exponential,\n", "exp., ") for word in content["words"]]
-    axes.set_xticks(range(5), [word.replace("exp., ", "exp.,\n") for word in words], fontsize=9)
-    axes.set_yticks(range(5), [word.replace("exp., ", "exp.,\n") for word in words], fontsize=9, rotation=90, va="center", multialignment="center")
+    words = [word.replace("below exponential", "below exp.").replace("exponential", "exp.") for word in content["words"]]
+    axes.set_xticks(range(5), words, fontsize=10)
+    axes.set_yticks(range(5), words, fontsize=10)
     axes.tick_params(length=0)
     axes.grid(visible=False)
 
 
 def draw_laws(figure: SubFigure, content: dict, losses: list[dict]) -> None:
     heading(figure, f"4  Laws learned in {content['steps']} steps")
-    panels = figure.subplots(3, 2)
+    panels = figure.subplots(2, 3)
     target = np.array(content["target"])
     norm = PowerNorm(0.5, vmin=0, vmax=2 * target.max())  # a law with more on one cell is drawn at the end of the scale
     shown = [(panels[0, 0], target, "target", "", "black")]
-    for axes, one, row in zip(panels.ravel()[2:], content["losses"], losses, strict=True):
+    for axes, one, row in zip([panels[0, 1], panels[0, 2], panels[1, 1], panels[1, 2]], content["losses"], losses, strict=True):
         word, colour = class_of(row)
         shown.append((axes, np.array(one["law"]), f"{one['loss']}", f"TV {one['tv']:.2f}", colour))
     for axes, law, name, tv, colour in shown:
@@ -153,11 +155,12 @@ def draw_laws(figure: SubFigure, content: dict, losses: list[dict]) -> None:
         axes.set_xlabel(tv, fontsize=11)
         axes.set(xticks=[], yticks=[])
         axes.grid(visible=False)
-    panels[0, 1].set_axis_off()
-    bar = panels[0, 1].inset_axes((0, 0.45, 1, 0.12))
-    figure.colorbar(image, cax=bar, orientation="horizontal", extend="max", ticks=(0, 0.05, 0.25))
+    panels[1, 0].set_axis_off()
+    bar = panels[1, 0].inset_axes((0, 0.55, 1, 0.1))
+    figure.colorbar(image, cax=bar, orientation="horizontal", extend="max", ticks=(0, 0.05, 0.25), format="%g")
     bar.set_title("probability", fontsize=11)
     bar.tick_params(labelsize=10)
+    figure.supxlabel(f"{content['env']}, exact; TV: total variation\nto the target, the seed of median TV", fontsize=10.5)
 
 
 def draw_theorem(figure: SubFigure, content: dict) -> None:
@@ -175,14 +178,14 @@ def draw_theorem(figure: SubFigure, content: dict) -> None:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.grid(visible=False)
-    axes.set_xlabel(f"exact gradients on a 2x3 grid, linex(1);\nyes: off by at most {content['exact']:.0e}, no: by at least {content['off']:.1f}", fontsize=10.5)
+    axes.set_xlabel(f"exact gradients on a 2x3 grid, linex(1); yes: off by\nat most {content['exact']:.0e}, no: by at least {content['off']:.1f};\nblank: no group of its own there", fontsize=10.5)
 
 
 def draw_foot(figure: SubFigure) -> None:
     figure.add_artist(mpl.lines.Line2D((0.01, 0.99), (0.98, 0.98), color="black", linewidth=1))
-    for at, (word, command, question) in zip((0.01, 0.25, 0.62), USE, strict=True):
+    for at, (word, command, question) in zip((0.01, 0.26, 0.63), USE, strict=True):
         figure.text(at, 0.82, f"{word}: {question}", fontsize=13, weight="bold", va="top")
-        figure.text(at, 0.42, command, fontsize=11.5, family="DejaVu Sans Mono", va="top")
+        figure.text(at, 0.42, command, fontsize=11, family="DejaVu Sans Mono", va="top")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ EXACT = 1e-12  # relative error below which a gradient is that of D_f alone; wha
 GROUPS = {"P_F logits": "$P_F$ logits", "log Z": r"$\log Z$ or $\log F(s_0)$", "log F(s0)": r"$\log Z$ or $\log F(s_0)$",
           "interior log F": r"interior $\log F$", "P_B logits": "$P_B$ logits", "all together": "all together", "shared trunk": "shared trunk",
           "edge flows": "edge flows", "edge flows, outflow held": "edge flows, outflow held"}
-ON_MAP = 3  # names in a field
+ON_MAP = 2  # names in a field
 
 
 def read(name: str) -> list | dict:
