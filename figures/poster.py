@@ -147,7 +147,7 @@ def draw_laws(figure: SubFigure, content: dict, losses: list[dict]) -> None:
     norm = PowerNorm(0.5, vmin=0, vmax=2 * target.max())  # a law with more on one cell is drawn at the end of the scale
     shown = [(panels[0, 0], target, "target", "", "black")]
     for axes, one, row in zip([panels[0, 1], panels[0, 2], panels[1, 1], panels[1, 2]], content["losses"], losses, strict=True):
-        word, colour = class_of(row)
+        _, colour = class_of(row)
         shown.append((axes, np.array(one["law"]), f"{one['loss']}", f"TV {one['tv']:.2f}", colour))
     for axes, law, name, tv, colour in shown:
         image = axes.imshow(law, origin="lower", cmap="cividis", norm=norm)
@@ -178,7 +178,7 @@ def draw_theorem(figure: SubFigure, content: dict) -> None:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.grid(visible=False)
-    axes.set_xlabel(f"exact gradients on a 2x3 grid, linex(1); yes: off by\nat most {content['exact']:.0e}, no: by at least {content['off']:.1f};\nblank: no group of its own there", fontsize=10.5)
+    axes.set_xlabel(f"exact gradients on a 2x3 grid, linex(1);\nyes: off by less than {10 ** np.ceil(np.log10(content['exact'])):.0e}, no: by more than {np.floor(10 * content['off']) / 10:.1f};\nblank: no group of its own there", fontsize=10.5)
 
 
 def draw_foot(figure: SubFigure) -> None:
