@@ -27,12 +27,12 @@ def _figure(width: float, height: float) -> Iterator[Figure]:
         yield figure
 
 
-def save(figure: Figure, path: str | Path) -> tuple[Path, Path]:
-    """Write `path`.svg and `path`.png (200 dots an inch); returns both paths."""
+def save(figure: Figure, path: str | Path, dpi: int = 200) -> tuple[Path, Path]:
+    """Write `path`.svg and `path`.png (`dpi` dots an inch); returns both paths."""
     base = Path(path)
     with mpl.rc_context(STYLE):
         figure.savefig(base.with_suffix(".svg"), metadata={"Date": None})
-        figure.savefig(base.with_suffix(".png"), dpi=200)
+        figure.savefig(base.with_suffix(".png"), dpi=dpi)
     return base.with_suffix(".svg"), base.with_suffix(".png")
 
 
