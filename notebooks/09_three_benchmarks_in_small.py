@@ -41,7 +41,7 @@ plt.rcParams.update(SCREEN)
 #   an extra; without it this part is left out.
 
 # %%
-STEPS = {"hypergrid:2x8:paper": 2000, "bits:8x2": 2000, "molecules:T2": 600}
+STEPS = {"hypergrid:2x8:paper": 2000, "bits:8x2": 2000, "molecules:T2": 300}
 graphs = {}
 for text in STEPS:
     try:
@@ -118,7 +118,7 @@ for islands, level in ((1, 0.75), (2, 0.5), (3, 0.25)):
     axes.axhline(level, color="#777777", linewidth=0.8)
     axes.text(2020, level, f"{islands} of 4 islands", va="center", fontsize=8, color="#555555")
 axes.set(xlim=(0, 2000), ylim=(0, 1), xlabel="step", ylabel="TV to the target", title="Hyper-grid: each line is one seed")
-axes.legend(loc="lower left")
+axes.legend(loc="upper right", ncols=4)
 plt.show()
 
 # %% [markdown]
@@ -161,7 +161,7 @@ for text, result in results.items():
         assert (tv[text] < 0.08).all() and (tv[text] < uniform[text] / 4).all(), text
 
 # The grid: with every seed, the zero-forcing losses leave a quarter with less than half of its share; the others do not.
-waits = (grid.metrics["tv"] > 0.4)[..., grid.steps >= 800].any(axis=-1)  # still without an island or two after step 800
+waits = (grid.metrics["tv"] > 0.4)[..., grid.steps >= 500].any(axis=-1)  # still without an island or two after step 500
 for name, hungry, distances, late in zip(NAMES, starved, tv["hypergrid:2x8:paper"], waits):
     forcing = bool(dl.decide(dl.loss(name)).zero_forcing)
     assert ((hungry > 0) == forcing).all() and (late == forcing).all(), name
