@@ -127,7 +127,9 @@ plt.show()
 # through. A policy that does not go somewhere draws no sample from there that could tell it what is missing.
 #
 # The two losses that wait have in common that they are zero-forcing (lesson 02): mass in the sea, where the target has
-# next to none, is what they punish without bound, and the way to another island leads through the sea.
+# next to none, is what they punish without bound, and a policy that strays towards an unknown island first stops in the
+# sea now and then. This is an explanation that fits, not a proof: one grid, one learning rate. That Shifted-Cosh is
+# zero-avoiding too does not help it here, since on-policy samples seldom reach a place that the policy avoids.
 
 # %% [markdown]
 # ## 4. An exercise
