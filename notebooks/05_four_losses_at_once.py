@@ -16,7 +16,7 @@
 # A small GFlowNet has few enough states to list. Then nothing needs to be estimated: the law that it has learned so
 # far can be computed, at every step of training.
 #
-# This lesson shows one fact: **all four losses of the paper end at the same law, but they come there on different
+# This lesson shows one fact: **all four losses of the paper end at the same law, but they come there by different
 # ways**, and one can watch it. It trains them side by side, as members of one batch of tensors.
 #
 # You need to know what a GFlowNet is: a policy that builds an outcome by steps, so that outcomes come up in proportion
@@ -92,8 +92,8 @@ plt.show()
 
 # %% [markdown]
 # **What to see.** After one step all four know little more than two corners: the one where trajectories begin and the one
-# where they must end. Then they part: the quadratic loss is done after 4 steps, Shifted-Cosh still misses much of two
-# corners then. The last two columns cannot be told from the target.
+# where they must end. Then they part: the quadratic loss is done after 4 steps, Shifted-Cosh still lacks much of two
+# corners at that step. The last two columns cannot be told from the target.
 
 # %% [markdown]
 # ## 3. The same with samples
