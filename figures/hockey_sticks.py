@@ -13,8 +13,9 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+import divergence_lab as dl
 from divergence_lab.palette import COLOURS, DASHES, STYLE
-from divergence_lab.plots import save
+from divergence_lab.results import ResultError
 
 HERE = Path(__file__).resolve().parent
 
@@ -37,5 +38,12 @@ def draw(content: dict) -> Figure:
     return figure
 
 
+def read() -> dict:
+    try:
+        return json.loads((HERE / "hockey_sticks" / "data.json").read_text())
+    except FileNotFoundError as missing:
+        raise ResultError(f"{missing.filename} is missing: run figures/computing/save.py") from missing
+
+
 if __name__ == "__main__":
-    save(draw(json.loads((HERE / "hockey_sticks" / "data.json").read_text())), HERE / "hockey_sticks")
+    dl.plots.save(draw(read()), HERE / "hockey_sticks")

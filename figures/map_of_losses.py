@@ -15,8 +15,9 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+import divergence_lab as dl
 from divergence_lab.palette import CLASSES, STYLE
-from divergence_lab.plots import save
+from divergence_lab.results import ResultError
 
 HERE = Path(__file__).resolve().parent
 STEPS = ("falls", "bounded", "slow", "exponential", "e^|x|/|x| or faster")
@@ -65,5 +66,12 @@ def draw(rows: list[dict]) -> Figure:
     return figure
 
 
+def read() -> list[dict]:
+    try:
+        return json.loads((HERE / "map_of_losses" / "data.json").read_text())
+    except FileNotFoundError as missing:
+        raise ResultError(f"{missing.filename} is missing: run figures/computing/save.py") from missing
+
+
 if __name__ == "__main__":
-    save(draw(json.loads((HERE / "map_of_losses" / "data.json").read_text())), HERE / "map_of_losses")
+    dl.plots.save(draw(read()), HERE / "map_of_losses")

@@ -13,8 +13,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+import divergence_lab as dl
 from divergence_lab.palette import CLASSES, STYLE, TARGET
-from divergence_lab.plots import save
+from divergence_lab.results import ResultError
 
 HERE = Path(__file__).resolve().parent
 
@@ -42,5 +43,12 @@ def draw(content: dict) -> Figure:
     return figure
 
 
+def read() -> dict:
+    try:
+        return json.loads((HERE / "mode_seeking" / "data.json").read_text())
+    except FileNotFoundError as missing:
+        raise ResultError(f"{missing.filename} is missing: run figures/computing/save.py") from missing
+
+
 if __name__ == "__main__":
-    save(draw(json.loads((HERE / "mode_seeking" / "data.json").read_text())), HERE / "mode_seeking")
+    dl.plots.save(draw(read()), HERE / "mode_seeking")

@@ -13,8 +13,9 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+import divergence_lab as dl
 from divergence_lab.palette import CLASSES, STYLE
-from divergence_lab.plots import save
+from divergence_lab.results import ResultError
 
 HERE = Path(__file__).resolve().parent
 WEIGHTS = {"on": "$p_F$\n(on-policy)", "mixture:1/10": "$0.9\\,p_F+0.1\\,p_B$", "power:1/2": "$p_F^{1/2}p_B^{1/2}$", "backward": "$p_B$\n(backward)",
@@ -45,5 +46,12 @@ def draw(rows: list[dict]) -> Figure:
     return figure
 
 
+def read() -> list[dict]:
+    try:
+        return json.loads((HERE / "sampler_chart" / "data.json").read_text())
+    except FileNotFoundError as missing:
+        raise ResultError(f"{missing.filename} is missing: run figures/computing/save.py") from missing
+
+
 if __name__ == "__main__":
-    save(draw(json.loads((HERE / "sampler_chart" / "data.json").read_text())), HERE / "sampler_chart")
+    dl.plots.save(draw(read()), HERE / "sampler_chart")

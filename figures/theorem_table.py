@@ -13,8 +13,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+import divergence_lab as dl
 from divergence_lab.palette import STYLE
-from divergence_lab.plots import save
+from divergence_lab.results import ResultError
 
 HERE = Path(__file__).resolve().parent
 COLUMNS = {"divergence_alone_error": "$D_f$ alone", "max_gradient_error": "what\ntheory says", "flipped_sign_error": "control:\nsign flipped",
@@ -46,5 +47,12 @@ def draw(rows: list[dict]) -> Figure:
     return figure
 
 
+def read() -> list[dict]:
+    try:
+        return json.loads((HERE / "theorem_table" / "data.json").read_text())
+    except FileNotFoundError as missing:
+        raise ResultError(f"{missing.filename} is missing: run figures/computing/save.py") from missing
+
+
 if __name__ == "__main__":
-    save(draw(json.loads((HERE / "theorem_table" / "data.json").read_text())), HERE / "theorem_table")
+    dl.plots.save(draw(read()), HERE / "theorem_table")
