@@ -119,7 +119,7 @@ def sample_backward(graph: PointedDAG, log_pb: Tensor, terminal: Tensor, uniform
 def draw_terminal(law: Tensor, terminal_states: Tensor, uniforms: Tensor) -> Tensor:
     """Terminal states by inverse CDF: law [X], terminal_states [X], uniforms [M, B] -> [M, B] states."""
     cumulative = law.double().cumsum(dim=0)
-    place = torch.searchsorted(cumulative / cumulative[-1], uniforms.double(), right=True)
+    place = torch.searchsorted(cumulative / cumulative[-1], uniforms.double().contiguous(), right=True)
     return terminal_states[place.clamp(max=law.numel() - 1)]
 
 
