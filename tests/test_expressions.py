@@ -106,7 +106,8 @@ def test_any_text_is_read_or_refused_and_never_run(text):
 
 
 @pytest.mark.parametrize("text", [row[0] for row in PAPER.values()] + [
-    "Piecewise((x**2/2, x < 0), (exp(x) - x - 1, True))", "2*x*atan(x) - log(x**2 + 1)", "Abs(x)**(3/2)"])
+    "Piecewise((x**2/2, x < 0), (exp(x) - x - 1, True))", "Piecewise((x, x < 0 or x > 2), (-x, x < 1 and x > 1/2), (x**2, True))",
+    "EulerGamma*x**2", "2*x*atan(x) - log(x**2 + 1)", "Abs(x)**(3/2)"])
 def test_what_is_written_reads_back(text):
     expression = parse(text, x)
     assert sp.simplify(parse(write(expression), x) - expression) == 0

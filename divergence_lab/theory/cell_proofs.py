@@ -279,10 +279,13 @@ def _convex(cell: Smooth, witness: sp.Expr | None) -> bool:
         if sign(value) != -1:
             raise Rejected(f"g'' is not negative at {witness}")
         return False
+    curvature = cell.slopes.derivative().pieces
+    if _ends_below_zero(curvature[0].expression, curvature[-1].expression, cell):
+        return False
     jumps = [_jump(cell, kink) for kink in cell.slopes.kinks]
     if any(jump == -sp.oo or (jump.is_finite and sp.expand(jump) != 0 and sign(jump) < 0) for jump in jumps):
         return False
-    for piece in cell.slopes.derivative().pieces:
+    for piece in curvature:
         _prove_nonnegative(piece.expression, piece, cell.free)
     return True
 
@@ -296,6 +299,8 @@ def _valid(cell: Smooth, witness: sp.Expr | None) -> bool:
     beside = [piece for piece in cell.slopes.pieces if 0 in (piece.low, piece.high)]
     if any(is_zero(piece.expression) for piece in beside):
         return False
+    if _ends_below_zero(-cell.slopes.pieces[0].expression, cell.slopes.pieces[-1].expression, cell):
+        return False
     try:
         for piece in cell.slopes.pieces:
             left = bool(piece.high.is_nonpositive)
@@ -307,6 +312,18 @@ def _valid(cell: Smooth, witness: sp.Expr | None) -> bool:
         if sign(piece.expression.subs(x, inner_point(piece))) == 0:
             raise Rejected("that g is not constant beside 0 is not seen")  # analytic: not 0 at a point is enough
     return True
+
+
+def _ends_below_zero(first: sp.Expr, last: sp.Expr, cell: Smooth) -> bool:
+    """A function tends to something negative at -oo (`first`) or at oo (`last`), for all parameters; False: not shown."""
+    for f, end in ((first, -sp.oo), (last, sp.oo)):
+        try:
+            limit = _limit(f, end, 0, cell.free)
+            if limit == -sp.oo or (limit.is_finite and sign(limit) == -1):
+                return True
+        except Rejected:
+            continue
+    return False
 
 
 def _slopes_at_zero_are_apart(cell: Smooth) -> bool:

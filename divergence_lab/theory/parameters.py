@@ -139,9 +139,9 @@ def _decided(kind: str, loss: Loss, ranges: Ranges, reasons: dict[bool, str], de
 def _hints(kind: str, loss: Loss, ranges: Ranges, sample: Verdict | None) -> Iterator[Mapping[str, sp.Expr]]:
     """What the checker may be told: nothing, a point where a sign is wrong or an identity fails, a scale."""
     expects_no = sample is not None and sample.holds is False
+    yield {}
     if kind in ("convex", "validity") and expects_no:
         yield from ({"at": point} for point in wrong_signs(kind, loss, ranges, sample))
-    yield {}
     if kind in ("even", "symmetric") and expects_no:
         yield from ({"at": point} for point in points_of_difference(loss, ranges))
     if kind in SCALE_FREE and not expects_no:

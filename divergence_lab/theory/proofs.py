@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TypeVar
 
 import sympy as sp
@@ -280,6 +281,7 @@ def prove_sign_at(f: sp.Expr, x: sp.Symbol, point: sp.Expr, sign: str) -> None:
         raise Rejected(f"{f} {sign} at {point}: the value is {value.str(6)}")
 
 
+@lru_cache(maxsize=2_000)  # the two sides of 0 mostly have one formula
 def is_identity(f: sp.Expr, x: sp.Symbol) -> bool:
     """f = 0 by exact algebra alone; False: only not shown in this way."""
     return f == 0 or sp.expand(f) == 0 or vanishes(f, x)
