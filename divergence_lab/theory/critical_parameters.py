@@ -5,7 +5,7 @@ from __future__ import annotations
 import sympy as sp
 
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
-from divergence_lab.theory.cell_proofs import Ranges, positive_form
+from divergence_lab.theory.cell_forms import Ranges, positive_form
 from divergence_lab.theory.parameter_signs import without_powers
 from divergence_lab.theory.pieces import CannotSplit, is_less
 from divergence_lab.theory.symbols import x

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import sympy as sp
 
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
-from divergence_lab.theory.cell_proofs import SCALE_FREE, NoValue, Ranges, at_points, holds_in_cell, identities, inner_point
+from divergence_lab.theory.cell_forms import NoValue, Ranges, at_points
+from divergence_lab.theory.cell_proofs import SCALE_FREE, holds_in_cell, identities, inner_point
 from divergence_lab.theory.certificate import step
 from divergence_lab.theory.checker_parameters import check_parametric, parts_of
 from divergence_lab.theory.conditions import condition_of, write_ranges
