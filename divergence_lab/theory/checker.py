@@ -102,7 +102,7 @@ def _check_without_pieces(kind: str, verdict: Mapping[str, Any], loss: str) -> N
             raise Rejected("the pieces of g are missing, so nothing is proved of it")
         check_verdict(kind, verdict, [])
         return
-    if verdict["holds"] is not False or len(verdict["steps"]) != 1 or verdict["status"] != "enclosed" or verdict["condition"] is not None:
+    if (verdict["holds"], verdict["status"], verdict["condition"]) != (False, "enclosed", None) or len(verdict["steps"]) != 1:
         raise Rejected("without pieces only a no is known, by one step")
     (step,) = verdict["steps"]
     _check_words(step)

@@ -27,7 +27,16 @@ from divergence_lab.theory.parameter_signs import Unsigned
 from divergence_lab.theory.pieces import CannotSplit
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
-from divergence_lab.theory.verdict import KINDS, PROVED, QUICK_FIRST, UNDECIDED, Verdict, Verdicts, ask_one, verdict_to_json
+from divergence_lab.theory.verdict import (
+    KINDS,
+    PROVED,
+    QUICK_FIRST,
+    UNDECIDED,
+    Verdict,
+    Verdicts,
+    ask_one,
+    verdict_to_json,
+)
 from divergence_lab.theory.witnesses import points_of_difference, scales, wrong_signs
 
 ROUNDS = 12

@@ -367,5 +367,6 @@ def _identity(function: Pieces, of: str, transform, before: tuple[Step, ...], ye
     return Verdict(True, status, yes, steps=tuple(steps))
 
 
-SEARCHES: dict[str, Callable] = dict(validity=_valid, convex=_convex, zero_forcing=_zero_forcing, zero_avoiding=_zero_avoiding,
-                symmetric=_symmetric, even=_even, bounded_gradient=_bounded_gradient)
+SEARCHES: dict[str, Callable] = {
+    "validity": _valid, "convex": _convex, "zero_forcing": _zero_forcing, "zero_avoiding": _zero_avoiding,
+    "symmetric": _symmetric, "even": _even, "bounded_gradient": _bounded_gradient}
