@@ -46,6 +46,12 @@ def holds_in_cell(kind: str, loss: sp.Expr, ranges: Ranges, at: sp.Expr | None =
     g(x/u) is a positive factor times a function without one parameter. Raises Rejected, with Unsigned for a sign that
     depends on the parameters, and NoValue.
     """
+    return _holds(kind, loss, tuple(ranges.items()), at, scale)
+
+
+@lru_cache(maxsize=500)  # a verdict is proved once when it is found and again as the certificate that is shown
+def _holds(kind: str, loss: sp.Expr, cell: tuple, at: sp.Expr | None, scale: sp.Expr | None) -> bool:
+    ranges = dict(cell)
     written = positive_form(loss, ranges)
     expression = at_points(loss, written, ranges)
     witness = None if at is None else at.subs(written)

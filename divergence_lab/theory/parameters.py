@@ -60,7 +60,7 @@ def ask_for_parameters(kind: str, loss: Loss, seconds: float) -> Verdict:
         reason: object = f"no end within {seconds:.1f} s of cutting the range of the parameters"
     except SearchFailed as failure:
         reason = failure
-    return Verdict(None, UNDECIDED, f"not decided for all parameters ({reason}); give them values with --set")
+    return Verdict(None, UNDECIDED, f"not decided for all parameters ({reason}); raise --budget, or give them values with --set")
 
 
 def search(kind: str, loss: Loss, budget: float) -> Verdict:
