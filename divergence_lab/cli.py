@@ -127,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     check = command("check", _check, "re-verify every certificate in the output of derive --json",
                     "divergence-lab derive quadratic --json > proofs.json; divergence-lab check proofs.json")
     check.add_argument("file", metavar="FILE", help="a file written by derive --json, or - for standard input")
-    check.add_argument("--budget", type=_seconds, default=10.0, metavar="S", help="seconds for the certificates of a loss (10)")
+    check.add_argument("--budget", type=_seconds, default=60.0, metavar="S", help="seconds for the certificates of a loss (60)")
 
     cli_verify.add_command(command, _loss_options, _read_losses)
 

@@ -4,13 +4,17 @@ import copy
 import json
 
 import pytest
+import sympy as sp
 
+from divergence_lab.theory import proofs
 from divergence_lab.theory.certificate import claim_of, seal
 from divergence_lab.theory.checker import VERDICTS, check, check_one, check_verdict, read_parts
+from divergence_lab.theory.decision import decide
 from divergence_lab.theory.derivation import derive, to_json
-from divergence_lab.theory.expressions import ExpressionError
+from divergence_lab.theory.expressions import ExpressionError, parse
 from divergence_lab.theory.loss import loss
 from divergence_lab.theory.proofs import Rejected
+from divergence_lab.theory.symbols import x
 
 LOSSES = ["quadratic", "linex(1)", "linex(1/2)", "shifted_cosh", "Abs(x)", "log(cosh(x))", "sqrt(1 + x**2) - 1",
           "Piecewise((x**2/2, Abs(x) <= 1), (Abs(x) - 1/2, True))", "1 - exp(-x**2/2)", "Max(x, 0)**2", "x**3",
@@ -225,3 +229,47 @@ def test_families_verify_and_their_mutants_do_not(text, assumptions):
 def test_conditions(text, assumptions, kind, condition):
     verdict = certificate(text, assumptions)[kind]
     assert (verdict["holds"], verdict["condition"], verdict["status"]) == (None, condition, "proved")
+
+
+@pytest.mark.parametrize(("text", "key", "value"), [
+    ("x**2/2", "slope_at_infinity", "2"), ("x**3", "slope_at_infinity", "oo"), ("Abs(x)", "slope_at_infinity", "-1"),
+    ("log(cosh(x))", "slope_at_infinity", "pi/2"), ("exp(x) - x - 1", "f_at_zero", "2"),
+    ("exp(x) - x - 1", "generator", "t*log(t) - t + 2")])
+def test_an_altered_number_is_refused(text, key, value):
+    entry = certificate(text)
+    assert key not in entry["unchecked"] and check_one(entry) == []
+    assert [failure.where for failure in check_one({**entry, key: value})] == [key]
+
+
+def test_digits_without_a_closed_form_are_said_to_be_unchecked():
+    assert certificate("sqrt(1 + x**2) - 1")["unchecked"] == ["slope_at_infinity"]
+
+
+@pytest.mark.parametrize(("text", "kind", "status", "why"), [
+    ("exp(x) - x - 1", "even", "proved", "enclosed, not proved"),      # a value at a point
+    ("x**2/2", "zero_forcing", "enclosed", "proved, not enclosed"),    # a limit
+    ("1/(x - 2)", "validity", "proved", "only a no is known")])
+def test_a_status_says_what_the_steps_rest_on(text, kind, status, why):
+    entry = certificate(text)
+    assert check_one(entry) == []
+    entry[kind]["status"] = status
+    assert why in check_one(resealed(entry, kind))[0].why
+
+
+def test_a_plain_verdict_has_no_condition():
+    entry = certificate("x**2/2")
+    entry["convex"]["condition"] = "always"
+    assert "no parameters" in check_one(resealed(entry, "convex"))[0].why
+
+
+def test_a_root_of_a_negative_number_is_not_finite_however_short_the_stretch():
+    """(x - 1)^2 - 10^-30 is negative within 10^-15 of 1, where its power 3/2 is not real."""
+    f = parse("((x - 1)**2 - 1/10**30)**(3/2)", x)
+    with pytest.raises(Rejected):
+        proofs.prove_finite(f, x, sp.S.Zero, sp.Integer(2))
+    proofs.prove_finite(parse("((x - 1)**2 + 1/10**30)**(3/2)", x), x, sp.S.Zero, sp.Integer(2))
+
+
+def test_pieces_seen_only_at_points_make_every_verdict_enclosed():
+    verdicts = decide(loss("Abs(x)**Abs(x) - 1"))
+    assert {v.status for v in (verdicts.valid, verdicts.even, verdicts.zero_forcing)} == {"enclosed"}

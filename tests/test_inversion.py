@@ -248,3 +248,24 @@ def test_catalogue_as_json_and_as_text(capsys):
     assert by_name["reverse KL"]["kind"] == "divergence" and by_name["linex"]["kind"] == "loss"
     text = run(capsys, "catalogue")
     assert all(f"{row['name']}" in text for row in rows) and "if alpha <= 0" in text
+
+
+@pytest.mark.parametrize(("text", "name"), [
+    ("(t**alpha - 1)/(alpha*(alpha - 1))", "alpha-divergence with alpha = alpha"),
+    ("4/(1 - a**2)*(1 - t**((1 + a)/2))", "alpha-divergence with alpha = a/2 + 1/2"),
+    ("(t**(l + 1) - t)/(l*(l + 1))", "alpha-divergence with alpha = l + 1")])
+def test_families_are_normalised_whatever_their_parametrisation(text, name):
+    """g'(0) = 0, as f'(1) = 0, although the slope that is taken off depends on the parameter."""
+    found = invert(text)
+    assert found.closed and sp.simplify(sp.diff(found.loss.expression, x).subs(x, 0)) == 0
+    assert recognise(found.loss)[0] == name
+
+
+@pytest.mark.parametrize(("text", "g"), [
+    ("exp(t)", "exp(exp(x)) - Ei(exp(x)) - E + Ei(1)"),
+    ("sqrt(1 + t**2)", "sqrt(2)*x/2 + asinh(exp(-x)) - asinh(1)")])
+def test_the_second_way_to_a_closed_form(text, g):
+    """g = f(e^x) - int_1^{e^x} f(s)/s ds, by hand."""
+    found = invert(text, budget=20).loss.expression
+    for point in (-2, 1):
+        assert abs(sp.N(found.subs(x, point) - parse(g, x).subs(x, point), 30)) < 1e-25

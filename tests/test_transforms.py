@@ -162,4 +162,17 @@ def test_backward_parameters(name, b):
 
 
 def test_what_is_not_found_is_none():
-    assert swap(loss("x**2*exp(x**2)"), budget=1.0) is None
+    assert swap(loss("sqrt(1 + x**2) - 1"), budget=1.0) is None
+
+
+def test_a_loss_without_closed_form_under_a_sampler():
+    """h stays an integral: its slope, and with it the verdicts, are explicit."""
+    entry = under(loss("sqrt(1 + x**2) - 1"), "power:1/2")
+    assert entry.expression.has(sp.Integral)
+    for ratio in ("1/3", "3"):
+        with mp.workdps(30):
+            u = mp.log(mp.mpf(sp.Rational(ratio).p) / sp.Rational(ratio).q)
+            expected = mp.exp(u) * mp.quad(lambda v: mp.exp(v / 2) * v / mp.sqrt(1 + v**2) * mp.exp(-v), [0, u])
+            assert mp.almosteq(mp.mpf(enclose(entry, sp.Rational(ratio), 25).mid().str(25, radius=False)), expected, 1e-18)
+    verdicts = decide(entry)
+    assert verdicts.zero_avoiding.holds is False and verdicts.zero_forcing.holds is False

@@ -112,3 +112,29 @@ def test_an_undecided_verdict_has_no_truth_value():
     with pytest.raises(ValueError, match="not a plain yes or no"):
         bool(Verdict(None, "undecided", "nothing was found"))
     assert Verdict(True, "proved", "so") and not Verdict(False, "proved", "so")
+
+
+@pytest.mark.parametrize(("text", "forcing", "avoiding"), [
+    ("x**3", "-oo", False), ("-x**2", "-oo", False), ("x - exp(x)", "-1", "-oo"), ("exp(x) - 1 - x - x**2/2", "-oo", "oo")])
+def test_losses_that_fall_at_an_end_are_decided_too(text, forcing, avoiding):
+    """f(0+) = -g'(-oo) and f'(oo) = int g' e^(-x) may be -oo where g is not valid: neither forces nor avoids zeros."""
+    verdicts = decide(loss(text))
+    assert verdicts.valid.holds is False and verdicts.zero_forcing.holds is False
+    assert str(verdicts.f_at_zero) == forcing
+    assert verdicts.zero_avoiding.holds is (avoiding == "oo")
+    assert avoiding != "-oo" or "= -oo" in verdicts.zero_avoiding.because
+
+
+@pytest.mark.parametrize(("text", "rule"), [("gamma(1 + x)", "pole"), ("polylog(2, exp(x))", "not real")])
+def test_special_functions_that_are_no_loss(text, rule):
+    verdict = decide(loss(text)).valid
+    assert verdict.holds is False and [step.rule for step in verdict.steps] == [rule]
+
+
+@pytest.mark.parametrize(("text", "slope"), [
+    ("exp(999*x/1000) + x**2", "1000001/1000"),                                       # falls like e^(-x/1000)
+    ("Piecewise((x**2/2, x < 0), (exp(x)/(x + 1)**2 - 1 + x, True))", "1")])          # falls like 1/x^2
+def test_the_far_slope_of_integrands_that_fall_slowly(text, slope):
+    """By parts: int g' e^{-x} = [g e^{-x}] + int g e^{-x}."""
+    entry = loss(text)
+    assert str(decide(entry, divergence(entry).generator).slope_at_infinity) == slope

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -102,7 +102,7 @@ def _check_without_pieces(kind: str, verdict: Mapping[str, Any], loss: str) -> N
             raise Rejected("the pieces of g are missing, so nothing is proved of it")
         check_verdict(kind, verdict, [])
         return
-    if verdict["holds"] is not False or len(verdict["steps"]) != 1 or verdict["status"] not in ("proved", "enclosed"):
+    if (verdict["holds"], verdict["status"], verdict["condition"]) != (False, "enclosed", None) or len(verdict["steps"]) != 1:
         raise Rejected("without pieces only a no is known, by one step")
     (step,) = verdict["steps"]
     _check_words(step)
@@ -142,20 +142,21 @@ def read_parts(entry: Mapping[str, Any]) -> list[Part]:
                   _function(p["slope"]), _function(p["curvature"])) for p in entry["pieces"]]
     if not parts or parts[0].low != -sp.oo or parts[-1].high != sp.oo or sp.S.Zero not in [p.low for p in parts]:
         raise Rejected("the pieces do not cover the line with a break at 0")
+    derived = True
     for p, after in zip(parts, [*parts[1:], None]):
         if p.low.is_finite and p.high.is_finite and not ball_of_constant(p.low) < ball_of_constant(p.high):
             raise Rejected(f"the piece ({p.low}, {p.high}) is empty")
         if after is not None and p.high != after.low:
             raise Rejected(f"the pieces leave a gap between {p.high} and {after.low}")
-        proofs.prove_zero(sp.diff(p.slope, x) - p.curvature, x, p.low, p.high)
+        derived &= proofs.prove_zero(sp.diff(p.slope, x) - p.curvature, x, p.low, p.high)
         if whole is None:
             proofs.prove_finite(p.slope, x, p.low, p.high)
             limits = [proofs.limit_of(p.slope, x, end, side) for end, side in ((p.low, 1), (p.high, -1)) if end.is_finite]
             if any(limit is not None and not limit.is_finite for limit in limits):
                 raise Rejected(f"the slope is not bounded beside {p.low} or {p.high}")
             continue
-        prove_equal(whole, p.loss, x, p.low, p.high)
-        proofs.prove_zero(sp.diff(p.loss, x) - p.slope, x, p.low, p.high)
+        derived &= prove_equal(whole, p.loss, x, p.low, p.high)
+        derived &= proofs.prove_zero(sp.diff(p.loss, x) - p.slope, x, p.low, p.high)
         proofs.prove_finite(p.loss, x, p.low, p.high)
         if after is not None:
             ends = [proofs.limit_of(f, x, p.high, side) for f, side in ((p.loss, -1), (after.loss, 1))]
@@ -163,7 +164,7 @@ def read_parts(entry: Mapping[str, Any]) -> list[Part]:
                 raise Rejected(f"g is not continuous at {p.high}")
             if p.high == 0 and not proofs.equal_constants(ends[0], sp.S.Zero):
                 raise Rejected("g(0) is not 0")
-    return parts
+    return parts if derived else [replace(p, derived=False) for p in parts]
 
 
 # --- verdicts ------------------------------------------------------------------------------------------------
@@ -171,6 +172,8 @@ def read_parts(entry: Mapping[str, Any]) -> list[Part]:
 def check_verdict(kind: str, verdict: Mapping[str, Any], parts: Sequence[Part]) -> None:
     """Prove every step and the conclusion. Undecided verdicts claim nothing. Raises Rejected."""
     _check_form(verdict)
+    if verdict["condition"] is not None:
+        raise Rejected("there are no parameters that a condition could speak of")
     if verdict["holds"] is None:
         if verdict["status"] != "undecided" or verdict["steps"]:
             raise Rejected("an undecided verdict must not carry a proof")
@@ -184,9 +187,21 @@ def check_verdict(kind: str, verdict: Mapping[str, Any], parts: Sequence[Part]) 
             RULES[step["rule"]](step, parts)
         except Rejected as reason:
             raise Rejected(f"step {position + 1} ({step['rule']}): {reason}") from None
-        if step["rule"] == "identity" and verdict["status"] == "proved" and not proofs.is_identity(_function(step["f"]), x):
-            raise Rejected(f"step {position + 1} is not derived, only seen at points: the verdict is enclosed, not proved")
+        if verdict["status"] == "proved" and not _is_derived(step):
+            raise Rejected(f"step {position + 1} rests on an enclosure or on points: the verdict is enclosed, not proved")
+    seen = not all(part.derived for part in parts)
+    if seen and verdict["status"] == "proved":
+        raise Rejected("the pieces of g are not derived, only seen at points: the verdict is enclosed, not proved")
+    if verdict["status"] == "enclosed" and not seen and not any(step["rule"] == "sign" or not _is_derived(step) for step in steps):
+        raise Rejected("no step rests on an enclosure: the verdict is proved, not enclosed")
     VERDICTS[kind](verdict["holds"], steps, parts)
+
+
+def _is_derived(step: Mapping[str, str]) -> bool:
+    """Does the step follow by exact algebra? A value at a point is enclosed. (A sign may be either.)"""
+    if step["rule"] == "identity":
+        return proofs.is_identity(_function(step["f"]), x)
+    return step["rule"] != "witness" or step["of"] == "kink at 0"
 
 
 def _check_form(verdict: Mapping[str, Any]) -> None:
@@ -328,20 +343,23 @@ def _check_value_at_zero(entry: Mapping[str, Any], parts: Sequence[Part]) -> Non
 
 
 def _check_slope_at_infinity(entry: Mapping[str, Any], parts: Sequence[Part]) -> None:
-    """f'(oo) is infinite just when the loss is zero-avoiding. Its finite value is not proved here."""
-    if entry["slope_at_infinity"] == "oo" and entry["zero_avoiding"]["holds"] is False \
-            or entry["slope_at_infinity"] not in (None, "oo") and entry["zero_avoiding"]["holds"]:
-        raise Rejected("f'(oo) contradicts the zero-avoiding verdict")
+    """f'(oo) is oo just when the loss is zero-avoiding; a finite value is the limit of f/t, where f has a closed form."""
+    if entry["slope_at_infinity"] is None:
+        return
+    if (entry["slope_at_infinity"] == "oo") is not entry["zero_avoiding"]["holds"]:
+        raise Rejected("f'(oo) contradicts the zero-avoiding verdict, or this is undecided")
+    if entry["slope_at_infinity"] != "oo":
+        if entry["generator"] is None:
+            raise Rejected("its digits are not proved without a closed form of f")
+        f = _branch(_generator(entry), parts[-1])
+        proofs.prove_limit(sp.expand(f * sp.exp(-x)), x, sp.oo, number(entry["slope_at_infinity"]))
 
 
 def _check_generator(entry: Mapping[str, Any], parts: Sequence[Part]) -> None:
     """t f'(t) - f(t) = g'(log t) on every piece, f continuous, f(1) = 0: this fixes f."""
     if entry["generator"] is None:
         return
-    try:
-        f = split(parse(entry["generator"], t), t, sp.S.Zero, sp.oo)
-    except CannotSplit as reason:
-        raise Rejected(f"the pieces of f: {reason}") from None
+    f = _generator(entry)
     for part in parts:
         here = _branch(f, part)
         _same(sp.diff(here, x) - here, part, part.slope)
@@ -352,6 +370,13 @@ def _check_generator(entry: Mapping[str, Any], parts: Sequence[Part]) -> None:
         ends = [proofs.limit_of(_branch(f, p), x, part.high, side) for p, side in ((part, -1), (after, 1))]
         if None in ends or not proofs.equal_constants(*ends):
             raise Rejected(f"f is not continuous at t = e^({part.high})")
+
+
+def _generator(entry: Mapping[str, Any]) -> Pieces:
+    try:
+        return split(parse(entry["generator"], t), t, sp.S.Zero, sp.oo)
+    except CannotSplit as reason:
+        raise Rejected(f"the pieces of f: {reason}") from None
 
 
 def _branch(f: Pieces, part: Part) -> sp.Expr:

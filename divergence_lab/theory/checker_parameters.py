@@ -14,7 +14,8 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory.balls import ball_of_constant
-from divergence_lab.theory.cell_proofs import Ranges, holds_in_cell
+from divergence_lab.theory.cell_forms import Ranges
+from divergence_lab.theory.cell_proofs import holds_in_cell
 from divergence_lab.theory.certificate import claim_of, flaw, seal
 from divergence_lab.theory.conditions import condition_of, read_ranges
 from divergence_lab.theory.expressions import parse, parse_number, read_assumptions

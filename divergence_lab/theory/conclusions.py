@@ -19,12 +19,14 @@ from divergence_lab.theory.symbols import x
 
 @dataclass(frozen=True)
 class Part:
-    """g on (low, high), with its slope and curvature, as the certificate states them and this file confirmed them."""
+    """g on (low, high), with its slope and curvature, as the certificate states them and the checker confirmed them:
+    `derived` by exact algebra, or else as seen at points."""
     low: sp.Expr
     high: sp.Expr
     loss: sp.Expr | None
     slope: sp.Expr
     curvature: sp.Expr
+    derived: bool = True
 
 
 def number(text: str) -> sp.Expr:

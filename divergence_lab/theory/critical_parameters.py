@@ -5,7 +5,8 @@ from __future__ import annotations
 import sympy as sp
 
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
-from divergence_lab.theory.cell_proofs import Ranges, positive_form
+from divergence_lab.theory.cell_forms import Ranges, positive_form
+from divergence_lab.theory.parameter_signs import without_powers
 from divergence_lab.theory.pieces import CannotSplit, is_less
 from divergence_lab.theory.symbols import x
 
@@ -35,6 +36,7 @@ def critical_values(unknown: sp.Expr, loss: sp.Expr, ranges: Ranges) -> list[tup
         real = sp.Symbol(symbol.name, real=True)
         original[z] = real - low if high == sp.oo and low.is_finite else high - real if high.is_finite and low == -sp.oo \
             else (high - real) / (real - low) if low.is_finite else real
+    unknown = without_powers(unknown)
     inner = unknown.free_symbols - set(original)
     found = []
     for coefficient in (*_coefficients(unknown, inner), *(_coefficients(sp.simplify(unknown), inner) if inner else ())):

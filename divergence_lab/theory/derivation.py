@@ -184,7 +184,8 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
         "dual_loss": _text(derivation.dual_loss),
         "values": [{"t": v.ratio, "f": v.value, "radius": v.radius} for v in derivation.values],
     }
-    return {**entry, "unchecked": [] if loss.parameters else _unchecked(entry)}
+    return {**entry, "unchecked": [what for what in NUMBERS if entry[what] is not None] if loss.parameters
+            else _unchecked(entry)}
 
 
 def _unchecked(entry: Mapping[str, Any]) -> list[str]:

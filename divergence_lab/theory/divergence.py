@@ -137,13 +137,20 @@ def dual_loss(divergence: Divergence, budget: float = 10.0) -> sp.Expr | None:
         pieces = integral_from_zero(Pieces(mirrored, x), deadline)
         dual = pieces.as_expression()
         whole = [within(left_until(deadline), sp.simplify, p.expression) for p in pieces.pieces[:2]]
-        forms = [dual, *([sp.expand(whole[0]), whole[0]] if len(pieces.pieces) == 1 or
-                         (len(pieces.pieces) == 2 and whole[0] == whole[1]) else [])]
+        one = len(pieces.pieces) == 1 or (
+            len(pieces.pieces) == 2 and within(left_until(deadline), sp.simplify, whole[0] - whole[1]) == 0)
+        forms = [*([*whole, sp.expand(whole[0]), _gathered(whole[0])] if one else []), dual]
         best = min(forms, key=sp.count_ops)
         _confirm_dual(divergence.loss, best)
     except (OutOfTime, SearchFailed, NotConfirmed, NotEvaluable, CannotSplit):
         return None
     return best
+
+
+def _gathered(g: sp.Expr) -> sp.Expr:
+    """A sum in x times what does not depend on it."""
+    factor, rest = g.as_independent(x, as_Add=False)
+    return factor * sp.powsimp(sp.expand(rest))
 
 
 def _confirm_dual(loss: Loss, dual: sp.Expr) -> None:

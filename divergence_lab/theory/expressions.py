@@ -27,6 +27,7 @@ MAX_NODES = 600
 MAX_DEPTH = 60
 MAX_EXPONENT = 1000
 MAX_CONSTANT = 1e300
+MAX_DIGITS = 1000
 
 CONSTANTS: Mapping[str, tuple[sp.Expr, float]] = {"pi": (sp.pi, math.pi), "E": (sp.E, math.e),
                                                         "EulerGamma": (sp.EulerGamma, 0.5772156649015329)}
@@ -83,6 +84,8 @@ def parse(text: str, variable: sp.Symbol, assumptions: Iterable[str] = ()) -> sp
     if expression.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
         raise ExpressionError(f"{shown(text)} is not a finite real expression: look for a division by zero or a "
                               "logarithm or root of a negative number")
+    if any(max(abs(number.p), number.q) > MAX_CONSTANT for number in expression.atoms(sp.Rational)):
+        raise ExpressionError(f"{shown(text)} has a constant that grows too large or too small to hold (over 1e300): rescale it")
     return expression
 
 
@@ -293,6 +296,9 @@ class _Walker:
             if a == 0 and vb < 0:
                 raise self.refuse(node, "divides by zero")
             value = self.bounded(node, lambda: va ** vb)
+            size = max(abs(a.p), a.q) if a.is_Rational else 1  # 0.1**1e300 is small, but long
+            if abs(vb) * math.log10(size) > MAX_DIGITS or (value == 0 and a != 0):
+                raise self.refuse(node, f"is a constant too small or too long to hold (over {MAX_DIGITS} digits)")
         elif vb is not None and abs(vb) > MAX_EXPONENT:
             raise self.refuse(node, f"has an exponent over {MAX_EXPONENT}, too large to handle")
         return a ** b, value

@@ -101,7 +101,7 @@ def from_expression(expression: sp.Expr, name: str | None = None, assumptions: t
         raise ExpressionError(f"{write(expression)}: {reason}") from None
     constant = expression.subs(x, 0)
     if not is_finite(constant):
-        raise ExpressionError(f"the loss is not finite at x = 0, where it must be 0: it is {constant} there")
+        raise ExpressionError(f"the loss is not finite at x = 0, where it must be 0, or not seen to be: it is {constant} there")
     if not constant.is_real and not constant.free_symbols and not _is_real(constant):
         raise ExpressionError("the loss is not a real number at x = 0, where it must be 0: write one that is real everywhere")
     slope = _slope_at_zero(expression)

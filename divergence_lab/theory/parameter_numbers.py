@@ -14,7 +14,7 @@ import sympy as sp
 from divergence_lab.theory import proofs
 from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.boundary import curvature_at_zero
-from divergence_lab.theory.cell_proofs import Ranges, positive_form
+from divergence_lab.theory.cell_forms import Ranges, positive_form
 from divergence_lab.theory.checker_parameters import parts_of
 from divergence_lab.theory.expressions import ExpressionError, read_assumptions
 from divergence_lab.theory.far_slope import enclose_slope

@@ -121,12 +121,26 @@ def _forms(e: sp.Expr):
     e = e.replace(lambda p: p.is_Pow and p.base.is_positive and not p.base.free_symbols and p.exp.free_symbols,
                   lambda p: sp.exp(p.exp * sp.log(p.base)))
     yield sp.factor(sp.together(e))
+    if (rest := without_powers(e)) != e:
+        yield sp.factor(sp.together(rest))
     if e.has(sp.exp, sp.sinh, sp.cosh, sp.tanh):
         written = sp.powsimp(sp.expand(e.rewrite(sp.exp)))
         yield sp.factor(written)
         yield sp.factor(sp.powsimp(sp.expand(sp.together(written))), deep=False)
     if sp.count_ops(e) < _SHORT:
         yield sp.factor(sp.simplify(e))
+
+
+def without_powers(e: sp.Expr) -> sp.Expr:
+    """e with b^q, b > 0 and q in the parameters, written as a positive symbol times b^(q - q0), a whole power: the sign of
+    the form for all values of its symbols is that of e."""
+    found: dict[sp.Expr, tuple[sp.Symbol, sp.Expr]] = {}
+    for power in sorted((p for p in e.atoms(sp.Pow) if p.exp.free_symbols and p.base.free_symbols and p.base.is_positive), key=str):
+        unit, first = found.setdefault(power.base, (sp.Dummy(positive=True), power.exp))
+        excess = sp.cancel(sp.together(power.exp - first))
+        if excess.is_Integer:
+            e = e.subs(power, unit * power.base ** excess)
+    return e
 
 
 def _seen(e: sp.Expr, depth: int) -> int | None:

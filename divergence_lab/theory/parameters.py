@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import sympy as sp
 
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
-from divergence_lab.theory.cell_proofs import SCALE_FREE, NoValue, Ranges, at_points, holds_in_cell, identities, inner_point
+from divergence_lab.theory.cell_forms import NoValue, Ranges, at_points
+from divergence_lab.theory.cell_proofs import SCALE_FREE, holds_in_cell, identities, inner_point
 from divergence_lab.theory.certificate import step
 from divergence_lab.theory.checker_parameters import check_parametric, parts_of
 from divergence_lab.theory.conditions import condition_of, write_ranges
@@ -26,7 +27,16 @@ from divergence_lab.theory.parameter_signs import Unsigned
 from divergence_lab.theory.pieces import CannotSplit
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
-from divergence_lab.theory.verdict import KINDS, PROVED, QUICK_FIRST, UNDECIDED, Verdict, Verdicts, ask_one, verdict_to_json
+from divergence_lab.theory.verdict import (
+    KINDS,
+    PROVED,
+    QUICK_FIRST,
+    UNDECIDED,
+    Verdict,
+    Verdicts,
+    ask_one,
+    verdict_to_json,
+)
 from divergence_lab.theory.witnesses import points_of_difference, scales, wrong_signs
 
 ROUNDS = 12
@@ -50,7 +60,7 @@ def ask_for_parameters(kind: str, loss: Loss, seconds: float) -> Verdict:
         reason: object = f"no end within {seconds:.1f} s of cutting the range of the parameters"
     except SearchFailed as failure:
         reason = failure
-    return Verdict(None, UNDECIDED, f"not decided for all parameters ({reason}); give them values with --set")
+    return Verdict(None, UNDECIDED, f"not decided for all parameters ({reason}); raise --budget, or give them values with --set")
 
 
 def search(kind: str, loss: Loss, budget: float) -> Verdict:
@@ -139,9 +149,9 @@ def _decided(kind: str, loss: Loss, ranges: Ranges, reasons: dict[bool, str], de
 def _hints(kind: str, loss: Loss, ranges: Ranges, sample: Verdict | None) -> Iterator[Mapping[str, sp.Expr]]:
     """What the checker may be told: nothing, a point where a sign is wrong or an identity fails, a scale."""
     expects_no = sample is not None and sample.holds is False
+    yield {}
     if kind in ("convex", "validity") and expects_no:
         yield from ({"at": point} for point in wrong_signs(kind, loss, ranges, sample))
-    yield {}
     if kind in ("even", "symmetric") and expects_no:
         yield from ({"at": point} for point in points_of_difference(loss, ranges))
     if kind in SCALE_FREE and not expects_no:

@@ -10,6 +10,7 @@ proved is undecided and says why.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import time
@@ -193,6 +194,8 @@ class _Question:
         reasons = []
         try:
             for proposal in search(self, time.monotonic() + budget):
+                if proposal.status == PROVED and not all(part.derived for part in self.parts):
+                    proposal = dataclasses.replace(proposal, status=ENCLOSED)
                 try:
                     check_verdict(kind, verdict_to_json(proposal), self.parts)
                     return proposal
@@ -364,5 +367,6 @@ def _identity(function: Pieces, of: str, transform, before: tuple[Step, ...], ye
     return Verdict(True, status, yes, steps=tuple(steps))
 
 
-SEARCHES: dict[str, Callable] = dict(validity=_valid, convex=_convex, zero_forcing=_zero_forcing, zero_avoiding=_zero_avoiding,
-                symmetric=_symmetric, even=_even, bounded_gradient=_bounded_gradient)
+SEARCHES: dict[str, Callable] = {
+    "validity": _valid, "convex": _convex, "zero_forcing": _zero_forcing, "zero_avoiding": _zero_avoiding,
+    "symmetric": _symmetric, "even": _even, "bounded_gradient": _bounded_gradient}

@@ -8,7 +8,7 @@ import sympy as sp
 
 from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
-from divergence_lab.theory.cell_proofs import Ranges
+from divergence_lab.theory.cell_forms import Ranges
 from divergence_lab.theory.expressions import parse_number
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.pieces import CannotSplit, is_less

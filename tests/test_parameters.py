@@ -1,0 +1,100 @@
+"""Verdicts with parameters, their exact conditions, and the numbers at the ends; each certificate is checked as well."""
+
+import json
+
+import pytest
+import sympy as sp
+
+from divergence_lab.theory.cell_forms import NoValue
+from divergence_lab.theory.cell_proofs import holds_in_cell
+from divergence_lab.theory.checker_parameters import check_parametric
+from divergence_lab.theory.derivation import derive, to_json
+from divergence_lab.theory.exponential_terms import never_vanishes
+from divergence_lab.theory.expressions import ExpressionError, parse, write
+from divergence_lab.theory.line_proofs import holds_on_line
+from divergence_lab.theory.loss import loss
+from divergence_lab.theory.parameters import ask_for_parameters
+from divergence_lab.theory.proofs import Rejected
+from divergence_lab.theory.symbols import x
+from divergence_lab.theory.verdict import verdict_to_json
+
+SECONDS = 40.0
+# loss, assumptions, verdict, holds, condition: all derived by hand
+KNOWN = [
+    ("a*x**2 + b*(exp(x) - x - 1)", ("a > 0", "b > 0"), "symmetric", None, "a - b/2 = 0"),
+    ("Piecewise((a*x**2, x < 0), (b*x**2, True))", ("a > 0", "b > 0"), "even", None, "a - b = 0"),
+    ("Piecewise((a*x**2, x < 0), (b*x**2, True))", ("a > 0", "b > 0"), "symmetric", False, None),
+    ("Piecewise((-a*x, x < 0), (b*x, True))", ("a > 0", "b > 0"), "symmetric", None, "a - b = 0"),
+    ("a*exp(x) + b*exp(-x)", ("a > 0", "b > 0"), "symmetric", False, None),
+    ("x**2 + a*x**3", (), "zero_forcing", None, "a <= 0"),
+    ("x**2 + a*x**4", (), "validity", None, "a >= 0"),
+    ("a*(exp(x) - x - 1)", (), "zero_avoiding", None, "a > 0"),
+    ("a*x**2/2 + (1 - a)*(exp(x) - x - 1)", (), "validity", None, "0 <= a <= 1"),
+    ("a*x**2/2 + (1 - a)*(exp(x) - x - 1)", (), "zero_avoiding", None, "a < 1"),
+    ("(1 + x**2)**a - 1", ("a > 0",), "convex", None, "a >= 1/2"),
+    ("quantile_huber(q)", (), "even", None, "q = 1/2"),
+    ("sqrt(d**2 + x**2) - d", ("d > 0",), "bounded_gradient", True, None),
+]
+
+
+@pytest.mark.parametrize(("text", "assumptions", "kind", "holds", "condition"), KNOWN)
+def test_exact_conditions(text, assumptions, kind, holds, condition):
+    entry = loss(text, assumptions)
+    found = ask_for_parameters(kind, entry, SECONDS)
+    assert (found.holds, found.condition) == (holds, condition), found.because
+    check_parametric(kind, verdict_to_json(found), write(entry.expression), entry.assumptions)
+
+
+@pytest.mark.parametrize(("text", "assumptions", "kind", "equation", "solved"), [
+    ("a*x**2 + b*(exp(x) - x - 1)", ("a > 0", "b > 0"), "symmetric", "a - b", "a"),
+    ("Piecewise((a*x**2, x < 0), (b*x**2, True))", ("a > 0", "b > 0"), "symmetric", "a - b", "a"),
+    ("Piecewise((a*x**2, x < 0), (b*x**2, True))", (), "even", "a*b - b**2", "a"),
+    ("a*exp(x) + b*exp(-x)", ("a > 0", "b > 0"), "even", "a + b", "a"),
+])
+def test_a_wrong_equation_is_refused(text, assumptions, kind, equation, solved):
+    expression = loss(text, assumptions).expression
+    symbols = {s.name: s for s in expression.free_symbols}
+    with pytest.raises(Rejected):
+        holds_on_line(kind, expression, sp.sympify(equation, symbols), symbols[solved])
+
+
+def test_terms_that_cannot_cancel():
+    a, b = sp.symbols("a b", positive=True)
+    assert never_vanishes(a * sp.exp(x) + b * sp.exp(-x) - a - b * sp.exp(2 * x))
+    assert not never_vanishes(a * sp.exp(a * x) - b * sp.exp(b * x))  # at a = b it is 0
+    assert not never_vanishes((a - b) * x * sp.exp(x))
+    with pytest.raises(Rejected):
+        never_vanishes(a * sp.sqrt(x))
+
+
+def test_a_cell_with_both_answers_is_not_proved():
+    expression = loss("a*x**2/2 + (1 - a)*(exp(x) - x - 1)").expression
+    assert holds_in_cell("validity", expression, {"a": (sp.S.One, sp.oo)}) is False
+    assert holds_in_cell("validity", expression, {"a": (sp.S.Zero, sp.S.One)}) is True
+    with pytest.raises((Rejected, NoValue)):
+        holds_in_cell("validity", expression, {"a": (sp.Rational(1, 2), sp.Integer(2))})
+
+
+@pytest.mark.parametrize(("text", "assumptions", "at_zero", "slope", "curvature"), [
+    ("huber(c)", (), "c", None, "1"), ("sqrt(d**2 + x**2) - d", ("d > 0",), "1", None, "1/d"), ("pinball(q)", (), "1 - q", "q", "oo"),
+    ("expectile(q)", (), "oo", "2*q", None),
+])
+def test_numbers_at_the_ends(text, assumptions, at_zero, slope, curvature):
+    """By hand: f(0+) = -g'(-oo); f'(oo) = int g' e^{-x}."""
+    entry = json.loads(json.dumps(to_json(derive(loss(text, assumptions), budget=SECONDS))))
+    assert sp.simplify(parse(entry["f_at_zero"], x) - parse(at_zero, x)) == 0 if at_zero != "oo" else entry["f_at_zero"] == "oo"
+    assert (entry["slope_at_infinity"], entry["curvature_at_zero"]) == (slope, curvature)
+    assert set(entry["unchecked"]) == {k for k in ("f_at_zero", "slope_at_infinity", "generator") if entry[k] is not None}
+
+
+@pytest.mark.parametrize("assumptions", [("a > 0", "a < 0"), ("a > 3", "a < 1"), ("a >= 2", "a <= 2")])
+def test_assumptions_that_leave_nothing_are_refused(assumptions):
+    with pytest.raises(ExpressionError, match="contradict"):
+        loss("linex(a)", assumptions)
+
+
+def test_the_swapped_loss_of_a_family_is_one_formula():
+    found = derive(loss("linex(a)"), budget=SECONDS).dual_loss
+    assert not found.has(sp.Piecewise)
+    (a,) = found.free_symbols - {x}
+    assert sp.simplify(found - (sp.exp((1 - a) * x) - (1 - a) * x - 1) / (1 - a)**2) == 0
