@@ -39,7 +39,7 @@ def holds(entry, expected):
     return found
 
 
-@runs(600)
+@runs(1000)
 @given(cheap_losses)
 def test_one_atom_on_either_side(known):
     holds(loss(known.text()), known.verdicts())
@@ -99,7 +99,7 @@ def test_a_gauge_changes_nothing(known, constant, slope):
     holds(entry, smooth.verdicts())
 
 
-@runs(200)
+@runs(400)
 @given(cheap_sides, cheap_sides, st.sampled_from(["left", "right"]))
 def test_a_flipped_side_is_no_loss(left, right, flip):
     found = holds(loss(Known(left, right, flip).text()), {"valid": False})

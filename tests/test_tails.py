@@ -4,7 +4,7 @@ import mpmath
 import pytest
 import sympy as sp
 from flint import arb, ctx
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from divergence_lab.theory import proofs
@@ -31,6 +31,7 @@ expressions = st.recursive(_LEAVES, _grow, max_leaves=4)
 
 @settings(max_examples=400, deadline=None)
 @given(expressions, st.integers(0, 12))
+@example("exp(1/(exp(-x**2/2)))", 3)
 def test_a_tail_contains_its_function_on_the_whole_half_line(text, steps):
     try:
         f = parse(text, x)
@@ -52,7 +53,7 @@ def test_a_tail_contains_its_function_on_the_whole_half_line(text, steps):
             return value
 
         true = ball(f, x, point)
-        assume(true.is_finite())
+        assume(true.is_finite() and (true == 0 or true.rel_accuracy_bits() > 400))  # a tower of exponentials outgrows the digits
         stated = arb(0)
         for m, c in tail.terms:
             stated += ball(c, x, arb(0)) * at(m)
