@@ -139,7 +139,7 @@ def train(
                 f"out {str(folder)!r} is no folder that can be written ({error.strerror}); choose another"
             ) from error
     with _threads(state.members.values), _determinism(deterministic):
-        seconds = _loop(run, state, at, first, seconds, progress, on_drawn, on_laws, folder)
+        seconds = _loop(run, state, at, first, seconds, progress, folder, on_drawn, on_laws)
         result = _result(run, state, at, seconds)
     if folder is not None:
         save(result, folder)
@@ -169,9 +169,9 @@ def _loop(
     first: int,
     seconds_before: float,
     progress: bool | Callable[[int, int], None] | None,
-    on_drawn: Callable[[int, Tensor], None] | None,
-    on_laws: Callable[[int, Tensor], None] | None,
     folder: Path | None,
+    on_drawn: Callable[[int, Tensor], None] | None = None,
+    on_laws: Callable[[int, Tensor], None] | None = None,
 ) -> float:
     """Train from step `first` to the end, in place; seconds spent, those before this call included."""
     config = run.config

@@ -155,7 +155,7 @@ def _clip(gradient: Tensor, max_norm: float) -> Tensor:
 
 
 def _all_at_once(
-    members: Ensemble, gradient: Tensor, rates: Tensor, max_norm: float, weight_decay: float
+    members: Ensemble, gradient: Tensor, rates: Tensor, max_norm: float, weight_decay: float = 0.0
 ) -> None:
     """gradient [M, N], overwritten; nothing here waits for the device."""
     usable = _clip(gradient, max_norm)
