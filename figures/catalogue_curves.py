@@ -30,7 +30,8 @@ def draw(content: dict) -> Figure:
             axes.plot(content["x"], one["f"], color="black", linestyle="--", linewidth=1.1, label="f(t), t = e^x")
             factor = "" if one["factor"] == "1" else f"{one['factor']} x "
             axes.set_title(one["loss"] + "\n" + textwrap.fill(factor + one["divergence"], 24), fontsize=8)
-            axes.text(0.5, 0.94, word, transform=axes.transAxes, ha="center", va="top", color=colour, fontsize=8, weight="bold")
+            axes.text(0.5, 0.94, word, transform=axes.transAxes, ha="center", va="top", color=colour, fontsize=8, weight="bold",
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85})
             axes.set(ylim=(0, 6), xlim=(-3, 3))
         for axes in panels[1]:
             axes.set_xlabel("residual $x=\\log t$ (nats)")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from divergence_lab.cli import main
+from divergence_lab.sweeps import SweepError, read_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(path for pattern in ("*.md", "docs/*.md", "paper_checks/*.md", "notebooks/*.md", "figures/*.md")
@@ -58,11 +59,9 @@ SHOWN = [pytest.param(path, id=name(path)) for path in PAGES if path.name not in
 @pytest.mark.parametrize("path", SHOWN)
 def test_every_command_of_a_page_runs(path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (grids,) = [re.findall(r'^    (\{"fixed".*?\}\})$', path.read_text(), re.DOTALL | re.MULTILINE)]
-    if grids or "grid.json" in path.read_text():
-        (tmp_path / "grid.json").write_text(json.dumps(
-            {"fixed": {"losses": ["quadratic"], "env": "hypergrid:2x4", "seeds": 1, "steps": 2}, "grid": {"objective": ["tb"]}}))
-        assert all(json.loads(text) for text in grids)
+    if "grid.json" in path.read_text():
+        small_grid = {"fixed": {"losses": ["quadratic"], "env": "hypergrid:2x4", "seeds": 1, "steps": 2}, "grid": {"objective": ["tb"]}}
+        (tmp_path / "grid.json").write_text(json.dumps(small_grid))
     for line in commands(path.read_text()):
         redirected = re.fullmatch(r"(.+) > ([\w./]+)", line)
         line, written = redirected.groups() if redirected else (line, None)
@@ -76,6 +75,16 @@ def test_every_command_of_a_page_runs(path, tmp_path, monkeypatch, capsys):
         if written:
             (tmp_path / written).write_text(found.out)
         assert found.out or found.err or "--out" in words, line
+
+
+def test_the_grid_of_the_page_on_sweeps_is_a_sweep(tmp_path):
+    """Eight points: two objectives, two samplers, two learning rates; a setting that is not known is noticed."""
+    (text,) = re.findall(r'^    (\{"fixed".*?\}\})$', (ROOT / "docs/sweeps.md").read_text(), re.DOTALL | re.MULTILINE)
+    (tmp_path / "grid.json").write_text(text)
+    assert len(read_sweep(tmp_path / "grid.json")) == 8
+    (tmp_path / "grid.json").write_text(text.replace("objective", "objektive"))
+    with pytest.raises(SweepError):
+        read_sweep(tmp_path / "grid.json")
 
 
 BLOCKS = [pytest.param(path, at, block, id=f"{name(path)}:{at}") for path in PAGES if path.name not in OWN_TEST
@@ -120,6 +129,9 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert {"index.html", "tutorial.html", "propositions.html", "reference/theory.html"} <= pages
     propositions = (tmp_path / "site" / "propositions.html").read_text()
     assert propositions.count("<math") > 500 and "$" not in re.sub(r"<[^>]+>", "", propositions)
+    lesson = tmp_path / "site" / "notebooks" / "04_the_theorem_on_a_grid.html"
+    for target in re.findall(r'(?:src|href)="((?:runner|README|index)[^"#]*)', lesson.read_text()):
+        assert (lesson.parent / target).exists(), target
     outside = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?://[^"]+)"', propositions)
     assert not outside, outside
 

@@ -19,14 +19,14 @@ from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parents[2]
 # folders of the repository whose files become pages or pictures of the site, under the same name
-BESIDE = {"notebooks": ("*.ipynb", "*.md"), "paper_checks": ("*.md", "*.png", "*.svg", "**/*.png", "**/*.svg"),
+BESIDE = {"notebooks": ("*.ipynb", "*.md", "runner/*.svg"), "paper_checks": ("*.md", "*.png", "*.svg", "**/*.png", "**/*.svg"),
           "figures": ("*.md", "*.png", "*.svg")}
 # the reference: a page for each, with the modules whose public names it shows
 REFERENCE = {
     "theory": "loss divergence derivation decision verdict certificate checker values inversion samplers transforms recognition "
               "hockey_stick bounds pinsker normaliser design from_data catalogue expressions symbols",
-    "graphs": "dag children generated hypergrid bits sets trees molecules environments",
-    "gflownet": "objectives samplers policies flow exact expected visits theorem sampling walks optimiser",
+    "graphs": "dag children generated hypergrid bits sets trees molecules fragments block_trees environments",
+    "gflownet": "objectives samplers policies transformer mpnn flow exact expected estimates visits theorem sampling walks optimiser devices",
     "audit": "auditing probing identifying problems claims simplices subjects",
     "molecules": "scoring proxy weights fragments",
     "": "bridge export training schedules sweeps results metrics plots verification bench report",
@@ -56,7 +56,7 @@ def on_files(files, config):
 
 def reference_pages() -> dict[str, str]:
     """File name -> Markdown: the public names of the package, and a page for each group of modules."""
-    lines = ["# Reference\n", "`import divergence_lab as dl` gives these names; the pages show all modules.\n",
+    lines = ["# Reference\n", "`import divergence_lab as dl` gives these names; the pages show the modules that a user meets.\n",
              "| name | where | what |", "|---|---|---|"]
     for name, module in public_names():
         group = module.partition(".")[0] if "." in module else ""
@@ -66,7 +66,7 @@ def reference_pages() -> dict[str, str]:
     pages = {"reference/index.md": "\n".join(lines)}
     for group, modules in REFERENCE.items():
         dotted = [f"divergence_lab.{group + '.' if group else ''}{module}" for module in modules.split()]
-        body = "\n\n".join(f"::: {module}" for module in dotted if path_of(module).is_file())
+        body = "\n\n".join(f"::: {module}" for module in dotted)
         pages[f"reference/{group or 'package'}.md"] = f"# {group or 'The package'}\n\n{body}\n"
     return pages
 
@@ -120,6 +120,7 @@ def on_page_markdown(markdown, page, config, files):
 def on_page_content(content, page, config, files):
     """TeX -> MathML, which every browser draws by itself."""
     if page.file.src_uri.endswith(".ipynb"):
+        content = content.replace('href="README.md', 'href="index.html')
         return IN_NOTEBOOK.sub(lambda match: match[0] if match[1] else mathml(match[3], len(match[2]) == 2), content)
     return FORMULA.sub(lambda match: mathml(match[2], match[1] == "div"), content)
 

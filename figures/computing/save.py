@@ -113,7 +113,7 @@ def curves() -> dict:
         if closed is not None:  # the closed form and the quadrature agree, or nothing is drawn
             at = np.array([float(sp.N(closed.subs(t, sp.Float(math.exp(v), 30)))) for v in xs[::20]])
             assert np.allclose(at, f[::20], atol=1e-5), name
-        content["losses"].append({"loss": name, "divergence": str(derivation.divergence), "factor": str(derivation.divergence.factor), "g": g, "f": f,
+        content["losses"].append({"loss": name, "divergence": str(derivation.divergence), "factor": str(derivation.divergence.factor or 1), "g": g, "f": f,
                                   "zero_forcing": bool(derivation.verdicts.zero_forcing),
                                   "zero_avoiding": bool(derivation.verdicts.zero_avoiding)})
     return content
