@@ -214,7 +214,7 @@ def _loop(
                     inputs.bits.copy_(random_bits(seeds, DROPOUT + step, inputs.bits.shape[1:], run.device))
             advance(step / steps)
             if on_drawn and not config["exact"]:
-                on_drawn(step, _by_row(run, inputs.drawn[0]))
+                on_drawn(step, _by_row(run, inputs.drawn[0].clone()))  # a recorded step writes there again
     return seconds_before + time.monotonic() - started
 
 

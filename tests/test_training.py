@@ -334,3 +334,18 @@ def test_defaults_start_residuals_below_zero_and_walks_long():
     assert (start > result.log_z_true).all()
     assert result.config["stop_logit"] == pytest.approx(math.log(2 / 14))
     assert result.config["learning_rates"] == [0.03] * 4
+
+
+@pytest.mark.parametrize("step_of", STEPS.values(), ids=STEPS)
+@pytest.mark.parametrize("bad", [(0, 1, 2), (0, 2), (1,)])
+def test_bad_gradients_of_all_members_of_a_rate_stop_nobody_else(step_of, bad):
+    """Members 0 and 2 share a rate; where none of them can move, or nobody can, the step is made all the same."""
+    members = members_at(torch.ones(3, 4, dtype=torch.float64))
+    slope = torch.ones(3, 4, dtype=torch.float64)
+    slope[list(bad), 1] = torch.nan
+    parts = [part.clone() for part in unpack(members.shapes, slope).values()]
+    step_of(members, parts, torch.tensor([[0.1, 0.1], [0.2, 0.2], [0.1, 0.1]], dtype=torch.float64), 10.0)
+    for member in range(3):
+        stayed = member in bad
+        assert bool((members.values[member] == 1).all()) is stayed
+        assert bool(members.finite[member]) is not stayed and members.count[member] == (0 if stayed else 1)

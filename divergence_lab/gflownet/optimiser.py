@@ -117,9 +117,9 @@ def _member_by_member(
     for chosen, column, shrink in ((apart[:-1], rates[:, 0], weight_decay), (apart[-1:], rates[:, 1], 0.0)):
         of_rate: dict[float, list[int]] = {}
         for member, rate in enumerate(column.tolist()):
-            of_rate.setdefault(rate, []).append(member)
+            if member in moving:
+                of_rate.setdefault(rate, []).append(member)
         for rate, same in of_rate.items():
-            same = [member for member in same if member in moving]
             values, mean, square, count, slope = (
                 [part[place][member] for part in chosen for member in same] for place in range(5)
             )
