@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
+from torch.nn.functional import grouped_mm, pad
 
 from divergence_lab.gflownet.randomness import INIT, mix
 from divergence_lab.gflownet.tables import tables
@@ -50,6 +51,8 @@ class Policy:
     states of an enumerated graph, [M, R, S], where states is None.
     `n_random`: random numbers a state for its dropout, as a third argument of `rows`.  `single_pass`: the states of
     generated trajectories are evaluated once, as they are drawn, with their gradients.
+    `in_a_row(parameters, states [N, D], member [N], ends [M])` -> [N, R], in float32 on a CPU: states of a generated
+    space, those of each member together, member m's up to place ends[m] (int32); None if the policy has no such way.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Policy:
     rows: Callable[..., Tensor]
     n_random: int = 0
     single_pass: bool = False
+    in_a_row: Callable[[Parameters, Tensor, Tensor, Tensor], Tensor] | None = None
 
     def init(
         self, seeds: Sequence[int], device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
@@ -158,7 +162,30 @@ def mlp(
             hidden = torch.baddbmm(parameters[f"bias_{layer}"], hidden, parameters[f"weight_{layer}"]).relu()
         return torch.baddbmm(parameters[f"bias_{depth}"], parameters[f"weight_{depth}"], hidden.mT)
 
-    return Policy("mlp", space, rows_of, shapes, draw, rows)
+    def in_a_row(parameters: Parameters, states: Tensor, member: Tensor, ends: Tensor) -> Tensor:
+        hidden = space.features(states).to(parameters["weight_0"].dtype)
+        for layer in range(depth):
+            hidden = _of_each(hidden, parameters[f"weight_{layer}"], ends)
+            hidden = (hidden + parameters[f"bias_{layer}"][:, 0].index_select(0, member)).relu_()
+        # one output or more too many: then the gradient comes from a slice, and lies in memory as the kernel wants it
+        last = pad(parameters[f"weight_{depth}"], (0, 0, 0, 4 - rows_of.n_rows % 4)).mT
+        outputs = _of_each(hidden, last, ends)[:, : rows_of.n_rows]
+        return outputs + parameters[f"bias_{depth}"][..., 0].index_select(0, member)
+
+    return Policy("mlp", space, rows_of, shapes, draw, rows, in_a_row=None if enumerated else in_a_row)
+
+
+def _of_each(inputs: Tensor, weights: Tensor, ends: Tensor) -> Tensor:
+    """inputs [N, K], member after member, times each member's weights [M, K, J]: [N, J].
+
+    The kernel wants rows of whole 16 bytes, so K and J are filled up with zeros to multiples of 4.
+    """
+    short, narrow = -inputs.shape[1] % 4, -weights.shape[2] % 4
+    if short:
+        inputs = pad(inputs, (0, short))
+    if short or narrow:
+        weights = pad(weights, (0, narrow, 0, short))
+    return grouped_mm(inputs, weights, offs=ends)[:, : weights.shape[2] - narrow]
 
 
 def _looked_up(graph: PointedDAG) -> Callable[[Tensor, Tensor | None], Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +10,7 @@ from torch.nn.functional import pad
 
 from divergence_lab.gflownet import devices
 from divergence_lab.gflownet.objectives import Objective, ObjectiveError, Residuals, Steps, fm, residuals
+from divergence_lab.gflownet.places import Places, all_places, places
 from divergence_lab.gflownet.policies import Parameters, Policy
 from divergence_lab.gflownet.samplers import Sampler, behave
 from divergence_lab.graphs.generated import GeneratedDAG, sources
@@ -52,17 +52,9 @@ def walk(
     # on a CPU looking at `done` costs nothing, and few go on for long; on a GPU each look would wait for the device
     looks = devices.may_look(uniforms.device)
     for step in range(n_steps):
-        going = int((~done).sum(dim=1).max()) if looks else batch
-        if going < batch:
-            if not going:
-                break
-            # those that go on, moved to the front: the others are not evaluated
-            front = done.to(torch.int8).argsort(dim=1, stable=True)[:, :going]
-            here = state.gather(1, front[..., None].expand(-1, -1, state.shape[-1]))
-            drawn = _draw(policy, parameters, chosen, here, uniforms[:, step].gather(1, front), edge_flows)
-            action = front.new_full(done.shape, n_actions - 1).scatter_(1, front, drawn)
-        else:
-            action = _draw(policy, parameters, chosen, state, uniforms[:, step], edge_flows)
+        if looks and bool(done.all()):
+            break
+        action = _draw(policy, parameters, chosen, state, ~done, uniforms[:, step], edge_flows)
         action = torch.where(done, n_actions - 1, action)
         state = dag.step(state, action)
         exists.append(~done)
@@ -73,23 +65,35 @@ def walk(
 
 
 def _draw(
-    policy: Policy, parameters: Parameters, chosen: Sampler, states: Tensor, noise: Tensor, edge_flows: bool
+    policy: Policy,
+    parameters: Parameters,
+    chosen: Sampler,
+    states: Tensor,
+    wished: Tensor,
+    noise: Tensor,
+    edge_flows: bool,
 ) -> Tensor:
-    """An action of the behaviour policy in each state: states [M, N, D], noise [M, N] in [0, 1) -> [M, N]."""
-    allowed = policy.space.allowed(states).movedim(-1, 1)
+    """An action of the behaviour policy where wished [M, B]: states [M, B, D], noise [M, B] in [0, 1) -> [M, B]."""
+    there = places(policy, parameters, states[:, None], wished[:, None])
+    allowed = policy.space.allowed(there.states).movedim(-1, 1)
     mask = torch.zeros(allowed.shape, dtype=noise.dtype, device=noise.device).masked_fill_(~allowed, -torch.inf)
     if edge_flows:
-        logits = _log_edge(policy, parameters, states)
+        logits = _log_edge(policy, there, allowed)
     else:
-        logits = policy.rows(parameters, states)[:, : policy.heads.n_actions]
-    return _pick(chosen, torch.log_softmax(logits + mask, dim=1), mask, allowed, noise)
+        logits = there.rows(there.states)[:, : policy.heads.n_actions]
+    cumulative = _cumulative(chosen, torch.log_softmax(logits + mask, dim=1), mask, allowed)
+    return there.put(_below(there.each(cumulative), there.take(noise[:, None])))[:, 0]
 
 
-def _pick(chosen: Sampler, log_pf: Tensor, mask: Tensor, allowed: Tensor, noise: Tensor) -> Tensor:
-    """The action of each state's u in [0, 1): log_pf, mask, allowed [M, A, N], noise [M, N] -> [M, N]."""
+def _cumulative(chosen: Sampler, log_pf: Tensor, mask: Tensor, allowed: Tensor) -> Tensor:
+    """Of the behaviour policy, from the last allowed action on beyond 1: log_pf, mask, allowed [m, A, N] -> [m, A - 1, N]."""
     cumulative = behave(chosen, log_pf, mask)[:, :-1].exp().cumsum_(dim=1)
     so_far = allowed.cumsum(dim=1)
-    cumulative.masked_fill_((so_far == so_far[:, -1:])[:, :-1], 2.0)
+    return cumulative.masked_fill_((so_far == so_far[:, -1:])[:, :-1], 2.0)
+
+
+def _below(cumulative: Tensor, noise: Tensor) -> Tensor:
+    """The action of each u in [0, 1): how many of [m, A - 1, V] are at or below u [m, V]."""
     return (noise[:, None] >= cumulative).sum(dim=1)
 
 
@@ -128,7 +132,7 @@ def walk_once(
         log_pf = torch.log_softmax(rows[:, :n_actions].masked_fill(~allowed, -torch.inf), dim=1)
         with torch.no_grad():
             mask = torch.zeros_like(log_pf).masked_fill_(~allowed, -torch.inf)
-            action = _pick(chosen, log_pf.detach(), mask, allowed, uniforms[:, step])
+            action = _below(_cumulative(chosen, log_pf.detach(), mask, allowed), uniforms[:, step])
             action = torch.where(done, n_actions - 1, action)
         taken = log_pf.gather(1, action[:, None])[:, 0]
         found.append((action, ~done, taken, log_pf[:, -1], rows[:, n_actions:]))
@@ -139,8 +143,10 @@ def walk_once(
         torch.stack(part, dim=dim) for part, dim in zip(zip(*found, strict=True), (1, 1, 1, 1, 2), strict=True)
     )
     walked = Walks(torch.stack(states, dim=1), actions, exists)
-    of_model = _OfModel(log_pf.flatten(1), log_stop.flatten(1), rest.flatten(2))
-    return walked, _steps(policy, parameters, objective, backward, walked, _pack(exists, all_of_them=True), of_model)
+    there = all_places(policy, parameters, walked.states[:, :-1], exists)
+    log_pf, log_stop = (torch.where(exists, part, 0.0) for part in (log_pf, log_stop))
+    of_model = _OfModel(log_pf, log_stop, rest.flatten(2))
+    return walked, _steps(policy, parameters["log_z"], objective, backward, walked, there, of_model)
 
 
 @torch.no_grad()
@@ -245,36 +251,39 @@ def steps_of(
 ) -> Steps:
     """The model along these trajectories; every visited state is evaluated once."""
     dag, n_actions = policy.space, policy.heads.n_actions
-    packed = _pack(walked.exists)
-    here = packed.take(walked.states[:, :-1])
-    rows = policy.rows(parameters, here)
-    allowed = dag.allowed(here).movedim(-1, 1)
+    there = places(policy, parameters, walked.states[:, :-1], walked.exists)
+    allowed = dag.allowed(there.states).movedim(-1, 1)
     edges = chosen.flow == "edges"
-    logits = _log_edge(policy, parameters, here) if edges else rows[:, :n_actions].masked_fill(~allowed, -torch.inf)
-    norm = torch.logsumexp(logits, dim=1)
-    taken = logits.gather(1, packed.take(walked.actions)[:, None])[:, 0]
-    of_model = _OfModel(taken - norm, logits[:, -1] - norm, rows[:, n_actions:])
+    if edges:
+        logits, rest = _log_edge(policy, there, allowed), None
+    else:
+        rows = there.rows(there.states)
+        logits, rest = rows[:, :n_actions].masked_fill(~allowed, -torch.inf), rows[:, n_actions:]
+    norm = torch.logsumexp(logits, dim=1, keepdim=True)
+    log_pf = logits - norm
+    log_stop = there.put(there.each(log_pf[:, -1:])[:, 0]) if chosen.flow == "modified" else None
+    of_model = _OfModel(there.pick(log_pf, walked.actions), log_stop, rest)
     # flow matching's Z is what flows out of the source
-    held = {**parameters, "log_z": packed.put(norm)[:, 0, 0]} if edges else parameters
-    return _steps(policy, held, chosen, backward, walked, packed, of_model)
+    log_z = there.put(there.each(norm)[:, 0])[:, 0, 0] if edges else parameters["log_z"]
+    return _steps(policy, log_z, chosen, backward, walked, there, of_model)
 
 
 @dataclass(frozen=True, eq=False)
 class _OfModel:
-    """At the packed states: log P_F of the action taken and of the stop [M, N], and the rows after the logits."""
+    """log P_F of the action taken and of the stop, [M, T, B], and the rows after the logits [m, R - A, N]; None if unused."""
 
     log_pf: Tensor
-    log_stop: Tensor
-    rest: Tensor
+    log_stop: Tensor | None
+    rest: Tensor | None
 
 
 def _steps(
     policy: Policy,
-    parameters: Parameters,
+    log_z: Tensor,
     chosen: Objective,
     backward: str,
     walked: Walks,
-    packed: _Packed,
+    there: Places,
     of_model: _OfModel,
 ) -> Steps:
     dag = policy.space
@@ -282,15 +291,15 @@ def _steps(
     is_stop = exists & (walked.actions == policy.heads.n_actions - 1)
     # a stop leaves the state: rewards, which may be dear, are asked of the ends alone
     log_reward = torch.where(is_stop, dag.log_reward(walked.terminal)[:, None], 0.0).to(of_model.log_pf.dtype)
-    log_pb = _log_pb(policy, of_model.rest, backward, walked, packed)
-    increment = torch.where(is_stop, log_reward, torch.where(exists, log_pb, 0.0)) - packed.put(of_model.log_pf)
-    log_z, log_flow = parameters["log_z"], None
+    log_pb = _log_pb(policy, of_model, backward, walked, there)
+    increment = torch.where(is_stop, log_reward, torch.where(exists, log_pb, 0.0)) - of_model.log_pf
+    log_flow = None
     if chosen.flow == "modified":
-        stop = packed.put(of_model.log_stop)
+        stop = of_model.log_stop
         log_flow = torch.where(exists, dag.log_reward(states).to(stop.dtype) - stop, 0.0)
         log_z = log_flow[:, 0, 0]
     elif chosen.flow not in ("none", "edges"):
-        log_flow = packed.put(of_model.rest[:, -1])
+        log_flow = there.put(there.each(of_model.rest[:, -1:])[:, 0])
         if chosen.flow == "forward-looking":
             if dag.log_partial is None:
                 raise ObjectiveError(
@@ -308,26 +317,24 @@ def _steps(
     return Steps(increment, exists, log_z, None if log_flow is None else pad(log_flow, (0, 0, 0, 1)))
 
 
-def _log_pb(policy: Policy, rest: Tensor, backward: str, walked: Walks, packed: _Packed) -> Tensor:
+def _log_pb(policy: Policy, of_model: _OfModel, backward: str, walked: Walks, there: Places) -> Tensor:
     """log P_B(s_t | s_{t+1}) of each step between states, [M, T, B]; whatever at a stop and after it."""
     dag, heads = policy.space, policy.heads
-    before, after = walked.states[:, :-1], walked.states[:, 1:]
+    before, after, dtype = walked.states[:, :-1], walked.states[:, 1:], of_model.log_pf.dtype
     if backward == "maxent":
         _need_paths(dag)
-        return (dag.log_paths(before) - dag.log_paths(after)).to(rest.dtype)
+        return (dag.log_paths(before) - dag.log_paths(after)).to(dtype)
     if backward == "uniform":
-        return -dag.back_allowed(after).sum(dim=-1).clamp(min=1).to(rest.dtype).log()
+        return -dag.back_allowed(after).sum(dim=-1).clamp(min=1).to(dtype).log()
     # P_B of a step is a matter of the state it leads to: evaluated there, then moved one step back
     taken = pad(dag.back_of(before, walked.actions)[:, :-1], (0, 0, 1, 0))
-    here = packed.take(walked.states[:, :-1])
-    allowed = dag.back_allowed(here)
+    allowed = dag.back_allowed(there.states)
     # the source has no backward action, and a logsumexp over nothing has no gradient
     none = ~allowed.any(dim=-1, keepdim=True)
-    back = rest[:, : heads.n_back]
-    back = back.masked_fill(~(allowed | none).movedim(-1, 1), -torch.inf)
-    index = packed.take(taken)[:, None].clamp(0, heads.n_back - 1)
-    chosen = back.gather(1, index)[:, 0] - torch.logsumexp(back, dim=1)
-    return pad(packed.put(torch.where(none[..., 0], 0.0, chosen))[:, 1:], (0, 0, 0, 1))
+    back = of_model.rest[:, : heads.n_back].masked_fill(~(allowed | none).movedim(-1, 1), -torch.inf)
+    log_pb = torch.where(none.movedim(-1, 1), 0.0, back - torch.logsumexp(back, dim=1, keepdim=True))
+    chosen = there.pick(log_pb, taken.clamp(0, heads.n_back - 1))
+    return pad(chosen[:, 1:], (0, 0, 0, 1))
 
 
 def _flow_matching(policy: Policy, parameters: Parameters, walked: Walks) -> Residuals:
@@ -336,61 +343,29 @@ def _flow_matching(policy: Policy, parameters: Parameters, walked: Walks) -> Res
     states = walked.states[:, :-1]
     is_source = (states == sources(dag, (1, 1, 1), states.device)).all(dim=-1)
     visited = walked.exists & ~is_source
-    packed = _pack(visited)
-    here = packed.take(states)
-    log_outflow = torch.logsumexp(_log_edge(policy, parameters, here), dim=1)
+    there = places(policy, parameters, states, visited)
+    here = there.states
+    outflow = torch.logsumexp(_log_edge(policy, there, dag.allowed(here).movedim(-1, 1)), dim=1, keepdim=True)
     back_allowed = dag.back_allowed(here)
-    # slots beyond the visited ones hold some state, perhaps the source: give it an arbitrary backward action
+    # places beyond the visited ones hold some state, perhaps the source: give it an arbitrary backward action
     none = ~back_allowed.any(dim=-1, keepdim=True)
     back = torch.arange(dag.n_back, device=states.device).expand(*here.shape[:2], -1)
     back = torch.where(back_allowed, back, back_allowed.int().argmax(dim=-1, keepdim=True))
     children = here[:, :, None].expand(-1, -1, dag.n_back, -1)
     parents, action = dag.undo(children, back), dag.forward_of(children, back)
     # edges into s are never stops: no reward of a parent is asked for
-    edges = policy.rows(parameters, parents.flatten(1, 2))[:, : policy.heads.n_actions]
+    edges = there.rows(parents.flatten(1, 2))[:, : policy.heads.n_actions]
     into = edges.gather(1, action.flatten(1)[:, None])[:, 0].view(*here.shape[:2], -1)
-    log_inflow = torch.logsumexp(into.masked_fill(~(back_allowed | none), -torch.inf), dim=-1)
-    return fm(packed.put(log_inflow), packed.put(log_outflow), visited)
+    inflow = torch.logsumexp(into.masked_fill(~(back_allowed | none), -torch.inf), dim=-1)[:, None]
+    log_inflow, log_outflow = (there.put(there.each(flow)[:, 0]) for flow in (inflow, outflow))
+    return fm(log_inflow, log_outflow, visited)
 
 
-def _log_edge(policy: Policy, parameters: Parameters, states: Tensor) -> Tensor:
-    """log F(s, a) at [M, N] states, the flow of a stop being R(s): [M, A, N]."""
-    dag = policy.space
-    rows = policy.rows(parameters, states)[:, : policy.heads.n_actions]
-    allowed = dag.allowed(states).movedim(-1, 1)
-    rewards = torch.where(allowed[:, -1], dag.log_reward(states), 0.0).to(rows.dtype)
+def _log_edge(policy: Policy, there: Places, allowed: Tensor) -> Tensor:
+    """log F(s, a) at the places, [m, A, N], the flow of a stop being R(s): allowed [m, A, N]."""
+    rows = there.rows(there.states)[:, : policy.heads.n_actions]
+    rewards = torch.where(allowed[:, -1], policy.space.log_reward(there.states), 0.0).to(rows.dtype)
     return torch.cat([rows[:, :-1], rewards[:, None]], dim=1).masked_fill(~allowed, -torch.inf)
-
-
-@dataclass(frozen=True, eq=False)
-class _Packed:
-    """The wished entries of [M, T, B], moved to the front of each member: [M, N]."""
-
-    take: Callable[[Tensor], Tensor]
-    put: Callable[[Tensor], Tensor]
-
-
-def _pack(wished: Tensor, all_of_them: bool = False) -> _Packed:
-    """Entries that are not wished are dropped, but for as many as the fullest member needs, or `all_of_them` kept."""
-    n_members, n_steps, batch = wished.shape
-    flat = wished.flatten(1)
-    # the number kept decides a shape, so a GPU would have to be waited for: there, all are kept
-    if devices.may_look(flat.device) and not all_of_them:
-        kept = max(1, int(flat.sum(dim=1).max()))
-        order = flat.int().argsort(dim=1, descending=True, stable=True)[:, :kept]
-    else:
-        order = torch.arange(flat.shape[1], device=flat.device).expand(n_members, -1)
-
-    def take(tensor: Tensor) -> Tensor:
-        tensor = tensor.flatten(1, 2)
-        index = order if tensor.dim() == 2 else order[..., None].expand(-1, -1, tensor.shape[-1])
-        return tensor.gather(1, index)
-
-    def put(values: Tensor) -> Tensor:
-        values = torch.where(flat.gather(1, order), values, 0.0)
-        return values.new_zeros(flat.shape).scatter(1, order, values).view(n_members, n_steps, batch)
-
-    return _Packed(take, put)
 
 
 def _need_paths(dag: GeneratedDAG) -> None:

@@ -1,0 +1,139 @@
+"""Where a policy is evaluated for what trajectories visit, and the way back from its rows to the trajectories.
+
+On a CPU each distinct state of a member once, all members' states one after another (`_distinct`), if the policy can
+evaluate them so; else each visit, in a rectangle as wide as the fullest member needs (`_packed`).  Where looking at a
+number would mean waiting for the device, every visit has a place, wished or not, and no shape depends on a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from divergence_lab.gflownet import devices
+from divergence_lab.gflownet.policies import Parameters, Policy
+
+HASH_BITS = 44  # of the state; the member's number lies above them
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """N places for the wished visits among [M, T, B]; m = M, or m = 1 where the places of all members are one list.
+
+    `states` [m, N, D] of the places.  `rows(states)` -> [m, R, N q]: the policy at [m, N q, D], q states for each place.
+    `take` [M, T, B(, D)] -> [m, V(, D)]: of the V wished visits.  `each` [m, K, N] -> [m, K, V]: a place's column for
+    each of its visits.  `put` [m, V] -> [M, T, B], 0 at visits that are not wished.
+    """
+
+    states: Tensor
+    rows: Callable[[Tensor], Tensor]
+    take: Callable[[Tensor], Tensor]
+    each: Callable[[Tensor], Tensor]
+    put: Callable[[Tensor], Tensor]
+
+    def pick(self, table: Tensor, index: Tensor) -> Tensor:
+        """Of each visit, entry index [M, T, B] of its place's column in the table [m, K, N]: [M, T, B], else 0."""
+        return self.put(self.each(table).gather(1, self.take(index)[:, None])[:, 0])
+
+
+def places(policy: Policy, parameters: Parameters, states: Tensor, wished: Tensor) -> Places:
+    """For the visits [M, T, B] that are `wished`, in the states [M, T, B, D]."""
+    like = parameters["log_z"]
+    if policy.in_a_row is not None and like.dtype == torch.float32 and devices.may_look(like.device):
+        return _distinct(policy, parameters, states, wished)
+    return _packed(policy, parameters, states, wished)
+
+
+def all_places(policy: Policy, parameters: Parameters, states: Tensor, wished: Tensor) -> Places:
+    """A place for every visit, [M, T * B] in order: what has been evaluated already."""
+    every = torch.arange(wished[0].numel(), device=wished.device).expand(len(wished), -1)
+    return _rectangle(policy, parameters, states, wished, every)
+
+
+def _packed(policy: Policy, parameters: Parameters, states: Tensor, wished: Tensor) -> Places:
+    """Wished visits moved to the front of each member."""
+    flat = wished.flatten(1)
+    if not devices.may_look(flat.device):
+        return all_places(policy, parameters, states, wished)
+    kept = max(1, int(flat.sum(dim=1).max()))
+    order = flat.int().argsort(dim=1, descending=True, stable=True)[:, :kept]
+    return _rectangle(policy, parameters, states, wished, order)
+
+
+def _rectangle(policy: Policy, parameters: Parameters, states: Tensor, wished: Tensor, order: Tensor) -> Places:
+    """Visit order[m, n] of member m has place n; those among them that are not wished are put down as 0."""
+    flat = wished.flatten(1)
+
+    def take(tensor: Tensor) -> Tensor:
+        tensor = tensor.flatten(1, 2)
+        index = order if tensor.dim() == 2 else order[..., None].expand(-1, -1, tensor.shape[-1])
+        return tensor.gather(1, index)
+
+    def put(values: Tensor) -> Tensor:
+        values = values.masked_fill(~flat.gather(1, order), 0)
+        return values.new_zeros(flat.shape).scatter(1, order, values).view(wished.shape)
+
+    return Places(take(states), lambda at: policy.rows(parameters, at), take, lambda table: table, put)
+
+
+def _distinct(policy: Policy, parameters: Parameters, states: Tensor, wished: Tensor) -> Places:
+    """Each state that a member visits has one place, whatever the number of visits; members one after another."""
+    n_members, n_steps, batch = wished.shape
+    flat = wished.flatten()
+    visits = flat.nonzero()[:, 0]
+    here = states.flatten(0, 2)[visits]
+    of_visit, first = _grouped(visits.div(n_steps * batch, rounding_mode="floor"), here)
+    member = visits[first].div(n_steps * batch, rounding_mode="floor")
+    counts = torch.bincount(member, minlength=n_members)
+
+    def rows(at: Tensor) -> Tensor:
+        times = at.shape[1] // max(1, len(first))
+        of = member if times == 1 else member.repeat_interleave(times)
+        return policy.in_a_row(parameters, at[0], of, (counts * times).cumsum(0).int()).T[None]
+
+    def take(tensor: Tensor) -> Tensor:
+        return tensor.flatten(0, 2)[None, visits]
+
+    def put(values: Tensor) -> Tensor:
+        return values.new_zeros(flat.shape).index_copy(0, visits, values[0]).view(wished.shape)
+
+    return Places(here[None, first], rows, take, lambda table: table.index_select(-1, of_visit), put)
+
+
+def _grouped(member: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+    """(the group [V] of each visit, one visit [N] of each group): visits of one member [V] in one state [V, D].
+
+    Groups are sorted by member.  They are told apart by a hash, and the states then compared: where two different ones
+    share a hash, which is rare, by the states themselves.
+    """
+    key = _hash(states) + (member << HASH_BITS)
+    distinct, group = torch.unique(key, return_inverse=True)
+    first = _one_of_each(group, len(distinct))
+    if not torch.equal(states[first][group], states):
+        distinct, group = torch.unique(torch.cat([member[:, None], states], dim=1), dim=0, return_inverse=True)
+        first = _one_of_each(group, len(distinct))
+    return group, first
+
+
+def _one_of_each(group: Tensor, n_groups: int) -> Tensor:
+    """[N] the place of a visit of each group."""
+    return group.new_empty(n_groups).scatter_(0, group, torch.arange(len(group), device=group.device))
+
+
+def _hash(states: Tensor) -> Tensor:
+    """[V, D] -> [V] in 0..2^HASH_BITS - 1; the state itself where it is one number that fits."""
+    last = (1 << HASH_BITS) - 1
+    if states.shape[1] == 1:
+        return states[:, 0] & last
+    # odd multipliers, products modulo 2^64: Knuth's multiplicative hash of each number, and the high bits of their sum
+    odd = 0x9E3779B97F4A7C15 - (1 << 64)
+    factors = torch.tensor([_signed(odd * (2 * place + 1)) for place in range(states.shape[1])], device=states.device)
+    return ((states + 1) * factors).sum(dim=1) >> (64 - HASH_BITS) & last
+
+
+def _signed(number: int) -> int:
+    """The integer modulo 2^64 that an int64 holds."""
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
