@@ -107,12 +107,12 @@ def _grouped(member: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
     """(the group [V] of each visit, one visit [N] of each group): visits of one member [V] in one state [V, D].
 
     Groups are sorted by member.  They are told apart by a hash, and the states then compared: where two different ones
-    share a hash, which is rare, by the states themselves.
+    share a hash, which is rare, by the states themselves.  A state of one number, below 2^HASH_BITS, is its own hash.
     """
     key = _hash(states) + (member << HASH_BITS)
     distinct, group = torch.unique(key, return_inverse=True)
     first = _one_of_each(group, len(distinct))
-    if not torch.equal(states[first][group], states):
+    if states.shape[1] > 1 and not torch.equal(states[first][group], states):
         distinct, group = torch.unique(torch.cat([member[:, None], states], dim=1), dim=0, return_inverse=True)
         first = _one_of_each(group, len(distinct))
     return group, first
@@ -124,14 +124,13 @@ def _one_of_each(group: Tensor, n_groups: int) -> Tensor:
 
 
 def _hash(states: Tensor) -> Tensor:
-    """[V, D] -> [V] in 0..2^HASH_BITS - 1; the state itself where it is one number that fits."""
-    last = (1 << HASH_BITS) - 1
+    """[V, D] -> [V] in 0..2^HASH_BITS - 1."""
     if states.shape[1] == 1:
-        return states[:, 0] & last
+        return states[:, 0]
     # odd multipliers, products modulo 2^64: Knuth's multiplicative hash of each number, and the high bits of their sum
     odd = 0x9E3779B97F4A7C15 - (1 << 64)
     factors = torch.tensor([_signed(odd * (2 * place + 1)) for place in range(states.shape[1])], device=states.device)
-    return ((states + 1) * factors).sum(dim=1) >> (64 - HASH_BITS) & last
+    return ((states + 1) * factors).sum(dim=1) >> (64 - HASH_BITS) & ((1 << HASH_BITS) - 1)
 
 
 def _signed(number: int) -> int:

@@ -1,0 +1,141 @@
+"""The distinct states of a member, in a row without padding, against every visit in a rectangle: the same numbers."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from divergence_lab.gflownet import places
+from divergence_lab.gflownet.objectives import objective
+from divergence_lab.gflownet.policies import heads, mlp
+from divergence_lab.gflownet.rollouts import Rollout, empty_buffer, roll
+from divergence_lab.gflownet.samplers import sampler
+from divergence_lab.graphs.environments import space_from_text
+from divergence_lab.graphs.generated import as_generated
+from divergence_lab.graphs.small import skips
+
+M, BATCH = 3, 6
+SPACES = ["generated:hypergrid:3x4", "generated:bits:6x2", "generated:sets:5x2", "listed"]
+WAYS = [
+    ("tb", "uniform", "on"),
+    ("tb", "maxent", "epsilon:0.1"),
+    ("vargrad", "learned", "on"),
+    ("db", "learned", "replay:0.5"),
+    ("subtb(0.9)", "uniform", "on"),
+    ("fm", "uniform", "on"),
+    ("fm", "uniform", "replay:0.5"),
+    ("fl-db", "learned", "on"),
+    ("modified-db", "learned", "on"),
+    ("tied-db", "uniform", "on"),
+]
+
+
+def spaces(name):
+    return as_generated(skips()) if name == "listed" else space_from_text(name)
+
+
+def rolled(space, way, width=5, seed=0):
+    """(residuals, weights, terminal states, gradients) of one step with the distinct places, and with packed ones."""
+    chosen, backward, drawn = objective(way[0]), way[1], sampler(way[2])
+    needs = heads(space, learned_back=backward == "learned", flow=chosen.flow in ("free", "forward-looking"))
+    policy = mlp(space, heads=needs, width=width, depth=2)
+    found = []
+    for made in (policy, replace(policy, in_a_row=None)):
+        parameters = {key: (3 * value).requires_grad_() for key, value in policy.init(range(M)).items()}
+        rollout = Rollout(made, chosen, drawn, backward, "visited")
+        noise = torch.rand(M, space.max_steps, BATCH, generator=torch.Generator().manual_seed(seed))
+        buffer = empty_buffer(rollout, M, torch.device("cpu"))
+        residuals, terminal = roll(rollout, parameters, noise, buffer, torch.tensor(0))
+        weight = residuals.weight.expand_as(residuals.x)
+        total = (weight * (torch.expm1(residuals.x / 4) + residuals.x**2)).sum()
+        slopes = torch.autograd.grad(total, tuple(parameters.values()), materialize_grads=True)
+        found.append((residuals.x * weight, weight, terminal, slopes))
+    return found
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("way", WAYS, ids="-".join)
+def test_residuals_and_gradients_agree(name, way):
+    space = spaces(name)
+    if way[0] == "fl-db" and space.log_partial is None or way[0] == "modified-db" and not terminal_everywhere(space):
+        pytest.skip("the space does not allow this objective")
+    ours, packed = rolled(space, way)
+    torch.testing.assert_close(ours[2], packed[2], rtol=0, atol=0)
+    torch.testing.assert_close(ours[:2], packed[:2], rtol=1e-4, atol=1e-4)
+    for one, other in zip(ours[3], packed[3], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3 * max(1.0, float(other.abs().max())))
+
+
+def terminal_everywhere(space):
+    return not space.name.startswith(("bits", "generated:bits", "sets", "generated:sets", "skips"))
+
+
+@pytest.mark.parametrize("width", [1, 4, 30])
+def test_any_width_and_number_of_rows(width):
+    """The kernel takes rows of 16 bytes; what is no multiple of it is filled up."""
+    for name in ("generated:hypergrid:1x3", "generated:hypergrid:3x4", "generated:bits:5x5"):
+        ours, packed = rolled(spaces(name), ("db", "learned", "on"), width)
+        for one, other in zip(ours[3], packed[3], strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3 * max(1.0, float(other.abs().max())))
+
+
+@pytest.mark.parametrize("name", SPACES[:3])
+def test_states_that_share_a_hash_stay_apart(monkeypatch, name):
+    space = spaces(name)
+    ours = rolled(space, WAYS[0])[0]
+    monkeypatch.setattr(places, "_hash", lambda states: torch.zeros_like(states[:, 0]))
+    shared = rolled(space, WAYS[0])[0]
+    torch.testing.assert_close(shared, ours, rtol=1e-5, atol=1e-5)
+
+
+visits = st.lists(st.tuples(st.integers(0, 3), st.integers(-1, 2), st.integers(-1, 2)), min_size=1, max_size=40)
+
+
+@settings(max_examples=300, deadline=None)
+@given(visits, st.sampled_from(["hash", "one hash for all"]))
+def test_groups_are_the_distinct_pairs_of_member_and_state(found, way):
+    member = torch.tensor([one[0] for one in found])
+    states = torch.tensor([one[1:] for one in found])
+    before, places._hash = places._hash, places._hash if way == "hash" else lambda at: torch.zeros_like(at[:, 0])
+    try:
+        group, first = places._grouped(member, states)
+    finally:
+        places._hash = before
+    assert len(first) == len(set(found)) == len(set(group.tolist()))
+    for visit, one in enumerate(found):
+        assert found[first[group[visit]]] == one
+    of_groups = member[first].tolist()
+    assert of_groups == sorted(of_groups)
+
+
+def test_each_state_of_a_member_is_evaluated_once():
+    """From the source all B trajectories start: one place in a row, B in a rectangle."""
+    space = spaces(SPACES[0])
+    policy = mlp(space, width=4, depth=1)
+    parameters = policy.init(range(M))
+    states = torch.zeros(M, 1, BATCH, 3, dtype=torch.long)
+    wished = torch.ones(M, 1, BATCH, dtype=torch.bool)
+    wished[1] = False
+    distinct = places.places(policy, parameters, states, wished)
+    assert distinct.states.shape == (1, 2, 3)
+    rows = distinct.rows(distinct.states)
+    back = distinct.put(distinct.each(rows)[:, 0])
+    true = policy.rows(parameters, states[:, 0])[:, 0]
+    torch.testing.assert_close(back[wished], true[[0, 2]].flatten())
+    assert (back[1] == 0).all()
+    packed = places.places(replace(policy, in_a_row=None), parameters, states, wished)
+    assert packed.states.shape == (M, BATCH, 3)
+
+
+def test_double_precision_goes_by_the_rectangle():
+    """The kernel is for float32: nothing may silently lose digits."""
+    space = spaces(SPACES[0])
+    policy = mlp(space, width=4, depth=1)
+    parameters = policy.init(range(M), dtype=torch.float64)
+    states, wished = torch.zeros(M, 1, 2, 3, dtype=torch.long), torch.ones(M, 1, 2, dtype=torch.bool)
+    found = places.places(policy, parameters, states, wished)
+    assert found.states.shape[0] == M and found.rows(found.states).dtype == torch.float64
+    assert math.isfinite(float(found.rows(found.states).sum()))
