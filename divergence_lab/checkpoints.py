@@ -57,3 +57,14 @@ def read(folder: Path, config: Mapping[str, Any]) -> tuple[int, float, dict[str,
                 "ask for the same run, or choose another folder"
             )
     return step, seconds, tensors
+
+
+def must_match(folder: Path, saved: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """CheckpointError unless both hold tensors of the same names and shapes: another version may have kept others."""
+    of_saved, of_wanted = ({key: tuple(one.shape) for key, one in kept.items()} for kept in (saved, wanted))
+    for name in dict.fromkeys([*of_wanted, *of_saved]):
+        if of_saved.get(name) != of_wanted.get(name):
+            raise CheckpointError(
+                f"{folder / NAME} was written by another version of this package ({name!r} does not match); "
+                "go on with that version, or choose another folder"
+            )

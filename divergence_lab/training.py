@@ -340,7 +340,9 @@ def _continue(run: Run, state: _Progress, folder: Path | None) -> tuple[int, flo
     if found is None:
         return 0, 0.0
     step, seconds, saved = found
-    for name, tensor in _tensors(state).items():
+    tensors = _tensors(state)
+    checkpoints.must_match(folder, saved, tensors)
+    for name, tensor in tensors.items():
         tensor.copy_(saved[name])
     return step, seconds
 

@@ -274,6 +274,11 @@ def test_another_run_cannot_continue(tmp_path):
         train(LOSSES, skips(), **SMALL, out=tmp_path, resume=True)
     with pytest.raises(CheckpointError, match="losses"):
         train({"quadratic": LOSSES["quadratic"]}, diamond(), **SMALL, out=tmp_path, resume=True)
+    content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    del content["tensors"]["window"]
+    torch.save(content, tmp_path / "checkpoint.pt")
+    with pytest.raises(CheckpointError, match="written by another version of this package .'window'"):
+        train(LOSSES, diamond(), **SMALL, out=tmp_path, resume=True)
     (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(CheckpointError, match="cannot be read"):
         train(LOSSES, diamond(), **SMALL, out=tmp_path, resume=True)
