@@ -37,7 +37,8 @@ def read() -> dict:
 def draw(content: dict) -> Figure:
     with mpl.rc_context(TYPE):
         figure = Figure(figsize=SIZE, layout="constrained")
-        head, upper, lower, foot = figure.subfigures(4, 1, height_ratios=(2.35, 4.2, 4.45, 0.8))
+        page = figure.subfigures(3, 3, width_ratios=(0.012, 1, 0.012), height_ratios=(0.012, 1, 0.012))[1, 1]  # a margin for printers
+        head, upper, lower, foot = page.subfigures(4, 1, height_ratios=(2.35, 4.2, 4.45, 0.8))
         draw_head(head)
         curves, bells = upper.subfigures(1, 2, width_ratios=(1.45, 1))
         draw_curves(curves, content["curves"])
