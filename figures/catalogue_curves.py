@@ -29,8 +29,17 @@ REASONS = {
 
 
 def draw(content: dict) -> Figure:
-    groups = [(key, [one for one in content["losses"] if one["of_the_sheet"] and key == (one["zero_forcing"], one["zero_avoiding"])])
-              for key in REASONS]
+    groups = [
+        (
+            key,
+            [
+                one
+                for one in content["losses"]
+                if one["of_the_sheet"] and key == (one["zero_forcing"], one["zero_avoiding"])
+            ],
+        )
+        for key in REASONS
+    ]
     rows = [-(-len(losses) // ACROSS) for _, losses in groups]
     with mpl.rc_context(PRINT):
         figure = Figure(figsize=(PAGE, HIGH * sum(rows) + 0.24 * len(rows) + 0.45), layout="constrained")
@@ -38,16 +47,27 @@ def draw(content: dict) -> Figure:
         parts = figure.subfigures(len(groups) + 1, 1, height_ratios=[*(HIGH * one + 0.24 for one in rows), 0.45])
         for part, (key, losses), lines in zip(parts, groups, rows):
             word, colour = CLASSES[key]
-            part.suptitle(f"{word}, {len(losses)} losses", x=0.005, ha="left", color=colour, weight="bold", fontsize=9)
+            part.suptitle(
+                f"{word}, {len(losses)} losses", x=0.005, ha="left", color=colour, weight="bold", fontsize=9
+            )
             part.text(0.28, 1 - 0.14 / (HIGH * lines + 0.24), REASONS[key], ha="left", va="baseline", fontsize=7.5)
             panels = part.subplots(lines, ACROSS, sharex=True, sharey=True, squeeze=False)
             for axes, one in zip(panels.ravel(), losses):
                 panel(axes, content["x"], one, colour)
             for axes in panels.ravel()[len(losses):]:
                 axes.set_axis_off()
-        handles = [mpl.lines.Line2D([], [], color="#555555"), mpl.lines.Line2D([], [], color="black", linestyle="--", linewidth=0.9)]
-        parts[-1].legend(handles, ["loss $g(x)$ against the residual $x$ (nats)", "generator $f(t)$ against $\\log t$"], loc="upper left",
-                         ncols=2, handlelength=3, fontsize=7.5)
+        handles = [
+            mpl.lines.Line2D([], [], color="#555555"),
+            mpl.lines.Line2D([], [], color="black", linestyle="--", linewidth=0.9),
+        ]
+        parts[-1].legend(
+            handles,
+            ["loss $g(x)$ against the residual $x$ (nats)", "generator $f(t)$ against $\\log t$"],
+            loc="upper left",
+            ncols=2,
+            handlelength=3,
+            fontsize=7.5,
+        )
         parts[-1].text(0.01, 0.38, f"all axes: −3 to 3 across, 0 to {TOP} up; * not convex: data processing fails; "
                        "† flat around 0: no valid loss", va="top", fontsize=7.5)
     return figure

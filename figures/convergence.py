@@ -36,14 +36,33 @@ def draw(content: dict) -> Figure:
             for at, name in enumerate(here):
                 seeds = curves[name]
                 axes.fill_between(steps, seeds.min(axis=0), seeds.max(axis=0), color=colour, alpha=0.15, linewidth=0)
-                axes.plot(steps, np.median(seeds, axis=0), color=colour, linestyle=DASHES[at], marker=MARKERS[at], markersize=3,
-                          markevery=(2 * at, 10), label=name)
+                axes.plot(
+                    steps,
+                    np.median(seeds, axis=0),
+                    color=colour,
+                    linestyle=DASHES[at],
+                    marker=MARKERS[at],
+                    markersize=3,
+                    markevery=(2 * at, 10),
+                    label=name,
+                )
             axes.set_title(word, color=colour, weight="bold")
-            axes.legend(loc="upper right", ncols=2 if len(here) > 2 else 1, handlelength=2.6, borderaxespad=0, labelspacing=0.2,
-                        columnspacing=0.8, handletextpad=0.4, fontsize=6.2)
+            axes.legend(
+                loc="upper right",
+                ncols=2 if len(here) > 2 else 1,
+                handlelength=2.6,
+                borderaxespad=0,
+                labelspacing=0.2,
+                columnspacing=0.8,
+                handletextpad=0.4,
+                fontsize=6.2,
+            )
             axes.set(ylim=(0, 1.42), yticks=(0, 0.2, 0.4, 0.6, 0.8, 1), xlim=(0, steps[-1]))
         seeds = len(next(iter(curves.values())))
-        figure.supxlabel(f"training steps of {content['batch']} trajectories\nline: median of {seeds} seeds, band: their range; grey: other classes", fontsize=7)
+        figure.supxlabel(
+            f"training steps of {content['batch']} trajectories\nline: median of {seeds} seeds, band: their range; grey: other classes",
+            fontsize=7,
+        )
         figure.supylabel("total variation to the target (exact)", fontsize=7)
     return figure
 

@@ -32,8 +32,14 @@ def draw(content: dict) -> Figure:
                 for u, weight in one[side + "_atoms"]:
                     axes.plot([sign * u, sign * u], [0, weight], color=colour, linewidth=2, solid_capstyle="butt")
                     axes.plot([sign * u], [weight], marker="o", markersize=4, color=colour, clip_on=False)
-        left.set(title="model has too much:\n$E_{e^{|u|}}(p_F\\|p_B)$", xlabel="residual $u<0$ (nats)", ylabel="weight",
-                 ylim=(0, 3), xlim=(-4, 0), xticks=range(-4, 1))
+        left.set(
+            title="model has too much:\n$E_{e^{|u|}}(p_F\\|p_B)$",
+            xlabel="residual $u<0$ (nats)",
+            ylabel="weight",
+            ylim=(0, 3),
+            xlim=(-4, 0),
+            xticks=range(-4, 1),
+        )
         right.set(title="model has too little:\n$E_{e^u}(p_B\\|p_F)$", xlabel="residual $u>0$ (nats)", xlim=(0, 4),
                   xticks=range(5))
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, handlelength=3)

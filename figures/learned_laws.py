@@ -31,7 +31,9 @@ def draw(result: Result) -> Figure:
         panels = [figure.add_subplot(cut[at // 4, at % 4]) for at in range(len(result.losses) + 1)]
         seeds = [median_seed(result, index) for index in range(len(result.losses))]
         laws = [result.target, *(result.terminal[index, seed] for index, seed in enumerate(seeds))]
-        norm = PowerNorm(0.5, vmin=0, vmax=2 * result.target.max())  # a law with more on one cell is drawn at the end of the scale
+        norm = PowerNorm(
+            0.5, vmin=0, vmax=2 * result.target.max()
+        )  # a law with more on one cell is drawn at the end of the scale
         for index, (axes, law) in enumerate(zip(panels, laws, strict=True)):
             cells = np.zeros(result.coordinates.max(axis=0) + 1)
             cells[tuple(result.coordinates.T)] = law
@@ -43,16 +45,35 @@ def draw(result: Result) -> Figure:
                 continue
             name, (word, colour) = result.losses[index - 1], class_of(result.losses[index - 1])
             axes.set_title(f"{name}\n", fontsize=7)
-            axes.text(0.5, 1.04, word, transform=axes.transAxes, ha="center", va="bottom", color=colour, fontsize=6.5, weight="bold")
+            axes.text(
+                0.5,
+                1.04,
+                word,
+                transform=axes.transAxes,
+                ha="center",
+                va="bottom",
+                color=colour,
+                fontsize=6.5,
+                weight="bold",
+            )
             axes.set_xlabel(f"TV {result.metrics['tv'][index - 1, seeds[index - 1], -1]:.2f}", labelpad=1)
         corner = figure.add_subplot(cut[2, 2:])
         corner.set_axis_off()
         scale = corner.inset_axes((0.1, 0.45, 0.85, 0.14))
-        figure.colorbar(image, cax=scale, orientation="horizontal", extend="max", ticks=(0, 0.05, 0.2, 0.4), format="%g",
-                        label="probability\n(square-root scale)")
+        figure.colorbar(
+            image,
+            cax=scale,
+            orientation="horizontal",
+            extend="max",
+            ticks=(0, 0.05, 0.2, 0.4),
+            format="%g",
+            label="probability\n(square-root scale)",
+        )
         figure.supxlabel("$x_1$ (cell); TV: total variation to the target", fontsize=7)
         figure.supylabel("$x_2$ (cell)", fontsize=7)
-        figure.suptitle(f"Exact laws after only {result.steps[-1]} steps,\nof {len(result.seeds)} seeds the one with the median TV")
+        figure.suptitle(
+            f"Exact laws after only {result.steps[-1]} steps,\nof {len(result.seeds)} seeds the one with the median TV"
+        )
     return figure
 
 

@@ -49,19 +49,49 @@ def draw(rows: list[dict]) -> Figure:
                 # the region says what the verdicts say, or the figure is not drawn
                 assert all((row["zero_forcing"], row["zero_avoiding"]) == (forcing, avoiding) for row in here), here
                 _, colour = CLASSES[forcing, avoiding]
-                axes.add_patch(Rectangle((column - 0.5, ends[line]), 1, HEIGHTS[line], facecolor=colour, alpha=0.13, linewidth=0))
-                axes.text(column, ends[line] + HEIGHTS[line] / 2, "\n".join(shown(here)), ha="center", va="center", fontsize=6,
-                          linespacing=1.05)
+                axes.add_patch(
+                    Rectangle(
+                        (column - 0.5, ends[line]),
+                        1,
+                        HEIGHTS[line],
+                        facecolor=colour,
+                        alpha=0.13,
+                        linewidth=0,
+                    )
+                )
+                axes.text(
+                    column,
+                    ends[line] + HEIGHTS[line] / 2,
+                    "\n".join(shown(here)),
+                    ha="center",
+                    va="center",
+                    fontsize=6,
+                    linespacing=1.05,
+                )
         for (forcing, avoiding), (word, colour) in CLASSES.items():  # in fields that hold no loss
             column, line = (4, 3) if forcing and avoiding else (2, 4) if forcing else (4, 0) if avoiding else (2.5, 0)
-            axes.text(column, ends[line] + HEIGHTS[line] / 2, word.replace("-", "-\n"), color=colour, weight="bold", fontsize=7.5,
-                      ha="center", va="center")
+            axes.text(
+                column,
+                ends[line] + HEIGHTS[line] / 2,
+                word.replace("-", "-\n"),
+                color=colour,
+                weight="bold",
+                fontsize=7.5,
+                ha="center",
+                va="center",
+            )
         axes.axhline(ends[2], color="black", linewidth=0.8)
         axes.axvline(3.5, color="black", linewidth=0.8)
-        axes.set(xlim=(-0.5, 4.5), ylim=(0, ends[-1]), ylabel="growth of $|g'(x)|$ as $x\\to-\\infty$: the model has too much",
-                 xlabel="growth of $|g'(x)|$ as $x\\to\\infty$: the model has too little\n* not convex: data processing fails")
+        axes.set(
+            xlim=(-0.5, 4.5),
+            ylim=(0, ends[-1]),
+            ylabel="growth of $|g'(x)|$ as $x\\to-\\infty$: the model has too much",
+            xlabel="growth of $|g'(x)|$ as $x\\to\\infty$: the model has too little\n* not convex: data processing fails",
+        )
         axes.set_xticks(range(5), WORDS, fontsize=6.5)
-        axes.set_yticks((ends[1:] + ends[:-1]) / 2, WORDS, rotation=90, va="center", multialignment="center", fontsize=6.5)
+        axes.set_yticks(
+            (ends[1:] + ends[:-1]) / 2, WORDS, rotation=90, va="center", multialignment="center", fontsize=6.5
+        )
         axes.tick_params(length=0)
     return figure
 

@@ -32,13 +32,23 @@ def draw(content: dict) -> Figure:
             axes.plot(grid, bell / bell.sum() / (grid[1] - grid[0]), color=colour)
             axes.text(0.98, 0.97, one["loss"], transform=axes.transAxes, ha="right", va="top")
             axes.text(0.98, 0.78, word, transform=axes.transAxes, ha="right", va="top", color=colour, weight="bold")
-            axes.text(0.98, 0.59, f"width {one['width']:.2f}", transform=axes.transAxes, ha="right", va="top", fontsize=6.5)
+            axes.text(
+                0.98,
+                0.59,
+                f"width {one['width']:.2f}",
+                transform=axes.transAxes,
+                ha="right",
+                va="top",
+                fontsize=6.5,
+            )
             axes.set(yticks=[], xticks=(-5, 0, 5), xlim=(-6, 6), ylim=(0, 0.62))
             axes.grid(visible=False)
         for axes in panels[-1]:
             axes.set_xlabel("outcome")
         figure.supylabel("density", fontsize=7)
-        figure.suptitle("Grey: the target. Line: the one bell nearest to it\nunder the divergence of the loss, narrow to wide")
+        figure.suptitle(
+            "Grey: the target. Line: the one bell nearest to it\nunder the divergence of the loss, narrow to wide"
+        )
     return figure
 
 

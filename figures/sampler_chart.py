@@ -32,10 +32,25 @@ def draw(rows: list[dict]) -> Figure:
             at = samplers.index(row["sampler"]), losses.index(row["loss"])
             decided = row["zero_forcing"] is not None and row["zero_avoiding"] is not None
             word, colour = CLASSES[row["zero_forcing"], row["zero_avoiding"]] if decided else ("undecided", "#7F7F7F")
-            axes.add_patch(Rectangle((at[0] - 0.48, at[1] - 0.44), 0.96, 0.88, facecolor=colour, alpha=0.28 if row["convex"] else 0.1,
-                                     edgecolor=colour, linestyle="-" if row["convex"] else ":"))
-            axes.text(*at, word.replace("-", "-\n") + ("" if row["convex"] else "*"), ha="center", va="center", fontsize=6.5,
-                      linespacing=1.0)
+            axes.add_patch(
+                Rectangle(
+                    (at[0] - 0.48, at[1] - 0.44),
+                    0.96,
+                    0.88,
+                    facecolor=colour,
+                    alpha=0.28 if row["convex"] else 0.1,
+                    edgecolor=colour,
+                    linestyle="-" if row["convex"] else ":",
+                )
+            )
+            axes.text(
+                *at,
+                word.replace("-", "-\n") + ("" if row["convex"] else "*"),
+                ha="center",
+                va="center",
+                fontsize=6.5,
+                linespacing=1.0,
+            )
         axes.set(xlim=(-0.5, len(samplers) - 0.5), ylim=(len(losses) - 0.5, -0.5))
         axes.set_xticks(range(len(samplers)), [WEIGHTS[one] for one in samplers])
         axes.xaxis.tick_top()

@@ -45,10 +45,25 @@ def draw(rows: list[dict]) -> Figure:
         for name in dict.fromkeys(names):
             first = names.index(name)
             axes.axhline(first - 0.5, color="white", linewidth=2)
-            axes.annotate(name, (0, first + (names.count(name) - 1) / 2), (-92, 0), ("axes fraction", "data"), "offset points",
-                          rotation=90, ha="center", va="center", weight="bold")
-        figure.colorbar(image, label="relative error of the gradient, $\\log_{10}$", orientation="horizontal", aspect=40, pad=0.01,
-                        ticks=range(-16, 1, 4))
+            axes.annotate(
+                name,
+                (0, first + (names.count(name) - 1) / 2),
+                (-92, 0),
+                ("axes fraction", "data"),
+                "offset points",
+                rotation=90,
+                ha="center",
+                va="center",
+                weight="bold",
+            )
+        figure.colorbar(
+            image,
+            label="relative error of the gradient, $\\log_{10}$",
+            orientation="horizontal",
+            aspect=40,
+            pad=0.01,
+            ticks=range(-16, 1, 4),
+        )
     return figure
 
 

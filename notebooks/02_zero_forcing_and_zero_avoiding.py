@@ -55,7 +55,8 @@ plt.rcParams.update(SCREEN)
 # looks like).
 
 # %%
-NAMES = ("neyman", "quadratic", "huber(2)", "absolute", "hellinger", "jeffreys", "shifted_cosh", "linex(1)", "linex(2)")
+NAMES = ("neyman", "quadratic", "huber(2)", "absolute", "hellinger", "jeffreys", "shifted_cosh",
+         "linex(1)", "linex(2)")
 
 
 def known(name):
@@ -168,9 +169,10 @@ figure.suptitle("One target (grey), one family of models, nine losses: the best 
 plt.show()
 
 # %% [markdown]
-# **What to see.** Blue losses (zero-forcing) sit on the larger bump and leave the other one out: **mode-seeking**.
-# Orange ones (zero-avoiding) span both and pay with mass in the valley: **mode-covering**. Where neither price is
-# infinite (green) or both are (pink), the class alone does not decide; the finite prices do.
+# **What to see.** Blue losses (zero-forcing) sit on the larger bump and leave the other one out:
+# they are **mode-seeking**. Orange ones (zero-avoiding) span both and pay with mass in the valley: they are
+# **mode-covering**. Where neither price is infinite (green) or both are (pink), the class alone does not
+# decide; the finite prices do.
 
 # %% [markdown]
 # ## 4. Where the cost sits

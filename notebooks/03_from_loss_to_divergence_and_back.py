@@ -80,8 +80,10 @@ def area(slope, to):
 
 
 for name, (slope, f, at_infinity, _) in TWO.items():
-    print(f"{name:<10} area to u = 2: {area(slope, SHADED_TO):.6f}   f(e^2)/e^2 = {f(np.exp(2.0)) / np.exp(2.0):.6f}   "
-          f"whole area, f'(oo) = {at_infinity}")
+    print(
+        f"{name:<10} area to u = 2: {area(slope, SHADED_TO):.6f}   f(e^2)/e^2 = {f(np.exp(2.0)) / np.exp(2.0):.6f}   "
+        f"whole area, f'(oo) = {at_infinity}"
+    )
 
 # %%
 figure, grid = plt.subplots(1, 3, figsize=(7.8, 2.9))

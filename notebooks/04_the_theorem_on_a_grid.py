@@ -72,7 +72,9 @@ LOSSES = {name: dl.loss(name) for name in ("quadratic", "linex(1)", "hellinger",
 def gradient(scalar, leaves):
     """All components as one vector, 0 where the scalar does not depend on a parameter."""
     parts = torch.autograd.grad(scalar, leaves, retain_graph=True, allow_unused=True)
-    return torch.cat([(torch.zeros_like(leaf) if part is None else part).flatten() for part, leaf in zip(parts, leaves)])
+    return torch.cat(
+        [(torch.zeros_like(leaf) if part is None else part).flatten() for part, leaf in zip(parts, leaves)]
+    )
 
 
 def two_gradients(kind, loss, group, sign=+1):
@@ -113,7 +115,14 @@ for axes, (panel, by_loss) in zip(grid, pairs.items()):
         size = max(np.abs(side).max() for side in by_loss[name])
         axes.scatter(*(side / size for side in by_loss[name][::-1]), s=15, color=colour, marker=marker, alpha=0.75,
                      linewidths=0, label=name)
-    axes.set(title=panel, xlim=(-1.15, 1.15), ylim=(-1.15, 1.15), xticks=(-1, 0, 1), yticks=(-1, 0, 1), aspect="equal")
+    axes.set(
+        title=panel,
+        xlim=(-1.15, 1.15),
+        ylim=(-1.15, 1.15),
+        xticks=(-1, 0, 1),
+        yticks=(-1, 0, 1),
+        aspect="equal",
+    )
 grid[0].set_ylabel("gradient of the loss")
 figure.supxlabel("gradient of $D_f$  (both divided by the largest component)", fontsize=9)
 grid[0].legend(loc="upper left", fontsize=7, handletextpad=0.1, borderpad=0.1)
@@ -140,8 +149,8 @@ plt.show()
 
 # %%
 rows = dl.verify(LOSSES, GRID, objectives=["tb", "db", "subtb(0.9)", "fm", "vargrad"], progress=False)
-WANTED = ("P_F logits", "log Z", "log F(s0)", "interior log F", "P_B logits", "edge flows", "edge flows, outflow held",
-          "P_F logits, F and P_F apart", "all together", "shared trunk")
+WANTED = ("P_F logits", "log Z", "log F(s0)", "interior log F", "P_B logits", "edge flows",
+          "edge flows, outflow held", "P_F logits, F and P_F apart", "all together", "shared trunk")
 COLUMNS = {"$D_f$ alone": "divergence_alone_error", "what holds": "max_gradient_error",
            "what holds,\nsign flipped": "flipped_sign_error"}
 
@@ -152,8 +161,17 @@ def worst(name, parameters, key):
                for group in row["groups"] if group["parameters"] == parameters)
 
 
-lines = [(name, parameters) for name in dict.fromkeys(row["objective"] for row in rows) for parameters in WANTED
-         if any(group["parameters"] == parameters for row in rows if row["objective"] == name for group in row["groups"])]
+lines = [
+    (name, parameters)
+    for name in dict.fromkeys(row["objective"] for row in rows)
+    for parameters in WANTED
+    if any(
+        group["parameters"] == parameters
+        for row in rows
+        if row["objective"] == name
+        for group in row["groups"]
+    )
+]
 table = np.array([[worst(*line, key) for key in COLUMNS.values()] for line in lines])
 
 # %%

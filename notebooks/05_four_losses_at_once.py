@@ -113,11 +113,19 @@ for row, name in enumerate(NAMES):
     left.plot(long.steps, long.metrics["tv"][row, 0], color=COLOURS[row], linestyle=DASHES[row], label=name)
     curves = sampled.metrics["tv"][row]
     right.plot(sampled.steps, np.median(curves, axis=0), color=COLOURS[row], linestyle=DASHES[row])
-    right.fill_between(sampled.steps, curves.min(axis=0), curves.max(axis=0), color=COLOURS[row], alpha=0.2, linewidth=0)
+    right.fill_between(
+        sampled.steps, curves.min(axis=0), curves.max(axis=0), color=COLOURS[row], alpha=0.2, linewidth=0
+    )
 for axes in (left, right):
     axes.axhline(0.02, color="#777777", linewidth=0.8)
 left.text(0.1, 0.0215, "0.02", fontsize=7.5, color="#555555", va="bottom")
-left.set(yscale="log", ylim=(1e-3, 1.1), xlabel="step", ylabel="total variation to the target", title="exact gradient")
+left.set(
+    yscale="log",
+    ylim=(1e-3, 1.1),
+    xlabel="step",
+    ylabel="total variation to the target",
+    title="exact gradient",
+)
 right.set(xlabel="step", title="sampled gradient (median and range of 3 seeds)")
 left.legend(loc="lower left")
 plt.show()
@@ -177,7 +185,9 @@ assert first.argmin() == NAMES.index("quadratic") and first.argmax() == NAMES.in
 
 # With samples both Linex losses end nearer to the target than the other two, for every seed.
 ends = dict(zip(NAMES, sampled.metrics["tv"][..., -1]))
-assert max(ends["linex(1)"].max(), ends["linex(1/2)"].max()) < min(ends["quadratic"].min(), ends["shifted_cosh"].min())
+assert max(ends["linex(1)"].max(), ends["linex(1/2)"].max()) < min(
+    ends["quadratic"].min(), ends["shifted_cosh"].min()
+)
 
 # A member alone has the numbers that it has in the ensemble, and not those of another seed.
 assert alone.seeds == (1,) and to_itself < 1e-4 < to_another

@@ -110,8 +110,16 @@ left.annotate("the wish", (2, 3), (0.35, 4.6), arrowprops={"arrowstyle": "-", "c
 left.set(xlabel="residual $x$ = log(target / model)", ylabel="$g(x)$", ylim=(0, 7), title="The loss")
 left.legend(loc="upper center")
 for name, dashes, curves in zip(result.losses, DASHES, result.metrics["tv"]):
-    right.plot(result.steps, np.median(curves, axis=0), dashes, color=COLOUR[name], label=f"{name}, median of 5 seeds")
-    right.fill_between(result.steps, curves.min(axis=0), curves.max(axis=0), color=COLOUR[name], alpha=0.18, linewidth=0)
+    right.plot(
+        result.steps,
+        np.median(curves, axis=0),
+        dashes,
+        color=COLOUR[name],
+        label=f"{name}, median of 5 seeds",
+    )
+    right.fill_between(
+        result.steps, curves.min(axis=0), curves.max(axis=0), color=COLOUR[name], alpha=0.18, linewidth=0
+    )
 right.set(xlabel="step (64 trajectories each)", ylabel="total variation", ylim=(0, 1), title="Distance to the target")
 right.legend(loc="upper right", borderaxespad=0)
 
@@ -122,8 +130,9 @@ for axes, (name, law) in zip(grid, shown.items()):
     cells = np.zeros((8, 8))
     cells[tuple(result.coordinates.T)] = law
     image = axes.imshow(cells.T, origin="lower", cmap="cividis", vmin=0, vmax=1.5 * result.target.max())
-    axes.set(title=name, xticks=(0, 7), yticks=(0, 7))
+    axes.set(title=name, xticks=(0, 7), yticks=(0, 7), xlabel="$x_1$ (cell)")
     axes.grid(visible=False)
+grid[0].set_ylabel("$x_2$ (cell)")
 below.colorbar(image, ax=list(grid), label="probability", shrink=0.85, extend="max")
 plt.show()
 
@@ -172,9 +181,14 @@ def naive(residual):
     return 35 / 64 * (torch.exp(residual) - residual - 1) + 29 / 64 * torch.log(torch.cosh(residual))
 
 
-accuracy = {(who, dtype): (largest_relative_error(function, dtype), largest_relative_error(function, dtype, slope=True))
-            for who, function in (("exported", my_loss.loss), ("typed in by hand", naive))
-            for dtype in (torch.float32, torch.float64)}
+accuracy = {
+    (who, dtype): (
+        largest_relative_error(function, dtype),
+        largest_relative_error(function, dtype, slope=True),
+    )
+    for who, function in (("exported", my_loss.loss), ("typed in by hand", naive))
+    for dtype in (torch.float32, torch.float64)
+}
 print("\nlargest relative error, residuals of size 1e-6 to 40")
 for (who, dtype), (of_value, of_slope) in accuracy.items():
     print(f"{who:<18} {dtype!s:<14} g {of_value:.0e}   g' {of_slope:.0e}")

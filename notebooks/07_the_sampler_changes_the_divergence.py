@@ -65,7 +65,12 @@ def known(name, text):
     derived = dl.derive(on_policy_equivalent(dl.loss(name), sampler(text)))
     verdicts = derived.verdicts
     assert None not in (verdicts.zero_forcing.holds, verdicts.zero_avoiding.holds, verdicts.convex.holds)
-    return derived.loss, derived.divergence, (bool(verdicts.zero_forcing), bool(verdicts.zero_avoiding)), bool(verdicts.convex)
+    return (
+        derived.loss,
+        derived.divergence,
+        (bool(verdicts.zero_forcing), bool(verdicts.zero_avoiding)),
+        bool(verdicts.convex),
+    )
 
 
 TABLE = {(name, text): known(name, text) for name in NAMES for text in SAMPLERS}
@@ -106,7 +111,9 @@ plt.show()
 
 # %%
 LINE = np.linspace(-6, 6, 81)
-STARTS = np.array([(mean, np.log(width)) for mean in (-2.0, 0.3, 2.0) for width in (0.7, 2.5)] + [(-0.8, np.log(1.6))])
+STARTS = np.array(
+    [(mean, np.log(width)) for mean in (-2.0, 0.3, 2.0) for width in (0.7, 2.5)] + [(-0.8, np.log(1.6))]
+)
 
 
 def log_law(parameters):
@@ -158,7 +165,9 @@ ends = {text: descend(text) for text in WEIGHTS}
 trained = {text: end[np.argmin(d_f(end, text))] for text, end in ends.items()}
 
 # Theory's answer has nothing to do with the descent: the smallest D_f, on a grid and then by a local search.
-GRID = np.stack(np.meshgrid(np.linspace(-3, 3, 61), np.log(np.geomspace(0.4, 4, 41)), indexing="ij"), axis=-1).reshape(-1, 2)
+GRID = np.stack(
+    np.meshgrid(np.linspace(-3, 3, 61), np.log(np.geomspace(0.4, 4, 41)), indexing="ij"), axis=-1
+).reshape(-1, 2)
 
 
 def predicted_by(text):
@@ -169,7 +178,10 @@ def predicted_by(text):
 predicted = {text: predicted_by(text) for text in WEIGHTS}
 print(f"{'sampler':<14} {'trained: mean, width':>22} {'theory: mean, width':>22}")
 for text in WEIGHTS:
-    print(f"{text:<14}", *(f"{mean:>14.3f}, {np.exp(log_width):.3f} " for mean, log_width in (trained[text], predicted[text])))
+    print(
+        f"{text:<14}",
+        *(f"{mean:>14.3f}, {np.exp(log_width):.3f} " for mean, log_width in (trained[text], predicted[text])),
+    )
 
 # %%
 figure, row = plt.subplots(1, 4, figsize=(7.8, 2.5), sharex=True, sharey=True)
@@ -183,7 +195,9 @@ for axes, text in zip(row, WEIGHTS):
     axes.set(xlim=(-6, 6), ylim=(0, 0.125), xticks=(-4, -2, 0, 2, 4))
 row[0].set_ylabel("probability")
 figure.supxlabel("outcome", fontsize=9)
-figure.suptitle("Squared error with four samplers: target (grey), trained bell (line), theory's bell (dots)", fontsize=9.5)
+figure.suptitle(
+    "Squared error with four samplers: target (grey), trained bell (line), theory's bell (dots)", fontsize=9.5
+)
 plt.show()
 
 # %% [markdown]

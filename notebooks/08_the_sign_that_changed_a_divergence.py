@@ -188,7 +188,8 @@ def pull(loss, mean, width):
 
 
 AT_REST = {
-    "shipped loss, shipped fit": pull(shipped, *shipped_fit), "shipped loss, promised fit": pull(shipped, *promised_fit),
+    "shipped loss, shipped fit": pull(shipped, *shipped_fit),
+    "shipped loss, promised fit": pull(shipped, *promised_fit),
     "mended loss, promised fit": pull(lambda scores: shipped(-scores), *promised_fit),
     "mended loss, shipped fit": pull(lambda scores: shipped(-scores), *shipped_fit),
 }

@@ -71,7 +71,10 @@ def distance(law, other):
 # %%
 NAMES = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")
 LOSSES = {name: dl.to_torch(dl.loss(name)) for name in NAMES}
-results = {text: dl.train(LOSSES, graph, seeds=3, steps=STEPS[text], batch=16, evaluations=30) for text, graph in graphs.items()}
+results = {
+    text: dl.train(LOSSES, graph, seeds=3, steps=STEPS[text], batch=16, evaluations=30)
+    for text, graph in graphs.items()
+}
 tv = {text: result.metrics["tv"][..., -1] for text, result in results.items()}  # [loss, seed]
 uniform = {text: distance(result.target, 1 / len(result.target)) for text, result in results.items()}
 
@@ -84,8 +87,15 @@ for text, result in results.items():
 figure, row = plt.subplots(1, len(tv), figsize=(7.6, 3.0), squeeze=False)
 for axes, (text, values) in zip(row[0], tv.items()):
     for place, of_seeds in enumerate(values):
-        axes.plot(place + np.array([-0.14, 0, 0.14]), of_seeds, color=COLOURS[place], marker=MARKERS[place], linestyle="",
-                  markersize=5.5, alpha=0.85)
+        axes.plot(
+            place + np.array([-0.14, 0, 0.14]),
+            of_seeds,
+            color=COLOURS[place],
+            marker=MARKERS[place],
+            linestyle="",
+            markersize=5.5,
+            alpha=0.85,
+        )
     axes.set(xlim=(-0.6, 3.6), ylim=(0, 1.3 * values.max()), title=f"{text}\n{STEPS[text]} steps")
     axes.set_xticks(range(4), NAMES, rotation=35, ha="right")
     axes.grid(axis="x", visible=False)
@@ -112,17 +122,32 @@ masses = grid.terminal @ member_of  # [loss, seed, quarter]
 starved = (masses < 0.125).sum(axis=-1)  # quarters that got less than half of their share
 print("the target's mass in each quarter:", np.round(grid.target @ member_of, 3))
 for name, of_seeds, hungry in zip(NAMES, masses, starved):
-    print(f"{name:<13} least mass in a quarter, by seed: {np.round(of_seeds.min(axis=-1), 3)}   starved quarters: {hungry}")
+    print(
+        f"{name:<13} least mass in a quarter, by seed: {np.round(of_seeds.min(axis=-1), 3)}   starved quarters: {hungry}"
+    )
 
 # %%
 figure, axes = plt.subplots(figsize=(7.2, 3.0))
 for row, name in enumerate(NAMES):
     for seed, curve in enumerate(grid.metrics["tv"][row]):
-        axes.plot(grid.steps, curve, color=COLOURS[row], linestyle=DASHES[row], linewidth=1.3, label=None if seed else name)
+        axes.plot(
+            grid.steps,
+            curve,
+            color=COLOURS[row],
+            linestyle=DASHES[row],
+            linewidth=1.3,
+            label=None if seed else name,
+        )
 for islands, level in ((1, 0.75), (2, 0.5), (3, 0.25)):
     axes.axhline(level, color="#777777", linewidth=0.8)
     axes.text(2020, level, f"{islands} of 4 islands", va="center", fontsize=8, color="#555555")
-axes.set(xlim=(0, 2000), ylim=(0, 1), xlabel="step", ylabel="TV to the target", title="Hyper-grid: each line is one seed")
+axes.set(
+    xlim=(0, 2000),
+    ylim=(0, 1),
+    xlabel="step",
+    ylabel="TV to the target",
+    title="Hyper-grid: each line is one seed",
+)
 axes.legend(loc="upper right", ncols=4)
 plt.show()
 
@@ -165,12 +190,17 @@ print("the minimum is right; what took long was to see the other islands in samp
 for text, result in results.items():
     assert result.finite.all(), text
     assert np.allclose(result.terminal.sum(axis=-1), 1, atol=1e-6) and np.isclose(result.target.sum(), 1)
-    assert np.allclose(distance(result.terminal, result.target), tv[text], atol=1e-6), text  # the curve is that of the laws
+    assert np.allclose(distance(result.terminal, result.target), tv[text], atol=1e-6), (
+        text
+    )  # the curve is that of the laws
     if text != "hypergrid:2x8:paper":  # all come near the target, and far nearer than knowing nothing
         assert (tv[text] < 0.08).all() and (tv[text] < uniform[text] / 4).all(), text
 
-# The grid: with every seed, the zero-forcing losses leave a quarter with less than half of its share; the others do not.
-waits = (grid.metrics["tv"] > 0.4)[..., grid.steps >= 500].any(axis=-1)  # still without an island or two after step 500
+# The grid: with every seed, the zero-forcing losses leave a quarter with less than half of its share; the
+# others do not.
+waits = (grid.metrics["tv"] > 0.4)[..., grid.steps >= 500].any(
+    axis=-1
+)  # still without an island or two after step 500
 for name, hungry, distances, late in zip(NAMES, starved, tv["hypergrid:2x8:paper"], waits):
     forcing = bool(dl.decide(dl.loss(name)).zero_forcing)
     assert ((hungry > 0) == forcing).all() and (late == forcing).all(), name

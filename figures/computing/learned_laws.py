@@ -19,13 +19,25 @@ import divergence_lab as dl
 from divergence_lab.graphs.environments import space_from_text
 from divergence_lab.results import Result, save, write_atomically
 
-LOSSES = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh", "jeffreys", "jsd", "triangular", "absolute", "log_cosh")
+LOSSES = (
+    "quadratic",
+    "linex(1)",
+    "linex(1/2)",
+    "shifted_cosh",
+    "jeffreys",
+    "jsd",
+    "triangular",
+    "absolute",
+    "log_cosh",
+)
 FOLDER = Path(__file__).resolve().parents[1] / "learned_laws"
 
 
 def main(steps: int = 500, folder: Path = FOLDER) -> None:
     losses = {name: dl.to_torch(dl.loss(name)) for name in LOSSES}
-    result = dl.train(losses, space_from_text("hypergrid:2x12:paper"), seeds=5, steps=steps, device="cpu", evaluations=25)
+    result = dl.train(
+        losses, space_from_text("hypergrid:2x12:paper"), seeds=5, steps=steps, device="cpu", evaluations=25
+    )
     save(result, folder)
     write_curves(result, folder.with_name("convergence"))
 

@@ -30,7 +30,8 @@ from divergence_lab.verification import verify
 
 FIGURES = Path(__file__).resolve().parents[1]
 # one of each character, for the curves, the weights and the best fits
-CHOSEN = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh", "jeffreys", "jsd", "absolute", "log_cosh", "neyman", "pearson")
+CHOSEN = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh", "jeffreys", "jsd", "absolute", "log_cosh", "neyman",
+          "pearson")
 SAMPLERS = ("on", "mixture:1/10", "power:1/2", "backward", "power:-1/2")
 BIG = 600  # |x| at which the growth of g' is read off; compared with that at twice the distance
 
@@ -79,9 +80,17 @@ def tails() -> list[dict]:
         if entry.parameters:
             continue
         verdicts = decide(entry)
-        found.append({"loss": name, "left": growth(entry, -1), "right": growth(entry, 1), "valid": bool(verdicts.valid),
-                      "zero_forcing": bool(verdicts.zero_forcing), "zero_avoiding": bool(verdicts.zero_avoiding),
-                      "convex": bool(verdicts.convex)})
+        found.append(
+            {
+                "loss": name,
+                "left": growth(entry, -1),
+                "right": growth(entry, 1),
+                "valid": bool(verdicts.valid),
+                "zero_forcing": bool(verdicts.zero_forcing),
+                "zero_avoiding": bool(verdicts.zero_avoiding),
+                "convex": bool(verdicts.convex),
+            }
+        )
     return found
 
 
@@ -128,10 +137,21 @@ def curves() -> dict:
         if closed is not None:  # the closed form and the quadrature agree, or nothing is drawn
             at = np.array([float(sp.N(closed.subs(t, sp.Float(math.exp(v), 30)))) for v in xs[::20]])
             assert np.allclose(at, f[::20], atol=1e-5, rtol=1e-5), name
-        verdicts = {key: bool(getattr(derivation.verdicts, key)) for key in ("valid", "zero_forcing", "zero_avoiding", "convex")}
-        content["losses"].append({"loss": name, "of_the_sheet": name in first, "divergence": str(derivation.divergence),
-                                  "factor": str(derivation.divergence.factor or 1), **verdicts,
-                                  "g": [float(f"{value:.6g}") for value in g], "f": [float(f"{value:.6g}") for value in f]})
+        verdicts = {
+            key: bool(getattr(derivation.verdicts, key))
+            for key in ("valid", "zero_forcing", "zero_avoiding", "convex")
+        }
+        content["losses"].append(
+            {
+                "loss": name,
+                "of_the_sheet": name in first,
+                "divergence": str(derivation.divergence),
+                "factor": str(derivation.divergence.factor or 1),
+                **verdicts,
+                "g": [float(f"{value:.6g}") for value in g],
+                "f": [float(f"{value:.6g}") for value in f],
+            }
+        )
     return content
 
 
@@ -170,19 +190,43 @@ def fits() -> dict:
             return float(np.sum(target * np.interp(np.log(target) - log_q, xs, area)))
 
         starts = [(-2, -0.3), (2.2, -0.3), (0, 0.7), (-1, 0.3)]
-        best = min((minimize(divergence, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-10}) for start in starts),
-                   key=lambda one: one.fun)
+        best = min(
+            (
+                minimize(divergence, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-10})
+                for start in starts
+            ),
+            key=lambda one: one.fun,
+        )
         verdicts = decide(entry)
-        content["losses"].append({"loss": name, "centre": float(best.x[0]), "width": float(math.exp(best.x[1])), "divergence": float(best.fun),
-                                  "zero_forcing": bool(verdicts.zero_forcing), "zero_avoiding": bool(verdicts.zero_avoiding)})
+        content["losses"].append(
+            {
+                "loss": name,
+                "centre": float(best.x[0]),
+                "width": float(math.exp(best.x[1])),
+                "divergence": float(best.fun),
+                "zero_forcing": bool(verdicts.zero_forcing),
+                "zero_avoiding": bool(verdicts.zero_avoiding),
+            }
+        )
     return content
 
 
 def theorem() -> list[dict]:
     found = verify({"linex(1)": loss("linex(1)")}, "hypergrid:2x3",
                    objectives=("tb", "db", "subtb(0.9)", "fl-db", "modified-db", "fm"))
-    keys = ("parameters", "statement", "max_gradient_error", "divergence_alone_error", "flipped_sign_error", "live_weights_error")
-    return [{"objective": row["objective"], **{key: group.get(key) for key in keys}} for row in found for group in row["groups"]]
+    keys = (
+        "parameters",
+        "statement",
+        "max_gradient_error",
+        "divergence_alone_error",
+        "flipped_sign_error",
+        "live_weights_error",
+    )
+    return [
+        {"objective": row["objective"], **{key: group.get(key) for key in keys}}
+        for row in found
+        for group in row["groups"]
+    ]
 
 
 def samplers() -> list[dict]:
@@ -191,8 +235,17 @@ def samplers() -> list[dict]:
         for text in SAMPLERS:
             same = on_policy_equivalent(loss(name), sampler(text))
             verdicts = decide(same)
-            found.append({"loss": name, "sampler": text, **{key: (None if verdict.status == "undecided" else bool(verdict))
-                          for key in ("zero_forcing", "zero_avoiding", "convex") for verdict in (getattr(verdicts, key),)}})
+            found.append(
+                {
+                    "loss": name,
+                    "sampler": text,
+                    **{
+                        key: (None if verdict.status == "undecided" else bool(verdict))
+                        for key in ("zero_forcing", "zero_avoiding", "convex")
+                        for verdict in (getattr(verdicts, key),)
+                    },
+                }
+            )
     return found
 
 
