@@ -81,4 +81,4 @@ def read() -> dict:
 
 
 if __name__ == "__main__":
-    save(draw(read()), HERE / "convergence", dpi=400)
+    save(draw(read()), HERE / "convergence")

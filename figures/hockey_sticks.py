@@ -54,4 +54,4 @@ def read() -> dict:
 
 
 if __name__ == "__main__":
-    dl.plots.save(draw(read()), HERE / "hockey_sticks", dpi=400)
+    dl.plots.save(draw(read()), HERE / "hockey_sticks")

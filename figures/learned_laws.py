@@ -84,4 +84,4 @@ def class_of(name: str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    save(draw(dl.load(HERE / "learned_laws")), HERE / "learned_laws", dpi=400)
+    save(draw(dl.load(HERE / "learned_laws")), HERE / "learned_laws")

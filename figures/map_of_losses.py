@@ -110,4 +110,4 @@ def read() -> list[dict]:
 
 
 if __name__ == "__main__":
-    save(draw(read()), HERE / "map_of_losses", dpi=400)
+    save(draw(read()), HERE / "map_of_losses")

@@ -60,4 +60,4 @@ def read() -> dict:
 
 
 if __name__ == "__main__":
-    dl.plots.save(draw(read()), HERE / "mode_seeking", dpi=400)
+    dl.plots.save(draw(read()), HERE / "mode_seeking")

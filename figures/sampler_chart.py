@@ -70,4 +70,4 @@ def read() -> list[dict]:
 
 
 if __name__ == "__main__":
-    dl.plots.save(draw(read()), HERE / "sampler_chart", dpi=400)
+    dl.plots.save(draw(read()), HERE / "sampler_chart")

@@ -81,4 +81,4 @@ def read() -> list[dict]:
 
 
 if __name__ == "__main__":
-    dl.plots.save(draw(read()), HERE / "theorem_table", dpi=400)
+    dl.plots.save(draw(read()), HERE / "theorem_table")
