@@ -113,7 +113,7 @@ def test_the_sheet_shows_every_named_loss():
     from divergence_lab.theory.catalogue import LOSSES
     content = json.loads((FOLDER / "catalogue_curves" / "data.json").read_text())
     shown = {one["loss"].partition("(")[0] for one in content["losses"] if one["of_the_sheet"]}
-    assert shown == {family.name for family in LOSSES}
+    assert shown == {family.name for family in LOSSES}, "run figures/computing/save.py catalogue_curves"
     for one in content["losses"]:
         assert len(one["g"]) == len(one["f"]) == len(content["x"])
         assert abs(one["g"][60]) < 1e-9 and abs(one["f"][60]) < 1e-9 and min(one["g"]) > -1e-9
