@@ -1,7 +1,8 @@
 """Every named loss and the generator of its divergence, on one page: python figures/catalogue_curves.py
 
-Each panel: g(x) against the residual, and f(t) against log t on the same axis, so that the two can be compared. Losses with
-parameters stand at one example. Draws from catalogue_curves/data.json, which figures/computing/save.py makes.
+Each panel: g(x) against the residual, and f(t) against log t on the same axis, so that the two can be
+compared. Losses with parameters stand at one example. Draws from catalogue_curves/data.json, which
+figures/computing/save.py makes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """How fast nine losses near the target, class by class: python figures/convergence.py
 
-The exact total variation to the target over the steps of a short run on four hidden cells: the median of the seeds as a line, their
-range as a band; the losses of other classes are drawn in grey. Draws from convergence/data.json, which
-figures/computing/learned_laws.py writes; trains nothing. The class words are verdicts of `decide`, taken now.
+The exact total variation to the target over the steps of a short run on four hidden cells: the median of the
+seeds as a line, their range as a band; the losses of other classes are drawn in grey. Draws from
+convergence/data.json, which figures/computing/learned_laws.py writes; trains nothing. The class words are
+verdicts of `decide`, taken now.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The laws that nine losses learned in a short run: python figures/learned_laws.py
 
-The target is four cells of a 12x12 grid, hidden behind rewards of 1e-6. Each map is the exact law of the terminal state
-after only 500 steps, where losses still differ; after 5000, `main(5000, folder)` of the script below, none is further than
-0.01 from the target. Draws from learned_laws/, a run that figures/computing/learned_laws.py makes; trains nothing. The class words are verdicts of
-`decide`, taken now.
+The target is four cells of a 12x12 grid, hidden behind rewards of 1e-6. Each map is the exact law of the
+terminal state after only 500 steps, where losses still differ; after 5000, `main(5000, folder)` of the script
+below, none is further than 0.01 from the target. Draws from learned_laws/, a run that
+figures/computing/learned_laws.py makes; trains nothing. The class words are verdicts of `decide`, taken now.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The map of losses by their two tails: python figures/map_of_losses.py
 
-Across: how |g'| grows where the model has too little (x -> oo). Up: where it has too much (x -> -oo). The class of a loss is the region it
-lies in. Growth is read off g' far out; the classes are verdicts of `decide`. Draws from map_of_losses/data.json, which
-figures/computing/save.py makes.
+Across: how |g'| grows where the model has too little (x -> oo). Up: where it has too much (x -> -oo). The
+class of a loss is the region it lies in. Growth is read off g' far out; the classes are verdicts of `decide`.
+Draws from map_of_losses/data.json, which figures/computing/save.py makes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The best single bell under each divergence: python figures/mode_seeking.py
 
-A target with two modes, a model that can only be one bell: the minimiser of D_f(p||q) over centre and width. Draws from
-mode_seeking/data.json, which figures/computing/save.py makes.
+A target with two modes, a model that can only be one bell: the minimiser of D_f(p||q) over centre and width.
+Draws from mode_seeking/data.json, which figures/computing/save.py makes.
 """
 
 from __future__ import annotations

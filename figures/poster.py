@@ -1,6 +1,7 @@
 """The whole story on one page, for a wall: python figures/poster.py
 
-Draws from poster/data.json, which figures/computing/poster.py gathers from the saved data of the other figures.
+Draws from poster/data.json, which figures/computing/poster.py gathers from the saved data of the other
+figures.
 """
 
 from __future__ import annotations
@@ -38,6 +39,23 @@ USE = (
         "what does a shipped loss minimise?",
     ),
 )
+
+
+STATEMENT = (
+    "A loss $g$ on the residual $x=\\log p_B-\\log p_F$, target",
+    "over model, averaged over the objects that the",
+    "model draws (draws held), has the gradient in $p_F$ of",
+    "an f-divergence, $D_f(p_B\\Vert p_F)=\\sum p_F\\,f(p_B/p_F)$.",
+    "Each of $g$ and $f$ gives the other:",
+)
+PRICES = {
+    (True, False): ("$f(0^+)=-g'(-\\infty)=\\infty$", "mass where the target has none", "costs without bound: the model",
+                    "keeps to modes it knows"),
+    (False, True): ("$f'(\\infty)=\\int_0^\\infty g'(x)\\,e^{-x}\\,dx=\\infty$", "no mass where the target has",
+                    "some costs without bound: the", "model covers every mode"),
+}
+# (column, line) of fields without a loss, where the word of the class is written
+FREE = {(True, False): (2, 4), (True, True): (4, 3), (False, False): (2, 0), (False, True): (4, 0)}
 
 
 def read() -> dict:
@@ -78,13 +96,10 @@ def draw_head(figure: SubFigure) -> None:
     figure.text(
         0.01, 0.96, "What a GFlowNet's regression loss really minimises", fontsize=32, weight="bold", va="top"
     )
-    for at, line in enumerate(("A loss $g$ on the residual $x=\\log p_B-\\log p_F$, target", "over model, averaged over the objects that the",
-                               "model draws (draws held), has the gradient in $p_F$ of", "an f-divergence, $D_f(p_B\\Vert p_F)=\\sum p_F\\,f(p_B/p_F)$.",
-                               "Each of $g$ and $f$ gives the other:")):
+    for at, line in enumerate(STATEMENT):
         figure.text(0.01, 0.58 - 0.12 * at, line, fontsize=13)
     figure.text(0.325, 0.32, r"$f''(t)=\frac{g''(\log t)}{t^{2}}$", fontsize=40, va="center")
-    for left, key, lines in ((0.57, (True, False), ("$f(0^+)=-g'(-\\infty)=\\infty$", "mass where the target has none", "costs without bound: the model", "keeps to modes it knows")),
-                             (0.785, (False, True), ("$f'(\\infty)=\\int_0^\\infty g'(x)\\,e^{-x}\\,dx=\\infty$", "no mass where the target has", "some costs without bound: the", "model covers every mode"))):
+    for left, (key, lines) in zip((0.57, 0.785), PRICES.items(), strict=True):
         word, colour = CLASSES[key]
         figure.add_artist(mpl.lines.Line2D((left - 0.008,) * 2, (0.05, 0.66), color=colour, linewidth=3))
         figure.text(left, 0.58, word, color=colour, weight="bold", fontsize=16)
@@ -106,7 +121,9 @@ def draw_curves(figure: SubFigure, content: dict) -> None:
         line = 0.95 - 0.28 * at
         names.plot([0, 0.05], [line, line], color=colour, linestyle=DASHES[at], linewidth=2.4)
         divergence = factor + row["divergence"].replace(" plus ", "\nplus ")
-        for place, text, size in ((0.06, row["loss"], 11.5), (0.2, f"$g={row['g_formula']}$", 13), (0.41, "$f=" + row["f_formula"].replace(r"t \log", r"t\,\log") + "$", 13), (0.66, divergence, 10.5)):
+        generator = row["f_formula"].replace(r"t \log", r"t\,\log")
+        for place, text, size in ((0.06, row["loss"], 11.5), (0.2, f"$g={row['g_formula']}$", 13),
+                                  (0.41, f"$f={generator}$", 13), (0.66, divergence, 10.5)):
             names.text(place, line, text, color=colour, va="center", fontsize=size, linespacing=1.2)
         names.text(1, line, word, color=colour, va="center", ha="right", weight="bold", fontsize=11.5)
     names.set(xlim=(0, 1), ylim=(0, 1))
@@ -181,7 +198,7 @@ def draw_map(figure: SubFigure, content: dict) -> None:
             fontsize=8.8,
             linespacing=1.3,
         )
-    for key, (column, line) in {(True, False): (2, 4), (True, True): (4, 3), (False, False): (2, 0), (False, True): (4, 0)}.items():  # fields without a loss
+    for key, (column, line) in FREE.items():
         word, colour = CLASSES[key]
         axes.text(
             column,
@@ -269,10 +286,9 @@ def draw_theorem(figure: SubFigure, content: dict) -> None:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.grid(visible=False)
-    axes.set_xlabel(
-        f"exact gradients on a 2x3 grid, linex(1);\nyes: off by less than {10 ** np.ceil(np.log10(content['exact'])):.0e}, no: by more than {np.floor(10 * content['off']) / 10:.1f};\nblank: no group of its own there",
-        fontsize=10.5,
-    )
+    exact, off = 10 ** np.ceil(np.log10(content["exact"])), np.floor(10 * content["off"]) / 10
+    axes.set_xlabel(f"exact gradients on a 2x3 grid, linex(1);\nyes: off by less than {exact:.0e}, no: by more than {off:.1f};\n"
+                    "blank: no group of its own there", fontsize=10.5)
 
 
 def draw_foot(figure: SubFigure) -> None:

@@ -1,7 +1,8 @@
 """The sampler changes the class: python figures/sampler_chart.py
 
-Loss by sampler: zero-forcing and zero-avoiding of the divergence whose gradient training follows when objects are drawn so, and
-whether it is convex. Draws from sampler_chart/data.json, which figures/computing/save.py makes.
+Loss by sampler: zero-forcing and zero-avoiding of the divergence whose gradient training follows when objects
+are drawn so, and whether it is convex. Draws from sampler_chart/data.json, which figures/computing/save.py
+makes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """For which parameters is the gradient that of the divergence? python figures/theorem_table.py
 
-Relative errors of `verify` for Linex(1) on a 2x3 grid: the divergence alone, what theory says instead, and two controls that must
-be off. Draws from theorem_table/data.json, which figures/computing/save.py makes.
+Relative errors of `verify` for Linex(1) on a 2x3 grid: the divergence alone, what theory says instead, and
+two controls that must be off. Draws from theorem_table/data.json, which figures/computing/save.py makes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The parts of the page that take seconds or must not come too often: threads, which end when the choice has changed.
 
-Each waits until the sliders rest, so that dragging shares the processor with nothing, and publishes what it has.
+Each waits until the sliders rest, so that dragging shares the processor with nothing, and publishes what it
+has.
 """
 
 from __future__ import annotations

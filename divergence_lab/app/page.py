@@ -1,7 +1,8 @@
 """The loss designer, a marimo app: `make app`. It only lays out what the files beside it compute.
 
-What follows the sliders is redrawn at once; what takes seconds runs in threads that end when the choice has changed.
-`head.html` is what the browser itself does: it dims answers to what is no longer in the field, and keeps its history.
+What follows the sliders is redrawn at once; what takes seconds runs in threads that end when the choice has
+changed. `head.html` is what the browser itself does: it dims answers to what is no longer in the field, and
+keeps its history.
 """
 
 import marimo

@@ -5,9 +5,9 @@ Nine losses x five seeds on a CPU, into figures/learned_laws/. It is the run of
     divergence-lab train quadratic 'linex(1)' 'linex(1/2)' shifted_cosh jeffreys jsd triangular absolute log_cosh \\
         --env hypergrid:2x12:paper --seeds 5 --steps 500 --device cpu --out figures/learned_laws
 
-but with fewer evaluations, so that the folder stays small, and without the checkpoint. 500 steps are few on purpose:
-at the end of a long run the laws differ less than the eye can see. The curves of the run are written once more, for
-figures/convergence.py.
+but with fewer evaluations, so that the folder stays small, and without the checkpoint. 500 steps are few on
+purpose: at the end of a long run the laws differ less than the eye can see. The curves of the run are written
+once more, for figures/convergence.py.
 """
 
 from __future__ import annotations

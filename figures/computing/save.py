@@ -1,7 +1,8 @@
 """Computes what the figures of theory draw, into figures/NAME/data.json: python figures/computing/save.py [NAME ...]
 
-Drawing is apart, so that a figure can be restyled without computing. Everything comes from the package: verdicts with
-proofs, values of g and f, weights, the theorem's errors. No random numbers but the point of `verify`, which is seeded.
+Drawing is apart, so that a figure can be restyled without computing. Everything comes from the package:
+verdicts with proofs, values of g and f, weights, the theorem's errors. No random numbers but the point of
+`verify`, which is seeded.
 """
 
 from __future__ import annotations
