@@ -79,7 +79,9 @@ def test_without_its_saved_results_a_script_draws_nothing(script, tmp_path):
 def test_the_block_on_training_works(script, tmp_path):
     """Negative control: the same script fails when it trains."""
     shutil.copy(script, tmp_path)
-    (tmp_path / script.name).write_text(script.read_text() + "\n    import divergence_lab as dl\n    dl.train\n")
+    text = script.read_text()
+    assert text.count("HERE = ") == 1
+    (tmp_path / script.name).write_text(text.replace("HERE = ", "import divergence_lab as dl\ndl.train\nHERE = "))
     shutil.copytree(script.with_suffix(""), tmp_path / script.stem)
     done = run(tmp_path / script.name)
     assert done.returncode != 0 and "divergence_lab.training" in done.stderr
