@@ -107,7 +107,7 @@ EXAMPLES = sorted(name(path) for path in (ROOT / "divergence_lab").rglob("*.py")
 
 def test_the_first_functions_have_examples():
     shown = {file.removeprefix("divergence_lab/").removesuffix(".py").replace("/", ".") for file in EXAMPLES}
-    assert shown >= {"theory.loss", "theory.divergence", "theory.decision", "theory.design", "bridge", "graphs.dag"}
+    assert shown >= {"theory.loss", "theory.divergence", "theory.decision", "theory.design", "graphs.dag"}
 
 
 @pytest.mark.parametrize("file", EXAMPLES)
