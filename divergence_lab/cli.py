@@ -29,7 +29,7 @@ from divergence_lab.theory.questions import (
     read,
 )
 from divergence_lab.theory.samplers import sampler
-from divergence_lab.theory.verdict import Verdict
+from divergence_lab.theory.verdict import Verdict, cites_of
 from divergence_lab.theory.wording import step_in_latex
 
 DONE, CHECK_FAILED, BAD_INPUT = 0, 1, 2
@@ -254,13 +254,15 @@ def _describe(name: str, derivation: Derivation, latex: bool, steps: bool = Fals
                  else "  generator     no closed form found (values of f can still be enclosed: --at)")
     if found.name:
         lines.append(f"  divergence    {'' if found.factor == 1 else f'{found.factor} x '}{found.name}")
-    for label, verdict in (("valid", verdicts.valid), ("convex", verdicts.convex),
-                           ("zero-forcing", verdicts.zero_forcing), ("zero-avoiding", verdicts.zero_avoiding),
-                           ("symmetric", verdicts.symmetric), ("even", verdicts.even),
-                           ("bounded g'", verdicts.bounded_gradient)):
+    for label, kind, verdict in (("valid", "validity", verdicts.valid), ("convex", "convex", verdicts.convex),
+                                 ("zero-forcing", "zero_forcing", verdicts.zero_forcing),
+                                 ("zero-avoiding", "zero_avoiding", verdicts.zero_avoiding),
+                                 ("symmetric", "symmetric", verdicts.symmetric), ("even", "even", verdicts.even),
+                                 ("bounded g'", "bounded_gradient", verdicts.bounded_gradient)):
         lines.append(f"  {label:<13} {_answer(verdict)}")
         if steps:
             lines += [f"                  {step_in_latex(step) if latex else step.claim}" for step in verdict.steps]
+            lines += [f"                  by {' and '.join(cited)}"] if (cited := cites_of(kind, verdict)) else []
     ends = (("f(0+)", verdicts.f_at_zero), ("f'(oo)", verdicts.slope_at_infinity), ("g''(0)", verdicts.curvature_at_zero))
     lines.append("  ends          " + ", ".join(f"{label} = {'unknown' if v is None else shown(v)}" for label, v in ends))
     if derivation.dual_loss is not None:

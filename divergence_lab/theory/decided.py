@@ -33,16 +33,16 @@ def decided(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr:
             raise reason
 
 
-def prove_equal(f: sp.Expr, smooth: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> bool:
-    """f, which may have decisions, is `smooth` on (low, high), single points apart: by exact algebra (True) or as seen at
-    points (False). Raises Rejected."""
+def prove_equal(f: sp.Expr, smooth: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
+    """f, which may have decisions, is `smooth` on (low, high), single points apart, by exact algebra. Raises Rejected."""
     try:
-        return prove_zero(decided(f, x, low, high) - smooth, x, low, high)
+        prove_zero(decided(f, x, low, high) - smooth, x, low, high)
     except Rejected:
         cuts = _cuts(f, x, low, high)  # a kink that is none, where both branches agree, is looked at from either side
         if not cuts:
             raise
-        return all([prove_zero(decided(f, x, a, b) - smooth, x, a, b) for a, b in itertools.pairwise([low, *cuts, high])])
+        for a, b in itertools.pairwise([low, *cuts, high]):
+            prove_zero(decided(f, x, a, b) - smooth, x, a, b)
 
 
 def _cuts(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> list[sp.Expr]:
