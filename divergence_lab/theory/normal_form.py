@@ -15,6 +15,8 @@ import sympy as sp
 
 # Beyond this many operations SymPy's expansion takes longer than a proof is worth here.
 MAX_OPERATIONS = 1500
+# Powers of a block beyond this degree are blocks of their own: x^(1 + 10^-12) must not become r^(10^12 + 1).
+MAX_DEGREE = 200
 
 
 class _NoForm(Exception):
@@ -46,7 +48,7 @@ class _Blocks:
             return e.func(*(self.of(part) for part in e.args))
         terms = _exponent(e, self.x)
         if terms:
-            return sp.Mul(*(self.exponential(monomial) ** (rate * self.rates.get(monomial, 1)) for rate, monomial in terms))
+            return sp.Mul(*(self.exponential(rate, monomial) for rate, monomial in terms))
         if e.is_Pow and e.exp.is_Integer:
             return self.of(e.base) ** e.exp
         if e.is_Pow:
@@ -56,10 +58,15 @@ class _Blocks:
             return self.symbol((e.func, *(sp.cancel(self.of(part)) for part in e.args)))
         raise _NoForm
 
-    def exponential(self, monomial: sp.Expr) -> sp.Symbol:
-        block = self.symbol(("exp", monomial))
-        self.exponents[block] = monomial / self.rates.get(monomial, 1)
-        return block
+    def exponential(self, rate: sp.Rational, monomial: sp.Expr) -> sp.Expr:
+        """e^(rate * monomial)."""
+        q = self.rates.get(monomial, 1)
+        if max(q, abs(rate * q)) > MAX_DEGREE:
+            block, degree, exponent = self.symbol(("exp", rate * monomial)), 1, rate * monomial
+        else:
+            block, degree, exponent = self.symbol(("exp", monomial)), rate * q, monomial / q
+        self.exponents[block] = exponent
+        return block ** degree
 
     def logarithm(self, argument: sp.Expr) -> sp.Expr:
         """log|u|, which is log u where that is real, as the sum of those of the factors of u."""
@@ -81,6 +88,9 @@ class _Blocks:
             return self.symbol(("power", base, sp.cancel(self.of(rest)))) ** whole
         if rate.is_Integer:
             return base ** rate
+        if rate.q > MAX_DEGREE:
+            whole = sp.floor(rate)
+            return base ** whole * self.symbol(("power", base, rate - whole))
         root = self.symbol(("root", base, rate.q))
         if all(known != root for known, _, _ in self.relations):
             self.relations.append((root, rate.q, base))
