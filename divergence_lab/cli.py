@@ -119,7 +119,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--at", metavar="T,T,...", help="ratios at which f is enclosed")
     one.add_argument("--digits", type=_positive, default=30, metavar="N", help="digits of these values (30)")
     one.add_argument("--sampler", default="on", metavar="S",
-                     help="how objects are weighted: on, backward, power:B, mixture:E (on: by p_F)")
+                     help="how objects are weighted: on (by p_F), backward (by p_B), power:B, powers:A,B, mixture:E, or "
+                          "learned_backward:B for the parameters of p_B; B may be a parameter (on)")
     one.add_argument("--steps", action="store_true", help="print the steps of every proof")
     one.add_argument("--latex", action="store_true", help="print formulas as LaTeX")
     _loss_options(one)
@@ -219,7 +220,7 @@ def _print_json(document: Any) -> None:
 # --- derive --------------------------------------------------------------------------------------------------
 
 def _derive(options: argparse.Namespace) -> int:
-    chosen = sampler(options.sampler)
+    chosen = sampler(options.sampler, options.assume)
     ratios = read_ratios(options.at) if options.at else ()
     if options.digits > 1000:
         raise UsageError(f"--digits {options.digits} is more than 1000: ask for fewer")

@@ -137,7 +137,7 @@ def read_parts(entry: Mapping[str, Any]) -> list[Part]:
     A loss without a closed form is stated as Integral(...) and given by its slope: g(x) = int_0^x of it, so it is
     continuous and g(0) = 0 as soon as the slope is finite on every piece and bounded at the breaks.
     """
-    whole = None if entry["loss"].startswith("Integral(") else _function(entry["loss"])
+    whole = None if "Integral(" in entry["loss"] else _function(entry["loss"])
     parts = [Part(number(p["low"]), number(p["high"]), None if whole is None else _function(p["loss"]),
                   _function(p["slope"]), _function(p["curvature"])) for p in entry["pieces"]]
     if not parts or parts[0].low != -sp.oo or parts[-1].high != sp.oo or sp.S.Zero not in [p.low for p in parts]:

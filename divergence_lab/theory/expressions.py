@@ -261,6 +261,8 @@ class _Walker:
             return CONSTANTS[name]
         if name in FUNCTIONS or name == PIECEWISE:
             raise self.refuse(node, f"{name} is a function: give it an argument, {name}({self.variable.name})")
+        if name in ("x", "t") and self.variable.name not in ("x", "t"):
+            raise self.refuse(node, "is a variable: there has to be a number here, or a parameter")
         if name in ("x", "t"):
             other = {"x": "a loss is written in x (derive), a generator in t (invert)",
                      "t": "a generator is written in t (invert), a loss in x (derive)"}[name]

@@ -108,9 +108,9 @@ class NormalForm:
         raise NoNormalForm(f"{e.func.__name__} in {e}")
 
     def _exponential(self, coefficient: sp.Rational, monomial: sp.Expr) -> sp.Expr:
-        if monomial == 1:
+        if monomial == 1 and abs(coefficient) <= MAX_DEGREE:
             return sp.exp(coefficient)
-        q = self._denominator[monomial]
+        q = self._denominator.get(monomial, 1)
         if max(q, abs(coefficient * q)) > MAX_DEGREE:
             return self._new(("exp", coefficient * monomial), sp.exp(coefficient * monomial), positive=True)
         return self._new(("exp", monomial), sp.exp(monomial / q), positive=True) ** (coefficient * q)

@@ -141,8 +141,12 @@ def _parameter_at(entry: catalogue.NamedDivergence, skewness: sp.Expr) -> sp.Exp
 
 def _allowed(entry: catalogue.NamedDivergence, value: sp.Expr) -> bool:
     """Is the family defined at this value? A symbolic one counts as allowed: it is the user's own parameter."""
-    return bool(value.free_symbols) or all(
-        catalogue.holds_at(bound, {entry.parameter: write(value)}) for bound in entry.where)
+    if value.free_symbols:
+        return True
+    try:
+        return all(catalogue.holds_at(bound, {entry.parameter: write(value)}) for bound in entry.where)
+    except (ExpressionError, TypeError):  # too long to be written, or not told from a bound: no value to name
+        return False
 
 
 def _at_parameter(family: Pieces, symbol: sp.Symbol, value: sp.Expr) -> Pieces:
