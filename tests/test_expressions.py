@@ -178,3 +178,16 @@ def test_constants_that_are_long_or_vanish_are_refused_at_once(text):
     with pytest.raises(ExpressionError, match="to hold"):
         parse(text, x)
     assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize("opening", ["polylog(2, x - ", "polylog(3, x + ", "Abs(x - ", "Max(0, x - ", "Min(x, 1 + ", "sign(x - ", "log(x*", "gamma(1 + "])
+@pytest.mark.parametrize("depth", [2, 5, 15, 16, 50])
+def test_functions_within_functions_are_read_or_refused_at_once(opening, depth):
+    """SymPy spends minutes on the fifth polylog within another, and seconds on the fiftieth Abs."""
+    started = time.monotonic()
+    try:
+        parse(opening * depth + "1" + ")" * depth, x)
+        assert depth <= 15 and ("polylog" not in opening)
+    except ExpressionError as error:
+        assert "\n" not in str(error)
+    assert time.monotonic() - started < 3
