@@ -166,6 +166,16 @@ def test_backward_parameters(name, b):
             assert mp.almosteq(f(equivalent, ratio), mp.mpf(str(sp.N(loss(name).expression.subs(x, sp.log(ratio)), 25))), 1e-12)
 
 
+@pytest.mark.parametrize("name", ["log(cosh(x))", "Abs(x) - log(1 + Abs(x))", "x**2/(1 + Abs(x))"])
+def test_a_swap_without_closed_form_is_an_integral(name):
+    entry, swapped = loss(name), swap(loss(name))
+    assert swapped.expression.has(sp.Integral)
+    for ratio in RATIOS:
+        assert mp.almosteq(f(swapped, ratio), mp.mpf(str(ratio.evalf(30))) * f(entry, 1 / ratio), 1e-12, 1e-14)
+    before, after = decide(entry), decide(swapped)
+    assert (before.zero_forcing.holds, before.zero_avoiding.holds) == (after.zero_avoiding.holds, after.zero_forcing.holds)
+
+
 def test_what_is_not_found_is_none():
     assert swap(loss("sqrt(1 + x**2) - 1"), budget=1.0) is None
 
