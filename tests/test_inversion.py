@@ -265,7 +265,8 @@ def test_catalogue_as_json_and_as_text(capsys):
     assert by_name["quadratic"]["zero_forcing"] == {"holds": True, "condition": None}
     assert by_name["reverse KL"]["kind"] == "divergence" and by_name["linex"]["kind"] == "loss"
     text = run(capsys, "catalogue")
-    assert all(f"{row['name']}" in text for row in rows) and "if alpha <= 0" in text
+    assert all(f"{row['name']}" in text for row in rows) and "zero-forcing if alpha <= 0" in text
+    assert max(map(len, text.splitlines())) <= 100
 
 
 @pytest.mark.parametrize(("text", "name"), [
