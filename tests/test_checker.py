@@ -14,6 +14,7 @@ from divergence_lab.theory.derivation import derive, to_json
 from divergence_lab.theory.expressions import ExpressionError, parse, write
 from divergence_lab.theory.loss import loss
 from divergence_lab.theory.proofs import Rejected
+from divergence_lab.theory.samplers import on_policy_equivalent, sampler
 from divergence_lab.theory.symbols import x
 from divergence_lab.theory.wording import step_in_latex
 
@@ -346,3 +347,12 @@ def test_every_step_reads_as_mathematics(certificates):
         seen.add(rule)
         assert step_in_latex(Step(rule, tuple(data.items()))) and claim_of(rule, data)
     assert seen == set(_CLAIMS)
+
+
+@pytest.mark.parametrize("text", ["sqrt(1 + x**2) - 1", "Abs(x)**(3/2)"])
+def test_a_loss_that_is_an_integral_is_held_against_its_slope(text):
+    entry = json.loads(json.dumps(to_json(derive(on_policy_equivalent(loss(text), sampler("mixture:1/10"))))))
+    assert "Integral(" in entry["loss"] and entry["zero_forcing"]["holds"] is not None and check_one(entry) == []
+    for altered in (entry["loss"].replace("10", "11", 1), f"2*{entry['loss']}", f"{entry['loss']} + x", f"{entry['loss']}**2",
+                    "Integral(v, (v, 0, x))"):
+        assert [failure.where for failure in check_one({**entry, "loss": altered})] == ["pieces"], altered

@@ -20,7 +20,7 @@ from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.certificate import claim_of, flaw
 from divergence_lab.theory.checker_parameters import check_parametric
 from divergence_lab.theory.conclusions import VERDICTS, Part, number, slopes_at
-from divergence_lab.theory.decided import prove_equal
+from divergence_lab.theory.decided import prove_equal, slope_of_integrals
 from divergence_lab.theory.disproofs import prove_no_loss
 from divergence_lab.theory.expressions import ExpressionError, parse
 from divergence_lab.theory.pieces import CannotSplit, Pieces, split
@@ -149,6 +149,7 @@ def read_parts(entry: Mapping[str, Any]) -> list[Part]:
             raise Rejected(f"the pieces leave a gap between {p.high} and {after.low}")
         proofs.prove_zero(sp.diff(p.slope, x) - p.curvature, x, p.low, p.high)
         if whole is None:
+            prove_equal(slope_of_integrals(entry["loss"], x), p.slope, x, p.low, p.high)
             proofs.prove_finite(p.slope, x, p.low, p.high)
             limits = [proofs.limit_of(p.slope, x, end, side) for end, side in ((p.low, 1), (p.high, -1)) if end.is_finite]
             if any(limit is not None and not limit.is_finite for limit in limits):
