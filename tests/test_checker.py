@@ -343,7 +343,7 @@ def test_every_step_reads_as_mathematics(certificates):
                 assert text.count("{") == text.count("}") and "None" not in text + one.claim and "**" not in text, text
     for rule, data in (("unbounded", {"at": "2", "end": "oo", "f": "1/(x - 2)", "limit": "oo"}), ("not real", {"at": "3"}),
                        ("pole", {"low": "1", "high": "3", "numerator": "1", "denominator": "x - 2"}),
-                       ("undefined", {"parameter": "alpha", "at": "0"})):
+                       ("undefined", {"parameter": "alpha", "at": "0"}), ("line", {"equation": "a + b - 1", "parameter": "a"})):
         seen.add(rule)
         assert step_in_latex(Step(rule, tuple(data.items()))) and claim_of(rule, data)
     assert seen == set(_CLAIMS)
