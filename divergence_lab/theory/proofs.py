@@ -287,7 +287,9 @@ def prove_sign_at(f: sp.Expr, x: sp.Symbol, point: sp.Expr, sign: str) -> None:
 @lru_cache(maxsize=2_000)  # the two sides of 0 mostly have one formula
 def is_identity(f: sp.Expr, x: sp.Symbol) -> bool:
     """f = 0 by exact algebra; False: only not shown in this way."""
-    return f == 0 or sp.expand(f) == 0 or vanishes(f, x)
+    if f == 0 or sp.expand(f) == 0 or vanishes(f, x):
+        return True
+    return f.has(sp.gamma) and sp.gammasimp(f) == 0
 
 
 def prove_zero(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
