@@ -42,7 +42,7 @@ def test_exact_conditions(text, assumptions, kind, holds, condition):
     entry = loss(text, assumptions)
     found = ask_for_parameters(kind, entry, SECONDS)
     assert (found.holds, found.condition) == (holds, condition), found.because
-    check_parametric(kind, verdict_to_json(found), write(entry.expression), entry.assumptions)
+    check_parametric(kind, verdict_to_json(found, kind), write(entry.expression), entry.assumptions)
 
 
 @pytest.mark.parametrize(("text", "assumptions", "kind", "equation", "solved"), [

@@ -110,7 +110,7 @@ def _on_positive(f: sp.Expr, piece: Piece) -> sp.Expr:
 
 
 def _is_finite(e: sp.Expr) -> bool:
-    """e is a finite real number for all values of its symbols, as its structure shows."""
+    """e is a finite real number for all values of its symbols, as its structure shows, and analytic in the residual."""
     if e.is_Symbol:
         return True
     if not e.free_symbols:
@@ -118,7 +118,7 @@ def _is_finite(e: sp.Expr) -> bool:
     if not all(_is_finite(part) for part in e.args):
         return False
     if e.is_Add or e.is_Mul or isinstance(e, _ENTIRE):
-        return True
+        return not (isinstance(e, sp.Abs) and e.has(_Y))
     try:
         if isinstance(e, sp.log):
             return sign(e.args[0]) == 1
@@ -126,9 +126,11 @@ def _is_finite(e: sp.Expr) -> bool:
             return bool(e.args[0].is_Integer) and sign(1 - e.args[1]) == 1
         if e.is_Pow and e.exp.is_Integer:
             return bool(e.exp.is_positive) or sign(e.base) != 0
+        if e.is_Pow and e.base.has(_Y):  # a root that reaches 0 may have a kink there
+            return sign(e.base) == 1
         return e.is_Pow and (sign(e.base) == 1 or (is_nonnegative(e.base) and sign(e.exp) == 1))
     except Unsigned:
-        return e.is_Pow and bool(e.exp.is_positive) and is_nonnegative(e.base)
+        return e.is_Pow and not e.base.has(_Y) and bool(e.exp.is_positive) and is_nonnegative(e.base)
 
 
 _ENTIRE = (sp.exp, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.Abs)

@@ -137,10 +137,7 @@ def dual_loss(divergence: Divergence, budget: float = 10.0) -> sp.Expr | None:
         return None
     deadline = time.monotonic() + min(budget * SEARCH_SHARE, DUAL_SECONDS)
     try:
-        slopes = split(divergence.generator, t, sp.S.Zero, sp.oo).derivative()
-        mirrored = tuple(Piece(-sp.oo if p.high == sp.oo else -sp.log(p.high), sp.oo if p.low == 0 else -sp.log(p.low),
-                               -p.expression.subs(t, sp.exp(-x))) for p in reversed(slopes.pieces))
-        pieces = integral_from_zero(Pieces(mirrored, x), deadline)
+        pieces = integral_from_zero(dual_slopes(divergence.generator), deadline)
         dual = pieces.as_expression()
         whole = [within(left_until(deadline), sp.simplify, p.expression) for p in pieces.pieces[:2]]
         one = len(pieces.pieces) == 1 or (
@@ -151,6 +148,13 @@ def dual_loss(divergence: Divergence, budget: float = 10.0) -> sp.Expr | None:
     except (OutOfTime, SearchFailed, NotConfirmed, NotEvaluable, CannotSplit):
         return None
     return best
+
+
+def dual_slopes(generator: sp.Expr) -> Pieces:
+    """g*'(x) = -f'(e^{-x}), piece by piece. Raises CannotSplit."""
+    slopes = split(generator, t, sp.S.Zero, sp.oo).derivative()
+    return Pieces(tuple(Piece(-sp.oo if p.high == sp.oo else -sp.log(p.high), sp.oo if p.low == 0 else -sp.log(p.low),
+                              -p.expression.subs(t, sp.exp(-x))) for p in reversed(slopes.pieces)), x)
 
 
 def _gathered(g: sp.Expr) -> sp.Expr:

@@ -204,6 +204,8 @@ def _one_logarithm(e: sp.Expr) -> sp.Expr | None:
 def _sign_of_polynomial(e: sp.Expr) -> int | None:
     """All coefficients of one sign in positive symbols and exponentials, or no root in (0, oo) by Sturm."""
     symbols = sorted(e.free_symbols, key=str)
+    if not symbols:
+        return _sign_of_constant(e)
     if not e.is_polynomial(*symbols) or not all(s.is_positive for s in symbols):
         return None
     polynomial = sp.Poly(e, *symbols)

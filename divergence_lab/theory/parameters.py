@@ -59,7 +59,7 @@ def ask_for_parameters(kind: str, loss: Loss, seconds: float) -> Verdict:
     except OutOfTime:
         reason: object = f"no end within {seconds:.1f} s of cutting the range of the parameters"
     except SearchFailed as failure:
-        reason = failure
+        reason = str(failure).removeprefix("SearchFailed: ")
     return Verdict(None, UNDECIDED, f"not decided for all parameters ({reason}); raise --budget, or give them values with --set")
 
 
@@ -68,7 +68,7 @@ def search(kind: str, loss: Loss, budget: float) -> Verdict:
     try:
         found = _on_line(kind, loss)
         found = _by_cells(kind, loss, time.monotonic() + budget) if found is None else found
-        check_parametric(kind, verdict_to_json(found), write(loss.expression), loss.assumptions)
+        check_parametric(kind, verdict_to_json(found, kind), write(loss.expression), loss.assumptions)
     except (CannotSplit, ExpressionError, Rejected) as reason:
         raise SearchFailed(str(reason)) from None
     return found
@@ -140,7 +140,7 @@ def _decided(kind: str, loss: Loss, ranges: Ranges, reasons: dict[bool, str], de
             raise SearchFailed(f"the sample of {_shown(ranges)} contradicts its cell: please report this")
         # a reason names formulas and limits, which are those of one member of the family: say of which
         point = ", ".join(f"{symbol} = {write(value)}" for symbol, value in sample_of(loss, ranges).items())
-        because = sample.because if sample is not None else "the loss is 0 there"
+        because = "the loss is 0 there" if sample is None else sample.because if sample.holds is not None else "as the proof shows"
         reasons.setdefault(holds, f"at {point}, as an example, {because}")
         return holds, {key: write(value) for key, value in hints.items()}
     raise max(reasons_against, key=lambda against: against[:2])[2]
@@ -214,7 +214,7 @@ def _on_line(kind: str, loss: Loss) -> Verdict | None:
         found = Verdict(None, PROVED, f"it holds exactly when {write(equation)} = 0: the two sides are then one function",
                         f"{write(equation)} = 0", (step("line", equation=write(equation), parameter=solved.name),))
         try:
-            check_parametric(kind, verdict_to_json(found), write(loss.expression), loss.assumptions)
+            check_parametric(kind, verdict_to_json(found, kind), write(loss.expression), loss.assumptions)
             return found
         except (Rejected, ExpressionError):
             continue
