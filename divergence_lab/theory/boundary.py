@@ -13,6 +13,7 @@ import sympy as sp
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.loss import Loss, jump
+from divergence_lab.theory.pieces import Piece
 from divergence_lab.theory.proofs import Rejected, limit_of
 from divergence_lab.theory.symbols import t, x
 from divergence_lab.theory.values import enclose_integral
@@ -123,8 +124,18 @@ def _slope_confirmed(loss: Loss, slope: sp.Expr) -> bool:
 
 def curvature_at_zero(loss: Loss) -> sp.Expr | None:
     """g''(0) = f''(1): oo at a kink, None where it is not defined."""
-    if sp.S.Zero in loss.derivative.kinks:
-        return sp.oo if jump(loss, sp.S.Zero) != 0 else None
-    left, _ = loss.curvature.split_at_zero()
-    value = sp.simplify(left.pieces[-1].expression.subs(x, 0))
-    return value if value.is_finite else None
+    if sp.S.Zero in loss.derivative.kinks and jump(loss, sp.S.Zero) != 0:
+        return sp.oo
+    left, right = loss.curvature.split_at_zero()
+    value, other = (sp.simplify(piece.expression.subs(x, 0)) for piece in (left.pieces[-1], right.pieces[0]))
+    if value.is_finite and other.is_finite:
+        return value if value == other or sp.simplify(value - other) == 0 else None
+    return sp.oo if not loss.parameters and all(_limit_beside_zero(piece, side) == sp.oo for piece, side in
+                                                ((left.pieces[-1], -1), (right.pieces[0], 1))) else None
+
+
+def _limit_beside_zero(curvature: Piece, side: int) -> sp.Expr | None:
+    try:
+        return limit_of(curvature.expression, x, sp.S.Zero, side)
+    except Rejected:
+        return None

@@ -16,6 +16,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import isfinite
 
 import sympy as sp
 
@@ -32,6 +33,7 @@ from divergence_lab.theory.loss import Loss, jump
 from divergence_lab.theory.no_loss import why_no_loss
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less
 from divergence_lab.theory.proofs import Rejected, is_identity
+from divergence_lab.theory.sign_regions import negative_stretches
 from divergence_lab.theory.symbols import x
 
 PROVED, ENCLOSED, UNDECIDED = "proved", "enclosed", "undecided"
@@ -157,8 +159,9 @@ def refine(pieces: Pieces) -> Pieces:
 
 
 def tidy(function: Pieces) -> Pieces:
-    """Each piece in the form in which its sign shows best: rational functions of exponentials are factored."""
-    return function.map(lambda f: _factored(f) if f.has(sp.exp, sp.sinh, sp.cosh, sp.tanh) and f.has(sp.Add) else f)
+    """Each piece in the form in which its sign shows best: rational functions of x or of exponentials are factored."""
+    return function.map(lambda f: _factored(f) if f.has(sp.Add) and (
+        f.is_rational_function(x) or f.has(sp.exp, sp.sinh, sp.cosh, sp.tanh)) else f)
 
 
 @functools.lru_cache(maxsize=512)
@@ -229,17 +232,44 @@ def _valid(q: _Question, deadline: float) -> Iterable[Verdict]:
             yield Verdict(False, PROVED, f"g does not {word} {side} 0: it is constant there, so a wrong model can have "
                           "loss 0", steps=(step("constant", of="slope", **_on(piece)),))
             return
-        found = signs.nonnegative(piece if right else Piece(piece.low, piece.high, -piece.expression))
+        found = signs.nonnegative(_outwards(piece, right))
         if found.holds is False:
-            words = "falls after" if right else "rises before"
-            sign = "< 0" if right else "> 0"
-            yield Verdict(False, ENCLOSED, f"g {words} 0: g' is {'negative' if right else 'positive'} at "
-                          f"x = {found.witness}", steps=(step("witness", of="slope", f=write(piece.expression),
-                                                              at=write(found.witness), sign=sign),))
+            yield _falls_back(piece, right, found.witness)
             return
         status = status if found.holds else ENCLOSED
         steps.append(step("sign", of="slope", f=write(piece.expression), **_on(piece), sign=">= 0" if right else "<= 0"))
     yield Verdict(True, status, "g falls before 0 and rises after it", steps=tuple(steps))
+    for piece, right in q.sides(q.slope):  # that was not proved: perhaps it is not so, in a narrow place or far out
+        for point in _negative_points(_outwards(piece, right)):
+            yield _falls_back(piece, right, point)
+
+
+def _outwards(slope: Piece, right: bool) -> Piece:
+    """g' as it must not be negative: itself right of 0, -g' left of it."""
+    return slope if right else Piece(slope.low, slope.high, -slope.expression)
+
+
+def _falls_back(slope: Piece, right: bool, point: sp.Expr) -> Verdict:
+    words, sign = ("falls after", "< 0") if right else ("rises before", "> 0")
+    return Verdict(False, ENCLOSED, f"g {words} 0: g' is {'negative' if right else 'positive'} at x = {point}",
+                   steps=(step("witness", of="slope", f=write(slope.expression), at=write(point), sign=sign),))
+
+
+def _negative_points(piece: Piece) -> Iterable[sp.Expr]:
+    """Points inside stretches, enclosed, on which the expression is negative."""
+    try:
+        stretches, _ = negative_stretches(piece)
+    except Rejected:
+        return
+    for stretch in stretches:
+        low, high = stretch.low[1], stretch.high[0]
+        low = low if isfinite(low) else min(2 * high, -1.0) if isfinite(high) else -1.0
+        high = high if isfinite(high) else max(2 * low, 1.0)
+        for scale in (1, 10, 1000, 10**6, 10**12):
+            middle = sp.Rational(round((low + high) / 2 * scale), scale)
+            if low < middle < high:
+                yield middle
+                break
 
 
 def _convex(q: _Question, deadline: float) -> Iterable[Verdict]:
@@ -255,15 +285,21 @@ def _convex(q: _Question, deadline: float) -> Iterable[Verdict]:
     for piece in q.curvature.pieces:
         found = signs.nonnegative(piece)
         if found.holds is False:
-            yield Verdict(False, ENCLOSED, f"g'' is negative at x = {found.witness}, so neither g nor f is convex, and "
-                          "data processing fails", steps=(step("witness", of="curvature", f=write(piece.expression),
-                                                               at=write(found.witness), sign="< 0"),))
+            yield _bends_down(piece, found.witness)
             return
         status = status if found.holds else ENCLOSED
         steps.append(step("sign", of="curvature", f=write(piece.expression), **_on(piece), sign=">= 0"))
     shown = write(q.loss.curvature.as_expression())
     kinks = "" if not q.loss.derivative.kinks else " and g' jumps upwards at its kinks"
     yield Verdict(True, status, f"g'' = {shown} is not negative{kinks}, so g and f are convex", steps=tuple(steps))
+    for piece in q.curvature.pieces:
+        for point in _negative_points(piece):
+            yield _bends_down(piece, point)
+
+
+def _bends_down(curvature: Piece, point: sp.Expr) -> Verdict:
+    return Verdict(False, ENCLOSED, f"g'' is negative at x = {point}, so neither g nor f is convex, and data processing fails",
+                   steps=(step("witness", of="curvature", f=write(curvature.expression), at=write(point), sign="< 0"),))
 
 
 def _jump(q: _Question, kink: sp.Expr) -> sp.Expr:
