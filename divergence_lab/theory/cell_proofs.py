@@ -26,7 +26,7 @@ from divergence_lab.theory.symbols import x
 
 KINDS = ("validity", "convex", "zero_forcing", "zero_avoiding", "even", "symmetric", "bounded_gradient")
 SCALE_FREE = ("validity", "convex", "zero_forcing", "even", "bounded_gradient")
-_Y = sp.Symbol("y_", positive=True)
+_Y = sp.Symbol("~y", positive=True)
 
 
 @dataclass(frozen=True)

@@ -68,11 +68,11 @@ _ENTIRE = (sp.exp, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.erfc
 
 def _is_finite_by_structure(piece: Piece) -> bool:
     if piece.low.is_finite and not piece.low.is_negative:
-        y = sp.Symbol("y", positive=True)
+        y = sp.Symbol("~y", positive=True)
     elif piece.high.is_finite and not piece.high.is_positive:
-        y = sp.Symbol("y", negative=True)
+        y = sp.Symbol("~y", negative=True)
     else:
-        y = sp.Symbol("y", real=True)
+        y = sp.Symbol("~y", real=True)
     try:
         return _has_no_pole(piece.expression.xreplace({x: y})) and all(
             value_at(piece.expression, x, end, 30).is_finite() for end in (piece.low, piece.high) if end.is_finite)

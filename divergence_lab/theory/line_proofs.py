@@ -43,7 +43,7 @@ def holds_on_line(kind: str, loss: sp.Expr, equation: sp.Expr, solved: sp.Symbol
 
 def _is_a_multiple(kind: str, loss: sp.Expr, equation: sp.Expr, solution: dict[sp.Symbol, sp.Expr]) -> bool:
     """All that has to vanish does so where the equation is 0, and one part is the equation times what is never 0."""
-    positive = {s: sp.Symbol(s.name + "_", positive=True) for s in loss.free_symbols if s.is_positive and s != x}
+    positive = {s: sp.Symbol(s.name + "~", positive=True) for s in loss.free_symbols if s.is_positive and s != x}
     back = {z: s for s, z in positive.items()}
     try:
         numbers, functions = identities(kind, loss.xreplace(positive))

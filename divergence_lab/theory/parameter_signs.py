@@ -39,7 +39,7 @@ def sign(e: sp.Expr) -> int:
 
 def is_nonnegative(e: sp.Expr) -> bool:
     """e >= 0 for all values of its symbols, as one of its forms shows (False: not shown)."""
-    if -1 in _seen_at_samples(e):
+    if -1 in seen_at_samples(e):
         return False
     return any(form.is_nonnegative or (_seen(form, 4) or -1) == 1 or form == 0 for form in _forms(e))
 
@@ -59,7 +59,7 @@ def is_zero(e: sp.Expr) -> bool:
 def _sign(e: sp.Expr) -> int | None:
     if not e.free_symbols:
         return _sign_of_constant(e)
-    if {1, -1} <= _seen_at_samples(e):
+    if {1, -1} <= seen_at_samples(e):
         return None
     for form in _forms(e):
         found = _seen(form, 4)
@@ -69,7 +69,7 @@ def _sign(e: sp.Expr) -> int | None:
 
 
 @lru_cache(maxsize=20_000)
-def _seen_at_samples(e: sp.Expr) -> frozenset[int]:
+def seen_at_samples(e: sp.Expr) -> frozenset[int]:
     """The signs that e has at a few values of its symbols: the quickest way to see that it has not one sign."""
     symbols = sorted(e.free_symbols, key=str)
     if not symbols or not all(s.is_positive or s.is_real for s in symbols):

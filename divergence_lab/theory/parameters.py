@@ -21,7 +21,7 @@ from divergence_lab.theory.checker_parameters import check_parametric, parts_of
 from divergence_lab.theory.conditions import condition_of, write_ranges
 from divergence_lab.theory.critical_parameters import critical_values, singular_values
 from divergence_lab.theory.expressions import ExpressionError, read_assumptions, write
-from divergence_lab.theory.loss import Loss, from_expression
+from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.parameter_numbers import numbers_for_parameters
 from divergence_lab.theory.parameter_signs import Unsigned
 from divergence_lab.theory.pieces import CannotSplit
@@ -159,14 +159,14 @@ def _hints(kind: str, loss: Loss, ranges: Ranges, sample: Verdict | None) -> Ite
 
 
 def _sample(kind: str, loss: Loss, ranges: Ranges, deadline: float) -> Verdict | None:
-    """The plain verdict at one point of the cell; None where the loss vanishes there."""
+    """The plain verdict at one point of the cell, with the gauge of the family; None where the loss vanishes there."""
     values = sample_of(loss, ranges)
     expression = loss.expression.subs(values)
     if expression.has(sp.zoo, sp.nan, sp.oo):
         expression = at_points(loss.expression, values, {symbol.name: (value, value) for symbol, value in values.items()})
     if not expression.has(x):
         return None
-    return ask_one(kind, from_expression(expression), max(0.5, min(SAMPLE_SECONDS, deadline - time.monotonic())))
+    return ask_one(kind, Loss(expression), max(0.5, min(SAMPLE_SECONDS, deadline - time.monotonic())))
 
 
 def sample_of(loss: Loss, ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:

@@ -89,7 +89,7 @@ def with_signed(expression: sp.Expr, variable: sp.Symbol, piece: Piece) -> sp.Ex
 
 def positive_argument(variable: sp.Symbol, piece: Piece) -> tuple[sp.Expr, tuple[sp.Symbol, sp.Expr] | None]:
     """(y or -y with y > 0 that stands for the variable on this piece, how to go back), or (variable, None)."""
-    y = sp.Symbol("y", positive=True)
+    y = sp.Symbol("~y", positive=True)
     if piece.low != -sp.oo and not is_less(piece.low, sp.S.Zero):
         return y, (y, variable)
     if piece.high != sp.oo and not is_less(sp.S.Zero, piece.high):

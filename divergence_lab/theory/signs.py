@@ -67,6 +67,8 @@ def nonnegative(piece: Piece) -> Sign:
     if counterexample is not None:
         return Sign(False, f"it is negative at x = {counterexample}", counterexample)
     try:
+        if any(max(abs(n.p), n.q) > MAX_DEGREE for e in function.atoms(sp.exp) for n in e.args[0].atoms(sp.Rational)):
+            raise OutOfTime  # SymPy takes powers of e^{x/q} for unknowns
         return within(ALGEBRA_SECONDS, by_algebra, piece)
     except (OutOfTime, SearchFailed):
         return Sign(None, "no proof was found in time")
@@ -109,7 +111,7 @@ def _by_roots(piece: Piece) -> Sign | None:
     if not rates or not all(rate.is_Rational and rate != 0 for rate in rates) \
             or _degree(piece.expression.rewrite(sp.exp)) > MAX_DEGREE:
         return None
-    s = sp.Symbol("s", positive=True)
+    s = sp.Symbol("~s", positive=True)
     q = sp.ilcm(1, *(rate.q for rate in rates))
     rational = sp.together(piece.expression.rewrite(sp.exp).subs(x, q * sp.log(s)))
     numerator, denominator = sp.fraction(sp.cancel(rational))
