@@ -18,7 +18,7 @@ import sympy as sp
 from divergence_lab.theory import germs, proofs
 from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.cell_forms import Ranges, at_points, positive_form, without_scale
-from divergence_lab.theory.exponential_terms import never_vanishes
+from divergence_lab.theory.exponential_terms import common_factor, in_question, never_vanishes
 from divergence_lab.theory.parameter_signs import Unsigned, is_nonnegative, is_zero, sign
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less, split
 from divergence_lab.theory.proofs import Rejected
@@ -276,26 +276,34 @@ def _mirrored(function: Pieces) -> list[tuple[Piece, sp.Expr]]:
 def _vanish(differences: Sequence[tuple[Piece, sp.Expr]], witness: sp.Expr | None) -> bool:
     """All differences are 0 on their pieces (True), or one is not 0 at a point, whatever the parameters (False)."""
     for piece, difference in differences:
-        if not is_zero(difference):
-            point = witness if witness is not None else inner_point(piece)
-            if not _is_inside(point, piece):
-                raise Rejected(f"{point} is not inside ({piece.low}, {piece.high})")
-            try:
-                if sign(difference.subs(x, point)) != 0:
-                    return False
-            except Unsigned:
-                if witness is not None or not _is_never_zero(difference):
-                    raise
-                return False
-            raise Rejected(f"the difference is 0 at {point}")
+        if is_zero(difference):
+            continue
+        if witness is None and _is_never_zero(difference):
+            return False
+        point = witness if witness is not None else inner_point(piece)
+        if not _is_inside(point, piece):
+            raise Rejected(f"{point} is not inside ({piece.low}, {piece.high})")
+        if sign(difference.subs(x, point)) != 0:
+            return False
+        raise Rejected(f"the difference is 0 at {point}")
     return True
 
 
 def _is_never_zero(difference: sp.Expr) -> bool:
+    """Raises Unsigned with what may be 0, where that is why it is not seen."""
     try:
-        return never_vanishes(difference)
+        found = never_vanishes(difference)
+        unknown = None if found else in_question(difference)
     except Rejected:
-        return False
+        try:
+            return sign(common_factor(difference)) != 0
+        except Unsigned:
+            raise
+        except (Rejected, sp.PolynomialError):
+            return False
+    if unknown is not None:
+        raise Unsigned(unknown)
+    return found
 
 
 def inner_point(piece: Piece) -> sp.Expr:

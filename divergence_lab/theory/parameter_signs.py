@@ -180,12 +180,27 @@ def _sign_of_sum(e: sp.Expr, depth: int) -> int | None:
         return signs.pop()
     if (combined := _one_logarithm(e)) is not None:
         return _seen(combined, depth - 1)
+    if len(e.args) == 2 and (found := _sign_of_two(*e.args, depth)) is not None:
+        return found
     numerator, denominator = sp.fraction(sp.together(e))
     if denominator != 1 and denominator.free_symbols:
         parts = [_seen(sp.factor(part), depth - 1) for part in (numerator, denominator)]
         return None if None in parts else parts[0] * parts[1]
     found = _sign_of_polynomial(numerator)
     return _sign_beside_one(e, depth) if found is None else found * _sign_of_constant(denominator)
+
+
+def _sign_of_two(a: sp.Expr, b: sp.Expr, depth: int) -> int | None:
+    """a + b, of opposite signs, has the sign of a where log(-a/b) > 0; seen where that logarithm is no sum any more."""
+    sign_a, sign_b = _seen(a, depth - 1), _seen(b, depth - 1)
+    if sign_a is None or sign_a != -(sign_b or 0):
+        return None
+    quotient = sp.powsimp(sp.cancel(sp.together(-a / b)))
+    if sp.count_ops(quotient) > _SHORT:
+        return None
+    logarithm = sp.factor(sp.expand_log(sp.log(quotient)))
+    above = None if logarithm.has(sp.zoo, sp.nan) else _seen(logarithm, depth - 2) if depth > 1 else None
+    return None if above is None else above * sign_a
 
 
 def _one_logarithm(e: sp.Expr) -> sp.Expr | None:
@@ -204,6 +219,8 @@ def _one_logarithm(e: sp.Expr) -> sp.Expr | None:
 def _sign_of_polynomial(e: sp.Expr) -> int | None:
     """All coefficients of one sign in positive symbols and exponentials, or no root in (0, oo) by Sturm."""
     symbols = sorted(e.free_symbols, key=str)
+    if not symbols:
+        return _sign_of_constant(e)
     if not e.is_polynomial(*symbols) or not all(s.is_positive for s in symbols):
         return None
     polynomial = sp.Poly(e, *symbols)

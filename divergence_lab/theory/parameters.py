@@ -133,6 +133,8 @@ def _decided(kind: str, loss: Loss, ranges: Ranges, reasons: dict[bool, str], de
         except NoValue:
             raise
         except Rejected as failure:
+            if not hints and kind in ("even", "symmetric") and _is_cut_at_once(failure, loss, ranges):
+                raise
             # cuts come from an unknown sign, and rather from one in the loss itself than from one at a chosen point
             reasons_against.append((isinstance(failure, Unsigned), not hints, failure))
             continue
@@ -144,6 +146,14 @@ def _decided(kind: str, loss: Loss, ranges: Ranges, reasons: dict[bool, str], de
         reasons.setdefault(holds, f"at {point}, as an example, {because}")
         return holds, {key: write(value) for key, value in hints.items()}
     raise max(reasons_against, key=lambda against: against[:2])[2]
+
+
+def _is_cut_at_once(failure: Rejected, loss: Loss, ranges: Ranges) -> bool:
+    """Identities hold at single values of a parameter: a polynomial that is 0 there says where, sooner than any sample."""
+    if not isinstance(failure, Unsigned) or len(failure.expression.free_symbols) != 1:
+        return False
+    (symbol,) = failure.expression.free_symbols
+    return failure.expression.is_polynomial(symbol) and bool(critical_values(failure.expression, loss.expression, ranges))
 
 
 def _hints(kind: str, loss: Loss, ranges: Ranges, sample: Verdict | None) -> Iterator[Mapping[str, sp.Expr]]:
@@ -236,10 +246,10 @@ def _lines(kind: str, loss: Loss) -> Iterator[tuple[sp.Expr, sp.Symbol]]:
                 if slope != 0 and not slope.free_symbols:
                     yield sp.expand(factor / slope), symbol
     pieces = loss.derivative.derivative().pieces
-    if len(pieces) != 2:
+    if len(pieces) > 2:
         return
     rates = [{sp.diff(e.args[0], x) for e in sp.powsimp(sp.expand(p.expression)).atoms(sp.exp) if e.has(x)} for p in pieces]
-    for left, right in itertools.product(*rates):
+    for left, right in itertools.product(rates[0], rates[-1]):
         equation = sp.expand(right + left - (1 if kind == "symmetric" else 0))
         for symbol in sorted(equation.free_symbols - {x}, key=str)[:1]:
             yield equation, symbol
