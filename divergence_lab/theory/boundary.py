@@ -126,16 +126,20 @@ def curvature_at_zero(loss: Loss) -> sp.Expr | None:
     """g''(0) = f''(1): oo at a kink, None where it is not defined."""
     if sp.S.Zero in loss.derivative.kinks and jump(loss, sp.S.Zero) != 0:
         return sp.oo
+    if not loss.parameters and sp.S.Zero not in loss.derivative.kinks:
+        below, above = (part.pieces[i] for part, i in zip(loss.derivative.split_at_zero(), (-1, 0)))
+        if not below.expression.subs(x, 0).is_finite and _beside_zero(below, -1) != _beside_zero(above, 1):
+            return sp.oo  # a kink that a root hides
     left, right = loss.curvature.split_at_zero()
     value, other = (sp.simplify(piece.expression.subs(x, 0)) for piece in (left.pieces[-1], right.pieces[0]))
     if value.is_finite and other.is_finite:
         return value if value == other or sp.simplify(value - other) == 0 else None
-    return sp.oo if not loss.parameters and all(_limit_beside_zero(piece, side) == sp.oo for piece, side in
+    return sp.oo if not loss.parameters and all(_beside_zero(piece, side) == sp.oo for piece, side in
                                                 ((left.pieces[-1], -1), (right.pieces[0], 1))) else None
 
 
-def _limit_beside_zero(curvature: Piece, side: int) -> sp.Expr | None:
+def _beside_zero(piece: Piece, side: int) -> sp.Expr | None:
     try:
-        return limit_of(curvature.expression, x, sp.S.Zero, side)
+        return limit_of(piece.expression, x, sp.S.Zero, side)
     except Rejected:
         return None

@@ -31,7 +31,7 @@ _Y = sp.Symbol("~y", positive=True)
 
 @dataclass(frozen=True)
 class Smooth:
-    """A loss on a cell: its pieces, broken at 0 and at mirror images of kinks, in the symbols of the cell."""
+    """A loss on a cell: its pieces, broken at 0 (and at mirror images of kinks), in the symbols of the cell."""
     merged: Pieces
     pieces: Pieces
     slopes: Pieces
@@ -58,19 +58,22 @@ def _holds(kind: str, loss: sp.Expr, cell: tuple, at: sp.Expr | None, scale: sp.
     if scale is not None:
         if kind not in SCALE_FREE:
             raise Rejected(f"{kind} may depend on the scale")
-        expression = without_scale(expression, sp.sympify(scale).subs(written))
+        try:
+            expression = without_scale(expression, sp.sympify(scale).subs(written))
+        except CannotSplit as reason:
+            raise Rejected(str(reason)) from None
     if expression == 0 or not expression.has(x):
         return kind in ("convex", "even", "symmetric", "bounded_gradient")  # g = 0
-    return _DECISIONS[kind](_cell(expression), witness)
+    return _DECISIONS[kind](_cell(expression, kind in ("even", "symmetric")), witness)
 
 
 # --- the pieces ----------------------------------------------------------------------------------------------
 
 @lru_cache(maxsize=200)
-def _cell(expression: sp.Expr) -> Smooth:
+def _cell(expression: sp.Expr, mirrored: bool) -> Smooth:
     try:
         merged = split(expression, x)
-        pieces = refined(merged)
+        pieces = refined(merged, mirrored)
         slopes = pieces.derivative()
     except CannotSplit as reason:
         raise Rejected(str(reason)) from None
@@ -87,10 +90,10 @@ def _cell(expression: sp.Expr) -> Smooth:
     return cell
 
 
-def refined(pieces: Pieces) -> Pieces:
-    """The pieces broken at 0 as well, and at the mirror image of every kink."""
+def refined(pieces: Pieces, mirrored: bool = True) -> Pieces:
+    """The pieces broken at 0 as well and, where the two sides are compared, at the mirror image of every kink."""
     cuts: list[sp.Expr] = []
-    for cut in {sp.S.Zero, *pieces.kinks, *(-kink for kink in pieces.kinks)}:
+    for cut in {sp.S.Zero, *pieces.kinks, *(-kink for kink in pieces.kinks if mirrored)}:
         if all(sp.simplify(cut - other) != 0 for other in cuts):
             cuts.insert(sum(is_less(other, cut) for other in cuts), cut)
     ends = [-sp.oo, *cuts, sp.oo]
@@ -315,7 +318,7 @@ def inner_point(piece: Piece) -> sp.Expr:
 
 def identities(kind: str, loss: sp.Expr) -> tuple[list[sp.Expr], list[tuple[Piece, sp.Expr]]]:
     """What all has to be 0 for the loss to be even, or its divergence symmetric: numbers, and functions on pieces."""
-    cell = _cell(loss)
+    cell = _cell(loss, True)
     return (_odd_parts if kind == "even" else _asymmetries)(cell)
 
 

@@ -96,6 +96,8 @@ def _read(text: str, assumptions: tuple[str, ...]) -> tuple[str | None, sp.Expr,
 
 def from_expression(expression: sp.Expr, name: str | None = None, assumptions: tuple[str, ...] = ()) -> Loss:
     """A loss from a SymPy expression in x; removes g(0) and, where it exists, g'(0) (the gauge)."""
+    # acosh u = 2 asinh sqrt((u-1)/2): of acosh (1 + x^2) no enclosure near 0 is finite, of asinh (|x|/sqrt(2)) all are
+    expression = expression.replace(sp.acosh, lambda u: 2 * sp.asinh(sp.sqrt((u - 1) / 2)))
     try:
         split(expression, x)
     except CannotSplit as reason:

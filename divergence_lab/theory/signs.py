@@ -32,6 +32,8 @@ def factored(function: sp.Expr) -> sp.Expr:
             return function
         candidate = sp.factor(sp.powsimp(sp.expand(sp.together(written))), deep=False)
         candidate = sp.factor(sp.cancel(candidate)) if candidate.is_Add else candidate
+    if candidate.has(sp.Abs, sp.sign):  # the root of a square, in whatever form it came
+        return function
     return function if candidate.is_Add or sp.count_ops(candidate) > 3 * sp.count_ops(function) + 40 else candidate
 
 

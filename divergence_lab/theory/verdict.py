@@ -32,7 +32,7 @@ from divergence_lab.theory.far_slope import slope_at_infinity
 from divergence_lab.theory.loss import Loss, jump
 from divergence_lab.theory.no_loss import why_no_loss
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less
-from divergence_lab.theory.proofs import Rejected, is_identity
+from divergence_lab.theory.proofs import Rejected, is_identity, limit_of
 from divergence_lab.theory.sign_regions import negative_stretches
 from divergence_lab.theory.symbols import x
 
@@ -124,7 +124,9 @@ def numbers(loss: Loss, generator: sp.Expr | None, forcing: Verdict, avoiding: V
     if not isinstance(_prepared(loss), _Question):
         return None, None, None
     at_zero = None if forcing.holds is None else -_limit_of(forcing)
-    return at_zero, slope_at_infinity(loss, generator, avoiding.holds, time.monotonic() + budget), boundary.curvature_at_zero(loss)
+    falls = avoiding.holds is False and dict(avoiding.steps[0].data)["diverges"] == "true"
+    slope = -sp.oo if falls else slope_at_infinity(loss, generator, avoiding.holds, time.monotonic() + budget)
+    return at_zero, slope, boundary.curvature_at_zero(loss)
 
 
 @functools.lru_cache(maxsize=16)
@@ -303,7 +305,26 @@ def _bends_down(curvature: Piece, point: sp.Expr) -> Verdict:
 
 
 def _jump(q: _Question, kink: sp.Expr) -> sp.Expr:
-    return jump(q.loss, kink) if kink in q.loss.derivative.kinks else sp.S.Zero
+    """g'(kink+) - g'(kink-). A root may hide a kink: sqrt(x^2 + x^4) has one at 0."""
+    index = q.slope.kinks.index(kink)
+    sides = [_beside(q.slope.pieces[index + after], kink, 1 if after else -1) for after in (0, 1)]
+    if all(value.is_finite for value in sides):
+        return sp.simplify(sides[1] - sides[0])
+    size = jump(q.loss, kink) if kink in q.loss.derivative.kinks else sides[1] - sides[0]
+    if size is sp.nan:
+        raise Undecided(f"the slopes beside x = {kink} are not known")
+    return size
+
+
+def _beside(slope: Piece, kink: sp.Expr, side: int) -> sp.Expr:
+    """The one-sided limit of g', nan where it is not known."""
+    value = slope.expression.subs(x, kink)
+    if value.is_finite:
+        return value
+    try:
+        return limit_of(slope.expression, x, kink, side) or sp.S.Zero
+    except Rejected:
+        return sp.nan
 
 
 # --- the two ends --------------------------------------------------------------------------------------------
@@ -366,7 +387,7 @@ def _symmetric(q: _Question, deadline: float) -> Iterable[Verdict]:
             yield Verdict(False, PROVED, f"the kink of g at x = {kink} has no counterpart of the right weight at {-kink}",
                           steps=tuple(steps))
             return
-    below, above = (q.slope.pieces[i].expression.subs(x, 0) for i in _beside_zero(q.slope))
+    below, above = (_beside(q.slope.pieces[i], sp.S.Zero, side) for i, side in zip(_beside_zero(q.slope), (-1, 1)))
     if below.is_finite and above.is_finite and sp.simplify(below + above) != 0:
         total = sp.simplify(below + above)
         yield Verdict(False, PROVED, f"the slopes of g at 0, {below} and {above}, are not opposite: f(t) - t f(1/t) = "
