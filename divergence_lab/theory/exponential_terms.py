@@ -44,7 +44,7 @@ def _holding(f: sp.Expr, held: dict[sp.Expr, sp.Symbol]) -> sp.Expr:
 
 
 def never_vanishes(f: sp.Expr) -> bool:
-    """f is not 0 on any interval, whatever the parameters (Proposition 17, part 3). False: not shown.
+    """f is not 0 on any interval, whatever the parameters (Proposition 20, part 5). False: not shown.
 
     One term has a coefficient that is never 0 and a rate that no other has; or, where one other may have it, the two
     coefficients do not add up to 0 then. Raises Rejected where f is no such sum.
@@ -56,7 +56,7 @@ def never_vanishes(f: sp.Expr) -> bool:
 def common_factor(f: sp.Expr) -> sp.Expr:
     """For f rational in x, in e^{x/q} and in one parameter: the greatest common divisor of the coefficients of its numerator.
 
-    f is identically 0 in x exactly at the zeros of it. Raises Rejected where f is no such function.
+    f is identically 0 in x exactly at the zeros of it (Proposition 20, part 5). Raises Rejected where f is no such function.
     """
     s, rates = sp.Symbol("~s", positive=True), []
     f = f.rewrite((sp.sinh, sp.cosh, sp.tanh), sp.exp)

@@ -16,8 +16,8 @@ def holds_on_line(kind: str, loss: sp.Expr, equation: sp.Expr, solved: sp.Symbol
     """The loss is even, or its divergence symmetric, exactly where the equation is 0 (Proposition 21).
 
     Either all that has to vanish does so there, and one part of it is the equation times what is never 0 (its part 1).
-    Or, for two sides that are sums of c x^n e^{rx}, n = 0, 1, ...: the difference of g'' has two terms, whose rates
-    differ by a multiple of the equation (its part 2). Raises Rejected.
+    Or, for two sides that are sums of c x^n e^{rx}, n = 0, 1, ...: the difference of g'' has a term whose rate
+    differs from all others, or by a multiple of the equation (its part 2). Raises Rejected.
     """
     slope = sp.diff(equation, solved)
     if slope == 0 or slope.free_symbols:
