@@ -44,7 +44,7 @@ def _limit(function: sp.Expr, end: sp.Expr, deadline: float) -> sp.Expr | None:
     try:
         limit = limit_of(function, x, end)  # the checker's own answer comes first: it is the quicker one
         if limit is not None:
-            return limit if limit.is_infinite else sp.simplify(limit)
+            return _short(limit)
     except (Rejected, NotEvaluable):
         pass
     try:
@@ -53,7 +53,11 @@ def _limit(function: sp.Expr, end: sp.Expr, deadline: float) -> sp.Expr | None:
         return None
     if not isinstance(limit, sp.Expr) or limit.has(sp.nan, sp.zoo, sp.AccumBounds, sp.Limit, sp.I):
         return None
-    return limit if limit.is_infinite else sp.simplify(limit)
+    return _short(limit)
+
+
+def _short(limit: sp.Expr) -> sp.Expr:
+    return limit if limit.is_infinite else min((sp.simplify(limit), sp.expand(limit)), key=sp.count_ops)
 
 
 # The ladder of scales, each with whether int^oo dx/scale diverges (Proposition 16).
