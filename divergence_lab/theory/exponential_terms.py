@@ -64,7 +64,7 @@ def common_factor(f: sp.Expr) -> sp.Expr:
         rates += [sp.diff(power.args[0], x)] if power.has(x) else []
     if not all(rate.is_Rational for rate in rates):
         raise Rejected(f"{f} is not rational in e^(x/q)")
-    q = sp.ilcm(1, *(rate.q for rate in rates))
+    q = sp.ilcm(1, 1, *(rate.q for rate in rates))
     f = f.replace(lambda e: isinstance(e, sp.exp) and e.has(x),
                   lambda e: s ** (q * sp.diff(e.args[0], x)) * sp.exp(e.args[0].subs(x, 0)))
     numerator = sp.numer(sp.together(f))

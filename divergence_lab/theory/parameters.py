@@ -251,5 +251,6 @@ def _lines(kind: str, loss: Loss) -> Iterator[tuple[sp.Expr, sp.Symbol]]:
     rates = [{sp.diff(e.args[0], x) for e in sp.powsimp(sp.expand(p.expression)).atoms(sp.exp) if e.has(x)} for p in pieces]
     for left, right in itertools.product(rates[0], rates[-1]):
         equation = sp.expand(right + left - (1 if kind == "symmetric" else 0))
-        for symbol in sorted(equation.free_symbols - {x}, key=str)[:1]:
-            yield equation, symbol
+        symbols = sorted(equation.free_symbols - {x}, key=str)
+        if len(symbols) > 1:  # a single parameter has its value in the cells
+            yield equation, symbols[0]

@@ -40,7 +40,7 @@ def factored(function: sp.Expr) -> sp.Expr:
 def _degree(function: sp.Expr) -> sp.Expr:
     """The largest rate r of the exponentials e^{rx} in units of the step between all of them."""
     rates = [abs(rate) for e in function.atoms(sp.exp) if (rate := sp.diff(e.args[0], x)).is_Rational and rate != 0]
-    return max(rates, default=sp.S.Zero) * sp.ilcm(1, *(rate.q for rate in rates))
+    return max(rates, default=sp.S.Zero) * sp.ilcm(1, 1, *(rate.q for rate in rates))
 
 
 PROBES = tuple(sp.Rational(n, 8) for n in (1, 3, 7, 13, 21, 34, 55, 89, 144, 233, 800)) \
@@ -114,7 +114,7 @@ def _by_roots(piece: Piece) -> Sign | None:
             or _degree(piece.expression.rewrite(sp.exp)) > MAX_DEGREE:
         return None
     s = sp.Symbol("~s", positive=True)
-    q = sp.ilcm(1, *(rate.q for rate in rates))
+    q = sp.ilcm(1, 1, *(rate.q for rate in rates))
     rational = sp.together(piece.expression.rewrite(sp.exp).subs(x, q * sp.log(s)))
     numerator, denominator = sp.fraction(sp.cancel(rational))
     if not (numerator.is_polynomial(s) and denominator.is_polynomial(s)):
