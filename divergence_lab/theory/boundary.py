@@ -132,18 +132,23 @@ def curvature_at_zero(loss: Loss) -> sp.Expr | None:
         return sp.oo
     if not loss.parameters and sp.S.Zero not in loss.derivative.kinks:
         below, above = (part.pieces[i] for part, i in zip(loss.derivative.split_at_zero(), (-1, 0)))
-        if not below.expression.subs(x, 0).is_finite and _beside_zero(below, -1) != _beside_zero(above, 1):
+        if not below.expression.subs(x, 0).is_finite and beside(below, sp.S.Zero, -1) != beside(above, sp.S.Zero, 1):
             return sp.oo  # a kink that a root hides
     left, right = loss.curvature.split_at_zero()
     value, other = (sp.simplify(piece.expression.subs(x, 0)) for piece in (left.pieces[-1], right.pieces[0]))
     if value.is_finite and other.is_finite:
         return value if value == other or sp.simplify(value - other) == 0 else None
-    return sp.oo if not loss.parameters and all(_beside_zero(piece, side) == sp.oo for piece, side in
+    return sp.oo if not loss.parameters and all(beside(piece, sp.S.Zero, side) == sp.oo for piece, side in
                                                 ((left.pieces[-1], -1), (right.pieces[0], 1))) else None
 
 
-def _beside_zero(piece: Piece, side: int) -> sp.Expr | None:
+def beside(piece: Piece, point: sp.Expr, side: int) -> sp.Expr:
+    """The limit of the expression at a point from the right (side 1) or left (-1); nan where it is not known."""
+    value = piece.expression.subs(x, point)
+    if value.is_finite:
+        return value
     try:
-        return limit_of(piece.expression, x, sp.S.Zero, side)
+        found = limit_of(piece.expression, x, point, side)
     except Rejected:
-        return None
+        found = None
+    return sp.nan if found is None else found

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
 
 import sympy as sp
 
@@ -21,9 +20,6 @@ from divergence_lab.theory.proofs import Rejected
 LEVELS = 3   # x, log x, log log x
 ORDERS = (2, 5)  # terms of a series: where few leave the answer open, more are taken
 _order = ORDERS[-1]
-
-
-Answer = TypeVar("Answer")
 
 
 class NoGerm(Rejected):
@@ -300,11 +296,9 @@ def of(e: sp.Expr, x: sp.Symbol) -> Germ:
 def _towards(a: Germ) -> int | None:
     """1 or -1 when a tends to oo or -oo, None when it stays bounded."""
     a = stripped(a)
-    if not a.terms:
-        if a.rest is not None and growth(a.rest) >= 0:
-            raise NoGerm("the argument of a function is not known")
-        return None
-    return sign(a.terms[0][1]) if growth(a.terms[0][0]) > 0 else None
+    if not a.terms and a.rest is not None and growth(a.rest) >= 0:
+        raise NoGerm("the argument of a function is not known")
+    return None if not a.terms else sign(a.terms[0][1]) if growth(a.terms[0][0]) > 0 else None
 
 
 def _near_constant(function, a: Germ) -> Germ:
@@ -380,10 +374,8 @@ _RULES = {
 
 def limit_of(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int = 0) -> sp.Expr:
     """lim f at oo, at -oo or at a finite end from the right (side 1) or left (-1), for all parameters."""
-    if f == 0 or not f.has(x):
-        return f
     moved = {sp.oo: x, -sp.oo: -x}.get(end)
-    return _ask(f.subs(x, end + side / x if moved is None else moved), x, limit)
+    return _ask(f.subs(x, end + side / x if moved is None else moved), x, limit) if f.has(x) else f
 
 
 def diverges(f: sp.Expr, x: sp.Symbol) -> bool:
@@ -391,13 +383,13 @@ def diverges(f: sp.Expr, x: sp.Symbol) -> bool:
     return _ask(f, x, integral_diverges)
 
 
-def _ask(f: sp.Expr, x: sp.Symbol, question: Callable[[Germ], Answer]) -> Answer:
+def _ask(f: sp.Expr, x: sp.Symbol, question: Callable[[Germ], sp.Expr | bool]) -> sp.Expr | bool:
     """What is asked of the germ of f at +oo, with as many terms as the answer needs."""
     global _order
     # x of the half-line is positive: roots of squares and powers of products show their form
     y = sp.Symbol("~half", positive=True)
     f = sp.powsimp(sp.powdenest(f.subs(x, y)))
-    for _order in ORDERS:  # the last, the most terms, is also what stays
+    for _order in ORDERS:
         try:
             return question(of(f, y))
         except NoGerm as failure:

@@ -6,18 +6,19 @@ of a polynomial in s = e^{x/q}. A counterexample is one point at which a guarant
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import sympy as sp
 
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
-from divergence_lab.theory.pieces import Piece, is_less, positive_argument
+from divergence_lab.theory.pieces import Piece, Pieces, is_less, positive_argument
 from divergence_lab.theory.proofs import structural_sign
 from divergence_lab.theory.symbols import x
 
-
 ALGEBRA_SECONDS = 1.0
+TIDY_SECONDS = 1.5
 # Beyond this degree in the slowest exponential the factors of a sum are longer than the sum: e^{999x/1000} - 1.
 MAX_DEGREE = 48
 
@@ -41,6 +42,20 @@ def _degree(function: sp.Expr) -> sp.Expr:
     """The largest rate r of the exponentials e^{rx} in units of the step between all of them."""
     rates = [abs(rate) for e in function.atoms(sp.exp) if (rate := sp.diff(e.args[0], x)).is_Rational and rate != 0]
     return max(rates, default=sp.S.Zero) * sp.ilcm(1, 1, *(rate.q for rate in rates))
+
+
+def tidy(function: Pieces) -> Pieces:
+    """Each piece in the form in which its sign shows best: rational functions of x or of exponentials are factored."""
+    return function.map(lambda f: _factored(f) if f.has(sp.Add) and (
+        f.is_rational_function(x) or f.has(sp.exp, sp.sinh, sp.cosh, sp.tanh)) else f)
+
+
+@functools.lru_cache(maxsize=512)
+def _factored(f: sp.Expr) -> sp.Expr:
+    try:
+        return within(TIDY_SECONDS, factored, f)
+    except (OutOfTime, SearchFailed):
+        return f
 
 
 PROBES = tuple(sp.Rational(n, 8) for n in (1, 3, 7, 13, 21, 34, 55, 89, 144, 233, 800)) \

@@ -16,13 +16,12 @@ import itertools
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from math import isfinite
 
 import sympy as sp
 
 from divergence_lab.theory import boundary, signs
 from divergence_lab.theory.boundary import Undecided
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed
 from divergence_lab.theory.certificate import Step, seal, step
 from divergence_lab.theory.checker import Part, check_verdict, read_parts
 from divergence_lab.theory.domain import Fault, fault
@@ -32,12 +31,11 @@ from divergence_lab.theory.far_slope import slope_at_infinity
 from divergence_lab.theory.loss import Loss, jump
 from divergence_lab.theory.no_loss import why_no_loss
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less
-from divergence_lab.theory.proofs import Rejected, is_identity, limit_of
-from divergence_lab.theory.sign_regions import negative_stretches
+from divergence_lab.theory.proofs import Rejected, is_identity
+from divergence_lab.theory.sign_regions import negative_points
 from divergence_lab.theory.symbols import x
 
 PROVED, ENCLOSED, UNDECIDED = "proved", "enclosed", "undecided"
-TIDY_SECONDS = 1.5
 KINDS = ("validity", "convex", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient")
 # They are asked in this order, the quick ones first: what one of them leaves of the time, the later ones have.
 QUICK_FIRST = ("zero_forcing", "zero_avoiding", "bounded_gradient", "even", "symmetric", "validity", "convex")
@@ -138,7 +136,7 @@ def _prepared(loss: Loss) -> _Question | Fault | Verdict:
             return broken
         pieces = refine(loss.pieces)
         slopes = refine(loss.derivative) if loss.slope is not None else pieces.derivative()
-        slope, curvature = tidy(slopes), tidy(slopes.derivative())
+        slope, curvature = signs.tidy(slopes), signs.tidy(slopes.derivative())
         texts = tuple(_piece_texts(pieces, slope, curvature))
         return _Question(loss, slope, curvature, read_parts({"loss": write(loss.expression), "pieces": texts}), texts)
     except (Rejected, ExpressionError, OutOfTime, NotEvaluable) as reason:
@@ -158,20 +156,6 @@ def refine(pieces: Pieces) -> Pieces:
                     if not is_less(low, p.low) and (p.high == sp.oo or (high != sp.oo and not is_less(p.high, high))))
         refined.append(Piece(low, high, home.expression))
     return Pieces(tuple(refined), pieces.variable)
-
-
-def tidy(function: Pieces) -> Pieces:
-    """Each piece in the form in which its sign shows best: rational functions of x or of exponentials are factored."""
-    return function.map(lambda f: _factored(f) if f.has(sp.Add) and (
-        f.is_rational_function(x) or f.has(sp.exp, sp.sinh, sp.cosh, sp.tanh)) else f)
-
-
-@functools.lru_cache(maxsize=512)
-def _factored(f: sp.Expr) -> sp.Expr:
-    try:
-        return within(TIDY_SECONDS, signs.factored, f)
-    except (OutOfTime, SearchFailed):
-        return f
 
 
 def _piece_texts(pieces: Pieces, slopes: Pieces, curvatures: Pieces) -> Iterable[dict[str, str]]:
@@ -242,7 +226,7 @@ def _valid(q: _Question, deadline: float) -> Iterable[Verdict]:
         steps.append(step("sign", of="slope", f=write(piece.expression), **_on(piece), sign=">= 0" if right else "<= 0"))
     yield Verdict(True, status, "g falls before 0 and rises after it", steps=tuple(steps))
     for piece, right in q.sides(q.slope):  # that was not proved: perhaps it is not so, in a narrow place or far out
-        for point in _negative_points(_outwards(piece, right)):
+        for point in negative_points(_outwards(piece, right)):
             yield _falls_back(piece, right, point)
 
 
@@ -255,23 +239,6 @@ def _falls_back(slope: Piece, right: bool, point: sp.Expr) -> Verdict:
     words, sign = ("falls after", "< 0") if right else ("rises before", "> 0")
     return Verdict(False, ENCLOSED, f"g {words} 0: g' is {'negative' if right else 'positive'} at x = {point}",
                    steps=(step("witness", of="slope", f=write(slope.expression), at=write(point), sign=sign),))
-
-
-def _negative_points(piece: Piece) -> Iterable[sp.Expr]:
-    """Points inside stretches, enclosed, on which the expression is negative."""
-    try:
-        stretches, _ = negative_stretches(piece)
-    except Rejected:
-        return
-    for stretch in stretches:
-        low, high = stretch.low[1], stretch.high[0]
-        low = low if isfinite(low) else min(2 * high, -1.0) if isfinite(high) else -1.0
-        high = high if isfinite(high) else max(2 * low, 1.0)
-        for scale in (1, 10, 1000, 10**6, 10**12):
-            middle = sp.Rational(round((low + high) / 2 * scale), scale)
-            if low < middle < high:
-                yield middle
-                break
 
 
 def _convex(q: _Question, deadline: float) -> Iterable[Verdict]:
@@ -295,7 +262,7 @@ def _convex(q: _Question, deadline: float) -> Iterable[Verdict]:
     kinks = "" if not q.loss.derivative.kinks else " and g' jumps upwards at its kinks"
     yield Verdict(True, status, f"g'' = {shown} is not negative{kinks}, so g and f are convex", steps=tuple(steps))
     for piece in q.curvature.pieces:
-        for point in _negative_points(piece):
+        for point in negative_points(piece):
             yield _bends_down(piece, point)
 
 
@@ -307,24 +274,13 @@ def _bends_down(curvature: Piece, point: sp.Expr) -> Verdict:
 def _jump(q: _Question, kink: sp.Expr) -> sp.Expr:
     """g'(kink+) - g'(kink-). A root may hide a kink: sqrt(x^2 + x^4) has one at 0."""
     index = q.slope.kinks.index(kink)
-    sides = [_beside(q.slope.pieces[index + after], kink, 1 if after else -1) for after in (0, 1)]
+    sides = [boundary.beside(q.slope.pieces[index + after], kink, 1 if after else -1) for after in (0, 1)]
     if all(value.is_finite for value in sides):
         return sp.simplify(sides[1] - sides[0])
     size = jump(q.loss, kink) if kink in q.loss.derivative.kinks else sides[1] - sides[0]
     if size is sp.nan:
         raise Undecided(f"the slopes beside x = {kink} are not known")
     return size
-
-
-def _beside(slope: Piece, kink: sp.Expr, side: int) -> sp.Expr:
-    """The one-sided limit of g', nan where it is not known."""
-    value = slope.expression.subs(x, kink)
-    if value.is_finite:
-        return value
-    try:
-        return limit_of(slope.expression, x, kink, side) or sp.S.Zero
-    except Rejected:
-        return sp.nan
 
 
 # --- the two ends --------------------------------------------------------------------------------------------
@@ -387,7 +343,7 @@ def _symmetric(q: _Question, deadline: float) -> Iterable[Verdict]:
             yield Verdict(False, PROVED, f"the kink of g at x = {kink} has no counterpart of the right weight at {-kink}",
                           steps=tuple(steps))
             return
-    below, above = (_beside(q.slope.pieces[i], sp.S.Zero, side) for i, side in zip(_beside_zero(q.slope), (-1, 1)))
+    below, above = (boundary.beside(q.slope.pieces[i], sp.S.Zero, side) for i, side in zip(_beside_zero(q.slope), (-1, 1)))
     if below.is_finite and above.is_finite and sp.simplify(below + above) != 0:
         total = sp.simplify(below + above)
         yield Verdict(False, PROVED, f"the slopes of g at 0, {below} and {above}, are not opposite: f(t) - t f(1/t) = "
