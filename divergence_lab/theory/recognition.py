@@ -120,7 +120,7 @@ def _skewness(slope: sp.Expr) -> sp.Rational | None:
 
 
 def _parameter_at(entry: catalogue.NamedDivergence, skewness: sp.Expr) -> sp.Expr:
-    r = sp.Symbol("~r", real=True)
+    r = sp.Symbol("r", real=True)
     return parse(entry.from_skewness, r).subs(r, skewness)
 
 
