@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from divergence_lab import cli_audit, cli_bench, cli_design, cli_molecules, cli_sweep, cli_theory, cli_train, cli_verify
 from divergence_lab.theory.budget import allow_fork
 from divergence_lab.theory.catalogue import PAPER_LOSSES
-from divergence_lab.theory.derivation import Derivation, read_ratios, to_json, undecided_to_json
+from divergence_lab.theory.derivation import CHECK_SECONDS, Derivation, read_ratios, to_json, undecided_to_json
 from divergence_lab.theory.expressions import ExpressionError, shown, write, write_latex
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.questions import (
@@ -232,7 +232,8 @@ def _derive(options: argparse.Namespace) -> int:
         sampling = {"sampler": options.sampler, "weighted_by": chosen.weight}
         _print_json([{**undecided_to_json(answer.text, answer.because), **sampling, "sampled_loss": answer.text}
                      if isinstance(answer, Unfinished) else
-                     {**to_json(answer), **sampling, "sampled_loss": write(entry.loss.expression)}
+                     {**to_json(answer, min(CHECK_SECONDS, options.budget / 5)), **sampling,
+                      "sampled_loss": write(entry.loss.expression)}
                      for entry, answer in zip(readings, found)])
         return DONE
     for entry, answer in zip(readings, found):

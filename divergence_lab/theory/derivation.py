@@ -154,7 +154,7 @@ def read_ratios(text: str) -> tuple[sp.Expr, ...]:
     return ratios
 
 
-def to_json(derivation: Derivation) -> dict[str, Any]:
+def to_json(derivation: Derivation, check_seconds: float = CHECK_SECONDS) -> dict[str, Any]:
     """The object of `derive --json` (the command-line contract); every expression is text in SymPy syntax."""
     loss, found, verdicts = derivation.loss, derivation.divergence, derivation.verdicts
     constant, slope = loss.gauge
@@ -189,13 +189,13 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
         "values": [{"t": v.ratio, "f": v.value, "radius": v.radius} for v in derivation.values],
     }
     return {**entry, "unchecked": [what for what in NUMBERS if entry[what] is not None] if loss.parameters
-            else _unchecked(entry)}
+            else _unchecked(entry, check_seconds)}
 
 
-def _unchecked(entry: Mapping[str, Any]) -> list[str]:
+def _unchecked(entry: Mapping[str, Any], seconds: float) -> list[str]:
     """The closed forms that enclosures confirmed but that the checker can't derive with its own means, or not in time."""
     try:
-        return within(CHECK_SECONDS, unchecked, entry)
+        return within(seconds, unchecked, entry)
     except (OutOfTime, SearchFailed):
         return [what for what in NUMBERS if entry[what] is not None]
 

@@ -94,7 +94,7 @@ def integrate_logarithms(piece: Piece) -> sp.Expr:
 
 def integrate_in_exponential(piece: Piece) -> sp.Expr:
     """int h(v) dv = int h(log s)/s ds with s = e^v: rational, or nearly so, for many losses."""
-    s = sp.Symbol("s", positive=True)
+    s = sp.Symbol("~s", positive=True)
     integrand = sp.simplify(piece.expression.rewrite(sp.exp).subs(x, sp.log(s))) / s
     return _found(sp.integrate(sp.expand(integrand), s)).subs(s, sp.exp(x))
 

@@ -210,7 +210,7 @@ def _closed_form(slopes: Pieces, generator: sp.Expr, assumptions: tuple[str, ...
 
 def _by_parts(generator: sp.Expr) -> Pieces:
     """g = f(e^x) - int_1^{e^x} f(s)/s ds for an f without pieces. Raises SearchFailed."""
-    s = sp.Symbol("s", positive=True)
+    s = sp.Symbol("~s", positive=True)
     if len(split(generator, t, sp.S.Zero, sp.oo).pieces) > 1:
         raise SearchFailed("f has pieces")
     terms = sp.Add.make_args(sp.expand(generator.subs(t, s) / s))

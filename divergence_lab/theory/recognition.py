@@ -131,7 +131,9 @@ def _skewness(slope: sp.Expr) -> sp.Rational | None:
         return None
     with digits(2 * DIGITS):
         ratio = third / curvature
-        return sp.Rational(arb(ratio.mid()).str(DIGITS, radius=False)) if ratio.is_finite() else None
+        size = abs(ratio)  # no family is looked for at a parameter that could not be written
+        holds = ratio.is_finite() and (ratio.contains(0) or 1e-100 < size) and size < 1e100
+        return sp.Rational(arb(ratio.mid()).str(DIGITS, radius=False)) if holds else None
 
 
 def _parameter_at(entry: catalogue.NamedDivergence, skewness: sp.Expr) -> sp.Expr:
