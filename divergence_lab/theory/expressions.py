@@ -78,9 +78,7 @@ def parse(text: str, variable: sp.Symbol, assumptions: Iterable[str] = ()) -> sp
     "alpha > 0" give them a sign. Raises ExpressionError, and runs nothing of the text, for everything else.
     """
     parameters = {name: parameter(name, bounds) for name, bounds in read_assumptions(assumptions).items()}
-    tree = _syntax_tree(text)
-    walker = _Walker(text, variable, parameters)
-    expression, _ = walker.number(tree.body)
+    expression, _ = _Walker(text, variable, parameters).number(_syntax_tree(text).body)
     if expression.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
         raise ExpressionError(f"{shown(text)} is not a finite real expression: look for a division by zero or a "
                               "logarithm or root of a negative number")
