@@ -276,7 +276,7 @@ NASTY = [
     "+".join(f"exp({k}*x/7)" for k in range(1, 80)), "+".join(f"Abs(x-{k})" for k in range(1, 40)),
     "+".join(f"Abs(x-{k})*exp(x/{k + 1})" for k in range(1, 25)), "+".join(f"log(1+x**{2 * k})" for k in range(1, 40)),
     "*".join(f"(1+exp({k}*x))" for k in range(1, 25)), "Abs(" * 12 + "x" + "".join(f"-{k})" for k in range(1, 13)),
-    "sqrt(1+" * 15 + "x**2" + ")" * 15, "exp(" * 8 + "x" + ")" * 8, "tanh(" * 30 + "x" + ")" * 30 + "*x",
+    "sqrt(1+" * 15 + "x**2" + ")" * 15, "exp(" * 8 + "x" + ")" * 8, "tanh(" * 14 + "x" + ")" * 14 + "*x",
     "x**2" + "".join(f"*(x**2+{k})" for k in range(1, 60)),
 ]
 SECONDS = 1.5

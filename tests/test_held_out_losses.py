@@ -86,7 +86,7 @@ def test_conditions_derived_by_hand(text, assumptions, kind, holds, condition):
     entry = loss(text, assumptions)
     found = ask_for_parameters(kind, entry, 40.0)
     assert (found.holds, found.condition) == (holds, condition), found.because
-    check_parametric(kind, verdict_to_json(found), write(entry.expression), entry.assumptions)
+    check_parametric(kind, verdict_to_json(found, kind), write(entry.expression), entry.assumptions)
 
 
 @pytest.mark.parametrize("name", ["y", "y_", "s"])
