@@ -29,6 +29,7 @@ from divergence_lab.theory.questions import (
     read,
 )
 from divergence_lab.theory.samplers import sampler
+from divergence_lab.theory.symbols import x
 from divergence_lab.theory.verdict import Verdict
 from divergence_lab.theory.wording import step_in_latex
 
@@ -248,8 +249,8 @@ def _describe(name: str, derivation: Derivation, latex: bool, steps: bool = Fals
     entry, found, verdicts = derivation.loss, derivation.divergence, derivation.verdicts
     lines = [name, f"  loss          g(x) = {shown(entry.expression)}"]
     if any(part != 0 for part in entry.gauge):
-        lines.append(f"  gauge         {entry.gauge[0]} + ({entry.gauge[1]})*x was removed from the text: no policy "
-                     "gradient depends on it")
+        left_out = shown(entry.gauge[0] + entry.gauge[1] * x)
+        lines.append(f"  gauge         {left_out} was left out of g: no policy gradient depends on it")
     lines.append(f"  generator     f(t) = {shown(found.generator)}" if found.generator is not None
                  else "  generator     no closed form found (values of f can still be enclosed: --at)")
     if found.name:
@@ -288,7 +289,8 @@ def _check(options: argparse.Namespace) -> int:
     for failure in failures[:1]:
         print(f"{failure.where}: {failure.why}", file=sys.stderr)
     if not failures:
-        print(f"every certificate holds ({len(document) if isinstance(document, list) else 1} losses)")
+        count = len(document) if isinstance(document, list) else 1
+        print(f"every certificate holds ({count} loss{'es' if count != 1 else ''})")
     return CHECK_FAILED if failures else DONE
 
 

@@ -15,6 +15,14 @@ STYLE = {
     "grid.color": "#DDDDDD", "grid.linewidth": 0.5, "lines.linewidth": 1.6, "svg.hashsalt": "divergence_lab",
     "legend.frameon": False, "font.family": "DejaVu Sans", "savefig.facecolor": "white",
 }
+# In print: the width of a column and of a page, in inches, and type that can be read there; nothing is smaller than 6 points.
+COLUMN, PAGE = 3.35, 6.9
+PRINT = {
+    **STYLE, "font.size": 7, "axes.titlesize": 7, "axes.labelsize": 7, "legend.fontsize": 6.5, "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5, "figure.titlesize": 7.5, "lines.linewidth": 1.3, "axes.linewidth": 0.6, "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6, "xtick.major.size": 2.5, "ytick.major.size": 2.5, "axes.titlepad": 3, "axes.labelpad": 2,
+    "xtick.major.pad": 2, "ytick.major.pad": 2,
+}
 # On a screen: sharp at the width of a page, the layout found by matplotlib.
 SCREEN = {**STYLE, "figure.dpi": 108, "figure.constrained_layout.use": True, "axes.axisbelow": True}
 

@@ -7,6 +7,7 @@ marker, so that it also survives a grey print.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -34,6 +35,16 @@ def save(figure: Figure, path: str | Path, dpi: int = 200) -> tuple[Path, Path]:
         figure.savefig(base.with_suffix(".svg"), metadata={"Date": None})
         figure.savefig(base.with_suffix(".png"), dpi=dpi)
     return base.with_suffix(".svg"), base.with_suffix(".png")
+
+
+def wrapped(name: str, longest: int) -> str:
+    """The name of a loss on lines of at most `longest` letters, where it can be broken: after `_` and before `(`."""
+    lines = [""]
+    for part in re.findall(r"\(.*|[^_(]+_?", name):
+        if lines[-1] and len(lines[-1] + part) > longest:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def _style(index: int) -> dict:

@@ -1,46 +1,90 @@
-"""Ten losses and the generators of their divergences: python figures/catalogue_curves.py
+"""Every named loss and the generator of its divergence, on one page: python figures/catalogue_curves.py
 
-Each panel: g(x) against the residual, and f(t) against log t on the same axis, so that the two can be compared. Draws from
-catalogue_curves/data.json, which figures/computing/save.py makes.
+Each panel: g(x) against the residual, and f(t) against log t on the same axis, so that the two can be
+compared. Losses with parameters stand at one example. Draws from catalogue_curves/data.json, which
+figures/computing/save.py makes.
 """
 
 from __future__ import annotations
 
 import json
-import textwrap
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-import divergence_lab as dl
-from divergence_lab.palette import CLASSES, STYLE
+from divergence_lab.palette import CLASSES, PAGE, PRINT
+from divergence_lab.plots import save, wrapped
 from divergence_lab.results import ResultError
 
 HERE = Path(__file__).resolve().parent
+ACROSS, HIGH = 8, 0.82  # panels in a row; inches of a row
+TOP = 4
+REASONS = {
+    (True, False): "$f(0^+)=\\infty$: keeps to the modes it knows",
+    (False, True): "$f'(\\infty)=\\infty$: leaves no mode out",
+    (True, True): "both are infinite",
+    (False, False): "both are finite",
+}
 
 
 def draw(content: dict) -> Figure:
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 4.5), layout="constrained")
-        panels = figure.subplots(2, 5, sharex=True, sharey=True)
-        for axes, one in zip(panels.ravel(), content["losses"], strict=True):
-            word, colour = CLASSES[one["zero_forcing"], one["zero_avoiding"]]
-            axes.plot(content["x"], one["g"], color=colour, label="g(x)")
-            axes.plot(content["x"], one["f"], color="black", linestyle="--", linewidth=1.1, label="f(t), t = e^x")
-            factor = "" if one["factor"] == "1" else f"{one['factor']} x "
-            axes.set_title(one["loss"] + "\n" + textwrap.fill(factor + one["divergence"], 24), fontsize=8)
-            axes.text(0.5, 0.94, word, transform=axes.transAxes, ha="center", va="top", color=colour, fontsize=8, weight="bold",
-                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85})
-            axes.set(ylim=(0, 6), xlim=(-3, 3))
-        for axes in panels[1]:
-            axes.set_xlabel("residual $x=\\log t$ (nats)")
-        for axes in panels[:, 0]:
-            axes.set_ylabel("$g(x)$, $f(e^x)$")
-        handles, labels = panels[0, 0].get_legend_handles_labels()
-        handles[0] = mpl.lines.Line2D([], [], color="#555555")
-        figure.legend(handles, ["loss g(x), coloured by its class", "generator f(t) of its divergence"], loc="outside lower center", ncols=2)
+    groups = [
+        (
+            key,
+            [
+                one
+                for one in content["losses"]
+                if one["of_the_sheet"] and key == (one["zero_forcing"], one["zero_avoiding"])
+            ],
+        )
+        for key in REASONS
+    ]
+    rows = [-(-len(losses) // ACROSS) for _, losses in groups]
+    with mpl.rc_context(PRINT):
+        figure = Figure(figsize=(PAGE, HIGH * sum(rows) + 0.24 * len(rows) + 0.45), layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.02, wspace=0.02, hspace=0.02)
+        parts = figure.subfigures(len(groups) + 1, 1, height_ratios=[*(HIGH * one + 0.24 for one in rows), 0.45])
+        for part, (key, losses), lines in zip(parts, groups, rows):
+            word, colour = CLASSES[key]
+            part.suptitle(
+                f"{word}, {len(losses)} losses", x=0.005, ha="left", color=colour, weight="bold", fontsize=9
+            )
+            part.text(0.28, 1 - 0.14 / (HIGH * lines + 0.24), REASONS[key], ha="left", va="baseline", fontsize=7.5)
+            panels = part.subplots(lines, ACROSS, sharex=True, sharey=True, squeeze=False)
+            for axes, one in zip(panels.ravel(), losses):
+                panel(axes, content["x"], one, colour)
+            for axes in panels.ravel()[len(losses):]:
+                axes.set_axis_off()
+        handles = [
+            mpl.lines.Line2D([], [], color="#555555"),
+            mpl.lines.Line2D([], [], color="black", linestyle="--", linewidth=0.9),
+        ]
+        parts[-1].legend(
+            handles,
+            ["loss $g(x)$ against the residual $x$ (nats)", "generator $f(t)$ against $\\log t$"],
+            loc="upper left",
+            ncols=2,
+            handlelength=3,
+            fontsize=7.5,
+        )
+        parts[-1].text(0.01, 0.38, f"all axes: −3 to 3 across, 0 to {TOP} up; * not convex: data processing fails; "
+                       "† flat around 0: no valid loss", va="top", fontsize=7.5)
     return figure
+
+
+def panel(axes: Axes, xs: list[float], one: dict, colour: str) -> None:
+    """One loss: its curve in the colour of its class, its generator dashed."""
+    axes.plot(xs, one["g"], color=colour)
+    axes.plot(xs, one["f"], color="black", linestyle="--", linewidth=0.9)
+    axes.set_title(wrapped(one["loss"] + mark(one), 15), fontsize=6.5, linespacing=1.0)
+    axes.set(ylim=(0, TOP), xlim=(-3, 3), xticks=(-2, 0, 2), yticks=(0, 2, 4))
+    axes.tick_params(labelbottom=False, labelleft=False, length=1.5)
+
+
+def mark(one: dict) -> str:
+    return "†" if not one["valid"] else "" if one["convex"] else "*"
 
 
 def read() -> dict:
@@ -51,4 +95,4 @@ def read() -> dict:
 
 
 if __name__ == "__main__":
-    dl.plots.save(draw(read()), HERE / "catalogue_curves")
+    save(draw(read()), HERE / "catalogue_curves", dpi=300)

@@ -21,17 +21,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 import divergence_lab as dl
-from divergence_lab.plots import COLOURS, DASHES, MARKERS, STYLE, median_seed
+from divergence_lab.palette import COLOURS, DASHES, MARKERS, PAGE, PRINT
+from divergence_lab.plots import median_seed
 from divergence_lab.results import Result
 from divergence_lab.theory.symbols import x
 
 HERE = Path(__file__).resolve().parent
-SIZE = (10, 4.1)  # inches; 100 pixels an inch where the README shows it
+SIZE = (PAGE, 3.0)  # inches
 RESIDUALS = np.linspace(-4, 4, 401)
 
 
 def draw(result: Result, short: Result) -> Figure:
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(PRINT):
         figure = Figure(figsize=SIZE, layout="constrained")
         curves, laws = figure.subfigures(1, 2, width_ratios=(1.7, 1.1))
         left, middle = curves.subplots(1, 2)
@@ -44,7 +45,7 @@ def draw(result: Result, short: Result) -> Figure:
 
 def style(index: int) -> dict:
     """Colour, dash and marker together, so that each loss survives a grey print."""
-    return {"color": COLOURS[index], "linestyle": DASHES[index], "marker": MARKERS[index], "markersize": 4}
+    return {"color": COLOURS[index], "linestyle": DASHES[index], "marker": MARKERS[index], "markersize": 3}
 
 
 def divergence_name(name: str) -> str:
@@ -58,7 +59,7 @@ def draw_losses(axes: Axes, losses: tuple[str, ...]) -> None:
         g = sp.lambdify(x, dl.loss(name).expression, "numpy")
         label = f"{name} \N{RIGHTWARDS ARROW} {divergence_name(name)}"
         axes.plot(RESIDUALS, g(RESIDUALS), label=label, markevery=(12 * index, 50), **style(index))
-    axes.set(title="The loss on the residual", ylim=(0, 8), ylabel="loss $g(x)$",
+    axes.set(title="The loss on the residual", ylim=(0, 8), xticks=range(-4, 5, 2), ylabel="loss $g(x)$",
              xlabel=r"residual $x=\log p_B-\log p_F$ (nats)" "\n"
                     r"model has too much $\leftarrow\,\rightarrow$ too little")
 
@@ -85,7 +86,7 @@ def draw_laws(figure: SubFigure, result: Result) -> None:
     top = max(law.max() for law in laws)
     for axes, law, title in zip(panels, laws, titles, strict=True):
         image = axes.imshow(as_grid(result, law), origin="lower", cmap="cividis", vmin=0, vmax=top)
-        axes.set_title(title, fontsize=8)
+        axes.set_title(title, fontsize=7)
         axes.set(xticks=(0, 7), yticks=(0, 7))
         axes.grid(visible=False)
     for axes in (grid[0, 0], *grid[1, 1:]):
@@ -96,7 +97,7 @@ def draw_laws(figure: SubFigure, result: Result) -> None:
     scale = grid[1, 0].inset_axes((-0.1, 0.5, 0.95, 0.09))
     figure.colorbar(image, cax=scale, orientation="horizontal", label="probability")
     figure.suptitle(f"Exact laws after a separate run of only {result.steps[-1]} steps\n"
-                    "TV: total variation to the target", fontsize=9)
+                    "TV: total variation to the target", fontsize=7)
 
 
 def as_grid(result: Result, law: np.ndarray) -> np.ndarray:
@@ -108,4 +109,4 @@ def as_grid(result: Result, law: np.ndarray) -> np.ndarray:
 
 if __name__ == "__main__":
     saved = HERE / "four_losses"
-    dl.plots.save(draw(dl.load(saved), dl.load(saved / "short")), HERE / "four_losses")
+    dl.plots.save(draw(dl.load(saved), dl.load(saved / "short")), HERE / "four_losses", dpi=300)

@@ -14,27 +14,35 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 import divergence_lab as dl
-from divergence_lab.palette import COLOURS, DASHES, STYLE
+from divergence_lab.palette import COLOURS, COLUMN, DASHES, PRINT
 from divergence_lab.results import ResultError
 
 HERE = Path(__file__).resolve().parent
 
 
 def draw(content: dict) -> Figure:
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 3.3), layout="constrained")
+    with mpl.rc_context(PRINT):
+        figure = Figure(figsize=(COLUMN, 2.3), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
         for axes, side, sign in ((left, "model_exceeds", -1), (right, "target_exceeds", 1)):
             for index, one in enumerate(content["losses"]):
                 colour = COLOURS[index]
-                axes.plot([sign * u for u in content["u"]], one[side], color=colour, linestyle=DASHES[index], label=one["loss"])
+                axes.plot([sign * u for u in content["u"]], one[side], color=colour, linestyle=DASHES[index],
+                          label=one["loss"])
                 for u, weight in one[side + "_atoms"]:
-                    axes.plot([sign * u, sign * u], [0, weight], color=colour, linewidth=2.5, solid_capstyle="butt")
-                    axes.plot([sign * u], [weight], marker="o", color=colour, clip_on=False)
-        left.set(title="The model has too much: weight of $E_{e^{|u|}}(p_F\\|p_B)$", xlabel="residual $u<0$ (nats)", ylabel="weight", ylim=(0, 3),
-                 xlim=(-4, 0))
-        right.set(title="The model has too little: weight of $E_{e^u}(p_B\\|p_F)$", xlabel="residual $u>0$ (nats)", xlim=(0, 4))
-        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=6, handlelength=3)
+                    axes.plot([sign * u, sign * u], [0, weight], color=colour, linewidth=2, solid_capstyle="butt")
+                    axes.plot([sign * u], [weight], marker="o", markersize=4, color=colour, clip_on=False)
+        left.set(
+            title="model has too much:\n$E_{e^{|u|}}(p_F\\|p_B)$",
+            xlabel="residual $u<0$ (nats)",
+            ylabel="weight",
+            ylim=(0, 3),
+            xlim=(-4, 0),
+            xticks=range(-4, 1),
+        )
+        right.set(title="model has too little:\n$E_{e^u}(p_B\\|p_F)$", xlabel="residual $u>0$ (nats)", xlim=(0, 4),
+                  xticks=range(5))
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, handlelength=3)
     return figure
 
 

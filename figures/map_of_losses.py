@@ -1,28 +1,29 @@
 """The map of losses by their two tails: python figures/map_of_losses.py
 
-Across: how |g'| grows where the model has too little (x -> oo). Up: where it has too much (x -> -oo). The class of a loss is the region it
-lies in. Growth is read off g' far out; the classes are verdicts of `decide`. Draws from map_of_losses/data.json, which
-figures/computing/save.py makes.
+Across: how |g'| grows where the model has too little (x -> oo). Up: where it has too much (x -> -oo). The
+class of a loss is the region it lies in. Growth is read off g' far out; the classes are verdicts of `decide`.
+Draws from map_of_losses/data.json, which figures/computing/save.py makes.
 """
 
 from __future__ import annotations
 
 import json
-import textwrap
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-import divergence_lab as dl
-from divergence_lab.palette import CLASSES, STYLE
+from divergence_lab.palette import CLASSES, COLUMN, PRINT
+from divergence_lab.plots import save, wrapped
 from divergence_lab.results import ResultError
 
 HERE = Path(__file__).resolve().parent
 STEPS = ("falls", "bounded", "slow", "exponential", "e^|x|/|x| or faster")
-WORDS = ("falls to 0", "bounded", "unbounded,\nbelow exponential", "exponential,\nbelow $e^{|x|}/|x|$", "$e^{|x|}/|x|$\nor faster")
-SHOWN = 7  # names in a field; the rest are counted
+WORDS = ("falls to 0", "bounded", "unbounded,\nbelow exp.", "exp., below\n$e^{|x|}/|x|$", "$e^{|x|}/|x|$\nor faster")
+SHOWN = 4  # names in a field; the rest are counted
+HEIGHTS = (1.0, 1.05, 1.0, 0.55, 1.35)  # of the lines, as many names as they hold
 
 
 def step(growth: str) -> int:
@@ -37,8 +38,9 @@ def draw(rows: list[dict]) -> Figure:
     fields: dict[tuple[int, int], list[dict]] = {}
     for row in rows:
         fields.setdefault((step(row["right"]), step(row["left"])), []).append(row)
-    with mpl.rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(9.6, 6.4), layout="constrained")
+    ends = np.cumsum((0, *HEIGHTS))
+    with mpl.rc_context({**PRINT, "axes.grid": False}):
+        figure = Figure(figsize=(COLUMN, 4.6), layout="constrained")
         axes = figure.subplots()
         for column in range(5):
             for line in range(5):
@@ -47,23 +49,57 @@ def draw(rows: list[dict]) -> Figure:
                 # the region says what the verdicts say, or the figure is not drawn
                 assert all((row["zero_forcing"], row["zero_avoiding"]) == (forcing, avoiding) for row in here), here
                 _, colour = CLASSES[forcing, avoiding]
-                axes.add_patch(Rectangle((column - 0.5, line - 0.5), 1, 1, facecolor=colour, alpha=0.13, linewidth=0))
-                names = [row["loss"] + ("" if row["convex"] else "*") for row in here]
-                more = [f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
-                axes.text(column, line, "\n".join("\n".join(textwrap.wrap(name, 24)) for name in names[:SHOWN] + more), ha="center", va="center",
-                          fontsize=7)
-        for (forcing, avoiding), (word, colour) in CLASSES.items():
-            at = 4.47 if avoiding else -0.47 if forcing else 3.47
-            axes.text(at, 4.47 if forcing else -0.47, word, color=colour, weight="bold", fontsize=11, ha="left" if at < 0 else "right", va="top" if forcing else "bottom")
-        axes.axhline(1.5, color="black", linewidth=1)
-        axes.axvline(3.5, color="black", linewidth=1)
-        axes.set(xlim=(-0.5, 4.5), ylim=(-0.5, 4.5), xlabel="growth of $|g'(x)|$ as $x\\to\\infty$: the model has too little, a mode is dropped",
-                 ylabel="growth of $|g'(x)|$ as $x\\to-\\infty$: the model has too much")
-        axes.set_xticks(range(5), WORDS)
-        axes.set_yticks(range(5), WORDS, rotation=90, va="center", multialignment="center")
+                axes.add_patch(
+                    Rectangle(
+                        (column - 0.5, ends[line]),
+                        1,
+                        HEIGHTS[line],
+                        facecolor=colour,
+                        alpha=0.13,
+                        linewidth=0,
+                    )
+                )
+                axes.text(
+                    column,
+                    ends[line] + HEIGHTS[line] / 2,
+                    "\n".join(shown(here)),
+                    ha="center",
+                    va="center",
+                    fontsize=6,
+                    linespacing=1.05,
+                )
+        for (forcing, avoiding), (word, colour) in CLASSES.items():  # in fields that hold no loss
+            column, line = (4, 3) if forcing and avoiding else (2, 4) if forcing else (4, 0) if avoiding else (2.5, 0)
+            axes.text(
+                column,
+                ends[line] + HEIGHTS[line] / 2,
+                word.replace("-", "-\n"),
+                color=colour,
+                weight="bold",
+                fontsize=7.5,
+                ha="center",
+                va="center",
+            )
+        axes.axhline(ends[2], color="black", linewidth=0.8)
+        axes.axvline(3.5, color="black", linewidth=0.8)
+        axes.set(
+            xlim=(-0.5, 4.5),
+            ylim=(0, ends[-1]),
+            ylabel="growth of $|g'(x)|$ as $x\\to-\\infty$: the model has too much",
+            xlabel="growth of $|g'(x)|$ as $x\\to\\infty$: the model has too little\n* not convex: data processing fails",
+        )
+        axes.set_xticks(range(5), WORDS, fontsize=6.5)
+        axes.set_yticks(
+            (ends[1:] + ends[:-1]) / 2, WORDS, rotation=90, va="center", multialignment="center", fontsize=6.5
+        )
         axes.tick_params(length=0)
-        figure.text(0.995, 0.005, "* not convex: data processing fails", ha="right", fontsize=7)
     return figure
+
+
+def shown(rows: list[dict]) -> list[str]:
+    """The first names of a field, as few lines as they need, and how many more there are."""
+    names = [wrapped(row["loss"] + ("" if row["convex"] else "*"), 12) for row in rows]
+    return names[:SHOWN] + ([f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else [])
 
 
 def read() -> list[dict]:
@@ -74,4 +110,4 @@ def read() -> list[dict]:
 
 
 if __name__ == "__main__":
-    dl.plots.save(draw(read()), HERE / "map_of_losses")
+    save(draw(read()), HERE / "map_of_losses")

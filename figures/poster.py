@@ -1,6 +1,7 @@
 """The whole story on one page, for a wall: python figures/poster.py
 
-Draws from poster/data.json, which figures/computing/poster.py gathers from the saved data of the other figures.
+Draws from poster/data.json, which figures/computing/poster.py gathers from the saved data of the other
+figures.
 """
 
 from __future__ import annotations
@@ -20,11 +21,41 @@ from divergence_lab.plots import save
 
 HERE = Path(__file__).resolve().parent
 SIZE = (16.5, 11.7)  # inches: A3 lying
-TYPE = {**STYLE, "font.size": 12, "axes.titlesize": 13, "axes.labelsize": 12, "xtick.labelsize": 11, "ytick.labelsize": 11}
+TYPE = {
+    **STYLE,
+    "font.size": 12,
+    "axes.titlesize": 13,
+    "axes.labelsize": 12,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
+}
 HEADING = 14
-USE = (("derive", "divergence-lab derive 'x**2/2'", "which divergence is this loss?"),
-       ("design", "divergence-lab design --zero-forcing --zero-avoiding", "which loss has these properties?"),
-       ("audit", "divergence-lab audit torch.nn:HuberLoss --residual target/model", "what does a shipped loss minimise?"))
+USE = (
+    ("derive", "divergence-lab derive 'x**2/2'", "which divergence is this loss?"),
+    ("design", "divergence-lab design --zero-forcing --zero-avoiding", "which loss has these properties?"),
+    (
+        "audit",
+        "divergence-lab audit torch.nn:HuberLoss --residual target/model",
+        "what does a shipped loss minimise?",
+    ),
+)
+
+
+STATEMENT = (
+    "A loss $g$ on the residual $x=\\log p_B-\\log p_F$, target",
+    "over model, averaged over the objects that the",
+    "model draws (draws held), has the gradient in $p_F$ of",
+    "an f-divergence, $D_f(p_B\\Vert p_F)=\\sum p_F\\,f(p_B/p_F)$.",
+    "Each of $g$ and $f$ gives the other:",
+)
+PRICES = {
+    (True, False): ("$f(0^+)=-g'(-\\infty)=\\infty$", "mass where the target has none", "costs without bound: the model",
+                    "keeps to modes it knows"),
+    (False, True): ("$f'(\\infty)=\\int_0^\\infty g'(x)\\,e^{-x}\\,dx=\\infty$", "no mass where the target has",
+                    "some costs without bound: the", "model covers every mode"),
+}
+# (column, line) of fields without a loss, where the word of the class is written
+FREE = {(True, False): (2, 4), (True, True): (4, 3), (False, False): (2, 0), (False, True): (4, 0)}
 
 
 def read() -> dict:
@@ -37,7 +68,10 @@ def read() -> dict:
 def draw(content: dict) -> Figure:
     with mpl.rc_context(TYPE):
         figure = Figure(figsize=SIZE, layout="constrained")
-        head, upper, lower, foot = figure.subfigures(4, 1, height_ratios=(2.35, 4.2, 4.45, 0.8))
+        page = figure.subfigures(3, 3, width_ratios=(0.012, 1, 0.012), height_ratios=(0.012, 1, 0.012))[
+            1, 1
+        ]  # a margin for printers
+        head, upper, lower, foot = page.subfigures(4, 1, height_ratios=(2.35, 4.2, 4.45, 0.8))
         draw_head(head)
         curves, bells = upper.subfigures(1, 2, width_ratios=(1.45, 1))
         draw_curves(curves, content["curves"])
@@ -59,14 +93,13 @@ def heading(figure: SubFigure, text: str) -> None:
 
 
 def draw_head(figure: SubFigure) -> None:
-    figure.text(0.01, 0.96, "What a GFlowNet's regression loss really minimises", fontsize=32, weight="bold", va="top")
-    for at, line in enumerate(("A loss $g$ on the residual $x=\\log p_B-\\log p_F$, target", "over model, averaged over the objects that the",
-                               "model draws (draws held), has the gradient in $p_F$ of", "an f-divergence, $D_f(p_B\\Vert p_F)=\\sum p_F\\,f(p_B/p_F)$.",
-                               "Each of $g$ and $f$ gives the other:")):
+    figure.text(
+        0.01, 0.96, "What a GFlowNet's regression loss really minimises", fontsize=32, weight="bold", va="top"
+    )
+    for at, line in enumerate(STATEMENT):
         figure.text(0.01, 0.58 - 0.12 * at, line, fontsize=13)
     figure.text(0.325, 0.32, r"$f''(t)=\frac{g''(\log t)}{t^{2}}$", fontsize=40, va="center")
-    for left, key, lines in ((0.57, (True, False), ("$f(0^+)=-g'(-\\infty)=\\infty$", "mass where the target has none", "costs without bound: the model", "keeps to modes it knows")),
-                             (0.785, (False, True), ("$f'(\\infty)=\\int_0^\\infty g'(x)\\,e^{-x}\\,dx=\\infty$", "no mass where the target has", "some costs without bound: the", "model covers every mode"))):
+    for left, (key, lines) in zip((0.57, 0.785), PRICES.items(), strict=True):
         word, colour = CLASSES[key]
         figure.add_artist(mpl.lines.Line2D((left - 0.008,) * 2, (0.05, 0.66), color=colour, linewidth=3))
         figure.text(left, 0.58, word, color=colour, weight="bold", fontsize=16)
@@ -88,11 +121,18 @@ def draw_curves(figure: SubFigure, content: dict) -> None:
         line = 0.95 - 0.28 * at
         names.plot([0, 0.05], [line, line], color=colour, linestyle=DASHES[at], linewidth=2.4)
         divergence = factor + row["divergence"].replace(" plus ", "\nplus ")
-        for place, text, size in ((0.06, row["loss"], 11.5), (0.2, f"$g={row['g_formula']}$", 13), (0.41, "$f=" + row["f_formula"].replace(r"t \log", r"t\,\log") + "$", 13), (0.66, divergence, 10.5)):
+        generator = row["f_formula"].replace(r"t \log", r"t\,\log")
+        for place, text, size in ((0.06, row["loss"], 11.5), (0.2, f"$g={row['g_formula']}$", 13),
+                                  (0.41, f"$f={generator}$", 13), (0.66, divergence, 10.5)):
             names.text(place, line, text, color=colour, va="center", fontsize=size, linespacing=1.2)
         names.text(1, line, word, color=colour, va="center", ha="right", weight="bold", fontsize=11.5)
     names.set(xlim=(0, 1), ylim=(0, 1))
-    axes["g"].set(ylim=(0, 6), xlim=(-3, 3), ylabel="loss $g(x)$", xlabel="residual $x$:  model has too much $\\leftarrow\\;\\rightarrow$ too little")
+    axes["g"].set(
+        ylim=(0, 6),
+        xlim=(-3, 3),
+        ylabel="loss $g(x)$",
+        xlabel="residual $x$:  model has too much $\\leftarrow\\;\\rightarrow$ too little",
+    )
     axes["f"].set(ylim=(0, 6), xlim=(-3, 3), ylabel="generator $f(t)$", xlabel=r"$\log t$,  $t=p_B/p_F$")
 
 
@@ -106,8 +146,26 @@ def draw_bells(figure: SubFigure, content: dict) -> None:
         bell = np.exp(-(((grid - one["centre"]) / one["width"]) ** 2) / 2)
         axes.fill_between(grid, target / step, color=TARGET, linewidth=0)
         axes.plot(grid, bell / bell.sum() / step, color=colour, linewidth=2.6)
-        axes.text(0.98, 0.97, f"{one['loss']}\nwidth {one['width']:.2f}", transform=axes.transAxes, ha="right", va="top", fontsize=11)
-        axes.text(0.98, 0.62, word, transform=axes.transAxes, ha="right", va="top", color=colour, weight="bold", fontsize=11)
+        axes.text(
+            0.98,
+            0.97,
+            f"{one['loss']}\nwidth {one['width']:.2f}",
+            transform=axes.transAxes,
+            ha="right",
+            va="top",
+            fontsize=11,
+        )
+        axes.text(
+            0.98,
+            0.62,
+            word,
+            transform=axes.transAxes,
+            ha="right",
+            va="top",
+            color=colour,
+            weight="bold",
+            fontsize=11,
+        )
         axes.set(yticks=[], xticks=(-5, 0, 5), xlim=(-6, 6))
         axes.grid(visible=False)
     figure.supxlabel("outcome; grey: the target, line: the best bell under $D_f$", fontsize=12)
@@ -125,15 +183,45 @@ def draw_map(figure: SubFigure, content: dict) -> None:
         # the region says what the verdicts say, or the poster is not drawn
         assert (field["zero_forcing"], field["zero_avoiding"]) == (field["line"] >= 2, field["column"] >= 4), field
         more = [f"+{field['more']} more"] if field["more"] else []
-        names = [name.replace("symmetric_", "symmetric_\n").replace("softplus_", "softplus_\n").replace("split_linex(", "split_linex\n(") for name in field["names"]]
-        axes.text(field["column"], field["line"], "\n".join(names + more), ha="center", va="center", fontsize=8.8, linespacing=1.3)
-    for key, (column, line) in {(True, False): (2, 4), (True, True): (4, 3), (False, False): (2, 0), (False, True): (4, 0)}.items():  # fields without a loss
+        names = [
+            name.replace("symmetric_", "symmetric_\n")
+            .replace("softplus_", "softplus_\n")
+            .replace("split_linex(", "split_linex\n(")
+            for name in field["names"]
+        ]
+        axes.text(
+            field["column"],
+            field["line"],
+            "\n".join(names + more),
+            ha="center",
+            va="center",
+            fontsize=8.8,
+            linespacing=1.3,
+        )
+    for key, (column, line) in FREE.items():
         word, colour = CLASSES[key]
-        axes.text(column, line, word.replace("-", "-\n"), color=colour, weight="bold", fontsize=14, ha="center", va="center")
+        axes.text(
+            column,
+            line,
+            word.replace("-", "-\n"),
+            color=colour,
+            weight="bold",
+            fontsize=14,
+            ha="center",
+            va="center",
+        )
     axes.axhline(1.5, color="black", linewidth=1)
     axes.axvline(3.5, color="black", linewidth=1)
-    axes.set(xlim=(-0.5, 4.5), ylim=(-0.5, 4.5), xlabel="growth of $|g'|$ as $x\\to\\infty$", ylabel="growth of $|g'|$ as $x\\to-\\infty$")
-    words = [word.replace("below exponential", "below exp.").replace("exponential", "exp.") for word in content["words"]]
+    axes.set(
+        xlim=(-0.5, 4.5),
+        ylim=(-0.5, 4.5),
+        xlabel="growth of $|g'|$ as $x\\to\\infty$",
+        ylabel="growth of $|g'|$ as $x\\to-\\infty$",
+    )
+    words = [
+        word.replace("below exponential", "below exp.").replace("exponential", "exp.")
+        for word in content["words"]
+    ]
     axes.set_xticks(range(5), words, fontsize=10)
     axes.set_yticks(range(5), words, fontsize=10)
     axes.tick_params(length=0)
@@ -144,7 +232,9 @@ def draw_laws(figure: SubFigure, content: dict, losses: list[dict]) -> None:
     heading(figure, f"4  Laws learned in {content['steps']} steps")
     panels = figure.subplots(2, 3)
     target = np.array(content["target"])
-    norm = PowerNorm(0.5, vmin=0, vmax=2 * target.max())  # a law with more on one cell is drawn at the end of the scale
+    norm = PowerNorm(
+        0.5, vmin=0, vmax=2 * target.max()
+    )  # a law with more on one cell is drawn at the end of the scale
     shown = [(panels[0, 0], target, "target", "", "black")]
     for axes, one, row in zip([panels[0, 1], panels[0, 2], panels[1, 1], panels[1, 2]], content["losses"], losses, strict=True):
         _, colour = class_of(row)
@@ -160,7 +250,9 @@ def draw_laws(figure: SubFigure, content: dict, losses: list[dict]) -> None:
     figure.colorbar(image, cax=bar, orientation="horizontal", extend="max", ticks=(0, 0.05, 0.25), format="%g")
     bar.set_title("probability", fontsize=11)
     bar.tick_params(labelsize=10)
-    figure.supxlabel(f"{content['env']}, exact; TV: total variation\nto the target, the seed of median TV", fontsize=10.5)
+    figure.supxlabel(
+        f"{content['env']}, exact; TV: total variation\nto the target, the seed of median TV", fontsize=10.5
+    )
 
 
 def draw_theorem(figure: SubFigure, content: dict) -> None:
@@ -169,16 +261,34 @@ def draw_theorem(figure: SubFigure, content: dict) -> None:
     columns, rows = content["objectives"], content["groups"]
     for objective, group, alone in content["alone"]:
         at, line = columns.index(objective), rows.index(group)
-        axes.add_patch(Rectangle((at - 0.47, line - 0.45), 0.94, 0.9, facecolor="#00224E" if alone else "#FDE737", linewidth=0))
-        axes.text(at, line, "yes" if alone else "no", ha="center", va="center", color="white" if alone else "black", fontsize=11)
+        axes.add_patch(
+            Rectangle(
+                (at - 0.47, line - 0.45), 0.94, 0.9, facecolor="#00224E" if alone else "#FDE737", linewidth=0
+            )
+        )
+        axes.text(
+            at,
+            line,
+            "yes" if alone else "no",
+            ha="center",
+            va="center",
+            color="white" if alone else "black",
+            fontsize=11,
+        )
     axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
-    axes.set_xticks(range(len(columns)), [name.replace("(", "\n(").replace("-", "-\n") for name in columns], fontsize=10)
+    axes.set_xticks(
+        range(len(columns)), [name.replace("(", "\n(").replace("-", "-\n") for name in columns], fontsize=10
+    )
     axes.xaxis.tick_top()
-    axes.set_yticks(range(len(rows)), [row.replace(", ", ",\n").replace(" or ", "\nor ") for row in rows], fontsize=10)
+    axes.set_yticks(
+        range(len(rows)), [row.replace(", ", ",\n").replace(" or ", "\nor ") for row in rows], fontsize=10
+    )
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.grid(visible=False)
-    axes.set_xlabel(f"exact gradients on a 2x3 grid, linex(1);\nyes: off by less than {10 ** np.ceil(np.log10(content['exact'])):.0e}, no: by more than {np.floor(10 * content['off']) / 10:.1f};\nblank: no group of its own there", fontsize=10.5)
+    exact, off = 10 ** np.ceil(np.log10(content["exact"])), np.floor(10 * content["off"]) / 10
+    axes.set_xlabel(f"exact gradients on a 2x3 grid, linex(1);\nyes: off by less than {exact:.0e}, no: by more than {off:.1f};\n"
+                    "blank: no group of its own there", fontsize=10.5)
 
 
 def draw_foot(figure: SubFigure) -> None:

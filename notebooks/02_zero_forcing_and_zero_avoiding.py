@@ -13,11 +13,11 @@
 #
 # [![run in the cloud](runner/cloud.svg)](README.md#in-the-cloud)
 #
-# A model that is rich enough ends at the target whatever the loss. A model that is **too small** must choose what to
-# get wrong, and the loss makes that choice.
+# A model that is rich enough ends at the target whatever the loss. A model that is **too small** must choose
+# what to get wrong, and the loss makes that choice.
 #
-# This lesson shows one fact: **two numbers, $f(0)$ and $f'(\infty)$, say in advance how a loss chooses.** First on
-# boxes, where the answer is exact, then on bells, where it can be seen.
+# This lesson shows one fact: **two numbers, $f(0)$ and $f'(\infty)$, say in advance how a loss chooses.**
+# First on boxes, where the answer is exact, then on bells, where it can be seen.
 #
 # You need to know what a probability density is.
 
@@ -51,10 +51,12 @@ plt.rcParams.update(SCREEN)
 #   $f'(\infty) = \lim f(t)/t$. If $f'(\infty)=\infty$, the model must not be zero there: the loss is
 #   **zero-avoiding**.
 #
-# Here are both numbers for nine losses, each with its proof behind it (lesson 03 shows what such a proof looks like).
+# Here are both numbers for nine losses, each with its proof behind it (lesson 03 shows what such a proof
+# looks like).
 
 # %%
-NAMES = ("neyman", "quadratic", "huber(2)", "absolute", "hellinger", "jeffreys", "shifted_cosh", "linex(1)", "linex(2)")
+NAMES = ("neyman", "quadratic", "huber(2)", "absolute", "hellinger", "jeffreys", "shifted_cosh",
+         "linex(1)", "linex(2)")
 
 
 def known(name):
@@ -75,8 +77,9 @@ for name, (_, at_zero, at_infinity, kind, called) in LOSSES.items():
 # %% [markdown]
 # ## 2. On boxes: exact zeros
 #
-# The target is uniform on two boxes with a gap between them. The model is **one** box. It can sit on the left part,
-# it can span everything (the gap too), or it can be anything between. Then $D_f$ is a sum of three terms:
+# The target is uniform on two boxes with a gap between them. The model is **one** box. It can sit on the left
+# part, it can span everything (the gap too), or it can be anything between. Then $D_f$ is a sum of three
+# terms:
 #
 # $$D_f = \underbrace{p_F(\text{both})\, f(t)}_{\text{where both have mass}}
 #   + \underbrace{p_F(\text{gap})\, f(0)}_{\text{mass in the gap}}
@@ -107,15 +110,15 @@ for name, row in costs.items():
     print(f"{name:<15}" + "".join(f"{value:>24.2f}" for value in row.values()))
 
 # %% [markdown]
-# Read it by columns of `inf`. Zero-forcing losses forbid the gap, zero-avoiding ones forbid missing a box, a loss
-# that is both forbids every single box, and a loss that is neither allows all three.
+# Read it by columns of `inf`. Zero-forcing losses forbid the gap, zero-avoiding ones forbid missing a box, a
+# loss that is both forbids every single box, and a loss that is neither allows all three.
 
 # %% [markdown]
 # ## 3. On bells: a choice, not a ban
 #
-# Real models have tails, so nothing is exactly zero, and an infinite price becomes a high one. The target now has two
-# bumps; the model is one normal law. For each loss we search the mean and the width with the smallest $D_f$: first all
-# pairs on a grid, then a local search from the best pair.
+# Real models have tails, so nothing is exactly zero, and an infinite price becomes a high one. The target now
+# has two bumps; the model is one normal law. For each loss we search the mean and the width with the smallest
+# $D_f$: first all pairs on a grid, then a local search from the best pair.
 
 # %%
 LINE = np.linspace(-9, 9, 901)
@@ -166,16 +169,17 @@ figure.suptitle("One target (grey), one family of models, nine losses: the best 
 plt.show()
 
 # %% [markdown]
-# **What to see.** Blue losses (zero-forcing) sit on the larger bump and leave the other one out: **mode-seeking**.
-# Orange ones (zero-avoiding) span both and pay with mass in the valley: **mode-covering**. Where neither price is
-# infinite (green) or both are (pink), the class alone does not decide; the finite prices do.
+# **What to see.** Blue losses (zero-forcing) sit on the larger bump and leave the other one out:
+# they are **mode-seeking**. Orange ones (zero-avoiding) span both and pay with mass in the valley: they are
+# **mode-covering**. Where neither price is infinite (green) or both are (pink), the class alone does not
+# decide; the finite prices do.
 
 # %% [markdown]
 # ## 4. Where the cost sits
 #
-# $D_f$ is an integral, so one can see where on the line it is paid. Below, two models that the same two losses are
-# asked to judge: a bell on one bump, and a bell over both. The coloured area is the local price $p_F\,f(p_B/p_F)$; its
-# total is $D_f$.
+# $D_f$ is an integral, so one can see where on the line it is paid. Below, two models that the same two
+# losses are asked to judge: a bell on one bump, and a bell over both. The coloured area is the local price
+# $p_F\,f(p_B/p_F)$; its total is $D_f$.
 
 # %%
 MODELS = {"a bell on one bump": fits["quadratic"], "a bell over both": fits["linex(1)"]}
@@ -200,14 +204,15 @@ grid[0, 0].legend(loc="upper right", fontsize=7.5)
 plt.show()
 
 # %% [markdown]
-# **What to see.** Top right: reverse KL finds the valley expensive. Bottom left: forward KL finds the missing bump
-# expensive; the price runs off the top of the picture. Each loss prefers the model that avoids *its* expensive place.
+# **What to see.** Top right: reverse KL finds the valley expensive. Bottom left: forward KL finds the missing
+# bump expensive; the price runs off the top of the picture. Each loss prefers the model that avoids *its*
+# expensive place.
 
 # %% [markdown]
 # ## 5. A dial between the two
 #
-# Linex($\alpha$), $g(x) = (e^{\alpha x}-\alpha x-1)/\alpha^2$, minimises the $\alpha$-divergence. Its generator is
-# derived once, with $\alpha$ left free. Then the dial is turned from $-2$ to $3$.
+# Linex($\alpha$), $g(x) = (e^{\alpha x}-\alpha x-1)/\alpha^2$, minimises the $\alpha$-divergence. Its
+# generator is derived once, with $\alpha$ left free. Then the dial is turned from $-2$ to $3$.
 
 # %%
 family = dl.divergence(dl.loss("linex(alpha)"))
@@ -244,15 +249,15 @@ jump = int(np.argmax(np.diff(dial[:, 1])))
 print(f"the best bell lets go of the single bump between alpha = {ALPHAS[jump]:.2f} and {ALPHAS[jump + 1]:.2f}")
 
 # %% [markdown]
-# **What to see.** The change is a jump, not a slide: between the two valleys of $D_f$, one on the bump and one over
-# both, the lower one changes. It happens for $\alpha$ between 0 and 1, where the loss is neither zero-forcing nor
-# zero-avoiding and the class leaves the answer open.
+# **What to see.** The change is a jump, not a slide: between the two valleys of $D_f$, one on the bump and
+# one over both, the lower one changes. It happens for $\alpha$ between 0 and 1, where the loss is neither
+# zero-forcing nor zero-avoiding and the class leaves the answer open.
 
 # %% [markdown]
 # ## 6. An exercise
 #
-# Move the bumps together: centres at $\pm 1.3$ instead of $\pm 2$. Will the jump come at a smaller or at a larger
-# $\alpha$? Guess, then compute it. (Hint: with the bumps closer, is the valley cheaper or dearer?)
+# Move the bumps together: centres at $\pm 1.3$ instead of $\pm 2$. Will the jump come at a smaller or at a
+# larger $\alpha$? Guess, then compute it. (Hint: with the bumps closer, is the valley cheaper or dearer?)
 #
 # <details><summary>A hint in words</summary>
 # A shallower valley makes a bell over both less wrong. The dial needs less zero-avoidance before the wide bell wins.

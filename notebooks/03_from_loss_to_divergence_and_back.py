@@ -13,11 +13,12 @@
 #
 # [![run in the cloud](runner/cloud.svg)](README.md#in-the-cloud)
 #
-# A loss $g$ on the residual $x = \log p_B - \log p_F$ (target over model) minimises a divergence with a generator $f$.
+# A loss $g$ on the residual $x = \log p_B - \log p_F$ (target over model) minimises a divergence with a
+# generator $f$.
 #
-# This lesson shows two facts. **$f$ is an area under a curve made of $g'$**, so that one can see in advance what a loss
-# does to a lost mode. And **every verdict comes with a proof that a small checker replays**, so that one need not
-# believe the program that found it.
+# This lesson shows two facts. **$f$ is an area under a curve made of $g'$**, so that one can see in advance
+# what a loss does to a lost mode. And **every verdict comes with a proof that a small checker replays**, so
+# that one need not believe the program that found it.
 #
 # You need derivatives and integrals.
 
@@ -79,8 +80,10 @@ def area(slope, to):
 
 
 for name, (slope, f, at_infinity, _) in TWO.items():
-    print(f"{name:<10} area to u = 2: {area(slope, SHADED_TO):.6f}   f(e^2)/e^2 = {f(np.exp(2.0)) / np.exp(2.0):.6f}   "
-          f"whole area, f'(oo) = {at_infinity}")
+    print(
+        f"{name:<10} area to u = 2: {area(slope, SHADED_TO):.6f}   f(e^2)/e^2 = {f(np.exp(2.0)) / np.exp(2.0):.6f}   "
+        f"whole area, f'(oo) = {at_infinity}"
+    )
 
 # %%
 figure, grid = plt.subplots(1, 3, figsize=(7.8, 2.9))
@@ -101,8 +104,9 @@ grid[2].legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
-# **What to see.** For the quadratic loss $g'(v)=v$, and $e^{-v}$ wins: the area ends at 1, so a lost mode costs at most
-# its mass. For linex(1) $g'(v)=e^v-1$ cancels $e^{-v}$: the curve stays near 1 and the area grows for ever.
+# **What to see.** For the quadratic loss $g'(v)=v$, and $e^{-v}$ wins: the area ends at 1, so a lost mode
+# costs at most its mass. For linex(1) $g'(v)=e^v-1$ cancels $e^{-v}$: the curve stays near 1 and the area
+# grows for ever.
 
 # %% [markdown]
 # ## 2. The same without the integral
@@ -111,8 +115,8 @@ plt.show()
 #
 # $$f''(t) = \frac{g''(\log t)}{t^2} .$$
 #
-# So $g$ is convex exactly when $f$ is. The library finds $f$ by integration; here its answers are held against this
-# equation, which involves no integral.
+# So $g$ is convex exactly when $f$ is. The library finds $f$ by integration; here its answers are held
+# against this equation, which involves no integral.
 
 # %%
 NAMES = ("quadratic", "linex(1)", "linex(2)", "neyman", "hellinger", "shifted_cosh", "jeffreys")
@@ -134,9 +138,9 @@ print(f"\ng of quadratic with f of linex(1): {strangers}, which is not 0")
 # %% [markdown]
 # ## 3. And back
 #
-# From $f$ to $g'$ it is algebra: $g'(x) = t f'(t) - f(t)$ at $t=e^x$, for an $f$ with
-# $f(1)=f'(1)=0$. `invert` takes a name or a formula, and normalises it first: adding $b(t-1)$ to $f$ changes no
-# divergence between two laws that sum to 1.
+# From $f$ to $g'$ it is algebra: $g'(x) = t f'(t) - f(t)$ at $t=e^x$, for an $f$ with $f(1)=f'(1)=0$.
+# `invert` takes a name or a formula, and normalises it first: adding $b(t-1)$ to $f$ changes no divergence
+# between two laws that sum to 1.
 
 # %%
 for given in ("forward KL", "Jeffreys", "t*log(t)", "(sqrt(t) - 1)**2", "-log((1+t)/2) + t*log(2*t/(1+t))"):
@@ -148,8 +152,9 @@ print("\ng -> f -> g, difference:", round_trip)
 # %% [markdown]
 # ## 4. A verdict and its proof
 #
-# `derive` says everything about one loss. Each verdict carries the steps of a proof, as data. Here is the loss
-# $e^x - x - 1 + x^2/2$, which is both zero-forcing and zero-avoiding, with the steps written as mathematics.
+# `derive` says everything about one loss. Each verdict carries the steps of a proof, as data. Here is the
+# loss $e^x - x - 1 + x^2/2$, which is both zero-forcing and zero-avoiding, with the steps written as
+# mathematics.
 
 # %%
 derived = dl.derive(dl.loss("exp(x) - x - 1 + x**2/2"))
@@ -161,14 +166,14 @@ for question in ("valid", "zero_forcing", "zero_avoiding"):
         display(Math(step_in_latex(step)))
 
 # %% [markdown]
-# Read the last one. The integrand of $f'(\infty)$ is compared with $1/x$: their quotient tends to infinity, and
-# $\int^\infty dx/x$ is infinite, so the area is infinite too. The limit is one that a person can check.
+# Read the last one. The integrand of $f'(\infty)$ is compared with $1/x$: their quotient tends to infinity,
+# and $\int^\infty dx/x$ is infinite, so the area is infinite too. The limit is one that a person can check.
 #
 # ## 5. The checker
 #
-# The program that *finds* such steps uses guesses, samples and a computer algebra system. Nothing it says is believed. A
-# second, smaller program replays the steps with guaranteed enclosures and shares no code with the first. It reads the
-# document that `derive --json` prints.
+# The program that *finds* such steps uses guesses, samples and a computer algebra system. Nothing it says is
+# believed. A second, smaller program replays the steps with guaranteed enclosures and shares no code with the
+# first. It reads the document that `derive --json` prints.
 
 # %%
 honest = to_json(derived)
@@ -205,16 +210,16 @@ for what, failures in outcomes.items():
     print(f"{what}\n    {'accepted' if not failures else 'REJECTED: ' + failures[0].why}")
 
 # %% [markdown]
-# **What to see.** The seal is a hash, and anyone can make it anew; it shows an edit, it proves nothing. What stops the
-# forger is the mathematics: either a step is false, or true steps do not add up to the answer. The last attempt is
-# accepted, and rightly so: comparing with $1/\sqrt x$ is another true proof of the same fact.
+# **What to see.** The seal is a hash, and anyone can make it anew; it shows an edit, it proves nothing. What
+# stops the forger is the mathematics: either a step is false, or true steps do not add up to the answer. The
+# last attempt is accepted, and rightly so: comparing with $1/\sqrt x$ is another true proof of the same fact.
 
 # %% [markdown]
 # ## 6. An exercise
 #
-# Total variation has the generator $f(t)=|t-1|/2$. Which loss minimises it? Use $g' = tf'-f$ on each side of $t=1$, then
-# ask `invert`. Is it zero-forcing, is it zero-avoiding? And will the checker accept "it is zero-forcing, since
-# $g'\to-\infty$"?
+# Total variation has the generator $f(t)=|t-1|/2$. Which loss minimises it? Use $g' = tf'-f$ on each side of
+# $t=1$, then ask `invert`. Is it zero-forcing, is it zero-avoiding? And will the checker accept "it is
+# zero-forcing, since $g'\to-\infty$"?
 #
 # The solution is in the next cell. Try first.
 

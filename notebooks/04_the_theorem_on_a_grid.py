@@ -13,14 +13,15 @@
 #
 # [![run in the cloud](runner/cloud.svg)](README.md#in-the-cloud)
 #
-# "Training with the loss $g$ minimises the divergence $D_f$" is a statement about gradients. On a small grid every
-# trajectory can be listed, so it can be checked with no sampling and no training.
+# "Training with the loss $g$ minimises the divergence $D_f$" is a statement about gradients. On a small grid
+# every trajectory can be listed, so it can be checked with no sampling and no training.
 #
-# This lesson shows one fact: **the statement is true for some parameters of a GFlowNet and false for others**, and it
-# says which.
+# This lesson shows one fact: **the statement is true for some parameters of a GFlowNet and false for
+# others**, and it says which.
 #
-# You need to know what a GFlowNet is: a forward policy $P_F$ that builds objects step by step, a backward policy
-# $P_B$, and a flow $F(s)$ through each state. Lesson 01 has the same statement without them. This lesson uses torch.
+# You need to know what a GFlowNet is: a forward policy $P_F$ that builds objects step by step, a backward
+# policy $P_B$, and a flow $F(s)$ through each state. Lesson 01 has the same statement without them. This
+# lesson uses torch.
 
 # %%
 import matplotlib.pyplot as plt
@@ -44,8 +45,8 @@ LOSSES = {name: dl.loss(name) for name in ("quadratic", "linex(1)", "hellinger",
 # %% [markdown]
 # ## 1. The statement
 #
-# An objective is a sum over objects $o$: trajectories for TB, transitions for DB. Each object has a mass under the model,
-# $p_F(o)$, and one under the target, $p_B(o)$, and the residual $x=\log p_B-\log p_F$.
+# An objective is a sum over objects $o$: trajectories for TB, transitions for DB. Each object has a mass
+# under the model, $p_F(o)$, and one under the target, $p_B(o)$, and the residual $x=\log p_B-\log p_F$.
 #
 # |  | object | $p_F(o)$ | $p_B(o)$ |
 # |---|---|---|---|
@@ -57,19 +58,23 @@ LOSSES = {name: dl.loss(name) for name in ("quadratic", "linex(1)", "hellinger",
 # $$\nabla_\theta \sum_o \underbrace{p_F(o)}_{\text{constant}} g(x(o))
 # \;=\; \nabla_\theta \sum_o p_F(o)\,f\!\left(\frac{p_B(o)}{p_F(o)}\right).$$
 #
-# Its proof moves $p_F$ and keeps $p_B$ still. Look at the table: in DB, $F(s)$ of an interior state is part of **both**.
+# Its proof moves $p_F$ and keeps $p_B$ still. Look at the table: in DB, $F(s)$ of an interior state is part
+# of **both**.
 #
 # ## 2. Two gradients, one point
 #
-# Put all parameters at a random point. Compute the left side and the right side by automatic differentiation, for each
-# group of parameters, and draw one against the other: a dot is a parameter, and on the diagonal they agree.
+# Put all parameters at a random point. Compute the left side and the right side by automatic differentiation,
+# for each group of parameters, and draw one against the other: a dot is a parameter, and on the diagonal they
+# agree.
 
 
 # %%
 def gradient(scalar, leaves):
     """All components as one vector, 0 where the scalar does not depend on a parameter."""
     parts = torch.autograd.grad(scalar, leaves, retain_graph=True, allow_unused=True)
-    return torch.cat([(torch.zeros_like(leaf) if part is None else part).flatten() for part, leaf in zip(parts, leaves)])
+    return torch.cat(
+        [(torch.zeros_like(leaf) if part is None else part).flatten() for part, leaf in zip(parts, leaves)]
+    )
 
 
 def two_gradients(kind, loss, group, sign=+1):
@@ -110,33 +115,42 @@ for axes, (panel, by_loss) in zip(grid, pairs.items()):
         size = max(np.abs(side).max() for side in by_loss[name])
         axes.scatter(*(side / size for side in by_loss[name][::-1]), s=15, color=colour, marker=marker, alpha=0.75,
                      linewidths=0, label=name)
-    axes.set(title=panel, xlim=(-1.15, 1.15), ylim=(-1.15, 1.15), xticks=(-1, 0, 1), yticks=(-1, 0, 1), aspect="equal")
+    axes.set(
+        title=panel,
+        xlim=(-1.15, 1.15),
+        ylim=(-1.15, 1.15),
+        xticks=(-1, 0, 1),
+        yticks=(-1, 0, 1),
+        aspect="equal",
+    )
 grid[0].set_ylabel("gradient of the loss")
 figure.supxlabel("gradient of $D_f$  (both divided by the largest component)", fontsize=9)
 grid[0].legend(loc="upper left", fontsize=7, handletextpad=0.1, borderpad=0.1)
 plt.show()
 
 # %% [markdown]
-# **What to see.** On the diagonal: the policy $P_F$, for TB and for DB. Off it: the flows of interior states, and
-# $P_B$, whose $D_f$ gradient is another one. With the sign flipped, linex(1) leaves the diagonal and quadratic stays:
-# it is even, so it cannot tell. **An even loss proves nothing about a sign.** (For shifted_cosh the interior flows are
-# off by 0.003 only: one transition with the residual −8 makes up most of either gradient.)
+# **What to see.** On the diagonal: the policy $P_F$, for TB and for DB. Off it: the flows of interior states,
+# and $P_B$, whose $D_f$ gradient is another one. With the sign flipped, linex(1) leaves the diagonal and
+# quadratic stays: it is even, so it cannot tell. **An even loss proves nothing about a sign.** (For
+# shifted_cosh the interior flows are off by 0.003 only: one transition with the residual −8 makes up most of
+# either gradient.)
 
 # %% [markdown]
 # ## 3. What holds instead
 #
 # Where the plain statement fails, another one holds ([the theorem](../docs/theorem.md)):
 #
-# * parameters that move $p_B$ alone follow $D_{g\circ\log}(p_B\|p_F)=\sum p_F\,g(\log p_B/p_F)$, with $p_F$ held, by
-#   definition;
+# * parameters that move $p_B$ alone follow $D_{g\circ\log}(p_B\|p_F)=\sum p_F\,g(\log p_B/p_F)$, with $p_F$
+#   held, by definition;
 # * parameters that move both follow the sum of the two, each with the other measure held constant.
 #
-# `verify` checks all of it for every objective, every group of parameters and every loss. One picture holds it all.
+# `verify` checks all of it for every objective, every group of parameters and every loss. One picture holds
+# it all.
 
 # %%
 rows = dl.verify(LOSSES, GRID, objectives=["tb", "db", "subtb(0.9)", "fm", "vargrad"], progress=False)
-WANTED = ("P_F logits", "log Z", "log F(s0)", "interior log F", "P_B logits", "edge flows", "edge flows, outflow held",
-          "P_F logits, F and P_F apart", "all together", "shared trunk")
+WANTED = ("P_F logits", "log Z", "log F(s0)", "interior log F", "P_B logits", "edge flows",
+          "edge flows, outflow held", "P_F logits, F and P_F apart", "all together", "shared trunk")
 COLUMNS = {"$D_f$ alone": "divergence_alone_error", "what holds": "max_gradient_error",
            "what holds,\nsign flipped": "flipped_sign_error"}
 
@@ -147,8 +161,17 @@ def worst(name, parameters, key):
                for group in row["groups"] if group["parameters"] == parameters)
 
 
-lines = [(name, parameters) for name in dict.fromkeys(row["objective"] for row in rows) for parameters in WANTED
-         if any(group["parameters"] == parameters for row in rows if row["objective"] == name for group in row["groups"])]
+lines = [
+    (name, parameters)
+    for name in dict.fromkeys(row["objective"] for row in rows)
+    for parameters in WANTED
+    if any(
+        group["parameters"] == parameters
+        for row in rows
+        if row["objective"] == name
+        for group in row["groups"]
+    )
+]
 table = np.array([[worst(*line, key) for key in COLUMNS.values()] for line in lines])
 
 # %%
@@ -168,19 +191,21 @@ figure.colorbar(image, label="log10 of the relative error, worst of four losses"
 plt.show()
 
 # %% [markdown]
-# **What to see.** The middle column is dark from top to bottom: the statement that theory gives always holds, to
-# rounding. The left column is dark only where parameters move $p_F$ alone. The right column is the control: it is bright
-# everywhere (thanks to the two losses that are not even), so the check is one that can fail.
+# **What to see.** The middle column is dark from top to bottom: the statement that theory gives always holds,
+# to rounding. The left column is dark only where parameters move $p_F$ alone. The right column is the
+# control: it is bright everywhere (thanks to the two losses that are not even), so the check is one that can
+# fail.
 #
-# Practical reading: with TB the choice of $g$ is exactly a choice of divergence for $P_F$ and $Z$. With DB it is for the
-# policy *given its flows*; the flows themselves follow something else. A network with one trunk for all mixes the two.
+# Practical reading: with TB the choice of $g$ is exactly a choice of divergence for $P_F$ and $Z$. With DB it
+# is for the policy *given its flows*; the flows themselves follow something else. A network with one trunk
+# for all mixes the two.
 
 # %% [markdown]
 # ## 4. An exercise
 #
-# In training, DB transitions are not weighted by $p_F=F(s)P_F(s'\mid s)$ but by how often they are visited, $d(s)\,
-# P_F(s'\mid s)$, where $d(s)$ is the chance to reach $s$. Is the gradient for $P_F$ still that of $D_f(p_B\|p_F)$?
-# If not, what is still right about it?
+# In training, DB transitions are not weighted by $p_F=F(s)P_F(s'\mid s)$ but by how often they are visited,
+# $d(s)\, P_F(s'\mid s)$, where $d(s)$ is the chance to reach $s$. Is the gradient for $P_F$ still that of
+# $D_f(p_B\|p_F)$? If not, what is still right about it?
 #
 # Hint: `dl.verify` takes `samplers=["drawn:on"]`. And compare the blocks of single states.
 #

@@ -13,14 +13,14 @@
 #
 # [![run in the cloud](runner/cloud.svg)](README.md#in-the-cloud)
 #
-# A small GFlowNet has few enough states to list. Then nothing needs to be estimated: the law that it has learned so
-# far can be computed, at every step of training.
+# A small GFlowNet has few enough states to list. Then nothing needs to be estimated: the law that it has
+# learned so far can be computed, at every step of training.
 #
-# This lesson shows one fact: **all four losses of the paper end at the same law, but they come there by different
-# ways**, and one can watch it. It trains them side by side, as members of one batch of tensors.
+# This lesson shows one fact: **all four losses of the paper end at the same law, but they come there by
+# different ways**, and one can watch it. It trains them side by side, as members of one batch of tensors.
 #
-# You need to know what a GFlowNet is: a policy that builds an outcome by steps, so that outcomes come up in proportion
-# to their reward.
+# You need to know what a GFlowNet is: a policy that builds an outcome by steps, so that outcomes come up in
+# proportion to their reward.
 
 # %%
 import matplotlib.pyplot as plt
@@ -34,8 +34,9 @@ plt.rcParams.update(SCREEN)
 # %% [markdown]
 # ## 1. The task
 #
-# An 8 × 8 grid. A trajectory starts in the corner (0, 0), adds 1 to a coordinate at each step, and may stop anywhere.
-# The reward is large near the four corners, small elsewhere. The target law is reward divided by its sum.
+# An 8 × 8 grid. A trajectory starts in the corner (0, 0), adds 1 to a coordinate at each step, and may stop
+# anywhere. The reward is large near the four corners, small elsewhere. The target law is reward divided by
+# its sum.
 
 # %%
 graph = dl.hypergrid(2, 8)
@@ -48,9 +49,10 @@ for name in NAMES:
 # %% [markdown]
 # ## 2. A film of training
 #
-# `exact=True` replaces the sampled gradient by its expectation over all trajectories (the objective is trajectory
-# balance). No dice are left, so one seed is enough, and since the step size does not fall here, a run of 3 steps is
-# the beginning of a run of 12. The film below is therefore made of short runs: one for each picture.
+# `exact=True` replaces the sampled gradient by its expectation over all trajectories (the objective is
+# trajectory balance). No dice are left, so one seed is enough, and since the step size does not fall here, a
+# run of 3 steps is the beginning of a run of 12. The film below is therefore made of short runs: one for each
+# picture.
 
 # %%
 FRAMES = (1, 2, 3, 4, 6, 12)
@@ -91,15 +93,16 @@ figure.suptitle("The law learned so far, computed exactly (TV: total variation d
 plt.show()
 
 # %% [markdown]
-# **What to see.** After one step all four know little more than two corners: the one where trajectories begin and the one
-# where they must end. Then they part: the quadratic loss is done after 4 steps, Shifted-Cosh still lacks much of two
-# corners at that step. The last two columns cannot be told from the target.
+# **What to see.** After one step all four know little more than two corners: the one where trajectories begin
+# and the one where they must end. Then they part: the quadratic loss is done after 4 steps, Shifted-Cosh
+# still lacks much of two corners at that step. The last two columns cannot be told from the target.
 
 # %% [markdown]
 # ## 3. The same with samples
 #
-# Outside of small graphs the gradient comes from sampled trajectories. Here 4 losses × 3 seeds = 12 GFlowNets train
-# together, 1200 steps of 32 trajectories each. Training sees samples only; the *evaluation* is still exact.
+# Outside of small graphs the gradient comes from sampled trajectories. Here 4 losses × 3 seeds = 12 GFlowNets
+# train together, 1200 steps of 32 trajectories each. Training sees samples only; the *evaluation* is still
+# exact.
 
 # %%
 SETTINGS = {"steps": 1200, "batch": 32, "learning_rate": 0.1, "evaluations": 40}
@@ -110,11 +113,19 @@ for row, name in enumerate(NAMES):
     left.plot(long.steps, long.metrics["tv"][row, 0], color=COLOURS[row], linestyle=DASHES[row], label=name)
     curves = sampled.metrics["tv"][row]
     right.plot(sampled.steps, np.median(curves, axis=0), color=COLOURS[row], linestyle=DASHES[row])
-    right.fill_between(sampled.steps, curves.min(axis=0), curves.max(axis=0), color=COLOURS[row], alpha=0.2, linewidth=0)
+    right.fill_between(
+        sampled.steps, curves.min(axis=0), curves.max(axis=0), color=COLOURS[row], alpha=0.2, linewidth=0
+    )
 for axes in (left, right):
     axes.axhline(0.02, color="#777777", linewidth=0.8)
 left.text(0.1, 0.0215, "0.02", fontsize=7.5, color="#555555", va="bottom")
-left.set(yscale="log", ylim=(1e-3, 1.1), xlabel="step", ylabel="total variation to the target", title="exact gradient")
+left.set(
+    yscale="log",
+    ylim=(1e-3, 1.1),
+    xlabel="step",
+    ylabel="total variation to the target",
+    title="exact gradient",
+)
 right.set(xlabel="step", title="sampled gradient (median and range of 3 seeds)")
 left.legend(loc="lower left")
 plt.show()
@@ -123,16 +134,17 @@ for row, name in enumerate(NAMES):
           " ".join(f"{value:.4f}" for value in sampled.metrics["tv"][row, :, -1]))
 
 # %% [markdown]
-# **What to see.** A dozen exact steps do more than a thousand sampled ones. All curves go under 0.02: the model is rich
-# enough for the target, and then every loss has the same minimiser. Which loss you take matters for the way, and for
-# models that are too small (lesson 02). Who is faster depends on the way too: quadratic is first with the exact
-# (natural) gradient, both Linex losses are ahead with samples and Adam.
+# **What to see.** A dozen exact steps do more than a thousand sampled ones. All curves go under 0.02: the
+# model is rich enough for the target, and then every loss has the same minimiser. Which loss you take matters
+# for the way, and for models that are too small (lesson 02). Who is faster depends on the way too: quadratic
+# is first with the exact (natural) gradient, both Linex losses are ahead with samples and Adam.
 
 # %% [markdown]
 # ## 4. An exercise
 #
-# Does it matter that the four are trained together? Train *one* member alone: the loss `linex(1)` with seed 1, same
-# settings. How close should its curve be to that of the ensemble? Then give it seed 2 and compare again.
+# Does it matter that the four are trained together? Train *one* member alone: the loss `linex(1)` with seed
+# 1, same settings. How close should its curve be to that of the ensemble? Then give it seed 2 and compare
+# again.
 #
 # <details><summary>A hint in words</summary>
 # Every member has its own parameters, moments, clipping and random numbers; only the tensor is shared.
@@ -173,7 +185,9 @@ assert first.argmin() == NAMES.index("quadratic") and first.argmax() == NAMES.in
 
 # With samples both Linex losses end nearer to the target than the other two, for every seed.
 ends = dict(zip(NAMES, sampled.metrics["tv"][..., -1]))
-assert max(ends["linex(1)"].max(), ends["linex(1/2)"].max()) < min(ends["quadratic"].min(), ends["shifted_cosh"].min())
+assert max(ends["linex(1)"].max(), ends["linex(1/2)"].max()) < min(
+    ends["quadratic"].min(), ends["shifted_cosh"].min()
+)
 
 # A member alone has the numbers that it has in the ensemble, and not those of another seed.
 assert alone.seeds == (1,) and to_itself < 1e-4 < to_another

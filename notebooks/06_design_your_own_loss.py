@@ -13,8 +13,9 @@
 #
 # [![run in the cloud](runner/cloud.svg)](README.md#in-the-cloud)
 #
-# So far losses came from a list. This lesson goes the other way: **say what the divergence should do, get a loss in
-# closed form with a proof for every wish, train with it, and take it away as a file that needs torch alone.**
+# So far losses came from a list. This lesson goes the other way: **say what the divergence should do, get a
+# loss in closed form with a proof for every wish, train with it, and take it away as a file that needs torch
+# alone.**
 #
 # You need lesson 02 (zero-forcing, zero-avoiding). This lesson uses torch.
 
@@ -41,10 +42,10 @@ plt.rcParams.update(SCREEN)
 # %% [markdown]
 # ## 1. Wishes
 #
-# We want a loss that may not drop a mode (**zero-avoiding**) but forgives mass in the wrong place (**not zero-forcing**).
-# Near 0 it shall be like the quadratic loss, $g''(0)=1$. And a **penalty**: at the residual 2, where the target is
-# $e^2\approx7.4$ times the model, it shall cost 3. The quadratic loss costs 2 there and linex(1) 4.39, so this is
-# something between.
+# We want a loss that may not drop a mode (**zero-avoiding**) but forgives mass in the wrong place (**not
+# zero-forcing**). Near 0 it shall be like the quadratic loss, $g''(0)=1$. And a **penalty**: at the residual
+# 2, where the target is $e^2\approx7.4$ times the model, it shall cost 3. The quadratic loss costs 2 there
+# and linex(1) 4.39, so this is something between.
 
 # %%
 (designed,) = dl.design(zero_avoiding=True, zero_forcing=False, curvature=1, penalties={2: 3}, count=1)
@@ -54,9 +55,9 @@ for met in designed.met:
     print(f"  {met.wish:<18} {met.status:<9} {met.because}")
 
 # %% [markdown]
-# It is $\tfrac{35}{64}$ of linex(1) plus $\tfrac{29}{64}$ of $\log\cosh x$. *Proved* means that the checker of lesson 03
-# has accepted it; *enclosed*, that the number is known with a guaranteed error: penalties are met to a thousandth, so
-# that the weights stay short fractions.
+# It is $\tfrac{35}{64}$ of linex(1) plus $\tfrac{29}{64}$ of $\log\cosh x$. *Proved* means that the checker
+# of lesson 03 has accepted it; *enclosed*, that the number is known with a guaranteed error: penalties are
+# met to a thousandth, so that the weights stay short fractions.
 #
 # ## 2. Wishes that clash
 #
@@ -78,9 +79,9 @@ for what, wishes in IMPOSSIBLE.items():
 # %% [markdown]
 # ## 3. Try it
 #
-# A grid of 8×8 cells with the paper's rewards: one mode near each corner, with a reward 10,000 to a million times that
-# of the cells between. The quadratic loss and ours are trained beside each other, by sampling from the model,
-# each from the same five seeds. The learned law is computed exactly, not estimated.
+# A grid of 8×8 cells with the paper's rewards: one mode near each corner, with a reward 10,000 to a million
+# times that of the cells between. The quadratic loss and ours are trained beside each other, by sampling from
+# the model, each from the same five seeds. The learned law is computed exactly, not estimated.
 
 # %%
 QUADRATIC = dl.loss("quadratic")
@@ -109,8 +110,16 @@ left.annotate("the wish", (2, 3), (0.35, 4.6), arrowprops={"arrowstyle": "-", "c
 left.set(xlabel="residual $x$ = log(target / model)", ylabel="$g(x)$", ylim=(0, 7), title="The loss")
 left.legend(loc="upper center")
 for name, dashes, curves in zip(result.losses, DASHES, result.metrics["tv"]):
-    right.plot(result.steps, np.median(curves, axis=0), dashes, color=COLOUR[name], label=f"{name}, median of 5 seeds")
-    right.fill_between(result.steps, curves.min(axis=0), curves.max(axis=0), color=COLOUR[name], alpha=0.18, linewidth=0)
+    right.plot(
+        result.steps,
+        np.median(curves, axis=0),
+        dashes,
+        color=COLOUR[name],
+        label=f"{name}, median of 5 seeds",
+    )
+    right.fill_between(
+        result.steps, curves.min(axis=0), curves.max(axis=0), color=COLOUR[name], alpha=0.18, linewidth=0
+    )
 right.set(xlabel="step (64 trajectories each)", ylabel="total variation", ylim=(0, 1), title="Distance to the target")
 right.legend(loc="upper right", borderaxespad=0)
 
@@ -121,23 +130,25 @@ for axes, (name, law) in zip(grid, shown.items()):
     cells = np.zeros((8, 8))
     cells[tuple(result.coordinates.T)] = law
     image = axes.imshow(cells.T, origin="lower", cmap="cividis", vmin=0, vmax=1.5 * result.target.max())
-    axes.set(title=name, xticks=(0, 7), yticks=(0, 7))
+    axes.set(title=name, xticks=(0, 7), yticks=(0, 7), xlabel="$x_1$ (cell)")
     axes.grid(visible=False)
+grid[0].set_ylabel("$x_2$ (cell)")
 below.colorbar(image, ax=list(grid), label="probability", shrink=0.85, extend="max")
 plt.show()
 
 # %% [markdown]
-# **What to see.** After 700 steps the designed loss has all four modes at nearly the right mass, while the quadratic loss
-# holds on to the ones that it found first. The reason is in the top left picture: on the right, where the model has too
-# little, the designed loss pulls harder.
+# **What to see.** After 700 steps the designed loss has all four modes at nearly the right mass, while the
+# quadratic loss holds on to the ones that it found first. The reason is in the top left picture: on the
+# right, where the model has too little, the designed loss pulls harder.
 #
-# Two honest words. The model is a table and could fit the target exactly, so both losses have the same end: with exact
-# gradients both are there after 20 steps. And this is *one* environment; another may favour another loss.
+# Two honest words. The model is a table and could fit the target exactly, so both losses have the same end:
+# with exact gradients both are there after 20 steps. And this is *one* environment; another may favour
+# another loss.
 #
 # ## 4. Take it away
 #
-# `export` writes the loss as source text that imports torch and nothing else. It is saved, imported as a module, and held
-# against the formula in 50-digit arithmetic.
+# `export` writes the loss as source text that imports torch and nothing else. It is saved, imported as a
+# module, and held against the formula in 50-digit arithmetic.
 
 # %%
 source = dl.export(designed.loss, "torch")
@@ -170,23 +181,29 @@ def naive(residual):
     return 35 / 64 * (torch.exp(residual) - residual - 1) + 29 / 64 * torch.log(torch.cosh(residual))
 
 
-accuracy = {(who, dtype): (largest_relative_error(function, dtype), largest_relative_error(function, dtype, slope=True))
-            for who, function in (("exported", my_loss.loss), ("typed in by hand", naive))
-            for dtype in (torch.float32, torch.float64)}
+accuracy = {
+    (who, dtype): (
+        largest_relative_error(function, dtype),
+        largest_relative_error(function, dtype, slope=True),
+    )
+    for who, function in (("exported", my_loss.loss), ("typed in by hand", naive))
+    for dtype in (torch.float32, torch.float64)
+}
 print("\nlargest relative error, residuals of size 1e-6 to 40")
 for (who, dtype), (of_value, of_slope) in accuracy.items():
     print(f"{who:<18} {dtype!s:<14} g {of_value:.0e}   g' {of_slope:.0e}")
 
 # %% [markdown]
 # The formula typed in by hand is right on paper; in floating point it loses its digits near 0, where training
-# ends. The exported file has a Taylor polynomial there, and a straight line where the exponential would overflow.
+# ends. The exported file has a Taylor polynomial there, and a straight line where the exponential would
+# overflow.
 
 # %% [markdown]
 # ## 5. An exercise
 #
-# Design a loss for noisy rewards: a bounded gradient, the same for both signs of the residual, $g''(0)=1$. Before you
-# run it: what will its verdicts be, zero-forcing or not, zero-avoiding or not? And what happens if you also wish
-# `left_growth="quadratic"`?
+# Design a loss for noisy rewards: a bounded gradient, the same for both signs of the residual, $g''(0)=1$.
+# Before you run it: what will its verdicts be, zero-forcing or not, zero-avoiding or not? And what happens if
+# you also wish `left_growth="quadratic"`?
 #
 # The solution is in the next cell. Try first.
 

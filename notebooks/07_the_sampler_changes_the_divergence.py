@@ -13,11 +13,12 @@
 #
 # [![run in the cloud](runner/cloud.svg)](README.md#in-the-cloud)
 #
-# "Squared error is reverse KL" is true if the residuals are drawn **on-policy**, from the model $p_F$ itself. Much
-# training is not on-policy: some samples come from a data set, a replay buffer, or backward from the target.
+# "Squared error is reverse KL" is true if the residuals are drawn **on-policy**, from the model $p_F$ itself.
+# Much training is not on-policy: some samples come from a data set, a replay buffer, or backward from the
+# target.
 #
-# This lesson shows one fact: **the loss and the sampler together choose the divergence.** Quadratic is zero-forcing
-# on-policy; give it a tenth of backward samples and it is zero-avoiding too.
+# This lesson shows one fact: **the loss and the sampler together choose the divergence.** Quadratic is
+# zero-forcing on-policy; give it a tenth of backward samples and it is zero-avoiding too.
 #
 # You need to know what zero-forcing and zero-avoiding mean (lesson 02).
 
@@ -44,11 +45,13 @@ plt.rcParams.update(SCREEN)
 #
 # $$\sum_o \mu(o)\, g'(x_o)\, \nabla x_o, \qquad x = \log p_B - \log p_F .$$
 #
-# If $\mu = p_F\,w(x)$, then this is $\sum_o p_F\,h'(x_o)\,\nabla x_o$ with $h' = w\,g'$: the *on-policy* step of
-# another loss, $h$. Whatever is known of $h$ (its divergence, its class) is the answer for $g$ with that sampler.
+# If $\mu = p_F\,w(x)$, then this is $\sum_o p_F\,h'(x_o)\,\nabla x_o$ with $h' = w\,g'$: the *on-policy* step
+# of another loss, $h$. Whatever is known of $h$ (its divergence, its class) is the answer for $g$ with that
+# sampler.
 #
 # * backward samples, $\mu = p_B$: $w = e^x$;
-# * a share $\varepsilon$ of them, $\mu = (1-\varepsilon)p_F + \varepsilon p_B$: $w = (1-\varepsilon) + \varepsilon e^x$;
+# * a share $\varepsilon$ of them, $\mu = (1-\varepsilon)p_F + \varepsilon p_B$: $w = (1-\varepsilon) +
+#   \varepsilon e^x$;
 # * in between, $\mu = p_F^{1-\beta}p_B^{\beta}$: $w = e^{\beta x}$.
 
 # %%
@@ -62,7 +65,12 @@ def known(name, text):
     derived = dl.derive(on_policy_equivalent(dl.loss(name), sampler(text)))
     verdicts = derived.verdicts
     assert None not in (verdicts.zero_forcing.holds, verdicts.zero_avoiding.holds, verdicts.convex.holds)
-    return derived.loss, derived.divergence, (bool(verdicts.zero_forcing), bool(verdicts.zero_avoiding)), bool(verdicts.convex)
+    return (
+        derived.loss,
+        derived.divergence,
+        (bool(verdicts.zero_forcing), bool(verdicts.zero_avoiding)),
+        bool(verdicts.convex),
+    )
 
 
 TABLE = {(name, text): known(name, text) for name in NAMES for text in SAMPLERS}
@@ -89,21 +97,23 @@ axes.set_xlabel("how often an object is drawn", labelpad=4)
 plt.show()
 
 # %% [markdown]
-# **What to see.** Each row changes class from left to right; no loss *is* zero-forcing, only a loss with a sampler is.
-# "Not convex" means that $f$ is not convex: $D_f$ is still smallest at the target, but other things that one expects of
-# a divergence (data processing) fail.
+# **What to see.** Each row changes class from left to right; no loss *is* zero-forcing, only a loss with a
+# sampler is. "Not convex" means that $f$ is not convex: $D_f$ is still smallest at the target, but other
+# things that one expects of a divergence (data processing) fail.
 
 # %% [markdown]
 # ## 2. Descend and look
 #
-# Theory says where training should end. Now train, without theory: 81 outcomes on a line, a target with two bumps,
-# and a model that is one bell (a mean and a width). The loss is always the quadratic one, $g'(x) = x$. Only the weights
-# $\mu$ differ; they are *held*, that is, not differentiated. The descent starts at seven places at once, and the end
-# with the smallest $D_f$ counts.
+# Theory says where training should end. Now train, without theory: 81 outcomes on a line, a target with two
+# bumps, and a model that is one bell (a mean and a width). The loss is always the quadratic one, $g'(x) = x$.
+# Only the weights $\mu$ differ; they are *held*, that is, not differentiated. The descent starts at seven
+# places at once, and the end with the smallest $D_f$ counts.
 
 # %%
 LINE = np.linspace(-6, 6, 81)
-STARTS = np.array([(mean, np.log(width)) for mean in (-2.0, 0.3, 2.0) for width in (0.7, 2.5)] + [(-0.8, np.log(1.6))])
+STARTS = np.array(
+    [(mean, np.log(width)) for mean in (-2.0, 0.3, 2.0) for width in (0.7, 2.5)] + [(-0.8, np.log(1.6))]
+)
 
 
 def log_law(parameters):
@@ -155,7 +165,9 @@ ends = {text: descend(text) for text in WEIGHTS}
 trained = {text: end[np.argmin(d_f(end, text))] for text, end in ends.items()}
 
 # Theory's answer has nothing to do with the descent: the smallest D_f, on a grid and then by a local search.
-GRID = np.stack(np.meshgrid(np.linspace(-3, 3, 61), np.log(np.geomspace(0.4, 4, 41)), indexing="ij"), axis=-1).reshape(-1, 2)
+GRID = np.stack(
+    np.meshgrid(np.linspace(-3, 3, 61), np.log(np.geomspace(0.4, 4, 41)), indexing="ij"), axis=-1
+).reshape(-1, 2)
 
 
 def predicted_by(text):
@@ -166,7 +178,10 @@ def predicted_by(text):
 predicted = {text: predicted_by(text) for text in WEIGHTS}
 print(f"{'sampler':<14} {'trained: mean, width':>22} {'theory: mean, width':>22}")
 for text in WEIGHTS:
-    print(f"{text:<14}", *(f"{mean:>14.3f}, {np.exp(log_width):.3f} " for mean, log_width in (trained[text], predicted[text])))
+    print(
+        f"{text:<14}",
+        *(f"{mean:>14.3f}, {np.exp(log_width):.3f} " for mean, log_width in (trained[text], predicted[text])),
+    )
 
 # %%
 figure, row = plt.subplots(1, 4, figsize=(7.8, 2.5), sharex=True, sharey=True)
@@ -180,12 +195,15 @@ for axes, text in zip(row, WEIGHTS):
     axes.set(xlim=(-6, 6), ylim=(0, 0.125), xticks=(-4, -2, 0, 2, 4))
 row[0].set_ylabel("probability")
 figure.supxlabel("outcome", fontsize=9)
-figure.suptitle("Squared error with four samplers: target (grey), trained bell (line), theory's bell (dots)", fontsize=9.5)
+figure.suptitle(
+    "Squared error with four samplers: target (grey), trained bell (line), theory's bell (dots)", fontsize=9.5
+)
 plt.show()
 
 # %% [markdown]
-# **What to see.** The loss is the same in all four. On-policy, the bell sits on the larger bump. A tenth of backward
-# samples makes missing the other bump infinitely expensive in the limit, and the bell spreads over both.
+# **What to see.** The loss is the same in all four. On-policy, the bell sits on the larger bump. A tenth of
+# backward samples makes missing the other bump infinitely expensive in the limit, and the bell spreads over
+# both.
 
 # %% [markdown]
 # ## 3. An exercise

@@ -13,12 +13,13 @@
 #
 # [![run in the cloud](runner/cloud.svg)](README.md#in-the-cloud)
 #
-# torchgfn is a fine library for GFlowNets. In its version 2.4.1 one loss is documented to minimise the forward KL
-# divergence and to cover all modes. It minimises half the Neyman chi-square divergence and gives modes up. The formula is
-# right, the documentation is right about the formula, and the residual that it is given has the other sign.
+# torchgfn is a fine library for GFlowNets. In its version 2.4.1 one loss is documented to minimise the
+# forward KL divergence and to cover all modes. It minimises half the Neyman chi-square divergence and gives
+# modes up. The formula is right, the documentation is right about the formula, and the residual that it is
+# given has the other sign.
 #
-# This lesson shows **how to find out what a shipped loss minimises, without trusting its documentation**, and that a sign
-# is not a detail.
+# This lesson shows **how to find out what a shipped loss minimises, without trusting its documentation**, and
+# that a sign is not a detail.
 #
 # You need lessons 01 and 02. This lesson uses torch.
 
@@ -39,9 +40,10 @@ plt.rcParams.update(SCREEN)
 # %% [markdown]
 # ## 1. The loss
 #
-# The library computes *scores*, $\log p_F-\log p_B$ (model over target), and hands them to the loss. If torchgfn is
-# installed (`pip install torchgfn==2.4.1`), the cells below look at the original. Else they look at the stand-in written
-# here, with the same formula, the same clamp and the same claims. The output says which.
+# The library computes *scores*, $\log p_F-\log p_B$ (model over target), and hands them to the loss. If
+# torchgfn is installed (`pip install torchgfn==2.4.1`), the cells below look at the original. Else they look
+# at the stand-in written here, with the same formula, the same clamp and the same claims. The output says
+# which.
 
 
 # %%
@@ -71,8 +73,9 @@ shipped = LinexLoss(1.0)
 # %% [markdown]
 # ## 2. A test on three outcomes
 #
-# Lesson 01 needs no more than a softmax. The gradient of $\sum_o p_F\,\mathrm{loss}$, with $p_F$ held constant, is held
-# against the gradient of three divergences. This is what a test in a library could look like: short, and able to fail.
+# Lesson 01 needs no more than a softmax. The gradient of $\sum_o p_F\,\mathrm{loss}$, with $p_F$ held
+# constant, is held against the gradient of three divergences. This is what a test in a library could look
+# like: short, and able to fail.
 
 # %%
 LAW = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
@@ -107,13 +110,14 @@ for what, row in table.items():
     print(f"{what:<44}" + "".join(f"{value:>24.0e}" for value in row.values()))
 
 # %% [markdown]
-# The squared loss is even, so it passes with either sign: whoever tested with it alone had no chance to notice.
+# The squared loss is even, so it passes with either sign: whoever tested with it alone had no chance to
+# notice.
 #
 # ## 3. The audit
 #
-# `audit` needs no formula. It samples the gradient of the callable, identifies the loss, derives its divergence with
-# proofs, reads the documentation, and looks for residuals where the gradient fails. (On the command line:
-# `divergence-lab audit gfn.gflownet.losses:LinexLoss --residual model/target`.)
+# `audit` needs no formula. It samples the gradient of the callable, identifies the loss, derives its
+# divergence with proofs, reads the documentation, and looks for residuals where the gradient fails. (On the
+# command line: `divergence-lab audit gfn.gflownet.losses:LinexLoss --residual model/target`.)
 
 # %%
 found = dl.audit(shipped, residual="model/target")
@@ -129,13 +133,14 @@ for problem in found.problems:
 print("\nmended, loss(-scores):", mended.divergence, "with factor", mended.factor)
 
 # %% [markdown]
-# The two problems are another finding: the exponential is clamped at 80 and the straight part is not. A trajectory of
-# which the model is $e^{80}$ times too sure is made *more* likely.
+# The two problems are another finding: the exponential is clamped at 80 and the straight part is not. A
+# trajectory of which the model is $e^{80}$ times too sure is made *more* likely.
 #
 # ## 4. What was promised and what was shipped
 #
-# The model is one bell, the target has two bumps (lesson 02). Forward KL is zero-avoiding: it must cover both.
-# Chi-square is zero-forcing: it must not spend mass in the valley. For both, the bell with the smallest divergence.
+# The model is one bell, the target has two bumps (lesson 02). Forward KL is zero-avoiding: it must cover
+# both. Chi-square is zero-forcing: it must not spend mass in the valley. For both, the bell with the smallest
+# divergence.
 
 # %%
 LINE = np.linspace(-9, 9, 901)
@@ -183,7 +188,8 @@ def pull(loss, mean, width):
 
 
 AT_REST = {
-    "shipped loss, shipped fit": pull(shipped, *shipped_fit), "shipped loss, promised fit": pull(shipped, *promised_fit),
+    "shipped loss, shipped fit": pull(shipped, *shipped_fit),
+    "shipped loss, promised fit": pull(shipped, *promised_fit),
     "mended loss, promised fit": pull(lambda scores: shipped(-scores), *promised_fit),
     "mended loss, shipped fit": pull(lambda scores: shipped(-scores), *shipped_fit),
 }
@@ -210,9 +216,9 @@ right.legend(loc="upper right")
 plt.show()
 
 # %% [markdown]
-# **What to see.** The loss is mirrored, and with it the behaviour: the promised one spans both modes, the shipped one
-# drops 40% of the target mass. Neither picture relies on the audit's word: at its own bell the callable's gradient,
-# computed by torch from the callable itself, is zero.
+# **What to see.** The loss is mirrored, and with it the behaviour: the promised one spans both modes, the
+# shipped one drops 40% of the target mass. Neither picture relies on the audit's word: at its own bell the
+# callable's gradient, computed by torch from the callable itself, is zero.
 #
 # The repair is one character: give the loss the negative of the scores.
 
@@ -221,8 +227,8 @@ plt.show()
 #
 # In the training of language models the estimator "k3" of the reverse KL divergence is popular: with
 # $r=\log(\text{reference}/\text{policy})$ it is $e^r-1-r$. Its *value* estimates $\mathrm{KL}(\text{policy}\|
-# \text{reference})$ without bias. If it is used as a loss on the policy's own samples, which divergence does its
-# *gradient* follow? Guess, then audit it on residuals from −30 to 30.
+# \text{reference})$ without bias. If it is used as a loss on the policy's own samples, which divergence does
+# its *gradient* follow? Guess, then audit it on residuals from −30 to 30.
 #
 # The solution is in the next cell. Try first.
 

@@ -92,3 +92,17 @@ def test_a_power_beyond_double_precision_is_still_a_loss_for_torch():
 
     from divergence_lab.bridge import to_torch
     assert to_torch(loss("x**1000"))(torch.tensor([1.0, 0.5])).tolist() == pytest.approx([1.0, 0.0])
+
+
+def test_training_ends_at_the_first_report_after_the_page_has_moved_on():
+    from divergence_lab.app.background import STEPS, Stopped, learn
+    reports = []
+
+    def report(step, steps):
+        reports.append((step, steps))
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        learn("x**2/2", report)
+    ((step, steps),) = reports
+    assert step < STEPS / 4 and steps == STEPS

@@ -72,14 +72,24 @@ def test_drawings_leave_gaps_where_nothing_is_finite():
 
 # --- in the browser ------------------------------------------------------------------------------------------
 
-# The time from a key's press to the first change of g's curve, both on the page's own clock.
+# The time from the last move of a dragged slider to the last change of g's curve, both on the page's own clock.
 STOPWATCH = """
-const curve = () => document.querySelector('[data-curve="g"]')?.getAttribute('points');
-window.pressed = window.answered = null;
-window.addEventListener('keydown', () => { if (window.pressed === null) { window.pressed = performance.now(); window.before = curve(); } }, true);
-new MutationObserver(() => { if (window.pressed !== null && window.answered === null && curve() && curve() !== window.before)
-    window.answered = performance.now(); }).observe(document.body, {subtree: true, childList: true, attributes: true, characterData: true});
+window.moved = window.answered = null;
+window.addEventListener('pointermove', event => { if (event.buttons) window.moved = performance.now(); }, true);
+let drawn = null;
+new MutationObserver(() => {
+    const now = document.querySelector('[data-curve="g"]')?.getAttribute('points');
+    if (now && now !== drawn) { drawn = now; window.answered = performance.now(); }
+}).observe(document.body, {subtree: true, childList: true, attributes: true, characterData: true});
 """
+# How visible an element is: the product of the opacities around it.
+OPACITY = """(() => { let found = 1;
+for (let node = document.querySelector('%s'); node; node = node.parentElement) found *= getComputedStyle(node).opacity;
+return found; })()"""
+DRAGS = 20
+# The address bar has the state of the page.
+RESTED = ("[...new URL(document.querySelector('#link').href).searchParams].every(([name, value]) => "
+          "new URLSearchParams(location.search).get(name) === value)")
 
 
 @contextmanager
@@ -177,37 +187,71 @@ class Reader:
         field.send_keys(Keys.END, Keys.BACKSPACE * len(field.get_property("value")), text, Keys.ENTER)
 
 
+def drag(reader, thumb, by):
+    """Drag a slider in five moves; milliseconds from the last of them to the last change of the curve."""
+    from selenium.webdriver.common.action_chains import ActionChains
+    reader.js("window.moved = window.answered = null")
+    moves = ActionChains(reader.browser, duration=0).click_and_hold(thumb)
+    for _ in range(5):
+        moves = moves.move_by_offset(by, 0).pause(0.05)
+    moves.perform()
+    reader.wait("the curve did not follow the slider", "window.answered > window.moved")
+    time.sleep(0.3)  # an answer to an earlier move may come first
+    taken = reader.js("return window.answered - window.moved")
+    ActionChains(reader.browser).release().perform()
+    return taken
+
+
 def test_the_page_as_a_reader_uses_it(tmp_path, capsys):
     with browsing(tmp_path) as browser, serving(tmp_path) as address:
         from selenium.webdriver.common.keys import Keys
         reader = Reader(browser)
+        browser.execute_cdp_cmd("Browser.grantPermissions",
+                                {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]})
         reader.open(address)
 
         # a slider moves: curve and verdicts follow
         assert (reader.word("zero_forcing"), reader.word("zero_avoiding")) == ("yes", "no")
         reader.js(STOPWATCH)
-        times = []
-        left = reader.inside("marimo-slider", "[role=slider]")[0]
-        for _ in range(5):
-            before = reader.curve()
-            reader.js("window.pressed = window.answered = null")
-            left.send_keys(Keys.ARROW_RIGHT)
-            times.append(reader.wait("the curve did not follow the slider",
-                                     "window.answered && window.answered - window.pressed"))
-            assert reader.curve() != before
+        left, right, _ = reader.inside("marimo-slider", "[role=slider]")
+        kept, times = reader.curve(), []
+        for turn in range(DRAGS):
+            times.append(drag(reader, (left, right)[turn // 2 % 2], 12 if turn % 2 == 0 else -9))
         times.sort()
         with capsys.disabled():
-            print(f"\nfrom key to curve: median {times[2]:.0f} ms, slowest of {len(times)} {times[-1]:.0f} ms")
-        assert times[2] < 1000, "300 ms on a quiet machine is the promise"
-        assert reader.positions()[0] == pytest.approx(0.25)
+            print(f"\nfrom drag to curve: median {times[DRAGS // 2]:.0f} ms, slowest of {DRAGS} {times[-1]:.0f} ms"
+                  f" (load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores)")
+        crowded = os.getloadavg()[0] > 2 * os.cpu_count()
+        assert times[DRAGS // 2] < (1500 if crowded else 300)
+        assert reader.curve() != kept and min(reader.positions()[:2]) > 0
         reader.wait("the verdict did not follow the slider",
                     "document.querySelector('[data-verdict=zero_forcing] b').innerText === 'no'")
-        assert "left=1%2F4" in reader.wait("no link", "location.search.includes('left=1') && location.search")
 
-        # a bad expression gets one clear line and the page lives on
-        kept = reader.curve()
-        reader.write("foo(x) + 1")
+        # one rest is one entry of the history, and it can be gone back to
+        entries, (at, second, _) = reader.js("return history.length"), reader.positions()
+        reader.wait("no link", f"new URLSearchParams(location.search).get('left') !== '0' && {RESTED}")
+        for _ in range(5):
+            left.send_keys(Keys.ARROW_RIGHT)
+        reader.wait("no progress", "document.querySelector('#training progress') !== null")
+        reader.wait("the link did not follow", RESTED)
+        moved = reader.positions()
+        assert moved == pytest.approx([at + 0.25, second, 1])
+        assert reader.js("return history.length") - entries in (1, 2)  # the drags' own rest may come in between
+        browser.back()
+        reader.wait("back did not restore", f"document.querySelector('#link') && {RESTED}")
+        assert reader.positions() == pytest.approx([at, second, 1])
+
+        # what is typed and not read yet dims the answers; a bad expression gets one clear line, and they are gone
+        reader.wait("no derivation", "document.querySelector('#derived')?.innerText.startsWith('Minimises')")
+        kept, seen = reader.curve(), ("#pictures", "#derived", "[data-verdict]", "#training", "#link")
+        assert [reader.js(f"return {OPACITY % part}") for part in ("#pictures", "#link")] == [1, 1]
+        (field,) = reader.inside("marimo-text", "input")
+        field.send_keys("foo(x) + 1")
+        assert all(reader.js(f"return {OPACITY % part}") < 0.3 for part in seen)
+        assert "Enter reads what is typed" in reader.js("return document.body.innerText")
+        field.send_keys(Keys.ENTER)
         assert "foo is not a function" in reader.wait("no message", "document.querySelector('#problem')?.innerText")
+        assert not reader.js("return document.querySelector('[data-verdict], #derived, #training, #link')")
         reader.write("alpha*x**2")
         reader.wait("no second message", "document.querySelector('#problem')?.innerText.includes('in place of alpha')")
         reader.write("jsd")  # torch has no polylog: that alone is missing
@@ -216,6 +260,11 @@ def test_the_page_as_a_reader_uses_it(tmp_path, capsys):
         reader.wait("the divergence is not named", "document.querySelector('#derived')?.innerText.includes('Jeffreys')")
         assert (reader.word("zero_forcing"), reader.word("zero_avoiding"), reader.word("symmetric")) == ("yes", "yes", "yes")
         assert reader.curve() != kept
+        reader.wait("no link", RESTED)
+        browser.refresh()  # the address alone restores a typed loss
+        reader.wait("not restored", "document.querySelector('#pictures code')?.innerText === 'x**2/2 + exp(x) - x - 1'")
+        assert reader.inside("marimo-text", "input")[0].get_property("value") == "x**2/2 + exp(x) - x - 1"
+        assert "e^{x}" in copied(reader, "LaTeX")
         reader.write("")
         reader.wait("clearing did not bring the sliders back",
                     "document.querySelector('[data-curve=g]') && !location.search.includes('exp')")
@@ -234,10 +283,20 @@ def test_the_page_as_a_reader_uses_it(tmp_path, capsys):
         assert (reader.word("zero_forcing"), reader.word("zero_avoiding")) == ("yes", "yes")
         reader.wait("not trained", "document.querySelector('#training [data-curve=TV]') !== null")
         assert "of 4 modes found" in reader.js("return document.querySelector('#training').innerText")
-        browser.execute_cdp_cmd("Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]})
         text = loss(from_link({"left": "-1", "right": "5/4", "curvature": "3/2"}).text)
         for title, wanted in (("torch", export(text, "torch")), ("LaTeX", "\\begin{align*}")):
             assert wanted in copied(reader, title).replace("\xa0", " ")
+
+        # a telephone: nothing lies beside the page, and every slider is wide enough for a finger
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
+                                {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True})
+        reader.wait("wider than the screen", "document.documentElement.scrollWidth === 390 && "
+                    "document.querySelector('#App').scrollWidth <= 390")
+        widths = reader.js("return " + found("all(document).filter(e => e.matches('marimo-slider, marimo-text')).map(e => "
+                                             "e.shadowRoot.querySelector('[data-orientation], input').getBoundingClientRect())"
+                                             ".map(e => [e.left, e.right])"))
+        assert len(widths) == 4 and all(0 <= low and 240 < high - low and high <= 390 for low, high in widths), widths
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
         # a bad link says so
         reader.open(address + "?left=9")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import json
 import os
 import re
@@ -98,6 +100,21 @@ def test_every_python_block_prints_what_its_comments_say(path, at, block, tmp_pa
     assert found.returncode == 0, found.stderr
     said = re.findall(r"^print\(.*\)  # (.+)$", block, re.MULTILINE)
     assert [line for line in found.stdout.splitlines() if line in said] == said, found.stdout
+
+
+EXAMPLES = sorted(name(path) for path in (ROOT / "divergence_lab").rglob("*.py") if "    >>> " in path.read_text())
+
+
+def test_the_first_functions_have_examples():
+    shown = {file.removeprefix("divergence_lab/").removesuffix(".py").replace("/", ".") for file in EXAMPLES}
+    assert shown >= {"theory.loss", "theory.divergence", "theory.decision", "theory.design", "graphs.dag"}
+
+
+@pytest.mark.parametrize("file", EXAMPLES)
+def test_every_example_in_a_docstring_prints_what_it_says(file):
+    module = importlib.import_module(file.removesuffix(".py").replace("/", "."))
+    found = doctest.testmod(module)
+    assert found.attempted and not found.failed
 
 
 def anchors(text: str) -> set[str]:

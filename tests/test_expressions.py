@@ -57,6 +57,13 @@ HOSTILE = [
 ]
 
 
+def test_eulers_number_is_not_taken_for_a_parameter():
+    with pytest.raises(ExpressionError, match=r"write exp\(...\), or E for Euler's number"):
+        parse("e**x - x - 1", x)
+    assert parse("E**x - x - 1", x) == parse("exp(x) - x - 1", x)
+    assert {str(symbol) for symbol in parse("e*x**2", x).free_symbols} == {"e", "x"}
+
+
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_refuses_with_one_line(text):
     started = time.monotonic()

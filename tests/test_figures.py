@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -12,7 +13,9 @@ import matplotlib
 import pytest
 
 import divergence_lab as dl
+from divergence_lab.palette import COLUMN, PAGE
 
+A3 = 16.5  # inches: the poster
 FOLDER = Path(__file__).resolve().parents[1] / "figures"
 SCRIPTS = sorted(FOLDER.glob("*.py"))
 each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
@@ -76,7 +79,9 @@ def test_without_its_saved_results_a_script_draws_nothing(script, tmp_path):
 def test_the_block_on_training_works(script, tmp_path):
     """Negative control: the same script fails when it trains."""
     shutil.copy(script, tmp_path)
-    (tmp_path / script.name).write_text(script.read_text() + "\n    dl.train\n")
+    text = script.read_text()
+    assert text.count("HERE = ") == 1
+    (tmp_path / script.name).write_text(text.replace("HERE = ", "import divergence_lab as dl\ndl.train\nHERE = "))
     shutil.copytree(script.with_suffix(""), tmp_path / script.stem)
     done = run(tmp_path / script.name)
     assert done.returncode != 0 and "divergence_lab.training" in done.stderr
@@ -87,6 +92,33 @@ def test_saved_results_name_no_place_on_a_machine(script):
     for path in script.with_suffix("").rglob("*.json"):
         assert not re.search(r'"[^"()]*(/|\\\\)[^"()]*/', path.read_text()), path
     assert not list(script.with_suffix("").rglob("checkpoint*"))
+
+
+@each_script
+def test_every_letter_can_be_read_in_print(script):
+    """A figure is as wide as a column or a page, and no letter is smaller than 6 points at that width."""
+    svg = script.with_suffix(".svg").read_text()
+    width = float(re.search(r'width="([\d.]+)pt"', svg).group(1)) / 72
+    assert min(abs(width - each) for each in (COLUMN, PAGE, A3)) < 0.01
+    sizes = letters(svg)
+    assert len(sizes) == len(labels(svg)) and min(sizes) >= 5.99
+    with pytest.raises(AssertionError):  # negative control: the same figure at half its width
+        assert min(size / 2 for size in sizes) >= 5.99
+
+
+def letters(svg: str) -> list[float]:
+    """The size in points of every text: matplotlib scales the letters of a text by a hundredth of it."""
+    return [100 * float(scale) for scale in re.findall(r"<!-- .*? -->\s*<g[^>]*?scale\(([\d.]+) -", svg, re.DOTALL)]
+
+
+def test_the_sheet_shows_every_named_loss():
+    from divergence_lab.theory.catalogue import LOSSES
+    content = json.loads((FOLDER / "catalogue_curves" / "data.json").read_text())
+    shown = {one["loss"].partition("(")[0] for one in content["losses"] if one["of_the_sheet"]}
+    assert shown == {family.name for family in LOSSES}, "run figures/computing/save.py catalogue_curves"
+    for one in content["losses"]:
+        assert len(one["g"]) == len(one["f"]) == len(content["x"])
+        assert abs(one["g"][60]) < 1e-9 and abs(one["f"][60]) < 1e-9 and min(one["g"]) > -1e-9
 
 
 def test_four_losses_names_the_derived_divergences():

@@ -1,7 +1,7 @@
 """Any other loss, as numbers fast enough to draw: g, g' and I(u) = int_0^u g'(v) e^{-v} dv = f(e^u) e^{-u}.
 
-g' is evaluated by ball arithmetic at the Chebyshev points of panels that end at 0 and at the kinks; on each panel its
-product with e^{-v} is a polynomial, integrated exactly. No closed form of f is needed.
+g' is evaluated by ball arithmetic at the Chebyshev points of panels that end at 0 and at the kinks; on each
+panel its product with e^{-v} is a polynomial, integrated exactly. No closed form of f is needed.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """The parts of the page that take seconds or must not come too often: threads, which end when the choice has changed.
 
-Each waits until the sliders rest, so that dragging shares the processor with nothing, and publishes what it has.
+Each waits until the sliders rest, so that dragging shares the processor with nothing, and publishes what it
+has.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 
 import marimo as mo
 
@@ -27,7 +27,8 @@ def explain(text: str, with_verdicts: bool) -> None:
     try:
         found = background.derivation(text)
     except ValueError as reason:
-        mo.output.replace(mo.Html(drawing.message(str(reason))))
+        if not thread.should_exit:
+            mo.output.replace(mo.Html(drawing.message(str(reason))))
         return
     known = facts(found, with_verdicts)
     if thread.should_exit:
@@ -51,7 +52,7 @@ def train(text: str) -> None:
     def report(step: int, steps: int) -> None:
         if thread.should_exit:
             raise background.Stopped
-        mo.output.replace(mo.Html(f'<p id="training">Training: step {step} of {steps} '
+        mo.output.replace(mo.Html(f'<p id="training" class="answer">Training: step {step} of {steps} '
                                   f'<progress value="{step}" max="{steps}"></progress></p>'))
 
     try:
@@ -66,16 +67,6 @@ def train(text: str) -> None:
             mo.output.replace(mo.Html(drawing.message(f"No training: {reason}")))
 
 
-def remember(link: Mapping[str, str], start: Mapping[str, str]) -> None:
-    """The target of a mo.Thread: the link into the address bar, one step of the browser's history for each rest."""
-    thread = mo.current_thread()
-    time.sleep(REST_SECONDS)
-    query = mo.query_params()
-    for name, value in link.items():
-        if not thread.should_exit and value != query.get(name, start[name]):
-            query.set(name, value)
-
-
 def facts(found: Derivation, with_verdicts: bool) -> mo.Html:
     """The divergence by name and formula."""
     f, name, factor = found.divergence.generator, found.divergence.name, found.divergence.factor
@@ -84,7 +75,7 @@ def facts(found: Derivation, with_verdicts: bool) -> mo.Html:
     checked = f"Its f was confirmed at {found.divergence.confirmed} ratios." if f is not None else ""
     formula = mo.md(f"$$f(t) = {write_latex(f)}$$") if f is not None else mo.md("No closed form of $f$ was found in time.")
     table = [mo.Html(verdict_table.table(verdict_table.of_derivation(found)))] if with_verdicts else []
-    return mo.vstack([*table, mo.Html(f'<p id="derived" style="margin:8px 0 0">{known} {checked}</p>'), formula])
+    return mo.vstack([*table, mo.Html(f'<p id="derived" class="answer" style="margin:8px 0 0">{known} {checked}</p>'), formula])
 
 
 def laws(found: background.Learned) -> mo.Html:
@@ -95,7 +86,7 @@ def laws(found: background.Learned) -> mo.Html:
     inside = "".join(f"<div>{part}</div>" for part in parts)
     side = background.SIDE
     return mo.Html(
-        f'<div id="training"><p style="margin:0 0 8px">{side}x{side} hyper-grid, trajectory balance, {found.steps[-1]} '
+        f'<div id="training" class="answer"><p style="margin:0 0 8px">{side}x{side} hyper-grid, trajectory balance, {found.steps[-1]} '
         f"steps of {background.BATCH} trajectories: total variation {found.total_variation[-1]:.3f}, "
         f'{found.modes[0]} of {found.modes[1]} modes found. The deeper the square, the more probable (depth ∝ √p).</p><div style="display:grid;gap:16px;'
         f'grid-template-columns:repeat(auto-fit,minmax(220px,1fr))">{inside}</div></div>')

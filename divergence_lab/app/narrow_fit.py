@@ -2,8 +2,8 @@
 
     minimise over (mean, width):  D_f(p || q) = sum q f(p/q) = sum p I(log p - log q)
 
-p and q live on a grid of points; q is a normal law cut to it. The search is a grid over both parameters that is refined
-around its best point: no start to choose, no local minimum to fall into.
+p and q live on a grid of points; q is a normal law cut to it. The search is a grid over both parameters that
+is refined around its best point: no start to choose, no local minimum to fall into.
 """
 
 from __future__ import annotations

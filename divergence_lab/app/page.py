@@ -1,11 +1,13 @@
 """The loss designer, a marimo app: `make app`. It only lays out what the files beside it compute.
 
-What follows the sliders is redrawn at once; what takes seconds runs in threads that end when the choice has changed.
+What follows the sliders is redrawn at once; what takes seconds runs in threads that end when the choice has
+changed. `head.html` is what the browser itself does: it dims answers to what is no longer in the field, and
+keeps its history.
 """
 
 import marimo
 
-app = marimo.App(width="medium", app_title="Loss designer")
+app = marimo.App(width="medium", app_title="Loss designer", html_head_file="head.html")
 
 
 @app.cell
@@ -19,10 +21,10 @@ def _():
     from divergence_lab.app import drawing, pictures, verdict_table
     from divergence_lab.app.choice import Choice, from_link, presets, to_link
     from divergence_lab.app.family import CURVATURES, TAILS, Member, family_name
-    from divergence_lab.app.live import explain, remember, train
+    from divergence_lab.app.live import explain, train
     from divergence_lab.theory.expressions import ExpressionError
     return (CURVATURES, Choice, ExpressionError, Fraction, Member, TAILS, drawing, escape, explain, family_name,
-            from_link, mo, pictures, presets, remember, to_link, train, urlencode, verdict_table)
+            from_link, mo, pictures, presets, to_link, train, urlencode, verdict_table)
 
 
 @app.cell
@@ -62,8 +64,9 @@ def _(CURVATURES, TAILS, mo, presets, restart, started):
                        label="or type any loss in x, then press Enter (clear it to go back to the sliders)")
     preset = mo.ui.dropdown(presets(), label="start from", searchable=True, allow_select_none=True,
                             on_change=lambda chosen: restart(chosen) if chosen else None)
-    mo.vstack([mo.hstack([left, right, curvature], widths="equal", gap=2),
-               mo.hstack([typed, preset], widths=[3, 1], gap=2, align="end")], gap=1)
+    mo.Html(f'''<div class="controls">{left}{right}{curvature}</div>
+        <div class="field" style="margin-top:16px">{typed}{preset}</div>
+        <p id="unread" style="margin-top:12px">Below stands the loss that was read last; Enter reads what is typed.</p>''')
     return curvature, left, right, typed
 
 
@@ -77,25 +80,28 @@ def _(Choice, Fraction, Member, curvature, left, right, typed):
 
 @app.cell
 def _(ExpressionError, choice, drawing, escape, family_name, mo, pictures, verdict_table):
-    def _shown():
+    def _shown(read):
         found = pictures.typed(choice.typed) if choice.typed else pictures.of_member(choice.member)
         name = choice.typed or family_name(choice.member) or "without a name in the catalogue"
-        rule = (f"g(x) = <code>{escape(choice.typed)}</code>, as typed" if choice.typed else
+        rule = (f"g(x) = <code>{escape(choice.typed)}</code>, as typed; the sliders wait until the field is cleared"
+                if choice.typed else
                 f"g''(x) = c exp(a x), a = a<sub>-</sub> left of 0 and a<sub>+</sub> right of it: <b>{escape(name)}</b>, "
                 f"g(x) = <code>{escape(choice.text)}</code>")
         three = "".join(f"<div>{picture}</div>" for picture in pictures.charts(found))
         verdicts = "" if choice.typed else verdict_table.table(verdict_table.of_member(choice.member))
         return mo.Html(
-            f'<div id="pictures"><p style="margin:0 0 8px;min-height:3.4em">{rule}</p><div style="display:grid;gap:8px;'
+            f'{read}<div id="pictures" class="answer"><p style="margin:0 0 8px;min-height:3.4em;overflow-wrap:anywhere">{rule}</p>'
+            f'<div style="display:grid;gap:8px;'
             f'grid-template-columns:repeat(auto-fit,minmax(280px,1fr))">{three}</div>'
             f'<p style="margin:6px 0 12px;text-align:right">{escape(pictures.caption(found))}</p>{verdicts}</div>')
 
+    _read = f'<span data-read="{escape(choice.typed)}"></span>'
     readable = True
     try:
-        _output = _shown()
+        _output = _shown(_read)
     except ExpressionError as _reason:
         readable = False
-        _output = mo.Html(drawing.message(str(_reason)))
+        _output = mo.Html(_read + drawing.message(str(_reason)))
     _output
     return (readable,)
 
@@ -104,7 +110,7 @@ def _(ExpressionError, choice, drawing, escape, family_name, mo, pictures, verdi
 def _(choice, explain, mo, readable):
     if readable:
         mo.Thread(target=explain, args=(choice.text, bool(choice.typed))).start()
-    mo.Html('<p id="derived" style="opacity:0.6">Pending: the divergence, its proof and the source text follow '
+    mo.Html('<p id="derived" class="answer" style="opacity:0.6">Pending: the divergence, its proof and the source text follow '
             "when the sliders rest.</p>") if readable else None
     return
 
@@ -120,18 +126,16 @@ def _(mo):
 def _(choice, live, mo, readable, train):
     if readable and live.value:
         mo.Thread(target=train, args=(choice.text,)).start()
-    mo.Html('<p id="training" style="opacity:0.6">Pending: training begins when the sliders rest.</p>'
+    mo.Html('<p id="training" class="answer" style="opacity:0.6">Pending: training begins when the sliders rest.</p>'
             ) if readable and live.value else None
     return
 
 
 @app.cell
-def _(Choice, choice, escape, mo, readable, remember, to_link, urlencode):
-    if readable:
-        mo.Thread(target=remember, args=(to_link(choice), to_link(Choice()))).start()
+def _(choice, escape, mo, readable, to_link, urlencode):
     _query = escape(urlencode(to_link(choice)))
-    mo.Html('<p>This page as a link, as in the address bar: <a id="link" style="text-decoration:underline" '
-            f'href="?{_query}">?{_query}</a></p>') if readable else None
+    mo.Html('<p class="answer" style="overflow-wrap:anywhere">This page as a link, as in the address bar: <a id="link" '
+            f'style="text-decoration:underline" href="?{_query}">?{_query}</a></p>') if readable else None
     return
 
 

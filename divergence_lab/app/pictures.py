@@ -80,7 +80,7 @@ def charts(found: Numbers) -> tuple[str, str, str]:
         laws.append(Curve("best q", narrow_fit.POINTS, found.fit.law() / step))
     return (chart("loss g(x)", [Curve("g", RESIDUALS, found.g)], (-4, 4), (0, g_top), "residual x = log(target/model)"),
             chart("generator f(t)", [Curve("f", RATIOS, found.f)], (0, 4), (0, f_top), "ratio t = target/model"),
-            chart("the best single bump", laws, (-5, 5), (0, 0.8), "state"))
+            chart("the best single bump, as densities", laws, (-5, 5), (0, 0.8), "state"))
 
 
 def caption(found: Numbers) -> str:

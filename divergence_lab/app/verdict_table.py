@@ -14,8 +14,6 @@ ROWS = {"valid": "valid", "zero_forcing": "zero-forcing", "zero_avoiding": "zero
         "symmetric": "symmetric divergence", "even": "even loss", "bounded_gradient": "bounded gradient"}
 MARKS = {True: ("✓", "yes", COLOURS[2]), False: ("✗", "no", COLOURS[1]), None: ("?", "undecided", COLOURS[7])}
 
-NARROW = 'style="padding:3px 14px 3px 0;white-space:nowrap"'
-
 
 @dataclass(frozen=True)
 class Row:
@@ -61,7 +59,7 @@ def table(rows: Sequence[Row]) -> str:
     cells = []
     for row in rows:
         symbol, word, colour = MARKS[row.holds]
-        cells.append(f'<tr data-verdict="{row.name}" style="border-top:1px solid #8884"><td {NARROW}>{ROWS[row.name]}</td><td {NARROW}>'
-                     f'<span style="color:{colour};font-weight:700">{symbol}</span> <b>{word}</b></td>'
-                     f'<td style="padding:3px 0">{escape(row.because)}</td></tr>')
-    return f'<table style="border-collapse:collapse;font-size:0.92rem;width:100%">{"".join(cells)}</table>'
+        cells.append(f'<tr data-verdict="{row.name}" style="border-top:1px solid #8884"><td>{ROWS[row.name]}</td>'
+                     f'<td><span style="color:{colour};font-weight:700">{symbol}</span> <b>{word}</b></td>'
+                     f"<td>{escape(row.because)}</td></tr>")
+    return f'<table class="verdicts" style="border-collapse:collapse;font-size:0.92rem;width:100%">{"".join(cells)}</table>'

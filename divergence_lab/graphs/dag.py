@@ -187,6 +187,11 @@ def from_edges(
     States are renumbered by level; the j-th child of a state, in the order given, takes slot j.
     Raises GraphError unless the graph is acyclic, has one source from which every state can be reached,
     every state reaches a terminal one, and every log-reward is a finite number.
+
+        >>> import divergence_lab as dl
+        >>> diamond = dl.from_edges([("s", "a"), ("s", "b"), ("a", "x"), ("b", "x")], {"x": 0.0, "b": 1.0})
+        >>> diamond.n_states, diamond.terminal_states.size
+        (4, 2)
     """
     pairs = [_pair(edge, name) for edge in edges]
     labels = list(dict.fromkeys([state for pair in pairs for state in pair] + list(log_rewards)))

@@ -32,6 +32,9 @@ def hypergrid(
     i adds 1 to coordinate i, action D stops, which is allowed everywhere.  The comparisons are exact, in
     integers.
     Raises GraphError for sizes that do not fit, an unknown reading, and rewards that are not positive.
+
+        >>> hypergrid(2, 8).n_states
+        64
     """
     line = _line(dimensions, side, (r0, r1, r2), reading)
     if dimensions > 64 or side**dimensions > MAX_STATES:

@@ -14,6 +14,12 @@ def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 10.0) -
     """Every verdict on `loss`, each question within `budget` seconds; with parameters, the exact conditions.
 
     `generator` is the confirmed closed form of f if there is one; only the number f'(oo) is read off it.
+
+        >>> import divergence_lab as dl
+        >>> dl.decide(dl.loss("x**2/2")).zero_forcing.holds
+        True
+        >>> dl.decide(dl.loss("linex(alpha)")).zero_avoiding.condition
+        'alpha >= 1'
     """
     return (decide_for_parameters if loss.parameters else decide_plain)(loss, generator, budget)
 

@@ -63,6 +63,10 @@ def derive(loss: Loss, at: Sequence[sp.Expr] = (), digits: int = 30, budget: flo
 
     `at`: exact ratios t > 0 at which f is enclosed to `digits` digits. Raises ExpressionError when values are
     asked of a loss whose parameters have no value or that is not finite.
+
+        >>> import divergence_lab as dl
+        >>> dl.derive(dl.loss("Abs(x)/2")).verdicts.zero_avoiding.because
+        "f'(oo) = int g'(x) e^(-x) dx is finite, by comparison with x**(-3/2)"
     """
     return assemble(Divergence(loss, None, None, None, 0), (loss, tuple(at), digits), answers, budget)
 

@@ -70,6 +70,11 @@ def design(zero_forcing: bool | None = None, zero_avoiding: bool | None = None, 
     if one is found, nor after six times that if none is.
 
     Raises DesignError (a ValueError) that names two wishes that clash and why, or says what could not be met.
+
+        >>> import divergence_lab as dl
+        >>> (found,) = dl.design(zero_forcing=True, zero_avoiding=True, symmetric=True, count=1)
+        >>> print(found.loss.expression, found.derivation.divergence, sep=": ")
+        x**2/2 - x + exp(x) - 1: Jeffreys
     """
     if count < 1:
         raise DesignError(f"count is {count}: ask for at least one loss")

@@ -63,7 +63,13 @@ class Divergence:
 
 
 def divergence(loss: Loss, budget: float = 10.0) -> Divergence:
-    """The divergence of a loss; the search for a closed form ends after `budget` seconds."""
+    """The divergence of a loss; the search for a closed form ends after `budget` seconds.
+
+        >>> import divergence_lab as dl
+        >>> found = dl.divergence(dl.loss("exp(x) - x - 1"))
+        >>> print(found, found.generator, sep=": ")
+        forward KL: t*log(t) - t + 1
+    """
     deadline = time.monotonic() + budget * SEARCH_SHARE
     tried: list[str] = []
     generator, confirmed = None, 0

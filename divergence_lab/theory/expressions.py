@@ -292,6 +292,8 @@ class _Walker:
 
     def power(self, node, a, va, b, vb):
         value = None
+        if isinstance(node.left, ast.Name) and node.left.id == "e":
+            raise self.refuse(node, "e is no constant of the language: write exp(...), or E for Euler's number")
         if va is not None and vb is not None:
             if a == 0 and vb < 0:
                 raise self.refuse(node, "divides by zero")

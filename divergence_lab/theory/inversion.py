@@ -64,6 +64,9 @@ def invert(text: str, assumptions: Iterable[str] = (), values: Mapping[str, str]
     """The loss whose divergence has the generator that `text` names (`Jeffreys`) or writes in t (`t*log(t)`).
 
     Raises ExpressionError with one line that names the offending part.
+
+        >>> invert("t*log(t)").loss.name
+        'linex(1)'
     """
     assumptions = tuple(assumptions)
     return invert_expression(set_parameters(read_generator(text, assumptions), values or {}, t), assumptions, budget)

@@ -72,6 +72,9 @@ def loss(text: str, assumptions: Iterable[str] = (), values: Mapping[str, str] |
 
     `assumptions` are strings such as "alpha > 0"; `values` sets parameters, {"alpha": "1/3"}.
     Raises ExpressionError (a ValueError) with one line that names the offending part.
+
+        >>> loss("linex(1/2)").expression
+        -2*x + 4*exp(x/2) - 4
     """
     assumptions = tuple(assumptions)
     name, expression, implied = _read(text, assumptions)

@@ -69,6 +69,12 @@ def on_policy_equivalent(loss: Loss, chosen: Sampler) -> Loss:
 
     Where h has no closed form that was found it is the integral of its slope h', which is explicit. Raises
     ExpressionError for learned backward parameters when k, and with it h', has none.
+
+        >>> import divergence_lab as dl
+        >>> h = on_policy_equivalent(dl.loss("quadratic"), sampler("mixture:1/10"))
+        >>> verdicts = dl.decide(h)
+        >>> verdicts.zero_forcing.holds, verdicts.zero_avoiding.holds
+        (True, True)
     """
     if chosen.kind == "on":
         return loss

@@ -1,7 +1,7 @@
 """What the site adds to docs/: notebooks, paper checks and figures from beside it, the reference, formulas as MathML.
 
-MkDocs calls these functions by their names. Pages are written for the repository, so that links work there; here
-they are turned to where the same file lies in the site.
+MkDocs calls these functions by their names. Pages are written for the repository, so that links work there;
+here they are turned to where the same file lies in the site.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BESIDE = {"notebooks": ("*.ipynb", "*.md", "runner/*.svg"), "paper_checks": ("*.
 # the reference: a page for each, with the modules whose public names it shows
 REFERENCE = {
     "theory": "loss divergence derivation decision verdict certificate checker values inversion samplers transforms recognition "
-              "hockey_stick bounds pinsker normaliser design from_data catalogue expressions symbols",
+              "hockey_stick bounds pinsker normaliser design wishes from_data catalogue expressions symbols",
     "graphs": "dag children generated hypergrid bits sets trees molecules fragments block_trees environments",
     "gflownet": "objectives samplers policies transformer mpnn flow exact expected estimates visits theorem sampling walks optimiser devices",
     "audit": "auditing probing identifying problems claims simplices subjects",

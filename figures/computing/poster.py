@@ -19,9 +19,17 @@ from divergence_lab.results import Result, write_atomically
 FIGURES = Path(__file__).resolve().parents[1]
 CHOSEN = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")  # one of each class
 EXACT = 1e-12  # relative error below which a gradient is that of D_f alone; what is not is off by more than a tenth
-GROUPS = {"P_F logits": "$P_F$ logits", "log Z": r"$\log Z$ or $\log F(s_0)$", "log F(s0)": r"$\log Z$ or $\log F(s_0)$",
-          "interior log F": r"interior $\log F$", "P_B logits": "$P_B$ logits", "all together": "all together", "shared trunk": "shared trunk",
-          "edge flows": "edge flows", "edge flows, outflow held": "edge flows, outflow held"}
+GROUPS = {
+    "P_F logits": "$P_F$ logits",
+    "log Z": r"$\log Z$ or $\log F(s_0)$",
+    "log F(s0)": r"$\log Z$ or $\log F(s_0)$",
+    "interior log F": r"interior $\log F$",
+    "P_B logits": "$P_B$ logits",
+    "all together": "all together",
+    "shared trunk": "shared trunk",
+    "edge flows": "edge flows",
+    "edge flows, outflow held": "edge flows, outflow held",
+}
 ON_MAP = 2  # names in a field
 
 
@@ -51,18 +59,38 @@ def fields() -> dict:
     found: dict[tuple[int, int], list[dict]] = {}
     for row in sorted(read("map_of_losses"), key=lambda row: row["loss"] not in CHOSEN):
         found.setdefault((figure["step"](row["right"]), figure["step"](row["left"])), []).append(row)
-    rows = [{"column": column, "line": line, "names": [row["loss"] for row in here[:ON_MAP]], "more": max(0, len(here) - ON_MAP),
-             "zero_forcing": here[0]["zero_forcing"], "zero_avoiding": here[0]["zero_avoiding"]} for (column, line), here in sorted(found.items())]
+    rows = [
+        {
+            "column": column,
+            "line": line,
+            "names": [row["loss"] for row in here[:ON_MAP]],
+            "more": max(0, len(here) - ON_MAP),
+            "zero_forcing": here[0]["zero_forcing"],
+            "zero_avoiding": here[0]["zero_avoiding"],
+        }
+        for (column, line), here in sorted(found.items())
+    ]
     return {"words": figure["WORDS"], "fields": rows}
 
 
 def laws() -> dict:
     result = dl.load(FIGURES / "learned_laws")
-    content = {"env": result.config["env"], "steps": int(result.steps[-1]), "target": as_grid(result, result.target), "losses": []}
+    content = {
+        "env": result.config["env"],
+        "steps": int(result.steps[-1]),
+        "target": as_grid(result, result.target),
+        "losses": [],
+    }
     for name in CHOSEN:
         index = result.losses.index(name)
         seed = median_seed(result, index)
-        content["losses"].append({"loss": name, "law": as_grid(result, result.terminal[index, seed]), "tv": float(result.metrics["tv"][index, seed, -1])})
+        content["losses"].append(
+            {
+                "loss": name,
+                "law": as_grid(result, result.terminal[index, seed]),
+                "tv": float(result.metrics["tv"][index, seed, -1]),
+            }
+        )
     return content
 
 
@@ -75,12 +103,20 @@ def as_grid(result: Result, law: np.ndarray) -> list[list[float]]:
 
 def theorem() -> dict:
     saved = read("theorem_table")
-    errors = {(row["objective"], GROUPS[row["parameters"]]): row["divergence_alone_error"] for row in saved if row["parameters"] in GROUPS}
+    errors = {
+        (row["objective"], GROUPS[row["parameters"]]): row["divergence_alone_error"]
+        for row in saved
+        if row["parameters"] in GROUPS
+    }
     off = [error for error in errors.values() if error >= EXACT]
     assert min(off) > 0.1  # nothing lies between yes and no
-    return {"objectives": list(dict.fromkeys(row["objective"] for row in saved)), "groups": list(dict.fromkeys(GROUPS.values())),
-            "alone": [[objective, group, error < EXACT] for (objective, group), error in errors.items()],
-            "exact": max(error for error in errors.values() if error < EXACT), "off": min(off)}
+    return {
+        "objectives": list(dict.fromkeys(row["objective"] for row in saved)),
+        "groups": list(dict.fromkeys(GROUPS.values())),
+        "alone": [[objective, group, error < EXACT] for (objective, group), error in errors.items()],
+        "exact": max(error for error in errors.values() if error < EXACT),
+        "off": min(off),
+    }
 
 
 def main() -> None:

@@ -1,13 +1,16 @@
-"""Computes what the figures of theory draw, into figures/NAME/data.json: python figures/computing/save.py
+"""Computes what the figures of theory draw, into figures/NAME/data.json: python figures/computing/save.py [NAME ...]
 
-Drawing is apart, so that a figure can be restyled without computing. Everything comes from the package: verdicts with
-proofs, values of g and f, weights, the theorem's errors. No random numbers but the point of `verify`, which is seeded.
+Drawing is apart, so that a figure can be restyled without computing. Everything comes from the package:
+verdicts with proofs, values of g and f, weights, the theorem's errors. No random numbers but the point of
+`verify`, which is seeded.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
+import sys
 from pathlib import Path
 
 import mpmath
@@ -28,17 +31,27 @@ from divergence_lab.verification import verify
 
 FIGURES = Path(__file__).resolve().parents[1]
 # one of each character, for the curves, the weights and the best fits
-CHOSEN = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh", "jeffreys", "jsd", "absolute", "log_cosh", "neyman", "pearson")
+CHOSEN = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh", "jeffreys", "jsd", "absolute", "log_cosh", "neyman",
+          "pearson")
 SAMPLERS = ("on", "mixture:1/10", "power:1/2", "backward", "power:-1/2")
 BIG = 600  # |x| at which the growth of g' is read off; compared with that at twice the distance
 
 
 def main() -> None:
+    chosen = sys.argv[1:]
     for name, compute in {"map_of_losses": tails, "catalogue_curves": curves, "hockey_sticks": weights, "mode_seeking": fits,
                           "theorem_table": theorem, "sampler_chart": samplers}.items():
+        if chosen and name not in chosen:
+            continue
         (FIGURES / name).mkdir(exist_ok=True)
-        write_atomically(FIGURES / name / "data.json", json.dumps(compute(), indent=1).encode())
+        write_atomically(FIGURES / name / "data.json", written(compute()).encode())
         print(name)
+
+
+def written(content: dict | list) -> str:
+    """As JSON, a list of numbers on one line."""
+    text = json.dumps(content, indent=1)
+    return re.sub(r"\[[-+.,\deE\s]+\]", lambda numbers: " ".join(numbers[0].split()), text)
 
 
 def names() -> list[str]:
@@ -68,9 +81,17 @@ def tails() -> list[dict]:
         if entry.parameters:
             continue
         verdicts = decide(entry)
-        found.append({"loss": name, "left": growth(entry, -1), "right": growth(entry, 1), "valid": bool(verdicts.valid),
-                      "zero_forcing": bool(verdicts.zero_forcing), "zero_avoiding": bool(verdicts.zero_avoiding),
-                      "convex": bool(verdicts.convex)})
+        found.append(
+            {
+                "loss": name,
+                "left": growth(entry, -1),
+                "right": growth(entry, 1),
+                "valid": bool(verdicts.valid),
+                "zero_forcing": bool(verdicts.zero_forcing),
+                "zero_avoiding": bool(verdicts.zero_avoiding),
+                "convex": bool(verdicts.convex),
+            }
+        )
     return found
 
 
@@ -80,7 +101,7 @@ def slope_of(entry: Loss, xs: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         for piece in entry.derivative.pieces:
             here = (xs >= float(piece.low)) & (xs <= float(piece.high))
-            found[here] = (sp.lambdify(x, piece.expression, "numpy")(xs) * np.ones_like(xs))[here]
+            found[here] = (sp.lambdify(x, piece.expression, ["scipy", "numpy"])(xs) * np.ones_like(xs))[here]
     return found
 
 
@@ -96,7 +117,8 @@ def integral(values: np.ndarray, xs: np.ndarray) -> np.ndarray:
 
 def numbers(entry: Loss, xs: np.ndarray) -> tuple[list[float], list[float]]:
     """g at residuals and f at e^x, from g' by quadrature: f(e^u) = e^u int_0^u g'(v) e^(-v) dv."""
-    fine = np.linspace(xs[0], xs[-1], 40_001)
+    kinks = [float(kink) for kink in entry.pieces.kinks]
+    fine = np.unique([*np.linspace(xs[0], xs[-1], 40_001), *(kink for kink in kinks if xs[0] < kink < xs[-1])])
     between = (fine[1:] + fine[:-1]) / 2
     slope = slope_of(entry, between)
     area = integral(slope * np.exp(-between), fine)
@@ -104,18 +126,33 @@ def numbers(entry: Loss, xs: np.ndarray) -> tuple[list[float], list[float]]:
 
 
 def curves() -> dict:
+    """g and f of every named loss, each at the first of its examples, and of the others that figures draw."""
+    first = [f"{family.name}({next(iter(family.examples), ', '.join(filter(None, family.parameters.values())))})"
+             if family.parameters else family.name for family in catalogue.LOSSES]
     xs = np.linspace(-3, 3, 121)
-    content = {"x": xs.tolist(), "losses": []}
-    for name in CHOSEN:
+    content = {"x": xs.round(4).tolist(), "losses": []}
+    for name in dict.fromkeys([*first, *CHOSEN]):
         derivation = derive(loss(name))
         g, f = numbers(loss(name), xs)
         closed = derivation.divergence.generator
         if closed is not None:  # the closed form and the quadrature agree, or nothing is drawn
             at = np.array([float(sp.N(closed.subs(t, sp.Float(math.exp(v), 30)))) for v in xs[::20]])
-            assert np.allclose(at, f[::20], atol=1e-5), name
-        content["losses"].append({"loss": name, "divergence": str(derivation.divergence), "factor": str(derivation.divergence.factor or 1), "g": g, "f": f,
-                                  "zero_forcing": bool(derivation.verdicts.zero_forcing),
-                                  "zero_avoiding": bool(derivation.verdicts.zero_avoiding)})
+            assert np.allclose(at, f[::20], atol=1e-5, rtol=1e-5), name
+        verdicts = {
+            key: bool(getattr(derivation.verdicts, key))
+            for key in ("valid", "zero_forcing", "zero_avoiding", "convex")
+        }
+        content["losses"].append(
+            {
+                "loss": name,
+                "of_the_sheet": name in first,
+                "divergence": str(derivation.divergence),
+                "factor": str(derivation.divergence.factor or 1),
+                **verdicts,
+                "g": [float(f"{value:.6g}") for value in g],
+                "f": [float(f"{value:.6g}") for value in f],
+            }
+        )
     return content
 
 
@@ -154,19 +191,43 @@ def fits() -> dict:
             return float(np.sum(target * np.interp(np.log(target) - log_q, xs, area)))
 
         starts = [(-2, -0.3), (2.2, -0.3), (0, 0.7), (-1, 0.3)]
-        best = min((minimize(divergence, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-10}) for start in starts),
-                   key=lambda one: one.fun)
+        best = min(
+            (
+                minimize(divergence, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-10})
+                for start in starts
+            ),
+            key=lambda one: one.fun,
+        )
         verdicts = decide(entry)
-        content["losses"].append({"loss": name, "centre": float(best.x[0]), "width": float(math.exp(best.x[1])), "divergence": float(best.fun),
-                                  "zero_forcing": bool(verdicts.zero_forcing), "zero_avoiding": bool(verdicts.zero_avoiding)})
+        content["losses"].append(
+            {
+                "loss": name,
+                "centre": float(best.x[0]),
+                "width": float(math.exp(best.x[1])),
+                "divergence": float(best.fun),
+                "zero_forcing": bool(verdicts.zero_forcing),
+                "zero_avoiding": bool(verdicts.zero_avoiding),
+            }
+        )
     return content
 
 
 def theorem() -> list[dict]:
     found = verify({"linex(1)": loss("linex(1)")}, "hypergrid:2x3",
                    objectives=("tb", "db", "subtb(0.9)", "fl-db", "modified-db", "fm"))
-    keys = ("parameters", "statement", "max_gradient_error", "divergence_alone_error", "flipped_sign_error", "live_weights_error")
-    return [{"objective": row["objective"], **{key: group.get(key) for key in keys}} for row in found for group in row["groups"]]
+    keys = (
+        "parameters",
+        "statement",
+        "max_gradient_error",
+        "divergence_alone_error",
+        "flipped_sign_error",
+        "live_weights_error",
+    )
+    return [
+        {"objective": row["objective"], **{key: group.get(key) for key in keys}}
+        for row in found
+        for group in row["groups"]
+    ]
 
 
 def samplers() -> list[dict]:
@@ -175,8 +236,17 @@ def samplers() -> list[dict]:
         for text in SAMPLERS:
             same = on_policy_equivalent(loss(name), sampler(text))
             verdicts = decide(same)
-            found.append({"loss": name, "sampler": text, **{key: (None if verdict.status == "undecided" else bool(verdict))
-                          for key in ("zero_forcing", "zero_avoiding", "convex") for verdict in (getattr(verdicts, key),)}})
+            found.append(
+                {
+                    "loss": name,
+                    "sampler": text,
+                    **{
+                        key: (None if verdict.status == "undecided" else bool(verdict))
+                        for key in ("zero_forcing", "zero_avoiding", "convex")
+                        for verdict in (getattr(verdicts, key),)
+                    },
+                }
+            )
     return found
 
 
