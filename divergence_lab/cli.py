@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from divergence_lab import cli_audit, cli_bench, cli_design, cli_molecules, cli_sweep, cli_theory, cli_train, cli_verify
 from divergence_lab.theory.budget import allow_fork
 from divergence_lab.theory.catalogue import PAPER_LOSSES
-from divergence_lab.theory.derivation import Derivation, read_ratios, to_json, undecided_to_json
+from divergence_lab.theory.derivation import CHECK_SECONDS, Derivation, read_ratios, to_json, undecided_to_json
 from divergence_lab.theory.expressions import ExpressionError, shown, write, write_latex
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.questions import (
@@ -30,7 +30,7 @@ from divergence_lab.theory.questions import (
 )
 from divergence_lab.theory.samplers import sampler
 from divergence_lab.theory.symbols import x
-from divergence_lab.theory.verdict import Verdict
+from divergence_lab.theory.verdict import Verdict, cites_of
 from divergence_lab.theory.wording import step_in_latex
 
 DONE, CHECK_FAILED, BAD_INPUT = 0, 1, 2
@@ -120,7 +120,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--at", metavar="T,T,...", help="ratios at which f is enclosed")
     one.add_argument("--digits", type=_positive, default=30, metavar="N", help="digits of these values (30)")
     one.add_argument("--sampler", default="on", metavar="S",
-                     help="how objects are weighted: on, backward, power:B, mixture:E (on: by p_F)")
+                     help="how objects are weighted: on (by p_F), backward (by p_B), power:B, powers:A,B, mixture:E, or "
+                          "learned_backward:B for the parameters of p_B; B may be a parameter (on)")
     one.add_argument("--steps", action="store_true", help="print the steps of every proof")
     one.add_argument("--latex", action="store_true", help="print formulas as LaTeX")
     _loss_options(one)
@@ -220,7 +221,7 @@ def _print_json(document: Any) -> None:
 # --- derive --------------------------------------------------------------------------------------------------
 
 def _derive(options: argparse.Namespace) -> int:
-    chosen = sampler(options.sampler)
+    chosen = sampler(options.sampler, options.assume)
     ratios = read_ratios(options.at) if options.at else ()
     if options.digits > 1000:
         raise UsageError(f"--digits {options.digits} is more than 1000: ask for fewer")
@@ -231,7 +232,8 @@ def _derive(options: argparse.Namespace) -> int:
         sampling = {"sampler": options.sampler, "weighted_by": chosen.weight}
         _print_json([{**undecided_to_json(answer.text, answer.because), **sampling, "sampled_loss": answer.text}
                      if isinstance(answer, Unfinished) else
-                     {**to_json(answer), **sampling, "sampled_loss": write(entry.loss.expression)}
+                     {**to_json(answer, min(CHECK_SECONDS, options.budget / 5)), **sampling,
+                      "sampled_loss": write(entry.loss.expression)}
                      for entry, answer in zip(readings, found)])
         return DONE
     for entry, answer in zip(readings, found):
@@ -255,13 +257,15 @@ def _describe(name: str, derivation: Derivation, latex: bool, steps: bool = Fals
                  else "  generator     no closed form found (values of f can still be enclosed: --at)")
     if found.name:
         lines.append(f"  divergence    {'' if found.factor == 1 else f'{found.factor} x '}{found.name}")
-    for label, verdict in (("valid", verdicts.valid), ("convex", verdicts.convex),
-                           ("zero-forcing", verdicts.zero_forcing), ("zero-avoiding", verdicts.zero_avoiding),
-                           ("symmetric", verdicts.symmetric), ("even", verdicts.even),
-                           ("bounded g'", verdicts.bounded_gradient)):
+    for label, kind, verdict in (("valid", "validity", verdicts.valid), ("convex", "convex", verdicts.convex),
+                                 ("zero-forcing", "zero_forcing", verdicts.zero_forcing),
+                                 ("zero-avoiding", "zero_avoiding", verdicts.zero_avoiding),
+                                 ("symmetric", "symmetric", verdicts.symmetric), ("even", "even", verdicts.even),
+                                 ("bounded g'", "bounded_gradient", verdicts.bounded_gradient)):
         lines.append(f"  {label:<13} {_answer(verdict)}")
         if steps:
             lines += [f"                  {step_in_latex(step) if latex else step.claim}" for step in verdict.steps]
+            lines += [f"                  by {' and '.join(cited)}"] if (cited := cites_of(kind, verdict)) else []
     ends = (("f(0+)", verdicts.f_at_zero), ("f'(oo)", verdicts.slope_at_infinity), ("g''(0)", verdicts.curvature_at_zero))
     lines.append("  ends          " + ", ".join(f"{label} = {'unknown' if v is None else shown(v)}" for label, v in ends))
     if derivation.dual_loss is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from divergence_lab.theory.symbols import t
 
 DONE = 0
 MAX_DIGITS = 1000
+COLUMNS = 100  # of the catalogue as text
 LOSS_VERDICTS = ("valid", "convex", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient")
 DIVERGENCE_VERDICTS = ("zero_forcing", "zero_avoiding", "symmetric")
 
@@ -101,19 +103,30 @@ def _catalogue(options: argparse.Namespace) -> int:
         return DONE
     for row in catalogue_to_json():
         parameters = f"({', '.join(row['parameters'])})" if row["kind"] == "loss" and row["parameters"] else ""
-        print(f"{row['name']}{parameters}  [{row['kind']}]\n  formula       {row['formula']}")
+        print(f"{row['name']}{parameters}  [{row['kind']}]\n" + _wrapped("formula", row["formula"]))
         if row["kind"] == "divergence":
-            print(f"  in sums       {row['sums']}\n  loss          {row['loss']}")
-        print(f"  reference     {row['reference']}")
+            print(_wrapped("in sums", row["sums"]) + "\n" + _wrapped("loss", row["loss"]))
+        print(_wrapped("reference", row["reference"]))
         if row["use"]:
-            print(f"  use           {row['use']}")
+            print(_wrapped("use", row["use"]))
         names = LOSS_VERDICTS if row["kind"] == "loss" else DIVERGENCE_VERDICTS
-        print("  verdicts      " + ", ".join(f"{name.replace('_', '-')}: {_short(row[name])}" for name in names) + "\n")
+        print(_wrapped("verdicts", _in_words({name.replace("_", "-"): row[name] for name in names})) + "\n")
     return DONE
 
 
-def _short(verdict: dict[str, Any]) -> str:
-    return {True: "yes", False: "no", None: f"if {verdict['condition']}"}[verdict["holds"]]
+def _in_words(verdicts: dict[str, dict[str, Any]]) -> str:
+    """valid, convex; zero-forcing if alpha <= 0; not even, symmetric"""
+    groups = [", ".join(name for name, verdict in verdicts.items() if verdict["holds"] is True),
+              *(f"{name} if {verdict['condition']}" for name, verdict in verdicts.items() if verdict["holds"] is None),
+              ", ".join(name for name, verdict in verdicts.items() if verdict["holds"] is False)]
+    if groups[-1]:
+        groups[-1] = f"not {groups[-1]}"
+    return "; ".join(group for group in groups if group)
+
+
+def _wrapped(label: str, text: str) -> str:
+    return textwrap.fill(text, COLUMNS, initial_indent=f"  {label:<14}", subsequent_indent=" " * 16, break_long_words=False,
+                         break_on_hyphens=False)
 
 
 def catalogue_to_json() -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from divergence_lab.cli import main
 DERIVE_KEYS = {"name", "loss", "loss_derivative", "generator", "divergence", "factor", "valid", "why_invalid", "convex",
                "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient", "f_at_zero", "slope_at_infinity",
                "curvature_at_zero", "dual_loss", "values"}
-VERDICT_KEYS = {"holds", "condition", "status", "because", "steps", "seal"}
+VERDICT_KEYS = {"holds", "condition", "status", "because", "steps", "cites", "seal"}
 
 
 def run(capsys, *arguments):

@@ -42,7 +42,7 @@ def test_exact_conditions(text, assumptions, kind, holds, condition):
     entry = loss(text, assumptions)
     found = ask_for_parameters(kind, entry, SECONDS)
     assert (found.holds, found.condition) == (holds, condition), found.because
-    check_parametric(kind, verdict_to_json(found), write(entry.expression), entry.assumptions)
+    check_parametric(kind, verdict_to_json(found, kind), write(entry.expression), entry.assumptions)
 
 
 @pytest.mark.parametrize(("text", "assumptions", "kind", "equation", "solved"), [
@@ -76,7 +76,7 @@ def test_a_cell_with_both_answers_is_not_proved():
 
 
 @pytest.mark.parametrize(("text", "assumptions", "at_zero", "slope", "curvature"), [
-    ("huber(c)", (), "c", None, "1"), ("sqrt(d**2 + x**2) - d", ("d > 0",), "1", None, "1/d"), ("pinball(q)", (), "1 - q", "q", "oo"),
+    ("huber(c)", (), "c", "1 - exp(-c)", "1"), ("sqrt(d**2 + x**2) - d", ("d > 0",), "1", None, "1/d"), ("pinball(q)", (), "1 - q", "q", "oo"),
     ("expectile(q)", (), "oo", "2*q", None),
 ])
 def test_numbers_at_the_ends(text, assumptions, at_zero, slope, curvature):

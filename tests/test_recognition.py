@@ -99,10 +99,22 @@ def test_every_name_has_four_disguises():
     "t*log(t) - (t + 1)*log((t + 1)/2) + (t - 1)**2/10**10", "(t - 1)**2/(t + 1) + (t - 1)**4/10**10",
     "(t - 1)*log(t)*(1 + 1/10**10) - log(t)/10**9", "Abs(t - 1)/2 + (t - 1)**2/10**10", "Abs(t - 1)**(3 + 1/10**9)",
     "Piecewise((x**2/2, x < 1), (x**2/2 + (x - 1)**2/10**10, True))", "-log(t) - (t - 1)**2/10**10",
+    "t*log(t) - t + 1 + exp(-1000)*(t - 1)**2", "x**2/2 + exp(x - 600)", "x**2/2 + exp(x - 650)", "x**2/2 + x**3/10**290",
+    "Abs(x)**(1 + 1/10**12)", "exp(x) - x - 1 + Max(x - 50, 0)**2",
     "log(cosh(x))", "x**4", "t**2*log(t)", "sqrt(1 + t**2)", "cosh(x/2)", "-x**2/2", "-t*log(t)", "alpha*x**2/2",
 ])
 def test_near_misses_have_no_name(text):
     assert name_and_factor(text) == (None, None)
+
+
+@pytest.mark.parametrize("text, name, factor", [
+    ("t**(2 + 1/10**12)", "alpha-divergence with alpha = 2000000000001/1000000000000", "(2 + 1/10**12)*(1 + 1/10**12)"),
+    ("exp(1000*x)", "alpha-divergence with alpha = 1000", "10**6"),
+    ("(t - 1)**2/(t + 1 + 1/10**12)", "Vincze-Le Cam with w = 1000000000000/2000000000001", "10**12/(2*10**12 + 1)")])
+def test_a_parameter_of_many_digits_is_read_off_at_once(text, name, factor):
+    """x^(1 + 10^-12) is no root of degree 10^12, on which polynomial algebra would spend hours and all memory."""
+    found, scale = name_and_factor(text)
+    assert found == name and sp.simplify(scale - parse(factor, x)) == 0
 
 
 @pytest.mark.parametrize("text, name, factor", [

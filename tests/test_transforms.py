@@ -1,12 +1,17 @@
 """New losses from old ones, against the definitions: gradients of weighted losses, swapped arguments, boundary values."""
 
+import json
+
 import mpmath as mp
 import pytest
 import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from divergence_lab.theory.checker import check_one
 from divergence_lab.theory.decision import decide
+from divergence_lab.theory.derivation import derive, to_json
+from divergence_lab.theory.expressions import ExpressionError
 from divergence_lab.theory.loss import loss
 from divergence_lab.theory.samplers import on_policy_equivalent, sampler
 from divergence_lab.theory.symbols import x
@@ -161,6 +166,16 @@ def test_backward_parameters(name, b):
             assert mp.almosteq(f(equivalent, ratio), mp.mpf(str(sp.N(loss(name).expression.subs(x, sp.log(ratio)), 25))), 1e-12)
 
 
+@pytest.mark.parametrize("name", ["log(cosh(x))", "Abs(x) - log(1 + Abs(x))", "x**2/(1 + Abs(x))"])
+def test_a_swap_without_closed_form_is_an_integral(name):
+    entry, swapped = loss(name), swap(loss(name))
+    assert swapped.expression.has(sp.Integral)
+    for ratio in RATIOS:
+        assert mp.almosteq(f(swapped, ratio), mp.mpf(str(ratio.evalf(30))) * f(entry, 1 / ratio), 1e-12, 1e-14)
+    before, after = decide(entry), decide(swapped)
+    assert (before.zero_forcing.holds, before.zero_avoiding.holds) == (after.zero_avoiding.holds, after.zero_forcing.holds)
+
+
 def test_what_is_not_found_is_none():
     assert swap(loss("sqrt(1 + x**2) - 1"), budget=1.0) is None
 
@@ -176,3 +191,35 @@ def test_a_loss_without_closed_form_under_a_sampler():
             assert mp.almosteq(mp.mpf(enclose(entry, sp.Rational(ratio), 25).mid().str(25, radius=False)), expected, 1e-18)
     verdicts = decide(entry)
     assert verdicts.zero_avoiding.holds is False and verdicts.zero_forcing.holds is False
+
+
+@pytest.mark.parametrize(("text", "chosen", "forcing", "avoiding"), [
+    ("quadratic", "power:b", "b <= 0", "b >= 1"), ("quadratic", "mixture:e", True, True), ("linex(1)", "power:b", "b < 0", "b >= 0"),
+    ("Abs(x)", "mixture:share", False, True)])
+def test_numbers_of_a_sampler_may_be_parameters(text, chosen, forcing, avoiding):
+    """Section by section what the propositions say for every share: both, or exactly when."""
+    verdicts = decide(on_policy_equivalent(loss(text), sampler(chosen)), budget=30)
+    for verdict, wanted in ((verdicts.zero_forcing, forcing), (verdicts.zero_avoiding, avoiding)):
+        assert (verdict.condition if isinstance(wanted, str) else verdict.holds) == wanted, verdict.because
+
+
+def test_weights_read_as_one_would_write_them():
+    assert [sampler(text).weight for text in ("power:1", "power:0", "power:1/2", "powers:1,2", "mixture:e", "learned_backward:0")] == [
+        "p_B", "p_F", "p_F^(1/2) p_B^(1/2)", "p_F p_B^(2)", "(1 - e) p_F + e p_B", "p_F, p_B learning"]
+
+
+@pytest.mark.parametrize("text", ["mixture:2", "mixture:e/2", "power:x", "power:1/0", "powers:1,-1", "powers:a,1/2", "power", "", "power:1,2",
+                                  "power:__import__('os')", "learned_backward"])
+def test_a_sampler_that_is_none_is_refused(text):
+    with pytest.raises(ExpressionError):
+        sampler(text)
+
+
+def test_kinked_losses_without_closed_form_are_decided_under_a_sampler():
+    """sqrt(v)*exp(v) has no integral that was found: g stays two integrals, one on each side, and is decided by its slope."""
+    entry = on_policy_equivalent(loss("Abs(x)**(3/2)"), sampler("mixture:1/10"))
+    assert entry.expression.has(sp.Integral)
+    verdicts = decide(entry)
+    assert verdicts.zero_forcing.holds and verdicts.zero_avoiding.holds and verdicts.valid.holds and verdicts.convex.holds
+    document = json.loads(json.dumps(to_json(derive(entry))))
+    assert check_one(document) == []

@@ -327,8 +327,8 @@ def to_json(found: Audit) -> dict[str, Any]:
     return {
         "effective_loss": found.effective_loss,
         "divergence": found.divergence,
-        "zero_forcing": verdict_to_json(found.zero_forcing),
-        "zero_avoiding": verdict_to_json(found.zero_avoiding),
+        "zero_forcing": verdict_to_json(found.zero_forcing, "zero_forcing"),
+        "zero_avoiding": verdict_to_json(found.zero_avoiding, "zero_avoiding"),
         "under_the_other_sign": {
             "divergence": found.under_the_other_sign.divergence, "factor": found.under_the_other_sign.factor,
             "effective_loss": found.under_the_other_sign.effective_loss,

@@ -13,6 +13,7 @@ import sympy as sp
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.loss import Loss, jump
+from divergence_lab.theory.pieces import Piece
 from divergence_lab.theory.proofs import Rejected, limit_of
 from divergence_lab.theory.symbols import t, x
 from divergence_lab.theory.values import enclose_integral
@@ -43,7 +44,7 @@ def _limit(function: sp.Expr, end: sp.Expr, deadline: float) -> sp.Expr | None:
     try:
         limit = limit_of(function, x, end)  # the checker's own answer comes first: it is the quicker one
         if limit is not None:
-            return limit if limit.is_infinite else sp.simplify(limit)
+            return _short(limit)
     except (Rejected, NotEvaluable):
         pass
     try:
@@ -52,7 +53,11 @@ def _limit(function: sp.Expr, end: sp.Expr, deadline: float) -> sp.Expr | None:
         return None
     if not isinstance(limit, sp.Expr) or limit.has(sp.nan, sp.zoo, sp.AccumBounds, sp.Limit, sp.I):
         return None
-    return limit if limit.is_infinite else sp.simplify(limit)
+    return _short(limit)
+
+
+def _short(limit: sp.Expr) -> sp.Expr:
+    return limit if limit.is_infinite else min((sp.simplify(limit), sp.expand(limit)), key=sp.count_ops)
 
 
 # The ladder of scales, each with whether int^oo dx/scale diverges (Proposition 16).
@@ -123,8 +128,27 @@ def _slope_confirmed(loss: Loss, slope: sp.Expr) -> bool:
 
 def curvature_at_zero(loss: Loss) -> sp.Expr | None:
     """g''(0) = f''(1): oo at a kink, None where it is not defined."""
-    if sp.S.Zero in loss.derivative.kinks:
-        return sp.oo if jump(loss, sp.S.Zero) != 0 else None
-    left, _ = loss.curvature.split_at_zero()
-    value = sp.simplify(left.pieces[-1].expression.subs(x, 0))
-    return value if value.is_finite else None
+    if sp.S.Zero in loss.derivative.kinks and jump(loss, sp.S.Zero) != 0:
+        return sp.oo
+    if not loss.parameters and sp.S.Zero not in loss.derivative.kinks:
+        below, above = (part.pieces[i] for part, i in zip(loss.derivative.split_at_zero(), (-1, 0)))
+        if not below.expression.subs(x, 0).is_finite and beside(below, sp.S.Zero, -1) != beside(above, sp.S.Zero, 1):
+            return sp.oo  # a kink that a root hides
+    left, right = loss.curvature.split_at_zero()
+    value, other = (sp.simplify(piece.expression.subs(x, 0)) for piece in (left.pieces[-1], right.pieces[0]))
+    if value.is_finite and other.is_finite:
+        return value if value == other or sp.simplify(value - other) == 0 else None
+    return sp.oo if not loss.parameters and all(beside(piece, sp.S.Zero, side) == sp.oo for piece, side in
+                                                ((left.pieces[-1], -1), (right.pieces[0], 1))) else None
+
+
+def beside(piece: Piece, point: sp.Expr, side: int) -> sp.Expr:
+    """The limit of the expression at a point from the right (side 1) or left (-1); nan where it is not known."""
+    value = piece.expression.subs(x, point)
+    if value.is_finite:
+        return value
+    try:
+        found = limit_of(piece.expression, x, point, side)
+    except Rejected:
+        found = None
+    return sp.nan if found is None else found

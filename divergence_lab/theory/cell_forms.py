@@ -7,9 +7,11 @@ a value the loss is its limit, if there is one. A scale by one parameter can be 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import sympy as sp
 
+from divergence_lab.theory import germs
 from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.parameter_signs import is_zero, sign
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, split
@@ -17,7 +19,7 @@ from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
 
 Ranges = Mapping[str, tuple[sp.Expr, sp.Expr]]
-_Y = sp.Symbol("y_", positive=True)
+_Y = sp.Symbol("~y", positive=True)
 
 
 class NoValue(Rejected):
@@ -25,22 +27,28 @@ class NoValue(Rejected):
 
 
 def positive_form(loss: sp.Expr, ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:
-    """Each parameter by a positive symbol z (a + z, b - z, a + (b - a)/(1 + z)), a real one, or its value."""
+    """Each parameter by a positive symbol z, of a name that no parameter can have (a + z, b - z, a + (b - a)/(1 + z)), a real one, or its value."""
     written = {}
     for symbol in loss.free_symbols - {x}:
         low, high = ranges[symbol.name]
-        z = sp.Symbol(symbol.name + "_", positive=True)
+        z = sp.Symbol(symbol.name + "~", positive=True)
         if low == high:
             written[symbol] = low
         elif low.is_finite:
             written[symbol] = low + ((high - low) / (1 + z) if high.is_finite else z)
         else:
-            written[symbol] = high - z if high.is_finite else sp.Symbol(symbol.name + "_", real=True)
+            written[symbol] = high - z if high.is_finite else sp.Symbol(symbol.name + "~", real=True)
     return written
 
 
 def at_points(loss: sp.Expr, written: Mapping, ranges: Ranges) -> sp.Expr:
     """The loss in the symbols of the cell; where the formula degenerates at a point, its limit from both sides."""
+    return _at_points(loss, tuple(written.items()), tuple(ranges.items()))
+
+
+@lru_cache(maxsize=200)
+def _at_points(loss: sp.Expr, forms: tuple, cell: tuple) -> sp.Expr:
+    written, ranges = dict(forms), dict(cell)
     points = {s: v for s, v in written.items() if ranges[s.name][0] == ranges[s.name][1]}
     others = {s: v for s, v in written.items() if s not in points}
     expression = loss.subs(points)
@@ -67,7 +75,7 @@ def _limit_in(g: sp.Expr, symbol: sp.Symbol, value: sp.Expr) -> sp.Expr:
     real = sp.Symbol(symbol.name, real=True)
     g = g.subs(symbol, real)
     try:
-        found = {sp.simplify(sp.limit(g, real, value, side)) for side in "+-"}
+        found = {sp.simplify(_one_sided(g, real, value, side)) for side in (1, -1)}
     except (NotImplementedError, ValueError) as reason:
         raise Rejected(f"the limit of {g} at {symbol} = {value}: {reason}") from None
     limit = found.pop()
@@ -80,6 +88,13 @@ def _limit_in(g: sp.Expr, symbol: sp.Symbol, value: sp.Expr) -> sp.Expr:
         if not abs(ball_of_constant(near)) < 1e-6:
             raise Rejected(f"the limit of {g} at {symbol} = {value} is not borne out")
     return limit
+
+
+def _one_sided(g: sp.Expr, symbol: sp.Symbol, value: sp.Expr, side: int) -> sp.Expr:
+    try:
+        return germs.limit_of(g, symbol, value, side)
+    except Rejected:
+        return sp.limit(g, symbol, value, "+" if side > 0 else "-")
 
 
 def without_scale(g: sp.Expr, u: sp.Expr) -> sp.Expr:

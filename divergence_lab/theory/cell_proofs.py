@@ -18,7 +18,7 @@ import sympy as sp
 from divergence_lab.theory import germs, proofs
 from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.cell_forms import Ranges, at_points, positive_form, without_scale
-from divergence_lab.theory.exponential_terms import never_vanishes
+from divergence_lab.theory.exponential_terms import common_factor, in_question, never_vanishes
 from divergence_lab.theory.parameter_signs import Unsigned, is_nonnegative, is_zero, sign
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less, split
 from divergence_lab.theory.proofs import Rejected
@@ -26,12 +26,12 @@ from divergence_lab.theory.symbols import x
 
 KINDS = ("validity", "convex", "zero_forcing", "zero_avoiding", "even", "symmetric", "bounded_gradient")
 SCALE_FREE = ("validity", "convex", "zero_forcing", "even", "bounded_gradient")
-_Y = sp.Symbol("y_", positive=True)
+_Y = sp.Symbol("~y", positive=True)
 
 
 @dataclass(frozen=True)
 class Smooth:
-    """A loss on a cell: its pieces, broken at 0 and at mirror images of kinks, in the symbols of the cell."""
+    """A loss on a cell: its pieces, broken at 0 (and at mirror images of kinks), in the symbols of the cell."""
     merged: Pieces
     pieces: Pieces
     slopes: Pieces
@@ -58,19 +58,22 @@ def _holds(kind: str, loss: sp.Expr, cell: tuple, at: sp.Expr | None, scale: sp.
     if scale is not None:
         if kind not in SCALE_FREE:
             raise Rejected(f"{kind} may depend on the scale")
-        expression = without_scale(expression, sp.sympify(scale).subs(written))
+        try:
+            expression = without_scale(expression, sp.sympify(scale).subs(written))
+        except CannotSplit as reason:
+            raise Rejected(str(reason)) from None
     if expression == 0 or not expression.has(x):
         return kind in ("convex", "even", "symmetric", "bounded_gradient")  # g = 0
-    return _DECISIONS[kind](_cell(expression), witness)
+    return _DECISIONS[kind](_cell(expression, kind in ("even", "symmetric")), witness)
 
 
 # --- the pieces ----------------------------------------------------------------------------------------------
 
 @lru_cache(maxsize=200)
-def _cell(expression: sp.Expr) -> Smooth:
+def _cell(expression: sp.Expr, mirrored: bool) -> Smooth:
     try:
         merged = split(expression, x)
-        pieces = refined(merged)
+        pieces = refined(merged, mirrored)
         slopes = pieces.derivative()
     except CannotSplit as reason:
         raise Rejected(str(reason)) from None
@@ -87,10 +90,10 @@ def _cell(expression: sp.Expr) -> Smooth:
     return cell
 
 
-def refined(pieces: Pieces) -> Pieces:
-    """The pieces broken at 0 as well, and at the mirror image of every kink."""
+def refined(pieces: Pieces, mirrored: bool = True) -> Pieces:
+    """The pieces broken at 0 as well and, where the two sides are compared, at the mirror image of every kink."""
     cuts: list[sp.Expr] = []
-    for cut in {sp.S.Zero, *pieces.kinks, *(-kink for kink in pieces.kinks)}:
+    for cut in {sp.S.Zero, *pieces.kinks, *(-kink for kink in pieces.kinks if mirrored)}:
         if all(sp.simplify(cut - other) != 0 for other in cuts):
             cuts.insert(sum(is_less(other, cut) for other in cuts), cut)
     ends = [-sp.oo, *cuts, sp.oo]
@@ -110,7 +113,7 @@ def _on_positive(f: sp.Expr, piece: Piece) -> sp.Expr:
 
 
 def _is_finite(e: sp.Expr) -> bool:
-    """e is a finite real number for all values of its symbols, as its structure shows."""
+    """e is a finite real number for all values of its symbols, as its structure shows, and analytic in the residual."""
     if e.is_Symbol:
         return True
     if not e.free_symbols:
@@ -118,7 +121,7 @@ def _is_finite(e: sp.Expr) -> bool:
     if not all(_is_finite(part) for part in e.args):
         return False
     if e.is_Add or e.is_Mul or isinstance(e, _ENTIRE):
-        return True
+        return not (isinstance(e, sp.Abs) and e.has(_Y))
     try:
         if isinstance(e, sp.log):
             return sign(e.args[0]) == 1
@@ -126,9 +129,11 @@ def _is_finite(e: sp.Expr) -> bool:
             return bool(e.args[0].is_Integer) and sign(1 - e.args[1]) == 1
         if e.is_Pow and e.exp.is_Integer:
             return bool(e.exp.is_positive) or sign(e.base) != 0
+        if e.is_Pow and e.base.has(_Y):  # a root that reaches 0 may have a kink there
+            return sign(e.base) == 1
         return e.is_Pow and (sign(e.base) == 1 or (is_nonnegative(e.base) and sign(e.exp) == 1))
     except Unsigned:
-        return e.is_Pow and bool(e.exp.is_positive) and is_nonnegative(e.base)
+        return e.is_Pow and not e.base.has(_Y) and bool(e.exp.is_positive) and is_nonnegative(e.base)
 
 
 _ENTIRE = (sp.exp, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.Abs)
@@ -276,26 +281,34 @@ def _mirrored(function: Pieces) -> list[tuple[Piece, sp.Expr]]:
 def _vanish(differences: Sequence[tuple[Piece, sp.Expr]], witness: sp.Expr | None) -> bool:
     """All differences are 0 on their pieces (True), or one is not 0 at a point, whatever the parameters (False)."""
     for piece, difference in differences:
-        if not is_zero(difference):
-            point = witness if witness is not None else inner_point(piece)
-            if not _is_inside(point, piece):
-                raise Rejected(f"{point} is not inside ({piece.low}, {piece.high})")
-            try:
-                if sign(difference.subs(x, point)) != 0:
-                    return False
-            except Unsigned:
-                if witness is not None or not _is_never_zero(difference):
-                    raise
-                return False
-            raise Rejected(f"the difference is 0 at {point}")
+        if is_zero(difference):
+            continue
+        if witness is None and _is_never_zero(difference):
+            return False
+        point = witness if witness is not None else inner_point(piece)
+        if not _is_inside(point, piece):
+            raise Rejected(f"{point} is not inside ({piece.low}, {piece.high})")
+        if sign(difference.subs(x, point)) != 0:
+            return False
+        raise Rejected(f"the difference is 0 at {point}")
     return True
 
 
 def _is_never_zero(difference: sp.Expr) -> bool:
+    """Raises Unsigned with what may be 0, where that is why it is not seen."""
     try:
-        return never_vanishes(difference)
+        found = never_vanishes(difference)
+        unknown = None if found else in_question(difference)
     except Rejected:
-        return False
+        try:
+            return sign(common_factor(difference)) != 0
+        except Unsigned:
+            raise
+        except (Rejected, sp.PolynomialError):
+            return False
+    if unknown is not None:
+        raise Unsigned(unknown)
+    return found
 
 
 def inner_point(piece: Piece) -> sp.Expr:
@@ -307,7 +320,7 @@ def inner_point(piece: Piece) -> sp.Expr:
 
 def identities(kind: str, loss: sp.Expr) -> tuple[list[sp.Expr], list[tuple[Piece, sp.Expr]]]:
     """What all has to be 0 for the loss to be even, or its divergence symmetric: numbers, and functions on pieces."""
-    cell = _cell(loss)
+    cell = _cell(loss, True)
     return (_odd_parts if kind == "even" else _asymmetries)(cell)
 
 

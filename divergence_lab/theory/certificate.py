@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from divergence_lab.theory.conditions import ranges_in_words, read_ranges
@@ -40,7 +40,7 @@ _CLAIMS = {
     "jump": "g' jumps by {jump} at x = {at}",
     "witness": "{of} = {f} is {sign} at x = {at}",
     "limit": "{of} = {f} tends to {limit} as x -> {end}",
-    "integral": "{of} = {f}, times {scale}, tends to {limit} as x -> oo, and int^oo 1/({scale}) dx is {finite}",
+    "integral": "{of} = {f}, times {scale}, tends to {limit} as x -> oo, and int^oo {inverse} dx is {finite}",
     "identity": "{of} = {f} is 0 on ({low}, {high})",
     "constant": "{of} is 0 on ({low}, {high})",
     "gap": "g = {left} on ({low}, {at}) and {right} on ({at}, {high}), so g jumps by {jump} at x = {at}",
@@ -51,6 +51,12 @@ _CLAIMS = {
     "undefined": "the formula has no value at {parameter} = {at}",
     "line": "it holds exactly where {equation} = 0",
 }
+
+# The propositions of docs/propositions.md that a verdict rests on: of its own, and of the rules of its steps.
+_OF_KIND = {"validity": (4,), "convex": (5,), "data_processing": (5,), "zero_forcing": (3,), "zero_avoiding": (3,),
+            "symmetric": (6,), "even": (6,), "bounded_gradient": (18,)}
+_OF_RULE = {"integral": (16,), "cell": (20,), "line": (21,)}
+_NO_LOSS = {"gap", "unbounded", "pole", "not real"}  # a function that is none needs no proposition
 
 # Every key that a step of a rule must have; a cell has those of one parameter or of several.
 _KEYS = {
@@ -90,15 +96,29 @@ def claim_of(rule: str, data: Mapping[str, str]) -> str:
         words["where"] = ranges_in_words(read_ranges(data))
         words["shown"] = (f", as x = {data['at']} shows" if "at" in data else "") \
             + (f", x times {data['scale']} being a scale" if "scale" in data else "")
+    words["inverse"] = f"1/{scale}" if (scale := data.get("scale", "")).isalnum() else f"1/({scale})"
     words["finite"] = "infinite" if data.get("diverges") == "true" else "finite"
+    words["sign"] = {"!= 0": "not 0", "< 0": "negative", "> 0": "positive"}.get(data.get("sign", ""), data.get("sign"))
+    if rule == "jump" and data["jump"] == "0":
+        return f"g' does not jump at x = {data['at']}"
+    if rule == "identity" and data["f"] == "0":
+        return f"{words['of']} is 0 on ({data['low']}, {data['high']})"
     return _CLAIMS[rule].format(**words)
 
 
-def flaw(verdict: object) -> str | None:
-    """What is wrong with the form of a verdict, before anything in it is looked at; None for a well-formed one."""
+def cites(kind: str, steps: Sequence[Mapping[str, str]]) -> list[str]:
+    """["P3", "P16"]: the propositions by which the steps give a verdict of this kind. An undecided verdict cites nothing."""
+    numbers = set(_OF_KIND[kind]) if steps and steps[0]["rule"] not in _NO_LOSS else set()
+    for here in steps:
+        numbers.update(_OF_RULE.get(here["rule"], ()), (19,) if here["rule"] == "cell" and "scale" in here else ())
+    return [f"P{number}" for number in sorted(numbers)]
+
+
+def flaw(kind: str, verdict: object) -> str | None:
+    """What is wrong with the form of a verdict of this kind and its seal, before its steps are; None for a well-formed one."""
     if not isinstance(verdict, Mapping):
         return "the verdict is missing"
-    missing = {"holds", "condition", "status", "because", "steps", "seal"} - verdict.keys()
+    missing = {"holds", "condition", "status", "because", "steps", "cites", "seal"} - verdict.keys()
     if missing:
         return f"the verdict lacks {', '.join(sorted(missing))}"
     if not all(isinstance(verdict[key], str) for key in ("status", "because", "seal")):
@@ -109,7 +129,11 @@ def flaw(verdict: object) -> str | None:
     if not isinstance(verdict["steps"], list | tuple):
         return "the steps are not a list"
     flaws = (_flaw_of_step(number, step) for number, step in enumerate(verdict["steps"], 1))
-    return next((found for found in flaws if found is not None), None)
+    if (found := next((found for found in flaws if found is not None), None)) is not None:
+        return found
+    if verdict["cites"] != cites(kind, verdict["steps"]):
+        return f"the steps rest on {' and '.join(cites(kind, verdict['steps'])) or 'nothing'}, not on what is cited"
+    return "the certificate was altered: its seal does not fit its content" if verdict["seal"] != seal(verdict) else None
 
 
 def _flaw_of_step(number: int, step: object) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,10 +17,10 @@ import sympy as sp
 
 from divergence_lab.theory import proofs
 from divergence_lab.theory.balls import ball_of_constant
-from divergence_lab.theory.certificate import claim_of, flaw, seal
+from divergence_lab.theory.certificate import claim_of, flaw
 from divergence_lab.theory.checker_parameters import check_parametric
 from divergence_lab.theory.conclusions import VERDICTS, Part, number, slopes_at
-from divergence_lab.theory.decided import prove_equal
+from divergence_lab.theory.decided import prove_equal, slope_of_integrals
 from divergence_lab.theory.disproofs import prove_no_loss
 from divergence_lab.theory.expressions import ExpressionError, parse
 from divergence_lab.theory.pieces import CannotSplit, Pieces, split
@@ -96,7 +96,7 @@ def check_numbers(entry: Mapping[str, Any], parts: Sequence[Part]) -> list[Failu
 
 def _check_without_pieces(kind: str, verdict: Mapping[str, Any], loss: str) -> None:
     """All that can be said of a function without pieces: that it is no loss, by one step. The rest is undecided."""
-    _check_form(verdict)
+    _check_form(kind, verdict)
     if kind != "validity" or verdict["holds"] is None:
         if verdict["holds"] is not None:
             raise Rejected("the pieces of g are missing, so nothing is proved of it")
@@ -137,26 +137,26 @@ def read_parts(entry: Mapping[str, Any]) -> list[Part]:
     A loss without a closed form is stated as Integral(...) and given by its slope: g(x) = int_0^x of it, so it is
     continuous and g(0) = 0 as soon as the slope is finite on every piece and bounded at the breaks.
     """
-    whole = None if entry["loss"].startswith("Integral(") else _function(entry["loss"])
+    whole = None if "Integral(" in entry["loss"] else _function(entry["loss"])
     parts = [Part(number(p["low"]), number(p["high"]), None if whole is None else _function(p["loss"]),
                   _function(p["slope"]), _function(p["curvature"])) for p in entry["pieces"]]
     if not parts or parts[0].low != -sp.oo or parts[-1].high != sp.oo or sp.S.Zero not in [p.low for p in parts]:
         raise Rejected("the pieces do not cover the line with a break at 0")
-    derived = True
     for p, after in zip(parts, [*parts[1:], None]):
         if p.low.is_finite and p.high.is_finite and not ball_of_constant(p.low) < ball_of_constant(p.high):
             raise Rejected(f"the piece ({p.low}, {p.high}) is empty")
         if after is not None and p.high != after.low:
             raise Rejected(f"the pieces leave a gap between {p.high} and {after.low}")
-        derived &= proofs.prove_zero(sp.diff(p.slope, x) - p.curvature, x, p.low, p.high)
+        proofs.prove_zero(sp.diff(p.slope, x) - p.curvature, x, p.low, p.high)
         if whole is None:
+            prove_equal(slope_of_integrals(entry["loss"], x), p.slope, x, p.low, p.high)
             proofs.prove_finite(p.slope, x, p.low, p.high)
             limits = [proofs.limit_of(p.slope, x, end, side) for end, side in ((p.low, 1), (p.high, -1)) if end.is_finite]
             if any(limit is not None and not limit.is_finite for limit in limits):
                 raise Rejected(f"the slope is not bounded beside {p.low} or {p.high}")
             continue
-        derived &= prove_equal(whole, p.loss, x, p.low, p.high)
-        derived &= proofs.prove_zero(sp.diff(p.loss, x) - p.slope, x, p.low, p.high)
+        prove_equal(whole, p.loss, x, p.low, p.high)
+        proofs.prove_zero(sp.diff(p.loss, x) - p.slope, x, p.low, p.high)
         proofs.prove_finite(p.loss, x, p.low, p.high)
         if after is not None:
             ends = [proofs.limit_of(f, x, p.high, side) for f, side in ((p.loss, -1), (after.loss, 1))]
@@ -164,14 +164,14 @@ def read_parts(entry: Mapping[str, Any]) -> list[Part]:
                 raise Rejected(f"g is not continuous at {p.high}")
             if p.high == 0 and not proofs.equal_constants(ends[0], sp.S.Zero):
                 raise Rejected("g(0) is not 0")
-    return parts if derived else [replace(p, derived=False) for p in parts]
+    return parts
 
 
 # --- verdicts ------------------------------------------------------------------------------------------------
 
 def check_verdict(kind: str, verdict: Mapping[str, Any], parts: Sequence[Part]) -> None:
     """Prove every step and the conclusion. Undecided verdicts claim nothing. Raises Rejected."""
-    _check_form(verdict)
+    _check_form(kind, verdict)
     if verdict["condition"] is not None:
         raise Rejected("there are no parameters that a condition could speak of")
     if verdict["holds"] is None:
@@ -187,28 +187,21 @@ def check_verdict(kind: str, verdict: Mapping[str, Any], parts: Sequence[Part]) 
             RULES[step["rule"]](step, parts)
         except Rejected as reason:
             raise Rejected(f"step {position + 1} ({step['rule']}): {reason}") from None
-        if verdict["status"] == "proved" and not _is_derived(step):
-            raise Rejected(f"step {position + 1} rests on an enclosure or on points: the verdict is enclosed, not proved")
-    seen = not all(part.derived for part in parts)
-    if seen and verdict["status"] == "proved":
-        raise Rejected("the pieces of g are not derived, only seen at points: the verdict is enclosed, not proved")
-    if verdict["status"] == "enclosed" and not seen and not any(step["rule"] == "sign" or not _is_derived(step) for step in steps):
+        if verdict["status"] == "proved" and _is_enclosed(step):
+            raise Rejected(f"step {position + 1} rests on an enclosure: the verdict is enclosed, not proved")
+    if verdict["status"] == "enclosed" and not any(step["rule"] == "sign" or _is_enclosed(step) for step in steps):
         raise Rejected("no step rests on an enclosure: the verdict is proved, not enclosed")
     VERDICTS[kind](verdict["holds"], steps, parts)
 
 
-def _is_derived(step: Mapping[str, str]) -> bool:
-    """Does the step follow by exact algebra? A value at a point is enclosed. (A sign may be either.)"""
-    if step["rule"] == "identity":
-        return proofs.is_identity(_function(step["f"]), x)
-    return step["rule"] != "witness" or step["of"] == "kink at 0"
+def _is_enclosed(step: Mapping[str, str]) -> bool:
+    """Does the step rest on a ball, as a value at a point does? (A sign may or may not.)"""
+    return step["rule"] == "witness" and step["of"] != "kink at 0"
 
 
-def _check_form(verdict: Mapping[str, Any]) -> None:
-    if (found := flaw(verdict)) is not None:
+def _check_form(kind: str, verdict: Mapping[str, Any]) -> None:
+    if (found := flaw(kind, verdict)) is not None:
         raise Rejected(found)
-    if verdict["seal"] != seal(verdict):
-        raise Rejected("the certificate was altered: its seal does not fit its content")
 
 
 def _check_words(step: Mapping[str, str]) -> None:

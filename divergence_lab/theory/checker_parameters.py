@@ -16,7 +16,7 @@ import sympy as sp
 from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.cell_forms import Ranges
 from divergence_lab.theory.cell_proofs import holds_in_cell
-from divergence_lab.theory.certificate import claim_of, flaw, seal
+from divergence_lab.theory.certificate import claim_of, flaw
 from divergence_lab.theory.conditions import condition_of, read_ranges
 from divergence_lab.theory.expressions import parse, parse_number, read_assumptions
 from divergence_lab.theory.line_proofs import holds_on_line
@@ -27,11 +27,9 @@ from divergence_lab.theory.symbols import x
 
 def check_parametric(kind: str, verdict: Mapping[str, Any], loss_text: str, assumptions: Sequence[str]) -> None:
     """Prove a verdict on a loss with parameters. Raises Rejected."""
-    kind = "convex" if kind == "data_processing" else kind  # Proposition 5
-    if (found := flaw(verdict)) is not None:
+    if (found := flaw(kind, verdict)) is not None:
         raise Rejected(found)
-    if verdict["seal"] != seal(verdict):
-        raise Rejected("the certificate was altered: its seal does not fit its content")
+    kind = "convex" if kind == "data_processing" else kind  # Proposition 5
     steps = verdict["steps"]
     if verdict["status"] == "undecided":
         if verdict["holds"] is not None or steps or verdict["condition"] is not None:

@@ -32,7 +32,15 @@ def write_ranges(ranges: Mapping[str, Range]) -> dict[str, str]:
 
 def ranges_in_words(ranges: Mapping[str, Range]) -> str:
     """0 < a < 1 and b = 2"""
-    return " and ".join(f"{name} = {low}" if low == high else f"{low} < {name} < {high}" for name, (low, high) in ranges.items())
+    return " and ".join(_range_in_words(name, low, high) for name, (low, high) in ranges.items())
+
+
+def _range_in_words(name: str, low: str, high: str) -> str:
+    if low == high:
+        return f"{name} = {low}"
+    if (low, high) == ("-oo", "oo"):
+        return f"every {name}"
+    return f"{name} < {high}" if low == "-oo" else f"{name} > {low}" if high == "oo" else f"{low} < {name} < {high}"
 
 
 def condition_of(cells: Sequence[Mapping[str, Range]], holds: Sequence[bool]) -> str:

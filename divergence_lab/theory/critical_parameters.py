@@ -39,7 +39,9 @@ def critical_values(unknown: sp.Expr, loss: sp.Expr, ranges: Ranges) -> list[tup
     unknown = without_powers(unknown)
     inner = unknown.free_symbols - set(original)
     found = []
-    for coefficient in (*_coefficients(unknown, inner), *(_coefficients(sp.simplify(unknown), inner) if inner else ())):
+    at_end = unknown.subs(dict.fromkeys(inner, 0))  # a sign that is one up to an end of the piece changes there first
+    ends = [at_end] if inner and at_end.is_finite else []
+    for coefficient in (*_coefficients(unknown, inner), *(_coefficients(sp.simplify(unknown), inner) if inner else ()), *ends):
         e = sp.factor(sp.together(coefficient.subs(original)))
         for symbol in sorted(e.free_symbols, key=str):
             low, high = ranges[symbol.name]

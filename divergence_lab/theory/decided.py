@@ -6,11 +6,13 @@ Part of the trusted checker: it relies on no list of break points, only on signs
 from __future__ import annotations
 
 import itertools
+import re
 
 import sympy as sp
 from sympy.core.relational import Relational
 
 from divergence_lab.theory.balls import ball, ball_of_constant
+from divergence_lab.theory.expressions import parse
 from divergence_lab.theory.proofs import Rejected, prove_nonnegative, prove_zero
 
 _DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
@@ -33,16 +35,40 @@ def decided(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr:
             raise reason
 
 
-def prove_equal(f: sp.Expr, smooth: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> bool:
-    """f, which may have decisions, is `smooth` on (low, high), single points apart: by exact algebra (True) or as seen at
-    points (False). Raises Rejected."""
+def prove_equal(f: sp.Expr, smooth: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
+    """f, which may have decisions, is `smooth` on (low, high), single points apart, by exact algebra. Raises Rejected."""
     try:
-        return prove_zero(decided(f, x, low, high) - smooth, x, low, high)
+        prove_zero(decided(f, x, low, high) - smooth, x, low, high)
     except Rejected:
         cuts = _cuts(f, x, low, high)  # a kink that is none, where both branches agree, is looked at from either side
         if not cuts:
             raise
-        return all([prove_zero(decided(f, x, a, b) - smooth, x, a, b) for a, b in itertools.pairwise([low, *cuts, high])])
+        for a, b in itertools.pairwise([low, *cuts, high]):
+            prove_zero(decided(f, x, a, b) - smooth, x, a, b)
+
+
+def slope_of_integrals(text: str, x: sp.Symbol) -> sp.Expr:
+    """g' of a g that is written as an integral int_a^x f(v) dv, by pieces if need be, each after constants int_a^b f(v) dv.
+    Raises Rejected."""
+    slope, plain, rest = "", "", text
+    while "Integral(" in rest:
+        before, _, rest = rest.partition("Integral(")
+        depth, end = 1, 0
+        while depth and end < len(rest):
+            depth += (rest[end] == "(") - (rest[end] == ")")
+            end += 1
+        found = re.fullmatch(r"(.*), \(v, [^,]*, ([^,]*)\)", rest[:end - 1])
+        if not found:
+            raise Rejected(f"{text} is not written in integrals over v")
+        inner, upper = found.groups()
+        in_x = re.sub(r"\bv\b", x.name, inner)
+        slope += before + (f"({in_x})" if upper == x.name else "0")
+        plain += before + ("J" if upper == x.name else "0")
+        rest = rest[end:]
+    skeleton = parse(plain + rest, x)
+    if {str(e) for e in ([e for e, _ in skeleton.args] if isinstance(skeleton, sp.Piecewise) else [skeleton])} != {"J"}:
+        raise Rejected(f"{text} is more than an integral on each piece")
+    return parse(slope + rest, x)
 
 
 def _cuts(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> list[sp.Expr]:

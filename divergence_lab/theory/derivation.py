@@ -154,7 +154,7 @@ def read_ratios(text: str) -> tuple[sp.Expr, ...]:
     return ratios
 
 
-def to_json(derivation: Derivation) -> dict[str, Any]:
+def to_json(derivation: Derivation, check_seconds: float = CHECK_SECONDS) -> dict[str, Any]:
     """The object of `derive --json` (the command-line contract); every expression is text in SymPy syntax."""
     loss, found, verdicts = derivation.loss, derivation.divergence, derivation.verdicts
     constant, slope = loss.gauge
@@ -172,16 +172,16 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
         "tried": list(found.tried),
         "valid": verdicts.valid.holds,
         "why_invalid": None if verdicts.valid.holds else verdicts.valid.because,
-        "validity": verdict_to_json(verdicts.valid),
+        "validity": verdict_to_json(verdicts.valid, "validity"),
         "pieces": list(verdicts.pieces),
-        "convex": verdict_to_json(verdicts.convex),
+        "convex": verdict_to_json(verdicts.convex, "convex"),
         "data_processing": verdict_to_json(dataclasses.replace(
-            verdicts.convex, because=f"data processing holds exactly for convex g: {verdicts.convex.because}")),
-        "zero_forcing": verdict_to_json(verdicts.zero_forcing),
-        "zero_avoiding": verdict_to_json(verdicts.zero_avoiding),
-        "symmetric": verdict_to_json(verdicts.symmetric),
-        "even": verdict_to_json(verdicts.even),
-        "bounded_gradient": verdict_to_json(verdicts.bounded_gradient),
+            verdicts.convex, because=f"data processing holds exactly for convex g: {verdicts.convex.because}"), "data_processing"),
+        "zero_forcing": verdict_to_json(verdicts.zero_forcing, "zero_forcing"),
+        "zero_avoiding": verdict_to_json(verdicts.zero_avoiding, "zero_avoiding"),
+        "symmetric": verdict_to_json(verdicts.symmetric, "symmetric"),
+        "even": verdict_to_json(verdicts.even, "even"),
+        "bounded_gradient": verdict_to_json(verdicts.bounded_gradient, "bounded_gradient"),
         "f_at_zero": _text(verdicts.f_at_zero),
         "slope_at_infinity": _text(verdicts.slope_at_infinity),
         "curvature_at_zero": _text(verdicts.curvature_at_zero),
@@ -189,20 +189,20 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
         "values": [{"t": v.ratio, "f": v.value, "radius": v.radius} for v in derivation.values],
     }
     return {**entry, "unchecked": [what for what in NUMBERS if entry[what] is not None] if loss.parameters
-            else _unchecked(entry)}
+            else _unchecked(entry, check_seconds)}
 
 
-def _unchecked(entry: Mapping[str, Any]) -> list[str]:
+def _unchecked(entry: Mapping[str, Any], seconds: float) -> list[str]:
     """The closed forms that enclosures confirmed but that the checker can't derive with its own means, or not in time."""
     try:
-        return within(CHECK_SECONDS, unchecked, entry)
+        return within(seconds, unchecked, entry)
     except (OutOfTime, SearchFailed):
         return [what for what in NUMBERS if entry[what] is not None]
 
 
 def undecided_to_json(text: str | None, because: str) -> dict[str, Any]:
     """The same object for a loss that could not even be read in time: nothing is known of it."""
-    nothing = verdict_to_json(Verdict(None, UNDECIDED, because))
+    nothing = verdict_to_json(Verdict(None, UNDECIDED, because), "validity")
     unknown = ("loss_derivative", "generator", "divergence", "factor", "valid", "f_at_zero", "slope_at_infinity",
                "curvature_at_zero", "dual_loss", "gauge")
     kinds = ("validity", "convex", "data_processing", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient")

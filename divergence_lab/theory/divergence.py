@@ -32,6 +32,7 @@ CONFIRMING_RESIDUALS = tuple(sp.Rational(n, 7) for n in (-140, -31, -16, -5, -1,
 # The share of a question's budget that the search for a closed form may take: values need none.
 SEARCH_SHARE = 0.2
 SIMPLIFY_SECONDS = 3.0
+MAX_POWER = 90
 # The swapped loss is a courtesy, not a verdict: its search gets no more than this.
 DUAL_SECONDS = 1.0
 # Parameters take these values when a closed form with parameters is confirmed.
@@ -120,6 +121,8 @@ def _simplest(loss: Loss, found: sp.Expr, deadline: float) -> sp.Expr:
 
 def shorter_forms(found: sp.Expr) -> list[sp.Expr]:
     """Equal forms (unless SymPy errs) that are shorter than `found`, the shortest first."""
+    if any(power.exp.is_Rational and max(abs(power.exp.p), power.exp.q) > MAX_POWER for power in found.atoms(sp.Pow)):
+        return []  # SymPy would factor polynomials of that degree
     simplified = sp.simplify(found)
     # term by term, so that t*log(t) - t + 1 is not folded into t*(log(t) - 1) + 1
     shift_free = sp.Add(*(sp.simplify(term) for term in sp.Add.make_args(sp.expand(simplified))))
@@ -137,10 +140,7 @@ def dual_loss(divergence: Divergence, budget: float = 10.0) -> sp.Expr | None:
         return None
     deadline = time.monotonic() + min(budget * SEARCH_SHARE, DUAL_SECONDS)
     try:
-        slopes = split(divergence.generator, t, sp.S.Zero, sp.oo).derivative()
-        mirrored = tuple(Piece(-sp.oo if p.high == sp.oo else -sp.log(p.high), sp.oo if p.low == 0 else -sp.log(p.low),
-                               -p.expression.subs(t, sp.exp(-x))) for p in reversed(slopes.pieces))
-        pieces = integral_from_zero(Pieces(mirrored, x), deadline)
+        pieces = integral_from_zero(dual_slopes(divergence.generator), deadline)
         dual = pieces.as_expression()
         whole = [within(left_until(deadline), sp.simplify, p.expression) for p in pieces.pieces[:2]]
         one = len(pieces.pieces) == 1 or (
@@ -151,6 +151,13 @@ def dual_loss(divergence: Divergence, budget: float = 10.0) -> sp.Expr | None:
     except (OutOfTime, SearchFailed, NotConfirmed, NotEvaluable, CannotSplit):
         return None
     return best
+
+
+def dual_slopes(generator: sp.Expr) -> Pieces:
+    """g*'(x) = -f'(e^{-x}), piece by piece. Raises CannotSplit."""
+    slopes = split(generator, t, sp.S.Zero, sp.oo).derivative()
+    return Pieces(tuple(Piece(-sp.oo if p.high == sp.oo else -sp.log(p.high), sp.oo if p.low == 0 else -sp.log(p.low),
+                              -p.expression.subs(t, sp.exp(-x))) for p in reversed(slopes.pieces)), x)
 
 
 def _gathered(g: sp.Expr) -> sp.Expr:

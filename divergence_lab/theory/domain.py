@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import sympy as sp
 from flint import acb, arb
 
-from divergence_lab.theory.enclosure import NotEvaluable, evaluator, value_at
+from divergence_lab.theory.enclosure import NotEvaluable, digits, evaluator, value_at
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.pieces import Piece
 from divergence_lab.theory.symbols import x
 
 RANGE = 600
 DEPTH = 40
+DIGITS = 60  # so that 1 - e^{-x^2}, say, is seen to be positive close to 0
 MAX_BOXES = 20_000
 FAR = tuple(side * 10**k for k in (3, 4, 6) for side in (1, -1))
 
@@ -53,7 +54,8 @@ def fault(loss: Loss) -> Fault | None:
         a, b = (value_at(piece.expression, x, kink, 30) for piece in (left, right))
         if not (a - b).contains(0):
             return Fault(f"g jumps at x = {kink}, from {a.str(5, radius=False)} to {b.str(5, radius=False)}", "jump", kink)
-    return _first(pieces.pieces)
+    left, right = pieces.split_at_zero()  # where a loss is 0, and so may be what stands under a root
+    return _first((*left.pieces, *right.pieces))
 
 
 def _first(pieces: tuple[Piece, ...]) -> Fault | None:
@@ -68,11 +70,11 @@ _ENTIRE = (sp.exp, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.erfc
 
 def _is_finite_by_structure(piece: Piece) -> bool:
     if piece.low.is_finite and not piece.low.is_negative:
-        y = sp.Symbol("y", positive=True)
+        y = sp.Symbol("~y", positive=True)
     elif piece.high.is_finite and not piece.high.is_positive:
-        y = sp.Symbol("y", negative=True)
+        y = sp.Symbol("~y", negative=True)
     else:
-        y = sp.Symbol("y", real=True)
+        y = sp.Symbol("~y", real=True)
     try:
         return _has_no_pole(piece.expression.xreplace({x: y})) and all(
             value_at(piece.expression, x, end, 30).is_finite() for end in (piece.low, piece.high) if end.is_finite)
@@ -116,7 +118,8 @@ def _fault_inside(piece: Piece) -> Fault | None:
         a, b, depth = pending.pop()
         count += 1
         middle = (a + b) / 2
-        ball = function(acb(arb(a).union(arb(b))), False)
+        with digits(DIGITS):
+            ball = function(acb(arb(a).union(arb(b))), False)
         if ball.is_finite() and not ball.imag.contains(0):  # no value in the box is real
             return _classify(function, middle)
         # a ball that is finite and only touches the real line may hold the roots of negative numbers as well

@@ -25,9 +25,9 @@ from sympy.printing.str import StrPrinter
 MAX_CHARACTERS = 10_000
 MAX_NODES = 600
 MAX_DEPTH = 60
-MAX_EXPONENT = 1000
+MAX_CALLS_DEEP = 15  # SymPy takes exponentially long over functions within functions
+MAX_EXPONENT = MAX_DIGITS = 1000
 MAX_CONSTANT = 1e300
-MAX_DIGITS = 1000
 
 CONSTANTS: Mapping[str, tuple[sp.Expr, float]] = {"pi": (sp.pi, math.pi), "E": (sp.E, math.e),
                                                         "EulerGamma": (sp.EulerGamma, 0.5772156649015329)}
@@ -78,9 +78,7 @@ def parse(text: str, variable: sp.Symbol, assumptions: Iterable[str] = ()) -> sp
     "alpha > 0" give them a sign. Raises ExpressionError, and runs nothing of the text, for everything else.
     """
     parameters = {name: parameter(name, bounds) for name, bounds in read_assumptions(assumptions).items()}
-    tree = _syntax_tree(text)
-    walker = _Walker(text, variable, parameters)
-    expression, _ = walker.number(tree.body)
+    expression, _ = _Walker(text, variable, parameters).number(_syntax_tree(text).body)
     if expression.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
         raise ExpressionError(f"{shown(text)} is not a finite real expression: look for a division by zero or a "
                               "logarithm or root of a negative number")
@@ -162,8 +160,7 @@ def _syntax_tree(text: str) -> ast.Expression:
         raise ExpressionError("the expression is empty: write one such as 'exp(x) - x - 1'")
     if not text.isascii() or not all(c.isprintable() or c in " \t" for c in text):
         bad = next(c for c in text if not c.isascii() or not (c.isprintable() or c in " \t"))
-        raise ExpressionError(f"character U+{ord(bad):04X} in {shown(text)} is not allowed: write the expression on "
-                              "one line in plain ASCII")
+        raise ExpressionError(f"character U+{ord(bad):04X} in {shown(text)} is not allowed: write one line of plain ASCII")
     depth = deepest = 0
     for c in text:
         depth += (c in "([{") - (c in ")]}")
@@ -181,15 +178,26 @@ def _syntax_tree(text: str) -> ast.Expression:
         raise ExpressionError(f"{shown(text)} is not an expression: {error.msg} (column {error.offset})") from None
     except (ValueError, RecursionError, MemoryError, OverflowError):
         raise ExpressionError(f"{shown(text)} can't be read: too long a number or too deeply nested") from None
-    nodes, level = [tree], 0
-    count = 0
+    nodes, level, count = [tree], 0, 0
     while nodes:  # breadth first: no recursion before the depth is known
         level += 1
         count += len(nodes)
         if level > 2 * MAX_DEPTH or count > MAX_NODES * 3:
             raise ExpressionError(f"{shown(text)} is too large: more than {MAX_NODES} operations or nested too deeply")
         nodes = [child for node in nodes for child in ast.iter_child_nodes(node)]
+    _check_calls(text, tree, ())
     return tree
+
+
+def _check_calls(text: str, node: ast.AST, above: tuple[str, ...]) -> None:
+    """Functions nest no deeper than a loss needs, and a polylog stands in no other."""
+    if isinstance(node, ast.Call):
+        name = getattr(node.func, "id", "")
+        if len(above) == MAX_CALLS_DEEP or name == "polylog" in above:
+            raise ExpressionError(f"{shown(text)}: functions nest over {MAX_CALLS_DEEP} deep, or a polylog stands within another")
+        above = (*above, name)
+    for child in ast.iter_child_nodes(node):
+        _check_calls(text, child, above)
 
 
 class _Walker:
@@ -261,6 +269,8 @@ class _Walker:
             return CONSTANTS[name]
         if name in FUNCTIONS or name == PIECEWISE:
             raise self.refuse(node, f"{name} is a function: give it an argument, {name}({self.variable.name})")
+        if name in ("x", "t") and self.variable.name not in ("x", "t"):
+            raise self.refuse(node, "is a variable: there has to be a number here, or a parameter")
         if name in ("x", "t"):
             other = {"x": "a loss is written in x (derive), a generator in t (invert)",
                      "t": "a generator is written in t (invert), a loss in x (derive)"}[name]

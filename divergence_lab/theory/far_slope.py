@@ -121,7 +121,7 @@ def _closed_form(loss: Loss, deadline: float) -> sp.Expr | None:
 
 def _integrated(right: Pieces) -> sp.Expr | None:
     """sum over the pieces of int g' e^{-v} dv, or on a single piece g'(0) + int g'' e^{-v} dv (by parts)."""
-    y = sp.Symbol("y", positive=True)
+    y = sp.Symbol("~y", positive=True)
     ways = [(sp.S.Zero, [p.expression for p in right.pieces])]
     if len(right.pieces) == 1:
         slope = right.pieces[0].expression

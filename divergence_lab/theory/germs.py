@@ -8,17 +8,18 @@ shows; otherwise Unsigned is raised, and NoGerm where a function is not describe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import sympy as sp
 
-from divergence_lab.theory.parameter_signs import sign
+from divergence_lab.theory.parameter_signs import seen_at_samples, sign
 from divergence_lab.theory.proofs import Rejected
 
 LEVELS = 3   # x, log x, log log x
-KEEP = 6
-ORDER = 5
+ORDERS = (2, 5)  # terms of a series: where few leave the answer open, more are taken
+_order = ORDERS[-1]
 
 
 class NoGerm(Rejected):
@@ -117,10 +118,16 @@ def build(terms: list[tuple[Monomial, sp.Expr]], rests: list[Monomial]) -> Germ:
             ordered[place] = (m, ordered[place][1] + c)
         else:
             ordered.insert(place, (m, c))
-    ordered = [(m, c) for m, c in ordered if c != 0 and sp.expand(c) != 0]
-    if len(ordered) > KEEP:
-        rest = ordered[KEEP][0]
-    return Germ(tuple(ordered[:KEEP]), rest)
+    ordered = [(m, c) for m, c in ordered if not _cancels(c)]
+    if len(ordered) > _order + 1:
+        rest = ordered[_order + 1][0]
+    return Germ(tuple(ordered[:_order + 1]), rest)
+
+
+@lru_cache(maxsize=20_000)
+def _cancels(c: sp.Expr) -> bool:
+    """c = 0 as expanding it shows; what is not 0 at some parameters need not be expanded."""
+    return c == 0 or (not (c.free_symbols and seen_at_samples(c)) and sp.expand(c) == 0)
 
 
 def constant(c: sp.Expr) -> Germ:
@@ -191,7 +198,7 @@ def power_of(a: Germ, r: sp.Expr) -> Germ:
     if sign(c) < 0 and not r.is_Integer:
         raise NoGerm("a root of a negative number")
     binomials, b = [], sp.S.One
-    for k in range(ORDER):
+    for k in range(_order):
         binomials.append(b)
         b = _plain(b * (r - k) / (k + 1))
     return scale(series(binomials, d), m.to(r), c**r)
@@ -214,7 +221,7 @@ def exp(a: Germ) -> Germ:
     if a.rest is not None and growth(a.rest) >= 0:
         raise NoGerm("the exponential of something that is not known well enough")
     d = Germ(tuple(small), a.rest)
-    return scale(series([1 / sp.factorial(k) for k in range(ORDER)], d), large, sp.exp(fixed))
+    return scale(series([1 / sp.factorial(k) for k in range(_order)], d), large, sp.exp(fixed))
 
 
 def log(a: Germ) -> Germ:
@@ -224,7 +231,7 @@ def log(a: Germ) -> Germ:
         raise NoGerm("the logarithm of a negative number")
     m = reduced(m) if m.exponents else m
     terms = [(level(k + 1), p) for k, p in enumerate(m.powers) if p != 0] + [(inner, c) for c, inner in m.exponents]
-    small = series([sp.S.Zero, *(sp.Rational((-1) ** (k + 1), k) for k in range(1, ORDER))], d)
+    small = series([sp.S.Zero, *(sp.Rational((-1) ** (k + 1), k) for k in range(1, _order))], d)
     return add(build(terms, []), add(constant(sp.log(c)), small))
 
 
@@ -289,11 +296,9 @@ def of(e: sp.Expr, x: sp.Symbol) -> Germ:
 def _towards(a: Germ) -> int | None:
     """1 or -1 when a tends to oo or -oo, None when it stays bounded."""
     a = stripped(a)
-    if not a.terms:
-        if a.rest is not None and growth(a.rest) >= 0:
-            raise NoGerm("the argument of a function is not known")
-        return None
-    return sign(a.terms[0][1]) if growth(a.terms[0][0]) > 0 else None
+    if not a.terms and a.rest is not None and growth(a.rest) >= 0:
+        raise NoGerm("the argument of a function is not known")
+    return None if not a.terms else sign(a.terms[0][1]) if growth(a.terms[0][0]) > 0 else None
 
 
 def _near_constant(function, a: Germ) -> Germ:
@@ -302,7 +307,7 @@ def _near_constant(function, a: Germ) -> Germ:
     c = next((c for _, c, order in terms if order == 0), sp.S.Zero)
     d = Germ(tuple((m, c) for m, c, order in terms if order < 0), a.rest)
     derivative, coefficients = function(y), []
-    for k in range(ORDER - 1):
+    for k in range(_order - 1):
         coefficients.append(derivative.subs(y, c) / sp.factorial(k))
         derivative = sp.diff(derivative, y)
     return series(coefficients, d)
@@ -357,7 +362,7 @@ def _dilogarithm(a: Germ) -> Germ:
         return add(add(constant(-sp.pi**2 / 6), square), Germ((), _size(power_of(y, sp.S.NegativeOne))))
     if _towards(a) == 1 or _size(a) is None or growth(_size(a)) >= 0:
         raise NoGerm("the dilogarithm is not described near this value")
-    return series([sp.S.Zero, *(sp.Rational(1, k * k) for k in range(1, ORDER))], a)
+    return series([sp.S.Zero, *(sp.Rational(1, k * k) for k in range(1, _order))], a)
 
 
 _RULES = {
@@ -369,16 +374,26 @@ _RULES = {
 
 def limit_of(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int = 0) -> sp.Expr:
     """lim f at oo, at -oo or at a finite end from the right (side 1) or left (-1), for all parameters."""
-    if f == 0 or not f.has(x):
-        return f
     moved = {sp.oo: x, -sp.oo: -x}.get(end)
-    f = f.subs(x, end + side / x if moved is None else moved)
-    # x of the half-line is positive: roots of squares and powers of products show their form
-    y = sp.Symbol("y_", positive=True)
-    return limit(of(sp.powsimp(sp.powdenest(f.subs(x, y))), y))
+    return _ask(f.subs(x, end + side / x if moved is None else moved), x, limit) if f.has(x) else f
 
 
 def diverges(f: sp.Expr, x: sp.Symbol) -> bool:
     """int^oo f = oo, or not: it converges or is -oo, for all parameters."""
-    y = sp.Symbol("y_", positive=True)
-    return integral_diverges(of(sp.powsimp(sp.powdenest(f.subs(x, y))), y))
+    return _ask(f, x, integral_diverges)
+
+
+def _ask(f: sp.Expr, x: sp.Symbol, question: Callable[[Germ], sp.Expr | bool]) -> sp.Expr | bool:
+    """What is asked of the germ of f at +oo, with as many terms as the answer needs."""
+    global _order
+    # x of the half-line is positive: roots of squares and powers of products show their form
+    y = sp.Symbol("~half", positive=True)
+    f = sp.powsimp(sp.powdenest(f.subs(x, y)))
+    for _order in ORDERS:
+        try:
+            return question(of(f, y))
+        except NoGerm as failure:
+            reason = failure
+        finally:
+            _order = ORDERS[-1]
+    raise reason

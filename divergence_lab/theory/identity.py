@@ -19,6 +19,8 @@ from divergence_lab.theory.symbols import x
 
 # Rational functions with more operations than this take SymPy longer than a proof is worth here.
 MAX_OPERATIONS = 3000
+# Powers of a block beyond this degree are blocks of their own: x^(1 + 10^-12) must not become r^(10^12 + 1).
+MAX_DEGREE = 200
 
 
 class NoNormalForm(ValueError):
@@ -106,9 +108,11 @@ class NormalForm:
         raise NoNormalForm(f"{e.func.__name__} in {e}")
 
     def _exponential(self, coefficient: sp.Rational, monomial: sp.Expr) -> sp.Expr:
-        if monomial == 1:
+        if monomial == 1 and abs(coefficient) <= MAX_DEGREE:
             return sp.exp(coefficient)
-        q = self._denominator[monomial]
+        q = self._denominator.get(monomial, 1)
+        if max(q, abs(coefficient * q)) > MAX_DEGREE:
+            return self._new(("exp", coefficient * monomial), sp.exp(coefficient * monomial), positive=True)
         return self._new(("exp", monomial), sp.exp(monomial / q), positive=True) ** (coefficient * q)
 
     def _logarithm(self, argument: sp.Expr) -> sp.Expr:
@@ -134,7 +138,10 @@ class NormalForm:
                 result *= factor ** total
                 continue
             whole, rest = divmod(total.p, total.q)
-            if rest:
+            if rest and total.q > MAX_DEGREE:
+                power = sp.Rational(rest, total.q)
+                result *= self._new(("power", factor, power), self.back(factor) ** power, positive=True)
+            elif rest:
                 meaning = self.back(factor) ** sp.Rational(1, total.q)
                 root = self._new(("root", factor, total.q), meaning, positive=True)
                 self.relations[root] = root ** total.q - factor

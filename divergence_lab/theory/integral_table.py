@@ -24,7 +24,7 @@ class NotInTable(ValueError):
 def antiderivative(piece: Piece) -> sp.Expr:
     """A(x) with A' = the piece's expression. Raises NotInTable."""
     signed, back = positive_argument(x, piece)
-    y = sp.Symbol("y", positive=True)
+    y = sp.Symbol("~y", positive=True)
     if back is None:  # the piece straddles 0: no sign is known, but none of the rules below needs one
         signed, back = y, (y, x)
     orientation = -1 if signed == -y else 1

@@ -28,14 +28,20 @@ def integral_from_zero(function: Pieces, deadline: float) -> Pieces:
         reached = sp.S.Zero
         for piece in outwards:
             inner, outer = (piece.high, piece.low) if side is left else (piece.low, piece.high)
-            antiderivative = _antiderivative(piece, deadline)
-            reached = reached - _at(antiderivative, inner, deadline)
-            total = antiderivative + reached
+            grown = _with_real_logarithms(_antiderivative(piece, deadline), inner)
+            reached = reached - _at(grown, inner, deadline)
+            total = grown + reached
             pieces.append(Piece(piece.low, piece.high, total))
             if outer.is_finite:
                 reached = _at(total, outer, deadline)
     in_order = sorted(pieces, key=lambda piece: sum(is_less(other.low, piece.low) for other in pieces))
     return Pieces(tuple(in_order), x).merged()
+
+
+def _with_real_logarithms(antiderivative: sp.Expr, inner: sp.Expr) -> sp.Expr:
+    """log u, where u is a negative number at the inner end of the piece, as log(-u): the constant between them is lost anyway."""
+    return antiderivative.replace(lambda e: isinstance(e, sp.log) and bool(sp.simplify(e.args[0].subs(x, inner)).is_negative),
+                                  lambda e: sp.log(sp.expand(-e.args[0])))
 
 
 def _at(expression: sp.Expr, point: sp.Expr, deadline: float) -> sp.Expr:
@@ -88,7 +94,7 @@ def integrate_logarithms(piece: Piece) -> sp.Expr:
 
 def integrate_in_exponential(piece: Piece) -> sp.Expr:
     """int h(v) dv = int h(log s)/s ds with s = e^v: rational, or nearly so, for many losses."""
-    s = sp.Symbol("s", positive=True)
+    s = sp.Symbol("~s", positive=True)
     integrand = sp.simplify(piece.expression.rewrite(sp.exp).subs(x, sp.log(s))) / s
     return _found(sp.integrate(sp.expand(integrand), s)).subs(s, sp.exp(x))
 

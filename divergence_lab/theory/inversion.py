@@ -27,7 +27,7 @@ from divergence_lab.theory.identity import simplified
 from divergence_lab.theory.integrals import integral_from_zero
 from divergence_lab.theory.loss import Loss, set_parameters
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, inside, is_finite, split
-from divergence_lab.theory.recognition import derivative_of_generator, recognise
+from divergence_lab.theory.recognition import as_catalogued, derivative_of_generator, recognise
 from divergence_lab.theory.symbols import t, x
 from divergence_lab.theory.values import enclose_integral, pieces_at
 
@@ -68,18 +68,21 @@ def invert(text: str, assumptions: Iterable[str] = (), values: Mapping[str, str]
         >>> invert("t*log(t)").loss.name
         'linex(1)'
     """
-    assumptions = tuple(assumptions)
-    return invert_expression(set_parameters(read_generator(text, assumptions), values or {}, t), assumptions, budget)
+    given, assumptions = read_generator(text, assumptions)
+    return invert_expression(set_parameters(given, values or {}, t), assumptions, budget)
 
 
-def read_generator(text: str, assumptions: Iterable[str] = ()) -> sp.Expr:
-    """f(t) from the name of a divergence or an expression in t, as written: nothing is normalised."""
+def read_generator(text: str, assumptions: Iterable[str] = ()) -> tuple[sp.Expr, tuple[str, ...]]:
+    """f(t) from the name of a divergence or an expression in t, as written: nothing is normalised; and what is assumed of
+    its parameters, by the user and, for a named family, by its definition."""
     read_assumptions(assumptions)
     named = {entry.name.lower(): entry for entry in catalogue.DIVERGENCES}.get(text.strip().lower())
+    # a value that is left out is one at which the formula degenerates: the verdicts there are those of its limit
+    assumptions = (*assumptions, *(bound for bound in (named.where if named else ()) if "!=" not in bound))
     given = parse(named.generator if named else text, t, assumptions)
     if not given.has(t):
         raise ExpressionError(f"{shown(text)} does not depend on t: a generator is an expression in the ratio t")
-    return given
+    return given, assumptions
 
 
 def invert_expression(given: sp.Expr, assumptions: tuple[str, ...] = (), budget: float = 10.0) -> Inversion:
@@ -93,7 +96,7 @@ def invert_expression(given: sp.Expr, assumptions: tuple[str, ...] = (), budget:
         raise ExpressionError(f"{write(given)} is a constant plus a multiple of t - 1: its divergence is always 0")
     integrated = Loss(unevaluated(slopes), None, (sp.S.Zero, sp.S.Zero), assumptions, slopes)
     try:
-        expression = _closed_form(slopes, generator, time.monotonic() + budget * SEARCH_SHARE)
+        expression = _closed_form(slopes, generator, assumptions, time.monotonic() + budget * SEARCH_SHARE)
         found = Loss(expression, catalogue.name_of(expression), (sp.S.Zero, sp.S.Zero), assumptions, slopes)
         return Inversion(found, given, generator, gauge, True, _confirm(found, generator))
     except (OutOfTime, SearchFailed, NotConfirmed, NotEvaluable, CannotSplit):
@@ -101,7 +104,7 @@ def invert_expression(given: sp.Expr, assumptions: tuple[str, ...] = (), budget:
     try:
         return Inversion(integrated, given, generator, gauge, False, _confirm(integrated, generator))
     except (NotConfirmed, NotEvaluable, CannotSplit) as reason:
-        hint = "--set gives parameters a value" if given.free_symbols - {t} else (
+        hint = "--assume says what its parameters may be, --set gives them a value" if given.free_symbols - {t} else (
             "a generator is finite, real and continuous for every t > 0")
         raise ExpressionError(f"{write(given)}: no loss was confirmed: {reason or 'not finite'}; {hint}") from None
 
@@ -193,18 +196,21 @@ def _slopes(generator: sp.Expr) -> Pieces:
     return Pieces(tuple(Piece(p.low, p.high, simplified(p.expression, inside(p))) for p in slopes.pieces), x).merged()
 
 
-def _closed_form(slopes: Pieces, generator: sp.Expr, deadline: float) -> sp.Expr:
-    """g = int_0^x g', or f(e^x) - int_1^{e^x} f(s)/s ds (Proposition 2): the shorter of the found form and its expansion."""
+def _closed_form(slopes: Pieces, generator: sp.Expr, assumptions: tuple[str, ...], deadline: float) -> sp.Expr:
+    """g = int_0^x g', or as the catalogue writes it, or f(e^x) - int_1^{e^x} f(s)/s ds (Proposition 2): the shorter of the
+    found form and its expansion."""
     try:
         found = integral_from_zero(slopes, deadline)
     except (OutOfTime, SearchFailed):
+        if (known := as_catalogued(slopes, assumptions)) is not None:
+            return known
         found = within(SECOND_WAY_SECONDS, _by_parts, generator)
     return Pieces(tuple(Piece(p.low, p.high, _shortest(p)) for p in found.pieces), x).merged().as_expression()
 
 
 def _by_parts(generator: sp.Expr) -> Pieces:
     """g = f(e^x) - int_1^{e^x} f(s)/s ds for an f without pieces. Raises SearchFailed."""
-    s = sp.Symbol("s", positive=True)
+    s = sp.Symbol("~s", positive=True)
     if len(split(generator, t, sp.S.Zero, sp.oo).pieces) > 1:
         raise SearchFailed("f has pieces")
     terms = sp.Add.make_args(sp.expand(generator.subs(t, s) / s))

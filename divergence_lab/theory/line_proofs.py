@@ -5,7 +5,7 @@ from __future__ import annotations
 import sympy as sp
 
 from divergence_lab.theory.cell_proofs import identities, inner_point, refined
-from divergence_lab.theory.exponential_terms import terms_of
+from divergence_lab.theory.exponential_terms import has_sign, terms_of
 from divergence_lab.theory.parameter_signs import is_zero, sign
 from divergence_lab.theory.pieces import CannotSplit, Pieces, split
 from divergence_lab.theory.proofs import Rejected
@@ -16,8 +16,8 @@ def holds_on_line(kind: str, loss: sp.Expr, equation: sp.Expr, solved: sp.Symbol
     """The loss is even, or its divergence symmetric, exactly where the equation is 0 (Proposition 21).
 
     Either all that has to vanish does so there, and one part of it is the equation times what is never 0 (its part 1).
-    Or, for two sides that are sums of c x^n e^{rx}, n = 0, 1, ...: the difference of g'' has two terms, whose rates
-    differ by a multiple of the equation (its part 2). Raises Rejected.
+    Or, for two sides that are sums of c x^n e^{rx}, n = 0, 1, ...: the difference of g'' has a term whose rate
+    differs from all others, or by a multiple of the equation (its part 2). Raises Rejected.
     """
     slope = sp.diff(equation, solved)
     if slope == 0 or slope.free_symbols:
@@ -33,17 +33,26 @@ def holds_on_line(kind: str, loss: sp.Expr, equation: sp.Expr, solved: sp.Symbol
     if not is_zero(sum(at_zero)) or not is_zero(difference.subs(solved, value)):
         raise Rejected(f"it does not hold everywhere on {equation} = 0")
     terms = terms_of(difference)
-    if len(terms) != 2:
-        raise Rejected(f"{difference} does not have two terms")
-    (c, n, r), (_, m, q) = terms
-    factor = sp.simplify((r - q) / equation)
-    if n != m or factor.free_symbols or factor == 0 or sign(c) == 0:
-        raise Rejected(f"the two rates do not differ by a multiple of {equation}")
+    if not any(_differs_elsewhere(place, terms, equation) for place in range(len(terms))):
+        raise Rejected(f"the rates of {difference} do not differ by multiples of {equation}")
+
+
+def _differs_elsewhere(place: int, terms: list[tuple[sp.Expr, sp.Expr, sp.Expr]], equation: sp.Expr) -> bool:
+    """The coefficient of this term is never 0, and where the equation is not 0 no other term has its rate."""
+    c, n, r = terms[place]
+    if not has_sign(c):
+        return False
+    for k, (_, m, q) in enumerate(terms):
+        if k != place and n == m:
+            factor = sp.simplify((r - q) / equation)
+            if (factor.free_symbols or factor == 0) and not has_sign(r - q):
+                return False
+    return True
 
 
 def _is_a_multiple(kind: str, loss: sp.Expr, equation: sp.Expr, solution: dict[sp.Symbol, sp.Expr]) -> bool:
     """All that has to vanish does so where the equation is 0, and one part is the equation times what is never 0."""
-    positive = {s: sp.Symbol(s.name + "_", positive=True) for s in loss.free_symbols if s.is_positive and s != x}
+    positive = {s: sp.Symbol(s.name + "~", positive=True) for s in loss.free_symbols if s.is_positive and s != x}
     back = {z: s for s, z in positive.items()}
     try:
         numbers, functions = identities(kind, loss.xreplace(positive))

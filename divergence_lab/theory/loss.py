@@ -26,6 +26,7 @@ from divergence_lab.theory.pieces import CannotSplit, Pieces, is_finite, split
 from divergence_lab.theory.symbols import x
 
 LIMIT_SECONDS = 3.0
+STEEP = 50
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ def _read(text: str, assumptions: tuple[str, ...]) -> tuple[str | None, sp.Expr,
 
 def from_expression(expression: sp.Expr, name: str | None = None, assumptions: tuple[str, ...] = ()) -> Loss:
     """A loss from a SymPy expression in x; removes g(0) and, where it exists, g'(0) (the gauge)."""
+    # acosh u = 2 asinh sqrt((u-1)/2): of acosh (1 + x^2) no enclosure near 0 is finite, of asinh (|x|/sqrt(2)) all are
+    expression = expression.replace(sp.acosh, lambda u: 2 * sp.asinh(sp.sqrt((u - 1) / 2)))
     try:
         split(expression, x)
     except CannotSplit as reason:
@@ -109,9 +112,21 @@ def from_expression(expression: sp.Expr, name: str | None = None, assumptions: t
         raise ExpressionError("the loss is not a real number at x = 0, where it must be 0: write one that is real everywhere")
     slope = _slope_at_zero(expression)
     if constant != 0 or slope != 0:
-        expression = sp.expand(expression - constant - slope * x) if not expression.has(sp.Piecewise) \
-            else expression - constant - slope * x
+        expression = expression - constant - slope * x
+        expression = expression if expression.has(sp.Piecewise) else _expanded(expression)
     return Loss(expression, name or catalogue.name_of(expression), (constant, slope), assumptions)
+
+
+def _expanded(expression: sp.Expr) -> sp.Expr:
+    """The expression as a sum; exponentials e^{u(x)} of which u(0) is large stay whole, as e^{-1000 (x-3)^2} does: its factor
+    e^{-9000} alone could not be held, and a square is enclosed far better than the sum that it is."""
+    whole = {power: sp.Dummy() for power in expression.atoms(sp.exp) if _is_steep(power)}
+    return sp.expand(expression.xreplace(whole)).xreplace({dummy: power for power, dummy in whole.items()})
+
+
+def _is_steep(power: sp.exp) -> bool:
+    constant = power.args[0].subs(x, 0)
+    return bool(power.has(x) and constant.is_number and constant.is_finite and abs(constant) > STEEP)
 
 
 def _is_real(constant: sp.Expr) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from divergence_lab.theory.named_losses import AMARI, HU
 
-F_GAN = "Nowozin, Cseke and Tomioka, NeurIPS 2016 (f-GAN), Table 1"
+F_GAN = "Nowozin, Cseke and Tomioka, NeurIPS 2016 (f-GAN)"
 LIN = "Lin, IEEE Trans. Inf. Theory 37, 1991"
 
 

@@ -214,7 +214,7 @@ _SHAPES = (
               "(tau*x**2/2, x < 1), (tau*(x - 1/2), True))", "Dabney et al., AAAI 2018",
               "pinball with its corner rounded", Expected(even="tau == 1/2", bounded_gradient=True), {"tau": "3/4"},
               where=("tau > 0", "tau < 1")),
-    NamedLoss("epsilon_insensitive", "Max(Abs(x) - epsilon, 0)", "Vapnik, Statistical Learning Theory, 1995",
+    NamedLoss("epsilon_insensitive", "Max(Abs(x) - epsilon, 0)", "Vapnik, The Nature of Statistical Learning Theory, 1995",
               "not for GFlowNets: blind to residuals below epsilon, so a wrong model has loss 0",
               Expected(even=True, bounded_gradient=True, valid=False), {"epsilon": "1/2"}, where=("epsilon > 0",)),
     NamedLoss("cosh_rate", "(cosh(k*x) - 1)/k**2", "Hu et al., ICLR 2025 (shifted-cosh) with a rate",

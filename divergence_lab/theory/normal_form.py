@@ -3,7 +3,8 @@
     f becomes a quotient of polynomials in building blocks; when its numerator is the polynomial 0, f is 0
 
 The blocks need not be independent: that only costs proofs, never makes a false one. A root r = u^{1/d} is reduced by
-r^d = u, which holds wherever u > 0.
+r^d = u, which holds wherever u > 0, and u^(a + b) = u^a u^b. A logarithm is read as log|u|, which it is wherever it is
+real: the sum of those of the factors of u.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import sympy as sp
 
 # Beyond this many operations SymPy's expansion takes longer than a proof is worth here.
 MAX_OPERATIONS = 1500
+# Powers of a block beyond this degree are blocks of their own: x^(1 + 10^-12) must not become r^(10^12 + 1).
+MAX_DEGREE = 200
 
 
 class _NoForm(Exception):
@@ -26,6 +29,7 @@ class _Blocks:
         self.symbols: dict[object, sp.Symbol] = {}
         self.relations: list[tuple[sp.Symbol, int, sp.Expr]] = []
         self.rates: dict[sp.Expr, int] = {}
+        self.exponents: dict[sp.Symbol, sp.Expr] = {}
         for power in f.atoms(sp.exp, sp.Pow):
             for rate, monomial in _exponent(power, x):
                 self.rates[monomial] = math.lcm(self.rates.get(monomial, 1), rate.q)
@@ -38,24 +42,59 @@ class _Blocks:
             return e
         if e != sp.E and not e.args:
             return self.symbol(e)
-        if isinstance(e, sp.log) and e.args[0].is_positive and e.args[0].is_Rational:
-            return sp.Add(*(power * self.symbol(("log", prime)) for prime, power in sp.factorrat(e.args[0]).items()))
+        if isinstance(e, sp.log):
+            return self.logarithm(e.args[0])
         if e.is_Add or e.is_Mul:
             return e.func(*(self.of(part) for part in e.args))
         terms = _exponent(e, self.x)
         if terms:
-            return sp.Mul(*(self.symbol(("exp", monomial)) ** (rate * self.rates.get(monomial, 1)) for rate, monomial in terms))
+            return sp.Mul(*(self.exponential(rate, monomial) for rate, monomial in terms))
         if e.is_Pow and e.exp.is_Integer:
             return self.of(e.base) ** e.exp
-        if e.is_Pow and e.exp.is_Rational:
+        if e.is_Pow:
             base = sp.cancel(self.of(e.base))
-            root = self.symbol(("root", base, e.exp.q))
-            if all(known != root for known, _, _ in self.relations):
-                self.relations.append((root, e.exp.q, base))
-            return root ** e.exp.p
-        if isinstance(e, sp.Function | sp.Pow) and all(isinstance(part, sp.Expr) for part in e.args):
+            return sp.Mul(*(self.power(base, rate, monomial) for rate, monomial in _terms(e.exp)))
+        if isinstance(e, sp.Function) and all(isinstance(part, sp.Expr) for part in e.args):
             return self.symbol((e.func, *(sp.cancel(self.of(part)) for part in e.args)))
         raise _NoForm
+
+    def exponential(self, rate: sp.Rational, monomial: sp.Expr) -> sp.Expr:
+        """e^(rate * monomial)."""
+        q = self.rates.get(monomial, 1)
+        if max(q, abs(rate * q)) > MAX_DEGREE:
+            block, degree, exponent = self.symbol(("exp", rate * monomial)), 1, rate * monomial
+        else:
+            block, degree, exponent = self.symbol(("exp", monomial)), rate * q, monomial / q
+        self.exponents[block] = exponent
+        return block ** degree
+
+    def logarithm(self, argument: sp.Expr) -> sp.Expr:
+        """log|u|, which is log u where that is real, as the sum of those of the factors of u."""
+        total = sp.S.Zero
+        for part, side in zip(sp.together(self.of(argument)).as_numer_denom(), (1, -1)):
+            content, factors = sp.factor_list(part)
+            if not content.is_Rational:
+                raise _NoForm
+            total += side * sum(power * self.symbol(("log", prime)) for prime, power in sp.factorrat(abs(content)).items())
+            for factor, power in factors:
+                known = self.exponents.get(factor)
+                total += side * power * (self.symbol(("log", factor)) if known is None else self.of(known))
+        return total
+
+    def power(self, base: sp.Expr, rate: sp.Rational, monomial: sp.Expr) -> sp.Expr:
+        """base^(rate * monomial)."""
+        if monomial != 1:
+            whole, rest = (rate, monomial) if rate.is_Integer else (sp.S.One, rate * monomial)
+            return self.symbol(("power", base, sp.cancel(self.of(rest)))) ** whole
+        if rate.is_Integer:
+            return base ** rate
+        if rate.q > MAX_DEGREE:
+            whole = sp.floor(rate)
+            return base ** whole * self.symbol(("power", base, rate - whole))
+        root = self.symbol(("root", base, rate.q))
+        if all(known != root for known, _, _ in self.relations):
+            self.relations.append((root, rate.q, base))
+        return root ** rate.p
 
 
 def _exponent(e: sp.Expr, x: sp.Symbol) -> list[tuple[sp.Rational, sp.Expr]]:
@@ -68,6 +107,11 @@ def _exponent(e: sp.Expr, x: sp.Symbol) -> list[tuple[sp.Rational, sp.Expr]]:
         exponent = e.exp * sp.expand_log(sp.log(e.base))
     else:
         return []
+    return _terms(exponent)
+
+
+def _terms(exponent: sp.Expr) -> list[tuple[sp.Rational, sp.Expr]]:
+    """[(rational rate, monomial), ...] of an exponent; the number in it is a multiple of 1."""
     terms = []
     for term in sp.Add.make_args(sp.expand(exponent)):
         rate, monomial = term.as_coeff_Mul()

@@ -14,6 +14,7 @@ import sympy as sp
 from divergence_lab.theory import proofs
 from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.boundary import curvature_at_zero
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
 from divergence_lab.theory.cell_forms import Ranges, positive_form
 from divergence_lab.theory.checker_parameters import parts_of
 from divergence_lab.theory.expressions import ExpressionError, read_assumptions
@@ -24,6 +25,7 @@ from divergence_lab.theory.pieces import CannotSplit
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import t, x
 
+LIMIT_SECONDS = 1.0
 SHARES = (sp.Rational(3, 11), sp.Rational(17, 11))
 
 
@@ -50,14 +52,14 @@ def _limit(loss: Loss, f: sp.Expr, end: sp.Expr, ranges: Ranges, plain: Callable
     """lim f for all parameters, borne out by what `plain` says of the loss at samples."""
     written = positive_form(loss.expression, ranges)
     try:
-        found = limit_of(f.subs(written), x, end)
+        found = within(LIMIT_SECONDS, limit_of, f.subs(written), x, end)
         found = sp.simplify(found.subs(_back(written, ranges)))
         for share in SHARES:
             values = {symbol: form.subs({z: share for z in form.free_symbols}) for symbol, form in written.items()}
             known = plain(from_expression(loss.expression.subs(values)))
             if known is None or not (known - ball_of_constant(found.subs(values))).contains(0):
                 return None
-    except (Rejected, CannotSplit, ExpressionError, ValueError, AttributeError):
+    except (Rejected, CannotSplit, ExpressionError, OutOfTime, SearchFailed, ValueError, AttributeError):
         return None
     return found
 

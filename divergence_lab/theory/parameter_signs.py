@@ -39,7 +39,7 @@ def sign(e: sp.Expr) -> int:
 
 def is_nonnegative(e: sp.Expr) -> bool:
     """e >= 0 for all values of its symbols, as one of its forms shows (False: not shown)."""
-    if -1 in _seen_at_samples(e):
+    if -1 in seen_at_samples(e):
         return False
     return any(form.is_nonnegative or (_seen(form, 4) or -1) == 1 or form == 0 for form in _forms(e))
 
@@ -59,7 +59,7 @@ def is_zero(e: sp.Expr) -> bool:
 def _sign(e: sp.Expr) -> int | None:
     if not e.free_symbols:
         return _sign_of_constant(e)
-    if {1, -1} <= _seen_at_samples(e):
+    if {1, -1} <= seen_at_samples(e):
         return None
     for form in _forms(e):
         found = _seen(form, 4)
@@ -69,7 +69,7 @@ def _sign(e: sp.Expr) -> int | None:
 
 
 @lru_cache(maxsize=20_000)
-def _seen_at_samples(e: sp.Expr) -> frozenset[int]:
+def seen_at_samples(e: sp.Expr) -> frozenset[int]:
     """The signs that e has at a few values of its symbols: the quickest way to see that it has not one sign."""
     symbols = sorted(e.free_symbols, key=str)
     if not symbols or not all(s.is_positive or s.is_real for s in symbols):
@@ -180,12 +180,27 @@ def _sign_of_sum(e: sp.Expr, depth: int) -> int | None:
         return signs.pop()
     if (combined := _one_logarithm(e)) is not None:
         return _seen(combined, depth - 1)
+    if len(e.args) == 2 and (found := _sign_of_two(*e.args, depth)) is not None:
+        return found
     numerator, denominator = sp.fraction(sp.together(e))
     if denominator != 1 and denominator.free_symbols:
         parts = [_seen(sp.factor(part), depth - 1) for part in (numerator, denominator)]
         return None if None in parts else parts[0] * parts[1]
     found = _sign_of_polynomial(numerator)
     return _sign_beside_one(e, depth) if found is None else found * _sign_of_constant(denominator)
+
+
+def _sign_of_two(a: sp.Expr, b: sp.Expr, depth: int) -> int | None:
+    """a + b, of opposite signs, has the sign of a where log(-a/b) > 0; seen where that logarithm is no sum any more."""
+    sign_a, sign_b = _seen(a, depth - 1), _seen(b, depth - 1)
+    if sign_a is None or sign_a != -(sign_b or 0):
+        return None
+    quotient = sp.powsimp(sp.cancel(sp.together(-a / b)))
+    if sp.count_ops(quotient) > _SHORT:
+        return None
+    logarithm = sp.factor(sp.expand_log(sp.log(quotient)))
+    above = None if logarithm.has(sp.zoo, sp.nan) else _seen(logarithm, depth - 2) if depth > 1 else None
+    return None if above is None else above * sign_a
 
 
 def _one_logarithm(e: sp.Expr) -> sp.Expr | None:
@@ -204,6 +219,8 @@ def _one_logarithm(e: sp.Expr) -> sp.Expr | None:
 def _sign_of_polynomial(e: sp.Expr) -> int | None:
     """All coefficients of one sign in positive symbols and exponentials, or no root in (0, oo) by Sturm."""
     symbols = sorted(e.free_symbols, key=str)
+    if not symbols:
+        return _sign_of_constant(e)
     if not e.is_polynomial(*symbols) or not all(s.is_positive for s in symbols):
         return None
     polynomial = sp.Poly(e, *symbols)

@@ -21,7 +21,7 @@ from divergence_lab.theory.checker_parameters import check_parametric, parts_of
 from divergence_lab.theory.conditions import condition_of, write_ranges
 from divergence_lab.theory.critical_parameters import critical_values, singular_values
 from divergence_lab.theory.expressions import ExpressionError, read_assumptions, write
-from divergence_lab.theory.loss import Loss, from_expression
+from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.parameter_numbers import numbers_for_parameters
 from divergence_lab.theory.parameter_signs import Unsigned
 from divergence_lab.theory.pieces import CannotSplit
@@ -59,7 +59,7 @@ def ask_for_parameters(kind: str, loss: Loss, seconds: float) -> Verdict:
     except OutOfTime:
         reason: object = f"no end within {seconds:.1f} s of cutting the range of the parameters"
     except SearchFailed as failure:
-        reason = failure
+        reason = str(failure).removeprefix("SearchFailed: ")
     return Verdict(None, UNDECIDED, f"not decided for all parameters ({reason}); raise --budget, or give them values with --set")
 
 
@@ -68,7 +68,7 @@ def search(kind: str, loss: Loss, budget: float) -> Verdict:
     try:
         found = _on_line(kind, loss)
         found = _by_cells(kind, loss, time.monotonic() + budget) if found is None else found
-        check_parametric(kind, verdict_to_json(found), write(loss.expression), loss.assumptions)
+        check_parametric(kind, verdict_to_json(found, kind), write(loss.expression), loss.assumptions)
     except (CannotSplit, ExpressionError, Rejected) as reason:
         raise SearchFailed(str(reason)) from None
     return found
@@ -133,6 +133,8 @@ def _decided(kind: str, loss: Loss, ranges: Ranges, reasons: dict[bool, str], de
         except NoValue:
             raise
         except Rejected as failure:
+            if not hints and kind in ("even", "symmetric") and _is_cut_at_once(failure, loss, ranges):
+                raise
             # cuts come from an unknown sign, and rather from one in the loss itself than from one at a chosen point
             reasons_against.append((isinstance(failure, Unsigned), not hints, failure))
             continue
@@ -140,10 +142,18 @@ def _decided(kind: str, loss: Loss, ranges: Ranges, reasons: dict[bool, str], de
             raise SearchFailed(f"the sample of {_shown(ranges)} contradicts its cell: please report this")
         # a reason names formulas and limits, which are those of one member of the family: say of which
         point = ", ".join(f"{symbol} = {write(value)}" for symbol, value in sample_of(loss, ranges).items())
-        because = sample.because if sample is not None else "the loss is 0 there"
+        because = "the loss is 0 there" if sample is None else sample.because if sample.holds is not None else "as the proof shows"
         reasons.setdefault(holds, f"at {point}, as an example, {because}")
         return holds, {key: write(value) for key, value in hints.items()}
     raise max(reasons_against, key=lambda against: against[:2])[2]
+
+
+def _is_cut_at_once(failure: Rejected, loss: Loss, ranges: Ranges) -> bool:
+    """Identities hold at single values of a parameter: a polynomial that is 0 there says where, sooner than any sample."""
+    if not isinstance(failure, Unsigned) or len(failure.expression.free_symbols) != 1:
+        return False
+    (symbol,) = failure.expression.free_symbols
+    return failure.expression.is_polynomial(symbol) and bool(critical_values(failure.expression, loss.expression, ranges))
 
 
 def _hints(kind: str, loss: Loss, ranges: Ranges, sample: Verdict | None) -> Iterator[Mapping[str, sp.Expr]]:
@@ -159,14 +169,14 @@ def _hints(kind: str, loss: Loss, ranges: Ranges, sample: Verdict | None) -> Ite
 
 
 def _sample(kind: str, loss: Loss, ranges: Ranges, deadline: float) -> Verdict | None:
-    """The plain verdict at one point of the cell; None where the loss vanishes there."""
+    """The plain verdict at one point of the cell, with the gauge of the family; None where the loss vanishes there."""
     values = sample_of(loss, ranges)
     expression = loss.expression.subs(values)
     if expression.has(sp.zoo, sp.nan, sp.oo):
         expression = at_points(loss.expression, values, {symbol.name: (value, value) for symbol, value in values.items()})
     if not expression.has(x):
         return None
-    return ask_one(kind, from_expression(expression), max(0.5, min(SAMPLE_SECONDS, deadline - time.monotonic())))
+    return ask_one(kind, Loss(expression), max(0.5, min(SAMPLE_SECONDS, deadline - time.monotonic())))
 
 
 def sample_of(loss: Loss, ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:
@@ -214,7 +224,7 @@ def _on_line(kind: str, loss: Loss) -> Verdict | None:
         found = Verdict(None, PROVED, f"it holds exactly when {write(equation)} = 0: the two sides are then one function",
                         f"{write(equation)} = 0", (step("line", equation=write(equation), parameter=solved.name),))
         try:
-            check_parametric(kind, verdict_to_json(found), write(loss.expression), loss.assumptions)
+            check_parametric(kind, verdict_to_json(found, kind), write(loss.expression), loss.assumptions)
             return found
         except (Rejected, ExpressionError):
             continue
@@ -236,10 +246,11 @@ def _lines(kind: str, loss: Loss) -> Iterator[tuple[sp.Expr, sp.Symbol]]:
                 if slope != 0 and not slope.free_symbols:
                     yield sp.expand(factor / slope), symbol
     pieces = loss.derivative.derivative().pieces
-    if len(pieces) != 2:
+    if len(pieces) > 2:
         return
     rates = [{sp.diff(e.args[0], x) for e in sp.powsimp(sp.expand(p.expression)).atoms(sp.exp) if e.has(x)} for p in pieces]
-    for left, right in itertools.product(*rates):
+    for left, right in itertools.product(rates[0], rates[-1]):
         equation = sp.expand(right + left - (1 if kind == "symmetric" else 0))
-        for symbol in sorted(equation.free_symbols - {x}, key=str)[:1]:
-            yield equation, symbol
+        symbols = sorted(equation.free_symbols - {x}, key=str)
+        if len(symbols) > 1:  # a single parameter has its value in the cells
+            yield equation, symbols[0]

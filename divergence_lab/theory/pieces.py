@@ -89,7 +89,7 @@ def with_signed(expression: sp.Expr, variable: sp.Symbol, piece: Piece) -> sp.Ex
 
 def positive_argument(variable: sp.Symbol, piece: Piece) -> tuple[sp.Expr, tuple[sp.Symbol, sp.Expr] | None]:
     """(y or -y with y > 0 that stands for the variable on this piece, how to go back), or (variable, None)."""
-    y = sp.Symbol("y", positive=True)
+    y = sp.Symbol("~y", positive=True)
     if piece.low != -sp.oo and not is_less(piece.low, sp.S.Zero):
         return y, (y, variable)
     if piece.high != sp.oo and not is_less(sp.S.Zero, piece.high):
@@ -126,12 +126,19 @@ def is_less(a: sp.Expr, b: sp.Expr) -> bool:
     relation = sp.Lt(a, b)
     if relation in (sp.true, sp.false):
         return bool(relation)
+    if None not in (_exponent(a), _exponent(b)):  # break points in t = e^x are ordered as those in x
+        return is_less(_exponent(a), _exponent(b))
     sign = (b - a)
     if sign.is_positive:
         return True
     if sign.is_nonpositive:
         return False
     raise CannotSplit(f"whether {a} < {b} depends on the parameters: state it with --assume")
+
+
+def _exponent(power: sp.Expr) -> sp.Expr | None:
+    """u where the power is e^u, as it is written."""
+    return power.args[0] if isinstance(power, sp.exp) else sp.S.Zero if power == 1 else None
 
 
 def split(expression: sp.Expr, variable: sp.Symbol, low: sp.Expr = -sp.oo, high: sp.Expr = sp.oo) -> Pieces:
@@ -203,7 +210,10 @@ def _real_roots(function: sp.Expr, variable: sp.Symbol) -> list[sp.Expr]:
 
 
 def _between(a: sp.Expr, b: sp.Expr) -> sp.Expr:
-    """A point inside (a, b)."""
+    """A point inside (a, b); between powers of e a power of e, whose place among others is known from the exponents."""
+    u, v = -sp.oo if a == 0 else _exponent(a), sp.oo if b == sp.oo else _exponent(b)
+    if None not in (u, v) and (isinstance(a, sp.exp) or isinstance(b, sp.exp)):
+        return sp.exp(_between(u, v))
     if a == -sp.oo:
         return sp.S.Zero if b == sp.oo else b - 1
     return a + 1 if b == sp.oo else (a + b) / 2
@@ -247,6 +257,10 @@ def _sign_at(function: sp.Expr, variable: sp.Symbol, sample: sp.Expr) -> int:
             if ball < 0:
                 return -1
     except NotEvaluable as error:
+        slope = sp.diff(function, variable)
+        if not slope.has(variable) and (slope.is_positive or slope.is_negative):
+            beyond = is_less(sp.expand(sample - value / slope), sample)  # the zero of a linear function
+            return 1 if beyond is bool(slope.is_positive) else -1
         raise CannotSplit(f"the sign of {function} at {variable} = {sample} depends on the parameters ({error}): "
                           "state it with --assume") from None
     raise CannotSplit(f"the sign of {function} at {variable} = {sample} could not be decided")

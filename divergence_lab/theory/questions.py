@@ -128,7 +128,7 @@ def parameters_of_generator(text: str, assumptions: Sequence[str], budget: float
 
 def read_parameters(text: str, assumptions: tuple[str, ...]) -> tuple[str, ...]:
     """The names of the parameters in a generator."""
-    return tuple(sorted(symbol.name for symbol in read_generator(text, assumptions).free_symbols - {t}))
+    return tuple(sorted(symbol.name for symbol in read_generator(text, assumptions)[0].free_symbols - {t}))
 
 
 def check_all(document: Any, budget: float) -> list[Failure]:

@@ -19,10 +19,10 @@ from flint import arb
 from divergence_lab.theory import catalogue
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
 from divergence_lab.theory.enclosure import NotEvaluable, digits, value_at
-from divergence_lab.theory.expressions import parse, write
+from divergence_lab.theory.expressions import ExpressionError, parse, write
 from divergence_lab.theory.identity import constant_ratio, simplified, vanishes
 from divergence_lab.theory.loss import Loss
-from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, inside, is_less, split
+from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, inside, is_finite, is_less, split
 from divergence_lab.theory.symbols import t, x
 
 # Seven residuals on either side of 0.
@@ -66,6 +66,23 @@ def recognise_slopes(slopes: Pieces) -> tuple[str | None, sp.Expr | None]:
             tau = sp.simplify(above / (below + above))
             return f"asymmetric {name} with tau = {write(tau)}", sp.simplify((below + above) / 2)
     return None, None
+
+
+def as_catalogued(slopes: Pieces, assumptions: tuple[str, ...]) -> sp.Expr | None:
+    """g as a factor times the catalogue's loss of the divergence that g' is recognised as, or None. To be confirmed."""
+    name = recognise_slopes(slopes)[0] or ""
+    family, _, setting = name.partition(" with ")
+    entry = next((entry for entry in catalogue.DIVERGENCES if entry.name == family), None)
+    if entry is None:
+        return None
+    text = entry.loss.replace(f"({entry.parameter})", f"({setting.partition(' = ')[2]})") if setting else entry.loss
+    try:
+        expression = catalogue.lookup(text, assumptions)[1]
+    except ExpressionError:
+        return None
+    mine, named = (sp.simplify(sp.diff(f.split_at_zero()[1].pieces[0].expression, x).subs(x, 0))
+                   for f in (slopes, Loss(expression, None).derivative))
+    return sp.simplify(mine / named) * expression if is_finite(mine) and is_finite(named) and named != 0 else None
 
 
 # --- the candidates ------------------------------------------------------------------------------------------
@@ -114,7 +131,9 @@ def _skewness(slope: sp.Expr) -> sp.Rational | None:
         return None
     with digits(2 * DIGITS):
         ratio = third / curvature
-        return sp.Rational(arb(ratio.mid()).str(DIGITS, radius=False)) if ratio.is_finite() else None
+        size = abs(ratio)  # no family is looked for at a parameter that could not be written
+        holds = ratio.is_finite() and (ratio.contains(0) or 1e-100 < size) and size < 1e100
+        return sp.Rational(arb(ratio.mid()).str(DIGITS, radius=False)) if holds else None
 
 
 def _parameter_at(entry: catalogue.NamedDivergence, skewness: sp.Expr) -> sp.Expr:
@@ -124,8 +143,12 @@ def _parameter_at(entry: catalogue.NamedDivergence, skewness: sp.Expr) -> sp.Exp
 
 def _allowed(entry: catalogue.NamedDivergence, value: sp.Expr) -> bool:
     """Is the family defined at this value? A symbolic one counts as allowed: it is the user's own parameter."""
-    return bool(value.free_symbols) or all(
-        catalogue.holds_at(bound, {entry.parameter: write(value)}) for bound in entry.where)
+    if value.free_symbols:
+        return True
+    try:
+        return all(catalogue.holds_at(bound, {entry.parameter: write(value)}) for bound in entry.where)
+    except (ExpressionError, TypeError):  # too long to be written, or not told from a bound: no value to name
+        return False
 
 
 def _at_parameter(family: Pieces, symbol: sp.Symbol, value: sp.Expr) -> Pieces:

@@ -14,15 +14,17 @@ So verdicts, closed form and name under a sampler are those of h, found and prov
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import sympy as sp
 
 from divergence_lab.theory.budget import OutOfTime, SearchFailed
 from divergence_lab.theory.enclosure import value_at
-from divergence_lab.theory.expressions import ExpressionError, parse_number, shown
+from divergence_lab.theory.expressions import ExpressionError, parse, shown, write
 from divergence_lab.theory.integrals import integral_from_zero
 from divergence_lab.theory.inversion import unevaluated
 from divergence_lab.theory.loss import Loss
@@ -35,33 +37,49 @@ SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Sampler:
-    """`kind` and its exact numbers; `weight` says what objects are weighted by, in words of p_F and p_B."""
+    """`kind` and its numbers, exact or parameters; `weight` says what objects are weighted by, in words of p_F and p_B;
+    `assumptions` are those that the kind makes of its parameters."""
     kind: str
     numbers: tuple[sp.Expr, ...]
     weight: str
+    assumptions: tuple[str, ...] = ()
 
 
-def sampler(text: str) -> Sampler:
-    """The sampler that a text names. Raises ExpressionError, listing the forms."""
+def sampler(text: str, assumptions: Iterable[str] = ()) -> Sampler:
+    """The sampler that a text names; its numbers may be parameters (power:b). Raises ExpressionError, listing the forms."""
     kind, colon, rest = text.strip().partition(":")
-    numbers = tuple(parse_number(part, f"the sampler {kind},") for part in rest.split(",")) if colon else ()
+    own = ()
+    if kind == "mixture" and rest.strip().isidentifier() and rest.strip() not in ("E", "pi", "EulerGamma"):
+        own = (f"{rest.strip()} > 0", f"{rest.strip()} < 1")
+    assumptions = (*assumptions, *own)
+    numbers = tuple(parse(part, sp.Dummy(), assumptions) for part in rest.split(",")) if colon else ()
     if kind == "on" and not numbers:
         return Sampler("on", (), "p_F")
     if kind == "backward" and not numbers:
         return Sampler("power", (sp.S.One,), "p_B")
     if kind == "power" and len(numbers) == 1:
-        return Sampler("power", numbers, f"p_F^({1 - numbers[0]}) p_B^({numbers[0]})")
+        return Sampler("power", numbers, _powers(1 - numbers[0], numbers[0]))
     if kind == "learned_backward" and len(numbers) == 1:
-        return Sampler("learned_backward", numbers, f"p_F^({1 - numbers[0]}) p_B^({numbers[0]}), p_B learning")
+        return Sampler("learned_backward", numbers, f"{_powers(1 - numbers[0], numbers[0])}, p_B learning")
     if kind == "mixture" and len(numbers) == 1:
-        if not (0 <= numbers[0]) or not (numbers[0] <= 1):
+        if not own and (numbers[0].free_symbols or not 0 <= numbers[0] <= 1):
             raise ExpressionError(f"sampler {shown(text)}: the share of backward samples lies between 0 and 1")
-        return Sampler("mixture", numbers, f"{1 - numbers[0]} p_F + {numbers[0]} p_B")
+        return Sampler("mixture", numbers, f"{_factor(1 - numbers[0])} p_F + {_factor(numbers[0])} p_B", own)
     if kind == "powers" and len(numbers) == 2:
-        if not numbers[0] + numbers[1] > 0:
+        if not (numbers[0] + numbers[1]).is_positive:
             raise ExpressionError(f"sampler {shown(text)}: the exponents must have a positive sum")
-        return Sampler("powers", numbers, f"p_F^({numbers[0]}) p_B^({numbers[1]})")
+        return Sampler("powers", numbers, _powers(*numbers))
     raise ExpressionError(f"sampler {shown(text)} is not known; use one of {FORMS}")
+
+
+def _powers(a: sp.Expr, b: sp.Expr) -> str:
+    """p_F^(a) p_B^(b), shortened where a power is 0 or 1."""
+    parts = [name if power == 1 else f"{name}^({write(power)})" for name, power in (("p_F", a), ("p_B", b)) if power != 0]
+    return " ".join(parts)
+
+
+def _factor(number: sp.Expr) -> str:
+    return f"({write(number)})" if number.is_Add else write(number)
 
 
 def on_policy_equivalent(loss: Loss, chosen: Sampler) -> Loss:
@@ -79,6 +97,7 @@ def on_policy_equivalent(loss: Loss, chosen: Sampler) -> Loss:
     if chosen.kind == "on":
         return loss
     slope = _slope(loss, chosen)
+    loss = dataclasses.replace(loss, assumptions=(*loss.assumptions, *chosen.assumptions))
     try:
         total = integral_from_zero(slope, time.monotonic() + SECONDS)
     except (OutOfTime, SearchFailed):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from math import inf, nextafter
+from math import inf, isfinite, nextafter
 
 import sympy as sp
 
@@ -52,6 +53,23 @@ def negative_stretches(piece: Piece) -> tuple[list[Stretch], list[Stretch]]:
         elif sign == 0 and not (before and after and before[2] * after[2] < 0):
             unknown.append(Stretch((_down(low), _up(low)), (_down(high), _up(high))))
     return negative, unknown
+
+
+def negative_points(piece: Piece) -> Iterable[sp.Expr]:
+    """Points inside stretches, enclosed, on which the expression is negative."""
+    try:
+        stretches, _ = negative_stretches(piece)
+    except Rejected:
+        return
+    for stretch in stretches:
+        low, high = stretch.low[1], stretch.high[0]
+        low = low if isfinite(low) else min(2 * high, -1.0) if isfinite(high) else -1.0
+        high = high if isfinite(high) else max(2 * low, 1.0)
+        for scale in (1, 10, 1000, 10**6, 10**12):
+            middle = sp.Rational(round((low + high) / 2 * scale), scale)
+            if low < middle < high:
+                yield middle
+                break
 
 
 def _end(piece: Piece, side: int) -> tuple[sp.Expr, int]:

@@ -6,21 +6,56 @@ of a polynomial in s = e^{x/q}. A counterexample is one point at which a guarant
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import sympy as sp
 
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
-from divergence_lab.theory.pieces import Piece, is_less, positive_argument
+from divergence_lab.theory.pieces import Piece, Pieces, is_less, positive_argument
 from divergence_lab.theory.proofs import structural_sign
 from divergence_lab.theory.symbols import x
 
+ALGEBRA_SECONDS = 1.0
+TIDY_SECONDS = 1.5
+# Beyond this degree in the slowest exponential the factors of a sum are longer than the sum: e^{999x/1000} - 1.
+MAX_DEGREE = 48
+
 
 def factored(function: sp.Expr) -> sp.Expr:
-    """A sum with exponentials as a product of factors where it is one: 1 - tanh(x)**2 -> 4 e^{2x}/(e^{2x} + 1)^2."""
-    candidate = sp.factor(sp.powsimp(sp.expand(sp.together(function.rewrite(sp.exp)))), deep=False)
-    candidate = sp.factor(sp.cancel(candidate)) if candidate.is_Add else candidate
-    return function if candidate.is_Add else candidate
+    """A sum as a product of factors where it is one: 1 - tanh(x)**2 -> 4 e^{2x}/(e^{2x} + 1)^2, x^2 + 2x + 1 -> (x + 1)^2."""
+    if function.is_rational_function(x):
+        candidate = sp.factor(sp.together(function))
+    else:
+        written = function.rewrite(sp.exp)
+        if _degree(written) > MAX_DEGREE:
+            return function
+        candidate = sp.factor(sp.powsimp(sp.expand(sp.together(written))), deep=False)
+        candidate = sp.factor(sp.cancel(candidate)) if candidate.is_Add else candidate
+    if candidate.has(sp.Abs, sp.sign):  # the root of a square, in whatever form it came
+        return function
+    return function if candidate.is_Add or sp.count_ops(candidate) > 3 * sp.count_ops(function) + 40 else candidate
+
+
+def _degree(function: sp.Expr) -> sp.Expr:
+    """The largest rate r of the exponentials e^{rx} in units of the step between all of them."""
+    rates = [abs(rate) for e in function.atoms(sp.exp) if (rate := sp.diff(e.args[0], x)).is_Rational and rate != 0]
+    return max(rates, default=sp.S.Zero) * sp.ilcm(1, 1, *(rate.q for rate in rates))
+
+
+def tidy(function: Pieces) -> Pieces:
+    """Each piece in the form in which its sign shows best: rational functions of x or of exponentials are factored."""
+    return function.map(lambda f: _factored(f) if f.has(sp.Add) and (
+        f.is_rational_function(x) or f.has(sp.exp, sp.sinh, sp.cosh, sp.tanh)) else f)
+
+
+@functools.lru_cache(maxsize=512)
+def _factored(f: sp.Expr) -> sp.Expr:
+    try:
+        return within(TIDY_SECONDS, factored, f)
+    except (OutOfTime, SearchFailed):
+        return f
 
 
 PROBES = tuple(sp.Rational(n, 8) for n in (1, 3, 7, 13, 21, 34, 55, 89, 144, 233, 800)) \
@@ -48,8 +83,18 @@ def nonnegative(piece: Piece) -> Sign:
     counterexample = _counterexample(piece)
     if counterexample is not None:
         return Sign(False, f"it is negative at x = {counterexample}", counterexample)
+    try:
+        if any(max(abs(n.p), n.q) > MAX_DEGREE for e in function.atoms(sp.exp) for n in e.args[0].atoms(sp.Rational)):
+            raise OutOfTime  # SymPy takes powers of e^{x/q} for unknowns
+        return within(ALGEBRA_SECONDS, by_algebra, piece)
+    except (OutOfTime, SearchFailed):
+        return Sign(None, "no proof was found in time")
+
+
+def by_algebra(piece: Piece) -> Sign:
+    """The sign as SymPy's rewriting shows it, which may take for ever."""
     for shorter in (sp.factor, lambda f: sp.simplify(f.rewrite(sp.exp))):
-        form = shorter(function)
+        form = shorter(piece.expression)
         if is_nonnegative(form, piece):
             return Sign(True, f"{form} is a sum and product of terms that are not negative there")
     return _by_roots(piece) or Sign(None, "no proof was found and no counterexample either")
@@ -80,10 +125,11 @@ def _by_roots(piece: Piece) -> Sign | None:
     if piece.expression.free_symbols - {x}:
         return None
     rates = [sp.diff(e.args[0], x) for e in piece.expression.rewrite(sp.exp).atoms(sp.exp) if e.has(x)]
-    if not rates or not all(rate.is_Rational and rate != 0 for rate in rates):
+    if not rates or not all(rate.is_Rational and rate != 0 for rate in rates) \
+            or _degree(piece.expression.rewrite(sp.exp)) > MAX_DEGREE:
         return None
-    s = sp.Symbol("s", positive=True)
-    q = sp.ilcm(1, *(rate.q for rate in rates))
+    s = sp.Symbol("~s", positive=True)
+    q = sp.ilcm(1, 1, *(rate.q for rate in rates))
     rational = sp.together(piece.expression.rewrite(sp.exp).subs(x, q * sp.log(s)))
     numerator, denominator = sp.fraction(sp.cancel(rational))
     if not (numerator.is_polynomial(s) and denominator.is_polynomial(s)):

@@ -14,7 +14,8 @@ from collections.abc import Iterable
 
 import sympy as sp
 
-from divergence_lab.theory.divergence import divergence, dual_loss
+from divergence_lab.theory.divergence import divergence, dual_loss, dual_slopes
+from divergence_lab.theory.inversion import unevaluated
 from divergence_lab.theory.loss import Loss, from_expression
 from divergence_lab.theory.pieces import Piece, Pieces, is_less
 from divergence_lab.theory.symbols import x
@@ -41,11 +42,17 @@ def _reflected(pieces: Pieces) -> Pieces:
 def swap(loss: Loss, budget: float = BUDGET_SECONDS) -> Loss | None:
     """The loss of D_f(p_F || p_B): g*'(x) = -f'(e^{-x}), g*''(x) = e^x g''(-x) (Proposition 6).
 
-    Exchanges f(0+) and f'(oo), so it exchanges zero-forcing and zero-avoiding. None when no closed form was found
-    and confirmed within the budget.
+    Exchanges f(0+) and f'(oo), so it exchanges zero-forcing and zero-avoiding. Where g* has no closed form that was found
+    and confirmed within the budget it is the integral of g*'; None when f has none either.
     """
-    found = dual_loss(divergence(loss, budget), budget)
-    return None if found is None else from_expression(found, assumptions=loss.assumptions)
+    known = divergence(loss, budget)
+    found = dual_loss(known, budget)
+    if found is not None:
+        return from_expression(found, assumptions=loss.assumptions)
+    if known.generator is None:
+        return None
+    slope = dual_slopes(known.generator)
+    return Loss(unevaluated(slope), None, assumptions=loss.assumptions, slope=slope)
 
 
 def weighted_sum(terms: Iterable[tuple[sp.Expr, Loss]]) -> Loss:

@@ -10,7 +10,6 @@ proved is undecided and says why.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 import time
@@ -21,8 +20,8 @@ import sympy as sp
 
 from divergence_lab.theory import boundary, signs
 from divergence_lab.theory.boundary import Undecided
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
-from divergence_lab.theory.certificate import Step, seal, step
+from divergence_lab.theory.budget import OutOfTime, SearchFailed
+from divergence_lab.theory.certificate import Step, cites, seal, step
 from divergence_lab.theory.checker import Part, check_verdict, read_parts
 from divergence_lab.theory.domain import Fault, fault
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
@@ -31,11 +30,11 @@ from divergence_lab.theory.far_slope import slope_at_infinity
 from divergence_lab.theory.loss import Loss, jump
 from divergence_lab.theory.no_loss import why_no_loss
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less
-from divergence_lab.theory.proofs import Rejected, is_identity
+from divergence_lab.theory.proofs import Rejected
+from divergence_lab.theory.sign_regions import negative_points
 from divergence_lab.theory.symbols import x
 
 PROVED, ENCLOSED, UNDECIDED = "proved", "enclosed", "undecided"
-TIDY_SECONDS = 1.5
 KINDS = ("validity", "convex", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient")
 # They are asked in this order, the quick ones first: what one of them leaves of the time, the later ones have.
 QUICK_FIRST = ("zero_forcing", "zero_avoiding", "bounded_gradient", "even", "symmetric", "validity", "convex")
@@ -80,11 +79,17 @@ class Verdicts:
     pieces: tuple[dict[str, str], ...] = ()
 
 
-def verdict_to_json(verdict: Verdict) -> dict:
-    """The VERDICT object of the contract, with a seal over its content."""
+def cites_of(kind: str, verdict: Verdict) -> list[str]:
+    """The propositions that the proof of a verdict of this kind rests on: ["P3", "P16"]; none for an undecided one."""
+    return cites(kind, [{"rule": s.rule, **dict(s.data)} for s in verdict.steps])
+
+
+def verdict_to_json(verdict: Verdict, kind: str) -> dict:
+    """The VERDICT object of the contract, with the propositions it rests on and a seal over its content."""
     content = {"holds": verdict.holds, "condition": verdict.condition, "status": verdict.status,
                "because": verdict.because,
                "steps": [{"rule": s.rule, "claim": s.claim, **dict(s.data)} for s in verdict.steps]}
+    content["cites"] = cites_of(kind, verdict)
     return {**content, "seal": seal(content)}
 
 
@@ -122,7 +127,9 @@ def numbers(loss: Loss, generator: sp.Expr | None, forcing: Verdict, avoiding: V
     if not isinstance(_prepared(loss), _Question):
         return None, None, None
     at_zero = None if forcing.holds is None else -_limit_of(forcing)
-    return at_zero, slope_at_infinity(loss, generator, avoiding.holds, time.monotonic() + budget), boundary.curvature_at_zero(loss)
+    falls = avoiding.holds is False and dict(avoiding.steps[0].data)["diverges"] == "true"
+    slope = -sp.oo if falls else slope_at_infinity(loss, generator, avoiding.holds, time.monotonic() + budget)
+    return at_zero, slope, boundary.curvature_at_zero(loss)
 
 
 @functools.lru_cache(maxsize=16)
@@ -134,11 +141,17 @@ def _prepared(loss: Loss) -> _Question | Fault | Verdict:
             return broken
         pieces = refine(loss.pieces)
         slopes = refine(loss.derivative) if loss.slope is not None else pieces.derivative()
-        slope, curvature = tidy(slopes), tidy(slopes.derivative())
-        texts = tuple(_piece_texts(pieces, slope, curvature))
-        return _Question(loss, slope, curvature, read_parts({"loss": write(loss.expression), "pieces": texts}), texts)
+        try:
+            return _question(loss, pieces, signs.tidy(slopes), signs.tidy(slopes.derivative()))
+        except Rejected:  # the checker does not follow the tidier form: as they were differentiated, then
+            return _question(loss, pieces, slopes, slopes.derivative())
     except (Rejected, ExpressionError, OutOfTime, NotEvaluable) as reason:
         return _undecided(f"the pieces of g could not be confirmed: {reason}")
+
+
+def _question(loss: Loss, pieces: Pieces, slope: Pieces, curvature: Pieces) -> _Question:
+    texts = tuple(_piece_texts(pieces, slope, curvature))
+    return _Question(loss, slope, curvature, read_parts({"loss": write(loss.expression), "pieces": texts}), texts)
 
 
 def refine(pieces: Pieces) -> Pieces:
@@ -154,19 +167,6 @@ def refine(pieces: Pieces) -> Pieces:
                     if not is_less(low, p.low) and (p.high == sp.oo or (high != sp.oo and not is_less(p.high, high))))
         refined.append(Piece(low, high, home.expression))
     return Pieces(tuple(refined), pieces.variable)
-
-
-def tidy(function: Pieces) -> Pieces:
-    """Each piece in the form in which its sign shows best: rational functions of exponentials are factored."""
-    return function.map(lambda f: _factored(f) if f.has(sp.exp, sp.sinh, sp.cosh, sp.tanh) and f.has(sp.Add) else f)
-
-
-@functools.lru_cache(maxsize=512)
-def _factored(f: sp.Expr) -> sp.Expr:
-    try:
-        return within(TIDY_SECONDS, signs.factored, f)
-    except (OutOfTime, SearchFailed):
-        return f
 
 
 def _piece_texts(pieces: Pieces, slopes: Pieces, curvatures: Pieces) -> Iterable[dict[str, str]]:
@@ -194,10 +194,8 @@ class _Question:
         reasons = []
         try:
             for proposal in search(self, time.monotonic() + budget):
-                if proposal.status == PROVED and not all(part.derived for part in self.parts):
-                    proposal = dataclasses.replace(proposal, status=ENCLOSED)
                 try:
-                    check_verdict(kind, verdict_to_json(proposal), self.parts)
+                    check_verdict(kind, verdict_to_json(proposal, kind), self.parts)
                     return proposal
                 except (Rejected, ExpressionError) as reason:
                     reasons.append(f"a proof was proposed but not verified: {reason}")
@@ -229,17 +227,27 @@ def _valid(q: _Question, deadline: float) -> Iterable[Verdict]:
             yield Verdict(False, PROVED, f"g does not {word} {side} 0: it is constant there, so a wrong model can have "
                           "loss 0", steps=(step("constant", of="slope", **_on(piece)),))
             return
-        found = signs.nonnegative(piece if right else Piece(piece.low, piece.high, -piece.expression))
+        found = signs.nonnegative(_outwards(piece, right))
         if found.holds is False:
-            words = "falls after" if right else "rises before"
-            sign = "< 0" if right else "> 0"
-            yield Verdict(False, ENCLOSED, f"g {words} 0: g' is {'negative' if right else 'positive'} at "
-                          f"x = {found.witness}", steps=(step("witness", of="slope", f=write(piece.expression),
-                                                              at=write(found.witness), sign=sign),))
+            yield _falls_back(piece, right, found.witness)
             return
         status = status if found.holds else ENCLOSED
         steps.append(step("sign", of="slope", f=write(piece.expression), **_on(piece), sign=">= 0" if right else "<= 0"))
     yield Verdict(True, status, "g falls before 0 and rises after it", steps=tuple(steps))
+    for piece, right in q.sides(q.slope):  # that was not proved: perhaps it is not so, in a narrow place or far out
+        for point in negative_points(_outwards(piece, right)):
+            yield _falls_back(piece, right, point)
+
+
+def _outwards(slope: Piece, right: bool) -> Piece:
+    """g' as it must not be negative: itself right of 0, -g' left of it."""
+    return slope if right else Piece(slope.low, slope.high, -slope.expression)
+
+
+def _falls_back(slope: Piece, right: bool, point: sp.Expr) -> Verdict:
+    words, sign = ("falls after", "< 0") if right else ("rises before", "> 0")
+    return Verdict(False, ENCLOSED, f"g {words} 0: g' is {'negative' if right else 'positive'} at x = {point}",
+                   steps=(step("witness", of="slope", f=write(slope.expression), at=write(point), sign=sign),))
 
 
 def _convex(q: _Question, deadline: float) -> Iterable[Verdict]:
@@ -255,19 +263,33 @@ def _convex(q: _Question, deadline: float) -> Iterable[Verdict]:
     for piece in q.curvature.pieces:
         found = signs.nonnegative(piece)
         if found.holds is False:
-            yield Verdict(False, ENCLOSED, f"g'' is negative at x = {found.witness}, so neither g nor f is convex, and "
-                          "data processing fails", steps=(step("witness", of="curvature", f=write(piece.expression),
-                                                               at=write(found.witness), sign="< 0"),))
+            yield _bends_down(piece, found.witness)
             return
         status = status if found.holds else ENCLOSED
         steps.append(step("sign", of="curvature", f=write(piece.expression), **_on(piece), sign=">= 0"))
     shown = write(q.loss.curvature.as_expression())
     kinks = "" if not q.loss.derivative.kinks else " and g' jumps upwards at its kinks"
     yield Verdict(True, status, f"g'' = {shown} is not negative{kinks}, so g and f are convex", steps=tuple(steps))
+    for piece in q.curvature.pieces:
+        for point in negative_points(piece):
+            yield _bends_down(piece, point)
+
+
+def _bends_down(curvature: Piece, point: sp.Expr) -> Verdict:
+    return Verdict(False, ENCLOSED, f"g'' is negative at x = {point}, so neither g nor f is convex, and data processing fails",
+                   steps=(step("witness", of="curvature", f=write(curvature.expression), at=write(point), sign="< 0"),))
 
 
 def _jump(q: _Question, kink: sp.Expr) -> sp.Expr:
-    return jump(q.loss, kink) if kink in q.loss.derivative.kinks else sp.S.Zero
+    """g'(kink+) - g'(kink-). A root may hide a kink: sqrt(x^2 + x^4) has one at 0."""
+    index = q.slope.kinks.index(kink)
+    sides = [boundary.beside(q.slope.pieces[index + after], kink, 1 if after else -1) for after in (0, 1)]
+    if all(value.is_finite for value in sides):
+        return sp.simplify(sides[1] - sides[0])
+    size = jump(q.loss, kink) if kink in q.loss.derivative.kinks else sides[1] - sides[0]
+    if size is sp.nan:
+        raise Undecided(f"the slopes beside x = {kink} are not known")
+    return size
 
 
 # --- the two ends --------------------------------------------------------------------------------------------
@@ -330,7 +352,7 @@ def _symmetric(q: _Question, deadline: float) -> Iterable[Verdict]:
             yield Verdict(False, PROVED, f"the kink of g at x = {kink} has no counterpart of the right weight at {-kink}",
                           steps=tuple(steps))
             return
-    below, above = (q.slope.pieces[i].expression.subs(x, 0) for i in _beside_zero(q.slope))
+    below, above = (boundary.beside(q.slope.pieces[i], sp.S.Zero, side) for i, side in zip(_beside_zero(q.slope), (-1, 1)))
     if below.is_finite and above.is_finite and sp.simplify(below + above) != 0:
         total = sp.simplify(below + above)
         yield Verdict(False, PROVED, f"the slopes of g at 0, {below} and {above}, are not opposite: f(t) - t f(1/t) = "
@@ -349,7 +371,7 @@ def _beside_zero(function: Pieces) -> tuple[int, int]:
 
 def _identity(function: Pieces, of: str, transform, before: tuple[Step, ...], yes: str, no: str) -> Verdict:
     """h(x) + transform(h(-x)) = 0 for all x > 0, or a point where it is not."""
-    steps, status = list(before), PROVED
+    steps = list(before)
     for piece in function.pieces:
         if is_less(piece.low, sp.S.Zero):
             continue
@@ -361,10 +383,8 @@ def _identity(function: Pieces, of: str, transform, before: tuple[Step, ...], ye
             if ball > 0 or ball < 0:
                 return Verdict(False, ENCLOSED, f"{no} is {ball.str(4, radius=False)} at x = {point}",
                                steps=(step("witness", of=of, f=write(difference), at=write(point), sign="!= 0"),))
-        if not is_identity(difference, x):
-            status = ENCLOSED
         steps.append(step("identity", of=of, f=write(difference), **_on(piece)))
-    return Verdict(True, status, yes, steps=tuple(steps))
+    return Verdict(True, PROVED, yes, steps=tuple(steps))
 
 
 SEARCHES: dict[str, Callable] = {

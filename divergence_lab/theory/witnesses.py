@@ -52,7 +52,7 @@ def wrong_signs(kind: str, loss: Loss, ranges: Ranges, sample: Verdict) -> Itera
 
 def _zeros(f: sp.Expr) -> list[sp.Expr]:
     try:
-        plain = sp.Symbol("x_")
+        plain = sp.Symbol("~x")
         found = within(SOLVE_SECONDS, sp.solve, sp.fraction(sp.factor(sp.together(f)))[0].subs(x, plain), plain)
     except (OutOfTime, SearchFailed):
         return []

@@ -2,61 +2,128 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import sympy as sp
 
 from divergence_lab.theory.certificate import Step
+from divergence_lab.theory.conditions import read_ranges
 from divergence_lab.theory.expressions import parse, parse_number, write_latex
 from divergence_lab.theory.symbols import x
 
+Data = Mapping[str, str]
 _SUBJECTS = {
     "slope": "g'(x)", "curvature": "g''(x)", "weighted slope": "g'(x)\\,e^{-x}", "odd part": "g'(x) + g'(-x)",
-    "asymmetry": "g''(x) - e^{x} g''(-x)", "kink at 0": "g'(0+) + g'(0-)",
+    "asymmetry": "g''(x) - e^{x} g''(-x)", "kink at 0": "g'(0^+) + g'(0^-)",
 }
+_RELATIONS = {">= 0": "\\ge 0", "<= 0": "\\le 0", "< 0": "< 0", "> 0": "> 0", "!= 0": "\\ne 0"}
 
 
 def step_in_latex(step: Step) -> str:
     """One step as a LaTeX formula, without dollar signs."""
     data = dict(step.data)
-    of = _SUBJECTS.get(data.get("of", ""), "")
-    f = _function(data["f"]) if "f" in data else ""
-    where = f"x \\in ({_number(data['low'])}, {_number(data['high'])})" if "low" in data and "parameter" not in data else ""
-    match step.rule:
-        case "sign":
-            return f"{of} = {f} \\{'ge' if data['sign'] == '>= 0' else 'le'} 0, \\quad {where}"
-        case "for all":
-            return f"{of} = {f} \\ge 0, \\quad {where}, \\text{{ for all parameters}}"
-        case "jump":
-            at = _number(data["at"])
-            return f"g'({at}+) - g'({at}-) = {_number(data['jump'])}"
-        case "witness":
-            relation = {"< 0": "< 0", "> 0": "> 0", "!= 0": "\\ne 0"}[data["sign"]]
-            return f"{of} = {f} {relation} \\quad \\text{{at }} x = {_number(data['at'])}"
-        case "limit":
-            return f"\\lim_{{x \\to {_number(data['end'])}}} {of} = \\lim {f} = {_number(data['limit'])}"
-        case "integral":
-            scale, outcome = _function(data["scale"]), "= \\infty" if data["diverges"] == "true" else "< \\infty"
-            return (f"\\lim_{{x \\to \\infty}} {f} \\cdot {scale} = {_number(data['limit'])}, \\quad "
-                    f"\\int^\\infty \\frac{{dx}}{{{scale}}} {outcome}")
-        case "identity":
-            return f"{of} = {f} = 0, \\quad {where}"
-        case "constant":
-            return f"{of} = 0, \\quad {where}"
-        case "cell":
-            name, answer = data["parameter"], "\\text{yes}" if data["holds"] == "true" else "\\text{no}"
-            range_ = f"{_number(data['low'])} < {name} < {_number(data['high'])}" if data["low"] != data["high"] \
-                else f"{name} = {_number(data['sample'])}"
-            return f"{range_}: {answer}"
-    raise ValueError(f"no wording for the rule {step.rule}")
+    return _FORMULAS[step.rule](data, _SUBJECTS.get(data.get("of", ""), ""))
+
+
+def _sign(data: Data, of: str) -> str:
+    return f"{of} = {_function(data['f'])} {_RELATIONS[data['sign']]}, \\quad {_interval(data)}"
+
+
+def _jump(data: Data, of: str) -> str:
+    at = _number(data["at"])
+    return f"g'({at}^+) - g'({at}^-) = {_number(data['jump'])}"
+
+
+def _witness(data: Data, of: str) -> str:
+    return f"{of} = {_function(data['f'])} {_RELATIONS[data['sign']]} \\quad \\text{{at }} x = {_number(data['at'])}"
+
+
+def _limit(data: Data, of: str) -> str:
+    return f"{of} = {_function(data['f'])} \\to {_number(data['limit'])} \\quad (x \\to {_number(data['end'])})"
+
+
+def _integral(data: Data, of: str) -> str:
+    scale, outcome = _function(data["scale"]), "= \\infty" if data["diverges"] == "true" else "< \\infty"
+    return (f"{of} = {_function(data['f'])} = h(x), \\quad h(x) \\cdot {scale} \\to {_number(data['limit'])} \\quad (x \\to \\infty), "
+            f"\\quad \\int^\\infty \\frac{{dx}}{{{scale}}} {outcome}")
+
+
+def _identity(data: Data, of: str) -> str:
+    shown = "" if data["f"] == "0" else f"{_function(data['f'])} = "
+    return f"{of} = {shown}0, \\quad {_interval(data)}"
+
+
+def _constant(data: Data, of: str) -> str:
+    return f"{of} = 0, \\quad {_interval(data)}"
+
+
+def _gap(data: Data, of: str) -> str:
+    at = _number(data["at"])
+    return (f"g = {_function(data['left'])} \\text{{ before }} {at}, \\quad g = {_function(data['right'])} \\text{{ after it}}, "
+            f"\\quad g({at}^+) - g({at}^-) = {_number(data['jump'])}")
+
+
+def _unbounded(data: Data, of: str) -> str:
+    return (f"g = {_function(data['f'])} \\text{{ between }} {_number(data['at'])} \\text{{ and }} {_number(data['end'])}, "
+            f"\\quad g \\to {_number(data['limit'])} \\quad (x \\to {_number(data['at'])})")
+
+
+def _pole(data: Data, of: str) -> str:
+    return (f"g = \\frac{{{_function(data['numerator'])}}}{{{_function(data['denominator'])}}}, \\quad {_interval(data)}, "
+            "\\text{ where the denominator changes sign and the numerator does not}")
+
+
+def _not_real(data: Data, of: str) -> str:
+    return f"g({_number(data['at'])}) \\notin \\mathbb{{R}}"
+
+
+def _cell(data: Data, of: str) -> str:
+    where = " \\text{ and } ".join(_range(name, low, high) for name, (low, high) in read_ranges(data).items())
+    shown = f", \\text{{ as }} x = {_expression(data['at'])} \\text{{ shows}}" if "at" in data else ""
+    scale = f", \\text{{ }} x \\cdot {_expression(data['scale'])} \\text{{ being a scale}}" if "scale" in data else ""
+    return f"\\text{{{'holds' if data['holds'] == 'true' else 'does not hold'} for }} {where}{shown}{scale}"
+
+
+def _undefined(data: Data, of: str) -> str:
+    return f"\\text{{no value at }} {_expression(data['parameter'])} = {_number(data['at'])}"
+
+
+def _line(data: Data, of: str) -> str:
+    return f"\\text{{holds exactly where }} {_expression(data['equation'])} = 0"
+
+
+_FORMULAS: Mapping[str, Callable[[Data, str], str]] = {
+    "sign": _sign, "jump": _jump, "witness": _witness, "limit": _limit, "integral": _integral, "identity": _identity,
+    "constant": _constant, "gap": _gap, "unbounded": _unbounded, "pole": _pole, "not real": _not_real, "cell": _cell,
+    "undefined": _undefined, "line": _line,
+}
+
+
+def _range(name: str, low: str, high: str) -> str:
+    symbol = _expression(name)
+    if low == high:
+        return f"{symbol} = {_number(low)}"
+    if (low, high) == ("-oo", "oo"):
+        return f"\\text{{every }} {symbol}"
+    if high == "oo":
+        return f"{symbol} > {_number(low)}"
+    return f"{symbol} < {_number(high)}" if low == "-oo" else f"{_number(low)} < {symbol} < {_number(high)}"
+
+
+def _interval(data: Data) -> str:
+    return f"x \\in ({_number(data['low'])}, {_number(data['high'])})"
 
 
 def _function(text: str) -> str:
     return write_latex(parse(text, x))
 
 
+def _expression(text: str) -> str:
+    """An expression in parameters alone."""
+    return write_latex(parse(text, sp.Dummy()))
+
+
 def _number(text: str) -> str:
     if text in ("oo", "-oo"):
         return "\\infty" if text == "oo" else "-\\infty"
-    try:
-        return write_latex(parse_number(text))
-    except ValueError:  # an end of an interval that is a parameter
-        return write_latex(parse(text, sp.Dummy()))
+    return write_latex(parse_number(text))
