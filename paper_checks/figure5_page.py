@@ -197,6 +197,7 @@ def _sampled_figure(of: dict, about: dict, path: Path) -> None:
                     x, y = ([run[name] for run in of[objective, loss]] for name in (reward, alike))
                     axes.plot(x, y, marker=plots.MARKERS[index], color=plots.COLOURS[index], linestyle="none", label=loss,
                               fillstyle="none", markeredgewidth=1.5)
+                axes.locator_params(axis="x", nbins=4)
                 axes.set_xlabel("mean R" if row == 0 else f"mean R of the best {about['keep']}")
             grid[0, column].set_title(objective.upper())
         grid[0, 0].set_ylabel("similarity of all drawn")

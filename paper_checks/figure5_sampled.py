@@ -37,8 +37,8 @@ def sampled_part(folder: Path, data: str | None, size: dict, device: str, losses
         rows += run["rows"]
         seconds[objective] = run["seconds"]
     about = {
-        "space": dag.name, "batch": BATCH, "sampler": f"epsilon:{EPSILON}", "learning_rate": RATE, "learning_rate_log_z": RATE_LOG_Z, "initial_log_z_of_tb": LOG_Z, "backward": "uniform",
-        "as_released": released, "similarity_of": SOME, **size, "seconds": seconds,
+        **size, "space": dag.name, "batch": BATCH, "sampler": f"epsilon:{EPSILON}", "learning_rate": RATE, "learning_rate_log_z": RATE_LOG_Z, "initial_log_z_of_tb": LOG_Z, "backward": "uniform",
+        "as_released": released, "similarity_of": SOME, "seconds": seconds,
         "environment": environment(torch.device("cuda" if device == "cuda" else "cpu")),
     }  # fmt: skip
     _write(folder / f"sampled{'-as-released' if released else ''}.json", {"about": about, "runs": rows})
