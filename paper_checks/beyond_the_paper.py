@@ -122,7 +122,9 @@ def main(argv: list[str] | None = None, size: Mapping[str, Any] | None = None) -
         except KeyboardInterrupt:
             print("stopped; the jobs that are done are kept, and the same command goes on", file=sys.stderr)
         save(*gather(todo, runs), results)
-    committed = results if quick or (results / "runs.csv").exists() else presets.folder(CHECK, "standard")
+    # a page drawn alone shows what is committed, which the quick preset never is
+    whole = quick or (chosen.preset != "quick" and (results / "runs.csv").exists())
+    committed = results if whole else presets.folder(CHECK, "standard")
     page = results / f"{CHECK}.md" if quick else Path(__file__).with_suffix(".md")
     write_page(committed, page)
     print(page.read_text() if quick else page)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from divergence_lab.plots import COLOURS, DASHES, STYLE, save
 
 NAMES = {"window_l1": "L1 of the last samples", "tv": "exact total variation"}
-PAPER_STEPS = 50_000
+PAPER_ENV, PAPER_STEPS = "hypergrid:4x20", 50_000
 CLOSE = 0.05  # mean final values that differ by no more are called almost the same
 
 
@@ -111,9 +111,11 @@ def words(case: str, curves: Curves) -> list[str]:
     final = {loss: values[:, -1].mean() for loss, values in curves.values["tv"].items()}
     spread = max(final.values()) - min(final.values())
     same = "almost the same" if spread <= CLOSE else "not the same"
-    stopped = curves.about["steps"] < curves.about["planned"]
+    steps, whole = curves.about["steps"], curves.about["planned"]
+    if curves.about["env"].startswith(PAPER_ENV):
+        whole = PAPER_STEPS
     lines.append(f"- The last total variations are {same}: the means differ by up to {spread:.3f}"
-                 + (" (the runs were stopped early: nothing is said about the end)." if stopped else "."))
+                 + (f" (after {steps:,} of {whole:,} steps: nothing is said about the end)." if steps < whole else "."))
     return lines
 
 
@@ -138,7 +140,7 @@ def render(found: dict[str, Curves], figure: str) -> str:
             f"| {a['env']}, {a['objective']} | {a['seeds']} | {a['steps']:,} | {a['planned']:,} | {16 * a['steps']:,} "
             f"| {a['window']:,} | {a['sampling_floor']:.3f} | {a['sampling_floor'] / a['states']:.3g} | {a['tv_of_clamp']:.1g} | {a['seconds_a_step']:.3f} |"
         )
-    full = [curves.about for curves in found.values() if curves.about["env"].startswith("hypergrid:4x20")]
+    full = [curves.about for curves in found.values() if curves.about["env"].startswith(PAPER_ENV)]
     complete = [a for a in full if a["steps"] >= PAPER_STEPS]
     if len(complete) < 4:
         lines += ["", f"The paper's figure is four objectives on hypergrid:4x20 with 800,000 trajectories each. {len(complete)} of these are here, so the",
@@ -146,7 +148,7 @@ def render(found: dict[str, Curves], figure: str) -> str:
     if full:
         hours = np.mean([a["seconds_a_step"] for a in full]) * PAPER_STEPS * 8 / 3600
         lines += ["", f"That preset (8 ensembles of 20 runs, 50,000 steps each) would take about {hours:.0f} hours on this machine at the measured rate,",
-                  "if trajectories did not grow; on a GPU it has not been measured."]
+                  "if trajectories did not grow. On a GPU it has not been measured; [an estimate from what a step does](time_on_a_gpu.md)."]
     lines += ["", f"Python {one['python']}, torch {one['torch']}, numpy {one['numpy']}; {one['device']} ({one['threads']} thread), shared with other work.", "",
               "## Does the ordering hold?", "",
               "Speed is the area under a curve over trajectories, divided by their number: smaller is faster. Runs of the same seed share",

@@ -42,7 +42,7 @@ SIZES = {
     # exact part: subset, blocks, seeds, sampled steps, exact steps; sampled part: seeds, steps, width, depth
     "quick": {"space": ("A8", 3), "seeds": 2, "table_steps": 60, "exact_steps": 20, "steps": 6, "net_seeds": 1,
               "width": 16, "depth": 2, "keep": 20},
-    "standard": {"space": ("T12", 4), "seeds": 5, "table_steps": 800, "exact_steps": 250, "steps": 300, "net_seeds": 3,
+    "standard": {"space": ("T12", 4), "seeds": 5, "table_steps": 800, "exact_steps": 250, "steps": 1_000, "net_seeds": 3,
                  "width": 32, "depth": 3, "keep": 100},
     "paper": {"space": ("T12", 4), "seeds": 5, "table_steps": 50_000, "exact_steps": 600, "steps": 50_000, "net_seeds": 4,
               "width": 256, "depth": 10, "keep": 1000},

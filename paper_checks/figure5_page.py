@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -67,6 +68,10 @@ def verdicts(curves: Curves, objective: str, part: float) -> tuple[str, str]:
     """Do both zero-forcing losses have a higher mean reward, and both Linex losses a lower similarity?  Means over seeds."""
     reward = {loss: last(curves, objective, loss, "mean_reward", part).mean() for loss in LOSSES}
     alike = {loss: last(curves, objective, loss, "similarity", part).mean() for loss in LOSSES}
+    return _orders(reward, alike)
+
+
+def _orders(reward: dict[str, float], alike: dict[str, float]) -> tuple[str, str]:
     others = [loss for loss in LOSSES if loss not in FORCING]
     higher = min(reward[loss] for loss in FORCING) > max(reward[loss] for loss in others)
     lower = max(alike[loss] for loss in others) < min(alike[loss] for loss in FORCING)
@@ -125,7 +130,7 @@ def render(about: dict, sampled: Curves, exact: Curves, net: str, paper: bool) -
         "## Sampled: 2 to 8 of all 105 blocks, message-passing policy", "", net, "",
         "## The paper's settings", "",
         "Results of the preset `paper` are committed beside these." if paper else "Not run: 50,000 steps, 4 seeds, on a GPU. `python paper_checks/figure5_molecules.py --preset paper --data DIR --device cuda` stands ready;",
-        "" if paper else "its time has not been estimated, since no rate on a GPU was measured.", "",
+        "" if paper else "how long it would take is [estimated from what a step does](time_on_a_gpu.md).", "",
         f"Device: {env['device']}; Python {env['python']}, torch {env['torch']}, numpy {env['numpy']}; "
         f"{sum(about['seconds'].values()):.0f} s of training in all.", "",
     ]  # fmt: skip
@@ -158,17 +163,47 @@ def _sampled(folder: Path) -> str:
     names = [key for key in runs[0] if key not in ("objective", "loss", "seed", "steps", "finite")]
     lines = [
         f"{about['space']}; {about['net_seeds']} seeds, {about['steps']} steps of {about['batch']} (the paper: 50,000), width {about['width']}, {about['depth']} rounds,",
-        f"learning rate {about['learning_rate']}. Of all molecules drawn while training; top: the {about['keep']} best different ones. Mean (standard deviation).", "",
+        f"learning rate {about['learning_rate']}, of log Z {about['learning_rate_log_z']}; log Z of TB starts at {about['initial_log_z_of_tb']:g}. Of all molecules drawn while training;",
+        f"top: the {about['keep']} best different ones. Mean (standard deviation).", "",
         "| objective | loss | " + " | ".join(names) + " |", "|---|---|" + "---:|" * len(names),
     ]  # fmt: skip
+    of = {(o, loss): [run for run in runs if run["objective"] == o and run["loss"] == loss] for o in OBJECTIVES for loss in LOSSES}
+    for (objective, loss), mine in of.items():
+        if mine:
+            values = [np.array([run[name] for run in mine], dtype=float) for name in names]
+            spread = [f" ({v.std(ddof=1):.1g})" if len(v) > 1 else "" for v in values]
+            lines.append(f"| {objective} | {loss} | " + " | ".join(f"{v.mean():.4g}{s}" for v, s in zip(values, spread, strict=True)) + " |")
+    lines += ["", "Figure 5's orders in these runs, by mean over seeds:", "",
+              "| objective | zero-forcing: higher mean R | Linex: lower similarity | the same of the top: R | similarity |", "|---|---|---|---|---|"]  # fmt: skip
     for objective in OBJECTIVES:
-        for loss in LOSSES:
-            mine = [run for run in runs if run["objective"] == objective and run["loss"] == loss]
-            if mine:
-                values = [np.array([run[name] for run in mine], dtype=float) for name in names]
-                spread = [f" ({v.std(ddof=1):.1g})" if len(v) > 1 else "" for v in values]
-                lines.append(f"| {objective} | {loss} | " + " | ".join(f"{v.mean():.4g}{s}" for v, s in zip(values, spread, strict=True)) + " |")
+        mean = {name: {loss: float(np.mean([run[name] for run in of[objective, loss]])) for loss in LOSSES} for name in names[2:6]}
+        cells = [_orders(mean["mean_reward"], mean["similarity"]), _orders(mean["top_reward"], mean["top_similarity"])]
+        lines.append(f"| {objective} | {' | '.join(cell for pair in cells for cell in pair)} |")
+    lines += ["", "![Mean reward against similarity of all molecules drawn, and of the top](results/figure5_molecules/standard/sampled.png)", "",
+              "*A point is one run; compare with the paper's Figure 5. To the right: higher reward; down: more diverse.*"]  # fmt: skip
+    _sampled_figure(of, about, folder / "sampled")
     return "\n".join(lines)
+
+
+def _sampled_figure(of: dict, about: dict, path: Path) -> None:
+    with mpl.rc_context(plots.STYLE):
+        figure = Figure(figsize=(9.6, 5.0), layout="constrained")
+        FigureCanvasAgg(figure)
+        grid = figure.subplots(2, len(OBJECTIVES))
+        for column, objective in enumerate(OBJECTIVES):
+            for row, (reward, alike) in enumerate((("mean_reward", "similarity"), ("top_reward", "top_similarity"))):
+                axes = grid[row, column]
+                for index, loss in enumerate(LOSSES):
+                    x, y = ([run[name] for run in of[objective, loss]] for name in (reward, alike))
+                    axes.plot(x, y, marker=plots.MARKERS[index], color=plots.COLOURS[index], linestyle="none", label=loss,
+                              fillstyle="none", markeredgewidth=1.5)
+                axes.locator_params(axis="x", nbins=4)
+                axes.set_xlabel("mean R" if row == 0 else f"mean R of the best {about['keep']}")
+            grid[0, column].set_title(objective.upper())
+        grid[0, 0].set_ylabel("similarity of all drawn")
+        grid[1, 0].set_ylabel(f"similarity of the best {about['keep']}")
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+        plots.save(figure, path)
 
 
 def _figure(curves: Curves, about: dict, path: Path) -> None:
