@@ -172,3 +172,19 @@ def test_the_committed_pages_are_what_the_committed_results_say(figure3, beyond,
         path.write_text(path.read_text().replace(",jsd,0.03,0,0.", ",jsd,0.03,0,0.9", 1))
         assert text != beyond_page.render(beyond_page.Runs(tmp_path / "beyond"), "beyond_the_paper")
     assert committed("figure3_hypergrid") and committed("beyond_the_paper")
+
+
+def test_the_time_on_a_gpu_is_what_a_step_counts(monkeypatch):
+    monkeypatch.syspath_prepend(str(CHECKS))
+    import time_on_a_gpu as estimate
+
+    given = {"policy": "mlp", "evaluate": "visited", "batch": 4, "seeds": 2}
+    small, large = (
+        estimate.counted({"quadratic": squared}, graph_from_text("hypergrid:2x4"), width=width, **given) for width in (64, 128)
+    )
+    # the same kernels at any width; products of the layers between grow fourfold, those beside them twofold
+    assert small[0] == large[0] > 50 and 2 < large[1] / small[1] < 4
+    page = estimate.page([("Figure 3", "a case", 1000, 2, 1e-5, 360, 0.0)])
+    assert "| Figure 3 | a case | 1,000 | 2 | 360 | 0.0 | 3.6 | 0.0 |" in page
+    committed = (CHECKS / "time_on_a_gpu.md").read_text().splitlines()
+    assert {line.split("|")[1].strip() for line in committed if line.startswith("| ")} >= {"Figure 3", "Figure 5", "Tables 3 and 4"}
