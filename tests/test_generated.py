@@ -87,6 +87,9 @@ def test_sizes_and_source(name):
     assert dag.n_actions == graph.n_actions and dag.max_steps == graph.max_steps
     assert dag.n_features == graph.features.shape[1] == dag.features(states).shape[1]
     assert dag.features(states).dtype == torch.float32
+    if dag.ones is not None:
+        hot = torch.nn.functional.one_hot(dag.ones(states), dag.n_features).sum(dim=-2)
+        assert torch.equal(hot.float(), dag.features(states))
     assert tuple(states[0].tolist()) == dag.source
     assert dag.n_back == graph.incoming.shape[0] or name.startswith("sets:")  # an action for each element
 

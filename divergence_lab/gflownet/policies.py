@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
-from torch.nn.functional import grouped_mm, pad
+from torch.nn.functional import embedding_bag, grouped_mm, pad
 
 from divergence_lab.gflownet.randomness import INIT, mix
 from divergence_lab.gflownet.tables import tables
@@ -21,6 +21,8 @@ from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.generated import GeneratedDAG, Space
 
 Parameters = Mapping[str, Tensor]
+
+THIN = 64  # states in a row up to which each takes its member's last layer along, sooner than products are grouped
 
 
 @dataclass(frozen=True)
@@ -163,14 +165,21 @@ def mlp(
         return torch.baddbmm(parameters[f"bias_{depth}"], parameters[f"weight_{depth}"], hidden.mT)
 
     def in_a_row(parameters: Parameters, states: Tensor, member: Tensor, ends: Tensor) -> Tensor:
-        hidden = space.features(states).to(parameters["weight_0"].dtype)
+        hidden = None if space.ones else space.features(states).to(parameters["weight_0"].dtype)
         for layer in range(depth):
-            hidden = _of_each(hidden, parameters[f"weight_{layer}"], ends)
+            weights = parameters[f"weight_{layer}"]
+            if hidden is None:  # a product with ones and zeros is a sum of rows
+                rows = space.ones(states) + n_inputs * member[:, None]
+                hidden = embedding_bag(rows, weights.flatten(0, 1), mode="sum")
+            else:
+                hidden = _of_each(hidden, weights, ends)
             hidden = (hidden + parameters[f"bias_{layer}"][:, 0].index_select(0, member)).relu_()
+        last, bias = parameters[f"weight_{depth}"], parameters[f"bias_{depth}"][..., 0].index_select(0, member)
+        if len(states) <= THIN:
+            return (last.index_select(0, member) * hidden[:, None]).sum(dim=-1) + bias
         # one output or more too many: then the gradient comes from a slice, and lies in memory as the kernel wants it
-        last = pad(parameters[f"weight_{depth}"], (0, 0, 0, 4 - rows_of.n_rows % 4)).mT
-        outputs = _of_each(hidden, last, ends)[:, : rows_of.n_rows]
-        return outputs + parameters[f"bias_{depth}"][..., 0].index_select(0, member)
+        last = pad(last, (0, 0, 0, 4 - rows_of.n_rows % 4)).mT
+        return _of_each(hidden, last, ends)[:, : rows_of.n_rows] + bias
 
     return Policy("mlp", space, rows_of, shapes, draw, rows, in_a_row=None if enumerated else in_a_row)
 

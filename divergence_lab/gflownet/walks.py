@@ -33,7 +33,9 @@ class Walks:
         return self.states[:, -1]
 
 
-@torch.no_grad()
+FEW = 1024  # trajectories of all members up to which the products of one step are too thin to be shared by threads
+
+
 def walk(
     policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Tensor, edge_flows: bool = False
 ) -> Walks:
@@ -44,6 +46,13 @@ def walk(
     The slot is the number of cumulative probabilities at or below u, the last allowed slot taking all that is
     left, so no forbidden action can be drawn.
     """
+    thin = policy.in_a_row is not None and uniforms[:, 0].numel() <= FEW
+    with devices.one_thread(thin and devices.may_look(uniforms.device)):
+        return _walk(policy, parameters, chosen, uniforms, edge_flows)
+
+
+@torch.no_grad()
+def _walk(policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Tensor, edge_flows: bool) -> Walks:
     dag, n_actions = policy.space, policy.heads.n_actions
     n_members, n_steps, batch = uniforms.shape
     state = sources(dag, (n_members, batch), uniforms.device)

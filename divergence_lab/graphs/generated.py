@@ -33,7 +33,8 @@ class GeneratedDAG:
     `back_allowed(s')` -> [.., Q] bool; no backward action is allowed in the source, and only there.
     `undo(s', b)` -> s.  `back_of(s, a)` -> the backward action b that undoes the forward action a taken in s.
     `forward_of(s', b)` -> the forward action a with step(undo(s', b), a) = s'.
-    `features(s)` -> [.., K] float32.  `log_reward(s)` -> [..] float64, where a stop is allowed.
+    `features(s)` -> [.., K] float32.  `ones(s)` -> [.., J]: the places of the ones among the features, where all others
+    are 0 and every state has J of them; None: they are of another kind.  `log_reward(s)` -> [..] float64, where a stop is allowed.
     `log_partial(s)` -> [..] float64: log R of an unfinished state, for forward-looking flows; equal to
     `log_reward` where a stop is allowed.  None: the space has none.
     `log_paths(s)` -> [..] float64: log of the number of trajectories from the source to s, which gives the
@@ -63,6 +64,7 @@ class GeneratedDAG:
     modes_of: Callable[[Tensor], Tensor] | None = None
     n_modes: int = 0
     log_z: float | None = None
+    ones: Callable[[Tensor], Tensor] | None = None
     n_words: int = 0
     blocks: BlockView | None = None
 
@@ -140,6 +142,8 @@ def as_generated(graph: PointedDAG) -> GeneratedDAG:
     if n_states * int(sizes.sum()) <= LARGEST_TABLE:
         features = per_state(lambda: graph.features)
 
+    first = on_device(lambda: np.cumsum(sizes) - sizes)
+
     partial = graph.log_partial
     if partial is None and graph.terminal_states.size == n_states:
         partial = graph.log_reward
@@ -157,6 +161,7 @@ def as_generated(graph: PointedDAG) -> GeneratedDAG:
         back_of=lambda states, actions: back_actions(states)[states[..., 0], actions],
         forward_of=lambda states, back: edge(states, back) // n_states,
         features=features,
+        ones=lambda states: place(states)[states[..., 0]] + first(states),
         log_reward=per_state(lambda: graph.log_reward),
         log_partial=None if partial is None else per_state(lambda: partial),
         log_paths=per_state(lambda: graph.log_paths),

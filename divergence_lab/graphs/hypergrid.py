@@ -99,6 +99,7 @@ def generated_hypergrid(
     corner, mode = on_device(lambda: line.corner), on_device(lambda: line.mode)
     log_rewards = on_device(lambda: line.log_rewards)
     is_best = on_device(lambda: line.best)
+    firsts = on_device(lambda: side * np.arange(dimensions))
 
     def kind(states: Tensor) -> Tensor:
         return corner(states)[states].all(dim=-1).long() + mode(states)[states].all(dim=-1)
@@ -134,6 +135,7 @@ def generated_hypergrid(
         back_of=lambda states, actions: actions.clamp(max=dimensions - 1),
         forward_of=lambda states, back: back,
         features=lambda states: one_hot(states, side),
+        ones=lambda states: states + firsts(states),
         log_reward=log_reward,
         log_partial=log_reward,
         log_paths=log_paths,
