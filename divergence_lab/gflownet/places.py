@@ -85,8 +85,9 @@ def _distinct(policy: Policy, parameters: Parameters, states: Tensor, wished: Te
     flat = wished.flatten()
     visits = flat.nonzero()[:, 0]
     here = states.flatten(0, 2)[visits]
-    of_visit, first = _grouped(visits.div(n_steps * batch, rounding_mode="floor"), here)
-    member = visits[first].div(n_steps * batch, rounding_mode="floor")
+    of_each = visits.div(n_steps * batch, rounding_mode="floor")
+    of_visit, first = _grouped(of_each, here)
+    member = of_each[first]
     counts = torch.bincount(member, minlength=n_members)
 
     def rows(at: Tensor) -> Tensor:

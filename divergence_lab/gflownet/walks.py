@@ -63,10 +63,11 @@ def _walk(policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Ten
     for step in range(n_steps):
         if looks and bool(done.all()):
             break
-        action = _draw(policy, parameters, chosen, state, ~done, uniforms[:, step], edge_flows)
-        action = torch.where(done, n_actions - 1, action)
+        going = ~done
+        action = _draw(policy, parameters, chosen, state, going, uniforms[:, step], edge_flows)
+        action = action.masked_fill_(done, n_actions - 1)
         state = dag.step(state, action)
-        exists.append(~done)
+        exists.append(going)
         done = done | (action == n_actions - 1)
         states.append(state)
         actions.append(action)
@@ -85,18 +86,19 @@ def _draw(
     """An action of the behaviour policy where wished [M, B]: states [M, B, D], noise [M, B] in [0, 1) -> [M, B]."""
     there = places(policy, parameters, states[:, None], wished[:, None])
     allowed = policy.space.allowed(there.states).movedim(-1, 1)
-    mask = torch.zeros(allowed.shape, dtype=noise.dtype, device=noise.device).masked_fill_(~allowed, -torch.inf)
     if edge_flows:
         logits = _log_edge(policy, there, allowed)
     else:
-        logits = there.rows(there.states)[:, : policy.heads.n_actions]
-    cumulative = _cumulative(chosen, torch.log_softmax(logits + mask, dim=1), mask, allowed)
+        logits = there.rows(there.states)[:, : policy.heads.n_actions].masked_fill(~allowed, -torch.inf)
+    cumulative = _cumulative(chosen, torch.log_softmax(logits, dim=1), allowed)
     return there.put(_below(there.each(cumulative), there.take(noise[:, None])))[:, 0]
 
 
-def _cumulative(chosen: Sampler, log_pf: Tensor, mask: Tensor, allowed: Tensor) -> Tensor:
-    """Of the behaviour policy, from the last allowed action on beyond 1: log_pf, mask, allowed [m, A, N] -> [m, A - 1, N]."""
-    cumulative = behave(chosen, log_pf, mask)[:, :-1].exp().cumsum_(dim=1)
+def _cumulative(chosen: Sampler, log_pf: Tensor, allowed: Tensor) -> Tensor:
+    """Of the behaviour policy, from the last allowed action on beyond 1: log_pf, allowed [m, A, N] -> [m, A - 1, N]."""
+    if chosen.epsilon or chosen.temperature != 1.0:
+        log_pf = behave(chosen, log_pf, torch.zeros_like(log_pf).masked_fill_(~allowed, -torch.inf))
+    cumulative = log_pf[:, :-1].exp().cumsum_(dim=1)
     so_far = allowed.cumsum(dim=1)
     return cumulative.masked_fill_((so_far == so_far[:, -1:])[:, :-1], 2.0)
 
@@ -140,8 +142,7 @@ def walk_once(
         allowed = dag.allowed(state).movedim(-1, 1)
         log_pf = torch.log_softmax(rows[:, :n_actions].masked_fill(~allowed, -torch.inf), dim=1)
         with torch.no_grad():
-            mask = torch.zeros_like(log_pf).masked_fill_(~allowed, -torch.inf)
-            action = _below(_cumulative(chosen, log_pf.detach(), mask, allowed), uniforms[:, step])
+            action = _below(_cumulative(chosen, log_pf.detach(), allowed), uniforms[:, step])
             action = torch.where(done, n_actions - 1, action)
         taken = log_pf.gather(1, action[:, None])[:, 0]
         found.append((action, ~done, taken, log_pf[:, -1], rows[:, n_actions:]))

@@ -109,16 +109,21 @@ def as_generated(graph: PointedDAG) -> GeneratedDAG:
     For graphs whose states can be listed but are too many to evaluate a policy on at every step.
     """
     n_states, n_back = graph.n_states, graph.incoming.shape[0]
-    child = on_device(lambda: graph.child.T.astype(np.int64))
     incoming = on_device(lambda: graph.incoming.T.astype(np.int64))
     back_actions = on_device(lambda: _back_actions(graph))
 
     def edge(states: Tensor, back: Tensor) -> Tensor:
         return incoming(states)[states[..., 0], back].clamp(min=0)
 
+    def moved() -> np.ndarray:
+        # [S, A]: where an action leads; a stop, and what is not allowed, leaves the state
+        stays = (graph.child < 0) | (graph.child >= n_states)
+        return np.where(stays, np.arange(n_states), graph.child).T.astype(np.int64)
+
+    moves = on_device(moved)
+
     def step(states: Tensor, actions: Tensor) -> Tensor:
-        reached = child(states)[states[..., 0], actions]
-        return torch.where((reached >= 0) & (reached < n_states), reached, states[..., 0])[..., None]
+        return moves(states)[states[..., 0], actions][..., None]
 
     def per_state(make: Callable[[], np.ndarray]) -> Callable[[Tensor], Tensor]:
         table = on_device(make)
