@@ -33,6 +33,11 @@ WAYS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def however_few(monkeypatch):
+    monkeypatch.setattr(places, "MANY", 1)
+
+
 def spaces(name):
     return as_generated(skips()) if name == "listed" else space_from_text(name)
 
@@ -139,3 +144,12 @@ def test_double_precision_goes_by_the_rectangle():
     found = places.places(policy, parameters, states, wished)
     assert found.states.shape[0] == M and found.rows(found.states).dtype == torch.float64
     assert math.isfinite(float(found.rows(found.states).sum()))
+
+
+def test_few_members_go_by_the_rectangle(monkeypatch):
+    monkeypatch.setattr(places, "MANY", M + 1)
+    space = spaces(SPACES[0])
+    policy = mlp(space, width=4, depth=1)
+    parameters = policy.init(range(M))
+    states, wished = torch.zeros(M, 1, 2, 3, dtype=torch.long), torch.ones(M, 1, 2, dtype=torch.bool)
+    assert places.places(policy, parameters, states, wished).states.shape[0] == M

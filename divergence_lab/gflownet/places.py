@@ -1,7 +1,7 @@
 """Where a policy is evaluated for what trajectories visit, and the way back from its rows to the trajectories.
 
 On a CPU each distinct state of a member once, all members' states one after another (`_distinct`), if the policy can
-evaluate them so; else each visit, in a rectangle as wide as the fullest member needs (`_packed`).  Where looking at a
+evaluate them so and members are many; else each visit, in a rectangle as wide as the fullest member needs (`_packed`).  Where looking at a
 number would mean waiting for the device, every visit has a place, wished or not, and no shape depends on a value.
 """
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from divergence_lab.gflownet import devices
 from divergence_lab.gflownet.policies import Parameters, Policy
 
+MANY = 8  # members from which one row without padding is faster than a rectangle, whose products are fewer
 HASH_BITS = 44  # of the state; the member's number lies above them
 
 
@@ -41,10 +42,14 @@ class Places:
 
 def places(policy: Policy, parameters: Parameters, states: Tensor, wished: Tensor) -> Places:
     """For the visits [M, T, B] that are `wished`, in the states [M, T, B, D]."""
-    like = parameters["log_z"]
-    if policy.in_a_row is not None and like.dtype == torch.float32 and devices.may_look(like.device):
-        return _distinct(policy, parameters, states, wished)
-    return _packed(policy, parameters, states, wished)
+    make = _distinct if goes_in_a_row(policy, parameters["log_z"]) else _packed
+    return make(policy, parameters, states, wished)
+
+
+def goes_in_a_row(policy: Policy, log_z: Tensor) -> bool:
+    """Whether the members' distinct states are evaluated one after another: on a CPU, in float32, MANY members or more."""
+    able = policy.in_a_row is not None and log_z.dtype == torch.float32
+    return able and len(log_z) >= MANY and devices.may_look(log_z.device)
 
 
 def all_places(policy: Policy, parameters: Parameters, states: Tensor, wished: Tensor) -> Places:

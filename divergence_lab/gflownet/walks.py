@@ -10,7 +10,7 @@ from torch.nn.functional import pad
 
 from divergence_lab.gflownet import devices
 from divergence_lab.gflownet.objectives import Objective, ObjectiveError, Residuals, Steps, fm, residuals
-from divergence_lab.gflownet.places import Places, all_places, places
+from divergence_lab.gflownet.places import Places, all_places, goes_in_a_row, places
 from divergence_lab.gflownet.policies import Parameters, Policy
 from divergence_lab.gflownet.samplers import Sampler, behave
 from divergence_lab.graphs.generated import GeneratedDAG, sources
@@ -46,8 +46,8 @@ def walk(
     The slot is the number of cumulative probabilities at or below u, the last allowed slot taking all that is
     left, so no forbidden action can be drawn.
     """
-    thin = policy.in_a_row is not None and uniforms[:, 0].numel() <= FEW
-    with devices.one_thread(thin and devices.may_look(uniforms.device)):
+    thin = uniforms[:, 0].numel() <= FEW and goes_in_a_row(policy, parameters["log_z"])
+    with devices.one_thread(thin):
         return _walk(policy, parameters, chosen, uniforms, edge_flows)
 
 
