@@ -29,9 +29,10 @@ def sampled_part(folder: Path, data: str | None, size: dict, device: str, losses
     rows, seconds = [], {}
     for objective in OBJECTIVES:
         path = folder / "runs" / f"sampled-{objective}{'-as-released' if released else ''}.json"
-        if not path.exists():
+        settings = {"space": dag.name, **{name: size[name] for name in ("net_seeds", "steps", "width", "depth", "keep")}}
+        if not path.exists() or json.loads(path.read_text()).get("settings") != settings:
             found, spent = _run(dag, data, objective, size, device, losses(objective, released))
-            _write(path, {"rows": found, "seconds": spent})
+            _write(path, {"rows": found, "seconds": spent, "settings": settings})
             print(f"sampled, {objective}: {spent:.0f} s", file=sys.stderr, flush=True)
         run = json.loads(path.read_text())
         rows += run["rows"]

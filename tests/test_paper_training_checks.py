@@ -188,3 +188,15 @@ def test_the_time_on_a_gpu_is_what_a_step_counts(monkeypatch):
     assert "| Figure 3 | a case | 1,000 | 2 | 360 | 0.0 | 3.6 | 0.0 |" in page
     committed = (CHECKS / "time_on_a_gpu.md").read_text().splitlines()
     assert {line.split("|")[1].strip() for line in committed if line.startswith("| ")} >= {"Figure 3", "Figure 5", "Tables 3 and 4"}
+
+
+def test_molecules_drawn_with_other_settings_are_not_taken_for_these(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(CHECKS))
+    import figure5_sampled
+
+    made = []
+    monkeypatch.setattr(figure5_sampled, "_run", lambda *given: made.append(given[3]["steps"]) or ([], 0.0))
+    size = {"net_seeds": 1, "steps": 5, "width": 4, "depth": 1, "keep": 2}
+    for steps in (5, 5, 6):
+        figure5_sampled.sampled_part(tmp_path, None, {**size, "steps": steps}, "cpu", lambda *given: {}, False)
+    assert made == [5] * 4 + [6] * 4  # four objectives, each once for each size

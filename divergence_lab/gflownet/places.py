@@ -1,14 +1,16 @@
 """Where a policy is evaluated for what trajectories visit, and the way back from its rows to the trajectories.
 
 On a CPU each distinct state of a member once, all members' states one after another (`_distinct`), if the policy can
-evaluate them so and members are many; else each visit, in a rectangle as wide as the fullest member needs (`_packed`).  Where looking at a
-number would mean waiting for the device, every visit has a place, wished or not, and no shape depends on a value.
+evaluate them so and members are many; else each visit, in a rectangle as wide as the fullest member needs (`_packed`).
+Where looking at a number would mean waiting for the device, every visit has a place, wished or not, and no shape
+depends on a value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -133,10 +135,14 @@ def _hash(states: Tensor) -> Tensor:
     """[V, D] -> [V] in 0..2^HASH_BITS - 1."""
     if states.shape[1] == 1:
         return states[:, 0]
-    # odd multipliers, products modulo 2^64: Knuth's multiplicative hash of each number, and the high bits of their sum
-    odd = 0x9E3779B97F4A7C15 - (1 << 64)
-    factors = torch.tensor([_signed(odd * (2 * place + 1)) for place in range(states.shape[1])], device=states.device)
-    return ((states + 1) * factors).sum(dim=1) >> (64 - HASH_BITS) & ((1 << HASH_BITS) - 1)
+    return ((states + 1) * _factors(states.shape[1])).sum(dim=1) >> (64 - HASH_BITS) & ((1 << HASH_BITS) - 1)
+
+
+@lru_cache
+def _factors(size: int) -> Tensor:
+    """[D] odd multipliers modulo 2^64, of Knuth's multiplicative hash; the high bits of the sum are the hash."""
+    odd = 0x9E3779B97F4A7C15
+    return torch.tensor([_signed(odd * (2 * place + 1)) for place in range(size)])
 
 
 def _signed(number: int) -> int:

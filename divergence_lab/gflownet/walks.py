@@ -259,7 +259,7 @@ def along(
 def steps_of(
     policy: Policy, parameters: Parameters, chosen: Objective, backward: str, walked: Walks
 ) -> Steps:
-    """The model along these trajectories; every visited state is evaluated once."""
+    """The model along these trajectories, from one evaluation of its places (places.py)."""
     dag, n_actions = policy.space, policy.heads.n_actions
     there = places(policy, parameters, walked.states[:, :-1], walked.exists)
     allowed = dag.allowed(there.states).movedim(-1, 1)
