@@ -76,9 +76,9 @@ PRESETS = {
         Part("twin, clip 10", 8, 4, ("DB",), 1, 30, 3, clip=10.0, losses=("shifted_cosh",)),
     ),
     "standard": (
-        Part("full size, first steps", 120, 8, ("DB",), 1, 30, 1, every=40),
         Part("twin", 16, 4, ALL, 5, 1000, 10),
         Part("twin, clip 10", 16, 4, ("DB",), 5, 1000, 10, clip=10.0, losses=("shifted_cosh",)),
+        Part("full size, first steps", 120, 8, ALL, 5, 600, 6, every=10),
     ),
     "paper": (Part("full size", 120, 8, ALL, 5, 250_000, 100),),
 }
