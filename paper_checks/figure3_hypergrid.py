@@ -6,19 +6,30 @@
     python paper_checks/figure3_hypergrid.py --page               only the page, from the committed results
 
 Settings of the paper and of its released code: MLP 2 x 256, learned P_B, 16 trajectories a step, Adam at 1e-3 (log Z at
-0.1), on-policy, no decay; gradients clipped to norm 1000 (TB, FM) or 10 (DB, SubTB); log R clamped at -12 (TB, SubTB);
-residuals clipped at 50 inside the gradient (TB, FM). `--without-traps` leaves out the last two. The metric is the L1
-distance between the target and the empirical law of the last samples (80,000 in the paper), as a sum; the code's is
-the mean over states. Beside it the exact total variation of the learned law at the same moments.
+0.1), on-policy, no decay. The traps of the released code, which its text does not tell of, are switches:
+
+    gradient-clip    gradients clipped to norm 1000 (TB, FM) or 10 (DB, SubTB)
+    clamp            log R clamped at -12 (TB, SubTB)
+    residual-clip    residuals clipped at 50 inside the gradient (TB, FM)
+
+`--without clamp,residual-clip` leaves out those named; results and page then have a name of their own. The metric is
+the L1 distance between the target and the empirical law of the last samples (80,000 in the paper), as a sum; the code's is
+the mean over states, a column of its own. Beside it the exact total variation of the learned law at the same moments.
+
+Where this departs from the released code: DB and FM sum over the transitions or states of a trajectory, where the code
+takes the mean over those of the whole batch. A step has the same direction, but its gradient is longer by their number,
+5 to 40 a trajectory on the paper's grid, and meets the clip earlier. log F of the source is a number of its own, learned
+as log Z is, not an output of the network. FM takes R(s) as the flow of a stop, as the paper writes, where the code learns it.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +56,7 @@ CLAMPED = ("tb", "subtb(0.9)")  # log R at least -12
 RESIDUAL_CLIPPED = ("tb", "fm")  # |x| at most 50 inside g'
 LOG_REWARD_LOW, RESIDUAL_HIGH = -12.0, 50
 METRICS = ("window_l1", "tv")
+TRAPS = ("gradient-clip", "clamp", "residual-clip")
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,7 @@ PRESETS: Mapping[str, tuple[Case, ...]] = {
         *(Case("hypergrid:2x8:paper", o, 3_000, 8_000, evaluations=30) for o in ("tb", "db", "subtb(0.9)", "fm")),
         *(Case("hypergrid:2x20:paper", o, 5_000, 16_000, evaluations=25) for o in ("tb", "db", "subtb(0.9)", "fm")),
         # the first tenth of the paper's run, at its size
-        *(Case("hypergrid:4x20:paper", o, 5_000, 80_000) for o in ("tb", "db")),
+        *(Case("hypergrid:4x20:paper", o, 5_000, 80_000) for o in ("tb", "db", "subtb(0.9)", "fm")),
         *(Case("hypergrid:2x20:paper_text", o, 5_000, 16_000, evaluations=25) for o in ("tb", "db")),
     ),
     "paper": tuple(
@@ -85,24 +97,24 @@ class _TimeIsUp(Exception):
     pass
 
 
-def settings(case: Case, traps: bool = True) -> dict[str, Any]:
-    """The arguments of `train` for this case."""
+def settings(case: Case, traps: Collection[str] = TRAPS) -> dict[str, Any]:
+    """The arguments of `train` for this case, with these traps of the released code."""
     graph = graph_from_text(case.env)
-    if traps and case.objective in CLAMPED:
+    if "clamp" in traps and case.objective in CLAMPED:
         graph = clamp_log_reward(graph, LOG_REWARD_LOW)
     losses = {name: dl.loss(name) for name in LOSSES}
-    if traps and case.objective in RESIDUAL_CLIPPED:
+    if "residual-clip" in traps and case.objective in RESIDUAL_CLIPPED:
         losses = {name: clip(loss, RESIDUAL_HIGH) for name, loss in losses.items()}
     return {
         "losses": {name: dl.to_torch(loss) for name, loss in losses.items()}, "graph": graph,
         "objective": case.objective, "backward": "learned", "seeds": case.seeds, "steps": case.steps, "batch": 16,
         "policy": "mlp", "width": 256, "depth": 2, "learning_rate": 1e-3, "learning_rate_log_z": 0.1, "decay": 0.0,
-        "max_grad_norm": CLIP_NORM[case.objective], "initial_log_z": 0.0, "initial_log_flow": 0.0,
+        "max_grad_norm": CLIP_NORM[case.objective] if "gradient-clip" in traps else None, "initial_log_z": 0.0, "initial_log_flow": 0.0,
         "stop_logit": 0.0, "window": case.window, "evaluations": case.evaluations,
     }  # fmt: skip
 
 
-def run(case: Case, folder: Path, device: str, traps: bool = True) -> None:
+def run(case: Case, folder: Path, device: str, traps: Collection[str] = TRAPS) -> None:
     """Train until the end or until its minutes are over; goes on from the last checkpoint, and never starts over."""
     place = folder / case.name
     try:
@@ -125,7 +137,7 @@ def run(case: Case, folder: Path, device: str, traps: bool = True) -> None:
         pass
 
 
-def gather(cases: tuple[Case, ...], folder: Path, device: str, traps: bool = True) -> tuple[list[dict], dict]:
+def gather(cases: tuple[Case, ...], folder: Path, device: str, traps: Collection[str] = TRAPS) -> tuple[list[dict], dict]:
     """Rows (case, loss, seed, trajectories, window_l1, tv), and what is to be known about each case."""
     rows, about = [], {}
     for case in cases:
@@ -147,18 +159,20 @@ def gather(cases: tuple[Case, ...], folder: Path, device: str, traps: bool = Tru
     return rows, about
 
 
-def _about(case: Case, place: Path, steps: int, device: str, traps: bool) -> dict[str, Any]:
+def _about(case: Case, place: Path, steps: int, device: str, traps: Collection[str]) -> dict[str, Any]:
     import torch
 
     given = settings(case, traps)
     graph, true = given["graph"], graph_from_text(case.env)
-    arguments = {**_defaults(), **given, "device": device}
-    on = prepare(arguments).device
     content = torch.load(place / "checkpoint.pt", map_location="cpu", weights_only=True)
-    where = {key: value for key, value in environment(on).items() if key != "commit"}
+    if (place / "environment.json").exists():  # finished, here or on another machine
+        where = json.loads((place / "environment.json").read_text())
+    else:
+        where = environment(prepare({**_defaults(), **given, "device": device}).device)
+    where = {key: value for key, value in where.items() if key not in ("commit", "seconds", "trajectories_per_second")}
     return {
         "env": case.env, "objective": case.objective, "seeds": case.seeds, "steps": steps, "planned": case.steps,
-        "window": case.window, "states": graph.n_states, "traps": traps,
+        "window": case.window, "states": graph.n_states, "traps": list(traps),
         "sampling_floor": float(sampling_floor(target_distribution(graph), case.window)),
         "tv_of_clamp": float(total_variation(target_distribution(graph), target_distribution(true))),
         "seconds_a_step": content["seconds"] / max(1, content["step"]), **where,
@@ -185,29 +199,39 @@ def save(rows: list[dict], about: dict, folder: Path) -> None:
 
 
 def main(argv: list[str] | None = None, cases: tuple[Case, ...] | None = None) -> int:
-    argv = sys.argv[1:] if argv is None else argv
-    traps = "--without-traps" not in argv
-    chosen = presets.arguments(__doc__, [text for text in argv if text != "--without-traps"])
-    results = presets.folder(CHECK, chosen.preset, chosen.out)
+    chosen = presets.arguments(__doc__, argv, _more)
+    traps = tuple(trap for trap in TRAPS if trap not in chosen.without)
+    name = "_without_".join([CHECK, *(["_".join(chosen.without).replace("-", "_")] if chosen.without else [])])
+    results = presets.folder(name, chosen.preset, chosen.out)
     if not chosen.page:
-        runs = results if chosen.preset == "quick" else presets.HERE.parent / "runs" / "paper" / CHECK / chosen.preset
-        runs = runs if traps else runs / "without_traps"
+        runs = results if chosen.preset == "quick" else presets.HERE.parent / "runs" / "paper" / name / chosen.preset
         started, cases = time.monotonic(), cases or PRESETS[chosen.preset]
-        for case in cases:
-            run(case, runs, chosen.device, traps)
+        for case in cases[-1:] if chosen.gather else cases:
+            if not chosen.gather:
+                run(case, runs, chosen.device, traps)
             rows, about = gather(cases, runs, chosen.device, traps)
+            if not rows:
+                print(f"nothing was run in {runs} so far", file=sys.stderr)
+                return 2
             save(rows, about, results)
             print(f"{case.name}: {time.monotonic() - started:.0f} s so far", flush=True)
-    if chosen.preset == "quick" and not chosen.page:
-        write_page(results, results / f"{CHECK}.md")
-        print((results / f"{CHECK}.md").read_text())
-    else:
-        # what the quick preset left is never committed
-        whole = chosen.preset != "quick" and (results / "about.json").exists()
-        committed = results if whole else presets.folder(CHECK, "standard")
-        write_page(committed, Path(__file__).with_suffix(".md"))
-        print(Path(__file__).with_suffix(".md"))
+    alone = chosen.out is not None or (chosen.preset == "quick" and not chosen.page)
+    # what the quick preset left is never committed
+    whole = alone or (chosen.preset != "quick" and (results / "about.json").exists())
+    source = results if whole else presets.folder(name, "standard")
+    if not (source / "about.json").exists():
+        print(f"{source} holds no results; run --preset standard", file=sys.stderr)
+        return 2
+    page = (results if alone else presets.HERE) / f"{name}.md"
+    write_page(source, page)
+    print(page.read_text() if chosen.preset == "quick" and not chosen.page else page)
     return 0
+
+
+def _more(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--without", type=presets.some_of(TRAPS), default=(), metavar="TRAPS", help=f"leave out some of {', '.join(TRAPS)}"
+    )
 
 
 if __name__ == "__main__":

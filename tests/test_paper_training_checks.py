@@ -114,20 +114,43 @@ def test_flow_matching_draws_from_its_own_flows_where_states_are_visited():
 
 def test_the_traps_of_the_released_code_are_switches(figure3):
     case = figure3.Case("hypergrid:2x8:paper", "tb", 10, 160)
-    on, off = figure3.settings(case), figure3.settings(case, traps=False)
+    on, off = figure3.settings(case), figure3.settings(case, traps=())
     assert on["graph"].log_reward.min() == -12 > off["graph"].log_reward.min()
     far = torch.tensor([60.0], dtype=torch.float64, requires_grad=True)
     slopes = [torch.autograd.grad(given["losses"]["linex(1)"](far).sum(), far)[0].item() for given in (on, off)]
     assert slopes == pytest.approx([np.expm1(50.0), np.expm1(60.0)], rel=1e-6)
     free = figure3.settings(figure3.Case("hypergrid:2x8:paper", "db", 10, 160))
     assert free["graph"].log_reward.min() < -12 and free["max_grad_norm"] == 10 < on["max_grad_norm"]
+    assert off["max_grad_norm"] is None
+    # each on its own
+    only = figure3.settings(case, traps=("clamp", "gradient-clip"))
+    assert only["graph"].log_reward.min() == -12 and only["max_grad_norm"] == 1000
+    slope = torch.autograd.grad(only["losses"]["linex(1)"](far).sum(), far)[0].item()
+    assert slope == pytest.approx(np.expm1(60.0), rel=1e-6)
+
+
+def test_runs_without_a_trap_do_not_take_the_place_of_those_with_it(figure3, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(figure3.presets, "HERE", tmp_path / "paper_checks")
+    cases = (figure3.Case("hypergrid:2x4:paper", "tb", 4, 32, 2, 2),)
+    assert figure3.main(["--preset", "standard", "--device", "cpu"], cases) == 0
+    before = (tmp_path / "paper_checks" / "results" / "figure3_hypergrid" / "standard" / "curves.csv").read_bytes()
+    assert figure3.main(["--preset", "standard", "--device", "cpu", "--without", "residual-clip,gradient-clip"], cases) == 0
+    folders = sorted(path.name for path in (tmp_path / "paper_checks" / "results").iterdir())
+    assert folders == ["figure3_hypergrid", "figure3_hypergrid_without_gradient_clip_residual_clip"]
+    assert before == (tmp_path / "paper_checks" / "results" / "figure3_hypergrid" / "standard" / "curves.csv").read_bytes()
+    page = (tmp_path / "paper_checks" / "figure3_hypergrid_without_gradient_clip_residual_clip.md").read_text()
+    assert "traps that are on: clamp." in page
+    assert "on: gradient-clip, clamp, residual-clip." in (tmp_path / "paper_checks" / "figure3_hypergrid.md").read_text()
+    with pytest.raises(SystemExit) as stop:
+        figure3.main(["--without", "mean"])
+    assert stop.value.code == 2 and "'mean' is none of" in capsys.readouterr().err
 
 
 def test_the_hypergrid_check_runs_stops_and_goes_on(figure3, tmp_path, capsys):
     cases = tuple(figure3.Case("hypergrid:2x4:paper", o, 8, 32, 2, 3) for o in ("tb", "subtb(0.9)"))
     assert figure3.main(["--out", str(tmp_path)], cases) == 0
     page = (tmp_path / "figure3_hypergrid.md").read_text()
-    assert "hypergrid:2x4:paper, subtb(0.9)" in page and (tmp_path / "figure3_hypergrid.png").stat().st_size > 10_000
+    assert "hypergrid:2x4:paper, subtb(0.9)" in page and (tmp_path / "figure3_hypergrid_2x4_paper.png").stat().st_size > 10_000
     # stopped at the first evaluation, it still has its first rows
     stopped = figure3.Case("hypergrid:2x4:paper", "fm", 8, 32, 2, 3, minutes=1e-9)
     figure3.run(stopped, tmp_path, "cpu")
