@@ -57,7 +57,7 @@ def read_sweep(path: str | Path) -> list[Job]:
         raise SweepError(f"{path} cannot be read ({error.strerror}); name a JSON file") from None
     except (ValueError, RecursionError) as error:
         raise SweepError(f"{path} is not JSON ({error})") from None
-    if not isinstance(content, dict) or set(content) - {"fixed", "grid"}:
+    if not isinstance(content, dict) or set(content) - {"fixed", "grid"} or not all(isinstance(one, dict) for one in content.values()):
         raise SweepError(f'{path}: write {{"fixed": {{...}}, "grid": {{"objective": ["tb", "db"], ...}}}}')
     return jobs(content.get("fixed", {}), content.get("grid", {}))
 
@@ -72,10 +72,14 @@ def jobs(fixed: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]) -> list[Jo
     found = [
         Job({**fixed, **dict(zip(grid, point, strict=True))}) for point in itertools.product(*grid.values())
     ]
-    for job in found[:1]:
+    for job in found:
         if missing := [key for key in TEXTS if key not in job.settings]:
             raise SweepError(f"the sweep names no {missing[0]}; add it to fixed or to grid")
-    return found
+        if not isinstance(job.settings["env"], str):
+            raise SweepError(f"env is {job.settings['env']!r}; give a text such as \"hypergrid:2x8\"")
+        if not all(isinstance(text, str) for text in _list(job.settings["losses"])):
+            raise SweepError(f"losses is {job.settings['losses']!r}; give a list of texts such as [\"quadratic\"]")
+    return list({job.name: job for job in found}.values())  # a point that is given twice is run once
 
 
 def is_done(job: Job, folder: Path) -> bool:
@@ -98,8 +102,8 @@ def run_job(settings: Mapping[str, Any], folder: str, device: str = "auto") -> N
     train(losses, space_from_text(settings["env"]), device=device, out=place, resume=True, progress=False, **given)
 
 
-def _list(texts: str | Sequence[str]) -> list[str]:
-    return [texts] if isinstance(texts, str) else list(texts)
+def _list(texts: str | Sequence[str]) -> list:
+    return list(texts) if isinstance(texts, list | tuple) else [texts]
 
 
 def _read(texts: Sequence[str]) -> dict[str, tuple[str, Any]]:
@@ -128,7 +132,7 @@ def sweep(
     The first three need submitit.  A job whose worker dies is started again, and goes on from its checkpoint; after
     ATTEMPTS it is given up, and the SweepError at the end names it, when all others are done and gathered.
     """
-    folder, todo = Path(folder), list(todo)
+    folder, todo = Path(folder), list({job.name: job for job in todo}.values())
     folder.mkdir(parents=True, exist_ok=True)
     say = progress or _on_terminal
     waiting = [job for job in todo if not is_done(job, folder)]
@@ -149,7 +153,7 @@ def _here(waiting: list[Job], folder: Path, device: str, say: Callable[[str], No
     for number, job in enumerate(waiting, 1):
         try:
             run_job(job.settings, str(folder), device)
-        except ValueError as error:  # what is wrong with one job must not keep the others from running
+        except (ValueError, TypeError) as error:  # what is wrong with one job must not keep the others from running
             failed[job.name] = str(error)
         say(f"{number} of {len(waiting)} run")
     return failed

@@ -8,12 +8,14 @@ Two parts.  exact: the 3,150 molecules of up to 4 blocks of a published subset (
 over all states, nothing sampled but the training trajectories.  sampled: molecules of 2 to 8 of all 105 blocks, by a
 message-passing policy.  DIR is a folder with blocks_PDB_105.json and, for the sEH proxy, best_params.pkl.gz; without it
 the quick preset takes fragments of this package, and no exact part.  Finished runs are kept below the folder of results
-and skipped when asked for again; --parts exact or --parts sampled runs one part; --gather trains nothing and takes what
-is finished.
+and skipped when asked for again, a sampled run that was stopped goes on; --parts exact or --parts sampled runs one part;
+--gather trains nothing and takes what is finished.  --released-losses: the losses that the released code really uses, where FM,
+TB and DB never look at the one that was chosen; its results stand beside the others.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import json
@@ -24,6 +26,8 @@ import numpy as np
 import torch
 
 import divergence_lab as dl
+from divergence_lab.graphs.dag import GraphError
+from divergence_lab.molecules.fragments import MoleculeError
 from divergence_lab.results import environment, write_atomically
 
 HERE = Path(__file__).resolve().parent
@@ -35,6 +39,7 @@ import presets  # noqa: E402
 CHECK = "figure5_molecules"
 LOSSES = {"Quadratic": "quadratic", "Linex(1)": "linex(1)", "Linex(1/2)": "linex(1/2)", "Shifted-Cosh": "shifted_cosh"}
 OBJECTIVES = ("tb", "db", "subtb(0.99)", "fm")
+PARTS = ("exact", "sampled")
 EPSILON, BATCH, RATE = 0.05, 4, 5e-4  # the paper's
 TABLE_RATE, TABLE_RATE_LOG_Z = 0.03, 0.1
 BEST, DRAWS = 0.05, 1000
@@ -120,6 +125,9 @@ def exact_part(folder: Path, data: Path, size: dict, device: str, gather: bool =
                 _write(path, {"rows": rows, "seconds": seconds, "settings": settings})
                 print(f"exact space, {way} training, {objective}: {seconds:.0f} s", file=sys.stderr, flush=True)
             done.append((way, objective, json.loads(path.read_text())))
+    if not done:
+        print(f"no run of the exact part is finished in {folder / 'runs'}: nothing gathered", file=sys.stderr)
+        return
     table = [(way, objective, *row) for way, objective, run in done for row in run["rows"]]
     _write_csv(folder / "exact.csv", ("training", "objective", "loss", "seed", "step", "metric", "value"), table)
     about = {
@@ -133,7 +141,7 @@ def exact_part(folder: Path, data: Path, size: dict, device: str, gather: bool =
         "uniform": {key: float(value[0]) for key, value in measured(np.full((1, target.size), 1 / target.size)).items()},
         "settings": {way: run["settings"] for way, _, run in done},
         "seconds": {f"{way} {objective}": run["seconds"] for way, objective, run in done},
-        "environment": environment(torch.device("cpu" if device == "auto" else device)),
+        "environment": environment(torch.device(device)),
     }  # fmt: skip
     _write(folder / "exact.json", about)
 
@@ -173,12 +181,9 @@ def _write_csv(path: Path, head: tuple[str, ...], rows: list) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    argv = list(sys.argv[1:] if argv is None else argv)
-    data, parts, released = _take(argv, "--data"), _take(argv, "--parts") or "exact,sampled", "--released-losses" in argv
-    gather = "--gather" in argv
-    argv = [word for word in argv if word not in ("--released-losses", "--gather")]
-    options = presets.arguments(__doc__, argv)
-    folder = presets.folder(CHECK, options.preset, options.out)
+    options = presets.arguments(__doc__, argv, _more)
+    folder, data = presets.folder(CHECK, options.preset, options.out), options.data
+    device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     if not options.page:
         size = SIZES[options.preset]
         if data is None and options.preset != "quick":
@@ -186,27 +191,28 @@ def main(argv: list[str] | None = None) -> int:
             return 2
         if data is None:
             print("no --data: QED and fragments of this package, and no exact part", file=sys.stderr)
-        elif "exact" in parts:
-            exact_part(folder, Path(data), size, options.device, gather)
-        if "sampled" in parts and not gather:
-            from figure5_sampled import sampled_part
+        try:
+            if data is not None and "exact" in options.parts:
+                exact_part(folder, Path(data), size, device, options.gather)
+            if "sampled" in options.parts:
+                from figure5_sampled import sampled_part
 
-            sampled_part(folder, data, size, options.device, losses, released)
+                sampled_part(folder, data, size, device, losses, options.released_losses, options.gather)
+        except (GraphError, MoleculeError) as error:
+            print(error, file=sys.stderr)
+            return 2
     if options.preset == "quick" and not options.page:
-        print(f"quick: everything ran; results in {folder}")
+        print(f"quick: {' and '.join(options.parts if data else ['sampled'])} ran; results in {folder}")
         return 0
-    figure5_page.write(HERE / "results" / CHECK, HERE / f"{CHECK}.md")
+    if options.out is None:
+        figure5_page.write(HERE / "results" / CHECK, HERE / f"{CHECK}.md")
     return 0
 
 
-def _take(argv: list[str], name: str) -> str | None:
-    """The value after an option that `presets` does not know, removed from the list."""
-    if name not in argv:
-        return None
-    place = argv.index(name)
-    value = argv[place + 1] if place + 1 < len(argv) else ""
-    del argv[place : place + 2]
-    return value
+def _more(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", metavar="DIR", help="folder of the published blocks and, for the sEH proxy, weights")
+    parser.add_argument("--parts", type=presets.some_of(PARTS), default=PARTS, help="exact, sampled or both (both)")
+    parser.add_argument("--released-losses", action="store_true", help="the losses that the released code really uses")
 
 
 if __name__ == "__main__":

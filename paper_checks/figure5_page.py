@@ -13,11 +13,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from divergence_lab import plots
+from divergence_lab.results import write_atomically
 
 LOSSES = ("Quadratic", "Linex(1)", "Linex(1/2)", "Shifted-Cosh")
 OBJECTIVES = ("tb", "db", "subtb(0.99)", "fm")
 SAME = 0.01  # losses whose values differ by less, relatively, are called equal
 FORCING = ("Quadratic", "Shifted-Cosh")
+PRESETS = ("standard", "paper")  # from short to long
+SAMPLED = ("sampled", "sampled-as-released")
+PAPER_STEPS = 50_000
 METRICS = (
     ("mean_reward", "mean R"), ("similarity", "similarity"), ("best_mass", "mass of the best"), ("best_similarity", "similarity of the best"),
     ("best_found", "best found"), ("tv", "TV"), ("kl_forward", "KL(target‖model)"), ("kl_reverse", "KL(model‖target)"),
@@ -27,15 +31,23 @@ Curves = dict[tuple[str, str, str], dict[int, np.ndarray]]  # (objective, loss, 
 
 
 def write(results: Path, page: Path) -> None:
-    """Write `page` and its figures from the folders of presets below `results`."""
-    folder = results / "standard"
-    if not (folder / "exact.json").exists():
-        page.write_text("# Figure 5: molecules\n\nNot run: no results are committed.\n")
-        return
-    about = json.loads((folder / "exact.json").read_text())
-    sampled, exact = read(folder / "exact.csv", "sampled"), read(folder / "exact.csv", "exact")
-    _figure(sampled, about, folder / "exact_space")
-    page.write_text(render(about, sampled, exact, _sampled(folder), (results / "paper").exists()))
+    """Write `page` and its figures from the folders of presets below `results`: the exact part of the longest one, all sampled."""
+    write_atomically(page, text(results, draw=True).encode())
+
+
+def text(results: Path, draw: bool = False) -> str:
+    """The page; with `draw`, its figures are written beside the results."""
+    folders = [results / preset for preset in PRESETS if (results / preset / "exact.json").exists()]
+    if not folders:
+        return "# Figure 5: molecules\n\nNot run: no results are committed.\n"
+    about = json.loads((folders[-1] / "exact.json").read_text())
+    sampled, exact = read(folders[-1] / "exact.csv", "sampled"), read(folders[-1] / "exact.csv", "exact")
+    if draw:
+        _figure(sampled, about, folders[-1] / "exact_space")
+    files = [folder / f"{name}.json" for folder in folders for name in SAMPLED if (folder / f"{name}.json").exists()]
+    nets = "\n\n".join(_sampled(path, draw) for path in files) or "Not run. The command is the one above with `--parts sampled`."
+    longest = max((json.loads(path.read_text())["about"]["steps"] for path in files), default=0)
+    return render(about, sampled, exact, nets, folders[-1].name, longest >= PAPER_STEPS)
 
 
 def read(path: Path, training: str) -> Curves:
@@ -85,13 +97,13 @@ def _word(holds: bool, values: dict[str, float]) -> str:
     return f"{'yes' if holds else 'no'}: {order}"
 
 
-def render(about: dict, sampled: Curves, exact: Curves, net: str, paper: bool) -> str:
-    """The page as text."""
+def render(about: dict, sampled: Curves, exact: Curves, net: str, preset: str, whole: bool) -> str:
+    """The page as text: `preset` is that of the exact part, `whole` whether a sampled run had the paper's length."""
     settings, target, env = about["settings"], about["target"], about["environment"]
     lines = [
         "# Figure 5: molecules", "",
-        "Written by `python paper_checks/figure5_molecules.py --preset standard --page` from the files in",
-        "`results/figure5_molecules/standard`; they were made by `... --preset standard --data DIR`, DIR a folder with the published",
+        "Written by `python paper_checks/figure5_molecules.py --page` from the files below",
+        f"`results/figure5_molecules`; those of the exact space were made by `... --preset {preset} --data DIR`, DIR a folder with the published",
         "blocks and weights.", "",
         "The paper claims (Figure 5; no table): zero-forcing losses (Quadratic, Shifted-Cosh) reach a higher mean reward;",
         "Linex(1) and Linex(1/2) give less similar molecules; among the best molecules Linex(1/2) is the most robust.", "",
@@ -126,11 +138,11 @@ def render(about: dict, sampled: Curves, exact: Curves, net: str, paper: bool) -
         "reward, both near those of the untrained policy: in the figure all losses climb nearly one line under DB and FM, so that the",
         "order there is one of speed. Under TB the zero-forcing losses lie above the Linex ones at equal mean reward. Exact training whose TV",
         "stays large (see the table) went unstable at the default rate, and says nothing about a divergence.", "",
-        "![Exact mean reward against exact similarity of the learned law while it trains](results/figure5_molecules/standard/exact_space.png)", "",
+        f"![Exact mean reward against exact similarity of the learned law while it trains](results/figure5_molecules/{preset}/exact_space.png)", "",
         "## Sampled: 2 to 8 of all 105 blocks, message-passing policy", "", net, "",
         "## The paper's settings", "",
-        "Results of the preset `paper` are committed beside these." if paper else "Not run: 50,000 steps, 4 seeds, on a GPU. `python paper_checks/figure5_molecules.py --preset paper --data DIR --device cuda` stands ready;",
-        "" if paper else "how long it would take is [estimated from what a step does](time_on_a_gpu.md).", "",
+        "Run: see above." if whole else "Not run: 50,000 steps, 4 seeds, on a GPU. `python paper_checks/figure5_molecules.py --preset paper --data DIR --device cuda` stands ready;",
+        "" if whole else "how long it would take is [estimated from what a step does](time_on_a_gpu.md).", "",
         f"Device: {env['device']}; Python {env['python']}, torch {env['torch']}, numpy {env['numpy']}; "
         f"{sum(about['seconds'].values()):.0f} s of training in all.", "",
     ]  # fmt: skip
@@ -154,14 +166,12 @@ def _table(curves: Curves, target: dict, several: bool) -> list[str]:
     return lines
 
 
-def _sampled(folder: Path) -> str:
-    path = folder / "sampled.json"
-    if not path.exists():
-        return "Not run. The command is the one above with `--parts sampled`."
+def _sampled(path: Path, draw: bool) -> str:
     content = json.loads(path.read_text())
     about, runs = content["about"], content["runs"]
     names = [key for key in runs[0] if key not in ("objective", "loss", "seed", "steps", "finite")]
-    lines = [
+    lines = ["**The losses that the released code really uses**: FM, TB and DB train the quadratic loss under every name.", ""] * about["as_released"]
+    lines += [
         f"{about['space']}; {about['net_seeds']} seeds, {about['steps']} steps of {about['batch']} (the paper: 50,000), width {about['width']}, {about['depth']} rounds,",
         f"learning rate {about['learning_rate']}, of log Z {about['learning_rate_log_z']}; log Z of TB starts at {about['initial_log_z_of_tb']:g}. Of all molecules drawn while training;",
         f"top: the {about['keep']} best different ones. Mean (standard deviation).", "",
@@ -179,9 +189,10 @@ def _sampled(folder: Path) -> str:
         mean = {name: {loss: float(np.mean([run[name] for run in of[objective, loss]])) for loss in LOSSES} for name in names[2:6]}
         cells = [_orders(mean["mean_reward"], mean["similarity"]), _orders(mean["top_reward"], mean["top_similarity"])]
         lines.append(f"| {objective} | {' | '.join(cell for pair in cells for cell in pair)} |")
-    lines += ["", "![Mean reward against similarity of all molecules drawn, and of the top](results/figure5_molecules/standard/sampled.png)", "",
+    lines += ["", f"![Mean reward against similarity of all molecules drawn, and of the top](results/figure5_molecules/{path.parent.name}/{path.stem}.png)", "",
               "*A point is one run; compare with the paper's Figure 5. To the right: higher reward; down: more diverse.*"]  # fmt: skip
-    _sampled_figure(of, about, folder / "sampled")
+    if draw:
+        _sampled_figure(of, about, path.with_suffix(""))
     return "\n".join(lines)
 
 

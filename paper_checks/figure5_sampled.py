@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,9 @@ SOME = 1000  # molecules whose similarity is taken, drawn from all of a run
 MODES = {"sEH": (6.0, 7.5), "QED": (0.7, 0.8)}  # raw values from which on a scaffold counts
 
 
-def sampled_part(folder: Path, data: str | None, size: dict, device: str, losses, released: bool) -> None:
+def sampled_part(
+    folder: Path, data: str | None, size: dict, device: str, losses, released: bool, gather: bool = False
+) -> None:
     """sampled.json: one record per objective, loss and seed, of all molecules drawn while training."""
     from divergence_lab.graphs.block_trees import generated_molecules
 
@@ -31,29 +35,38 @@ def sampled_part(folder: Path, data: str | None, size: dict, device: str, losses
         path = folder / "runs" / f"sampled-{objective}{'-as-released' if released else ''}.json"
         settings = {"space": dag.name, **{name: size[name] for name in ("net_seeds", "steps", "width", "depth", "keep")}}
         if not path.exists() or json.loads(path.read_text()).get("settings") != settings:
-            found, spent = _run(dag, data, objective, size, device, losses(objective, released))
+            if gather:
+                continue
+            key = hashlib.sha256(json.dumps([path.stem, settings]).encode()).hexdigest()[:12]
+            found, spent = _run(dag, data, objective, size, device, losses(objective, released), path.with_name(key))
             _write(path, {"rows": found, "seconds": spent, "settings": settings})
             print(f"sampled, {objective}: {spent:.0f} s", file=sys.stderr, flush=True)
         run = json.loads(path.read_text())
         rows += run["rows"]
         seconds[objective] = run["seconds"]
+    if len(seconds) < len(OBJECTIVES):
+        print(f"only {len(seconds)} of {len(OBJECTIVES)} objectives are finished in {folder / 'runs'}: nothing gathered", file=sys.stderr)
+        return
     about = {
         **size, "space": dag.name, "batch": BATCH, "sampler": f"epsilon:{EPSILON}", "learning_rate": RATE, "learning_rate_log_z": RATE_LOG_Z, "initial_log_z_of_tb": LOG_Z, "backward": "uniform",
         "as_released": released, "similarity_of": SOME, "seconds": seconds,
-        "environment": environment(torch.device("cuda" if device == "cuda" else "cpu")),
+        "environment": environment(torch.device(device)),
     }  # fmt: skip
     _write(folder / f"sampled{'-as-released' if released else ''}.json", {"about": about, "runs": rows})
 
 
-def _run(dag, data: str | None, objective: str, size: dict, device: str, losses: dict) -> tuple[list, float]:
-    drawn: list[torch.Tensor] = []
+def _run(dag, data: str | None, objective: str, size: dict, device: str, losses: dict, place: Path) -> tuple[list, float]:
+    """Train in the folder `place`, where a run that was stopped goes on, and measure all molecules that were drawn."""
     result = dl.train(
         losses, dag, objective=objective, policy="mpnn", width=size["width"], depth=size["depth"],
         sampler=f"epsilon:{EPSILON}", batch=BATCH, seeds=size["net_seeds"], steps=size["steps"], learning_rate=RATE,
         decay=0.0, evaluations=1, device=device, learning_rate_log_z=RATE_LOG_Z,
-        initial_log_z=LOG_Z if objective == "tb" else 0.0, initial_log_flow=0.0, on_drawn=lambda step, states: drawn.append(states.cpu().to(torch.int16)),
+        initial_log_z=LOG_Z if objective == "tb" else 0.0, initial_log_flow=0.0, on_drawn=recorder(place / "drawn.int16"),
+        out=place, resume=True,
     )  # fmt: skip
-    states = torch.cat(drawn, dim=2).long()
+    drawn = np.fromfile(place / "drawn.int16", dtype=np.int16)
+    drawn = drawn.reshape(size["steps"], len(losses), size["net_seeds"], BATCH, -1).transpose(1, 2, 0, 3, 4)
+    states = torch.from_numpy(np.ascontiguousarray(drawn)).long().flatten(2, 3)
     rows = []
     for row, loss in enumerate(losses):
         for seed in range(states.shape[1]):
@@ -61,6 +74,22 @@ def _run(dag, data: str | None, objective: str, size: dict, device: str, losses:
             record["finite"] = bool(result.finite[row, seed])
             rows.append({**record, **measures(dag, data, states[row, seed], size["keep"])})
     return rows, result.seconds
+
+
+def recorder(path: Path) -> Callable[[int, torch.Tensor], None]:
+    """Writes the states [L, N, B, D] of step k to their place in a file; what a stopped run drew after its checkpoint is redrawn."""
+
+    def keep(step: int, states: torch.Tensor) -> None:
+        content = states.cpu().to(torch.int16).numpy().tobytes()
+        path.touch()
+        with open(path, "r+b") as file:
+            if file.seek(0, 2) < step * len(content):
+                raise OSError(f"{path} lacks what was drawn before step {step}; remove {path.parent} and start over")
+            file.seek(step * len(content))
+            file.write(content)
+            file.truncate()
+
+    return keep
 
 
 def measures(dag, data: str | None, states: torch.Tensor, keep: int) -> dict[str, float]:

@@ -5,7 +5,8 @@
     python paper_checks/tables3_4_bits.py --preset paper        120 bits, 250,000 steps, 5 seeds; for a GPU
     python paper_checks/tables3_4_bits.py --page                the page and its figure, from committed results alone
 
-Runs lie below runs/tables3_4_bits; what was stopped goes on from its checkpoint, what is finished is not run again.
+Runs lie below runs/tables3_4_bits; what was stopped goes on from its checkpoint, what is finished is not run again, and
+--gather takes what is finished and trains nothing.  Rows of a committed table stay until their run is done anew.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import io
 import json
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +100,15 @@ def settings(part: Part, name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def where(part: Part, name: str, seed: int, runs: Path) -> Path:
+    """The folder of one run."""
+    return runs / f"{part.name.replace(', ', '-').replace(' ', '_')}-{part.steps}-{name}-{seed}"
+
+
 def run(part: Part, name: str, seed: int, device: str, runs: Path) -> tuple[Result, Policy, dict[str, Tensor], float]:
     """Train the losses of one part from one seed, whose modes are of that seed too, and read the parameters back."""
     space = generated_bits(part.n_bits, part.word, seed=seed, name=f"generated:bits:{part.n_bits}x{part.word}:seed{seed}")
-    place = runs / f"{part.name.replace(', ', '-').replace(' ', '_')}-{part.steps}-{name}-{seed}"
+    place = where(part, name, seed, runs)
     losses = {loss: dl.to_torch(dl.loss(loss)) for loss in part.losses}
     result = train(losses, space, seeds=[seed], device=device, out=place, resume=True, **settings(part, name))
     saved = torch.load(place / "checkpoint.pt", map_location="cpu", weights_only=True)["tensors"]
@@ -173,7 +179,16 @@ def probe(part: Part, name: str, seed: int, policy: Policy, parameters: dict[str
 
 
 def records(part: Part, name: str, seed: int, device: str, runs: Path) -> tuple[list[dict], list[dict]]:
-    """One record a loss, and one a loss and evaluated step."""
+    """One record a loss, and one a loss and evaluated step; kept in the folder of the run."""
+    kept, of = where(part, name, seed, runs) / "records.json", json.loads(json.dumps(asdict(part)))
+    if kept.exists() and (found := json.loads(kept.read_text()))["part"] == of:
+        return found["rows"], found["curves"]
+    rows, curves = _records(part, name, seed, device, runs)
+    write_atomically(kept, (json.dumps({"part": of, "rows": rows, "curves": curves}) + "\n").encode())
+    return rows, curves
+
+
+def _records(part: Part, name: str, seed: int, device: str, runs: Path) -> tuple[list[dict], list[dict]]:
     result, policy, parameters, saved = run(part, name, seed, device, runs)
     rank = correlations(part, seed, policy, parameters)
     tv, rank_all = exact(part, name, seed, policy, parameters) if part.n_bits <= 16 else (None, None)
@@ -192,6 +207,7 @@ def records(part: Part, name: str, seed: int, device: str, runs: Path) -> tuple[
             **key, "steps": part.steps, "clip": part.clip, "modes_found": int(modes[k, -1]), "n_modes": policy.space.n_modes,
             "all_modes_by_step": int(result.steps[full[0]]) if full.size else "",
             "mean_log_reward": float(result.metrics["mean_log_reward"][k, 0, -1]), "spearman": float(rank[k]),
+            "test_strings": len(near_modes(part.n_bits, part.word, seed=seed, every=part.every)),
             "tv": "" if tv is None else float(tv[k]), "spearman_all_strings": "" if tv is None else float(rank_all[k]),
             **{f"start_{name_}": value for name_, value in at_start[k].items()}, **probed[k],
             "adam_step": float(effective[k]), "finite": bool(result.finite[k, 0]), "seconds": round(result.seconds, 1),
@@ -207,12 +223,32 @@ def write(place: Path, rows: list[dict], curves: list[dict], extra: dict[str, An
     place.mkdir(parents=True, exist_ok=True)
     for name, table in (("runs", rows), ("curves", curves)):
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
+        columns = list(dict.fromkeys(key for row in table for key in row))
+        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
         writer.writeheader()
         rounded = [{k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in table]
         writer.writerows(rounded)
         write_atomically(place / f"{name}.csv", text.getvalue().encode())
     write_atomically(place / "environment.json", (json.dumps(extra, indent=1) + "\n").encode())
+
+
+def together(planned: list, done: dict, place: Path) -> tuple[list[dict], list[dict]]:
+    """All rows and curves: of the runs that are done, and of the others of this plan what the table held before."""
+    found: tuple[list[dict], list[dict]] = ([], [])
+    for number, name in enumerate(("runs", "curves")):
+        path, before = place / f"{name}.csv", []
+        if path.exists():
+            with open(path, newline="") as file:
+                before = list(csv.DictReader(file))
+        for part, objective_, seed in planned:
+            if (part, objective_, seed) in done:
+                found[number].extend(done[part, objective_, seed][number])
+                continue
+            key = {"part": part.name, "bits": f"{part.n_bits}x{part.word}", "objective": objective_, "seed": str(seed)}
+            of_run = [row for row in before if all(row[name_] == value for name_, value in key.items())]
+            last = max((int(row.get("steps") or row["step"]) for row in of_run), default=0)
+            found[number].extend(of_run if last == part.steps else [])
+    return found
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -226,16 +262,20 @@ def main(argv: list[str] | None = None) -> int:
         runs = place / "runs"
     device = "cuda" if options.device == "auto" and torch.cuda.is_available() else options.device
     device = "cpu" if device == "auto" else device
-    rows, curves, started = [], [], time.monotonic()
-    for part in PRESETS[options.preset]:
-        for name in part.objectives:
-            for seed in range(part.seeds):
-                more, curve = records(part, name, seed, device, runs)
-                rows, curves = rows + more, curves + curve
-                of_machine = {k: v for k, v in environment(torch.device(device)).items() if k not in ("platform", "commit")}
-                # after every run: what was finished before a stop is not lost
-                write(place, rows, curves, {"preset": options.preset, **of_machine})
-                print(f"{part.name}, {name}, seed {seed}: {time.monotonic() - started:.0f} s", file=sys.stderr)
+    started, done, of_machine = time.monotonic(), {}, environment(torch.device(device))
+    of_machine = {k: v for k, v in of_machine.items() if k not in ("platform", "commit")}
+    planned = [(part, name, seed) for part in PRESETS[options.preset] for seed in range(part.seeds) for name in part.objectives]
+    for one in planned:
+        if options.gather and not (where(*one, runs) / "config.json").exists():
+            continue
+        done[one] = records(*one, device, runs)
+        # after every run: what was finished before a stop is not lost
+        rows, curves = together(planned, done, place)
+        write(place, rows, curves, {"preset": options.preset, **of_machine})
+        print(f"{one[0].name}, {one[1]}, seed {one[2]}: {time.monotonic() - started:.0f} s", file=sys.stderr)
+    if not done:
+        print(f"nothing of the preset {options.preset} is finished in {runs}", file=sys.stderr)
+        return 2
     if options.preset != "quick" and options.out is None:
         tables3_4_bits_page.write()
     return 0

@@ -92,14 +92,17 @@ def test_controls_are_seen():
 
 @NEEDED
 def test_ten_times_faster_than_the_released_code():
+    """Their 30 ms a molecule; CPU time of one thread, the least of three, so that other work does not count."""
     molecules = read_items([str(DATA / "golden.json")], DATA)
-    network, threads = proxy(load_weights(DATA)), torch.get_num_threads()
+    network, threads, seconds = proxy(load_weights(DATA)), torch.get_num_threads(), []
     torch.set_num_threads(1)
-    started = time.process_time()
-    for start in range(0, len(molecules), 64):
-        raw_prediction(network, featurise(molecules[start : start + 64]))
+    for _ in range(3):
+        started = time.process_time()
+        for start in range(0, len(molecules), 64):
+            raw_prediction(network, featurise(molecules[start : start + 64]))
+        seconds.append(time.process_time() - started)
     torch.set_num_threads(threads)
-    assert (time.process_time() - started) / len(molecules) < 0.030 / 5, "the goal is 3 ms of CPU time"
+    assert min(seconds) / len(molecules) < 0.030 / 10
 
 
 @NEEDED
@@ -158,6 +161,7 @@ def test_without_weights_the_reward_is_qed_and_says_so(capsys):
     [
         ["score", "not a molecule"], ["score", "C", "--data", "no_such_folder"], ["score", "no_such.json"],
         ["score", "bad.json"], ["score", "states.json"], ["fetch", "a", "b"], ["fetch", "a", "--from", "no-address"],
+        ["fetch", "bad.json/folder"],
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line(arguments, capsys, tmp_path, monkeypatch):

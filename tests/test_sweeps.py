@@ -86,10 +86,25 @@ def test_a_killed_worker_loses_nothing(tmp_path):
     assert len(rows(table)) == 2
 
 
+def test_a_point_that_is_given_twice_is_run_and_counted_once(tmp_path):
+    todo = jobs({**FIXED, "steps": 4}, {"objective": ["tb", "tb"]})
+    assert len(todo) == 1
+    assert len(rows(sweep([*todo, *todo], tmp_path, cluster="none", device="cpu", progress=lambda line: None))) == 2 * 2
+
+
+def test_a_setting_of_the_wrong_kind_is_one_line_and_keeps_no_other_job_from_running(tmp_path):
+    todo = jobs({**FIXED, "steps": 4}, {"seeds": ["x", 2]})
+    with pytest.raises(SweepError, match="1 of 2 jobs failed"):
+        sweep(todo, tmp_path, cluster="none", device="cpu", progress=lambda line: None)
+    assert len(rows(tmp_path / "table.csv")) == 2 * 2
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("{", "not JSON"), ("[]", "write"), ('{"grid": {"colour": [1]}}', "setting 'colour' is not known"),
+        ('{"fixed": {"losses": [3], "env": "hypergrid:2x4"}}', "losses is .3.; give"), ('{"fixed": [1]}', "write"),
+        ('{"fixed": {"losses": ["quadratic"], "env": 7}}', "env is 7; give"),
         ('{"grid": {"steps": 5}}', "grid: steps is no list"), ('{"fixed": {"env": "hypergrid:2x4"}}', "names no losses"),
     ],
 )  # fmt: skip

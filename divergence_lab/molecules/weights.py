@@ -64,7 +64,10 @@ def checked(folder: Path, name: str) -> bytes:
 def fetch(folder: str | Path, source: str = SOURCE) -> list[Path]:
     """Download the published files into `folder`, each compared with its SHA-256 before it is put there."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MoleculeError(f"{folder} cannot be made ({error.strerror}); name another folder") from None
     written = []
     for name, (place, digest) in FILES.items():
         address = source.rstrip("/") + "/" + place
