@@ -100,7 +100,7 @@ def measures(dag, data: str | None, states: torch.Tensor, keep: int) -> dict[str
     from divergence_lab.molecules.similarity import fingerprints, mean_similarity, scaffolds
 
     blocks = OWN_BLOCKS if data is None else read_blocks(data)
-    seh = "sEH" in dag.name
+    seh = "not the sEH" not in dag.name
     reward = dag.log_reward(states).exp().numpy()
     raw = reward**0.25 * (NORM if seh else 1.0)
     molecules = [assemble(state, blocks) for state in fragment_states(states, blocks, MAX_BLOCKS)]

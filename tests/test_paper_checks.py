@@ -108,6 +108,15 @@ def test_bits_run_and_their_page_says_what_was_not(bit_check, monkeypatch, tmp_p
     page.write()
     text = (tmp_path / "page.md").read_text()
     assert text.count("not run") == 24 and "| DB, twin | 4x2 | Shifted-Cosh | 1 x 3 |" in text
+    # a later run with one more seed is stopped before it does anything: what the table held stays
+    before = (tmp_path / "standard" / "runs.csv").read_text()
+    monkeypatch.setitem(runs.PRESETS, "quick", (dataclasses.replace(small[0], seeds=2),))
+    assert runs.main(["--preset", "quick", "--gather", "--device", "cpu", "--out", str(tmp_path / "standard")]) == 0
+    assert (tmp_path / "standard" / "runs.csv").read_text() == before
+    planned = [(part, name, seed) for part in runs.PRESETS["quick"] for seed in range(2) for name in part.objectives]
+    assert len(runs.together(planned, {}, tmp_path / "standard")[0]) == 4
+    longer = [(dataclasses.replace(part, steps=9), name, seed) for part, name, seed in planned]
+    assert runs.together(longer, {}, tmp_path / "standard") == ([], [])
     # a run of the paper's length fills its cells, a shorter one does not
     rows = page.read("runs", "standard")
     full = [{**row, "bits": "120x8", "steps": "250000"} for row in rows]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from collections import deque
 from pathlib import Path
@@ -223,3 +224,87 @@ def test_molecules_drawn_with_other_settings_are_not_taken_for_these(monkeypatch
     for steps in (5, 5, 6):
         figure5_sampled.sampled_part(tmp_path, None, {**size, "steps": steps}, "cpu", lambda *given: {}, False)
     assert made == [5] * 4 + [6] * 4  # four objectives, each once for each size
+
+
+@pytest.fixture
+def figure5(monkeypatch):
+    monkeypatch.syspath_prepend(str(CHECKS))
+    import figure5_molecules
+    import figure5_page
+    import figure5_sampled
+
+    return figure5_molecules, figure5_page, figure5_sampled
+
+
+def test_the_committed_page_of_molecules_is_what_its_results_say(figure5, tmp_path):
+    _, page, _ = figure5
+    before = (CHECKS / "figure5_molecules.md").read_text()
+    assert before == page.text(CHECKS / "results" / "figure5_molecules"), "python paper_checks/figure5_molecules.py --page"
+    shutil.copytree(CHECKS / "results" / "figure5_molecules", tmp_path / "results")
+    path = tmp_path / "results" / "standard" / "sampled.json"
+    changed = json.loads(path.read_text())
+    changed["runs"][0]["mean_reward"] *= 2
+    path.write_text(json.dumps(changed))
+    assert before != page.text(tmp_path / "results")
+    # what another preset or the switch made is shown beside it
+    changed["about"].update(as_released=True, steps=50_000)
+    (tmp_path / "results" / "standard" / "sampled-as-released.json").write_text(json.dumps(changed))
+    text = page.text(tmp_path / "results")
+    assert "really uses" in text and "Run: see above." in text and "Not run: 50,000" not in text
+
+
+def test_molecules_run_on_qed_named_as_such_and_a_stopped_run_goes_on(figure5, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("rdkit", reason="molecules need RDKit: pip install 'divergence-lab[molecules]'")
+    check, _, sampled = figure5
+    monkeypatch.setattr(sampled, "OBJECTIVES", ("tb",))
+    monkeypatch.setattr(dl.training, "CHECKPOINT_SECONDS", 0.0)
+    size = {**check.SIZES["quick"], "steps": 7, "width": 8, "depth": 1}
+    monkeypatch.setitem(check.SIZES, "quick", size)
+    assert check.main(["--device", "cpu", "--out", str(tmp_path / "whole")]) == 0
+    assert "no --data: QED" in capsys.readouterr().err
+    recorder = sampled.recorder
+
+    def stopping(path):
+        keep = recorder(path)
+
+        def until(step, states):
+            keep(step, states)
+            if step == 4:
+                raise KeyboardInterrupt
+
+        return until
+
+    monkeypatch.setattr(sampled, "recorder", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        check.main(["--device", "cpu", "--out", str(tmp_path / "stopped")])
+    seen = []
+    monkeypatch.setattr(sampled, "recorder", lambda path: lambda step, states: (seen.append(step), recorder(path)(step, states)))
+    assert check.main(["--device", "cpu", "--out", str(tmp_path / "stopped")]) == 0
+    assert seen[0] > 0 and seen[-1] == 6
+    whole, stopped = (json.loads((tmp_path / name / "sampled.json").read_text()) for name in ("whole", "stopped"))
+    assert whole["runs"] == stopped["runs"] and whole["runs"][0]["molecules"] == 7 * 4
+    assert whole["about"]["space"].startswith("generated:molecules:8 (QED^4 (not the sEH")
+    assert "scaffolds_0.7" in whole["runs"][0] and "scaffolds_6" not in whole["runs"][0]  # thresholds of QED, not of sEH
+    # nothing is finished elsewhere: what was committed stays
+    assert check.main(["--gather", "--device", "cpu", "--out", str(tmp_path / "none")]) == 0
+    assert not (tmp_path / "none" / "sampled.json").exists()
+
+
+def test_the_losses_that_the_released_code_really_uses(figure5):
+    check, _, _ = figure5
+    x = torch.tensor([1.5])
+    for objective in check.OBJECTIVES:
+        values = {round(float(loss(x)), 6) for loss in check.losses(objective, as_released=True).values()}
+        assert len(values) == (4 if objective.startswith("subtb") else 1)
+        assert len({round(float(loss(x)), 6) for loss in check.losses(objective).values()}) == 4
+    assert check.losses("tb", as_released=True)["Linex(1)"](x).item() == pytest.approx(1.5**2 / 2)
+
+
+@pytest.mark.parametrize("arguments", [["--parts", "foo"], ["--preset", "standard"], ["--preset", "standard", "--data", "no_such_folder"]])
+def test_molecules_asked_for_wrongly_end_with_one_line(figure5, arguments, tmp_path, capsys):
+    check, _, _ = figure5
+    try:
+        assert check.main([*arguments, "--out", str(tmp_path)]) == 2
+    except SystemExit as stop:
+        assert stop.code == 2
+    assert "Traceback" not in capsys.readouterr().err and not list(tmp_path.iterdir())
