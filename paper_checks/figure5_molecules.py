@@ -2,12 +2,13 @@
 
     python paper_checks/figure5_molecules.py                                      quick, on QED: only that it runs
     python paper_checks/figure5_molecules.py --preset standard --data DIR         the sEH proxy, weights in DIR
-    python paper_checks/figure5_molecules.py --preset standard --page             the page again, from committed results
+    python paper_checks/figure5_molecules.py --page                               the page again, from committed results
 
 Two parts.  exact: the 3,150 molecules of up to 4 blocks of a published subset (T12), every number by dynamic programming
 over all states, nothing sampled but the training trajectories.  sampled: molecules of 2 to 8 of all 105 blocks, by a
-message-passing policy.  DIR is a folder with blocks_PDB_105.json and, for the sEH proxy, best_params.pkl.gz; without it
-the quick preset takes fragments of this package, and no exact part.  Finished runs are kept below the folder of results
+message-passing policy.  DIR is a folder with blocks_PDB_105.json and, for the sEH proxy, best_params.pkl.gz; without
+the weights the reward is QED, whose results are named so, and without DIR the fragments are of this package, and there is no
+exact part.  Finished runs are kept below the folder of results
 and skipped when asked for again, a sampled run that was stopped goes on; --parts exact or --parts sampled runs one part;
 --gather trains nothing and takes what is finished.  --released-losses: the losses that the released code really uses, where FM,
 TB and DB never look at the one that was chosen; its results stand beside the others.
@@ -129,7 +130,8 @@ def exact_part(folder: Path, data: Path, size: dict, device: str, gather: bool =
         print(f"no run of the exact part is finished in {folder / 'runs'}: nothing gathered", file=sys.stderr)
         return
     table = [(way, objective, *row) for way, objective, run in done for row in run["rows"]]
-    _write_csv(folder / "exact.csv", ("training", "objective", "loss", "seed", "step", "metric", "value"), table)
+    tag = tag_of(space.reward)
+    _write_csv(folder / f"exact{tag}.csv", ("training", "objective", "loss", "seed", "step", "metric", "value"), table)
     about = {
         "space": "x".join(map(str, size["space"])), "reward": space.reward, "molecules": len(space.molecules),
         "states": graph.n_states, "edges": int(graph.edges.child.size), "trajectories": count_trajectories(graph),
@@ -143,7 +145,7 @@ def exact_part(folder: Path, data: Path, size: dict, device: str, gather: bool =
         "seconds": {f"{way} {objective}": run["seconds"] for way, objective, run in done},
         "environment": environment(torch.device(device)),
     }  # fmt: skip
-    _write(folder / "exact.json", about)
+    _write(folder / f"exact{tag}.json", about)
 
 
 def _table_run(graph, objective: str, settings: dict, measured, device: str) -> tuple[list, float]:
@@ -158,6 +160,11 @@ def _table_run(graph, objective: str, settings: dict, measured, device: str) -> 
     for loss, ok in zip(LOSSES, found.finite.tolist(), strict=True):
         rows.extend((loss, seed, settings["steps"], "finite", float(one)) for seed, one in enumerate(ok))
     return rows, found.seconds
+
+
+def tag_of(reward: str) -> str:
+    """What the names of results end with: nothing for sEH, -qed for QED."""
+    return "-qed" if reward.startswith("QED") else ""
 
 
 def _finished(path: Path, settings: dict) -> bool:
@@ -186,11 +193,8 @@ def main(argv: list[str] | None = None) -> int:
     device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     if not options.page:
         size = SIZES[options.preset]
-        if data is None and options.preset != "quick":
-            print(f"the preset {options.preset} needs --data DIR, the folder of the published blocks and weights", file=sys.stderr)
-            return 2
         if data is None:
-            print("no --data: QED and fragments of this package, and no exact part", file=sys.stderr)
+            print("no --data: QED and fragments of this package, not sEH, and no exact part", file=sys.stderr)
         try:
             if data is not None and "exact" in options.parts:
                 exact_part(folder, Path(data), size, device, options.gather)

@@ -31,8 +31,9 @@ def sampled_part(
 
     dag = generated_molecules(MAX_BLOCKS, data)
     rows, seconds = [], {}
+    tag = ("-qed" if is_qed(dag.name) else "") + ("-as-released" if released else "")
     for objective in OBJECTIVES:
-        path = folder / "runs" / f"sampled-{objective}{'-as-released' if released else ''}.json"
+        path = folder / "runs" / f"sampled-{objective}{tag}.json"
         settings = {"space": dag.name, **{name: size[name] for name in ("net_seeds", "steps", "width", "depth", "keep")}}
         if not path.exists() or json.loads(path.read_text()).get("settings") != settings:
             if gather:
@@ -52,7 +53,12 @@ def sampled_part(
         "as_released": released, "similarity_of": SOME, "seconds": seconds,
         "environment": environment(torch.device(device)),
     }  # fmt: skip
-    _write(folder / f"sampled{'-as-released' if released else ''}.json", {"about": about, "runs": rows})
+    _write(folder / f"sampled{tag}.json", {"about": about, "runs": rows})
+
+
+def is_qed(space: str) -> bool:
+    """Is the reward of this space QED?  Its name says so."""
+    return "(QED" in space
 
 
 def _run(dag, data: str | None, objective: str, size: dict, device: str, losses: dict, place: Path) -> tuple[list, float]:
@@ -100,7 +106,7 @@ def measures(dag, data: str | None, states: torch.Tensor, keep: int) -> dict[str
     from divergence_lab.molecules.similarity import fingerprints, mean_similarity, scaffolds
 
     blocks = OWN_BLOCKS if data is None else read_blocks(data)
-    seh = "not the sEH" not in dag.name
+    seh = not is_qed(dag.name)
     reward = dag.log_reward(states).exp().numpy()
     raw = reward**0.25 * (NORM if seh else 1.0)
     molecules = [assemble(state, blocks) for state in fragment_states(states, blocks, MAX_BLOCKS)]

@@ -261,7 +261,7 @@ def test_molecules_run_on_qed_named_as_such_and_a_stopped_run_goes_on(figure5, t
     size = {**check.SIZES["quick"], "steps": 7, "width": 8, "depth": 1}
     monkeypatch.setitem(check.SIZES, "quick", size)
     assert check.main(["--device", "cpu", "--out", str(tmp_path / "whole")]) == 0
-    assert "no --data: QED" in capsys.readouterr().err
+    assert "no --data: QED" in capsys.readouterr().err and not (tmp_path / "whole" / "sampled.json").exists()
     recorder = sampled.recorder
 
     def stopping(path):
@@ -281,13 +281,13 @@ def test_molecules_run_on_qed_named_as_such_and_a_stopped_run_goes_on(figure5, t
     monkeypatch.setattr(sampled, "recorder", lambda path: lambda step, states: (seen.append(step), recorder(path)(step, states)))
     assert check.main(["--device", "cpu", "--out", str(tmp_path / "stopped")]) == 0
     assert seen[0] > 0 and seen[-1] == 6
-    whole, stopped = (json.loads((tmp_path / name / "sampled.json").read_text()) for name in ("whole", "stopped"))
+    whole, stopped = (json.loads((tmp_path / name / "sampled-qed.json").read_text()) for name in ("whole", "stopped"))
     assert whole["runs"] == stopped["runs"] and whole["runs"][0]["molecules"] == 7 * 4
     assert whole["about"]["space"].startswith("generated:molecules:8 (QED^4 (not the sEH")
     assert "scaffolds_0.7" in whole["runs"][0] and "scaffolds_6" not in whole["runs"][0]  # thresholds of QED, not of sEH
     # nothing is finished elsewhere: what was committed stays
     assert check.main(["--gather", "--device", "cpu", "--out", str(tmp_path / "none")]) == 0
-    assert not (tmp_path / "none" / "sampled.json").exists()
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_losses_that_the_released_code_really_uses(figure5):
@@ -300,7 +300,7 @@ def test_the_losses_that_the_released_code_really_uses(figure5):
     assert check.losses("tb", as_released=True)["Linex(1)"](x).item() == pytest.approx(1.5**2 / 2)
 
 
-@pytest.mark.parametrize("arguments", [["--parts", "foo"], ["--preset", "standard"], ["--preset", "standard", "--data", "no_such_folder"]])
+@pytest.mark.parametrize("arguments", [["--parts", "foo"], ["--data"], ["--preset", "standard", "--data", "no_such_folder"]])
 def test_molecules_asked_for_wrongly_end_with_one_line(figure5, arguments, tmp_path, capsys):
     check, _, _ = figure5
     try:
