@@ -1,6 +1,7 @@
 """How long `--preset paper` would take on a GPU: kernels and multiplications of a training step, counted, not timed.
 
     python paper_checks/time_on_a_gpu.py
+    python paper_checks/time_on_a_gpu.py --measure    first measure the rate of one CPU core, which takes minutes
 
 On torch's "meta" device every operation goes the way of a GPU and computes nothing, so a step can be counted on any
 machine.  A step is recorded once as a CUDA graph and replayed, but for molecules, whose rewards are computed on the CPU:
@@ -10,11 +11,16 @@ their kernels are launched one by one.  The time of a step is about
 
 These constants are assumptions, typical of small kernels and of float32 products on a data-centre GPU, and no GPU was at
 hand to measure them: read the result as an order of magnitude.  Evaluations and rewards of molecules are not in it.
+
+What is measured is the rate of this code on one core, in CPU time, so that other work on the machine does not count: the first
+steps of a run, whose trajectories on the hyper-grid and among molecules are not as long as those counted.  It is kept in results/time_on_a_gpu.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +34,7 @@ import divergence_lab as dl
 from divergence_lab import settings, training
 from divergence_lab.graphs.bits import generated_bits
 from divergence_lab.measuring import prepared
+from divergence_lab.results import write_atomically
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import figure3_hypergrid  # noqa: E402
@@ -35,6 +42,8 @@ import figure5_molecules  # noqa: E402
 import tables3_4_bits  # noqa: E402
 from figure5_sampled import BATCH, EPSILON, MAX_BLOCKS, RATE  # noqa: E402
 
+MEASURED = Path(__file__).resolve().parent / "results" / "time_on_a_gpu" / "one_core.json"
+STEPS, WARM = 3, 1  # measured, and before
 REPLAYED, LAUNCHED, OPERATIONS_A_SECOND = 4e-6, 10e-6, 10e12
 # these only look at a tensor in another way: no kernel
 VIEWS = ("view", "expand", "select", "slice", "transpose", "permute", "unsqueeze", "squeeze", "split", "unbind", "detach",
@@ -68,23 +77,38 @@ def counted(losses: dict, space: Any, **given: Any) -> tuple[int, float]:
     return kernels.count, float(flops.get_total_flops())
 
 
-def cases():
-    """(check, what, steps, how often, seconds a kernel, kernels, operations)."""
+def measured(losses: dict, space: Any, **given: Any) -> float:
+    """CPU seconds of one training step of all members on one thread: the mean of STEPS steps from the start."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    seconds: list[float] = []
+    given = {**given, "steps": STEPS + WARM, "evaluations": 1}
+
+    def look(step: int, states: torch.Tensor) -> None:
+        seconds.append(time.process_time())
+
+    dl.train(losses, space, device="cpu", on_drawn=look, progress=False, **given)
+    torch.set_num_threads(before)
+    return (seconds[-1] - seconds[WARM - 1]) / STEPS
+
+
+def cases(look=counted):
+    """(check, what, steps, how often, seconds a kernel, *look(..)): look counts (kernels, operations), or measures."""
     for case in figure3_hypergrid.PRESETS["paper"]:
         if case.env.endswith("paper"):  # the other reading takes as long
             given = figure3_hypergrid.settings(case)
             losses, graph = given.pop("losses"), given.pop("graph")
-            yield "Figure 3", f"hyper-grid, {case.objective}", case.steps, 2, REPLAYED, *counted(losses, graph, **given)
+            yield "Figure 3", f"hyper-grid, {case.objective}", case.steps, 2, REPLAYED, *look(losses, graph, **given)
     (part,) = tables3_4_bits.PRESETS["paper"]
     losses = {name: dl.to_torch(dl.loss(name)) for name in part.losses}
     for name in part.objectives:
         space = generated_bits(part.n_bits, part.word, seed=0, name="bits")
-        found = counted(losses, space, seeds=[0], **tables3_4_bits.settings(part, name))
+        found = look(losses, space, seeds=[0], **tables3_4_bits.settings(part, name))
         yield "Tables 3 and 4", f"120 bits, {name}", part.steps, part.seeds, REPLAYED, *found
-    yield from molecules()
+    yield from molecules(look)
 
 
-def molecules():
+def molecules(look=counted):
     from divergence_lab.graphs.block_trees import generated_molecules
 
     size = figure5_molecules.SIZES["paper"]
@@ -92,14 +116,16 @@ def molecules():
     space = replace(generated_molecules(MAX_BLOCKS, None), log_reward=lambda states: states.double().sum(dim=-1))
     for objective in figure5_molecules.OBJECTIVES:
         losses = figure5_molecules.losses(objective)
-        found = counted(
+        found = look(
             losses, space, objective=objective, policy="mpnn", width=size["width"], depth=size["depth"], batch=BATCH,
             sampler=f"epsilon:{EPSILON}", seeds=size["net_seeds"], steps=size["steps"], learning_rate=RATE,
         )  # fmt: skip
         yield "Figure 5", f"molecules, {objective}", size["steps"], 1, LAUNCHED, *found
 
 
-def page(rows) -> str:
+def page(rows, rates: dict[str, float] | None = None) -> str:
+    """The page as text; `rates`: CPU seconds a step by case, as measured."""
+    rates = rates or {}
     lines = [
         "# How long the paper preset would take on a GPU", "",
         "    python paper_checks/time_on_a_gpu.py", "",
@@ -109,22 +135,35 @@ def page(rows) -> str:
         f"rewards are computed on the CPU), and {OPERATIONS_A_SECOND / 1e12:.0f} TFLOP/s in float32. So the hours are an order of magnitude. "
         "Not in them: evaluations and",
         "the rewards of molecules.", "",
-        "| check | case | steps | runs one after another | kernels a step | GFLOP a step | ms a step | hours |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
+        "Measured (`--measure`): CPU seconds of a step on one core, without a GPU, in the first steps of a run, when trajectories on the",
+        "hyper-grid are short, and the hours that the preset would take one core at that rate.", "",
+        "| check | case | steps | runs one after another | kernels a step | GFLOP a step | GPU: ms a step | GPU: hours | one core, measured: s a step | hours |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]  # fmt: skip
-    total = 0.0
+    total = one_core = 0.0
     for check, what, steps, times, seconds, kernels, operations in rows:
         step = kernels * seconds + operations / OPERATIONS_A_SECOND
         hours = step * steps * times / 3600
         total += hours
         numbers = (f"{steps:,}", times, f"{kernels:,}", f"{operations / 1e9:.1f}", f"{step * 1e3:.1f}", f"{hours:.1f}")
-        lines.append(f"| {check} | {what} | {' | '.join(map(str, numbers))} |")
-    return "\n".join([*lines, "", f"Together about {total:.0f} hours of one GPU.", ""])
+        slow = rates.get(what)
+        one_core += 0.0 if slow is None else slow * steps * times / 3600
+        shown = ("not measured", "") if slow is None else (f"{slow:.2f}", f"{slow * steps * times / 3600:,.0f}")
+        lines.append(f"| {check} | {what} | {' | '.join(map(str, numbers + shown))} |")
+    last = f"Together about {total:.0f} hours of one GPU" + (f", or {one_core:,.0f} hours of one core." if one_core else ".")
+    return "\n".join([*lines, "", last, ""])
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    if "--measure" in (sys.argv[1:] if argv is None else argv):
+        rates = {}
+        for _, what, *_, rate in cases(lambda *given, **more: (measured(*given, **more),)):
+            rates[what] = float(f"{rate:.3g}")
+            print(f"{what}: {rate:.3g} CPU s a step", file=sys.stderr, flush=True)
+            MEASURED.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(MEASURED, (json.dumps(rates, indent=1) + "\n").encode())
     place = Path(__file__).with_suffix(".md")
-    place.write_text(page(list(cases())))
+    place.write_text(page(list(cases()), json.loads(MEASURED.read_text()) if MEASURED.exists() else None))
     print(place.read_text())
     return 0
 

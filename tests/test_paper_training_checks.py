@@ -209,7 +209,10 @@ def test_the_time_on_a_gpu_is_what_a_step_counts(monkeypatch):
     # the same kernels at any width; products of the layers between grow fourfold, those beside them twofold
     assert small[0] == large[0] > 50 and 2 < large[1] / small[1] < 4
     page = estimate.page([("Figure 3", "a case", 1000, 2, 1e-5, 360, 0.0)])
-    assert "| Figure 3 | a case | 1,000 | 2 | 360 | 0.0 | 3.6 | 0.0 |" in page
+    assert "| Figure 3 | a case | 1,000 | 2 | 360 | 0.0 | 3.6 | 0.0 | not measured |  |" in page
+    page = estimate.page([("Figure 3", "a case", 36_000, 2, 1e-5, 360, 0.0)], {"a case": 0.5})
+    assert "| 0.50 | 10 |" in page and "or 10 hours of one core" in page
+    assert estimate.measured({"quadratic": squared}, graph_from_text("hypergrid:2x4"), width=64, **given) > 0
     committed = (CHECKS / "time_on_a_gpu.md").read_text().splitlines()
     assert {line.split("|")[1].strip() for line in committed if line.startswith("| ")} >= {"Figure 3", "Figure 5", "Tables 3 and 4"}
 
@@ -251,6 +254,15 @@ def test_the_committed_page_of_molecules_is_what_its_results_say(figure5, tmp_pa
     (tmp_path / "results" / "standard" / "sampled-as-released.json").write_text(json.dumps(changed))
     text = page.text(tmp_path / "results")
     assert "really uses" in text and "Run: see above." in text and "Not run: 50,000" not in text
+
+
+def test_an_order_of_losses_says_in_how_many_seeds_it_holds(figure5):
+    _, page, _ = figure5
+    high, low = np.array([3.0, 3.0, 1.0]), np.array([2.0, 2.0, 2.0])
+    of = dict(zip(page.LOSSES, (high, low, low, high)))
+    assert page._orders(of, of)[0] == "yes (2 of 3 seeds): Quadratic > Shifted-Cosh > Linex(1) > Linex(1/2)"
+    assert page._orders(dict(zip(page.LOSSES, (low, high, low, high))), of)[0].startswith("no (0 of 3 seeds)")
+    assert page._orders({loss: low for loss in page.LOSSES}, of)[0] == "no: all four within 1%"
 
 
 def test_molecules_run_on_qed_named_as_such_and_a_stopped_run_goes_on(figure5, tmp_path, monkeypatch, capsys):
