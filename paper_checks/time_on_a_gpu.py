@@ -32,6 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import divergence_lab as dl
 from divergence_lab import settings, training
+from divergence_lab.gflownet.randomness import DROPOUT, random_bits, uniforms
 from divergence_lab.graphs.bits import generated_bits
 from divergence_lab.measuring import prepared
 from divergence_lab.results import write_atomically
@@ -81,15 +82,20 @@ def measured(losses: dict, space: Any, **given: Any) -> float:
     """CPU seconds of one training step of all members on one thread: the mean of STEPS steps from the start."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    seconds: list[float] = []
-    given = {**given, "steps": STEPS + WARM, "evaluations": 1}
-
-    def look(step: int, states: torch.Tensor) -> None:
-        seconds.append(time.process_time())
-
-    dl.train(losses, space, device="cpu", on_drawn=look, progress=False, **given)
+    run = prepared(space, losses, device="cpu", **given)
+    inputs, advance = training._advancing(run, training._start(run, 1))
+    noise = uniforms(run.config["seeds"], 0, (WARM + STEPS, *inputs.noise.shape[1:]), run.device, run.dtype)
+    for step in range(WARM + STEPS):
+        if step == WARM:
+            started = time.process_time()
+        inputs.noise.copy_(noise[:, step])
+        inputs.step.fill_(step)
+        inputs.rates.copy_(run.rates)
+        if inputs.bits is not None:
+            inputs.bits.copy_(random_bits(run.config["seeds"], DROPOUT + step, inputs.bits.shape[1:], run.device))
+        advance(0.0)
     torch.set_num_threads(before)
-    return (seconds[-1] - seconds[WARM - 1]) / STEPS
+    return (time.process_time() - started) / STEPS
 
 
 def cases(look=counted):
