@@ -12,8 +12,8 @@ their kernels are launched one by one.  The time of a step is about
 These constants are assumptions, typical of small kernels and of float32 products on a data-centre GPU, and no GPU was at
 hand to measure them: read the result as an order of magnitude.  Evaluations and rewards of molecules are not in it.
 
-What is measured is the rate of this code on one core, in CPU time, so that other work on the machine does not count: the first
-steps of a run, whose trajectories on the hyper-grid and among molecules are not as long as those counted.  It is kept in results/time_on_a_gpu.
+What is measured is the rate of this code on one core, in CPU time, so that other work on the machine does not count, and from a
+start whose trajectories are about as long as they can be.  It is kept in results/time_on_a_gpu.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ def measured(losses: dict, space: Any, **given: Any) -> float:
     """CPU seconds of one training step of all members on one thread: the mean of STEPS steps from the start."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
+    given = {name: value for name, value in given.items() if name != "stop_logit"}
     run = prepared(space, losses, device="cpu", **given)
     inputs, advance = training._advancing(run, training._start(run, 1))
     noise = uniforms(run.config["seeds"], 0, (WARM + STEPS, *inputs.noise.shape[1:]), run.device, run.dtype)
@@ -141,8 +142,8 @@ def page(rows, rates: dict[str, float] | None = None) -> str:
         f"rewards are computed on the CPU), and {OPERATIONS_A_SECOND / 1e12:.0f} TFLOP/s in float32. So the hours are an order of magnitude. "
         "Not in them: evaluations and",
         "the rewards of molecules.", "",
-        "Measured (`--measure`): CPU seconds of a step on one core, without a GPU, in the first steps of a run, when trajectories on the",
-        "hyper-grid are short, and the hours that the preset would take one core at that rate.", "",
+        "Measured (`--measure`): CPU seconds of a step on one core, without a GPU, with trajectories about as long as they can be, and the hours",
+        "that the preset would take one core at that rate.", "",
         "| check | case | steps | runs one after another | kernels a step | GFLOP a step | GPU: ms a step | GPU: hours | one core, measured: s a step | hours |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]  # fmt: skip
