@@ -3,7 +3,7 @@
     python paper_checks/figure3_hypergrid.py                      the quick preset: that everything runs
     python paper_checks/figure3_hypergrid.py --preset standard    what a CPU can do; goes on from where it was stopped
     python paper_checks/figure3_hypergrid.py --preset paper --device cuda
-    python paper_checks/figure3_hypergrid.py --page               only the page, from the committed results
+    python paper_checks/figure3_hypergrid.py --page               only the page, from the committed results of both
 
 Settings of the paper and of its released code: MLP 2 x 256, learned P_B, 16 trajectories a step, Adam at 1e-3 (log Z at
 0.1), on-policy, no decay. The traps of the released code, which its text does not tell of, are switches:
@@ -217,13 +217,13 @@ def main(argv: list[str] | None = None, cases: tuple[Case, ...] | None = None) -
             print(f"{case.name}: {time.monotonic() - started:.0f} s so far", flush=True)
     alone = chosen.out is not None or (chosen.preset == "quick" and not chosen.page)
     # what the quick preset left is never committed
-    whole = alone or (chosen.preset != "quick" and (results / "about.json").exists())
-    source = results if whole else presets.folder(name, "standard")
-    if not (source / "about.json").exists():
-        print(f"{source} holds no results; run --preset standard", file=sys.stderr)
+    sources = [results] if alone else [presets.folder(name, preset) for preset in ("standard", "paper")]
+    sources = [folder for folder in sources if (folder / "about.json").exists()]
+    if not sources:
+        print(f"{presets.HERE / 'results' / name} holds no results; run --preset standard", file=sys.stderr)
         return 2
     page = (results if alone else presets.HERE) / f"{name}.md"
-    write_page(source, page)
+    write_page(sources, page)
     print(page.read_text() if chosen.preset == "quick" and not chosen.page else page)
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,17 @@ class Curves:
     values: dict[str, dict[str, np.ndarray]]
 
 
-def read(folder: Path) -> dict[str, Curves]:
-    """The curves of every case."""
+def read(*folders: Path) -> dict[str, Curves]:
+    """The curves of every case; of one that lies in several folders, as presets do, the longest."""
+    found: dict[str, Curves] = {}
+    for folder in folders:
+        for case, curves in _read(folder).items():
+            if case not in found or curves.at[-1] > found[case].at[-1]:
+                found[case] = curves
+    return found
+
+
+def _read(folder: Path) -> dict[str, Curves]:
     about = json.loads((folder / "about.json").read_text())
     with open(folder / "curves.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -87,7 +97,7 @@ def draw(found: dict[str, Curves], env: str) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(2.5 * len(found) + 0.8, 5.2), layout="constrained")
         FigureCanvasAgg(figure)
-        grid = figure.subplots(2, len(found), squeeze=False, sharex=True, sharey="row")
+        grid = figure.subplots(2, len(found), squeeze=False, sharex="col", sharey="row")
         for column, curves in enumerate(found.values()):
             for row, metric in enumerate(NAMES):
                 axes = grid[row, column]
@@ -195,9 +205,9 @@ def render(found: dict[str, Curves], figure: str) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def write_page(folder: Path, page: Path) -> None:
+def write_page(folders: Sequence[Path], page: Path) -> None:
     """The page, and a figure for each space as SVG and PNG beside it."""
-    found = read(folder)
+    found = read(*folders)
     for env in spaces(found):
         save(draw(found, env), page.with_name(image(page.stem, env)))
     write_atomically(page, render(found, page.stem).encode())

@@ -161,6 +161,21 @@ def test_the_hypergrid_check_runs_stops_and_goes_on(figure3, tmp_path, capsys):
     assert max(row["trajectories"] for row in rows) == 8 * 16 and about[stopped.name]["steps"] == 8
 
 
+def test_a_page_shows_the_longest_run_of_each_case(figure3, tmp_path, monkeypatch):
+    import figure3_page
+
+    monkeypatch.setattr(figure3.presets, "HERE", tmp_path / "paper_checks")
+    short, long = (tuple(figure3.Case("hypergrid:2x4:paper", o, steps, 32, 2, 2) for o in objectives)
+                   for steps, objectives in ((4, ("tb", "db")), (6, ("tb",))))  # fmt: skip
+    for preset, cases in (("paper", long), ("standard", short)):
+        assert figure3.main(["--preset", preset, "--device", "cpu"], cases) == 0
+    page = (tmp_path / "paper_checks" / "figure3_hypergrid.md").read_text()
+    assert "tb | 2 | 6 | 6 |" in page and "db | 2 | 4 | 4 |" in page and "tb | 2 | 4 |" not in page
+    results = tmp_path / "paper_checks" / "results" / "figure3_hypergrid"
+    forth, back = (figure3_page.read(*(results / preset for preset in order)) for order in (("standard", "paper"), ("paper", "standard")))
+    assert {case: curves.about["steps"] for case, curves in forth.items()} == {case: curves.about["steps"] for case, curves in back.items()}
+
+
 def test_the_grids_beyond_the_paper_run(beyond, tmp_path, capsys, monkeypatch):
     for name, short in {"SPACES": ["hypergrid:2x4:paper"], "MORE": ["jsd", beyond.DESIGNED], "SAMPLERS": ["on", "backward"],
                         "ALPHAS": ["0", "1"], "RATES": [0.01, 0.1]}.items():  # fmt: skip
@@ -180,14 +195,15 @@ def test_the_committed_pages_are_what_the_committed_results_say(figure3, beyond,
     import beyond_page
     import figure3_page
 
-    for folder in committed("figure3_hypergrid"):
-        text = (CHECKS / "figure3_hypergrid.md").read_text()
-        assert text == figure3_page.render(figure3_page.read(folder), "figure3_hypergrid")
-        shutil.copytree(folder, tmp_path / "figure3")
-        path = tmp_path / "figure3" / "curves.csv"
+    text, folders = (CHECKS / "figure3_hypergrid.md").read_text(), committed("figure3_hypergrid")
+    assert text == figure3_page.render(figure3_page.read(*folders), "figure3_hypergrid")
+    for number, folder in enumerate(folders):
+        shutil.copytree(folder, tmp_path / folder.name)
+        path = tmp_path / folder.name / "curves.csv"
         lines = path.read_text().splitlines()
         path.write_text("\n".join([*lines[:-1], lines[-1].rpartition(",")[0] + ",0.987"]) + "\n")
-        assert text != figure3_page.render(figure3_page.read(tmp_path / "figure3"), "figure3_hypergrid")
+        altered = [*folders[:number], path.parent, *folders[number + 1 :]]
+        assert text != figure3_page.render(figure3_page.read(*altered), "figure3_hypergrid")
     for folder in committed("beyond_the_paper"):
         text = (CHECKS / "beyond_the_paper.md").read_text()
         assert text == beyond_page.render(beyond_page.Runs(folder), "beyond_the_paper")
