@@ -34,7 +34,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import presets
 from figure3_page import write_page
 
@@ -56,6 +55,7 @@ CLAMPED = ("tb", "subtb(0.9)")  # log R at least -12
 RESIDUAL_CLIPPED = ("tb", "fm")  # |x| at most 50 inside g'
 LOG_REWARD_LOW, RESIDUAL_HIGH = -12.0, 50
 METRICS = ("window_l1", "tv")
+LEAST = 0.1  # of the planned steps
 TRAPS = ("gradient-clip", "clamp", "residual-clip")
 
 
@@ -138,7 +138,10 @@ def run(case: Case, folder: Path, device: str, traps: Collection[str] = TRAPS) -
 
 
 def gather(cases: tuple[Case, ...], folder: Path, device: str, traps: Collection[str] = TRAPS) -> tuple[list[dict], dict]:
-    """Rows (case, loss, seed, trajectories, window_l1, tv), and what is to be known about each case."""
+    """Rows (case, loss, seed, trajectories, window_l1, tv), and what is to be known about each case.
+
+    A case of which less than LEAST has been run says nothing yet, and is left out.
+    """
     rows, about = [], {}
     for case in cases:
         path = folder / case.name / "metrics.csv"
@@ -150,6 +153,8 @@ def gather(cases: tuple[Case, ...], folder: Path, device: str, traps: Collection
                 if line["metric"] in METRICS:
                     key = (line["loss"], int(line["seed"]), int(line["step"]))
                     found.setdefault(key, {})[line["metric"]] = float(line["value"])
+        if max((step for _, _, step in found), default=0) < LEAST * case.steps:
+            continue
         rows += [
             {"case": case.name, "loss": loss, "seed": seed, "trajectories": 16 * step,
              **{name: f"{values[name]:.6g}" for name in METRICS}}

@@ -79,7 +79,10 @@ PRESETS = {
     "standard": (
         Part("twin", 16, 4, ALL, 5, 1000, 10),
         Part("twin, clip 10", 16, 4, ("DB",), 5, 1000, 10, clip=10.0, losses=("shifted_cosh",)),
-        Part("full size, first steps", 120, 8, ALL, 5, 600, 6, every=10),
+        Part("full size, first steps", 120, 8, ("DB",), 1, 600, 6, every=10),
+        Part("full size, fewer steps", 120, 8, ALL, 3, 200, 4, every=20),
+        # the odd cell, and of the two halves of Shifted-Cosh the one that is none of the four losses
+        Part("full size, no clip", 120, 8, ("DB",), 3, 200, 4, every=20, clip=1e9, losses=("shifted_cosh", "linex(-1)")),
     ),
     "paper": (Part("full size", 120, 8, ALL, 5, 250_000, 100),),
 }

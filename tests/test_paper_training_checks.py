@@ -156,6 +156,7 @@ def test_the_hypergrid_check_runs_stops_and_goes_on(figure3, tmp_path, capsys):
     stopped = figure3.Case("hypergrid:2x4:paper", "fm", 8, 32, 2, 3, minutes=1e-9)
     figure3.run(stopped, tmp_path, "cpu")
     assert (tmp_path / stopped.name).exists() and not (tmp_path / stopped.name / "config.json").exists()
+    assert figure3.gather((stopped,), tmp_path, "cpu") == ([], {})  # so little says nothing about an order
     figure3.run(dataclasses.replace(stopped, minutes=None), tmp_path, "cpu")
     rows, about = figure3.gather((stopped,), tmp_path, "cpu")
     assert max(row["trajectories"] for row in rows) == 8 * 16 and about[stopped.name]["steps"] == 8
