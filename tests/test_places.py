@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from divergence_lab.gflownet import places
 from divergence_lab.gflownet.objectives import objective
-from divergence_lab.gflownet.policies import heads, mlp
+from divergence_lab.gflownet.policies import THIN, heads, mlp
 from divergence_lab.gflownet.rollouts import Rollout, empty_buffer, roll
 from divergence_lab.gflownet.samplers import sampler
+from divergence_lab.gflownet.walks import walk
 from divergence_lab.graphs.environments import space_from_text
 from divergence_lab.graphs.generated import as_generated
 from divergence_lab.graphs.small import skips
@@ -74,6 +75,28 @@ def test_residuals_and_gradients_agree(name, way):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3 * max(1.0, float(other.abs().max())))
 
 
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("edge_flows", [False, True], ids=["logits", "edge flows"])
+@pytest.mark.parametrize("drawn", ["on", "epsilon:0.3", "tempered:2"])
+def test_a_list_that_shrinks_walks_as_the_rectangle_does(name, edge_flows, drawn):
+    """With more trajectories than THIN, which are grouped at first, and then with few."""
+    space = spaces(name)
+    policy = mlp(space, width=5, depth=2)
+    parameters = {key: 3 * value for key, value in policy.init(range(M)).items()}
+    for batch in (2 * THIN, 5):
+        noise = torch.rand(M, space.max_steps, batch, generator=torch.Generator().manual_seed(1))
+        ours, rectangle = (
+            walk(made, parameters, sampler(drawn), noise, edge_flows)
+            for made in (policy, replace(policy, in_a_row=None))
+        )
+        for part in ("states", "actions", "exists"):
+            torch.testing.assert_close(getattr(ours, part), getattr(rectangle, part), rtol=0, atol=0)
+        lengths = ours.exists.sum(dim=1)
+        assert lengths.min() < lengths.max() or name in SPACES[1:3]  # where all are filled
+        other = walk(policy, parameters, sampler(drawn), 1 - noise, edge_flows)  # negative control
+        assert other.actions.shape != ours.actions.shape or (other.actions != ours.actions).any()
+
+
 def terminal_everywhere(space):
     return not space.name.startswith(("bits", "generated:bits", "sets", "generated:sets", "skips"))
 
@@ -106,7 +129,7 @@ def test_groups_are_the_distinct_pairs_of_member_and_state(found, way):
     states = torch.tensor([one[1:] for one in found])
     before, places._hash = places._hash, places._hash if way == "hash" else lambda at: torch.zeros_like(at[:, 0])
     try:
-        group, first = places._grouped(member, states)
+        group, first = places.grouped(member, states)
     finally:
         places._hash = before
     assert len(first) == len(set(found)) == len(set(group.tolist()))

@@ -93,14 +93,16 @@ def _distinct(policy: Policy, parameters: Parameters, states: Tensor, wished: Te
     visits = flat.nonzero()[:, 0]
     here = states.flatten(0, 2)[visits]
     of_each = visits.div(n_steps * batch, rounding_mode="floor")
-    of_visit, first = _grouped(of_each, here)
+    of_visit, first = grouped(of_each, here)
     member = of_each[first]
     counts = torch.bincount(member, minlength=n_members)
+
+    evaluated = policy.in_a_row(parameters)
 
     def rows(at: Tensor) -> Tensor:
         times = at.shape[1] // max(1, len(first))
         of = member if times == 1 else member.repeat_interleave(times)
-        return policy.in_a_row(parameters, at[0], of, (counts * times).cumsum(0).int()).T[None]
+        return evaluated(at[0], of, (counts * times).cumsum(0).int()).T[None]
 
     def take(tensor: Tensor) -> Tensor:
         return tensor.flatten(0, 2)[None, visits]
@@ -111,7 +113,7 @@ def _distinct(policy: Policy, parameters: Parameters, states: Tensor, wished: Te
     return Places(here[None, first], rows, take, lambda table: table.index_select(-1, of_visit), put)
 
 
-def _grouped(member: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+def grouped(member: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
     """(the group [V] of each visit, one visit [N] of each group): visits of one member [V] in one state [V, D].
 
     Groups are sorted by member.  They are told apart by a hash, and the states then compared: where two different ones
