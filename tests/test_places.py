@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from divergence_lab.gflownet import places
+from divergence_lab.gflownet.along import along
 from divergence_lab.gflownet.objectives import objective
 from divergence_lab.gflownet.policies import THIN, heads, mlp
 from divergence_lab.gflownet.rollouts import Rollout, empty_buffer, roll
 from divergence_lab.gflownet.samplers import sampler
-from divergence_lab.gflownet.walks import walk
+from divergence_lab.gflownet.walks import walk, walk_again
 from divergence_lab.graphs.environments import space_from_text
 from divergence_lab.graphs.generated import as_generated
 from divergence_lab.graphs.small import skips
@@ -149,13 +150,29 @@ def test_each_state_of_a_member_is_evaluated_once():
     wished[1] = False
     distinct = places.places(policy, parameters, states, wished)
     assert distinct.states.shape == (1, 2, 3)
-    rows = distinct.rows(distinct.states)
+    rows = distinct.rows()
     back = distinct.put(distinct.each(rows)[:, 0])
     true = policy.rows(parameters, states[:, 0])[:, 0]
     torch.testing.assert_close(back[wished], true[[0, 2]].flatten())
     assert (back[1] == 0).all()
     packed = places.places(replace(policy, in_a_row=None), parameters, states, wished)
     assert packed.states.shape == (M, BATCH, 3)
+
+
+def test_flow_matching_evaluates_parents_with_the_visited_states_once():
+    """1 2 3 in a chain of one dimension: each is visited, and each but the last is a parent too."""
+    space = spaces("generated:hypergrid:1x5")
+    policy = mlp(space, width=4, depth=1)
+    asked = []
+
+    def counted(parameters):
+        evaluated = policy.in_a_row(parameters)
+        return lambda states, *given: asked.append(states[:, 0].tolist()) or evaluated(states, *given)
+
+    walked = walk_again(space, torch.zeros(M, 3, 2, dtype=torch.long))  # 0 -> 1 -> 2 -> 3, cut there
+    found = along(replace(policy, in_a_row=counted), policy.init(range(M)), objective("fm"), "uniform", walked)
+    assert asked == [[0, 1, 2] * M]
+    assert found.weight.sum() == 2 * 2 * M  # the states 1 and 2
 
 
 def test_double_precision_goes_by_the_rectangle():
@@ -165,8 +182,8 @@ def test_double_precision_goes_by_the_rectangle():
     parameters = policy.init(range(M), dtype=torch.float64)
     states, wished = torch.zeros(M, 1, 2, 3, dtype=torch.long), torch.ones(M, 1, 2, dtype=torch.bool)
     found = places.places(policy, parameters, states, wished)
-    assert found.states.shape[0] == M and found.rows(found.states).dtype == torch.float64
-    assert math.isfinite(float(found.rows(found.states).sum()))
+    assert found.states.shape[0] == M and found.rows().dtype == torch.float64
+    assert math.isfinite(float(found.rows().sum()))
 
 
 def test_few_members_go_by_the_rectangle(monkeypatch):

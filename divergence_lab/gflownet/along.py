@@ -15,6 +15,7 @@ from divergence_lab.gflownet.samplers import Sampler
 from divergence_lab.gflownet.walks import Walks, below, cumulative, log_edge, need_paths
 from divergence_lab.graphs.generated import sources
 
+NONE = -1e30  # the logarithm of no flow: with -inf, a sum of nothing has a gradient of NaN
 
 def along(
     policy: Policy, parameters: Parameters, chosen: Objective, backward: str, walked: Walks
@@ -34,9 +35,9 @@ def steps_of(
     allowed = dag.allowed(there.states).movedim(-1, 1)
     edges = chosen.flow == "edges"
     if edges:
-        logits, rest = log_edge(policy, there.rows(there.states), there.states, allowed), None
+        logits, rest = log_edge(policy, there.rows(), there.states, allowed), None
     else:
-        rows = there.rows(there.states)
+        rows = there.rows()
         logits, rest = rows[:, :n_actions].masked_fill(~allowed, -torch.inf), rows[:, n_actions:]
     norm = torch.logsumexp(logits, dim=1, keepdim=True)
     log_pf = logits - norm
@@ -168,27 +169,36 @@ def _log_pb(policy: Policy, of_model: _OfModel, backward: str, walked: Walks, th
 
 
 def _flow_matching(policy: Policy, parameters: Parameters, walked: Walks) -> Residuals:
-    """Inflow and outflow of the visited states; parents are evaluated too."""
-    dag = policy.space
+    """Inflow and outflow of the visited states: these and their parents are evaluated together, as many are both."""
+    dag, n_moves = policy.space, policy.heads.n_actions - 1
     states = walked.states[:, :-1]
     is_source = (states == sources(dag, (1, 1, 1), states.device)).all(dim=-1)
     visited = walked.exists & ~is_source
-    there = places(policy, parameters, states, visited)
-    here = there.states
-    outflow = log_edge(policy, there.rows(here), here, dag.allowed(here).movedim(-1, 1))
-    outflow = torch.logsumexp(outflow, dim=1, keepdim=True)
-    back_allowed = dag.back_allowed(here)
-    # places beyond the visited ones hold some state, perhaps the source: give it an arbitrary backward action
-    none = ~back_allowed.any(dim=-1, keepdim=True)
-    back = torch.arange(dag.n_back, device=states.device).expand(*here.shape[:2], -1)
+    back_allowed = dag.back_allowed(states)
+    back = torch.arange(dag.n_back, device=states.device).expand_as(back_allowed)
+    # what is not allowed, and what is not visited, is looked at nowhere: any backward action will do
     back = torch.where(back_allowed, back, back_allowed.int().argmax(dim=-1, keepdim=True))
-    children = here[:, :, None].expand(-1, -1, dag.n_back, -1)
-    parents, action = dag.undo(children, back), dag.forward_of(children, back)
-    # edges into s are never stops: no reward of a parent is asked for
-    edges = there.rows(parents.flatten(1, 2))[:, : policy.heads.n_actions]
-    into = edges.gather(1, action.flatten(1)[:, None])[:, 0].view(*here.shape[:2], -1)
-    inflow = torch.logsumexp(into.masked_fill(~(back_allowed | none), -torch.inf), dim=-1)[:, None]
-    log_inflow, log_outflow = (there.put(there.each(flow)[:, 0]) for flow in (inflow, outflow))
+    children = states[..., None, :].expand(*back.shape, -1)
+    family = torch.cat([states[..., None, :], dag.undo(children, back)], dim=-2).flatten(2, 3)
+    needed = torch.cat([torch.ones_like(is_source)[..., None], back_allowed], dim=-1) & visited[..., None]
+    there = places(policy, parameters, family, needed.flatten(2))
+    # edges between states, and last in each column their sum, which flows on from there
+    edges = there.rows()[:, :n_moves]
+    allowed = dag.allowed(there.states)[..., :n_moves].movedim(-1, 1)
+    onward = torch.logsumexp(edges.masked_fill(~allowed, NONE), dim=1, keepdim=True)
+    index = torch.cat([torch.full_like(back[..., :1], n_moves), dag.forward_of(children, back)], dim=-1)
+    flows = there.pick(torch.cat([edges, onward], dim=1), index.flatten(2)).unflatten(2, (-1, 1 + dag.n_back))
+    log_inflow = torch.logsumexp(flows[..., 1:].masked_fill(~back_allowed, NONE), dim=-1)
+    log_outflow = torch.logaddexp(flows[..., 0], _flow_of_a_stop(policy, parameters, states, visited))
     return fm(log_inflow, log_outflow, visited)
 
 
+def _flow_of_a_stop(policy: Policy, parameters: Parameters, states: Tensor, visited: Tensor) -> Tensor:
+    """log R(s) of the visited states where a stop is allowed, else log 0: [M, T, B].
+
+    Rewards may be dear: none is asked of a parent.
+    """
+    there = places(policy, parameters, states, visited)
+    log_reward = policy.space.log_reward(there.states).to(parameters["log_z"].dtype)
+    log_reward = torch.where(policy.space.allowed(there.states)[..., -1], log_reward, NONE)
+    return there.put(there.each(log_reward[:, None])[:, 0])

@@ -67,7 +67,7 @@ def _walk(policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Ten
             break
         going = ~done
         there = places(policy, parameters, state[:, None], going[:, None])
-        reached = _reached(policy, chosen, there.rows(there.states), there.states, edge_flows)
+        reached = _reached(policy, chosen, there.rows(), there.states, edge_flows)
         action = there.put(below(there.each(reached), there.take(uniforms[:, step, None])))[:, 0]
         action = action.masked_fill_(done, n_actions - 1)
         state = dag.step(state, action)
@@ -87,15 +87,13 @@ def _walk_in_a_row(
     n_members, n_steps, batch = uniforms.shape
     evaluated = policy.in_a_row(parameters)
     noise = uniforms.transpose(0, 1).flatten(1)
-    members = torch.arange(n_members)
     going = torch.arange(n_members * batch)
     member = going.div(batch, rounding_mode="floor")
     here = sources(dag, (len(going),))
     states, actions, exists = [here], [], []
 
     def reached(at: Tensor, of: Tensor) -> Tensor:
-        rows = evaluated(at, of, torch.searchsorted(of, members, right=True, out_int32=True))
-        return _reached(policy, chosen, rows.T[None], at[None], edge_flows)[0]
+        return _reached(policy, chosen, evaluated(at, of).T[None], at[None], edge_flows)[0]
 
     for step in range(n_steps):
         if not len(going):
