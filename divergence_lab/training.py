@@ -306,7 +306,7 @@ def _expected_total(run: Run, model: Flow, fraction: float) -> Tensor:
 
 def _total(run: Run, found: Residuals, fraction: float) -> Tensor:
     """sum over members of mean_B sum_O weight g(x): each loss is called once, on all its members together."""
-    of_loss = found.x.view(len(run.losses), -1, *found.x.shape[1:])
+    of_loss = found.x.view(len(run.losses), len(found.x) // len(run.losses), *found.x.shape[1:])
     values = []
     for loss, x in zip(run.losses.values(), of_loss.unbind(0), strict=True):
         values.append((loss.at(fraction) if isinstance(loss, Schedule) else loss)(x))

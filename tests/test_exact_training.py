@@ -13,7 +13,7 @@ from divergence_lab.gflownet.objectives import objective
 from divergence_lab.gflownet.optimiser import ensemble, natural_step
 from divergence_lab.gflownet.policies import heads, tabular
 from divergence_lab.graphs import hypergrid
-from divergence_lab.graphs.small import diamond, skips
+from divergence_lab.graphs.small import diamond, single_state, skips
 from divergence_lab.schedules import anneal_linex, blend, terms_of, then
 from divergence_lab.settings import TrainingError
 from divergence_lab.theory.loss import loss
@@ -58,6 +58,19 @@ def test_every_objective_can_be_trained_exactly(name):
     result = run(graph, name, steps)
     bound = 0.1 if name == "modified-db" else 1e-3  # by Adam
     assert (result.metrics["tv"][..., -1] < bound).all() and result.finite.all()
+
+
+@pytest.mark.parametrize("name", ["tb", "vargrad", "db", "subtb(0.9)", "fm", "fl-db", "modified-db", "tied-db", "tied-subtb(0.9)"])
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_graph_of_one_state_is_no_exception(name, exact):
+    """Flow matching and tied flows have no object there at all."""
+    given = {"objective": name, "exact": exact, "steps": 20, "batch": 4, "seeds": 2, "progress": False, "device": "cpu"}
+    result = train(LOSSES, single_state(), **given)
+    assert result.finite.all()
+    np.testing.assert_allclose(result.log_z, result.log_z_true, atol=0.01)
+    if name == "tb":  # control: there is something to learn
+        moved = train(LOSSES, single_state(), **given, initial_log_z=2.0)
+        assert np.abs(moved.metrics["log_z"][..., 0] - moved.log_z_true).min() > 1
 
 
 @pytest.mark.parametrize("backward", ["learned", "maxent"])
