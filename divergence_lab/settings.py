@@ -117,6 +117,7 @@ def prepare(arguments: Mapping[str, Any]) -> Run:
         "evaluate": way,
         # named only where it is kept: older runs go on
         **({"window": arguments["window"]} if arguments["window"] else {}),
+        **({"targets": _digest(given)} if (given := arguments["target_states"]) is not None else {}),
         **start,
         "device": device.type,
         "dtype": str(arguments["dtype"]).removeprefix("torch."),
@@ -355,6 +356,10 @@ def _with_target(
         )
     states = torch.as_tensor(given, device=device)
     return replace(rollout, target_states=states, target_law=torch.softmax(space.log_reward(states), dim=0))
+
+
+def _digest(states: Any) -> str:
+    return hashlib.sha256(torch.as_tensor(states).cpu().numpy().tobytes()).hexdigest()[:16]
 
 
 def _fingerprint(space: Space) -> str:

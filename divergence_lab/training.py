@@ -196,7 +196,7 @@ def _loop(
             now = time.monotonic()
             if folder and (now - last_written >= CHECKPOINT_SECONDS or step == steps):
                 spent = seconds_before + now - started
-                checkpoints.write(folder, config, step, spent, _tensors(state))
+                checkpoints.write(folder, config, checkpoints.loss_values(run.losses, run.dtype), step, spent, _tensors(state))
                 write_metrics(folder, config, at[:upcoming], _shaped(run, state.curves))
                 last_written = now
             if due and callable(progress):
@@ -336,7 +336,7 @@ def _continue(run: Run, state: _Progress, folder: Path | None) -> tuple[int, flo
     """Load the checkpoint into `state`; the step to go on from and the seconds spent so far."""
     if folder is None:
         raise TrainingError("resume needs the folder of the run to continue; give out=DIR")
-    found = checkpoints.read(folder, run.config)
+    found = checkpoints.read(folder, run.config, checkpoints.loss_values(run.losses, run.dtype))
     if found is None:
         return 0, 0.0
     step, seconds, saved = found
