@@ -143,3 +143,18 @@ def test_a_tempered_policy_is_a_law_at_both_ends_of_the_range(temperature):
     behaviour = behave(Sampler(temperature=temperature), log_pf, tables(graph, "cpu", torch.float32).mask)
     torch.testing.assert_close(behaviour.exp().sum(dim=1), torch.ones(1, graph.n_states))
     assert ((behaviour == -torch.inf) >= torch.tensor(graph.child < 0)).all()
+
+
+@pytest.mark.parametrize(("epsilon", "temperature"), [(0.0, 3.0), (0.1, 1.0), (0.3, 0.5)])
+def test_the_behaviour_policy_by_hand(epsilon, temperature):
+    """(1 - epsilon) P_F^(1/T) / norm + epsilon / (number of allowed actions), in plain Python, state by state."""
+    graph = skips()
+    log_pf = policy_of(graph, [3])
+    found = behave(Sampler(epsilon, temperature), log_pf, tables(graph, "cpu", torch.float64).mask)[0].exp()
+    for state in range(graph.n_states):
+        slots = [slot for slot in range(graph.n_actions) if graph.child[slot, state] >= 0]
+        flat = [math.exp(log_pf[0, slot, state].item()) ** (1 / temperature) for slot in slots]
+        wanted = [0.0] * graph.n_actions
+        for slot, chance in zip(slots, flat, strict=True):
+            wanted[slot] = (1 - epsilon) * chance / sum(flat) + epsilon / len(slots)
+        assert found[:, state].tolist() == pytest.approx(wanted, abs=1e-14)
