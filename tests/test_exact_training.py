@@ -102,6 +102,12 @@ def test_losses_that_change_keep_their_terms():
     assert (run(hypergrid(2, 8), "tb", 60, changing).metrics["tv"][..., -1] < 1e-3).all()
 
 
+def test_a_loss_that_becomes_steeper_does_not_leave_what_it_had_learned():
+    steep = then(LOSSES["quadratic"], lambda x: 25 * x**2, 0.5)
+    result = run(hypergrid(2, 4), "db", 300, {"steep": steep})
+    assert result.metrics["tv"][0, 0, -1] < 1e-3 < result.metrics["tv"][0, 0, 0]
+
+
 def test_exact_training_with_noise_in_the_weights():
     assert run(skips(), "tb", 60, sampler="epsilon:0.2").metrics["tv"][..., -1].max() < 1e-4
 
