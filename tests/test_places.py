@@ -17,6 +17,7 @@ from divergence_lab.gflownet.samplers import sampler
 from divergence_lab.gflownet.walks import walk, walk_again
 from divergence_lab.graphs.environments import space_from_text
 from divergence_lab.graphs.generated import as_generated
+from divergence_lab.graphs.hypergrid import hypergrid
 from divergence_lab.graphs.small import skips
 
 M, BATCH = 3, 6
@@ -118,6 +119,30 @@ def test_states_that_share_a_hash_stay_apart(monkeypatch, name):
     monkeypatch.setattr(places, "_hash", lambda states: torch.zeros_like(states[:, 0]))
     shared = rolled(space, WAYS[0])[0]
     torch.testing.assert_close(shared, ours, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "side"), [(2, 8), (4, 8), (6, 3), (30, 9), (120, 2)])
+def test_different_states_have_different_hashes(size, side):
+    """Neighbours above all: a state and those that differ from it in two numbers."""
+    states = torch.randint(0, side, (300, size), generator=torch.Generator().manual_seed(0))
+    moved = states.repeat(20, 1)
+    for column in torch.randint(0, size, (2, len(moved)), generator=torch.Generator().manual_seed(1)):
+        moved[torch.arange(len(moved)), column] = (moved[torch.arange(len(moved)), column] + 1) % side
+    states = torch.unique(torch.cat([states, moved]), dim=0)
+    assert len(torch.unique(places._hash(states))) == len(states)
+
+
+def test_a_state_of_one_number_must_fit():
+    """2^44 of one member would pass for 0 of the next."""
+    space = as_generated(hypergrid(2, 3))
+    policy = mlp(space, width=4, depth=1)
+    states = torch.zeros(M, 1, 2, 1, dtype=torch.long)
+    wished = torch.ones(M, 1, 2, dtype=torch.bool)
+    places.places(policy, policy.init(range(M)), states, wished)
+    for wrong in (2**44, -1):
+        states[0, 0, 0, 0] = wrong
+        with pytest.raises(ValueError, match="must be in 0"):
+            places.places(policy, policy.init(range(M)), states, wished)
 
 
 visits = st.lists(st.tuples(st.integers(0, 3), st.integers(-1, 2), st.integers(-1, 2)), min_size=1, max_size=40)

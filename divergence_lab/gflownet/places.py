@@ -17,9 +17,11 @@ from torch import Tensor
 
 from divergence_lab.gflownet import devices
 from divergence_lab.gflownet.policies import Parameters, Policy
+from divergence_lab.gflownet.randomness import mix
 
 MANY = 8  # members from which one row without padding is faster than a rectangle, whose products are fewer
 HASH_BITS = 44  # of the state; the member's number lies above them
+HASH = 2**61  # the stream of its multipliers
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +94,8 @@ def _distinct(policy: Policy, parameters: Parameters, states: Tensor, wished: Te
     flat = wished.flatten()
     visits = flat.nonzero()[:, 0]
     here = states.flatten(0, 2)[visits]
+    if here.shape[1] == 1 and bool((here >> HASH_BITS).any()):
+        raise ValueError(f"{policy.space.name}: a state of one number must be in 0..2^{HASH_BITS} - 1; use several numbers")
     of_each = visits.div(wished[0].numel(), rounding_mode="floor")
     of_visit, first = grouped(of_each, here)
     member, distinct = of_each[first], here[first]
@@ -137,9 +141,11 @@ def _hash(states: Tensor) -> Tensor:
 
 @lru_cache
 def _factors(size: int) -> Tensor:
-    """[D] odd multipliers modulo 2^64, of Knuth's multiplicative hash; the high bits of the sum are the hash."""
-    odd = 0x9E3779B97F4A7C15
-    return torch.tensor([_signed(odd * (2 * place + 1)) for place in range(size)])
+    """[D] odd multipliers modulo 2^64, well mixed: the high bits of the sum of their multiples are the hash.
+
+    Multiples of one number would not do: then states with the same weighted sum of their numbers share a hash.
+    """
+    return torch.tensor([_signed(mix(place, HASH) | 1) for place in range(size)])
 
 
 def _signed(number: int) -> int:
