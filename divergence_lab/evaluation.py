@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from divergence_lab.gflownet.along import steps_of
 from divergence_lab.gflownet.exact import target_distribution, terminal_distribution
 from divergence_lab.gflownet.expected import expected_tb
 from divergence_lab.gflownet.flow import flow_from_rows
 from divergence_lab.gflownet.optimiser import Ensemble, unpack
 from divergence_lab.gflownet.randomness import EVALUATION, uniforms
 from divergence_lab.gflownet.samplers import Sampler
-from divergence_lab.gflownet.walks import steps_of, walk
+from divergence_lab.gflownet.walks import walk
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.generated import Space
 from divergence_lab.results import METRICS, SAMPLED_METRICS, law_metrics

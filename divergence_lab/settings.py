@@ -23,11 +23,12 @@ from divergence_lab.gflownet.sampling import Trajectories
 from divergence_lab.gflownet.transformer import NotWordsError, transformer
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.generated import GeneratedDAG, Space, as_generated
-from divergence_lab.schedules import terms_of
+from divergence_lab.schedules import Schedule, terms_of
 
 Loss = Callable[[Tensor], Tensor]
 POLICIES = {"tabular": tabular, "mlp": mlp, "transformer": transformer, "mpnn": mpnn}
 LISTED = 100_000  # trajectories that exact training holds at most
+STAGES = 20  # of a run, at which the steepness of a loss that changes is looked at
 EVALUATE = ("auto", "all states", "visited")
 LEARNING_RATE = {"tabular": 0.03, "mlp": 1e-3, "transformer": 1e-3, "mpnn": 1e-3}
 SIZES = {"tabular": (1, 1), "mlp": (256, 2), "transformer": (1, 1), "mpnn": (32, 3)}  # width and depth unless told
@@ -117,6 +118,7 @@ def prepare(arguments: Mapping[str, Any]) -> Run:
         "evaluate": way,
         # named only where it is kept: older runs go on
         **({"window": arguments["window"]} if arguments["window"] else {}),
+        **({"targets": _digest(given)} if (given := arguments["target_states"]) is not None else {}),
         **start,
         "device": device.type,
         "dtype": str(arguments["dtype"]).removeprefix("torch."),
@@ -203,10 +205,14 @@ def is_natural(exact: bool, policy: str, chosen: Objective) -> bool:
 
 
 def _steepness(loss: Loss, dtype: torch.dtype) -> float:
-    """g''(0) by a difference of g', at least 1: a natural step of 1/g''(0) brings a small residual to 0."""
+    """g''(0) by a difference of g', at least 1: a natural step of 1/g''(0) brings a small residual to 0.
+
+    Of a loss that changes over the run, the largest on the way: a step that is too long does not settle.
+    """
     beside = torch.tensor([-1e-3, 1e-3], dtype=dtype, requires_grad=True)
-    (slope,) = torch.autograd.grad(loss(beside).sum(), beside)
-    return max(1.0, float(slope[1] - slope[0]) / 2e-3)
+    there = [loss.at(k / STAGES) for k in range(STAGES + 1)] if isinstance(loss, Schedule) else [loss]
+    slopes = [torch.autograd.grad(one(beside).sum(), beside)[0] for one in there]
+    return max(1.0, *(float(slope[1] - slope[0]) / 2e-3 for slope in slopes))
 
 
 def _check_choices(arguments: Mapping[str, Any], enumerated: bool) -> None:
@@ -355,6 +361,10 @@ def _with_target(
         )
     states = torch.as_tensor(given, device=device)
     return replace(rollout, target_states=states, target_law=torch.softmax(space.log_reward(states), dim=0))
+
+
+def _digest(states: Any) -> str:
+    return hashlib.sha256(torch.as_tensor(states).cpu().numpy().tobytes()).hexdigest()[:16]
 
 
 def _fingerprint(space: Space) -> str:

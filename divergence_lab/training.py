@@ -196,7 +196,7 @@ def _loop(
             now = time.monotonic()
             if folder and (now - last_written >= CHECKPOINT_SECONDS or step == steps):
                 spent = seconds_before + now - started
-                checkpoints.write(folder, config, step, spent, _tensors(state))
+                checkpoints.write(folder, config, checkpoints.loss_values(run.losses, run.dtype), step, spent, _tensors(state))
                 write_metrics(folder, config, at[:upcoming], _shaped(run, state.curves))
                 last_written = now
             if due and callable(progress):
@@ -306,7 +306,7 @@ def _expected_total(run: Run, model: Flow, fraction: float) -> Tensor:
 
 def _total(run: Run, found: Residuals, fraction: float) -> Tensor:
     """sum over members of mean_B sum_O weight g(x): each loss is called once, on all its members together."""
-    of_loss = found.x.view(len(run.losses), -1, *found.x.shape[1:])
+    of_loss = found.x.view(len(run.losses), len(found.x) // len(run.losses), *found.x.shape[1:])
     values = []
     for loss, x in zip(run.losses.values(), of_loss.unbind(0), strict=True):
         values.append((loss.at(fraction) if isinstance(loss, Schedule) else loss)(x))
@@ -336,7 +336,7 @@ def _continue(run: Run, state: _Progress, folder: Path | None) -> tuple[int, flo
     """Load the checkpoint into `state`; the step to go on from and the seconds spent so far."""
     if folder is None:
         raise TrainingError("resume needs the folder of the run to continue; give out=DIR")
-    found = checkpoints.read(folder, run.config)
+    found = checkpoints.read(folder, run.config, checkpoints.loss_values(run.losses, run.dtype))
     if found is None:
         return 0, 0.0
     step, seconds, saved = found

@@ -13,7 +13,7 @@ from divergence_lab.gflownet.objectives import objective
 from divergence_lab.gflownet.optimiser import ensemble, natural_step
 from divergence_lab.gflownet.policies import heads, tabular
 from divergence_lab.graphs import hypergrid
-from divergence_lab.graphs.small import diamond, skips
+from divergence_lab.graphs.small import diamond, single_state, skips
 from divergence_lab.schedules import anneal_linex, blend, terms_of, then
 from divergence_lab.settings import TrainingError
 from divergence_lab.theory.loss import loss
@@ -60,6 +60,19 @@ def test_every_objective_can_be_trained_exactly(name):
     assert (result.metrics["tv"][..., -1] < bound).all() and result.finite.all()
 
 
+@pytest.mark.parametrize("name", ["tb", "vargrad", "db", "subtb(0.9)", "fm", "fl-db", "modified-db", "tied-db", "tied-subtb(0.9)"])
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_graph_of_one_state_is_no_exception(name, exact):
+    """Flow matching and tied flows have no object there at all."""
+    given = {"objective": name, "exact": exact, "steps": 20, "batch": 4, "seeds": 2, "progress": False, "device": "cpu"}
+    result = train(LOSSES, single_state(), **given)
+    assert result.finite.all()
+    np.testing.assert_allclose(result.log_z, result.log_z_true, atol=0.01)
+    if name == "tb":  # control: there is something to learn
+        moved = train(LOSSES, single_state(), **given, initial_log_z=2.0)
+        assert np.abs(moved.metrics["log_z"][..., 0] - moved.log_z_true).min() > 1
+
+
 @pytest.mark.parametrize("backward", ["learned", "maxent"])
 def test_a_learned_backward_policy_is_trained_too(backward):
     losses = {"quadratic": LOSSES["quadratic"]}
@@ -87,6 +100,12 @@ def test_losses_that_change_keep_their_terms():
         by_terms = sum(c * x**n * torch.exp(a * x) for c, n, a in terms_of(loss_, fraction))
         torch.testing.assert_close(by_terms, loss_.at(fraction)(x), rtol=1e-9, atol=1e-12)
     assert (run(hypergrid(2, 8), "tb", 60, changing).metrics["tv"][..., -1] < 1e-3).all()
+
+
+def test_a_loss_that_becomes_steeper_does_not_leave_what_it_had_learned():
+    steep = then(LOSSES["quadratic"], lambda x: 25 * x**2, 0.5)
+    result = run(hypergrid(2, 4), "db", 300, {"steep": steep})
+    assert result.metrics["tv"][0, 0, -1] < 1e-3 < result.metrics["tv"][0, 0, 0]
 
 
 def test_exact_training_with_noise_in_the_weights():

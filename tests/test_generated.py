@@ -343,7 +343,7 @@ def test_walks_have_the_law_that_theory_weighs_them_by(drawn, backward):
     fresh = law(graph, replace(chosen, backward=0.0, replay=0.0), model, walked)
     beta = law(graph, chosen, model, walked, fresh).detach()
     counts, seen = torch.zeros_like(beta), []
-    original, rollouts.walks.along = rollouts.walks.along, lambda *given: seen.append(given[-1])
+    original, rollouts.along.along = rollouts.along.along, lambda *given: seen.append(given[-1])
     try:
         for step in range(4):
             noise = torch.rand(
@@ -351,7 +351,7 @@ def test_walks_have_the_law_that_theory_weighs_them_by(drawn, backward):
             )
             roll(rollout, parameters, noise, buffer, torch.tensor(step))
     finally:
-        rollouts.walks.along = original
+        rollouts.along.along = original
     for one in seen:
         states, actions = one.states[0, :-1, :, 0], one.actions[0]
         sink = (graph.n_actions - 1) * (graph.n_states + 1) + graph.n_states

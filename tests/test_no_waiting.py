@@ -90,7 +90,7 @@ def never_waits(monkeypatch, space, **given):
     assert watched.calls > 20
 
 
-@pytest.mark.parametrize("objective", ["tb", "vargrad", "db", "subtb(0.9)", "fm", "fl-db", "modified-subtb(0.9)"])
+@pytest.mark.parametrize("objective", ["tb", "vargrad", "db", "subtb(0.9)", "fm", "fl-db", "modified-subtb(0.9)", "tied-db"])
 @pytest.mark.parametrize(
     ("policy", "evaluate"), [("tabular", "auto"), ("mlp", "all states"), ("mlp", "visited")]
 )

@@ -9,12 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from divergence_lab.gflownet import places
+from divergence_lab.gflownet.along import along
 from divergence_lab.gflownet.objectives import objective
-from divergence_lab.gflownet.policies import heads, mlp
+from divergence_lab.gflownet.policies import THIN, heads, mlp
 from divergence_lab.gflownet.rollouts import Rollout, empty_buffer, roll
 from divergence_lab.gflownet.samplers import sampler
+from divergence_lab.gflownet.walks import walk, walk_again
 from divergence_lab.graphs.environments import space_from_text
 from divergence_lab.graphs.generated import as_generated
+from divergence_lab.graphs.hypergrid import hypergrid
 from divergence_lab.graphs.small import skips
 
 M, BATCH = 3, 6
@@ -74,6 +77,28 @@ def test_residuals_and_gradients_agree(name, way):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3 * max(1.0, float(other.abs().max())))
 
 
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("edge_flows", [False, True], ids=["logits", "edge flows"])
+@pytest.mark.parametrize("drawn", ["on", "epsilon:0.3", "tempered:2"])
+def test_a_list_that_shrinks_walks_as_the_rectangle_does(name, edge_flows, drawn):
+    """With more trajectories than THIN, which are grouped at first, and then with few."""
+    space = spaces(name)
+    policy = mlp(space, width=5, depth=2)
+    parameters = {key: 3 * value for key, value in policy.init(range(M)).items()}
+    for batch in (2 * THIN, 5):
+        noise = torch.rand(M, space.max_steps, batch, generator=torch.Generator().manual_seed(1))
+        ours, rectangle = (
+            walk(made, parameters, sampler(drawn), noise, edge_flows)
+            for made in (policy, replace(policy, in_a_row=None))
+        )
+        for part in ("states", "actions", "exists"):
+            torch.testing.assert_close(getattr(ours, part), getattr(rectangle, part), rtol=0, atol=0)
+        lengths = ours.exists.sum(dim=1)
+        assert lengths.min() < lengths.max() or name in SPACES[1:3]  # where all are filled
+        other = walk(policy, parameters, sampler(drawn), 1 - noise, edge_flows)  # negative control
+        assert other.actions.shape != ours.actions.shape or (other.actions != ours.actions).any()
+
+
 def terminal_everywhere(space):
     return not space.name.startswith(("bits", "generated:bits", "sets", "generated:sets", "skips"))
 
@@ -96,6 +121,30 @@ def test_states_that_share_a_hash_stay_apart(monkeypatch, name):
     torch.testing.assert_close(shared, ours, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(("size", "side"), [(2, 8), (4, 8), (6, 3), (30, 9), (120, 2)])
+def test_different_states_have_different_hashes(size, side):
+    """Neighbours above all: a state and those that differ from it in two numbers."""
+    states = torch.randint(0, side, (300, size), generator=torch.Generator().manual_seed(0))
+    moved = states.repeat(20, 1)
+    for column in torch.randint(0, size, (2, len(moved)), generator=torch.Generator().manual_seed(1)):
+        moved[torch.arange(len(moved)), column] = (moved[torch.arange(len(moved)), column] + 1) % side
+    states = torch.unique(torch.cat([states, moved]), dim=0)
+    assert len(torch.unique(places._hash(states))) == len(states)
+
+
+def test_a_state_of_one_number_must_fit():
+    """2^44 of one member would pass for 0 of the next."""
+    space = as_generated(hypergrid(2, 3))
+    policy = mlp(space, width=4, depth=1)
+    states = torch.zeros(M, 1, 2, 1, dtype=torch.long)
+    wished = torch.ones(M, 1, 2, dtype=torch.bool)
+    places.places(policy, policy.init(range(M)), states, wished)
+    for wrong in (2**44, -1):
+        states[0, 0, 0, 0] = wrong
+        with pytest.raises(ValueError, match="must be in 0"):
+            places.places(policy, policy.init(range(M)), states, wished)
+
+
 visits = st.lists(st.tuples(st.integers(0, 3), st.integers(-1, 2), st.integers(-1, 2)), min_size=1, max_size=40)
 
 
@@ -106,7 +155,7 @@ def test_groups_are_the_distinct_pairs_of_member_and_state(found, way):
     states = torch.tensor([one[1:] for one in found])
     before, places._hash = places._hash, places._hash if way == "hash" else lambda at: torch.zeros_like(at[:, 0])
     try:
-        group, first = places._grouped(member, states)
+        group, first = places.grouped(member, states)
     finally:
         places._hash = before
     assert len(first) == len(set(found)) == len(set(group.tolist()))
@@ -126,13 +175,29 @@ def test_each_state_of_a_member_is_evaluated_once():
     wished[1] = False
     distinct = places.places(policy, parameters, states, wished)
     assert distinct.states.shape == (1, 2, 3)
-    rows = distinct.rows(distinct.states)
+    rows = distinct.rows()
     back = distinct.put(distinct.each(rows)[:, 0])
     true = policy.rows(parameters, states[:, 0])[:, 0]
     torch.testing.assert_close(back[wished], true[[0, 2]].flatten())
     assert (back[1] == 0).all()
     packed = places.places(replace(policy, in_a_row=None), parameters, states, wished)
     assert packed.states.shape == (M, BATCH, 3)
+
+
+def test_flow_matching_evaluates_parents_with_the_visited_states_once():
+    """1 2 3 in a chain of one dimension: each is visited, and each but the last is a parent too."""
+    space = spaces("generated:hypergrid:1x5")
+    policy = mlp(space, width=4, depth=1)
+    asked = []
+
+    def counted(parameters):
+        evaluated = policy.in_a_row(parameters)
+        return lambda states, *given: asked.append(states[:, 0].tolist()) or evaluated(states, *given)
+
+    walked = walk_again(space, torch.zeros(M, 3, 2, dtype=torch.long))  # 0 -> 1 -> 2 -> 3, cut there
+    found = along(replace(policy, in_a_row=counted), policy.init(range(M)), objective("fm"), "uniform", walked)
+    assert asked == [[0, 1, 2] * M]
+    assert found.weight.sum() == 2 * 2 * M  # the states 1 and 2
 
 
 def test_double_precision_goes_by_the_rectangle():
@@ -142,8 +207,8 @@ def test_double_precision_goes_by_the_rectangle():
     parameters = policy.init(range(M), dtype=torch.float64)
     states, wished = torch.zeros(M, 1, 2, 3, dtype=torch.long), torch.ones(M, 1, 2, dtype=torch.bool)
     found = places.places(policy, parameters, states, wished)
-    assert found.states.shape[0] == M and found.rows(found.states).dtype == torch.float64
-    assert math.isfinite(float(found.rows(found.states).sum()))
+    assert found.states.shape[0] == M and found.rows().dtype == torch.float64
+    assert math.isfinite(float(found.rows().sum()))
 
 
 def test_few_members_go_by_the_rectangle(monkeypatch):

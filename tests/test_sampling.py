@@ -1,13 +1,19 @@
 """Sampling: the law, forbidden actions, seeds."""
 
+import math
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from divergence_lab.gflownet.exact import terminal_distribution
 from divergence_lab.gflownet.policies import tabular
 from divergence_lab.gflownet.randomness import chunk_length, mix, uniforms
+from divergence_lab.gflownet.samplers import Sampler, SamplerError, behave, sampler, written
 from divergence_lab.gflownet.sampling import gather_steps, sample, with_sink
+from divergence_lab.gflownet.tables import tables
 from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.small import binary_tree, diamond, single_state, skips
 
@@ -111,3 +117,44 @@ def test_chunks_are_bounded():
     assert chunk_length(15, 64) * 15 * 64 <= 2**18
     assert chunk_length(10**6, 10**6) == 1
     assert chunk_length(1, 1) == 256
+
+
+@given(st.floats(0, 1), st.floats(1e-3, 100), st.floats(0, 1), st.floats(0, 1))
+def test_the_text_of_a_sampler_gives_it_back(epsilon, temperature, backward, replay):
+    """To the last bit, so that a run with another share is another run."""
+    chosen = Sampler(epsilon, temperature, backward, replay)
+    assert sampler(written(chosen)) == chosen
+
+
+def test_shares_and_temperatures_that_mean_nothing_are_refused():
+    """1e-30 divides to infinity in float32, and then no action is left to choose from."""
+    for given_ in ({"epsilon": 2.0}, {"epsilon": math.nan}, {"temperature": 0.0}, {"temperature": 1e-30}, {"backward": -0.5},
+                   {"replay": math.inf}, {"capacity": 0}):
+        with pytest.raises(SamplerError, match=next(iter(given_))):
+            Sampler(**given_)
+    with pytest.raises(SamplerError, match="'tempered:1e-30': temperature is 1e-30; give a number from 0.001 to 100"):
+        sampler("tempered:1e-30")
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 100.0])
+def test_a_tempered_policy_is_a_law_at_both_ends_of_the_range(temperature):
+    graph = hypergrid(2, 5)
+    log_pf = policy_of(graph, [0], scale=10.0, dtype=torch.float32)
+    behaviour = behave(Sampler(temperature=temperature), log_pf, tables(graph, "cpu", torch.float32).mask)
+    torch.testing.assert_close(behaviour.exp().sum(dim=1), torch.ones(1, graph.n_states))
+    assert ((behaviour == -torch.inf) >= torch.tensor(graph.child < 0)).all()
+
+
+@pytest.mark.parametrize(("epsilon", "temperature"), [(0.0, 3.0), (0.1, 1.0), (0.3, 0.5)])
+def test_the_behaviour_policy_by_hand(epsilon, temperature):
+    """(1 - epsilon) P_F^(1/T) / norm + epsilon / (number of allowed actions), in plain Python, state by state."""
+    graph = skips()
+    log_pf = policy_of(graph, [3])
+    found = behave(Sampler(epsilon, temperature), log_pf, tables(graph, "cpu", torch.float64).mask)[0].exp()
+    for state in range(graph.n_states):
+        slots = [slot for slot in range(graph.n_actions) if graph.child[slot, state] >= 0]
+        flat = [math.exp(log_pf[0, slot, state].item()) ** (1 / temperature) for slot in slots]
+        wanted = [0.0] * graph.n_actions
+        for slot, chance in zip(slots, flat, strict=True):
+            wanted[slot] = (1 - epsilon) * chance / sum(flat) + epsilon / len(slots)
+        assert found[:, state].tolist() == pytest.approx(wanted, abs=1e-14)

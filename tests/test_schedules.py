@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from divergence_lab.graphs import hypergrid
-from divergence_lab.schedules import ScheduleError, anneal_linex, blend, linex, then
+from divergence_lab.schedules import Schedule, ScheduleError, anneal_linex, blend, linex, then
 from divergence_lab.training import train
 
 
@@ -66,3 +66,17 @@ def test_a_schedule_trains_as_its_parts_would():
     # one step of the other loss moves little; all but one step of it moves nearly as far as the loss itself
     assert abs(late - first_law).sum() < abs(late - second_law).sum() / 2
     assert abs(early - second_law).sum() < abs(early - first_law).sum() / 2
+
+
+@pytest.mark.parametrize("given", [{}, {"exact": True}, {"objective": "db", "policy": "mlp", "width": 4, "evaluate": "visited"}])
+def test_a_run_tells_its_schedule_the_fraction_that_is_over(given):
+    """k / steps before step k."""
+    told = []
+
+    def at(fraction):
+        told.append(fraction)
+        return torch.square
+
+    schedule = Schedule("told", at)
+    train({"told": schedule}, hypergrid(2, 3), seeds=1, steps=8, batch=4, device="cpu", progress=False, **given)
+    assert told[-8:] == [k / 8 for k in range(8)]

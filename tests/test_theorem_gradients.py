@@ -233,14 +233,28 @@ def test_the_law_of_what_is_drawn_sums_to_one_and_is_what_roll_draws(drawn):
         assert float(((counts - other) ** 2 / other).sum()) > 60
 
 
-def test_weights_of_objects_are_the_expected_visits():
-    listing = list_objects(hypergrid(2, 3), objective("db"))
+@pytest.mark.parametrize("name", ["tb", "db", "fm", "subtb(0.5)"])
+def test_weights_of_objects_are_the_expected_visits(name):
+    """Object by object, told by their states and actions, in plain Python; of SubTB each visit counts lambda^length / sum."""
+    graph = skips()
+    listing = list_objects(graph, objective(name))
     point = next(iter(points(listing, 0)))
-    beta = law(listing.graph, sampler("on"), point.model, listing.walked)
-    found = evaluate(listing, point.model)
-    mu = object_weights(listing, beta, found.weight)
-    lengths = (listing.walked.states[0] < listing.graph.n_states).sum(dim=0)
-    assert abs(float((mu.sum() - (beta * lengths).sum()).detach())) < 1e-12
+    beta = law(graph, sampler("on"), point.model, listing.walked).detach()
+    mu = object_weights(listing, beta, evaluate(listing, point.model).weight).detach()
+    wanted: dict[tuple, float] = {}
+    for walk, chance in zip(listing.walked.index[0].T.tolist(), beta.tolist(), strict=True):
+        steps = [step for step in walk if step % listing.walked.width < graph.n_states]
+        whole, size = tuple(steps), range(len(steps))
+        parts = {
+            "tb": [(whole, 1.0)],
+            "db": [((step,), 1.0) for step in steps],
+            "fm": [((step % listing.walked.width,), 1.0) for step in steps[1:]],
+            "subtb(0.5)": [(whole[i : j + 1], 0.5 ** (j - i)) for i in size for j in size[i:]],
+        }[name]
+        total = sum(weight for _, weight in parts) if name == "subtb(0.5)" else 1.0
+        for part, weight in parts:
+            wanted[part] = wanted.get(part, 0.0) + chance * weight / total
+    assert sorted(mu.tolist()) == pytest.approx(sorted(wanted.values()), abs=1e-14)
 
 
 def test_groups_that_move_nothing_are_said_to_and_the_others_have_their_controls():
@@ -255,5 +269,10 @@ def test_groups_that_move_nothing_are_said_to_and_the_others_have_their_controls
     for row in rows:
         moving = [one for one in row["groups"] if one["moves"]]
         assert all(one["flipped_sign_error"] > 1e-3 for one in moving)
+    # what moves nothing is nothing but rounding: it is not held against a share of it
+    for seed in range(3):
+        rows = verify({"linex(1)": loss("linex(1)")}, "tree:2x2", objectives=["db"], samplers=["drawn:tempered:2"], seed=seed,
+                      progress=False)
+        assert all(one["max_gradient_error"] < 1e-12 for one in rows[0]["groups"] if not one["moves"])
     with pytest.raises(ValueError, match="sets:4x2: modified-db needs a graph whose states are all terminal"):
         verify({"linex(1)": loss("linex(1)")}, "sets:4x2", objectives=["modified-db"], progress=False)

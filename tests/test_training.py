@@ -15,6 +15,7 @@ from divergence_lab.gflownet.optimiser import adam_step, ensemble, unpack
 from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.small import binary_tree, diamond, single_state, skips
 from divergence_lab.results import METRICS
+from divergence_lab.schedules import then
 from divergence_lab.settings import prepare
 from divergence_lab.training import TrainingError, train
 
@@ -274,7 +275,18 @@ def test_another_run_cannot_continue(tmp_path):
         train(LOSSES, skips(), **SMALL, out=tmp_path, resume=True)
     with pytest.raises(CheckpointError, match="losses"):
         train({"quadratic": LOSSES["quadratic"]}, diamond(), **SMALL, out=tmp_path, resume=True)
+    # names alone do not tell losses apart, nor schedules their moments
+    with pytest.raises(CheckpointError, match="the loss 'quadratic' has other values there"):
+        train({**LOSSES, "quadratic": lambda x: x**4}, diamond(), **SMALL, out=tmp_path, resume=True)
+    assert_same(train(LOSSES, diamond(), **SMALL), train(dict(LOSSES), diamond(), **SMALL, out=tmp_path, resume=True))
+    one, other = ({"a": then(*list(LOSSES.values())[:2], at)} for at in (0.3, 0.5))
+    train(one, diamond(), **SMALL, out=tmp_path / "then")
+    with pytest.raises(CheckpointError, match="the loss 'a'"):
+        train(other, diamond(), **SMALL, out=tmp_path / "then", resume=True)
     content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    del content["losses"]  # as older versions wrote it
+    torch.save(content, tmp_path / "checkpoint.pt")
+    train(LOSSES, diamond(), **SMALL, out=tmp_path, resume=True)
     del content["tensors"]["window"]
     torch.save(content, tmp_path / "checkpoint.pt")
     with pytest.raises(CheckpointError, match="written by another version of this package .'window'"):

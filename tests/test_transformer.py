@@ -8,6 +8,7 @@ import torch
 
 import divergence_lab as dl
 from divergence_lab import evaluation, metrics
+from divergence_lab.gflownet.along import steps_of, walk_once
 from divergence_lab.gflownet.estimates import log_terminal
 from divergence_lab.gflownet.exact import terminal_distribution
 from divergence_lab.gflownet.flow import flow, flow_from_rows
@@ -17,7 +18,7 @@ from divergence_lab.gflownet.policies import Heads, Policy, heads, mlp, tabular
 from divergence_lab.gflownet.randomness import random_bits
 from divergence_lab.gflownet.samplers import sampler
 from divergence_lab.gflownet.transformer import NotWordsError, dropping, transformer
-from divergence_lab.gflownet.walks import steps_of, walk, walk_once
+from divergence_lab.gflownet.walks import walk
 from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.bits import bit_modes, bits, generated_bits, near_modes
 from divergence_lab.graphs.environments import EnvironmentTextError, space_from_text

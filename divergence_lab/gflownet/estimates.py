@@ -7,9 +7,10 @@ import math
 import torch
 from torch import Tensor
 
+from divergence_lab.gflownet.along import steps_of
 from divergence_lab.gflownet.objectives import objective
 from divergence_lab.gflownet.policies import Parameters, Policy
-from divergence_lab.gflownet.walks import steps_of, walk_back
+from divergence_lab.gflownet.walks import walk_back
 
 _TB = objective("tb")
 

@@ -98,7 +98,7 @@ def _edge_flow(graph: PointedDAG, logits: Tensor, log_pb: Tensor) -> Flow:
 
 def only_stop(graph: PointedDAG, device: str | torch.device) -> Tensor:
     """[S] bool: the states where a trajectory must stop."""
-    return torch.tensor((graph.child[:-1] < 0).all(axis=0), device=device)
+    return constant(graph, "only stop", lambda: (graph.child[:-1] < 0).all(axis=0), device)
 
 
 def edge_log_pb(graph: PointedDAG, back_logits: Tensor) -> Tensor:

@@ -119,9 +119,13 @@ def subtb(steps: Steps, decay: float) -> Residuals:
     potential = steps.log_flow.clone()
     potential[:, 1:] += steps.increment.cumsum(dim=1)
     first, last = torch.triu_indices(n_steps + 1, n_steps + 1, offset=1, device=potential.device)
+    power = (last - first).to(potential.dtype)[:, None]
+    if decay > 1:  # over that of the whole trajectory, so that a long one does not overflow
+        power = power - steps.exists.sum(dim=1, keepdim=True)
     # after the stop all potentials agree, so pairs that end later than the stop are told by their last step
-    weight = decay ** (last - first).to(potential.dtype)[:, None] * steps.exists[:, last - 1]
-    return Residuals(potential[:, last] - potential[:, first], weight / weight.sum(dim=1, keepdim=True))
+    weight = torch.where(steps.exists[:, last - 1], decay**power, 0.0)
+    total = weight.sum(dim=1, keepdim=True)  # 0 of a tied trajectory that can but stop: it has no part
+    return Residuals(potential[:, last] - potential[:, first], weight / torch.where(total > 0, total, 1.0))
 
 
 def fm(log_inflow: Tensor, log_outflow: Tensor, visited: Tensor) -> Residuals:

@@ -17,22 +17,24 @@ from torch import Tensor
 
 from divergence_lab.gflownet import devices
 from divergence_lab.gflownet.policies import Parameters, Policy
+from divergence_lab.gflownet.randomness import mix
 
 MANY = 8  # members from which one row without padding is faster than a rectangle, whose products are fewer
 HASH_BITS = 44  # of the state; the member's number lies above them
+HASH = 2**61  # the stream of its multipliers
 
 
 @dataclass(frozen=True, eq=False)
 class Places:
     """N places for the wished visits among [M, T, B]; m = M, or m = 1 where the places of all members are one list.
 
-    `states` [m, N, D] of the places.  `rows(states)` -> [m, R, N q]: the policy at [m, N q, D], q states for each place.
+    `states` [m, N, D] of the places.  `rows()` -> [m, R, N]: the policy there.
     `take` [M, T, B(, D)] -> [m, V(, D)]: of the V wished visits.  `each` [m, K, N] -> [m, K, V]: a place's column for
     each of its visits.  `put` [m, V] -> [M, T, B], 0 at visits that are not wished.
     """
 
     states: Tensor
-    rows: Callable[[Tensor], Tensor]
+    rows: Callable[[], Tensor]
     take: Callable[[Tensor], Tensor]
     each: Callable[[Tensor], Tensor]
     put: Callable[[Tensor], Tensor]
@@ -83,24 +85,23 @@ def _rectangle(policy: Policy, parameters: Parameters, states: Tensor, wished: T
         values = values.masked_fill(~flat.gather(1, order), 0)
         return values.new_zeros(flat.shape).scatter(1, order, values).view(wished.shape)
 
-    return Places(take(states), lambda at: policy.rows(parameters, at), take, lambda table: table, put)
+    there = take(states)
+    return Places(there, lambda: policy.rows(parameters, there), take, lambda table: table, put)
 
 
 def _distinct(policy: Policy, parameters: Parameters, states: Tensor, wished: Tensor) -> Places:
     """Each state that a member visits has one place, whatever the number of visits; members one after another."""
-    n_members, n_steps, batch = wished.shape
     flat = wished.flatten()
     visits = flat.nonzero()[:, 0]
     here = states.flatten(0, 2)[visits]
-    of_each = visits.div(n_steps * batch, rounding_mode="floor")
-    of_visit, first = _grouped(of_each, here)
-    member = of_each[first]
-    counts = torch.bincount(member, minlength=n_members)
+    if here.shape[1] == 1 and bool((here >> HASH_BITS).any()):
+        raise ValueError(f"{policy.space.name}: a state of one number must be in 0..2^{HASH_BITS} - 1; use several numbers")
+    of_each = visits.div(wished[0].numel(), rounding_mode="floor")
+    of_visit, first = grouped(of_each, here)
+    member, distinct = of_each[first], here[first]
 
-    def rows(at: Tensor) -> Tensor:
-        times = at.shape[1] // max(1, len(first))
-        of = member if times == 1 else member.repeat_interleave(times)
-        return policy.in_a_row(parameters, at[0], of, (counts * times).cumsum(0).int()).T[None]
+    def rows() -> Tensor:
+        return policy.in_a_row(parameters)(distinct, member).T[None]
 
     def take(tensor: Tensor) -> Tensor:
         return tensor.flatten(0, 2)[None, visits]
@@ -108,10 +109,10 @@ def _distinct(policy: Policy, parameters: Parameters, states: Tensor, wished: Te
     def put(values: Tensor) -> Tensor:
         return values.new_zeros(flat.shape).index_copy(0, visits, values[0]).view(wished.shape)
 
-    return Places(here[None, first], rows, take, lambda table: table.index_select(-1, of_visit), put)
+    return Places(distinct[None], rows, take, lambda table: table.index_select(-1, of_visit), put)
 
 
-def _grouped(member: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+def grouped(member: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
     """(the group [V] of each visit, one visit [N] of each group): visits of one member [V] in one state [V, D].
 
     Groups are sorted by member.  They are told apart by a hash, and the states then compared: where two different ones
@@ -140,9 +141,11 @@ def _hash(states: Tensor) -> Tensor:
 
 @lru_cache
 def _factors(size: int) -> Tensor:
-    """[D] odd multipliers modulo 2^64, of Knuth's multiplicative hash; the high bits of the sum are the hash."""
-    odd = 0x9E3779B97F4A7C15
-    return torch.tensor([_signed(odd * (2 * place + 1)) for place in range(size)])
+    """[D] odd multipliers modulo 2^64, well mixed: the high bits of the sum of their multiples are the hash.
+
+    Multiples of one number would not do: then states with the same weighted sum of their numbers share a hash.
+    """
+    return torch.tensor([_signed(mix(place, HASH) | 1) for place in range(size)])
 
 
 def _signed(number: int) -> int:

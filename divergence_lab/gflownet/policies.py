@@ -53,8 +53,8 @@ class Policy:
     states of an enumerated graph, [M, R, S], where states is None.
     `n_random`: random numbers a state for its dropout, as a third argument of `rows`.  `single_pass`: the states of
     generated trajectories are evaluated once, as they are drawn, with their gradients.
-    `in_a_row(parameters, states [N, D], member [N], ends [M])` -> [N, R], in float32 on a CPU: states of a generated
-    space, those of each member together, member m's up to place ends[m] (int32); None if the policy has no such way.
+    `in_a_row(parameters)` -> (states [N, D], member [N] -> [N, R]), in float32 on a CPU: states of a generated space,
+    those of member 0 first, then those of member 1 and so on; None if the policy has no such way.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Policy:
     rows: Callable[..., Tensor]
     n_random: int = 0
     single_pass: bool = False
-    in_a_row: Callable[[Parameters, Tensor, Tensor, Tensor], Tensor] | None = None
+    in_a_row: Callable[[Parameters], Callable[[Tensor, Tensor], Tensor]] | None = None
 
     def init(
         self, seeds: Sequence[int], device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
@@ -164,22 +164,30 @@ def mlp(
             hidden = torch.baddbmm(parameters[f"bias_{layer}"], hidden, parameters[f"weight_{layer}"]).relu()
         return torch.baddbmm(parameters[f"bias_{depth}"], parameters[f"weight_{depth}"], hidden.mT)
 
-    def in_a_row(parameters: Parameters, states: Tensor, member: Tensor, ends: Tensor) -> Tensor:
-        hidden = None if space.ones else space.features(states).to(parameters["weight_0"].dtype)
-        for layer in range(depth):
-            weights = parameters[f"weight_{layer}"]
-            if hidden is None:  # a product with ones and zeros is a sum of rows
-                rows = space.ones(states) + n_inputs * member[:, None]
-                hidden = embedding_bag(rows, weights.flatten(0, 1), mode="sum")
-            else:
-                hidden = _of_each(hidden, weights, ends)
-            hidden = (hidden + parameters[f"bias_{layer}"][:, 0].index_select(0, member)).relu_()
-        last, bias = parameters[f"weight_{depth}"], parameters[f"bias_{depth}"][..., 0].index_select(0, member)
-        if len(states) <= THIN:
-            return (last.index_select(0, member) * hidden[:, None]).sum(dim=-1) + bias
+    def in_a_row(parameters: Parameters) -> Callable[[Tensor, Tensor], Tensor]:
+        weights = [parameters[f"weight_{layer}"] for layer in range(depth + 1)]
+        biases = [parameters[f"bias_{layer}"].flatten(1) for layer in range(depth + 1)]
         # one output or more too many: then the gradient comes from a slice, and lies in memory as the kernel wants it
-        last = pad(last, (0, 0, 0, 4 - rows_of.n_rows % 4)).mT
-        return _of_each(hidden, last, ends)[:, : rows_of.n_rows] + bias
+        last = pad(weights[depth], (0, 0, 0, 4 - rows_of.n_rows % 4)).mT
+        first = weights[0].flatten(0, 1)
+
+        members = torch.arange(len(first) // n_inputs)
+
+        def evaluated(states: Tensor, member: Tensor) -> Tensor:
+            ends = torch.searchsorted(member, members, right=True, out_int32=True)
+            hidden = None if space.ones else space.features(states).to(first.dtype)
+            for layer in range(depth):
+                if hidden is None:  # a product with ones and zeros is a sum of rows
+                    hidden = embedding_bag(space.ones(states) + n_inputs * member[:, None], first, mode="sum")
+                else:
+                    hidden = _of_each(hidden, weights[layer], ends)
+                hidden = (hidden + biases[layer].index_select(0, member)).relu_()
+            bias = biases[depth].index_select(0, member)
+            if len(states) <= THIN:
+                return (weights[depth].index_select(0, member) * hidden[:, None]).sum(dim=-1) + bias
+            return _of_each(hidden, last, ends)[:, : rows_of.n_rows] + bias
+
+        return evaluated
 
     return Policy("mlp", space, rows_of, shapes, draw, rows, in_a_row=None if enumerated else in_a_row)
 

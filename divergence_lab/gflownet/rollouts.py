@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from divergence_lab.gflownet import along, walks
 from divergence_lab.gflownet import flow as dense
-from divergence_lab.gflownet import walks
 from divergence_lab.gflownet.objectives import Objective, Residuals, residuals
 from divergence_lab.gflownet.policies import Parameters, Policy
 from divergence_lab.gflownet.samplers import Sampler, behave
@@ -57,7 +57,7 @@ def roll(
     """
     if in_one_pass(rollout):
         chosen = rollout.objective
-        walked, steps = walks.walk_once(
+        walked, steps = along.walk_once(
             rollout.policy, parameters, rollout.sampler, chosen, rollout.backward, noise, bits
         )
         return residuals(chosen, steps), walked.terminal
@@ -113,7 +113,7 @@ def _visited(
         ends = rollout.target_states[draw_terminal(rollout.target_law, places, back[:, 0])]
         walked.append(walks.walk_back(policy, parameters, rollout.backward, ends, back[:, 1:]))
     together = walks.join(walked)
-    return walks.along(policy, parameters, rollout.objective, rollout.backward, together), together.terminal
+    return along.along(policy, parameters, rollout.objective, rollout.backward, together), together.terminal
 
 
 @torch.no_grad()

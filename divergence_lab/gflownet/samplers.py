@@ -9,6 +9,7 @@ from torch import Tensor
 
 FORMS = "on, epsilon:0.05, tempered:2, backward, mixture:0.5, replay:0.5; several joined by commas"
 CAPACITY = 1_000
+LOWEST, HIGHEST = 1e-3, 100.0  # temperatures: far below, a division overflows and no action is left
 
 
 class SamplerError(ValueError):
@@ -25,6 +26,7 @@ class Sampler:
         (1 - epsilon) P_F(.|s)^(1/temperature) / norm + epsilon uniform over the allowed actions, in every state.
 
     The share is rounded to whole trajectories.  Which divergence results: docs/propositions.md P8 to P10.
+    SamplerError for a share outside 0..1, a temperature outside LOWEST..HIGHEST or a capacity below 1.
     """
 
     epsilon: float = 0.0
@@ -32,6 +34,15 @@ class Sampler:
     backward: float = 0.0
     replay: float = 0.0
     capacity: int = CAPACITY
+
+    def __post_init__(self) -> None:
+        for share in ("epsilon", "backward", "replay"):
+            if not 0 <= getattr(self, share) <= 1:
+                raise SamplerError(f"{share} is {getattr(self, share)!r}; give a share from 0 to 1")
+        if not LOWEST <= self.temperature <= HIGHEST:
+            raise SamplerError(f"temperature is {self.temperature!r}; give a number from {LOWEST:g} to {HIGHEST:g}")
+        if self.capacity < 1:
+            raise SamplerError(f"capacity is {self.capacity!r}; give a whole number of at least 1")
 
     def split(self, batch: int) -> tuple[int, int, int]:
         """(from the behaviour policy, from the target, from the buffer); at least one each where wished."""
@@ -60,11 +71,13 @@ def sampler(text: str) -> Sampler:
         if kind in ("on", "backward") and not colon:
             key, number = "backward", "1" if kind == "backward" else "0"
         value = _number(number)
-        allowed = value is not None and (0 < value <= 100 if key == "temperature" else 0 <= value <= 1)
-        if key is None or not allowed or key in chosen:
+        if key is None or value is None or key in chosen:
             raise SamplerError(f"sampler {text!r} is not known; use {FORMS}")
         chosen[key] = value
-    return Sampler(**chosen)
+    try:
+        return Sampler(**chosen)
+    except SamplerError as error:
+        raise SamplerError(f"sampler {text!r}: {error}") from None
 
 
 def _number(text: str) -> float | None:
@@ -78,11 +91,16 @@ def written(chosen: Sampler) -> str:
     """The text that gives this sampler back."""
     words = {"epsilon": "epsilon", "temperature": "tempered", "backward": "mixture", "replay": "replay"}
     parts = [
-        f"{words[field.name]}:{getattr(chosen, field.name):g}"
+        f"{words[field.name]}:{_shortest(getattr(chosen, field.name))}"
         for field in fields(Sampler)
         if field.name in words and getattr(chosen, field.name) != field.default
     ]
-    return ",".join(parts).replace("mixture:1", "backward") or "on"
+    return ",".join("backward" if part == "mixture:1" else part for part in parts) or "on"
+
+
+def _shortest(number: float) -> str:
+    """A text that `float` reads as this number, no other one."""
+    return text if float(text := f"{number:g}") == number else repr(float(number))
 
 
 def behave(chosen: Sampler, log_pf: Tensor, mask: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from divergence_lab.gflownet.points import Group, Point, points
 from divergence_lab.gflownet.samplers import Sampler
 
 TOLERANCE = 1e-9
-# A gradient below this share of sum_o |mu g'(x)| is rounding: differences are then taken relative to the share.
+# Differences are taken relative to no less than this share of sum_o |mu g'(x)|, to all of it where a group moves nothing.
 SMALLEST = 1e-6
 ROUNDING = 1e-12  # of the same: nothing but rounding
 NO_RESIDUAL = 1e-9
@@ -198,7 +198,6 @@ def _check(point: Point, group: Group, theory: Theory, weights: _Weights, listin
     apart = x.detach().requires_grad_()
     (pull,) = torch.autograd.grad((mu.detach() * theory.loss(apart)).sum(), [apart])
     whole = float(pull.abs().sum())
-    smallest = SMALLEST * whole
 
     trained = _gradient((mu.detach() * theory.loss(x)).sum(), leaves)
     truth = _gradient(_target(theory, group.role, found, weights.parts, True), leaves)
@@ -211,6 +210,7 @@ def _check(point: Point, group: Group, theory: Theory, weights: _Weights, listin
     )
 
     still = all(float(one.abs().max()) <= ROUNDING * whole for one in (trained, truth, flipped))
+    smallest = whole if still else SMALLEST * whole
 
     def error(gradient: Tensor, wanted: Tensor = truth) -> float:
         return relative_error(gradient, wanted, smallest)

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from divergence_lab.gflownet import devices
-from divergence_lab.gflownet.objectives import Objective, ObjectiveError, Residuals, Steps, fm, residuals
-from divergence_lab.gflownet.places import Places, all_places, goes_in_a_row, places
-from divergence_lab.gflownet.policies import Parameters, Policy
+from divergence_lab.gflownet.objectives import ObjectiveError
+from divergence_lab.gflownet.places import goes_in_a_row, grouped, places
+from divergence_lab.gflownet.policies import THIN, Parameters, Policy
 from divergence_lab.gflownet.samplers import Sampler, behave
 from divergence_lab.graphs.generated import GeneratedDAG, sources
 
@@ -46,13 +46,15 @@ def walk(
     The slot is the number of cumulative probabilities at or below u, the last allowed slot taking all that is
     left, so no forbidden action can be drawn.
     """
-    thin = uniforms[:, 0].numel() <= FEW and goes_in_a_row(policy, parameters["log_z"])
-    with devices.one_thread(thin):
+    if not goes_in_a_row(policy, parameters["log_z"]):
         return _walk(policy, parameters, chosen, uniforms, edge_flows)
+    with devices.one_thread(uniforms[:, 0].numel() <= FEW):
+        return _walk_in_a_row(policy, parameters, chosen, uniforms, edge_flows)
 
 
 @torch.no_grad()
 def _walk(policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Tensor, edge_flows: bool) -> Walks:
+    """Every trajectory has its place until the last has stopped."""
     dag, n_actions = policy.space, policy.heads.n_actions
     n_members, n_steps, batch = uniforms.shape
     state = sources(dag, (n_members, batch), uniforms.device)
@@ -64,7 +66,9 @@ def _walk(policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Ten
         if looks and bool(done.all()):
             break
         going = ~done
-        action = _draw(policy, parameters, chosen, state, going, uniforms[:, step], edge_flows)
+        there = places(policy, parameters, state[:, None], going[:, None])
+        reached = _reached(policy, chosen, there.rows(), there.states, edge_flows)
+        action = there.put(below(there.each(reached), there.take(uniforms[:, step, None])))[:, 0]
         action = action.masked_fill_(done, n_actions - 1)
         state = dag.step(state, action)
         exists.append(going)
@@ -74,89 +78,76 @@ def _walk(policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Ten
     return Walks(torch.stack(states, dim=1), torch.stack(actions, dim=1), torch.stack(exists, dim=1))
 
 
-def _draw(
-    policy: Policy,
-    parameters: Parameters,
-    chosen: Sampler,
-    states: Tensor,
-    wished: Tensor,
-    noise: Tensor,
-    edge_flows: bool,
-) -> Tensor:
-    """An action of the behaviour policy where wished [M, B]: states [M, B, D], noise [M, B] in [0, 1) -> [M, B]."""
-    there = places(policy, parameters, states[:, None], wished[:, None])
-    allowed = policy.space.allowed(there.states).movedim(-1, 1)
+@torch.no_grad()
+def _walk_in_a_row(
+    policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Tensor, edge_flows: bool
+) -> Walks:
+    """Trajectories that go on are one list, member after member, which shrinks: most steps are taken by few of them."""
+    dag, stop = policy.space, policy.heads.n_actions - 1
+    n_members, n_steps, batch = uniforms.shape
+    evaluated = policy.in_a_row(parameters)
+    noise = uniforms.transpose(0, 1).flatten(1)
+    going = torch.arange(n_members * batch)
+    member = going.div(batch, rounding_mode="floor")
+    here = sources(dag, (len(going),))
+    states, actions, exists = [here], [], []
+
+    def reached(at: Tensor, of: Tensor) -> Tensor:
+        return _reached(policy, chosen, evaluated(at, of).T[None], at[None], edge_flows)[0]
+
+    for step in range(n_steps):
+        if not len(going):
+            break
+        if len(going) > THIN:
+            group, first = grouped(member, here)
+            cumulative = reached(here[first], member[first]).index_select(1, group)
+        else:
+            cumulative = reached(here, member)
+        action = below(cumulative[None], noise[step, going][None])[0]
+        here = dag.step(here, action)
+        states.append(states[-1].index_copy(0, going, here))
+        actions.append(torch.full_like(noise[0], stop, dtype=torch.long).index_copy_(0, going, action))
+        exists.append(torch.zeros_like(noise[0], dtype=torch.bool).index_fill_(0, going, True))
+        on = (action != stop).nonzero()[:, 0]
+        going, member, here = going[on], member[on], here[on]
+    shape = (-1, n_members, batch)
+    states, actions, exists = (torch.stack(found) for found in (states, actions, exists))
+    return Walks(
+        states.view(*shape, states.shape[-1]).transpose(0, 1),
+        actions.view(shape).transpose(0, 1),
+        exists.view(shape).transpose(0, 1),
+    )
+
+
+def _reached(policy: Policy, chosen: Sampler, rows: Tensor, states: Tensor, edge_flows: bool) -> Tensor:
+    """Cumulative probabilities of the behaviour policy: rows [m, R, N] at states [m, N, D] -> [m, A - 1, N]."""
+    allowed = policy.space.allowed(states).movedim(-1, 1)
     if edge_flows:
-        logits = _log_edge(policy, there, allowed)
+        logits = log_edge(policy, rows, states, allowed)
     else:
-        logits = there.rows(there.states)[:, : policy.heads.n_actions].masked_fill(~allowed, -torch.inf)
-    cumulative = _cumulative(chosen, torch.log_softmax(logits, dim=1), allowed)
-    return there.put(_below(there.each(cumulative), there.take(noise[:, None])))[:, 0]
+        logits = rows[:, : policy.heads.n_actions].masked_fill(~allowed, -torch.inf)
+    return cumulative(chosen, torch.log_softmax(logits, dim=1), allowed)
 
 
-def _cumulative(chosen: Sampler, log_pf: Tensor, allowed: Tensor) -> Tensor:
+def cumulative(chosen: Sampler, log_pf: Tensor, allowed: Tensor) -> Tensor:
     """Of the behaviour policy, from the last allowed action on beyond 1: log_pf, allowed [m, A, N] -> [m, A - 1, N]."""
     if chosen.epsilon or chosen.temperature != 1.0:
         log_pf = behave(chosen, log_pf, torch.zeros_like(log_pf).masked_fill_(~allowed, -torch.inf))
-    cumulative = log_pf[:, :-1].exp().cumsum_(dim=1)
+    sums = log_pf[:, :-1].exp().cumsum_(dim=1)
     so_far = allowed.cumsum(dim=1)
-    return cumulative.masked_fill_((so_far == so_far[:, -1:])[:, :-1], 2.0)
+    return sums.masked_fill_((so_far == so_far[:, -1:])[:, :-1], 2.0)
 
 
-def _below(cumulative: Tensor, noise: Tensor) -> Tensor:
+def below(cumulative: Tensor, noise: Tensor) -> Tensor:
     """The action of each u in [0, 1): how many of [m, A - 1, V] are at or below u [m, V]."""
     return (noise[:, None] >= cumulative).sum(dim=1)
 
 
-def walk_once(
-    policy: Policy,
-    parameters: Parameters,
-    chosen: Sampler,
-    objective: Objective,
-    backward: str,
-    uniforms: Tensor,
-    bits: Tensor | None = None,
-) -> tuple[Walks, Steps]:
-    """`walk` and `steps_of` in one pass: what a state was drawn from is what its residual is made of.
-
-    So with dropout (bits [N, T, B, K]) the trajectories are still on-policy, and every state is evaluated once.  For
-    spaces whose trajectories are about equally long: those that have stopped are evaluated all the same.
-    """
-    dag, n_actions = policy.space, policy.heads.n_actions
-    n_members, n_steps, batch = uniforms.shape
-    state = sources(dag, (n_members, batch), uniforms.device)
-    done = torch.zeros(n_members, batch, dtype=torch.bool, device=uniforms.device)
-    learns_flow = objective.flow in ("free", "forward-looking") and not objective.tied
-    states, found = [state], []
-    for step in range(n_steps):
-        if step == n_steps - 1 and not learns_flow and objective.flow != "modified" and backward != "learned":
-            # nothing but the stop is left
-            action = torch.full_like(done, n_actions - 1, dtype=torch.long)
-            zero = torch.zeros_like(uniforms[:, 0])
-            rest = zero[:, None].expand(-1, policy.heads.n_rows - n_actions, -1)
-            found.append((action, ~done, zero, zero, rest))
-            states.append(state)
-            break
-        given = () if bits is None else (bits[:, step],)
-        rows = policy.rows(parameters, state, *given)
-        allowed = dag.allowed(state).movedim(-1, 1)
-        log_pf = torch.log_softmax(rows[:, :n_actions].masked_fill(~allowed, -torch.inf), dim=1)
-        with torch.no_grad():
-            action = _below(_cumulative(chosen, log_pf.detach(), allowed), uniforms[:, step])
-            action = torch.where(done, n_actions - 1, action)
-        taken = log_pf.gather(1, action[:, None])[:, 0]
-        found.append((action, ~done, taken, log_pf[:, -1], rows[:, n_actions:]))
-        state = dag.step(state, action)
-        done = done | (action == n_actions - 1)
-        states.append(state)
-    actions, exists, log_pf, log_stop, rest = (
-        torch.stack(part, dim=dim) for part, dim in zip(zip(*found, strict=True), (1, 1, 1, 1, 2), strict=True)
-    )
-    walked = Walks(torch.stack(states, dim=1), actions, exists)
-    there = all_places(policy, parameters, walked.states[:, :-1], exists)
-    log_pf, log_stop = (torch.where(exists, part, 0.0) for part in (log_pf, log_stop))
-    of_model = _OfModel(log_pf, log_stop, rest.flatten(2))
-    return walked, _steps(policy, parameters["log_z"], objective, backward, walked, there, of_model)
+def log_edge(policy: Policy, rows: Tensor, states: Tensor, allowed: Tensor) -> Tensor:
+    """log F(s, a), the flow of a stop being R(s): rows [m, R, N], states [m, N, D], allowed [m, A, N] -> [m, A, N]."""
+    rewards = torch.where(allowed[:, -1], policy.space.log_reward(states), 0.0).to(rows.dtype)
+    edges = rows[:, : policy.heads.n_actions - 1]
+    return torch.cat([edges, rewards[:, None]], dim=1).masked_fill(~allowed, -torch.inf)
 
 
 @torch.no_grad()
@@ -208,7 +199,7 @@ def _back_chances(
         )
         return torch.softmax(rows.masked_fill(~allowed, -1e30), dim=-1) * allowed
     if backward == "maxent":
-        _need_paths(dag)
+        need_paths(dag)
         actions = torch.arange(dag.n_back, device=state.device).expand(*state.shape[:-1], -1)
         parents = dag.undo(state[..., None, :].expand(*actions.shape, -1), actions)
         ways = dag.log_paths(parents) - dag.log_paths(state)[..., None]
@@ -247,138 +238,8 @@ def join(walks: list[Walks]) -> Walks:
     )
 
 
-def along(
-    policy: Policy, parameters: Parameters, chosen: Objective, backward: str, walked: Walks
-) -> Residuals:
-    """The residuals of `chosen` on these trajectories: [M, O, B]."""
-    if chosen.kind == "fm":
-        return _flow_matching(policy, parameters, walked)
-    return residuals(chosen, steps_of(policy, parameters, chosen, backward, walked))
-
-
-def steps_of(
-    policy: Policy, parameters: Parameters, chosen: Objective, backward: str, walked: Walks
-) -> Steps:
-    """The model along these trajectories, from one evaluation of its places (places.py)."""
-    dag, n_actions = policy.space, policy.heads.n_actions
-    there = places(policy, parameters, walked.states[:, :-1], walked.exists)
-    allowed = dag.allowed(there.states).movedim(-1, 1)
-    edges = chosen.flow == "edges"
-    if edges:
-        logits, rest = _log_edge(policy, there, allowed), None
-    else:
-        rows = there.rows(there.states)
-        logits, rest = rows[:, :n_actions].masked_fill(~allowed, -torch.inf), rows[:, n_actions:]
-    norm = torch.logsumexp(logits, dim=1, keepdim=True)
-    log_pf = logits - norm
-    log_stop = there.put(there.each(log_pf[:, -1:])[:, 0]) if chosen.flow == "modified" else None
-    of_model = _OfModel(there.pick(log_pf, walked.actions), log_stop, rest)
-    # flow matching's Z is what flows out of the source
-    log_z = there.put(there.each(norm)[:, 0])[:, 0, 0] if edges else parameters["log_z"]
-    return _steps(policy, log_z, chosen, backward, walked, there, of_model)
-
-
-@dataclass(frozen=True, eq=False)
-class _OfModel:
-    """log P_F of the action taken and of the stop, [M, T, B], and the rows after the logits [m, R - A, N]; None if unused."""
-
-    log_pf: Tensor
-    log_stop: Tensor | None
-    rest: Tensor | None
-
-
-def _steps(
-    policy: Policy,
-    log_z: Tensor,
-    chosen: Objective,
-    backward: str,
-    walked: Walks,
-    there: Places,
-    of_model: _OfModel,
-) -> Steps:
-    dag = policy.space
-    states, exists = walked.states[:, :-1], walked.exists
-    is_stop = exists & (walked.actions == policy.heads.n_actions - 1)
-    # a stop leaves the state: rewards, which may be dear, are asked of the ends alone
-    log_reward = torch.where(is_stop, dag.log_reward(walked.terminal)[:, None], 0.0).to(of_model.log_pf.dtype)
-    log_pb = _log_pb(policy, of_model, backward, walked, there)
-    increment = torch.where(is_stop, log_reward, torch.where(exists, log_pb, 0.0)) - of_model.log_pf
-    log_flow = None
-    if chosen.flow == "modified":
-        stop = of_model.log_stop
-        log_flow = torch.where(exists, dag.log_reward(states).to(stop.dtype) - stop, 0.0)
-        log_z = log_flow[:, 0, 0]
-    elif chosen.flow not in ("none", "edges"):
-        log_flow = there.put(there.each(of_model.rest[:, -1:])[:, 0])
-        if chosen.flow == "forward-looking":
-            if dag.log_partial is None:
-                raise ObjectiveError(
-                    f"{dag.name} defines no reward of unfinished states; use db, subtb or tb"
-                )
-            log_flow = log_flow + torch.where(exists, dag.log_partial(states).to(log_flow.dtype), 0.0)
-        if chosen.tied:
-            must_stop = is_stop & ~dag.allowed(states)[..., :-1].any(dim=-1)
-            log_flow = torch.where(must_stop, log_reward, log_flow)
-            exists = exists & ~must_stop
-            log_z = log_flow[:, 0, 0]
-        else:
-            first = log_z[:, None, None].expand(-1, 1, log_flow.shape[-1])
-            log_flow = torch.cat([first, log_flow[:, 1:]], dim=1)
-    return Steps(increment, exists, log_z, None if log_flow is None else pad(log_flow, (0, 0, 0, 1)))
-
-
-def _log_pb(policy: Policy, of_model: _OfModel, backward: str, walked: Walks, there: Places) -> Tensor:
-    """log P_B(s_t | s_{t+1}) of each step between states, [M, T, B]; whatever at a stop and after it."""
-    dag, heads = policy.space, policy.heads
-    before, after, dtype = walked.states[:, :-1], walked.states[:, 1:], of_model.log_pf.dtype
-    if backward == "maxent":
-        _need_paths(dag)
-        return (dag.log_paths(before) - dag.log_paths(after)).to(dtype)
-    if backward == "uniform":
-        return -dag.back_allowed(after).sum(dim=-1).clamp(min=1).to(dtype).log()
-    # P_B of a step is a matter of the state it leads to: evaluated there, then moved one step back
-    taken = pad(dag.back_of(before, walked.actions)[:, :-1], (0, 0, 1, 0))
-    allowed = dag.back_allowed(there.states)
-    # the source has no backward action, and a logsumexp over nothing has no gradient
-    none = ~allowed.any(dim=-1, keepdim=True)
-    back = of_model.rest[:, : heads.n_back].masked_fill(~(allowed | none).movedim(-1, 1), -torch.inf)
-    log_pb = torch.where(none.movedim(-1, 1), 0.0, back - torch.logsumexp(back, dim=1, keepdim=True))
-    chosen = there.pick(log_pb, taken.clamp(0, heads.n_back - 1))
-    return pad(chosen[:, 1:], (0, 0, 0, 1))
-
-
-def _flow_matching(policy: Policy, parameters: Parameters, walked: Walks) -> Residuals:
-    """Inflow and outflow of the visited states; parents are evaluated too."""
-    dag = policy.space
-    states = walked.states[:, :-1]
-    is_source = (states == sources(dag, (1, 1, 1), states.device)).all(dim=-1)
-    visited = walked.exists & ~is_source
-    there = places(policy, parameters, states, visited)
-    here = there.states
-    outflow = torch.logsumexp(_log_edge(policy, there, dag.allowed(here).movedim(-1, 1)), dim=1, keepdim=True)
-    back_allowed = dag.back_allowed(here)
-    # places beyond the visited ones hold some state, perhaps the source: give it an arbitrary backward action
-    none = ~back_allowed.any(dim=-1, keepdim=True)
-    back = torch.arange(dag.n_back, device=states.device).expand(*here.shape[:2], -1)
-    back = torch.where(back_allowed, back, back_allowed.int().argmax(dim=-1, keepdim=True))
-    children = here[:, :, None].expand(-1, -1, dag.n_back, -1)
-    parents, action = dag.undo(children, back), dag.forward_of(children, back)
-    # edges into s are never stops: no reward of a parent is asked for
-    edges = there.rows(parents.flatten(1, 2))[:, : policy.heads.n_actions]
-    into = edges.gather(1, action.flatten(1)[:, None])[:, 0].view(*here.shape[:2], -1)
-    inflow = torch.logsumexp(into.masked_fill(~(back_allowed | none), -torch.inf), dim=-1)[:, None]
-    log_inflow, log_outflow = (there.put(there.each(flow)[:, 0]) for flow in (inflow, outflow))
-    return fm(log_inflow, log_outflow, visited)
-
-
-def _log_edge(policy: Policy, there: Places, allowed: Tensor) -> Tensor:
-    """log F(s, a) at the places, [m, A, N], the flow of a stop being R(s): allowed [m, A, N]."""
-    rows = there.rows(there.states)[:, : policy.heads.n_actions]
-    rewards = torch.where(allowed[:, -1], policy.space.log_reward(there.states), 0.0).to(rows.dtype)
-    return torch.cat([rows[:, :-1], rewards[:, None]], dim=1).masked_fill(~allowed, -torch.inf)
-
-
-def _need_paths(dag: GeneratedDAG) -> None:
+def need_paths(dag: GeneratedDAG) -> None:
+    """Raise ObjectiveError where the maximum-entropy P_B has no closed form."""
     if dag.log_paths is None:
         raise ObjectiveError(
             f"{dag.name}: the number of trajectories to a state is not known; use P_B uniform or learned"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable
 
 from tqdm import tqdm
 
-from divergence_lab.graphs.dag import GraphError, PointedDAG, from_indices
+from divergence_lab.graphs.dag import GraphError, PointedDAG, from_indices, short
 
 DEFAULT_LIMIT = 1_000_000
 
@@ -29,7 +29,7 @@ def from_children(
     `log_reward(state)` -> log R, or None where no trajectory can stop.  Both are called once for each state.
     `progress`: show a bar on standard error; None: if that is a terminal.
     Raises GraphError for more than `limit` states, a cycle, a state that cannot stop and has no child, a
-    child given twice, a state that cannot be hashed, and a log-reward that is no finite number and not None.
+    child given twice, a state that cannot be hashed, and a log-reward that is not None and no number of at most 10^6 in size.
     """
     states = [source]
     number = {_hashable(source, name): 0}
@@ -51,7 +51,7 @@ def from_children(
                         )
                     states.append(child)
                 if target in mine:
-                    raise GraphError(f"{name}: the edge {state!r} -> {child!r} is given twice; keep one")
+                    raise GraphError(f"{name}: the edge {short(state)} -> {short(child)} is given twice; keep one")
                 mine.add(target)
                 parents.append(place)
                 targets.append(target)
@@ -64,6 +64,6 @@ def _hashable(state: Hashable, name: str) -> Hashable:
         hash(state)
     except TypeError as error:
         raise GraphError(
-            f"{name}: the state {state!r} cannot be hashed; use tuples, strings or numbers"
+            f"{name}: the state {short(state)} cannot be hashed; use tuples, strings or numbers"
         ) from error
     return state

@@ -11,12 +11,19 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from reprlib import Repr
 
 import numpy as np
 
 MAX_STATES = 20_000_000
 MAX_TABLE = 200_000_000  # entries of one [A, S] or [P, S] table: 0.8 GB of int32
 MAX_ONE_HOT = 2_000_000_000  # entries of the one-hot features, 4 bytes each
+LARGEST_LOG_REWARD = 1e6  # beyond it, float32 tells log-rewards apart by steps of more than 0.06
+
+_short = Repr()  # a state in a message, which is one line however long the state is
+_short.maxstring = _short.maxother = 200
+_short.maxtuple = _short.maxlist = 30
+short = _short.repr
 
 
 class GraphError(ValueError):
@@ -186,7 +193,7 @@ def from_edges(
 
     States are renumbered by level; the j-th child of a state, in the order given, takes slot j.
     Raises GraphError unless the graph is acyclic, has one source from which every state can be reached,
-    every state reaches a terminal one, and every log-reward is a finite number.
+    every state reaches a terminal one, and every log-reward is a number of at most 10^6 in size.
 
         >>> import divergence_lab as dl
         >>> diamond = dl.from_edges([("s", "a"), ("s", "b"), ("a", "x"), ("b", "x")], {"x": 0.0, "b": 1.0})
@@ -221,7 +228,7 @@ def from_indices(
     dead = childless[~np.isfinite(log_reward[childless])]
     if dead.size:
         raise GraphError(
-            f"{name}: state {labels[dead[0]]!r} reaches no terminal state; give it a log-reward or a child"
+            f"{name}: state {short(labels[dead[0]])} reaches no terminal state; give it a log-reward or a child"
         )
     order = np.argsort(level, kind="stable")
     rank = np.empty_like(order)
@@ -279,15 +286,15 @@ def _cycle(parent: np.ndarray, child: np.ndarray, level: np.ndarray, labels: lis
     while (before := a_parent[path[-1]]) not in path:
         path.append(before)
     loop = [before, *reversed(path[path.index(before) :])]
-    shown = [repr(labels[state]) for state in loop]
-    return " -> ".join(shown if len(shown) <= 8 else [*shown[:4], "...", *shown[-3:]])
+    names = [short(labels[state]) for state in loop]
+    return " -> ".join(names if len(names) <= 8 else [*names[:4], "...", *names[-3:]])
 
 
 def _check_edges(pairs: list, name: str) -> None:
     if len(set(pairs)) < len(pairs):
         seen: set = set()
         twice = next(pair for pair in pairs if pair in seen or seen.add(pair))
-        raise GraphError(f"{name}: the edge {twice[0]!r} -> {twice[1]!r} is given twice; keep one")
+        raise GraphError(f"{name}: the edge {short(twice[0])} -> {short(twice[1])} is given twice; keep one")
 
 
 def _check_source(parent: np.ndarray, child: np.ndarray, labels: list, source: Hashable, name: str) -> None:
@@ -295,38 +302,36 @@ def _check_source(parent: np.ndarray, child: np.ndarray, labels: list, source: H
     parentless = np.setdiff1d(np.arange(len(labels)), child)
     if source is not None:
         if source not in labels:
-            raise GraphError(f"{name}: the source {source!r} is not a state; name a state of the edges")
+            raise GraphError(f"{name}: the source {short(source)} is not a state; name a state of the edges")
         if labels.index(source) not in parentless:
-            raise GraphError(f"{name}: the source {source!r} has a parent; remove the edge into it")
+            raise GraphError(f"{name}: the source {short(source)} has a parent; remove the edge into it")
         lost = [labels[state] for state in parentless if labels[state] != source]
         if lost:
             raise GraphError(
-                f"{name}: state {lost[0]!r} cannot be reached from the source {source!r}; add an edge into it"
+                f"{name}: state {short(lost[0])} cannot be reached from the source {short(source)}; add an edge into it"
             )
     if parentless.size > 1:
-        some = ", ".join(repr(labels[state]) for state in parentless[:4]) + ", ..." * (parentless.size > 4)
+        some = ", ".join(short(labels[state]) for state in parentless[:4]) + ", ..." * (parentless.size > 4)
         raise GraphError(f"{name}: {parentless.size} states have no parent ({some}); keep one source")
 
 
 def _log_reward(log_rewards: Mapping[Hashable, float], index: dict, name: str) -> np.ndarray:
     log_reward = np.full(len(index), -np.inf)
     for label, value in log_rewards.items():
-        number = (
-            value if isinstance(value, (int, float, np.number)) and not isinstance(value, bool) else math.nan
-        )
-        if not math.isfinite(number):
+        is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        if not is_number or not abs(value) <= LARGEST_LOG_REWARD:  # NaN too
             raise GraphError(
-                f"{name}: the log-reward of {label!r} is {value!r}; give a finite number, "
-                "or leave the state out if no trajectory ends there"
+                f"{name}: the log-reward of {short(label)} is {short(value)}; give a number from "
+                f"-{LARGEST_LOG_REWARD:,.0f} to {LARGEST_LOG_REWARD:,.0f}, or none if no trajectory ends there"
             )
-        log_reward[index[label]] = number
+        log_reward[index[label]] = value
     return log_reward
 
 
 def _pair(edge: object, name: str) -> tuple:
     pair = tuple(edge) if isinstance(edge, (tuple, list)) else ()
     if len(pair) != 2:
-        raise GraphError(f"{name}: {edge!r} is not an edge; write (parent, child)")
+        raise GraphError(f"{name}: {short(edge)} is not an edge; write (parent, child)")
     return pair
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from divergence_lab.graphs.bits import bits, generated_bits
 from divergence_lab.graphs.block_trees import generated_molecules
-from divergence_lab.graphs.dag import GraphError, PointedDAG, from_edges
+from divergence_lab.graphs.dag import GraphError, PointedDAG, from_edges, short
 from divergence_lab.graphs.fragments import SUBSETS, fragment_space
 from divergence_lab.graphs.generated import GeneratedDAG, Space
 from divergence_lab.graphs.hypergrid import generated_hypergrid, hypergrid
@@ -182,12 +182,14 @@ def _edge(edge: object, path: Path) -> tuple[str, str]:
         isinstance(s, (str, int)) and not isinstance(s, bool) for s in edge
     )
     if not named or len(edge) != 2:
-        raise EnvironmentTextError(f'dag:{path}: {edge!r} is not an edge; write ["parent", "child"]')
+        raise EnvironmentTextError(f'dag:{path}: {short(edge)} is not an edge; write ["parent", "child"]')
     return str(edge[0]), str(edge[1])
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    keys = [key for key, _ in pairs]
-    if len(set(keys)) < len(keys):
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is given twice")
-    return dict(pairs)
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise ValueError(f"the key {short(twice)} is given twice")
+    return found

@@ -24,7 +24,8 @@ MAX_STEPS = 100_000
 
 @dataclass(frozen=True, eq=False)
 class GeneratedDAG:
-    """States are integer tensors [.., D]; every function keeps any leading shape, on any device.
+    """States are integer tensors [.., D]; every function keeps any leading shape, on any device.  If D = 1, the number is
+    in 0..2^44 - 1.
 
     There are A = n_actions forward actions, the last of which stops, and Q = n_back backward actions.  An
     edge s -> s' has one forward action in s and one backward action in s'.
