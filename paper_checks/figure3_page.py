@@ -132,14 +132,15 @@ def words(curves: Curves) -> list[str]:
         shown = ", ".join(f"{loss} in {number} of {seeds}" for loss, number in beaten.items())
         lines.append(f"- {name}: quadratic slowest: **{answer}** (smaller area than quadratic, same seed: {shown}). "
                      f"By mean area, fastest first: {', '.join(order)}.")
-    final = {loss: values[:, -1].mean() for loss, values in curves.values["tv"].items()}
-    spread = max(final.values()) - min(final.values())
-    same = "almost the same" if spread <= CLOSE else "not the same"
     steps, whole = curves.about["steps"], curves.about["planned"]
     if curves.about["env"].startswith(PAPER_ENV):  # both readings
         whole = PAPER_STEPS
-    lines.append(f"- The last total variations are {same}: the means differ by up to {spread:.3f}"
-                 + (f" (after {steps:,} of {whole:,} steps: nothing is said about the end)." if steps < whole else "."))
+    for metric, name in {"window_l1": "values of the paper's metric, L1,", "tv": "total variations"}.items():
+        final = [values[:, -1].mean() for values in curves.values[metric].values()]
+        spread = max(final) - min(final)
+        same = "almost the same" if spread <= CLOSE else "not the same"
+        lines.append(f"- The last {name} are {same}: the means differ by up to {spread:.3f}"
+                     + (f" (after {steps:,} of {whole:,} steps: nothing is said about the end)." if steps < whole else "."))
     return lines
 
 
