@@ -87,11 +87,11 @@ def test_theory_needs_no_torch_and_the_gflownet_no_sympy(path):
 
 
 def test_importing_theory_is_light():
-    code = ("import sys, time; s = time.perf_counter(); import divergence_lab.theory.derivation; "
-            "print(time.perf_counter() - s); assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules")
+    code = ("import sys, time; s = time.process_time(); import divergence_lab.theory.derivation; "
+            "print(time.process_time() - s); assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules")
     seconds = min(float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
                   for _ in range(3))
-    assert seconds < 3, "the goal is 1.5 s on a quiet machine"
+    assert seconds < 3, "the goal is 1.5 s on a quiet machine; this is CPU time, so that others' work does not count"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
