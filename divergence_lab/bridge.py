@@ -20,6 +20,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import sympy as sp
@@ -275,9 +276,11 @@ class TorchLoss:
     residual: x = log p_B - log p_F, any shape, float32 or float64 (the answer has its dtype; the arithmetic inside is
     float64). Relative error below 1e-6 in float32 for 1e-6 <= |x| <= 80 while |g'| <= 1e35, below 1e-9 in float64.
     `ends[dtype]` = (x_left, x_right): beyond these g continues as a straight line with the slope it has there.
-    `terms` (c, n, a): g(x) = sum c x^n e^{ax}, where it is such a sum; else None.
+    `terms` (c, n, a): g(x) = sum c x^n e^{ax}, where it is such a sum; else None.  `gives_gradient`: who needs g' alone
+    may ask `gradient` for it.
     """
 
+    gives_gradient: ClassVar[bool] = True
     loss: Loss
     values: tuple[_Side, _Side]
     slopes: tuple[_Side, _Side]

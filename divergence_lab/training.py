@@ -305,11 +305,13 @@ def _expected_total(run: Run, model: Flow, fraction: float) -> Tensor:
 
 
 def _total(run: Run, found: Residuals, fraction: float) -> Tensor:
-    """sum over members of mean_B sum_O weight g(x): each loss is called once, on all its members together."""
+    """What has the gradient of the sum over members of mean_B sum_O weight g(x): each loss is called once for all its members."""
     of_loss = found.x.view(len(run.losses), len(found.x) // len(run.losses), *found.x.shape[1:])
     values = []
     for loss, x in zip(run.losses.values(), of_loss.unbind(0), strict=True):
-        values.append((loss.at(fraction) if isinstance(loss, Schedule) else loss)(x))
+        loss = loss.at(fraction) if isinstance(loss, Schedule) else loss
+        # of a loss that says g' by itself, g' x with g' held constant will do, and costs half
+        values.append(loss.gradient(x) * x if getattr(loss, "gives_gradient", False) else loss(x))
     return (found.weight * torch.cat(values)).sum() / found.x.shape[-1]
 
 
