@@ -162,7 +162,9 @@ def mlp(
         hidden = inputs_at(parameters["weight_0"], states)
         for layer in range(depth):
             hidden = torch.baddbmm(parameters[f"bias_{layer}"], hidden, parameters[f"weight_{layer}"]).relu()
-        return torch.baddbmm(parameters[f"bias_{depth}"], parameters[f"weight_{depth}"], hidden.mT)
+        # with the states' axis first, so that the gradient of `hidden` lies in memory as `hidden` does
+        last = torch.baddbmm(parameters[f"bias_{depth}"].mT, hidden, parameters[f"weight_{depth}"].mT)
+        return last.mT.contiguous()
 
     def in_a_row(parameters: Parameters) -> Callable[[Tensor, Tensor], Tensor]:
         weights = [parameters[f"weight_{layer}"] for layer in range(depth + 1)]
