@@ -9,6 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from divergence_lab import training
+from divergence_lab.bridge import to_torch
 from divergence_lab.checkpoints import CheckpointError
 from divergence_lab.gflownet import optimiser
 from divergence_lab.gflownet.optimiser import adam_step, ensemble, unpack
@@ -17,6 +18,7 @@ from divergence_lab.graphs.small import binary_tree, diamond, single_state, skip
 from divergence_lab.results import METRICS
 from divergence_lab.schedules import then
 from divergence_lab.settings import prepare
+from divergence_lab.theory.loss import loss
 from divergence_lab.training import TrainingError, train
 
 LOSSES = {
@@ -366,3 +368,25 @@ def test_bad_gradients_of_all_members_of_a_rate_stop_nobody_else(step_of, bad):
         stayed = member in bad
         assert bool((members.values[member] == 1).all()) is stayed
         assert bool(members.finite[member]) is not stayed and members.count[member] == (0 if stayed else 1)
+
+
+def test_a_loss_that_says_its_gradient_trains_as_it_does_without():
+    """Asked for g' alone, or differentiated: the same steps.  Control: with the gradient turned round, others."""
+
+    class Turned:
+        gives_gradient = True
+
+        def __call__(self, residual):
+            return asked(residual)
+
+        def gradient(self, residual):
+            return -asked.gradient(residual)
+
+    asked = to_torch(loss("shifted_cosh"))
+    given = {"objective": "db", "seeds": 2, "steps": 30, "batch": 8, "progress": False, "device": "cpu"}
+    laws = [
+        train({"mine": one}, hypergrid(2, 4), **given).terminal
+        for one in (asked, lambda residual: asked(residual), Turned())
+    ]
+    np.testing.assert_allclose(laws[0], laws[1], rtol=1e-6)
+    assert np.abs(laws[0] - laws[2]).max() > 1e-3
