@@ -1,5 +1,6 @@
 # make report   set up .venv and run the main job      (LOSSES="quadratic 'exp(x)-x-1'" for your own)
 # make test     set up .venv and run the whole test suite
+# make test-slow   the long hunts, at most an hour on two cores
 # make app      set up .venv and open the loss designer   (PORT=2718; HEADLESS=1 opens no browser)
 PYTHON ?= python3
 LOSSES ?=
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: report app test figures notebooks paper docs clean
+.PHONY: report app test test-slow figures notebooks paper docs clean
 
 report: $(READY)
 	$(BIN)/divergence-lab report $(LOSSES) --out $(OUT)
@@ -21,6 +22,10 @@ app: $(READY)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+test-slow: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow --timeout 3000 --durations 20 -v
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m alone --timeout 3000 --durations 20 -v
 
 figures: $(READY)
 	@set -e; for script in figures/*.py; do echo "$$script"; $(BIN)/python $$script; done
