@@ -113,7 +113,10 @@ def seen(run: Run, visited: Tensor, terminal: Tensor) -> None:
 
 @torch.no_grad()
 def keep(window: Tensor, terminal: Tensor, step: Tensor) -> None:
-    """Put the terminal states of a step, [M, B] or [M, B, 1], into the ring `window` [M, W]; W is at least B."""
+    """Put the terminal states of a step, [M, B] or [M, B, 1], into the ring `window` [M, W]; W is at least B.
+
+    So no place is written twice: `settings` refuses a smaller window.
+    """
     drawn = terminal if terminal.dim() == 2 else terminal[..., 0]
     batch, size = drawn.shape[1], window.shape[1]
     window[:, (step * batch + torch.arange(batch, device=window.device)) % size] = drawn.to(window.dtype)

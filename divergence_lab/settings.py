@@ -163,10 +163,6 @@ def _objective_and_sampler(arguments: Mapping[str, Any], space: Space) -> tuple[
         raise TrainingError(str(error)) from error
     if chosen.kind == "vargrad" and arguments["batch"] < 2:
         raise TrainingError("vargrad estimates log Z from the batch; give batch at least 2")
-    if drawn.replay and drawn.capacity < arguments["batch"]:
-        raise TrainingError(
-            f"a buffer of {drawn.capacity} trajectories holds no batch of {arguments['batch']}"
-        )
     return chosen, drawn
 
 

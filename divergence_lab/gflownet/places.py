@@ -113,7 +113,7 @@ def _distinct(policy: Policy, parameters: Parameters, states: Tensor, wished: Te
 
 
 def grouped(member: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
-    """(the group [V] of each visit, one visit [N] of each group): visits of one member [V] in one state [V, D].
+    """(the group [V] of each visit, the first visit [N] of each group): visits of one member [V] in one state [V, D].
 
     Groups are sorted by member.  They are told apart by a hash, and the states then compared: where two different ones
     share a hash, which is rare, by the states themselves.  A state of one number, below 2^HASH_BITS, is its own hash.
@@ -128,8 +128,9 @@ def grouped(member: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _one_of_each(group: Tensor, n_groups: int) -> Tensor:
-    """[N] the place of a visit of each group."""
-    return group.new_empty(n_groups).scatter_(0, group, torch.arange(len(group), device=group.device))
+    """[N] the place of the first visit of each group."""
+    places = torch.arange(len(group), device=group.device)
+    return group.new_full((n_groups,), len(group)).scatter_reduce_(0, group, places, "amin")
 
 
 def _hash(states: Tensor) -> Tensor:

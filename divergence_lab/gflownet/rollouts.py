@@ -118,10 +118,14 @@ def _visited(
 
 @torch.no_grad()
 def _replayed(buffer: Tensor, new: Tensor, noise: Tensor, step: Tensor) -> Tensor:
-    """Put `new` [M, T, N] into the ring buffer and draw from all that it holds, uniformly: [M, T, R]."""
+    """Put `new` [M, T, N] into the ring buffer and draw from all that it holds, uniformly: [M, T, R].
+
+    Of more than C new trajectories the last C are kept: each place is written once, since of two writes to one place
+    some steps of either may stay.
+    """
     count, capacity = new.shape[-1], buffer.shape[-1]
-    places = (step * count + torch.arange(count, device=buffer.device)) % capacity
-    buffer[:, :, places] = new
+    kept = torch.arange(max(0, count - capacity), count, device=buffer.device)
+    buffer[:, :, (step * count + kept) % capacity] = new[:, :, -capacity:]
     filled = ((step + 1) * count).clamp(max=capacity)
     picked = torch.minimum((noise[:, 0] * filled).long(), filled - 1)
     return buffer.gather(2, picked[:, None].expand(-1, buffer.shape[1], -1))
