@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from divergence_lab import peers, training
+from divergence_lab.ambient import plain_torch
 from divergence_lab.bridge import to_torch
 from divergence_lab.gflownet.exact import terminal_distribution
 from divergence_lab.gflownet.policies import mlp
@@ -91,6 +92,7 @@ class Bench:
     seconds: float
 
 
+@plain_torch()
 def bench(
     against: Sequence[str] = ("torchgfn", "gfnx"),
     *,

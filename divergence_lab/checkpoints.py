@@ -25,14 +25,16 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot continue this run; the message names the difference and says what to do."""
 
 
-def loss_values(losses: Mapping[str, Loss | Schedule], dtype: torch.dtype) -> dict[str, Tensor]:
+def loss_values(
+    losses: Mapping[str, Loss | Schedule], dtype: torch.dtype, device: str | torch.device = "cpu"
+) -> dict[str, Tensor]:
     """g at PROBES, [FRACTIONS, 1, 6] or, of a loss that does not change, [1, 1, 6]: a name says not which loss it is."""
-    residual = torch.tensor([PROBES], dtype=dtype)
+    residual = torch.tensor([PROBES], dtype=dtype, device=device)
     values = {}
     for name, loss in losses.items():
         changes = isinstance(loss, Schedule)
         there = [loss.at(k / (FRACTIONS - 1)) for k in range(FRACTIONS)] if changes else [loss]
-        values[name] = torch.stack([one(residual).detach() for one in there])
+        values[name] = torch.stack([one(residual).detach().cpu() for one in there])
     return values
 
 

@@ -7,6 +7,7 @@ import json
 import math
 import re
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,7 @@ def add_command(
 def _train(options: argparse.Namespace, read_each: Callable[..., dict[str, tuple[str, Loss]]]) -> int:
     from divergence_lab.graphs.dag import PointedDAG
     from divergence_lab.graphs.environments import space_from_text
-    from divergence_lab.results import runs, save_all
+    from divergence_lab.results import NeverMoved, never_moved, runs, save_all
     from divergence_lab.schedule_texts import read_schedules
     from divergence_lab.training import train
 
@@ -99,7 +100,11 @@ def _train(options: argparse.Namespace, read_each: Callable[..., dict[str, tuple
         folder = Path(options.out) if options.out else None
         if folder is not None and len(objectives) > 1:
             folder = folder / objective
-        results.append(train(losses, space, objective=objective, out=folder, resume=options.resume, **chosen))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NeverMoved)  # told below
+            results.append(train(losses, space, objective=objective, out=folder, resume=options.resume, **chosen))
+    for line in (line for result in results for line in never_moved(result)):
+        print(f"divergence-lab train: {line}", file=sys.stderr)
     if options.out and len(objectives) > 1:
         save_all(results, options.out)
     table = [row for result in results for row in runs(result)]
@@ -172,7 +177,7 @@ def _print_table(table: Sequence[Mapping[str, Any]]) -> None:
             value = row.get(key)
             text = "-" if value is None else f"{value:{form}}"
             cells.append(f"{text:{side}{max(width, len(titles.get(key, '')))}}")
-        print(" ".join(cells) + ("" if row["finite"] else "   not finite"))
+        print(" ".join(cells) + ("" if row["finite"] and row["moved"] else "   not finite" if row["moved"] else "   never moved"))
 
 
 def finite_json(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from divergence_lab.results import METRICS, SAMPLED_METRICS, law_metrics
 from divergence_lab.settings import Run
 
 SAMPLES = 256  # trajectories of each member behind one estimate
+AT_TARGET = 1e-6  # total variation at which nothing is left to learn
 CHUNK = 2**24  # hidden units of all members held at once while a large graph is evaluated
 
 
@@ -56,6 +57,23 @@ def evaluate(
 def final_law(run: Run, members: Ensemble) -> np.ndarray:
     """[M, X] exact terminal law; float64 parameters, so that it sums to 1 to rounding."""
     return _law(run, members)[0].cpu().numpy()
+
+
+def finite_and_moved(
+    run: Run, members: Ensemble, curves: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """`Result.finite` and `Result.moved`, [L, N], from the curves [L, N, K]; what a member was at the start, its seed tells."""
+    shape = (len(run.rows), len(run.config["seeds"]))
+    start = run.policy.init(list(run.config["seeds"]) * len(run.rows), run.device, run.dtype)
+    now = unpack(members.shapes, members.values.detach())
+    changed = torch.stack([(now[key] != start[key]).view(len(now[key]), -1).any(dim=1) for key in now]).any(dim=0)
+    finite, moved = (one.cpu().numpy().reshape(shape) for one in (members.finite, changed))
+    for name in ("tv", "log_z"):
+        if name in curves:
+            finite = finite & np.isfinite(curves[name]).all(axis=-1)
+    # a member that stands still counts as a run only where it stands at the target
+    at_target = curves["tv"][..., -1] < AT_TARGET if "tv" in curves else np.zeros(shape, dtype=bool)
+    return finite & (moved | at_target), moved
 
 
 def _law(run: Run, members: Ensemble) -> tuple[Tensor, Tensor]:

@@ -27,6 +27,7 @@ from sympy.printing.mathml import MathMLPresentationPrinter
 from torch import Tensor
 
 from divergence_lab import metrics, plots
+from divergence_lab.ambient import plain_torch
 from divergence_lab.bridge import TorchLoss, generator_to_torch, to_torch
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.environments import EnvironmentTextError, graph_from_text
@@ -55,6 +56,7 @@ class Study:
     quick: bool
 
 
+@plain_torch()
 def write_report(losses: Mapping[str, Loss], out: Path, *, env: str = ENVIRONMENT, quick: bool = False,
                  device: str = "auto", budget: float = 10.0) -> dict[str, Any]:
     """Run the whole study for `losses` and write it to the folder `out`; returns what results.json holds."""

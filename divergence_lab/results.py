@@ -32,6 +32,10 @@ class ResultError(ValueError):
     """A folder that holds no readable result; the message names the file and says what to do."""
 
 
+class NeverMoved(UserWarning):
+    """Members whose parameters are at the end what they were at the start."""
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """L rows x N seeds, trained together; the letter K counts the evaluated steps.
@@ -39,7 +43,8 @@ class Result:
     A row is a loss at one learning rate.  `metrics[name]` [L, N, K] for the names in METRICS (and `window_l1`); `terminal`
     [L, N, X]: the exact learned law at the end; `target` [X]; `log_z` [L, N] learned; `modes_found` [L, N];
     `finite` [L, N]: every gradient and every metric of the run was finite, except divergences that are truly
-    infinite.  `terminal_states` [X] are state numbers of the graph, `coordinates` [X, D] theirs on a hyper-grid
+    infinite, and its parameters moved, unless it stood at the target from the start.  `moved` [L, N]: any parameter
+    is another than at the start.  `terminal_states` [X] are state numbers of the graph, `coordinates` [X, D] theirs on a hyper-grid
     (else None).  In a generated space the metrics are SAMPLED_METRICS, and what would need its states listed
     is None.
     """
@@ -55,13 +60,14 @@ class Result:
     coordinates: np.ndarray | None
     log_z_true: float | None
     finite: np.ndarray
+    moved: np.ndarray
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
     seconds: float
     trajectories_per_second: float
 
     def __post_init__(self) -> None:
-        arrays = [self.steps, self.terminal, self.target, self.terminal_states, self.coordinates, self.finite]
+        arrays = [self.steps, self.terminal, self.target, self.terminal_states, self.coordinates, self.finite, self.moved]
         for array in [*arrays, *self.metrics.values()]:
             if array is not None:
                 array.setflags(write=False)
@@ -94,6 +100,7 @@ def runs(result: Result) -> list[dict[str, Any]]:
             "log_z_true": result.log_z_true,
             "modes_found": int(result.modes_found[row, column]),
             "finite": bool(result.finite[row, column]),
+            "moved": bool(result.moved[row, column]),
             "learning_rate": result.learning_rates[row],
             **{
                 name: _last(result, name, row, column)
@@ -103,6 +110,16 @@ def runs(result: Result) -> list[dict[str, Any]]:
         }
         for row, loss in enumerate(result.losses)
         for column, seed in enumerate(result.seeds)
+    ]
+
+
+def never_moved(result: Result) -> list[str]:
+    """A line for each row in which members stood still, and not at the target."""
+    return [
+        f"{result.objective}, {loss}: the parameters of seed{'s' if len(still) > 1 else ''} {', '.join(map(str, still))} never "
+        "moved: every gradient was 0, too small or not finite"
+        for loss, counts in zip(result.losses, result.moved | result.finite, strict=True)
+        if (still := [seed for seed, one in zip(result.seeds, counts, strict=True) if not one])
     ]
 
 
@@ -160,6 +177,7 @@ def save(result: Result, folder: str | Path) -> None:
         "terminal_states": result.terminal_states,
         "coordinates": result.coordinates,
         "finite": result.finite,
+        "moved": result.moved,
         "log_z_true": None if result.log_z_true is None else np.array(result.log_z_true),
     }
     packed = io.BytesIO()
@@ -218,6 +236,7 @@ def load(folder: str | Path) -> Result:
             coordinates=arrays.get("coordinates"),
             log_z_true=None if log_z_true is None else float(log_z_true),
             finite=arrays["finite"],
+            moved=arrays.get("moved", np.ones_like(arrays["finite"])),  # older runs did not say
             config=config,
             seconds=environment.pop("seconds"),
             trajectories_per_second=environment.pop("trajectories_per_second"),

@@ -23,12 +23,13 @@ from divergence_lab.gflownet.sampling import Trajectories
 from divergence_lab.gflownet.transformer import NotWordsError, transformer
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.generated import GeneratedDAG, Space, as_generated
-from divergence_lab.schedules import Schedule, terms_of
+from divergence_lab.schedules import Loss, Schedule, terms_of
+from divergence_lab.trainable import TrainingError, check_losses
 
-Loss = Callable[[Tensor], Tensor]
 POLICIES = {"tabular": tabular, "mlp": mlp, "transformer": transformer, "mpnn": mpnn}
 LISTED = 100_000  # trajectories that exact training holds at most
 STAGES = 20  # of a run, at which the steepness of a loss that changes is looked at
+DTYPES = (torch.float32, torch.float64)
 EVALUATE = ("auto", "all states", "visited")
 LEARNING_RATE = {"tabular": 0.03, "mlp": 1e-3, "transformer": 1e-3, "mpnn": 1e-3}
 SIZES = {"tabular": (1, 1), "mlp": (256, 2), "transformer": (1, 1), "mpnn": (32, 3)}  # width and depth unless told
@@ -45,10 +46,6 @@ NATURAL = {
 # Evaluating one state more in a batch costs less than the Python and the thinner products of walking step by
 # step: visited states win only where they are this many times fewer (benchmarks/training_speed.py shows where).
 CROSSOVER = 2.0
-
-
-class TrainingError(ValueError):
-    """An argument of `train` that cannot be used; the message names it and says what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,13 +79,13 @@ class Run:
 
 def prepare(arguments: Mapping[str, Any]) -> Run:
     """Check every argument of `train`, fill in the defaults, and build what stays fixed."""
-    space, losses = arguments["graph"], dict(arguments["losses"])
+    space = arguments["graph"]
     arguments = _with_sizes(arguments)
     _check_numbers(arguments)
     _check_choices(arguments, isinstance(space, PointedDAG))
-    _check_losses(losses, arguments["dtype"])
-    chosen, drawn = _objective_and_sampler(arguments, space)
     device = _device(arguments["device"])
+    losses = check_losses(arguments["losses"], device, arguments["dtype"])
+    chosen, drawn = _objective_and_sampler(arguments, space)
     natural = is_natural(arguments["exact"], arguments["policy"], chosen)
     default = NATURAL[chosen.kind][0] if natural else LEARNING_RATE[arguments["policy"]]
     rates = _learning_rates(arguments, default)
@@ -136,7 +133,7 @@ def prepare(arguments: Mapping[str, Any]) -> Run:
     listed = _listed(space, losses, rollout, device) if arguments["exact"] else None
     table = torch.tensor([(rate, rate_log_z) for _, rate in rows], dtype=arguments["dtype"], device=device)
     if natural:
-        steepness = [_steepness(losses[name], arguments["dtype"]) for name, _ in rows]
+        steepness = [_steepness(losses[name], arguments["dtype"], device) for name, _ in rows]
         table = table / torch.tensor(steepness).to(table)[:, None]
     table = table.repeat_interleave(len(seeds), dim=0)
     return Run(space, losses, rows, rollout, law_policy, config, device, arguments["dtype"], table, listed)
@@ -200,18 +197,25 @@ def is_natural(exact: bool, policy: str, chosen: Objective) -> bool:
     return exact and policy == "tabular" and chosen.flow != "modified"
 
 
-def _steepness(loss: Loss, dtype: torch.dtype) -> float:
+def _steepness(loss: Loss, dtype: torch.dtype, device: torch.device) -> float:
     """g''(0) by a difference of g', at least 1: a natural step of 1/g''(0) brings a small residual to 0.
 
     Of a loss that changes over the run, the largest on the way: a step that is too long does not settle.
     """
-    beside = torch.tensor([-1e-3, 1e-3], dtype=dtype, requires_grad=True)
+    beside = torch.tensor([-1e-3, 1e-3], dtype=dtype, device=device, requires_grad=True)
     there = [loss.at(k / STAGES) for k in range(STAGES + 1)] if isinstance(loss, Schedule) else [loss]
     slopes = [torch.autograd.grad(one(beside).sum(), beside)[0] for one in there]
     return max(1.0, *(float(slope[1] - slope[0]) / 2e-3 for slope in slopes))
 
 
 def _check_choices(arguments: Mapping[str, Any], enumerated: bool) -> None:
+    if not isinstance(arguments["graph"], PointedDAG | GeneratedDAG):
+        raise TrainingError(
+            f"graph is a {type(arguments['graph']).__name__}; give a graph, such as "
+            "divergence_lab.space_from_text('hypergrid:2x8')"
+        )
+    if arguments["dtype"] not in DTYPES:
+        raise TrainingError(f"dtype is {arguments['dtype']!r}; use torch.float32 or torch.float64")
     choices = {"policy": POLICIES, "backward": BACKWARD, "evaluate": EVALUATE}
     for name, allowed in choices.items():
         if arguments[name] not in allowed:
@@ -232,18 +236,9 @@ def _check_choices(arguments: Mapping[str, Any], enumerated: bool) -> None:
         )
 
 
-def _check_losses(losses: Mapping[str, Loss], dtype: torch.dtype) -> None:
-    if not losses:
-        raise TrainingError("losses is empty; give at least one, as {name: callable}")
-    for name, loss in losses.items():
-        probe = loss(torch.zeros(1, 2, dtype=dtype))
-        if not isinstance(probe, Tensor) or probe.shape != (1, 2):
-            raise TrainingError(f"loss {name!r} must return one value per residual; do not average in it")
-
-
 def _check_numbers(arguments: Mapping[str, Any]) -> None:
     for name in ("steps", "batch", "evaluations", "width", "depth"):
-        if not isinstance(arguments[name], int) or arguments[name] < 1:
+        if not isinstance(arguments[name], int) or isinstance(arguments[name], bool) or arguments[name] < 1:
             raise TrainingError(f"{name} is {arguments[name]!r}; give a whole number of at least 1")
     window, batch = arguments["window"], arguments["batch"]
     if not isinstance(window, int) or (window != 0 and window < batch):
@@ -355,7 +350,7 @@ def _with_target(
             f"{space.name} is too large to draw from its target law; give target_states=[X, D], which are drawn in "
             "proportion to their reward, or sample otherwise"
         )
-    states = torch.as_tensor(given, device=device)
+    states = torch.as_tensor(given, device=device).clone()  # made in inference mode, it could not be looked up in
     return replace(rollout, target_states=states, target_law=torch.softmax(space.log_reward(states), dim=0))
 
 
@@ -371,10 +366,14 @@ def _fingerprint(space: Space) -> str:
 
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:
-    chosen = list(range(seeds)) if isinstance(seeds, int) else [index(seed) for seed in seeds]
-    if not chosen or min(chosen) < 0 or len(set(chosen)) < len(chosen):
+    try:
+        chosen = list(range(seeds)) if isinstance(seeds, int) else [index(seed) for seed in seeds]
+    except TypeError:
+        chosen = []
+    # random numbers depend on 64 bits of a seed: two seeds that share them would be one run twice
+    if isinstance(seeds, bool) or not chosen or min(chosen) < 0 or max(chosen) >= 2**64 or len(set(chosen)) < len(chosen):
         raise TrainingError(
-            f"seeds is {seeds!r}; give a positive number of seeds, or different ones from 0 up"
+            f"seeds is {seeds!r}; give how many, or a list of different whole numbers from 0 to 2**64 - 1"
         )
     return chosen
 

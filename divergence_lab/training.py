@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from divergence_lab import checkpoints
-from divergence_lab.evaluation import evaluate, final_law, keep, metric_names, seen, window_l1
+from divergence_lab.ambient import plain_torch
+from divergence_lab.evaluation import evaluate, final_law, finite_and_moved, keep, metric_names, seen, window_l1
 from divergence_lab.gflownet.devices import one_thread, repeated
 from divergence_lab.gflownet.exact import log_partition, target_distribution
 from divergence_lab.gflownet.expected import expected_residuals, expected_tb, listed_residuals, often
@@ -27,9 +29,10 @@ from divergence_lab.gflownet.rollouts import empty_buffer, roll
 from divergence_lab.gflownet.samplers import Sampler
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.generated import Space
-from divergence_lab.results import Result, environment, save, start_over, write_metrics
-from divergence_lab.schedules import Schedule, terms_of
-from divergence_lab.settings import NATURAL, Loss, Run, TrainingError, is_natural, prepare
+from divergence_lab.results import NeverMoved, Result, environment, never_moved, save, start_over, write_metrics
+from divergence_lab.schedules import Loss, Schedule, terms_of
+from divergence_lab.settings import NATURAL, Run, is_natural, prepare
+from divergence_lab.trainable import TrainingError
 
 CHECKPOINT_SECONDS = 30.0
 SMALL = 2**18  # parameters of all members together
@@ -65,6 +68,7 @@ class _Inputs:
     drawn: list[Tensor] = field(default_factory=list)
 
 
+@plain_torch()
 def train(
     losses: Mapping[str, Loss],
     graph: Space,
@@ -122,7 +126,8 @@ def train(
     standard error if that is a terminal.  `on_drawn(step, states)` is called after each step with the terminal states
     that it drew, [L, N, B] or [L, N, B, D], and `on_laws(step, laws)` at each exact evaluation with [L, N, X]; a run that
     is resumed calls them from where it goes on.  With `out`, metrics stream to that folder, a checkpoint follows every
-    30 s, and `resume` continues from it to the same numbers.
+    30 s, and `resume` continues from it to the same numbers.  What the caller has set in torch (no_grad,
+    inference_mode, a default device or dtype) plays no role.  A member that never moved is warned of (NeverMoved).
     """
     arguments = dict(locals())
     run = prepare(arguments)
@@ -143,6 +148,8 @@ def train(
         result = _result(run, state, at, seconds)
     if folder is not None:
         save(result, folder)
+    for line in never_moved(result):
+        warnings.warn(line, NeverMoved, stacklevel=3)
     return result
 
 
@@ -196,7 +203,7 @@ def _loop(
             now = time.monotonic()
             if folder and (now - last_written >= CHECKPOINT_SECONDS or step == steps):
                 spent = seconds_before + now - started
-                checkpoints.write(folder, config, checkpoints.loss_values(run.losses, run.dtype), step, spent, _tensors(state))
+                checkpoints.write(folder, config, _loss_values(run), step, spent, _tensors(state))
                 write_metrics(folder, config, at[:upcoming], _shaped(run, state.curves))
                 last_written = now
             if due and callable(progress):
@@ -338,7 +345,7 @@ def _continue(run: Run, state: _Progress, folder: Path | None) -> tuple[int, flo
     """Load the checkpoint into `state`; the step to go on from and the seconds spent so far."""
     if folder is None:
         raise TrainingError("resume needs the folder of the run to continue; give out=DIR")
-    found = checkpoints.read(folder, run.config, checkpoints.loss_values(run.losses, run.dtype))
+    found = checkpoints.read(folder, run.config, _loss_values(run))
     if found is None:
         return 0, 0.0
     step, seconds, saved = found
@@ -349,6 +356,10 @@ def _continue(run: Run, state: _Progress, folder: Path | None) -> tuple[int, flo
     return step, seconds
 
 
+def _loss_values(run: Run) -> dict[str, Tensor]:
+    return checkpoints.loss_values(run.losses, run.dtype, run.device)
+
+
 def _shaped(run: Run, curves: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     shape = (len(run.rows), len(run.config["seeds"]), -1)
     return {name: curve.numpy().reshape(shape).copy() for name, curve in curves.items()}
@@ -357,10 +368,7 @@ def _shaped(run: Run, curves: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
 def _result(run: Run, state: _Progress, at: np.ndarray, seconds: float) -> Result:
     curves = _shaped(run, state.curves)
     shape = (len(run.rows), len(run.config["seeds"]))
-    finite = state.members.finite.cpu().numpy().reshape(shape)
-    for name in ("tv", "log_z"):
-        if name in curves:
-            finite = finite & np.isfinite(curves[name]).all(axis=-1)
+    finite, moved = finite_and_moved(run, state.members, curves)
     drawn = 0 if run.config["exact"] else run.config["steps"] * run.config["batch"] * run.n_members
     enumerated = isinstance(run.space, PointedDAG)
     states = run.space.terminal_states if enumerated else None
@@ -377,6 +385,7 @@ def _result(run: Run, state: _Progress, at: np.ndarray, seconds: float) -> Resul
         coordinates=None if coordinates is None else coordinates[states],
         log_z_true=log_partition(run.space) if enumerated else run.space.log_z,
         finite=finite,
+        moved=moved,
         config=run.config,
         environment=environment(run.device),
         seconds=seconds,

@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from divergence_lab.ambient import plain_torch
 from divergence_lab.bridge import generator_to_torch, integral_to_torch, to_torch
 from divergence_lab.gflownet import samplers as drawing
 from divergence_lab.gflownet.exact import EnumerationError
@@ -53,6 +54,7 @@ class VerifyError(ValueError):
     """A question that `verify` cannot answer; the message says what to do."""
 
 
+@plain_torch()
 def verify(
     losses: Mapping[str, Loss],
     env: str = "hypergrid:2x4",

@@ -14,6 +14,7 @@ import numpy as np
 import sympy as sp
 import torch
 
+from divergence_lab.ambient import plain_torch
 from divergence_lab.audit.claims import Claims, claims_of, contradictions
 from divergence_lab.audit.identifying import CORE, Found, identify
 from divergence_lab.audit.probing import Subject, slopes, subject
@@ -109,6 +110,7 @@ class Audit:
         return to_json(self)
 
 
+@plain_torch()
 def audit(thing: Callable[..., Any] | str, residual: str = "target/model",
           range: tuple[float, float] = RANGE, dtype: str = "float64",
           budget: float = 10.0, feed: Sequence[str] | None = None, summed: bool = False) -> Audit:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag, grouped_mm, pad
 
+from divergence_lab.ambient import plain_torch
 from divergence_lab.gflownet.randomness import INIT, mix
 from divergence_lab.gflownet.tables import tables
 from divergence_lab.graphs.dag import PointedDAG
@@ -214,7 +215,8 @@ def _looked_up(graph: PointedDAG) -> Callable[[Tensor, Tensor | None], Tensor]:
     def inputs_at(like: Tensor, states: Tensor | None) -> Tensor:
         key = (str(like.device), like.dtype)
         if key not in on_device:
-            on_device[key] = torch.tensor(graph.features, device=like.device, dtype=like.dtype)
+            with plain_torch():
+                on_device[key] = torch.tensor(graph.features, device=like.device, dtype=like.dtype)
         return on_device[key].expand(like.shape[0], -1, -1) if states is None else on_device[key][states]
 
     return inputs_at

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from divergence_lab.ambient import plain_torch
 from divergence_lab.graphs.dag import PointedDAG
 
 
@@ -47,6 +48,7 @@ def tables(graph: PointedDAG, device: str | torch.device, dtype: torch.dtype) ->
     return of_graph[key]
 
 
+@plain_torch()
 def _make(graph: PointedDAG, device: torch.device, dtype: torch.dtype) -> Tables:
     made = _make_on_cpu(graph, dtype)
     return Tables(**{field.name: getattr(made, field.name).to(device) for field in fields(Tables)})

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from divergence_lab.ambient import plain_torch
 from divergence_lab.gflownet.devices import one_thread
 from divergence_lab.graphs.dag import PointedDAG
 
@@ -40,6 +41,7 @@ def _levels(graph: PointedDAG, device: torch.device) -> list[_Level]:
     return of_graph[str(device)]
 
 
+@plain_torch()
 def _make(graph: PointedDAG, device: torch.device) -> list[_Level]:
     n_actions, n_states = graph.child.shape
     # torch looks up by 32-bit numbers too; the largest is A * S

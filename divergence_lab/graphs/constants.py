@@ -9,6 +9,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from divergence_lab.ambient import plain_torch
+
 _sent: WeakKeyDictionary[Any, dict[tuple[str, str, torch.dtype | None], Tensor]] = WeakKeyDictionary()
 
 
@@ -23,7 +25,8 @@ def constant(
     of_space = _sent.setdefault(space, {})
     key = (name, str(device), dtype)
     if key not in of_space:
-        made = make()
-        made = made if isinstance(made, Tensor) else torch.tensor(made)
-        of_space[key] = made.to(device=device, dtype=dtype)
+        with plain_torch():  # what is kept serves callers of every kind
+            made = make()
+            made = made if isinstance(made, Tensor) else torch.tensor(made)
+            of_space[key] = made.to(device=device, dtype=dtype)
     return of_space[key]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from divergence_lab.ambient import plain_torch
 from divergence_lab.graphs.constants import constant
 from divergence_lab.graphs.dag import PointedDAG
 
@@ -82,7 +83,8 @@ def on_device(make: Callable[[], np.ndarray]) -> Callable[[Tensor], Tensor]:
     def table(like: Tensor) -> Tensor:
         key = str(like.device)
         if key not in moved:
-            moved[key] = torch.tensor(make(), device=like.device)
+            with plain_torch():
+                moved[key] = torch.tensor(make(), device=like.device)
         return moved[key]
 
     return table
