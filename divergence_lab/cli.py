@@ -129,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     check = command("check", _check, "re-verify every certificate in the output of derive --json",
                     "divergence-lab derive quadratic --json > proofs.json; divergence-lab check proofs.json")
     check.add_argument("file", metavar="FILE", help="a file written by derive --json, or - for standard input")
-    check.add_argument("--budget", type=_seconds, default=60.0, metavar="S", help="seconds for the certificates of a loss (60)")
+    check.add_argument("--budget", type=_seconds, default=60.0, metavar="S", help="processor seconds for the certificates of a loss (60)")
 
     cli_verify.add_command(command, _loss_options, _read_losses)
 
@@ -166,7 +166,7 @@ def _loss_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="values",
                         help="the value of a parameter, alpha=1/3 (repeatable)")
     parser.add_argument("--budget", type=_seconds, default=10.0, metavar="S",
-                        help="seconds for each loss; what takes longer is undecided (10)")
+                        help="processor seconds of the search for each loss; what takes longer is undecided (10)")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 

@@ -50,7 +50,7 @@ SMALLEST_CHECKED, LARGEST_CHECKED = 1e-6, 80.0
 
 
 def export(loss: Loss, form: str = "torch", budget: float = 10.0) -> str:
-    """Source text that computes g(x), x = log p_B - log p_F, in one of FORMS; `budget`: seconds to find f for LaTeX.
+    """Source text that computes g(x), x = log p_B - log p_F, in one of FORMS; `budget`: processor seconds to find f for LaTeX.
 
     Raises ExpressionError for another form, NotRepresentable (a ValueError) where the accuracy can't be reached.
     """

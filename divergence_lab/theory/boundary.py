@@ -5,12 +5,11 @@ Nothing proposed here is believed: verdicts stand only when the checker has prov
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 
 import sympy as sp
 
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, within
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.loss import Loss, jump
 from divergence_lab.theory.pieces import Piece
@@ -38,7 +37,7 @@ def limits(function: sp.Expr, end: sp.Expr, deadline: float) -> Iterable[sp.Expr
 
 
 def _limit(function: sp.Expr, end: sp.Expr, deadline: float) -> sp.Expr | None:
-    left = deadline - time.monotonic()
+    left = deadline - clock()
     if left <= 0:
         return None
     try:
@@ -107,7 +106,7 @@ def _ratio_at_infinity(generator: sp.Expr, deadline: float) -> sp.Expr | None:
     except (Rejected, NotEvaluable):
         pass
     try:
-        return within(max(0.1, min(LIMIT_SECONDS, deadline - time.monotonic())), sp.limit, sp.expand(generator / t), t, sp.oo)
+        return within(max(0.1, min(LIMIT_SECONDS, deadline - clock())), sp.limit, sp.expand(generator / t), t, sp.oo)
     except (OutOfTime, SearchFailed):
         return None
 

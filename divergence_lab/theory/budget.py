@@ -2,7 +2,8 @@
 
 SymPy's `integrate`, `limit` and `simplify` may run for ever, and so may any step built on them. Threads, alarms and
 exceptions set from outside can't stop them safely; the end of a process can. A question is a module-level function
-with its arguments. Threads may ask at the same time: each has a process of its own.
+with its arguments. Threads may ask at the same time: each has a process of its own. Seconds are those of the processor,
+of the search and of all that it asks in turn: how busy the machine is changes when an answer comes, and nothing else.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from divergence_lab.theory.processes import (
     OutOfTime,
     Relay,
     Worker,
+    clock,
     in_worker,
 )
 
-__all__ = ["OutOfTime", "SearchFailed", "allow_fork", "end_searches", "stream", "within"]
+__all__ = ["OutOfTime", "SearchFailed", "allow_fork", "clock", "end_searches", "stream", "within"]
 
 
 class SearchFailed(Exception):
@@ -35,7 +37,7 @@ class SearchFailed(Exception):
 def within(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
     """`function(*arguments)`, computed in a process of its own.
 
-    Raises OutOfTime after `seconds` and SearchFailed when it raised. `function` is a module-level function; arguments
+    Raises OutOfTime after `seconds` of the processor and SearchFailed when it raised. `function` is a module-level function; arguments
     and answer must pickle.
     """
     answer = None
@@ -45,7 +47,7 @@ def within(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any
 
 
 def stream(limits: Sequence[float], function: Callable[..., Iterator[Any]], *arguments: Any) -> Iterator[Any]:
-    """What the generator `function(*arguments)` yields, as it comes; part i within limits[i] seconds of the start.
+    """What the generator `function(*arguments)` yields, as it comes; part i within limits[i] processor seconds of the start.
 
     Raises as `within` does; the parts that came before are the asker's to keep.
     """
@@ -75,10 +77,13 @@ def _ask(limits: Sequence[float], function: Callable, arguments: tuple) -> Itera
         call = pickle.dumps((function.__module__, function.__qualname__, arguments, limits[-1]))
     except RecursionError:
         raise SearchFailed("the expression is nested too deeply to be sent to the search") from None
-    child = _take()
+    try:
+        child = _take()
+    except (Gone, OSError) as reason:
+        raise SearchFailed(f"the process that searches could not be started{f': {reason}' if str(reason) else ''}") from None
     answered = False
     try:
-        for kind, content in child.answers(call, limits):
+        for kind, _, content in child.answers(call, limits):
             answered = kind != PART
             if kind == OUT_OF_TIME:
                 raise OutOfTime

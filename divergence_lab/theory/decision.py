@@ -11,7 +11,7 @@ from divergence_lab.theory.verdict import Verdict, Verdicts, ask_one, decide_pla
 
 
 def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 10.0) -> Verdicts:
-    """Every verdict on `loss`, each question within `budget` seconds; with parameters, the exact conditions.
+    """Every verdict on `loss`, each question within `budget` processor seconds; with parameters, the exact conditions.
 
     `generator` is the confirmed closed form of f if there is one; only the number f'(oo) is read off it.
 

@@ -1,20 +1,19 @@
 """Everything theory says of one loss, as one record and as the JSON that `derive` prints.
 
-A derivation runs in a process of its own and ends with its budget, whatever SymPy does: what was answered by then
-stands, the rest is undecided and says so.
+A derivation runs in a process of its own and ends with its budget of processor time, whatever SymPy does: what was
+answered by then stands, the rest is undecided and says so.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, stream, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, stream, within
 from divergence_lab.theory.checker import NUMBERS, unchecked
 from divergence_lab.theory.decision import decide_one, ends
 from divergence_lab.theory.divergence import Divergence, divergence, dual_loss
@@ -58,44 +57,46 @@ class Derivation:
     slope: sp.Expr | None = None
 
 
-def derive(loss: Loss, at: Sequence[sp.Expr] = (), digits: int = 30, budget: float = 10.0) -> Derivation:
-    """Derive and decide everything about `loss` within `budget` seconds; what takes longer is undecided.
+def derive(loss: Loss, at: Sequence[sp.Expr] = (), digits: int = 30, budget: float = 10.0, spent: float = 0.0
+           ) -> Derivation:
+    """Derive and decide everything about `loss` within `budget` processor seconds; what takes longer is undecided.
 
-    `at`: exact ratios t > 0 at which f is enclosed to `digits` digits. Raises ExpressionError when values are
+    `at`: exact ratios t > 0 at which f is enclosed to `digits` digits. `spent`: seconds of the budget that were used
+    before, to read the loss. Raises ExpressionError when values are
     asked of a loss whose parameters have no value or that is not finite.
 
         >>> import divergence_lab as dl
         >>> dl.derive(dl.loss("Abs(x)/2")).verdicts.zero_avoiding.because
         "f'(oo) = int g'(x) e^(-x) dx is finite, by comparison with x**(-3/2)"
     """
-    return assemble(Divergence(loss, None, None, None, 0), (loss, tuple(at), digits), answers, budget)
+    return assemble(Divergence(loss, None, None, None, 0), (loss, tuple(at), digits), answers, budget, spent)
 
 
-def assemble(known: Divergence, question: tuple, search: Callable[..., Iterator[Any]], budget: float) -> Derivation:
+def assemble(known: Divergence, question: tuple, search: Callable[..., Iterator[Any]], budget: float, spent: float = 0.0
+             ) -> Derivation:
     """The derivation from the stages that `search(*question, budget, done)` yields in a process of its own.
 
     `known` is what stands if no more is found of the divergence. A stage that does not end in time, or breaks, is given
     up, and the search goes on after it. Raises ExpressionError.
     """
-    started = time.monotonic()
+    started = clock() - spent
     done: dict[str, Any] = {}
     given_up: list[str] = []
     while left := [stage for stage in STAGES if stage not in done]:
-        spent = time.monotonic() - started
+        spent = clock() - started
         limits = [max(0.02, budget * STAGES[stage] - spent) for stage in left]
-        stage_started = time.monotonic()
         try:
             for answer, stage in zip(stream(limits, search, *question, max(0.02, budget - spent), done), left):
                 done[stage] = answer
-                stage_started = time.monotonic()
         except OutOfTime:
-            ended = f"no answer within {time.monotonic() - stage_started:.1f} s"
+            ended = ""
         except SearchFailed as failure:
             if isinstance(failure.__cause__, ExpressionError):
                 raise failure.__cause__ from None
             ended = f"the search broke: {failure}"
         if len(done) < len(STAGES):
             stage = next(stage for stage in left if stage not in done)
+            ended = ended or f"no answer within {budget * STAGES[stage]:.3g} s of processor time"
             given_up.append(f"{stage}: {ended}")
             undecided = Verdict(None, UNDECIDED, f"{ended} (of {budget:.3g} s for the whole loss)")
             done[stage] = {"the divergence": known, "the numbers": (None,) * 3, "the values": (),
@@ -108,7 +109,7 @@ def assemble(known: Divergence, question: tuple, search: Callable[..., Iterator[
 def answers(loss: Loss, at: Sequence[sp.Expr], digits: int, budget: float, done: Mapping[str, Any],
             given: Divergence | None = None) -> Iterator[Any]:
     """The stages that are not done yet, in turn; `given` is the divergence where a generator was given, not a loss."""
-    started = time.monotonic()
+    started = clock()
     if "g'" not in done:
         yield loss.derivative.as_expression()
     found = done.get("the divergence")
@@ -123,7 +124,7 @@ def answers(loss: Loss, at: Sequence[sp.Expr], digits: int, budget: float, done:
     known = {kind: done[kind] for kind in KINDS if kind in done}
     for kind in QUICK_FIRST:
         if kind not in known:
-            left = budget * VERDICTS_END - (time.monotonic() - started)
+            left = budget * VERDICTS_END - (clock() - started)
             known[kind] = unknown if lost else decide_one(kind, loss, max(0.1, left * share))
             yield known[kind]
     if "the numbers" not in done:

@@ -9,7 +9,6 @@ the checker's own core, from pieces that the checker confirmed. What is not prov
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 import sympy as sp
 
 from divergence_lab.theory.balls import ball, ball_of_constant
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, within
 from divergence_lab.theory.building_blocks import Block, allowed, blocks, hockey_sticks, needs
 from divergence_lab.theory.checker import read_parts
 from divergence_lab.theory.conclusions import Part
@@ -66,7 +65,7 @@ def design(zero_forcing: bool | None = None, zero_avoiding: bool | None = None, 
     bounded_second_moment: g'(x)^2 e^{-x} is bounded on x > 0, the second moment of the score at a mode that the model
     has dropped. curvature: g''(0). penalties: {x: g(x)}, met exactly where the weights come out rational, else within
     the relative `tolerance`. Growths of g: "linear", "quadratic", "power:3", "exponential:1/2". Numbers are texts, ints,
-    floats (read as written) or SymPy numbers. `budget`: seconds for the proofs of each loss; no new one is begun after that
+    floats (read as written) or SymPy numbers. `budget`: processor seconds for the proofs of each loss; no new one is begun after that
     if one is found, nor after six times that if none is.
 
     Raises DesignError (a ValueError) that names two wishes that clash and why, or says what could not be met.
@@ -90,9 +89,9 @@ def design_for(wishes: Wishes, count: int = 3, budget: float = 10.0, tolerance: 
         raise DesignError(f"the tolerance {tolerance} is not between 0 and 1")
     offered = _mixed(wishes, count, tolerance) if wishes.penalties else _single(wishes)
     found: list[Designed] = []
-    began = time.monotonic()
+    began = clock()
     for expression in itertools.islice(_unlike(offered), TRIES * count):
-        if time.monotonic() - began > budget * (1 if found else PATIENCE):
+        if clock() - began > budget * (1 if found else PATIENCE):
             break
         proved = prove(expression, wishes, budget, tolerance)
         if proved is not None:

@@ -9,13 +9,12 @@ itself is enclosed at any ratio.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sympy as sp
 
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, within
 from divergence_lab.theory.domain import fault
 from divergence_lab.theory.enclosure import NotEvaluable, digits, exact
 from divergence_lab.theory.expressions import read_assumptions
@@ -64,14 +63,14 @@ class Divergence:
 
 
 def divergence(loss: Loss, budget: float = 10.0) -> Divergence:
-    """The divergence of a loss; the search for a closed form ends after `budget` seconds.
+    """The divergence of a loss; the search for a closed form ends with `budget` processor seconds.
 
         >>> import divergence_lab as dl
         >>> found = dl.divergence(dl.loss("exp(x) - x - 1"))
         >>> print(found, found.generator, sep=": ")
         forward KL: t*log(t) - t + 1
     """
-    deadline = time.monotonic() + budget * SEARCH_SHARE
+    deadline = clock() + budget * SEARCH_SHARE
     tried: list[str] = []
     generator, confirmed = None, 0
     broken = fault(loss)
@@ -138,7 +137,7 @@ def dual_loss(divergence: Divergence, budget: float = 10.0) -> sp.Expr | None:
     """
     if divergence.generator is None:
         return None
-    deadline = time.monotonic() + min(budget * SEARCH_SHARE, DUAL_SECONDS)
+    deadline = clock() + min(budget * SEARCH_SHARE, DUAL_SECONDS)
     try:
         pieces = integral_from_zero(dual_slopes(divergence.generator), deadline)
         dual = pieces.as_expression()

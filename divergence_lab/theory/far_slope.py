@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import time
 
 import sympy as sp
 from flint import arb
 
 from divergence_lab.theory.boundary import slope_of_generator
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, within
 from divergence_lab.theory.enclosure import NotEvaluable, digits, exact
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.pieces import CannotSplit, Pieces
@@ -109,7 +108,7 @@ def _agrees(value: sp.Expr, ball: arb) -> bool:
 
 def _closed_form(loss: Loss, deadline: float) -> sp.Expr | None:
     """SymPy's integral, if it is made of functions with names; believed only when it lies in the enclosure."""
-    seconds = min(CLOSED_FORM_SECONDS, deadline - time.monotonic())
+    seconds = min(CLOSED_FORM_SECONDS, deadline - clock())
     _, right = loss.derivative.split_at_zero()
     if loss.parameters or seconds <= 0:
         return None

@@ -5,13 +5,12 @@ SymPy's `integrate` runs in a process that can be ended, in the forms in which i
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import sympy as sp
 
 from divergence_lab.theory import integral_table
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, within
 from divergence_lab.theory.dilogarithms import antiderivative
 from divergence_lab.theory.pieces import Piece, Pieces, inside, is_finite, is_less, positive_argument
 from divergence_lab.theory.symbols import x
@@ -53,7 +52,7 @@ def _at(expression: sp.Expr, point: sp.Expr, deadline: float) -> sp.Expr:
 
 def left_until(deadline: float) -> float:
     """Seconds left; raises OutOfTime when there are none."""
-    left = deadline - time.monotonic()
+    left = deadline - clock()
     if left <= 0:
         raise OutOfTime
     return left

@@ -9,7 +9,6 @@ to the divergence: constants where both laws are normalised.
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory import catalogue
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, within
 from divergence_lab.theory.derivation import Derivation, answers, assemble
 from divergence_lab.theory.divergence import Divergence, NotConfirmed, confirm
 from divergence_lab.theory.domain import fault
@@ -96,7 +95,7 @@ def invert_expression(given: sp.Expr, assumptions: tuple[str, ...] = (), budget:
         raise ExpressionError(f"{write(given)} is a constant plus a multiple of t - 1: its divergence is always 0")
     integrated = Loss(unevaluated(slopes), None, (sp.S.Zero, sp.S.Zero), assumptions, slopes)
     try:
-        expression = _closed_form(slopes, generator, assumptions, time.monotonic() + budget * SEARCH_SHARE)
+        expression = _closed_form(slopes, generator, assumptions, clock() + budget * SEARCH_SHARE)
         found = Loss(expression, catalogue.name_of(expression), (sp.S.Zero, sp.S.Zero), assumptions, slopes)
         return Inversion(found, given, generator, gauge, True, _confirm(found, generator))
     except (OutOfTime, SearchFailed, NotConfirmed, NotEvaluable, CannotSplit):
@@ -110,9 +109,9 @@ def invert_expression(given: sp.Expr, assumptions: tuple[str, ...] = (), budget:
 
 
 def derive_inverse(inversion: Inversion, at: Sequence[sp.Expr] = (), digits: int = 30,
-                   budget: float = 10.0) -> Derivation:
+                   budget: float = 10.0, spent: float = 0.0) -> Derivation:
     """As `derivation.derive`, with the generator that was given instead of one that is searched for."""
-    return assemble(_known(inversion), (inversion, tuple(at), digits), answers_of_inverse, budget)
+    return assemble(_known(inversion), (inversion, tuple(at), digits), answers_of_inverse, budget, spent)
 
 
 def answers_of_inverse(inversion: Inversion, at: Sequence[sp.Expr], digits: int, budget: float,

@@ -8,12 +8,11 @@ proves the cell for all its parameters, or says which sign it does not know, and
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import sympy as sp
 
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, within
 from divergence_lab.theory.cell_forms import NoValue, Ranges, at_points
 from divergence_lab.theory.cell_proofs import SCALE_FREE, holds_in_cell, identities, inner_point
 from divergence_lab.theory.certificate import step
@@ -45,19 +44,19 @@ SAMPLE_SECONDS = 3.0
 
 
 def decide_for_parameters(loss: Loss, generator: sp.Expr | None = None, budget: float = 10.0) -> Verdicts:
-    """Every verdict on a loss with free parameters, each within `budget` seconds: true or false for all of them, or the
-    condition."""
+    """Every verdict on a loss with free parameters, each within `budget` processor seconds: true or false for all of them,
+    or the condition."""
     found = {kind: ask_for_parameters(kind, loss, budget) for kind in QUICK_FIRST}
     ends = numbers_for_parameters(loss, generator, found["zero_forcing"].holds, found["zero_avoiding"].holds)
     return Verdicts(*(found[kind] for kind in KINDS), *ends)
 
 
 def ask_for_parameters(kind: str, loss: Loss, seconds: float) -> Verdict:
-    """One verdict (of KINDS) on a loss with free parameters, undecided after so many seconds."""
+    """One verdict (of KINDS) on a loss with free parameters, undecided after so many processor seconds."""
     try:
         return within(seconds, search, kind, loss, seconds)
     except OutOfTime:
-        reason: object = f"no end within {seconds:.1f} s of cutting the range of the parameters"
+        reason = "the processor time for cutting the range of the parameters was over"
     except SearchFailed as failure:
         reason = str(failure).removeprefix("SearchFailed: ")
     return Verdict(None, UNDECIDED, f"not decided for all parameters ({reason}); raise --budget, or give them values with --set")
@@ -67,7 +66,7 @@ def search(kind: str, loss: Loss, budget: float) -> Verdict:
     """The verdict, which the checker has accepted. Raises SearchFailed."""
     try:
         found = _on_line(kind, loss)
-        found = _by_cells(kind, loss, time.monotonic() + budget) if found is None else found
+        found = _by_cells(kind, loss, clock() + budget) if found is None else found
         check_parametric(kind, verdict_to_json(found, kind), write(loss.expression), loss.assumptions)
     except (CannotSplit, ExpressionError, Rejected) as reason:
         raise SearchFailed(str(reason)) from None
@@ -126,7 +125,7 @@ def _decided(kind: str, loss: Loss, ranges: Ranges, reasons: dict[bool, str], de
     sample = _sample(kind, loss, ranges, deadline)
     reasons_against: list[tuple[bool, bool, Rejected]] = []
     for hints in _hints(kind, loss, ranges, sample):
-        if time.monotonic() > deadline:
+        if clock() > deadline:
             raise OutOfTime
         try:
             holds = holds_in_cell(kind, loss.expression, ranges, **hints)
@@ -176,7 +175,7 @@ def _sample(kind: str, loss: Loss, ranges: Ranges, deadline: float) -> Verdict |
         expression = at_points(loss.expression, values, {symbol.name: (value, value) for symbol, value in values.items()})
     if not expression.has(x):
         return None
-    return ask_one(kind, Loss(expression), max(0.5, min(SAMPLE_SECONDS, deadline - time.monotonic())))
+    return ask_one(kind, Loss(expression), max(0.5, min(SAMPLE_SECONDS, deadline - clock())))
 
 
 def sample_of(loss: Loss, ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:

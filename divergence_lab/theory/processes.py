@@ -5,6 +5,11 @@
 The relay is started as a program of its own, so an unguarded user script is not run again and nothing of the user's
 (memory, open files, threads) is copied. It imports what a question needs and forks a worker that answers; when one is
 killed, the next is there within milliseconds, its imports done. A worker that has a question itself forks its own.
+
+    used by a question  =  processor seconds of its worker  +  of all that this worker asks in turn
+
+Limits are processor seconds, so that a busy machine answers later and not otherwise. Where the system doesn't tell the
+processor time of another process (it does on Linux), an asker counts by the clock.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ import contextlib
 import gc
 import importlib
 import inspect
+import mmap
 import os
 import pickle
 import select
@@ -20,51 +26,118 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 MEMORY_LIMIT_BYTES = 4 << 30
-# The relay answers on time; its asker waits this much longer before it gives the relay up as well.
-RELAY_SECONDS = 1.0
-# A worker that nobody ended (its asker was killed) ends itself this long after its time.
-ORPHAN_SECONDS = 1.0
+# How long the end of a relay is waited for; it ends as soon as its pipe closes.
+RELAY_SECONDS = 5.0
 # Python and SymPy must have started after this; it is not counted as search.
-START_SECONDS = 120.0
+START_SECONDS = 600.0
+# An asker looks this often at what its worker has used.
+LOOK_SECONDS = 0.05
+# A worker that uses less than so much of the processor for so long by the clock waits for something that never comes.
+HUNG_USES, HUNG_SECONDS = 0.02, 30.0
 
 PART, ANSWER, FAILURE, OUT_OF_TIME, DIED = b"P", b"A", b"F", b"T", b"D"
-_FRAME = struct.Struct("<cQ")  # kind, length of what follows
+_FRAME = struct.Struct("<cdQ")  # kind, processor seconds used for the question, length of what follows
 
 
 class OutOfTime(Exception):
-    """The question took longer than its budget; the process that held it is gone."""
+    """The question used more of the processor than its budget; the process that held it is gone."""
 
 
 class Gone(Exception):
     """The process at the other end of a pipe has ended."""
 
 
+# --- processor time --------------------------------------------------------------------------------------------
+
+class _Asked(threading.local):
+    """Processor seconds of all questions that this thread has asked."""
+    seconds = 0.0
+
+
+_asked = _Asked()
+_published: memoryview | None = None  # where a worker shows its asker what it has asked
+
+
+def clock() -> float:
+    """Processor seconds of this thread and of all that it asked: the clock of every budget."""
+    return time.thread_time() + _asked.seconds
+
+
+def _count(seconds: float) -> None:
+    _asked.seconds = seconds
+    if _published is not None:
+        _published[0] = seconds
+
+
+def _processor_seconds(pid: int) -> float | None:
+    """Of another process, without those below it; None where the system doesn't tell or it has ended."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        return time.clock_gettime(~pid << 3 | 2)  # the clock of process pid: clock_getcpuclockid(3)
+    except OSError:
+        return None
+
+
+class _Meter:
+    """What a worker uses for one question, and whether it works at all."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker, self.asked_before, self.used = worker, _asked.seconds, 0.0
+        self.by_clock = _processor_seconds(worker.pid) is None
+        self.start = self._reading()
+        self.moved_at, self.moved = time.monotonic(), 0.0
+
+    def _reading(self) -> float:
+        if self.by_clock:
+            return time.monotonic()
+        return (_processor_seconds(self.worker.pid) or 0.0) + self.worker.asked[0]
+
+    def left(self, limit: float) -> float:
+        """Processor seconds left of the limit. Raises OutOfTime when there are none, or when the worker hangs."""
+        self.note(self._reading() - self.start)
+        now = time.monotonic()
+        if self.used > self.moved + HUNG_USES:
+            self.moved_at, self.moved = now, self.used
+        if self.used >= limit or now - self.moved_at > HUNG_SECONDS * (1 if in_worker() else 2):  # the inner one gives up first
+            raise OutOfTime
+        return limit - self.used
+
+    def note(self, used: float) -> None:
+        self.used = max(self.used, used)
+        _count(self.asked_before + self.used)
+
+
 # --- pipes ---------------------------------------------------------------------------------------------------
 
-def _write(pipe: int, kind: bytes, content: bytes) -> None:
-    data = memoryview(_FRAME.pack(kind, len(content)) + content)
+def _write(pipe: int, kind: bytes, content: bytes, used: float = 0.0) -> None:
+    data = memoryview(_FRAME.pack(kind, used, len(content)) + content)
     while data:
         data = data[os.write(pipe, data):]
 
 
-def _read(pipe: int, deadline: float | None = None, watched: int | None = None) -> tuple[bytes, bytes]:
-    """(kind, content). `watched` is a pipe that turns readable only when the process behind it has ended."""
-    kind, size = _FRAME.unpack(_read_bytes(pipe, _FRAME.size, deadline, watched))
-    return kind, _read_bytes(pipe, size, deadline, watched)
+def _read(pipe: int, left: Callable[[], float] | None = None, watched: int | None = None) -> tuple[bytes, float, bytes]:
+    """(kind, processor seconds, content). `left` tells the seconds left, or raises; `watched` is a pipe that turns
+    readable only when the process behind it has ended."""
+    kind, used, size = _FRAME.unpack(_read_bytes(pipe, _FRAME.size, left, watched))
+    return kind, used, _read_bytes(pipe, size, left, watched)
 
 
-def _read_bytes(pipe: int, count: int, deadline: float | None, watched: int | None) -> bytes:
+def _read_bytes(pipe: int, count: int, left: Callable[[], float] | None, watched: int | None) -> bytes:
     data = bytearray()
     while len(data) < count:
-        left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        ready = select.select([pipe] if watched is None else [pipe, watched], [], [], left)[0]
+        # nothing is used faster than by the clock, save by several threads
+        wait = None if left is None else min(LOOK_SECONDS, max(0.002, left()))
+        ready = select.select([pipe] if watched is None else [pipe, watched], [], [], wait)[0]
         if not ready:
-            raise OutOfTime
+            continue
         chunk = os.read(pipe, min(count - len(data), 1 << 20)) if pipe in ready else b""
         if not chunk:
             raise Gone
@@ -89,6 +162,7 @@ class Worker:
     def __init__(self) -> None:
         self.asker = os.getpid()
         self.leads_group = _depth == 0  # its own workers join the group, so that all of them end together
+        self.asked = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("d")  # shared: what the worker has asked itself
         question, self.to_child = os.pipe()
         self.from_child, answer = os.pipe()
         self.pid = os.fork()
@@ -96,7 +170,7 @@ class Worker:
             try:
                 os.close(self.to_child)
                 os.close(self.from_child)
-                _become_worker(question, answer, self.leads_group)
+                _become_worker(question, answer, self)
                 _serve(question, answer)
             finally:
                 os._exit(0)  # not through the exit handlers of the process that was copied
@@ -129,28 +203,35 @@ class Worker:
         os.close(self.to_child)
         os.close(self.from_child)
 
-    def answers(self, call: bytes, limits: Sequence[float], watched: int | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """(kind, content) of part after part and of the answer; part i within limits[i] seconds of the start.
+    def answers(self, call: bytes, limits: Sequence[float], watched: int | None = None
+                ) -> Iterator[tuple[bytes, float, bytes]]:
+        """(kind, seconds used, content) of part after part and of the answer; part i within limits[i] processor seconds
+        of the start.
 
         Raises OutOfTime, and Gone when it (or the process behind `watched`) has died. Then end it.
         """
-        started = time.monotonic()
+        meter = _Meter(self)
         try:
             _write(self.to_child, ANSWER, call)
         except OSError:
             raise Gone from None
         kind, number = PART, 0
         while kind == PART:
-            kind, content = _read(self.from_child, started + limits[min(number, len(limits) - 1)], watched)
+            limit = limits[min(number, len(limits) - 1)]
+            kind, used, content = _read(self.from_child, lambda: meter.left(limit), watched)
+            meter.note(used)
+            if used > limit:  # it came between two looks: when they are made decides nothing
+                raise OutOfTime
             number += 1
-            yield kind, content
+            yield kind, used, content
 
 
 # --- a worker, seen from within ------------------------------------------------------------------------------
 
-def _become_worker(question: int, answer: int, leads_group: bool) -> None:
-    global _depth, _my_pipes
-    if leads_group:
+def _become_worker(question: int, answer: int, worker: Worker) -> None:
+    global _depth, _my_pipes, _published
+    _end_with(worker.asker)
+    if worker.leads_group:
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)
     for pipe in _my_pipes:
@@ -158,21 +239,32 @@ def _become_worker(question: int, answer: int, leads_group: bool) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nowhere, standard)
-    _depth, _my_pipes = _depth + 1, (question, answer)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    _depth, _my_pipes, _published = _depth + 1, (question, answer), worker.asked
+    _count(0.0)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
     with contextlib.suppress(ImportError, ValueError, OSError):  # no such limit on this platform: go without
         import resource
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+
+
+def _end_with(asker: int) -> None:
+    """On Linux the end of the asker is the end of this process; elsewhere a timer of the processor is (see _serve)."""
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import ctypes
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != asker:  # it ended before
+        os._exit(0)
 
 
 def _serve(question: int, answer: int) -> None:
     """The worker's loop: read a question, answer it, until the pipe closes."""
     while True:
         try:
-            module, name, arguments, seconds = pickle.loads(_read(question)[1])
+            module, name, arguments, seconds = pickle.loads(_read(question)[2])
         except Gone:
             return
-        signal.setitimer(signal.ITIMER_REAL, seconds + ORPHAN_SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, 2 * seconds + 10)  # nobody ended it long ago: its asker must be gone
+        started = clock()
         try:
             function = importlib.import_module(module)
             for part in name.split("."):
@@ -180,13 +272,13 @@ def _serve(question: int, answer: int) -> None:
             found = function(*arguments)
             if inspect.isgenerator(found):
                 for part in found:
-                    _write(answer, PART, pickle.dumps(part))
+                    _write(answer, PART, pickle.dumps(part), clock() - started)
                 found = None
             last, content = ANSWER, pickle.dumps(found)
         except Exception as error:  # every failure of a search is an answer: the caller decides what it means
             last, content = FAILURE, _failure(error)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        _write(answer, last, content)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        _write(answer, last, content, clock() - started)
 
 
 def _failure(error: Exception) -> bytes:
@@ -205,12 +297,14 @@ class Relay:
 
     def __init__(self) -> None:
         self.asker = os.getpid()
-        self.process = subprocess.Popen([sys.executable, "-c", "from divergence_lab.theory import processes; processes.relay()"],
+        # -P and full paths: the folder that the asker happens to stand in is none to import from
+        self.process = subprocess.Popen([sys.executable, "-P", "-c", "from divergence_lab.theory import processes; processes.relay()"],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                         bufsize=0, start_new_session=True,
-                                        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+                                        env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_folders())})
         try:
-            _read(self.process.stdout.fileno(), time.monotonic() + START_SECONDS)
+            given_up = time.monotonic() + START_SECONDS
+            _read(self.process.stdout.fileno(), lambda: _before(given_up))
         except BaseException:
             self.end()
             raise
@@ -232,19 +326,32 @@ class Relay:
             self.process.kill()
             self.process.wait()
 
-    def answers(self, call: bytes, limits: Sequence[float]) -> Iterator[tuple[bytes, bytes]]:
-        """As those of a worker; the relay outlives a worker that it had to end."""
-        started = time.monotonic()
+    def answers(self, call: bytes, limits: Sequence[float]) -> Iterator[tuple[bytes, float, bytes]]:
+        """As those of a worker; the relay counts the time, and outlives a worker that it had to end."""
+        asked_before = _asked.seconds
         try:
             _write(self.process.stdin.fileno(), ANSWER, pickle.dumps((list(limits), call)))
         except OSError:
             raise Gone from None
-        kind, number = PART, 0
+        kind = PART
         while kind == PART:
-            deadline = started + limits[min(number, len(limits) - 1)] + RELAY_SECONDS
-            kind, content = _read(self.process.stdout.fileno(), deadline)
-            number += 1
-            yield kind, content
+            kind, used, content = _read(self.process.stdout.fileno())
+            _count(asked_before + used)
+            yield kind, used, content
+
+
+def _import_folders() -> list[str]:
+    """Where this process imports from, as full paths without the folder it stands in; this package is among them."""
+    folders = [os.path.abspath(folder) for folder in sys.path if folder]
+    home = str(Path(__file__).resolve().parents[2])
+    return folders if home in folders else [home, *folders]
+
+
+def _before(moment: float) -> float:
+    left = moment - time.monotonic()
+    if left <= 0:
+        raise Gone
+    return left
 
 
 def relay() -> NoReturn:
@@ -256,7 +363,7 @@ def relay() -> NoReturn:
     worker = None
     while True:
         try:
-            limits, call = pickle.loads(_read(0)[1])
+            limits, call = pickle.loads(_read(0)[2])
         except Gone:
             if worker is not None:
                 worker.end()
@@ -264,15 +371,16 @@ def relay() -> NoReturn:
         if worker is None or not worker.alive():
             _import_for(call)
             worker = Worker()
+        asked_before = _asked.seconds
         try:
-            for kind, content in worker.answers(call, limits, watched=0):
-                _write(1, kind, content)
+            for kind, used, content in worker.answers(call, limits, watched=0):
+                _write(1, kind, content, used)
         except OSError:  # the asker is gone: the next reading says so
             worker.end()
         except (OutOfTime, Gone) as reason:
             worker.end()
             with contextlib.suppress(OSError):
-                _write(1, OUT_OF_TIME if isinstance(reason, OutOfTime) else DIED, b"")
+                _write(1, OUT_OF_TIME if isinstance(reason, OutOfTime) else DIED, b"", _asked.seconds - asked_before)
 
 
 def _import_for(call: bytes) -> None:

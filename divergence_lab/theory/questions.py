@@ -7,7 +7,6 @@ question that was ended has an answer all the same: `Unfinished`, in which nothi
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory import catalogue
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, end_searches, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, end_searches, within
 from divergence_lab.theory.checker import Failure, check_one
 from divergence_lab.theory.derivation import Derivation, derive
 from divergence_lab.theory.expressions import ExpressionError
@@ -32,15 +31,15 @@ class TooSlow(ExpressionError):
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A question that its budget ended before anything was known: the text, and what was tried for how long."""
+    """A question that its budget ended before anything was known: the text, and what was tried within it."""
     text: str
     because: str
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A loss as it was typed: what it is called, itself, the parameters that --set may give values, and the seconds
-    that reading took."""
+    """A loss as it was typed: what it is called, itself, the parameters that --set may give values, and the processor
+    seconds that reading took."""
     text: str
     name: str
     loss: Loss
@@ -50,12 +49,12 @@ class Reading:
 
 def read(text: str, assumptions: Sequence[str], values: Mapping[str, str], budget: float) -> Reading | Unfinished:
     """The loss that `text` names or writes; `values` may name parameters it does not have. Raises ExpressionError."""
-    started = time.monotonic()
+    started = clock()
     try:
         found = _ask(budget, read_text, text, tuple(assumptions), dict(values))
     except (OutOfTime, SearchFailed) as reason:
-        return _unfinished(text, "reading the loss and splitting it at its kinks", reason, started)
-    return Reading(text, *found, seconds=time.monotonic() - started)
+        return _unfinished(text, "reading the loss and splitting it at its kinks", reason, budget)
+    return Reading(text, *found, seconds=clock() - started)
 
 
 def read_text(text: str, assumptions: tuple[str, ...], values: dict[str, str]) -> tuple[str, Loss, tuple[str, ...]]:
@@ -69,15 +68,15 @@ def read_text(text: str, assumptions: tuple[str, ...], values: dict[str, str]) -
 def derive_read(reading: Reading, chosen: Sampler, at: Sequence[sp.Expr] = (), digits: int = 30, budget: float = 10.0
                 ) -> Derivation | Unfinished:
     """The derivation of the loss that a sampler makes of one; reading, sampler and derivation share the budget."""
-    started = time.monotonic() - reading.seconds
+    started = clock() - reading.seconds
     entry = reading.loss
     if chosen.kind != "on":
         try:
             entry = _ask(_left(budget, started), on_policy_equivalent, entry, chosen)
         except (OutOfTime, SearchFailed) as reason:
             return _unfinished(reading.text, "the loss that acts the same when objects are weighted by "
-                               f"{chosen.weight}", reason, started)
-    return derive(entry, at, digits, _left(budget, started))
+                               f"{chosen.weight}", reason, budget)
+    return derive(entry, at, digits, budget, clock() - started)
 
 
 def derive_all(readings: Sequence[Reading | Unfinished], chosen: Sampler, at: Sequence[sp.Expr] = (), digits: int = 30,
@@ -110,12 +109,12 @@ def _cores() -> int:
 def invert_text(text: str, assumptions: Sequence[str], values: Mapping[str, str], at: Sequence[sp.Expr] = (),
                 digits: int = 30, budget: float = 10.0) -> tuple[Inversion, Derivation] | Unfinished:
     """The loss of a generator and all that `derive` says of it. Raises ExpressionError."""
-    started = time.monotonic()
+    started = clock()
     try:
         inversion = _ask(budget, invert, text, tuple(assumptions), dict(values), budget)
     except (OutOfTime, SearchFailed) as reason:
-        return _unfinished(text, "reading the generator and its loss g'(x) = t f'(t) - f(t)", reason, started)
-    return inversion, derive_inverse(inversion, at, digits, _left(budget, started))
+        return _unfinished(text, "reading the generator and its loss g'(x) = t f'(t) - f(t)", reason, budget)
+    return inversion, derive_inverse(inversion, at, digits, budget, clock() - started)
 
 
 def parameters_of_generator(text: str, assumptions: Sequence[str], budget: float) -> tuple[str, ...] | None:
@@ -139,7 +138,7 @@ def check_all(document: Any, budget: float) -> list[Failure]:
         try:
             found = _ask(budget, check_one, entry)
         except OutOfTime:
-            found = [Failure("not replayed", f"it took longer than {budget:g} s: raise --budget")]
+            found = [Failure("not replayed", f"it took longer than {budget:g} s of processor time: raise --budget")]
         except SearchFailed as reason:
             found = [Failure("not replayed", str(reason))]
         failures += [Failure(f"{name}: {failure.where}", failure.why) for failure in found]
@@ -157,9 +156,9 @@ def _ask(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _left(budget: float, started: float) -> float:
-    return max(0.1, budget - (time.monotonic() - started))
+    return max(0.1, budget - (clock() - started))
 
 
-def _unfinished(text: str, task: str, reason: Exception, started: float) -> Unfinished:
-    return Unfinished(text.strip(), f"undecided after {time.monotonic() - started:.1f} s: {task} "
+def _unfinished(text: str, task: str, reason: Exception, budget: float) -> Unfinished:
+    return Unfinished(text.strip(), f"undecided within {budget:g} s of processor time: {task} "
                       + ("had not ended" if isinstance(reason, OutOfTime) else f"broke: {reason}"))

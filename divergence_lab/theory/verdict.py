@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -20,7 +19,7 @@ import sympy as sp
 
 from divergence_lab.theory import boundary, signs
 from divergence_lab.theory.boundary import Undecided
-from divergence_lab.theory.budget import OutOfTime, SearchFailed
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock
 from divergence_lab.theory.certificate import Step, cites, seal, step
 from divergence_lab.theory.checker import Part, check_verdict, read_parts
 from divergence_lab.theory.domain import Fault, fault
@@ -94,7 +93,7 @@ def verdict_to_json(verdict: Verdict, kind: str) -> dict:
 
 
 def decide_plain(loss: Loss, generator: sp.Expr | None = None, budget: float = 10.0) -> Verdicts:
-    """Every verdict on a loss without free parameters, each question within `budget` seconds.
+    """Every verdict on a loss without free parameters, each question within `budget` processor seconds.
 
     `generator` is the confirmed closed form of f if there is one; only the number f'(oo) is read off it.
     """
@@ -128,7 +127,7 @@ def numbers(loss: Loss, generator: sp.Expr | None, forcing: Verdict, avoiding: V
         return None, None, None
     at_zero = None if forcing.holds is None else -_limit_of(forcing)
     falls = avoiding.holds is False and dict(avoiding.steps[0].data)["diverges"] == "true"
-    slope = -sp.oo if falls else slope_at_infinity(loss, generator, avoiding.holds, time.monotonic() + budget)
+    slope = -sp.oo if falls else slope_at_infinity(loss, generator, avoiding.holds, clock() + budget)
     return at_zero, slope, boundary.curvature_at_zero(loss)
 
 
@@ -193,14 +192,14 @@ class _Question:
         """The first proposal of the search that the checker proves."""
         reasons = []
         try:
-            for proposal in search(self, time.monotonic() + budget):
+            for proposal in search(self, clock() + budget):
                 try:
                     check_verdict(kind, verdict_to_json(proposal, kind), self.parts)
                     return proposal
                 except (Rejected, ExpressionError) as reason:
                     reasons.append(f"a proof was proposed but not verified: {reason}")
         except (Undecided, OutOfTime, SearchFailed, CannotSplit, NotEvaluable) as reason:
-            reasons.append(str(reason) or f"the budget of {budget:.3g} s was over")
+            reasons.append(str(reason) or "the processor time for it was over")
         return _undecided("; ".join(dict.fromkeys(reasons)) or "no proof was found")
 
     def sides(self, function: Pieces) -> list[tuple[Piece, bool]]:
