@@ -133,7 +133,7 @@ def prepare(arguments: Mapping[str, Any]) -> Run:
     listed = _listed(space, losses, rollout, device) if arguments["exact"] else None
     table = torch.tensor([(rate, rate_log_z) for _, rate in rows], dtype=arguments["dtype"], device=device)
     if natural:
-        steepness = [_steepness(losses[name], arguments["dtype"], device) for name, _ in rows]
+        steepness = [_steepness(losses[name], arguments["dtype"]) for name, _ in rows]
         table = table / torch.tensor(steepness).to(table)[:, None]
     table = table.repeat_interleave(len(seeds), dim=0)
     return Run(space, losses, rows, rollout, law_policy, config, device, arguments["dtype"], table, listed)
@@ -197,12 +197,12 @@ def is_natural(exact: bool, policy: str, chosen: Objective) -> bool:
     return exact and policy == "tabular" and chosen.flow != "modified"
 
 
-def _steepness(loss: Loss, dtype: torch.dtype, device: torch.device) -> float:
+def _steepness(loss: Loss, dtype: torch.dtype) -> float:
     """g''(0) by a difference of g', at least 1: a natural step of 1/g''(0) brings a small residual to 0.
 
     Of a loss that changes over the run, the largest on the way: a step that is too long does not settle.
     """
-    beside = torch.tensor([-1e-3, 1e-3], dtype=dtype, device=device, requires_grad=True)
+    beside = torch.tensor([-1e-3, 1e-3], dtype=dtype, requires_grad=True)
     there = [loss.at(k / STAGES) for k in range(STAGES + 1)] if isinstance(loss, Schedule) else [loss]
     slopes = [torch.autograd.grad(one(beside).sum(), beside)[0] for one in there]
     return max(1.0, *(float(slope[1] - slope[0]) / 2e-3 for slope in slopes))

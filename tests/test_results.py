@@ -33,7 +33,7 @@ def test_shapes_and_records(result):
     assert [(run["loss"], run["seed"]) for run in records] == [
         (loss, s) for loss in LOSSES for s in (7, 1, 3)
     ]
-    keys = "objective, loss, seed, steps, tv, kl_forward, kl_reverse, log_z, log_z_true, modes_found, finite, learning_rate"
+    keys = "objective, loss, seed, steps, tv, kl_forward, kl_reverse, log_z, log_z_true, modes_found, finite, moved, learning_rate"
     assert all(", ".join(run) == keys for run in records)
     assert json.loads(json.dumps(records)) == records
     tv = np.abs(result.terminal[1, 2] - result.target).sum() / 2
