@@ -19,16 +19,16 @@ HEIGHT = {"ambient": -1, "theory": 0, "graphs": 0, "metrics": 0, "palette": 0, "
           "__init__": 11}
 # Inside theory, downhill again.
 THEORY = [
-    "symbols", "expressions", "processes", "budget", "enclosure", "pieces", "named_losses", "named_divergences", "identity", "catalogue",
+    "symbols", "expressions", "processes", "budget", "enclosure", "balls", "constants", "pieces", "named_losses", "named_divergences", "identity", "catalogue",
     "loss", "domain", "values", "recognition", "dilogarithms", "integral_table", "integrals", "divergence",
     # the trusted checker: imports nothing of the search
-    "balls", "tails", "tail_functions", "normal_form", "proofs", "conditions", "certificate", "parameter_signs", "germs", "exponential_terms",
+    "tails", "tail_functions", "normal_form", "proofs", "conditions", "certificate", "parameter_signs", "germs", "exponential_terms",
     "cell_forms", "cell_proofs", "line_proofs", "checker_parameters", "decided", "conclusions", "disproofs", "checker",
     # the search for proofs, and what uses both
     "signs", "no_loss", "boundary", "far_slope", "integral_sign", "sign_regions", "verdict", "critical_parameters", "witnesses", "parameter_numbers", "parameters", "decision", "derivation", "inversion", "samplers", "questions", "transforms",
     "wording", "hockey_stick", "bounds", "pinsker", "normaliser", "wishes", "building_blocks", "mixtures", "design",
     "from_data"]
-CHECKER = ["balls", "tails", "tail_functions", "normal_form", "proofs", "conditions", "certificate", "parameter_signs", "germs", "exponential_terms",
+CHECKER = ["balls", "constants", "tails", "tail_functions", "normal_form", "proofs", "conditions", "certificate", "parameter_signs", "germs", "exponential_terms",
            "cell_forms", "cell_proofs", "line_proofs", "checker_parameters", "decided", "conclusions", "disproofs", "checker"]
 # What the checker may use besides itself: the reading of text, and the pieces of a loss with parameters.
 READING = ["symbols", "expressions", "pieces", "enclosure"]

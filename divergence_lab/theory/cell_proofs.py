@@ -16,11 +16,10 @@ from functools import lru_cache
 import sympy as sp
 
 from divergence_lab.theory import germs, proofs
-from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.cell_forms import Ranges, at_points, positive_form, without_scale
 from divergence_lab.theory.exponential_terms import common_factor, in_question, never_vanishes
-from divergence_lab.theory.parameter_signs import Unsigned, is_nonnegative, is_zero, sign
-from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less, split
+from divergence_lab.theory.parameter_signs import Unsigned, is_finite, is_nonnegative, is_zero, sign
+from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, are_equal, is_less, split
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
 
@@ -55,6 +54,8 @@ def _holds(kind: str, loss: sp.Expr, cell: tuple, at: sp.Expr | None, scale: sp.
     written = positive_form(loss, ranges)
     expression = at_points(loss, written, ranges)
     witness = None if at is None else at.subs(written)
+    if not all(is_finite(hint) for hint in (witness, None if scale is None else sp.sympify(scale).subs(written)) if hint is not None):
+        raise Rejected("the point or the scale is not a finite number for all parameters")
     if scale is not None:
         if kind not in SCALE_FREE:
             raise Rejected(f"{kind} may depend on the scale")
@@ -79,7 +80,7 @@ def _cell(expression: sp.Expr, mirrored: bool) -> Smooth:
         raise Rejected(str(reason)) from None
     cell = Smooth(merged, pieces, slopes, bool(expression.free_symbols - {x}))
     for piece in pieces.pieces:
-        if not _is_finite(_on_positive(piece.expression, piece)):
+        if not is_finite(_on_positive(piece.expression, piece), _Y):
             if cell.free:
                 raise Rejected(f"{piece.expression} is not shown to be finite on ({piece.low}, {piece.high})")
             proofs.prove_finite(piece.expression, x, piece.low, piece.high)
@@ -94,7 +95,7 @@ def refined(pieces: Pieces, mirrored: bool = True) -> Pieces:
     """The pieces broken at 0 as well and, where the two sides are compared, at the mirror image of every kink."""
     cuts: list[sp.Expr] = []
     for cut in {sp.S.Zero, *pieces.kinks, *(-kink for kink in pieces.kinks if mirrored)}:
-        if all(sp.simplify(cut - other) != 0 for other in cuts):
+        if not any(are_equal(cut, other) for other in cuts):
             cuts.insert(sum(is_less(other, cut) for other in cuts), cut)
     ends = [-sp.oo, *cuts, sp.oo]
     return Pieces(tuple(Piece(a, b, next(p.expression for p in pieces.pieces
@@ -112,40 +113,12 @@ def _on_positive(f: sp.Expr, piece: Piece) -> sp.Expr:
     return sp.powdenest(f.subs(x, point))
 
 
-def _is_finite(e: sp.Expr) -> bool:
-    """e is a finite real number for all values of its symbols, as its structure shows, and analytic in the residual."""
-    if e.is_Symbol:
-        return True
-    if not e.free_symbols:
-        return bool(ball_of_constant(e).is_finite())
-    if not all(_is_finite(part) for part in e.args):
-        return False
-    if e.is_Add or e.is_Mul or isinstance(e, _ENTIRE):
-        return not (isinstance(e, sp.Abs) and e.has(_Y))
-    try:
-        if isinstance(e, sp.log):
-            return sign(e.args[0]) == 1
-        if isinstance(e, sp.polylog):
-            return bool(e.args[0].is_Integer) and sign(1 - e.args[1]) == 1
-        if e.is_Pow and e.exp.is_Integer:
-            return bool(e.exp.is_positive) or sign(e.base) != 0
-        if e.is_Pow and e.base.has(_Y):  # a root that reaches 0 may have a kink there
-            return sign(e.base) == 1
-        return e.is_Pow and (sign(e.base) == 1 or (is_nonnegative(e.base) and sign(e.exp) == 1))
-    except Unsigned:
-        return e.is_Pow and not e.base.has(_Y) and bool(e.exp.is_positive) and is_nonnegative(e.base)
-
-
-_ENTIRE = (sp.exp, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.Abs)
-
-
 # --- facts ---------------------------------------------------------------------------------------------------
 
 def _limit(f: sp.Expr, end: sp.Expr, side: int, free: bool) -> sp.Expr:
     if free or end.free_symbols:
-        value = f.subs(x, end) if end.is_finite else sp.nan
-        if value.is_finite and _is_finite(value):
-            return value
+        if end.is_finite and is_finite(f, at=(x, end)):  # every part of f is: 0*zoo is no 0
+            return f.subs(x, end)
         return germs.limit_of(f, x, end, side)
     found = proofs.limit_of(f, x, end, side)
     if found is None:
@@ -176,10 +149,12 @@ def _value_at(function: Pieces, point: sp.Expr) -> tuple[sp.Expr, Piece]:
 def _jump(cell: Smooth, kink: sp.Expr) -> sp.Expr:
     before = next(p for p in cell.slopes.pieces if p.high == kink)
     after = next(p for p in cell.slopes.pieces if p.low == kink)
-    if before.expression == after.expression and (value := before.expression.subs(x, kink)).is_finite \
-            and _is_finite(value):
+    if before.expression == after.expression and is_finite(before.expression, at=(x, kink)):
         return sp.S.Zero
-    return _limit(after.expression, kink, 1, cell.free) - _limit(before.expression, kink, -1, cell.free)
+    jump = _limit(after.expression, kink, 1, cell.free) - _limit(before.expression, kink, -1, cell.free)
+    if jump is sp.nan:
+        raise Rejected(f"the slopes at {kink} are infinite alike")
+    return jump
 
 
 def _zero_forcing(cell: Smooth, witness: sp.Expr | None) -> bool:
@@ -197,7 +172,7 @@ def _bounded(cell: Smooth, witness: sp.Expr | None) -> bool:
     if any(end.is_infinite for end in ends):
         return False
     for p in pieces:
-        if not _is_finite(_on_positive(p.expression, p)):
+        if not is_finite(_on_positive(p.expression, p), _Y):
             if cell.free:
                 raise Rejected(f"{p.expression} is not shown to be finite on ({p.low}, {p.high})")
             proofs.prove_finite(p.expression, x, p.low, p.high)
@@ -224,7 +199,7 @@ def _convex(cell: Smooth, witness: sp.Expr | None) -> bool:
 def _valid(cell: Smooth, witness: sp.Expr | None) -> bool:
     if witness is not None:
         value, piece = _value_at(cell.slopes, witness)
-        if sign(value) != (1 if piece.high.is_nonpositive else -1):
+        if sign(value) != (-1 if is_less(sp.S.Zero, piece.high) else 1):
             raise Rejected(f"the slope has the right sign at {witness}")
         return False
     beside = [piece for piece in cell.slopes.pieces if 0 in (piece.low, piece.high)]
@@ -234,7 +209,7 @@ def _valid(cell: Smooth, witness: sp.Expr | None) -> bool:
         return False
     try:
         for piece in cell.slopes.pieces:
-            left = bool(piece.high.is_nonpositive)
+            left = not is_less(sp.S.Zero, piece.high)
             _prove_nonnegative(-piece.expression if left else piece.expression, piece, cell.free)
     except Rejected:
         if not _convex(cell, None) or not _slopes_at_zero_are_apart(cell):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from divergence_lab.theory import proofs
+from divergence_lab.theory import constants, proofs
 from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.decided import inner_point
 from divergence_lab.theory.expressions import parse_number
@@ -56,13 +56,19 @@ def _covers(parts: Sequence[Part], proved: set[tuple[str, str]]) -> bool:
     return all((str(p.low), str(p.high)) in proved for p in parts)
 
 
+def _sides(parts: Sequence[Part]) -> tuple[Sequence[Part], Sequence[Part]]:
+    """The pieces before and after 0, where the certificate breaks."""
+    after = next(i for i, p in enumerate(parts) if p.low == 0)
+    return parts[:after], parts[after:]
+
+
 def _witness(steps: Sequence[Mapping], of: str) -> Mapping:
     _need(len(steps) == 1 and steps[0]["rule"] == "witness" and steps[0]["of"] == of, f"a witness of {of} is missing")
     return steps[0]
 
 
 def _valid(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
-    left, right = [p for p in parts if p.high.is_nonpositive], [p for p in parts if p.low.is_nonnegative]
+    left, right = _sides(parts)
     if holds:
         _need(_covers(left, _signs(steps, "slope", "<= 0")), "g' <= 0 before 0 is not proved everywhere")
         _need(_covers(right, _signs(steps, "slope", ">= 0")), "g' >= 0 after 0 is not proved everywhere")
@@ -79,16 +85,18 @@ def _valid(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None
 
 
 def _convex(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
-    jumps = {s["at"]: number(s["jump"]) for s in steps if s["rule"] == "jump"}
-    positive = {at for at, jump in jumps.items() if jump == sp.oo or (jump.is_finite and not ball_of_constant(jump) < 0
-                                                                     and (jump == 0 or ball_of_constant(jump) > 0))}
+    jumps = {s["at"]: _sign_of_jump(number(s["jump"])) for s in steps if s["rule"] == "jump"}
     if holds:
         _need(_covers(parts, _signs(steps, "curvature", ">= 0")), "g'' >= 0 is not proved everywhere")
-        _need(all(str(p.low) in positive for p in parts[1:]), "an upward jump of g' is not proved at every break")
+        _need(all(jumps.get(str(p.low)) in (0, 1) for p in parts[1:]), "an upward jump of g' is not proved at every break")
     elif jumps:
-        _need(len(steps) == 1 and not positive, "no jump is downward")
+        _need(len(steps) == 1 and set(jumps.values()) == {-1}, "no jump is downward")
     else:
         _need(_witness(steps, "curvature")["sign"].replace(" ", "") == "<0", "g'' is not negative there")
+
+
+def _sign_of_jump(jump: sp.Expr) -> int | None:
+    return (1 if jump == sp.oo else -1) if jump.is_infinite else constants.sign_of(jump)
 
 
 def _zero_forcing(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
@@ -101,8 +109,8 @@ def _zero_avoiding(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part])
     _need(len(steps) == 1 and steps[0]["rule"] == "integral" and steps[0]["of"] == "weighted slope",
           "the integral of g'(x) e^(-x) is missing")
     limit = number(steps[0]["limit"])  # of g'(x) e^(-x) times the scale: where it is negative the integral is -oo
-    _need((steps[0]["diverges"] == "true" and (limit == sp.oo or bool(ball_of_constant(limit) > 0))) is holds,
-          "the integral says the opposite")
+    falls = limit == -sp.oo or bool(ball_of_constant(limit) < 0)
+    _need((steps[0]["diverges"] == "true" and not falls) is holds, "the integral says the opposite")
 
 
 def _even(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
@@ -110,22 +118,22 @@ def _even(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
         _witness(steps, "odd part")
         return
     proved = {(s["low"], s["high"]) for s in steps if s["rule"] == "identity" and s["of"] == "odd part"}
-    _need(_covers([p for p in parts if p.low.is_nonnegative], proved), "g'(x) = -g'(-x) is not proved everywhere")
+    _need(_covers(_sides(parts)[1], proved), "g'(x) = -g'(-x) is not proved everywhere")
 
 
 def _symmetric(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
     jumps = {number(s["at"]): number(s["jump"]) for s in steps if s["rule"] == "jump"}
     if not holds:
         if jumps:
-            _need(any(not proofs.equal_constants(sp.exp(-k / 2) * j, sp.exp(k / 2) * jumps[-k])
-                      for k, j in jumps.items() if -k in jumps), "the jumps are as symmetry needs them")
+            _need(any(constants.equal(sp.exp(-k / 2) * j, sp.exp(k / 2) * jumps[-k]) is False
+                      for k, j in jumps.items() if -k in jumps), "the jumps are not shown to differ from what symmetry needs")
         elif steps and steps[0]["rule"] == "witness" and steps[0]["of"] == "kink at 0":
             _need(len(steps) == 1, "one witness is enough")
         else:
             _witness(steps, "asymmetry")
         return
     proved = {(s["low"], s["high"]) for s in steps if s["rule"] == "identity" and s["of"] == "asymmetry"}
-    _need(_covers([p for p in parts if p.low.is_nonnegative], proved), "g''(x) = e^x g''(-x) is not proved everywhere")
+    _need(_covers(_sides(parts)[1], proved), "g''(x) = e^x g''(-x) is not proved everywhere")
     for part in parts[1:]:
         _need(part.low in jumps and -part.low in jumps, f"the jump of g' at {part.low} or its mirror image is missing")
         _need(proofs.equal_constants(sp.exp(-part.low / 2) * jumps[part.low], sp.exp(part.low / 2) * jumps[-part.low]),

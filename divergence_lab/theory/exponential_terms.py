@@ -29,7 +29,8 @@ def terms_of(f: sp.Expr) -> list[tuple[sp.Expr, sp.Expr, sp.Expr]]:
             else:
                 raise Rejected(f"{term} is not c x^n e^(rx)")
         r = sp.cancel(sp.together(sp.expand(r).xreplace(back)))
-        found[n, r] = found.get((n, r), sp.S.Zero) + c.xreplace(back)
+        key = next((key for key in found if key[0] == n and is_zero(key[1] - r)), (n, r))
+        found[key] = found.get(key, sp.S.Zero) + c.xreplace(back)
     return [(c, n, r) for (n, r), c in found.items() if not is_zero(c)]
 
 
@@ -92,11 +93,20 @@ def _stays(place: int, terms: list[tuple[sp.Expr, sp.Expr, sp.Expr]]) -> bool:
         return False
     for d, q in others:
         for symbol in sorted((r - q).free_symbols, key=str):
-            equal = sp.solve(r - q, symbol)
-            if len(equal) == 1 and (equal[0].is_positive or not symbol.is_positive):
-                return has_sign((c + d).subs(symbol, equal[0]))
+            equal = _only_zero(r - q, symbol)
+            if equal is not None and (equal.is_positive or not symbol.is_positive):
+                return has_sign((c + d).subs(symbol, equal))
         return False
     return True
+
+
+def _only_zero(e: sp.Expr, symbol: sp.Symbol) -> sp.Expr | None:
+    """The one value of the symbol at which a quotient, linear in it above, can be 0; None where it is not of that form."""
+    above = sp.numer(sp.together(e))
+    slope = sp.cancel(sp.diff(above, symbol))
+    if slope.has(symbol) or not has_sign(slope):
+        return None
+    return sp.cancel(symbol - above / slope)
 
 
 def has_sign(e: sp.Expr) -> bool:

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import sympy as sp
 
+from divergence_lab.theory.constants import unified
 from divergence_lab.theory.parameter_signs import seen_at_samples, sign
 from divergence_lab.theory.proofs import Rejected
 
@@ -27,7 +28,7 @@ class NoGerm(Rejected):
 
 
 def _plain(e: sp.Expr) -> sp.Expr:
-    """A form in which equal exponents mostly look equal (where they don't, `sign` finds their difference 0)."""
+    """A form in which equal exponents mostly look equal. Looks decide nothing: `compare` and `reduced` ask for the sign."""
     return e if e.is_Rational or e.is_Symbol else sp.cancel(sp.together(e)) if e.free_symbols else sp.expand(e)
 
 
@@ -210,8 +211,8 @@ def exp(a: Germ) -> Germ:
     for m, c in a.terms:
         order = growth(m)
         if order > 0:
-            k = next((k for k in range(1, LEVELS) if m == level(k)), None)
-            if k is None and compare(m, level(1)) <= 0:
+            k = next((k for k in range(1, LEVELS) if compare(m, level(k)) == 0), None)
+            if k is None and compare(m, level(1)) < 0:
                 raise NoGerm("the exponential of something slower than log x")
             large = large * (level(k - 1, c) if k else Monomial(exponents=((c, m),)))
         elif order == 0:
@@ -304,7 +305,7 @@ def _towards(a: Germ) -> int | None:
 def _near_constant(function, a: Germ) -> Germ:
     """function(c + d), d -> 0, by Taylor's formula; the function is smooth on the whole line."""
     y, terms = sp.Dummy(real=True), [(m, c, growth(m)) for m, c in a.terms]
-    c = next((c for _, c, order in terms if order == 0), sp.S.Zero)
+    c = sp.Add(*(c for _, c, order in terms if order == 0))
     d = Germ(tuple((m, c) for m, c, order in terms if order < 0), a.rest)
     derivative, coefficients = function(y), []
     for k in range(_order - 1):
@@ -388,7 +389,7 @@ def _ask(f: sp.Expr, x: sp.Symbol, question: Callable[[Germ], sp.Expr | bool]) -
     global _order
     # x of the half-line is positive: roots of squares and powers of products show their form
     y = sp.Symbol("~half", positive=True)
-    f = sp.powsimp(sp.powdenest(f.subs(x, y)))
+    f = unified(sp.powsimp(sp.powdenest(f.subs(x, y))))
     for _order in ORDERS:
         try:
             return question(of(f, y))

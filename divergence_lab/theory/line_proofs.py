@@ -6,8 +6,8 @@ import sympy as sp
 
 from divergence_lab.theory.cell_proofs import identities, inner_point, refined
 from divergence_lab.theory.exponential_terms import has_sign, terms_of
-from divergence_lab.theory.parameter_signs import is_zero, sign
-from divergence_lab.theory.pieces import CannotSplit, Pieces, split
+from divergence_lab.theory.parameter_signs import is_finite, is_zero, sign
+from divergence_lab.theory.pieces import CannotSplit, Pieces, are_equal, split
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
 
@@ -20,7 +20,7 @@ def holds_on_line(kind: str, loss: sp.Expr, equation: sp.Expr, solved: sp.Symbol
     differs from all others, or by a multiple of the equation (its part 2). Raises Rejected.
     """
     slope = sp.diff(equation, solved)
-    if slope == 0 or slope.free_symbols:
+    if slope.free_symbols or not has_sign(slope):
         raise Rejected(f"{equation} is not solved for {solved}")
     value = solved - equation / slope
     if _is_a_multiple(kind, loss, equation, {solved: value}):
@@ -45,7 +45,7 @@ def _differs_elsewhere(place: int, terms: list[tuple[sp.Expr, sp.Expr, sp.Expr]]
     for k, (_, m, q) in enumerate(terms):
         if k != place and n == m:
             factor = sp.simplify((r - q) / equation)
-            if (factor.free_symbols or factor == 0) and not has_sign(r - q):
+            if (factor.free_symbols or not has_sign(factor)) and not has_sign(r - q):
                 return False
     return True
 
@@ -65,7 +65,7 @@ def _is_a_multiple(kind: str, loss: sp.Expr, equation: sp.Expr, solution: dict[s
     for e in at_points:
         factor = sp.simplify(e.xreplace(back) / equation)
         try:
-            if factor != 0 and not factor.has(sp.zoo, sp.nan) and sign(factor) != 0:
+            if is_finite(factor) and sign(factor) != 0:
                 return True
         except Rejected:
             continue
@@ -78,7 +78,7 @@ def _exponential_sides(loss: sp.Expr) -> tuple[Pieces, Pieces]:
         merged = split(loss, x)
     except CannotSplit as reason:
         raise Rejected(str(reason)) from None
-    if not set(merged.kinks) <= {sp.S.Zero}:
+    if not all(are_equal(kink, sp.S.Zero) for kink in merged.kinks):
         raise Rejected("the loss has kinks away from 0")
     pieces = refined(merged)
     for piece in pieces.pieces:

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import sympy as sp
 
+from divergence_lab.theory import constants
 from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.proofs import Rejected, limit_of
 
@@ -45,8 +46,11 @@ def is_nonnegative(e: sp.Expr) -> bool:
 
 
 def is_zero(e: sp.Expr) -> bool:
-    """e = 0 for all values of its symbols, by SymPy's normal forms (False: not shown)."""
-    if e == 0 or sp.expand(e) == 0:
+    """e = 0 for all values of its symbols, by SymPy's normal forms, equal constants written alike (False: not shown)."""
+    if not e.free_symbols:
+        return constants.sign_of(e) == 0
+    e = constants.unified(e)
+    if e == 0 or (grown := constants.unified(sp.expand(e))) == 0 or constants.unified(sp.powsimp(grown)) == 0:
         return True
     values = dict(zip(sorted(e.free_symbols, key=str), _SAMPLES))
     seen = ball_of_constant(e.subs(values))
@@ -55,10 +59,44 @@ def is_zero(e: sp.Expr) -> bool:
     return sp.count_ops(e) < 4 * _LIMIT and (sp.powsimp(sp.expand(e.rewrite(sp.exp))) == 0 or sp.simplify(e) == 0)
 
 
+_ENTIRE = (sp.exp, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.Abs)
+
+
+def is_finite(e: sp.Expr, moving: sp.Symbol | None = None, at: tuple[sp.Symbol, sp.Expr] | None = None) -> bool:
+    """e is a finite real number for all values of its symbols, as its structure shows; so it is continuous in them.
+
+    `moving`: it is analytic in this symbol as well. `at`, (x, c): this is asked at x = c, where e must be real on one side.
+    """
+    if e.is_Symbol:
+        return True
+    if not e.free_symbols:
+        return bool(ball_of_constant(e).is_finite())
+    if not all(is_finite(part, moving, at) for part in e.args):
+        return False
+    moves = moving is not None and e.has(moving)
+    if e.is_Add or e.is_Mul or isinstance(e, _ENTIRE):
+        return not (isinstance(e, sp.Abs) and moves)
+
+    def here(part: sp.Expr) -> sp.Expr:
+        return part if at is None else part.subs(*at)
+    try:
+        if isinstance(e, sp.log):
+            return sign(here(e.args[0])) == 1
+        if isinstance(e, sp.polylog):
+            return bool(e.args[0].is_Integer) and sign(here(1 - e.args[1])) == 1
+        if e.is_Pow and e.exp.is_Integer:
+            return bool(e.exp.is_positive) or sign(here(e.base)) != 0
+        if e.is_Pow and moves and e.base.has(moving):  # a root that reaches 0 may have a kink there
+            return sign(here(e.base)) == 1
+        return e.is_Pow and (sign(here(e.base)) == 1 or (is_nonnegative(here(e.base)) and sign(here(e.exp)) == 1))
+    except Unsigned:
+        return e.is_Pow and not (moves and e.base.has(moving)) and bool(here(e.exp).is_positive) and is_nonnegative(here(e.base))
+
+
 @lru_cache(maxsize=20_000)
 def _sign(e: sp.Expr) -> int | None:
     if not e.free_symbols:
-        return _sign_of_constant(e)
+        return constants.sign_of(e)
     if {1, -1} <= seen_at_samples(e):
         return None
     for form in _forms(e):
@@ -83,18 +121,12 @@ def seen_at_samples(e: sp.Expr) -> frozenset[int]:
     return frozenset(signs)
 
 
-def _sign_of_constant(e: sp.Expr) -> int | None:
-    ball = ball_of_constant(e)
-    if ball > 0 or ball < 0:
-        return 1 if ball > 0 else -1
-    return 0 if e == 0 or (ball.is_finite() and sp.simplify(e) == 0) else None
-
-
 def _sign_by_slope(e: sp.Expr, depth: int = 2) -> int | None:
-    """The sign of a function of one positive symbol that moves away from 0, or towards it, all the way."""
+    """The sign of a function of one positive symbol that moves away from 0, or towards it, all the way: it must be finite,
+    and so continuous, all the way too, for exp(atan(1/(z - 1000))) - 1 falls from a limit below 0 and is positive beyond 1000."""
     symbols = list(e.free_symbols)
     if len(symbols) != 1 or not symbols[0].is_positive or depth == 0 or sp.count_ops(e) > _SHORT \
-            or not any(part.free_symbols for part in e.atoms(sp.exp, sp.log)):
+            or not any(part.free_symbols for part in e.atoms(sp.exp, sp.log)) or not is_finite(e, symbols[0]):
         return None
     z, slope = symbols[0], sp.factor(sp.together(sp.diff(e, symbols[0])))
     way = next((s for form in _forms(slope) if (s := _seen(form, 4)) is not None), None) \
@@ -107,7 +139,7 @@ def _sign_by_slope(e: sp.Expr, depth: int = 2) -> int | None:
         except Rejected:
             continue
         if value is not None and (value.is_infinite or not value.free_symbols):
-            seen = int(sp.sign(value)) if value.is_infinite else _sign_of_constant(value)
+            seen = int(sp.sign(value)) if value.is_infinite else constants.sign_of(value)
             if seen in (0, wanted):
                 return wanted
     return None
@@ -146,7 +178,7 @@ def without_powers(e: sp.Expr) -> sp.Expr:
 def _seen(e: sp.Expr, depth: int) -> int | None:
     """The strict sign of e as its structure shows it, 0 for the number 0, None when not seen."""
     if not e.free_symbols:
-        return _sign_of_constant(e)
+        return constants.sign_of(e)
     if e.is_positive or e.is_negative:
         return 1 if e.is_positive else -1
     if depth == 0:
@@ -187,7 +219,10 @@ def _sign_of_sum(e: sp.Expr, depth: int) -> int | None:
         parts = [_seen(sp.factor(part), depth - 1) for part in (numerator, denominator)]
         return None if None in parts else parts[0] * parts[1]
     found = _sign_of_polynomial(numerator)
-    return _sign_beside_one(e, depth) if found is None else found * _sign_of_constant(denominator)
+    if found is None:
+        return _sign_beside_one(e, depth)
+    below = constants.sign_of(denominator)
+    return None if below is None else found * below
 
 
 def _sign_of_two(a: sp.Expr, b: sp.Expr, depth: int) -> int | None:
@@ -220,18 +255,18 @@ def _sign_of_polynomial(e: sp.Expr) -> int | None:
     """All coefficients of one sign in positive symbols and exponentials, or no root in (0, oo) by Sturm."""
     symbols = sorted(e.free_symbols, key=str)
     if not symbols:
-        return _sign_of_constant(e)
+        return constants.sign_of(e)
     if not e.is_polynomial(*symbols) or not all(s.is_positive for s in symbols):
         return None
     polynomial = sp.Poly(e, *symbols)
-    signs = {_sign_of_constant(c) for c in polynomial.coeffs()}
+    signs = {constants.sign_of(c) for c in polynomial.coeffs()}
     if len(signs) == 1:
         return signs.pop()
     if len(symbols) > 1 or not (polynomial.domain.is_QQ or polynomial.domain.is_ZZ):
         return None
     at_zero = polynomial(0)
     roots = polynomial.count_roots(0, None) - (1 if at_zero == 0 else 0)
-    return None if roots else _sign_of_constant(polynomial(1))
+    return None if roots else constants.sign_of(polynomial(1))
 
 
 def _sign_beside_one(e: sp.Expr, depth: int) -> int | None:

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import sympy as sp
 
+from divergence_lab.theory import constants
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
 
 DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
@@ -123,6 +124,8 @@ def same(a: sp.Expr, b: sp.Expr) -> bool:
 
 def is_less(a: sp.Expr, b: sp.Expr) -> bool:
     """a < b for two exact numbers, or for parameters whose assumptions decide it."""
+    if not (a.free_symbols or b.free_symbols) and (sign := constants.sign_of(b - a)) is not None:
+        return sign > 0
     relation = sp.Lt(a, b)
     if relation in (sp.true, sp.false):
         return bool(relation)
@@ -136,6 +139,20 @@ def is_less(a: sp.Expr, b: sp.Expr) -> bool:
     raise CannotSplit(f"whether {a} < {b} depends on the parameters: state it with --assume")
 
 
+def are_equal(a: sp.Expr, b: sp.Expr) -> bool:
+    """a = b for two exact numbers, infinities among them, or for all parameters. Raises CannotSplit where that is not decided:
+    numbers that look different may be equal, and with parameters only one that is less than the other is not equal to it."""
+    if a == b:
+        return True
+    if a.is_infinite or b.is_infinite:
+        return False
+    if not (a.free_symbols or b.free_symbols):
+        if (found := constants.equal(a, b)) is not None:
+            return found
+        raise CannotSplit(f"whether {a} = {b} is not decided")
+    return constants.unified(sp.expand(a - b)) == 0 or sp.simplify(a - b) == 0
+
+
 def _exponent(power: sp.Expr) -> sp.Expr | None:
     """u where the power is e^u, as it is written."""
     return power.args[0] if isinstance(power, sp.exp) else sp.S.Zero if power == 1 else None
@@ -143,6 +160,7 @@ def _exponent(power: sp.Expr) -> sp.Expr | None:
 
 def split(expression: sp.Expr, variable: sp.Symbol, low: sp.Expr = -sp.oo, high: sp.Expr = sp.oo) -> Pieces:
     """The smooth pieces of `expression` on (low, high). Raises CannotSplit."""
+    expression = constants.unified(expression)  # break points and branches that are equal look equal
     # Abs(u)**(2k) is smooth: SymPy already writes u**(2k) for real u; everything else is decided below.
     pending, done = [Piece(low, high, expression)], []
     while pending:
@@ -185,9 +203,9 @@ def _break_points(decision: sp.Expr, variable: sp.Symbol, piece: Piece) -> list[
             if is_less(piece.low, root) and is_less(root, piece.high):
                 points.add(root)
     ordered: list[sp.Expr] = []
-    for point in points:  # insertion by exact comparison: there are few
-        place = sum(is_less(other, point) for other in ordered)
-        ordered.insert(place, point)
+    for point in sorted(points, key=lambda p: (sp.count_ops(p), str(p))):  # insertion by exact comparison: there are few
+        if not any(are_equal(other, point) for other in ordered):
+            ordered.insert(sum(is_less(other, point) for other in ordered), point)
     return ordered
 
 

@@ -20,7 +20,9 @@ from typing import TypeVar
 import sympy as sp
 from flint import arb, ctx
 
+from divergence_lab.theory import constants
 from divergence_lab.theory.balls import PRECISION_BITS, ball, ball_of_constant
+from divergence_lab.theory.constants import unified
 from divergence_lab.theory.normal_form import vanishes
 from divergence_lab.theory.tail_functions import describe
 from divergence_lab.theory.tails import LEVELS, HalfLine, NoTail, Tail, growth, is_zero, level
@@ -224,7 +226,7 @@ def _limit_of_tail(line: HalfLine, tail: Tail) -> sp.Expr | None:
         return sp.oo if line.sign(tail) > 0 else -sp.oo
     if tail.size is not None and growth(tail.size) >= 0:
         return None
-    return next((c for m, c in tail.terms if growth(m) == 0), sp.S.Zero)
+    return sp.Add(*(c for m, c in tail.terms if growth(m) == 0))
 
 
 def prove_limit(f: sp.Expr, x: sp.Symbol, end: sp.Expr, limit: sp.Expr) -> None:
@@ -232,16 +234,13 @@ def prove_limit(f: sp.Expr, x: sp.Symbol, end: sp.Expr, limit: sp.Expr) -> None:
     found = limit_of(f, x, end)
     if found is None:
         raise Rejected(f"the limit of {f} at {end} is bounded, its value not known")
-    if found == limit:
-        return
-    if found.is_infinite or limit.is_infinite or not equal_constants(found, limit):
+    if not equal_constants(found, limit):
         raise Rejected(f"the limit of {f} at {end} is {found}, not {limit}")
 
 
 def equal_constants(a: sp.Expr, b: sp.Expr) -> bool:
-    """Two exact numbers are equal: their balls meet, and SymPy's normal form of the difference is 0."""
-    difference = a - b
-    return bool(ball_of_constant(difference).contains(0)) and (difference == 0 or sp.simplify(difference) == 0)
+    """Two exact numbers, or infinities, are proved to be equal. False says nothing: `constants.equal` may say that they differ."""
+    return constants.equal(a, b) is True
 
 
 def integral_diverges(f: sp.Expr, x: sp.Symbol) -> bool:
@@ -287,6 +286,7 @@ def prove_sign_at(f: sp.Expr, x: sp.Symbol, point: sp.Expr, sign: str) -> None:
 @lru_cache(maxsize=2_000)  # the two sides of 0 mostly have one formula
 def is_identity(f: sp.Expr, x: sp.Symbol) -> bool:
     """f = 0 by exact algebra; False: only not shown in this way."""
+    f = unified(f)
     if f == 0 or sp.expand(f) == 0 or vanishes(f, x):
         return True
     return f.has(sp.gamma) and sp.gammasimp(f) == 0
@@ -298,7 +298,7 @@ def prove_zero(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
     Agreement in any number of digits at any number of points is no proof: 10^-290 (e^x - x - 1) decides a verdict. Two
     values come first only because they are the quickest way to see what is not 0, and to say where.
     """
-    f = sp.expand_func(f) if f.has(sp.polylog) else f
+    f = unified(sp.expand_func(f) if f.has(sp.polylog) else f)
     if f == 0 or sp.expand(f) == 0:
         return
     if low == -sp.oo:

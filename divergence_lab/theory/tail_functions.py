@@ -10,6 +10,7 @@ import sympy as sp
 from flint import arb, ctx
 
 from divergence_lab.theory.balls import ball, ball_of_constant
+from divergence_lab.theory.constants import unified
 from divergence_lab.theory.tails import ONE, ORDER, HalfLine, Monomial, NoTail, Tail, growth, is_zero, level
 
 HALF_LINES = (30, 1_000, 10**6, 10**12, 10**30)
@@ -22,11 +23,12 @@ Answer = TypeVar("Answer")
 
 def describe(expression: sp.Expr, variable: sp.Symbol, end: sp.Expr,
              ask: Callable[[int, HalfLine, Tail], Answer]) -> Answer:
-    """`ask(X, half-line, tail)` of the expression at end = oo, or of its mirror image at end = -oo.
+    """`ask(X, half-line, tail)` of the expression at end = oo, or of its mirror image at end = -oo. Equal constants in it are
+    written alike first, so that what they cancel is gone.
 
     Tries larger and larger X, until both the tail and the answer exist; raises NoTail with the last reason.
     """
-    mirrored = expression.xreplace({variable: -variable}) if end == -sp.oo else expression
+    mirrored = unified(expression.xreplace({variable: -variable}) if end == -sp.oo else expression)
     reason = NoTail("not tried")
     for X in HALF_LINES:
         try:
@@ -104,7 +106,7 @@ def _tends_to(line: HalfLine, a: Tail) -> int | None:
 
 def _near_constant(line: HalfLine, a: Tail, function: Callable[[sp.Expr], sp.Expr]) -> Tail:
     """function(c + d) = sum_k function^(k)(c) d^k/k! + Lagrange's remainder, for an argument that stays bounded."""
-    constant = next((c for m, c in a.terms if growth(m) == 0), sp.S.Zero)
+    constant = sp.Add(*(c for m, c in a.terms if growth(m) == 0))
     rest = Tail(tuple((m, c) for m, c in a.terms if growth(m) != 0), a.size, a.bound)
     size, reach = line.lump(rest)
     if growth(size) > 0:

@@ -5,19 +5,22 @@ e^{2x} x^{-1} (log x)^{1/2} or e^{-x^2/2}. A tail is a finite sum of exact terms
 
     r(x) in m_r(x) * [low, high]   for every x >= X,
 
-so it says more than a limit: signs, bounds and comparisons hold on the whole half-line, not "eventually". Every rule
+with different monomials and coefficients that are not 0, so it says more than a limit: signs, bounds and comparisons hold on the whole half-line, not "eventually". Every rule
 below keeps that promise or raises NoTail; nothing is sampled, and no symbolic limit is taken. SymPy holds the exact
-coefficients, Arb the bounds. (The search for proofs takes SymPy's limits instead and never calls this room.)
+coefficients, Arb the bounds. Whether two monomials are equal, or a coefficient is 0, is decided by their values (`constants`),
+never by how they are written: x^a and x^b with a = sqrt(2) - 1, b = 1/(1 + sqrt(2)) are one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import sympy as sp
 from flint import arb
 
+from divergence_lab.theory import constants
 from divergence_lab.theory.balls import ball_of_constant
 
 LEVELS = 4        # x, log x, log log x, log log log x
@@ -32,22 +35,20 @@ class NoTail(Exception):
 
 @dataclass(frozen=True)
 class Monomial:
-    """x^p0 (log x)^p1 ... * exp(sum c*m); `exponents` pairs (c, m), each m tending to infinity."""
+    """x^p0 (log x)^p1 ... * exp(sum c*m); `exponents` pairs (c, m), c != 0, the m to infinity, largest first."""
     powers: tuple[sp.Expr, ...] = (sp.S.Zero,) * LEVELS
     exponents: tuple[tuple[sp.Expr, Monomial], ...] = ()
 
     def __mul__(self, other: Monomial) -> Monomial:
-        gathered: dict[Monomial, sp.Expr] = {}
-        for coefficient, monomial in (*self.exponents, *other.exponents):
-            gathered[monomial] = gathered.get(monomial, sp.S.Zero) + coefficient
-        kept = [(c, m) for m, c in gathered.items() if not is_zero(c)]
-        kept.sort(key=lambda pair: str(pair[1]))
-        return Monomial(tuple(a + b for a, b in zip(self.powers, other.powers)), tuple(kept))
+        powers = tuple(_plain(a + b) for a, b in zip(self.powers, other.powers))
+        if not self.exponents or not other.exponents:
+            return Monomial(powers, self.exponents or other.exponents)
+        return Monomial(powers, tuple((c, m) for m, c in added((m, c) for c, m in (*self.exponents, *other.exponents))))
 
     def __pow__(self, r: sp.Expr) -> Monomial:
-        if r == 0:
+        if is_zero(r):
             return ONE
-        return Monomial(tuple(r * p for p in self.powers), tuple((r * c, m) for c, m in self.exponents))
+        return Monomial(tuple(_plain(r * p) for p in self.powers), tuple((r * c, m) for c, m in self.exponents))
 
 
 ONE = Monomial()
@@ -60,19 +61,12 @@ def level(k: int, power: sp.Expr = sp.S.One) -> Monomial:
     return Monomial(tuple(power if i == k else sp.S.Zero for i in range(LEVELS)))
 
 
-@lru_cache(maxsize=20_000)
 def sign_of(number: sp.Expr) -> int:
-    """The sign of an exact constant: by enclosure, or by SymPy proving that it is 0."""
-    if number.is_Rational:
-        return int(sp.sign(number))
-    ball = ball_of_constant(number)
-    if ball > 0:
-        return 1
-    if ball < 0:
-        return -1
-    if ball.is_finite() and sp.simplify(number) == 0:
-        return 0
-    raise NoTail(f"the sign of {number} is not decided")
+    """The sign of an exact constant. Raises NoTail where it is not decided."""
+    sign = constants.sign_of(number)
+    if sign is None:
+        raise NoTail(f"the sign of {number} is not decided")
+    return sign
 
 
 def is_zero(number: sp.Expr) -> bool:
@@ -80,15 +74,35 @@ def is_zero(number: sp.Expr) -> bool:
     return number == 0 or sign_of(number) == 0
 
 
+def _plain(power: sp.Expr) -> sp.Expr:
+    """The same power, 0 written as 0."""
+    return power if power.is_Rational or not is_zero(power) else sp.S.Zero
+
+
+def added(terms: Iterable[tuple[Monomial, sp.Expr]]) -> list[tuple[Monomial, sp.Expr]]:
+    """The terms (m, c) largest first, with equal monomials added, however they are written, and without those that cancel."""
+    gathered: dict[Monomial, sp.Expr] = {}
+    for m, c in terms:
+        gathered[m] = gathered.get(m, sp.S.Zero) + c
+    merged: list[tuple[Monomial, sp.Expr]] = []
+    for m, c in sorted(gathered.items(), key=_by_growth, reverse=True):
+        if merged and compare(m, merged[-1][0]) == 0:
+            m, before = merged.pop()
+            c = before + c
+        merged.append((m, c))
+    return [(m, c) for m, c in merged if not is_zero(c)]
+
+
+def compare(a: Monomial, b: Monomial) -> int:
+    """1 if a outgrows b, -1 if b outgrows a, 0 if they are equal."""
+    return 0 if a == b else growth(a * b ** sp.S.NegativeOne)
+
+
 @lru_cache(maxsize=20_000)
 def growth(m: Monomial) -> int:
     """1 if m -> oo, -1 if m -> 0, 0 if m = 1."""
     if m.exponents:
-        leading = m.exponents[0]
-        for pair in m.exponents[1:]:
-            if growth(pair[1] * leading[1] ** sp.S.NegativeOne) > 0:
-                leading = pair
-        return sign_of(leading[0])
+        return sign_of(m.exponents[0][0])
     return next((sign_of(p) for p in m.powers if not is_zero(p)), 0)
 
 
@@ -98,6 +112,10 @@ class Tail:
     terms: tuple[tuple[Monomial, sp.Expr], ...]
     size: Monomial | None = None
     bound: arb | None = None
+
+    def __post_init__(self):
+        if self.bound is not None and not self.bound.is_finite():
+            raise NoTail("a remainder is too large to hold at X")
 
 
 class HalfLine:
@@ -140,8 +158,7 @@ class HalfLine:
             return self._decreasing[m]
         if depth > DEPTH:
             raise NoTail("the monotonicity of a monomial is too deep to unfold")
-        terms = self._log_derivative(m)
-        ordered = sorted(terms.items(), key=_by_growth, reverse=True)
+        ordered = self._log_derivative(m)
         answer = bool(ordered) and sign_of(ordered[0][1]) < 0
         if answer:
             lead, coefficient = ordered[0]
@@ -157,18 +174,16 @@ class HalfLine:
         self._decreasing[m] = answer
         return answer
 
-    def _log_derivative(self, m: Monomial) -> dict[Monomial, sp.Expr]:
-        """x d/dx log m as exact terms: p_k / (L_1 ... L_k) and c * x dm_j/dx."""
-        terms: dict[Monomial, sp.Expr] = {}
+    def _log_derivative(self, m: Monomial) -> list[tuple[Monomial, sp.Expr]]:
+        """x d/dx log m as exact terms, largest first: p_k / (L_1 ... L_k) and c * x dm_j/dx."""
+        terms: list[tuple[Monomial, sp.Expr]] = []
         for k, power in enumerate(m.powers):
             if power != 0:
                 below = Monomial(tuple(sp.S.NegativeOne if 1 <= i <= k else sp.S.Zero for i in range(LEVELS)))
-                terms[below] = terms.get(below, sp.S.Zero) + power
+                terms.append((below, power))
         for coefficient, inner in m.exponents:
-            for factor, weight in self._log_derivative(inner).items():
-                product = inner * factor
-                terms[product] = terms.get(product, sp.S.Zero) + coefficient * weight
-        return {monomial: c for monomial, c in terms.items() if not is_zero(c)}
+            terms += [(inner * factor, coefficient * weight) for factor, weight in self._log_derivative(inner)]
+        return added(terms)
 
     # --- building and combining tails ------------------------------------------------------------------------
 
@@ -177,18 +192,13 @@ class HalfLine:
 
     def build(self, terms: list[tuple[Monomial, sp.Expr]], rests: list[tuple[Monomial, arb]]) -> Tail:
         """A tail from any terms and remainders: equal monomials added, small terms moved into one remainder."""
-        gathered: dict[Monomial, sp.Expr] = {}
-        for monomial, coefficient in terms:
-            gathered[monomial] = gathered.get(monomial, sp.S.Zero) + coefficient
-        ordered = sorted(((m, c) for m, c in gathered.items() if not is_zero(c)),
-                         key=_by_growth, reverse=True)
         largest = None
         for monomial, _ in rests:
-            if largest is None or growth(monomial * largest ** sp.S.NegativeOne) > 0:
+            if largest is None or compare(monomial, largest) > 0:
                 largest = monomial
         kept = []
-        for monomial, coefficient in ordered:
-            above = largest is None or growth(monomial * largest ** sp.S.NegativeOne) > 0
+        for monomial, coefficient in added(terms):
+            above = largest is None or compare(monomial, largest) > 0
             if above and len(kept) < KEEP:
                 kept.append((monomial, coefficient))
             else:
@@ -262,7 +272,7 @@ class HalfLine:
         n = len(coefficients)
         if ball == 0:
             return total
-        return self.add(total, Tail((), size ** sp.Integer(n), (abs(ball) ** n) * arb(0, 1) * rest))
+        return self.add(total, Tail((), size ** sp.Integer(n), arb(abs(ball).upper()) ** n * arb(0, 1) * rest))
 
     def power(self, a: Tail, r: sp.Expr) -> Tail:
         if r.is_Integer and r >= 0:
@@ -299,12 +309,12 @@ class HalfLine:
         large, small, constant = ONE, [], sp.S.Zero
         for m, c in a.terms:
             if growth(m) > 0:
-                k = next((k for k in range(1, LEVELS) if m == level(k)), None)
-                if k is None and growth(m * level(1, sp.S.NegativeOne)) <= 0:
+                k = next((k for k in range(1, LEVELS) if compare(m, level(k)) == 0), None)
+                if k is None and compare(m, level(1)) < 0:
                     raise NoTail("the exponential of something slower than log x")
                 large = large * (level(k - 1, c) if k else Monomial(exponents=((c, m),)))
             elif growth(m) == 0:
-                constant = c
+                constant += c
             else:
                 small.append((m, c))
         if a.size is not None and growth(a.size) > 0:
@@ -315,7 +325,7 @@ class HalfLine:
             return Tail((), large, _ball(factor) * (ball * self.sup(d)).exp())
         d = Tail(tuple(small), a.size, a.bound)
         size, ball = self.lump(d)
-        bound = arb(abs(ball).upper()) * self.sup(size) if ball != 0 else arb(0)
+        bound = arb(abs(ball).upper()) * self.sup(size)
         coefficients = [1 / sp.factorial(k) for k in range(ORDER)]
         return self.scale(self.series(coefficients, d, bound.exp() / _ball(sp.factorial(ORDER))), large, factor)
 
@@ -331,7 +341,7 @@ class _ByGrowth:
         self.monomial = pair[0]
 
     def __lt__(self, other: _ByGrowth) -> bool:
-        return growth(self.monomial * other.monomial ** sp.S.NegativeOne) < 0
+        return compare(self.monomial, other.monomial) < 0
 
 
 _by_growth = _ByGrowth
