@@ -20,9 +20,11 @@ HEIGHT = {"ambient": -1, "theory": 0, "graphs": 0, "metrics": 0, "palette": 0, "
 # Inside theory, downhill again.
 THEORY = [
     "symbols", "expressions", "processes", "budget", "enclosure", "balls", "constants", "pieces", "named_losses", "named_divergences", "identity", "catalogue",
+    # what the checker knows of one function, and of one for all parameters: it imports nothing of the search
+    "tails", "tail_functions", "normal_form", "proofs", "parameter_signs", "germs",
     "loss", "domain", "values", "recognition", "dilogarithms", "integral_table", "integrals", "divergence",
-    # the trusted checker: imports nothing of the search
-    "tails", "tail_functions", "normal_form", "proofs", "conditions", "certificate", "parameter_signs", "germs", "exponential_terms",
+    # the rest of the trusted checker
+    "conditions", "certificate", "exponential_terms",
     "cell_forms", "cell_proofs", "line_proofs", "checker_parameters", "decided", "conclusions", "disproofs", "checker",
     # the search for proofs, and what uses both
     "signs", "no_loss", "boundary", "far_slope", "integral_sign", "sign_regions", "verdict", "critical_parameters", "witnesses", "parameter_numbers", "parameters", "decision", "derivation", "inversion", "samplers", "questions", "transforms",

@@ -31,7 +31,7 @@ from divergence_lab.theory.integral_sign import (
     why_not_valid,
 )
 from divergence_lab.theory.loss import Loss, jump
-from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less
+from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, in_order, is_less
 from divergence_lab.theory.proofs import Rejected, integral_diverges, limit_of, prove_nonnegative
 from divergence_lab.theory.symbols import t, x
 from divergence_lab.theory.tails import NoTail
@@ -249,7 +249,7 @@ def _partial(g: Pieces, points: list[sp.Expr]) -> list[arb]:
 
 def _largest_ratio(a: Pieces, b: Pieces) -> list[tuple[sp.Expr, arb]]:
     """(y, F1(y)/F2(y)) at about the largest value, enclosed."""
-    points = sorted({*SAMPLES, *a.kinks, *b.kinks}, key=float)
+    points = in_order([*SAMPLES, *a.kinks, *b.kinks])
 
     def ratio(y: sp.Expr) -> arb:
         one, other = _partial(a, [y])[0], _partial(b, [y])[0]

@@ -19,7 +19,7 @@ from divergence_lab.theory import germs, proofs
 from divergence_lab.theory.cell_forms import Ranges, at_points, positive_form, without_scale
 from divergence_lab.theory.exponential_terms import common_factor, in_question, never_vanishes
 from divergence_lab.theory.parameter_signs import Unsigned, is_finite, is_nonnegative, is_zero, sign
-from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, are_equal, is_less, split
+from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, in_order, is_less, split, with_mirror_images
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
 
@@ -93,11 +93,7 @@ def _cell(expression: sp.Expr, mirrored: bool) -> Smooth:
 
 def refined(pieces: Pieces, mirrored: bool = True) -> Pieces:
     """The pieces broken at 0 as well and, where the two sides are compared, at the mirror image of every kink."""
-    cuts: list[sp.Expr] = []
-    for cut in {sp.S.Zero, *pieces.kinks, *(-kink for kink in pieces.kinks if mirrored)}:
-        if not any(are_equal(cut, other) for other in cuts):
-            cuts.insert(sum(is_less(other, cut) for other in cuts), cut)
-    ends = [-sp.oo, *cuts, sp.oo]
+    ends = [-sp.oo, *(with_mirror_images(pieces.kinks) if mirrored else in_order([sp.S.Zero, *pieces.kinks])), sp.oo]
     return Pieces(tuple(Piece(a, b, next(p.expression for p in pieces.pieces
                                          if not is_less(a, p.low) and not is_less(p.high, b)))
                         for a, b in itertools.pairwise(ends)), x)

@@ -19,7 +19,7 @@ from divergence_lab.theory import proofs
 from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.certificate import claim_of, flaw
 from divergence_lab.theory.checker_parameters import check_parametric
-from divergence_lab.theory.conclusions import VERDICTS, Part, number, slopes_at
+from divergence_lab.theory.conclusions import VERDICTS, Part, number, same_point, slopes_at
 from divergence_lab.theory.decided import prove_equal, slope_of_integrals
 from divergence_lab.theory.disproofs import prove_no_loss
 from divergence_lab.theory.expressions import ExpressionError, parse
@@ -145,7 +145,7 @@ def read_parts(entry: Mapping[str, Any]) -> list[Part]:
     for p, after in zip(parts, [*parts[1:], None]):
         if p.low.is_finite and p.high.is_finite and not ball_of_constant(p.low) < ball_of_constant(p.high):
             raise Rejected(f"the piece ({p.low}, {p.high}) is empty")
-        if after is not None and p.high != after.low:
+        if after is not None and not same_point(p.high, after.low):
             raise Rejected(f"the pieces leave a gap between {p.high} and {after.low}")
         proofs.prove_zero(sp.diff(p.slope, x) - p.curvature, x, p.low, p.high)
         if whole is None:
@@ -213,7 +213,7 @@ def _check_words(step: Mapping[str, str]) -> None:
 def _part_of(step: Mapping[str, str], parts: Sequence[Part]) -> Part:
     """The piece whose interval the step names."""
     for part in parts:
-        if str(part.low) == step["low"] and str(part.high) == step["high"]:
+        if same_point(part.low, number(step["low"])) and same_point(part.high, number(step["high"])):
             return part
     raise Rejected(f"({step['low']}, {step['high']}) is not a piece of the loss")
 
@@ -226,7 +226,7 @@ def _subject(of: str, part: Part, parts: Sequence[Part]) -> sp.Expr:
         return part.curvature
     if of == "weighted slope":
         return part.slope * sp.exp(-x)
-    mirrored = next((p for p in parts if p.low == -part.high and p.high == -part.low), None)
+    mirrored = next((p for p in parts if same_point(p.low, -part.high) and same_point(p.high, -part.low)), None)
     if mirrored is None:
         raise Rejected(f"the piece ({part.low}, {part.high}) has no mirror image among the pieces")
     if of == "odd part":
@@ -250,7 +250,7 @@ def _prove_sign(step: Mapping[str, str], parts: Sequence[Part]) -> None:
 
 def _prove_jump(step: Mapping[str, str], parts: Sequence[Part]) -> None:
     kink, stated = number(step["at"]), number(step["jump"])
-    if kink not in [p.low for p in parts]:
+    if not any(same_point(kink, p.low) for p in parts):
         raise Rejected(f"{kink} is no break point")
     before, after = slopes_at(kink, parts)
     jump = after - before

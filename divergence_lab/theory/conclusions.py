@@ -33,10 +33,15 @@ def number(text: str) -> sp.Expr:
     return {"oo": sp.oo, "-oo": -sp.oo}.get(text) or parse_number(text)
 
 
+def same_point(a: sp.Expr, b: sp.Expr) -> bool:
+    """Two ends of pieces are proved to be the same number, however they are written."""
+    return a == b or (a.is_finite and b.is_finite and proofs.equal_constants(a, b))
+
+
 def slopes_at(kink: sp.Expr, parts: Sequence[Part]) -> tuple[sp.Expr, sp.Expr]:
     """g' just before and just after a kink, exact or infinite."""
-    before = next(p for p in parts if p.high == kink)
-    after = next(p for p in parts if p.low == kink)
+    before = next(p for p in parts if same_point(p.high, kink))
+    after = next(p for p in parts if same_point(p.low, kink))
     found = proofs.limit_of(before.slope, x, kink, -1), proofs.limit_of(after.slope, x, kink, 1)
     if None in found:
         raise Rejected(f"the slopes at {kink} are not known")
@@ -48,12 +53,11 @@ def _need(condition: bool, why: str) -> None:
         raise Rejected(f"the steps do not give the verdict: {why}")
 
 
-def _signs(steps: Sequence[Mapping], of: str, sign: str) -> set[tuple[str, str]]:
-    return {(s["low"], s["high"]) for s in steps if s["rule"] == "sign" and s["of"] == of and s["sign"] == sign}
-
-
-def _covers(parts: Sequence[Part], proved: set[tuple[str, str]]) -> bool:
-    return all((str(p.low), str(p.high)) in proved for p in parts)
+def _covers(parts: Sequence[Part], steps: Sequence[Mapping], rule: str, of: str, sign: str | None = None) -> bool:
+    """Each part has a step of the rule about this function on its interval."""
+    proved = [(number(s["low"]), number(s["high"])) for s in steps
+              if s["rule"] == rule and s["of"] == of and s.get("sign") == sign]
+    return all(any(same_point(p.low, low) and same_point(p.high, high) for low, high in proved) for p in parts)
 
 
 def _sides(parts: Sequence[Part]) -> tuple[Sequence[Part], Sequence[Part]]:
@@ -70,13 +74,13 @@ def _witness(steps: Sequence[Mapping], of: str) -> Mapping:
 def _valid(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
     left, right = _sides(parts)
     if holds:
-        _need(_covers(left, _signs(steps, "slope", "<= 0")), "g' <= 0 before 0 is not proved everywhere")
-        _need(_covers(right, _signs(steps, "slope", ">= 0")), "g' >= 0 after 0 is not proved everywhere")
+        _need(_covers(left, steps, "sign", "slope", "<= 0"), "g' <= 0 before 0 is not proved everywhere")
+        _need(_covers(right, steps, "sign", "slope", ">= 0"), "g' >= 0 after 0 is not proved everywhere")
         for part in (left[-1], right[0]):
             proofs.prove_sign_at(part.slope, x, inner_point(part.low, part.high), "!=0")  # analytic: one point is enough
         return
     if steps and steps[0]["rule"] == "constant":
-        _need(len(steps) == 1 and "0" in (steps[0]["low"], steps[0]["high"]), "the constant piece is not beside 0")
+        _need(len(steps) == 1 and 0 in (number(steps[0]["low"]), number(steps[0]["high"])), "the constant piece is not beside 0")
         return
     step = _witness(steps, "slope")
     sign = step["sign"].replace(" ", "")
@@ -85,10 +89,10 @@ def _valid(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None
 
 
 def _convex(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
-    jumps = {s["at"]: _sign_of_jump(number(s["jump"])) for s in steps if s["rule"] == "jump"}
+    jumps = {number(s["at"]): _sign_of_jump(number(s["jump"])) for s in steps if s["rule"] == "jump"}
     if holds:
-        _need(_covers(parts, _signs(steps, "curvature", ">= 0")), "g'' >= 0 is not proved everywhere")
-        _need(all(jumps.get(str(p.low)) in (0, 1) for p in parts[1:]), "an upward jump of g' is not proved at every break")
+        _need(_covers(parts, steps, "sign", "curvature", ">= 0"), "g'' >= 0 is not proved everywhere")
+        _need(all(_at(jumps, p.low) in (0, 1) for p in parts[1:]), "an upward jump of g' is not proved at every break")
     elif jumps:
         _need(len(steps) == 1 and set(jumps.values()) == {-1}, "no jump is downward")
     else:
@@ -97,6 +101,10 @@ def _convex(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> Non
 
 def _sign_of_jump(jump: sp.Expr) -> int | None:
     return (1 if jump == sp.oo else -1) if jump.is_infinite else constants.sign_of(jump)
+
+
+def _at(found: Mapping[sp.Expr, sp.Expr], point: sp.Expr) -> sp.Expr | None:
+    return next((value for place, value in found.items() if same_point(place, point)), None)
 
 
 def _zero_forcing(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
@@ -117,27 +125,25 @@ def _even(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
     if not holds:
         _witness(steps, "odd part")
         return
-    proved = {(s["low"], s["high"]) for s in steps if s["rule"] == "identity" and s["of"] == "odd part"}
-    _need(_covers(_sides(parts)[1], proved), "g'(x) = -g'(-x) is not proved everywhere")
+    _need(_covers(_sides(parts)[1], steps, "identity", "odd part"), "g'(x) = -g'(-x) is not proved everywhere")
 
 
 def _symmetric(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
     jumps = {number(s["at"]): number(s["jump"]) for s in steps if s["rule"] == "jump"}
     if not holds:
         if jumps:
-            _need(any(constants.equal(sp.exp(-k / 2) * j, sp.exp(k / 2) * jumps[-k]) is False
-                      for k, j in jumps.items() if -k in jumps), "the jumps are not shown to differ from what symmetry needs")
+            _need(any(constants.equal(sp.exp(-k / 2) * j, sp.exp(k / 2) * other) is False
+                      for k, j in jumps.items() if (other := _at(jumps, -k)) is not None), "the jumps are not shown to differ from what symmetry needs")
         elif steps and steps[0]["rule"] == "witness" and steps[0]["of"] == "kink at 0":
             _need(len(steps) == 1, "one witness is enough")
         else:
             _witness(steps, "asymmetry")
         return
-    proved = {(s["low"], s["high"]) for s in steps if s["rule"] == "identity" and s["of"] == "asymmetry"}
-    _need(_covers(_sides(parts)[1], proved), "g''(x) = e^x g''(-x) is not proved everywhere")
+    _need(_covers(_sides(parts)[1], steps, "identity", "asymmetry"), "g''(x) = e^x g''(-x) is not proved everywhere")
     for part in parts[1:]:
-        _need(part.low in jumps and -part.low in jumps, f"the jump of g' at {part.low} or its mirror image is missing")
-        _need(proofs.equal_constants(sp.exp(-part.low / 2) * jumps[part.low], sp.exp(part.low / 2) * jumps[-part.low]),
-              "the jumps are not symmetric")
+        here, there = _at(jumps, part.low), _at(jumps, -part.low)
+        _need(None not in (here, there), f"the jump of g' at {part.low} or its mirror image is missing")
+        _need(proofs.equal_constants(sp.exp(-part.low / 2) * here, sp.exp(part.low / 2) * there), "the jumps are not symmetric")
     before, after = slopes_at(sp.S.Zero, parts)
     _need(proofs.equal_constants(before, -after), "the slopes at 0 are not opposite")
 

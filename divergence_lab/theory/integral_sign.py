@@ -19,7 +19,7 @@ from divergence_lab.theory.balls import ball
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
 from divergence_lab.theory.enclosure import NotEvaluable, digits, integral, value_at
 from divergence_lab.theory.loss import Loss
-from divergence_lab.theory.pieces import Piece, Pieces, are_equal, is_less
+from divergence_lab.theory.pieces import Piece, Pieces, in_order, is_less
 from divergence_lab.theory.proofs import Rejected, prove_nonnegative
 from divergence_lab.theory.symbols import x
 from divergence_lab.theory.tail_functions import HALF_LINES, of
@@ -82,11 +82,7 @@ def prove_sign(piece: Piece) -> None:
 
 def combined(a: Pieces, b: Pieces, function: Callable[[sp.Expr, sp.Expr], sp.Expr]) -> Pieces:
     """function(a, b) on the common refinement of their pieces, which span the same interval."""
-    cuts = [a.pieces[0].low]
-    for point in (*a.kinks, *b.kinks):
-        if not any(are_equal(point, other) for other in cuts[1:]):
-            cuts.insert(1 + sum(is_less(other, point) for other in cuts[1:]), point)
-    cuts.append(a.pieces[-1].high)
+    cuts = [a.pieces[0].low, *in_order([*a.kinks, *b.kinks]), a.pieces[-1].high]
 
     def piece_over(pieces: Pieces, low: sp.Expr) -> sp.Expr:
         return next(p.expression for p in reversed(pieces.pieces) if not is_less(low, p.low))

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import sympy as sp
 
-from divergence_lab.theory import catalogue
+from divergence_lab.theory import catalogue, germs, parameter_signs, proofs
 from divergence_lab.theory.budget import within
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions import (
@@ -22,7 +22,7 @@ from divergence_lab.theory.expressions import (
     write,
 )
 from divergence_lab.theory.identity import elementary
-from divergence_lab.theory.pieces import CannotSplit, Pieces, is_finite, split
+from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_finite, split, with_signed
 from divergence_lab.theory.symbols import x
 
 LIMIT_SECONDS = 3.0
@@ -140,11 +140,22 @@ def _is_real(constant: sp.Expr) -> bool:
 def _slope_at_zero(expression: sp.Expr) -> sp.Expr:
     """g'(0) where the left and right derivatives agree, else 0 (a kink at 0 is part of the loss)."""
     left, right = split(expression, x).split_at_zero()
-    below = elementary(sp.diff(left.pieces[-1].expression, x)).subs(x, 0)
-    above = elementary(sp.diff(right.pieces[0].expression, x)).subs(x, 0)
-    if is_finite(below) and is_finite(above) and sp.simplify(below - above) == 0:
-        return sp.simplify(above)
-    return sp.S.Zero
+    below, above = _beside_zero(left.pieces[-1], -1), _beside_zero(right.pieces[0], 1)
+    if below is None or above is None or not is_finite(below) or not is_finite(above):
+        return sp.S.Zero
+    return sp.simplify(above) if parameter_signs.is_zero(below - above) else sp.S.Zero
+
+
+def _beside_zero(piece: Piece, side: int) -> sp.Expr | None:
+    """g'(0+) or g'(0-): by substitution or, where that is not defined, as in x^p/x, by the checker's limit; None: not known."""
+    slope = elementary(sp.diff(piece.expression, x))
+    if parameter_signs.is_finite(slope, at=(x, sp.S.Zero)):
+        return slope.subs(x, 0)
+    slope = with_signed(slope, x, piece)
+    try:
+        return (germs if slope.free_symbols - {x} else proofs).limit_of(slope, x, sp.S.Zero, side)
+    except proofs.Rejected:
+        return None
 
 
 def set_parameters(expression: sp.Expr, values: Mapping[str, str], variable: sp.Symbol = x) -> sp.Expr:

@@ -6,6 +6,7 @@ analysis of a loss (derivatives, integrals, limits) is done piece by piece.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -153,6 +154,22 @@ def are_equal(a: sp.Expr, b: sp.Expr) -> bool:
     return constants.unified(sp.expand(a - b)) == 0 or sp.simplify(a - b) == 0
 
 
+def in_order(points: Iterable[sp.Expr]) -> list[sp.Expr]:
+    """The points from left to right, equal ones once, in their shortest form. Raises CannotSplit."""
+    ordered: list[sp.Expr] = []
+    for point in sorted(set(points), key=lambda p: (sp.count_ops(p), str(p))):  # by exact comparison: there are few
+        if not any(are_equal(other, point) for other in ordered):
+            ordered.insert(sum(is_less(other, point) for other in ordered), point)
+    return ordered
+
+
+def with_mirror_images(kinks: Iterable[sp.Expr]) -> list[sp.Expr]:
+    """0, the kinks and their mirror images in order, each the negative of its mirror image as it is written."""
+    away = (kink for kink in kinks if not are_equal(kink, sp.S.Zero))
+    right = in_order(kink if is_less(sp.S.Zero, kink) else -kink for kink in away)
+    return [*(-kink for kink in reversed(right)), sp.S.Zero, *right]
+
+
 def _exponent(power: sp.Expr) -> sp.Expr | None:
     """u where the power is e^u, as it is written."""
     return power.args[0] if isinstance(power, sp.exp) else sp.S.Zero if power == 1 else None
@@ -202,11 +219,7 @@ def _break_points(decision: sp.Expr, variable: sp.Symbol, piece: Piece) -> list[
         for root in _real_roots(decider, variable):
             if is_less(piece.low, root) and is_less(root, piece.high):
                 points.add(root)
-    ordered: list[sp.Expr] = []
-    for point in sorted(points, key=lambda p: (sp.count_ops(p), str(p))):  # insertion by exact comparison: there are few
-        if not any(are_equal(other, point) for other in ordered):
-            ordered.insert(sum(is_less(other, point) for other in ordered), point)
-    return ordered
+    return in_order(points)
 
 
 def _real_roots(function: sp.Expr, variable: sp.Symbol) -> list[sp.Expr]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from divergence_lab.theory import boundary, signs
+from divergence_lab.theory import boundary, constants, signs
 from divergence_lab.theory.boundary import Undecided
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock
 from divergence_lab.theory.certificate import Step, cites, seal, step
@@ -28,7 +28,7 @@ from divergence_lab.theory.expressions import ExpressionError, parse_number, wri
 from divergence_lab.theory.far_slope import slope_at_infinity
 from divergence_lab.theory.loss import Loss, jump
 from divergence_lab.theory.no_loss import why_no_loss
-from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less
+from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less, with_mirror_images
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.sign_regions import negative_points
 from divergence_lab.theory.symbols import x
@@ -155,11 +155,7 @@ def _question(loss: Loss, pieces: Pieces, slope: Pieces, curvature: Pieces) -> _
 
 def refine(pieces: Pieces) -> Pieces:
     """The pieces broken at 0 as well, and at the mirror image of every kink."""
-    cuts = {sp.S.Zero, *pieces.kinks, *(-kink for kink in pieces.kinks)}
-    ordered: list[sp.Expr] = []
-    for cut in cuts:
-        ordered.insert(sum(is_less(other, cut) for other in ordered), cut)
-    ends = [-sp.oo, *ordered, sp.oo]
+    ends = [-sp.oo, *with_mirror_images(pieces.kinks), sp.oo]
     refined = []
     for low, high in itertools.pairwise(ends):
         home = next(p for p in pieces.pieces
@@ -347,12 +343,12 @@ def _symmetric(q: _Question, deadline: float) -> Iterable[Verdict]:
     jumps = {kink: _jump(q, kink) for kink in q.slope.kinks}
     steps = [step("jump", at=write(kink), jump=write(size)) for kink, size in jumps.items()]
     for kink, size in jumps.items():
-        if size.is_finite and sp.simplify(sp.exp(-kink / 2) * size - sp.exp(kink / 2) * jumps[-kink]) != 0:
+        if size.is_finite and constants.equal(sp.exp(-kink / 2) * size, sp.exp(kink / 2) * jumps[-kink]) is False:
             yield Verdict(False, PROVED, f"the kink of g at x = {kink} has no counterpart of the right weight at {-kink}",
                           steps=tuple(steps))
             return
     below, above = (boundary.beside(q.slope.pieces[i], sp.S.Zero, side) for i, side in zip(_beside_zero(q.slope), (-1, 1)))
-    if below.is_finite and above.is_finite and sp.simplify(below + above) != 0:
+    if below.is_finite and above.is_finite and constants.equal(below, -above) is False:
         total = sp.simplify(below + above)
         yield Verdict(False, PROVED, f"the slopes of g at 0, {below} and {above}, are not opposite: f(t) - t f(1/t) = "
                       f"{write(total)}*(t - 1) near 1, which is 0 only between laws of equal mass",
