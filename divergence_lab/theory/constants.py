@@ -26,7 +26,7 @@ from flint import arb, ctx
 from divergence_lab.theory.balls import PRECISION_BITS, ball, ball_of_constant
 
 MAX_BITS = 40_000         # of precision; a bound below 2^-MAX_BITS is not awaited
-MAX_OPERATIONS = 600      # of a constant that is not algebraic
+MAX_OPERATIONS = 2_000    # of a constant that is not algebraic
 DENOMINATOR = 10**6       # of a rational number that a constant is recognised as
 _ODD = (sp.erf, sp.erfi, sp.atan)
 DIGITS, LARGEST = 60, 60  # of logarithms among which a relation is sought, and its largest coefficient
@@ -235,7 +235,7 @@ class _Form:
         return self._symbol(self.others, e)
 
     def _root(self, base: sp.Expr, q: int) -> sp.Symbol:
-        found = next((root for root, n, known in self.roots if n == q and self.others.get(root) == base), None)
+        found = next((root for root, n, _ in self.roots if n == q and _same(self.others[root], base)), None)
         if found is None:
             inner = self.of(base)
             found = sp.Dummy()
@@ -254,6 +254,8 @@ class _Form:
             return self.of(sp.S.One if u == sp.E else u.args[0])
         if u.is_Pow and ball_of_constant(u.base) > 0:
             return self.of(u.exp) * self._log(u.base)
+        if _algebraic(u) is None and u.is_Add and not (product := sp.factor(sp.together(u))).is_Add:
+            return self._log(product)
         if _algebraic(u) is None:
             return self._function(sp.log(u, evaluate=False))
         return self._by_known_logarithms(u) or self._symbol(self.logarithms, u)
@@ -291,8 +293,9 @@ def unified(e: sp.Expr) -> sp.Expr:
     _collect(e, found)
     written: dict[sp.Expr, sp.Expr] = {}
     for c in sorted(found, key=lambda c: (sp.count_ops(c), str(c))):
-        written[c] = _as_rational(c) or next((s * known for known in written.values() for s in (1, -1)
-                                              if _meets(c, s * known) and sign_of(c - s * known) == 0), c)
+        rational = _as_rational(c)
+        written[c] = rational if rational is not None else next(
+            (s * known for known in written.values() for s in (1, -1) if _meets(c, s * known) and sign_of(c - s * known) == 0), c)
     return e if all(c == known for c, known in written.items()) else _rewritten(e, written)
 
 

@@ -88,7 +88,7 @@ def added(terms: Iterable[tuple[Monomial, sp.Expr]]) -> list[tuple[Monomial, sp.
     for m, c in sorted(gathered.items(), key=_by_growth, reverse=True):
         if merged and compare(m, merged[-1][0]) == 0:
             m, before = merged.pop()
-            c = before + c
+            c = sp.expand(before + c)
         merged.append((m, c))
     return [(m, c) for m, c in merged if not is_zero(c)]
 
