@@ -13,7 +13,7 @@ import sympy as sp
 
 from divergence_lab.theory import germs
 from divergence_lab.theory.balls import ball_of_constant
-from divergence_lab.theory.parameter_signs import is_zero, sign
+from divergence_lab.theory.parameter_signs import is_finite, is_zero, sign
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, split
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
@@ -103,13 +103,13 @@ def without_scale(g: sp.Expr, u: sp.Expr) -> sp.Expr:
         raise Rejected(f"{u} is not a positive scale by one parameter")
     (z,) = u.free_symbols
     one = sp.solve(u - 1, z)
-    if len(one) != 1 or not one[0].is_positive:
+    if len(one) != 1 or not one[0].is_positive or not is_zero(u.subs(z, one[0]) - 1):
         raise Rejected(f"where {u} is 1 is not known")
     moved, core = g.subs(x, x / u), g.subs(z, one[0])
     left, right = ([sp.simplify(p.expression) for p in split(f, x).pieces] for f in (moved, core))
     if len(left) != len(right) or split(moved, x).kinks != split(core, x).kinks:
         raise Rejected(f"g(x/({u})) and g at {u} = 1 have other pieces")
     factor = sp.simplify(left[-1] / right[-1])
-    if factor.has(x) or sign(factor) != 1 or not all(is_zero(a - factor * b) for a, b in zip(left, right)):
+    if factor.has(x) or not is_finite(factor) or sign(factor) != 1 or not all(is_zero(a - factor * b) for a, b in zip(left, right)):
         raise Rejected(f"g(x/({u})) is not a positive multiple of g at {u} = 1")
     return core

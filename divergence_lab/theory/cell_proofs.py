@@ -305,8 +305,11 @@ def _asymmetries(cell: Smooth) -> tuple[list[sp.Expr], list[tuple[Piece, sp.Expr
     if all(jump.is_finite for jump in jumps):
         atoms = [sum(_slopes_at_zero(cell))]
         atoms += [sp.exp(-k / 2) * a - sp.exp(k / 2) * b for k, a, b in zip(kinks, jumps, reversed(jumps))]
-    elif len({jump.is_finite for jump in jumps}) > 1 or len(jumps) > 1:
-        raise Rejected("infinite slopes away from 0")
+    elif len(jumps) > 1:
+        raise Rejected("infinite slopes away from 0, or not there alone")
+    else:  # infinite slopes at 0: what is left of them counts (Proposition 6, part 6)
+        before, after = cell.slopes.pieces
+        atoms = [_limit(after.expression + sp.exp(x) * before.expression.xreplace({x: -x}), sp.S.Zero, 1, cell.free)]
     return atoms, [(p, p.expression - sp.exp(x) * m) for p, m in _mirrored(cell.slopes.derivative())]
 
 
@@ -316,7 +319,7 @@ def _even(cell: Smooth, witness: sp.Expr | None) -> bool:
 
 def _symmetric(cell: Smooth, witness: sp.Expr | None) -> bool:
     atoms, differences = _asymmetries(cell)
-    if any(not is_zero(atom) and sign(atom) != 0 for atom in atoms):
+    if any(atom.is_infinite or not is_zero(atom) and sign(atom) != 0 for atom in atoms):
         return False
     return _vanish(differences, witness)
 

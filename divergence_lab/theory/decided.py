@@ -11,8 +11,10 @@ import re
 import sympy as sp
 from sympy.core.relational import Relational
 
+from divergence_lab.theory import constants
 from divergence_lab.theory.balls import ball, ball_of_constant
 from divergence_lab.theory.expressions import parse
+from divergence_lab.theory.pieces import CannotSplit, in_order, is_less
 from divergence_lab.theory.proofs import Rejected, prove_nonnegative, prove_zero
 
 _DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
@@ -76,11 +78,11 @@ def _cuts(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> list[sp.Expr
     deciders = [e.args[0] for e in f.atoms(sp.Abs, sp.sign)]
     deciders += [a - b for e in f.atoms(sp.Max, sp.Min) for a, b in itertools.combinations(e.args, 2)]
     deciders += [relation.lhs - relation.rhs for e in f.atoms(sp.Piecewise) for relation in e.atoms(Relational)]
-    zeros = {-u.subs(x, 0) / sp.diff(u, x) for u in deciders if not sp.diff(u, x).has(x) and sp.diff(u, x) != 0}
-    inside = [(ball_of_constant(zero), zero) for zero in zeros]
-    inside = [(value, zero) for value, zero in inside if (low == -sp.oo or value > ball_of_constant(low))
-              and (high == sp.oo or value < ball_of_constant(high))]
-    return [zero for _, zero in sorted(inside, key=lambda pair: float(pair[0].mid()))]
+    zeros = {-u.subs(x, 0) / sp.diff(u, x) for u in deciders if not sp.diff(u, x).has(x) and constants.sign_of(sp.diff(u, x))}
+    try:
+        return in_order(zero for zero in zeros if is_less(low, zero) and is_less(zero, high))
+    except CannotSplit as reason:
+        raise Rejected(str(reason)) from None
 
 
 def _branch(node: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr:
@@ -126,11 +128,10 @@ def _sign(u: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int:
 def _is_linear_without_zero(u: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> bool:
     """u = a x + b whose zero is not inside (low, high): what nearly every kink of a loss comes from."""
     slope = sp.diff(u, x)
-    if slope.has(x) or slope == 0:
+    if slope.has(x) or constants.sign_of(slope) in (0, None):
         return False
     zero = -u.subs(x, 0) / slope
-    return any(end.is_finite and (zero == end or bool(side * (ball_of_constant(zero) - ball_of_constant(end)) > 0))
-               for end, side in ((low, -1), (high, 1)))
+    return any(end.is_finite and constants.sign_of(side * (zero - end)) in (0, 1) for end, side in ((low, -1), (high, 1)))
 
 
 def inner_point(low: sp.Expr, high: sp.Expr) -> sp.Expr:

@@ -230,6 +230,11 @@ def _real_roots(function: sp.Expr, variable: sp.Symbol) -> list[sp.Expr]:
         if polynomial.degree() == 1:
             a, b = polynomial.all_coeffs()
             return [-b / a]
+        if polynomial.degree() == 2 and not polynomial.free_symbols_in_domain and not (polynomial.domain.is_QQ or polynomial.domain.is_ZZ):
+            a, b, c = polynomial.all_coeffs()
+            sign = constants.sign_of(b**2 - 4 * a * c)
+            if sign is not None:
+                return [] if sign < 0 else [-b / (2 * a)] if sign == 0 else [(-b + s * sp.sqrt(b**2 - 4 * a * c)) / (2 * a) for s in (1, -1)]
         if not polynomial.free_symbols_in_domain:
             return list(dict.fromkeys(sp.real_roots(polynomial)))
     solutions = sp.solveset(function, variable, sp.S.Reals)
