@@ -8,12 +8,13 @@ from flint import arb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.theory.bounds import best_constant, curvature_constant, slope_constant
+from divergence_lab.theory.bounds import best_constant
 from divergence_lab.theory.integral_sign import combined, outwards, prove_integral_nonnegative, why_not_valid
 from divergence_lab.theory.loss import loss
 from divergence_lab.theory.pieces import Piece, Pieces
 from divergence_lab.theory.pinsker import pinsker
 from divergence_lab.theory.proofs import Rejected
+from divergence_lab.theory.sufficient_bounds import curvature_constant, slope_constant
 from divergence_lab.theory.symbols import x
 from divergence_lab.theory.values import enclose
 
@@ -35,6 +36,69 @@ KNOWN = [(JSD, TRIANGULAR, sp.log(2) / 2), (TRIANGULAR, JSD, 4), ("linex(1)", "l
          ("linex(1/2)", "linex(1)", 2), ("quadratic", "shifted_cosh", R(1, 2)), ("linex(1)", "shifted_cosh", 1),
          (HUBER, "Abs(x)", 1), ("linex(1/2)", HUBER, 2 * sp.E / (sp.E - 1)), ("quadratic", "quadratic", 1),
          ("linex(2)", "linex(1)", sp.oo), ("Abs(x)", "quadratic", sp.oo), ("x**4", "quadratic", sp.oo)]
+
+
+# Kinks outside what a comparison of atoms alone would do for: (g1, g2, the constant of the curvatures or None, sup f1/f2).
+KINKED = [
+    ("Abs(x)", "Piecewise((-x/4, x < 0), (7*x/4, True))", 4, 4.0),  # jumps 2 and 2 at 0, slopes 1 and 1/4 left of it
+    ("x**2/2", "Piecewise((5*x**2, x < 1), (5 + (x-1)/100 + 5*(x-1)**2, True))", None, 0.16683),  # g2' falls at 1, g1' does not
+    ("Piecewise((x**2/2, x < 1), (1/2 + 3*(x-1), True))", "x**2/2 + Max(x-2, 0)", sp.oo, None),  # an atom at 1 that g2 has not
+    ("Abs(x) + Max(x-1, 0)", "Piecewise((-x/8, x < 0), (3*x, x < 1), (3 + 4*(x-1), True))", 8, 8.0),
+    ("x**2", "x**2 + Max(x-1, 0)", 1, 1.0),  # a kink of g2 alone does no harm if it is upwards
+    ("x**2 - Max(x-1, 0)/2", "x**2 - Max(x-1, 0)", None, None),  # both fall: c <= 1/2 there, c >= 1 elsewhere
+    ("x**2 - Max(x-1, 0)", "x**2 - Max(x-1, 0)/2", 1, 1.0),
+]
+
+
+def best_of(first, second):
+    """sup f1/f2 by quadrature at many ratios, from the text alone."""
+    slopes = [sp.lambdify(x, sp.diff(sp.sympify(text, {"x": x}), x), "numpy") for text in (first, second)]
+    largest = 0.0
+    for side in (1, -1):
+        y = np.linspace(0, 30, 600_001)[1:] - 2.5e-5
+        one, other = (np.cumsum(side * slope(side * y) * np.exp(-side * y)) for slope in slopes)
+        largest = max(largest, np.nanmax((one / other)[200:]))
+    return largest
+
+
+@pytest.mark.parametrize("first, second, constant, best", KINKED)
+def test_kinks_of_either_loss_count_for_the_constant_of_the_curvatures(first, second, constant, best):
+    """P11(3): one-sided slopes at 0, every kink of either loss, negative atoms the other way round."""
+    found, brute = curvature_constant(loss(first), loss(second)), best_of(first, second)
+    if constant is None:
+        assert found.holds is not True
+    else:
+        assert found.certified and found.exact == constant
+    assert not found.holds or found.high >= brute * (1 - 1e-6)
+    assert best is None or abs(brute / best - 1) < 1e-3
+
+
+def kinked(draw, falling):
+    """(text, slopes at 0, atoms, density) of a valid loss: g' is piecewise linear, and may fall at a kink."""
+    kinks = [R(int(k)) for k in draw.choice([-2, -1, 1, 2, 3], size=2, replace=False)]
+    jumps = [R(int(draw.integers(-1 if falling else 0, 4)), 4) for _ in kinks]
+    slopes = [R(int(draw.integers(1 if falling else 0, 5)), 2) for _ in range(2)]
+    density = R(int(draw.integers(1, 5)))
+    text = f"Piecewise((-({slopes[0]})*x, x < 0), ({slopes[1]}*x, True)) + {density}*x**2/2"
+    for k, size in zip(kinks, jumps):
+        text += f" + ({size})*Max({'x-' if k > 0 else '-x-'}{abs(k)}, 0)"
+    return text, slopes, dict(zip(kinks, jumps)), density
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_kinked_losses_against_brute_force(seed):
+    """c b >= a for the slopes, atoms and densities, by hand in rational numbers; and no constant below sup f1/f2."""
+    draw = np.random.default_rng(seed)
+    (one, s1, k1, d1), (other, s2, k2, d2) = kinked(draw, seed % 2 == 1), kinked(draw, seed % 2 == 1)
+    needs = [*zip(s1, s2), (d1, d2), *((k1.get(k, R(0)), k2.get(k, R(0))) for k in {*k1, *k2})]
+    least = max(a / b for a, b in needs if b > 0)
+    found = curvature_constant(loss(one), loss(other))
+    if any(a > 0 and b <= 0 for a, b in needs):
+        assert found.holds is False
+    elif all(least * b >= a for a, b in needs):
+        assert found.certified and found.exact == least and found.high >= best_of(one, other) * (1 - 1e-6)
+    else:
+        assert found.holds is None
 
 
 @pytest.mark.parametrize("first, second, expected", KNOWN)

@@ -1,8 +1,4 @@
-"""Inequalities between divergences: the best constant in D_f1 <= c D_f2, and cheap sufficient ones.
-
-    best        sup_t f1(t)/f2(t)              Proposition 11
-    slopes      sup_x g1'(x)/g2'(x)            sufficient: never smaller
-    curvatures  sup_x g1''(x)/g2''(x)          sufficient: never smaller than that
+"""Inequalities between divergences: the best constant in D_f1 <= c D_f2, sup_t f1(t)/f2(t) (Proposition 11).
 
 A constant is found by sampling and by exact limits at x = 0 and at both ends; that it is an upper bound is then
 proved for every ratio by balls and tails, or the answer says that it was not.
@@ -25,14 +21,13 @@ from divergence_lab.theory.integral_sign import (
     outwards,
     prove_integral_nonnegative,
     rest_of_integral,
-    simplified,
     tail_of,
     vanishes,
     why_not_valid,
 )
-from divergence_lab.theory.loss import Loss, jump
+from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, in_order, is_less
-from divergence_lab.theory.proofs import Rejected, integral_diverges, limit_of, prove_nonnegative
+from divergence_lab.theory.proofs import Rejected, integral_diverges, limit_of
 from divergence_lab.theory.symbols import t, x
 from divergence_lab.theory.tails import NoTail
 
@@ -65,68 +60,43 @@ def best_constant(first: Loss, second: Loss) -> Constant:
     Where both losses are smooth at 0 it is the least for probability vectors too; with a kink at 0 a smaller one may
     do for those.
     """
-    refusal = _refusal(first, second)
-    if refusal:
-        return refusal
+    refused = refusal(first, second)
+    if refused:
+        return refused
     try:
         return _best(first, second)
     except (Rejected, NoTail, NotEvaluable, CannotSplit) as reason:
-        return _undecided(str(reason))
+        return undecided(str(reason))
 
 
-def slope_constant(first: Loss, second: Loss) -> Constant:
-    """sup g1'/g2': a constant that serves in D_f1 <= c D_f2, not always the best (Proposition 11)."""
-    refusal = _refusal(first, second)
-    if refusal:
-        return refusal
-    pairs = [_halves(first.derivative, second.derivative, side) for side in (1, -1)]
-    return _supremum(pairs, "g1'/g2'")
-
-
-def curvature_constant(first: Loss, second: Loss) -> Constant:
-    """sup g1''/g2'', atoms included: a constant that serves in D_f1 <= c D_f2, rarely the best (Proposition 11)."""
-    refusal = _refusal(first, second)
-    if refusal:
-        return refusal
-    pairs = [_halves(first.curvature, second.curvature, side, odd=False) for side in (1, -1)]
-    try:
-        atoms = [(jump(first, kink), kink, second) for kink in first.derivative.kinks]
-    except (CannotSplit, ValueError) as reason:
-        return _undecided(str(reason))
-    ratios = []
-    for size, kink, other in atoms:
-        opposite = jump(other, kink) if kink in other.derivative.kinks else sp.S.Zero
-        if size == 0:
-            continue
-        if opposite == 0 or not size.is_finite:
-            return _infinite(f"g1'' has an atom at x = {kink} and g2'' has none to hold it")
-        ratios.append((sp.simplify(size / opposite), f"x = {kink}"))
-    return _supremum(pairs, "g1''/g2''", ratios)
-
-
-def _refusal(first: Loss, second: Loss) -> Constant | None:
+def refusal(first: Loss, second: Loss) -> Constant | None:
+    """Why nothing is said of these two, if so: P11 speaks of valid losses."""
     for loss in (first, second):
         if loss.parameters:
-            return _undecided(f"{loss} has parameters without values")
+            return undecided(f"{loss} has parameters without values")
         fault = why_not_valid(loss)
         if fault:
-            return _undecided(f"{loss} is not known to be a valid loss: {fault}")
+            return undecided(f"{loss} is not known to be a valid loss: {fault}")
     return None
 
 
-def _undecided(because: str) -> Constant:
+def undecided(because: str) -> Constant:
+    """No constant is known."""
     return Constant(None, None, None, None, "nowhere", False, because)
 
 
-def _infinite(because: str, where: str = "") -> Constant:
+def infinite(because: str, where: str = "") -> Constant:
+    """No finite constant serves."""
     return Constant(False, sp.oo, inf, inf, where, True, because)
 
 
-def _down(ball: arb) -> float:
+def down(ball: arb) -> float:
+    """A float below the ball."""
     return nextafter(float(ball.lower()), -inf)
 
 
-def _up(ball: arb) -> float:
+def up(ball: arb) -> float:
+    """A float above the ball."""
     return nextafter(float(ball.upper()), inf)
 
 
@@ -145,31 +115,31 @@ def _best(first: Loss, second: Loss) -> Constant:
                   (_limit_outwards(a, b, first, second, side), end)]
         for limit, where in limits:
             if limit == sp.oo:
-                return _infinite(f"f1/f2 -> oo as {where}", where)
+                return infinite(f"f1/f2 -> oo as {where}", where)
             complete = complete and limit is not None
             if limit is not None:
                 candidates.append((exact(limit), limit, where, side))
         candidates += [(value, None, f"t = e^({float(side * y):.6g})", side) for y, value in _largest_ratio(a, b)]
-    value, limit, where, side = _largest(candidates)
-    low = _down(value)
+    value, limit, where, side = largest(candidates)
+    low = down(value)
     at_infinity = where in ("t -> oo", "t -> 0")
     if limit is not None and _bounded_by(limit, sides, side if at_infinity else None):
-        return Constant(True, sp.simplify(limit), low, _up(value), where, True,
+        return Constant(True, sp.simplify(limit), low, up(value), where, True,
                         f"f1 <= {limit} f2 at every ratio, and f1/f2 -> {limit} as {where}")
     for slack in SLACKS:
-        bound = sp.Rational(_up(value)) * (1 + slack)
+        bound = sp.Rational(up(value)) * (1 + slack)
         if _bounded_by(bound, sides, None):
-            return Constant(True, None, low, _up(exact(bound)), where, True,
+            return Constant(True, None, low, up(exact(bound)), where, True,
                             f"f1 <= {float(bound):.10g} f2 at every ratio, and f1/f2 = {low:.10g} at {where}")
     missing = "" if complete else " (a limit of f1/f2 at an end was not found)"
     return Constant(None, None, low, None, where, False,
                     f"f1/f2 reaches {low:.10g} at {where}; that it stays below was not proved{missing}")
 
 
-def _largest(candidates: list[tuple]) -> tuple:
+def largest(candidates: list[tuple]) -> tuple:
     """The candidate (value, exact value or None, ...) with the largest value; an exact one where it may be as large."""
-    largest = max(candidates, key=lambda c: float(c[0].lower()))
-    return next((c for c in candidates if c[1] is not None and c[0].overlaps(largest[0])), largest)
+    top = max(candidates, key=lambda c: float(c[0].lower()))
+    return next((c for c in candidates if c[1] is not None and c[0].overlaps(top[0])), top)
 
 
 def _symmetric(loss: Loss) -> bool:
@@ -256,10 +226,10 @@ def _largest_ratio(a: Pieces, b: Pieces) -> list[tuple[sp.Expr, arb]]:
         return one / other if other > 0 else arb.nan()
     with digits(40):
         seen = [(y, u / v) for y, u, v in zip(points, _partial(a, points), _partial(b, points)) if v > 0]
-        return _climbed(seen, ratio)
+        return climbed(seen, ratio)
 
 
-def _climbed(seen: list[tuple[sp.Expr, arb]], ratio: Callable[[sp.Expr], arb]) -> list[tuple[sp.Expr, arb]]:
+def climbed(seen: list[tuple[sp.Expr, arb]], ratio: Callable[[sp.Expr], arb]) -> list[tuple[sp.Expr, arb]]:
     """The largest of the sampled values, improved by golden-section steps between its neighbours."""
     seen = [(y, value) for y, value in seen if value.is_finite()]
     if not seen:
@@ -279,73 +249,3 @@ def _climbed(seen: list[tuple[sp.Expr, arb]], ratio: Callable[[sp.Expr], arb]) -
             else:
                 break
     return [max(found, key=lambda pair: float(pair[1].lower()))]
-
-
-# --- suprema of quotients of explicit functions ---------------------------------------------------------------
-
-def _halves(a: Pieces, b: Pieces, side: int, odd: bool = True) -> Pieces:
-    """(a, b) on x > 0, or mirrored (and negated, if odd) from x < 0, each piece holding the two as a Tuple."""
-    def half(pieces: Pieces) -> Pieces:
-        left, right = pieces.split_at_zero()
-        if side > 0:
-            return right
-        sign = -1 if odd else 1
-        return Pieces(tuple(Piece(-p.high, -p.low, sign * p.expression.subs(x, -x))
-                            for p in reversed(left.pieces)), x)
-    # 1 - tanh^2 written as 1/cosh^2: balls of the first are hopeless far out, where it is nearly 0.
-    return combined(half(a), half(b), lambda u, v: sp.Tuple(simplified(u), simplified(v)))
-
-
-def _supremum(pairs: list[Pieces], what: str, known: list[tuple[sp.Expr, str]] = ()) -> Constant:
-    """sup a/b over both halves, b >= 0: candidates from limits at the ends of pieces and samples, then a proof."""
-    try:
-        candidates = [(exact(value), value, where) for value, where in known]
-        for sign, pieces in zip(("", "-"), pairs):
-            for piece in pieces.pieces:
-                a, b = piece.expression
-                if b == 0 and a != 0:
-                    return _infinite(f"{what} has a zero denominator for {sign}x in ({piece.low}, {piece.high})")
-                if a == 0:
-                    continue
-                for end, direction in ((piece.low, 1), (piece.high, -1)):
-                    limit = leading_ratio(a, b, end, direction)
-                    where = f"x -> {-end if sign else end}"
-                    if limit == sp.oo:
-                        return _infinite(f"{what} -> oo as {where}", where)
-                    candidates.append((exact(limit), limit, where))
-                candidates += _sampled(a, b, piece, sign)
-        value, limit, where = _largest(candidates)
-        tries = [limit] if limit is not None else []
-        tries += [sp.Rational(_up(value)) * (1 + slack) for slack in SLACKS[1:]]
-        for c in tries:
-            if _below(pairs, c):
-                return Constant(True, limit if c is limit else None, _down(value), _up(exact(c)), where,
-                                True, f"{what} <= {float(exact(c)):.10g} everywhere, approached at {where}")
-        return Constant(None, None, _down(value), None, where, False,
-                        f"{what} reaches {float(value.lower()):.10g} at {where}; that it stays below was not proved")
-    except (Rejected, NoTail, NotEvaluable, CannotSplit) as reason:
-        return _undecided(str(reason))
-
-
-def _sampled(a: sp.Expr, b: sp.Expr, piece: Piece, sign: str) -> list[tuple[arb, None, str]]:
-    width = piece.high - piece.low
-    points = [piece.low + (y if piece.high == sp.oo else width * y / 41) for y in SAMPLES]
-
-    def ratio(point: sp.Expr) -> arb:
-        one, other = (value_at(f, x, point, 30) for f in (a, b))
-        return one / other if other > 0 else arb.nan()
-    return [(value, None, f"x = {sign}{float(point):.6g}") for point, value in
-            _climbed([(point, ratio(point)) for point in points], ratio)]
-
-
-def _below(pairs: list[Pieces], c: sp.Expr) -> bool:
-    try:
-        for pieces in pairs:
-            for piece in pieces.pieces:
-                a, b = piece.expression
-                difference = sp.expand(c * b - a)
-                if not vanishes(Piece(piece.low, piece.high, difference)):
-                    prove_nonnegative(difference, x, piece.low, piece.high)
-    except (Rejected, NoTail):
-        return False
-    return True
