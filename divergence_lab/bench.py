@@ -6,10 +6,12 @@ the median over blocks.  Compiling and the first iterations are left out.
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,18 +101,31 @@ def bench(
     device: str = "auto",
     quick: bool = False,
     progress: Callable[[str], None] = lambda _: None,
+    keep: Path | None = None,
 ) -> Bench:
-    """Measure everything beside the peers in `against`.  `quick`: small sizes, to see that it runs."""
+    """Measure everything beside the peers in `against`.  `quick`: small sizes, to see that it runs.
+
+    `keep`: a file that takes a line of JSON for each thing measured as soon as it is; what stands there already is not measured again.
+    """
     started = time.monotonic()
     chosen = _device(device)
     lines = {name: peers.missing(name) for name in dict.fromkeys(against)}
     present = [name for name, line in lines.items() if line is None]
     rows: list[Row] = []
+    kept = _kept(keep, [chosen.type, quick, present])
     losses = {name: to_torch(loss(name)) for name in PAPER_LOSSES}
 
     def add(label: str, measure: Callable[..., list[Row]], *arguments: Any) -> None:
         progress(label)
-        rows.extend(measure(*arguments, chosen))
+        if label not in kept:
+            kept[label] = measure(*arguments, chosen)
+            if keep is not None:
+                found = [asdict(row) for row in kept[label]]
+                cut = keep.exists() and not keep.read_text().endswith("\n")
+                with open(keep, "a") as file:
+                    line = json.dumps({"label": label, "of": [chosen.type, quick, present], "rows": found})
+                    file.write("\n" * cut + line + "\n")
+        rows.extend(kept[label])
 
     for size in SWEEP[:1] if quick else SWEEP:
         add(f"sweep {size}", sweep, size, present, losses, quick)
@@ -130,6 +145,19 @@ def bench(
     machine = {**describe(chosen), "peers": {name: peers.versions(name) for name in present}}
     seconds = time.monotonic() - started
     return Bench(tuple(rows), tuple(line for line in lines.values() if line), machine, seconds)
+
+
+def _kept(keep: Path | None, of: list) -> dict[str, list[Row]]:
+    """label -> rows, of those lines of the file that were measured on this device, in these sizes, beside these peers."""
+    found = {}
+    for line in keep.read_text().splitlines() if keep is not None and keep.exists() else ():
+        try:
+            one = json.loads(line)
+        except ValueError:  # cut off while it was written
+            continue
+        if one["of"] == of:
+            found[one["label"]] = [Row(**row) for row in one["rows"]]
+    return found
 
 
 # --- training -----------------------------------------------------------------------------------------

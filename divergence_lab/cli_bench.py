@@ -7,8 +7,10 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from divergence_lab import cli_train
 from divergence_lab.cli_train import finite_json
 
 if TYPE_CHECKING:  # torch is loaded only when the command runs
@@ -35,6 +37,7 @@ def add_command(command: Callable[..., argparse.ArgumentParser]) -> None:
     one.add_argument(
         "--quick", action="store_true", help="small sizes: a look at what is measured, not a result"
     )
+    one.add_argument("--keep", metavar="FILE", help="a line of JSON for each thing measured, as soon as it is; what is there is not measured again")
     one.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 
@@ -48,7 +51,10 @@ def _bench(options: argparse.Namespace) -> int:
         if shown:
             print(f"\r\033[K{label}", end="", file=sys.stderr, flush=True)
 
-    found = bench(against, device=options.device, quick=options.quick, progress=progress)
+    try:
+        found = bench(against, device=options.device, quick=options.quick, progress=progress, keep=options.keep and Path(options.keep))
+    except OSError as error:
+        raise cli_train.TrainUsageError(f"--keep {options.keep}: {error.strerror}; name a file that can be written") from error
     progress("")
     if options.json:
         json.dump(as_json(found), sys.stdout, indent=1, allow_nan=False)

@@ -210,7 +210,9 @@ def main(argv: list[str] | None = None, cases: tuple[Case, ...] | None = None) -
     results = presets.folder(name, chosen.preset, chosen.out)
     if not chosen.page:
         runs = results if chosen.preset == "quick" else presets.HERE.parent / "runs" / "paper" / name / chosen.preset
+        runs = chosen.runs or runs
         started, cases = time.monotonic(), cases or PRESETS[chosen.preset]
+        cases = tuple(case for wished in chosen.objective or [None] for case in cases if wished in (None, case.objective))
         for case in cases[-1:] if chosen.gather else cases:
             if not chosen.gather:
                 run(case, runs, chosen.device, traps)
@@ -237,6 +239,15 @@ def _more(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--without", type=presets.some_of(TRAPS), default=(), metavar="TRAPS", help=f"leave out some of {', '.join(TRAPS)}"
     )
+    parser.add_argument("--objective", type=_objectives, metavar="O,...", help=f"only these, in this order: some of {', '.join(OBJECTIVES)}")
+    parser.add_argument("--runs", type=Path, metavar="DIR", help="the folder of the runs and their checkpoints")
+
+
+def _objectives(text: str) -> list[str]:
+    wished = text.split(",")
+    if wrong := [word for word in wished if word not in OBJECTIVES]:
+        raise argparse.ArgumentTypeError(f"{wrong[0]!r} is none of {', '.join(OBJECTIVES)}")
+    return wished
 
 
 if __name__ == "__main__":

@@ -157,3 +157,19 @@ def test_contributing_is_short():
     text = (ROOT / "CONTRIBUTING.md").read_text()
     for recipe in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
         assert len(recipe.strip().splitlines()) <= 16, recipe.splitlines()[0]  # the heading and at most 15 lines
+
+
+def test_both_marks_of_long_tests_work():
+    """make test leaves them out, make test-slow takes them, and there are some of each."""
+    makefile = (ROOT / "Makefile").read_text()
+    fast, slow = (re.search(rf"^{target}: .*\n((?:\t.*\n)+)", makefile, re.MULTILINE).group(1) for target in ("test", "test-slow"))
+    assert "-m" not in fast.replace("-m pytest", "") and "-m slow" in slow and "-m alone" in slow
+
+    def collected(*words):
+        asked = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *words, "tests"]
+        found = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, timeout=250).stdout
+        return {line for line in found.splitlines() if "::" in line}
+
+    marked = {name: collected("-m", name) for name in ("slow", "alone")}
+    assert all(marked.values()), marked
+    assert not collected() & (marked["slow"] | marked["alone"])
