@@ -159,17 +159,17 @@ def test_contributing_is_short():
         assert len(recipe.strip().splitlines()) <= 16, recipe.splitlines()[0]  # the heading and at most 15 lines
 
 
-def test_both_marks_of_long_tests_work():
+def test_both_marks_of_long_tests_work(tmp_path):
     """make test leaves them out, make test-slow takes them, and there are some of each."""
     makefile = (ROOT / "Makefile").read_text()
     fast, slow = (re.search(rf"^{target}: .*\n((?:\t.*\n)+)", makefile, re.MULTILINE).group(1) for target in ("test", "test-slow"))
     assert "-m" not in fast.replace("-m pytest", "") and "-m slow" in slow and "-m alone" in slow
-
-    def collected(*words):
-        asked = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *words, "tests"]
-        found = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, timeout=250).stdout
-        return {line for line in found.splitlines() if "::" in line}
-
-    marked = {name: collected("-m", name) for name in ("slow", "alone")}
-    assert all(marked.values()), marked
-    assert not collected() & (marked["slow"] | marked["alone"])
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\ndef test_plain(): pass\n@pytest.mark.slow\ndef test_slow(): pass\n@pytest.mark.alone\ndef test_alone(): pass\n"
+    )
+    for words, wished in (([], "test_plain"), (["-m", "slow"], "test_slow"), (["-m", "alone"], "test_alone")):
+        asked = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "-v", "-p", "no:cacheprovider", *words, "test_it.py"]
+        found = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, timeout=250).stdout
+        assert re.findall(r"::(\w+) PASSED", found) == [wished], found
+    tests = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py") if path != Path(__file__))
+    assert "pytest.mark.slow" in tests and "pytest.mark.alone" in tests
