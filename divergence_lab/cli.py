@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from divergence_lab import cli_audit, cli_bench, cli_design, cli_molecules, cli_sweep, cli_theory, cli_train, cli_verify
+from divergence_lab.inputs import read_json
 from divergence_lab.theory.budget import allow_fork
 from divergence_lab.theory.catalogue import PAPER_LOSSES
 from divergence_lab.theory.derivation import CHECK_SECONDS, Derivation, read_ratios, to_json, undecided_to_json
@@ -283,8 +284,7 @@ def _answer(verdict: Verdict) -> str:
 
 def _check(options: argparse.Namespace) -> int:
     try:
-        text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text(encoding="utf-8")
-        document = json.loads(text)
+        document = read_json(options.file)
     except OSError as error:
         raise UsageError(f"{options.file}: {error.strerror}; name a file written by derive --json") from None
     except (ValueError, RecursionError):

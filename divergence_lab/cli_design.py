@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from divergence_lab.inputs import read_input
 from divergence_lab.theory.expressions import shown, write
 from divergence_lab.theory.wishes import DesignError
 
@@ -113,7 +114,7 @@ def _numbers(path: str) -> Sequence[float]:
     try:
         if path.endswith(".npy"):
             return np.load(path, allow_pickle=False).ravel().astype(float)
-        return [float(word) for word in Path(path).read_text(encoding="utf-8").replace(",", " ").split()]
+        return [float(word) for word in read_input(path).replace(",", " ").split()]
     except OSError as error:
         raise DesignError(f"--residuals {path}: {error.strerror or error}; name a file that can be read") from None
     except (ValueError, TypeError) as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from divergence_lab.graphs.environments import space_from_text
+from divergence_lab.inputs import read_json
 from divergence_lab.results import ResultError, load, runs, write_atomically
 from divergence_lab.schedule_texts import read_schedules
 from divergence_lab.theory.questions import Unfinished, read
@@ -52,7 +53,7 @@ def read_sweep(path: str | Path) -> list[Job]:
     Settings: `losses` (a list of texts, as `train` on the command line takes them), `env`, and arguments of `train`.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = read_json(path)
     except OSError as error:
         raise SweepError(f"{path} cannot be read ({error.strerror}); name a JSON file") from None
     except (ValueError, RecursionError) as error:

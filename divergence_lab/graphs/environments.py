@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from divergence_lab.graphs.hypergrid import generated_hypergrid, hypergrid
 from divergence_lab.graphs.molecules import molecules
 from divergence_lab.graphs.sets import generated_sets, sets
 from divergence_lab.graphs.trees import tree
+from divergence_lab.inputs import read_json
 
 FORMS = (
     "hypergrid:DIMxSIDE (hypergrid:2x8), hypergrid:DIMxSIDE:paper, hypergrid:DIMxSIDE:paper_text, "
@@ -156,7 +156,7 @@ def _made(text: str, make: Callable[..., Space], *sizes: int, **options: float |
 
 def _dag_file(path: Path) -> PointedDAG:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_duplicates)
+        content = read_json(path, _without_duplicates)
     except OSError as error:
         raise EnvironmentTextError(
             f"dag:{path} cannot be read ({error.strerror}); name a JSON file"

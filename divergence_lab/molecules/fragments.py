@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from divergence_lab.inputs import read_json
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -60,7 +61,7 @@ def read_blocks(folder: str | Path) -> Blocks:
     """The published table of blocks from a folder.  Raises MoleculeError, naming the file."""
     path = Path(folder) / BLOCKS
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = read_json(path)
         numbers = [str(number) for number in range(len(table["block_smi"]))]
         return Blocks(
             tuple(table["block_smi"][key] for key in numbers),
@@ -162,7 +163,7 @@ def smiles_of(molecule: Molecule) -> str:
 def read_file(path: Path) -> Sequence[object]:
     """A JSON file that holds a list: of SMILES, or of fragment states."""
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = read_json(path)
     except OSError as error:
         raise MoleculeError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError):

@@ -1,0 +1,27 @@
+"""Files that users give, in whatever encoding their editor or shell wrote them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def read_input(file: str | Path) -> str:
+    """The text of a file, of standard input for "-": UTF-8, UTF-16 or UTF-32, with a byte order mark or without.
+
+    Windows PowerShell's > writes UTF-16, some editors UTF-8 with a mark.  OSError; UnicodeDecodeError for other bytes.
+    """
+    if str(file) == "-":
+        bytes_of = getattr(sys.stdin, "buffer", None)
+        content = sys.stdin.read() if bytes_of is None else bytes_of.read()
+    else:
+        content = Path(file).read_bytes()
+    return content if isinstance(content, str) else content.decode(json.detect_encoding(content))
+
+
+def read_json(file: str | Path, object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """What the file holds.  OSError; ValueError where it is no JSON; RecursionError where it is too deep."""
+    return json.loads(read_input(file).removeprefix("\ufeff"), object_pairs_hook=object_pairs_hook)
