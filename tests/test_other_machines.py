@@ -45,5 +45,6 @@ def test_what_computes_gives_the_same_answers(machine):
             [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", *files], cwd=ROOT,
             env={**os.environ, **known}, capture_output=True, text=True, timeout=2300,
         )  # fmt: skip
-    print(f"{machine}: {re.findall(r'(\d+) passed', found.stdout)} tests of {len(files)} files, {loops} busy loops")
+    passed = re.findall(r"(\d+) passed", found.stdout)
+    print(f"{machine}: {passed} tests of {len(files)} files passed, {loops} busy loops")
     assert found.returncode == 0, found.stdout[-6000:]
