@@ -5,7 +5,7 @@ import json
 import pytest
 import sympy as sp
 
-from divergence_lab.theory.cell_forms import NoValue
+from divergence_lab.theory.continuation import NoValue
 from divergence_lab.theory.cell_proofs import holds_in_cell
 from divergence_lab.theory.checker_parameters import check_parametric
 from divergence_lab.theory.derivation import derive, to_json

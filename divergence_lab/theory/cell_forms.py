@@ -1,7 +1,7 @@
 """A loss written in the symbols of a cell of parameters. Part of the trusted checker.
 
-A parameter with an open range becomes a positive symbol, one with a value that value; where the formula degenerates at
-a value the loss is its limit, if there is one. A scale by one parameter can be taken out (Proposition 19).
+A parameter with an open range becomes a positive symbol, one with a value that value; where the formula has no value
+there, `continuation` says what the limit of the family is. A scale by one parameter can be taken out (Proposition 19).
 """
 
 from __future__ import annotations
@@ -11,19 +11,13 @@ from functools import lru_cache
 
 import sympy as sp
 
-from divergence_lab.theory import germs
-from divergence_lab.theory.balls import ball_of_constant
+from divergence_lab.theory.continuation import Sides, value_or_limit
 from divergence_lab.theory.parameter_signs import is_finite, is_zero, sign
-from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, split
+from divergence_lab.theory.pieces import split
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
 
 Ranges = Mapping[str, tuple[sp.Expr, sp.Expr]]
-_Y = sp.Symbol("~y", positive=True)
-
-
-class NoValue(Rejected):
-    """The formula has no value at these parameters, and no limit that would be a loss."""
 
 
 def positive_form(loss: sp.Expr, ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:
@@ -41,60 +35,17 @@ def positive_form(loss: sp.Expr, ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:
     return written
 
 
-def at_points(loss: sp.Expr, written: Mapping, ranges: Ranges) -> sp.Expr:
-    """The loss in the symbols of the cell; where the formula degenerates at a point, its limit from both sides."""
-    return _at_points(loss, tuple(written.items()), tuple(ranges.items()))
+def at_points(loss: sp.Expr, written: Mapping, ranges: Ranges, sides: Sides = {}) -> sp.Expr:
+    """The loss in the symbols of the cell; where its formula has no value at a point, the limit of the family from the sides given."""
+    return _at_points(loss, tuple(written.items()), tuple(ranges.items()), tuple((name, tuple(s)) for name, s in sides.items()))
 
 
 @lru_cache(maxsize=200)
-def _at_points(loss: sp.Expr, forms: tuple, cell: tuple) -> sp.Expr:
+def _at_points(loss: sp.Expr, forms: tuple, cell: tuple, sides: tuple) -> sp.Expr:
     written, ranges = dict(forms), dict(cell)
     points = {s: v for s, v in written.items() if ranges[s.name][0] == ranges[s.name][1]}
-    others = {s: v for s, v in written.items() if s not in points}
-    expression = loss.subs(points)
-    if not expression.has(sp.zoo, sp.nan, sp.oo):
-        return expression.subs(others)
-    try:
-        pieces = split(loss.subs(others), x)
-    except CannotSplit as reason:
-        raise Rejected(str(reason)) from None
-    if any(kink.free_symbols & set(points) for kink in pieces.kinks):
-        raise NoValue("the kinks move with the parameter: what is left at its limit is not known")
-    limits = []
-    for side, part in zip((-1, 1), pieces.split_at_zero()):
-        for piece in part.pieces:
-            g = piece.expression.subs(x, side * _Y)
-            for symbol, value in points.items():
-                g = _limit_in(g, symbol, value)
-            limits.append(Piece(piece.low, piece.high, g.subs(_Y, side * x)))
-    return Pieces(tuple(limits), x).merged().as_expression()
-
-
-def _limit_in(g: sp.Expr, symbol: sp.Symbol, value: sp.Expr) -> sp.Expr:
-    """lim g as symbol -> value, from both sides alike, and borne out close by."""
-    real = sp.Symbol(symbol.name, real=True)
-    g = g.subs(symbol, real)
-    try:
-        found = {sp.simplify(_one_sided(g, real, value, side)) for side in (1, -1)}
-    except (NotImplementedError, ValueError) as reason:
-        raise Rejected(f"the limit of {g} at {symbol} = {value}: {reason}") from None
-    limit = found.pop()
-    if found or limit.has(sp.zoo, sp.nan, sp.oo, sp.AccumBounds, sp.Limit):
-        raise NoValue(f"{g} has no limit at {symbol} = {value}")
-    symbols = sorted(g.free_symbols - {real}, key=str)
-    for shift in (0, 1):  # near the limit the formula must be near it
-        samples = {s: sp.Rational(5 + 3 * k + 2 * shift, 4) for k, s in enumerate(symbols)}
-        near = (g.subs(real, value + sp.Rational(1, 10**12)) - limit).subs(samples)
-        if not abs(ball_of_constant(near)) < 1e-6:
-            raise Rejected(f"the limit of {g} at {symbol} = {value} is not borne out")
-    return limit
-
-
-def _one_sided(g: sp.Expr, symbol: sp.Symbol, value: sp.Expr, side: int) -> sp.Expr:
-    try:
-        return germs.limit_of(g, symbol, value, side)
-    except Rejected:
-        return sp.limit(g, symbol, value, "+" if side > 0 else "-")
+    inside = loss.subs({s: v for s, v in written.items() if s not in points})
+    return value_or_limit(inside, points, dict(sides)) if points else inside
 
 
 def without_scale(g: sp.Expr, u: sp.Expr) -> sp.Expr:

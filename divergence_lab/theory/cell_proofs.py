@@ -17,6 +17,7 @@ import sympy as sp
 
 from divergence_lab.theory import germs, proofs
 from divergence_lab.theory.cell_forms import Ranges, at_points, positive_form, without_scale
+from divergence_lab.theory.continuation import Sides
 from divergence_lab.theory.exponential_terms import common_factor, in_question, never_vanishes
 from divergence_lab.theory.parameter_signs import Unsigned, is_finite, is_nonnegative, is_zero, sign
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, in_order, is_less, split, with_mirror_images
@@ -38,21 +39,22 @@ class Smooth:
 
 
 def holds_in_cell(kind: str, loss: sp.Expr, ranges: Ranges, at: sp.Expr | None = None,
-                  scale: sp.Expr | None = None) -> bool:
+                  scale: sp.Expr | None = None, sides: Sides = {}) -> bool:
     """Whether the verdict holds for all parameters in the ranges (name -> (low, high), equal for a point).
 
     `at`: where a sign is wrong or an identity fails, as an expression in the parameters; `scale`: u > 0 such that
-    g(x/u) is a positive factor times a function without one parameter. Raises Rejected, with Unsigned for a sign that
+    g(x/u) is a positive factor times a function without one parameter; `sides`: from where a parameter at a point may
+    come to it (both, if not said). Raises Rejected, with Unsigned for a sign that
     depends on the parameters, and NoValue.
     """
-    return _holds(kind, loss, tuple(ranges.items()), at, scale)
+    return _holds(kind, loss, tuple(ranges.items()), at, scale, tuple((name, tuple(s)) for name, s in sides.items()))
 
 
 @lru_cache(maxsize=500)  # a verdict is proved once when it is found and again as the certificate that is shown
-def _holds(kind: str, loss: sp.Expr, cell: tuple, at: sp.Expr | None, scale: sp.Expr | None) -> bool:
+def _holds(kind: str, loss: sp.Expr, cell: tuple, at: sp.Expr | None, scale: sp.Expr | None, sides: tuple) -> bool:
     ranges = dict(cell)
     written = positive_form(loss, ranges)
-    expression = at_points(loss, written, ranges)
+    expression = at_points(loss, written, ranges, dict(sides))
     witness = None if at is None else at.subs(written)
     if not all(is_finite(hint) for hint in (witness, None if scale is None else sp.sympify(scale).subs(written)) if hint is not None):
         raise Rejected("the point or the scale is not a finite number for all parameters")
@@ -63,7 +65,9 @@ def _holds(kind: str, loss: sp.Expr, cell: tuple, at: sp.Expr | None, scale: sp.
             expression = without_scale(expression, sp.sympify(scale).subs(written))
         except CannotSplit as reason:
             raise Rejected(str(reason)) from None
-    if expression == 0 or not expression.has(x):
+    if not expression.has(x):
+        if not is_zero(expression):
+            raise Rejected("g(0) is not 0")
         return kind in ("convex", "even", "symmetric", "bounded_gradient")  # g = 0
     return _DECISIONS[kind](_cell(expression, kind in ("even", "symmetric")), witness)
 

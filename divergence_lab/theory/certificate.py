@@ -17,7 +17,7 @@ search and checker both use `claim_of`, and the checker refuses a step whose wor
 | pole | low, high, numerator, denominator | g is a quotient whose denominator changes sign |
 | not real | at | g is not a real number at a point |
 | cell | parameter, low, high, sample (or ranges), holds, at?, scale? | the verdict is this in all of the ranges |
-| undefined | parameter, at | the formula has no value at this parameter |
+| undefined | parameter, at (or ranges) | the formula has no value there, and the family no limit |
 | line | equation, parameter | the identity holds exactly where this equation does |
 """
 
@@ -48,7 +48,7 @@ _CLAIMS = {
     "pole": "g = ({numerator})/({denominator}) on ({low}, {high}); there the denominator changes sign, the numerator does not",
     "not real": "g is not a real number at x = {at}",
     "cell": "it {holds} for {where}{shown}",
-    "undefined": "the formula has no value at {parameter} = {at}",
+    "undefined": "for {where} the formula has no value, and the family no limit",
     "line": "it holds exactly where {equation} = 0",
 }
 
@@ -64,10 +64,11 @@ _KEYS = {
     "limit": {"of", "f", "end", "limit"}, "integral": {"of", "f", "scale", "limit", "diverges"},
     "identity": {"of", "f", "low", "high"}, "constant": {"of", "low", "high"},
     "gap": {"at", "low", "high", "left", "right", "jump"}, "unbounded": {"at", "end", "f", "limit"},
-    "pole": {"low", "high", "numerator", "denominator"}, "not real": {"at"}, "undefined": {"parameter", "at"},
+    "pole": {"low", "high", "numerator", "denominator"}, "not real": {"at"},
     "line": {"equation", "parameter"},
 }
 _ONE_PARAMETER, _SEVERAL = {"holds", "parameter", "low", "high", "sample"}, {"holds", "ranges"}
+_ONE_VALUE, _VALUES = {"parameter", "at"}, {"ranges"}
 _HINTS = {"at", "scale"}
 
 
@@ -96,6 +97,8 @@ def claim_of(rule: str, data: Mapping[str, str]) -> str:
         words["where"] = ranges_in_words(read_ranges(data))
         words["shown"] = (f", as x = {data['at']} shows" if "at" in data else "") \
             + (f", x times {data['scale']} being a scale" if "scale" in data else "")
+    if rule == "undefined":
+        words["where"] = ranges_in_words(read_ranges(data))
     words["inverse"] = f"1/{scale}" if (scale := data.get("scale", "")).isalnum() else f"1/({scale})"
     words["finite"] = "infinite" if data.get("diverges") == "true" else "finite"
     words["sign"] = {"!= 0": "not 0", "< 0": "negative", "> 0": "positive"}.get(data.get("sign", ""), data.get("sign"))
@@ -145,6 +148,8 @@ def _flaw_of_step(number: int, step: object) -> str | None:
     if step["rule"] == "cell":
         needed = _SEVERAL if "ranges" in keys else _ONE_PARAMETER
         allowed = needed | _HINTS
+    elif step["rule"] == "undefined":
+        needed = allowed = _VALUES if "ranges" in keys else _ONE_VALUE
     elif step["rule"] in _KEYS:
         needed = allowed = _KEYS[step["rule"]]
     else:

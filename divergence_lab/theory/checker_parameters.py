@@ -14,10 +14,11 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory.balls import ball_of_constant
-from divergence_lab.theory.cell_forms import Ranges
+from divergence_lab.theory.cell_forms import Ranges, at_points, positive_form
 from divergence_lab.theory.cell_proofs import holds_in_cell
 from divergence_lab.theory.certificate import claim_of, flaw
 from divergence_lab.theory.conditions import condition_of, read_ranges
+from divergence_lab.theory.continuation import NoValue
 from divergence_lab.theory.expressions import parse, parse_number, read_assumptions
 from divergence_lab.theory.line_proofs import holds_on_line
 from divergence_lab.theory.pieces import is_less
@@ -81,33 +82,45 @@ def _by_cells(kind: str, steps: Sequence[Mapping], loss: sp.Expr, assumptions: S
     """(holds, condition) of the cells, each proved. Raises Rejected."""
     symbols = {s.name: s for s in loss.free_symbols - {x}}
     bounds = read_assumptions(assumptions)
-    cells = [step for step in steps if step["rule"] == "cell"]
-    undefined = [step for step in steps if step["rule"] == "undefined"]
-    if not cells or len(cells) + len(undefined) != len(steps):
+    if any(step["rule"] not in ("cell", "undefined") for step in steps) or all(step["rule"] == "undefined" for step in steps):
         raise Rejected("a verdict with parameters needs its cells, and nothing else")
-    stated = [{name: (_number(a), _number(b)) for name, (a, b) in read_ranges(step).items()} for step in cells]
+    stated = [{name: (_number(a), _number(b)) for name, (a, b) in read_ranges(step).items()} for step in steps]
     names = list(stated[0])
     if not set(names) <= set(symbols) or any(list(ranges) != names for ranges in stated):
         raise Rejected("the cells are not all ranges of the same parameters of the loss")
-    nowhere = {(step["parameter"], _number(step["at"])) for step in undefined}
-    for name, value in nowhere:
-        _check_undefined(loss, symbols, name, value)
-    grid = []
-    for name in names:
-        cuts = [end for ranges in stated for end in ranges[name] if end.is_finite]
-        missing = {value for parameter, value in nowhere if parameter == name}
-        grid.append([p for p in parts_of(bounds.get(name, ()), [*cuts, *missing]) if p[0] != p[1] or p[0] not in missing])
+    grid = [parts_of(bounds.get(name, ()), [end for ranges in stated for end in ranges[name] if end.is_finite]) for name in names]
     if [tuple(ranges.values()) for ranges in stated] != list(itertools.product(*grid)):
         raise Rejected("the cells do not cover what the assumptions leave, or not in order")
     others = {name: parts_of(bounds.get(name, ()), ()) for name in symbols if name not in names}
     if any(len(parts) > 1 for parts in others.values()):
         raise Rejected(f"the cells say nothing of {', '.join(n for n, parts in others.items() if len(parts) > 1)}")
-    for step, ranges in zip(cells, stated):
-        _check_cell(kind, step, loss, {**ranges, **{name: parts[0] for name, parts in others.items()}}, assumptions)
-    answers = {step["holds"] for step in cells}
+    for step, ranges in zip(steps, stated):
+        everywhere = {**ranges, **{name: parts[0] for name, parts in others.items()}}
+        (_check_cell if step["rule"] == "cell" else _check_left_out)(kind, step, loss, everywhere, assumptions)
+    answers = {step["holds"] for step in steps if step["rule"] == "cell"}
     if len(answers) == 1:
         return answers == {"true"}, None
-    return None, condition_of([read_ranges(step) for step in cells], [step["holds"] == "true" for step in cells])
+    return None, condition_of([read_ranges(step) for step in steps], [step.get("holds") == "true" for step in steps])
+
+
+def sides_of(bounds: Mapping[str, Sequence[tuple[str, sp.Expr]]], ranges: Ranges) -> dict[str, tuple[int, ...]]:
+    """From which sides the assumptions let each parameter that has one value come to it: -1 from below, 1 from above."""
+    found = {}
+    for name, (low, high) in ranges.items():
+        if low == high:
+            parts = [part for part in parts_of(bounds.get(name, ()), [low]) if part[0] != part[1]]
+            found[name] = (-1,) * any(b == low for _, b in parts) + (1,) * any(a == low for a, _ in parts)
+    return found
+
+
+def left_out_of(verdict: Mapping[str, Any]) -> list[str]:
+    """["c = 0"]: where the cells of a verdict say that the formula has no value and the family no limit."""
+    cells = [step for step in verdict["steps"] if step["rule"] in ("cell", "undefined")]
+    left_out = [step["rule"] == "undefined" for step in cells]
+    if not any(left_out):
+        return []
+    condition = condition_of([read_ranges(step) for step in cells], left_out)
+    return [condition] if "(" in condition else condition.split(" or ")
 
 
 def _check_cell(kind: str, step: Mapping, loss: sp.Expr, ranges: Ranges, assumptions: Sequence[str]) -> None:
@@ -120,14 +133,19 @@ def _check_cell(kind: str, step: Mapping, loss: sp.Expr, ranges: Ranges, assumpt
                 (low == -sp.oo or ball_of_constant(low) < sample) and (high == sp.oo or sample < ball_of_constant(high))):
             raise Rejected(f"the sample {step['sample']} is not inside its cell")
     at, scale = (parse(step[key], sp.Dummy(), assumptions) if key in step else None for key in ("at", "scale"))
-    holds = holds_in_cell(kind, loss, ranges, at, scale)
+    holds = holds_in_cell(kind, loss, ranges, at, scale, sides_of(read_assumptions(assumptions), ranges))
     if holds is not (step["holds"] == "true"):
         raise Rejected(f"{step['claim']}: it is the other way round")
 
 
-def _check_undefined(loss: sp.Expr, symbols: Mapping[str, sp.Symbol], name: str, value: sp.Expr) -> None:
-    if name not in symbols or not loss.subs(symbols[name], value).has(sp.zoo, sp.nan, sp.oo):
-        raise Rejected(f"the formula has a value at {name} = {value}")
+def _check_left_out(kind: str, step: Mapping, loss: sp.Expr, ranges: Ranges, assumptions: Sequence[str]) -> None:
+    """The formula has no value in this cell, and the family no limit."""
+    written = positive_form(loss, ranges)
+    try:
+        at_points(loss, written, ranges, sides_of(read_assumptions(assumptions), ranges))
+    except NoValue:
+        return
+    raise Rejected(f"{step['claim']}: it has one")
 
 
 def _on_line(kind: str, steps: Sequence[Mapping], loss: sp.Expr, assumptions: Sequence[str]) -> tuple:

@@ -1,6 +1,7 @@
 """Cells of parameters as text, and the condition under which a verdict holds. Part of the trusted checker.
 
-A cell with one parameter says parameter, low, high; one with several says `ranges`, "a: -oo..0; b: 1".
+A cell with one parameter says parameter, low, high, or at for a value that is left out; one with several says `ranges`,
+"a: -oo..0; b: 1".
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ Range = tuple[str, str]  # (low, high) as text; equal for a point
 def read_ranges(step: Mapping[str, str]) -> dict[str, Range]:
     """The range of each parameter in a cell. Raises KeyError or ValueError for anything else."""
     if "parameter" in step:
-        return {step["parameter"]: (step["low"], step["high"])}
+        return {step["parameter"]: (step["low"], step["high"]) if "low" in step else (step["at"], step["at"])}
     ranges = {}
     for part in step["ranges"].split("; "):
         name, text = part.split(": ")
@@ -28,6 +29,12 @@ def write_ranges(ranges: Mapping[str, Range]) -> dict[str, str]:
         ((name, (low, high)),) = ranges.items()
         return {"parameter": name, "low": low, "high": high}
     return {"ranges": "; ".join(f"{name}: {low}" + (f"..{high}" if low != high else "") for name, (low, high) in ranges.items())}
+
+
+def write_left_out(ranges: Mapping[str, Range]) -> dict[str, str]:
+    """The data of a step that leaves these parameters out: what `read_ranges` reads."""
+    written = write_ranges(ranges)
+    return written if "ranges" in written else {"parameter": written["parameter"], "at": written["low"]}
 
 
 def ranges_in_words(ranges: Mapping[str, Range]) -> str:

@@ -158,6 +158,18 @@ def _beside_zero(piece: Piece, side: int) -> sp.Expr | None:
         return None
 
 
+def substituted(expression: sp.Expr, values: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr | None:
+    """The expression with its parameters replaced, part by part; None where a part has no value, as 1/c at c = 0, which
+    SymPy's `subs` loses in 0*zoo = 0."""
+    if expression in values:
+        return values[expression]
+    if not expression.free_symbols & values.keys():
+        return expression
+    parts = [substituted(part, values) for part in expression.args]
+    found = None if None in parts else expression.func(*parts)
+    return None if found is None or found.has(sp.zoo, sp.nan, sp.oo) else found
+
+
 def set_parameters(expression: sp.Expr, values: Mapping[str, str], variable: sp.Symbol = x) -> sp.Expr:
     """The expression with parameters replaced by exact numbers; `variable` is x in a loss, t in a generator."""
     symbols = {symbol.name: symbol for symbol in expression.free_symbols - {variable}}
@@ -169,10 +181,10 @@ def set_parameters(expression: sp.Expr, values: Mapping[str, str], variable: sp.
         replaced = symbols[name]
         if replaced.is_positive and not value.is_positive or replaced.is_negative and not value.is_negative:
             raise ExpressionError(f"can't set {name} = {value}: it contradicts what was assumed of {name}")
-        expression = expression.subs(replaced, value)
-    if expression.has(sp.zoo, sp.nan, sp.oo):
-        raise ExpressionError("with these values the loss is not finite: for the limit, name it from the catalogue "
-                              "(linex(0) is quadratic)")
+        expression = substituted(expression, {replaced: value})
+        if expression is None:
+            raise ExpressionError(f"the formula has no value at {name} = {value}: for its limit, name the loss from the catalogue "
+                                  "(linex(0) is quadratic), or leave the parameter free, which says what the limit is like")
     return expression
 
 

@@ -11,16 +11,19 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 import sympy as sp
+from flint import arb
 
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, within
-from divergence_lab.theory.cell_forms import NoValue, Ranges, at_points
+from divergence_lab.theory.cell_forms import Ranges, at_points
 from divergence_lab.theory.cell_proofs import SCALE_FREE, holds_in_cell, identities, inner_point
 from divergence_lab.theory.certificate import step
-from divergence_lab.theory.checker_parameters import check_parametric, parts_of
-from divergence_lab.theory.conditions import condition_of, write_ranges
+from divergence_lab.theory.checker_parameters import check_parametric, parts_of, sides_of
+from divergence_lab.theory.conditions import condition_of, write_left_out, write_ranges
+from divergence_lab.theory.continuation import NoValue
 from divergence_lab.theory.critical_parameters import critical_values, singular_values
+from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions import ExpressionError, read_assumptions, write
-from divergence_lab.theory.loss import Loss
+from divergence_lab.theory.loss import Loss, substituted
 from divergence_lab.theory.parameter_numbers import numbers_for_parameters
 from divergence_lab.theory.parameter_signs import Unsigned
 from divergence_lab.theory.pieces import CannotSplit
@@ -41,6 +44,7 @@ from divergence_lab.theory.witnesses import points_of_difference, scales, wrong_
 ROUNDS = 12
 MAX_CELLS = 80
 SAMPLE_SECONDS = 3.0
+CLOSE, TOLERANCE = sp.Rational(1, 10**40), 0.05  # where a limit is looked at, and how near the loss must be there
 
 
 def decide_for_parameters(loss: Loss, generator: sp.Expr | None = None, budget: float = 10.0) -> Verdicts:
@@ -78,13 +82,11 @@ def search(kind: str, loss: Loss, budget: float) -> Verdict:
 def _by_cells(kind: str, loss: Loss, deadline: float) -> Verdict:
     bounds = read_assumptions(loss.assumptions)
     cuts = {p.name: singular_values(loss.expression, p) for p in loss.parameters}
-    undefined: dict[str, list[sp.Expr]] = {p.name: [] for p in loss.parameters}
-    known: dict[str, tuple[bool, dict[str, str]]] = {}
+    known: dict[str, tuple[bool | None, dict[str, str]]] = {}  # None: left out
     reasons: dict[bool, str] = {}
     for _ in range(ROUNDS):
-        grid = {p.name: [part for part in parts_of(bounds.get(p.name, ()), cuts[p.name])
-                         if part[0] != part[1] or part[0] not in undefined[p.name]] for p in loss.parameters}
-        names = [name for name, parts in grid.items() if len(parts) > 1 or undefined[name]] or [loss.parameters[0].name]
+        grid = {p.name: parts_of(bounds.get(p.name, ()), cuts[p.name]) for p in loss.parameters}
+        names = [name for name, parts in grid.items() if len(parts) > 1] or [loss.parameters[0].name]
         cells = [dict(zip(grid, parts)) for parts in itertools.product(*grid.values())]
         if len(cells) > MAX_CELLS:
             raise SearchFailed("the parameters have too many cases")
@@ -95,24 +97,17 @@ def _by_cells(kind: str, loss: Loss, deadline: float) -> Verdict:
             try:
                 known[str(ranges)] = _decided(kind, loss, ranges, reasons, deadline)
             except NoValue:
-                point = next(name for name, (low, high) in ranges.items() if low == high and
-                             loss.expression.subs(_symbol(loss, name), low).has(sp.zoo, sp.nan, sp.oo))
-                undefined[point].append(ranges[point][0])
-                break
+                known[str(ranges)] = None, {}
             except Unsigned as unknown:
                 new = critical_values(unknown.expression, loss.expression, ranges)
                 if not new:
                     raise SearchFailed(f"at {_shown(ranges)}: {unknown}") from None
                 break
         else:
-            return _verdict(loss, names, cells, known, undefined, reasons)
+            return _verdict(loss, names, cells, known, reasons)
         for name, value in new:
             cuts[name].append(value)
     raise SearchFailed("the parameters have too many cases")
-
-
-def _symbol(loss: Loss, name: str) -> sp.Symbol:
-    return next(p for p in loss.parameters if p.name == name)
 
 
 def _shown(ranges: Ranges) -> str:
@@ -122,13 +117,14 @@ def _shown(ranges: Ranges) -> str:
 def _decided(kind: str, loss: Loss, ranges: Ranges, reasons: dict[bool, str], deadline: float
              ) -> tuple[bool, dict[str, str]]:
     """Whether it holds in the cell, and what the certificate must say besides. Raises Unsigned, NoValue, Rejected."""
-    sample = _sample(kind, loss, ranges, deadline)
+    sides = sides_of(read_assumptions(loss.assumptions), ranges)
+    sample = _sample(kind, loss, ranges, sides, deadline)
     reasons_against: list[tuple[bool, bool, Rejected]] = []
     for hints in _hints(kind, loss, ranges, sample):
         if clock() > deadline:
             raise OutOfTime
         try:
-            holds = holds_in_cell(kind, loss.expression, ranges, **hints)
+            holds = holds_in_cell(kind, loss.expression, ranges, **hints, sides=sides)
         except NoValue:
             raise
         except Rejected as failure:
@@ -167,15 +163,31 @@ def _hints(kind: str, loss: Loss, ranges: Ranges, sample: Verdict | None) -> Ite
         yield from ({"scale": scale} for scale in scales(loss, ranges))
 
 
-def _sample(kind: str, loss: Loss, ranges: Ranges, deadline: float) -> Verdict | None:
+def _sample(kind: str, loss: Loss, ranges: Ranges, sides: Mapping, deadline: float) -> Verdict | None:
     """The plain verdict at one point of the cell, with the gauge of the family; None where the loss vanishes there."""
     values = sample_of(loss, ranges)
-    expression = loss.expression.subs(values)
-    if expression.has(sp.zoo, sp.nan, sp.oo):
-        expression = at_points(loss.expression, values, {symbol.name: (value, value) for symbol, value in values.items()})
+    expression = substituted(loss.expression, values)
+    if expression is None:
+        expression = at_points(loss.expression, values, {symbol.name: (value, value) for symbol, value in values.items()}, sides)
+        _compare_close_by(loss, expression, ranges, sides)
     if not expression.has(x):
         return None
     return ask_one(kind, Loss(expression), max(0.5, min(SAMPLE_SECONDS, deadline - clock())))
+
+
+def _compare_close_by(loss: Loss, limit: sp.Expr, ranges: Ranges, sides: Mapping) -> None:
+    """Enclosures of the loss very near to where its formula has no value do not contradict the limit that the checker took there."""
+    for side in set().union(*sides.values()):
+        near = {symbol: value + side * CLOSE if side in sides.get(symbol.name, ()) else value
+                for symbol, value in sample_of(loss, ranges).items()}
+        moved = substituted(loss.expression, near)
+        for at in (sp.Rational(-9, 4), sp.Rational(1, 3), sp.Rational(7, 4)):
+            try:
+                seen, expected = (value_at(f.subs(x, at), x, sp.S.Zero, 120) for f in (moved, limit))
+            except (NotEvaluable, CannotSplit, AttributeError):
+                continue
+            if seen.is_finite() and expected.is_finite() and abs(seen - expected) > arb(TOLERANCE) * (1 + abs(expected)):
+                raise SearchFailed(f"close to {_shown(ranges)} the loss is not near its limit: please report this")
 
 
 def sample_of(loss: Loss, ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:
@@ -191,25 +203,29 @@ def _inside(low: sp.Expr, high: sp.Expr) -> sp.Expr:
     return sp.floor(low) + 1 if high == sp.oo else (low + high) / 2
 
 
-def _verdict(loss: Loss, names: Sequence[str], cells: Sequence[Ranges], known: Mapping, undefined: Mapping,
-             reasons: Mapping[bool, str]) -> Verdict:
+def _verdict(loss: Loss, names: Sequence[str], cells: Sequence[Ranges], known: Mapping, reasons: Mapping[bool, str]) -> Verdict:
     steps, shown, answers = [], [], []
     for ranges in cells:
         holds, hints = known[str(ranges)]
         texts = {name: (write(ranges[name][0]), write(ranges[name][1])) for name in names}
-        data = write_ranges(texts)
-        if len(names) == 1:
-            data["sample"] = write(_inside(*ranges[names[0]]))
-        steps.append(step("cell", **data, holds="true" if holds else "false", **hints))
+        if holds is None:
+            steps.append(step("undefined", **write_left_out(texts)))
+        else:
+            data = write_ranges(texts)
+            if len(names) == 1:
+                data["sample"] = write(_inside(*ranges[names[0]]))
+            steps.append(step("cell", **data, holds="true" if holds else "false", **hints))
         shown.append(texts)
         answers.append(holds)
-    gaps = [(name, value) for name in names for value in undefined[name]]
-    steps += [step("undefined", parameter=name, at=write(value)) for name, value in gaps]
-    aside = "".join(f"; at {name} = {write(value)} the formula has no value" for name, value in gaps)
-    if len(set(answers)) == 1:
+    if set(answers) == {None}:
+        raise SearchFailed("the formula has no value at any of them")
+    left_out = [holds is None for holds in answers]
+    aside = f"; for {condition_of(shown, left_out)} the formula has no value, and the family no limit" if any(left_out) else ""
+    if len(set(answers) - {None}) == 1:
+        holds = True in answers
         whom = ", ".join(p.name for p in loss.parameters)
-        return Verdict(answers[0], PROVED, f"for every {whom}; {reasons[answers[0]]}{aside}", steps=tuple(steps))
-    condition = condition_of(shown, answers)
+        return Verdict(holds, PROVED, f"for every {whom}; {reasons[holds]}{aside}", steps=tuple(steps))
+    condition = condition_of(shown, [holds is True for holds in answers])
     return Verdict(None, PROVED, f"it holds exactly when {condition}; {reasons[True]}{aside}", condition, tuple(steps))
 
 

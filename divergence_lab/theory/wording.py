@@ -85,7 +85,8 @@ def _cell(data: Data, of: str) -> str:
 
 
 def _undefined(data: Data, of: str) -> str:
-    return f"\\text{{no value at }} {_expression(data['parameter'])} = {_number(data['at'])}"
+    where = " \\text{ and } ".join(_range(name, low, high) for name, (low, high) in read_ranges(data).items())
+    return f"\\text{{no value and no limit for }} {where}"
 
 
 def _line(data: Data, of: str) -> str:
