@@ -25,13 +25,13 @@ THEORY = [
     "loss", "domain", "values", "recognition", "dilogarithms", "integral_table", "integrals", "divergence",
     # the rest of the trusted checker
     "conditions", "certificate", "exponential_terms",
-    "continuation", "cell_forms", "cell_proofs", "line_proofs", "checker_parameters", "decided", "conclusions", "disproofs", "checker",
+    "convergence", "continuation", "cell_forms", "cell_proofs", "line_proofs", "checker_parameters", "decided", "conclusions", "disproofs", "checker",
     # the search for proofs, and what uses both
     "signs", "no_loss", "boundary", "far_slope", "integral_sign", "sign_regions", "verdict", "critical_parameters", "witnesses", "parameter_numbers", "parameters", "decision", "derivation", "inversion", "samplers", "questions", "transforms",
     "wording", "hockey_stick", "bounds", "sufficient_bounds", "pinsker", "normaliser", "wishes", "building_blocks", "mixtures", "design",
     "from_data"]
 CHECKER = ["balls", "constants", "tails", "tail_functions", "normal_form", "proofs", "conditions", "certificate", "parameter_signs", "germs", "exponential_terms",
-           "continuation", "cell_forms", "cell_proofs", "line_proofs", "checker_parameters", "decided", "conclusions", "disproofs", "checker"]
+           "convergence", "continuation", "cell_forms", "cell_proofs", "line_proofs", "checker_parameters", "decided", "conclusions", "disproofs", "checker"]
 # What the checker may use besides itself: the reading of text, and the pieces of a loss with parameters.
 READING = ["symbols", "expressions", "pieces", "enclosure"]
 

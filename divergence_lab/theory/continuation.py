@@ -4,12 +4,7 @@
 
 Example: c (sqrt(1 + (x/c)^2) - 1), c >= 0, is |x| at c = 0. SymPy's `subs` can't tell that there is no value, since it
 makes 0 of 0*zoo, and its `limit` is not used: an expression is walked from its leaves up, a limit at one x is read off a
-germ in 1/(c - c0), and the convergence is shown on each piece by one of three rules.
-
-1. *Analytic*: g = N/D with N, D analytic about c0 and the piece with its ends, D free of x; by their derivatives there.
-2. *One curvature*: g'' has one sign on the piece for all c on this side; what bends one way and converges at every point
-   has slopes that converge, and they are bounded between those at the ends.
-3. *Scale*: g'(u s(c); c) = h(c) F(u), h and F bounded.
+germ in 1/(c - c0), and that the slopes converge and stay bounded is shown on each piece by the rules of `convergence`.
 
 NoValue is raised where there is no limit: it is infinite at a point, jumps, or differs from two sides. All else is Rejected.
 """
@@ -17,25 +12,21 @@ NoValue is raised where there is no limit: it is infinite at a point, jumps, or 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise, permutations, product
+from itertools import pairwise, permutations
 
 import sympy as sp
 
-from divergence_lab.theory import germs, proofs
+from divergence_lab.theory import germs
 from divergence_lab.theory.balls import ball_of_constant
-from divergence_lab.theory.parameter_signs import is_finite, is_nonnegative, is_zero, sign
+from divergence_lab.theory.convergence import W, Y, analytic_limit, form, is_bounded
+from divergence_lab.theory.parameter_signs import is_zero, sign
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, split
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
 
 Sides = Mapping[str, Sequence[int]]  # from which sides the assumptions let a parameter come to its value: -1 below, 1 above
 BOTH = (-1, 1)
-_W = sp.Symbol("~w", positive=True)  # |c - c0|
-_Y = sp.Symbol("~y", positive=True)
 _SAMPLES = tuple(sp.Rational(*n) for n in ((2, 1), (1, 2), (7, 3)))
-_PLACES = tuple(sp.Rational(n, 8) for n in (1, 3, 10, 40))
-_ORDERS = 7
-_SCALES = (sp.S.One, _W, _W**2, sp.sqrt(_W), 1 / _W)
 
 
 class NoValue(Rejected):
@@ -179,7 +170,7 @@ def limit_in(e: sp.Expr, symbol: sp.Symbol, value: sp.Expr, sides: Sequence[int]
         if _differ(first, other):
             raise NoValue(f"the limits of {e} at {symbol} = {value} from below and above are different")
         for a, b in zip(*(part.pieces for part in _on_common_pieces(first, other)), strict=True):
-            if not is_zero((a.expression - b.expression).subs(x, _form(a, _Y))):
+            if not is_zero((a.expression - b.expression).subs(x, form(a, Y))):
                 raise Rejected(f"whether the limits of {e} at {symbol} = {value} from below and above are equal is not known")
     return first
 
@@ -194,7 +185,7 @@ def _on_common_pieces(first: sp.Expr, other: sp.Expr) -> tuple[Pieces, Pieces]:
 
 def _from_one_side(e: sp.Expr, symbol: sp.Symbol, value: sp.Expr, side: int) -> sp.Expr:
     reason = Rejected("")
-    for near in (_W, _W / (64 * (1 + _W))):  # all values on that side, or only those close by
+    for near in (W, W / (64 * (1 + W))):  # all values on that side, or only those close by
         try:
             return _approached(_decided_near(e.subs(symbol, value + side * near)), f"{symbol} = {value}")
         except NoValue:
@@ -212,17 +203,17 @@ def _approached(moved: sp.Expr, where: str) -> sp.Expr:
         raise Rejected(str(reason)) from None
     limits: list[Piece] = []
     for piece in pieces:
-        ends = [end if end.is_infinite or not end.has(_W) else germs.limit_of(end, _W, sp.S.Zero, 1) for end in (piece.low, piece.high)]
+        ends = [end if end.is_infinite or not end.has(W) else germs.limit_of(end, W, sp.S.Zero, 1) for end in (piece.low, piece.high)]
         if ends[0] != ends[1]:
             limits.append(Piece(*ends, _at_each_point(piece, Piece(*ends, piece.expression), where)))
-    at_zero = germs.limit_of(moved.subs(x, 0), _W, sp.S.Zero, 1)
+    at_zero = germs.limit_of(moved.subs(x, 0), W, sp.S.Zero, 1)
     for before, after in pairwise(limits):
-        beside = [germs.limit_of(f, _Y, sp.S.Zero, 1) for f in (after.expression.subs(x, _beside(after, 1)), before.expression.subs(x, _beside(before, -1)))]
+        beside = [germs.limit_of(f, Y, sp.S.Zero, 1) for f in (after.expression.subs(x, _beside(after, 1)), before.expression.subs(x, _beside(before, -1)))]
         gaps = [beside[0] - beside[1], *(b - at_zero for b in beside if before.high == 0)]
         if any(gap.is_infinite or not is_zero(gap) and sign(gap) != 0 for gap in gaps):
             raise NoValue(f"the limit at {where} jumps at x = {before.high}")
     for piece in pieces:
-        if not _is_bounded(piece):
+        if not is_bounded(piece):
             raise Rejected(f"that the slope of {piece.expression} stays bounded near {where} is not shown")
     return Pieces(tuple(limits), x).merged().as_expression()
 
@@ -243,39 +234,32 @@ def _decided_near(e: sp.Expr) -> sp.Expr:
 
 def _sign_near(e: sp.Expr) -> int:
     """The sign of e for all small w."""
-    if not e.has(_W):
+    if not e.has(W):
         return sign(e)
-    limit = germs.limit_of(e, _W, sp.S.Zero, 1)
+    limit = germs.limit_of(e, W, sp.S.Zero, 1)
     if limit.is_infinite:
         return 1 if limit == sp.oo else -1
-    return sign(limit) or sign(germs.leading(germs.of(e.subs(_W, 1 / _Y), _Y))[1])
+    return sign(limit) or sign(germs.leading(germs.of(e.subs(W, 1 / Y), Y))[1])
 
 
 # --- the limit at each point ---------------------------------------------------------------------------------
 
-def _form(piece: Piece, y: sp.Expr) -> sp.Expr:
-    """x by a positive number over the whole of the piece."""
-    if piece.low == -sp.oo:
-        return piece.high - y
-    return piece.low + (y if piece.high == sp.oo else (piece.high - piece.low) / (1 + y))
-
-
 def _beside(piece: Piece, side: int) -> sp.Expr:
     """x close to the low (side 1) or the high (-1) end of the piece, as y -> 0."""
-    return (piece.low if side > 0 else piece.high) + side * _Y
+    return (piece.low if side > 0 else piece.high) + side * Y
 
 
 def _at_each_point(piece: Piece, left: Piece, where: str) -> sp.Expr:
     """lim of the piece's function at each fixed x of what is left of the piece. Raises NoValue where it is infinite."""
     try:
-        limit = germs.limit_of(piece.expression.subs(x, _form(left, _Y)), _W, sp.S.Zero, 1)
+        limit = germs.limit_of(piece.expression.subs(x, form(left, Y)), W, sp.S.Zero, 1)
     except Rejected:
-        limit = _analytic_limit(piece)
+        limit = analytic_limit(piece)
         if limit is not None:
             return limit
         for at in _samples_in(left):
             try:
-                if germs.limit_of(piece.expression.subs(x, at), _W, sp.S.Zero, 1).is_infinite:
+                if germs.limit_of(piece.expression.subs(x, at), W, sp.S.Zero, 1).is_infinite:
                     raise NoValue(f"at x = {at} there is no finite limit at {where}") from None
             except NoValue:
                 raise
@@ -288,128 +272,10 @@ def _at_each_point(piece: Piece, left: Piece, where: str) -> sp.Expr:
         back = left.high - x
     else:
         back = x - left.low if left.high == sp.oo else (left.high - x) / (x - left.low)
-    return sp.simplify(limit.subs(_Y, back))
+    return sp.simplify(limit.subs(Y, back))
 
 
 def _samples_in(piece: Piece) -> Iterator[sp.Expr]:
     for at in _SAMPLES:
         if piece.low == 0 and piece.high == sp.oo or piece.high == 0 and piece.low == -sp.oo:
             yield at if piece.low == 0 else -at
-
-
-# --- how it is reached ---------------------------------------------------------------------------------------
-
-def _is_bounded(piece: Piece) -> bool:
-    """The slopes converge almost everywhere and are bounded on compact sets, for w small, by one of the three rules."""
-    fixed, moving = _without_w(piece.expression)
-    return moving == 0 or any(rule(Piece(piece.low, piece.high, e)) for e in dict.fromkeys((moving, piece.expression))
-                              for rule in (_is_analytic, _is_scaled, _bends_one_way))
-
-
-def _without_w(e: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
-    """(the terms that do not move, those that do)."""
-    return e.as_independent(_W, as_Add=True)
-
-
-def _is_analytic(piece: Piece) -> bool:
-    return _analytic_limit(piece) is not None
-
-
-def _analytic_limit(piece: Piece) -> sp.Expr | None:
-    """lim N/D as w -> 0 by the first derivatives that do not vanish, where both are analytic there. None: not shown."""
-    if piece.low.has(_W) or piece.high.has(_W):
-        return None
-    places = [_form(piece, _Y), *(end for end in (piece.low, piece.high) if end.is_finite)]
-    numerator, denominator = sp.fraction(sp.together(piece.expression))
-    divisor, rest = denominator.as_independent(x, as_Add=False)
-    numerator = numerator / rest
-    try:
-        if not _is_regular(numerator, places) or not _is_regular(divisor, places):
-            return None
-        for _ in range(_ORDERS):
-            below, above = (f.subs(_W, 0) for f in (divisor, numerator))
-            if not is_zero(below):
-                return sp.simplify(above / below) if sign(below) != 0 else None
-            if not is_zero(above.subs(x, places[0])):
-                return None
-            divisor, numerator = sp.diff(divisor, _W), sp.diff(numerator, _W)
-    except Rejected:
-        pass
-    return None
-
-
-def _is_regular(e: sp.Expr, places: Sequence[sp.Expr]) -> bool:
-    """e(x, w) is analytic about w = 0 and each of these x, as its structure shows."""
-    if e.is_Symbol:
-        return True
-    if not e.free_symbols:
-        return bool(ball_of_constant(e).is_finite())
-    if not all(_is_regular(part, places) for part in e.args):
-        return False
-    if e.is_Add or e.is_Mul or isinstance(e, _ENTIRE):
-        return True
-    if not (e.is_Pow or isinstance(e, sp.log)):
-        return False
-    if e.is_Pow and e.exp.is_Integer and e.exp.is_positive:
-        return True
-    signs = {sign((e.base if e.is_Pow else e.args[0]).subs(_W, 0).subs(x, place)) for place in places}
-    return signs == {1} or (e.is_Pow and e.exp.is_Integer is True and 0 not in signs)
-
-
-_ENTIRE = (sp.exp, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.erfi)
-
-
-def _bends_one_way(piece: Piece) -> bool:
-    """g'' has one sign on the piece, and the slopes at its ends stay bounded."""
-    slope = sp.diff(piece.expression, x)
-    bend = sp.powdenest(sp.diff(slope, x).subs(x, _form(piece, _Y)))
-    ways = _signs_seen(bend)
-    if len(ways) > 1 or not any(is_nonnegative(way * bend) for way in ways or (1, -1)):
-        return False
-    try:
-        return all(germs.limit_of(_slope_at(slope, end, side), _W, sp.S.Zero, 1).is_finite
-                   for end, side in ((piece.low, 1), (piece.high, -1)) if end.is_finite)
-    except Rejected:
-        return False
-
-
-def _signs_seen(f: sp.Expr) -> set[int]:
-    """The signs that f has at a few values of its symbols: cheap, and mostly enough to see that it has not one sign."""
-    others = dict.fromkeys(f.free_symbols - {_W, _Y}, sp.Rational(6, 5))
-    balls = [ball_of_constant(f.subs({**others, _W: w, _Y: y})) for w, y in product(_PLACES, repeat=2)]
-    return {1 if ball > 0 else -1 for ball in balls if ball > 0 or ball < 0}
-
-
-def _slope_at(slope: sp.Expr, end: sp.Expr, side: int) -> sp.Expr:
-    """The slope at an end of the piece, for each w."""
-    value = slope.subs(x, end)
-    return value if is_finite(value) else germs.limit_of(slope, x, end, side)
-
-
-def _is_scaled(piece: Piece) -> bool:
-    """g'(u s; w) = h(w) F(u) with h and F bounded, F near 0 alone where s = 1, and the slope converges at each point."""
-    if {piece.low, piece.high} not in ({sp.S.Zero, sp.oo}, {-sp.oo, sp.S.Zero}):
-        return False
-    slope, way = sp.diff(piece.expression, x), 1 if piece.low == 0 else -1
-    for scale in _SCALES:
-        moved = slope.subs(x, way * _Y * scale)
-        if not _is_product(moved):
-            continue
-        size, shape = sp.factor(sp.together(moved)).as_independent(_Y, as_Add=False)
-        if shape.has(_W) or shape.free_symbols != {_Y}:
-            continue
-        try:
-            proofs.prove_finite(shape, _Y, sp.S.Zero, sp.oo)
-            ends = [proofs.limit_of(shape, _Y, end, side) for end, side in ((sp.S.Zero, 1), (sp.oo, 0))[:1 if scale == 1 else 2]]
-            near = [germs.limit_of(f, _W, sp.S.Zero, 1) for f in (size, slope.subs(x, way * _Y))]
-            return None not in ends and all(e.is_finite for e in (*ends, *near))
-        except Rejected:
-            continue
-    return False
-
-
-def _is_product(f: sp.Expr) -> bool:
-    """f may be a function of w times one of y, as four values of it say: only where to look closer."""
-    others = dict.fromkeys(f.free_symbols - {_W, _Y}, sp.Rational(6, 5))
-    (a, b), (c, d) = ([ball_of_constant(f.subs({**others, _W: w, _Y: y})) for y in _PLACES[:2]] for w in _PLACES[1:3])
-    return bool((a * d - b * c).contains(0))
