@@ -18,7 +18,7 @@ import sympy as sp
 from divergence_lab.theory import proofs
 from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.certificate import claim_of, flaw
-from divergence_lab.theory.checker_parameters import check_parametric
+from divergence_lab.theory.checker_parameters import check_parametric, left_out
 from divergence_lab.theory.conclusions import VERDICTS, Part, number, same_point, slopes_at
 from divergence_lab.theory.decided import prove_equal, slope_of_integrals
 from divergence_lab.theory.disproofs import prove_no_loss
@@ -117,6 +117,8 @@ def _check_parameters(entry: Mapping[str, Any]) -> list[Failure]:
             check_parametric(kind, entry[kind], entry["loss"], entry["assumptions"])
         except _MALFORMED as reason:
             failures.append(Failure(kind, _words(reason)))
+    if not failures and entry.get("left_out", []) != left_out(entry):
+        failures.append(Failure("left_out", "the cells leave out something else"))
     return failures
 
 

@@ -15,7 +15,7 @@ import sympy as sp
 
 from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.cell_forms import Ranges, at_points, positive_form
-from divergence_lab.theory.cell_proofs import holds_in_cell
+from divergence_lab.theory.cell_proofs import KINDS, holds_in_cell
 from divergence_lab.theory.certificate import claim_of, flaw
 from divergence_lab.theory.conditions import condition_of, read_ranges
 from divergence_lab.theory.continuation import NoValue
@@ -113,13 +113,14 @@ def sides_of(bounds: Mapping[str, Sequence[tuple[str, sp.Expr]]], ranges: Ranges
     return found
 
 
-def left_out_of(verdict: Mapping[str, Any]) -> list[str]:
-    """["c = 0"]: where the cells of a verdict say that the formula has no value and the family no limit."""
-    cells = [step for step in verdict["steps"] if step["rule"] in ("cell", "undefined")]
-    left_out = [step["rule"] == "undefined" for step in cells]
-    if not any(left_out):
+def left_out(entry: Mapping[str, Any]) -> list[str]:
+    """["c = 0"]: where the formula has no value and the family no limit, as the cells of the first verdict that has any say."""
+    verdicts = (entry[kind] for kind in KINDS)
+    cells = next((cells for v in verdicts if (cells := [s for s in v["steps"] if s["rule"] in ("cell", "undefined")])), [])
+    without = [step["rule"] == "undefined" for step in cells]
+    if not any(without):
         return []
-    condition = condition_of([read_ranges(step) for step in cells], left_out)
+    condition = condition_of([read_ranges(step) for step in cells], without)
     return [condition] if "(" in condition else condition.split(" or ")
 
 

@@ -121,8 +121,7 @@ def _signs_seen(f: sp.Expr) -> set[int]:
 
 def _slope_at(slope: sp.Expr, end: sp.Expr, side: int) -> sp.Expr:
     """The slope at an end of the piece, for each w."""
-    value = slope.subs(x, end)
-    return value if is_finite(value) else germs.limit_of(slope, x, end, side)
+    return slope.subs(x, end) if is_finite(slope, at=(x, end)) else germs.limit_of(slope, x, end, side)
 
 
 def _is_scaled(piece: Piece) -> bool:

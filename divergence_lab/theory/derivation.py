@@ -15,6 +15,7 @@ import sympy as sp
 
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, stream, within
 from divergence_lab.theory.checker import NUMBERS, unchecked
+from divergence_lab.theory.checker_parameters import left_out
 from divergence_lab.theory.decision import decide_one, ends
 from divergence_lab.theory.divergence import Divergence, divergence, dual_loss
 from divergence_lab.theory.domain import fault
@@ -189,6 +190,7 @@ def to_json(derivation: Derivation, check_seconds: float = CHECK_SECONDS) -> dic
         "dual_loss": _text(derivation.dual_loss),
         "values": [{"t": v.ratio, "f": v.value, "radius": v.radius} for v in derivation.values],
     }
+    entry["left_out"] = left_out(entry)
     return {**entry, "unchecked": [what for what in NUMBERS if entry[what] is not None] if loss.parameters
             else _unchecked(entry, check_seconds)}
 
@@ -209,7 +211,7 @@ def undecided_to_json(text: str | None, because: str) -> dict[str, Any]:
     kinds = ("validity", "convex", "data_processing", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient")
     return {"name": None, "loss": text, **dict.fromkeys(unknown), "parameters": [], "assumptions": [],
             "confirmed_values": 0, "tried": [because], "why_invalid": because, "pieces": [],
-            **dict.fromkeys(kinds, nothing), "values": [], "unchecked": []}
+            **dict.fromkeys(kinds, nothing), "values": [], "left_out": [], "unchecked": []}
 
 
 def _text(expression: sp.Expr | None) -> str | None:

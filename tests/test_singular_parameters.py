@@ -1,0 +1,96 @@
+"""Values of parameters at which a formula has none: the limit where there is one, else left out; the checker proves either."""
+
+import json
+
+import pytest
+import sympy as sp
+
+from divergence_lab.theory.certificate import seal
+from divergence_lab.theory.checker import check_one
+from divergence_lab.theory.continuation import NoValue, value_or_limit
+from divergence_lab.theory.derivation import derive, to_json
+from divergence_lab.theory.loss import loss
+from divergence_lab.theory.proofs import Rejected
+from divergence_lab.theory.symbols import x
+
+BELOW, ABOVE, BOTH = (-1,), (1,), (-1, 1)
+# loss, assumptions, where, from which sides, the limit by hand (None: there is none)
+LIMITS = [
+    ("c*(sqrt(1+(x/c)**2)-1)", ("c >= 0",), {"c": 0}, ABOVE, sp.Abs(x)),
+    ("c*(sqrt(1+(x/c)**2)-1)", (), {"c": 0}, BELOW, -sp.Abs(x)),
+    ("c*(sqrt(1+(x/c)**2)-1)", (), {"c": 0}, BOTH, None),
+    ("Abs(c)*(sqrt(1+(x/c)**2)-1)", (), {"c": 0}, BOTH, sp.Abs(x)),
+    ("c**2*(sqrt(1+(x/c)**2)-1)", (), {"c": 0}, BOTH, 0),
+    ("s*log(1+exp(x/s))", ("s >= 0",), {"s": 0}, ABOVE, sp.Abs(x) / 2),
+    ("c*log((1+exp(x**2/c))/2)", ("c >= 0",), {"c": 0}, ABOVE, x**2),
+    ("(cosh(k*x)-1)/k**2", (), {"k": 0}, BOTH, x**2 / 2),
+    ("exp(a*x)/a**2-x/a-1/a**2", (), {"a": 0}, BOTH, x**2 / 2),
+    ("barron(alpha)", (), {"alpha": 0}, BOTH, sp.log(x**2 / 2 + 1)),
+    ("barron(alpha)", (), {"alpha": 2}, BOTH, x**2 / 2),
+    ("split_linex(a,b)", (), {"a": 0, "b": 0}, BOTH, x**2 / 2),
+    ("(1-exp(-k*x**2))/k", (), {"k": 0}, BOTH, x**2),
+    ("c*log(1+x**2/c**2)", ("c >= 0",), {"c": 0}, ABOVE, 0),
+    ("x*tanh(x/c)", ("c >= 0",), {"c": 0}, ABOVE, sp.Abs(x)),
+    ("x**2*exp(-1/c**2)", (), {"c": 0}, BOTH, 0),
+    ("(b**x-x*log(b)-1)/log(b)**2", ("b > 0",), {"b": 1}, BOTH, x**2 / 2),
+    ("c*(sqrt(1+(x/c)**2)-1)+b*x**2", ("c >= 0",), {"c": 0, "b": 0}, BOTH[1:], sp.Abs(x)),
+    ("c*(exp(Abs(x)/(c**2+c))-1)", (), {"c": 0}, BELOW, 0),
+    ("c*(exp(Abs(x)/(c**2+c))-1)", (), {"c": 0}, ABOVE, None),
+    ("c*(exp(Abs(x)/(c**2+c))-1)", (), {"c": -1}, BOTH, None),
+    ("x**2/(x**2+c**2)", ("c >= 0",), {"c": 0}, ABOVE, None),  # 1 off 0
+    ("1-exp(-x**2/c)", ("c >= 0",), {"c": 0}, ABOVE, None),
+    ("x**2/(a-1)", (), {"a": 1}, BOTH, None),
+    ("x**2*tanh(1/c)", (), {"c": 0}, BOTH, None),
+    ("Abs(x)**(1/p)", ("p > 0",), {"p": 0}, ABOVE, None),
+    ("x**2*b/(b+c)", ("b >= 0", "c >= 0"), {"b": 0, "c": 0}, ABOVE, None),  # 0 and x^2 one after the other
+]
+
+
+@pytest.mark.parametrize(("text", "assumptions", "where", "sides", "limit"), LIMITS)
+def test_limits_of_families(text, assumptions, where, sides, limit):
+    entry = loss(text, assumptions)
+    points = {s: sp.Integer(where[s.name]) for s in entry.parameters}
+    ask = (entry.expression, points, dict.fromkeys(where, sides))
+    if limit is None:
+        with pytest.raises(NoValue):
+            value_or_limit(*ask)
+        return
+    found = value_or_limit(*ask)
+    for at in (sp.Rational(-7, 3), sp.Rational(1, 5), sp.Integer(3)):
+        assert sp.simplify(found.subs(x, at) - sp.sympify(limit).subs(x, at)) == 0
+
+
+@pytest.mark.parametrize("text", ["(exp(a*x)-exp(b*x))/(a-b)", "x**2/2 + sin"])
+def test_what_is_not_shown_is_not_said(text):
+    if "sin" in text:
+        family, (a, b) = x**2 + sp.Symbol("a", real=True) * sp.sin(x / sp.Symbol("a", real=True)), (sp.Symbol("a", real=True), None)
+    else:
+        entry = loss(text)
+        family, (a, b) = entry.expression, entry.parameters
+    with pytest.raises(Rejected) as failure:
+        value_or_limit(family, {s: sp.S.One if b else sp.S.Zero for s in (a, b) if s is not None}, {})
+    assert not isinstance(failure.value, NoValue)
+
+
+def _entry(text, *assumptions):
+    return json.loads(json.dumps(to_json(derive(loss(text, assumptions), budget=60))))
+
+
+def test_a_family_is_continued_and_a_value_left_out():
+    entry = _entry("c*(sqrt(1+(x/c)**2)-1)", "c >= 0")
+    assert (entry["validity"]["holds"], entry["symmetric"]["condition"], entry["left_out"]) == (True, "c = 0", [])
+    assert check_one(entry) == []
+    entry = _entry("c*(sqrt(1+(x/c)**2)-1)")
+    assert (entry["validity"]["condition"], entry["left_out"]) == ("c > 0", ["c = 0"])
+    assert check_one(entry) == []
+    assert check_one({**entry, "left_out": []})[0].where == "left_out"
+
+
+def test_the_checker_refuses_to_leave_out_what_has_a_limit():
+    entry = _entry("c*(sqrt(1+(x/c)**2)-1)", "c >= 0")
+    verdict = entry["zero_forcing"]
+    assert [step["rule"] for step in verdict["steps"]] == ["cell", "cell"]
+    verdict["steps"][0] = {"rule": "undefined", "parameter": "c", "at": "0",
+                           "claim": "for c = 0 the formula has no value, and the family no limit"}
+    verdict["seal"] = seal(verdict)
+    assert [failure.why for failure in check_one(entry)] == [f"{verdict['steps'][0]['claim']}: it has one"]
