@@ -20,7 +20,7 @@ from divergence_lab.theory.budget import allow_fork
 from divergence_lab.theory.catalogue import PAPER_LOSSES
 from divergence_lab.theory.derivation import CHECK_SECONDS, Derivation, read_ratios, to_json, undecided_to_json
 from divergence_lab.theory.expressions import ExpressionError, shown, write, write_latex
-from divergence_lab.theory.loss import Loss
+from divergence_lab.theory.loss import GAUGE_UNSEEN, Loss
 from divergence_lab.theory.questions import (
     Reading,
     TooSlow,
@@ -253,7 +253,7 @@ def _describe(name: str, derivation: Derivation, latex: bool, steps: bool = Fals
     lines = [name, f"  loss          g(x) = {shown(entry.expression)}"]
     if any(part != 0 for part in entry.gauge):
         left_out = shown(entry.gauge[0] + entry.gauge[1] * x)
-        lines.append(f"  gauge         {left_out} was left out of g: no policy gradient depends on it")
+        lines.append(f"  gauge         {left_out} was left out of g: {GAUGE_UNSEEN}")
     lines.append(f"  generator     f(t) = {shown(found.generator)}" if found.generator is not None
                  else "  generator     no closed form found (values of f can still be enclosed: --at)")
     if found.name:

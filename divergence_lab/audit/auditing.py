@@ -35,7 +35,7 @@ from divergence_lab.audit.splines import spline_generator
 from divergence_lab.audit.subjects import AuditError, load, prepare
 from divergence_lab.theory.derivation import Derivation, derive
 from divergence_lab.theory.expressions import write
-from divergence_lab.theory.loss import from_expression
+from divergence_lab.theory.loss import GAUGE_UNSEEN, from_expression
 from divergence_lab.theory.symbols import x
 from divergence_lab.theory.verdict import UNDECIDED, Verdict, verdict_to_json
 
@@ -224,8 +224,8 @@ def _gauge(looked_at: Subject, dtype: torch.dtype) -> float:
 
 def _why_unknown(runs: Sequence[Stretch], gauge: float) -> str:
     if gauge != 0 and {run.state for run in runs} == {"dead"}:
-        return (f"the gradient is {gauge:.4g} at every residual: on-policy, the expected policy gradient is 0 whatever "
-                "the model, so the callable minimises nothing")
+        return (f"the gradient is {gauge:.4g} at every residual: on-policy, the expected gradient is 0 where |p_F| does not "
+                "depend on the parameters moved (the policy in TB; in DB given its flows), so the callable minimises nothing")
     at_zero = [run for run in runs if run.low <= 0 <= run.high]
     if any(run.state == "wrong" for run in at_zero):
         return "the gradient has the wrong sign next to 0, so the callable is no loss there and has no divergence"
@@ -320,7 +320,7 @@ def _notes(claims: Claims | None, divergence: str | None, factor: str | None, fo
     if surrogate:
         told.append("a surrogate: the value it returns is not g, only its gradient is that of g")
     if gauge:
-        told.append(f"the straight part {gauge:.6g}*x was set aside: no expected policy gradient depends on it")
+        told.append(f"the straight part {gauge:.6g}*x was set aside: {GAUGE_UNSEEN}")
     return told
 
 

@@ -1,6 +1,6 @@
 """Which loss has this gradient?  From samples of g' to a formula with exact numbers, confirmed where it was not fitted.
 
-    g'(x) = c g_named'(x) + b        b is the gauge: no expected policy gradient under on-policy sampling depends on it
+    g'(x) = c g_named'(x) + b        b is the gauge: see `loss.GAUGE_UNSEEN`
 
 Candidates: every loss of the catalogue, the families at fitted parameters, two-term sums, one kind left of 0 and another
 right of it. The fit sees every second residual; the others, compared with 30-digit enclosures, decide.

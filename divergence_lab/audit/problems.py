@@ -17,6 +17,7 @@ import torch
 
 from divergence_lab.audit.identifying import NEAREST, Found, exact_slopes
 from divergence_lab.audit.probing import Subject, slopes, values
+from divergence_lab.theory.loss import GAUGE_UNSEEN
 
 # Relative deviation of the gradient that counts, far from 0; near 0, and for the value, a hundredth counts.
 DEVIATION = {torch.float32: 1e-2, torch.float64: 1e-5}
@@ -127,7 +128,7 @@ def far_problems(subject: Subject, runs: Sequence[Stretch], dtype: torch.dtype, 
         shown = " to ".join(dict.fromkeys(f"{slope + 0.0:.4g}" for slope in seen))
         said = _PHRASE.get(run.state, "the gradient is not a finite number")
         if run.state == "dead" and gauge:
-            said = f"the gradient is the constant {gauge:.4g}, which no expected policy gradient under on-policy sampling notices"
+            said = f"the gradient is the constant {gauge:.4g}: {GAUGE_UNSEEN}"
         detail = f"{said} (g' = {shown}"
         if found is not None:
             exact = exact_slopes(found.loss.derivative, ends)
@@ -182,8 +183,8 @@ def at_zero(subject: Subject, dtype: torch.dtype, gauge: float) -> list[Problem]
     if not math.isfinite(slope) or not math.isfinite(value):
         problems.append(Problem("not_finite", 0.0, 0.0, f"at x = 0 the value is {value:g} and the gradient {slope:g}"))
     if math.isfinite(slope) and slope != 0 and abs(slope) > 1e-6 * abs(gauge or 1.0):
-        told = (f"g'(0) = {slope:.6g}: the straight part {gauge:.6g}*x is set aside. No expected policy gradient under on-policy "
-                "sampling depends on it, but a learned log Z or log F(s) is pushed by it, and the variance grows" if gauge else
+        told = (f"g'(0) = {slope:.6g}: the straight part {gauge:.6g}*x is set aside: {GAUGE_UNSEEN}. "
+                "A learned log Z or log F(s) is pushed by it, and the variance grows" if gauge else
                 f"the gradient at x = 0 is {slope:.6g}, not 0: agreement is no resting point")
         problems.append(Problem("not_zero_at_zero", 0.0, 0.0, told))
     if math.isfinite(value) and abs(value) > 1e-5 and "residual" in subject.feed:

@@ -27,14 +27,18 @@ from divergence_lab.theory.symbols import x
 
 LIMIT_SECONDS = 3.0
 STEEP = 50
+# What the gauge c x of a loss adds to a gradient: with weights p_F, -c grad |p_F| (Propositions 1 and 2).
+GAUGE_UNSEEN = ("no expected on-policy gradient depends on it where |p_F| does not depend on the parameters moved "
+                "(the policy in TB; in DB given its flows)")
 
 
 @dataclass(frozen=True)
 class Loss:
     """g(x), with g(0) = 0 and g'(0) = 0 where g has a derivative at 0.
 
-    `expression` is g after the gauge was removed: adding c0 + c1*x to g changes no policy gradient under on-policy
-    sampling, so the constant and the slope that the user's text had are kept in `gauge` and stated in every answer.
+    `expression` is g after the gauge was removed: adding c0 + c1*x to g adds -c1 grad |p_F| to an expected on-policy gradient,
+    nothing where |p_F| does not depend on the parameters moved (the policy in TB; in DB given its flows). The constant and the
+    slope that the user's text had are kept in `gauge` and stated in every answer.
     `name` is the catalogue's, if it has one. `slope` is g' where a generator gave it: in a shorter form than the
     derivative of `expression`, which may even be an unevaluated integral of it. Raises CannotSplit from `pieces` when a kink can't be located exactly.
     """

@@ -246,7 +246,7 @@ def keeps_direction(loss: Loss) -> DirectionKept:
             rate = sp.simplify(third.subs(x, 0) / at_zero)
             if vanishes(Piece(first.low, first.high, third - rate * first.expression)):
                 return DirectionKept(True, f"g'''(x) = ({rate})*g''(x): shifting log Z multiplies g' by a positive "
-                                     "constant and adds another, which no policy gradient sees")
+                                     "constant and adds another, which no gradient of a policy in TB sees")
     if loss.parameters:
         return DirectionKept(None, f"{loss} has parameters without values")
     best: DirectionKept | None = None
