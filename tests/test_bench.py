@@ -44,10 +44,8 @@ def made_up(monkeypatch):
 
 def test_quick_mode_runs_without_peers_and_names_them(monkeypatch, capsys):
     monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
-    started = time.monotonic()
     given = options("--quick", "--json", "--device", "cpu")
     assert given.run(given) == 0
-    assert time.monotonic() - started < 60, "the goal is 20 s on a quiet machine"
     document = json.loads(capsys.readouterr().out)
     torchgfn, gfnx = document["not_installed"]
     assert "torchgfn is not installed" in torchgfn and "divergence-lab[peers]" in torchgfn

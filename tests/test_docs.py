@@ -95,7 +95,7 @@ BLOCKS = [pytest.param(path, at, block, id=f"{name(path)}:{at}") for path in PAG
 
 @pytest.mark.parametrize("path, at, block", BLOCKS)
 def test_every_python_block_prints_what_its_comments_say(path, at, block, tmp_path):
-    found = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=250,
+    found = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=850,
                            env={**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"})  # fmt: skip
     assert found.returncode == 0, found.stderr
     said = re.findall(r"^print\(.*\)  # (.+)$", block, re.MULTILINE)
@@ -140,7 +140,7 @@ def test_the_site_builds_without_a_warning(tmp_path):
     pytest.importorskip("material", reason="pip install '.[docs]'")
 
     built = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")], cwd=ROOT,
-                           capture_output=True, text=True, timeout=250, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})  # fmt: skip
+                           capture_output=True, text=True, timeout=850, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})  # fmt: skip
     assert built.returncode == 0, built.stdout + built.stderr
     pages = {path.relative_to(tmp_path / "site").as_posix() for path in (tmp_path / "site").rglob("*.html")}
     assert {"index.html", "tutorial.html", "propositions.html", "reference/theory.html"} <= pages
@@ -169,7 +169,7 @@ def test_both_marks_of_long_tests_work(tmp_path):
     )
     for words, wished in (([], "test_plain"), (["-m", "slow"], "test_slow"), (["-m", "alone"], "test_alone")):
         asked = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "-v", "-p", "no:cacheprovider", *words, "test_it.py"]
-        found = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, timeout=250).stdout
+        found = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, timeout=850).stdout
         assert re.findall(r"::(\w+) PASSED", found) == [wished], found
     tests = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py") if path != Path(__file__))
     assert "pytest.mark.slow" in tests and "pytest.mark.alone" in tests

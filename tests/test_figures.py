@@ -38,7 +38,7 @@ def draw(script: Path, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def run(script: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", DRAW, str(script)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=850, check=False)
 
 
 def labels(svg: str) -> list[str]:

@@ -34,20 +34,20 @@ def start(folder, objective, sampler):
 @pytest.mark.parametrize(("objective", "sampler"), [("tb", "replay:0.5"), ("subtb(0.9)", "on")])
 def test_killed_at_random_moments_a_run_ends_with_the_same_numbers(tmp_path, objective, sampler):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert start(whole, objective, sampler).wait(120) == 0
+    assert start(whole, objective, sampler).wait(850) == 0
     chance = random.Random(0)
     kills, read = 0, []
     for attempt in range(20):
         job = start(broken, objective, sampler)
         started = broken.exists() and (broken / NAME).exists()
         stamp = (broken / NAME).stat().st_mtime_ns if started else None
-        # wait until this process has written something of its own, then a random moment more: longer each time,
+        # wait until this process has written something of its own, then a random moment more: ever longer,
         # because the end of a process takes a while as well
-        for _ in range(4000):
+        for _ in range(60_000):
             if (broken / NAME).exists() and (broken / NAME).stat().st_mtime_ns != stamp or job.poll() is not None:
                 break
             time.sleep(0.005)
-        time.sleep(chance.uniform(0, 0.2 + 0.3 * attempt))
+        time.sleep(chance.uniform(0, 0.2 * 1.5**attempt))
         if job.poll() is not None:
             break
         os.kill(job.pid, signal.SIGKILL)

@@ -91,6 +91,7 @@ def test_controls_are_seen():
 
 
 @NEEDED
+@pytest.mark.alone
 def test_ten_times_faster_than_the_released_code():
     """Their 30 ms a molecule; CPU time of one thread, the least of three, so that other work does not count."""
     molecules = read_items([str(DATA / "golden.json")], DATA)

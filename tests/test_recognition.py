@@ -1,6 +1,5 @@
 """A named divergence is known in every disguise, and nothing else is given its name."""
 
-import time
 
 import pytest
 import sympy as sp
@@ -135,14 +134,6 @@ def test_agreement_without_a_proof_gives_no_name(monkeypatch):
     monkeypatch.setattr(recognition, "constant_ratio", lambda *_: None)
     monkeypatch.setattr(recognition, "within", fails)
     assert recognise(loss("exp(x) - x - 1")) == (None, None)
-
-
-def test_recognition_is_quick():
-    recognise(loss("quadratic"))  # the candidates are built once
-    for text in ("log(cosh(x))", "exp(x) - x - 1", "sqrt(1 + x**2) - 1", "(t - 1)**2/(t + 1)", "t*log(t) - (t + 1)*log((t + 1)/2)"):
-        started = time.monotonic()
-        name_and_factor(text)
-        assert time.monotonic() - started < 1.5, "the goal is 0.3 s on a quiet machine"
 
 
 # --- the proofs ----------------------------------------------------------------------------------------------

@@ -59,10 +59,9 @@ def test_a_killed_worker_loses_nothing(tmp_path):
     killed = []
 
     def kill_once():
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while not killed and time.monotonic() < deadline:
             if (tmp_path / "a" / job.name / "settings.json").exists():
-                time.sleep(1.5)
                 for entry in Path("/proc").iterdir():
                     try:
                         line = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
