@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A room may import rooms with a smaller number only, or files of its own room.
 HEIGHT = {"inputs": -2, "ambient": -1, "theory": 0, "graphs": 0, "metrics": 0, "palette": 0, "peers": 0, "molecules": -1, "cli_molecules": 1, "gflownet": 1, "cli_theory": 1, "loss_terms": 1, "bridge": 2, "results": 2,
-          "schedules": 2, "trainable": 2.5, "schedule_texts": 3, "verification": 3, "settings": 3, "checkpoints": 3, "audit": 3, "export_text": 3, "export": 4, "plots": 4, "evaluation": 4, "training": 5,
+          "schedules": 2, "trainable": 2.5, "schedule_texts": 3, "verification": 3, "settings": 3, "checkpoints": 3, "audit": 3, "export": 4, "plots": 4, "evaluation": 4, "training": 5,
           "report": 6, "measuring": 6, "app": 6, "sweeps": 6, "cli_sweep": 7, "cli_train": 6, "cli_verify": 6, "cli_audit": 6, "cli_design": 6, "bench": 7, "cli_bench": 8, "cli": 9, "__main__": 10,
           "__init__": 11}
 # Inside theory, downhill again.

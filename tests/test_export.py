@@ -90,8 +90,8 @@ def test_torch_source_imports_torch_alone_and_refuses_other_dtypes(tmp_path):
     source = export(loss("linex(1)"))
     assert [line for line in source.splitlines() if line.startswith(("import", "from"))] == ["import torch"]
     module = imported(source, tmp_path)
-    with pytest.raises(TypeError, match="float32 or float64"):
-        module.loss(torch.tensor([1.0], dtype=torch.float16))
+    with pytest.raises(TypeError, match="floating point"):
+        module.loss(torch.tensor([1]))
     single = torch.func.vmap(torch.func.grad(module.loss))(torch.tensor([0.5, -0.5]))
     assert single.tolist() == pytest.approx([math.expm1(0.5), math.expm1(-0.5)], rel=1e-6)
 
@@ -101,7 +101,7 @@ def test_jax_source_is_right_in_float32(text, tmp_path):
     jax = pytest.importorskip("jax", reason="JAX is not installed: pip install jax")
     entry = loss(text)
     source = export(entry, "jax")
-    promised = float(source.split("in float32 below ")[1].split()[0])
+    promised = float(source.split("in float32 below ")[1].split(",")[0])
     module = imported(source, tmp_path)
     where, values, slopes = zip(*truth(entry))
     residual = jax.numpy.array(where, dtype=jax.numpy.float32)
@@ -118,8 +118,8 @@ def test_jax_source_has_the_sides_that_were_measured(text):
     compile(source, "exported.py", "exec")  # syntax only: nothing is run
     assert {line for line in source.splitlines() if line.startswith(("import", "from"))} == {
         "import jax", "import jax.numpy as jnp"}
-    promised = float(source.split("in float32 below ")[1].split()[0])
-    assert promised <= 4e-6
+    promised = float(source.split("in float32 below ")[1].split(",")[0])
+    assert promised <= 1e-5
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def numpy_as_jax(monkeypatch):
 def test_jax_source_keeps_its_promise_without_jax(text, tmp_path, numpy_as_jax):
     entry = loss(text)
     source = export(entry, "jax")
-    promised = float(source.split("in float32 below ")[1].split()[0])
+    promised = float(source.split("in float32 below ")[1].split(",")[0])
     module = imported(source, tmp_path)
     where, values, slopes = zip(*truth(entry))
     for dtype, most in ((np.float32, promised), (np.float64, 1e-12)):
@@ -214,7 +214,7 @@ def test_what_cannot_be_exported_is_refused_in_one_line():
     with pytest.raises(NotRepresentable, match="has no value: set it"):
         export(loss("linex(alpha)", ["alpha > 0"]))
     with pytest.raises(NotRepresentable, match="polylog"):
-        export(loss("polylog(2, -exp(x)) + pi**2/12 + x*log(2)"))
+        export(loss("polylog(3/2, -exp(x))*x"))
 
 
 def test_the_command(capsys, tmp_path):

@@ -29,7 +29,8 @@ REFERENCE = {
     "gflownet": "objectives samplers policies transformer mpnn flow exact expected estimates visits theorem sampling walks optimiser devices",
     "audit": "auditing probing identifying problems claims simplices subjects",
     "molecules": "scoring proxy weights fragments",
-    "": "bridge export training schedules sweeps results metrics plots verification bench report",
+    "bridge": "torch_loss verified ranges rounding programs formula generators",
+    "": "export training schedules sweeps results metrics plots verification bench report",
 }
 LINK = re.compile(r"\[([^\[\]]*)\]\(([^)\s]+)\)")
 # TeX in the HTML of a page, and in that of a notebook, where code and scripts are left as they are
