@@ -19,7 +19,7 @@ _HOME = {
     "decide": "theory.decision", "Verdict": "theory.verdict",
     "derive": "theory.derivation",
     # the bridge
-    "to_torch": "bridge", "verify": "verification",
+    "to_torch": "bridge.torch_loss", "verify": "verification",
     # the two uses that no other tool offers
     "design": "theory.design", "fit_to_tradeoffs": "theory.from_data", "fit_to_residuals": "theory.from_data",
     "export": "export", "audit": "audit.auditing",

@@ -35,6 +35,7 @@ from divergence_lab.settings import NATURAL, Run, is_natural, prepare
 from divergence_lab.trainable import TrainingError
 
 CHECKPOINT_SECONDS = 30.0
+STEEPEST = 1e35
 SMALL = 2**18  # parameters of all members together
 
 
@@ -318,7 +319,8 @@ def _total(run: Run, found: Residuals, fraction: float) -> Tensor:
     for loss, x in zip(run.losses.values(), of_loss.unbind(0), strict=True):
         loss = loss.at(fraction) if isinstance(loss, Schedule) else loss
         # of a loss that says g' by itself, g' x with g' held constant will do, and costs half
-        values.append(loss.gradient(x) * x if getattr(loss, "gives_gradient", False) else loss(x))
+        # cut far out, so that a sum of gradients stays finite in float32
+        values.append(loss.gradient(x).clamp(-STEEPEST, STEEPEST) * x if getattr(loss, "gives_gradient", False) else loss(x))
     return (found.weight * torch.cat(values)).sum() / found.x.shape[-1]
 
 

@@ -1,5 +1,6 @@
 """Exported source, written to a file and imported, against 30-digit values of the exact loss."""
 
+import functools
 import importlib.util
 import json
 import math
@@ -24,6 +25,17 @@ LOSSES = ["quadratic", "linex(1)", "linex(1/2)", "linex(-2)", "shifted_cosh", "l
           "x**2/2 + exp(x) - x - 1", "sqrt(x**2 + 1) - 1", "Piecewise((x**2/2, x < 0), (exp(x) - x - 1, True))",
           "x**4/4", "Piecewise((exp(-x) + x - 1, x < 0), (4*exp(x/2) - 2*x - 4, True))", "log((1 + exp(x))/2) - x/2"]
 SIZES = [10.0 ** (k / 4) for k in range(-24, 8)] + [0.124, 0.126, 0.249, 0.251, 0.4985, 0.501, 0.9, 0.998, 1.1, 1.9, 2.1, 70.0, 80.0]
+
+
+@functools.cache
+def exported(text, form="torch"):
+    """Each source once: building one takes up to a second."""
+    return export(loss(text), form)
+
+
+@functools.cache
+def built(text):
+    return to_torch(loss(text))
 
 
 def imported(source, folder, name="exported"):
@@ -58,7 +70,7 @@ def worst(computed, wanted):
 @pytest.mark.parametrize("text", LOSSES)
 def test_torch_source_is_right_in_float32(text, tmp_path):
     entry = loss(text)
-    module = imported(export(entry, "torch"), tmp_path)
+    module = imported(exported(text), tmp_path)
     where, values, slopes = zip(*truth(entry))
     residual = torch.tensor(where, dtype=torch.float32, requires_grad=True)
     answer = module.loss(residual)
@@ -69,18 +81,17 @@ def test_torch_source_is_right_in_float32(text, tmp_path):
 
 @pytest.mark.parametrize("text", LOSSES)
 def test_torch_source_is_the_bridge_to_the_bit(text, tmp_path):
-    entry = loss(text)
-    module, built = imported(export(entry), tmp_path), to_torch(entry)
+    module, ours = imported(exported(text), tmp_path), built(text)
     for dtype in (torch.float32, torch.float64):
         residual = torch.tensor([*points(), 0.0, 1e3, -1e3, 1e6, -1e6], dtype=dtype)
-        assert torch.equal(module.value(residual), built.value(residual))
-        assert torch.equal(module.gradient(residual), built.gradient(residual))
+        assert torch.equal(module.value(residual), ours.value(residual))
+        assert torch.equal(module.gradient(residual), ours.gradient(residual))
 
 
 @pytest.mark.parametrize("text", LOSSES)
 def test_the_gradient_far_out_is_finite_and_has_its_sign(text, tmp_path):
     residual = torch.tensor([1000.0, -1000.0], requires_grad=True)
-    answer = imported(export(loss(text)), tmp_path).loss(residual)
+    answer = imported(exported(text), tmp_path).loss(residual)
     answer.sum().backward()
     assert torch.isfinite(answer).all() and torch.isfinite(residual.grad).all()
     assert residual.grad[0] > 0 > residual.grad[1]
@@ -100,7 +111,7 @@ def test_torch_source_imports_torch_alone_and_refuses_other_dtypes(tmp_path):
 def test_jax_source_is_right_in_float32(text, tmp_path):
     jax = pytest.importorskip("jax", reason="JAX is not installed: pip install jax")
     entry = loss(text)
-    source = export(entry, "jax")
+    source = exported(text, "jax")
     promised = float(source.split("in float32 below ")[1].split(",")[0])
     module = imported(source, tmp_path)
     where, values, slopes = zip(*truth(entry))
@@ -114,7 +125,7 @@ def test_jax_source_is_right_in_float32(text, tmp_path):
 @pytest.mark.parametrize("text", LOSSES)
 def test_jax_source_has_the_sides_that_were_measured(text):
     """Without JAX: the text is Python, imports jax alone, and promises an error that is small."""
-    source = export(loss(text), "jax")
+    source = exported(text, "jax")
     compile(source, "exported.py", "exec")  # syntax only: nothing is run
     assert {line for line in source.splitlines() if line.startswith(("import", "from"))} == {
         "import jax", "import jax.numpy as jnp"}
@@ -139,7 +150,7 @@ def numpy_as_jax(monkeypatch):
 @pytest.mark.parametrize("text", LOSSES)
 def test_jax_source_keeps_its_promise_without_jax(text, tmp_path, numpy_as_jax):
     entry = loss(text)
-    source = export(entry, "jax")
+    source = exported(text, "jax")
     promised = float(source.split("in float32 below ")[1].split(",")[0])
     module = imported(source, tmp_path)
     where, values, slopes = zip(*truth(entry))
