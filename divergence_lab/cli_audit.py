@@ -96,10 +96,13 @@ def describe(found: Audit) -> str:
              *_row("other sign", _named(other.divergence, other.factor)
                    + _character(other.zero_forcing, other.zero_avoiding))]
     if found.max_gradient_error is not None:
-        flipped = "" if found.flipped_sign_error is None else f"; with the sign flipped {found.flipped_sign_error:.0e}"
-        agrees = "that" if found.gradient_check else "NOT that"
-        lines += _row("gradient", f"{agrees} of the divergence on random simplices, relative error "
-                      f"{found.max_gradient_error:.0e}{flipped}")
+        # of an error that is rounding, the digits are the machine's
+        agrees, size = (("that", f"below {found.gradient_tolerance:.0e}") if found.gradient_check
+                        else ("NOT that", f"{found.max_gradient_error:.0e}"))
+        other_way = found.flipped_sign_error
+        flipped = "" if other_way is None else "; " + (
+            "with the sign flipped too" if other_way <= found.gradient_tolerance else "not with the sign flipped")
+        lines += _row("gradient", f"{agrees} of the divergence on random simplices, relative error {size}{flipped}")
     for note in found.notes:
         lines += _row("note", note)
     if found.effective_loss is None:

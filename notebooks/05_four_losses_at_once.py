@@ -60,7 +60,7 @@ FRAMES = (1, 2, 3, 4, 6, 12)
 
 def exact_run(steps):
     """`steps` exact steps of all four losses; every step is evaluated."""
-    return dl.train(LOSSES, graph, exact=True, seeds=1, steps=steps, evaluations=steps * steps)
+    return dl.train(LOSSES, graph, exact=True, seeds=1, steps=steps, evaluations=steps * steps, device="cpu")
 
 
 film = {steps: exact_run(steps) for steps in FRAMES}
@@ -105,7 +105,7 @@ plt.show()
 # exact.
 
 # %%
-SETTINGS = {"steps": 1200, "batch": 32, "learning_rate": 0.1, "evaluations": 40}
+SETTINGS = {"steps": 1200, "batch": 32, "learning_rate": 0.1, "evaluations": 40, "device": "cpu"}
 sampled = dl.train(LOSSES, graph, seeds=3, **SETTINGS)
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.1), sharey=True)

@@ -72,7 +72,7 @@ def distance(law, other):
 NAMES = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")
 LOSSES = {name: dl.to_torch(dl.loss(name)) for name in NAMES}
 results = {
-    text: dl.train(LOSSES, graph, seeds=3, steps=STEPS[text], batch=16, evaluations=30)
+    text: dl.train(LOSSES, graph, seeds=3, steps=STEPS[text], batch=16, evaluations=30, device="cpu")
     for text, graph in graphs.items()
 }
 tv = {text: result.metrics["tv"][..., -1] for text, result in results.items()}  # [loss, seed]
@@ -176,7 +176,7 @@ plt.show()
 # The solution is in the next cell. Try first.
 
 # %% jupyter={"outputs_hidden": true, "source_hidden": true} tags=["solution", "hide-input"]
-exact = dl.train(LOSSES, graphs["hypergrid:2x8:paper"], exact=True, seeds=1, steps=40)
+exact = dl.train(LOSSES, graphs["hypergrid:2x8:paper"], exact=True, seeds=1, steps=40, device="cpu")
 for name, value in zip(NAMES, exact.metrics["tv"][:, 0, -1]):
     print(f"{name:<13} TV {value:.4f}")
 print("the minimum is right; what took long was to see the other islands in samples of the policy")

@@ -480,6 +480,4 @@ def test_the_commands_of_the_page_print_what_it_shows(line, output, tmp_path, mo
     monkeypatch.syspath_prepend(tmp_path)
     code, out, err = command(line, capsys)
     assert code == 0, err
-    # the last digits of a rounding error differ between machines
-    rounding = re.compile(r"relative error \S+ with|flipped \S+")
-    assert rounding.sub("", " ".join(out.split())) == rounding.sub("", " ".join(output.split()))
+    assert out.split() == output.split()  # nothing on it is a digit of rounding, which differs between machines
