@@ -461,6 +461,19 @@ def test_a_callable_that_hangs_is_given_up(tmp_path):
     assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1 and "--time-limit" in done.stderr
 
 
+def test_without_an_effective_loss_it_says_what_was_not_looked_for():
+    """A loss computed in float16 inside is 0 for |x| up to 1e-4, and no clean bill; control: one in float64 that has no name."""
+    half = audit(lambda x: (x.half() ** 2).float() / 2)
+    assert half.effective_loss is None and half.problems == ()
+    assert any("cancellation) was not looked for" in note for note in half.notes)
+    assert any("every gradient is a float16 number" in note for note in half.notes)
+    unknown = audit(lambda x: x.abs() ** 1.37 + torch.sin(x) ** 2 * x**2 / 7)
+    assert unknown.effective_loss is None
+    assert [("not looked for" in note, "float16" in note) for note in unknown.notes].count((True, False)) == 1
+    assert not any("float16" in note for note in unknown.notes)
+    assert not any("not looked for" in note for note in audit(lambda x: x**2 / 2).notes)
+
+
 PAGE = (ROOT / "docs" / "audit.md").read_text() if (ROOT / "docs" / "audit.md").exists() else ""
 BLOCKS = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
 SHOWN = [(first[2:], rest) for first, _, rest in (block.partition("\n") for block in BLOCKS)]

@@ -179,7 +179,8 @@ def _audited(looked_at: Subject, call: Callable[..., Any], residual: str, dtype:
         forcing, avoiding, gauge, surrogate, bool(found and found.fitted), (found.low, found.high) if found else None,
         other, str(claims) if claims else None, None if not claims or found is None else not contradictions(
             claims, write(found.loss.expression), name, factor, forcing.holds, avoiding.holds),
-        (*_notes(claims, name, factor, forcing, avoiding, found, gauge, surrogate, other), *clip_note),
+        (*_notes(claims, name, factor, forcing, avoiding, found, gauge, surrogate, other), *clip_note,
+         *([] if found or constant else _not_looked_for(slopes(looked_at, points, dtype)))),
         tuple(problems), errors[0] if errors else None, 1e-4 if coarse else 1e-9,
         errors[1] if errors else None,
         tuple(zip(shown.tolist(), slopes(looked_at, shown, dtype).tolist())),
@@ -321,6 +322,17 @@ def _notes(claims: Claims | None, divergence: str | None, factor: str | None, fo
         told.append("a surrogate: the value it returns is not g, only its gradient is that of g")
     if gauge:
         told.append(f"the straight part {gauge:.6g}*x was set aside: {GAUGE_UNSEEN}")
+    return told
+
+
+def _not_looked_for(observed: np.ndarray) -> list[str]:
+    """What says nothing of digits that are lost, where there is no effective loss to hold the callable against."""
+    told = ["whether digits are lost near 0 (cancellation) was not looked for: there is no effective loss to compare with"]
+    known = observed[np.isfinite(observed)]
+    with np.errstate(over="ignore"):
+        if len(np.unique(known)) >= 8 and np.all(known.astype(np.float16).astype(np.float64) == known):
+            told.append("every gradient is a float16 number: it is computed in float16 somewhere inside, and digits are lost; "
+                        "compute in the dtype of the residual, and no loss is hidden by rounding")
     return told
 
 
