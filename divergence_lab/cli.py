@@ -14,18 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from divergence_lab import cli_audit, cli_bench, cli_design, cli_molecules, cli_sweep, cli_theory, cli_train, cli_verify
-from divergence_lab.inputs import read_json
+from divergence_lab import cli_audit, cli_bench, cli_check, cli_design, cli_molecules, cli_sweep, cli_theory, cli_train, cli_verify
 from divergence_lab.theory.budget import allow_fork
 from divergence_lab.theory.catalogue import PAPER_LOSSES
-from divergence_lab.theory.derivation import CHECK_SECONDS, Derivation, read_ratios, to_json, undecided_to_json
+from divergence_lab.theory.derivation import Derivation, read_ratios, to_json, undecided_to_json
 from divergence_lab.theory.expressions import ExpressionError, shown, write, write_latex
 from divergence_lab.theory.loss import GAUGE_UNSEEN, Loss
 from divergence_lab.theory.questions import (
     Reading,
     TooSlow,
     Unfinished,
-    check_all,
     derive_all,
     read,
 )
@@ -70,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _input_errors() -> tuple[type[ValueError], ...]:
     """The errors that mean bad input; those of the torch rooms only once these are loaded."""
-    kinds: list[type[ValueError]] = [ExpressionError, UsageError, cli_train.TrainUsageError]
+    kinds: list[type[ValueError]] = [ExpressionError, UsageError, cli_check.CheckError, cli_train.TrainUsageError]
     if "divergence_lab.bridge" in sys.modules:
         from divergence_lab.bridge import NotRepresentable
         kinds.append(NotRepresentable)
@@ -127,10 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--latex", action="store_true", help="print formulas as LaTeX")
     _loss_options(one)
 
-    check = command("check", _check, "re-verify every certificate in the output of derive --json",
-                    "divergence-lab derive quadratic --json > proofs.json; divergence-lab check proofs.json")
-    check.add_argument("file", metavar="FILE", help="a file written by derive --json, or - for standard input")
-    check.add_argument("--budget", type=_seconds, default=60.0, metavar="S", help="processor seconds for the certificates of a loss (60)")
+    cli_check.add_command(command, _seconds)
 
     cli_verify.add_command(command, _loss_options, _read_losses)
 
@@ -233,7 +228,7 @@ def _derive(options: argparse.Namespace) -> int:
         sampling = {"sampler": options.sampler, "weighted_by": chosen.weight}
         _print_json([{**undecided_to_json(answer.text, answer.because), **sampling, "sampled_loss": answer.text}
                      if isinstance(answer, Unfinished) else
-                     {**to_json(answer, min(CHECK_SECONDS, options.budget / 5)), **sampling,
+                     {**to_json(answer), **sampling,
                       "sampled_loss": write(entry.loss.expression)}
                      for entry, answer in zip(readings, found)])
         return DONE
@@ -278,24 +273,6 @@ def _describe(name: str, derivation: Derivation, latex: bool, steps: bool = Fals
 def _answer(verdict: Verdict) -> str:
     word = "depends" if verdict.condition else {True: "yes", False: "no", None: "undecided"}[verdict.holds]
     return f"{word:<10} {verdict.because} [{verdict.status}]"
-
-
-# --- check ---------------------------------------------------------------------------------------------------
-
-def _check(options: argparse.Namespace) -> int:
-    try:
-        document = read_json(options.file)
-    except OSError as error:
-        raise UsageError(f"{options.file}: {error.strerror}; name a file written by derive --json") from None
-    except (ValueError, RecursionError):
-        raise UsageError(f"{options.file} is not JSON: name a file written by derive --json") from None
-    failures = check_all(document, options.budget)
-    for failure in failures[:1]:
-        print(f"{failure.where}: {failure.why}", file=sys.stderr)
-    if not failures:
-        count = len(document) if isinstance(document, list) else 1
-        print(f"every certificate holds ({count} loss{'es' if count != 1 else ''})")
-    return CHECK_FAILED if failures else DONE
 
 
 # --- report --------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A room may import rooms with a smaller number only, or files of its own room.
 HEIGHT = {"inputs": -2, "ambient": -1, "theory": 0, "graphs": 0, "metrics": 0, "palette": 0, "peers": 0, "molecules": -1, "cli_molecules": 1, "gflownet": 1, "cli_theory": 1, "loss_terms": 1, "bridge": 2, "results": 2,
           "schedules": 2, "trainable": 2.5, "schedule_texts": 3, "verification": 3, "settings": 3, "checkpoints": 3, "audit": 3, "export": 4, "plots": 4, "evaluation": 4, "training": 5,
-          "report": 6, "measuring": 6, "app": 6, "sweeps": 6, "cli_sweep": 7, "cli_train": 6, "cli_verify": 6, "cli_audit": 6, "cli_design": 6, "bench": 7, "cli_bench": 8, "cli": 9, "__main__": 10,
+          "report": 6, "measuring": 6, "app": 6, "sweeps": 6, "cli_sweep": 7, "cli_train": 6, "cli_verify": 6, "cli_check": 1, "cli_audit": 6, "cli_design": 6, "bench": 7, "cli_bench": 8, "cli": 9, "__main__": 10,
           "__init__": 11}
 # Inside theory, downhill again.
 THEORY = [
@@ -25,13 +25,13 @@ THEORY = [
     "loss", "domain", "values", "recognition", "dilogarithms", "integral_table", "integrals", "divergence",
     # the rest of the trusted checker
     "conditions", "certificate", "exponential_terms",
-    "convergence", "continuation", "cell_forms", "cell_proofs", "line_proofs", "checker_parameters", "decided", "conclusions", "disproofs", "checker",
+    "convergence", "continuation", "cell_forms", "cell_proofs", "line_proofs", "decided", "conclusions", "sentences", "checker_parameters", "disproofs", "replay", "checker_loss", "quadrature", "checker_numbers", "checker_names", "checker_samplers", "checker_cells", "checker",
     # the search for proofs, and what uses both
     "signs", "no_loss", "boundary", "far_slope", "integral_sign", "sign_regions", "verdict", "critical_parameters", "witnesses", "parameter_numbers", "parameters", "decision", "derivation", "inversion", "samplers", "questions", "transforms",
     "wording", "hockey_stick", "bounds", "sufficient_bounds", "pinsker", "normaliser", "wishes", "building_blocks", "mixtures", "design",
     "from_data"]
 CHECKER = ["balls", "constants", "tails", "tail_functions", "normal_form", "proofs", "conditions", "certificate", "parameter_signs", "germs", "exponential_terms",
-           "convergence", "continuation", "cell_forms", "cell_proofs", "line_proofs", "checker_parameters", "decided", "conclusions", "disproofs", "checker"]
+           "convergence", "continuation", "cell_forms", "cell_proofs", "line_proofs", "decided", "conclusions", "sentences", "checker_parameters", "disproofs", "replay", "checker_loss", "quadrature", "checker_numbers", "checker_names", "checker_samplers", "checker_cells", "checker"]
 # What the checker may use besides itself: the reading of text, and the pieces of a loss with parameters.
 READING = ["symbols", "expressions", "pieces", "enclosure"]
 

@@ -8,12 +8,14 @@ import sympy as sp
 
 from divergence_lab.theory import proofs
 from divergence_lab.theory.certificate import _CLAIMS, Step, cites, claim_of, seal
-from divergence_lab.theory.checker import VERDICTS, check, check_one, check_verdict, read_parts
+from divergence_lab.theory.checker import check, check_one
+from divergence_lab.theory.conclusions import VERDICTS
 from divergence_lab.theory.decision import decide
 from divergence_lab.theory.derivation import derive, to_json
 from divergence_lab.theory.expressions import ExpressionError, parse, write
 from divergence_lab.theory.loss import loss
 from divergence_lab.theory.proofs import Rejected
+from divergence_lab.theory.replay import check_verdict, read_parts
 from divergence_lab.theory.samplers import on_policy_equivalent, sampler
 from divergence_lab.theory.symbols import x
 from divergence_lab.theory.wording import step_in_latex

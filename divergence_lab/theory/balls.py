@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from functools import lru_cache
 
 import sympy as sp
@@ -18,6 +20,16 @@ _FUNCTIONS = {
     sp.gamma: arb.gamma, sp.coth: arb.coth, sp.sech: arb.sech, sp.csch: arb.csch,
 }
 _CONSTANTS = {sp.pi: arb.pi, sp.E: arb.const_e, sp.EulerGamma: arb.const_euler, sp.Catalan: arb.const_catalan}
+
+
+@contextlib.contextmanager
+def places(count: int) -> Iterator[None]:
+    """Work with at least `count` decimal digits."""
+    before, ctx.dps = ctx.dps, max(count, 1)
+    try:
+        yield
+    finally:
+        ctx.dps = before
 
 
 def ball(expression: sp.Expr, variable: sp.Symbol, box: arb) -> arb:

@@ -1,384 +1,314 @@
-"""The small trusted verifier: replays the certificates in the output of `derive --json`.
+"""The small trusted verifier: everything that `derive --json` prints, held against the loss by means of its own.
 
-It shares no code with the search. It reads the loss, checks the stated pieces against it, proves every step by
-`proofs` (balls and tails), and then checks that the steps together give the verdict. Trusted: this file, proofs, tails,
-tail_functions, balls, the reading of text, SymPy's differentiation and normal forms, and Arb.
+It shares no code with the search, and the document never chooses what is checked. Every field is shown right, or shown
+wrong, or is named as not verified; what is null or undecided claims nothing. Trusted: the modules that their docstrings
+call part of it, the reading of text, SymPy's differentiation and normal forms, and Arb (docs/certificates.md).
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory import proofs
-from divergence_lab.theory.balls import ball_of_constant
-from divergence_lab.theory.certificate import claim_of, flaw
+from divergence_lab.theory.certificate import flaw
+from divergence_lab.theory.checker_cells import open_subjects, subjects_with
+from divergence_lab.theory.checker_loss import Subject, in_residual
+from divergence_lab.theory.checker_names import Formulas, check_divergence, check_name
+from divergence_lab.theory.checker_numbers import (
+    check_curvature,
+    check_derivative,
+    check_dual,
+    check_generator,
+    check_slope_at_infinity,
+    check_value_at_zero,
+    check_values,
+)
 from divergence_lab.theory.checker_parameters import check_parametric, left_out
-from divergence_lab.theory.conclusions import VERDICTS, Part, number, same_point, slopes_at
-from divergence_lab.theory.decided import prove_equal, slope_of_integrals
-from divergence_lab.theory.disproofs import prove_no_loss
-from divergence_lab.theory.expressions import ExpressionError, parse
-from divergence_lab.theory.pieces import CannotSplit, Pieces, split
-from divergence_lab.theory.proofs import Rejected
+from divergence_lab.theory.checker_samplers import FIELDS as SAMPLING
+from divergence_lab.theory.checker_samplers import check_sampler
+from divergence_lab.theory.conclusions import VERDICTS, Part
+from divergence_lab.theory.decided import slope_of_integrals
+from divergence_lab.theory.expressions import ExpressionError, parse, read_assumptions, shown
+from divergence_lab.theory.pieces import CannotSplit
+from divergence_lab.theory.proofs import Refuted, Rejected
+from divergence_lab.theory.replay import MALFORMED, check_sentence, check_verdict, check_without_pieces, read_parts
 from divergence_lab.theory.symbols import t, x
+
+Entry = Mapping[str, Any]
+Check = Callable[[Entry, Sequence[Subject], Formulas | None], None]
+
+REQUIRED = ("name", "loss", "loss_derivative", "parameters", "assumptions", "as_given", "gauge", "generator", "divergence", "factor",
+            "valid", "why_invalid", "validity", "pieces", "convex", "data_processing", "zero_forcing", "zero_avoiding", "symmetric",
+            "even", "bounded_gradient", "f_at_zero", "slope_at_infinity", "curvature_at_zero", "dual_loss", "values", "left_out")
+INVERTED = ("given", "normalised", "closed_form")
+# The search's own account of itself, and what an older version asked not to be checked: read by nobody here.
+IGNORED = ("tried", "confirmed_values", "unchecked")
+KNOWN = {*REQUIRED, *INVERTED, *SAMPLING, *IGNORED}
+PIECE = {"low", "high", "loss", "slope", "curvature"}
+# Not shown is not wrong: what the means of the checker do not reach.
+NOT_SHOWN = (CannotSplit, NotImplementedError, sp.PolynomialError, Rejected)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """The first thing that did not hold: where, and why."""
+    """Something that does not hold: where, and why."""
     where: str
     why: str
 
+    def __str__(self) -> str:
+        return f"{self.where}{' ' if self.why.startswith('step ') else ': '}{self.why}"
 
-def check(document: Any) -> list[Failure]:
-    """Every failure in the output of `derive --json` (a list of objects, or one): one a verdict at most."""
+
+@dataclass(frozen=True)
+class Report:
+    """What was found of one object: what does not hold, and the fields that were not verified."""
+    failures: tuple[Failure, ...]
+    not_verified: tuple[str, ...]
+
+
+def check(document: Any, known: Formulas | None = None) -> list[Failure]:
+    """Every failure in the output of `derive --json` (a list of objects, or one)."""
     objects = document if isinstance(document, list) else [document]
+    return [failure for entry in objects for failure in check_one(entry, known)] if objects else [Failure("document", "it is empty")]
+
+
+def check_one(entry: Any, known: Formulas | None = None) -> list[Failure]:
+    """What does not hold in one object of `derive --json`; names are held against the formulas in `known`."""
+    return list(examine(entry, known).failures)
+
+
+def examine(entry: Any, known: Formulas | None = None) -> Report:
+    """All that is shown wrong in one object of `derive --json`, and all that is not shown, in the order of its fields."""
+    if not isinstance(entry, Mapping):
+        return Report((Failure("document", "it is not an object of derive --json"),), ())
+    if missing := [key for key in REQUIRED if key not in entry]:
+        return Report((Failure(missing[0], "it is missing: derive the loss again"),), ())
     failures: list[Failure] = []
-    for position, entry in enumerate(objects):
-        name = str(entry.get("name") or entry.get("loss")) if isinstance(entry, Mapping) else f"entry {position + 1}"
-        failures += [Failure(f"{name}: {failure.where}", failure.why) for failure in check_one(entry)]
-    return failures
+    opened: list[str] = []
 
-
-def check_one(entry: Any) -> list[Failure]:
-    """The failures in one object of `derive --json`."""
-    if isinstance(entry, Mapping) and entry.get("parameters"):
-        return _check_parameters(entry)
-    try:
-        parts = read_parts(entry) if entry["pieces"] else []
-        if entry["valid"] is not entry["validity"]["holds"]:
-            raise Rejected("valid and validity differ")
-    except _MALFORMED as reason:
-        return [Failure("pieces", _words(reason))]
-    failures = []
-    for kind in VERDICTS:
+    def ask(where: str, question: Callable[..., Any], *arguments: Any, strict: bool = False) -> bool:
+        """Was it shown? `strict`: what is not shown counts as wrong."""
         try:
-            if parts:
-                check_verdict(kind, entry[kind], parts)
+            question(*arguments)
+            return True
+        except MALFORMED as reason:
+            if isinstance(reason, NOT_SHOWN) and not isinstance(reason, Refuted) and not strict:
+                opened.append(where)
             else:
-                _check_without_pieces(kind, entry[kind], entry["loss"])
-        except _MALFORMED as reason:
-            failures.append(Failure(kind, _words(reason)))
-    skipped = entry.get("unchecked", [])
-    return failures + [failure for failure in check_numbers(entry, parts) if failure.where not in skipped]
+                failures.append(Failure(where, _words(reason)))
+            return False
 
-
-# What a document that was tampered with may make of the steps of this checker: a rejection, never a crash.
-_MALFORMED = (Rejected, ExpressionError, CannotSplit, LookupError, TypeError, AttributeError, ValueError,
-              ArithmeticError, NotImplementedError, StopIteration, RecursionError, sp.PolynomialError)
-
-
-NUMBERS = ("f_at_zero", "slope_at_infinity", "generator")
-
-
-def unchecked(entry: Mapping[str, Any]) -> list[str]:
-    """Which of NUMBERS in an object of `derive --json` this checker has no proof for."""
-    return [failure.where for failure in check_numbers(entry, read_parts(entry) if entry["pieces"] else [])]
-
-
-def check_numbers(entry: Mapping[str, Any], parts: Sequence[Part]) -> list[Failure]:
-    """What of `f_at_zero`, `slope_at_infinity` and `generator` could not be proved from the pieces."""
-    failures = []
-    for what, confirm in zip(NUMBERS, (_check_value_at_zero, _check_slope_at_infinity, _check_generator)):
-        try:
-            if entry[what] is not None and not parts:
-                raise Rejected("nothing can be proved without the pieces of g")
-            confirm(entry, parts)
-        except _MALFORMED as reason:
-            failures.append(Failure(what, _words(reason)))
-    return failures
-
-
-def _check_without_pieces(kind: str, verdict: Mapping[str, Any], loss: str) -> None:
-    """All that can be said of a function without pieces: that it is no loss, by one step. The rest is undecided."""
-    _check_form(kind, verdict)
-    if kind != "validity" or verdict["holds"] is None:
-        if verdict["holds"] is not None:
-            raise Rejected("the pieces of g are missing, so nothing is proved of it")
-        check_verdict(kind, verdict, [])
-        return
-    if (verdict["holds"], verdict["status"], verdict["condition"]) != (False, "enclosed", None) or len(verdict["steps"]) != 1:
-        raise Rejected("without pieces only a no is known, by one step")
-    (step,) = verdict["steps"]
-    _check_words(step)
-    prove_no_loss(loss, step)
-
-
-def _check_parameters(entry: Mapping[str, Any]) -> list[Failure]:
-    """The failures in an object whose loss has free parameters."""
-    failures = []
-    for kind in VERDICTS:
-        try:
-            check_parametric(kind, entry[kind], entry["loss"], entry["assumptions"])
-        except _MALFORMED as reason:
-            failures.append(Failure(kind, _words(reason)))
-    if not failures and entry.get("left_out", []) != left_out(entry):
-        failures.append(Failure("left_out", "the cells leave out something else"))
-    return failures
+    if _claims_nothing(entry):
+        for kind in VERDICTS:
+            ask(kind, _undecided, kind, entry[kind])
+        opened += ["loss", *VERDICTS, "why_invalid"]
+    else:
+        _examine_all(entry, known, ask, opened)
+    order = {key: place for place, key in enumerate(entry)}
+    return Report(tuple(sorted(failures, key=lambda failure: order.get(failure.where, -1))),
+                  tuple(sorted(set(opened), key=lambda key: order.get(key, -1))))
 
 
 def _words(reason: Exception) -> str:
     return str(reason) if isinstance(reason, Rejected | ExpressionError) else f"malformed ({type(reason).__name__}: {reason})"
 
 
-# --- reading -------------------------------------------------------------------------------------------------
+def _claims_nothing(entry: Mapping[str, Any]) -> bool:
+    """An object about a loss that was not even read in time."""
+    empty = ("name", "loss_derivative", "gauge", "generator", "divergence", "factor", "valid", "f_at_zero", "slope_at_infinity", "curvature_at_zero", "dual_loss")
+    return all(entry[key] is None for key in empty) and not any(entry[key] for key in ("pieces", "values", "parameters")) and all(
+        isinstance(entry[kind], Mapping) and entry[kind].get("status") == "undecided" for kind in VERDICTS)
 
-@lru_cache(maxsize=5_000)
-def _function(text: str) -> sp.Expr:
-    return parse(text, x)
+
+def _undecided(kind: str, verdict: Mapping[str, Any]) -> None:
+    if (found := flaw(kind, verdict)) is not None:
+        raise Refuted(found)
+    if (verdict["holds"], verdict["condition"], verdict["steps"]) != (None, None, []):
+        raise Refuted("an undecided verdict must not carry a proof")
 
 
-def read_parts(entry: Mapping[str, Any]) -> list[Part]:
-    """The pieces of the loss, checked: they cover the line, break at 0, equal the loss, join continuously, g(0) = 0.
+def _is_undecided(verdict: Any) -> bool:
+    return isinstance(verdict, Mapping) and verdict.get("status") == "undecided"
 
-    A loss without a closed form is stated as Integral(...) and given by its slope: g(x) = int_0^x of it, so it is
-    continuous and g(0) = 0 as soon as the slope is finite on every piece and bounded at the breaks.
-    """
-    whole = None if "Integral(" in entry["loss"] else _function(entry["loss"])
-    parts = [Part(number(p["low"]), number(p["high"]), None if whole is None else _function(p["loss"]),
-                  _function(p["slope"]), _function(p["curvature"])) for p in entry["pieces"]]
-    if not parts or parts[0].low != -sp.oo or parts[-1].high != sp.oo or sp.S.Zero not in [p.low for p in parts]:
-        raise Rejected("the pieces do not cover the line with a break at 0")
-    for p, after in zip(parts, [*parts[1:], None]):
-        if p.low.is_finite and p.high.is_finite and not ball_of_constant(p.low) < ball_of_constant(p.high):
-            raise Rejected(f"the piece ({p.low}, {p.high}) is empty")
-        if after is not None and not same_point(p.high, after.low):
-            raise Rejected(f"the pieces leave a gap between {p.high} and {after.low}")
-        proofs.prove_zero(sp.diff(p.slope, x) - p.curvature, x, p.low, p.high)
-        if whole is None:
-            prove_equal(slope_of_integrals(entry["loss"], x), p.slope, x, p.low, p.high)
-            proofs.prove_finite(p.slope, x, p.low, p.high)
-            limits = [proofs.limit_of(p.slope, x, end, side) for end, side in ((p.low, 1), (p.high, -1)) if end.is_finite]
-            if any(limit is not None and not limit.is_finite for limit in limits):
-                raise Rejected(f"the slope is not bounded beside {p.low} or {p.high}")
+
+def _examine_all(entry: Entry, known: Formulas | None, ask: Callable[..., bool], opened: list[str]) -> None:
+    """Ask for every field; without the pieces of the loss there is nothing to hold them against."""
+    parts: list[Part] = []
+    if not ask("parameters", _check_parameters, entry, strict=True) or not ask("pieces", _read_pieces, entry, parts, strict=True):
+        return
+    for kind in VERDICTS:
+        ask(kind, _check_verdict, kind, entry, parts, strict=True)
+    ask("valid", _check_valid, entry, strict=True)
+    opened += [key for key in (*VERDICTS, "why_invalid") if _is_undecided(entry["validity" if key == "why_invalid" else key])]
+    subjects: list[Subject] = []
+    proved = dict(entry)  # what rests on the closed form of f, once that is shown
+    ready = ask("loss", _read_subjects, entry, parts, subjects)
+    for field, check in FIELDS.items():
+        if entry.get(field) in (None, []) and field not in ("gauge", "left_out"):
             continue
-        prove_equal(whole, p.loss, x, p.low, p.high)
-        proofs.prove_zero(sp.diff(p.loss, x) - p.slope, x, p.low, p.high)
-        proofs.prove_finite(p.loss, x, p.low, p.high)
-        if after is not None:
-            ends = [proofs.limit_of(f, x, p.high, side) for f, side in ((p.loss, -1), (after.loss, 1))]
-            if None in ends or not all(e.is_finite for e in ends) or not proofs.equal_constants(*ends):
-                raise Rejected(f"g is not continuous at {p.high}")
-            if p.high == 0 and not proofs.equal_constants(ends[0], sp.S.Zero):
-                raise Rejected("g(0) is not 0")
-    return parts
+        if not ready:
+            opened.append(field)
+        elif not ask(field, check, proved, subjects, known) and field in FORMULAS:
+            proved[field] = None
+    opened += [shown(str(key)) for key in entry if key not in KNOWN]
+
+
+# --- the loss ------------------------------------------------------------------------------------------------
+
+def _check_parameters(entry: Entry) -> None:
+    """They are those of the loss, and the assumptions can be read."""
+    if not all(isinstance(entry[key], list) and all(isinstance(text, str) for text in entry[key])
+               for key in ("parameters", "assumptions")):
+        raise Refuted("the parameters and the assumptions are lists of texts")
+    read_assumptions(entry["assumptions"])
+    loss = slope_of_integrals(entry["loss"], x) if "Integral(" in entry["loss"] else parse(entry["loss"], x, entry["assumptions"])
+    names = sorted(symbol.name for symbol in loss.free_symbols - {x})
+    if entry["parameters"] != names:
+        raise Refuted(f"the parameters of the loss are {', '.join(names) or 'none'}")
+
+
+def _read_pieces(entry: Entry, parts: list[Part]) -> None:
+    """The stated pieces of a loss without parameters; one that is no function at all has none."""
+    if not isinstance(entry["pieces"], list) or any(set(piece) != PIECE for piece in entry["pieces"]):
+        raise Refuted(f"the pieces are a list of {', '.join(sorted(PIECE))}")
+    if entry["parameters"] and entry["pieces"]:
+        raise Refuted("with parameters there are no pieces")
+    parts += read_parts(entry) if entry["pieces"] else []
+
+
+def _read_subjects(entry: Entry, parts: Sequence[Part], subjects: list[Subject]) -> None:
+    """The loss on its confirmed pieces, or on open cells of its parameters, where g(0) = 0."""
+    if not entry["parameters"]:
+        subjects += [Subject(parts)] if parts else open_subjects(entry["loss"], entry["assumptions"])
+        return
+    subjects += open_subjects(entry["loss"], entry["assumptions"])
+    for subject in subjects:
+        for part in subject.parts:
+            for end, side in ((part.low, 1), (part.high, -1)):
+                if end == 0:
+                    subject.same(sp.S.Zero, subject.limit(part.loss, sp.S.Zero, side))
 
 
 # --- verdicts ------------------------------------------------------------------------------------------------
 
-def check_verdict(kind: str, verdict: Mapping[str, Any], parts: Sequence[Part]) -> None:
-    """Prove every step and the conclusion. Undecided verdicts claim nothing. Raises Rejected."""
-    _check_form(kind, verdict)
-    if verdict["condition"] is not None:
-        raise Rejected("there are no parameters that a condition could speak of")
-    if verdict["holds"] is None:
-        if verdict["status"] != "undecided" or verdict["steps"]:
-            raise Rejected("an undecided verdict must not carry a proof")
-        return
-    if verdict["holds"] not in (True, False) or verdict["status"] not in ("proved", "enclosed"):
-        raise Rejected("the verdict is neither yes nor no, or has no such status")
-    steps = verdict["steps"]
-    for position, step in enumerate(steps):
-        try:
-            _check_words(step)
-            RULES[step["rule"]](step, parts)
-        except Rejected as reason:
-            raise Rejected(f"step {position + 1} ({step['rule']}): {reason}") from None
-        if verdict["status"] == "proved" and _is_enclosed(step):
-            raise Rejected(f"step {position + 1} rests on an enclosure: the verdict is enclosed, not proved")
-    if verdict["status"] == "enclosed" and not any(step["rule"] == "sign" or _is_enclosed(step) for step in steps):
-        raise Rejected("no step rests on an enclosure: the verdict is proved, not enclosed")
-    VERDICTS[kind](verdict["holds"], steps, parts)
-
-
-def _is_enclosed(step: Mapping[str, str]) -> bool:
-    """Does the step rest on a ball, as a value at a point does? (A sign may or may not.)"""
-    return step["rule"] == "witness" and step["of"] != "kink at 0"
-
-
-def _check_form(kind: str, verdict: Mapping[str, Any]) -> None:
-    if (found := flaw(kind, verdict)) is not None:
-        raise Rejected(found)
-
-
-def _check_words(step: Mapping[str, str]) -> None:
-    data = {key: value for key, value in step.items() if key not in ("rule", "claim")}
-    if step.get("claim") != claim_of(step["rule"], data):
-        raise Rejected("its words do not fit its data")
-
-
-def _part_of(step: Mapping[str, str], parts: Sequence[Part]) -> Part:
-    """The piece whose interval the step names."""
-    for part in parts:
-        if same_point(part.low, number(step["low"])) and same_point(part.high, number(step["high"])):
-            return part
-    raise Rejected(f"({step['low']}, {step['high']}) is not a piece of the loss")
-
-
-def _subject(of: str, part: Part, parts: Sequence[Part]) -> sp.Expr:
-    """The function that `of` names, on the piece."""
-    if of == "slope":
-        return part.slope
-    if of == "curvature":
-        return part.curvature
-    if of == "weighted slope":
-        return part.slope * sp.exp(-x)
-    mirrored = next((p for p in parts if same_point(p.low, -part.high) and same_point(p.high, -part.low)), None)
-    if mirrored is None:
-        raise Rejected(f"the piece ({part.low}, {part.high}) has no mirror image among the pieces")
-    if of == "odd part":
-        return part.slope + mirrored.slope.xreplace({x: -x})
-    if of == "asymmetry":
-        return part.curvature - sp.exp(x) * mirrored.curvature.xreplace({x: -x})
-    raise Rejected(f"nothing is called {of}")
-
-
-def _same(stated: sp.Expr, part: Part, expected: sp.Expr) -> None:
-    proofs.prove_zero(stated - expected, x, part.low, part.high)
-
-
-def _prove_sign(step: Mapping[str, str], parts: Sequence[Part]) -> None:
-    part, f = _part_of(step, parts), _function(step["f"])
-    _same(f, part, _subject(step["of"], part, parts))
-    if step["sign"] not in (">= 0", "<= 0"):
-        raise Rejected(f"no sign is written {step['sign']}")
-    proofs.prove_nonnegative(f if step["sign"] == ">= 0" else -f, x, part.low, part.high)
-
-
-def _prove_jump(step: Mapping[str, str], parts: Sequence[Part]) -> None:
-    kink, stated = number(step["at"]), number(step["jump"])
-    if not any(same_point(kink, p.low) for p in parts):
-        raise Rejected(f"{kink} is no break point")
-    before, after = slopes_at(kink, parts)
-    jump = after - before
-    if jump.is_infinite or stated.is_infinite:
-        if jump != stated:
-            raise Rejected(f"the jump at {kink} is {jump}")
-    elif not proofs.equal_constants(jump, stated):
-        raise Rejected(f"the jump at {kink} is {jump}")
-
-
-def _prove_witness(step: Mapping[str, str], parts: Sequence[Part]) -> None:
-    f = _function(step["f"])
-    if step["of"] == "kink at 0":
-        before, after = slopes_at(sp.S.Zero, parts)
-        if number(step["at"]) != 0 or not proofs.equal_constants(before + after, f):
-            raise Rejected("the slopes at 0 do not add up to this")
+def _check_verdict(kind: str, entry: Entry, parts: Sequence[Part]) -> None:
+    verdict = entry[kind]
+    if kind == "data_processing" and _same_proof(verdict, entry["convex"]) and (found := flaw(kind, verdict)) is None:
+        if not _is_undecided(verdict):
+            check_sentence(kind, verdict)
+    elif entry["parameters"]:
+        check_parametric(kind, verdict, entry["loss"], entry["assumptions"])
+    elif parts:
+        check_verdict(kind, verdict, parts)
     else:
-        point = number(step["at"])
-        part = next((p for p in parts if _inside(point, p)), None)
-        if part is None:
-            raise Rejected(f"{point} is inside no piece")
-        _same(f, part, _subject(step["of"], part, parts))
-    proofs.prove_sign_at(f, x, number(step["at"]), step["sign"].replace(" ", ""))
+        check_without_pieces(kind, verdict, entry["loss"])
 
 
-def _inside(point: sp.Expr, part: Part) -> bool:
-    value = ball_of_constant(point)
-    return (part.low == -sp.oo or bool(value > ball_of_constant(part.low))) \
-        and (part.high == sp.oo or bool(value < ball_of_constant(part.high)))
+def _same_proof(verdict: Any, other: Any) -> bool:
+    """The same answer by the same steps, which need be replayed once."""
+    return all(isinstance(one, Mapping) for one in (verdict, other)) and all(
+        key in verdict and key in other and verdict[key] == other[key] for key in ("holds", "condition", "status", "steps"))
 
 
-def _end_part(end: str, parts: Sequence[Part]) -> Part:
-    if end not in ("oo", "-oo"):
-        raise Rejected(f"{end} is not an end of the line")
-    return parts[-1] if end == "oo" else parts[0]
+def _undecided(kind: str, verdict: Mapping[str, Any]) -> None:
+    if (found := flaw(kind, verdict)) is not None:
+        raise Refuted(found)
+    if (verdict["holds"], verdict["condition"], verdict["steps"]) != (None, None, []):
+        raise Refuted("an undecided verdict must not carry a proof")
 
 
-def _prove_limit(step: Mapping[str, str], parts: Sequence[Part]) -> None:
-    part, f = _end_part(step["end"], parts), _function(step["f"])
-    _same(f, part, _subject(step["of"], part, parts))
-    proofs.prove_limit(f, x, number(step["end"]), number(step["limit"]))
+def _check_valid(entry: Entry) -> None:
+    """`valid` is the answer of `validity`, and `why_invalid` its sentence where that is not yes."""
+    holds = entry["validity"]["holds"]
+    if entry["valid"] is not holds:
+        raise Refuted("valid and validity differ")
+    if entry["why_invalid"] != (None if holds is True else entry["validity"]["because"]):
+        raise Refuted("why_invalid is not what validity says")
 
 
-def _prove_integral(step: Mapping[str, str], parts: Sequence[Part]) -> None:
-    part, f = parts[-1], _function(step["f"])
-    _same(f, part, _subject(step["of"], part, parts))
-    scale = _function(step["scale"])
-    diverges = {"true": True, "false": False}[step["diverges"]]
-    if proofs.integral_diverges(1 / scale, x) is not diverges:
-        raise Rejected(f"int^oo 1/({scale}) does not do that")
-    proofs.prove_limit(f * scale, x, sp.oo, number(step["limit"]))
-    limit = number(step["limit"])
-    falls = limit == -sp.oo or (limit.is_finite and bool(ball_of_constant(limit) < 0))
-    if proofs.integral_diverges(-f if falls else f, x) is not diverges:
-        raise Rejected(f"int^oo {f} does not do that")
+# --- what stands beside them ---------------------------------------------------------------------------------
+
+def _on_each(check: Callable[..., None]) -> Check:
+    """A formula is right where it is right for all parameters of every open cell."""
+    def checked(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
+        for subject in subjects:
+            check(entry, subject)
+    return checked
 
 
-def _prove_identity(step: Mapping[str, str], parts: Sequence[Part]) -> None:
-    part, f = _part_of(step, parts), _function(step["f"])
-    _same(f, part, _subject(step["of"], part, parts))
-    proofs.prove_zero(f, x, part.low, part.high)
+def _number(field: str, check: Callable[[str, Entry, Subject], None]) -> Check:
+    """A number is right on every cell; with parameters there may be cases."""
+    def checked(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
+        if entry["parameters"]:
+            stated = subjects_with(entry[field], entry["loss"], entry["assumptions"], entry.get("left_out", ()))
+        else:
+            stated = [(entry[field], subject) for subject in subjects]
+        for text, subject in stated:
+            check(text, entry, subject)
+    return checked
 
 
-def _prove_constant(step: Mapping[str, str], parts: Sequence[Part]) -> None:
-    part = _part_of(step, parts)
-    if step["of"] != "slope":
-        raise Rejected("only the slope is said to be constant")
-    proofs.prove_zero(part.slope, x, part.low, part.high)
+def _need_names(known: Formulas | None) -> None:
+    if known is None:
+        raise Rejected("no formulas of named losses and divergences were handed in")
 
 
-RULES: Mapping[str, Callable[[Mapping[str, str], Sequence[Part]], None]] = {
-    "sign": _prove_sign, "jump": _prove_jump, "witness": _prove_witness, "limit": _prove_limit,
-    "integral": _prove_integral, "identity": _prove_identity, "constant": _prove_constant,
+def _named(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
+    _need_names(known)
+    for subject in subjects:
+        check_name(entry["name"], subject, known)
+
+
+def _recognised(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
+    _need_names(known)
+    for subject in subjects:
+        check_divergence(entry["divergence"], entry["factor"], subject, known)
+
+
+def _factored(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
+    if entry["divergence"] is None:
+        raise Refuted("there is no divergence that it could be a factor of")
+
+
+def _check_gauge(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
+    """What was given is what is derived and the gauge: g + c + s x of a loss, f + c + s (t - 1) of a generator."""
+    inverted = "given" in entry
+    if set(entry["gauge"]) != {"constant", "slope"}:
+        raise Refuted("the gauge is a constant and a slope")
+    for subject in subjects:
+        constant, slope = (subject.read(entry["gauge"][key], sp.Dummy()) for key in ("constant", "slope"))
+        if not inverted and entry["as_given"] is None:
+            subject.same(constant, sp.S.Zero)
+            subject.same(slope, sp.S.Zero)
+            continue
+        for part in subject.parts:
+            if inverted:
+                given, normalised = (in_residual(subject.read(entry[key], t), part) for key in ("given", "normalised"))
+                subject.vanishes(given - normalised - constant - slope * (sp.exp(x) - 1), part)
+            else:
+                subject.equal(subject.read(entry["as_given"]) - constant - slope * x, part.loss, part)
+
+
+def _check_inverted(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
+    if entry["normalised"] != entry["generator"] or entry["closed_form"] is not ("Integral(" not in entry["loss"]):
+        raise Refuted("normalised is the generator, and a closed form has no integral")
+
+
+def _check_left_out(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
+    """What the proofs leave out, each by a step of its own."""
+    if entry["left_out"] != left_out(entry):
+        raise Refuted("the cells leave out something else")
+
+
+FORMULAS = ("loss_derivative", "generator", "dual_loss")
+FIELDS: Mapping[str, Check] = {
+    "name": _named, "loss_derivative": _on_each(check_derivative), "gauge": _check_gauge, "generator": _on_each(check_generator),
+    "normalised": _check_inverted, "divergence": _recognised, "factor": _factored,
+    "f_at_zero": _number("f_at_zero", check_value_at_zero),
+    "slope_at_infinity": _number("slope_at_infinity", check_slope_at_infinity),
+    "curvature_at_zero": _number("curvature_at_zero", check_curvature), "dual_loss": _on_each(check_dual),
+    "values": _on_each(check_values), "left_out": _check_left_out, "sampler": _on_each(check_sampler),
 }
-
-
-# --- the other numbers of the object -------------------------------------------------------------------------
-
-def _check_value_at_zero(entry: Mapping[str, Any], parts: Sequence[Part]) -> None:
-    """f(0+) = -g'(-oo)."""
-    if entry["f_at_zero"] is not None:
-        proofs.prove_limit(-parts[0].slope, x, -sp.oo, number(entry["f_at_zero"]))
-
-
-def _check_slope_at_infinity(entry: Mapping[str, Any], parts: Sequence[Part]) -> None:
-    """f'(oo) is oo just when the loss is zero-avoiding; a finite value is the limit of f/t, where f has a closed form."""
-    if entry["slope_at_infinity"] is None:
-        return
-    if (entry["slope_at_infinity"] == "oo") is not entry["zero_avoiding"]["holds"]:
-        raise Rejected("f'(oo) contradicts the zero-avoiding verdict, or this is undecided")
-    if entry["slope_at_infinity"] != "oo":
-        if entry["generator"] is None:
-            raise Rejected("its digits are not proved without a closed form of f")
-        f = _branch(_generator(entry), parts[-1])
-        proofs.prove_limit(sp.expand(f * sp.exp(-x)), x, sp.oo, number(entry["slope_at_infinity"]))
-
-
-def _check_generator(entry: Mapping[str, Any], parts: Sequence[Part]) -> None:
-    """t f'(t) - f(t) = g'(log t) on every piece, f continuous, f(1) = 0: this fixes f."""
-    if entry["generator"] is None:
-        return
-    f = _generator(entry)
-    for part in parts:
-        here = _branch(f, part)
-        _same(sp.diff(here, x) - here, part, part.slope)
-        value = proofs.limit_of(here, x, part.low, 1) if part.low == 0 else None
-        if part.low == 0 and (value is None or not proofs.equal_constants(value, sp.S.Zero)):
-            raise Rejected("f(1) is not 0")
-    for part, after in itertools.pairwise(parts):
-        ends = [proofs.limit_of(_branch(f, p), x, part.high, side) for p, side in ((part, -1), (after, 1))]
-        if None in ends or not proofs.equal_constants(*ends):
-            raise Rejected(f"f is not continuous at t = e^({part.high})")
-
-
-def _generator(entry: Mapping[str, Any]) -> Pieces:
-    try:
-        return split(parse(entry["generator"], t), t, sp.S.Zero, sp.oo)
-    except CannotSplit as reason:
-        raise Rejected(f"the pieces of f: {reason}") from None
-
-
-def _branch(f: Pieces, part: Part) -> sp.Expr:
-    """f(e^x) on the piece: the branch that holds at one inner point (branches end at kinks, which end pieces)."""
-    inner = part.low + 1 if part.high == sp.oo else part.high - 1 if part.low == -sp.oo else (part.low + part.high) / 2
-    ratio = ball_of_constant(sp.exp(inner))
-    for piece in f.pieces:
-        if piece.high == sp.oo or ratio < ball_of_constant(piece.high):
-            return piece.expression.xreplace({t: sp.exp(x)})
-    raise Rejected("no branch of the generator holds there")

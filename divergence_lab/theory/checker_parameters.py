@@ -23,6 +23,7 @@ from divergence_lab.theory.expressions import parse, parse_number, read_assumpti
 from divergence_lab.theory.line_proofs import holds_on_line
 from divergence_lab.theory.pieces import is_less
 from divergence_lab.theory.proofs import Rejected
+from divergence_lab.theory.sentences import because_of
 from divergence_lab.theory.symbols import x
 
 
@@ -30,7 +31,7 @@ def check_parametric(kind: str, verdict: Mapping[str, Any], loss_text: str, assu
     """Prove a verdict on a loss with parameters. Raises Rejected."""
     if (found := flaw(kind, verdict)) is not None:
         raise Rejected(found)
-    kind = "convex" if kind == "data_processing" else kind  # Proposition 5
+    called, kind = kind, "convex" if kind == "data_processing" else kind  # Proposition 5
     steps = verdict["steps"]
     if verdict["status"] == "undecided":
         if verdict["holds"] is not None or steps or verdict["condition"] is not None:
@@ -45,6 +46,8 @@ def check_parametric(kind: str, verdict: Mapping[str, Any], loss_text: str, assu
     holds, condition = (_on_line if steps and steps[0]["rule"] == "line" else _by_cells)(kind, steps, loss, assumptions)
     if verdict["holds"] is not holds or verdict["condition"] != condition:
         raise Rejected("the cells do not add up to the verdict")
+    if verdict["because"] != because_of(called, holds, condition, steps):
+        raise Rejected("because is not what the steps say")
 
 
 # --- the parts of a parameter's range ------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, stream, within
-from divergence_lab.theory.checker import NUMBERS, unchecked
 from divergence_lab.theory.checker_parameters import left_out
 from divergence_lab.theory.decision import decide_one, ends
 from divergence_lab.theory.divergence import Divergence, divergence, dual_loss
@@ -22,6 +21,7 @@ from divergence_lab.theory.domain import fault
 from divergence_lab.theory.enclosure import NotEvaluable
 from divergence_lab.theory.expressions import ExpressionError, parse_number, write
 from divergence_lab.theory.loss import Loss
+from divergence_lab.theory.sentences import PREFIX
 from divergence_lab.theory.values import Value, value
 from divergence_lab.theory.verdict import (
     KINDS,
@@ -42,8 +42,6 @@ STAGES = {"g'": 0.15, "the divergence": 0.45, "the pieces": 0.7, "zero_forcing":
 VERDICT_SHARE, PARAMETRIC_SHARE = 0.5, 0.6
 # With parameters any of them may take all it is given; they have to end by themselves before that.
 VERDICTS_END = 0.75
-# The checker replays the closed form of f within this time when a derivation is written out.
-CHECK_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ def read_ratios(text: str) -> tuple[sp.Expr, ...]:
     return ratios
 
 
-def to_json(derivation: Derivation, check_seconds: float = CHECK_SECONDS) -> dict[str, Any]:
+def to_json(derivation: Derivation) -> dict[str, Any]:
     """The object of `derive --json` (the command-line contract); every expression is text in SymPy syntax."""
     loss, found, verdicts = derivation.loss, derivation.divergence, derivation.verdicts
     constant, slope = loss.gauge
@@ -166,6 +164,7 @@ def to_json(derivation: Derivation, check_seconds: float = CHECK_SECONDS) -> dic
         "loss_derivative": _text(derivation.slope),
         "parameters": [parameter.name for parameter in loss.parameters],
         "assumptions": list(loss.assumptions),
+        "as_given": _text(loss.given),
         "gauge": {"constant": write(constant), "slope": write(slope)},
         "generator": _text(found.generator),
         "divergence": found.name,
@@ -178,7 +177,7 @@ def to_json(derivation: Derivation, check_seconds: float = CHECK_SECONDS) -> dic
         "pieces": list(verdicts.pieces),
         "convex": verdict_to_json(verdicts.convex, "convex"),
         "data_processing": verdict_to_json(dataclasses.replace(
-            verdicts.convex, because=f"data processing holds exactly for convex g: {verdicts.convex.because}"), "data_processing"),
+            verdicts.convex, because=PREFIX["data_processing"] + verdicts.convex.because), "data_processing"),
         "zero_forcing": verdict_to_json(verdicts.zero_forcing, "zero_forcing"),
         "zero_avoiding": verdict_to_json(verdicts.zero_avoiding, "zero_avoiding"),
         "symmetric": verdict_to_json(verdicts.symmetric, "symmetric"),
@@ -190,17 +189,7 @@ def to_json(derivation: Derivation, check_seconds: float = CHECK_SECONDS) -> dic
         "dual_loss": _text(derivation.dual_loss),
         "values": [{"t": v.ratio, "f": v.value, "radius": v.radius} for v in derivation.values],
     }
-    entry["left_out"] = left_out(entry)
-    return {**entry, "unchecked": [what for what in NUMBERS if entry[what] is not None] if loss.parameters
-            else _unchecked(entry, check_seconds)}
-
-
-def _unchecked(entry: Mapping[str, Any], seconds: float) -> list[str]:
-    """The closed forms that enclosures confirmed but that the checker can't derive with its own means, or not in time."""
-    try:
-        return within(seconds, unchecked, entry)
-    except (OutOfTime, SearchFailed):
-        return [what for what in NUMBERS if entry[what] is not None]
+    return {**entry, "left_out": left_out(entry)}
 
 
 def undecided_to_json(text: str | None, because: str) -> dict[str, Any]:
@@ -211,7 +200,7 @@ def undecided_to_json(text: str | None, because: str) -> dict[str, Any]:
     kinds = ("validity", "convex", "data_processing", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient")
     return {"name": None, "loss": text, **dict.fromkeys(unknown), "parameters": [], "assumptions": [],
             "confirmed_values": 0, "tried": [because], "why_invalid": because, "pieces": [],
-            **dict.fromkeys(kinds, nothing), "values": [], "left_out": [], "unchecked": []}
+            **dict.fromkeys(kinds, nothing), "values": [], "left_out": [], "as_given": None}
 
 
 def _text(expression: sp.Expr | None) -> str | None:

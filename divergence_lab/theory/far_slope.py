@@ -1,19 +1,17 @@
-"""f'(oo) = int_0^oo g'(v) e^{-v} dv as a number: exact where the integral has a closed form, else guaranteed digits.
+"""f'(oo) = int_0^oo g'(v) e^{-v} dv as a number: exact where f has a closed form, else guaranteed digits.
 
     int_0^X is enclosed by quadrature, |int_X^oo| <= C m(X)/d where |g' e^{-v}| <= C m on [X, oo) and m e^{d v} falls there
 """
 
 from __future__ import annotations
 
-
 import sympy as sp
 from flint import arb
 
 from divergence_lab.theory.boundary import slope_of_generator
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, within
 from divergence_lab.theory.enclosure import NotEvaluable, digits, exact
 from divergence_lab.theory.loss import Loss
-from divergence_lab.theory.pieces import CannotSplit, Pieces
+from divergence_lab.theory.pieces import CannotSplit
 from divergence_lab.theory.symbols import x
 from divergence_lab.theory.tail_functions import of
 from divergence_lab.theory.tails import HalfLine, Monomial, NoTail, Tail, growth, level
@@ -22,9 +20,6 @@ from divergence_lab.theory.values import enclose_integral
 DIGITS = 30
 HALF_LINES = (100, 200, 400, 1000)
 RATES = (sp.S.One, sp.S.Half, sp.Rational(1, 8), sp.Rational(1, 32), sp.Rational(1, 256), sp.Rational(1, 2048))
-CLOSED_FORM_SECONDS = 1.0
-# What a closed form may be made of; Ci, Si, sin and cos are no functions of the language for losses.
-_ALLOWED = (sp.exp, sp.log, sp.erf, sp.erfc, sp.Ei, sp.polylog, sp.gamma, sp.atan, sp.Ci, sp.Si, sp.sin, sp.cos)
 
 
 def slope_at_infinity(loss: Loss, generator: sp.Expr | None, avoiding: bool | None, deadline: float) -> sp.Expr | None:
@@ -35,7 +30,7 @@ def slope_at_infinity(loss: Loss, generator: sp.Expr | None, avoiding: bool | No
     if avoiding is not False:
         return sp.oo if avoiding else None
     ball = enclose_slope(loss)
-    found = _closed_form(loss, deadline) if generator is None else slope_of_generator(loss, generator, deadline)
+    found = None if generator is None else slope_of_generator(loss, generator, deadline)
     if found is not None and ball is not None and not _agrees(found, ball):
         found = None
     return found if found is not None or ball is None else as_decimal(ball)
@@ -96,40 +91,9 @@ def unit_of(text: str) -> arb:
     return arb(10) ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
 
 
-# --- closed forms --------------------------------------------------------------------------------------------
-
 def _agrees(value: sp.Expr, ball: arb) -> bool:
     try:
         with digits(DIGITS + 25):
             return bool((exact(value) - ball).contains(0))
     except NotEvaluable:
         return False
-
-
-def _closed_form(loss: Loss, deadline: float) -> sp.Expr | None:
-    """SymPy's integral, if it is made of functions with names; believed only when it lies in the enclosure."""
-    seconds = min(CLOSED_FORM_SECONDS, deadline - clock())
-    _, right = loss.derivative.split_at_zero()
-    if loss.parameters or seconds <= 0:
-        return None
-    try:
-        return within(seconds, _integrated, right)
-    except (OutOfTime, SearchFailed):
-        return None
-
-
-def _integrated(right: Pieces) -> sp.Expr | None:
-    """sum over the pieces of int g' e^{-v} dv, or on a single piece g'(0) + int g'' e^{-v} dv (by parts)."""
-    y = sp.Symbol("~y", positive=True)
-    ways = [(sp.S.Zero, [p.expression for p in right.pieces])]
-    if len(right.pieces) == 1:
-        slope = right.pieces[0].expression
-        ways = sorted([*ways, (slope.subs(x, 0), [sp.diff(slope, x)])], key=lambda way: sp.count_ops(way[1][0]))
-    for start, functions in ways:
-        total = start + sp.Add(*(sp.integrate((f * sp.exp(-x)).subs(x, y), (y, p.low, p.high))
-                                 for f, p in zip(functions, right.pieces)))
-        total = sp.expand_func(total).replace(lambda e: isinstance(e, sp.expint) and e.args[0] == 1, lambda e: -sp.Ei(-e.args[1]))
-        total = sp.expand(sp.simplify(total))
-        if all(isinstance(f, _ALLOWED) for f in total.atoms(sp.Function, sp.Integral)) and total.is_finite is not False:
-            return total
-    return None

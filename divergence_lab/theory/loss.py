@@ -39,7 +39,7 @@ class Loss:
     `expression` is g after the gauge was removed: adding c0 + c1*x to g adds -c1 grad |p_F| to an expected on-policy gradient,
     nothing where |p_F| does not depend on the parameters moved (the policy in TB; in DB given its flows). The constant and the
     slope that the user's text had are kept in `gauge` and stated in every answer.
-    `name` is the catalogue's, if it has one. `slope` is g' where a generator gave it: in a shorter form than the
+    `name` is the catalogue's, if it has one; `given` is the expression before its gauge was taken off. `slope` is g' where a generator gave it: in a shorter form than the
     derivative of `expression`, which may even be an unevaluated integral of it. Raises CannotSplit from `pieces` when a kink can't be located exactly.
     """
 
@@ -48,6 +48,7 @@ class Loss:
     gauge: tuple[sp.Expr, sp.Expr] = (sp.S.Zero, sp.S.Zero)
     assumptions: tuple[str, ...] = field(default=())
     slope: Pieces | None = field(default=None, compare=False)
+    given: sp.Expr | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return str(self.expression)
@@ -114,11 +115,11 @@ def from_expression(expression: sp.Expr, name: str | None = None, assumptions: t
         raise ExpressionError(f"the loss is not finite at x = 0, where it must be 0, or not seen to be: it is {constant} there")
     if not constant.is_real and not constant.free_symbols and not _is_real(constant):
         raise ExpressionError("the loss is not a real number at x = 0, where it must be 0: write one that is real everywhere")
-    slope = _slope_at_zero(expression)
+    slope, given = _slope_at_zero(expression), expression
     if constant != 0 or slope != 0:
         expression = expression - constant - slope * x
         expression = expression if expression.has(sp.Piecewise) else _expanded(expression)
-    return Loss(expression, name or catalogue.name_of(expression), (constant, slope), assumptions)
+    return Loss(expression, name or catalogue.name_of(expression), (constant, slope), assumptions, given=given)
 
 
 def _expanded(expression: sp.Expr) -> sp.Expr:

@@ -27,19 +27,19 @@ NEAR = 1e-6
 WIDTHS = (sp.Rational(1, 8), sp.Rational(1, 128), sp.Rational(1, 10**4), sp.Rational(1, 10**6))
 
 
-def why_no_loss(loss: Loss, fault: Fault) -> tuple[str, Step] | None:
-    """(one sentence, the step that the checker has proved), or None: it may be a loss all the same."""
+def why_no_loss(loss: Loss, fault: Fault) -> Step | None:
+    """The step that the checker has proved, or None: it may be a loss all the same."""
     text = write(loss.expression)
-    for words, proposal in _proposals(loss, fault):
+    for proposal in _proposals(loss, fault):
         try:
             prove_no_loss(text, {"rule": proposal.rule, **dict(proposal.data)})
-            return words, proposal
+            return proposal
         except (Rejected, ExpressionError):
             continue
     return None
 
 
-def _proposals(loss: Loss, fault: Fault) -> Iterable[tuple[str, Step]]:
+def _proposals(loss: Loss, fault: Fault) -> Iterable[Step]:
     try:
         if fault.kind == "jump":
             yield from _gap(loss, fault)
@@ -53,23 +53,23 @@ def _proposals(loss: Loss, fault: Fault) -> Iterable[tuple[str, Step]]:
         return
 
 
-def _gap(loss: Loss, fault: Fault) -> Iterable[tuple[str, Step]]:
+def _gap(loss: Loss, fault: Fault) -> Iterable[Step]:
     index = loss.pieces.kinks.index(fault.near)
     left, right = loss.pieces.pieces[index:index + 2]
     jump = sp.simplify(right.expression.subs(x, fault.near) - left.expression.subs(x, fault.near))
-    yield fault.what, step("gap", at=write(fault.near), low=write(left.low), high=write(right.high),
-                           left=write(left.expression), right=write(right.expression), jump=write(jump))
+    yield step("gap", at=write(fault.near), low=write(left.low), high=write(right.high), left=write(left.expression),
+               right=write(right.expression), jump=write(jump))
 
 
-def _not_real(near: sp.Expr) -> Iterable[tuple[str, Step]]:
+def _not_real(near: sp.Expr) -> Iterable[Step]:
     below, above = sp.Integer(math.floor(near)), sp.Integer(math.ceil(near))
     points = (below - 1, above + 1, below, above, *(near + side * width for width in WIDTHS for side in (1, -1)), near,
               *map(sp.Integer, FAR))
     for point in dict.fromkeys(points):
-        yield f"g is not a real number at x = {float(point):.4g}", step("not real", at=write(point))
+        yield step("not real", at=write(point))
 
 
-def _unbounded(loss: Loss, near: sp.Expr) -> Iterable[tuple[str, Step]]:
+def _unbounded(loss: Loss, near: sp.Expr) -> Iterable[Step]:
     for piece in loss.pieces.pieces:
         for point in _special_points(piece, near):
             for side, end in ((-1, piece.low), (1, piece.high)):
@@ -80,8 +80,7 @@ def _unbounded(loss: Loss, near: sp.Expr) -> Iterable[tuple[str, Step]]:
                 except Rejected:
                     continue
                 if limit is not None and limit.is_infinite:
-                    yield f"g is not finite near x = {float(point):.4g}", step(
-                        "unbounded", at=write(point), end=write(end), f=write(piece.expression), limit=write(limit))
+                    yield step("unbounded", at=write(point), end=write(end), f=write(piece.expression), limit=write(limit))
 
 
 def _special_points(piece: Piece, near: sp.Expr) -> list[sp.Expr]:
@@ -110,7 +109,7 @@ def _within(point: sp.Expr, piece: Piece) -> bool:
         and (piece.high == sp.oo or not value > ball_of_constant(piece.high))
 
 
-def _poles(loss: Loss, near: sp.Expr) -> Iterable[tuple[str, Step]]:
+def _poles(loss: Loss, near: sp.Expr) -> Iterable[Step]:
     for piece in loss.pieces.pieces:
         if not _within(near, piece):
             continue
@@ -120,9 +119,8 @@ def _poles(loss: Loss, near: sp.Expr) -> Iterable[tuple[str, Step]]:
             continue
         centre = sp.nsimplify(float(near), rational=True, tolerance=1e-9)
         for width in WIDTHS:
-            yield f"g is not finite near x = {float(near):.4g}", step(
-                "pole", low=write(centre - width), high=write(centre + width), numerator=write(numerator),
-                denominator=write(denominator))
+            yield step("pole", low=write(centre - width), high=write(centre + width), numerator=write(numerator),
+                       denominator=write(denominator))
 
 
 def _shifted(e: sp.Expr, near: sp.Expr) -> sp.Expr:

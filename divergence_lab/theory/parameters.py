@@ -37,6 +37,7 @@ from divergence_lab.theory.verdict import (
     Verdict,
     Verdicts,
     ask_one,
+    in_words,
     verdict_to_json,
 )
 from divergence_lab.theory.witnesses import points_of_difference, scales, wrong_signs
@@ -71,6 +72,7 @@ def search(kind: str, loss: Loss, budget: float) -> Verdict:
     try:
         found = _on_line(kind, loss)
         found = _by_cells(kind, loss, clock() + budget) if found is None else found
+        found = in_words(kind, found)
         check_parametric(kind, verdict_to_json(found, kind), write(loss.expression), loss.assumptions)
     except (CannotSplit, ExpressionError, Rejected) as reason:
         raise SearchFailed(str(reason)) from None
@@ -83,7 +85,6 @@ def _by_cells(kind: str, loss: Loss, deadline: float) -> Verdict:
     bounds = read_assumptions(loss.assumptions)
     cuts = {p.name: singular_values(loss.expression, p) for p in loss.parameters}
     known: dict[str, tuple[bool | None, dict[str, str]]] = {}  # None: left out
-    reasons: dict[bool, str] = {}
     for _ in range(ROUNDS):
         grid = {p.name: parts_of(bounds.get(p.name, ()), cuts[p.name]) for p in loss.parameters}
         names = [name for name, parts in grid.items() if len(parts) > 1] or [loss.parameters[0].name]
@@ -95,7 +96,7 @@ def _by_cells(kind: str, loss: Loss, deadline: float) -> Verdict:
             if str(ranges) in known:
                 continue
             try:
-                known[str(ranges)] = _decided(kind, loss, ranges, reasons, deadline)
+                known[str(ranges)] = _decided(kind, loss, ranges, deadline)
             except NoValue:
                 known[str(ranges)] = None, {}
             except Unsigned as unknown:
@@ -104,7 +105,7 @@ def _by_cells(kind: str, loss: Loss, deadline: float) -> Verdict:
                     raise SearchFailed(f"at {_shown(ranges)}: {unknown}") from None
                 break
         else:
-            return _verdict(loss, names, cells, known, reasons)
+            return _verdict(names, cells, known)
         for name, value in new:
             cuts[name].append(value)
     raise SearchFailed("the parameters have too many cases")
@@ -114,8 +115,7 @@ def _shown(ranges: Ranges) -> str:
     return ", ".join(f"{name} = {a}" if a == b else f"{a} < {name} < {b}" for name, (a, b) in ranges.items())
 
 
-def _decided(kind: str, loss: Loss, ranges: Ranges, reasons: dict[bool, str], deadline: float
-             ) -> tuple[bool, dict[str, str]]:
+def _decided(kind: str, loss: Loss, ranges: Ranges, deadline: float) -> tuple[bool, dict[str, str]]:
     """Whether it holds in the cell, and what the certificate must say besides. Raises Unsigned, NoValue, Rejected."""
     sides = sides_of(read_assumptions(loss.assumptions), ranges)
     sample = _sample(kind, loss, ranges, sides, deadline)
@@ -135,10 +135,6 @@ def _decided(kind: str, loss: Loss, ranges: Ranges, reasons: dict[bool, str], de
             continue
         if sample is not None and sample.holds is not None and sample.holds is not holds:
             raise SearchFailed(f"the sample of {_shown(ranges)} contradicts its cell: please report this")
-        # a reason names formulas and limits, which are those of one member of the family: say of which
-        point = ", ".join(f"{symbol} = {write(value)}" for symbol, value in sample_of(loss, ranges).items())
-        because = "the loss is 0 there" if sample is None else sample.because if sample.holds is not None else "as the proof shows"
-        reasons.setdefault(holds, f"at {point}, as an example, {because}")
         return holds, {key: write(value) for key, value in hints.items()}
     raise max(reasons_against, key=lambda against: against[:2])[2]
 
@@ -203,7 +199,7 @@ def _inside(low: sp.Expr, high: sp.Expr) -> sp.Expr:
     return sp.floor(low) + 1 if high == sp.oo else (low + high) / 2
 
 
-def _verdict(loss: Loss, names: Sequence[str], cells: Sequence[Ranges], known: Mapping, reasons: Mapping[bool, str]) -> Verdict:
+def _verdict(names: Sequence[str], cells: Sequence[Ranges], known: Mapping) -> Verdict:
     steps, shown, answers = [], [], []
     for ranges in cells:
         holds, hints = known[str(ranges)]
@@ -219,14 +215,9 @@ def _verdict(loss: Loss, names: Sequence[str], cells: Sequence[Ranges], known: M
         answers.append(holds)
     if set(answers) == {None}:
         raise SearchFailed("the formula has no value at any of them")
-    left_out = [holds is None for holds in answers]
-    aside = f"; for {condition_of(shown, left_out)} the formula has no value, and the family no limit" if any(left_out) else ""
     if len(set(answers) - {None}) == 1:
-        holds = True in answers
-        whom = ", ".join(p.name for p in loss.parameters)
-        return Verdict(holds, PROVED, f"for every {whom}; {reasons[holds]}{aside}", steps=tuple(steps))
-    condition = condition_of(shown, [holds is True for holds in answers])
-    return Verdict(None, PROVED, f"it holds exactly when {condition}; {reasons[True]}{aside}", condition, tuple(steps))
+        return Verdict(True in answers, PROVED, "", steps=tuple(steps))
+    return Verdict(None, PROVED, "", condition_of(shown, [holds is True for holds in answers]), tuple(steps))
 
 
 # --- a line of parameters ------------------------------------------------------------------------------------
@@ -236,9 +227,10 @@ def _on_line(kind: str, loss: Loss) -> Verdict | None:
     if kind not in ("even", "symmetric") or len(loss.parameters) < 2:
         return None
     for equation, solved in _lines(kind, loss):
-        found = Verdict(None, PROVED, f"it holds exactly when {write(equation)} = 0: the two sides are then one function",
-                        f"{write(equation)} = 0", (step("line", equation=write(equation), parameter=solved.name),))
+        found = Verdict(None, PROVED, "", f"{write(equation)} = 0",
+                        (step("line", equation=write(equation), parameter=solved.name),))
         try:
+            found = in_words(kind, found)
             check_parametric(kind, verdict_to_json(found, kind), write(loss.expression), loss.assumptions)
             return found
         except (Rejected, ExpressionError):

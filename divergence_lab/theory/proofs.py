@@ -40,6 +40,10 @@ class Rejected(Exception):
     """The claim was not proved."""
 
 
+class Refuted(Rejected):
+    """The claim was proved wrong."""
+
+
 def at_end(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int,
            ask: Callable[[int, HalfLine, Tail], Answer]) -> Answer:
     """`ask(X, half-line, tail)` of f at oo, at -oo, or at a finite point from the right (side 1) or left (-1).
@@ -312,7 +316,7 @@ def prove_zero(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
             point = arb((a + (b - a) * share[0] / share[1]).mid())
             value = ball(f, x, point)
             if value.is_finite() and not value.contains(0):
-                raise Rejected(f"{f} is not 0: at {point.str(8, radius=False)} it is {value.str(6)}")
+                raise Refuted(f"{f} is not 0: at {point.str(8, radius=False)} it is {value.str(6)}")
     finally:
         ctx.prec = before
     if not is_identity(f, x):

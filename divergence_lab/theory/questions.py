@@ -7,7 +7,7 @@ question that was ended has an answer all the same: `Unfinished`, in which nothi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,8 @@ import sympy as sp
 
 from divergence_lab.theory import catalogue
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, end_searches, within
-from divergence_lab.theory.checker import Failure, check_one
+from divergence_lab.theory.checker import Failure, Report, examine
+from divergence_lab.theory.checker_names import formulas
 from divergence_lab.theory.derivation import Derivation, derive
 from divergence_lab.theory.expressions import ExpressionError
 from divergence_lab.theory.inversion import Inversion, derive_inverse, invert, read_generator
@@ -130,19 +131,16 @@ def read_parameters(text: str, assumptions: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(symbol.name for symbol in read_generator(text, assumptions)[0].free_symbols - {t}))
 
 
-def check_all(document: Any, budget: float) -> list[Failure]:
-    """As `checker.check`; certificates of a loss that are not replayed within the budget are not accepted."""
-    failures = []
-    for position, entry in enumerate(document if isinstance(document, list) else [document]):
-        name = str(entry.get("name") or entry.get("loss")) if isinstance(entry, Mapping) else f"entry {position + 1}"
+def check_all(entries: Sequence[Any], budget: float) -> Iterator[Report]:
+    """What the checker finds of each object of `derive --json`; one that takes longer than the budget is not accepted."""
+    named = formulas(catalogue.LOSSES, catalogue.DIVERGENCES)
+    for entry in entries:
         try:
-            found = _ask(budget, check_one, entry)
+            yield _ask(budget, examine, entry, named)
         except OutOfTime:
-            found = [Failure("not replayed", f"it took longer than {budget:g} s of processor time: raise --budget")]
-        except SearchFailed as reason:
-            found = [Failure("not replayed", str(reason))]
-        failures += [Failure(f"{name}: {failure.where}", failure.why) for failure in found]
-    return failures
+            yield Report((Failure("budget", f"it took longer than {budget:g} s of processor time: raise --budget"),), ())
+        except (SearchFailed, ExpressionError) as reason:
+            yield Report((Failure("not replayed", str(reason)),), ())
 
 
 def _ask(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -10,6 +10,7 @@ proved is undecided and says why.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Iterable
@@ -21,7 +22,7 @@ from divergence_lab.theory import boundary, constants, signs
 from divergence_lab.theory.boundary import Undecided
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock
 from divergence_lab.theory.certificate import Step, cites, seal, step
-from divergence_lab.theory.checker import Part, check_verdict, read_parts
+from divergence_lab.theory.conclusions import Part
 from divergence_lab.theory.domain import Fault, fault
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions import ExpressionError, parse_number, write
@@ -30,6 +31,8 @@ from divergence_lab.theory.loss import Loss, jump
 from divergence_lab.theory.no_loss import why_no_loss
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less, with_mirror_images
 from divergence_lab.theory.proofs import Rejected
+from divergence_lab.theory.replay import check_verdict, read_parts, status_of
+from divergence_lab.theory.sentences import because_of
 from divergence_lab.theory.sign_regions import negative_points
 from divergence_lab.theory.symbols import x
 
@@ -80,7 +83,16 @@ class Verdicts:
 
 def cites_of(kind: str, verdict: Verdict) -> list[str]:
     """The propositions that the proof of a verdict of this kind rests on: ["P3", "P16"]; none for an undecided one."""
-    return cites(kind, [{"rule": s.rule, **dict(s.data)} for s in verdict.steps])
+    return cites(kind, _as_data(verdict))
+
+
+def in_words(kind: str, verdict: Verdict) -> Verdict:
+    """A decided verdict with the sentence that its steps give, as the checker writes it."""
+    return dataclasses.replace(verdict, because=because_of(kind, verdict.holds, verdict.condition, _as_data(verdict)))
+
+
+def _as_data(verdict: Verdict) -> list[dict[str, str]]:
+    return [{"rule": s.rule, **dict(s.data)} for s in verdict.steps]
 
 
 def verdict_to_json(verdict: Verdict, kind: str) -> dict:
@@ -110,7 +122,7 @@ def ask_one(kind: str, loss: Loss, budget: float = 10.0) -> Verdict:
     if isinstance(question, Fault):
         shown = why_no_loss(loss, question) if kind == "validity" else None
         return _undecided(f"nothing is claimed of a function that may not be finite and continuous: {question.what}") \
-            if shown is None else Verdict(False, ENCLOSED, shown[0], steps=(shown[1],))
+            if shown is None else in_words(kind, _no(ENCLOSED, shown))
     return question.ask(kind, SEARCHES[kind], budget)
 
 
@@ -190,6 +202,7 @@ class _Question:
         try:
             for proposal in search(self, clock() + budget):
                 try:
+                    proposal = in_words(kind, dataclasses.replace(proposal, status=status_of(_as_data(proposal), self.parts)))
                     check_verdict(kind, verdict_to_json(proposal, kind), self.parts)
                     return proposal
                 except (Rejected, ExpressionError) as reason:
@@ -201,6 +214,15 @@ class _Question:
     def sides(self, function: Pieces) -> list[tuple[Piece, bool]]:
         """Each piece, and whether it lies right of 0."""
         return [(piece, not is_less(piece.low, sp.S.Zero)) for piece in function.pieces]
+
+
+def _yes(status: str, *steps: Step) -> Verdict:
+    """A proposal: its sentence is written from its steps when the checker has accepted them."""
+    return Verdict(True, status, "", steps=steps)
+
+
+def _no(status: str, *steps: Step) -> Verdict:
+    return Verdict(False, status, "", steps=steps)
 
 
 def _on(piece: Piece) -> dict[str, str]:
@@ -218,9 +240,7 @@ def _valid(q: _Question, deadline: float) -> Iterable[Verdict]:
     steps, status = [], PROVED
     for piece, right in q.sides(q.slope):
         if piece.expression == 0 and 0 in (piece.low, piece.high):
-            side, word = ("after", "rise") if right else ("before", "fall")
-            yield Verdict(False, PROVED, f"g does not {word} {side} 0: it is constant there, so a wrong model can have "
-                          "loss 0", steps=(step("constant", of="slope", **_on(piece)),))
+            yield _no(PROVED, step("constant", of="slope", **_on(piece)))
             return
         found = signs.nonnegative(_outwards(piece, right))
         if found.holds is False:
@@ -228,7 +248,7 @@ def _valid(q: _Question, deadline: float) -> Iterable[Verdict]:
             return
         status = status if found.holds else ENCLOSED
         steps.append(step("sign", of="slope", f=write(piece.expression), **_on(piece), sign=">= 0" if right else "<= 0"))
-    yield Verdict(True, status, "g falls before 0 and rises after it", steps=tuple(steps))
+    yield _yes(status, *steps)
     for piece, right in q.sides(q.slope):  # that was not proved: perhaps it is not so, in a narrow place or far out
         for point in negative_points(_outwards(piece, right)):
             yield _falls_back(piece, right, point)
@@ -240,9 +260,7 @@ def _outwards(slope: Piece, right: bool) -> Piece:
 
 
 def _falls_back(slope: Piece, right: bool, point: sp.Expr) -> Verdict:
-    words, sign = ("falls after", "< 0") if right else ("rises before", "> 0")
-    return Verdict(False, ENCLOSED, f"g {words} 0: g' is {'negative' if right else 'positive'} at x = {point}",
-                   steps=(step("witness", of="slope", f=write(slope.expression), at=write(point), sign=sign),))
+    return _no(ENCLOSED, step("witness", of="slope", f=write(slope.expression), at=write(point), sign="< 0" if right else "> 0"))
 
 
 def _convex(q: _Question, deadline: float) -> Iterable[Verdict]:
@@ -251,8 +269,7 @@ def _convex(q: _Question, deadline: float) -> Iterable[Verdict]:
         size = _jump(q, kink)
         here = step("jump", at=write(kink), jump=write(size))
         if size.is_negative or (size.is_finite and value_at(size, x, sp.S.Zero, 30) < 0):
-            yield Verdict(False, PROVED, f"g' jumps down by {write(-size)} at x = {kink}, so neither g nor f is convex, and "
-                          "data processing fails", steps=(here,))
+            yield _no(PROVED, here)
             return
         steps.append(here)
     for piece in q.curvature.pieces:
@@ -262,17 +279,14 @@ def _convex(q: _Question, deadline: float) -> Iterable[Verdict]:
             return
         status = status if found.holds else ENCLOSED
         steps.append(step("sign", of="curvature", f=write(piece.expression), **_on(piece), sign=">= 0"))
-    shown = write(q.loss.curvature.as_expression())
-    kinks = "" if not q.loss.derivative.kinks else " and g' jumps upwards at its kinks"
-    yield Verdict(True, status, f"g'' = {shown} is not negative{kinks}, so g and f are convex", steps=tuple(steps))
+    yield _yes(status, *steps)
     for piece in q.curvature.pieces:
         for point in negative_points(piece):
             yield _bends_down(piece, point)
 
 
 def _bends_down(curvature: Piece, point: sp.Expr) -> Verdict:
-    return Verdict(False, ENCLOSED, f"g'' is negative at x = {point}, so neither g nor f is convex, and data processing fails",
-                   steps=(step("witness", of="curvature", f=write(curvature.expression), at=write(point), sign="< 0"),))
+    return _no(ENCLOSED, step("witness", of="curvature", f=write(curvature.expression), at=write(point), sign="< 0"))
 
 
 def _jump(q: _Question, kink: sp.Expr) -> sp.Expr:
@@ -293,14 +307,7 @@ def _zero_forcing(q: _Question, deadline: float) -> Iterable[Verdict]:
     f = q.slope.pieces[0].expression
     for limit in boundary.limits(f, -sp.oo, deadline):
         here = step("limit", of="slope", f=write(f), end="-oo", limit=write(limit))
-        if limit == -sp.oo:
-            yield Verdict(True, PROVED, "f(0+) = -g'(-oo) = oo: mass where the target has none costs without bound",
-                          steps=(here,))
-        elif limit.is_finite:
-            yield Verdict(False, PROVED, f"f(0+) = -g'(-oo) = {write(-limit)} is finite", steps=(here,))
-        else:
-            yield Verdict(False, PROVED, "g' tends to oo at -oo, so f(0+) = -oo: mass where the target has none is rewarded, "
-                          "which no valid loss does", steps=(here,))
+        yield Verdict(limit == -sp.oo, PROVED, "", steps=(here,))
 
 
 def _zero_avoiding(q: _Question, deadline: float) -> Iterable[Verdict]:
@@ -309,33 +316,29 @@ def _zero_avoiding(q: _Question, deadline: float) -> Iterable[Verdict]:
         here = step("integral", of="weighted slope", f=write(f), scale=write(scale), limit=write(limit),
                     diverges="true" if diverges else "false")
         falls = diverges and (limit == -sp.oo or limit.is_negative)
-        outcome = "= -oo" if falls else "= oo" if diverges else "is finite"
-        yield Verdict(diverges and not falls, PROVED, f"f'(oo) = int g'(x) e^(-x) dx {outcome}, by comparison with "
-                      f"{write(1 / scale)}", steps=(here,))
+        yield Verdict(diverges and not falls, PROVED, "", steps=(here,))
 
 
 def _bounded_gradient(q: _Question, deadline: float) -> Iterable[Verdict]:
     for kink in q.slope.kinks:
         if _jump(q, kink) == sp.oo:
-            yield Verdict(False, PROVED, f"g' is unbounded near x = {kink}",
-                          steps=(step("jump", at=write(kink), jump="oo"),))
+            yield _no(PROVED, step("jump", at=write(kink), jump="oo"))
             return
-    steps, ends = [], []
+    steps = []
     for piece, end in ((q.slope.pieces[0], -sp.oo), (q.slope.pieces[-1], sp.oo)):
         limit = next(iter(boundary.limits(piece.expression, end, deadline)))
         here = step("limit", of="slope", f=write(piece.expression), end=write(end), limit=write(limit))
         if limit.is_infinite:
-            yield Verdict(False, PROVED, f"the gradient is unbounded: g'({end}) = {limit}", steps=(here,))
+            yield _no(PROVED, here)
             return
         steps.append(here)
-        ends.append(f"{write(limit)} at {end}")
-    yield Verdict(True, PROVED, "g' is bounded between its finite limits " + " and ".join(ends), steps=tuple(steps))
+    yield _yes(PROVED, *steps)
 
 
 # --- identities ----------------------------------------------------------------------------------------------
 
 def _even(q: _Question, deadline: float) -> Iterable[Verdict]:
-    yield _identity(q.slope, "odd part", lambda mirrored: mirrored, (), "g is even", "g is not even: g'(x) + g'(-x)")
+    yield _identity(q.slope, "odd part", lambda mirrored: mirrored, ())
 
 
 def _symmetric(q: _Question, deadline: float) -> Iterable[Verdict]:
@@ -344,19 +347,13 @@ def _symmetric(q: _Question, deadline: float) -> Iterable[Verdict]:
     steps = [step("jump", at=write(kink), jump=write(size)) for kink, size in jumps.items()]
     for kink, size in jumps.items():
         if size.is_finite and constants.equal(sp.exp(-kink / 2) * size, sp.exp(kink / 2) * jumps[-kink]) is False:
-            yield Verdict(False, PROVED, f"the kink of g at x = {kink} has no counterpart of the right weight at {-kink}",
-                          steps=tuple(steps))
+            yield _no(PROVED, *steps)
             return
     below, above = (boundary.beside(q.slope.pieces[i], sp.S.Zero, side) for i, side in zip(_beside_zero(q.slope), (-1, 1)))
     if below.is_finite and above.is_finite and constants.equal(below, -above) is False:
-        total = sp.simplify(below + above)
-        yield Verdict(False, PROVED, f"the slopes of g at 0, {below} and {above}, are not opposite: f(t) - t f(1/t) = "
-                      f"{write(total)}*(t - 1) near 1, which is 0 only between laws of equal mass",
-                      steps=(step("witness", of="kink at 0", f=write(total), at="0", sign="!= 0"),))
+        yield _no(PROVED, step("witness", of="kink at 0", f=write(sp.simplify(below + above)), at="0", sign="!= 0"))
         return
-    yield _identity(q.curvature, "asymmetry", lambda mirrored: -sp.exp(x) * mirrored, tuple(steps),
-                    "e^(-x/2) g''(x) is even, so swapping the two laws changes nothing",
-                    "the divergence is not symmetric: g''(x) - e^x g''(-x)")
+    yield _identity(q.curvature, "asymmetry", lambda mirrored: -sp.exp(x) * mirrored, tuple(steps))
 
 
 def _beside_zero(function: Pieces) -> tuple[int, int]:
@@ -364,7 +361,7 @@ def _beside_zero(function: Pieces) -> tuple[int, int]:
     return index - 1, index
 
 
-def _identity(function: Pieces, of: str, transform, before: tuple[Step, ...], yes: str, no: str) -> Verdict:
+def _identity(function: Pieces, of: str, transform, before: tuple[Step, ...]) -> Verdict:
     """h(x) + transform(h(-x)) = 0 for all x > 0, or a point where it is not."""
     steps = list(before)
     for piece in function.pieces:
@@ -376,10 +373,9 @@ def _identity(function: Pieces, of: str, transform, before: tuple[Step, ...], ye
         for point in (sample, piece.low + (sample - piece.low) / 3):
             ball = value_at(difference, x, point, 30)
             if ball > 0 or ball < 0:
-                return Verdict(False, ENCLOSED, f"{no} is {ball.str(4, radius=False)} at x = {point}",
-                               steps=(step("witness", of=of, f=write(difference), at=write(point), sign="!= 0"),))
+                return _no(ENCLOSED, step("witness", of=of, f=write(difference), at=write(point), sign="!= 0"))
         steps.append(step("identity", of=of, f=write(difference), **_on(piece)))
-    return Verdict(True, PROVED, yes, steps=tuple(steps))
+    return _yes(PROVED, *steps)
 
 
 SEARCHES: dict[str, Callable] = {
