@@ -39,6 +39,7 @@ from divergence_lab.theory.checker import check_one
 from divergence_lab.theory.derivation import to_json
 from divergence_lab.theory.expressions import write
 from divergence_lab.theory.inversion import invert
+from divergence_lab.theory.sentences import because_of
 from divergence_lab.theory.symbols import t, x
 from divergence_lab.theory.wording import step_in_latex
 
@@ -185,13 +186,14 @@ print("failures in the honest document:", check_one(honest))
 
 # %%
 def forged(verdict, reseal, **data):
-    """The document with data of the first step of the zero-avoiding verdict changed, and its sentence made to fit."""
+    """The document with data of the first step of the zero-avoiding verdict changed, and its sentences made to fit."""
     document = copy.deepcopy(honest)
     target = document["zero_avoiding"]
     target.update(verdict)
     step = target["steps"][0]
     step.update(data)
     step["claim"] = claim_of(step["rule"], step)
+    target["because"] = because_of("zero_avoiding", target["holds"], None, target["steps"])
     if reseal:
         target["seal"] = seal(target)
     return document

@@ -126,7 +126,7 @@ def shorter_forms(found: sp.Expr) -> list[sp.Expr]:
     # term by term, so that t*log(t) - t + 1 is not folded into t*(log(t) - 1) + 1
     shift_free = sp.Add(*(sp.simplify(term) for term in sp.Add.make_args(sp.expand(simplified))))
     forms = [sp.expand_log(form, force=True) for form in (simplified, sp.factor(found), shift_free)]
-    shorter = [form for form in dict.fromkeys(forms) if sp.count_ops(form) < sp.count_ops(found)]
+    shorter = [form for form in dict.fromkeys(forms) if sp.count_ops(form) < sp.count_ops(found) and not form.has(sp.I)]
     return sorted(shorter, key=sp.count_ops)
 
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 import sympy as sp
 from flint import ctx
 
+from divergence_lab.theory import constants
 from divergence_lab.theory.balls import PRECISION_BITS, ball, ball_of_constant
+from divergence_lab.theory.conclusions import number, same_point
 from divergence_lab.theory.conditions import condition_of, read_ranges
-from divergence_lab.theory.conclusions import number
 from divergence_lab.theory.expressions import parse, write
-from divergence_lab.theory.proofs import equal_constants
 from divergence_lab.theory.symbols import x
 
 Steps = Sequence[Mapping[str, str]]
@@ -104,8 +104,8 @@ def _symmetric(holds: bool, steps: Steps) -> str:
     step = steps[-1]
     if step["rule"] == "jump":
         jumps = {number(s["at"]): number(s["jump"]) for s in steps}
-        kink = next(k for k, j in jumps.items() if -k in jumps
-                    and not equal_constants(sp.exp(-k / 2) * j, sp.exp(k / 2) * jumps[-k]))
+        kink = next(k for k, j in jumps.items() for other, i in jumps.items() if same_point(other, -k)
+                    and constants.equal(sp.exp(-k / 2) * j, sp.exp(k / 2) * i) is False)
         return f"the kink of g at x = {write(kink)} has no counterpart of the right weight at {write(-kink)}"
     if step["of"] == "kink at 0":
         return (f"the slopes of g at 0 add up to {step['f']}, not to 0: f(t) - t f(1/t) = ({step['f']})*(t - 1) near 1, which is 0 "
