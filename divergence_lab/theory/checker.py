@@ -43,6 +43,7 @@ Check = Callable[[Entry, Sequence[Subject], Formulas | None], None]
 REQUIRED = ("name", "loss", "loss_derivative", "parameters", "assumptions", "as_given", "gauge", "generator", "divergence", "factor",
             "valid", "why_invalid", "validity", "pieces", "convex", "data_processing", "zero_forcing", "zero_avoiding", "symmetric",
             "even", "bounded_gradient", "f_at_zero", "slope_at_infinity", "curvature_at_zero", "dual_loss", "values", "left_out")
+LISTS = ("parameters", "assumptions", "pieces", "values", "left_out")
 INVERTED = ("given", "normalised", "closed_form")
 # The search's own account of itself, and what an older version asked not to be checked: read by nobody here.
 IGNORED = ("tried", "confirmed_values", "unchecked")
@@ -86,6 +87,8 @@ def examine(entry: Any, known: Formulas | None = None) -> Report:
         return Report((Failure("document", "it is not an object of derive --json"),), ())
     if missing := [key for key in REQUIRED if key not in entry]:
         return Report((Failure(missing[0], "it is missing: derive the loss again"),), ())
+    if wrong := [key for key in LISTS if not isinstance(entry[key], list)]:
+        return Report((Failure(wrong[0], "it is a list in what derive prints"),), ())
     failures: list[Failure] = []
     opened: list[str] = []
 
@@ -147,7 +150,7 @@ def _examine_all(entry: Entry, known: Formulas | None, ask: Callable[..., bool],
     proved = dict(entry)  # what rests on the closed form of f, once that is shown
     ready = ask("loss", _read_subjects, entry, parts, subjects)
     for field, check in FIELDS.items():
-        if entry.get(field) in (None, []) and field not in ("gauge", "left_out"):
+        if entry.get(field) in (None, []) and field != "left_out":
             continue
         if not ready:
             opened.append(field)
@@ -160,9 +163,8 @@ def _examine_all(entry: Entry, known: Formulas | None, ask: Callable[..., bool],
 
 def _check_parameters(entry: Entry) -> None:
     """They are those of the loss, and the assumptions can be read."""
-    if not all(isinstance(entry[key], list) and all(isinstance(text, str) for text in entry[key])
-               for key in ("parameters", "assumptions")):
-        raise Refuted("the parameters and the assumptions are lists of texts")
+    if not all(isinstance(text, str) for key in ("parameters", "assumptions", "left_out") for text in entry[key]):
+        raise Refuted("the parameters, the assumptions and what is left out are texts")
     read_assumptions(entry["assumptions"])
     loss = slope_of_integrals(entry["loss"], x) if "Integral(" in entry["loss"] else parse(entry["loss"], x, entry["assumptions"])
     names = sorted(symbol.name for symbol in loss.free_symbols - {x})
@@ -172,8 +174,8 @@ def _check_parameters(entry: Entry) -> None:
 
 def _read_pieces(entry: Entry, parts: list[Part]) -> None:
     """The stated pieces of a loss without parameters; one that is no function at all has none."""
-    if not isinstance(entry["pieces"], list) or any(set(piece) != PIECE for piece in entry["pieces"]):
-        raise Refuted(f"the pieces are a list of {', '.join(sorted(PIECE))}")
+    if any(set(piece) != PIECE for piece in entry["pieces"]):
+        raise Refuted(f"a piece has {', '.join(sorted(PIECE))}")
     if entry["parameters"] and entry["pieces"]:
         raise Refuted("with parameters there are no pieces")
     parts += read_parts(entry) if entry["pieces"] else []

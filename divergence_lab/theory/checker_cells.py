@@ -72,12 +72,15 @@ def subjects_with(stated: Any, text: str, assumptions: Sequence[str], left_out: 
 # --- conditions ----------------------------------------------------------------------------------------------
 
 def _tree(condition: str) -> ast.expr | None:
-    """"0 < a < 1 or b = 2" as a syntax tree; None for "always". Raises Refuted, SyntaxError."""
+    """"0 < a < 1 or b = 2" as a syntax tree; None for "always". Raises Refuted."""
     if condition == "always":
         return None
     if len(condition) > 2_000 or not condition.isascii() or not condition.isprintable():
         raise Refuted("a condition is a short line of plain text")
-    return ast.parse(re.sub(r"(?<![<>=!])=(?!=)", "==", condition), mode="eval").body
+    try:
+        return ast.parse(re.sub(r"(?<![<>=!])=(?!=)", "==", condition), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError):
+        raise Refuted("a condition is a comparison of parameters with numbers") from None
 
 
 def _bounds(tree: ast.expr | None) -> list[tuple[str, sp.Expr]]:

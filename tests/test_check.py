@@ -1,0 +1,192 @@
+"""`check`: what derive prints is verified field by field, what is forged is refused or named, and nothing forged is shown."""
+
+import copy
+import json
+import random
+from functools import cache
+
+import pytest
+
+from divergence_lab.cli import main
+from divergence_lab.theory import catalogue
+from divergence_lab.theory.certificate import seal
+from divergence_lab.theory.checker import REQUIRED, examine
+from divergence_lab.theory.checker_names import formulas
+from divergence_lab.theory.conclusions import VERDICTS
+
+from .forgeries import forgeries, resealed
+
+NAMED = formulas(catalogue.LOSSES, catalogue.DIVERGENCES)
+# Plain, with kinks, no loss, with parameters, with values, sampled, inverted.
+COMMANDS = (("derive", "exp(x)", "log(cosh(x))", "Abs(x)", "--at", "1/10,7"), ("derive", "linex(alpha)", "pinball(tau)", "x**3", "1/(5 - x)"),
+            ("derive", "quadratic", "sqrt(1 + x**2) - 1", "--at", "3"), ("derive", "quadratic", "linex(2)", "--sampler", "mixture:1/10"),
+            ("derive", "linex(1)", "--sampler", "power:1/3"), ("invert", "t*log(t)", "Abs(t - 1)"))
+
+
+def printed(*command):
+    """The objects that a command prints, each question with time to spare."""
+    import contextlib
+    import io
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert main([*command, "--json", "--budget", "60"]) == 0
+    return json.loads(out.getvalue())
+
+
+@cache
+def documents():
+    return tuple(entry for command in COMMANDS for entry in printed(*command))
+
+
+def called(entry):
+    return f"{entry['name'] or entry['loss']} {entry.get('sampler', '')}"
+
+
+def test_everything_that_is_printed_is_verified_but_what_is_undecided():
+    for entry in documents():
+        report = examine(entry, NAMED)
+        undecided = {kind for kind in VERDICTS if entry[kind]["status"] == "undecided"}
+        assert (report.failures, set(report.not_verified)) == ((), undecided), called(entry)
+
+
+def drawn(count, seed):
+    every = [(entry, *forgery) for entry in documents()
+             for forgery in forgeries(entry, [other for other in documents() if other["loss"] != entry["loss"]])]
+    return random.Random(seed).sample(every, min(count, len(every)))
+
+
+def refused_or_named(entry, what, forged):
+    """A forgery is refused, or what was altered is not said to be verified."""
+    report, before = examine(forged, NAMED), examine(entry, NAMED).not_verified
+    named = set(report.not_verified) - set(before)
+    return bool(report.failures) or what.partition(":")[0] in named
+
+
+def test_a_forgery_is_refused_or_named():
+    for entry, what, forged in drawn(40, seed=14):
+        assert refused_or_named(entry, what, forged), (called(entry), what)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
+def test_every_forgery_is_refused_or_named(part):
+    chosen = drawn(10**6, seed=1)[part::4]
+    print(f"{len(chosen)} forgeries, seed 1, part {part}")
+    wrong = [(called(entry), what) for entry, what, forged in chosen if not refused_or_named(entry, what, forged)]
+    assert wrong == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(6))
+def test_everything_of_the_catalogue_is_verified(part):
+    """All named losses, at their examples and as families."""
+    names = []
+    for entry in catalogue.LOSSES:
+        given = entry.examples or ((", ".join(map(str, entry.parameters.values())),) if None not in entry.parameters.values() else ())
+        names += [f"{entry.name}({values})" if values else entry.name for values in given]
+        names += [f"{entry.name}({', '.join(entry.parameters)})"] if entry.parameters else []
+    print(f"{len(names[part::6])} names, part {part}")
+    left = {}
+    for name in names[part::6]:
+        (entry,) = printed("derive", name)
+        report = examine(entry, NAMED)
+        if report.failures or report.not_verified:
+            left[name] = ([str(failure) for failure in report.failures], report.not_verified)
+    assert left == {}
+
+
+# --- the cases that were found -------------------------------------------------------------------------------
+
+@cache
+def forward_kl():
+    return printed("derive", "exp(x) - x - 1")[0]
+
+
+def check(tmp_path, capsys, document, *options):
+    path = tmp_path / "document.json"
+    path.write_text(document if isinstance(document, str) else json.dumps(document))
+    capsys.readouterr()
+    code = main(["check", str(path), *options])
+    return (code, *capsys.readouterr())
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("generator", "t*log(t) - 2*t + 2"), ("loss_derivative", "exp(x) + 7"), ("curvature_at_zero", "42"), ("name", "quadratic"),
+    ("divergence", "reverse KL"), ("factor", "2"), ("dual_loss", "x**2"), ("f_at_zero", "7"), ("as_given", "exp(x)"),
+    ("sampler", "mixture:1/2"), ("weighted_by", "p_B"), ("sampled_loss", "x**2/2"), ("parameters", ["a"])])
+def test_an_altered_field_is_refused_whatever_the_document_asks_not_to_be_checked(tmp_path, capsys, field, value):
+    code, out, err = check(tmp_path, capsys, [{**forward_kl(), field: value, "unchecked": list(forward_kl())}])
+    group = {"factor": "divergence", "as_given": "gauge", "weighted_by": "sampler", "sampled_loss": "sampler"}.get(field, field)
+    assert code == 1 and f": {group}: " in err and "holds" not in out and len(err.strip().splitlines()) == 1
+
+
+def test_a_sentence_that_the_steps_do_not_give_is_refused(tmp_path, capsys):
+    entry = copy.deepcopy(forward_kl())
+    entry["zero_avoiding"]["because"] = "not zero-avoiding: f'(oo) = 1 is finite"
+    entry["zero_avoiding"]["seal"] = seal({k: v for k, v in entry["zero_avoiding"].items() if k != "seal"})
+    code, _, err = check(tmp_path, capsys, [entry])
+    assert code == 1 and "zero_avoiding: because is not what the steps say" in err
+
+
+def test_what_an_undecided_verdict_says_is_never_shown_and_never_verified(tmp_path, capsys):
+    entry = copy.deepcopy(forward_kl())
+    entry["convex"] = resealed({**entry["convex"], "holds": None, "status": "undecided", "steps": [],
+                                "because": "the checker found that g is not convex"}, "convex")
+    code, out, err = check(tmp_path, capsys, [entry])
+    assert code == 0 and "not verified: loss 1: convex" in out and "found that" not in out + err
+    (row,) = json.loads(check(tmp_path, capsys, [entry], "--json")[1])
+    assert row == {"loss": "linex(1)", "holds": True, "not_verified": ["convex"], "failed": None}
+
+
+@pytest.mark.parametrize("field, value", [("generator", "(alpha - alpha*t + t**alpha - 2)/(alpha*(alpha - 1))"), ("f_at_zero", "3"),
+                                          ("slope_at_infinity", "2"), ("curvature_at_zero", "alpha"), ("name", "linex(beta)"),
+                                          ("divergence", "alpha-divergence with alpha = 1 - alpha")])
+def test_what_is_false_for_parameters_is_refused(field, value):
+    entry = next(entry for entry in documents() if entry["name"] == "linex(alpha)")
+    assert not examine(entry, NAMED).failures
+    report = examine({**entry, field: value}, NAMED)
+    assert [failure.where for failure in report.failures] == [field] or field in report.not_verified
+
+
+def test_a_family_with_another_value_at_zero_is_refused():
+    entry = next(entry for entry in documents() if entry["name"] == "linex(alpha)")
+    assert examine({**entry, "loss": entry["loss"] + " + 5"}, NAMED).failures
+
+
+# --- what reaches the terminal -------------------------------------------------------------------------------
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\r\neverything holds (1 loss)\n\u202eevil\u2066 " + "y" * 10_000_000
+
+
+@pytest.mark.parametrize("field", ["name", "loss", "divergence", "generator", "sampler", "weighted_by", "because", HOSTILE[:60]])
+def test_nothing_of_a_document_reaches_the_terminal_raw(tmp_path, capsys, field):
+    entry = copy.deepcopy(forward_kl())
+    if field == "because":
+        entry["convex"] |= {"because": HOSTILE}
+    else:
+        entry[field] = HOSTILE
+    for options in ((), ("--json",)):
+        code, out, err = check(tmp_path, capsys, [entry], *options)
+        assert code == (0 if "\x1b" in field else 1)
+        assert len(out) + len(err) < 2_000 and (out + err).isascii()
+        assert not any(line.startswith(("everything", " ", "[")) for line in (out + err).splitlines()) or options
+        assert all(c.isprintable() or c == "\n" for c in out + err)
+        assert len(err.splitlines()) == (code == 1)
+
+
+@pytest.mark.parametrize("document", ["[]", "", "3", "null", '"x"', "[3]", "[{}]", "{}", '[{"loss": 3}]', "[" * 100_000,
+                                      '[{"loss": "x**2", "loss": "x**4"}]', "not json", "[" + "1" * 5000 + "]"])
+def test_what_is_no_such_document_is_bad_input(tmp_path, capsys, document):
+    code, out, err = check(tmp_path, capsys, document)
+    assert (code, out) == (2, "") and len(err.strip().splitlines()) == 1 and len(err) < 500
+
+
+@pytest.mark.parametrize("value", [None, 3, True, "", "x", [], {}, ["x"], {"x": None}, [[]], -1.5, "))", "oo", 10**400])
+def test_a_wrong_type_anywhere_is_a_rejection_and_no_crash(value):
+    """Null claims nothing, and is no crash either."""
+    for entry in (forward_kl(), next(entry for entry in documents() if entry["name"] == "pinball(tau)")):
+        for field in entry:
+            report = examine({**entry, field: value}, NAMED)
+            assert report.failures or report.not_verified or value in (None, [], entry[field]) \
+                or field in ("tried", "confirmed_values", "unchecked"), (field, value)
+    assert len(REQUIRED) == len(set(REQUIRED))
