@@ -15,7 +15,7 @@ import sympy as sp
 
 from divergence_lab.theory.certificate import flaw
 from divergence_lab.theory.checker_cells import open_subjects, subjects_with
-from divergence_lab.theory.checker_loss import Subject, in_residual
+from divergence_lab.theory.checker_loss import Subject
 from divergence_lab.theory.checker_names import Formulas, check_divergence, check_name
 from divergence_lab.theory.checker_numbers import (
     check_curvature,
@@ -288,7 +288,7 @@ def _check_gauge(entry: Entry, subjects: Sequence[Subject], known: Formulas | No
             continue
         for part in subject.parts:
             if inverted:
-                given, normalised = (in_residual(subject.read(entry[key], t), part) for key in ("given", "normalised"))
+                given, normalised = (subject.in_residual(subject.read(entry[key], t), part) for key in ("given", "normalised"))
                 subject.vanishes(given - normalised - constant - slope * (sp.exp(x) - 1), part)
             else:
                 subject.equal(subject.read(entry["as_given"]) - constant - slope * x, part.loss, part)

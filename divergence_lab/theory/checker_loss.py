@@ -8,7 +8,7 @@ of an open range.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sympy as sp
@@ -19,7 +19,7 @@ from divergence_lab.theory.cell_forms import Ranges, at_points, positive_form
 from divergence_lab.theory.cell_proofs import refined
 from divergence_lab.theory.checker_parameters import sides_of
 from divergence_lab.theory.conclusions import Part
-from divergence_lab.theory.decided import inner_point, prove_equal
+from divergence_lab.theory.decided import decided, inner_point, prove_equal
 from divergence_lab.theory.expressions import parse, read_assumptions
 from divergence_lab.theory.parameter_signs import is_zero, sign
 from divergence_lab.theory.pieces import is_less, split
@@ -74,9 +74,19 @@ class Subject:
     def equal(self, f: sp.Expr, smooth: sp.Expr, part: Part) -> None:
         """f, which may be decided by cases, is `smooth` on the piece."""
         if self.written:
-            self.vanishes(branch(f, x, part, lambda end: end) - smooth, part)
+            self.vanishes(self.smooth(f, part) - smooth, part)
         else:
             prove_equal(f, smooth, x, part.low, part.high)
+
+    def smooth(self, f: sp.Expr, part: Part) -> sp.Expr:
+        """What f, which may be decided by cases, is on the piece. Raises Rejected where it has a break inside."""
+        return _branch(f, x, inner_point(part.low, part.high)) if self.written else decided(f, x, part.low, part.high)
+
+    def in_residual(self, f: sp.Expr, part: Part) -> sp.Expr:
+        """f(e^x) on the piece, of a generator f(t)."""
+        if self.written:
+            return _branch(f, t, sp.exp(inner_point(part.low, part.high))).xreplace({t: sp.exp(x)})
+        return self.smooth(f.xreplace({t: sp.exp(x)}), part)
 
     def limit(self, f: sp.Expr, end: sp.Expr, side: int) -> sp.Expr:
         """The limit of f, exact, oo or -oo. Raises Rejected where it is not known."""
@@ -155,19 +165,12 @@ def on_cell(text: str, assumptions: Sequence[str], ranges: Ranges) -> Subject:
     return Subject(parts, tuple(assumptions), written)
 
 
-def branch(f: sp.Expr, variable: sp.Symbol, part: Part, place: Callable[[sp.Expr], sp.Expr]) -> sp.Expr:
-    """The smooth expression that f is on the piece; `place` takes a point of the line to one of the variable's range."""
-    low, high = (sp.S.Zero, sp.oo) if variable == t else (-sp.oo, sp.oo)
-    inner = place(inner_point(part.low, part.high))
-    for piece in split(f, variable, low, high).pieces:
-        if piece.high == sp.oo or is_less(inner, piece.high):
+def _branch(f: sp.Expr, variable: sp.Symbol, point: sp.Expr) -> sp.Expr:
+    """The smooth expression that f is around a point, by the break points that `pieces.split` finds."""
+    for piece in split(f, variable, sp.S.Zero if variable == t else -sp.oo).pieces:
+        if piece.high == sp.oo or is_less(point, piece.high):
             return piece.expression
     raise Rejected(f"no branch of {f} holds there")
-
-
-def in_residual(f: sp.Expr, part: Part) -> sp.Expr:
-    """f(e^x) on the piece, of a generator f(t)."""
-    return branch(f, t, part, sp.exp).xreplace({t: sp.exp(x)})
 
 
 def _numerator(f: sp.Expr) -> sp.Expr:

@@ -14,7 +14,7 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory.balls import ball_of_constant
-from divergence_lab.theory.checker_loss import Subject, in_residual
+from divergence_lab.theory.checker_loss import Subject
 from divergence_lab.theory.expressions import parse, read_assumptions
 from divergence_lab.theory.proofs import Refuted, Rejected
 from divergence_lab.theory.symbols import t, x
@@ -61,7 +61,7 @@ def check_divergence(name: str, factor: str, subject: Subject, known: Formulas) 
     _positive(subject, *shares)
     f = _generator(family, subject, known)
     for part, right in zip(subject.parts, subject.sides()):
-        here = in_residual(f, part)
+        here = subject.in_residual(f, part)
         subject.vanishes(part.slope - shares[right] * (sp.diff(here, x) - here), part)
 
 

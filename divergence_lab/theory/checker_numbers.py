@@ -14,7 +14,7 @@ import sympy as sp
 from flint import arb
 
 from divergence_lab.theory.balls import ball, ball_of_constant, places
-from divergence_lab.theory.checker_loss import Subject, branch, in_residual
+from divergence_lab.theory.checker_loss import Subject
 from divergence_lab.theory.conclusions import Part
 from divergence_lab.theory.expressions import parse_number
 from divergence_lab.theory.proofs import Refuted, Rejected
@@ -37,7 +37,7 @@ def check_derivative(entry: Entry, subject: Subject) -> None:
 def check_generator(entry: Entry, subject: Subject) -> None:
     """t f'(t) - f(t) = g'(log t) on every piece, f continuous, f(1) = 0: this fixes f."""
     f = subject.read(entry["generator"], t)
-    pieces = [in_residual(f, part) for part in subject.parts]
+    pieces = [subject.in_residual(f, part) for part in subject.parts]
     for here, part in zip(pieces, subject.parts):
         subject.vanishes(sp.diff(here, x) - here - part.slope, part)
     _start_at_zero_and_join(pieces, subject)
@@ -59,8 +59,8 @@ def check_dual(entry: Entry, subject: Subject) -> None:
     f, dual = subject.read(entry["generator"], t), subject.read(entry["dual_loss"])
     pieces, mirrored = [], [_mirror(part) for part in reversed(subject.parts)]
     for part, here in zip(reversed(subject.parts), mirrored):
-        slope = -(sp.exp(-x) * sp.diff(in_residual(f, part), x)).xreplace({x: -x})  # f'(e^v) = e^{-v} d/dv f(e^v)
-        pieces.append(branch(dual, x, here, lambda end: end))
+        slope = -(sp.exp(-x) * sp.diff(subject.in_residual(f, part), x)).xreplace({x: -x})  # f'(e^v) = e^{-v} d/dv f(e^v)
+        pieces.append(subject.smooth(dual, here))
         subject.vanishes(sp.diff(pieces[-1], x) - slope, here)
     _start_at_zero_and_join(pieces, subject.on(mirrored))
 
@@ -95,7 +95,7 @@ def check_slope_at_infinity(stated: str, entry: Entry, subject: Subject) -> None
         return
     digits = _DECIMAL.fullmatch(stated) and not stated.lstrip("-").isdigit()
     if entry["generator"] is not None:
-        f = in_residual(subject.read(entry["generator"], t), last)
+        f = subject.in_residual(subject.read(entry["generator"], t), last)
         found = subject.limit(sp.expand(f * sp.exp(-x)), sp.oo, 0)
         if not digits:
             subject.same(value, found)
@@ -149,5 +149,5 @@ def _check_value(ratio: sp.Expr, stated: str, radius: str, generator: sp.Expr | 
             end = ball_of_constant(sp.log(ratio))
             here = [p for p in subject.parts if not (p.low.is_finite and end < ball_of_constant(p.low))
                     and not (p.high.is_finite and end > ball_of_constant(p.high))][0]
-            found = ball(in_residual(generator, here), x, constant(sp.log(ratio)))
+            found = ball(subject.in_residual(generator, here), x, constant(sp.log(ratio)))
         _within(found, stated, arb(radius))

@@ -16,7 +16,7 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.checker_loss import Subject, branch
+from divergence_lab.theory.checker_loss import Subject
 from divergence_lab.theory.conclusions import Part
 from divergence_lab.theory.expressions import write
 from divergence_lab.theory.proofs import Refuted
@@ -45,7 +45,7 @@ def check_sampler(entry: Mapping[str, Any], subject: Subject) -> None:
         return
     rests = []
     for part in subject.parts:
-        slope = _slope(kind, numbers, sampled, part)
+        slope = _slope(kind, numbers, sampled, part, subject)
         if kind != "learned_backward":
             subject.vanishes(part.slope - slope, part)
             continue
@@ -58,13 +58,12 @@ def check_sampler(entry: Mapping[str, Any], subject: Subject) -> None:
             subject.same(ends[0], sp.S.Zero)
 
 
-def _slope(kind: str, numbers: list[sp.Expr], sampled: sp.Expr, part: Part) -> sp.Expr:
+def _slope(kind: str, numbers: list[sp.Expr], sampled: sp.Expr, part: Part, subject: Subject) -> sp.Expr:
     """The weighted slope of the sampled loss on a piece of the other."""
     if kind == "powers":
         k = numbers[0] + numbers[1]
-        inner = sp.diff(branch(sampled, x, part, lambda point: point / k), x)
-        return inner.subs(x, x / k) * sp.exp(numbers[1] * x / k) / k
-    slope = sp.diff(branch(sampled, x, part, lambda point: point), x)
+        return sp.diff(subject.smooth(sampled.subs(x, x / k), part), x) * sp.exp(numbers[1] * x / k)
+    slope = sp.diff(subject.smooth(sampled, part), x)
     return slope * (1 - numbers[0] + numbers[0] * sp.exp(x) if kind == "mixture" else sp.exp(numbers[0] * x))
 
 
