@@ -81,7 +81,8 @@ def value_of(e: sp.Expr, points: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
             raise Undefined(f"{e.func.__name__}({parts[0]})")
     elif isinstance(e, sp.atanh) and not parts[0].free_symbols and not abs(ball_of_constant(parts[0])) < 1:
         raise Undefined(f"atanh({parts[0]})")
-    elif isinstance(e, sp.gamma | sp.Ei | sp.polylog) and not all(p.free_symbols or ball_of_constant(e.func(*parts)).is_finite() for p in parts):
+    elif isinstance(e, sp.gamma | sp.Ei | sp.polylog) and not any(p.free_symbols for p in parts) \
+            and not ball_of_constant(e.func(*parts)).is_finite():
         raise Undefined(f"{e.func.__name__} at {parts[-1]}")
     found = e.func(*parts)
     if found.has(sp.zoo, sp.nan, sp.oo, sp.I):
