@@ -25,7 +25,8 @@ class Sampler:
 
         (1 - epsilon) P_F(.|s)^(1/temperature) / norm + epsilon uniform over the allowed actions, in every state.
 
-    The share is rounded to whole trajectories.  Which divergence results: docs/propositions.md P8 to P10.
+    The share is rounded to whole trajectories.  Which divergence results: docs/propositions.md P8 to P10;
+    P9 says how the share here gives that of unnormalised p_F and p_B, which moves with Z.
     SamplerError for a share outside 0..1, a temperature outside LOWEST..HIGHEST or a capacity below 1.
     """
 

@@ -68,7 +68,7 @@ def common_factor(f: sp.Expr) -> sp.Expr:
     q = sp.ilcm(1, 1, *(rate.q for rate in rates))
     f = f.replace(lambda e: isinstance(e, sp.exp) and e.has(x),
                   lambda e: s ** (q * sp.diff(e.args[0], x)) * sp.exp(e.args[0].subs(x, 0)))
-    numerator = sp.numer(sp.together(f))
+    numerator = sp.numer(sp.cancel(sp.together(f)))  # in lowest terms: a zero of the denominator is none of f
     parameters = f.free_symbols - {x, s}
     if len(parameters) != 1 or not numerator.is_polynomial(x, s, *parameters):
         raise Rejected(f"{f} is not rational in x, e^(x/q) and one parameter")

@@ -3,7 +3,7 @@
     D_f(p || q) = g'(0+) E_1(p || q) - g'(0-) E_1(q || p)
                 + int_0^oo g''(u) e^{-u} E_{e^u}(p || q) du + int_0^oo g''(-u) E_{e^u}(q || p) du      (Proposition 7)
 
-for any finite measures, of equal mass or not. The weights show at which ratio a loss looks: its curvature at u > 0
+for measures that are positive everywhere, of equal mass or not, and for all finite measures if g is convex and valid. The weights show at which ratio a loss looks: its curvature at u > 0
 weighs "p exceeds e^u q", discounted by e^{-u}; its curvature at -u weighs "q exceeds e^u p", undiscounted.
 """
 
@@ -42,7 +42,8 @@ class HockeyStickWeights:
 
 
 def hockey_stick_weights(loss: Loss) -> HockeyStickWeights:
-    """The weights of a loss, straight from g'' (Proposition 7). Raises CannotSplit where a slope is infinite."""
+    """The weights of a loss, straight from g'' (Proposition 7: they give D_f where p and q are positive, and everywhere if g is
+    convex and valid). Raises CannotSplit where a slope is infinite."""
     left, right = loss.curvature.split_at_zero()
     target = Pieces(tuple(Piece(p.low, p.high, sp.powsimp(sp.expand(p.expression * sp.exp(-x))))
                           for p in right.pieces), x)

@@ -15,7 +15,7 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory import catalogue
+from divergence_lab.theory import catalogue, parameter_signs
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, within
 from divergence_lab.theory.derivation import Derivation, answers, assemble
 from divergence_lab.theory.divergence import Divergence, NotConfirmed, confirm
@@ -153,13 +153,13 @@ def _gauge(pieces: Pieces) -> tuple[sp.Expr, sp.Expr]:
     if constant.has(sp.I) or not is_finite(constant):
         raise ExpressionError("the generator is not a finite real number at t = 1, where both laws agree: it is "
                               f"{constant} there")
-    if left is not right and sp.simplify(_at_one(right.expression, "+") - constant) != 0:
-        raise ExpressionError("the generator jumps at t = 1, where both laws agree")
+    if left is not right and not parameter_signs.is_zero(_at_one(right.expression, "+") - constant):
+        raise ExpressionError("the generator jumps at t = 1, where both laws agree, or is not seen to be continuous there")
     below, above = (_at_one(sp.diff(p.expression, t), side) for p, side in ((left, "-"), (right, "+")))
     if not _is_a_number(below) or not _is_a_number(above):
         return constant, sp.S.Zero
     below, above = sp.simplify(below), sp.simplify(above)
-    if sp.simplify(above - below) != 0 and below.is_negative and above.is_positive:
+    if not parameter_signs.is_zero(above - below) and below.is_negative and above.is_positive:
         return constant, sp.S.Zero
     return constant, sp.simplify((below + above) / 2)
 

@@ -74,13 +74,15 @@ class DirectionKept:
 def optimal_log_z(loss: Loss, target: Sequence, law: Sequence) -> Optimum:
     """argmin over log Z of D_f(p_B || Z P): the root of E_P[g'(log w - log Z)] (Proposition 13).
 
-    target = p_B > 0, law = P > 0 (normalised here). For a convex loss the answer is guaranteed; for others it is the
+    target = p_B > 0, law = P > 0 (normalised here), the loss valid. For a convex one the answer is guaranteed; for others it is the
     best of the stationary points seen on a scan of the range in which every minimiser lies.
     """
     p = [sp.Rational(v) if isinstance(v, float) else sp.sympify(v) for v in target]
     weights = [sp.Rational(v) if isinstance(v, float) else sp.sympify(v) for v in law]
     if len(p) != len(weights) or not all(v.is_positive for v in (*p, *weights)):
         raise ValueError("target and law must be positive and of the same length")
+    if fault := why_not_valid(loss):
+        raise ValueError(f"{loss} is not known to be a valid loss: {fault}")
     law = [v / sp.Add(*weights) for v in weights]
     with digits(DIGITS):
         residuals = [exact(sp.log(a / b)) for a, b in zip(p, law)]

@@ -13,6 +13,7 @@ import sympy as sp
 from flint import arb
 from scipy.interpolate import CubicSpline
 
+from divergence_lab.theory import constants
 from divergence_lab.theory.enclosure import NotEvaluable, digits, exact, integral
 from divergence_lab.theory.integral_sign import combined, outwards, prove_integral_nonnegative, why_not_valid
 from divergence_lab.theory.loss import Loss
@@ -54,14 +55,14 @@ def pinsker(loss: Loss) -> Pinsker:
         return Pinsker(None, None, None, None, f"{loss} is not known to be a valid loss: {fault}")
     k = _at_zero(loss.curvature)
     if k is None or sp.S.Zero in loss.derivative.kinks and _at_zero(loss.derivative) is None:
-        return Pinsker(None, None, None, None, "g has no finite curvature at 0, so there is no constant to ask about")
-    if k == 0:
+        return Pinsker(None, None, None, None, "g is not seen to have a finite curvature at 0, so there is no constant to ask about")
+    if constants.sign_of(k) == 0:
         return Pinsker(True, sp.S.Zero, None, None, "g''(0) = 0, so the right side is 0 and D_f is not negative")
     third = _at_zero(loss.curvature.derivative())
     r = None if third is None else sp.simplify(third / k)
     a = None if r is None else sp.simplify((2 - r) / 3)
-    refused = "g is not three times differentiable at 0" if r is None else f"a = {a} lies outside [0, 1]"
-    if a is not None and a.is_nonnegative and (1 - a).is_nonnegative:
+    refused = "g is not seen to be three times differentiable at 0" if r is None else f"a = {a} lies outside [0, 1]"
+    if a is not None and constants.sign_of(a) in (0, 1) and constants.sign_of(1 - a) in (0, 1):
         refused = _criterion(loss, k, a)
         if refused is None:
             return Pinsker(True, k / 2, r, a, f"f(t)*(1 + a*(t - 1)) >= {k / 2}*(t - 1)^2 for every t, with a = {a}")
@@ -79,7 +80,7 @@ def _at_zero(function: Pieces) -> sp.Expr | None:
     """The value at 0, where the limits from both sides are finite and agree."""
     left, right = function.split_at_zero()
     below, above = left.pieces[-1].expression.subs(x, 0), right.pieces[0].expression.subs(x, 0)
-    if not (below.is_finite and above.is_finite) or sp.simplify(below - above) != 0:
+    if not (below.is_finite and above.is_finite) or constants.equal(below, above) is not True:
         return None
     return sp.simplify(above)
 

@@ -17,7 +17,7 @@ import sympy as sp
 from divergence_lab.theory.divergence import divergence, dual_loss, dual_slopes
 from divergence_lab.theory.inversion import unevaluated
 from divergence_lab.theory.loss import Loss, from_expression
-from divergence_lab.theory.pieces import Piece, Pieces, is_less
+from divergence_lab.theory.pieces import Piece, Pieces, is_finite, is_less
 from divergence_lab.theory.symbols import x
 
 BUDGET_SECONDS = 10.0
@@ -73,8 +73,9 @@ def weighted_sum(terms: Iterable[tuple[sp.Expr, Loss]]) -> Loss:
 def clip(loss: Loss, bound: sp.Expr) -> Loss:
     """g inside [-c, c] and its tangents outside, c = bound > 0: the gradient of a clipped residual (Proposition 18).
 
-    Neither zero-forcing nor zero-avoiding, whatever g was: f(0+) = -g'(-c) and f'(oo) = int_0^c g' e^{-x} dx +
-    g'(c) e^{-c}. Convex if g is. The quadratic becomes Huber(c).
+    Neither zero-forcing nor zero-avoiding, whatever valid g was: f(0+) = -g'(-c), from inside, and f'(oo) =
+    int_0^c g' e^{-x} dx + g'(c) e^{-c}. Convex if g is. The quadratic becomes Huber(c). Raises ValueError where g' has no
+    finite limit at c or -c from inside.
     """
     c = sp.sympify(bound)
     if not c.is_positive:
@@ -86,6 +87,8 @@ def clip(loss: Loss, bound: sp.Expr) -> Loss:
         if is_less(low, high):
             kept.append(Piece(low, high, piece.expression))
     first, last = kept[0].expression, kept[-1].expression
+    if not all(is_finite(sp.diff(f, x).subs(x, at)) for f, at in ((first, -c), (last, c))):
+        raise ValueError(f"can't clip at {c}: g' has no finite limit there")
     pieces = (Piece(-sp.oo, -c, _tangent(first, -c)), *kept, Piece(c, sp.oo, _tangent(last, c)))
     return from_expression(Pieces(pieces, x).merged().as_expression(), assumptions=loss.assumptions)
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import sympy as sp
 
+from divergence_lab.theory import constants
 from divergence_lab.theory.expressions import ExpressionError, parse_number, shown, write
 
 HALF = sp.Rational(1, 2)
@@ -75,7 +77,7 @@ def read_wishes(zero_forcing: bool | None = None, zero_avoiding: bool | None = N
             raise DesignError("a penalty at x = 0 is 0 for every loss: give another residual")
         if not value.is_positive:
             raise DesignError(f"the penalty {write(value)} at x = {write(at)} is not positive: every loss is, away from 0")
-    if len({at for at, _ in pairs}) < len(pairs):
+    if any(constants.equal(a, b) for (a, _), (b, _) in combinations(pairs, 2)):
         raise DesignError("two penalties are given at the same residual: keep one of them")
     found = Wishes(zero_forcing, zero_avoiding, symmetric, even, bounded_gradient, bounded_second_moment, c,
                    tuple(sorted(pairs, key=lambda pair: float(pair[0]))), read_growth(left_growth), read_growth(right_growth))
@@ -247,18 +249,19 @@ def _refuse_penalties(wishes: Wishes) -> None:
     for side in (1, -1):
         slopes = sorted(((abs(at), at) for at in penalties if at * side > 0), key=lambda pair: float(pair[0]))
         for (near, a), (far, b) in zip(slopes, slopes[1:]):
-            if penalties[a] / near > penalties[b] / far:
+            if constants.sign_of(penalties[a] / near - penalties[b] / far) == 1:
                 raise DesignError(f"{_named(a, penalties)} and {_named(b, penalties)} clash: for a convex loss g(x)/|x| does not "
                                   f"fall as |x| grows")
-    for at in sorted((at for at in penalties if at > 0 and -at in penalties), key=float):
-        ratio = penalties[at] / penalties[-at]
-        both = f"{_named(at, penalties)} and {_named(-at, penalties)}"
-        if wishes.even and ratio != 1:
+    facing = [(at, other) for at in penalties for other in penalties if at > 0 and constants.equal(at, -other)]
+    for at, other in sorted(facing, key=lambda pair: float(pair[0])):
+        ratio = penalties[at] / penalties[other]
+        both = f"{_named(at, penalties)} and {_named(other, penalties)}"
+        if wishes.even and constants.equal(ratio, sp.S.One) is False:
             raise DesignError(f"even loss and the penalties {both} clash: an even loss has g(-x) = g(x)")
-        if wishes.symmetric and wishes.curvature is not None and ratio == 1:
+        if wishes.symmetric and wishes.curvature is not None and constants.equal(ratio, sp.S.One):
             raise DesignError(f"curvature {write(wishes.curvature)} with a symmetric divergence and the penalties {both} clash: "
                               "g''(x) = e^x g''(-x) makes g(x) > g(-x) for x > 0, unless g is a*|x| up to there")
-        if wishes.symmetric and not (ratio >= 1 and ratio < sp.exp(at)):
+        if wishes.symmetric and (constants.sign_of(ratio - 1) == -1 or constants.sign_of(ratio - sp.exp(at)) in (0, 1)):
             raise DesignError(f"symmetric divergence and the penalties {both} clash: g''(x) = e^x g''(-x) makes "
                               "1 <= g(x)/g(-x) < e^x for x > 0")
 
