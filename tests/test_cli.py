@@ -101,7 +101,7 @@ def test_train_json_and_files(capsys, tmp_path):
     assert [(row["loss"], row["seed"]) for row in found["runs"]] == [
         ("quadratic", 0), ("quadratic", 1), ("linex(1)", 0), ("linex(1)", 1)]
     assert set(found["runs"][0]) == {"objective", "loss", "seed", "steps", "tv", "kl_forward", "kl_reverse", "log_z",
-                                     "log_z_true", "modes_found", "finite", "learning_rate"}
+                                     "log_z_true", "modes_found", "finite", "moved", "learning_rate"}
     with open(tmp_path / "metrics.csv") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["objective", "loss", "seed", "step", "metric", "value", "learning_rate"]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import jupytext
-import nbformat
 import pytest
-from nbclient.exceptions import CellExecutionError
 
-from notebooks.runner.cloud import BADGE, BY_HAND, address, badge, refresh
-from notebooks.runner.execute import executed
+for needed in ("jupytext", "nbformat", "nbclient", "ipykernel"):
+    pytest.importorskip(needed, reason="lessons need Jupyter: pip install 'divergence-lab[notebooks]'")
+
+import jupytext  # noqa: E402
+import nbformat  # noqa: E402
+from nbclient.exceptions import CellExecutionError  # noqa: E402
+
+from notebooks.runner.cloud import BADGE, BY_HAND, address, badge, refresh  # noqa: E402
+from notebooks.runner.execute import executed  # noqa: E402
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 LESSONS = sorted(FOLDER.glob("*.py"))
