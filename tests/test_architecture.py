@@ -74,6 +74,19 @@ def test_the_checker_shares_no_code_with_the_search():
                 assert parts[2] in CHECKER + READING, f"the checker's {name} imports {module}"
 
 
+def test_the_checker_takes_no_limit_integral_or_root_of_sympys():
+    """docs/certificates.md lists what it does take, and where."""
+    calls = {}
+    for name in CHECKER:
+        for node in ast.walk(ast.parse((PACKAGE / "theory" / f"{name}.py").read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "sp":
+                calls.setdefault(node.attr, set()).add(name)
+    for function in ("limit", "integrate", "solveset", "real_roots", "nsolve", "series", "nsimplify", "summation", "Limit", "dsolve"):
+        assert function not in calls, (function, calls[function])
+    assert calls["solve"] == {"cell_forms"}
+    assert calls["simplify"] <= {"cell_forms", "line_proofs", "continuation", "convergence", "parameter_signs"}
+
+
 def test_every_room_has_its_height():
     assert {room(path) for path in FILES} == set(HEIGHT)
     assert {path.stem for path in FILES if room(path) == "theory"} - {"__init__"} == set(THEORY)

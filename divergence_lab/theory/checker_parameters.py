@@ -22,7 +22,7 @@ from divergence_lab.theory.continuation import NoValue
 from divergence_lab.theory.expressions import parse, parse_number, read_assumptions
 from divergence_lab.theory.line_proofs import holds_on_line
 from divergence_lab.theory.pieces import is_less
-from divergence_lab.theory.proofs import Rejected
+from divergence_lab.theory.proofs import Rejected, equal_constants
 from divergence_lab.theory.sentences import because_of
 from divergence_lab.theory.symbols import x
 
@@ -67,7 +67,7 @@ def parts_of(bounds: Sequence[tuple[str, sp.Expr]], cuts: Sequence[sp.Expr]) -> 
     ordered: list[sp.Expr] = []
     for cut in (*cuts, *without):
         inside = is_less(low, cut) and is_less(cut, high)
-        if inside and all(sp.simplify(cut - other) != 0 for other in ordered):
+        if inside and not any(equal_constants(cut, other) for other in ordered):
             ordered.insert(sum(is_less(other, cut) for other in ordered), cut)
     parts = [(low, low)] if low in ends else []
     for a, b in itertools.pairwise([low, *ordered, high]):

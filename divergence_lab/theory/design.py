@@ -19,7 +19,6 @@ import sympy as sp
 from divergence_lab.theory.balls import ball, ball_of_constant
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, within
 from divergence_lab.theory.building_blocks import Block, allowed, blocks, hockey_sticks, needs
-from divergence_lab.theory.checker import read_parts
 from divergence_lab.theory.conclusions import Part
 from divergence_lab.theory.derivation import Derivation, derive, to_json
 from divergence_lab.theory.expressions import ExpressionError, write
@@ -27,6 +26,7 @@ from divergence_lab.theory.loss import Loss, from_expression
 from divergence_lab.theory.mixtures import cheapest, exact_weights, readable_weights, without_each
 from divergence_lab.theory.pieces import CannotSplit, split
 from divergence_lab.theory.proofs import Rejected, equal_constants, limit_of
+from divergence_lab.theory.replay import read_parts
 from divergence_lab.theory.symbols import x
 from divergence_lab.theory.wishes import ONLY_ABSOLUTE, DesignError, Growth, Wishes, read_wishes, wished
 
