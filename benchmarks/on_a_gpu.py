@@ -174,7 +174,8 @@ def tests(session: Session, limit: float) -> str:
     if importlib.util.find_spec("xdist"):
         words += ["-n", str(max(1, min(WORKERS, (os.cpu_count() or 2) - 1)))]
     code = session.command([*words, *session.tests], limit, printed,
-                           {PASSED: str(session.out / "passed.json"), RECORD: str(record), "OMP_NUM_THREADS": "1"})  # fmt: skip
+                           {PASSED: str(session.out / "passed.json"), RECORD: str(record), "OMP_NUM_THREADS": "1",
+                            "DIVERGENCE_LAB_TESTS_ON_GPU": "1" if session.device == "cuda" else ""})  # fmt: skip
     after = outcomes(record)
     failed = sorted(name for name, outcome in after.items() if outcome == "failed")
     session.note("tests", passed=len(after) - len(failed), failed=failed)

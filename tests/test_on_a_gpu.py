@@ -186,3 +186,14 @@ def test_a_line_that_was_cut_off_spoils_no_other(on_a_gpu, tmp_path):
     path.write_text(path.read_text() + '{"name": "b", "out')
     on_a_gpu.append(path, {"name": "c", "outcome": "failed"})
     assert on_a_gpu.outcomes(path) == {"a": "passed", "c": "failed"}
+
+
+def test_tests_look_away_from_a_gpu_unless_they_are_told(on_a_gpu, tmp_path, monkeypatch):
+    if not os.environ.get("DIVERGENCE_LAB_TESTS_ON_GPU"):
+        assert not torch.cuda.is_available() and os.environ["CUDA_VISIBLE_DEVICES"] == ""
+    given = []
+    monkeypatch.setattr(on_a_gpu.Session, "command", lambda session, words, limit, printed, more: given.append(more) or 0)
+    for device in ("cuda", "cpu"):
+        session = on_a_gpu.Session(tmp_path, 0.0, device, False, ["tests"], ["tests"], {"version": "one", "steps": {}})
+        assert on_a_gpu.tests(session, 1.0) == "done"
+    assert [more["DIVERGENCE_LAB_TESTS_ON_GPU"] for more in given] == ["1", ""]
