@@ -68,3 +68,17 @@ def test_catalogue_names_are_recognised_from_formulas():
     assert loss("exp(x) - x - 1").name == "linex(1)"
     assert loss("linex(0)").expression == x**2 / 2
     assert loss("linex(alpha)", values={"alpha": "1"}).expression == loss("linex(1)").expression
+
+
+@pytest.mark.parametrize("text", ["Piecewise((x**2, x < 1), (7, x <= 1), (x**2, True))", "x**2 + sign(x-1)**2", "x**2 + sign(x+2)*sign(x+2) - 1",
+                                  "Max(x**2, 3*Piecewise((0, x < -1), (1, x <= -1), (0, True)))"])
+def test_a_value_at_a_single_point_is_no_piece(text):
+    """Almost everywhere it is x^2 or so, but g is not continuous there."""
+    with pytest.raises(ExpressionError, match="single point"):
+        loss(text)
+
+
+@pytest.mark.parametrize("text", ["x**2*sign(x-1)**2*0 + x**2", "Piecewise((x**2, x < 1), (1, x <= 1), (x**2, True))", "Piecewise((x**2, x <= 1), (2*x-1, True))",
+                                  "x*Abs(x)", "x**2 + (x-1)*sign(x-1)", "x**2 + sign(x-1)"])
+def test_a_value_at_a_point_that_fits_is_fine(text):
+    assert loss(text).pieces

@@ -192,7 +192,17 @@ def split(expression: sp.Expr, variable: sp.Symbol, low: sp.Expr = -sp.oo, high:
             pending.append(Piece(a, b, piece.expression.xreplace({decision: chosen})))
         if len(pending) + len(done) > MAX_PIECES:
             raise CannotSplit(f"the expression has more than {MAX_PIECES} pieces")
+    for left, right in pairwise(done):
+        _refuse_a_value_of_its_own(expression, variable, left, right)
     return Pieces(tuple(done), variable).merged()
+
+
+def _refuse_a_value_of_its_own(expression: sp.Expr, variable: sp.Symbol, left: Piece, right: Piece) -> None:
+    """sign(x - 1)**2 is 1 but for a single point: no piece has the value there. Raises CannotSplit."""
+    at = left.high
+    value, before, after = expression.subs(variable, at), *(piece.expression.subs(variable, at) for piece in (left, right))
+    if constants.sign_of(before - after) == 0 and constants.sign_of(value - before) in (1, -1):
+        raise CannotSplit(f"at the single point {variable} = {at} it has a value of its own, {value}")
 
 
 def _innermost(expression: sp.Expr, variable: sp.Symbol) -> sp.Expr | None:
