@@ -7,15 +7,15 @@ from flint import arb
 from divergence_lab.theory import conclusions, proofs
 from divergence_lab.theory.cell_proofs import holds_in_cell
 from divergence_lab.theory.certificate import step
-from divergence_lab.theory.checker import check_verdict, read_parts
 from divergence_lab.theory.conclusions import Part, number
 from divergence_lab.theory.expressions import parse
 from divergence_lab.theory.loss import loss
 from divergence_lab.theory.parameter_signs import Unsigned, is_finite, sign
 from divergence_lab.theory.proofs import Rejected
+from divergence_lab.theory.replay import check_verdict, read_parts
 from divergence_lab.theory.symbols import x
 from divergence_lab.theory.tails import ONE, HalfLine, NoTail, Tail, level
-from divergence_lab.theory.verdict import Verdict, decide_plain, verdict_to_json
+from divergence_lab.theory.verdict import Verdict, decide_plain, in_words, verdict_to_json
 
 z = sp.Symbol("z", positive=True)
 
@@ -25,7 +25,7 @@ def accepted(text, kind, verdict):
     entry = loss(text)
     parts = read_parts({"loss": text, "pieces": decide_plain(entry, None).pieces})
     try:
-        check_verdict(kind, verdict_to_json(verdict, kind), parts)
+        check_verdict(kind, verdict_to_json(in_words(kind, verdict), kind), parts)
     except Rejected:
         return False
     return True
