@@ -161,8 +161,8 @@ def _loss_options(parser: argparse.ArgumentParser) -> None:
                         help="an assumption on a parameter, 'alpha > 0' (repeatable)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="values",
                         help="the value of a parameter, alpha=1/3 (repeatable)")
-    parser.add_argument("--budget", type=_seconds, default=10.0, metavar="S",
-                        help="processor seconds of the search for each loss; what takes longer is undecided (10)")
+    parser.add_argument("--budget", type=_seconds, default=20.0, metavar="S",
+                        help="processor seconds of the search for each loss; what takes longer is undecided (20)")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 
@@ -224,6 +224,7 @@ def _derive(options: argparse.Namespace) -> int:
     by_text = _readings(options, options.losses)
     readings = [by_text[text] for text in options.losses]
     found = derive_all(readings, chosen, ratios, options.digits, options.budget)
+    cli_theory.tell_lost("derive", "loss", found)
     if options.json:
         sampling = {"sampler": options.sampler, "weighted_by": chosen.weight}
         _print_json([{**undecided_to_json(answer.text, answer.because), **sampling, "sampled_loss": answer.text}
@@ -267,6 +268,7 @@ def _describe(name: str, derivation: Derivation, latex: bool, steps: bool = Fals
     if derivation.dual_loss is not None:
         lines.append(f"  swapped       {shown(derivation.dual_loss)} (the loss of the divergence with its arguments swapped)")
     lines += [f"  f({v.ratio}) = {v.value} +- {v.radius}" for v in derivation.values]
+    lines += [f"  not found     {sentence}" for sentence in derivation.lost]
     return "\n".join(lines)
 
 

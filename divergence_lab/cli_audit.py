@@ -37,7 +37,7 @@ def add_command(command: Callable[..., argparse.ArgumentParser], seconds: Callab
                      "residual, or log p_B and log p_F in the order that --residual names them)")
     one.add_argument("--summed", action="store_true",
                      help="it holds the weights itself and is summed over objects, as torch's kl_div of probabilities")
-    one.add_argument("--budget", type=seconds, default=10.0, metavar="S", help="processor seconds for the derivation (10)")
+    one.add_argument("--budget", type=seconds, default=20.0, metavar="S", help="processor seconds for the derivation (20)")
     one.add_argument("--time-limit", type=seconds, default=300.0, metavar="S",
                      help="seconds after which a callable that does not come back is given up (300)")
     one.add_argument("--json", action="store_true", help="one JSON document on standard output")

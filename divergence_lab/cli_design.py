@@ -55,8 +55,8 @@ def add_commands(command: Command, loss_options: Callable[[argparse.ArgumentPars
     one.add_argument("--tolerance", default="1/1000", metavar="R",
                      help="relative, of penalties that can't be met exactly (1/1000)")
     one.add_argument("--count", type=positive, default=3, metavar="N", help="at most so many losses (3)")
-    one.add_argument("--budget", type=seconds, default=10.0, metavar="S",
-                     help="processor seconds for the proofs of each loss (10)")
+    one.add_argument("--budget", type=seconds, default=20.0, metavar="S",
+                     help="processor seconds for the proofs of each loss (20)")
     one.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
     two = command("export", lambda options: _export(options, read_each),

@@ -54,6 +54,7 @@ def _invert(options: argparse.Namespace, describe: Callable[[str, Derivation, bo
         raise ExpressionError(f"--digits {options.digits} is not between 1 and {MAX_DIGITS}")
     ratios = read_ratios(options.at) if options.at else ()
     found = invert_all(options.generators, options.assume, options.values, ratios, options.digits, options.budget)
+    tell_lost("invert", "generator", [entry if isinstance(entry, Unfinished) else entry[1] for entry in found])
     if options.json:
         _print_json([{"given": entry.text, "normalised": None, **undecided_to_json(None, entry.because), "closed_form": False}
                      if isinstance(entry, Unfinished) else inversion_to_json(*entry) for entry in found])
@@ -70,6 +71,13 @@ def _invert(options: argparse.Namespace, describe: Callable[[str, Derivation, bo
             print(f"  normalised    {write(removed)} was taken off f: constant where both laws are normalised")
         print()
     return DONE
+
+
+def tell_lost(command: str, what: str, found: Sequence[Derivation | Unfinished]) -> None:
+    """One line on standard error for everything that is missing for lack of time."""
+    for position, entry in enumerate(found, 1):
+        for sentence in (entry.because,) if isinstance(entry, Unfinished) else entry.lost:
+            print(f"divergence-lab {command}: {what} {position}: {sentence}", file=sys.stderr)
 
 
 def invert_all(generators: list[str], assumptions: list[str], settings: list[str], at: Sequence[sp.Expr], digits: int,

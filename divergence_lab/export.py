@@ -26,7 +26,7 @@ FORMS = ("torch", "jax", "torchgfn", "latex")
 SINGLE_TOLERANCES = (2e-6, 6e-6, 2e-5, 1e-4, 1e-3, 1e-2)
 
 
-def export(loss: Loss, form: str = "torch", budget: float = 10.0) -> str:
+def export(loss: Loss, form: str = "torch", budget: float = 20.0) -> str:
     """Source text that computes g(x), x = log p_B - log p_F, in one of FORMS; `budget`: processor seconds to find f for LaTeX.
 
     Raises ExpressionError for another form, NotRepresentable (a ValueError) where the accuracy can't be reached.

@@ -58,7 +58,7 @@ class Study:
 
 @plain_torch()
 def write_report(losses: Mapping[str, Loss], out: Path, *, env: str = ENVIRONMENT, quick: bool = False,
-                 device: str = "auto", budget: float = 10.0) -> dict[str, Any]:
+                 device: str = "auto", budget: float = 20.0) -> dict[str, Any]:
     """Run the whole study for `losses` and write it to the folder `out`; returns what results.json holds."""
     torch_losses = {name: to_torch(loss) for name, loss in losses.items()}  # bad losses end here, before any work
     _grid(env)
@@ -73,7 +73,7 @@ def write_report(losses: Mapping[str, Loss], out: Path, *, env: str = ENVIRONMEN
 
 
 def run_study(losses: Mapping[str, Loss], torch_losses: Mapping[str, TorchLoss], folder: Path | None, *,
-              env: str = ENVIRONMENT, quick: bool = False, device: str = "auto", budget: float = 10.0) -> Study:
+              env: str = ENVIRONMENT, quick: bool = False, device: str = "auto", budget: float = 20.0) -> Study:
     """Derive and decide each loss, verify the theorem, train all of them together, compare the exact laws."""
     graph = _grid(env)
     derivations = {}

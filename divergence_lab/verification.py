@@ -62,7 +62,7 @@ def verify(
     objectives: Iterable[str] = ("tb",),
     samplers: Iterable[str] = ("on",),
     seed: int = 0,
-    budget: float = 10.0,
+    budget: float = 20.0,
     divergences: Mapping[str, Divergence] | None = None,
     progress: bool | None = None,
 ) -> list[dict[str, Any]]:

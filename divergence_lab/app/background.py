@@ -38,7 +38,7 @@ def read(text: str) -> Loss:
     try:
         return within(READ_SECONDS, loss, text)
     except OutOfTime:
-        raise ExpressionError(f"{shown(text)}: it could not be read within {READ_SECONDS:g} s: try a simpler loss") from None
+        raise ExpressionError(f"{shown(text)}: it could not be read within {READ_SECONDS:g} s of processor time: try a simpler loss") from None
     except SearchFailed as failure:
         if isinstance(failure.__cause__, ExpressionError):
             raise failure.__cause__ from None

@@ -54,7 +54,7 @@ def typed(text: str) -> Numbers:
     try:
         return within(SECONDS, _typed, text)
     except OutOfTime:
-        raise ExpressionError(f"{shown(text)}: its curves took longer than {SECONDS:g} s: try a simpler loss") from None
+        raise ExpressionError(f"{shown(text)}: its curves took longer than {SECONDS:g} s of processor time: try a simpler loss") from None
     except SearchFailed as failure:
         if isinstance(failure.__cause__, ExpressionError):
             raise failure.__cause__ from None

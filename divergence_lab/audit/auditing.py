@@ -113,7 +113,7 @@ class Audit:
 @plain_torch()
 def audit(thing: Callable[..., Any] | str, residual: str = "target/model",
           range: tuple[float, float] = RANGE, dtype: str = "float64",
-          budget: float = 10.0, feed: Sequence[str] | None = None, summed: bool = False) -> Audit:
+          budget: float = 20.0, feed: Sequence[str] | None = None, summed: bool = False) -> Audit:
     """Which divergence does this torch loss minimise? The callable is run; a text "module:callable" is imported first.
 
     residual: what the callable receives, "target/model" (log p_B - log p_F) or "model/target". feed: what its arguments

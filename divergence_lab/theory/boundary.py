@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import sympy as sp
 
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, left_until, patient, within
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.loss import Loss, jump
 from divergence_lab.theory.pieces import Piece
@@ -37,9 +37,6 @@ def limits(function: sp.Expr, end: sp.Expr, deadline: float) -> Iterable[sp.Expr
 
 
 def _limit(function: sp.Expr, end: sp.Expr, deadline: float) -> sp.Expr | None:
-    left = deadline - clock()
-    if left <= 0:
-        return None
     try:
         limit = limit_of(function, x, end)  # the checker's own answer comes first: it is the quicker one
         if limit is not None:
@@ -47,7 +44,7 @@ def _limit(function: sp.Expr, end: sp.Expr, deadline: float) -> sp.Expr | None:
     except (Rejected, NotEvaluable):
         pass
     try:
-        limit = within(min(left, LIMIT_SECONDS), sp.limit, function, x, end)
+        limit = within(min(left_until(deadline), patient(LIMIT_SECONDS)), sp.limit, function, x, end)
     except (OutOfTime, SearchFailed):
         return None
     if not isinstance(limit, sp.Expr) or limit.has(sp.nan, sp.zoo, sp.AccumBounds, sp.Limit, sp.I):
@@ -106,7 +103,7 @@ def _ratio_at_infinity(generator: sp.Expr, deadline: float) -> sp.Expr | None:
     except (Rejected, NotEvaluable):
         pass
     try:
-        return within(max(0.1, min(LIMIT_SECONDS, deadline - clock())), sp.limit, sp.expand(generator / t), t, sp.oo)
+        return within(min(patient(LIMIT_SECONDS), left_until(deadline)), sp.limit, sp.expand(generator / t), t, sp.oo)
     except (OutOfTime, SearchFailed):
         return None
 

@@ -20,14 +20,14 @@ from divergence_lab.theory.processes import (
     OUT_OF_TIME,
     PART,
     Gone,
-    OutOfTime,
     Relay,
     Worker,
-    clock,
     in_worker,
 )
+from divergence_lab.theory.processor_time import OutOfTime, be_patient, clock, cut_short, left_until, patient
 
-__all__ = ["OutOfTime", "SearchFailed", "allow_fork", "clock", "end_searches", "stream", "within"]
+__all__ = ["OutOfTime", "SearchFailed", "allow_fork", "be_patient", "clock", "cut_short", "end_searches", "left_until", "patient",
+           "stream", "within"]
 
 
 class SearchFailed(Exception):
@@ -74,7 +74,7 @@ _owner = os.getpid()
 def _ask(limits: Sequence[float], function: Callable, arguments: tuple) -> Iterator[tuple[bool, Any]]:
     """(is it a part?, part or answer), ..."""
     try:
-        call = pickle.dumps((function.__module__, function.__qualname__, arguments, limits[-1]))
+        call = pickle.dumps((function.__module__, function.__qualname__, arguments, limits[-1], patient(1.0)))
     except RecursionError:
         raise SearchFailed("the expression is nested too deeply to be sent to the search") from None
     try:
@@ -83,7 +83,7 @@ def _ask(limits: Sequence[float], function: Callable, arguments: tuple) -> Itera
         raise SearchFailed(f"the process that searches could not be started{f': {reason}' if str(reason) else ''}") from None
     answered = False
     try:
-        for kind, _, content in child.answers(call, limits):
+        for kind, *_, content in child.answers(call, limits):
             answered = kind != PART
             if kind == OUT_OF_TIME:
                 raise OutOfTime

@@ -8,6 +8,7 @@ where the certificate names one (Proposition 19).
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -318,7 +319,13 @@ def _asymmetries(cell: Smooth) -> tuple[list[sp.Expr], list[tuple[Piece, sp.Expr
 
 
 def _even(cell: Smooth, witness: sp.Expr | None) -> bool:
-    return _vanish(_odd_parts(cell)[1], witness)
+    try:
+        return _vanish(_odd_parts(cell)[1], witness)
+    except Unsigned:  # g'' of an even g is even, and often simpler: where it is not, g is not
+        with contextlib.suppress(Rejected):
+            if not _vanish([(p, p.expression - m) for p, m in _mirrored(cell.slopes.derivative())], witness):
+                return False
+        raise
 
 
 def _symmetric(cell: Smooth, witness: sp.Expr | None) -> bool:

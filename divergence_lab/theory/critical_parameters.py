@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sympy as sp
 
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, patient, within
 from divergence_lab.theory.cell_forms import Ranges, positive_form
 from divergence_lab.theory.parameter_signs import without_powers
 from divergence_lab.theory.pieces import CannotSplit, is_less
@@ -85,7 +85,7 @@ def _zeros(e: sp.Expr, parameter: sp.Symbol) -> set[sp.Expr]:
             found |= set(_roots(sp.Poly(part, real)))
             continue
         try:
-            solved = within(SOLVE_SECONDS, sp.solveset, part, real, sp.S.Reals)
+            solved = within(patient(SOLVE_SECONDS), sp.solveset, part, real, sp.S.Reals)
         except (OutOfTime, SearchFailed):
             continue
         found |= set(solved) if isinstance(solved, sp.FiniteSet) else set()

@@ -10,7 +10,7 @@ from divergence_lab.theory.parameters import ask_for_parameters, decide_for_para
 from divergence_lab.theory.verdict import Verdict, Verdicts, ask_one, decide_plain, numbers
 
 
-def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 10.0) -> Verdicts:
+def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 20.0) -> Verdicts:
     """Every verdict on `loss`, each question within `budget` processor seconds; with parameters, the exact conditions.
 
     `generator` is the confirmed closed form of f if there is one; only the number f'(oo) is read off it.

@@ -13,7 +13,7 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, stream, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, be_patient, clock, cut_short, stream
 from divergence_lab.theory.checker_parameters import left_out
 from divergence_lab.theory.decision import decide_one, ends
 from divergence_lab.theory.divergence import Divergence, divergence, dual_loss
@@ -29,6 +29,7 @@ from divergence_lab.theory.verdict import (
     UNDECIDED,
     Verdict,
     Verdicts,
+    known_ends,
     texts_of_pieces,
     verdict_to_json,
 )
@@ -47,16 +48,17 @@ VERDICTS_END = 0.75
 @dataclass(frozen=True)
 class Derivation:
     """A loss, its divergence, the verdicts, the loss of the swapped divergence, enclosed values of f, and g' (None:
-    it was not found in time)."""
+    it was not found in time). `lost`: what is missing for lack of time, one sentence each."""
     loss: Loss
     divergence: Divergence
     verdicts: Verdicts
     dual_loss: sp.Expr | None
     values: tuple[Value, ...]
     slope: sp.Expr | None = None
+    lost: tuple[str, ...] = ()
 
 
-def derive(loss: Loss, at: Sequence[sp.Expr] = (), digits: int = 30, budget: float = 10.0, spent: float = 0.0
+def derive(loss: Loss, at: Sequence[sp.Expr] = (), digits: int = 30, budget: float = 20.0, spent: float = 0.0
            ) -> Derivation:
     """Derive and decide everything about `loss` within `budget` processor seconds; what takes longer is undecided.
 
@@ -78,31 +80,58 @@ def assemble(known: Divergence, question: tuple, search: Callable[..., Iterator[
     `known` is what stands if no more is found of the divergence. A stage that does not end in time, or breaks, is given
     up, and the search goes on after it. Raises ExpressionError.
     """
-    started = clock() - spent
+    be_patient(budget)
+    started, room = clock(), max(budget / 50, budget - spent)  # what reading the loss took is no stage's loss
+    out_of_time = f"no answer within {budget:g} s of processor time for the whole loss"
     done: dict[str, Any] = {}
     given_up: list[str] = []
+    lost: list[str] = []
     while left := [stage for stage in STAGES if stage not in done]:
-        spent = clock() - started
-        limits = [max(0.02, budget * STAGES[stage] - spent) for stage in left]
+        gone = clock() - started
+        limits = [max(budget / 50, room * STAGES[stage] - gone) for stage in left]
         try:
-            for answer, stage in zip(stream(limits, search, *question, max(0.02, budget - spent), done), left):
+            parts = stream(limits, counted, search, *question, max(budget / 50, room - gone), done)
+            for (answer, cut), stage in zip(parts, left):
                 done[stage] = answer
+                lost += _missing(stage, answer) if cut else ()
         except OutOfTime:
-            ended = ""
+            ended = out_of_time
         except SearchFailed as failure:
             if isinstance(failure.__cause__, ExpressionError):
                 raise failure.__cause__ from None
             ended = f"the search broke: {failure}"
         if len(done) < len(STAGES):
             stage = next(stage for stage in left if stage not in done)
-            ended = ended or f"no answer within {budget * STAGES[stage]:.3g} s of processor time"
             given_up.append(f"{stage}: {ended}")
-            undecided = Verdict(None, UNDECIDED, f"{ended} (of {budget:.3g} s for the whole loss)")
-            done[stage] = {"the divergence": known, "the numbers": (None,) * 3, "the values": (),
-                           **dict.fromkeys(KINDS, undecided)}.get(stage)
+            undecided = Verdict(None, UNDECIDED, ended)
+            done[stage] = {"the divergence": known, "the values": (), **dict.fromkeys(KINDS, undecided),
+                           "the numbers": stage == "the numbers" and known_ends(done["zero_forcing"], done["zero_avoiding"]),
+                           }.get(stage)
+            lost += _missing(stage, done[stage]) if ended is out_of_time else ()
     verdicts = Verdicts(*(done[kind] for kind in KINDS), *done["the numbers"], done["the pieces"] or ())
     found = dataclasses.replace(done["the divergence"], tried=(*done["the divergence"].tried, *given_up))
-    return Derivation(known.loss, found, verdicts, done["the swapped loss"], done["the values"], done["g'"])
+    return Derivation(known.loss, found, verdicts, done["the swapped loss"], done["the values"], done["g'"],
+                      tuple(f"{what} not found within {budget:g} s of processor time: raise --budget" for what in lost))
+
+
+def counted(search: Callable[..., Iterator[Any]], *question: Any) -> Iterator[tuple[Any, bool]]:
+    """What a search yields, each with whether any search for it was ended for lack of time."""
+    before = cut_short()
+    for answer in search(*question):
+        yield answer, cut_short() > before
+        before = cut_short()
+
+
+ENDS = ("f(0+)", "f'(oo)", "g''(0)")
+
+
+def _missing(stage: str, answer: Any) -> list[str]:
+    """Which numbers, values and verdicts an answer lacks, in words. A closed form, or the swapped loss, need not exist."""
+    if stage == "the numbers":
+        return [name for name, number in zip(ENDS, answer) if number is None]
+    if stage in KINDS:
+        return [f"the verdict {stage}"] if answer.status == UNDECIDED else []
+    return [stage] if stage in ("g'", "the values") and not answer else []
 
 
 def answers(loss: Loss, at: Sequence[sp.Expr], digits: int, budget: float, done: Mapping[str, Any],

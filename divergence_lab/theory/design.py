@@ -57,7 +57,7 @@ class Designed:
 def design(zero_forcing: bool | None = None, zero_avoiding: bool | None = None, symmetric: bool = False,
            even: bool = False, bounded_gradient: bool = False, bounded_second_moment: bool = False,
            curvature: object = None, penalties: Mapping[object, object] | None = None, left_growth: str | None = None,
-           right_growth: str | None = None, count: int = 3, budget: float = 10.0, tolerance: object = TOLERANCE
+           right_growth: str | None = None, count: int = 3, budget: float = 20.0, tolerance: object = TOLERANCE
            ) -> list[Designed]:
     """Up to `count` convex losses that meet every wish, the one with the shortest formula first.
 
@@ -82,7 +82,7 @@ def design(zero_forcing: bool | None = None, zero_avoiding: bool | None = None, 
     return design_for(wishes, count, budget, tolerance)
 
 
-def design_for(wishes: Wishes, count: int = 3, budget: float = 10.0, tolerance: object = TOLERANCE) -> list[Designed]:
+def design_for(wishes: Wishes, count: int = 3, budget: float = 20.0, tolerance: object = TOLERANCE) -> list[Designed]:
     """As `design`, for wishes that were read."""
     tolerance = sp.Rational(str(tolerance))
     if not 0 < tolerance < 1:
@@ -251,7 +251,7 @@ def _unlike(offered: Iterable[sp.Expr]) -> Iterator[sp.Expr]:
 
 # --- proofs --------------------------------------------------------------------------------------------------
 
-def prove(expression: sp.Expr, wishes: Wishes, budget: float = 10.0, tolerance: sp.Rational = TOLERANCE) -> Designed | None:
+def prove(expression: sp.Expr, wishes: Wishes, budget: float = 20.0, tolerance: sp.Rational = TOLERANCE) -> Designed | None:
     """The loss with every wish proved; None when one of them is not met, or not proved within the budget."""
     try:
         loss = from_expression(expression)

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, left_until, patient, within
 from divergence_lab.theory.domain import fault
 from divergence_lab.theory.enclosure import NotEvaluable, digits, exact
 from divergence_lab.theory.expressions import read_assumptions
-from divergence_lab.theory.integrals import integral_from_zero, left_until
+from divergence_lab.theory.integrals import integral_from_zero
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, split
 from divergence_lab.theory.recognition import recognise
@@ -29,11 +29,11 @@ CONFIRMING_DIGITS = 30
 # The residuals at which a closed form is held against the enclosed integral, per piece or on the whole line.
 CONFIRMING_RESIDUALS = tuple(sp.Rational(n, 7) for n in (-140, -31, -16, -5, -1, 2, 6, 17, 29, 140))
 # The share of a question's budget that the search for a closed form may take: values need none.
-SEARCH_SHARE = 0.2
+SEARCH_SHARE = 0.25
 SIMPLIFY_SECONDS = 3.0
 MAX_POWER = 90
 # The swapped loss is a courtesy, not a verdict: its search gets no more than this.
-DUAL_SECONDS = 1.0
+DUAL_SECONDS = 2.0
 # Parameters take these values when a closed form with parameters is confirmed.
 CONFIRMING_PARAMETERS = tuple(sp.Rational(n, 11) for n in (3, 8, 17, 30))
 
@@ -62,7 +62,7 @@ class Divergence:
         return self.name or "an f-divergence without a common name"
 
 
-def divergence(loss: Loss, budget: float = 10.0) -> Divergence:
+def divergence(loss: Loss, budget: float = 20.0) -> Divergence:
     """The divergence of a loss; the search for a closed form ends with `budget` processor seconds.
 
         >>> import divergence_lab as dl
@@ -106,7 +106,7 @@ def _in_ratio(integral_in_residual: Pieces) -> sp.Expr:
 def _simplest(loss: Loss, found: sp.Expr, deadline: float) -> sp.Expr:
     """The shortest of a few equal forms; it is confirmed anew, because simplification may err."""
     try:
-        forms = within(min(SIMPLIFY_SECONDS, left_until(deadline)), shorter_forms, found)
+        forms = within(min(patient(SIMPLIFY_SECONDS), left_until(deadline)), shorter_forms, found)
     except (OutOfTime, SearchFailed):
         return found  # the unsimplified form stands: it is longer, not wrong
     for form in forms:
@@ -130,14 +130,14 @@ def shorter_forms(found: sp.Expr) -> list[sp.Expr]:
     return sorted(shorter, key=sp.count_ops)
 
 
-def dual_loss(divergence: Divergence, budget: float = 10.0) -> sp.Expr | None:
+def dual_loss(divergence: Divergence, budget: float = 20.0) -> sp.Expr | None:
     """The loss whose divergence is D_f with its arguments swapped: g*'(x) = -f'(e^{-x}), g*''(x) = e^x g''(-x).
 
     Not the mirror g(-x). None when f has no closed form or the integral was not found; confirmed by g*'' otherwise.
     """
     if divergence.generator is None:
         return None
-    deadline = clock() + min(budget * SEARCH_SHARE, DUAL_SECONDS)
+    deadline = clock() + min(budget * SEARCH_SHARE, patient(DUAL_SECONDS))
     try:
         pieces = integral_from_zero(dual_slopes(divergence.generator), deadline)
         dual = pieces.as_expression()

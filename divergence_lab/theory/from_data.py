@@ -38,7 +38,7 @@ WORTH = 0.02
 ROUNDING = 0.01
 
 
-def fit_to_tradeoffs(table: Iterable[tuple[object, object, object]], budget: float = 10.0, tolerance: object = TOLERANCE,
+def fit_to_tradeoffs(table: Iterable[tuple[object, object, object]], budget: float = 20.0, tolerance: object = TOLERANCE,
                      **wishes: object) -> Designed:
     """The loss nearest to g(x_i) = r g(x_j) for every row (x_i, x_j, r), of the class that `wishes` asks for.
 
@@ -82,7 +82,7 @@ def fit_to_tradeoffs(table: Iterable[tuple[object, object, object]], budget: flo
     return Designed(proved.loss, proved.derivation, proved.met + notes)
 
 
-def fit_to_residuals(residuals: Sequence[float], budget: float = 10.0, **wishes: object) -> Designed:
+def fit_to_residuals(residuals: Sequence[float], budget: float = 20.0, **wishes: object) -> Designed:
     """The loss of the wished class whose g' is nearest, in L2 of the residuals' law, to their maximum-likelihood score.
 
     residuals (n,), at least 20, in the convention x = log p_B - log p_F and as they are: not centred, so a law that is not

@@ -16,7 +16,7 @@ import sympy as sp
 from flint import arb
 
 from divergence_lab.theory.balls import ball
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, patient, within
 from divergence_lab.theory.enclosure import NotEvaluable, digits, integral, value_at
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.pieces import Piece, Pieces, in_order, is_less
@@ -165,7 +165,7 @@ def vanishes(piece: Piece) -> bool:
 def simplified(expression: sp.Expr) -> sp.Expr:
     """SymPy's simplest form, or the expression itself when that takes too long."""
     try:
-        return within(SIMPLIFY_SECONDS, sp.simplify, expression)
+        return within(patient(SIMPLIFY_SECONDS), sp.simplify, expression)
     except (OutOfTime, SearchFailed):
         return expression
 

@@ -10,13 +10,13 @@ from collections.abc import Callable
 import sympy as sp
 
 from divergence_lab.theory import integral_table
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, left_until, patient, within
 from divergence_lab.theory.dilogarithms import antiderivative
 from divergence_lab.theory.pieces import Piece, Pieces, inside, is_finite, is_less, positive_argument
 from divergence_lab.theory.symbols import x
 
 # One way of integrating one piece gets no more than this: what SymPy finds, it finds sooner.
-ATTEMPT_SECONDS = 1.0
+ATTEMPT_SECONDS = 2.0
 
 
 def integral_from_zero(function: Pieces, deadline: float) -> Pieces:
@@ -50,14 +50,6 @@ def _at(expression: sp.Expr, point: sp.Expr, deadline: float) -> sp.Expr:
     return within(left_until(deadline), sp.limit, expression, x, point)
 
 
-def left_until(deadline: float) -> float:
-    """Seconds left; raises OutOfTime when there are none."""
-    left = deadline - clock()
-    if left <= 0:
-        raise OutOfTime
-    return left
-
-
 def _antiderivative(piece: Piece, deadline: float) -> sp.Expr:
     """Some A with A'(v) = the piece's expression, on the piece."""
     integrand = sp.expand(sp.powsimp(sp.expand(piece.expression.rewrite(sp.exp))))
@@ -67,7 +59,7 @@ def _antiderivative(piece: Piece, deadline: float) -> sp.Expr:
     failures = []
     for attempt in _attempts(integrand):
         try:
-            return within(min(ATTEMPT_SECONDS, left_until(deadline)), attempt, piece)
+            return within(min(patient(ATTEMPT_SECONDS), left_until(deadline)), attempt, piece)
         except (SearchFailed, OutOfTime) as failure:
             failures.append(f"{attempt.__name__.replace('_', ' ')}: {failure or 'out of time'}")
     raise SearchFailed("; ".join(failures))

@@ -16,7 +16,7 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory import catalogue, parameter_signs
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, patient, within
 from divergence_lab.theory.derivation import Derivation, answers, assemble
 from divergence_lab.theory.divergence import Divergence, NotConfirmed, confirm
 from divergence_lab.theory.domain import fault
@@ -59,7 +59,7 @@ class Inversion:
 
 
 def invert(text: str, assumptions: Iterable[str] = (), values: Mapping[str, str] | None = None,
-           budget: float = 10.0) -> Inversion:
+           budget: float = 20.0) -> Inversion:
     """The loss whose divergence has the generator that `text` names (`Jeffreys`) or writes in t (`t*log(t)`).
 
     Raises ExpressionError with one line that names the offending part.
@@ -84,7 +84,7 @@ def read_generator(text: str, assumptions: Iterable[str] = ()) -> tuple[sp.Expr,
     return given, assumptions
 
 
-def invert_expression(given: sp.Expr, assumptions: tuple[str, ...] = (), budget: float = 10.0) -> Inversion:
+def invert_expression(given: sp.Expr, assumptions: tuple[str, ...] = (), budget: float = 20.0) -> Inversion:
     """The loss of a generator that is a SymPy expression in t."""
     try:
         generator, gauge = normalise(given)
@@ -109,7 +109,7 @@ def invert_expression(given: sp.Expr, assumptions: tuple[str, ...] = (), budget:
 
 
 def derive_inverse(inversion: Inversion, at: Sequence[sp.Expr] = (), digits: int = 30,
-                   budget: float = 10.0, spent: float = 0.0) -> Derivation:
+                   budget: float = 20.0, spent: float = 0.0) -> Derivation:
     """As `derivation.derive`, with the generator that was given instead of one that is searched for."""
     return assemble(_known(inversion), (inversion, tuple(at), digits), answers_of_inverse, budget, spent)
 
@@ -182,7 +182,7 @@ def _at_one(expression: sp.Expr, side: str) -> sp.Expr:
     if _is_a_number(value):
         return value
     try:
-        return within(LIMIT_SECONDS, sp.limit, expression, t, 1, side)
+        return within(patient(LIMIT_SECONDS), sp.limit, expression, t, 1, side)
     except (OutOfTime, SearchFailed):
         return sp.nan
 
@@ -203,7 +203,7 @@ def _closed_form(slopes: Pieces, generator: sp.Expr, assumptions: tuple[str, ...
     except (OutOfTime, SearchFailed):
         if (known := as_catalogued(slopes, assumptions)) is not None:
             return known
-        found = within(SECOND_WAY_SECONDS, _by_parts, generator)
+        found = within(patient(SECOND_WAY_SECONDS), _by_parts, generator)
     return Pieces(tuple(Piece(p.low, p.high, _shortest(p)) for p in found.pieces), x).merged().as_expression()
 
 

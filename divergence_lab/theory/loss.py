@@ -12,7 +12,7 @@ from functools import cached_property
 import sympy as sp
 
 from divergence_lab.theory import catalogue, germs, parameter_signs, proofs
-from divergence_lab.theory.budget import within
+from divergence_lab.theory.budget import patient, within
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions import (
     ExpressionError,
@@ -203,4 +203,4 @@ def jump(loss: Loss, kink: sp.Expr) -> sp.Expr:
 
 def _one_sided(slope: sp.Expr, kink: sp.Expr, side: str) -> sp.Expr:
     value = slope.subs(x, kink)
-    return value if value.is_finite else within(LIMIT_SECONDS, sp.limit, slope, x, kink, side)
+    return value if value.is_finite else within(patient(LIMIT_SECONDS), sp.limit, slope, x, kink, side)

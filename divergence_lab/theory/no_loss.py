@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import sympy as sp
 
 from divergence_lab.theory.balls import ball_of_constant
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, patient, within
 from divergence_lab.theory.certificate import Step, step
 from divergence_lab.theory.disproofs import prove_no_loss
 from divergence_lab.theory.domain import FAR, Fault
@@ -91,7 +91,7 @@ def _special_points(piece: Piece, near: sp.Expr) -> list[sp.Expr]:
     inner |= {1 - e.args[0]**2 for e in piece.expression.atoms(sp.atanh)}
     for function in sorted(inner, key=sp.count_ops):
         try:
-            roots = within(ROOT_SECONDS, _real_zeros, function)
+            roots = within(patient(ROOT_SECONDS), _real_zeros, function)
         except (OutOfTime, SearchFailed):
             continue
         points += [r for r in roots if abs(float(r - near)) < NEAR and _within(r, piece)]

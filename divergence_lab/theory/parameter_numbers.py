@@ -14,7 +14,7 @@ import sympy as sp
 from divergence_lab.theory import proofs
 from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.boundary import curvature_at_zero
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, patient, within
 from divergence_lab.theory.cell_forms import Ranges, positive_form
 from divergence_lab.theory.checker_parameters import parts_of
 from divergence_lab.theory.expressions import ExpressionError, read_assumptions
@@ -52,7 +52,7 @@ def _limit(loss: Loss, f: sp.Expr, end: sp.Expr, ranges: Ranges, plain: Callable
     """lim f for all parameters, borne out by what `plain` says of the loss at samples."""
     written = positive_form(loss.expression, ranges)
     try:
-        found = within(LIMIT_SECONDS, limit_of, f.subs(written), x, end)
+        found = within(patient(LIMIT_SECONDS), limit_of, f.subs(written), x, end)
         found = sp.simplify(found.subs(_back(written, ranges)))
         for share in SHARES:
             values = {symbol: form.subs({z: share for z in form.free_symbols}) for symbol, form in written.items()}

@@ -7,13 +7,14 @@ proves the cell for all its parameters, or says which sign it does not know, and
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, patient, within
 from divergence_lab.theory.cell_forms import Ranges, at_points
 from divergence_lab.theory.cell_proofs import SCALE_FREE, holds_in_cell, identities, inner_point
 from divergence_lab.theory.certificate import step
@@ -23,6 +24,7 @@ from divergence_lab.theory.continuation import NoValue
 from divergence_lab.theory.critical_parameters import critical_values, singular_values
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions import ExpressionError, read_assumptions, write
+from divergence_lab.theory.family_proofs import stored
 from divergence_lab.theory.loss import Loss, substituted
 from divergence_lab.theory.parameter_numbers import numbers_for_parameters
 from divergence_lab.theory.parameter_signs import Unsigned
@@ -48,7 +50,7 @@ SAMPLE_SECONDS = 3.0
 CLOSE, TOLERANCE = sp.Rational(1, 10**40), 0.05  # where a limit is looked at, and how near the loss must be there
 
 
-def decide_for_parameters(loss: Loss, generator: sp.Expr | None = None, budget: float = 10.0) -> Verdicts:
+def decide_for_parameters(loss: Loss, generator: sp.Expr | None = None, budget: float = 20.0) -> Verdicts:
     """Every verdict on a loss with free parameters, each within `budget` processor seconds: true or false for all of them,
     or the condition."""
     found = {kind: ask_for_parameters(kind, loss, budget) for kind in QUICK_FIRST}
@@ -68,14 +70,26 @@ def ask_for_parameters(kind: str, loss: Loss, seconds: float) -> Verdict:
 
 
 def search(kind: str, loss: Loss, budget: float) -> Verdict:
-    """The verdict, which the checker has accepted. Raises SearchFailed."""
+    """The verdict, which the checker has accepted: a stored proof, where there is one. Raises SearchFailed."""
+    known = stored(kind, loss)
+    if known is not None:
+        with contextlib.suppress(LookupError, ValueError, Rejected):
+            return _checked(kind, loss, known)
+    return searched(kind, loss, budget)
+
+
+def searched(kind: str, loss: Loss, budget: float) -> Verdict:
+    """As `search`, with nothing known beforehand."""
     try:
         found = _on_line(kind, loss)
-        found = _by_cells(kind, loss, clock() + budget) if found is None else found
-        found = in_words(kind, found)
-        check_parametric(kind, verdict_to_json(found, kind), write(loss.expression), loss.assumptions)
+        return _checked(kind, loss, _by_cells(kind, loss, clock() + budget) if found is None else found)
     except (CannotSplit, ExpressionError, Rejected) as reason:
         raise SearchFailed(str(reason)) from None
+
+
+def _checked(kind: str, loss: Loss, found: Verdict) -> Verdict:
+    found = in_words(kind, found)
+    check_parametric(kind, verdict_to_json(found, kind), write(loss.expression), loss.assumptions)
     return found
 
 
@@ -168,7 +182,7 @@ def _sample(kind: str, loss: Loss, ranges: Ranges, sides: Mapping, deadline: flo
         _compare_close_by(loss, expression, ranges, sides)
     if not expression.has(x):
         return None
-    return ask_one(kind, Loss(expression), max(0.5, min(SAMPLE_SECONDS, deadline - clock())))
+    return ask_one(kind, Loss(expression), max(0.5, min(patient(SAMPLE_SECONDS), deadline - clock())))
 
 
 def _compare_close_by(loss: Loss, limit: sp.Expr, ranges: Ranges, sides: Mapping) -> None:
@@ -178,8 +192,8 @@ def _compare_close_by(loss: Loss, limit: sp.Expr, ranges: Ranges, sides: Mapping
                 for symbol, value in sample_of(loss, ranges).items()}
         moved = substituted(loss.expression, near)
         for at in (sp.Rational(-9, 4), sp.Rational(1, 3), sp.Rational(7, 4)):
-            try:
-                seen, expected = (value_at(f.subs(x, at), x, sp.S.Zero, 120) for f in (moved, limit))
+            try:  # x is put in by balls: of a power of such a number SymPy would look for roots without end
+                seen, expected = (value_at(f.subs(x, at) if f.has(sp.Piecewise) else f, x, at, 120) for f in (moved, limit))
             except (NotEvaluable, CannotSplit, AttributeError):
                 continue
             if seen.is_finite() and expected.is_finite() and abs(seen - expected) > arb(TOLERANCE) * (1 + abs(expected)):

@@ -26,13 +26,17 @@ import signal
 import struct
 import subprocess
 import sys
-import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from divergence_lab.theory.processor_time import OutOfTime, asked, clock, count, processor_seconds, show
+
 MEMORY_LIMIT_BYTES = 4 << 30
+# How deep a question may recurse, from where it begins: whoever asks, and from however deep a call.
+DEPTH_LIMIT = 1000
 # How long the end of a relay is waited for; it ends as soon as its pipe closes.
 RELAY_SECONDS = 5.0
 # Python and SymPy must have started after this; it is not counted as search.
@@ -43,62 +47,26 @@ LOOK_SECONDS = 0.05
 HUNG_USES, HUNG_SECONDS = 0.02, 30.0
 
 PART, ANSWER, FAILURE, OUT_OF_TIME, DIED = b"P", b"A", b"F", b"T", b"D"
-_FRAME = struct.Struct("<cdQ")  # kind, processor seconds used for the question, length of what follows
-
-
-class OutOfTime(Exception):
-    """The question used more of the processor than its budget; the process that held it is gone."""
+_FRAME = struct.Struct("<cdIQ")  # kind, processor seconds used, searches ended for lack of time, length of what follows
 
 
 class Gone(Exception):
     """The process at the other end of a pipe has ended."""
 
 
-# --- processor time --------------------------------------------------------------------------------------------
-
-class _Asked(threading.local):
-    """Processor seconds of all questions that this thread has asked."""
-    seconds = 0.0
-
-
-_asked = _Asked()
-_published: memoryview | None = None  # where a worker shows its asker what it has asked
-
-
-def clock() -> float:
-    """Processor seconds of this thread and of all that it asked: the clock of every budget."""
-    return time.thread_time() + _asked.seconds
-
-
-def _count(seconds: float) -> None:
-    _asked.seconds = seconds
-    if _published is not None:
-        _published[0] = seconds
-
-
-def _processor_seconds(pid: int) -> float | None:
-    """Of another process, without those below it; None where the system doesn't tell or it has ended."""
-    if not sys.platform.startswith("linux"):
-        return None
-    try:
-        return time.clock_gettime(~pid << 3 | 2)  # the clock of process pid: clock_getcpuclockid(3)
-    except OSError:
-        return None
-
-
 class _Meter:
     """What a worker uses for one question, and whether it works at all."""
 
     def __init__(self, worker: Worker) -> None:
-        self.worker, self.asked_before, self.used = worker, _asked.seconds, 0.0
-        self.by_clock = _processor_seconds(worker.pid) is None
+        self.worker, self.asked_before, self.used = worker, asked.seconds, 0.0
+        self.by_clock = processor_seconds(worker.pid) is None
         self.start = self._reading()
         self.moved_at, self.moved = time.monotonic(), 0.0
 
     def _reading(self) -> float:
         if self.by_clock:
             return time.monotonic()
-        return (_processor_seconds(self.worker.pid) or 0.0) + self.worker.asked[0]
+        return (processor_seconds(self.worker.pid) or 0.0) + self.worker.asked[0]
 
     def left(self, limit: float) -> float:
         """Processor seconds left of the limit. Raises OutOfTime when there are none, or when the worker hangs."""
@@ -112,22 +80,22 @@ class _Meter:
 
     def note(self, used: float) -> None:
         self.used = max(self.used, used)
-        _count(self.asked_before + self.used)
+        count(self.asked_before + self.used)
 
 
 # --- pipes ---------------------------------------------------------------------------------------------------
 
-def _write(pipe: int, kind: bytes, content: bytes, used: float = 0.0) -> None:
-    data = memoryview(_FRAME.pack(kind, used, len(content)) + content)
+def _write(pipe: int, kind: bytes, content: bytes, used: float = 0.0, cut: int = 0) -> None:
+    data = memoryview(_FRAME.pack(kind, used, cut, len(content)) + content)
     while data:
         data = data[os.write(pipe, data):]
 
 
-def _read(pipe: int, left: Callable[[], float] | None = None, watched: int | None = None) -> tuple[bytes, float, bytes]:
-    """(kind, processor seconds, content). `left` tells the seconds left, or raises; `watched` is a pipe that turns
+def _read(pipe: int, left: Callable[[], float] | None = None, watched: int | None = None) -> tuple[bytes, float, int, bytes]:
+    """(kind, processor seconds, searches cut short, content). `left` tells the seconds left, or raises; `watched` is a pipe that turns
     readable only when the process behind it has ended."""
-    kind, used, size = _FRAME.unpack(_read_bytes(pipe, _FRAME.size, left, watched))
-    return kind, used, _read_bytes(pipe, size, left, watched)
+    kind, used, cut, size = _FRAME.unpack(_read_bytes(pipe, _FRAME.size, left, watched))
+    return kind, used, cut, _read_bytes(pipe, size, left, watched)
 
 
 def _read_bytes(pipe: int, count: int, left: Callable[[], float] | None, watched: int | None) -> bytes:
@@ -204,13 +172,13 @@ class Worker:
         os.close(self.from_child)
 
     def answers(self, call: bytes, limits: Sequence[float], watched: int | None = None
-                ) -> Iterator[tuple[bytes, float, bytes]]:
-        """(kind, seconds used, content) of part after part and of the answer; part i within limits[i] processor seconds
+                ) -> Iterator[tuple[bytes, float, int, bytes]]:
+        """(kind, seconds used, searches cut short, content) of part after part and of the answer; part i within limits[i] processor seconds
         of the start.
 
         Raises OutOfTime, and Gone when it (or the process behind `watched`) has died. Then end it.
         """
-        meter = _Meter(self)
+        meter, cut_before = _Meter(self), asked.cut
         try:
             _write(self.to_child, ANSWER, call)
         except OSError:
@@ -218,18 +186,19 @@ class Worker:
         kind, number = PART, 0
         while kind == PART:
             limit = limits[min(number, len(limits) - 1)]
-            kind, used, content = _read(self.from_child, lambda: meter.left(limit), watched)
+            kind, used, cut, content = _read(self.from_child, lambda: meter.left(limit), watched)
             meter.note(used)
+            asked.cut = cut_before + cut
             if used > limit:  # it came between two looks: when they are made decides nothing
                 raise OutOfTime
             number += 1
-            yield kind, used, content
+            yield kind, used, cut, content
 
 
 # --- a worker, seen from within ------------------------------------------------------------------------------
 
 def _become_worker(question: int, answer: int, worker: Worker) -> None:
-    global _depth, _my_pipes, _published
+    global _depth, _my_pipes
     _end_with(worker.asker)
     if worker.leads_group:
         with contextlib.suppress(OSError):
@@ -239,9 +208,10 @@ def _become_worker(question: int, answer: int, worker: Worker) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nowhere, standard)
-    _depth, _my_pipes, _published = _depth + 1, (question, answer), worker.asked
-    _count(0.0)
+    _depth, _my_pipes = _depth + 1, (question, answer)
+    show(worker.asked)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    sys.setrecursionlimit(DEPTH_LIMIT + sum(1 for _ in traceback.walk_stack(None)))
     with contextlib.suppress(ImportError, ValueError, OSError):  # no such limit on this platform: go without
         import resource
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
@@ -260,11 +230,11 @@ def _serve(question: int, answer: int) -> None:
     """The worker's loop: read a question, answer it, until the pipe closes."""
     while True:
         try:
-            module, name, arguments, seconds = pickle.loads(_read(question)[2])
+            module, name, arguments, seconds, asked.patience = pickle.loads(_read(question)[3])
         except Gone:
             return
         signal.setitimer(signal.ITIMER_PROF, 2 * seconds + 10)  # nobody ended it long ago: its asker must be gone
-        started = clock()
+        started, cut_before = clock(), asked.cut
         try:
             function = importlib.import_module(module)
             for part in name.split("."):
@@ -272,13 +242,13 @@ def _serve(question: int, answer: int) -> None:
             found = function(*arguments)
             if inspect.isgenerator(found):
                 for part in found:
-                    _write(answer, PART, pickle.dumps(part), clock() - started)
+                    _write(answer, PART, pickle.dumps(part), clock() - started, asked.cut - cut_before)
                 found = None
             last, content = ANSWER, pickle.dumps(found)
         except Exception as error:  # every failure of a search is an answer: the caller decides what it means
             last, content = FAILURE, _failure(error)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        _write(answer, last, content, clock() - started)
+        _write(answer, last, content, clock() - started, asked.cut - cut_before)
 
 
 def _failure(error: Exception) -> bytes:
@@ -326,18 +296,19 @@ class Relay:
             self.process.kill()
             self.process.wait()
 
-    def answers(self, call: bytes, limits: Sequence[float]) -> Iterator[tuple[bytes, float, bytes]]:
+    def answers(self, call: bytes, limits: Sequence[float]) -> Iterator[tuple[bytes, float, int, bytes]]:
         """As those of a worker; the relay counts the time, and outlives a worker that it had to end."""
-        asked_before = _asked.seconds
+        asked_before, cut_before = asked.seconds, asked.cut
         try:
             _write(self.process.stdin.fileno(), ANSWER, pickle.dumps((list(limits), call)))
         except OSError:
             raise Gone from None
         kind = PART
         while kind == PART:
-            kind, used, content = _read(self.process.stdout.fileno())
-            _count(asked_before + used)
-            yield kind, used, content
+            kind, used, cut, content = _read(self.process.stdout.fileno())
+            count(asked_before + used)
+            asked.cut = cut_before + cut
+            yield kind, used, cut, content
 
 
 def _import_folders() -> list[str]:
@@ -363,7 +334,7 @@ def relay() -> NoReturn:
     worker = None
     while True:
         try:
-            limits, call = pickle.loads(_read(0)[2])
+            limits, call = pickle.loads(_read(0)[3])
         except Gone:
             if worker is not None:
                 worker.end()
@@ -371,16 +342,16 @@ def relay() -> NoReturn:
         if worker is None or not worker.alive():
             _import_for(call)
             worker = Worker()
-        asked_before = _asked.seconds
+        asked_before = asked.seconds
         try:
-            for kind, used, content in worker.answers(call, limits, watched=0):
-                _write(1, kind, content, used)
+            for kind, used, cut, content in worker.answers(call, limits, watched=0):
+                _write(1, kind, content, used, cut)
         except OSError:  # the asker is gone: the next reading says so
             worker.end()
         except (OutOfTime, Gone) as reason:
             worker.end()
             with contextlib.suppress(OSError):
-                _write(1, OUT_OF_TIME if isinstance(reason, OutOfTime) else DIED, b"", _asked.seconds - asked_before)
+                _write(1, OUT_OF_TIME if isinstance(reason, OutOfTime) else DIED, b"", asked.seconds - asked_before)
 
 
 def _import_for(call: bytes) -> None:

@@ -66,7 +66,7 @@ def read_text(text: str, assumptions: tuple[str, ...], values: dict[str, str]) -
     return name, entry, parameters
 
 
-def derive_read(reading: Reading, chosen: Sampler, at: Sequence[sp.Expr] = (), digits: int = 30, budget: float = 10.0
+def derive_read(reading: Reading, chosen: Sampler, at: Sequence[sp.Expr] = (), digits: int = 30, budget: float = 20.0
                 ) -> Derivation | Unfinished:
     """The derivation of the loss that a sampler makes of one; reading, sampler and derivation share the budget."""
     started = clock() - reading.seconds
@@ -81,7 +81,7 @@ def derive_read(reading: Reading, chosen: Sampler, at: Sequence[sp.Expr] = (), d
 
 
 def derive_all(readings: Sequence[Reading | Unfinished], chosen: Sampler, at: Sequence[sp.Expr] = (), digits: int = 30,
-               budget: float = 10.0) -> list[Derivation | Unfinished]:
+               budget: float = 20.0) -> list[Derivation | Unfinished]:
     """As `derive_read` for each, as many at a time as there are cores: every loss has the budget for itself."""
     def one(reading: Reading | Unfinished) -> Derivation | Unfinished:
         return reading if isinstance(reading, Unfinished) else derive_read(reading, chosen, at, digits, budget)
@@ -108,7 +108,7 @@ def _cores() -> int:
 
 
 def invert_text(text: str, assumptions: Sequence[str], values: Mapping[str, str], at: Sequence[sp.Expr] = (),
-                digits: int = 30, budget: float = 10.0) -> tuple[Inversion, Derivation] | Unfinished:
+                digits: int = 30, budget: float = 20.0) -> tuple[Inversion, Derivation] | Unfinished:
     """The loss of a generator and all that `derive` says of it. Raises ExpressionError."""
     started = clock()
     try:

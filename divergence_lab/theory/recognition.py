@@ -17,7 +17,7 @@ import sympy as sp
 from flint import arb
 
 from divergence_lab.theory import catalogue
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, patient, within
 from divergence_lab.theory.enclosure import NotEvaluable, digits, value_at
 from divergence_lab.theory.expressions import ExpressionError, parse, write
 from divergence_lab.theory.identity import constant_ratio, simplified, vanishes
@@ -254,7 +254,7 @@ def _proved_ratio(a: sp.Expr, b: sp.Expr, where: Piece) -> sp.Expr | None:
         if vanishes((a - ratio * b).subs(x, anchor), sample):
             return sp.simplify(ratio)
     try:
-        ratio = within(SIMPLIFY_SECONDS, sp.simplify, a / b)
+        ratio = within(patient(SIMPLIFY_SECONDS), sp.simplify, a / b)
     except (OutOfTime, SearchFailed):
         return None
     return None if ratio.has(x) else ratio

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, patient
 from divergence_lab.theory.enclosure import value_at
 from divergence_lab.theory.expressions import ExpressionError, parse, shown, write
 from divergence_lab.theory.integrals import integral_from_zero
@@ -99,7 +99,7 @@ def on_policy_equivalent(loss: Loss, chosen: Sampler) -> Loss:
     slope = _slope(loss, chosen)
     loss = dataclasses.replace(loss, assumptions=(*loss.assumptions, *chosen.assumptions))
     try:
-        total = integral_from_zero(slope, clock() + SECONDS)
+        total = integral_from_zero(slope, clock() + patient(SECONDS))
     except (OutOfTime, SearchFailed):
         return Loss(unevaluated(slope), None, assumptions=loss.assumptions, slope=slope)
     _confirm(total, slope)
@@ -143,7 +143,7 @@ def _slope(loss: Loss, chosen: Sampler) -> Pieces:
 
 def _integral(function: Pieces, loss: Loss) -> Pieces:
     try:
-        return integral_from_zero(function, clock() + SECONDS)
+        return integral_from_zero(function, clock() + patient(SECONDS))
     except (OutOfTime, SearchFailed) as reason:
         raise ExpressionError(f"the generator for learned backward parameters of {loss} has no closed form that was "
                               f"found ({reason})") from None

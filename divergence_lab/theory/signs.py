@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, patient, within
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.pieces import Piece, Pieces, is_less, positive_argument
 from divergence_lab.theory.proofs import structural_sign
@@ -53,7 +53,7 @@ def tidy(function: Pieces) -> Pieces:
 @functools.lru_cache(maxsize=512)
 def _factored(f: sp.Expr) -> sp.Expr:
     try:
-        return within(TIDY_SECONDS, factored, f)
+        return within(patient(TIDY_SECONDS), factored, f)
     except (OutOfTime, SearchFailed):
         return f
 
@@ -86,7 +86,7 @@ def nonnegative(piece: Piece) -> Sign:
     try:
         if any(max(abs(n.p), n.q) > MAX_DEGREE for e in function.atoms(sp.exp) for n in e.args[0].atoms(sp.Rational)):
             raise OutOfTime  # SymPy takes powers of e^{x/q} for unknowns
-        return within(ALGEBRA_SECONDS, by_algebra, piece)
+        return within(patient(ALGEBRA_SECONDS), by_algebra, piece)
     except (OutOfTime, SearchFailed):
         return Sign(None, "no proof was found in time")
 

@@ -20,7 +20,7 @@ from divergence_lab.theory.loss import Loss, from_expression
 from divergence_lab.theory.pieces import Piece, Pieces, is_finite, is_less
 from divergence_lab.theory.symbols import x
 
-BUDGET_SECONDS = 10.0
+BUDGET_SECONDS = 20.0
 
 
 def mirror(loss: Loss) -> Loss:

@@ -104,7 +104,7 @@ def verdict_to_json(verdict: Verdict, kind: str) -> dict:
     return {**content, "seal": seal(content)}
 
 
-def decide_plain(loss: Loss, generator: sp.Expr | None = None, budget: float = 10.0) -> Verdicts:
+def decide_plain(loss: Loss, generator: sp.Expr | None = None, budget: float = 20.0) -> Verdicts:
     """Every verdict on a loss without free parameters, each question within `budget` processor seconds.
 
     `generator` is the confirmed closed form of f if there is one; only the number f'(oo) is read off it.
@@ -114,7 +114,7 @@ def decide_plain(loss: Loss, generator: sp.Expr | None = None, budget: float = 1
                     *numbers(loss, generator, found["zero_forcing"], found["zero_avoiding"], budget), texts_of_pieces(loss))
 
 
-def ask_one(kind: str, loss: Loss, budget: float = 10.0) -> Verdict:
+def ask_one(kind: str, loss: Loss, budget: float = 20.0) -> Verdict:
     """One verdict (of KINDS) on a loss without parameters."""
     question = _prepared(loss)
     if isinstance(question, Verdict):
@@ -137,10 +137,16 @@ def numbers(loss: Loss, generator: sp.Expr | None, forcing: Verdict, avoiding: V
     """f(0+) = -g'(-oo), as the certificate of zero-forcing says it, f'(oo) and g''(0), where they are known."""
     if not isinstance(_prepared(loss), _Question):
         return None, None, None
-    at_zero = None if forcing.holds is None else -_limit_of(forcing)
+    at_zero, _, _ = known_ends(forcing, avoiding)
     falls = avoiding.holds is False and dict(avoiding.steps[0].data)["diverges"] == "true"
     slope = -sp.oo if falls else slope_at_infinity(loss, generator, avoiding.holds, clock() + budget)
     return at_zero, slope, boundary.curvature_at_zero(loss)
+
+
+def known_ends(forcing: Verdict, avoiding: Verdict) -> tuple[sp.Expr | None, sp.Expr | None, None]:
+    """f(0+) and f'(oo) as far as the certificates of these verdicts say them, without any search."""
+    steps = dict(forcing.steps[0].data) if forcing.holds is not None and forcing.steps else {}
+    return -_limit_of(forcing) if "limit" in steps else None, sp.oo if avoiding.holds else None, None
 
 
 @functools.lru_cache(maxsize=16)

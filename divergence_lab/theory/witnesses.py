@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import sympy as sp
 
 from divergence_lab.theory.balls import ball_of_constant
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
+from divergence_lab.theory.budget import OutOfTime, SearchFailed, patient, within
 from divergence_lab.theory.cell_forms import Ranges
 from divergence_lab.theory.expressions import parse_number
 from divergence_lab.theory.loss import Loss
@@ -53,7 +53,7 @@ def wrong_signs(kind: str, loss: Loss, ranges: Ranges, sample: Verdict) -> Itera
 def _zeros(f: sp.Expr) -> list[sp.Expr]:
     try:
         plain = sp.Symbol("~x")
-        found = within(SOLVE_SECONDS, sp.solve, sp.fraction(sp.factor(sp.together(f)))[0].subs(x, plain), plain)
+        found = within(patient(SOLVE_SECONDS), sp.solve, sp.fraction(sp.factor(sp.together(f)))[0].subs(x, plain), plain)
     except (OutOfTime, SearchFailed):
         return []
     return [zero for zero in found if isinstance(zero, sp.Expr) and not zero.has(sp.I)]
