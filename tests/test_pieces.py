@@ -79,6 +79,7 @@ def test_a_value_at_a_single_point_is_no_piece(text):
 
 
 @pytest.mark.parametrize("text", ["x**2*sign(x-1)**2*0 + x**2", "Piecewise((x**2, x < 1), (1, x <= 1), (x**2, True))", "Piecewise((x**2, x <= 1), (2*x-1, True))",
-                                  "x*Abs(x)", "x**2 + (x-1)*sign(x-1)", "x**2 + sign(x-1)"])
+                                  "x*Abs(x)", "x**2 + (x-1)*sign(x-1)", "x**2 + sign(x-1)", "x**2 + Max(0, sqrt(3+2*sqrt(2))*x - log(8)/2)",
+                                  "x**2 + Max(0, x + sqrt(2)-1 - 1/(1+sqrt(2)))"])
 def test_a_value_at_a_point_that_fits_is_fine(text):
     assert loss(text).pieces

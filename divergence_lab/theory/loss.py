@@ -11,7 +11,7 @@ from functools import cached_property
 
 import sympy as sp
 
-from divergence_lab.theory import catalogue, germs, parameter_signs, proofs
+from divergence_lab.theory import catalogue, constants, germs, parameter_signs, proofs
 from divergence_lab.theory.budget import patient, within
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions import (
@@ -110,7 +110,7 @@ def from_expression(expression: sp.Expr, name: str | None = None, assumptions: t
         split(expression, x)
     except CannotSplit as reason:
         raise ExpressionError(f"{write(expression)}: {reason}") from None
-    constant = expression.subs(x, 0)
+    constant = constants.unified(expression).subs(x, 0)
     if not is_finite(constant):
         raise ExpressionError(f"the loss is not finite at x = 0, where it must be 0, or not seen to be: it is {constant} there")
     if not constant.is_real and not constant.free_symbols and not _is_real(constant):

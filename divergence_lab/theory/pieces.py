@@ -200,7 +200,10 @@ def split(expression: sp.Expr, variable: sp.Symbol, low: sp.Expr = -sp.oo, high:
 def _refuse_a_value_of_its_own(expression: sp.Expr, variable: sp.Symbol, left: Piece, right: Piece) -> None:
     """sign(x - 1)**2 is 1 but for a single point: no piece has the value there. Raises CannotSplit."""
     at = left.high
-    value, before, after = expression.subs(variable, at), *(piece.expression.subs(variable, at) for piece in (left, right))
+    try:
+        value, before, after = (e.subs(variable, at) for e in (expression, left.expression, right.expression))
+    except ValueError:  # SymPy can't compare what Max and Min hold there, and these are continuous
+        return
     if constants.sign_of(before - after) == 0 and constants.sign_of(value - before) in (1, -1):
         raise CannotSplit(f"at the single point {variable} = {at} it has a value of its own, {value}")
 
