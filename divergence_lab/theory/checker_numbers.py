@@ -40,10 +40,10 @@ def check_generator(entry: Entry, subject: Subject) -> None:
     pieces = [subject.in_residual(f, part) for part in subject.parts]
     for here, part in zip(pieces, subject.parts):
         subject.vanishes(sp.diff(here, x) - here - part.slope, part)
-    _start_at_zero_and_join(pieces, subject)
+    start_at_zero_and_join(pieces, subject)
 
 
-def _start_at_zero_and_join(pieces: Sequence[sp.Expr], subject: Subject) -> None:
+def start_at_zero_and_join(pieces: Sequence[sp.Expr], subject: Subject) -> None:
     """The function made of the pieces is continuous, and 0 at x = 0."""
     for (before, after), part in zip(itertools.pairwise(pieces), subject.parts):
         ends = [subject.limit(f, part.high, side) for f, side in ((before, -1), (after, 1))]
@@ -62,7 +62,7 @@ def check_dual(entry: Entry, subject: Subject) -> None:
         slope = -(sp.exp(-x) * sp.diff(subject.in_residual(f, part), x)).xreplace({x: -x})  # f'(e^v) = e^{-v} d/dv f(e^v)
         pieces.append(subject.smooth(dual, here))
         subject.vanishes(sp.diff(pieces[-1], x) - slope, here)
-    _start_at_zero_and_join(pieces, subject.on(mirrored))
+    start_at_zero_and_join(pieces, subject.on(mirrored))
 
 
 def _mirror(part: Part) -> Part:

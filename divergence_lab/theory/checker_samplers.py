@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory.checker_loss import Subject
+from divergence_lab.theory.checker_numbers import start_at_zero_and_join
 from divergence_lab.theory.conclusions import Part
 from divergence_lab.theory.expressions import write
 from divergence_lab.theory.proofs import Refuted
@@ -51,11 +51,13 @@ def check_sampler(entry: Mapping[str, Any], subject: Subject) -> None:
             continue
         rests.append(slope - part.slope)
         subject.vanishes(sp.diff(rests[-1], x) - slope, part)
-    for (before, after), part in zip(itertools.pairwise(rests), subject.parts):
-        ends = [subject.limit(f, part.high, side) for f, side in ((before, -1), (after, 1))]
-        subject.same(*ends)
-        if part.high == 0:
-            subject.same(ends[0], sp.S.Zero)
+    if kind == "learned_backward":
+        start_at_zero_and_join(rests, subject)
+    if kind != "powers":  # that the sampled loss is continuous, and 0 at 0
+        start_at_zero_and_join([subject.smooth(sampled, part) for part in subject.parts], subject)
+    else:
+        k = sum(numbers)
+        start_at_zero_and_join([subject.smooth(sampled.subs(x, x / k), part) for part in subject.parts], subject)
 
 
 def _slope(kind: str, numbers: list[sp.Expr], sampled: sp.Expr, part: Part, subject: Subject) -> sp.Expr:
