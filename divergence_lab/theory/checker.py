@@ -307,8 +307,8 @@ def _check_left_out(entry: Entry, subjects: Sequence[Subject], known: Formulas |
 
 FORMULAS = ("loss_derivative", "generator", "dual_loss")
 FIELDS: Mapping[str, Check] = {
-    "name": _named, "loss_derivative": _on_each(check_derivative), "gauge": _check_gauge, "generator": _on_each(check_generator),
-    "normalised": _check_inverted, "divergence": _recognised, "factor": _factored,
+    "name": _named, "normalised": _check_inverted, "loss_derivative": _on_each(check_derivative), "gauge": _check_gauge, "generator": _on_each(check_generator),
+    "divergence": _recognised, "factor": _factored,
     "f_at_zero": _number("f_at_zero", check_value_at_zero),
     "slope_at_infinity": _number("slope_at_infinity", check_slope_at_infinity),
     "curvature_at_zero": _number("curvature_at_zero", check_curvature), "dual_loss": _on_each(check_dual),
