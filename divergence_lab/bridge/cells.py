@@ -169,6 +169,13 @@ class Side:
             found[0] = (inner[0][0], found[0][1])  # a Taylor polynomial is needed only if the sign is not right down to 0
         return found
 
+    def divided(self, program: Program, low: float, high: float) -> list[tuple[float, float]]:
+        """The stretches of [low, high] on which `holds`."""
+        self.looked, found = 0, []
+        for a, b in self._divide(program, low, high):
+            found[-1:] = [(found[-1][0], b)] if found and found[-1][1] == a else [*found[-1:], (a, b)]
+        return found
+
     def _down_to_zero(self, program: Program, low: float, high: float) -> bool:
         if self.holds(program, low, high):
             return True

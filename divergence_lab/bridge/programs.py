@@ -89,6 +89,29 @@ def polynomial(coefficients: list[float], start: int) -> Program:
     return Program(builder.upto(total))
 
 
+def shifted(program: Program) -> Program:
+    """c e^u as e^(u + log c) for |c| < 1: e^u alone would leave the range of numbers before the product does."""
+    builder, place = _Builder(), {}
+    builder.rounded = set(program.rounded)
+    for k, step in enumerate(program.steps):
+        name, *arguments = step
+        inner = program.steps[arguments[0]] if name == "mul" and isinstance(arguments[0], int) else ("",)
+        factor = arguments[1][0] if name == "mul" and isinstance(arguments[1], tuple) else 1.0
+        moved = [place[a] if isinstance(a, int) else a[0] if isinstance(a, tuple) else a for a in arguments]
+        if inner[0] in ("exp", "expm1", "linex") and 0 < abs(factor) < 1:
+            u = place[inner[1]] if isinstance(inner[1], int) else inner[1]
+            log = math.log(abs(factor))
+            builder.rounded.add(log)
+            total = builder.add("exp", builder.add("add", u, log))
+            total = builder.add("mul", total, -1.0) if factor < 0 else total
+            total = builder.add("add", total, -factor) if inner[0] != "exp" else total
+            builder.rounded |= {-factor} if factor in program.rounded else set()
+            place[k] = builder.add("sub", total, builder.add("mul", u, factor)) if inner[0] == "linex" else total
+        else:
+            place[k] = builder.add(name, *moved)
+    return Program(builder.upto(place[len(program.steps) - 1]), frozenset(builder.rounded))
+
+
 def _is_high(factor: sp.Expr) -> bool:
     return bool(factor.is_Pow and factor.exp.is_Integer and 8 <= factor.exp <= LARGEST_POWER)
 

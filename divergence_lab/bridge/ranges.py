@@ -20,7 +20,7 @@ from flint import arb
 from divergence_lab.bridge import forms
 from divergence_lab.bridge.cells import FULL, MODEL_BITS, NARROWEST, NEAR, Candidate, Side, candidate
 from divergence_lab.bridge.near_zero import taylor, taylor_reach
-from divergence_lab.bridge.programs import NotRepresentable, Program, polynomial
+from divergence_lab.bridge.programs import NotRepresentable, Program, compiled, polynomial, shifted
 from divergence_lab.bridge.rounding import DOUBLE, NOWHERE, Arithmetic
 from divergence_lab.bridge.series import bits, coefficients_at
 from divergence_lab.bridge.tables import TABLE_TERMS, Table, table
@@ -36,18 +36,25 @@ CHEAP = 8  # what costs no more is taken without looking further
 
 @dataclass(frozen=True)
 class Stretch:
-    """`source` stands for the function on low <= x < high."""
+    """`source` stands for the function on low <= x < high; `late`: where the function is no number of single precision."""
     low: float
     high: float
     source: Program | Table
+    late: bool = False
 
 
 @dataclass(frozen=True)
 class Ranges:
-    """The stretches from left to right; beyond `reach` = (first, last residual) the function goes on straight."""
+    """The stretches from left to right; the first and the last may be late. Beyond `reach` = (first, last residual) the function goes on straight."""
     stretches: tuple[Stretch, ...]
     reach: tuple[float, float]
     tolerance: float
+
+    @property
+    def early(self) -> Ranges:
+        """Without what is late: enough for an answer in single precision or less."""
+        kept = tuple(one for one in self.stretches if not one.late)
+        return Ranges(kept, (kept[0].low, kept[-1].high), self.tolerance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +63,7 @@ class _Part:
     low: float
     high: float
     source: Candidate | Table
+    late: bool = False
 
 
 def ranges(function: Pieces, arithmetic: Arithmetic = DOUBLE, tolerance: float = TOLERANCE) -> Ranges:
@@ -75,8 +83,13 @@ def ranges(function: Pieces, arithmetic: Arithmetic = DOUBLE, tolerance: float =
         if turned is not None:
             parts[k] = turned
         mirrored.append(same or turned or _cover(side, offered))
-    stretches = [Stretch(*(side.sign * end for end in (part.low, part.high)[::side.sign]), _plain(part.source))
+    stretches = [Stretch(*(side.sign * end for end in (part.low, part.high)[::side.sign]), _plain(part.source), part.late)
                  for sides, found in ((right, parts), (left, mirrored)) for side, one in zip(sides, found) for part in one]
+    for side, one in ((right[-1], parts[-1]), (left[-1], mirrored[-1])):
+        late = _late(side, one[-1].high)
+        if late is not None:
+            ends = (side.sign * end for end in (late.low, late.high)[::side.sign])
+            stretches.append(Stretch(*ends, _plain(late.source), late=arithmetic is DOUBLE))
     stretches.sort(key=lambda one: one.low)
     return Ranges(_joined(stretches), (stretches[0].low, stretches[-1].high), tolerance)
 
@@ -116,7 +129,7 @@ def _joined(stretches: list[Stretch]) -> tuple[Stretch, ...]:
         if isinstance(one.source, Program) and one.source == last.source:
             kept[-1] = Stretch(last.low, one.high, last.source)
         else:
-            kept[-1] = Stretch(last.low, one.low, last.source)
+            kept[-1] = Stretch(last.low, one.low, last.source, last.late)
             kept.append(one)
     return tuple(kept)
 
@@ -223,6 +236,21 @@ def _patched(side: Side, spans: dict[Candidate, list[tuple[float, float]]]) -> l
     elif side.low == 0 and place > _start(side):
         parts += _ray(side, place)
     return parts[::-1]
+
+
+def _late(side: Side, low: float) -> _Part | None:
+    """From `low`, where a factor has left the range of numbers, to where F itself leaves it."""
+    if side.high < math.inf or low >= FULL:
+        return None
+    high = _last_number(side)
+    if not low < high * (1 - 1e-12):
+        return None
+    written = sp.expand(side.function.rewrite(sp.exp))
+    one = Candidate(written, shifted(compiled(written)), plain=written == side.function, written=True)
+    spans = side.divided(one.program, low, high)
+    if spans and spans[0][0] == low and len(spans) == 1 and _confirmed(side, _Part(*spans[0], one)):
+        return _Part(*spans[0], one)
+    return None
 
 
 def _last_number(side: Side) -> float:

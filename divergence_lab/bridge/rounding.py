@@ -316,7 +316,7 @@ def _cosh(y: Error, low: float, high: float) -> tuple:
 
 
 def _linex(y: Error, low: float, high: float) -> tuple:
-    if high > HYPERBOLIC_END:
+    if high > 709.78:
         return None, 0.0, 0.0
     one, other = (arb(end).expm1() - arb(end) for end in (y.low, y.high))
     least = max(min(_lower(one), _lower(other)), 0.0) if y.nearest else 0.0

@@ -7,21 +7,24 @@ The arithmetic inside is float64 whatever the dtype of the residual; only the an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from divergence_lab.bridge.programs import Program, X
-from divergence_lab.bridge.ranges import Ranges, Table
+from divergence_lab.bridge.programs import Program, X, compiled
 from divergence_lab.bridge.rounding import DILOG_TERMS, LINEX_SERIES
 from divergence_lab.bridge.special import dilogarithm_coefficients, linex_coefficients
-from divergence_lab.bridge.stretches import by_source
+from divergence_lab.bridge.stretches import Places, by_source
+from divergence_lab.bridge.tables import Table
 from divergence_lab.bridge.verified import verified
 from divergence_lab.loss_terms import power_exponential_terms
 from divergence_lab.theory.loss import Loss
+from divergence_lab.theory.symbols import x
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -71,19 +74,22 @@ def run(program: Program, z: Tensor) -> Tensor:
 @dataclass(frozen=True, eq=False)
 class _Function:
     """A function by its ranges, ready for torch: the first source stands wherever no later one does."""
-    ranges: Ranges
-    sources: tuple[tuple[Program | Table, tuple[tuple[float, float], ...]], ...]
+    sources: tuple[tuple[Program | Table, Places], ...]
     on_device: dict = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def is_the_residual(self) -> bool:
+        return len(self.sources) == 1 and self.sources[0][0] == compiled(x)
 
     def __call__(self, z: Tensor) -> Tensor:
         answer = None
-        for source, stretches in self.sources:
+        for source, places in self.sources:
             found = run(source, z) if isinstance(source, Program) else self._polynomials(source, z)
             if answer is None:
                 answer = found
                 continue
-            for low, high in stretches:
-                inside = z < high if low == -float("inf") else z >= low if high == float("inf") else (z >= low) & (z < high)
+            for low, high in places:
+                inside = z < high if low == -math.inf else z >= low if high == math.inf else (z >= low) & (z < high)
                 answer = torch.where(inside, found, answer)
         return answer
 
@@ -97,21 +103,14 @@ class _Function:
         return total
 
     def _constants(self, table: Table, device: torch.device) -> tuple[Tensor, ...]:
+        """The table on the device, sent once."""
         if device not in self.on_device:
             self.on_device[device] = tuple(torch.tensor(part, dtype=torch.float64, device=device)
                                            for part in (table.edges[1:-1], table.middles, table.rows))
         return self.on_device[device]
 
-    def __getstate__(self) -> dict:
-        return {"ranges": self.ranges, "sources": self.sources, "on_device": {}}
-
-    def __deepcopy__(self, memo: dict) -> _Function:
-        return _Function(self.ranges, self.sources)
-
-
-def function_of(found: Ranges) -> _Function:
-    """The ranges, by source."""
-    return _Function(found, by_source(found))
+    def __reduce__(self) -> tuple:
+        return _Function, (self.sources,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,16 +120,18 @@ class TorchLoss:
     residual: x = log p_B - log p_F, any shape, float64, float32, float16 or bfloat16 (the answer has its dtype; the
     arithmetic inside is float64). Relative error below 2e-6 in float32 and 1e-10 in float64 where 1e-6 <= |x| <= 80 and g
     and g' are normal numbers of the dtype: verified when it was built, see docs/losses_in_torch.md. Finite everywhere.
-    `reach` = (x_left, x_right): beyond these g goes on as a straight line with the slope it has there.
+    `reach` = (x_left, x_right): beyond these g goes on as a straight line with the slope it has there. `early_reach`, and
+    the second of `values` and `slopes`: the same where nothing larger than a number of single precision is asked for.
     `terms` (c, n, a): g(x) = sum c x^n e^{ax}, where it is such a sum; else None.  `gives_gradient`: who needs g' alone
     may ask `gradient` for it. It can be pickled and copied: what it computes is data.
     """
 
     gives_gradient: ClassVar[bool] = True
     loss: Loss
-    values: _Function
-    slopes: _Function
+    values: tuple[_Function, _Function]
+    slopes: tuple[_Function, _Function]
     reach: tuple[float, float]
+    early_reach: tuple[float, float]
     end_values: tuple[float, float]
     end_slopes: tuple[float, float]
     kink_at_zero: bool
@@ -141,8 +142,10 @@ class TorchLoss:
 
     def gradient(self, residual: Tensor) -> Tensor:
         """g'(residual), elementwise, without autograd."""
-        inside = self._inside(residual)
-        slope = self.slopes(inside)
+        inside, narrow = self._inside(residual), residual.dtype != torch.float64
+        if self.slopes[narrow].is_the_residual:
+            return residual.detach().clone()
+        slope = self.slopes[narrow](inside)
         if self.kink_at_zero:
             slope = torch.where(inside == 0, 0.0, slope)  # the subgradient of a minimum
         limit = torch.finfo(residual.dtype).max
@@ -150,23 +153,20 @@ class TorchLoss:
 
     def value(self, residual: Tensor) -> Tensor:
         """g(residual), elementwise, without autograd."""
-        inside = self._inside(residual)
-        answer = self.values(inside)
+        inside, narrow = self._inside(residual), residual.dtype != torch.float64
+        answer, limit = self.values[narrow](inside), torch.finfo(residual.dtype).max
         for end, value, slope, cut in zip(self.reach, self.end_values, self.end_slopes, ("max", "min")):
             # where g is as large as a number may be at its end already, it is cut in any case
-            if abs(end) < torch.finfo(residual.dtype).max and abs(value) < torch.finfo(residual.dtype).max:
+            if abs(end) < limit and abs(value) < limit:
                 answer = answer + (residual.detach().double() - end).clamp(**{cut: 0.0}) * slope
-        limit = torch.finfo(residual.dtype).max
         return answer.clamp(-limit, limit).to(residual.dtype)
 
     def _inside(self, residual: Tensor) -> Tensor:
         if residual.dtype not in DTYPES:
             raise TypeError(f"residuals must be floating point numbers, not {residual.dtype}: convert them with .float()")
+        reach = self.reach if residual.dtype == torch.float64 else self.early_reach
         exact = residual.detach().double()
-        return exact.clamp(*self.reach) if self._may_leave(residual.dtype) else exact
-
-    def _may_leave(self, dtype: torch.dtype) -> bool:
-        return min(-self.reach[0], self.reach[1]) < torch.finfo(dtype).max
+        return exact.clamp(*reach) if min(-reach[0], reach[1]) < torch.finfo(residual.dtype).max else exact
 
 
 class _Autograd(torch.autograd.Function):
@@ -196,5 +196,6 @@ def to_torch(loss: Loss) -> TorchLoss:
     Raises NotRepresentable (a ValueError) when a parameter has no value or the accuracy can't be reached.
     """
     built = verified(loss)
-    return TorchLoss(loss, function_of(built.values), function_of(built.slopes), built.reach, built.end_values,
-                     built.end_slopes, built.kink_at_zero, power_exponential_terms(loss))
+    pairs = [tuple(_Function(by_source(one)) for one in (function, function.early)) for function in (built.values, built.slopes)]
+    return TorchLoss(loss, *pairs, built.reach, built.early_reach, built.end_values, built.end_slopes, built.kink_at_zero,
+                     power_exponential_terms(loss))

@@ -23,6 +23,7 @@ class Verified:
     values: Ranges
     slopes: Ranges
     reach: tuple[float, float]
+    early_reach: tuple[float, float]
     end_values: tuple[float, float]
     end_slopes: tuple[float, float]
     kink_at_zero: bool
@@ -39,9 +40,13 @@ def verified(loss: Loss) -> Verified:
         found = ranges(loss.pieces), ranges(loss.derivative)
     except NotEvaluable as error:
         raise NotRepresentable(f"{error} can't be evaluated with the promised accuracy") from None
-    reach = (max(one.reach[0] for one in found), min(one.reach[1] for one in found))
+    reach, early = (_narrower([one.reach for one in each]) for each in (found, [one.early for one in found]))
     ends = [tuple(_at(function, end) for end in reach) for function in (loss.pieces, loss.derivative)]
-    return Verified(loss, *found, reach, *ends, kink_at_zero=sp.S.Zero in loss.derivative.kinks)
+    return Verified(loss, *found, reach, early, *ends, kink_at_zero=sp.S.Zero in loss.derivative.kinks)
+
+
+def _narrower(reaches: list[tuple[float, float]]) -> tuple[float, float]:
+    return max(low for low, _ in reaches), min(high for _, high in reaches)
 
 
 def _at(function: Pieces, point: float) -> float:
