@@ -21,7 +21,8 @@ def candidates(function: sp.Expr, sign: int) -> Iterator[sp.Expr]:
     """Ways to write `function`, each once, the plain one first; `sign`: on which side of 0 it is wanted."""
     seen = {function}
     yield function
-    for rewrite in (_tangents, _centred, _paired, _as_linex, lambda e: _far(e, sign), lambda e: _dilogarithms(e, sign),
+    for rewrite in (_tangents, _centred, _paired, _as_linex, lambda e: _far(_secants(e), sign), lambda e: _dilogarithms(e, sign),
+                    lambda e: _paired(_far(_secants(e), sign)),
                     lambda e: _centred(_far(e, sign)), sp.factor):
         try:
             written = rewrite(function)
@@ -40,6 +41,12 @@ def _tangents(e: sp.Expr) -> sp.Expr:
                 return product * sp.cosh(factor.args[0]) / factor * sp.tanh(factor.args[0])
         return product
     return e.replace(lambda part: part.is_Mul, shorter) if e.has(sp.cosh) else e
+
+
+def _secants(e: sp.Expr) -> sp.Expr:
+    """1 - tanh(u)^2 = sech(u)^2, where it stands."""
+    squares = [power for power in e.atoms(sp.Pow) if isinstance(power.base, sp.tanh) and power.exp == 2]
+    return sp.expand(e.xreplace({power: 1 - 1 / sp.cosh(power.base.args[0]) ** 2 for power in squares})) if squares else e
 
 
 # --- near 0: E - E(0) without the difference -----------------------------------------------------------------
@@ -95,7 +102,7 @@ def _rates(e: sp.Expr) -> tuple[dict[sp.Expr, sp.Expr], sp.Expr]:
     """(c by a, rest) with E = sum c e^{ax} + rest."""
     found: dict[sp.Expr, sp.Expr] = {}
     rest = sp.S.Zero
-    for term in sp.Add.make_args(sp.expand(e.rewrite(sp.exp))):
+    for term in sp.Add.make_args(sp.expand(_in_exponentials(e))):
         coefficient, part = term.as_independent(x, as_Add=False)
         if isinstance(part, sp.exp) and part.args[0].is_polynomial(x) and sp.degree(part.args[0], x) == 1:
             rate, start = part.args[0].coeff(x, 1), part.args[0].coeff(x, 0)
@@ -103,6 +110,12 @@ def _rates(e: sp.Expr) -> tuple[dict[sp.Expr, sp.Expr], sp.Expr]:
         else:
             rest += term
     return found, rest
+
+
+def _in_exponentials(e: sp.Expr) -> sp.Expr:
+    """sinh and cosh written out; tanh is better left alone."""
+    e = e.replace(sp.cosh, lambda u: (sp.exp(u) + sp.exp(-u)) / 2) if e.has(sp.cosh) else e
+    return e.replace(sp.sinh, lambda u: (sp.exp(u) - sp.exp(-u)) / 2) if e.has(sp.sinh) else e
 
 
 def _as_linex(e: sp.Expr) -> sp.Expr:
@@ -169,6 +182,8 @@ def _split(e: sp.Expr, sign: int) -> tuple[sp.Expr, sp.Expr]:
     if e.is_Mul:
         parts = [_split(part, sign) for part in e.args]
         return sum((rate for rate, _ in parts), sp.S.Zero), sp.Mul(*(rest for _, rest in parts))
+    if e.is_Pow and not e.base.has(x) and e.exp.is_polynomial(x) and sp.degree(e.exp, x) == 1:  # 2^x
+        return e.exp.coeff(x, 1) * sp.log(e.base), e.base ** e.exp.coeff(x, 0)
     if e.is_Pow and not e.exp.has(x):
         rate, rest = _split(e.base, sign)
         return rate * e.exp, rest ** e.exp
@@ -176,7 +191,7 @@ def _split(e: sp.Expr, sign: int) -> tuple[sp.Expr, sp.Expr]:
         parts = [_split(part, sign) for part in e.args]
         largest = max((rate for rate, _ in parts), key=lambda rate: sign * rate)
         return largest, sp.Add(*(rest * sp.exp((rate - largest) * x) for rate, rest in parts))
-    return sp.S.Zero, _far(e, sign)
+    return sp.S.Zero, e if e.is_Pow else _far(e, sign)
 
 
 # --- dilogarithms --------------------------------------------------------------------------------------------

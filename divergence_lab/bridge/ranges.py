@@ -71,7 +71,7 @@ def ranges(function: Pieces, arithmetic: Arithmetic = DOUBLE, tolerance: float =
     right, left = (_sides(function, sign, arithmetic, tolerance) for sign in (1, -1))
     parts = [_cover(side, ()) for side in right]
     parity = _parity(right, left)
-    known = [part.source for one in parts for part in one if isinstance(part.source, Candidate)]
+    known = [part.source for one in parts for part in one if isinstance(part.source, Candidate) and part.source.written]
     hints = [part.high for one in parts for part in one[:-1]]
     mirrored = []
     for k, side in enumerate(left):
@@ -172,7 +172,7 @@ def _written(side: Side, known: Sequence[Candidate]) -> Iterator[Candidate]:
 
 def _cost(source: Candidate | Table) -> int:
     if isinstance(source, Table):
-        return 3 * TABLE_TERMS
+        return 3 * max(TABLE_TERMS.values())
     return sum(STEPS_OF.get(step[0], 1) for step in source.program.steps)
 
 
@@ -212,8 +212,8 @@ def _patched(side: Side, spans: dict[Candidate, list[tuple[float, float]]]) -> l
     """From outside in: the stretch that reaches furthest in, and polynomials where there is none."""
     parts: list[_Part] = []
     spans = {one: list(found) for one, found in spans.items()}
-    ends = [found[-1][1] for one, found in spans.items() if found and _ends_well(side, one, found[-1][1])]
-    place = max(ends) if ends else side.high if side.high < math.inf else _last_number(side)
+    ends = [found[-1][1] for one, found in spans.items() if found and found[-1][0] <= FULL and _ends_well(side, one, found[-1][1])]
+    place = max(ends) if ends else side.high if side.high < math.inf else _last_number(side, side.arithmetic.largest ** 0.87)
     near, polynomial_near = taylor_reach(side, place) if side.low == 0 else (side.low, None)
     while place > max(near, _start(side)):
         reaching = [(a, one) for one, found in spans.items() for a, b in found if a < place * (1 - 2 * NARROWEST) and b >= place]
@@ -229,7 +229,12 @@ def _patched(side: Side, spans: dict[Candidate, list[tuple[float, float]]]) -> l
         stop = max([b for found in spans.values() for _, b in found if b < place] + [near, min(NEAR, place)])
         if stop == place:
             break
-        parts.append(_Part(stop, place, table(side, stop, place)))
+        try:
+            parts.append(_Part(stop, place, table(side, stop, place)))
+        except NotRepresentable:
+            if not (stop >= FULL or side.size(stop) > side.arithmetic.largest / 1e8):
+                raise
+            parts.clear()  # the straight line begins here
         place = stop
     if polynomial_near is not None:
         parts.append(_Part(0.0, near, polynomial_near))
@@ -242,25 +247,28 @@ def _late(side: Side, low: float) -> _Part | None:
     """From `low`, where a factor has left the range of numbers, to where F itself leaves it."""
     if side.high < math.inf or low >= FULL:
         return None
-    high = _last_number(side)
+    high = _last_number(side, side.arithmetic.largest)
     if not low < high * (1 - 1e-12):
         return None
     written = sp.expand(side.function.rewrite(sp.exp))
-    one = Candidate(written, shifted(compiled(written)), plain=written == side.function, written=True)
+    try:
+        one = Candidate(written, shifted(compiled(written)), plain=written == side.function, written=True)
+    except NotRepresentable:
+        return None
     spans = side.divided(one.program, low, high)
     if spans and spans[0][0] == low and len(spans) == 1 and _confirmed(side, _Part(*spans[0], one)):
         return _Part(*spans[0], one)
     return None
 
 
-def _last_number(side: Side) -> float:
-    """How far out F is a number of this precision, within the range."""
+def _last_number(side: Side, largest: float) -> float:
+    """How far out |F| stays below `largest`, within the range."""
     low, high = max(side.low, 1e-3), FULL
-    if side.size(high) < side.arithmetic.largest:
+    if side.size(high) < largest:
         return high
     while high - low > 1e-9 * high:
         middle = (low + high) / 2
-        low, high = (middle, high) if side.size(middle) < side.arithmetic.largest else (low, middle)
+        low, high = (middle, high) if side.size(middle) < largest else (low, middle)
     return low
 
 
@@ -274,7 +282,7 @@ def _ray(side: Side, place: float) -> list[_Part]:
     height = float(value.mid())
     vanishing = bool(abs(nearer) < abs(value))
     numbers = [height / (side.sign * place)] if vanishing else [height]
-    return [_Part(0.0, place, Candidate(sp.Float(numbers[0]) * (x if vanishing else 1), polynomial(numbers, int(vanishing)), plain=True))]
+    return [_Part(0.0, place, Candidate(sp.Rational(numbers[0]) * (x if vanishing else 1), polynomial(numbers, int(vanishing)), plain=True))]
 
 
 # --- both sides ----------------------------------------------------------------------------------------------
@@ -310,8 +318,8 @@ def _turned(right: Side, left: Side, parts: list[_Part], parity: int) -> list[_P
     for part in parts:
         if isinstance(part.source, Table):
             return None
-        one = candidate(part.source.expression, parity=parity) if not part.source.expression.has(sp.Float) else None
-        if one is None or not left.agrees(one, part.low, part.high):
+        one = candidate(part.source.expression, parity=parity)
+        if not left.agrees(one, part.low, part.high):
             return None
         found.append(_Part(part.low, part.high, one))
     return found

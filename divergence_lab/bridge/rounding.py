@@ -142,14 +142,21 @@ def _up(value: float) -> float:
     return math.nextafter(value, math.inf) if value else 0.0
 
 
+def _is_exact(total: float, a: float, b: float) -> bool:
+    """Nothing was rounded away in a + b (Knuth's two-sum)."""
+    part = total - a
+    return (a - (total - part)) + (b - part) == 0
+
+
 def _add(a: Error, b: Error, arithmetic: Arithmetic) -> Error:
-    if (a.low >= 0 and b.low >= 0) or (a.high <= 0 and b.high <= 0):
+    if (a.low >= 0 and b.low >= 0) or (a.high <= 0 and b.high <= 0) or a.absolute == b.absolute == 0:
         relative = max(a.relative, b.relative)
     else:  # where |b| <= q |a|: r |a + b| bounds r_a |a| + r_b |b| for r = (r_a + q r_b)/(1 - q)
         big, small = (a, b) if a.nearest > b.nearest else (b, a)
         share = small.size / big.nearest if big.nearest > 0 else math.inf
         relative = (big.relative + share * small.relative) / (1 - share) if share < 0.9 and small.relative < math.inf else math.inf
-    return _made(_down(a.low + b.low), _up(a.high + b.high), relative, a.floor + b.floor, a.absolute + b.absolute,
+    low, high = a.low + b.low, a.high + b.high
+    return _made(low if _is_exact(low, a.low, b.low) else _down(low), high if _is_exact(high, a.high, b.high) else _up(high), relative, a.floor + b.floor, a.absolute + b.absolute,
                  max(a.scale, b.scale), arithmetic.half, arithmetic, sums=True)
 
 
@@ -159,10 +166,10 @@ def _negative(a: Error) -> Error:
 
 def _multiply(a: Error, b: Error, arithmetic: Arithmetic, new: float | None = None) -> Error:
     ends = [a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high]
-    floor = 0.0
-    if a.floor or b.floor:
-        floor = a.size * (1 + a.relative) * b.floor + b.size * (1 + b.relative) * a.floor + a.floor * b.floor
-    return _made(_down(min(ends)), _up(max(ends)), a.relative + b.relative + a.relative * b.relative, floor,
+    floor = sum(one.size * (1 + one.relative) * other.floor for one, other in ((a, b), (b, a)) if other.floor) + a.floor * b.floor
+    relative = a.relative + b.relative + a.relative * b.relative if max(a.relative, b.relative) < math.inf else math.inf
+    low, high = (min(ends), max(ends)) if new == 0 else (_down(min(ends)), _up(max(ends)))
+    return _made(low, high, relative, floor,
                  a.size * b.absolute + b.size * a.absolute + a.absolute * b.absolute, a.scale * b.scale,
                  arithmetic.half if new is None else new, arithmetic)
 
@@ -278,7 +285,7 @@ _GROWING: dict[str, tuple] = {
     "atanh": (arb.atanh, -1.0, 1.0, _inside_one, _inside_one),
     "atan": (arb.atan, -math.inf, math.inf, lambda a, b: 1.0, lambda a, b: 1.0),
     "erf": (arb.erf, -math.inf, math.inf, lambda a, b: 1.13, lambda a, b: 1.0),
-    "dilog": (dilog, -1.0, 1e-300, lambda a, b: 1.0, lambda a, b: 1.0),
+    "dilog": (dilog, -1.0, 0.0, lambda a, b: 1.0, lambda a, b: 1.0),
     "sqrt": (arb.sqrt, 0.0, math.inf, lambda a, b: 0.51 / math.sqrt(a) if a > 0 else math.inf, lambda a, b: 0.51),
 }
 
@@ -291,7 +298,7 @@ def _function(name: str, y: Error, arithmetic: Arithmetic) -> Error:
         relative = y.floor == 0 and y.relative < 0.5
         if relative and (start == 0 <= y.low):
             low = max(low, y.low * (1 - y.relative), 0.0)  # a relative error does not change the sign
-        if not (start <= low and high <= end):
+        if not (start <= low and high <= end + 16 * arithmetic.smallest):
             return NOWHERE
         ends, steepest, condition = (_lower(function(arb(y.low))), _upper(function(arb(y.high)))), slope(low, high), conditioned(low, high)
         if start == 0 or name == "exp":

@@ -9,7 +9,8 @@ from divergence_lab.bridge.cells import MODEL_BITS, NARROWEST, Side
 from divergence_lab.bridge.programs import NotRepresentable
 from divergence_lab.bridge.series import bits, model
 
-TABLE_TERMS, TABLE_CELLS = 16, 1500
+TABLE_TERMS = {"double": 16, "single": 7}
+TABLE_CELLS = 1500
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,17 @@ def table(side: Side, low: float, high: float) -> Table:
 
 def _row(side: Side, low: float, high: float) -> tuple[float, tuple[float, ...]] | None:
     """(middle, coefficients) of a polynomial that is F on sign * [low, high] to within the tolerance."""
-    with bits(MODEL_BITS, TABLE_TERMS + 1):
-        found = model(side.expansion, *side.ends(low, high), TABLE_TERMS)
+    terms = TABLE_TERMS[side.arithmetic.name]
+    with bits(MODEL_BITS, terms + 1):
+        found = model(side.expansion, *side.ends(low, high), terms)
     if found is None:
         return None
     numbers = tuple(float(c.mid()) for c in found.coefficients)
     if not all(map(math.isfinite, numbers)):
         return None
-    powers = [found.radius**k for k in range(TABLE_TERMS + 1)]
+    powers = [found.radius**k for k in range(terms + 1)]
     size = sum(abs(c) * p for c, p in zip(numbers, powers))
-    apart = float(abs(found.remainder).upper()) * powers[-1] + (2 * TABLE_TERMS + 8) * side.arithmetic.half * size
+    apart = float(abs(found.remainder).upper()) * powers[-1] + (2 * terms + 8) * side.arithmetic.half * size
     allowed = side.tolerance * found.smallest()
     if high - low <= 4 * NARROWEST * high and found.smallest() == 0:
         allowed = side.tolerance * max(map(abs, numbers))  # around another zero

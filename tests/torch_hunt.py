@@ -1,0 +1,102 @@
+"""Random losses handed to torch, held against 80-digit mpmath: what is promised, point by point."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import sympy as sp
+import torch
+from mpmath import mp
+
+from divergence_lab.bridge import to_torch
+from divergence_lab.theory.loss import loss
+from divergence_lab.theory.symbols import x
+
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-6}
+DIGITS = 80
+
+
+def linex(rate):
+    """The catalogue's loss, as an expression."""
+    return (sp.exp(rate * x) - rate * x - 1) / rate**2
+
+
+def drawn(source: random.Random) -> str:
+    """One loss of a grammar: sums with rational weights of losses at rational scales, their mirrors, and pieces of them."""
+    def number(most: int = 48) -> sp.Rational:
+        return sp.Rational(source.randint(1, most), source.randint(1, most))
+
+    def sign() -> int:
+        return source.choice((1, -1))
+
+    def smooth() -> sp.Expr:
+        a, kind = number(12), source.randrange(16)
+        return [
+            lambda: linex(sign() * number()), lambda: linex(sign() * number()),
+            lambda: number() * linex(number()) + number() * linex(-number()),
+            lambda: (sp.cosh(a * x) - 1) / a**2, lambda: x ** (2 * source.randint(1, 30)) / source.choice((1, 2, 12)),
+            lambda: sp.log(sp.cosh(a * x)) / a, lambda: sp.sqrt(a**2 + x**2) - a,
+            lambda: number() * x**2 / 2 + number() * linex(sign() * number(9)),
+            lambda: number() * sp.log(1 + x**2 / number()) + number() * x**2,
+            lambda: x * sp.atan(a * x) - sp.log(1 + (a * x) ** 2) / (2 * a), lambda: sp.log((1 + sp.exp(a * x)) / 2) - a * x / 2,
+            lambda: x * sp.asinh(a * x) - (sp.sqrt(1 + (a * x) ** 2) - 1) / a, lambda: sp.exp((x / a) ** 2 / 2) - 1,
+            lambda: a * (1 - sp.exp(-((x / a) ** 2) / 2)) + x**2 / 7, lambda: x * sp.tanh(a * x) + linex(sign() * a),
+            lambda: (1 + x**2) ** (1 + number(9)) - 1,
+        ][kind]()
+
+    kind = source.randrange(10)
+    if kind < 5:
+        return str(smooth())
+    if kind == 5:
+        return str(number() * smooth() + number() * smooth())
+    if kind == 6:
+        return str(sp.Abs(x) ** (1 + number(8)) * number())
+    if kind == 7:
+        return str(sp.Piecewise((smooth(), x < 0), (smooth(), True)))
+    if kind == 8:
+        delta = number(9)
+        return str(sp.Piecewise((x**2 / 2, sp.Abs(x) <= delta), (delta * sp.Abs(x) - delta**2 / 2, True)))
+    return source.choice((f"linex({sign() * number()})", "jsd", f"skewed_jsd({sp.Rational(1, source.randint(2, 30))})", f"power({1 + number(6)})",
+                          f"fair({number(9)})", f"student({number(9)})", f"charbonnier({number(9)})", f"annealed_kl({sp.Rational(1, source.randint(2, 9))})"))
+
+
+def residuals(source: random.Random, count: int) -> tuple[list[float], list[float]]:
+    """(where accuracy is promised, where the sign is)."""
+    inside = [s * 10 ** (-6 + 0.593 * k) for k in range(13) for s in (1, -1)] + [80.0, -80.0]
+    inside += [source.choice((1, -1)) * 10 ** source.uniform(-6, math.log10(80)) for _ in range(count)]
+    return inside, [s * far for far in (1e-12, 1e-7, 90.0, 173.0, 400.0, 720.0, 1000.0) for s in (1, -1)]
+
+
+def faults(text: str, source: random.Random, count: int = 14) -> list[str]:
+    """What is wrong with the torch loss of `text`; empty where all is as promised."""
+    entry = loss(text)
+    function, found = to_torch(entry), []
+    inside, outside = residuals(source, count)
+    references = [[(piece.high, sp.lambdify(x, piece.expression, "mpmath")) for piece in pieces.pieces]
+                  for pieces in (entry.pieces, entry.derivative)]
+    with mp.workdps(DIGITS):
+        for dtype, tolerance in TOLERANCE.items():
+            finfo = torch.finfo(dtype)
+            points = torch.tensor(inside + outside, dtype=dtype, requires_grad=True)
+            values = function(points)
+            (slopes,) = torch.autograd.grad(values.sum(), points)
+            for k, (point, *got) in enumerate(zip(points.tolist(), values.tolist(), slopes.tolist())):
+                wanted = [_exact(reference, point) for reference in references]
+                normal = all(finfo.tiny <= abs(one) <= finfo.max for one in wanted)
+                for what, one, exact in zip(("g", "g'"), got, wanted):
+                    where = f"{text} {dtype}: {what}({point!r}) = {one!r}, exact {mp.nstr(exact, 12)}"
+                    if not math.isfinite(one):
+                        found.append(where + " is not finite")
+                    elif k < len(inside) and normal and abs(one - exact) > tolerance * abs(exact):
+                        found.append(where)
+                    elif abs(exact) >= finfo.tiny and one * exact <= 0:
+                        found.append(where + " has the wrong sign")
+                    elif exact == 0 and abs(one) > finfo.tiny:
+                        found.append(where + " is not 0")
+    return found
+
+
+def _exact(reference, point: float):
+    value = mp.mpf(point)
+    return next(function for high, function in reference if high == sp.oo or point < float(high))(value)
