@@ -23,7 +23,7 @@ def candidates(function: sp.Expr, sign: int) -> Iterator[sp.Expr]:
     yield function
     for rewrite in (_tangents, _centred, _paired, _as_linex, lambda e: _far(_secants(e), sign), lambda e: _dilogarithms(e, sign),
                     lambda e: _paired(_far(_secants(e), sign)),
-                    lambda e: _centred(_far(e, sign)), sp.factor):
+                    lambda e: _centred(_far(e, sign))):
         try:
             written = rewrite(function)
         except (TypeError, ValueError, ZeroDivisionError, AttributeError, sp.PolynomialError):
