@@ -30,7 +30,7 @@ from divergence_lab.theory.questions import (
 from divergence_lab.theory.samplers import sampler
 from divergence_lab.theory.symbols import x
 from divergence_lab.theory.verdict import Verdict, cites_of
-from divergence_lab.theory.wording import step_in_latex
+from divergence_lab.theory.wording import ends_in_words, step_in_latex
 
 DONE, CHECK_FAILED, BAD_INPUT = 0, 1, 2
 
@@ -264,7 +264,7 @@ def _describe(name: str, derivation: Derivation, latex: bool, steps: bool = Fals
             lines += [f"                  {step_in_latex(step) if latex else step.claim}" for step in verdict.steps]
             lines += [f"                  by {' and '.join(cited)}"] if (cited := cites_of(kind, verdict)) else []
     ends = (("f(0+)", verdicts.f_at_zero), ("f'(oo)", verdicts.slope_at_infinity), ("g''(0)", verdicts.curvature_at_zero))
-    lines.append("  ends          " + ", ".join(f"{label} = {'unknown' if v is None else shown(v)}" for label, v in ends))
+    lines += ends_in_words(ends, shown)
     if derivation.dual_loss is not None:
         lines.append(f"  swapped       {shown(derivation.dual_loss)} (the loss of the divergence with its arguments swapped)")
     lines += [f"  f({v.ratio}) = {v.value} +- {v.radius}" for v in derivation.values]

@@ -13,10 +13,12 @@ from divergence_lab.theory.exponential_terms import never_vanishes
 from divergence_lab.theory.expressions import ExpressionError, parse, write
 from divergence_lab.theory.line_proofs import holds_on_line
 from divergence_lab.theory.loss import loss
+from divergence_lab.theory.parameter_numbers import numbers_for_parameters
 from divergence_lab.theory.parameters import ask_for_parameters
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
 from divergence_lab.theory.verdict import verdict_to_json
+from divergence_lab.theory.wording import ends_in_words
 
 SECONDS = 40.0
 # loss, assumptions, verdict, holds, condition: all derived by hand
@@ -77,7 +79,7 @@ def test_a_cell_with_both_answers_is_not_proved():
 
 @pytest.mark.parametrize(("text", "assumptions", "at_zero", "slope", "curvature"), [
     ("huber(c)", (), "c", "1 - exp(-c)", "1"), ("sqrt(d**2 + x**2) - d", ("d > 0",), "1", None, "1/d"), ("pinball(q)", (), "1 - q", "q", "oo"),
-    ("expectile(q)", (), "oo", "2*q", None),
+    ("expectile(q)", (), "oo", "2*q", {"cases": [{"condition": "q != 1/2", "value": None}, {"condition": "q = 1/2", "value": "1"}]}),
 ])
 def test_numbers_at_the_ends(text, assumptions, at_zero, slope, curvature):
     """By hand: f(0+) = -g'(-oo); f'(oo) = int g' e^{-x}."""
@@ -97,3 +99,39 @@ def test_the_swapped_loss_of_a_family_is_one_formula():
     assert not found.has(sp.Piecewise)
     (a,) = found.free_symbols - {x}
     assert sp.simplify(found - (sp.exp((1 - a) * x) - (1 - a) * x - 1) / (1 - a)**2) == 0
+
+
+# by hand: |x|^p has f(0+) = lim p |x|^(p-1), g''(0) = lim p (p-1) |x|^(p-2)
+KINKS = [
+    ("Abs(x)**p", ("p > 0",), "f_at_zero", [("p < 1", "0"), ("p = 1", "1"), ("p > 1", "oo")]),
+    ("Abs(x)**p", ("p > 0",), "curvature_at_zero", [("p < 2", "oo"), ("p = 2", "2"), ("p > 2", "0")]),
+    ("Abs(x)**a", ("a > 2",), "curvature_at_zero", "0"),
+    ("Abs(x)**p + Abs(x)**q", ("p > 2", "q > 2"), "curvature_at_zero", "0"),
+    ("log(1+Abs(x))**p", ("p > 0",), "curvature_at_zero", [("p < 2", "oo"), ("p = 2", "2"), ("p > 2", "0")]),
+    ("exp(x)-x-1+k*Abs(x)", (), "curvature_at_zero", [("k < 0", "-oo"), ("k = 0", "1"), ("k > 0", "oo")]),
+    ("Abs(x)**p + x**2", ("p > 3",), "curvature_at_zero", "2"),
+    ("(x**2)**(p/2)", ("p > 2",), "curvature_at_zero", "0"),
+    ("Piecewise(((1-tau)*Abs(x)**p, x<0), (tau*Abs(x)**p, True))", ("tau > 0", "tau < 1", "p > 0"), "curvature_at_zero",
+     [("p < 2", "oo"), ("p = 2 and tau != 1/2", None), ("p = 2 and tau = 1/2", "1"), ("p > 2", "0")]),
+    ("c*(sqrt(1+(x/c)**2)-1)", ("c >= 0",), "curvature_at_zero", [("c = 0", "oo"), ("c > 0", "1/c")]),
+    ("linex(alpha)", (), "f_at_zero", [("alpha <= 0", "oo"), ("alpha > 0", "1/alpha")]),
+    ("linex(alpha)", (), "slope_at_infinity", [("alpha < 1", "-1/(alpha - 1)"), ("alpha >= 1", "oo")]),
+    ("(cosh(k*x)-1)/k**2", (), "slope_at_infinity", [("k <= -1 or k >= 1", "oo"), ("-1 < k < 1", "-1/(k**2 - 1)")]),
+]
+
+
+@pytest.mark.parametrize(("text", "assumptions", "what", "expected"), KINKS)
+def test_numbers_that_depend_on_parameters_have_cases(text, assumptions, what, expected):
+    numbers = dict(zip(("f_at_zero", "slope_at_infinity", "curvature_at_zero"), numbers_for_parameters(loss(text, assumptions), None)))
+    found = numbers[what]
+    if isinstance(expected, str):
+        assert write(found) == expected
+    else:
+        assert [(condition, None if value is None else write(value)) for condition, value in found.cases] == expected
+
+
+def test_cases_in_words():
+    numbers = numbers_for_parameters(loss("Abs(x)**p", ("p > 0",)), None)
+    assert ends_in_words([("f(0+)", numbers[0]), ("g''(0)", numbers[2])], write) == [
+        "  ends          f(0+) = 0 if p < 1, 1 if p = 1, oo if p > 1", "                g''(0) = oo if p < 2, 2 if p = 2, 0 if p > 2"]
+    assert ends_in_words([("f(0+)", sp.oo), ("g''(0)", None)], write) == ["  ends          f(0+) = oo, g''(0) = unknown"]

@@ -5,7 +5,7 @@ import json
 import pytest
 import sympy as sp
 
-from divergence_lab.theory.certificate import seal
+from divergence_lab.theory.certificate import cites, seal
 from divergence_lab.theory.checker import check_one
 from divergence_lab.theory.continuation import NoValue, value_or_limit
 from divergence_lab.theory.derivation import derive, to_json
@@ -92,5 +92,6 @@ def test_the_checker_refuses_to_leave_out_what_has_a_limit():
     assert [step["rule"] for step in verdict["steps"]] == ["cell", "cell"]
     verdict["steps"][0] = {"rule": "undefined", "parameter": "c", "at": "0",
                            "claim": "for c = 0 the formula has no value, and the family no limit"}
+    verdict["cites"] = cites("zero_forcing", verdict["steps"])
     verdict["seal"] = seal(verdict)
     assert [failure.why for failure in check_one(entry)] == [f"{verdict['steps'][0]['claim']}: it has one"]

@@ -11,8 +11,9 @@ import sympy as sp
 
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, left_until, patient, within
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
-from divergence_lab.theory.loss import Loss, jump
-from divergence_lab.theory.pieces import Piece
+from divergence_lab.theory.loss import Loss
+from divergence_lab.theory.parameter_signs import is_finite, sign
+from divergence_lab.theory.pieces import Piece, Pieces
 from divergence_lab.theory.proofs import Rejected, limit_of
 from divergence_lab.theory.symbols import t, x
 from divergence_lab.theory.values import enclose_integral
@@ -123,26 +124,29 @@ def _slope_confirmed(loss: Loss, slope: sp.Expr) -> bool:
 
 
 def curvature_at_zero(loss: Loss) -> sp.Expr | None:
-    """g''(0) = f''(1): oo at a kink, None where it is not defined."""
-    if sp.S.Zero in loss.derivative.kinks and jump(loss, sp.S.Zero) != 0:
-        return sp.oo
-    if not loss.parameters and sp.S.Zero not in loss.derivative.kinks:
-        below, above = (part.pieces[i] for part, i in zip(loss.derivative.split_at_zero(), (-1, 0)))
-        if not below.expression.subs(x, 0).is_finite and beside(below, sp.S.Zero, -1) != beside(above, sp.S.Zero, 1):
-            return sp.oo  # a kink that a root hides
-    left, right = loss.curvature.split_at_zero()
-    value, other = (sp.simplify(piece.expression.subs(x, 0)) for piece in (left.pieces[-1], right.pieces[0]))
-    if value.is_finite and other.is_finite:
-        return value if value == other or sp.simplify(value - other) == 0 else None
-    return sp.oo if not loss.parameters and all(beside(piece, sp.S.Zero, side) == sp.oo for piece, side in
-                                                ((left.pieces[-1], -1), (right.pieces[0], 1))) else None
+    """g''(0) = f''(1) of a loss without parameters: oo where g' jumps up at 0, None where it is not defined or not known."""
+    slopes = [beside(piece, sp.S.Zero, side) for piece, side in _pieces_beside_zero(loss.derivative)]
+    if sp.nan in slopes:
+        return None
+    if any(slope.is_infinite for slope in slopes):
+        return sp.oo if slopes[1] == sp.oo or slopes[0] == -sp.oo else -sp.oo
+    if way := sign(slopes[1] - slopes[0]):
+        return way * sp.oo
+    below, above = (beside(piece, sp.S.Zero, side) for piece, side in _pieces_beside_zero(loss.curvature))
+    if sp.nan in (below, above) or below.is_infinite or above.is_infinite:
+        return below if below == above and below is not sp.nan else None
+    return min((sp.simplify(below), sp.simplify(above)), key=sp.count_ops) if sign(below - above) == 0 else None
+
+
+def _pieces_beside_zero(function: Pieces) -> tuple[tuple[Piece, int], tuple[Piece, int]]:
+    left, right = function.split_at_zero()
+    return (left.pieces[-1], -1), (right.pieces[0], 1)
 
 
 def beside(piece: Piece, point: sp.Expr, side: int) -> sp.Expr:
     """The limit of the expression at a point from the right (side 1) or left (-1); nan where it is not known."""
-    value = piece.expression.subs(x, point)
-    if value.is_finite:
-        return value
+    if is_finite(piece.expression, at=(x, point)):  # every part of it is: 0*zoo is no 0
+        return piece.expression.subs(x, point)
     try:
         found = limit_of(piece.expression, x, point, side)
     except Rejected:

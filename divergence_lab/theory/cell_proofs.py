@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import sympy as sp
 
-from divergence_lab.theory import germs, proofs
+from divergence_lab.theory import by_terms, proofs
 from divergence_lab.theory.cell_forms import Ranges, at_points, positive_form, without_scale
 from divergence_lab.theory.continuation import Sides
 from divergence_lab.theory.exponential_terms import common_factor, in_question, never_vanishes
@@ -120,7 +120,7 @@ def _limit(f: sp.Expr, end: sp.Expr, side: int, free: bool) -> sp.Expr:
     if free or end.free_symbols:
         if end.is_finite and is_finite(f, at=(x, end)):  # every part of f is: 0*zoo is no 0
             return f.subs(x, end)
-        return germs.limit_of(f, x, end, side)
+        return by_terms.limit_of(f, x, end, side)
     found = proofs.limit_of(f, x, end, side)
     if found is None:
         raise Rejected(f"the limit of {f} at {end} is not known")
@@ -164,7 +164,7 @@ def _zero_forcing(cell: Smooth, witness: sp.Expr | None) -> bool:
 
 def _zero_avoiding(cell: Smooth, witness: sp.Expr | None) -> bool:
     f = cell.slopes.pieces[-1].expression * sp.exp(-x)
-    return germs.diverges(f, x) if cell.free else proofs.integral_diverges(f, x)
+    return by_terms.diverges(f, x) if cell.free else proofs.integral_diverges(f, x)
 
 
 def _bounded(cell: Smooth, witness: sp.Expr | None) -> bool:

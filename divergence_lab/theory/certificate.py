@@ -55,7 +55,7 @@ _CLAIMS = {
 # The propositions of docs/propositions.md that a verdict rests on: of its own, and of the rules of its steps.
 _OF_KIND = {"validity": (4,), "convex": (5,), "data_processing": (5,), "zero_forcing": (3,), "zero_avoiding": (3,),
             "symmetric": (6,), "even": (6,), "bounded_gradient": (18,)}
-_OF_RULE = {"integral": (16,), "cell": (20,), "line": (21,)}
+_OF_RULE = {"integral": (16,), "cell": (20,), "line": (21,), "undefined": (22,)}
 _NO_LOSS = {"gap", "unbounded", "pole", "not real"}  # a function that is none needs no proposition
 
 # Every key that a step of a rule must have; a cell has those of one parameter or of several.

@@ -39,10 +39,23 @@ def cells_of(loss: sp.Expr, assumptions: Sequence[str], cuts: Mapping[str, Seque
     yield from (dict(zip(names, cell)) for cell in cells)
 
 
+def _natural_cuts(loss: sp.Expr) -> dict[str, list[sp.Expr]]:
+    """0, and where a part of the formula that is linear in one parameter is 0: there many a sign changes."""
+    cuts = {s.name: [sp.S.Zero] for s in loss.free_symbols - {x}}
+    for e in loss.atoms(sp.Pow, sp.log, sp.Abs, sp.sign):
+        part = e.base if e.is_Pow else e.args[0]
+        if len(part.free_symbols) == 1 and not part.has(x):
+            (symbol,) = part.free_symbols
+            slope = sp.diff(part, symbol)
+            if slope.is_Rational and slope != 0 and (zero := symbol - part / slope).expand().is_Rational:
+                cuts[symbol.name].append(sp.expand(zero))
+    return cuts
+
+
 def open_subjects(text: str, assumptions: Sequence[str]) -> list[Subject]:
     """The loss on the cells in which no parameter has a single value."""
     loss = parse(text, x, assumptions)
-    return [on_cell(text, assumptions, cell) for cell in cells_of(loss, assumptions) if all(a != b for a, b in cell.values())]
+    return [on_cell(text, assumptions, cell) for cell in cells_of(loss, assumptions, _natural_cuts(loss)) if all(a != b for a, b in cell.values())]
 
 
 def subjects_with(stated: Any, text: str, assumptions: Sequence[str], left_out: Sequence[str]) -> Iterator[tuple[str, Subject]]:
@@ -52,19 +65,19 @@ def subjects_with(stated: Any, text: str, assumptions: Sequence[str], left_out: 
     if not cases or any(set(case) != {"condition", "value"} for case in cases) or not isinstance(stated, str) and set(stated) != {"cases"}:
         raise Refuted("cases are a list of condition and value")
     trees = [(_tree(case["condition"]), case["value"]) for case in cases]
-    cuts: dict[str, list[sp.Expr]] = {}
+    cuts = _natural_cuts(loss)
     for condition in [*(case["condition"] for case in cases), *left_out]:
         for name, bound in _bounds(_tree(condition)):
             cuts.setdefault(name, []).append(bound)
     for cell in cells_of(loss, assumptions, cuts):
-        point = {name: _inside(*ends) for name, ends in cell.items()}
-        values = {value for tree, value in trees if tree is None or _holds(tree, point)}
-        if len(values) != 1:
-            raise Refuted("the cases do not give one value for all parameters")
         try:
             subject = on_cell(text, assumptions, cell)
         except NoValue:  # a cell that is left out
             continue
+        point = {name: _inside(*ends) for name, ends in cell.items()}
+        values = {value for tree, value in trees if tree is None or _holds(tree, point)}
+        if len(values) != 1:
+            raise Refuted("the cases do not give one value for all parameters")
         if (value := values.pop()) is not None:
             yield value, subject
 

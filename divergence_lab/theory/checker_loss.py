@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import sympy as sp
 
-from divergence_lab.theory import constants, germs, proofs
+from divergence_lab.theory import by_terms, constants, proofs
 from divergence_lab.theory.balls import ball, ball_of_constant
 from divergence_lab.theory.cell_forms import Ranges, at_points, positive_form
 from divergence_lab.theory.cell_proofs import refined
@@ -22,7 +22,7 @@ from divergence_lab.theory.checker_parameters import sides_of
 from divergence_lab.theory.conclusions import Part
 from divergence_lab.theory.decided import decided, inner_point, prove_equal
 from divergence_lab.theory.expressions import FUNCTIONS, PIECEWISE, parse, read_assumptions
-from divergence_lab.theory.parameter_signs import is_zero, sign
+from divergence_lab.theory.parameter_signs import is_finite, is_zero, sign
 from divergence_lab.theory.pieces import is_less, split
 from divergence_lab.theory.proofs import Refuted, Rejected
 from divergence_lab.theory.symbols import t, x
@@ -95,8 +95,8 @@ class Subject:
     def limit(self, f: sp.Expr, end: sp.Expr, side: int) -> sp.Expr:
         """The limit of f, exact, oo or -oo. Raises Rejected where it is not known."""
         if self.free:
-            value = f.subs(x, end) if end.is_finite else sp.nan
-            return value if value.is_finite else germs.limit_of(f, x, end, side)
+            known = end.is_finite and is_finite(f, at=(x, end))  # every part of f is: 0*zoo is no 0
+            return f.subs(x, end) if known else by_terms.limit_of(f, x, end, side)
         found = proofs.limit_of(f, x, end, side)
         if found is None:
             raise Rejected(f"the limit of {f} at {end} is not known")
@@ -104,7 +104,7 @@ class Subject:
 
     def diverges(self, f: sp.Expr) -> bool:
         """Is int^oo f = oo?"""
-        return germs.diverges(f, x) if self.free else proofs.integral_diverges(f, x)
+        return by_terms.diverges(f, x) if self.free else proofs.integral_diverges(f, x)
 
     def rises(self, a: sp.Expr, b: sp.Expr) -> bool:
         """Is a < b, for finite constants that differ?"""

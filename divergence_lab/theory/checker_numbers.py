@@ -16,6 +16,7 @@ from flint import arb
 from divergence_lab.theory.balls import ball, ball_of_constant, places
 from divergence_lab.theory.checker_loss import Subject
 from divergence_lab.theory.conclusions import Part
+from divergence_lab.theory.exponential_terms import integral_against
 from divergence_lab.theory.expressions import parse_number
 from divergence_lab.theory.proofs import Refuted, Rejected
 from divergence_lab.theory.quadrature import constant, enclose_slope_at_infinity, enclose_value
@@ -94,6 +95,15 @@ def check_slope_at_infinity(stated: str, entry: Entry, subject: Subject) -> None
             raise Refuted("the integral for f'(oo) is finite")
         return
     digits = _DECIMAL.fullmatch(stated) and not stated.lstrip("-").isdigit()
+    if not digits:
+        try:
+            found = sum(integral_against(part.slope, part.low, part.high)
+                        for part, right in zip(subject.parts, subject.sides(), strict=True) if right)
+        except Rejected:  # no sum of powers and exponentials
+            found = None
+        if found is not None:
+            subject.same(value, found)
+            return
     if entry["generator"] is not None:
         f = subject.in_residual(subject.read(entry["generator"], t), last)
         found = subject.limit(sp.expand(f * sp.exp(-x)), sp.oo, 0)

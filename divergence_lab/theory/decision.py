@@ -5,7 +5,7 @@ from __future__ import annotations
 import sympy as sp
 
 from divergence_lab.theory.loss import Loss
-from divergence_lab.theory.parameter_numbers import numbers_for_parameters
+from divergence_lab.theory.parameter_numbers import Number, numbers_for_parameters
 from divergence_lab.theory.parameters import ask_for_parameters, decide_for_parameters
 from divergence_lab.theory.verdict import Verdict, Verdicts, ask_one, decide_plain, numbers
 
@@ -30,8 +30,8 @@ def decide_one(kind: str, loss: Loss, budget: float) -> Verdict:
 
 
 def ends(loss: Loss, generator: sp.Expr | None, forcing: Verdict, avoiding: Verdict, budget: float
-         ) -> tuple[sp.Expr | None, sp.Expr | None, sp.Expr | None]:
+         ) -> tuple[Number, Number, Number]:
     """f(0+), f'(oo) and g''(0), where they are known."""
     if loss.parameters:
-        return numbers_for_parameters(loss, generator, forcing.holds, avoiding.holds)
+        return numbers_for_parameters(loss, generator)
     return numbers(loss, generator, forcing, avoiding, budget)

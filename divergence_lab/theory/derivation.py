@@ -21,6 +21,7 @@ from divergence_lab.theory.domain import fault
 from divergence_lab.theory.enclosure import NotEvaluable
 from divergence_lab.theory.expressions import ExpressionError, parse_number, write
 from divergence_lab.theory.loss import Loss
+from divergence_lab.theory.parameter_numbers import Cases, Number
 from divergence_lab.theory.sentences import PREFIX
 from divergence_lab.theory.values import Value, value
 from divergence_lab.theory.verdict import (
@@ -212,9 +213,9 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
         "symmetric": verdict_to_json(verdicts.symmetric, "symmetric"),
         "even": verdict_to_json(verdicts.even, "even"),
         "bounded_gradient": verdict_to_json(verdicts.bounded_gradient, "bounded_gradient"),
-        "f_at_zero": _text(verdicts.f_at_zero),
-        "slope_at_infinity": _text(verdicts.slope_at_infinity),
-        "curvature_at_zero": _text(verdicts.curvature_at_zero),
+        "f_at_zero": _number(verdicts.f_at_zero),
+        "slope_at_infinity": _number(verdicts.slope_at_infinity),
+        "curvature_at_zero": _number(verdicts.curvature_at_zero),
         "dual_loss": _text(derivation.dual_loss),
         "values": [{"t": v.ratio, "f": v.value, "radius": v.radius} for v in derivation.values],
     }
@@ -230,6 +231,13 @@ def undecided_to_json(text: str | None, because: str) -> dict[str, Any]:
     return {"name": None, "loss": text, **dict.fromkeys(unknown), "parameters": [], "assumptions": [],
             "confirmed_values": 0, "tried": [because], "why_invalid": because, "pieces": [],
             **dict.fromkeys(kinds, nothing), "values": [], "left_out": [], "as_given": None}
+
+
+def _number(number: Number) -> str | dict[str, Any] | None:
+    """A text, None, or the cases in which it has different values."""
+    if isinstance(number, Cases):
+        return {"cases": [{"condition": condition, "value": _text(value)} for condition, value in number.cases]}
+    return _text(number)
 
 
 def _text(expression: sp.Expr | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sympy as sp
 
-from divergence_lab.theory.parameter_signs import Unsigned, is_zero, sign
+from divergence_lab.theory.parameter_signs import Unsigned, is_finite, is_zero, sign
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
 
@@ -115,3 +115,21 @@ def has_sign(e: sp.Expr) -> bool:
         return sign(e) != 0
     except Unsigned:
         return False
+
+
+def integral_against(f: sp.Expr, low: sp.Expr, high: sp.Expr) -> sp.Expr:
+    """int_low^high f e^{-x} dx for f = sum c x^n e^{rx}, n whole; high may be oo. Raises Rejected, as where it is not finite."""
+    total = sp.S.Zero
+    for c, n, r in terms_of(f):
+        rate = r - 1
+        if not is_finite(c):
+            raise Rejected(f"{c} is not finite")
+        way = 0 if is_zero(rate) else sign(rate)
+        if way == 0:
+            primitive = x ** (n + 1) / (n + 1)
+        else:
+            primitive = sp.exp(rate * x) * sum((-1)**k * sp.ff(n, k) * x ** (n - k) / rate ** (k + 1) for k in range(int(n) + 1))
+        if high == sp.oo and way >= 0:
+            raise Rejected(f"the integral of {f} e^(-x) is not finite")
+        total += c * ((0 if high == sp.oo else primitive.subs(x, high)) - primitive.subs(x, low))
+    return total

@@ -240,7 +240,7 @@ def log(a: Germ) -> Germ:
 
 def limit(a: Germ) -> sp.Expr:
     """lim a at +oo: oo, -oo or an expression in the parameters. Raises NoGerm or Unsigned."""
-    a = stripped(a)
+    a = a if a.terms and growth(a.terms[0][0]) == 0 else stripped(a)  # a constant is the limit, whatever its sign
     if a.terms and (order := growth(a.terms[0][0])) >= 0:
         m, c = a.terms[0]
         return sp.oo * sign(c) if order > 0 else c

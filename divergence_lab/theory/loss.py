@@ -111,6 +111,9 @@ def from_expression(expression: sp.Expr, name: str | None = None, assumptions: t
     except CannotSplit as reason:
         raise ExpressionError(f"{write(expression)}: {reason}") from None
     constant = constants.unified(expression).subs(x, 0)
+    if constant.has(sp.Piecewise):  # which branch holds at 0 is seen from beside it: b > 0 is not known of b >= 0
+        constant = split(expression, x).split_at_zero()[1].pieces[0].expression.subs(x, 0)
+    constant = constant.replace(lambda e: e.is_Pow and e.base == 0 and e.exp.is_nonnegative, lambda e: sp.S.Zero)  # 0^p, p >= 0: off p = 0
     if not is_finite(constant):
         raise ExpressionError(f"the loss is not finite at x = 0, where it must be 0, or not seen to be: it is {constant} there")
     if not constant.is_real and not constant.free_symbols and not _is_real(constant):
@@ -194,13 +197,20 @@ def set_parameters(expression: sp.Expr, values: Mapping[str, str], variable: sp.
 
 
 def jump(loss: Loss, kink: sp.Expr) -> sp.Expr:
-    """g'(kink+) - g'(kink-): the atom of g'' at a kink (oo where a slope is infinite)."""
+    """g'(kink+) - g'(kink-): the atom of g'' at a kink (oo where a slope is infinite, 0 where both are shown to be equal)."""
     pieces = loss.derivative.pieces
     index = loss.derivative.kinks.index(kink)
-    before, after = (_one_sided(pieces[index + after].expression, kink, "+" if after else "-") for after in (0, 1))
-    return sp.simplify(after - before)
+    before, after = (_one_sided(pieces[index + after].expression, kink, after) for after in (0, 1))
+    difference = after - before
+    return sp.S.Zero if difference.is_finite is not False and difference is not sp.nan and parameter_signs.is_zero(difference) \
+        else sp.simplify(difference)
 
 
-def _one_sided(slope: sp.Expr, kink: sp.Expr, side: str) -> sp.Expr:
-    value = slope.subs(x, kink)
-    return value if value.is_finite else within(patient(LIMIT_SECONDS), sp.limit, slope, x, kink, side)
+def _one_sided(slope: sp.Expr, kink: sp.Expr, after: int) -> sp.Expr:
+    if parameter_signs.is_finite(slope, at=(x, kink)):  # every part of it is: 0*zoo is no 0
+        return slope.subs(x, kink)
+    try:
+        found = (germs if slope.free_symbols - {x} else proofs).limit_of(slope, x, kink, 1 if after else -1)
+    except proofs.Rejected:
+        found = None
+    return within(patient(LIMIT_SECONDS), sp.limit, slope, x, kink, "+" if after else "-") if found is None else found

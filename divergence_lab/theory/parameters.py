@@ -28,7 +28,7 @@ from divergence_lab.theory.family_proofs import stored
 from divergence_lab.theory.loss import Loss, substituted
 from divergence_lab.theory.parameter_numbers import numbers_for_parameters
 from divergence_lab.theory.parameter_signs import Unsigned
-from divergence_lab.theory.pieces import CannotSplit
+from divergence_lab.theory.pieces import CannotSplit, is_less, split
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
 from divergence_lab.theory.verdict import (
@@ -54,7 +54,7 @@ def decide_for_parameters(loss: Loss, generator: sp.Expr | None = None, budget: 
     """Every verdict on a loss with free parameters, each within `budget` processor seconds: true or false for all of them,
     or the condition."""
     found = {kind: ask_for_parameters(kind, loss, budget) for kind in QUICK_FIRST}
-    ends = numbers_for_parameters(loss, generator, found["zero_forcing"].holds, found["zero_avoiding"].holds)
+    ends = numbers_for_parameters(loss, generator)
     return Verdicts(*(found[kind] for kind in KINDS), *ends)
 
 
@@ -193,11 +193,16 @@ def _compare_close_by(loss: Loss, limit: sp.Expr, ranges: Ranges, sides: Mapping
         moved = substituted(loss.expression, near)
         for at in (sp.Rational(-9, 4), sp.Rational(1, 3), sp.Rational(7, 4)):
             try:  # x is put in by balls: of a power of such a number SymPy would look for roots without end
-                seen, expected = (value_at(f.subs(x, at) if f.has(sp.Piecewise) else f, x, at, 120) for f in (moved, limit))
-            except (NotEvaluable, CannotSplit, AttributeError):
+                seen, expected = (value_at(_piece_at(f, at), x, at, 120) for f in (moved, limit))
+            except (NotEvaluable, CannotSplit, AttributeError, StopIteration):
                 continue
             if seen.is_finite() and expected.is_finite() and abs(seen - expected) > arb(TOLERANCE) * (1 + abs(expected)):
                 raise SearchFailed(f"close to {_shown(ranges)} the loss is not near its limit: please report this")
+
+
+def _piece_at(f: sp.Expr, at: sp.Expr) -> sp.Expr:
+    """The formula that holds at this point."""
+    return next(p.expression for p in split(f, x).pieces if is_less(p.low, at) and is_less(at, p.high))
 
 
 def sample_of(loss: Loss, ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:

@@ -124,7 +124,8 @@ def same(a: sp.Expr, b: sp.Expr) -> bool:
 
 
 def is_less(a: sp.Expr, b: sp.Expr) -> bool:
-    """a < b for two exact numbers, or for parameters whose assumptions decide it."""
+    """a < b for two exact numbers, or for all parameters inside their ranges (0 < c where c >= 0: at the end it is another
+    question, of `continuation`)."""
     if not (a.free_symbols or b.free_symbols) and (sign := constants.sign_of(b - a)) is not None:
         return sign > 0
     relation = sp.Lt(a, b)
@@ -137,6 +138,8 @@ def is_less(a: sp.Expr, b: sp.Expr) -> bool:
         return True
     if sign.is_nonpositive:
         return False
+    if sign.is_nonnegative:
+        return True
     raise CannotSplit(f"whether {a} < {b} depends on the parameters: state it with --assume")
 
 

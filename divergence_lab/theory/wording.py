@@ -1,14 +1,15 @@
-"""The steps of a proof as mathematics, in LaTeX (in plain text a step is its `claim`)."""
+"""The steps of a proof as mathematics, in LaTeX (in plain text a step is its `claim`); the numbers at the ends in words."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import sympy as sp
 
 from divergence_lab.theory.certificate import Step
 from divergence_lab.theory.conditions import read_ranges
 from divergence_lab.theory.expressions import parse, parse_number, write_latex
+from divergence_lab.theory.parameter_numbers import Cases, Number
 from divergence_lab.theory.symbols import x
 
 Data = Mapping[str, str]
@@ -128,3 +129,15 @@ def _number(text: str) -> str:
     if text in ("oo", "-oo"):
         return "\\infty" if text == "oo" else "-\\infty"
     return write_latex(parse_number(text))
+
+
+def ends_in_words(ends: Sequence[tuple[str, Number]], shown: Callable[[sp.Expr], str]) -> list[str]:
+    """f(0+), f'(oo), g''(0) as lines of text: one for all, or, where one of them has cases, one for each."""
+    parts = []
+    for label, number in ends:
+        cases = number.cases if isinstance(number, Cases) else ((None, number),)
+        parts.append(f"{label} = " + ", ".join(("unknown" if value is None else shown(value)) + (f" if {condition}" if condition else "")
+                                               for condition, value in cases))
+    if not any(isinstance(number, Cases) for _, number in ends):
+        parts = [", ".join(parts)]
+    return [f"  {'' if k else 'ends':<13} {part}" for k, part in enumerate(parts)]

@@ -1,0 +1,93 @@
+"""Random families: what is said of them for all parameters holds, in high precision, at parameters inside, at and beside every boundary."""
+
+import random
+import re
+
+import mpmath as mp
+import pytest
+from families import DIGITS, TINY, Member, draw, holds, limit_exists
+
+from divergence_lab.theory.checker_parameters import check_parametric, left_out
+from divergence_lab.theory.expressions import ExpressionError, write
+from divergence_lab.theory.loss import loss
+from divergence_lab.theory.parameters import ask_for_parameters
+from divergence_lab.theory.verdict import KINDS, verdict_to_json
+
+SECONDS = 6.0
+PARTS, OF_A_PART = 8, 250
+
+
+def said(verdict: dict, c: mp.mpf) -> bool:
+    """What the verdict says at this parameter."""
+    if verdict["condition"] is None:
+        return verdict["holds"]
+    condition = re.sub(r"(?<![<>!=])=(?!=)", "==", verdict["condition"])
+    return bool(eval(condition, {"c": c, "sqrt": mp.sqrt, "log": mp.log, "pi": mp.pi, "E": mp.e}))
+
+
+def parameters_of(family, verdict: dict) -> list[mp.mpf]:
+    """Inside, at and beside the boundaries of what is said, and where the assumptions end."""
+    bounds = {mp.mpf(family.singular)}
+    for step in verdict["steps"]:
+        for key in ("low", "high", "at"):
+            if step.get(key, "oo") not in ("oo", "-oo") and step["rule"] in ("cell", "undefined") and not (key == "at" and step["rule"] == "cell"):
+                bounds.add(mp.mpf(eval(re.sub(r"(\d+)", r"mp.mpf(\1)", step[key]), {"mp": mp, "sqrt": mp.sqrt, "log": mp.log, "E": mp.e, "exp": mp.exp})))
+    offsets = [mp.mpf(0), *(s * mp.mpf(1) / d for d in (5, 2) for s in (1, -1)), mp.mpf(3), -mp.mpf(3)]
+    found = {b + o for b in bounds for o in offsets}
+    return sorted(c for c in found if family.sides == (-1, 1) or (c - family.singular) * family.sides[0] >= 0)
+
+
+def hunt(seed: int, count: int) -> dict[str, int]:
+    """How many families, verdicts that were decided and comparisons; fails at the first that is wrong."""
+    source, seen = random.Random(seed), {"families": 0, "decided": 0, "undecided": 0, "compared": 0}
+    with mp.workdps(DIGITS):
+        while seen["families"] < count:
+            family = draw(source)
+            try:
+                entry = loss(family.text, family.assumptions)
+            except ExpressionError:
+                continue
+            if not entry.parameters:
+                continue
+            seen["families"] += 1
+            converges = limit_exists(family)
+            for kind in KINDS:
+                verdict = verdict_to_json(ask_for_parameters(kind, entry, SECONDS), kind)
+                check_parametric(kind, verdict, write(entry.expression), entry.assumptions)
+                if verdict["status"] == "undecided":
+                    seen["undecided"] += 1
+                    continue
+                seen["decided"] += 1
+                where = f"seed {seed}: {family}: {kind} {verdict['holds']} {verdict['condition']}"
+                gone = left_out({k: verdict if k == kind else {"steps": []} for k in KINDS})
+                assert gone == ([] if converges else [f"c = {family.singular}"]) or verdict["steps"][0]["rule"] == "line", f"{where}: left out {gone}"
+                for c in parameters_of(family, verdict):
+                    at_singular = c == family.singular
+                    if at_singular and not converges:
+                        continue
+                    near = c + family.sides[0] * TINY if at_singular else c
+                    expected = holds(kind, Member(family.text, near))
+                    if expected is not None:
+                        seen["compared"] += 1
+                        assert said(verdict, c) is expected, f"{where}: at c = {mp.nstr(c, 8)} it is {expected}"
+    return seen
+
+
+def test_thirty_random_families():
+    seen = hunt(1, 30)
+    assert seen["decided"] > 150 and seen["compared"] > 500, seen
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_two_thousand_random_families(part):
+    seed = 1000 + part
+    print(f"seed {seed}: {hunt(seed, OF_A_PART)}")
+
+
+def test_the_oracle_sees_what_is_wrong():
+    """A negative control: the answers of before, valid exactly when c > 0, and ZF exactly when c > 0, are refused."""
+    with mp.workdps(DIGITS):
+        hyperbola = Member("c*(sqrt(1+(x/c)**2)-1)", TINY)
+        assert holds("validity", hyperbola) is True and holds("symmetric", hyperbola) is True
+        assert holds("zero_forcing", Member("c*log((1+exp(x**2/c))/2)", TINY)) is True
