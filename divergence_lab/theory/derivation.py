@@ -20,6 +20,7 @@ from divergence_lab.theory.divergence import Divergence, divergence, dual_loss
 from divergence_lab.theory.domain import fault
 from divergence_lab.theory.enclosure import NotEvaluable
 from divergence_lab.theory.expressions import ExpressionError, parse_number, write
+from divergence_lab.theory.family_proofs import stored
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.parameter_numbers import Cases, Number
 from divergence_lab.theory.sentences import PREFIX
@@ -154,7 +155,8 @@ def answers(loss: Loss, at: Sequence[sp.Expr], digits: int, budget: float, done:
     for kind in QUICK_FIRST:
         if kind not in known:
             left = budget * VERDICTS_END - (clock() - started)
-            known[kind] = unknown if lost else decide_one(kind, loss, max(0.1, left * share))
+            allowed = left * share if stored(kind, loss) is None else budget * STAGES[kind] - (clock() - started)  # a replay ends
+            known[kind] = unknown if lost else decide_one(kind, loss, max(0.1, allowed))
             yield known[kind]
     if "the numbers" not in done:
         yield (None,) * 3 if lost else ends(loss, found.generator, known["zero_forcing"], known["zero_avoiding"], budget)
