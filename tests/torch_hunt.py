@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 
 import sympy as sp
 import torch
@@ -14,7 +15,7 @@ from divergence_lab.theory.loss import loss
 from divergence_lab.theory.symbols import x
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-6}
-DIGITS = 80
+DIGITS, DIGITS_PER_POWER = 80, 7  # exp(x**50) - 1 at 10^-6 loses 300
 
 
 def linex(rate):
@@ -74,7 +75,8 @@ def faults(text: str, source: random.Random, count: int = 14) -> list[str]:
     entry = loss(text)
     function, found = to_torch(entry), []
     inside, outside = residuals(source, count)
-    with mp.workdps(DIGITS):
+    powers = [int(power) for power in re.findall(r"\*\*(\d+)", str(entry.expression))]
+    with mp.workdps(DIGITS + DIGITS_PER_POWER * min(max(powers, default=0), 200)):
         wanted = list(zip(*(_exact(pieces, inside + outside) for pieces in (entry.pieces, entry.derivative))))
         for dtype, tolerance in TOLERANCE.items():
             finfo = torch.finfo(dtype)
