@@ -43,6 +43,7 @@ Check = Callable[[Entry, Sequence[Subject], Formulas | None], None]
 REQUIRED = ("name", "loss", "loss_derivative", "parameters", "assumptions", "as_given", "gauge", "generator", "divergence", "factor",
             "valid", "why_invalid", "validity", "pieces", "convex", "data_processing", "zero_forcing", "zero_avoiding", "symmetric",
             "even", "bounded_gradient", "f_at_zero", "slope_at_infinity", "curvature_at_zero", "dual_loss", "values", "left_out")
+MAX_LOSS = 100_000  # characters, of one that is written in integrals; any other is read as an expression
 LISTS = ("parameters", "assumptions", "pieces", "values", "left_out")
 INVERTED = ("given", "normalised", "closed_form")
 # The search's own account of itself, and what an older version asked not to be checked: read by nobody here.
@@ -166,6 +167,8 @@ def _check_parameters(entry: Entry) -> None:
     if not all(isinstance(text, str) for key in ("parameters", "assumptions", "left_out") for text in entry[key]):
         raise Refuted("the parameters, the assumptions and what is left out are texts")
     read_assumptions(entry["assumptions"])
+    if len(entry["loss"]) > MAX_LOSS:
+        raise Refuted(f"the loss has {len(entry['loss'])} characters")
     loss = slope_of_integrals(entry["loss"], x) if "Integral(" in entry["loss"] else parse(entry["loss"], x, entry["assumptions"])
     names = sorted(symbol.name for symbol in loss.free_symbols - {x})
     if entry["parameters"] != names:

@@ -21,7 +21,7 @@ from divergence_lab.theory.cell_proofs import refined
 from divergence_lab.theory.checker_parameters import sides_of
 from divergence_lab.theory.conclusions import Part
 from divergence_lab.theory.decided import decided, inner_point, prove_equal
-from divergence_lab.theory.expressions import FUNCTIONS, PIECEWISE, parse, read_assumptions
+from divergence_lab.theory.expressions import FUNCTIONS, MAX_CHARACTERS, PIECEWISE, parse, read_assumptions
 from divergence_lab.theory.parameter_signs import is_finite, is_zero, sign
 from divergence_lab.theory.pieces import is_less, split
 from divergence_lab.theory.proofs import Refuted, Rejected
@@ -59,7 +59,9 @@ class Subject:
 
     def raw(self, text: str, variable: sp.Symbol = x) -> sp.Expr:
         """The same as it is written, with the parameters of the loss alone."""
-        beyond = [name for name in re.findall(r"(\w+)\(", text) if name not in (*FUNCTIONS, PIECEWISE) and hasattr(sp.functions, name)]
+        if len(text) > MAX_CHARACTERS:
+            raise Refuted(f"it has {len(text)} characters")
+        beyond = [name for name in re.findall(r"\b\w+(?=\()", text) if name not in (*FUNCTIONS, PIECEWISE) and hasattr(sp.functions, name)]
         if beyond:
             raise Rejected(f"{beyond[0]} is no function of the language")
         expression = parse(text, variable, self.assumptions)
