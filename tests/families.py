@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import mpmath as mp
 
-DIGITS = 140
+DIGITS = 300
 TINY = mp.mpf(10) ** -40   # how near to a value without a value the oracle looks
 STEP = mp.mpf(10) ** -60   # of difference quotients
 POINTS = [mp.mpf(n) / d for n, d in ((1, 7), (1, 1), (11, 4), (9, 1))]
-NEAR, FAR = mp.mpf(10) ** 6, mp.mpf(10) ** 8
+NEAR, FAR = mp.mpf(10) ** 20, mp.mpf(10) ** 24
 
 # part, whether it is also real for u < 0
 SINGULAR = (

@@ -5,7 +5,7 @@ import re
 
 import mpmath as mp
 import pytest
-from families import DIGITS, TINY, Member, draw, holds, limit_exists
+from tests.families import DIGITS, TINY, Member, draw, holds, limit_exists
 
 from divergence_lab.theory.checker_parameters import check_parametric, left_out
 from divergence_lab.theory.expressions import ExpressionError, write
@@ -37,8 +37,8 @@ def parameters_of(family, verdict: dict) -> list[mp.mpf]:
     return sorted(c for c in found if family.sides == (-1, 1) or (c - family.singular) * family.sides[0] >= 0)
 
 
-def hunt(seed: int, count: int) -> dict[str, int]:
-    """How many families, verdicts that were decided and comparisons; fails at the first that is wrong."""
+def hunt(seed: int, count: int, kinds: int = len(KINDS)) -> dict[str, int]:
+    """How many families, verdicts that were decided and comparisons, for so many kinds of each; fails at the first that is wrong."""
     source, seen = random.Random(seed), {"families": 0, "decided": 0, "undecided": 0, "compared": 0}
     with mp.workdps(DIGITS):
         while seen["families"] < count:
@@ -51,7 +51,7 @@ def hunt(seed: int, count: int) -> dict[str, int]:
                 continue
             seen["families"] += 1
             converges = limit_exists(family)
-            for kind in KINDS:
+            for kind in source.sample(KINDS, kinds):
                 verdict = verdict_to_json(ask_for_parameters(kind, entry, SECONDS), kind)
                 check_parametric(kind, verdict, write(entry.expression), entry.assumptions)
                 if verdict["status"] == "undecided":
@@ -74,8 +74,8 @@ def hunt(seed: int, count: int) -> dict[str, int]:
 
 
 def test_thirty_random_families():
-    seen = hunt(1, 30)
-    assert seen["decided"] > 150 and seen["compared"] > 500, seen
+    seen = hunt(1, 30, kinds=2)
+    assert seen["decided"] > 45 and seen["compared"] > 150, seen
 
 
 @pytest.mark.slow

@@ -89,10 +89,10 @@ def _cell(expression: sp.Expr, mirrored: bool) -> Smooth:
             if cell.free:
                 raise Rejected(f"{piece.expression} is not shown to be finite on ({piece.low}, {piece.high})")
             proofs.prove_finite(piece.expression, x, piece.low, piece.high)
-    for kink, before, after in zip(merged.kinks, merged.pieces, merged.pieces[1:]):
-        ends = _limit(before.expression, kink, -1, cell.free), _limit(after.expression, kink, 1, cell.free)
-        if not all(e.is_finite for e in ends) or not is_zero(ends[1] - ends[0]):
-            raise Rejected(f"g is not shown to be continuous at {kink}")
+    for cut, before, after in zip(pieces.kinks, pieces.pieces, pieces.pieces[1:]):  # inside a smooth piece as well: x^2/(x^2 + c^2)
+        ends = _limit(before.expression, cut, -1, cell.free), _limit(after.expression, cut, 1, cell.free)
+        if not all(e.is_finite for e in ends) or not is_zero(ends[1] - ends[0]) or (cut == 0 and not is_zero(ends[0])):
+            raise Rejected(f"g is not shown to be continuous at {cut}, or 0 at 0")
     return cell
 
 
