@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import mpmath as mp
 
-DIGITS = 300
-TINY = mp.mpf(10) ** -40   # how near to a value without a value the oracle looks
-STEP = mp.mpf(10) ** -60   # of difference quotients
+DIGITS = 600
+TINY = mp.mpf(10) ** -120   # how near to a value without a value the oracle looks: far nearer than 1/FAR^2
+STEP = mp.mpf(10) ** -200   # of difference quotients
 POINTS = [mp.mpf(n) / d for n, d in ((1, 7), (1, 1), (11, 4), (9, 1))]
 NEAR, FAR = mp.mpf(10) ** 20, mp.mpf(10) ** 24
 
