@@ -66,11 +66,9 @@ class Member:
     def __init__(self, text: str, c: mp.mpf):
         names = {"exp": mp.exp, "log": mp.log, "sqrt": mp.sqrt, "cosh": mp.cosh, "tanh": mp.tanh, "Abs": abs, "c": c,
                  "Piecewise": lambda *pairs: next(value() for value, holds in pairs if holds)}
-        if text.startswith("Piecewise"):
-            text = text.replace("((", "((lambda: ", 1).replace(", (", ", (lambda: ", 1)
-        code = compile(text, "family", "eval")
-        self.raw = lambda x: mp.mpf(eval(code, names, {"x": x} if "lambda" not in text else None) if "lambda" not in text
-                                    else eval(code, {**names, "x": x}))
+        later = text.replace("Piecewise((", "Piecewise((lambda: ").replace(", (Abs", ", (lambda: Abs")  # only the piece that holds is evaluated
+        code = compile(later, "family", "eval")
+        self.raw = lambda x: mp.mpf(eval(code, {**names, "x": x}))
         self.start = self.raw(mp.mpf(0))
         below, above = (self.start - self.raw(-STEP)) / STEP, (self.raw(STEP) - self.start) / STEP
         self.tilt = (below + above) / 2 if abs(below - above) < mp.mpf(10) ** -15 * (1 + abs(above)) else mp.mpf(0)

@@ -74,15 +74,15 @@ def hunt(seed: int, count: int, kinds: int = len(KINDS)) -> dict[str, int]:
 
 
 def test_thirty_random_families():
-    seen = hunt(1, 30, kinds=2)
-    assert seen["decided"] > 45 and seen["compared"] > 150, seen
+    seen = hunt(1, 30, kinds=1)
+    assert seen["decided"] > 20 and seen["compared"] > 80, seen
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_two_thousand_random_families(part):
     seed = 1000 + part
-    print(f"seed {seed}: {hunt(seed, OF_A_PART)}")
+    print(f"seed {seed}: {hunt(seed, OF_A_PART, kinds=2)}")
 
 
 def test_the_oracle_sees_what_is_wrong():
