@@ -40,15 +40,18 @@ def cells_of(loss: sp.Expr, assumptions: Sequence[str], cuts: Mapping[str, Seque
 
 
 def _natural_cuts(loss: sp.Expr) -> dict[str, list[sp.Expr]]:
-    """0, and where a part of the formula that is linear in one parameter is 0: there many a sign changes."""
+    """0, where a part of the formula that is linear in one parameter is 0, and where such an exponent of the residual is one of
+    g, g' or g'' at 0: there many a sign changes."""
     cuts = {s.name: [sp.S.Zero] for s in loss.free_symbols - {x}}
     for e in loss.atoms(sp.Pow, sp.log, sp.Abs, sp.sign):
         part = e.base if e.is_Pow else e.args[0]
-        if len(part.free_symbols) == 1 and not part.has(x):
-            (symbol,) = part.free_symbols
-            slope = sp.diff(part, symbol)
-            if slope.is_Rational and slope != 0 and (zero := symbol - part / slope).expand().is_Rational:
-                cuts[symbol.name].append(sp.expand(zero))
+        orders = (0, 1, 2) if e.is_Pow and part.has(x) else ()
+        for one in (part, *(e.exp - order for order in orders)):
+            if len(one.free_symbols) == 1 and not one.has(x):
+                (symbol,) = one.free_symbols
+                slope = sp.diff(one, symbol)
+                if slope.is_Rational and slope != 0 and (zero := symbol - one / slope).expand().is_Rational:
+                    cuts[symbol.name].append(sp.expand(zero))
     return cuts
 
 
