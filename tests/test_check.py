@@ -181,7 +181,7 @@ def test_what_is_no_such_document_is_bad_input(tmp_path, capsys, document):
     assert (code, out) == (2, "") and len(err.strip().splitlines()) == 1 and len(err) < 500
 
 
-@pytest.mark.parametrize("value", [None, 3, True, "", "x", [], {}, ["x"], {"x": None}, [[]], -1.5, "))", "oo", 10**400])
+@pytest.mark.parametrize("value", [None, 3, True, "", "x", [], {}, ["x"], {"x": None}, [[]], -1.5, "))", "oo", 10**400], ids=lambda value: str(value)[:9])
 def test_a_wrong_type_anywhere_is_a_rejection_and_no_crash(value):
     """Null claims nothing, and is no crash either."""
     for entry in (forward_kl(), next(entry for entry in documents() if entry["name"] == "pinball(tau)")):
