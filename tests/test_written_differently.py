@@ -1,8 +1,5 @@
 """Equal things written differently get one answer: constants, limits and integrals, whole verdicts."""
 
-import json
-import random
-
 import mpmath
 import pytest
 import sympy as sp
@@ -13,7 +10,7 @@ from divergence_lab.theory import constants, germs, proofs
 from divergence_lab.theory.decision import decide
 from divergence_lab.theory.expressions import ExpressionError, parse, parse_number
 from divergence_lab.theory.loss import loss
-from divergence_lab.theory.parameter_signs import Unsigned, is_zero, sign
+from divergence_lab.theory.parameter_signs import is_zero, sign
 from divergence_lab.theory.pieces import CannotSplit, are_equal, in_order, is_less, split, with_mirror_images
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x

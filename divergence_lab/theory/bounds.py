@@ -14,7 +14,7 @@ import sympy as sp
 from flint import arb
 
 from divergence_lab.theory.divergence import divergence
-from divergence_lab.theory.enclosure import NotEvaluable, digits, exact, integral, value_at
+from divergence_lab.theory.enclosure import NotEvaluable, digits, exact, integral
 from divergence_lab.theory.integral_sign import (
     combined,
     leading_ratio,

@@ -201,7 +201,7 @@ def _read_subjects(entry: Entry, parts: Sequence[Part], subjects: list[Subject])
 
 def _check_verdict(kind: str, entry: Entry, parts: Sequence[Part]) -> None:
     verdict = entry[kind]
-    if kind == "data_processing" and _same_proof(verdict, entry["convex"]) and (found := flaw(kind, verdict)) is None:
+    if kind == "data_processing" and _same_proof(verdict, entry["convex"]) and flaw(kind, verdict) is None:
         if not _is_undecided(verdict):
             check_sentence(kind, verdict)
     elif entry["parameters"]:

@@ -6,7 +6,6 @@ together must give the verdict, and its sentence must be what they say.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
