@@ -84,6 +84,8 @@ def is_finite(e: sp.Expr, moving: sp.Symbol | None = None, at: tuple[sp.Symbol, 
             return sign(here(e.args[0])) == 1
         if isinstance(e, sp.polylog):
             return bool(e.args[0].is_Integer) and sign(here(1 - e.args[1])) == 1
+        if isinstance(e, sp.Ei):
+            return sign(here(e.args[0])) != 0
         if e.is_Pow and e.exp.is_Integer:
             return bool(e.exp.is_positive) or sign(here(e.base)) != 0
         if e.is_Pow and moves and e.base.has(moving):  # a root that reaches 0 may have a kink there
