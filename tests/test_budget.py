@@ -486,3 +486,25 @@ def test_certificates_that_are_not_replayed_in_time_are_not_accepted():
     assert [report.failures for report in check_all([entry], 20)] == [()]
     ((failure,),) = [report.failures for report in check_all([entry], 0.001)]
     assert failure.where == "budget" and "0.001 s of processor time" in failure.why
+
+
+def test_several_threads_may_end_one_worker():
+    """As when one loss of several is refused: its thread and the one that ends all searches come together."""
+    failures = []
+
+    def end(worker, together):
+        together.wait()
+        try:
+            worker.end()
+        except Exception as error:  # whatever a thread raises is what is tested
+            failures.append(error)
+
+    for _ in range(20):
+        worker, together = processes.Worker(), threading.Barrier(4)
+        threads = [threading.Thread(target=end, args=(worker, together)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not worker.alive()
+    assert failures == []

@@ -26,6 +26,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -129,6 +130,7 @@ class Worker:
 
     def __init__(self) -> None:
         self.asker = os.getpid()
+        self.ending = threading.RLock()  # the thread that asked and one that ends all searches may both come to end it
         self.leads_group = _depth == 0  # its own workers join the group, so that all of them end together
         self.asked = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("d")  # shared: what the worker has asked itself
         question, self.to_child = os.pipe()
@@ -150,21 +152,23 @@ class Worker:
 
     def alive(self) -> bool:
         """Can it be asked, by this process?"""
-        if self.pid == 0 or self.asker != os.getpid():  # a fork of the asker must not write to its parent's pipes
+        if self.asker != os.getpid():  # a fork of the asker must not write to its parent's pipes
             return False
-        if os.waitpid(self.pid, os.WNOHANG)[0]:
-            self._forget()
-        return self.pid != 0
+        with self.ending:
+            if self.pid and os.waitpid(self.pid, os.WNOHANG)[0]:
+                self._forget()
+            return self.pid != 0
 
     def end(self) -> None:
         """Kill it and every process below it."""
-        if self.alive():
-            if self.leads_group:
-                with contextlib.suppress(OSError):
-                    os.killpg(self.pid, signal.SIGKILL)
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-            self._forget()
+        with self.ending:
+            if self.alive():
+                if self.leads_group:
+                    with contextlib.suppress(OSError):
+                        os.killpg(self.pid, signal.SIGKILL)
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+                self._forget()
 
     def _forget(self) -> None:
         self.pid = 0
