@@ -18,6 +18,7 @@ from divergence_lab.theory.proofs import Rejected, limit_of
 _SAME_SIGN = (sp.sinh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.erfi)
 _LIMIT = 200  # operations beyond which an expression is not rewritten in search of a sign
 _SHORT = 60    # ... and not differentiated or simplified
+_HIGH = 40     # powers beyond which a polynomial is not factored
 _SHARES = tuple(sp.Rational(n, 8) for n in (8, 1, 100))
 _SAMPLES = tuple(sp.Rational(n, 7) for n in (9, 2, 23, 5, 12, 3))
 
@@ -130,7 +131,7 @@ def _sign_by_slope(e: sp.Expr, depth: int = 2) -> int | None:
     if len(symbols) != 1 or not symbols[0].is_positive or depth == 0 or sp.count_ops(e) > _SHORT \
             or not any(part.free_symbols for part in e.atoms(sp.exp, sp.log)) or not is_finite(e, symbols[0]):
         return None
-    z, slope = symbols[0], sp.factor(sp.together(sp.diff(e, symbols[0])))
+    z, slope = symbols[0], _factored(sp.together(sp.diff(e, symbols[0])))
     way = next((s for form in _forms(slope) if (s := _seen(form, 4)) is not None), None) \
         or _sign_by_slope(slope, depth - 1)
     if way is None:
@@ -154,15 +155,15 @@ def _forms(e: sp.Expr):
         return
     e = e.replace(lambda p: p.is_Pow and p.base.is_positive and not p.base.free_symbols and p.exp.free_symbols,
                   lambda p: sp.exp(p.exp * sp.log(p.base)))
-    yield sp.factor(sp.together(e))
+    yield _factored(sp.together(e))
     if (rest := without_powers(e)) != e:
-        yield sp.factor(sp.together(rest))
+        yield _factored(sp.together(rest))
     if e.has(sp.exp, sp.sinh, sp.cosh, sp.tanh):
         written = sp.powsimp(sp.expand(e.rewrite(sp.exp)))
-        yield sp.factor(written)
-        yield sp.factor(sp.powsimp(sp.expand(sp.together(written))), deep=False)
+        yield _factored(written)
+        yield _factored(sp.powsimp(sp.expand(sp.together(written))))
     if sp.count_ops(e) < _SHORT:
-        yield sp.factor(sp.simplify(e))
+        yield _factored(sp.simplify(e))
 
 
 def without_powers(e: sp.Expr) -> sp.Expr:
@@ -203,9 +204,21 @@ def _seen(e: sp.Expr, depth: int) -> int | None:
     if isinstance(e, _SAME_SIGN):
         return _seen(e.args[0], depth - 1)
     if isinstance(e, sp.log):
-        above = _seen(sp.factor(sp.together(e.args[0] - 1)), depth - 1)
+        above = _seen(_factored(sp.together(e.args[0] - 1)), depth - 1)
         return above if above in (0, 1) or _seen(e.args[0], depth - 1) == 1 else None
     return _sign_of_sum(e, depth) if e.is_Add else None
+
+
+def _factored(e: sp.Expr, deep: bool = False) -> sp.Expr:
+    """In factors, where these can be had at once: of a high power SymPy may look for them for ever."""
+    rates: dict[tuple[sp.Expr, sp.Expr], list[sp.Rational]] = {}
+    for power in e.atoms(sp.Pow, sp.exp):
+        base, exponent = power.as_base_exp()
+        for rate, unit in (term.as_coeff_Mul() for term in sp.Add.make_args(sp.expand(exponent))):
+            if rate.is_Rational:
+                rates.setdefault((base, unit), []).append(rate)
+    degrees = (max(map(abs, found)) * sp.ilcm(1, *(rate.q for rate in found)) for found in rates.values())
+    return e if any(degree > _HIGH for degree in degrees) else sp.factor(e, deep=deep)
 
 
 def _sign_of_sum(e: sp.Expr, depth: int) -> int | None:
@@ -218,7 +231,7 @@ def _sign_of_sum(e: sp.Expr, depth: int) -> int | None:
         return found
     numerator, denominator = sp.fraction(sp.together(e))
     if denominator != 1 and denominator.free_symbols:
-        parts = [_seen(sp.factor(part), depth - 1) for part in (numerator, denominator)]
+        parts = [_seen(_factored(part), depth - 1) for part in (numerator, denominator)]
         return None if None in parts else parts[0] * parts[1]
     found = _sign_of_polynomial(numerator)
     if found is None:
@@ -235,7 +248,7 @@ def _sign_of_two(a: sp.Expr, b: sp.Expr, depth: int) -> int | None:
     quotient = sp.powsimp(sp.cancel(sp.together(-a / b)))
     if sp.count_ops(quotient) > _SHORT:
         return None
-    logarithm = sp.factor(sp.expand_log(sp.log(quotient)))
+    logarithm = _factored(sp.expand_log(sp.log(quotient)))
     above = None if logarithm.has(sp.zoo, sp.nan) else _seen(logarithm, depth - 2) if depth > 1 else None
     return None if above is None else above * sign_a
 
@@ -250,7 +263,7 @@ def _one_logarithm(e: sp.Expr) -> sp.Expr | None:
                 return None
             q, rest = sp.S.One, term
         product *= rest.args[0] ** q
-    return sp.log(sp.factor(sp.together(product)))
+    return sp.log(_factored(sp.together(product)))
 
 
 def _sign_of_polynomial(e: sp.Expr) -> int | None:
@@ -276,7 +289,7 @@ def _sign_beside_one(e: sp.Expr, depth: int) -> int | None:
     powers = [p for term in e.args for p in sp.Mul.make_args(term) if isinstance(p, sp.exp) and p.free_symbols]
     for divisor in (sp.S.One, *powers[:3]):
         quotient = e if divisor == 1 else sp.powsimp(sp.expand(e / divisor))
-        product = sp.factor(quotient) if divisor != 1 else quotient
+        product = _factored(quotient) if divisor != 1 else quotient
         found = _sign_of_exponentials(quotient, depth) if quotient.is_Add else None
         if found is None and not product.is_Add:
             found = _seen(product, depth - 1)
@@ -295,11 +308,11 @@ def _sign_of_exponentials(e: sp.Expr, depth: int) -> int | None:
             continue
         coefficient = term / power
         constant += coefficient
-        parts = [_seen(sp.factor(part), depth - 1) for part in (coefficient, power.args[0])]
+        parts = [_seen(_factored(part), depth - 1) for part in (coefficient, power.args[0])]
         signs.add(None if None in parts else parts[0] * parts[1])
     if not signs or None in signs:
         return None
-    rest = sp.factor(sp.together(constant))
+    rest = _factored(sp.together(constant))
     if rest != 0:
         signs.add(_seen(rest, depth - 1))
     signs.discard(0)
