@@ -1,6 +1,6 @@
 # make report   set up .venv and run the main job      (LOSSES="quadratic 'exp(x)-x-1'" for your own)
 # make test     set up .venv and run the whole test suite
-# make test-slow   the long hunts, at most an hour on two cores
+# make test-slow   the long hunts, meant for an hour on two cores
 # make app      set up .venv and open the loss designer   (PORT=2718; HEADLESS=1 opens no browser)
 PYTHON ?= python3
 LOSSES ?=
