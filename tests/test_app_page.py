@@ -24,7 +24,7 @@ from divergence_lab.theory.expressions import ExpressionError
 from divergence_lab.theory.loss import loss
 
 PAGE = Path(__file__).resolve().parents[1] / "divergence_lab" / "app" / "page.py"
-PATIENCE = 300  # seconds; on a busy machine the first answer waits for imports
+PATIENCE = 120  # seconds; on a busy machine the first answer waits for imports
 
 # --- without a browser ---------------------------------------------------------------------------------------
 
@@ -68,6 +68,31 @@ def test_drawings_leave_gaps_where_nothing_is_finite():
     law = np.full((2, 2), 0.04)
     law[0, 1] = 0.16
     assert 'fill-opacity="1.000"' in heat_map("h", law) and heat_map("h", law).count('fill-opacity="0.500"') == 3
+
+
+def test_the_threads_of_the_page_may_start_together():
+    """In a fresh process each imports what the other imports too: a package, and a module of it."""
+    code = ("import sys, threading; from divergence_lab.app import background; sys.setswitchinterval(1e-6); answers = []\n"
+            "jobs = [lambda: background.torch_text('x**2/2'), lambda: background.learn('x**2/2', lambda step, steps: None)]\n"
+            "threads = [threading.Thread(target=lambda job=job: answers.append(job())) for job in jobs]\n"
+            "[thread.start() for thread in threads]; [thread.join() for thread in threads]; print(len(answers))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.stdout.strip() == "2", done.stderr
+
+
+def test_a_thread_that_fails_tells_the_reader(monkeypatch):
+    live = pytest.importorskip("divergence_lab.app.live", reason="needs the extra [app]")
+    shown = []
+    monkeypatch.setattr(live.mo.output, "replace", shown.append)
+
+    @live.told
+    def failing():
+        raise ImportError("half a module")
+
+    with pytest.raises(ImportError):
+        failing()
+    assert len(shown) == 1 and "half a module" in shown[0].text and 'id="problem"' in shown[0].text
 
 
 # --- in the browser ------------------------------------------------------------------------------------------

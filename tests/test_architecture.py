@@ -19,7 +19,7 @@ HEIGHT = {"inputs": -2, "ambient": -1, "theory": 0, "graphs": 0, "metrics": 0, "
           "__init__": 11}
 # Inside theory, downhill again.
 THEORY = [
-    "symbols", "expressions", "processor_time", "processes", "budget", "enclosure", "balls", "constants", "pieces", "named_losses", "named_divergences", "identity", "catalogue",
+    "symbols", "expressions", "processor_time", "processes", "budget", "precision", "enclosure", "balls", "constants", "pieces", "named_losses", "named_divergences", "identity", "catalogue",
     # what the checker knows of one function, and of one for all parameters: it imports nothing of the search
     "tails", "tail_functions", "normal_form", "proofs", "parameter_signs", "germs", "by_terms",
     "loss", "domain", "values", "recognition", "dilogarithms", "integral_table", "integrals", "divergence",
@@ -33,7 +33,7 @@ THEORY = [
 CHECKER = ["balls", "constants", "tails", "tail_functions", "normal_form", "proofs", "conditions", "certificate", "parameter_signs", "germs", "by_terms", "exponential_terms",
            "convergence", "continuation", "cell_forms", "cell_proofs", "line_proofs", "decided", "conclusions", "sentences", "checker_parameters", "disproofs", "replay", "checker_loss", "quadrature", "checker_numbers", "checker_names", "checker_samplers", "checker_cells", "checker"]
 # What the checker may use besides itself: the reading of text, and the pieces of a loss with parameters.
-READING = ["symbols", "expressions", "pieces", "enclosure"]
+READING = ["symbols", "expressions", "pieces", "enclosure", "precision"]
 
 
 def room(path: Path) -> str:

@@ -11,11 +11,12 @@ from divergence_lab import cli_theory
 from divergence_lab.theory import catalogue, inversion
 from divergence_lab.theory.derivation import to_json
 from divergence_lab.theory.divergence import divergence
-from divergence_lab.theory.enclosure import digits, exact, value_at
+from divergence_lab.theory.enclosure import exact, value_at
 from divergence_lab.theory.expressions import ExpressionError, parse
 from divergence_lab.theory.inversion import derive_inverse, invert, invert_expression, normalise
 from divergence_lab.theory.loss import loss
 from divergence_lab.theory.pieces import split
+from divergence_lab.theory.precision import digits
 from divergence_lab.theory.recognition import recognise
 from divergence_lab.theory.symbols import t, x
 from divergence_lab.theory.values import enclose, pieces_at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +15,8 @@ from divergence_lab.theory.expressions import ExpressionError, shown
 from divergence_lab.theory.loss import Loss, loss
 
 READ_SECONDS, DERIVE_SECONDS = 5.0, 6.0
+# Two threads that import a package and one of its modules at the same time may each find the other's half done.
+_IMPORTING = threading.Lock()
 SIDE, STEPS, BATCH = 8, 400, 32
 
 
@@ -54,13 +57,15 @@ def derivation(text: str) -> Derivation:
 @lru_cache(maxsize=64)
 def torch_text(text: str) -> str:
     """The loss as a torch file that stands alone. Raises ExpressionError and NotRepresentable, both ValueErrors."""
-    from divergence_lab.export import export  # torch: a second that the page does not wait for
+    with _IMPORTING:  # torch: a second that the page does not wait for
+        from divergence_lab.export import export
     return export(read(text), "torch")
 
 
 def latex_text(found: Derivation) -> str:
     """g, g' and f for a paper."""
-    from divergence_lab.export import latex
+    with _IMPORTING:
+        from divergence_lab.export import latex
     return latex(found)
 
 
@@ -69,9 +74,10 @@ def learn(text: str, progress: Callable[[int, int], None]) -> Learned:
 
     `progress(step, steps)` may raise Stopped. Raises ValueError where the loss can't be trained with.
     """
-    from divergence_lab.bridge import to_torch
-    from divergence_lab.graphs.hypergrid import hypergrid
-    from divergence_lab.training import train
+    with _IMPORTING:
+        from divergence_lab.bridge import to_torch
+        from divergence_lab.graphs.hypergrid import hypergrid
+        from divergence_lab.training import train
     graph = hypergrid(2, SIDE)
     result = train({"g": to_torch(read(text))}, graph, seeds=1, steps=STEPS, batch=BATCH, evaluations=20, device="cpu",
                    progress=progress)

@@ -6,7 +6,9 @@ has.
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Callable
 
 import marimo as mo
 
@@ -18,6 +20,19 @@ REST_SECONDS = 0.5
 UNFIT = (ValueError, ArithmeticError)  # a loss that torch can't compute, or not as accurately as is promised
 
 
+def told(target: Callable[..., None]) -> Callable[..., None]:
+    """A thread's target whose failure the reader sees: the page would stand at "pending" for ever."""
+    @functools.wraps(target)
+    def run(*arguments: object) -> None:
+        try:
+            target(*arguments)
+        except Exception as failure:  # whatever it is, the reader must see it; the log has the rest
+            mo.output.replace(mo.Html(drawing.message(f"This page failed here, which is a defect of ours: {type(failure).__name__}: {failure}")))
+            raise
+    return run
+
+
+@told
 def explain(text: str, with_verdicts: bool) -> None:
     """The target of a mo.Thread: the divergence, the verdicts where they are asked for, then the source text."""
     thread = mo.current_thread()
@@ -44,6 +59,7 @@ def explain(text: str, with_verdicts: bool) -> None:
         mo.output.replace(mo.vstack([known, texts]))
 
 
+@told
 def train(text: str) -> None:
     """The target of a mo.Thread: a small GFlowNet, its progress, then the learned law beside the target."""
     thread = mo.current_thread()

@@ -23,10 +23,11 @@ from scipy.optimize import least_squares
 from divergence_lab.audit.families import BLOCKS, FAMILIES, SIDES, Family
 from divergence_lab.bridge import NotRepresentable, formula
 from divergence_lab.theory.catalogue import DIVERGENCES, LOSSES, generator
-from divergence_lab.theory.enclosure import digits, evaluator
+from divergence_lab.theory.enclosure import evaluator
 from divergence_lab.theory.expressions import ExpressionError, write
 from divergence_lab.theory.loss import Loss, loss
 from divergence_lab.theory.pieces import CannotSplit, Pieces
+from divergence_lab.theory.precision import digits
 from divergence_lab.theory.symbols import t, x
 
 # Fits are made on |x| up to these, so that what happens far out does not spoil what holds near agreement.

@@ -24,13 +24,13 @@ from divergence_lab.bridge.series import (
     FAILURES,
     Expansion,
     Model,
-    bits,
     coefficients_at,
     expansion_of,
     model,
 )
 from divergence_lab.theory.enclosure import NotEvaluable
 from divergence_lab.theory.identity import NoNormalForm, NormalForm, elementary
+from divergence_lab.theory.precision import bits
 from divergence_lab.theory.symbols import x
 
 NEAR, FULL = 1e-6, 1000.0  # the range in which a candidate is compared with F; beyond it a rewriting is trusted

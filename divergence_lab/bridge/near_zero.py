@@ -12,7 +12,8 @@ from flint import arb
 
 from divergence_lab.bridge.cells import MODEL_BITS, NEAR, Candidate, Side
 from divergence_lab.bridge.programs import polynomial
-from divergence_lab.bridge.series import bits, coefficients_at
+from divergence_lab.bridge.series import coefficients_at
+from divergence_lab.theory.precision import bits
 from divergence_lab.theory.symbols import x
 
 EXACT_BITS = 1500  # for zeros of high order: (10^-6)^60 beside 1

@@ -22,9 +22,10 @@ from divergence_lab.bridge.cells import FULL, MODEL_BITS, NARROWEST, NEAR, Candi
 from divergence_lab.bridge.near_zero import taylor, taylor_reach
 from divergence_lab.bridge.programs import NotRepresentable, Program, compiled, polynomial, shifted
 from divergence_lab.bridge.rounding import DOUBLE, NOWHERE, Arithmetic
-from divergence_lab.bridge.series import bits, coefficients_at
+from divergence_lab.bridge.series import coefficients_at
 from divergence_lab.bridge.tables import TABLE_TERMS, Table, table
 from divergence_lab.theory.pieces import Pieces
+from divergence_lab.theory.precision import bits
 from divergence_lab.theory.symbols import x
 
 TOLERANCE = 4e-12

@@ -8,9 +8,8 @@ F^(n)(y)/n! for every y in it, which is Lagrange's remainder.
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import sympy as sp
@@ -23,17 +22,6 @@ from divergence_lab.theory.symbols import x
 Expansion = Callable[[arb_series, int], arb_series]
 PARTS = 4  # into which a stretch is divided to enclose a polynomial on it
 FAILURES = (ValueError, ZeroDivisionError, OverflowError, NotImplementedError, TypeError)
-
-
-@contextlib.contextmanager
-def bits(count: int, terms: int) -> Iterator[None]:
-    """Work with `count` bits and that many terms of a series."""
-    before = ctx.prec, ctx.cap
-    ctx.prec, ctx.cap = count, terms
-    try:
-        yield
-    finally:
-        ctx.prec, ctx.cap = before
 
 
 @dataclass(frozen=True)

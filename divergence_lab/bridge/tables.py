@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from divergence_lab.bridge.cells import MODEL_BITS, NARROWEST, Side
 from divergence_lab.bridge.programs import NotRepresentable
-from divergence_lab.bridge.series import bits, model
+from divergence_lab.bridge.series import model
+from divergence_lab.theory.precision import bits
 
 TABLE_TERMS = {"double": 16, "single": 7}
 TABLE_CELLS = 1500

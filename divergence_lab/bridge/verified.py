@@ -10,9 +10,10 @@ from flint import acb, arb
 from divergence_lab.bridge.programs import NotRepresentable
 from divergence_lab.bridge.ranges import Ranges, ranges
 from divergence_lab.bridge.series import FAILURES
-from divergence_lab.theory.enclosure import NotEvaluable, digits, evaluator
+from divergence_lab.theory.enclosure import NotEvaluable, evaluator
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.pieces import Pieces
+from divergence_lab.theory.precision import digits
 from divergence_lab.theory.symbols import x
 
 

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from functools import lru_cache
 
 import sympy as sp
-from flint import arb, ctx
+from flint import arb
+
+from divergence_lab.theory.precision import bits
 
 PRECISION_BITS = 128
 
@@ -20,16 +20,6 @@ _FUNCTIONS = {
     sp.gamma: arb.gamma, sp.coth: arb.coth, sp.sech: arb.sech, sp.csch: arb.csch,
 }
 _CONSTANTS = {sp.pi: arb.pi, sp.E: arb.const_e, sp.EulerGamma: arb.const_euler, sp.Catalan: arb.const_catalan}
-
-
-@contextlib.contextmanager
-def places(count: int) -> Iterator[None]:
-    """Work with at least `count` decimal digits."""
-    before, ctx.dps = ctx.dps, max(count, 1)
-    try:
-        yield
-    finally:
-        ctx.dps = before
 
 
 def ball(expression: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
@@ -127,8 +117,5 @@ def _power(base: arb, exponent: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
 @lru_cache(maxsize=20_000)
 def ball_of_constant(number: sp.Expr) -> arb:
     """An exact constant, enclosed with PRECISION_BITS bits."""
-    before, ctx.prec = ctx.prec, PRECISION_BITS
-    try:
+    with bits(PRECISION_BITS):
         return ball(number, sp.Dummy(), arb(0))
-    finally:
-        ctx.prec = before

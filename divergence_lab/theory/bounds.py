@@ -14,7 +14,7 @@ import sympy as sp
 from flint import arb
 
 from divergence_lab.theory.divergence import divergence
-from divergence_lab.theory.enclosure import NotEvaluable, digits, exact, integral
+from divergence_lab.theory.enclosure import NotEvaluable, exact, integral
 from divergence_lab.theory.integral_sign import (
     combined,
     leading_ratio,
@@ -27,6 +27,7 @@ from divergence_lab.theory.integral_sign import (
 )
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, in_order, is_less
+from divergence_lab.theory.precision import digits
 from divergence_lab.theory.proofs import Rejected, integral_diverges, limit_of
 from divergence_lab.theory.symbols import t, x
 from divergence_lab.theory.tails import NoTail

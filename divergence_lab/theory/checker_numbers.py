@@ -13,11 +13,12 @@ from typing import Any
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.balls import ball, ball_of_constant, places
+from divergence_lab.theory.balls import ball, ball_of_constant
 from divergence_lab.theory.checker_loss import Subject
 from divergence_lab.theory.conclusions import Part
 from divergence_lab.theory.exponential_terms import integral_against
 from divergence_lab.theory.expressions import parse_number
+from divergence_lab.theory.precision import digits
 from divergence_lab.theory.proofs import Refuted, Rejected
 from divergence_lab.theory.quadrature import constant, enclose_slope_at_infinity, enclose_value
 from divergence_lab.theory.symbols import t, x
@@ -115,7 +116,7 @@ def check_slope_at_infinity(stated: str, entry: Entry, subject: Subject) -> None
     if subject.free or len(stated) > MAX_DIGITS:
         raise Rejected("f'(oo) has no digits that could be enclosed")
     count = len(stated) + 12
-    with places(count):
+    with digits(count):
         slope = enclose_slope_at_infinity(subject.parts, count) if entry["generator"] is None else constant(found)
         _within(slope, stated, _unit(stated))
 
@@ -152,7 +153,7 @@ def _check_value(ratio: sp.Expr, stated: str, radius: str, generator: sp.Expr | 
     if subject.free or len(stated) > MAX_DIGITS:
         raise Rejected("f has no value that could be enclosed")
     count = len(stated) + max(0, -int(radius.partition("e")[2] or 0)) + 30
-    with places(count):
+    with digits(count):
         if generator is None:
             found = enclose_value(subject.parts, ratio, count)
         else:

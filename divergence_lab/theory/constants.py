@@ -21,9 +21,10 @@ from functools import lru_cache
 
 import mpmath
 import sympy as sp
-from flint import arb, ctx
+from flint import arb
 
 from divergence_lab.theory.balls import PRECISION_BITS, ball, ball_of_constant
+from divergence_lab.theory.precision import bits
 
 MAX_BITS = 40_000         # of precision; a bound below 2^-MAX_BITS is not awaited
 MAX_OPERATIONS = 2_000    # of a constant that is not algebraic
@@ -69,12 +70,9 @@ def equal(a: sp.Expr, b: sp.Expr) -> bool | None:
     return None if sign is None else sign == 0
 
 
-def _ball_with(number: sp.Expr, bits: int) -> arb:
-    before, ctx.prec = ctx.prec, bits
-    try:
+def _ball_with(number: sp.Expr, count: int) -> arb:
+    with bits(count):
         return ball(number, sp.Dummy(), arb(0))
-    finally:
-        ctx.prec = before
 
 
 # --- algebraic numbers ---------------------------------------------------------------------------------------

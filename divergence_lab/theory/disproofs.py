@@ -15,13 +15,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import sympy as sp
-from flint import acb, arb, ctx
+from flint import acb, arb
 
 from divergence_lab.theory import constants, proofs
 from divergence_lab.theory.balls import PRECISION_BITS, ball, ball_of_constant, decide
 from divergence_lab.theory.conclusions import number
 from divergence_lab.theory.decided import decided, prove_equal
 from divergence_lab.theory.expressions import parse
+from divergence_lab.theory.precision import bits
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
 
@@ -98,11 +99,8 @@ def _cover(f: sp.Expr, low: sp.Expr, high: sp.Expr, holds: Callable[[arb], bool]
 
 
 def _prove_not_real(g: sp.Expr, step: Mapping[str, str]) -> None:
-    before, ctx.prec = ctx.prec, PRECISION_BITS
-    try:
+    with bits(PRECISION_BITS):
         value = complex_ball(g, ball_of_constant(number(step["at"])))
-    finally:
-        ctx.prec = before
     if not value.is_finite() or value.imag.contains(0):
         raise Rejected(f"g at {step['at']} is not shown to have an imaginary part")
 

@@ -16,11 +16,12 @@ import sympy as sp
 
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, left_until, patient, within
 from divergence_lab.theory.domain import fault
-from divergence_lab.theory.enclosure import NotEvaluable, digits, exact
+from divergence_lab.theory.enclosure import NotEvaluable, exact
 from divergence_lab.theory.expressions import read_assumptions
 from divergence_lab.theory.integrals import integral_from_zero
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, split
+from divergence_lab.theory.precision import digits
 from divergence_lab.theory.recognition import recognise
 from divergence_lab.theory.symbols import t, x
 from divergence_lab.theory.values import enclose_integral, pieces_at

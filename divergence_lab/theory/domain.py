@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import sympy as sp
 from flint import acb, arb
 
-from divergence_lab.theory.enclosure import NotEvaluable, digits, evaluator, value_at
+from divergence_lab.theory.enclosure import NotEvaluable, evaluator, value_at
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.pieces import Piece
+from divergence_lab.theory.precision import digits
 from divergence_lab.theory.symbols import x
 
 RANGE = 600

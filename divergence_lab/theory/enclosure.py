@@ -6,27 +6,18 @@ it is not finite, and then nothing is claimed.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import sympy as sp
-from flint import acb, arb, ctx
+from flint import acb, arb
+
+from divergence_lab.theory.precision import digits
 
 Evaluator = Callable[[acb, bool], acb]
 
 
 class NotEvaluable(ValueError):
     """The expression has a part (named in the message) that Arb can't evaluate here."""
-
-
-@contextlib.contextmanager
-def digits(count: int) -> Iterator[None]:
-    """Work with at least `count` decimal digits."""
-    before, ctx.dps = ctx.dps, max(count, 1)
-    try:
-        yield
-    finally:
-        ctx.dps = before
 
 
 def _undefined() -> acb:

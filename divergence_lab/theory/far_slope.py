@@ -9,9 +9,10 @@ import sympy as sp
 from flint import arb
 
 from divergence_lab.theory.boundary import slope_of_generator
-from divergence_lab.theory.enclosure import NotEvaluable, digits, exact
+from divergence_lab.theory.enclosure import NotEvaluable, exact
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.pieces import CannotSplit
+from divergence_lab.theory.precision import digits
 from divergence_lab.theory.symbols import x
 from divergence_lab.theory.tail_functions import of
 from divergence_lab.theory.tails import HalfLine, Monomial, NoTail, Tail, growth, level

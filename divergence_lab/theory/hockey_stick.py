@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.enclosure import digits, exact, integral
+from divergence_lab.theory.enclosure import exact, integral
 from divergence_lab.theory.loss import Loss, jump
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less
+from divergence_lab.theory.precision import digits
 from divergence_lab.theory.symbols import x
 
 

@@ -17,9 +17,10 @@ from flint import arb
 
 from divergence_lab.theory.balls import ball
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, patient, within
-from divergence_lab.theory.enclosure import NotEvaluable, digits, integral, value_at
+from divergence_lab.theory.enclosure import NotEvaluable, integral, value_at
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.pieces import Piece, Pieces, in_order, is_less
+from divergence_lab.theory.precision import digits
 from divergence_lab.theory.proofs import Rejected, prove_nonnegative
 from divergence_lab.theory.symbols import x
 from divergence_lab.theory.tail_functions import HALF_LINES, of

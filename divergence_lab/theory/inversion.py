@@ -20,12 +20,13 @@ from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, patient
 from divergence_lab.theory.derivation import Derivation, answers, assemble
 from divergence_lab.theory.divergence import Divergence, NotConfirmed, confirm
 from divergence_lab.theory.domain import fault
-from divergence_lab.theory.enclosure import NotEvaluable, digits, exact
+from divergence_lab.theory.enclosure import NotEvaluable, exact
 from divergence_lab.theory.expressions import ExpressionError, parse, read_assumptions, shown, write
 from divergence_lab.theory.identity import simplified
 from divergence_lab.theory.integrals import integral_from_zero
 from divergence_lab.theory.loss import Loss, set_parameters
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, inside, is_finite, split
+from divergence_lab.theory.precision import digits
 from divergence_lab.theory.recognition import as_catalogued, derivative_of_generator, recognise
 from divergence_lab.theory.symbols import t, x
 from divergence_lab.theory.values import enclose_integral, pieces_at

@@ -15,10 +15,11 @@ from itertools import pairwise, product
 import sympy as sp
 from flint import acb, arb
 
-from divergence_lab.theory.enclosure import NotEvaluable, digits, evaluator, exact
+from divergence_lab.theory.enclosure import NotEvaluable, evaluator, exact
 from divergence_lab.theory.integral_sign import prove_sign, vanishes, why_not_valid
 from divergence_lab.theory.loss import Loss, jump
 from divergence_lab.theory.pieces import Piece
+from divergence_lab.theory.precision import digits
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.sign_regions import Stretch, negative_stretches
 from divergence_lab.theory.symbols import x

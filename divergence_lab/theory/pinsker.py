@@ -14,10 +14,11 @@ from flint import arb
 from scipy.interpolate import CubicSpline
 
 from divergence_lab.theory import constants
-from divergence_lab.theory.enclosure import NotEvaluable, digits, exact, integral
+from divergence_lab.theory.enclosure import NotEvaluable, exact, integral
 from divergence_lab.theory.integral_sign import combined, outwards, prove_integral_nonnegative, why_not_valid
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_less
+from divergence_lab.theory.precision import digits
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
 from divergence_lab.theory.values import enclose

@@ -18,12 +18,13 @@ from functools import lru_cache
 from typing import TypeVar
 
 import sympy as sp
-from flint import arb, ctx
+from flint import arb
 
 from divergence_lab.theory import constants
 from divergence_lab.theory.balls import PRECISION_BITS, ball, ball_of_constant
 from divergence_lab.theory.constants import unified
 from divergence_lab.theory.normal_form import vanishes
+from divergence_lab.theory.precision import bits
 from divergence_lab.theory.tail_functions import describe
 from divergence_lab.theory.tails import LEVELS, HalfLine, NoTail, Tail, growth, is_zero, level
 
@@ -140,8 +141,7 @@ def _cover(f: sp.Expr, x: sp.Symbol, low: arb, high: arb) -> None:
     if not low < high:
         return
     slope = sp.diff(f, x)
-    before, ctx.prec = ctx.prec, 64
-    try:
+    with bits(64):
         pending, count = [(low, high)], 0
         while pending:
             a, b = pending.pop()
@@ -157,8 +157,6 @@ def _cover(f: sp.Expr, x: sp.Symbol, low: arb, high: arb) -> None:
             if b - a < 2 and ball(f, x, middle) + ball(slope, x, box) * (box - middle) >= 0:
                 continue
             pending += [(middle, b), (a, middle)]
-    finally:
-        ctx.prec = before
 
 
 def _middle(a: arb, b: arb) -> arb:
@@ -277,11 +275,8 @@ def _monomial_diverges(m) -> bool:
 
 def prove_sign_at(f: sp.Expr, x: sp.Symbol, point: sp.Expr, sign: str) -> None:
     """f(point) < 0, > 0 or != 0, by one ball."""
-    before, ctx.prec = ctx.prec, PRECISION_BITS
-    try:
+    with bits(PRECISION_BITS):
         value = ball(f, x, ball_of_constant(point))
-    finally:
-        ctx.prec = before
     holds = {"<0": value < 0, ">0": value > 0, "!=0": value < 0 or value > 0}.get(sign)
     if not holds:
         raise Rejected(f"{f} {sign} at {point}: the value is {value.str(6)}")
@@ -310,14 +305,11 @@ def prove_zero(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
     else:
         a = ball_of_constant(low)
         b = a + REACH if high == sp.oo else ball_of_constant(high)
-    before, ctx.prec = ctx.prec, PRECISION_BITS
-    try:
+    with bits(PRECISION_BITS):
         for share in SHARES:
             point = arb((a + (b - a) * share[0] / share[1]).mid())
             value = ball(f, x, point)
             if value.is_finite() and not value.contains(0):
                 raise Refuted(f"{f} is not 0: at {point.str(8, radius=False)} it is {value.str(6)}")
-    finally:
-        ctx.prec = before
     if not is_identity(f, x):
         raise Rejected(f"{f} is not shown to be 0")

@@ -14,9 +14,10 @@ import sympy as sp
 from flint import acb, arb
 
 from divergence_lab.theory import proofs
-from divergence_lab.theory.balls import ball, ball_of_constant, places
+from divergence_lab.theory.balls import ball, ball_of_constant
 from divergence_lab.theory.conclusions import Part
 from divergence_lab.theory.proofs import Rejected
+from divergence_lab.theory.precision import digits
 from divergence_lab.theory.symbols import x
 from divergence_lab.theory.tail_functions import of
 from divergence_lab.theory.tails import HalfLine, Monomial, NoTail, Tail, growth, level
@@ -25,25 +26,25 @@ RATES = (sp.S.One, sp.S.Half, sp.Rational(1, 8), sp.Rational(1, 32), sp.Rational
 REACHES = (100, 200, 400, 1000)
 
 
-def enclose_value(parts: Sequence[Part], ratio: sp.Expr, digits: int) -> arb:
+def enclose_value(parts: Sequence[Part], ratio: sp.Expr, count: int) -> arb:
     """f(ratio), enclosed; not finite where that fails."""
-    with places(digits):
+    with digits(count):
         end = constant(sp.log(ratio))
         total = arb(0)
         first = next(i for i, part in enumerate(parts) if part.low == 0)
         for place, part in enumerate(parts):
             low, high = (constant(e) if e.is_finite else arb("inf" if e == sp.oo else "-inf") for e in (part.low, part.high))
             if end > 0 and place >= first and not low > end:
-                total += _piece(part, low, high if high < end else end, digits)
+                total += _piece(part, low, high if high < end else end, count)
             elif end < 0 and place < first and not high < end:
-                total -= _piece(part, low if low > end else end, high, digits)
+                total -= _piece(part, low if low > end else end, high, count)
         return total * constant(ratio)
 
 
-def enclose_slope_at_infinity(parts: Sequence[Part], digits: int) -> arb:
+def enclose_slope_at_infinity(parts: Sequence[Part], count: int) -> arb:
     """f'(oo), enclosed. Raises Rejected where the rest beyond X falls off too slowly to be bounded."""
     integrand = parts[-1].slope * sp.exp(-x)
-    with places(digits):
+    with digits(count):
         for X in REACHES:
             if parts[-1].low.is_finite and not ball_of_constant(parts[-1].low) < X:
                 continue
@@ -52,8 +53,8 @@ def enclose_slope_at_infinity(parts: Sequence[Part], digits: int) -> arb:
                 rest = _rest(line, of(line, integrand, x))
             except NoTail:
                 continue
-            if rest < arb(10) ** -digits:
-                return enclose_value(parts, sp.exp(X), digits) * (-arb(X)).exp() + arb(0, 1) * rest
+            if rest < arb(10) ** -count:
+                return enclose_value(parts, sp.exp(X), count) * (-arb(X)).exp() + arb(0, 1) * rest
     raise Rejected("the integral for f'(oo) falls off too slowly to be enclosed")
 
 
@@ -69,20 +70,20 @@ def _rest(line: HalfLine, tail: Tail) -> arb:
     raise NoTail("it falls off too slowly")
 
 
-def _piece(part: Part, a: arb, b: arb, digits: int) -> arb:
+def _piece(part: Part, a: arb, b: arb, count: int) -> arb:
     """int_a^b g'(v) e^{-v} dv within one piece."""
-    total = _integral(part.slope * sp.exp(-x), a, b, digits)
+    total = _integral(part.slope * sp.exp(-x), a, b, count)
     if total.is_finite() or part.loss is None:
         return total
     ends = [proofs.limit_of(part.loss, x, sp.S.Zero, side) if end == 0 else None for end, side in ((a, 1), (b, -1))]
     left, right = (value_at(part.loss, end) if known is None else constant(known) for known, end in zip(ends, (a, b)))
-    return right * (-b).exp() - left * (-a).exp() + _integral(part.loss * sp.exp(-x), a, b, digits)
+    return right * (-b).exp() - left * (-a).exp() + _integral(part.loss * sp.exp(-x), a, b, count)
 
 
-def _integral(f: sp.Expr, a: arb, b: arb, digits: int) -> arb:
+def _integral(f: sp.Expr, a: arb, b: arb, count: int) -> arb:
     if not a < b:
         return arb(0) if (b - a).contains(0) and a == b else arb.nan()
-    tolerance = arb(10) ** -digits
+    tolerance = arb(10) ** -count
     found = acb.integral(lambda z, analytic: evaluate(f, z, analytic), acb(a), acb(b), rel_tol=tolerance, abs_tol=tolerance)
     return found.real if found.imag.contains(0) else arb.nan()
 

@@ -18,11 +18,12 @@ from flint import arb
 
 from divergence_lab.theory import catalogue
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, patient, within
-from divergence_lab.theory.enclosure import NotEvaluable, digits, value_at
+from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions import ExpressionError, parse, write
 from divergence_lab.theory.identity import constant_ratio, simplified, vanishes
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, inside, is_finite, is_less, split
+from divergence_lab.theory.precision import digits
 from divergence_lab.theory.symbols import t, x
 
 # Seven residuals on either side of 0.

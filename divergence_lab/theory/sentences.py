@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import sympy as sp
-from flint import ctx
-
 from divergence_lab.theory import constants
 from divergence_lab.theory.balls import PRECISION_BITS, ball, ball_of_constant
 from divergence_lab.theory.conclusions import number, same_point
 from divergence_lab.theory.conditions import condition_of, read_ranges
 from divergence_lab.theory.expressions import parse, write
+from divergence_lab.theory.precision import bits
 from divergence_lab.theory.symbols import x
 
 Steps = Sequence[Mapping[str, str]]
@@ -115,11 +114,8 @@ def _symmetric(holds: bool, steps: Steps) -> str:
 
 def _value(step: Mapping[str, str]) -> str:
     """A witness in four digits."""
-    before, ctx.prec = ctx.prec, PRECISION_BITS
-    try:
+    with bits(PRECISION_BITS):
         value = ball(parse(step["f"], x), x, ball_of_constant(number(step["at"])))
-    finally:
-        ctx.prec = before
     return f"{value.str(4, radius=False)} at x = {step['at']}"
 
 

@@ -8,9 +8,10 @@ from math import inf, isfinite, nextafter
 
 import sympy as sp
 
-from divergence_lab.theory.enclosure import digits, exact
+from divergence_lab.theory.enclosure import exact
 from divergence_lab.theory.integral_sign import enclosed_range, tail_of
 from divergence_lab.theory.pieces import Piece
+from divergence_lab.theory.precision import digits
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.enclosure import NotEvaluable, digits, exact, integral, value_at
+from divergence_lab.theory.enclosure import NotEvaluable, exact, integral, value_at
 from divergence_lab.theory.loss import Loss
 from divergence_lab.theory.pieces import Pieces, is_less
+from divergence_lab.theory.precision import digits
 from divergence_lab.theory.symbols import x
 
 
