@@ -72,7 +72,7 @@ def test_drawings_leave_gaps_where_nothing_is_finite():
 
 def test_the_threads_of_the_page_may_start_together():
     """In a fresh process each imports what the other imports too: a package, and a module of it."""
-    code = ("import sys, threading; from divergence_lab.app import background; sys.setswitchinterval(1e-6); answers = []\n"
+    code = ("import sys, threading; from divergence_lab.app import background; sys.setswitchinterval(1e-6); background.STEPS = 20; answers = []\n"
             "jobs = [lambda: background.torch_text('x**2/2'), lambda: background.learn('x**2/2', lambda step, steps: None)]\n"
             "threads = [threading.Thread(target=lambda job=job: answers.append(job())) for job in jobs]\n"
             "[thread.start() for thread in threads]; [thread.join() for thread in threads]; print(len(answers))")
