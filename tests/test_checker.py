@@ -159,7 +159,7 @@ MALFORMED = (None, 3, True, "", "x", "oo", "1/0", "a: b: c", "))", [], {}, ["x"]
 
 
 @pytest.mark.parametrize("text, assumptions", [("log(cosh(x))", ()), ("Abs(x)", ()), ("x**3", ()), ("1/(5 - x)", ()),
-                                               ("linex(alpha)", ()), (FAMILIES[-1])], ids=lambda v: str(v)[:20])
+                                               ("linex(alpha)", ()), pytest.param(*FAMILIES[-1], marks=pytest.mark.slow)], ids=lambda v: str(v)[:20])
 def test_whatever_is_missing_or_of_another_form_is_a_rejection_and_no_crash(text, assumptions):
     whole = certificate(text, assumptions)
     assert check_one(whole) == []

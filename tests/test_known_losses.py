@@ -118,7 +118,7 @@ def test_a_break_is_found_and_proved(left, right, place, size, mirrored, kind):
     assert [step.rule for step in found.valid.steps] in (["gap"], ["unbounded"], ["pole"], ["not real"])
 
 
-@runs(30)
+@runs(10)
 @given(cheap_sides, st.sampled_from(["1", "1/2", "2"]), st.sampled_from(["sqrt(x**2 - 2*{c}*x + {c}**2)", "Abs(x - {c}) - {c}",
                                                                       "Max(x - {c}, 0)**2"]))
 def test_harmless_kinks_are_never_called_breaks(side, place, kink):

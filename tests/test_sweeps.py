@@ -54,7 +54,7 @@ def test_a_bad_job_is_named_and_the_others_are_kept(tmp_path):
 def test_a_killed_worker_loses_nothing(tmp_path):
     """SIGKILL to the worker midway: it is started again, to the numbers of an uninterrupted run."""
     pytest.importorskip("submitit", reason="workers need submitit: pip install 'divergence-lab[cluster]'")
-    long = {**FIXED, "losses": ["quadratic"], "steps": 6_000, "batch": 32, "evaluations": 30}
+    long = {**FIXED, "losses": ["quadratic"], "steps": 3_000, "batch": 32, "evaluations": 30}
     (job,) = jobs(long, {})
     killed = []
 

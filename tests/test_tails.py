@@ -29,10 +29,21 @@ def _grow(children):
 expressions = st.recursive(_LEAVES, _grow, max_leaves=4)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(expressions, st.integers(0, 12))
 @example("exp(1/(exp(-x**2/2)))", 3)
 def test_a_tail_contains_its_function_on_the_whole_half_line(text, steps):
+    contains(text, steps)
+
+
+@pytest.mark.slow
+@settings(max_examples=2000, deadline=None)
+@given(expressions, st.integers(0, 12))
+def test_two_thousand_tails(text, steps):
+    contains(text, steps)
+
+
+def contains(text, steps):
     try:
         f = parse(text, x)
         line = HalfLine(30)
