@@ -12,14 +12,14 @@ NoValue is raised where there is no limit: it is infinite at a point, jumps, or 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise, permutations
+from itertools import pairwise
 
 import sympy as sp
 
 from divergence_lab.theory import germs
 from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.convergence import W, Y, analytic_limit, form, is_bounded
-from divergence_lab.theory.parameter_signs import is_zero, sign
+from divergence_lab.theory.parameter_signs import is_finite, is_zero, sign
 from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, split
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
@@ -33,6 +33,10 @@ class NoValue(Rejected):
     """The formula has no value at these parameters, and the family no limit there."""
 
 
+class Infinite(NoValue):
+    """The family tends to an infinity at some x."""
+
+
 class Undefined(Exception):
     """A part of the formula has no value at these parameters: it may have a limit."""
 
@@ -40,40 +44,44 @@ class Undefined(Exception):
 def value_or_limit(loss: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], sides: Sides) -> sp.Expr:
     """The loss at these values of its parameters, or its limit there. Raises NoValue, Rejected."""
     try:
-        value_of(loss, {**points, x: sp.S.Zero})  # 1 - x^2/(x^2 + c^2) is 0 at c = 0, and has no value at x = 0
-        return value_of(loss, points)
+        return _value_at_each_x(loss, points)
     except Undefined:
-        singular = [s for s in points if _is_undefined(loss, {s: points[s]})]
-    try:  # the others have their values; the limit is taken of the family that this leaves
-        left = value_of(loss, {s: v for s, v in points.items() if s not in singular})
-    except Undefined:
-        left, singular = loss, list(points)
-    if len(singular) == 1:
-        (symbol,) = singular
-        return limit_in(left, symbol, points[symbol], sides.get(symbol.name, BOTH))
-    return _limit_in_several(left, {s: points[s] for s in singular}, sides)
+        if len(points) > 1:
+            return _limit_in_several(loss, points, sides)
+        ((symbol, value),) = points.items()
+        return limit_in(loss, symbol, value, sides.get(symbol.name, BOTH))
 
 
 # --- is there a value? ---------------------------------------------------------------------------------------
 
-def _is_undefined(e: sp.Expr, points: Mapping[sp.Symbol, sp.Expr]) -> bool:
-    try:
-        value_of(e, {**points, x: sp.S.Zero})
-        value_of(e, points)
-        return False
-    except Undefined:
-        return True
+def _value_at_each_x(loss: sp.Expr, points: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
+    """The loss at these values. Raises Undefined also where it has none at some x: 1 - x^2/(x^2 + c^2) at c = 0 has none at
+    x = 0, and x^2 c/(c + (x - 1)^2) none at x = 1, as 0/(x - 1)^2 shows before it is made a 0."""
+    value_of(loss, {**points, x: sp.S.Zero})
+    doubtful: list[sp.Expr] = []
+    found = value_of(loss, points, doubtful)
+    if any(not found.has(part) for part in doubtful):  # what is still there is judged with the pieces, as of any loss
+        raise Undefined(str(loss))
+    return found
 
 
-def value_of(e: sp.Expr, points: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
-    """e at these values, from the leaves up. Raises Undefined with the first part that has no value, Rejected where that is not known."""
+def _is_doubtful(e: sp.Expr, base: sp.Expr, exponent: sp.Expr) -> bool:
+    """A power, logarithm or the like that is not shown to be finite at every x; nor is 1 = u^0 where u may be 0."""
+    if e.has(x) and not isinstance(e, sp.Piecewise):
+        return not is_finite(e)
+    return e == 1 and exponent == 0 and base.has(x) and not is_finite(1 / base)
+
+
+def value_of(e: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], doubtful: list[sp.Expr] | None = None) -> sp.Expr:
+    """e at these values, from the leaves up. Raises Undefined with the first part that has no value, Rejected where that is not
+    known. `doubtful` gathers the parts that may have no value at some x."""
     if e in points:
         return points[e]
     if not e.free_symbols & points.keys():
         return e
     if isinstance(e, sp.Piecewise):
-        return sp.Piecewise(*((value_of(part, points), condition.xreplace(points)) for part, condition in e.args))
-    parts = [value_of(part, points) for part in e.args]
+        return sp.Piecewise(*((value_of(part, points, doubtful), condition.xreplace(points)) for part, condition in e.args))
+    parts = [value_of(part, points, doubtful) for part in e.args]
     if e.is_Pow:
         _check_power(*parts)
     elif (lowest := _LOWEST.get(e.func)) is not None:
@@ -87,6 +95,8 @@ def value_of(e: sp.Expr, points: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
     found = e.func(*parts)
     if found.has(sp.zoo, sp.nan, sp.oo, sp.I):
         raise Undefined(str(e))
+    if doubtful is not None and not (e.is_Add or e.is_Mul) and _is_doubtful(found, parts[0], parts[-1]):
+        doubtful.append(found)
     return found
 
 
@@ -120,26 +130,48 @@ def _is_negative(e: sp.Expr) -> bool:
 
 def _limit_in_several(e: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], sides: Sides) -> sp.Expr:
     """The limit as all of them come to their values together, in any way: of sums and products of functions of one each."""
+    points = {s: v for s, v in points.items() if e.has(s)}
+    if len(points) < 2:
+        return value_or_limit(e, points, sides) if points else e
+    for terms in (sp.Add.make_args(e), sp.Add.make_args(sp.expand(e))):
+        groups = _by_parameters(terms, points, sp.Add)
+        if all(len(group) < 2 for group in groups):
+            return sp.Add(*(_limit_in_several(part, points, sides) for part in groups.values()))
     pieces = _split(e)
-    if len(pieces.pieces) > 1:
-        if any(kink.free_symbols & points.keys() for kink in pieces.kinks):
-            raise Rejected("the kinks move with several parameters at once")
-        return Pieces(tuple(Piece(p.low, p.high, value_or_limit(p.expression, points, sides)) for p in pieces.pieces), x).as_expression()
-    groups: dict[frozenset, sp.Expr] = {}
-    for term in sp.Add.make_args(sp.expand(e)):
-        here = frozenset(term.free_symbols & points.keys())
-        groups[here] = groups.get(here, sp.S.Zero) + term
-    if all(len(group) < 2 for group in groups):
-        return sum(value_or_limit(part, {s: points[s] for s in group}, sides) if group else part for group, part in groups.items())
+    if len(pieces.pieces) > 1 and not any(kink.free_symbols & points.keys() for kink in pieces.kinks):
+        return Pieces(tuple(Piece(p.low, p.high, _limit_in_several(p.expression, points, sides)) for p in pieces.pieces), x).as_expression()
+    try:  # infinities of two parts may cancel: then there may be a limit all the same
+        if len(groups) > 1:
+            return sp.Add(*(_limit_in_several(part, points, sides) for part in groups.values()))
+        factors = _by_parameters(sp.Mul.make_args(sp.factor_terms(e)), points, sp.Mul)
+        if all(len(group) < 2 for group in factors):
+            return sp.Mul(*(_limit_in_several(part, points, sides) for part in factors.values()))
+    except NoValue:
+        pass
     ways = []
-    for order in permutations(points):
-        found = e
-        for symbol in order:
-            found = value_or_limit(found, {symbol: points[symbol]}, sides)
-        ways.append(found)
+    for first in points:
+        rest = {s: v for s, v in points.items() if s != first}
+        near = {s: v + sides.get(s.name, BOTH)[-1] * sp.Symbol(s.name + "~", positive=True) for s, v in rest.items()}
+        try:
+            value_or_limit(e.subs(near), {first: points[first]}, sides)
+        except Infinite:
+            raise NoValue(f"{e} is infinite at {first} = {points[first]}, however near the others are to their values") from None
+        except Rejected:
+            pass
+        found = value_or_limit(e, {first: points[first]}, sides)
+        ways.append(_limit_in_several(found, rest, sides) if found.free_symbols & rest.keys() else found)
     if any(_differ(ways[0], other) for other in ways[1:]):
         raise NoValue(f"{e} has other limits where its parameters come to their values one after the other")
     raise Rejected(f"whether {e} has one limit as {', '.join(s.name for s in points)} come to their values together is not known")
+
+
+def _by_parameters(parts: Sequence[sp.Expr], points: Mapping[sp.Symbol, sp.Expr], whole: type[sp.Add] | type[sp.Mul]) -> dict[frozenset, sp.Expr]:
+    """Terms or factors put together where they hold the same of these parameters."""
+    groups: dict[frozenset, sp.Expr] = {}
+    for part in parts:
+        here = frozenset(part.free_symbols & points.keys())
+        groups[here] = whole(groups.get(here, whole.identity), part)
+    return groups
 
 
 def _split(e: sp.Expr) -> Pieces:
@@ -202,21 +234,42 @@ def _approached(moved: sp.Expr, where: str) -> sp.Expr:
         pieces = [p for part in _split(moved).split_at_zero() for p in part.pieces]
     except CannotSplit as reason:
         raise Rejected(str(reason)) from None
+    poles = sorted(set().union(*(_poles(p.expression) for p in pieces)))
+    for pole in poles:
+        pieces = [q for p in pieces for q in _cut(p, pole)]
     limits: list[Piece] = []
     for piece in pieces:
         ends = [end if end.is_infinite or not end.has(W) else germs.limit_of(end, W, sp.S.Zero, 1) for end in (piece.low, piece.high)]
         if ends[0] != ends[1]:
             limits.append(Piece(*ends, _at_each_point(piece, Piece(*ends, piece.expression), where)))
-    at_zero = germs.limit_of(moved.subs(x, 0), W, sp.S.Zero, 1)
+    there = {cut: germs.limit_of(moved.subs(x, cut), W, sp.S.Zero, 1) for cut in (sp.S.Zero, *poles)}
     for before, after in pairwise(limits):
         beside = [germs.limit_of(f, Y, sp.S.Zero, 1) for f in (after.expression.subs(x, _beside(after, 1)), before.expression.subs(x, _beside(before, -1)))]
-        gaps = [beside[0] - beside[1], *(b - at_zero for b in beside if before.high == 0)]
+        gaps = [beside[0] - beside[1], *(b - there[before.high] for b in beside if before.high in there)]
         if any(gap.is_infinite or not is_zero(gap) and sign(gap) != 0 for gap in gaps):
             raise NoValue(f"the limit at {where} jumps at x = {before.high}")
     for piece in pieces:
         if not is_bounded(piece):
             raise Rejected(f"that the slope of {piece.expression} stays bounded near {where} is not shown")
     return Pieces(tuple(limits), x).merged().as_expression()
+
+
+def _poles(moved: sp.Expr) -> set[sp.Expr]:
+    """Rational x where a denominator, a logarithm's argument or what has a root vanishes as w -> 0: the limit may jump there."""
+    found: set[sp.Expr] = set()
+    for part in moved.atoms(sp.Pow, sp.log):
+        left = sp.numer(sp.together(part.args[0].subs(W, 0)))
+        if part.has(W) and part.has(x) and not (part.is_Pow and part.exp.is_Integer and part.exp > 0) and left.has(x) and left.is_polynomial(x):
+            found |= {root for root in sp.roots(left, x) if root.is_Rational and root != 0}
+    return found
+
+
+def _cut(piece: Piece, at: sp.Expr) -> list[Piece]:
+    """The piece cut at this point, if it lies inside for all small w."""
+    ends = [end if end.is_infinite or not end.has(W) else germs.limit_of(end, W, sp.S.Zero, 1) for end in (piece.low, piece.high)]
+    if all(end.is_infinite or sign(way * (at - end)) == 1 for end, way in zip(ends, (1, -1))):
+        return [Piece(piece.low, at, piece.expression), Piece(at, piece.high, piece.expression)]
+    return [piece]
 
 
 def _decided_near(e: sp.Expr) -> sp.Expr:
@@ -261,14 +314,14 @@ def _at_each_point(piece: Piece, left: Piece, where: str) -> sp.Expr:
         for at in _samples_in(left):
             try:
                 if germs.limit_of(piece.expression.subs(x, at), W, sp.S.Zero, 1).is_infinite:
-                    raise NoValue(f"at x = {at} there is no finite limit at {where}") from None
+                    raise Infinite(f"at x = {at} there is no finite limit at {where}") from None
             except NoValue:
                 raise
             except Rejected:
                 continue
         raise
     if limit.is_infinite:
-        raise NoValue(f"there is no finite limit at {where}")
+        raise Infinite(f"there is no finite limit at {where}")
     if left.low == -sp.oo:
         back = left.high - x
     else:

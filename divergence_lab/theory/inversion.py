@@ -157,7 +157,7 @@ def _gauge(pieces: Pieces) -> tuple[sp.Expr, sp.Expr]:
     if left is not right and not parameter_signs.is_zero(_at_one(right.expression, "+") - constant):
         raise ExpressionError("the generator jumps at t = 1, where both laws agree, or is not seen to be continuous there")
     below, above = (_at_one(sp.diff(p.expression, t), side) for p, side in ((left, "-"), (right, "+")))
-    if not _is_a_number(below) or not _is_a_number(above):
+    if not is_finite(below) or not is_finite(above):
         return constant, sp.S.Zero
     below, above = sp.simplify(below), sp.simplify(above)
     if not parameter_signs.is_zero(above - below) and below.is_negative and above.is_positive:
@@ -171,16 +171,9 @@ def _before(a: sp.Expr, b: sp.Expr) -> bool:
     return bool(sp.Lt(a, b))
 
 
-def _is_a_number(value: sp.Expr) -> bool:
-    """Finite, or so for parameters in general: 1/(alpha - 1) is, a power of 0 is not."""
-    if not value.free_symbols:
-        return bool(value.is_finite)
-    return not value.has(sp.oo, -sp.oo, sp.zoo, sp.nan) and not any(power.base == 0 for power in value.atoms(sp.Pow))
-
-
 def _at_one(expression: sp.Expr, side: str) -> sp.Expr:
     value = expression.subs(t, 1)
-    if _is_a_number(value):
+    if is_finite(value):
         return value
     try:
         return within(patient(LIMIT_SECONDS), sp.limit, expression, t, 1, side)

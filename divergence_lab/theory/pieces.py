@@ -107,11 +107,14 @@ def inside(piece: Piece) -> sp.Expr:
 
 
 def is_finite(value: sp.Expr) -> bool:
-    """Finite, by SymPy's assumptions or, where it knows none (polylog(2, -1/3)), by an enclosure."""
+    """Finite, by SymPy's assumptions or, where it knows none (polylog(2, -1/3)), by an enclosure; with parameters: for these in
+    general, as 1/(2b) is and a power of 0 is not, whatever SymPy may know of b = 0, which is a question of `continuation`."""
     if value.has(sp.nan, sp.zoo, sp.oo):
         return False
-    if value.is_finite is not None or value.free_symbols:
-        return bool(value.is_finite)
+    if value.free_symbols:
+        return value.is_finite is not False and not any(power.base == 0 for power in value.atoms(sp.Pow))
+    if value.is_finite is not None:
+        return value.is_finite
     try:
         return bool(value_at(value, sp.Dummy(), sp.S.Zero, 20).is_finite())
     except NotEvaluable:
