@@ -1,6 +1,7 @@
 """Values of parameters at which a formula has none: the limit where there is one, else left out; the checker proves either."""
 
 import json
+import re
 
 import pytest
 import sympy as sp
@@ -10,8 +11,10 @@ from divergence_lab.theory.checker import check_one
 from divergence_lab.theory.continuation import NoValue, value_or_limit
 from divergence_lab.theory.derivation import derive, to_json
 from divergence_lab.theory.loss import loss
+from divergence_lab.theory.parameters import ask_for_parameters
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
+from divergence_lab.theory.verdict import ask_one
 
 BELOW, ABOVE, BOTH = (-1,), (1,), (-1, 1)
 # loss, assumptions, where, from which sides, the limit by hand (None: there is none)
@@ -43,6 +46,13 @@ LIMITS = [
     ("x**2*tanh(1/c)", (), {"c": 0}, BOTH, None),
     ("Abs(x)**(1/p)", ("p > 0",), {"p": 0}, ABOVE, None),
     ("x**2*b/(b+c)", ("b >= 0", "c >= 0"), {"b": 0, "c": 0}, ABOVE, None),  # 0 and x^2 one after the other
+    ("x**2*c/(c+(x-1)**2)", ("c >= 0",), {"c": 0}, ABOVE, None),  # 1 at x = 1, 0 elsewhere
+    ("x**2*sqrt(c)/(c+Abs(x-1))", ("c >= 0",), {"c": 0}, ABOVE, None),
+    ("x**2*(1/(c+(x-1)**2)-1/(2*c+(x-1)**2))", ("c >= 0",), {"c": 0}, ABOVE, None),
+    ("x**2+c*Abs(x-1)/(c+Abs(x-1))", ("c >= 0",), {"c": 0}, ABOVE, x**2),
+    ("x**2+d*x**4/sqrt(c)", ("c >= 0", "d >= 0"), {"c": 0, "d": 0}, ABOVE, None),  # x^2 along d = 0 alone
+    ("k*(cosh(a*x)-1)/a**2+x**2", ("k >= 0",), {"a": 0, "k": 0}, ABOVE, x**2),
+    ("a*b*(sqrt(1+(x/b)**2)-1)", ("a >= 0", "b >= 0"), {"a": 0, "b": 0}, ABOVE, 0),
 ]
 
 
@@ -84,6 +94,32 @@ def test_a_family_is_continued_and_a_value_left_out():
     assert (entry["validity"]["condition"], entry["left_out"]) == ("c > 0", ["c = 0"])
     assert check_one(entry) == []
     assert check_one({**entry, "left_out": []})[0].where == "left_out"
+
+
+# g'(0) exists for some parameters only, or is finite off a value of a parameter: the same is taken off as once it has a value
+GAUGES = [("exp(x)-1+k*Abs(x)", (), ("0", "1/2", "1")), ("x+Abs(x)**p", ("p > 0",), ("1/2", "1", "2")),
+          ("x+Abs(x)**p", ("p > 1",), ("3/2",)), ("log(1+exp(x/b))", (), ("-1", "2")), ("4*exp(x/2)-4+k*Abs(x)", ("k >= 0",), ("0", "1"))]
+
+
+@pytest.mark.parametrize(("text", "assumptions", "values"), GAUGES)
+def test_a_family_says_what_its_members_say(text, assumptions, values):
+    family = loss(text, assumptions)
+    (symbol,) = family.parameters
+    for kind in ("validity", "even", "symmetric"):
+        verdict = ask_for_parameters(kind, family, 30)
+        assert verdict.holds is not None or verdict.condition, (kind, verdict)
+        for value in values:
+            said = verdict.holds
+            if verdict.condition:
+                condition = re.sub(r"(?<![<>!=])=(?!=)", "==", verdict.condition)
+                said = bool(eval(condition, {symbol.name: sp.Rational(value)}))
+            assert said is ask_one(kind, loss(text, (), {symbol.name: value}), 10).holds, f"{kind} at {value}: {verdict.condition}"
+
+
+def test_numbers_of_a_family_are_those_of_its_members():
+    entry = _entry("exp(x)-1+k*Abs(x)", )
+    assert entry["f_at_zero"]["cases"] == [{"condition": "k != 0", "value": "k"}, {"condition": "k = 0", "value": "1"}]
+    assert check_one(entry) == []
 
 
 def test_the_checker_refuses_to_leave_out_what_has_a_limit():

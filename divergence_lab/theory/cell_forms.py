@@ -11,8 +11,9 @@ from functools import lru_cache
 
 import sympy as sp
 
+from divergence_lab.theory import by_terms, proofs
 from divergence_lab.theory.continuation import Sides, value_or_limit
-from divergence_lab.theory.parameter_signs import is_finite, is_zero, sign
+from divergence_lab.theory.parameter_signs import Unsigned, is_finite, is_zero, over_range, sign
 from divergence_lab.theory.pieces import split
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
@@ -22,17 +23,12 @@ Ranges = Mapping[str, tuple[sp.Expr, sp.Expr]]
 
 def positive_form(loss: sp.Expr, ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:
     """Each parameter by a positive symbol z, of a name that no parameter can have (a + z, b - z, a + (b - a)/(1 + z)), a real one, or its value."""
-    written = {}
-    for symbol in loss.free_symbols - {x}:
-        low, high = ranges[symbol.name]
-        z = sp.Symbol(symbol.name + "~", positive=True)
-        if low == high:
-            written[symbol] = low
-        elif low.is_finite:
-            written[symbol] = low + ((high - low) / (1 + z) if high.is_finite else z)
-        else:
-            written[symbol] = high - z if high.is_finite else sp.Symbol(symbol.name + "~", real=True)
-    return written
+    return {s: ranges[s.name][0] if ranges[s.name][0] == ranges[s.name][1] else over_range(s, *ranges[s.name])[0] for s in loss.free_symbols - {x}}
+
+
+def in_parameters(written: Mapping[sp.Symbol, sp.Expr], ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:
+    """The symbols of `positive_form` in terms of the parameters."""
+    return {z: back for s in written if ranges[s.name][0] != ranges[s.name][1] for _, z, back in [over_range(s, *ranges[s.name])]}
 
 
 def at_points(loss: sp.Expr, written: Mapping, ranges: Ranges, sides: Sides = {}) -> sp.Expr:
@@ -46,6 +42,38 @@ def _at_points(loss: sp.Expr, forms: tuple, cell: tuple, sides: tuple) -> sp.Exp
     points = {s: v for s, v in written.items() if ranges[s.name][0] == ranges[s.name][1]}
     inside = loss.subs({s: v for s, v in written.items() if s not in points})
     return value_or_limit(inside, points, dict(sides)) if points else inside
+
+
+@lru_cache(maxsize=200)
+def without_gauge(g: sp.Expr) -> sp.Expr:
+    """g - g'(0) x where g'(0) exists for all parameters of the cell, though not for those of the family in general; else g.
+
+    With g = E + O, even and odd near 0, it is O'(0) and exists where E'(0+) = 0: for x + |x|^p where p > 1. Raises Unsigned
+    where it exists for some parameters of the cell only.
+    """
+    left, right = split(g, x).split_at_zero()
+    after, before = right.pieces[0].expression, left.pieces[-1].expression.subs(x, -x)
+    odd, even = (sp.diff(sp.expand((after + way * before) / 2), x) for way in (-1, 1))
+    try:
+        slope = _just_right_of_zero(odd)
+        if slope.is_infinite or is_zero(slope):
+            return g
+        kink = _just_right_of_zero(even)
+    except Unsigned:
+        raise
+    except Rejected:
+        return g
+    return g if kink.is_infinite or not is_zero(kink) and sign(kink) != 0 else g - slope * x
+
+
+def _just_right_of_zero(f: sp.Expr) -> sp.Expr:
+    """lim f, x -> 0+"""
+    if is_finite(f, at=(x, sp.S.Zero)):
+        return f.subs(x, 0)
+    found = (by_terms if f.free_symbols - {x} else proofs).limit_of(f, x, sp.S.Zero, 1)
+    if found is None:
+        raise Rejected(f"the limit of {f} at 0 is not known")
+    return found
 
 
 def without_scale(g: sp.Expr, u: sp.Expr) -> sp.Expr:

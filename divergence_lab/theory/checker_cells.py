@@ -74,7 +74,7 @@ def subjects_with(stated: Any, text: str, assumptions: Sequence[str], left_out: 
             cuts.setdefault(name, []).append(bound)
     for cell in cells_of(loss, assumptions, cuts):
         try:
-            subject = on_cell(text, assumptions, cell)
+            subject = on_cell(text, assumptions, cell, gauge=False)
         except NoValue:  # a cell that is left out
             continue
         point = {name: _inside(*ends) for name, ends in cell.items()}

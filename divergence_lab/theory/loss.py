@@ -22,7 +22,7 @@ from divergence_lab.theory.expressions import (
     write,
 )
 from divergence_lab.theory.identity import elementary
-from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, is_finite, split, with_signed
+from divergence_lab.theory.pieces import CannotSplit, Piece, Pieces, in_order, is_finite, split, with_signed
 from divergence_lab.theory.symbols import x
 
 LIMIT_SECONDS = 3.0
@@ -118,7 +118,7 @@ def from_expression(expression: sp.Expr, name: str | None = None, assumptions: t
         raise ExpressionError(f"the loss is not finite at x = 0, where it must be 0, or not seen to be: it is {constant} there")
     if not constant.is_real and not constant.free_symbols and not _is_real(constant):
         raise ExpressionError("the loss is not a real number at x = 0, where it must be 0: write one that is real everywhere")
-    slope, given = _slope_at_zero(expression), expression
+    slope, given = _slope_at_zero(expression, assumptions), expression
     if constant != 0 or slope != 0:
         expression = expression - constant - slope * x
         expression = expression if expression.has(sp.Piecewise) else _expanded(expression)
@@ -145,13 +145,24 @@ def _is_real(constant: sp.Expr) -> bool:
         return False
 
 
-def _slope_at_zero(expression: sp.Expr) -> sp.Expr:
-    """g'(0) where the left and right derivatives agree, else 0 (a kink at 0 is part of the loss)."""
-    left, right = split(expression, x).split_at_zero()
-    below, above = _beside_zero(left.pieces[-1], -1), _beside_zero(right.pieces[0], 1)
-    if below is None or above is None or not is_finite(below) or not is_finite(above):
-        return sp.S.Zero
-    return sp.simplify(above) if parameter_signs.is_zero(below - above) else sp.S.Zero
+def _slope_at_zero(expression: sp.Expr, assumptions: tuple[str, ...]) -> sp.Expr:
+    """g'(0) where the left and right derivatives agree for all parameters, else 0 (a kink at 0 is part of the loss)."""
+    forms = {s: parameter_signs.over_range(s, *_range_of(s, assumptions)) for s in expression.free_symbols - {x}}
+    in_range = expression.subs({s: form for s, (form, _, _) in forms.items()})
+    for g, back in ((expression, {}), (in_range, {z: back for _, z, back in forms.values()}))[:1 + bool(forms)]:
+        left, right = split(g, x).split_at_zero()
+        below, above = _beside_zero(left.pieces[-1], -1), _beside_zero(right.pieces[0], 1)
+        if below is not None and above is not None:
+            agree = is_finite(below) and is_finite(above) and parameter_signs.is_zero(below - above)
+            return sp.simplify(above.subs(back)) if agree else sp.S.Zero
+    return sp.S.Zero  # x + |x|^p, p > 0, for one, where p - 1 has no sign
+
+
+def _range_of(symbol: sp.Symbol, assumptions: tuple[str, ...]) -> tuple[sp.Expr, sp.Expr]:
+    """(low, high) of a parameter by its assumptions."""
+    bounds = read_assumptions(assumptions).get(symbol.name, ())
+    low, high = (in_order([bound for relation, bound in bounds if relation[0] == way]) for way in "><")
+    return low[-1] if low else -sp.oo, high[0] if high else sp.oo
 
 
 def _beside_zero(piece: Piece, side: int) -> sp.Expr | None:

@@ -18,7 +18,7 @@ from divergence_lab.theory import by_terms, proofs
 from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.boundary import curvature_at_zero
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, patient, within
-from divergence_lab.theory.cell_forms import Ranges, at_points, positive_form
+from divergence_lab.theory.cell_forms import Ranges, at_points, in_parameters, positive_form, without_gauge
 from divergence_lab.theory.checker_parameters import parts_of, sides_of
 from divergence_lab.theory.conditions import condition_of
 from divergence_lab.theory.continuation import NoValue
@@ -100,11 +100,11 @@ def _by_cells(loss: Loss, ask: Callable, plain: Callable) -> Number:
 def _in_cell(loss: Loss, ranges: Ranges, ask: Callable, plain: Callable) -> sp.Expr | None:
     """The number on this cell as an expression in the parameters, borne out by what `plain` says of the loss at samples."""
     written = positive_form(loss.expression, ranges)
-    expression = at_points(loss.expression, written, ranges, sides_of(read_assumptions(loss.assumptions), ranges))
+    expression = without_gauge(at_points(loss.expression, written, ranges, sides_of(read_assumptions(loss.assumptions), ranges)))
     found = ask(expression, written)
     if found is None:
         return None
-    found = sp.simplify(found.subs(_back(written, ranges)))
+    found = sp.simplify(found.subs(in_parameters(written, ranges)))
     for share in SHARES:
         free = {z: share for z in expression.free_symbols - {x}}
         known = plain(Loss(expression.subs(free)))
@@ -143,21 +143,6 @@ def _is_the_same(value: sp.Expr | None, other: sp.Expr | None, ranges: Ranges, s
         return value is other or value == other
     here = substituted(other, {symbols[name]: low for name, (low, high) in ranges.items() if low == high})
     return here is not None and here.is_finite is not False and is_zero(here - value)
-
-
-def _back(written: Mapping[sp.Symbol, sp.Expr], ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:
-    """The symbols of `positive_form` in terms of the parameters."""
-    found = {}
-    for symbol, form in written.items():
-        low, high = ranges[symbol.name]
-        if low == high:
-            continue
-        (z,) = form.free_symbols
-        if low.is_finite:
-            found[z] = (high - symbol) / (symbol - low) if high.is_finite else symbol - low
-        else:
-            found[z] = high - symbol if high.is_finite else symbol
-    return found
 
 
 # --- the numbers on one cell ---------------------------------------------------------------------------------

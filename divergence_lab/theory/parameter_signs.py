@@ -23,6 +23,18 @@ _SHARES = tuple(sp.Rational(n, 8) for n in (8, 1, 100))
 _SAMPLES = tuple(sp.Rational(n, 7) for n in (9, 2, 23, 5, 12, 3))
 
 
+def over_range(symbol: sp.Symbol, low: sp.Expr, high: sp.Expr) -> tuple[sp.Expr, sp.Symbol, sp.Expr]:
+    """(form, z, back): the parameter by a positive symbol z, of a name that no parameter can have, over all of low < p < high
+    (a real one where neither is finite): p = form(z), z = back(p)."""
+    z = sp.Symbol(symbol.name + "~", positive=True)
+    if low.is_finite and high.is_finite:
+        return low + (high - low) / (1 + z), z, (high - symbol) / (symbol - low)
+    if low.is_finite or high.is_finite:
+        return (low + z, z, symbol - low) if low.is_finite else (high - z, z, high - symbol)
+    z = sp.Symbol(symbol.name + "~", real=True)
+    return z, z, symbol
+
+
 class Unsigned(Rejected):
     """The sign of `expression` is not the same for all parameters, or was not seen to be."""
 
