@@ -69,7 +69,7 @@ def invert(text: str, assumptions: Iterable[str] = (), values: Mapping[str, str]
         'linex(1)'
     """
     given, assumptions = read_generator(text, assumptions)
-    return invert_expression(set_parameters(given, values or {}, t), assumptions, budget)
+    return invert_expression(set_parameters(given, values or {}, t, assumptions), assumptions, budget)
 
 
 def read_generator(text: str, assumptions: Iterable[str] = ()) -> tuple[sp.Expr, tuple[str, ...]]:

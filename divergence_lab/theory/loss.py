@@ -84,7 +84,7 @@ def loss(text: str, assumptions: Iterable[str] = (), values: Mapping[str, str] |
     """
     assumptions = tuple(assumptions)
     name, expression, implied = _read(text, assumptions)
-    expression = set_parameters(expression, values or {})
+    expression = set_parameters(expression, values or {}, x, assumptions)
     if not expression.has(x):
         raise ExpressionError(f"{text!r} does not depend on x: a loss is an expression in the residual x")
     return from_expression(expression, name, (*assumptions, *implied))
@@ -118,7 +118,10 @@ def from_expression(expression: sp.Expr, name: str | None = None, assumptions: t
         raise ExpressionError(f"the loss is not finite at x = 0, where it must be 0, or not seen to be: it is {constant} there")
     if not constant.is_real and not constant.free_symbols and not _is_real(constant):
         raise ExpressionError("the loss is not a real number at x = 0, where it must be 0: write one that is real everywhere")
-    slope, given = _slope_at_zero(expression, assumptions), expression
+    try:
+        slope, given = _slope_at_zero(expression, assumptions), expression
+    except CannotSplit as reason:
+        raise ExpressionError(f"{write(expression)}: {reason}") from None
     if constant != 0 or slope != 0:
         expression = expression - constant - slope * x
         expression = expression if expression.has(sp.Piecewise) else _expanded(expression)
@@ -189,22 +192,29 @@ def substituted(expression: sp.Expr, values: Mapping[sp.Symbol, sp.Expr]) -> sp.
     return None if found is None or found.has(sp.zoo, sp.nan, sp.oo) else found
 
 
-def set_parameters(expression: sp.Expr, values: Mapping[str, str], variable: sp.Symbol = x) -> sp.Expr:
-    """The expression with parameters replaced by exact numbers; `variable` is x in a loss, t in a generator."""
-    symbols = {symbol.name: symbol for symbol in expression.free_symbols - {variable}}
+def set_parameters(expression: sp.Expr, values: Mapping[str, str], variable: sp.Symbol = x, assumptions: Iterable[str] = ()) -> sp.Expr:
+    """The expression with parameters replaced by exact numbers, which the assumptions allow; `variable` is x in a loss, t in a generator."""
+    bounds, symbols = read_assumptions(assumptions), {symbol.name: symbol for symbol in expression.free_symbols - {variable}}
     for name, text in values.items():
         if name not in symbols:
             known = ", ".join(symbols) or "none"
             raise ExpressionError(f"can't set {name}: it is not a parameter of the loss (its parameters: {known})")
         value = parse_number(text, f"the value of {name},")
         replaced = symbols[name]
-        if replaced.is_positive and not value.is_positive or replaced.is_negative and not value.is_negative:
+        if replaced.is_positive and not value.is_positive or replaced.is_negative and not value.is_negative \
+                or not all(_allows(*bound, value) for bound in bounds.get(name, ())):
             raise ExpressionError(f"can't set {name} = {value}: it contradicts what was assumed of {name}")
         expression = substituted(expression, {replaced: value})
         if expression is None:
             raise ExpressionError(f"the formula has no value at {name} = {value}: for its limit, name the loss from the catalogue "
                                   "(linex(0) is quadratic), or leave the parameter free, which says what the limit is like")
     return expression
+
+
+def _allows(relation: str, bound: sp.Expr, value: sp.Expr) -> bool:
+    """value > bound, or what the relation says (True where it is not decided)."""
+    way = constants.sign_of(value - bound)
+    return way is None or {">": way > 0, ">=": way >= 0, "<": way < 0, "<=": way <= 0, "!=": way != 0}[relation]
 
 
 def jump(loss: Loss, kink: sp.Expr) -> sp.Expr:
