@@ -10,6 +10,7 @@ from divergence_lab.theory.certificate import cites, seal
 from divergence_lab.theory.checker import check_one
 from divergence_lab.theory.continuation import NoValue, value_or_limit
 from divergence_lab.theory.derivation import derive, to_json
+from divergence_lab.theory.expressions import ExpressionError
 from divergence_lab.theory.loss import loss
 from divergence_lab.theory.parameters import ask_for_parameters
 from divergence_lab.theory.proofs import Rejected
@@ -131,3 +132,20 @@ def test_the_checker_refuses_to_leave_out_what_has_a_limit():
     verdict["cites"] = cites("zero_forcing", verdict["steps"])
     verdict["seal"] = seal(verdict)
     assert [failure.why for failure in check_one(entry)] == [f"{verdict['steps'][0]['claim']}: it has one"]
+
+
+# a break point that moves with c >= 0: at c = 0 it is the end of the range, where the family is continued (by hand)
+@pytest.mark.parametrize(("text", "kind", "holds", "condition"), [
+    ("Min(x**2/c, Abs(x))", "convex", None, "c = 0"), ("Min(x**2, c)", "validity", None, "c > 0"),
+    ("Max(x**2, c*Abs(x))", "even", True, None)])
+def test_break_points_that_move_with_a_parameter(text, kind, holds, condition):
+    verdict = ask_for_parameters(kind, loss(text, ("c >= 0",)), 20)
+    assert (verdict.holds, verdict.condition) == (holds, condition)
+
+
+@pytest.mark.parametrize(("text", "assumptions", "values", "words"), [
+    ("linex(a)", ("a > 1",), {"a": "1/2"}, "contradicts what was assumed of a"), ("linex(a)", ("a != 1",), {"a": "1"}, "contradicts"),
+    ("Abs(x-a)+x**2", (), {}, "whether 0 < a depends on the parameters: state it with --assume")])
+def test_what_does_not_go_together_is_refused_in_one_line(text, assumptions, values, words):
+    with pytest.raises(ExpressionError, match=words):
+        loss(text, assumptions, values)

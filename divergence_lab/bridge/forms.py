@@ -28,6 +28,7 @@ def candidates(function: sp.Expr, sign: int) -> Iterator[sp.Expr]:
             written = rewrite(function)
         except (TypeError, ValueError, ZeroDivisionError, AttributeError, sp.PolynomialError):
             continue
+        # by looks alone: a form that comes twice is analysed twice, and one with a hidden infinity is not finite in any enclosure
         if written not in seen and not written.has(sp.nan, sp.zoo, sp.oo, sp.I):
             seen.add(written)
             yield written

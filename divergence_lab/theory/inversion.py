@@ -173,7 +173,7 @@ def _before(a: sp.Expr, b: sp.Expr) -> bool:
 
 def _at_one(expression: sp.Expr, side: str) -> sp.Expr:
     value = expression.subs(t, 1)
-    if is_finite(value):
+    if is_finite(value):  # by looks: f is held against the integral of what comes out of it, so a power of a hidden 0 refuses f
         return value
     try:
         return within(patient(LIMIT_SECONDS), sp.limit, expression, t, 1, side)

@@ -122,7 +122,7 @@ def is_finite(value: sp.Expr) -> bool:
 
 
 def same(a: sp.Expr, b: sp.Expr) -> bool:
-    """Equal as written or after expansion (False may mean unknown)."""
+    """Equal as written or after expansion. False may mean unknown: then two pieces stay two, and a maximum of both is refused."""
     return a == b or sp.expand(a - b) == 0
 
 
@@ -298,12 +298,18 @@ def _holds(relation: sp.core.relational.Relational, variable: sp.Symbol, sample:
     return sp.true if (sign < 0) == isinstance(relation, sp.StrictLessThan | sp.LessThan) else sp.false
 
 
+def _inside_its_range(symbol: sp.Symbol) -> sp.Symbol:
+    """The parameter off the end of its range, as in `is_less`: c > 0 where c >= 0."""
+    if symbol.is_nonnegative or symbol.is_nonpositive:
+        return sp.Dummy(positive=True) if symbol.is_nonnegative else sp.Dummy(negative=True)
+    return symbol
+
+
 def _sign_at(function: sp.Expr, variable: sp.Symbol, sample: sp.Expr) -> int:
     value = function.subs(variable, sample)
-    if value.is_positive:
-        return 1
-    if value.is_negative:
-        return -1
+    for form in (value, sp.expand(value.xreplace({s: _inside_its_range(s) for s in value.free_symbols}))):
+        if form.is_positive or form.is_negative:
+            return 1 if form.is_positive else -1
     try:
         for precision in (20, 60, 200):
             ball = value_at(value, variable, sp.S.Zero, precision)
