@@ -157,7 +157,7 @@ def _slope_at_zero(expression: sp.Expr, assumptions: tuple[str, ...]) -> sp.Expr
         below, above = _beside_zero(left.pieces[-1], -1), _beside_zero(right.pieces[0], 1)
         if below is not None and above is not None:
             agree = is_finite(below) and is_finite(above) and parameter_signs.is_zero(below - above)
-            return sp.simplify(above.subs(back)) if agree else sp.S.Zero
+            return sp.S.Zero if not agree or parameter_signs.is_zero(above) else sp.simplify(above.subs(back))
     return sp.S.Zero  # x + |x|^p, p > 0, for one, where p - 1 has no sign
 
 
