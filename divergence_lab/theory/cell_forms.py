@@ -53,7 +53,7 @@ def without_gauge(g: sp.Expr) -> sp.Expr:
     """
     left, right = split(g, x).split_at_zero()
     after, before = right.pieces[0].expression, left.pieces[-1].expression.subs(x, -x)
-    odd, even = (sp.diff(sp.expand((after + way * before) / 2), x) for way in (-1, 1))
+    odd, even = (sp.diff(sp.expand_mul((after + way * before) / 2), x) for way in (-1, 1))
     try:
         slope = _just_right_of_zero(odd)
         if slope.is_infinite or is_zero(slope):
