@@ -8,6 +8,8 @@ Names are loaded when first used, so `import divergence_lab.theory` needs no tor
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
@@ -35,13 +37,29 @@ _HOME = {
 __all__ = [*_HOME, "__version__"]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"divergence_lab has no {name!r}; it has {', '.join(_HOME)}")
-    module = importlib.import_module(f"divergence_lab.{_HOME[name]}")
-    found = module if name in ("metrics", "plots") else getattr(module, name)
-    globals()[name] = found
-    return found
+class Room(ModuleType):
+    """A package that loads its public names when they are first used, from where `_HOME` says they are.
+
+    So it is complete before any module in it is asked for: one thread that imports it and one that imports a module of it,
+    each with a lock that the other waits for, would both fail (Python hands out half a module to break such a tie).
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        home = vars(self)["_HOME"]
+        if name not in home:
+            raise AttributeError(f"{self.__name__} has no {name!r}; it has {', '.join(home)}")
+        module = importlib.import_module(f"{self.__name__}.{home[name]}")
+        found = vars(self)[name] = getattr(module, name, module)
+        return found
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # a module that was imported is bound to its package: where a function has the same name, that is what is meant
+        if isinstance(value, ModuleType) and vars(self)["_HOME"].get(name) == name:
+            value = getattr(value, name, value)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = Room
 
 
 def __dir__() -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -64,9 +65,14 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _row(entry: dict[str, Any], report: Report) -> dict[str, Any]:
-    return {"loss": in_line(str(entry.get("name") or entry.get("loss"))), "holds": not report.failures,
+    return {"loss": in_line(str(entry.get("name") or _subject(entry))), "holds": not report.failures,
             "not_verified": [in_line(field) for field in report.not_verified],
             "failed": in_line(str(report.failures[0]), SHOWN_REASON) if report.failures else None}
+
+
+def _subject(entry: dict[str, Any]) -> Any:
+    """The loss, or the generator of which invert found none in time."""
+    return entry.get("given") if entry.get("loss") is None else entry["loss"]
 
 
 def read_document(file: str) -> list[dict[str, Any]]:
@@ -75,7 +81,8 @@ def read_document(file: str) -> list[dict[str, Any]]:
     try:
         if file != "-" and Path(file).stat().st_size > MAX_BYTES:
             raise CheckError(f"{called} is larger than {MAX_BYTES >> 20} MiB: check its losses in several files")
-        document = read_json(file, object_pairs_hook=_once)
+        # a pipe or a device has no size: what is cut off there is no JSON
+        document = read_json(file, _once, MAX_BYTES, parse_constant=_finite, parse_float=_finite)
     except OSError as error:
         raise CheckError(f"{called}: {error.strerror}; name a file written by derive --json") from None
     except CheckError:
@@ -86,9 +93,16 @@ def read_document(file: str) -> list[dict[str, Any]]:
     if not entries:
         raise CheckError(f"{called} is an empty list: there is no loss to check; name a file written by derive --json")
     for place, entry in enumerate(entries, 1):
-        if not isinstance(entry, dict) or not isinstance(entry.get("loss"), str):
+        if not isinstance(entry, dict) or not isinstance(_subject(entry), str):
             raise CheckError(f"{called}: entry {place} is no object with a loss: name a file written by derive --json")
     return entries
+
+
+def _finite(text: str) -> float:
+    """A number, as JSON has them: not NaN, Infinity or 1e999."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError("a number is not finite")
+    return number
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

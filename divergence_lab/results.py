@@ -311,6 +311,6 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException:  # Ctrl-C and a full disk as well: nothing half written stays, and whatever it was goes on up
         os.unlink(temporary)
         raise

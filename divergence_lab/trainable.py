@@ -86,7 +86,7 @@ def _reaches(name: str, value: Tensor, leaf: Tensor) -> bool:
         return False
     try:
         return torch.autograd.grad(value.sum(), leaf, allow_unused=True)[0] is not None
-    except Exception as error:
+    except Exception as error:  # a backward of the caller's own may raise anything
         raise TrainingError(f"the gradient of loss {name!r} raised {_told(error)}") from error
 
 

@@ -13,6 +13,8 @@ from divergence_lab.theory.certificate import seal
 from divergence_lab.theory.checker import REQUIRED, examine
 from divergence_lab.theory.checker_names import formulas
 from divergence_lab.theory.conclusions import VERDICTS
+from divergence_lab.theory.derivation import undecided_to_json
+from divergence_lab.theory.sentences import because_of
 
 from .forgeries import forgeries, resealed
 
@@ -175,7 +177,8 @@ def test_nothing_of_a_document_reaches_the_terminal_raw(tmp_path, capsys, field)
 
 
 @pytest.mark.parametrize("document", ["[]", "", "3", "null", '"x"', "[3]", "[{}]", "{}", '[{"loss": 3}]', "[" * 100_000,
-                                      '[{"loss": "x**2", "loss": "x**4"}]', "not json", "[" + "1" * 5000 + "]"])
+                                      '[{"loss": "x**2", "loss": "x**4"}]', "not json", "[" + "1" * 5000 + "]",
+                                      '[{"loss": "x**2", "tried": NaN}]', '[{"loss": "x**2", "tried": 1e999}]'])
 def test_what_is_no_such_document_is_bad_input(tmp_path, capsys, document):
     code, out, err = check(tmp_path, capsys, document)
     assert (code, out) == (2, "") and len(err.strip().splitlines()) == 1 and len(err) < 500
@@ -190,3 +193,90 @@ def test_a_wrong_type_anywhere_is_a_rejection_and_no_crash(value):
             assert report.failures or report.not_verified or value in (None, [], entry[field]) \
                 or field in ("tried", "confirmed_values", "unchecked"), (field, value)
     assert len(REQUIRED) == len(set(REQUIRED))
+
+
+# --- what a clever liar writes: true steps below a false sentence, fields that are held against nothing ----------
+
+def entry_of(loss):
+    return copy.deepcopy(next(entry for entry in documents() if entry["loss"] == loss))
+
+
+def resentenced(entry, kind):
+    """The verdict with the sentence that its steps give, and a seal that fits."""
+    verdict = resealed(entry[kind], kind)
+    because = because_of(kind, verdict["holds"], verdict["condition"], verdict["steps"])
+    return {**entry, kind: resealed({**verdict, "because": because}, kind)}
+
+
+def no_loss(entry, **step):
+    """The whole document but one step that shows that g is none is undecided."""
+    undecided = {"holds": None, "condition": None, "status": "undecided", "because": "", "steps": []}
+    forged = {**entry, **{kind: resealed(copy.deepcopy(undecided), kind) for kind in VERDICTS}, "pieces": [], "values": []}
+    forged["validity"] |= {"holds": False, "status": "enclosed", "steps": [step]}
+    forged = resentenced(forged, "validity")
+    return {**forged, "valid": False, "why_invalid": forged["validity"]["because"]}
+
+
+def with_step(entry, kind, place, **step):
+    entry[kind]["steps"].insert(place, step)
+    return resentenced(entry, kind)
+
+
+def forged_cell(kind, number, **data):
+    entry = entry_of("(exp(alpha*x) - alpha*x - 1)/alpha**2")
+    entry[kind]["steps"][number] |= data
+    return resentenced(entry, kind)
+
+
+FORGED = {
+    "a comment in a formula": lambda: forward_kl() | {"generator": forward_kl()["generator"] + " # whatever the parameters"},
+    "a comment in a condition": lambda: (entry := entry_of("(exp(alpha*x) - alpha*x - 1)/alpha**2")) | {"f_at_zero": {"cases": [
+        {**case, "condition": case["condition"] + " # or always"} for case in entry["f_at_zero"]["cases"]]}},
+    "a factor that is no number": lambda: printed("derive", "exp(2*x)/2 - exp(x)")[0] | {"divergence": "forward KL", "factor": "exp(x)"},
+    "a factor of nothing": lambda: forward_kl() | {"divergence": None},
+    "f'(oo) within one unit": lambda: entry_of("log(cosh(x))") | {"slope_at_infinity": "0e1"},
+    "what was given, and no gauge": lambda: forward_kl() | {"gauge": None, "as_given": "x**17"},
+    "what a sampler made, and no sampler": lambda: forward_kl() | {"sampler": None, "weighted_by": "p_B"},
+    "a loss where a generator was given": lambda: printed("invert", "t*log(t)")[0] | {"as_given": "x**17"},
+    "a sampler in two lines": lambda: forward_kl() | {"sampler": "on\n"},
+    "a closed form of nothing": lambda: forward_kl() | {"closed_form": "always"},
+    "a key beside the verdict": lambda: resentenced(forward_kl() | {"convex": forward_kl()["convex"] | {"note": "seen by three referees"}}, "convex"),
+    "g''= a slope": lambda: with_step(copy.deepcopy(forward_kl()), "convex", 3, **forward_kl()["validity"]["steps"][1]),
+    "g' has a third limit": lambda: with_step(entry_of("log(cosh(x))"), "bounded_gradient", 2, rule="limit", of="curvature",
+                                              f="1 - tanh(x)**2", end="oo", limit="0"),
+    "g'(-oo) = -oo": lambda: with_step(copy.deepcopy(forward_kl()), "bounded_gradient", 0, rule="limit", of="weighted slope",
+                                       f="(exp(x) - 1)*exp(-x)", end="-oo", limit="-oo"),
+    "g is not finite near oo": lambda: no_loss(entry_of("x**2/2"), rule="unbounded", at="oo", end="0", f="x**2/2", limit="oo"),
+    "a jump of 0": lambda: with_step(copy.deepcopy(forward_kl()), "symmetric", 0, rule="jump", at="0", jump="0"),
+    "a point that shows a yes": lambda: forged_cell("convex", 0, at="17"),
+    "a point that shows a limit": lambda: forged_cell("zero_forcing", -1, at="17"),
+    "one end written in two ways": lambda: forged_cell("zero_forcing", -1, low="1 - 1"),
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_what_a_clever_liar_writes_is_refused(what):
+    forged = FORGED[what]()
+    found = examine(forged, NAMED)
+    assert found.failures, (what, found)
+
+
+def test_what_an_object_without_an_answer_says_all_the_same_is_named(tmp_path, capsys):
+    nothing = undecided_to_json("x**2", "no time")
+    claims = {"sampler": "on", "weighted_by": "p_B", "as_given": "x**4", "left_out": ["a = 0"], "note": "all is verified"}
+    assert {*claims, "'note'"} - {"note"} <= set(examine(nothing | claims, NAMED).not_verified)
+    assert not set(claims) & set(examine(nothing, NAMED).not_verified)
+    unfinished = {"given": "t*log(t)", "normalised": None, **undecided_to_json(None, "no time"), "closed_form": False}
+    assert check(tmp_path, capsys, [unfinished])[0] == 0  # invert writes this where its budget is over
+
+
+def test_a_case_where_the_family_has_no_value_is_refused():
+    (entry,) = printed("derive", "c*(sqrt(1+(x/c)**2)-1)")
+    cases = entry["f_at_zero"]["cases"]
+    assert not examine(entry, NAMED).failures
+    assert examine(entry | {"f_at_zero": {"cases": [*cases, {"condition": "c = 0", "value": "17"}]}}, NAMED).failures
+
+
+def test_the_sentence_for_a_bounded_slope_is_true_of_one_that_leaves_its_limits():
+    (entry,) = printed("derive", "x**2/(1 + x**2)")  # g' is 0 at both ends, and not between
+    assert entry["bounded_gradient"]["because"] == "g' is finite everywhere, with finite limits: 0 at -oo and 0 at oo"

@@ -6,21 +6,20 @@
 from __future__ import annotations
 
 import sys
-import types
 from typing import Any
 
-from divergence_lab.audit.auditing import Audit, audit, to_json
-from divergence_lab.audit.problems import Problem
-from divergence_lab.audit.subjects import AuditError
+from divergence_lab import Room
 
-__all__ = ["Audit", "AuditError", "Problem", "audit", "to_json"]
+_HOME = {"Audit": "auditing", "audit": "auditing", "to_json": "auditing", "Problem": "problems", "AuditError": "subjects"}
+
+__all__ = [*_HOME]
 
 
-class _Room(types.ModuleType):
+class _Callable(Room):
     # Importing any file of this room binds divergence_lab.audit to the room itself and hides the public function of
     # that name; so that `divergence_lab.audit(...)` means the same before and after, the room can be called.
-    def __call__(self, *arguments: Any, **named: Any) -> Audit:
-        return audit(*arguments, **named)
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self.audit(*arguments, **named)
 
 
-sys.modules[__name__].__class__ = _Room
+sys.modules[__name__].__class__ = _Callable

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from divergence_lab.bridge.formula import formula
-from divergence_lab.bridge.generators import generator_to_torch, integral_to_torch
-from divergence_lab.bridge.programs import NotRepresentable
-from divergence_lab.bridge.torch_loss import TorchLoss, to_torch
+import sys
 
-__all__ = ["NotRepresentable", "TorchLoss", "formula", "generator_to_torch", "integral_to_torch", "to_torch"]
+from divergence_lab import Room
+
+_HOME = {"formula": "formula", "generator_to_torch": "generators", "integral_to_torch": "generators", "NotRepresentable": "programs",
+         "TorchLoss": "torch_loss", "to_torch": "torch_loss"}
+
+__all__ = [*_HOME]
+
+sys.modules[__name__].__class__ = Room

@@ -1,19 +1,14 @@
 """What a GFlowNet walks on: functions that return a `PointedDAG` (arrays) or a `GeneratedDAG`."""
 
-from divergence_lab.graphs.children import from_children
-from divergence_lab.graphs.dag import GraphError, PointedDAG, from_edges
-from divergence_lab.graphs.environments import EnvironmentTextError, graph_from_text, space_from_text
-from divergence_lab.graphs.generated import GeneratedDAG
-from divergence_lab.graphs.hypergrid import hypergrid
+from __future__ import annotations
 
-__all__ = [
-    "EnvironmentTextError",
-    "GeneratedDAG",
-    "GraphError",
-    "PointedDAG",
-    "from_children",
-    "from_edges",
-    "graph_from_text",
-    "hypergrid",
-    "space_from_text",
-]
+import sys
+
+from divergence_lab import Room
+
+_HOME = {"from_children": "children", "GraphError": "dag", "PointedDAG": "dag", "from_edges": "dag", "EnvironmentTextError": "environments",
+         "graph_from_text": "environments", "space_from_text": "environments", "GeneratedDAG": "generated", "hypergrid": "hypergrid"}
+
+__all__ = [*_HOME]
+
+sys.modules[__name__].__class__ = Room

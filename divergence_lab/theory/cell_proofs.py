@@ -26,6 +26,7 @@ from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
 
 KINDS = ("validity", "convex", "zero_forcing", "zero_avoiding", "even", "symmetric", "bounded_gradient")
+SHOWN_AT = ("validity", "convex", "even", "symmetric")  # what one point can disprove
 SCALE_FREE = ("validity", "convex", "zero_forcing", "even", "bounded_gradient")
 _Y = sp.Symbol("~y", positive=True)
 
@@ -74,6 +75,8 @@ def _holds(kind: str, loss: sp.Expr, cell: tuple, at: sp.Expr | None, scale: sp.
     if not expression.has(x):
         if not is_zero(expression):
             raise Rejected("g(0) is not 0")
+        if witness is not None:
+            raise Rejected("g is 0: no point shows anything")
         return kind in ("convex", "even", "symmetric", "bounded_gradient")  # g = 0
     return _DECISIONS[kind](_cell(expression, kind in ("even", "symmetric")), witness)
 
@@ -336,7 +339,7 @@ def _even(cell: Smooth, witness: sp.Expr | None) -> bool:
 
 def _symmetric(cell: Smooth, witness: sp.Expr | None) -> bool:
     atoms, differences = _asymmetries(cell)
-    if any(atom.is_infinite or not is_zero(atom) and sign(atom) != 0 for atom in atoms):
+    if witness is None and any(atom.is_infinite or not is_zero(atom) and sign(atom) != 0 for atom in atoms):
         return False
     return _vanish(differences, witness)
 

@@ -70,6 +70,7 @@ _KEYS = {
 _ONE_PARAMETER, _SEVERAL = {"holds", "parameter", "low", "high", "sample"}, {"holds", "ranges"}
 _ONE_VALUE, _VALUES = {"parameter", "at"}, {"ranges"}
 _HINTS = {"at", "scale"}
+_VERDICT = {"holds", "condition", "status", "because", "steps", "cites", "seal"}
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,10 @@ def flaw(kind: str, verdict: object) -> str | None:
     """What is wrong with the form of a verdict of this kind and its seal, before its steps are; None for a well-formed one."""
     if not isinstance(verdict, Mapping):
         return "the verdict is missing"
-    missing = {"holds", "condition", "status", "because", "steps", "cites", "seal"} - verdict.keys()
-    if missing:
+    if missing := _VERDICT - verdict.keys():
         return f"the verdict lacks {', '.join(sorted(missing))}"
+    if more := verdict.keys() - _VERDICT:
+        return f"the verdict has {', '.join(sorted(more))} besides"
     if not all(isinstance(verdict[key], str) for key in ("status", "because", "seal")):
         return "status, because and seal are text"
     if not (verdict["holds"] is None or isinstance(verdict["holds"], bool)) \

@@ -7,7 +7,7 @@ call part of it, the reading of text, SymPy's differentiation and normal forms, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,9 @@ REQUIRED = ("name", "loss", "loss_derivative", "parameters", "assumptions", "as_
 MAX_LOSS = 100_000  # characters, of one that is written in integrals; any other is read as an expression
 LISTS = ("parameters", "assumptions", "pieces", "values", "left_out")
 INVERTED = ("given", "normalised", "closed_form")
+# What is checked together with a field: said alone, it is held against nothing.
+GROUPS = {"gauge": ("gauge", "as_given", "given"), "normalised": ("normalised", "closed_form"), "divergence": ("divergence", "factor"),
+          "sampler": SAMPLING}
 # The search's own account of itself, and what an older version asked not to be checked: read by nobody here.
 IGNORED = ("tried", "confirmed_values", "unchecked")
 KNOWN = {*REQUIRED, *INVERTED, *SAMPLING, *IGNORED}
@@ -108,7 +111,7 @@ def examine(entry: Any, known: Formulas | None = None) -> Report:
     if _claims_nothing(entry):
         for kind in VERDICTS:
             ask(kind, _undecided, kind, entry[kind])
-        opened += ["loss", *VERDICTS, "why_invalid"]
+        opened += _named_in(entry, [key for key in entry if key not in IGNORED])
     else:
         _examine_all(entry, known, ask, opened)
     order = {key: place for place, key in enumerate(entry)}
@@ -151,13 +154,21 @@ def _examine_all(entry: Entry, known: Formulas | None, ask: Callable[..., bool],
     proved = dict(entry)  # what rests on the closed form of f, once that is shown
     ready = ask("loss", _read_subjects, entry, parts, subjects)
     for field, check in FIELDS.items():
-        if entry.get(field) in (None, []) and field != "left_out":
+        said = _named_in(entry, GROUPS.get(field, (field,)))
+        if not said and field != "left_out":
             continue
         if not ready:
             opened.append(field)
         elif not ask(field, check, proved, subjects, known) and field in FORMULAS:
             proved[field] = None
-    opened += [shown(str(key)) for key in entry if key not in KNOWN]
+        opened += said if field in opened else []
+    opened += _named_in(entry, [key for key in entry if key not in KNOWN])
+
+
+def _named_in(entry: Entry, keys: Iterable[str]) -> list[str]:
+    """The keys under which something is said: null and an empty list of what derive lists say nothing. Unknown ones in one line."""
+    return [key if key in KNOWN else shown(str(key)) for key in keys
+            if not (entry.get(key) is None and key in KNOWN or key in LISTS and entry[key] == [])]
 
 
 # --- the loss ------------------------------------------------------------------------------------------------
@@ -268,21 +279,20 @@ def _named(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) ->
 
 
 def _recognised(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
+    if entry["divergence"] is None:
+        raise Refuted("there is no divergence that the factor could be one of")
     _need_names(known)
     for subject in subjects:
         check_divergence(entry["divergence"], entry["factor"], subject, known)
 
 
-def _factored(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
-    if entry["divergence"] is None:
-        raise Refuted("there is no divergence that it could be a factor of")
-
-
 def _check_gauge(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
     """What was given is what is derived and the gauge: g + c + s x of a loss, f + c + s (t - 1) of a generator."""
     inverted = "given" in entry
-    if set(entry["gauge"]) != {"constant", "slope"}:
+    if not isinstance(entry["gauge"], Mapping) or set(entry["gauge"]) != {"constant", "slope"}:
         raise Refuted("the gauge is a constant and a slope")
+    if inverted and entry["as_given"] is not None:
+        raise Refuted("a generator was given, and no loss")
     for subject in subjects:
         constant, slope = (subject.read(entry["gauge"][key], sp.Dummy()) for key in ("constant", "slope"))
         if not inverted and entry["as_given"] is None:
@@ -298,7 +308,7 @@ def _check_gauge(entry: Entry, subjects: Sequence[Subject], known: Formulas | No
 
 
 def _check_inverted(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
-    if entry["normalised"] != entry["generator"] or entry["closed_form"] is not ("Integral(" not in entry["loss"]):
+    if entry.get("normalised") is None or entry["normalised"] != entry["generator"] or entry["closed_form"] is not ("Integral(" not in entry["loss"]):
         raise Refuted("normalised is the generator, and a closed form has no integral")
 
 
@@ -311,7 +321,7 @@ def _check_left_out(entry: Entry, subjects: Sequence[Subject], known: Formulas |
 FORMULAS = ("loss_derivative", "generator", "dual_loss")
 FIELDS: Mapping[str, Check] = {
     "name": _named, "normalised": _check_inverted, "loss_derivative": _on_each(check_derivative), "gauge": _check_gauge, "generator": _on_each(check_generator),
-    "divergence": _recognised, "factor": _factored,
+    "divergence": _recognised,
     "f_at_zero": _number("f_at_zero", check_value_at_zero),
     "slope_at_infinity": _number("slope_at_infinity", check_slope_at_infinity),
     "curvature_at_zero": _number("curvature_at_zero", check_curvature), "dual_loss": _on_each(check_dual),

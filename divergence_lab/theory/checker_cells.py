@@ -73,12 +73,14 @@ def subjects_with(stated: Any, text: str, assumptions: Sequence[str], left_out: 
         for name, bound in _bounds(_tree(condition)):
             cuts.setdefault(name, []).append(bound)
     for cell in cells_of(loss, assumptions, cuts):
+        point = {name: _inside(*ends) for name, ends in cell.items()}
+        values = {value for tree, value in trees if tree is None or _holds(tree, point)}
         try:
             subject = on_cell(text, assumptions, cell, gauge=False)
         except NoValue:  # a cell that is left out
+            if not isinstance(stated, str) and values - {None}:
+                raise Refuted("a case has a value where the loss has none") from None
             continue
-        point = {name: _inside(*ends) for name, ends in cell.items()}
-        values = {value for tree, value in trees if tree is None or _holds(tree, point)}
         if len(values) != 1:
             raise Refuted("the cases do not give one value for all parameters")
         if (value := values.pop()) is not None:
@@ -91,7 +93,7 @@ def _tree(condition: str) -> ast.expr | None:
     """"0 < a < 1 or b = 2" as a syntax tree; None for "always". Raises Refuted."""
     if condition == "always":
         return None
-    if len(condition) > 2_000 or not condition.isascii() or not condition.isprintable():
+    if len(condition) > 2_000 or not condition.isascii() or not condition.isprintable() or "#" in condition:
         raise Refuted("a condition is a short line of plain text")
     try:
         return ast.parse(re.sub(r"(?<![<>=!])=(?!=)", "==", condition), mode="eval").body

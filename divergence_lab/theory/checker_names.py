@@ -52,11 +52,11 @@ def check_name(name: str, subject: Subject, known: Formulas) -> None:
 
 def check_divergence(name: str, factor: str, subject: Subject, known: Formulas) -> None:
     """g'(log t) = factor (t f' - f) for the named f, or this with 2 (1 - tau) left and 2 tau right of 0."""
-    scale = subject.read(factor)
+    scale = subject.read(factor, sp.Dummy())  # a number: with x in it any loss would have any divergence
     family, shares = name, (scale, scale)
     if name.startswith("asymmetric ") and name not in known.divergences:
         family, _, text = name.removeprefix("asymmetric ").rpartition(" with tau = ")
-        tau = subject.read(text)
+        tau = subject.read(text, sp.Dummy())
         shares = 2 * (1 - tau) * scale, 2 * tau * scale
     _positive(subject, *shares)
     f = _generator(family, subject, known)
@@ -79,7 +79,7 @@ def _generator(family: str, subject: Subject, known: Formulas) -> sp.Expr:
 
 
 def _arguments(inside: str) -> list[str]:
-    """Split at the commas outside parentheses."""
+    """Split at the commas outside parentheses. The catalogue has one of its own: the checker uses nothing of the search."""
     parts, depth = [""], 0
     for c in inside:
         depth += (c == "(") - (c == ")")

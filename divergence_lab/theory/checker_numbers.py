@@ -26,6 +26,7 @@ from divergence_lab.theory.symbols import t, x
 Entry = Mapping[str, Any]
 _DECIMAL = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d{1,4})?", re.ASCII)
 MAX_DIGITS = 1200
+MIN_DIGITS = 20  # significant ones, of a decimal that stands for a number: 1e3 is 1000, and not "0 within one unit"
 _NO_VARIABLE = sp.Dummy()
 
 
@@ -95,7 +96,8 @@ def check_slope_at_infinity(stated: str, entry: Entry, subject: Subject) -> None
         if not subject.diverges(last.slope * sp.exp(-x) * (1 if value == sp.oo else -1)):
             raise Refuted("the integral for f'(oo) is finite")
         return
-    digits = _DECIMAL.fullmatch(stated) and not stated.lstrip("-").isdigit()
+    digits = _DECIMAL.fullmatch(stated) and len(re.sub(r"\D", "", stated.partition("e")[0]).lstrip("0")) >= MIN_DIGITS \
+        and not stated.lstrip("-").isdigit()
     if not digits:
         try:
             found = sum(integral_against(part.slope, part.low, part.high)

@@ -15,11 +15,11 @@ import sympy as sp
 
 from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.cell_forms import Ranges, at_points, positive_form
-from divergence_lab.theory.cell_proofs import KINDS, holds_in_cell
+from divergence_lab.theory.cell_proofs import KINDS, SHOWN_AT, holds_in_cell
 from divergence_lab.theory.certificate import claim_of, flaw
 from divergence_lab.theory.conditions import condition_of, read_ranges
 from divergence_lab.theory.continuation import NoValue
-from divergence_lab.theory.expressions import parse, parse_number, read_assumptions
+from divergence_lab.theory.expressions import parse, parse_number, read_assumptions, write
 from divergence_lab.theory.line_proofs import holds_on_line
 from divergence_lab.theory.pieces import is_less
 from divergence_lab.theory.proofs import Rejected, equal_constants
@@ -88,6 +88,8 @@ def _by_cells(kind: str, steps: Sequence[Mapping], loss: sp.Expr, assumptions: S
     if any(step["rule"] not in ("cell", "undefined") for step in steps) or all(step["rule"] == "undefined" for step in steps):
         raise Rejected("a verdict with parameters needs its cells, and nothing else")
     stated = [{name: (_number(a), _number(b)) for name, (a, b) in read_ranges(step).items()} for step in steps]
+    if any(end not in ("oo", "-oo") and end != write(_number(end)) for step in steps for ends in read_ranges(step).values() for end in ends):
+        raise Rejected("an end of a cell is not written as it is in every other: conditions compare them as text")
     names = list(stated[0])
     if not set(names) <= set(symbols) or any(list(ranges) != names for ranges in stated):
         raise Rejected("the cells are not all ranges of the same parameters of the loss")
@@ -137,6 +139,8 @@ def _check_cell(kind: str, step: Mapping, loss: sp.Expr, ranges: Ranges, assumpt
                 (low == -sp.oo or ball_of_constant(low) < sample) and (high == sp.oo or sample < ball_of_constant(high))):
             raise Rejected(f"the sample {step['sample']} is not inside its cell")
     at, scale = (parse(step[key], sp.Dummy(), assumptions) if key in step else None for key in ("at", "scale"))
+    if at is not None and (step["holds"] == "true" or kind not in SHOWN_AT):
+        raise Rejected("a point shows nothing here")
     holds = holds_in_cell(kind, loss, ranges, at, scale, sides_of(read_assumptions(assumptions), ranges))
     if holds is not (step["holds"] == "true"):
         raise Rejected(f"{step['claim']}: it is the other way round")

@@ -28,13 +28,17 @@ FIELDS = ("sampler", "weighted_by", "sampled_loss")
 
 def check_sampler(entry: Mapping[str, Any], subject: Subject) -> None:
     """The loss is the on-policy equivalent of `sampled_loss` under the sampler, and `weighted_by` says the sampler's weight."""
+    if not (entry["sampler"].isascii() and entry["sampler"].isprintable()):
+        raise Refuted("a sampler is a short line of plain text")
     kind, *rest = re.split("[:,]", entry["sampler"].strip())
-    texts = [sp.S.One] if (kind, rest) == ("backward", []) else [subject.raw(text) for text in rest]
+    texts = [sp.S.One] if (kind, rest) == ("backward", []) else [subject.raw(text, _NO_VARIABLE) for text in rest]
     kind = "power" if kind == "backward" else kind
     if len(texts) != {"on": 0, "power": 1, "mixture": 1, "learned_backward": 1, "powers": 2}.get(kind):
         raise Refuted("there is no such sampler")
     if entry["weighted_by"] != _weight(kind, texts):
         raise Refuted("the weight is not that of the sampler")
+    if kind == "powers" and not sum(texts).is_positive:
+        raise Refuted("the exponents have no positive sum")
     numbers = [number.subs(subject.written) for number in texts]
     if kind == "mixture" and not (numbers[0].is_nonnegative and (1 - numbers[0]).is_nonnegative):
         raise Refuted("the share of a mixture lies between 0 and 1")

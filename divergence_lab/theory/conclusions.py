@@ -53,6 +53,12 @@ def _need(condition: bool, why: str) -> None:
         raise Rejected(f"the steps do not give the verdict: {why}")
 
 
+def _only(steps: Sequence[Mapping], *allowed: tuple[str, str | None, str | None]) -> None:
+    """Every step is (rule, of, sign), one of those: the sentence is made of all of them, so a true one that is beside the point
+    makes it false."""
+    _need(all((s["rule"], s.get("of"), s.get("sign")) in allowed for s in steps), "a step has nothing to do with it")
+
+
 def _covers(parts: Sequence[Part], steps: Sequence[Mapping], rule: str, of: str, sign: str | None = None) -> bool:
     """Each part has a step of the rule about this function on its interval."""
     proved = [(number(s["low"]), number(s["high"])) for s in steps
@@ -74,6 +80,7 @@ def _witness(steps: Sequence[Mapping], of: str) -> Mapping:
 def _valid(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
     left, right = _sides(parts)
     if holds:
+        _only(steps, ("sign", "slope", "<= 0"), ("sign", "slope", ">= 0"))
         _need(_covers(left, steps, "sign", "slope", "<= 0"), "g' <= 0 before 0 is not proved everywhere")
         _need(_covers(right, steps, "sign", "slope", ">= 0"), "g' >= 0 after 0 is not proved everywhere")
         for part in (left[-1], right[0]):
@@ -91,6 +98,7 @@ def _valid(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None
 def _convex(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
     jumps = {number(s["at"]): _sign_of_jump(number(s["jump"])) for s in steps if s["rule"] == "jump"}
     if holds:
+        _only(steps, ("sign", "curvature", ">= 0"), ("jump", None, None))
         _need(_covers(parts, steps, "sign", "curvature", ">= 0"), "g'' >= 0 is not proved everywhere")
         _need(all(_at(jumps, p.low) in (0, 1) for p in parts[1:]), "an upward jump of g' is not proved at every break")
     elif jumps:
@@ -125,6 +133,7 @@ def _even(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
     if not holds:
         _witness(steps, "odd part")
         return
+    _only(steps, ("identity", "odd part", None))
     _need(_covers(_sides(parts)[1], steps, "identity", "odd part"), "g'(x) = -g'(-x) is not proved everywhere")
 
 
@@ -132,6 +141,7 @@ def _symmetric(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> 
     jumps = {number(s["at"]): number(s["jump"]) for s in steps if s["rule"] == "jump"}
     if not holds:
         if jumps:
+            _only(steps, ("jump", None, None))
             _need(any(constants.equal(sp.exp(-k / 2) * j, sp.exp(k / 2) * other) is False
                       for k, j in jumps.items() if (other := _at(jumps, -k)) is not None), "the jumps are not shown to differ from what symmetry needs")
         elif steps and steps[0]["rule"] == "witness" and steps[0]["of"] == "kink at 0":
@@ -139,6 +149,7 @@ def _symmetric(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> 
         else:
             _witness(steps, "asymmetry")
         return
+    _only(steps, ("identity", "asymmetry", None), ("jump", None, None))
     _need(_covers(_sides(parts)[1], steps, "identity", "asymmetry"), "g''(x) = e^x g''(-x) is not proved everywhere")
     for part in parts[1:]:
         here, there = _at(jumps, part.low), _at(jumps, -part.low)
@@ -149,7 +160,8 @@ def _symmetric(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> 
 
 
 def _bounded_gradient(holds: bool, steps: Sequence[Mapping], parts: Sequence[Part]) -> None:
-    limits = {s["end"]: s["limit"] for s in steps if s["rule"] == "limit" and s["of"] == "slope"}
+    limits = {s["end"]: s["limit"] for s in steps if s["rule"] == "limit"}
+    _only(steps, ("limit", "slope", None) if limits else ("jump", None, None))
     if holds:
         _need(set(limits) == {"oo", "-oo"} and not {"oo", "-oo"} & set(limits.values()), "a finite limit is missing")
         for part in parts:

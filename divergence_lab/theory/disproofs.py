@@ -39,13 +39,20 @@ def prove_no_loss(loss: str, step: Mapping[str, str]) -> None:
 
 
 def _equal_on(g: sp.Expr, f: sp.Expr, low: sp.Expr, high: sp.Expr) -> None:
-    if not (low.is_infinite or high.is_infinite or ball_of_constant(low) < ball_of_constant(high)):
+    if low == sp.oo or high == -sp.oo or not (low.is_infinite or high.is_infinite or ball_of_constant(low) < ball_of_constant(high)):
         raise Rejected(f"({low}, {high}) is empty")
     prove_equal(g, f, x, low, high)
 
 
+def _point(text: str) -> sp.Expr:
+    """A finite number: that g grows without bound towards oo is no fault of it."""
+    if (at := number(text)).is_infinite:
+        raise Rejected(f"{at} is no point")
+    return at
+
+
 def _prove_gap(g: sp.Expr, step: Mapping[str, str]) -> None:
-    low, at, high = (number(step[key]) for key in ("low", "at", "high"))
+    low, at, high = number(step["low"]), _point(step["at"]), number(step["high"])
     left, right = parse(step["left"], x), parse(step["right"], x)
     _equal_on(g, left, low, at)
     _equal_on(g, right, at, high)
@@ -59,7 +66,7 @@ def _prove_gap(g: sp.Expr, step: Mapping[str, str]) -> None:
 
 
 def _prove_unbounded(g: sp.Expr, step: Mapping[str, str]) -> None:
-    at, end, f = number(step["at"]), number(step["end"]), parse(step["f"], x)
+    at, end, f = _point(step["at"]), number(step["end"]), parse(step["f"], x)
     side = 1 if end == sp.oo or (end.is_finite and ball_of_constant(end) > ball_of_constant(at)) else -1
     _equal_on(g, f, *((at, end) if side > 0 else (end, at)))
     found = proofs.limit_of(f, x, at, side)

@@ -126,8 +126,7 @@ def parameter(name: str, bounds: Iterable[tuple[str, sp.Expr]] = ()) -> sp.Symbo
         elif relation == "!=" and bound == 0:
             known["nonzero"] = True
     if known.keys() >= {"positive", "negative"} or _is_empty(bounds):
-        raise ExpressionError(f"the assumptions on {name} contradict one another, or leave a single value: drop one, or --set "
-                              "the value")
+        raise ExpressionError(f"the assumptions on {name} contradict one another, or leave a single value: drop one, or --set the value")
     try:
         return sp.Symbol(name, **known)
     except InconsistentAssumptions:
@@ -167,8 +166,9 @@ def _syntax_tree(text: str) -> ast.Expression:
         deepest = max(deepest, depth)
     if deepest > MAX_DEPTH:
         raise ExpressionError(f"parentheses nest {deepest} deep, more than {MAX_DEPTH}: simplify the expression")
-    if "^" in text:
-        raise ExpressionError(f"'^' in {shown(text)} is not a power here: write ** instead")
+    for mark, why in (("^", "is not a power here: write ** instead"), ("#", "begins no comment here: write the expression alone")):
+        if mark in text:  # what stands in a comment would be shown with the expression, and read by nobody
+            raise ExpressionError(f"'{mark}' in {shown(text)} {why}")
     try:
         # Python warns on text such as "1(2)"; the walk below refuses it with a better message.
         with warnings.catch_warnings():

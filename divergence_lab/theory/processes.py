@@ -279,7 +279,7 @@ class Relay:
         try:
             given_up = time.monotonic() + START_SECONDS
             _read(self.process.stdout.fileno(), lambda: _before(given_up))
-        except BaseException:
+        except BaseException:  # Ctrl-C as well: no process is left behind, and whatever it was goes on up
             self.end()
             raise
 

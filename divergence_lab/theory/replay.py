@@ -63,7 +63,8 @@ def read_parts(entry: Mapping[str, Any]) -> list[Part]:
     whole = None if "Integral(" in entry["loss"] else _function(entry["loss"])
     parts = [Part(number(p["low"]), number(p["high"]), None if whole is None else _function(p["loss"]),
                   _function(p["slope"]), _function(p["curvature"])) for p in entry["pieces"]]
-    if not parts or parts[0].low != -sp.oo or parts[-1].high != sp.oo or sp.S.Zero not in [p.low for p in parts]:
+    if not parts or parts[0].low != -sp.oo or parts[-1].high != sp.oo or sp.S.Zero not in [p.low for p in parts] \
+            or any(p.high.is_infinite for p in parts[:-1]):
         raise Rejected("the pieces do not cover the line with a break at 0")
     for p, after in zip(parts, [*parts[1:], None]):
         if p.low.is_finite and p.high.is_finite and not ball_of_constant(p.low) < ball_of_constant(p.high):

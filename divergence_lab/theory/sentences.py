@@ -50,7 +50,7 @@ def _validity(holds: bool, steps: Steps) -> str:
         return "g falls before 0 and rises after it"
     step = steps[0]
     if step["rule"] == "constant":
-        side, word = ("after", "rise") if step["low"] == "0" else ("before", "fall")
+        side, word = ("after", "rise") if number(step["low"]) == 0 else ("before", "fall")
         return f"g does not {word} {side} 0: it is constant there, so a wrong model can have loss 0"
     words, sign = ("falls after", "negative") if step["sign"] == "< 0" else ("rises before", "positive")
     return f"g {words} 0: g' is {sign} at x = {step['at']}"
@@ -61,7 +61,7 @@ def _convex(holds: bool, steps: Steps) -> str:
         signs = [s for s in steps if s["rule"] == "sign"]
         forms = list(dict.fromkeys(s["f"] for s in signs))
         shown = forms[0] if len(forms) == 1 else " and ".join(f"{s['f']} on ({s['low']}, {s['high']})" for s in signs)
-        kinks = " and g' jumps upwards at its kinks" if any(s["rule"] == "jump" and s["jump"] != "0" for s in steps) else ""
+        kinks = " and g' jumps upwards at its kinks" if any(s["rule"] == "jump" and not same_point(number(s["jump"]), sp.S.Zero) for s in steps) else ""
         return f"g'' = {shown} is not negative{kinks}, so g and f are convex"
     lost = "so neither g nor f is convex, and data processing fails"
     if steps[0]["rule"] == "jump":
@@ -88,7 +88,7 @@ def _bounded_gradient(holds: bool, steps: Steps) -> str:
     if steps[0]["rule"] == "jump":
         return f"g' is unbounded near x = {steps[0]['at']}"
     if holds:
-        return "g' is bounded between its finite limits " + " and ".join(f"{s['limit']} at {s['end']}" for s in steps)
+        return "g' is finite everywhere, with finite limits: " + " and ".join(f"{s['limit']} at {s['end']}" for s in steps)
     last = next(s for s in steps if s["limit"] in ("oo", "-oo"))
     return f"the gradient is unbounded: g'({last['end']}) = {last['limit']}"
 

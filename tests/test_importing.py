@@ -1,0 +1,76 @@
+"""Modules of the package may be imported by several threads at once, in any order, and names mean the same whatever came first."""
+
+import subprocess
+import sys
+
+import pytest
+
+TOGETHER = [["bridge", "bridge.ranges", "export"], ["graphs.environments", "graphs", "training"], ["audit.claims", "audit", "audit.auditing"],
+            ["theory.checker", "theory.derivation", "theory.loss"], ["verification", "bridge.torch_loss", "report", "bench"]]
+
+# Each child of a process in which only what we need from others is loaded: a fresh start for our own modules.
+FORKED = """
+import os, sys
+import flint, matplotlib.figure, numpy, scipy.interpolate, scipy.optimize, scipy.special, scipy.stats, sympy, torch
+{threads}
+if (pid := os.fork()) == 0:
+    names()
+    os._exit(0)
+if os.waitpid(pid, 0)[1]:
+    sys.exit("names differ")
+for number in range({count}):
+    names = [f"divergence_lab.{{name}}" for name in {groups}[number % {groups_count}]]
+    if (pid := os.fork()) == 0:
+        os._exit(started(names[number % len(names):] + names[:number % len(names)]))
+    if os.waitpid(pid, 0)[1]:
+        sys.exit(f"failed: {{names}}")
+"""
+FRESH = "import sys\n{threads}\nsys.exit(started({names}))"
+THREADS = """
+import importlib, threading
+def started(names):
+    sys.setswitchinterval(1e-6)
+    failed = []
+    def one(name):
+        try:
+            importlib.import_module(name)
+        except BaseException as error:
+            failed.append(error)
+            print(name, repr(error), file=sys.stderr, flush=True)
+    threads = [threading.Thread(target=one, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(failed)
+"""
+
+
+NAMES = """
+def names():
+    # export, hypergrid and formula are modules too: the function is what is meant
+    import divergence_lab as dl
+    import divergence_lab.export, divergence_lab.graphs.hypergrid, divergence_lab.bridge.formula
+    from divergence_lab.bridge import formula
+    from divergence_lab.graphs import generated, hypergrid
+    assert callable(dl.export) and callable(formula) and hypergrid is dl.hypergrid
+    assert generated.__name__ == "divergence_lab.graphs.generated" and dl.metrics.__name__ == "divergence_lab.metrics"
+"""
+
+
+def ran(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are made by fork")
+def test_threads_may_import_at_once_and_names_mean_the_same_whatever_was_imported_before():
+    done = ran(FORKED.format(threads=THREADS + NAMES, count=3, groups=TOGETHER, groups_count=len(TOGETHER)))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(20))
+def test_threads_may_import_at_once_in_a_fresh_interpreter(number):
+    names = [f"divergence_lab.{name}" for name in TOGETHER[number % len(TOGETHER)]]
+    done = ran(FRESH.format(threads=THREADS, names=names[number % len(names):] + names[:number % len(names)]))
+    assert done.returncode == 0, done.stderr
