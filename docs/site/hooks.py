@@ -79,7 +79,7 @@ def path_of(module: str) -> Path:
 def public_names() -> list[tuple[str, str]]:
     """(name, module) of what `divergence_lab` exports, read from its source."""
     tree = ast.parse((ROOT / "divergence_lab/__init__.py").read_text(encoding="utf-8"))
-    (home,) = (node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "_HOME")
+    (home,) = (node.value for node in tree.body if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "_HOME")
     return list(ast.literal_eval(home).items())
 
 
