@@ -96,9 +96,9 @@ def check_slope_at_infinity(stated: str, entry: Entry, subject: Subject) -> None
         if not subject.diverges(last.slope * sp.exp(-x) * (1 if value == sp.oo else -1)):
             raise Refuted("the integral for f'(oo) is finite")
         return
-    digits = _DECIMAL.fullmatch(stated) and len(re.sub(r"\D", "", stated.partition("e")[0]).lstrip("0")) >= MIN_DIGITS \
+    decimal = _DECIMAL.fullmatch(stated) and len(re.sub(r"\D", "", stated.partition("e")[0]).lstrip("0")) >= MIN_DIGITS \
         and not stated.lstrip("-").isdigit()
-    if not digits:
+    if not decimal:
         try:
             found = sum(integral_against(part.slope, part.low, part.high)
                         for part, right in zip(subject.parts, subject.sides(), strict=True) if right)
@@ -110,10 +110,10 @@ def check_slope_at_infinity(stated: str, entry: Entry, subject: Subject) -> None
     if entry["generator"] is not None:
         f = subject.in_residual(subject.read(entry["generator"], t), last)
         found = subject.limit(sp.expand(f * sp.exp(-x)), sp.oo, 0)
-        if not digits:
+        if not decimal:
             subject.same(value, found)
             return
-    elif not digits:
+    elif not decimal:
         raise Rejected("an exact f'(oo) is not shown without a closed form of f")
     if subject.free or len(stated) > MAX_DIGITS:
         raise Rejected("f'(oo) has no digits that could be enclosed")
