@@ -7,7 +7,9 @@ torch is imported only by the commands that train or verify.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -53,9 +55,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # an expression may begin with a minus sign: with a space before it, argparse does not take it for an option
     options = parser.parse_args([f" {word}" if re.match(r"-[^-h]|-h.", word) else word for word in given])
     try:
-        return options.run(options)
+        done = options.run(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk is told here, and not when Python ends
+        return done
     except BrokenPipeError:
+        _drop_output()
         return DONE
+    except OSError as error:
+        _drop_output()
+        where = f"{shown(str(error.filename))}: " if error.filename else ""
+        print(f"{parser.prog} {options.command}: {where}{' '.join(str(error.strerror or error).split())}", file=sys.stderr)
+        return BAD_INPUT
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -64,6 +75,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise  # not the user's doing: a traceback helps to report it
         print(f"{parser.prog} {options.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
+
+
+def _drop_output() -> None:
+    """What can't be written any more is not tried again when Python ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _input_errors() -> tuple[type[ValueError], ...]:

@@ -16,8 +16,8 @@ def read_input(file: str | Path, most: int = -1) -> str:
     Windows PowerShell's > writes UTF-16, some editors UTF-8 with a mark.  OSError; UnicodeDecodeError for other bytes.
     """
     if str(file) == "-":
-        bytes_of = getattr(sys.stdin, "buffer", None)
-        content = sys.stdin.read(most) if bytes_of is None else bytes_of.read(most)
+        stream = getattr(sys.stdin, "buffer", sys.stdin)
+        content = b"" if stream is None else stream.read(most)  # None: it was closed before Python started
     else:
         with Path(file).open("rb") as opened:
             content = opened.read(most)

@@ -44,6 +44,8 @@ def _check(name: str, loss: Loss, device: torch.device, dtype: torch.dtype) -> N
     leaf = torch.tensor([[PROBES[:3], PROBES[3:]]], device=device, dtype=dtype, requires_grad=True)
     (x,) = (leaf * 1).unbind(0)  # in a run, too, residuals are computed, and one of several parts
     value = _called(name, loss, x)
+    if not torch.equal(x, leaf[0]):  # through .data, which autograd does not see
+        raise TrainingError(f"loss {name!r} changes its argument in place: let it begin with x = x.clone()")
     if not isinstance(value, Tensor):
         raise TrainingError(f"loss {name!r} returns {_kind(value)}; return a tensor, computed in torch, so that it has a gradient")
     if value.shape != x.shape:
@@ -53,6 +55,8 @@ def _check(name: str, loss: Loss, device: torch.device, dtype: torch.dtype) -> N
         )
     if not value.is_floating_point():
         raise TrainingError(f"loss {name!r} returns {str(value.dtype).removeprefix('torch.')}; give real floating-point numbers")
+    if value.layout != torch.strided:
+        raise TrainingError(f"loss {name!r} returns a sparse tensor; give a dense one")
     if value.device != x.device:
         raise TrainingError(f"loss {name!r} returns a tensor on {value.device} for residuals on {x.device}; keep it there")
     if getattr(loss, "gives_gradient", False):

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -174,3 +175,28 @@ def test_the_module_runs_too_and_json_is_all_that_it_prints():
     done = subprocess.run([sys.executable, "-m", "divergence_lab", "derive", "quadratic", "--json"], capture_output=True,
                           text=True, timeout=850, check=True)
     assert json.loads(done.stdout)[0]["divergence"] == "reverse KL" and done.stderr == ""
+
+
+# --- standard streams that are closed, or full ---------------------------------------------------------------
+
+def test_a_full_disk_is_one_line(monkeypatch, capsys):
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    monkeypatch.setattr("sys.stdout", open("/dev/full", "w"))
+    assert main(["catalogue"]) == 2
+    assert capsys.readouterr().err == "divergence-lab catalogue: No space left on device\n"
+
+
+def test_a_closed_standard_input_is_an_empty_one(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", None)  # as Python has it then
+    assert main(["check", "-"]) == 2
+    assert capsys.readouterr().err.startswith("divergence-lab check: - is not JSON")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-"])
+def test_closed_standard_streams_cost_no_answer(closed):
+    """Their numbers went to the pipes of the worker, which then answered nothing."""
+    code = ("import sys; from divergence_lab.theory.budget import allow_fork, within; allow_fork(); "
+            "print(within(5.0, max, 3, 4), file=sys.stderr)")
+    done = subprocess.run(["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "4\n")

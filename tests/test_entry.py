@@ -106,6 +106,8 @@ BAD = {
     "raises": (lambda x: x * (1 / 0), "raised ZeroDivisionError: division by zero; it is called as"),
     "more arguments": (lambda x, delta: x * delta, "missing 1 required .* bind what else it needs"),
     "in place": (lambda x: x.mul_(2) ** 2, "let it begin with x = x.clone"),
+    "in place, unseen": (lambda x: x.data.mul_(2) ** 2 + x**2, "changes its argument in place: let it begin with x = x.clone"),
+    "sparse": (lambda x: (x**2).to_sparse(), "returns a sparse tensor; give a dense one"),
     "inference": (lambda x: KEPT * x**2, "made under torch.inference_mode"),
     "breaks backward": (lambda x: Breaks.apply(x), "the gradient of loss 'breaks backward' raised ValueError: no way back"),
     "text": ("quadratic", "is a str, which torch cannot call; give .*to_torch"),

@@ -64,7 +64,7 @@ def ran(code):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="children are made by fork")
 def test_threads_may_import_at_once_and_names_mean_the_same_whatever_was_imported_before():
-    done = ran(FORKED.format(threads=THREADS + NAMES, count=3, groups=TOGETHER, groups_count=len(TOGETHER)))
+    done = ran(FORKED.format(threads=THREADS + NAMES, count=2, groups=TOGETHER, groups_count=len(TOGETHER)))
     assert done.returncode == 0, done.stderr
 
 

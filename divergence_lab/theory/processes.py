@@ -132,6 +132,7 @@ class Worker:
         self.asker = os.getpid()
         self.ending = threading.RLock()  # the thread that asked and one that ends all searches may both come to end it
         self.leads_group = _depth == 0  # its own workers join the group, so that all of them end together
+        _take_standard_numbers()
         self.asked = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("d")  # shared: what the worker has asked itself
         question, self.to_child = os.pipe()
         self.from_child, answer = os.pipe()
@@ -197,6 +198,15 @@ class Worker:
                 raise OutOfTime
             number += 1
             yield kind, used, cut, content
+
+
+def _take_standard_numbers() -> None:
+    """Where a standard stream is closed its number would be given to the next pipe, which a worker then takes for that stream."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
 
 
 # --- a worker, seen from within ------------------------------------------------------------------------------
