@@ -149,3 +149,9 @@ def test_break_points_that_move_with_a_parameter(text, kind, holds, condition):
 def test_what_does_not_go_together_is_refused_in_one_line(text, assumptions, values, words):
     with pytest.raises(ExpressionError, match=words):
         loss(text, assumptions, values)
+
+
+@pytest.mark.parametrize(("text", "assumptions", "slope"), [
+    ("x+Abs(x)**p+Abs(x)**q", ("p > 1", "q > 1"), "1"), ("a*log(1+exp(x/b))", ("a >= 0", "b >= 0"), "a/(2*b)"), ("x+Abs(x)**p", ("p > 0",), "0")])
+def test_the_gauge_of_a_family(text, assumptions, slope):
+    assert str(loss(text, assumptions).gauge[1]) == slope

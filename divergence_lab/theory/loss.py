@@ -11,7 +11,7 @@ from functools import cached_property
 
 import sympy as sp
 
-from divergence_lab.theory import catalogue, constants, germs, parameter_signs, proofs
+from divergence_lab.theory import by_terms, catalogue, constants, parameter_signs, proofs
 from divergence_lab.theory.budget import patient, within
 from divergence_lab.theory.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions import (
@@ -175,7 +175,7 @@ def _beside_zero(piece: Piece, side: int) -> sp.Expr | None:
         return slope.subs(x, 0)
     slope = with_signed(slope, x, piece)
     try:
-        return (germs if slope.free_symbols - {x} else proofs).limit_of(slope, x, sp.S.Zero, side)
+        return (by_terms if slope.free_symbols - {x} else proofs).limit_of(slope, x, sp.S.Zero, side)
     except proofs.Rejected:
         return None
 
@@ -231,7 +231,7 @@ def _one_sided(slope: sp.Expr, kink: sp.Expr, after: int) -> sp.Expr:
     if parameter_signs.is_finite(slope, at=(x, kink)):  # every part of it is: 0*zoo is no 0
         return slope.subs(x, kink)
     try:
-        found = (germs if slope.free_symbols - {x} else proofs).limit_of(slope, x, kink, 1 if after else -1)
+        found = (by_terms if slope.free_symbols - {x} else proofs).limit_of(slope, x, kink, 1 if after else -1)
     except proofs.Rejected:
         found = None
     return within(patient(LIMIT_SECONDS), sp.limit, slope, x, kink, "+" if after else "-") if found is None else found
