@@ -11,9 +11,8 @@ from functools import lru_cache
 
 import sympy as sp
 
-from divergence_lab.theory import by_terms, proofs
 from divergence_lab.theory.continuation import Sides, value_or_limit
-from divergence_lab.theory.parameter_signs import Unsigned, is_finite, is_zero, over_range, sign
+from divergence_lab.theory.parameter_signs import is_finite, is_zero, over_range, sign
 from divergence_lab.theory.pieces import split
 from divergence_lab.theory.proofs import Rejected
 from divergence_lab.theory.symbols import x
@@ -42,38 +41,6 @@ def _at_points(loss: sp.Expr, forms: tuple, cell: tuple, sides: tuple) -> sp.Exp
     points = {s: v for s, v in written.items() if ranges[s.name][0] == ranges[s.name][1]}
     inside = loss.subs({s: v for s, v in written.items() if s not in points})
     return value_or_limit(inside, points, dict(sides)) if points else inside
-
-
-@lru_cache(maxsize=200)
-def without_gauge(g: sp.Expr) -> sp.Expr:
-    """g - g'(0) x where g'(0) exists for all parameters of the cell, though not for those of the family in general; else g.
-
-    With g = E + O, even and odd near 0, it is O'(0) and exists where E'(0+) = 0: for x + |x|^p where p > 1. Raises Unsigned
-    where it exists for some parameters of the cell only.
-    """
-    left, right = split(g, x).split_at_zero()
-    after, before = right.pieces[0].expression, left.pieces[-1].expression.subs(x, -x)
-    odd, even = (sp.diff(sp.expand_mul((after + way * before) / 2), x) for way in (-1, 1))
-    try:
-        slope = _just_right_of_zero(odd)
-        if slope.is_infinite or is_zero(slope):
-            return g
-        kink = _just_right_of_zero(even)
-    except Unsigned:
-        raise
-    except Rejected:
-        return g
-    return g if kink.is_infinite or not is_zero(kink) and sign(kink) != 0 else g - slope * x
-
-
-def _just_right_of_zero(f: sp.Expr) -> sp.Expr:
-    """lim f, x -> 0+"""
-    if is_finite(f, at=(x, sp.S.Zero)):
-        return f.subs(x, 0)
-    found = (by_terms if f.free_symbols - {x} else proofs).limit_of(f, x, sp.S.Zero, 1)
-    if found is None:
-        raise Rejected(f"the limit of {f} at 0 is not known")
-    return found
 
 
 def without_scale(g: sp.Expr, u: sp.Expr) -> sp.Expr:

@@ -17,7 +17,7 @@ from functools import lru_cache
 import sympy as sp
 
 from divergence_lab.theory import by_terms, proofs
-from divergence_lab.theory.cell_forms import Ranges, at_points, positive_form, without_gauge, without_scale
+from divergence_lab.theory.cell_forms import Ranges, at_points, positive_form, without_scale
 from divergence_lab.theory.continuation import Sides
 from divergence_lab.theory.exponential_terms import common_factor, in_question, never_vanishes
 from divergence_lab.theory.parameter_signs import Unsigned, is_finite, is_nonnegative, is_zero, sign
@@ -57,11 +57,6 @@ def _holds(kind: str, loss: sp.Expr, cell: tuple, at: sp.Expr | None, scale: sp.
     ranges = dict(cell)
     written = positive_form(loss, ranges)
     expression = at_points(loss, written, ranges, dict(sides))
-    if kind in ("validity", "even", "symmetric"):
-        try:
-            expression = without_gauge(expression)
-        except CannotSplit as reason:
-            raise Rejected(str(reason)) from None
     witness = None if at is None else at.subs(written)
     if not all(is_finite(hint) for hint in (witness, None if scale is None else sp.sympify(scale).subs(written)) if hint is not None):
         raise Rejected("the point or the scale is not a finite number for all parameters")

@@ -76,7 +76,7 @@ def subjects_with(stated: Any, text: str, assumptions: Sequence[str], left_out: 
         point = {name: _inside(*ends) for name, ends in cell.items()}
         values = {value for tree, value in trees if tree is None or _holds(tree, point)}
         try:
-            subject = on_cell(text, assumptions, cell, gauge=False)
+            subject = on_cell(text, assumptions, cell)
         except NoValue:  # a cell that is left out
             if not isinstance(stated, str) and values - {None}:
                 raise Refuted("a case has a value where the loss has none") from None

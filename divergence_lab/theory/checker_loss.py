@@ -16,7 +16,7 @@ import sympy as sp
 
 from divergence_lab.theory import by_terms, constants, proofs
 from divergence_lab.theory.balls import ball, ball_of_constant
-from divergence_lab.theory.cell_forms import Ranges, at_points, positive_form, without_gauge
+from divergence_lab.theory.cell_forms import Ranges, at_points, positive_form
 from divergence_lab.theory.cell_proofs import refined
 from divergence_lab.theory.checker_parameters import sides_of
 from divergence_lab.theory.conclusions import Part
@@ -134,15 +134,13 @@ class Subject:
         return not answer
 
 
-def on_cell(text: str, assumptions: Sequence[str], ranges: Ranges, gauge: bool = True) -> Subject:
-    """The loss for all parameters of a cell, split at its kinks, their mirror images and 0; without `gauge` less g'(0) x where that
-    exists in this cell alone. Raises Rejected, CannotSplit."""
+def on_cell(text: str, assumptions: Sequence[str], ranges: Ranges) -> Subject:
+    """The loss for all parameters of a cell, split at its kinks, their mirror images and 0. Raises Rejected, CannotSplit."""
     if "Integral(" in text:
         raise Rejected("the loss is known by its slope alone")
     loss = parse(text, x, assumptions)
     written = positive_form(loss, ranges)
-    g = at_points(loss, written, ranges, sides_of(read_assumptions(assumptions), ranges))
-    pieces = refined(split(g if gauge else without_gauge(g), x))
+    pieces = refined(split(at_points(loss, written, ranges, sides_of(read_assumptions(assumptions), ranges)), x))
     slopes = pieces.derivative()
     parts = [Part(p.low, p.high, p.expression, s.expression, c.expression)
              for p, s, c in zip(pieces.pieces, slopes.pieces, slopes.derivative().pieces)]

@@ -158,7 +158,7 @@ def _slope_at_zero(expression: sp.Expr, assumptions: tuple[str, ...]) -> sp.Expr
         if below is not None and above is not None:
             agree = is_finite(below) and is_finite(above) and parameter_signs.is_zero(below - above)
             return sp.S.Zero if not agree or parameter_signs.is_zero(above) else sp.simplify(above.subs(back))
-    return sp.S.Zero  # x + |x|^p, p > 0, for one, where p - 1 has no sign
+    return sp.S.Zero  # x + |x|^p, p > 0, for one, where p - 1 has no sign: all is then said of the loss as it is shown
 
 
 def _range_of(symbol: sp.Symbol, assumptions: tuple[str, ...]) -> tuple[sp.Expr, sp.Expr]:

@@ -18,7 +18,7 @@ from divergence_lab.theory import by_terms, proofs
 from divergence_lab.theory.balls import ball_of_constant
 from divergence_lab.theory.boundary import curvature_at_zero
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, patient, within
-from divergence_lab.theory.cell_forms import Ranges, at_points, in_parameters, positive_form, without_gauge
+from divergence_lab.theory.cell_forms import Ranges, at_points, in_parameters, positive_form
 from divergence_lab.theory.checker_parameters import parts_of, sides_of
 from divergence_lab.theory.conditions import condition_of
 from divergence_lab.theory.continuation import NoValue
@@ -100,7 +100,7 @@ def _by_cells(loss: Loss, ask: Callable, plain: Callable) -> Number:
 def _in_cell(loss: Loss, ranges: Ranges, ask: Callable, plain: Callable) -> sp.Expr | None:
     """The number on this cell as an expression in the parameters, borne out by what `plain` says of the loss at samples."""
     written = positive_form(loss.expression, ranges)
-    expression = without_gauge(at_points(loss.expression, written, ranges, sides_of(read_assumptions(loss.assumptions), ranges)))
+    expression = at_points(loss.expression, written, ranges, sides_of(read_assumptions(loss.assumptions), ranges))
     found = ask(expression, written)
     if found is None:
         return None

@@ -15,7 +15,7 @@ import sympy as sp
 from flint import arb
 
 from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, patient, within
-from divergence_lab.theory.cell_forms import Ranges, at_points, without_gauge
+from divergence_lab.theory.cell_forms import Ranges, at_points
 from divergence_lab.theory.cell_proofs import SCALE_FREE, holds_in_cell, identities, inner_point
 from divergence_lab.theory.certificate import step
 from divergence_lab.theory.checker_parameters import check_parametric, parts_of, sides_of
@@ -174,7 +174,7 @@ def _hints(kind: str, loss: Loss, ranges: Ranges, sample: Verdict | None) -> Ite
 
 
 def _sample(kind: str, loss: Loss, ranges: Ranges, sides: Mapping, deadline: float) -> Verdict | None:
-    """The plain verdict at one point of the cell, g'(0) taken off if it exists there; None where the loss vanishes there."""
+    """The plain verdict at one point of the cell, with the gauge of the family; None where the loss vanishes there."""
     values = sample_of(loss, ranges)
     expression = substituted(loss.expression, values)
     if expression is None:
@@ -182,7 +182,7 @@ def _sample(kind: str, loss: Loss, ranges: Ranges, sides: Mapping, deadline: flo
         _compare_close_by(loss, expression, ranges, sides)
     if not expression.has(x):
         return None
-    return ask_one(kind, Loss(without_gauge(expression)), max(0.5, min(patient(SAMPLE_SECONDS), deadline - clock())))
+    return ask_one(kind, Loss(expression), max(0.5, min(patient(SAMPLE_SECONDS), deadline - clock())))
 
 
 def _compare_close_by(loss: Loss, limit: sp.Expr, ranges: Ranges, sides: Mapping) -> None:
