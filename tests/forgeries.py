@@ -15,7 +15,8 @@ from divergence_lab.theory.conclusions import VERDICTS
 
 # What it does to a text that says a formula; {v} is the variable. The last vanishes at three points and is small elsewhere.
 IN_FORMULA = ("({text}) + 1/1000000", "-({text})", "2*({text})", "({text})*(1 + ({v} - 1)**2/10**9)",
-              "({text}) + ({v} - 1)*({v} - 2)*({v} - 3)/10**12")
+              "({text}) + ({v} - 1)*({v} - 2)*({v} - 3)/10**12",
+              "{text} # as every referee found")
 VARIABLE = {"loss": "x", "loss_derivative": "x", "generator": "t", "dual_loss": "x", "as_given": "x", "sampled_loss": "x", "normalised": "t"}
 IN_NUMBER = ("({text}) + 1/10**9", "-({text}) - 1", "oo", "-oo", "7")
 NUMBERS = ("f_at_zero", "slope_at_infinity", "curvature_at_zero", "factor")
@@ -82,6 +83,7 @@ def _altered(key: str, text: Any, others: Sequence[Mapping[str, Any]]) -> Iterat
 
 def _altered_verdicts(kind: str, verdict: Mapping[str, Any], others: Sequence[Mapping[str, Any]]
                       ) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield "a key besides", {**copy.deepcopy(dict(verdict)), "note": "seen by three referees"}
     if verdict["status"] == "undecided":
         yield "decided after all", {**copy.deepcopy(dict(verdict)), "holds": True, "status": "proved"}
         return
