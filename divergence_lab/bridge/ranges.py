@@ -33,6 +33,7 @@ STEPS_OF = {"linex": 22, "dilog": 45}  # how many torch operations a step is
 CHOICE = 4  # and one more source
 ROOM = 1.15
 CHEAP = 8  # what costs no more is taken without looking further
+NEARLY = 1 - 1e-6  # of the largest number: so far polynomials go
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,7 @@ def _patched(side: Side, spans: dict[Candidate, list[tuple[float, float]]]) -> l
     parts: list[_Part] = []
     spans = {one: list(found) for one, found in spans.items()}
     ends = [found[-1][1] for one, found in spans.items() if found and found[-1][0] <= FULL and _ends_well(side, one, found[-1][1])]
-    place = max(ends) if ends else side.high if side.high < math.inf else _last_number(side, side.arithmetic.largest ** 0.87)
+    place = max(ends) if ends else side.high if side.high < math.inf else _last_number(side, NEARLY * side.arithmetic.largest)
     near, polynomial_near = taylor_reach(side, place) if side.low == 0 else (side.low, None)
     while place > max(near, _start(side)):
         reaching = [(a, one) for one, found in spans.items() for a, b in found if a < place * (1 - 2 * NARROWEST) and b >= place]
@@ -254,12 +255,16 @@ def _late(side: Side, low: float) -> _Part | None:
     written = sp.expand(side.function.rewrite(sp.exp))
     try:
         one = Candidate(written, shifted(compiled(written)), plain=written == side.function, written=True)
+        spans = side.divided(one.program, low, high)
+        if spans and spans[0][0] == low and len(spans) == 1 and _confirmed(side, _Part(*spans[0], one)):
+            return _Part(*spans[0], one)
+    except NotRepresentable:
+        pass
+    high = _last_number(side, NEARLY * side.arithmetic.largest)
+    try:
+        return _Part(low, high, table(side, low, high)) if low < high * (1 - 1e-9) else None
     except NotRepresentable:
         return None
-    spans = side.divided(one.program, low, high)
-    if spans and spans[0][0] == low and len(spans) == 1 and _confirmed(side, _Part(*spans[0], one)):
-        return _Part(*spans[0], one)
-    return None
 
 
 def _last_number(side: Side, largest: float) -> float:

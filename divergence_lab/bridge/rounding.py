@@ -100,17 +100,18 @@ def error_on(program: Program, low: float, high: float, arithmetic: Arithmetic) 
 
 def _constant(value: float, rounded: bool, arithmetic: Arithmetic) -> Error:
     error = 2.0**-52 if rounded else 0.0
-    if arithmetic.half > 2.0**-30 and _single(value) != value:
+    if arithmetic.half > 2.0**-30 and as_single(value) != value:
         error += 2.0**-24
     ends = (math.nextafter(value, -math.inf), math.nextafter(value, math.inf)) if rounded else (value, value)
     return Error(*ends, error, 0.0, error * abs(value) * SLACK, abs(value) * (1 - 2.0**-50))
 
 
-def _single(value: float) -> float:
+def as_single(value: float) -> float:
+    """The nearest number of single precision."""
     try:
         return struct.unpack("f", struct.pack("f", value))[0]
     except OverflowError:
-        return math.inf
+        return math.copysign(math.inf, value)
 
 
 def _made(low: float, high: float, relative: float, floor: float, absolute: float, scale: float, new: float,

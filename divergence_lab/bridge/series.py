@@ -66,9 +66,9 @@ def coefficients_at(expansion: Expansion, ball: arb, terms: int) -> list[arb] | 
     return values if all(value.is_finite() for value in values) else None
 
 
-def model(expansion: Expansion, low: float, high: float, terms: int) -> Model | None:
-    """F on [low, high]; None where it is not analytic or not enclosed."""
-    middle = (low + high) / 2
+def model(expansion: Expansion, low: float, high: float, terms: int, middle: float | None = None) -> Model | None:
+    """F on [low, high], about its middle or another point; None where it is not analytic or not enclosed."""
+    middle = (low + high) / 2 if middle is None else middle
     radius = max(high - middle, middle - low) * (1 + 1e-15)
     inside = coefficients_at(expansion, arb(middle), terms)
     if inside is None:

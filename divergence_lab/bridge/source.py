@@ -83,8 +83,8 @@ def function_source(name: str, says: str, found: Ranges, dialect: Dialect, edge:
         else:
             mark = name.upper().strip("_")
             tables += "".join(f"{mark}_{what} = {_wrapped(part)}\n" for what, part in (
-                ("EDGES", tuple(map(edge, source.edges[1:-1]))), ("MIDDLES", source.middles), ("ROWS", source.rows)))
-            lines.append(f"{result} = _polynomials(z, {mark}_EDGES, {mark}_MIDDLES, {mark}_ROWS)")
+                ("EDGES", tuple(map(edge, source.edges[1:-1]))), ("MIDDLES", source.middles), ("SCALES", source.scales), ("ROWS", source.rows)))
+            lines.append(f"{result} = _polynomials(z, {mark}_EDGES, {mark}_MIDDLES, {mark}_SCALES, {mark}_ROWS)")
         if k:
             inside = " | ".join(f"({_inside(low, high, edge)})" for low, high in places)
             inside = inside[1:-1] if len(places) == 1 else inside
@@ -136,25 +136,25 @@ def _dilog(v):
 _ON_DEVICE = {}
 
 
-def _polynomials(z, edges, middles, rows):
-    """On [edges[k-1], edges[k]]: sum_j rows[k][j] (z - middles[k])^j."""
+def _polynomials(z, edges, middles, scales, rows):
+    """On [edges[k-1], edges[k]]: sum_j rows[k][j] t^j, t = (z - middles[k]) scales[k]."""
     key = id(rows), z.device
     if key not in _ON_DEVICE:
-        _ON_DEVICE[key] = [torch.tensor(part, dtype=torch.float64, device=z.device) for part in (edges, middles, rows)]
-    edges, middles, rows = _ON_DEVICE[key]
+        _ON_DEVICE[key] = [torch.tensor(part, dtype=torch.float64, device=z.device) for part in (edges, middles, scales, rows)]
+    edges, middles, scales, rows = _ON_DEVICE[key]
     place = torch.bucketize(z.contiguous(), edges, right=True)
-    t, row = z - middles[place], rows[place]
+    t, row = (z - middles[place]) * scales[place], rows[place]
     total = row[..., -1]
     for k in range(rows.shape[-1] - 2, -1, -1):
         total = total * t + row[..., k]
     return total
 ''',
     "jnp polynomials": '''
-def _polynomials(z, edges, middles, rows):
-    """On [edges[k-1], edges[k]]: sum_j rows[k][j] (z - middles[k])^j."""
-    edges, middles, rows = (jnp.asarray(part, dtype=z.dtype) for part in (edges, middles, rows))
+def _polynomials(z, edges, middles, scales, rows):
+    """On [edges[k-1], edges[k]]: sum_j rows[k][j] t^j, t = (z - middles[k]) scales[k]."""
+    edges, middles, scales, rows = (jnp.asarray(part, dtype=z.dtype) for part in (edges, middles, scales, rows))
     place = jnp.searchsorted(edges, z, side="right")
-    t, row = z - middles[place], rows[place]
+    t, row = (z - middles[place]) * scales[place], rows[place]
     total = row[..., -1]
     for k in range(rows.shape[-1] - 2, -1, -1):
         total = total * t + row[..., k]

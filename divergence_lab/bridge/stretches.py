@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from divergence_lab.bridge.programs import Program
 from divergence_lab.bridge.ranges import Ranges, Table
 
@@ -28,10 +30,9 @@ def by_source(found: Ranges) -> tuple[tuple[Program | Table, Places], ...]:
 
 def _one_table(tables: list[Table]) -> Table:
     """Tables from left to right as one; what lies between two belongs to another source."""
-    edges, middles, rows = [tables[0].edges[0]], [], []
+    edges = [tables[0].edges[0]]
     for table in tables:
         edges[-1] = table.edges[0]
         edges += table.edges[1:]
-        middles += table.middles
-        rows += table.rows
-    return Table(tuple(edges), tuple(middles), tuple(rows))
+    middles, scales, rows = (tuple(itertools.chain(*parts)) for parts in zip(*((one.middles, one.scales, one.rows) for one in tables)))
+    return Table(tuple(edges), middles, scales, rows)

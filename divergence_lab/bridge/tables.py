@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from divergence_lab.bridge.cells import MODEL_BITS, NARROWEST, Side
+from flint import arb
+
+from divergence_lab.bridge.cells import MODEL_BITS, NARROWEST, NARROWEST_AT_THE_END, Side
 from divergence_lab.bridge.programs import NotRepresentable
+from divergence_lab.bridge.rounding import SINGLE, as_single
 from divergence_lab.bridge.series import model
 from divergence_lab.theory.precision import bits
 
@@ -16,15 +19,19 @@ TABLE_CELLS = 1500
 
 @dataclass(frozen=True)
 class Table:
-    """Polynomials: on [edges[i], edges[i+1]] sum_k rows[i][k] (x - middles[i])^k. `edges` in the order of x."""
+    """Polynomials: on [edges[i], edges[i+1]] sum_k rows[i][k] t^k, t = (x - middles[i]) scales[i]. `edges` in the order of x.
+
+    A scale is a power of 2 and |t| <= 1: then no coefficient is larger than the function, which may be near the largest number.
+    """
     edges: tuple[float, ...]
     middles: tuple[float, ...]
+    scales: tuple[float, ...]
     rows: tuple[tuple[float, ...], ...]
 
 
 def table(side: Side, low: float, high: float) -> Table:
     """Polynomials on [low, high], each with its proved remainder."""
-    cells: list[tuple[float, float, float, tuple[float, ...]]] = []
+    cells: list[tuple] = []
     pending = [(low, high)]
     while pending:
         a, b = pending.pop()
@@ -33,27 +40,30 @@ def table(side: Side, low: float, high: float) -> Table:
             cells.append((a, b, *row))
             continue
         middle = math.sqrt(a * b) if a > 0 else b / 2
-        if len(cells) + len(pending) > TABLE_CELLS or b - a < NARROWEST * b or not a < middle < b:
+        if len(cells) + len(pending) > TABLE_CELLS or b - a < (NARROWEST_AT_THE_END if side.size(b) > side.arithmetic.largest / 1e9 else NARROWEST) * b or not a < middle < b:
             raise NotRepresentable(f"{side.function} can't be evaluated with the promised accuracy near x = {side.sign * middle:.4g}")
         pending += [(middle, b), (a, middle)]
-    rows = sorted((min(side.sign * a, side.sign * b), max(side.sign * a, side.sign * b), m, c) for a, b, m, c in cells)
-    return Table((rows[0][0], *(row[1] for row in rows)), tuple(row[2] for row in rows), tuple(row[3] for row in rows))
+    rows = sorted((*sorted((side.sign * a, side.sign * b)), *row) for a, b, *row in cells)
+    return Table((rows[0][0], *(row[1] for row in rows)), *zip(*(row[2:] for row in rows)))
 
 
-def _row(side: Side, low: float, high: float) -> tuple[float, tuple[float, ...]] | None:
-    """(middle, coefficients) of a polynomial that is F on sign * [low, high] to within the tolerance."""
-    terms = TABLE_TERMS[side.arithmetic.name]
+def _row(side: Side, low: float, high: float) -> tuple[float, float, tuple[float, ...]] | None:
+    """(middle, scale, coefficients) of a polynomial that is F on sign * [low, high] to within the tolerance."""
+    terms, middle = TABLE_TERMS[side.arithmetic.name], side.sign * (low + high) / 2
     with bits(MODEL_BITS, terms + 1):
-        found = model(side.expansion, *side.ends(low, high), terms)
+        found = model(side.expansion, *side.ends(low, high), terms, as_single(middle) if side.arithmetic is SINGLE else middle)
     if found is None:
         return None
-    numbers = tuple(float(c.mid()) for c in found.coefficients)
-    if not all(map(math.isfinite, numbers)):
-        return None
-    powers = [found.radius**k for k in range(terms + 1)]
-    size = sum(abs(c) * p for c, p in zip(numbers, powers))
-    apart = float(abs(found.remainder).upper()) * powers[-1] + (2 * terms + 8) * side.arithmetic.half * size
+    power = math.frexp(found.radius)[1]
+    numbers = tuple(float((c * arb(2) ** (power * k)).mid()) for k, c in enumerate(found.coefficients))
+    radius, size = math.ldexp(found.radius, -power), 0.0
+    for number in reversed(numbers):
+        size = (size * radius + abs(number)) * (1 + 1e-15)
+        if not size < side.arithmetic.largest:
+            return None
+    rest = float((abs(found.remainder) * arb(found.radius) ** terms).upper())
+    apart = rest + (2 * terms + 8) * side.arithmetic.half * size
     allowed = side.tolerance * found.smallest()
     if high - low <= 4 * NARROWEST * high and found.smallest() == 0:
         allowed = side.tolerance * max(map(abs, numbers))  # around another zero
-    return (found.middle, numbers) if apart * 1.01 <= allowed else None
+    return (found.middle, 2.0**-power, numbers) if apart * 1.01 <= allowed else None

@@ -94,9 +94,9 @@ class _Function:
         return answer
 
     def _polynomials(self, table: Table, z: Tensor) -> Tensor:
-        edges, middles, rows = self._constants(table, z.device)
+        edges, middles, scales, rows = self._constants(table, z.device)
         place = torch.bucketize(z.contiguous(), edges, right=True)
-        t, row = z - middles[place], rows[place]
+        t, row = (z - middles[place]) * scales[place], rows[place]
         total = row[..., -1]
         for k in range(rows.shape[-1] - 2, -1, -1):
             total = total * t + row[..., k]
@@ -106,7 +106,7 @@ class _Function:
         """The table on the device, sent once."""
         if device not in self.on_device:
             self.on_device[device] = tuple(torch.tensor(part, dtype=torch.float64, device=device)
-                                           for part in (table.edges[1:-1], table.middles, table.rows))
+                                           for part in (table.edges[1:-1], table.middles, table.scales, table.rows))
         return self.on_device[device]
 
     def __reduce__(self) -> tuple:
