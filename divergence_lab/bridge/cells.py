@@ -18,6 +18,7 @@ from functools import cached_property
 import sympy as sp
 from flint import arb
 
+from divergence_lab.bridge.forms import merged_logarithms
 from divergence_lab.bridge.programs import Program, compiled, spelled_out
 from divergence_lab.bridge.rounding import NOWHERE, Arithmetic, Error, error_on
 from divergence_lab.bridge.series import (
@@ -39,8 +40,10 @@ MODEL_TERMS, MODEL_BITS = 16, 240
 # the range of numbers ends
 NARROWEST, NARROWEST_AT_THE_END = 2.0**-14, 2.0**-40
 TINY = 256  # times the smallest number: what is smaller may be 0
-SIGN = 1e-3  # relative error below `NEAR`, where the sign alone is promised
-MOST_CELLS = 800  # looks at one program on one half-line
+ACCURATE = 80.0  # where the promise of accuracy ends
+SIGN = 1e-3  # relative error below `NEAR` and beyond `ACCURATE`, where the sign alone is promised
+FAR_FLOOR = 2.0**50  # times the smallest normal number: numbers below it have the sign of what they stand for, down to 2^-52 of it
+MOST_CELLS, MOST_IN_ONE = 500, 200  # looks at one program on one half-line, and in one octave of it
 
 
 @dataclass(eq=False)
@@ -74,6 +77,14 @@ def _equal(one: sp.Expr, other: sp.Expr, sample: sp.Rational) -> bool:
         return False
 
 
+def _joined(stretches: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Neighbours as one."""
+    found: list[tuple[float, float]] = []
+    for low, high in stretches:
+        found[-1:] = [(found[-1][0], high)] if found and found[-1][1] == low else [*found[-1:], (low, high)]
+    return found
+
+
 @dataclass(eq=False)
 class Side:
     """F, smooth, on sign * [low, high], 0 <= low."""
@@ -86,6 +97,7 @@ class Side:
     models: dict = field(default_factory=dict)
     values: dict = field(default_factory=dict)
     looked: int = 0
+    far_sign: bool = False  # beyond `ACCURATE` only the sign is asked for
     expanded: tuple | None | bool = False  # the expansion at 0, once looked for
 
     @cached_property
@@ -110,14 +122,18 @@ class Side:
             self.values[point] = float(abs(found[0]).mid()) if found else math.nan
         return self.values[point]
 
+    def allowed(self, low: float) -> float:
+        """The relative error that is allowed on a cell from `low` on."""
+        return SIGN if self.far_sign and low >= ACCURATE else self.tolerance
+
     # --- one candidate on one cell ---------------------------------------------------------------------------
 
     def error(self, program: Program, low: float, high: float) -> Error:
-        self.looked += 1
         return error_on(program, *self.ends(low, high), self.arithmetic)
 
     def holds(self, program: Program, low: float, high: float) -> bool:
         """The rounding error is within the tolerance on all of sign * [low, high]."""
+        self.looked += 1
         error = self.error(program, low, high)
         if error is NOWHERE:
             return False
@@ -128,6 +144,8 @@ class Side:
             return True
         if high <= NEAR and self.low == 0:  # only the sign is promised
             return error.relative <= SIGN and error.floor <= 2.0**20 * smallest
+        if self.allowed(low) > self.tolerance and error.relative <= SIGN and error.floor <= FAR_FLOOR * smallest:
+            return True
         if low < NEAR or high > FULL or not error.absolute < math.inf:
             return False
         found = self.model(low, high)
@@ -152,29 +170,33 @@ class Side:
         return NEAR <= point <= FULL and error.absolute <= self.tolerance * self.size(point)
 
     def verified(self, program: Program, far: float = math.inf) -> list[tuple[float, float]]:
-        """The stretches of |x| <= far on which `holds`, from inside out."""
+        """The stretches of |x| <= far on which `holds`, from inside out; looked for from `FULL` inwards, then outwards.
+
+        Where a formula begins to cancel, cells are divided again and again: what is further in is left to a Taylor polynomial.
+        """
         found: list[tuple[float, float]] = []
-        self.looked = 0
         cells = self.cells(far)
         inner = [cell for cell in cells if cell[1] <= NEAR] if self.low == 0 else []
-        for low, high in cells[len(inner):]:
-            for a, b in self._divide(program, low, high):
-                if found and found[-1][1] == a:
-                    found[-1] = (found[-1][0], b)
-                else:
-                    found.append((a, b))
-            if low >= FULL and (not found or found[-1][1] != high):
+        middle = [cell for cell in cells[len(inner):] if cell[0] < FULL]
+        all_looks = 0
+        for low, high in reversed(middle):
+            if all_looks < MOST_CELLS:
+                found = [*self.divided(program, low, high), *found]
+                all_looks += self.looked
+        self.looked = 0
+        for low, high in cells[len(inner) + len(middle):]:
+            found += self._divide(program, low, high)
+            if not found or found[-1][1] != high:
                 break
+        found = _joined(found)
         if inner and found and found[0][0] == NEAR and self._down_to_zero(program, inner[0][0], NEAR):
             found[0] = (inner[0][0], found[0][1])  # a Taylor polynomial is needed only if the sign is not right down to 0
         return found
 
     def divided(self, program: Program, low: float, high: float) -> list[tuple[float, float]]:
         """The stretches of [low, high] on which `holds`."""
-        self.looked, found = 0, []
-        for a, b in self._divide(program, low, high):
-            found[-1:] = [(found[-1][0], b)] if found and found[-1][1] == a else [*found[-1:], (a, b)]
-        return found
+        self.looked = 0
+        return _joined(self._divide(program, low, high))
 
     def _down_to_zero(self, program: Program, low: float, high: float) -> bool:
         if self.holds(program, low, high):
@@ -183,7 +205,7 @@ class Side:
         return high > 50 * low and self._down_to_zero(program, middle, high) and self._down_to_zero(program, low, middle)
 
     def _divide(self, program: Program, low: float, high: float) -> list[tuple[float, float]]:
-        if self.looked > MOST_CELLS:
+        if self.looked > MOST_IN_ONE:
             return []
         if self.holds(program, low, high):
             return [(low, high)]
@@ -195,7 +217,8 @@ class Side:
         closely = self.error(program, high, high) is NOWHERE and self.size(low) > self.arithmetic.largest / 1e9
         if width < (NARROWEST_AT_THE_END if closely else NARROWEST):
             return []
-        return [*self._divide(program, low, middle), *self._divide(program, middle, high)]
+        outer = self._divide(program, middle, high)
+        return [*self._divide(program, low, middle), *outer]
 
     def cells(self, far: float = math.inf) -> Iterable[tuple[float, float]]:
         """The cover of [low, high], in |x|: octaves within the range, wide cells beyond it."""
@@ -203,7 +226,7 @@ class Side:
         while edges[-1] < self.arithmetic.farthest:
             last = edges[-1]
             ratio = 2.0 if NEAR <= last < FULL else 1e6 if last < NEAR else 1e3
-            stops = [stop for stop in (NEAR, FULL, self.arithmetic.farthest) if stop > last]
+            stops = [stop for stop in (NEAR, *[ACCURATE] * self.far_sign, FULL, self.arithmetic.farthest) if stop > last]
             edges.append(min(last * ratio, stops[0]))
         inside = [edge for edge in edges if self.low < edge < min(self.high, far)]
         start = [self.low] if self.low > 0 else []
@@ -217,6 +240,7 @@ class Side:
         if candidate.plain or self._is_identical(candidate):
             return True
         low, high = max(low, NEAR if self.low == 0 else low), min(high, FULL)
+        self.looked = 0
         return low >= high or self._agrees(candidate, low, high, 40)
 
     def _is_identical(self, candidate: Candidate) -> bool:
@@ -227,7 +251,7 @@ class Side:
         other = candidate.parity * candidate.expression.subs(x, -x) if turned else candidate.expression
         sample = self.sign * sp.Rational((self.low + min(self.high, self.low + 1)) / 2).limit_denominator(1000)
         other, point = spelled_out(other), float(sample)
-        if _equal(other, self.function, sample):
+        if any(_equal(f(other), f(self.function), sample) for f in (sp.sympify, merged_logarithms)):
             return True
         if not other.has(sp.polylog):
             return False
@@ -242,11 +266,12 @@ class Side:
         if high <= 2 * low and self._close(candidate, low, high):
             return True
         middle = math.sqrt(low * high) if low > 0 else high / 2
-        if depth == 0 or not low < middle < high or high - low < low * NARROWEST:
+        if depth == 0 or not low < middle < high or high - low < low * NARROWEST or self.looked > MOST_CELLS:
             return False
         return self._agrees(candidate, low, middle, depth - 1) and self._agrees(candidate, middle, high, depth - 1)
 
     def _close(self, candidate: Candidate, low: float, high: float) -> bool:
+        self.looked += 1
         exact = self.model(low, high)
         if exact is None:
             return False
@@ -259,7 +284,7 @@ class Side:
         difference = [factor * turn**k * a - b for k, (a, b) in enumerate(
             zip((*other.coefficients, other.remainder), (*exact.coefficients, exact.remainder)))]
         apart = Model(exact.middle, exact.radius, tuple(difference[:-1]), difference[-1]).largest()
-        allowed = self.tolerance / 4
+        allowed = self.allowed(low) / 4
         if apart <= allowed * exact.smallest():
             return True
         return high - low <= 4 * NARROWEST * low and exact.smallest() == 0 and apart <= allowed * exact.largest()

@@ -21,9 +21,9 @@ def candidates(function: sp.Expr, sign: int) -> Iterator[sp.Expr]:
     """Ways to write `function`, each once, the plain one first; `sign`: on which side of 0 it is wanted."""
     seen = {function}
     yield function
-    for rewrite in (_tangents, _centred, _paired, _as_linex, lambda e: _far(_secants(e), sign), lambda e: _dilogarithms(e, sign),
-                    lambda e: _paired(_far(_secants(e), sign)),
-                    lambda e: _centred(_far(e, sign))):
+    for rewrite in (_tangents, _logarithms, _centred, _inside, _paired, _as_linex, lambda e: _far(_secants(e), sign), lambda e: _dilogarithms(e, sign),
+                    lambda e: _paired(_far(_secants(e), sign)), lambda e: _centred(_far(e, sign)), sp.factor_terms,
+                    lambda e: _far(sp.factor_terms(_secants(e)), sign), lambda e: _decaying(sp.factor_terms(_secants(e)), sign)):
         try:
             written = rewrite(function)
         except (TypeError, ValueError, ZeroDivisionError, AttributeError, sp.PolynomialError):
@@ -42,6 +42,22 @@ def _tangents(e: sp.Expr) -> sp.Expr:
                 return product * sp.cosh(factor.args[0]) / factor * sp.tanh(factor.args[0])
         return product
     return e.replace(lambda part: part.is_Mul, shorter) if e.has(sp.cosh) else e
+
+
+def _logarithms(e: sp.Expr) -> sp.Expr:
+    """log(u + sqrt(1 + u^2)) = asinh(u)."""
+    def shorter(argument: sp.Expr) -> sp.Expr:
+        for root in argument.args if argument.is_Add else ():
+            rest = argument - root
+            if root.is_Pow and root.exp == sp.S.Half and sp.expand(root.base - rest**2) == 1:
+                return sp.asinh(rest)
+        return sp.log(argument)
+    return e.replace(sp.log, shorter) if e.has(sp.log) else e
+
+
+def _inside(e: sp.Expr) -> sp.Expr:
+    """Sums of exponentials inside other functions, by their `linex`."""
+    return e.replace(lambda part: part.is_Add and part.has(sp.exp), _as_linex)
 
 
 def _secants(e: sp.Expr) -> sp.Expr:
@@ -113,6 +129,20 @@ def _rates(e: sp.Expr) -> tuple[dict[sp.Expr, sp.Expr], sp.Expr]:
     return found, rest
 
 
+def merged_logarithms(e: sp.Expr) -> sp.Expr:
+    """log(sum c e^{ax}) = a_0 x + log(c_0) + log(1 + sum (c/c_0) e^{(a - a_0)x}), a_0 the least: one way to write it."""
+    def merged(argument: sp.Expr) -> sp.Expr:
+        found, rest = _rates(argument)
+        if rest != 0:
+            found[sp.S.Zero] = rest
+        least = min(found, default=None)
+        if rest.has(x) or least is None or not found[least].is_positive:
+            return sp.log(argument)
+        first = found.pop(least)
+        return least * x + sp.log(first) + sp.log(1 + sp.Add(*(c / first * sp.exp((a - least) * x) for a, c in found.items())))
+    return e.replace(sp.log, merged) if e.has(sp.log) else e
+
+
 def _in_exponentials(e: sp.Expr) -> sp.Expr:
     """sinh and cosh written out; tanh is better left alone."""
     e = e.replace(sp.cosh, lambda u: (sp.exp(u) + sp.exp(-u)) / 2) if e.has(sp.cosh) else e
@@ -179,7 +209,7 @@ def _split(e: sp.Expr, sign: int) -> tuple[sp.Expr, sp.Expr]:
         power = sp.expand(e.args[0])
         if power.is_polynomial(x) and sp.degree(power, x) == 1:
             return power.coeff(x, 1), sp.exp(power.coeff(x, 0))
-        return sp.S.Zero, e
+        return sp.S.Zero, sp.exp(_far(e.args[0], sign))
     if e.is_Mul:
         parts = [_split(part, sign) for part in e.args]
         return sum((rate for rate, _ in parts), sp.S.Zero), sp.Mul(*(rest for _, rest in parts))
@@ -193,6 +223,15 @@ def _split(e: sp.Expr, sign: int) -> tuple[sp.Expr, sp.Expr]:
         largest = max((rate for rate, _ in parts), key=lambda rate: sign * rate)
         return largest, sp.Add(*(rest * sp.exp((rate - largest) * x) for rate, rest in parts))
     return sp.S.Zero, e if e.is_Pow else _far(e, sign)
+
+
+def _decaying(e: sp.Expr, sign: int) -> sp.Expr:
+    """1/cosh(u) = 2 e^{-|u|}/(1 + e^{-2|u|}), whatever u is: no cosh leaves the range of numbers."""
+    def small(power: sp.Pow) -> sp.Expr:
+        u = power.base.args[0]
+        u = -u if u.subs(x, 3 * sign).is_negative else u
+        return (2 / (1 + sp.exp(-2 * u))) ** -power.exp * sp.exp(power.exp * u)
+    return e.replace(lambda part: part.is_Pow and isinstance(part.base, sp.cosh) and part.exp.is_negative, small)
 
 
 # --- dilogarithms --------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def taylor(side: Side, wanted: float) -> Candidate | None:
             length = (kept[terms] if terms < len(kept) else len(exact) - 1) - order
         if length < 1 or order + length >= len(exact):
             return None
-        following = float(abs(exact[order + length]).upper()) * wanted**length
+        following = float((abs(exact[order + length]) * arb(wanted) ** length).upper())
         if following > side.tolerance * leading * max(1.0, wanted ** 2):
             continue
         numbers = [0.0 if exact[k].contains(0) else float(exact[k].mid()) for k in range(order, order + length)]

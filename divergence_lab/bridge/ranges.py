@@ -69,8 +69,15 @@ class _Part:
 
 
 def ranges(function: Pieces, arithmetic: Arithmetic = DOUBLE, tolerance: float = TOLERANCE) -> Ranges:
-    """Stretches on which `function` is computed to within `tolerance`. Raises NotRepresentable."""
-    right, left = (_sides(function, sign, arithmetic, tolerance) for sign in (1, -1))
+    """Stretches on which `function` is computed to within `tolerance`, beyond 80 if that can be had. Raises NotRepresentable."""
+    try:
+        return _ranges(function, arithmetic, tolerance, False)
+    except NotRepresentable:
+        return _ranges(function, arithmetic, tolerance, True)
+
+
+def _ranges(function: Pieces, arithmetic: Arithmetic, tolerance: float, far_sign: bool) -> Ranges:
+    right, left = (_sides(function, sign, arithmetic, tolerance, far_sign) for sign in (1, -1))
     parts = [_cover(side, ()) for side in right]
     parity = _parity(right, left)
     known = [part.source for one in parts for part in one if isinstance(part.source, Candidate) and part.source.written]
@@ -85,7 +92,7 @@ def ranges(function: Pieces, arithmetic: Arithmetic = DOUBLE, tolerance: float =
         if turned is not None:
             parts[k] = turned
         mirrored.append(same or turned or _cover(side, offered))
-    stretches = [Stretch(*(side.sign * end for end in (part.low, part.high)[::side.sign]), _plain(part.source), part.late)
+    stretches = [Stretch(*(side.sign * end for end in (_innermost(side, part), part.high)[::side.sign]), _plain(part.source), part.late)
                  for sides, found in ((right, parts), (left, mirrored)) for side, one in zip(sides, found) for part in one]
     for side, one in ((right[-1], parts[-1]), (left[-1], mirrored[-1])):
         late = _late(side, one[-1].high)
@@ -96,18 +103,23 @@ def ranges(function: Pieces, arithmetic: Arithmetic = DOUBLE, tolerance: float =
     return Ranges(_joined(stretches), (stretches[0].low, stretches[-1].high), tolerance)
 
 
+def _innermost(side: Side, part: _Part) -> float:
+    """What is verified from the smallest residuals on begins at 0: between must not stand what is meant for the other side."""
+    return 0.0 if side.low == 0 and part.low <= side.arithmetic.least else part.low
+
+
 def _plain(source: Candidate | Table) -> Program | Table:
     return source.program if isinstance(source, Candidate) else source
 
 
-def _sides(function: Pieces, sign: int, arithmetic: Arithmetic, tolerance: float) -> list[Side]:
+def _sides(function: Pieces, sign: int, arithmetic: Arithmetic, tolerance: float, far_sign: bool = False) -> list[Side]:
     """The pieces on one side of 0, from inside out."""
     found = []
     for piece in function.split_at_zero()[sign > 0].pieces:
         ends = [_at(end, before=(end is piece.high)) for end in (piece.low, piece.high)]
         low, high = sorted(abs(end) for end in ends)
         if low < high:
-            found.append(Side(piece.expression, sign, low, high, arithmetic, tolerance))
+            found.append(Side(piece.expression, sign, low, high, arithmetic, tolerance, far_sign=far_sign))
     return sorted(found, key=lambda side: side.low)
 
 

@@ -63,7 +63,7 @@ def _row(side: Side, low: float, high: float) -> tuple[float, float, tuple[float
             return None
     rest = float((abs(found.remainder) * arb(found.radius) ** terms).upper())
     apart = rest + (2 * terms + 8) * side.arithmetic.half * size
-    allowed = side.tolerance * found.smallest()
+    allowed = side.allowed(low) * found.smallest()
     if high - low <= 4 * NARROWEST * high and found.smallest() == 0:
         allowed = side.tolerance * max(map(abs, numbers))  # around another zero
     return (found.middle, 2.0**-power, numbers) if apart * 1.01 <= allowed else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import sympy as sp
 from flint import acb, arb
 
+from divergence_lab.bridge.cells import FULL
 from divergence_lab.bridge.programs import NotRepresentable
 from divergence_lab.bridge.ranges import Ranges, ranges
 from divergence_lab.bridge.series import FAILURES
@@ -42,7 +43,11 @@ def verified(loss: Loss) -> Verified:
     except NotEvaluable as error:
         raise NotRepresentable(f"{error} can't be evaluated with the promised accuracy") from None
     reach, early = (_narrower([one.reach for one in each]) for each in (found, [one.early for one in found]))
-    ends = [tuple(_at(function, end) for end in reach) for function in (loss.pieces, loss.derivative)]
+    try:
+        ends = [tuple(_at(function, end) for end in reach) for function in (loss.pieces, loss.derivative)]
+    except NotRepresentable:  # 1 - tanh(x) at 10^40 has no digits
+        reach, early = (_narrower([one, (-FULL, FULL)]) for one in (reach, early))
+        ends = [tuple(_at(function, end) for end in reach) for function in (loss.pieces, loss.derivative)]
     return Verified(loss, *found, reach, early, *ends, kink_at_zero=sp.S.Zero in loss.derivative.kinks)
 
 
