@@ -24,7 +24,7 @@ from divergence_lab.theory.loss import loss
 from divergence_lab.theory.named_losses import LOSSES
 from divergence_lab.theory.precision import bits
 from divergence_lab.theory.symbols import x
-from tests.torch_hunt import drawn, faults
+from tests.torch_hunt import composed, drawn, faults
 
 # --- the hunt ------------------------------------------------------------------------------------------------
 
@@ -48,6 +48,30 @@ def test_forty_random_losses_are_right_in_both_dtypes():
 @pytest.mark.parametrize("part", range(SLOW_PARTS))
 def test_two_thousand_random_losses_are_right_in_both_dtypes(part):
     hunt(1000 + part, SLOW_EACH)
+
+
+def composed_hunt(seed: int, count: int) -> None:
+    """As `hunt`, with functions of losses; one in twenty may be refused."""
+    source, wrong, refused = random.Random(seed), [], []
+    for _ in range(count):
+        text = composed(source)
+        try:
+            wrong += faults(text, source, 6)[:2]
+        except NotRepresentable as reason:
+            refused.append(str(reason))
+    print(f"{count} functions of random losses in torch, seed {seed}: {len(wrong)} faults, {len(refused)} refused")
+    assert not wrong, "\n".join(wrong[:10])
+    assert len(refused) <= max(1, count // 20), "\n".join(refused)
+
+
+def test_functions_of_losses_are_right_in_both_dtypes():
+    composed_hunt(3, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
+def test_many_functions_of_losses_are_right_in_both_dtypes(part):
+    composed_hunt(500 + part, 60)
 
 
 def linex_faults(rate: sp.Rational) -> list[str]:
@@ -77,7 +101,9 @@ def test_linex_at_all_rational_rates(denominators):
 SHOWN = ["2*x**2/15 - 5*x/11 + 5*exp(3*x)/33 - 5/33", "81*exp(x/9) - 9*x - 81", "x**44", "Abs(x)**50", "x**50 + x**60", "exp(x**50) - 1",
          "log(1 + x**50)", "sinh(x**25)**2", "1 - exp(-x**2/2)", "log(cosh(7*x))/7", "Abs(x - 1)**(3/2) - 1 + 3*x/2",
          "x**2*exp(Abs(x)**(1/2)) - x**2", "x*erfi(x)", "2**x - x*log(2) - 1", "sinh(x)**2/(1 + x**2)", "loglog_growth", "jsd",
-         "borderline_avoiding", "reverse_skew(9/10)", "skewed_jsd(1/4)", "x*tanh(8*x)/5 + 88*x/5 + exp(8*x)/320 + 423*exp(-x/6)/4"]
+         "(exp(46*x/5) - 46*x/5 - 1)/(10**6 + x**2)", "21*(exp(x**2/8) - 1)**2/(32*10**43)", "3*x*sinh(12*x)/10**42", "-polylog(2, -Abs(x))",
+         "Abs(x)**(3/5) + log((1 + exp(x))/2) - x/2", "log(cosh(1000*x))/1000", "sqrt(exp(x) - 1 - x)", "(exp(x) - 1)**2/(exp(x) + 1)",
+         "x*log(x + sqrt(1 + x**2))", "tanh(x**2)", "(exp(x) - 1 - x)**10", "borderline_avoiding", "reverse_skew(9/10)", "skewed_jsd(1/4)", "x*tanh(8*x)/5 + 88*x/5 + exp(8*x)/320 + 423*exp(-x/6)/4"]
 
 
 @pytest.mark.parametrize("text", [*SHOWN[:4], *(pytest.param(text, marks=pytest.mark.slow) for text in SHOWN[4:])])

@@ -62,6 +62,22 @@ def drawn(source: random.Random) -> str:
                           f"fair({number(9)})", f"student({number(9)})", f"charbonnier({number(9)})", f"annealed_kl({sp.Rational(1, source.randint(2, 9))})"))
 
 
+def composed(source: random.Random) -> str:
+    """One loss of another grammar: a function of a loss, at any size, steep or flat; and kinks at numbers that are not binary."""
+    a, b = (sp.Rational(source.randint(1, 9), source.randint(1, 9)) for _ in range(2))
+    inner = source.choice([
+        lambda: linex(source.choice((1, -1)) * a), lambda: sp.log((1 + sp.exp(a * x)) / 2) - a * x / 2, lambda: sp.log(sp.cosh(1000 * a * x)),
+        lambda: x * sp.sinh(9 * a * x), lambda: 1 - 1 / sp.cosh(a * x), lambda: sp.sqrt(sp.Abs(x)) + linex(a), lambda: x * sp.erfi(x),
+        lambda: x * sp.log(x + sp.sqrt(1 + x**2)), lambda: sp.tanh(x) ** 2, lambda: (sp.exp(x) - 1) ** 2, lambda: sp.exp(x**2 / a) - 1,
+    ])()
+    outer = source.choice([
+        lambda: inner, lambda: inner / 10**45, lambda: inner * 10**30, lambda: inner / (1 + inner), lambda: sp.log(1 + inner),
+        lambda: sp.sqrt(1 + inner) - 1, lambda: sp.sqrt(inner), lambda: inner**2 / 10**20,
+        lambda: inner + b * sp.Max(x - sp.sqrt(2), 0), lambda: inner + b * (sp.Abs(x - a / 7) + sp.Abs(x + a / 7) - 2 * a / 7),
+    ])()
+    return str(outer)
+
+
 def residuals(source: random.Random, count: int) -> tuple[list[float], list[float]]:
     """(where accuracy is promised, where the sign is): numbers of single precision, for both dtypes."""
     inside = [s * 10 ** (-6 + 1.13 * k) for k in range(7) for s in (1, -1)] + [80.0, -80.0]
@@ -75,6 +91,9 @@ def faults(text: str, source: random.Random, count: int = 14) -> list[str]:
     entry = loss(text)
     function, found = to_torch(entry), []
     inside, outside = residuals(source, count)
+    # where the range of numbers ends, as far as accuracy is promised
+    inside += torch.tensor([end * near for end in function.reach for near in (1 - 1e-6, 0.9999, 0.99) if abs(end) <= 80],
+                           dtype=torch.float32).tolist()
     powers = [int(power) for power in re.findall(r"\*\*(\d+)", str(entry.expression))]
     with mp.workdps(DIGITS + DIGITS_PER_POWER * min(max(powers, default=0), 200)):
         wanted = list(zip(*(_exact(pieces, inside + outside) for pieces in (entry.pieces, entry.derivative))))
@@ -95,7 +114,14 @@ def faults(text: str, source: random.Random, count: int = 14) -> list[str]:
                         found.append(where + " has the wrong sign")
                     elif exact == 0 and abs(one) > finfo.tiny:
                         found.append(where + " is not 0")
-    return found
+    return found + not_finite(text, function)
+
+
+def not_finite(text: str, function) -> list[str]:
+    """The smallest numbers of double precision, and 0."""
+    smallest = torch.tensor([s * tiny for tiny in (0.0, 5e-324, 3e-308, 1e-300, 1e-291) for s in (1, -1)], dtype=torch.float64)
+    both = function.value(smallest), function.gradient(smallest)
+    return [f"{text}: {one.tolist()} at {smallest.tolist()}" for one in both if not bool(torch.isfinite(one).all())]
 
 
 def _exact(pieces, points: list[float]) -> list:

@@ -69,7 +69,16 @@ def candidate(expression: sp.Expr, plain: bool = False, parity: int = 0) -> Cand
     return Candidate(expression, compiled(whole), plain, parity, written=True)
 
 
+def _unit(*expressions: sp.Expr) -> sp.Rational:
+    """The largest a for which all exponentials in them are whole powers of e^{ax}, where their rates are rational; else 1."""
+    inside = [e.args[0] for each in expressions for e in each.atoms(sp.exp, sp.sinh, sp.cosh, sp.tanh)]
+    rates = [u.coeff(x) for u in inside if u.is_polynomial(x) and sp.degree(u, x) == 1]
+    return sp.gcd_list(rates) if rates and all(rate.is_Rational for rate in rates) else sp.S.One
+
+
 def _equal(one: sp.Expr, other: sp.Expr, sample: sp.Rational) -> bool:
+    unit = _unit(one, other)
+    one, other, sample = one.subs(x, x / unit), other.subs(x, x / unit), sample * unit
     try:
         proof = NormalForm(one, other, sample=sample)
         return proof.vanishes(proof.forms[0] - proof.forms[1])
@@ -251,7 +260,8 @@ class Side:
         other = candidate.parity * candidate.expression.subs(x, -x) if turned else candidate.expression
         sample = self.sign * sp.Rational((self.low + min(self.high, self.low + 1)) / 2).limit_denominator(1000)
         other, point = spelled_out(other), float(sample)
-        if any(_equal(f(other), f(self.function), sample) for f in (sp.sympify, merged_logarithms)):
+        pairs = [(f(other), f(self.function)) for f in (merged_logarithms, sp.sympify)]
+        if any(sp.expand(one - two) == 0 for one, two in pairs) or any(_equal(one, two, sample) for one, two in pairs):
             return True
         if not other.has(sp.polylog):
             return False
