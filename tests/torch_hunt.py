@@ -86,7 +86,7 @@ def residuals(source: random.Random, count: int) -> tuple[list[float], list[floa
     return [torch.tensor(part, dtype=torch.float32).tolist() for part in (inside, outside)]
 
 
-def faults(text: str, source: random.Random, count: int = 14) -> list[str]:
+def faults(text: str, source: random.Random, count: int = 14, digits: int = DIGITS) -> list[str]:
     """What is wrong with the torch loss of `text`; empty where all is as promised."""
     entry = loss(text)
     function, found = to_torch(entry), []
@@ -95,7 +95,7 @@ def faults(text: str, source: random.Random, count: int = 14) -> list[str]:
     inside += torch.tensor([end * near for end in function.reach for near in (1 - 1e-6, 0.9999, 0.99) if abs(end) <= 80],
                            dtype=torch.float32).tolist()
     powers = [int(power) for power in re.findall(r"\*\*(\d+)", str(entry.expression))]
-    with mp.workdps(DIGITS + DIGITS_PER_POWER * min(max(powers, default=0), 200)):
+    with mp.workdps(digits + DIGITS_PER_POWER * min(max(powers, default=0), 200)):
         wanted = list(zip(*(_exact(pieces, inside + outside) for pieces in (entry.pieces, entry.derivative))))
         for dtype, tolerance in TOLERANCE.items():
             finfo = torch.finfo(dtype)

@@ -106,7 +106,7 @@ class Side:
     models: dict = field(default_factory=dict)
     values: dict = field(default_factory=dict)
     looked: int = 0
-    far_sign: bool = False  # beyond `ACCURATE` only the sign is asked for
+    again: bool = False  # a second try: more ways to write F, and beyond `ACCURATE` only the sign is asked for
     expanded: tuple | None | bool = False  # the expansion at 0, once looked for
 
     @cached_property
@@ -128,12 +128,13 @@ class Side:
         if point not in self.values:
             with bits(MODEL_BITS, 1):
                 found = coefficients_at(self.expansion, arb(self.sign * point), 1)
-            self.values[point] = float(abs(found[0]).mid()) if found else math.nan
+            # exp(exp(300)) has no digits: its ball has 0 inside
+            self.values[point] = math.nan if not found else math.inf if found[0].rad() > 1 and found[0].contains(0) else float(abs(found[0]).mid())
         return self.values[point]
 
     def allowed(self, low: float) -> float:
         """The relative error that is allowed on a cell from `low` on."""
-        return SIGN if self.far_sign and low >= ACCURATE else self.tolerance
+        return SIGN if self.again and low >= ACCURATE else self.tolerance
 
     # --- one candidate on one cell ---------------------------------------------------------------------------
 
@@ -235,7 +236,7 @@ class Side:
         while edges[-1] < self.arithmetic.farthest:
             last = edges[-1]
             ratio = 2.0 if NEAR <= last < FULL else 1e6 if last < NEAR else 1e3
-            stops = [stop for stop in (NEAR, *[ACCURATE] * self.far_sign, FULL, self.arithmetic.farthest) if stop > last]
+            stops = [stop for stop in (NEAR, *[ACCURATE] * self.again, FULL, self.arithmetic.farthest) if stop > last]
             edges.append(min(last * ratio, stops[0]))
         inside = [edge for edge in edges if self.low < edge < min(self.high, far)]
         start = [self.low] if self.low > 0 else []
@@ -295,6 +296,8 @@ class Side:
             zip((*other.coefficients, other.remainder), (*exact.coefficients, exact.remainder)))]
         apart = Model(exact.middle, exact.radius, tuple(difference[:-1]), difference[-1]).largest()
         allowed = self.allowed(low) / 4
+        if not apart < math.inf:
+            return False
         if apart <= allowed * exact.smallest():
             return True
         return high - low <= 4 * NARROWEST * low and exact.smallest() == 0 and apart <= allowed * exact.largest()

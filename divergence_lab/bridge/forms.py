@@ -17,13 +17,13 @@ from divergence_lab.theory.symbols import x
 _ODD = (sp.sinh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.atanh, sp.sin)
 
 
-def candidates(function: sp.Expr, sign: int) -> Iterator[sp.Expr]:
-    """Ways to write `function`, each once, the plain one first; `sign`: on which side of 0 it is wanted."""
+def candidates(function: sp.Expr, sign: int, more: bool = False) -> Iterator[sp.Expr]:
+    """Ways to write `function`, each once, the plain one first; `sign`: on which side of 0 it is wanted; `more`: rare ones, too."""
     seen = {function}
     yield function
-    for rewrite in (_tangents, _logarithms, _centred, _inside, _paired, _as_linex, lambda e: _far(_secants(e), sign), lambda e: _dilogarithms(e, sign),
-                    lambda e: _paired(_far(_secants(e), sign)), lambda e: _centred(_far(e, sign)), sp.factor_terms,
-                    lambda e: _far(sp.factor_terms(_secants(e)), sign), lambda e: _decaying(sp.factor_terms(_secants(e)), sign)):
+    rare = (sp.factor_terms, lambda e: _far(sp.factor_terms(_secants(e)), sign), lambda e: _decaying(sp.factor_terms(_secants(e)), sign))
+    for rewrite in (*(rare if more else ()), _tangents, _logarithms, _centred, _inside, _paired, _as_linex, lambda e: _far(_secants(e), sign), lambda e: _dilogarithms(e, sign),
+                    lambda e: _paired(_far(_secants(e), sign)), lambda e: _centred(_far(e, sign))):
         try:
             written = rewrite(function)
         except (TypeError, ValueError, ZeroDivisionError, AttributeError, sp.PolynomialError):

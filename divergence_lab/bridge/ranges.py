@@ -76,8 +76,8 @@ def ranges(function: Pieces, arithmetic: Arithmetic = DOUBLE, tolerance: float =
         return _ranges(function, arithmetic, tolerance, True)
 
 
-def _ranges(function: Pieces, arithmetic: Arithmetic, tolerance: float, far_sign: bool) -> Ranges:
-    right, left = (_sides(function, sign, arithmetic, tolerance, far_sign) for sign in (1, -1))
+def _ranges(function: Pieces, arithmetic: Arithmetic, tolerance: float, again: bool) -> Ranges:
+    right, left = (_sides(function, sign, arithmetic, tolerance, again) for sign in (1, -1))
     parts = [_cover(side, ()) for side in right]
     parity = _parity(right, left)
     known = [part.source for one in parts for part in one if isinstance(part.source, Candidate) and part.source.written]
@@ -112,14 +112,14 @@ def _plain(source: Candidate | Table) -> Program | Table:
     return source.program if isinstance(source, Candidate) else source
 
 
-def _sides(function: Pieces, sign: int, arithmetic: Arithmetic, tolerance: float, far_sign: bool = False) -> list[Side]:
+def _sides(function: Pieces, sign: int, arithmetic: Arithmetic, tolerance: float, again: bool = False) -> list[Side]:
     """The pieces on one side of 0, from inside out."""
     found = []
     for piece in function.split_at_zero()[sign > 0].pieces:
         ends = [_at(end, before=(end is piece.high)) for end in (piece.low, piece.high)]
         low, high = sorted(abs(end) for end in ends)
         if low < high:
-            found.append(Side(piece.expression, sign, low, high, arithmetic, tolerance, far_sign=far_sign))
+            found.append(Side(piece.expression, sign, low, high, arithmetic, tolerance, again=again))
     return sorted(found, key=lambda side: side.low)
 
 
@@ -172,7 +172,7 @@ def _cover(side: Side, known: Sequence[Candidate]) -> list[_Part]:
 def _written(side: Side, known: Sequence[Candidate]) -> Iterator[Candidate]:
     yield from known
     seen = {one.program for one in known}
-    for expression in forms.candidates(side.function, side.sign):
+    for expression in forms.candidates(side.function, side.sign, more=side.again):
         try:
             one = candidate(expression, plain=expression == side.function)
         except NotRepresentable as reason:
@@ -239,6 +239,8 @@ def _patched(side: Side, spans: dict[Candidate, list[tuple[float, float]]]) -> l
                 place = part.low
             else:
                 del spans[one]
+                if not parts:
+                    return _patched(side, spans)  # it may have set the end
             continue
         stop = max([b for found in spans.values() for _, b in found if b < place] + [near, min(NEAR, place)])
         if stop == place:
