@@ -269,6 +269,13 @@ def test_vmap_and_every_shape(text):
     assert built(text)(torch.zeros(0)).shape == (0,) and built(text)(torch.tensor(0.0)).item() == 0.0
 
 
+@pytest.mark.parametrize("text", KINDS)
+def test_gradients_under_vmap_and_of_nan(text):
+    residuals = torch.tensor([-3.0, 0.7, 4.0])
+    assert torch.equal(torch.func.vmap(torch.func.grad(built(text)))(residuals), built(text).gradient(residuals))
+    assert built(text).gradient(torch.tensor([math.nan])).isnan() and built(text).value(torch.tensor([math.nan])).isnan()
+
+
 def test_far_out_where_numbers_end():
     """Up to the last number of double precision, and beyond it finite."""
     g = built("linex(48)")

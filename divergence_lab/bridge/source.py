@@ -56,9 +56,11 @@ def _step(name: str, arguments: list[str], dialect: Dialect) -> str:
             name == "sub" and arguments[1].startswith("-")) else f"({arguments[0]} - ({arguments[1]}))"
     arguments = [_stripped(argument) for argument in arguments]
     if name == "fill":
-        return f"{dialect.prefix}.full_like(z, {arguments[0]})"
+        return f"{dialect.prefix}.where({dialect.prefix}.isnan(z), z, {arguments[0]})"
     if name in ("linex", "dilog"):
         return f"_{name}({', '.join(arguments)})"
+    if name == "sign":  # torch's sign of NaN is 0
+        return f"{dialect.prefix}.where({dialect.prefix}.isnan({arguments[0]}), {arguments[0]}, {dialect.prefix}.sign({arguments[0]}))"
     called = dialect.names[name]
     return f"{called if '.' in called else f'{dialect.prefix}.{called}'}({', '.join(arguments)})"
 
@@ -142,8 +144,8 @@ def _polynomials(z, edges, middles, scales, rows):
     if key not in _ON_DEVICE:
         _ON_DEVICE[key] = [torch.tensor(part, dtype=torch.float64, device=z.device) for part in (edges, middles, scales, rows)]
     edges, middles, scales, rows = _ON_DEVICE[key]
-    place = torch.bucketize(z.contiguous(), edges, right=True)
-    t, row = (z - middles[place]) * scales[place], rows[place]
+    place = torch.bucketize(z.contiguous(), edges, right=True)[..., None]
+    t, row = (z - middles[place][..., 0]) * scales[place][..., 0], rows[place][..., 0, :]
     total = row[..., -1]
     for k in range(rows.shape[-1] - 2, -1, -1):
         total = total * t + row[..., k]

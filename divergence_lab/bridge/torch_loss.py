@@ -52,10 +52,11 @@ def dilogarithm(z: Tensor) -> Tensor:
 
 
 OPERATIONS: dict[str, Callable] = {
-    "add": torch.add, "sub": torch.sub, "mul": torch.mul, "pow": torch.pow, "sqrt": torch.sqrt, "abs": torch.abs, "sign": torch.sign,
+    "add": torch.add, "sub": torch.sub, "mul": torch.mul, "pow": torch.pow, "sqrt": torch.sqrt, "abs": torch.abs,
     "exp": torch.exp, "log": torch.log, "expm1": torch.expm1, "log1p": torch.log1p, "sinh": torch.sinh, "cosh": torch.cosh,
     "tanh": torch.tanh, "asinh": torch.asinh, "atanh": torch.atanh, "atan": torch.atan, "erf": torch.erf, "erfc": torch.erfc,
     "sin": torch.sin, "cos": torch.cos, "linex": exponential_rest, "dilog": dilogarithm,
+    "sign": lambda z: torch.where(z.isnan(), z, torch.sign(z)),  # torch's sign of NaN is 0
     "div": lambda a, b: b.reciprocal() if isinstance(a, float) and a == 1.0 else a / b,
 }
 
@@ -65,7 +66,7 @@ def run(program: Program, z: Tensor) -> Tensor:
     found: list[Tensor] = []
     for name, *arguments in program.steps:
         if name == "fill":
-            found.append(torch.full_like(z, arguments[0][0]))
+            found.append(torch.where(z.isnan(), z, arguments[0][0]))
             continue
         found.append(OPERATIONS[name](*(a[0] if isinstance(a, tuple) else z if a == X else found[a] for a in arguments)))
     return found[-1]
@@ -95,8 +96,8 @@ class _Function:
 
     def _polynomials(self, table: Table, z: Tensor) -> Tensor:
         edges, middles, scales, rows = self._constants(table, z.device)
-        place = torch.bucketize(z.contiguous(), edges, right=True)
-        t, row = (z - middles[place]) * scales[place], rows[place]
+        place = torch.bucketize(z.contiguous(), edges, right=True)[..., None]  # vmap can't index by a single number
+        t, row = (z - middles[place][..., 0]) * scales[place][..., 0], rows[place][..., 0, :]
         total = row[..., -1]
         for k in range(rows.shape[-1] - 2, -1, -1):
             total = total * t + row[..., k]
