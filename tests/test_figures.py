@@ -20,6 +20,9 @@ A3 = 16.5  # inches: the poster
 FOLDER = Path(__file__).resolve().parents[1] / "figures"
 SCRIPTS = sorted(FOLDER.glob("*.py"))
 each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+# Controls of the test itself: one script tells, all of them are in make test-slow.
+control = pytest.mark.parametrize("script", [SCRIPTS[0], *(pytest.param(path, marks=pytest.mark.slow) for path in SCRIPTS[1:])],
+                                  ids=lambda path: path.stem)
 
 # Training can't be imported here, so a script that trains fails.
 DRAW = """
@@ -91,7 +94,7 @@ def test_another_drawing_is_told_apart():
     assert not same_drawing(twice, svg + svg)
 
 
-@each_script
+@control
 def test_without_its_saved_results_a_script_draws_nothing(script, tmp_path):
     """Negative control: the numbers come from the folder and from nowhere else."""
     shutil.copy(script, tmp_path)
@@ -100,7 +103,7 @@ def test_without_its_saved_results_a_script_draws_nothing(script, tmp_path):
     assert not list(tmp_path.glob("*.svg"))
 
 
-@each_script
+@control
 def test_the_block_on_training_works(script, tmp_path):
     """Negative control: the same script fails when it trains."""
     shutil.copy(script, tmp_path)

@@ -12,7 +12,7 @@ from divergence_lab.theory.loss import loss
 from divergence_lab.theory.transforms import clip, mirror, weighted_sum
 from tests.known_losses import RATES, Known, cheap_losses, cheap_sides, known_losses, sides, symmetric_completion, weights
 
-# The number of examples of each test; more with DIVERGENCE_LAB_EXAMPLES=10, say.
+# The number of examples of each test; more with DIVERGENCE_LAB_EXAMPLES, as in make test-slow.
 MORE = int(os.environ.get("DIVERGENCE_LAB_EXAMPLES", "1"))
 LINEX = [("q",), ("a",), *(("l", rate) for rate in RATES)]
 
@@ -39,20 +39,20 @@ def holds(entry, expected):
     return found
 
 
-@runs(1000)
+@runs(500)
 @given(cheap_losses)
 def test_one_atom_on_either_side(known):
     holds(loss(known.text()), known.verdicts())
 
 
-@runs(100)
+@runs(50)
 @given(known_losses)
 def test_sums_on_either_side(known):
     found = holds(loss(known.text()), known.verdicts())
     assert (found.f_at_zero.is_infinite) is known.verdicts()["zero_forcing"]
 
 
-@runs(100)
+@runs(50)
 @given(cheap_sides, weights)
 def test_mirrors_and_scales(left, factor):
     """The even and the mirrored loss of one side, and any positive multiple."""
@@ -63,7 +63,7 @@ def test_mirrors_and_scales(left, factor):
     holds(loss(even.scaled(factor).text()), even.verdicts())
 
 
-@runs(100)
+@runs(50)
 @given(sides(LINEX, 1), weights)
 def test_symmetric_divergences_and_their_neighbours(left, other):
     """The swap of a left side, on the right, makes the divergence symmetric; another weight there does not."""
@@ -76,20 +76,20 @@ def test_symmetric_divergences_and_their_neighbours(left, other):
         holds(loss(near.text()), {**near.verdicts(), "symmetric": False})
 
 
-@runs(60)
+@runs(30)
 @given(cheap_losses, cheap_losses, weights, weights)
 def test_positive_combinations(a, b, wa, wb):
     whole = weighted_sum([(f"{wa}", loss(a.text())), (f"{wb}", loss(b.text()))])
     holds(whole, a.scaled(wa).plus(b.scaled(wb)).verdicts())
 
 
-@runs(60)
+@runs(30)
 @given(cheap_losses, st.sampled_from(["1/2", "1", "2"]))
 def test_clipping_leaves_neither_property(known, bound):
     holds(clip(loss(known.text()), bound), known.clipped_verdicts())
 
 
-@runs(150)
+@runs(75)
 @given(cheap_losses, st.integers(-5, 5), st.integers(-5, 5))
 def test_a_gauge_changes_nothing(known, constant, slope):
     """c0 + c1 x is taken off where g'(0) exists."""
@@ -99,14 +99,14 @@ def test_a_gauge_changes_nothing(known, constant, slope):
     holds(entry, smooth.verdicts())
 
 
-@runs(400)
+@runs(200)
 @given(cheap_sides, cheap_sides, st.sampled_from(["left", "right"]))
 def test_a_flipped_side_is_no_loss(left, right, flip):
     found = holds(loss(Known(left, right, flip).text()), {"valid": False})
     assert found.valid.steps
 
 
-@runs(300)
+@runs(75)
 @given(cheap_sides, cheap_sides, st.sampled_from(["1", "2", "log(3)", "sqrt(2)"]), st.integers(1, 3), st.booleans(),
        st.sampled_from(["gap", "pole", "logarithm", "root"]))
 def test_a_break_is_found_and_proved(left, right, place, size, mirrored, kind):
