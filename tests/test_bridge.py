@@ -93,6 +93,12 @@ def test_integers_are_refused():
         to_torch(loss("x**2"))(torch.zeros(2, dtype=torch.int64))
 
 
+@pytest.mark.parametrize("given", [[0.5, 1.0], 0.5])
+def test_what_is_no_tensor_is_refused_in_one_line(given):
+    with pytest.raises(TypeError, match="residuals must be a tensor, not (list|float): convert"):
+        to_torch(loss("x**2/2"))(given)
+
+
 @pytest.mark.parametrize("text", ["exp(x) - x - 1", "log(1 + x**2)/2", "log(cosh(x))"])
 def test_generators_in_torch_obey_the_identity(text):
     """f(t) - t f'(t) = -g'(log t), though neither way of computing f uses it."""

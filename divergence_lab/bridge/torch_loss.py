@@ -139,6 +139,8 @@ class TorchLoss:
     terms: tuple[tuple[float, int, float], ...] | None = None
 
     def __call__(self, residual: Tensor) -> Tensor:
+        if not isinstance(residual, Tensor):
+            raise TypeError(f"residuals must be a tensor, not {type(residual).__name__}: convert them with torch.as_tensor(...)")
         return _Autograd.apply(residual, self)
 
     def gradient(self, residual: Tensor) -> Tensor:
