@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -68,30 +69,33 @@ def printed(words: list[str], folder) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def everything(folder) -> tuple[list[list[str]], list[list]]:
+def everything(folder, at_once: int) -> tuple[list[list[str]], list[list]]:
     """The commands as a user types them, several losses in some, and `check` of what each derivation printed."""
     names = [words[1] for words in of_the_catalogue() if words[0] == "derive"]
     commands = [["derive", *names[i:i + 12], "--json"] for i in range(0, len(names), 12)]
     commands += [words for words in every_command() if words[0] != "derive" or words[1:-1] not in [[name] for name in names]]
-    found = []
-    for position, words in enumerate(commands):
+
+    def answered(position: int) -> list:
+        words = commands[position]
         code, out, told = printed(words, folder)
         if words[0] == "derive" and code == 0:
             (folder / f"{position}.json").write_text(out)
             checked = printed(["check", f"{position}.json"], folder)
             told += "".join(map(str, checked))
-        found.append([code, out, told])
-    return commands, found
+        return [code, out, told]
+
+    with ThreadPoolExecutor(at_once) as pool:
+        return commands, list(pool.map(answered, range(len(commands))))
 
 
 @pytest.mark.alone
 def test_ten_busy_loops_beside_it_change_nothing(tmp_path):
     for folder in ("quiet", "busy"):
         (tmp_path / folder).mkdir()
-    commands, quiet = everything(tmp_path / "quiet")
+    commands, quiet = everything(tmp_path / "quiet", os.cpu_count() or 1)
     started = time.monotonic()
     with busy_loops(10):
-        _, busy = everything(tmp_path / "busy")
+        _, busy = everything(tmp_path / "busy", 10)  # ten of ours among ten loops: as busy, and sooner done
     print(f"{len(commands)} commands quiet and beside ten busy loops ({time.monotonic() - started:.0f} s); the golden table is "
           f"{'in' if GOLDEN.exists() else 'not here'}")
     assert not compared(commands, quiet, busy)
