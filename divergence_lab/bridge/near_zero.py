@@ -53,7 +53,7 @@ def taylor(side: Side, wanted: float) -> Candidate | None:
         if length < 1 or order + length >= len(exact):
             return None
         following = float((abs(exact[order + length]) * arb(wanted) ** length).upper())
-        if following > side.tolerance * leading * max(1.0, wanted ** 2):
+        if following > side.tolerance * leading * max(1.0, wanted * wanted):
             continue
         numbers = [0.0 if exact[k].contains(0) else float(exact[k].mid()) for k in range(order, order + length)]
         if not all(map(math.isfinite, numbers)):
@@ -90,9 +90,9 @@ def _proved_from_zero(side: Side, order: int, exact: list[arb], numbers: list[fl
             ball = arb(side.sign * reach / 2, reach / 2)
             found = coefficients_at(side.expansion, ball, end + 1)
         if found is not None:
-            apart = float(abs(found[end]).upper()) * reach ** len(numbers)
-            apart += sum(float(abs(exact[order + k] - arb(c)).upper()) * reach**k for k, c in enumerate(numbers))
-            size = abs(numbers[0]) - sum(abs(c) * reach**k for k, c in enumerate(numbers) if k)
+            far = arb(reach)  # whose powers may lie beyond all floats
+            apart = abs(found[end]) * far ** len(numbers) + sum(abs(exact[order + k] - c) * far**k for k, c in enumerate(numbers))
+            size = abs(numbers[0]) - sum(abs(c) * far**k for k, c in enumerate(numbers) if k)
             if apart * 1.01 <= side.tolerance / 4 * size:
                 return reach
         reach /= 2
