@@ -42,7 +42,7 @@ def test_what_computes_gives_the_same_answers(machine):
             loop = busy.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
             busy.callback(loop.kill)
         found = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", *files], cwd=ROOT,
+            [sys.executable, "-m", "pytest", "-q", "-n", str(max(2, loops)), "-p", "no:cacheprovider", *files], cwd=ROOT,
             env={**os.environ, **known}, capture_output=True, text=True, timeout=2300,
         )  # fmt: skip
     passed = re.findall(r"(\d+) passed", found.stdout)
