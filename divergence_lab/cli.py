@@ -79,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _drop_output() -> None:
     """What can't be written any more is not tried again when Python ends."""
+    if sys.stdout is None:  # it was closed before Python started
+        return
     try:
         sys.stdout.flush()
     except OSError:

@@ -187,6 +187,16 @@ def test_a_full_disk_is_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == "divergence-lab catalogue: No space left on device\n"
 
 
+def test_a_failure_of_the_system_is_one_line_without_standard_output_too(monkeypatch, capsys):
+    def full(*arguments, **named):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sys.stdout", None)
+    monkeypatch.setattr("builtins.print", lambda *words, file=None, print=print: print(*words, file=file) if file else full())
+    assert main(["catalogue"]) == 2
+    assert capsys.readouterr().err == "divergence-lab catalogue: No space left on device\n"
+
+
 def test_a_closed_standard_input_is_an_empty_one(monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", None)  # as Python has it then
     assert main(["check", "-"]) == 2
