@@ -19,13 +19,13 @@ from pathlib import Path
 import sympy as sp
 from plain_sympy import derive_plainly
 
-from divergence_lab.theory import catalogue
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
-from divergence_lab.theory.derivation import derive
-from divergence_lab.theory.expressions import ExpressionError
-from divergence_lab.theory.loss import Loss, loss
-from divergence_lab.theory.symbols import x
-from divergence_lab.theory.values import value
+from divergence_lab.theory.catalogue import named as catalogue
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, within
+from divergence_lab.theory.answers.derivation import derive
+from divergence_lab.theory.expressions.parsing import ExpressionError
+from divergence_lab.theory.divergence.loss import Loss, loss
+from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.divergence.values import value
 
 RATIOS = tuple(sp.Rational(n, 7) for n in (1, 4, 10, 25, 90))
 VERDICTS = ("valid", "convex", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient")

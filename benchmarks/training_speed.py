@@ -11,9 +11,9 @@ import argparse
 
 import torch
 
-from divergence_lab.graphs.environments import graph_from_text
-from divergence_lab.measuring import in_turns, our_training
-from divergence_lab.settings import CROSSOVER
+from divergence_lab.graphs.texts import graph_from_text
+from divergence_lab.bench.measuring import in_turns, our_training
+from divergence_lab.training.settings import CROSSOVER
 
 GRIDS = ("2x8", "2x16", "2x32", "2x64", "4x4", "4x6", "4x8", "4x10", "4x12")
 BATCHES = (4, 16, 64)

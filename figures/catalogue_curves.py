@@ -14,9 +14,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from divergence_lab.palette import CLASSES, PAGE, PRINT
-from divergence_lab.plots import save, wrapped
-from divergence_lab.results import ResultError
+from divergence_lab.report.palette import CLASSES, PAGE, PRINT
+from divergence_lab.report.plots import save, wrapped
+from divergence_lab.results.result import ResultError
 
 HERE = Path(__file__).resolve().parent
 ACROSS, HIGH = 8, 0.82  # panels in a row; inches of a row

@@ -16,9 +16,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import divergence_lab as dl
-from divergence_lab.palette import CLASSES, COLUMN, DASHES, MARKERS, PRINT
-from divergence_lab.plots import save
-from divergence_lab.results import ResultError
+from divergence_lab.report.palette import CLASSES, COLUMN, DASHES, MARKERS, PRINT
+from divergence_lab.report.plots import save
+from divergence_lab.results.result import ResultError
 
 HERE = Path(__file__).resolve().parent
 

@@ -21,10 +21,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 import divergence_lab as dl
-from divergence_lab.palette import COLOURS, DASHES, MARKERS, PAGE, PRINT
-from divergence_lab.plots import median_seed
-from divergence_lab.results import Result
-from divergence_lab.theory.symbols import x
+from divergence_lab.report.palette import COLOURS, DASHES, MARKERS, PAGE, PRINT
+from divergence_lab.report.plots import median_seed
+from divergence_lab.results.result import Result
+from divergence_lab.theory.expressions.symbols import x
 
 HERE = Path(__file__).resolve().parent
 SIZE = (PAGE, 3.0)  # inches

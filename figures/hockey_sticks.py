@@ -14,8 +14,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 import divergence_lab as dl
-from divergence_lab.palette import COLOURS, COLUMN, DASHES, PRINT
-from divergence_lab.results import ResultError
+from divergence_lab.report.palette import COLOURS, COLUMN, DASHES, PRINT
+from divergence_lab.results.result import ResultError
 
 HERE = Path(__file__).resolve().parent
 

@@ -16,9 +16,9 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 import divergence_lab as dl
-from divergence_lab.palette import CLASSES, COLUMN, PRINT
-from divergence_lab.plots import median_seed, save
-from divergence_lab.results import Result
+from divergence_lab.report.palette import CLASSES, COLUMN, PRINT
+from divergence_lab.report.plots import median_seed, save
+from divergence_lab.results.result import Result
 
 HERE = Path(__file__).resolve().parent
 

@@ -15,9 +15,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from divergence_lab.palette import CLASSES, COLUMN, PRINT
-from divergence_lab.plots import save, wrapped
-from divergence_lab.results import ResultError
+from divergence_lab.report.palette import CLASSES, COLUMN, PRINT
+from divergence_lab.report.plots import save, wrapped
+from divergence_lab.results.result import ResultError
 
 HERE = Path(__file__).resolve().parent
 STEPS = ("falls", "bounded", "slow", "exponential", "e^|x|/|x| or faster")

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 
 import divergence_lab as dl
-from divergence_lab.palette import CLASSES, DASHES, STYLE, TARGET
-from divergence_lab.plots import save
+from divergence_lab.report.palette import CLASSES, DASHES, STYLE, TARGET
+from divergence_lab.report.plots import save
 
 HERE = Path(__file__).resolve().parent
 SIZE = (16.5, 11.7)  # inches: A3 lying

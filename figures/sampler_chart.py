@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 import divergence_lab as dl
-from divergence_lab.palette import CLASSES, COLUMN, PRINT
-from divergence_lab.results import ResultError
+from divergence_lab.report.palette import CLASSES, COLUMN, PRINT
+from divergence_lab.results.result import ResultError
 
 HERE = Path(__file__).resolve().parent
 WEIGHTS = {"on": "$p_F$\non-policy", "mixture:1/10": "$0.9\\,p_F$\n$+0.1\\,p_B$", "power:1/2": "$p_F^{1/2}p_B^{1/2}$",

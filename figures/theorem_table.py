@@ -15,8 +15,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import divergence_lab as dl
-from divergence_lab.palette import COLUMN, PRINT
-from divergence_lab.results import ResultError
+from divergence_lab.report.palette import COLUMN, PRINT
+from divergence_lab.results.result import ResultError
 
 HERE = Path(__file__).resolve().parent
 COLUMNS = {"divergence_alone_error": "$D_f$\nalone", "max_gradient_error": "what\ntheory\nsays",

@@ -32,8 +32,8 @@ from scipy.integrate import trapezoid
 from scipy.optimize import minimize
 
 import divergence_lab as dl
-from divergence_lab.theory.expressions import write
-from divergence_lab.theory.symbols import t, x
+from divergence_lab.theory.expressions.parsing import write
+from divergence_lab.theory.expressions.symbols import t, x
 
 # %% [markdown]
 # ## 1. The residual

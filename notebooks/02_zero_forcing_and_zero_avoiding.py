@@ -31,8 +31,8 @@ from scipy.integrate import trapezoid
 from scipy.optimize import minimize
 
 import divergence_lab as dl
-from divergence_lab.palette import CLASSES, COLOURS, DASHES, SCREEN, TARGET
-from divergence_lab.theory.symbols import t
+from divergence_lab.report.palette import CLASSES, COLOURS, DASHES, SCREEN, TARGET
+from divergence_lab.theory.expressions.symbols import t
 
 plt.rcParams.update(SCREEN)
 

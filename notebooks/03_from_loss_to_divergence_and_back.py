@@ -33,15 +33,15 @@ from IPython.display import Math, display
 from scipy.integrate import quad
 
 import divergence_lab as dl
-from divergence_lab.palette import CLASSES, DASHES, SCREEN
-from divergence_lab.theory.certificate import claim_of, seal
-from divergence_lab.theory.checker import check_one
-from divergence_lab.theory.derivation import to_json
-from divergence_lab.theory.expressions import write
-from divergence_lab.theory.inversion import invert
-from divergence_lab.theory.sentences import because_of
-from divergence_lab.theory.symbols import t, x
-from divergence_lab.theory.wording import step_in_latex
+from divergence_lab.report.palette import CLASSES, DASHES, SCREEN
+from divergence_lab.theory.checker.certificate import claim_of, seal
+from divergence_lab.theory.checker.documents import check_one
+from divergence_lab.theory.answers.derivation import to_json
+from divergence_lab.theory.expressions.parsing import write
+from divergence_lab.theory.answers.inversion import invert
+from divergence_lab.theory.checker.sentences import because_of
+from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.answers.wording import step_in_latex
 
 plt.rcParams.update(SCREEN)
 

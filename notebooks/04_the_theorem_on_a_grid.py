@@ -30,13 +30,13 @@ import torch
 
 import divergence_lab as dl
 from divergence_lab.bridge import generator_to_torch, to_torch
-from divergence_lab.gflownet.behaviours import law, object_weights
-from divergence_lab.gflownet.exact import state_probability
+from divergence_lab.theorem.behaviours import law, object_weights
+from divergence_lab.gflownet.listed.exact import state_probability
 from divergence_lab.gflownet.objectives import objective
-from divergence_lab.gflownet.objects import list_objects
-from divergence_lab.gflownet.points import points
+from divergence_lab.theorem.objects import list_objects
+from divergence_lab.theorem.points import points
 from divergence_lab.gflownet.samplers import Sampler
-from divergence_lab.palette import COLOURS, SCREEN
+from divergence_lab.report.palette import COLOURS, SCREEN
 
 plt.rcParams.update(SCREEN)
 GRID = "hypergrid:2x4"  # two dimensions, four cells each

@@ -27,7 +27,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import divergence_lab as dl
-from divergence_lab.palette import COLOURS, DASHES, SCREEN
+from divergence_lab.report.palette import COLOURS, DASHES, SCREEN
 
 plt.rcParams.update(SCREEN)
 

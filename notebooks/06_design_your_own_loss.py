@@ -31,11 +31,11 @@ import sympy as sp
 import torch
 
 import divergence_lab as dl
-from divergence_lab.palette import CLASSES, COLOURS, DASHES, SCREEN
-from divergence_lab.plots import median_seed
-from divergence_lab.theory.expressions import write
-from divergence_lab.theory.symbols import x
-from divergence_lab.theory.wishes import DesignError
+from divergence_lab.report.palette import CLASSES, COLOURS, DASHES, SCREEN
+from divergence_lab.report.plots import median_seed
+from divergence_lab.theory.expressions.parsing import write
+from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.design.wishes import DesignError
 
 plt.rcParams.update(SCREEN)
 

@@ -32,9 +32,9 @@ from matplotlib.patches import Rectangle
 from scipy.optimize import minimize
 
 import divergence_lab as dl
-from divergence_lab.palette import CLASSES, SCREEN, TARGET
-from divergence_lab.theory.samplers import on_policy_equivalent, sampler
-from divergence_lab.theory.symbols import t, x
+from divergence_lab.report.palette import CLASSES, SCREEN, TARGET
+from divergence_lab.theory.answers.weightings import on_policy_equivalent, sampler
+from divergence_lab.theory.expressions.symbols import t, x
 
 plt.rcParams.update(SCREEN)
 

@@ -32,8 +32,8 @@ from scipy.integrate import trapezoid
 from scipy.optimize import minimize
 
 import divergence_lab as dl
-from divergence_lab.palette import COLOURS, SCREEN, TARGET
-from divergence_lab.theory.symbols import t
+from divergence_lab.report.palette import COLOURS, SCREEN, TARGET
+from divergence_lab.theory.expressions.symbols import t
 
 plt.rcParams.update(SCREEN)
 

@@ -29,8 +29,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import divergence_lab as dl
-from divergence_lab.graphs.environments import EnvironmentTextError
-from divergence_lab.palette import COLOURS, DASHES, MARKERS, SCREEN
+from divergence_lab.graphs.texts import EnvironmentTextError
+from divergence_lab.report.palette import COLOURS, DASHES, MARKERS, SCREEN
 
 plt.rcParams.update(SCREEN)
 

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from divergence_lab.plots import COLOURS, STYLE, save
+from divergence_lab.report.plots import COLOURS, STYLE, save
 
 REACHED = 0.05  # total variation below which a run counts as having learned the target
 SECTIONS = {

@@ -22,9 +22,9 @@ import numpy as np
 import presets
 from beyond_page import write_page
 
-from divergence_lab.graphs.environments import graph_from_text
-from divergence_lab.results import load, write_atomically
-from divergence_lab.sweeps import Job, is_done, jobs, sweep
+from divergence_lab.graphs.texts import graph_from_text
+from divergence_lab.results.result import load, write_atomically
+from divergence_lab.training.sweeps import Job, is_done, jobs, sweep
 
 CHECK = "beyond_the_paper"
 FOUR = ["quadratic", "linex(1)", "linex(1/2)", "shifted_cosh"]

@@ -38,14 +38,14 @@ import presets
 from figure3_page import write_page
 
 import divergence_lab as dl
-from divergence_lab.gflownet.exact import target_distribution
+from divergence_lab.gflownet.listed.exact import target_distribution
 from divergence_lab.graphs.dag import clamp_log_reward
-from divergence_lab.graphs.environments import graph_from_text
-from divergence_lab.metrics import sampling_floor, total_variation
-from divergence_lab.results import ResultError, environment, load, write_atomically
-from divergence_lab.settings import prepare
-from divergence_lab.theory.transforms import clip
-from divergence_lab.training import train
+from divergence_lab.graphs.texts import graph_from_text
+from divergence_lab.results.metrics import sampling_floor, total_variation
+from divergence_lab.results.result import ResultError, environment, load, write_atomically
+from divergence_lab.training.settings import prepare
+from divergence_lab.theory.answers.transforms import clip
+from divergence_lab.training.loop import train
 
 CHECK = "figure3_hypergrid"
 LOSSES = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")

@@ -28,8 +28,8 @@ import torch
 
 import divergence_lab as dl
 from divergence_lab.graphs.dag import GraphError
-from divergence_lab.molecules.fragments import MoleculeError
-from divergence_lab.results import environment, write_atomically
+from divergence_lab.graphs.molecules.chemistry import MoleculeError
+from divergence_lab.results.result import environment, write_atomically
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -92,9 +92,9 @@ def law_measures(law: np.ndarray, raw: np.ndarray, reward: np.ndarray, alike: np
 
 def exact_part(folder: Path, data: Path, size: dict, device: str, gather: bool = False) -> None:
     """exact.csv and exact.json: tables of all states, trained by samples (seeds) and by expected gradients (none)."""
-    from divergence_lab.gflownet.exact import count_trajectories, log_partition, target_distribution
-    from divergence_lab.graphs.fragments import fragment_space
-    from divergence_lab.molecules.similarity import BITS, RADIUS, fingerprints, tanimoto
+    from divergence_lab.gflownet.listed.exact import count_trajectories, log_partition, target_distribution
+    from divergence_lab.graphs.molecules.listed import fragment_space
+    from divergence_lab.graphs.molecules.similarity import BITS, RADIUS, fingerprints, tanimoto
 
     space = fragment_space(data, *size["space"])
     graph, target = space.graph, target_distribution(space.graph)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 import divergence_lab as dl
-from divergence_lab.results import environment, write_atomically
+from divergence_lab.results.result import environment, write_atomically
 
 OBJECTIVES = ("tb", "db", "subtb(0.99)", "fm")
 MAX_BLOCKS, EPSILON, BATCH, RATE = 8, 0.05, 4, 5e-4  # the paper's
@@ -27,7 +27,7 @@ def sampled_part(
     folder: Path, data: str | None, size: dict, device: str, losses, released: bool, gather: bool = False
 ) -> None:
     """sampled.json: one record per objective, loss and seed, of all molecules drawn while training."""
-    from divergence_lab.graphs.block_trees import generated_molecules
+    from divergence_lab.graphs.molecules.generated import generated_molecules
 
     dag = generated_molecules(MAX_BLOCKS, data)
     rows, seconds = [], {}
@@ -100,10 +100,10 @@ def recorder(path: Path) -> Callable[[int, torch.Tensor], None]:
 
 def measures(dag, data: str | None, states: torch.Tensor, keep: int) -> dict[str, float]:
     """What Figure 5 shows, of the molecules [J, D] of one run in the order drawn."""
-    from divergence_lab.graphs.block_trees import OWN_BLOCKS, fragment_states
-    from divergence_lab.molecules.fragments import assemble, read_blocks, smiles_of
-    from divergence_lab.molecules.proxy import NORM
-    from divergence_lab.molecules.similarity import fingerprints, mean_similarity, scaffolds
+    from divergence_lab.graphs.molecules.generated import OWN_BLOCKS, fragment_states
+    from divergence_lab.graphs.molecules.chemistry import assemble, read_blocks, smiles_of
+    from divergence_lab.graphs.molecules.proxy import NORM
+    from divergence_lab.graphs.molecules.similarity import fingerprints, mean_similarity, scaffolds
 
     blocks = OWN_BLOCKS if data is None else read_blocks(data)
     seh = not is_qed(dag.name)

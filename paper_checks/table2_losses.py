@@ -19,10 +19,10 @@ from pathlib import Path
 import sympy as sp
 
 import divergence_lab as dl
-from divergence_lab.theory.expressions import parse, parse_number, write
-from divergence_lab.theory.integrals import integral_from_zero
-from divergence_lab.theory.recognition import derivative_of_generator
-from divergence_lab.theory.symbols import t, x
+from divergence_lab.theory.expressions.parsing import parse, parse_number, write
+from divergence_lab.theory.divergence.integrals import integral_from_zero
+from divergence_lab.theory.divergence.recognition import derivative_of_generator
+from divergence_lab.theory.expressions.symbols import t, x
 
 REPORT = Path(__file__).with_suffix(".md")
 SEARCH_SECONDS = 10.0

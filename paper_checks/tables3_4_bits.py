@@ -27,20 +27,20 @@ from presets import arguments, folder
 from torch import Tensor
 
 import divergence_lab as dl
-from divergence_lab import metrics
-from divergence_lab.gflownet.estimates import log_terminal
-from divergence_lab.gflownet.exact import target_distribution, terminal_distribution
-from divergence_lab.gflownet.flow import flow_from_rows
+from divergence_lab.results import metrics
+from divergence_lab.gflownet.visited.estimates import log_terminal
+from divergence_lab.gflownet.listed.exact import target_distribution, terminal_distribution
+from divergence_lab.gflownet.listed.flow import flow_from_rows
 from divergence_lab.gflownet.optimiser import unpack
-from divergence_lab.gflownet.policies import Heads, Policy
+from divergence_lab.gflownet.policies.policy import Heads, Policy
 from divergence_lab.gflownet.randomness import uniforms
 from divergence_lab.gflownet.rollouts import Rollout, roll
 from divergence_lab.gflownet.samplers import sampler
 from divergence_lab.gflownet.objectives import objective
-from divergence_lab.gflownet.transformer import transformer
-from divergence_lab.graphs.bits import bits, generated_bits, near_modes
-from divergence_lab.results import Result, environment, write_atomically
-from divergence_lab.training import train
+from divergence_lab.gflownet.policies.transformer import transformer
+from divergence_lab.graphs.spaces.bits import bits, generated_bits, near_modes
+from divergence_lab.results.result import Result, environment, write_atomically
+from divergence_lab.training.loop import train
 
 CHECK = "tables3_4_bits"
 LOSSES = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")

@@ -21,10 +21,10 @@ import sympy as sp
 from table2_losses import TABLE_2, code, same
 
 import divergence_lab as dl
-from divergence_lab.theory.enclosure import value_at
-from divergence_lab.theory.expressions import parse, write
-from divergence_lab.theory.samplers import on_policy_equivalent, sampler
-from divergence_lab.theory.symbols import t, x
+from divergence_lab.theory.expressions.enclosure import value_at
+from divergence_lab.theory.expressions.parsing import parse, write
+from divergence_lab.theory.answers.weightings import on_policy_equivalent, sampler
+from divergence_lab.theory.expressions.symbols import t, x
 
 REPORT = Path(__file__).with_suffix(".md")
 WHO = {

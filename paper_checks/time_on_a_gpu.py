@@ -31,11 +31,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import divergence_lab as dl
-from divergence_lab import settings, training
+from divergence_lab.training import settings, loop as training
 from divergence_lab.gflownet.randomness import DROPOUT, random_bits, uniforms
-from divergence_lab.graphs.bits import generated_bits
-from divergence_lab.measuring import prepared
-from divergence_lab.results import write_atomically
+from divergence_lab.graphs.spaces.bits import generated_bits
+from divergence_lab.bench.measuring import prepared
+from divergence_lab.results.result import write_atomically
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import figure3_hypergrid  # noqa: E402
@@ -116,7 +116,7 @@ def cases(look=counted):
 
 
 def molecules(look=counted):
-    from divergence_lab.graphs.block_trees import generated_molecules
+    from divergence_lab.graphs.molecules.generated import generated_molecules
 
     size = figure5_molecules.SIZES["paper"]
     # rewards, which are asked of the CPU, are left out

@@ -10,8 +10,8 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from divergence_lab.theory.certificate import cites, claim_of, seal
-from divergence_lab.theory.conclusions import VERDICTS
+from divergence_lab.theory.checker.certificate import cites, claim_of, seal
+from divergence_lab.theory.checker.conclusions import VERDICTS
 
 # What it does to a text that says a formula; {v} is the variable. The last vanishes at three points and is small elsewhere.
 IN_FORMULA = ("({text}) + 1/1000000", "-({text})", "2*({text})", "({text})*(1 + ({v} - 1)**2/10**9)",

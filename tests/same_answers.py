@@ -26,7 +26,7 @@ COMMAND = re.compile(r"^(?:    |\$ )divergence-lab (.+?)(?:\s{2,}#.*)?$", re.MUL
 
 def of_the_catalogue() -> Iterator[list[str]]:
     """Every name, every family at its examples and with its parameters left open."""
-    from divergence_lab.theory.catalogue import DIVERGENCES, LOSSES
+    from divergence_lab.theory.catalogue.named import DIVERGENCES, LOSSES
     for entry in LOSSES:
         for inside in dict.fromkeys((*entry.examples, ", ".join(entry.parameters)) if entry.parameters else ("",)):
             yield ["derive", f"{entry.name}({inside})" if inside else entry.name, "--json"]
@@ -98,9 +98,10 @@ class SlowTime:
 
 
 def main(factor: float) -> None:
-    from divergence_lab.cli import main as command
-    from divergence_lab.theory import processor_time, questions
-    from divergence_lab.theory.budget import allow_fork
+    from divergence_lab.cli.commands import main as command
+    from divergence_lab.theory.answers import questions
+    from divergence_lab.theory.budget import processor_time
+    from divergence_lab.theory.budget.asking import allow_fork
     processor_time.time = SlowTime(factor)  # copied into every worker, as all are forks of this process
     questions._cores = lambda: 1
     allow_fork()

@@ -11,9 +11,9 @@ from scipy.optimize import minimize
 from divergence_lab.app import narrow_fit
 from divergence_lab.app.family import Member, answers, f_at_zero, slope_at_infinity
 from divergence_lab.app.free_loss import FreeLoss
-from divergence_lab.theory.derivation import derive
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.values import enclose
+from divergence_lab.theory.answers.derivation import derive
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.divergence.values import enclose
 
 # each condition met, missed, and at its border
 TAILS = [(0, 0), (1, 1), ("1/2", "1/2"), (-1, 1), (0, "19/20"), ("1/20", 1), (1, -1)]

@@ -18,10 +18,10 @@ from divergence_lab.app import verdict_table
 from divergence_lab.app.choice import Choice, from_link, presets, to_link
 from divergence_lab.app.drawing import Curve, chart, heat_map
 from divergence_lab.app.family import PRESETS, answers
-from divergence_lab.export import export
-from divergence_lab.theory.derivation import derive
-from divergence_lab.theory.expressions import ExpressionError
-from divergence_lab.theory.loss import loss
+from divergence_lab.bridge.export import export
+from divergence_lab.theory.answers.derivation import derive
+from divergence_lab.theory.expressions.parsing import ExpressionError
+from divergence_lab.theory.divergence.loss import loss
 
 PAGE = Path(__file__).resolve().parents[1] / "divergence_lab" / "app" / "page.py"
 PATIENCE = 120  # seconds; on a busy machine the first answer waits for imports

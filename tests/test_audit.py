@@ -243,7 +243,7 @@ HELD_OUT = [  # (as shipped, what it is fed, g' up to the gauge, where, zero-for
 @pytest.mark.parametrize("call, sign, slope, end, forcing, avoiding", HELD_OUT)
 def test_held_out_losses_are_named_rightly_or_not_at_all(call, sign, slope, end, forcing, avoiding):
     from divergence_lab.audit.identifying import exact_slopes
-    from divergence_lab.theory.loss import loss
+    from divergence_lab.theory.divergence.loss import loss
     found = audit(call, "target/model" if sign > 0 else "model/target", (-end, end), budget=5)
     assert (found.effective_loss is None) == (slope is None)
     if slope is None:
@@ -278,7 +278,7 @@ def test_nothing_is_guessed_where_nothing_matches():
     (lambda x: x**2 + torch.exp(x) - x, None),
 ])
 def test_families_are_fitted_and_snapped(call, wanted):
-    from divergence_lab.theory.loss import loss
+    from divergence_lab.theory.divergence.loss import loss
     found = audit(call, dtype="float64", range=(-20, 20))
     assert found.holds_on == (-20.0, 20.0) and not found.fitted and found.max_gradient_error < 1e-8
     if wanted:

@@ -59,7 +59,7 @@ def test_the_json_has_the_keys_of_the_contract():
 # --- the command, and the page -------------------------------------------------------------------------------
 
 def command(line, capsys):
-    from divergence_lab.cli import main
+    from divergence_lab.cli.commands import main
     try:
         code = main(shlex.split(line)[1:])
     except SystemExit as leaving:  # argparse

@@ -9,10 +9,12 @@ from types import ModuleType
 import pytest
 import torch
 
-from divergence_lab import bench as room
-from divergence_lab import cli_bench, measuring, peers
-from divergence_lab.bench import BenchError, Row, bench
-from divergence_lab.graphs.environments import graph_from_text
+from divergence_lab.bench import compare as room
+from divergence_lab import peers
+from divergence_lab.bench import measuring
+from divergence_lab.cli import bench as cli_bench
+from divergence_lab.bench.compare import BenchError, Row, bench
+from divergence_lab.graphs.texts import graph_from_text
 
 SECONDS = 0.02  # of one iteration of the made-up peer
 

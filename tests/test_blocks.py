@@ -10,23 +10,18 @@ import torch
 
 pytest.importorskip("rdkit", reason="molecules need RDKit: pip install 'divergence-lab[molecules]'")
 
-from divergence_lab.gflownet.exact import log_partition  # noqa: E402
-from divergence_lab.gflownet.mpnn import mpnn  # noqa: E402
-from divergence_lab.gflownet.policies import Heads  # noqa: E402
-from divergence_lab.graphs.block_trees import (  # noqa: E402
-    OWN_BLOCKS,
-    fragment_states,
-    generated_molecules,
-    translation,
-)
+from divergence_lab.gflownet.listed.exact import log_partition  # noqa: E402
+from divergence_lab.gflownet.policies.mpnn import mpnn  # noqa: E402
+from divergence_lab.gflownet.policies.policy import Heads  # noqa: E402
+from divergence_lab.graphs.molecules.generated import OWN_BLOCKS, fragment_states, generated_molecules, translation
 from divergence_lab.graphs.dag import GraphError  # noqa: E402
-from divergence_lab.graphs.environments import graph_from_text, space_from_text  # noqa: E402
-from divergence_lab.graphs.fragments import fragment_space, key_of  # noqa: E402
+from divergence_lab.graphs.texts import graph_from_text, space_from_text  # noqa: E402
+from divergence_lab.graphs.molecules.listed import fragment_space, key_of  # noqa: E402
 from divergence_lab.graphs.generated import sources  # noqa: E402
-from divergence_lab.molecules.fragments import assemble, from_smiles, read_blocks, smiles_of  # noqa: E402
-from divergence_lab.molecules.similarity import fingerprints, mean_similarity, scaffolds, tanimoto  # noqa: E402
-from divergence_lab.settings import TrainingError  # noqa: E402
-from divergence_lab.training import train  # noqa: E402
+from divergence_lab.graphs.molecules.chemistry import assemble, from_smiles, read_blocks, smiles_of  # noqa: E402
+from divergence_lab.graphs.molecules.similarity import fingerprints, mean_similarity, scaffolds, tanimoto  # noqa: E402
+from divergence_lab.training.settings import TrainingError  # noqa: E402
+from divergence_lab.training.loop import train  # noqa: E402
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "seh"
 NEEDED = pytest.mark.skipif(not (DATA / "enumerated.json").exists(), reason="the published blocks and reference values are not here")

@@ -8,15 +8,15 @@ from flint import arb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.theory.bounds import best_constant
-from divergence_lab.theory.integral_sign import combined, outwards, prove_integral_nonnegative, why_not_valid
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.pieces import Piece, Pieces
-from divergence_lab.theory.pinsker import pinsker
-from divergence_lab.theory.proofs import Rejected
-from divergence_lab.theory.sufficient_bounds import curvature_constant, slope_constant
-from divergence_lab.theory.symbols import x
-from divergence_lab.theory.values import enclose
+from divergence_lab.theory.inequalities.bounds import best_constant
+from divergence_lab.theory.verdicts.integral_sign import combined, outwards, prove_integral_nonnegative, why_not_valid
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.expressions.pieces import Piece, Pieces
+from divergence_lab.theory.inequalities.pinsker import pinsker
+from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.inequalities.sufficient_bounds import curvature_constant, slope_constant
+from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.divergence.values import enclose
 
 R = sp.Rational
 HUBER = "Piecewise((x**2/2, Abs(x) < 1), (Abs(x) - 1/2, True))"

@@ -4,12 +4,13 @@ import mpmath
 import pytest
 import torch
 
-from divergence_lab.bridge import NotRepresentable, formula, generator_to_torch, to_torch
+from divergence_lab.bridge import NotRepresentable, generator_to_torch, to_torch
+from divergence_lab.bridge import formula
 from divergence_lab.bridge.formula import _polylog
-from divergence_lab.theory.divergence import divergence
-from divergence_lab.theory.expressions import parse
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.symbols import x
+from divergence_lab.theory.divergence.closed_form import divergence
+from divergence_lab.theory.expressions.parsing import parse
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.expressions.symbols import x
 
 # text -> (g, g') in mpmath, written by hand
 LOSSES = {

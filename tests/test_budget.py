@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from divergence_lab.theory import budget, processes
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, clock, stream, within
-from divergence_lab.theory.expressions import ExpressionError
+from divergence_lab.theory.budget import asking as budget, processes
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, stream, within
+from divergence_lab.theory.expressions.parsing import ExpressionError
 
 ROOT = Path(__file__).resolve().parents[1]
 VERDICTS = ("validity", "convex", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient")
@@ -180,8 +180,8 @@ def test_sleeping_is_free_and_threads_count_apart():
 def test_an_answer_that_came_too_late_is_none_whenever_it_is_looked_at():
     """The asker was asleep when the limit passed: as if it had not been."""
     asked = subprocess.run([sys.executable, "-c", textwrap.dedent("""
-        from divergence_lab.theory import processes
-        from divergence_lab.theory.budget import OutOfTime, allow_fork, within
+        from divergence_lab.theory.budget import processes
+        from divergence_lab.theory.budget.asking import OutOfTime, allow_fork, within
         from tests.test_budget import calculate
         allow_fork()
         processes.LOOK_SECONDS, processes._Meter.left = 5.0, lambda meter, limit: 5.0  # it never looks
@@ -197,8 +197,8 @@ def test_an_answer_that_came_too_late_is_none_whenever_it_is_looked_at():
 def test_a_search_that_waits_for_nothing_is_ended():
     """It uses no processor time, so no budget of it would ever be over."""
     asked = subprocess.run([sys.executable, "-c", textwrap.dedent("""
-        from divergence_lab.theory import processes
-        from divergence_lab.theory.budget import OutOfTime, allow_fork, within
+        from divergence_lab.theory.budget import processes
+        from divergence_lab.theory.budget.asking import OutOfTime, allow_fork, within
         from tests.test_budget import sleep_for_ever
         allow_fork()
         processes.HUNG_SECONDS = 0.5
@@ -284,7 +284,7 @@ def test_nothing_outlives_an_asker_that_was_killed(tmp_path, way, nested):
     """Not the worker, nor what it asks, nor what would use the processor for an hour."""
     script = tmp_path / "asks.py"
     script.write_text(textwrap.dedent(f"""
-        from divergence_lab.theory import budget
+        from divergence_lab.theory.budget import asking as budget
         from tests.test_budget import calculate_for_ever, wait_on_one_that_never_ends
         {way}
         budget.within(3600.0, {"wait_on_one_that_never_ends" if nested else "calculate_for_ever"}, {str(tmp_path / 'pid')!r})
@@ -306,7 +306,7 @@ def test_modules_of_the_folder_that_one_stands_in_are_not_run(tmp_path, name):
     (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'was_run')!r}, 'w').close()\nraise SystemExit('stray module')\n")
     home = tmp_path / "elsewhere"
     home.mkdir()
-    (home / "script.py").write_text("from divergence_lab.theory.budget import within\nimport operator\n"
+    (home / "script.py").write_text("from divergence_lab.theory.budget.asking import within\nimport operator\n"
                                     "print(within(60, operator.add, 1, 2))\n")
     done = subprocess.run([sys.executable, home / "script.py"], capture_output=True, text=True, timeout=300, cwd=tmp_path,
                           env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -322,8 +322,8 @@ def test_a_search_that_cannot_be_started_is_said_in_words(monkeypatch):
 
 def test_a_user_script_is_not_run_again(tmp_path):
     script = tmp_path / "script.py"
-    script.write_text("print('once')\nfrom divergence_lab.theory.loss import loss\n"
-                      "from divergence_lab.theory.derivation import derive\nprint(derive(loss('x**2/2')).divergence.name)\n")
+    script.write_text("print('once')\nfrom divergence_lab.theory.divergence.loss import loss\n"
+                      "from divergence_lab.theory.answers.derivation import derive\nprint(derive(loss('x**2/2')).divergence.name)\n")
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120,
                           env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.stdout.split("\n")[:2] == ["once", "reverse KL"], done.stderr

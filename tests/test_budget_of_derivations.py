@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import sympy as sp
 
-from divergence_lab.theory.budget import clock
-from divergence_lab.theory.derivation import STAGES, assemble, derive, to_json
-from divergence_lab.theory.divergence import Divergence
-from divergence_lab.theory.expressions import ExpressionError
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.questions import Unfinished, check_all, invert_text, read
-from divergence_lab.theory.verdict import KINDS
+from divergence_lab.theory.budget.asking import clock
+from divergence_lab.theory.answers.derivation import STAGES, assemble, derive, to_json
+from divergence_lab.theory.divergence.closed_form import Divergence
+from divergence_lab.theory.expressions.parsing import ExpressionError
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.answers.questions import Unfinished, check_all, invert_text, read
+from divergence_lab.theory.verdicts.verdict import KINDS
 
 from .test_budget import ALLOWANCE, VERDICTS, calculate_for_ever
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def hang_at(where, budget, done):
     """A derivation of the squared error that hangs at one stage."""
-    from divergence_lab.theory.derivation import answers
+    from divergence_lab.theory.answers.derivation import answers
     entry = loss("x**2/2")
     left = [stage for stage in STAGES if stage not in done]
     for stage, answer in zip(left, answers(entry, (sp.Integer(2),), 20, budget, done)):

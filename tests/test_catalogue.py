@@ -3,13 +3,13 @@
 import pytest
 import sympy as sp
 
-from divergence_lab.theory import catalogue
-from divergence_lab.theory.catalogue import DIVERGENCES, LOSSES, generator, holds_at, lookup, name_of
-from divergence_lab.theory.decision import decide
-from divergence_lab.theory.expressions import FUNCTIONS, ExpressionError
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.recognition import recognise
-from divergence_lab.theory.symbols import t, x
+from divergence_lab.theory.catalogue import named as catalogue
+from divergence_lab.theory.catalogue.named import DIVERGENCES, LOSSES, generator, holds_at, lookup, name_of
+from divergence_lab.theory.verdicts.decision import decide
+from divergence_lab.theory.expressions.parsing import FUNCTIONS, ExpressionError
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.divergence.recognition import recognise
+from divergence_lab.theory.expressions.symbols import t, x
 
 VERDICTS = ("valid", "convex", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient")
 

@@ -7,14 +7,14 @@ from functools import cache
 
 import pytest
 
-from divergence_lab.cli import main
-from divergence_lab.theory import catalogue
-from divergence_lab.theory.certificate import seal
-from divergence_lab.theory.checker import REQUIRED, examine
-from divergence_lab.theory.checker_names import formulas
-from divergence_lab.theory.conclusions import VERDICTS
-from divergence_lab.theory.derivation import undecided_to_json
-from divergence_lab.theory.sentences import because_of
+from divergence_lab.cli.commands import main
+from divergence_lab.theory.catalogue import named as catalogue
+from divergence_lab.theory.checker.certificate import seal
+from divergence_lab.theory.checker.documents import REQUIRED, examine
+from divergence_lab.theory.checker.names import formulas
+from divergence_lab.theory.checker.conclusions import VERDICTS
+from divergence_lab.theory.answers.derivation import undecided_to_json
+from divergence_lab.theory.checker.sentences import because_of
 
 from .forgeries import forgeries, resealed
 

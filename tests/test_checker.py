@@ -6,19 +6,19 @@ import json
 import pytest
 import sympy as sp
 
-from divergence_lab.theory import proofs
-from divergence_lab.theory.certificate import _CLAIMS, Step, cites, claim_of, seal
-from divergence_lab.theory.checker import check, check_one, examine
-from divergence_lab.theory.conclusions import VERDICTS
-from divergence_lab.theory.decision import decide
-from divergence_lab.theory.derivation import derive, to_json
-from divergence_lab.theory.expressions import ExpressionError, parse, write
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.proofs import Rejected
-from divergence_lab.theory.replay import check_verdict, read_parts
-from divergence_lab.theory.samplers import on_policy_equivalent, sampler
-from divergence_lab.theory.symbols import x
-from divergence_lab.theory.wording import step_in_latex
+from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.checker.certificate import _CLAIMS, Step, cites, claim_of, seal
+from divergence_lab.theory.checker.documents import check, check_one, examine
+from divergence_lab.theory.checker.conclusions import VERDICTS
+from divergence_lab.theory.verdicts.decision import decide
+from divergence_lab.theory.answers.derivation import derive, to_json
+from divergence_lab.theory.expressions.parsing import ExpressionError, parse, write
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.replay import check_verdict, read_parts
+from divergence_lab.theory.answers.weightings import on_policy_equivalent, sampler
+from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.answers.wording import step_in_latex
 
 LOSSES = ["quadratic", "linex(1)", "linex(1/2)", "shifted_cosh", "Abs(x)", "log(cosh(x))", "sqrt(1 + x**2) - 1",
           "Piecewise((x**2/2, Abs(x) <= 1), (Abs(x) - 1/2, True))", "1 - exp(-x**2/2)", "Max(x, 0)**2", "x**3",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from divergence_lab.cli import main
+from divergence_lab.cli.commands import main
 
 DERIVE_KEYS = {"name", "loss", "loss_derivative", "generator", "divergence", "factor", "valid", "why_invalid", "convex",
                "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient", "f_at_zero", "slope_at_infinity",
@@ -157,7 +157,7 @@ def test_the_table_of_what_holds_comes_out_of_one_command(capsys):
 
 
 def test_a_failed_check_is_exit_code_1(capsys, monkeypatch):
-    from divergence_lab.gflownet import theorem
+    from divergence_lab.theorem import check as theorem
     right = theorem.forward_potential
     monkeypatch.setattr(theorem, "forward_potential", lambda *given: 1.01 * right(*given))
     assert main(["verify", "quadratic", "--env", "hypergrid:2x2"]) == 1
@@ -206,7 +206,7 @@ def test_a_closed_standard_input_is_an_empty_one(monkeypatch, capsys):
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-"])
 def test_closed_standard_streams_cost_no_answer(closed):
     """Their numbers went to the pipes of the worker, which then answered nothing."""
-    code = ("import sys; from divergence_lab.theory.budget import allow_fork, within; allow_fork(); "
+    code = ("import sys; from divergence_lab.theory.budget.asking import allow_fork, within; allow_fork(); "
             "print(within(5.0, max, 3, 4), file=sys.stderr)")
     done = subprocess.run(["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "4\n")

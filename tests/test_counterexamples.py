@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from divergence_lab.theory.exponential_terms import common_factor
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.normaliser import biases_log_z, optimal_log_z, repelling_residuals
-from divergence_lab.theory.pinsker import pinsker
-from divergence_lab.theory.symbols import x
-from divergence_lab.theory.transforms import clip
+from divergence_lab.theory.checker.families.exponential_terms import common_factor
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.inequalities.normaliser import biases_log_z, optimal_log_z, repelling_residuals
+from divergence_lab.theory.inequalities.pinsker import pinsker
+from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.answers.transforms import clip
 
 WELSCH = "1-exp(-x**2/2)"
 

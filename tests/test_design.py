@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from divergence_lab.cli import main
-from divergence_lab.theory.checker import check_one
-from divergence_lab.theory.derivation import derive, to_json
-from divergence_lab.theory.design import Designed, design, designed_to_json, prove
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.symbols import x
-from divergence_lab.theory.wishes import DesignError, read_wishes
+from divergence_lab.cli.commands import main
+from divergence_lab.theory.checker.documents import check_one
+from divergence_lab.theory.answers.derivation import derive, to_json
+from divergence_lab.theory.design.search import Designed, design, designed_to_json, prove
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.design.wishes import DesignError, read_wishes
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = [(zf, za, symmetric) for zf, za in itertools.product((True, False), repeat=2) for symmetric in (True, False)
@@ -90,7 +90,7 @@ def test_the_only_even_loss_of_a_symmetric_divergence_is_said_to_be_that():
 
 def test_a_search_ends(monkeypatch):
     """No proof is begun once the patience is over."""
-    from divergence_lab.theory import design as room
+    from divergence_lab.theory.design import search as room
     seconds = iter(range(0, 10**6, 1000))
     monkeypatch.setattr(room, "clock", lambda: next(seconds))
     with pytest.raises(DesignError, match="raise --budget"):

@@ -6,12 +6,12 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.theory import divergence as room
-from divergence_lab.theory.divergence import NotConfirmed, confirm, divergence, dual_loss
-from divergence_lab.theory.expressions import parse
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.symbols import t, x
-from divergence_lab.theory.values import value
+from divergence_lab.theory.divergence import closed_form as room
+from divergence_lab.theory.divergence.closed_form import NotConfirmed, confirm, divergence, dual_loss
+from divergence_lab.theory.expressions.parsing import parse
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.divergence.values import value
 from tests.strategies import PAPER, golden, needs_golden
 
 

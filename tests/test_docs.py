@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from divergence_lab.cli import main
-from divergence_lab.sweeps import SweepError, read_sweep
+from divergence_lab.cli.commands import main
+from divergence_lab.training.sweeps import SweepError, read_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(path for pattern in ("*.md", "docs/*.md", "paper_checks/*.md", "notebooks/*.md", "figures/*.md")

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 import divergence_lab as dl
-from divergence_lab import training
-from divergence_lab.cli import main
-from divergence_lab.results import NeverMoved
-from divergence_lab.schedules import then
-from divergence_lab.trainable import TrainingError
+from divergence_lab.training import loop as training
+from divergence_lab.cli.commands import main
+from divergence_lab.results.result import NeverMoved
+from divergence_lab.training.schedules import then
+from divergence_lab.training.trainable import TrainingError
 
 SMALL = {"seeds": 2, "steps": 10, "batch": 8, "evaluations": 1, "device": "cpu", "progress": False}
 
@@ -214,7 +214,7 @@ def test_a_run_that_goes_on_says_it_of_the_whole(tmp_path):
 
 
 def test_the_command_says_who_never_moved(monkeypatch, capsys):
-    import divergence_lab.schedule_texts
+    import divergence_lab.training.schedule_texts
 
     command = ["train", "quadratic", "--env", "hypergrid:2x3", "--steps", "3", "--seeds", "2", "--device", "cpu"]
     assert main([*command, "--json"]) == 0

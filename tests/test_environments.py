@@ -12,12 +12,12 @@ import pytest
 
 from divergence_lab.graphs import (EnvironmentTextError, GraphError, from_children, from_edges, graph_from_text,
                                    hypergrid, space_from_text)
-from divergence_lab.graphs.bits import WORDS, bit_modes, bits, generated_bits
-from divergence_lab.graphs.environments import FORMS, GENERATED_FORMS
+from divergence_lab.graphs.spaces.bits import WORDS, bit_modes, bits, generated_bits
+from divergence_lab.graphs.texts import FORMS, GENERATED_FORMS
 from divergence_lab.graphs.generated import GeneratedDAG
-from divergence_lab.graphs.hypergrid import generated_hypergrid
-from divergence_lab.graphs.sets import generated_sets, sets
-from divergence_lab.graphs.trees import tree
+from divergence_lab.graphs.spaces.hypergrid import generated_hypergrid
+from divergence_lab.graphs.spaces.sets import generated_sets, sets
+from divergence_lab.graphs.spaces.trees import tree
 
 PAPER = (Fraction("1e-4"), Fraction("-9.9e-5"), Fraction("0.999999"))
 
@@ -257,7 +257,7 @@ def test_molecules():
     from rdkit import Chem
     from rdkit.Chem import QED
 
-    from divergence_lab.graphs.molecules import FRAGMENTS, capped
+    from divergence_lab.graphs.molecules.toy import FRAGMENTS, capped
 
     graph = graph_from_text("molecules:T3")
     assert graph.name == "molecules:T3" and graph.labels[0] == (0, "")

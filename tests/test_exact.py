@@ -7,8 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from divergence_lab import metrics
-from divergence_lab.gflownet.exact import (
+from divergence_lab.results import metrics
+from divergence_lab.gflownet.listed.exact import (
     PLACES,
     EnumerationError,
     count_trajectories,
@@ -21,10 +21,10 @@ from divergence_lab.gflownet.exact import (
     terminal_distribution,
     uniform_log_pb,
 )
-from divergence_lab.gflownet.policies import tabular
-from divergence_lab.gflownet.visits import visits
+from divergence_lab.gflownet.policies.policy import tabular
+from divergence_lab.gflownet.listed.visits import visits
 from divergence_lab.graphs import from_edges, hypergrid
-from divergence_lab.graphs.small import binary_tree, diamond, single_state, skips
+from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
 from tests.test_dag import edge_lists
 
 GRAPHS = [

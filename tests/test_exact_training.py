@@ -7,17 +7,17 @@ import pytest
 import torch
 
 from divergence_lab.bridge import to_torch
-from divergence_lab.gflownet.expected import expected_residuals, often
-from divergence_lab.gflownet.flow import flow
+from divergence_lab.gflownet.listed.expected import expected_residuals, often
+from divergence_lab.gflownet.listed.flow import flow
 from divergence_lab.gflownet.objectives import objective
 from divergence_lab.gflownet.optimiser import ensemble, natural_step
-from divergence_lab.gflownet.policies import heads, tabular
+from divergence_lab.gflownet.policies.policy import heads, tabular
 from divergence_lab.graphs import hypergrid
-from divergence_lab.graphs.small import diamond, single_state, skips
-from divergence_lab.schedules import anneal_linex, blend, terms_of, then
-from divergence_lab.settings import TrainingError
-from divergence_lab.theory.loss import loss
-from divergence_lab.training import train
+from divergence_lab.graphs.spaces.small import diamond, single_state, skips
+from divergence_lab.training.schedules import anneal_linex, blend, terms_of, then
+from divergence_lab.training.settings import TrainingError
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.training.loop import train
 
 LOSSES = {
     name: to_torch(loss(text))
@@ -125,8 +125,8 @@ def test_the_exact_gradient_is_the_mean_of_sampled_ones():
     found = expected_residuals(graph, chosen, model)
     (exact,) = torch.autograd.grad((found.weight * found.x**2 / 2).sum(), parameters["rows"])
 
-    from divergence_lab.gflownet.flow import along
-    from divergence_lab.gflownet.sampling import sample
+    from divergence_lab.gflownet.listed.flow import along
+    from divergence_lab.gflownet.listed.sampling import sample
 
     batch = 40_000
     noise = torch.rand(

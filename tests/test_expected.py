@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from divergence_lab.bridge import to_torch
-from divergence_lab.gflownet.exact import enumerate_trajectories
-from divergence_lab.gflownet.expected import expected_residuals, expected_tb, listed_residuals
-from divergence_lab.gflownet.flow import check_objective, flow
+from divergence_lab.gflownet.listed.exact import enumerate_trajectories
+from divergence_lab.gflownet.listed.expected import expected_residuals, expected_tb, listed_residuals
+from divergence_lab.gflownet.listed.flow import check_objective, flow
 from divergence_lab.gflownet.objectives import ObjectiveError, objective
-from divergence_lab.gflownet.policies import heads, tabular
+from divergence_lab.gflownet.policies.policy import heads, tabular
 from divergence_lab.gflownet.samplers import sampler
 from divergence_lab.graphs import hypergrid
-from divergence_lab.graphs.small import binary_tree, diamond, single_state, skips
-from divergence_lab.theory.loss import loss
+from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
+from divergence_lab.theory.divergence.loss import loss
 
 GRAPHS = [single_state(), diamond(), binary_tree(3), skips(), hypergrid(2, 4), hypergrid(3, 3)]
 LOSSES = {

@@ -15,11 +15,11 @@ import sympy as sp
 import torch
 
 from divergence_lab.bridge import NotRepresentable, to_torch
-from divergence_lab.cli import main
-from divergence_lab.export import FORMS, export
-from divergence_lab.theory.expressions import ExpressionError
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.symbols import x
+from divergence_lab.cli.commands import main
+from divergence_lab.bridge.export import FORMS, export
+from divergence_lab.theory.expressions.parsing import ExpressionError
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.expressions.symbols import x
 
 LOSSES = ["quadratic", "linex(1)", "linex(1/2)", "linex(-2)", "shifted_cosh", "log(cosh(x))", "huber(1)", "Abs(x)",
           "x**2/2 + exp(x) - x - 1", "sqrt(x**2 + 1) - 1", "Piecewise((x**2/2, x < 0), (exp(x) - x - 1, True))",
@@ -194,8 +194,8 @@ def from_latex(text):
     """Enough LaTeX for the formulas below, read by hand: fractions, e^{..}, log, roots."""
     import re
 
-    from divergence_lab.theory.expressions import parse
-    from divergence_lab.theory.symbols import t
+    from divergence_lab.theory.expressions.parsing import parse
+    from divergence_lab.theory.expressions.symbols import t
     text = text.replace(r"\left", "").replace(r"\right", "").replace(r"\,", "")
     while (frac := re.search(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", text)) or (
             frac := re.search(r"\{([^{}]*)\}", text)):
@@ -208,7 +208,7 @@ def from_latex(text):
 
 @pytest.mark.parametrize("text", ["quadratic", "linex(1)", "linex(1/2)", "x**2/2 + exp(x) - x - 1"])
 def test_latex_says_what_the_loss_is(text):
-    from divergence_lab.theory.divergence import divergence
+    from divergence_lab.theory.divergence.closed_form import divergence
     entry = loss(text)
     source = export(entry, "latex")
     assert source.count(r"\begin{align*}") == source.count(r"\end{align*}") == 1

@@ -9,8 +9,8 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.theory.expressions import FUNCTIONS, ExpressionError, parse, read_assumptions, write
-from divergence_lab.theory.symbols import t, x
+from divergence_lab.theory.expressions.parsing import FUNCTIONS, ExpressionError, parse, read_assumptions, write
+from divergence_lab.theory.expressions.symbols import t, x
 from tests.strategies import FRAGMENTS, PAPER, expression_like
 
 

@@ -7,11 +7,11 @@ import mpmath as mp
 import pytest
 from tests.families import DIGITS, TINY, Member, draw, holds, limit_exists
 
-from divergence_lab.theory.checker_parameters import check_parametric, left_out
-from divergence_lab.theory.expressions import ExpressionError, write
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.parameters import ask_for_parameters
-from divergence_lab.theory.verdict import KINDS, verdict_to_json
+from divergence_lab.theory.checker.parametric import check_parametric, left_out
+from divergence_lab.theory.expressions.parsing import ExpressionError, write
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.verdicts.parameters import ask_for_parameters
+from divergence_lab.theory.verdicts.verdict import KINDS, verdict_to_json
 
 SECONDS = 6.0
 PARTS, OF_A_PART = 8, 250

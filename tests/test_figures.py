@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import divergence_lab as dl
-from divergence_lab.palette import COLUMN, PAGE
+from divergence_lab.report.palette import COLUMN, PAGE
 
 A3 = 16.5  # inches: the poster
 FOLDER = Path(__file__).resolve().parents[1] / "figures"
@@ -140,7 +140,7 @@ def letters(svg: str) -> list[float]:
 
 
 def test_the_sheet_shows_every_named_loss():
-    from divergence_lab.theory.catalogue import LOSSES
+    from divergence_lab.theory.catalogue.named import LOSSES
     content = json.loads((FOLDER / "catalogue_curves" / "data.json").read_text())
     shown = {one["loss"].partition("(")[0] for one in content["losses"] if one["of_the_sheet"]}
     assert shown == {family.name for family in LOSSES}, "run figures/computing/save.py catalogue_curves"

@@ -9,19 +9,20 @@ import pytest
 import torch
 
 from divergence_lab.gflownet import rollouts
-from divergence_lab.gflownet.behaviours import law
-from divergence_lab.gflownet.exact import enumerate_trajectories
-from divergence_lab.gflownet.flow import flow
+from divergence_lab.theorem.behaviours import law
+from divergence_lab.gflownet.listed.exact import enumerate_trajectories
+from divergence_lab.gflownet.listed.flow import flow
 from divergence_lab.gflownet.objectives import objective
-from divergence_lab.gflownet.policies import heads, mlp
+from divergence_lab.gflownet.policies.policy import heads, mlp
 from divergence_lab.gflownet.rollouts import Rollout, empty_buffer, roll
 from divergence_lab.gflownet.samplers import sampler
-from divergence_lab.graphs import generated, hypergrid
-from divergence_lab.graphs.bits import bit_modes
-from divergence_lab.graphs.environments import graph_from_text, space_from_text
+from divergence_lab.graphs import generated
+from divergence_lab.graphs import hypergrid
+from divergence_lab.graphs.spaces.bits import bit_modes
+from divergence_lab.graphs.texts import graph_from_text, space_from_text
 from divergence_lab.graphs.generated import as_generated, on_device, sources
-from divergence_lab.graphs.small import binary_tree, diamond, single_state, skips
-from divergence_lab.training import train
+from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
+from divergence_lab.training.loop import train
 
 TEXTS = [
     "hypergrid:1x2",

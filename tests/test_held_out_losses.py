@@ -8,16 +8,16 @@ import mpmath
 import pytest
 import sympy as sp
 
-from divergence_lab.theory import verdict as verdict_room
-from divergence_lab.theory.boundary import curvature_at_zero
-from divergence_lab.theory.checker_parameters import check_parametric
-from divergence_lab.theory.decision import decide
-from divergence_lab.theory.derivation import derive
-from divergence_lab.theory.expressions import write
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.parameters import ask_for_parameters
-from divergence_lab.theory.values import value
-from divergence_lab.theory.verdict import verdict_to_json
+from divergence_lab.theory.verdicts import verdict as verdict_room
+from divergence_lab.theory.verdicts.boundary import curvature_at_zero
+from divergence_lab.theory.checker.parametric import check_parametric
+from divergence_lab.theory.verdicts.decision import decide
+from divergence_lab.theory.answers.derivation import derive
+from divergence_lab.theory.expressions.parsing import write
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.verdicts.parameters import ask_for_parameters
+from divergence_lab.theory.divergence.values import value
+from divergence_lab.theory.verdicts.verdict import verdict_to_json
 
 NAMES = ("valid", "convex", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient")
 # loss, and a 1 or 0 for each of NAMES

@@ -7,11 +7,11 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.theory.hockey_stick import divergence_of, hockey_stick_weights
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.pieces import CannotSplit
-from divergence_lab.theory.symbols import x
-from divergence_lab.theory.values import enclose
+from divergence_lab.theory.inequalities.hockey_stick import divergence_of, hockey_stick_weights
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.expressions.pieces import CannotSplit
+from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.divergence.values import enclose
 
 R = sp.Rational
 LOSSES = {

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from divergence_lab.gflownet.exact import log_partition
+from divergence_lab.gflownet.listed.exact import log_partition
 from divergence_lab.graphs import GraphError, graph_from_text, hypergrid
 
 

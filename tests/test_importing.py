@@ -50,7 +50,7 @@ NAMES = """
 def names():
     # export, hypergrid and formula are modules too: the function is what is meant
     import divergence_lab as dl
-    import divergence_lab.export, divergence_lab.graphs.hypergrid, divergence_lab.bridge.formula
+    import divergence_lab.bridge.export, divergence_lab.graphs.spaces.hypergrid, divergence_lab.bridge.formula
     from divergence_lab.bridge import formula
     from divergence_lab.graphs import generated, hypergrid
     assert callable(dl.export) and callable(formula) and hypergrid is dl.hypergrid

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from divergence_lab.gflownet.places import grouped
+from divergence_lab.gflownet.visited.places import grouped
 from divergence_lab.gflownet.rollouts import _replayed
 from divergence_lab.gflownet.samplers import Sampler
-from divergence_lab.graphs.environments import space_from_text
-from divergence_lab.training import train
+from divergence_lab.graphs.texts import space_from_text
+from divergence_lab.training.loop import train
 
 LOSSES = {"quadratic": lambda x: x**2 / 2, "linex(1)": lambda x: torch.expm1(x) - x}
 

@@ -7,19 +7,20 @@ import mpmath
 import pytest
 import sympy as sp
 
-from divergence_lab import cli_theory
-from divergence_lab.theory import catalogue, inversion
-from divergence_lab.theory.derivation import to_json
-from divergence_lab.theory.divergence import divergence
-from divergence_lab.theory.enclosure import exact, value_at
-from divergence_lab.theory.expressions import ExpressionError, parse
-from divergence_lab.theory.inversion import derive_inverse, invert, invert_expression, normalise
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.pieces import split
-from divergence_lab.theory.precision import digits
-from divergence_lab.theory.recognition import recognise
-from divergence_lab.theory.symbols import t, x
-from divergence_lab.theory.values import enclose, pieces_at
+from divergence_lab.cli import theory as cli_theory
+from divergence_lab.theory.answers import inversion
+from divergence_lab.theory.catalogue import named as catalogue
+from divergence_lab.theory.answers.derivation import to_json
+from divergence_lab.theory.divergence.closed_form import divergence
+from divergence_lab.theory.expressions.enclosure import exact, value_at
+from divergence_lab.theory.expressions.parsing import ExpressionError, parse
+from divergence_lab.theory.answers.inversion import derive_inverse, invert, invert_expression, normalise
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.expressions.pieces import split
+from divergence_lab.theory.expressions.precision import digits
+from divergence_lab.theory.divergence.recognition import recognise
+from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.divergence.values import enclose, pieces_at
 from tests.strategies import golden, needs_golden
 
 POINTS = tuple(sp.Rational(n, 9) for n in (-29, -11, -2, 4, 13, 31))

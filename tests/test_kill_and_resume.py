@@ -11,13 +11,13 @@ import time
 import numpy as np
 import pytest
 
-from divergence_lab.checkpoints import NAME
-from divergence_lab.results import METRICS, ResultError, load
+from divergence_lab.training.checkpoints import NAME
+from divergence_lab.results.result import METRICS, ResultError, load
 
 # Checkpoints as often as the loop comes by, so that the kill may fall inside the writing of one.
 RUN = """
 import sys, torch
-from divergence_lab import training
+from divergence_lab.training import loop as training
 from divergence_lab.graphs import hypergrid
 training.CHECKPOINT_SECONDS = 0.02
 losses = {"quadratic": lambda x: x**2 / 2, "linex(1)": lambda x: torch.expm1(x) - x}

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.theory import verdict as verdict_room
-from divergence_lab.theory.decision import decide
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.transforms import clip, mirror, weighted_sum
+from divergence_lab.theory.verdicts import verdict as verdict_room
+from divergence_lab.theory.verdicts.decision import decide
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.answers.transforms import clip, mirror, weighted_sum
 from tests.known_losses import RATES, Known, cheap_losses, cheap_sides, known_losses, sides, symmetric_completion, weights
 
 # The number of examples of each test; more with DIVERGENCE_LAB_EXAMPLES, as in make test-slow.

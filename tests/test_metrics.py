@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from divergence_lab.metrics import chi2, f_divergence, hellinger, jensen_shannon, kl, l1, total_variation
+from divergence_lab.results.metrics import chi2, f_divergence, hellinger, jensen_shannon, kl, l1, total_variation
 
 # 0, or large enough that ratios and their squares neither overflow nor vanish
 masses = st.floats(0, 1).map(lambda mass: mass if mass > 1e-100 else 0.0)

@@ -14,8 +14,8 @@ import torch
 
 pytest.importorskip("rdkit", reason="molecules need RDKit: pip install 'divergence-lab[molecules]'")
 
-from divergence_lab.cli import main  # noqa: E402
-from divergence_lab.molecules.fragments import (  # noqa: E402
+from divergence_lab.cli.commands import main  # noqa: E402
+from divergence_lab.graphs.molecules.chemistry import (
     FragmentState,
     MoleculeError,
     assemble,
@@ -24,9 +24,9 @@ from divergence_lab.molecules.fragments import (  # noqa: E402
     read_blocks,
     smiles_of,
 )
-from divergence_lab.molecules.proxy import featurise, proxy, raw_prediction, reward  # noqa: E402
-from divergence_lab.molecules.scoring import read_items, score  # noqa: E402
-from divergence_lab.molecules.weights import FILES, SHAPES, fetch, load_weights  # noqa: E402
+from divergence_lab.graphs.molecules.proxy import featurise, proxy, raw_prediction, reward  # noqa: E402
+from divergence_lab.graphs.molecules.scoring import read_items, score  # noqa: E402
+from divergence_lab.graphs.molecules.weights import FILES, SHAPES, fetch, load_weights  # noqa: E402
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "seh"
 NEEDED = pytest.mark.skipif(not (DATA / "golden.json").exists(), reason="the published weights and reference values are not here")
@@ -141,7 +141,7 @@ class Evil:
 def test_a_pickle_that_names_anything_else_runs_nothing(tmp_path, monkeypatch):
     content = gzip.compress(pickle.dumps([Evil()]))
     (tmp_path / "best_params.pkl.gz").write_bytes(content)
-    from divergence_lab.molecules import weights
+    from divergence_lab.graphs.molecules import weights
 
     monkeypatch.setattr(weights, "checked", lambda folder, name: content)
     with pytest.raises(MoleculeError, match="posix.system|nt.system"):
@@ -175,7 +175,7 @@ def test_bad_input_is_one_line(arguments, capsys, tmp_path, monkeypatch):
 
 
 def test_states_that_are_no_molecules_are_refused():
-    from divergence_lab.molecules.fragments import Blocks
+    from divergence_lab.graphs.molecules.chemistry import Blocks
 
     blocks = Blocks(("CC", "O"), ((0, 1), (0,)))
     assert smiles_of(assemble(FragmentState((0, 1), ((0, 1, 1, 0),), ((0, 0),)), blocks)) == "CCO"

@@ -13,16 +13,16 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from divergence_lab import settings, training
+from divergence_lab.training import settings, loop as training
 from divergence_lab.bridge import to_torch
 from divergence_lab.gflownet import devices
 from divergence_lab.graphs import hypergrid
-from divergence_lab.graphs.bits import bits
-from divergence_lab.graphs.environments import space_from_text
-from divergence_lab.schedules import anneal_linex
-from divergence_lab.settings import prepare
-from divergence_lab.theory.loss import loss
-from divergence_lab.training import train
+from divergence_lab.graphs.spaces.bits import bits
+from divergence_lab.graphs.texts import space_from_text
+from divergence_lab.training.schedules import anneal_linex
+from divergence_lab.training.settings import prepare
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.training.loop import train
 
 LOSSES = {"quadratic": lambda x: x**2 / 2, "linex(1)": lambda x: torch.expm1(x) - x}
 LOOKS = {

@@ -8,14 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.normaliser import (
-    biases_log_z,
-    keeps_direction,
-    linex_optimum,
-    optimal_log_z,
-    repelling_residuals,
-)
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.inequalities.normaliser import biases_log_z, keeps_direction, linex_optimum, optimal_log_z, repelling_residuals
 
 R = sp.Rational
 HUBER = "Piecewise((x**2/2, Abs(x) < 1), (Abs(x) - 1/2, True))"

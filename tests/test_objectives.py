@@ -5,21 +5,13 @@ import math
 import pytest
 import torch
 
-from divergence_lab.gflownet.exact import enumerate_trajectories, log_partition, terminal_distribution
-from divergence_lab.gflownet.flow import (
-    along,
-    check_objective,
-    edge_log_pb,
-    fixed_log_pb,
-    flow,
-    log_partial,
-    steps_of,
-)
+from divergence_lab.gflownet.listed.exact import enumerate_trajectories, log_partition, terminal_distribution
+from divergence_lab.gflownet.listed.flow import along, check_objective, edge_log_pb, fixed_log_pb, flow, log_partial, steps_of
 from divergence_lab.gflownet.objectives import ObjectiveError, Steps, db, objective, subtb, tb, vargrad
-from divergence_lab.gflownet.policies import heads, tabular
-from divergence_lab.gflownet.sampling import Trajectories
+from divergence_lab.gflownet.policies.policy import heads, tabular
+from divergence_lab.gflownet.listed.sampling import Trajectories
 from divergence_lab.graphs import hypergrid
-from divergence_lab.graphs.small import binary_tree, diamond, single_state, skips
+from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
 
 GRAPHS = [single_state(), diamond(), binary_tree(3), skips(), hypergrid(2, 4)]
 NAMES = [

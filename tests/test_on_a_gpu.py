@@ -165,7 +165,7 @@ def test_the_version_is_that_of_these_files(on_a_gpu):
 
 
 def test_what_was_measured_is_not_measured_again(tmp_path, monkeypatch):
-    from divergence_lab import bench
+    from divergence_lab.bench import compare as bench
 
     asked = []
     for name in ("sweep", "law_beside", "law_alone", "exact_training", "memory_of", "crossover"):

@@ -79,7 +79,7 @@ def test_theorem_b1_is_what_the_script_computes(theorem_b1):
 
 def test_a_wrong_generator_or_a_wrong_stretch_is_noticed(theorem_b1):
     row = theorem_b1.recompute()[1]  # f_2 of the quadratic loss, convex up to E
-    from divergence_lab.theory.symbols import t
+    from divergence_lab.theory.expressions.symbols import t
 
     assert not dataclasses.replace(row, claimed=row.claimed + t**2 / 10).agrees
     assert dataclasses.replace(row, claimed=row.claimed + 3 * (t - 1)).agrees  # the gauge

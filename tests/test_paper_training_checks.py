@@ -14,13 +14,13 @@ import pytest
 import torch
 
 import divergence_lab as dl
-from divergence_lab.evaluation import keep, window_l1
-from divergence_lab.gflownet.exact import target_distribution
+from divergence_lab.training.evaluation import keep, window_l1
+from divergence_lab.gflownet.listed.exact import target_distribution
 from divergence_lab.graphs.dag import clamp_log_reward
-from divergence_lab.graphs.environments import graph_from_text
-from divergence_lab.metrics import sampling_floor
-from divergence_lab.settings import TrainingError
-from divergence_lab.training import train
+from divergence_lab.graphs.texts import graph_from_text
+from divergence_lab.results.metrics import sampling_floor
+from divergence_lab.training.settings import TrainingError
+from divergence_lab.training.loop import train
 
 CHECKS = Path(__file__).resolve().parents[1] / "paper_checks"
 

@@ -5,20 +5,20 @@ import json
 import pytest
 import sympy as sp
 
-from divergence_lab.theory.continuation import NoValue
-from divergence_lab.theory.cell_proofs import holds_in_cell
-from divergence_lab.theory.checker_parameters import check_parametric
-from divergence_lab.theory.derivation import derive, to_json
-from divergence_lab.theory.exponential_terms import never_vanishes
-from divergence_lab.theory.expressions import ExpressionError, parse, write
-from divergence_lab.theory.line_proofs import holds_on_line
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.parameter_numbers import numbers_for_parameters
-from divergence_lab.theory.parameters import ask_for_parameters
-from divergence_lab.theory.proofs import Rejected
-from divergence_lab.theory.symbols import x
-from divergence_lab.theory.verdict import verdict_to_json
-from divergence_lab.theory.wording import ends_in_words
+from divergence_lab.theory.checker.families.continuation import NoValue
+from divergence_lab.theory.checker.families.cell_proofs import holds_in_cell
+from divergence_lab.theory.checker.parametric import check_parametric
+from divergence_lab.theory.answers.derivation import derive, to_json
+from divergence_lab.theory.checker.families.exponential_terms import never_vanishes
+from divergence_lab.theory.expressions.parsing import ExpressionError, parse, write
+from divergence_lab.theory.checker.families.line_proofs import holds_on_line
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.verdicts.parameter_numbers import numbers_for_parameters
+from divergence_lab.theory.verdicts.parameters import ask_for_parameters
+from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.verdicts.verdict import verdict_to_json
+from divergence_lab.theory.answers.wording import ends_in_words
 
 SECONDS = 40.0
 # loss, assumptions, verdict, holds, condition: all derived by hand

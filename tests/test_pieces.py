@@ -5,10 +5,10 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.theory.expressions import ExpressionError, parse
-from divergence_lab.theory.loss import jump, loss
-from divergence_lab.theory.pieces import CannotSplit, split
-from divergence_lab.theory.symbols import x
+from divergence_lab.theory.expressions.parsing import ExpressionError, parse
+from divergence_lab.theory.divergence.loss import jump, loss
+from divergence_lab.theory.expressions.pieces import CannotSplit, split
+from divergence_lab.theory.expressions.symbols import x
 
 
 @pytest.mark.parametrize("text, kinks", [

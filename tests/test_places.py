@@ -8,17 +8,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.gflownet import places
-from divergence_lab.gflownet.along import along
+from divergence_lab.gflownet.visited import places
+from divergence_lab.gflownet.visited.along import along
 from divergence_lab.gflownet.objectives import objective
-from divergence_lab.gflownet.policies import THIN, heads, mlp
+from divergence_lab.gflownet.policies.policy import THIN, heads, mlp
 from divergence_lab.gflownet.rollouts import Rollout, empty_buffer, roll
 from divergence_lab.gflownet.samplers import sampler
-from divergence_lab.gflownet.walks import walk, walk_again
-from divergence_lab.graphs.environments import space_from_text
+from divergence_lab.gflownet.visited.walks import walk, walk_again
+from divergence_lab.graphs.texts import space_from_text
 from divergence_lab.graphs.generated import as_generated
-from divergence_lab.graphs.hypergrid import hypergrid
-from divergence_lab.graphs.small import skips
+from divergence_lab.graphs.spaces.hypergrid import hypergrid
+from divergence_lab.graphs.spaces.small import skips
 
 M, BATCH = 3, 6
 SPACES = ["generated:hypergrid:3x4", "generated:bits:6x2", "generated:sets:5x2", "listed"]

@@ -6,7 +6,7 @@ import threading
 
 from flint import ctx
 
-from divergence_lab.theory.precision import bits, digits
+from divergence_lab.theory.expressions.precision import bits, digits
 
 
 def test_a_block_has_its_precision_and_leaves_none_behind():

@@ -4,13 +4,13 @@
 import pytest
 import sympy as sp
 
-from divergence_lab.theory import recognition
-from divergence_lab.theory.expressions import parse
-from divergence_lab.theory.identity import constant_ratio, simplified, vanishes
-from divergence_lab.theory.inversion import normalise
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.recognition import derivative_of_generator, recognise, recognise_slopes
-from divergence_lab.theory.symbols import t, x
+from divergence_lab.theory.divergence import recognition
+from divergence_lab.theory.expressions.parsing import parse
+from divergence_lab.theory.expressions.identity import constant_ratio, simplified, vanishes
+from divergence_lab.theory.answers.inversion import normalise
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.divergence.recognition import derivative_of_generator, recognise, recognise_slopes
+from divergence_lab.theory.expressions.symbols import t, x
 
 # Generators in t and losses in x, each with its factor; the gauge may be anything.
 DISGUISES = {
@@ -87,7 +87,7 @@ def test_every_disguise(name, text, factor):
 
 
 def test_every_name_has_four_disguises():
-    from divergence_lab.theory.catalogue import DIVERGENCES
+    from divergence_lab.theory.catalogue.named import DIVERGENCES
     seen = {name.partition(" with ")[0]: len([row for row in rows if row[1]]) for name, rows in DISGUISES.items()}
     assert all(seen[entry.name] >= 4 for entry in DIVERGENCES)
 

@@ -8,10 +8,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from divergence_lab import report
-from divergence_lab.cli import main
-from divergence_lab.graphs.environments import graph_from_text
-from divergence_lab.results import load
+from divergence_lab.report import page as report
+from divergence_lab.cli.commands import main
+from divergence_lab.graphs.texts import graph_from_text
+from divergence_lab.results.result import load
 
 LOSSES = ["quadratic", "x**2/2 + exp(x) - x - 1", "Piecewise((x**2/2, Abs(x) <= 1), (Abs(x) - 1/2, True))"]
 
@@ -100,6 +100,6 @@ def test_a_loss_that_cannot_be_trained_stops_before_any_work(tmp_path, capsys):
 
 
 def test_an_environment_that_the_page_cannot_draw_is_refused_before_any_work(tmp_path, capsys):
-    from divergence_lab.cli import main
+    from divergence_lab.cli.commands import main
     assert main(["report", "quadratic", "--env", "hypergrid:3x4", "--out", str(tmp_path / "out")]) == 2
     assert "two-dimensional" in capsys.readouterr().err and not (tmp_path / "out").exists()

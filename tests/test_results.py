@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from divergence_lab import results
+from divergence_lab.results import result as results
 from divergence_lab.graphs import hypergrid
-from divergence_lab.graphs.small import skips
-from divergence_lab.results import METRICS, ResultError, load, runs, save
-from divergence_lab.training import train
+from divergence_lab.graphs.spaces.small import skips
+from divergence_lab.results.result import METRICS, ResultError, load, runs, save
+from divergence_lab.training.loop import train
 
 LOSSES = {"quadratic": lambda x: x**2 / 2, "exp(x) - x - 1": lambda x: torch.expm1(x) - x}
 

@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from divergence_lab.theory import family_proofs
-from divergence_lab.theory.checker_parameters import check_parametric
-from divergence_lab.theory.expressions import write
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.parameters import search
-from divergence_lab.theory.verdict import KINDS, PROVED, Verdict, in_words, verdict_to_json
+from divergence_lab.theory.verdicts import family_proofs
+from divergence_lab.theory.checker.parametric import check_parametric
+from divergence_lab.theory.expressions.parsing import write
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.verdicts.parameters import search
+from divergence_lab.theory.verdicts.verdict import KINDS, PROVED, Verdict, in_words, verdict_to_json
 from tests.same_answers import GOLDEN, ROOT, answers, compared, of_the_catalogue, of_the_golden_table, of_the_pages
 
 HEADROOM = 3.0  # the default budget is so many times what is needed
@@ -111,7 +111,7 @@ def test_every_stored_proof_is_one():
         family = loss(f"{entry.name}({', '.join(entry.parameters)})")
         for kind in KINDS:
             verdict = family_proofs.stored(kind, family)
-            assert verdict is not None, f"{entry.name}: {kind}: run python -m divergence_lab.theory.prove_families"
+            assert verdict is not None, f"{entry.name}: {kind}: run python -m divergence_lab.theory.answers.prove_families"
             check_parametric(kind, verdict_to_json(in_words(kind, verdict), kind), write(family.expression), family.assumptions)
             name = {"validity": "valid"}.get(kind, kind)
             known = getattr(entry.expected, name)

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from divergence_lab.gflownet.exact import terminal_distribution
-from divergence_lab.gflownet.policies import tabular
+from divergence_lab.gflownet.listed.exact import terminal_distribution
+from divergence_lab.gflownet.policies.policy import tabular
 from divergence_lab.gflownet.randomness import chunk_length, mix, uniforms
 from divergence_lab.gflownet.samplers import Sampler, SamplerError, behave, sampler, written
-from divergence_lab.gflownet.sampling import gather_steps, sample, with_sink
-from divergence_lab.gflownet.tables import tables
+from divergence_lab.gflownet.listed.sampling import gather_steps, sample, with_sink
+from divergence_lab.graphs.tables import tables
 from divergence_lab.graphs import hypergrid
-from divergence_lab.graphs.small import binary_tree, diamond, single_state, skips
+from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
 
 GRAPHS = [single_state(), diamond(), binary_tree(3), skips(), hypergrid(2, 5), hypergrid(3, 3)]
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from divergence_lab.graphs import hypergrid
-from divergence_lab.schedules import Schedule, ScheduleError, anneal_linex, blend, linex, then
-from divergence_lab.training import train
+from divergence_lab.training.schedules import Schedule, ScheduleError, anneal_linex, blend, linex, then
+from divergence_lab.training.loop import train
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1e-9, -1e-5, 1e-3, 0.25, -0.5, 1.0, 2.0, -1.0])

@@ -6,16 +6,16 @@ import re
 import pytest
 import sympy as sp
 
-from divergence_lab.theory.certificate import cites, seal
-from divergence_lab.theory.checker import check_one
-from divergence_lab.theory.continuation import NoValue, value_or_limit
-from divergence_lab.theory.derivation import derive, to_json
-from divergence_lab.theory.expressions import ExpressionError
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.parameters import ask_for_parameters
-from divergence_lab.theory.proofs import Rejected
-from divergence_lab.theory.symbols import x
-from divergence_lab.theory.verdict import ask_one
+from divergence_lab.theory.checker.certificate import cites, seal
+from divergence_lab.theory.checker.documents import check_one
+from divergence_lab.theory.checker.families.continuation import NoValue, value_or_limit
+from divergence_lab.theory.answers.derivation import derive, to_json
+from divergence_lab.theory.expressions.parsing import ExpressionError
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.verdicts.parameters import ask_for_parameters
+from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.verdicts.verdict import ask_one
 
 BELOW, ABOVE, BOTH = (-1,), (1,), (-1, 1)
 # loss, assumptions, where, from which sides, the limit by hand (None: there is none)

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from divergence_lab.cli import main
-from divergence_lab.results import load
-from divergence_lab.sweeps import Job, SweepError, is_done, jobs, read_sweep, run_job, sweep
+from divergence_lab.cli.commands import main
+from divergence_lab.results.result import load
+from divergence_lab.training.sweeps import Job, SweepError, is_done, jobs, read_sweep, run_job, sweep
 
 FIXED = {"losses": ["quadratic", "linex(1)"], "env": "hypergrid:2x4", "seeds": 2, "steps": 60, "batch": 8, "evaluations": 4}
 GRID = {"objective": ["tb", "db"], "learning_rate": [0.01, 0.03]}

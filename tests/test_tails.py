@@ -7,13 +7,13 @@ from flint import arb, ctx
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.theory import proofs
-from divergence_lab.theory.balls import ball, ball_of_constant
-from divergence_lab.theory.expressions import parse
-from divergence_lab.theory.proofs import Rejected
-from divergence_lab.theory.symbols import x
-from divergence_lab.theory.tail_functions import of
-from divergence_lab.theory.tails import HalfLine, NoTail
+from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.expressions.balls import ball, ball_of_constant
+from divergence_lab.theory.expressions.parsing import parse
+from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.checker.facts.tail_functions import of
+from divergence_lab.theory.checker.facts.tails import HalfLine, NoTail
 
 _LEAVES = st.sampled_from(["x", "1", "2", "1/3", "x**2", "sqrt(x)", "exp(x)", "exp(-x)", "log(x)", "1/x", "exp(2*x)",
                            "x*log(x)", "exp(-x**2/2)", "log(log(x))", "x**(1/3)"])

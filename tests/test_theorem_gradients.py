@@ -5,19 +5,19 @@ import dataclasses
 import pytest
 import torch
 
-from divergence_lab.gflownet.behaviours import law, object_weights
-from divergence_lab.gflownet.exact import EnumerationError, enumerate_trajectories
-from divergence_lab.gflownet.flow import check_objective, flow
+from divergence_lab.theorem.behaviours import law, object_weights
+from divergence_lab.gflownet.listed.exact import EnumerationError, enumerate_trajectories
+from divergence_lab.gflownet.listed.flow import check_objective, flow
 from divergence_lab.gflownet.objectives import ObjectiveError, objective
-from divergence_lab.gflownet.objects import evaluate, list_objects
-from divergence_lab.gflownet.points import points
-from divergence_lab.gflownet.policies import heads, tabular
+from divergence_lab.theorem.objects import evaluate, list_objects
+from divergence_lab.theorem.points import points
+from divergence_lab.gflownet.policies.policy import heads, tabular
 from divergence_lab.gflownet.rollouts import Rollout, empty_buffer, roll
 from divergence_lab.gflownet.samplers import sampler
-from divergence_lab.gflownet.theorem import ON_POLICY, Scheme, Theory, check
+from divergence_lab.theorem.check import ON_POLICY, Scheme, Theory, check
 from divergence_lab.graphs import hypergrid
-from divergence_lab.graphs.small import binary_tree, diamond, single_state, skips
-from divergence_lab.theory.loss import loss
+from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
+from divergence_lab.theory.divergence.loss import loss
 
 
 def theory(loss, generator, backward):
@@ -259,7 +259,7 @@ def test_weights_of_objects_are_the_expected_visits(name):
 
 def test_groups_that_move_nothing_are_said_to_and_the_others_have_their_controls():
     """On a tree P_B is 1, and with F = Z d_F every residual before the leaves is 0."""
-    from divergence_lab.verification import verify
+    from divergence_lab.theorem.verification import verify
 
     rows = verify({"linex(1)": loss("linex(1)")}, "tree:2x2", objectives=["all"], progress=False)
     assert all(row["holds"] and row["controls_fail"] for row in rows) and len(rows) == 5

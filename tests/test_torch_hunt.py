@@ -13,17 +13,17 @@ import torch
 from flint import acb, arb, arb_series
 
 from divergence_lab.bridge import NotRepresentable, to_torch
-from divergence_lab.bridge.cells import Candidate, Side, candidate
-from divergence_lab.bridge.programs import Program, compiled, expm1, log1p, polynomial
-from divergence_lab.bridge.ranges import TOLERANCE, ranges
-from divergence_lab.bridge.rounding import DOUBLE, UNITS, error_on
-from divergence_lab.bridge.tables import Table
+from divergence_lab.bridge.verified.cells import Candidate, Side, candidate
+from divergence_lab.bridge.verified.programs import Program, compiled, expm1, log1p, polynomial
+from divergence_lab.bridge.verified.ranges import TOLERANCE, ranges
+from divergence_lab.bridge.verified.rounding import DOUBLE, UNITS, error_on
+from divergence_lab.bridge.verified.tables import Table
 from divergence_lab.bridge.torch_loss import OPERATIONS, run
-from divergence_lab.export import export
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.named_losses import LOSSES
-from divergence_lab.theory.precision import bits
-from divergence_lab.theory.symbols import x
+from divergence_lab.bridge.export import export
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.catalogue.losses import LOSSES
+from divergence_lab.theory.expressions.precision import bits
+from divergence_lab.theory.expressions.symbols import x
 from tests.torch_hunt import composed, drawn, faults
 
 # --- the hunt ------------------------------------------------------------------------------------------------

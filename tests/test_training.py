@@ -8,18 +8,18 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from divergence_lab import training
+from divergence_lab.training import loop as training
 from divergence_lab.bridge import to_torch
-from divergence_lab.checkpoints import CheckpointError
+from divergence_lab.training.checkpoints import CheckpointError
 from divergence_lab.gflownet import optimiser
 from divergence_lab.gflownet.optimiser import adam_step, ensemble, unpack
 from divergence_lab.graphs import hypergrid
-from divergence_lab.graphs.small import binary_tree, diamond, single_state, skips
-from divergence_lab.results import METRICS
-from divergence_lab.schedules import then
-from divergence_lab.settings import prepare
-from divergence_lab.theory.loss import loss
-from divergence_lab.training import TrainingError, train
+from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
+from divergence_lab.results.result import METRICS
+from divergence_lab.training.schedules import then
+from divergence_lab.training.settings import prepare
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.training.loop import TrainingError, train
 
 LOSSES = {
     "quadratic": lambda x: x**2 / 2,

@@ -7,22 +7,23 @@ import pytest
 import torch
 
 import divergence_lab as dl
-from divergence_lab import evaluation, metrics
-from divergence_lab.gflownet.along import steps_of, walk_once
-from divergence_lab.gflownet.estimates import log_terminal
-from divergence_lab.gflownet.exact import terminal_distribution
-from divergence_lab.gflownet.flow import flow, flow_from_rows
+from divergence_lab.results import metrics
+from divergence_lab.training import evaluation
+from divergence_lab.gflownet.visited.along import steps_of, walk_once
+from divergence_lab.gflownet.visited.estimates import log_terminal
+from divergence_lab.gflownet.listed.exact import terminal_distribution
+from divergence_lab.gflownet.listed.flow import flow, flow_from_rows
 from divergence_lab.gflownet.objectives import ObjectiveError, objective, residuals
 from divergence_lab.gflownet.optimiser import adam_step, ensemble
-from divergence_lab.gflownet.policies import Heads, Policy, heads, mlp, tabular
+from divergence_lab.gflownet.policies.policy import Heads, Policy, heads, mlp, tabular
 from divergence_lab.gflownet.randomness import random_bits
 from divergence_lab.gflownet.samplers import sampler
-from divergence_lab.gflownet.transformer import NotWordsError, dropping, transformer
-from divergence_lab.gflownet.walks import walk
+from divergence_lab.gflownet.policies.transformer import NotWordsError, dropping, transformer
+from divergence_lab.gflownet.visited.walks import walk
 from divergence_lab.graphs import hypergrid
-from divergence_lab.graphs.bits import bit_modes, bits, generated_bits, near_modes
-from divergence_lab.graphs.environments import EnvironmentTextError, space_from_text
-from divergence_lab.training import TrainingError, train
+from divergence_lab.graphs.spaces.bits import bit_modes, bits, generated_bits, near_modes
+from divergence_lab.graphs.texts import EnvironmentTextError, space_from_text
+from divergence_lab.training.loop import TrainingError, train
 
 SPACE = generated_bits(12, 3)
 WORDS, SLOTS = 8, 4

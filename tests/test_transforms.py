@@ -8,15 +8,15 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.theory.checker import check_one
-from divergence_lab.theory.decision import decide
-from divergence_lab.theory.derivation import derive, to_json
-from divergence_lab.theory.expressions import ExpressionError
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.samplers import on_policy_equivalent, sampler
-from divergence_lab.theory.symbols import x
-from divergence_lab.theory.transforms import clip, mirror, swap, weighted_sum
-from divergence_lab.theory.values import enclose
+from divergence_lab.theory.checker.documents import check_one
+from divergence_lab.theory.verdicts.decision import decide
+from divergence_lab.theory.answers.derivation import derive, to_json
+from divergence_lab.theory.expressions.parsing import ExpressionError
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.answers.weightings import on_policy_equivalent, sampler
+from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.answers.transforms import clip, mirror, swap, weighted_sum
+from divergence_lab.theory.divergence.values import enclose
 
 R = sp.Rational
 RATIOS = [R(1, 50), R(1, 3), R(9, 10), R(7, 5), R(6), R(80)]

@@ -4,18 +4,19 @@ import pytest
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory import conclusions, proofs
-from divergence_lab.theory.cell_proofs import holds_in_cell
-from divergence_lab.theory.certificate import step
-from divergence_lab.theory.conclusions import Part, number
-from divergence_lab.theory.expressions import parse
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.parameter_signs import Unsigned, is_finite, sign
-from divergence_lab.theory.proofs import Rejected
-from divergence_lab.theory.replay import check_verdict, read_parts
-from divergence_lab.theory.symbols import x
-from divergence_lab.theory.tails import ONE, HalfLine, NoTail, Tail, level
-from divergence_lab.theory.verdict import Verdict, decide_plain, in_words, verdict_to_json
+from divergence_lab.theory.checker import conclusions
+from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.checker.families.cell_proofs import holds_in_cell
+from divergence_lab.theory.checker.certificate import step
+from divergence_lab.theory.checker.conclusions import Part, number
+from divergence_lab.theory.expressions.parsing import parse
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.checker.families.signs import Unsigned, is_finite, sign
+from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.replay import check_verdict, read_parts
+from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.checker.facts.tails import ONE, HalfLine, NoTail, Tail, level
+from divergence_lab.theory.verdicts.verdict import Verdict, decide_plain, in_words, verdict_to_json
 
 z = sp.Symbol("z", positive=True)
 

@@ -5,10 +5,10 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.theory.decision import decide
-from divergence_lab.theory.divergence import divergence
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.verdict import Verdict
+from divergence_lab.theory.verdicts.decision import decide
+from divergence_lab.theory.divergence.closed_form import divergence
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.verdicts.verdict import Verdict
 from tests.strategies import PAPER, golden, needs_golden
 
 

@@ -6,14 +6,16 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.theory import constants, germs, proofs
-from divergence_lab.theory.decision import decide
-from divergence_lab.theory.expressions import ExpressionError, parse, parse_number
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.parameter_signs import is_zero, sign
-from divergence_lab.theory.pieces import CannotSplit, are_equal, in_order, is_less, split, with_mirror_images
-from divergence_lab.theory.proofs import Rejected
-from divergence_lab.theory.symbols import x
+from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.checker.families import germs
+from divergence_lab.theory.expressions import constants
+from divergence_lab.theory.verdicts.decision import decide
+from divergence_lab.theory.expressions.parsing import ExpressionError, parse, parse_number
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.checker.families.signs import is_zero, sign
+from divergence_lab.theory.expressions.pieces import CannotSplit, are_equal, in_order, is_less, split, with_mirror_images
+from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.expressions.symbols import x
 from tests.written_differently import NUMBERS, functions, losses
 
 A, B = "(sqrt(2)-1)", "(1/(1+sqrt(2)))"  # one number

@@ -11,8 +11,8 @@ import torch
 from mpmath import mp
 
 from divergence_lab.bridge import to_torch
-from divergence_lab.theory.loss import loss
-from divergence_lab.theory.symbols import x
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.expressions.symbols import x
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-6}
 DIGITS, DIGITS_PER_POWER = 80, 7  # exp(x**50) - 1 at 10^-6 loses 300

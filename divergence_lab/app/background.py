@@ -9,10 +9,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from divergence_lab.theory.budget import OutOfTime, SearchFailed, within
-from divergence_lab.theory.derivation import Derivation, derive
-from divergence_lab.theory.expressions import ExpressionError, shown
-from divergence_lab.theory.loss import Loss, loss
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, within
+from divergence_lab.theory.answers.derivation import Derivation, derive
+from divergence_lab.theory.expressions.parsing import ExpressionError, shown
+from divergence_lab.theory.divergence.loss import Loss, loss
 
 READ_SECONDS, DERIVE_SECONDS = 5.0, 6.0
 # Two threads that import a package and one of its modules at the same time may each find the other's half done.
@@ -58,14 +58,14 @@ def derivation(text: str) -> Derivation:
 def torch_text(text: str) -> str:
     """The loss as a torch file that stands alone. Raises ExpressionError and NotRepresentable, both ValueErrors."""
     with _IMPORTING:  # torch: a second that the page does not wait for
-        from divergence_lab.export import export
+        from divergence_lab.bridge.export import export
     return export(read(text), "torch")
 
 
 def latex_text(found: Derivation) -> str:
     """g, g' and f for a paper."""
     with _IMPORTING:
-        from divergence_lab.export import latex
+        from divergence_lab.bridge.export import latex
     return latex(found)
 
 
@@ -76,8 +76,8 @@ def learn(text: str, progress: Callable[[int, int], None]) -> Learned:
     """
     with _IMPORTING:
         from divergence_lab.bridge import to_torch
-        from divergence_lab.graphs.hypergrid import hypergrid
-        from divergence_lab.training import train
+        from divergence_lab.graphs.spaces.hypergrid import hypergrid
+        from divergence_lab.training.loop import train
     graph = hypergrid(2, SIDE)
     result = train({"g": to_torch(read(text))}, graph, seeds=1, steps=STEPS, batch=BATCH, evaluations=20, device="cpu",
                    progress=progress)

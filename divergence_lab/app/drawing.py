@@ -12,7 +12,7 @@ from html import escape
 
 import numpy as np
 
-from divergence_lab.palette import COLOURS
+from divergence_lab.report.palette import COLOURS
 
 WIDTH, HEIGHT = 340, 250
 LEFT, RIGHT, TOP, BOTTOM = 44, 16, 26, 38  # around the plotting area

@@ -14,10 +14,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from divergence_lab.theory.building_blocks import linex
-from divergence_lab.theory.catalogue import name_of
-from divergence_lab.theory.expressions import ExpressionError, parse, shown, write
-from divergence_lab.theory.symbols import x
+from divergence_lab.theory.design.blocks import linex
+from divergence_lab.theory.catalogue.named import name_of
+from divergence_lab.theory.expressions.parsing import ExpressionError, parse, shown, write
+from divergence_lab.theory.expressions.symbols import x
 
 # The ends of the sliders: left and right tail, curvature.
 TAILS = (Fraction(-2), Fraction(3))

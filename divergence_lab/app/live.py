@@ -13,8 +13,8 @@ from collections.abc import Callable
 import marimo as mo
 
 from divergence_lab.app import background, drawing, verdict_table
-from divergence_lab.theory.derivation import Derivation
-from divergence_lab.theory.expressions import write, write_latex
+from divergence_lab.theory.answers.derivation import Derivation
+from divergence_lab.theory.expressions.parsing import write, write_latex
 
 REST_SECONDS = 0.5
 UNFIT = (ValueError, ArithmeticError)  # a loss that torch can't compute, or not as accurately as is promised

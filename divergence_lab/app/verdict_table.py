@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from html import escape
 
 from divergence_lab.app.family import Member, answers, f_at_zero, slope_at_infinity
-from divergence_lab.palette import COLOURS
-from divergence_lab.theory.derivation import Derivation
+from divergence_lab.report.palette import COLOURS
+from divergence_lab.theory.answers.derivation import Derivation
 
 ROWS = {"valid": "valid", "zero_forcing": "zero-forcing", "zero_avoiding": "zero-avoiding", "convex": "convex",
         "symmetric": "symmetric divergence", "even": "even loss", "bounded_gradient": "bounded gradient"}

@@ -14,7 +14,7 @@ import numpy as np
 import sympy as sp
 import torch
 
-from divergence_lab.ambient import plain_torch
+from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.audit.claims import Claims, claims_of, contradictions
 from divergence_lab.audit.identifying import CORE, Found, identify
 from divergence_lab.audit.probing import Subject, slopes, subject
@@ -33,11 +33,11 @@ from divergence_lab.audit.problems import (
 from divergence_lab.audit.simplices import gradient_errors
 from divergence_lab.audit.splines import spline_generator
 from divergence_lab.audit.subjects import AuditError, load, prepare
-from divergence_lab.theory.derivation import Derivation, derive
-from divergence_lab.theory.expressions import write
-from divergence_lab.theory.loss import GAUGE_UNSEEN, from_expression
-from divergence_lab.theory.symbols import x
-from divergence_lab.theory.verdict import UNDECIDED, Verdict, verdict_to_json
+from divergence_lab.theory.answers.derivation import Derivation, derive
+from divergence_lab.theory.expressions.parsing import write
+from divergence_lab.theory.divergence.loss import GAUGE_UNSEEN, from_expression
+from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.verdicts.verdict import UNDECIDED, Verdict, verdict_to_json
 
 RANGE = (-100.0, 100.0)
 DTYPES = {"float32": torch.float32, "float64": torch.float64}

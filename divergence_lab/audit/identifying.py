@@ -21,14 +21,15 @@ from flint import acb
 from scipy.optimize import least_squares
 
 from divergence_lab.audit.families import BLOCKS, FAMILIES, SIDES, Family
-from divergence_lab.bridge import NotRepresentable, formula
-from divergence_lab.theory.catalogue import DIVERGENCES, LOSSES, generator
-from divergence_lab.theory.enclosure import evaluator
-from divergence_lab.theory.expressions import ExpressionError, write
-from divergence_lab.theory.loss import Loss, loss
-from divergence_lab.theory.pieces import CannotSplit, Pieces
-from divergence_lab.theory.precision import digits
-from divergence_lab.theory.symbols import t, x
+from divergence_lab.bridge import NotRepresentable
+from divergence_lab.bridge import formula
+from divergence_lab.theory.catalogue.named import DIVERGENCES, LOSSES, generator
+from divergence_lab.theory.expressions.enclosure import evaluator
+from divergence_lab.theory.expressions.parsing import ExpressionError, write
+from divergence_lab.theory.divergence.loss import Loss, loss
+from divergence_lab.theory.expressions.pieces import CannotSplit, Pieces
+from divergence_lab.theory.expressions.precision import digits
+from divergence_lab.theory.expressions.symbols import t, x
 
 # Fits are made on |x| up to these, so that what happens far out does not spoil what holds near agreement.
 WINDOWS = (1.0, 3.0, 8.0, 30.0, np.inf)

@@ -17,7 +17,7 @@ import torch
 
 from divergence_lab.audit.identifying import NEAREST, Found, exact_slopes
 from divergence_lab.audit.probing import Subject, slopes, values
-from divergence_lab.theory.loss import GAUGE_UNSEEN
+from divergence_lab.theory.divergence.loss import GAUGE_UNSEEN
 
 # Relative deviation of the gradient that counts, far from 0; near 0, and for the value, a hundredth counts.
 DEVIATION = {torch.float32: 1e-2, torch.float64: 1e-5}

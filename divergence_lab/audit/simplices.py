@@ -18,7 +18,7 @@ from torch import Tensor
 from divergence_lab.audit.identifying import Found
 from divergence_lab.audit.probing import Subject, feed_arguments, run
 from divergence_lab.bridge import NotRepresentable, generator_to_torch
-from divergence_lab.theory.divergence import Divergence
+from divergence_lab.theory.divergence.closed_form import Divergence
 
 OBJECTS, DRAWS = 7, 8
 # Residuals on the simplices are at most this large, and inside the stretch in which the loss was found.

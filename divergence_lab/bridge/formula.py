@@ -12,7 +12,7 @@ import sympy as sp
 import torch
 from torch import Tensor
 
-from divergence_lab.bridge.programs import NotRepresentable
+from divergence_lab.bridge.verified.programs import NotRepresentable
 
 
 def _torch_erfi(z: Tensor) -> Tensor:

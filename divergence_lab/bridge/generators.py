@@ -12,9 +12,9 @@ from torch import Tensor
 
 from divergence_lab.bridge.formula import formula
 from divergence_lab.bridge.torch_loss import to_torch
-from divergence_lab.theory.divergence import Divergence
-from divergence_lab.theory.loss import Loss
-from divergence_lab.theory.symbols import t
+from divergence_lab.theory.divergence.closed_form import Divergence
+from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions.symbols import t
 
 
 def generator_to_torch(divergence: Divergence) -> Callable[[Tensor], Tensor]:

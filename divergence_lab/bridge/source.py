@@ -6,11 +6,11 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from divergence_lab.bridge.programs import Program, X
-from divergence_lab.bridge.ranges import Ranges, Table
-from divergence_lab.bridge.rounding import LINEX_SERIES
+from divergence_lab.bridge.verified.programs import Program, X
+from divergence_lab.bridge.verified.ranges import Ranges, Table
+from divergence_lab.bridge.verified.rounding import LINEX_SERIES
 from divergence_lab.bridge.special import dilogarithm_coefficients, linex_coefficients
-from divergence_lab.bridge.stretches import by_source
+from divergence_lab.bridge.verified.stretches import by_source
 
 WIDTH = 110
 

@@ -16,15 +16,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from divergence_lab.bridge.programs import Program, X, compiled
-from divergence_lab.bridge.rounding import DILOG_TERMS, LINEX_SERIES
+from divergence_lab.bridge.verified.programs import Program, X, compiled
+from divergence_lab.bridge.verified.rounding import DILOG_TERMS, LINEX_SERIES
 from divergence_lab.bridge.special import dilogarithm_coefficients, linex_coefficients
-from divergence_lab.bridge.stretches import Places, by_source
-from divergence_lab.bridge.tables import Table
-from divergence_lab.bridge.verified import verified
-from divergence_lab.loss_terms import power_exponential_terms
-from divergence_lab.theory.loss import Loss
-from divergence_lab.theory.symbols import x
+from divergence_lab.bridge.verified.stretches import Places, by_source
+from divergence_lab.bridge.verified.tables import Table
+from divergence_lab.bridge.verified.enclosed import verified
+from divergence_lab.bridge.terms import power_exponential_terms
+from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions.symbols import x
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 

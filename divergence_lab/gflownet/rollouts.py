@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from divergence_lab.gflownet import along, walks
-from divergence_lab.gflownet import flow as dense
+from divergence_lab.gflownet.visited import along, walks
+from divergence_lab.gflownet.listed import flow as dense
 from divergence_lab.gflownet.objectives import Objective, Residuals, residuals
-from divergence_lab.gflownet.policies import Parameters, Policy
+from divergence_lab.gflownet.policies.policy import Parameters, Policy
 from divergence_lab.gflownet.samplers import Sampler, behave
-from divergence_lab.gflownet.sampling import draw_terminal, join, sample, sample_backward, trajectories
-from divergence_lab.gflownet.tables import tables
+from divergence_lab.gflownet.listed.sampling import draw_terminal, join, sample, sample_backward, trajectories
+from divergence_lab.graphs.tables import tables
 
 
 @dataclass(frozen=True, eq=False)

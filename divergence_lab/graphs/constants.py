@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from divergence_lab.ambient import plain_torch
+from divergence_lab.graphs.ambient import plain_torch
 
 _sent: WeakKeyDictionary[Any, dict[tuple[str, str, torch.dtype | None], Tensor]] = WeakKeyDictionary()
 

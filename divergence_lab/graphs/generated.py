@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from divergence_lab.ambient import plain_torch
+from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.graphs.constants import constant
 from divergence_lab.graphs.dag import PointedDAG
 
 if TYPE_CHECKING:
-    from divergence_lab.graphs.block_trees import BlockView
+    from divergence_lab.graphs.molecules.generated import BlockView
 
 # What one state may cost in the spaces named by a text: inputs of a policy, its outputs, its longest walk.
 MAX_FEATURES = 100_000

@@ -16,8 +16,8 @@ import json
 from pathlib import Path
 
 import divergence_lab as dl
-from divergence_lab.graphs.environments import space_from_text
-from divergence_lab.results import Result, save, write_atomically
+from divergence_lab.graphs.texts import space_from_text
+from divergence_lab.results.result import Result, save, write_atomically
 
 LOSSES = (
     "quadratic",

@@ -13,8 +13,8 @@ import numpy as np
 import sympy as sp
 
 import divergence_lab as dl
-from divergence_lab.plots import median_seed
-from divergence_lab.results import Result, write_atomically
+from divergence_lab.report.plots import median_seed
+from divergence_lab.results.result import Result, write_atomically
 
 FIGURES = Path(__file__).resolve().parents[1]
 CHOSEN = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")  # one of each class

@@ -19,15 +19,15 @@ import sympy as sp
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from divergence_lab.results import write_atomically
-from divergence_lab.theory import catalogue
-from divergence_lab.theory.decision import decide
-from divergence_lab.theory.derivation import derive
-from divergence_lab.theory.hockey_stick import hockey_stick_weights
-from divergence_lab.theory.loss import Loss, loss
-from divergence_lab.theory.samplers import on_policy_equivalent, sampler
-from divergence_lab.theory.symbols import t, x
-from divergence_lab.verification import verify
+from divergence_lab.results.result import write_atomically
+from divergence_lab.theory.catalogue import named as catalogue
+from divergence_lab.theory.verdicts.decision import decide
+from divergence_lab.theory.answers.derivation import derive
+from divergence_lab.theory.inequalities.hockey_stick import hockey_stick_weights
+from divergence_lab.theory.divergence.loss import Loss, loss
+from divergence_lab.theory.answers.weightings import on_policy_equivalent, sampler
+from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theorem.verification import verify
 
 FIGURES = Path(__file__).resolve().parents[1]
 # one of each character, for the curves, the weights and the best fits

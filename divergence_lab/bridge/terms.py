@@ -1,0 +1,46 @@
+"""Losses that are sums of powers times exponentials: their terms, which exact expected losses need."""
+
+from __future__ import annotations
+
+import math
+
+import sympy as sp
+
+from divergence_lab.theory.expressions.enclosure import value_at
+from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions.symbols import x
+
+
+def power_exponential_terms(loss: Loss) -> tuple[tuple[float, int, float], ...] | None:
+    """(c, n, a) with g(x) = sum c x^n e^{ax}, n a whole number; None where g is no such sum, or not known to be."""
+    if loss.pieces.kinks:
+        return None
+    found: dict[tuple[int, sp.Expr], sp.Expr] = {}
+    for term in sp.Add.make_args(sp.expand(loss.expression.rewrite(sp.exp))):
+        coefficient, rest = term.as_independent(x, as_Add=False)
+        power, rate = 0, sp.S.Zero
+        for factor in sp.Mul.make_args(rest):
+            base, exponent = factor.as_base_exp()
+            if base == x and exponent.is_Integer and exponent > 0:
+                power += int(exponent)
+            elif base == sp.E and exponent.is_polynomial(x) and sp.degree(exponent, x) == 1:
+                rate += exponent.coeff(x, 1)
+                coefficient *= sp.exp(exponent.coeff(x, 0))
+            elif factor != 1:
+                return None
+        found[power, rate] = found.get((power, rate), sp.S.Zero) + coefficient
+    terms = tuple((float(c), n, float(a)) for (n, a), c in found.items() if c != 0)
+    return terms if _confirmed(loss, terms) else None
+
+
+def _confirmed(loss: Loss, terms: tuple[tuple[float, int, float], ...]) -> bool:
+    """The sum agrees with enclosures of g at a few residuals."""
+    for point in (-3.7, -1.1, 0.9, 2.3):
+        truth = float(value_at(loss.expression, x, sp.Rational(str(point))).mid())
+        try:
+            parts = [c * point**n * math.exp(a * point) for c, n, a in terms]
+        except OverflowError:
+            return False
+        if not abs(math.fsum(parts) - truth) <= 1e-12 * max(map(abs, parts), default=0.0):
+            return False
+    return True

@@ -1,0 +1,251 @@
+"""What a torch loss computes, as data: a list of steps that torch, a source text and the analysis of rounding all read.
+
+    expm1(x/2)*2  ->  (("mul", X, (0.5,)), ("expm1", 0), ("mul", 1, (2.0,)))
+
+A step is (operation, argument, ...); an argument is the number of an earlier step, X for the residual, or (c,) for a
+constant: 2 and 2.0 are equal in Python, a step and a constant must never be. Nothing in it is code, so it can be pickled, compared and sent anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import sympy as sp
+
+from divergence_lab.theory.expressions.symbols import x
+
+X = "x"  # the argument that stands for the residual
+LARGEST_POWER = 2000
+
+
+class NotRepresentable(ValueError):
+    """The loss can't be evaluated in torch with the promised accuracy; the message says where it fails."""
+
+
+class expm1(sp.Function):
+    """e^u - 1."""
+    nargs = 1
+
+
+class log1p(sp.Function):
+    """log(1 + u)."""
+    nargs = 1
+
+
+class linex(sp.Function):
+    """e^u - 1 - u."""
+    nargs = 1
+
+
+def spelled_out(expression: sp.Expr) -> sp.Expr:
+    """Without the functions above, which are written for their rounding."""
+    for name, meaning in ((expm1, lambda u: sp.exp(u) - 1), (log1p, lambda u: sp.log(1 + u)),
+                          (linex, lambda u: sp.exp(u) - 1 - u)):
+        expression = expression.replace(name, meaning)
+    return expression
+
+
+@dataclass(frozen=True)
+class Program:
+    """`steps`; `rounded`: those of its constants that are not exactly what the formula has."""
+    steps: tuple[tuple, ...]
+    rounded: frozenset[float] = frozenset()
+
+
+UNARY = {sp.exp: "exp", sp.log: "log", sp.sinh: "sinh", sp.cosh: "cosh", sp.tanh: "tanh", sp.asinh: "asinh",
+         sp.atanh: "atanh", sp.atan: "atan", sp.erf: "erf", sp.erfc: "erfc", sp.Abs: "abs", sp.sign: "sign", sp.sin: "sin",
+         sp.cos: "cos", expm1: "expm1", log1p: "log1p", linex: "linex"}
+_INVERSES = {sp.coth: "tanh", sp.sech: "cosh", sp.csch: "sinh"}
+
+
+def compiled(expression: sp.Expr) -> Program:
+    """The expression in x as steps, in the order of its parts. Raises NotRepresentable where a function has none."""
+    builder = _Builder()
+    last = builder.step_of(expression)
+    if not isinstance(last, int):
+        last = builder.add("add", X, 0.0) if last == X else builder.add("fill", last)
+    return Program(builder.upto(last), frozenset(builder.rounded))
+
+
+def polynomial(coefficients: list[float], start: int) -> Program:
+    """x^start (c_0 + c_1 x + ...), by Horner; in x^2 where every other coefficient is 0."""
+    builder, stride = _Builder(), 1
+    if not any(coefficients[1::2]):
+        coefficients, stride = coefficients[::2], 2
+    while len(coefficients) > 1 and coefficients[-1] == 0:
+        coefficients = coefficients[:-1]
+    variable = builder.power(X, stride)
+    total = coefficients[-1]
+    for coefficient in reversed(coefficients[:-1]):
+        total = builder.add("mul", variable, total)
+        total = builder.add("add", total, coefficient) if coefficient else total
+    if start > 8:  # x^59 alone would be 0 too early
+        total, start = builder.add("mul", X, total), start - 1
+    if start:
+        total = builder.add("mul", builder.power(X, start), total)
+    if isinstance(total, float):
+        total = builder.add("fill", total)
+    return Program(builder.upto(total))
+
+
+def shifted(program: Program) -> Program:
+    """c e^u as e^(u + log c) for |c| < 1: e^u alone would leave the range of numbers before the product does."""
+    builder, place = _Builder(), {}
+    builder.rounded = set(program.rounded)
+    for k, step in enumerate(program.steps):
+        name, *arguments = step
+        inner = program.steps[arguments[0]] if name == "mul" and isinstance(arguments[0], int) else ("",)
+        factor = arguments[1][0] if name == "mul" and isinstance(arguments[1], tuple) else 1.0
+        moved = [place[a] if isinstance(a, int) else a[0] if isinstance(a, tuple) else a for a in arguments]
+        if inner[0] in ("exp", "expm1", "linex") and 0 < abs(factor) < 1:
+            u = place[inner[1]] if isinstance(inner[1], int) else inner[1]
+            log = math.log(abs(factor))
+            builder.rounded.add(log)
+            total = builder.add("exp", builder.add("add", u, log))
+            total = builder.add("mul", total, -1.0) if factor < 0 else total
+            total = builder.add("add", total, -factor) if inner[0] != "exp" else total
+            builder.rounded |= {-factor} if factor in program.rounded else set()
+            place[k] = builder.add("sub", total, builder.add("mul", u, factor)) if inner[0] == "linex" else total
+        else:
+            place[k] = builder.add(name, *moved)
+    return Program(builder.upto(place[len(program.steps) - 1]), frozenset(builder.rounded))
+
+
+def _is_high(factor: sp.Expr) -> bool:
+    return bool(factor.is_Pow and factor.exp.is_Integer and 8 <= factor.exp <= LARGEST_POWER)
+
+
+class _Builder:
+    """Steps, each once."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple] = []
+        self.known: dict[tuple, int] = {}
+        self.of: dict[sp.Expr, int | float] = {}
+        self.rounded: set[float] = set()
+
+    def add(self, *step) -> int:
+        step = tuple((part,) if isinstance(part, float) else part for part in step)
+        if step not in self.known:
+            self.known[step] = len(self.steps)
+            self.steps.append(step)
+        return self.known[step]
+
+    def upto(self, last: int) -> tuple[tuple, ...]:
+        """The steps that `last` needs, which comes last."""
+        needed, stack = set(), [last]
+        while stack:
+            k = stack.pop()
+            if k not in needed:
+                needed.add(k)
+                stack += [a for a in self.steps[k][1:] if isinstance(a, int)]
+        place = {old: new for new, old in enumerate(sorted(needed))}
+        return tuple((self.steps[k][0], *(place[a] if isinstance(a, int) else a for a in self.steps[k][1:]))
+                     for k in sorted(needed))
+
+    def number(self, value: sp.Expr) -> float:
+        if value.free_symbols:
+            names = ", ".join(sorted(map(str, value.free_symbols)))
+            raise NotRepresentable(f"the parameter {names} has no value: set it, e.g. loss(text, values={{...}})")
+        try:
+            found = float(value)
+        except (TypeError, OverflowError):
+            raise NotRepresentable(f"the constant {str(value)[:60]} is no number of double precision") from None
+        if not math.isfinite(found):
+            raise NotRepresentable(f"the constant {str(value)[:60]} is no number of double precision")
+        if not (value.is_Rational and sp.Rational(found) == value):
+            self.rounded.add(found)
+        return found
+
+    def step_of(self, e: sp.Expr) -> int | float:
+        if e == x:
+            return X
+        if not e.has(x):
+            return self.number(e)
+        if e not in self.of:
+            self.of[e] = self._new(e)
+        return self.of[e]
+
+    def _new(self, e: sp.Expr) -> int:
+        if e.is_Add:
+            return self._sum(e)
+        if e.is_Mul:
+            return self._product(e)
+        if e.is_Pow:
+            return self._power(e)
+        if isinstance(e, sp.polylog) and e.args[0] == 2:
+            return self.add("dilog", self.step_of(e.args[1]))
+        if e.func in _INVERSES:
+            return self.add("div", 1.0, self.add(_INVERSES[e.func], self.step_of(e.args[0])))
+        name = UNARY.get(e.func)
+        if name is None:
+            raise NotRepresentable(f"{e.func.__name__} has no torch version")
+        return self.add(name, self.step_of(e.args[0]))
+
+    def _sum(self, e: sp.Add) -> int:
+        constant, rest = e.as_independent(x, as_Add=True)
+        terms = [term.as_coeff_Mul() for term in sp.Add.make_args(rest)]
+        terms.sort(key=lambda term: not term[0].is_positive)  # the first is not subtracted, where there is a choice
+        total: int | float | None = None
+        for coefficient, part in terms:
+            negative = bool(coefficient.is_negative) and total is not None
+            step = self._times(-coefficient if negative else coefficient, part)
+            total = step if total is None else self.add("sub" if negative else "add", total, step)
+        return total if constant == 0 else self.add("add", total, self.number(constant))
+
+    def _times(self, coefficient: sp.Expr, part: sp.Expr) -> int | float:
+        if coefficient == 1:
+            return self.step_of(part)
+        if part.is_Mul:
+            return self.step_of(sp.Mul(coefficient, part))
+        return self.add("mul", self.step_of(part), self.number(coefficient))
+
+    def _product(self, e: sp.Mul) -> int:
+        constant, rest = e.as_independent(x, as_Add=False)
+        above, below = [], []
+        for factor in sp.Mul.make_args(rest):
+            turned = factor.is_Pow and not factor.exp.has(x) and factor.exp.could_extract_minus_sign()
+            (below if turned else above).append(1 / factor if turned else factor)
+        high = next((factor for factor in above if _is_high(factor)), None)
+        if high is not None and abs(constant) > 1:  # (60 x) x^58: x^59 would be 0 too early
+            above.remove(high)
+            first = self.add("mul", self.step_of(high.base), self.number(constant))
+            total = self._multiplied(above, self.add("mul", self.step_of(high.base ** (high.exp - 1)), first))
+            constant = sp.S.One
+        else:
+            total = self._multiplied(above, None)
+        if below:
+            start = self.number(constant) if total is None else total
+            total, constant = self.add("div", start, self._multiplied(below, None)), constant if above else sp.S.One
+        return total if constant == 1 else self.add("mul", total, self.number(constant))
+
+    def _multiplied(self, factors: list[sp.Expr], total: float | None) -> int | float | None:
+        for factor in factors:
+            step = self.step_of(factor)
+            total = step if total is None else self.add("mul", step, total)
+        return total
+
+    def _power(self, e: sp.Pow) -> int:
+        base, exponent = e.base, e.exp
+        if exponent.has(x):
+            return self.step_of(sp.exp(exponent * sp.log(base), evaluate=False)) if base.has(x) else self.add(
+                "exp", self.step_of(exponent * sp.log(base)))
+        if exponent.could_extract_minus_sign():
+            return self.add("div", 1.0, self.step_of(base ** -exponent))
+        below = self.step_of(base)
+        if exponent.is_Integer and exponent <= LARGEST_POWER:
+            return self.power(below, int(exponent))
+        if exponent.is_Rational and exponent.q == 2 and exponent <= 8:
+            root = self.add("sqrt", below)
+            whole = int(exponent - sp.Rational(1, 2))
+            return root if whole == 0 else self.add("mul", self.power(below, whole), root)
+        return self.add("pow", below, self.number(exponent))
+
+    def power(self, step: int, n: int) -> int:
+        """step^n by squaring: every product is correctly rounded, on every device."""
+        if n == 1:
+            return step
+        half = self.power(step, n // 2)
+        square = self.add("mul", half, half)
+        return self.add("mul", square, step) if n % 2 else square

@@ -1,0 +1,203 @@
+"""Taylor expansions with proved remainders, by Arb's power series.
+
+    F(c + t) = sum_{k<n} a_k t^k + r t^n,   a_k at the point c,   r the n-th coefficient on the whole stretch
+
+`expansion(F)` evaluates F's coefficients at a ball; at a ball that is a whole stretch, the n-th coefficient encloses
+F^(n)(y)/n! for every y in it, which is Lagrange's remainder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import sympy as sp
+from flint import acb, arb, arb_series, ctx
+
+from divergence_lab.bridge.verified.programs import expm1, linex, log1p
+from divergence_lab.theory.expressions.enclosure import NotEvaluable, evaluator, exact
+from divergence_lab.theory.expressions.symbols import x
+
+Expansion = Callable[[arb_series, int], arb_series]
+PARTS = 4  # into which a stretch is divided to enclose a polynomial on it
+FAILURES = (ValueError, ZeroDivisionError, OverflowError, NotImplementedError, TypeError)
+
+
+@dataclass(frozen=True)
+class Model:
+    """F on middle +- radius: coefficients of powers of t, and the remainder's coefficient of t^len(coefficients)."""
+    middle: float
+    radius: float
+    coefficients: tuple[arb, ...]
+    remainder: arb
+
+    def largest(self) -> float:
+        """A bound of |F|."""
+        radius, total, power = arb(self.radius), arb(0), arb(1)
+        for coefficient in (*self.coefficients, self.remainder):
+            total, power = total + abs(coefficient) * power, power * radius
+        return _upper(total)
+
+    def smallest(self) -> float:
+        """A lower bound of |F|; 0 where F may vanish."""
+        nearest, radius = math.inf, arb(self.radius)
+        for part in range(PARTS):
+            middle = radius * arb(2 * part + 1 - PARTS) / PARTS
+            t = middle + arb(0, 1) * radius / PARTS
+            total = self.remainder
+            for coefficient in reversed(self.coefficients):
+                total = total * t + coefficient
+            nearest = min(nearest, float(total.abs_lower())) if total.is_finite() else 0.0
+        return nearest * (1 - 1e-12)
+
+
+def _upper(ball: arb) -> float:
+    return float(abs(ball).upper()) * (1 + 1e-12) if ball.is_finite() else math.inf
+
+
+def coefficients_at(expansion: Expansion, ball: arb, terms: int) -> list[arb] | None:
+    """The first `terms` coefficients at `ball`; None where F is not analytic or not enclosed there."""
+    try:
+        found = expansion(arb_series([ball, 1], terms), terms)
+    except FAILURES:
+        return None
+    values = [found[k] for k in range(terms)]
+    return values if all(value.is_finite() for value in values) else None
+
+
+def model(expansion: Expansion, low: float, high: float, terms: int, middle: float | None = None) -> Model | None:
+    """F on [low, high], about its middle or another point; None where it is not analytic or not enclosed."""
+    middle = (low + high) / 2 if middle is None else middle
+    radius = max(high - middle, middle - low) * (1 + 1e-15)
+    inside = coefficients_at(expansion, arb(middle), terms)
+    if inside is None:
+        return None
+    whole = coefficients_at(expansion, arb(middle, radius), terms + 1)
+    return None if whole is None else Model(middle, radius, tuple(inside), whole[terms])
+
+
+# --- expressions -> series ------------------------------------------------------------------------------------
+
+def expansion_of(e: sp.Expr) -> Expansion:
+    """The expression in x as a function of a series. Raises NotEvaluable."""
+    if e == x:
+        return lambda s, n: s
+    if not e.has(x):
+        return _constant(e)
+    if e.is_Add or e.is_Mul:
+        return _folded([expansion_of(part) for part in e.args], e.is_Add)
+    if e.is_Pow:
+        return _power(e)
+    if isinstance(e, sp.polylog) and e.args[0].is_Integer and e.args[0] >= 1:
+        function, inner = _polylogarithm(int(e.args[0])), expansion_of(e.args[1])
+        return lambda s, n: function(inner(s, n))
+    if isinstance(e, sp.Integral):
+        return _integral(e)
+    rule = _RULES.get(e.func)
+    if rule is None:
+        raise NotEvaluable(f"{e.func.__name__}(...)")
+    inner = expansion_of(e.args[0])
+    return rule(inner)
+
+
+def _constant(e: sp.Expr) -> Expansion:
+    if e.is_Rational:
+        p, q = int(e.p), int(e.q)
+        return lambda s, n: arb_series([arb(p) / q], n)
+    known: dict[int, arb] = {}
+
+    def constant(s: arb_series, n: int) -> arb_series:
+        if ctx.prec not in known:
+            known[ctx.prec] = exact(e)
+        return arb_series([known[ctx.prec]], n)
+    exact(e)
+    return constant
+
+
+def _folded(parts: list[Expansion], adding: bool) -> Expansion:
+    def folded(s: arb_series, n: int) -> arb_series:
+        total = parts[0](s, n)
+        for part in parts[1:]:
+            total = total + part(s, n) if adding else total * part(s, n)
+        return total
+    return folded
+
+
+def _power(e: sp.Pow) -> Expansion:
+    if e.exp.has(x):
+        return expansion_of(sp.exp(e.exp * sp.log(e.base), evaluate=False))
+    base = expansion_of(e.base)
+    if e.exp.is_Integer:
+        n, turned = abs(int(e.exp)), bool(e.exp.is_negative)
+        return lambda s, terms: 1 / _raised(base(s, terms), n) if turned else _raised(base(s, terms), n)
+    if e.exp.is_Rational and e.exp.q == 2:
+        p = int(e.exp.p)
+        return lambda s, n: _raised(base(s, n).sqrt(), p) if p > 0 else 1 / _raised(base(s, n).sqrt(), -p)
+    exponent = _constant(e.exp)
+    return lambda s, n: (exponent(s, n) * base(s, n).log()).exp()
+
+
+def _raised(s: arb_series, n: int) -> arb_series:
+    if n == 1:
+        return s
+    half = _raised(s, n // 2)
+    return half * half * s if n % 2 else half * half
+
+
+def _by_derivative(inner: Expansion, value: Callable[[arb], arb], slope: Callable[[arb_series], arb_series]) -> Expansion:
+    """f(s) = f(s_0) + int f'(s) s' dt, for a function whose series Arb has not."""
+    def series(s: arb_series, n: int) -> arb_series:
+        y = inner(s, n)
+        rest = (slope(y) * y.derivative()).integral() if n > 1 else arb_series([0], n)
+        return rest + arb_series([value(y[0])], n)
+    return series
+
+
+def _polylogarithm(order: int) -> Callable[[arb_series], arb_series]:
+    """Li_n' = Li_{n-1}/z, Li_1 = -log(1 - z)."""
+    if order == 1:
+        return lambda s: -(1 - s).log()
+    lower = _polylogarithm(order - 1)
+    return lambda s: (lower(s) / s * s.derivative()).integral() + arb_series([acb(s[0]).polylog(acb(order)).real], ctx.cap)
+
+
+def _integral(e: sp.Integral) -> Expansion:
+    """int_a^x h(v) dv."""
+    ((dummy, low, high),) = e.limits
+    if low.has(x) or e.function.has(x):
+        raise NotEvaluable("an integral of an expression in x")
+    value, slope, inner = evaluator(e, x), expansion_of(e.function.subs(dummy, x)), expansion_of(high)
+    fixed = evaluator(sp.Integral(e.function, (dummy, low, x)), x)
+    del value
+    return _by_derivative(inner, lambda c: fixed(acb(c), False).real, lambda s: slope(s, ctx.cap))
+
+
+def _simple(function: Callable[[arb_series], arb_series]) -> Callable[[Expansion], Expansion]:
+    return lambda inner: lambda s, n: function(inner(s, n))
+
+
+def _tanh(s: arb_series) -> arb_series:
+    if s[0] >= 0:
+        small = (-2 * s).exp()
+        return (1 - small) / (1 + small)
+    small = (2 * s).exp()
+    return (small - 1) / (small + 1)
+
+
+def _derived(value: Callable[[arb], arb], slope: Callable[[arb_series], arb_series]) -> Callable[[Expansion], Expansion]:
+    return lambda inner: _by_derivative(inner, value, slope)
+
+
+_RULES: dict[type, Callable[[Expansion], Expansion]] = {
+    sp.exp: _simple(lambda s: s.exp()), sp.log: _simple(lambda s: s.log()),
+    sp.sinh: _simple(lambda s: (s.exp() - (-s).exp()) / 2), sp.cosh: _simple(lambda s: (s.exp() + (-s).exp()) / 2),
+    sp.tanh: _simple(_tanh), sp.coth: _simple(lambda s: 1 / _tanh(s)),
+    sp.sech: _simple(lambda s: 2 / (s.exp() + (-s).exp())), sp.csch: _simple(lambda s: 2 / (s.exp() - (-s).exp())),
+    sp.asinh: _derived(arb.asinh, lambda s: (1 + s * s).rsqrt()), sp.atanh: _derived(arb.atanh, lambda s: 1 / (1 - s * s)),
+    sp.acosh: _derived(arb.acosh, lambda s: (s * s - 1).rsqrt()), sp.atan: _simple(lambda s: s.atan()),
+    sp.erf: _simple(lambda s: s.erf()), sp.erfc: _simple(lambda s: s.erfc()), sp.erfi: _simple(lambda s: s.erfi()),
+    sp.Ei: _simple(lambda s: s.ei()), sp.sin: _simple(lambda s: s.sin()), sp.cos: _simple(lambda s: s.cos()),
+    sp.Si: _simple(lambda s: s.si()), sp.Ci: _simple(lambda s: s.ci()), sp.gamma: _simple(lambda s: s.gamma()),
+    expm1: _simple(lambda s: s.exp() - 1), log1p: _simple(lambda s: (1 + s).log()), linex: _simple(lambda s: s.exp() - 1 - s),
+}

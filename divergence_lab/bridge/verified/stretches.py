@@ -1,0 +1,38 @@
+"""Stretches by what stands on them: each program once, all polynomials in one table."""
+
+from __future__ import annotations
+
+import itertools
+
+from divergence_lab.bridge.verified.programs import Program
+from divergence_lab.bridge.verified.ranges import Ranges, Table
+
+Places = tuple[tuple[float, float], ...]
+
+
+def by_source(found: Ranges) -> tuple[tuple[Program | Table, Places], ...]:
+    """(source, where it stands): the one with most stretches first, which stands wherever no other does."""
+    tables = [one for one in found.stretches if isinstance(one.source, Table)]
+    table = _one_table([one.source for one in tables]) if tables else None
+    places_of: dict[Program | Table, list[tuple[float, float]]] = {}
+    infinite = float("inf")
+    for k, one in enumerate(found.stretches):
+        low = -infinite if k == 0 else one.low
+        high = infinite if k == len(found.stretches) - 1 else one.high
+        places = places_of.setdefault(one.source if isinstance(one.source, Program) else table, [])
+        if places and places[-1][1] == low:
+            places[-1] = (places[-1][0], high)
+        else:
+            places.append((low, high))
+    ordered = sorted(places_of.items(), key=lambda item: -len(item[1]))
+    return tuple((source, tuple(places)) for source, places in ordered)
+
+
+def _one_table(tables: list[Table]) -> Table:
+    """Tables from left to right as one; what lies between two belongs to another source."""
+    edges = [tables[0].edges[0]]
+    for table in tables:
+        edges[-1] = table.edges[0]
+        edges += table.edges[1:]
+    middles, scales, rows = (tuple(itertools.chain(*parts)) for parts in zip(*((one.middles, one.scales, one.rows) for one in tables)))
+    return Table(tuple(edges), middles, scales, rows)

@@ -1,0 +1,120 @@
+"""The command `bench`: rates beside other libraries, held against the goals, as a table or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from divergence_lab.cli import train as cli_train
+from divergence_lab.cli.train import finite_json
+
+if TYPE_CHECKING:  # torch is loaded only when the command runs
+    from divergence_lab.bench.compare import Bench, Row
+
+DONE = 0
+
+
+def add_command(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add `bench`."""
+    one = command(
+        "bench",
+        _bench,
+        "measure training, exact laws and memory, beside other libraries in the same run",
+        "divergence-lab bench --against torchgfn,gfnx --json > bench.json",
+    )
+    one.add_argument(
+        "--against",
+        default="torchgfn,gfnx",
+        metavar="PEER,...",
+        help="libraries to measure beside ours, '' for none; those not installed are named (torchgfn,gfnx)",
+    )
+    one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
+    one.add_argument(
+        "--quick", action="store_true", help="small sizes: a look at what is measured, not a result"
+    )
+    one.add_argument("--keep", metavar="FILE", help="a line of JSON for each thing measured, as soon as it is; what is there is not measured again")
+    one.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from divergence_lab.bench.compare import bench
+
+    against = [name.strip() for name in options.against.split(",") if name.strip()]
+    shown = sys.stderr.isatty()
+
+    def progress(label: str) -> None:
+        if shown:
+            print(f"\r\033[K{label}", end="", file=sys.stderr, flush=True)
+
+    try:
+        found = bench(against, device=options.device, quick=options.quick, progress=progress, keep=options.keep and Path(options.keep))
+    except OSError as error:
+        raise cli_train.TrainUsageError(f"--keep {options.keep}: {error.strerror}; name a file that can be written") from error
+    progress("")
+    if options.json:
+        json.dump(as_json(found), sys.stdout, indent=1, allow_nan=False)
+        print()
+    else:
+        print(as_text(found))
+    return DONE
+
+
+def as_json(found: Bench) -> dict[str, Any]:
+    """The document of `bench --json`; a number that is not finite is the string "oo"."""
+    return {
+        "machine": dict(found.machine),
+        "rows": [finite_json({**asdict(row), "met": row.met}) for row in found.rows],
+        "not_installed": list(found.missing),
+        "seconds": found.seconds,
+    }
+
+
+def as_text(found: Bench) -> str:
+    """A table of what was measured, with the ratios, the goals and whether they were met."""
+    machine = found.machine
+    versions = {name: number for of_peer in machine["peers"].values() for name, number in of_peer.items()}
+    lines = [
+        f"{machine['gpu'] or machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, torch "
+        f"{machine['torch']}"
+        + "".join(f", {name} {number}" for name, number in versions.items() if name != "torch"),
+        *found.missing,
+        "",
+    ]
+    titles = ("what", "on", "ours", "theirs", "ratio", "goal", "met", "")
+    table = [titles, *(_cells(row) for row in found.rows)]
+    widths = [max(len(cells[column]) for cells in table) for column in range(len(titles))]
+    for cells in table:
+        aligned = [
+            cell.rjust(width) if 2 <= place <= 5 else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        lines.append("  ".join(aligned).rstrip())
+    return "\n".join([*lines, "", f"{found.seconds:.0f} s"])
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    goal = "" if row.goal is None else f"{'>=' if row.bound == 'at least' else '<='} {_number(row.goal)}"
+    against = "" if row.against is None else f"against {row.against}"
+    return (
+        row.what,
+        row.environment,
+        f"{_number(row.ours)} {row.unit}",
+        "" if row.theirs is None else f"{_number(row.theirs)} {row.unit}",
+        "" if row.ratio is None else f"{row.ratio:.2f}" if row.ratio < 10 else f"{row.ratio:.0f}",
+        goal,
+        {True: "yes", False: "no", None: ""}[row.met],
+        "; ".join(part for part in (against, row.note) if part),
+    )
+
+
+def _number(value: float) -> str:
+    if value == float("inf"):
+        return "oo"
+    if value >= 1e5:
+        return f"{value / 1e6:.3g}M"
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"

@@ -1,0 +1,135 @@
+"""The command `verify`: the gradient theorem, for every objective, group of parameters and sampler."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # torch is loaded only when the command runs
+    from divergence_lab.theory.divergence.loss import Loss
+
+DONE, CHECK_FAILED = 0, 1
+
+
+def add_command(
+    command: Callable[..., argparse.ArgumentParser],
+    loss_options: Callable[[argparse.ArgumentParser], None],
+    read_losses: Callable[[argparse.Namespace], dict[str, Loss]],
+) -> None:
+    """Add `verify`.  `read_losses(options)` gives name -> loss, the paper's four where none is named."""
+    one = command(
+        "verify",
+        lambda options: _verify(options, read_losses),
+        "check the gradient theorem exactly on an enumerated graph",
+        "divergence-lab verify quadratic 'linex(1)' --objective all --env hypergrid:2x3",
+    )
+    one.add_argument("losses", nargs="*", metavar="LOSS", help="default: the paper's four losses")
+    one.add_argument("--env", default="hypergrid:2x4", help="the graph (hypergrid:2x4)")
+    one.add_argument(
+        "--objective",
+        default="tb",
+        metavar="O,...",
+        help="tb, db, subtb(0.9), fm, vargrad ... with commas, or all (tb)",
+    )
+    one.add_argument(
+        "--sampler",
+        action="append",
+        metavar="S",
+        help="on, backward, mixture:E, power:B: objects weighted by p_F and p_B; drawn:S: as training with --sampler S "
+        "draws them; all; repeatable (on)",
+    )
+    loss_options(one)
+
+
+def _verify(options: argparse.Namespace, read_losses: Callable[[argparse.Namespace], dict[str, Loss]]) -> int:
+    from divergence_lab.theorem.verification import verify
+
+    objectives = [text.strip() for text in re.split(r",(?![^(]*\))", options.objective)]
+    rows = verify(
+        read_losses(options),
+        options.env,
+        objectives=objectives,
+        samplers=options.sampler or ["on"],
+        budget=options.budget,
+    )
+    if options.json:
+        json.dump(rows, sys.stdout, indent=1, allow_nan=False)
+        print()
+    elif len(rows) == len({row["loss"] for row in rows}):
+        _print_losses(rows)
+    else:
+        _print_groups(rows)
+    return DONE if all(row["holds"] and row["controls_fail"] for row in rows) else CHECK_FAILED
+
+
+def _print_losses(rows: list[dict[str, Any]]) -> None:
+    first = rows[0]
+    width = max(len(row["loss"]) for row in rows)
+    print(
+        f"{first['objective']} on {first['env']}, sampler {first['sampler']}, {first['objects']} objects, float64\n"
+    )
+    print(
+        f"{'loss':<{width}}  parameters                      gradient of               error  sign flipped  holds"
+    )
+    for row in rows:
+        for group in row["groups"]:
+            print(
+                f"{row['loss']:<{width}}  {group['parameters']:<30}  {_short(group['statement']):<24}"
+                f"  {group['max_gradient_error']:>7.0e}  {group['flipped_sign_error']:>12.0e}  {_answer(group)}"
+            )
+    print(NOTES)
+
+
+NOTES = """
+  error         largest difference between the gradient of the weighted loss and that of the divergence, over the largest
+                component.  sign flipped: the same for g(-x), which must be off unless the loss is even
+  sum           D_f(sg p_B||p_F) + D_{g o log}(p_B||sg p_F), sg = held constant: neither part alone is the gradient"""
+
+
+def _short(statement: str) -> str:
+    return "sum of both parts" if " + " in statement else statement
+
+
+def _answer(group: dict[str, Any]) -> str:
+    if not group["controls_fail"]:
+        return "NO: a control passes that must fail"
+    return ("yes" if group["moves"] else "yes, moves nothing") if group["holds"] else "NO"
+
+
+def _print_groups(rows: list[dict[str, Any]]) -> None:
+    """One line a group, the worst over the losses: the table of what is true for which parameters."""
+    losses = list(dict.fromkeys(row["loss"] for row in rows))
+    print(f"{rows[0]['env']}, float64, the worst of {len(losses)} losses: {', '.join(losses)}\n")
+    last = None
+    for key, groups in _by_group(rows).items():
+        objective, sampler, parameters = key
+        if last != (objective, sampler):
+            print(f"{objective}, sampler {sampler}")
+            print(
+                f"  {'parameters':<30}  D_f alone        error  what holds                 error   controls"
+            )
+            last = (objective, sampler)
+        alone = "yes" if all(group["divergence_alone"] for group in groups) else "NO"
+        worst = max(group["divergence_alone_error"] for group in groups)
+        error = max(group["max_gradient_error"] for group in groups)
+        holds = _short(groups[0]["statement"]) if all(group["holds"] for group in groups) else "FAILS"
+        controls = "fail" if all(group["controls_fail"] for group in groups) else "PASS"
+        if not any(group["moves"] for group in groups):
+            controls = "-, moves nothing"
+        print(f"  {parameters:<30}  {alone:<9}  {worst:>10.0e}  {holds:<25}  {error:>6.0e}   {controls}")
+    print(
+        "\n  D_f alone     is the gradient that of D_f(p_B||p_F)?  What holds is what theory says instead, and its error"
+        "\n  controls      g(-x) for g(x), and weights that are not held constant: must fail"
+    )
+
+
+def _by_group(rows: list[dict[str, Any]]) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
+    found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        for group in row["groups"]:
+            found.setdefault((row["objective"], row["sampler"], group["parameters"]), []).append(group)
+    return found

@@ -1,0 +1,189 @@
+"""Exact expected losses: every object weighted by how often training would draw it, with no sampling.
+
+DB and FM: edges and states by their visits.  TB: for losses that are sums of c x^n e^{ax}, by recursions over the
+graph, because residuals add along a path.  Everything else: all trajectories, where they can be listed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from divergence_lab.gflownet.listed.flow import Flow, along, steps_of
+from divergence_lab.gflownet.objectives import Objective, Residuals
+from divergence_lab.gflownet.policies.policy import Policy
+from divergence_lab.gflownet.samplers import Sampler, behave
+from divergence_lab.gflownet.listed.sampling import Trajectories, gather_steps, with_sink
+from divergence_lab.graphs.tables import tables
+from divergence_lab.gflownet.listed.visits import visits
+from divergence_lab.graphs.constants import constant
+from divergence_lab.graphs.dag import PointedDAG
+
+Terms = Sequence[tuple[float, int, float]]
+ON_POLICY = Sampler()
+
+
+def expected_residuals(
+    graph: PointedDAG, chosen: Objective, model: Flow, sampler: Sampler = ON_POLICY
+) -> Residuals:
+    """x [M, O, 1] of every edge (db) or state but the source (fm), with its expected visits in one trajectory as weight.
+
+    So sum_O weight g(x) is E over trajectories of the objective's sum, for any g.  `sampler`: epsilon or tempered.
+    """
+    log_pf = model.log_pf
+    visited = visits(graph, _behaviour(graph, log_pf, sampler))
+    if chosen.kind == "fm":
+        x = model.log_flow[:, 1:] - model.log_inflow[:, 1:]
+        return Residuals(x[..., None], visited.sum(dim=1)[:, 1:, None])
+    if chosen.kind != "db":
+        raise ValueError(
+            f"{chosen.name} has no edges or states to sum over; use expected_tb or listed_residuals"
+        )
+    on_device = tables(graph, log_pf.device, log_pf.dtype)
+    width = graph.n_states + 1
+    child = on_device.next_state.view(graph.n_actions, width)[:-1, :-1]
+    ahead = pad(model.log_flow, (0, 1)).index_select(1, child.flatten()).view(len(log_pf), *child.shape)
+    back = (ahead + model.log_pb[:, :-1]).expand(log_pf.shape[0], -1, -1)
+    stop = on_device.log_reward.expand(log_pf.shape[0], 1, -1)
+    x = torch.cat([back, stop], dim=1) - log_pf - model.log_flow[:, None]
+    x = torch.where(on_device.mask == 0, x, 0.0)
+    return Residuals(x.flatten(1)[..., None], visited.flatten(1)[..., None])
+
+
+@torch.no_grad()
+def often(policy: Policy, model: Flow, sampler: Sampler = ON_POLICY) -> Tensor:
+    """How often each row of a tabular policy's parameters is at work in one trajectory: [M, R, S].
+
+    Logits of actions, and of backward actions, by the visits of their edge; log F(s) by those of s.
+    """
+    graph, heads = policy.space, policy.heads
+    edges = visits(graph, _behaviour(graph, model.log_pf, sampler))
+    rows = [edges]
+    if heads.n_back:
+        on_device = tables(graph, edges.device, edges.dtype)
+        rows.append(edges.flatten(1)[:, on_device.incoming] * on_device.incoming_exists)
+    if heads.flow:
+        rows.append(edges.sum(dim=1, keepdim=True))
+    return torch.cat(rows, dim=1)
+
+
+def expected_tb(graph: PointedDAG, model: Flow, terms: Terms, sampler: Sampler = ON_POLICY) -> Tensor:
+    """E_tau sum_k c_k x^n_k e^{a_k x} of the trajectory residual x, the law of tau held constant: [M]; differentiable.
+
+    For each a, at every state: l = log sum over paths to it of P(path) e^{a x(path)}, and the moments
+    m_n = sum of P e^{ax} x^n / e^l.  An edge of residual d takes (l, m_n) to (l + log P + a d, sum_j C(n, j)
+    d^{n-j} m_j), and paths that meet are averaged with weights e^l: no number overflows before the end.
+    """
+    log_chance = _behaviour(graph, model.log_pf, sampler)
+    stop = tables(graph, log_chance.device, log_chance.dtype).log_reward.expand(log_chance.shape[0], 1, -1)
+    back = model.log_pb[:, :-1].expand(log_chance.shape[0], -1, -1)
+    step = torch.cat([back, stop], dim=1) - model.log_pf
+    # an action that is not allowed is never looked up; its infinities must not meet a gradient of 0
+    allowed = tables(graph, log_chance.device, log_chance.dtype).mask == 0
+    step = torch.where(allowed, step, 0.0)
+    total = torch.zeros_like(model.log_z)
+    for a in sorted({a for _, _, a in terms}):
+        wanted = [(c, n) for c, n, other in terms if other == a]
+        log_mass, moments = _moments(graph, log_chance, step, -model.log_z, a, max(n for _, n in wanted))
+        for c, n in wanted:
+            total = total + c * log_mass.exp() * moments[n]
+    return total
+
+
+def _moments(
+    graph: PointedDAG, log_chance: Tensor, step: Tensor, start: Tensor, a: float, highest: int
+) -> tuple[Tensor, list[Tensor]]:
+    """(l, [m_0 ... m_highest]) at the end of all trajectories, [M] each; residuals begin at `start` [M]."""
+    n_states = graph.n_states
+    incoming = constant(graph, "incoming", lambda: graph.incoming, step.device, torch.long)
+    log_edge = (log_chance + a * step).flatten(1)
+    # states of a few levels back are all that is looked up: `base` is the first that is kept
+    kept = [torch.stack([a * start, *(start**n for n in range(1, highest + 1))])[..., None]]
+    base = 0
+    ends = [_stopped(log_chance, step, kept[0], a, 0, 1, highest)]
+    back_to = _oldest_parents(graph)
+    for (low, high), oldest in zip(graph.level_slices[1:], back_to[1:], strict=True):
+        while base + kept[0].shape[-1] <= oldest:
+            base += kept.pop(0).shape[-1]
+        into = incoming[:, low:high]
+        exists = into >= 0
+        edge, parent = into.clamp(min=0), into.clamp(min=0) % n_states - base
+        before = torch.cat(kept, dim=-1)[:, :, torch.where(exists, parent, 0)]  # [1 + N, M, P, n]
+        moved = _shift(before, step.flatten(1)[:, edge], highest)
+        log_mass = torch.where(exists, before[0] + log_edge[:, edge], -torch.inf)
+        kept.append(_merge(log_mass, moved, dim=1))
+        ends.append(_stopped(log_chance, step, kept[-1], a, low, high, highest))
+    last = torch.cat(ends, dim=-1)[:, :, tables(graph, step.device, step.dtype).terminal_states]
+    together = _merge(last[0], list(last[1:]), dim=1)
+    ones = torch.ones_like(together[0])
+    return together[0], [ones, *together[1:]]
+
+
+def _stopped(
+    log_chance: Tensor, step: Tensor, here: Tensor, a: float, low: int, high: int, highest: int
+) -> Tensor:
+    """What has stopped in the states `low` to `high` - 1: [1 + N, M, n]."""
+    residual = step[:, -1, low:high]
+    log_mass = here[0] + log_chance[:, -1, low:high] + a * residual
+    return torch.stack([log_mass, *_shift(here, residual, highest)])
+
+
+def _shift(before: Tensor, residual: Tensor, highest: int) -> list[Tensor]:
+    """The moments 1 ... N after a step: sum_j C(n, j) d^{n-j} m_j with m_0 = 1."""
+    moments = [1.0, *before[1:]]
+    return [
+        sum(math.comb(n, j) * residual ** (n - j) * moments[j] for j in range(n + 1))
+        for n in range(1, highest + 1)
+    ]
+
+
+def _merge(log_mass: Tensor, moments: list[Tensor], dim: int) -> Tensor:
+    """Paths that meet: [1 + N, M, ..] without the axis `dim` of log_mass."""
+    total = torch.logsumexp(log_mass, dim=dim, keepdim=True)
+    share = (log_mass - total).exp()
+    return torch.stack([total.squeeze(dim), *((share * moment).sum(dim=dim) for moment in moments)])
+
+
+def _oldest_parents(graph: PointedDAG) -> list[int]:
+    """The first state that any state of this level, or of a later one, has as a parent."""
+    oldest, found = graph.n_states, []
+    for low, high in reversed(graph.level_slices):
+        into = graph.incoming[:, low:high]
+        parents = into[into >= 0] % graph.n_states
+        oldest = min(oldest, int(parents.min()) if parents.size else graph.n_states)
+        found.append(oldest)
+    return found[::-1]
+
+
+def listed_residuals(
+    graph: PointedDAG, chosen: Objective, model: Flow, walked: Trajectories, sampler: Sampler = ON_POLICY
+) -> Residuals:
+    """x [M, O, J] of all J trajectories, `walked` [1, T, J], each weighted by its probability: for any objective and g.
+
+    The weights sum over J to J, as those of a batch do.  vargrad: the limit of a large batch, log Z replaced by
+    E[log R + log P_B - log P_F].
+    """
+    law = gather_steps(with_sink(_finite(_behaviour(graph, model.log_pf, sampler))), walked).exp()[:, None]
+    count = walked.index.shape[-1]
+    if chosen.kind == "vargrad":
+        estimate = steps_of(graph, model, walked).increment.sum(dim=1, keepdim=True)
+        held = (law * estimate.detach()).sum(dim=-1, keepdim=True)
+        return Residuals(estimate - held, law * count)
+    found = along(graph, chosen, model, walked)
+    return Residuals(found.x, found.weight * law * count)
+
+
+def _finite(log_pf: Tensor) -> Tensor:
+    return torch.where(torch.isfinite(log_pf), log_pf, 0.0)
+
+
+def _behaviour(graph: PointedDAG, log_pf: Tensor, sampler: Sampler) -> Tensor:
+    """log of the policy that draws, held constant: [M, A, S]."""
+    if sampler.backward or sampler.replay:
+        raise ValueError("expected losses need a sampler that walks forward: on, epsilon or tempered")
+    with torch.no_grad():
+        return behave(sampler, log_pf.detach(), tables(graph, log_pf.device, log_pf.dtype).mask)

@@ -1,0 +1,192 @@
+"""Parameters -> log P_F, log P_B, log F and log Z at all states of an enumerated graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from divergence_lab.gflownet.objectives import Objective, ObjectiveError, Residuals, Steps, fm, residuals
+from divergence_lab.gflownet.policies.policy import Parameters, Policy
+from divergence_lab.gflownet.listed.sampling import Trajectories
+from divergence_lab.graphs.tables import tables
+from divergence_lab.graphs.constants import constant
+from divergence_lab.graphs.dag import PointedDAG
+
+BACKWARD = ("uniform", "learned", "maxent")
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """`log_pf`, `log_pb` [M, A, S] (M = 1 in `log_pb` if it is fixed), `log_flow` [M, S] or None, `log_z` [M].
+
+    log P_B is that of the edge which the action takes, 0 for a stop.  `log_inflow` [M, S]: log of the flow into
+    each state where edge flows are learned, else None; -inf in the source.
+    """
+
+    log_pf: Tensor
+    log_pb: Tensor
+    log_z: Tensor
+    log_flow: Tensor | None = None
+    log_inflow: Tensor | None = None
+
+    def split(self, parts: int) -> list[Flow]:
+        """As many models, of as many members each; what is shared by all stays shared."""
+        size = len(self.log_z) // parts
+
+        def part(table: Tensor | None, number: int) -> Tensor | None:
+            shared = table is None or len(table) < len(self.log_z)
+            return table if shared else table[number * size : (number + 1) * size]
+
+        return [Flow(*(part(getattr(self, field.name), k) for field in fields(self))) for k in range(parts)]
+
+
+def flow(policy: Policy, parameters: Parameters, chosen: Objective, backward: str = "uniform") -> Flow:
+    """The model of `chosen` at all states; `backward` names P_B: uniform, learned or maxent."""
+    return flow_from_rows(policy, policy.rows(parameters, None), parameters, chosen, backward)
+
+
+def flow_from_rows(
+    policy: Policy, rows: Tensor, parameters: Parameters, chosen: Objective, backward: str
+) -> Flow:
+    """The same, from the policy's rows [M, R, S]."""
+    graph, n_actions = policy.space, policy.heads.n_actions
+    on_device = tables(graph, rows.device, rows.dtype)
+    logits = rows[:, :n_actions] + on_device.mask
+    if backward == "learned":
+        log_pb = edge_log_pb(graph, rows[:, n_actions : n_actions + policy.heads.n_back])
+    else:
+        log_pb = fixed_log_pb(graph, backward, rows.device, rows.dtype)
+    if chosen.flow == "edges":
+        return _edge_flow(graph, logits, log_pb)
+    log_pf, log_z = torch.log_softmax(logits, dim=-2), parameters["log_z"]
+    if chosen.flow == "none":
+        return Flow(log_pf, log_pb, log_z)
+    if chosen.flow == "modified":
+        log_flow = on_device.log_reward - log_pf[:, -1]
+        return Flow(log_pf, log_pb, log_flow[:, 0], log_flow)
+    learned = rows[:, -1]
+    if chosen.flow == "forward-looking":
+        learned = learned + log_partial(graph, rows.device, rows.dtype)
+    if chosen.tied:
+        log_flow = torch.where(only_stop(graph, rows.device), on_device.log_reward, learned)
+        return Flow(log_pf, log_pb, log_flow[:, 0], log_flow)
+    return Flow(log_pf, log_pb, log_z, torch.cat([log_z[:, None], learned[:, 1:]], dim=1))
+
+
+def _edge_flow(graph: PointedDAG, logits: Tensor, log_pb: Tensor) -> Flow:
+    """Edge flows e^logit with the flow of a stop tied to R(s): P_F(a|s) = F(s, a) / sum_a F(s, a)."""
+    on_device = tables(graph, logits.device, logits.dtype)
+    stop = on_device.log_reward.expand(logits.shape[0], 1, -1)
+    log_edge = torch.cat([logits[:, :-1], stop], dim=1)
+    log_flow = torch.logsumexp(log_edge, dim=1)
+    into = log_edge.flatten(1)[:, on_device.incoming] + torch.where(
+        on_device.incoming_exists > 0, 0.0, -torch.inf
+    )
+    # the source's column is -inf throughout, where a logsumexp has no gradient: keep it out
+    log_inflow = torch.logsumexp(into[:, :, 1:], dim=1)
+    return Flow(
+        log_edge - log_flow[:, None],
+        log_pb,
+        log_flow[:, 0],
+        log_flow,
+        pad(log_inflow, (1, 0), value=-torch.inf),
+    )
+
+
+def only_stop(graph: PointedDAG, device: str | torch.device) -> Tensor:
+    """[S] bool: the states where a trajectory must stop."""
+    return constant(graph, "only stop", lambda: (graph.child[:-1] < 0).all(axis=0), device)
+
+
+def edge_log_pb(graph: PointedDAG, back_logits: Tensor) -> Tensor:
+    """Backward logits [M, P, S] -> log P_B of the edge that each action takes, [M, A, S]; 0 for a stop."""
+    on_device = tables(graph, back_logits.device, back_logits.dtype)
+    log_back = torch.log_softmax(back_logits + on_device.back_mask, dim=1)
+    return pad(log_back.flatten(1), (0, 1))[:, on_device.edge_back].view(-1, *graph.child.shape)
+
+
+def fixed_log_pb(graph: PointedDAG, backward: str, device: str | torch.device, dtype: torch.dtype) -> Tensor:
+    """log P_B without parameters, [1, A, S].
+
+    uniform: -log(number of parents of the child).  maxent: log n(s) - log n(s') with n the number of trajectories
+    from the source, which makes all trajectories to a state equally likely (Mohammadpour et al. 2024).
+    """
+    on_device = tables(graph, device, dtype)
+    if backward == "uniform":
+        return on_device.log_pb[None]
+    if backward != "maxent":
+        raise ObjectiveError(f"P_B {backward!r} is not known; use one of {', '.join(BACKWARD)}")
+    return constant(graph, "maxent", lambda: _maxent(graph), device, dtype)[None]
+
+
+def _maxent(graph: PointedDAG) -> Tensor:
+    log_paths = torch.tensor(graph.log_paths, dtype=torch.float64)
+    child = torch.tensor(graph.child).long()
+    inner = (child >= 0) & (child < graph.n_states)
+    ways = log_paths[None, :] - log_paths[child.clamp(0, graph.n_states - 1)]
+    return torch.where(inner, ways, 0.0)
+
+
+def log_partial(graph: PointedDAG, device: str | torch.device, dtype: torch.dtype) -> Tensor:
+    """log R of every state, finished or not: [S].  Raises ObjectiveError where the graph defines none."""
+    if graph.log_partial is not None:
+        return constant(graph, "log_partial", lambda: graph.log_partial, device, dtype)
+    if graph.terminal_states.size == graph.n_states:
+        return tables(graph, device, dtype).log_reward
+    raise ObjectiveError(
+        f"{graph.name}: forward-looking flows need log R of unfinished states, which this graph does not define; "
+        "use db, subtb or tb"
+    )
+
+
+def check_objective(graph: PointedDAG, chosen: Objective) -> None:
+    """Raises ObjectiveError where this graph does not allow the objective."""
+    if chosen.flow == "modified" and graph.terminal_states.size < graph.n_states:
+        raise ObjectiveError(
+            f"{graph.name}: {chosen.name} needs a graph whose states are all terminal; use db or subtb"
+        )
+    if chosen.flow == "forward-looking":
+        log_partial(graph, "cpu", torch.float64)
+
+
+def along(graph: PointedDAG, chosen: Objective, model: Flow, walked: Trajectories) -> Residuals:
+    """The residuals of `chosen` on these trajectories: [M, O, B]."""
+    if chosen.kind == "fm":
+        states = walked.states
+        visited = (states > 0) & (states < graph.n_states)
+        inflow, outflow = (
+            _at_states(pad(table, (0, 1)), states) for table in (model.log_inflow, model.log_flow)
+        )
+        return fm(torch.where(visited, inflow, 0.0), outflow, visited)
+    return residuals(chosen, steps_of(graph, model, walked, chosen.tied))
+
+
+def steps_of(graph: PointedDAG, model: Flow, walked: Trajectories, tied: bool = False) -> Steps:
+    """The model along these trajectories; `tied`: a stop that must be is no step."""
+    log_pf = model.log_pf
+    stop = tables(graph, log_pf.device, log_pf.dtype).log_reward.expand(model.log_pb.shape[0], 1, -1)
+    # one table for both policies: one gather, and log R and log P_B cancel against log P_F step by step
+    increment = pad(torch.cat([model.log_pb[:, :-1], stop], dim=1) - log_pf, (0, 1))
+    exists = walked.states < graph.n_states
+    if tied:
+        exists = exists & ~pad(only_stop(graph, log_pf.device), (0, 1))[walked.states]
+    log_flow = None
+    if model.log_flow is not None:
+        log_flow = pad(_at_states(pad(model.log_flow, (0, 1)), walked.states), (0, 0, 0, 1))
+    return Steps(_at_steps(increment, walked), exists, model.log_z, log_flow)
+
+
+def _at_steps(table: Tensor, walked: Trajectories) -> Tensor:
+    """table[.., slot_t, state_t] for a table [M, A, S+1]: [M, T, B]."""
+    n_steps, batch = walked.index.shape[1:]
+    index = walked.index.flatten(1).expand(table.shape[0], -1)
+    return table.flatten(1).gather(1, index).view(-1, n_steps, batch)
+
+
+def _at_states(table: Tensor, states: Tensor) -> Tensor:
+    """table[.., state_t] for a table [M, S+1]: [M, T, B]."""
+    index = states.flatten(1).expand(table.shape[0], -1)
+    return table.gather(1, index).view(table.shape[0], *states.shape[1:])

@@ -1,0 +1,134 @@
+"""Trajectories in batch for all members at once, by inverse CDF on the table of action probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from divergence_lab.graphs.tables import tables
+from divergence_lab.graphs.dag import PointedDAG
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectories:
+    """`index` [M, T, B] = slot * (S+1) + state: the step's place in a flat [A, S+1] table; M = 1 if shared.
+
+    After its stop a trajectory stays in the sink (state S, last slot).  `terminal` [M, B]: where it stopped.
+    """
+
+    index: Tensor
+    terminal: Tensor
+    width: int
+
+    @property
+    def states(self) -> Tensor:
+        """[M, T, B]"""
+        return self.index % self.width
+
+    @property
+    def slots(self) -> Tensor:
+        """[M, T, B]"""
+        return self.index // self.width
+
+
+@torch.no_grad()
+def sample(graph: PointedDAG, log_pf: Tensor, uniforms: Tensor) -> Trajectories:
+    """B trajectories of each member from P_F: log_pf [M, A, S], uniforms [M, T, B] in [0, 1).
+
+    The slot is the number of cumulative probabilities at or below u, the last allowed slot taking all that is
+    left.  A forbidden action has exactly the cumulative probability of the slot before it (0 for the first),
+    so neither u = 0 nor a rounded sum below u can select it.
+    """
+    on_device = tables(graph, log_pf.device, log_pf.dtype)
+    n_members, n_steps, batch = uniforms.shape
+    # exp(-inf) = 0 and the sum runs slot by slot, so the equality above is exact; the sink's column of 0
+    # selects the last slot
+    cumulative = pad(log_pf[:, :-1], (0, 1), value=-torch.inf).exp_().cumsum_(dim=1)
+    cumulative.masked_fill_(on_device.last_reached, 2.0)
+    state = torch.zeros(n_members, batch, dtype=torch.long, device=log_pf.device)
+    steps = []
+    for step in range(n_steps):
+        row = cumulative.gather(2, state[:, None].expand(-1, cumulative.shape[1], -1))
+        slot = (uniforms[:, step, None] >= row).sum(dim=1)
+        index = torch.add(state, slot, alpha=graph.n_states + 1)
+        steps.append(index)
+        state = on_device.next_state.take(index)
+    return trajectories(graph, torch.stack(steps, dim=1))
+
+
+def trajectories(graph: PointedDAG, index: Tensor) -> Trajectories:
+    """The record of these steps, [M, T, B] = slot * (S+1) + state."""
+    first_stop = (graph.n_actions - 1) * (graph.n_states + 1)
+    # of the steps that stop, one is in a real state and the others in the sink, number S: modulo S, the
+    # sum of their states is the real one
+    stopped_in = (index - first_stop).clamp_(min=0).sum(dim=1) % graph.n_states
+    return Trajectories(index, stopped_in, graph.n_states + 1)
+
+
+def gather_steps(table: Tensor, walked: Trajectories) -> Tensor:
+    """sum_t table[.., slot_t, state_t] -> [M, B], for a table [M, A, S+1] with 0 in the sink's column."""
+    n_steps, batch = walked.index.shape[1:]
+    index = walked.index.flatten(1).expand(table.shape[0], -1)
+    return table.flatten(1).gather(1, index).view(-1, n_steps, batch).sum(dim=1)
+
+
+def with_sink(log_pf: Tensor) -> Tensor:
+    """[.., A, S] -> [.., A, S+1]: the sink's only action has log-probability 0."""
+    return pad(log_pf, (0, 1))
+
+
+@torch.no_grad()
+def sample_backward(graph: PointedDAG, log_pb: Tensor, terminal: Tensor, uniforms: Tensor) -> Trajectories:
+    """Trajectories that end in `terminal` [M, B], drawn by P_B: log_pb [M or 1, A, S], uniforms [M, T-1, B].
+
+    Their steps are moved to the front, so that the stop is followed by the sink as in any other trajectory.
+    """
+    on_device = tables(graph, log_pb.device, log_pb.dtype)
+    n_members, _, batch = uniforms.shape
+    n_states, width = graph.n_states, graph.n_states + 1
+    n_back = on_device.incoming.shape[0]
+    # [M or 1, P, S]: probability of each backward action; 0 where there is none
+    chances = log_pb.flatten(1)[:, on_device.incoming].exp() * on_device.incoming_exists
+    cumulative = chances.cumsum(dim=1)
+    # the last allowed row takes all that is left, and so do the rows after it
+    exists = on_device.incoming_exists.cumsum(dim=0)
+    cumulative = cumulative.masked_fill(exists == exists[-1], 2.0)[:, :-1].expand(n_members, -1, -1)
+    stop = (graph.n_actions - 1) * width
+    state, steps = terminal, [stop + terminal]
+    sink = torch.full_like(terminal, stop + n_states)
+    for step in range(graph.max_steps - 1):
+        row = cumulative.gather(2, state[:, None].expand(-1, n_back - 1, -1))
+        chosen = (uniforms[:, step, None] >= row).sum(dim=1)
+        edge = on_device.incoming.take(chosen * n_states + state)  # slot * S + parent
+        parent = edge % n_states
+        moves = state > 0
+        steps.append(torch.where(moves, edge // n_states * width + parent, sink))
+        state = torch.where(moves, parent, 0)
+    index = torch.stack(steps[::-1], dim=1)  # sinks first, then the trajectory from the source to its stop
+    length = (index != sink[:, None]).sum(dim=1, keepdim=True)
+    place = torch.arange(graph.max_steps, device=index.device)[None, :, None]
+    shifted = place + graph.max_steps - length
+    moved = index.gather(1, shifted.clamp(max=graph.max_steps - 1))
+    return trajectories(graph, torch.where(place < length, moved, sink[:, None]))
+
+
+@torch.no_grad()
+def draw_terminal(law: Tensor, terminal_states: Tensor, uniforms: Tensor) -> Tensor:
+    """Terminal states by inverse CDF: law [X], terminal_states [X], uniforms [M, B] -> [M, B] states."""
+    cumulative = law.double().cumsum(dim=0)
+    place = torch.searchsorted(cumulative / cumulative[-1], uniforms.double().contiguous(), right=True)
+    return terminal_states[place.clamp(max=law.numel() - 1)]
+
+
+def join(walks: list[Trajectories]) -> Trajectories:
+    """Batches side by side: [M, T, B1 + B2 + ...]."""
+    if len(walks) == 1:
+        return walks[0]
+    return Trajectories(
+        torch.cat([walk.index for walk in walks], dim=2),
+        torch.cat([walk.terminal for walk in walks], dim=1),
+        walks[0].width,
+    )

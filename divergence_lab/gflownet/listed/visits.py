@@ -1,0 +1,126 @@
+"""The exact flow of probability through an enumerated graph: one pass over its levels, the softmax included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from divergence_lab.graphs.ambient import plain_torch
+from divergence_lab.gflownet.devices import one_thread
+from divergence_lab.graphs.dag import PointedDAG
+
+SMALL = 2**15  # numbers in a level of average size, all members together
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """States `low` to `high` - 1, n of them, and where they are to be looked up, in 32 bits: the passes read memory.
+
+    `parents` [P * n]: edges that enter, as slot * S + parent, A * S where there is none.
+    `children` [(A-1) * n]: S where the action is not allowed.  `shut` [A, n]: the action is not allowed.
+    """
+
+    low: int
+    high: int
+    parents: Tensor
+    children: Tensor
+    shut: Tensor
+
+
+_made: WeakKeyDictionary[PointedDAG, dict[str, list[_Level]]] = WeakKeyDictionary()
+
+
+def _levels(graph: PointedDAG, device: torch.device) -> list[_Level]:
+    of_graph = _made.setdefault(graph, {})
+    if str(device) not in of_graph:
+        of_graph[str(device)] = _make(graph, device)
+    return of_graph[str(device)]
+
+
+@plain_torch()
+def _make(graph: PointedDAG, device: torch.device) -> list[_Level]:
+    n_actions, n_states = graph.child.shape
+    # torch looks up by 32-bit numbers too; the largest is A * S
+    whole = np.int32 if n_actions * n_states < 2**31 else np.int64
+    found = []
+    for low, high in graph.level_slices:
+        into, out = graph.incoming[:, low:high], graph.child[:, low:high]
+        parents = np.where(into >= 0, into, n_actions * n_states).astype(whole)
+        children = np.where(out[:-1] >= 0, out[:-1], n_states).astype(whole)
+        arrays = (parents.ravel(), children.ravel(), out < 0)
+        found.append(_Level(low, high, *(torch.from_numpy(array).to(device) for array in arrays)))
+    return found
+
+
+def _is_small(logits: Tensor, graph: PointedDAG) -> bool:
+    return logits.device.type == "cpu" and logits.numel() < SMALL * len(graph.level_slices)
+
+
+class _Visits(torch.autograd.Function):
+    """Forward: level by level, softmax, sum of what flows in.  Backward: the same levels from the last to the first.
+
+    With w(s, a) = dL/dv(s, a) + u(child), u(s) = sum_a P_F(a|s) w(s, a): dL/dlogit(s, a) = v(s, a) (w(s, a) - u(s)).
+    """
+
+    @staticmethod
+    def forward(ctx, logits: Tensor, graph: PointedDAG) -> Tensor:
+        with one_thread(_is_small(logits, graph)):
+            return _Visits._forward(ctx, logits, graph)
+
+    @staticmethod
+    def _forward(ctx, logits: Tensor, graph: PointedDAG) -> Tensor:
+        n_members, n_actions, n_states = logits.shape
+        # one place more, which stays 0: where there is no parent
+        flat = logits.new_empty(n_members, n_actions * n_states + 1)
+        flat[:, -1] = 0.0
+        visits = flat[:, :-1].view(n_members, n_actions, n_states)
+        for level in _levels(graph, logits.device):
+            here = logits[:, :, level.low : level.high].masked_fill(level.shut, -torch.inf)
+            chances = torch.softmax(here, dim=1)
+            if level.low:
+                into = flat.index_select(1, level.parents).view(n_members, -1, level.high - level.low)
+                chances.mul_(into.sum(dim=1, keepdim=True))
+            visits[:, :, level.low : level.high] = chances
+        ctx.graph = graph
+        ctx.save_for_backward(visits)
+        return visits
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, upstream: Tensor):
+        (visits,) = ctx.saved_tensors
+        with one_thread(_is_small(visits, ctx.graph)):
+            return _Visits._backward(ctx, visits, upstream), None
+
+    @staticmethod
+    def _backward(ctx, visits: Tensor, upstream: Tensor) -> Tensor:
+        n_members, n_actions, n_states = visits.shape
+        worth = visits.new_zeros(n_members, n_states + 1)  # u of the sink, the last, is 0
+        gradient = torch.empty_like(visits)
+        for level in reversed(_levels(ctx.graph, visits.device)):
+            at = slice(level.low, level.high)
+            ahead = worth.index_select(1, level.children).view(
+                n_members, n_actions - 1, level.high - level.low
+            )
+            gain = upstream[:, :, at].clone()
+            gain[:, :-1] += ahead
+            here = visits[:, :, at]
+            # what is never reached has no gradient, whatever its worth
+            total = here.sum(dim=1).clamp_(min=torch.finfo(visits.dtype).tiny)
+            worth[:, at] = (here * gain).sum(dim=1) / total
+            torch.mul(here, gain.sub_(worth[:, None, at]), out=gradient[:, :, at])
+        return gradient
+
+
+def visits(graph: PointedDAG, logits: Tensor) -> Tensor:
+    """v(s, a) = d(s) P_F(a|s), how often a trajectory takes each action: [.., A, S] -> [.., A, S].
+
+    d(s) = sum over edges into s of v, d(source) = 1; P_F = softmax of the logits over the allowed actions, so log P_F
+    will do for logits.  In the dtype of the logits; differentiable once.  Each sum has a fixed order, so the same
+    input gives the same bits on the same device.
+    """
+    return _Visits.apply(logits.reshape(-1, *logits.shape[-2:]), graph).view(logits.shape)

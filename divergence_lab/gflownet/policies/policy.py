@@ -1,0 +1,231 @@
+"""Policies with a leading ensemble axis: parameters -> one table of rows, one column a state.
+
+The rows are A forward logits, then Q backward logits if P_B is learned, then log F if flows are learned.
+One product of the last layer gives them all, and every normalisation runs along contiguous states.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag, grouped_mm, pad
+
+from divergence_lab.graphs.ambient import plain_torch
+from divergence_lab.gflownet.randomness import INIT, mix
+from divergence_lab.graphs.tables import tables
+from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.graphs.generated import GeneratedDAG, Space
+
+Parameters = Mapping[str, Tensor]
+
+THIN = 64  # states in a row up to which each takes its member's last layer along, sooner than products are grouped
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Which rows a policy has: A = n_actions always, Q = n_back if P_B is learned (else 0), log F if `flow`."""
+
+    n_actions: int
+    n_back: int = 0
+    flow: bool = False
+
+    @property
+    def n_rows(self) -> int:
+        return self.n_actions + self.n_back + self.flow
+
+
+def heads(space: Space, *, learned_back: bool = False, flow: bool = False) -> Heads:
+    """The heads that this space needs."""
+    back = space.incoming.shape[0] if isinstance(space, PointedDAG) else space.n_back
+    return Heads(space.n_actions, back if learned_back else 0, flow)
+
+
+@dataclass(frozen=True, eq=False)
+class Policy:
+    """`shapes`: of one member's parameters; every tensor in the parameters has a leading axis M.
+
+    `draw(generator)` -> one member's initial parameters in float64, `log_z` among them.
+    `rows(parameters, states)` -> [M, R, N] at states [M, N] (enumerated) or [M, N, D] (generated); at all S
+    states of an enumerated graph, [M, R, S], where states is None.
+    `n_random`: random numbers a state for its dropout, as a third argument of `rows`.  `single_pass`: the states of
+    generated trajectories are evaluated once, as they are drawn, with their gradients.
+    `in_a_row(parameters)` -> (states [N, D], member [N] -> [N, R]), in float32 on a CPU: states of a generated space,
+    those of member 0 first, then those of member 1 and so on; None if the policy has no such way.
+    """
+
+    name: str
+    space: Space
+    heads: Heads
+    shapes: Mapping[str, tuple[int, ...]]
+    draw: Callable[[torch.Generator], dict[str, Tensor]]
+    rows: Callable[..., Tensor]
+    n_random: int = 0
+    single_pass: bool = False
+    in_a_row: Callable[[Parameters], Callable[[Tensor, Tensor], Tensor]] | None = None
+
+    def init(
+        self, seeds: Sequence[int], device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+    ) -> dict[str, Tensor]:
+        """Initial parameters, member m from seeds[m] alone (drawn on the CPU: the same on every device)."""
+        members = [self.draw(torch.Generator().manual_seed(mix(seed, INIT))) for seed in seeds]
+        return {
+            key: torch.stack([member[key] for member in members]).to(device, dtype) for key in self.shapes
+        }
+
+    def log_pf(self, parameters: Parameters, states: Tensor | None = None) -> Tensor:
+        """log P_F = log softmax over allowed actions of an enumerated graph, [M, A, S]; -inf if not allowed.
+
+        With `states` [M, N]: only there, [M, A, N].
+        """
+        logits = self.rows(parameters, states)[:, : self.heads.n_actions]
+        mask = tables(self.space, logits.device, logits.dtype).mask
+        if states is not None:
+            mask = mask[:, states].movedim(0, 1)
+        return torch.log_softmax(logits + mask, dim=-2)
+
+
+def tabular(
+    graph: PointedDAG,
+    *,
+    heads: Heads | None = None,
+    scale: float = 0.0,
+    stop_logit: float = 0.0,
+    initial_log_z: float = 0.0,
+    initial_log_flow: float = 0.0,
+) -> Policy:
+    """One number per (row, state); they start as normal with standard deviation `scale`.
+
+    `stop_logit` is added to the logits of stopping: below 0, the first trajectories are long.
+    `initial_log_flow` is added to log F.
+    """
+    rows_of = heads or Heads(graph.n_actions)
+    shapes = {"rows": (rows_of.n_rows, graph.n_states), "log_z": ()}
+
+    def draw(generator: torch.Generator) -> dict[str, Tensor]:
+        start = scale * torch.randn(shapes["rows"], generator=generator, dtype=torch.float64)
+        start[rows_of.n_actions - 1] += stop_logit
+        if rows_of.flow:
+            start[-1] += initial_log_flow
+        return {"rows": start, "log_z": torch.tensor(initial_log_z, dtype=torch.float64)}
+
+    def rows(parameters: Parameters, states: Tensor | None) -> Tensor:
+        if states is None:
+            return parameters["rows"]
+        return parameters["rows"].gather(-1, states[:, None, :].expand(-1, rows_of.n_rows, -1))
+
+    return Policy("tabular", graph, rows_of, shapes, draw, rows)
+
+
+def mlp(
+    space: Space,
+    *,
+    heads: Heads | None = None,
+    width: int = 256,
+    depth: int = 2,
+    stop_logit: float = 0.0,
+    initial_log_z: float = 0.0,
+    initial_log_flow: float = 0.0,
+) -> Policy:
+    """`depth` ReLU layers of `width` units on the state's features; weights start as in torch.nn.Linear.
+
+    U(-1/sqrt(inputs), 1/sqrt(inputs)) for weights and biases.  All heads share the layers below the last.
+    """
+    enumerated = isinstance(space, PointedDAG)
+    rows_of = heads or Heads(space.n_actions)
+    n_inputs = space.features.shape[1] if enumerated else space.n_features
+    sizes = [n_inputs, *[width] * depth, rows_of.n_rows]
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer, (inputs, outputs) in enumerate(pairwise(sizes)):
+        # the last layer is stored output-first: its product then has the [R, N] order of every table
+        last = layer == depth
+        shapes[f"weight_{layer}"] = (outputs, inputs) if last else (inputs, outputs)
+        shapes[f"bias_{layer}"] = (outputs, 1) if last else (1, outputs)
+    shapes["log_z"] = ()
+    inputs_at = _looked_up(space) if enumerated else _computed(space)
+
+    def draw(generator: torch.Generator) -> dict[str, Tensor]:
+        member = {}
+        for key, shape in list(shapes.items())[:-1]:
+            bound = 1 / math.sqrt(sizes[int(key.rpartition("_")[2])])
+            member[key] = bound * (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1)
+        member[f"bias_{depth}"][rows_of.n_actions - 1] += stop_logit
+        if rows_of.flow:
+            member[f"bias_{depth}"][-1] += initial_log_flow
+        member["log_z"] = torch.tensor(initial_log_z, dtype=torch.float64)
+        return member
+
+    def rows(parameters: Parameters, states: Tensor | None) -> Tensor:
+        hidden = inputs_at(parameters["weight_0"], states)
+        for layer in range(depth):
+            hidden = torch.baddbmm(parameters[f"bias_{layer}"], hidden, parameters[f"weight_{layer}"]).relu()
+        # with the states' axis first, so that the gradient of `hidden` lies in memory as `hidden` does
+        last = torch.baddbmm(parameters[f"bias_{depth}"].mT, hidden, parameters[f"weight_{depth}"].mT)
+        return last.mT.contiguous()
+
+    def in_a_row(parameters: Parameters) -> Callable[[Tensor, Tensor], Tensor]:
+        weights = [parameters[f"weight_{layer}"] for layer in range(depth + 1)]
+        biases = [parameters[f"bias_{layer}"].flatten(1) for layer in range(depth + 1)]
+        # one output or more too many: then the gradient comes from a slice, and lies in memory as the kernel wants it
+        last = pad(weights[depth], (0, 0, 0, 4 - rows_of.n_rows % 4)).mT
+        first = weights[0].flatten(0, 1)
+
+        members = torch.arange(len(first) // n_inputs)
+
+        def evaluated(states: Tensor, member: Tensor) -> Tensor:
+            ends = torch.searchsorted(member, members, right=True, out_int32=True)
+            hidden = None if space.ones else space.features(states).to(first.dtype)
+            for layer in range(depth):
+                if hidden is None:  # a product with ones and zeros is a sum of rows
+                    hidden = embedding_bag(space.ones(states) + n_inputs * member[:, None], first, mode="sum")
+                else:
+                    hidden = _of_each(hidden, weights[layer], ends)
+                hidden = (hidden + biases[layer].index_select(0, member)).relu_()
+            bias = biases[depth].index_select(0, member)
+            if len(states) <= THIN:
+                return (weights[depth].index_select(0, member) * hidden[:, None]).sum(dim=-1) + bias
+            return _of_each(hidden, last, ends)[:, : rows_of.n_rows] + bias
+
+        return evaluated
+
+    return Policy("mlp", space, rows_of, shapes, draw, rows, in_a_row=None if enumerated else in_a_row)
+
+
+def _of_each(inputs: Tensor, weights: Tensor, ends: Tensor) -> Tensor:
+    """inputs [N, K], member after member, times each member's weights [M, K, J]: [N, J].
+
+    The kernel wants rows of whole 16 bytes, so K and J are filled up with zeros to multiples of 4.
+    """
+    short, narrow = -inputs.shape[1] % 4, -weights.shape[2] % 4
+    if short:
+        inputs = pad(inputs, (0, short))
+    if short or narrow:
+        weights = pad(weights, (0, narrow, 0, short))
+    return grouped_mm(inputs, weights, offs=ends)[:, : weights.shape[2] - narrow]
+
+
+def _looked_up(graph: PointedDAG) -> Callable[[Tensor, Tensor | None], Tensor]:
+    """Features of an enumerated graph from its table, kept per device and dtype: [M, N, K]."""
+    on_device: dict[tuple[str, torch.dtype], Tensor] = {}
+
+    def inputs_at(like: Tensor, states: Tensor | None) -> Tensor:
+        key = (str(like.device), like.dtype)
+        if key not in on_device:
+            with plain_torch():
+                on_device[key] = torch.tensor(graph.features, device=like.device, dtype=like.dtype)
+        return on_device[key].expand(like.shape[0], -1, -1) if states is None else on_device[key][states]
+
+    return inputs_at
+
+
+def _computed(dag: GeneratedDAG) -> Callable[[Tensor, Tensor | None], Tensor]:
+    def inputs_at(like: Tensor, states: Tensor | None) -> Tensor:
+        if states is None:
+            raise ValueError(f"{dag.name} is too large to evaluate at all states; name the states")
+        return dag.features(states).to(like.dtype)
+
+    return inputs_at

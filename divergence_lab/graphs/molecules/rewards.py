@@ -1,0 +1,65 @@
+"""Log-rewards of many molecules at once: the sEH proxy where its weights are at hand, else QED, named so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from divergence_lab.graphs.molecules.chemistry import Molecule, rdkit_chem
+from divergence_lab.graphs.molecules.weights import WEIGHTS
+
+BETA = 4.0  # the paper's exponent
+CHUNK = 64
+SMALLEST_QED = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Reward:
+    """R = (max(0.1, raw)/8)^beta of the sEH proxy, or QED^beta; `name` says which.
+
+    `raw(molecules)` -> [N] float64; `log_reward(raw)` -> [N] float64.
+    """
+
+    name: str
+    raw: Callable[[Sequence[Molecule]], np.ndarray]
+    log_reward: Callable[[np.ndarray], np.ndarray]
+
+
+def reward_from(data: str | Path | None, beta: float = BETA, dtype: torch.dtype = torch.float64) -> Reward:
+    """By the sEH proxy if the folder `data` holds its weights (their SHA-256 is compared), else by QED."""
+    if data is not None and (Path(data) / WEIGHTS).exists():
+        return _seh(data, beta, dtype)
+    return Reward(
+        f"QED^{beta:g} (not the sEH proxy)",
+        _qed,
+        lambda raw: beta * np.log(np.maximum(raw, SMALLEST_QED)),
+    )
+
+
+def _seh(data: str | Path, beta: float, dtype: torch.dtype) -> Reward:
+    from divergence_lab.graphs.molecules.proxy import NORM, SMALLEST, featurise, proxy, raw_prediction
+    from divergence_lab.graphs.molecules.weights import load_weights
+
+    network = proxy(load_weights(data), dtype=dtype)
+
+    def raw(molecules: Sequence[Molecule]) -> np.ndarray:
+        parts = [molecules[start : start + CHUNK] for start in range(0, len(molecules), CHUNK)]
+        found = [raw_prediction(network, featurise(part)).double().numpy() for part in parts]
+        return np.concatenate(found) if found else np.zeros(0)
+
+    return Reward(
+        f"sEH proxy, (max({SMALLEST:g}, raw)/{NORM:g})^{beta:g}",
+        raw,
+        lambda values: beta * np.log(np.maximum(values, SMALLEST) / NORM),
+    )
+
+
+def _qed(molecules: Sequence[Molecule]) -> np.ndarray:
+    rdkit_chem()
+    from rdkit.Chem.QED import qed
+
+    return np.array([qed(molecule.mol) for molecule in molecules], dtype=np.float64)

@@ -1,0 +1,77 @@
+"""Items -> scores: SMILES or fragment states, by the published proxy where its weights are at hand, else by QED."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from divergence_lab.graphs.molecules.chemistry import (
+    Molecule,
+    MoleculeError,
+    assemble,
+    fragment_state,
+    from_smiles,
+    rdkit_chem,
+    read_blocks,
+    read_file,
+    smiles_of,
+)
+
+CHUNK = 64  # molecules evaluated at once
+QED_NAME = "QED (RDKit), not the sEH proxy: name the folder of its weights with --data"
+PROXY_NAME = "sEH proxy (Bengio et al. 2021), published weights"
+
+
+@dataclass(frozen=True)
+class Score:
+    """`raw`: what the proxy says; `reward`: (max(0.1, raw)/8)^4 of the sEH proxy, QED itself of QED."""
+
+    smiles: str
+    raw: float
+    reward: float
+    proxy: str
+
+
+def read_items(items: Iterable[str], data: str | Path | None) -> list[Molecule]:
+    """Each item is a SMILES, or a JSON file that holds a list of SMILES or of fragment states."""
+    molecules, blocks = [], None
+    for item in items:
+        entries: Sequence[object] = read_file(Path(item)) if item.endswith(".json") else [item]
+        for entry in entries:
+            if isinstance(entry, str):
+                molecules.append(from_smiles(entry))
+                continue
+            if isinstance(entry, dict) and entry.get("blockidxs", 0) is None and isinstance(entry.get("smiles"), str):
+                molecules.append(from_smiles(entry["smiles"]))  # the reference data's way to give a bare SMILES
+                continue
+            if data is None:
+                raise MoleculeError("fragment states name the published blocks: give their folder with --data")
+            blocks = blocks or read_blocks(data)
+            molecules.append(assemble(fragment_state(entry), blocks))
+    return molecules
+
+
+def score(molecules: Sequence[Molecule], data: str | Path | None = None) -> list[Score]:
+    """A score of each: by the sEH proxy with the weights in the folder `data`; by QED where that is None."""
+    if data is None:
+        return [_qed(molecule) for molecule in molecules]
+    from divergence_lab.graphs.molecules.proxy import featurise, proxy, raw_prediction, reward
+    from divergence_lab.graphs.molecules.weights import load_weights
+
+    network = proxy(load_weights(data))
+    scores = []
+    for start in range(0, len(molecules), CHUNK):
+        some = molecules[start : start + CHUNK]
+        raw = raw_prediction(network, featurise(some))
+        for molecule, value, gain in zip(some, raw.tolist(), reward(raw).tolist(), strict=True):
+            scores.append(Score(smiles_of(molecule), value, gain, PROXY_NAME))
+    return scores
+
+
+def _qed(molecule: Molecule) -> Score:
+    rdkit_chem()
+    from rdkit.Chem.QED import qed
+
+    value = float(qed(molecule.mol))
+    return Score(smiles_of(molecule), value, value, QED_NAME)

@@ -1,0 +1,95 @@
+"""A graph's arrays as tensors on a device, made once per (graph, device, dtype)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from divergence_lab.graphs.ambient import plain_torch
+from divergence_lab.graphs.dag import PointedDAG
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """Tables with S + 1 columns have one for the sink, where the only action is to stay, with log 1 = 0.
+
+    So a trajectory that has ended goes on through the sink and adds exactly nothing: no mask over steps.
+    """
+
+    mask: Tensor  # [A, S] 0 where the action is allowed, -inf elsewhere
+    log_pb: Tensor  # [A, S] log P_B of going back from child[a, s] to s: -log(parents); 0 for a stop
+    log_target: Tensor  # [A, S+1] log_pb, and log_reward for a stop; 0 in the sink
+    log_reward: Tensor  # [S]
+    next_state: Tensor  # [A * (S+1)] child table, flat; the sink where nothing is allowed
+    last_reached: Tensor  # [A-1, S+1] bool: the last allowed slot of the state, and all slots after it
+    back_mask: (
+        Tensor  # [P, S] 0 where the backward action is allowed, -inf elsewhere; row 0 of the source is 0
+    )
+    edge_back: (
+        Tensor  # [A * S] place in a flat [P, S] table of the backward action of edge (a, s); P * S if none
+    )
+    incoming: Tensor  # [P, S] edges into each state as slot * S + parent (0 where padded)
+    incoming_exists: Tensor  # [P, S] 1 or 0, in dtype
+    terminal_states: Tensor  # [X]
+
+
+_made: WeakKeyDictionary[PointedDAG, dict[tuple[str, torch.dtype], Tables]] = WeakKeyDictionary()
+
+
+def tables(graph: PointedDAG, device: str | torch.device, dtype: torch.dtype) -> Tables:
+    """The graph's tables on a device; kept for as long as the graph lives."""
+    of_graph = _made.setdefault(graph, {})
+    key = (str(device), dtype)
+    if key not in of_graph:
+        of_graph[key] = _make(graph, torch.device(device), dtype)
+    return of_graph[key]
+
+
+@plain_torch()
+def _make(graph: PointedDAG, device: torch.device, dtype: torch.dtype) -> Tables:
+    made = _make_on_cpu(graph, dtype)
+    return Tables(**{field.name: getattr(made, field.name).to(device) for field in fields(Tables)})
+
+
+def _make_on_cpu(graph: PointedDAG, dtype: torch.dtype) -> Tables:
+    n_actions, n_states = graph.child.shape
+    # copies: the graph's arrays are read-only, which torch cannot express
+    child = torch.tensor(graph.child).long()  # torch gathers by int64 alone
+    shut = child < 0
+    inner = (child >= 0) & (child < n_states)
+    log_reward = torch.tensor(graph.log_reward)
+    log_parents = torch.tensor(graph.n_parents).clamp(min=1).double().log()
+    log_pb = torch.where(inner, -log_parents[child.clamp(0, n_states - 1)], 0.0)
+
+    log_target = torch.zeros(n_actions, n_states + 1, dtype=torch.float64)
+    log_target[:, :-1] = torch.where(child == n_states, log_reward, log_pb)
+    next_state = torch.full((n_actions, n_states + 1), n_states)
+    next_state[:, :-1] = torch.where(shut, n_states, child)
+    allowed = torch.zeros(n_actions, n_states + 1, dtype=torch.long)
+    allowed[:, :-1] = ~shut
+    allowed[-1, -1] = 1  # in the sink the only action is to stay
+    so_far = allowed.cumsum(0)
+
+    incoming = torch.tensor(graph.incoming).long()
+    exists = incoming >= 0
+    edge_back = torch.full((n_actions * n_states,), incoming.numel())
+    edge_back[incoming[exists]] = exists.flatten().nonzero()[:, 0]
+    back_mask = torch.zeros(exists.shape, dtype=dtype).masked_fill(~exists, -torch.inf)
+    back_mask[0, 0] = 0.0  # the source has no parent, and a softmax over nothing is not a number
+    incoming = incoming.clamp(min=0)
+    return Tables(
+        mask=torch.zeros(shut.shape, dtype=dtype).masked_fill(shut, -torch.inf),
+        log_pb=log_pb.to(dtype),
+        log_target=log_target.to(dtype),
+        log_reward=log_reward.to(dtype),
+        next_state=next_state.flatten(),
+        last_reached=(so_far == so_far[-1])[:-1],
+        back_mask=back_mask,
+        edge_back=edge_back,
+        incoming=incoming,
+        incoming_exists=exists.to(dtype),
+        terminal_states=torch.tensor(graph.terminal_states).long(),
+    )

@@ -1,0 +1,195 @@
+"""Text -> space: the environments a user can name on the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from divergence_lab.graphs.spaces.bits import bits, generated_bits
+from divergence_lab.graphs.molecules.generated import generated_molecules
+from divergence_lab.graphs.dag import GraphError, PointedDAG, from_edges, short
+from divergence_lab.graphs.molecules.listed import SUBSETS, fragment_space
+from divergence_lab.graphs.generated import GeneratedDAG, Space
+from divergence_lab.graphs.spaces.hypergrid import generated_hypergrid, hypergrid
+from divergence_lab.graphs.molecules.toy import molecules
+from divergence_lab.graphs.spaces.sets import generated_sets, sets
+from divergence_lab.graphs.spaces.trees import tree
+from divergence_lab.inputs import read_json
+
+FORMS = (
+    "hypergrid:DIMxSIDE (hypergrid:2x8), hypergrid:DIMxSIDE:paper, hypergrid:DIMxSIDE:paper_text, "
+    "bits:N[xK][:seedS] (bits:8x4), sets:NxK (sets:8x3), tree:BxD (tree:2x4), molecules:T3, molecules:T12x4:DIR, "
+    "dag:FILE.json"
+)
+GENERATED_FORMS = (
+    "generated:hypergrid:DIMxSIDE[:REWARD], generated:bits:N[xK][:seedS] (generated:bits:120x8), generated:sets:NxK, "
+    "generated:molecules:N[:DIR] (generated:molecules:8)"
+)
+_PAPER = {"r0": 1e-4, "r1": -9.9e-5, "r2": 0.999999}
+REWARDS = {
+    "default": {"r0": 1e-3, "r1": 0.5, "r2": 2.0},
+    # Hu et al. 2025: their released code takes x/(H-1), their text x/H
+    "paper": {**_PAPER, "reading": "x/(H-1)"},
+    "paper_text": {**_PAPER, "reading": "x/H"},
+}
+LISTED: dict[str, Callable[..., PointedDAG]] = {"sets": sets, "tree": tree}
+GENERATED: dict[str, Callable[..., GeneratedDAG]] = {"sets": generated_sets}
+
+
+class EnvironmentTextError(ValueError):
+    """A text that names no environment; the message lists the accepted forms."""
+
+
+def graph_from_text(text: str) -> PointedDAG:
+    """The graph named by this text.
+
+    `hypergrid:DIMxSIDE[:default|paper|paper_text]`, `bits:N[xK][:seedS]`, `sets:NxK`, `tree:BxD`, `molecules:T1` to
+    `molecules:T5`, `molecules:A8xN:DIR`, `T12xN`, `B12xN` with the published blocks in DIR, or `dag:FILE.json`.
+    The file holds {"edges": [[parent, child], ...], "log_rewards": {state: number}}.
+    Raises EnvironmentTextError, one line, for every other text, and for sizes that do not fit.
+    """
+    text = text.strip()
+    kind, _, rest = text.partition(":")
+    if kind == "hypergrid":
+        return _hypergrid(text, rest, hypergrid)
+    if kind == "bits":
+        return _bits(text, rest, bits, FORMS)
+    if kind in LISTED:
+        return _two_numbers(text, rest, LISTED[kind], FORMS)
+    if kind == "molecules":
+        return _molecules(text, rest)
+    if kind == "dag" and rest:
+        return _dag_file(Path(rest))
+    if kind == "generated":
+        raise EnvironmentTextError(
+            f"environment {text!r}: a generated space lists no states, and here they are needed; "
+            f"use one of {FORMS}"
+        )
+    raise EnvironmentTextError(f"environment {text!r} is not known; use one of {FORMS}, or {GENERATED_FORMS}")
+
+
+def space_from_text(text: str) -> Space:
+    """An enumerated graph by `graph_from_text`, or the same space without listing its states.
+
+    The latter: `generated:hypergrid:DIMxSIDE[:default|paper|paper_text]`, `generated:bits:N[xK][:seedS]`,
+    `generated:sets:NxK` and `generated:molecules:N[:DIR]`.
+    """
+    text = text.strip()
+    prefix, _, of = text.partition(":")
+    if prefix != "generated":
+        return graph_from_text(text)
+    kind, _, rest = of.partition(":")
+    if kind == "hypergrid":
+        return _hypergrid(text, rest, generated_hypergrid)
+    if kind == "bits":
+        return _bits(text, rest, generated_bits, GENERATED_FORMS)
+    if kind == "molecules":
+        return _generated_molecules(text, rest)
+    if kind in GENERATED:
+        return _two_numbers(text, rest, GENERATED[kind], GENERATED_FORMS)
+    raise EnvironmentTextError(f"environment {text!r} is not known; use one of {GENERATED_FORMS}")
+
+
+def _hypergrid(text: str, rest: str, make: Callable[..., Space]) -> Space:
+    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})(?::(\w+))?", rest, re.ASCII)
+    if match is None:
+        forms = GENERATED_FORMS if make is generated_hypergrid else FORMS
+        raise EnvironmentTextError(f"environment {text!r} is malformed; use one of {forms}")
+    reward = match[3] or "default"
+    if reward not in REWARDS:
+        raise EnvironmentTextError(
+            f"environment {text!r}: reward {reward!r} is not one of {', '.join(REWARDS)}"
+        )
+    return _made(text, make, int(match[1]), int(match[2]), **REWARDS[reward])
+
+
+def _bits(text: str, rest: str, make: Callable[..., Space], forms: str) -> Space:
+    # words of 4 bits unless told otherwise, as in the released code; the modes of seed 0
+    match = re.fullmatch(r"(\d{1,6})(?:x(\d{1,6}))?(?::seed(\d{1,9}))?", rest, re.ASCII)
+    if match is None:
+        raise EnvironmentTextError(f"environment {text!r} is malformed; use one of {forms}")
+    return _made(text, make, int(match[1]), int(match[2] or 4), seed=int(match[3] or 0))
+
+
+def _two_numbers(text: str, rest: str, make: Callable[..., Space], forms: str) -> Space:
+    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", rest, re.ASCII)
+    if match is None:
+        raise EnvironmentTextError(f"environment {text!r} is malformed; use one of {forms}")
+    return _made(text, make, int(match[1]), int(match[2]))
+
+
+def _generated_molecules(text: str, rest: str) -> GeneratedDAG:
+    match = re.fullmatch(r"(\d{1,3})(?::(.+))?", rest, re.ASCII)
+    if match is None:
+        raise EnvironmentTextError(
+            f"environment {text!r}: {rest!r} is not a space of molecules; use generated:molecules:8, or "
+            "generated:molecules:8:DIR with the folder of the published blocks"
+        )
+    try:
+        return generated_molecules(int(match[1]), match[2])
+    except GraphError as error:
+        raise EnvironmentTextError(f"environment {text!r}: {error}") from error
+
+
+def _molecules(text: str, rest: str) -> PointedDAG:
+    published = re.fullmatch(r"(\w{1,8})x(\d{1,3}):(.+)", rest, re.ASCII)
+    if published and published[1] in SUBSETS:
+        try:
+            return fragment_space(published[3], published[1], int(published[2]), name=text).graph
+        except GraphError as error:
+            raise EnvironmentTextError(f"environment {text!r}: {error}") from error
+    match = re.fullmatch(r"T(\d{1,3})", rest, re.ASCII)
+    if match is None:
+        raise EnvironmentTextError(
+            f"environment {text!r}: {rest!r} is not a space of molecules; use molecules:T1 to molecules:T5"
+        )
+    return _made(text, molecules, int(match[1]))
+
+
+def _made(text: str, make: Callable[..., Space], *sizes: int, **options: float | str) -> Space:
+    try:
+        return make(*sizes, **options, name=text)
+    except GraphError as error:
+        raise EnvironmentTextError(f"environment {text!r}: {error}") from error
+
+
+def _dag_file(path: Path) -> PointedDAG:
+    try:
+        content = read_json(path, _without_duplicates)
+    except OSError as error:
+        raise EnvironmentTextError(
+            f"dag:{path} cannot be read ({error.strerror}); name a JSON file"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise EnvironmentTextError(f"dag:{path} is not valid JSON ({error}); correct the file") from error
+    if not isinstance(content, dict) or not isinstance(content.get("edges"), list):
+        raise EnvironmentTextError(f'dag:{path} has no list "edges"; write {{"edges": [["a", "b"]], ...}}')
+    if not isinstance(content.get("log_rewards"), dict):
+        raise EnvironmentTextError(
+            f'dag:{path} has no object "log_rewards"; write {{"log_rewards": {{"b": 0.5}}}}'
+        )
+    edges = [_edge(edge, path) for edge in content["edges"]]
+    try:
+        return from_edges(edges, content["log_rewards"], name=f"dag:{path.name}")
+    except GraphError as error:
+        raise EnvironmentTextError(str(error)) from error
+
+
+def _edge(edge: object, path: Path) -> tuple[str, str]:
+    # JSON object keys are strings, so a number in an edge can only mean the state of that name
+    named = isinstance(edge, list) and all(
+        isinstance(s, (str, int)) and not isinstance(s, bool) for s in edge
+    )
+    if not named or len(edge) != 2:
+        raise EnvironmentTextError(f'dag:{path}: {short(edge)} is not an edge; write ["parent", "child"]')
+    return str(edge[0]), str(edge[1])
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise ValueError(f"the key {short(twice)} is given twice")
+    return found

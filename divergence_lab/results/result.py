@@ -1,0 +1,316 @@
+"""What a training run leaves: frozen arrays, its configuration and its provenance; save and load."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import scipy
+import torch
+
+from divergence_lab.results import metrics as divergences
+
+METRICS = ("tv", "kl_forward", "kl_reverse", "log_z", "modes_found")
+WINDOW_METRICS = (*METRICS, "window_l1")  # of a run that keeps a window of its last samples
+SAMPLED_METRICS = ("log_z", "log_z_bound", "mean_log_reward", "modes_found")  # of a space too large to list
+
+
+class ResultError(ValueError):
+    """A folder that holds no readable result; the message names the file and says what to do."""
+
+
+class NeverMoved(UserWarning):
+    """Members whose parameters are at the end what they were at the start."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """L rows x N seeds, trained together; the letter K counts the evaluated steps.
+
+    A row is a loss at one learning rate.  `metrics[name]` [L, N, K] for the names in METRICS (and `window_l1`); `terminal`
+    [L, N, X]: the exact learned law at the end; `target` [X]; `log_z` [L, N] learned; `modes_found` [L, N];
+    `finite` [L, N]: every gradient and every metric of the run was finite, except divergences that are truly
+    infinite, and its parameters moved, unless it stood at the target from the start.  `moved` [L, N]: any parameter
+    is another than at the start.  `terminal_states` [X] are state numbers of the graph, `coordinates` [X, D] theirs on a hyper-grid
+    (else None).  In a generated space the metrics are SAMPLED_METRICS, and what would need its states listed
+    is None.
+    """
+
+    losses: tuple[str, ...]
+    learning_rates: tuple[float, ...]
+    seeds: tuple[int, ...]
+    steps: np.ndarray
+    metrics: Mapping[str, np.ndarray]
+    terminal: np.ndarray | None
+    target: np.ndarray | None
+    terminal_states: np.ndarray | None
+    coordinates: np.ndarray | None
+    log_z_true: float | None
+    finite: np.ndarray
+    moved: np.ndarray
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    seconds: float
+    trajectories_per_second: float
+
+    def __post_init__(self) -> None:
+        arrays = [self.steps, self.terminal, self.target, self.terminal_states, self.coordinates, self.finite, self.moved]
+        for array in [*arrays, *self.metrics.values()]:
+            if array is not None:
+                array.setflags(write=False)
+        for name in ("metrics", "config", "environment"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    @property
+    def objective(self) -> str:
+        return self.config["objective"]
+
+    @property
+    def log_z(self) -> np.ndarray:
+        return self.metrics["log_z"][..., -1]
+
+    @property
+    def modes_found(self) -> np.ndarray:
+        return self.metrics["modes_found"][..., -1].astype(np.int64)
+
+
+def runs(result: Result) -> list[dict[str, Any]]:
+    """One record per (loss, learning rate, seed), with the keys of `train --json`; None for what is not known."""
+    return [
+        {
+            "objective": result.objective,
+            "loss": loss,
+            "seed": seed,
+            "steps": int(result.steps[-1]),
+            **{name: _last(result, name, row, column) for name in ("tv", "kl_forward", "kl_reverse")},
+            "log_z": float(result.log_z[row, column]),
+            "log_z_true": result.log_z_true,
+            "modes_found": int(result.modes_found[row, column]),
+            "finite": bool(result.finite[row, column]),
+            "moved": bool(result.moved[row, column]),
+            "learning_rate": result.learning_rates[row],
+            **{
+                name: _last(result, name, row, column)
+                for name in SAMPLED_METRICS
+                if name not in METRICS and name in result.metrics
+            },
+        }
+        for row, loss in enumerate(result.losses)
+        for column, seed in enumerate(result.seeds)
+    ]
+
+
+def never_moved(result: Result) -> list[str]:
+    """A line for each row in which members stood still, and not at the target."""
+    return [
+        f"{result.objective}, {loss}: the parameters of seed{'s' if len(still) > 1 else ''} {', '.join(map(str, still))} never "
+        "moved: every gradient was 0, too small or not finite"
+        for loss, counts in zip(result.losses, result.moved | result.finite, strict=True)
+        if (still := [seed for seed, one in zip(result.seeds, counts, strict=True) if not one])
+    ]
+
+
+def _last(result: Result, name: str, row: int, column: int) -> float | None:
+    return float(result.metrics[name][row, column, -1]) if name in result.metrics else None
+
+
+def law_metrics(terminal: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
+    """tv, kl_forward = KL(target||terminal) and kl_reverse = KL(terminal||target): [.., X] -> [..]."""
+    return {
+        "tv": divergences.total_variation(terminal, target),
+        "kl_forward": divergences.kl(target, terminal),
+        "kl_reverse": divergences.kl(terminal, target),
+    }
+
+
+def start_over(folder: Path) -> None:
+    """Take away the mark of a finished run, config.json: until the new one is whole, `load` refuses the folder."""
+    (folder / "config.json").unlink(missing_ok=True)
+
+
+def write_metrics(
+    folder: Path, config: Mapping[str, Any], steps: np.ndarray, metrics: Mapping[str, np.ndarray]
+) -> None:
+    """metrics.csv with the steps evaluated so far, in long format: whole or not at all."""
+    write_atomically(folder / "metrics.csv", _table([(config, steps, metrics)]))
+
+
+def _table(parts: list[tuple[Mapping[str, Any], np.ndarray, Mapping[str, np.ndarray]]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["objective", "loss", "seed", "step", "metric", "value", "learning_rate"])
+    for config, steps, metrics in parts:
+        rows = list(zip(config["losses"], config["learning_rates"], strict=True))
+        for name, values in metrics.items():
+            for row, (loss, rate) in enumerate(rows):
+                for column, seed in enumerate(config["seeds"]):
+                    curve = values[row, column].tolist()
+                    run = (config["objective"], loss, seed)
+                    writer.writerows(
+                        (*run, step, name, value, rate)
+                        for step, value in zip(steps.tolist(), curve, strict=False)
+                    )
+    return text.getvalue().encode()
+
+
+def save(result: Result, folder: str | Path) -> None:
+    """metrics.csv (long format), terminal.npz, environment.json and, last, config.json; each whole or not at all."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    start_over(folder)
+    arrays = {
+        "terminal": result.terminal,
+        "target": result.target,
+        "terminal_states": result.terminal_states,
+        "coordinates": result.coordinates,
+        "finite": result.finite,
+        "moved": result.moved,
+        "log_z_true": None if result.log_z_true is None else np.array(result.log_z_true),
+    }
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **{key: array for key, array in arrays.items() if array is not None})
+    speed = {"seconds": result.seconds, "trajectories_per_second": result.trajectories_per_second}
+    write_metrics(folder, result.config, result.steps, result.metrics)
+    write_atomically(folder / "terminal.npz", packed.getvalue())
+    write_atomically(folder / "environment.json", _json({**result.environment, **speed}))
+    write_atomically(folder / "config.json", _json(result.config))
+
+
+def save_all(results: Sequence[Result], folder: str | Path) -> None:
+    """Several objectives: each whole in a folder of its own name, and the same files for all of them above.
+
+    There, terminal.npz holds the learned laws as terminal [O, L, N, X] and config.json one entry an objective.
+    """
+    folder = Path(folder)
+    start_over(folder)
+    for result in results:
+        save(result, folder / result.objective)
+    write_atomically(
+        folder / "metrics.csv", _table([(one.config, one.steps, one.metrics) for one in results])
+    )
+    first = results[0]
+    arrays = {"objectives": np.array([one.objective for one in results])}
+    if first.terminal is not None:
+        laws = np.stack([one.terminal for one in results])
+        arrays |= {"terminal": laws, "target": first.target, "terminal_states": first.terminal_states}
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)
+    seconds = sum(one.seconds for one in results)
+    write_atomically(folder / "terminal.npz", packed.getvalue())
+    write_atomically(folder / "environment.json", _json({**first.environment, "seconds": seconds}))
+    write_atomically(folder / "config.json", _json({one.objective: dict(one.config) for one in results}))
+
+
+def load(folder: str | Path) -> Result:
+    """The Result that `save` wrote, number for number."""
+    folder = Path(folder)
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        environment = json.loads((folder / "environment.json").read_text())
+        with np.load(folder / "terminal.npz", allow_pickle=False) as packed:
+            arrays = dict(packed)
+        steps, values = _read_metrics(folder / "metrics.csv", config)
+        log_z_true = arrays.get("log_z_true")
+        return Result(
+            losses=tuple(config["losses"]),
+            learning_rates=tuple(config["learning_rates"]),
+            seeds=tuple(config["seeds"]),
+            steps=steps,
+            metrics=values,
+            terminal=arrays.get("terminal"),
+            target=arrays.get("target"),
+            terminal_states=arrays.get("terminal_states"),
+            coordinates=arrays.get("coordinates"),
+            log_z_true=None if log_z_true is None else float(log_z_true),
+            finite=arrays["finite"],
+            moved=arrays.get("moved", np.ones_like(arrays["finite"])),  # older runs did not say
+            config=config,
+            seconds=environment.pop("seconds"),
+            trajectories_per_second=environment.pop("trajectories_per_second"),
+            environment=environment,
+        )
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
+        raise ResultError(
+            f"{folder} holds no complete result ({error}); train with this folder first"
+        ) from error
+
+
+def _read_metrics(path: Path, config: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    row_keys = list(zip(config["losses"], map(str, config["learning_rates"]), strict=True))
+    steps = sorted({int(row["step"]) for row in rows})
+    shape = (len(row_keys), len(config["seeds"]), len(steps))
+    values = {name: np.full(shape, np.nan) for name in dict.fromkeys(row["metric"] for row in rows)}
+    complete = set(values) in map(set, (METRICS, WINDOW_METRICS, SAMPLED_METRICS)) and steps[-1:] == [config["steps"]]
+    if not complete or len(rows) != len(values) * math.prod(shape):
+        raise ValueError("metrics.csv is incomplete")
+    where = [{key: place for place, key in enumerate(keys)} for keys in (row_keys, config["seeds"], steps)]
+    for row in rows:
+        loss = where[0][row["loss"], row["learning_rate"]]
+        values[row["metric"]][loss, where[1][int(row["seed"])], where[2][int(row["step"])]] = float(
+            row["value"]
+        )
+    return np.array(steps), values
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Versions, device and commit, as far as they are known."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu"
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "platform": platform.platform(),
+        "device": device.type,
+        "device_name": name,
+        "threads": torch.get_num_threads(),
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    here = Path(__file__).resolve().parent
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(dict(content), indent=2) + "\n").encode()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write beside the file, then rename over it: a crash leaves the old file or the new one."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:  # Ctrl-C and a full disk as well: nothing half written stays, and whatever it was goes on up
+        os.unlink(temporary)
+        raise

@@ -1,0 +1,197 @@
+"""The gradient theorem for losses given as theory: where theory, the bridge and the exact GFlowNet meet."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tqdm import tqdm
+
+from divergence_lab.graphs.ambient import plain_torch
+from divergence_lab.bridge import generator_to_torch, integral_to_torch, to_torch
+from divergence_lab.gflownet import samplers as drawing
+from divergence_lab.gflownet.listed.exact import EnumerationError
+from divergence_lab.gflownet.objectives import ObjectiveError, objective
+from divergence_lab.theorem.objects import Listing, list_objects
+from divergence_lab.theorem.check import TOLERANCE, Check, Scheme, Theory, check
+from divergence_lab.graphs.texts import graph_from_text
+from divergence_lab.theory.answers import weightings as weighing
+from divergence_lab.theory.divergence.closed_form import Divergence, divergence
+from divergence_lab.theory.divergence.loss import Loss
+
+# What `all` stands for.
+OBJECTIVES = (
+    "tb",
+    "db",
+    "subtb(0.9)",
+    "fm",
+    "vargrad",
+    "fl-db",
+    "fl-subtb(0.9)",
+    "modified-db",
+    "modified-subtb(0.9)",
+)
+SAMPLERS = (
+    "on",
+    "backward",
+    "mixture:1/4",
+    "power:1/2",
+    "drawn:on",
+    "drawn:epsilon:0.1",
+    "drawn:tempered:2",
+    "drawn:mixture:0.25",
+    "drawn:replay:0.5",
+)
+SAMPLER_FORMS = (
+    "on, backward, mixture:E, power:B, powers:A,B (objects weighted by p_F and p_B), or drawn:S (as training draws "
+    f"them), with S one of {drawing.FORMS}"
+)
+
+
+class VerifyError(ValueError):
+    """A question that `verify` cannot answer; the message says what to do."""
+
+
+@plain_torch()
+def verify(
+    losses: Mapping[str, Loss],
+    env: str = "hypergrid:2x4",
+    *,
+    objectives: Iterable[str] = ("tb",),
+    samplers: Iterable[str] = ("on",),
+    seed: int = 0,
+    budget: float = 20.0,
+    divergences: Mapping[str, Divergence] | None = None,
+    progress: bool | None = None,
+) -> list[dict[str, Any]]:
+    """grad sum_o mu g(x), mu held constant, against what theory gives: all objects listed, float64, no sampling.
+
+    One row for each objective, sampler and loss, with the keys of `verify --json`.  `groups` has one entry for each
+    group of parameters that theory tells apart; `max_gradient_error` is the largest of theirs, `flipped_sign_error`
+    that of the first.  `all` is every objective that the graph allows, or every kind of sampler.  `divergences`
+    spares deriving again what is known already; `progress` None shows a bar on standard error if that is a terminal.  Raises VerifyError, EnvironmentTextError and NotRepresentable.
+    """
+    graph, schemes = graph_from_text(env), [_scheme(text) for text in _wished(samplers, SAMPLERS)]
+    wished = list(objectives)
+    listings = []
+    for text in _wished(wished, OBJECTIVES):
+        try:
+            listings.append(list_objects(graph, objective(text)))
+        except (ObjectiveError, EnumerationError) as error:
+            if wished != ["all"]:
+                raise VerifyError(str(error)) from error
+    if not listings:
+        raise VerifyError(f"{env} has too many trajectories for any objective; take a smaller graph")
+    names = list(losses)
+    found = {name: (divergences or {}).get(name) or divergence(losses[name], budget) for name in names}
+    rows = []
+    shown = sys.stderr.isatty() if progress is None else progress
+    with tqdm(total=len(schemes) * len(listings), disable=not shown, file=sys.stderr, leave=False) as bar:
+        for scheme in schemes:
+            theories = [_theory(losses[name], found[name], scheme, budget) for name in names]
+            for listing in listings:
+                bar.set_description(f"{listing.objective.name}, sampler {scheme.name}")
+                groups: dict[int, list[Check]] = {}
+                for number, one in check(listing, theories, scheme, seed):
+                    groups.setdefault(number, []).append(one)
+                rows += [
+                    _row(name, env, listing, scheme, groups[number]) for number, name in enumerate(names)
+                ]
+                bar.update()
+    return rows
+
+
+def _wished(texts: Iterable[str], every: tuple[str, ...]) -> list[str]:
+    texts = list(texts)
+    return list(every) if texts == ["all"] else texts
+
+
+def _row(name: str, env: str, listing: Listing, scheme: Scheme, checks: list[Check]) -> dict[str, Any]:
+    groups = [_group(one, scheme) for one in checks]
+    return {
+        "loss": name,
+        "objective": listing.objective.name,
+        "env": env,
+        "sampler": scheme.name,
+        "max_gradient_error": max(one.error for one in checks),
+        "flipped_sign_error": checks[0].flipped,
+        "holds": all(one.holds for one in checks),
+        # where no group moves anything, nothing has been checked
+        "controls_fail": any(group["moves"] for group in groups)
+        and all(group["controls_fail"] for group in groups)
+        and _factor_control_fails(checks),
+        "objects": listing.n_objects,
+        "groups": groups,
+    }
+
+
+def _group(one: Check, scheme: Scheme) -> dict[str, Any]:
+    # a control that could not be off says nothing, and is not asked
+    controls = [one.flipped] * (not one.even and not one.still) + [one.live] * (one.live is not None)
+    return {
+        "parameters": one.group.label,
+        "statement": statement(one, scheme),
+        "max_gradient_error": one.error,
+        "holds": one.holds,
+        "divergence_alone_error": one.plain,
+        "divergence_alone": one.plain_holds,
+        "flipped_sign_error": one.flipped,
+        "live_weights_error": one.live,
+        "live_factor_error": one.live_factor,
+        "controls_fail": all(error > TOLERANCE for error in controls),
+        "moves": not one.still,
+    }
+
+
+def _factor_control_fails(checks: list[Check]) -> bool:
+    """Off for one group at least: for a single one its terms may cancel, as they do for SubTB on a diamond."""
+    asked = [one.live_factor for one in checks if one.live_factor is not None]
+    return not asked or max(asked) > TOLERANCE
+
+
+def statement(one: Check, scheme: Scheme) -> str:
+    """What theory says the gradient is: in words of p_F, p_B, and c = mu/p_F, which is held constant."""
+    on_policy = scheme.terms == ((1.0, 1.0, 0.0),)
+    pair = "p_B||p_F" if on_policy else "c p_B||c p_F" if scheme.terms is None else "p_B||p_F, mu"
+    letters = {"forward": "f", "backward": "g o log"}
+    if one.group.role in letters:
+        return f"D_{{{letters[one.group.role]}}}({pair})"
+    return f"D_{{f}}({pair}), p_B held + D_{{g o log}}({pair}), p_F held"
+
+
+def _scheme(text: str) -> Scheme:
+    """The text of a sampler -> how objects are weighted."""
+    kind, _, rest = text.strip().partition(":")
+    try:
+        if kind == "drawn" and rest:
+            return Scheme(text, None, drawing.sampler(rest))
+        if kind in ("epsilon", "tempered", "replay"):
+            return Scheme(f"drawn:{text}", None, drawing.sampler(text))
+        chosen = weighing.sampler(text)
+    except ValueError as error:
+        raise VerifyError(f"sampler {text!r} is not known; use {SAMPLER_FORMS}") from error
+    numbers = [float(number) for number in chosen.numbers]
+    terms = {
+        "on": lambda: ((1.0, 1.0, 0.0),),
+        "power": lambda: ((1.0, 1.0 - numbers[0], numbers[0]),),
+        "powers": lambda: ((1.0, numbers[0], numbers[1]),),
+        "mixture": lambda: ((1.0 - numbers[0], 1.0, 0.0), (numbers[0], 0.0, 1.0)),
+    }
+    if chosen.kind not in terms:
+        raise VerifyError(
+            f"sampler {text!r}: the parameters of P_B are a group of every row; use {SAMPLER_FORMS}"
+        )
+    return Scheme(text, terms[chosen.kind]())
+
+
+def _theory(loss: Loss, found: Divergence, scheme: Scheme, budget: float) -> Theory:
+    """One loss in torch; under a sampler with a divergence of its own, the generator that the theory engine derives."""
+    integral = functools.cache(lambda power: integral_to_torch(loss, power))
+    generators = {}
+    if scheme.terms is not None and len(scheme.terms) == 1 and scheme.terms[0][2] != 0:
+        _, a, b = scheme.terms[0]
+        equivalent = divergence(weighing.on_policy_equivalent(loss, weighing.sampler(scheme.name)), budget)
+        generators[a, b] = generator_to_torch(equivalent)
+    return Theory(to_torch(loss), generator_to_torch(found), integral, generators)

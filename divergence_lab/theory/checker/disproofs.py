@@ -1,0 +1,152 @@
+"""Proofs that a function is no loss at all: it jumps, is unbounded near a point, or is not real at one.
+
+Part of the trusted checker. Such a function has no pieces that could be confirmed, so its certificate is one step:
+
+| rule | data | proved by |
+|---|---|---|
+| gap | at, low, high, left, right, jump | the one-sided limits of g at a point, by tails |
+| unbounded | at, end, f, limit | the limit of g there, by tails |
+| pole | low, high, numerator, denominator | g = n/d, d changes sign, n does not vanish: balls |
+| not real | at | one complex ball |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import sympy as sp
+from flint import acb, arb
+
+from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.expressions import constants
+from divergence_lab.theory.expressions.balls import PRECISION_BITS, ball, ball_of_constant, decide
+from divergence_lab.theory.checker.conclusions import number
+from divergence_lab.theory.checker.facts.decided import decided, prove_equal
+from divergence_lab.theory.expressions.parsing import parse
+from divergence_lab.theory.expressions.precision import bits
+from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.expressions.symbols import x
+
+MAX_BOXES = 5000
+
+
+def prove_no_loss(loss: str, step: Mapping[str, str]) -> None:
+    """The step shows that g, given as text, is not a finite continuous real function. Raises Rejected."""
+    if step["rule"] not in RULES:
+        raise Rejected(f"{step['rule']} does not show that g is no loss")
+    if "Integral(" in loss:
+        raise Rejected("g is given by its slope alone")
+    RULES[step["rule"]](parse(loss, x), step)
+
+
+def _equal_on(g: sp.Expr, f: sp.Expr, low: sp.Expr, high: sp.Expr) -> None:
+    if low == sp.oo or high == -sp.oo or not (low.is_infinite or high.is_infinite or ball_of_constant(low) < ball_of_constant(high)):
+        raise Rejected(f"({low}, {high}) is empty")
+    prove_equal(g, f, x, low, high)
+
+
+def _point(text: str) -> sp.Expr:
+    """A finite number: that g grows without bound towards oo is no fault of it."""
+    if (at := number(text)).is_infinite:
+        raise Rejected(f"{at} is no point")
+    return at
+
+
+def _prove_gap(g: sp.Expr, step: Mapping[str, str]) -> None:
+    low, at, high = number(step["low"]), _point(step["at"]), number(step["high"])
+    left, right = parse(step["left"], x), parse(step["right"], x)
+    _equal_on(g, left, low, at)
+    _equal_on(g, right, at, high)
+    before, after = proofs.limit_of(left, x, at, -1), proofs.limit_of(right, x, at, 1)
+    if before is None or after is None or before.is_infinite or after.is_infinite:
+        raise Rejected(f"g has no two finite limits at {at}")
+    if not proofs.equal_constants(after - before, number(step["jump"])):
+        raise Rejected(f"the jump of g at {at} is {after - before}")
+    if constants.equal(after, before) is not False:
+        raise Rejected(f"g is not shown to jump at {at}")
+
+
+def _prove_unbounded(g: sp.Expr, step: Mapping[str, str]) -> None:
+    at, end, f = _point(step["at"]), number(step["end"]), parse(step["f"], x)
+    side = 1 if end == sp.oo or (end.is_finite and ball_of_constant(end) > ball_of_constant(at)) else -1
+    _equal_on(g, f, *((at, end) if side > 0 else (end, at)))
+    found = proofs.limit_of(f, x, at, side)
+    if found is None or found.is_finite or str(found) != step["limit"]:
+        raise Rejected(f"the limit of g at {at} is {found}")
+
+
+def _prove_pole(g: sp.Expr, step: Mapping[str, str]) -> None:
+    low, high = number(step["low"]), number(step["high"])
+    numerator, denominator = parse(step["numerator"], x), parse(step["denominator"], x)
+    if numerator.has(*_BREAKING) or denominator.has(*_BREAKING):
+        raise Rejected("the numerator and the denominator must be continuous")
+    f = decided(g, x, low, high)
+    proofs.prove_zero(f * denominator - numerator, x, low, high)
+    ends = [ball(denominator, x, ball_of_constant(end)) for end in (low, high)]
+    if not (ends[0] < 0 < ends[1] or ends[1] < 0 < ends[0]):
+        raise Rejected(f"the denominator does not change sign between {low} and {high}")
+    _cover(denominator, low, high, lambda value: value.is_finite())
+    _cover(numerator, low, high, lambda value: value < 0 or value > 0)
+
+
+_BREAKING = (sp.sign, sp.Piecewise)  # every other function is continuous where its ball is finite
+
+
+def _cover(f: sp.Expr, low: sp.Expr, high: sp.Expr, holds: Callable[[arb], bool]) -> None:
+    """The balls of f on boxes that cover [low, high] all have the property."""
+    pending, count = [(arb(ball_of_constant(low).lower()), arb(ball_of_constant(high).upper()))], 0
+    while pending:
+        a, b = pending.pop()
+        if holds(ball(f, x, a.union(b))):
+            continue
+        count += 1
+        middle = arb(((a + b) / 2).mid())
+        if count > MAX_BOXES or not a < middle < b:
+            raise Rejected(f"{f} could not be covered near {a.str(6, radius=False)}")
+        pending += [(middle, b), (a, middle)]
+
+
+def _prove_not_real(g: sp.Expr, step: Mapping[str, str]) -> None:
+    with bits(PRECISION_BITS):
+        value = complex_ball(g, ball_of_constant(number(step["at"])))
+    if not value.is_finite() or value.imag.contains(0):
+        raise Rejected(f"g at {step['at']} is not shown to have an imaginary part")
+
+
+RULES: Mapping[str, Callable[[sp.Expr, Mapping[str, str]], None]] = {
+    "gap": _prove_gap, "unbounded": _prove_unbounded, "pole": _prove_pole, "not real": _prove_not_real,
+}
+
+
+# --- complex values ------------------------------------------------------------------------------------------
+
+_FUNCTIONS = {
+    sp.exp: acb.exp, sp.log: acb.log, sp.sinh: acb.sinh, sp.cosh: acb.cosh, sp.tanh: acb.tanh, sp.asinh: acb.asinh,
+    sp.acosh: acb.acosh, sp.atanh: acb.atanh, sp.atan: acb.atan, sp.erf: acb.erf, sp.erfc: acb.erfc, sp.erfi: acb.erfi,
+}
+
+
+def complex_ball(e: sp.Expr, point: arb) -> acb:
+    """The principal value of e at a real point, enclosed; not finite where it is not known."""
+    real = ball(e, x, point)
+    if real.is_finite():
+        return acb(real)
+    if e.is_Add or e.is_Mul:
+        total = acb(0 if e.is_Add else 1)
+        for part in e.args:
+            value = complex_ball(part, point)
+            total = total + value if e.is_Add else total * value
+        return total
+    if e.is_Pow:
+        base = complex_ball(e.base, point)
+        return base ** int(e.exp) if e.exp.is_Integer else base.pow(complex_ball(e.exp, point))
+    if isinstance(e, sp.Piecewise):
+        for value, condition in e.args:
+            truth = decide(condition, x, point)
+            if truth is not False:
+                return complex_ball(value, point) if truth else acb(arb.nan())
+    if isinstance(e, sp.polylog):
+        order, argument = (complex_ball(part, point) for part in e.args)
+        return argument.polylog(order)
+    function = _FUNCTIONS.get(e.func)
+    return acb(arb.nan()) if function is None else function(complex_ball(e.args[0], point))

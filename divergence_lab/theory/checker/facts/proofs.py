@@ -1,0 +1,315 @@
+"""The elementary facts that a certificate may claim, each with its proof by balls and tails. The trusted checker's core.
+
+    sign        f >= 0 on an interval, ends included as limits        balls inside, tails at both ends
+    limit       f -> L at oo, -oo or from one side of a point          tails
+    integral    int^oo f diverges or converges                         the leading monomial of f
+    identity    f = 0 on an interval                                   exact algebra
+    value       the sign of f at one point                             one ball
+
+Every function returns nothing when the fact is proved and raises Rejected with the reason when it is not: that may
+mean false, or only not provable here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TypeVar
+
+import sympy as sp
+from flint import arb
+
+from divergence_lab.theory.expressions import constants
+from divergence_lab.theory.expressions.balls import PRECISION_BITS, ball, ball_of_constant
+from divergence_lab.theory.expressions.constants import unified
+from divergence_lab.theory.checker.facts.normal_form import vanishes
+from divergence_lab.theory.expressions.precision import bits
+from divergence_lab.theory.checker.facts.tail_functions import describe
+from divergence_lab.theory.checker.facts.tails import LEVELS, HalfLine, NoTail, Tail, growth, is_zero, level
+
+MAX_BOXES = 20_000
+DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
+REACH = 7  # the points at which an identity is tried first lie within this of an end of the interval
+SHARES = ((4, 11), (5, 7))
+
+
+Answer = TypeVar("Answer")
+
+
+class Rejected(Exception):
+    """The claim was not proved."""
+
+
+class Refuted(Rejected):
+    """The claim was proved wrong."""
+
+
+def at_end(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int,
+           ask: Callable[[int, HalfLine, Tail], Answer]) -> Answer:
+    """`ask(X, half-line, tail)` of f at oo, at -oo, or at a finite point from the right (side 1) or left (-1).
+
+    Near a point c the argument is c + side/y with y -> oo, so a tail covers 0 < |x - c| <= 1/X.
+    """
+    try:
+        if end in (sp.oo, -sp.oo):
+            return describe(f, x, end, ask)
+        return describe(f.xreplace({x: end + side / x}), x, sp.oo, ask)
+    except NoTail as reason:
+        raise Rejected(f"{f} near {end}: {reason}") from None
+
+
+def _reach(end: sp.Expr, side: int, X: int) -> arb:
+    """Where the tail at that end stops: what lies further inside is left to the cover."""
+    return arb(side * -X) if end in (sp.oo, -sp.oo) else ball_of_constant(end) + arb(side) / X
+
+
+def prove_nonnegative(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
+    """f >= 0 on (low, high): by its structure, or by tails at both ends and a cover by balls in between."""
+    if structural_sign(f, x, low, high) == 1:
+        return
+    for form in _scaled(f):
+        try:
+            _prove_by_cover(form, x, low, high)
+            return
+        except Rejected as failure:
+            reason = failure
+    raise reason
+
+
+def structural_sign(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int | None:
+    """1 when f, finite there, is >= 0 on (low, high) as its terms and factors show, -1 when <= 0; None: not seen."""
+    if f == x:
+        return 1 if low.is_nonnegative else -1 if high.is_nonpositive else None
+    if not f.has(x):
+        value = ball_of_constant(f)
+        return 1 if value >= 0 else -1 if value <= 0 else None
+    if isinstance(f, sp.exp | sp.cosh):
+        return 1
+    if isinstance(f, sp.sinh | sp.tanh | sp.asinh | sp.atan | sp.erf | sp.erfi):
+        return structural_sign(f.args[0], x, low, high)
+    if f.is_Pow and f.exp.is_Integer:
+        return 1 if f.exp % 2 == 0 else structural_sign(f.base, x, low, high)
+    if f.is_Pow:
+        return 1 if structural_sign(f.base, x, low, high) == 1 else None
+    if isinstance(f, sp.log):
+        return structural_sign(f.args[0] - 1, x, low, high)
+    if f.is_Mul:
+        signs = [structural_sign(part, x, low, high) for part in f.args]
+        return None if None in signs else math.prod(signs)
+    return _sign_of_sum(f, x, low, high) if f.is_Add else None
+
+
+def _sign_of_sum(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int | None:
+    """All terms have one sign, as they are or with c e^u as c (e^u - 1) + c: e^u - 1 has the sign of u."""
+    plain = {structural_sign(term, x, low, high) for term in f.args}
+    if len(plain) == 1:
+        return plain.pop()
+    constant, signs = sp.S.Zero, set()
+    for term in f.args:
+        coefficient, rest = term.as_independent(x, as_Add=False)
+        if rest == 1:
+            constant += coefficient
+            continue
+        power = isinstance(rest, sp.exp)
+        constant += coefficient if power else 0
+        parts = [structural_sign(part, x, low, high) for part in (coefficient, rest.args[0] if power else rest)]
+        signs.add(None if None in parts else math.prod(parts))
+    if constant != 0:
+        signs.add(structural_sign(constant, x, low, high))
+    return signs.pop() if len(signs) == 1 else None
+
+
+def _scaled(f: sp.Expr) -> list[sp.Expr]:
+    """f, and f divided by exponentials of exponentials in it: of the same sign, and without their violent growth."""
+    towers = [e for e in f.atoms(sp.exp) if e.args[0].has(sp.exp)]
+    return [*(sp.expand(f / tower) for tower in sorted(towers, key=str)), f]
+
+
+def _prove_by_cover(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
+    cuts = []
+    for end, side in ((low, 1), (high, -1)):
+        sign, X = at_end(f, x, end, side, lambda X, line, tail: (line.sign(tail), X))
+        if sign < 0:
+            raise Rejected(f"{f} is negative near {end}")
+        cuts.append(_reach(end, side, X))
+    _cover(f, x, arb(cuts[0].lower()), arb(cuts[1].upper()))
+
+
+def _cover(f: sp.Expr, x: sp.Symbol, low: arb, high: arb) -> None:
+    """f >= 0 on [low, high] by adaptive bisection; each box by its ball or by the mean value form."""
+    if not low < high:
+        return
+    slope = sp.diff(f, x)
+    with bits(64):
+        pending, count = [(low, high)], 0
+        while pending:
+            a, b = pending.pop()
+            count += 1
+            if count > MAX_BOXES:
+                raise Rejected(f"{f} >= 0 near {a.str(5, radius=False)} needs too many boxes")
+            box = a.union(b)
+            if ball(f, x, box) >= 0:
+                continue
+            middle = _middle(a, b)
+            if ball(f, x, middle) < 0:
+                raise Rejected(f"{f} is negative at {middle.str(8, radius=False)}")
+            if b - a < 2 and ball(f, x, middle) + ball(slope, x, box) * (box - middle) >= 0:
+                continue
+            pending += [(middle, b), (a, middle)]
+
+
+def _middle(a: arb, b: arb) -> arb:
+    """The middle, geometric where the interval spans orders of magnitude."""
+    if a > 0 and b > 4 * a:
+        return arb((a * b).sqrt().mid())
+    if b < 0 and a < 4 * b:
+        return arb(-(a * b).sqrt().mid())
+    if a <= 0 <= b and b - a > 8:
+        return arb(1) if b > -a else arb(-1)
+    return arb(((a + b) / 2).mid())
+
+
+def prove_finite(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
+    """f is a finite real number on all of (low, high), and analytic: tails exist at both ends, balls are finite in between.
+
+    A ball of a root is finite where its radicand only reaches 0, and sqrt(x^2 - 10 x + 25) has a kink there: radicands
+    must be positive. So must what is under an acosh, less 1; and nothing may be decided by cases.
+    """
+    if f.has(*DECISIONS):
+        raise Rejected(f"{f} is decided by cases")
+    radicands = [e.base for e in f.atoms(sp.Pow) if e.has(x) and not e.exp.is_Integer]
+    radicands += [e.args[0] - 1 for e in f.atoms(sp.acosh) if e.has(x)]
+    cuts = []
+    for end, side in ((low, 1), (high, -1)):
+        if value_by_continuity(f, x, end, side) is not None:
+            cuts.append(ball_of_constant(end))
+        else:
+            cuts.append(_reach(end, side, at_end(f, x, end, side, lambda X, line, tail: X)))
+    pending, count = [(arb(cuts[0].lower()), arb(cuts[1].upper()))], 0
+    while pending:
+        a, b = pending.pop()
+        count += 1
+        box = a.union(b)
+        if not a < b or (ball(f, x, box).is_finite() and all(ball(base, x, box) > 0 for base in radicands)):
+            continue
+        if count > MAX_BOXES:
+            raise Rejected(f"{f} could not be enclosed near {a.str(6, radius=False)}")
+        middle = _middle(a, b)
+        pending += [(middle, b), (a, middle)]
+
+
+def value_by_continuity(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int) -> sp.Expr | None:
+    """f(end), when f is seen to be continuous on a short closed interval from a finite end to that side: a finite ball.
+
+    A ball of a root says nothing where its radicand reaches 0, nor does one of a function that may break.
+    """
+    if side == 0 or end.is_infinite or f.has(sp.sign, sp.Piecewise):
+        return None
+    start = ball_of_constant(end)
+    box = start.union(start + arb(side) / 64)
+    if any(not ball(e.base, x, box) > 0 for e in f.atoms(sp.Pow) if e.has(x) and not e.exp.is_Integer):
+        return None
+    return f.xreplace({x: end}) if ball(f, x, box).is_finite() else None
+
+
+def limit_of(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int = 0) -> sp.Expr | None:
+    """The limit of f at an end as oo, -oo, or an exact number; None when only a ball for it is known.
+
+    Raises Rejected when f is not described there.
+    """
+    value = value_by_continuity(f, x, end, side)
+    return value if value is not None else at_end(f, x, end, side, lambda X, line, tail: _limit_of_tail(line, tail))
+
+
+def _limit_of_tail(line: HalfLine, tail: Tail) -> sp.Expr | None:
+    leading = tail.terms[0][0] if tail.terms else tail.size
+    if leading is not None and growth(leading) > 0:
+        return sp.oo if line.sign(tail) > 0 else -sp.oo
+    if tail.size is not None and growth(tail.size) >= 0:
+        return None
+    return sp.Add(*(c for m, c in tail.terms if growth(m) == 0))
+
+
+def prove_limit(f: sp.Expr, x: sp.Symbol, end: sp.Expr, limit: sp.Expr) -> None:
+    """f -> limit at end, limit an exact number, oo or -oo."""
+    found = limit_of(f, x, end)
+    if found is None:
+        raise Rejected(f"the limit of {f} at {end} is bounded, its value not known")
+    if not equal_constants(found, limit):
+        raise Rejected(f"the limit of {f} at {end} is {found}, not {limit}")
+
+
+def equal_constants(a: sp.Expr, b: sp.Expr) -> bool:
+    """Two exact numbers, or infinities, are proved to be equal. False says nothing: `constants.equal` may say that they differ."""
+    return constants.equal(a, b) is True
+
+
+def integral_diverges(f: sp.Expr, x: sp.Symbol) -> bool:
+    """Whether int^oo f(v) dv = oo, by comparison (Proposition 16): f lies between positive multiples of one monomial
+    (or below one, for convergence), and the integrals of monomials are known."""
+    return at_end(f, x, sp.oo, 0, lambda X, line, tail: _tail_diverges(f, line, tail))
+
+
+def _tail_diverges(f: sp.Expr, line: HalfLine, tail: Tail) -> bool:
+    leading = tail.terms[0][0] if tail.terms else tail.size
+    if leading is None or not _monomial_diverges(leading):
+        return False  # absolutely convergent: |f| <= C * monomial
+    if line.sign(tail) > 0:
+        return True
+    raise Rejected(f"{f} is negative near oo: its integral tends to -oo")
+
+
+def _monomial_diverges(m) -> bool:
+    """int^oo m: compare with 1/x^2, then walk the ladder 1/x, 1/(x log x), ... of exact powers."""
+    if growth(m * level(0, sp.Integer(2))) < 0:
+        return False
+    if m.exponents:
+        return growth(m * level(0)) > 0
+    for k in range(LEVELS):
+        excess = m.powers[k] + 1
+        if not is_zero(excess):
+            return bool(ball_of_constant(excess) > 0)
+    raise Rejected("the integrand lies at the end of the ladder of comparisons")
+
+
+def prove_sign_at(f: sp.Expr, x: sp.Symbol, point: sp.Expr, sign: str) -> None:
+    """f(point) < 0, > 0 or != 0, by one ball."""
+    with bits(PRECISION_BITS):
+        value = ball(f, x, ball_of_constant(point))
+    holds = {"<0": value < 0, ">0": value > 0, "!=0": value < 0 or value > 0}.get(sign)
+    if not holds:
+        raise Rejected(f"{f} {sign} at {point}: the value is {value.str(6)}")
+
+
+@lru_cache(maxsize=2_000)  # the two sides of 0 mostly have one formula
+def is_identity(f: sp.Expr, x: sp.Symbol) -> bool:
+    """f = 0 by exact algebra; False: only not shown in this way."""
+    f = unified(f)
+    if f == 0 or sp.expand(f) == 0 or vanishes(f, x):
+        return True
+    return f.has(sp.gamma) and sp.gammasimp(f) == 0
+
+
+def prove_zero(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
+    """f = 0 on (low, high), where it is analytic: by exact algebra, whatever its values look like.
+
+    Agreement in any number of digits at any number of points is no proof: 10^-290 (e^x - x - 1) decides a verdict. Two
+    values come first only because they are the quickest way to see what is not 0, and to say where.
+    """
+    f = unified(sp.expand_func(f) if f.has(sp.polylog) else f)
+    if f == 0 or sp.expand(f) == 0:
+        return
+    if low == -sp.oo:
+        a, b = (arb(-REACH), arb(REACH)) if high == sp.oo else (ball_of_constant(high) - REACH, ball_of_constant(high))
+    else:
+        a = ball_of_constant(low)
+        b = a + REACH if high == sp.oo else ball_of_constant(high)
+    with bits(PRECISION_BITS):
+        for share in SHARES:
+            point = arb((a + (b - a) * share[0] / share[1]).mid())
+            value = ball(f, x, point)
+            if value.is_finite() and not value.contains(0):
+                raise Refuted(f"{f} is not 0: at {point.str(8, radius=False)} it is {value.str(6)}")
+    if not is_identity(f, x):
+        raise Rejected(f"{f} is not shown to be 0")

@@ -1,0 +1,331 @@
+"""The sign of an expression in parameters, for all their values at once. Part of the trusted checker.
+
+Symbols stand for every value that their assumptions allow; a cell of parameters is written by positive symbols first,
+such as alpha = 1/(1 + z) for 0 < alpha < 1. Polynomials whose coefficients have one sign, or without a root by Sturm's
+count, logarithms by their argument against 1, and products of all these have a sign; other expressions are refused.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import sympy as sp
+
+from divergence_lab.theory.expressions import constants
+from divergence_lab.theory.expressions.balls import ball_of_constant
+from divergence_lab.theory.checker.facts.proofs import Rejected, limit_of
+
+_SAME_SIGN = (sp.sinh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.erfi)
+_LIMIT = 200  # operations beyond which an expression is not rewritten in search of a sign
+_SHORT = 60    # ... and not differentiated or simplified
+_HIGH = 40     # powers beyond which a polynomial is not factored
+_SHARES = tuple(sp.Rational(n, 8) for n in (8, 1, 100))
+_SAMPLES = tuple(sp.Rational(n, 7) for n in (9, 2, 23, 5, 12, 3))
+
+
+def over_range(symbol: sp.Symbol, low: sp.Expr, high: sp.Expr) -> tuple[sp.Expr, sp.Symbol, sp.Expr]:
+    """(form, z, back): the parameter by a positive symbol z, of a name that no parameter can have, over all of low < p < high
+    (a real one where neither is finite): p = form(z), z = back(p)."""
+    z = sp.Symbol(symbol.name + "~", positive=True)
+    if low.is_finite and high.is_finite:
+        return low + (high - low) / (1 + z), z, (high - symbol) / (symbol - low)
+    if low.is_finite or high.is_finite:
+        return (low + z, z, symbol - low) if low.is_finite else (high - z, z, high - symbol)
+    z = sp.Symbol(symbol.name + "~", real=True)
+    return z, z, symbol
+
+
+class Unsigned(Rejected):
+    """The sign of `expression` is not the same for all parameters, or was not seen to be."""
+
+    def __init__(self, expression: sp.Expr):
+        super().__init__(f"the sign of {expression} is not known for all parameters")
+        self.expression = expression
+
+
+def sign(e: sp.Expr) -> int:
+    """1, -1 or 0, the sign of e for all values of its symbols. Raises Unsigned."""
+    found = _sign(e)
+    if found is None:
+        raise Unsigned(e)
+    return found
+
+
+def is_nonnegative(e: sp.Expr) -> bool:
+    """e >= 0 for all values of its symbols, as one of its forms shows (False: not shown)."""
+    if -1 in seen_at_samples(e):
+        return False
+    return any(form.is_nonnegative or (_seen(form, 4) or -1) == 1 or form == 0 for form in _forms(e))
+
+
+def is_zero(e: sp.Expr) -> bool:
+    """e = 0 for all values of its symbols, by SymPy's normal forms, equal constants written alike (False: not shown)."""
+    if not e.free_symbols:
+        return constants.sign_of(e) == 0
+    e = constants.unified(e)
+    if e == 0 or (grown := constants.unified(sp.expand(e))) == 0 or constants.unified(sp.powsimp(grown)) == 0:
+        return True
+    values = dict(zip(sorted(e.free_symbols, key=str), _SAMPLES))
+    seen = ball_of_constant(e.subs(values))
+    if seen > 0 or seen < 0:  # the quickest way to see what is not 0
+        return False
+    return sp.count_ops(e) < 4 * _LIMIT and (sp.powsimp(sp.expand(e.rewrite(sp.exp))) == 0 or sp.simplify(e) == 0)
+
+
+_ENTIRE = (sp.exp, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.Abs)
+
+
+def is_finite(e: sp.Expr, moving: sp.Symbol | None = None, at: tuple[sp.Symbol, sp.Expr] | None = None) -> bool:
+    """e is a finite real number for all values of its symbols, as its structure shows; so it is continuous in them.
+
+    `moving`: it is analytic in this symbol as well. `at`, (x, c): this is asked at x = c, where e must be real on one side.
+    """
+    if e.is_Symbol:
+        return True
+    if not e.free_symbols:
+        return bool(ball_of_constant(e).is_finite())
+    if not all(is_finite(part, moving, at) for part in e.args):
+        return False
+    moves = moving is not None and e.has(moving)
+    if e.is_Add or e.is_Mul or isinstance(e, _ENTIRE):
+        return not (isinstance(e, sp.Abs) and moves)
+
+    def here(part: sp.Expr) -> sp.Expr:
+        return part if at is None else part.subs(*at)
+    try:
+        if isinstance(e, sp.log):
+            return sign(here(e.args[0])) == 1
+        if isinstance(e, sp.polylog):
+            return bool(e.args[0].is_Integer) and sign(here(1 - e.args[1])) == 1
+        if isinstance(e, sp.Ei):
+            return sign(here(e.args[0])) != 0
+        if e.is_Pow and e.exp.is_Integer:
+            return bool(e.exp.is_positive) or sign(here(e.base)) != 0
+        if e.is_Pow and moves and e.base.has(moving):  # a root that reaches 0 may have a kink there
+            return sign(here(e.base)) == 1
+        return e.is_Pow and (sign(here(e.base)) == 1 or (is_nonnegative(here(e.base)) and sign(here(e.exp)) == 1))
+    except Unsigned:
+        return e.is_Pow and not (moves and e.base.has(moving)) and bool(here(e.exp).is_positive) and is_nonnegative(here(e.base))
+
+
+@lru_cache(maxsize=20_000)
+def _sign(e: sp.Expr) -> int | None:
+    if not e.free_symbols:
+        return constants.sign_of(e)
+    if {1, -1} <= seen_at_samples(e):
+        return None
+    for form in _forms(e):
+        found = _seen(form, 4)
+        if found is not None:
+            return found
+    return 0 if is_zero(e) else _sign_by_slope(e)
+
+
+@lru_cache(maxsize=20_000)
+def seen_at_samples(e: sp.Expr) -> frozenset[int]:
+    """The signs that e has at a few values of its symbols: the quickest way to see that it has not one sign."""
+    symbols = sorted(e.free_symbols, key=str)
+    if not symbols or not all(s.is_positive or s.is_real for s in symbols):
+        return frozenset()
+    signs = set()
+    for share in _SHARES:
+        values = {s: share * _SAMPLES[k % len(_SAMPLES)] * (1 if s.is_positive or k % 2 else -1)
+                  for k, s in enumerate(symbols)}
+        ball = ball_of_constant(e.subs(values))
+        signs |= {1} if ball > 0 else {-1} if ball < 0 else set()
+    return frozenset(signs)
+
+
+def _sign_by_slope(e: sp.Expr, depth: int = 2) -> int | None:
+    """The sign of a function of one positive symbol that moves away from 0, or towards it, all the way: it must be finite,
+    and so continuous, all the way too, for exp(atan(1/(z - 1000))) - 1 falls from a limit below 0 and is positive beyond 1000."""
+    symbols = list(e.free_symbols)
+    if len(symbols) != 1 or not symbols[0].is_positive or depth == 0 or sp.count_ops(e) > _SHORT \
+            or not any(part.free_symbols for part in e.atoms(sp.exp, sp.log)) or not is_finite(e, symbols[0]):
+        return None
+    z, slope = symbols[0], _factored(sp.together(sp.diff(e, symbols[0])))
+    way = next((s for form in _forms(slope) if (s := _seen(form, 4)) is not None), None) \
+        or _sign_by_slope(slope, depth - 1)
+    if way is None:
+        return None
+    for end, side, wanted in ((sp.S.Zero, 1, way), (sp.oo, 0, -way)):
+        try:
+            value = limit_of(e, z, end, side)
+        except Rejected:
+            continue
+        if value is not None and (value.is_infinite or not value.free_symbols):
+            seen = int(sp.sign(value)) if value.is_infinite else constants.sign_of(value)
+            if seen in (0, wanted):
+                return wanted
+    return None
+
+
+def _forms(e: sp.Expr):
+    """e in forms that may show its sign, the cheapest first."""
+    yield e
+    if sp.count_ops(e) > _LIMIT:
+        return
+    e = e.replace(lambda p: p.is_Pow and p.base.is_positive and not p.base.free_symbols and p.exp.free_symbols,
+                  lambda p: sp.exp(p.exp * sp.log(p.base)))
+    yield _factored(sp.together(e))
+    if (rest := without_powers(e)) != e:
+        yield _factored(sp.together(rest))
+    if e.has(sp.exp, sp.sinh, sp.cosh, sp.tanh):
+        written = sp.powsimp(sp.expand(e.rewrite(sp.exp)))
+        yield _factored(written)
+        yield _factored(sp.powsimp(sp.expand(sp.together(written))))
+    if sp.count_ops(e) < _SHORT:
+        yield _factored(sp.simplify(e))
+
+
+def without_powers(e: sp.Expr) -> sp.Expr:
+    """e with b^q, b > 0 and q in the parameters, written as a positive symbol times b^(q - q0), a whole power: the sign of
+    the form for all values of its symbols is that of e."""
+    found: dict[sp.Expr, tuple[sp.Symbol, sp.Expr]] = {}
+    for power in sorted((p for p in e.atoms(sp.Pow) if p.exp.free_symbols and p.base.free_symbols and p.base.is_positive), key=str):
+        unit, first = found.setdefault(power.base, (sp.Dummy(positive=True), power.exp))
+        excess = sp.cancel(sp.together(power.exp - first))
+        if excess.is_Integer:
+            e = e.subs(power, unit * power.base ** excess)
+    return e
+
+
+def _seen(e: sp.Expr, depth: int) -> int | None:
+    """The strict sign of e as its structure shows it, 0 for the number 0, None when not seen."""
+    if not e.free_symbols:
+        return constants.sign_of(e)
+    if e.is_positive or e.is_negative:
+        return 1 if e.is_positive else -1
+    if depth == 0:
+        return None
+    if e.is_Mul:
+        product = 1
+        for part in e.args:
+            found = _seen(part, depth - 1)
+            if found is None:
+                return None
+            product *= found
+        return product
+    if e.is_Pow:
+        base = _seen(e.base, depth - 1)
+        if base == 1 or (e.exp.is_Integer and e.exp % 2 == 0 and base == -1):
+            return 1
+        return base if e.exp.is_Integer and base == -1 else None
+    if isinstance(e, sp.exp | sp.cosh):
+        return 1
+    if isinstance(e, _SAME_SIGN):
+        return _seen(e.args[0], depth - 1)
+    if isinstance(e, sp.log):
+        above = _seen(_factored(sp.together(e.args[0] - 1)), depth - 1)
+        return above if above in (0, 1) or _seen(e.args[0], depth - 1) == 1 else None
+    return _sign_of_sum(e, depth) if e.is_Add else None
+
+
+def _factored(e: sp.Expr, deep: bool = False) -> sp.Expr:
+    """In factors, where these can be had at once: of a high power SymPy may look for them for ever."""
+    rates: dict[tuple[sp.Expr, sp.Expr], list[sp.Rational]] = {}
+    for power in e.atoms(sp.Pow, sp.exp):
+        base, exponent = power.as_base_exp()
+        for rate, unit in (term.as_coeff_Mul() for term in sp.Add.make_args(sp.expand(exponent))):
+            if rate.is_Rational:
+                rates.setdefault((base, unit), []).append(rate)
+    degrees = (max(map(abs, found)) * sp.ilcm(1, *(rate.q for rate in found)) for found in rates.values())
+    return e if any(degree > _HIGH for degree in degrees) else sp.factor(e, deep=deep)
+
+
+def _sign_of_sum(e: sp.Expr, depth: int) -> int | None:
+    signs = {_seen(term, depth - 1) for term in e.args}
+    if len(signs) == 1 and None not in signs:
+        return signs.pop()
+    if (combined := _one_logarithm(e)) is not None:
+        return _seen(combined, depth - 1)
+    if len(e.args) == 2 and (found := _sign_of_two(*e.args, depth)) is not None:
+        return found
+    numerator, denominator = sp.fraction(sp.together(e))
+    if denominator != 1 and denominator.free_symbols:
+        parts = [_seen(_factored(part), depth - 1) for part in (numerator, denominator)]
+        return None if None in parts else parts[0] * parts[1]
+    found = _sign_of_polynomial(numerator)
+    if found is None:
+        return _sign_beside_one(e, depth)
+    below = constants.sign_of(denominator)
+    return None if below is None else found * below
+
+
+def _sign_of_two(a: sp.Expr, b: sp.Expr, depth: int) -> int | None:
+    """a + b, of opposite signs, has the sign of a where log(-a/b) > 0; seen where that logarithm is no sum any more."""
+    sign_a, sign_b = _seen(a, depth - 1), _seen(b, depth - 1)
+    if sign_a is None or sign_a != -(sign_b or 0):
+        return None
+    quotient = sp.powsimp(sp.cancel(sp.together(-a / b)))
+    if sp.count_ops(quotient) > _SHORT:
+        return None
+    logarithm = _factored(sp.expand_log(sp.log(quotient)))
+    above = None if logarithm.has(sp.zoo, sp.nan) else _seen(logarithm, depth - 2) if depth > 1 else None
+    return None if above is None else above * sign_a
+
+
+def _one_logarithm(e: sp.Expr) -> sp.Expr | None:
+    """sum q_i log(a_i) as log(prod a_i^{q_i}), all a_i > 0 and q_i whole numbers; None for other sums."""
+    product = sp.S.One
+    for term in e.args:
+        q, rest = term.as_independent(*e.free_symbols, as_Add=False)
+        if not isinstance(rest, sp.log) or not q.is_Integer or _sign(rest.args[0]) != 1:
+            if term.free_symbols or not isinstance(term, sp.log):
+                return None
+            q, rest = sp.S.One, term
+        product *= rest.args[0] ** q
+    return sp.log(_factored(sp.together(product)))
+
+
+def _sign_of_polynomial(e: sp.Expr) -> int | None:
+    """All coefficients of one sign in positive symbols and exponentials, or no root in (0, oo) by Sturm."""
+    symbols = sorted(e.free_symbols, key=str)
+    if not symbols:
+        return constants.sign_of(e)
+    if not e.is_polynomial(*symbols) or not all(s.is_positive for s in symbols):
+        return None
+    polynomial = sp.Poly(e, *symbols)
+    signs = {constants.sign_of(c) for c in polynomial.coeffs()}
+    if len(signs) == 1:
+        return signs.pop()
+    if len(symbols) > 1 or not (polynomial.domain.is_QQ or polynomial.domain.is_ZZ):
+        return None
+    at_zero = polynomial(0)
+    roots = polynomial.count_roots(0, None) - (1 if at_zero == 0 else 0)
+    return None if roots else constants.sign_of(polynomial(1))
+
+
+def _sign_beside_one(e: sp.Expr, depth: int) -> int | None:
+    """As below for e itself, or for e divided by one of its exponentials."""
+    powers = [p for term in e.args for p in sp.Mul.make_args(term) if isinstance(p, sp.exp) and p.free_symbols]
+    for divisor in (sp.S.One, *powers[:3]):
+        quotient = e if divisor == 1 else sp.powsimp(sp.expand(e / divisor))
+        product = _factored(quotient) if divisor != 1 else quotient
+        found = _sign_of_exponentials(quotient, depth) if quotient.is_Add else None
+        if found is None and not product.is_Add:
+            found = _seen(product, depth - 1)
+        if found is not None:
+            return found
+    return None
+
+
+def _sign_of_exponentials(e: sp.Expr, depth: int) -> int | None:
+    """Sums with c e^u written as c (e^u - 1) + c: e^u - 1 has the sign of u."""
+    constant, signs = sp.S.Zero, set()
+    for term in e.args:
+        power = next((p for p in sp.Mul.make_args(term) if isinstance(p, sp.exp) and p.free_symbols), None)
+        if power is None:
+            constant += term
+            continue
+        coefficient = term / power
+        constant += coefficient
+        parts = [_seen(_factored(part), depth - 1) for part in (coefficient, power.args[0])]
+        signs.add(None if None in parts else parts[0] * parts[1])
+    if not signs or None in signs:
+        return None
+    rest = _factored(sp.together(constant))
+    if rest != 0:
+        signs.add(_seen(rest, depth - 1))
+    signs.discard(0)
+    return signs.pop() if len(signs) == 1 else None

@@ -1,0 +1,85 @@
+"""Is the loss what a sampler makes of another one? Part of the trusted checker.
+
+    on              h = g
+    power:B         h'(x) = e^{Bx} g'(x)                    mixture:E    h'(x) = ((1 - E) + E e^x) g'(x)
+    powers:A,B      h'(y) = g'(y/k) e^{By/k}/k, k = A + B   learned_backward:B    d = e^{Bx} g' - h': d' = e^{Bx} g', d(0) = 0
+
+`backward` is power:1 (Propositions 8 to 10).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import sympy as sp
+
+from divergence_lab.theory.checker.losses import Subject
+from divergence_lab.theory.checker.numbers import start_at_zero_and_join
+from divergence_lab.theory.checker.conclusions import Part
+from divergence_lab.theory.expressions.parsing import write
+from divergence_lab.theory.checker.facts.proofs import Refuted
+from divergence_lab.theory.expressions.symbols import x
+
+_NO_VARIABLE = sp.Dummy()
+FIELDS = ("sampler", "weighted_by", "sampled_loss")
+
+
+def check_sampler(entry: Mapping[str, Any], subject: Subject) -> None:
+    """The loss is the on-policy equivalent of `sampled_loss` under the sampler, and `weighted_by` says the sampler's weight."""
+    if not (entry["sampler"].isascii() and entry["sampler"].isprintable()):
+        raise Refuted("a sampler is a short line of plain text")
+    kind, *rest = re.split("[:,]", entry["sampler"].strip())
+    texts = [sp.S.One] if (kind, rest) == ("backward", []) else [subject.raw(text, _NO_VARIABLE) for text in rest]
+    kind = "power" if kind == "backward" else kind
+    if len(texts) != {"on": 0, "power": 1, "mixture": 1, "learned_backward": 1, "powers": 2}.get(kind):
+        raise Refuted("there is no such sampler")
+    if entry["weighted_by"] != _weight(kind, texts):
+        raise Refuted("the weight is not that of the sampler")
+    if kind == "powers" and not sum(texts).is_positive:
+        raise Refuted("the exponents have no positive sum")
+    numbers = [number.subs(subject.written) for number in texts]
+    if kind == "mixture" and not (numbers[0].is_nonnegative and (1 - numbers[0]).is_nonnegative):
+        raise Refuted("the share of a mixture lies between 0 and 1")
+    sampled = subject.read(entry["sampled_loss"])
+    if kind == "on":
+        for part in subject.parts:
+            subject.equal(sampled, part.loss, part)
+        return
+    rests = []
+    for part in subject.parts:
+        slope = _slope(kind, numbers, sampled, part, subject)
+        if kind != "learned_backward":
+            subject.vanishes(part.slope - slope, part)
+            continue
+        rests.append(slope - part.slope)
+        subject.vanishes(sp.diff(rests[-1], x) - slope, part)
+    if kind == "learned_backward":
+        start_at_zero_and_join(rests, subject)
+    if kind != "powers":  # that the sampled loss is continuous, and 0 at 0
+        start_at_zero_and_join([subject.smooth(sampled, part) for part in subject.parts], subject)
+    else:
+        k = sum(numbers)
+        start_at_zero_and_join([subject.smooth(sampled.subs(x, x / k), part) for part in subject.parts], subject)
+
+
+def _slope(kind: str, numbers: list[sp.Expr], sampled: sp.Expr, part: Part, subject: Subject) -> sp.Expr:
+    """The weighted slope of the sampled loss on a piece of the other."""
+    if kind == "powers":
+        k = numbers[0] + numbers[1]
+        return sp.diff(subject.smooth(sampled.subs(x, x / k), part), x) * sp.exp(numbers[1] * x / k)
+    slope = sp.diff(subject.smooth(sampled, part), x)
+    return slope * (1 - numbers[0] + numbers[0] * sp.exp(x) if kind == "mixture" else sp.exp(numbers[0] * x))
+
+
+def _weight(kind: str, numbers: list[sp.Expr]) -> str:
+    """What objects are weighted by, in words of p_F and p_B."""
+    if kind == "on":
+        return "p_F"
+    if kind == "mixture":
+        return " + ".join(f"({write(n)}) {law}" if n.is_Add else f"{write(n)} {law}"
+                          for n, law in ((1 - numbers[0], "p_F"), (numbers[0], "p_B")))
+    powers = numbers if kind == "powers" else [1 - numbers[0], numbers[0]]
+    shown = " ".join(law if power == 1 else f"{law}^({write(power)})" for law, power in zip(("p_F", "p_B"), powers) if power != 0)
+    return f"{shown}, p_B learning" if kind == "learned_backward" else shown

@@ -1,0 +1,151 @@
+"""Is g a finite, continuous, real function at all? Everything else is asked only of a loss that is.
+
+Each piece of g is finite by its structure (an exponential of something finite, a logarithm of something positive), or
+it is enclosed, finite and real, on the whole of [-600, 600] by adaptive ball arithmetic: a pole or the root of a
+negative number can't hide between sample points. Further out a few points and, later, the checker's tails decide.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import sympy as sp
+from flint import acb, arb
+
+from divergence_lab.theory.expressions.enclosure import NotEvaluable, evaluator, value_at
+from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions.pieces import Piece
+from divergence_lab.theory.expressions.precision import digits
+from divergence_lab.theory.expressions.symbols import x
+
+RANGE = 600
+DEPTH = 40
+DIGITS = 60  # so that 1 - e^{-x^2}, say, is seen to be positive close to 0
+MAX_BOXES = 20_000
+FAR = tuple(side * 10**k for k in (3, 4, 6) for side in (1, -1))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What seems wrong, in words, and where: at a kink or near a point. The checker decides whether it is so.
+
+    `kind`: "jump", "not real", or "not enclosed" (a pole, or only too large to enclose).
+    """
+    what: str
+    kind: str
+    near: sp.Expr
+
+    @property
+    def certain(self) -> bool:
+        return self.kind != "not enclosed"
+
+
+def fault(loss: Loss) -> Fault | None:
+    """A place where g jumps or is not seen to be a finite real number; None when g is finite and continuous.
+
+    A loss with free parameters is not looked at (its pieces may move with them).
+    """
+    if loss.parameters:
+        return None
+    if loss.expression.has(sp.Integral):  # g is the integral of its slope: finite and continuous where that is finite
+        return _first(loss.derivative.pieces)
+    pieces = loss.pieces
+    for kink, left, right in zip(pieces.kinks, pieces.pieces, pieces.pieces[1:]):
+        a, b = (value_at(piece.expression, x, kink, 30) for piece in (left, right))
+        if not (a - b).contains(0):
+            return Fault(f"g jumps at x = {kink}, from {a.str(5, radius=False)} to {b.str(5, radius=False)}", "jump", kink)
+    left, right = pieces.split_at_zero()  # where a loss is 0, and so may be what stands under a root
+    return _first((*left.pieces, *right.pieces))
+
+
+def _first(pieces: tuple[Piece, ...]) -> Fault | None:
+    return next((found for piece in pieces
+                 if not _is_finite_by_structure(piece) and (found := _fault_inside(piece)) is not None), None)
+
+
+# --- by structure --------------------------------------------------------------------------------------------
+
+_ENTIRE = (sp.exp, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.erfc, sp.erfi)
+
+
+def _is_finite_by_structure(piece: Piece) -> bool:
+    if piece.low.is_finite and not piece.low.is_negative:
+        y = sp.Symbol("~y", positive=True)
+    elif piece.high.is_finite and not piece.high.is_positive:
+        y = sp.Symbol("~y", negative=True)
+    else:
+        y = sp.Symbol("~y", real=True)
+    try:
+        return _has_no_pole(piece.expression.xreplace({x: y})) and all(
+            value_at(piece.expression, x, end, 30).is_finite() for end in (piece.low, piece.high) if end.is_finite)
+    except NotEvaluable:
+        return False
+
+
+def _has_no_pole(e: sp.Expr) -> bool:
+    """e is a finite real number for every value of its signed symbol, as SymPy's assumptions and its structure show."""
+    if e.is_Symbol:
+        return True
+    if not e.free_symbols:
+        return bool(value_at(e, x, sp.S.Zero, 20).is_finite())  # not so where it is not real
+    if not all(_has_no_pole(part) for part in e.args):
+        return False
+    if e.is_Add or e.is_Mul or isinstance(e, _ENTIRE):
+        return True
+    if isinstance(e, sp.log):
+        return bool(e.args[0].is_positive)
+    if isinstance(e, sp.Ei):
+        return bool(e.args[0].is_positive or e.args[0].is_negative)
+    if isinstance(e, sp.polylog):
+        return bool(e.args[0].is_Integer and e.args[1].is_nonpositive)
+    if e.is_Pow:
+        if e.exp.is_Integer:
+            return bool(e.exp.is_positive or e.base.is_positive or e.base.is_negative)
+        return bool(e.base.is_positive or (e.base.is_nonnegative and e.exp.is_positive))
+    return False
+
+
+# --- by enclosure --------------------------------------------------------------------------------------------
+
+def _fault_inside(piece: Piece) -> Fault | None:
+    function = evaluator(piece.expression, x)
+    low = max(-RANGE, float(piece.low)) if piece.low.is_finite else -RANGE
+    high = min(RANGE, float(piece.high)) if piece.high.is_finite else RANGE
+    ends = [low, 0.0, high] if low < 0 < high else [low, high]
+    pending = [(a, b, 0) for a, b in itertools.pairwise(ends) if a < b]
+    count = 0
+    while pending:
+        a, b, depth = pending.pop()
+        count += 1
+        middle = (a + b) / 2
+        with digits(DIGITS):
+            ball = function(acb(arb(a).union(arb(b))), False)
+        if ball.is_finite() and not ball.imag.contains(0):  # no value in the box is real
+            return _classify(function, middle)
+        # a ball that is finite and only touches the real line may hold the roots of negative numbers as well
+        if ball.is_finite() and (ball.imag == 0 or ball.imag.rad() < 1e-9):
+            continue
+        if depth < DEPTH and count < MAX_BOXES:
+            halves = [(a, middle, depth + 1), (middle, b, depth + 1)]
+            pending += halves if b <= 0 else reversed(halves)  # towards 0 first: there a break shows best
+            continue
+        # A finite value at a finite end of the piece (a root at 0, say) is fine: only its enclosure widens there.
+        touched = [end for end in (piece.low, piece.high) if end.is_finite and a <= float(end) <= b]
+        if touched and value_at(piece.expression, x, touched[0], 30).is_finite():
+            continue
+        return _classify(function, middle)
+    for point in FAR:
+        if (piece.low == -sp.oo or point > float(piece.low)) and (piece.high == sp.oo or point < float(piece.high)):
+            ball = function(acb(point), False)
+            if ball.is_finite() and not ball.imag.contains(0):
+                return _classify(function, point)
+    return None
+
+
+def _classify(function, point: float) -> Fault:
+    at_point = function(acb(point), False)
+    near = sp.Rational(point)
+    if at_point.is_finite() and not at_point.imag.contains(0):
+        return Fault(f"g is not a real number near x = {point:.4g}", "not real", near)
+    return Fault(f"g could not be enclosed near x = {point:.4g}: it is too large there, or not defined", "not enclosed", near)

@@ -1,0 +1,261 @@
+"""Which named divergence is it? Losses are compared, not generators: that needs no closed form of f.
+
+    D_f = c D_named   <=>   g' = c g'_named, c > 0            (both without the gauge f -> f + b (t - 1))
+
+Enclosed values refuse at once what is not proportional; what they don't refuse is named only when the ratio was proved
+constant. Agreement in thirty digits at every point is no proof: without one there is no name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+import sympy as sp
+from flint import arb
+
+from divergence_lab.theory.catalogue import named as catalogue
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
+from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
+from divergence_lab.theory.expressions.parsing import ExpressionError, parse, write
+from divergence_lab.theory.expressions.identity import constant_ratio, simplified, vanishes
+from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, inside, is_finite, is_less, split
+from divergence_lab.theory.expressions.precision import digits
+from divergence_lab.theory.expressions.symbols import t, x
+
+# Seven residuals on either side of 0.
+POINTS = tuple(sp.Rational(n, 13) for n in (-71, -47, -29, -19, -11, -5, -1, 1, 5, 11, 19, 29, 47, 71))
+DIGITS = 30
+# What the proof over building blocks leaves open, SymPy may try this long.
+SIMPLIFY_SECONDS = 1.0
+# Values that free parameters take for the numeric refusal.
+SAMPLE_PARAMETERS = tuple(sp.Rational(n, 17) for n in (6, 11, 23, 40))
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A named divergence, or a family at one value of its parameter."""
+    name: str
+    slopes: Pieces
+
+
+def recognise(loss: Loss) -> tuple[str | None, sp.Expr | None]:
+    """The named divergence that a continuous loss minimises, and the factor: D_f = factor * D_named.
+
+    A factor of 1 is preferred among proportional names (GAN is twice Jensen-Shannon). Losses with one scale on the
+    left of 0 and another on the right are named with the share tau of the right one.
+    """
+    return recognise_slopes(loss.derivative)
+
+
+def recognise_slopes(slopes: Pieces) -> tuple[str | None, sp.Expr | None]:
+    """As `recognise`, from g' alone."""
+    try:
+        seen = _values(slopes)
+    except (NotEvaluable, CannotSplit):
+        return None, None
+    for candidates in (_named(), _families(slopes, seen)):
+        proportional = [(candidate.name, *factors) for candidate in candidates
+                        if (factors := _side_factors(slopes, seen, candidate)) is not None]
+        if proportional:
+            name, below, above = next((row for row in proportional if row[1] == row[2] == 1), proportional[0])
+            if sp.simplify(below - above) == 0:
+                return name, above
+            tau = sp.simplify(above / (below + above))
+            return f"asymmetric {name} with tau = {write(tau)}", sp.simplify((below + above) / 2)
+    return None, None
+
+
+def as_catalogued(slopes: Pieces, assumptions: tuple[str, ...]) -> sp.Expr | None:
+    """g as a factor times the catalogue's loss of the divergence that g' is recognised as, or None. To be confirmed."""
+    name = recognise_slopes(slopes)[0] or ""
+    family, _, setting = name.partition(" with ")
+    entry = next((entry for entry in catalogue.DIVERGENCES if entry.name == family), None)
+    if entry is None:
+        return None
+    text = entry.loss.replace(f"({entry.parameter})", f"({setting.partition(' = ')[2]})") if setting else entry.loss
+    try:
+        expression = catalogue.lookup(text, assumptions)[1]
+    except ExpressionError:
+        return None
+    mine, named = (sp.simplify(sp.diff(f.split_at_zero()[1].pieces[0].expression, x).subs(x, 0))
+                   for f in (slopes, Loss(expression, None).derivative))
+    return sp.simplify(mine / named) * expression if is_finite(mine) and is_finite(named) and named != 0 else None
+
+
+# --- the candidates ------------------------------------------------------------------------------------------
+
+@cache
+def _named() -> tuple[_Candidate, ...]:
+    return tuple(_Candidate(entry.name, derivative_of_generator(catalogue.generator(entry)))
+                 for entry in catalogue.DIVERGENCES if entry.parameter is None)
+
+
+@cache
+def _family_slopes() -> tuple[tuple[catalogue.NamedDivergence, sp.Symbol, Pieces], ...]:
+    return tuple((entry, sp.Symbol(entry.parameter, real=True), derivative_of_generator(catalogue.generator(entry)))
+                 for entry in catalogue.DIVERGENCES if entry.parameter is not None)
+
+
+def _families(slopes: Pieces, seen: tuple[arb, ...]) -> Iterator[_Candidate]:
+    """Each family at the parameter value that the third over the second derivative of g at 0 points to.
+
+    First in numbers, which refuse nearly always, then exactly.
+    """
+    piece = slopes.split_at_zero()[1].pieces[0]
+    near = _skewness(piece.expression)
+    if near is None:
+        return
+    exact = None
+    for entry, symbol, family in _family_slopes():
+        about = _parameter_at(entry, near)
+        if not _allowed(entry, about) or not _nearly_proportional(seen, _at_parameter(family, symbol, about)):
+            continue
+        if exact is None:
+            slope = simplified(piece.expression, inside(piece))
+            exact = sp.simplify(sp.diff(slope, x, 2).subs(x, 0) / sp.diff(slope, x).subs(x, 0))
+        value = sp.simplify(_parameter_at(entry, exact))
+        if value.is_finite and _allowed(entry, value):
+            yield _Candidate(f"{entry.name} with {entry.parameter} = {write(value)}",
+                             derivative_of_generator(catalogue.generator(entry).subs(symbol, value)))
+
+
+def _skewness(slope: sp.Expr) -> sp.Rational | None:
+    """The third over the second derivative of g at 0, to thirty digits; free parameters at sample values."""
+    try:
+        chosen = _sampled(slope.free_symbols - {x})
+        curvature, third = (value_at(sp.diff(slope, x, n).subs(chosen), x, sp.S.Zero, 2 * DIGITS) for n in (1, 2))
+    except NotEvaluable:
+        return None
+    with digits(2 * DIGITS):
+        ratio = third / curvature
+        size = abs(ratio)  # no family is looked for at a parameter that could not be written
+        holds = ratio.is_finite() and (ratio.contains(0) or 1e-100 < size) and size < 1e100
+        return sp.Rational(arb(ratio.mid()).str(DIGITS, radius=False)) if holds else None
+
+
+def _parameter_at(entry: catalogue.NamedDivergence, skewness: sp.Expr) -> sp.Expr:
+    r = sp.Symbol("r", real=True)
+    return parse(entry.from_skewness, r).subs(r, skewness)
+
+
+def _allowed(entry: catalogue.NamedDivergence, value: sp.Expr) -> bool:
+    """Is the family defined at this value? A symbolic one counts as allowed: it is the user's own parameter."""
+    if value.free_symbols:
+        return True
+    try:
+        return all(catalogue.holds_at(bound, {entry.parameter: write(value)}) for bound in entry.where)
+    except (ExpressionError, TypeError):  # too long to be written, or not told from a bound: no value to name
+        return False
+
+
+def _at_parameter(family: Pieces, symbol: sp.Symbol, value: sp.Expr) -> Pieces:
+    return family.map(lambda expression: expression.subs(symbol, value))
+
+
+def _nearly_proportional(seen: tuple[arb, ...], slopes: Pieces) -> bool:
+    """Do g' and a family at a rounded parameter agree in some digits? Only a filter before the exact question."""
+    try:
+        ratios = [a / b for a, b in zip(seen, _values(slopes))]
+    except NotEvaluable:
+        return False
+    return all(ratio.is_finite() and abs(ratio / ratios[0] - 1) < 1e-12 for ratio in ratios)
+
+
+def derivative_of_generator(generator: sp.Expr) -> Pieces:
+    """g'(x) = t f'(t) - f(t) at t = e^x, from f normalised to f(1) = f'(1) = 0 (the converse, Remark 4.3).
+
+    With F(x) = f(e^x) that is F' - F.
+    """
+    pieces = []
+    for piece in split(generator, t, sp.S.Zero, sp.oo).pieces:
+        low = -sp.oo if piece.low == 0 else sp.log(piece.low)
+        high = sp.oo if piece.high == sp.oo else sp.log(piece.high)
+        in_residual = piece.expression.subs(t, sp.exp(x))
+        pieces.append(Piece(low, high, sp.diff(in_residual, x) - in_residual))
+    return Pieces(tuple(pieces), x)
+
+
+# --- proportional on either side? ----------------------------------------------------------------------------
+
+def _values(slopes: Pieces) -> tuple[arb, ...]:
+    """g' at the points, enclosed; free parameters take sample values."""
+    chosen = _sampled(set().union(*(piece.expression.free_symbols for piece in slopes.pieces)) - {x})
+    expressions = [piece.expression.subs(chosen) if chosen else piece.expression for piece in slopes.pieces]
+    ends = [piece.high.subs(chosen) for piece in slopes.pieces]
+    return tuple(value_at(next(e for e, high in zip(expressions, ends) if high == sp.oo or is_less(point, high)),
+                          x, point, DIGITS) for point in POINTS)
+
+
+def _sampled(parameters: Iterable[sp.Symbol]) -> Mapping[sp.Symbol, sp.Expr]:
+    """Values for free parameters, with the sign they are assumed to have."""
+    ordered = sorted(parameters, key=str)
+    if len(ordered) > len(SAMPLE_PARAMETERS):
+        raise NotEvaluable("more parameters than sample values")
+    return {symbol: -value if symbol.is_negative or symbol.is_nonpositive else value
+            for symbol, value in zip(ordered, SAMPLE_PARAMETERS)}
+
+
+@cache
+def _values_of(candidate: _Candidate) -> tuple[arb, ...]:
+    return _values(candidate.slopes)
+
+
+def _side_factors(slopes: Pieces, seen: tuple[arb, ...], candidate: _Candidate) -> tuple[sp.Expr, sp.Expr] | None:
+    """(c_left, c_right), both positive, with g' = c g'_named on either side of 0: proved, or None."""
+    try:
+        known = _values_of(candidate)
+    except NotEvaluable:
+        return None
+    half = len(POINTS) // 2
+    for side in (slice(0, half), slice(half, None)):
+        ratios = [a / b for a, b in zip(seen[side], known[side])]
+        if any(not ratio.is_finite() or not ratio > 0 for ratio in ratios) or any(
+                not a.overlaps(b) for a, b in pairwise(ratios)):
+            return None
+    factors = tuple(_factor(mine.pieces, named.pieces)
+                    for mine, named in zip(slopes.split_at_zero(), candidate.slopes.split_at_zero()))
+    return None if None in factors else factors
+
+
+def _factor(mine: tuple[Piece, ...], named: tuple[Piece, ...]) -> sp.Expr | None:
+    """The constant c > 0 with mine = c * named on every piece of one side of 0, proved."""
+    factor = None
+    try:
+        pairs = [(a, b, common) for a in mine for b in named if (common := _common(a, b)) is not None]
+    except CannotSplit:
+        return None
+    for a, b, common in pairs:
+        ratio = _proved_ratio(a.expression, b.expression, common)
+        if ratio is None or (factor is not None and sp.simplify(ratio - factor) != 0):
+            return None
+        factor = ratio
+    return factor if factor is not None and factor.is_positive else None
+
+
+def _common(a: Piece, b: Piece) -> Piece | None:
+    """The overlap of two pieces."""
+    low = b.low if is_less(a.low, b.low) else a.low
+    high = a.high if is_less(a.high, b.high) else b.high
+    return Piece(low, high, a.expression) if is_less(low, high) else None
+
+
+def _proved_ratio(a: sp.Expr, b: sp.Expr, where: Piece) -> sp.Expr | None:
+    """c with a = c b: over building blocks, or from the derivatives and one exact value, or by SymPy's simplify."""
+    sample = inside(where)
+    ratio = constant_ratio(a, b, sample)
+    if ratio is not None:
+        return sp.simplify(ratio)
+    ratio = constant_ratio(sp.diff(a, x), sp.diff(b, x), sample)
+    if ratio is not None:
+        anchor = sp.S.Zero if sp.S.Zero in (where.low, where.high) else sample
+        if vanishes((a - ratio * b).subs(x, anchor), sample):
+            return sp.simplify(ratio)
+    try:
+        ratio = within(patient(SIMPLIFY_SECONDS), sp.simplify, a / b)
+    except (OutOfTime, SearchFailed):
+        return None
+    return None if ratio.has(x) else ratio

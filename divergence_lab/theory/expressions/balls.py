@@ -1,0 +1,121 @@
+"""Real balls for the trusted checker: an expression on an interval, enclosed. Its own evaluator, shared with no search.
+
+    ball(expression, variable, box)   contains  expression(v)  for every v in box, or is not finite
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import sympy as sp
+from flint import arb
+
+from divergence_lab.theory.expressions.precision import bits
+
+PRECISION_BITS = 128
+
+_FUNCTIONS = {
+    sp.exp: arb.exp, sp.log: arb.log, sp.sinh: arb.sinh, sp.cosh: arb.cosh, sp.tanh: arb.tanh, sp.asinh: arb.asinh,
+    sp.acosh: arb.acosh, sp.atanh: arb.atanh, sp.atan: arb.atan, sp.erf: arb.erf, sp.erfc: arb.erfc, sp.erfi: arb.erfi,
+    sp.gamma: arb.gamma, sp.coth: arb.coth, sp.sech: arb.sech, sp.csch: arb.csch,
+}
+_CONSTANTS = {sp.pi: arb.pi, sp.E: arb.const_e, sp.EulerGamma: arb.const_euler, sp.Catalan: arb.const_catalan}
+
+
+def ball(expression: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
+    """The range of `expression` on `box`, enclosed; not finite where it may be undefined or is not known here."""
+    if expression == variable:
+        return box
+    if expression.is_Rational:
+        return arb(int(expression.p)) / int(expression.q)
+    if expression in _CONSTANTS:
+        return _CONSTANTS[expression]()
+    if not expression.args:
+        return arb.nan()
+    if expression.is_Add:
+        total = arb(0)
+        for argument in expression.args:
+            total += ball(argument, variable, box)
+        return total
+    if expression.is_Mul:
+        total = arb(1)
+        for argument in expression.args:
+            total *= ball(argument, variable, box)
+        return total
+    if expression.is_Pow:
+        return _power(ball(expression.base, variable, box), expression.exp, variable, box)
+    if isinstance(expression, sp.Piecewise):
+        return _piecewise(expression, variable, box)
+    if isinstance(expression, sp.Max | sp.Min):
+        best = ball(expression.args[0], variable, box)
+        for argument in expression.args[1:]:
+            other = ball(argument, variable, box)
+            best = best.max(other) if isinstance(expression, sp.Max) else best.min(other)
+        return best
+    inner = ball(expression.args[0], variable, box)
+    if isinstance(expression, sp.sign):
+        return arb(1) if inner > 0 else arb(-1) if inner < 0 else arb(0) if inner == 0 else arb(0, 1)
+    if isinstance(expression, sp.Abs):
+        return abs(inner)
+    if isinstance(expression, sp.Ei):
+        return inner.ei() if inner > 0 or inner < 0 else arb.nan()
+    if isinstance(expression, sp.polylog):
+        order, argument = (ball(part, variable, box) for part in expression.args)
+        return argument.polylog(order) if argument < 1 else arb.nan()
+    function = _FUNCTIONS.get(expression.func)
+    return arb.nan() if function is None else function(inner)
+
+
+def _piecewise(expression: sp.Piecewise, variable: sp.Symbol, box: arb) -> arb:
+    """The first piece whose condition is certain; not finite where a condition before it is not decided."""
+    for value, condition in expression.args:
+        truth = decide(condition, variable, box)
+        if truth is None:
+            return arb.nan()
+        if truth:
+            return ball(value, variable, box)
+    return arb.nan()
+
+
+def decide(condition, variable: sp.Symbol, box: arb) -> bool | None:
+    """Does the condition hold on the whole box? None when that is not certain."""
+    if condition in (sp.true, sp.false):
+        return condition == sp.true
+    if isinstance(condition, sp.And | sp.Or):
+        parts = [decide(part, variable, box) for part in condition.args]
+        if isinstance(condition, sp.And):
+            return False if False in parts else None if None in parts else True
+        return True if True in parts else None if None in parts else False
+    difference = ball(condition.lhs, variable, box) - ball(condition.rhs, variable, box)
+    if difference == 0:  # exactly at the threshold
+        return isinstance(condition, sp.LessThan | sp.GreaterThan)
+    if difference < 0 or difference > 0:
+        return bool(difference < 0) == isinstance(condition, sp.StrictLessThan | sp.LessThan)
+    return None
+
+
+def _power(base: arb, exponent: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
+    if exponent.is_Integer:
+        n = int(exponent)
+        if n < 0:
+            return 1 / _power(base, -exponent, variable, box)
+        if n % 2 == 0 and base.contains(0):  # an even power is not negative
+            return arb(0).union(arb(abs(base).upper()) ** n)
+        if base > 0 or base < 0:  # monotone: the ends give the range, far tighter than the product of balls
+            return (arb(base.lower()) ** n).union(arb(base.upper()) ** n)
+        return base ** n
+    power = ball(exponent, variable, box)
+    if base > 0:
+        return base ** power
+    if base >= 0 and exponent.is_positive or (base.contains(0) and exponent.is_positive and not base < 0):
+        # 0^p = 0: the ball that reaches 0 is enclosed by its upper end (the part below 0 is not in the domain,
+        # and belongs to the rounding of an end point at 0)
+        return arb(0).union(arb(base.upper()) ** power)
+    return arb.nan()
+
+
+@lru_cache(maxsize=20_000)
+def ball_of_constant(number: sp.Expr) -> arb:
+    """An exact constant, enclosed with PRECISION_BITS bits."""
+    with bits(PRECISION_BITS):
+        return ball(number, sp.Dummy(), arb(0))

@@ -1,0 +1,343 @@
+"""Is an exact constant positive, negative or 0? Decided, or said not to be: looks prove nothing. Part of the trusted checker.
+
+    sqrt(2) - 1 and 1/(1 + sqrt(2))      are one number, and so are log(8)/3 and log(2)
+
+That a constant is not 0 is shown by a ball alone. That it is 0 is shown
+
+* for algebraic numbers by a bound that no other such number reaches: |a| >= e^(-d h) for a != 0 of degree d and absolute
+  logarithmic height h (Liouville), with h(a + b) <= h(a) + h(b) + log 2, h(a b) <= h(a) + h(b), h(1/a) = h(a), h(a^r) = |r| h(a);
+* for others by writing them as a sum of products of algebraic numbers, exponentials and further constants, in which the
+  algebraic factors of equal products add up to 0. Exponents and arguments are compared in the same way.
+
+Where neither does, the answer is None: never "different".
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import lru_cache
+
+import mpmath
+import sympy as sp
+from flint import arb
+
+from divergence_lab.theory.expressions.balls import PRECISION_BITS, ball, ball_of_constant
+from divergence_lab.theory.expressions.precision import bits
+
+MAX_BITS = 40_000         # of precision; a bound below 2^-MAX_BITS is not awaited
+MAX_OPERATIONS = 2_000    # of a constant that is not algebraic
+DENOMINATOR = 10**6       # of a rational number that a constant is recognised as
+_ODD = (sp.erf, sp.erfi, sp.atan)
+DIGITS, LARGEST = 60, 60  # of logarithms among which a relation is sought, and its largest coefficient
+
+
+@lru_cache(maxsize=20_000)
+def sign_of(number: sp.Expr) -> int | None:
+    """1, -1 or 0, the sign of an exact real constant; None where it is not decided.
+
+        >>> sign_of(sp.sqrt(3 + 2 * sp.sqrt(2)) - 1 - sp.sqrt(2))
+        0
+    """
+    if number.is_Rational:
+        return int(sp.sign(number))
+    if number.free_symbols or not number.is_Number and number.is_infinite:
+        return None
+    seen = ball_of_constant(number)
+    if seen > 0 or seen < 0:
+        return 1 if seen > 0 else -1
+    if not seen.is_finite():
+        return None
+    algebraic = _algebraic(number)
+    if algebraic is not None:
+        return _sign_of_algebraic(number, algebraic.smallest)
+    finer = _ball_with(number, 4 * PRECISION_BITS)
+    if finer > 0 or finer < 0:
+        return 1 if finer > 0 else -1
+    return 0 if finer.is_finite() and _vanishes(number) else None
+
+
+def equal(a: sp.Expr, b: sp.Expr) -> bool | None:
+    """Are two exact constants, oo and -oo among them, the same? None where it is not decided."""
+    infinite = [c in (sp.oo, -sp.oo) for c in (a, b)]
+    if any(infinite):
+        other = b if infinite[0] else a
+        return a == b if all(infinite) else False if ball_of_constant(other).is_finite() else None
+    if a == b:
+        return True if ball_of_constant(a).is_finite() else None
+    sign = sign_of(a - b)
+    return None if sign is None else sign == 0
+
+
+def _ball_with(number: sp.Expr, count: int) -> arb:
+    with bits(count):
+        return ball(number, sp.Dummy(), arb(0))
+
+
+# --- algebraic numbers ---------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class _Algebraic:
+    """A bound of the height of an algebraic number, and the radicals (base, q) whose degrees multiply to one of its degree."""
+    height: float
+    radicals: frozenset[tuple[sp.Expr, int]] = frozenset()
+
+    @property
+    def smallest(self) -> float:
+        """-log2 of a bound that the number exceeds in absolute value unless it is 0."""
+        return math.prod(q for _, q in self.radicals) * self.height / math.log(2) * (1 + 1e-9) + 1
+
+
+@lru_cache(maxsize=20_000)
+def _algebraic(e: sp.Expr) -> _Algebraic | None:
+    """What is known of a number that is made of rational ones by + - * / and roots; None for any other."""
+    if e.is_Rational:
+        return _Algebraic(math.log(max(abs(int(e.p)), int(e.q))) * (1 + 1e-12))
+    if e.is_Add or e.is_Mul:
+        parts = [_algebraic(part) for part in e.args]
+        if None in parts:
+            return None
+        height = sum(part.height for part in parts) + (math.log(len(parts)) if e.is_Add else 0)
+        return _Algebraic(height, frozenset().union(*(part.radicals for part in parts)))
+    if e.is_Pow and e.exp.is_Rational and (base := _algebraic(e.base)) is not None:
+        p, q = abs(int(e.exp.p)), int(e.exp.q)
+        return _Algebraic(base.height * p / q, base.radicals | ({(e.base, q)} if q > 1 else set()))
+    return None
+
+
+def _sign_of_algebraic(number: sp.Expr, smallest: float) -> int | None:
+    if smallest > MAX_BITS:
+        return None
+    bits = 2 * PRECISION_BITS
+    while bits < 4 * (smallest + 4 * PRECISION_BITS):
+        seen = _ball_with(number, bits)
+        if seen > 0 or seen < 0:
+            return 1 if seen > 0 else -1
+        if abs(seen) < arb(2) ** -(int(smallest) + 2):
+            return 0
+        bits *= 2
+    return None
+
+
+# --- other constants -----------------------------------------------------------------------------------------
+
+def _vanishes(number: sp.Expr) -> bool:
+    """The constant is 0, by algebra with its exponentials, logarithms and other parts as unknowns (False: not shown)."""
+    if number.has(sp.sinh, sp.cosh, sp.tanh, sp.coth, sp.sech, sp.csch):
+        number = number.rewrite(sp.exp)
+    number = sp.expand_log(number).replace(lambda e: isinstance(e, sp.asinh | sp.acosh | sp.atanh), lambda e: e.rewrite(sp.log))
+    if sp.count_ops(number) > MAX_OPERATIONS:
+        return False
+    try:
+        return number == 0 or _Form().vanishes(number)
+    except (_NoForm, sp.PolynomialError, NotImplementedError):
+        return False
+
+
+class _NoForm(Exception):
+    """A part has no place in the form."""
+
+
+@dataclass
+class _Form:
+    """Unknowns for the parts of a constant: what each stands for, and u^(1/q) for a u that is no algebraic number."""
+    numbers: dict[sp.Symbol, sp.Expr] = field(default_factory=dict)
+    exponents: dict[sp.Symbol, sp.Expr] = field(default_factory=dict)
+    logarithms: dict[sp.Symbol, sp.Expr] = field(default_factory=dict)
+    others: dict[sp.Symbol, sp.Expr] = field(default_factory=dict)
+    roots: list[tuple[sp.Symbol, int, sp.Expr]] = field(default_factory=list)
+
+    def vanishes(self, number: sp.Expr) -> bool:
+        """Terms with equal exponents and equal further parts have algebraic factors that add up to 0."""
+        for e in sorted(number.atoms(sp.log), key=lambda e: (not e.args[0].is_Rational, str(e))):
+            self.of(e)  # those of primes first: others are written by them
+        numerator = sp.expand(sp.together(self.of(number)).as_numer_denom()[0])
+        for root, q, base in reversed(self.roots):
+            if numerator.has(root):
+                above, below = sp.together(base).as_numer_denom()
+                remainder = sp.rem(numerator, sp.expand(below * root**q - above), root)
+                numerator = sp.expand(sp.together(remainder).as_numer_denom()[0])
+        groups: list[tuple[sp.Expr, sp.Expr, list[sp.Expr]]] = []
+        for term in sp.Add.make_args(numerator):
+            factor, exponent, rest = self._parts_of(term)
+            group = next((g for g in groups if g[1] == rest and _same(g[0], exponent)), None)
+            if group is None:
+                groups.append((exponent, rest, [factor]))
+            else:
+                group[2].append(factor)
+        return all(sign_of(sp.Add(*factors)) == 0 for _, _, factors in groups)
+
+    def _parts_of(self, term: sp.Expr) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
+        """(algebraic factor, exponent of e, the rest) of a product."""
+        factor, exponent, rest = sp.S.One, sp.S.Zero, sp.S.One
+        for part in sp.Mul.make_args(term):
+            base, power = part.as_base_exp()
+            if base in self.exponents:
+                exponent += power * self.exponents[base]
+            elif base in self.numbers:
+                factor *= self.numbers[base] ** power
+            elif part.is_Rational:
+                factor *= part
+            else:
+                rest *= part
+        exponent, left = sp.expand(exponent), []
+        for part in sp.Add.make_args(exponent):  # e^(u + log(2)/3) is 2^(1/3) e^u
+            rate, inner = part.as_coeff_Mul()
+            if isinstance(inner, sp.log) and rate.is_Rational and _algebraic(inner.args[0]) is not None:
+                factor *= inner.args[0] ** rate
+            else:
+                left.append(part)
+        return factor, sp.Add(*left), rest
+
+    def of(self, e: sp.Expr) -> sp.Expr:
+        """e in the unknowns."""
+        if e.is_Rational:
+            return e
+        if _algebraic(e) is not None:
+            return self._symbol(self.numbers, e)
+        if e == sp.E or isinstance(e, sp.exp):
+            return self._symbol(self.exponents, sp.S.One if e == sp.E else e.args[0])
+        if not e.args:
+            return self._symbol(self.others, e)
+        if e.is_Add or e.is_Mul:
+            return e.func(*(self.of(part) for part in e.args))
+        if e.is_Pow and e.exp.is_Integer:
+            return self.of(e.base) ** e.exp
+        if e.is_Pow and e.exp.is_Rational and not (e.base == sp.E or isinstance(e.base, sp.exp)):
+            return self._root(e.base, int(e.exp.q)) ** e.exp.p
+        if e.is_Pow:
+            return self._symbol(self.exponents, sp.expand(e.exp * sp.expand_log(sp.log(e.base))))
+        if isinstance(e, sp.log):
+            return self._log(e.args[0])
+        if isinstance(e, sp.Function) and all(isinstance(part, sp.Expr) for part in e.args):
+            return self._function(e)
+        raise _NoForm
+
+    def _symbol(self, meanings: dict[sp.Symbol, sp.Expr], e: sp.Expr) -> sp.Symbol:
+        """The unknown that stands for e."""
+        symbol = next((symbol for symbol, known in meanings.items() if known == e), None)
+        if symbol is None:
+            symbol = sp.Dummy()
+            meanings[symbol] = e
+        return symbol
+
+    def _function(self, e: sp.Expr) -> sp.Expr:
+        """The unknown for a function of numbers, or for the same function of equal numbers."""
+        for symbol, known in self.others.items():
+            if known.func == e.func and len(known.args) == len(e.args) > 0:
+                if all(_same(a, b) for a, b in zip(known.args, e.args)):
+                    return symbol
+                if isinstance(e, _ODD) and _same(known.args[0], -e.args[0]):
+                    return -symbol
+        return self._symbol(self.others, e)
+
+    def _root(self, base: sp.Expr, q: int) -> sp.Symbol:
+        found = next((root for root, n, _ in self.roots if n == q and _same(self.others[root], base)), None)
+        if found is None:
+            inner = self.of(base)
+            found = sp.Dummy()
+            self.others[found] = base
+            self.roots.append((found, q, inner))
+        return found
+
+    def _log(self, u: sp.Expr) -> sp.Expr:
+        """log u by logarithms of primes, of other algebraic numbers and of what is neither."""
+        if u.is_Rational and u > 0:
+            powers = {**sp.factorint(u.p, limit=10_000), **{n: -k for n, k in sp.factorint(u.q, limit=10_000).items()}}
+            return sp.Add(*(k * self._symbol(self.logarithms, sp.Integer(n)) for n, k in powers.items() if n != 1))
+        if u.is_Mul and all(ball_of_constant(part) > 0 for part in u.args):
+            return sp.Add(*(self._log(part) for part in u.args))
+        if u == sp.E or isinstance(u, sp.exp):
+            return self.of(sp.S.One if u == sp.E else u.args[0])
+        if u.is_Pow and ball_of_constant(u.base) > 0:
+            return self.of(u.exp) * self._log(u.base)
+        if _algebraic(u) is None and u.is_Add and not (product := sp.factor(sp.together(u))).is_Add:
+            return self._log(product)
+        if _algebraic(u) is None:
+            return self._function(sp.log(u, evaluate=False))
+        return self._by_known_logarithms(u) or self._symbol(self.logarithms, u)
+
+    def _by_known_logarithms(self, u: sp.Expr) -> sp.Expr | None:
+        """log u = sum n_i/n log u_i over known ones: guessed from digits, proved by u^n = prod u_i^(n_i)."""
+        if not self.logarithms or u in self.logarithms.values():
+            return next((s for s, v in self.logarithms.items() if v == u), None)
+        with mpmath.workdps(DIGITS):
+            values = [mpmath.log(mpmath.mpf(sp.N(v, DIGITS + 5)._mpf_)) for v in (u, *self.logarithms.values())]
+            found = mpmath.pslq(values, maxcoeff=LARGEST, maxsteps=10_000, tol=mpmath.mpf(10) ** (10 - DIGITS))
+        if not found or found[0] == 0:
+            return None
+        product = sp.Mul(u ** found[0], *(v ** n for v, n in zip(self.logarithms.values(), found[1:])))
+        if sign_of(product - 1) != 0:
+            return None
+        return sp.Add(*(sp.Rational(-n, found[0]) * s for s, n in zip(self.logarithms, found[1:])))
+
+
+def _same(a: sp.Expr, b: sp.Expr) -> bool:
+    return a == b or sign_of(a - b) == 0
+
+
+# --- expressions ---------------------------------------------------------------------------------------------
+
+@lru_cache(maxsize=2_000)
+def unified(e: sp.Expr) -> sp.Expr:
+    """e with equal constants in it written alike, up to sign, and rational ones as such: x^a - x^b is 0 where a = b.
+
+        >>> z = sp.Symbol("z", positive=True)
+        >>> unified(z ** (sp.sqrt(2) - 1) - z ** (1 / (1 + sp.sqrt(2))))
+        0
+    """
+    found: set[sp.Expr] = set()
+    _collect(e, found)
+    written: dict[sp.Expr, sp.Expr] = {}
+    for c in sorted(found, key=lambda c: (sp.count_ops(c), str(c))):
+        rational = _as_rational(c)
+        written[c] = rational if rational is not None else next(
+            (s * known for known in written.values() for s in (1, -1) if _meets(c, s * known) and sign_of(c - s * known) == 0), c)
+    return e if all(c == known for c, known in written.items()) else _rewritten(e, written)
+
+
+def _collect(e: sp.Basic, found: set[sp.Expr]) -> None:
+    """The constants of e that are not rational, the largest ones; those of a sum or product together."""
+    if isinstance(e, sp.Expr) and not e.free_symbols:
+        if not e.is_Rational and not e.is_infinite and ball_of_constant(e).is_finite():
+            found.add(e)
+        return
+    fixed, rest = _parts(e)
+    if fixed is not None:
+        _collect(fixed, found)
+    for part in rest:
+        _collect(part, found)
+
+
+def _parts(e: sp.Basic) -> tuple[sp.Expr | None, tuple[sp.Basic, ...]]:
+    if isinstance(e, sp.Add | sp.Mul):
+        fixed = [part for part in e.args if not part.free_symbols]
+        if len(fixed) > 1:
+            return e.func(*fixed), tuple(part for part in e.args if part.free_symbols)
+    return None, e.args
+
+
+def _rewritten(e: sp.Basic, written: dict[sp.Expr, sp.Expr]) -> sp.Basic:
+    if e in written:
+        return written[e]
+    fixed, rest = _parts(e)
+    if not rest:
+        return e
+    parts = [*([] if fixed is None else [_rewritten(fixed, written)]), *(_rewritten(part, written) for part in rest)]
+    return e if fixed is None and all(a is b for a, b in zip(parts, e.args)) else e.func(*parts)
+
+
+def _meets(a: sp.Expr, b: sp.Expr) -> bool:
+    return bool(ball_of_constant(a).overlaps(ball_of_constant(b)))
+
+
+def _as_rational(c: sp.Expr) -> sp.Rational | None:
+    seen = ball_of_constant(c)
+    mantissa, exponent = (int(part) for part in seen.mid().man_exp())
+    if abs(exponent) > 4 * PRECISION_BITS:
+        return None
+    near = Fraction(mantissa) * Fraction(2) ** exponent
+    guess = near.limit_denominator(DENOMINATOR)
+    number = sp.Rational(guess.numerator, guess.denominator)
+    return number if seen.contains(ball_of_constant(number)) and sign_of(c - number) == 0 else None

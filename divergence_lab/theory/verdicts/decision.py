@@ -1,0 +1,37 @@
+"""Every verdict on a loss, whether or not it has free parameters."""
+
+from __future__ import annotations
+
+import sympy as sp
+
+from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.verdicts.parameter_numbers import Number, numbers_for_parameters
+from divergence_lab.theory.verdicts.parameters import ask_for_parameters, decide_for_parameters
+from divergence_lab.theory.verdicts.verdict import Verdict, Verdicts, ask_one, decide_plain, numbers
+
+
+def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 20.0) -> Verdicts:
+    """Every verdict on `loss`, each question within `budget` processor seconds; with parameters, the exact conditions.
+
+    `generator` is the confirmed closed form of f if there is one; only the number f'(oo) is read off it.
+
+        >>> import divergence_lab as dl
+        >>> dl.decide(dl.loss("x**2/2")).zero_forcing.holds
+        True
+        >>> dl.decide(dl.loss("linex(alpha)")).zero_avoiding.condition
+        'alpha >= 1'
+    """
+    return (decide_for_parameters if loss.parameters else decide_plain)(loss, generator, budget)
+
+
+def decide_one(kind: str, loss: Loss, budget: float) -> Verdict:
+    """One verdict, of `verdict.KINDS`."""
+    return (ask_for_parameters if loss.parameters else ask_one)(kind, loss, budget)
+
+
+def ends(loss: Loss, generator: sp.Expr | None, forcing: Verdict, avoiding: Verdict, budget: float
+         ) -> tuple[Number, Number, Number]:
+    """f(0+), f'(oo) and g''(0), where they are known."""
+    if loss.parameters:
+        return numbers_for_parameters(loss, generator)
+    return numbers(loss, generator, forcing, avoiding, budget)
