@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from importlib.abc import MetaPathFinder
 from types import ModuleType
 from typing import Any
 
@@ -16,22 +17,22 @@ __version__ = "0.1.0"
 
 _HOME = {
     # theory (SymPy)
-    "loss": "theory.loss", "Loss": "theory.loss",
-    "divergence": "theory.divergence", "Divergence": "theory.divergence",
-    "decide": "theory.decision", "Verdict": "theory.verdict",
-    "derive": "theory.derivation",
+    "loss": "theory.divergence.loss", "Loss": "theory.divergence.loss",
+    "divergence": "theory.divergence.closed_form", "Divergence": "theory.divergence.closed_form",
+    "decide": "theory.verdicts.decision", "Verdict": "theory.verdicts.verdict",
+    "derive": "theory.answers.derivation",
     # the bridge
-    "to_torch": "bridge.torch_loss", "verify": "verification",
+    "to_torch": "bridge.torch_loss", "verify": "theorem.verification",
     # the two uses that no other tool offers
-    "design": "theory.design", "fit_to_tradeoffs": "theory.from_data", "fit_to_residuals": "theory.from_data",
-    "export": "export", "audit": "audit.auditing",
+    "design": "theory.design.search", "fit_to_tradeoffs": "theory.design.from_data", "fit_to_residuals": "theory.design.from_data",
+    "export": "bridge.export", "audit": "audit.auditing",
     # graphs
-    "PointedDAG": "graphs.dag", "from_edges": "graphs.dag", "hypergrid": "graphs.hypergrid",
+    "PointedDAG": "graphs.dag", "from_edges": "graphs.dag", "hypergrid": "graphs.spaces.hypergrid",
     "GeneratedDAG": "graphs.generated", "from_children": "graphs.children",
-    "graph_from_text": "graphs.environments", "space_from_text": "graphs.environments",
+    "graph_from_text": "graphs.texts", "space_from_text": "graphs.texts",
     # training and its results
-    "train": "training", "Result": "results", "load": "results", "save": "results",
-    "metrics": "metrics", "plots": "plots", "write_report": "report",
+    "train": "training.loop", "Result": "results.result", "load": "results.result", "save": "results.result",
+    "metrics": "results.metrics", "plots": "report.plots", "write_report": "report.page",
 }
 
 __all__ = [*_HOME, "__version__"]
@@ -59,7 +60,33 @@ class Room(ModuleType):
         super().__setattr__(name, value)
 
 
+# Modules that users may have imported and that have moved.
+_MOVED = {
+    "metrics": "results.metrics", "plots": "report.plots", "palette": "report.palette", "export": "bridge.export",
+    "settings": "training.settings", "schedules": "training.schedules", "sweeps": "training.sweeps",
+    "verification": "theorem.verification", "measuring": "bench.measuring", "molecules": "graphs.molecules",
+    "theory.loss": "theory.divergence.loss", "theory.symbols": "theory.expressions.symbols",
+    "theory.derivation": "theory.answers.derivation", "theory.inversion": "theory.answers.inversion",
+    "theory.samplers": "theory.answers.weightings", "theory.transforms": "theory.answers.transforms",
+    "theory.decision": "theory.verdicts.decision", "theory.verdict": "theory.verdicts.verdict",
+    "theory.from_data": "theory.design.from_data", "theory.wishes": "theory.design.wishes",
+    "theory.bounds": "theory.inequalities.bounds", "theory.pinsker": "theory.inequalities.pinsker",
+    "theory.normaliser": "theory.inequalities.normaliser", "theory.hockey_stick": "theory.inequalities.hockey_stick",
+    "graphs.environments": "graphs.texts", "gflownet.exact": "gflownet.listed.exact",
+}
+
+
+class _Moved(MetaPathFinder):
+    """An old path fails with one line that names the new one."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        old = fullname.removeprefix(f"{__name__}.")
+        if old in _MOVED:
+            raise ModuleNotFoundError(f"{fullname} is now {__name__}.{_MOVED[old]}", name=fullname)
+
+
 sys.modules[__name__].__class__ = Room
+sys.meta_path.append(_Moved())  # last: only what nothing else finds
 
 
 def __dir__() -> list[str]:

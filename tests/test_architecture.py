@@ -1,9 +1,10 @@
-"""The house keeps its shape: imports go downhill, no room is too long, nothing outside the repository is needed."""
+"""The house keeps its shape: imports go downhill from room to room, no room is too full, nothing outside the repository is needed."""
 
 import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,39 +12,50 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "divergence_lab"
 FILES = sorted(PACKAGE.rglob("*.py"))
+ROOMS = sorted({path.parent for path in FILES} - {PACKAGE})
 
-# A room may import rooms with a smaller number only, or files of its own room.
-HEIGHT = {"inputs": -2, "ambient": -1, "theory": 0, "graphs": 0, "metrics": 0, "palette": 0, "peers": 0, "molecules": -1, "cli_molecules": 1, "gflownet": 1, "cli_theory": 1, "loss_terms": 1, "bridge": 2, "results": 2,
-          "schedules": 2, "trainable": 2.5, "schedule_texts": 3, "verification": 3, "settings": 3, "checkpoints": 3, "audit": 3, "export": 4, "plots": 4, "evaluation": 4, "training": 5,
-          "report": 6, "measuring": 6, "app": 6, "sweeps": 6, "cli_sweep": 7, "cli_train": 6, "cli_verify": 6, "cli_check": 1, "cli_audit": 6, "cli_design": 6, "bench": 7, "cli_bench": 8, "cli": 9, "__main__": 10,
-          "__init__": 11}
-# Inside theory, downhill again.
-THEORY = [
-    "symbols", "expressions", "processor_time", "processes", "budget", "precision", "enclosure", "balls", "constants", "pieces", "named_losses", "named_divergences", "identity", "catalogue",
-    # what the checker knows of one function, and of one for all parameters: it imports nothing of the search
-    "tails", "tail_functions", "normal_form", "proofs", "parameter_signs", "germs", "by_terms",
-    "loss", "domain", "values", "recognition", "dilogarithms", "integral_table", "integrals", "divergence",
-    # the rest of the trusted checker
-    "conditions", "certificate", "exponential_terms",
-    "convergence", "continuation", "cell_forms", "cell_proofs", "line_proofs", "decided", "conclusions", "sentences", "checker_parameters", "disproofs", "replay", "checker_loss", "quadrature", "checker_numbers", "checker_names", "checker_samplers", "checker_cells", "checker",
-    # the search for proofs, and what uses both
-    "signs", "no_loss", "boundary", "far_slope", "integral_sign", "sign_regions", "verdict", "family_proofs", "critical_parameters", "witnesses", "parameter_numbers", "parameters", "decision", "derivation", "inversion", "prove_families", "samplers", "questions", "transforms",
-    "wording", "hockey_stick", "bounds", "sufficient_bounds", "pinsker", "normaliser", "wishes", "building_blocks", "mixtures", "design",
-    "from_data"]
-CHECKER = ["balls", "constants", "tails", "tail_functions", "normal_form", "proofs", "conditions", "certificate", "parameter_signs", "germs", "by_terms", "exponential_terms",
-           "convergence", "continuation", "cell_forms", "cell_proofs", "line_proofs", "decided", "conclusions", "sentences", "checker_parameters", "disproofs", "replay", "checker_loss", "quadrature", "checker_numbers", "checker_names", "checker_samplers", "checker_cells", "checker"]
-# What the checker may use besides itself: the reading of text, and the pieces of a loss with parameters.
-READING = ["symbols", "expressions", "pieces", "enclosure", "precision"]
+# Which rooms a room may import. `inputs` is the ground on which all of them stand.
+HOUSE = {
+    "theory": "",
+    "graphs": "",
+    "results": "",
+    "bridge": "theory",
+    "gflownet": "graphs",
+    "theorem": "theory bridge graphs gflownet",
+    "training": "theory bridge graphs gflownet results",
+    "audit": "theory bridge graphs",
+    "report": "theory bridge graphs results theorem training",
+    "bench": "theory bridge graphs gflownet results training",
+    "app": "theory bridge graphs training report",
+    "cli": "theory bridge graphs gflownet theorem training results audit report bench app",
+}
+THEORY = {
+    "expressions": "",
+    "budget": "",
+    "catalogue": "expressions",
+    "checker": "expressions",  # the trusted base: what else it used could not be trusted less
+    "divergence": "expressions budget catalogue checker",
+    "verdicts": "expressions budget catalogue divergence checker",
+    "answers": "expressions budget catalogue divergence checker verdicts",
+    "inequalities": "expressions divergence checker verdicts",
+    "design": "expressions budget divergence checker answers",
+}
 
 
-def room(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module(path): path for path in FILES}
 
 
 def imports(path: Path) -> list[str]:
-    """Every module a file imports, wherever in the file."""
-    found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    """Every module a file imports, wherever in the file; what only annotations need is left out."""
+    found, tree = [], ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -53,51 +65,78 @@ def imports(path: Path) -> list[str]:
     return found
 
 
+def ours(path: Path) -> set[str]:
+    """The modules of this package that a file imports: a face that hands on a name is not what is meant by a file of the room."""
+    found = {name for name in imports(path) if name in MODULES and name != module(path)}
+    return {name for name in found if not any(other.startswith(name + ".") for other in found)}
+
+
+def room(name: str, depth: int) -> str:
+    parts = name.split(".")
+    return parts[depth] if len(parts) > depth else ""
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_go_downhill(path):
-    for name in imports(path):
-        parts = name.split(".")
-        if parts[0] != "divergence_lab" or len(parts) == 1:
-            continue
-        target = parts[1]
-        if target in HEIGHT and target != room(path):
-            assert HEIGHT[target] < HEIGHT[room(path)], f"{path.name} imports {name}, which stands above it"
-        if room(path) == target == "theory" and len(parts) > 2 and parts[2] in THEORY and path.stem in THEORY:
-            assert THEORY.index(parts[2]) < THEORY.index(path.stem) or parts[2] == path.stem, f"{path.name} imports {name}"
+    here = module(path)
+    for name in ours(path):
+        for table, depth in ((HOUSE, 1), (THEORY, 2)):
+            mine, other = room(here, depth), room(name, depth)
+            if mine in table and other in table and mine != other and (depth == 1 or room(here, 1) == room(name, 1) == "theory"):
+                assert other in table[mine].split(), f"{here} imports {name}"
 
 
-def test_the_checker_shares_no_code_with_the_search():
-    for name in CHECKER:
-        for module in imports(PACKAGE / "theory" / f"{name}.py"):
-            parts = module.split(".")
-            if parts[:2] == ["divergence_lab", "theory"] and len(parts) > 2 and parts[2] in THEORY:
-                assert parts[2] in CHECKER + READING, f"the checker's {name} imports {module}"
+def test_both_tables_name_every_room():
+    beside = {"__init__", "__main__", "inputs"}
+    assert {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in FILES} == set(HOUSE) | beside
+    assert {path.relative_to(PACKAGE / "theory").parts[0] for path in FILES if room(module(path), 1) == "theory"} == set(THEORY) | {"__init__.py"}
+    assert len(HOUSE) <= 15 and len(THEORY) <= 10
+
+
+def test_there_is_no_circle():
+    TopologicalSorter({name: ours(path) for name, path in MODULES.items()}).prepare()
+    for table in (HOUSE, THEORY):
+        TopologicalSorter({mine: others.split() for mine, others in table.items()}).prepare()
+
+
+@pytest.mark.parametrize("folder", ROOMS, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_room_is_small_and_has_a_face(folder):
+    assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= 14
+    name = module(folder / "__init__.py")
+    face = __import__(name, fromlist=["__doc__"])
+    assert face.__doc__
+    names = getattr(face, "__all__", [])
+    assert len(names) <= 10
+    for public in names:
+        assert getattr(face, public) is not None
+
+
+def test_the_checker_imports_expressions_and_nothing_else():
+    for path in (PACKAGE / "theory" / "checker").rglob("*.py"):
+        for name in ours(path):
+            assert name == "divergence_lab" or name.split(".")[:3] in (["divergence_lab", "theory", "checker"], ["divergence_lab", "theory", "expressions"]), \
+                f"the checker's {path.name} imports {name}"
 
 
 def test_the_checker_takes_no_limit_integral_or_root_of_sympys():
     """docs/certificates.md lists what it does take, and where."""
     calls = {}
-    for name in CHECKER:
-        for node in ast.walk(ast.parse((PACKAGE / "theory" / f"{name}.py").read_text())):
+    for path in [*(PACKAGE / "theory" / "checker").rglob("*.py"), *(PACKAGE / "theory" / "expressions" / f"{name}.py" for name in ("balls", "constants"))]:
+        for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "sp":
-                calls.setdefault(node.attr, set()).add(name)
+                calls.setdefault(node.attr, set()).add(path.stem)
     for function in ("limit", "integrate", "solveset", "real_roots", "nsolve", "series", "nsimplify", "summation", "Limit", "dsolve"):
         assert function not in calls, (function, calls[function])
     assert calls["solve"] == {"cell_forms"}
-    assert calls["simplify"] <= {"cell_forms", "line_proofs", "continuation", "convergence", "parameter_signs"}
-
-
-def test_every_room_has_its_height():
-    assert {room(path) for path in FILES} == set(HEIGHT)
-    assert {path.stem for path in FILES if room(path) == "theory"} - {"__init__"} == set(THEORY)
+    assert calls["simplify"] <= {"cell_forms", "line_proofs", "continuation", "convergence", "signs"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_theory_needs_no_torch_and_the_gflownet_no_sympy(path):
-    roots = {name.split(".")[0] for name in imports(path)}
-    if room(path) == "theory":
+    roots, mine = {name.split(".")[0] for name in imports(path)}, room(module(path), 1)
+    if mine == "theory":
         assert "torch" not in roots
-    if room(path) in ("graphs", "gflownet", "training", "results", "settings", "checkpoints", "metrics"):
+    if mine in ("graphs", "gflownet", "results"):
         assert "sympy" not in roots
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from divergence_lab.bench import compare as room
-from divergence_lab import peers
+from divergence_lab.bench import peers
 from divergence_lab.bench import measuring
 from divergence_lab.cli import bench as cli_bench
 from divergence_lab.bench.compare import BenchError, Row, bench
@@ -35,7 +35,7 @@ def options(*arguments):
 @pytest.fixture
 def made_up(monkeypatch):
     """A peer that takes SECONDS an iteration and as long for a law."""
-    module = ModuleType("divergence_lab.peers.made_up_peer")
+    module = ModuleType("divergence_lab.bench.peers.made_up_peer")
     module.NEEDS, module.VERSIONS = ("json",), ("torch",)
     module.training = lambda dimensions, side, batch, device, stop_logit: lambda n: time.sleep(SECONDS * n)
     module.law = lambda dimensions, side, policy, device: lambda: time.sleep(SECONDS)

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-TOGETHER = [["bridge", "bridge.ranges", "export"], ["graphs.environments", "graphs", "training"], ["audit.claims", "audit", "audit.auditing"],
-            ["theory.checker", "theory.derivation", "theory.loss"], ["verification", "bridge.torch_loss", "report", "bench"]]
+TOGETHER = [["bridge", "bridge.verified.ranges", "bridge.export"], ["graphs.texts", "graphs", "training.loop"], ["audit.claims", "audit", "audit.auditing"],
+            ["theory.checker.documents", "theory.answers.derivation", "theory.divergence.loss"], ["theorem.verification", "bridge.torch_loss", "report.page", "bench.compare"]]
 
 # Each child of a process in which only what we need from others is loaded: a fresh start for our own modules.
 FORKED = """
@@ -48,13 +48,13 @@ def started(names):
 
 NAMES = """
 def names():
-    # export, hypergrid and formula are modules too: the function is what is meant
+    # formula is a module too: the function is what is meant
     import divergence_lab as dl
     import divergence_lab.bridge.export, divergence_lab.graphs.spaces.hypergrid, divergence_lab.bridge.formula
     from divergence_lab.bridge import formula
     from divergence_lab.graphs import generated, hypergrid
     assert callable(dl.export) and callable(formula) and hypergrid is dl.hypergrid
-    assert generated.__name__ == "divergence_lab.graphs.generated" and dl.metrics.__name__ == "divergence_lab.metrics"
+    assert generated.__name__ == "divergence_lab.graphs.generated" and dl.metrics.__name__ == "divergence_lab.results.metrics"
 """
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from divergence_lab import peers
+from divergence_lab.bench import peers
 from divergence_lab.training import loop as training
 from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.bridge import to_torch

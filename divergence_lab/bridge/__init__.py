@@ -1,13 +1,17 @@
 """Loss -> torch: the one place where theory meets tensors."""
 
-from __future__ import annotations
-
 import sys
 
 from divergence_lab import Room
 
-_HOME = {"formula": "formula", "generator_to_torch": "generators", "integral_to_torch": "generators", "NotRepresentable": "programs",
-         "TorchLoss": "torch_loss", "to_torch": "torch_loss"}
+_HOME = {
+    "NotRepresentable": "verified.programs",
+    "formula": "formula",
+    "TorchLoss": "torch_loss",
+    "to_torch": "torch_loss",
+    "generator_to_torch": "generators",
+    "integral_to_torch": "generators",
+}
 
 __all__ = [*_HOME]
 

@@ -112,7 +112,7 @@ def _input_errors() -> tuple[type[ValueError], ...]:
         kinds.append(MoleculeError)
     if "divergence_lab.bench" in sys.modules:
         from divergence_lab.bench.compare import BenchError
-        from divergence_lab.peers import PeerError
+        from divergence_lab.bench.peers import PeerError
         kinds += [BenchError, PeerError]
     if "divergence_lab.training" in sys.modules:
         from divergence_lab.training.checkpoints import CheckpointError

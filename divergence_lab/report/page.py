@@ -191,7 +191,7 @@ def draw(study: Study, torch_losses: Mapping[str, TorchLoss], out: Path) -> dict
 
 def render(study: Study, figures: Mapping[str, Path]) -> str:
     """report.html: figures inlined, formulas as MathML, no script and no link to anything outside."""
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("divergence_lab", "."), autoescape=True,
+    environment = jinja2.Environment(loader=jinja2.PackageLoader("divergence_lab.report", "."), autoescape=True,
                                      trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters.update(math=_math, answer=_answer, sig=_significant, readable=_readable)
     result = study.result

@@ -1,0 +1,1 @@
+"""Loss <-> f-divergence, with proofs: SymPy and Arb, never torch."""

@@ -328,7 +328,7 @@ class Relay:
 def _import_folders() -> list[str]:
     """Where this process imports from, as full paths without the folder it stands in; this package is among them."""
     folders = [os.path.abspath(folder) for folder in sys.path if folder]
-    home = str(Path(__file__).resolve().parents[2])
+    home = str(Path(__file__).resolve().parents[3])
     return folders if home in folders else [home, *folders]
 
 

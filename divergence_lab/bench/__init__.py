@@ -1,0 +1,1 @@
+"""Rates, laws and memory beside other libraries."""

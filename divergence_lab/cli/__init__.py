@@ -1,0 +1,13 @@
+"""The command line."""
+
+import sys
+
+from divergence_lab import Room
+
+_HOME = {
+    "main": "commands",
+}
+
+__all__ = [*_HOME]
+
+sys.modules[__name__].__class__ = Room

@@ -1,0 +1,1 @@
+"""Parameters -> rows of logits and log F, for all members at once."""

@@ -1,0 +1,1 @@
+"""Where only visited states are evaluated: places, walks, residuals along them, estimates."""

@@ -1,0 +1,1 @@
+"""Hyper-grids, bit sequences, sets, trees and small graphs."""

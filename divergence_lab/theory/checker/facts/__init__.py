@@ -1,0 +1,1 @@
+"""What the checker knows of one function: tails, signs, limits, integrals, identities."""

@@ -1,0 +1,1 @@
+"""What the checker knows of a function for all values of its parameters."""
