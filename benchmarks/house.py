@@ -1,9 +1,11 @@
-"""The house in numbers: files, lines, statements, rooms, floors, arrows, public things without a docstring.
+"""The house in numbers: files, lines, statements, rooms, floors, arrows, public things without a
+docstring.
 
     python benchmarks/house.py [DIRECTORY]
 
-A statement is one of the syntax tree, docstrings aside. A floor: a module stands one above the highest that it imports; modules in a
-circle share one. An arrow: one folder of a level imports another of the same level.
+A statement is one of the syntax tree, docstrings aside. A floor: a module stands one above the
+highest that it imports; modules in a circle share one. An arrow: one folder of a level imports
+another of the same level.
 """
 
 import ast
@@ -12,7 +14,9 @@ from pathlib import Path
 
 
 def imports(tree: ast.Module, modules: set[str]) -> set[str]:
-    """The modules of the package that a file imports, wherever in the file; what only annotations need is left out."""
+    """The modules of the package that a file imports, wherever in the file; what only
+    annotations need is left out.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
             node.body = []
@@ -109,15 +113,24 @@ def main(directory: Path) -> None:
     folders = {path.parent for path in files}
     fullest = max(folders, key=lambda folder: len([*folder.glob("*.py")]))
     lines = [line for text in texts.values() for line in text.splitlines()]
-    print(f"{len(files)} files, {len(lines)} lines, {sum(map(statements, trees.values()))} statements")
-    print(f"fullest folder: {fullest.relative_to(package)} with {len([*fullest.glob('*.py')])} files")
+    print(
+        f"{len(files)} files, {len(lines)} lines, {sum(map(statements, trees.values()))} statements"
+    )
+    print(
+        f"fullest folder: {fullest.relative_to(package)} with {len([*fullest.glob('*.py')])} files"
+    )
     print(f"lines over 100 columns: {sum(len(line) > 100 for line in lines)}")
-    print(f"public functions and classes without docstring: {sum(map(undocumented, trees.values()))}")
+    print(
+        f"public functions and classes without docstring: {sum(map(undocumented, trees.values()))}"
+    )
     graph = {
         name: imports(tree, set(names)) - {name, "divergence_lab"} for name, tree in trees.items()
     }
     graph.pop("divergence_lab")
-    print(f"modules: {floors(graph)} floors, {sum(map(len, graph.values()))} imports, {len(circles(graph))} circles")
+    print(
+        f"modules: {floors(graph)} floors, {sum(map(len, graph.values()))} imports, "
+        f"{len(circles(graph))} circles"
+    )
     print(level(graph, "divergence_lab"))
     print(level(graph, "divergence_lab.theory"))
 

@@ -1,4 +1,5 @@
-"""What a GPU is wanted for, within some minutes, most valuable first; what it has is on disk at every moment.
+"""What a GPU is wanted for, within some minutes, most valuable first; what it has is on disk at
+every moment.
 
     python benchmarks/on_a_gpu.py --minutes 14
     python benchmarks/on_a_gpu.py --minutes 2 --device cpu --quick --tests tests/test_metrics.py     to try it anywhere
@@ -7,10 +8,11 @@
 2. bench     divergence-lab bench
 3. figure3   paper_checks/figure3_hypergrid.py, from its checkpoints
 
-Each step may take a share of the time that is left, and is ended when that is over.  A second start with the same OUT goes
-on: tests that passed are not run again, numbers that were measured are not measured again, Figure 3 goes on from its last
-checkpoint.  Another state of the code (commit or files) begins anew, but for Figure 3, whose checkpoints know their settings;
-what there was is moved to OUT/before-VERSION.  Needs no network.  In OUT:
+Each step may take a share of the time that is left, and is ended when that is over.  A second start
+with the same OUT goes on: tests that passed are not run again, numbers that were measured are not
+measured again, Figure 3 goes on from its last checkpoint.  Another state of the code (commit or
+files) begins anew, but for Figure 3, whose checkpoints know their settings; what there was is moved
+to OUT/before-VERSION.  Needs no network.  In OUT:
 
     log.txt       what was done and when            state.json    the same for programs, as far as it is
     tests.jsonl   a line for each test that ended   tests.txt     what pytest -v printed
@@ -36,13 +38,30 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 PASSED = "ON_A_GPU_PASSED"  # names the file of tests that need not run again
 RECORD = "ON_A_GPU_RECORD"  # names the file that takes a line for each test that ended
-FIRST = ("test_training", "test_exact", "test_no_waiting", "test_generated", "test_places", "test_objectives", "test_theorem")
-SHARES = {"tests": 0.5, "bench": 0.6, "figure3": 1.0}  # of the time that is left when the step begins
-LEAST, GRACE, TO_GATHER = 3.0, 5.0, 20.0  # seconds: worth beginning, to end after being asked, to gather at the end
+FIRST = (
+    "test_training",
+    "test_exact",
+    "test_no_waiting",
+    "test_generated",
+    "test_places",
+    "test_objectives",
+    "test_theorem",
+)
+SHARES = {
+    "tests": 0.5,
+    "bench": 0.6,
+    "figure3": 1.0,
+}  # of the time that is left when the step begins
+LEAST, GRACE, TO_GATHER = (
+    3.0,
+    5.0,
+    20.0,
+)  # seconds: worth beginning, to end after being asked, to gather at the end
 WORKERS = 15
 
 
-# --- in pytest, as its plugin --------------------------------------------------------------------------------------
+# --- in pytest, as its plugin
+# --------------------------------------------------------------------------------------
 
 
 def pytest_collection_modifyitems(config: Any, items: list) -> None:
@@ -53,21 +72,31 @@ def pytest_collection_modifyitems(config: Any, items: list) -> None:
         config.hook.pytest_deselected(items=gone)
     kept = [item for item in items if item.nodeid not in set(passed)]
     known = set(failed)
-    items[:] = sorted(kept, key=lambda item: (item.nodeid not in known, not item.path.stem.startswith(FIRST)))
+    items[:] = sorted(
+        kept, key=lambda item: (item.nodeid not in known, not item.path.stem.startswith(FIRST))
+    )
 
 
 def pytest_runtest_logreport(report: Any) -> None:
-    """A line for each test that ended, on disk before the next one does; workers leave this to their master."""
+    """A line for each test that ended, on disk before the next one does; workers leave this to
+    their master.
+    """
     if "PYTEST_XDIST_WORKER" in os.environ or (report.passed and report.when != "call"):
         return
-    append(Path(os.environ[RECORD]), {"name": report.nodeid, "outcome": report.outcome, "seconds": round(report.duration, 2)})
+    append(
+        Path(os.environ[RECORD]),
+        {"name": report.nodeid, "outcome": report.outcome, "seconds": round(report.duration, 2)},
+    )
 
 
-# --- what is on disk -----------------------------------------------------------------------------------------------
+# --- what is on disk
+# -----------------------------------------------------------------------------------------------
 
 
 def append(path: Path, record: dict) -> None:
-    """One line of JSON, written and flushed to the disk; a line before it that was cut off stays alone."""
+    """One line of JSON, written and flushed to the disk; a line before it that was cut off stays
+    alone.
+    """
     cut = path.exists() and not path.read_bytes().endswith(b"\n")
     with open(path, "a") as file:
         file.write("\n" * cut + json.dumps(record) + "\n")
@@ -100,13 +129,20 @@ def outcomes(path: Path) -> dict[str, str]:
 
 def version() -> str:
     """The commit, as far as it is known, and what the files of the package and its tests hold."""
-    asked = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True)
-    files = sorted(path for folder in ("divergence_lab", "tests", "paper_checks", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+    asked = subprocess.run(
+        ["git", "-C", str(ROOT), "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True
+    )
+    files = sorted(
+        path
+        for folder in ("divergence_lab", "tests", "paper_checks", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+    )
     digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:8]
     return f"{asked.stdout.strip() if asked.returncode == 0 else 'no-commit'}-{digest}"
 
 
-# --- steps ---------------------------------------------------------------------------------------------------------
+# --- steps
+# ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -135,10 +171,20 @@ class Session:
         self.state["steps"][step] = {**self.state["steps"].get(step, {}), **known}
         write(self.out / "state.json", json.dumps(self.state, indent=1) + "\n")
 
-    def command(self, words: list[str], limit: float, printed: Path, more: dict[str, str] | None = None) -> int | None:
-        """Its exit code; None where it was ended after `limit` seconds.  What it prints is appended to `printed`."""
+    def command(
+        self, words: list[str], limit: float, printed: Path, more: dict[str, str] | None = None
+    ) -> int | None:
+        """Its exit code; None where it was ended after `limit` seconds.
+
+        What it prints is appended to `printed`.
+        """
         paths = [str(ROOT), str(ROOT / "benchmarks"), *filter(None, [os.environ.get("PYTHONPATH")])]
-        known = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", **(more or {})}
+        known = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "PYTHONUNBUFFERED": "1",
+            **(more or {}),
+        }
         with open(printed, "ab") as file:
             self.child = subprocess.Popen([sys.executable, *words], cwd=ROOT, env=known, stdout=file, stderr=subprocess.STDOUT,
                                           stdin=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
@@ -170,7 +216,17 @@ def tests(session: Session, limit: float) -> str:
     before = outcomes(record)
     gone = [name for name, outcome in before.items() if outcome != "failed"]
     write(session.out / "passed.json", json.dumps([gone, sorted(set(before) - set(gone))]))
-    words = ["-m", "pytest", "-v", "-p", "no:cacheprovider", "-p", "on_a_gpu", "-m", "not slow and not alone"]
+    words = [
+        "-m",
+        "pytest",
+        "-v",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "on_a_gpu",
+        "-m",
+        "not slow and not alone",
+    ]
     if importlib.util.find_spec("xdist"):
         words += ["-n", str(max(1, min(WORKERS, (os.cpu_count() or 2) - 1)))]
     code = session.command([*words, *session.tests], limit, printed,
@@ -181,15 +237,29 @@ def tests(session: Session, limit: float) -> str:
     session.note("tests", passed=len(after) - len(failed), failed=failed)
     for name in failed:
         session.say(f"FAILED {name}")
-    session.say(f"tests: {len(after) - len(failed)} passed or were skipped ({len(gone)} of them before), {len(failed)} failed")
-    return {None: "stopped", 0: "done", 1: "failed", 5: "done"}.get(code, f"broke: exit code {code}, see tests.txt")
+    session.say(
+        f"tests: {len(after) - len(failed)} passed or were skipped ({len(gone)} of them "
+        f"before), {len(failed)} failed"
+    )
+    return {None: "stopped", 0: "done", 1: "failed", 5: "done"}.get(
+        code, f"broke: exit code {code}, see tests.txt"
+    )
 
 
 def bench(session: Session, limit: float) -> str:
     """The benchmark; what is measured is kept at once."""
     printed = session.out / "bench.txt"
     printed.unlink(missing_ok=True)
-    words = ["-m", "divergence_lab", "bench", "--device", session.device, "--json", "--keep", str(session.out / "bench.jsonl")]
+    words = [
+        "-m",
+        "divergence_lab",
+        "bench",
+        "--device",
+        session.device,
+        "--json",
+        "--keep",
+        str(session.out / "bench.jsonl"),
+    ]
     code = session.command([*words, *(["--quick"] if session.quick else [])], limit, printed)
     if code == 0:
         text = printed.read_text()
@@ -199,7 +269,9 @@ def bench(session: Session, limit: float) -> str:
 
 
 def figure3(session: Session, limit: float) -> str:
-    """Its cases in turn, TB first, each from its checkpoint; then curves and page of what there is."""
+    """Its cases in turn, TB first, each from its checkpoint; then curves and page of what there
+    is.
+    """
     place, printed = session.out / "figure3", session.out / "figure3.txt"
     place.mkdir(exist_ok=True)
     earlier = session.state["steps"].get("figure3", {}).get("versions", [])
@@ -217,7 +289,8 @@ def figure3(session: Session, limit: float) -> str:
 STEPS = {"tests": tests, "bench": bench, "figure3": figure3}
 
 
-# --- the whole -----------------------------------------------------------------------------------------------------
+# --- the whole
+# -----------------------------------------------------------------------------------------------------
 
 
 def resumed(out: Path, now: str) -> dict[str, Any]:
@@ -232,7 +305,11 @@ def resumed(out: Path, now: str) -> dict[str, Any]:
         for name in ("tests.jsonl", "tests.txt", "bench.jsonl", "bench.json"):
             if (out / name).exists():
                 os.replace(out / name, aside / name)
-        state = {"version": now, "was": state["version"], "steps": {k: v for k, v in state["steps"].items() if k == "figure3"}}
+        state = {
+            "version": now,
+            "was": state["version"],
+            "steps": {k: v for k, v in state["steps"].items() if k == "figure3"},
+        }
     return state
 
 
@@ -256,18 +333,33 @@ def run(session: Session) -> int:
             how = f"broke: {type(error).__name__}: {error}"
         session.note(name, state=how, seconds=round(time.monotonic() - started, 1))
         session.say(f"{name}: {how}")
-    return int(any(session.state["steps"].get(name, {}).get("state") != "done" for name in session.steps))
+    return int(
+        any(session.state["steps"].get(name, {}).get("state") != "done" for name in session.steps)
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
     """One start; see the top of this file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--minutes", type=float, default=14.0, help="for everything together (14)")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="(cuda)")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "on_a_gpu", help="(runs/on_a_gpu)")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "runs" / "on_a_gpu", help="(runs/on_a_gpu)"
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes: to see that it runs")
-    parser.add_argument("--tests", nargs="+", default=["tests"], metavar="FILE", help="which tests (tests)")
-    parser.add_argument("--steps", nargs="+", choices=list(STEPS), default=list(STEPS), metavar="STEP", help="which, in this order (all)")
+    parser.add_argument(
+        "--tests", nargs="+", default=["tests"], metavar="FILE", help="which tests (tests)"
+    )
+    parser.add_argument(
+        "--steps",
+        nargs="+",
+        choices=list(STEPS),
+        default=list(STEPS),
+        metavar="STEP",
+        help="which, in this order (all)",
+    )
     chosen = parser.parse_args(argv)
     deadline = time.monotonic() + 60 * chosen.minutes
     if not 0 < chosen.minutes < float("inf"):
@@ -276,14 +368,31 @@ def main(argv: list[str] | None = None) -> int:
         import torch
 
         if not torch.cuda.is_available():
-            print("on_a_gpu.py: torch finds no CUDA device here; try it with --device cpu --quick", file=sys.stderr)
+            print(
+                "on_a_gpu.py: torch finds no CUDA device here; try it with --device cpu --quick",
+                file=sys.stderr,
+            )
             return 2
     out = chosen.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    session = Session(out, deadline, chosen.device, chosen.quick, chosen.tests, chosen.steps, resumed(out, version()))
-    session.say(f"{session.state['version']} on {chosen.device}, {chosen.minutes:g} minutes, everything goes to {out}")
+    session = Session(
+        out,
+        deadline,
+        chosen.device,
+        chosen.quick,
+        chosen.tests,
+        chosen.steps,
+        resumed(out, version()),
+    )
+    session.say(
+        f"{session.state['version']} on {chosen.device}, {chosen.minutes:g} minutes, "
+        f"everything goes to {out}"
+    )
     if "was" in session.state:
-        session.say(f"the code has changed since {session.state.pop('was')}: tests and benchmark begin anew, what there was is moved aside")
+        session.say(
+            f"the code has changed since {session.state.pop('was')}: tests and benchmark "
+            "begin anew, what there was is moved aside"
+        )
 
     def stop(number: int, frame: Any) -> None:
         raise SystemExit(128 + number)

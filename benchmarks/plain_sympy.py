@@ -1,4 +1,7 @@
-"""What a user of SymPy would type to find f, f(0+) and f'(oo) of a loss. A module of its own, for the killable process."""
+"""What a user of SymPy would type to find f, f(0+) and f'(oo) of a loss.
+
+A module of its own, for the killable process.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import sympy as sp
 
 
 def derive_plainly(g: sp.Expr, x: sp.Symbol) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
-    """(f, f(0+), f'(oo)) with f(t) = t int_1^t g'(log s)/s^2 ds by `integrate` and both ends by `limit`, nothing else.
+    """(f, f(0+), f'(oo)) with f(t) = t int_1^t g'(log s)/s^2 ds by `integrate` and both ends by
+    `limit`, nothing else.
 
     Raises ValueError when one of them stays unevaluated.
     """

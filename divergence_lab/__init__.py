@@ -1,6 +1,7 @@
 """divergence_lab: what a GFlowNet's regression loss really minimises.
 
-    loss expression -> divergence -> verdict -> torch loss -> exact GFlowNet -> learned distribution -> figure
+    loss expression -> divergence -> verdict -> torch loss -> exact GFlowNet -> learned distribution
+    -> figure
 
 Names are loaded when first used, so `import divergence_lab.theory` needs no torch.
 """
@@ -17,32 +18,50 @@ __version__ = "0.1.0"
 
 _HOME = {
     # theory (SymPy)
-    "loss": "theory.divergence.loss", "Loss": "theory.divergence.loss",
-    "divergence": "theory.divergence.closed_form", "Divergence": "theory.divergence.closed_form",
-    "decide": "theory.verdicts.decision", "Verdict": "theory.verdicts.verdict",
+    "loss": "theory.divergence.loss",
+    "Loss": "theory.divergence.loss",
+    "divergence": "theory.divergence.closed_form",
+    "Divergence": "theory.divergence.closed_form",
+    "decide": "theory.verdicts.decision",
+    "Verdict": "theory.verdicts.verdict",
     "derive": "theory.answers.derivation",
     # the bridge
-    "to_torch": "bridge.torch_loss", "verify": "theorem.verification",
+    "to_torch": "bridge.torch_loss",
+    "verify": "theorem.verification",
     # the two uses that no other tool offers
-    "design": "theory.design.search", "fit_to_tradeoffs": "theory.design.from_data", "fit_to_residuals": "theory.design.from_data",
-    "export": "bridge.export", "audit": "audit.auditing",
+    "design": "theory.design.search",
+    "fit_to_tradeoffs": "theory.design.from_data",
+    "fit_to_residuals": "theory.design.from_data",
+    "export": "bridge.export",
+    "audit": "audit.auditing",
     # graphs
-    "PointedDAG": "graphs.dag", "from_edges": "graphs.dag", "hypergrid": "graphs.spaces.hypergrid",
-    "GeneratedDAG": "graphs.generated", "from_children": "graphs.children",
-    "graph_from_text": "graphs.texts", "space_from_text": "graphs.texts",
+    "PointedDAG": "graphs.dag",
+    "from_edges": "graphs.dag",
+    "hypergrid": "graphs.spaces.hypergrid",
+    "GeneratedDAG": "graphs.generated",
+    "from_children": "graphs.children",
+    "graph_from_text": "graphs.texts",
+    "space_from_text": "graphs.texts",
     # training and its results
-    "train": "training.loop", "Result": "results.result", "load": "results.result", "save": "results.result",
-    "metrics": "results.metrics", "plots": "report.plots", "write_report": "report.page",
+    "train": "training.loop",
+    "Result": "results.result",
+    "load": "results.result",
+    "save": "results.result",
+    "metrics": "results.metrics",
+    "plots": "report.plots",
+    "write_report": "report.page",
 }
 
 __all__ = [*_HOME, "__version__"]
 
 
 class Room(ModuleType):
-    """A package that loads its public names when they are first used, from where `_HOME` says they are.
+    """A package that loads its public names when they are first used, from where `_HOME` says they
+    are.
 
-    So it is complete before any module in it is asked for: one thread that imports it and one that imports a module of it,
-    each with a lock that the other waits for, would both fail (Python hands out half a module to break such a tie).
+    So it is complete before any module in it is asked for: one thread that imports it and one that
+    imports a module of it, each with a lock that the other waits for, would both fail (Python hands
+    out half a module to break such a tie).
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -54,7 +73,8 @@ class Room(ModuleType):
         return found
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # a module that was imported is bound to its package: where a function has the same name, that is what is meant
+        # a module that was imported is bound to its package: where a function has the same name,
+        # that is what is meant
         if isinstance(value, ModuleType) and vars(self)["_HOME"].get(name) == name:
             value = getattr(value, name, value)
         super().__setattr__(name, value)
@@ -62,17 +82,32 @@ class Room(ModuleType):
 
 # Modules that users may have imported and that have moved.
 _MOVED = {
-    "metrics": "results.metrics", "plots": "report.plots", "palette": "report.palette", "export": "bridge.export",
-    "settings": "training.settings", "schedules": "training.schedules", "sweeps": "training.sweeps",
-    "verification": "theorem.verification", "measuring": "bench.measuring", "molecules": "graphs.molecules",
-    "theory.loss": "theory.divergence.loss", "theory.symbols": "theory.expressions.symbols",
-    "theory.derivation": "theory.answers.derivation", "theory.inversion": "theory.answers.inversion",
-    "theory.samplers": "theory.answers.weightings", "theory.transforms": "theory.answers.transforms",
-    "theory.decision": "theory.verdicts.decision", "theory.verdict": "theory.verdicts.verdict",
-    "theory.from_data": "theory.design.from_data", "theory.wishes": "theory.design.wishes",
-    "theory.bounds": "theory.inequalities.bounds", "theory.pinsker": "theory.inequalities.pinsker",
-    "theory.normaliser": "theory.inequalities.normaliser", "theory.hockey_stick": "theory.inequalities.hockey_stick",
-    "graphs.environments": "graphs.texts", "gflownet.exact": "gflownet.listed.exact",
+    "metrics": "results.metrics",
+    "plots": "report.plots",
+    "palette": "report.palette",
+    "export": "bridge.export",
+    "settings": "training.settings",
+    "schedules": "training.schedules",
+    "sweeps": "training.sweeps",
+    "verification": "theorem.verification",
+    "measuring": "bench.measuring",
+    "molecules": "graphs.molecules",
+    "theory.loss": "theory.divergence.loss",
+    "theory.symbols": "theory.expressions.symbols",
+    "theory.derivation": "theory.answers.derivation",
+    "theory.inversion": "theory.answers.inversion",
+    "theory.samplers": "theory.answers.weightings",
+    "theory.transforms": "theory.answers.transforms",
+    "theory.decision": "theory.verdicts.decision",
+    "theory.verdict": "theory.verdicts.verdict",
+    "theory.from_data": "theory.design.from_data",
+    "theory.wishes": "theory.design.wishes",
+    "theory.bounds": "theory.inequalities.bounds",
+    "theory.pinsker": "theory.inequalities.pinsker",
+    "theory.normaliser": "theory.inequalities.normaliser",
+    "theory.hockey_stick": "theory.inequalities.hockey_stick",
+    "graphs.environments": "graphs.texts",
+    "gflownet.exact": "gflownet.listed.exact",
 }
 
 

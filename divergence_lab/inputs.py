@@ -10,21 +10,33 @@ from typing import Any
 
 
 def read_input(file: str | Path, most: int = -1) -> str:
-    """The text of a file, of standard input for "-": UTF-8, UTF-16 or UTF-32, with a byte order mark or without;
-    `most` bytes of it, if that is said.
+    """The text of a file, of standard input for "-": UTF-8, UTF-16 or UTF-32, with a byte order
+    mark or without; `most` bytes of it, if that is said.
 
-    Windows PowerShell's > writes UTF-16, some editors UTF-8 with a mark.  OSError; UnicodeDecodeError for other bytes.
+    Windows PowerShell's > writes UTF-16, some editors UTF-8 with a mark.  OSError;
+    UnicodeDecodeError for other bytes.
     """
     if str(file) == "-":
         stream = getattr(sys.stdin, "buffer", sys.stdin)
-        content = b"" if stream is None else stream.read(most)  # None: it was closed before Python started
+        content = (
+            b"" if stream is None else stream.read(most)
+        )  # None: it was closed before Python started
     else:
         with Path(file).open("rb") as opened:
             content = opened.read(most)
     return content if isinstance(content, str) else content.decode(json.detect_encoding(content))
 
 
-def read_json(file: str | Path, object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None, most: int = -1,
-              **hooks: Callable[[str], Any]) -> Any:
-    """What the file holds.  OSError; ValueError where it is no JSON; RecursionError where it is too deep."""
-    return json.loads(read_input(file, most).removeprefix("\ufeff"), object_pairs_hook=object_pairs_hook, **hooks)
+def read_json(
+    file: str | Path,
+    object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None,
+    most: int = -1,
+    **hooks: Callable[[str], Any],
+) -> Any:
+    """What the file holds.
+
+    OSError; ValueError where it is no JSON; RecursionError where it is too deep.
+    """
+    return json.loads(
+        read_input(file, most).removeprefix("\ufeff"), object_pairs_hook=object_pairs_hook, **hooks
+    )

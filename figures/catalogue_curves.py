@@ -1,8 +1,9 @@
-"""Every named loss and the generator of its divergence, on one page: python figures/catalogue_curves.py
+"""Every named loss and the generator of its divergence, on one page: python
+figures/catalogue_curves.py
 
-Each panel: g(x) against the residual, and f(t) against log t on the same axis, so that the two can be
-compared. Losses with parameters stand at one example. Draws from catalogue_curves/data.json, which
-figures/computing/save.py makes.
+Each panel: g(x) against the residual, and f(t) against log t on the same axis, so that the two can
+be compared. Losses with parameters stand at one example. Draws from catalogue_curves/data.json,
+which figures/computing/save.py makes.
 """
 
 from __future__ import annotations
@@ -43,19 +44,35 @@ def draw(content: dict) -> Figure:
     ]
     rows = [-(-len(losses) // ACROSS) for _, losses in groups]
     with mpl.rc_context(PRINT):
-        figure = Figure(figsize=(PAGE, HIGH * sum(rows) + 0.24 * len(rows) + 0.45), layout="constrained")
+        figure = Figure(
+            figsize=(PAGE, HIGH * sum(rows) + 0.24 * len(rows) + 0.45), layout="constrained"
+        )
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.02, wspace=0.02, hspace=0.02)
-        parts = figure.subfigures(len(groups) + 1, 1, height_ratios=[*(HIGH * one + 0.24 for one in rows), 0.45])
+        parts = figure.subfigures(
+            len(groups) + 1, 1, height_ratios=[*(HIGH * one + 0.24 for one in rows), 0.45]
+        )
         for part, (key, losses), lines in zip(parts, groups, rows):
             word, colour = CLASSES[key]
             part.suptitle(
-                f"{word}, {len(losses)} losses", x=0.005, ha="left", color=colour, weight="bold", fontsize=9
+                f"{word}, {len(losses)} losses",
+                x=0.005,
+                ha="left",
+                color=colour,
+                weight="bold",
+                fontsize=9,
             )
-            part.text(0.28, 1 - 0.14 / (HIGH * lines + 0.24), REASONS[key], ha="left", va="baseline", fontsize=7.5)
+            part.text(
+                0.28,
+                1 - 0.14 / (HIGH * lines + 0.24),
+                REASONS[key],
+                ha="left",
+                va="baseline",
+                fontsize=7.5,
+            )
             panels = part.subplots(lines, ACROSS, sharex=True, sharey=True, squeeze=False)
             for axes, one in zip(panels.ravel(), losses):
                 panel(axes, content["x"], one, colour)
-            for axes in panels.ravel()[len(losses):]:
+            for axes in panels.ravel()[len(losses) :]:
                 axes.set_axis_off()
         handles = [
             mpl.lines.Line2D([], [], color="#555555"),
@@ -69,8 +86,14 @@ def draw(content: dict) -> Figure:
             handlelength=3,
             fontsize=7.5,
         )
-        parts[-1].text(0.01, 0.38, f"all axes: −3 to 3 across, 0 to {TOP} up; * not convex: data processing fails; "
-                       "† flat around 0: no valid loss", va="top", fontsize=7.5)
+        parts[-1].text(
+            0.01,
+            0.38,
+            f"all axes: −3 to 3 across, 0 to {TOP} up; * not convex: data processing fails; "
+            "† flat around 0: no valid loss",
+            va="top",
+            fontsize=7.5,
+        )
     return figure
 
 
@@ -91,7 +114,9 @@ def read() -> dict:
     try:
         return json.loads((HERE / "catalogue_curves" / "data.json").read_text())
     except FileNotFoundError as missing:
-        raise ResultError(f"{missing.filename} is missing: run figures/computing/save.py") from missing
+        raise ResultError(
+            f"{missing.filename} is missing: run figures/computing/save.py"
+        ) from missing
 
 
 if __name__ == "__main__":

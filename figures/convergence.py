@@ -1,9 +1,9 @@
 """How fast nine losses near the target, class by class: python figures/convergence.py
 
-The exact total variation to the target over the steps of a short run on four hidden cells: the median of the
-seeds as a line, their range as a band; the losses of other classes are drawn in grey. Draws from
-convergence/data.json, which figures/computing/learned_laws.py writes; trains nothing. The class words are
-verdicts of `decide`, taken now.
+The exact total variation to the target over the steps of a short run on four hidden cells: the
+median of the seeds as a line, their range as a band; the losses of other classes are drawn in grey.
+Draws from convergence/data.json, which figures/computing/learned_laws.py writes; trains nothing.
+The class words are verdicts of `decide`, taken now.
 """
 
 from __future__ import annotations
@@ -36,7 +36,14 @@ def draw(content: dict) -> Figure:
                 axes.plot(steps, np.median(curves[name], axis=0), color="#CCCCCC", linewidth=0.7)
             for at, name in enumerate(here):
                 seeds = curves[name]
-                axes.fill_between(steps, seeds.min(axis=0), seeds.max(axis=0), color=colour, alpha=0.15, linewidth=0)
+                axes.fill_between(
+                    steps,
+                    seeds.min(axis=0),
+                    seeds.max(axis=0),
+                    color=colour,
+                    alpha=0.15,
+                    linewidth=0,
+                )
                 axes.plot(
                     steps,
                     np.median(seeds, axis=0),
@@ -61,7 +68,8 @@ def draw(content: dict) -> Figure:
             axes.set(ylim=(0, 1.42), yticks=(0, 0.2, 0.4, 0.6, 0.8, 1), xlim=(0, steps[-1]))
         seeds = len(next(iter(curves.values())))
         figure.supxlabel(
-            f"training steps of {content['batch']} trajectories\nline: median of {seeds} seeds, band: their range; grey: other classes",
+            f"training steps of {content['batch']} trajectories\nline: median of {seeds} "
+            "seeds, band: their range; grey: other classes",
             fontsize=7,
         )
         figure.supylabel("total variation to the target (exact)", fontsize=7)
@@ -78,7 +86,9 @@ def read() -> dict:
     try:
         return json.loads((HERE / "convergence" / "data.json").read_text())
     except FileNotFoundError as missing:
-        raise ResultError(f"{missing.filename} is missing: run figures/computing/learned_laws.py") from missing
+        raise ResultError(
+            f"{missing.filename} is missing: run figures/computing/learned_laws.py"
+        ) from missing
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """How much each loss weighs "p exceeds c q": python figures/hockey_sticks.py
 
-    D_f(p||q) = int_0^oo g''(u) e^(-u) E_{e^u}(p||q) du + int_0^oo g''(-u) E_{e^u}(q||p) du + atoms,   E_c(p||q) = sum (p - c q)_+
+    D_f(p||q) = int_0^oo g''(u) e^(-u) E_{e^u}(p||q) du + int_0^oo g''(-u) E_{e^u}(q||p) du + atoms,
+    E_c(p||q) = sum (p - c q)_+
 
 (Proposition 7.) Draws from hockey_sticks/data.json, which figures/computing/save.py makes.
 """
@@ -27,11 +28,24 @@ def draw(content: dict) -> Figure:
         for axes, side, sign in ((left, "model_exceeds", -1), (right, "target_exceeds", 1)):
             for index, one in enumerate(content["losses"]):
                 colour = COLOURS[index]
-                axes.plot([sign * u for u in content["u"]], one[side], color=colour, linestyle=DASHES[index],
-                          label=one["loss"])
+                axes.plot(
+                    [sign * u for u in content["u"]],
+                    one[side],
+                    color=colour,
+                    linestyle=DASHES[index],
+                    label=one["loss"],
+                )
                 for u, weight in one[side + "_atoms"]:
-                    axes.plot([sign * u, sign * u], [0, weight], color=colour, linewidth=2, solid_capstyle="butt")
-                    axes.plot([sign * u], [weight], marker="o", markersize=4, color=colour, clip_on=False)
+                    axes.plot(
+                        [sign * u, sign * u],
+                        [0, weight],
+                        color=colour,
+                        linewidth=2,
+                        solid_capstyle="butt",
+                    )
+                    axes.plot(
+                        [sign * u], [weight], marker="o", markersize=4, color=colour, clip_on=False
+                    )
         left.set(
             title="model has too much:\n$E_{e^{|u|}}(p_F\\|p_B)$",
             xlabel="residual $u<0$ (nats)",
@@ -40,9 +54,15 @@ def draw(content: dict) -> Figure:
             xlim=(-4, 0),
             xticks=range(-4, 1),
         )
-        right.set(title="model has too little:\n$E_{e^u}(p_B\\|p_F)$", xlabel="residual $u>0$ (nats)", xlim=(0, 4),
-                  xticks=range(5))
-        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, handlelength=3)
+        right.set(
+            title="model has too little:\n$E_{e^u}(p_B\\|p_F)$",
+            xlabel="residual $u>0$ (nats)",
+            xlim=(0, 4),
+            xticks=range(5),
+        )
+        figure.legend(
+            *left.get_legend_handles_labels(), loc="outside lower center", ncols=3, handlelength=3
+        )
     return figure
 
 
@@ -50,7 +70,9 @@ def read() -> dict:
     try:
         return json.loads((HERE / "hockey_sticks" / "data.json").read_text())
     except FileNotFoundError as missing:
-        raise ResultError(f"{missing.filename} is missing: run figures/computing/save.py") from missing
+        raise ResultError(
+            f"{missing.filename} is missing: run figures/computing/save.py"
+        ) from missing
 
 
 if __name__ == "__main__":

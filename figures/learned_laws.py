@@ -1,9 +1,10 @@
 """The laws that nine losses learned in a short run: python figures/learned_laws.py
 
-The target is four cells of a 12x12 grid, hidden behind rewards of 1e-6. Each map is the exact law of the
-terminal state after only 500 steps, where losses still differ; after 5000, `main(5000, folder)` of the script
-below, none is further than 0.01 from the target. Draws from learned_laws/, a run that
-figures/computing/learned_laws.py makes; trains nothing. The class words are verdicts of `decide`, taken now.
+The target is four cells of a 12x12 grid, hidden behind rewards of 1e-6. Each map is the exact law
+of the terminal state after only 500 steps, where losses still differ; after 5000, `main(5000,
+folder)` of the script below, none is further than 0.01 from the target. Draws from learned_laws/, a
+run that figures/computing/learned_laws.py makes; trains nothing. The class words are verdicts of
+`decide`, taken now.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def draw(result: Result) -> Figure:
             cells[tuple(result.coordinates.T)] = law
             image = axes.imshow(cells.T, origin="lower", cmap="cividis", norm=norm)
             axes.set(xticks=(0, len(cells) - 1), yticks=(0, len(cells) - 1))
-            axes.tick_params(length=1.5, labelleft=index % 4 == 0, labelbottom=index >= len(panels) - 4)
+            axes.tick_params(
+                length=1.5, labelleft=index % 4 == 0, labelbottom=index >= len(panels) - 4
+            )
             if index == 0:
                 axes.set_title("target\n", fontsize=7)
                 continue
@@ -56,7 +59,9 @@ def draw(result: Result) -> Figure:
                 fontsize=6.5,
                 weight="bold",
             )
-            axes.set_xlabel(f"TV {result.metrics['tv'][index - 1, seeds[index - 1], -1]:.2f}", labelpad=1)
+            axes.set_xlabel(
+                f"TV {result.metrics['tv'][index - 1, seeds[index - 1], -1]:.2f}", labelpad=1
+            )
         corner = figure.add_subplot(cut[2, 2:])
         corner.set_axis_off()
         scale = corner.inset_axes((0.1, 0.45, 0.85, 0.14))
@@ -72,7 +77,8 @@ def draw(result: Result) -> Figure:
         figure.supxlabel("$x_1$ (cell); TV: total variation to the target", fontsize=7)
         figure.supylabel("$x_2$ (cell)", fontsize=7)
         figure.suptitle(
-            f"Exact laws after only {result.steps[-1]} steps,\nof {len(result.seeds)} seeds the one with the median TV"
+            f"Exact laws after only {result.steps[-1]} steps,\nof {len(result.seeds)} "
+            "seeds the one with the median TV"
         )
     return figure
 

@@ -1,8 +1,8 @@
 """The map of losses by their two tails: python figures/map_of_losses.py
 
-Across: how |g'| grows where the model has too little (x -> oo). Up: where it has too much (x -> -oo). The
-class of a loss is the region it lies in. Growth is read off g' far out; the classes are verdicts of `decide`.
-Draws from map_of_losses/data.json, which figures/computing/save.py makes.
+Across: how |g'| grows where the model has too little (x -> oo). Up: where it has too much (x ->
+-oo). The class of a loss is the region it lies in. Growth is read off g' far out; the classes are
+verdicts of `decide`. Draws from map_of_losses/data.json, which figures/computing/save.py makes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ from divergence_lab.results.result import ResultError
 
 HERE = Path(__file__).resolve().parent
 STEPS = ("falls", "bounded", "slow", "exponential", "e^|x|/|x| or faster")
-WORDS = ("falls to 0", "bounded", "unbounded,\nbelow exp.", "exp., below\n$e^{|x|}/|x|$", "$e^{|x|}/|x|$\nor faster")
+WORDS = (
+    "falls to 0",
+    "bounded",
+    "unbounded,\nbelow exp.",
+    "exp., below\n$e^{|x|}/|x|$",
+    "$e^{|x|}/|x|$\nor faster",
+)
 SHOWN = 4  # names in a field; the rest are counted
 HEIGHTS = (1.0, 1.05, 1.0, 0.55, 1.35)  # of the lines, as many names as they hold
 
@@ -47,7 +53,10 @@ def draw(rows: list[dict]) -> Figure:
                 forcing, avoiding = line >= 2, column >= 4
                 here = fields.get((column, line), [])
                 # the region says what the verdicts say, or the figure is not drawn
-                assert all((row["zero_forcing"], row["zero_avoiding"]) == (forcing, avoiding) for row in here), here
+                assert all(
+                    (row["zero_forcing"], row["zero_avoiding"]) == (forcing, avoiding)
+                    for row in here
+                ), here
                 _, colour = CLASSES[forcing, avoiding]
                 axes.add_patch(
                     Rectangle(
@@ -69,7 +78,15 @@ def draw(rows: list[dict]) -> Figure:
                     linespacing=1.05,
                 )
         for (forcing, avoiding), (word, colour) in CLASSES.items():  # in fields that hold no loss
-            column, line = (4, 3) if forcing and avoiding else (2, 4) if forcing else (4, 0) if avoiding else (2.5, 0)
+            column, line = (
+                (4, 3)
+                if forcing and avoiding
+                else (2, 4)
+                if forcing
+                else (4, 0)
+                if avoiding
+                else (2.5, 0)
+            )
             axes.text(
                 column,
                 ends[line] + HEIGHTS[line] / 2,
@@ -86,11 +103,17 @@ def draw(rows: list[dict]) -> Figure:
             xlim=(-0.5, 4.5),
             ylim=(0, ends[-1]),
             ylabel="growth of $|g'(x)|$ as $x\\to-\\infty$: the model has too much",
-            xlabel="growth of $|g'(x)|$ as $x\\to\\infty$: the model has too little\n* not convex: data processing fails",
+            xlabel="growth of $|g'(x)|$ as $x\\to\\infty$: the model has too little\n* not "
+            "convex: data processing fails",
         )
         axes.set_xticks(range(5), WORDS, fontsize=6.5)
         axes.set_yticks(
-            (ends[1:] + ends[:-1]) / 2, WORDS, rotation=90, va="center", multialignment="center", fontsize=6.5
+            (ends[1:] + ends[:-1]) / 2,
+            WORDS,
+            rotation=90,
+            va="center",
+            multialignment="center",
+            fontsize=6.5,
         )
         axes.tick_params(length=0)
     return figure
@@ -106,7 +129,9 @@ def read() -> list[dict]:
     try:
         return json.loads((HERE / "map_of_losses" / "data.json").read_text())
     except FileNotFoundError as missing:
-        raise ResultError(f"{missing.filename} is missing: run figures/computing/save.py") from missing
+        raise ResultError(
+            f"{missing.filename} is missing: run figures/computing/save.py"
+        ) from missing
 
 
 if __name__ == "__main__":

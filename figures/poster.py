@@ -1,7 +1,7 @@
 """The whole story on one page, for a wall: python figures/poster.py
 
-Draws from poster/data.json, which figures/computing/poster.py gathers from the saved data of the other
-figures.
+Draws from poster/data.json, which figures/computing/poster.py gathers from the saved data of the
+other figures.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ TYPE = {
 HEADING = 14
 USE = (
     ("derive", "divergence-lab derive 'x**2/2'", "which divergence is this loss?"),
-    ("design", "divergence-lab design --zero-forcing --zero-avoiding", "which loss has these properties?"),
+    (
+        "design",
+        "divergence-lab design --zero-forcing --zero-avoiding",
+        "which loss has these properties?",
+    ),
     (
         "audit",
         "divergence-lab audit torch.nn:HuberLoss --residual target/model",
@@ -49,10 +53,18 @@ STATEMENT = (
     "Each of $g$ and $f$ gives the other:",
 )
 PRICES = {
-    (True, False): ("$f(0^+)=-g'(-\\infty)=\\infty$", "mass where the target has none", "costs without bound: the model",
-                    "keeps to modes it knows"),
-    (False, True): ("$f'(\\infty)=\\int_0^\\infty g'(x)\\,e^{-x}\\,dx=\\infty$", "no mass where the target has",
-                    "some costs without bound: the", "model covers every mode"),
+    (True, False): (
+        "$f(0^+)=-g'(-\\infty)=\\infty$",
+        "mass where the target has none",
+        "costs without bound: the model",
+        "keeps to modes it knows",
+    ),
+    (False, True): (
+        "$f'(\\infty)=\\int_0^\\infty g'(x)\\,e^{-x}\\,dx=\\infty$",
+        "no mass where the target has",
+        "some costs without bound: the",
+        "model covers every mode",
+    ),
 }
 # (column, line) of fields without a loss, where the word of the class is written
 FREE = {(True, False): (2, 4), (True, True): (4, 3), (False, False): (2, 0), (False, True): (4, 0)}
@@ -62,15 +74,17 @@ def read() -> dict:
     try:
         return json.loads((HERE / "poster" / "data.json").read_text())
     except FileNotFoundError as missing:
-        raise dl.ResultError(f"{missing.filename} is missing: run figures/computing/poster.py") from missing
+        raise dl.ResultError(
+            f"{missing.filename} is missing: run figures/computing/poster.py"
+        ) from missing
 
 
 def draw(content: dict) -> Figure:
     with mpl.rc_context(TYPE):
         figure = Figure(figsize=SIZE, layout="constrained")
-        page = figure.subfigures(3, 3, width_ratios=(0.012, 1, 0.012), height_ratios=(0.012, 1, 0.012))[
-            1, 1
-        ]  # a margin for printers
+        page = figure.subfigures(
+            3, 3, width_ratios=(0.012, 1, 0.012), height_ratios=(0.012, 1, 0.012)
+        )[1, 1]  # a margin for printers
         head, upper, lower, foot = page.subfigures(4, 1, height_ratios=(2.35, 4.2, 4.45, 0.8))
         draw_head(head)
         curves, bells = upper.subfigures(1, 2, width_ratios=(1.45, 1))
@@ -94,14 +108,21 @@ def heading(figure: SubFigure, text: str) -> None:
 
 def draw_head(figure: SubFigure) -> None:
     figure.text(
-        0.01, 0.96, "What a GFlowNet's regression loss really minimises", fontsize=32, weight="bold", va="top"
+        0.01,
+        0.96,
+        "What a GFlowNet's regression loss really minimises",
+        fontsize=32,
+        weight="bold",
+        va="top",
     )
     for at, line in enumerate(STATEMENT):
         figure.text(0.01, 0.58 - 0.12 * at, line, fontsize=13)
     figure.text(0.325, 0.32, r"$f''(t)=\frac{g''(\log t)}{t^{2}}$", fontsize=40, va="center")
     for left, (key, lines) in zip((0.57, 0.785), PRICES.items(), strict=True):
         word, colour = CLASSES[key]
-        figure.add_artist(mpl.lines.Line2D((left - 0.008,) * 2, (0.05, 0.66), color=colour, linewidth=3))
+        figure.add_artist(
+            mpl.lines.Line2D((left - 0.008,) * 2, (0.05, 0.66), color=colour, linewidth=3)
+        )
         figure.text(left, 0.58, word, color=colour, weight="bold", fontsize=16)
         for at, line in enumerate(lines):
             figure.text(left, 0.44 - 0.12 * at, line, fontsize=13)
@@ -122,10 +143,16 @@ def draw_curves(figure: SubFigure, content: dict) -> None:
         names.plot([0, 0.05], [line, line], color=colour, linestyle=DASHES[at], linewidth=2.4)
         divergence = factor + row["divergence"].replace(" plus ", "\nplus ")
         generator = row["f_formula"].replace(r"t \log", r"t\,\log")
-        for place, text, size in ((0.06, row["loss"], 11.5), (0.2, f"$g={row['g_formula']}$", 13),
-                                  (0.41, f"$f={generator}$", 13), (0.66, divergence, 10.5)):
+        for place, text, size in (
+            (0.06, row["loss"], 11.5),
+            (0.2, f"$g={row['g_formula']}$", 13),
+            (0.41, f"$f={generator}$", 13),
+            (0.66, divergence, 10.5),
+        ):
             names.text(place, line, text, color=colour, va="center", fontsize=size, linespacing=1.2)
-        names.text(1, line, word, color=colour, va="center", ha="right", weight="bold", fontsize=11.5)
+        names.text(
+            1, line, word, color=colour, va="center", ha="right", weight="bold", fontsize=11.5
+        )
     names.set(xlim=(0, 1), ylim=(0, 1))
     axes["g"].set(
         ylim=(0, 6),
@@ -133,7 +160,9 @@ def draw_curves(figure: SubFigure, content: dict) -> None:
         ylabel="loss $g(x)$",
         xlabel="residual $x$:  model has too much $\\leftarrow\\;\\rightarrow$ too little",
     )
-    axes["f"].set(ylim=(0, 6), xlim=(-3, 3), ylabel="generator $f(t)$", xlabel=r"$\log t$,  $t=p_B/p_F$")
+    axes["f"].set(
+        ylim=(0, 6), xlim=(-3, 3), ylabel="generator $f(t)$", xlabel=r"$\log t$,  $t=p_B/p_F$"
+    )
 
 
 def draw_bells(figure: SubFigure, content: dict) -> None:
@@ -178,10 +207,17 @@ def draw_map(figure: SubFigure, content: dict) -> None:
     for column in range(5):
         for line in range(5):
             _, colour = CLASSES[line >= 2, column >= 4]
-            axes.add_patch(Rectangle((column - 0.5, line - 0.5), 1, 1, facecolor=colour, alpha=0.15, linewidth=0))
+            axes.add_patch(
+                Rectangle(
+                    (column - 0.5, line - 0.5), 1, 1, facecolor=colour, alpha=0.15, linewidth=0
+                )
+            )
     for field in content["fields"]:
         # the region says what the verdicts say, or the poster is not drawn
-        assert (field["zero_forcing"], field["zero_avoiding"]) == (field["line"] >= 2, field["column"] >= 4), field
+        assert (field["zero_forcing"], field["zero_avoiding"]) == (
+            field["line"] >= 2,
+            field["column"] >= 4,
+        ), field
         more = [f"+{field['more']} more"] if field["more"] else []
         names = [
             name.replace("symmetric_", "symmetric_\n")
@@ -236,7 +272,12 @@ def draw_laws(figure: SubFigure, content: dict, losses: list[dict]) -> None:
         0.5, vmin=0, vmax=2 * target.max()
     )  # a law with more on one cell is drawn at the end of the scale
     shown = [(panels[0, 0], target, "target", "", "black")]
-    for axes, one, row in zip([panels[0, 1], panels[0, 2], panels[1, 1], panels[1, 2]], content["losses"], losses, strict=True):
+    for axes, one, row in zip(
+        [panels[0, 1], panels[0, 2], panels[1, 1], panels[1, 2]],
+        content["losses"],
+        losses,
+        strict=True,
+    ):
         _, colour = class_of(row)
         shown.append((axes, np.array(one["law"]), f"{one['loss']}", f"TV {one['tv']:.2f}", colour))
     for axes, law, name, tv, colour in shown:
@@ -247,11 +288,14 @@ def draw_laws(figure: SubFigure, content: dict, losses: list[dict]) -> None:
         axes.grid(visible=False)
     panels[1, 0].set_axis_off()
     bar = panels[1, 0].inset_axes((0, 0.55, 1, 0.1))
-    figure.colorbar(image, cax=bar, orientation="horizontal", extend="max", ticks=(0, 0.05, 0.25), format="%g")
+    figure.colorbar(
+        image, cax=bar, orientation="horizontal", extend="max", ticks=(0, 0.05, 0.25), format="%g"
+    )
     bar.set_title("probability", fontsize=11)
     bar.tick_params(labelsize=10)
     figure.supxlabel(
-        f"{content['env']}, exact; TV: total variation\nto the target, the seed of median TV", fontsize=10.5
+        f"{content['env']}, exact; TV: total variation\nto the target, the seed of median TV",
+        fontsize=10.5,
     )
 
 
@@ -263,7 +307,11 @@ def draw_theorem(figure: SubFigure, content: dict) -> None:
         at, line = columns.index(objective), rows.index(group)
         axes.add_patch(
             Rectangle(
-                (at - 0.47, line - 0.45), 0.94, 0.9, facecolor="#00224E" if alone else "#FDE737", linewidth=0
+                (at - 0.47, line - 0.45),
+                0.94,
+                0.9,
+                facecolor="#00224E" if alone else "#FDE737",
+                linewidth=0,
             )
         )
         axes.text(
@@ -277,18 +325,26 @@ def draw_theorem(figure: SubFigure, content: dict) -> None:
         )
     axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
     axes.set_xticks(
-        range(len(columns)), [name.replace("(", "\n(").replace("-", "-\n") for name in columns], fontsize=10
+        range(len(columns)),
+        [name.replace("(", "\n(").replace("-", "-\n") for name in columns],
+        fontsize=10,
     )
     axes.xaxis.tick_top()
     axes.set_yticks(
-        range(len(rows)), [row.replace(", ", ",\n").replace(" or ", "\nor ") for row in rows], fontsize=10
+        range(len(rows)),
+        [row.replace(", ", ",\n").replace(" or ", "\nor ") for row in rows],
+        fontsize=10,
     )
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.grid(visible=False)
     exact, off = 10 ** np.ceil(np.log10(content["exact"])), np.floor(10 * content["off"]) / 10
-    axes.set_xlabel(f"exact gradients on a 2x3 grid, linex(1);\nyes: off by less than {exact:.0e}, no: by more than {off:.1f};\n"
-                    "blank: no group of its own there", fontsize=10.5)
+    axes.set_xlabel(
+        f"exact gradients on a 2x3 grid, linex(1);\nyes: off by less than {exact:.0e}, "
+        f"no: by more than {off:.1f};\n"
+        "blank: no group of its own there",
+        fontsize=10.5,
+    )
 
 
 def draw_foot(figure: SubFigure) -> None:

@@ -1,8 +1,8 @@
 """The sampler changes the class: python figures/sampler_chart.py
 
-Loss by sampler: zero-forcing and zero-avoiding of the divergence whose gradient training follows when objects
-are drawn so, and whether it is convex. Draws from sampler_chart/data.json, which figures/computing/save.py
-makes.
+Loss by sampler: zero-forcing and zero-avoiding of the divergence whose gradient training follows
+when objects are drawn so, and whether it is convex. Draws from sampler_chart/data.json, which
+figures/computing/save.py makes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,13 @@ from divergence_lab.report.palette import CLASSES, COLUMN, PRINT
 from divergence_lab.results.result import ResultError
 
 HERE = Path(__file__).resolve().parent
-WEIGHTS = {"on": "$p_F$\non-policy", "mixture:1/10": "$0.9\\,p_F$\n$+0.1\\,p_B$", "power:1/2": "$p_F^{1/2}p_B^{1/2}$",
-           "backward": "$p_B$\nbackward", "power:-1/2": "$p_F^{3/2}p_B^{-1/2}$"}
+WEIGHTS = {
+    "on": "$p_F$\non-policy",
+    "mixture:1/10": "$0.9\\,p_F$\n$+0.1\\,p_B$",
+    "power:1/2": "$p_F^{1/2}p_B^{1/2}$",
+    "backward": "$p_B$\nbackward",
+    "power:-1/2": "$p_F^{3/2}p_B^{-1/2}$",
+}
 
 
 def draw(rows: list[dict]) -> Figure:
@@ -32,7 +37,11 @@ def draw(rows: list[dict]) -> Figure:
         for row in rows:
             at = samplers.index(row["sampler"]), losses.index(row["loss"])
             decided = row["zero_forcing"] is not None and row["zero_avoiding"] is not None
-            word, colour = CLASSES[row["zero_forcing"], row["zero_avoiding"]] if decided else ("undecided", "#7F7F7F")
+            word, colour = (
+                CLASSES[row["zero_forcing"], row["zero_avoiding"]]
+                if decided
+                else ("undecided", "#7F7F7F")
+            )
             axes.add_patch(
                 Rectangle(
                     (at[0] - 0.48, at[1] - 0.44),
@@ -59,7 +68,9 @@ def draw(rows: list[dict]) -> Figure:
         axes.tick_params(length=0)
         for spine in axes.spines.values():
             spine.set_visible(False)
-        axes.set_xlabel("how often an object is drawn\n* and dotted: not convex, so data processing fails")
+        axes.set_xlabel(
+            "how often an object is drawn\n* and dotted: not convex, so data processing fails"
+        )
     return figure
 
 
@@ -67,7 +78,9 @@ def read() -> list[dict]:
     try:
         return json.loads((HERE / "sampler_chart" / "data.json").read_text())
     except FileNotFoundError as missing:
-        raise ResultError(f"{missing.filename} is missing: run figures/computing/save.py") from missing
+        raise ResultError(
+            f"{missing.filename} is missing: run figures/computing/save.py"
+        ) from missing
 
 
 if __name__ == "__main__":

@@ -63,7 +63,9 @@ def residuals(theta):
 
 print("outcome  target   model   residual")
 for outcome, (b, f, r) in enumerate(zip(TARGET, model(THETA), residuals(THETA))):
-    print(f"{outcome:>7}  {b:6.3f}  {f:6.3f}   {r:+8.3f}  ({'too little' if r > 0 else 'too much'})")
+    print(
+        f"{outcome:>7}  {b:6.3f}  {f:6.3f}   {r:+8.3f}  ({'too little' if r > 0 else 'too much'})"
+    )
 
 # %% [markdown]
 # ## 2. By hand
@@ -156,7 +158,10 @@ print("divergence      =", found)
 
 # %%
 verdicts = dl.decide(squared, found.generator)
-for question, verdict in (("zero-forcing", verdicts.zero_forcing), ("zero-avoiding", verdicts.zero_avoiding)):
+for question, verdict in (
+    ("zero-forcing", verdicts.zero_forcing),
+    ("zero-avoiding", verdicts.zero_avoiding),
+):
     print(f"{question:<14} {'yes' if verdict else 'no':<4} {verdict.because}")
 print(f"f(0) = {verdicts.f_at_zero},  f'(oo) = {verdicts.slope_at_infinity}")
 
@@ -190,7 +195,9 @@ def gap(loss, divergence, sign=+1):
     """Largest difference between the gradient of the loss on sign*x and the gradient of the divergence."""
     slope, f = numeric(loss.derivative.as_expression(), x), numeric(divergence.generator, t)
     of_loss = loss_gradient(lambda r: sign * slope(sign * r), THETA)
-    of_divergence = finite_difference(lambda theta: np.sum(model(theta) * f(TARGET / model(theta))), THETA)
+    of_divergence = finite_difference(
+        lambda theta: np.sum(model(theta) * f(TARGET / model(theta))), THETA
+    )
     return np.abs(of_loss - of_divergence).max()
 
 
@@ -226,26 +233,49 @@ def fits(divergence):
         q = normal(*parameters)
         return trapezoid(q * f(two_bumps / q), LINE)
 
-    found_from = [minimize(d_f, (start, 1.0), bounds=((-3, 3), (0.45, 4))) for start in (-2.0, 0.0, 2.0)]
+    found_from = [
+        minimize(d_f, (start, 1.0), bounds=((-3, 3), (0.45, 4))) for start in (-2.0, 0.0, 2.0)
+    ]
     return sorted((float(end.fun), *map(float, end.x)) for end in found_from)
 
 
 reverse_fits, forward_fits = fits(found), fits(linex_found)
-for name, reached in (("quadratic, reverse KL", reverse_fits), ("linex(1), forward KL", forward_fits)):
+for name, reached in (
+    ("quadratic, reverse KL", reverse_fits),
+    ("linex(1), forward KL", forward_fits),
+):
     print(name)
     for value, mean, width in reached:
         print(f"   D_f = {value:.3f}   mean = {mean:+.2f}   width = {width:.2f}")
 
 # %%
-BLUE, ORANGE = "#0072B2", "#D55E00"  # told apart by colour-blind readers; the dashes serve a grey print
+BLUE, ORANGE = (
+    "#0072B2",
+    "#D55E00",
+)  # told apart by colour-blind readers; the dashes serve a grey print
 figure, axes = plt.subplots(figsize=(7, 3.4), layout="constrained")
 axes.fill_between(LINE, two_bumps, color="#CCCCCC", linewidth=0, label="target, two bumps")
-axes.plot(LINE, normal(*reverse_fits[0][1:]), color=BLUE, linestyle="-",
-          label="quadratic = reverse KL: locks onto one bump")
-axes.plot(LINE, normal(*forward_fits[0][1:]), color=ORANGE, linestyle="--",
-          label="linex(1) = forward KL: covers both")
-axes.set(xlabel="outcome (position on the line)", ylabel="probability density", xlim=(-7, 7), ylim=(0, 0.95),
-         title="The best one-bump model depends on the loss")
+axes.plot(
+    LINE,
+    normal(*reverse_fits[0][1:]),
+    color=BLUE,
+    linestyle="-",
+    label="quadratic = reverse KL: locks onto one bump",
+)
+axes.plot(
+    LINE,
+    normal(*forward_fits[0][1:]),
+    color=ORANGE,
+    linestyle="--",
+    label="linex(1) = forward KL: covers both",
+)
+axes.set(
+    xlabel="outcome (position on the line)",
+    ylabel="probability density",
+    xlim=(-7, 7),
+    ylim=(0, 0.95),
+    title="The best one-bump model depends on the loss",
+)
 axes.legend(loc="upper right", frameon=False, fontsize=9)
 axes.spines[["top", "right"]].set_visible(False)
 plt.show()
@@ -296,7 +326,11 @@ assert np.abs(of_live_weights - of_reverse_kl).max() > 1e-2
 assert sp.simplify(found.generator - (t - sp.log(t) - 1)) == 0
 assert (found.name, found.factor) == ("reverse KL", 1)
 assert verdicts.zero_forcing and not verdicts.zero_avoiding
-assert linex_found.name == "forward KL" and linex_verdicts.zero_avoiding and not linex_verdicts.zero_forcing
+assert (
+    linex_found.name == "forward KL"
+    and linex_verdicts.zero_avoiding
+    and not linex_verdicts.zero_forcing
+)
 assert gap(squared, found) < 1e-8 and gap(linex, linex_found) < 1e-8
 
 # The sign of the residual: an even loss can't tell, linex(1) can.
@@ -307,7 +341,9 @@ assert gap(linex, linex_found, sign=-1) > 1e-2
 _, seeking_mean, seeking_width = reverse_fits[0]
 _, covering_mean, covering_width = forward_fits[0]
 target_mean = sum(weight * centre for weight, centre in BUMPS)
-target_width = np.sqrt(BUMP_WIDTH**2 + sum(weight * (centre - target_mean) ** 2 for weight, centre in BUMPS))
+target_width = np.sqrt(
+    BUMP_WIDTH**2 + sum(weight * (centre - target_mean) ** 2 for weight, centre in BUMPS)
+)
 assert abs(seeking_mean - BUMPS[0][1]) < 0.05 and abs(seeking_width - BUMP_WIDTH) < 0.05
 assert abs(covering_mean - target_mean) < 1e-3 and abs(covering_width - target_width) < 1e-3
 

@@ -55,8 +55,17 @@ plt.rcParams.update(SCREEN)
 # looks like).
 
 # %%
-NAMES = ("neyman", "quadratic", "huber(2)", "absolute", "hellinger", "jeffreys", "shifted_cosh",
-         "linex(1)", "linex(2)")
+NAMES = (
+    "neyman",
+    "quadratic",
+    "huber(2)",
+    "absolute",
+    "hellinger",
+    "jeffreys",
+    "shifted_cosh",
+    "linex(1)",
+    "linex(2)",
+)
 
 
 def known(name):
@@ -66,7 +75,13 @@ def known(name):
     verdicts = dl.decide(loss, found.generator)
     kind = (bool(verdicts.zero_forcing), bool(verdicts.zero_avoiding))
     f = sp.lambdify(t, found.generator, "numpy")
-    return f, float(verdicts.f_at_zero), float(verdicts.slope_at_infinity), kind, found.name or "no common name"
+    return (
+        f,
+        float(verdicts.f_at_zero),
+        float(verdicts.slope_at_infinity),
+        kind,
+        found.name or "no common name",
+    )
 
 
 LOSSES = {name: known(name) for name in NAMES}
@@ -101,7 +116,9 @@ def box(start, end):
 def cost(name, law):
     """D_f(target || law), infinite where it is."""
     f, at_zero, at_infinity, *_ = LOSSES[name]
-    return float(dl.metrics.f_divergence(f, CELLS, law, f_at_zero=at_zero, slope_at_infinity=at_infinity))
+    return float(
+        dl.metrics.f_divergence(f, CELLS, law, f_at_zero=at_zero, slope_at_infinity=at_infinity)
+    )
 
 
 costs = {name: {where: cost(name, box(*ends)) for where, ends in BOXES.items()} for name in NAMES}
@@ -132,7 +149,9 @@ def log_normal(mean, width):
 
 
 def target_log_density(bumps=BUMPS):
-    return np.logaddexp(*(np.log(weight) + log_normal(centre, BUMP_WIDTH) for weight, centre in bumps))
+    return np.logaddexp(
+        *(np.log(weight) + log_normal(centre, BUMP_WIDTH) for weight, centre in bumps)
+    )
 
 
 def d_f(f, mean, width, log_target):
@@ -146,8 +165,12 @@ def best_fit(f, log_target):
     """(mean, width) of the normal law with the smallest D_f."""
     values = d_f(f, *np.meshgrid(MEANS, WIDTHS, indexing="ij"), log_target)
     row, column = np.unravel_index(np.argmin(values), values.shape)
-    found = minimize(lambda p: np.log(d_f(f, p[0], np.exp(p[1]), log_target)), (MEANS[row], np.log(WIDTHS[column])),
-                     method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-10})
+    found = minimize(
+        lambda p: np.log(d_f(f, p[0], np.exp(p[1]), log_target)),
+        (MEANS[row], np.log(WIDTHS[column])),
+        method="Nelder-Mead",
+        options={"xatol": 1e-5, "fatol": 1e-10},
+    )
     return float(found.x[0]), float(np.exp(found.x[1]))
 
 
@@ -161,11 +184,15 @@ for axes, name in zip(grid.ravel(), NAMES):
     axes.fill_between(LINE, np.exp(log_target), color=TARGET, linewidth=0)
     axes.plot(LINE, np.exp(log_normal(*fits[name])), color=colour, linewidth=2.2)
     axes.set_title(name, fontweight="bold", color=colour)
-    axes.text(0.97, 0.93, word, transform=axes.transAxes, ha="right", va="top", fontsize=8, color=colour)
+    axes.text(
+        0.97, 0.93, word, transform=axes.transAxes, ha="right", va="top", fontsize=8, color=colour
+    )
     axes.set(xlim=(-6.2, 6.2), ylim=(0, 0.85), yticks=(0, 0.4, 0.8))
 figure.supxlabel("outcome (position on the line)", fontsize=9)
 figure.supylabel("probability density", fontsize=9)
-figure.suptitle("One target (grey), one family of models, nine losses: the best bell of each", fontsize=10)
+figure.suptitle(
+    "One target (grey), one family of models, nine losses: the best bell of each", fontsize=10
+)
 plt.show()
 
 # %% [markdown]
@@ -194,9 +221,18 @@ for row, (judge, called) in zip(grid, JUDGES.items()):
         totals[judge, model] = float(trapezoid(local, LINE))
         axes.fill_between(LINE, np.exp(log_target), color=TARGET, linewidth=0, label="target")
         axes.plot(LINE, np.exp(log_model), color="black", linewidth=1.1, label="model")
-        axes.fill_between(LINE, np.minimum(local, 2), color=colour, alpha=0.75, linewidth=0, label="local price")
-        axes.text(0.03, 0.93, f"total {totals[judge, model]:.2f}", transform=axes.transAxes, va="top", color=colour,
-                  fontweight="bold")
+        axes.fill_between(
+            LINE, np.minimum(local, 2), color=colour, alpha=0.75, linewidth=0, label="local price"
+        )
+        axes.text(
+            0.03,
+            0.93,
+            f"total {totals[judge, model]:.2f}",
+            transform=axes.transAxes,
+            va="top",
+            color=colour,
+            fontweight="bold",
+        )
         axes.set(xlim=(-5.5, 5.5), ylim=(0, 1.35), title=model if judge == "quadratic" else "")
     row[0].set_ylabel(f"{judge} = {called}\ndensity, local price")
 grid[1, 0].set_xlabel("position"), grid[1, 1].set_xlabel("position")
@@ -224,7 +260,9 @@ ALPHAS = np.linspace(-2, 3, 52)  # 0 and 1, where the formula is a limit, are no
 dial = np.array([best_fit(lambda ratio, a=a: generator_at(ratio, a), log_target) for a in ALPHAS])
 
 # %%
-figure, (ridges, widths) = plt.subplots(1, 2, figsize=(7.6, 5.0), width_ratios=(1.7, 1), sharey=True)
+figure, (ridges, widths) = plt.subplots(
+    1, 2, figsize=(7.6, 5.0), width_ratios=(1.7, 1), sharey=True
+)
 colours = plt.get_cmap("cividis")(np.linspace(0.0, 0.92, len(ALPHAS)))
 for a, (mean, width), colour in zip(ALPHAS[::-1], dial[::-1], colours[::-1]):
     height = 0.75 * np.exp(log_normal(mean, width))
@@ -234,8 +272,13 @@ for a, (mean, width), colour in zip(ALPHAS[::-1], dial[::-1], colours[::-1]):
 ridges.fill_between(LINE, -2.75, -2.75 + 0.75 * np.exp(log_target), color=TARGET, linewidth=0)
 ridges.text(0, -2.62, "target", ha="center", fontsize=8, color="#555555")
 ridges.grid(visible=False)
-ridges.set(xlim=(-6, 6), ylim=(-2.8, 3.45), xlabel="position", ylabel=r"$\alpha$ of Linex($\alpha$)",
-           title="The best bell for each $\\alpha$")
+ridges.set(
+    xlim=(-6, 6),
+    ylim=(-2.8, 3.45),
+    xlabel="position",
+    ylabel=r"$\alpha$ of Linex($\alpha$)",
+    title="The best bell for each $\\alpha$",
+)
 widths.plot(dial[:, 1], ALPHAS, color="black", linewidth=1.2, marker="o", markersize=3)
 widths.axhspan(-2.8, 0, color=COLOURS[0], alpha=0.10, linewidth=0)
 widths.axhspan(1, 3.45, color=COLOURS[1], alpha=0.12, linewidth=0)
@@ -246,7 +289,9 @@ widths.text(BUMP_WIDTH + 0.06, -2.55, "width of one bump", fontsize=7.5, color="
 widths.set(xlim=(0.4, 3.05), xlabel="width of the best bell", title="Its width")
 plt.show()
 jump = int(np.argmax(np.diff(dial[:, 1])))
-print(f"the best bell lets go of the single bump between alpha = {ALPHAS[jump]:.2f} and {ALPHAS[jump + 1]:.2f}")
+print(
+    f"the best bell lets go of the single bump between alpha = {ALPHAS[jump]:.2f} and {ALPHAS[jump + 1]:.2f}"
+)
 
 # %% [markdown]
 # **What to see.** The change is a jump, not a slide: between the two valleys of $D_f$, one on the bump and

@@ -34,14 +34,14 @@ from scipy.integrate import quad
 
 import divergence_lab as dl
 from divergence_lab.report.palette import CLASSES, DASHES, SCREEN
+from divergence_lab.theory.answers.derivation import to_json
+from divergence_lab.theory.answers.inversion import invert
+from divergence_lab.theory.answers.wording import step_in_latex
 from divergence_lab.theory.checker.certificate import claim_of, seal
 from divergence_lab.theory.checker.documents import check_one
-from divergence_lab.theory.answers.derivation import to_json
-from divergence_lab.theory.expressions.parsing import write
-from divergence_lab.theory.answers.inversion import invert
 from divergence_lab.theory.checker.sentences import because_of
+from divergence_lab.theory.expressions.parsing import write
 from divergence_lab.theory.expressions.symbols import t, x
-from divergence_lab.theory.answers.wording import step_in_latex
 
 plt.rcParams.update(SCREEN)
 
@@ -67,7 +67,12 @@ def known(name):
     verdicts = dl.decide(loss, found.generator)
     slope = sp.lambdify(x, loss.derivative.as_expression(), "numpy")
     _, colour = CLASSES[bool(verdicts.zero_forcing), bool(verdicts.zero_avoiding)]
-    return slope, sp.lambdify(t, found.generator, "numpy"), float(verdicts.slope_at_infinity), colour
+    return (
+        slope,
+        sp.lambdify(t, found.generator, "numpy"),
+        float(verdicts.slope_at_infinity),
+        colour,
+    )
 
 
 TWO = {name: known(name) for name in ("quadratic", "linex(1)")}
@@ -93,10 +98,20 @@ for axes, (name, (slope, f, at_infinity, colour)) in zip(grid, TWO.items()):
     axes.plot(V, height, color=colour)
     axes.fill_between(V, height, color=colour, alpha=0.18, linewidth=0)
     axes.fill_between(V, height, where=SHADED_TO >= V, color=colour, alpha=0.45, linewidth=0)
-    axes.set(title=f"{name}: the whole area is {'infinite' if np.isinf(at_infinity) else f'{at_infinity:g}'}",
-             xlabel="$v$", ylabel="$g'(v)\\,e^{-v}$", xlim=(0, 8), ylim=(0, 1.35))
-grid[0].annotate("area to $u=2$\nis $f(e^2)/e^2$", (1.2, 0.15), (3.0, 0.7), fontsize=8,
-                 arrowprops={"arrowstyle": "-", "color": "#555555"})
+    axes.set(
+        title=f"{name}: the whole area is {'infinite' if np.isinf(at_infinity) else f'{at_infinity:g}'}",
+        xlabel="$v$",
+        ylabel="$g'(v)\\,e^{-v}$",
+        xlim=(0, 8),
+        ylim=(0, 1.35),
+    )
+grid[0].annotate(
+    "area to $u=2$\nis $f(e^2)/e^2$",
+    (1.2, 0.15),
+    (3.0, 0.7),
+    fontsize=8,
+    arrowprops={"arrowstyle": "-", "color": "#555555"},
+)
 for (name, (_, f, _, colour)), dashes in zip(TWO.items(), DASHES):
     grid[2].plot(V, f(np.exp(V)) / np.exp(V), color=colour, linestyle=dashes, label=name)
 grid[2].axhline(1, color="#777777", linewidth=0.8, linestyle=":")
@@ -144,10 +159,18 @@ print(f"\ng of quadratic with f of linex(1): {strangers}, which is not 0")
 # between two laws that sum to 1.
 
 # %%
-for given in ("forward KL", "Jeffreys", "t*log(t)", "(sqrt(t) - 1)**2", "-log((1+t)/2) + t*log(2*t/(1+t))"):
+for given in (
+    "forward KL",
+    "Jeffreys",
+    "t*log(t)",
+    "(sqrt(t) - 1)**2",
+    "-log((1+t)/2) + t*log(2*t/(1+t))",
+):
     found = invert(given)
     print(f"f = {given:<36} g = {write(found.loss.expression):<40} {found.loss.name or ''}")
-round_trip = {name: sp.simplify(invert(write(f)).loss.expression - g) for name, (g, f) in pairs.items()}
+round_trip = {
+    name: sp.simplify(invert(write(f)).loss.expression - g) for name, (g, f) in pairs.items()
+}
 print("\ng -> f -> g, difference:", round_trip)
 
 # %% [markdown]
@@ -202,7 +225,9 @@ def forged(verdict, reseal, **data):
 ATTEMPTS = {
     "the answer alone": forged({"holds": False}, reseal=False),
     "the answer, and the seal made anew": forged({"holds": False}, reseal=True),
-    "answer and comparison, sealed anew": forged({"holds": False}, True, diverges="false", scale="x**2", limit="0"),
+    "answer and comparison, sealed anew": forged(
+        {"holds": False}, True, diverges="false", scale="x**2", limit="0"
+    ),
     "the limit alone, sealed anew": forged({}, True, limit="1"),
     "a true comparison with another scale": forged({}, False, scale="sqrt(x)"),
     "the same, sealed anew": forged({}, True, scale="sqrt(x)"),
@@ -270,7 +295,9 @@ assert "seal" not in outcomes["answer and comparison, sealed anew"][0].why
 assert all(answer.expression.subs(x, at) == sp.Abs(at) / 2 for at in (-3, sp.Rational(-1, 7), 0, 2))
 assert answer_derived.divergence.name == "total variation"
 assert not answer_derived.verdicts.zero_forcing and not answer_derived.verdicts.zero_avoiding
-assert any(failure.where == "zero_forcing" for failure in lie_failures) and not check_one(to_json(answer_derived))
+assert any(failure.where == "zero_forcing" for failure in lie_failures) and not check_one(
+    to_json(answer_derived)
+)
 
 assert "torch" not in sys.modules
 print("all checks hold")

@@ -30,13 +30,13 @@ import torch
 
 import divergence_lab as dl
 from divergence_lab.bridge import generator_to_torch, to_torch
-from divergence_lab.theorem.behaviours import law, object_weights
 from divergence_lab.gflownet.listed.exact import state_probability
 from divergence_lab.gflownet.objectives import objective
-from divergence_lab.theorem.objects import list_objects
-from divergence_lab.theorem.points import points
 from divergence_lab.gflownet.samplers import Sampler
 from divergence_lab.report.palette import COLOURS, SCREEN
+from divergence_lab.theorem.behaviours import law, object_weights
+from divergence_lab.theorem.objects import list_objects
+from divergence_lab.theorem.points import points
 
 plt.rcParams.update(SCREEN)
 GRID = "hypergrid:2x4"  # two dimensions, four cells each
@@ -73,7 +73,10 @@ def gradient(scalar, leaves):
     """All components as one vector, 0 where the scalar does not depend on a parameter."""
     parts = torch.autograd.grad(scalar, leaves, retain_graph=True, allow_unused=True)
     return torch.cat(
-        [(torch.zeros_like(leaf) if part is None else part).flatten() for part, leaf in zip(parts, leaves)]
+        [
+            (torch.zeros_like(leaf) if part is None else part).flatten()
+            for part, leaf in zip(parts, leaves)
+        ]
     )
 
 
@@ -95,16 +98,22 @@ def off(pair):
 
 
 PANELS = {
-    "TB, policy $P_F$": ("tb", ("logits",), +1), "DB, policy $P_F$": ("db", ("logits",), +1),
-    "DB, interior log F": ("db", ("log_flow",), +1), "DB, policy $P_B$": ("db", ("back",), +1),
+    "TB, policy $P_F$": ("tb", ("logits",), +1),
+    "DB, policy $P_F$": ("db", ("logits",), +1),
+    "DB, interior log F": ("db", ("log_flow",), +1),
+    "DB, policy $P_B$": ("db", ("back",), +1),
     "TB, policy $P_F$,\nsign of x flipped": ("tb", ("logits",), -1),
 }
-pairs = {panel: {name: two_gradients(kind, loss, group, sign) for name, loss in LOSSES.items()}
-         for panel, (kind, group, sign) in PANELS.items()}
+pairs = {
+    panel: {name: two_gradients(kind, loss, group, sign) for name, loss in LOSSES.items()}
+    for panel, (kind, group, sign) in PANELS.items()
+}
 print(f"{'relative difference':<34}" + "".join(f"{name:>14}" for name in LOSSES))
 for panel, by_loss in pairs.items():
-    print(f"{panel.replace('$', '').replace(chr(10), ' '):<34}"
-          + "".join(f"{off(pair):>14.0e}" for pair in by_loss.values()))
+    print(
+        f"{panel.replace('$', '').replace(chr(10), ' '):<34}"
+        + "".join(f"{off(pair):>14.0e}" for pair in by_loss.values())
+    )
 
 # %%
 SHOWN = {"quadratic": (COLOURS[0], "o"), "linex(1)": (COLOURS[1], "^")}
@@ -113,8 +122,15 @@ for axes, (panel, by_loss) in zip(grid, pairs.items()):
     axes.plot([-1.1, 1.1], [-1.1, 1.1], color="#999999", linewidth=0.8)
     for name, (colour, marker) in SHOWN.items():
         size = max(np.abs(side).max() for side in by_loss[name])
-        axes.scatter(*(side / size for side in by_loss[name][::-1]), s=15, color=colour, marker=marker, alpha=0.75,
-                     linewidths=0, label=name)
+        axes.scatter(
+            *(side / size for side in by_loss[name][::-1]),
+            s=15,
+            color=colour,
+            marker=marker,
+            alpha=0.75,
+            linewidths=0,
+            label=name,
+        )
     axes.set(
         title=panel,
         xlim=(-1.15, 1.15),
@@ -148,17 +164,37 @@ plt.show()
 # it all.
 
 # %%
-rows = dl.verify(LOSSES, GRID, objectives=["tb", "db", "subtb(0.9)", "fm", "vargrad"], progress=False)
-WANTED = ("P_F logits", "log Z", "log F(s0)", "interior log F", "P_B logits", "edge flows",
-          "edge flows, outflow held", "P_F logits, F and P_F apart", "all together", "shared trunk")
-COLUMNS = {"$D_f$ alone": "divergence_alone_error", "what holds": "max_gradient_error",
-           "what holds,\nsign flipped": "flipped_sign_error"}
+rows = dl.verify(
+    LOSSES, GRID, objectives=["tb", "db", "subtb(0.9)", "fm", "vargrad"], progress=False
+)
+WANTED = (
+    "P_F logits",
+    "log Z",
+    "log F(s0)",
+    "interior log F",
+    "P_B logits",
+    "edge flows",
+    "edge flows, outflow held",
+    "P_F logits, F and P_F apart",
+    "all together",
+    "shared trunk",
+)
+COLUMNS = {
+    "$D_f$ alone": "divergence_alone_error",
+    "what holds": "max_gradient_error",
+    "what holds,\nsign flipped": "flipped_sign_error",
+}
 
 
 def worst(name, parameters, key):
     """The largest error over the losses."""
-    return max(group[key] for row in rows if row["objective"] == name
-               for group in row["groups"] if group["parameters"] == parameters)
+    return max(
+        group[key]
+        for row in rows
+        if row["objective"] == name
+        for group in row["groups"]
+        if group["parameters"] == parameters
+    )
 
 
 lines = [
@@ -177,12 +213,25 @@ table = np.array([[worst(*line, key) for key in COLUMNS.values()] for line in li
 # %%
 SPELT = {"subtb(0.9)": "SubTB(0.9)", "vargrad": "VarGrad"}
 figure, axes = plt.subplots(figsize=(6.6, 6.4))
-image = axes.imshow(np.log10(np.maximum(table, 1e-16)), aspect="auto", cmap="cividis", vmin=-16, vmax=0)
+image = axes.imshow(
+    np.log10(np.maximum(table, 1e-16)), aspect="auto", cmap="cividis", vmin=-16, vmax=0
+)
 for (row, column), value in np.ndenumerate(table):
     text = f"$10^{{{np.log10(value):.0f}}}$" if value < 1e-2 else f"{value:.1f}"
-    axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if value < 1e-6 else "black")
+    axes.text(
+        column,
+        row,
+        text,
+        ha="center",
+        va="center",
+        fontsize=8,
+        color="white" if value < 1e-6 else "black",
+    )
 axes.set_xticks(range(len(COLUMNS)), COLUMNS), axes.xaxis.tick_top()
-axes.set_yticks(range(len(lines)), [f"{SPELT.get(name, name.upper())}:  {parameters}" for name, parameters in lines])
+axes.set_yticks(
+    range(len(lines)),
+    [f"{SPELT.get(name, name.upper())}:  {parameters}" for name, parameters in lines],
+)
 axes.grid(visible=False)
 axes.tick_params(length=0)
 for border in np.flatnonzero([a[0] != b[0] for a, b in zip(lines, lines[1:])]):
@@ -213,24 +262,34 @@ plt.show()
 
 # %% jupyter={"outputs_hidden": true, "source_hidden": true} tags=["solution", "hide-input"]
 linex = LOSSES["linex(1)"]
-(drawn,) = dl.verify({"linex(1)": linex}, GRID, objectives=["db"], samplers=["drawn:on"], progress=False)
+(drawn,) = dl.verify(
+    {"linex(1)": linex}, GRID, objectives=["db"], samplers=["drawn:on"], progress=False
+)
 policy = next(group for group in drawn["groups"] if group["parameters"] == "P_F logits")
-print(f"D_f alone: off by {policy['divergence_alone_error']:.1f}.  "
-      f"{policy['statement']}: {policy['max_gradient_error']:.0e}")
+print(
+    f"D_f alone: off by {policy['divergence_alone_error']:.1f}.  "
+    f"{policy['statement']}: {policy['max_gradient_error']:.0e}"
+)
 
 # By hand: only the transitions out of s depend on the logits of s, and each has the weight d(s)/F(s) p_F.
 listing = list_objects(dl.graph_from_text(GRID), objective("db"))
 point = next(points(listing, seed=0))
 found, logits = point.objects, point.leaves["logits"]  # logits: [1, actions, states]
-visits = object_weights(listing, law(listing.graph, Sampler(), point.model, listing.walked), found.weight)
-(of_loss,) = torch.autograd.grad((visits.detach() * to_torch(linex)(found.residual)).sum(), logits, retain_graph=True)
+visits = object_weights(
+    listing, law(listing.graph, Sampler(), point.model, listing.walked), found.weight
+)
+(of_loss,) = torch.autograd.grad(
+    (visits.detach() * to_torch(linex)(found.residual)).sum(), logits, retain_graph=True
+)
 f = generator_to_torch(dl.divergence(linex))
 (of_divergence,) = torch.autograd.grad((found.log_pf.exp() * f(found.residual.exp())).sum(), logits)
 reach = state_probability(listing.graph, point.model.log_pf)  # d(s)
 factor = reach / point.model.log_flow.exp()
 rescaled_error = off((of_loss.numpy(), (factor[:, None] * of_divergence).detach().numpy()))
-print(f"the same direction in every state: error {rescaled_error:.0e} after multiplying its block by d(s)/F(s), "
-      f"which is {factor.min():.1g} to {factor.max():.1g}")
+print(
+    f"the same direction in every state: error {rescaled_error:.0e} after multiplying its block by d(s)/F(s), "
+    f"which is {factor.min():.1g} to {factor.max():.1g}"
+)
 
 # %% [markdown]
 # ## 5. Check
@@ -240,15 +299,26 @@ print(f"the same direction in every state: error {rescaled_error:.0e} after mult
 # %%
 # The scatter: on the diagonal to rounding, or far from it.
 for name in LOSSES:
-    assert off(pairs["TB, policy $P_F$"][name]) < 1e-12 and off(pairs["DB, policy $P_F$"][name]) < 1e-12, name
-    assert off(pairs["DB, interior log F"][name]) > 1e-3 and off(pairs["DB, policy $P_B$"][name]) > 0.1, name
+    assert (
+        off(pairs["TB, policy $P_F$"][name]) < 1e-12
+        and off(pairs["DB, policy $P_F$"][name]) < 1e-12
+    ), name
+    assert (
+        off(pairs["DB, interior log F"][name]) > 1e-3 and off(pairs["DB, policy $P_B$"][name]) > 0.1
+    ), name
 flipped = {name: off(pair) for name, pair in pairs["TB, policy $P_F$,\nsign of x flipped"].items()}
 assert all((flipped[name] < 1e-12) == (name in ("quadratic", "shifted_cosh")) for name in LOSSES)
 
 # The table: what holds always holds; the control always fails; D_f alone where p_F alone moves.
 assert all(row["holds"] and row["controls_fail"] for row in rows)
 assert (table[:, 1] < 1e-9).all() and (table[:, 2] > 1e-3).all()
-ALONE = {"P_F logits", "log Z", "log F(s0)", "edge flows, outflow held", "P_F logits, F and P_F apart"}
+ALONE = {
+    "P_F logits",
+    "log Z",
+    "log F(s0)",
+    "edge flows, outflow held",
+    "P_F logits, F and P_F apart",
+}
 for (_, parameters), (plain, _, _) in zip(lines, table):
     assert (plain < 1e-9) == (parameters in ALONE), parameters
 

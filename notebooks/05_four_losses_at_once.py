@@ -44,7 +44,9 @@ NAMES = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")
 LOSSES = {name: dl.to_torch(dl.loss(name)) for name in NAMES}
 print(f"{graph.n_states} states")
 for name in NAMES:
-    print(f"{name:<13} g(x) = {dl.loss(name).expression}   minimises {dl.divergence(dl.loss(name)).name}")
+    print(
+        f"{name:<13} g(x) = {dl.loss(name).expression}   minimises {dl.divergence(dl.loss(name)).name}"
+    )
 
 # %% [markdown]
 # ## 2. A film of training
@@ -60,7 +62,9 @@ FRAMES = (1, 2, 3, 4, 6, 12)
 
 def exact_run(steps):
     """`steps` exact steps of all four losses; every step is evaluated."""
-    return dl.train(LOSSES, graph, exact=True, seeds=1, steps=steps, evaluations=steps * steps, device="cpu")
+    return dl.train(
+        LOSSES, graph, exact=True, seeds=1, steps=steps, evaluations=steps * steps, device="cpu"
+    )
 
 
 film = {steps: exact_run(steps) for steps in FRAMES}
@@ -78,8 +82,12 @@ def picture(law):
 figure, grid = plt.subplots(4, len(FRAMES) + 1, figsize=(7.8, 4.9), sharex=True, sharey=True)
 for row, (axes_of_row, name) in enumerate(zip(grid, NAMES)):
     laws = [*(film[steps].terminal[row, 0] for steps in FRAMES), long.target]
-    for axes, law, title in zip(axes_of_row, laws, [*(f"step {steps}" for steps in FRAMES), "target"]):
-        image = axes.imshow(picture(law), origin="lower", cmap="cividis", vmin=0, vmax=1.3 * long.target.max())
+    for axes, law, title in zip(
+        axes_of_row, laws, [*(f"step {steps}" for steps in FRAMES), "target"]
+    ):
+        image = axes.imshow(
+            picture(law), origin="lower", cmap="cividis", vmin=0, vmax=1.3 * long.target.max()
+        )
         axes.set(xticks=(), yticks=())
         axes.grid(visible=False)
         if row == 0:
@@ -89,7 +97,10 @@ for row, (axes_of_row, name) in enumerate(zip(grid, NAMES)):
             axes.set_xlabel(f"TV {distance:.3f}", fontsize=7.5, labelpad=2)
     axes_of_row[0].set_ylabel(name, color=COLOURS[row], fontweight="bold")
 figure.colorbar(image, ax=grid, shrink=0.6, label="probability of the cell", extend="max")
-figure.suptitle("The law learned so far, computed exactly (TV: total variation distance to the target)", fontsize=9.5)
+figure.suptitle(
+    "The law learned so far, computed exactly (TV: total variation distance to the target)",
+    fontsize=9.5,
+)
 plt.show()
 
 # %% [markdown]
@@ -110,11 +121,22 @@ sampled = dl.train(LOSSES, graph, seeds=3, **SETTINGS)
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.1), sharey=True)
 for row, name in enumerate(NAMES):
-    left.plot(long.steps, long.metrics["tv"][row, 0], color=COLOURS[row], linestyle=DASHES[row], label=name)
+    left.plot(
+        long.steps,
+        long.metrics["tv"][row, 0],
+        color=COLOURS[row],
+        linestyle=DASHES[row],
+        label=name,
+    )
     curves = sampled.metrics["tv"][row]
     right.plot(sampled.steps, np.median(curves, axis=0), color=COLOURS[row], linestyle=DASHES[row])
     right.fill_between(
-        sampled.steps, curves.min(axis=0), curves.max(axis=0), color=COLOURS[row], alpha=0.2, linewidth=0
+        sampled.steps,
+        curves.min(axis=0),
+        curves.max(axis=0),
+        color=COLOURS[row],
+        alpha=0.2,
+        linewidth=0,
     )
 for axes in (left, right):
     axes.axhline(0.02, color="#777777", linewidth=0.8)
@@ -130,8 +152,10 @@ right.set(xlabel="step", title="sampled gradient (median and range of 3 seeds)")
 left.legend(loc="lower left")
 plt.show()
 for row, name in enumerate(NAMES):
-    print(f"{name:<13} TV at the end: exact {long.metrics['tv'][row, 0, -1]:.4f},  sampled",
-          " ".join(f"{value:.4f}" for value in sampled.metrics["tv"][row, :, -1]))
+    print(
+        f"{name:<13} TV at the end: exact {long.metrics['tv'][row, 0, -1]:.4f},  sampled",
+        " ".join(f"{value:.4f}" for value in sampled.metrics["tv"][row, :, -1]),
+    )
 
 # %% [markdown]
 # **What to see.** A dozen exact steps do more than a thousand sampled ones. All curves go under 0.02: the
@@ -157,7 +181,9 @@ for row, name in enumerate(NAMES):
 alone = dl.train({"linex(1)": LOSSES["linex(1)"]}, graph, seeds=[1], **SETTINGS)
 curve = alone.metrics["tv"][0, 0]
 together = sampled.metrics["tv"][NAMES.index("linex(1)")]
-to_itself, to_another = (np.abs(curve - together[sampled.seeds.index(seed)]).max() for seed in (1, 2))
+to_itself, to_another = (
+    np.abs(curve - together[sampled.seeds.index(seed)]).max() for seed in (1, 2)
+)
 print("same seed: the curves agree to 4 digits:", to_itself < 1e-4)
 print(f"another seed: they differ by up to {to_another:.3f}")
 
@@ -171,7 +197,9 @@ tv = long.metrics["tv"][:, 0]
 
 # All end at the target, with exact and with sampled gradients; the distance is that of the laws shown.
 assert (tv[:, -1] < 0.02).all() and (sampled.metrics["tv"][..., -1] < 0.02).all()
-assert np.allclose(0.5 * np.abs(long.terminal[:, 0] - long.target).sum(axis=-1), tv[:, -1], atol=1e-6)
+assert np.allclose(
+    0.5 * np.abs(long.terminal[:, 0] - long.target).sum(axis=-1), tv[:, -1], atol=1e-6
+)
 assert (tv[:, 0] > 0.5).all()  # and they did not start there
 
 # The frames of the film belong to one run: each short run is the beginning of the long one.

@@ -33,9 +33,9 @@ import torch
 import divergence_lab as dl
 from divergence_lab.report.palette import CLASSES, COLOURS, DASHES, SCREEN
 from divergence_lab.report.plots import median_seed
+from divergence_lab.theory.design.wishes import DesignError
 from divergence_lab.theory.expressions.parsing import write
 from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.design.wishes import DesignError
 
 plt.rcParams.update(SCREEN)
 
@@ -48,7 +48,9 @@ plt.rcParams.update(SCREEN)
 # and linex(1) 4.39, so this is something between.
 
 # %%
-(designed,) = dl.design(zero_avoiding=True, zero_forcing=False, curvature=1, penalties={2: 3}, count=1)
+(designed,) = dl.design(
+    zero_avoiding=True, zero_forcing=False, curvature=1, penalties={2: 3}, count=1
+)
 print("g(x) =", write(designed.loss.expression))
 print("f(t) =", write(designed.derivation.divergence.generator))
 for met in designed.met:
@@ -66,7 +68,11 @@ for met in designed.met:
 # %%
 IMPOSSIBLE = {
     "bounded gradient, zero-avoiding": {"bounded_gradient": True, "zero_avoiding": True},
-    "symmetric, zero-avoiding, not zero-forcing": {"symmetric": True, "zero_avoiding": True, "zero_forcing": False},
+    "symmetric, zero-avoiding, not zero-forcing": {
+        "symmetric": True,
+        "zero_avoiding": True,
+        "zero_forcing": False,
+    },
 }
 refusals = {}
 for what, wishes in IMPOSSIBLE.items():
@@ -94,8 +100,10 @@ final = dict(zip(result.losses, result.metrics["tv"][:, :, -1]))
 final_exact = dict(zip(exact.losses, exact.metrics["tv"][:, 0, -1]))
 print("total variation from the target, 0 to 1")
 for name in LOSSES:
-    print(f"{name:<10} 700 sampled steps, five seeds: {np.round(final[name], 3)}   "
-          f"20 exact steps: {final_exact[name]:.0e}")
+    print(
+        f"{name:<10} 700 sampled steps, five seeds: {np.round(final[name], 3)}   "
+        f"20 exact steps: {final_exact[name]:.0e}"
+    )
 
 # %%
 COLOUR = {"quadratic": COLOURS[0], "linex(1)": COLOURS[7], "designed": COLOURS[1]}
@@ -104,10 +112,18 @@ above, below = figure.subfigures(2, 1, height_ratios=(1.1, 1))
 left, right = above.subplots(1, 2)
 residuals = np.linspace(-4, 3, 281)
 for (name, loss), dashes in zip({**LOSSES, "linex(1)": dl.loss("linex(1)")}.items(), DASHES):
-    left.plot(residuals, sp.lambdify(x, loss.expression, "numpy")(residuals), dashes, color=COLOUR[name], label=name)
+    left.plot(
+        residuals,
+        sp.lambdify(x, loss.expression, "numpy")(residuals),
+        dashes,
+        color=COLOUR[name],
+        label=name,
+    )
 left.plot(2, 3, "o", color="black", markersize=5)
 left.annotate("the wish", (2, 3), (0.35, 4.6), arrowprops={"arrowstyle": "-", "color": "#555555"})
-left.set(xlabel="residual $x$ = log(target / model)", ylabel="$g(x)$", ylim=(0, 7), title="The loss")
+left.set(
+    xlabel="residual $x$ = log(target / model)", ylabel="$g(x)$", ylim=(0, 7), title="The loss"
+)
 left.legend(loc="upper center")
 for name, dashes, curves in zip(result.losses, DASHES, result.metrics["tv"]):
     right.plot(
@@ -118,18 +134,33 @@ for name, dashes, curves in zip(result.losses, DASHES, result.metrics["tv"]):
         label=f"{name}, median of 5 seeds",
     )
     right.fill_between(
-        result.steps, curves.min(axis=0), curves.max(axis=0), color=COLOUR[name], alpha=0.18, linewidth=0
+        result.steps,
+        curves.min(axis=0),
+        curves.max(axis=0),
+        color=COLOUR[name],
+        alpha=0.18,
+        linewidth=0,
     )
-right.set(xlabel="step (64 trajectories each)", ylabel="total variation", ylim=(0, 1), title="Distance to the target")
+right.set(
+    xlabel="step (64 trajectories each)",
+    ylabel="total variation",
+    ylim=(0, 1),
+    title="Distance to the target",
+)
 right.legend(loc="upper right", borderaxespad=0)
 
 grid = below.subplots(1, 3)
 shown = {"target": result.target}
-shown |= {name: result.terminal[number, median_seed(result, number)] for number, name in enumerate(result.losses)}
+shown |= {
+    name: result.terminal[number, median_seed(result, number)]
+    for number, name in enumerate(result.losses)
+}
 for axes, (name, law) in zip(grid, shown.items()):
     cells = np.zeros((8, 8))
     cells[tuple(result.coordinates.T)] = law
-    image = axes.imshow(cells.T, origin="lower", cmap="cividis", vmin=0, vmax=1.5 * result.target.max())
+    image = axes.imshow(
+        cells.T, origin="lower", cmap="cividis", vmin=0, vmax=1.5 * result.target.max()
+    )
     axes.set(title=name, xticks=(0, 7), yticks=(0, 7), xlabel="$x_1$ (cell)")
     axes.grid(visible=False)
 grid[0].set_ylabel("$x_2$ (cell)")
@@ -160,7 +191,9 @@ with tempfile.TemporaryDirectory() as folder:
     spec.loader.exec_module(my_loss)
 print("\n".join(source.splitlines()[:10]))
 
-POINTS = [sign * size for size in (1e-6, 1e-4, 1e-2, 0.1, 0.5, 1.0, 3.0, 10.0, 40.0) for sign in (-1, 1)]
+POINTS = [
+    sign * size for size in (1e-6, 1e-4, 1e-2, 0.1, 0.5, 1.0, 3.0, 10.0, 40.0) for sign in (-1, 1)
+]
 mpmath.mp.dps = 50
 truth = sp.lambdify(x, designed.loss.expression, "mpmath")
 truth_slope = sp.lambdify(x, sp.diff(designed.loss.expression, x), "mpmath")
@@ -172,13 +205,21 @@ def largest_relative_error(function, dtype, slope=False):
     values = function(at)
     if slope:
         (values,) = torch.autograd.grad(values.sum(), at)
-    wanted = [(truth_slope if slope else truth)(mpmath.mpf(point)) for point in at.detach().double().tolist()]
-    return max(float(abs(mpmath.mpf(value) - right) / abs(right)) for value, right in zip(values.tolist(), wanted))
+    wanted = [
+        (truth_slope if slope else truth)(mpmath.mpf(point))
+        for point in at.detach().double().tolist()
+    ]
+    return max(
+        float(abs(mpmath.mpf(value) - right) / abs(right))
+        for value, right in zip(values.tolist(), wanted)
+    )
 
 
 def naive(residual):
     """The same formula typed in by hand."""
-    return 35 / 64 * (torch.exp(residual) - residual - 1) + 29 / 64 * torch.log(torch.cosh(residual))
+    return 35 / 64 * (torch.exp(residual) - residual - 1) + 29 / 64 * torch.log(
+        torch.cosh(residual)
+    )
 
 
 accuracy = {
@@ -227,11 +268,21 @@ print("quadratic growth besides:", refused)
 # %%
 # The wishes hold, by means that the design did not use: numbers, and the verdicts of a derivation made anew.
 g = sp.lambdify(x, designed.loss.expression, "mpmath")
-assert abs(g(2) - 3) < 3e-3 and abs(mpmath.diff(g, 0, 2) - 1) < 1e-12 and abs(mpmath.diff(g, 0)) < 1e-12
+assert (
+    abs(g(2) - 3) < 3e-3
+    and abs(mpmath.diff(g, 0, 2) - 1) < 1e-12
+    and abs(mpmath.diff(g, 0)) < 1e-12
+)
 anew = dl.decide(dl.loss(write(designed.loss.expression)))
 assert anew.zero_avoiding and not anew.zero_forcing and anew.convex
-assert sp.simplify(designed.loss.expression - sp.Rational(35, 64) * (sp.exp(x) - x - 1)
-                   - sp.Rational(29, 64) * sp.log(sp.cosh(x))) == 0
+assert (
+    sp.simplify(
+        designed.loss.expression
+        - sp.Rational(35, 64) * (sp.exp(x) - x - 1)
+        - sp.Rational(29, 64) * sp.log(sp.cosh(x))
+    )
+    == 0
+)
 assert len(refusals) == len(IMPOSSIBLE) and all("clash" in reason for reason in refusals.values())
 
 # Training: the designed loss is nearer to the target in every seed, and exact gradients bring both to it.

@@ -55,8 +55,13 @@ plt.rcParams.update(SCREEN)
 # * in between, $\mu = p_F^{1-\beta}p_B^{\beta}$: $w = e^{\beta x}$.
 
 # %%
-SAMPLERS = {"on": "$p_F$\n(on-policy)", "mixture:1/10": "$0.9\\,p_F+0.1\\,p_B$", "power:1/2": "$p_F^{1/2}p_B^{1/2}$",
-            "backward": "$p_B$\n(backward)", "power:-1/2": "$p_F^{3/2}p_B^{-1/2}$"}
+SAMPLERS = {
+    "on": "$p_F$\n(on-policy)",
+    "mixture:1/10": "$0.9\\,p_F+0.1\\,p_B$",
+    "power:1/2": "$p_F^{1/2}p_B^{1/2}$",
+    "backward": "$p_B$\n(backward)",
+    "power:-1/2": "$p_F^{3/2}p_B^{-1/2}$",
+}
 NAMES = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")
 
 
@@ -64,7 +69,11 @@ def known(name, text):
     """(h, its generator, its class, is D_f convex?) of the loss `name` under the sampler `text`."""
     derived = dl.derive(on_policy_equivalent(dl.loss(name), sampler(text)))
     verdicts = derived.verdicts
-    assert None not in (verdicts.zero_forcing.holds, verdicts.zero_avoiding.holds, verdicts.convex.holds)
+    assert None not in (
+        verdicts.zero_forcing.holds,
+        verdicts.zero_avoiding.holds,
+        verdicts.convex.holds,
+    )
     return (
         derived.loss,
         derived.divergence,
@@ -76,16 +85,29 @@ def known(name, text):
 TABLE = {(name, text): known(name, text) for name in NAMES for text in SAMPLERS}
 for text in ("on", "mixture:1/10"):
     h, divergence, kind, _ = TABLE["quadratic", text]
-    print(f"quadratic, {text}: h(x) = {h.expression}\n    f(t) = {divergence.generator}\n    {CLASSES[kind][0]}")
+    print(
+        f"quadratic, {text}: h(x) = {h.expression}\n    f(t) = {divergence.generator}\n    {CLASSES[kind][0]}"
+    )
 
 # %%
 figure, axes = plt.subplots(figsize=(7.4, 2.7))
 for (name, text), (_, divergence, kind, convex) in TABLE.items():
     column, row = list(SAMPLERS).index(text), NAMES.index(name)
     word, colour = CLASSES[kind]
-    axes.add_patch(Rectangle((column - 0.48, row - 0.44), 0.96, 0.88, facecolor=colour, alpha=0.28 if convex else 0.1,
-                             edgecolor=colour, linestyle="-" if convex else ":"))
-    axes.text(column, row, word + ("" if convex else "\nnot convex"), ha="center", va="center", fontsize=8)
+    axes.add_patch(
+        Rectangle(
+            (column - 0.48, row - 0.44),
+            0.96,
+            0.88,
+            facecolor=colour,
+            alpha=0.28 if convex else 0.1,
+            edgecolor=colour,
+            linestyle="-" if convex else ":",
+        )
+    )
+    axes.text(
+        column, row, word + ("" if convex else "\nnot convex"), ha="center", va="center", fontsize=8
+    )
 axes.set(xlim=(-0.5, len(SAMPLERS) - 0.5), ylim=(len(NAMES) - 0.5, -0.5))
 axes.set_xticks(range(len(SAMPLERS)), list(SAMPLERS.values()))
 axes.xaxis.tick_top()
@@ -112,7 +134,8 @@ plt.show()
 # %%
 LINE = np.linspace(-6, 6, 81)
 STARTS = np.array(
-    [(mean, np.log(width)) for mean in (-2.0, 0.3, 2.0) for width in (0.7, 2.5)] + [(-0.8, np.log(1.6))]
+    [(mean, np.log(width)) for mean in (-2.0, 0.3, 2.0) for width in (0.7, 2.5)]
+    + [(-0.8, np.log(1.6))]
 )
 
 
@@ -123,7 +146,9 @@ def log_law(parameters):
     return height - np.log(np.exp(height).sum(axis=-1, keepdims=True))
 
 
-target = 0.6 * np.exp(log_law(np.array([-2.0, np.log(0.6)]))) + 0.4 * np.exp(log_law(np.array([2.0, np.log(0.6)])))
+target = 0.6 * np.exp(log_law(np.array([-2.0, np.log(0.6)]))) + 0.4 * np.exp(
+    log_law(np.array([2.0, np.log(0.6)]))
+)
 WEIGHTS = {  # mu as a function of the laws p_F and p_B
     "on": lambda model: model,
     "mixture:1/10": lambda model: 0.9 * model + 0.1 * target,
@@ -138,7 +163,9 @@ def held_gradient(parameters, text):
     model = np.exp(log_model)
     mean, width = parameters[..., :1], np.exp(parameters[..., 1:])
     scores = np.stack([(LINE - mean) / width**2, ((LINE - mean) / width) ** 2], axis=-1)
-    scores = scores - (model[..., None] * scores).sum(axis=-2, keepdims=True)  # grad log p_F, [.., 81, 2]
+    scores = scores - (model[..., None] * scores).sum(
+        axis=-2, keepdims=True
+    )  # grad log p_F, [.., 81, 2]
     residual = np.log(target) - log_model
     return -((WEIGHTS[text](model) * residual)[..., None] * scores).sum(axis=-2)
 
@@ -160,7 +187,9 @@ def d_f(parameters, text):
     return (np.exp(log_model) * GENERATORS[text](ratio)).sum(axis=-1)
 
 
-GENERATORS = {text: sp.lambdify(t, TABLE["quadratic", text][1].generator, "numpy") for text in WEIGHTS}
+GENERATORS = {
+    text: sp.lambdify(t, TABLE["quadratic", text][1].generator, "numpy") for text in WEIGHTS
+}
 ends = {text: descend(text) for text in WEIGHTS}
 trained = {text: end[np.argmin(d_f(end, text))] for text, end in ends.items()}
 
@@ -172,7 +201,9 @@ GRID = np.stack(
 
 def predicted_by(text):
     start = GRID[np.argmin(d_f(GRID, text))]
-    return minimize(d_f, start, args=(text,), method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-14}).x
+    return minimize(
+        d_f, start, args=(text,), method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-14}
+    ).x
 
 
 predicted = {text: predicted_by(text) for text in WEIGHTS}
@@ -180,7 +211,10 @@ print(f"{'sampler':<14} {'trained: mean, width':>22} {'theory: mean, width':>22}
 for text in WEIGHTS:
     print(
         f"{text:<14}",
-        *(f"{mean:>14.3f}, {np.exp(log_width):.3f} " for mean, log_width in (trained[text], predicted[text])),
+        *(
+            f"{mean:>14.3f}, {np.exp(log_width):.3f} "
+            for mean, log_width in (trained[text], predicted[text])
+        ),
     )
 
 # %%
@@ -189,14 +223,24 @@ for axes, text in zip(row, WEIGHTS):
     word, colour = CLASSES[TABLE["quadratic", text][2]]
     axes.fill_between(LINE, target, color=TARGET, linewidth=0)
     axes.plot(LINE, np.exp(log_law(trained[text])), color=colour, linewidth=2.4)
-    axes.plot(LINE[::3], np.exp(log_law(predicted[text]))[::3], color="black", linestyle="", marker=".", markersize=3)
+    axes.plot(
+        LINE[::3],
+        np.exp(log_law(predicted[text]))[::3],
+        color="black",
+        linestyle="",
+        marker=".",
+        markersize=3,
+    )
     axes.set_title(SAMPLERS[text].replace("\n", " "), color=colour)
-    axes.text(0.97, 0.95, word, transform=axes.transAxes, ha="right", va="top", fontsize=8, color=colour)
+    axes.text(
+        0.97, 0.95, word, transform=axes.transAxes, ha="right", va="top", fontsize=8, color=colour
+    )
     axes.set(xlim=(-6, 6), ylim=(0, 0.125), xticks=(-4, -2, 0, 2, 4))
 row[0].set_ylabel("probability")
 figure.supxlabel("outcome", fontsize=9)
 figure.suptitle(
-    "Squared error with four samplers: target (grey), trained bell (line), theory's bell (dots)", fontsize=9.5
+    "Squared error with four samplers: target (grey), trained bell (line), theory's bell (dots)",
+    fontsize=9.5,
 )
 plt.show()
 
@@ -234,14 +278,18 @@ for text in ("backward", "on"):
 # The verdicts of the title.
 assert TABLE["quadratic", "on"][2] == (True, False)
 assert TABLE["quadratic", "mixture:1/10"][2] == (True, True)
-assert all(len({TABLE[name, text][2] for text in SAMPLERS}) > 1 for name in NAMES)  # no loss keeps its class
+assert all(
+    len({TABLE[name, text][2] for text in SAMPLERS}) > 1 for name in NAMES
+)  # no loss keeps its class
 
 for text in WEIGHTS:
     # The held gradient is the gradient of theory's D_f, at arbitrary places (central differences).
     for place in ((-0.5, np.log(1.9)), (0.7, np.log(2.4)), (-1.6, np.log(1.2))):
         steps = 1e-5 * np.eye(2)
         numeric = (d_f(place + steps, text) - d_f(place - steps, text)) / 2e-5
-        assert np.allclose(held_gradient(np.array(place), text), numeric, rtol=1e-5, atol=1e-7), text
+        assert np.allclose(held_gradient(np.array(place), text), numeric, rtol=1e-5, atol=1e-7), (
+            text
+        )
     # Training ends where theory says.
     assert np.allclose(trained[text], predicted[text], atol=1e-3), text
 

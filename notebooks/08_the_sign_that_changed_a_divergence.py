@@ -66,7 +66,10 @@ try:
 
     looked_at = "LinexLoss of torchgfn itself"
 except ImportError:
-    LinexLoss, looked_at = StandIn, "a stand-in for torchgfn's LinexLoss (torchgfn is not installed here)"
+    LinexLoss, looked_at = (
+        StandIn,
+        "a stand-in for torchgfn's LinexLoss (torchgfn is not installed here)",
+    )
 print("what is looked at:", looked_at)
 shipped = LinexLoss(1.0)
 
@@ -81,7 +84,8 @@ shipped = LinexLoss(1.0)
 LAW = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
 THETA = torch.tensor([0.2, -0.5, 1.0], dtype=torch.float64)
 DIVERGENCES = {
-    "reverse KL": lambda p, q: (q * (q / p).log()).sum(), "forward KL": lambda p, q: (p * (p / q).log()).sum(),
+    "reverse KL": lambda p, q: (q * (q / p).log()).sum(),
+    "forward KL": lambda p, q: (p * (p / q).log()).sum(),
     "half Neyman chi-square": lambda p, q: ((p - q) ** 2 / p).sum() / 2,
 }
 
@@ -94,18 +98,31 @@ def gradient(value_of):
 
 def gaps(loss, residual):
     """Distance of the loss's gradient, on the residual that it is given, from that of each divergence."""
-    of_loss = gradient(lambda log_pf: (log_pf.exp().detach() * loss(residual(log_pf, LAW.log()))).sum())
-    return {name: float((of_loss - gradient(lambda log_pf, d=d: d(LAW, log_pf.exp()))).abs().max())
-            for name, d in DIVERGENCES.items()}
+    of_loss = gradient(
+        lambda log_pf: (log_pf.exp().detach() * loss(residual(log_pf, LAW.log()))).sum()
+    )
+    return {
+        name: float((of_loss - gradient(lambda log_pf, d=d: d(LAW, log_pf.exp()))).abs().max())
+        for name, d in DIVERGENCES.items()
+    }
 
 
 table = {
-    "LinexLoss, given model/target (as shipped)": gaps(shipped, lambda log_pf, log_pb: log_pf - log_pb),
+    "LinexLoss, given model/target (as shipped)": gaps(
+        shipped, lambda log_pf, log_pb: log_pf - log_pb
+    ),
     "LinexLoss, given target/model": gaps(shipped, lambda log_pf, log_pb: log_pb - log_pf),
-    "half the square, given model/target": gaps(lambda r: r**2 / 2, lambda log_pf, log_pb: log_pf - log_pb),
-    "half the square, given target/model": gaps(lambda r: r**2 / 2, lambda log_pf, log_pb: log_pb - log_pf),
+    "half the square, given model/target": gaps(
+        lambda r: r**2 / 2, lambda log_pf, log_pb: log_pf - log_pb
+    ),
+    "half the square, given target/model": gaps(
+        lambda r: r**2 / 2, lambda log_pf, log_pb: log_pb - log_pf
+    ),
 }
-print(f"{'distance of the gradient from that of':<44}" + "".join(f"{name:>24}" for name in DIVERGENCES))
+print(
+    f"{'distance of the gradient from that of':<44}"
+    + "".join(f"{name:>24}" for name in DIVERGENCES)
+)
 for what, row in table.items():
     print(f"{what:<44}" + "".join(f"{value:>24.0e}" for value in row.values()))
 
@@ -126,7 +143,11 @@ print("what it is, in x = log p_B - log p_F:  g(x) =", found.effective_loss)
 print("it minimises      ", found.factor, "x", found.divergence)
 print("zero-forcing      ", found.zero_forcing.holds, "-", found.zero_forcing.because)
 print("zero-avoiding     ", found.zero_avoiding.holds, "-", found.zero_avoiding.because)
-print("documented        ", found.documented, "- as found" if found.documented_holds else "- NOT what was found")
+print(
+    "documented        ",
+    found.documented,
+    "- as found" if found.documented_holds else "- NOT what was found",
+)
 print("with the other sign", found.under_the_other_sign.divergence)
 for problem in found.problems:
     print(f"PROBLEM {problem.kind}, {problem.low:g} <= x <= {problem.high:g}")
@@ -152,21 +173,29 @@ def log_normal(mean, width):
     return -(((LINE - mean) / width) ** 2) / 2 - np.log(width * np.sqrt(2 * np.pi))
 
 
-log_target = np.logaddexp(*(np.log(weight) + log_normal(centre, BUMP_WIDTH) for weight, centre in BUMPS))
+log_target = np.logaddexp(
+    *(np.log(weight) + log_normal(centre, BUMP_WIDTH) for weight, centre in BUMPS)
+)
 
 
 def d_f(f, mean, width):
     """The integral of p_F f(p_B/p_F) over the line; mean and width may be arrays."""
     log_model = log_normal(np.asarray(mean)[..., None], np.asarray(width)[..., None])
-    return trapezoid(np.exp(log_model) * f(np.exp(np.clip(log_target - log_model, -220, 220))), LINE, axis=-1)
+    return trapezoid(
+        np.exp(log_model) * f(np.exp(np.clip(log_target - log_model, -220, 220))), LINE, axis=-1
+    )
 
 
 def best_fit(f):
     """(mean, width) of the bell with the smallest D_f: the best of a grid, then a local search."""
     values = d_f(f, *np.meshgrid(MEANS, WIDTHS, indexing="ij"))
     row, column = np.unravel_index(np.argmin(values), values.shape)
-    end = minimize(lambda p: np.log(d_f(f, p[0], np.exp(p[1]))), (MEANS[row], np.log(WIDTHS[column])),
-                   method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-13})
+    end = minimize(
+        lambda p: np.log(d_f(f, p[0], np.exp(p[1]))),
+        (MEANS[row], np.log(WIDTHS[column])),
+        method="Nelder-Mead",
+        options={"xatol": 1e-7, "fatol": 1e-13},
+    )
     return float(end.x[0]), float(np.exp(end.x[1]))
 
 
@@ -183,7 +212,9 @@ def pull(loss, mean, width):
     log_model, place = log_normal(mean, width), (LINE - mean) / width
     scores = torch.from_numpy(log_model - log_target).requires_grad_()
     (slope,) = torch.autograd.grad(loss(scores).sum(), scores)
-    local = np.exp(log_model) * slope.numpy() * np.stack([place / width, place**2 - 1])  # p_F loss' d log p_F
+    local = (
+        np.exp(log_model) * slope.numpy() * np.stack([place / width, place**2 - 1])
+    )  # p_F loss' d log p_F
     return float((np.abs(local.sum(axis=1)) / np.abs(local).sum(axis=1)).max())
 
 
@@ -193,7 +224,10 @@ AT_REST = {
     "mended loss, promised fit": pull(lambda scores: shipped(-scores), *promised_fit),
     "mended loss, shipped fit": pull(lambda scores: shipped(-scores), *shipped_fit),
 }
-for what, (mean, width) in (("promised, forward KL", promised_fit), ("shipped, half Neyman chi-square", shipped_fit)):
+for what, (mean, width) in (
+    ("promised, forward KL", promised_fit),
+    ("shipped, half Neyman chi-square", shipped_fit),
+):
     print(f"{what:<32} mean {mean:+.3f}, width {width:.3f}")
 for what, size in AT_REST.items():
     print(f"{what:<32} gradient of the callable {size:.0e}")
@@ -206,12 +240,34 @@ left.plot(x_axis, np.exp(x_axis) - x_axis - 1, "--", color=ORANGE)
 left.plot(x_axis, shipped(torch.from_numpy(-x_axis)).numpy(), "-", color=BLUE)
 left.text(2.3, 8.6, "promised", color=ORANGE, ha="right")
 left.text(-2.3, 8.6, "shipped", color=BLUE, ha="left")
-left.set(xlabel="residual $x$ = log(target / model)", ylabel="loss", ylim=(0, 12), title="The sign: a mirror")
+left.set(
+    xlabel="residual $x$ = log(target / model)",
+    ylabel="loss",
+    ylim=(0, 12),
+    title="The sign: a mirror",
+)
 right.fill_between(LINE, np.exp(log_target), color=TARGET, linewidth=0, label="target, two modes")
-right.plot(LINE, np.exp(log_normal(*promised_fit)), "--", color=ORANGE, label="promised: forward KL, covers both")
-right.plot(LINE, np.exp(log_normal(*shipped_fit)), "-", color=BLUE, label="shipped: half chi-square, one mode")
-right.set(xlabel="outcome (position on the line)", ylabel="probability density", xlim=(-6, 6), ylim=(0, 1.05),
-          title="The best bell of each")
+right.plot(
+    LINE,
+    np.exp(log_normal(*promised_fit)),
+    "--",
+    color=ORANGE,
+    label="promised: forward KL, covers both",
+)
+right.plot(
+    LINE,
+    np.exp(log_normal(*shipped_fit)),
+    "-",
+    color=BLUE,
+    label="shipped: half chi-square, one mode",
+)
+right.set(
+    xlabel="outcome (position on the line)",
+    ylabel="probability density",
+    xlim=(-6, 6),
+    ylim=(0, 1.05),
+    title="The best bell of each",
+)
 right.legend(loc="upper right")
 plt.show()
 
@@ -231,6 +287,7 @@ plt.show()
 # its *gradient* follow? Guess, then audit it on residuals from −30 to 30.
 #
 # The solution is in the next cell. Try first.
+
 
 # %% jupyter={"outputs_hidden": true, "source_hidden": true} tags=["solution", "hide-input"]
 def k3(log_r):
@@ -252,7 +309,10 @@ print("on three outcomes:", {name: f"{gap:.0e}" for name, gap in by_hand.items()
 # Three outcomes: each row agrees with one divergence, and only the even loss does not mind the sign.
 AGREES = ("half Neyman chi-square", "forward KL", "reverse KL", "reverse KL")
 for (what, row), name in zip(table.items(), AGREES):
-    assert all((gap < 1e-12) == (other == name) and (gap < 1e-12 or gap > 1e-2) for other, gap in row.items()), what
+    assert all(
+        (gap < 1e-12) == (other == name) and (gap < 1e-12 or gap > 1e-2)
+        for other, gap in row.items()
+    ), what
 
 # The audit finds the same by another way.
 assert (found.divergence, found.factor) == ("Neyman chi-square", "1/2")
@@ -260,8 +320,12 @@ assert found.zero_forcing.holds is True and found.zero_avoiding.holds is False
 assert "forward KL" in found.documented and found.documented_holds is False
 assert mended.divergence == found.under_the_other_sign.divergence == "forward KL"
 assert {(p.kind, p.low, p.high) for p in found.problems} >= {("wrong_sign_gradient", -100, -80)}
-beyond = torch.tensor(90.0, dtype=torch.float64, requires_grad=True)  # the model is e^90 times too sure
-assert torch.autograd.grad(shipped(beyond), beyond)[0] < 0  # so a step downhill makes it surer still
+beyond = torch.tensor(
+    90.0, dtype=torch.float64, requires_grad=True
+)  # the model is e^90 times too sure
+assert (
+    torch.autograd.grad(shipped(beyond), beyond)[0] < 0
+)  # so a step downhill makes it surer still
 
 # Forward KL has the mean and the width of the target; the shipped loss sits on the larger bump.
 mean = sum(weight * centre for weight, centre in BUMPS)
@@ -275,5 +339,9 @@ for what, size in AT_REST.items():
     assert size < 1e-4 if own else size > 0.1, what
 
 # The exercise.
-assert of_k3.divergence == "forward KL" and of_k3.documented == "reverse KL" and by_hand["forward KL"] < 1e-12
+assert (
+    of_k3.divergence == "forward KL"
+    and of_k3.documented == "reverse KL"
+    and by_hand["forward KL"] < 1e-12
+)
 print("all checks hold")

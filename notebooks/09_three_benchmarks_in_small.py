@@ -72,16 +72,24 @@ def distance(law, other):
 NAMES = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")
 LOSSES = {name: dl.to_torch(dl.loss(name)) for name in NAMES}
 results = {
-    text: dl.train(LOSSES, graph, seeds=3, steps=STEPS[text], batch=16, evaluations=30, device="cpu")
+    text: dl.train(
+        LOSSES, graph, seeds=3, steps=STEPS[text], batch=16, evaluations=30, device="cpu"
+    )
     for text, graph in graphs.items()
 }
 tv = {text: result.metrics["tv"][..., -1] for text, result in results.items()}  # [loss, seed]
-uniform = {text: distance(result.target, 1 / len(result.target)) for text, result in results.items()}
+uniform = {
+    text: distance(result.target, 1 / len(result.target)) for text, result in results.items()
+}
 
-print(f"{'':<21}{'outcomes':>9}{'steps':>7}{'uniform':>9}" + "".join(f"{name:>14}" for name in NAMES))
+print(
+    f"{'':<21}{'outcomes':>9}{'steps':>7}{'uniform':>9}" + "".join(f"{name:>14}" for name in NAMES)
+)
 for text, result in results.items():
-    print(f"{text:<21}{len(result.target):>9}{STEPS[text]:>7}{uniform[text]:>9.3f}"
-          + "".join(f"{value:>14.3f}" for value in np.median(tv[text], axis=-1)))
+    print(
+        f"{text:<21}{len(result.target):>9}{STEPS[text]:>7}{uniform[text]:>9.3f}"
+        + "".join(f"{value:>14.3f}" for value in np.median(tv[text], axis=-1))
+    )
 
 # %%
 figure, row = plt.subplots(1, len(tv), figsize=(7.6, 3.0), squeeze=False)
@@ -100,7 +108,9 @@ for axes, (text, values) in zip(row[0], tv.items()):
     axes.set_xticks(range(4), NAMES, rotation=35, ha="right")
     axes.grid(axis="x", visible=False)
 row[0, 0].set_ylabel("TV to the target (0 is best)")
-figure.suptitle("Four losses, three small tasks, a dot for each of three seeds (scales differ)", fontsize=9.5)
+figure.suptitle(
+    "Four losses, three small tasks, a dot for each of three seeds (scales differ)", fontsize=9.5
+)
 plt.show()
 
 # %% [markdown]
@@ -189,11 +199,15 @@ print("the minimum is right; what took long was to see the other islands in samp
 # %%
 for text, result in results.items():
     assert result.finite.all(), text
-    assert np.allclose(result.terminal.sum(axis=-1), 1, atol=1e-6) and np.isclose(result.target.sum(), 1)
+    assert np.allclose(result.terminal.sum(axis=-1), 1, atol=1e-6) and np.isclose(
+        result.target.sum(), 1
+    )
     assert np.allclose(distance(result.terminal, result.target), tv[text], atol=1e-6), (
         text
     )  # the curve is that of the laws
-    if text != "hypergrid:2x8:paper":  # all come near the target, and far nearer than knowing nothing
+    if (
+        text != "hypergrid:2x8:paper"
+    ):  # all come near the target, and far nearer than knowing nothing
         assert (tv[text] < 0.08).all() and (tv[text] < uniform[text] / 4).all(), text
 
 # The grid: with every seed, the zero-forcing losses leave a quarter with less than half of its share; the

@@ -1,12 +1,14 @@
-"""Beyond the paper: more losses, annealed losses, losses x exploration, sensitivity to alpha and the learning rate.
+"""Beyond the paper: more losses, annealed losses, losses x exploration, sensitivity to alpha and
+the learning rate.
 
     python paper_checks/beyond_the_paper.py                       the quick preset: that everything runs
     python paper_checks/beyond_the_paper.py --preset standard     committed; what was killed goes on, what is done is kept
     python paper_checks/beyond_the_paper.py --page                only the page, from the committed results
 
-What the reviewers of the paper asked for, on spaces whose laws are exact: the total variation, both KL divergences and
-the modes come from dynamic programming, not from samples. Each point of the grids below is a job of a sweep
-(`divergence-lab sweep`), so it is run once and resumed where it was killed.
+What the reviewers of the paper asked for, on spaces whose laws are exact: the total variation, both
+KL divergences and the modes come from dynamic programming, not from samples. Each point of the
+grids below is a job of a sweep (`divergence-lab sweep`), so it is run once and resumed where it was
+killed.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ from divergence_lab.training.sweeps import Job, is_done, jobs, sweep
 
 CHECK = "beyond_the_paper"
 FOUR = ["quadratic", "linex(1)", "linex(1/2)", "shifted_cosh"]
-# found by: divergence-lab design --left-growth quadratic --right-growth exponential:1/2 --bounded-second-moment --count 1
+# found by: divergence-lab design --left-growth quadratic --right-growth exponential:1/2
+# --bounded-second-moment --count 1
 DESIGNED = "Piecewise((x**2/2, x < 0), (4*exp(x/2) - 2*x - 4, True))"
 MORE = [
     "jeffreys", "jsd", "triangular", "absolute", "neyman", "log_cosh", "huber(1)", "quadratic_linex", DESIGNED,
@@ -57,7 +60,8 @@ def sections(size: Mapping[str, Any]) -> dict[str, list[Job]]:
         "annealing": jobs({**size, "losses": ANNEALED}, both),
         "exploration": jobs({**size, "losses": FOUR}, {**both, "sampler": SAMPLERS}),
         "sensitivity": jobs(
-            {**size, "losses": alphas, "env": SPACES[0], "learning_rate": RATES}, {"objective": ["tb", "db"]}
+            {**size, "losses": alphas, "env": SPACES[0], "learning_rate": RATES},
+            {"objective": ["tb", "db"]},
         ),
     }
 
@@ -81,11 +85,15 @@ def rows_of(section: str, job: Job, folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def gather(todo: Mapping[str, Sequence[Job]], folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def gather(
+    todo: Mapping[str, Sequence[Job]], folder: Path
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """All rows of the jobs that are done, and what is to be known about them."""
     planned = sum(map(len, todo.values()))
     todo = {section: [job for job in of if is_done(job, folder)] for section, of in todo.items()}
-    rows = [row for section, of in todo.items() for job in of for row in rows_of(section, job, folder)]
+    rows = [
+        row for section, of in todo.items() for job in of for row in rows_of(section, job, folder)
+    ]
     results = [load(folder / job.name) for of in todo.values() for job in of]
     first = results[0]
     kept = ("python", "torch", "numpy", "scipy", "platform", "device", "device_name", "threads")
@@ -114,13 +122,23 @@ def main(argv: list[str] | None = None, size: Mapping[str, Any] | None = None) -
     quick = chosen.preset == "quick" and not chosen.page
     if not chosen.page:
         todo = sections(size or SIZES[chosen.preset])
-        runs = presets.HERE.parent / "runs" / "paper" / CHECK / chosen.preset if chosen.out is None else results
+        runs = (
+            presets.HERE.parent / "runs" / "paper" / CHECK / chosen.preset
+            if chosen.out is None
+            else results
+        )
         # the first space first: a run that is stopped then has every section
-        order = sorted((job for of in todo.values() for job in of), key=lambda job: SPACES.index(job.settings["env"]))
+        order = sorted(
+            (job for of in todo.values() for job in of),
+            key=lambda job: SPACES.index(job.settings["env"]),
+        )
         try:
             sweep(order, runs, cluster="none", device=chosen.device)
         except KeyboardInterrupt:
-            print("stopped; the jobs that are done are kept, and the same command goes on", file=sys.stderr)
+            print(
+                "stopped; the jobs that are done are kept, and the same command goes on",
+                file=sys.stderr,
+            )
         save(*gather(todo, runs), results)
     # a page drawn alone shows what is committed, which the quick preset never is
     whole = quick or (chosen.preset != "quick" and (results / "runs.csv").exists())

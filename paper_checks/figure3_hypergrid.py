@@ -5,21 +5,25 @@
     python paper_checks/figure3_hypergrid.py --preset paper --device cuda
     python paper_checks/figure3_hypergrid.py --page               only the page, from the committed results of both
 
-Settings of the paper and of its released code: MLP 2 x 256, learned P_B, 16 trajectories a step, Adam at 1e-3 (log Z at
-0.1), on-policy, no decay. The traps of the released code, which its text does not tell of, are switches:
+Settings of the paper and of its released code: MLP 2 x 256, learned P_B, 16 trajectories a step,
+Adam at 1e-3 (log Z at 0.1), on-policy, no decay. The traps of the released code, which its text
+does not tell of, are switches:
 
     gradient-clip    gradients clipped to norm 1000 (TB, FM) or 10 (DB, SubTB)
     clamp            log R clamped at -12 (TB, SubTB)
     residual-clip    residuals clipped at 50 inside the gradient (TB, FM)
 
-`--without clamp,residual-clip` leaves out those named; results and page then have a name of their own. The metric is
-the L1 distance between the target and the empirical law of the last samples (80,000 in the paper), as a sum; the code's is
-the mean over states, a column of its own. Beside it the exact total variation of the learned law at the same moments.
+`--without clamp,residual-clip` leaves out those named; results and page then have a name of their
+own. The metric is the L1 distance between the target and the empirical law of the last samples
+(80,000 in the paper), as a sum; the code's is the mean over states, a column of its own. Beside it
+the exact total variation of the learned law at the same moments.
 
-Where this departs from the released code: DB and FM sum over the transitions or states of a trajectory, where the code
-takes the mean over those of the whole batch. A step has the same direction, but its gradient is longer by their number,
-5 to 40 a trajectory on the paper's grid, and meets the clip earlier. log F of the source is a number of its own, learned
-as log Z is, not an output of the network. FM takes R(s) as the flow of a stop, as the paper writes, where the code learns it.
+Where this departs from the released code: DB and FM sum over the transitions or states of a
+trajectory, where the code takes the mean over those of the whole batch. A step has the same
+direction, but its gradient is longer by their number, 5 to 40 a trajectory on the paper's grid, and
+meets the clip earlier. log F of the source is a number of its own, learned as log Z is, not an
+output of the network. FM takes R(s) as the flow of a stop, as the paper writes, where the code
+learns it.
 """
 
 from __future__ import annotations
@@ -43,9 +47,9 @@ from divergence_lab.graphs.dag import clamp_log_reward
 from divergence_lab.graphs.texts import graph_from_text
 from divergence_lab.results.metrics import sampling_floor, total_variation
 from divergence_lab.results.result import ResultError, environment, load, write_atomically
-from divergence_lab.training.settings import prepare
 from divergence_lab.theory.answers.transforms import clip
 from divergence_lab.training.loop import train
+from divergence_lab.training.settings import prepare
 
 CHECK = "figure3_hypergrid"
 LOSSES = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")
@@ -61,7 +65,9 @@ TRAPS = ("gradient-clip", "clamp", "residual-clip")
 
 @dataclass(frozen=True)
 class Case:
-    """One ensemble: 4 losses x `seeds`; stopped after `minutes`, if given, at a moment of evaluation."""
+    """One ensemble: 4 losses x `seeds`; stopped after `minutes`, if given, at a moment of
+    evaluation.
+    """
 
     env: str
     objective: str
@@ -115,7 +121,9 @@ def settings(case: Case, traps: Collection[str] = TRAPS) -> dict[str, Any]:
 
 
 def run(case: Case, folder: Path, device: str, traps: Collection[str] = TRAPS) -> None:
-    """Train until the end or until its minutes are over; goes on from the last checkpoint, and never starts over."""
+    """Train until the end or until its minutes are over; goes on from the last checkpoint, and
+    never starts over.
+    """
     place = folder / case.name
     try:
         load(place)
@@ -126,19 +134,35 @@ def run(case: Case, folder: Path, device: str, traps: Collection[str] = TRAPS) -
 
     def look(step: int, steps: int) -> None:
         if sys.stderr.isatty():
-            print(f"\r{case.name}: {step:,} of {steps:,} steps\033[K", end="", file=sys.stderr, flush=True)
+            print(
+                f"\r{case.name}: {step:,} of {steps:,} steps\033[K",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
         if time.monotonic() > until and step < steps:
             raise _TimeIsUp
 
     given = settings(case, traps)
     try:
-        train(given.pop("losses"), given.pop("graph"), out=place, resume=True, device=device, progress=look, **given)
+        train(
+            given.pop("losses"),
+            given.pop("graph"),
+            out=place,
+            resume=True,
+            device=device,
+            progress=look,
+            **given,
+        )
     except _TimeIsUp:
         pass
 
 
-def gather(cases: tuple[Case, ...], folder: Path, device: str, traps: Collection[str] = TRAPS) -> tuple[list[dict], dict]:
-    """Rows (case, loss, seed, trajectories, window_l1, tv), and what is to be known about each case.
+def gather(
+    cases: tuple[Case, ...], folder: Path, device: str, traps: Collection[str] = TRAPS
+) -> tuple[list[dict], dict]:
+    """Rows (case, loss, seed, trajectories, window_l1, tv), and what is to be known about each
+    case.
 
     A case of which less than LEAST has been run says nothing yet, and is left out.
     """
@@ -160,11 +184,15 @@ def gather(cases: tuple[Case, ...], folder: Path, device: str, traps: Collection
              **{name: f"{values[name]:.6g}" for name in METRICS}}
             for (loss, seed, step), values in found.items()
         ]  # fmt: skip
-        about[case.name] = _about(case, folder / case.name, max(step for _, _, step in found), device, traps)
+        about[case.name] = _about(
+            case, folder / case.name, max(step for _, _, step in found), device, traps
+        )
     return rows, about
 
 
-def _about(case: Case, place: Path, steps: int, device: str, traps: Collection[str]) -> dict[str, Any]:
+def _about(
+    case: Case, place: Path, steps: int, device: str, traps: Collection[str]
+) -> dict[str, Any]:
     import torch
 
     given = settings(case, traps)
@@ -174,7 +202,11 @@ def _about(case: Case, place: Path, steps: int, device: str, traps: Collection[s
         where = json.loads((place / "environment.json").read_text())
     else:
         where = environment(prepare({**_defaults(), **given, "device": device}).device)
-    where = {key: value for key, value in where.items() if key not in ("commit", "seconds", "trajectories_per_second")}
+    where = {
+        key: value
+        for key, value in where.items()
+        if key not in ("commit", "seconds", "trajectories_per_second")
+    }
     return {
         "env": case.env, "objective": case.objective, "seeds": case.seeds, "steps": steps, "planned": case.steps,
         "window": case.window, "states": graph.n_states, "traps": list(traps),
@@ -206,13 +238,24 @@ def save(rows: list[dict], about: dict, folder: Path) -> None:
 def main(argv: list[str] | None = None, cases: tuple[Case, ...] | None = None) -> int:
     chosen = presets.arguments(__doc__, argv, _more)
     traps = tuple(trap for trap in TRAPS if trap not in chosen.without)
-    name = "_without_".join([CHECK, *(["_".join(chosen.without).replace("-", "_")] if chosen.without else [])])
+    name = "_without_".join(
+        [CHECK, *(["_".join(chosen.without).replace("-", "_")] if chosen.without else [])]
+    )
     results = presets.folder(name, chosen.preset, chosen.out)
     if not chosen.page:
-        runs = results if chosen.preset == "quick" else presets.HERE.parent / "runs" / "paper" / name / chosen.preset
+        runs = (
+            results
+            if chosen.preset == "quick"
+            else presets.HERE.parent / "runs" / "paper" / name / chosen.preset
+        )
         runs = chosen.runs or runs
         started, cases = time.monotonic(), cases or PRESETS[chosen.preset]
-        cases = tuple(case for wished in chosen.objective or [None] for case in cases if wished in (None, case.objective))
+        cases = tuple(
+            case
+            for wished in chosen.objective or [None]
+            for case in cases
+            if wished in (None, case.objective)
+        )
         for case in cases[-1:] if chosen.gather else cases:
             if not chosen.gather:
                 run(case, runs, chosen.device, traps)
@@ -224,10 +267,15 @@ def main(argv: list[str] | None = None, cases: tuple[Case, ...] | None = None) -
             print(f"{case.name}: {time.monotonic() - started:.0f} s so far", flush=True)
     alone = chosen.out is not None or (chosen.preset == "quick" and not chosen.page)
     # what the quick preset left is never committed
-    sources = [results] if alone else [presets.folder(name, preset) for preset in ("standard", "paper")]
+    sources = (
+        [results] if alone else [presets.folder(name, preset) for preset in ("standard", "paper")]
+    )
     sources = [folder for folder in sources if (folder / "about.json").exists()]
     if not sources:
-        print(f"{presets.HERE / 'results' / name} holds no results; run --preset standard", file=sys.stderr)
+        print(
+            f"{presets.HERE / 'results' / name} holds no results; run --preset standard",
+            file=sys.stderr,
+        )
         return 2
     page = (results if alone else presets.HERE) / f"{name}.md"
     write_page(sources, page)
@@ -237,10 +285,21 @@ def main(argv: list[str] | None = None, cases: tuple[Case, ...] | None = None) -
 
 def _more(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--without", type=presets.some_of(TRAPS), default=(), metavar="TRAPS", help=f"leave out some of {', '.join(TRAPS)}"
+        "--without",
+        type=presets.some_of(TRAPS),
+        default=(),
+        metavar="TRAPS",
+        help=f"leave out some of {', '.join(TRAPS)}",
     )
-    parser.add_argument("--objective", type=_objectives, metavar="O,...", help=f"only these, in this order: some of {', '.join(OBJECTIVES)}")
-    parser.add_argument("--runs", type=Path, metavar="DIR", help="the folder of the runs and their checkpoints")
+    parser.add_argument(
+        "--objective",
+        type=_objectives,
+        metavar="O,...",
+        help=f"only these, in this order: some of {', '.join(OBJECTIVES)}",
+    )
+    parser.add_argument(
+        "--runs", type=Path, metavar="DIR", help="the folder of the runs and their checkpoints"
+    )
 
 
 def _objectives(text: str) -> list[str]:

@@ -1,17 +1,20 @@
-"""Figure 5 of the paper, molecules: mean reward and diversity under four losses and four objectives.
+"""Figure 5 of the paper, molecules: mean reward and diversity under four losses and four
+objectives.
 
     python paper_checks/figure5_molecules.py                                      quick, on QED: only that it runs
     python paper_checks/figure5_molecules.py --preset standard --data DIR         the sEH proxy, weights in DIR
     python paper_checks/figure5_molecules.py --page                               the page again, from committed results
 
-Two parts.  exact: the 3,150 molecules of up to 4 blocks of a published subset (T12), every number by dynamic programming
-over all states, nothing sampled but the training trajectories.  sampled: molecules of 2 to 8 of all 105 blocks, by a
-message-passing policy.  DIR is a folder with blocks_PDB_105.json and, for the sEH proxy, best_params.pkl.gz; without
-the weights the reward is QED, whose results are named so, and without DIR the fragments are of this package, and there is no
-exact part.  Finished runs are kept below the folder of results
-and skipped when asked for again, a sampled run that was stopped goes on; --parts exact or --parts sampled runs one part;
---gather trains nothing and takes what is finished.  --released-losses: the losses that the released code really uses, where FM,
-TB and DB never look at the one that was chosen; its results stand beside the others.
+Two parts.  exact: the 3,150 molecules of up to 4 blocks of a published subset (T12), every number
+by dynamic programming over all states, nothing sampled but the training trajectories.  sampled:
+molecules of 2 to 8 of all 105 blocks, by a message-passing policy.  DIR is a folder with
+blocks_PDB_105.json and, for the sEH proxy, best_params.pkl.gz; without the weights the reward is
+QED, whose results are named so, and without DIR the fragments are of this package, and there is no
+exact part.  Finished runs are kept below the folder of results and skipped when asked for again, a
+sampled run that was stopped goes on; --parts exact or --parts sampled runs one part; --gather
+trains nothing and takes what is finished.  --released-losses: the losses that the released code
+really uses, where FM, TB and DB never look at the one that was chosen; its results stand beside the
+others.
 """
 
 from __future__ import annotations
@@ -38,14 +41,20 @@ import figure5_page  # noqa: E402
 import presets  # noqa: E402
 
 CHECK = "figure5_molecules"
-LOSSES = {"Quadratic": "quadratic", "Linex(1)": "linex(1)", "Linex(1/2)": "linex(1/2)", "Shifted-Cosh": "shifted_cosh"}
+LOSSES = {
+    "Quadratic": "quadratic",
+    "Linex(1)": "linex(1)",
+    "Linex(1/2)": "linex(1/2)",
+    "Shifted-Cosh": "shifted_cosh",
+}
 OBJECTIVES = ("tb", "db", "subtb(0.99)", "fm")
 PARTS = ("exact", "sampled")
 EPSILON, BATCH, RATE = 0.05, 4, 5e-4  # the paper's
 TABLE_RATE, TABLE_RATE_LOG_Z = 0.03, 0.1
 BEST, DRAWS = 0.05, 1000
 SIZES = {
-    # exact part: subset, blocks, seeds, sampled steps, exact steps; sampled part: seeds, steps, width, depth
+    # exact part: subset, blocks, seeds, sampled steps, exact steps; sampled part: seeds, steps,
+    # width, depth
     "quick": {"space": ("A8", 3), "seeds": 2, "table_steps": 60, "exact_steps": 20, "steps": 6, "net_seeds": 1,
               "width": 16, "depth": 2, "keep": 20},
     "standard": {"space": ("T12", 4), "seeds": 5, "table_steps": 800, "exact_steps": 250, "steps": 1_000, "net_seeds": 3,
@@ -56,20 +65,29 @@ SIZES = {
 
 
 def losses(objective: str, as_released: bool = False) -> dict:
-    """The four losses in torch.  `as_released`: what the released code uses under each name, where only subtb looks at it."""
+    """The four losses in torch.
+
+    `as_released`: what the released code uses under each name, where only subtb looks at it.
+    """
     trap = as_released and not objective.startswith("subtb")
-    return {name: dl.to_torch(dl.loss("quadratic" if trap else text)) for name, text in LOSSES.items()}
+    return {
+        name: dl.to_torch(dl.loss("quadratic" if trap else text)) for name, text in LOSSES.items()
+    }
 
 
-# --- exact ---------------------------------------------------------------------------------------------------
+# --- exact
+# ---------------------------------------------------------------------------------------------------
 
 
-def law_measures(law: np.ndarray, raw: np.ndarray, reward: np.ndarray, alike: np.ndarray) -> dict[str, np.ndarray]:
+def law_measures(
+    law: np.ndarray, raw: np.ndarray, reward: np.ndarray, alike: np.ndarray
+) -> dict[str, np.ndarray]:
     """What Figure 5 shows, of exact laws [.., X] over molecules: nothing is drawn.
 
-    mean_reward = sum q R, mean_raw = sum q raw; similarity = sum_xy q(x) q(y) Tanimoto(x, y), of two independent draws.
-    best_mass: of the BEST share of molecules by R; best_reward, best_similarity: the same of the law given that
-    it is among these; best_found = sum over these of 1 - (1 - q)^DRAWS, how many of them turn up in DRAWS draws.
+    mean_reward = sum q R, mean_raw = sum q raw; similarity = sum_xy q(x) q(y) Tanimoto(x, y), of
+    two independent draws. best_mass: of the BEST share of molecules by R; best_reward,
+    best_similarity: the same of the law given that it is among these; best_found = sum over these
+    of 1 - (1 - q)^DRAWS, how many of them turn up in DRAWS draws.
     """
     best = np.argsort(-reward, kind="stable")[: max(2, round(BEST * reward.size))]
     some = law[..., best]
@@ -91,8 +109,14 @@ def law_measures(law: np.ndarray, raw: np.ndarray, reward: np.ndarray, alike: np
 
 
 def exact_part(folder: Path, data: Path, size: dict, device: str, gather: bool = False) -> None:
-    """exact.csv and exact.json: tables of all states, trained by samples (seeds) and by expected gradients (none)."""
-    from divergence_lab.gflownet.listed.exact import count_trajectories, log_partition, target_distribution
+    """exact.csv and exact.json: tables of all states, trained by samples (seeds) and by expected
+    gradients (none).
+    """
+    from divergence_lab.gflownet.listed.exact import (
+        count_trajectories,
+        log_partition,
+        target_distribution,
+    )
     from divergence_lab.graphs.molecules.listed import fragment_space
     from divergence_lab.graphs.molecules.similarity import BITS, RADIUS, fingerprints, tanimoto
 
@@ -124,14 +148,25 @@ def exact_part(folder: Path, data: Path, size: dict, device: str, gather: bool =
             if not _finished(path, settings):
                 rows, seconds = _table_run(graph, objective, settings, measured, device)
                 _write(path, {"rows": rows, "seconds": seconds, "settings": settings})
-                print(f"exact space, {way} training, {objective}: {seconds:.0f} s", file=sys.stderr, flush=True)
+                print(
+                    f"exact space, {way} training, {objective}: {seconds:.0f} s",
+                    file=sys.stderr,
+                    flush=True,
+                )
             done.append((way, objective, json.loads(path.read_text())))
     if not done:
-        print(f"no run of the exact part is finished in {folder / 'runs'}: nothing gathered", file=sys.stderr)
+        print(
+            f"no run of the exact part is finished in {folder / 'runs'}: nothing gathered",
+            file=sys.stderr,
+        )
         return
     table = [(way, objective, *row) for way, objective, run in done for row in run["rows"]]
     tag = tag_of(space.reward)
-    _write_csv(folder / f"exact{tag}.csv", ("training", "objective", "loss", "seed", "step", "metric", "value"), table)
+    _write_csv(
+        folder / f"exact{tag}.csv",
+        ("training", "objective", "loss", "seed", "step", "metric", "value"),
+        table,
+    )
     about = {
         "space": "x".join(map(str, size["space"])), "reward": space.reward, "molecules": len(space.molecules),
         "states": graph.n_states, "edges": int(graph.edges.child.size), "trajectories": count_trajectories(graph),
@@ -154,11 +189,18 @@ def _table_run(graph, objective: str, settings: dict, measured, device: str) -> 
     def look(step: int, laws: torch.Tensor) -> None:
         for name, values in measured(laws.cpu().numpy()).items():
             for loss, of_loss in zip(LOSSES, values.tolist(), strict=True):
-                rows.extend((loss, seed, step, name, float(f"{value:.6g}")) for seed, value in enumerate(of_loss))
+                rows.extend(
+                    (loss, seed, step, name, float(f"{value:.6g}"))
+                    for seed, value in enumerate(of_loss)
+                )
 
-    found = dl.train(losses(objective), graph, objective=objective, device=device, on_laws=look, **settings)
+    found = dl.train(
+        losses(objective), graph, objective=objective, device=device, on_laws=look, **settings
+    )
     for loss, ok in zip(LOSSES, found.finite.tolist(), strict=True):
-        rows.extend((loss, seed, settings["steps"], "finite", float(one)) for seed, one in enumerate(ok))
+        rows.extend(
+            (loss, seed, settings["steps"], "finite", float(one)) for seed, one in enumerate(ok)
+        )
     return rows, found.seconds
 
 
@@ -171,7 +213,8 @@ def _finished(path: Path, settings: dict) -> bool:
     return path.exists() and json.loads(path.read_text()).get("settings") == settings
 
 
-# --- files ---------------------------------------------------------------------------------------------------
+# --- files
+# ---------------------------------------------------------------------------------------------------
 
 
 def _write(path: Path, content: object) -> None:
@@ -190,23 +233,37 @@ def _write_csv(path: Path, head: tuple[str, ...], rows: list) -> None:
 def main(argv: list[str] | None = None) -> int:
     options = presets.arguments(__doc__, argv, _more)
     folder, data = presets.folder(CHECK, options.preset, options.out), options.data
-    device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    device = (
+        options.device
+        if options.device != "auto"
+        else "cuda"
+        if torch.cuda.is_available()
+        else "cpu"
+    )
     if not options.page:
         size = SIZES[options.preset]
         if data is None:
-            print("no --data: QED and fragments of this package, not sEH, and no exact part", file=sys.stderr)
+            print(
+                "no --data: QED and fragments of this package, not sEH, and no exact part",
+                file=sys.stderr,
+            )
         try:
             if data is not None and "exact" in options.parts:
                 exact_part(folder, Path(data), size, device, options.gather)
             if "sampled" in options.parts:
                 from figure5_sampled import sampled_part
 
-                sampled_part(folder, data, size, device, losses, options.released_losses, options.gather)
+                sampled_part(
+                    folder, data, size, device, losses, options.released_losses, options.gather
+                )
         except (GraphError, MoleculeError) as error:
             print(error, file=sys.stderr)
             return 2
     if options.preset == "quick" and not options.page:
-        print(f"quick: {' and '.join(options.parts if data else ['sampled'])} ran; results in {folder}")
+        print(
+            f"quick: {' and '.join(options.parts if data else ['sampled'])} ran; results "
+            f"in {folder}"
+        )
         return 0
     if options.out is None:
         figure5_page.write(HERE / "results" / CHECK, HERE / f"{CHECK}.md")
@@ -214,9 +271,19 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _more(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", metavar="DIR", help="folder of the published blocks and, for the sEH proxy, weights")
-    parser.add_argument("--parts", type=presets.some_of(PARTS), default=PARTS, help="exact, sampled or both (both)")
-    parser.add_argument("--released-losses", action="store_true", help="the losses that the released code really uses")
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="folder of the published blocks and, for the sEH proxy, weights",
+    )
+    parser.add_argument(
+        "--parts", type=presets.some_of(PARTS), default=PARTS, help="exact, sampled or both (both)"
+    )
+    parser.add_argument(
+        "--released-losses",
+        action="store_true",
+        help="the losses that the released code really uses",
+    )
 
 
 if __name__ == "__main__":

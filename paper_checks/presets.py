@@ -1,10 +1,12 @@
 """What every check that trains shares: how much of it to run, and where its results lie.
 
     quick      seconds to a few minutes on 2 cores: that everything runs.  Written below runs/paper, never committed.
-    standard   an hour or two on 2 cores for all checks together.  Committed below paper_checks/results.
+    standard   an hour or two on 2 cores for all checks together.  Committed below
+    paper_checks/results.
     paper      the paper's settings in full, for a GPU.  Committed below paper_checks/results where it was run.
 
-A check reads its page's numbers from the committed results alone, so that a page never shows what was not run.
+A check reads its page's numbers from the committed results alone, so that a page never shows what
+was not run.
 """
 
 from __future__ import annotations
@@ -18,9 +20,12 @@ NAMES = ("quick", "standard", "paper")
 
 
 def arguments(
-    description: str, argv: list[str] | None = None, more: Callable[[argparse.ArgumentParser], None] | None = None
+    description: str,
+    argv: list[str] | None = None,
+    more: Callable[[argparse.ArgumentParser], None] | None = None,
 ) -> argparse.Namespace:
-    """--preset, --device, --out and --page, which draws the page again from committed results and trains nothing.
+    """--preset, --device, --out and --page, which draws the page again from committed results and
+    trains nothing.
 
     `more` adds the options of one check.
     """
@@ -28,10 +33,18 @@ def arguments(
         description=description.strip(), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--preset", choices=NAMES, default="quick", help="how much to run (quick)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to train (auto)")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to train (auto)"
+    )
     parser.add_argument("--out", type=Path, help="the folder of results (by preset, as said above)")
-    parser.add_argument("--page", action="store_true", help="only draw the page and figures from committed results")
-    parser.add_argument("--gather", action="store_true", help="train nothing: take what was run so far, and draw the page")
+    parser.add_argument(
+        "--page", action="store_true", help="only draw the page and figures from committed results"
+    )
+    parser.add_argument(
+        "--gather",
+        action="store_true",
+        help="train nothing: take what was run so far, and draw the page",
+    )
     if more:
         more(parser)
     return parser.parse_args(argv)
@@ -53,4 +66,8 @@ def folder(check: str, preset: str, out: Path | None = None) -> Path:
     """Where the results of one check lie: `check` is its file's name without .py."""
     if out is not None:
         return out
-    return HERE.parent / "runs" / "paper" / check if preset == "quick" else HERE / "results" / check / preset
+    return (
+        HERE.parent / "runs" / "paper" / check
+        if preset == "quick"
+        else HERE / "results" / check / preset
+    )

@@ -2,10 +2,10 @@
 
     python paper_checks/table2_losses.py        prints the tables and writes table2_losses.md beside this file
 
-The paper is Hu, Zhang, Li and Huang, "Beyond Squared Error", ICLR 2025 (arXiv 2410.02596, version 1). Claimed
-values are typed in from it. f is recomputed from the claimed g, g from the claimed f, so neither column leans
-on itself. Two expressions agree when their difference simplifies to 0; nothing is rounded. Exit code 1:
-something that should agree does not, or a known slip is no slip.
+The paper is Hu, Zhang, Li and Huang, "Beyond Squared Error", ICLR 2025 (arXiv 2410.02596, version
+1). Claimed values are typed in from it. f is recomputed from the claimed g, g from the claimed f,
+so neither column leans on itself. Two expressions agree when their difference simplifies to 0;
+nothing is rounded. Exit code 1: something that should agree does not, or a known slip is no slip.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pathlib import Path
 import sympy as sp
 
 import divergence_lab as dl
-from divergence_lab.theory.expressions.parsing import parse, parse_number, write
 from divergence_lab.theory.divergence.integrals import integral_from_zero
 from divergence_lab.theory.divergence.recognition import derivative_of_generator
+from divergence_lab.theory.expressions.parsing import parse, parse_number, write
 from divergence_lab.theory.expressions.symbols import t, x
 
 REPORT = Path(__file__).with_suffix(".md")
@@ -40,6 +40,7 @@ class PaperLoss:
 
     `generator_of_name`: the paper's generator of the divergence it names; None where it names none.
     """
+
     name: str
     g: str
     f: str
@@ -52,14 +53,50 @@ class PaperLoss:
 
 
 TABLE_2 = (
-    PaperLoss("Quadratic", "x**2/2", "t - log(t) - 1", "oo", "1", True, False,
-              "reverse KL (alpha to 0)", "t - log(t) - 1"),
-    PaperLoss("Linex(1)", "exp(x) - x - 1", "t*log(t) - t + 1", "1", "oo", False, True,
-              "forward KL (alpha to 1)", "t*log(t) - t + 1"),
-    PaperLoss("Linex(1/2)", "4*exp(x/2) - 2*x - 4", "2*t - 4*sqrt(t) + 2", "2", "2", False, False,
-              "alpha-divergence, alpha = 1/2", ALPHA_GENERATOR.replace("alpha", "(1/2)")),
-    PaperLoss("Shifted-Cosh", "exp(x) + exp(-x) - 2", "t*log(t) - t/2 + 1/(2*t)", "oo", "oo", True, True,
-              "none named", None),
+    PaperLoss(
+        "Quadratic",
+        "x**2/2",
+        "t - log(t) - 1",
+        "oo",
+        "1",
+        True,
+        False,
+        "reverse KL (alpha to 0)",
+        "t - log(t) - 1",
+    ),
+    PaperLoss(
+        "Linex(1)",
+        "exp(x) - x - 1",
+        "t*log(t) - t + 1",
+        "1",
+        "oo",
+        False,
+        True,
+        "forward KL (alpha to 1)",
+        "t*log(t) - t + 1",
+    ),
+    PaperLoss(
+        "Linex(1/2)",
+        "4*exp(x/2) - 2*x - 4",
+        "2*t - 4*sqrt(t) + 2",
+        "2",
+        "2",
+        False,
+        False,
+        "alpha-divergence, alpha = 1/2",
+        ALPHA_GENERATOR.replace("alpha", "(1/2)"),
+    ),
+    PaperLoss(
+        "Shifted-Cosh",
+        "exp(x) + exp(-x) - 2",
+        "t*log(t) - t/2 + 1/(2*t)",
+        "oo",
+        "oo",
+        True,
+        True,
+        "none named",
+        None,
+    ),
 )
 
 # Section 4.3 writes the generator of the forward KL divergence like this.
@@ -69,6 +106,7 @@ SLIP = "t*log(t) - t - 1"
 @dataclass(frozen=True)
 class Row:
     """One claim beside what was recomputed. `agrees` is None where the paper claims nothing."""
+
     subject: str
     quantity: str
     place: str
@@ -90,7 +128,9 @@ class Row:
         return "yes" if self.agrees else "**NO**"
 
 
-# --- recomputing --------------------------------------------------------------------------------------------
+# --- recomputing
+# --------------------------------------------------------------------------------------------
+
 
 def same(a: sp.Expr, b: sp.Expr) -> bool:
     """Is a = b exactly? Infinities equal only themselves."""
@@ -122,15 +162,23 @@ def code(text: str) -> str:
     return f"`{text}`"
 
 
-def expression_row(subject: str, quantity: str, place: str, claimed: sp.Expr, recomputed: sp.Expr | None,
-                   printed: str | None = None) -> Row:
+def expression_row(
+    subject: str,
+    quantity: str,
+    place: str,
+    claimed: sp.Expr,
+    recomputed: sp.Expr | None,
+    printed: str | None = None,
+) -> Row:
     """A claim that is an expression or a number; `printed` is how the paper writes it."""
     agrees = recomputed is not None and same(claimed, recomputed)
     text = "not found" if recomputed is None else code(write(recomputed))
     return Row(subject, quantity, place, code(printed or write(claimed)), text, agrees)
 
 
-def verdict_row(subject: str, quantity: str, place: str, claimed: bool, recomputed: bool | None) -> Row:
+def verdict_row(
+    subject: str, quantity: str, place: str, claimed: bool, recomputed: bool | None
+) -> Row:
     return Row(subject, quantity, place, yes(claimed), yes(recomputed), recomputed is claimed)
 
 
@@ -141,12 +189,18 @@ def table_rows(claims: tuple[PaperLoss, ...]) -> Iterator[Row]:
         verdicts = dl.decide(found.loss, found.generator)
         yield expression_row(name, "g", place, parse(claim.g, x), loss_of(f), claim.g)
         yield expression_row(name, "f", place, f, found.generator, claim.f)
-        ends = (("f(0)", claim.f_at_zero, verdicts.f_at_zero),
-                ("f'(oo)", claim.slope_at_infinity, verdicts.slope_at_infinity))
+        ends = (
+            ("f(0)", claim.f_at_zero, verdicts.f_at_zero),
+            ("f'(oo)", claim.slope_at_infinity, verdicts.slope_at_infinity),
+        )
         for quantity, claimed, recomputed in ends:
             yield expression_row(name, quantity, place, number(claimed), recomputed)
-        yield verdict_row(name, "zero-forcing", place, claim.zero_forcing, verdicts.zero_forcing.holds)
-        yield verdict_row(name, "zero-avoiding", place, claim.zero_avoiding, verdicts.zero_avoiding.holds)
+        yield verdict_row(
+            name, "zero-forcing", place, claim.zero_forcing, verdicts.zero_forcing.holds
+        )
+        yield verdict_row(
+            name, "zero-avoiding", place, claim.zero_avoiding, verdicts.zero_avoiding.holds
+        )
         agrees = None
         if claim.generator_of_name is not None:
             agrees = same(parse(claim.generator_of_name, t), found.generator)
@@ -154,7 +208,9 @@ def table_rows(claims: tuple[PaperLoss, ...]) -> Iterator[Row]:
 
 
 def alpha_rows() -> Iterator[Row]:
-    """Linex(alpha) and the alpha-divergence: with alpha a symbol, at its two limits and at five values."""
+    """Linex(alpha) and the alpha-divergence: with alpha a symbol, at its two limits and at five
+    values.
+    """
     place, formula = "alpha-divergence", parse(ALPHA_GENERATOR, t)
     (alpha,) = formula.free_symbols - {t}
     general = dl.divergence(dl.loss("linex(alpha)"))
@@ -169,19 +225,34 @@ def alpha_rows() -> Iterator[Row]:
         yield expression_row(name, "f", place, formula.subs(alpha, value), found.generator)
         if text in CHI_SQUARES:
             chi_square = CHI_SQUARES[text]
-            yield expression_row(name, "f", "chi-square", parse(chi_square, t), found.generator, chi_square)
+            yield expression_row(
+                name, "f", "chi-square", parse(chi_square, t), found.generator, chi_square
+            )
         forcing, avoiding = bool(value <= 0), bool(value >= 1)
-        yield verdict_row(name, "zero-forcing", "rule: alpha <= 0", forcing, verdicts.zero_forcing.holds)
-        yield verdict_row(name, "zero-avoiding", "rule: alpha >= 1", avoiding, verdicts.zero_avoiding.holds)
+        yield verdict_row(
+            name, "zero-forcing", "rule: alpha <= 0", forcing, verdicts.zero_forcing.holds
+        )
+        yield verdict_row(
+            name, "zero-avoiding", "rule: alpha >= 1", avoiding, verdicts.zero_avoiding.holds
+        )
 
 
 def slip_rows() -> Iterator[Row]:
-    """Section 4.3's generator of forward KL against the derived one, and its value at 1, which must be 0."""
+    """Section 4.3's generator of forward KL against the derived one, and its value at 1, which
+    must be 0.
+    """
     slip, derived = parse(SLIP, t), dl.divergence(dl.loss("linex(1)")).generator
     at_one = ("f(1)", slip.subs(t, 1), derived.subs(t, 1))
     for quantity, claimed, recomputed in (("f", slip, derived), at_one):
-        yield Row("forward KL", quantity, "Section 4.3", code(write(claimed)), code(write(recomputed)),
-                  same(claimed, recomputed), known_slip=True)
+        yield Row(
+            "forward KL",
+            quantity,
+            "Section 4.3",
+            code(write(claimed)),
+            code(write(recomputed)),
+            same(claimed, recomputed),
+            known_slip=True,
+        )
 
 
 def curvatures() -> dict[str, sp.Expr]:
@@ -198,7 +269,9 @@ def split_of_shifted_cosh() -> tuple[sp.Expr, sp.Expr]:
     return sp.simplify(in_f), sp.simplify(in_g)
 
 
-# --- the report ---------------------------------------------------------------------------------------------
+# --- the report
+# ---------------------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True)
 class Report:
@@ -218,15 +291,21 @@ class Report:
 
 
 def recompute(claims: tuple[PaperLoss, ...] = TABLE_2) -> Report:
-    return Report(tuple(table_rows(claims)), tuple(alpha_rows()), tuple(slip_rows()), curvatures(),
-                  split_of_shifted_cosh())
+    return Report(
+        tuple(table_rows(claims)),
+        tuple(alpha_rows()),
+        tuple(slip_rows()),
+        curvatures(),
+        split_of_shifted_cosh(),
+    )
 
 
 def markdown(rows: tuple[Row, ...]) -> str:
     head = "| loss | what | place | claimed | recomputed | agrees |\n|---|---|---|---|---|---|\n"
     return head + "\n".join(
         f"| {r.subject} | {r.quantity} | {r.place} | {r.claimed} | {r.recomputed} | {r.answer} |"
-        for r in rows)
+        for r in rows
+    )
 
 
 def render(report: Report) -> str:

@@ -18,7 +18,12 @@ from divergence_lab.results.result import write_atomically
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "tables3_4_bits"
 PAGE = HERE / "tables3_4_bits.md"
-NAMES = {"quadratic": "Quadratic", "linex(1)": "Linex(1)", "linex(1/2)": "Linex(1/2)", "shifted_cosh": "Shifted-Cosh"}
+NAMES = {
+    "quadratic": "Quadratic",
+    "linex(1)": "Linex(1)",
+    "linex(1/2)": "Linex(1/2)",
+    "shifted_cosh": "Shifted-Cosh",
+}
 SHOWN = {**NAMES, "linex(-1)": "Linex(-1)"}
 # Table 3: runs of 5 that found all 60 modes within 250,000 steps, and the median of their steps
 TABLE_3 = {
@@ -54,13 +59,18 @@ def spread(rows: list[dict[str, str]], column: str, digits: int = 3) -> str:
     values = [float(row[column]) for row in rows]
     if not values:
         return "not run"
-    return f"{np.mean(values):.{digits}f}" + (f" ({np.std(values, ddof=1):.{digits}f})" if len(values) > 1 else "")
+    return f"{np.mean(values):.{digits}f}" + (
+        f" ({np.std(values, ddof=1):.{digits}f})" if len(values) > 1 else ""
+    )
 
 
 def claims(paper: list[dict[str, str]]) -> list[str]:
-    """Tables 3 and 4 at the full size and length: claimed beside recomputed, which is 'not run' unless it was."""
+    """Tables 3 and 4 at the full size and length: claimed beside recomputed, which is 'not run'
+    unless it was.
+    """
     lines = [
-        "| | loss | Table 3, claimed | recomputed | Table 4, claimed | recomputed | seeds x steps behind it |",
+        "| | loss | Table 3, claimed | recomputed | Table 4, claimed | recomputed | "
+        "seeds x steps behind it |",
         "|---|---|---|---|---|---|---|",
     ]
     for name in ("TB", "DB", "STB"):
@@ -68,16 +78,28 @@ def claims(paper: list[dict[str, str]]) -> list[str]:
             rows = chosen(paper, objective=name, loss=loss, bits="120x8")
             rows = [row for row in rows if int(row["steps"]) == FULL_STEPS]
             found = [int(row["all_modes_by_step"]) for row in rows if row["all_modes_by_step"]]
-            ours = f"{len(found)}/{len(rows)}, {median(found):,.0f}" if found else f"0/{len(rows)}, -" if rows else "not run"
+            ours = (
+                f"{len(found)}/{len(rows)}, {median(found):,.0f}"
+                if found
+                else f"0/{len(rows)}, -"
+                if rows
+                else "not run"
+            )
             behind = f"{len(rows)} x {FULL_STEPS:,}" if rows else "0"
-            lines.append(f"| {name} | {shown} | {TABLE_3[name][k]} | {ours} | {TABLE_4[name][k]} | {spread(rows, 'spearman', 4)} | {behind} |")
+            lines.append(
+                f"| {name} | {shown} | {TABLE_3[name][k]} | {ours} | {TABLE_4[name][k]} "
+                f"| {spread(rows, 'spearman', 4)} | {behind} |"
+            )
     return lines
 
 
 def measured(rows: list[dict[str, str]]) -> list[str]:
-    """What was run at smaller size or length: one line an objective and loss, with its seeds and steps."""
+    """What was run at smaller size or length: one line an objective and loss, with its seeds and
+    steps.
+    """
     lines = [
-        "| | bits | loss | seeds x steps | modes | all found | test strings | Spearman, test strings | Spearman, all strings | total variation | mean log R |",
+        "| | bits | loss | seeds x steps | modes | all found | test strings | Spearman, "
+        "test strings | Spearman, all strings | total variation | mean log R |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for part in dict.fromkeys(row["part"] for row in rows):
@@ -90,10 +112,16 @@ def measured(rows: list[dict[str, str]]) -> list[str]:
                 found = [int(row["all_modes_by_step"]) for row in some if row["all_modes_by_step"]]
                 exact = ("spearman_all_strings", "tv") if one["tv"] else ()
                 cells = [spread(some, key) for key in exact] or ["not listed", "not listed"]
-                modes = f"{np.mean([int(row['modes_found']) for row in some]):.1f} of {one['n_modes']}"
+                modes = (
+                    f"{np.mean([int(row['modes_found']) for row in some]):.1f} of {one['n_modes']}"
+                )
                 lines.append(
-                    f"| {name}, {part} | {one['bits']} | {shown} | {len(some)} x {int(one['steps']):,} | {modes} | "
-                    f"{len(found)}/{len(some)}, {f'{median(found):,.0f}' if found else '-'} | {int(one['test_strings']):,} | {spread(some, 'spearman')} | {' | '.join(cells)} | "
+                    f"| {name}, {part} | {one['bits']} | {shown} | {len(some)} x "
+                    f"{int(one['steps']):,} | {modes} | "
+                    f"{len(found)}/{len(some)}, "
+                    f"{f'{median(found):,.0f}' if found else '-'} | "
+                    f"{int(one['test_strings']):,} | {spread(some, 'spearman')} | "
+                    f"{' | '.join(cells)} | "
                     f"{spread(some, 'mean_log_reward', 2)} |"
                 )
     return lines
@@ -102,7 +130,8 @@ def measured(rows: list[dict[str, str]]) -> list[str]:
 def probed(rows: list[dict[str, str]]) -> list[str]:
     """Gradients before the first step and after the last one."""
     lines = [
-        "| | loss | | gradient norm | batches clipped | largest pull | x: 5%, 50%, 95% | Adam's step |",
+        "| | loss | | gradient norm | batches clipped | largest pull | x: 5%, 50%, 95% | "
+        "Adam's step |",
         "|---|---|---|---|---|---|---|---|",
     ]
 
@@ -116,18 +145,23 @@ def probed(rows: list[dict[str, str]]) -> list[str]:
                 for prefix, when in (("start_", "start"), ("", "end")):
                     if not some:
                         continue
-                    quantiles = ", ".join(f"{middle(some, f'{prefix}x_{q}'):.1f}" for q in (5, 50, 95))
+                    quantiles = ", ".join(
+                        f"{middle(some, f'{prefix}x_{q}'):.1f}" for q in (5, 50, 95)
+                    )
                     step = "" if prefix else f"{middle(some, 'adam_step'):.2f}"
                     clipped = np.mean([float(row[f"{prefix}clipped"]) for row in some])
                     lines.append(
-                        f"| {name}, {part} | {shown} | {when} | {middle(some, f'{prefix}gradient_norm'):.3g} | {clipped:.0%} | "
+                        f"| {name}, {part} | {shown} | {when} | "
+                        f"{middle(some, f'{prefix}gradient_norm'):.3g} | {clipped:.0%} | "
                         f"{middle(some, f'{prefix}largest_pull'):.0%} | {quantiles} | {step} |"
                     )
     return lines
 
 
 def figure(curves: list[dict[str, str]], part: str, n_modes: str) -> Figure:
-    """Figure 4's way of drawing: modes found over steps, a panel an objective, a line a loss, bands over seeds."""
+    """Figure 4's way of drawing: modes found over steps, a panel an objective, a line a loss,
+    bands over seeds.
+    """
     names = [name for name in ("TB", "DB", "STB") if chosen(curves, part=part, objective=name)]
     with mpl.rc_context(STYLE):
         drawn = Figure(figsize=(2.4 + 2.6 * len(names), 5.0), layout="constrained")
@@ -143,13 +177,20 @@ def figure(curves: list[dict[str, str]], part: str, n_modes: str) -> Figure:
                     lines = np.array([[float(one[key]) for one in run] for run in of_loss])
                     panel = panels[row, column]
                     panel.fill_between(
-                        steps, lines.min(axis=0), lines.max(axis=0), color=COLOURS[k], alpha=0.15, linewidth=0
+                        steps,
+                        lines.min(axis=0),
+                        lines.max(axis=0),
+                        color=COLOURS[k],
+                        alpha=0.15,
+                        linewidth=0,
                     )
                     panel.plot(
                         steps, lines.mean(axis=0), color=COLOURS[k], linestyle=DASHES[k], marker=MARKERS[k],
                         markersize=4, label=shown,
                     )  # fmt: skip
-            panels[0, column].set_title(f"{name}, {some[0]['bits']} bits, {len(seeds)} seed{'s' * (len(seeds) > 1)}")
+            panels[0, column].set_title(
+                f"{name}, {some[0]['bits']} bits, {len(seeds)} seed{'s' * (len(seeds) > 1)}"
+            )
             panels[1, column].set_xlabel("steps (16 trajectories each)")
         panels[0, 0].set_ylabel(f"modes found so far (of {n_modes})")
         panels[1, 0].set_ylabel("mean log R of fresh trajectories")
@@ -159,21 +200,27 @@ def figure(curves: list[dict[str, str]], part: str, n_modes: str) -> Figure:
 
 
 def write() -> None:
-    """tables3_4_bits.md and, for every part that was run with all losses, a figure beside its results."""
+    """tables3_4_bits.md and, for every part that was run with all losses, a figure beside its
+    results.
+    """
     standard, paper = read("runs", "standard"), read("runs", "paper")
     lines = [
         "# Tables 3 and 4, Figure 4: bit sequences",
         "",
-        "Made by `python paper_checks/tables3_4_bits.py --page` from the CSV files below `results/tables3_4_bits`.",
+        "Made by `python paper_checks/tables3_4_bits.py --page` from the CSV files below "
+        "`results/tables3_4_bits`.",
         "",
         "## The paper's size: 120 bits in words of 8, 60 modes, up to 250,000 steps, 5 seeds",
         "",
-        "Claimed: Table 3 (runs that found all modes, median steps) and Table 4 (Spearman's correlation, collapsed runs",
-        "left out). Recomputed: from runs of that size and length alone, none left out; steps are those of evaluations, up to 2% of the run apart.",
+        "Claimed: Table 3 (runs that found all modes, median steps) and Table 4 "
+        "(Spearman's correlation, collapsed runs",
+        "left out). Recomputed: from runs of that size and length alone, none left out; "
+        "steps are those of evaluations, up to 2% of the run apart.",
         "",
         *claims(paper),
         "",
-        "To run it: `python paper_checks/tables3_4_bits.py --preset paper --device cuda`, which can be stopped and goes on.",
+        "To run it: `python paper_checks/tables3_4_bits.py --preset paper --device "
+        "cuda`, which can be stopped and goes on.",
     ]
     for preset, rows in (("standard", standard), ("paper", paper)):
         if not rows:
@@ -184,21 +231,37 @@ def write() -> None:
             "",
             f"## What was run: preset {preset}",
             "",
-            f"On {about['device']} ({about['threads']} thread{'s' * (about['threads'] != 1)}), Python {about['python']}, "
-            f"torch {about['torch']}. Numbers are means over seeds, standard deviations in brackets. *Modes*: those that some",
-            "string came within N/4 bits of. *All found*: in how many runs, and the median of their steps, as evaluations saw it. *Spearman*: of P_T and R,",
-            "on test strings made as the released code makes its 7,200, P_T estimated from 10 backward trajectories a string; and on all strings, with the exact law,",
+            f"On {about['device']} ({about['threads']} "
+            f"thread{'s' * (about['threads'] != 1)}), Python {about['python']}, "
+            f"torch {about['torch']}. Numbers are means over seeds, standard deviations "
+            "in brackets. *Modes*: those that some",
+            "string came within N/4 bits of. *All found*: in how many runs, and the "
+            "median of their steps, as evaluations saw it. *Spearman*: of P_T and R,",
+            "on test strings made as the released code makes its 7,200, P_T estimated "
+            "from 10 backward trajectories a string; and on all strings, with the exact "
+            "law,",
             "as is the total variation. *Mean log R*: of 256 fresh trajectories."
-            + (f" No run has the paper's {FULL_STEPS:,} steps, and nothing here says what these would do." if longest < FULL_STEPS else ""),
+            + (
+                (
+                    f" No run has the paper's {FULL_STEPS:,} steps, and nothing here says "
+                    "what these would do."
+                )
+                if longest < FULL_STEPS
+                else ""
+            ),
             "",
             *measured(rows),
             "",
             "### Gradients",
             "",
-            "Dropout off, medians over 8 fresh batches of each seed, before the first step and after the last. *Gradient norm*",
-            "of the objective as the released code scales it, which clips at 1,000 (or at what the name of the part says).",
-            "*Largest pull*: the share of one residual in the sum of |g'(x)| over a batch. *Adam's step*: root mean square over",
-            "all parameters, as a share of the learning rate; small where gradients of one batch have little to do with the next.",
+            "Dropout off, medians over 8 fresh batches of each seed, before the first "
+            "step and after the last. *Gradient norm*",
+            "of the objective as the released code scales it, which clips at 1,000 (or "
+            "at what the name of the part says).",
+            "*Largest pull*: the share of one residual in the sum of |g'(x)| over a "
+            "batch. *Adam's step*: root mean square over",
+            "all parameters, as a share of the learning rate; small where gradients of "
+            "one batch have little to do with the next.",
             "",
             *probed(rows),
         ]
@@ -207,7 +270,16 @@ def write() -> None:
             if {row["loss"] for row in chosen(rows, part=part)} != set(NAMES):
                 continue
             name = "figure4_" + "".join(c if c.isalnum() else "_" for c in part.replace(", ", "_"))
-            save(figure(curves, part, chosen(rows, part=part)[0]["n_modes"]), RESULTS / preset / name)
-            lines += ["", f"![{part}: modes found over steps](results/tables3_4_bits/{preset}/{name}.png)", ""]
-            lines += [f"*{part.capitalize()}: as the paper's Figure 4. Lines: means; bands: least to greatest over seeds.*"]
+            save(
+                figure(curves, part, chosen(rows, part=part)[0]["n_modes"]), RESULTS / preset / name
+            )
+            lines += [
+                "",
+                f"![{part}: modes found over steps](results/tables3_4_bits/{preset}/{name}.png)",
+                "",
+            ]
+            lines += [
+                f"*{part.capitalize()}: as the paper's Figure 4. Lines: means; bands: "
+                "least to greatest over seeds.*"
+            ]
     write_atomically(PAGE, ("\n".join(lines) + "\n").encode())

@@ -1,14 +1,16 @@
-"""Theorem B.1 of the paper, recomputed: the generators f_1 to f_4, by who is weighted and who learns.
+"""Theorem B.1 of the paper, recomputed: the generators f_1 to f_4, by who is weighted and who
+learns.
 
     python paper_checks/theorem_b1.py        prints the table and writes theorem_b1.md beside this file
 
     weights p_F, p_F learns:  f_1(t) = t int_1^t g'(log s)/s^2 ds      weights p_F, p_B learns:  f_2(t) = g(log t)
     weights p_B, p_F learns:  f_3(t) = t g(log t)                      weights p_B, p_B learns:  f_4(t) = int_1^t g'(log s) ds
 
-The paper's formulas give the claimed column. The recomputed one comes from the other direction: f'' = g_b''(log t)/t^2
-of the on-policy loss with the same gradient (`derive --sampler`), integrated. f_1 and f_4 are claimed to be convex for
-every convex g, f_2 and f_3 for some t only; the ends of their convex stretches are checked at f'' = 0 exactly, and by
-enclosures of f'' on both sides. Exit code 1: something does not agree.
+The paper's formulas give the claimed column. The recomputed one comes from the other direction: f''
+= g_b''(log t)/t^2 of the on-policy loss with the same gradient (`derive --sampler`), integrated.
+f_1 and f_4 are claimed to be convex for every convex g, f_2 and f_3 for some t only; the ends of
+their convex stretches are checked at f'' = 0 exactly, and by enclosures of f'' on both sides. Exit
+code 1: something does not agree.
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ import sympy as sp
 from table2_losses import TABLE_2, code, same
 
 import divergence_lab as dl
+from divergence_lab.theory.answers.weightings import on_policy_equivalent, sampler
 from divergence_lab.theory.expressions.enclosure import value_at
 from divergence_lab.theory.expressions.parsing import parse, write
-from divergence_lab.theory.answers.weightings import on_policy_equivalent, sampler
 from divergence_lab.theory.expressions.symbols import t, x
 
 REPORT = Path(__file__).with_suffix(".md")
@@ -51,7 +53,11 @@ PRINTED = {
     ("Linex(1/2)", "f_4"): "4*t**(3/2)/3 - 2*t + 2/3",
     ("Shifted-Cosh", "f_4"): "(t**2 - 1)/2 - log(t)",
 }
-PROBES = [sp.Rational(1, 10**k) for k in (6, 3, 2, 1)] + [sp.Rational(n, 7) for n in range(2, 60)] + [sp.Integer(10) ** k for k in (2, 3, 6)]
+PROBES = (
+    [sp.Rational(1, 10**k) for k in (6, 3, 2, 1)]
+    + [sp.Rational(n, 7) for n in range(2, 60)]
+    + [sp.Integer(10) ** k for k in (2, 3, 6)]
+)
 
 
 @dataclass(frozen=True)
@@ -68,13 +74,17 @@ class Row:
 
     @property
     def agrees(self) -> bool:
-        if self.recomputed is None or not same(gauge_free(self.claimed), gauge_free(self.recomputed)):
+        if self.recomputed is None or not same(
+            gauge_free(self.claimed), gauge_free(self.recomputed)
+        ):
             return False
         return self.printed is None or same(parse(self.printed, t), self.claimed)
 
 
 def gauge_free(generator: sp.Expr) -> sp.Expr:
-    """f - f'(1)(t - 1): f_2 to f_4 are known up to a multiple of t - 1, which no divergence of equal masses sees."""
+    """f - f'(1)(t - 1): f_2 to f_4 are known up to a multiple of t - 1, which no divergence of
+    equal masses sees.
+    """
     return generator - sp.diff(generator, t).subs(t, 1) * (t - 1)
 
 
@@ -90,7 +100,9 @@ def claimed(name: str, g: sp.Expr) -> sp.Expr:
 
 
 def convex_on(generator: sp.Expr, ends: tuple[str, str]) -> bool:
-    """f'' is 0 at the inner ends, positive at all probes between them and negative at all outside."""
+    """f'' is 0 at the inner ends, positive at all probes between them and negative at all
+    outside.
+    """
     second = sp.simplify(sp.diff(generator, t, 2))
     low, high = (sp.oo if end == "oo" else parse(end, t) for end in ends)
     if any(sp.simplify(second.subs(t, end)) != 0 for end in (low, high) if end not in (0, sp.oo)):
@@ -116,7 +128,15 @@ def recompute() -> list[Row]:
             found = dl.divergence(on_policy_equivalent(entry, sampler(who))).generator
             ends = CONVEX.get((claim.name, name), ("0", "oo"))
             rows.append(
-                Row(claim.name, name, formula, found, PRINTED.get((claim.name, name)), ends, convex_on(formula, ends))
+                Row(
+                    claim.name,
+                    name,
+                    formula,
+                    found,
+                    PRINTED.get((claim.name, name)),
+                    ends,
+                    convex_on(formula, ends),
+                )
             )
     return rows
 
@@ -125,7 +145,8 @@ def render(rows: list[Row]) -> str:
     lines = [
         "# Theorem B.1: f_1 to f_4",
         "",
-        "Exact symbolic comparison, no training. Recomputed from the on-policy loss with the same gradient, up to a",
+        "Exact symbolic comparison, no training. Recomputed from the on-policy loss with "
+        "the same gradient, up to a",
         "multiple of t - 1.",
         "",
         "| loss | | weights | learns | the paper's formula | agrees | convex for t in | agrees |",
@@ -135,7 +156,8 @@ def render(rows: list[Row]) -> str:
         weights, learns, _ = WHO[row.name]
         span = f"({row.convex[0]}, {row.convex[1]})"
         lines.append(
-            f"| {row.loss} | {row.name} | {weights} | {learns} | {code(write(row.claimed))} | {_yes(row.agrees)} "
+            f"| {row.loss} | {row.name} | {weights} | {learns} | "
+            f"{code(write(row.claimed))} | {_yes(row.agrees)} "
             f"| {code(span)} | {_yes(row.convex_agrees)} |"
         )
     return "\n".join(lines) + "\n"

@@ -1,19 +1,23 @@
-"""How long `--preset paper` would take on a GPU: kernels and multiplications of a training step, counted, not timed.
+"""How long `--preset paper` would take on a GPU: kernels and multiplications of a training step,
+counted, not timed.
 
     python paper_checks/time_on_a_gpu.py
     python paper_checks/time_on_a_gpu.py --measure    first measure the rate of one CPU core, which takes minutes
 
-On torch's "meta" device every operation goes the way of a GPU and computes nothing, so a step can be counted on any
-machine.  A step is recorded once as a CUDA graph and replayed, but for molecules, whose rewards are computed on the CPU:
-their kernels are launched one by one.  The time of a step is about
+On torch's "meta" device every operation goes the way of a GPU and computes nothing, so a step can
+be counted on any machine.  A step is recorded once as a CUDA graph and replayed, but for molecules,
+whose rewards are computed on the CPU: their kernels are launched one by one.  The time of a step is
+about
 
     kernels * (REPLAYED or LAUNCHED) + floating-point operations / OPERATIONS_A_SECOND
 
-These constants are assumptions, typical of small kernels and of float32 products on a data-centre GPU, and no GPU was at
-hand to measure them: read the result as an order of magnitude.  Evaluations and rewards of molecules are not in it.
+These constants are assumptions, typical of small kernels and of float32 products on a data-centre
+GPU, and no GPU was at hand to measure them: read the result as an order of magnitude.  Evaluations
+and rewards of molecules are not in it.
 
-What is measured is the rate of this code on one core, in CPU time, so that other work on the machine does not count, and from a
-start whose trajectories are about as long as they can be.  It is kept in results/time_on_a_gpu.
+What is measured is the rate of this code on one core, in CPU time, so that other work on the
+machine does not count, and from a start whose trajectories are about as long as they can be.  It is
+kept in results/time_on_a_gpu.
 """
 
 from __future__ import annotations
@@ -31,11 +35,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import divergence_lab as dl
-from divergence_lab.training import settings, loop as training
+from divergence_lab.bench.measuring import prepared
 from divergence_lab.gflownet.randomness import DROPOUT, random_bits, uniforms
 from divergence_lab.graphs.spaces.bits import generated_bits
-from divergence_lab.bench.measuring import prepared
 from divergence_lab.results.result import write_atomically
+from divergence_lab.training import loop as training
+from divergence_lab.training import settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import figure3_hypergrid  # noqa: E402
@@ -79,13 +84,17 @@ def counted(losses: dict, space: Any, **given: Any) -> tuple[int, float]:
 
 
 def measured(losses: dict, space: Any, **given: Any) -> float:
-    """CPU seconds of one training step of all members on one thread: the mean of STEPS steps from the start."""
+    """CPU seconds of one training step of all members on one thread: the mean of STEPS steps
+    from the start.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     given = {name: value for name, value in given.items() if name != "stop_logit"}
     run = prepared(space, losses, device="cpu", **given)
     inputs, advance = training._advancing(run, training._start(run, 1))
-    noise = uniforms(run.config["seeds"], 0, (WARM + STEPS, *inputs.noise.shape[1:]), run.device, run.dtype)
+    noise = uniforms(
+        run.config["seeds"], 0, (WARM + STEPS, *inputs.noise.shape[1:]), run.device, run.dtype
+    )
     for step in range(WARM + STEPS):
         if step == WARM:
             started = time.process_time()
@@ -93,19 +102,30 @@ def measured(losses: dict, space: Any, **given: Any) -> float:
         inputs.step.fill_(step)
         inputs.rates.copy_(run.rates)
         if inputs.bits is not None:
-            inputs.bits.copy_(random_bits(run.config["seeds"], DROPOUT + step, inputs.bits.shape[1:], run.device))
+            inputs.bits.copy_(
+                random_bits(run.config["seeds"], DROPOUT + step, inputs.bits.shape[1:], run.device)
+            )
         advance(0.0)
     torch.set_num_threads(before)
     return (time.process_time() - started) / STEPS
 
 
 def cases(look=counted):
-    """(check, what, steps, how often, seconds a kernel, *look(..)): look counts (kernels, operations), or measures."""
+    """(check, what, steps, how often, seconds a kernel, *look(..)): look counts (kernels,
+    operations), or measures.
+    """
     for case in figure3_hypergrid.PRESETS["paper"]:
         if case.env.endswith("paper"):  # the other reading takes as long
             given = figure3_hypergrid.settings(case)
             losses, graph = given.pop("losses"), given.pop("graph")
-            yield "Figure 3", f"hyper-grid, {case.objective}", case.steps, 2, REPLAYED, *look(losses, graph, **given)
+            yield (
+                "Figure 3",
+                f"hyper-grid, {case.objective}",
+                case.steps,
+                2,
+                REPLAYED,
+                *look(losses, graph, **given),
+            )
     (part,) = tables3_4_bits.PRESETS["paper"]
     losses = {name: dl.to_torch(dl.loss(name)) for name in part.losses}
     for name in part.objectives:
@@ -120,7 +140,9 @@ def molecules(look=counted):
 
     size = figure5_molecules.SIZES["paper"]
     # rewards, which are asked of the CPU, are left out
-    space = replace(generated_molecules(MAX_BLOCKS, None), log_reward=lambda states: states.double().sum(dim=-1))
+    space = replace(
+        generated_molecules(MAX_BLOCKS, None), log_reward=lambda states: states.double().sum(dim=-1)
+    )
     for objective in figure5_molecules.OBJECTIVES:
         losses = figure5_molecules.losses(objective)
         found = look(
@@ -136,15 +158,15 @@ def page(rows, rates: dict[str, float] | None = None) -> str:
     lines = [
         "# How long the paper preset would take on a GPU", "",
         "    python paper_checks/time_on_a_gpu.py", "",
-        "Counted on a CPU: kernels and floating-point operations of one training step of all losses and seeds that train",
-        f"together, the way a GPU goes. Assumed, not measured: {REPLAYED * 1e6:.0f} µs a kernel replayed in a CUDA graph, "
+        "Counted on a CPU: kernels and floating-point operations of one training step of " "all losses and seeds that train",
+        f"together, the way a GPU goes. Assumed, not measured: {REPLAYED * 1e6:.0f} µs a " "kernel replayed in a CUDA graph, "
         f"{LAUNCHED * 1e6:.0f} µs launched (molecules, whose",
-        f"rewards are computed on the CPU), and {OPERATIONS_A_SECOND / 1e12:.0f} TFLOP/s in float32. So the hours are an order of magnitude. "
+        f"rewards are computed on the CPU), and {OPERATIONS_A_SECOND / 1e12:.0f} TFLOP/s " "in float32. So the hours are an order of magnitude. "
         "Not in them: evaluations and",
         "the rewards of molecules.", "",
-        "Measured (`--measure`): CPU seconds of a step on one core, without a GPU, with trajectories about as long as they can be, and the hours",
+        "Measured (`--measure`): CPU seconds of a step on one core, without a GPU, with " "trajectories about as long as they can be, and the hours",
         "that the preset would take one core at that rate.", "",
-        "| check | case | steps | runs one after another | kernels a step | GFLOP a step | GPU: ms a step | GPU: hours | one core, measured: s a step | hours |",
+        "| check | case | steps | runs one after another | kernels a step | GFLOP a step " "| GPU: ms a step | GPU: hours | one core, measured: s a step | hours |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]  # fmt: skip
     total = one_core = 0.0
@@ -152,12 +174,25 @@ def page(rows, rates: dict[str, float] | None = None) -> str:
         step = kernels * seconds + operations / OPERATIONS_A_SECOND
         hours = step * steps * times / 3600
         total += hours
-        numbers = (f"{steps:,}", times, f"{kernels:,}", f"{operations / 1e9:.1f}", f"{step * 1e3:.1f}", f"{hours:.1f}")
+        numbers = (
+            f"{steps:,}",
+            times,
+            f"{kernels:,}",
+            f"{operations / 1e9:.1f}",
+            f"{step * 1e3:.1f}",
+            f"{hours:.1f}",
+        )
         slow = rates.get(what)
         one_core += 0.0 if slow is None else slow * steps * times / 3600
-        shown = ("not measured", "") if slow is None else (f"{slow:.2f}", f"{slow * steps * times / 3600:,.0f}")
+        shown = (
+            ("not measured", "")
+            if slow is None
+            else (f"{slow:.2f}", f"{slow * steps * times / 3600:,.0f}")
+        )
         lines.append(f"| {check} | {what} | {' | '.join(map(str, numbers + shown))} |")
-    last = f"Together about {total:.0f} hours of one GPU" + (f", or {one_core:,.0f} hours of one core." if one_core else ".")
+    last = f"Together about {total:.0f} hours of one GPU" + (
+        f", or {one_core:,.0f} hours of one core." if one_core else "."
+    )
     return "\n".join([*lines, "", last, ""])
 
 
@@ -170,7 +205,9 @@ def main(argv: list[str] | None = None) -> int:
             MEASURED.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(MEASURED, (json.dumps(rates, indent=1) + "\n").encode())
     place = Path(__file__).with_suffix(".md")
-    place.write_text(page(list(cases()), json.loads(MEASURED.read_text()) if MEASURED.exists() else None))
+    place.write_text(
+        page(list(cases()), json.loads(MEASURED.read_text()) if MEASURED.exists() else None)
+    )
     print(place.read_text())
     return 0
 

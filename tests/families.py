@@ -1,6 +1,8 @@
-"""Random families of losses in one parameter c, and an oracle for them in high precision that knows nothing of the engine.
+"""Random families of losses in one parameter c, and an oracle for them in high precision that knows
+nothing of the engine.
 
-Singular parts in u = c - s, whose formula has no value at c = s; regular parts with thresholds and kinks in c.
+Singular parts in u = c - s, whose formula has no value at c = s; regular parts with thresholds and
+kinks in c.
 """
 
 from __future__ import annotations
@@ -12,28 +14,57 @@ from dataclasses import dataclass
 import mpmath as mp
 
 DIGITS = 600
-TINY = mp.mpf(10) ** -120   # how near to a value without a value the oracle looks: far nearer than 1/FAR^2
-STEP = mp.mpf(10) ** -200   # of difference quotients
+TINY = (
+    mp.mpf(10) ** -120
+)  # how near to a value without a value the oracle looks: far nearer than 1/FAR^2
+STEP = mp.mpf(10) ** -200  # of difference quotients
 POINTS = [mp.mpf(n) / d for n, d in ((1, 7), (1, 1), (11, 4), (9, 1))]
 NEAR, FAR = mp.mpf(10) ** 20, mp.mpf(10) ** 24
 
 # part, whether it is also real for u < 0
 SINGULAR = (
-    ("U*(sqrt(1+(x/U)**2)-1)", True), ("Abs(U)*(sqrt(1+(x/U)**2)-1)", True), ("U**2*(sqrt(1+(x/U)**2)-1)", True),
-    ("(cosh(U*x)-1)/U**2", True), ("(exp(U*x)-U*x-1)/U**2", True), ("exp(U*x)/U**2-x/U-1/U**2", True),
-    ("U*log((1+exp(x**2/U))/2)", False), ("U*log(1+exp(x/U))", True), ("U*log(cosh(x/U))", True),
-    ("log(1+U*x**2)/U", False), ("(1-exp(-U*x**2))/U", False), ("U*log(1+x**2/U**2)", False), ("x**2/(x**2+U**2)", True),
-    ("x**2/U", True), ("x**2/U**2", True), ("x*tanh(x/U)", True), ("x**2*exp(-1/(4*U))", False), ("x**2*exp(-1/(9*U**2))", True),
-    ("1-exp(-x**2/U)", False), ("((1+Abs(x))**U-1)/U", True), ("x**2*tanh(1/U)", True),
+    ("U*(sqrt(1+(x/U)**2)-1)", True),
+    ("Abs(U)*(sqrt(1+(x/U)**2)-1)", True),
+    ("U**2*(sqrt(1+(x/U)**2)-1)", True),
+    ("(cosh(U*x)-1)/U**2", True),
+    ("(exp(U*x)-U*x-1)/U**2", True),
+    ("exp(U*x)/U**2-x/U-1/U**2", True),
+    ("U*log((1+exp(x**2/U))/2)", False),
+    ("U*log(1+exp(x/U))", True),
+    ("U*log(cosh(x/U))", True),
+    ("log(1+U*x**2)/U", False),
+    ("(1-exp(-U*x**2))/U", False),
+    ("U*log(1+x**2/U**2)", False),
+    ("x**2/(x**2+U**2)", True),
+    ("x**2/U", True),
+    ("x**2/U**2", True),
+    ("x*tanh(x/U)", True),
+    ("x**2*exp(-1/(4*U))", False),
+    ("x**2*exp(-1/(9*U**2))", True),
+    ("1-exp(-x**2/U)", False),
+    ("((1+Abs(x))**U-1)/U", True),
+    ("x**2*tanh(1/U)", True),
     ("Piecewise((x**2/(2*U), Abs(x) < U), (Abs(x) - U/2, True))", False),
 )
-REGULAR = ("x**2", "Abs(x)", "exp(x)-x-1", "log(cosh(x))", "Abs(c-1)*x**2", "(c-2)*x**2", "exp(c*x)-c*x-1", "c*Abs(x)", "(2-c)*x**4",
-           "exp(-x)+x-1", "sqrt(1+x**2)-1")
+REGULAR = (
+    "x**2",
+    "Abs(x)",
+    "exp(x)-x-1",
+    "log(cosh(x))",
+    "Abs(c-1)*x**2",
+    "(c-2)*x**2",
+    "exp(c*x)-c*x-1",
+    "c*Abs(x)",
+    "(2-c)*x**4",
+    "exp(-x)+x-1",
+    "sqrt(1+x**2)-1",
+)
 
 
 @dataclass(frozen=True)
 class Family:
     """A loss in x and c, what is assumed of c, and the values of c that matter."""
+
     text: str
     assumptions: tuple[str, ...]
     singular: int
@@ -58,20 +89,36 @@ def draw(source: random.Random) -> Family:
     return Family(text, (f"c {relation} {s}",) if relation else (), s, sides)
 
 
-# --- the oracle ----------------------------------------------------------------------------------------------
+# --- the oracle
+# ----------------------------------------------------------------------------------------------
+
 
 class Member:
     """g of a family at one value of c, minus its gauge, by the formula itself."""
 
     def __init__(self, text: str, c: mp.mpf):
-        names = {"exp": mp.exp, "log": mp.log, "sqrt": mp.sqrt, "cosh": mp.cosh, "tanh": mp.tanh, "Abs": abs, "c": c,
-                 "Piecewise": lambda *pairs: next(value() for value, holds in pairs if holds)}
-        later = text.replace("Piecewise((", "Piecewise((lambda: ").replace(", (Abs", ", (lambda: Abs")  # only the piece that holds is evaluated
+        names = {
+            "exp": mp.exp,
+            "log": mp.log,
+            "sqrt": mp.sqrt,
+            "cosh": mp.cosh,
+            "tanh": mp.tanh,
+            "Abs": abs,
+            "c": c,
+            "Piecewise": lambda *pairs: next(value() for value, holds in pairs if holds),
+        }
+        later = text.replace("Piecewise((", "Piecewise((lambda: ").replace(
+            ", (Abs", ", (lambda: Abs"
+        )  # only the piece that holds is evaluated
         code = compile(later, "family", "eval")
         self.raw = lambda x: mp.mpf(eval(code, {**names, "x": x}))
         self.start = self.raw(mp.mpf(0))
         below, above = (self.start - self.raw(-STEP)) / STEP, (self.raw(STEP) - self.start) / STEP
-        self.tilt = (below + above) / 2 if abs(below - above) < mp.mpf(10) ** -15 * (1 + abs(above)) else mp.mpf(0)
+        self.tilt = (
+            (below + above) / 2
+            if abs(below - above) < mp.mpf(10) ** -15 * (1 + abs(above))
+            else mp.mpf(0)
+        )
 
     def value(self, x: mp.mpf) -> mp.mpf:
         return self.raw(x) - self.start - self.tilt * x
@@ -89,9 +136,17 @@ def limit_exists(family: Family) -> bool:
     """Does the family seem to converge at its singular value?"""
     seen = []
     for side in family.sides:
-        near, nearer = (Member(family.text, family.singular + side * TINY * k) for k in (1, mp.mpf(1) / 1000))
-        values = [(near.value(x), nearer.value(x)) for x in (*POINTS, *(-x for x in POINTS), mp.mpf(10) ** -12)]
-        if any(abs(a - b) > mp.mpf(10) ** -6 * (1 + abs(a)) for a, b in values) or abs(values[-1][0]) > mp.mpf(10) ** -6:
+        near, nearer = (
+            Member(family.text, family.singular + side * TINY * k) for k in (1, mp.mpf(1) / 1000)
+        )
+        values = [
+            (near.value(x), nearer.value(x))
+            for x in (*POINTS, *(-x for x in POINTS), mp.mpf(10) ** -12)
+        ]
+        if (
+            any(abs(a - b) > mp.mpf(10) ** -6 * (1 + abs(a)) for a, b in values)
+            or abs(values[-1][0]) > mp.mpf(10) ** -6
+        ):
             return False
         seen.append([a for a, _ in values])
     return all(abs(a - b) < mp.mpf(10) ** -6 * (1 + abs(a)) for a, b in zip(seen[0], seen[-1]))
@@ -125,17 +180,26 @@ def holds(kind: str, g: Member) -> bool | None:
         growth = _growth(lambda x: g.slope(x) * mp.exp(-x), mp.mpf(2000), mp.mpf(4000))
         return growth > -1 if abs(growth + 1) > 0.05 else None
     if kind == "even":
-        return all(abs(g.slope(x) + g.slope(-x)) < mp.mpf(10) ** -18 * (abs(g.slope(x)) + mp.mpf(10) ** -3) for x in POINTS)
+        return all(
+            abs(g.slope(x) + g.slope(-x)) < mp.mpf(10) ** -18 * (abs(g.slope(x)) + mp.mpf(10) ** -3)
+            for x in POINTS
+        )
     if kind == "symmetric":
         kink = g.slope(TINY * 10**6) + g.slope(-TINY * 10**6)
         return abs(kink) < mp.mpf(10) ** -12 and all(
-            abs(g.bend(x) - mp.exp(x) * g.bend(-x)) < mp.mpf(10) ** -9 * (abs(g.bend(x)) + mp.mpf(10) ** -3)
-            for x in _grid() if 0 < x < 20)
+            abs(g.bend(x) - mp.exp(x) * g.bend(-x))
+            < mp.mpf(10) ** -9 * (abs(g.bend(x)) + mp.mpf(10) ** -3)
+            for x in _grid()
+            if 0 < x < 20
+        )
     if kind == "convex":
         kink = g.slope(TINY * 10**6) - g.slope(-TINY * 10**6)
-        return kink > -mp.mpf(10) ** -12 and all(g.bend(x) > -mp.mpf(10) ** -12 * (1 + abs(g.value(x))) for x in _grid())
-    return all(g.slope(x) * mp.sign(x) > -mp.mpf(10) ** -12 for x in _grid()) and \
-        all(abs(g.value(s * mp.mpf(10) ** -3)) > mp.mpf(10) ** -30 for s in (1, -1))
+        return kink > -(mp.mpf(10) ** -12) and all(
+            g.bend(x) > -(mp.mpf(10) ** -12) * (1 + abs(g.value(x))) for x in _grid()
+        )
+    return all(g.slope(x) * mp.sign(x) > -(mp.mpf(10) ** -12) for x in _grid()) and all(
+        abs(g.value(s * mp.mpf(10) ** -3)) > mp.mpf(10) ** -30 for s in (1, -1)
+    )
 
 
 def _is_infinite(growth: float, right_way: bool) -> bool | None:

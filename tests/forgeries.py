@@ -1,7 +1,8 @@
-"""Forged documents: every field of what `derive --json` prints, altered in several ways, the seal and the words made to fit.
+"""Forged documents: every field of what `derive --json` prints, altered in several ways, the seal
+and the words made to fit.
 
-`forgeries(entry, others)` yields (what was done, the forged object). Each says something false of the loss, or something
-that cannot be known from it; none is what `derive` prints.
+`forgeries(entry, others)` yields (what was done, the forged object). Each says something false of
+the loss, or something that cannot be known from it; none is what `derive` prints.
 """
 
 from __future__ import annotations
@@ -13,39 +14,68 @@ from typing import Any
 from divergence_lab.theory.checker.certificate import cites, claim_of, seal
 from divergence_lab.theory.checker.conclusions import VERDICTS
 
-# What it does to a text that says a formula; {v} is the variable. The last vanishes at three points and is small elsewhere.
-IN_FORMULA = ("({text}) + 1/1000000", "-({text})", "2*({text})", "({text})*(1 + ({v} - 1)**2/10**9)",
-              "({text}) + ({v} - 1)*({v} - 2)*({v} - 3)/10**12",
-              "{text} # as every referee found")
-VARIABLE = {"loss": "x", "loss_derivative": "x", "generator": "t", "dual_loss": "x", "as_given": "x", "sampled_loss": "x", "normalised": "t"}
+# What it does to a text that says a formula; {v} is the variable. The last vanishes at three points
+# and is small elsewhere.
+IN_FORMULA = (
+    "({text}) + 1/1000000",
+    "-({text})",
+    "2*({text})",
+    "({text})*(1 + ({v} - 1)**2/10**9)",
+    "({text}) + ({v} - 1)*({v} - 2)*({v} - 3)/10**12",
+    "{text} # as every referee found",
+)
+VARIABLE = {
+    "loss": "x",
+    "loss_derivative": "x",
+    "generator": "t",
+    "dual_loss": "x",
+    "as_given": "x",
+    "sampled_loss": "x",
+    "normalised": "t",
+}
 IN_NUMBER = ("({text}) + 1/10**9", "-({text}) - 1", "oo", "-oo", "7")
 NUMBERS = ("f_at_zero", "slope_at_infinity", "curvature_at_zero", "factor")
-SENTENCES = ("f'(oo) = int g'(x) e^(-x) dx = oo, by comparison with 1/x", "the loss is all one could wish for", "")
+SENTENCES = (
+    "f'(oo) = int g'(x) e^(-x) dx = oo, by comparison with 1/x",
+    "the loss is all one could wish for",
+    "",
+)
 
 
 def resealed(verdict: dict[str, Any], kind: str) -> dict[str, Any]:
     """The claims, the citations and the seal made to fit the altered data, as a forger would."""
     for step in verdict["steps"]:
         try:
-            step["claim"] = claim_of(step["rule"], {k: v for k, v in step.items() if k not in ("rule", "claim")})
+            step["claim"] = claim_of(
+                step["rule"], {k: v for k, v in step.items() if k not in ("rule", "claim")}
+            )
         except (KeyError, ValueError, AttributeError):
             pass
     verdict["cites"] = cites(kind, verdict["steps"])
     return {**verdict, "seal": seal(verdict)}
 
 
-def forgeries(entry: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every forgery of one object; `others` are objects of other losses, whose fields it may borrow."""
+def forgeries(
+    entry: Mapping[str, Any], others: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every forgery of one object; `others` are objects of other losses, whose fields it may
+    borrow.
+    """
     for key, text in entry.items():
         for new in _altered(key, text, others):
             if new != text:
                 yield f"{key}: {str(new)[:80]}", {**copy.deepcopy(dict(entry)), key: new}
     for kind in VERDICTS:
-        for what, verdict in _altered_verdicts(kind, entry[kind], [other[kind] for other in others]):
+        for what, verdict in _altered_verdicts(
+            kind, entry[kind], [other[kind] for other in others]
+        ):
             forged = copy.deepcopy(dict(entry))
             forged[kind] = resealed(verdict, kind)
             if kind == "validity":
-                forged |= {"valid": verdict["holds"], "why_invalid": None if verdict["holds"] else verdict["because"]}
+                forged |= {
+                    "valid": verdict["holds"],
+                    "why_invalid": None if verdict["holds"] else verdict["because"],
+                }
             yield f"{kind}: {what}", forged
 
 
@@ -54,7 +84,21 @@ def _altered(key: str, text: Any, others: Sequence[Mapping[str, Any]]) -> Iterat
         yield from (form.format(text=text, v=VARIABLE[key]) for form in IN_FORMULA)
     if key in NUMBERS and isinstance(text, str):
         yield from (form.format(text=text if "oo" not in text else "1") for form in IN_NUMBER)
-    if key in ("name", "divergence", "loss", "generator", "dual_loss", "loss_derivative", "weighted_by", "sampler", *NUMBERS) and text is not None:
+    if (
+        key
+        in (
+            "name",
+            "divergence",
+            "loss",
+            "generator",
+            "dual_loss",
+            "loss_derivative",
+            "weighted_by",
+            "sampler",
+            *NUMBERS,
+        )
+        and text is not None
+    ):
         yield from (other[key] for other in others if other.get(key) is not None)
     if key == "parameters":
         yield [*text, "zeta"]
@@ -71,36 +115,79 @@ def _altered(key: str, text: Any, others: Sequence[Mapping[str, Any]]) -> Iterat
         yield [{**piece, "slope": piece["slope"] + " + 1/10**9"} for piece in text]
         yield [{**piece, "curvature": piece["curvature"] + " + 1/10**9"} for piece in text]
     for place, value in enumerate(text if key == "values" else ()):
-        for forged in ({**value, "f": value["f"][:-3] + "777"}, {**value, "t": "7/3"}, {**value, "f": "-" + value["f"]}):
-            yield [*text[:place], forged, *text[place + 1:]]
+        for forged in (
+            {**value, "f": value["f"][:-3] + "777"},
+            {**value, "t": "7/3"},
+            {**value, "f": "-" + value["f"]},
+        ):
+            yield [*text[:place], forged, *text[place + 1 :]]
     if key == "left_out":
         yield [*text, "a = 0"]
     if isinstance(text, dict) and "cases" in text:
         for place, case in enumerate(text["cases"]):
-            yield {"cases": text["cases"][:place] + [{**case, "value": "17"}] + text["cases"][place + 1:]}
-            yield {"cases": text["cases"][:place] + text["cases"][place + 1:]}
+            yield {
+                "cases": text["cases"][:place]
+                + [{**case, "value": "17"}]
+                + text["cases"][place + 1 :]
+            }
+            yield {"cases": text["cases"][:place] + text["cases"][place + 1 :]}
 
 
-def _altered_verdicts(kind: str, verdict: Mapping[str, Any], others: Sequence[Mapping[str, Any]]
-                      ) -> Iterator[tuple[str, dict[str, Any]]]:
+def _altered_verdicts(
+    kind: str, verdict: Mapping[str, Any], others: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "a key besides", {**copy.deepcopy(dict(verdict)), "note": "seen by three referees"}
     if verdict["status"] == "undecided":
-        yield "decided after all", {**copy.deepcopy(dict(verdict)), "holds": True, "status": "proved"}
+        yield (
+            "decided after all",
+            {**copy.deepcopy(dict(verdict)), "holds": True, "status": "proved"},
+        )
         return
-    yield "the opposite", {**copy.deepcopy(dict(verdict)), "holds": not verdict["holds"], "condition": None}
-    yield "another status", {**copy.deepcopy(dict(verdict)), "status": "proved" if verdict["status"] == "enclosed" else "enclosed"}
-    yield "a condition", {**copy.deepcopy(dict(verdict)), "condition": "always" if verdict["condition"] is None else
-                          verdict["condition"].translate(str.maketrans("012345", "123450"))}
+    yield (
+        "the opposite",
+        {**copy.deepcopy(dict(verdict)), "holds": not verdict["holds"], "condition": None},
+    )
+    yield (
+        "another status",
+        {
+            **copy.deepcopy(dict(verdict)),
+            "status": "proved" if verdict["status"] == "enclosed" else "enclosed",
+        },
+    )
+    yield (
+        "a condition",
+        {
+            **copy.deepcopy(dict(verdict)),
+            "condition": "always"
+            if verdict["condition"] is None
+            else verdict["condition"].translate(str.maketrans("012345", "123450")),
+        },
+    )
     for sentence in SENTENCES:
         if sentence != verdict["because"]:
             yield f"because {sentence[:30]}", {**copy.deepcopy(dict(verdict)), "because": sentence}
     for other in others:
-        if (other["holds"], other["condition"]) != (verdict["holds"], verdict["condition"]) and other["status"] != "undecided":
+        if (other["holds"], other["condition"]) != (
+            verdict["holds"],
+            verdict["condition"],
+        ) and other["status"] != "undecided":
             yield "that of another loss", copy.deepcopy(dict(other))
     for place, step in enumerate(verdict["steps"]):
-        for key, new in (("limit", "5"), ("f", "x + 17"), ("low", "-3"), ("jump", "-2"), ("diverges", "maybe"), ("scale", "1/x"),
-                         ("holds", "maybe"), ("at", "1/3"), ("sign", "< 0")):
-            if step.get(key) not in (None, new) and step["rule"] not in {"at": ("witness", "cell"), "sign": ("witness",)}.get(key, ()):
+        for key, new in (
+            ("limit", "5"),
+            ("f", "x + 17"),
+            ("low", "-3"),
+            ("jump", "-2"),
+            ("diverges", "maybe"),
+            ("scale", "1/x"),
+            ("holds", "maybe"),
+            ("at", "1/3"),
+            ("sign", "< 0"),
+        ):
+            if step.get(key) not in (None, new) and step["rule"] not in {
+                "at": ("witness", "cell"),
+                "sign": ("witness",),
+            }.get(key, ()):
                 altered = copy.deepcopy(dict(verdict))
                 altered["steps"][place][key] = new
                 yield f"step {place + 1} {key}", altered

@@ -1,7 +1,9 @@
-"""Losses whose verdicts are known by construction, for hypothesis: sides glued at 0, their mirrors, swaps, clips.
+"""Losses whose verdicts are known by construction, for hypothesis: sides glued at 0, their mirrors,
+swaps, clips.
 
-A side is a positive combination of atoms with g = g' = 0 at 0 (|x| apart), on x < 0 or on x > 0. What an atom does at
-its end of the line is known, the atoms are linearly independent, and e^x g''(-x) of an atom is an atom or none.
+A side is a positive combination of atoms with g = g' = 0 at 0 (|x| apart), on x < 0 or on x > 0.
+What an atom does at its end of the line is known, the atoms are linearly independent, and e^x
+g''(-x) of an atom is an atom or none.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from fractions import Fraction
 
 from hypothesis import strategies as st
 
-# An atom: ("q",) x^2/2, ("a",) |x|, ("p", n) |x|^n, ("l", rate) (e^{rate x} - rate x - 1)/rate^2, ("s",) sqrt(1 + x^2) - 1
+# An atom: ("q",) x^2/2, ("a",) |x|, ("p", n) |x|^n, ("l", rate) (e^{rate x} - rate x - 1)/rate^2,
+# ("s",) sqrt(1 + x^2) - 1
 Atom = tuple
 Side = dict  # {atom: positive Fraction}
 RATES = [Fraction(n, 2) for n in (-6, -4, -3, -2, -1, 1, 2, 3, 4, 6)]
@@ -54,7 +57,11 @@ def swapped(atom: Atom) -> tuple[Atom, Fraction] | None:
 
 @dataclass(frozen=True)
 class Known:
-    """A loss as two sides. A side is a tuple of (atom, weight); `flip`: that side falls where it should rise."""
+    """A loss as two sides.
+
+    A side is a tuple of (atom, weight); `flip`: that side falls where it should rise.
+    """
+
     left: tuple
     right: tuple
     flip: str | None = None
@@ -63,7 +70,11 @@ class Known:
         parts = []
         for side, is_left in ((self.left, True), (self.right, False)):
             sign = "-" if self.flip == ("left" if is_left else "right") else ""
-            parts.append(f"{sign}(" + " + ".join(f"({weight})*{text_of(atom, is_left)}" for atom, weight in side) + ")")
+            parts.append(
+                f"{sign}("
+                + " + ".join(f"({weight})*{text_of(atom, is_left)}" for atom, weight in side)
+                + ")"
+            )
         return f"Piecewise(({parts[0]}, x < 0), ({parts[1]}, True))"
 
     def verdicts(self) -> dict[str, bool]:
@@ -71,9 +82,14 @@ class Known:
         if self.flip:
             return {"valid": False}
         images = [(swapped(atom), weight) for atom, weight in self.left]
-        image = None if any(found is None for found, _ in images) else dict(_added((f[0], w * f[1]) for f, w in images))
+        image = (
+            None
+            if any(found is None for found, _ in images)
+            else dict(_added((f[0], w * f[1]) for f, w in images))
+        )
         return {
-            "valid": True, "convex": True,
+            "valid": True,
+            "convex": True,
             "zero_forcing": any(grows_without_bound(atom, True) for atom in left),
             "zero_avoiding": any(atom[0] == "l" and atom[1] >= 1 for atom in right),
             "even": {_mirrored(atom): weight for atom, weight in self.left} == right,
@@ -84,11 +100,17 @@ class Known:
 
     def mirror(self) -> Known:
         """g(-x)."""
-        turned = [tuple((_mirrored(atom), weight) for atom, weight in side) for side in (self.right, self.left)]
+        turned = [
+            tuple((_mirrored(atom), weight) for atom, weight in side)
+            for side in (self.right, self.left)
+        ]
         return Known(*turned, {"left": "right", "right": "left"}.get(self.flip))
 
     def scaled(self, factor: Fraction) -> Known:
-        sides = [tuple((atom, factor * weight) for atom, weight in side) for side in (self.left, self.right)]
+        sides = [
+            tuple((atom, factor * weight) for atom, weight in side)
+            for side in (self.left, self.right)
+        ]
         return Known(*sides, self.flip)
 
     def plus(self, other: Known) -> Known:
@@ -96,8 +118,14 @@ class Known:
 
     def clipped_verdicts(self) -> dict[str, bool]:
         """Those of the loss whose residual is clipped in its gradient (Proposition 18)."""
-        return {"valid": True, "convex": True, "zero_forcing": False, "zero_avoiding": False, "bounded_gradient": True,
-                "even": self.verdicts()["even"]}
+        return {
+            "valid": True,
+            "convex": True,
+            "zero_forcing": False,
+            "zero_avoiding": False,
+            "bounded_gradient": True,
+            "even": self.verdicts()["even"],
+        }
 
 
 def symmetric_completion(left: tuple) -> Known | None:
@@ -123,11 +151,18 @@ weights = st.sampled_from([Fraction(n, d) for n in (1, 2, 3, 5) for d in (1, 2, 
 
 def sides(atoms=ATOMS, most: int = 2):
     """Sides of up to `most` atoms."""
-    return st.lists(st.tuples(st.sampled_from(atoms), weights), min_size=1, max_size=most).map(_added).map(tuple)
+    return (
+        st.lists(st.tuples(st.sampled_from(atoms), weights), min_size=1, max_size=most)
+        .map(_added)
+        .map(tuple)
+    )
 
 
 known_losses = st.builds(Known, sides(), sides())
-# One atom a side and few weights: SymPy remembers the parts, so that thousands of these are decided in a minute.
-cheap_sides = st.tuples(st.sampled_from([atom for atom in ATOMS if atom != ("s",)]),
-                        st.sampled_from([Fraction(1), Fraction(2), Fraction(1, 3)])).map(lambda side: (side,))
+# One atom a side and few weights: SymPy remembers the parts, so that thousands of these are decided
+# in a minute.
+cheap_sides = st.tuples(
+    st.sampled_from([atom for atom in ATOMS if atom != ("s",)]),
+    st.sampled_from([Fraction(1), Fraction(2), Fraction(1, 3)]),
+).map(lambda side: (side,))
 cheap_losses = st.builds(Known, cheap_sides, cheap_sides)

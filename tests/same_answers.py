@@ -1,8 +1,10 @@
-"""Commands whose answers must not depend on the machine: what they print, on processors of any speed.
+"""Commands whose answers must not depend on the machine: what they print, on processors of any
+speed.
 
     python -m tests.same_answers FACTOR < COMMANDS > ANSWERS       a processor FACTOR times slower than this one
 
-COMMANDS: a JSON list of lists of words; ANSWERS: a JSON list of [exit code, standard output, standard error].
+COMMANDS: a JSON list of lists of words; ANSWERS: a JSON list of [exit code, standard output,
+standard error].
 """
 
 from __future__ import annotations
@@ -27,8 +29,11 @@ COMMAND = re.compile(r"^(?:    |\$ )divergence-lab (.+?)(?:\s{2,}#.*)?$", re.MUL
 def of_the_catalogue() -> Iterator[list[str]]:
     """Every name, every family at its examples and with its parameters left open."""
     from divergence_lab.theory.catalogue.named import DIVERGENCES, LOSSES
+
     for entry in LOSSES:
-        for inside in dict.fromkeys((*entry.examples, ", ".join(entry.parameters)) if entry.parameters else ("",)):
+        for inside in dict.fromkeys(
+            (*entry.examples, ", ".join(entry.parameters)) if entry.parameters else ("",)
+        ):
             yield ["derive", f"{entry.name}({inside})" if inside else entry.name, "--json"]
     for entry in DIVERGENCES:
         yield ["invert", entry.name, "--json"]
@@ -50,13 +55,30 @@ def of_the_pages() -> Iterator[list[str]]:
             for part in re.split(r"\s*&&\s*(?:divergence-lab )?", line):
                 words = shlex.split(re.sub(r" > [\w./]+$", "", part))
                 if words[0] in ("derive", "invert", "design") and "residuals.txt" not in words:
-                    yield [*(word for word in words if word not in ("--json", "--latex", "--steps")), "--json"]
+                    yield [
+                        *(word for word in words if word not in ("--json", "--latex", "--steps")),
+                        "--json",
+                    ]
 
 
-def answers(commands: Sequence[Sequence[str]], factor: float = 1.0, hash_seed: str | None = None) -> list[list]:
-    """[exit code, standard output, standard error] of each command, where the processor is so many times slower."""
-    done = subprocess.run([sys.executable, "-m", "tests.same_answers", str(factor)], input=json.dumps(commands), capture_output=True,
-                          text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **({"PYTHONHASHSEED": hash_seed} if hash_seed else {})})
+def answers(
+    commands: Sequence[Sequence[str]], factor: float = 1.0, hash_seed: str | None = None
+) -> list[list]:
+    """[exit code, standard output, standard error] of each command, where the processor is so
+    many times slower.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.same_answers", str(factor)],
+        input=json.dumps(commands),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            **({"PYTHONHASHSEED": hash_seed} if hash_seed else {}),
+        },
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -64,20 +86,35 @@ def answers(commands: Sequence[Sequence[str]], factor: float = 1.0, hash_seed: s
 def differences(a: object, b: object, where: str = "") -> list[str]:
     """The fields in which two JSON documents differ."""
     if isinstance(a, dict) and isinstance(b, dict):
-        return [line for key in sorted(a.keys() | b.keys()) for line in differences(a.get(key), b.get(key), f"{where}.{key}")]
+        return [
+            line
+            for key in sorted(a.keys() | b.keys())
+            for line in differences(a.get(key), b.get(key), f"{where}.{key}")
+        ]
     if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
-        return [line for i, (one, two) in enumerate(zip(a, b)) for line in differences(one, two, f"{where}[{i}]")]
+        return [
+            line
+            for i, (one, two) in enumerate(zip(a, b))
+            for line in differences(one, two, f"{where}[{i}]")
+        ]
     return [] if a == b else [f"{where}: {str(a)[:200]} and {str(b)[:200]}"]
 
 
-def compared(commands: Sequence[Sequence[str]], first: Sequence[list], second: Sequence[list]) -> list[str]:
+def compared(
+    commands: Sequence[Sequence[str]], first: Sequence[list], second: Sequence[list]
+) -> list[str]:
     """What differs between two runs of the commands, in words."""
     lines = []
-    for words, (code, out, told), (code_2, out_2, told_2) in zip(commands, first, second, strict=True):
+    for words, (code, out, told), (code_2, out_2, told_2) in zip(
+        commands, first, second, strict=True
+    ):
         found = [*differences([code, told], [code_2, told_2])]
         with contextlib.suppress(ValueError):
             found += differences(json.loads(out), json.loads(out_2))
-        lines += [f"{' '.join(words)}: {line}" for line in (found or ["the text"] if out != out_2 or found else [])]
+        lines += [
+            f"{' '.join(words)}: {line}"
+            for line in (found or ["the text"] if out != out_2 or found else [])
+        ]
     return lines
 
 
@@ -102,7 +139,10 @@ def main(factor: float) -> None:
     from divergence_lab.theory.answers import questions
     from divergence_lab.theory.budget import processor_time
     from divergence_lab.theory.budget.asking import allow_fork
-    processor_time.time = SlowTime(factor)  # copied into every worker, as all are forks of this process
+
+    processor_time.time = SlowTime(
+        factor
+    )  # copied into every worker, as all are forks of this process
     questions._cores = lambda: 1
     allow_fork()
     found = []

@@ -1,4 +1,6 @@
-"""The numbers of the loss designer: the slider family against the theory engine, the fit against another optimiser."""
+"""The numbers of the loss designer: the slider family against the theory engine, the fit against
+another optimiser.
+"""
 
 from fractions import Fraction
 
@@ -17,7 +19,9 @@ from divergence_lab.theory.divergence.values import enclose
 
 # each condition met, missed, and at its border
 TAILS = [(0, 0), (1, 1), ("1/2", "1/2"), (-1, 1), (0, "19/20"), ("1/20", 1), (1, -1)]
-members = pytest.mark.parametrize("member", [Member(Fraction(a), Fraction(b), Fraction(2)) for a, b in TAILS], ids=str)
+members = pytest.mark.parametrize(
+    "member", [Member(Fraction(a), Fraction(b), Fraction(2)) for a, b in TAILS], ids=str
+)
 
 
 @members
@@ -25,7 +29,10 @@ def test_the_conditions_of_the_family_are_what_the_engine_proves(member):
     verdicts = derive(loss(member.text), budget=20).verdicts
     for name, holds in answers(member).items():
         assert getattr(verdicts, name).holds is holds, name
-    for mine, proved in ((f_at_zero(member), verdicts.f_at_zero), (slope_at_infinity(member), verdicts.slope_at_infinity)):
+    for mine, proved in (
+        (f_at_zero(member), verdicts.f_at_zero),
+        (slope_at_infinity(member), verdicts.slope_at_infinity),
+    ):
         assert proved == (sp.oo if mine is None else sp.Rational(str(mine)))
 
 
@@ -38,7 +45,9 @@ def test_closed_forms_and_panels_agree_with_enclosures(member):
         assert np.allclose(t * shape.integral(np.log(t)), truth, rtol=1e-10)
     mirrored = Member(-member.left + 1, member.right, member.curvature)
     if mirrored != member:
-        assert not np.allclose(t * mirrored.integral(np.log(t)), truth, rtol=1e-3), "another tail is another f"
+        assert not np.allclose(t * mirrored.integral(np.log(t)), truth, rtol=1e-3), (
+            "another tail is another f"
+        )
 
 
 @members
@@ -46,7 +55,10 @@ def test_no_other_optimiser_finds_a_better_bump(member):
     found = narrow_fit.best_fit(member.integral)
 
     def cost(at):
-        return float(narrow_fit.divergences(member.integral, np.array(at[0]), np.array(np.exp(at[1]))))
+        return float(
+            narrow_fit.divergences(member.integral, np.array(at[0]), np.array(np.exp(at[1])))
+        )
+
     for start in ((found.mean, np.log(found.width)), (-1.6, -0.5), (2.1, -0.5), (0.0, 0.7)):
         other = minimize(cost, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-10})
         assert found.divergence <= other.fun * (1 + 1e-5)
@@ -58,8 +70,12 @@ def test_reverse_kl_seeks_and_forward_kl_covers_with_the_moments_of_the_target()
     assert seeking.right_mass < 0.01 < 0.3 < covering.right_mass
     p = np.exp(narrow_fit.LOG_TARGET)
     mean = (p * narrow_fit.POINTS).sum()
-    assert (covering.law() * narrow_fit.POINTS).sum() == pytest.approx(mean, abs=2e-3)  # moments match at the optimum
-    assert narrow_fit.words(seeking).startswith("Mode-seeking") and narrow_fit.words(covering).startswith("Mode-covering")
+    assert (covering.law() * narrow_fit.POINTS).sum() == pytest.approx(
+        mean, abs=2e-3
+    )  # moments match at the optimum
+    assert narrow_fit.words(seeking).startswith("Mode-seeking") and narrow_fit.words(
+        covering
+    ).startswith("Mode-covering")
 
 
 @pytest.mark.parametrize("text", ["exp(x**4) - 1", "-x**2/2"])
@@ -69,19 +85,25 @@ def test_a_fit_that_is_infinite_or_negative_is_refused(text):
 
 
 def test_panels_follow_growth_beyond_every_exponential():
-    """I(u) = int_0^u v e^{v^2/2 - v} dv against Simpson's rule in small steps, and the fit against another optimiser."""
+    """I(u) = int_0^u v e^{v^2/2 - v} dv against Simpson's rule in small steps, and the fit
+    against another optimiser.
+    """
     found = FreeLoss("exp(x**2/2) - 1", loss("exp(x**2/2) - 1"))
     v = np.linspace(0, 20, 200_001)
-    sides = [cumulative_simpson(v * np.exp(v**2 / 2 - sign * v), x=v, initial=0) for sign in (1, -1)]
+    sides = [
+        cumulative_simpson(v * np.exp(v**2 / 2 - sign * v), x=v, initial=0) for sign in (1, -1)
+    ]
 
     def dense(u):
         return np.where(u >= 0, np.interp(u, v, sides[0]), np.interp(-u, v, sides[1]))
+
     u = np.linspace(-12, 12, 49)
     assert np.allclose(found.integral(u), dense(u), rtol=1e-6)
     best = narrow_fit.best_fit(found.integral)
 
     def cost(at):
         return float(narrow_fit.divergences(dense, np.array(at[0]), np.array(np.exp(at[1]))))
+
     for start in ((best.mean, np.log(best.width)), (-1.6, -0.5), (0.0, 0.7)):
         other = minimize(cost, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-10})
         assert best.divergence <= other.fun * (1 + 1e-5)
@@ -91,11 +113,13 @@ def test_a_power_beyond_double_precision_is_still_a_loss_for_torch():
     import torch
 
     from divergence_lab.bridge import to_torch
+
     assert to_torch(loss("x**1000"))(torch.tensor([1.0, 0.5])).tolist() == pytest.approx([1.0, 0.0])
 
 
 def test_training_ends_at_the_first_report_after_the_page_has_moved_on():
     from divergence_lab.app.background import STEPS, Stopped, learn
+
     reports = []
 
     def report(step, steps):

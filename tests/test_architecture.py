@@ -1,4 +1,6 @@
-"""The house keeps its shape: imports go downhill from room to room, no room is too full, nothing outside the repository is needed."""
+"""The house keeps its shape: imports go downhill from room to room, no room is too full, nothing
+outside the repository is needed.
+"""
 
 import ast
 import re
@@ -66,7 +68,9 @@ def imports(path: Path) -> list[str]:
 
 
 def ours(path: Path) -> set[str]:
-    """The modules of this package that a file imports: a face that hands on a name is not what is meant by a file of the room."""
+    """The modules of this package that a file imports: a face that hands on a name is not what
+    is meant by a file of the room.
+    """
     found = {name for name in imports(path) if name in MODULES and name != module(path)}
     return {name for name in found if not any(other.startswith(name + ".") for other in found)}
 
@@ -82,14 +86,25 @@ def test_imports_go_downhill(path):
     for name in ours(path):
         for table, depth in ((HOUSE, 1), (THEORY, 2)):
             mine, other = room(here, depth), room(name, depth)
-            if mine in table and other in table and mine != other and (depth == 1 or room(here, 1) == room(name, 1) == "theory"):
+            if (
+                mine in table
+                and other in table
+                and mine != other
+                and (depth == 1 or room(here, 1) == room(name, 1) == "theory")
+            ):
                 assert other in table[mine].split(), f"{here} imports {name}"
 
 
 def test_both_tables_name_every_room():
     beside = {"__init__", "__main__", "inputs"}
-    assert {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in FILES} == set(HOUSE) | beside
-    assert {path.relative_to(PACKAGE / "theory").parts[0] for path in FILES if room(module(path), 1) == "theory"} == set(THEORY) | {"__init__.py"}
+    assert {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in FILES} == set(
+        HOUSE
+    ) | beside
+    assert {
+        path.relative_to(PACKAGE / "theory").parts[0]
+        for path in FILES
+        if room(module(path), 1) == "theory"
+    } == set(THEORY) | {"__init__.py"}
     assert len(HOUSE) <= 15 and len(THEORY) <= 10
 
 
@@ -114,21 +129,47 @@ def test_a_room_is_small_and_has_a_face(folder):
 def test_the_checker_imports_expressions_and_nothing_else():
     for path in (PACKAGE / "theory" / "checker").rglob("*.py"):
         for name in ours(path):
-            assert name == "divergence_lab" or name.split(".")[:3] in (["divergence_lab", "theory", "checker"], ["divergence_lab", "theory", "expressions"]), \
-                f"the checker's {path.name} imports {name}"
+            assert name == "divergence_lab" or name.split(".")[:3] in (
+                ["divergence_lab", "theory", "checker"],
+                ["divergence_lab", "theory", "expressions"],
+            ), f"the checker's {path.name} imports {name}"
 
 
 def test_the_checker_takes_no_limit_integral_or_root_of_sympys():
     """docs/certificates.md lists what it does take, and where."""
     calls = {}
-    for path in [*(PACKAGE / "theory" / "checker").rglob("*.py"), *(PACKAGE / "theory" / "expressions" / f"{name}.py" for name in ("balls", "constants"))]:
+    for path in [
+        *(PACKAGE / "theory" / "checker").rglob("*.py"),
+        *(PACKAGE / "theory" / "expressions" / f"{name}.py" for name in ("balls", "constants")),
+    ]:
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "sp":
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "sp"
+            ):
                 calls.setdefault(node.attr, set()).add(path.stem)
-    for function in ("limit", "integrate", "solveset", "real_roots", "nsolve", "series", "nsimplify", "summation", "Limit", "dsolve"):
+    for function in (
+        "limit",
+        "integrate",
+        "solveset",
+        "real_roots",
+        "nsolve",
+        "series",
+        "nsimplify",
+        "summation",
+        "Limit",
+        "dsolve",
+    ):
         assert function not in calls, (function, calls[function])
     assert calls["solve"] == {"cell_forms"}
-    assert calls["simplify"] <= {"cell_forms", "line_proofs", "continuation", "convergence", "signs"}
+    assert calls["simplify"] <= {
+        "cell_forms",
+        "line_proofs",
+        "continuation",
+        "convergence",
+        "signs",
+    }
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -142,7 +183,10 @@ def test_theory_needs_no_torch_and_the_gflownet_no_sympy(path):
 
 def test_importing_theory_is_light():
     heavy = "torch", "matplotlib", "scipy", "sympy.physics", "multiprocessing.pool"
-    code = f"import sys, divergence_lab.theory.answers.derivation; print(*[name for name in {heavy} if name in sys.modules])"
+    code = (
+        "import sys, divergence_lab.theory.answers.derivation; print(*[name for name in "
+        f"{heavy} if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 
@@ -154,8 +198,14 @@ def test_rooms_are_small_and_public_things_are_documented(path):
     tree = ast.parse(text)
     assert path.name == "__init__.py" or ast.get_docstring(tree), "a room says what it is for"
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_") and path.name != "cli.py":
-            assert ast.get_docstring(node) or path.name in ("checkpoints.py",), f"{path.name}: {node.name} has no docstring"
+        if (
+            isinstance(node, ast.FunctionDef | ast.ClassDef)
+            and not node.name.startswith("_")
+            and path.name != "cli.py"
+        ):
+            assert ast.get_docstring(node) or path.name in ("checkpoints.py",), (
+                f"{path.name}: {node.name} has no docstring"
+            )
 
 
 def test_the_package_needs_nothing_outside_the_repository():
@@ -165,6 +215,7 @@ def test_the_package_needs_nothing_outside_the_repository():
 
 def test_public_names_exist_and_are_few():
     import divergence_lab
+
     assert len(divergence_lab.__all__) <= 30
     for name in divergence_lab.__all__:
         assert getattr(divergence_lab, name) is not None
@@ -177,7 +228,11 @@ def test_no_expression_of_a_user_is_ever_evaluated_as_code():
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
-                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                name = (
+                    node.func.attr
+                    if isinstance(node.func, ast.Attribute)
+                    else getattr(node.func, "id", "")
+                )
                 assert name not in ("eval", "exec", "parse_expr", "lambdify"), path
 
 
@@ -185,7 +240,9 @@ def test_the_readme_example_runs_and_prints_what_it_says(tmp_path):
     readme = (ROOT / "README.md").read_text()
     (block,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     assert len(block.strip().splitlines()) <= 12
-    done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, cwd=tmp_path, timeout=850)
+    done = subprocess.run(
+        [sys.executable, "-c", block], capture_output=True, text=True, cwd=tmp_path, timeout=850
+    )
     assert done.returncode == 0, done.stderr
     for promise in re.findall(r"print\(.*?#\s*(.+)", block):
         assert promise.strip() in done.stdout, (promise, done.stdout)

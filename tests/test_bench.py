@@ -10,10 +10,9 @@ import pytest
 import torch
 
 from divergence_lab.bench import compare as room
-from divergence_lab.bench import peers
-from divergence_lab.bench import measuring
-from divergence_lab.cli import bench as cli_bench
+from divergence_lab.bench import measuring, peers
 from divergence_lab.bench.compare import BenchError, Row, bench
+from divergence_lab.cli import bench as cli_bench
 from divergence_lab.graphs.texts import graph_from_text
 
 SECONDS = 0.02  # of one iteration of the made-up peer
@@ -37,7 +36,9 @@ def made_up(monkeypatch):
     """A peer that takes SECONDS an iteration and as long for a law."""
     module = ModuleType("divergence_lab.bench.peers.made_up_peer")
     module.NEEDS, module.VERSIONS = ("json",), ("torch",)
-    module.training = lambda dimensions, side, batch, device, stop_logit: lambda n: time.sleep(SECONDS * n)
+    module.training = lambda dimensions, side, batch, device, stop_logit: (
+        lambda n: time.sleep(SECONDS * n)
+    )
     module.law = lambda dimensions, side, policy, device: lambda: time.sleep(SECONDS)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(peers, "PEERS", {**peers.PEERS, "made_up": "json"})
@@ -68,7 +69,9 @@ def test_a_ratio_is_twenty_runs_of_the_peer_over_one_sweep_of_ours(made_up):
     assert row.theirs == pytest.approx(20 * SECONDS * 1e3, rel=0.3)
     assert row.ratio == row.theirs / row.ours
     assert row.met is True
-    (missed,) = room._training_rows("sweep", "2x8", ["made_up"], losses, torch.device("cpu"), 0.0, 2, 1)
+    (missed,) = room._training_rows(
+        "sweep", "2x8", ["made_up"], losses, torch.device("cpu"), 0.0, 2, 1
+    )
     assert missed.goal is None and missed.met is None
 
 
@@ -110,11 +113,15 @@ def test_our_training_is_the_training_of_train():
     captured = []
     original = room.training._start
     try:
-        room.training._start = lambda *arguments: captured.append(original(*arguments)) or captured[-1]
+        room.training._start = lambda *arguments: (
+            captured.append(original(*arguments)) or captured[-1]
+        )
         iterate = measuring.our_training(graph, losses, **given)
         iterate(4)
         iterate(6)
-        room.training.train(losses, graph, steps=10, decay=0.0, evaluations=1, progress=False, **given)
+        room.training.train(
+            losses, graph, steps=10, decay=0.0, evaluations=1, progress=False, **given
+        )
     finally:
         room.training._start = original
     ours, whole = captured

@@ -1,4 +1,6 @@
-"""Molecules of blocks: the listed space against published tables, the generated one against replayed states, its policy."""
+"""Molecules of blocks: the listed space against published tables, the generated one against
+replayed states, its policy.
+"""
 
 import json
 import math
@@ -13,18 +15,31 @@ pytest.importorskip("rdkit", reason="molecules need RDKit: pip install 'divergen
 from divergence_lab.gflownet.listed.exact import log_partition  # noqa: E402
 from divergence_lab.gflownet.policies.mpnn import mpnn  # noqa: E402
 from divergence_lab.gflownet.policies.policy import Heads  # noqa: E402
-from divergence_lab.graphs.molecules.generated import OWN_BLOCKS, fragment_states, generated_molecules, translation
 from divergence_lab.graphs.dag import GraphError  # noqa: E402
-from divergence_lab.graphs.texts import graph_from_text, space_from_text  # noqa: E402
-from divergence_lab.graphs.molecules.listed import fragment_space, key_of  # noqa: E402
 from divergence_lab.graphs.generated import sources  # noqa: E402
 from divergence_lab.graphs.molecules.chemistry import assemble, from_smiles, read_blocks, smiles_of  # noqa: E402
-from divergence_lab.graphs.molecules.similarity import fingerprints, mean_similarity, scaffolds, tanimoto  # noqa: E402
-from divergence_lab.training.settings import TrainingError  # noqa: E402
+from divergence_lab.graphs.molecules.generated import (
+    OWN_BLOCKS,
+    fragment_states,
+    generated_molecules,
+    translation,
+)
+from divergence_lab.graphs.molecules.listed import fragment_space, key_of  # noqa: E402
+from divergence_lab.graphs.molecules.similarity import (  # noqa: E402
+    fingerprints,
+    mean_similarity,
+    scaffolds,
+    tanimoto,
+)
+from divergence_lab.graphs.texts import graph_from_text, space_from_text  # noqa: E402
 from divergence_lab.training.loop import train  # noqa: E402
+from divergence_lab.training.settings import TrainingError  # noqa: E402
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "seh"
-NEEDED = pytest.mark.skipif(not (DATA / "enumerated.json").exists(), reason="the published blocks and reference values are not here")
+NEEDED = pytest.mark.skipif(
+    not (DATA / "enumerated.json").exists(),
+    reason="the published blocks and reference values are not here",
+)
 LOSSES = {"quadratic": lambda x: x**2 / 2, "linex(1)": lambda x: torch.exp(x.clamp(max=50)) - x - 1}
 
 
@@ -40,13 +55,17 @@ def test_the_listed_space_is_the_reference_table():
         if not entry["no_stems"]:
             assert abs(raw - entry["raw_min"]) < 1e-9 and spread == 0.0
         else:
-            assert raw - spread - 1e-9 <= entry["raw_min"] <= entry["raw_max"] <= raw + spread + 1e-9
+            assert (
+                raw - spread - 1e-9 <= entry["raw_min"] <= entry["raw_max"] <= raw + spread + 1e-9
+            )
     assert {name for name, one in zip(names, space.spread, strict=True) if one} <= {
         name for name in names if known[name]["no_stems"]
     }
     graph = graph_from_text(f"molecules:A8x3:{DATA}")
     assert log_partition(graph) == pytest.approx(log_partition(space.graph), abs=1e-12)
-    np.testing.assert_allclose(np.exp(graph.log_reward[graph.terminal_states]), (np.maximum(space.raw, 0.1) / 8) ** 4)
+    np.testing.assert_allclose(
+        np.exp(graph.log_reward[graph.terminal_states]), (np.maximum(space.raw, 0.1) / 8) ** 4
+    )
 
 
 @NEEDED
@@ -54,8 +73,12 @@ def test_every_published_state_is_replayed_and_its_parents_are_the_published_one
     blocks, dag = read_blocks(DATA), generated_molecules(8, DATA)
     table = json.loads((DATA / "translation.json").read_text())
     for entry, row in table.items():
-        assert all(translation(blocks, int(entry), int(atom)) == other for atom, other in row.items())
-    entries = [entry for entry in json.loads((DATA / "golden.json").read_text()) if entry["blockidxs"]]
+        assert all(
+            translation(blocks, int(entry), int(atom)) == other for atom, other in row.items()
+        )
+    entries = [
+        entry for entry in json.loads((DATA / "golden.json").read_text()) if entry["blockidxs"]
+    ]
     assert len(entries) == 335 and dag.n_actions == 8 * 6 * 105 + 1
     same = pairs = 0
     for number, entry in enumerate(entries):
@@ -75,17 +98,24 @@ def test_every_published_state_is_replayed_and_its_parents_are_the_published_one
         if number % 6:  # chemistry is slow: scores and parents of every sixth
             continue
         assert float(dag.log_reward(state)) == pytest.approx(math.log(entry["reward"]), abs=1e-9)
-        wanted = sorted((a, text) for (a, _), text in zip(entry["parent_actions"], entry["parent_smiles"], strict=True))
+        wanted = sorted(
+            (a, text)
+            for (a, _), text in zip(entry["parent_actions"], entry["parent_smiles"], strict=True)
+        )
         got = []
         for one in back:
             parent, action = dag.undo(state, one), dag.forward_of(state, one)
             assert dag.allowed(parent)[0, action]
-            (before,), (again,) = (fragment_states(s, blocks, 8) for s in (parent, dag.step(parent, action)))
+            (before,), (again,) = (
+                fragment_states(s, blocks, 8) for s in (parent, dag.step(parent, action))
+            )
             got.append((int(action) % 105, smiles_of(assemble(before, blocks))))
             assert smiles_of(assemble(again, blocks)) == entry["smiles"]
             same, pairs = same + (key_of(again, blocks) == key_of(found, blocks)), pairs + 1
         assert sorted(got) == wanted
-    assert pairs - 5 <= same <= pairs  # entries whose free atoms depend on the entry: a published quirk
+    assert (
+        pairs - 5 <= same <= pairs
+    )  # entries whose free atoms depend on the entry: a published quirk
 
 
 def reached(dag, count, seed=0):
@@ -102,7 +132,11 @@ def reached(dag, count, seed=0):
 def test_own_fragments_forward_and_backward_agree():
     dag = space_from_text("generated:molecules:4")
     states = reached(dag, 60)
-    assert dag.allowed(states).any(dim=1).all() and "not the sEH" in dag.name or dag.name == "generated:molecules:4"
+    assert (
+        dag.allowed(states).any(dim=1).all()
+        and "not the sEH" in dag.name
+        or dag.name == "generated:molecules:4"
+    )
     blocked = (states[:, :4] > 0).sum(dim=1)
     assert torch.equal(dag.allowed(states)[:, -1], blocked >= 2)
     assert torch.equal(dag.back_allowed(states).any(dim=1), blocked > 0)
@@ -111,7 +145,9 @@ def test_own_fragments_forward_and_backward_agree():
     children = dag.step(states[row], action)
     back = dag.back_of(states[row], action)
     assert dag.back_allowed(children).gather(1, back[:, None]).all()
-    assert torch.equal(dag.undo(children, back), states[row])  # the newest block off again: to the number
+    assert torch.equal(
+        dag.undo(children, back), states[row]
+    )  # the newest block off again: to the number
     assert torch.equal(dag.step(states, torch.full((len(states),), dag.n_actions - 1)), states)
     row, back = dag.back_allowed(states).nonzero(as_tuple=True)
     parents, action = dag.undo(states[row], back), dag.forward_of(states[row], back)
@@ -148,7 +184,9 @@ def test_the_policy_does_not_see_the_order_of_blocks_and_a_member_is_a_single_ru
     torch.testing.assert_close(other[:, a], rows[:, a])
     torch.testing.assert_close(other[:, a + 1 : a + 1 + V], rows[:, a + 1 : a + 1 + V][:, order])
     torch.testing.assert_close(other[:, -1], rows[:, -1])
-    assert not torch.allclose(other[:, :a], rows[:, :a])  # control: the order of the blocks did change
+    assert not torch.allclose(
+        other[:, :a], rows[:, :a]
+    )  # control: the order of the blocks did change
     # a bond elsewhere is seen
     alone = policy.rows(policy.init([5], dtype=torch.float64), states[None])
     torch.testing.assert_close(alone[0], rows[1])
@@ -163,8 +201,24 @@ def test_the_policy_does_not_see_the_order_of_blocks_and_a_member_is_a_single_ru
 def test_training_on_own_fragments(objective):
     dag = space_from_text("generated:molecules:3")
     seen = []
-    settings = {"policy": "mpnn", "width": 8, "depth": 1, "steps": 6, "batch": 4, "evaluations": 1, "device": "cpu", "dtype": torch.float64}
-    found = train(LOSSES, dag, objective=objective, seeds=2, on_drawn=lambda step, states: seen.append(states), **settings)
+    settings = {
+        "policy": "mpnn",
+        "width": 8,
+        "depth": 1,
+        "steps": 6,
+        "batch": 4,
+        "evaluations": 1,
+        "device": "cpu",
+        "dtype": torch.float64,
+    }
+    found = train(
+        LOSSES,
+        dag,
+        objective=objective,
+        seeds=2,
+        on_drawn=lambda step, states: seen.append(states),
+        **settings,
+    )
     assert found.finite.all() and len(seen) == 6 and seen[0].shape == (2, 2, 4, 3 + 3 * 2)
     assert torch.isfinite(dag.log_reward(torch.cat(seen, dim=2))).all()
     alone = train(LOSSES, dag, objective=objective, seeds=[1], **settings)
@@ -173,7 +227,9 @@ def test_training_on_own_fragments(objective):
 
 def test_laws_are_shown_at_each_exact_evaluation():
     graph, laws = graph_from_text("hypergrid:2x5"), {}
-    found = train(LOSSES, graph, seeds=2, steps=20, evaluations=4, device="cpu", on_laws=laws.__setitem__)
+    found = train(
+        LOSSES, graph, seeds=2, steps=20, evaluations=4, device="cpu", on_laws=laws.__setitem__
+    )
     assert list(laws) == found.steps.tolist()
     np.testing.assert_array_equal(laws[20].numpy(), found.terminal)
 
@@ -193,10 +249,13 @@ def test_the_policy_needs_blocks_and_bad_texts_are_one_line(tmp_path):
 
 
 def test_similarity_against_rdkit():
-    from rdkit.DataStructs import TanimotoSimilarity
     from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
+    from rdkit.DataStructs import TanimotoSimilarity
 
-    molecules = [from_smiles(text) for text in ("CCO", "CC(=O)Oc1ccccc1C(=O)O", "c1ccccc1CC", "CCN", "c1ccc(O)cc1")]
+    molecules = [
+        from_smiles(text)
+        for text in ("CCO", "CC(=O)Oc1ccccc1C(=O)O", "c1ccccc1CC", "CCN", "c1ccc(O)cc1")
+    ]
     make = GetMorganGenerator(radius=2, fpSize=2048)
     theirs = [make.GetFingerprint(molecule.mol) for molecule in molecules]
     pairs = [[TanimotoSimilarity(a, b) for b in theirs] for a in theirs]

@@ -1,4 +1,6 @@
-"""Best constants and Pinsker's inequality: known values, brute force on random measures, and what must not be claimed."""
+"""Best constants and Pinsker's inequality: known values, brute force on random measures, and
+what must not be claimed.
+"""
 
 import mpmath as mp
 import numpy as np
@@ -8,15 +10,20 @@ from flint import arb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.theory.inequalities.bounds import best_constant
-from divergence_lab.theory.verdicts.integral_sign import combined, outwards, prove_integral_nonnegative, why_not_valid
-from divergence_lab.theory.divergence.loss import loss
-from divergence_lab.theory.expressions.pieces import Piece, Pieces
-from divergence_lab.theory.inequalities.pinsker import pinsker
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.inequalities.sufficient_bounds import curvature_constant, slope_constant
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.divergence.values import enclose
+from divergence_lab.theory.expressions.pieces import Piece, Pieces
+from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.inequalities.bounds import best_constant
+from divergence_lab.theory.inequalities.pinsker import pinsker
+from divergence_lab.theory.inequalities.sufficient_bounds import curvature_constant, slope_constant
+from divergence_lab.theory.verdicts.integral_sign import (
+    combined,
+    outwards,
+    prove_integral_nonnegative,
+    why_not_valid,
+)
 
 R = sp.Rational
 HUBER = "Piecewise((x**2/2, Abs(x) < 1), (Abs(x) - 1/2, True))"
@@ -25,34 +32,74 @@ TRIANGULAR = "4*log((exp(x) + 1)/2) + 4/(exp(x) + 1) - x - 2"
 
 # f(t) by hand, for brute force
 GENERATORS = {
-    "quadratic": lambda t: t - np.log(t) - 1, "linex(1)": lambda t: t * np.log(t) - t + 1,
-    "linex(1/2)": lambda t: 2 * (np.sqrt(t) - 1) ** 2, "linex(2)": lambda t: (t - 1) ** 2 / 2,
-    "shifted_cosh": lambda t: t * np.log(t) - t / 2 + 1 / (2 * t), "Abs(x)": lambda t: abs(t - 1),
-    JSD: lambda t: (t * np.log(t) - (t + 1) * np.log((t + 1) / 2)) / 2, TRIANGULAR: lambda t: (t - 1) ** 2 / (t + 1),
-    HUBER: lambda t: np.where(abs(np.log(t)) < 1, t - np.log(t) - 1,
-                              np.where(t > 1, t - 1 / np.e * t - 1, 1 - (np.e - 1) * t)),
+    "quadratic": lambda t: t - np.log(t) - 1,
+    "linex(1)": lambda t: t * np.log(t) - t + 1,
+    "linex(1/2)": lambda t: 2 * (np.sqrt(t) - 1) ** 2,
+    "linex(2)": lambda t: (t - 1) ** 2 / 2,
+    "shifted_cosh": lambda t: t * np.log(t) - t / 2 + 1 / (2 * t),
+    "Abs(x)": lambda t: abs(t - 1),
+    JSD: lambda t: (t * np.log(t) - (t + 1) * np.log((t + 1) / 2)) / 2,
+    TRIANGULAR: lambda t: (t - 1) ** 2 / (t + 1),
+    HUBER: lambda t: np.where(
+        abs(np.log(t)) < 1,
+        t - np.log(t) - 1,
+        np.where(t > 1, t - 1 / np.e * t - 1, 1 - (np.e - 1) * t),
+    ),
 }
-KNOWN = [(JSD, TRIANGULAR, sp.log(2) / 2), (TRIANGULAR, JSD, 4), ("linex(1)", "linex(2)", 2),
-         ("linex(1/2)", "linex(1)", 2), ("quadratic", "shifted_cosh", R(1, 2)), ("linex(1)", "shifted_cosh", 1),
-         (HUBER, "Abs(x)", 1), ("linex(1/2)", HUBER, 2 * sp.E / (sp.E - 1)), ("quadratic", "quadratic", 1),
-         ("linex(2)", "linex(1)", sp.oo), ("Abs(x)", "quadratic", sp.oo), ("x**4", "quadratic", sp.oo)]
+KNOWN = [
+    (JSD, TRIANGULAR, sp.log(2) / 2),
+    (TRIANGULAR, JSD, 4),
+    ("linex(1)", "linex(2)", 2),
+    ("linex(1/2)", "linex(1)", 2),
+    ("quadratic", "shifted_cosh", R(1, 2)),
+    ("linex(1)", "shifted_cosh", 1),
+    (HUBER, "Abs(x)", 1),
+    ("linex(1/2)", HUBER, 2 * sp.E / (sp.E - 1)),
+    ("quadratic", "quadratic", 1),
+    ("linex(2)", "linex(1)", sp.oo),
+    ("Abs(x)", "quadratic", sp.oo),
+    ("x**4", "quadratic", sp.oo),
+]
 
 
-# Kinks outside what a comparison of atoms alone would do for: (g1, g2, the constant of the curvatures or None, sup f1/f2).
+# Kinks outside what a comparison of atoms alone would do for: (g1, g2, the constant of the
+# curvatures or None, sup f1/f2).
 KINKED = [
-    ("Abs(x)", "Piecewise((-x/4, x < 0), (7*x/4, True))", 4, 4.0),  # jumps 2 and 2 at 0, slopes 1 and 1/4 left of it
-    ("x**2/2", "Piecewise((5*x**2, x < 1), (5 + (x-1)/100 + 5*(x-1)**2, True))", None, 0.16683),  # g2' falls at 1, g1' does not
-    ("Piecewise((x**2/2, x < 1), (1/2 + 3*(x-1), True))", "x**2/2 + Max(x-2, 0)", sp.oo, None),  # an atom at 1 that g2 has not
+    (
+        "Abs(x)",
+        "Piecewise((-x/4, x < 0), (7*x/4, True))",
+        4,
+        4.0,
+    ),  # jumps 2 and 2 at 0, slopes 1 and 1/4 left of it
+    (
+        "x**2/2",
+        "Piecewise((5*x**2, x < 1), (5 + (x-1)/100 + 5*(x-1)**2, True))",
+        None,
+        0.16683,
+    ),  # g2' falls at 1, g1' does not
+    (
+        "Piecewise((x**2/2, x < 1), (1/2 + 3*(x-1), True))",
+        "x**2/2 + Max(x-2, 0)",
+        sp.oo,
+        None,
+    ),  # an atom at 1 that g2 has not
     ("Abs(x) + Max(x-1, 0)", "Piecewise((-x/8, x < 0), (3*x, x < 1), (3 + 4*(x-1), True))", 8, 8.0),
     ("x**2", "x**2 + Max(x-1, 0)", 1, 1.0),  # a kink of g2 alone does no harm if it is upwards
-    ("x**2 - Max(x-1, 0)/2", "x**2 - Max(x-1, 0)", None, None),  # both fall: c <= 1/2 there, c >= 1 elsewhere
+    (
+        "x**2 - Max(x-1, 0)/2",
+        "x**2 - Max(x-1, 0)",
+        None,
+        None,
+    ),  # both fall: c <= 1/2 there, c >= 1 elsewhere
     ("x**2 - Max(x-1, 0)", "x**2 - Max(x-1, 0)/2", 1, 1.0),
 ]
 
 
 def best_of(first, second):
     """sup f1/f2 by quadrature at many ratios, from the text alone."""
-    slopes = [sp.lambdify(x, sp.diff(sp.sympify(text, {"x": x}), x), "numpy") for text in (first, second)]
+    slopes = [
+        sp.lambdify(x, sp.diff(sp.sympify(text, {"x": x}), x), "numpy") for text in (first, second)
+    ]
     largest = 0.0
     for side in (1, -1):
         y = np.linspace(0, 30, 600_001)[1:] - 2.5e-5
@@ -62,8 +109,12 @@ def best_of(first, second):
 
 
 @pytest.mark.parametrize("first, second, constant, best", KINKED)
-def test_kinks_of_either_loss_count_for_the_constant_of_the_curvatures(first, second, constant, best):
-    """P11(3): one-sided slopes at 0, every kink of either loss, negative atoms the other way round."""
+def test_kinks_of_either_loss_count_for_the_constant_of_the_curvatures(
+    first, second, constant, best
+):
+    """P11(3): one-sided slopes at 0, every kink of either loss, negative atoms the other way
+    round.
+    """
     found, brute = curvature_constant(loss(first), loss(second)), best_of(first, second)
     if constant is None:
         assert found.holds is not True
@@ -74,7 +125,9 @@ def test_kinks_of_either_loss_count_for_the_constant_of_the_curvatures(first, se
 
 
 def kinked(draw, falling):
-    """(text, slopes at 0, atoms, density) of a valid loss: g' is piecewise linear, and may fall at a kink."""
+    """(text, slopes at 0, atoms, density) of a valid loss: g' is piecewise linear, and may fall
+    at a kink.
+    """
     kinks = [R(int(k)) for k in draw.choice([-2, -1, 1, 2, 3], size=2, replace=False)]
     jumps = [R(int(draw.integers(-1 if falling else 0, 4)), 4) for _ in kinks]
     slopes = [R(int(draw.integers(1 if falling else 0, 5)), 2) for _ in range(2)]
@@ -87,16 +140,25 @@ def kinked(draw, falling):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_random_kinked_losses_against_brute_force(seed):
-    """c b >= a for the slopes, atoms and densities, by hand in rational numbers; and no constant below sup f1/f2."""
+    """c b >= a for the slopes, atoms and densities, by hand in rational numbers; and no constant
+    below sup f1/f2.
+    """
     draw = np.random.default_rng(seed)
-    (one, s1, k1, d1), (other, s2, k2, d2) = kinked(draw, seed % 2 == 1), kinked(draw, seed % 2 == 1)
+    (one, s1, k1, d1), (other, s2, k2, d2) = (
+        kinked(draw, seed % 2 == 1),
+        kinked(draw, seed % 2 == 1),
+    )
     needs = [*zip(s1, s2), (d1, d2), *((k1.get(k, R(0)), k2.get(k, R(0))) for k in {*k1, *k2})]
     least = max(a / b for a, b in needs if b > 0)
     found = curvature_constant(loss(one), loss(other))
     if any(a > 0 and b <= 0 for a, b in needs):
         assert found.holds is False
     elif all(least * b >= a for a, b in needs):
-        assert found.certified and found.exact == least and found.high >= best_of(one, other) * (1 - 1e-6)
+        assert (
+            found.certified
+            and found.exact == least
+            and found.high >= best_of(one, other) * (1 - 1e-6)
+        )
     else:
         assert found.holds is None
 
@@ -110,10 +172,20 @@ def test_known_constants(first, second, expected):
         assert found.low <= float(expected) <= found.high < found.low * (1 + 1e-8)
 
 
-@pytest.mark.parametrize("first, second", [(HUBER, "linex(1/2)"), (JSD, TRIANGULAR), ("quadratic", "shifted_cosh"),
-                                           ("linex(1/2)", HUBER), (HUBER, "Abs(x)")])
+@pytest.mark.parametrize(
+    "first, second",
+    [
+        (HUBER, "linex(1/2)"),
+        (JSD, TRIANGULAR),
+        ("quadratic", "shifted_cosh"),
+        ("linex(1/2)", HUBER),
+        (HUBER, "Abs(x)"),
+    ],
+)
 def test_brute_force_on_random_measures(first, second):
-    """No pair of measures exceeds the constant, equal masses or not, and some pair comes close to it."""
+    """No pair of measures exceeds the constant, equal masses or not, and some pair comes close
+    to it.
+    """
     found = best_constant(loss(first), loss(second))
     draw = np.random.default_rng(3)
     p, q = np.exp(draw.normal(scale=4, size=(2, 20_000, 3)))
@@ -128,25 +200,37 @@ def test_an_interior_maximum_is_enclosed():
     found = best_constant(loss(HUBER), loss("linex(1/2)"))
     assert found.exact is None and found.certified and found.low < 1.19610560 < found.high + 1e-7
     assert found.high - found.low < 1e-8
-    ratio = [float((enclose(loss(HUBER), t, 20) / enclose(loss("linex(1/2)"), t, 20)).mid()) for t in (R(1, 3), R(7, 20))]
+    ratio = [
+        float((enclose(loss(HUBER), t, 20) / enclose(loss("linex(1/2)"), t, 20)).mid())
+        for t in (R(1, 3), R(7, 20))
+    ]
     assert max(ratio) <= found.high
 
 
 def test_the_sufficient_bounds_are_never_smaller():
     first, second = loss(HUBER), loss("linex(1/2)")
-    best, slopes, curvatures = (f(first, second) for f in (best_constant, slope_constant, curvature_constant))
+    best, slopes, curvatures = (
+        f(first, second) for f in (best_constant, slope_constant, curvature_constant)
+    )
     assert best.high < slopes.low < curvatures.low
     assert slopes.certified and curvatures.certified
     assert sp.simplify(slopes.exact - sp.exp(R(1, 2)) / (2 * (sp.exp(R(1, 2)) - 1))) == 0
     assert sp.simplify(curvatures.exact - sp.exp(R(1, 2))) == 0
-    unbounded = curvature_constant(loss(JSD), loss(TRIANGULAR))  # says nothing although the best constant is log(2)/2
+    unbounded = curvature_constant(
+        loss(JSD), loss(TRIANGULAR)
+    )  # says nothing although the best constant is log(2)/2
     assert unbounded.holds is False and unbounded.exact == sp.oo
-    assert curvature_constant(loss("Abs(x)"), loss("quadratic")).exact == sp.oo  # an atom that nothing holds
+    assert (
+        curvature_constant(loss("Abs(x)"), loss("quadratic")).exact == sp.oo
+    )  # an atom that nothing holds
     assert curvature_constant(loss("3*Abs(x)"), loss("Abs(x)")).exact == 3
 
 
 @settings(max_examples=6, deadline=None)
-@given(st.fractions(R(1, 5), 5, max_denominator=5), st.sampled_from(["quadratic", "linex(1)", "shifted_cosh", HUBER]))
+@given(
+    st.fractions(R(1, 5), 5, max_denominator=5),
+    st.sampled_from(["quadratic", "linex(1)", "shifted_cosh", HUBER]),
+)
 def test_multiples(factor, name):
     scaled = loss(f"{factor}*({loss(name).expression})")
     assert best_constant(scaled, loss(name)).exact == R(factor.numerator, factor.denominator)
@@ -157,7 +241,9 @@ def test_what_is_no_loss_or_has_parameters_is_undecided():
         for first, second in ((text, "quadratic"), ("quadratic", text)):
             found = best_constant(loss(first), loss(second))
             assert found.holds is None and not found.certified and found.high is None
-    assert why_not_valid(loss("quadratic")) is None and "constant" in why_not_valid(loss("Max(x, 0)**2"))
+    assert why_not_valid(loss("quadratic")) is None and "constant" in why_not_valid(
+        loss("Max(x, 0)**2")
+    )
 
 
 def _excess(c, side=1) -> Pieces:
@@ -173,20 +259,40 @@ def test_the_prover_refuses_what_is_false():
     for c, side in ((R(19999, 10000), -1), (R(9999, 10000), 1), (R(1, 2), -1)):
         with pytest.raises(Rejected):
             prove_integral_nonnegative(_excess(c, side))
-    dip = Pieces((Piece(sp.S.Zero, sp.oo, sp.exp(-x) * (1 - 2 * x + x ** 2 * R(9, 10))),), x)  # 0.8 > 0 at oo; dips inside?
-    values = [mp.quad(lambda v: mp.exp(-v) * (1 - 2 * v + mp.mpf("0.9") * v * v), [0, y]) for y in np.linspace(0.05, 12, 200)]
+    dip = Pieces(
+        (Piece(sp.S.Zero, sp.oo, sp.exp(-x) * (1 - 2 * x + x**2 * R(9, 10))),), x
+    )  # 0.8 > 0 at oo; dips inside?
+    values = [
+        mp.quad(lambda v: mp.exp(-v) * (1 - 2 * v + mp.mpf("0.9") * v * v), [0, y])
+        for y in np.linspace(0.05, 12, 200)
+    ]
     assert min(values) > 0
     prove_integral_nonnegative(dip)
-    below = Pieces((Piece(sp.S.Zero, sp.oo, sp.exp(-x) * (1 - 4 * x + 2 * x ** 2)),), x)  # below 0 near 1, 1 at oo
+    below = Pieces(
+        (Piece(sp.S.Zero, sp.oo, sp.exp(-x) * (1 - 4 * x + 2 * x**2)),), x
+    )  # below 0 near 1, 1 at oo
     with pytest.raises(Rejected):
         prove_integral_nonnegative(below)
 
 
-# --- Pinsker --------------------------------------------------------------------------------------------------
+# --- Pinsker
+# --------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("name, constant", [
-    ("quadratic", R(1, 2)), ("linex(1)", R(1, 2)), ("linex(1/2)", R(1, 2)), ("linex(2)", R(1, 2)), ("linex(-1)", R(1, 2)),
-    ("x**2/2 + exp(x) - x - 1", 1), ("shifted_cosh", 1), (JSD, R(1, 8)), (TRIANGULAR, R(1, 2))])
+
+@pytest.mark.parametrize(
+    "name, constant",
+    [
+        ("quadratic", R(1, 2)),
+        ("linex(1)", R(1, 2)),
+        ("linex(1/2)", R(1, 2)),
+        ("linex(2)", R(1, 2)),
+        ("linex(-1)", R(1, 2)),
+        ("x**2/2 + exp(x) - x - 1", 1),
+        ("shifted_cosh", 1),
+        (JSD, R(1, 8)),
+        (TRIANGULAR, R(1, 2)),
+    ],
+)
 def test_pinsker_holds(name, constant):
     found = pinsker(loss(name))
     assert found.holds is True and found.constant == constant and 0 <= found.a <= 1
@@ -198,19 +304,34 @@ def test_pinsker_holds(name, constant):
         assert (total >= float(constant) * abs(p - q).sum(-1) ** 2 * (1 - 1e-6) - 1e-9).all()
 
 
-@pytest.mark.parametrize("name, least", [("log(cosh(x))", 0.3931), (HUBER, 0.4088), ("linex(3)", 0.463), ("linex(-2)", 0.463),
-                                         ("1 - exp(-x**2/2)", 0.0881)])
+@pytest.mark.parametrize(
+    "name, least",
+    [
+        ("log(cosh(x))", 0.3931),
+        (HUBER, 0.4088),
+        ("linex(3)", 0.463),
+        ("linex(-2)", 0.463),
+        ("1 - exp(-x**2/2)", 0.0881),
+    ],
+)
 def test_pinsker_fails_with_a_witness(name, least):
     entry = loss(name)
     found = pinsker(entry)
     assert found.holds is False and found.constant == R(1, 2)
     p, q = found.witness.p, found.witness.q
-    slope = sp.lambdify(x, sp.diff(loss(name).expression, x), "mpmath") if name != HUBER else lambda v: max(-1, min(1, v))
+    slope = (
+        sp.lambdify(x, sp.diff(loss(name).expression, x), "mpmath")
+        if name != HUBER
+        else lambda v: max(-1, min(1, v))
+    )
 
     def f(t):  # by quadrature, not by the enclosures that the witness was made with
         u = mp.log(t)
-        return t * mp.quad(lambda v: slope(v) * mp.exp(-v), sorted({0, u, *(k for k in (-1, 1) if min(0, u) < k < max(0, u))},
-                                                                   reverse=bool(u < 0)))
+        return t * mp.quad(
+            lambda v: slope(v) * mp.exp(-v),
+            sorted({0, u, *(k for k in (-1, 1) if min(0, u) < k < max(0, u))}, reverse=bool(u < 0)),
+        )
+
     p, q = mp.mpf(int(p.p)) / int(p.q), mp.mpf(int(q.p)) / int(q.q)
     ratio = (q * f(p / q) + (1 - q) * f((1 - p) / (1 - q))) / (4 * (p - q) ** 2)
     assert abs(ratio - mp.mpf(float(found.witness.ratio.mid()))) < 1e-6

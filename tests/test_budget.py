@@ -1,4 +1,6 @@
-"""Every question ends with its budget of processor time, with an answer, and with no process left behind."""
+"""Every question ends with its budget of processor time, with an answer, and with no process
+left behind.
+"""
 
 import os
 import signal
@@ -11,18 +13,29 @@ from pathlib import Path
 
 import pytest
 
-from divergence_lab.theory.budget import asking as budget, processes
+from divergence_lab.theory.budget import asking as budget
+from divergence_lab.theory.budget import processes
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, stream, within
 from divergence_lab.theory.expressions.parsing import ExpressionError
 
 ROOT = Path(__file__).resolve().parents[1]
-VERDICTS = ("validity", "convex", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient")
-# Processor seconds for starting Python, importing SymPy and writing the answer: several times what is needed. What has no
-# end uses up any of it, so the size of these bounds decides nothing.
+VERDICTS = (
+    "validity",
+    "convex",
+    "zero_forcing",
+    "zero_avoiding",
+    "symmetric",
+    "even",
+    "bounded_gradient",
+)
+# Processor seconds for starting Python, importing SymPy and writing the answer: several times what
+# is needed. What has no end uses up any of it, so the size of these bounds decides nothing.
 ALLOWANCE = 20.0
 
 
-# --- questions for the worker: module-level, as `within` asks ----------------------------------------------------
+# --- questions for the worker: module-level, as `within` asks
+# ----------------------------------------------------
+
 
 def add(a, b):
     return a + b
@@ -117,7 +130,9 @@ def gone_within(seconds: float, pid: int) -> bool:
     return not is_running(pid)
 
 
-# --- processes -------------------------------------------------------------------------------------------------
+# --- processes
+# -------------------------------------------------------------------------------------------------
+
 
 def test_a_question_is_answered_elsewhere_and_its_process_kept_warm():
     assert within(20, add, 1, 2) == 3
@@ -140,12 +155,18 @@ def test_a_worker_may_ask_and_end_its_own(tmp_path):
     assert gone_within(20, int((tmp_path / "pid").read_text()))
 
 
-# --- processor time ----------------------------------------------------------------------------------------------
+# --- processor time
+# ----------------------------------------------------------------------------------------------
+
 
 def test_a_search_that_the_machine_holds_up_gives_its_answer_afterwards(tmp_path):
-    """Stopped for longer by the clock than its budget is, as on a machine that is busy with other things."""
+    """Stopped for longer by the clock than its budget is, as on a machine that is busy with
+    other things.
+    """
     found = []
-    thread = threading.Thread(target=lambda: found.append(within(1.5, calculate, 0.3, tmp_path / "pid")))
+    thread = threading.Thread(
+        target=lambda: found.append(within(1.5, calculate, 0.3, tmp_path / "pid"))
+    )
     thread.start()
     while not (tmp_path / "pid").exists() or not (pid := (tmp_path / "pid").read_text()):
         time.sleep(0.005)
@@ -169,17 +190,23 @@ def test_sleeping_is_free_and_threads_count_apart():
     with pytest.raises(OutOfTime):
         within(0.2, calculate_for_ever)
     mine, theirs = clock() - started, []
-    thread = threading.Thread(target=lambda: theirs.append((clock(), within(20, calculate, 0.5), clock())))
+    thread = threading.Thread(
+        target=lambda: theirs.append((clock(), within(20, calculate, 0.5), clock()))
+    )
     thread.start()
     thread.join()
-    (before, _, after), = theirs
+    ((before, _, after),) = theirs
     assert before < 0.2 <= mine and after - before >= 0.5
     assert clock() - started < 0.5, "what another thread asked is not counted here"
 
 
 def test_an_answer_that_came_too_late_is_none_whenever_it_is_looked_at():
     """The asker was asleep when the limit passed: as if it had not been."""
-    asked = subprocess.run([sys.executable, "-c", textwrap.dedent("""
+    asked = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            textwrap.dedent("""
         from divergence_lab.theory.budget import processes
         from divergence_lab.theory.budget.asking import OutOfTime, allow_fork, within
         from tests.test_budget import calculate
@@ -190,13 +217,23 @@ def test_an_answer_that_came_too_late_is_none_whenever_it_is_looked_at():
         except OutOfTime:
             print("too late")
         print(within(1.0, calculate, 0.4))
-    """)], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=300)
+    """),
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=300,
+    )
     assert asked.stdout.split("\n")[:2] == ["too late", "0.4"], asked.stderr
 
 
 def test_a_search_that_waits_for_nothing_is_ended():
     """It uses no processor time, so no budget of it would ever be over."""
-    asked = subprocess.run([sys.executable, "-c", textwrap.dedent("""
+    asked = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            textwrap.dedent("""
         from divergence_lab.theory.budget import processes
         from divergence_lab.theory.budget.asking import OutOfTime, allow_fork, within
         from tests.test_budget import sleep_for_ever
@@ -206,17 +243,29 @@ def test_a_search_that_waits_for_nothing_is_ended():
             within(5.0, sleep_for_ever)
         except OutOfTime:
             print("ended")
-    """)], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=300)
+    """),
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=300,
+    )
     assert asked.stdout.split() == ["ended"], asked.stderr
 
 
 def test_how_deep_a_search_may_recurse_depends_on_no_asker():
-    """Else two losses in one command, asked from threads, could be answered otherwise than each alone."""
+    """Else two losses in one command, asked from threads, could be answered otherwise than each
+    alone.
+    """
     depths = within(20, how_deep), ask_from(150), within(20, ask_from, 5), within(20, ask_from, 300)
-    assert min(depths) > 900 and max(depths) - min(depths) < 5  # a generator between them counts as one
+    assert (
+        min(depths) > 900 and max(depths) - min(depths) < 5
+    )  # a generator between them counts as one
 
 
-# --- processes that end, and those that don't --------------------------------------------------------------------
+# --- processes that end, and those that don't
+# --------------------------------------------------------------------
+
 
 def test_ending_a_worker_ends_those_below_it(tmp_path):
     with pytest.raises(OutOfTime):
@@ -259,7 +308,9 @@ def test_an_asker_that_looks_away_leaves_no_half_read_answer():
 
 def test_threads_take_turns():
     found = []
-    threads = [threading.Thread(target=lambda i=i: found.append(within(20, add, i, i))) for i in range(8)]
+    threads = [
+        threading.Thread(target=lambda i=i: found.append(within(20, add, i, i))) for i in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -283,15 +334,20 @@ def test_a_process_with_threads_is_never_copied():
 def test_nothing_outlives_an_asker_that_was_killed(tmp_path, way, nested):
     """Not the worker, nor what it asks, nor what would use the processor for an hour."""
     script = tmp_path / "asks.py"
-    script.write_text(textwrap.dedent(f"""
+    script.write_text(
+        textwrap.dedent(f"""
         from divergence_lab.theory.budget import asking as budget
         from tests.test_budget import calculate_for_ever, wait_on_one_that_never_ends
         {way}
-        budget.within(3600.0, {"wait_on_one_that_never_ends" if nested else "calculate_for_ever"}, {str(tmp_path / 'pid')!r})
-    """))
+        budget.within(3600.0, {"wait_on_one_that_never_ends" if nested else "calculate_for_ever"}, {str(tmp_path / "pid")!r})
+    """)
+    )
     asker = subprocess.Popen([sys.executable, script], env={**os.environ, "PYTHONPATH": str(ROOT)})
     deadline = time.monotonic() + 300
-    while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()) and time.monotonic() < deadline:
+    while (
+        not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.05)
     worker = int((tmp_path / "pid").read_text())
     assert is_running(worker)
@@ -302,14 +358,26 @@ def test_nothing_outlives_an_asker_that_was_killed(tmp_path, way, nested):
 
 @pytest.mark.parametrize("name", ["divergence_lab", "sympy", "pickle", "sitecustomize"])
 def test_modules_of_the_folder_that_one_stands_in_are_not_run(tmp_path, name):
-    """The script lies elsewhere, so its folder is where Python imports from, and not the working folder."""
-    (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'was_run')!r}, 'w').close()\nraise SystemExit('stray module')\n")
+    """The script lies elsewhere, so its folder is where Python imports from, and not the working
+    folder.
+    """
+    (tmp_path / f"{name}.py").write_text(
+        f"open({str(tmp_path / 'was_run')!r}, 'w').close()\nraise SystemExit('stray module')\n"
+    )
     home = tmp_path / "elsewhere"
     home.mkdir()
-    (home / "script.py").write_text("from divergence_lab.theory.budget.asking import within\nimport operator\n"
-                                    "print(within(60, operator.add, 1, 2))\n")
-    done = subprocess.run([sys.executable, home / "script.py"], capture_output=True, text=True, timeout=300, cwd=tmp_path,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    (home / "script.py").write_text(
+        "from divergence_lab.theory.budget.asking import within\nimport operator\n"
+        "print(within(60, operator.add, 1, 2))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, home / "script.py"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert (done.stdout, (tmp_path / "was_run").exists()) == ("3\n", False), done.stderr
 
 
@@ -322,15 +390,25 @@ def test_a_search_that_cannot_be_started_is_said_in_words(monkeypatch):
 
 def test_a_user_script_is_not_run_again(tmp_path):
     script = tmp_path / "script.py"
-    script.write_text("print('once')\nfrom divergence_lab.theory.divergence.loss import loss\n"
-                      "from divergence_lab.theory.answers.derivation import derive\nprint(derive(loss('x**2/2')).divergence.name)\n")
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    script.write_text(
+        "print('once')\nfrom divergence_lab.theory.divergence.loss import loss\n"
+        "from divergence_lab.theory.answers.derivation import "
+        "derive\nprint(derive(loss('x**2/2')).divergence.name)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert done.stdout.split("\n")[:2] == ["once", "reverse KL"], done.stderr
 
 
 def test_several_threads_may_end_one_worker():
-    """As when one loss of several is refused: its thread and the one that ends all searches come together."""
+    """As when one loss of several is refused: its thread and the one that ends all searches come
+    together.
+    """
     failures = []
 
     def end(worker, together):

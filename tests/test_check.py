@@ -1,4 +1,6 @@
-"""`check`: what derive prints is verified field by field, what is forged is refused or named, and nothing forged is shown."""
+"""`check`: what derive prints is verified field by field, what is forged is refused or named,
+and nothing forged is shown.
+"""
 
 import copy
 import json
@@ -8,27 +10,33 @@ from functools import cache
 import pytest
 
 from divergence_lab.cli.commands import main
+from divergence_lab.theory.answers.derivation import undecided_to_json
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.certificate import seal
+from divergence_lab.theory.checker.conclusions import VERDICTS
 from divergence_lab.theory.checker.documents import REQUIRED, examine
 from divergence_lab.theory.checker.names import formulas
-from divergence_lab.theory.checker.conclusions import VERDICTS
-from divergence_lab.theory.answers.derivation import undecided_to_json
 from divergence_lab.theory.checker.sentences import because_of
 
 from .forgeries import forgeries, resealed
 
 NAMED = formulas(catalogue.LOSSES, catalogue.DIVERGENCES)
 # Plain, with kinks, no loss, with parameters, with values, sampled, inverted.
-COMMANDS = (("derive", "exp(x)", "log(cosh(x))", "Abs(x)", "--at", "1/10,7"), ("derive", "linex(alpha)", "pinball(tau)", "x**3", "1/(5 - x)"),
-            ("derive", "quadratic", "sqrt(1 + x**2) - 1", "--at", "3"), ("derive", "quadratic", "linex(2)", "--sampler", "mixture:1/10"),
-            ("derive", "linex(1)", "--sampler", "power:1/3"), ("invert", "t*log(t)", "Abs(t - 1)"))
+COMMANDS = (
+    ("derive", "exp(x)", "log(cosh(x))", "Abs(x)", "--at", "1/10,7"),
+    ("derive", "linex(alpha)", "pinball(tau)", "x**3", "1/(5 - x)"),
+    ("derive", "quadratic", "sqrt(1 + x**2) - 1", "--at", "3"),
+    ("derive", "quadratic", "linex(2)", "--sampler", "mixture:1/10"),
+    ("derive", "linex(1)", "--sampler", "power:1/3"),
+    ("invert", "t*log(t)", "Abs(t - 1)"),
+)
 
 
 def printed(*command):
     """The objects that a command prints, each question with time to spare."""
     import contextlib
     import io
+
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         assert main([*command, "--json", "--budget", "60"]) == 0
@@ -52,8 +60,18 @@ def test_everything_that_is_printed_is_verified_but_what_is_undecided():
 
 
 def drawn(count, seed):
-    every = [(entry, *forgery) for entry in documents()
-             for forgery in forgeries(entry, [other for other in documents() if called(other).split()[0] != called(entry).split()[0]])]
+    every = [
+        (entry, *forgery)
+        for entry in documents()
+        for forgery in forgeries(
+            entry,
+            [
+                other
+                for other in documents()
+                if called(other).split()[0] != called(entry).split()[0]
+            ],
+        )
+    ]
     return random.Random(seed).sample(every, min(count, len(every)))
 
 
@@ -74,7 +92,11 @@ def test_a_forgery_is_refused_or_named():
 def test_every_forgery_is_refused_or_named(part):
     chosen = drawn(10**6, seed=1)[part::4]
     print(f"{len(chosen)} forgeries, seed 1, part {part}")
-    wrong = [(called(entry), what) for entry, what, forged in chosen if not refused_or_named(entry, what, forged)]
+    wrong = [
+        (called(entry), what)
+        for entry, what, forged in chosen
+        if not refused_or_named(entry, what, forged)
+    ]
     assert wrong == []
 
 
@@ -84,7 +106,11 @@ def test_everything_of_the_catalogue_is_verified(part):
     """All named losses, at their examples and as families."""
     names = []
     for entry in catalogue.LOSSES:
-        given = entry.examples or ((", ".join(map(str, entry.parameters.values())),) if None not in entry.parameters.values() else ())
+        given = entry.examples or (
+            (", ".join(map(str, entry.parameters.values())),)
+            if None not in entry.parameters.values()
+            else ()
+        )
         names += [f"{entry.name}({values})" if values else entry.name for values in given]
         names += [f"{entry.name}({', '.join(entry.parameters)})"] if entry.parameters else []
     print(f"{len(names[part::6])} names, part {part}")
@@ -97,7 +123,9 @@ def test_everything_of_the_catalogue_is_verified(part):
     assert left == {}
 
 
-# --- the cases that were found -------------------------------------------------------------------------------
+# --- the cases that were found
+# -------------------------------------------------------------------------------
+
 
 @cache
 def forward_kl():
@@ -112,37 +140,83 @@ def check(tmp_path, capsys, document, *options):
     return (code, *capsys.readouterr())
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    ("generator", "t*log(t) - 2*t + 2"), ("loss_derivative", "exp(x) + 7"), ("curvature_at_zero", "42"), ("name", "quadratic"),
-    ("divergence", "reverse KL"), ("factor", "2"), ("dual_loss", "x**2"), ("f_at_zero", "7"), ("as_given", "exp(x)"),
-    ("sampler", "mixture:1/2"), ("weighted_by", "p_B"), ("sampled_loss", "x**2/2"), ("parameters", ["a"])])
-def test_an_altered_field_is_refused_whatever_the_document_asks_not_to_be_checked(tmp_path, capsys, field, value):
-    code, out, err = check(tmp_path, capsys, [{**forward_kl(), field: value, "unchecked": list(forward_kl())}])
-    group = {"factor": "divergence", "as_given": "gauge", "weighted_by": "sampler", "sampled_loss": "sampler"}.get(field, field)
-    assert code == 1 and f": {group}: " in err and "holds" not in out and len(err.strip().splitlines()) == 1
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("generator", "t*log(t) - 2*t + 2"),
+        ("loss_derivative", "exp(x) + 7"),
+        ("curvature_at_zero", "42"),
+        ("name", "quadratic"),
+        ("divergence", "reverse KL"),
+        ("factor", "2"),
+        ("dual_loss", "x**2"),
+        ("f_at_zero", "7"),
+        ("as_given", "exp(x)"),
+        ("sampler", "mixture:1/2"),
+        ("weighted_by", "p_B"),
+        ("sampled_loss", "x**2/2"),
+        ("parameters", ["a"]),
+    ],
+)
+def test_an_altered_field_is_refused_whatever_the_document_asks_not_to_be_checked(
+    tmp_path, capsys, field, value
+):
+    code, out, err = check(
+        tmp_path, capsys, [{**forward_kl(), field: value, "unchecked": list(forward_kl())}]
+    )
+    group = {
+        "factor": "divergence",
+        "as_given": "gauge",
+        "weighted_by": "sampler",
+        "sampled_loss": "sampler",
+    }.get(field, field)
+    assert (
+        code == 1
+        and f": {group}: " in err
+        and "holds" not in out
+        and len(err.strip().splitlines()) == 1
+    )
 
 
 def test_a_sentence_that_the_steps_do_not_give_is_refused(tmp_path, capsys):
     entry = copy.deepcopy(forward_kl())
     entry["zero_avoiding"]["because"] = "not zero-avoiding: f'(oo) = 1 is finite"
-    entry["zero_avoiding"]["seal"] = seal({k: v for k, v in entry["zero_avoiding"].items() if k != "seal"})
+    entry["zero_avoiding"]["seal"] = seal(
+        {k: v for k, v in entry["zero_avoiding"].items() if k != "seal"}
+    )
     code, _, err = check(tmp_path, capsys, [entry])
     assert code == 1 and "zero_avoiding: because is not what the steps say" in err
 
 
 def test_what_an_undecided_verdict_says_is_never_shown_and_never_verified(tmp_path, capsys):
     entry = copy.deepcopy(forward_kl())
-    entry["convex"] = resealed({**entry["convex"], "holds": None, "status": "undecided", "steps": [],
-                                "because": "the checker found that g is not convex"}, "convex")
+    entry["convex"] = resealed(
+        {
+            **entry["convex"],
+            "holds": None,
+            "status": "undecided",
+            "steps": [],
+            "because": "the checker found that g is not convex",
+        },
+        "convex",
+    )
     code, out, err = check(tmp_path, capsys, [entry])
     assert code == 0 and "not verified: loss 1: convex" in out and "found that" not in out + err
     (row,) = json.loads(check(tmp_path, capsys, [entry], "--json")[1])
     assert row == {"loss": "linex(1)", "holds": True, "not_verified": ["convex"], "failed": None}
 
 
-@pytest.mark.parametrize("field, value", [("generator", "(alpha - alpha*t + t**alpha - 2)/(alpha*(alpha - 1))"), ("f_at_zero", "3"),
-                                          ("slope_at_infinity", "2"), ("curvature_at_zero", "alpha"), ("name", "linex(beta)"),
-                                          ("divergence", "alpha-divergence with alpha = 1 - alpha")])
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("generator", "(alpha - alpha*t + t**alpha - 2)/(alpha*(alpha - 1))"),
+        ("f_at_zero", "3"),
+        ("slope_at_infinity", "2"),
+        ("curvature_at_zero", "alpha"),
+        ("name", "linex(beta)"),
+        ("divergence", "alpha-divergence with alpha = 1 - alpha"),
+    ],
+)
 def test_what_is_false_for_parameters_is_refused(field, value):
     entry = next(entry for entry in documents() if entry["name"] == "linex(alpha)")
     assert not examine(entry, NAMED).failures
@@ -155,12 +229,18 @@ def test_a_family_with_another_value_at_zero_is_refused():
     assert examine({**entry, "loss": entry["loss"] + " + 5"}, NAMED).failures
 
 
-# --- what reaches the terminal -------------------------------------------------------------------------------
+# --- what reaches the terminal
+# -------------------------------------------------------------------------------
 
-HOSTILE = "\x1b]0;owned\x07\x1b[2J\r\neverything holds (1 loss)\n\u202eevil\u2066 " + "y" * 10_000_000
+HOSTILE = (
+    "\x1b]0;owned\x07\x1b[2J\r\neverything holds (1 loss)\n\u202eevil\u2066 " + "y" * 10_000_000
+)
 
 
-@pytest.mark.parametrize("field", ["name", "loss", "divergence", "generator", "sampler", "weighted_by", "because", HOSTILE[:60]])
+@pytest.mark.parametrize(
+    "field",
+    ["name", "loss", "divergence", "generator", "sampler", "weighted_by", "because", HOSTILE[:60]],
+)
 def test_nothing_of_a_document_reaches_the_terminal_raw(tmp_path, capsys, field):
     entry = copy.deepcopy(forward_kl())
     if field == "because":
@@ -171,31 +251,64 @@ def test_nothing_of_a_document_reaches_the_terminal_raw(tmp_path, capsys, field)
         code, out, err = check(tmp_path, capsys, [entry], *options)
         assert code == (0 if "\x1b" in field else 1)
         assert len(out) + len(err) < 2_000 and (out + err).isascii()
-        assert not any(line.startswith(("everything", " ", "[")) for line in (out + err).splitlines()) or options
+        assert (
+            not any(line.startswith(("everything", " ", "[")) for line in (out + err).splitlines())
+            or options
+        )
         assert all(c.isprintable() or c == "\n" for c in out + err)
         assert len(err.splitlines()) == (code == 1)
 
 
-@pytest.mark.parametrize("document", ["[]", "", "3", "null", '"x"', "[3]", "[{}]", "{}", '[{"loss": 3}]', "[" * 100_000,
-                                      '[{"loss": "x**2", "loss": "x**4"}]', "not json", "[" + "1" * 5000 + "]",
-                                      '[{"loss": "x**2", "tried": NaN}]', '[{"loss": "x**2", "tried": 1e999}]'])
+@pytest.mark.parametrize(
+    "document",
+    [
+        "[]",
+        "",
+        "3",
+        "null",
+        '"x"',
+        "[3]",
+        "[{}]",
+        "{}",
+        '[{"loss": 3}]',
+        "[" * 100_000,
+        '[{"loss": "x**2", "loss": "x**4"}]',
+        "not json",
+        "[" + "1" * 5000 + "]",
+        '[{"loss": "x**2", "tried": NaN}]',
+        '[{"loss": "x**2", "tried": 1e999}]',
+    ],
+)
 def test_what_is_no_such_document_is_bad_input(tmp_path, capsys, document):
     code, out, err = check(tmp_path, capsys, document)
     assert (code, out) == (2, "") and len(err.strip().splitlines()) == 1 and len(err) < 500
 
 
-@pytest.mark.parametrize("value", [None, 3, True, "", "x", [], {}, ["x"], {"x": None}, [[]], -1.5, "))", "oo", 10**400], ids=lambda value: str(value)[:9])
+@pytest.mark.parametrize(
+    "value",
+    [None, 3, True, "", "x", [], {}, ["x"], {"x": None}, [[]], -1.5, "))", "oo", 10**400],
+    ids=lambda value: str(value)[:9],
+)
 def test_a_wrong_type_anywhere_is_a_rejection_and_no_crash(value):
     """Null claims nothing, and is no crash either."""
-    for entry in (forward_kl(), next(entry for entry in documents() if entry["name"] == "pinball(tau)")):
+    for entry in (
+        forward_kl(),
+        next(entry for entry in documents() if entry["name"] == "pinball(tau)"),
+    ):
         for field in entry:
             report = examine({**entry, field: value}, NAMED)
-            assert report.failures or report.not_verified or value in (None, [], entry[field]) \
-                or field in ("tried", "confirmed_values", "unchecked"), (field, value)
+            assert (
+                report.failures
+                or report.not_verified
+                or value in (None, [], entry[field])
+                or field in ("tried", "confirmed_values", "unchecked")
+            ), (field, value)
     assert len(REQUIRED) == len(set(REQUIRED))
 
 
-# --- what a clever liar writes: true steps below a false sentence, fields that are held against nothing ----------
+# --- what a clever liar writes: true steps below a false sentence, fields that are held against
+# nothing ----------
+
 
 def entry_of(loss):
     return copy.deepcopy(next(entry for entry in documents() if entry["loss"] == loss))
@@ -210,8 +323,19 @@ def resentenced(entry, kind):
 
 def no_loss(entry, **step):
     """The whole document but one step that shows that g is none is undecided."""
-    undecided = {"holds": None, "condition": None, "status": "undecided", "because": "", "steps": []}
-    forged = {**entry, **{kind: resealed(copy.deepcopy(undecided), kind) for kind in VERDICTS}, "pieces": [], "values": []}
+    undecided = {
+        "holds": None,
+        "condition": None,
+        "status": "undecided",
+        "because": "",
+        "steps": [],
+    }
+    forged = {
+        **entry,
+        **{kind: resealed(copy.deepcopy(undecided), kind) for kind in VERDICTS},
+        "pieces": [],
+        "values": [],
+    }
     forged["validity"] |= {"holds": False, "status": "enclosed", "steps": [step]}
     forged = resentenced(forged, "validity")
     return {**forged, "valid": False, "why_invalid": forged["validity"]["because"]}
@@ -229,25 +353,68 @@ def forged_cell(kind, number, **data):
 
 
 FORGED = {
-    "a comment in a formula": lambda: forward_kl() | {"generator": forward_kl()["generator"] + " # whatever the parameters"},
-    "a comment in a condition": lambda: (entry := entry_of("(exp(alpha*x) - alpha*x - 1)/alpha**2")) | {"f_at_zero": {"cases": [
-        {**case, "condition": case["condition"] + " # or always"} for case in entry["f_at_zero"]["cases"]]}},
-    "a factor that is no number": lambda: printed("derive", "exp(2*x)/2 - exp(x)")[0] | {"divergence": "forward KL", "factor": "exp(x)"},
+    "a comment in a formula": lambda: (
+        forward_kl() | {"generator": forward_kl()["generator"] + " # whatever the parameters"}
+    ),
+    "a comment in a condition": lambda: (
+        (entry := entry_of("(exp(alpha*x) - alpha*x - 1)/alpha**2"))
+        | {
+            "f_at_zero": {
+                "cases": [
+                    {**case, "condition": case["condition"] + " # or always"}
+                    for case in entry["f_at_zero"]["cases"]
+                ]
+            }
+        }
+    ),
+    "a factor that is no number": lambda: (
+        printed("derive", "exp(2*x)/2 - exp(x)")[0]
+        | {"divergence": "forward KL", "factor": "exp(x)"}
+    ),
     "a factor of nothing": lambda: forward_kl() | {"divergence": None},
     "f'(oo) within one unit": lambda: entry_of("log(cosh(x))") | {"slope_at_infinity": "0e1"},
     "what was given, and no gauge": lambda: forward_kl() | {"gauge": None, "as_given": "x**17"},
-    "what a sampler made, and no sampler": lambda: forward_kl() | {"sampler": None, "weighted_by": "p_B"},
-    "a loss where a generator was given": lambda: printed("invert", "t*log(t)")[0] | {"as_given": "x**17"},
+    "what a sampler made, and no sampler": lambda: (
+        forward_kl() | {"sampler": None, "weighted_by": "p_B"}
+    ),
+    "a loss where a generator was given": lambda: (
+        printed("invert", "t*log(t)")[0] | {"as_given": "x**17"}
+    ),
     "a sampler in two lines": lambda: forward_kl() | {"sampler": "on\n"},
     "a closed form of nothing": lambda: forward_kl() | {"closed_form": "always"},
-    "a key beside the verdict": lambda: resentenced(forward_kl() | {"convex": forward_kl()["convex"] | {"note": "seen by three referees"}}, "convex"),
-    "g''= a slope": lambda: with_step(copy.deepcopy(forward_kl()), "convex", 3, **forward_kl()["validity"]["steps"][1]),
-    "g' has a third limit": lambda: with_step(entry_of("log(cosh(x))"), "bounded_gradient", 2, rule="limit", of="curvature",
-                                              f="1 - tanh(x)**2", end="oo", limit="0"),
-    "g'(-oo) = -oo": lambda: with_step(copy.deepcopy(forward_kl()), "bounded_gradient", 0, rule="limit", of="weighted slope",
-                                       f="(exp(x) - 1)*exp(-x)", end="-oo", limit="-oo"),
-    "g is not finite near oo": lambda: no_loss(entry_of("x**2/2"), rule="unbounded", at="oo", end="0", f="x**2/2", limit="oo"),
-    "a jump of 0": lambda: with_step(copy.deepcopy(forward_kl()), "symmetric", 0, rule="jump", at="0", jump="0"),
+    "a key beside the verdict": lambda: resentenced(
+        forward_kl() | {"convex": forward_kl()["convex"] | {"note": "seen by three referees"}},
+        "convex",
+    ),
+    "g''= a slope": lambda: with_step(
+        copy.deepcopy(forward_kl()), "convex", 3, **forward_kl()["validity"]["steps"][1]
+    ),
+    "g' has a third limit": lambda: with_step(
+        entry_of("log(cosh(x))"),
+        "bounded_gradient",
+        2,
+        rule="limit",
+        of="curvature",
+        f="1 - tanh(x)**2",
+        end="oo",
+        limit="0",
+    ),
+    "g'(-oo) = -oo": lambda: with_step(
+        copy.deepcopy(forward_kl()),
+        "bounded_gradient",
+        0,
+        rule="limit",
+        of="weighted slope",
+        f="(exp(x) - 1)*exp(-x)",
+        end="-oo",
+        limit="-oo",
+    ),
+    "g is not finite near oo": lambda: no_loss(
+        entry_of("x**2/2"), rule="unbounded", at="oo", end="0", f="x**2/2", limit="oo"
+    ),
+    "a jump of 0": lambda: with_step(
+        copy.deepcopy(forward_kl()), "symmetric", 0, rule="jump", at="0", jump="0"
+    ),
     "a point that shows a yes": lambda: forged_cell("convex", 0, at="17"),
     "a point that shows a limit": lambda: forged_cell("zero_forcing", -1, at="17"),
     "one end written in two ways": lambda: forged_cell("zero_forcing", -1, low="1 - 1"),
@@ -263,20 +430,38 @@ def test_what_a_clever_liar_writes_is_refused(what):
 
 def test_what_an_object_without_an_answer_says_all_the_same_is_named(tmp_path, capsys):
     nothing = undecided_to_json("x**2", "no time")
-    claims = {"sampler": "on", "weighted_by": "p_B", "as_given": "x**4", "left_out": ["a = 0"], "note": "all is verified"}
+    claims = {
+        "sampler": "on",
+        "weighted_by": "p_B",
+        "as_given": "x**4",
+        "left_out": ["a = 0"],
+        "note": "all is verified",
+    }
     assert {*claims, "'note'"} - {"note"} <= set(examine(nothing | claims, NAMED).not_verified)
     assert not set(claims) & set(examine(nothing, NAMED).not_verified)
-    unfinished = {"given": "t*log(t)", "normalised": None, **undecided_to_json(None, "no time"), "closed_form": False}
-    assert check(tmp_path, capsys, [unfinished])[0] == 0  # invert writes this where its budget is over
+    unfinished = {
+        "given": "t*log(t)",
+        "normalised": None,
+        **undecided_to_json(None, "no time"),
+        "closed_form": False,
+    }
+    assert (
+        check(tmp_path, capsys, [unfinished])[0] == 0
+    )  # invert writes this where its budget is over
 
 
 def test_a_case_where_the_family_has_no_value_is_refused():
     (entry,) = printed("derive", "c*(sqrt(1+(x/c)**2)-1)")
     cases = entry["f_at_zero"]["cases"]
     assert not examine(entry, NAMED).failures
-    assert examine(entry | {"f_at_zero": {"cases": [*cases, {"condition": "c = 0", "value": "17"}]}}, NAMED).failures
+    assert examine(
+        entry | {"f_at_zero": {"cases": [*cases, {"condition": "c = 0", "value": "17"}]}}, NAMED
+    ).failures
 
 
 def test_the_sentence_for_a_bounded_slope_is_true_of_one_that_leaves_its_limits():
     (entry,) = printed("derive", "x**2/(1 + x**2)")  # g' is 0 at both ends, and not between
-    assert entry["bounded_gradient"]["because"] == "g' is finite everywhere, with finite limits: 0 at -oo and 0 at oo"
+    assert (
+        entry["bounded_gradient"]["because"]
+        == "g' is finite everywhere, with finite limits: 0 at -oo and 0 at oo"
+    )

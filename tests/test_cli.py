@@ -11,9 +11,27 @@ import pytest
 
 from divergence_lab.cli.commands import main
 
-DERIVE_KEYS = {"name", "loss", "loss_derivative", "generator", "divergence", "factor", "valid", "why_invalid", "convex",
-               "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient", "f_at_zero", "slope_at_infinity",
-               "curvature_at_zero", "dual_loss", "values"}
+DERIVE_KEYS = {
+    "name",
+    "loss",
+    "loss_derivative",
+    "generator",
+    "divergence",
+    "factor",
+    "valid",
+    "why_invalid",
+    "convex",
+    "zero_forcing",
+    "zero_avoiding",
+    "symmetric",
+    "even",
+    "bounded_gradient",
+    "f_at_zero",
+    "slope_at_infinity",
+    "curvature_at_zero",
+    "dual_loss",
+    "values",
+}
 VERDICT_KEYS = {"holds", "condition", "status", "because", "steps", "cites", "seal"}
 
 
@@ -29,20 +47,44 @@ def run_json(capsys, *arguments):
 
 
 def test_derive_json(capsys):
-    code, found, err = run_json(capsys, "derive", "quadratic", "exp(x) - x - 1", "--at", "0.1,2", "--digits", "20")
+    code, found, err = run_json(
+        capsys, "derive", "quadratic", "exp(x) - x - 1", "--at", "0.1,2", "--digits", "20"
+    )
     assert code == 0 and err == ""
     assert [entry["name"] for entry in found] == ["quadratic", "linex(1)"]
     for entry in found:
         assert DERIVE_KEYS <= set(entry)
-        for key in ("convex", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient"):
-            assert VERDICT_KEYS == set(entry[key]) and entry[key]["status"] in ("proved", "enclosed", "undecided")
+        for key in (
+            "convex",
+            "zero_forcing",
+            "zero_avoiding",
+            "symmetric",
+            "even",
+            "bounded_gradient",
+        ):
+            assert VERDICT_KEYS == set(entry[key]) and entry[key]["status"] in (
+                "proved",
+                "enclosed",
+                "undecided",
+            )
     second = found[1]
     assert second["loss"] == "exp(x) - x - 1" and second["loss_derivative"] == "exp(x) - 1"
-    assert second["generator"] == "t*log(t) - t + 1" and second["divergence"] == "forward KL" and second["factor"] == "1"
+    assert (
+        second["generator"] == "t*log(t) - t + 1"
+        and second["divergence"] == "forward KL"
+        and second["factor"] == "1"
+    )
     assert second["valid"] is True and second["why_invalid"] is None
-    assert (second["f_at_zero"], second["slope_at_infinity"], second["curvature_at_zero"]) == ("1", "oo", "1")
+    assert (second["f_at_zero"], second["slope_at_infinity"], second["curvature_at_zero"]) == (
+        "1",
+        "oo",
+        "1",
+    )
     assert second["dual_loss"] == "x**2/2"
-    assert second["values"][0]["f"].startswith("0.6697414907005954") and float(second["values"][0]["radius"]) < 1e-18
+    assert (
+        second["values"][0]["f"].startswith("0.6697414907005954")
+        and float(second["values"][0]["radius"]) < 1e-18
+    )
 
 
 def test_derive_with_parameters(capsys):
@@ -59,7 +101,12 @@ def test_a_value_is_set_before_the_loss_is_looked_at(capsys):
 
 def test_derive_in_words(capsys):
     code, out, _ = run(capsys, "derive", "quadratic")
-    assert code == 0 and "reverse KL" in out and "zero-forcing  yes" in out and "zero-avoiding no" in out
+    assert (
+        code == 0
+        and "reverse KL" in out
+        and "zero-forcing  yes" in out
+        and "zero-avoiding no" in out
+    )
     assert "\\log" in run(capsys, "derive", "quadratic", "--latex")[1]
 
 
@@ -78,8 +125,15 @@ def test_check_accepts_what_derive_prints_and_names_what_was_altered(capsys, tmp
     assert code == 1 and "zero_forcing" in err and len(err.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("sampler, forcing, avoiding", [("on", True, False), ("backward", False, True),
-                                                        ("mixture:1/10", True, True), ("power:1/2", False, False)])
+@pytest.mark.parametrize(
+    "sampler, forcing, avoiding",
+    [
+        ("on", True, False),
+        ("backward", False, True),
+        ("mixture:1/10", True, True),
+        ("power:1/2", False, False),
+    ],
+)
 def test_the_sampler_changes_the_verdicts(capsys, sampler, forcing, avoiding):
     _, (found,), _ = run_json(capsys, "derive", "quadratic", "--sampler", sampler)
     assert (found["zero_forcing"]["holds"], found["zero_avoiding"]["holds"]) == (forcing, avoiding)
@@ -89,44 +143,128 @@ def test_the_sampler_changes_the_verdicts(capsys, sampler, forcing, avoiding):
 def test_verify_json(capsys):
     code, rows, _ = run_json(capsys, "verify", "quadratic", "linex(1)", "--env", "hypergrid:2x3")
     assert code == 0
-    assert all({"loss", "objective", "env", "sampler", "max_gradient_error", "flipped_sign_error", "holds", "groups"}
-               <= set(row) for row in rows)
+    assert all(
+        {
+            "loss",
+            "objective",
+            "env",
+            "sampler",
+            "max_gradient_error",
+            "flipped_sign_error",
+            "holds",
+            "groups",
+        }
+        <= set(row)
+        for row in rows
+    )
     assert all(row["holds"] and row["max_gradient_error"] < 1e-12 for row in rows)
     assert rows[0]["flipped_sign_error"] < 1e-12 and rows[1]["flipped_sign_error"] > 0.01
 
 
 def test_train_json_and_files(capsys, tmp_path):
-    code, found, _ = run_json(capsys, "train", "quadratic", "linex(1)", "--env", "hypergrid:2x4", "--seeds", "2",
-                              "--steps", "40", "--batch", "8", "--device", "cpu", "--out", str(tmp_path))
+    code, found, _ = run_json(
+        capsys,
+        "train",
+        "quadratic",
+        "linex(1)",
+        "--env",
+        "hypergrid:2x4",
+        "--seeds",
+        "2",
+        "--steps",
+        "40",
+        "--batch",
+        "8",
+        "--device",
+        "cpu",
+        "--out",
+        str(tmp_path),
+    )
     assert code == 0 and set(found) == {"runs", "seconds", "trajectories_per_second", "device"}
     assert [(row["loss"], row["seed"]) for row in found["runs"]] == [
-        ("quadratic", 0), ("quadratic", 1), ("linex(1)", 0), ("linex(1)", 1)]
-    assert set(found["runs"][0]) == {"objective", "loss", "seed", "steps", "tv", "kl_forward", "kl_reverse", "log_z",
-                                     "log_z_true", "modes_found", "finite", "moved", "learning_rate"}
+        ("quadratic", 0),
+        ("quadratic", 1),
+        ("linex(1)", 0),
+        ("linex(1)", 1),
+    ]
+    assert set(found["runs"][0]) == {
+        "objective",
+        "loss",
+        "seed",
+        "steps",
+        "tv",
+        "kl_forward",
+        "kl_reverse",
+        "log_z",
+        "log_z_true",
+        "modes_found",
+        "finite",
+        "moved",
+        "learning_rate",
+    }
     with open(tmp_path / "metrics.csv") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["objective", "loss", "seed", "step", "metric", "value", "learning_rate"]
-    last = [float(r["value"]) for r in rows if (r["loss"], r["seed"], r["metric"]) == ("linex(1)", "1", "tv")][-1]
+    assert list(rows[0]) == [
+        "objective",
+        "loss",
+        "seed",
+        "step",
+        "metric",
+        "value",
+        "learning_rate",
+    ]
+    last = [
+        float(r["value"])
+        for r in rows
+        if (r["loss"], r["seed"], r["metric"]) == ("linex(1)", "1", "tv")
+    ][-1]
     packed = np.load(tmp_path / "terminal.npz")
     assert last == pytest.approx(found["runs"][3]["tv"])
-    assert 0.5 * np.abs(packed["terminal"][1, 1] - packed["target"]).sum() == pytest.approx(last, abs=1e-12)
+    assert 0.5 * np.abs(packed["terminal"][1, 1] - packed["target"]).sum() == pytest.approx(
+        last, abs=1e-12
+    )
     assert "torch" in json.loads((tmp_path / "environment.json").read_text())
     assert json.loads((tmp_path / "config.json").read_text())["steps"] == 40
 
 
 BAD = [
-    ("derive", "__import__('os').system('true')"), ("derive", "x.real"), ("derive", "9**9**9**9"), ("derive", "(" * 1_000_000),
-    ("derive", "x\0"), ("derive", "quadratic", "--sampler", "nonsense"), ("check", "no_such_file.json"), ("invert", "x**2"), ("derive", "t**2"), ("derive", "quadratic", "--at", "-1"),
-    ("derive", "quadratic", "--at", "abc"), ("derive", "quadratic", "--digits", "-3"), ("derive", "quadratic", "--digits", "5000"),
-    ("derive", "quadratic", "--set", "alpha"), ("derive", "quadratic", "--set", "alpha=1"), ("derive", "linex(a)", "--set", "a=0"),
-    ("derive", "linex(a)", "--assume", "a >< 0"), ("derive", "linex(a)", "--at", "2"), ("derive", "1/(5-x)", "--at", "2"),
-    ("derive", "quadratic", "--budget", "0"), ("derive",), ("nonsense",), (),
-    ("verify", "linex(a)"), ("verify", "quadratic", "--env", "hypergrid:2"), ("verify", "quadratic", "--objective", "xx"),
-    ("verify", "quadratic", "--sampler", "nonsense"), ("verify", "quadratic", "--env", "dag:no_such_file.json"),
-    ("verify", "quadratic", "--env", "hypergrid:9x9"), ("verify", "quadratic", "--env", "hypergrid:2x30"),
-    ("train", "quadratic"), ("train", "quadratic", "--env", "bits:4x3"), ("train", "quadratic", "--env", "hypergrid:0x8"),
-    ("train", "quadratic", "--env", "hypergrid:2x8", "--seeds", "0"), ("train", "quadratic", "--env", "hypergrid:2x8", "--resume"),
-    ("train", "quadratic", "--env", "hypergrid:2x8", "--objective", "nonsense"), ("report", "foo(x)", "--out", "unused"),
+    ("derive", "__import__('os').system('true')"),
+    ("derive", "x.real"),
+    ("derive", "9**9**9**9"),
+    ("derive", "(" * 1_000_000),
+    ("derive", "x\0"),
+    ("derive", "quadratic", "--sampler", "nonsense"),
+    ("check", "no_such_file.json"),
+    ("invert", "x**2"),
+    ("derive", "t**2"),
+    ("derive", "quadratic", "--at", "-1"),
+    ("derive", "quadratic", "--at", "abc"),
+    ("derive", "quadratic", "--digits", "-3"),
+    ("derive", "quadratic", "--digits", "5000"),
+    ("derive", "quadratic", "--set", "alpha"),
+    ("derive", "quadratic", "--set", "alpha=1"),
+    ("derive", "linex(a)", "--set", "a=0"),
+    ("derive", "linex(a)", "--assume", "a >< 0"),
+    ("derive", "linex(a)", "--at", "2"),
+    ("derive", "1/(5-x)", "--at", "2"),
+    ("derive", "quadratic", "--budget", "0"),
+    ("derive",),
+    ("nonsense",),
+    (),
+    ("verify", "linex(a)"),
+    ("verify", "quadratic", "--env", "hypergrid:2"),
+    ("verify", "quadratic", "--objective", "xx"),
+    ("verify", "quadratic", "--sampler", "nonsense"),
+    ("verify", "quadratic", "--env", "dag:no_such_file.json"),
+    ("verify", "quadratic", "--env", "hypergrid:9x9"),
+    ("verify", "quadratic", "--env", "hypergrid:2x30"),
+    ("train", "quadratic"),
+    ("train", "quadratic", "--env", "bits:4x3"),
+    ("train", "quadratic", "--env", "hypergrid:0x8"),
+    ("train", "quadratic", "--env", "hypergrid:2x8", "--seeds", "0"),
+    ("train", "quadratic", "--env", "hypergrid:2x8", "--resume"),
+    ("train", "quadratic", "--env", "hypergrid:2x8", "--objective", "nonsense"),
+    ("report", "foo(x)", "--out", "unused"),
 ]
 
 
@@ -145,26 +283,52 @@ def test_bad_input_is_one_line_and_exit_code_2(capsys, arguments, tmp_path, monk
 
 
 def test_the_table_of_what_holds_comes_out_of_one_command(capsys):
-    code, rows, _ = run_json(capsys, "verify", "quadratic", "linex(1)", "--env", "hypergrid:2x2", "--objective", "all",
-                             "--sampler", "on", "--sampler", "mixture:1/4", "--sampler", "drawn:epsilon:0.1")
+    code, rows, _ = run_json(
+        capsys,
+        "verify",
+        "quadratic",
+        "linex(1)",
+        "--env",
+        "hypergrid:2x2",
+        "--objective",
+        "all",
+        "--sampler",
+        "on",
+        "--sampler",
+        "mixture:1/4",
+        "--sampler",
+        "drawn:epsilon:0.1",
+    )
     assert code == 0 and len(rows) == 9 * 3 * 2
-    alone = {(row["objective"], group["parameters"]): group["divergence_alone"] for row in rows
-             if row["sampler"] == "on" and row["loss"] == "linex(1)" for group in row["groups"]}
-    assert alone["db", "P_F logits"] and alone["db", "log F(s0)"] and not alone["db", "interior log F"]
+    alone = {
+        (row["objective"], group["parameters"]): group["divergence_alone"]
+        for row in rows
+        if row["sampler"] == "on" and row["loss"] == "linex(1)"
+        for group in row["groups"]
+    }
+    assert (
+        alone["db", "P_F logits"] and alone["db", "log F(s0)"] and not alone["db", "interior log F"]
+    )
     assert alone["fm", "edge flows, outflow held"] and not alone["fm", "edge flows"]
-    assert main(["verify", "quadratic", "linex(1)", "--env", "hypergrid:2x2", "--objective", "tb,db"]) == 0
+    assert (
+        main(["verify", "quadratic", "linex(1)", "--env", "hypergrid:2x2", "--objective", "tb,db"])
+        == 0
+    )
     assert "interior log F" in capsys.readouterr().out
 
 
 def test_a_failed_check_is_exit_code_1(capsys, monkeypatch):
     from divergence_lab.theorem import check as theorem
+
     right = theorem.forward_potential
     monkeypatch.setattr(theorem, "forward_potential", lambda *given: 1.01 * right(*given))
     assert main(["verify", "quadratic", "--env", "hypergrid:2x2"]) == 1
     assert "NO" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["derive", "invert", "catalogue", "check", "verify", "train", "report"])
+@pytest.mark.parametrize(
+    "command", ["derive", "invert", "catalogue", "check", "verify", "train", "report"]
+)
 def test_every_command_has_help_with_an_example(capsys, command):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])
@@ -172,12 +336,19 @@ def test_every_command_has_help_with_an_example(capsys, command):
 
 
 def test_the_module_runs_too_and_json_is_all_that_it_prints():
-    done = subprocess.run([sys.executable, "-m", "divergence_lab", "derive", "quadratic", "--json"], capture_output=True,
-                          text=True, timeout=850, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "divergence_lab", "derive", "quadratic", "--json"],
+        capture_output=True,
+        text=True,
+        timeout=850,
+        check=True,
+    )
     assert json.loads(done.stdout)[0]["divergence"] == "reverse KL" and done.stderr == ""
 
 
-# --- standard streams that are closed, or full ---------------------------------------------------------------
+# --- standard streams that are closed, or full
+# ---------------------------------------------------------------
+
 
 def test_a_full_disk_is_one_line(monkeypatch, capsys):
     if not Path("/dev/full").exists():
@@ -192,7 +363,10 @@ def test_a_failure_of_the_system_is_one_line_without_standard_output_too(monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("sys.stdout", None)
-    monkeypatch.setattr("builtins.print", lambda *words, file=None, print=print: print(*words, file=file) if file else full())
+    monkeypatch.setattr(
+        "builtins.print",
+        lambda *words, file=None, print=print: print(*words, file=file) if file else full(),
+    )
     assert main(["catalogue"]) == 2
     assert capsys.readouterr().err == "divergence-lab catalogue: No space left on device\n"
 
@@ -206,7 +380,12 @@ def test_a_closed_standard_input_is_an_empty_one(monkeypatch, capsys):
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-"])
 def test_closed_standard_streams_cost_no_answer(closed):
     """Their numbers went to the pipes of the worker, which then answered nothing."""
-    code = ("import sys; from divergence_lab.theory.budget.asking import allow_fork, within; allow_fork(); "
-            "print(within(5.0, max, 3, 4), file=sys.stderr)")
-    done = subprocess.run(["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, code], capture_output=True, text=True)
+    code = (
+        "import sys; from divergence_lab.theory.budget.asking import allow_fork, within; "
+        "allow_fork(); "
+        "print(within(5.0, max, 3, 4), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, code], capture_output=True, text=True
+    )
     assert (done.returncode, done.stderr) == (0, "4\n")

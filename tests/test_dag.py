@@ -1,4 +1,6 @@
-"""The pointed DAG: its invariants, each with the error that names the offending part; and text -> graph."""
+"""The pointed DAG: its invariants, each with the error that names the offending part; and text
+-> graph.
+"""
 
 import json
 import math
@@ -31,7 +33,8 @@ def test_arrays_say_what_the_edges_said(case):
     edges, log_rewards = case
     graph = from_edges(edges, log_rewards)
     named = {
-        (graph.labels[p], graph.labels[c]) for p, c in zip(graph.edges.parent, graph.edges.child, strict=True)
+        (graph.labels[p], graph.labels[c])
+        for p, c in zip(graph.edges.parent, graph.edges.child, strict=True)
     }
     assert named == set(edges)
     assert {graph.labels[s]: graph.log_reward[s] for s in graph.terminal_states} == log_rewards
@@ -49,15 +52,23 @@ def test_arrays_say_what_the_edges_said(case):
 @given(edge_lists())
 def test_incoming_lists_every_edge_once(case):
     graph = from_edges(*case)
-    found = {(flat, s) for s in range(graph.n_states) for flat in graph.incoming[:, s].tolist() if flat >= 0}
+    found = {
+        (flat, s)
+        for s in range(graph.n_states)
+        for flat in graph.incoming[:, s].tolist()
+        if flat >= 0
+    }
     edges = graph.edges
     there = {
-        (s * graph.n_states + p, c) for p, s, c in zip(edges.parent, edges.slot, edges.child, strict=True)
+        (s * graph.n_states + p, c)
+        for p, s, c in zip(edges.parent, edges.slot, edges.child, strict=True)
     }
     assert found == there
     assert (graph.incoming >= 0).sum() == edges.child.size
     np.testing.assert_array_equal((graph.incoming >= 0).sum(axis=0), graph.n_parents)
-    for level, (low, high) in enumerate(zip(edges.level_start[:-1], edges.level_start[1:], strict=True)):
+    for level, (low, high) in enumerate(
+        zip(edges.level_start[:-1], edges.level_start[1:], strict=True)
+    ):
         assert (graph.level[edges.parent[low:high]] == level).all()
 
 
@@ -113,14 +124,22 @@ def test_small_graphs():
     assert diamond().n_parents.tolist() == [0, 1, 1, 2]
     tree = binary_tree(3)
     assert tree.terminal_states.size == 8 and tree.max_steps == 4
-    np.testing.assert_allclose(sorted(np.exp(tree.log_reward[tree.terminal_states])), np.arange(1, 9))
+    np.testing.assert_allclose(
+        sorted(np.exp(tree.log_reward[tree.terminal_states])), np.arange(1, 9)
+    )
     assert skips().level.tolist() == [0, 1, 2, 3, 4]
     assert skips().features.shape == (5, 5)
 
 
 def test_arrays_are_read_only():
     graph = diamond()
-    for array in (graph.child, graph.log_reward, graph.level, graph.terminal_states, graph.edges.parent):
+    for array in (
+        graph.child,
+        graph.log_reward,
+        graph.level,
+        graph.terminal_states,
+        graph.edges.parent,
+    ):
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 0
 
@@ -145,10 +164,19 @@ def test_dag_file(tmp_path):
         ('{"edges": [["a", null]], "log_rewards": {}}', "is not an edge"),
         ('{"edges": [["a", "b"]], "log_rewards": {"b": NaN}}', "log-reward of 'b' is nan"),
         ('{"edges": [["a", "b"]], "log_rewards": {"b": true}}', "log-reward of 'b' is True"),
-        ('{"edges": [["a", "b"]], "log_rewards": {"b": 1' + 400 * "0" + "}}", "log-reward of 'b' is 10.*none if no"),
-        ('{"edges": [["a", "b"]], "log_rewards": {"b": -1e308}}', "is -1e.308; give a number from -1,000,000 to"),
+        (
+            '{"edges": [["a", "b"]], "log_rewards": {"b": 1' + 400 * "0" + "}}",
+            "log-reward of 'b' is 10.*none if no",
+        ),
+        (
+            '{"edges": [["a", "b"]], "log_rewards": {"b": -1e308}}',
+            "is -1e.308; give a number from -1,000,000 to",
+        ),
         (f'{{"edges": [{[0] * 10_000}], "log_rewards": {{}}}}', "is not an edge"),
-        (f'{{"edges": [["a", "{9_999 * "b"}"]], "log_rewards": {{}}}}', "state 'bbb.* reaches no terminal state"),
+        (
+            f'{{"edges": [["a", "{9_999 * "b"}"]], "log_rewards": {{}}}}',
+            "state 'bbb.* reaches no terminal state",
+        ),
         ('{"edges": [["a", "b"]], "log_rewards": {"b": 1, "b": 2}}', "'b' is given twice"),
         ('{"edges": [["a", "b"], ["b", "a"]], "log_rewards": {"b": 1}}', "cycle"),
     ],

@@ -1,4 +1,6 @@
-"""Designed losses: every class, contradictions, numbers; what is returned is proved again from its certificates."""
+"""Designed losses: every class, contradictions, numbers; what is returned is proved again from
+its certificates.
+"""
 
 import copy
 import itertools
@@ -11,16 +13,20 @@ import pytest
 import sympy as sp
 
 from divergence_lab.cli.commands import main
-from divergence_lab.theory.checker.documents import check_one
 from divergence_lab.theory.answers.derivation import derive, to_json
+from divergence_lab.theory.checker.documents import check_one
 from divergence_lab.theory.design.search import Designed, design, designed_to_json, prove
+from divergence_lab.theory.design.wishes import DesignError, read_wishes
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.design.wishes import DesignError, read_wishes
 
 ROOT = Path(__file__).resolve().parents[1]
-CLASSES = [(zf, za, symmetric) for zf, za in itertools.product((True, False), repeat=2) for symmetric in (True, False)
-           if not (symmetric and zf != za)]
+CLASSES = [
+    (zf, za, symmetric)
+    for zf, za in itertools.product((True, False), repeat=2)
+    for symmetric in (True, False)
+    if not (symmetric and zf != za)
+]
 
 
 @pytest.mark.parametrize("zf, za, symmetric", CLASSES)
@@ -38,45 +44,103 @@ def test_every_class_is_derived_and_checked_again(zf, za, symmetric):
             assert not symmetric or answer["symmetric"]["holds"] is True
             assert answer["zero_forcing"]["status"] in ("proved", "enclosed")
         assert check_one(document) == [] and check_one(again) == []
-        assert [met.wish for met in entry.met[:2]] == ["zero-forcing" if zf else "not zero-forcing",
-                                                       "zero-avoiding" if za else "not zero-avoiding"]
+        assert [met.wish for met in entry.met[:2]] == [
+            "zero-forcing" if zf else "not zero-forcing",
+            "zero-avoiding" if za else "not zero-avoiding",
+        ]
 
 
 def test_well_known_losses_come_first():
     def first(**wishes) -> Designed:
         return design(**wishes, count=1)[0]
+
     assert first(zero_forcing=True, zero_avoiding=False).derivation.divergence.name == "reverse KL"
     assert first(zero_forcing=False, zero_avoiding=True).derivation.divergence.name == "forward KL"
-    assert first(zero_forcing=True, zero_avoiding=True, symmetric=True).derivation.divergence.name == "Jeffreys"
-    assert first(symmetric=True, curvature=1, bounded_second_moment=True).derivation.divergence.name == "squared Hellinger"
+    assert (
+        first(zero_forcing=True, zero_avoiding=True, symmetric=True).derivation.divergence.name
+        == "Jeffreys"
+    )
+    assert (
+        first(symmetric=True, curvature=1, bounded_second_moment=True).derivation.divergence.name
+        == "squared Hellinger"
+    )
     assert str(first(symmetric=True, even=True).loss) == "Abs(x)"
 
 
 CONTRADICTIONS = [
-    (dict(symmetric=True, zero_forcing=True, zero_avoiding=False), "zero-forcing", "not zero-avoiding"),
-    (dict(symmetric=True, zero_forcing=False, zero_avoiding=True), "not zero-forcing", "zero-avoiding"),
+    (
+        dict(symmetric=True, zero_forcing=True, zero_avoiding=False),
+        "zero-forcing",
+        "not zero-avoiding",
+    ),
+    (
+        dict(symmetric=True, zero_forcing=False, zero_avoiding=True),
+        "not zero-forcing",
+        "zero-avoiding",
+    ),
     (dict(bounded_gradient=True, zero_forcing=True), "bounded gradient", "zero-forcing"),
     (dict(bounded_gradient=True, zero_avoiding=True), "bounded gradient", "zero-avoiding"),
-    (dict(even=True, symmetric=True, curvature=1), "even loss with symmetric divergence", "curvature 1"),
-    (dict(even=True, symmetric=True, zero_forcing=True), "even loss with symmetric divergence", "zero-forcing"),
-    (dict(even=True, zero_avoiding=True, zero_forcing=False), "zero-avoiding of an even loss", "not zero-forcing"),
-    (dict(bounded_second_moment=True, zero_avoiding=True), "bounded second moment", "zero-avoiding"),
+    (
+        dict(even=True, symmetric=True, curvature=1),
+        "even loss with symmetric divergence",
+        "curvature 1",
+    ),
+    (
+        dict(even=True, symmetric=True, zero_forcing=True),
+        "even loss with symmetric divergence",
+        "zero-forcing",
+    ),
+    (
+        dict(even=True, zero_avoiding=True, zero_forcing=False),
+        "zero-avoiding of an even loss",
+        "not zero-forcing",
+    ),
+    (
+        dict(bounded_second_moment=True, zero_avoiding=True),
+        "bounded second moment",
+        "zero-avoiding",
+    ),
     (dict(left_growth="linear", zero_forcing=True), "left growth linear", "zero-forcing"),
-    (dict(right_growth="exponential:1/2", zero_avoiding=True), "right growth exponential:1/2", "zero-avoiding"),
-    (dict(even=True, left_growth="linear", right_growth="quadratic"), "left growth linear", "right growth quadratic"),
+    (
+        dict(right_growth="exponential:1/2", zero_avoiding=True),
+        "right growth exponential:1/2",
+        "zero-avoiding",
+    ),
+    (
+        dict(even=True, left_growth="linear", right_growth="quadratic"),
+        "left growth linear",
+        "right growth quadratic",
+    ),
     (dict(even=True, penalties={-1: 1, 1: 2}), "even loss", "g(1) = 2"),
     (dict(symmetric=True, penalties={-1: 2, 1: 1}), "symmetric divergence", "g(1) = 1"),
     (dict(penalties={1: 2, 2: 3}), "g(1) = 2", "g(2) = 3"),
-    (dict(symmetric=True, curvature=1, penalties={-1: 1, 1: 1}), "curvature 1 with a symmetric divergence", "g(1) = 1"),
-    (dict(symmetric=True, left_growth="power:3", right_growth="exponential:1"), "left growth power:3", "right growth exponential:1"),
-    (dict(symmetric=True, left_growth="power:3", right_growth="exponential:2"), "left growth", "right growth exponential:2"),
+    (
+        dict(symmetric=True, curvature=1, penalties={-1: 1, 1: 1}),
+        "curvature 1 with a symmetric divergence",
+        "g(1) = 1",
+    ),
+    (
+        dict(symmetric=True, left_growth="power:3", right_growth="exponential:1"),
+        "left growth power:3",
+        "right growth exponential:1",
+    ),
+    (
+        dict(symmetric=True, left_growth="power:3", right_growth="exponential:2"),
+        "left growth",
+        "right growth exponential:2",
+    ),
 ]
 
 
-@pytest.mark.parametrize("wishes", [
-    dict(symmetric=True, right_growth="power:4"), dict(curvature=5, left_growth="linear", right_growth="power:3/2"),
-    dict(curvature=1, left_growth="power:3", right_growth="power:3/2"),
-    dict(symmetric=True, curvature="pi", right_growth="power:3")])
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        dict(symmetric=True, right_growth="power:4"),
+        dict(curvature=5, left_growth="linear", right_growth="power:3/2"),
+        dict(curvature=1, left_growth="power:3", right_growth="power:3/2"),
+        dict(symmetric=True, curvature="pi", right_growth="power:3"),
+    ],
+)
 def test_growths_go_with_the_other_wishes(wishes):
     (entry,) = design(**wishes, count=1)
     assert len(entry.met) == len(wishes) and all(met.status == "proved" for met in entry.met)
@@ -91,6 +155,7 @@ def test_the_only_even_loss_of_a_symmetric_divergence_is_said_to_be_that():
 def test_a_search_ends(monkeypatch):
     """No proof is begun once the patience is over."""
     from divergence_lab.theory.design import search as room
+
     seconds = iter(range(0, 10**6, 1000))
     monkeypatch.setattr(room, "clock", lambda: next(seconds))
     with pytest.raises(DesignError, match="raise --budget"):
@@ -106,24 +171,36 @@ def test_contradictions_name_the_two_that_clash_and_why(wishes, one, other):
     assert one in named and other in named and len(why) > 20 and "\n" not in message
 
 
-@pytest.mark.parametrize("wishes, words", [
-    (dict(curvature=0), "positive number"), (dict(curvature="y"), "not a constant"), (dict(penalties={0: 1}), "x = 0"),
-    (dict(penalties={1: -1}), "not positive"), (dict(penalties={1: 1, "2/2": 2}), "same residual"),
-    (dict(left_growth="cubic"), "write linear"), (dict(left_growth="bounded"), "clash"), (dict(count=0), "at least one"),
-    (dict(penalties={1: 1}, tolerance=2), "between 0 and 1")])
+@pytest.mark.parametrize(
+    "wishes, words",
+    [
+        (dict(curvature=0), "positive number"),
+        (dict(curvature="y"), "not a constant"),
+        (dict(penalties={0: 1}), "x = 0"),
+        (dict(penalties={1: -1}), "not positive"),
+        (dict(penalties={1: 1, "2/2": 2}), "same residual"),
+        (dict(left_growth="cubic"), "write linear"),
+        (dict(left_growth="bounded"), "clash"),
+        (dict(count=0), "at least one"),
+        (dict(penalties={1: 1}, tolerance=2), "between 0 and 1"),
+    ],
+)
 def test_bad_wishes_are_refused_in_one_line(wishes, words):
     with pytest.raises(DesignError, match=words):
         design(**wishes)
 
 
-@pytest.mark.parametrize("wishes", [
-    dict(curvature="1/2", zero_forcing=True, zero_avoiding=True),
-    dict(curvature=3, symmetric=True, zero_forcing=False),
-    dict(penalties={-3: 1, 2: 1}, zero_forcing=True, zero_avoiding=False),
-    dict(penalties={1: 1, 3: 5}, even=True),
-    dict(penalties={-2: "1/2", 2: 1}, symmetric=True, zero_forcing=False),
-    dict(penalties={-1: "0.4", 1: "0.6"}, curvature=1),
-])
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        dict(curvature="1/2", zero_forcing=True, zero_avoiding=True),
+        dict(curvature=3, symmetric=True, zero_forcing=False),
+        dict(penalties={-3: 1, 2: 1}, zero_forcing=True, zero_avoiding=False),
+        dict(penalties={1: 1, 3: 5}, even=True),
+        dict(penalties={-2: "1/2", 2: 1}, symmetric=True, zero_forcing=False),
+        dict(penalties={-1: "0.4", 1: "0.6"}, curvature=1),
+    ],
+)
 def test_numbers_are_met(wishes):
     tolerance = 1e-3
     for entry in design(**wishes, count=1):
@@ -131,8 +208,12 @@ def test_numbers_are_met(wishes):
         for at, value in wishes.get("penalties", {}).items():
             assert abs(float(g.subs(x, at)) / float(sp.Rational(value)) - 1) <= tolerance
         if "curvature" in wishes:
-            slopes = [float((entry.loss.derivative.as_expression()).subs(x, sp.Rational(k, 10**9))) * 10**9 / k
-                      for k in (-1, 1)]
+            slopes = [
+                float((entry.loss.derivative.as_expression()).subs(x, sp.Rational(k, 10**9)))
+                * 10**9
+                / k
+                for k in (-1, 1)
+            ]
             assert slopes == pytest.approx([float(sp.Rational(wishes["curvature"]))] * 2, rel=1e-6)
         assert len(entry.met) >= len(wishes.get("penalties", {})) + len(set(wishes) - {"penalties"})
         assert all(met.status in ("proved", "enclosed") and met.because for met in entry.met)
@@ -140,19 +221,35 @@ def test_numbers_are_met(wishes):
 
 
 def test_growths_and_the_second_moment_are_proved():
-    (entry,) = design(left_growth="quadratic", right_growth="exponential:1/2", bounded_second_moment=True, count=1)
+    (entry,) = design(
+        left_growth="quadratic", right_growth="exponential:1/2", bounded_second_moment=True, count=1
+    )
     met = {one.wish: one for one in entry.met}
-    assert met["left growth quadratic"].achieved == "1/2" and met["right growth exponential:1/2"].achieved == "4"
-    assert met["bounded second moment"].achieved == "4" and all(one.status == "proved" for one in entry.met)
+    assert (
+        met["left growth quadratic"].achieved == "1/2"
+        and met["right growth exponential:1/2"].achieved == "4"
+    )
+    assert met["bounded second moment"].achieved == "4" and all(
+        one.status == "proved" for one in entry.met
+    )
     (power,) = design(left_growth="power:3", right_growth="linear", count=1)
     assert {one.status for one in power.met} == {"proved"}
 
 
-@pytest.mark.parametrize("text, wishes", [
-    ("x**2/2", dict(zero_avoiding=True)), ("exp(x) - x - 1", dict(zero_forcing=True)), ("x**2/2", dict(symmetric=True)),
-    ("x**2/2", dict(curvature=2)), ("Abs(x)", dict(curvature=1)), ("x**2/2", dict(penalties={1: 1})),
-    ("exp(x) - x - 1", dict(bounded_second_moment=True)), ("x**4/4", dict(left_growth="quadratic")),
-    ("log(1 + x**2)", dict(zero_forcing=False))])
+@pytest.mark.parametrize(
+    "text, wishes",
+    [
+        ("x**2/2", dict(zero_avoiding=True)),
+        ("exp(x) - x - 1", dict(zero_forcing=True)),
+        ("x**2/2", dict(symmetric=True)),
+        ("x**2/2", dict(curvature=2)),
+        ("Abs(x)", dict(curvature=1)),
+        ("x**2/2", dict(penalties={1: 1})),
+        ("exp(x) - x - 1", dict(bounded_second_moment=True)),
+        ("x**4/4", dict(left_growth="quadratic")),
+        ("log(1 + x**2)", dict(zero_forcing=False)),
+    ],
+)
 def test_a_loss_without_a_wished_property_is_not_returned(text, wishes):
     assert prove(loss(text).expression, read_wishes(**wishes)) is None
 
@@ -171,10 +268,32 @@ def test_an_altered_certificate_fails():
 
 
 def test_the_command(capsys, tmp_path):
-    assert main(["design", "--no-zero-forcing", "--zero-avoiding", "--curvature", "2", "--count", "2", "--json"]) == 0
+    assert (
+        main(
+            [
+                "design",
+                "--no-zero-forcing",
+                "--zero-avoiding",
+                "--curvature",
+                "2",
+                "--count",
+                "2",
+                "--json",
+            ]
+        )
+        == 0
+    )
     found = json.loads(capsys.readouterr().out)
-    assert len(found) == 2 and found[0]["divergence"] == "forward KL" and found[0]["curvature_at_zero"] == "2"
-    assert [wish["wish"] for wish in found[0]["wishes"]] == ["not zero-forcing", "zero-avoiding", "curvature 2"]
+    assert (
+        len(found) == 2
+        and found[0]["divergence"] == "forward KL"
+        and found[0]["curvature_at_zero"] == "2"
+    )
+    assert [wish["wish"] for wish in found[0]["wishes"]] == [
+        "not zero-forcing",
+        "zero-avoiding",
+        "curvature 2",
+    ]
     assert {wish["status"] for wish in found[0]["wishes"]} == {"proved"}
     (tmp_path / "designed.json").write_text(json.dumps(found))
     assert main(["check", str(tmp_path / "designed.json")]) == 0
@@ -187,23 +306,42 @@ def test_the_command_takes_data(capsys, tmp_path):
     assert main(["design", "--tradeoff", "-3:2", "--zero-avoiding", "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     g = loss(found["loss"]).expression
-    assert abs(sp.N(g.subs(x, -3) / g.subs(x, 2)) - 1) < 2e-3 and found["zero_avoiding"]["holds"] is True
-    (tmp_path / "mine.txt").write_text("\n".join(map(str, np.random.default_rng(0).normal(0, 2, 2000))))
+    assert (
+        abs(sp.N(g.subs(x, -3) / g.subs(x, 2)) - 1) < 2e-3
+        and found["zero_avoiding"]["holds"] is True
+    )
+    (tmp_path / "mine.txt").write_text(
+        "\n".join(map(str, np.random.default_rng(0).normal(0, 2, 2000)))
+    )
     assert main(["design", "--residuals", str(tmp_path / "mine.txt"), "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert float(loss(found["loss"]).expression.subs(x, 1)) == pytest.approx(1 / 8, rel=0.1)
     (tmp_path / "bad.txt").write_text("1\ntwo\n")
-    assert main(["design", "--residuals", str(tmp_path / "bad.txt")]) == 2 and "two" in capsys.readouterr().err
+    assert (
+        main(["design", "--residuals", str(tmp_path / "bad.txt")]) == 2
+        and "two" in capsys.readouterr().err
+    )
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (["--symmetric-divergence", "--zero-forcing", "--no-zero-avoiding"], "clash: a symmetric divergence"),
-    (["--bounded-gradient", "--zero-forcing"], "zero-forcing and bounded gradient clash"),
-    (["--even-loss", "--symmetric-divergence", "--curvature", "1"], r"only a\*\|x\|"),
-    (["--tradeoff", "3"], "form A:B"), (["--tradeoff", "3:2", "--residuals", "r.txt"], "one of them"),
-    (["--residuals", "no_such_file.txt"], "can be read"), (["--tradeoff", "3:2", "--curvature", "1"], "use design|fix numbers"),
-    (["--penalty", "3"], "form X:VALUE"), (["--penalty", "1:2", "1:3"], "keep one"),
-    (["--curvature", "__import__('os')"], "not a function of the language"), (["--tolerance", "0"], "between 0 and 1")])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (
+            ["--symmetric-divergence", "--zero-forcing", "--no-zero-avoiding"],
+            "clash: a symmetric divergence",
+        ),
+        (["--bounded-gradient", "--zero-forcing"], "zero-forcing and bounded gradient clash"),
+        (["--even-loss", "--symmetric-divergence", "--curvature", "1"], r"only a\*\|x\|"),
+        (["--tradeoff", "3"], "form A:B"),
+        (["--tradeoff", "3:2", "--residuals", "r.txt"], "one of them"),
+        (["--residuals", "no_such_file.txt"], "can be read"),
+        (["--tradeoff", "3:2", "--curvature", "1"], "use design|fix numbers"),
+        (["--penalty", "3"], "form X:VALUE"),
+        (["--penalty", "1:2", "1:3"], "keep one"),
+        (["--curvature", "__import__('os')"], "not a function of the language"),
+        (["--tolerance", "0"], "between 0 and 1"),
+    ],
+)
 def test_the_command_refuses_in_one_line(capsys, arguments, words):
     assert main(["design", *arguments]) == 2
     captured = capsys.readouterr()
@@ -219,6 +357,7 @@ def commands_of_the_page():
 def test_every_command_of_the_page_runs(capsys, monkeypatch, tmp_path, command):
     """In the page's order of files: what one writes, `check` and the next read."""
     import shlex
+
     monkeypatch.chdir(tmp_path)
     np.savetxt("residuals.txt", np.random.default_rng(0).logistic(size=500))
     words, arrow, written = command.partition(" > ")
@@ -226,6 +365,8 @@ def test_every_command_of_the_page_runs(capsys, monkeypatch, tmp_path, command):
     if arguments[0] == "check":
         assert main(["design", "--count", "1", "--json"]) == 0
         Path(arguments[1]).write_text(capsys.readouterr().out)
-    assert main(arguments) == (2 if "clash" in command or "--no-zero-avoiding --symmetric" in command else 0)
+    assert main(arguments) == (
+        2 if "clash" in command or "--no-zero-avoiding --symmetric" in command else 0
+    )
     captured = capsys.readouterr()
     assert captured.out or captured.err

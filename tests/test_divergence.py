@@ -7,11 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from divergence_lab.theory.divergence import closed_form as room
-from divergence_lab.theory.divergence.closed_form import NotConfirmed, confirm, divergence, dual_loss
-from divergence_lab.theory.expressions.parsing import parse
+from divergence_lab.theory.divergence.closed_form import (
+    NotConfirmed,
+    confirm,
+    divergence,
+    dual_loss,
+)
 from divergence_lab.theory.divergence.loss import loss
-from divergence_lab.theory.expressions.symbols import t, x
 from divergence_lab.theory.divergence.values import value
+from divergence_lab.theory.expressions.parsing import parse
+from divergence_lab.theory.expressions.symbols import t, x
 from tests.strategies import PAPER, golden, needs_golden
 
 
@@ -29,40 +34,55 @@ def by_quadrature(g_prime, ratio: float) -> mpmath.mpf:
     """f(t) = t int_1^t g'(log s)/s^2 ds, as the paper writes it, by an independent library."""
     with mpmath.workdps(40):
         ratio = mpmath.mpf(ratio)
-        points = sorted({mpmath.mpf(1), ratio, *(p for p in (1 / mpmath.e, mpmath.e) if min(1, ratio) < p < max(1, ratio))},
-                        reverse=bool(ratio < 1))
+        points = sorted(
+            {
+                mpmath.mpf(1),
+                ratio,
+                *(p for p in (1 / mpmath.e, mpmath.e) if min(1, ratio) < p < max(1, ratio)),
+            },
+            reverse=bool(ratio < 1),
+        )
         return ratio * mpmath.quad(lambda s: g_prime(mpmath.log(s)) / s**2, points)
 
 
-@pytest.mark.parametrize("text, g_prime", [
-    ("x**2/2", lambda v: v),
-    ("exp(x) - x - 1", lambda v: mpmath.exp(v) - 1),
-    ("log(cosh(x))", mpmath.tanh),
-    ("sqrt(1 + x**2) - 1", lambda v: v / mpmath.sqrt(1 + v**2)),
-    ("log(1 + x**2)/2", lambda v: v / (1 + v**2)),
-    ("Piecewise((x**2/2, Abs(x) <= 1), (Abs(x) - 1/2, True))", lambda v: max(-1, min(1, v))),
-    ("Abs(x)**(3/2)", lambda v: mpmath.sign(v) * 1.5 * mpmath.sqrt(abs(v))),
-    ("x**4", lambda v: 4 * v**3),
-])
+@pytest.mark.parametrize(
+    "text, g_prime",
+    [
+        ("x**2/2", lambda v: v),
+        ("exp(x) - x - 1", lambda v: mpmath.exp(v) - 1),
+        ("log(cosh(x))", mpmath.tanh),
+        ("sqrt(1 + x**2) - 1", lambda v: v / mpmath.sqrt(1 + v**2)),
+        ("log(1 + x**2)/2", lambda v: v / (1 + v**2)),
+        ("Piecewise((x**2/2, Abs(x) <= 1), (Abs(x) - 1/2, True))", lambda v: max(-1, min(1, v))),
+        ("Abs(x)**(3/2)", lambda v: mpmath.sign(v) * 1.5 * mpmath.sqrt(abs(v))),
+        ("x**4", lambda v: 4 * v**3),
+    ],
+)
 def test_enclosed_values_agree_with_another_library(text, g_prime):
     found = divergence(loss(text))
     for ratio in ("1/50", "1/3", "2", "30"):
         enclosed = value(found.loss, sp.Rational(ratio), 25)
         expected = by_quadrature(g_prime, mpmath.mpf(sp.Rational(ratio).p) / sp.Rational(ratio).q)
-        assert abs(mpmath.mpf(enclosed.value) - expected) < mpmath.mpf("1e-14") * (1 + abs(expected))
+        assert abs(mpmath.mpf(enclosed.value) - expected) < mpmath.mpf("1e-14") * (
+            1 + abs(expected)
+        )
         assert mpmath.mpf(enclosed.radius) < mpmath.mpf("1e-22") * (1 + abs(expected))
 
 
 @needs_golden
-@pytest.mark.parametrize("row", [r for r in golden() if "polylog" not in r["g"] and "alpha" not in r["g"]],
-                         ids=lambda r: r["name"])
+@pytest.mark.parametrize(
+    "row",
+    [r for r in golden() if "polylog" not in r["g"] and "alpha" not in r["g"]],
+    ids=lambda r: r["name"],
+)
 def test_golden_values(row):
     found = divergence(loss(row["g"]))
     for ratio, expected in row["values"].items():
         enclosed = value(found.loss, sp.Rational(ratio), 27)
         with mpmath.workdps(40):
-            assert abs(mpmath.mpf(enclosed.value) - mpmath.mpf(expected)) <= \
-                mpmath.mpf(enclosed.radius) + mpmath.mpf(10) ** -25 * (1 + abs(mpmath.mpf(expected)))
+            assert abs(mpmath.mpf(enclosed.value) - mpmath.mpf(expected)) <= mpmath.mpf(
+                enclosed.radius
+            ) + mpmath.mpf(10) ** -25 * (1 + abs(mpmath.mpf(expected)))
 
 
 @pytest.mark.parametrize("name", PAPER)
@@ -70,8 +90,12 @@ def test_a_wrong_closed_form_is_never_confirmed(name):
     entry = loss(name)
     right = divergence(entry).generator
     assert confirm(entry, right) >= 8
-    for wrong in (right + sp.Rational(1, 10**12), right * (1 + sp.Rational(1, 10**9)), right + (t - 1) / 10**9,
-                  t * right.subs(t, 1 / t) + (0 if name != "linex(1/2)" else t - 1)):
+    for wrong in (
+        right + sp.Rational(1, 10**12),
+        right * (1 + sp.Rational(1, 10**9)),
+        right + (t - 1) / 10**9,
+        t * right.subs(t, 1 / t) + (0 if name != "linex(1/2)" else t - 1),
+    ):
         with pytest.raises(NotConfirmed):
             confirm(entry, wrong)
 
@@ -88,15 +112,28 @@ def test_f_is_linear_in_g(weights, ratio):
     texts = [row[0] for row in PAPER.values()]
     mixed = loss(" + ".join(f"{w}*({text})" for w, text in zip(weights, texts, strict=True)))
     ratio = sp.Rational(ratio)
-    parts = sum(w * parse(row[3], t) for w, row in zip(weights, PAPER.values(), strict=True)).subs(t, ratio)
+    parts = sum(w * parse(row[3], t) for w, row in zip(weights, PAPER.values(), strict=True)).subs(
+        t, ratio
+    )
     found = divergence(mixed)
     assert sp.simplify(found.generator.subs(t, ratio) - parts) == 0
-    assert abs(mpmath.mpf(value(found.loss, ratio, 20).value) - mpmath.mpf(str(sp.N(parts, 25)))) < 1e-17
+    assert (
+        abs(mpmath.mpf(value(found.loss, ratio, 20).value) - mpmath.mpf(str(sp.N(parts, 25))))
+        < 1e-17
+    )
 
 
-@pytest.mark.parametrize("text, swapped", [
-    ("x**2/2", "exp(x) - x - 1"), ("exp(x) - x - 1", "x**2/2"), ("linex(1/2)", "linex(1/2)"), ("linex(2)", "linex(-1)"),
-    ("Abs(x)", "Abs(x)"), ("linex(-2)", "linex(3)")])
+@pytest.mark.parametrize(
+    "text, swapped",
+    [
+        ("x**2/2", "exp(x) - x - 1"),
+        ("exp(x) - x - 1", "x**2/2"),
+        ("linex(1/2)", "linex(1/2)"),
+        ("linex(2)", "linex(-1)"),
+        ("Abs(x)", "Abs(x)"),
+        ("linex(-2)", "linex(3)"),
+    ],
+)
 def test_the_loss_of_the_swapped_divergence(text, swapped):
     dual = dual_loss(divergence(loss(text)))
     for point in (-2, 1, 3):
@@ -111,7 +148,10 @@ def test_the_mirror_is_not_the_swap():
 def test_no_closed_form_still_has_values():
     found = divergence(loss("log(1 + x**2)/2"))
     assert found.generator is None and found.tried
-    assert value(found.loss, sp.Integer(1), 10).value in ("0", "0e-10") or float(value(found.loss, sp.Integer(1), 10).value) == 0
+    assert (
+        value(found.loss, sp.Integer(1), 10).value in ("0", "0e-10")
+        or float(value(found.loss, sp.Integer(1), 10).value) == 0
+    )
     assert float(value(found.loss, sp.Integer(2), 30).radius) < 1e-28
 
 

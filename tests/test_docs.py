@@ -1,4 +1,6 @@
-"""The pages are true: every command that they show runs, every Python block prints what it says, every link leads somewhere."""
+"""The pages are true: every command that they show runs, every Python block prints what it says,
+every link leads somewhere.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,10 @@ ELSEWHERE = {
     "--workers": "processes of their own; tests/test_sweeps.py",
     "check FILE": "a form, not a command",
 }
-OWN_TEST = ("design.md", "audit.md")  # pages whose own tests run their commands and compare what is printed
+OWN_TEST = (
+    "design.md",
+    "audit.md",
+)  # pages whose own tests run their commands and compare what is printed
 
 
 def name(path: Path) -> str:
@@ -42,27 +47,47 @@ def name(path: Path) -> str:
 
 
 def commands(text: str) -> list[str]:
-    lines = [part for line in COMMAND.findall(text) for part in re.split(r"\s*&&\s*(?:divergence-lab )?", line)]
-    return [line for line in lines if not any(line.startswith(words) or f" {words}" in f" {line}" for words in ELSEWHERE)]
+    lines = [
+        part
+        for line in COMMAND.findall(text)
+        for part in re.split(r"\s*&&\s*(?:divergence-lab )?", line)
+    ]
+    return [
+        line
+        for line in lines
+        if not any(line.startswith(words) or f" {words}" in f" {line}" for words in ELSEWHERE)
+    ]
 
 
 def small(words: list[str]) -> list[str]:
     """The same command with little to do: fewer steps, one seed, a smaller grid."""
     if words[0] == "train":
-        return [word.replace("hypergrid:4x8", "hypergrid:4x3") for word in words] + ["--steps", "3", "--seeds", "1"]
+        return [word.replace("hypergrid:4x8", "hypergrid:4x3") for word in words] + [
+            "--steps",
+            "3",
+            "--seeds",
+            "1",
+        ]
     if words[0] == "verify" and "all" in words and "--env" not in words:
         return [*words, "--env", "hypergrid:2x2"]
     return words
 
 
-SHOWN = [pytest.param(path, id=name(path)) for path in PAGES if path.name not in OWN_TEST and commands(path.read_text())]
+SHOWN = [
+    pytest.param(path, id=name(path))
+    for path in PAGES
+    if path.name not in OWN_TEST and commands(path.read_text())
+]
 
 
 @pytest.mark.parametrize("path", SHOWN)
 def test_every_command_of_a_page_runs(path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     if "grid.json" in path.read_text():
-        small_grid = {"fixed": {"losses": ["quadratic"], "env": "hypergrid:2x4", "seeds": 1, "steps": 2}, "grid": {"objective": ["tb"]}}
+        small_grid = {
+            "fixed": {"losses": ["quadratic"], "env": "hypergrid:2x4", "seeds": 1, "steps": 2},
+            "grid": {"objective": ["tb"]},
+        }
         (tmp_path / "grid.json").write_text(json.dumps(small_grid))
     for line in commands(path.read_text()):
         redirected = re.fullmatch(r"(.+) > ([\w./]+)", line)
@@ -70,7 +95,9 @@ def test_every_command_of_a_page_runs(path, tmp_path, monkeypatch, capsys):
         words = small(shlex.split(line))
         if words[0] == "molecules":
             pytest.importorskip("rdkit", reason="pip install '.[molecules]'")
-        refused = words[0] == "design" and "--bounded-gradient" in words and "--zero-forcing" in words
+        refused = (
+            words[0] == "design" and "--bounded-gradient" in words and "--zero-forcing" in words
+        )
         code = main(words)
         found = capsys.readouterr()
         assert code == (2 if refused else 0), f"{line}\n{found.err}"
@@ -80,8 +107,12 @@ def test_every_command_of_a_page_runs(path, tmp_path, monkeypatch, capsys):
 
 
 def test_the_grid_of_the_page_on_sweeps_is_a_sweep(tmp_path):
-    """Eight points: two objectives, two samplers, two learning rates; a setting that is not known is noticed."""
-    (text,) = re.findall(r'^    (\{"fixed".*?\}\})$', (ROOT / "docs/sweeps.md").read_text(), re.DOTALL | re.MULTILINE)
+    """Eight points: two objectives, two samplers, two learning rates; a setting that is not
+    known is noticed.
+    """
+    (text,) = re.findall(
+        r'^    (\{"fixed".*?\}\})$', (ROOT / "docs/sweeps.md").read_text(), re.DOTALL | re.MULTILINE
+    )
     (tmp_path / "grid.json").write_text(text)
     assert len(read_sweep(tmp_path / "grid.json")) == 8
     (tmp_path / "grid.json").write_text(text.replace("objective", "objektive"))
@@ -102,12 +133,23 @@ def test_every_python_block_prints_what_its_comments_say(path, at, block, tmp_pa
     assert [line for line in found.stdout.splitlines() if line in said] == said, found.stdout
 
 
-EXAMPLES = sorted(name(path) for path in (ROOT / "divergence_lab").rglob("*.py") if "    >>> " in path.read_text())
+EXAMPLES = sorted(
+    name(path) for path in (ROOT / "divergence_lab").rglob("*.py") if "    >>> " in path.read_text()
+)
 
 
 def test_the_first_functions_have_examples():
-    shown = {file.removeprefix("divergence_lab/").removesuffix(".py").replace("/", ".") for file in EXAMPLES}
-    assert shown >= {"theory.loss", "theory.divergence", "theory.decision", "theory.design", "graphs.dag"}
+    shown = {
+        file.removeprefix("divergence_lab/").removesuffix(".py").replace("/", ".")
+        for file in EXAMPLES
+    }
+    assert shown >= {
+        "theory.loss",
+        "theory.divergence",
+        "theory.decision",
+        "theory.design",
+        "graphs.dag",
+    }
 
 
 @pytest.mark.parametrize("file", EXAMPLES)
@@ -119,21 +161,30 @@ def test_every_example_in_a_docstring_prints_what_it_says(file):
 
 def anchors(text: str) -> set[str]:
     """GitHub's names of headings, and those that a page sets itself."""
-    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
-    slugs = {re.sub(r"[^\w\- ]", "", re.sub(r"[`*]", "", heading).lower()).replace(" ", "-") for heading in headings}
+    headings = re.findall(
+        r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE
+    )
+    slugs = {
+        re.sub(r"[^\w\- ]", "", re.sub(r"[`*]", "", heading).lower()).replace(" ", "-")
+        for heading in headings
+    }
     return slugs | set(re.findall(r'<a id="([^"]+)"', text))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_every_link_leads_somewhere(path):
-    for target in LINK.findall(re.sub(r"```.*?```|`[^`\n]*`", "", path.read_text(), flags=re.DOTALL)):
+    for target in LINK.findall(
+        re.sub(r"```.*?```|`[^`\n]*`", "", path.read_text(), flags=re.DOTALL)
+    ):
         if re.match(r"https?://", target):
             continue
         file, _, anchor = target.partition("#")
         there = (path.parent / file).resolve() if file else path
         assert there.exists(), f"{name(path)} links to {target}"
         if anchor and there.suffix == ".md":
-            assert anchor in anchors(there.read_text()), f"{name(path)} links to {target}: no such heading"
+            assert anchor in anchors(there.read_text()), (
+                f"{name(path)} links to {target}: no such heading"
+            )
 
 
 def test_the_site_builds_without_a_warning(tmp_path):
@@ -142,7 +193,10 @@ def test_the_site_builds_without_a_warning(tmp_path):
     built = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")], cwd=ROOT,
                            capture_output=True, text=True, timeout=850, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})  # fmt: skip
     assert built.returncode == 0, built.stdout + built.stderr
-    pages = {path.relative_to(tmp_path / "site").as_posix() for path in (tmp_path / "site").rglob("*.html")}
+    pages = {
+        path.relative_to(tmp_path / "site").as_posix()
+        for path in (tmp_path / "site").rglob("*.html")
+    }
     assert {"index.html", "tutorial.html", "propositions.html", "reference/theory.html"} <= pages
     propositions = (tmp_path / "site" / "propositions.html").read_text()
     assert propositions.count("<math") > 500 and "$" not in re.sub(r"<[^>]+>", "", propositions)
@@ -156,20 +210,45 @@ def test_the_site_builds_without_a_warning(tmp_path):
 def test_contributing_is_short():
     text = (ROOT / "CONTRIBUTING.md").read_text()
     for recipe in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
-        assert len(recipe.strip().splitlines()) <= 16, recipe.splitlines()[0]  # the heading and at most 15 lines
+        assert len(recipe.strip().splitlines()) <= 16, recipe.splitlines()[
+            0
+        ]  # the heading and at most 15 lines
 
 
 def test_both_marks_of_long_tests_work(tmp_path):
     """make test leaves them out, make test-slow takes them, and there are some of each."""
     makefile = (ROOT / "Makefile").read_text()
-    fast, slow = (re.search(rf"^{target}: .*\n((?:\t.*\n)+)", makefile, re.MULTILINE).group(1) for target in ("test", "test-slow"))
+    fast, slow = (
+        re.search(rf"^{target}: .*\n((?:\t.*\n)+)", makefile, re.MULTILINE).group(1)
+        for target in ("test", "test-slow")
+    )
     assert "-m" not in fast.replace("-m pytest", "") and "-m slow" in slow and "-m alone" in slow
     (tmp_path / "test_it.py").write_text(
-        "import pytest\ndef test_plain(): pass\n@pytest.mark.slow\ndef test_slow(): pass\n@pytest.mark.alone\ndef test_alone(): pass\n"
+        "import pytest\ndef test_plain(): pass\n@pytest.mark.slow\ndef test_slow(): "
+        "pass\n@pytest.mark.alone\ndef test_alone(): pass\n"
     )
-    for words, wished in (([], "test_plain"), (["-m", "slow"], "test_slow"), (["-m", "alone"], "test_alone")):
-        asked = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "-v", "-p", "no:cacheprovider", *words, "test_it.py"]
-        found = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, timeout=850).stdout
+    for words, wished in (
+        ([], "test_plain"),
+        (["-m", "slow"], "test_slow"),
+        (["-m", "alone"], "test_alone"),
+    ):
+        asked = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-c",
+            str(ROOT / "pyproject.toml"),
+            "-v",
+            "-p",
+            "no:cacheprovider",
+            *words,
+            "test_it.py",
+        ]
+        found = subprocess.run(
+            asked, cwd=tmp_path, capture_output=True, text=True, timeout=850
+        ).stdout
         assert re.findall(r"::(\w+) PASSED", found) == [wished], found
-    tests = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py") if path != Path(__file__))
+    tests = "".join(
+        path.read_text() for path in (ROOT / "tests").glob("test_*.py") if path != Path(__file__)
+    )
     assert "pytest.mark.slow" in tests and "pytest.mark.alone" in tests

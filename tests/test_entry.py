@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import divergence_lab as dl
-from divergence_lab.training import loop as training
 from divergence_lab.cli.commands import main
 from divergence_lab.results.result import NeverMoved
+from divergence_lab.training import loop as training
 from divergence_lab.training.schedules import then
 from divergence_lab.training.trainable import TrainingError
 
@@ -37,7 +37,12 @@ AMBIENT = {
     "float16": lambda: default_dtype(torch.float16),
     "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
 }
-WAYS = [{}, {"exact": True}, {"policy": "mlp", "evaluate": "visited", "objective": "fm"}, {"sampler": "mixture:0.25,replay:0.25"}]
+WAYS = [
+    {},
+    {"exact": True},
+    {"policy": "mlp", "evaluate": "visited", "objective": "fm"},
+    {"sampler": "mixture:0.25,replay:0.25"},
+]
 
 
 def half_square(x):
@@ -46,19 +51,29 @@ def half_square(x):
 
 @pytest.mark.parametrize("ambient", AMBIENT)
 def test_what_the_caller_set_in_torch_plays_no_role(ambient):
-    """The same laws to the bit; tables of a graph that were made there serve everybody afterwards."""
+    """The same laws to the bit; tables of a graph that were made there serve everybody
+    afterwards.
+    """
     for way in WAYS:
         plain = dl.train({"q": half_square}, dl.hypergrid(2, 3), **SMALL, **way)
         graph = dl.hypergrid(2, 3)
         with AMBIENT[ambient]():
             inside = dl.train({"q": half_square}, graph, **SMALL, **way)
-            set_still = (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_default_dtype())
+            set_still = (
+                torch.is_grad_enabled(),
+                torch.is_inference_mode_enabled(),
+                torch.get_default_dtype(),
+            )
         after = dl.train({"q": half_square}, graph, **SMALL, **way)
         for one in (inside, after):
             np.testing.assert_array_equal(one.terminal, plain.terminal)
             np.testing.assert_array_equal(one.log_z, plain.log_z)
         with AMBIENT[ambient]():
-            assert set_still == (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_default_dtype())
+            assert set_still == (
+                torch.is_grad_enabled(),
+                torch.is_inference_mode_enabled(),
+                torch.get_default_dtype(),
+            )
 
 
 @pytest.mark.parametrize("ambient", ["inference_mode", "device"])
@@ -66,7 +81,13 @@ def test_verify_and_audit_take_no_notice_either(ambient):
     def asked():
         (row,) = dl.verify({"q": dl.loss("quadratic")}, "hypergrid:2x2")
         found = dl.audit(lambda x: x**2 / 2)
-        return row["holds"], row["max_gradient_error"] < 1e-9, row["controls_fail"], found.divergence, found.problems
+        return (
+            row["holds"],
+            row["max_gradient_error"] < 1e-9,
+            row["controls_fail"],
+            found.divergence,
+            found.problems,
+        )
 
     plain = asked()
     with AMBIENT[ambient]():
@@ -77,7 +98,14 @@ def test_target_states_made_in_inference_mode_can_be_drawn_from():
     space = dl.space_from_text("generated:hypergrid:2x4")
     with torch.inference_mode():
         states = torch.cartesian_prod(torch.arange(4), torch.arange(4))
-        found = dl.train({"q": half_square}, space, policy="mlp", sampler="backward", target_states=states, **SMALL)
+        found = dl.train(
+            {"q": half_square},
+            space,
+            policy="mlp",
+            sampler="backward",
+            target_states=states,
+            **SMALL,
+        )
     assert found.finite.all() and found.moved.all()
 
 
@@ -92,7 +120,10 @@ BAD = {
     "detached": (lambda x: (x**2).detach(), NO_GRADIENT),
     "by numpy": (lambda x: torch.from_numpy(x.detach().numpy() ** 2), NO_GRADIENT),
     "constant": (torch.ones_like, NO_GRADIENT),
-    "of a parameter": (lambda x, scale=torch.nn.Parameter(torch.ones(1)): scale * torch.ones_like(x), NO_GRADIENT),
+    "of a parameter": (
+        lambda x, scale=torch.nn.Parameter(torch.ones(1)): scale * torch.ones_like(x),
+        NO_GRADIENT,
+    ),
     "no_grad": (torch.no_grad()(lambda x: x**2), NO_GRADIENT),
     "an array": (lambda x: x.detach().numpy() ** 2, "returns a ndarray; return a tensor"),
     "a number": (lambda x: 3.0, "returns a float; return a tensor"),
@@ -103,13 +134,22 @@ BAD = {
     "mean": (lambda x: (x**2).mean(), "must return one value per residual"),
     "turned": (lambda x: (x**2).T, "must return one value per residual"),
     "elsewhere": (lambda x: (x**2).to("meta"), "returns a tensor on meta for residuals on cpu"),
-    "raises": (lambda x: x * (1 / 0), "raised ZeroDivisionError: division by zero; it is called as"),
+    "raises": (
+        lambda x: x * (1 / 0),
+        "raised ZeroDivisionError: division by zero; it is called as",
+    ),
     "more arguments": (lambda x, delta: x * delta, "missing 1 required .* bind what else it needs"),
     "in place": (lambda x: x.mul_(2) ** 2, "let it begin with x = x.clone"),
-    "in place, unseen": (lambda x: x.data.mul_(2) ** 2 + x**2, "changes its argument in place: let it begin with x = x.clone"),
+    "in place, unseen": (
+        lambda x: x.data.mul_(2) ** 2 + x**2,
+        "changes its argument in place: let it begin with x = x.clone",
+    ),
     "sparse": (lambda x: (x**2).to_sparse(), "returns a sparse tensor; give a dense one"),
     "inference": (lambda x: KEPT * x**2, "made under torch.inference_mode"),
-    "breaks backward": (lambda x: Breaks.apply(x), "the gradient of loss 'breaks backward' raised ValueError: no way back"),
+    "breaks backward": (
+        lambda x: Breaks.apply(x),
+        "the gradient of loss 'breaks backward' raised ValueError: no way back",
+    ),
     "text": ("quadratic", "is a str, which torch cannot call; give .*to_torch"),
     "expression": (dl.loss("quadratic"), "is a Loss, which torch cannot call; give .*to_torch"),
     "later": (then(half_square, lambda x: x.detach()), NO_GRADIENT),
@@ -155,12 +195,16 @@ def test_other_arguments_of_the_wrong_kind_are_named(given, message):
 
 
 def test_what_looks_odd_and_is_right_is_taken():
-    """float64 for float32, a module, a partial, a gradient that dies far out: they train, and move."""
+    """float64 for float32, a module, a partial, a gradient that dies far out: they train, and
+    move.
+    """
     losses = {
         "float64": lambda x: x.double() ** 2 / 2,
-        "half": lambda x: (x.half() ** 2 / 2),
+        "half": lambda x: x.half() ** 2 / 2,
         "module": torch.nn.HuberLoss(reduction="none"),
-        "partial": functools.partial(torch.nn.functional.huber_loss, target=torch.zeros(()), reduction="none", delta=2.0),
+        "partial": functools.partial(
+            torch.nn.functional.huber_loss, target=torch.zeros(()), reduction="none", delta=2.0
+        ),
         "clamped": lambda x: x.clamp(-3, 3) ** 2,
     }
     losses["module"] = functools.partial(losses["module"], target=torch.zeros(()))
@@ -169,7 +213,11 @@ def test_what_looks_odd_and_is_right_is_taken():
         warnings.filterwarnings("ignore", "Using a target size")
         found = dl.train(losses, dl.hypergrid(2, 3), initial_log_z=2.0, **SMALL)
     assert found.finite.all() and found.moved.all()
-    np.testing.assert_allclose(found.terminal[0], dl.train({"q": half_square}, dl.hypergrid(2, 3), initial_log_z=2.0, **SMALL).terminal[0], atol=1e-5)
+    np.testing.assert_allclose(
+        found.terminal[0],
+        dl.train({"q": half_square}, dl.hypergrid(2, 3), initial_log_z=2.0, **SMALL).terminal[0],
+        atol=1e-5,
+    )
 
 
 STILL = {"flat": lambda x: 0 * x, "dead": lambda x: torch.relu(x - 1e3) ** 2, "q": half_square}
@@ -216,15 +264,35 @@ def test_a_run_that_goes_on_says_it_of_the_whole(tmp_path):
 def test_the_command_says_who_never_moved(monkeypatch, capsys):
     import divergence_lab.training.schedule_texts
 
-    command = ["train", "quadratic", "--env", "hypergrid:2x3", "--steps", "3", "--seeds", "2", "--device", "cpu"]
+    command = [
+        "train",
+        "quadratic",
+        "--env",
+        "hypergrid:2x3",
+        "--steps",
+        "3",
+        "--seeds",
+        "2",
+        "--device",
+        "cpu",
+    ]
     assert main([*command, "--json"]) == 0
     printed = capsys.readouterr()
-    assert [run["moved"] for run in json.loads(printed.out)["runs"]] == [True, True] and printed.err == ""
+    assert [run["moved"] for run in json.loads(printed.out)["runs"]] == [
+        True,
+        True,
+    ] and printed.err == ""
     monkeypatch.setattr(divergence_lab.schedule_texts, "read_schedules", lambda texts, read: STILL)
     assert main([*command, "--json"]) == 0
     printed = capsys.readouterr()
     runs = json.loads(printed.out)["runs"]
-    assert [(run["moved"], run["finite"]) for run in runs] == [(False, False)] * 4 + [(True, True)] * 2
-    assert printed.err.count("\n") == 2 and "divergence-lab train: tb, flat: the parameters of seeds 0, 1 never moved" in printed.err
+    assert [(run["moved"], run["finite"]) for run in runs] == [(False, False)] * 4 + [
+        (True, True)
+    ] * 2
+    assert (
+        printed.err.count("\n") == 2
+        and "divergence-lab train: tb, flat: the parameters of seeds 0, 1 never moved"
+        in printed.err
+    )
     assert main(command) == 0
     assert capsys.readouterr().out.count("never moved") == 4

@@ -1,4 +1,6 @@
-"""Environments against their formulas by hand, closed counting, and each other; texts and their errors."""
+"""Environments against their formulas by hand, closed counting, and each other; texts and their
+errors.
+"""
 
 import itertools
 import math
@@ -10,14 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from divergence_lab.graphs import (EnvironmentTextError, GraphError, from_children, from_edges, graph_from_text,
-                                   hypergrid, space_from_text)
-from divergence_lab.graphs.spaces.bits import WORDS, bit_modes, bits, generated_bits
-from divergence_lab.graphs.texts import FORMS, GENERATED_FORMS
+from divergence_lab.graphs import (
+    EnvironmentTextError,
+    GraphError,
+    from_children,
+    from_edges,
+    graph_from_text,
+    hypergrid,
+    space_from_text,
+)
 from divergence_lab.graphs.generated import GeneratedDAG
+from divergence_lab.graphs.spaces.bits import WORDS, bit_modes, bits, generated_bits
 from divergence_lab.graphs.spaces.hypergrid import generated_hypergrid
 from divergence_lab.graphs.spaces.sets import generated_sets, sets
 from divergence_lab.graphs.spaces.trees import tree
+from divergence_lab.graphs.texts import FORMS, GENERATED_FORMS
 
 PAPER = (Fraction("1e-4"), Fraction("-9.9e-5"), Fraction("0.999999"))
 
@@ -26,7 +35,9 @@ def log_z(graph):
     return np.logaddexp.reduce(graph.log_reward[graph.terminal_states])
 
 
-# --- hyper-grids ---------------------------------------------------------------------------------------------
+# --- hyper-grids
+# ---------------------------------------------------------------------------------------------
+
 
 def paper_reward(cell, unit):
     distance = [abs(Fraction(x, unit) - Fraction(1, 2)) for x in cell]
@@ -36,8 +47,15 @@ def paper_reward(cell, unit):
     return r0 + r1 * corner + r2 * mode
 
 
-@pytest.mark.parametrize(("text", "unit"), [("hypergrid:2x20:paper", 19), ("hypergrid:2x20:paper_text", 20),
-                                            ("hypergrid:3x7:paper", 6), ("hypergrid:3x10:paper_text", 10)])
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("hypergrid:2x20:paper", 19),
+        ("hypergrid:2x20:paper_text", 20),
+        ("hypergrid:3x7:paper", 6),
+        ("hypergrid:3x10:paper_text", 10),
+    ],
+)
 def test_both_readings_exactly(text, unit):
     graph = graph_from_text(text)
     wanted = [math.log(paper_reward(cell, unit)) for cell in graph.coordinates.tolist()]
@@ -45,26 +63,42 @@ def test_both_readings_exactly(text, unit):
 
 
 def test_the_two_readings_of_the_paper():
-    """By closed counting: background, corner and mode cells of 160,000; the numbers of the released code and the text."""
+    """By closed counting: background, corner and mode cells of 160,000; the numbers of the
+    released code and the text.
+    """
     r0, r1, r2 = map(float, PAPER)
-    for text, along, wanted in (("paper", [2, 3, 16, 17], 271.0097), ("paper_text", [3, 17], 31.3504)):
+    for text, along, wanted in (
+        ("paper", [2, 3, 16, 17], 271.0097),
+        ("paper_text", [3, 17], 31.3504),
+    ):
         graph = graph_from_text(f"hypergrid:4x20:{text}")
         assert sorted(set(graph.coordinates[graph.modes].ravel().tolist())) == along
         assert graph.modes.size == len(along) ** 4
         unit = 19 if text == "paper" else 20
         corner = sum(abs(Fraction(x, unit) - Fraction(1, 2)) > Fraction(1, 4) for x in range(20))
         z = 20**4 * r0 + corner**4 * r1 + len(along) ** 4 * r2
-        assert math.exp(log_z(graph)) == pytest.approx(z, rel=1e-12) == pytest.approx(wanted, abs=1e-4)
-        assert space_from_text(f"generated:hypergrid:4x20:{text}").log_z == pytest.approx(math.log(z), rel=1e-12)
-    assert 16 / z == pytest.approx(0.510, abs=5e-4)  # the text's reading: half of the mass is off the modes
+        assert (
+            math.exp(log_z(graph)) == pytest.approx(z, rel=1e-12) == pytest.approx(wanted, abs=1e-4)
+        )
+        assert space_from_text(f"generated:hypergrid:4x20:{text}").log_z == pytest.approx(
+            math.log(z), rel=1e-12
+        )
+    assert 16 / z == pytest.approx(
+        0.510, abs=5e-4
+    )  # the text's reading: half of the mass is off the modes
 
 
 def test_grid_values_by_hand():
     graph = hypergrid(1, 21, r0=1, r1=2, r2=4)
-    assert np.exp(graph.log_reward[[0, 2, 3, 4, 5, 10]]).tolist() == pytest.approx([3, 3, 7, 3, 1, 1])
-    other = hypergrid(1, 20, r0=1, r1=2, r2=4, reading="x/H")  # 2/20 and 4/20 lie on the edges of the band
+    assert np.exp(graph.log_reward[[0, 2, 3, 4, 5, 10]]).tolist() == pytest.approx(
+        [3, 3, 7, 3, 1, 1]
+    )
+    other = hypergrid(
+        1, 20, r0=1, r1=2, r2=4, reading="x/H"
+    )  # 2/20 and 4/20 lie on the edges of the band
     assert np.exp(other.log_reward[[0, 2, 3, 4, 5, 15, 16, 17, 18]]).tolist() == pytest.approx(
-        [3, 3, 7, 3, 1, 1, 3, 7, 3])
+        [3, 3, 7, 3, 1, 1, 3, 7, 3]
+    )
 
 
 def test_grid_errors():
@@ -82,17 +116,25 @@ def test_grid_errors():
 
 def test_bytes_per_state():
     graph = hypergrid(4, 8)
-    held = sum(array.nbytes for array in (graph.child, graph.log_reward, graph.level, graph.coordinates))
+    held = sum(
+        array.nbytes for array in (graph.child, graph.log_reward, graph.level, graph.coordinates)
+    )
     assert held == graph.n_states * (4 * 5 + 8 + 4 + 2 * 4)
     assert "features" not in vars(graph) and "incoming" not in vars(graph)
 
 
-# --- bit sequences -------------------------------------------------------------------------------------------
+# --- bit sequences
+# -------------------------------------------------------------------------------------------
+
 
 def test_bit_rewards_by_hand():
     graph, modes = graph_from_text("bits:8x4"), bit_modes(8)
     assert {"".join(map(str, mode)) for mode in modes.tolist()} <= set(WORDS) and len(modes) == 4
-    assert graph.n_states == 17**2 and graph.n_actions == 2 * 16 + 1 and graph.terminal_states.size == 256
+    assert (
+        graph.n_states == 17**2
+        and graph.n_actions == 2 * 16 + 1
+        and graph.terminal_states.size == 256
+    )
     assert graph.modes.size == 4 and graph.max_steps == 3
     for state, held in enumerate(graph.coordinates):
         distance = min(int(((held != mode) & (held != 2)).sum()) for mode in modes)
@@ -127,13 +169,17 @@ def test_bit_errors():
                 make(*sizes)
         with pytest.raises(GraphError, match="words of at most 16"):
             make(34, 17)
-    with pytest.raises(GraphError, match="over 10.15 states with 3,841 actions, too many to list.*generated:bits"):
+    with pytest.raises(
+        GraphError, match="over 10.15 states with 3,841 actions, too many to list.*generated:bits"
+    ):
         bits(120, 8)
     with pytest.raises(GraphError, match="do not fit"):
         generated_bits(320, 16)
 
 
-# --- trees and sets ------------------------------------------------------------------------------------------
+# --- trees and sets
+# ------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize(("branches", "depth"), [(2, 3), (3, 2), (1, 4), (5, 1)])
 def test_trees(branches, depth):
@@ -157,7 +203,10 @@ def test_trees(branches, depth):
 def test_sets(n, size):
     graph, draw = sets(n, size), np.random.default_rng(0)
     single, pair = draw.standard_normal(n), draw.standard_normal(n - 1)
-    number = {frozenset(np.flatnonzero(held).tolist()): state for state, held in enumerate(graph.coordinates)}
+    number = {
+        frozenset(np.flatnonzero(held).tolist()): state
+        for state, held in enumerate(graph.coordinates)
+    }
     assert len(number) == graph.n_states == sum(math.comb(n, k) for k in range(size + 1))
     for chosen, state in number.items():
         energy = sum(single[i] for i in chosen) + sum(pair[i] for i in chosen if i + 1 in chosen)
@@ -171,10 +220,13 @@ def test_sets(n, size):
 
 def test_size_errors():
     for call, message in [
-        (lambda: tree(0, 2), "at least 1 branch"), (lambda: tree(2, 0), "depth of at least 1"),
-        (lambda: tree(2, 30), "too many states"), (lambda: tree(10**6, 10**6), "too many states"),
+        (lambda: tree(0, 2), "at least 1 branch"),
+        (lambda: tree(2, 0), "depth of at least 1"),
+        (lambda: tree(2, 30), "too many states"),
+        (lambda: tree(10**6, 10**6), "too many states"),
         (lambda: tree(1, 10**6), "too many states"),
-        (lambda: sets(3, 4), "at most all"), (lambda: sets(3, 0), "at least 1"),
+        (lambda: sets(3, 4), "at most all"),
+        (lambda: sets(3, 0), "at least 1"),
         (lambda: sets(60, 30), "too many states to list.*generated:sets:60x30"),
         (lambda: generated_sets(10**6, 3), "do not fit"),
     ]:
@@ -183,10 +235,21 @@ def test_size_errors():
         assert "\n" not in str(caught.value)
 
 
-# --- from a function -----------------------------------------------------------------------------------------
+# --- from a function
+# -----------------------------------------------------------------------------------------
+
 
 def test_from_children_against_from_edges():
-    edges = [("s", "a"), ("s", "b"), ("s", "d"), ("a", "b"), ("a", "c"), ("b", "c"), ("b", "d"), ("c", "d")]
+    edges = [
+        ("s", "a"),
+        ("s", "b"),
+        ("s", "d"),
+        ("a", "b"),
+        ("a", "c"),
+        ("b", "c"),
+        ("b", "d"),
+        ("c", "d"),
+    ]
     rewards = {"a": -2.0, "c": 0.3, "d": 1.1}
     listed = from_edges(edges, rewards)
     found = from_children("s", lambda state: [b for a, b in edges if a == state], rewards.get)
@@ -213,18 +276,25 @@ def test_from_children_against_the_grid():
         assert found.child[-1, state] == found.n_states
 
 
-@pytest.mark.parametrize(("children", "reward", "message"), [
-    (lambda s: [s + 1], lambda s: 0.0, "more than 50 states; raise limit"),
-    (lambda s: [(s + 1) % 7], lambda s: 0.0, "cycle, 0 -> 1 -> 2 -> 3 -> 4 -> 5 -> 6 -> 0"),
-    (lambda s: [s], lambda s: 0.0, "cycle, 0 -> 0"),
-    (lambda s: [1, 2] if s == 0 else [], lambda s: 0.0 if s == 1 else None, "state 2 reaches no terminal state"),
-    (lambda s: [1, 1] if s == 0 else [], lambda s: 0.0, "0 -> 1 is given twice"),
-    (lambda s: [[1]] if s == 0 else [], lambda s: 0.0, r"the state \[1\] cannot be hashed"),
-    (lambda s: [], lambda s: math.nan, "log-reward of 0 is nan"),
-    (lambda s: [], lambda s: "1", "log-reward of 0 is '1'"),
-    (lambda s: [], lambda s: -math.inf, "log-reward of 0 is -inf"),
-    (lambda s: [], lambda s: None, "state 0 reaches no terminal state"),
-])
+@pytest.mark.parametrize(
+    ("children", "reward", "message"),
+    [
+        (lambda s: [s + 1], lambda s: 0.0, "more than 50 states; raise limit"),
+        (lambda s: [(s + 1) % 7], lambda s: 0.0, "cycle, 0 -> 1 -> 2 -> 3 -> 4 -> 5 -> 6 -> 0"),
+        (lambda s: [s], lambda s: 0.0, "cycle, 0 -> 0"),
+        (
+            lambda s: [1, 2] if s == 0 else [],
+            lambda s: 0.0 if s == 1 else None,
+            "state 2 reaches no terminal state",
+        ),
+        (lambda s: [1, 1] if s == 0 else [], lambda s: 0.0, "0 -> 1 is given twice"),
+        (lambda s: [[1]] if s == 0 else [], lambda s: 0.0, r"the state \[1\] cannot be hashed"),
+        (lambda s: [], lambda s: math.nan, "log-reward of 0 is nan"),
+        (lambda s: [], lambda s: "1", "log-reward of 0 is '1'"),
+        (lambda s: [], lambda s: -math.inf, "log-reward of 0 is -inf"),
+        (lambda s: [], lambda s: None, "state 0 reaches no terminal state"),
+    ],
+)
 def test_from_children_errors(children, reward, message):
     with pytest.raises(GraphError, match=message) as caught:
         from_children(0, children, reward, limit=50)
@@ -250,7 +320,9 @@ def test_the_bar_goes_to_standard_error_and_only_when_wished(capsys):
     assert out == "" and "one state" in err
 
 
-# --- molecules -----------------------------------------------------------------------------------------------
+# --- molecules
+# -----------------------------------------------------------------------------------------------
+
 
 def test_molecules():
     pytest.importorskip("rdkit")
@@ -267,8 +339,14 @@ def test_molecules():
     number = {label: state for state, label in enumerate(graph.labels)}
     # phenol, by one fragment after the other, whichever is first; QED as RDKit has it
     phenol = number[2, "*c1ccc(O)cc1"]
-    assert math.exp(graph.log_reward[phenol]) == pytest.approx(QED.qed(Chem.MolFromSmiles("Oc1ccccc1")))
-    parents = {graph.labels[edge % graph.n_states] for edge in graph.incoming[:, phenol].tolist() if edge >= 0}
+    assert math.exp(graph.log_reward[phenol]) == pytest.approx(
+        QED.qed(Chem.MolFromSmiles("Oc1ccccc1"))
+    )
+    parents = {
+        graph.labels[edge % graph.n_states]
+        for edge in graph.incoming[:, phenol].tolist()
+        if edge >= 0
+    }
     assert parents == {(1, "*c1ccc(*)cc1"), (1, "*O")}
     # an amide bound by its carbon and by its nitrogen: two molecules
     assert (2, "*NC(=O)c1ccc(*)cc1") in number and (2, "*C(=O)Nc1ccc(*)cc1") in number
@@ -281,15 +359,30 @@ def test_molecules_without_rdkit(monkeypatch):
     monkeypatch.setitem(sys.modules, "rdkit", None)
     for name in [name for name in sys.modules if name.startswith("rdkit.")]:
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(EnvironmentTextError, match=r"needs RDKit; install it by: pip install") as caught:
+    with pytest.raises(
+        EnvironmentTextError, match=r"needs RDKit; install it by: pip install"
+    ) as caught:
         graph_from_text("molecules:T3")
     assert "\n" not in str(caught.value)
 
 
-# --- texts ---------------------------------------------------------------------------------------------------
+# --- texts
+# ---------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("text", ["hypergrid:2x8", "hypergrid:2x8:default", "hypergrid:4x6:paper_text", "bits:8x4",
-                                  "bits:8", "sets:8x3", "tree:2x4", " tree:2x4 "])
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hypergrid:2x8",
+        "hypergrid:2x8:default",
+        "hypergrid:4x6:paper_text",
+        "bits:8x4",
+        "bits:8",
+        "sets:8x3",
+        "tree:2x4",
+        " tree:2x4 ",
+    ],
+)
 def test_texts_of_graphs(text):
     graph = graph_from_text(text)
     assert graph.name == text.strip() == space_from_text(text).name
@@ -298,38 +391,57 @@ def test_texts_of_graphs(text):
     assert len(set(states)) == len(states) == graph.n_states
 
 
-@pytest.mark.parametrize("text", ["generated:hypergrid:2x8", "generated:hypergrid:9x9:paper_text", "generated:bits:120x8",
-                                  "generated:bits:120", "generated:sets:100x10"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "generated:hypergrid:2x8",
+        "generated:hypergrid:9x9:paper_text",
+        "generated:bits:120x8",
+        "generated:bits:120",
+        "generated:sets:100x10",
+    ],
+)
 def test_texts_of_generated_spaces(text):
     space = space_from_text(text)
     assert isinstance(space, GeneratedDAG) and space.name == text
-    with pytest.raises(EnvironmentTextError, match="lists no states, and here they are needed; use one of hypergrid"):
+    with pytest.raises(
+        EnvironmentTextError,
+        match="lists no states, and here they are needed; use one of hypergrid",
+    ):
         graph_from_text(text)
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("generated:", "is not known; use one of generated:hypergrid"),
-    ("generated:tree:2x3", "is not known; use one of generated:hypergrid"),
-    ("generated:dag:file.json", "is not known"),
-    ("generated:hypergrid:2x", "is malformed; use one of generated:hypergrid"),
-    ("generated:hypergrid:4x20:gold", "reward 'gold' is not one of default, paper, paper_text"),
-    ("generated:hypergrid:999999x999999", "take fewer dimensions or a smaller side"),
-    ("generated:bits:120x7", "take K that divides N"),
-    ("generated:bits:x", "is malformed"),
-    ("generated:sets:9", "is malformed"),
-    ("generated:sets:999999x1", "take fewer elements"),
-    ("bits:", "is malformed; use one of hypergrid"),
-    ("bits:9", "take K that divides N"),
-    ("bits:8x4x2", "is malformed"),
-    ("bits:120x8", "too many to list; .* or generated:bits:120x8"),
-    ("bits:999999x999999", "words of at most 16"),
-    ("sets:8", "is malformed"), ("sets:3x4", "at most all"), ("sets:999999x500000", "too many states to list"),
-    ("tree:2", "is malformed"), ("tree:999999x999999", "too many states"),
-    ("hypergrid:30x30", "or generated:hypergrid:30x30"),
-    ("hypergrid:2x٣", "is malformed"),
-    ("molecules:", "use molecules:T1 to molecules:T5"), ("molecules:T99", "take 1 to 5 fragments"),
-    ("molecules:T0", "take 1 to 5 fragments"), ("molecules:big", "use molecules:T1 to molecules:T5"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("generated:", "is not known; use one of generated:hypergrid"),
+        ("generated:tree:2x3", "is not known; use one of generated:hypergrid"),
+        ("generated:dag:file.json", "is not known"),
+        ("generated:hypergrid:2x", "is malformed; use one of generated:hypergrid"),
+        ("generated:hypergrid:4x20:gold", "reward 'gold' is not one of default, paper, paper_text"),
+        ("generated:hypergrid:999999x999999", "take fewer dimensions or a smaller side"),
+        ("generated:bits:120x7", "take K that divides N"),
+        ("generated:bits:x", "is malformed"),
+        ("generated:sets:9", "is malformed"),
+        ("generated:sets:999999x1", "take fewer elements"),
+        ("bits:", "is malformed; use one of hypergrid"),
+        ("bits:9", "take K that divides N"),
+        ("bits:8x4x2", "is malformed"),
+        ("bits:120x8", "too many to list; .* or generated:bits:120x8"),
+        ("bits:999999x999999", "words of at most 16"),
+        ("sets:8", "is malformed"),
+        ("sets:3x4", "at most all"),
+        ("sets:999999x500000", "too many states to list"),
+        ("tree:2", "is malformed"),
+        ("tree:999999x999999", "too many states"),
+        ("hypergrid:30x30", "or generated:hypergrid:30x30"),
+        ("hypergrid:2x٣", "is malformed"),
+        ("molecules:", "use molecules:T1 to molecules:T5"),
+        ("molecules:T99", "take 1 to 5 fragments"),
+        ("molecules:T0", "take 1 to 5 fragments"),
+        ("molecules:big", "use molecules:T1 to molecules:T5"),
+    ],
+)
 def test_text_errors(text, message):
     with pytest.raises(EnvironmentTextError, match=message) as caught:
         space_from_text(text)
@@ -344,9 +456,17 @@ def test_the_forms_name_what_exists():
 
 def test_the_examples_of_the_docs(tmp_path):
     text = (Path(__file__).resolve().parents[1] / "docs" / "environments.md").read_text()
-    code = textwrap.dedent(text[text.index("    from divergence_lab.graphs import") : text.index("`log_reward` returns None")])
+    code = textwrap.dedent(
+        text[
+            text.index("    from divergence_lab.graphs import") : text.index(
+                "`log_reward` returns None"
+            )
+        ]
+    )
     held: dict = {}
     exec(code, held)  # the project's own page
     assert held["graph"].n_states == 15 and held["graph"].terminal_states.size == 14
-    (tmp_path / "mine.json").write_text(text[text.index('    {"edges"') : text.index("Or a function")])
+    (tmp_path / "mine.json").write_text(
+        text[text.index('    {"edges"') : text.index("Or a function")]
+    )
     assert graph_from_text(f"dag:{tmp_path / 'mine.json'}").n_states == 4

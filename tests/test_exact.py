@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from divergence_lab.results import metrics
 from divergence_lab.gflownet.listed.exact import (
     PLACES,
     EnumerationError,
@@ -21,10 +20,11 @@ from divergence_lab.gflownet.listed.exact import (
     terminal_distribution,
     uniform_log_pb,
 )
-from divergence_lab.gflownet.policies.policy import tabular
 from divergence_lab.gflownet.listed.visits import visits
+from divergence_lab.gflownet.policies.policy import tabular
 from divergence_lab.graphs import from_edges, hypergrid
 from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
+from divergence_lab.results import metrics
 from tests.test_dag import edge_lists
 
 GRAPHS = [
@@ -44,7 +44,9 @@ def random_log_pf(graph, members=3, scale=2.0):
 
 
 def walk(graph, log_pf):
-    """Every complete trajectory as (states, log-probability), by plain recursion over Python floats."""
+    """Every complete trajectory as (states, log-probability), by plain recursion over Python
+    floats.
+    """
     table = log_pf.tolist()
     stop = graph.n_actions - 1
 
@@ -72,7 +74,9 @@ def test_terminal_law_is_that_of_all_trajectories(graph):
             expected[states[-1]] += math.exp(total)
             reached[list(states)] += math.exp(total)
         np.testing.assert_allclose(law[member], expected[graph.terminal_states], rtol=0, atol=1e-12)
-        np.testing.assert_allclose(state_probability(graph, log_pf[member]), reached, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(
+            state_probability(graph, log_pf[member]), reached, rtol=0, atol=1e-12
+        )
     np.testing.assert_allclose(law.sum(dim=-1), 1.0, atol=1e-12)
 
 
@@ -93,9 +97,9 @@ def test_terminal_law_on_random_graphs(case):
 def test_enumeration_lists_every_trajectory_once(graph):
     expected = {states for states, _ in walk(graph, random_log_pf(graph)[0])}
     found = enumerate_trajectories(graph)
-    assert found.states.shape == (1, graph.max_steps, len(expected)) and count_trajectories(graph) == len(
-        expected
-    )
+    assert found.states.shape == (1, graph.max_steps, len(expected)) and count_trajectories(
+        graph
+    ) == len(expected)
     paths = found.states[0].T.tolist()
     assert {tuple(s for s in path if s < graph.n_states) for path in paths} == expected
     ends = [max(s for s in path if s < graph.n_states) for path in paths]
@@ -103,7 +107,9 @@ def test_enumeration_lists_every_trajectory_once(graph):
 
 
 def test_enumeration_stops_at_its_limit():
-    assert count_trajectories(hypergrid(2, 8)) == sum(math.comb(x + y, x) for x in range(8) for y in range(8))
+    assert count_trajectories(hypergrid(2, 8)) == sum(
+        math.comb(x + y, x) for x in range(8) for y in range(8)
+    )
     with pytest.raises(EnumerationError, match="12,869 trajectories, more than 100"):
         enumerate_trajectories(hypergrid(2, 8), limit=100)
     with pytest.raises(EnumerationError, match=r"over 10\^15"):
@@ -117,9 +123,12 @@ def test_the_backward_policy_is_normalised_and_gives_the_law_of_the_target():
         weights = np.exp(log_pb.numpy()[edges.slot, edges.parent])
         total = np.bincount(edges.child, weights, minlength=graph.n_states)
         np.testing.assert_allclose(total[1:], 1.0)
-        # sum over trajectories of R P_B = Z: every terminal state spreads its reward over its trajectories
+        # sum over trajectories of R P_B = Z: every terminal state spreads its reward over its
+        # trajectories
         mass = 0.0
-        for states, log_weight in walk(graph, torch.where(torch.tensor(graph.child < 0), -torch.inf, log_pb)):
+        for states, log_weight in walk(
+            graph, torch.where(torch.tensor(graph.child < 0), -torch.inf, log_pb)
+        ):
             mass += math.exp(log_weight + graph.log_reward[states[-1]])
         assert math.log(mass) == pytest.approx(log_partition(graph), abs=1e-12)
 
@@ -128,7 +137,9 @@ def test_the_law_is_differentiable():
     graph = skips()
     policy = tabular(graph)
     logits = tabular(graph, scale=1.0).init([0], dtype=torch.float64)["rows"].requires_grad_()
-    torch.autograd.gradcheck(lambda x: terminal_distribution(graph, policy.log_pf({"rows": x})), logits)
+    torch.autograd.gradcheck(
+        lambda x: terminal_distribution(graph, policy.log_pf({"rows": x})), logits
+    )
 
 
 def test_target():
@@ -146,24 +157,31 @@ def test_the_law_has_the_precision_of_the_logits():
     log_pf = random_log_pf(graph)
     rough = terminal_distribution(graph, log_pf.float())
     assert rough.dtype == torch.float32
-    torch.testing.assert_close(rough.double(), terminal_distribution(graph, log_pf), rtol=0, atol=1e-6)
-
+    torch.testing.assert_close(
+        rough.double(), terminal_distribution(graph, log_pf), rtol=0, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
 def test_visits_and_their_gradient_against_all_trajectories(graph):
     """Any function of the visits of all edges: gradient by brute force over trajectories."""
     generator = torch.Generator().manual_seed(4)
-    logits = torch.randn(2, *graph.child.shape, generator=generator, dtype=torch.float64).requires_grad_()
+    logits = torch.randn(
+        2, *graph.child.shape, generator=generator, dtype=torch.float64
+    ).requires_grad_()
     worth = torch.randn(2, *graph.child.shape, generator=generator, dtype=torch.float64)
-    mask = torch.zeros(graph.child.shape, dtype=torch.float64).masked_fill(torch.tensor(graph.child < 0), -torch.inf)
+    mask = torch.zeros(graph.child.shape, dtype=torch.float64).masked_fill(
+        torch.tensor(graph.child < 0), -torch.inf
+    )
     log_pf = torch.log_softmax(logits + mask, dim=1)
     walked = enumerate_trajectories(graph)
     exists = walked.states[0] < graph.n_states
     places = (walked.slots[0] * graph.n_states + walked.states[0]).where(exists, 0)
     chance = torch.where(exists, log_pf.flatten(1)[:, places], 0.0).sum(dim=1).exp()  # [2, J]
     counted = torch.zeros(2, graph.child.size, dtype=torch.float64)
-    counted = counted.index_add(1, places[exists], chance[:, None].expand(-1, len(places), -1)[:, exists])
+    counted = counted.index_add(
+        1, places[exists], chance[:, None].expand(-1, len(places), -1)[:, exists]
+    )
     found = visits(graph, logits)
     torch.testing.assert_close(found.flatten(1), counted, rtol=1e-12, atol=1e-13)
     torch.testing.assert_close(visits(graph, log_pf), found, rtol=1e-12, atol=1e-13)
@@ -184,12 +202,16 @@ def test_what_is_never_reached_has_no_gradient_and_no_nan():
 
 @pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
 def test_visits_under_the_target_are_those_of_the_true_flow(graph):
-    """Trajectories enumerated, each with R(x) prod P_B / Z; and every policy whose visits these are has the target law."""
+    """Trajectories enumerated, each with R(x) prod P_B / Z; and every policy whose visits these
+    are has the target law.
+    """
     log_pb = uniform_log_pb(graph)[None]
     walked = enumerate_trajectories(graph)
     exists = walked.states[0] < graph.n_states
     places = (walked.slots[0] * graph.n_states + walked.states[0]).where(exists, 0)
-    reward = torch.tensor(np.concatenate([np.zeros((graph.n_actions - 1, graph.n_states)), graph.log_reward[None]]))
+    reward = torch.tensor(
+        np.concatenate([np.zeros((graph.n_actions - 1, graph.n_states)), graph.log_reward[None]])
+    )
     both = (log_pb[0] + reward).flatten()[places]
     chance = torch.where(exists, both, 0.0).sum(dim=0).sub(log_partition(graph)).exp()
     counted = torch.zeros(graph.child.size, dtype=torch.float64)
@@ -202,7 +224,9 @@ def test_visits_under_the_target_are_those_of_the_true_flow(graph):
 
 @pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
 def test_divergences_at_terminals_states_edges_and_trajectories(graph):
-    """The chain rule at trajectories, by recursion; data processing between the places; 0 at the target's own policy."""
+    """The chain rule at trajectories, by recursion; data processing between the places; 0 at the
+    target's own policy.
+    """
     log_pf, log_pb = random_log_pf(graph, members=2), uniform_log_pb(graph)[None]
     found = {place: laws_at(graph, place, log_pf, log_pb) for place in PLACES}
     kl = {place: metrics.kl(p.numpy(), q.numpy()) for place, (p, q) in found.items()}
@@ -214,7 +238,9 @@ def test_divergences_at_terminals_states_edges_and_trajectories(graph):
         divergence = getattr(metrics, name)
         at = {place: divergence(p.numpy(), q.numpy()) for place, (p, q) in found.items()}
         assert (at["terminals"] <= at["trajectories"] + 1e-12).all()
-        assert (at["states"] <= at["edges"] + 1e-12).all()  # a state's visits are a sum over its edges
+        assert (
+            at["states"] <= at["edges"] + 1e-12
+        ).all()  # a state's visits are a sum over its edges
     steps = (enumerate_trajectories(graph).states[0] < graph.n_states).sum(dim=0)
     p, q = found["trajectories"]
     np.testing.assert_allclose(found["edges"][1].sum(dim=1), (q * steps).sum(dim=1), rtol=1e-12)

@@ -14,20 +14,32 @@ from divergence_lab.gflownet.optimiser import ensemble, natural_step
 from divergence_lab.gflownet.policies.policy import heads, tabular
 from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.spaces.small import diamond, single_state, skips
-from divergence_lab.training.schedules import anneal_linex, blend, terms_of, then
-from divergence_lab.training.settings import TrainingError
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.training.loop import train
+from divergence_lab.training.schedules import anneal_linex, blend, terms_of, then
+from divergence_lab.training.settings import TrainingError
 
 LOSSES = {
     name: to_torch(loss(text))
-    for name, text in {"quadratic": "x**2/2", "linex(1)": "exp(x) - x - 1", "cosh": "2*cosh(x) - 2"}.items()
+    for name, text in {
+        "quadratic": "x**2/2",
+        "linex(1)": "exp(x) - x - 1",
+        "cosh": "2*cosh(x) - 2",
+    }.items()
 }
 
 
 def run(graph, name, steps, losses=LOSSES, **given):
     return train(
-        losses, graph, objective=name, exact=True, steps=steps, seeds=1, progress=False, device="cpu", **given
+        losses,
+        graph,
+        objective=name,
+        exact=True,
+        steps=steps,
+        seeds=1,
+        progress=False,
+        device="cpu",
+        **given,
     )
 
 
@@ -51,7 +63,9 @@ def test_detailed_balance_with_linex_is_learned_in_fewer_than_300_steps(dimensio
     assert first_below(result, 0.01) < 300
 
 
-@pytest.mark.parametrize("name", ["tb", "db", "fm", "fl-db", "vargrad", "subtb(0.9)", "modified-db"])
+@pytest.mark.parametrize(
+    "name", ["tb", "db", "fm", "fl-db", "vargrad", "subtb(0.9)", "modified-db"]
+)
 def test_every_objective_can_be_trained_exactly(name):
     graph = hypergrid(2, 3)
     steps = 100 if name in ("tb", "vargrad", "subtb(0.9)") else 1_000
@@ -60,11 +74,32 @@ def test_every_objective_can_be_trained_exactly(name):
     assert (result.metrics["tv"][..., -1] < bound).all() and result.finite.all()
 
 
-@pytest.mark.parametrize("name", ["tb", "vargrad", "db", "subtb(0.9)", "fm", "fl-db", "modified-db", "tied-db", "tied-subtb(0.9)"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tb",
+        "vargrad",
+        "db",
+        "subtb(0.9)",
+        "fm",
+        "fl-db",
+        "modified-db",
+        "tied-db",
+        "tied-subtb(0.9)",
+    ],
+)
 @pytest.mark.parametrize("exact", [True, False])
 def test_a_graph_of_one_state_is_no_exception(name, exact):
     """Flow matching and tied flows have no object there at all."""
-    given = {"objective": name, "exact": exact, "steps": 20, "batch": 4, "seeds": 2, "progress": False, "device": "cpu"}
+    given = {
+        "objective": name,
+        "exact": exact,
+        "steps": 20,
+        "batch": 4,
+        "seeds": 2,
+        "progress": False,
+        "device": "cpu",
+    }
     result = train(LOSSES, single_state(), **given)
     assert result.finite.all()
     np.testing.assert_allclose(result.log_z, result.log_z_true, atol=0.01)
@@ -134,13 +169,17 @@ def test_the_exact_gradient_is_the_mean_of_sampled_ones():
     )
     walked = sample(graph, model.log_pf.detach(), noise)
     drawn = along(graph, chosen, flow(policy, parameters, chosen), walked)
-    (rough,) = torch.autograd.grad((drawn.weight * drawn.x**2 / 2).sum() / batch, parameters["rows"])
+    (rough,) = torch.autograd.grad(
+        (drawn.weight * drawn.x**2 / 2).sum() / batch, parameters["rows"]
+    )
     assert (rough - exact).abs().max() < 0.05 * exact.abs().max()
     assert (rough + exact).abs().max() > exact.abs().max()
 
 
 def test_the_natural_step_solves_the_fisher_system():
-    """Per state: F v = gradient with F = d (diag p - p p'), up to a constant that the softmax does not see."""
+    """Per state: F v = gradient with F = d (diag p - p p'), up to a constant that the softmax
+    does not see.
+    """
     graph, chosen = hypergrid(2, 3), objective("tb")
     policy = tabular(graph, scale=1.0)
     parameters = policy.init([2], dtype=torch.float64)
@@ -149,13 +188,20 @@ def test_the_natural_step_solves_the_fisher_system():
     members = ensemble({"rows": parameters["rows"], "log_z": parameters["log_z"]})
     start = members.values.clone()
     direction = (
-        torch.randn(rows.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64) * 1e-3
+        torch.randn(rows.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+        * 1e-3
     )
     probability = model.log_pf.exp()
     centred = direction - (probability * direction).sum(dim=1, keepdim=True)
     gradient = rows * centred  # F applied to `direction`
     scale = torch.cat([rows.flatten(1), torch.ones(1, 1, dtype=torch.float64)], dim=1)
-    natural_step(members, [gradient, torch.zeros(1, dtype=torch.float64)], scale, torch.ones(1, 2, dtype=torch.float64), 0.0)
+    natural_step(
+        members,
+        [gradient, torch.zeros(1, dtype=torch.float64)],
+        scale,
+        torch.ones(1, 2, dtype=torch.float64),
+        0.0,
+    )
     moved = (start - members.values)[:, :-1].view_as(rows)
     allowed = rows > 0
     torch.testing.assert_close(moved[allowed], centred[allowed], rtol=1e-9, atol=1e-15)

@@ -5,7 +5,11 @@ import torch
 
 from divergence_lab.bridge import to_torch
 from divergence_lab.gflownet.listed.exact import enumerate_trajectories
-from divergence_lab.gflownet.listed.expected import expected_residuals, expected_tb, listed_residuals
+from divergence_lab.gflownet.listed.expected import (
+    expected_residuals,
+    expected_tb,
+    listed_residuals,
+)
 from divergence_lab.gflownet.listed.flow import check_objective, flow
 from divergence_lab.gflownet.objectives import ObjectiveError, objective
 from divergence_lab.gflownet.policies.policy import heads, tabular
@@ -34,7 +38,8 @@ def models(graph, name, backward):
         scale=1.0,
     )
     parameters = {
-        key: value.requires_grad_() for key, value in policy.init([1, 2], dtype=torch.float64).items()
+        key: value.requires_grad_()
+        for key, value in policy.init([1, 2], dtype=torch.float64).items()
     }
     return chosen, parameters, flow(policy, parameters, chosen, backward)
 
@@ -94,7 +99,11 @@ def test_visits_of_edges_and_states_give_the_sum_over_trajectories(graph, name, 
 def test_only_sums_of_powers_and_exponentials_have_terms():
     for text in ("log(cosh(x))", "huber(1)", "Abs(x)", "sqrt(1 + x**2) - 1", "x**2/(1 + x**2)"):
         assert to_torch(loss(text)).terms is None
-    assert sorted(to_torch(loss("exp(x) - x - 1")).terms) == [(-1.0, 0, 0.0), (-1.0, 1, 0.0), (1.0, 0, 1.0)]
+    assert sorted(to_torch(loss("exp(x) - x - 1")).terms) == [
+        (-1.0, 0, 0.0),
+        (-1.0, 1, 0.0),
+        (1.0, 0, 1.0),
+    ]
 
 
 def test_long_trajectories_do_not_overflow():

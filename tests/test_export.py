@@ -15,16 +15,43 @@ import sympy as sp
 import torch
 
 from divergence_lab.bridge import NotRepresentable, to_torch
-from divergence_lab.cli.commands import main
 from divergence_lab.bridge.export import FORMS, export
-from divergence_lab.theory.expressions.parsing import ExpressionError
+from divergence_lab.cli.commands import main
 from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.expressions.parsing import ExpressionError
 from divergence_lab.theory.expressions.symbols import x
 
-LOSSES = ["quadratic", "linex(1)", "linex(1/2)", "linex(-2)", "shifted_cosh", "log(cosh(x))", "huber(1)", "Abs(x)",
-          "x**2/2 + exp(x) - x - 1", "sqrt(x**2 + 1) - 1", "Piecewise((x**2/2, x < 0), (exp(x) - x - 1, True))",
-          "x**4/4", "Piecewise((exp(-x) + x - 1, x < 0), (4*exp(x/2) - 2*x - 4, True))", "log((1 + exp(x))/2) - x/2"]
-SIZES = [10.0 ** (k / 4) for k in range(-24, 8)] + [0.124, 0.126, 0.249, 0.251, 0.4985, 0.501, 0.9, 0.998, 1.1, 1.9, 2.1, 70.0, 80.0]
+LOSSES = [
+    "quadratic",
+    "linex(1)",
+    "linex(1/2)",
+    "linex(-2)",
+    "shifted_cosh",
+    "log(cosh(x))",
+    "huber(1)",
+    "Abs(x)",
+    "x**2/2 + exp(x) - x - 1",
+    "sqrt(x**2 + 1) - 1",
+    "Piecewise((x**2/2, x < 0), (exp(x) - x - 1, True))",
+    "x**4/4",
+    "Piecewise((exp(-x) + x - 1, x < 0), (4*exp(x/2) - 2*x - 4, True))",
+    "log((1 + exp(x))/2) - x/2",
+]
+SIZES = [10.0 ** (k / 4) for k in range(-24, 8)] + [
+    0.124,
+    0.126,
+    0.249,
+    0.251,
+    0.4985,
+    0.501,
+    0.9,
+    0.998,
+    1.1,
+    1.9,
+    2.1,
+    70.0,
+    80.0,
+]
 
 
 @functools.cache
@@ -49,16 +76,24 @@ def imported(source, folder, name="exported"):
 
 def points():
     """Both signs of every size, as float32 knows them."""
-    return torch.tensor([sign * size for size in SIZES for sign in (-1, 1)], dtype=torch.float32).tolist()
+    return torch.tensor(
+        [sign * size for size in SIZES for sign in (-1, 1)], dtype=torch.float32
+    ).tolist()
 
 
 def truth(entry):
     """(x, g(x), g'(x)) to 30 digits, where |g'| <= 1e35."""
     g, slope = entry.pieces, entry.derivative
     for point in points():
-        k = next(k for k, piece in enumerate(g.pieces) if piece.high == sp.oo or point < float(piece.high))
+        k = next(
+            k
+            for k, piece in enumerate(g.pieces)
+            if piece.high == sp.oo or point < float(piece.high)
+        )
         at = sp.Rational(point)
-        value, gradient = (sp.N(part.pieces[k].expression.xreplace({x: at}), 30, maxn=500) for part in (g, slope))
+        value, gradient = (
+            sp.N(part.pieces[k].expression.xreplace({x: at}), 30, maxn=500) for part in (g, slope)
+        )
         if abs(gradient) <= 1e35:
             yield point, float(value), float(gradient)
 
@@ -99,7 +134,9 @@ def test_the_gradient_far_out_is_finite_and_has_its_sign(text, tmp_path):
 
 def test_torch_source_imports_torch_alone_and_refuses_other_dtypes(tmp_path):
     source = export(loss("linex(1)"))
-    assert [line for line in source.splitlines() if line.startswith(("import", "from"))] == ["import torch"]
+    assert [line for line in source.splitlines() if line.startswith(("import", "from"))] == [
+        "import torch"
+    ]
     module = imported(source, tmp_path)
     with pytest.raises(TypeError, match="floating point"):
         module.loss(torch.tensor([1]))
@@ -117,8 +154,12 @@ def test_jax_source_is_right_in_float32(text, tmp_path):
     where, values, slopes = zip(*truth(entry))
     residual = jax.numpy.array(where, dtype=jax.numpy.float32)
     answer, gradient = jax.jit(jax.vmap(jax.value_and_grad(module.loss)))(residual)
-    assert worst(answer.tolist(), values) <= promised and worst(gradient.tolist(), slopes) <= promised
-    far = jax.vmap(jax.grad(module.loss))(jax.numpy.array([1000.0, -1000.0], dtype=jax.numpy.float32))
+    assert (
+        worst(answer.tolist(), values) <= promised and worst(gradient.tolist(), slopes) <= promised
+    )
+    far = jax.vmap(jax.grad(module.loss))(
+        jax.numpy.array([1000.0, -1000.0], dtype=jax.numpy.float32)
+    )
     assert jax.numpy.isfinite(far).all() and far[0] > 0 > far[1]
 
 
@@ -128,7 +169,9 @@ def test_jax_source_has_the_sides_that_were_measured(text):
     source = exported(text, "jax")
     compile(source, "exported.py", "exec")  # syntax only: nothing is run
     assert {line for line in source.splitlines() if line.startswith(("import", "from"))} == {
-        "import jax", "import jax.numpy as jnp"}
+        "import jax",
+        "import jax.numpy as jnp",
+    }
     promised = float(source.split("in float32 below ")[1].split(",")[0])
     assert promised <= 1e-5
 
@@ -141,7 +184,13 @@ def numpy_as_jax(monkeypatch):
     def custom_jvp(function):
         function.defjvp = lambda rule: rule
         return function
-    jax.custom_jvp, jax.numpy, room.erf, room.erfc = custom_jvp, np, scipy.special.erf, scipy.special.erfc
+
+    jax.custom_jvp, jax.numpy, room.erf, room.erfc = (
+        custom_jvp,
+        np,
+        scipy.special.erf,
+        scipy.special.erfc,
+    )
     jax.scipy = types.SimpleNamespace(special=room)
     monkeypatch.setitem(sys.modules, "jax", jax)
     monkeypatch.setitem(sys.modules, "jax.numpy", np)
@@ -165,8 +214,11 @@ def test_jax_source_keeps_its_promise_without_jax(text, tmp_path, numpy_as_jax):
 
 
 def test_torchgfn_source_turns_the_sign(tmp_path):
-    pytest.importorskip("gfn.gflownet.losses", reason="torchgfn is not installed: pip install torchgfn==2.4.1")
+    pytest.importorskip(
+        "gfn.gflownet.losses", reason="torchgfn is not installed: pip install torchgfn==2.4.1"
+    )
     from gfn.gflownet.losses import RegressionLoss
+
     module = imported(export(loss("linex(1)"), "torchgfn"), tmp_path)
     turned = module.ExportedLoss()
     assert isinstance(turned, RegressionLoss)
@@ -178,7 +230,9 @@ def test_torchgfn_source_turns_the_sign(tmp_path):
 
 
 def test_torchgfn_source_without_torchgfn(tmp_path, monkeypatch):
-    """The same text with a stand-in for the base class: the sign is turned whether or not torchgfn is there."""
+    """The same text with a stand-in for the base class: the sign is turned whether or not
+    torchgfn is there.
+    """
     for name in ("gfn", "gfn.gflownet", "gfn.gflownet.losses"):
         monkeypatch.setitem(sys.modules, name, type(sys)(name))
     sys.modules["gfn.gflownet.losses"].RegressionLoss = object
@@ -196,11 +250,13 @@ def from_latex(text):
 
     from divergence_lab.theory.expressions.parsing import parse
     from divergence_lab.theory.expressions.symbols import t
+
     text = text.replace(r"\left", "").replace(r"\right", "").replace(r"\,", "")
     while (frac := re.search(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", text)) or (
-            frac := re.search(r"\{([^{}]*)\}", text)):
+        frac := re.search(r"\{([^{}]*)\}", text)
+    ):
         inner = f"(({frac[1]})/({frac[2]}))" if frac.lastindex == 2 else f"({frac[1]})"
-        text = text[:frac.start()] + inner + text[frac.end():]
+        text = text[: frac.start()] + inner + text[frac.end() :]
     text = re.sub(r"e\^", "exp", text).replace("^", "**").replace("\\", "")
     text = re.sub(r"(?<=[\d)xt]) +(?=[\dxt(lecs])", "*", text)
     return parse(text, t if "t" in text else x)
@@ -209,10 +265,14 @@ def from_latex(text):
 @pytest.mark.parametrize("text", ["quadratic", "linex(1)", "linex(1/2)", "x**2/2 + exp(x) - x - 1"])
 def test_latex_says_what_the_loss_is(text):
     from divergence_lab.theory.divergence.closed_form import divergence
+
     entry = loss(text)
     source = export(entry, "latex")
     assert source.count(r"\begin{align*}") == source.count(r"\end{align*}") == 1
-    rows = dict(row.strip().split(" &= ") for row in source.split("align*}")[1].removesuffix(r"\end{").split(r"\\" + "\n"))
+    rows = dict(
+        row.strip().split(" &= ")
+        for row in source.split("align*}")[1].removesuffix(r"\end{").split(r"\\" + "\n")
+    )
     assert set(rows) == {"g(x)", "g'(x)", "f(t)"}
     assert sp.simplify(from_latex(rows["g(x)"]) - entry.expression) == 0
     assert sp.simplify(from_latex(rows["g'(x)"]) - sp.diff(entry.expression, x)) == 0
@@ -229,14 +289,21 @@ def test_what_cannot_be_exported_is_refused_in_one_line():
 
 
 def test_the_command(capsys, tmp_path):
-    assert main(["export", "linex(1/2)", "--form", "torch", "--out", str(tmp_path / "mine.py")]) == 0
+    assert (
+        main(["export", "linex(1/2)", "--form", "torch", "--out", str(tmp_path / "mine.py")]) == 0
+    )
     assert "wrote" in capsys.readouterr().out
     code = "import torch, mine; print(mine.loss(torch.tensor([1.0])).item())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=850)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=850
+    )
     assert float(done.stdout) == pytest.approx(4 * math.exp(0.5) - 6, rel=1e-6), done.stderr
     assert main(["export", "linex(alpha)", "--set", "alpha=1/2", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["source"] == (tmp_path / "mine.py").read_text() and document["loss"] == "4*exp(x/2) - 2*x - 4"
+    assert (
+        document["source"] == (tmp_path / "mine.py").read_text()
+        and document["loss"] == "4*exp(x/2) - 2*x - 4"
+    )
     assert main(["export", "linex(alpha)"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert set(FORMS) == {"torch", "jax", "torchgfn", "latex"}

@@ -9,23 +9,32 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.theory.expressions.parsing import FUNCTIONS, ExpressionError, parse, read_assumptions, write
+from divergence_lab.theory.expressions.parsing import (
+    FUNCTIONS,
+    ExpressionError,
+    parse,
+    read_assumptions,
+    write,
+)
 from divergence_lab.theory.expressions.symbols import t, x
 from tests.strategies import FRAGMENTS, PAPER, expression_like
 
 
-@pytest.mark.parametrize("text, expected", [
-    ("x**2/2", x**2 / 2),
-    ("0.1*x", x / 10),
-    ("1_000*x + .5", 1000 * x + sp.Rational(1, 2)),
-    ("-exp(-x)", -sp.exp(-x)),
-    ("sqrt(1 + x**2) - 1", sp.sqrt(1 + x**2) - 1),
-    ("Max(x, 0)", sp.Max(x, 0)),
-    ("erf(x) + erfi(x) + Ei(x)", sp.erf(x) + sp.erfi(x) + sp.Ei(x)),
-    ("gamma(5)*x", 24 * x),
-    ("pi*x + E", sp.pi * x + sp.E),
-    ("  x ", x),
-])
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("x**2/2", x**2 / 2),
+        ("0.1*x", x / 10),
+        ("1_000*x + .5", 1000 * x + sp.Rational(1, 2)),
+        ("-exp(-x)", -sp.exp(-x)),
+        ("sqrt(1 + x**2) - 1", sp.sqrt(1 + x**2) - 1),
+        ("Max(x, 0)", sp.Max(x, 0)),
+        ("erf(x) + erfi(x) + Ei(x)", sp.erf(x) + sp.erfi(x) + sp.Ei(x)),
+        ("gamma(5)*x", 24 * x),
+        ("pi*x + E", sp.pi * x + sp.E),
+        ("  x ", x),
+    ],
+)
 def test_reads(text, expected):
     assert sp.simplify(parse(text, x) - expected) == 0
 
@@ -45,14 +54,81 @@ def test_names_are_real_parameters_with_their_assumptions():
 
 
 HOSTILE = [
-    "__import__('os').system('touch was_here')", "x.__class__", "().__class__.__bases__[0]",
-    "9**9**9**9", "9**9**9", "x**9**9", "2**(2**(2**(2**9)))", "gamma(10**9)", "exp(exp(exp(9)))", "1e999999999",
-    "(" * 1_000_000, "(" * 100 + "x" + ")" * 100, "x\0", "\0", "-" * 5000 + "x", "x+" * 4000 + "x", "1/0", "x/(x-x)",
-    "0**-1", "log(0)", "log(-1)", "sqrt(-1)", "atanh(2)", "I*x", "oo", "nan", "x if x else 1", "[x]", "{x}", "lambda: x",
-    "'x'", "b'x'", "f'{x}'", "x := 2", "x; x", "x\nx", "print(x)", "eval('x')", "exp(x=1)", "exp(*x)", "exp()", "exp(x, x)",
-    "x < 1", "x and x", "not x", "True", "None", "...", "1j", "x//2", "x % 2", "x @ x", "x << 2", "~x", "x[0]", "await x",
-    "Piecewise((x, x < 0))", "Piecewise(x)", "Piecewise()", "Piecewise((x, 1 < 2), (0, True))", "polylog(100, x)",
-    "t", "exp", "__x*x", "x__y", "ｘ", "x²", "import os", "exec", "", "   ", "#", "x #", "9" * 5000, "1" * 400,
+    "__import__('os').system('touch was_here')",
+    "x.__class__",
+    "().__class__.__bases__[0]",
+    "9**9**9**9",
+    "9**9**9",
+    "x**9**9",
+    "2**(2**(2**(2**9)))",
+    "gamma(10**9)",
+    "exp(exp(exp(9)))",
+    "1e999999999",
+    "(" * 1_000_000,
+    "(" * 100 + "x" + ")" * 100,
+    "x\0",
+    "\0",
+    "-" * 5000 + "x",
+    "x+" * 4000 + "x",
+    "1/0",
+    "x/(x-x)",
+    "0**-1",
+    "log(0)",
+    "log(-1)",
+    "sqrt(-1)",
+    "atanh(2)",
+    "I*x",
+    "oo",
+    "nan",
+    "x if x else 1",
+    "[x]",
+    "{x}",
+    "lambda: x",
+    "'x'",
+    "b'x'",
+    "f'{x}'",
+    "x := 2",
+    "x; x",
+    "x\nx",
+    "print(x)",
+    "eval('x')",
+    "exp(x=1)",
+    "exp(*x)",
+    "exp()",
+    "exp(x, x)",
+    "x < 1",
+    "x and x",
+    "not x",
+    "True",
+    "None",
+    "...",
+    "1j",
+    "x//2",
+    "x % 2",
+    "x @ x",
+    "x << 2",
+    "~x",
+    "x[0]",
+    "await x",
+    "Piecewise((x, x < 0))",
+    "Piecewise(x)",
+    "Piecewise()",
+    "Piecewise((x, 1 < 2), (0, True))",
+    "polylog(100, x)",
+    "t",
+    "exp",
+    "__x*x",
+    "x__y",
+    "ｘ",
+    "x²",
+    "import os",
+    "exec",
+    "",
+    "   ",
+    "#",
+    "x #",
+    "9" * 5000,
+    "1" * 400,
 ]
 
 
@@ -88,6 +164,7 @@ def test_the_variable_of_the_other_kind_is_named():
 def test_any_text_is_read_or_refused_and_never_run(text):
     def forbidden(*arguments, **named):
         raise AssertionError(f"the text {text!r} ran something")
+
     saved = {name: getattr(builtins, name) for name in ("eval", "exec", "open")}
     saved_system = os.system
     try:
@@ -104,9 +181,17 @@ def test_any_text_is_read_or_refused_and_never_run(text):
             setattr(builtins, name, function)
 
 
-@pytest.mark.parametrize("text", [row[0] for row in PAPER.values()] + [
-    "Piecewise((x**2/2, x < 0), (exp(x) - x - 1, True))", "Piecewise((x, x < 0 or x > 2), (-x, x < 1 and x > 1/2), (x**2, True))",
-    "EulerGamma*x**2", "2*x*atan(x) - log(x**2 + 1)", "Abs(x)**(3/2)"])
+@pytest.mark.parametrize(
+    "text",
+    [row[0] for row in PAPER.values()]
+    + [
+        "Piecewise((x**2/2, x < 0), (exp(x) - x - 1, True))",
+        "Piecewise((x, x < 0 or x > 2), (-x, x < 1 and x > 1/2), (x**2, True))",
+        "EulerGamma*x**2",
+        "2*x*atan(x) - log(x**2 + 1)",
+        "Abs(x)**(3/2)",
+    ],
+)
 def test_what_is_written_reads_back(text):
     expression = parse(text, x)
     assert sp.simplify(parse(write(expression), x) - expression) == 0
@@ -118,26 +203,76 @@ def test_a_positive_term_is_written_first():
 
 
 def _valid_python(draw: random.Random) -> str:
-    """Well-formed Python that must not run: statements' worth of calls, lambdas, comprehensions around real pieces."""
+    """Well-formed Python that must not run: statements' worth of calls, lambdas, comprehensions
+    around real pieces.
+    """
     piece = draw.choice(["x", "exp(x)", "1/3", "alpha", "x**2"])
-    shape = draw.choice(["__import__('os').system('{}')", "(lambda: {})()", "[{} for i in (1,)]", "({}).__class__", "{}.real",
-                         "exp({}) if True else 0", "open('{}')", "print({})", "f'{{{}}}'", "getattr({}, 'is_real')",
-                         "(y := {})", "{} or quit()", "exec('{}')", "sum([{}])", "{}[0]", "*{},", "{{'a': {}}}", "not {}"])
+    shape = draw.choice(
+        [
+            "__import__('os').system('{}')",
+            "(lambda: {})()",
+            "[{} for i in (1,)]",
+            "({}).__class__",
+            "{}.real",
+            "exp({}) if True else 0",
+            "open('{}')",
+            "print({})",
+            "f'{{{}}}'",
+            "getattr({}, 'is_real')",
+            "(y := {})",
+            "{} or quit()",
+            "exec('{}')",
+            "sum([{}])",
+            "{}[0]",
+            "*{},",
+            "{{'a': {}}}",
+            "not {}",
+        ]
+    )
     return shape.format(piece)
 
 
 def _nested(draw: random.Random, depth: int) -> str:
-    """An expression by the grammar, with extreme numbers, wrong counts of arguments and operators that are none."""
+    """An expression by the grammar, with extreme numbers, wrong counts of arguments and
+    operators that are none.
+    """
     if depth == 0 or draw.random() < 0.15:
-        return draw.choice(["x", "1", "2", "1/2", "-1", "1e300", "1e-300", "0.1", "9" * 400, "pi", "E", "alpha", "x**2", "oo", "I", "nan",
-                            "1e999", "0x10", "1_000", "1j", "None", "a__b"])
+        return draw.choice(
+            [
+                "x",
+                "1",
+                "2",
+                "1/2",
+                "-1",
+                "1e300",
+                "1e-300",
+                "0.1",
+                "9" * 400,
+                "pi",
+                "E",
+                "alpha",
+                "x**2",
+                "oo",
+                "I",
+                "nan",
+                "1e999",
+                "0x10",
+                "1_000",
+                "1j",
+                "None",
+                "a__b",
+            ]
+        )
     kind, inner = draw.random(), _nested(draw, depth - 1)
     if kind < 0.5:
         return f"({inner}{draw.choice(['+', '-', '*', '/', '**', '**', '//', '%', '<', '|'])}{_nested(draw, depth - 1)})"
     if kind < 0.9:
         name = draw.choice([*FUNCTIONS, "Piecewise"])
         return f"{name}({', '.join([inner, *(_nested(draw, depth - 1) for _ in range(draw.choice([0, 0, 0, 1, 2])))])})"
-    return f"Piecewise(({inner}, x {draw.choice(['<', '<=', '==', '!='])} {draw.choice(['0', 'x', 'alpha', '1'])}), (x, True))"
+    return (
+        f"Piecewise(({inner}, x {draw.choice(['<', '<=', '==', '!='])} "
+        f"{draw.choice(['0', 'x', 'alpha', '1'])}), (x, True))"
+    )
 
 
 def test_a_hundred_thousand_strings_neither_crash_nor_hang_nor_run(monkeypatch, tmp_path):
@@ -156,7 +291,15 @@ def test_a_hundred_thousand_strings_neither_crash_nor_hang_nor_run(monkeypatch, 
         elif kind == 3:
             text = _nested(draw, draw.randrange(1, 5))
         else:
-            good = list(draw.choice(["exp(x) - x - 1", "Piecewise((x**2/2, x < 0), (exp(x), True))", "log(cosh(x/2))"]))
+            good = list(
+                draw.choice(
+                    [
+                        "exp(x) - x - 1",
+                        "Piecewise((x**2/2, x < 0), (exp(x), True))",
+                        "log(cosh(x/2))",
+                    ]
+                )
+            )
             good[draw.randrange(len(good))] = draw.choice("x(),*+ 9.'\\\0<")
             text = "".join(good)
         try:
@@ -168,13 +311,27 @@ def test_a_hundred_thousand_strings_neither_crash_nor_hang_nor_run(monkeypatch, 
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("text", ["0.1**1e300", "(2/3)**1e9*x", "pi**(-1e200)*x**2", "1e300*x**2*3", "1e-300*x**2/7"])
+@pytest.mark.parametrize(
+    "text", ["0.1**1e300", "(2/3)**1e9*x", "pi**(-1e200)*x**2", "1e300*x**2*3", "1e-300*x**2/7"]
+)
 def test_constants_that_are_long_or_vanish_are_refused_at_once(text):
     with pytest.raises(ExpressionError, match="to hold"):
         parse(text, x)
 
 
-@pytest.mark.parametrize("opening", ["polylog(2, x - ", "polylog(3, x + ", "Abs(x - ", "Max(0, x - ", "Min(x, 1 + ", "sign(x - ", "log(x*", "gamma(1 + "])
+@pytest.mark.parametrize(
+    "opening",
+    [
+        "polylog(2, x - ",
+        "polylog(3, x + ",
+        "Abs(x - ",
+        "Max(0, x - ",
+        "Min(x, 1 + ",
+        "sign(x - ",
+        "log(x*",
+        "gamma(1 + ",
+    ],
+)
 @pytest.mark.parametrize("depth", [2, 5, 15, 16, 50])
 def test_functions_within_functions_are_read_or_refused_at_once(opening, depth):
     """SymPy spends minutes on the fifth polylog within another, and seconds on the fiftieth Abs."""

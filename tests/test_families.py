@@ -1,17 +1,19 @@
-"""Random families: what is said of them for all parameters holds, in high precision, at parameters inside, at and beside every boundary."""
+"""Random families: what is said of them for all parameters holds, in high precision, at
+parameters inside, at and beside every boundary.
+"""
 
 import random
 import re
 
 import mpmath as mp
 import pytest
-from tests.families import DIGITS, TINY, Member, draw, holds, limit_exists
 
 from divergence_lab.theory.checker.parametric import check_parametric, left_out
-from divergence_lab.theory.expressions.parsing import ExpressionError, write
 from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.expressions.parsing import ExpressionError, write
 from divergence_lab.theory.verdicts.parameters import ask_for_parameters
 from divergence_lab.theory.verdicts.verdict import KINDS, verdict_to_json
+from tests.families import DIGITS, TINY, Member, draw, holds, limit_exists
 
 SECONDS = 6.0
 PARTS, OF_A_PART = 8, 250
@@ -30,15 +32,37 @@ def parameters_of(family, verdict: dict) -> list[mp.mpf]:
     bounds = {mp.mpf(family.singular)}
     for step in verdict["steps"]:
         for key in ("low", "high", "at"):
-            if step.get(key, "oo") not in ("oo", "-oo") and step["rule"] in ("cell", "undefined") and not (key == "at" and step["rule"] == "cell"):
-                bounds.add(mp.mpf(eval(re.sub(r"(\d+)", r"mp.mpf(\1)", step[key]), {"mp": mp, "sqrt": mp.sqrt, "log": mp.log, "E": mp.e, "exp": mp.exp})))
-    offsets = [mp.mpf(0), *(s * mp.mpf(1) / d for d in (5, 2) for s in (1, -1)), mp.mpf(3), -mp.mpf(3)]
+            if (
+                step.get(key, "oo") not in ("oo", "-oo")
+                and step["rule"] in ("cell", "undefined")
+                and not (key == "at" and step["rule"] == "cell")
+            ):
+                bounds.add(
+                    mp.mpf(
+                        eval(
+                            re.sub(r"(\d+)", r"mp.mpf(\1)", step[key]),
+                            {"mp": mp, "sqrt": mp.sqrt, "log": mp.log, "E": mp.e, "exp": mp.exp},
+                        )
+                    )
+                )
+    offsets = [
+        mp.mpf(0),
+        *(s * mp.mpf(1) / d for d in (5, 2) for s in (1, -1)),
+        mp.mpf(3),
+        -mp.mpf(3),
+    ]
     found = {b + o for b in bounds for o in offsets}
-    return sorted(c for c in found if family.sides == (-1, 1) or (c - family.singular) * family.sides[0] >= 0)
+    return sorted(
+        c for c in found if family.sides == (-1, 1) or (c - family.singular) * family.sides[0] >= 0
+    )
 
 
-def hunt(seed: int, count: int, kinds: int = len(KINDS), seconds: float = SECONDS) -> dict[str, int]:
-    """How many families, verdicts that were decided and comparisons, for so many kinds of each; fails at the first that is wrong."""
+def hunt(
+    seed: int, count: int, kinds: int = len(KINDS), seconds: float = SECONDS
+) -> dict[str, int]:
+    """How many families, verdicts that were decided and comparisons, for so many kinds of each;
+    fails at the first that is wrong.
+    """
     source, seen = random.Random(seed), {"families": 0, "decided": 0, "undecided": 0, "compared": 0}
     with mp.workdps(DIGITS):
         while seen["families"] < count:
@@ -60,7 +84,10 @@ def hunt(seed: int, count: int, kinds: int = len(KINDS), seconds: float = SECOND
                 seen["decided"] += 1
                 where = f"seed {seed}: {family}: {kind} {verdict['holds']} {verdict['condition']}"
                 gone = left_out({k: verdict if k == kind else {"steps": []} for k in KINDS})
-                assert gone == ([] if converges else [f"c = {family.singular}"]) or verdict["steps"][0]["rule"] == "line", f"{where}: left out {gone}"
+                assert (
+                    gone == ([] if converges else [f"c = {family.singular}"])
+                    or verdict["steps"][0]["rule"] == "line"
+                ), f"{where}: left out {gone}"
                 for c in parameters_of(family, verdict):
                     at_singular = c == family.singular
                     if at_singular and not converges:
@@ -69,7 +96,9 @@ def hunt(seed: int, count: int, kinds: int = len(KINDS), seconds: float = SECOND
                     expected = holds(kind, Member(family.text, near))
                     if expected is not None:
                         seen["compared"] += 1
-                        assert said(verdict, c) is expected, f"{where}: at c = {mp.nstr(c, 8)} it is {expected}"
+                        assert said(verdict, c) is expected, (
+                            f"{where}: at c = {mp.nstr(c, 8)} it is {expected}"
+                        )
     return seen
 
 
@@ -82,11 +111,15 @@ def test_thirty_random_families():
 @pytest.mark.parametrize("part", range(PARTS))
 def test_two_thousand_random_families(part):
     seed = 1000 + part
-    print(f"seed {seed}: {hunt(seed, OF_A_PART, kinds=2, seconds=2.0)}")  # what finds nothing ends sooner
+    print(
+        f"seed {seed}: {hunt(seed, OF_A_PART, kinds=2, seconds=2.0)}"
+    )  # what finds nothing ends sooner
 
 
 def test_the_oracle_sees_what_is_wrong():
-    """A negative control: the answers of before, valid exactly when c > 0, and ZF exactly when c > 0, are refused."""
+    """A negative control: the answers of before, valid exactly when c > 0, and ZF exactly when c
+    > 0, are refused.
+    """
     with mp.workdps(DIGITS):
         hyperbola = Member("c*(sqrt(1+(x/c)**2)-1)", TINY)
         assert holds("validity", hyperbola) is True and holds("symmetric", hyperbola) is True

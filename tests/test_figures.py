@@ -21,8 +21,11 @@ FOLDER = Path(__file__).resolve().parents[1] / "figures"
 SCRIPTS = sorted(FOLDER.glob("*.py"))
 each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 # Controls of the test itself: one script tells, all of them are in make test-slow.
-control = pytest.mark.parametrize("script", [SCRIPTS[0], *(pytest.param(path, marks=pytest.mark.slow) for path in SCRIPTS[1:])],
-                                  ids=lambda path: path.stem)
+control = pytest.mark.parametrize(
+    "script",
+    [SCRIPTS[0], *(pytest.param(path, marks=pytest.mark.slow) for path in SCRIPTS[1:])],
+    ids=lambda path: path.stem,
+)
 
 # Training can't be imported here, so a script that trains fails.
 DRAW = """
@@ -45,7 +48,9 @@ def run(script: Path) -> subprocess.CompletedProcess[str]:
 
 
 def labels(svg: str) -> list[str]:
-    """Every text of the figure: matplotlib draws letters as paths and leaves the text in a comment."""
+    """Every text of the figure: matplotlib draws letters as paths and leaves the text in a
+    comment.
+    """
     return re.findall(r"<!-- (.*?) -->", svg)
 
 
@@ -61,25 +66,36 @@ def test_there_are_figures_with_both_images_beside_them():
 
 @each_script
 def test_the_image_is_what_the_script_draws_from_saved_results(script, tmp_path):
-    """Drawing for drawing with the matplotlib that drew it; another one may set letters and ticks elsewhere."""
+    """Drawing for drawing with the matplotlib that drew it; another one may set letters and
+    ticks elsewhere.
+    """
     done = draw(script, tmp_path)
     assert done.returncode == 0, done.stderr
-    committed, drawn = script.with_suffix(".svg").read_text(), (tmp_path / f"{script.stem}.svg").read_text()
+    committed, drawn = (
+        script.with_suffix(".svg").read_text(),
+        (tmp_path / f"{script.stem}.svg").read_text(),
+    )
     assert labels(committed) and labels(drawn) == labels(committed), "run `make figures`"
     if matplotlib_version(committed) == matplotlib.__version__:
         assert same_drawing(drawn, committed), "run `make figures`"
 
 
 def same_drawing(one: str, other: str) -> bool:
-    """Equal but for the last digits of coordinates, which differ between processors, and the names hashed from them."""
+    """Equal but for the last digits of coordinates, which differ between processors, and the
+    names hashed from them.
+    """
     (words, numbers), (other_words, other_numbers) = parts(one), parts(other)
     return words == other_words and bool(np.allclose(numbers, other_numbers, rtol=0, atol=2e-5))
 
 
 def parts(svg: str) -> tuple[list[str], np.ndarray]:
-    """The words between the numbers, and the numbers; hashed names are replaced by their order of appearance."""
+    """The words between the numbers, and the numbers; hashed names are replaced by their order
+    of appearance.
+    """
     order: dict[str, int] = {}
-    svg = re.sub(r"\b[a-z][0-9a-f]{10}\b", lambda name: f"name {order.setdefault(name[0], len(order))}", svg)
+    svg = re.sub(
+        r"\b[a-z][0-9a-f]{10}\b", lambda name: f"name {order.setdefault(name[0], len(order))}", svg
+    )
     number = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
     return re.split(number, svg), np.array([float(each) for each in re.findall(number, svg)])
 
@@ -87,7 +103,9 @@ def parts(svg: str) -> tuple[list[str], np.ndarray]:
 def test_another_drawing_is_told_apart():
     """Negative control: a curve moved by a thousandth of a point, a colour or a name exchanged."""
     svg = '<path d="M 605.462163 5.5e-05" clip-path="url(#p3430f61e14)" style="fill: #0072b2"/>'
-    assert same_drawing(svg.replace("605.462163", "605.462164").replace("p3430f61e14", "pb002596e16"), svg)
+    assert same_drawing(
+        svg.replace("605.462163", "605.462164").replace("p3430f61e14", "pb002596e16"), svg
+    )
     for was, now in (("605.462", "605.463"), ("0072b2", "0072b3"), ("fill", "stroke")):
         assert not same_drawing(svg.replace(was, now), svg)
     twice = svg + svg.replace("p3430f61e14", "pb002596e16")
@@ -109,7 +127,9 @@ def test_the_block_on_training_works(script, tmp_path):
     shutil.copy(script, tmp_path)
     text = script.read_text()
     assert text.count("HERE = ") == 1
-    (tmp_path / script.name).write_text(text.replace("HERE = ", "import divergence_lab as dl\ndl.train\nHERE = "))
+    (tmp_path / script.name).write_text(
+        text.replace("HERE = ", "import divergence_lab as dl\ndl.train\nHERE = ")
+    )
     shutil.copytree(script.with_suffix(""), tmp_path / script.stem)
     done = run(tmp_path / script.name)
     assert done.returncode != 0 and "divergence_lab.training" in done.stderr
@@ -124,7 +144,9 @@ def test_saved_results_name_no_place_on_a_machine(script):
 
 @each_script
 def test_every_letter_can_be_read_in_print(script):
-    """A figure is as wide as a column or a page, and no letter is smaller than 6 points at that width."""
+    """A figure is as wide as a column or a page, and no letter is smaller than 6 points at that
+    width.
+    """
     svg = script.with_suffix(".svg").read_text()
     width = float(re.search(r'width="([\d.]+)pt"', svg).group(1)) / 72
     assert min(abs(width - each) for each in (COLUMN, PAGE, A3)) < 0.01
@@ -135,15 +157,23 @@ def test_every_letter_can_be_read_in_print(script):
 
 
 def letters(svg: str) -> list[float]:
-    """The size in points of every text: matplotlib scales the letters of a text by a hundredth of it."""
-    return [100 * float(scale) for scale in re.findall(r"<!-- .*? -->\s*<g[^>]*?scale\(([\d.]+) -", svg, re.DOTALL)]
+    """The size in points of every text: matplotlib scales the letters of a text by a hundredth
+    of it.
+    """
+    return [
+        100 * float(scale)
+        for scale in re.findall(r"<!-- .*? -->\s*<g[^>]*?scale\(([\d.]+) -", svg, re.DOTALL)
+    ]
 
 
 def test_the_sheet_shows_every_named_loss():
     from divergence_lab.theory.catalogue.named import LOSSES
+
     content = json.loads((FOLDER / "catalogue_curves" / "data.json").read_text())
     shown = {one["loss"].partition("(")[0] for one in content["losses"] if one["of_the_sheet"]}
-    assert shown == {family.name for family in LOSSES}, "run figures/computing/save.py catalogue_curves"
+    assert shown == {family.name for family in LOSSES}, (
+        "run figures/computing/save.py catalogue_curves"
+    )
     for one in content["losses"]:
         assert len(one["g"]) == len(one["f"]) == len(content["x"])
         assert abs(one["g"][60]) < 1e-9 and abs(one["f"][60]) < 1e-9 and min(one["g"]) > -1e-9

@@ -9,19 +9,18 @@ import pytest
 import torch
 
 from divergence_lab.gflownet import rollouts
-from divergence_lab.theorem.behaviours import law
 from divergence_lab.gflownet.listed.exact import enumerate_trajectories
 from divergence_lab.gflownet.listed.flow import flow
 from divergence_lab.gflownet.objectives import objective
 from divergence_lab.gflownet.policies.policy import heads, mlp
 from divergence_lab.gflownet.rollouts import Rollout, empty_buffer, roll
 from divergence_lab.gflownet.samplers import sampler
-from divergence_lab.graphs import generated
-from divergence_lab.graphs import hypergrid
-from divergence_lab.graphs.spaces.bits import bit_modes
-from divergence_lab.graphs.texts import graph_from_text, space_from_text
+from divergence_lab.graphs import generated, hypergrid
 from divergence_lab.graphs.generated import as_generated, on_device, sources
+from divergence_lab.graphs.spaces.bits import bit_modes
 from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
+from divergence_lab.graphs.texts import graph_from_text, space_from_text
+from divergence_lab.theorem.behaviours import law
 from divergence_lab.training.loop import train
 
 TEXTS = [
@@ -60,7 +59,9 @@ CASES = pytest.mark.parametrize("name", [*TEXTS, *LISTED])
 
 
 def reached(dag):
-    """All states, [S, D], found by taking every allowed action from the source; never twice the same."""
+    """All states, [S, D], found by taking every allowed action from the source; never twice the
+    same.
+    """
     found = frontier = sources(dag, (1,))
     for _ in range(dag.max_steps - 1):
         inner = dag.allowed(frontier)[:, :-1]
@@ -72,7 +73,9 @@ def reached(dag):
 
 
 def matched(graph, dag):
-    """States of `dag`, [S, D], in the order of the graph's, matched by their features; these are different."""
+    """States of `dag`, [S, D], in the order of the graph's, matched by their features; these are
+    different.
+    """
     states = reached(dag)
     numbers = {row.tobytes(): state for state, row in enumerate(graph.features)}
     assert len(numbers) == graph.n_states == len(states)
@@ -92,7 +95,9 @@ def test_sizes_and_source(name):
         hot = torch.nn.functional.one_hot(dag.ones(states), dag.n_features).sum(dim=-2)
         assert torch.equal(hot.float(), dag.features(states))
     assert tuple(states[0].tolist()) == dag.source
-    assert dag.n_back == graph.incoming.shape[0] or name.startswith("sets:")  # an action for each element
+    assert dag.n_back == graph.incoming.shape[0] or name.startswith(
+        "sets:"
+    )  # an action for each element
 
 
 @CASES
@@ -143,7 +148,9 @@ def test_rewards_and_modes(name):
     assert (dag.log_partial is None) == (partial is None)
     if partial is not None:
         np.testing.assert_allclose(dag.log_partial(states), partial, rtol=0, atol=1e-12)
-        np.testing.assert_allclose(partial[graph.terminal_states], graph.log_reward[graph.terminal_states])
+        np.testing.assert_allclose(
+            partial[graph.terminal_states], graph.log_reward[graph.terminal_states]
+        )
     assert dag.log_z == pytest.approx(np.logaddexp.reduce(graph.log_reward), abs=1e-12)
     if dag.modes_of is None:
         assert dag.n_modes == 0
@@ -221,7 +228,9 @@ def test_bits_of_the_paper():
     half = words[3].clone()
     half[5:] = 0
     assert dag.log_partial(half).item() == 0.0 and dag.log_reward(half).item() == -math.inf
-    assert (dag.modes_of(half) == -1).all() and dag.log_partial(torch.zeros(15).long()).item() == 0.0
+    assert (dag.modes_of(half) == -1).all() and dag.log_partial(
+        torch.zeros(15).long()
+    ).item() == 0.0
     assert dag.log_paths(words[0]).item() == pytest.approx(math.lgamma(16))
 
 
@@ -237,7 +246,9 @@ def test_log_z_without_a_list():
     assert grid.log_z == pytest.approx(math.log(30**30 * 1e-3 + 0.5 * corner**30 + 2 * mode**30))
     assert grid.modes_of is None and grid.n_modes == 0
     assert log_z("generated:sets:200x200") == pytest.approx(
-        float(space_from_text("generated:sets:200x200").log_partial(torch.ones(200, dtype=torch.long)))
+        float(
+            space_from_text("generated:sets:200x200").log_partial(torch.ones(200, dtype=torch.long))
+        )
     )
     assert log_z("generated:bits:120x8") is None
 
@@ -247,7 +258,10 @@ def test_modes_of_a_grid_are_its_corners():
     assert dag.n_modes == 16
     cells = torch.cartesian_prod(*[torch.tensor([2, 3, 16, 17])] * 4)
     assert Counter(dag.modes_of(cells)[:, 0].tolist()) == {corner: 16 for corner in range(16)}
-    assert dag.modes_of(torch.tensor([[0, 0, 0, 0], [2, 2, 2, 10], [1, 2, 2, 2]])).tolist() == [[-1]] * 3
+    assert (
+        dag.modes_of(torch.tensor([[0, 0, 0, 0], [2, 2, 2, 10], [1, 2, 2, 2]])).tolist()
+        == [[-1]] * 3
+    )
 
 
 def test_a_table_is_made_once():
@@ -257,7 +271,9 @@ def test_a_table_is_made_once():
 
 
 def test_as_generated_needs_no_table_of_features(monkeypatch):
-    """A large graph's one-hot rows are computed where they are asked for, and are those of the table."""
+    """A large graph's one-hot rows are computed where they are asked for, and are those of the
+    table.
+    """
     graph = graph_from_text("hypergrid:2x5")
     states = torch.arange(25)[:, None]
     with monkeypatch.context() as patch:
@@ -273,7 +289,11 @@ SMALL = ["hypergrid:2x5", "hypergrid:20x3:paper", "bits:24x4", "sets:7x3", "sets
 @pytest.mark.parametrize(
     ("text", "objective", "steps"),
     [
-        *((f"generated:{text}", objective, 20) for text in SMALL for objective in ("tb", "db", "fm")),
+        *(
+            (f"generated:{text}", objective, 20)
+            for text in SMALL
+            for objective in ("tb", "db", "fm")
+        ),
         ("generated:bits:120x8", "fl-subtb(0.9)", 5),  # 3,841 actions
     ],
 )
@@ -297,7 +317,9 @@ def test_training(text, objective, steps):
 
 
 def test_training_takes_the_same_steps_on_both():
-    """From the same seeds, the list evaluated where it is visited and the generated space learn the same numbers."""
+    """From the same seeds, the list evaluated where it is visited and the generated space learn
+    the same numbers.
+    """
     for backward, objective in (("learned", "tb"), ("maxent", "fl-db"), ("uniform", "db")):
         results = [
             train(
@@ -325,11 +347,14 @@ def test_training_takes_the_same_steps_on_both():
 
 
 @pytest.mark.parametrize(
-    "drawn", ["on", "epsilon:0.2", "tempered:2", "backward", "mixture:0.3,epsilon:0.1", "replay:0.4"]
+    "drawn",
+    ["on", "epsilon:0.2", "tempered:2", "backward", "mixture:0.3,epsilon:0.1", "replay:0.4"],
 )
 @pytest.mark.parametrize("backward", ["uniform", "learned", "maxent"])
 def test_walks_have_the_law_that_theory_weighs_them_by(drawn, backward):
-    """Chi-square of trajectories drawn at visited states alone, against their law by enumeration."""
+    """Chi-square of trajectories drawn at visited states alone, against their law by
+    enumeration.
+    """
     graph = hypergrid(2, 3)
     space, needs = as_generated(graph), heads(graph, learned_back=True)
     network = {"heads": needs, "width": 8, "depth": 1}
@@ -337,7 +362,9 @@ def test_walks_have_the_law_that_theory_weighs_them_by(drawn, backward):
     target = torch.softmax(torch.tensor(graph.log_reward), dim=0)
     ends = torch.arange(graph.n_states)[:, None]
     chosen = sampler(drawn)
-    rollout = Rollout(mlp(space, **network), objective("tb"), chosen, backward, "visited", ends, target)
+    rollout = Rollout(
+        mlp(space, **network), objective("tb"), chosen, backward, "visited", ends, target
+    )
     buffer, walked = empty_buffer(rollout, 1, torch.device("cpu")), enumerate_trajectories(graph)
     number = {tuple(walked.index[0, :, j].tolist()): j for j in range(walked.index.shape[-1])}
     model = flow(mlp(graph, **network), parameters, objective("tb"), backward)
@@ -348,7 +375,11 @@ def test_walks_have_the_law_that_theory_weighs_them_by(drawn, backward):
     try:
         for step in range(4):
             noise = torch.rand(
-                1, graph.max_steps, 2_000, generator=torch.Generator().manual_seed(step), dtype=torch.float64
+                1,
+                graph.max_steps,
+                2_000,
+                generator=torch.Generator().manual_seed(step),
+                dtype=torch.float64,
             )
             roll(rollout, parameters, noise, buffer, torch.tensor(step))
     finally:
@@ -364,7 +395,9 @@ def test_walks_have_the_law_that_theory_weighs_them_by(drawn, backward):
     expected = 8_000 * beta
     degrees = beta.numel() - 1
     slack = 6.0 if "replay" in drawn else 1.0  # a thousand kept ones are drawn again and again
-    assert float(((counts - expected) ** 2 / expected).sum()) < slack * (degrees + 6 * (2 * degrees) ** 0.5)
+    assert float(((counts - expected) ** 2 / expected).sum()) < slack * (
+        degrees + 6 * (2 * degrees) ** 0.5
+    )
     other = 8_000 * beta.flip(0)
     assert float(((counts - other) ** 2 / other).sum()) > 100 * degrees
 
@@ -372,8 +405,18 @@ def test_walks_have_the_law_that_theory_weighs_them_by(drawn, backward):
 @pytest.mark.parametrize("backward", ["uniform", "maxent", "learned"])
 @pytest.mark.parametrize("objective", ["tb", "vargrad", "subtb(0.9)", "db"])
 def test_trajectories_that_end_early_add_nothing_after_their_stop(objective, backward):
-    """Both ways of evaluating learn the same law where the trajectories of a batch differ in length."""
-    settings = {"policy": "mlp", "width": 8, "seeds": 2, "steps": 5, "batch": 8, "evaluations": 1, "device": "cpu"}
+    """Both ways of evaluating learn the same law where the trajectories of a batch differ in
+    length.
+    """
+    settings = {
+        "policy": "mlp",
+        "width": 8,
+        "seeds": 2,
+        "steps": 5,
+        "batch": 8,
+        "evaluations": 1,
+        "device": "cpu",
+    }
     laws = [
         train(
             {"quadratic": lambda x: x**2 / 2}, graph_from_text("hypergrid:2x5"), objective=objective,

@@ -1,4 +1,6 @@
-"""The hockey-stick form reproduces D_f on random finite measures of unequal mass, against plain quadrature."""
+"""The hockey-stick form reproduces D_f on random finite measures of unequal mass, against plain
+quadrature.
+"""
 
 import mpmath as mp
 import numpy as np
@@ -7,32 +9,51 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.theory.inequalities.hockey_stick import divergence_of, hockey_stick_weights
 from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.divergence.values import enclose
 from divergence_lab.theory.expressions.pieces import CannotSplit
 from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.divergence.values import enclose
+from divergence_lab.theory.inequalities.hockey_stick import divergence_of, hockey_stick_weights
 
 R = sp.Rational
 LOSSES = {
-    "quadratic": "quadratic", "forward KL": "linex(1)", "cosh": "shifted_cosh", "absolute": "Abs(x)",
+    "quadratic": "quadratic",
+    "forward KL": "linex(1)",
+    "cosh": "shifted_cosh",
+    "absolute": "Abs(x)",
     "huber": "Piecewise((x**2/2, Abs(x) < 1), (Abs(x) - 1/2, True))",
-    "pinball": "Piecewise((-x/4, x < 0), (3*x/4, True))", "log-cosh": "log(cosh(x))", "welsch": "1 - exp(-x**2/2)",
+    "pinball": "Piecewise((-x/4, x < 0), (3*x/4, True))",
+    "log-cosh": "log(cosh(x))",
+    "welsch": "1 - exp(-x**2/2)",
     "kinks off 0": "Max(Abs(x) - 1/2, 0) + Abs(x)/3 + Max(x - 2, 0)",
     "quadratic and linex": "Piecewise((x**2/2, x < 0), (exp(x) - x - 1, True))",
 }
-masses = st.lists(st.tuples(st.fractions(R(1, 40), 6, max_denominator=40), st.fractions(R(1, 40), 6, max_denominator=40)),
-                  min_size=1, max_size=4)
+masses = st.lists(
+    st.tuples(
+        st.fractions(R(1, 40), 6, max_denominator=40), st.fractions(R(1, 40), 6, max_denominator=40)
+    ),
+    min_size=1,
+    max_size=4,
+)
 
 
 def by_quadrature(name: str, p, q) -> mp.mpf:
     """sum q f(p/q) with f(e^u) = e^u int_0^u g' e^{-v} dv, g' by hand, mpmath's own quadrature."""
-    slopes = {"huber": lambda v: max(-1, min(1, v)), "absolute": mp.sign, "cosh": lambda v: 2 * mp.sinh(v),
-              "pinball": lambda v: mp.mpf("0.75") if v > 0 else mp.mpf("-0.25"), "log-cosh": mp.tanh}
+    slopes = {
+        "huber": lambda v: max(-1, min(1, v)),
+        "absolute": mp.sign,
+        "cosh": lambda v: 2 * mp.sinh(v),
+        "pinball": lambda v: mp.mpf("0.75") if v > 0 else mp.mpf("-0.25"),
+        "log-cosh": mp.tanh,
+    }
     total = mp.mpf(0)
     for a, b in zip(p, q):
-        u = mp.log(mp.mpf(int(a.numerator)) / int(a.denominator) * int(b.denominator) / int(b.numerator))
-        cuts = sorted({0, u, *(k for k in (-1, 1) if min(0, u) < k < max(0, u))}, reverse=bool(u < 0))
+        u = mp.log(
+            mp.mpf(int(a.numerator)) / int(a.denominator) * int(b.denominator) / int(b.numerator)
+        )
+        cuts = sorted(
+            {0, u, *(k for k in (-1, 1) if min(0, u) < k < max(0, u))}, reverse=bool(u < 0)
+        )
         mass = mp.mpf(int(a.numerator)) / int(a.denominator)
         total += mass * mp.quad(lambda v: slopes[name](v) * mp.exp(-v), cuts) if u else 0
     return total
@@ -62,7 +83,10 @@ def test_against_the_enclosed_generator(name, pairs):
 
 def test_the_weights_of_known_losses():
     weights = hockey_stick_weights(loss("quadratic"))
-    assert weights.target_exceeds.as_expression() == sp.exp(-x) and weights.model_exceeds.as_expression() == 1
+    assert (
+        weights.target_exceeds.as_expression() == sp.exp(-x)
+        and weights.model_exceeds.as_expression() == 1
+    )
     assert not weights.target_atoms and not weights.model_atoms
     pinball = hockey_stick_weights(loss(LOSSES["pinball"]))
     assert [(a.u, a.weight) for a in pinball.target_atoms] == [(0, R(3, 4))]
@@ -79,7 +103,9 @@ def test_half_of_a_kink_to_each_side_is_wrong_between_unequal_masses():
 
 
 def test_one_integral_for_all_u_is_wrong():
-    """(p - e^u q)_+ for u < 0 as well, weighted g'' e^{-u}: not D_f (it even diverges for the quadratic's tails)."""
+    """(p - e^u q)_+ for u < 0 as well, weighted g'' e^{-u}: not D_f (it even diverges for the
+    quadratic's tails).
+    """
     p, q = mp.mpf(1), mp.mpf(3)
     wrong = mp.quad(lambda u: mp.exp(-u) * max(p - mp.exp(u) * q, 0), [-8, mp.log(p / q), 8])
     right = float(divergence_of(hockey_stick_weights(loss("quadratic")), [R(1)], [R(3)]).mid())

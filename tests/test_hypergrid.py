@@ -18,7 +18,9 @@ def rational_reward(cell, side, r0, r1, r2):
     return r0 + r1 * corner + r2 * mode
 
 
-@pytest.mark.parametrize(("dimensions", "side"), [(1, 2), (1, 11), (2, 5), (2, 8), (2, 21), (3, 6), (4, 3)])
+@pytest.mark.parametrize(
+    ("dimensions", "side"), [(1, 2), (1, 11), (2, 5), (2, 8), (2, 21), (3, 6), (4, 3)]
+)
 def test_grid_against_its_description(dimensions, side):
     graph = hypergrid(dimensions, side)
     cells = [tuple(cell) for cell in graph.coordinates.tolist()]
@@ -26,7 +28,9 @@ def test_grid_against_its_description(dimensions, side):
     number = {cell: state for state, cell in enumerate(cells)}
     for state, cell in enumerate(cells):
         assert graph.level[state] == sum(cell)
-        assert graph.log_reward[state] == pytest.approx(math.log(rational_reward(cell, side, 1e-3, 0.5, 2.0)))
+        assert graph.log_reward[state] == pytest.approx(
+            math.log(rational_reward(cell, side, 1e-3, 0.5, 2.0))
+        )
         assert graph.child[dimensions, state] == graph.n_states
         for axis in range(dimensions):
             up = cell[:axis] + (cell[axis] + 1,) + cell[axis + 1 :]
@@ -46,7 +50,9 @@ def test_a_boundary_that_floats_flip():
 
 
 def test_known_numbers():
-    assert np.exp(hypergrid(2, 8).log_reward).sum() == pytest.approx(4 * 2.501 + 12 * 0.501 + 48 * 0.001)
+    assert np.exp(hypergrid(2, 8).log_reward).sum() == pytest.approx(
+        4 * 2.501 + 12 * 0.501 + 48 * 0.001
+    )
     paper = graph_from_text("hypergrid:4x20:paper")
     assert paper.n_states == 160_000
     assert paper.modes.size == 256

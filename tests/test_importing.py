@@ -1,14 +1,22 @@
-"""Modules of the package may be imported by several threads at once, in any order, and names mean the same whatever came first."""
+"""Modules of the package may be imported by several threads at once, in any order, and names
+mean the same whatever came first.
+"""
 
 import subprocess
 import sys
 
 import pytest
 
-TOGETHER = [["bridge", "bridge.verified.ranges", "bridge.export"], ["graphs.texts", "graphs", "training.loop"], ["audit.claims", "audit", "audit.auditing"],
-            ["theory.checker.documents", "theory.answers.derivation", "theory.divergence.loss"], ["theorem.verification", "bridge.torch_loss", "report.page", "bench.compare"]]
+TOGETHER = [
+    ["bridge", "bridge.verified.ranges", "bridge.export"],
+    ["graphs.texts", "graphs", "training.loop"],
+    ["audit.claims", "audit", "audit.auditing"],
+    ["theory.checker.documents", "theory.answers.derivation", "theory.divergence.loss"],
+    ["theorem.verification", "bridge.torch_loss", "report.page", "bench.compare"],
+]
 
-# Each child of a process in which only what we need from others is loaded: a fresh start for our own modules.
+# Each child of a process in which only what we need from others is loaded: a fresh start for our
+# own modules.
 FORKED = """
 import os, sys
 import flint, matplotlib.figure, numpy, scipy.interpolate, scipy.optimize, scipy.special, scipy.stats, sympy, torch
@@ -64,7 +72,9 @@ def ran(code):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="children are made by fork")
 def test_threads_may_import_at_once_and_names_mean_the_same_whatever_was_imported_before():
-    done = ran(FORKED.format(threads=THREADS + NAMES, count=2, groups=TOGETHER, groups_count=len(TOGETHER)))
+    done = ran(
+        FORKED.format(threads=THREADS + NAMES, count=2, groups=TOGETHER, groups_count=len(TOGETHER))
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -72,5 +82,9 @@ def test_threads_may_import_at_once_and_names_mean_the_same_whatever_was_importe
 @pytest.mark.parametrize("number", range(20))
 def test_threads_may_import_at_once_in_a_fresh_interpreter(number):
     names = [f"divergence_lab.{name}" for name in TOGETHER[number % len(TOGETHER)]]
-    done = ran(FRESH.format(threads=THREADS, names=names[number % len(names):] + names[:number % len(names)]))
+    done = ran(
+        FRESH.format(
+            threads=THREADS, names=names[number % len(names) :] + names[: number % len(names)]
+        )
+    )
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,6 @@
-"""No place is written twice in one call: which of two writes stays depends on threads, and on a GPU on chance."""
+"""No place is written twice in one call: which of two writes stays depends on threads, and on a
+GPU on chance.
+"""
 
 import itertools
 
@@ -6,9 +8,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from divergence_lab.gflownet.visited.places import grouped
 from divergence_lab.gflownet.rollouts import _replayed
 from divergence_lab.gflownet.samplers import Sampler
+from divergence_lab.gflownet.visited.places import grouped
 from divergence_lab.graphs.texts import space_from_text
 from divergence_lab.training.loop import train
 
@@ -16,7 +18,9 @@ LOSSES = {"quadratic": lambda x: x**2 / 2, "linex(1)": lambda x: torch.expm1(x) 
 
 
 class Writes(TorchDispatchMode):
-    """Looks at every write to places that an index names, and refuses one that names a place twice."""
+    """Looks at every write to places that an index names, and refuses one that names a place
+    twice.
+    """
 
     def __init__(self):
         super().__init__()
@@ -24,10 +28,19 @@ class Writes(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, given=(), options=None):
         name = function.overloadpacket.__name__.rstrip("_")
-        if name in ("index_put", "_index_put_impl") and not any(given[3:4]):  # what adds up may meet itself
+        if name in ("index_put", "_index_put_impl") and not any(
+            given[3:4]
+        ):  # what adds up may meet itself
             # a mask names each of its places once; None stands for all
-            wished = [one.nonzero()[:, 0] if one.dtype == torch.bool else one for one in given[1] if one is not None]
-            self.look(function, torch.stack([one.flatten() for one in torch.broadcast_tensors(*wished)], dim=1))
+            wished = [
+                one.nonzero()[:, 0] if one.dtype == torch.bool else one
+                for one in given[1]
+                if one is not None
+            ]
+            self.look(
+                function,
+                torch.stack([one.flatten() for one in torch.broadcast_tensors(*wished)], dim=1),
+            )
         elif name == "index_copy":
             self.look(function, given[2][:, None])
         elif str(function) in ("aten.scatter.src", "aten.scatter_.src"):
@@ -71,7 +84,11 @@ CASES = [
 
 @pytest.mark.parametrize(("env", "objective", "policy", "drawn"), CASES)
 def test_training_writes_no_place_twice(env, objective, policy, drawn):
-    for way in ("all states", "visited") if policy == "mlp" and not env.startswith("generated") else ("auto",):
+    for way in (
+        ("all states", "visited")
+        if policy == "mlp" and not env.startswith("generated")
+        else ("auto",)
+    ):
         with Writes() as seen:
             train(
                 LOSSES, space_from_text(env), objective=objective, policy=policy, sampler=drawn, evaluate=way, seeds=1 if policy == "transformer" else 4, steps=2,
@@ -80,10 +97,17 @@ def test_training_writes_no_place_twice(env, objective, policy, drawn):
         assert seen.count or policy == "tabular" or "generated" in env
 
 
-@pytest.mark.parametrize(("count", "capacity"), [(3, 10), (10, 10), (12, 10), (25, 10), (7, 1), (1, 3)])
+@pytest.mark.parametrize(
+    ("count", "capacity"), [(3, 10), (10, 10), (12, 10), (25, 10), (7, 1), (1, 3)]
+)
 def test_a_ring_holds_the_last_trajectories_whole(count, capacity):
-    """Each step's trajectory n is full of one number, which no other has; what is drawn is whole, and new enough."""
-    buffer, noise = torch.zeros(2, 5, capacity, dtype=torch.long), torch.linspace(0, 1, 64)[:-1].expand(2, 5, -1)
+    """Each step's trajectory n is full of one number, which no other has; what is drawn is
+    whole, and new enough.
+    """
+    buffer, noise = (
+        torch.zeros(2, 5, capacity, dtype=torch.long),
+        torch.linspace(0, 1, 64)[:-1].expand(2, 5, -1),
+    )
     every = torch.zeros(0, dtype=torch.long)
     for step in range(6):
         new = 1 + step * count + torch.arange(count)
@@ -99,9 +123,22 @@ def test_a_ring_holds_the_last_trajectories_whole(count, capacity):
 
 
 def test_a_batch_may_be_larger_than_the_ring():
-    settings = {"seeds": 2, "steps": 4, "batch": 40, "evaluations": 1, "device": "cpu", "progress": False}
+    settings = {
+        "seeds": 2,
+        "steps": 4,
+        "batch": 40,
+        "evaluations": 1,
+        "device": "cpu",
+        "progress": False,
+    }
     for policy in ("tabular", "mlp"):
-        found = train(LOSSES, space_from_text("hypergrid:2x4"), sampler=Sampler(replay=0.5, capacity=7), policy=policy, **settings)
+        found = train(
+            LOSSES,
+            space_from_text("hypergrid:2x4"),
+            sampler=Sampler(replay=0.5, capacity=7),
+            policy=policy,
+            **settings,
+        )
         assert found.finite.all()
 
 

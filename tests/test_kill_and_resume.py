@@ -1,4 +1,6 @@
-"""A run that is killed at any moment goes on from its last checkpoint and ends with the numbers of a whole one."""
+"""A run that is killed at any moment goes on from its last checkpoint and ends with the numbers
+of a whole one.
+"""
 
 import contextlib
 import os
@@ -11,8 +13,8 @@ import time
 import numpy as np
 import pytest
 
-from divergence_lab.training.checkpoints import NAME
 from divergence_lab.results.result import METRICS, ResultError, load
+from divergence_lab.training.checkpoints import NAME
 
 # Checkpoints as often as the loop comes by, so that the kill may fall inside the writing of one.
 RUN = """
@@ -32,7 +34,10 @@ def start(folder, objective, sampler):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a POSIX signal")
-@pytest.mark.parametrize(("objective", "sampler"), [("tb", "replay:0.5"), pytest.param("subtb(0.9)", "on", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("objective", "sampler"),
+    [("tb", "replay:0.5"), pytest.param("subtb(0.9)", "on", marks=pytest.mark.slow)],
+)
 def test_killed_at_random_moments_a_run_ends_with_the_same_numbers(tmp_path, objective, sampler):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert start(whole, objective, sampler).wait(850) == 0
@@ -42,10 +47,14 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_numbers(tmp_path, obj
         job = start(broken, objective, sampler)
         started = broken.exists() and (broken / NAME).exists()
         stamp = (broken / NAME).stat().st_mtime_ns if started else None
-        # wait until this process has written something of its own, then a random moment more: ever longer,
-        # because the end of a process takes a while as well
+        # wait until this process has written something of its own, then a random moment more: ever
+        # longer, because the end of a process takes a while as well
         for _ in range(60_000):
-            if (broken / NAME).exists() and (broken / NAME).stat().st_mtime_ns != stamp or job.poll() is not None:
+            if (
+                (broken / NAME).exists()
+                and (broken / NAME).stat().st_mtime_ns != stamp
+                or job.poll() is not None
+            ):
                 break
             time.sleep(0.005)
         time.sleep(chance.uniform(0, 0.2 * 1.5**attempt))
@@ -54,7 +63,8 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_numbers(tmp_path, obj
         os.kill(job.pid, signal.SIGKILL)
         job.wait()
         kills += 1
-        # an unfinished run is never taken for a result; one that was whole before the kill is read as such
+        # an unfinished run is never taken for a result; one that was whole before the kill is read
+        # as such
         with contextlib.suppress(ResultError):
             read.append(load(broken))
     else:

@@ -1,4 +1,6 @@
-"""Thousands of losses whose verdicts are known by construction: every verdict is decided, and decided rightly."""
+"""Thousands of losses whose verdicts are known by construction: every verdict is decided, and
+decided rightly.
+"""
 
 import os
 
@@ -6,11 +8,20 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from divergence_lab.theory.answers.transforms import clip, mirror, weighted_sum
+from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.verdicts import verdict as verdict_room
 from divergence_lab.theory.verdicts.decision import decide
-from divergence_lab.theory.divergence.loss import loss
-from divergence_lab.theory.answers.transforms import clip, mirror, weighted_sum
-from tests.known_losses import RATES, Known, cheap_losses, cheap_sides, known_losses, sides, symmetric_completion, weights
+from tests.known_losses import (
+    RATES,
+    Known,
+    cheap_losses,
+    cheap_sides,
+    known_losses,
+    sides,
+    symmetric_completion,
+    weights,
+)
 
 # The number of examples of each test; more with DIVERGENCE_LAB_EXAMPLES, as in make test-slow.
 MORE = int(os.environ.get("DIVERGENCE_LAB_EXAMPLES", "1"))
@@ -18,9 +29,16 @@ LINEX = [("q",), ("a",), *(("l", rate) for rate in RATES)]
 
 
 def runs(count):
-    # no phase that explains a failure: it would trace every line of the engine from the first example on
-    return settings(max_examples=count * MORE, deadline=None, derandomize=True, database=None,
-                    phases=(Phase.explicit, Phase.generate, Phase.shrink), suppress_health_check=list(HealthCheck))
+    # no phase that explains a failure: it would trace every line of the engine from the first
+    # example on
+    return settings(
+        max_examples=count * MORE,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -66,7 +84,9 @@ def test_mirrors_and_scales(left, factor):
 @runs(50)
 @given(sides(LINEX, 1), weights)
 def test_symmetric_divergences_and_their_neighbours(left, other):
-    """The swap of a left side, on the right, makes the divergence symmetric; another weight there does not."""
+    """The swap of a left side, on the right, makes the divergence symmetric; another weight
+    there does not.
+    """
     known = symmetric_completion(tuple((atom, weight) for atom, weight in left))
     if known is None:
         return
@@ -93,7 +113,12 @@ def test_clipping_leaves_neither_property(known, bound):
 @given(cheap_losses, st.integers(-5, 5), st.integers(-5, 5))
 def test_a_gauge_changes_nothing(known, constant, slope):
     """c0 + c1 x is taken off where g'(0) exists."""
-    smooth = Known(*(tuple((a, w) for a, w in side if a != ("a",)) or ((("q",), 1),) for side in (known.left, known.right)))
+    smooth = Known(
+        *(
+            tuple((a, w) for a, w in side if a != ("a",)) or ((("q",), 1),)
+            for side in (known.left, known.right)
+        )
+    )
     entry = loss(f"{smooth.text()} + {constant} + ({slope})*x")
     assert entry.gauge == (constant, slope)
     holds(entry, smooth.verdicts())
@@ -107,21 +132,43 @@ def test_a_flipped_side_is_no_loss(left, right, flip):
 
 
 @runs(75)
-@given(cheap_sides, cheap_sides, st.sampled_from(["1", "2", "log(3)", "sqrt(2)"]), st.integers(1, 3), st.booleans(),
-       st.sampled_from(["gap", "pole", "logarithm", "root"]))
+@given(
+    cheap_sides,
+    cheap_sides,
+    st.sampled_from(["1", "2", "log(3)", "sqrt(2)"]),
+    st.integers(1, 3),
+    st.booleans(),
+    st.sampled_from(["gap", "pole", "logarithm", "root"]),
+)
 def test_a_break_is_found_and_proved(left, right, place, size, mirrored, kind):
-    """A jump, a pole, a logarithm or a root of a negative number somewhere: no loss, by one step that the checker proved."""
+    """A jump, a pole, a logarithm or a root of a negative number somewhere: no loss, by one step
+    that the checker proved.
+    """
     x = "(-x)" if mirrored else "x"
-    extra = {"gap": f"Piecewise((0, {x} < {place}), ({size}, True))", "pole": f"{size}/({place} - {x})",
-             "logarithm": f"log({place} + {x})", "root": f"sqrt({place} + {x})"}[kind]
+    extra = {
+        "gap": f"Piecewise((0, {x} < {place}), ({size}, True))",
+        "pole": f"{size}/({place} - {x})",
+        "logarithm": f"log({place} + {x})",
+        "root": f"sqrt({place} + {x})",
+    }[kind]
     found = holds(loss(f"{Known(left, right).text()} + {extra}"), {"valid": False})
-    assert [step.rule for step in found.valid.steps] in (["gap"], ["unbounded"], ["pole"], ["not real"])
+    assert [step.rule for step in found.valid.steps] in (
+        ["gap"],
+        ["unbounded"],
+        ["pole"],
+        ["not real"],
+    )
 
 
 @runs(10)
-@given(cheap_sides, st.sampled_from(["1", "1/2", "2"]), st.sampled_from(["sqrt(x**2 - 2*{c}*x + {c}**2)", "Abs(x - {c}) - {c}",
-                                                                      "Max(x - {c}, 0)**2"]))
+@given(
+    cheap_sides,
+    st.sampled_from(["1", "1/2", "2"]),
+    st.sampled_from(["sqrt(x**2 - 2*{c}*x + {c}**2)", "Abs(x - {c}) - {c}", "Max(x - {c}, 0)**2"]),
+)
 def test_harmless_kinks_are_never_called_breaks(side, place, kink):
-    """What only looks like a break (the root of a square, a kink) is not called one: yes, or undecided."""
+    """What only looks like a break (the root of a square, a kink) is not called one: yes, or
+    undecided.
+    """
     found = decide(loss(f"{Known(side, side).text()} + x**2*({kink.format(c=place)})**2"))
     assert found.valid.holds is not False or found.valid.steps[0].rule in ("witness", "constant")

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from divergence_lab.results.metrics import chi2, f_divergence, hellinger, jensen_shannon, kl, l1, total_variation
+from divergence_lab.results.metrics import (
+    chi2,
+    f_divergence,
+    hellinger,
+    jensen_shannon,
+    kl,
+    l1,
+    total_variation,
+)
 
 # 0, or large enough that ratios and their squares neither overflow nor vanish
 masses = st.floats(0, 1).map(lambda mass: mass if mass > 1e-100 else 0.0)
@@ -36,10 +44,18 @@ def test_leading_axes_broadcast():
 def test_f_divergence_agrees_with_the_named_ones(pair):
     p, q = pair
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        forward = f_divergence(lambda t: t * np.log(t) - t + 1, p, q, f_at_zero=1.0, slope_at_infinity=np.inf)
-        reverse = f_divergence(lambda t: t - 1 - np.log(t), p, q, f_at_zero=np.inf, slope_at_infinity=1.0)
-        half = f_divergence(lambda t: (1 - np.sqrt(t)) ** 2 / 2, p, q, f_at_zero=0.5, slope_at_infinity=0.5)
-    variation = f_divergence(lambda t: np.abs(t - 1) / 2, p, q, f_at_zero=0.5, slope_at_infinity=0.5)
+        forward = f_divergence(
+            lambda t: t * np.log(t) - t + 1, p, q, f_at_zero=1.0, slope_at_infinity=np.inf
+        )
+        reverse = f_divergence(
+            lambda t: t - 1 - np.log(t), p, q, f_at_zero=np.inf, slope_at_infinity=1.0
+        )
+        half = f_divergence(
+            lambda t: (1 - np.sqrt(t)) ** 2 / 2, p, q, f_at_zero=0.5, slope_at_infinity=0.5
+        )
+    variation = f_divergence(
+        lambda t: np.abs(t - 1) / 2, p, q, f_at_zero=0.5, slope_at_infinity=0.5
+    )
     np.testing.assert_allclose(forward, kl(p, q), rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(reverse, kl(q, p), rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(half, hellinger(p, q) ** 2, rtol=1e-9, atol=1e-12)
@@ -59,7 +75,10 @@ def test_inequalities(pair):
 def test_ratios_beyond_floats():
     assert kl([1.0, 0.0], [1e-310, 1.0]) == pytest.approx(310 * math.log(10), rel=1e-9)
     assert chi2([1.0, 0.0], [1e-310, 1.0]) == math.inf
-    assert f_divergence(np.sqrt, [1e-310, 1.0], [1.0, 1e-10], f_at_zero=0.0, slope_at_infinity=0.0) < 2e-5
+    assert (
+        f_divergence(np.sqrt, [1e-310, 1.0], [1.0, 1e-10], f_at_zero=0.0, slope_at_infinity=0.0)
+        < 2e-5
+    )
 
 
 def test_both_zero_counts_nothing():

@@ -1,4 +1,6 @@
-"""The sEH proxy against the published reference values, where these are at hand; bad weights and bad molecules."""
+"""The sEH proxy against the published reference values, where these are at hand; bad weights and
+bad molecules.
+"""
 
 import gzip
 import json
@@ -29,7 +31,10 @@ from divergence_lab.graphs.molecules.scoring import read_items, score  # noqa: E
 from divergence_lab.graphs.molecules.weights import FILES, SHAPES, fetch, load_weights  # noqa: E402
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "seh"
-NEEDED = pytest.mark.skipif(not (DATA / "golden.json").exists(), reason="the published weights and reference values are not here")
+NEEDED = pytest.mark.skipif(
+    not (DATA / "golden.json").exists(),
+    reason="the published weights and reference values are not here",
+)
 
 
 def golden():
@@ -56,10 +61,14 @@ def test_the_authors_own_molecules():
     table = json.loads((DATA / "test_molecules.json").read_text())
     blocks, network = read_blocks(DATA), proxy(load_weights(DATA))
     assert len(table) == 950
-    raw = raw_prediction(network, featurise([assemble(fragment_state(entry), blocks) for entry in table]))
+    raw = raw_prediction(
+        network, featurise([assemble(fragment_state(entry), blocks) for entry in table])
+    )
     np.testing.assert_allclose(raw, [entry["raw_prediction"] for entry in table], atol=1e-9)
     # rewards that the authors stored themselves, exponent 10
-    np.testing.assert_allclose(reward(raw, 10), [entry["stored_reward_exp10"] for entry in table], rtol=1e-9)
+    np.testing.assert_allclose(
+        reward(raw, 10), [entry["stored_reward_exp10"] for entry in table], rtol=1e-9
+    )
 
 
 @NEEDED
@@ -75,25 +84,33 @@ def test_a_molecule_does_not_depend_on_its_batch_and_float32_is_near():
 
 @NEEDED
 def test_controls_are_seen():
-    """The other reading of the root matrix, and a stem mask left out, give the reference's other columns."""
+    """The other reading of the root matrix, and a stem mask left out, give the reference's other
+    columns.
+    """
     entries = [entry for entry in golden() if entry["blockidxs"] is not None]
     blocks, arrays = read_blocks(DATA), load_weights(DATA)
     molecules = [assemble(fragment_state(entry), blocks) for entry in entries]
     batch = featurise(molecules)
     turned = proxy([array.T if place == 2 else array for place, array in enumerate(arrays)])
     np.testing.assert_allclose(
-        raw_prediction(turned, batch), [entry["raw_prediction_root_transposed"] for entry in entries], atol=1e-9
+        raw_prediction(turned, batch),
+        [entry["raw_prediction_root_transposed"] for entry in entries],
+        atol=1e-9,
     )
     batch.nodes[:, 70] = 0.0
     np.testing.assert_allclose(
-        raw_prediction(proxy(arrays), batch), [entry["raw_prediction_no_stem_mask"] for entry in entries], atol=1e-9
+        raw_prediction(proxy(arrays), batch),
+        [entry["raw_prediction_no_stem_mask"] for entry in entries],
+        atol=1e-9,
     )
 
 
 @NEEDED
 @pytest.mark.alone
 def test_ten_times_faster_than_the_released_code():
-    """Their 30 ms a molecule; CPU time of one thread, the least of three, so that other work does not count."""
+    """Their 30 ms a molecule; CPU time of one thread, the least of three, so that other work
+    does not count.
+    """
     molecules = read_items([str(DATA / "golden.json")], DATA)
     network, threads, seconds = proxy(load_weights(DATA)), torch.get_num_threads(), []
     torch.set_num_threads(1)

@@ -1,7 +1,9 @@
-"""A training step off the CPU never waits for the device, in any objective, sampler or kind of space.
+"""A training step off the CPU never waits for the device, in any objective, sampler or kind of
+space.
 
-No GPU is needed: on torch's "meta" device every operation goes the way of a GPU, and has no numbers to look at. What
-would make a GPU wait is refused: a number or a shape that depends on values, and a copy between CPU and device.
+No GPU is needed: on torch's "meta" device every operation goes the way of a GPU, and has no numbers
+to look at. What would make a GPU wait is refused: a number or a shape that depends on values, and a
+copy between CPU and device.
 """
 
 import contextlib
@@ -13,16 +15,17 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from divergence_lab.training import settings, loop as training
 from divergence_lab.bridge import to_torch
 from divergence_lab.gflownet import devices
 from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.spaces.bits import bits
 from divergence_lab.graphs.texts import space_from_text
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.training import loop as training
+from divergence_lab.training import settings
+from divergence_lab.training.loop import train
 from divergence_lab.training.schedules import anneal_linex
 from divergence_lab.training.settings import prepare
-from divergence_lab.theory.divergence.loss import loss
-from divergence_lab.training.loop import train
 
 LOSSES = {"quadratic": lambda x: x**2 / 2, "linex(1)": lambda x: torch.expm1(x) - x}
 LOOKS = {
@@ -53,12 +56,18 @@ class NoWaiting(TorchDispatchMode):
         self.calls += 1
         if any(name == look or name.startswith(look + ".") for look in LOOKS):
             raise Waited(f"{name} looks at values")
-        tensors = [one for one in torch.utils._pytree.tree_leaves((args, kwargs)) if isinstance(one, torch.Tensor)]
+        tensors = [
+            one
+            for one in torch.utils._pytree.tree_leaves((args, kwargs))
+            if isinstance(one, torch.Tensor)
+        ]
         if name.startswith(("aten.index.Tensor", "aten.index_put")):
             if any(one.dtype in (torch.bool, torch.uint8) for one in args[1] if one is not None):
                 raise Waited(f"{name} by a mask: its shape depends on values")
         if name.startswith(("aten._to_copy", "aten.copy_")):
-            devices = {one.device.type for one in tensors} | {torch.device((kwargs or {}).get("device") or "meta").type}
+            devices = {one.device.type for one in tensors} | {
+                torch.device((kwargs or {}).get("device") or "meta").type
+            }
             if len(devices) > 1:
                 raise Waited(f"{name} between devices {devices}")
         return function(*args, **(kwargs or {}))
@@ -69,8 +78,13 @@ class NoConstants(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if function in (torch.tensor, torch.as_tensor, torch.asarray) and kwargs.get("device") is not None:
-            if torch.device(kwargs["device"]).type != "cpu" and not isinstance(args[0], torch.Tensor):
+        if (
+            function in (torch.tensor, torch.as_tensor, torch.asarray)
+            and kwargs.get("device") is not None
+        ):
+            if torch.device(kwargs["device"]).type != "cpu" and not isinstance(
+                args[0], torch.Tensor
+            ):
                 raise Waited(f"{function.__name__}: a constant is sent to the device")
         return function(*args, **kwargs)
 
@@ -90,7 +104,10 @@ def never_waits(monkeypatch, space, **given):
     assert watched.calls > 20
 
 
-@pytest.mark.parametrize("objective", ["tb", "vargrad", "db", "subtb(0.9)", "fm", "fl-db", "modified-subtb(0.9)", "tied-db"])
+@pytest.mark.parametrize(
+    "objective",
+    ["tb", "vargrad", "db", "subtb(0.9)", "fm", "fl-db", "modified-subtb(0.9)", "tied-db"],
+)
 @pytest.mark.parametrize(
     ("policy", "evaluate"), [("tabular", "auto"), ("mlp", "all states"), ("mlp", "visited")]
 )
@@ -122,10 +139,18 @@ def test_an_exact_step(monkeypatch, objective, policy):
     never_waits(monkeypatch, hypergrid(2, 3), objective=objective, policy=policy, exact=True)
 
 
-@pytest.mark.parametrize("text", ["generated:hypergrid:3x4", "generated:bits:6x2", "generated:sets:5x2"])
+@pytest.mark.parametrize(
+    "text", ["generated:hypergrid:3x4", "generated:bits:6x2", "generated:sets:5x2"]
+)
 @pytest.mark.parametrize(
     ("objective", "backward"),
-    [("tb", "maxent"), ("db", "uniform"), ("subtb(0.9)", "learned"), ("fm", "uniform"), ("fl-db", "learned")],
+    [
+        ("tb", "maxent"),
+        ("db", "uniform"),
+        ("subtb(0.9)", "learned"),
+        ("fm", "uniform"),
+        ("fl-db", "learned"),
+    ],
 )
 def test_a_step_on_a_generated_space(monkeypatch, text, objective, backward):
     chosen = {"objective": objective, "backward": backward, "policy": "mlp"}
@@ -134,7 +159,15 @@ def test_a_step_on_a_generated_space(monkeypatch, text, objective, backward):
 
 def test_losses_of_every_kind_step_without_waiting(monkeypatch):
     # kinks, pieces, series near 0 and special functions
-    names = ("linex(1/2)", "shifted_cosh", "huber(1)", "log_cosh", "absolute", "jeffreys", "Piecewise((x**2, x < 1), (2*x - 1, True))")
+    names = (
+        "linex(1/2)",
+        "shifted_cosh",
+        "huber(1)",
+        "log_cosh",
+        "absolute",
+        "jeffreys",
+        "Piecewise((x**2, x < 1), (2*x - 1, True))",
+    )
     losses = {name: to_torch(loss(name)) for name in names}
     losses["moving"] = anneal_linex(1.0, 0.0)
     monkeypatch.setitem(globals(), "LOSSES", losses)
@@ -145,7 +178,15 @@ GPU_WAYS = [
     ("tb", {}),
     ("subtb(0.9)", {"sampler": "replay:0.5"}),
     ("fm", {"evaluate": "visited", "policy": "mlp"}),
-    ("db", {"evaluate": "visited", "policy": "mlp", "backward": "learned", "sampler": "mixture:0.3,replay:0.3"}),
+    (
+        "db",
+        {
+            "evaluate": "visited",
+            "policy": "mlp",
+            "backward": "learned",
+            "sampler": "mixture:0.3,replay:0.3",
+        },
+    ),
     ("db", {"exact": True}),
     ("tb", {"exact": True, "policy": "mlp"}),
 ]
@@ -154,18 +195,27 @@ GPU_WAYS = [
 @pytest.mark.parametrize(("objective", "given"), GPU_WAYS)
 def test_the_way_of_a_gpu_gives_the_numbers_of_the_cpu(monkeypatch, objective, given):
     given = {"steps": 12, "seeds": 2, "batch": 4, "evaluations": 3, "progress": False, **given}
-    chosen = {"objective": objective, "dtype": torch.float64, "learning_rate": [0.01, 0.03], **given}
+    chosen = {
+        "objective": objective,
+        "dtype": torch.float64,
+        "learning_rate": [0.01, 0.03],
+        **given,
+    }
     here = train(LOSSES, hypergrid(2, 3), **chosen, device="cpu")
     monkeypatch.setattr(devices, "may_look", lambda device: False)
     there = train(LOSSES, hypergrid(2, 3), **chosen, device="cpu")
-    torch.testing.assert_close(torch.tensor(there.terminal), torch.tensor(here.terminal), rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        torch.tensor(there.terminal), torch.tensor(here.terminal), rtol=0, atol=1e-10
+    )
     for name in here.metrics:
         pair = (torch.tensor(found.metrics[name]) for found in (there, here))
         torch.testing.assert_close(*pair, rtol=1e-8, atol=1e-8)
 
 
 class Replayed:
-    """A recording in the place of a CUDA graph: the operations of one call, made again on the same tensors."""
+    """A recording in the place of a CUDA graph: the operations of one call, made again on the
+    same tensors.
+    """
 
     def __init__(self, call):
         self.graph = make_fx(lambda: call() or torch.zeros(()), tracing_mode="real")()
@@ -177,11 +227,15 @@ class Replayed:
 
 @pytest.mark.parametrize(("objective", "given"), GPU_WAYS)
 def test_a_recorded_step_is_replayed_with_new_inputs(monkeypatch, objective, given):
-    """Nothing that changes from step to step may be a number in the recording: rates, the step, the noise."""
+    """Nothing that changes from step to step may be a number in the recording: rates, the step,
+    the noise.
+    """
     monkeypatch.setattr(devices, "may_look", lambda device: False)
     found = {}
     for way in ("plain", "recorded"):
-        run, state = prepared(hypergrid(2, 3), device="cpu", dtype=torch.float64, objective=objective, **given)
+        run, state = prepared(
+            hypergrid(2, 3), device="cpu", dtype=torch.float64, objective=objective, **given
+        )
         inputs, advance = training._advancing(run, state)
         generator = torch.Generator().manual_seed(0)
         for step in range(7):
@@ -201,7 +255,9 @@ def test_a_recorded_step_is_replayed_with_new_inputs(monkeypatch, objective, giv
                 advance(0.0)
         found[way] = {name: tensor.clone() for name, tensor in training._tensors(state).items()}
     for name in ("values", "mean", "count", "visited", "buffer"):
-        torch.testing.assert_close(found["recorded"][name], found["plain"][name], rtol=0, atol=1e-12)
+        torch.testing.assert_close(
+            found["recorded"][name], found["plain"][name], rtol=0, atol=1e-12
+        )
 
 
 def test_a_step_is_recorded_after_a_few_and_then_replayed(monkeypatch):
@@ -215,7 +271,9 @@ def test_a_step_is_recorded_after_a_few_and_then_replayed(monkeypatch):
 def test_where_recording_fails_every_step_is_made_and_a_warning_says_why(monkeypatch):
     log = recording(monkeypatch, fails=True)
     advance = devices.repeated(lambda: log.append("call"), torch.device("cuda"))
-    with pytest.warns(UserWarning, match="cannot be recorded as a CUDA graph.*operation not permitted") as caught:
+    with pytest.warns(
+        UserWarning, match="cannot be recorded as a CUDA graph.*operation not permitted"
+    ) as caught:
         for _ in range(devices.WARM + 3):
             advance()
     assert log == ["call"] * devices.WARM + ["record"] + ["call"] * 3 and len(caught) == 1

@@ -1,4 +1,6 @@
-"""Each lesson's text and its notebook say the same, the notebook holds its outputs, and the text runs."""
+"""Each lesson's text and its notebook say the same, the notebook holds its outputs, and the text
+runs.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ from pathlib import Path
 import pytest
 
 for needed in ("jupytext", "nbformat", "nbclient", "ipykernel"):
-    pytest.importorskip(needed, reason="lessons need Jupyter: pip install 'divergence-lab[notebooks]'")
+    pytest.importorskip(
+        needed, reason="lessons need Jupyter: pip install 'divergence-lab[notebooks]'"
+    )
 
 import jupytext  # noqa: E402
 import nbformat  # noqa: E402
@@ -33,7 +37,9 @@ def test_there_are_lessons_and_every_notebook_has_its_text():
 @each_lesson
 def test_text_and_notebook_are_in_step(lesson):
     text, notebook = jupytext.read(lesson), jupytext.read(lesson.with_suffix(".ipynb"))
-    said, held = ([(cell.cell_type, cell.source) for cell in each.cells] for each in (text, notebook))
+    said, held = (
+        [(cell.cell_type, cell.source) for cell in each.cells] for each in (text, notebook)
+    )
     assert said == held, "run `make notebooks`"
 
 
@@ -48,7 +54,10 @@ def test_a_published_address_makes_badges_that_open_the_lesson(tmp_path):
     lesson.write_text(f"# # First\n# {badge('01_first', None)}\n")
     assert BY_HAND in lesson.read_text()
     assert refresh(tmp_path, "https://github.com/someone/something.git") == [lesson]
-    assert "colab.research.google.com/github/someone/something/blob/main/notebooks/01_first.ipynb" in lesson.read_text()
+    assert (
+        "colab.research.google.com/github/someone/something/blob/main/notebooks/01_first.ipynb"
+        in lesson.read_text()
+    )
 
 
 @each_lesson
@@ -74,7 +83,9 @@ def test_the_text_runs(lesson):
 
 
 def test_a_false_check_is_noticed(tmp_path):
-    """Negative control: with one statement of the last cell made false, the same lesson does not run."""
+    """Negative control: with one statement of the last cell made false, the same lesson does not
+    run.
+    """
     mutated = tmp_path / LESSONS[0].name
     text = LESSONS[0].read_text()
     claim = 'assert (found.name, found.factor) == ("reverse KL", 1)'

@@ -1,15 +1,37 @@
-"""Every objective: residual 0 at the true flow and only there, its sign, its value by hand, no role for the batch."""
+"""Every objective: residual 0 at the true flow and only there, its sign, its value by hand, no
+role for the batch.
+"""
 
 import math
 
 import pytest
 import torch
 
-from divergence_lab.gflownet.listed.exact import enumerate_trajectories, log_partition, terminal_distribution
-from divergence_lab.gflownet.listed.flow import along, check_objective, edge_log_pb, fixed_log_pb, flow, log_partial, steps_of
-from divergence_lab.gflownet.objectives import ObjectiveError, Steps, db, objective, subtb, tb, vargrad
-from divergence_lab.gflownet.policies.policy import heads, tabular
+from divergence_lab.gflownet.listed.exact import (
+    enumerate_trajectories,
+    log_partition,
+    terminal_distribution,
+)
+from divergence_lab.gflownet.listed.flow import (
+    along,
+    check_objective,
+    edge_log_pb,
+    fixed_log_pb,
+    flow,
+    log_partial,
+    steps_of,
+)
 from divergence_lab.gflownet.listed.sampling import Trajectories
+from divergence_lab.gflownet.objectives import (
+    ObjectiveError,
+    Steps,
+    db,
+    objective,
+    subtb,
+    tb,
+    vargrad,
+)
+from divergence_lab.gflownet.policies.policy import heads, tabular
 from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
 
@@ -57,7 +79,9 @@ def true_flow(graph, log_pb):
 def solution(graph, name, backward):
     """A tabular policy, and the parameters that solve the balance for its P_B."""
     chosen = objective(name)
-    needs = heads(graph, learned_back=backward == "learned", flow=chosen.flow in ("free", "forward-looking"))
+    needs = heads(
+        graph, learned_back=backward == "learned", flow=chosen.flow in ("free", "forward-looking")
+    )
     policy = tabular(graph, heads=needs, scale=1.0)
     parameters = policy.init([5], dtype=torch.float64)
     rows = parameters["rows"].clone()
@@ -68,9 +92,15 @@ def solution(graph, name, backward):
     log_flow, log_edge = true_flow(graph, log_pb)
     rows[0, : needs.n_actions] = log_edge.clamp(min=-1e3)
     if needs.flow:
-        partial = log_partial(graph, "cpu", torch.float64) if chosen.flow == "forward-looking" else 0.0
+        partial = (
+            log_partial(graph, "cpu", torch.float64) if chosen.flow == "forward-looking" else 0.0
+        )
         rows[0, -1] = log_flow - partial
-    return policy, chosen, {"rows": rows, "log_z": torch.tensor([log_partition(graph)], dtype=torch.float64)}
+    return (
+        policy,
+        chosen,
+        {"rows": rows, "log_z": torch.tensor([log_partition(graph)], dtype=torch.float64)},
+    )
 
 
 @pytest.mark.parametrize("backward", ["uniform", "learned", "maxent"])
@@ -87,13 +117,16 @@ def test_the_residual_is_zero_at_the_true_flow_and_only_there(graph, name, backw
     law = terminal_distribution(graph, model.log_pf)[0]
     target = torch.tensor(graph.log_reward[graph.terminal_states])
     torch.testing.assert_close(law.log() + log_partition(graph), target)
-    # control: other parameters have residuals that are not 0, for states that have anything to learn
+    # control: other parameters have residuals that are not 0, for states that have anything to
+    # learn
     moved = {
         **parameters,
         "rows": parameters["rows"] + torch.randn(parameters["rows"].shape, dtype=torch.float64),
     }
     if graph.n_states > 1:
-        assert along(graph, chosen, flow(policy, moved, chosen, backward), walked).x.abs().max() > 0.05
+        assert (
+            along(graph, chosen, flow(policy, moved, chosen, backward), walked).x.abs().max() > 0.05
+        )
 
 
 @pytest.mark.parametrize(("graph", "name"), CASES, ids=lambda value: getattr(value, "name", value))
@@ -132,7 +165,9 @@ def test_a_residual_does_not_depend_on_the_batch_it_is_in(graph, name):
     if name == "vargrad":
         pytest.skip("its log Z is estimated from the batch: see the test of its expected gradient")
     chosen = objective(name)
-    policy = tabular(graph, heads=heads(graph, flow=chosen.flow in ("free", "forward-looking")), scale=1.0)
+    policy = tabular(
+        graph, heads=heads(graph, flow=chosen.flow in ("free", "forward-looking")), scale=1.0
+    )
     model = flow(policy, policy.init([0], dtype=torch.float64), chosen)
     walked = enumerate_trajectories(graph)
     whole = along(graph, chosen, model, walked)
@@ -141,7 +176,10 @@ def test_a_residual_does_not_depend_on_the_batch_it_is_in(graph, name):
         alone = along(graph, chosen, model, part)
         torch.testing.assert_close(alone.x, whole.x[..., pick], rtol=0, atol=0)
         torch.testing.assert_close(
-            alone.weight.expand_as(alone.x), whole.weight.expand_as(whole.x)[..., pick], rtol=0, atol=1e-15
+            alone.weight.expand_as(alone.x),
+            whole.weight.expand_as(whole.x)[..., pick],
+            rtol=0,
+            atol=1e-15,
         )
 
 
@@ -149,17 +187,23 @@ def random_steps(graph, name, seed=0):
     chosen = objective(name)
     policy = tabular(graph, heads=heads(graph, flow=True), scale=1.0, initial_log_z=0.3)
     return steps_of(
-        graph, flow(policy, policy.init([seed], dtype=torch.float64), chosen), enumerate_trajectories(graph)
+        graph,
+        flow(policy, policy.init([seed], dtype=torch.float64), chosen),
+        enumerate_trajectories(graph),
     )
 
 
 @pytest.mark.parametrize("graph", GRAPHS[1:], ids=lambda graph: graph.name)
 def test_sub_trajectories_by_hand(graph):
-    """Every i < j <= length in plain Python, and DB and TB as the shortest and the longest of them."""
+    """Every i < j <= length in plain Python, and DB and TB as the shortest and the longest of
+    them.
+    """
     steps = random_steps(graph, "db")
     found = subtb(steps, 0.7)
     pairs = [
-        (i, j) for i in range(steps.exists.shape[1] + 1) for j in range(i + 1, steps.exists.shape[1] + 1)
+        (i, j)
+        for i in range(steps.exists.shape[1] + 1)
+        for j in range(i + 1, steps.exists.shape[1] + 1)
     ]
     for column in range(steps.exists.shape[2]):
         length = int(steps.exists[0, :, column].sum())
@@ -194,13 +238,17 @@ def test_weights_of_long_trajectories_do_not_overflow(decay):
 
 @pytest.mark.parametrize("batch", [2, 3, 5])
 def test_the_expected_gradient_of_vargrad_is_that_of_reverse_kl_whatever_the_batch(batch):
-    """All batches of the diamond's 3 trajectories enumerated: grad E[x^2/2] = grad KL(P_F||target)."""
+    """All batches of the diamond's 3 trajectories enumerated: grad E[x^2/2] = grad
+    KL(P_F||target).
+    """
     graph = diamond()
     policy = tabular(graph, scale=1.0)
     parameters = policy.init([3], dtype=torch.float64)
     rows = parameters["rows"].requires_grad_()
     steps = steps_of(
-        graph, flow(policy, {**parameters, "rows": rows}, objective("vargrad")), enumerate_trajectories(graph)
+        graph,
+        flow(policy, {**parameters, "rows": rows}, objective("vargrad")),
+        enumerate_trajectories(graph),
     )
     estimate = steps.increment.sum(dim=1)[0]  # log w = log R P_B - log P_F
     log_law = policy.log_pf({"rows": rows})
@@ -218,7 +266,9 @@ def test_the_expected_gradient_of_vargrad_is_that_of_reverse_kl_whatever_the_bat
     exact = torch.autograd.grad(-(chance * estimate).sum(), rows, retain_graph=True)[0]
     picks = torch.cartesian_prod(*[torch.arange(3)] * batch)
     one = type(steps)(
-        steps.increment[0][:, picks].movedim(1, 0), steps.exists[0][:, picks].movedim(1, 0), steps.log_z
+        steps.increment[0][:, picks].movedim(1, 0),
+        steps.exists[0][:, picks].movedim(1, 0),
+        steps.log_z,
     )
     weight = chance[picks].prod(dim=1).detach()
     loss = (vargrad(one).x[:, 0] ** 2 / 2).mean(dim=-1) * weight
@@ -240,9 +290,13 @@ def test_value_by_hand():
         "log_z": torch.tensor([0.0, 1.0]).double(),
     }
     residual = along(
-        graph, objective("tb"), flow(policy, parameters, objective("tb")), enumerate_trajectories(graph)
+        graph,
+        objective("tb"),
+        flow(policy, parameters, objective("tb")),
+        enumerate_trajectories(graph),
     ).x[:, 0]
-    # start, left: P_F 1/2 1/2; start, left, both: P_F 1/2 1/2, P_B 1/2; start, right, both: P_F 1/2, P_B 1/2
+    # start, left: P_F 1/2 1/2; start, left, both: P_F 1/2 1/2, P_B 1/2; start, right, both: P_F
+    # 1/2, P_B 1/2
     expected = sorted([-0.4 - math.log(1 / 4), 0.9 + math.log(1 / 2) - math.log(1 / 4), 0.9])
     assert sorted(residual[0].tolist()) == pytest.approx(expected)
     torch.testing.assert_close(residual[1], residual[0] - 1.0)
@@ -254,7 +308,9 @@ def test_maximum_entropy_makes_all_trajectories_to_a_state_equally_likely(graph)
     walked = enumerate_trajectories(graph)
     ended: dict[int, list[float]] = {}
     for column in range(walked.terminal.shape[1]):
-        steps = zip(walked.slots[0, :, column].tolist(), walked.states[0, :, column].tolist(), strict=True)
+        steps = zip(
+            walked.slots[0, :, column].tolist(), walked.states[0, :, column].tolist(), strict=True
+        )
         total = sum(log_pb[slot, state].item() for slot, state in steps if state < graph.n_states)
         ended.setdefault(int(walked.terminal[0, column]), []).append(total)
     for values in ended.values():
@@ -263,7 +319,17 @@ def test_maximum_entropy_makes_all_trajectories_to_a_state_equally_likely(graph)
 
 @pytest.mark.parametrize(
     "text",
-    ["sac", "tb(0.9)", "fl-tb", "subtb(0)", "subtb(1.2.3)", "subtb(nan)", "modified-fm", "", "db "[:1]],
+    [
+        "sac",
+        "tb(0.9)",
+        "fl-tb",
+        "subtb(0)",
+        "subtb(1.2.3)",
+        "subtb(nan)",
+        "modified-fm",
+        "",
+        "db "[:1],
+    ],
 )
 def test_unknown_objectives_are_refused_in_one_line(text):
     with pytest.raises(ObjectiveError, match="objective") as caught:

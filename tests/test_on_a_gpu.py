@@ -1,4 +1,6 @@
-"""benchmarks/on_a_gpu.py, tried on a CPU: it keeps what it has when it is killed, and goes on from there."""
+"""benchmarks/on_a_gpu.py, tried on a CPU: it keeps what it has when it is killed, and goes on
+from there.
+"""
 
 import importlib.util
 import json
@@ -44,9 +46,24 @@ def on_a_gpu(monkeypatch):
 
 
 def start(tmp_path, *more):
-    words = [sys.executable, str(SCRIPT), "--minutes", "5", "--device", "cpu", "--quick", "--out", str(tmp_path / "out"), *more]
-    known = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "COV_"))}
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=known)
+    words = [
+        sys.executable,
+        str(SCRIPT),
+        "--minutes",
+        "5",
+        "--device",
+        "cpu",
+        "--quick",
+        "--out",
+        str(tmp_path / "out"),
+        *more,
+    ]
+    known = {
+        key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "COV_"))
+    }
+    return subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=known
+    )
 
 
 def wait_for(path, job):
@@ -68,14 +85,20 @@ def gone(pid):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
 def test_killed_it_keeps_what_it_has_and_goes_on(tmp_path):
-    """SIGTERM amid the tests, then a start that ends with a failure, then one that runs this test alone."""
+    """SIGTERM amid the tests, then a start that ends with a failure, then one that runs this
+    test alone.
+    """
     (tmp_path / "test_some.py").write_text(SOME)
     out, given = tmp_path / "out", ("--steps", "tests", "--tests", str(tmp_path / "test_some.py"))
     job = start(tmp_path, *given)
     pid = int(wait_for(tmp_path / "waiting", job))
     job.send_signal(signal.SIGTERM)
     printed, errors = job.communicate(timeout=60)
-    assert job.returncode == 128 + signal.SIGTERM and "stopped from outside" in printed and "Traceback" not in errors
+    assert (
+        job.returncode == 128 + signal.SIGTERM
+        and "stopped from outside" in printed
+        and "Traceback" not in errors
+    )
     for _ in range(500):
         if gone(pid):
             break
@@ -91,15 +114,21 @@ def test_killed_it_keeps_what_it_has_and_goes_on(tmp_path):
     (tmp_path / "go").touch()
     job = start(tmp_path, *given)
     printed, errors = job.communicate(timeout=200)
-    assert job.returncode == 1 and "FAILED" in printed and "test_fails_at_first" in printed, printed + errors
-    assert sorted((tmp_path / "ran").read_text().split()) == ["0", "1", "2", "3"], "what passed is not run again"
+    assert job.returncode == 1 and "FAILED" in printed and "test_fails_at_first" in printed, (
+        printed + errors
+    )
+    assert sorted((tmp_path / "ran").read_text().split()) == ["0", "1", "2", "3"], (
+        "what passed is not run again"
+    )
     state = json.loads((out / "state.json").read_text())["steps"]["tests"]
     assert state["state"] == "failed" and state["failed"][0].endswith("test_fails_at_first")
 
     (tmp_path / "mended").touch()
     job = start(tmp_path, *given)
     printed, errors = job.communicate(timeout=100)
-    assert job.returncode == 0 and "7 passed or were skipped (6 of them before), 0 failed" in printed, printed + errors
+    assert (
+        job.returncode == 0 and "7 passed or were skipped (6 of them before), 0 failed" in printed
+    ), printed + errors
     assert len((tmp_path / "ran").read_text().split()) == 4
 
 
@@ -110,8 +139,13 @@ def test_every_step_in_small(tmp_path):
     job = start(tmp_path, *given)
     printed, errors = job.communicate(timeout=280)
     assert job.returncode == 0 and printed.count(": done") == 3, printed + errors
-    assert json.loads((out / "bench.json").read_text())["rows"] and (out / "bench.jsonl").read_text().count("\n") > 3
-    assert (out / "figure3" / "about.json").exists() and len(list((out / "figure3" / "runs").glob("*/checkpoint.pt"))) == 4
+    assert (
+        json.loads((out / "bench.json").read_text())["rows"]
+        and (out / "bench.jsonl").read_text().count("\n") > 3
+    )
+    assert (out / "figure3" / "about.json").exists() and len(
+        list((out / "figure3" / "runs").glob("*/checkpoint.pt"))
+    ) == 4
     printed, errors = (job := start(tmp_path, *given)).communicate(timeout=100)
     assert job.returncode == 0 and printed.count("done before") == 3, printed + errors
 
@@ -121,10 +155,16 @@ def test_without_a_gpu_one_line_says_so(capsys, on_a_gpu, tmp_path):
         pytest.skip("there is a CUDA device")
     assert on_a_gpu.main(["--out", str(tmp_path / "out")]) == 2
     printed = capsys.readouterr()
-    assert printed.err.count("\n") == 1 and "no CUDA device" in printed.err and not (tmp_path / "out").exists()
+    assert (
+        printed.err.count("\n") == 1
+        and "no CUDA device" in printed.err
+        and not (tmp_path / "out").exists()
+    )
 
 
-def test_no_step_takes_more_than_its_share_and_one_that_breaks_stops_no_other(on_a_gpu, tmp_path, monkeypatch, capsys):
+def test_no_step_takes_more_than_its_share_and_one_that_breaks_stops_no_other(
+    on_a_gpu, tmp_path, monkeypatch, capsys
+):
     limits = {}
 
     def step(name, answer):
@@ -136,17 +176,31 @@ def test_no_step_takes_more_than_its_share_and_one_that_breaks_stops_no_other(on
 
         return of
 
-    monkeypatch.setattr(on_a_gpu, "STEPS", {"tests": step("tests", ValueError("oh")), "bench": step("bench", "stopped"), "figure3": step("figure3", "done")})
+    monkeypatch.setattr(
+        on_a_gpu,
+        "STEPS",
+        {
+            "tests": step("tests", ValueError("oh")),
+            "bench": step("bench", "stopped"),
+            "figure3": step("figure3", "done"),
+        },
+    )
     assert on_a_gpu.main(["--device", "cpu", "--minutes", "10", "--out", str(tmp_path)]) == 1
     assert {name: round(share, 2) for name, share in limits.items()} == on_a_gpu.SHARES
     steps = json.loads((tmp_path / "state.json").read_text())["steps"]
-    assert [steps[name]["state"] for name in ("tests", "bench", "figure3")] == ["broke: ValueError: oh", "stopped", "done"]
+    assert [steps[name]["state"] for name in ("tests", "bench", "figure3")] == [
+        "broke: ValueError: oh",
+        "stopped",
+        "done",
+    ]
     assert on_a_gpu.main(["--device", "cpu", "--minutes", "0.01", "--out", str(tmp_path)]) == 1
     assert "bench: not begun, the time is over" in capsys.readouterr().out
 
 
 def test_other_code_begins_anew_and_says_so(on_a_gpu, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(on_a_gpu, "STEPS", {"tests": lambda session, limit: "done", "figure3": on_a_gpu.figure3})
+    monkeypatch.setattr(
+        on_a_gpu, "STEPS", {"tests": lambda session, limit: "done", "figure3": on_a_gpu.figure3}
+    )
     monkeypatch.setattr(on_a_gpu.Session, "command", lambda *given: 0)
     monkeypatch.setattr(on_a_gpu, "version", lambda: "one")
     asked = ["--device", "cpu", "--out", str(tmp_path), "--steps", "tests", "figure3"]
@@ -157,11 +211,15 @@ def test_other_code_begins_anew_and_says_so(on_a_gpu, tmp_path, monkeypatch, cap
     assert on_a_gpu.main(asked) == 0
     printed = capsys.readouterr().out
     assert "the code has changed since one" in printed and "tests: begins" in printed
-    assert (tmp_path / "before-one" / "tests.jsonl").exists() and not (tmp_path / "tests.jsonl").exists()
+    assert (tmp_path / "before-one" / "tests.jsonl").exists() and not (
+        tmp_path / "tests.jsonl"
+    ).exists()
 
 
 def test_the_version_is_that_of_these_files(on_a_gpu):
-    assert on_a_gpu.version() == on_a_gpu.version() and len(on_a_gpu.version().rpartition("-")[2]) == 8
+    assert (
+        on_a_gpu.version() == on_a_gpu.version() and len(on_a_gpu.version().rpartition("-")[2]) == 8
+    )
 
 
 def test_what_was_measured_is_not_measured_again(tmp_path, monkeypatch):
@@ -169,13 +227,23 @@ def test_what_was_measured_is_not_measured_again(tmp_path, monkeypatch):
 
     asked = []
     for name in ("sweep", "law_beside", "law_alone", "exact_training", "memory_of", "crossover"):
-        monkeypatch.setattr(bench, name, lambda *given, name=name: asked.append(name) or [bench.Row(name, "2x8", float("inf"), "ms")])
+        monkeypatch.setattr(
+            bench,
+            name,
+            lambda *given, name=name: (
+                asked.append(name) or [bench.Row(name, "2x8", float("inf"), "ms")]
+            ),
+        )
     keep = tmp_path / "kept.jsonl"
     first = bench.bench((), device="cpu", quick=True, keep=keep)
     text = keep.read_text()
-    keep.write_text(text.rpartition('{"label"')[0] + '{"label": "cut o')  # killed amid the last line
+    keep.write_text(
+        text.rpartition('{"label"')[0] + '{"label": "cut o'
+    )  # killed amid the last line
     assert len(asked) == 6 and text.count("\n") == 6
-    assert bench.bench((), device="cpu", quick=True, keep=keep).rows == first.rows and len(asked) == 7
+    assert (
+        bench.bench((), device="cpu", quick=True, keep=keep).rows == first.rows and len(asked) == 7
+    )
     bench.bench((), device="cpu", quick=False, keep=keep)  # other sizes are measured for themselves
     assert len(asked) > 12
 
@@ -192,8 +260,14 @@ def test_tests_look_away_from_a_gpu_unless_they_are_told(on_a_gpu, tmp_path, mon
     if not os.environ.get("DIVERGENCE_LAB_TESTS_ON_GPU"):
         assert not torch.cuda.is_available() and os.environ["CUDA_VISIBLE_DEVICES"] == ""
     given = []
-    monkeypatch.setattr(on_a_gpu.Session, "command", lambda session, words, limit, printed, more: given.append(more) or 0)
+    monkeypatch.setattr(
+        on_a_gpu.Session,
+        "command",
+        lambda session, words, limit, printed, more: given.append(more) or 0,
+    )
     for device in ("cuda", "cpu"):
-        session = on_a_gpu.Session(tmp_path, 0.0, device, False, ["tests"], ["tests"], {"version": "one", "steps": {}})
+        session = on_a_gpu.Session(
+            tmp_path, 0.0, device, False, ["tests"], ["tests"], {"version": "one", "steps": {}}
+        )
         assert on_a_gpu.tests(session, 1.0) == "done"
     assert [more["DIVERGENCE_LAB_TESTS_ON_GPU"] for more in given] == ["1", ""]

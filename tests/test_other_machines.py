@@ -1,4 +1,6 @@
-"""The tests that compute hold on another processor, with another number of threads, and on a busy machine.  Run by make test-slow."""
+"""The tests that compute hold on another processor, with another number of threads, and on a
+busy machine.  Run by make test-slow.
+"""
 
 import contextlib
 import os
@@ -20,9 +22,16 @@ BUSY = 10
 
 
 def older_processor():
-    """What torch, numpy and OpenBLAS compute with where no wide vectors are; sums come out in another order."""
+    """What torch, numpy and OpenBLAS compute with where no wide vectors are; sums come out in
+    another order.
+    """
     found = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", [])
-    return {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE", "OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": " ".join(found)}
+    return {
+        "ATEN_CPU_CAPABILITY": "default",
+        "MKL_CBWR": "COMPATIBLE",
+        "OPENBLAS_CORETYPE": "Nehalem",
+        "NPY_DISABLE_CPU_FEATURES": " ".join(found),
+    }
 
 
 MACHINES = {

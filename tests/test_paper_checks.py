@@ -21,7 +21,12 @@ def test_the_committed_table_is_what_the_script_computes(report):
 
 def test_everything_claimed_agrees_except_the_known_slip(report):
     assert report.holds and not report.unexpected
-    assert {row.subject for row in report.table} == {"Quadratic", "Linex(1)", "Linex(1/2)", "Shifted-Cosh"}
+    assert {row.subject for row in report.table} == {
+        "Quadratic",
+        "Linex(1)",
+        "Linex(1/2)",
+        "Shifted-Cosh",
+    }
     assert [row.subject for row in report.table if row.agrees is None] == ["Shifted-Cosh"]
     assert all(row.agrees is False for row in report.slips)
 
@@ -84,7 +89,9 @@ def test_a_wrong_generator_or_a_wrong_stretch_is_noticed(theorem_b1):
     assert not dataclasses.replace(row, claimed=row.claimed + t**2 / 10).agrees
     assert dataclasses.replace(row, claimed=row.claimed + 3 * (t - 1)).agrees  # the gauge
     assert not dataclasses.replace(row, printed="t - 1").agrees
-    assert not theorem_b1.convex_on(row.claimed, ("0", "3")) and not theorem_b1.convex_on(row.claimed, ("0", "oo"))
+    assert not theorem_b1.convex_on(row.claimed, ("0", "3")) and not theorem_b1.convex_on(
+        row.claimed, ("0", "oo")
+    )
 
 
 @pytest.fixture
@@ -104,16 +111,37 @@ def test_bits_run_and_their_page_says_what_was_not(bit_check, monkeypatch, tmp_p
     monkeypatch.setitem(runs.PRESETS, "quick", small)
     monkeypatch.setattr(page, "RESULTS", tmp_path)
     monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")
-    assert runs.main(["--preset", "quick", "--device", "cpu", "--out", str(tmp_path / "standard")]) == 0
+    assert (
+        runs.main(["--preset", "quick", "--device", "cpu", "--out", str(tmp_path / "standard")])
+        == 0
+    )
     page.write()
     text = (tmp_path / "page.md").read_text()
     assert text.count("not run") == 24 and "| DB, twin | 4x2 | Shifted-Cosh | 1 x 3 |" in text
     # a later run with one more seed is stopped before it does anything: what the table held stays
     before = (tmp_path / "standard" / "runs.csv").read_text()
     monkeypatch.setitem(runs.PRESETS, "quick", (dataclasses.replace(small[0], seeds=2),))
-    assert runs.main(["--preset", "quick", "--gather", "--device", "cpu", "--out", str(tmp_path / "standard")]) == 0
+    assert (
+        runs.main(
+            [
+                "--preset",
+                "quick",
+                "--gather",
+                "--device",
+                "cpu",
+                "--out",
+                str(tmp_path / "standard"),
+            ]
+        )
+        == 0
+    )
     assert (tmp_path / "standard" / "runs.csv").read_text() == before
-    planned = [(part, name, seed) for part in runs.PRESETS["quick"] for seed in range(2) for name in part.objectives]
+    planned = [
+        (part, name, seed)
+        for part in runs.PRESETS["quick"]
+        for seed in range(2)
+        for name in part.objectives
+    ]
     assert len(runs.together(planned, {}, tmp_path / "standard")[0]) == 4
     longer = [(dataclasses.replace(part, steps=9), name, seed) for part, name, seed in planned]
     assert runs.together(longer, {}, tmp_path / "standard") == ([], [])
@@ -130,4 +158,6 @@ def test_the_committed_page_of_bits_is_that_of_its_results(bit_check, monkeypatc
     monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")
     monkeypatch.setattr(page, "save", lambda figure, path: None)
     page.write()
-    assert (tmp_path / "page.md").read_text() == before, "python paper_checks/tables3_4_bits.py --page"
+    assert (tmp_path / "page.md").read_text() == before, (
+        "python paper_checks/tables3_4_bits.py --page"
+    )

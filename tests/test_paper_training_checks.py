@@ -1,4 +1,6 @@
-"""The checks that train: their pages are what the committed results say, and what they measure is right."""
+"""The checks that train: their pages are what the committed results say, and what they measure
+is right.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,13 @@ import pytest
 import torch
 
 import divergence_lab as dl
-from divergence_lab.training.evaluation import keep, window_l1
 from divergence_lab.gflownet.listed.exact import target_distribution
 from divergence_lab.graphs.dag import clamp_log_reward
 from divergence_lab.graphs.texts import graph_from_text
 from divergence_lab.results.metrics import sampling_floor
-from divergence_lab.training.settings import TrainingError
+from divergence_lab.training.evaluation import keep, window_l1
 from divergence_lab.training.loop import train
+from divergence_lab.training.settings import TrainingError
 
 CHECKS = Path(__file__).resolve().parents[1] / "paper_checks"
 
@@ -67,26 +69,47 @@ def test_the_window_is_that_of_brute_force():
     assert np.isnan(window_l1(run, window, 0))
     for step in range(20):
         drawn = generator.choice(states, size=(2, batch))
-        keep(window, torch.from_numpy(drawn)[..., None] if step % 2 else torch.from_numpy(drawn), step)
+        keep(
+            window,
+            torch.from_numpy(drawn)[..., None] if step % 2 else torch.from_numpy(drawn),
+            step,
+        )
         for member, row in zip(last, drawn):
             member.extend(row.tolist())
         shares = [np.mean(np.array(member)[:, None] == states, axis=0) for member in last]
         expected = np.abs(np.array(shares) - target_distribution(graph)).sum(axis=1)
-        np.testing.assert_allclose(window_l1(run, window, (step + 1) * batch).numpy(), expected, atol=1e-12)
+        np.testing.assert_allclose(
+            window_l1(run, window, (step + 1) * batch).numpy(), expected, atol=1e-12
+        )
 
 
 def test_a_long_window_nears_the_exact_distance(tmp_path):
-    """A policy that hardly moves: L1 of many samples is 2 TV of its law, up to the floor; and a resumed run agrees."""
+    """A policy that hardly moves: L1 of many samples is 2 TV of its law, up to the floor; and a
+    resumed run agrees.
+    """
     graph = dl.hypergrid(2, 3)
-    given = {"seeds": 2, "steps": 300, "batch": 64, "window": 19_200, "learning_rate": 1e-9, "evaluations": 3}
+    given = {
+        "seeds": 2,
+        "steps": 300,
+        "batch": 64,
+        "window": 19_200,
+        "learning_rate": 1e-9,
+        "evaluations": 3,
+    }
     result = train({"q": squared}, graph, device="cpu", out=tmp_path, **given)
-    np.testing.assert_allclose(result.metrics["window_l1"][..., -1], 2 * result.metrics["tv"][..., -1], atol=0.03)
+    np.testing.assert_allclose(
+        result.metrics["window_l1"][..., -1], 2 * result.metrics["tv"][..., -1], atol=0.03
+    )
     again = train({"q": squared}, graph, device="cpu", out=tmp_path, resume=True, **given)
     np.testing.assert_array_equal(again.metrics["window_l1"], result.metrics["window_l1"])
-    np.testing.assert_array_equal(dl.load(tmp_path).metrics["window_l1"], result.metrics["window_l1"])
+    np.testing.assert_array_equal(
+        dl.load(tmp_path).metrics["window_l1"], result.metrics["window_l1"]
+    )
 
 
-@pytest.mark.parametrize("window, why", [(5, "at least the batch"), (-1, "at least the batch"), (2.5, "whole number")])
+@pytest.mark.parametrize(
+    "window, why", [(5, "at least the batch"), (-1, "at least the batch"), (2.5, "whole number")]
+)
 def test_a_window_that_cannot_be_kept_is_refused(window, why):
     with pytest.raises(TrainingError, match=why):
         train({"q": squared}, dl.hypergrid(2, 3), window=window, device="cpu")
@@ -101,14 +124,19 @@ def test_rewards_are_clamped_from_below_and_nothing_else_changes():
     high = graph.log_reward >= -12
     np.testing.assert_array_equal(clamped.log_reward[high], graph.log_reward[high])
     partly = clamp_log_reward(graph_from_text("bits:4x2"), -1.0)
-    np.testing.assert_array_equal(np.isneginf(partly.log_reward), np.isneginf(graph_from_text("bits:4x2").log_reward))
+    np.testing.assert_array_equal(
+        np.isneginf(partly.log_reward), np.isneginf(graph_from_text("bits:4x2").log_reward)
+    )
 
 
 def test_flow_matching_draws_from_its_own_flows_where_states_are_visited():
     """The stop's flow is R(s) when drawing too: both ways of evaluating learn the same numbers."""
     given = {"objective": "fm", "backward": "learned", "policy": "mlp", "width": 16, "seeds": 2, "steps": 12, "batch": 16,
              "dtype": torch.float64, "evaluations": 3, "device": "cpu", "window": 64}  # fmt: skip
-    ways = [train({"q": squared}, dl.hypergrid(2, 8), evaluate=way, **given) for way in ("visited", "all states")]
+    ways = [
+        train({"q": squared}, dl.hypergrid(2, 8), evaluate=way, **given)
+        for way in ("visited", "all states")
+    ]
     for name in ("tv", "window_l1"):
         np.testing.assert_allclose(ways[0].metrics[name], ways[1].metrics[name], rtol=1e-6)
 
@@ -118,10 +146,15 @@ def test_the_traps_of_the_released_code_are_switches(figure3):
     on, off = figure3.settings(case), figure3.settings(case, traps=())
     assert on["graph"].log_reward.min() == -12 > off["graph"].log_reward.min()
     far = torch.tensor([60.0], dtype=torch.float64, requires_grad=True)
-    slopes = [torch.autograd.grad(given["losses"]["linex(1)"](far).sum(), far)[0].item() for given in (on, off)]
+    slopes = [
+        torch.autograd.grad(given["losses"]["linex(1)"](far).sum(), far)[0].item()
+        for given in (on, off)
+    ]
     assert slopes == pytest.approx([np.expm1(50.0), np.expm1(60.0)], rel=1e-6)
     free = figure3.settings(figure3.Case("hypergrid:2x8:paper", "db", 10, 160))
-    assert free["graph"].log_reward.min() < -12 and free["max_grad_norm"] == 10 < on["max_grad_norm"]
+    assert (
+        free["graph"].log_reward.min() < -12 and free["max_grad_norm"] == 10 < on["max_grad_norm"]
+    )
     assert off["max_grad_norm"] is None
     # each on its own
     only = figure3.settings(case, traps=("clamp", "gradient-clip"))
@@ -130,18 +163,38 @@ def test_the_traps_of_the_released_code_are_switches(figure3):
     assert slope == pytest.approx(np.expm1(60.0), rel=1e-6)
 
 
-def test_runs_without_a_trap_do_not_take_the_place_of_those_with_it(figure3, tmp_path, monkeypatch, capsys):
+def test_runs_without_a_trap_do_not_take_the_place_of_those_with_it(
+    figure3, tmp_path, monkeypatch, capsys
+):
     monkeypatch.setattr(figure3.presets, "HERE", tmp_path / "paper_checks")
     cases = (figure3.Case("hypergrid:2x4:paper", "tb", 4, 32, 2, 2),)
     assert figure3.main(["--preset", "standard", "--device", "cpu"], cases) == 0
-    before = (tmp_path / "paper_checks" / "results" / "figure3_hypergrid" / "standard" / "curves.csv").read_bytes()
-    assert figure3.main(["--preset", "standard", "--device", "cpu", "--without", "residual-clip,gradient-clip"], cases) == 0
+    before = (
+        tmp_path / "paper_checks" / "results" / "figure3_hypergrid" / "standard" / "curves.csv"
+    ).read_bytes()
+    assert (
+        figure3.main(
+            ["--preset", "standard", "--device", "cpu", "--without", "residual-clip,gradient-clip"],
+            cases,
+        )
+        == 0
+    )
     folders = sorted(path.name for path in (tmp_path / "paper_checks" / "results").iterdir())
     assert folders == ["figure3_hypergrid", "figure3_hypergrid_without_gradient_clip_residual_clip"]
-    assert before == (tmp_path / "paper_checks" / "results" / "figure3_hypergrid" / "standard" / "curves.csv").read_bytes()
-    page = (tmp_path / "paper_checks" / "figure3_hypergrid_without_gradient_clip_residual_clip.md").read_text()
+    assert (
+        before
+        == (
+            tmp_path / "paper_checks" / "results" / "figure3_hypergrid" / "standard" / "curves.csv"
+        ).read_bytes()
+    )
+    page = (
+        tmp_path / "paper_checks" / "figure3_hypergrid_without_gradient_clip_residual_clip.md"
+    ).read_text()
     assert "traps that are on: clamp." in page
-    assert "on: gradient-clip, clamp, residual-clip." in (tmp_path / "paper_checks" / "figure3_hypergrid.md").read_text()
+    assert (
+        "on: gradient-clip, clamp, residual-clip."
+        in (tmp_path / "paper_checks" / "figure3_hypergrid.md").read_text()
+    )
     with pytest.raises(SystemExit) as stop:
         figure3.main(["--without", "mean"])
     assert stop.value.code == 2 and "'mean' is none of" in capsys.readouterr().err
@@ -151,12 +204,20 @@ def test_the_hypergrid_check_runs_stops_and_goes_on(figure3, tmp_path, capsys):
     cases = tuple(figure3.Case("hypergrid:2x4:paper", o, 8, 32, 2, 3) for o in ("tb", "subtb(0.9)"))
     assert figure3.main(["--out", str(tmp_path)], cases) == 0
     page = (tmp_path / "figure3_hypergrid.md").read_text()
-    assert "hypergrid:2x4:paper, subtb(0.9)" in page and (tmp_path / "figure3_hypergrid_2x4_paper.png").stat().st_size > 10_000
+    assert (
+        "hypergrid:2x4:paper, subtb(0.9)" in page
+        and (tmp_path / "figure3_hypergrid_2x4_paper.png").stat().st_size > 10_000
+    )
     # stopped at the first evaluation, it still has its first rows
     stopped = figure3.Case("hypergrid:2x4:paper", "fm", 8, 32, 2, 3, minutes=1e-9)
     figure3.run(stopped, tmp_path, "cpu")
-    assert (tmp_path / stopped.name).exists() and not (tmp_path / stopped.name / "config.json").exists()
-    assert figure3.gather((stopped,), tmp_path, "cpu") == ([], {})  # so little says nothing about an order
+    assert (tmp_path / stopped.name).exists() and not (
+        tmp_path / stopped.name / "config.json"
+    ).exists()
+    assert figure3.gather((stopped,), tmp_path, "cpu") == (
+        [],
+        {},
+    )  # so little says nothing about an order
     figure3.run(dataclasses.replace(stopped, minutes=None), tmp_path, "cpu")
     rows, about = figure3.gather((stopped,), tmp_path, "cpu")
     assert max(row["trajectories"] for row in rows) == 8 * 16 and about[stopped.name]["steps"] == 8
@@ -173,8 +234,13 @@ def test_a_page_shows_the_longest_run_of_each_case(figure3, tmp_path, monkeypatc
     page = (tmp_path / "paper_checks" / "figure3_hypergrid.md").read_text()
     assert "tb | 2 | 6 | 6 |" in page and "db | 2 | 4 | 4 |" in page and "tb | 2 | 4 |" not in page
     results = tmp_path / "paper_checks" / "results" / "figure3_hypergrid"
-    forth, back = (figure3_page.read(*(results / preset for preset in order)) for order in (("standard", "paper"), ("paper", "standard")))
-    assert {case: curves.about["steps"] for case, curves in forth.items()} == {case: curves.about["steps"] for case, curves in back.items()}
+    forth, back = (
+        figure3_page.read(*(results / preset for preset in order))
+        for order in (("standard", "paper"), ("paper", "standard"))
+    )
+    assert {case: curves.about["steps"] for case, curves in forth.items()} == {
+        case: curves.about["steps"] for case, curves in back.items()
+    }
 
 
 def test_the_grids_beyond_the_paper_run(beyond, tmp_path, capsys, monkeypatch):
@@ -185,7 +251,9 @@ def test_the_grids_beyond_the_paper_run(beyond, tmp_path, capsys, monkeypatch):
     assert beyond.main(["--out", str(tmp_path)], size) == 0
     page = (tmp_path / "beyond_the_paper.md").read_text()
     assert "| jsd |" in page and "| designed |" in page and "linex(1->0)" in page
-    assert len((tmp_path / "runs.csv").read_text().splitlines()) == 1 + 2 * 2 * (6 + 8 + 2 * 4 + 2 * 2)
+    assert len((tmp_path / "runs.csv").read_text().splitlines()) == 1 + 2 * 2 * (
+        6 + 8 + 2 * 4 + 2 * 2
+    )
 
 
 def committed(name: str) -> list:
@@ -221,17 +289,30 @@ def test_the_time_on_a_gpu_is_what_a_step_counts(monkeypatch):
 
     given = {"policy": "mlp", "evaluate": "visited", "batch": 4, "seeds": 2}
     small, large = (
-        estimate.counted({"quadratic": squared}, graph_from_text("hypergrid:2x4"), width=width, **given) for width in (64, 128)
+        estimate.counted(
+            {"quadratic": squared}, graph_from_text("hypergrid:2x4"), width=width, **given
+        )
+        for width in (64, 128)
     )
-    # the same kernels at any width; products of the layers between grow fourfold, those beside them twofold
+    # the same kernels at any width; products of the layers between grow fourfold, those beside them
+    # twofold
     assert small[0] == large[0] > 50 and 2 < large[1] / small[1] < 4
     page = estimate.page([("Figure 3", "a case", 1000, 2, 1e-5, 360, 0.0)])
     assert "| Figure 3 | a case | 1,000 | 2 | 360 | 0.0 | 3.6 | 0.0 | not measured |  |" in page
     page = estimate.page([("Figure 3", "a case", 36_000, 2, 1e-5, 360, 0.0)], {"a case": 0.5})
     assert "| 0.50 | 10 |" in page and "or 10 hours of one core" in page
-    assert estimate.measured({"quadratic": squared}, graph_from_text("hypergrid:2x4"), width=64, **given) > 0
+    assert (
+        estimate.measured(
+            {"quadratic": squared}, graph_from_text("hypergrid:2x4"), width=64, **given
+        )
+        > 0
+    )
     committed = (CHECKS / "time_on_a_gpu.md").read_text().splitlines()
-    assert {line.split("|")[1].strip() for line in committed if line.startswith("| ")} >= {"Figure 3", "Figure 5", "Tables 3 and 4"}
+    assert {line.split("|")[1].strip() for line in committed if line.startswith("| ")} >= {
+        "Figure 3",
+        "Figure 5",
+        "Tables 3 and 4",
+    }
 
 
 def test_molecules_drawn_with_other_settings_are_not_taken_for_these(monkeypatch, tmp_path):
@@ -239,10 +320,14 @@ def test_molecules_drawn_with_other_settings_are_not_taken_for_these(monkeypatch
     import figure5_sampled
 
     made = []
-    monkeypatch.setattr(figure5_sampled, "_run", lambda *given: made.append(given[3]["steps"]) or ([], 0.0))
+    monkeypatch.setattr(
+        figure5_sampled, "_run", lambda *given: made.append(given[3]["steps"]) or ([], 0.0)
+    )
     size = {"net_seeds": 1, "steps": 5, "width": 4, "depth": 1, "keep": 2}
     for steps in (5, 5, 6):
-        figure5_sampled.sampled_part(tmp_path, None, {**size, "steps": steps}, "cpu", lambda *given: {}, False)
+        figure5_sampled.sampled_part(
+            tmp_path, None, {**size, "steps": steps}, "cpu", lambda *given: {}, False
+        )
     assert made == [5] * 4 + [6] * 4  # four objectives, each once for each size
 
 
@@ -259,7 +344,9 @@ def figure5(monkeypatch):
 def test_the_committed_page_of_molecules_is_what_its_results_say(figure5, tmp_path):
     _, page, _ = figure5
     before = (CHECKS / "figure5_molecules.md").read_text()
-    assert before == page.text(CHECKS / "results" / "figure5_molecules"), "python paper_checks/figure5_molecules.py --page"
+    assert before == page.text(CHECKS / "results" / "figure5_molecules"), (
+        "python paper_checks/figure5_molecules.py --page"
+    )
     shutil.copytree(CHECKS / "results" / "figure5_molecules", tmp_path / "results")
     path = tmp_path / "results" / "standard" / "sampled.json"
     changed = json.loads(path.read_text())
@@ -277,20 +364,32 @@ def test_an_order_of_losses_says_in_how_many_seeds_it_holds(figure5):
     _, page, _ = figure5
     high, low = np.array([3.0, 3.0, 1.0]), np.array([2.0, 2.0, 2.0])
     of = dict(zip(page.LOSSES, (high, low, low, high)))
-    assert page._orders(of, of)[0] == "yes (2 of 3 seeds): Quadratic > Shifted-Cosh > Linex(1) > Linex(1/2)"
-    assert page._orders(dict(zip(page.LOSSES, (low, high, low, high))), of)[0].startswith("no (0 of 3 seeds)")
+    assert (
+        page._orders(of, of)[0]
+        == "yes (2 of 3 seeds): Quadratic > Shifted-Cosh > Linex(1) > Linex(1/2)"
+    )
+    assert page._orders(dict(zip(page.LOSSES, (low, high, low, high))), of)[0].startswith(
+        "no (0 of 3 seeds)"
+    )
     assert page._orders({loss: low for loss in page.LOSSES}, of)[0] == "no: all four within 1%"
 
 
-def test_molecules_run_on_qed_named_as_such_and_a_stopped_run_goes_on(figure5, tmp_path, monkeypatch, capsys):
-    pytest.importorskip("rdkit", reason="molecules need RDKit: pip install 'divergence-lab[molecules]'")
+def test_molecules_run_on_qed_named_as_such_and_a_stopped_run_goes_on(
+    figure5, tmp_path, monkeypatch, capsys
+):
+    pytest.importorskip(
+        "rdkit", reason="molecules need RDKit: pip install 'divergence-lab[molecules]'"
+    )
     check, _, sampled = figure5
     monkeypatch.setattr(sampled, "OBJECTIVES", ("tb",))
     monkeypatch.setattr(dl.training, "CHECKPOINT_SECONDS", 0.0)
     size = {**check.SIZES["quick"], "steps": 7, "width": 8, "depth": 1}
     monkeypatch.setitem(check.SIZES, "quick", size)
     assert check.main(["--device", "cpu", "--out", str(tmp_path / "whole")]) == 0
-    assert "no --data: QED" in capsys.readouterr().err and not (tmp_path / "whole" / "sampled.json").exists()
+    assert (
+        "no --data: QED" in capsys.readouterr().err
+        and not (tmp_path / "whole" / "sampled.json").exists()
+    )
     recorder = sampled.recorder
 
     def stopping(path):
@@ -307,13 +406,22 @@ def test_molecules_run_on_qed_named_as_such_and_a_stopped_run_goes_on(figure5, t
     with pytest.raises(KeyboardInterrupt):
         check.main(["--device", "cpu", "--out", str(tmp_path / "stopped")])
     seen = []
-    monkeypatch.setattr(sampled, "recorder", lambda path: lambda step, states: (seen.append(step), recorder(path)(step, states)))
+    monkeypatch.setattr(
+        sampled,
+        "recorder",
+        lambda path: lambda step, states: (seen.append(step), recorder(path)(step, states)),
+    )
     assert check.main(["--device", "cpu", "--out", str(tmp_path / "stopped")]) == 0
     assert seen[0] > 0 and seen[-1] == 6
-    whole, stopped = (json.loads((tmp_path / name / "sampled-qed.json").read_text()) for name in ("whole", "stopped"))
+    whole, stopped = (
+        json.loads((tmp_path / name / "sampled-qed.json").read_text())
+        for name in ("whole", "stopped")
+    )
     assert whole["runs"] == stopped["runs"] and whole["runs"][0]["molecules"] == 7 * 4
     assert whole["about"]["space"].startswith("generated:molecules:8 (QED^4 (not the sEH")
-    assert "scaffolds_0.7" in whole["runs"][0] and "scaffolds_6" not in whole["runs"][0]  # thresholds of QED, not of sEH
+    assert (
+        "scaffolds_0.7" in whole["runs"][0] and "scaffolds_6" not in whole["runs"][0]
+    )  # thresholds of QED, not of sEH
     # nothing is finished elsewhere: what was committed stays
     assert check.main(["--gather", "--device", "cpu", "--out", str(tmp_path / "none")]) == 0
     assert not (tmp_path / "none").exists()
@@ -323,13 +431,18 @@ def test_the_losses_that_the_released_code_really_uses(figure5):
     check, _, _ = figure5
     x = torch.tensor([1.5])
     for objective in check.OBJECTIVES:
-        values = {round(float(loss(x)), 6) for loss in check.losses(objective, as_released=True).values()}
+        values = {
+            round(float(loss(x)), 6) for loss in check.losses(objective, as_released=True).values()
+        }
         assert len(values) == (4 if objective.startswith("subtb") else 1)
         assert len({round(float(loss(x)), 6) for loss in check.losses(objective).values()}) == 4
     assert check.losses("tb", as_released=True)["Linex(1)"](x).item() == pytest.approx(1.5**2 / 2)
 
 
-@pytest.mark.parametrize("arguments", [["--parts", "foo"], ["--data"], ["--preset", "standard", "--data", "no_such_folder"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--parts", "foo"], ["--data"], ["--preset", "standard", "--data", "no_such_folder"]],
+)
 def test_molecules_asked_for_wrongly_end_with_one_line(figure5, arguments, tmp_path, capsys):
     check, _, _ = figure5
     try:

@@ -5,23 +5,36 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.theory.expressions.parsing import ExpressionError, parse
 from divergence_lab.theory.divergence.loss import jump, loss
+from divergence_lab.theory.expressions.parsing import ExpressionError, parse
 from divergence_lab.theory.expressions.pieces import CannotSplit, split
 from divergence_lab.theory.expressions.symbols import x
 
 
-@pytest.mark.parametrize("text, kinks", [
-    ("x**2", ()), ("Abs(x)", (0,)), ("Max(x - 1, 0) + Max(-x - 2, 0)", (-2, 1)), ("Abs(x**2 - 2)", (-sp.sqrt(2), sp.sqrt(2))),
-    ("Abs(exp(x) - 2)", (sp.log(2),)), ("Max(x, -x, 2*Abs(x) - 1)", (-1, 0, 1)), ("Abs(x)**2", ()), ("sign(x)*x", (0,)),
-    ("Piecewise((x**2/2, Abs(x) <= 1), (Abs(x) - 1/2, True))", (-1, 1)), ("Abs(Abs(x) - 1)", (-1, 0, 1)),
-])
+@pytest.mark.parametrize(
+    "text, kinks",
+    [
+        ("x**2", ()),
+        ("Abs(x)", (0,)),
+        ("Max(x - 1, 0) + Max(-x - 2, 0)", (-2, 1)),
+        ("Abs(x**2 - 2)", (-sp.sqrt(2), sp.sqrt(2))),
+        ("Abs(exp(x) - 2)", (sp.log(2),)),
+        ("Max(x, -x, 2*Abs(x) - 1)", (-1, 0, 1)),
+        ("Abs(x)**2", ()),
+        ("sign(x)*x", (0,)),
+        ("Piecewise((x**2/2, Abs(x) <= 1), (Abs(x) - 1/2, True))", (-1, 1)),
+        ("Abs(Abs(x) - 1)", (-1, 0, 1)),
+    ],
+)
 def test_kinks(text, kinks):
     assert split(parse(text, x), x).kinks == tuple(map(sp.sympify, kinks))
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.integers(-4, 4), st.integers(1, 3)), min_size=1, max_size=4), st.fractions(-6, 6))
+@given(
+    st.lists(st.tuples(st.integers(-4, 4), st.integers(1, 3)), min_size=1, max_size=4),
+    st.fractions(-6, 6),
+)
 def test_pieces_equal_the_expression_everywhere(terms, point):
     expression = sum(weight * sp.Abs(x - kink) for kink, weight in terms) + sp.Max(x, 1 - x)
     point = sp.Rational(point.numerator, point.denominator)
@@ -48,17 +61,25 @@ def test_a_kink_that_cannot_be_located_is_refused():
         loss("Max(exp(x) - x - 1, x**2/2)")
 
 
-@pytest.mark.parametrize("text, gauge, rest", [
-    ("x**2/2 + 3*x + 2", (2, 3), "x**2/2"), ("cosh(x)", (1, 0), "cosh(x) - 1"), ("exp(x)", (1, 1), "exp(x) - x - 1"),
-    ("Abs(x) + 5", (5, 0), "Abs(x)"),
-])
+@pytest.mark.parametrize(
+    "text, gauge, rest",
+    [
+        ("x**2/2 + 3*x + 2", (2, 3), "x**2/2"),
+        ("cosh(x)", (1, 0), "cosh(x) - 1"),
+        ("exp(x)", (1, 1), "exp(x) - x - 1"),
+        ("Abs(x) + 5", (5, 0), "Abs(x)"),
+    ],
+)
 def test_gauge_is_removed_and_kept(text, gauge, rest):
     found = loss(text)
     assert found.gauge == tuple(map(sp.sympify, gauge))
     assert sp.simplify(found.expression - parse(rest, x)) == 0
 
 
-@pytest.mark.parametrize("text", ["3", "log(x)", "1/x", "linex", "linex(1, 2)", "quadratic(3)", "linex(1/0)", "linex(oo)"])
+@pytest.mark.parametrize(
+    "text",
+    ["3", "log(x)", "1/x", "linex", "linex(1, 2)", "quadratic(3)", "linex(1/0)", "linex(oo)"],
+)
 def test_what_is_no_loss_is_refused(text):
     with pytest.raises(ExpressionError):
         loss(text)
@@ -70,16 +91,33 @@ def test_catalogue_names_are_recognised_from_formulas():
     assert loss("linex(alpha)", values={"alpha": "1"}).expression == loss("linex(1)").expression
 
 
-@pytest.mark.parametrize("text", ["Piecewise((x**2, x < 1), (7, x <= 1), (x**2, True))", "x**2 + sign(x-1)**2", "x**2 + sign(x+2)*sign(x+2) - 1",
-                                  "Max(x**2, 3*Piecewise((0, x < -1), (1, x <= -1), (0, True)))"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Piecewise((x**2, x < 1), (7, x <= 1), (x**2, True))",
+        "x**2 + sign(x-1)**2",
+        "x**2 + sign(x+2)*sign(x+2) - 1",
+        "Max(x**2, 3*Piecewise((0, x < -1), (1, x <= -1), (0, True)))",
+    ],
+)
 def test_a_value_at_a_single_point_is_no_piece(text):
     """Almost everywhere it is x^2 or so, but g is not continuous there."""
     with pytest.raises(ExpressionError, match="single point"):
         loss(text)
 
 
-@pytest.mark.parametrize("text", ["x**2*sign(x-1)**2*0 + x**2", "Piecewise((x**2, x < 1), (1, x <= 1), (x**2, True))", "Piecewise((x**2, x <= 1), (2*x-1, True))",
-                                  "x*Abs(x)", "x**2 + (x-1)*sign(x-1)", "x**2 + sign(x-1)", "x**2 + Max(0, sqrt(3+2*sqrt(2))*x - log(8)/2)",
-                                  "x**2 + Max(0, x + sqrt(2)-1 - 1/(1+sqrt(2)))"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x**2*sign(x-1)**2*0 + x**2",
+        "Piecewise((x**2, x < 1), (1, x <= 1), (x**2, True))",
+        "Piecewise((x**2, x <= 1), (2*x-1, True))",
+        "x*Abs(x)",
+        "x**2 + (x-1)*sign(x-1)",
+        "x**2 + sign(x-1)",
+        "x**2 + Max(0, sqrt(3+2*sqrt(2))*x - log(8)/2)",
+        "x**2 + Max(0, x + sqrt(2)-1 - 1/(1+sqrt(2)))",
+    ],
+)
 def test_a_value_at_a_point_that_fits_is_fine(text):
     assert loss(text).pieces

@@ -1,4 +1,6 @@
-"""The distinct states of a member, in a row without padding, against every visit in a rectangle: the same numbers."""
+"""The distinct states of a member, in a row without padding, against every visit in a rectangle:
+the same numbers.
+"""
 
 import math
 from dataclasses import replace
@@ -8,17 +10,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.gflownet.visited import places
-from divergence_lab.gflownet.visited.along import along
 from divergence_lab.gflownet.objectives import objective
 from divergence_lab.gflownet.policies.policy import THIN, heads, mlp
 from divergence_lab.gflownet.rollouts import Rollout, empty_buffer, roll
 from divergence_lab.gflownet.samplers import sampler
+from divergence_lab.gflownet.visited import places
+from divergence_lab.gflownet.visited.along import along
 from divergence_lab.gflownet.visited.walks import walk, walk_again
-from divergence_lab.graphs.texts import space_from_text
 from divergence_lab.graphs.generated import as_generated
 from divergence_lab.graphs.spaces.hypergrid import hypergrid
 from divergence_lab.graphs.spaces.small import skips
+from divergence_lab.graphs.texts import space_from_text
 
 M, BATCH = 3, 6
 SPACES = ["generated:hypergrid:3x4", "generated:bits:6x2", "generated:sets:5x2", "listed"]
@@ -46,13 +48,19 @@ def spaces(name):
 
 
 def rolled(space, way, width=5, seed=0):
-    """(residuals, weights, terminal states, gradients) of one step with the distinct places, and with packed ones."""
+    """(residuals, weights, terminal states, gradients) of one step with the distinct places, and
+    with packed ones.
+    """
     chosen, backward, drawn = objective(way[0]), way[1], sampler(way[2])
-    needs = heads(space, learned_back=backward == "learned", flow=chosen.flow in ("free", "forward-looking"))
+    needs = heads(
+        space, learned_back=backward == "learned", flow=chosen.flow in ("free", "forward-looking")
+    )
     policy = mlp(space, heads=needs, width=width, depth=2)
     found = []
     for made in (policy, replace(policy, in_a_row=None)):
-        parameters = {key: (3 * value).requires_grad_() for key, value in policy.init(range(M)).items()}
+        parameters = {
+            key: (3 * value).requires_grad_() for key, value in policy.init(range(M)).items()
+        }
         rollout = Rollout(made, chosen, drawn, backward, "visited")
         noise = torch.rand(M, space.max_steps, BATCH, generator=torch.Generator().manual_seed(seed))
         buffer = empty_buffer(rollout, M, torch.device("cpu"))
@@ -68,13 +76,20 @@ def rolled(space, way, width=5, seed=0):
 @pytest.mark.parametrize("way", WAYS, ids="-".join)
 def test_residuals_and_gradients_agree(name, way):
     space = spaces(name)
-    if way[0] == "fl-db" and space.log_partial is None or way[0] == "modified-db" and not terminal_everywhere(space):
+    if (
+        way[0] == "fl-db"
+        and space.log_partial is None
+        or way[0] == "modified-db"
+        and not terminal_everywhere(space)
+    ):
         pytest.skip("the space does not allow this objective")
     ours, packed = rolled(space, way)
     torch.testing.assert_close(ours[2], packed[2], rtol=0, atol=0)
     torch.testing.assert_close(ours[:2], packed[:2], rtol=1e-4, atol=1e-4)
     for one, other in zip(ours[3], packed[3], strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3 * max(1.0, float(other.abs().max())))
+        torch.testing.assert_close(
+            one, other, rtol=1e-3, atol=1e-3 * max(1.0, float(other.abs().max()))
+        )
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -92,7 +107,9 @@ def test_a_list_that_shrinks_walks_as_the_rectangle_does(name, edge_flows, drawn
             for made in (policy, replace(policy, in_a_row=None))
         )
         for part in ("states", "actions", "exists"):
-            torch.testing.assert_close(getattr(ours, part), getattr(rectangle, part), rtol=0, atol=0)
+            torch.testing.assert_close(
+                getattr(ours, part), getattr(rectangle, part), rtol=0, atol=0
+            )
         lengths = ours.exists.sum(dim=1)
         assert lengths.min() < lengths.max() or name in SPACES[1:3]  # where all are filled
         other = walk(policy, parameters, sampler(drawn), 1 - noise, edge_flows)  # negative control
@@ -109,7 +126,9 @@ def test_any_width_and_number_of_rows(width):
     for name in ("generated:hypergrid:1x3", "generated:hypergrid:3x4", "generated:bits:5x5"):
         ours, packed = rolled(spaces(name), ("db", "learned", "on"), width)
         for one, other in zip(ours[3], packed[3], strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3 * max(1.0, float(other.abs().max())))
+            torch.testing.assert_close(
+                one, other, rtol=1e-3, atol=1e-3 * max(1.0, float(other.abs().max()))
+            )
 
 
 @pytest.mark.parametrize("name", SPACES[:3])
@@ -126,8 +145,12 @@ def test_different_states_have_different_hashes(size, side):
     """Neighbours above all: a state and those that differ from it in two numbers."""
     states = torch.randint(0, side, (300, size), generator=torch.Generator().manual_seed(0))
     moved = states.repeat(20, 1)
-    for column in torch.randint(0, size, (2, len(moved)), generator=torch.Generator().manual_seed(1)):
-        moved[torch.arange(len(moved)), column] = (moved[torch.arange(len(moved)), column] + 1) % side
+    for column in torch.randint(
+        0, size, (2, len(moved)), generator=torch.Generator().manual_seed(1)
+    ):
+        moved[torch.arange(len(moved)), column] = (
+            moved[torch.arange(len(moved)), column] + 1
+        ) % side
     states = torch.unique(torch.cat([states, moved]), dim=0)
     assert len(torch.unique(places._hash(states))) == len(states)
 
@@ -145,7 +168,9 @@ def test_a_state_of_one_number_must_fit():
             places.places(policy, policy.init(range(M)), states, wished)
 
 
-visits = st.lists(st.tuples(st.integers(0, 3), st.integers(-1, 2), st.integers(-1, 2)), min_size=1, max_size=40)
+visits = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(-1, 2), st.integers(-1, 2)), min_size=1, max_size=40
+)
 
 
 @settings(max_examples=300, deadline=None)
@@ -153,7 +178,10 @@ visits = st.lists(st.tuples(st.integers(0, 3), st.integers(-1, 2), st.integers(-
 def test_groups_are_the_distinct_pairs_of_member_and_state(found, way):
     member = torch.tensor([one[0] for one in found])
     states = torch.tensor([one[1:] for one in found])
-    before, places._hash = places._hash, places._hash if way == "hash" else lambda at: torch.zeros_like(at[:, 0])
+    before, places._hash = (
+        places._hash,
+        places._hash if way == "hash" else lambda at: torch.zeros_like(at[:, 0]),
+    )
     try:
         group, first = places.grouped(member, states)
     finally:
@@ -192,10 +220,16 @@ def test_flow_matching_evaluates_parents_with_the_visited_states_once():
 
     def counted(parameters):
         evaluated = policy.in_a_row(parameters)
-        return lambda states, *given: asked.append(states[:, 0].tolist()) or evaluated(states, *given)
+        return lambda states, *given: (
+            asked.append(states[:, 0].tolist()) or evaluated(states, *given)
+        )
 
-    walked = walk_again(space, torch.zeros(M, 3, 2, dtype=torch.long))  # 0 -> 1 -> 2 -> 3, cut there
-    found = along(replace(policy, in_a_row=counted), policy.init(range(M)), objective("fm"), "uniform", walked)
+    walked = walk_again(
+        space, torch.zeros(M, 3, 2, dtype=torch.long)
+    )  # 0 -> 1 -> 2 -> 3, cut there
+    found = along(
+        replace(policy, in_a_row=counted), policy.init(range(M)), objective("fm"), "uniform", walked
+    )
     assert asked == [[0, 1, 2] * M]
     assert found.weight.sum() == 2 * 2 * M  # the states 1 and 2
 
@@ -205,7 +239,10 @@ def test_double_precision_goes_by_the_rectangle():
     space = spaces(SPACES[0])
     policy = mlp(space, width=4, depth=1)
     parameters = policy.init(range(M), dtype=torch.float64)
-    states, wished = torch.zeros(M, 1, 2, 3, dtype=torch.long), torch.ones(M, 1, 2, dtype=torch.bool)
+    states, wished = (
+        torch.zeros(M, 1, 2, 3, dtype=torch.long),
+        torch.ones(M, 1, 2, dtype=torch.bool),
+    )
     found = places.places(policy, parameters, states, wished)
     assert found.states.shape[0] == M and found.rows().dtype == torch.float64
     assert math.isfinite(float(found.rows().sum()))
@@ -216,5 +253,8 @@ def test_few_members_go_by_the_rectangle(monkeypatch):
     space = spaces(SPACES[0])
     policy = mlp(space, width=4, depth=1)
     parameters = policy.init(range(M))
-    states, wished = torch.zeros(M, 1, 2, 3, dtype=torch.long), torch.ones(M, 1, 2, dtype=torch.bool)
+    states, wished = (
+        torch.zeros(M, 1, 2, 3, dtype=torch.long),
+        torch.ones(M, 1, 2, dtype=torch.bool),
+    )
     assert places.places(policy, parameters, states, wished).states.shape[0] == M

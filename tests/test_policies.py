@@ -11,12 +11,16 @@ MAKERS = [lambda graph: tabular(graph, scale=1.0), lambda graph: mlp(graph, widt
 
 
 @pytest.mark.parametrize("make", MAKERS)
-@pytest.mark.parametrize("graph", [diamond(), skips(), single_state(), hypergrid(2, 5)], ids=lambda g: g.name)
+@pytest.mark.parametrize(
+    "graph", [diamond(), skips(), single_state(), hypergrid(2, 5)], ids=lambda g: g.name
+)
 def test_probabilities_sum_to_one_over_allowed_actions(make, graph):
     policy = make(graph)
     log_pf = policy.log_pf(policy.init([0, 1, 2], dtype=torch.float64))
     assert log_pf.shape == (3, graph.n_actions, graph.n_states)
-    torch.testing.assert_close(log_pf.exp().sum(dim=1), torch.ones(3, graph.n_states, dtype=torch.float64))
+    torch.testing.assert_close(
+        log_pf.exp().sum(dim=1), torch.ones(3, graph.n_states, dtype=torch.float64)
+    )
     assert torch.equal(log_pf[0].isinf(), torch.tensor(graph.child < 0))
 
 
@@ -26,7 +30,9 @@ def test_a_member_starts_from_its_own_seed_alone(make):
     together, alone = policy.init([3, 7, 5]), policy.init([7])
     for key in policy.shapes:
         assert torch.equal(together[key][1], alone[key][0])
-    assert not torch.equal(*policy.init([3, 7])[next(key for key in policy.shapes if key != "log_z")])
+    assert not torch.equal(
+        *policy.init([3, 7])[next(key for key in policy.shapes if key != "log_z")]
+    )
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -44,7 +50,9 @@ def test_the_mlp_is_that_of_torch():
     parameters = policy.init([4], dtype=torch.float64)
     assert policy.shapes["weight_1"] == (256, 256)
     layers = [torch.nn.Linear(10, 256), torch.nn.Linear(256, 256), torch.nn.Linear(256, 3)]
-    net = torch.nn.Sequential(layers[0], torch.nn.ReLU(), layers[1], torch.nn.ReLU(), layers[2]).double()
+    net = torch.nn.Sequential(
+        layers[0], torch.nn.ReLU(), layers[1], torch.nn.ReLU(), layers[2]
+    ).double()
     for number, layer in enumerate(layers):
         weight = parameters[f"weight_{number}"][0]
         layer.weight.data = weight if number == 2 else weight.T
@@ -52,7 +60,9 @@ def test_the_mlp_is_that_of_torch():
         bound = layer.in_features**-0.5
         assert 0.9 * bound < weight.abs().max() <= bound
     expected = net(torch.tensor(graph.features).double()).T
-    torch.testing.assert_close(policy.rows(parameters, None)[0], expected.detach(), check_stride=False)
+    torch.testing.assert_close(
+        policy.rows(parameters, None)[0], expected.detach(), check_stride=False
+    )
 
 
 def test_starts():

@@ -1,4 +1,6 @@
-"""Every proposition that a docstring cites exists, and every proposition names a function that exists."""
+"""Every proposition that a docstring cites exists, and every proposition names a function that
+exists.
+"""
 
 import importlib
 import re
@@ -8,7 +10,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "docs" / "propositions.md").read_text()
-SECTIONS = dict(re.findall(r'<a id="p(\d+)"></a>\n(.*?)(?=\n<a id="p\d+"></a>|\Z)', TEXT, re.DOTALL))
+SECTIONS = dict(
+    re.findall(r'<a id="p(\d+)"></a>\n(.*?)(?=\n<a id="p\d+"></a>|\Z)', TEXT, re.DOTALL)
+)
 
 
 def test_the_propositions_are_numbered_and_complete():
@@ -26,11 +30,17 @@ def test_each_names_a_function_that_exists(number):
     assert callable(getattr(importlib.import_module(module), function))
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "divergence_lab").rglob("*.py")), ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "divergence_lab").rglob("*.py")), ids=lambda p: p.name
+)
 def test_cited_propositions_exist(path):
     text = path.read_text()
-    cited = re.findall(r"\bPropositions?\s+(\d+)", text) + re.findall(r"propositions\.md#p(\d+)", text)
-    assert set(cited) <= set(SECTIONS), f"{path.name} cites a proposition that is not in docs/propositions.md"
+    cited = re.findall(r"\bPropositions?\s+(\d+)", text) + re.findall(
+        r"propositions\.md#p(\d+)", text
+    )
+    assert set(cited) <= set(SECTIONS), (
+        f"{path.name} cites a proposition that is not in docs/propositions.md"
+    )
 
 
 def test_cross_references_inside_the_document_exist():

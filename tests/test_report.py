@@ -1,4 +1,6 @@
-"""The main job, cut short: every part of the page is there, from the numbers of the run, with no link outside."""
+"""The main job, cut short: every part of the page is there, from the numbers of the run, with no
+link outside.
+"""
 
 import base64
 import json
@@ -8,12 +10,16 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from divergence_lab.report import page as report
 from divergence_lab.cli.commands import main
 from divergence_lab.graphs.texts import graph_from_text
+from divergence_lab.report import page as report
 from divergence_lab.results.result import load
 
-LOSSES = ["quadratic", "x**2/2 + exp(x) - x - 1", "Piecewise((x**2/2, Abs(x) <= 1), (Abs(x) - 1/2, True))"]
+LOSSES = [
+    "quadratic",
+    "x**2/2 + exp(x) - x - 1",
+    "Piecewise((x**2/2, Abs(x) <= 1), (Abs(x) - 1/2, True))",
+]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +37,11 @@ class _Links(HTMLParser):
         self.found, self.open = [], []
 
     def handle_starttag(self, tag, attributes):
-        self.found += [value for name, value in attributes if name in ("src", "href", "action", "data", "srcset")]
+        self.found += [
+            value
+            for name, value in attributes
+            if name in ("src", "href", "action", "data", "srcset")
+        ]
         if tag not in ("meta", "img", "br", "link", "input", "hr"):
             self.open.append(tag)
 
@@ -44,8 +54,14 @@ def test_the_page_is_whole_and_alone(written):
     links = _Links()
     links.feed(page)
     assert links.open == []
-    assert links.found and all(link.startswith("data:image/svg+xml;base64,") for link in links.found)
-    assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", page) and "<script" not in page and "@import" not in page
+    assert links.found and all(
+        link.startswith("data:image/svg+xml;base64,") for link in links.found
+    )
+    assert (
+        "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)
+        and "<script" not in page
+        and "@import" not in page
+    )
 
 
 def test_the_figures_are_there_twice_and_inlined(written):
@@ -66,26 +82,39 @@ def test_results_hold_the_numbers_of_the_run(written):
     for index, name in enumerate(LOSSES):
         learned, target = result.terminal[index], result.target
         table = summary["divergences"][name]
-        assert np.allclose(table["total variation"], 0.5 * np.abs(learned - target).sum(-1), atol=1e-12)
-        assert np.allclose(table["forward KL"], (target * np.log(target / learned)).sum(-1), atol=1e-9)
-        assert np.allclose(table["reverse KL"], (learned * np.log(learned / target)).sum(-1), atol=1e-9)
+        assert np.allclose(
+            table["total variation"], 0.5 * np.abs(learned - target).sum(-1), atol=1e-12
+        )
+        assert np.allclose(
+            table["forward KL"], (target * np.log(target / learned)).sum(-1), atol=1e-9
+        )
+        assert np.allclose(
+            table["reverse KL"], (learned * np.log(learned / target)).sum(-1), atol=1e-9
+        )
     quadratic = summary["divergences"]["quadratic"]
     assert np.allclose(quadratic[report.OWN], quadratic["reverse KL"], atol=1e-9)
     jeffreys = summary["divergences"][LOSSES[1]]
-    assert np.allclose(jeffreys[report.OWN], np.add(jeffreys["forward KL"], jeffreys["reverse KL"]), atol=1e-9)
+    assert np.allclose(
+        jeffreys[report.OWN], np.add(jeffreys["forward KL"], jeffreys["reverse KL"]), atol=1e-9
+    )
 
 
 def test_the_page_says_plainly_who_has_not_converged(written):
     page = (written / "report.html").read_text()
     result = load(written / "run")
     final = result.metrics["tv"][..., -1]
-    assert (final >= report.CONVERGED).any(), "150 steps are too few: somebody must not have converged"
+    assert (final >= report.CONVERGED).any(), (
+        "150 steps are too few: somebody must not have converged"
+    )
     assert f"{int((final < report.CONVERGED).sum())} of 15 members ended" in page
     assert "Quick look" in page and "the learned laws below are not results" in page
 
 
 def test_user_text_cannot_break_the_page(written):
-    assert "x &lt; 1" in (written / "report.html").read_text() or "&lt;= 1" in (written / "report.html").read_text()
+    assert (
+        "x &lt; 1" in (written / "report.html").read_text()
+        or "&lt;= 1" in (written / "report.html").read_text()
+    )
 
 
 def test_the_target_of_the_report_is_the_graphs(written):
@@ -101,5 +130,8 @@ def test_a_loss_that_cannot_be_trained_stops_before_any_work(tmp_path, capsys):
 
 def test_an_environment_that_the_page_cannot_draw_is_refused_before_any_work(tmp_path, capsys):
     from divergence_lab.cli.commands import main
-    assert main(["report", "quadratic", "--env", "hypergrid:3x4", "--out", str(tmp_path / "out")]) == 2
+
+    assert (
+        main(["report", "quadratic", "--env", "hypergrid:3x4", "--out", str(tmp_path / "out")]) == 2
+    )
     assert "two-dimensional" in capsys.readouterr().err and not (tmp_path / "out").exists()

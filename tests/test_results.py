@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from divergence_lab.results import result as results
 from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.spaces.small import skips
+from divergence_lab.results import result as results
 from divergence_lab.results.result import METRICS, ResultError, load, runs, save
 from divergence_lab.training.loop import train
 
@@ -18,7 +18,9 @@ LOSSES = {"quadratic": lambda x: x**2 / 2, "exp(x) - x - 1": lambda x: torch.exp
 
 @pytest.fixture(scope="module")
 def result():
-    return train(LOSSES, hypergrid(2, 4), seeds=[7, 1, 3], steps=30, batch=4, evaluations=4, progress=False)
+    return train(
+        LOSSES, hypergrid(2, 4), seeds=[7, 1, 3], steps=30, batch=4, evaluations=4, progress=False
+    )
 
 
 def test_shapes_and_records(result):
@@ -33,18 +35,29 @@ def test_shapes_and_records(result):
     assert [(run["loss"], run["seed"]) for run in records] == [
         (loss, s) for loss in LOSSES for s in (7, 1, 3)
     ]
-    keys = "objective, loss, seed, steps, tv, kl_forward, kl_reverse, log_z, log_z_true, modes_found, finite, moved, learning_rate"
+    keys = (
+        "objective, loss, seed, steps, tv, kl_forward, kl_reverse, log_z, log_z_true, "
+        "modes_found, finite, moved, learning_rate"
+    )
     assert all(", ".join(run) == keys for run in records)
     assert json.loads(json.dumps(records)) == records
     tv = np.abs(result.terminal[1, 2] - result.target).sum() / 2
     assert records[-1]["tv"] == pytest.approx(tv, abs=1e-15)
     law, target = result.terminal[1, 2], result.target
-    assert records[-1]["kl_forward"] == pytest.approx((target * np.log(target / law)).sum(), abs=1e-12)
+    assert records[-1]["kl_forward"] == pytest.approx(
+        (target * np.log(target / law)).sum(), abs=1e-12
+    )
     assert records[-1]["kl_reverse"] == pytest.approx((law * np.log(law / target)).sum(), abs=1e-12)
 
 
 def test_arrays_and_mappings_are_frozen(result):
-    for array in (result.terminal, result.target, result.steps, result.finite, result.metrics["tv"]):
+    for array in (
+        result.terminal,
+        result.target,
+        result.steps,
+        result.finite,
+        result.metrics["tv"],
+    ):
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 0
     with pytest.raises(TypeError):
@@ -58,7 +71,15 @@ def test_saved_and_loaded_are_equal(result, tmp_path):
     again = load(tmp_path / "new" / "folder")
     for name in METRICS:
         np.testing.assert_array_equal(again.metrics[name], result.metrics[name])
-    for name in ("terminal", "target", "terminal_states", "coordinates", "finite", "steps", "log_z"):
+    for name in (
+        "terminal",
+        "target",
+        "terminal_states",
+        "coordinates",
+        "finite",
+        "steps",
+        "log_z",
+    ):
         np.testing.assert_array_equal(getattr(again, name), getattr(result, name))
     for name in (
         "losses",
@@ -84,7 +105,15 @@ def test_files_are_those_of_the_contract(tmp_path):
     }
     with open(tmp_path / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["objective", "loss", "seed", "step", "metric", "value", "learning_rate"]
+    assert list(rows[0]) == [
+        "objective",
+        "loss",
+        "seed",
+        "step",
+        "metric",
+        "value",
+        "learning_rate",
+    ]
     assert {row["metric"] for row in rows} == set(METRICS)
     environment = json.loads((tmp_path / "environment.json").read_text())
     assert (

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from divergence_lab.gflownet.listed.exact import terminal_distribution
+from divergence_lab.gflownet.listed.sampling import gather_steps, sample, with_sink
 from divergence_lab.gflownet.policies.policy import tabular
 from divergence_lab.gflownet.randomness import chunk_length, mix, uniforms
 from divergence_lab.gflownet.samplers import Sampler, SamplerError, behave, sampler, written
-from divergence_lab.gflownet.listed.sampling import gather_steps, sample, with_sink
-from divergence_lab.graphs.tables import tables
 from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
+from divergence_lab.graphs.tables import tables
 
 GRAPHS = [single_state(), diamond(), binary_tree(3), skips(), hypergrid(2, 5), hypergrid(3, 3)]
 
@@ -26,7 +26,9 @@ def policy_of(graph, seeds, scale=1.0, dtype=torch.float64):
 
 
 def p_value(graph, terminal, law):
-    counts = torch.bincount(terminal, minlength=graph.n_states)[graph.terminal_states.tolist()].double()
+    counts = torch.bincount(terminal, minlength=graph.n_states)[
+        graph.terminal_states.tolist()
+    ].double()
     expected = law / law.sum() * counts.sum()
     kept = expected > 5
     counts = torch.cat([counts[kept], counts[~kept].sum()[None]])
@@ -94,7 +96,9 @@ def test_gathered_log_probability_of_a_walk():
     total = gather_steps(with_sink(log_pf), walked)
     for member in range(2):
         for number in range(50):
-            pairs = zip(walked.slots[member, :, number], walked.states[member, :, number], strict=True)
+            pairs = zip(
+                walked.slots[member, :, number], walked.states[member, :, number], strict=True
+            )
             expected = sum(float(log_pf[member, a, s]) for a, s in pairs if s < graph.n_states)
             assert float(total[member, number]) == pytest.approx(expected, abs=1e-12)
 
@@ -128,11 +132,21 @@ def test_the_text_of_a_sampler_gives_it_back(epsilon, temperature, backward, rep
 
 def test_shares_and_temperatures_that_mean_nothing_are_refused():
     """1e-30 divides to infinity in float32, and then no action is left to choose from."""
-    for given_ in ({"epsilon": 2.0}, {"epsilon": math.nan}, {"temperature": 0.0}, {"temperature": 1e-30}, {"backward": -0.5},
-                   {"replay": math.inf}, {"capacity": 0}):
+    for given_ in (
+        {"epsilon": 2.0},
+        {"epsilon": math.nan},
+        {"temperature": 0.0},
+        {"temperature": 1e-30},
+        {"backward": -0.5},
+        {"replay": math.inf},
+        {"capacity": 0},
+    ):
         with pytest.raises(SamplerError, match=next(iter(given_))):
             Sampler(**given_)
-    with pytest.raises(SamplerError, match="'tempered:1e-30': temperature is 1e-30; give a number from 0.001 to 100"):
+    with pytest.raises(
+        SamplerError,
+        match="'tempered:1e-30': temperature is 1e-30; give a number from 0.001 to 100",
+    ):
         sampler("tempered:1e-30")
 
 
@@ -140,17 +154,23 @@ def test_shares_and_temperatures_that_mean_nothing_are_refused():
 def test_a_tempered_policy_is_a_law_at_both_ends_of_the_range(temperature):
     graph = hypergrid(2, 5)
     log_pf = policy_of(graph, [0], scale=10.0, dtype=torch.float32)
-    behaviour = behave(Sampler(temperature=temperature), log_pf, tables(graph, "cpu", torch.float32).mask)
+    behaviour = behave(
+        Sampler(temperature=temperature), log_pf, tables(graph, "cpu", torch.float32).mask
+    )
     torch.testing.assert_close(behaviour.exp().sum(dim=1), torch.ones(1, graph.n_states))
     assert ((behaviour == -torch.inf) >= torch.tensor(graph.child < 0)).all()
 
 
 @pytest.mark.parametrize(("epsilon", "temperature"), [(0.0, 3.0), (0.1, 1.0), (0.3, 0.5)])
 def test_the_behaviour_policy_by_hand(epsilon, temperature):
-    """(1 - epsilon) P_F^(1/T) / norm + epsilon / (number of allowed actions), in plain Python, state by state."""
+    """(1 - epsilon) P_F^(1/T) / norm + epsilon / (number of allowed actions), in plain Python,
+    state by state.
+    """
     graph = skips()
     log_pf = policy_of(graph, [3])
-    found = behave(Sampler(epsilon, temperature), log_pf, tables(graph, "cpu", torch.float64).mask)[0].exp()
+    found = behave(Sampler(epsilon, temperature), log_pf, tables(graph, "cpu", torch.float64).mask)[
+        0
+    ].exp()
     for state in range(graph.n_states):
         slots = [slot for slot in range(graph.n_actions) if graph.child[slot, state] >= 0]
         flat = [math.exp(log_pf[0, slot, state].item()) ** (1 / temperature) for slot in slots]

@@ -5,13 +5,26 @@ import pytest
 import torch
 
 from divergence_lab.graphs import hypergrid
-from divergence_lab.training.schedules import Schedule, ScheduleError, anneal_linex, blend, linex, then
 from divergence_lab.training.loop import train
+from divergence_lab.training.schedules import (
+    Schedule,
+    ScheduleError,
+    anneal_linex,
+    blend,
+    linex,
+    then,
+)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1e-9, -1e-5, 1e-3, 0.25, -0.5, 1.0, 2.0, -1.0])
 def test_linex_has_all_its_digits_for_every_alpha(alpha):
-    points = [sign * 10.0**k for sign in (-1, 1) for k in range(-8, 2)] + [0.0, 0.25, -0.25, 0.2499, 1.0]
+    points = [sign * 10.0**k for sign in (-1, 1) for k in range(-8, 2)] + [
+        0.0,
+        0.25,
+        -0.25,
+        0.2499,
+        1.0,
+    ]
     x = torch.tensor(points, dtype=torch.float64, requires_grad=True)
     value = linex(x, alpha)
     (slope,) = torch.autograd.grad(value.sum(), x)
@@ -63,12 +76,16 @@ def test_a_schedule_trains_as_its_parts_would():
         **settings,
     )
     first_law, late, early, second_law = result.terminal[:, 0]
-    # one step of the other loss moves little; all but one step of it moves nearly as far as the loss itself
+    # one step of the other loss moves little; all but one step of it moves nearly as far as the
+    # loss itself
     assert abs(late - first_law).sum() < abs(late - second_law).sum() / 2
     assert abs(early - second_law).sum() < abs(early - first_law).sum() / 2
 
 
-@pytest.mark.parametrize("given", [{}, {"exact": True}, {"objective": "db", "policy": "mlp", "width": 4, "evaluate": "visited"}])
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"exact": True}, {"objective": "db", "policy": "mlp", "width": 4, "evaluate": "visited"}],
+)
 def test_a_run_tells_its_schedule_the_fraction_that_is_over(given):
     """k / steps before step k."""
     told = []
@@ -78,5 +95,14 @@ def test_a_run_tells_its_schedule_the_fraction_that_is_over(given):
         return torch.square
 
     schedule = Schedule("told", at)
-    train({"told": schedule}, hypergrid(2, 3), seeds=1, steps=8, batch=4, device="cpu", progress=False, **given)
+    train(
+        {"told": schedule},
+        hypergrid(2, 3),
+        seeds=1,
+        steps=8,
+        batch=4,
+        device="cpu",
+        progress=False,
+        **given,
+    )
     assert told[-8:] == [k / 8 for k in range(8)]

@@ -1,4 +1,6 @@
-"""Values of parameters at which a formula has none: the limit where there is one, else left out; the checker proves either."""
+"""Values of parameters at which a formula has none: the limit where there is one, else left out;
+the checker proves either.
+"""
 
 import json
 import re
@@ -6,15 +8,15 @@ import re
 import pytest
 import sympy as sp
 
+from divergence_lab.theory.answers.derivation import derive, to_json
 from divergence_lab.theory.checker.certificate import cites, seal
 from divergence_lab.theory.checker.documents import check_one
-from divergence_lab.theory.checker.families.continuation import NoValue, value_or_limit
-from divergence_lab.theory.answers.derivation import derive, to_json
-from divergence_lab.theory.expressions.parsing import ExpressionError
-from divergence_lab.theory.divergence.loss import loss
-from divergence_lab.theory.verdicts.parameters import ask_for_parameters
 from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.families.continuation import NoValue, value_or_limit
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.expressions.parsing import ExpressionError
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.verdicts.parameters import ask_for_parameters
 from divergence_lab.theory.verdicts.verdict import ask_one
 
 BELOW, ABOVE, BOTH = (-1,), (1,), (-1, 1)
@@ -46,12 +48,24 @@ LIMITS = [
     ("x**2/(a-1)", (), {"a": 1}, BOTH, None),
     ("x**2*tanh(1/c)", (), {"c": 0}, BOTH, None),
     ("Abs(x)**(1/p)", ("p > 0",), {"p": 0}, ABOVE, None),
-    ("x**2*b/(b+c)", ("b >= 0", "c >= 0"), {"b": 0, "c": 0}, ABOVE, None),  # 0 and x^2 one after the other
+    (
+        "x**2*b/(b+c)",
+        ("b >= 0", "c >= 0"),
+        {"b": 0, "c": 0},
+        ABOVE,
+        None,
+    ),  # 0 and x^2 one after the other
     ("x**2*c/(c+(x-1)**2)", ("c >= 0",), {"c": 0}, ABOVE, None),  # 1 at x = 1, 0 elsewhere
     ("x**2*sqrt(c)/(c+Abs(x-1))", ("c >= 0",), {"c": 0}, ABOVE, None),
     ("x**2*(1/(c+(x-1)**2)-1/(2*c+(x-1)**2))", ("c >= 0",), {"c": 0}, ABOVE, None),
     ("x**2+c*Abs(x-1)/(c+Abs(x-1))", ("c >= 0",), {"c": 0}, ABOVE, x**2),
-    ("x**2+d*x**4/sqrt(c)", ("c >= 0", "d >= 0"), {"c": 0, "d": 0}, ABOVE, None),  # x^2 along d = 0 alone
+    (
+        "x**2+d*x**4/sqrt(c)",
+        ("c >= 0", "d >= 0"),
+        {"c": 0, "d": 0},
+        ABOVE,
+        None,
+    ),  # x^2 along d = 0 alone
     ("k*(cosh(a*x)-1)/a**2+x**2", ("k >= 0",), {"a": 0, "k": 0}, ABOVE, x**2),
     ("a*b*(sqrt(1+(x/b)**2)-1)", ("a >= 0", "b >= 0"), {"a": 0, "b": 0}, ABOVE, 0),
 ]
@@ -74,12 +88,17 @@ def test_limits_of_families(text, assumptions, where, sides, limit):
 @pytest.mark.parametrize("text", ["(exp(a*x)-exp(b*x))/(a-b)", "x**2/2 + sin"])
 def test_what_is_not_shown_is_not_said(text):
     if "sin" in text:
-        family, (a, b) = x**2 + sp.Symbol("a", real=True) * sp.sin(x / sp.Symbol("a", real=True)), (sp.Symbol("a", real=True), None)
+        family, (a, b) = (
+            x**2 + sp.Symbol("a", real=True) * sp.sin(x / sp.Symbol("a", real=True)),
+            (sp.Symbol("a", real=True), None),
+        )
     else:
         entry = loss(text)
         family, (a, b) = entry.expression, entry.parameters
     with pytest.raises(Rejected) as failure:
-        value_or_limit(family, {s: sp.S.One if b else sp.S.Zero for s in (a, b) if s is not None}, {})
+        value_or_limit(
+            family, {s: sp.S.One if b else sp.S.Zero for s in (a, b) if s is not None}, {}
+        )
     assert not isinstance(failure.value, NoValue)
 
 
@@ -89,7 +108,11 @@ def _entry(text, *assumptions):
 
 def test_a_family_is_continued_and_a_value_left_out():
     entry = _entry("c*(sqrt(1+(x/c)**2)-1)", "c >= 0")
-    assert (entry["validity"]["holds"], entry["symmetric"]["condition"], entry["left_out"]) == (True, "c = 0", [])
+    assert (entry["validity"]["holds"], entry["symmetric"]["condition"], entry["left_out"]) == (
+        True,
+        "c = 0",
+        [],
+    )
     assert check_one(entry) == []
     entry = _entry("c*(sqrt(1+(x/c)**2)-1)")
     assert (entry["validity"]["condition"], entry["left_out"]) == ("c > 0", ["c = 0"])
@@ -97,8 +120,13 @@ def test_a_family_is_continued_and_a_value_left_out():
     assert check_one({**entry, "left_out": []})[0].where == "left_out"
 
 
-# g'(0) is finite off a value of a parameter, or exists by what is assumed: the same is taken off as once it has a value
-GAUGES = [("x+Abs(x)**p", ("p > 1",), ("3/2", "2")), ("log(1+exp(x/b))", (), ("-1", "2")), ("exp(x/b)+Abs(x)**3", ("b >= 0",), ("1/2", "2"))]
+# g'(0) is finite off a value of a parameter, or exists by what is assumed: the same is taken off as
+# once it has a value
+GAUGES = [
+    ("x+Abs(x)**p", ("p > 1",), ("3/2", "2")),
+    ("log(1+exp(x/b))", (), ("-1", "2")),
+    ("exp(x/b)+Abs(x)**3", ("b >= 0",), ("1/2", "2")),
+]
 
 
 @pytest.mark.parametrize(("text", "assumptions", "values"), GAUGES)
@@ -113,38 +141,68 @@ def test_a_family_says_what_its_members_say(text, assumptions, values):
             if verdict.condition:
                 condition = re.sub(r"(?<![<>!=])=(?!=)", "==", verdict.condition)
                 said = bool(eval(condition, {symbol.name: sp.Rational(value)}))
-            assert said is ask_one(kind, loss(text, (), {symbol.name: value}), 10).holds, f"{kind} at {value}: {verdict.condition}"
+            assert said is ask_one(kind, loss(text, (), {symbol.name: value}), 10).holds, (
+                f"{kind} at {value}: {verdict.condition}"
+            )
 
 
 def test_the_checker_refuses_to_leave_out_what_has_a_limit():
     entry = _entry("c*(sqrt(1+(x/c)**2)-1)", "c >= 0")
     verdict = entry["zero_forcing"]
     assert [step["rule"] for step in verdict["steps"]] == ["cell", "cell"]
-    verdict["steps"][0] = {"rule": "undefined", "parameter": "c", "at": "0",
-                           "claim": "for c = 0 the formula has no value, and the family no limit"}
+    verdict["steps"][0] = {
+        "rule": "undefined",
+        "parameter": "c",
+        "at": "0",
+        "claim": "for c = 0 the formula has no value, and the family no limit",
+    }
     verdict["cites"] = cites("zero_forcing", verdict["steps"])
     verdict["seal"] = seal(verdict)
-    assert [failure.why for failure in check_one(entry)] == [f"{verdict['steps'][0]['claim']}: it has one"]
+    assert [failure.why for failure in check_one(entry)] == [
+        f"{verdict['steps'][0]['claim']}: it has one"
+    ]
 
 
-# a break point that moves with c >= 0: at c = 0 it is the end of the range, where the family is continued (by hand)
-@pytest.mark.parametrize(("text", "kind", "holds", "condition"), [
-    ("Min(x**2/c, Abs(x))", "convex", None, "c = 0"), ("Min(x**2, c)", "validity", None, "c > 0"),
-    ("Max(x**2, c*Abs(x))", "even", True, None)])
+# a break point that moves with c >= 0: at c = 0 it is the end of the range, where the family is
+# continued (by hand)
+@pytest.mark.parametrize(
+    ("text", "kind", "holds", "condition"),
+    [
+        ("Min(x**2/c, Abs(x))", "convex", None, "c = 0"),
+        ("Min(x**2, c)", "validity", None, "c > 0"),
+        ("Max(x**2, c*Abs(x))", "even", True, None),
+    ],
+)
 def test_break_points_that_move_with_a_parameter(text, kind, holds, condition):
     verdict = ask_for_parameters(kind, loss(text, ("c >= 0",)), 20)
     assert (verdict.holds, verdict.condition) == (holds, condition)
 
 
-@pytest.mark.parametrize(("text", "assumptions", "values", "words"), [
-    ("linex(a)", ("a > 1",), {"a": "1/2"}, "contradicts what was assumed of a"), ("linex(a)", ("a != 1",), {"a": "1"}, "contradicts"),
-    ("Abs(x-a)+x**2", (), {}, "whether 0 < a depends on the parameters: state it with --assume")])
+@pytest.mark.parametrize(
+    ("text", "assumptions", "values", "words"),
+    [
+        ("linex(a)", ("a > 1",), {"a": "1/2"}, "contradicts what was assumed of a"),
+        ("linex(a)", ("a != 1",), {"a": "1"}, "contradicts"),
+        (
+            "Abs(x-a)+x**2",
+            (),
+            {},
+            "whether 0 < a depends on the parameters: state it with --assume",
+        ),
+    ],
+)
 def test_what_does_not_go_together_is_refused_in_one_line(text, assumptions, values, words):
     with pytest.raises(ExpressionError, match=words):
         loss(text, assumptions, values)
 
 
-@pytest.mark.parametrize(("text", "assumptions", "slope"), [
-    ("x+Abs(x)**p+Abs(x)**q", ("p > 1", "q > 1"), "1"), ("a*log(1+exp(x/b))", ("a >= 0", "b >= 0"), "a/(2*b)"), ("x+Abs(x)**p", ("p > 0",), "0")])
+@pytest.mark.parametrize(
+    ("text", "assumptions", "slope"),
+    [
+        ("x+Abs(x)**p+Abs(x)**q", ("p > 1", "q > 1"), "1"),
+        ("a*log(1+exp(x/b))", ("a >= 0", "b >= 0"), "a/(2*b)"),
+        ("x+Abs(x)**p", ("p > 0",), "0"),
+    ],
+)
 def test_the_gauge_of_a_family(text, assumptions, slope):
     assert str(loss(text, assumptions).gauge[1]) == slope

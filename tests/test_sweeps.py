@@ -13,9 +13,24 @@ import pytest
 
 from divergence_lab.cli.commands import main
 from divergence_lab.results.result import load
-from divergence_lab.training.sweeps import Job, SweepError, is_done, jobs, read_sweep, run_job, sweep
+from divergence_lab.training.sweeps import (
+    Job,
+    SweepError,
+    is_done,
+    jobs,
+    read_sweep,
+    run_job,
+    sweep,
+)
 
-FIXED = {"losses": ["quadratic", "linex(1)"], "env": "hypergrid:2x4", "seeds": 2, "steps": 60, "batch": 8, "evaluations": 4}
+FIXED = {
+    "losses": ["quadratic", "linex(1)"],
+    "env": "hypergrid:2x4",
+    "seeds": 2,
+    "steps": 60,
+    "batch": 8,
+    "evaluations": 4,
+}
 GRID = {"objective": ["tb", "db"], "learning_rate": [0.01, 0.03]}
 
 
@@ -36,12 +51,22 @@ def test_every_point_is_run_once_and_gathered(tmp_path):
     table = sweep(todo, tmp_path, cluster="none", device="cpu", progress=said.append)
     found = rows(table)
     assert len(found) == 4 * 2 * 2
-    assert {row["objective"] for row in found} == {"tb", "db"} and {row["learning_rate"] for row in found} == {"0.01", "0.03"}
+    assert {row["objective"] for row in found} == {"tb", "db"} and {
+        row["learning_rate"] for row in found
+    } == {"0.01", "0.03"}
     assert all(is_done(job, tmp_path) for job in todo) and said[0] == "0 of 4 done before"
     before = {job.name: (tmp_path / job.name / "terminal.npz").stat().st_mtime_ns for job in todo}
-    again = sweep([*todo, *jobs({**FIXED, "objective": "fm"}, {})], tmp_path, cluster="none", device="cpu", progress=said.append)
+    again = sweep(
+        [*todo, *jobs({**FIXED, "objective": "fm"}, {})],
+        tmp_path,
+        cluster="none",
+        device="cpu",
+        progress=said.append,
+    )
     assert said[-2:] == ["4 of 5 done before", "1 of 1 run"] and len(rows(again)) == 20
-    assert before == {job.name: (tmp_path / job.name / "terminal.npz").stat().st_mtime_ns for job in todo}
+    assert before == {
+        job.name: (tmp_path / job.name / "terminal.npz").stat().st_mtime_ns for job in todo
+    }
 
 
 def test_a_bad_job_is_named_and_the_others_are_kept(tmp_path):
@@ -53,7 +78,9 @@ def test_a_bad_job_is_named_and_the_others_are_kept(tmp_path):
 
 def test_a_killed_worker_loses_nothing(tmp_path):
     """SIGKILL to the worker midway: it is started again, to the numbers of an uninterrupted run."""
-    pytest.importorskip("submitit", reason="workers need submitit: pip install 'divergence-lab[cluster]'")
+    pytest.importorskip(
+        "submitit", reason="workers need submitit: pip install 'divergence-lab[cluster]'"
+    )
     long = {**FIXED, "losses": ["quadratic"], "steps": 3_000, "batch": 32, "evaluations": 30}
     (job,) = jobs(long, {})
     killed = []
@@ -74,7 +101,9 @@ def test_a_killed_worker_loses_nothing(tmp_path):
 
     killer = threading.Thread(target=kill_once)
     killer.start()
-    table = sweep([job], tmp_path / "a", cluster="local", workers=1, device="cpu", progress=lambda line: None)
+    table = sweep(
+        [job], tmp_path / "a", cluster="local", workers=1, device="cpu", progress=lambda line: None
+    )
     killer.join()
     assert killed, "the worker was never killed: nothing was tested"
     run_job(job.settings, str(tmp_path / "b"), "cpu")
@@ -88,7 +117,20 @@ def test_a_killed_worker_loses_nothing(tmp_path):
 def test_a_point_that_is_given_twice_is_run_and_counted_once(tmp_path):
     todo = jobs({**FIXED, "steps": 4}, {"objective": ["tb", "tb"]})
     assert len(todo) == 1
-    assert len(rows(sweep([*todo, *todo], tmp_path, cluster="none", device="cpu", progress=lambda line: None))) == 2 * 2
+    assert (
+        len(
+            rows(
+                sweep(
+                    [*todo, *todo],
+                    tmp_path,
+                    cluster="none",
+                    device="cpu",
+                    progress=lambda line: None,
+                )
+            )
+        )
+        == 2 * 2
+    )
 
 
 def test_a_setting_of_the_wrong_kind_is_one_line_and_keeps_no_other_job_from_running(tmp_path):
@@ -117,8 +159,22 @@ def test_bad_files_are_one_line(tmp_path, capsys, content, message):
 
 
 def test_the_command_runs_a_file(tmp_path, capsys):
-    (tmp_path / "sweep.json").write_text(json.dumps({"fixed": {**FIXED, "steps": 20}, "grid": {"sampler": ["on", "epsilon:0.1"]}}))
-    given = ["sweep", str(tmp_path / "sweep.json"), "--out", str(tmp_path / "out"), "--cluster", "none", "--device", "cpu"]
+    (tmp_path / "sweep.json").write_text(
+        json.dumps({"fixed": {**FIXED, "steps": 20}, "grid": {"sampler": ["on", "epsilon:0.1"]}})
+    )
+    given = [
+        "sweep",
+        str(tmp_path / "sweep.json"),
+        "--out",
+        str(tmp_path / "out"),
+        "--cluster",
+        "none",
+        "--device",
+        "cpu",
+    ]
     assert main(given) == 0
     assert "table.csv" in capsys.readouterr().out
-    assert {row["sampler"] for row in rows(tmp_path / "out" / "table.csv")} == {'"on"', '"epsilon:0.1"'}
+    assert {row["sampler"] for row in rows(tmp_path / "out" / "table.csv")} == {
+        '"on"',
+        '"epsilon:0.1"',
+    }

@@ -1,4 +1,6 @@
-"""The trusted core: a tail must contain the function at every point of its half-line, whatever was put in."""
+"""The trusted core: a tail must contain the function at every point of its half-line, whatever
+was put in.
+"""
 
 import mpmath
 import pytest
@@ -8,22 +10,56 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from divergence_lab.theory.checker.facts import proofs
-from divergence_lab.theory.expressions.balls import ball, ball_of_constant
-from divergence_lab.theory.expressions.parsing import parse
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.checker.facts.tail_functions import of
 from divergence_lab.theory.checker.facts.tails import HalfLine, NoTail
+from divergence_lab.theory.expressions.balls import ball, ball_of_constant
+from divergence_lab.theory.expressions.parsing import parse
+from divergence_lab.theory.expressions.symbols import x
 
-_LEAVES = st.sampled_from(["x", "1", "2", "1/3", "x**2", "sqrt(x)", "exp(x)", "exp(-x)", "log(x)", "1/x", "exp(2*x)",
-                           "x*log(x)", "exp(-x**2/2)", "log(log(x))", "x**(1/3)"])
+_LEAVES = st.sampled_from(
+    [
+        "x",
+        "1",
+        "2",
+        "1/3",
+        "x**2",
+        "sqrt(x)",
+        "exp(x)",
+        "exp(-x)",
+        "log(x)",
+        "1/x",
+        "exp(2*x)",
+        "x*log(x)",
+        "exp(-x**2/2)",
+        "log(log(x))",
+        "x**(1/3)",
+    ]
+)
 
 
 def _grow(children):
-    unary = st.sampled_from(["exp(1/({}))", "log(1+({})**2)", "sqrt(1+({})**2)", "1/(1+({})**2)", "tanh({})", "atan({})",
-                             "asinh({})", "erf({})", "log(1+exp({}))", "cosh(1/(1+({})**2))", "sinh(1/(2+({})**2))"])
-    return st.one_of(st.tuples(unary, children).map(lambda p: p[0].format(p[1])),
-                     st.tuples(children, st.sampled_from("+-*/"), children).map(lambda p: f"(({p[0]}){p[1]}({p[2]}))"))
+    unary = st.sampled_from(
+        [
+            "exp(1/({}))",
+            "log(1+({})**2)",
+            "sqrt(1+({})**2)",
+            "1/(1+({})**2)",
+            "tanh({})",
+            "atan({})",
+            "asinh({})",
+            "erf({})",
+            "log(1+exp({}))",
+            "cosh(1/(1+({})**2))",
+            "sinh(1/(2+({})**2))",
+        ]
+    )
+    return st.one_of(
+        st.tuples(unary, children).map(lambda p: p[0].format(p[1])),
+        st.tuples(children, st.sampled_from("+-*/"), children).map(
+            lambda p: f"(({p[0]}){p[1]}({p[2]}))"
+        ),
+    )
 
 
 expressions = st.recursive(_LEAVES, _grow, max_leaves=4)
@@ -64,7 +100,9 @@ def contains(text, steps):
             return value
 
         true = ball(f, x, point)
-        assume(true.is_finite() and (true == 0 or true.rel_accuracy_bits() > 400))  # a tower of exponentials outgrows the digits
+        assume(
+            true.is_finite() and (true == 0 or true.rel_accuracy_bits() > 400)
+        )  # a tower of exponentials outgrows the digits
         stated = arb(0)
         for m, c in tail.terms:
             stated += ball(c, x, arb(0)) * at(m)
@@ -77,12 +115,24 @@ def contains(text, steps):
         ctx.prec = before
 
 
-@pytest.mark.parametrize("text, end, limit", [
-    ("x", sp.oo, sp.oo), ("exp(x) - 1", -sp.oo, -1), ("tanh(x)", -sp.oo, -1), ("log(1 + exp(x)) - log(2)", -sp.oo, -sp.log(2)),
-    ("-log(1 - x)", -sp.oo, -sp.oo), ("-log(1 + log(1 - x))", -sp.oo, -sp.oo), ("x/(1 + x**2)", sp.oo, 0),
-    ("sqrt(x**2 + x) - x", sp.oo, sp.Rational(1, 2)), ("atan(x)", sp.oo, sp.pi / 2), ("erf(x) - 1", -sp.oo, -2),
-    ("exp(x)/x - exp(x)/(x + 1) - exp(x)/x**2", sp.oo, -sp.oo), ("x**2*exp(-x**2/2)", sp.oo, 0), ("(1 + 1/x)**x", sp.oo, sp.E),
-])
+@pytest.mark.parametrize(
+    "text, end, limit",
+    [
+        ("x", sp.oo, sp.oo),
+        ("exp(x) - 1", -sp.oo, -1),
+        ("tanh(x)", -sp.oo, -1),
+        ("log(1 + exp(x)) - log(2)", -sp.oo, -sp.log(2)),
+        ("-log(1 - x)", -sp.oo, -sp.oo),
+        ("-log(1 + log(1 - x))", -sp.oo, -sp.oo),
+        ("x/(1 + x**2)", sp.oo, 0),
+        ("sqrt(x**2 + x) - x", sp.oo, sp.Rational(1, 2)),
+        ("atan(x)", sp.oo, sp.pi / 2),
+        ("erf(x) - 1", -sp.oo, -2),
+        ("exp(x)/x - exp(x)/(x + 1) - exp(x)/x**2", sp.oo, -sp.oo),
+        ("x**2*exp(-x**2/2)", sp.oo, 0),
+        ("(1 + 1/x)**x", sp.oo, sp.E),
+    ],
+)
 def test_limits(text, end, limit):
     found = proofs.limit_of(parse(text, x), x, end)
     assert found == limit or sp.simplify(found - limit) == 0
@@ -91,23 +141,54 @@ def test_limits(text, end, limit):
         proofs.prove_limit(parse(text, x), x, end, sp.Integer(7))
 
 
-@pytest.mark.parametrize("text, diverges", [
-    ("1/x", True), ("1/x**2", False), ("1/(x*log(x))", True), ("1/(x*log(x)**2)", False), ("1/(x*log(x)*log(log(x)))", True),
-    ("1/(x*log(x)*log(log(x))**2)", False), ("exp(-x)*(exp(x)/x)", True), ("exp(-x)*exp(x)/x**2", False), ("exp(-sqrt(x))", False),
-    ("1 - tanh(x)", False), ("x**(-11/10)", False), ("x**(-9/10)", True), ("log(x)/x", True), ("log(x)/x**2", False),
-    ("1/sqrt(1 + x**2)", True), ("(1 + 1/x)/x", True), ("exp(-x)*x**100", False), ("1", True),
-])
+@pytest.mark.parametrize(
+    "text, diverges",
+    [
+        ("1/x", True),
+        ("1/x**2", False),
+        ("1/(x*log(x))", True),
+        ("1/(x*log(x)**2)", False),
+        ("1/(x*log(x)*log(log(x)))", True),
+        ("1/(x*log(x)*log(log(x))**2)", False),
+        ("exp(-x)*(exp(x)/x)", True),
+        ("exp(-x)*exp(x)/x**2", False),
+        ("exp(-sqrt(x))", False),
+        ("1 - tanh(x)", False),
+        ("x**(-11/10)", False),
+        ("x**(-9/10)", True),
+        ("log(x)/x", True),
+        ("log(x)/x**2", False),
+        ("1/sqrt(1 + x**2)", True),
+        ("(1 + 1/x)/x", True),
+        ("exp(-x)*x**100", False),
+        ("1", True),
+    ],
+)
 def test_integrals_at_infinity(text, diverges):
     assert proofs.integral_diverges(parse(text, x), x) is diverges
 
 
-@pytest.mark.parametrize("text, low, high", [
-    ("x**2", "-oo", "0"), ("exp(x) - 1 - x", "-oo", "0"), ("exp(x) - 1 - x", "0", "oo"), ("x - log(1 + x)", "0", "oo"),
-    ("1 - tanh(x)**2", "0", "oo"), ("x - tanh(x)", "0", "oo"), ("sinh(x) - x", "0", "oo"), ("sqrt(x)", "0", "oo"),
-    ("log(1 + exp(x)) - log(2) - x/2", "0", "oo"), ("x*atan(x)", "-oo", "0"), ("2 + x/(1 + x**2)", "-oo", "oo"),
-])
+@pytest.mark.parametrize(
+    "text, low, high",
+    [
+        ("x**2", "-oo", "0"),
+        ("exp(x) - 1 - x", "-oo", "0"),
+        ("exp(x) - 1 - x", "0", "oo"),
+        ("x - log(1 + x)", "0", "oo"),
+        ("1 - tanh(x)**2", "0", "oo"),
+        ("x - tanh(x)", "0", "oo"),
+        ("sinh(x) - x", "0", "oo"),
+        ("sqrt(x)", "0", "oo"),
+        ("log(1 + exp(x)) - log(2) - x/2", "0", "oo"),
+        ("x*atan(x)", "-oo", "0"),
+        ("2 + x/(1 + x**2)", "-oo", "oo"),
+    ],
+)
 def test_signs_are_proved(text, low, high):
-    ends = [{"oo": sp.oo, "-oo": -sp.oo}.get(end, sp.Integer(0) if end == "0" else None) for end in (low, high)]
+    ends = [
+        {"oo": sp.oo, "-oo": -sp.oo}.get(end, sp.Integer(0) if end == "0" else None)
+        for end in (low, high)
+    ]
     f = parse(text, x)
     if f.has(sp.tanh):
         f = sp.simplify(f.rewrite(sp.exp)) if text.startswith("1") else f
@@ -116,8 +197,18 @@ def test_signs_are_proved(text, low, high):
         proofs.prove_nonnegative(-f, x, *ends)
 
 
-@pytest.mark.parametrize("text", ["x - 10", "x**2 - 1/1000", "1 - x**2/10000", "exp(x) - 1 - x - x**2", "Abs(x - 3) - 1/10**6",
-                                  "x**2 - 1/10**9", "(x - 5)**2 - 1/10**7"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x - 10",
+        "x**2 - 1/1000",
+        "1 - x**2/10000",
+        "exp(x) - 1 - x - x**2",
+        "Abs(x - 3) - 1/10**6",
+        "x**2 - 1/10**9",
+        "(x - 5)**2 - 1/10**7",
+    ],
+)
 def test_what_is_negative_somewhere_is_never_proved(text):
     with pytest.raises(Rejected):
         proofs.prove_nonnegative(parse(text, x), x, sp.S.Zero, sp.oo)
@@ -130,8 +221,22 @@ def test_identities():
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.floats(-20, 20), st.floats(0, 3), st.sampled_from(["exp(x)", "x**2*exp(-x)", "tanh(x)", "log(1+x**2)", "erf(x)*x",
-                                                            "Abs(x - 1)", "Max(x, 1 - x)", "atan(x)/(1+x**2)"]))
+@given(
+    st.floats(-20, 20),
+    st.floats(0, 3),
+    st.sampled_from(
+        [
+            "exp(x)",
+            "x**2*exp(-x)",
+            "tanh(x)",
+            "log(1+x**2)",
+            "erf(x)*x",
+            "Abs(x - 1)",
+            "Max(x, 1 - x)",
+            "atan(x)/(1+x**2)",
+        ]
+    ),
+)
 def test_balls_contain_the_function(middle, radius, text):
     f = parse(text, x)
     box = arb(middle, radius)
@@ -141,7 +246,11 @@ def test_balls_contain_the_function(middle, radius, text):
     for k in range(5):
         point = mpmath.mpf(middle) + radius * (k - 2) / 2
         value = function(point)
-        assert float(enclosed.lower()) - 1e-12 * (1 + abs(value)) <= value <= float(enclosed.upper()) + 1e-12 * (1 + abs(value))
+        assert (
+            float(enclosed.lower()) - 1e-12 * (1 + abs(value))
+            <= value
+            <= float(enclosed.upper()) + 1e-12 * (1 + abs(value))
+        )
 
 
 def test_constants():

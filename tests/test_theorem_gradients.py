@@ -1,22 +1,24 @@
-"""The theorem on enumerated graphs, for every objective, group of parameters and sampler, with the controls that must fail."""
+"""The theorem on enumerated graphs, for every objective, group of parameters and sampler, with
+the controls that must fail.
+"""
 
 import dataclasses
 
 import pytest
 import torch
 
-from divergence_lab.theorem.behaviours import law, object_weights
 from divergence_lab.gflownet.listed.exact import EnumerationError, enumerate_trajectories
 from divergence_lab.gflownet.listed.flow import check_objective, flow
 from divergence_lab.gflownet.objectives import ObjectiveError, objective
-from divergence_lab.theorem.objects import evaluate, list_objects
-from divergence_lab.theorem.points import points
 from divergence_lab.gflownet.policies.policy import heads, tabular
 from divergence_lab.gflownet.rollouts import Rollout, empty_buffer, roll
 from divergence_lab.gflownet.samplers import sampler
-from divergence_lab.theorem.check import ON_POLICY, Scheme, Theory, check
 from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
+from divergence_lab.theorem.behaviours import law, object_weights
+from divergence_lab.theorem.check import ON_POLICY, Scheme, Theory, check
+from divergence_lab.theorem.objects import evaluate, list_objects
+from divergence_lab.theorem.points import points
 from divergence_lab.theory.divergence.loss import loss
 
 
@@ -27,7 +29,9 @@ def theory(loss, generator, backward):
 
 
 LOSSES = {
-    "quadratic": theory(lambda x: x**2 / 2, lambda t: t - torch.log(t) - 1, lambda x: (x - 1) * x.exp() + 1),
+    "quadratic": theory(
+        lambda x: x**2 / 2, lambda t: t - torch.log(t) - 1, lambda x: (x - 1) * x.exp() + 1
+    ),
     "linex(1)": theory(
         lambda x: torch.expm1(x) - x,
         lambda t: t * torch.log(t) - t + 1,
@@ -97,12 +101,18 @@ def test_what_theory_says_holds_for_every_group(graph, name):
                 assert one.error < 2e-10, (label, loss)
 
 
-# objective -> groups for which the gradient is that of D_f alone (theory.md's table, from its proofs)
+# objective -> groups for which the gradient is that of D_f alone (theory.md's table, from its
+# proofs)
 ALONE = {
     "tb": {"P_F logits, log Z", "P_F logits", "log Z"},
     "vargrad": {"P_F logits"},
     "db": {"P_F logits, log F(s0)", "P_F logits", "log F(s0)", "P_F logits, F = Z d_F held"},
-    "subtb(0.9)": {"P_F logits, log F(s0)", "P_F logits", "log F(s0)", "P_F logits, F = Z d_F held"},
+    "subtb(0.9)": {
+        "P_F logits, log F(s0)",
+        "P_F logits",
+        "log F(s0)",
+        "P_F logits, F = Z d_F held",
+    },
     "fl-db": {"P_F logits, log F(s0)", "P_F logits", "log F(s0)"},
     "fm": {"edge flows, outflow held", "P_F logits, F and P_F apart"},
     "modified-db": set(),
@@ -152,9 +162,14 @@ def test_the_generator_of_another_loss_is_refused():
 
 
 def test_a_multiple_of_t_minus_1_moves_log_z_only():
-    # the theorem fixes f up to c (t - 1): harmless to the policy, but not with log Z among the parameters
+    # the theorem fixes f up to c (t - 1): harmless to the policy, but not with log Z among the
+    # parameters
     theory = LOSSES["linex(1)"]
-    moved = {"moved": dataclasses.replace(theory, generator=lambda t: theory.generator(t) + 0.1 * (t - 1))}
+    moved = {
+        "moved": dataclasses.replace(
+            theory, generator=lambda t: theory.generator(t) + 0.1 * (t - 1)
+        )
+    }
     found = checks(diamond(), "tb", theories=moved)
     assert found["P_F logits"]["moved"].holds and not found["P_F logits, log Z"]["moved"].holds
 
@@ -181,7 +196,9 @@ def test_the_residual_that_training_uses_is_the_log_of_the_ratio_of_the_masses(n
 
 @pytest.mark.parametrize("drawn", DRAWN)
 def test_the_law_of_what_is_drawn_sums_to_one_and_is_what_roll_draws(drawn):
-    """Chi-square of the trajectories that training draws against the law that `verify` weighs them by."""
+    """Chi-square of the trajectories that training draws against the law that `verify` weighs
+    them by.
+    """
     graph, chosen, batch = diamond(), objective("tb"), 4_000
     policy = tabular(graph, heads=heads(graph, learned_back=True), scale=1.0)
     parameters = policy.init([3], dtype=torch.float64)
@@ -200,7 +217,10 @@ def test_the_law_of_what_is_drawn_sums_to_one_and_is_what_roll_draws(drawn):
     of_policy = law(graph, sampler("on"), model, walked)
     behaviour = dataclasses.replace(sampler(drawn), backward=0.0, replay=0.0)
     beta = law(graph, sampler(drawn), model, walked, law(graph, behaviour, model, walked))
-    assert abs(float(beta.detach().sum()) - 1) < 1e-12 and abs(float(of_policy.detach().sum()) - 1) < 1e-12
+    assert (
+        abs(float(beta.detach().sum()) - 1) < 1e-12
+        and abs(float(of_policy.detach().sum()) - 1) < 1e-12
+    )
     counts = torch.zeros(beta.numel(), dtype=torch.float64)
     generator = torch.Generator().manual_seed(1)
     number = {tuple(walked.index[0, :, j].tolist()): j for j in range(beta.numel())}
@@ -224,7 +244,8 @@ def test_the_law_of_what_is_drawn_sums_to_one_and_is_what_roll_draws(drawn):
     expected = 2 * batch * beta.detach()
     statistic = float(((counts - expected) ** 2 / expected.clamp(min=1e-12)).sum())
     degrees = beta.numel() - 1
-    # replayed trajectories come from 1000 kept ones, so they are not independent: their counts vary more
+    # replayed trajectories come from 1000 kept ones, so they are not independent: their counts vary
+    # more
     slack = 6.0 if "replay" in drawn else 1.0
     assert statistic < slack * (degrees + 6 * (2 * degrees) ** 0.5 + 10), (counts, expected)
     # control: against the law of another sampler the statistic is large
@@ -235,7 +256,9 @@ def test_the_law_of_what_is_drawn_sums_to_one_and_is_what_roll_draws(drawn):
 
 @pytest.mark.parametrize("name", ["tb", "db", "fm", "subtb(0.5)"])
 def test_weights_of_objects_are_the_expected_visits(name):
-    """Object by object, told by their states and actions, in plain Python; of SubTB each visit counts lambda^length / sum."""
+    """Object by object, told by their states and actions, in plain Python; of SubTB each visit
+    counts lambda^length / sum.
+    """
     graph = skips()
     listing = list_objects(graph, objective(name))
     point = next(iter(points(listing, 0)))
@@ -263,7 +286,12 @@ def test_groups_that_move_nothing_are_said_to_and_the_others_have_their_controls
 
     rows = verify({"linex(1)": loss("linex(1)")}, "tree:2x2", objectives=["all"], progress=False)
     assert all(row["holds"] and row["controls_fail"] for row in rows) and len(rows) == 5
-    still = {(row["objective"], one["parameters"]) for row in rows for one in row["groups"] if not one["moves"]}
+    still = {
+        (row["objective"], one["parameters"])
+        for row in rows
+        for one in row["groups"]
+        if not one["moves"]
+    }
     expected = {(name, "P_B logits") for name in ("tb", "db", "subtb(0.9)", "vargrad")}
     assert still == expected | {("db", "P_F logits, F = Z d_F held")}
     for row in rows:
@@ -271,8 +299,20 @@ def test_groups_that_move_nothing_are_said_to_and_the_others_have_their_controls
         assert all(one["flipped_sign_error"] > 1e-3 for one in moving)
     # what moves nothing is nothing but rounding: it is not held against a share of it
     for seed in range(3):
-        rows = verify({"linex(1)": loss("linex(1)")}, "tree:2x2", objectives=["db"], samplers=["drawn:tempered:2"], seed=seed,
-                      progress=False)
-        assert all(one["max_gradient_error"] < 1e-12 for one in rows[0]["groups"] if not one["moves"])
-    with pytest.raises(ValueError, match="sets:4x2: modified-db needs a graph whose states are all terminal"):
-        verify({"linex(1)": loss("linex(1)")}, "sets:4x2", objectives=["modified-db"], progress=False)
+        rows = verify(
+            {"linex(1)": loss("linex(1)")},
+            "tree:2x2",
+            objectives=["db"],
+            samplers=["drawn:tempered:2"],
+            seed=seed,
+            progress=False,
+        )
+        assert all(
+            one["max_gradient_error"] < 1e-12 for one in rows[0]["groups"] if not one["moves"]
+        )
+    with pytest.raises(
+        ValueError, match="sets:4x2: modified-db needs a graph whose states are all terminal"
+    ):
+        verify(
+            {"linex(1)": loss("linex(1)")}, "sets:4x2", objectives=["modified-db"], progress=False
+        )

@@ -1,4 +1,6 @@
-"""Torch losses are right wherever it is promised: random ones against mpmath, and the proofs that let nothing wrong through."""
+"""Torch losses are right wherever it is promised: random ones against mpmath, and the proofs
+that let nothing wrong through.
+"""
 
 import copy
 import dataclasses
@@ -13,20 +15,21 @@ import torch
 from flint import acb, arb, arb_series
 
 from divergence_lab.bridge import NotRepresentable, to_torch
+from divergence_lab.bridge.export import export
+from divergence_lab.bridge.torch_loss import OPERATIONS, run
 from divergence_lab.bridge.verified.cells import Candidate, Side, candidate
 from divergence_lab.bridge.verified.programs import Program, compiled, expm1, log1p, polynomial
 from divergence_lab.bridge.verified.ranges import TOLERANCE, ranges
 from divergence_lab.bridge.verified.rounding import DOUBLE, UNITS, error_on
 from divergence_lab.bridge.verified.tables import Table
-from divergence_lab.bridge.torch_loss import OPERATIONS, run
-from divergence_lab.bridge.export import export
-from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.catalogue.losses import LOSSES
+from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.precision import bits
 from divergence_lab.theory.expressions.symbols import x
 from tests.torch_hunt import composed, drawn, faults
 
-# --- the hunt ------------------------------------------------------------------------------------------------
+# --- the hunt
+# ------------------------------------------------------------------------------------------------
 
 QUICK, SLOW_PARTS, SLOW_EACH = 40, 8, 250
 
@@ -51,7 +54,9 @@ def test_two_thousand_random_losses_are_right_in_both_dtypes(part):
 
 
 def composed_hunt(seed: int, count: int) -> None:
-    """As `hunt`, with functions of losses; one in six may be refused: roots and quotients of what leaves the range of numbers first."""
+    """As `hunt`, with functions of losses; one in six may be refused: roots and quotients of
+    what leaves the range of numbers first.
+    """
     source, wrong, refused = random.Random(seed), [], []
     for _ in range(count):
         text = composed(source)
@@ -59,7 +64,10 @@ def composed_hunt(seed: int, count: int) -> None:
             wrong += faults(text, source, 6, 1000)[:2]  # tanh(1000) has 870 nines
         except NotRepresentable as reason:
             refused.append(str(reason))
-    print(f"{count} functions of random losses in torch, seed {seed}: {len(wrong)} faults, {len(refused)} refused")
+    print(
+        f"{count} functions of random losses in torch, seed {seed}: {len(wrong)} faults, "
+        f"{len(refused)} refused"
+    )
     assert not wrong, "\n".join(wrong[:10])
     assert len(refused) <= max(1, count // 6), "\n".join(refused)
 
@@ -79,34 +87,80 @@ def linex_faults(rate: sp.Rational) -> list[str]:
     spelled = f"linex({rate})"
     written = str(sp.expand(rate.q**2 * (sp.exp(rate * x) - rate * x - 1) / rate.p**2))
     source = random.Random(str(rate))
-    return faults(spelled, source, 0) + ([] if loss(spelled).expression == loss(written).expression else faults(written, source, 0))
+    return faults(spelled, source, 0) + (
+        [] if loss(spelled).expression == loss(written).expression else faults(written, source, 0)
+    )
 
 
 @pytest.mark.parametrize("rate", ["2/3", "1/32", "-47/48", "48"])
 def test_linex_at_rational_rates(rate):
     assert not linex_faults(sp.Rational(rate))
-    text = f"{sp.Rational(rate).q ** 2}*exp({rate}*x) - {sp.Rational(rate).q ** 2}*({rate})*x - {sp.Rational(rate).q ** 2}"
+    text = (
+        f"{sp.Rational(rate).q ** 2}*exp({rate}*x) - {sp.Rational(rate).q ** 2}*({rate})*x - "
+        f"{sp.Rational(rate).q ** 2}"
+    )
     assert not faults(text, random.Random(rate), 6)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("denominators", [range(1, 9), range(9, 17), range(17, 25), range(25, 33), range(33, 41), range(41, 49)], ids=str)
+@pytest.mark.parametrize(
+    "denominators",
+    [range(1, 9), range(9, 17), range(17, 25), range(25, 33), range(33, 41), range(41, 49)],
+    ids=str,
+)
 def test_linex_at_all_rational_rates(denominators):
-    rates = [sp.Rational(s * p, q) for q in denominators for p in range(1, 49) if math.gcd(p, q) == 1 for s in (1, -1)]
+    rates = [
+        sp.Rational(s * p, q)
+        for q in denominators
+        for p in range(1, 49)
+        if math.gcd(p, q) == 1
+        for s in (1, -1)
+    ]
     wrong = [fault for rate in rates for fault in linex_faults(rate)]
     print(f"{len(rates)} losses linex(p/q), q in {denominators}: {len(wrong)} faults")
     assert not wrong, "\n".join(wrong[:10])
 
 
-SHOWN = ["2*x**2/15 - 5*x/11 + 5*exp(3*x)/33 - 5/33", "81*exp(x/9) - 9*x - 81", "x**44", "Abs(x)**50", "x**50 + x**60", "exp(x**50) - 1",
-         "log(1 + x**50)", "sinh(x**25)**2", "1 - exp(-x**2/2)", "log(cosh(7*x))/7", "Abs(x - 1)**(3/2) - 1 + 3*x/2",
-         "x**2*exp(Abs(x)**(1/2)) - x**2", "x*erfi(x)", "2**x - x*log(2) - 1", "sinh(x)**2/(1 + x**2)", "loglog_growth", "jsd",
-         "(exp(46*x/5) - 46*x/5 - 1)/(10**6 + x**2)", "21*(exp(x**2/8) - 1)**2/(32*10**43)", "3*x*sinh(12*x)/10**42", "-polylog(2, -Abs(x))",
-         "Abs(x)**(3/5) + log((1 + exp(x))/2) - x/2", "log(cosh(1000*x))/1000", "sqrt(exp(x) - 1 - x)", "(exp(x) - 1)**2/(exp(x) + 1)",
-         "x*log(x + sqrt(1 + x**2))", "tanh(x**2)", "(exp(x) - 1 - x)**10", "19*(exp(Abs(x)/2) - 1)*exp(Abs(x)/2)/(21*10**14)", "borderline_avoiding", "reverse_skew(9/10)", "skewed_jsd(1/4)", "x*tanh(8*x)/5 + 88*x/5 + exp(8*x)/320 + 423*exp(-x/6)/4"]
+SHOWN = [
+    "2*x**2/15 - 5*x/11 + 5*exp(3*x)/33 - 5/33",
+    "81*exp(x/9) - 9*x - 81",
+    "x**44",
+    "Abs(x)**50",
+    "x**50 + x**60",
+    "exp(x**50) - 1",
+    "log(1 + x**50)",
+    "sinh(x**25)**2",
+    "1 - exp(-x**2/2)",
+    "log(cosh(7*x))/7",
+    "Abs(x - 1)**(3/2) - 1 + 3*x/2",
+    "x**2*exp(Abs(x)**(1/2)) - x**2",
+    "x*erfi(x)",
+    "2**x - x*log(2) - 1",
+    "sinh(x)**2/(1 + x**2)",
+    "loglog_growth",
+    "jsd",
+    "(exp(46*x/5) - 46*x/5 - 1)/(10**6 + x**2)",
+    "21*(exp(x**2/8) - 1)**2/(32*10**43)",
+    "3*x*sinh(12*x)/10**42",
+    "-polylog(2, -Abs(x))",
+    "Abs(x)**(3/5) + log((1 + exp(x))/2) - x/2",
+    "log(cosh(1000*x))/1000",
+    "sqrt(exp(x) - 1 - x)",
+    "(exp(x) - 1)**2/(exp(x) + 1)",
+    "x*log(x + sqrt(1 + x**2))",
+    "tanh(x**2)",
+    "(exp(x) - 1 - x)**10",
+    "19*(exp(Abs(x)/2) - 1)*exp(Abs(x)/2)/(21*10**14)",
+    "borderline_avoiding",
+    "reverse_skew(9/10)",
+    "skewed_jsd(1/4)",
+    "x*tanh(8*x)/5 + 88*x/5 + exp(8*x)/320 + 423*exp(-x/6)/4",
+]
 
 
-@pytest.mark.parametrize("text", [*SHOWN[:4], *(pytest.param(text, marks=pytest.mark.slow) for text in SHOWN[4:])])
+@pytest.mark.parametrize(
+    "text", [*SHOWN[:4], *(pytest.param(text, marks=pytest.mark.slow) for text in SHOWN[4:])]
+)
 def test_losses_that_were_wrong_or_refused(text):
     assert not faults(text, random.Random(text), 6)
 
@@ -115,8 +169,12 @@ def named() -> list[str]:
     """Every entry of the catalogue at its examples."""
     found = []
     for entry in LOSSES:
-        values = entry.examples or (", ".join(value for value in entry.parameters.values() if value is not None),)
-        found += [f"{entry.name}({inside})" if entry.parameters else entry.name for inside in values]
+        values = entry.examples or (
+            ", ".join(value for value in entry.parameters.values() if value is not None),
+        )
+        found += [
+            f"{entry.name}({inside})" if entry.parameters else entry.name for inside in values
+        ]
     return found
 
 
@@ -128,12 +186,16 @@ def test_every_named_loss_is_right_and_is_exported(text):
         compile(export(loss(text), form), "exported.py", "exec")
 
 
-@pytest.mark.parametrize("text", ["3*x*sinh(12*x)/10**42", "Abs(x)**(3/5) + log((1 + exp(x))/2) - x/2"])
+@pytest.mark.parametrize(
+    "text", ["3*x*sinh(12*x)/10**42", "Abs(x)**(3/5) + log((1 + exp(x))/2) - x/2"]
+)
 def test_where_numbers_end_and_next_to_zero(text):
     assert not faults(text, random.Random(text), 2)
 
 
-# --- what the verifier must not let through ------------------------------------------------------------------
+# --- what the verifier must not let through
+# ------------------------------------------------------------------
+
 
 def side(text: str, sign: int = 1) -> Side:
     expression = loss(text).pieces.pieces[0].expression
@@ -142,9 +204,13 @@ def side(text: str, sign: int = 1) -> Side:
 
 def test_the_formula_is_refused_where_it_cancels():
     plain = compiled(sp.exp(x) - x - 1)
-    assert side("linex(1)").holds(plain, 1.0, 1.1) and not side("linex(1)").holds(plain, 1e-3, 1.1e-3)
+    assert side("linex(1)").holds(plain, 1.0, 1.1) and not side("linex(1)").holds(
+        plain, 1e-3, 1.1e-3
+    )
     lucky = compiled(sp.exp(2 * x / 3) * sp.Rational(9, 4) - 3 * x / 2 - sp.Rational(9, 4))
-    assert all(low > 1e-2 for low, _ in side("linex(2/3)").verified(lucky))  # four lucky points at 1e-5 gave a straight line
+    assert all(
+        low > 1e-2 for low, _ in side("linex(2/3)").verified(lucky)
+    )  # four lucky points at 1e-5 gave a straight line
 
 
 def test_nothing_is_no_agreement():
@@ -161,12 +227,20 @@ def test_infinities_are_no_agreement():
 @pytest.mark.parametrize("place", range(4))
 def test_a_wrong_coefficient_is_seen(place):
     right = [0.5, 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040]
-    for numbers, accepted in ((right, True), ([c * (1 + 1e-6 * 50**place) if k == place else c for k, c in enumerate(right)], False)):
+    for numbers, accepted in (
+        (right, True),
+        ([c * (1 + 1e-6 * 50**place) if k == place else c for k, c in enumerate(right)], False),
+    ):
         written = sum(sp.Rational(c) * x ** (k + 2) for k, c in enumerate(numbers))
-        assert side("linex(1)").agrees(Candidate(written, polynomial(numbers, 2)), 1e-6, 5e-3) is accepted
+        assert (
+            side("linex(1)").agrees(Candidate(written, polynomial(numbers, 2)), 1e-6, 5e-3)
+            is accepted
+        )
 
 
-@pytest.mark.parametrize("wrong", [expm1(x) - x * (1 + sp.Rational(1, 10**10)), expm1(x) + x, log1p(x), x**2 / 2])
+@pytest.mark.parametrize(
+    "wrong", [expm1(x) - x * (1 + sp.Rational(1, 10**10)), expm1(x) + x, log1p(x), x**2 / 2]
+)
 def test_a_wrong_way_to_write_the_function_is_seen(wrong):
     assert side("linex(1)").agrees(candidate(expm1(x) - x), 1e-6, 80.0)
     assert not side("linex(1)").agrees(candidate(wrong), 1e-3, 80.0)
@@ -184,16 +258,38 @@ def test_the_errors_of_programs_are_within_their_bounds(text):
             high = low * (1 + source.choice((1e-6, 1e-2)))
             bound = error_on(program, low, high, DOUBLE)
             points = [source.uniform(low, high) for _ in range(5)]
-            for point, got in zip(points, run(program, torch.tensor(points, dtype=torch.float64)).tolist()):
+            for point, got in zip(
+                points, run(program, torch.tensor(points, dtype=torch.float64)).tolist()
+            ):
                 wanted = exact(arb_series([arb(point)], 1), 1)[0]
                 if math.isfinite(got):
                     assert float(abs(arb(got) - wanted).lower()) <= bound.absolute
 
 
-ARGUMENTS = {"exp": (-700, 700), "expm1": (-50, 700), "sinh": (-700, 700), "cosh": (-700, 700), "tanh": (-30, 30), "atan": (-1e6, 1e6),
-             "erf": (-6, 6), "erfc": (-6, 26), "asinh": (-1e6, 1e6), "atanh": (-0.999999, 0.999999), "log": (1e-9, 1e9), "log1p": (-0.999, 1e9),
-             "sin": (-900, 900), "cos": (-900, 900), "linex": (-50, 700), "dilog": (-1, 0)}
-BY_ARB = {"erfc": arb.erfc, "erf": arb.erf, "linex": lambda y: y.expm1() - y, "dilog": lambda y: acb(y).polylog(acb(2)).real}
+ARGUMENTS = {
+    "exp": (-700, 700),
+    "expm1": (-50, 700),
+    "sinh": (-700, 700),
+    "cosh": (-700, 700),
+    "tanh": (-30, 30),
+    "atan": (-1e6, 1e6),
+    "erf": (-6, 6),
+    "erfc": (-6, 26),
+    "asinh": (-1e6, 1e6),
+    "atanh": (-0.999999, 0.999999),
+    "log": (1e-9, 1e9),
+    "log1p": (-0.999, 1e9),
+    "sin": (-900, 900),
+    "cos": (-900, 900),
+    "linex": (-50, 700),
+    "dilog": (-1, 0),
+}
+BY_ARB = {
+    "erfc": arb.erfc,
+    "erf": arb.erf,
+    "linex": lambda y: y.expm1() - y,
+    "dilog": lambda y: acb(y).polylog(acb(2)).real,
+}
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
@@ -201,19 +297,34 @@ def test_the_functions_of_torch_are_as_exact_as_is_stated(name):
     low, high = ARGUMENTS[name]
     source = random.Random(name)
     points = [source.uniform(low, high) for _ in range(250)]
-    points += [source.choice([s for s in (1, -1) if low <= 0.9 * s * min(1.0, abs(high) or 1.0) <= high or s * low >= 0 >= -s * high] or [1])
-               * 10 ** source.uniform(-8, 0) for _ in range(250)]
+    points += [
+        source.choice(
+            [
+                s
+                for s in (1, -1)
+                if low <= 0.9 * s * min(1.0, abs(high) or 1.0) <= high or s * low >= 0 >= -s * high
+            ]
+            or [1]
+        )
+        * 10 ** source.uniform(-8, 0)
+        for _ in range(250)
+    ]
     points = [point for point in points if low <= point <= high]
     # one by one and many at once: torch has two ways
-    computed = [OPERATIONS[name](torch.tensor(points, dtype=torch.float64)).tolist(),
-                [OPERATIONS[name](torch.tensor([point], dtype=torch.float64)).item() for point in points]]
+    computed = [
+        OPERATIONS[name](torch.tensor(points, dtype=torch.float64)).tolist(),
+        [OPERATIONS[name](torch.tensor([point], dtype=torch.float64)).item() for point in points],
+    ]
     function = BY_ARB.get(name) or getattr(arb, name)
     with bits(300, 2):
         for values in computed:
             for point, got in zip(points, values):
                 wanted = function(arb(point))
                 if abs(wanted) > 1e-300:
-                    assert float((abs(arb(got) - wanted) / abs(wanted)).upper()) <= UNITS[name] * 2.0**-52, (point, got)
+                    assert (
+                        float((abs(arb(got) - wanted) / abs(wanted)).upper())
+                        <= UNITS[name] * 2.0**-52
+                    ), (point, got)
 
 
 def test_powers_of_torch_are_as_exact_as_is_stated():
@@ -221,24 +332,35 @@ def test_powers_of_torch_are_as_exact_as_is_stated():
     for power in (1 / 3, 2.7, 0.01, 41.5):
         points = [10 ** source.uniform(-5, 5) for _ in range(150)]
         with bits(300, 2):
-            for point, got in zip(points, torch.pow(torch.tensor(points, dtype=torch.float64), power).tolist()):
+            for point, got in zip(
+                points, torch.pow(torch.tensor(points, dtype=torch.float64), power).tolist()
+            ):
                 wanted = arb(point) ** arb(power)
-                assert float((abs(arb(got) - wanted) / abs(wanted)).upper()) <= UNITS["pow"] * 2.0**-52
+                assert (
+                    float((abs(arb(got) - wanted) / abs(wanted)).upper()) <= UNITS["pow"] * 2.0**-52
+                )
 
 
-# --- the object ----------------------------------------------------------------------------------------------
+# --- the object
+# ----------------------------------------------------------------------------------------------
 
 KINDS = ["quadratic", "linex(1/2)", "log(cosh(x))", "huber(1)", "loglog_growth", "linex(48)", "jsd"]
 built = functools.cache(lambda text: to_torch(loss(text)))
 
 
 @pytest.mark.parametrize("text", KINDS)
-@pytest.mark.parametrize("again", [lambda g: pickle.loads(pickle.dumps(g)), copy.deepcopy, copy.copy], ids=["pickle", "deepcopy", "copy"])
+@pytest.mark.parametrize(
+    "again",
+    [lambda g: pickle.loads(pickle.dumps(g)), copy.deepcopy, copy.copy],
+    ids=["pickle", "deepcopy", "copy"],
+)
 def test_a_copy_computes_the_same(text, again):
     residuals = torch.linspace(-20, 20, 401)
     first = built(text).value(residuals)  # tables are on the device now: they are sent again
     other = again(built(text))
-    assert torch.equal(other.value(residuals), first) and torch.equal(other.gradient(residuals), built(text).gradient(residuals))
+    assert torch.equal(other.value(residuals), first) and torch.equal(
+        other.gradient(residuals), built(text).gradient(residuals)
+    )
     assert other.terms == built(text).terms and other.reach == built(text).reach
 
 
@@ -251,7 +373,9 @@ def test_what_is_pickled_holds_no_code():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("text", KINDS)
 def test_half_precision_is_computed_in_float64_and_rounded_once(text, dtype):
-    residuals = torch.tensor([-30.0, -3.0, -1e-3, 0.0, 1e-3, 0.5, 9.0, 30.0], dtype=dtype, requires_grad=True)
+    residuals = torch.tensor(
+        [-30.0, -3.0, -1e-3, 0.0, 1e-3, 0.5, 9.0, 30.0], dtype=dtype, requires_grad=True
+    )
     values = built(text)(residuals)
     values.sum().backward()
     exact = residuals.detach().double()
@@ -265,15 +389,24 @@ def test_half_precision_is_computed_in_float64_and_rounded_once(text, dtype):
 def test_vmap_and_every_shape(text):
     residuals = 3 * torch.randn(3, 2, 5, generator=torch.Generator().manual_seed(1))
     assert torch.equal(torch.vmap(built(text))(residuals), built(text)(residuals))
-    assert torch.equal(built(text).value(residuals.permute(2, 0, 1)), built(text).value(residuals).permute(2, 0, 1))
-    assert built(text)(torch.zeros(0)).shape == (0,) and built(text)(torch.tensor(0.0)).item() == 0.0
+    assert torch.equal(
+        built(text).value(residuals.permute(2, 0, 1)), built(text).value(residuals).permute(2, 0, 1)
+    )
+    assert (
+        built(text)(torch.zeros(0)).shape == (0,) and built(text)(torch.tensor(0.0)).item() == 0.0
+    )
 
 
 @pytest.mark.parametrize("text", KINDS)
 def test_gradients_under_vmap_and_of_nan(text):
     residuals = torch.tensor([-3.0, 0.7, 4.0])
-    assert torch.equal(torch.func.vmap(torch.func.grad(built(text)))(residuals), built(text).gradient(residuals))
-    assert built(text).gradient(torch.tensor([math.nan])).isnan() and built(text).value(torch.tensor([math.nan])).isnan()
+    assert torch.equal(
+        torch.func.vmap(torch.func.grad(built(text)))(residuals), built(text).gradient(residuals)
+    )
+    assert (
+        built(text).gradient(torch.tensor([math.nan])).isnan()
+        and built(text).value(torch.tensor([math.nan])).isnan()
+    )
 
 
 def test_far_out_where_numbers_end():
@@ -281,21 +414,37 @@ def test_far_out_where_numbers_end():
     g = built("linex(48)")
     residuals = torch.tensor([14.80, 14.86, 15.0, 1e3], dtype=torch.float64)
     with bits(300, 2):
-        wanted = [float(((48 * arb(r)).exp() - 48 * arb(r) - 1) / 2304) for r in residuals[:2].tolist()]
+        wanted = [
+            float(((48 * arb(r)).exp() - 48 * arb(r) - 1) / 2304) for r in residuals[:2].tolist()
+        ]
     assert g.value(residuals)[:2].tolist() == pytest.approx(wanted, rel=1e-10)
     assert torch.isfinite(g.value(residuals)).all() and torch.isfinite(g.gradient(residuals)).all()
 
 
 def test_a_straight_line_begins_only_where_numbers_end_or_beyond_a_thousand():
-    for text in ("quadratic", "log(cosh(x))", "linex(1/48)", "x**4", "student(3)", "Abs(x)**(3/2)", "area_sinh"):
+    for text in (
+        "quadratic",
+        "log(cosh(x))",
+        "linex(1/48)",
+        "x**4",
+        "student(3)",
+        "Abs(x)**(3/2)",
+        "area_sinh",
+    ):
         found = built(text)
         for end, slope in zip(found.reach, found.end_slopes):
             assert abs(end) >= 1000 or abs(slope) > 1e300
 
 
 def test_tables_are_polynomials_with_a_proof():
-    found = [one.source for one in ranges(loss("loglog_growth").pieces).stretches if isinstance(one.source, Table)]
-    assert found and all(len(table.edges) == len(table.middles) + 1 == len(table.rows) + 1 for table in found)
+    found = [
+        one.source
+        for one in ranges(loss("loglog_growth").pieces).stretches
+        if isinstance(one.source, Table)
+    ]
+    assert found and all(
+        len(table.edges) == len(table.middles) + 1 == len(table.rows) + 1 for table in found
+    )
 
 
 @pytest.mark.parametrize("text", ["linex(alpha)", "polylog(3/2, -exp(x))*x"])

@@ -8,18 +8,18 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from divergence_lab.training import loop as training
 from divergence_lab.bridge import to_torch
-from divergence_lab.training.checkpoints import CheckpointError
 from divergence_lab.gflownet import optimiser
 from divergence_lab.gflownet.optimiser import adam_step, ensemble, unpack
 from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
 from divergence_lab.results.result import METRICS
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.training import loop as training
+from divergence_lab.training.checkpoints import CheckpointError
+from divergence_lab.training.loop import TrainingError, train
 from divergence_lab.training.schedules import then
 from divergence_lab.training.settings import prepare
-from divergence_lab.theory.divergence.loss import loss
-from divergence_lab.training.loop import TrainingError, train
 
 LOSSES = {
     "quadratic": lambda x: x**2 / 2,
@@ -50,7 +50,10 @@ def test_a_member_is_the_single_run_with_its_seed(policy):
             alone = train({name: LOSSES[name]}, graph, **{**settings, "seeds": [seed]})
             for metric in METRICS:
                 np.testing.assert_allclose(
-                    together.metrics[metric][row, column], alone.metrics[metric][0, 0], rtol=0, atol=1e-9
+                    together.metrics[metric][row, column],
+                    alone.metrics[metric][0, 0],
+                    rtol=0,
+                    atol=1e-9,
                 )
             np.testing.assert_allclose(
                 together.terminal[row, column], alone.terminal[0, 0], rtol=0, atol=1e-9
@@ -64,7 +67,9 @@ def test_the_same_seed_gives_the_same_run():
     assert_same(train(LOSSES, skips(), **SMALL), train(LOSSES, skips(), **SMALL))
 
 
-@pytest.mark.parametrize("graph", [single_state(), diamond(), binary_tree(3), skips()], ids=lambda g: g.name)
+@pytest.mark.parametrize(
+    "graph", [single_state(), diamond(), binary_tree(3), skips()], ids=lambda g: g.name
+)
 def test_small_graphs_are_learned(graph):
     result = train(LOSSES, graph, seeds=2, steps=800, batch=32, learning_rate=0.1, progress=False)
     assert result.metrics["tv"][..., -1].max() < 0.01
@@ -82,7 +87,9 @@ def test_the_report_grid_is_learned_by_every_loss():
 
 
 def test_the_mlp_learns():
-    result = train(LOSSES, hypergrid(2, 4), seeds=2, steps=250, batch=32, policy="mlp", progress=False)
+    result = train(
+        LOSSES, hypergrid(2, 4), seeds=2, steps=250, batch=32, policy="mlp", progress=False
+    )
     assert result.metrics["tv"][..., -1].max() < 0.08
     assert (result.metrics["tv"][..., 0] > 0.3).all()
 
@@ -96,7 +103,9 @@ def test_a_member_that_is_not_finite_stops_alone():
     np.testing.assert_array_equal(beside.terminal[0], alone.terminal[0])
     assert beside.finite.tolist() == [[True, True], [False, False]]
     # its updates were skipped: it is where it started, not lost
-    np.testing.assert_array_equal(beside.metrics["log_z"][1, :, -1], beside.metrics["log_z"][1, :, 0])
+    np.testing.assert_array_equal(
+        beside.metrics["log_z"][1, :, -1], beside.metrics["log_z"][1, :, 0]
+    )
     assert np.isfinite(beside.terminal).all()
 
 
@@ -137,7 +146,9 @@ def test_adam_is_that_of_torch(step_of):
     for step in range(20):
         gradient = torch.randn(3, 4, dtype=torch.float64, generator=generator) * 10 ** (step % 3)
         step_of(ours, in_parts(gradient), rates, 5.0)
-        for row, optimiser_, part, before, rate in zip(theirs, optimisers, gradient, previous, rates, strict=True):
+        for row, optimiser_, part, before, rate in zip(
+            theirs, optimisers, gradient, previous, rates, strict=True
+        ):
             row.grad = part.clone()
             torch.nn.utils.clip_grad_norm_([row], 5.0)
             optimiser_.step()
@@ -158,7 +169,9 @@ def test_both_ways_of_adam_agree_and_a_bad_gradient_touches_one_member_alone(dty
     for name, step_of in STEPS.items():
         members = found[name] = members_at(start)
         generator = torch.Generator().manual_seed(3)
-        rates = torch.tensor([[0.1, 0.2], [0.1, 0.2], [0.3, 0.2], [0.3, 0.4], [0.1, 0.4]], dtype=dtype)
+        rates = torch.tensor(
+            [[0.1, 0.2], [0.1, 0.2], [0.3, 0.2], [0.3, 0.4], [0.1, 0.4]], dtype=dtype
+        )
         for step in range(12):
             gradient = 3 * torch.randn(5, 4, dtype=dtype, generator=generator)
             if step == 4:
@@ -171,7 +184,10 @@ def test_both_ways_of_adam_agree_and_a_bad_gradient_touches_one_member_alone(dty
     one, other = found.values()
     for key in ("values", "mean", "square"):
         torch.testing.assert_close(
-            getattr(one, key), getattr(other, key), rtol=2e-5 if dtype == torch.float32 else 1e-12, atol=1e-7
+            getattr(one, key),
+            getattr(other, key),
+            rtol=2e-5 if dtype == torch.float32 else 1e-12,
+            atol=1e-7,
         )
     for members in found.values():
         assert members.finite.flatten().tolist() == [True, False, True, False, True]
@@ -182,7 +198,13 @@ def test_both_ways_of_adam_agree_and_a_bad_gradient_touches_one_member_alone(dty
 def test_clipping_survives_overflow_and_skips_what_is_not_finite(step_of):
     members = members_at(torch.zeros(5, 4))
     gradient = torch.tensor(
-        [[1e35, -1e35, 0, 0], [0.0, 0, 0, 0], [math.nan, 1, 1, 1], [1, math.inf, 0, 0], [3e38, 3e38, -3e38, 3e38]]
+        [
+            [1e35, -1e35, 0, 0],
+            [0.0, 0, 0, 0],
+            [math.nan, 1, 1, 1],
+            [1, math.inf, 0, 0],
+            [3e38, 3e38, -3e38, 3e38],
+        ]
     )
     step_of(members, in_parts(gradient), torch.full((5, 2), 0.1), 2.0)
     values = unpack(members.shapes, members.values)
@@ -222,7 +244,9 @@ def test_a_step_has_no_loop_over_members(policy):
 
 def prepared(graph, **given):
     defaults = {key: value.default for key, value in inspect.signature(train).parameters.items()}
-    return prepare({**defaults, "losses": LOSSES, "graph": graph, "device": "cpu", "batch": 4, **given})
+    return prepare(
+        {**defaults, "losses": LOSSES, "graph": graph, "device": "cpu", "batch": 4, **given}
+    )
 
 
 class StopHere(Exception):
@@ -265,7 +289,8 @@ def test_an_interrupted_run_ends_with_the_same_numbers(tmp_path, monkeypatch, po
 
 def test_resuming_without_a_checkpoint_starts_afresh(tmp_path):
     assert_same(
-        train(LOSSES, diamond(), **SMALL), train(LOSSES, diamond(), **SMALL, out=tmp_path, resume=True)
+        train(LOSSES, diamond(), **SMALL),
+        train(LOSSES, diamond(), **SMALL, out=tmp_path, resume=True),
     )
 
 
@@ -279,8 +304,13 @@ def test_another_run_cannot_continue(tmp_path):
         train({"quadratic": LOSSES["quadratic"]}, diamond(), **SMALL, out=tmp_path, resume=True)
     # names alone do not tell losses apart, nor schedules their moments
     with pytest.raises(CheckpointError, match="the loss 'quadratic' has other values there"):
-        train({**LOSSES, "quadratic": lambda x: x**4}, diamond(), **SMALL, out=tmp_path, resume=True)
-    assert_same(train(LOSSES, diamond(), **SMALL), train(dict(LOSSES), diamond(), **SMALL, out=tmp_path, resume=True))
+        train(
+            {**LOSSES, "quadratic": lambda x: x**4}, diamond(), **SMALL, out=tmp_path, resume=True
+        )
+    assert_same(
+        train(LOSSES, diamond(), **SMALL),
+        train(dict(LOSSES), diamond(), **SMALL, out=tmp_path, resume=True),
+    )
     one, other = ({"a": then(*list(LOSSES.values())[:2], at)} for at in (0.3, 0.5))
     train(one, diamond(), **SMALL, out=tmp_path / "then")
     with pytest.raises(CheckpointError, match="the loss 'a'"):
@@ -291,7 +321,9 @@ def test_another_run_cannot_continue(tmp_path):
     train(LOSSES, diamond(), **SMALL, out=tmp_path, resume=True)
     del content["tensors"]["window"]
     torch.save(content, tmp_path / "checkpoint.pt")
-    with pytest.raises(CheckpointError, match="written by another version of this package .'window'"):
+    with pytest.raises(
+        CheckpointError, match="written by another version of this package .'window'"
+    ):
         train(LOSSES, diamond(), **SMALL, out=tmp_path, resume=True)
     (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(CheckpointError, match="cannot be read"):
@@ -305,7 +337,10 @@ def test_another_run_cannot_continue(tmp_path):
         ({"policy": "recurrent"}, "policy 'recurrent' is not available; use one of tabular, mlp"),
         ({"device": "abacus"}, "device 'abacus' is not known"),
         ({"losses": {}}, "losses is empty"),
-        ({"losses": {"mean": lambda x: (x**2).mean()}}, "loss 'mean' must return one value per residual"),
+        (
+            {"losses": {"mean": lambda x: (x**2).mean()}},
+            "loss 'mean' must return one value per residual",
+        ),
         ({"seeds": 0}, "seeds is 0"),
         ({"seeds": [1, 1]}, r"seeds is \[1, 1\]"),
         ({"seeds": [-1]}, r"seeds is \[-1\]"),
@@ -315,7 +350,10 @@ def test_another_run_cannot_continue(tmp_path):
         ({"max_grad_norm": math.nan}, "max_grad_norm is nan"),
         ({"decay": -1.0}, "decay is -1.0"),
         ({"resume": True}, "give out=DIR"),
-        ({"out": __file__}, "test_training.py' is no folder that can be written .*; choose another"),
+        (
+            {"out": __file__},
+            "test_training.py' is no folder that can be written .*; choose another",
+        ),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
@@ -358,20 +396,32 @@ def test_defaults_start_residuals_below_zero_and_walks_long():
 @pytest.mark.parametrize("step_of", STEPS.values(), ids=STEPS)
 @pytest.mark.parametrize("bad", [(0, 1, 2), (0, 2), (1,)])
 def test_bad_gradients_of_all_members_of_a_rate_stop_nobody_else(step_of, bad):
-    """Members 0 and 2 share a rate; where none of them can move, or nobody can, the step is made all the same."""
+    """Members 0 and 2 share a rate; where none of them can move, or nobody can, the step is made
+    all the same.
+    """
     members = members_at(torch.ones(3, 4, dtype=torch.float64))
     slope = torch.ones(3, 4, dtype=torch.float64)
     slope[list(bad), 1] = torch.nan
     parts = [part.clone() for part in unpack(members.shapes, slope).values()]
-    step_of(members, parts, torch.tensor([[0.1, 0.1], [0.2, 0.2], [0.1, 0.1]], dtype=torch.float64), 10.0)
+    step_of(
+        members,
+        parts,
+        torch.tensor([[0.1, 0.1], [0.2, 0.2], [0.1, 0.1]], dtype=torch.float64),
+        10.0,
+    )
     for member in range(3):
         stayed = member in bad
         assert bool((members.values[member] == 1).all()) is stayed
-        assert bool(members.finite[member]) is not stayed and members.count[member] == (0 if stayed else 1)
+        assert bool(members.finite[member]) is not stayed and members.count[member] == (
+            0 if stayed else 1
+        )
 
 
 def test_a_loss_that_says_its_gradient_trains_as_it_does_without():
-    """Asked for g' alone, or differentiated: the same steps.  Control: with the gradient turned round, others."""
+    """Asked for g' alone, or differentiated: the same steps.
+
+    Control: with the gradient turned round, others.
+    """
 
     class Turned:
         gives_gradient = True
@@ -383,7 +433,14 @@ def test_a_loss_that_says_its_gradient_trains_as_it_does_without():
             return -asked.gradient(residual)
 
     asked = to_torch(loss("shifted_cosh"))
-    given = {"objective": "db", "seeds": 2, "steps": 30, "batch": 8, "progress": False, "device": "cpu"}
+    given = {
+        "objective": "db",
+        "seeds": 2,
+        "steps": 30,
+        "batch": 8,
+        "progress": False,
+        "device": "cpu",
+    }
     laws = [
         train({"mine": one}, hypergrid(2, 4), **given).terminal
         for one in (asked, lambda residual: asked(residual), Turned())

@@ -1,4 +1,6 @@
-"""The Transformer policy against torch.nn, its dropout, its gradients, and training; P_T from samples; tied flows."""
+"""The Transformer policy against torch.nn, its dropout, its gradients, and training; P_T from
+samples; tied flows.
+"""
 
 import itertools
 
@@ -7,22 +9,22 @@ import pytest
 import torch
 
 import divergence_lab as dl
-from divergence_lab.results import metrics
-from divergence_lab.training import evaluation
-from divergence_lab.gflownet.visited.along import steps_of, walk_once
-from divergence_lab.gflownet.visited.estimates import log_terminal
 from divergence_lab.gflownet.listed.exact import terminal_distribution
 from divergence_lab.gflownet.listed.flow import flow, flow_from_rows
 from divergence_lab.gflownet.objectives import ObjectiveError, objective, residuals
 from divergence_lab.gflownet.optimiser import adam_step, ensemble
 from divergence_lab.gflownet.policies.policy import Heads, Policy, heads, mlp, tabular
+from divergence_lab.gflownet.policies.transformer import NotWordsError, dropping, transformer
 from divergence_lab.gflownet.randomness import random_bits
 from divergence_lab.gflownet.samplers import sampler
-from divergence_lab.gflownet.policies.transformer import NotWordsError, dropping, transformer
+from divergence_lab.gflownet.visited.along import steps_of, walk_once
+from divergence_lab.gflownet.visited.estimates import log_terminal
 from divergence_lab.gflownet.visited.walks import walk
 from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.spaces.bits import bit_modes, bits, generated_bits, near_modes
 from divergence_lab.graphs.texts import EnvironmentTextError, space_from_text
+from divergence_lab.results import metrics
+from divergence_lab.training import evaluation
 from divergence_lab.training.loop import TrainingError, train
 
 SPACE = generated_bits(12, 3)
@@ -37,7 +39,9 @@ def moved(parameters, seed=0):
 
 
 def some_states(members, count, seed=0):
-    return torch.randint(0, WORDS + 1, (members, count, SLOTS), generator=torch.Generator().manual_seed(seed))
+    return torch.randint(
+        0, WORDS + 1, (members, count, SLOTS), generator=torch.Generator().manual_seed(seed)
+    )
 
 
 def torch_encoder(parameters, member, dropout=0.0):
@@ -61,7 +65,9 @@ def torch_encoder(parameters, member, dropout=0.0):
 
 
 def expected_rows(parameters, member, states):
-    """The rows [R, N] of one member from torch.nn, position by position as the paper's code has them."""
+    """The rows [R, N] of one member from torch.nn, position by position as the paper's code has
+    them.
+    """
     angle = torch.arange(SLOTS + 1)[:, None] / 10000 ** (torch.arange(0, 64, 2) / 64)
     positions = torch.zeros(SLOTS + 1, 64, dtype=torch.float64)
     positions[:, 0::2], positions[:, 1::2] = angle.sin(), angle.cos()
@@ -69,7 +75,9 @@ def expected_rows(parameters, member, states):
     out = torch_encoder(parameters, member)(parameters["embedding"][member][tokens] + positions)
     at_bos = out[:, 0] @ parameters["from_bos_weight"][member] + parameters["from_bos_bias"][member]
     columns = [
-        out[:, 1 + slot] @ parameters["word_weight"][member].T + parameters["word_bias"][member, :, 0] + at_bos[:, [slot]]
+        out[:, 1 + slot] @ parameters["word_weight"][member].T
+        + parameters["word_bias"][member, :, 0]
+        + at_bos[:, [slot]]
         for slot in range(SLOTS)
     ]
     return torch.cat([*columns, torch.zeros(len(states), 1), at_bos[:, SLOTS:]], dim=1).T
@@ -83,7 +91,9 @@ def test_it_is_torchs_encoder_member_by_member(learned_back):
     assert rows.shape == (2, SLOTS * WORDS + 1 + SLOTS * learned_back + 1, 5)
     for member in range(2):
         # positions are made in float32, as torch's recipe does
-        torch.testing.assert_close(rows[member], expected_rows(parameters, member, states[member]), rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            rows[member], expected_rows(parameters, member, states[member]), rtol=0, atol=1e-6
+        )
     # controls: another member's weights, and positions that are not those of the slots
     assert (rows[0] - expected_rows(parameters, 1, states[0])).abs().max() > 0.1
     assert (rows[0] - policy.rows(parameters, states.flip(-1))[0]).abs().max() > 0.1
@@ -103,17 +113,26 @@ def test_it_starts_as_torch_starts():
         for ours, name in names.items():
             drawn, reference = parameters[f"{ours}_{number}"][0], state[name]
             assert drawn.numel() == reference.numel()
-            assert float(drawn.abs().max()) == pytest.approx(float(reference.abs().max()), rel=0.2, abs=1e-9), ours
+            assert float(drawn.abs().max()) == pytest.approx(
+                float(reference.abs().max()), rel=0.2, abs=1e-9
+            ), ours
             assert torch.equal(drawn, parameters[f"{ours}_0"][0])  # torch copies one layer, too
     assert float(parameters["embedding"].std()) == pytest.approx(1.0, abs=0.15)
 
 
 def test_gradients_by_differences():
-    policy = transformer(SPACE, heads=Heads(SPACE.n_actions, flow=True), width=8, n_heads=2, hidden=4, depth=2)
-    parameters = {key: value.requires_grad_() for key, value in moved(policy.init([0, 1], dtype=torch.float64)).items()}
+    policy = transformer(
+        SPACE, heads=Heads(SPACE.n_actions, flow=True), width=8, n_heads=2, hidden=4, depth=2
+    )
+    parameters = {
+        key: value.requires_grad_()
+        for key, value in moved(policy.init([0, 1], dtype=torch.float64)).items()
+    }
     states = some_states(2, 2)
     names = [key for key in parameters if key != "log_z"]
-    weight = torch.randn(2, policy.heads.n_rows, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    weight = torch.randn(
+        2, policy.heads.n_rows, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
+    )
 
     def total(*values):
         return (policy.rows(dict(zip(names, values, strict=True)), states) * weight).sum()
@@ -127,12 +146,18 @@ def test_dropout_is_what_its_bits_say():
     assert not torch.equal(bits_drawn[0], random_bits([0], 6, (3, 4000), "cpu")[0])
     drop = dropping(bits_drawn, 0.1)
     first, second = drop(torch.ones(4, 3, 1000)), drop(torch.ones(4, 3, 10, 20))
-    assert torch.equal(first[:2], first[2:]) and not torch.equal(first[0], first[1])  # losses share, seeds do not
+    assert torch.equal(first[:2], first[2:]) and not torch.equal(
+        first[0], first[1]
+    )  # losses share, seeds do not
     assert sorted(first.unique().tolist()) == pytest.approx([0, 65536 / 58982])
-    assert float(first.mean()) == pytest.approx(1.0, abs=0.03) and float(second.mean()) == pytest.approx(1.0, abs=0.05)
+    assert float(first.mean()) == pytest.approx(1.0, abs=0.03) and float(
+        second.mean()
+    ) == pytest.approx(1.0, abs=0.05)
     policy = transformer(SPACE, dropout=0.1)
     parameters, states = policy.init([0, 1]), some_states(2, 3)
-    with_all = policy.rows(parameters, states, torch.full((2, 3, policy.n_random), 2**15 - 1, dtype=torch.int16))
+    with_all = policy.rows(
+        parameters, states, torch.full((2, 3, policy.n_random), 2**15 - 1, dtype=torch.int16)
+    )
     assert not torch.isnan(with_all).any()
     # the numbers promised are exactly those used up
     with pytest.raises(RuntimeError):
@@ -156,8 +181,14 @@ def test_dropout_has_the_mean_and_spread_of_torchs():
     tokens = torch.cat([torch.full((1, 1), WORDS + 1), states[0]], dim=1)
     start = (one["embedding"][0][tokens] + positions).expand(600, -1, -1)
     out = encoder(torch.nn.functional.dropout(start, 0.3))
-    theirs = out[:, 1] @ one["word_weight"][0].T + one["word_bias"][0, :, 0] + (out[:, 0] @ one["from_bos_weight"][0] + one["from_bos_bias"][0])[:, :1]
-    error = (ours[:, :WORDS].mean(dim=0) - theirs.mean(dim=0)).abs() / (theirs.std(dim=0) * (2 / 600) ** 0.5)
+    theirs = (
+        out[:, 1] @ one["word_weight"][0].T
+        + one["word_bias"][0, :, 0]
+        + (out[:, 0] @ one["from_bos_weight"][0] + one["from_bos_bias"][0])[:, :1]
+    )
+    error = (ours[:, :WORDS].mean(dim=0) - theirs.mean(dim=0)).abs() / (
+        theirs.std(dim=0) * (2 / 600) ** 0.5
+    )
     assert float(error.detach().max()) < 4.5
     torch.testing.assert_close(ours[:, :WORDS].std(dim=0), theirs.std(dim=0), rtol=0.2, atol=0)
 
@@ -166,14 +197,21 @@ def test_dropout_has_the_mean_and_spread_of_torchs():
 @pytest.mark.parametrize("backward", ["uniform", "learned"])
 def test_one_pass_is_walking_and_evaluating(text, backward):
     chosen = objective(text)
-    policy = transformer(SPACE, heads=heads(SPACE, learned_back=backward == "learned", flow=chosen.flow != "none"))
+    policy = transformer(
+        SPACE, heads=heads(SPACE, learned_back=backward == "learned", flow=chosen.flow != "none")
+    )
     parameters = moved(policy.init([0, 1], dtype=torch.float64))
-    noise = torch.rand(2, SPACE.max_steps, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    noise = torch.rand(
+        2, SPACE.max_steps, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
     drawn = sampler("epsilon:0.1")
     walked, steps = walk_once(policy, parameters, drawn, chosen, backward, noise)
     again = walk(policy, parameters, drawn, noise)
     assert torch.equal(walked.actions, again.actions) and torch.equal(walked.states, again.states)
-    one, other = residuals(chosen, steps), residuals(chosen, steps_of(policy, parameters, chosen, backward, again))
+    one, other = (
+        residuals(chosen, steps),
+        residuals(chosen, steps_of(policy, parameters, chosen, backward, again)),
+    )
     weights = [found.weight.expand_as(found.x) for found in (one, other)]
     torch.testing.assert_close(*weights)
     torch.testing.assert_close(one.x * weights[0], other.x * weights[0], rtol=1e-9, atol=1e-9)
@@ -183,7 +221,9 @@ def test_one_pass_on_trajectories_of_many_lengths():
     grid = space_from_text("generated:hypergrid:2x5")
     policy = mlp(grid, heads=heads(grid, flow=True), width=16)
     parameters = policy.init([0, 1], dtype=torch.float64)
-    noise = torch.rand(2, grid.max_steps, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    noise = torch.rand(
+        2, grid.max_steps, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
     for text in ("modified-subtb(0.9)", "tied-db", "subtb", "tb"):
         chosen = objective(text)
         walked, steps = walk_once(policy, parameters, sampler("on"), chosen, "uniform", noise)
@@ -197,7 +237,9 @@ def test_tied_flows_by_hand():
     """V_0 is the network's, V_L = log R, and there are L steps: residuals from the rows alone."""
     policy = transformer(SPACE, heads=Heads(SPACE.n_actions, flow=True))
     parameters = moved(policy.init([0], dtype=torch.float64))
-    noise = torch.rand(1, SPACE.max_steps, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    noise = torch.rand(
+        1, SPACE.max_steps, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
     chosen = objective("tied-fl-db")
     walked, steps = walk_once(policy, parameters, sampler("on"), chosen, "uniform", noise)
     found = residuals(chosen, steps)
@@ -238,14 +280,21 @@ def test_weight_decay_is_that_of_torch():
     start = torch.randn(2, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     members = ensemble({"a": start[:, :4].clone(), "log_z": start[:, 4].clone()})
     theirs = [start[:, :4].clone().requires_grad_(), start[:, 4].clone().requires_grad_()]
-    adam = [torch.optim.Adam([theirs[0]], lr=0.1, weight_decay=0.3), torch.optim.Adam([theirs[1]], lr=0.2)]
+    adam = [
+        torch.optim.Adam([theirs[0]], lr=0.1, weight_decay=0.3),
+        torch.optim.Adam([theirs[1]], lr=0.2),
+    ]
     for step in range(5):
-        gradient = torch.randn(2, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(step))
+        gradient = torch.randn(
+            2, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(step)
+        )
         theirs[0].grad, theirs[1].grad = gradient[:, :4].clone(), gradient[:, 4].clone()
         for one in adam:
             one.step()
         parts = [gradient[:, :4].clone(), gradient[:, 4].clone()]
-        adam_step(members, parts, torch.tensor([[0.1, 0.2]] * 2, dtype=torch.float64), float("inf"), 0.3)
+        adam_step(
+            members, parts, torch.tensor([[0.1, 0.2]] * 2, dtype=torch.float64), float("inf"), 0.3
+        )
     torch.testing.assert_close(members.values.detach()[:, :4], theirs[0].detach())
     torch.testing.assert_close(members.values.detach()[:, 4], theirs[1].detach())
 
@@ -277,7 +326,10 @@ def test_a_member_is_the_single_run_with_its_seed(monkeypatch):
         np.testing.assert_allclose(values[1, 1], alone.metrics[name][0, 0], rtol=0, atol=1e-8)
     assert abs(together.metrics["log_z_bound"][1] - together.metrics["log_z_bound"][0]).max() > 1e-6
     without = train(LOSSES, SPACE, seeds=[9], **{**settings, "dropout": 0.0})
-    assert abs(without.metrics["log_z_bound"][1, 0, -1] - alone.metrics["log_z_bound"][0, 0, -1]) > 1e-9
+    assert (
+        abs(without.metrics["log_z_bound"][1, 0, -1] - alone.metrics["log_z_bound"][0, 0, -1])
+        > 1e-9
+    )
 
 
 def test_it_learns():
@@ -289,12 +341,20 @@ def test_it_learns():
 @pytest.mark.parametrize(
     ("space", "arguments", "message"),
     [
-        ("generated:hypergrid:2x4", {}, "has none; use mlp, or a space such as generated:bits:120x8"),
+        (
+            "generated:hypergrid:2x4",
+            {},
+            "has none; use mlp, or a space such as generated:bits:120x8",
+        ),
         ("bits:8x4", {}, "has none; use mlp"),
         ("generated:bits:8x4", {"dropout": 1.0}, "dropout is 1.0"),
         ("generated:bits:8x4", {"weight_decay": -1.0}, "weight_decay is -1.0"),
         ("generated:bits:8x4", {"dropout": 0.1, "sampler": "replay:0.5"}, "must share their masks"),
-        ("generated:bits:8x4", {"dropout": 0.1, "policy": "mlp"}, "dropout needs policy='transformer'"),
+        (
+            "generated:bits:8x4",
+            {"dropout": 0.1, "policy": "mlp"},
+            "dropout needs policy='transformer'",
+        ),
     ],
 )
 def test_what_does_not_fit_is_said(space, arguments, message):
@@ -308,13 +368,16 @@ def test_only_words_are_read():
         transformer(hypergrid(2, 4))
 
 
-# --- P_T(x) from samples ---------------------------------------------------------------------------------------
+# --- P_T(x) from samples
+# ---------------------------------------------------------------------------------------
 
 
 def listed_law(policy, parameters, graph, words):
     on_list = Policy("listed", graph, policy.heads, policy.shapes, policy.draw, policy.rows)
     rows = policy.rows(parameters, words.expand(len(parameters["log_z"]), -1, -1))
-    return terminal_distribution(graph, flow_from_rows(on_list, rows, parameters, objective("tb"), "uniform").log_pf)
+    return terminal_distribution(
+        graph, flow_from_rows(on_list, rows, parameters, objective("tb"), "uniform").log_pf
+    )
 
 
 def test_p_t_from_all_orders_is_exact_and_from_samples_unbiased():
@@ -328,7 +391,9 @@ def test_p_t_from_all_orders_is_exact_and_from_samples_unbiased():
     # one uniform in the middle of each of the 3, 2, 1 choices: every order once
     orders = [[(a + 0.5) / 3, (b + 0.5) / 2, 0.5] for a, b in itertools.product(range(3), range(2))]
     noise = torch.tensor(orders, dtype=torch.float64)[:, :, None].expand(-1, -1, len(ends))
-    torch.testing.assert_close(log_terminal(policy, parameters, ends, noise).exp(), law, rtol=1e-8, atol=1e-12)
+    torch.testing.assert_close(
+        log_terminal(policy, parameters, ends, noise).exp(), law, rtol=1e-8, atol=1e-12
+    )
     generator = torch.Generator().manual_seed(0)
     noise = torch.rand(60, 3, len(ends), dtype=torch.float64, generator=generator)
     sampled = log_terminal(policy, parameters, ends, noise).exp()
@@ -344,7 +409,9 @@ def test_spearman_against_scipy():
     a, b = generator.integers(0, 6, (3, 50)), generator.normal(size=50)
     expected = [spearmanr(row, b).statistic for row in a]
     np.testing.assert_allclose(metrics.spearman(a, b), expected, atol=1e-12)
-    assert metrics.spearman(b, -(b**3)) == pytest.approx(-1) and np.isnan(metrics.spearman(np.ones(5), b[:5]))
+    assert metrics.spearman(b, -(b**3)) == pytest.approx(-1) and np.isnan(
+        metrics.spearman(np.ones(5), b[:5])
+    )
 
 
 def test_the_test_set_has_its_flips():
@@ -352,15 +419,22 @@ def test_the_test_set_has_its_flips():
     assert words.shape == (7200, 15) and words.min() == 1 and words.max() == 256
     strings = ((words[..., None] - 1) >> np.arange(7, -1, -1) & 1).reshape(60, 120, 120)
     modes = bit_modes(120, 2)
-    np.testing.assert_array_equal((strings != modes[:, None]).sum(axis=-1), np.tile(np.arange(120), (60, 1)))
+    np.testing.assert_array_equal(
+        (strings != modes[:, None]).sum(axis=-1), np.tile(np.arange(120), (60, 1))
+    )
     assert near_modes(120, 8, seed=2, every=20).shape == (360, 15)
 
 
 def test_modes_of_another_seed():
-    one, other = space_from_text("generated:bits:24x8:seed3"), space_from_text("generated:bits:24x8")
+    one, other = (
+        space_from_text("generated:bits:24x8:seed3"),
+        space_from_text("generated:bits:24x8"),
+    )
     states = torch.tensor(near_modes(24, 8, seed=3, every=24))
     assert (one.log_reward(states) == 0).all() and (other.log_reward(states) < 0).any()
-    np.testing.assert_allclose(space_from_text("bits:8x4:seed1").log_reward[-5:], bits(8, 4, seed=1).log_reward[-5:])
+    np.testing.assert_allclose(
+        space_from_text("bits:8x4:seed1").log_reward[-5:], bits(8, 4, seed=1).log_reward[-5:]
+    )
     for text in ("bits:8x4:seed", "bits:8x4:1", "generated:bits:8:seed-1"):
         with pytest.raises(EnvironmentTextError, match="malformed"):
             space_from_text(text)

@@ -24,7 +24,10 @@ def linex(rate):
 
 
 def drawn(source: random.Random) -> str:
-    """One loss of a grammar: sums with rational weights of losses at rational scales, their mirrors, and pieces of them."""
+    """One loss of a grammar: sums with rational weights of losses at rational scales, their
+    mirrors, and pieces of them.
+    """
+
     def number(most: int = 48) -> sp.Rational:
         return sp.Rational(source.randint(1, most), source.randint(1, most))
 
@@ -34,15 +37,21 @@ def drawn(source: random.Random) -> str:
     def smooth() -> sp.Expr:
         a, kind = number(12), source.randrange(16)
         return [
-            lambda: linex(sign() * number()), lambda: linex(sign() * number()),
+            lambda: linex(sign() * number()),
+            lambda: linex(sign() * number()),
             lambda: number() * linex(number()) + number() * linex(-number()),
-            lambda: (sp.cosh(a * x) - 1) / a**2, lambda: x ** (2 * source.randint(1, 30)) / source.choice((1, 2, 12)),
-            lambda: sp.log(sp.cosh(a * x)) / a, lambda: sp.sqrt(a**2 + x**2) - a,
+            lambda: (sp.cosh(a * x) - 1) / a**2,
+            lambda: x ** (2 * source.randint(1, 30)) / source.choice((1, 2, 12)),
+            lambda: sp.log(sp.cosh(a * x)) / a,
+            lambda: sp.sqrt(a**2 + x**2) - a,
             lambda: number() * x**2 / 2 + number() * linex(sign() * number(9)),
             lambda: number() * sp.log(1 + x**2 / number()) + number() * x**2,
-            lambda: x * sp.atan(a * x) - sp.log(1 + (a * x) ** 2) / (2 * a), lambda: sp.log((1 + sp.exp(a * x)) / 2) - a * x / 2,
-            lambda: x * sp.asinh(a * x) - (sp.sqrt(1 + (a * x) ** 2) - 1) / a, lambda: sp.exp((x / a) ** 2 / 2) - 1,
-            lambda: a * (1 - sp.exp(-((x / a) ** 2) / 2)) + x**2 / 7, lambda: x * sp.tanh(a * x) + linex(sign() * a),
+            lambda: x * sp.atan(a * x) - sp.log(1 + (a * x) ** 2) / (2 * a),
+            lambda: sp.log((1 + sp.exp(a * x)) / 2) - a * x / 2,
+            lambda: x * sp.asinh(a * x) - (sp.sqrt(1 + (a * x) ** 2) - 1) / a,
+            lambda: sp.exp((x / a) ** 2 / 2) - 1,
+            lambda: a * (1 - sp.exp(-((x / a) ** 2) / 2)) + x**2 / 7,
+            lambda: x * sp.tanh(a * x) + linex(sign() * a),
             lambda: (1 + x**2) ** (1 + number(9)) - 1,
         ][kind]()
 
@@ -57,31 +66,68 @@ def drawn(source: random.Random) -> str:
         return str(sp.Piecewise((smooth(), x < 0), (smooth(), True)))
     if kind == 8:
         delta = number(9)
-        return str(sp.Piecewise((x**2 / 2, sp.Abs(x) <= delta), (delta * sp.Abs(x) - delta**2 / 2, True)))
-    return source.choice((f"linex({sign() * number()})", "jsd", f"skewed_jsd({sp.Rational(1, source.randint(2, 30))})", f"power({1 + number(6)})",
-                          f"fair({number(9)})", f"student({number(9)})", f"charbonnier({number(9)})", f"annealed_kl({sp.Rational(1, source.randint(2, 9))})"))
+        return str(
+            sp.Piecewise((x**2 / 2, sp.Abs(x) <= delta), (delta * sp.Abs(x) - delta**2 / 2, True))
+        )
+    return source.choice(
+        (
+            f"linex({sign() * number()})",
+            "jsd",
+            f"skewed_jsd({sp.Rational(1, source.randint(2, 30))})",
+            f"power({1 + number(6)})",
+            f"fair({number(9)})",
+            f"student({number(9)})",
+            f"charbonnier({number(9)})",
+            f"annealed_kl({sp.Rational(1, source.randint(2, 9))})",
+        )
+    )
 
 
 def composed(source: random.Random) -> str:
-    """One loss of another grammar: a function of a loss, at any size, steep or flat; and kinks at numbers that are not binary."""
+    """One loss of another grammar: a function of a loss, at any size, steep or flat; and kinks
+    at numbers that are not binary.
+    """
     a, b = (sp.Rational(source.randint(1, 9), source.randint(1, 9)) for _ in range(2))
-    inner = source.choice([
-        lambda: linex(source.choice((1, -1)) * a), lambda: sp.log((1 + sp.exp(a * x)) / 2) - a * x / 2, lambda: sp.log(sp.cosh(1000 * a * x)),
-        lambda: x * sp.sinh(9 * a * x), lambda: 1 - 1 / sp.cosh(a * x), lambda: sp.sqrt(sp.Abs(x)) + linex(a), lambda: x * sp.erfi(x),
-        lambda: x * sp.log(x + sp.sqrt(1 + x**2)), lambda: sp.tanh(x) ** 2, lambda: (sp.exp(x) - 1) ** 2, lambda: sp.exp(x**2 / a) - 1,
-    ])()
-    outer = source.choice([
-        lambda: inner, lambda: inner / 10**45, lambda: inner * 10**30, lambda: inner / (1 + inner), lambda: sp.log(1 + inner),
-        lambda: sp.sqrt(1 + inner) - 1, lambda: sp.sqrt(inner), lambda: inner**2 / 10**20,
-        lambda: inner + b * sp.Max(x - sp.sqrt(2), 0), lambda: inner + b * (sp.Abs(x - a / 7) + sp.Abs(x + a / 7) - 2 * a / 7),
-    ])()
+    inner = source.choice(
+        [
+            lambda: linex(source.choice((1, -1)) * a),
+            lambda: sp.log((1 + sp.exp(a * x)) / 2) - a * x / 2,
+            lambda: sp.log(sp.cosh(1000 * a * x)),
+            lambda: x * sp.sinh(9 * a * x),
+            lambda: 1 - 1 / sp.cosh(a * x),
+            lambda: sp.sqrt(sp.Abs(x)) + linex(a),
+            lambda: x * sp.erfi(x),
+            lambda: x * sp.log(x + sp.sqrt(1 + x**2)),
+            lambda: sp.tanh(x) ** 2,
+            lambda: (sp.exp(x) - 1) ** 2,
+            lambda: sp.exp(x**2 / a) - 1,
+        ]
+    )()
+    outer = source.choice(
+        [
+            lambda: inner,
+            lambda: inner / 10**45,
+            lambda: inner * 10**30,
+            lambda: inner / (1 + inner),
+            lambda: sp.log(1 + inner),
+            lambda: sp.sqrt(1 + inner) - 1,
+            lambda: sp.sqrt(inner),
+            lambda: inner**2 / 10**20,
+            lambda: inner + b * sp.Max(x - sp.sqrt(2), 0),
+            lambda: inner + b * (sp.Abs(x - a / 7) + sp.Abs(x + a / 7) - 2 * a / 7),
+        ]
+    )()
     return str(outer)
 
 
 def residuals(source: random.Random, count: int) -> tuple[list[float], list[float]]:
-    """(where accuracy is promised, where the sign is): numbers of single precision, for both dtypes."""
+    """(where accuracy is promised, where the sign is): numbers of single precision, for both
+    dtypes.
+    """
     inside = [s * 10 ** (-6 + 1.13 * k) for k in range(7) for s in (1, -1)] + [80.0, -80.0]
-    inside += [source.choice((1, -1)) * 10 ** source.uniform(-5.99, math.log10(80)) for _ in range(count)]
+    inside += [
+        source.choice((1, -1)) * 10 ** source.uniform(-5.99, math.log10(80)) for _ in range(count)
+    ]
     outside = [s * far for far in (1e-12, 1e-7, 173.0, 720.0, 1000.0) for s in (1, -1)]
     return [torch.tensor(part, dtype=torch.float32).tolist() for part in (inside, outside)]
 
@@ -92,23 +138,40 @@ def faults(text: str, source: random.Random, count: int = 14, digits: int = DIGI
     function, found = to_torch(entry), []
     inside, outside = residuals(source, count)
     # where the range of numbers ends, as far as accuracy is promised
-    inside += torch.tensor([end * near for end in function.reach for near in (1 - 1e-6, 0.9999, 0.99) if abs(end) <= 80],
-                           dtype=torch.float32).tolist()
+    inside += torch.tensor(
+        [
+            end * near
+            for end in function.reach
+            for near in (1 - 1e-6, 0.9999, 0.99)
+            if abs(end) <= 80
+        ],
+        dtype=torch.float32,
+    ).tolist()
     powers = [int(power) for power in re.findall(r"\*\*(\d+)", str(entry.expression))]
     with mp.workdps(digits + DIGITS_PER_POWER * min(max(powers, default=0), 200)):
-        wanted = list(zip(*(_exact(pieces, inside + outside) for pieces in (entry.pieces, entry.derivative))))
+        wanted = list(
+            zip(*(_exact(pieces, inside + outside) for pieces in (entry.pieces, entry.derivative)))
+        )
         for dtype, tolerance in TOLERANCE.items():
             finfo = torch.finfo(dtype)
             points = torch.tensor(inside + outside, dtype=dtype, requires_grad=True)
             values = function(points)
             (slopes,) = torch.autograd.grad(values.sum(), points)
-            for k, (point, *got) in enumerate(zip(points.tolist(), values.tolist(), slopes.tolist())):
+            for k, (point, *got) in enumerate(
+                zip(points.tolist(), values.tolist(), slopes.tolist())
+            ):
                 normal = all(finfo.tiny <= abs(one) <= finfo.max for one in wanted[k])
                 for what, one, exact in zip(("g", "g'"), got, wanted[k]):
-                    where = f"{text} {dtype}: {what}({point!r}) = {one!r}, exact {mp.nstr(exact, 12)}"
+                    where = (
+                        f"{text} {dtype}: {what}({point!r}) = {one!r}, exact {mp.nstr(exact, 12)}"
+                    )
                     if not math.isfinite(one):
                         found.append(where + " is not finite")
-                    elif 1e-6 <= abs(point) <= 80 and normal and abs(one - exact) > tolerance * abs(exact):
+                    elif (
+                        1e-6 <= abs(point) <= 80
+                        and normal
+                        and abs(one - exact) > tolerance * abs(exact)
+                    ):
                         found.append(where)
                     elif abs(exact) >= finfo.tiny and one * exact <= 0:
                         found.append(where + " has the wrong sign")
@@ -119,11 +182,25 @@ def faults(text: str, source: random.Random, count: int = 14, digits: int = DIGI
 
 def not_finite(text: str, function) -> list[str]:
     """The smallest numbers of double precision, and 0."""
-    smallest = torch.tensor([s * tiny for tiny in (0.0, 5e-324, 3e-308, 1e-300, 1e-291) for s in (1, -1)], dtype=torch.float64)
+    smallest = torch.tensor(
+        [s * tiny for tiny in (0.0, 5e-324, 3e-308, 1e-300, 1e-291) for s in (1, -1)],
+        dtype=torch.float64,
+    )
     both = function.value(smallest), function.gradient(smallest)
-    return [f"{text}: {one.tolist()} at {smallest.tolist()}" for one in both if not bool(torch.isfinite(one).all())]
+    return [
+        f"{text}: {one.tolist()} at {smallest.tolist()}"
+        for one in both
+        if not bool(torch.isfinite(one).all())
+    ]
 
 
 def _exact(pieces, points: list[float]) -> list:
-    reference = [(piece.high, sp.lambdify(x, piece.expression, "mpmath")) for piece in pieces.pieces]
-    return [next(function for high, function in reference if high == sp.oo or point < float(high))(mp.mpf(point)) for point in points]
+    reference = [
+        (piece.high, sp.lambdify(x, piece.expression, "mpmath")) for piece in pieces.pieces
+    ]
+    return [
+        next(function for high, function in reference if high == sp.oo or point < float(high))(
+            mp.mpf(point)
+        )
+        for point in points
+    ]

@@ -1,4 +1,7 @@
-"""What takes seconds, run beside the page: the full derivation, source text, a small GFlowNet. Nothing here draws."""
+"""What takes seconds, run beside the page: the full derivation, source text, a small GFlowNet.
+
+Nothing here draws.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, within
 from divergence_lab.theory.answers.derivation import Derivation, derive
-from divergence_lab.theory.expressions.parsing import ExpressionError, shown
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, within
 from divergence_lab.theory.divergence.loss import Loss, loss
+from divergence_lab.theory.expressions.parsing import ExpressionError, shown
 
 READ_SECONDS, DERIVE_SECONDS = 5.0, 6.0
-# Two threads that import a package and one of its modules at the same time may each find the other's half done.
+# Two threads that import a package and one of its modules at the same time may each find the
+# other's half done.
 _IMPORTING = threading.Lock()
 SIDE, STEPS, BATCH = 8, 400, 32
 
@@ -26,7 +30,9 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """Exact laws [SIDE, SIDE] after STEPS steps; total variation [K] at `steps` [K]; modes found of all."""
+    """Exact laws [SIDE, SIDE] after STEPS steps; total variation [K] at `steps` [K]; modes found
+    of all.
+    """
 
     target: np.ndarray
     law: np.ndarray
@@ -41,7 +47,10 @@ def read(text: str) -> Loss:
     try:
         return within(READ_SECONDS, loss, text)
     except OutOfTime:
-        raise ExpressionError(f"{shown(text)}: it could not be read within {READ_SECONDS:g} s of processor time: try a simpler loss") from None
+        raise ExpressionError(
+            f"{shown(text)}: it could not be read within {READ_SECONDS:g} s of processor "
+            "time: try a simpler loss"
+        ) from None
     except SearchFailed as failure:
         if isinstance(failure.__cause__, ExpressionError):
             raise failure.__cause__ from None
@@ -56,7 +65,10 @@ def derivation(text: str) -> Derivation:
 
 @lru_cache(maxsize=64)
 def torch_text(text: str) -> str:
-    """The loss as a torch file that stands alone. Raises ExpressionError and NotRepresentable, both ValueErrors."""
+    """The loss as a torch file that stands alone.
+
+    Raises ExpressionError and NotRepresentable, both ValueErrors.
+    """
     with _IMPORTING:  # torch: a second that the page does not wait for
         from divergence_lab.bridge.export import export
     return export(read(text), "torch")
@@ -70,19 +82,33 @@ def latex_text(found: Derivation) -> str:
 
 
 def learn(text: str, progress: Callable[[int, int], None]) -> Learned:
-    """A GFlowNet on the 8x8 hyper-grid, trained from scratch by trajectory balance with this loss on its own samples.
+    """A GFlowNet on the 8x8 hyper-grid, trained from scratch by trajectory balance with this loss
+    on its own samples.
 
-    `progress(step, steps)` may raise Stopped. Raises ValueError where the loss can't be trained with.
+    `progress(step, steps)` may raise Stopped. Raises ValueError where the loss can't be trained
+    with.
     """
     with _IMPORTING:
         from divergence_lab.bridge import to_torch
         from divergence_lab.graphs.spaces.hypergrid import hypergrid
         from divergence_lab.training.loop import train
     graph = hypergrid(2, SIDE)
-    result = train({"g": to_torch(read(text))}, graph, seeds=1, steps=STEPS, batch=BATCH, evaluations=20, device="cpu",
-                   progress=progress)
+    result = train(
+        {"g": to_torch(read(text))},
+        graph,
+        seeds=1,
+        steps=STEPS,
+        batch=BATCH,
+        evaluations=20,
+        device="cpu",
+        progress=progress,
+    )
     laws = [np.zeros((SIDE, SIDE)) for _ in range(2)]
     for law, values in zip(laws, (result.target, result.terminal[0, 0])):
         law[tuple(result.coordinates.T)] = values
-    return Learned(*laws, result.steps, result.metrics["tv"][0, 0],
-                   (int(result.modes_found[0, 0]), len(graph.modes)))
+    return Learned(
+        *laws,
+        result.steps,
+        result.metrics["tv"][0, 0],
+        (int(result.modes_found[0, 0]), len(graph.modes)),
+    )

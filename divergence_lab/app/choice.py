@@ -1,4 +1,6 @@
-"""What the page shows, as a record: a member of the slider family, or a loss that was typed; to a link and back."""
+"""What the page shows, as a record: a member of the slider family, or a loss that was typed; to
+a link and back.
+"""
 
 from __future__ import annotations
 
@@ -28,24 +30,35 @@ class Choice:
 
 
 def from_link(query: Mapping[str, str | list[str]]) -> Choice:
-    """The choice that a link's query names; what it leaves out is as at the start. Raises ExpressionError."""
+    """The choice that a link's query names; what it leaves out is as at the start.
+
+    Raises ExpressionError.
+    """
     values = dict(zip(NAMES, (str(START.left), str(START.right), str(START.curvature), "")))
     for name in NAMES:
         given = query.get(name, values[name])
         values[name] = given if isinstance(given, str) else given[-1]
     if len(values["g"]) > LONGEST:
-        raise ExpressionError(f"the link's loss {shown(values['g'])} has more than {LONGEST} characters: shorten it")
-    return Choice(read_member(values["left"], values["right"], values["curvature"]), values["g"].strip())
+        raise ExpressionError(
+            f"the link's loss {shown(values['g'])} has more than {LONGEST} characters: shorten it"
+        )
+    return Choice(
+        read_member(values["left"], values["right"], values["curvature"]), values["g"].strip()
+    )
 
 
 def to_link(choice: Choice) -> dict[str, str]:
     """The query of the link that restores the choice, exactly."""
     member = choice.member
-    return dict(zip(NAMES, (str(member.left), str(member.right), str(member.curvature), choice.typed)))
+    return dict(
+        zip(NAMES, (str(member.left), str(member.right), str(member.curvature), choice.typed))
+    )
 
 
 def presets() -> dict[str, Choice]:
-    """Every catalogue loss by name: members of the family move the sliders, the others are typed for the reader."""
+    """Every catalogue loss by name: members of the family move the sliders, the others are typed
+    for the reader.
+    """
     found = {name: Choice(member) for name, member in PRESETS.items()}
     for entry in LOSSES:
         values = list(entry.parameters.values())

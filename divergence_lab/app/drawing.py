@@ -1,4 +1,5 @@
-"""Numbers -> SVG text, by hand: a redraw takes milliseconds, is crisp at any size and follows light and dark pages.
+"""Numbers -> SVG text, by hand: a redraw takes milliseconds, is crisp at any size and follows light
+and dark pages.
 
 Ink is `currentColor`; lines differ by colour and by dash.
 """
@@ -29,8 +30,13 @@ class Curve:
     y: np.ndarray
 
 
-def chart(title: str, curves: Sequence[Curve], x_range: tuple[float, float], y_range: tuple[float, float],
-          x_label: str) -> str:
+def chart(
+    title: str,
+    curves: Sequence[Curve],
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+    x_label: str,
+) -> str:
     """One set of axes with its curves, cut at the frame."""
     (x0, x1), (y0, y1) = x_range, y_range
     wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
@@ -40,48 +46,77 @@ def chart(title: str, curves: Sequence[Curve], x_range: tuple[float, float], y_r
 
     def down(y):
         return (y1 - y) / (y1 - y0) * high
+
     parts = []
     for tick in ticks(x0, x1):
         at = LEFT + across(tick)
-        parts.append(_line(at, TOP, at, TOP + high, "0.12") + _text(at, TOP + high + 14, f"{tick:g}", "middle"))
+        parts.append(
+            _line(at, TOP, at, TOP + high, "0.12")
+            + _text(at, TOP + high + 14, f"{tick:g}", "middle")
+        )
     for tick in ticks(y0, y1):
         at = TOP + down(tick)
-        parts.append(_line(LEFT, at, LEFT + wide, at, "0.12") + _text(LEFT - 5, at + 3.5, f"{tick:g}", "end"))
-    parts += [_line(LEFT, TOP, LEFT, TOP + high, "0.8"), _line(LEFT, TOP + high, LEFT + wide, TOP + high, "0.8"),
-              _text(LEFT + wide / 2, HEIGHT - 6, x_label, "middle")]
+        parts.append(
+            _line(LEFT, at, LEFT + wide, at, "0.12") + _text(LEFT - 5, at + 3.5, f"{tick:g}", "end")
+        )
+    parts += [
+        _line(LEFT, TOP, LEFT, TOP + high, "0.8"),
+        _line(LEFT, TOP + high, LEFT + wide, TOP + high, "0.8"),
+        _text(LEFT + wide / 2, HEIGHT - 6, x_label, "middle"),
+    ]
     inner = []
     for k, curve in enumerate(curves):
         y = np.where(np.isfinite(curve.y), curve.y, np.nan)
-        points = np.column_stack([across(np.asarray(curve.x, dtype=float)), np.clip(down(y), -3 * high, 4 * high)])
-        style = f'fill="none" stroke="{COLOURS[k]}" stroke-width="2.2" stroke-dasharray="{DASHES[k]}"'
+        points = np.column_stack(
+            [across(np.asarray(curve.x, dtype=float)), np.clip(down(y), -3 * high, 4 * high)]
+        )
+        style = (
+            f'fill="none" stroke="{COLOURS[k]}" stroke-width="2.2" stroke-dasharray="{DASHES[k]}"'
+        )
         for run in _unbroken(points):
             path = " ".join(f"{a:.1f},{b:.1f}" for a, b in run)
-            inner.append(f'<polyline data-curve="{escape(curve.label)}" {style} points="{path}"></polyline>')
+            inner.append(
+                f'<polyline data-curve="{escape(curve.label)}" {style} points="{path}"></polyline>'
+            )
         legend = LEFT + wide - 8
         at = TOP + 12 + 15 * k
-        parts.append(f'<line x1="{legend - 22}" y1="{at}" x2="{legend}" y2="{at}" {style}></line>'
-                     + _text(legend - 27, at + 4, curve.label, "end"))
-    frame = f'<svg x="{LEFT}" y="{TOP}" width="{wide}" height="{high}" overflow="hidden">{"".join(inner)}</svg>'
+        parts.append(
+            f'<line x1="{legend - 22}" y1="{at}" x2="{legend}" y2="{at}" {style}></line>'
+            + _text(legend - 27, at + 4, curve.label, "end")
+        )
+    frame = (
+        f'<svg x="{LEFT}" y="{TOP}" width="{wide}" height="{high}" '
+        f'overflow="hidden">{"".join(inner)}</svg>'
+    )
     return _picture(title, WIDTH, HEIGHT, "".join(parts) + frame + _title(title))
 
 
 def heat_map(title: str, law: np.ndarray) -> str:
-    """A law on a square grid [side, side], first axis across, second up; depth of ink = sqrt(p / 0.16)."""
+    """A law on a square grid [side, side], first axis across, second up; depth of ink = sqrt(p /
+    0.16).
+    """
     side = len(law)
     wide, high = side * CELL, side * CELL
     squares = []
     for i in range(side):
         for j in range(side):
             depth = min(1.0, math.sqrt(max(float(law[i, j]), 0.0) / 0.16))
-            at = f'x="{12 + i * CELL}" y="{TOP + (side - 1 - j) * CELL}" width="{CELL - 1}" height="{CELL - 1}"'
-            squares.append(f'<rect {at} fill="{COLOURS[0]}" fill-opacity="{max(depth, 0.03):.3f}">'
-                           f"<title>({i}, {j}): {law[i, j]:.4f}</title></rect>")
+            at = (
+                f'x="{12 + i * CELL}" y="{TOP + (side - 1 - j) * CELL}" width="{CELL - 1}" '
+                f'height="{CELL - 1}"'
+            )
+            squares.append(
+                f'<rect {at} fill="{COLOURS[0]}" fill-opacity="{max(depth, 0.03):.3f}">'
+                f"<title>({i}, {j}): {law[i, j]:.4f}</title></rect>"
+            )
     return _picture(title, wide + 24, TOP + high + 12, "".join(squares) + _title(title, 12))
 
 
 def message(text: str) -> str:
     """One clear line on what went wrong."""
-    style = f"border-left:4px solid {COLOURS[1]};background:{COLOURS[1]}1a;padding:8px 12px;margin:0"
+    style = (
+        f"border-left:4px solid {COLOURS[1]};background:{COLOURS[1]}1a;padding:8px 12px;margin:0"
+    )
     return f'<p id="problem" role="alert" style="{style}">{escape(text)}</p>'
 
 
@@ -93,7 +128,11 @@ def nice_top(value: float) -> float:
 def ticks(low: float, high: float) -> list[float]:
     """Round numbers from low to high, at most seven of them."""
     size = 10.0 ** math.floor(math.log10(high - low))
-    step = next(step * size for step in (0.1, 0.2, 0.25, 0.5, 1.0, 2.0) if (high - low) / (step * size) <= 6.01)
+    step = next(
+        step * size
+        for step in (0.1, 0.2, 0.25, 0.5, 1.0, 2.0)
+        if (high - low) / (step * size) <= 6.01
+    )
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(k * step, 10) + 0.0 for k in range(first, last + 1)]
 
@@ -105,13 +144,18 @@ def _unbroken(points: np.ndarray) -> list[np.ndarray]:
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, opacity: str) -> str:
-    return (f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="currentColor" '
-            f'stroke-opacity="{opacity}"></line>')
+    return (
+        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="currentColor" '
+        f'stroke-opacity="{opacity}"></line>'
+    )
 
 
 def _text(x: float, y: float, text: str, anchor: str, size: int = 11) -> str:
-    return (f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" fill="currentColor">'
-            f"{escape(text)}</text>")
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
+        'fill="currentColor">'
+        f"{escape(text)}</text>"
+    )
 
 
 def _title(title: str, x: float = LEFT) -> str:
@@ -119,5 +163,8 @@ def _title(title: str, x: float = LEFT) -> str:
 
 
 def _picture(title: str, width: float, height: float, inside: str) -> str:
-    return (f'<svg role="img" aria-label="{escape(title)}" viewBox="0 0 {width} {height}" font-family="sans-serif" '
-            f'style="width:100%;max-width:{width * 1.25:.0f}px">{inside}</svg>')
+    return (
+        f'<svg role="img" aria-label="{escape(title)}" viewBox="0 0 {width} {height}" '
+        'font-family="sans-serif" '
+        f'style="width:100%;max-width:{width * 1.25:.0f}px">{inside}</svg>'
+    )

@@ -1,4 +1,5 @@
-"""The family behind the sliders: Linex glued at 0, with everything about it in closed form, for answers while dragging.
+"""The family behind the sliders: Linex glued at 0, with everything about it in closed form, for
+answers while dragging.
 
     g''(x) = c e^{a x},  a = left for x < 0, right for x > 0          so  f''(t) = c t^{a-2}
     zero-forcing  <=>  left <= 0          zero-avoiding  <=>  right >= 1
@@ -14,8 +15,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from divergence_lab.theory.design.blocks import linex
 from divergence_lab.theory.catalogue.named import name_of
+from divergence_lab.theory.design.blocks import linex
 from divergence_lab.theory.expressions.parsing import ExpressionError, parse, shown, write
 from divergence_lab.theory.expressions.symbols import x
 
@@ -53,7 +54,9 @@ class Member:
         points = np.asarray(points, dtype=np.float64)
         with np.errstate(over="ignore"):
             left = function(np.minimum(points, 0), float(self.left))
-            return float(self.curvature) * np.where(points < 0, left, function(np.maximum(points, 0), float(self.right)))
+            return float(self.curvature) * np.where(
+                points < 0, left, function(np.maximum(points, 0), float(self.right))
+            )
 
 
 def _value(u: np.ndarray, a: float) -> np.ndarray:
@@ -73,7 +76,9 @@ def _integral(u: np.ndarray, a: float) -> np.ndarray:
 
 def _written(member: Member) -> str:
     sides = [linex(parse(str(rate), x)) for rate in (member.left, member.right)]
-    whole = sides[0] if sides[0] == sides[1] else f"Piecewise(({sides[0]}, x < 0), ({sides[1]}, True))"
+    whole = (
+        sides[0] if sides[0] == sides[1] else f"Piecewise(({sides[0]}, x < 0), ({sides[1]}, True))"
+    )
     if member.curvature == 1:
         return whole
     if sides[0] != sides[1]:
@@ -94,8 +99,14 @@ def slope_at_infinity(member: Member) -> Fraction | None:
 def answers(member: Member) -> dict[str, bool]:
     """Every verdict by the conditions above; the names are those of `theory.verdict.Verdicts`."""
     left, right = member.left, member.right
-    return {"zero_forcing": left <= 0, "zero_avoiding": right >= 1, "convex": True, "symmetric": left + right == 1,
-            "even": left + right == 0, "bounded_gradient": left > 0 > right}
+    return {
+        "zero_forcing": left <= 0,
+        "zero_avoiding": right >= 1,
+        "convex": True,
+        "symmetric": left + right == 1,
+        "even": left + right == 0,
+        "bounded_gradient": left > 0 > right,
+    }
 
 
 # What may be written for the named members, so that a preset moves the sliders.
@@ -123,15 +134,21 @@ def family_name(member: Member) -> str | None:
 def read_member(left: str, right: str, curvature: str) -> Member:
     """A member from three decimal texts, within the ends of the sliders. Raises ExpressionError."""
     found = []
-    for what, text, (low, high) in (("left tail", left, TAILS), ("right tail", right, TAILS),
-                                    ("curvature", curvature, CURVATURES)):
+    for what, text, (low, high) in (
+        ("left tail", left, TAILS),
+        ("right tail", right, TAILS),
+        ("curvature", curvature, CURVATURES),
+    ):
         try:
             number = Fraction(text.strip())
         except (ValueError, ZeroDivisionError):
-            raise ExpressionError(f"the {what} {shown(text)} is not a number: write one such as 0.5 or 1/2") from None
+            raise ExpressionError(
+                f"the {what} {shown(text)} is not a number: write one such as 0.5 or 1/2"
+            ) from None
         if not low <= number <= high:
-            raise ExpressionError(f"the {what} {shown(text)} is outside the slider: choose one from {float(low):g} to {float(high):g}")
+            raise ExpressionError(
+                f"the {what} {shown(text)} is outside the slider: choose one from "
+                f"{float(low):g} to {float(high):g}"
+            )
         found.append(number)
     return Member(*found)
-
-

@@ -1,7 +1,9 @@
-"""Any other loss, as numbers fast enough to draw: g, g' and I(u) = int_0^u g'(v) e^{-v} dv = f(e^u) e^{-u}.
+"""Any other loss, as numbers fast enough to draw: g, g' and I(u) = int_0^u g'(v) e^{-v} dv = f(e^u)
+e^{-u}.
 
-g' is evaluated by ball arithmetic at the Chebyshev points of panels that end at 0 and at the kinks; on each
-panel its product with e^{-v} is a polynomial, integrated exactly. No closed form of f is needed.
+g' is evaluated by ball arithmetic at the Chebyshev points of panels that end at 0 and at the kinks;
+on each panel its product with e^{-v} is a polynomial, integrated exactly. No closed form of f is
+needed.
 """
 
 from __future__ import annotations
@@ -14,18 +16,49 @@ import numpy as np
 from flint import acb
 from numpy.polynomial import chebyshev
 
-from divergence_lab.theory.expressions.enclosure import evaluator
 from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions.enclosure import evaluator
 from divergence_lab.theory.expressions.pieces import Pieces
 from divergence_lab.theory.expressions.precision import digits
 
 NODES = 16
-# Panel ends on either side of 0; beyond the last the integrand goes on as its last polynomial's end value.
-EDGES = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 14.0, 16.0, 18.0, 20.0, 23.0, 26.0,
-         30.0, 34.0, 38.0, 43.0, 48.0, 54.0, 60.0)
+# Panel ends on either side of 0; beyond the last the integrand goes on as its last polynomial's end
+# value.
+EDGES = (
+    0.0,
+    0.25,
+    0.5,
+    1.0,
+    1.5,
+    2.0,
+    2.5,
+    3.0,
+    3.5,
+    4.0,
+    5.0,
+    6.0,
+    7.0,
+    8.0,
+    10.0,
+    12.0,
+    14.0,
+    16.0,
+    18.0,
+    20.0,
+    23.0,
+    26.0,
+    30.0,
+    34.0,
+    38.0,
+    43.0,
+    48.0,
+    54.0,
+    60.0,
+)
 # Where the integrand grows beyond this, I(u) is infinite for every purpose here.
 LARGEST = 1e120
-# An integrand that is larger must be followed closely: its panel is halved until it is, down to this width.
+# An integrand that is larger must be followed closely: its panel is halved until it is, down to
+# this width.
 STEEP, NARROWEST = 1e6, 1 / 32
 
 
@@ -70,14 +103,20 @@ class FreeLoss:
                 integrand = self.slope(v) * np.exp(-v)
             integrand = np.where(np.abs(integrand) < LARGEST, integrand, np.inf)
             finite = bool(np.isfinite(integrand).all())
-            found = chebyshev.chebfit(nodes, integrand, NODES - 1) if finite else np.full(NODES, np.inf)
+            found = (
+                chebyshev.chebfit(nodes, integrand, NODES - 1) if finite else np.full(NODES, np.inf)
+            )
             size = np.abs(found).max()
             steep = finite and size > STEEP and np.abs(found[-2:]).max() > 1e-8 * size
             if steep and high - low > NARROWEST:
                 pending += [((low + high) / 2, high), (low, (low + high) / 2)]
                 continue
             lows.append(low)
-            tables.append(np.full(NODES + 1, np.inf) if steep or not finite else chebyshev.chebint((high - low) / 2 * found))
+            tables.append(
+                np.full(NODES + 1, np.inf)
+                if steep or not finite
+                else chebyshev.chebint((high - low) / 2 * found)
+            )
         edges = np.array([*lows, edges[-1]])
         table = np.array(tables)
         broken = ~np.isfinite(table[:, 0])
@@ -99,7 +138,9 @@ class FreeLoss:
 
 
 def evaluate(function: Pieces, points: np.ndarray) -> np.ndarray:
-    """The function at float points, correct to double precision; inf where it is too large or not defined."""
+    """The function at float points, correct to double precision; inf where it is too large or
+    not defined.
+    """
     points = np.asarray(points, dtype=np.float64)
     ends = [np.inf if piece.high.is_infinite else float(piece.high) for piece in function.pieces]
     with digits(40):

@@ -1,7 +1,8 @@
-"""The parts of the page that take seconds or must not come too often: threads, which end when the choice has changed.
+"""The parts of the page that take seconds or must not come too often: threads, which end when the
+choice has changed.
 
-Each waits until the sliders rest, so that dragging shares the processor with nothing, and publishes what it
-has.
+Each waits until the sliders rest, so that dragging shares the processor with nothing, and publishes
+what it has.
 """
 
 from __future__ import annotations
@@ -17,24 +18,40 @@ from divergence_lab.theory.answers.derivation import Derivation
 from divergence_lab.theory.expressions.parsing import write, write_latex
 
 REST_SECONDS = 0.5
-UNFIT = (ValueError, ArithmeticError)  # a loss that torch can't compute, or not as accurately as is promised
+UNFIT = (
+    ValueError,
+    ArithmeticError,
+)  # a loss that torch can't compute, or not as accurately as is promised
 
 
 def told(target: Callable[..., None]) -> Callable[..., None]:
-    """A thread's target whose failure the reader sees: the page would stand at "pending" for ever."""
+    """A thread's target whose failure the reader sees: the page would stand at "pending" for
+    ever.
+    """
+
     @functools.wraps(target)
     def run(*arguments: object) -> None:
         try:
             target(*arguments)
         except Exception as failure:  # whatever it is, the reader must see it; the log has the rest
-            mo.output.replace(mo.Html(drawing.message(f"This page failed here, which is a defect of ours: {type(failure).__name__}: {failure}")))
+            mo.output.replace(
+                mo.Html(
+                    drawing.message(
+                        "This page failed here, which is a defect of ours: "
+                        f"{type(failure).__name__}: {failure}"
+                    )
+                )
+            )
             raise
+
     return run
 
 
 @told
 def explain(text: str, with_verdicts: bool) -> None:
-    """The target of a mo.Thread: the divergence, the verdicts where they are asked for, then the source text."""
+    """The target of a mo.Thread: the divergence, the verdicts where they are asked for, then the
+    source text.
+    """
     thread = mo.current_thread()
     time.sleep(REST_SECONDS)
     if thread.should_exit:
@@ -61,15 +78,21 @@ def explain(text: str, with_verdicts: bool) -> None:
 
 @told
 def train(text: str) -> None:
-    """The target of a mo.Thread: a small GFlowNet, its progress, then the learned law beside the target."""
+    """The target of a mo.Thread: a small GFlowNet, its progress, then the learned law beside the
+    target.
+    """
     thread = mo.current_thread()
     time.sleep(REST_SECONDS)
 
     def report(step: int, steps: int) -> None:
         if thread.should_exit:
             raise background.Stopped
-        mo.output.replace(mo.Html(f'<p id="training" class="answer">Training: step {step} of {steps} '
-                                  f'<progress value="{step}" max="{steps}"></progress></p>'))
+        mo.output.replace(
+            mo.Html(
+                f'<p id="training" class="answer">Training: step {step} of {steps} '
+                f'<progress value="{step}" max="{steps}"></progress></p>'
+            )
+        )
 
     try:
         if not thread.should_exit:
@@ -87,22 +110,53 @@ def facts(found: Derivation, with_verdicts: bool) -> mo.Html:
     """The divergence by name and formula."""
     f, name, factor = found.divergence.generator, found.divergence.name, found.divergence.factor
     times = "" if factor in (None, 1) else f"{write(factor)} times "
-    known = f"Minimises <b>{times}{name}</b>." if name else "Minimises a divergence that has no name in the catalogue."
-    checked = f"Its f was confirmed at {found.divergence.confirmed} ratios." if f is not None else ""
-    formula = mo.md(f"$$f(t) = {write_latex(f)}$$") if f is not None else mo.md("No closed form of $f$ was found in time.")
-    table = [mo.Html(verdict_table.table(verdict_table.of_derivation(found)))] if with_verdicts else []
-    return mo.vstack([*table, mo.Html(f'<p id="derived" class="answer" style="margin:8px 0 0">{known} {checked}</p>'), formula])
+    known = (
+        f"Minimises <b>{times}{name}</b>."
+        if name
+        else "Minimises a divergence that has no name in the catalogue."
+    )
+    checked = (
+        f"Its f was confirmed at {found.divergence.confirmed} ratios." if f is not None else ""
+    )
+    formula = (
+        mo.md(f"$$f(t) = {write_latex(f)}$$")
+        if f is not None
+        else mo.md("No closed form of $f$ was found in time.")
+    )
+    table = (
+        [mo.Html(verdict_table.table(verdict_table.of_derivation(found)))] if with_verdicts else []
+    )
+    return mo.vstack(
+        [
+            *table,
+            mo.Html(f'<p id="derived" class="answer" style="margin:8px 0 0">{known} {checked}</p>'),
+            formula,
+        ]
+    )
 
 
 def laws(found: background.Learned) -> mo.Html:
     """Target and learned law as heat maps, and how the one came to the other."""
-    curve = drawing.chart("total variation while training", [drawing.Curve("TV", found.steps, found.total_variation)],
-                          (0, found.steps[-1]), (0, 1), "step")
-    parts = [drawing.heat_map("target law", found.target), drawing.heat_map("learned law, exact", found.law), curve]
+    curve = drawing.chart(
+        "total variation while training",
+        [drawing.Curve("TV", found.steps, found.total_variation)],
+        (0, found.steps[-1]),
+        (0, 1),
+        "step",
+    )
+    parts = [
+        drawing.heat_map("target law", found.target),
+        drawing.heat_map("learned law, exact", found.law),
+        curve,
+    ]
     inside = "".join(f"<div>{part}</div>" for part in parts)
     side = background.SIDE
     return mo.Html(
-        f'<div id="training" class="answer"><p style="margin:0 0 8px">{side}x{side} hyper-grid, trajectory balance, {found.steps[-1]} '
-        f"steps of {background.BATCH} trajectories: total variation {found.total_variation[-1]:.3f}, "
-        f'{found.modes[0]} of {found.modes[1]} modes found. The deeper the square, the more probable (depth ∝ √p).</p><div style="display:grid;gap:16px;'
-        f'grid-template-columns:repeat(auto-fit,minmax(220px,1fr))">{inside}</div></div>')
+        f'<div id="training" class="answer"><p style="margin:0 0 8px">{side}x{side} '
+        f"hyper-grid, trajectory balance, {found.steps[-1]} "
+        f"steps of {background.BATCH} trajectories: total variation "
+        f"{found.total_variation[-1]:.3f}, "
+        f"{found.modes[0]} of {found.modes[1]} modes found. The deeper the square, the "
+        'more probable (depth ∝ √p).</p><div style="display:grid;gap:16px;'
+        f'grid-template-columns:repeat(auto-fit,minmax(220px,1fr))">{inside}</div></div>'
+    )

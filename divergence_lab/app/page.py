@@ -1,8 +1,8 @@
 """The loss designer, a marimo app: `make app`. It only lays out what the files beside it compute.
 
-What follows the sliders is redrawn at once; what takes seconds runs in threads that end when the choice has
-changed. `head.html` is what the browser itself does: it dims answers to what is no longer in the field, and
-keeps its history.
+What follows the sliders is redrawn at once; what takes seconds runs in threads that end when the
+choice has changed. `head.html` is what the browser itself does: it dims answers to what is no
+longer in the field, and keeps its history.
 """
 
 import marimo
@@ -23,8 +23,27 @@ def _():
     from divergence_lab.app.family import CURVATURES, TAILS, Member, family_name
     from divergence_lab.app.live import explain, train
     from divergence_lab.theory.expressions.parsing import ExpressionError
-    return (CURVATURES, Choice, ExpressionError, Fraction, Member, TAILS, drawing, escape, explain, family_name,
-            from_link, mo, pictures, presets, to_link, train, urlencode, verdict_table)
+
+    return (
+        CURVATURES,
+        Choice,
+        ExpressionError,
+        Fraction,
+        Member,
+        TAILS,
+        drawing,
+        escape,
+        explain,
+        family_name,
+        from_link,
+        mo,
+        pictures,
+        presets,
+        to_link,
+        train,
+        urlencode,
+        verdict_table,
+    )
 
 
 @app.cell
@@ -45,7 +64,10 @@ def _(Choice, ExpressionError, drawing, from_link, mo):
     try:
         _start, _problem = from_link(mo.query_params().to_dict()), None
     except ExpressionError as _reason:
-        _start, _problem = Choice(), f"The link could not be read, so the page is at its start: {_reason}"
+        _start, _problem = (
+            Choice(),
+            f"The link could not be read, so the page is at its start: {_reason}",
+        )
     started, restart = mo.state(_start, allow_self_loops=True)
     mo.Html(drawing.message(_problem)) if _problem else None
     return restart, started
@@ -55,24 +77,41 @@ def _(Choice, ExpressionError, drawing, from_link, mo):
 def _(CURVATURES, TAILS, mo, presets, restart, started):
     def _slider(ends, step, value, label):
         low, high = map(float, ends)
-        return mo.ui.slider(low, high, step, value=float(value), label=label, show_value=True, full_width=True)
+        return mo.ui.slider(
+            low, high, step, value=float(value), label=label, show_value=True, full_width=True
+        )
 
-    left = _slider(TAILS, 0.05, started().member.left, "left tail $a_-$ (zero-forcing at 0 and below)")
-    right = _slider(TAILS, 0.05, started().member.right, "right tail $a_+$ (zero-avoiding at 1 and above)")
+    left = _slider(
+        TAILS, 0.05, started().member.left, "left tail $a_-$ (zero-forcing at 0 and below)"
+    )
+    right = _slider(
+        TAILS, 0.05, started().member.right, "right tail $a_+$ (zero-avoiding at 1 and above)"
+    )
     curvature = _slider(CURVATURES, 0.05, started().member.curvature, "curvature $c = g''(0)$")
-    typed = mo.ui.text(started().typed, placeholder="x**2/2 + exp(x) - x - 1", max_length=500, full_width=True,
-                       label="or type any loss in x, then press Enter (clear it to go back to the sliders)")
-    preset = mo.ui.dropdown(presets(), label="start from", searchable=True, allow_select_none=True,
-                            on_change=lambda chosen: restart(chosen) if chosen else None)
-    mo.Html(f'''<div class="controls">{left}{right}{curvature}</div>
+    typed = mo.ui.text(
+        started().typed,
+        placeholder="x**2/2 + exp(x) - x - 1",
+        max_length=500,
+        full_width=True,
+        label="or type any loss in x, then press Enter (clear it to go back to the sliders)",
+    )
+    preset = mo.ui.dropdown(
+        presets(),
+        label="start from",
+        searchable=True,
+        allow_select_none=True,
+        on_change=lambda chosen: restart(chosen) if chosen else None,
+    )
+    mo.Html(f"""<div class="controls">{left}{right}{curvature}</div>
         <div class="field" style="margin-top:16px">{typed}{preset}</div>
-        <p id="unread" style="margin-top:12px">Below stands the loss that was read last; Enter reads what is typed.</p>''')
+        <p id="unread" style="margin-top:12px">Below stands the loss that was read last; Enter reads what is typed.</p>""")
     return curvature, left, right, typed
 
 
 @app.cell
 def _(Choice, Fraction, Member, curvature, left, right, typed):
-    # 1/3 from a link stays 1/3: every step of a slider and every such fraction has a small denominator
+    # 1/3 from a link stays 1/3: every step of a slider and every such fraction has a small
+    # denominator
     _rates = [Fraction(slider.value).limit_denominator(1000) for slider in (left, right, curvature)]
     choice = Choice(Member(*_rates), typed.value.strip())
     return (choice,)
@@ -83,17 +122,28 @@ def _(ExpressionError, choice, drawing, escape, family_name, mo, pictures, verdi
     def _shown(read):
         found = pictures.typed(choice.typed) if choice.typed else pictures.of_member(choice.member)
         name = choice.typed or family_name(choice.member) or "without a name in the catalogue"
-        rule = (f"g(x) = <code>{escape(choice.typed)}</code>, as typed; the sliders wait until the field is cleared"
-                if choice.typed else
-                f"g''(x) = c exp(a x), a = a<sub>-</sub> left of 0 and a<sub>+</sub> right of it: <b>{escape(name)}</b>, "
-                f"g(x) = <code>{escape(choice.text)}</code>")
+        rule = (
+            (
+                f"g(x) = <code>{escape(choice.typed)}</code>, as typed; the sliders wait "
+                "until the field is cleared"
+            )
+            if choice.typed
+            else "g''(x) = c exp(a x), a = a<sub>-</sub> left of 0 and a<sub>+</sub> right "
+            f"of it: <b>{escape(name)}</b>, "
+            f"g(x) = <code>{escape(choice.text)}</code>"
+        )
         three = "".join(f"<div>{picture}</div>" for picture in pictures.charts(found))
-        verdicts = "" if choice.typed else verdict_table.table(verdict_table.of_member(choice.member))
+        verdicts = (
+            "" if choice.typed else verdict_table.table(verdict_table.of_member(choice.member))
+        )
         return mo.Html(
-            f'{read}<div id="pictures" class="answer"><p style="margin:0 0 8px;min-height:3.4em;overflow-wrap:anywhere">{rule}</p>'
+            f'{read}<div id="pictures" class="answer"><p style="margin:0 0 '
+            f'8px;min-height:3.4em;overflow-wrap:anywhere">{rule}</p>'
             f'<div style="display:grid;gap:8px;'
             f'grid-template-columns:repeat(auto-fit,minmax(280px,1fr))">{three}</div>'
-            f'<p style="margin:6px 0 12px;text-align:right">{escape(pictures.caption(found))}</p>{verdicts}</div>')
+            '<p style="margin:6px 0 '
+            f'12px;text-align:right">{escape(pictures.caption(found))}</p>{verdicts}</div>'
+        )
 
     _read = f'<span data-read="{escape(choice.typed)}"></span>'
     readable = True
@@ -110,8 +160,11 @@ def _(ExpressionError, choice, drawing, escape, family_name, mo, pictures, verdi
 def _(choice, explain, mo, readable):
     if readable:
         mo.Thread(target=explain, args=(choice.text, bool(choice.typed))).start()
-    mo.Html('<p id="derived" class="answer" style="opacity:0.6">Pending: the divergence, its proof and the source text follow '
-            "when the sliders rest.</p>") if readable else None
+    mo.Html(
+        '<p id="derived" class="answer" style="opacity:0.6">Pending: the divergence, its '
+        "proof and the source text follow "
+        "when the sliders rest.</p>"
+    ) if readable else None
     return
 
 
@@ -126,16 +179,21 @@ def _(mo):
 def _(choice, live, mo, readable, train):
     if readable and live.value:
         mo.Thread(target=train, args=(choice.text,)).start()
-    mo.Html('<p id="training" class="answer" style="opacity:0.6">Pending: training begins when the sliders rest.</p>'
-            ) if readable and live.value else None
+    mo.Html(
+        '<p id="training" class="answer" style="opacity:0.6">Pending: training begins '
+        "when the sliders rest.</p>"
+    ) if readable and live.value else None
     return
 
 
 @app.cell
 def _(choice, escape, mo, readable, to_link, urlencode):
     _query = escape(urlencode(to_link(choice)))
-    mo.Html('<p class="answer" style="overflow-wrap:anywhere">This page as a link, as in the address bar: <a id="link" '
-            f'style="text-decoration:underline" href="?{_query}">?{_query}</a></p>') if readable else None
+    mo.Html(
+        '<p class="answer" style="overflow-wrap:anywhere">This page as a link, as in the '
+        'address bar: <a id="link" '
+        f'style="text-decoration:underline" href="?{_query}">?{_query}</a></p>'
+    ) if readable else None
     return
 
 

@@ -1,4 +1,6 @@
-"""The three pictures that follow the sliders: g, f, and the best single bump for a target with two modes."""
+"""The three pictures that follow the sliders: g, f, and the best single bump for a target with
+two modes.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from divergence_lab.app.drawing import Curve, chart, nice_top
 from divergence_lab.app.family import Member
 from divergence_lab.app.free_loss import FreeLoss
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, within
-from divergence_lab.theory.expressions.parsing import ExpressionError, shown
 from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.expressions.parsing import ExpressionError, shown
 
 RESIDUALS = np.linspace(-4.0, 4.0, 161)
 RATIOS = np.concatenate([np.geomspace(1e-6, 0.05, 20), np.linspace(0.05, 4.0, 120)[1:]])
@@ -50,42 +52,73 @@ def numbers(shape: Shape) -> Numbers:
 
 @lru_cache(maxsize=64)
 def typed(text: str) -> Numbers:
-    """The same of a loss that was typed, in a process that can be ended. Raises ExpressionError with one clear line."""
+    """The same of a loss that was typed, in a process that can be ended.
+
+    Raises ExpressionError with one clear line.
+    """
     try:
         return within(SECONDS, _typed, text)
     except OutOfTime:
-        raise ExpressionError(f"{shown(text)}: its curves took longer than {SECONDS:g} s of processor time: try a simpler loss") from None
+        raise ExpressionError(
+            f"{shown(text)}: its curves took longer than {SECONDS:g} s of processor "
+            "time: try a simpler loss"
+        ) from None
     except SearchFailed as failure:
         if isinstance(failure.__cause__, ExpressionError):
             raise failure.__cause__ from None
-        raise ExpressionError(f"{shown(text)}: its curves could not be computed: {failure}") from None
+        raise ExpressionError(
+            f"{shown(text)}: its curves could not be computed: {failure}"
+        ) from None
 
 
 def _typed(text: str) -> Numbers:
     read = loss(text)
     if read.parameters:
         names = ", ".join(str(parameter) for parameter in read.parameters)
-        raise ExpressionError(f"{shown(text)}: the curves need numbers: write one in place of {names}")
+        raise ExpressionError(
+            f"{shown(text)}: the curves need numbers: write one in place of {names}"
+        )
     return numbers(FreeLoss(text, read))
 
 
 def charts(found: Numbers) -> tuple[str, str, str]:
     """The three as SVG."""
     near = found.g[np.abs(RESIDUALS) <= 3]
-    g_top, f_top = (nice_top(float(np.nanmax(y[np.isfinite(y)], initial=0.0))) for y in (near, found.f[RATIOS >= 0.1]))
+    g_top, f_top = (
+        nice_top(float(np.nanmax(y[np.isfinite(y)], initial=0.0)))
+        for y in (near, found.f[RATIOS >= 0.1])
+    )
     p = np.exp(narrow_fit.LOG_TARGET)
     step = narrow_fit.POINTS[1] - narrow_fit.POINTS[0]
     laws = [Curve("target p", narrow_fit.POINTS, p / step)]
     if found.fit:
         laws.append(Curve("best q", narrow_fit.POINTS, found.fit.law() / step))
-    return (chart("loss g(x)", [Curve("g", RESIDUALS, found.g)], (-4, 4), (0, g_top), "residual x = log(target/model)"),
-            chart("generator f(t)", [Curve("f", RATIOS, found.f)], (0, 4), (0, f_top), "ratio t = target/model"),
-            chart("the best single bump, as densities", laws, (-5, 5), (0, 0.8), "state"))
+    return (
+        chart(
+            "loss g(x)",
+            [Curve("g", RESIDUALS, found.g)],
+            (-4, 4),
+            (0, g_top),
+            "residual x = log(target/model)",
+        ),
+        chart(
+            "generator f(t)",
+            [Curve("f", RATIOS, found.f)],
+            (0, 4),
+            (0, f_top),
+            "ratio t = target/model",
+        ),
+        chart("the best single bump, as densities", laws, (-5, 5), (0, 0.8), "state"),
+    )
 
 
 def caption(found: Numbers) -> str:
     """What the third picture shows, in one sentence."""
-    return narrow_fit.words(found.fit) if found.fit else f"{found.no_fit[0].upper()}{found.no_fit[1:]}."
+    return (
+        narrow_fit.words(found.fit)
+        if found.fit
+        else f"{found.no_fit[0].upper()}{found.no_fit[1:]}."
+    )
 
 
 def of_member(member: Member) -> Numbers:

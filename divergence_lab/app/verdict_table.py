@@ -1,4 +1,6 @@
-"""The verdicts as a table: a symbol, a word, a colour and a reason each, so that no reader depends on one of them."""
+"""The verdicts as a table: a symbol, a word, a colour and a reason each, so that no reader
+depends on one of them.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,20 @@ from divergence_lab.app.family import Member, answers, f_at_zero, slope_at_infin
 from divergence_lab.report.palette import COLOURS
 from divergence_lab.theory.answers.derivation import Derivation
 
-ROWS = {"valid": "valid", "zero_forcing": "zero-forcing", "zero_avoiding": "zero-avoiding", "convex": "convex",
-        "symmetric": "symmetric divergence", "even": "even loss", "bounded_gradient": "bounded gradient"}
-MARKS = {True: ("✓", "yes", COLOURS[2]), False: ("✗", "no", COLOURS[1]), None: ("?", "undecided", COLOURS[7])}
+ROWS = {
+    "valid": "valid",
+    "zero_forcing": "zero-forcing",
+    "zero_avoiding": "zero-avoiding",
+    "convex": "convex",
+    "symmetric": "symmetric divergence",
+    "even": "even loss",
+    "bounded_gradient": "bounded gradient",
+}
+MARKS = {
+    True: ("✓", "yes", COLOURS[2]),
+    False: ("✗", "no", COLOURS[1]),
+    None: ("?", "undecided", COLOURS[7]),
+}
 
 
 @dataclass(frozen=True)
@@ -25,24 +38,32 @@ class Row:
 
 
 def of_member(member: Member) -> list[Row]:
-    """The verdicts of the slider family, from its closed form: g''(x) = c e^{a x}, a = left, right of 0."""
+    """The verdicts of the slider family, from its closed form: g''(x) = c e^{a x}, a = left,
+    right of 0.
+    """
     held = {"valid": True, **answers(member)}
     left, right = (f"{float(rate):.4g}" for rate in (member.left, member.right))
     at_zero, far = f_at_zero(member), slope_at_infinity(member)
     reasons = {
         "valid": "g(0) = 0, and g falls before 0 and rises after it, for any tails",
-        "zero_forcing":
-            f"left tail {left} ≤ 0, so f(0+) = ∞: mass where the target has none costs without bound" if at_zero is None
-            else f"left tail {left} > 0, so f(0+) = {float(at_zero):.4g} is finite",
-        "zero_avoiding":
-            f"right tail {right} ≥ 1, so f'(∞) = ∞: a mode that is missed costs without bound" if far is None
-            else f"right tail {right} < 1, so f'(∞) = {float(far):.4g} is finite",
+        "zero_forcing": (
+            f"left tail {left} ≤ 0, so f(0+) = ∞: mass where the target has none costs "
+            "without bound"
+        )
+        if at_zero is None
+        else f"left tail {left} > 0, so f(0+) = {float(at_zero):.4g} is finite",
+        "zero_avoiding": f"right tail {right} ≥ 1, so f'(∞) = ∞: a mode that is missed costs without bound"
+        if far is None
+        else f"right tail {right} < 1, so f'(∞) = {float(far):.4g} is finite",
         "convex": "g''(x) = c exp(a x) > 0 on both sides, so f is convex and data processing holds",
-        "symmetric": "the tails sum to 1, so swapping the two laws changes nothing" if held["symmetric"]
+        "symmetric": "the tails sum to 1, so swapping the two laws changes nothing"
+        if held["symmetric"]
         else f"the tails sum to {float(member.left + member.right):.4g}, not to 1",
-        "even": "the tails are opposite: left tail = -right tail" if held["even"]
+        "even": "the tails are opposite: left tail = -right tail"
+        if held["even"]
         else f"the tails {left} and {right} are not opposite",
-        "bounded_gradient": "left tail > 0 > right tail, so g' has finite limits" if held["bounded_gradient"]
+        "bounded_gradient": "left tail > 0 > right tail, so g' has finite limits"
+        if held["bounded_gradient"]
         else "g' is bounded only where left tail > 0 > right tail",
     }
     return [Row(name, held[name], reasons[name]) for name in ROWS]
@@ -51,7 +72,10 @@ def of_member(member: Member) -> list[Row]:
 def of_derivation(found: Derivation) -> list[Row]:
     """The verdicts that `derive` proved, enclosed, or left undecided."""
     each = {name: getattr(found.verdicts, name) for name in ROWS}
-    return [Row(name, verdict.holds, f"{verdict.because} [{verdict.status}]") for name, verdict in each.items()]
+    return [
+        Row(name, verdict.holds, f"{verdict.because} [{verdict.status}]")
+        for name, verdict in each.items()
+    ]
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -59,7 +83,13 @@ def table(rows: Sequence[Row]) -> str:
     cells = []
     for row in rows:
         symbol, word, colour = MARKS[row.holds]
-        cells.append(f'<tr data-verdict="{row.name}" style="border-top:1px solid #8884"><td>{ROWS[row.name]}</td>'
-                     f'<td><span style="color:{colour};font-weight:700">{symbol}</span> <b>{word}</b></td>'
-                     f"<td>{escape(row.because)}</td></tr>")
-    return f'<table class="verdicts" style="border-collapse:collapse;font-size:0.92rem;width:100%">{"".join(cells)}</table>'
+        cells.append(
+            f'<tr data-verdict="{row.name}" style="border-top:1px solid '
+            f'#8884"><td>{ROWS[row.name]}</td>'
+            f'<td><span style="color:{colour};font-weight:700">{symbol}</span> <b>{word}</b></td>'
+            f"<td>{escape(row.because)}</td></tr>"
+        )
+    return (
+        '<table class="verdicts" '
+        f'style="border-collapse:collapse;font-size:0.92rem;width:100%">{"".join(cells)}</table>'
+    )

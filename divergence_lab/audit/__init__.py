@@ -1,6 +1,7 @@
 """torch callable -> which divergence: what does a loss that somebody ships really minimise?
 
-    sample g'  ->  identify g  ->  derive D_f and its verdicts  ->  problems, documented claims, gradient on simplices
+sample g'  ->  identify g  ->  derive D_f and its verdicts  ->  problems, documented claims,
+gradient on simplices
 """
 
 from __future__ import annotations
@@ -10,14 +11,21 @@ from typing import Any
 
 from divergence_lab import Room
 
-_HOME = {"Audit": "auditing", "audit": "auditing", "to_json": "auditing", "Problem": "problems", "AuditError": "subjects"}
+_HOME = {
+    "Audit": "auditing",
+    "audit": "auditing",
+    "to_json": "auditing",
+    "Problem": "problems",
+    "AuditError": "subjects",
+}
 
 __all__ = [*_HOME]
 
 
 class _Callable(Room):
-    # Importing any file of this room binds divergence_lab.audit to the room itself and hides the public function of
-    # that name; so that `divergence_lab.audit(...)` means the same before and after, the room can be called.
+    # Importing any file of this room binds divergence_lab.audit to the room itself and hides the
+    # public function of that name; so that `divergence_lab.audit(...)` means the same before and
+    # after, the room can be called.
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         return self.audit(*arguments, **named)
 

@@ -1,6 +1,7 @@
-"""The families whose parameters the audit fits, and the building blocks it adds: g' in numbers, g as text.
+"""The families whose parameters the audit fits, and the building blocks it adds: g' in numbers, g
+as text.
 
-    g'(x) = c * slope(parameter, x),  c > 0          g = c * (formula at the parameter)
+g'(x) = c * slope(parameter, x),  c > 0          g = c * (formula at the parameter)
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ Slope = Callable[[float, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Family:
-    """`formula` with {p} for the parameter; `slope(p, x)` its derivative; `start`: parameters from which a fit starts."""
+    """`formula` with {p} for the parameter; `slope(p, x)` its derivative; `start`: parameters
+    from which a fit starts.
+    """
 
     formula: str
     slope: Slope
@@ -38,27 +41,60 @@ _RATES = _spaced(0.05, 10, 24)
 _SIZES = _spaced(0.02, 200, 40)
 _SHARES = (0.02, *np.linspace(0.1, 0.9, 9).tolist(), 0.98)
 
-LINEX = Family("(exp({p}*x) - {p}*x - 1)/({p})**2", lambda a, x: np.expm1(a * x) / a, (*_RATES, *(-r for r in _RATES)))
-POWER = Family("Abs(x)**({p})/({p})", lambda p, x: np.sign(x) * np.abs(x) ** (p - 1), _spaced(0.2, 8, 24))
+LINEX = Family(
+    "(exp({p}*x) - {p}*x - 1)/({p})**2",
+    lambda a, x: np.expm1(a * x) / a,
+    (*_RATES, *(-r for r in _RATES)),
+)
+POWER = Family(
+    "Abs(x)**({p})/({p})", lambda p, x: np.sign(x) * np.abs(x) ** (p - 1), _spaced(0.2, 8, 24)
+)
 
 FAMILIES: tuple[Family, ...] = (
     LINEX,
     POWER,
     Family("(cosh({p}*x) - 1)/({p})**2", lambda k, x: np.sinh(k * x) / k, _RATES),
     Family("huber({p})", lambda d, x: np.clip(x, -d, d), _SIZES),
-    Family("({p})**2*(sqrt(1 + (x/({p}))**2) - 1)", lambda d, x: x / np.sqrt(1 + (x / d) ** 2), _SIZES),
+    Family(
+        "({p})**2*(sqrt(1 + (x/({p}))**2) - 1)", lambda d, x: x / np.sqrt(1 + (x / d) ** 2), _SIZES
+    ),
     Family("log(cosh({p}*x))/({p})**2", lambda k, x: np.tanh(k * x) / k, _RATES),
-    Family("({p})**2*(Abs(x)/({p}) - log(1 + Abs(x)/({p})))", lambda c, x: x / (1 + np.abs(x) / c), _SIZES),
+    Family(
+        "({p})**2*(Abs(x)/({p}) - log(1 + Abs(x)/({p})))",
+        lambda c, x: x / (1 + np.abs(x) / c),
+        _SIZES,
+    ),
     Family("({p})**2*log(1 + (x/({p}))**2)/2", lambda c, x: x / (1 + (x / c) ** 2), _SIZES),
-    Family("({p})**2*(1 - exp(-(x/({p}))**2/2))", lambda c, x: x * np.exp(-((x / c) ** 2) / 2), _SIZES),
-    Family("x*atan({p}*x)/({p}) - log(1 + ({p}*x)**2)/(2*({p})**2)", lambda k, x: np.arctan(k * x) / k, _RATES),
-    Family("x*asinh({p}*x)/({p}) - (sqrt(1 + ({p}*x)**2) - 1)/({p})**2", lambda k, x: np.arcsinh(k * x) / k, _RATES),
+    Family(
+        "({p})**2*(1 - exp(-(x/({p}))**2/2))", lambda c, x: x * np.exp(-((x / c) ** 2) / 2), _SIZES
+    ),
+    Family(
+        "x*atan({p}*x)/({p}) - log(1 + ({p}*x)**2)/(2*({p})**2)",
+        lambda k, x: np.arctan(k * x) / k,
+        _RATES,
+    ),
+    Family(
+        "x*asinh({p}*x)/({p}) - (sqrt(1 + ({p}*x)**2) - 1)/({p})**2",
+        lambda k, x: np.arcsinh(k * x) / k,
+        _RATES,
+    ),
     Family("clipped_linex({p})", lambda c, x: np.expm1(np.clip(x, -c, c)), _spaced(0.3, 30, 40)),
     Family("skewed_jsd({p})", lambda w, x: (1 - w) * np.log1p(w * np.expm1(x)), _SHARES),
     Family("skew({p})", lambda w, x: -w + w * np.exp(x) / (w + (1 - w) * np.exp(x)), _SHARES),
-    Family("vincze_le_cam({p})", lambda w, x: -1 / (1 - w) + np.exp(x) / (w * (1 - w) * (w * np.exp(x) + 1 - w))
-           - np.exp(x) / (w * (w * np.exp(x) + 1 - w) ** 2), _SHARES),
-    Family("barron({p})", lambda a, x: x * (x**2 / abs(a - 2) + 1) ** (a / 2 - 1), (-6.0, -2.0, -0.9, 0.3, 1.2, 1.7, 2.5, 3.5)),
+    Family(
+        "vincze_le_cam({p})",
+        lambda w, x: (
+            -1 / (1 - w)
+            + np.exp(x) / (w * (1 - w) * (w * np.exp(x) + 1 - w))
+            - np.exp(x) / (w * (w * np.exp(x) + 1 - w) ** 2)
+        ),
+        _SHARES,
+    ),
+    Family(
+        "barron({p})",
+        lambda a, x: x * (x**2 / abs(a - 2) + 1) ** (a / 2 - 1),
+        (-6.0, -2.0, -0.9, 0.3, 1.2, 1.7, 2.5, 3.5),
+    ),
 )
 
 # Each side of 0 may be of its own kind.

@@ -1,9 +1,11 @@
-"""Which loss has this gradient?  From samples of g' to a formula with exact numbers, confirmed where it was not fitted.
+"""Which loss has this gradient?  From samples of g' to a formula with exact numbers, confirmed
+where it was not fitted.
 
     g'(x) = c g_named'(x) + b        b is the gauge: see `loss.GAUGE_UNSEEN`
 
-Candidates: every loss of the catalogue, the families at fitted parameters, two-term sums, one kind left of 0 and another
-right of it. The fit sees every second residual; the others, compared with 30-digit enclosures, decide.
+Candidates: every loss of the catalogue, the families at fitted parameters, two-term sums, one kind
+left of 0 and another right of it. The fit sees every second residual; the others, compared with
+30-digit enclosures, decide.
 """
 
 from __future__ import annotations
@@ -21,17 +23,17 @@ from flint import acb
 from scipy.optimize import least_squares
 
 from divergence_lab.audit.families import BLOCKS, FAMILIES, SIDES, Family
-from divergence_lab.bridge import NotRepresentable
-from divergence_lab.bridge import formula
+from divergence_lab.bridge import NotRepresentable, formula
 from divergence_lab.theory.catalogue.named import DIVERGENCES, LOSSES, generator
+from divergence_lab.theory.divergence.loss import Loss, loss
 from divergence_lab.theory.expressions.enclosure import evaluator
 from divergence_lab.theory.expressions.parsing import ExpressionError, write
-from divergence_lab.theory.divergence.loss import Loss, loss
 from divergence_lab.theory.expressions.pieces import CannotSplit, Pieces
 from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.expressions.symbols import t, x
 
-# Fits are made on |x| up to these, so that what happens far out does not spoil what holds near agreement.
+# Fits are made on |x| up to these, so that what happens far out does not spoil what holds near
+# agreement.
 WINDOWS = (1.0, 3.0, 8.0, 30.0, np.inf)
 # A loss must be recognised at least up to here, on both sides.
 CORE = 0.5
@@ -46,7 +48,9 @@ DENOMINATORS = 60
 
 @dataclass(frozen=True)
 class Found:
-    """The loss (its gauge removed), the gauge b, and the stretch (low, high) of residuals around 0 where it holds."""
+    """The loss (its gauge removed), the gauge b, and the stretch (low, high) of residuals around
+    0 where it holds.
+    """
 
     loss: Loss
     gauge: float
@@ -65,8 +69,13 @@ class _Candidate:
     template: str | None = None
 
 
-def identify(points: np.ndarray, observed: np.ndarray, gauge: float, tolerance: float) -> Found | None:
-    """The loss whose g' + gauge was observed, or None. `tolerance`: relative accuracy of the samples."""
+def identify(
+    points: np.ndarray, observed: np.ndarray, gauge: float, tolerance: float
+) -> Found | None:
+    """The loss whose g' + gauge was observed, or None.
+
+    `tolerance`: relative accuracy of the samples.
+    """
     slopes = observed - gauge
     usable = np.isfinite(slopes) & (np.abs(points) >= NEAREST)
     points, slopes = points[usable], slopes[usable]
@@ -82,7 +91,9 @@ def identify(points: np.ndarray, observed: np.ndarray, gauge: float, tolerance: 
     if not ranked:
         return None
     best = max(share for share, _ in ranked)
-    for share, candidate in sorted(ranked, key=lambda row: (row[0] < best - SHARE, row[1].rank, -row[0])):
+    for share, candidate in sorted(
+        ranked, key=lambda row: (row[0] < best - SHARE, row[1].rank, -row[0])
+    ):
         found = _confirmed(candidate, points, slopes, gauge, tolerance)
         if found is not None:
             return found
@@ -99,7 +110,9 @@ def _run(points: np.ndarray, matched: np.ndarray) -> slice:
     return slice(left[-1] + 1 if len(left) else 0, right[0] if len(right) else len(points))
 
 
-# --- candidates ----------------------------------------------------------------------------------------------
+# --- candidates
+# ----------------------------------------------------------------------------------------------
+
 
 def _candidates(points: np.ndarray, slopes: np.ndarray, tolerance: float) -> Iterator[_Candidate]:
     for window in WINDOWS:
@@ -115,12 +128,21 @@ def _candidates(points: np.ndarray, slopes: np.ndarray, tolerance: float) -> Ite
                 yield _Candidate(text, scale, _scaled(slope, scale), rank)
         for family in FAMILIES:
             for parameter, scale in _fitted(family, z, s, tolerance):
-                yield _Candidate("", scale, _scaled(_at(family, parameter), scale), 200, (parameter,), family.formula)
+                yield _Candidate(
+                    "",
+                    scale,
+                    _scaled(_at(family, parameter), scale),
+                    200,
+                    (parameter,),
+                    family.formula,
+                )
         yield from _sums(z, s, tolerance)
         yield from _two_sides(z, s, tolerance)
 
 
-def _scaled(slope: Callable[[np.ndarray], np.ndarray], scale: float) -> Callable[[np.ndarray], np.ndarray]:
+def _scaled(
+    slope: Callable[[np.ndarray], np.ndarray], scale: float
+) -> Callable[[np.ndarray], np.ndarray]:
     return lambda z: scale * slope(z)
 
 
@@ -134,7 +156,9 @@ def _catalogue() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     found = {}
     for entry in LOSSES:
         defaults = ", ".join(value for value in entry.parameters.values() if value is not None)
-        for inside in dict.fromkeys((*entry.examples, *([defaults] if None not in entry.parameters.values() else []))):
+        for inside in dict.fromkeys(
+            (*entry.examples, *([defaults] if None not in entry.parameters.values() else []))
+        ):
             text = f"{entry.name}({inside})" if entry.parameters else entry.name
             try:
                 plain = formula(loss(text).derivative.as_expression(), x)
@@ -150,15 +174,22 @@ def _catalogue() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
 
 
 def _generators_as_losses() -> list[str]:
-    """g(x) = f(e^x) and f(e^-x) for every named f: a generator taken for a loss, which minimises not D_f."""
-    return [write(generator(entry).subs(t, sp.exp(sign * x))) for entry in DIVERGENCES if entry.parameter is None
-            for sign in (1, -1)]
+    """g(x) = f(e^x) and f(e^-x) for every named f: a generator taken for a loss, which minimises
+    not D_f.
+    """
+    return [
+        write(generator(entry).subs(t, sp.exp(sign * x)))
+        for entry in DIVERGENCES
+        if entry.parameter is None
+        for sign in (1, -1)
+    ]
 
 
 def _numpy(plain: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[np.ndarray], np.ndarray]:
     def slope(z: np.ndarray) -> np.ndarray:
         with torch.no_grad():
             return plain(torch.from_numpy(np.ascontiguousarray(z, dtype=np.float64))).numpy()
+
     return slope
 
 
@@ -168,10 +199,14 @@ def _scale(named: np.ndarray, slopes: np.ndarray, tolerance: float) -> float | N
         return None
     ratio = slopes / named
     middle = float(np.median(ratio))
-    return middle if middle > 0 and np.all(np.abs(ratio - middle) <= 10 * tolerance * middle) else None
+    return (
+        middle if middle > 0 and np.all(np.abs(ratio - middle) <= 10 * tolerance * middle) else None
+    )
 
 
-def _fitted(family: Family, z: np.ndarray, s: np.ndarray, tolerance: float) -> Iterator[tuple[float, float]]:
+def _fitted(
+    family: Family, z: np.ndarray, s: np.ndarray, tolerance: float
+) -> Iterator[tuple[float, float]]:
     """(parameter, scale) where the family has these slopes, at most one."""
     if len(s) < 6:
         return
@@ -187,7 +222,14 @@ def _fitted(family: Family, z: np.ndarray, s: np.ndarray, tolerance: float) -> I
         for start in starts:
             if np.abs(misfit(start)).mean() > 0.5:
                 continue
-            answer = least_squares(lambda p: misfit(float(p[0])), [start], xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=60)
+            answer = least_squares(
+                lambda p: misfit(float(p[0])),
+                [start],
+                xtol=1e-15,
+                ftol=1e-15,
+                gtol=1e-15,
+                max_nfev=60,
+            )
             parameter = float(answer.x[0])
             if np.max(np.abs(misfit(parameter))) <= 10 * tolerance:
                 relative = family.slope(parameter, z) / s
@@ -206,28 +248,55 @@ def _sums(z: np.ndarray, s: np.ndarray, tolerance: float) -> Iterator[_Candidate
         weights = np.linalg.lstsq(pair / size, np.ones(len(s)), rcond=None)[0] / size
         if np.all(weights > 1e-6) and np.max(np.abs(pair @ weights - 1)) <= 10 * tolerance:
             a, b, first, second = BLOCKS[i], BLOCKS[j], float(weights[0]), float(weights[1])
-            yield _Candidate("", 1.0, lambda v, a=a, b=b, p=first, q=second: p * a.slope(v) + q * b.slope(v), 300,
-                             (first, second), f"({{0}})*{a.formula} + ({{1}})*{b.formula}")
+            yield _Candidate(
+                "",
+                1.0,
+                lambda v, a=a, b=b, p=first, q=second: p * a.slope(v) + q * b.slope(v),
+                300,
+                (first, second),
+                f"({{0}})*{a.formula} + ({{1}})*{b.formula}",
+            )
 
 
 def _two_sides(z: np.ndarray, s: np.ndarray, tolerance: float) -> Iterator[_Candidate]:
     """One family left of 0, another right of it."""
     fits = []
     for side in (z < 0, z > 0):
-        fits.append([(family, *fit) for family in SIDES for fit in _fitted(family, z[side], s[side], tolerance)])
+        fits.append(
+            [
+                (family, *fit)
+                for family in SIDES
+                for fit in _fitted(family, z[side], s[side], tolerance)
+            ]
+        )
     for (left, p, c), (right, q, d) in itertools.product(*fits):
-        text = (f"Piecewise((({{0}})*({left.formula.replace('{p}', '({1})')}), x < 0), "
-                f"(({{2}})*({right.formula.replace('{p}', '({3})')}), True))")
+        text = (
+            f"Piecewise((({{0}})*({left.formula.replace('{p}', '({1})')}), x < 0), "
+            f"(({{2}})*({right.formula.replace('{p}', '({3})')}), True))"
+        )
         if "huber" in text:
-            continue  # a catalogue name can't stand inside a formula; huber as such is among the families
-        yield _Candidate("", 1.0, lambda v, left=left, right=right, p=p, q=q, c=c, d=d: np.where(
-            v < 0, c * left.slope(p, v), d * right.slope(q, v)), 400, (c, p, d, q), text)
+            # a catalogue name can't stand inside a formula; huber as such is among the families
+            continue
+        yield _Candidate(
+            "",
+            1.0,
+            lambda v, left=left, right=right, p=p, q=q, c=c, d=d: np.where(
+                v < 0, c * left.slope(p, v), d * right.slope(q, v)
+            ),
+            400,
+            (c, p, d, q),
+            text,
+        )
 
 
-# --- exact numbers, and the confirmation ---------------------------------------------------------------------
+# --- exact numbers, and the confirmation
+# ---------------------------------------------------------------------
+
 
 def snap(value: float, tolerance: float) -> tuple[sp.Expr, bool]:
-    """(a simple exact number within the relative tolerance, True), or (nine decimal digits of it, False)."""
+    """(a simple exact number within the relative tolerance, True), or (nine decimal digits of
+    it, False).
+    """
     for unit in (sp.S.One, sp.log(2), 1 / sp.log(2), sp.sqrt(2), sp.pi):
         part = Fraction(value / float(unit)).limit_denominator(DENOMINATORS)
         if part and abs(float(part) * float(unit) - value) <= tolerance * abs(value):
@@ -238,9 +307,12 @@ def snap(value: float, tolerance: float) -> tuple[sp.Expr, bool]:
     return sp.Rational(f"{value:.9g}"), False
 
 
-def _confirmed(candidate: _Candidate, points: np.ndarray, slopes: np.ndarray, gauge: float,
-               tolerance: float) -> Found | None:
-    """The candidate with exact numbers, held against every residual: the stretch around 0 where enclosures agree."""
+def _confirmed(
+    candidate: _Candidate, points: np.ndarray, slopes: np.ndarray, gauge: float, tolerance: float
+) -> Found | None:
+    """The candidate with exact numbers, held against every residual: the stretch around 0 where
+    enclosures agree.
+    """
     room = max(30 * tolerance, 1e-8)
     scale, simple = snap(candidate.scale, room)
     numbers, exact = [], [simple]
@@ -268,9 +340,13 @@ def _confirmed(candidate: _Candidate, points: np.ndarray, slopes: np.ndarray, ga
 
 
 def exact_slopes(function: Pieces, points: np.ndarray) -> np.ndarray:
-    """A function in x at binary numbers, to double precision, from 30-digit balls; nan where it is not finite."""
-    compiled = [(float(piece.high) if piece.high != sp.oo else np.inf, evaluator(piece.expression, x))
-                for piece in function.pieces]
+    """A function in x at binary numbers, to double precision, from 30-digit balls; nan where it
+    is not finite.
+    """
+    compiled = [
+        (float(piece.high) if piece.high != sp.oo else np.inf, evaluator(piece.expression, x))
+        for piece in function.pieces
+    ]
     answers = np.full(len(points), np.nan)
     for index, point in enumerate(points):
         at = next(f for high, f in compiled if high == np.inf or point < high)

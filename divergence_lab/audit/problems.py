@@ -1,7 +1,8 @@
-"""Where on the line a callable does not do what its effective loss says: dead, wrong sign, not finite, cancellation, ...
+"""Where on the line a callable does not do what its effective loss says: dead, wrong sign, not
+finite, cancellation, ...
 
-Every residual of the range is compared with the exact g' of the effective loss; where a stretch begins is found by
-bisection. Inside |x| < 0.05 lost digits are looked for instead.
+Every residual of the range is compared with the exact g' of the effective loss; where a stretch
+begins is found by bisection. Inside |x| < 0.05 lost digits are looked for instead.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from divergence_lab.audit.identifying import NEAREST, Found, exact_slopes
 from divergence_lab.audit.probing import Subject, slopes, values
 from divergence_lab.theory.divergence.loss import GAUGE_UNSEEN
 
-# Relative deviation of the gradient that counts, far from 0; near 0, and for the value, a hundredth counts.
+# Relative deviation of the gradient that counts, far from 0; near 0, and for the value, a hundredth
+# counts.
 DEVIATION = {torch.float32: 1e-2, torch.float64: 1e-5}
 LOST = 1e-2
 # Smaller residuals than this are no residuals of training.
@@ -27,13 +29,18 @@ SMALLEST = 1e-6
 # g' jumps where it still changes by this share of its size over a distance of about 1e-12.
 JUMP = 1e-2
 PER_SIDE = 400
-_PHRASE = {"dead": "the gradient is 0", "wrong": "the gradient has the wrong sign: it pushes away from agreement"}
+_PHRASE = {
+    "dead": "the gradient is 0",
+    "wrong": "the gradient has the wrong sign: it pushes away from agreement",
+}
 _KIND = {"dead": "dead_gradient", "wrong": "wrong_sign_gradient", "not finite": "not_finite"}
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One finding on the residuals low <= x <= high; `kind` is a word of the command-line contract."""
+    """One finding on the residuals low <= x <= high; `kind` is a word of the command-line
+    contract.
+    """
 
     kind: str
     low: float
@@ -43,7 +50,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Neighbouring residuals of one state: "fine", "dead", "wrong", "not finite", "off" (another gradient)."""
+    """Neighbouring residuals of one state: "fine", "dead", "wrong", "not finite", "off" (another
+    gradient).
+    """
 
     state: str
     low: float
@@ -64,12 +73,20 @@ def grid(low: float, high: float, dtype: torch.dtype) -> np.ndarray:
 
 def rounded(points: np.ndarray, dtype: torch.dtype) -> np.ndarray:
     """The points as `dtype` holds them."""
-    return np.unique(points.astype(np.float32).astype(np.float64)) if dtype == torch.float32 else points
+    return (
+        np.unique(points.astype(np.float32).astype(np.float64))
+        if dtype == torch.float32
+        else points
+    )
 
 
-# --- states along the line -----------------------------------------------------------------------------------
+# --- states along the line
+# -----------------------------------------------------------------------------------
 
-def states(subject: Subject, points: np.ndarray, dtype: torch.dtype, gauge: float, found: Found | None) -> list[str]:
+
+def states(
+    subject: Subject, points: np.ndarray, dtype: torch.dtype, gauge: float, found: Found | None
+) -> list[str]:
     """The state of each residual."""
     observed = slopes(subject, points, dtype)
     noise = 8 * torch.finfo(dtype).eps * abs(gauge)
@@ -90,8 +107,9 @@ def states(subject: Subject, points: np.ndarray, dtype: torch.dtype, gauge: floa
     return named
 
 
-def stretches(subject: Subject, points: np.ndarray, dtype: torch.dtype, gauge: float,
-              found: Found | None) -> list[Stretch]:
+def stretches(
+    subject: Subject, points: np.ndarray, dtype: torch.dtype, gauge: float, found: Found | None
+) -> list[Stretch]:
     """The states in order, with their ends found by bisection."""
     named = states(subject, points, dtype, gauge, found)
     cuts = [0, *(i for i in range(1, len(points)) if named[i] != named[i - 1]), len(points)]
@@ -100,12 +118,21 @@ def stretches(subject: Subject, points: np.ndarray, dtype: torch.dtype, gauge: f
         a, b = float(points[i - 1]), float(points[i])
         edges.append(0.0 if a < 0 < b else _edge(subject, a, b, named[i - 1], dtype, gauge, found))
     edges.append(float(points[-1]))
-    return [Stretch(named[i], edges[k], edges[k + 1], float(points[i]), float(points[j - 1]))
-            for k, (i, j) in enumerate(itertools.pairwise(cuts))]
+    return [
+        Stretch(named[i], edges[k], edges[k + 1], float(points[i]), float(points[j - 1]))
+        for k, (i, j) in enumerate(itertools.pairwise(cuts))
+    ]
 
 
-def _edge(subject: Subject, a: float, b: float, state: str, dtype: torch.dtype, gauge: float,
-          found: Found | None) -> float:
+def _edge(
+    subject: Subject,
+    a: float,
+    b: float,
+    state: str,
+    dtype: torch.dtype,
+    gauge: float,
+    found: Found | None,
+) -> float:
     """Where the state of a ends, to six digits."""
     while b - a > 2e-7 * max(abs(a), abs(b)):
         middle = float(rounded(np.array([(a + b) / 2]), dtype)[0])
@@ -116,8 +143,9 @@ def _edge(subject: Subject, a: float, b: float, state: str, dtype: torch.dtype, 
     return float(f"{(a + b) / 2:.5g}")
 
 
-def far_problems(subject: Subject, runs: Sequence[Stretch], dtype: torch.dtype, gauge: float,
-                 found: Found | None) -> list[Problem]:
+def far_problems(
+    subject: Subject, runs: Sequence[Stretch], dtype: torch.dtype, gauge: float, found: Found | None
+) -> list[Problem]:
     """Stretches in which the gradient is dead, has the wrong sign or is not finite."""
     problems = []
     for run in runs:
@@ -132,17 +160,29 @@ def far_problems(subject: Subject, runs: Sequence[Stretch], dtype: torch.dtype, 
         detail = f"{said} (g' = {shown}"
         if found is not None:
             exact = exact_slopes(found.loss.derivative, ends)
-            detail += f"; the effective loss has {' to '.join(dict.fromkeys(f'{slope:.4g}' for slope in exact))}"
+            detail += (
+                "; the effective loss has "
+                f"{' to '.join(dict.fromkeys(f'{slope:.4g}' for slope in exact))}"
+            )
         problems.append(Problem(_KIND[run.state], run.low, run.high, detail + ")"))
     return problems
 
 
-def class_changes(subject: Subject, runs: Sequence[Stretch], dtype: torch.dtype, zero_forcing: bool | None,
-                  zero_avoiding: bool | None) -> list[Problem]:
+def class_changes(
+    subject: Subject,
+    runs: Sequence[Stretch],
+    dtype: torch.dtype,
+    zero_forcing: bool | None,
+    zero_avoiding: bool | None,
+) -> list[Problem]:
     """Ends at which the callable, taken strictly, is not of the class of its effective loss."""
     problems = []
     for left in (True, False):
-        bad = [run for run in runs if run.state in ("dead", "wrong", "off") and (run.high <= 0 if left else run.low >= 0)]
+        bad = [
+            run
+            for run in runs
+            if run.state in ("dead", "wrong", "off") and (run.high <= 0 if left else run.low >= 0)
+        ]
         if not bad:
             continue
         low, high = min(run.low for run in bad), max(run.high for run in bad)
@@ -152,13 +192,32 @@ def class_changes(subject: Subject, runs: Sequence[Stretch], dtype: torch.dtype,
         side, edge = ("below", high) if left else ("above", low)
         if at_end and _saturates(subject, bad[0] if left else bad[-1], dtype, left):
             if held:
-                problems.append(Problem("class_changed", low, high, (
-                    f"clipped {side} x = {edge:g}: the gradient stops growing there, so {number} is finite and the loss as "
-                    f"shipped is strictly not {word}, unlike the effective loss between the problem ranges")))
+                problems.append(
+                    Problem(
+                        "class_changed",
+                        low,
+                        high,
+                        (
+                            f"clipped {side} x = {edge:g}: the gradient stops growing "
+                            f"there, so {number} is finite and the loss as "
+                            f"shipped is strictly not {word}, unlike the effective loss "
+                            "between the problem ranges"
+                        ),
+                    )
+                )
         elif at_end or any(run.state == "off" for run in bad):
-            problems.append(Problem("class_changed", low, high, (
-                f"{side} x = {edge:g} the gradient is not that of the effective loss: whether the loss as shipped is {word} "
-                "is not established")))
+            problems.append(
+                Problem(
+                    "class_changed",
+                    low,
+                    high,
+                    (
+                        f"{side} x = {edge:g} the gradient is not that of the effective "
+                        f"loss: whether the loss as shipped is {word} "
+                        "is not established"
+                    ),
+                )
+            )
     return problems
 
 
@@ -173,7 +232,9 @@ def _saturates(subject: Subject, run: Stretch, dtype: torch.dtype, left: bool) -
     return bool(size[2] <= size[1] * (1 + 1e-6) <= size[0] * (1 + 1e-5))
 
 
-# --- near agreement ------------------------------------------------------------------------------------------
+# --- near agreement
+# ------------------------------------------------------------------------------------------
+
 
 def at_zero(subject: Subject, dtype: torch.dtype, gauge: float) -> list[Problem]:
     """What is wrong at x = 0 itself."""
@@ -181,29 +242,51 @@ def at_zero(subject: Subject, dtype: torch.dtype, gauge: float) -> list[Problem]
     slope, value = float(slopes(subject, zero, dtype)[0]), float(values(subject, zero, dtype)[0])
     problems = []
     if not math.isfinite(slope) or not math.isfinite(value):
-        problems.append(Problem("not_finite", 0.0, 0.0, f"at x = 0 the value is {value:g} and the gradient {slope:g}"))
+        problems.append(
+            Problem(
+                "not_finite",
+                0.0,
+                0.0,
+                f"at x = 0 the value is {value:g} and the gradient {slope:g}",
+            )
+        )
     if math.isfinite(slope) and slope != 0 and abs(slope) > 1e-6 * abs(gauge or 1.0):
-        told = (f"g'(0) = {slope:.6g}: the straight part {gauge:.6g}*x is set aside: {GAUGE_UNSEEN}. "
-                "A learned log Z or log F(s) is pushed by it, and the variance grows" if gauge else
-                f"the gradient at x = 0 is {slope:.6g}, not 0: agreement is no resting point")
+        told = (
+            f"g'(0) = {slope:.6g}: the straight part {gauge:.6g}*x is set aside: {GAUGE_UNSEEN}. "
+            "A learned log Z or log F(s) is pushed by it, and the variance grows"
+            if gauge
+            else f"the gradient at x = 0 is {slope:.6g}, not 0: agreement is no resting point"
+        )
         problems.append(Problem("not_zero_at_zero", 0.0, 0.0, told))
     if math.isfinite(value) and abs(value) > 1e-5 and "residual" in subject.feed:
-        problems.append(Problem("not_zero_at_zero", 0.0, 0.0, f"g(0) = {value:.6g}: a constant that no gradient notices"))
+        problems.append(
+            Problem(
+                "not_zero_at_zero",
+                0.0,
+                0.0,
+                f"g(0) = {value:.6g}: a constant that no gradient notices",
+            )
+        )
     return problems
 
 
-def is_surrogate(subject: Subject, found: Found | None, dtype: torch.dtype, gauge: float) -> bool | None:
+def is_surrogate(
+    subject: Subject, found: Found | None, dtype: torch.dtype, gauge: float
+) -> bool | None:
     """Is the value something else than g, as in g'(x.detach())*x? None where g is not known."""
     if found is None or subject.summed:
         return None
     points = np.array([-0.5, -0.25, 0.25, 0.5])
     shift = values(subject, np.zeros(1), dtype)[0]
     seen = values(subject, points, dtype) - gauge * points - shift
-    return bool(np.max(np.abs(seen - exact_slopes(found.loss.pieces, points))) > 1e-3 * np.max(np.abs(seen)))
+    return bool(
+        np.max(np.abs(seen - exact_slopes(found.loss.pieces, points))) > 1e-3 * np.max(np.abs(seen))
+    )
 
 
-def cancellation(subject: Subject, found: Found | None, dtype: torch.dtype, gauge: float,
-                 surrogate: bool | None) -> list[Problem]:
+def cancellation(
+    subject: Subject, found: Found | None, dtype: torch.dtype, gauge: float, surrogate: bool | None
+) -> list[Problem]:
     """The residuals near 0 at which the gradient, or the value, has lost all but two digits."""
     size = np.geomspace(SMALLEST, NEAREST, 48)
     points = rounded(np.concatenate([-size[::-1], size]), dtype)
@@ -215,23 +298,42 @@ def cancellation(subject: Subject, found: Found | None, dtype: torch.dtype, gaug
         if not bad.any():
             continue
         worst = int(np.argmax(np.where(bad, error, -1)))
-        parts.append(f"the {what} at x = {points[worst]:.3g} is {seen[worst]:.4g}, exactly it is {exact[worst]:.4g}")
+        parts.append(
+            f"the {what} at x = {points[worst]:.3g} is {seen[worst]:.4g}, exactly it is "
+            f"{exact[worst]:.4g}"
+        )
         low, high = min(low, float(points[bad].min())), max(high, float(points[bad].max()))
     if not parts:
         return []
-    return [Problem("cancellation", float(f"{low:.3g}"), float(f"{high:.3g}"),
-                    f"digits are lost near 0 in {str(dtype).removeprefix('torch.')}: {'; '.join(parts)}")]
+    return [
+        Problem(
+            "cancellation",
+            float(f"{low:.3g}"),
+            float(f"{high:.3g}"),
+            f"digits are lost near 0 in {str(dtype).removeprefix('torch.')}: {'; '.join(parts)}",
+        )
+    ]
 
 
-def _pairs(subject: Subject, found: Found | None, dtype: torch.dtype, gauge: float, surrogate: bool | None,
-           points: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """(what, as computed, exact): exact from the effective loss, else from the callable itself in float64."""
+def _pairs(
+    subject: Subject,
+    found: Found | None,
+    dtype: torch.dtype,
+    gauge: float,
+    surrogate: bool | None,
+    points: np.ndarray,
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """(what, as computed, exact): exact from the effective loss, else from the callable itself
+    in float64.
+    """
     seen = slopes(subject, points, dtype) - gauge
     if found is not None:
         rows = [("gradient", seen, exact_slopes(found.loss.derivative, points))]
         offset = values(subject, np.zeros(1), dtype)[0]
         if surrogate is False and gauge == 0 and abs(offset) < 1e-5 and "residual" in subject.feed:
-            rows.append(("value", values(subject, points, dtype), exact_slopes(found.loss.pieces, points)))
+            rows.append(
+                ("value", values(subject, points, dtype), exact_slopes(found.loss.pieces, points))
+            )
         return rows
     if dtype == torch.float64 or torch.float64 not in subject.dtypes:
         return []
@@ -239,17 +341,26 @@ def _pairs(subject: Subject, found: Found | None, dtype: torch.dtype, gauge: flo
     return [("gradient", seen, np.where(np.abs(exact) > 1e-9 * abs(gauge), exact, np.nan))]
 
 
-# --- jumps of the gradient -----------------------------------------------------------------------------------
+# --- jumps of the gradient
+# -----------------------------------------------------------------------------------
+
 
 def _noise(points: np.ndarray, seen: np.ndarray, dtype: torch.dtype) -> np.ndarray:
-    """Steps of rounding in a gradient that falls off: 64 units of the largest slope nearer to 0, on the same side."""
+    """Steps of rounding in a gradient that falls off: 64 units of the largest slope nearer to 0,
+    on the same side.
+    """
     size = np.where(np.isfinite(seen), np.abs(seen), 0.0)
-    largest = np.where(points < 0, np.maximum.accumulate(np.where(points < 0, size, 0.0)[::-1])[::-1],
-                       np.maximum.accumulate(np.where(points >= 0, size, 0.0)))
+    largest = np.where(
+        points < 0,
+        np.maximum.accumulate(np.where(points < 0, size, 0.0)[::-1])[::-1],
+        np.maximum.accumulate(np.where(points >= 0, size, 0.0)),
+    )
     return 64 * torch.finfo(dtype).eps * largest
 
 
-def jumps(subject: Subject, points: np.ndarray, runs: Sequence[Stretch], found: Found | None) -> list[Problem]:
+def jumps(
+    subject: Subject, points: np.ndarray, runs: Sequence[Stretch], found: Found | None
+) -> list[Problem]:
     """Residuals at which g' jumps, apart from the ends of stretches already reported."""
     dtype = subject.dtypes[0]
     a, b = points[:-1].copy(), points[1:].copy()
@@ -262,15 +373,31 @@ def jumps(subject: Subject, points: np.ndarray, runs: Sequence[Stretch], found: 
             left = np.abs(at - at_a) > np.abs(at_b - at)
             b, at_b = np.where(left, middle, b), np.where(left, at, at_b)
             a, at_a = np.where(left, a, middle), np.where(left, at_a, at)
-        jumping = np.isfinite(at_a) & np.isfinite(at_b) & (np.abs(at_b - at_a) > np.maximum(JUMP * size, _noise(a, at_a, dtype)))
+        jumping = (
+            np.isfinite(at_a)
+            & np.isfinite(at_b)
+            & (np.abs(at_b - at_a) > np.maximum(JUMP * size, _noise(a, at_a, dtype)))
+        )
     edges = [edge for run in runs if run.state != "fine" for edge in (run.low, run.high)]
     smooth_at_zero = found is not None and sp.S.Zero not in found.loss.derivative.kinks
     problems = []
     for index in np.flatnonzero(jumping):
         place = float(f"{(a[index] + b[index]) / 2:.6g}") if abs(a[index]) > 1e-5 else 0.0
-        if (place == 0 and smooth_at_zero) or any(abs(place - edge) <= 1e-4 * max(1, abs(edge)) for edge in edges):
+        if (place == 0 and smooth_at_zero) or any(
+            abs(place - edge) <= 1e-4 * max(1, abs(edge)) for edge in edges
+        ):
             continue
-        allowed = "; a kink at 0 is allowed, 0 is its subgradient" if place == 0 and at_a[index] * at_b[index] < 0 else ""
-        problems.append(Problem("not_differentiable", place, place,
-                                f"g' jumps from {at_a[index]:.4g} to {at_b[index]:.4g}{allowed}"))
+        allowed = (
+            "; a kink at 0 is allowed, 0 is its subgradient"
+            if place == 0 and at_a[index] * at_b[index] < 0
+            else ""
+        )
+        problems.append(
+            Problem(
+                "not_differentiable",
+                place,
+                place,
+                f"g' jumps from {at_a[index]:.4g} to {at_b[index]:.4g}{allowed}",
+            )
+        )
     return problems

@@ -1,6 +1,8 @@
-"""From a text such as 'torch.nn:MSELoss' to the thing it names: the only place that imports what the user names.
+"""From a text such as 'torch.nn:MSELoss' to the thing it names: the only place that imports what
+the user names.
 
-Importing a module runs it; so does making an instance of a class. Nothing is imported before `load` is called.
+Importing a module runs it; so does making an instance of a class. Nothing is imported before `load`
+is called.
 """
 
 from __future__ import annotations
@@ -23,14 +25,19 @@ class AuditError(ValueError):
 
 
 def load(text: str) -> Callable[..., Any]:
-    """The callable that 'module:callable' names; 'module:Class' and 'module:Class(1.0, k=2)' make an instance.
+    """The callable that 'module:callable' names; 'module:Class' and 'module:Class(1.0, k=2)' make
+    an instance.
 
-    Arguments are literals (numbers, texts, lists): nothing in the text is evaluated. Raises AuditError.
+    Arguments are literals (numbers, texts, lists): nothing in the text is evaluated. Raises
+    AuditError.
     """
     match = _TEXT.match(text)
     if match is None:
-        raise AuditError(f"{text[:60]!r} is not of the form module:callable, e.g. torch.nn.functional:mse_loss or "
-                         "my_losses:MyLoss(0.5)")
+        raise AuditError(
+            f"{text[:60]!r} is not of the form module:callable, e.g. "
+            "torch.nn.functional:mse_loss or "
+            "my_losses:MyLoss(0.5)"
+        )
     module_name, path, arguments = match.groups()
     given = _literals(text, arguments) if arguments else None
     with guarded(f"importing {module_name}", "name a module that Python can import from here"):
@@ -39,12 +46,17 @@ def load(text: str) -> Callable[..., Any]:
         try:
             found = getattr(found, name)
         except AttributeError:
-            raise AuditError(f"{module_name} has no {path}: check the name after the colon") from None
+            raise AuditError(
+                f"{module_name} has no {path}: check the name after the colon"
+            ) from None
     return prepare(found, text.strip(), given)
 
 
 def prepare(thing: Any, name: str, given: tuple[tuple, dict] | None = None) -> Callable[..., Any]:
-    """The callable itself; an instance of it where it is a class, or where arguments are given. Raises AuditError."""
+    """The callable itself; an instance of it where it is a class, or where arguments are given.
+
+    Raises AuditError.
+    """
     if inspect.isclass(thing) or given is not None:
         positional, named = given or ((), {})
         if not callable(thing):
@@ -52,8 +64,11 @@ def prepare(thing: Any, name: str, given: tuple[tuple, dict] | None = None) -> C
         with guarded(f"making {name}", "give literal arguments, e.g. 'module:Class(0.5)'"):
             thing = thing(*positional, **named)
     if not callable(thing):
-        raise AuditError(f"{name} is a {type(thing).__name__} and can't be called: name a function, a module or a class "
-                         "whose instances are called with the residual")
+        raise AuditError(
+            f"{name} is a {type(thing).__name__} and can't be called: name a function, a "
+            "module or a class "
+            "whose instances are called with the residual"
+        )
     return thing
 
 
@@ -62,10 +77,18 @@ def _literals(text: str, arguments: str) -> tuple[tuple, dict]:
         call = ast.parse(f"f{arguments}", mode="eval").body
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
             raise ValueError
-        return (tuple(ast.literal_eval(part) for part in call.args),
-                {part.arg: ast.literal_eval(part.value) for part in call.keywords if part.arg is not None})
+        return (
+            tuple(ast.literal_eval(part) for part in call.args),
+            {
+                part.arg: ast.literal_eval(part.value)
+                for part in call.keywords
+                if part.arg is not None
+            },
+        )
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
-        raise AuditError(f"{text[:60]!r}: the arguments in parentheses must be literals such as 0.5 or 'mean'") from None
+        raise AuditError(
+            f"{text[:60]!r}: the arguments in parentheses must be literals such as 0.5 or 'mean'"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -90,4 +113,7 @@ def wanted_arguments(thing: Callable[..., Any]) -> int | None:
         parameters = inspect.signature(shown).parameters.values()
     except (TypeError, ValueError):
         return None
-    return sum(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+    return sum(
+        p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        for p in parameters
+    )

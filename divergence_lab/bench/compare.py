@@ -1,7 +1,8 @@
-"""Rates side by side in one run: ours, the libraries named, and the goal that each number is held against.
+"""Rates side by side in one run: ours, the libraries named, and the goal that each number is held
+against.
 
-Contenders take turns, block by block, so that whatever else the machine does meets all of them; a number is
-the median over blocks.  Compiling and the first iterations are left out.
+Contenders take turns, block by block, so that whatever else the machine does meets all of them; a
+number is the median over blocks.  Compiling and the first iterations are left out.
 """
 
 from __future__ import annotations
@@ -18,15 +19,24 @@ import numpy as np
 import torch
 
 from divergence_lab.bench import peers
-from divergence_lab.training import loop as training
-from divergence_lab.graphs.ambient import plain_torch
+from divergence_lab.bench.measuring import (
+    MEMORY,
+    bytes_per_state_and_member,
+    describe,
+    in_turns,
+    law_calls,
+    our_training,
+    prepared,
+    wait,
+)
 from divergence_lab.bridge import to_torch
 from divergence_lab.gflownet.listed.exact import terminal_distribution
 from divergence_lab.gflownet.policies.policy import mlp
+from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.graphs.texts import graph_from_text
-from divergence_lab.bench.measuring import MEMORY, bytes_per_state_and_member, describe, in_turns, law_calls, our_training, prepared, wait
 from divergence_lab.theory.catalogue.named import PAPER_LOSSES
 from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.training import loop as training
 
 SEEDS, BATCH = 5, 16
 MEMBERS = SEEDS * len(PAPER_LOSSES)
@@ -50,9 +60,11 @@ class BenchError(ValueError):
 
 @dataclass(frozen=True)
 class Row:
-    """One measured number.  `ratio` = how many times less than `theirs`; `goal` is held against `judged`.
+    """One measured number.  `ratio` = how many times less than `theirs`; `goal` is held against
+    `judged`.
 
-    `against` names the contender of `theirs`; `judged` is 'ratio' or 'ours', `bound` 'at least' or 'at most'.
+    `against` names the contender of `theirs`; `judged` is 'ratio' or 'ours', `bound` 'at least' or
+    'at most'.
     """
 
     what: str
@@ -78,7 +90,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Bench:
-    """`rows` as measured; `missing`: a line for each peer that is not installed; `machine`: where it ran."""
+    """`rows` as measured; `missing`: a line for each peer that is not installed; `machine`:
+    where it ran.
+    """
 
     rows: tuple[Row, ...]
     missing: tuple[str, ...]
@@ -97,7 +111,8 @@ def bench(
 ) -> Bench:
     """Measure everything beside the peers in `against`.  `quick`: small sizes, to see that it runs.
 
-    `keep`: a file that takes a line of JSON for each thing measured as soon as it is; what stands there already is not measured again.
+    `keep`: a file that takes a line of JSON for each thing measured as soon as it is; what stands
+    there already is not measured again.
     """
     started = time.monotonic()
     chosen = _device(device)
@@ -115,7 +130,9 @@ def bench(
                 found = [asdict(row) for row in kept[label]]
                 cut = keep.exists() and not keep.read_text().endswith("\n")
                 with open(keep, "a") as file:
-                    line = json.dumps({"label": label, "of": [chosen.type, quick, present], "rows": found})
+                    line = json.dumps(
+                        {"label": label, "of": [chosen.type, quick, present], "rows": found}
+                    )
                     file.write("\n" * cut + line + "\n")
         rows.extend(kept[label])
 
@@ -140,7 +157,9 @@ def bench(
 
 
 def _kept(keep: Path | None, of: list) -> dict[str, list[Row]]:
-    """label -> rows, of those lines of the file that were measured on this device, in these sizes, beside these peers."""
+    """label -> rows, of those lines of the file that were measured on this device, in these
+    sizes, beside these peers.
+    """
     found = {}
     for line in keep.read_text().splitlines() if keep is not None and keep.exists() else ():
         try:
@@ -152,13 +171,15 @@ def _kept(keep: Path | None, of: list) -> dict[str, list[Row]]:
     return found
 
 
-# --- training -----------------------------------------------------------------------------------------
+# --- training
+# -----------------------------------------------------------------------------------------
 
 
 def sweep(
     size: str, present: Sequence[str], losses: Mapping[str, Any], quick: bool, device: torch.device
 ) -> list[Row]:
-    """ms an iteration of 20 members (4 losses x 5 seeds), against 20 times one of the peer's single run.
+    """ms an iteration of 20 members (4 losses x 5 seeds), against 20 times one of the peer's single
+    run.
 
     All start alike: logits near 0, log Z at 0.
     """
@@ -171,10 +192,14 @@ def sweep(
 def long_sweep(
     size: str, present: Sequence[str], losses: Mapping[str, Any], device: torch.device
 ) -> list[Row]:
-    """The same from the start that `train` takes by default, of trajectories about as long as they can be."""
+    """The same from the start that `train` takes by default, of trajectories about as long as
+    they can be.
+    """
     graph = graph_from_text(f"hypergrid:{size}")
     stop_logit = math.log((graph.n_actions - 1) / (graph.max_steps - 1))
-    return _training_rows(f"sweep of {MEMBERS}, long start", size, present, losses, device, stop_logit, 10, 3)
+    return _training_rows(
+        f"sweep of {MEMBERS}, long start", size, present, losses, device, stop_logit, 10, 3
+    )
 
 
 def _training_rows(
@@ -200,11 +225,14 @@ def _training_rows(
     for name, seconds in found.items():
         one = seconds / n * 1e3
         theirs = MEMBERS * one
-        rows.append(Row(what, size, ours, "ms", name, theirs, theirs / ours, note=f"{one:.1f} ms a run"))
+        rows.append(
+            Row(what, size, ours, "ms", name, theirs, theirs / ours, note=f"{one:.1f} ms a run")
+        )
     return rows or [Row(what, size, ours, "ms")]
 
 
-# --- the exact law ------------------------------------------------------------------------------------
+# --- the exact law
+# ------------------------------------------------------------------------------------
 
 
 def law_alone(size: str, device: torch.device) -> list[Row]:
@@ -219,14 +247,22 @@ def law_alone(size: str, device: torch.device) -> list[Row]:
     else:
         rate = graph.n_states / alone
         row = Row(
-            "exact law", size, rate, "states/s", goal=LAW_RATE, judged="ours", note=f"{alone * 1e3:.1f} ms"
+            "exact law",
+            size,
+            rate,
+            "states/s",
+            goal=LAW_RATE,
+            judged="ours",
+            note=f"{alone * 1e3:.1f} ms",
         )
     times, note = both / alone, f"{both * 1e3:.1f} ms"
     return [row, _at_most("the same with gradient", size, times, "times", LAW_GRADIENT, note)]
 
 
 def law_beside(size: str, present: Sequence[str], device: torch.device) -> list[Row]:
-    """ms of one law: from logits; from tables of logits on all sides; with an MLP 2x256 on all sides."""
+    """ms of one law: from logits; from tables of logits on all sides; with an MLP 2x256 on all
+    sides.
+    """
     dimensions, side = map(int, size.split("x"))
     graph = graph_from_text(f"hypergrid:{size}")
     policy = mlp(graph)
@@ -256,16 +292,29 @@ def law_beside(size: str, present: Sequence[str], device: torch.device) -> list[
         for name in present:
             theirs = found[f"{name} {kind}"]
             rows.append(
-                Row(what, size, found[ours], "ms", name, theirs, theirs / found[ours], goal, note=note)
+                Row(
+                    what,
+                    size,
+                    found[ours],
+                    "ms",
+                    name,
+                    theirs,
+                    theirs / found[ours],
+                    goal,
+                    note=note,
+                )
             )
     return rows
 
 
-# --- exact training, memory, crossover ----------------------------------------------------------------
+# --- exact training, memory, crossover
+# ----------------------------------------------------------------
 
 
 def exact_training(size: str, losses: Mapping[str, Any], device: torch.device) -> list[Row]:
-    """Steps of exact gradients until the total variation is below TV_GOAL; oo where it stays above."""
+    """Steps of exact gradients until the total variation is below TV_GOAL; oo where it stays
+    above.
+    """
     graph = graph_from_text(f"hypergrid:{size}")
     rows = []
     for objective, name, allowed in EXACT:
@@ -284,7 +333,9 @@ def exact_training(size: str, losses: Mapping[str, Any], device: torch.device) -
         below = np.nonzero(tv < TV_GOAL)[0]
         steps = float(result.steps[below[0]]) if below.size else math.inf
         note = f"TV {tv[-1]:.1e} after {allowed}"
-        rows.append(_at_most(f"exact {objective}, {name}", size, steps, "steps", float(allowed), note))
+        rows.append(
+            _at_most(f"exact {objective}, {name}", size, steps, "steps", float(allowed), note)
+        )
     return rows
 
 
@@ -292,20 +343,27 @@ def memory_of(case: str, device: torch.device) -> list[Row]:
     """Bytes per state and member at the peak; the goal is what the documentation states."""
     size, stated = MEMORY[case]
     measured = bytes_per_state_and_member(case, device.type)
-    return [_at_most(f"memory: {case}", size, measured, "bytes", float(stated), "per state and member")]
+    return [
+        _at_most(f"memory: {case}", size, measured, "bytes", float(stated), "per state and member")
+    ]
 
 
 def crossover(side: int, losses: Mapping[str, Any], device: torch.device) -> list[Row]:
     """ms an iteration of 4 members in the way chosen automatically, against the other way."""
     graph = graph_from_text(f"hypergrid:4x{side}")
     given = {"policy": "mlp", "batch": BATCH, "seeds": 1, "device": device.type}
-    runs = {way: our_training(graph, losses, **given, evaluate=way) for way in ("all states", "visited")}
+    runs = {
+        way: our_training(graph, losses, **given, evaluate=way) for way in ("all states", "visited")
+    }
     n = 5 if graph.n_states < 5000 else 2
     found = in_turns({way: (lambda run=run: run(n)) for way, run in runs.items()}, 3)
     chosen = prepared(graph, losses, **given).config["evaluate"]
     (other,) = set(found) - {chosen}
     ours, theirs = found[chosen] / n * 1e3, found[other] / n * 1e3
-    note = f"chosen: {chosen}; {graph.n_states / (BATCH * graph.max_steps):.2f} states per possible visit"
+    note = (
+        f"chosen: {chosen}; {graph.n_states / (BATCH * graph.max_steps):.2f} states per "
+        "possible visit"
+    )
     return [Row("crossover", f"4x{side}", ours, "ms", other, theirs, theirs / ours, note=note)]
 
 

@@ -1,4 +1,6 @@
-"""How one number is measured: seconds in turns, bytes in processes of their own, and on what machine."""
+"""How one number is measured: seconds in turns, bytes in processes of their own, and on what
+machine.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from divergence_lab.training import loop as training
 from divergence_lab.gflownet.listed.exact import terminal_distribution
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.texts import graph_from_text
 from divergence_lab.results.result import environment
+from divergence_lab.training import loop as training
 from divergence_lab.training.settings import Run, prepare
 
 # case -> (hyper-grid, bytes per state and member that the documentation states); A = 5, in float32
@@ -35,7 +37,9 @@ MEMORY = {
 
 
 def in_turns(contenders: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """name -> median seconds of a call; contenders take turns, after one call each that does not count."""
+    """name -> median seconds of a call; contenders take turns, after one call each that does not
+    count.
+    """
     for call in contenders.values():
         call()
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
@@ -49,11 +53,15 @@ def in_turns(contenders: Mapping[str, Callable[[], None]], rounds: int) -> dict[
 
 def prepared(graph: PointedDAG, losses: Mapping[str, Any], **given: Any) -> Run:
     """What `train(losses, graph, **given)` keeps fixed."""
-    defaults = {name: entry.default for name, entry in inspect.signature(training.train).parameters.items()}
+    defaults = {
+        name: entry.default for name, entry in inspect.signature(training.train).parameters.items()
+    }
     return prepare({**defaults, "losses": losses, "graph": graph, **given})
 
 
-def our_training(graph: PointedDAG, losses: Mapping[str, Any], **given: Any) -> Callable[[int], None]:
+def our_training(
+    graph: PointedDAG, losses: Mapping[str, Any], **given: Any
+) -> Callable[[int], None]:
     """run(n): n more iterations of `train(losses, graph, **given)` without its evaluations."""
     # no decay, for a run without an end; each call draws its uniforms anew, as a resumed run does
     run = prepared(graph, losses, decay=0.0, **given)
@@ -78,7 +86,9 @@ def law_calls(
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(members, graph.n_actions, graph.n_states, generator=generator).to(device)
     free = logits.clone().requires_grad_()
-    weights = torch.rand(graph.terminal_states.size, generator=generator, dtype=torch.float64).to(device)
+    weights = torch.rand(graph.terminal_states.size, generator=generator, dtype=torch.float64).to(
+        device
+    )
 
     def forward() -> None:
         with torch.no_grad():
@@ -93,34 +103,50 @@ def law_calls(
     return forward, gradient
 
 
-# --- memory -------------------------------------------------------------------------------------------
+# --- memory
+# -------------------------------------------------------------------------------------------
 
 
 def bytes_per_state_and_member(case: str, device: str) -> float:
-    """(peak with M2 members - peak with M1) / ((M2 - M1) S): the program and what members share cancel."""
+    """(peak with M2 members - peak with M1) / ((M2 - M1) S): the program and what members share
+    cancel.
+    """
     few, many = (2, 6) if "law" in case else (4, 12)
     peaks = []
     for members in (few, many):
-        code = f"from divergence_lab.bench.measuring import peak; print(peak({case!r}, {members}, {device!r}))"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        code = (
+            f"from divergence_lab.bench.measuring import peak; print(peak({case!r}, "
+            f"{members}, {device!r}))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
         peaks.append(int(done.stdout))
     n_states = graph_from_text(f"hypergrid:{MEMORY[case][0]}").n_states
     return (peaks[1] - peaks[0]) / ((many - few) * n_states)
 
 
 def peak(case: str, members: int, device: str) -> int:
-    """Bytes that this process (on a GPU: torch on it) holds at the most, doing `case` for so many members."""
+    """Bytes that this process (on a GPU: torch on it) holds at the most, doing `case` for so
+    many members.
+    """
     graph = graph_from_text(f"hypergrid:{MEMORY[case][0]}")
     if "law" in case:
         for call in law_calls(graph, torch.device(device), members)["gradient" in case :][:1]:
             call()
     else:
-        given = {"policy": "mlp" if "MLP" in case else "tabular", "evaluate": "all states", "device": device}
+        given = {
+            "policy": "mlp" if "MLP" in case else "tabular",
+            "evaluate": "all states",
+            "device": device,
+        }
         our_training(graph, {"quadratic": _half_square}, batch=16, seeds=members, **given)(3)
     if device == "cuda":
         return torch.cuda.max_memory_allocated()
     status = Path("/proc/self/status")
-    if status.exists():  # Linux passes the parent's ru_maxrss on to a child; this line is the child's own
+    if (
+        status.exists()
+    ):  # Linux passes the parent's ru_maxrss on to a child; this line is the child's own
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
     import resource  # not everywhere
@@ -132,14 +158,21 @@ def _half_square(x: Tensor) -> Tensor:
     return x * x / 2
 
 
-# --- the machine --------------------------------------------------------------------------------------
+# --- the machine
+# --------------------------------------------------------------------------------------
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """The machine as far as it says: CPU, cores this process may use, threads, versions, the GPU if used."""
+    """The machine as far as it says: CPU, cores this process may use, threads, versions, the GPU
+    if used.
+    """
     cpuinfo = Path("/proc/cpuinfo")
     models = (
-        [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        [
+            line.partition(":")[2].strip()
+            for line in cpuinfo.read_text().splitlines()
+            if "model name" in line
+        ]
         if cpuinfo.exists()
         else []
     )
@@ -148,7 +181,9 @@ def describe(device: torch.device) -> dict[str, Any]:
         **environment(device),
         "cpu": models[0] if models else platform.processor() or platform.machine(),
         "cores": cores,
-        "load": [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None,
+        "load": [round(value, 2) for value in os.getloadavg()]
+        if hasattr(os, "getloadavg")
+        else None,
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
     }
 

@@ -2,9 +2,9 @@
 
     export(loss, "torch")    one file that imports nothing but torch: loss(residual), its gradient g'(residual)
 
-The text does what `bridge.TorchLoss` does, operation for operation, from the same verified ranges. JAX has no float64
-unless it is switched on, so its text has ranges of its own for float32 arithmetic, verified to the smallest of
-`SINGLE_TOLERANCES` that can be had, which it states.
+The text does what `bridge.TorchLoss` does, operation for operation, from the same verified ranges.
+JAX has no float64 unless it is switched on, so its text has ranges of its own for float32
+arithmetic, verified to the smallest of `SINGLE_TOLERANCES` that can be had, which it states.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from __future__ import annotations
 import math
 import struct
 
+from divergence_lab.bridge.source import JAX, TORCH, function_source, helpers
+from divergence_lab.bridge.verified.enclosed import Verified, verified
 from divergence_lab.bridge.verified.programs import NotRepresentable
 from divergence_lab.bridge.verified.ranges import Ranges, ranges
 from divergence_lab.bridge.verified.rounding import SINGLE
-from divergence_lab.bridge.source import JAX, TORCH, function_source, helpers
-from divergence_lab.bridge.verified.enclosed import Verified, verified
 from divergence_lab.theory.answers.derivation import Derivation, derive
-from divergence_lab.theory.expressions.parsing import ExpressionError, write, write_latex
 from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions.parsing import ExpressionError, write, write_latex
 from divergence_lab.theory.expressions.pieces import Pieces
 
 FORMS = ("torch", "jax", "torchgfn", "latex")
@@ -27,12 +27,16 @@ SINGLE_TOLERANCES = (2e-6, 6e-6, 2e-5, 1e-4, 1e-3, 1e-2)
 
 
 def export(loss: Loss, form: str = "torch", budget: float = 20.0) -> str:
-    """Source text that computes g(x), x = log p_B - log p_F, in one of FORMS; `budget`: processor seconds to find f for LaTeX.
+    """Source text that computes g(x), x = log p_B - log p_F, in one of FORMS; `budget`: processor
+    seconds to find f for LaTeX.
 
-    Raises ExpressionError for another form, NotRepresentable (a ValueError) where the accuracy can't be reached.
+    Raises ExpressionError for another form, NotRepresentable (a ValueError) where the accuracy
+    can't be reached.
     """
     if form not in FORMS:
-        raise ExpressionError(f"the form {form[:40]!r} is not known: choose one of {', '.join(FORMS)}")
+        raise ExpressionError(
+            f"the form {form[:40]!r} is not known: choose one of {', '.join(FORMS)}"
+        )
     if form == "latex":
         return latex(derive(loss, budget=budget))
     return {"torch": _torch, "jax": _jax, "torchgfn": _torchgfn}[form](verified(loss))
@@ -46,7 +50,8 @@ Written by divergence-lab export.
 """
 '''
 
-# --- torch ---------------------------------------------------------------------------------------------------
+# --- torch
+# ---------------------------------------------------------------------------------------------------
 
 _TORCH_FUNCTION = '''
 
@@ -100,9 +105,9 @@ def loss(residual):
     return _Loss.apply(residual)
 '''
 
-_TORCH_PROMISE = '''Verified where 1e-6 <= |x| <= 80 and g, g' are normal numbers of the dtype of x: relative error of g and g' at most
+_TORCH_PROMISE = """Verified where 1e-6 <= |x| <= 80 and g, g' are normal numbers of the dtype of x: relative error of g and g' at most
 1e-10 in float64, 2e-6 in float32, one rounding in float16 and bfloat16 (the arithmetic inside is float64). Around another
-zero than x = 0 the error is relative to the largest term there. Elsewhere finite. Beyond REACH g is a straight line.'''
+zero than x = 0 the error is relative to the largest term there. Elsewhere finite. Beyond REACH g is a straight line."""
 
 
 def _torch(built: Verified, imports: str = "import torch\n") -> str:
@@ -112,7 +117,9 @@ def _torch(built: Verified, imports: str = "import torch\n") -> str:
     source += helpers([built.values, built.slopes], TORCH)
     source += function_source("_value", "g for z in float64, within REACH.", built.values, TORCH)
     source += function_source("_slope", "g' for z in float64, within REACH.", built.slopes, TORCH)
-    slope = "torch.where(inside == 0, 0.0, _slope(inside))" if built.kink_at_zero else "_slope(inside)"
+    slope = (
+        "torch.where(inside == 0, 0.0, _slope(inside))" if built.kink_at_zero else "_slope(inside)"
+    )
     return source + _TORCH_FUNCTION.replace("@SLOPE@", slope).replace("@ENDS@", repr(ends))
 
 
@@ -130,10 +137,13 @@ class ExportedLoss(RegressionLoss):
 
 
 def _torchgfn(built: Verified) -> str:
-    return _torch(built, "import torch\nfrom gfn.gflownet.losses import RegressionLoss\n") + _TORCHGFN
+    return (
+        _torch(built, "import torch\nfrom gfn.gflownet.losses import RegressionLoss\n") + _TORCHGFN
+    )
 
 
-# --- JAX -----------------------------------------------------------------------------------------------------
+# --- JAX
+# -----------------------------------------------------------------------------------------------------
 
 _JAX_FUNCTION = '''
 
@@ -175,23 +185,39 @@ def _loss_jvp(primals, tangents):
     return loss(*primals), gradient(*primals) * tangents[0]
 '''
 
-_JAX_PROMISE = '''Computed in the dtype of x. Verified where 1e-6 <= |x| <= 80 and g, g' are normal numbers of it: relative error of g and g'
+_JAX_PROMISE = """Computed in the dtype of x. Verified where 1e-6 <= |x| <= 80 and g, g' are normal numbers of it: relative error of g and g'
 in float32 below {single:.1e}, in float64 at most 1e-10, if JAX's functions in float32 are right to 12 units in the last
 place (sinh, cosh to 64; asinh, atanh to 18; erfc to 24), and in float64 as torch's are. Around another zero than x = 0 the
-error is relative to the largest term there. Elsewhere finite. Beyond REACH g is a straight line.'''
+error is relative to the largest term there. Elsewhere finite. Beyond REACH g is a straight line."""
 
 
 def _jax(built: Verified) -> str:
-    narrow, tolerances = zip(*(_single(function) for function in (built.loss.pieces, built.loss.derivative)))
-    reach = {"float32": (max(_down(one.reach[0]) for one in narrow), min(_down(one.reach[1]) for one in narrow)), "float64": built.reach}
+    narrow, tolerances = zip(
+        *(_single(function) for function in (built.loss.pieces, built.loss.derivative))
+    )
+    reach = {
+        "float32": (
+            max(_down(one.reach[0]) for one in narrow),
+            min(_down(one.reach[1]) for one in narrow),
+        ),
+        "float64": built.reach,
+    }
     promise = _JAX_PROMISE.format(single=max(tolerances))
     source = _HEAD.format(formula=write(built.loss.expression), promise=promise)
     source += f"\nimport jax\nimport jax.numpy as jnp\n\nREACH = {reach!r}\n"
     source += helpers([*narrow, built.values, built.slopes], JAX)
-    for name, mark, single, double in zip(("_value", "_slope"), ("g", "g'"), narrow, (built.values, built.slopes)):
-        source += function_source(f"{name}_float32", f"{mark} within REACH, in float32.", single, JAX, _up)
-        source += function_source(f"{name}_float64", f"{mark} within REACH, in float64.", double, JAX)
-    slope = "jnp.where(inside == 0, 0.0, _slope(inside))" if built.kink_at_zero else "_slope(inside)"
+    for name, mark, single, double in zip(
+        ("_value", "_slope"), ("g", "g'"), narrow, (built.values, built.slopes)
+    ):
+        source += function_source(
+            f"{name}_float32", f"{mark} within REACH, in float32.", single, JAX, _up
+        )
+        source += function_source(
+            f"{name}_float64", f"{mark} within REACH, in float64.", double, JAX
+        )
+    slope = (
+        "jnp.where(inside == 0, 0.0, _slope(inside))" if built.kink_at_zero else "_slope(inside)"
+    )
     return source + _JAX_FUNCTION.replace("@SLOPE@", slope)
 
 
@@ -226,13 +252,24 @@ def _down(end: float) -> float:
     return _as_single(end * (1 - 2.0**-23))
 
 
-# --- LaTeX ---------------------------------------------------------------------------------------------------
+# --- LaTeX
+# ---------------------------------------------------------------------------------------------------
+
 
 def latex(found: Derivation) -> str:
     """g, g' and, where a closed form was found, f, as one align* environment."""
-    rows = (("g(x)", found.loss.expression), ("g'(x)", found.slope), ("f(t)", found.divergence.generator))
+    rows = (
+        ("g(x)", found.loss.expression),
+        ("g'(x)", found.slope),
+        ("f(t)", found.divergence.generator),
+    )
     lines = [rf"{mark} &= {write_latex(what)}" for mark, what in rows if what is not None]
     named, factor = found.divergence.name, found.divergence.factor
     note = f"% D_f is {'' if factor == 1 else f'{write(factor)} times '}{named}\n" if named else ""
-    return ("% x = log p_B - log p_F (target over model), t = e^x; needs amsmath\n" + note
-            + "\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}\n")
+    return (
+        "% x = log p_B - log p_F (target over model), t = e^x; needs amsmath\n"
+        + note
+        + "\\begin{align*}\n"
+        + " \\\\\n".join(lines)
+        + "\n\\end{align*}\n"
+    )

@@ -1,4 +1,5 @@
-"""A SymPy expression as plain torch operations, differentiable, with nothing done about rounding: for checks.
+"""A SymPy expression as plain torch operations, differentiable, with nothing done about rounding:
+for checks.
 
 Training never uses it: see `torch_loss` for what is verified.
 """
@@ -16,8 +17,9 @@ from divergence_lab.bridge.verified.programs import NotRepresentable
 
 
 def _torch_erfi(z: Tensor) -> Tensor:
-    # erfi(z) = 2/sqrt(pi) e^{z^2} D(z) with Dawson's D; torch has no Dawson function, so only the range in which the
-    # series converges quickly is evaluated, and the checks below refuse the rest.
+    # erfi(z) = 2/sqrt(pi) e^{z^2} D(z) with Dawson's D; torch has no Dawson function, so only the
+    # range in which the series converges quickly is evaluated, and the checks below refuse the
+    # rest.
     total, term = torch.zeros_like(z), z.clone()
     for k in range(60):
         total = total + term / (2 * k + 1)
@@ -26,31 +28,54 @@ def _torch_erfi(z: Tensor) -> Tensor:
 
 
 def _polylog(order: int, z: Tensor) -> Tensor:
-    # Li_1 = -log(1 - z); Li_2 for z <= 0 by Bernoulli numbers in u = -log(1 - z), |u| <= log 2 once z < -1 is inverted
+    # Li_1 = -log(1 - z); Li_2 for z <= 0 by Bernoulli numbers in u = -log(1 - z), |u| <= log 2 once
+    # z < -1 is inverted
     if order == 1:
         return -torch.log1p(-z)
     u = -torch.log1p(-torch.where(z < -1, 1 / z, z))
-    series = sum(float(sp.bernoulli(k) / sp.factorial(k + 1)) * u ** (k + 1) for k in range(2, 21, 2)) + u - u**2 / 4
-    inverted = -math.pi**2 / 6 - torch.log(-torch.where(z < -1, z, -1.0)) ** 2 / 2 - series
+    series = (
+        sum(float(sp.bernoulli(k) / sp.factorial(k + 1)) * u ** (k + 1) for k in range(2, 21, 2))
+        + u
+        - u**2 / 4
+    )
+    inverted = -(math.pi**2) / 6 - torch.log(-torch.where(z < -1, z, -1.0)) ** 2 / 2 - series
     return torch.where(z > 0, torch.nan, torch.where(z < -1, inverted, series))
 
 
 _FUNCTIONS: dict[type, Callable[[Tensor], Tensor]] = {
-    sp.exp: torch.exp, sp.log: torch.log, sp.sinh: torch.sinh, sp.cosh: torch.cosh, sp.tanh: torch.tanh,
-    sp.coth: lambda z: 1 / torch.tanh(z), sp.sech: lambda z: 1 / torch.cosh(z), sp.csch: lambda z: 1 / torch.sinh(z),
-    sp.asinh: torch.asinh, sp.acosh: torch.acosh, sp.atanh: torch.atanh, sp.atan: torch.atan, sp.erf: torch.erf,
-    sp.erfc: torch.erfc, sp.erfi: _torch_erfi, sp.Abs: torch.abs, sp.sign: torch.sign,
+    sp.exp: torch.exp,
+    sp.log: torch.log,
+    sp.sinh: torch.sinh,
+    sp.cosh: torch.cosh,
+    sp.tanh: torch.tanh,
+    sp.coth: lambda z: 1 / torch.tanh(z),
+    sp.sech: lambda z: 1 / torch.cosh(z),
+    sp.csch: lambda z: 1 / torch.sinh(z),
+    sp.asinh: torch.asinh,
+    sp.acosh: torch.acosh,
+    sp.atanh: torch.atanh,
+    sp.atan: torch.atan,
+    sp.erf: torch.erf,
+    sp.erfc: torch.erfc,
+    sp.erfi: _torch_erfi,
+    sp.Abs: torch.abs,
+    sp.sign: torch.sign,
 }
 
 
 def formula(expression: sp.Expr, variable: sp.Symbol) -> Callable[[Tensor], Tensor]:
-    """`expression` as plain torch operations, with nothing done about rounding. Raises NotRepresentable."""
+    """`expression` as plain torch operations, with nothing done about rounding.
+
+    Raises NotRepresentable.
+    """
     if expression == variable:
         return lambda z: z
     if not expression.has(variable):
         if expression.free_symbols:
             names = ", ".join(sorted(map(str, expression.free_symbols)))
-            raise NotRepresentable(f"the parameter {names} has no value: set it, e.g. loss(text, values={{...}})")
+            raise NotRepresentable(
+                f"the parameter {names} has no value: set it, e.g. loss(text, values={{...}})"
+            )
         number = float(expression)
         return lambda z: torch.full_like(z, number)
     if isinstance(expression, sp.Piecewise):
@@ -67,6 +92,7 @@ def formula(expression: sp.Expr, variable: sp.Symbol) -> Callable[[Tensor], Tens
             if adding:
                 return total + number if number else total
             return total * number if number != 1 else total
+
         return combine
     if expression.is_Pow:
         base = formula(expression.base, variable)
@@ -88,13 +114,17 @@ def formula(expression: sp.Expr, variable: sp.Symbol) -> Callable[[Tensor], Tens
 
 
 def _piecewise(expression: sp.Piecewise, variable: sp.Symbol) -> Callable[[Tensor], Tensor]:
-    cases = [(formula(value, variable), _condition(condition, variable)) for value, condition in expression.args]
+    cases = [
+        (formula(value, variable), _condition(condition, variable))
+        for value, condition in expression.args
+    ]
 
     def choose(z: Tensor) -> Tensor:
         answer = cases[-1][0](z)
         for value, holds in reversed(cases[:-1]):
             answer = torch.where(holds(z), value(z), answer)
         return answer
+
     return choose
 
 
@@ -110,8 +140,13 @@ def _condition(condition, variable: sp.Symbol) -> Callable[[Tensor], Tensor]:
             for part in parts[1:]:
                 answer = join(answer, part(z))
             return answer
+
         return joined
     left, right = formula(condition.lhs, variable), formula(condition.rhs, variable)
-    compare = {sp.StrictLessThan: torch.lt, sp.LessThan: torch.le,
-               sp.StrictGreaterThan: torch.gt, sp.GreaterThan: torch.ge}[type(condition)]
+    compare = {
+        sp.StrictLessThan: torch.lt,
+        sp.LessThan: torch.le,
+        sp.StrictGreaterThan: torch.gt,
+        sp.GreaterThan: torch.ge,
+    }[type(condition)]
     return lambda z: compare(left(z), right(z))

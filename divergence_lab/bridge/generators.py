@@ -1,4 +1,6 @@
-"""Generators f in torch, for checks of the theorem: f itself, or the integral that defines it, from g alone."""
+"""Generators f in torch, for checks of the theorem: f itself, or the integral that defines it,
+from g alone.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,12 @@ from divergence_lab.theory.expressions.symbols import t
 
 
 def generator_to_torch(divergence: Divergence) -> Callable[[Tensor], Tensor]:
-    """f(t) as float64 torch operations, differentiable through its own formula: for checks, not for training.
+    """f(t) as float64 torch operations, differentiable through its own formula: for checks, not for
+    training.
 
-    The closed form where there is one; otherwise f(t) = t I_1(log t), see `integral_to_torch`. Neither uses the
-    identity f - t f' = -g' that the gradient theorem rests on, so the theorem can be checked with it.
+    The closed form where there is one; otherwise f(t) = t I_1(log t), see `integral_to_torch`.
+    Neither uses the identity f - t f' = -g' that the gradient theorem rests on, so the theorem can
+    be checked with it.
     """
     if divergence.generator is not None:
         return formula(divergence.generator, t)
@@ -30,13 +34,16 @@ def generator_to_torch(divergence: Divergence) -> Callable[[Tensor], Tensor]:
 
 
 def integral_to_torch(loss: Loss, power: float) -> Callable[[Tensor], Tensor]:
-    """I_a(u) = int_0^u g'(v) e^{-a v} dv = e^{-a u} g(u) + a int_0^u g(v) e^{-a v} dv, a = `power`, from g alone.
+    """I_a(u) = int_0^u g'(v) e^{-a v} dv = e^{-a u} g(u) + a int_0^u g(v) e^{-a v} dv, a = `power`,
+    from g alone.
 
-    Gauss-Legendre quadrature between the kinks of g, 200 nodes each: good to about 1e-12 for |u| <= 30. Elementwise,
-    float64, differentiable; raises NotRepresentable as `to_torch` does.
+    Gauss-Legendre quadrature between the kinks of g, 200 nodes each: good to about 1e-12 for |u| <=
+    30. Elementwise, float64, differentiable; raises NotRepresentable as `to_torch` does.
     """
     g = to_torch(loss)
-    nodes, weights = (torch.tensor(a, dtype=torch.float64) for a in np.polynomial.legendre.leggauss(200))
+    nodes, weights = (
+        torch.tensor(a, dtype=torch.float64) for a in np.polynomial.legendre.leggauss(200)
+    )
     nodes, weights = (nodes + 1) / 2, weights / 2
     kinks = sorted(float(kink) for kink in loss.pieces.kinks if kink != 0)
     stretches = list(itertools.pairwise([-math.inf, *kinks, math.inf]))
@@ -46,10 +53,13 @@ def integral_to_torch(loss: Loss, power: float) -> Callable[[Tensor], Tensor]:
         if power == 0:
             return total
         for low, high in stretches:
-            start = min(max(0.0, low), high)  # its end nearest to 0; where u does not come so far, the length is 0
+            start = min(
+                max(0.0, low), high
+            )  # its end nearest to 0; where u does not come so far, the length is 0
             length = (u.clamp(low, high) - start).unsqueeze(-1)
             inside = start + length * nodes.to(u.device)
             values = g(inside) * torch.exp(-power * inside)
             total = total + power * (length * values * weights.to(u.device)).sum(-1)
         return total
+
     return integral

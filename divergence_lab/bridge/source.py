@@ -1,4 +1,6 @@
-"""A verified program as source text for torch or JAX: the same operations in the same order, so that the rounding is the same."""
+"""A verified program as source text for torch or JAX: the same operations in the same order, so
+that the rounding is the same.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,10 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from divergence_lab.bridge.special import dilogarithm_coefficients, linex_coefficients
 from divergence_lab.bridge.verified.programs import Program, X
 from divergence_lab.bridge.verified.ranges import Ranges, Table
 from divergence_lab.bridge.verified.rounding import LINEX_SERIES
-from divergence_lab.bridge.special import dilogarithm_coefficients, linex_coefficients
 from divergence_lab.bridge.verified.stretches import by_source
 
 WIDTH = 110
@@ -17,17 +19,58 @@ WIDTH = 110
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a library calls its functions; `prefix` is its module, `series` which series e^u - 1 - u has near 0."""
+    """How a library calls its functions; `prefix` is its module, `series` which series e^u - 1 -
+    u has near 0.
+    """
+
     prefix: str
     names: dict[str, str]
     series: str
 
 
-_SAME = {name: name for name in ("exp", "log", "expm1", "log1p", "sinh", "cosh", "tanh", "abs", "sign", "sqrt", "sin", "cos")}
-TORCH = Dialect("torch", {**_SAME, "asinh": "asinh", "atanh": "atanh", "atan": "atan", "erf": "erf", "erfc": "erfc", "pow": "pow"},
-                "double")
-JAX = Dialect("jnp", {**_SAME, "asinh": "arcsinh", "atanh": "arctanh", "atan": "arctan", "erf": "jax.scipy.special.erf",
-                      "erfc": "jax.scipy.special.erfc", "pow": "power"}, "single")
+_SAME = {
+    name: name
+    for name in (
+        "exp",
+        "log",
+        "expm1",
+        "log1p",
+        "sinh",
+        "cosh",
+        "tanh",
+        "abs",
+        "sign",
+        "sqrt",
+        "sin",
+        "cos",
+    )
+}
+TORCH = Dialect(
+    "torch",
+    {
+        **_SAME,
+        "asinh": "asinh",
+        "atanh": "atanh",
+        "atan": "atan",
+        "erf": "erf",
+        "erfc": "erfc",
+        "pow": "pow",
+    },
+    "double",
+)
+JAX = Dialect(
+    "jnp",
+    {
+        **_SAME,
+        "asinh": "arcsinh",
+        "atanh": "arctanh",
+        "atan": "arctan",
+        "erf": "jax.scipy.special.erf",
+        "erfc": "jax.scipy.special.erfc",
+        "pow": "power",
+    },
+    "single",
+)
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 
 
@@ -42,7 +85,14 @@ def program_lines(program: Program, dialect: Dialect, result: str) -> list[str]:
     lines: list[str] = []
     written: list[str] = []
     for k, (name, *arguments) in enumerate(steps):
-        text = _step(name, [written[a] if isinstance(a, int) else "z" if a == X else repr(a[0]) for a in arguments], dialect)
+        text = _step(
+            name,
+            [
+                written[a] if isinstance(a, int) else "z" if a == X else repr(a[0])
+                for a in arguments
+            ],
+            dialect,
+        )
         if uses[k] > 1 and k < len(steps) - 1:
             lines.append(f"{result[0]}{k} = {_stripped(text)}")
             text = f"{result[0]}{k}"
@@ -52,15 +102,21 @@ def program_lines(program: Program, dialect: Dialect, result: str) -> list[str]:
 
 def _step(name: str, arguments: list[str], dialect: Dialect) -> str:
     if name in _SIGNS:
-        return f"({arguments[0]} {_SIGNS[name]} {arguments[1]})".replace("+ -", "- ") if not (
-            name == "sub" and arguments[1].startswith("-")) else f"({arguments[0]} - ({arguments[1]}))"
+        return (
+            f"({arguments[0]} {_SIGNS[name]} {arguments[1]})".replace("+ -", "- ")
+            if not (name == "sub" and arguments[1].startswith("-"))
+            else f"({arguments[0]} - ({arguments[1]}))"
+        )
     arguments = [_stripped(argument) for argument in arguments]
     if name == "fill":
         return f"{dialect.prefix}.where({dialect.prefix}.isnan(z), z, {arguments[0]})"
     if name in ("linex", "dilog"):
         return f"_{name}({', '.join(arguments)})"
     if name == "sign":  # torch's sign of NaN is 0
-        return f"{dialect.prefix}.where({dialect.prefix}.isnan({arguments[0]}), {arguments[0]}, {dialect.prefix}.sign({arguments[0]}))"
+        return (
+            f"{dialect.prefix}.where({dialect.prefix}.isnan({arguments[0]}), {arguments[0]}, "
+            f"{dialect.prefix}.sign({arguments[0]}))"
+        )
     called = dialect.names[name]
     return f"{called if '.' in called else f'{dialect.prefix}.{called}'}({', '.join(arguments)})"
 
@@ -75,8 +131,13 @@ def _stripped(text: str) -> str:
     return text[1:-1] if text.startswith("(") else text
 
 
-def function_source(name: str, says: str, found: Ranges, dialect: Dialect, edge: Callable[[float], float] = float) -> str:
-    """`def name(z)`: the function by its ranges; `edge` rounds where stretches meet. Tables stand before it."""
+def function_source(
+    name: str, says: str, found: Ranges, dialect: Dialect, edge: Callable[[float], float] = float
+) -> str:
+    """`def name(z)`: the function by its ranges; `edge` rounds where stretches meet.
+
+    Tables stand before it.
+    """
     lines, tables = [], ""
     for k, (source, places) in enumerate(by_source(found)):
         result = "answer" if k == 0 else f"other{k}"
@@ -84,9 +145,19 @@ def function_source(name: str, says: str, found: Ranges, dialect: Dialect, edge:
             lines += program_lines(source, dialect, result)
         else:
             mark = name.upper().strip("_")
-            tables += "".join(f"{mark}_{what} = {_wrapped(part)}\n" for what, part in (
-                ("EDGES", tuple(map(edge, source.edges[1:-1]))), ("MIDDLES", source.middles), ("SCALES", source.scales), ("ROWS", source.rows)))
-            lines.append(f"{result} = _polynomials(z, {mark}_EDGES, {mark}_MIDDLES, {mark}_SCALES, {mark}_ROWS)")
+            tables += "".join(
+                f"{mark}_{what} = {_wrapped(part)}\n"
+                for what, part in (
+                    ("EDGES", tuple(map(edge, source.edges[1:-1]))),
+                    ("MIDDLES", source.middles),
+                    ("SCALES", source.scales),
+                    ("ROWS", source.rows),
+                )
+            )
+            lines.append(
+                f"{result} = _polynomials(z, {mark}_EDGES, {mark}_MIDDLES, "
+                f"{mark}_SCALES, {mark}_ROWS)"
+            )
         if k:
             inside = " | ".join(f"({_inside(low, high, edge)})" for low, high in places)
             inside = inside[1:-1] if len(places) == 1 else inside
@@ -108,11 +179,19 @@ def _broken(line: str) -> list[str]:
     if len(line) <= WIDTH + 10 or "(" not in line:
         return [line] if len(line) <= WIDTH + 10 else [line.replace(" = ", " = (", 1) + ")"]
     name, _, rest = line.partition(" = ")
-    return textwrap.wrap(f"{name} = ({rest})", WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(
+        f"{name} = ({rest})",
+        WIDTH,
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _wrapped(part: tuple) -> str:
-    return "\n    ".join(textwrap.wrap(repr(part), WIDTH, break_long_words=False, break_on_hyphens=False))
+    return "\n    ".join(
+        textwrap.wrap(repr(part), WIDTH, break_long_words=False, break_on_hyphens=False)
+    )
 
 
 _HELPERS = {
@@ -176,7 +255,13 @@ def helpers(functions: list[Ranges], dialect: Dialect) -> str:
     linex, dilog = linex_coefficients(terms), dilogarithm_coefficients()
     odd = dilog[2::2]
     text = "".join("\n" + _HELPERS[name] for name in needed)
-    for mark, what in (("@P@", dialect.prefix), ("@BELOW@", repr(below)), ("@LAST@", repr(linex[-1])),
-                       ("@MIDDLE@", repr(tuple(linex[-2:0:-1]))), ("@DLAST@", repr(odd[-1])), ("@DMIDDLE@", _wrapped(tuple(odd[-2::-1])))):
+    for mark, what in (
+        ("@P@", dialect.prefix),
+        ("@BELOW@", repr(below)),
+        ("@LAST@", repr(linex[-1])),
+        ("@MIDDLE@", repr(tuple(linex[-2:0:-1]))),
+        ("@DLAST@", repr(odd[-1])),
+        ("@DMIDDLE@", _wrapped(tuple(odd[-2::-1]))),
+    ):
         text = text.replace(mark, what)
     return text

@@ -1,4 +1,6 @@
-"""Losses that are sums of powers times exponentials: their terms, which exact expected losses need."""
+"""Losses that are sums of powers times exponentials: their terms, which exact expected losses
+need.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +8,15 @@ import math
 
 import sympy as sp
 
-from divergence_lab.theory.expressions.enclosure import value_at
 from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions.enclosure import value_at
 from divergence_lab.theory.expressions.symbols import x
 
 
 def power_exponential_terms(loss: Loss) -> tuple[tuple[float, int, float], ...] | None:
-    """(c, n, a) with g(x) = sum c x^n e^{ax}, n a whole number; None where g is no such sum, or not known to be."""
+    """(c, n, a) with g(x) = sum c x^n e^{ax}, n a whole number; None where g is no such sum, or
+    not known to be.
+    """
     if loss.pieces.kinks:
         return None
     found: dict[tuple[int, sp.Expr], sp.Expr] = {}

@@ -2,7 +2,8 @@
 
     value    g(x)          gradient  g'(x) * upstream          elementwise, any shape, any floating dtype
 
-The arithmetic inside is float64 whatever the dtype of the residual; only the answer is rounded to it.
+The arithmetic inside is float64 whatever the dtype of the residual; only the answer is rounded to
+it.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from divergence_lab.bridge.special import dilogarithm_coefficients, linex_coefficients
+from divergence_lab.bridge.terms import power_exponential_terms
+from divergence_lab.bridge.verified.enclosed import verified
 from divergence_lab.bridge.verified.programs import Program, X, compiled
 from divergence_lab.bridge.verified.rounding import DILOG_TERMS, LINEX_SERIES
-from divergence_lab.bridge.special import dilogarithm_coefficients, linex_coefficients
 from divergence_lab.bridge.verified.stretches import Places, by_source
 from divergence_lab.bridge.verified.tables import Table
-from divergence_lab.bridge.verified.enclosed import verified
-from divergence_lab.bridge.terms import power_exponential_terms
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.symbols import x
 
@@ -52,10 +53,28 @@ def dilogarithm(z: Tensor) -> Tensor:
 
 
 OPERATIONS: dict[str, Callable] = {
-    "add": torch.add, "sub": torch.sub, "mul": torch.mul, "pow": torch.pow, "sqrt": torch.sqrt, "abs": torch.abs,
-    "exp": torch.exp, "log": torch.log, "expm1": torch.expm1, "log1p": torch.log1p, "sinh": torch.sinh, "cosh": torch.cosh,
-    "tanh": torch.tanh, "asinh": torch.asinh, "atanh": torch.atanh, "atan": torch.atan, "erf": torch.erf, "erfc": torch.erfc,
-    "sin": torch.sin, "cos": torch.cos, "linex": exponential_rest, "dilog": dilogarithm,
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "pow": torch.pow,
+    "sqrt": torch.sqrt,
+    "abs": torch.abs,
+    "exp": torch.exp,
+    "log": torch.log,
+    "expm1": torch.expm1,
+    "log1p": torch.log1p,
+    "sinh": torch.sinh,
+    "cosh": torch.cosh,
+    "tanh": torch.tanh,
+    "asinh": torch.asinh,
+    "atanh": torch.atanh,
+    "atan": torch.atan,
+    "erf": torch.erf,
+    "erfc": torch.erfc,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "linex": exponential_rest,
+    "dilog": dilogarithm,
     "sign": lambda z: torch.where(z.isnan(), z, torch.sign(z)),  # torch's sign of NaN is 0
     "div": lambda a, b: b.reciprocal() if isinstance(a, float) and a == 1.0 else a / b,
 }
@@ -68,13 +87,20 @@ def run(program: Program, z: Tensor) -> Tensor:
         if name == "fill":
             found.append(torch.where(z.isnan(), z, arguments[0][0]))
             continue
-        found.append(OPERATIONS[name](*(a[0] if isinstance(a, tuple) else z if a == X else found[a] for a in arguments)))
+        found.append(
+            OPERATIONS[name](
+                *(a[0] if isinstance(a, tuple) else z if a == X else found[a] for a in arguments)
+            )
+        )
     return found[-1]
 
 
 @dataclass(frozen=True, eq=False)
 class _Function:
-    """A function by its ranges, ready for torch: the first source stands wherever no later one does."""
+    """A function by its ranges, ready for torch: the first source stands wherever no later one
+    does.
+    """
+
     sources: tuple[tuple[Program | Table, Places], ...]
     on_device: dict = field(default_factory=dict, repr=False)
 
@@ -90,13 +116,21 @@ class _Function:
                 answer = found
                 continue
             for low, high in places:
-                inside = z < high if low == -math.inf else z >= low if high == math.inf else (z >= low) & (z < high)
+                inside = (
+                    z < high
+                    if low == -math.inf
+                    else z >= low
+                    if high == math.inf
+                    else (z >= low) & (z < high)
+                )
                 answer = torch.where(inside, found, answer)
         return answer
 
     def _polynomials(self, table: Table, z: Tensor) -> Tensor:
         edges, middles, scales, rows = self._constants(table, z.device)
-        place = torch.bucketize(z.contiguous(), edges, right=True)[..., None]  # vmap can't index by a single number
+        place = torch.bucketize(z.contiguous(), edges, right=True)[
+            ..., None
+        ]  # vmap can't index by a single number
         t, row = (z - middles[place][..., 0]) * scales[place][..., 0], rows[place][..., 0, :]
         total = row[..., -1]
         for k in range(rows.shape[-1] - 2, -1, -1):
@@ -106,8 +140,10 @@ class _Function:
     def _constants(self, table: Table, device: torch.device) -> tuple[Tensor, ...]:
         """The table on the device, sent once."""
         if device not in self.on_device:
-            self.on_device[device] = tuple(torch.tensor(part, dtype=torch.float64, device=device)
-                                           for part in (table.edges[1:-1], table.middles, table.scales, table.rows))
+            self.on_device[device] = tuple(
+                torch.tensor(part, dtype=torch.float64, device=device)
+                for part in (table.edges[1:-1], table.middles, table.scales, table.rows)
+            )
         return self.on_device[device]
 
     def __reduce__(self) -> tuple:
@@ -116,15 +152,18 @@ class _Function:
 
 @dataclass(frozen=True, eq=False)
 class TorchLoss:
-    """g as a torch function: `torch_loss(residual)` returns g(residual) elementwise, with g' as its gradient.
+    """g as a torch function: `torch_loss(residual)` returns g(residual) elementwise, with g' as its
+    gradient.
 
-    residual: x = log p_B - log p_F, any shape, float64, float32, float16 or bfloat16 (the answer has its dtype; the
-    arithmetic inside is float64). Relative error below 2e-6 in float32 and 1e-10 in float64 where 1e-6 <= |x| <= 80 and g
-    and g' are normal numbers of the dtype: verified when it was built, see docs/losses_in_torch.md. Finite everywhere.
-    `reach` = (x_left, x_right): beyond these g goes on as a straight line with the slope it has there. `early_reach`, and
-    the second of `values` and `slopes`: the same where nothing larger than a number of single precision is asked for.
-    `terms` (c, n, a): g(x) = sum c x^n e^{ax}, where it is such a sum; else None.  `gives_gradient`: who needs g' alone
-    may ask `gradient` for it. It can be pickled and copied: what it computes is data.
+    residual: x = log p_B - log p_F, any shape, float64, float32, float16 or bfloat16 (the answer
+    has its dtype; the arithmetic inside is float64). Relative error below 2e-6 in float32 and 1e-10
+    in float64 where 1e-6 <= |x| <= 80 and g and g' are normal numbers of the dtype: verified when
+    it was built, see docs/losses_in_torch.md. Finite everywhere. `reach` = (x_left, x_right):
+    beyond these g goes on as a straight line with the slope it has there. `early_reach`, and the
+    second of `values` and `slopes`: the same where nothing larger than a number of single precision
+    is asked for. `terms` (c, n, a): g(x) = sum c x^n e^{ax}, where it is such a sum; else None.
+    `gives_gradient`: who needs g' alone may ask `gradient` for it. It can be pickled and copied:
+    what it computes is data.
     """
 
     gives_gradient: ClassVar[bool] = True
@@ -140,7 +179,10 @@ class TorchLoss:
 
     def __call__(self, residual: Tensor) -> Tensor:
         if not isinstance(residual, Tensor):
-            raise TypeError(f"residuals must be a tensor, not {type(residual).__name__}: convert them with torch.as_tensor(...)")
+            raise TypeError(
+                f"residuals must be a tensor, not {type(residual).__name__}: convert "
+                "them with torch.as_tensor(...)"
+            )
         return _Autograd.apply(residual, self)
 
     def gradient(self, residual: Tensor) -> Tensor:
@@ -158,7 +200,9 @@ class TorchLoss:
         """g(residual), elementwise, without autograd."""
         inside, narrow = self._inside(residual), residual.dtype != torch.float64
         answer, limit = self.values[narrow](inside), torch.finfo(residual.dtype).max
-        for end, value, slope, cut in zip(self.reach, self.end_values, self.end_slopes, ("max", "min")):
+        for end, value, slope, cut in zip(
+            self.reach, self.end_values, self.end_slopes, ("max", "min")
+        ):
             # where g is as large as a number may be at its end already, it is cut in any case
             if abs(end) < limit and abs(value) < limit:
                 answer = answer + (residual.detach().double() - end).clamp(**{cut: 0.0}) * slope
@@ -166,10 +210,17 @@ class TorchLoss:
 
     def _inside(self, residual: Tensor) -> Tensor:
         if residual.dtype not in DTYPES:
-            raise TypeError(f"residuals must be floating point numbers, not {residual.dtype}: convert them with .float()")
+            raise TypeError(
+                f"residuals must be floating point numbers, not {residual.dtype}: "
+                "convert them with .float()"
+            )
         reach = self.reach if residual.dtype == torch.float64 else self.early_reach
         exact = residual.detach().double()
-        return exact.clamp(*reach) if min(-reach[0], reach[1]) < torch.finfo(residual.dtype).max else exact
+        return (
+            exact.clamp(*reach)
+            if min(-reach[0], reach[1]) < torch.finfo(residual.dtype).max
+            else exact
+        )
 
 
 class _Autograd(torch.autograd.Function):
@@ -196,9 +247,21 @@ class _Autograd(torch.autograd.Function):
 def to_torch(loss: Loss) -> TorchLoss:
     """The loss as a torch callable, verified over its whole range before it is returned.
 
-    Raises NotRepresentable (a ValueError) when a parameter has no value or the accuracy can't be reached.
+    Raises NotRepresentable (a ValueError) when a parameter has no value or the accuracy can't be
+    reached.
     """
     built = verified(loss)
-    pairs = [tuple(_Function(by_source(one)) for one in (function, function.early)) for function in (built.values, built.slopes)]
-    return TorchLoss(loss, *pairs, built.reach, built.early_reach, built.end_values, built.end_slopes, built.kink_at_zero,
-                     power_exponential_terms(loss))
+    pairs = [
+        tuple(_Function(by_source(one)) for one in (function, function.early))
+        for function in (built.values, built.slopes)
+    ]
+    return TorchLoss(
+        loss,
+        *pairs,
+        built.reach,
+        built.early_reach,
+        built.end_values,
+        built.end_slopes,
+        built.kink_at_zero,
+        power_exponential_terms(loss),
+    )

@@ -4,9 +4,7 @@ import sys
 
 from divergence_lab import Room
 
-_HOME = {
-    "main": "commands",
-}
+_HOME = {"main": "commands"}
 
 __all__ = [*_HOME]
 

@@ -20,26 +20,69 @@ DONE, CHECK_FAILED, BAD_INPUT = 0, 1, 2
 WIDTH = 118
 
 
-def add_command(command: Callable[..., argparse.ArgumentParser], seconds: Callable[[str], float]) -> None:
+def add_command(
+    command: Callable[..., argparse.ArgumentParser], seconds: Callable[[str], float]
+) -> None:
     """Add `audit`."""
-    one = command("audit", _audit, "find which divergence a torch loss really minimises; IMPORTS AND RUNS the callable",
-                  "divergence-lab audit torch.nn:MSELoss --residual target/model")
-    one.add_argument("callable", metavar="MODULE:CALLABLE",
-                     help="e.g. my_losses:loss or 'my_losses:Loss(0.5)'; the module is imported and the callable is "
-                     "run: audit only code that you would run")
-    one.add_argument("--residual", required=True, choices=("target/model", "model/target"),
-                     help="what it is fed: log p_B - log p_F (target/model) or log p_F - log p_B (model/target)")
-    one.add_argument("--range", type=_range, default=(-100.0, 100.0), metavar="LO,HI",
-                     help="the residuals log p_B - log p_F that are looked at (-100,100)")
-    one.add_argument("--dtype", choices=("float32", "float64"), default="float64", help="in which it is run (float64)")
-    one.add_argument("--feed", type=lambda text: tuple(word.strip() for word in text.split(",")), metavar="W,...",
-                     help="what its arguments are, in turn: residual, log_pf, log_pb, pf, pb (found by looking: "
-                     "residual, or log p_B and log p_F in the order that --residual names them)")
-    one.add_argument("--summed", action="store_true",
-                     help="it holds the weights itself and is summed over objects, as torch's kl_div of probabilities")
-    one.add_argument("--budget", type=seconds, default=20.0, metavar="S", help="processor seconds for the derivation (20)")
-    one.add_argument("--time-limit", type=seconds, default=300.0, metavar="S",
-                     help="seconds after which a callable that does not come back is given up (300)")
+    one = command(
+        "audit",
+        _audit,
+        "find which divergence a torch loss really minimises; IMPORTS AND RUNS the callable",
+        "divergence-lab audit torch.nn:MSELoss --residual target/model",
+    )
+    one.add_argument(
+        "callable",
+        metavar="MODULE:CALLABLE",
+        help="e.g. my_losses:loss or 'my_losses:Loss(0.5)'; the module is imported and the "
+        "callable is "
+        "run: audit only code that you would run",
+    )
+    one.add_argument(
+        "--residual",
+        required=True,
+        choices=("target/model", "model/target"),
+        help="what it is fed: log p_B - log p_F (target/model) or log p_F - log p_B (model/target)",
+    )
+    one.add_argument(
+        "--range",
+        type=_range,
+        default=(-100.0, 100.0),
+        metavar="LO,HI",
+        help="the residuals log p_B - log p_F that are looked at (-100,100)",
+    )
+    one.add_argument(
+        "--dtype",
+        choices=("float32", "float64"),
+        default="float64",
+        help="in which it is run (float64)",
+    )
+    one.add_argument(
+        "--feed",
+        type=lambda text: tuple(word.strip() for word in text.split(",")),
+        metavar="W,...",
+        help="what its arguments are, in turn: residual, log_pf, log_pb, pf, pb (found by looking: "
+        "residual, or log p_B and log p_F in the order that --residual names them)",
+    )
+    one.add_argument(
+        "--summed",
+        action="store_true",
+        help="it holds the weights itself and is summed over objects, as torch's kl_div of "
+        "probabilities",
+    )
+    one.add_argument(
+        "--budget",
+        type=seconds,
+        default=20.0,
+        metavar="S",
+        help="processor seconds for the derivation (20)",
+    )
+    one.add_argument(
+        "--time-limit",
+        type=seconds,
+        default=300.0,
+        metavar="S",
+        help="seconds after which a callable that does not come back is given up (300)",
+    )
     one.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 
@@ -53,11 +96,19 @@ def _range(text: str) -> tuple[float, float]:
 
 def _audit(options: argparse.Namespace) -> int:
     from divergence_lab.audit.auditing import audit
+
     if "" not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does: a module in the current folder can be named
     with _given_up_after(options.time_limit, options.callable):
-        found = audit(options.callable, options.residual, options.range, options.dtype, options.budget, options.feed,
-                      options.summed)
+        found = audit(
+            options.callable,
+            options.residual,
+            options.range,
+            options.dtype,
+            options.budget,
+            options.feed,
+            options.summed,
+        )
     if options.json:
         json.dump(found.to_json(), sys.stdout, indent=1, allow_nan=False)
         print()
@@ -68,11 +119,19 @@ def _audit(options: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _given_up_after(limit: float, name: str) -> Iterator[None]:
-    """End the process with one line if foreign code hangs: no exception reaches a thread that sleeps or computes in C."""
+    """End the process with one line if foreign code hangs: no exception reaches a thread that
+    sleeps or computes in C.
+    """
+
     def stop() -> None:
-        os.write(2, f"divergence-lab audit: {name[:60]} was not done after {limit:g} s: it hangs or is too slow to be "
-                    "run some hundred times; allow more with --time-limit\n".encode())
+        os.write(
+            2,
+            f"divergence-lab audit: {name[:60]} was not done after {limit:g} s: it hangs "
+            "or is too slow to be "
+            "run some hundred times; allow more with --time-limit\n".encode(),
+        )
         os._exit(BAD_INPUT)
+
     watch = threading.Timer(limit, stop)
     watch.daemon = True
     watch.start()
@@ -85,41 +144,78 @@ def _given_up_after(limit: float, name: str) -> Iterator[None]:
 def describe(found: Audit) -> str:
     """The audit as text."""
     other = found.under_the_other_sign
-    lines = [f"{found.name}, fed {', '.join(found.feed)} (--residual {found.residual}), was run in {found.dtype} on "
-             f"[{found.range[0]:g}, {found.range[1]:g}]",
-             *_row("loss", f"g(x) = {found.effective_loss}   with x = log p_B - log p_F" if found.effective_loss
-                   else "not identified"),
-             *_row("divergence", _named(found.divergence, found.factor)),
-             *_row("zero-forcing", _answer(found.zero_forcing)),
-             *_row("zero-avoiding", _answer(found.zero_avoiding)),
-             *_row("documented", _documented(found)),
-             *_row("other sign", _named(other.divergence, other.factor)
-                   + _character(other.zero_forcing, other.zero_avoiding))]
+    lines = [
+        f"{found.name}, fed {', '.join(found.feed)} (--residual {found.residual}), was "
+        f"run in {found.dtype} on "
+        f"[{found.range[0]:g}, {found.range[1]:g}]",
+        *_row(
+            "loss",
+            f"g(x) = {found.effective_loss}   with x = log p_B - log p_F"
+            if found.effective_loss
+            else "not identified",
+        ),
+        *_row("divergence", _named(found.divergence, found.factor)),
+        *_row("zero-forcing", _answer(found.zero_forcing)),
+        *_row("zero-avoiding", _answer(found.zero_avoiding)),
+        *_row("documented", _documented(found)),
+        *_row(
+            "other sign",
+            _named(other.divergence, other.factor)
+            + _character(other.zero_forcing, other.zero_avoiding),
+        ),
+    ]
     if found.max_gradient_error is not None:
         # of an error that is rounding, the digits are the machine's
-        agrees, size = (("that", f"below {found.gradient_tolerance:.0e}") if found.gradient_check
-                        else ("NOT that", f"{found.max_gradient_error:.0e}"))
+        agrees, size = (
+            ("that", f"below {found.gradient_tolerance:.0e}")
+            if found.gradient_check
+            else ("NOT that", f"{found.max_gradient_error:.0e}")
+        )
         other_way = found.flipped_sign_error
-        flipped = "" if other_way is None else "; " + (
-            "with the sign flipped too" if other_way <= found.gradient_tolerance else "not with the sign flipped")
-        lines += _row("gradient", f"{agrees} of the divergence on random simplices, relative error {size}{flipped}")
+        flipped = (
+            ""
+            if other_way is None
+            else "; "
+            + (
+                "with the sign flipped too"
+                if other_way <= found.gradient_tolerance
+                else "not with the sign flipped"
+            )
+        )
+        lines += _row(
+            "gradient",
+            f"{agrees} of the divergence on random simplices, relative error {size}{flipped}",
+        )
     for note in found.notes:
         lines += _row("note", note)
     if found.effective_loss is None:
-        lines += _row("slopes", ", ".join(f"g'({point:g}) = {slope:.4g}" for point, slope in found.slopes))
+        lines += _row(
+            "slopes", ", ".join(f"g'({point:g}) = {slope:.4g}" for point, slope in found.slopes)
+        )
         if found.spline:
-            lines += _row("spline", ", ".join(f"f({ratio:g}) = {value:g}" for ratio, value in found.spline))
+            lines += _row(
+                "spline", ", ".join(f"f({ratio:g}) = {value:g}" for ratio, value in found.spline)
+            )
     if not found.problems:
         lines += _row("problems", "none")
     for problem in found.problems:
-        where = f"x = {problem.low:g}" if problem.low == problem.high else f"{problem.low:g} <= x <= {problem.high:g}"
+        where = (
+            f"x = {problem.low:g}"
+            if problem.low == problem.high
+            else f"{problem.low:g} <= x <= {problem.high:g}"
+        )
         lines += _row("PROBLEM", f"{problem.kind}, {where}: {problem.detail}")
     return "\n".join(lines)
 
 
 def _row(label: str, text: str) -> list[str]:
-    return textwrap.wrap(f"  {label:<14}{text}", WIDTH, subsequent_indent=" " * 16, break_long_words=False,
-                         break_on_hyphens=False)
+    return textwrap.wrap(
+        f"  {label:<14}{text}",
+        WIDTH,
+        subsequent_indent=" " * 16,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _named(divergence: str | None, factor: str | None) -> str:
@@ -137,7 +233,10 @@ def _character(forcing: bool | None, avoiding: bool | None) -> str:
 def _documented(found: Audit) -> str:
     if found.documented is None:
         return "nothing that names a divergence or its character"
-    return found.documented + {True: " (as found)", False: " (NOT what was found)", None: ""}[found.documented_holds]
+    return (
+        found.documented
+        + {True: " (as found)", False: " (NOT what was found)", None: ""}[found.documented_holds]
+    )
 
 
 def _answer(verdict: Verdict) -> str:

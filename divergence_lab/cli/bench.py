@@ -1,4 +1,6 @@
-"""The command `bench`: rates beside other libraries, held against the goals, as a table or as JSON."""
+"""The command `bench`: rates beside other libraries, held against the goals, as a table or as
+JSON.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +33,19 @@ def add_command(command: Callable[..., argparse.ArgumentParser]) -> None:
         "--against",
         default="torchgfn,gfnx",
         metavar="PEER,...",
-        help="libraries to measure beside ours, '' for none; those not installed are named (torchgfn,gfnx)",
+        help="libraries to measure beside ours, '' for none; those not installed are named "
+        "(torchgfn,gfnx)",
     )
     one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
     one.add_argument(
         "--quick", action="store_true", help="small sizes: a look at what is measured, not a result"
     )
-    one.add_argument("--keep", metavar="FILE", help="a line of JSON for each thing measured, as soon as it is; what is there is not measured again")
+    one.add_argument(
+        "--keep",
+        metavar="FILE",
+        help="a line of JSON for each thing measured, as soon as it is; what is there is not "
+        "measured again",
+    )
     one.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 
@@ -52,9 +60,17 @@ def _bench(options: argparse.Namespace) -> int:
             print(f"\r\033[K{label}", end="", file=sys.stderr, flush=True)
 
     try:
-        found = bench(against, device=options.device, quick=options.quick, progress=progress, keep=options.keep and Path(options.keep))
+        found = bench(
+            against,
+            device=options.device,
+            quick=options.quick,
+            progress=progress,
+            keep=options.keep and Path(options.keep),
+        )
     except OSError as error:
-        raise cli_train.TrainUsageError(f"--keep {options.keep}: {error.strerror}; name a file that can be written") from error
+        raise cli_train.TrainUsageError(
+            f"--keep {options.keep}: {error.strerror}; name a file that can be written"
+        ) from error
     progress("")
     if options.json:
         json.dump(as_json(found), sys.stdout, indent=1, allow_nan=False)
@@ -77,9 +93,12 @@ def as_json(found: Bench) -> dict[str, Any]:
 def as_text(found: Bench) -> str:
     """A table of what was measured, with the ratios, the goals and whether they were met."""
     machine = found.machine
-    versions = {name: number for of_peer in machine["peers"].values() for name, number in of_peer.items()}
+    versions = {
+        name: number for of_peer in machine["peers"].values() for name, number in of_peer.items()
+    }
     lines = [
-        f"{machine['gpu'] or machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, torch "
+        f"{machine['gpu'] or machine['cpu']}, {machine['cores']} cores, "
+        f"{machine['threads']} threads, torch "
         f"{machine['torch']}"
         + "".join(f", {name} {number}" for name, number in versions.items() if name != "torch"),
         *found.missing,
@@ -98,7 +117,11 @@ def as_text(found: Bench) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    goal = "" if row.goal is None else f"{'>=' if row.bound == 'at least' else '<='} {_number(row.goal)}"
+    goal = (
+        ""
+        if row.goal is None
+        else f"{'>=' if row.bound == 'at least' else '<='} {_number(row.goal)}"
+    )
     against = "" if row.against is None else f"against {row.against}"
     return (
         row.what,

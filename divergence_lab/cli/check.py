@@ -3,7 +3,8 @@
     standard output    one line for each field that was not verified, and what holds
     standard error     the first thing that does not hold, with its place
 
-Nothing of the document reaches the terminal but through `in_line`: one short line of plain characters.
+Nothing of the document reaches the terminal but through `in_line`: one short line of plain
+characters.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from divergence_lab.inputs import read_json
-from divergence_lab.theory.checker.documents import Report
 from divergence_lab.theory.answers.questions import check_all
+from divergence_lab.theory.checker.documents import Report
 
 DONE, CHECK_FAILED = 0, 1
 MAX_BYTES = 64 * 2**20
@@ -29,19 +30,35 @@ class CheckError(ValueError):
     """The file is no output of `derive --json`; the message says what to do."""
 
 
-def add_command(command: Callable[..., argparse.ArgumentParser], seconds: Callable[[str], float]) -> None:
+def add_command(
+    command: Callable[..., argparse.ArgumentParser], seconds: Callable[[str], float]
+) -> None:
     """Add the command; `command(name, run, summary, example)` makes a sub-parser."""
-    one = command("check", _check, "re-verify everything in the output of derive --json",
-                  "divergence-lab derive quadratic --json > proofs.json; divergence-lab check proofs.json")
-    one.add_argument("file", metavar="FILE", help="a file written by derive --json, or - for standard input")
-    one.add_argument("--budget", type=seconds, default=60.0, metavar="S", help="processor seconds for one loss (60)")
+    one = command(
+        "check",
+        _check,
+        "re-verify everything in the output of derive --json",
+        "divergence-lab derive quadratic --json > proofs.json; divergence-lab check proofs.json",
+    )
+    one.add_argument(
+        "file", metavar="FILE", help="a file written by derive --json, or - for standard input"
+    )
+    one.add_argument(
+        "--budget",
+        type=seconds,
+        default=60.0,
+        metavar="S",
+        help="processor seconds for one loss (60)",
+    )
     one.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 
 def in_line(text: str, limit: int = SHOWN) -> str:
-    """Text of a document as one short line of plain characters: no escape, no line end, nothing that turns the writing."""
-    safe = "".join(c if c.isascii() and c.isprintable() else "?" for c in text[:limit + 1])
-    return safe if len(safe) <= limit else safe[:limit - 3] + "..."
+    """Text of a document as one short line of plain characters: no escape, no line end, nothing
+    that turns the writing.
+    """
+    safe = "".join(c if c.isascii() and c.isprintable() else "?" for c in text[: limit + 1])
+    return safe if len(safe) <= limit else safe[: limit - 3] + "..."
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -60,14 +77,20 @@ def _check(options: argparse.Namespace) -> int:
         print()
     elif not failed:
         whole = not any(row["not_verified"] for row in rows)
-        print(f"{'everything' if whole else 'all that was verified'} holds ({len(rows)} loss{'es' if len(rows) != 1 else ''})")
+        print(
+            f"{'everything' if whole else 'all that was verified'} holds ({len(rows)} "
+            f"loss{'es' if len(rows) != 1 else ''})"
+        )
     return CHECK_FAILED if failed else DONE
 
 
 def _row(entry: dict[str, Any], report: Report) -> dict[str, Any]:
-    return {"loss": in_line(str(entry.get("name") or _subject(entry))), "holds": not report.failures,
-            "not_verified": [in_line(field) for field in report.not_verified],
-            "failed": in_line(str(report.failures[0]), SHOWN_REASON) if report.failures else None}
+    return {
+        "loss": in_line(str(entry.get("name") or _subject(entry))),
+        "holds": not report.failures,
+        "not_verified": [in_line(field) for field in report.not_verified],
+        "failed": in_line(str(report.failures[0]), SHOWN_REASON) if report.failures else None,
+    }
 
 
 def _subject(entry: dict[str, Any]) -> Any:
@@ -80,21 +103,34 @@ def read_document(file: str) -> list[dict[str, Any]]:
     called = in_line(file)
     try:
         if file != "-" and Path(file).stat().st_size > MAX_BYTES:
-            raise CheckError(f"{called} is larger than {MAX_BYTES >> 20} MiB: check its losses in several files")
+            raise CheckError(
+                f"{called} is larger than {MAX_BYTES >> 20} MiB: check its losses in several files"
+            )
         # a pipe or a device has no size: what is cut off there is no JSON
         document = read_json(file, _once, MAX_BYTES, parse_constant=_finite, parse_float=_finite)
     except OSError as error:
-        raise CheckError(f"{called}: {error.strerror}; name a file written by derive --json") from None
+        raise CheckError(
+            f"{called}: {error.strerror}; name a file written by derive --json"
+        ) from None
     except CheckError:
         raise
     except (ValueError, RecursionError):
-        raise CheckError(f"{called} is not JSON that derive could have written: name a file written by derive --json") from None
+        raise CheckError(
+            f"{called} is not JSON that derive could have written: name a file written "
+            "by derive --json"
+        ) from None
     entries = document if isinstance(document, list) else [document]
     if not entries:
-        raise CheckError(f"{called} is an empty list: there is no loss to check; name a file written by derive --json")
+        raise CheckError(
+            f"{called} is an empty list: there is no loss to check; name a file written "
+            "by derive --json"
+        )
     for place, entry in enumerate(entries, 1):
         if not isinstance(entry, dict) or not isinstance(_subject(entry), str):
-            raise CheckError(f"{called}: entry {place} is no object with a loss: name a file written by derive --json")
+            raise CheckError(
+                f"{called}: entry {place} is no object with a loss: name a file written "
+                "by derive --json"
+            )
     return entries
 
 
@@ -106,7 +142,9 @@ def _finite(text: str) -> float:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object in which every key stands once: of two, a reader and a checker might see different ones."""
+    """An object in which every key stands once: of two, a reader and a checker might see
+    different ones.
+    """
     if len(found := dict(pairs)) != len(pairs):
         raise ValueError("a key stands twice")
     return found

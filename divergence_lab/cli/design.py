@@ -1,4 +1,6 @@
-"""The commands `design` (wishes in, losses out, every wish proved) and `export` (a loss as source text)."""
+"""The commands `design` (wishes in, losses out, every wish proved) and `export` (a loss as
+source text).
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from divergence_lab.inputs import read_input
-from divergence_lab.theory.expressions.parsing import shown, write
 from divergence_lab.theory.design.wishes import DesignError
+from divergence_lab.theory.expressions.parsing import shown, write
 
 if TYPE_CHECKING:
     from divergence_lab.theory.design.search import Designed
@@ -22,68 +24,146 @@ FORMS = ("torch", "jax", "torchgfn", "latex")
 Command = Callable[..., argparse.ArgumentParser]
 
 
-def add_commands(command: Command, loss_options: Callable[[argparse.ArgumentParser], None],
-                 read_each: Callable[[argparse.Namespace, Sequence[str]], dict[str, tuple[str, Loss]]],
-                 positive: Callable[[str], int], seconds: Callable[[str], float]) -> None:
+def add_commands(
+    command: Command,
+    loss_options: Callable[[argparse.ArgumentParser], None],
+    read_each: Callable[[argparse.Namespace, Sequence[str]], dict[str, tuple[str, Loss]]],
+    positive: Callable[[str], int],
+    seconds: Callable[[str], float],
+) -> None:
     """Add both commands.
 
-    `command(name, run, summary, example)` makes a sub-parser, `loss_options` adds --assume, --set, --budget and --json
-    to it, `read_each(options, texts)` gives each text its name and loss; `positive` and `seconds` read numbers.
+    `command(name, run, summary, example)` makes a sub-parser, `loss_options` adds --assume, --set,
+    --budget and --json to it, `read_each(options, texts)` gives each text its name and loss;
+    `positive` and `seconds` read numbers.
     """
-    one = command("design", _design, "find losses with the wished properties, each property proved",
-                  "divergence-lab design --zero-forcing --zero-avoiding --symmetric-divergence")
+    one = command(
+        "design",
+        _design,
+        "find losses with the wished properties, each property proved",
+        "divergence-lab design --zero-forcing --zero-avoiding --symmetric-divergence",
+    )
     yes_or_no = argparse.BooleanOptionalAction
-    one.add_argument("--zero-forcing", action=yes_or_no, default=None,
-                     help="D_f is infinite where the model covers what the target does not")
-    one.add_argument("--zero-avoiding", action=yes_or_no, default=None,
-                     help="D_f is infinite where the model drops what the target has")
+    one.add_argument(
+        "--zero-forcing",
+        action=yes_or_no,
+        default=None,
+        help="D_f is infinite where the model covers what the target does not",
+    )
+    one.add_argument(
+        "--zero-avoiding",
+        action=yes_or_no,
+        default=None,
+        help="D_f is infinite where the model drops what the target has",
+    )
     one.add_argument("--symmetric-divergence", action="store_true", help="D_f(p||q) = D_f(q||p)")
     one.add_argument("--even-loss", action="store_true", help="g(-x) = g(x)")
     one.add_argument("--bounded-gradient", action="store_true", help="|g'| stays below some number")
-    one.add_argument("--bounded-second-moment", action="store_true",
-                     help="g'(x)^2 e^(-x) bounded on x > 0: the second moment of the score at a dropped mode")
+    one.add_argument(
+        "--bounded-second-moment",
+        action="store_true",
+        help="g'(x)^2 e^(-x) bounded on x > 0: the second moment of the score at a dropped mode",
+    )
     one.add_argument("--curvature", metavar="C", help="g''(0)")
-    one.add_argument("--penalty", nargs="+", action="extend", default=[], metavar="X:VALUE",
-                     help="g(X) = VALUE (repeatable)")
-    one.add_argument("--tradeoff", nargs="+", action="extend", default=[], metavar="A:B[:R]",
-                     help="g(A) = R g(B), R = 1 if not given (repeatable): the nearest loss of the class")
-    one.add_argument("--residuals", metavar="FILE",
-                     help="numbers log(target/model), one a line or as .npy: the loss of the class nearest to their score")
+    one.add_argument(
+        "--penalty",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="X:VALUE",
+        help="g(X) = VALUE (repeatable)",
+    )
+    one.add_argument(
+        "--tradeoff",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="A:B[:R]",
+        help="g(A) = R g(B), R = 1 if not given (repeatable): the nearest loss of the class",
+    )
+    one.add_argument(
+        "--residuals",
+        metavar="FILE",
+        help="numbers log(target/model), one a line or as .npy: the loss of the class nearest "
+        "to their score",
+    )
     for side, end in (("left", "-oo"), ("right", "oo")):
-        one.add_argument(f"--{side}-growth", metavar="G",
-                         help=f"how g grows at {end}: linear, quadratic, power:3, exponential:1/2")
-    one.add_argument("--tolerance", default="1/1000", metavar="R",
-                     help="relative, of penalties that can't be met exactly (1/1000)")
-    one.add_argument("--count", type=positive, default=3, metavar="N", help="at most so many losses (3)")
-    one.add_argument("--budget", type=seconds, default=20.0, metavar="S",
-                     help="processor seconds for the proofs of each loss (20)")
+        one.add_argument(
+            f"--{side}-growth",
+            metavar="G",
+            help=f"how g grows at {end}: linear, quadratic, power:3, exponential:1/2",
+        )
+    one.add_argument(
+        "--tolerance",
+        default="1/1000",
+        metavar="R",
+        help="relative, of penalties that can't be met exactly (1/1000)",
+    )
+    one.add_argument(
+        "--count", type=positive, default=3, metavar="N", help="at most so many losses (3)"
+    )
+    one.add_argument(
+        "--budget",
+        type=seconds,
+        default=20.0,
+        metavar="S",
+        help="processor seconds for the proofs of each loss (20)",
+    )
     one.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
-    two = command("export", lambda options: _export(options, read_each),
-                  "a loss as source text that stands alone: torch, JAX, torchgfn, LaTeX",
-                  "divergence-lab export 'linex(1/2)' --form torch --out my_loss.py")
-    two.add_argument("losses", nargs=1, metavar="LOSS", help="a catalogue name or an expression in x")
+    two = command(
+        "export",
+        lambda options: _export(options, read_each),
+        "a loss as source text that stands alone: torch, JAX, torchgfn, LaTeX",
+        "divergence-lab export 'linex(1/2)' --form torch --out my_loss.py",
+    )
+    two.add_argument(
+        "losses", nargs=1, metavar="LOSS", help="a catalogue name or an expression in x"
+    )
     two.add_argument("--form", choices=FORMS, default="torch", help="(torch)")
     two.add_argument("--out", metavar="FILE", help="where to write it (standard output)")
     loss_options(two)
 
 
-# --- design --------------------------------------------------------------------------------------------------
+# --- design
+# --------------------------------------------------------------------------------------------------
+
 
 def _design(options: argparse.Namespace) -> int:
     from divergence_lab.theory.design.search import design, designed_to_json
-    wishes = dict(zero_forcing=options.zero_forcing, zero_avoiding=options.zero_avoiding,
-                  symmetric=options.symmetric_divergence, even=options.even_loss,
-                  bounded_gradient=options.bounded_gradient, bounded_second_moment=options.bounded_second_moment,
-                  left_growth=options.left_growth, right_growth=options.right_growth)
-    numbers = {name: value for name, value in (("curvature", options.curvature), ("penalties", _penalties(options.penalty)))
-               if value}
+
+    wishes = dict(
+        zero_forcing=options.zero_forcing,
+        zero_avoiding=options.zero_avoiding,
+        symmetric=options.symmetric_divergence,
+        even=options.even_loss,
+        bounded_gradient=options.bounded_gradient,
+        bounded_second_moment=options.bounded_second_moment,
+        left_growth=options.left_growth,
+        right_growth=options.right_growth,
+    )
+    numbers = {
+        name: value
+        for name, value in (
+            ("curvature", options.curvature),
+            ("penalties", _penalties(options.penalty)),
+        )
+        if value
+    }
     if options.tradeoff or options.residuals:
         found = [_from_data(options, {**wishes, **numbers})]
     else:
-        found = design(**wishes, **numbers, count=options.count, budget=options.budget, tolerance=options.tolerance)
+        found = design(
+            **wishes,
+            **numbers,
+            count=options.count,
+            budget=options.budget,
+            tolerance=options.tolerance,
+        )
     if options.json:
-        json.dump([designed_to_json(entry) for entry in found], sys.stdout, indent=1, allow_nan=False)
+        json.dump(
+            [designed_to_json(entry) for entry in found], sys.stdout, indent=1, allow_nan=False
+        )
         print()
     else:
         print("\n\n".join(described(entry) for entry in found))
@@ -93,32 +173,46 @@ def _design(options: argparse.Namespace) -> int:
 def _from_data(options: argparse.Namespace, wishes: dict[str, object]) -> Designed:
     """The nearest loss of the class to trade-offs or to residuals."""
     from divergence_lab.theory.design.from_data import fit_to_residuals, fit_to_tradeoffs
+
     if options.tradeoff and options.residuals:
         raise DesignError("--tradeoff and --residuals: give one of them, each fixes the loss")
     if options.tradeoff:
-        return fit_to_tradeoffs([_tradeoff(text) for text in options.tradeoff], options.budget, options.tolerance, **wishes)
+        return fit_to_tradeoffs(
+            [_tradeoff(text) for text in options.tradeoff],
+            options.budget,
+            options.tolerance,
+            **wishes,
+        )
     return fit_to_residuals(_numbers(options.residuals.strip()), options.budget, **wishes)
 
 
 def _tradeoff(text: str) -> tuple[str, str, str]:
-    """"-3:2" -> ("-3", "2", "1"): at -3 weigh as much as at 2."""
+    """ "-3:2" -> ("-3", "2", "1"): at -3 weigh as much as at 2."""
     parts = [part.strip() for part in text.split(":")]
     if len(parts) not in (2, 3) or not all(parts):
-        raise DesignError(f"--tradeoff {shown(text.strip())} is not of the form A:B or A:B:R, such as -3:2 or -3:2:1/2")
+        raise DesignError(
+            f"--tradeoff {shown(text.strip())} is not of the form A:B or A:B:R, such as "
+            "-3:2 or -3:2:1/2"
+        )
     return parts[0], parts[1], parts[2] if len(parts) == 3 else "1"
 
 
 def _numbers(path: str) -> Sequence[float]:
     """The numbers in a text file (blanks, commas or line ends between them) or a .npy file."""
     import numpy as np
+
     try:
         if path.endswith(".npy"):
             return np.load(path, allow_pickle=False).ravel().astype(float)
         return [float(word) for word in read_input(path).replace(",", " ").split()]
     except OSError as error:
-        raise DesignError(f"--residuals {path}: {error.strerror or error}; name a file that can be read") from None
+        raise DesignError(
+            f"--residuals {path}: {error.strerror or error}; name a file that can be read"
+        ) from None
     except (ValueError, TypeError) as error:
-        raise DesignError(f"--residuals {path}: {str(error).splitlines()[0]}; give numbers alone, one a line") from None
+        raise DesignError(
+            f"--residuals {path}: {str(error).splitlines()[0]}; give numbers alone, one a line"
+        ) from None
 
 
 def _penalties(texts: Sequence[str]) -> dict[str, str]:
@@ -127,48 +221,82 @@ def _penalties(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         at, colon, value = (part.strip() for part in text.partition(":"))
         if not (at and colon and value):
-            raise DesignError(f"--penalty {shown(text.strip())} is not of the form X:VALUE, such as -3:2")
+            raise DesignError(
+                f"--penalty {shown(text.strip())} is not of the form X:VALUE, such as -3:2"
+            )
         if at in found:
-            raise DesignError(f"--penalty: two penalties are given at x = {shown(at)}: keep one of them")
+            raise DesignError(
+                f"--penalty: two penalties are given at x = {shown(at)}: keep one of them"
+            )
         found[at] = value
     return found
 
 
 def described(entry: Designed) -> str:
-    """A designed loss as text: the loss, its divergence, and each wish with the reason why it is met."""
+    """A designed loss as text: the loss, its divergence, and each wish with the reason why it is
+    met.
+    """
     divergence, verdicts = entry.derivation.divergence, entry.derivation.verdicts
     lines = [f"g(x) = {write(entry.loss.expression)}"]
     if divergence.name:
         factor = "" if divergence.factor == 1 else f"{write(divergence.factor)} x "
         lines.append(f"  divergence    {factor}{divergence.name}")
-    lines.append(f"  generator     f(t) = {write(divergence.generator)}" if divergence.generator is not None else
-                 "  generator     no closed form found (derive LOSS --at T encloses values of f)")
-    named = (("zero-forcing", verdicts.zero_forcing), ("zero-avoiding", verdicts.zero_avoiding),
-             ("symmetric", verdicts.symmetric), ("even", verdicts.even), ("bounded g'", verdicts.bounded_gradient))
+    lines.append(
+        f"  generator     f(t) = {write(divergence.generator)}"
+        if divergence.generator is not None
+        else "  generator     no closed form found (derive LOSS --at T encloses values of f)"
+    )
+    named = (
+        ("zero-forcing", verdicts.zero_forcing),
+        ("zero-avoiding", verdicts.zero_avoiding),
+        ("symmetric", verdicts.symmetric),
+        ("even", verdicts.even),
+        ("bounded g'", verdicts.bounded_gradient),
+    )
     words = {True: "yes", False: "no", None: "undecided"}
-    lines.append("  verdicts      " + ", ".join(f"{label}: {words[verdict.holds]}" for label, verdict in named))
+    lines.append(
+        "  verdicts      "
+        + ", ".join(f"{label}: {words[verdict.holds]}" for label, verdict in named)
+    )
     width = max((len(met.wish) for met in entry.met), default=0)
-    lines += [f"  wish          {met.wish:<{width}}  {met.status}: {met.because}" for met in entry.met]
+    lines += [
+        f"  wish          {met.wish:<{width}}  {met.status}: {met.because}" for met in entry.met
+    ]
     return "\n".join(lines)
 
 
-# --- export --------------------------------------------------------------------------------------------------
+# --- export
+# --------------------------------------------------------------------------------------------------
 
-def _export(options: argparse.Namespace,
-            read_each: Callable[[argparse.Namespace, Sequence[str]], dict[str, tuple[str, Loss]]]) -> int:
+
+def _export(
+    options: argparse.Namespace,
+    read_each: Callable[[argparse.Namespace, Sequence[str]], dict[str, tuple[str, Loss]]],
+) -> int:
     from divergence_lab.bridge.export import export
+
     ((name, loss),) = read_each(options, options.losses).values()
     source = export(loss, options.form, options.budget)
     if options.out:
         try:
             Path(options.out.strip()).write_text(source, encoding="utf-8")
         except OSError as error:
-            raise DesignError(f"{options.out.strip()}: {error.strerror}; name a file that can be written") from None
+            raise DesignError(
+                f"{options.out.strip()}: {error.strerror}; name a file that can be written"
+            ) from None
     if options.json:
-        document = {"name": name, "loss": write(loss.expression), "form": options.form, "source": source,
-                    "out": options.out}
+        document = {
+            "name": name,
+            "loss": write(loss.expression),
+            "form": options.form,
+            "source": source,
+            "out": options.out,
+        }
         json.dump(document, sys.stdout, indent=1, allow_nan=False)
         print()
     else:
-        print(f"wrote {options.out.strip()}" if options.out else source, end="\n" if options.out else "")
+        print(
+            f"wrote {options.out.strip()}" if options.out else source,
+            end="\n" if options.out else "",
+        )
     return DONE

@@ -19,15 +19,26 @@ def add_command(command: Callable[..., argparse.ArgumentParser]) -> None:
         "score molecules by the published sEH proxy, or by QED where its weights are not at hand",
         "divergence-lab molecules score CC(=O)Oc1ccccc1C(=O)O --data weights",
     )
-    one.add_argument("what", choices=("score", "fetch"), help="score ITEM...; fetch DIR: download the published weights")
+    one.add_argument(
+        "what",
+        choices=("score", "fetch"),
+        help="score ITEM...; fetch DIR: download the published weights",
+    )
     one.add_argument(
         "items",
         nargs="+",
         metavar="ITEM",
-        help="a SMILES, or a JSON file with a list of SMILES or fragment states; for fetch: the folder to fill",
+        help="a SMILES, or a JSON file with a list of SMILES or fragment states; for fetch: "
+        "the folder to fill",
     )
-    one.add_argument("--data", metavar="DIR", help="folder with best_params.pkl.gz and blocks_PDB_105.json (score)")
-    one.add_argument("--from", dest="source", metavar="URL", help="where to fetch from (the authors' repository)")
+    one.add_argument(
+        "--data",
+        metavar="DIR",
+        help="folder with best_params.pkl.gz and blocks_PDB_105.json (score)",
+    )
+    one.add_argument(
+        "--from", dest="source", metavar="URL", help="where to fetch from (the authors' repository)"
+    )
     one.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 

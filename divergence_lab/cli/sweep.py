@@ -9,23 +9,36 @@ from collections.abc import Callable
 DONE = 0
 
 
-def add_command(command: Callable[..., argparse.ArgumentParser], positive: Callable[[str], int]) -> None:
+def add_command(
+    command: Callable[..., argparse.ArgumentParser], positive: Callable[[str], int]
+) -> None:
     """Add `sweep`; `positive` reads a whole number above 0."""
     one = command(
         "sweep",
         _sweep,
-        "run every point of a grid of settings once, on a cluster or here, and gather the results in one table",
+        "run every point of a grid of settings once, on a cluster or here, and gather "
+        "the results in one table",
         "divergence-lab sweep grid.json --out runs/grid --workers 4",
     )
-    one.add_argument("file", metavar="FILE", help='JSON: {"fixed": {"env": ..}, "grid": {"objective": ["tb", "db"]}}')
-    one.add_argument("--out", required=True, metavar="DIR", help="a folder for each run, and table.csv")
+    one.add_argument(
+        "file",
+        metavar="FILE",
+        help='JSON: {"fixed": {"env": ..}, "grid": {"objective": ["tb", "db"]}}',
+    )
+    one.add_argument(
+        "--out", required=True, metavar="DIR", help="a folder for each run, and table.csv"
+    )
     one.add_argument(
         "--cluster", default="auto", choices=("auto", "slurm", "local", "none"),
         help="auto: Slurm where it is, else processes here; none: this process (auto)",
     )  # fmt: skip
-    one.add_argument("--workers", type=positive, default=2, metavar="N", help="runs at the same time (2)")
+    one.add_argument(
+        "--workers", type=positive, default=2, metavar="N", help="runs at the same time (2)"
+    )
     one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
-    one.add_argument("--hours", type=positive, default=24, metavar="H", help="longest run, for Slurm (24)")
+    one.add_argument(
+        "--hours", type=positive, default=24, metavar="H", help="longest run, for Slurm (24)"
+    )
 
 
 def _sweep(options: argparse.Namespace) -> int:

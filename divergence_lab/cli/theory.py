@@ -1,4 +1,6 @@
-"""The commands that need theory alone: `invert` (a generator's loss) and `catalogue` (everything that has a name)."""
+"""The commands that need theory alone: `invert` (a generator's loss) and `catalogue` (everything
+that has a name).
+"""
 
 from __future__ import annotations
 
@@ -11,53 +13,101 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.catalogue import named as catalogue
-from divergence_lab.theory.answers.derivation import Derivation, read_ratios, to_json, undecided_to_json
-from divergence_lab.theory.expressions.parsing import ExpressionError, write
+from divergence_lab.theory.answers.derivation import (
+    Derivation,
+    read_ratios,
+    to_json,
+    undecided_to_json,
+)
 from divergence_lab.theory.answers.inversion import Inversion
 from divergence_lab.theory.answers.questions import Unfinished, invert_text, parameters_of_generator
+from divergence_lab.theory.catalogue import named as catalogue
+from divergence_lab.theory.expressions.parsing import ExpressionError, write
 from divergence_lab.theory.expressions.symbols import t
 
 DONE = 0
 MAX_DIGITS = 1000
 COLUMNS = 100  # of the catalogue as text
-LOSS_VERDICTS = ("valid", "convex", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient")
+LOSS_VERDICTS = (
+    "valid",
+    "convex",
+    "zero_forcing",
+    "zero_avoiding",
+    "symmetric",
+    "even",
+    "bounded_gradient",
+)
 DIVERGENCE_VERDICTS = ("zero_forcing", "zero_avoiding", "symmetric")
 
 
-def add_commands(command: Callable[..., argparse.ArgumentParser],
-                 loss_options: Callable[[argparse.ArgumentParser], None],
-                 describe: Callable[[str, Derivation, bool], str]) -> None:
+def add_commands(
+    command: Callable[..., argparse.ArgumentParser],
+    loss_options: Callable[[argparse.ArgumentParser], None],
+    describe: Callable[[str, Derivation, bool], str],
+) -> None:
     """Add both commands.
 
-    `command(name, run, summary, example)` makes a sub-parser, `loss_options` adds --assume, --set, --budget and
-    --json to it, and `describe` is how `derive` shows a derivation as text.
+    `command(name, run, summary, example)` makes a sub-parser, `loss_options` adds --assume, --set,
+    --budget and --json to it, and `describe` is how `derive` shows a derivation as text.
     """
-    one = command("invert", lambda options: _invert(options, describe), "find the loss that induces a generator f(t)",
-                  "divergence-lab invert 't*log(t)' 'Abs(t - 1)/2' --at 0.1,2")
-    one.add_argument("generators", nargs="+", metavar="GENERATOR",
-                     help="an expression in the ratio t, or the name of a divergence ('Jensen-Shannon')")
+    one = command(
+        "invert",
+        lambda options: _invert(options, describe),
+        "find the loss that induces a generator f(t)",
+        "divergence-lab invert 't*log(t)' 'Abs(t - 1)/2' --at 0.1,2",
+    )
+    one.add_argument(
+        "generators",
+        nargs="+",
+        metavar="GENERATOR",
+        help="an expression in the ratio t, or the name of a divergence ('Jensen-Shannon')",
+    )
     one.add_argument("--at", metavar="T,T,...", help="ratios at which f is enclosed")
-    one.add_argument("--digits", type=int, default=30, metavar="N", help="digits of these values (30)")
+    one.add_argument(
+        "--digits", type=int, default=30, metavar="N", help="digits of these values (30)"
+    )
     one.add_argument("--latex", action="store_true", help="print formulas as LaTeX")
     loss_options(one)
 
-    two = command("catalogue", _catalogue, "every named loss and divergence with its verdicts",
-                  "divergence-lab catalogue --json")
+    two = command(
+        "catalogue",
+        _catalogue,
+        "every named loss and divergence with its verdicts",
+        "divergence-lab catalogue --json",
+    )
     two.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 
-# --- invert --------------------------------------------------------------------------------------------------
+# --- invert
+# --------------------------------------------------------------------------------------------------
+
 
 def _invert(options: argparse.Namespace, describe: Callable[[str, Derivation, bool], str]) -> int:
     if not 0 < options.digits <= MAX_DIGITS:
         raise ExpressionError(f"--digits {options.digits} is not between 1 and {MAX_DIGITS}")
     ratios = read_ratios(options.at) if options.at else ()
-    found = invert_all(options.generators, options.assume, options.values, ratios, options.digits, options.budget)
-    tell_lost("invert", "generator", [entry if isinstance(entry, Unfinished) else entry[1] for entry in found])
+    found = invert_all(
+        options.generators, options.assume, options.values, ratios, options.digits, options.budget
+    )
+    tell_lost(
+        "invert",
+        "generator",
+        [entry if isinstance(entry, Unfinished) else entry[1] for entry in found],
+    )
     if options.json:
-        _print_json([{"given": entry.text, "normalised": None, **undecided_to_json(None, entry.because), "closed_form": False}
-                     if isinstance(entry, Unfinished) else inversion_to_json(*entry) for entry in found])
+        _print_json(
+            [
+                {
+                    "given": entry.text,
+                    "normalised": None,
+                    **undecided_to_json(None, entry.because),
+                    "closed_form": False,
+                }
+                if isinstance(entry, Unfinished)
+                else inversion_to_json(*entry)
+                for entry in found
+            ]
+        )
         return DONE
     for entry in found:
         if isinstance(entry, Unfinished):
@@ -68,7 +118,10 @@ def _invert(options: argparse.Namespace, describe: Callable[[str, Derivation, bo
         if inversion.gauge != (0, 0):
             constant, slope = inversion.gauge
             removed = constant + (t - 1 if slope == 1 else sp.Mul(slope, t - 1, evaluate=False))
-            print(f"  normalised    {write(removed)} was taken off f: constant where both laws are normalised")
+            print(
+                f"  normalised    {write(removed)} was taken off f: constant where both "
+                "laws are normalised"
+            )
         print()
     return DONE
 
@@ -80,37 +133,70 @@ def tell_lost(command: str, what: str, found: Sequence[Derivation | Unfinished])
             print(f"divergence-lab {command}: {what} {position}: {sentence}", file=sys.stderr)
 
 
-def invert_all(generators: list[str], assumptions: list[str], settings: list[str], at: Sequence[sp.Expr], digits: int,
-               budget: float) -> list[tuple[Inversion, Derivation] | Unfinished]:
-    """Each generator inverted within the budget; `settings` are "alpha=1/3", and some generator must have each parameter."""
+def invert_all(
+    generators: list[str],
+    assumptions: list[str],
+    settings: list[str],
+    at: Sequence[sp.Expr],
+    digits: int,
+    budget: float,
+) -> list[tuple[Inversion, Derivation] | Unfinished]:
+    """Each generator inverted within the budget; `settings` are "alpha=1/3", and some generator
+    must have each parameter.
+    """
     values = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals or not name.strip() or not value.strip():
             raise ExpressionError(f"--set {setting[:40]!r} is not of the form alpha=1/3")
         values[name.strip()] = value
-    known = {text: parameters_of_generator(text, assumptions, budget) for text in generators} if values else {}
+    known = (
+        {text: parameters_of_generator(text, assumptions, budget) for text in generators}
+        if values
+        else {}
+    )
     if None not in known.values() and (unused := set(values) - set().union(*known.values())):
         raise ExpressionError(f"--set {min(unused)}: no generator has a parameter of that name")
-    return [invert_text(text, assumptions, {name: values[name] for name in values if name in (known[text] or ())}, at,
-                        digits, budget) for text in generators]
+    return [
+        invert_text(
+            text,
+            assumptions,
+            {name: values[name] for name in values if name in (known[text] or ())},
+            at,
+            digits,
+            budget,
+        )
+        for text in generators
+    ]
 
 
 def inversion_to_json(inversion: Inversion, derivation: Derivation) -> dict[str, Any]:
-    """The object of `derive --json` and what was given: given = normalised + constant + slope*(t - 1)."""
-    return {"given": write(inversion.given), "normalised": write(inversion.generator), **to_json(derivation),
-            "gauge": {"constant": write(inversion.gauge[0]), "slope": write(inversion.gauge[1])},
-            "closed_form": inversion.closed}
+    """The object of `derive --json` and what was given: given = normalised + constant + slope*(t
+    - 1).
+    """
+    return {
+        "given": write(inversion.given),
+        "normalised": write(inversion.generator),
+        **to_json(derivation),
+        "gauge": {"constant": write(inversion.gauge[0]), "slope": write(inversion.gauge[1])},
+        "closed_form": inversion.closed,
+    }
 
 
-# --- catalogue -----------------------------------------------------------------------------------------------
+# --- catalogue
+# -----------------------------------------------------------------------------------------------
+
 
 def _catalogue(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(catalogue_to_json())
         return DONE
     for row in catalogue_to_json():
-        parameters = f"({', '.join(row['parameters'])})" if row["kind"] == "loss" and row["parameters"] else ""
+        parameters = (
+            f"({', '.join(row['parameters'])})"
+            if row["kind"] == "loss" and row["parameters"]
+            else ""
+        )
         print(f"{row['name']}{parameters}  [{row['kind']}]\n" + _wrapped("formula", row["formula"]))
         if row["kind"] == "divergence":
             print(_wrapped("in sums", row["sums"]) + "\n" + _wrapped("loss", row["loss"]))
@@ -118,39 +204,77 @@ def _catalogue(options: argparse.Namespace) -> int:
         if row["use"]:
             print(_wrapped("use", row["use"]))
         names = LOSS_VERDICTS if row["kind"] == "loss" else DIVERGENCE_VERDICTS
-        print(_wrapped("verdicts", _in_words({name.replace("_", "-"): row[name] for name in names})) + "\n")
+        print(
+            _wrapped("verdicts", _in_words({name.replace("_", "-"): row[name] for name in names}))
+            + "\n"
+        )
     return DONE
 
 
 def _in_words(verdicts: dict[str, dict[str, Any]]) -> str:
     """valid, convex; zero-forcing if alpha <= 0; not even, symmetric"""
-    groups = [", ".join(name for name, verdict in verdicts.items() if verdict["holds"] is True),
-              *(f"{name} if {verdict['condition']}" for name, verdict in verdicts.items() if verdict["holds"] is None),
-              ", ".join(name for name, verdict in verdicts.items() if verdict["holds"] is False)]
+    groups = [
+        ", ".join(name for name, verdict in verdicts.items() if verdict["holds"] is True),
+        *(
+            f"{name} if {verdict['condition']}"
+            for name, verdict in verdicts.items()
+            if verdict["holds"] is None
+        ),
+        ", ".join(name for name, verdict in verdicts.items() if verdict["holds"] is False),
+    ]
     if groups[-1]:
         groups[-1] = f"not {groups[-1]}"
     return "; ".join(group for group in groups if group)
 
 
 def _wrapped(label: str, text: str) -> str:
-    return textwrap.fill(text, COLUMNS, initial_indent=f"  {label:<14}", subsequent_indent=" " * 16, break_long_words=False,
-                         break_on_hyphens=False)
+    return textwrap.fill(
+        text,
+        COLUMNS,
+        initial_indent=f"  {label:<14}",
+        subsequent_indent=" " * 16,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def catalogue_to_json() -> list[dict[str, Any]]:
-    """Every entry; a verdict holds, does not, or holds exactly under its condition on the parameters."""
-    losses = [{"name": entry.name, "kind": "loss", "formula": entry.loss, "reference": entry.reference,
-               "use": entry.use, "parameters": dict(entry.parameters), "where": list(entry.where),
-               "special": dict(entry.special),
-               "divergences": {f"{entry.name}({at})" if at else entry.name: name
-                               for at, name in entry.divergences.items()},
-               **{name: _verdict(getattr(entry.expected, name)) for name in LOSS_VERDICTS}}
-              for entry in catalogue.LOSSES]
-    divergences = [{"name": entry.name, "kind": "divergence", "formula": entry.generator, "sums": entry.formula,
-                    "reference": entry.reference, "use": None, "loss": entry.loss,
-                    "parameters": {entry.parameter: None} if entry.parameter else {}, "where": list(entry.where),
-                    **{name: _verdict(getattr(entry, name)) for name in DIVERGENCE_VERDICTS}}
-                   for entry in catalogue.DIVERGENCES]
+    """Every entry; a verdict holds, does not, or holds exactly under its condition on the
+    parameters.
+    """
+    losses = [
+        {
+            "name": entry.name,
+            "kind": "loss",
+            "formula": entry.loss,
+            "reference": entry.reference,
+            "use": entry.use,
+            "parameters": dict(entry.parameters),
+            "where": list(entry.where),
+            "special": dict(entry.special),
+            "divergences": {
+                f"{entry.name}({at})" if at else entry.name: name
+                for at, name in entry.divergences.items()
+            },
+            **{name: _verdict(getattr(entry.expected, name)) for name in LOSS_VERDICTS},
+        }
+        for entry in catalogue.LOSSES
+    ]
+    divergences = [
+        {
+            "name": entry.name,
+            "kind": "divergence",
+            "formula": entry.generator,
+            "sums": entry.formula,
+            "reference": entry.reference,
+            "use": None,
+            "loss": entry.loss,
+            "parameters": {entry.parameter: None} if entry.parameter else {},
+            "where": list(entry.where),
+            **{name: _verdict(getattr(entry, name)) for name in DIVERGENCE_VERDICTS},
+        }
+        for entry in catalogue.DIVERGENCES
+    ]
     return losses + divergences
 
 

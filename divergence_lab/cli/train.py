@@ -1,4 +1,6 @@
-"""The command `train`: losses and schedules of losses, objectives, samplers; files and a table of the runs."""
+"""The command `train`: losses and schedules of losses, objectives, samplers; files and a table
+of the runs.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,11 @@ def add_command(
     read_each: Callable[[argparse.Namespace, Sequence[str]], dict[str, tuple[str, Loss]]],
     positive: Callable[[str], int],
 ) -> None:
-    """Add `train`.  `read_each(options, texts)` gives each text its name and loss, `positive` reads a number above 0."""
+    """Add `train`.
+
+    `read_each(options, texts)` gives each text its name and loss, `positive` reads a number above
+    0.
+    """
     one = command(
         "train",
         lambda options: _train(options, read_each),
@@ -39,10 +45,13 @@ def add_command(
         "losses",
         nargs="+",
         metavar="LOSS",
-        help="a catalogue name, an expression in x, or a schedule: 'linex(1->0)', 'linex(1) then shifted_cosh at 0.3', "
+        help="a catalogue name, an expression in x, or a schedule: 'linex(1->0)', 'linex(1) "
+        "then shifted_cosh at 0.3', "
         "'linex(1) into quadratic'",
     )
-    one.add_argument("--env", required=True, help="hypergrid:4x8, bits:16x4, dag:FILE.json, generated:...")
+    one.add_argument(
+        "--env", required=True, help="hypergrid:4x8, bits:16x4, dag:FILE.json, generated:..."
+    )
     one.add_argument(
         "--objective",
         default="tb",
@@ -55,30 +64,45 @@ def add_command(
         metavar="S",
         help="on, epsilon:E, tempered:T, backward, mixture:B, replay:B, with commas",
     )
-    one.add_argument("--backward", default="uniform", help="P_B: uniform, learned, maxent (uniform)")
-    one.add_argument("--exact", action="store_true", help="the expected on-policy gradient, no sampling")
+    one.add_argument(
+        "--backward", default="uniform", help="P_B: uniform, learned, maxent (uniform)"
+    )
+    one.add_argument(
+        "--exact", action="store_true", help="the expected on-policy gradient, no sampling"
+    )
     one.add_argument("--seeds", type=positive, default=5, metavar="N", help="seeds 0 ... N-1 (5)")
     one.add_argument("--steps", type=positive, metavar="N", help="gradient steps")
     one.add_argument("--batch", type=positive, metavar="B", help="trajectories a step and member")
-    one.add_argument("--learning-rate", metavar="R,...", help="every loss is trained at each of these")
+    one.add_argument(
+        "--learning-rate", metavar="R,...", help="every loss is trained at each of these"
+    )
     one.add_argument(
         "--policy",
         choices=("tabular", "mlp", "transformer", "mpnn"),
-        help="(tabular; mlp where states are not listed); transformer for generated:bits, mpnn for blocks",
+        help="(tabular; mlp where states are not listed); transformer for generated:bits, "
+        "mpnn for blocks",
     )
     one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
-    one.add_argument("--deterministic", action="store_true", help="the same bits in every run on one device")
-    one.add_argument("--out", metavar="DIR", help="folder for config.json, metrics.csv, terminal.npz ...")
-    one.add_argument("--resume", action="store_true", help="continue the run in --out from its checkpoint")
+    one.add_argument(
+        "--deterministic", action="store_true", help="the same bits in every run on one device"
+    )
+    one.add_argument(
+        "--out", metavar="DIR", help="folder for config.json, metrics.csv, terminal.npz ..."
+    )
+    one.add_argument(
+        "--resume", action="store_true", help="continue the run in --out from its checkpoint"
+    )
     loss_options(one)
 
 
-def _train(options: argparse.Namespace, read_each: Callable[..., dict[str, tuple[str, Loss]]]) -> int:
+def _train(
+    options: argparse.Namespace, read_each: Callable[..., dict[str, tuple[str, Loss]]]
+) -> int:
     from divergence_lab.graphs.dag import PointedDAG
     from divergence_lab.graphs.texts import space_from_text
     from divergence_lab.results.result import NeverMoved, never_moved, runs, save_all
-    from divergence_lab.training.schedule_texts import read_schedules
     from divergence_lab.training.loop import train
+    from divergence_lab.training.schedule_texts import read_schedules
 
     if options.resume and not options.out:
         raise TrainUsageError("--resume needs --out DIR, the folder of the run to continue")
@@ -86,8 +110,14 @@ def _train(options: argparse.Namespace, read_each: Callable[..., dict[str, tuple
     space = space_from_text(options.env)
     objectives = [text.strip() for text in re.split(r",(?![^(]*\))", options.objective)]
     if len(set(objectives)) < len(objectives):
-        raise TrainUsageError(f"--objective {options.objective}: an objective is named twice; name each once")
-    chosen = {key: getattr(options, key) for key in ("steps", "batch") if getattr(options, key) is not None}
+        raise TrainUsageError(
+            f"--objective {options.objective}: an objective is named twice; name each once"
+        )
+    chosen = {
+        key: getattr(options, key)
+        for key in ("steps", "batch")
+        if getattr(options, key) is not None
+    }
     chosen["policy"] = options.policy or ("tabular" if isinstance(space, PointedDAG) else "mlp")
     chosen |= {
         key: getattr(options, key)
@@ -102,7 +132,11 @@ def _train(options: argparse.Namespace, read_each: Callable[..., dict[str, tuple
             folder = folder / objective
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NeverMoved)  # told below
-            results.append(train(losses, space, objective=objective, out=folder, resume=options.resume, **chosen))
+            results.append(
+                train(
+                    losses, space, objective=objective, out=folder, resume=options.resume, **chosen
+                )
+            )
     for line in (line for result in results for line in never_moved(result)):
         print(f"divergence-lab train: {line}", file=sys.stderr)
     if options.out and len(objectives) > 1:
@@ -177,13 +211,24 @@ def _print_table(table: Sequence[Mapping[str, Any]]) -> None:
             value = row.get(key)
             text = "-" if value is None else f"{value:{form}}"
             cells.append(f"{text:{side}{max(width, len(titles.get(key, '')))}}")
-        print(" ".join(cells) + ("" if row["finite"] and row["moved"] else "   not finite" if row["moved"] else "   never moved"))
+        print(
+            " ".join(cells)
+            + (
+                ""
+                if row["finite"] and row["moved"]
+                else "   not finite"
+                if row["moved"]
+                else "   never moved"
+            )
+        )
 
 
 def finite_json(row: Mapping[str, Any]) -> dict[str, Any]:
     """JSON has no infinity: numbers that are not finite become the strings "oo", "-oo", "nan"."""
     words = {float("inf"): "oo", float("-inf"): "-oo"}
     return {
-        key: words.get(value, "nan" if math.isnan(value) else value) if isinstance(value, float) else value
+        key: words.get(value, "nan" if math.isnan(value) else value)
+        if isinstance(value, float)
+        else value
         for key, value in row.items()
     }

@@ -1,4 +1,6 @@
-"""The command `verify`: the gradient theorem, for every objective, group of parameters and sampler."""
+"""The command `verify`: the gradient theorem, for every objective, group of parameters and
+sampler.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ def add_command(
     loss_options: Callable[[argparse.ArgumentParser], None],
     read_losses: Callable[[argparse.Namespace], dict[str, Loss]],
 ) -> None:
-    """Add `verify`.  `read_losses(options)` gives name -> loss, the paper's four where none is named."""
+    """Add `verify`.
+
+    `read_losses(options)` gives name -> loss, the paper's four where none is named.
+    """
     one = command(
         "verify",
         lambda options: _verify(options, read_losses),
@@ -39,13 +44,16 @@ def add_command(
         "--sampler",
         action="append",
         metavar="S",
-        help="on, backward, mixture:E, power:B: objects weighted by p_F and p_B; drawn:S: as training with --sampler S "
+        help="on, backward, mixture:E, power:B: objects weighted by p_F and p_B; drawn:S: as "
+        "training with --sampler S "
         "draws them; all; repeatable (on)",
     )
     loss_options(one)
 
 
-def _verify(options: argparse.Namespace, read_losses: Callable[[argparse.Namespace], dict[str, Loss]]) -> int:
+def _verify(
+    options: argparse.Namespace, read_losses: Callable[[argparse.Namespace], dict[str, Loss]]
+) -> int:
     from divergence_lab.theorem.verification import verify
 
     objectives = [text.strip() for text in re.split(r",(?![^(]*\))", options.objective)]
@@ -70,16 +78,20 @@ def _print_losses(rows: list[dict[str, Any]]) -> None:
     first = rows[0]
     width = max(len(row["loss"]) for row in rows)
     print(
-        f"{first['objective']} on {first['env']}, sampler {first['sampler']}, {first['objects']} objects, float64\n"
+        f"{first['objective']} on {first['env']}, sampler {first['sampler']}, "
+        f"{first['objects']} objects, float64\n"
     )
     print(
-        f"{'loss':<{width}}  parameters                      gradient of               error  sign flipped  holds"
+        f"{'loss':<{width}}  parameters                      gradient of               "
+        "error  sign flipped  holds"
     )
     for row in rows:
         for group in row["groups"]:
             print(
-                f"{row['loss']:<{width}}  {group['parameters']:<30}  {_short(group['statement']):<24}"
-                f"  {group['max_gradient_error']:>7.0e}  {group['flipped_sign_error']:>12.0e}  {_answer(group)}"
+                f"{row['loss']:<{width}}  {group['parameters']:<30}  "
+                f"{_short(group['statement']):<24}"
+                f"  {group['max_gradient_error']:>7.0e}  "
+                f"{group['flipped_sign_error']:>12.0e}  {_answer(group)}"
             )
     print(NOTES)
 
@@ -101,7 +113,9 @@ def _answer(group: dict[str, Any]) -> str:
 
 
 def _print_groups(rows: list[dict[str, Any]]) -> None:
-    """One line a group, the worst over the losses: the table of what is true for which parameters."""
+    """One line a group, the worst over the losses: the table of what is true for which
+    parameters.
+    """
     losses = list(dict.fromkeys(row["loss"] for row in rows))
     print(f"{rows[0]['env']}, float64, the worst of {len(losses)} losses: {', '.join(losses)}\n")
     last = None
@@ -110,19 +124,26 @@ def _print_groups(rows: list[dict[str, Any]]) -> None:
         if last != (objective, sampler):
             print(f"{objective}, sampler {sampler}")
             print(
-                f"  {'parameters':<30}  D_f alone        error  what holds                 error   controls"
+                f"  {'parameters':<30}  D_f alone        error  what holds               "
+                "  error   controls"
             )
             last = (objective, sampler)
         alone = "yes" if all(group["divergence_alone"] for group in groups) else "NO"
         worst = max(group["divergence_alone_error"] for group in groups)
         error = max(group["max_gradient_error"] for group in groups)
-        holds = _short(groups[0]["statement"]) if all(group["holds"] for group in groups) else "FAILS"
+        holds = (
+            _short(groups[0]["statement"]) if all(group["holds"] for group in groups) else "FAILS"
+        )
         controls = "fail" if all(group["controls_fail"] for group in groups) else "PASS"
         if not any(group["moves"] for group in groups):
             controls = "-, moves nothing"
-        print(f"  {parameters:<30}  {alone:<9}  {worst:>10.0e}  {holds:<25}  {error:>6.0e}   {controls}")
+        print(
+            f"  {parameters:<30}  {alone:<9}  {worst:>10.0e}  {holds:<25}  {error:>6.0e} "
+            f"  {controls}"
+        )
     print(
-        "\n  D_f alone     is the gradient that of D_f(p_B||p_F)?  What holds is what theory says instead, and its error"
+        "\n  D_f alone     is the gradient that of D_f(p_B||p_F)?  What holds is what "
+        "theory says instead, and its error"
         "\n  controls      g(-x) for g(x), and weights that are not held constant: must fail"
     )
 
@@ -131,5 +152,7 @@ def _by_group(rows: list[dict[str, Any]]) -> dict[tuple[str, str, str], list[dic
     found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in rows:
         for group in row["groups"]:
-            found.setdefault((row["objective"], row["sampler"], group["parameters"]), []).append(group)
+            found.setdefault((row["objective"], row["sampler"], group["parameters"]), []).append(
+                group
+            )
     return found

@@ -1,1 +1,3 @@
-"""What is learned on a graph: policies, trajectories, residuals, exact laws; no loss and no SymPy."""
+"""What is learned on a graph: policies, trajectories, residuals, exact laws; no loss and no
+SymPy.
+"""

@@ -1,4 +1,6 @@
-"""What differs between devices: looking at numbers, threads, and steps that are recorded once and repeated."""
+"""What differs between devices: looking at numbers, threads, and steps that are recorded once
+and repeated.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,17 @@ WARM = 3  # steps before the recording, in which libraries set themselves up
 
 
 def may_look(device: torch.device) -> bool:
-    """Whether a number on this device can be looked at for nothing: on a CPU; a GPU would have to be waited for."""
+    """Whether a number on this device can be looked at for nothing: on a CPU; a GPU would have
+    to be waited for.
+    """
     return device.type == "cpu"
 
 
 @contextmanager
 def one_thread(wanted: bool) -> Iterator[None]:
-    """torch on one CPU thread inside, if `wanted`: on shared cores a second costs small work much and gains it nothing."""
+    """torch on one CPU thread inside, if `wanted`: on shared cores a second costs small work
+    much and gains it nothing.
+    """
     before = torch.get_num_threads()
     if not wanted or before == 1:
         yield
@@ -31,11 +37,13 @@ def one_thread(wanted: bool) -> Iterator[None]:
 
 
 def repeated(call: Callable[[], None], device: torch.device) -> Callable[[], None]:
-    """`call`, to be made many times: on a GPU recorded as a CUDA graph after WARM calls, and replayed from then on.
+    """`call`, to be made many times: on a GPU recorded as a CUDA graph after WARM calls, and
+    replayed from then on.
 
-    `call` must read what changes from tensors that stay in their place, and write in place.  A step is hundreds of
-    small kernels, and to launch them one by one takes longer than to run them.  Where the recording fails, a warning
-    says why and every call is made as it is; elsewhere than on a GPU too.
+    `call` must read what changes from tensors that stay in their place, and write in place.  A step
+    is hundreds of small kernels, and to launch them one by one takes longer than to run them.
+    Where the recording fails, a warning says why and every call is made as it is; elsewhere than on
+    a GPU too.
     """
     if device.type != "cuda":
         return call
@@ -50,7 +58,8 @@ def repeated(call: Callable[[], None], device: torch.device) -> Callable[[], Non
             except RuntimeError as error:
                 failed = True
                 warnings.warn(
-                    f"this step cannot be recorded as a CUDA graph, and runs kernel by kernel: {_first_line(error)}",
+                    "this step cannot be recorded as a CUDA graph, and runs kernel by "
+                    f"kernel: {_first_line(error)}",
                     stacklevel=2,
                 )
         if graph is not None:

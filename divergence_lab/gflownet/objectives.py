@@ -1,12 +1,13 @@
-"""Residuals x = log p_B - log p_F = log(target/model) and weights of each training objective; no loss.
+"""Residuals x = log p_B - log p_F = log(target/model) and weights of each training objective; no
+loss.
 
 All objectives but flow matching are differences of one potential along a trajectory,
 
     V_k = log F(s_k) + sum_{t<k} (log P_B(s_t|s_{t+1}) - log P_F(s_{t+1}|s_t)),
 
-with log R(s) in place of log P_B for the step that stops and log F = 0 after it.  The residual of the part from
-s_i to s_j is V_j - V_i: DB takes j = i + 1, TB the whole trajectory, SubTB every pair.
-What is minimised is mean_B sum_O weight g(x).
+with log R(s) in place of log P_B for the step that stops and log F = 0 after it.  The residual of
+the part from s_i to s_j is V_j - V_i: DB takes j = i + 1, TB the whole trajectory, SubTB every
+pair. What is minimised is mean_B sum_O weight g(x).
 """
 
 from __future__ import annotations
@@ -19,25 +20,29 @@ from torch import Tensor
 
 FLOWS = {"": "free", "fl-": "forward-looking", "modified-": "modified"}
 FORMS = (
-    "tb, vargrad, db, subtb, subtb(0.9), fm, fl-db, fl-subtb(0.9), modified-db, modified-subtb(0.9), "
+    "tb, vargrad, db, subtb, subtb(0.9), fm, fl-db, fl-subtb(0.9), modified-db, "
+    "modified-subtb(0.9), "
     "or db and subtb as tied-..., tied-fl-..."
 )
 
 
 class ObjectiveError(ValueError):
-    """A text that names no objective, or one that the space does not allow; the message says what to do."""
+    """A text that names no objective, or one that the space does not allow; the message says
+    what to do.
+    """
 
 
 @dataclass(frozen=True)
 class Objective:
     """`kind`: tb, vargrad, db, subtb or fm.  `flow`: where log F comes from.
 
-    free: learned.  forward-looking: log F = log R(partial state) + learned (Pan et al. 2023).  modified: all
-    states are terminal, F(s) = R(s)/P_F(stop|s) (Deleu et al. 2022).  edges: F(s -> s') are learned, the flow of
-    a stop is R(s), and P_F is their quotient (Bengio et al. 2021).  none: no flow is needed.  log F of the source
-    is log Z, except where modified or edges fix it.  `decay`: SubTB's lambda.  `tied`: log F of the source is
-    learned as that of any other state, not as a number of its own, and where only the stop is left F(s) = R(s), so
-    that this stop is no step (the released code of Hu et al. 2025).
+    free: learned.  forward-looking: log F = log R(partial state) + learned (Pan et al. 2023).
+    modified: all states are terminal, F(s) = R(s)/P_F(stop|s) (Deleu et al. 2022).  edges: F(s ->
+    s') are learned, the flow of a stop is R(s), and P_F is their quotient (Bengio et al. 2021).
+    none: no flow is needed.  log F of the source is log Z, except where modified or edges fix it.
+    `decay`: SubTB's lambda.  `tied`: log F of the source is learned as that of any other state, not
+    as a number of its own, and where only the stop is left F(s) = R(s), so that this stop is no
+    step (the released code of Hu et al. 2025).
     """
 
     name: str
@@ -49,8 +54,14 @@ class Objective:
 
 def objective(text: str) -> Objective:
     """Text -> Objective: one of FORMS."""
-    match = re.fullmatch(r"(tied-)?(fl-|modified-)?(tb|vargrad|db|subtb|fm)(?:\(([0-9.]{1,12})\))?", text.strip())
-    wrong = match is None or (match[1] and match[2] == "modified-") or (match[4] and match[3] != "subtb")
+    match = re.fullmatch(
+        r"(tied-)?(fl-|modified-)?(tb|vargrad|db|subtb|fm)(?:\(([0-9.]{1,12})\))?", text.strip()
+    )
+    wrong = (
+        match is None
+        or (match[1] and match[2] == "modified-")
+        or (match[4] and match[3] != "subtb")
+    )
     if wrong or ((match[1] or match[2]) and match[3] not in ("db", "subtb")):
         raise ObjectiveError(f"objective {text!r} is not known; use one of {FORMS}")
     try:
@@ -67,9 +78,9 @@ def objective(text: str) -> Objective:
 class Steps:
     """What the model says along B trajectories of each member; T steps, the stop included.
 
-    `increment` [M, T, B]: log P_B - log P_F of a step between states, log R - log P_F of the stop, 0 after it.
-    `log_flow` [M, T+1, B]: log F of the state before each step, 0 after the stop; None where none is needed.
-    `exists` [M, T, B] bool: the step is made, stop included.  `log_z` [M].
+    `increment` [M, T, B]: log P_B - log P_F of a step between states, log R - log P_F of the stop,
+    0 after it. `log_flow` [M, T+1, B]: log F of the state before each step, 0 after the stop; None
+    where none is needed. `exists` [M, T, B] bool: the step is made, stop included.  `log_z` [M].
     """
 
     increment: Tensor
@@ -80,7 +91,9 @@ class Steps:
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
-    """`x` [M, O, B] and `weight`, broadcast to it, of the objects o of each trajectory; a weight is never learned."""
+    """`x` [M, O, B] and `weight`, broadcast to it, of the objects o of each trajectory; a weight
+    is never learned.
+    """
 
     x: Tensor
     weight: Tensor
@@ -95,8 +108,9 @@ def tb(steps: Steps) -> Residuals:
 def vargrad(steps: Steps) -> Residuals:
     """TB with log Z replaced by the mean over the batch's other trajectories, held constant.
 
-    K/(K-1) times the deviation from the mean over all K (log-partition variance: Richter et al. 2020, Zhang et
-    al. 2023).  With a trajectory left out of its own estimate, the expected gradient does not depend on K.
+    K/(K-1) times the deviation from the mean over all K (log-partition variance: Richter et al.
+    2020, Zhang et al. 2023).  With a trajectory left out of its own estimate, the expected gradient
+    does not depend on K.
     """
     estimate = steps.increment.sum(dim=1, keepdim=True)
     batch = estimate.shape[-1]
@@ -108,13 +122,18 @@ def vargrad(steps: Steps) -> Residuals:
 
 
 def db(steps: Steps) -> Residuals:
-    """x = log F(s') + log P_B(s|s') - log F(s) - log P_F(s'|s), one a transition; R(s) for the stop (Bengio 2023)."""
+    """x = log F(s') + log P_B(s|s') - log F(s) - log P_F(s'|s), one a transition; R(s) for the
+    stop (Bengio 2023).
+    """
     x = steps.increment + steps.log_flow[:, 1:] - steps.log_flow[:, :-1]
     return Residuals(x, steps.exists.to(x.dtype))
 
 
 def subtb(steps: Steps, decay: float) -> Residuals:
-    """x = V_j - V_i for all i < j of a trajectory, weight lambda^(j-i) / sum of those (Madan et al. 2023)."""
+    """x = V_j - V_i for all i < j of a trajectory, weight lambda^(j-i) / sum of those (Madan et al.
+
+    2023).
+    """
     n_steps = steps.increment.shape[1]
     potential = steps.log_flow.clone()
     potential[:, 1:] += steps.increment.cumsum(dim=1)
@@ -122,14 +141,21 @@ def subtb(steps: Steps, decay: float) -> Residuals:
     power = (last - first).to(potential.dtype)[:, None]
     if decay > 1:  # over that of the whole trajectory, so that a long one does not overflow
         power = power - steps.exists.sum(dim=1, keepdim=True)
-    # after the stop all potentials agree, so pairs that end later than the stop are told by their last step
+    # after the stop all potentials agree, so pairs that end later than the stop are told by their
+    # last step
     weight = torch.where(steps.exists[:, last - 1], decay**power, 0.0)
-    total = weight.sum(dim=1, keepdim=True)  # 0 of a tied trajectory that can but stop: it has no part
-    return Residuals(potential[:, last] - potential[:, first], weight / torch.where(total > 0, total, 1.0))
+    total = weight.sum(
+        dim=1, keepdim=True
+    )  # 0 of a tied trajectory that can but stop: it has no part
+    return Residuals(
+        potential[:, last] - potential[:, first], weight / torch.where(total > 0, total, 1.0)
+    )
 
 
 def fm(log_inflow: Tensor, log_outflow: Tensor, visited: Tensor) -> Residuals:
-    """x = log outflow - log inflow of each visited state but the source: [M, O, B]; R(s) flows out at a stop."""
+    """x = log outflow - log inflow of each visited state but the source: [M, O, B]; R(s) flows
+    out at a stop.
+    """
     x = torch.where(visited, log_outflow - log_inflow, 0.0)
     return Residuals(x, visited.to(x.dtype))
 

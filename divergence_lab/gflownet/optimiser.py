@@ -1,4 +1,6 @@
-"""Adam for an ensemble: clipping, bad gradients and step counts of one member never touch another."""
+"""Adam for an ensemble: clipping, bad gradients and step counts of one member never touch
+another.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,13 @@ LARGE = 1e30  # beyond this norm, squares and quotients in float32 need more car
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """All parameters of all members in one tensor `values` [M, N], N numbers each, updated in place.
+    """All parameters of all members in one tensor `values` [M, N], N numbers each, updated in
+    place.
 
-    `parameters`: its named parts with a leading axis M, views that gradients are taken of.  `mean`, `square` [M, N]:
-    Adam's moments.  `count` [M, 1]: updates made.  `finite` [M, 1]: no gradient of the member has been infinite or
-    NaN.  `parts`: of each named part, every member's values, mean, square and count, as views for torch's own Adam.
+    `parameters`: its named parts with a leading axis M, views that gradients are taken of.  `mean`,
+    `square` [M, N]: Adam's moments.  `count` [M, 1]: updates made.  `finite` [M, 1]: no gradient of
+    the member has been infinite or NaN.  `parts`: of each named part, every member's values, mean,
+    square and count, as views for torch's own Adam.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -38,7 +42,9 @@ class Ensemble:
 
 def ensemble(parameters: Mapping[str, Tensor]) -> Ensemble:
     """The parameters, each with a leading axis M, laid side by side with fresh moments."""
-    values = torch.cat([tensor.detach().reshape(len(tensor), -1) for tensor in parameters.values()], dim=1)
+    values = torch.cat(
+        [tensor.detach().reshape(len(tensor), -1) for tensor in parameters.values()], dim=1
+    )
     shapes = {key: tuple(tensor.shape[1:]) for key, tensor in parameters.items()}
     mean, square = torch.zeros_like(values), torch.zeros_like(values)
     count = torch.zeros(values.shape[0], 1, dtype=values.dtype, device=values.device)
@@ -51,7 +57,9 @@ def ensemble(parameters: Mapping[str, Tensor]) -> Ensemble:
         square=square,
         count=count,
         finite=torch.ones(values.shape[0], 1, dtype=torch.bool, device=values.device),
-        parts=tuple((*(parts[key].unbind() for parts in kept), count[:, 0].unbind()) for key in shapes),
+        parts=tuple(
+            (*(parts[key].unbind() for parts in kept), count[:, 0].unbind()) for key in shapes
+        ),
     )
 
 
@@ -59,25 +67,33 @@ def unpack(shapes: Mapping[str, tuple[int, ...]], values: Tensor) -> dict[str, T
     """[M, N] -> the named parameters, as views."""
     sizes = [torch.Size(shape).numel() for shape in shapes.values()]
     parts = values.split(sizes, dim=1)
-    return {key: part.view(-1, *shape) for (key, shape), part in zip(shapes.items(), parts, strict=True)}
+    return {
+        key: part.view(-1, *shape) for (key, shape), part in zip(shapes.items(), parts, strict=True)
+    }
 
 
 def gradients(total: Tensor, members: Ensemble) -> tuple[Tensor, ...]:
-    """d total / d parameters, each with a leading axis M; 0 where the total does not depend on them."""
+    """d total / d parameters, each with a leading axis M; 0 where the total does not depend on
+    them.
+    """
     return torch.autograd.grad(total, tuple(members.parameters.values()), materialize_grads=True)
 
 
 @torch.no_grad()
 def adam_step(
-    members: Ensemble, gradient: Sequence[Tensor], rates: Tensor, max_norm: float, weight_decay: float = 0.0
+    members: Ensemble,
+    gradient: Sequence[Tensor],
+    rates: Tensor,
+    max_norm: float,
+    weight_decay: float = 0.0,
 ) -> None:
     """Adam (Kingma, Ba 2015) on each member's gradient clipped to Euclidean norm max_norm.
 
-    `weight_decay` times each parameter but log Z is added to the clipped gradient, as torch.optim.Adam does.
-    `gradient`: one tensor for each of `members.parameters`; overwritten.  rates [M, 2]: of all parameters but the
-    last, and of the last, log Z.  A member with a gradient that is not finite is left as it is, moments included,
-    and marked.  On a CPU by torch's own Adam, which reads and writes memory once; elsewhere by whole tensors, with
-    no look at a number.
+    `weight_decay` times each parameter but log Z is added to the clipped gradient, as
+    torch.optim.Adam does. `gradient`: one tensor for each of `members.parameters`; overwritten.
+    rates [M, 2]: of all parameters but the last, and of the last, log Z.  A member with a gradient
+    that is not finite is left as it is, moments included, and marked.  On a CPU by torch's own
+    Adam, which reads and writes memory once; elsewhere by whole tensors, with no look at a number.
     """
     if devices.may_look(members.values.device):
         _member_by_member(members, gradient, rates, max_norm, weight_decay)
@@ -91,12 +107,18 @@ def _side_by_side(gradient: Sequence[Tensor]) -> Tensor:
 
 
 def _member_by_member(
-    members: Ensemble, gradient: Sequence[Tensor], rates: Tensor, max_norm: float, weight_decay: float
+    members: Ensemble,
+    gradient: Sequence[Tensor],
+    rates: Tensor,
+    max_norm: float,
+    weight_decay: float,
 ) -> None:
     """torch's fused Adam, one call for all parts of all members that share a learning rate."""
     # it takes memory as it lies
     gradient = [part.contiguous() for part in gradient]
-    norm = torch.stack([torch.linalg.vector_norm(part.view(len(part), -1), dim=1) for part in gradient])
+    norm = torch.stack(
+        [torch.linalg.vector_norm(part.view(len(part), -1), dim=1) for part in gradient]
+    )
     norm = torch.linalg.vector_norm(norm.double(), dim=0)
     moving = set(range(len(norm)))
     if not bool((norm < LARGE).all()):  # NaN too
@@ -114,7 +136,10 @@ def _member_by_member(
             part.mul_(keep.to(part.dtype).view(-1, *[1] * (part.dim() - 1)))
     members.count[sorted(moving)] += 1
     apart = [(*views, part.unbind()) for views, part in zip(members.parts, gradient, strict=True)]
-    for chosen, column, shrink in ((apart[:-1], rates[:, 0], weight_decay), (apart[-1:], rates[:, 1], 0.0)):
+    for chosen, column, shrink in (
+        (apart[:-1], rates[:, 0], weight_decay),
+        (apart[-1:], rates[:, 1], 0.0),
+    ):
         of_rate: dict[float, list[int]] = {}
         for member, rate in enumerate(column.tolist()):
             if member in moving:
@@ -141,7 +166,9 @@ def _member_by_member(
 
 
 def _clip(gradient: Tensor, max_norm: float) -> Tensor:
-    """Each row [N] brought to norm max_norm in place, or to 0 where it is not finite; [M, 1] whether it is."""
+    """Each row [N] brought to norm max_norm in place, or to 0 where it is not finite; [M, 1]
+    whether it is.
+    """
     # divided by its largest component first: a finite gradient has a finite norm, however large
     largest = torch.linalg.vector_norm(gradient, ord=torch.inf, dim=1, keepdim=True)
     usable = largest.isfinite()
@@ -167,7 +194,8 @@ def _all_at_once(
     count = members.count.double().clamp(min=1.0)  # 1 - b2^n in float32 has four digits at first
     members.mean.lerp_(gradient, moves * (1 - BETA_1))
     members.square.mul_(BETA_2**moves).addcmul_(gradient, gradient, value=1 - BETA_2)
-    # rate mean / (1 - b1^n) over sqrt(square / (1 - b2^n)) + epsilon, with what is one number a member taken out
+    # rate mean / (1 - b1^n) over sqrt(square / (1 - b2^n)) + epsilon, with what is one number a
+    # member taken out
     root = (1 - BETA_2**count).sqrt()
     rates = (rates * root / (1 - BETA_1**count)).to(gradient.dtype)
     step = torch.sqrt(members.square, out=gradient).add_((EPSILON * root).to(gradient.dtype))
@@ -185,11 +213,13 @@ def _move(values: Tensor, step: Tensor, rates: Tensor) -> None:
 def natural_step(
     members: Ensemble, gradient: Sequence[Tensor], often: Tensor, rates: Tensor, momentum: float
 ) -> None:
-    """Each component divided by how often its state, or edge, is visited, at most 1 in size; then heavy ball.
+    """Each component divided by how often its state, or edge, is visited, at most 1 in size; then
+    heavy ball.
 
-    For a tabular softmax policy this is the natural gradient (the Fisher information is d(s) (diag P_F - P_F P_F')):
-    with quadratic TB and rate 1 it is soft policy iteration.  `often` [M, N]; 0 leaves a component as it is.  rates
-    [M, 2] as in `adam_step`.  A member with a gradient that is not finite is left as it is and marked.
+    For a tabular softmax policy this is the natural gradient (the Fisher information is d(s) (diag
+    P_F - P_F P_F')): with quadratic TB and rate 1 it is soft policy iteration.  `often` [M, N]; 0
+    leaves a component as it is.  rates [M, 2] as in `adam_step`.  A member with a gradient that is
+    not finite is left as it is and marked.
     """
     gradient = _side_by_side(gradient)
     usable = gradient.isfinite().all(dim=1, keepdim=True)

@@ -1,4 +1,6 @@
-"""Random numbers that depend on (seed, chunk) alone: a run can go on at any step without a saved state."""
+"""Random numbers that depend on (seed, chunk) alone: a run can go on at any step without a saved
+state.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ _MASK = 2**64 - 1
 def mix(seed: int, stream: int) -> int:
     """A 64-bit hash of (seed, stream), by two rounds of splitmix64 (Steele, Lea, Flood 2014).
 
-    torch's CPU generator keeps the low 32 bits only, so the bits must be well mixed, not merely distinct.
+    torch's CPU generator keeps the low 32 bits only, so the bits must be well mixed, not merely
+    distinct.
     """
     return _splitmix64(_splitmix64(seed & _MASK) ^ (stream & _MASK))
 
@@ -30,12 +33,18 @@ def _splitmix64(value: int) -> int:
 
 
 def chunk_length(max_steps: int, batch: int) -> int:
-    """Training steps whose uniforms are drawn at once; depends on T and B only, so no run's numbers do."""
+    """Training steps whose uniforms are drawn at once; depends on T and B only, so no run's
+    numbers do.
+    """
     return max(1, min(256, CHUNK_ENTRIES // (max_steps * batch)))
 
 
 def uniforms(
-    seeds: Sequence[int], chunk: int, shape: tuple[int, ...], device: str | torch.device, dtype: torch.dtype
+    seeds: Sequence[int],
+    chunk: int,
+    shape: tuple[int, ...],
+    device: str | torch.device,
+    dtype: torch.dtype,
 ) -> Tensor:
     """U[0, 1), [len(seeds), *shape], row n from (seeds[n], chunk) alone."""
     generator = torch.Generator(device=device)
@@ -46,8 +55,12 @@ def uniforms(
     return rows
 
 
-def random_bits(seeds: Sequence[int], stream: int, shape: tuple[int, ...], device: str | torch.device) -> Tensor:
-    """Uniform int16, [len(seeds), *shape], row n from (seeds[n], stream) alone; four of each 64-bit number drawn."""
+def random_bits(
+    seeds: Sequence[int], stream: int, shape: tuple[int, ...], device: str | torch.device
+) -> Tensor:
+    """Uniform int16, [len(seeds), *shape], row n from (seeds[n], stream) alone; four of each
+    64-bit number drawn.
+    """
     count = torch.Size(shape).numel()
     generator = torch.Generator(device=device)
     rows = torch.empty((len(seeds), -(-count // 4)), device=device, dtype=torch.int64)

@@ -1,7 +1,9 @@
-"""One training step without its loss: draw trajectories, and say their residuals, in either way of evaluating.
+"""One training step without its loss: draw trajectories, and say their residuals, in either way of
+evaluating.
 
-`all states`: the policy's table at every state of an enumerated graph, from which everything is looked up.
-`visited`: the policy at the visited states alone, for generated spaces and for large graphs.
+`all states`: the policy's table at every state of an enumerated graph, from which everything is
+looked up. `visited`: the policy at the visited states alone, for generated spaces and for large
+graphs.
 """
 
 from __future__ import annotations
@@ -11,12 +13,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from divergence_lab.gflownet.visited import along, walks
 from divergence_lab.gflownet.listed import flow as dense
+from divergence_lab.gflownet.listed.sampling import (
+    draw_terminal,
+    join,
+    sample,
+    sample_backward,
+    trajectories,
+)
 from divergence_lab.gflownet.objectives import Objective, Residuals, residuals
 from divergence_lab.gflownet.policies.policy import Parameters, Policy
 from divergence_lab.gflownet.samplers import Sampler, behave
-from divergence_lab.gflownet.listed.sampling import draw_terminal, join, sample, sample_backward, trajectories
+from divergence_lab.gflownet.visited import along, walks
 from divergence_lab.graphs.tables import tables
 
 
@@ -24,7 +32,8 @@ from divergence_lab.graphs.tables import tables
 class Rollout:
     """What stays fixed: `way` is 'all states' or 'visited', `backward` names P_B.
 
-    `target_states` [X, D] or [X] and `target_law` [X]: from where trajectories are drawn backward; None if never.
+    `target_states` [X, D] or [X] and `target_law` [X]: from where trajectories are drawn backward;
+    None if never.
     """
 
     policy: Policy
@@ -37,9 +46,13 @@ class Rollout:
 
 
 def empty_buffer(rollout: Rollout, n_members: int, device: torch.device) -> Tensor:
-    """[M, T, C]: the last C trajectories of each member, as step indices or actions; C = 0 without replay."""
+    """[M, T, C]: the last C trajectories of each member, as step indices or actions; C = 0
+    without replay.
+    """
     capacity = rollout.sampler.capacity if rollout.sampler.replay else 0
-    return torch.zeros(n_members, rollout.policy.space.max_steps, capacity, dtype=torch.long, device=device)
+    return torch.zeros(
+        n_members, rollout.policy.space.max_steps, capacity, dtype=torch.long, device=device
+    )
 
 
 def roll(
@@ -50,10 +63,11 @@ def roll(
     step: Tensor,
     bits: Tensor | None = None,
 ) -> tuple[Residuals, Tensor]:
-    """Draw B trajectories of each member: noise [M, T, B] in [0, 1).  (residuals [M, O, B], terminal [M, B(, D)]).
+    """Draw B trajectories of each member: noise [M, T, B] in [0, 1).  (residuals [M, O, B],
+    terminal [M, B(, D)]).
 
-    With replay, `buffer` takes in the new trajectories, at places that depend on `step` [] alone.  `bits`
-    [N, T, B, K]: the random numbers of a policy with dropout.
+    With replay, `buffer` takes in the new trajectories, at places that depend on `step` [] alone.
+    `bits` [N, T, B, K]: the random numbers of a policy with dropout.
     """
     if in_one_pass(rollout):
         chosen = rollout.objective
@@ -67,7 +81,9 @@ def roll(
 
 
 def in_one_pass(rollout: Rollout) -> bool:
-    """Each visited state is evaluated once: where the policy wishes it and all trajectories are drawn by it."""
+    """Each visited state is evaluated once: where the policy wishes it and all trajectories are
+    drawn by it.
+    """
     drawn = rollout.sampler.backward == 0 == rollout.sampler.replay
     return rollout.policy.single_pass and drawn and rollout.objective.kind != "fm"
 
@@ -100,7 +116,9 @@ def _visited(
     new, back, again = noise.split(chosen.split(noise.shape[-1]), dim=-1)
     walked = []
     if new.shape[-1]:
-        walked.append(walks.walk(policy, parameters, chosen, new, rollout.objective.flow == "edges"))
+        walked.append(
+            walks.walk(policy, parameters, chosen, new, rollout.objective.flow == "edges")
+        )
     if again.shape[-1]:
         missing = buffer.shape[1] - walked[0].actions.shape[1]
         last = walked[0].actions.new_full(
@@ -113,15 +131,18 @@ def _visited(
         ends = rollout.target_states[draw_terminal(rollout.target_law, places, back[:, 0])]
         walked.append(walks.walk_back(policy, parameters, rollout.backward, ends, back[:, 1:]))
     together = walks.join(walked)
-    return along.along(policy, parameters, rollout.objective, rollout.backward, together), together.terminal
+    return along.along(
+        policy, parameters, rollout.objective, rollout.backward, together
+    ), together.terminal
 
 
 @torch.no_grad()
 def _replayed(buffer: Tensor, new: Tensor, noise: Tensor, step: Tensor) -> Tensor:
-    """Put `new` [M, T, N] into the ring buffer and draw from all that it holds, uniformly: [M, T, R].
+    """Put `new` [M, T, N] into the ring buffer and draw from all that it holds, uniformly: [M, T,
+    R].
 
-    Of more than C new trajectories the last C are kept: each place is written once, since of two writes to one place
-    some steps of either may stay.
+    Of more than C new trajectories the last C are kept: each place is written once, since of two
+    writes to one place some steps of either may stay.
     """
     count, capacity = new.shape[-1], buffer.shape[-1]
     kept = torch.arange(max(0, count - capacity), count, device=buffer.device)

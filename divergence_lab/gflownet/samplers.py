@@ -1,4 +1,6 @@
-"""Who draws the trajectories: the policy itself, a flattened or noisy one, the target backward, a buffer."""
+"""Who draws the trajectories: the policy itself, a flattened or noisy one, the target backward,
+a buffer.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,16 @@ class SamplerError(ValueError):
 class Sampler:
     """How the B trajectories of a step are drawn.
 
-    `backward` of them from the target law and then by P_B (a share, 0 to 1), `replay` of them from the last
-    `capacity` trajectories that the policy drew, all others from the behaviour policy
+    `backward` of them from the target law and then by P_B (a share, 0 to 1), `replay` of them from
+    the last `capacity` trajectories that the policy drew, all others from the behaviour policy
 
-        (1 - epsilon) P_F(.|s)^(1/temperature) / norm + epsilon uniform over the allowed actions, in every state.
+        (1 - epsilon) P_F(.|s)^(1/temperature) / norm + epsilon uniform over the allowed actions, in
+        every state.
 
-    The share is rounded to whole trajectories.  Which divergence results: docs/propositions.md P8 to P10;
-    P9 says how the share here gives that of unnormalised p_F and p_B, which moves with Z.
-    SamplerError for a share outside 0..1, a temperature outside LOWEST..HIGHEST or a capacity below 1.
+    The share is rounded to whole trajectories.  Which divergence results: docs/propositions.md P8
+    to P10; P9 says how the share here gives that of unnormalised p_F and p_B, which moves with Z.
+    SamplerError for a share outside 0..1, a temperature outside LOWEST..HIGHEST or a capacity below
+    1.
     """
 
     epsilon: float = 0.0
@@ -41,18 +45,24 @@ class Sampler:
             if not 0 <= getattr(self, share) <= 1:
                 raise SamplerError(f"{share} is {getattr(self, share)!r}; give a share from 0 to 1")
         if not LOWEST <= self.temperature <= HIGHEST:
-            raise SamplerError(f"temperature is {self.temperature!r}; give a number from {LOWEST:g} to {HIGHEST:g}")
+            raise SamplerError(
+                f"temperature is {self.temperature!r}; give a number from {LOWEST:g} to {HIGHEST:g}"
+            )
         if self.capacity < 1:
             raise SamplerError(f"capacity is {self.capacity!r}; give a whole number of at least 1")
 
     def split(self, batch: int) -> tuple[int, int, int]:
-        """(from the behaviour policy, from the target, from the buffer); at least one each where wished."""
+        """(from the behaviour policy, from the target, from the buffer); at least one each where
+        wished.
+        """
         wanted = [
-            min(batch, max(1, round(share * batch))) if share else 0 for share in (self.backward, self.replay)
+            min(batch, max(1, round(share * batch))) if share else 0
+            for share in (self.backward, self.replay)
         ]
         if sum(wanted) > batch or (self.replay and sum(wanted) == batch):
             raise SamplerError(
-                f"a batch of {batch} cannot hold a share {self.backward:g} drawn backward and {self.replay:g} replayed "
+                f"a batch of {batch} cannot hold a share {self.backward:g} drawn "
+                f"backward and {self.replay:g} replayed "
                 "beside new trajectories; take a larger batch or smaller shares"
             )
         return batch - sum(wanted), *wanted
@@ -90,7 +100,12 @@ def _number(text: str) -> float | None:
 
 def written(chosen: Sampler) -> str:
     """The text that gives this sampler back."""
-    words = {"epsilon": "epsilon", "temperature": "tempered", "backward": "mixture", "replay": "replay"}
+    words = {
+        "epsilon": "epsilon",
+        "temperature": "tempered",
+        "backward": "mixture",
+        "replay": "replay",
+    }
     parts = [
         f"{words[field.name]}:{_shortest(getattr(chosen, field.name))}"
         for field in fields(Sampler)
@@ -105,11 +120,15 @@ def _shortest(number: float) -> str:
 
 
 def behave(chosen: Sampler, log_pf: Tensor, mask: Tensor) -> Tensor:
-    """log of the behaviour policy, [.., A, N]; mask [A, N] or [.., A, N] is 0 where an action is allowed, else -inf."""
+    """log of the behaviour policy, [.., A, N]; mask [A, N] or [.., A, N] is 0 where an action is
+    allowed, else -inf.
+    """
     if chosen.temperature != 1.0:
         log_pf = torch.log_softmax(log_pf / chosen.temperature + mask, dim=-2)
     if chosen.epsilon:
         uniform = torch.log_softmax(mask, dim=-2)
-        keep, noise = torch.tensor([1 - chosen.epsilon, chosen.epsilon], dtype=log_pf.dtype).log().tolist()
+        keep, noise = (
+            torch.tensor([1 - chosen.epsilon, chosen.epsilon], dtype=log_pf.dtype).log().tolist()
+        )
         log_pf = torch.logaddexp(log_pf + keep, (uniform + noise).expand_as(log_pf))
     return log_pf

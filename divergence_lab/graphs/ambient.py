@@ -10,9 +10,11 @@ import torch
 
 @contextmanager
 def plain_torch() -> Iterator[None]:
-    """torch as it starts: gradients on, no inference mode, no autocast, new tensors on the CPU and in float32.
+    """torch as it starts: gradients on, no inference mode, no autocast, new tensors on the CPU and
+    in float32.
 
-    For whatever trains, differentiates, or makes tensors that are kept; also as a decorator, `@plain_torch()`.
+    For whatever trains, differentiates, or makes tensors that are kept; also as a decorator,
+    `@plain_torch()`.
     """
     dtype = torch.get_default_dtype()
     with ExitStack() as entered:
@@ -21,7 +23,9 @@ def plain_torch() -> Iterator[None]:
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
                 entered.enter_context(torch.autocast(kind, enabled=False))
-        if torch.get_default_device().type != "cpu":  # a context that is always entered would slow every operation
+        if (
+            torch.get_default_device().type != "cpu"
+        ):  # a context that is always entered would slow every operation
             entered.enter_context(torch.device("cpu"))
         if dtype != torch.float32:
             torch.set_default_dtype(torch.float32)

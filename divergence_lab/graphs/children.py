@@ -22,14 +22,15 @@ def from_children(
     progress: bool | None = None,
     name: str = "dag",
 ) -> PointedDAG:
-    """The pointed DAG of all states that `children` reaches from `source`; its labels are the states.
+    """The pointed DAG of all states that `children` reaches from `source`; its labels are the
+    states.
 
-    `children(state)` -> the different states one step further, the j-th by the action in slot j; an empty
-    list at an end.
-    `log_reward(state)` -> log R, or None where no trajectory can stop.  Both are called once for each state.
-    `progress`: show a bar on standard error; None: if that is a terminal.
-    Raises GraphError for more than `limit` states, a cycle, a state that cannot stop and has no child, a
-    child given twice, a state that cannot be hashed, and a log-reward that is not None and no number of at most 10^6 in size.
+    `children(state)` -> the different states one step further, the j-th by the action in slot j; an
+    empty list at an end. `log_reward(state)` -> log R, or None where no trajectory can stop.  Both
+    are called once for each state. `progress`: show a bar on standard error; None: if that is a
+    terminal. Raises GraphError for more than `limit` states, a cycle, a state that cannot stop and
+    has no child, a child given twice, a state that cannot be hashed, and a log-reward that is not
+    None and no number of at most 10^6 in size.
     """
     states = [source]
     number = {_hashable(source, name): 0}
@@ -47,11 +48,15 @@ def from_children(
                 if target == len(states):
                     if target >= limit:
                         raise GraphError(
-                            f"{name}: more than {limit:,} states; raise limit, or make the space smaller"
+                            f"{name}: more than {limit:,} states; raise limit, or make "
+                            "the space smaller"
                         )
                     states.append(child)
                 if target in mine:
-                    raise GraphError(f"{name}: the edge {short(state)} -> {short(child)} is given twice; keep one")
+                    raise GraphError(
+                        f"{name}: the edge {short(state)} -> {short(child)} is given "
+                        "twice; keep one"
+                    )
                 mine.add(target)
                 parents.append(place)
                 targets.append(target)

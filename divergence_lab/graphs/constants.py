@@ -1,4 +1,6 @@
-"""What a space keeps on a device: sent there once, because sending it again at every step would wait for the device."""
+"""What a space keeps on a device: sent there once, because sending it again at every step would
+wait for the device.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from torch import Tensor
 
 from divergence_lab.graphs.ambient import plain_torch
 
-_sent: WeakKeyDictionary[Any, dict[tuple[str, str, torch.dtype | None], Tensor]] = WeakKeyDictionary()
+_sent: WeakKeyDictionary[Any, dict[tuple[str, str, torch.dtype | None], Tensor]] = (
+    WeakKeyDictionary()
+)
 
 
 def constant(
@@ -21,7 +25,9 @@ def constant(
     device: str | torch.device,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """`make()`, an array or a tensor on the CPU, as a tensor on `device`; kept as `name` for as long as the space lives."""
+    """`make()`, an array or a tensor on the CPU, as a tensor on `device`; kept as `name` for as
+    long as the space lives.
+    """
     of_space = _sent.setdefault(space, {})
     key = (name, str(device), dtype)
     if key not in of_space:

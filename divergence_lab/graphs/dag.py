@@ -1,7 +1,8 @@
 """The pointed DAG as arrays, and the builder that checks an arbitrary list of edges.
 
 Shape letters of the whole package: M ensemble members, B batch, T steps, E edges, S states,
-X terminal states, A actions.  Here also P = largest number of parents, D = coordinates, K = features.
+X terminal states, A actions.  Here also P = largest number of parents, D = coordinates, K =
+features.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class GraphError(ValueError):
 class Edges:
     """The edges between states (not those into the sink), sorted by parent level, parent and slot.
 
-    `parent`, `slot`, `child`: [E] int64; `level_start[l]` is the first edge whose parent has level >= l.
+    `parent`, `slot`, `child`: [E] int64; `level_start[l]` is the first edge whose parent has level
+    >= l.
     """
 
     parent: np.ndarray
@@ -47,14 +49,16 @@ class Edges:
 class PointedDAG:
     """A DAG with one source (state 0) and a sink (number S); states are numbered by level.
 
-    `child` [A, S] int32: the state reached from s by the action in slot a; S = stop (always the last
-    slot), -1 = not allowed.  `log_reward` [S] float64: -inf where a trajectory cannot stop.  `level` [S]:
-    edges on the longest path from the source, non-decreasing in s.  `coordinates` [S, D] or None.
-    `labels`: the user's names of the states, or None.  `log_partial` [S]: log R of every state, unfinished
-    ones included, for forward-looking flows; equal to `log_reward` where that is finite.  None: not defined.
+    `child` [A, S] int32: the state reached from s by the action in slot a; S = stop (always the
+    last slot), -1 = not allowed.  `log_reward` [S] float64: -inf where a trajectory cannot stop.
+    `level` [S]: edges on the longest path from the source, non-decreasing in s.  `coordinates` [S,
+    D] or None. `labels`: the user's names of the states, or None.  `log_partial` [S]: log R of
+    every state, unfinished ones included, for forward-looking flows; equal to `log_reward` where
+    that is finite.  None: not defined.
 
-    Actions come before states in every table because a log-softmax over the first of the two axes, with
-    an additive mask, is an order of magnitude cheaper than a masked softmax over a short last axis.
+    Actions come before states in every table because a log-softmax over the first of the two axes,
+    with an additive mask, is an order of magnitude cheaper than a masked softmax over a short last
+    axis.
     """
 
     name: str
@@ -120,8 +124,9 @@ class PointedDAG:
     def incoming(self) -> np.ndarray:
         """[P, S] int32 or int64: the edges that enter each state as slot * S + parent; -1 is none.
 
-        Row p holds the edges of slot p, so that a backward action has one meaning in all states, where this
-        takes no more rows than the largest number of parents; else a state's edges fill the first rows.
+        Row p holds the edges of slot p, so that a backward action has one meaning in all states,
+        where this takes no more rows than the largest number of parents; else a state's edges fill
+        the first rows.
         """
         width = max(1, int(self.n_parents.max()))
         _refuse_large_table(width, self.n_states, "parents of one state")
@@ -148,12 +153,15 @@ class PointedDAG:
 
     @cached_property
     def features(self) -> np.ndarray:
-        """[S, K] float32: one-hot of every coordinate, or of the state's number where there are none."""
+        """[S, K] float32: one-hot of every coordinate, or of the state's number where there are
+        none.
+        """
         values = np.arange(self.n_states)[:, None] if self.coordinates is None else self.coordinates
         sizes = values.max(axis=0).astype(np.int64) + 1
         if int(sizes.sum()) * self.n_states > MAX_ONE_HOT:
             raise GraphError(
-                f"{self.name}: one-hot features, {self.n_states:,} x {int(sizes.sum()):,}, do not fit; "
+                f"{self.name}: one-hot features, {self.n_states:,} x "
+                f"{int(sizes.sum()):,}, do not fit; "
                 "use the tabular policy"
             )
         features = np.zeros((self.n_states, int(sizes.sum())), dtype=np.float32)
@@ -168,9 +176,11 @@ class PointedDAG:
 
 
 def clamp_log_reward(graph: PointedDAG, low: float) -> PointedDAG:
-    """The graph with log R(x) = max(log R(x), low) at its terminal states, and so another target law.
+    """The graph with log R(x) = max(log R(x), low) at its terminal states, and so another target
+    law.
 
-    Released GFlowNet code clamps log R so (torchgfn: `log_reward_clip_min`, -12 in that of Hu et al. 2025).
+    Released GFlowNet code clamps log R so (torchgfn: `log_reward_clip_min`, -12 in that of Hu et
+    al. 2025).
     """
 
     def clamped(values: np.ndarray) -> np.ndarray:
@@ -178,7 +188,10 @@ def clamp_log_reward(graph: PointedDAG, low: float) -> PointedDAG:
 
     partial = None if graph.log_partial is None else clamped(graph.log_partial)
     return replace(
-        graph, name=f"{graph.name}, log R >= {low:g}", log_reward=clamped(graph.log_reward), log_partial=partial
+        graph,
+        name=f"{graph.name}, log R >= {low:g}",
+        log_reward=clamped(graph.log_reward),
+        log_partial=partial,
     )
 
 
@@ -189,14 +202,17 @@ def from_edges(
     source: Hashable | None = None,
     name: str = "dag",
 ) -> PointedDAG:
-    """The pointed DAG with these (parent, child) edges, where trajectories stop at the keys of log_rewards.
+    """The pointed DAG with these (parent, child) edges, where trajectories stop at the keys of
+    log_rewards.
 
     States are renumbered by level; the j-th child of a state, in the order given, takes slot j.
-    Raises GraphError unless the graph is acyclic, has one source from which every state can be reached,
-    every state reaches a terminal one, and every log-reward is a number of at most 10^6 in size.
+    Raises GraphError unless the graph is acyclic, has one source from which every state can be
+    reached, every state reaches a terminal one, and every log-reward is a number of at most 10^6 in
+    size.
 
         >>> import divergence_lab as dl
-        >>> diamond = dl.from_edges([("s", "a"), ("s", "b"), ("a", "x"), ("b", "x")], {"x": 0.0, "b": 1.0})
+        >>> diamond = dl.from_edges([("s", "a"), ("s", "b"), ("a", "x"), ("b", "x")], {"x": 0.0,
+        "b": 1.0})
         >>> diamond.n_states, diamond.terminal_states.size
         (4, 2)
     """
@@ -205,7 +221,9 @@ def from_edges(
     if not labels:
         raise GraphError(f"{name}: no edges and no log-rewards; give at least one terminal state")
     index = {label: number for number, label in enumerate(labels)}
-    parent, child = np.array([(index[a], index[b]) for a, b in pairs], dtype=np.int64).reshape(-1, 2).T
+    parent, child = (
+        np.array([(index[a], index[b]) for a, b in pairs], dtype=np.int64).reshape(-1, 2).T
+    )
     _check_edges(pairs, name)
     return from_indices(parent, child, labels, log_rewards, source=source, name=name)
 
@@ -219,16 +237,21 @@ def from_indices(
     source: Hashable | None = None,
     name: str = "dag",
 ) -> PointedDAG:
-    """As `from_edges`, with edge e from labels[parent[e]] to labels[child[e]], both [E], no two alike."""
+    """As `from_edges`, with edge e from labels[parent[e]] to labels[child[e]], both [E], no two
+    alike.
+    """
     parent, child = np.asarray(parent, dtype=np.int64), np.asarray(child, dtype=np.int64)
     level = _levels(parent, child, labels, name)
     _check_source(parent, child, labels, source, name)
-    log_reward = _log_reward(log_rewards, {label: number for number, label in enumerate(labels)}, name)
+    log_reward = _log_reward(
+        log_rewards, {label: number for number, label in enumerate(labels)}, name
+    )
     childless = np.setdiff1d(np.arange(len(labels)), parent)
     dead = childless[~np.isfinite(log_reward[childless])]
     if dead.size:
         raise GraphError(
-            f"{name}: state {short(labels[dead[0]])} reaches no terminal state; give it a log-reward or a child"
+            f"{name}: state {short(labels[dead[0]])} reaches no terminal state; give it "
+            "a log-reward or a child"
         )
     order = np.argsort(level, kind="stable")
     rank = np.empty_like(order)
@@ -242,7 +265,9 @@ def from_indices(
     )
 
 
-def _child_table(parent: np.ndarray, child: np.ndarray, log_reward: np.ndarray, name: str) -> np.ndarray:
+def _child_table(
+    parent: np.ndarray, child: np.ndarray, log_reward: np.ndarray, name: str
+) -> np.ndarray:
     n_states = log_reward.size
     n_children = np.bincount(parent, minlength=n_states)
     width = int(n_children.max()) + 1
@@ -268,7 +293,9 @@ def _levels(parent: np.ndarray, child: np.ndarray, labels: list, name: str) -> n
         level[frontier] = depth
         count = first[frontier + 1] - first[frontier]
         offset = np.repeat(first[frontier] - np.cumsum(count) + count, count)
-        reached, times = np.unique(child_sorted[offset + np.arange(offset.size)], return_counts=True)
+        reached, times = np.unique(
+            child_sorted[offset + np.arange(offset.size)], return_counts=True
+        )
         waiting[reached] -= times
         frontier, depth = reached[waiting[reached] == 0], depth + 1
     if (level < 0).any():
@@ -279,7 +306,8 @@ def _levels(parent: np.ndarray, child: np.ndarray, labels: list, name: str) -> n
 
 
 def _cycle(parent: np.ndarray, child: np.ndarray, level: np.ndarray, labels: list) -> str:
-    # every state left over by Kahn's algorithm has a parent that was left over: walking back must repeat
+    # every state left over by Kahn's algorithm has a parent that was left over: walking back must
+    # repeat
     stuck = level[parent] < 0
     a_parent = dict(zip(child[stuck].tolist(), parent[stuck].tolist(), strict=True))
     path = [int(np.flatnonzero(level < 0)[0])]
@@ -294,25 +322,39 @@ def _check_edges(pairs: list, name: str) -> None:
     if len(set(pairs)) < len(pairs):
         seen: set = set()
         twice = next(pair for pair in pairs if pair in seen or seen.add(pair))
-        raise GraphError(f"{name}: the edge {short(twice[0])} -> {short(twice[1])} is given twice; keep one")
+        raise GraphError(
+            f"{name}: the edge {short(twice[0])} -> {short(twice[1])} is given twice; keep one"
+        )
 
 
-def _check_source(parent: np.ndarray, child: np.ndarray, labels: list, source: Hashable, name: str) -> None:
-    # in an acyclic graph every state has an ancestor without parents: one such state reaches them all
+def _check_source(
+    parent: np.ndarray, child: np.ndarray, labels: list, source: Hashable, name: str
+) -> None:
+    # in an acyclic graph every state has an ancestor without parents: one such state reaches them
+    # all
     parentless = np.setdiff1d(np.arange(len(labels)), child)
     if source is not None:
         if source not in labels:
-            raise GraphError(f"{name}: the source {short(source)} is not a state; name a state of the edges")
+            raise GraphError(
+                f"{name}: the source {short(source)} is not a state; name a state of the edges"
+            )
         if labels.index(source) not in parentless:
-            raise GraphError(f"{name}: the source {short(source)} has a parent; remove the edge into it")
+            raise GraphError(
+                f"{name}: the source {short(source)} has a parent; remove the edge into it"
+            )
         lost = [labels[state] for state in parentless if labels[state] != source]
         if lost:
             raise GraphError(
-                f"{name}: state {short(lost[0])} cannot be reached from the source {short(source)}; add an edge into it"
+                f"{name}: state {short(lost[0])} cannot be reached from the source "
+                f"{short(source)}; add an edge into it"
             )
     if parentless.size > 1:
-        some = ", ".join(short(labels[state]) for state in parentless[:4]) + ", ..." * (parentless.size > 4)
-        raise GraphError(f"{name}: {parentless.size} states have no parent ({some}); keep one source")
+        some = ", ".join(short(labels[state]) for state in parentless[:4]) + ", ..." * (
+            parentless.size > 4
+        )
+        raise GraphError(
+            f"{name}: {parentless.size} states have no parent ({some}); keep one source"
+        )
 
 
 def _log_reward(log_rewards: Mapping[Hashable, float], index: dict, name: str) -> np.ndarray:
@@ -322,7 +364,8 @@ def _log_reward(log_rewards: Mapping[Hashable, float], index: dict, name: str) -
         if not is_number or not abs(value) <= LARGEST_LOG_REWARD:  # NaN too
             raise GraphError(
                 f"{name}: the log-reward of {short(label)} is {short(value)}; give a number from "
-                f"-{LARGEST_LOG_REWARD:,.0f} to {LARGEST_LOG_REWARD:,.0f}, or none if no trajectory ends there"
+                f"-{LARGEST_LOG_REWARD:,.0f} to {LARGEST_LOG_REWARD:,.0f}, or none if no "
+                "trajectory ends there"
             )
         log_reward[index[label]] = value
     return log_reward
@@ -338,7 +381,8 @@ def _pair(edge: object, name: str) -> tuple:
 def _refuse_large_table(width: int, n_states: int, what: str) -> None:
     if width * n_states > MAX_TABLE:
         raise GraphError(
-            f"a table of {width:,} {what} x {n_states:,} states does not fit (limit {MAX_TABLE:,}); "
+            f"a table of {width:,} {what} x {n_states:,} states does not fit (limit "
+            f"{MAX_TABLE:,}); "
             "spread the edges over intermediate states"
         )
 

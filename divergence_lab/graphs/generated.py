@@ -17,7 +17,8 @@ from divergence_lab.graphs.dag import PointedDAG
 if TYPE_CHECKING:
     from divergence_lab.graphs.molecules.generated import BlockView
 
-# What one state may cost in the spaces named by a text: inputs of a policy, its outputs, its longest walk.
+# What one state may cost in the spaces named by a text: inputs of a policy, its outputs, its
+# longest walk.
 MAX_FEATURES = 100_000
 MAX_ACTIONS = 1_000_000
 MAX_STEPS = 100_000
@@ -25,26 +26,26 @@ MAX_STEPS = 100_000
 
 @dataclass(frozen=True, eq=False)
 class GeneratedDAG:
-    """States are integer tensors [.., D]; every function keeps any leading shape, on any device.  If D = 1, the number is
-    in 0..2^44 - 1.
+    """States are integer tensors [.., D]; every function keeps any leading shape, on any device.
+    If D = 1, the number is in 0..2^44 - 1.
 
-    There are A = n_actions forward actions, the last of which stops, and Q = n_back backward actions.  An
-    edge s -> s' has one forward action in s and one backward action in s'.
+    There are A = n_actions forward actions, the last of which stops, and Q = n_back backward
+    actions.  An edge s -> s' has one forward action in s and one backward action in s'.
 
     `allowed(s)` -> [.., A] bool.  `step(s, a)` -> s'; a stop leaves s as it is.
     `back_allowed(s')` -> [.., Q] bool; no backward action is allowed in the source, and only there.
-    `undo(s', b)` -> s.  `back_of(s, a)` -> the backward action b that undoes the forward action a taken in s.
-    `forward_of(s', b)` -> the forward action a with step(undo(s', b), a) = s'.
-    `features(s)` -> [.., K] float32.  `ones(s)` -> [.., J]: the places of the ones among the features, where all others
-    are 0 and every state has J of them; None: they are of another kind.  `log_reward(s)` -> [..] float64, where a stop is allowed.
-    `log_partial(s)` -> [..] float64: log R of an unfinished state, for forward-looking flows; equal to
-    `log_reward` where a stop is allowed.  None: the space has none.
-    `log_paths(s)` -> [..] float64: log of the number of trajectories from the source to s, which gives the
-    maximum-entropy backward policy.  None: not known in closed form.
-    `blocks`: the states as graphs of blocks, for message-passing policies; None: they are none.
-    `modes_of(s)` -> [.., J] integers: the modes that s counts for, -1 in places left over; `n_modes` in all.
-    `n_words` W: a state is a row of slots, 0 = empty and 1 + w = the word w, and action i W + w puts the word w into
-    slot i; 0 if states are something else.
+    `undo(s', b)` -> s.  `back_of(s, a)` -> the backward action b that undoes the forward action a
+    taken in s. `forward_of(s', b)` -> the forward action a with step(undo(s', b), a) = s'.
+    `features(s)` -> [.., K] float32.  `ones(s)` -> [.., J]: the places of the ones among the
+    features, where all others are 0 and every state has J of them; None: they are of another kind.
+    `log_reward(s)` -> [..] float64, where a stop is allowed. `log_partial(s)` -> [..] float64: log
+    R of an unfinished state, for forward-looking flows; equal to `log_reward` where a stop is
+    allowed.  None: the space has none. `log_paths(s)` -> [..] float64: log of the number of
+    trajectories from the source to s, which gives the maximum-entropy backward policy.  None: not
+    known in closed form. `blocks`: the states as graphs of blocks, for message-passing policies;
+    None: they are none. `modes_of(s)` -> [.., J] integers: the modes that s counts for, -1 in
+    places left over; `n_modes` in all. `n_words` W: a state is a row of slots, 0 = empty and 1 + w
+    = the word w, and action i W + w puts the word w into slot i; 0 if states are something else.
     """
 
     name: str
@@ -71,13 +72,19 @@ class GeneratedDAG:
     blocks: BlockView | None = None
 
 
-def sources(dag: GeneratedDAG, shape: tuple[int, ...], device: str | torch.device = "cpu") -> Tensor:
+def sources(
+    dag: GeneratedDAG, shape: tuple[int, ...], device: str | torch.device = "cpu"
+) -> Tensor:
     """The source state, [*shape, D] int64."""
-    return constant(dag, "source", lambda: dag.source, device).expand(*shape, len(dag.source)).clone()
+    return (
+        constant(dag, "source", lambda: dag.source, device).expand(*shape, len(dag.source)).clone()
+    )
 
 
 def on_device(make: Callable[[], np.ndarray]) -> Callable[[Tensor], Tensor]:
-    """table(like): the array `make()` as a tensor on the device of `like`, moved there once, when needed."""
+    """table(like): the array `make()` as a tensor on the device of `like`, moved there once,
+    when needed.
+    """
     moved: dict[str, Tensor] = {}
 
     def table(like: Tensor) -> Tensor:
@@ -91,7 +98,9 @@ def on_device(make: Callable[[], np.ndarray]) -> Callable[[Tensor], Tensor]:
 
 
 def one_hot(values: Tensor, size: int) -> Tensor:
-    """[.., D] integers in 0..size-1 -> [.., D * size] float32, as `PointedDAG.features` has them."""
+    """[.., D] integers in 0..size-1 -> [.., D * size] float32, as `PointedDAG.features` has
+    them.
+    """
     return (values[..., None] == torch.arange(size, device=values.device)).flatten(-2).float()
 
 
@@ -137,7 +146,8 @@ def as_generated(graph: PointedDAG) -> GeneratedDAG:
         number[graph.modes, 0] = np.arange(graph.modes.size)
         return number
 
-    # one-hot as in `graph.features`, but computed where asked for: the table of all states can be too large
+    # one-hot as in `graph.features`, but computed where asked for: the table of all states can be
+    # too large
     coordinates = np.arange(n_states)[:, None] if graph.coordinates is None else graph.coordinates
     sizes = coordinates.max(axis=0).astype(np.int64) + 1
     place = on_device(lambda: coordinates.astype(np.int64))
@@ -180,7 +190,9 @@ def as_generated(graph: PointedDAG) -> GeneratedDAG:
 
 
 def _back_actions(graph: PointedDAG) -> np.ndarray:
-    """[S, A] the row of `incoming` that holds the edge of each action; 0 for a stop and where none is."""
+    """[S, A] the row of `incoming` that holds the edge of each action; 0 for a stop and where
+    none is.
+    """
     back = np.zeros((graph.n_states, graph.n_actions), dtype=np.int64)
     row, state = np.nonzero(graph.incoming >= 0)
     edge = graph.incoming[row, state]

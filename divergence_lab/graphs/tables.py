@@ -14,23 +14,27 @@ from divergence_lab.graphs.dag import PointedDAG
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """Tables with S + 1 columns have one for the sink, where the only action is to stay, with log 1 = 0.
+    """Tables with S + 1 columns have one for the sink, where the only action is to stay, with log 1
+    = 0.
 
-    So a trajectory that has ended goes on through the sink and adds exactly nothing: no mask over steps.
+    So a trajectory that has ended goes on through the sink and adds exactly nothing: no mask over
+    steps.
     """
 
     mask: Tensor  # [A, S] 0 where the action is allowed, -inf elsewhere
-    log_pb: Tensor  # [A, S] log P_B of going back from child[a, s] to s: -log(parents); 0 for a stop
+    log_pb: (
+        Tensor  # [A, S] log P_B of going back from child[a, s] to s: -log(parents); 0 for a stop
+    )
     log_target: Tensor  # [A, S+1] log_pb, and log_reward for a stop; 0 in the sink
     log_reward: Tensor  # [S]
     next_state: Tensor  # [A * (S+1)] child table, flat; the sink where nothing is allowed
-    last_reached: Tensor  # [A-1, S+1] bool: the last allowed slot of the state, and all slots after it
-    back_mask: (
-        Tensor  # [P, S] 0 where the backward action is allowed, -inf elsewhere; row 0 of the source is 0
+    last_reached: (
+        Tensor  # [A-1, S+1] bool: the last allowed slot of the state, and all slots after it
     )
-    edge_back: (
-        Tensor  # [A * S] place in a flat [P, S] table of the backward action of edge (a, s); P * S if none
-    )
+    # [P, S] 0 where the backward action is allowed, -inf elsewhere; row 0 of the source is 0
+    back_mask: Tensor
+    # [A * S] place in a flat [P, S] table of the backward action of edge (a, s); P * S if none
+    edge_back: Tensor
     incoming: Tensor  # [P, S] edges into each state as slot * S + parent (0 where padded)
     incoming_exists: Tensor  # [P, S] 1 or 0, in dtype
     terminal_states: Tensor  # [X]

@@ -6,24 +6,26 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from divergence_lab.graphs.spaces.bits import bits, generated_bits
-from divergence_lab.graphs.molecules.generated import generated_molecules
 from divergence_lab.graphs.dag import GraphError, PointedDAG, from_edges, short
-from divergence_lab.graphs.molecules.listed import SUBSETS, fragment_space
 from divergence_lab.graphs.generated import GeneratedDAG, Space
-from divergence_lab.graphs.spaces.hypergrid import generated_hypergrid, hypergrid
+from divergence_lab.graphs.molecules.generated import generated_molecules
+from divergence_lab.graphs.molecules.listed import SUBSETS, fragment_space
 from divergence_lab.graphs.molecules.toy import molecules
+from divergence_lab.graphs.spaces.bits import bits, generated_bits
+from divergence_lab.graphs.spaces.hypergrid import generated_hypergrid, hypergrid
 from divergence_lab.graphs.spaces.sets import generated_sets, sets
 from divergence_lab.graphs.spaces.trees import tree
 from divergence_lab.inputs import read_json
 
 FORMS = (
     "hypergrid:DIMxSIDE (hypergrid:2x8), hypergrid:DIMxSIDE:paper, hypergrid:DIMxSIDE:paper_text, "
-    "bits:N[xK][:seedS] (bits:8x4), sets:NxK (sets:8x3), tree:BxD (tree:2x4), molecules:T3, molecules:T12x4:DIR, "
+    "bits:N[xK][:seedS] (bits:8x4), sets:NxK (sets:8x3), tree:BxD (tree:2x4), "
+    "molecules:T3, molecules:T12x4:DIR, "
     "dag:FILE.json"
 )
 GENERATED_FORMS = (
-    "generated:hypergrid:DIMxSIDE[:REWARD], generated:bits:N[xK][:seedS] (generated:bits:120x8), generated:sets:NxK, "
+    "generated:hypergrid:DIMxSIDE[:REWARD], generated:bits:N[xK][:seedS] "
+    "(generated:bits:120x8), generated:sets:NxK, "
     "generated:molecules:N[:DIR] (generated:molecules:8)"
 )
 _PAPER = {"r0": 1e-4, "r1": -9.9e-5, "r2": 0.999999}
@@ -44,10 +46,11 @@ class EnvironmentTextError(ValueError):
 def graph_from_text(text: str) -> PointedDAG:
     """The graph named by this text.
 
-    `hypergrid:DIMxSIDE[:default|paper|paper_text]`, `bits:N[xK][:seedS]`, `sets:NxK`, `tree:BxD`, `molecules:T1` to
-    `molecules:T5`, `molecules:A8xN:DIR`, `T12xN`, `B12xN` with the published blocks in DIR, or `dag:FILE.json`.
-    The file holds {"edges": [[parent, child], ...], "log_rewards": {state: number}}.
-    Raises EnvironmentTextError, one line, for every other text, and for sizes that do not fit.
+    `hypergrid:DIMxSIDE[:default|paper|paper_text]`, `bits:N[xK][:seedS]`, `sets:NxK`, `tree:BxD`,
+    `molecules:T1` to `molecules:T5`, `molecules:A8xN:DIR`, `T12xN`, `B12xN` with the published
+    blocks in DIR, or `dag:FILE.json`. The file holds {"edges": [[parent, child], ...],
+    "log_rewards": {state: number}}. Raises EnvironmentTextError, one line, for every other text,
+    and for sizes that do not fit.
     """
     text = text.strip()
     kind, _, rest = text.partition(":")
@@ -66,14 +69,16 @@ def graph_from_text(text: str) -> PointedDAG:
             f"environment {text!r}: a generated space lists no states, and here they are needed; "
             f"use one of {FORMS}"
         )
-    raise EnvironmentTextError(f"environment {text!r} is not known; use one of {FORMS}, or {GENERATED_FORMS}")
+    raise EnvironmentTextError(
+        f"environment {text!r} is not known; use one of {FORMS}, or {GENERATED_FORMS}"
+    )
 
 
 def space_from_text(text: str) -> Space:
     """An enumerated graph by `graph_from_text`, or the same space without listing its states.
 
-    The latter: `generated:hypergrid:DIMxSIDE[:default|paper|paper_text]`, `generated:bits:N[xK][:seedS]`,
-    `generated:sets:NxK` and `generated:molecules:N[:DIR]`.
+    The latter: `generated:hypergrid:DIMxSIDE[:default|paper|paper_text]`,
+    `generated:bits:N[xK][:seedS]`, `generated:sets:NxK` and `generated:molecules:N[:DIR]`.
     """
     text = text.strip()
     prefix, _, of = text.partition(":")
@@ -123,7 +128,8 @@ def _generated_molecules(text: str, rest: str) -> GeneratedDAG:
     match = re.fullmatch(r"(\d{1,3})(?::(.+))?", rest, re.ASCII)
     if match is None:
         raise EnvironmentTextError(
-            f"environment {text!r}: {rest!r} is not a space of molecules; use generated:molecules:8, or "
+            f"environment {text!r}: {rest!r} is not a space of molecules; use "
+            "generated:molecules:8, or "
             "generated:molecules:8:DIR with the folder of the published blocks"
         )
     try:
@@ -142,7 +148,8 @@ def _molecules(text: str, rest: str) -> PointedDAG:
     match = re.fullmatch(r"T(\d{1,3})", rest, re.ASCII)
     if match is None:
         raise EnvironmentTextError(
-            f"environment {text!r}: {rest!r} is not a space of molecules; use molecules:T1 to molecules:T5"
+            f"environment {text!r}: {rest!r} is not a space of molecules; use "
+            "molecules:T1 to molecules:T5"
         )
     return _made(text, molecules, int(match[1]))
 
@@ -162,9 +169,13 @@ def _dag_file(path: Path) -> PointedDAG:
             f"dag:{path} cannot be read ({error.strerror}); name a JSON file"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise EnvironmentTextError(f"dag:{path} is not valid JSON ({error}); correct the file") from error
+        raise EnvironmentTextError(
+            f"dag:{path} is not valid JSON ({error}); correct the file"
+        ) from error
     if not isinstance(content, dict) or not isinstance(content.get("edges"), list):
-        raise EnvironmentTextError(f'dag:{path} has no list "edges"; write {{"edges": [["a", "b"]], ...}}')
+        raise EnvironmentTextError(
+            f'dag:{path} has no list "edges"; write {{"edges": [["a", "b"]], ...}}'
+        )
     if not isinstance(content.get("log_rewards"), dict):
         raise EnvironmentTextError(
             f'dag:{path} has no object "log_rewards"; write {{"log_rewards": {{"b": 0.5}}}}'
@@ -182,7 +193,9 @@ def _edge(edge: object, path: Path) -> tuple[str, str]:
         isinstance(s, (str, int)) and not isinstance(s, bool) for s in edge
     )
     if not named or len(edge) != 2:
-        raise EnvironmentTextError(f'dag:{path}: {short(edge)} is not an edge; write ["parent", "child"]')
+        raise EnvironmentTextError(
+            f'dag:{path}: {short(edge)} is not an edge; write ["parent", "child"]'
+        )
     return str(edge[0]), str(edge[1])
 
 

@@ -4,9 +4,7 @@ import sys
 
 from divergence_lab import Room
 
-_HOME = {
-    "write_report": "page",
-}
+_HOME = {"write_report": "page"}
 
 __all__ = [*_HOME]
 

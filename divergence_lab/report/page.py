@@ -1,9 +1,10 @@
-"""The main job: derive, decide, verify, train, compare, draw; one self-contained page and its parts.
+"""The main job: derive, decide, verify, train, compare, draw; one self-contained page and its
+parts.
 
-    report.html     everything on one page, no network needed
-    results.json    every number on that page
-    *.svg, *.png    each figure
-    run/            the training run as `train --out` writes it
+report.html     everything on one page, no network needed
+results.json    every number on that page
+*.svg, *.png    each figure
+run/            the training run as `train --out` writes it
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ from markupsafe import Markup
 from sympy.printing.mathml import MathMLPresentationPrinter
 from torch import Tensor
 
-from divergence_lab.report import plots
-from divergence_lab.results import metrics
-from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.bridge import TorchLoss, generator_to_torch, to_torch
+from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.texts import EnvironmentTextError, graph_from_text
+from divergence_lab.report import plots
+from divergence_lab.results import metrics
 from divergence_lab.results.result import Result, runs
+from divergence_lab.theorem.verification import verify
 from divergence_lab.theory.answers.derivation import Derivation, derive, to_json
-from divergence_lab.theory.expressions.parsing import PositiveFirst
 from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions.parsing import PositiveFirst
 from divergence_lab.theory.verdicts.verdict import Verdict
 from divergence_lab.training.loop import train
-from divergence_lab.theorem.verification import verify
 
 ENVIRONMENT = "hypergrid:2x8"
 THEOREM_ENVIRONMENT = "hypergrid:2x4"
@@ -49,7 +50,10 @@ QUICK_STEPS = 500
 
 @dataclass(frozen=True)
 class Study:
-    """Everything the page is written from: derivations and the theorem per loss, one training run for all."""
+    """Everything the page is written from: derivations and the theorem per loss, one training
+    run for all.
+    """
+
     derivations: Mapping[str, Derivation]
     theorem: list[dict[str, Any]]
     result: Result
@@ -58,13 +62,26 @@ class Study:
 
 
 @plain_torch()
-def write_report(losses: Mapping[str, Loss], out: Path, *, env: str = ENVIRONMENT, quick: bool = False,
-                 device: str = "auto", budget: float = 20.0) -> dict[str, Any]:
-    """Run the whole study for `losses` and write it to the folder `out`; returns what results.json holds."""
-    torch_losses = {name: to_torch(loss) for name, loss in losses.items()}  # bad losses end here, before any work
+def write_report(
+    losses: Mapping[str, Loss],
+    out: Path,
+    *,
+    env: str = ENVIRONMENT,
+    quick: bool = False,
+    device: str = "auto",
+    budget: float = 20.0,
+) -> dict[str, Any]:
+    """Run the whole study for `losses` and write it to the folder `out`; returns what
+    results.json holds.
+    """
+    torch_losses = {
+        name: to_torch(loss) for name, loss in losses.items()
+    }  # bad losses end here, before any work
     _grid(env)
     out.mkdir(parents=True, exist_ok=True)
-    study = run_study(losses, torch_losses, out / "run", env=env, quick=quick, device=device, budget=budget)
+    study = run_study(
+        losses, torch_losses, out / "run", env=env, quick=quick, device=device, budget=budget
+    )
     _say("drawing")
     figures = draw(study, torch_losses, out)
     summary = summarise(study)
@@ -73,9 +90,19 @@ def write_report(losses: Mapping[str, Loss], out: Path, *, env: str = ENVIRONMEN
     return summary
 
 
-def run_study(losses: Mapping[str, Loss], torch_losses: Mapping[str, TorchLoss], folder: Path | None, *,
-              env: str = ENVIRONMENT, quick: bool = False, device: str = "auto", budget: float = 20.0) -> Study:
-    """Derive and decide each loss, verify the theorem, train all of them together, compare the exact laws."""
+def run_study(
+    losses: Mapping[str, Loss],
+    torch_losses: Mapping[str, TorchLoss],
+    folder: Path | None,
+    *,
+    env: str = ENVIRONMENT,
+    quick: bool = False,
+    device: str = "auto",
+    budget: float = 20.0,
+) -> Study:
+    """Derive and decide each loss, verify the theorem, train all of them together, compare the
+    exact laws.
+    """
     graph = _grid(env)
     derivations = {}
     for name, loss in losses.items():
@@ -93,7 +120,10 @@ def run_study(losses: Mapping[str, Loss], torch_losses: Mapping[str, TorchLoss],
 def _grid(env: str) -> PointedDAG:
     graph = graph_from_text(env)
     if graph.coordinates is None or graph.coordinates.shape[1] != 2:
-        raise EnvironmentTextError(f"the report draws two-dimensional grids, not {env}; take hypergrid:2x8 or hypergrid:2x12:paper")
+        raise EnvironmentTextError(
+            f"the report draws two-dimensional grids, not {env}; take hypergrid:2x8 or "
+            "hypergrid:2x12:paper"
+        )
     return graph
 
 
@@ -102,9 +132,11 @@ def _say(what: str) -> None:
         print(f"{what} ...", file=sys.stderr)
 
 
-# --- comparison ----------------------------------------------------------------------------------------------
+# --- comparison
+# ----------------------------------------------------------------------------------------------
 
-# What the table compares: divergence from the target p to the learned law q, each over the terminal states.
+# What the table compares: divergence from the target p to the learned law q, each over the terminal
+# states.
 MEASURES = {
     "total variation": metrics.total_variation,
     "forward KL": metrics.kl,
@@ -117,16 +149,26 @@ MEASURES = {
 OWN = "its own D_f"
 
 
-def exact_divergences(result: Result, derivations: Mapping[str, Derivation]) -> dict[str, dict[str, list[float]]]:
-    """loss -> measure -> its value for each seed: D(target || learned law), exact over all terminal states."""
+def exact_divergences(
+    result: Result, derivations: Mapping[str, Derivation]
+) -> dict[str, dict[str, list[float]]]:
+    """loss -> measure -> its value for each seed: D(target || learned law), exact over all
+    terminal states.
+    """
     table: dict[str, dict[str, list[float]]] = {}
     for index, name in enumerate(result.losses):
         learned = result.terminal[index]
-        table[name] = {label: measure(result.target, learned).tolist() for label, measure in MEASURES.items()}
+        table[name] = {
+            label: measure(result.target, learned).tolist() for label, measure in MEASURES.items()
+        }
         verdicts = derivations[name].verdicts
         table[name][OWN] = metrics.f_divergence(
-            _on_arrays(generator_to_torch(derivations[name].divergence)), result.target, learned,
-            f_at_zero=_number(verdicts.f_at_zero), slope_at_infinity=_number(verdicts.slope_at_infinity)).tolist()
+            _on_arrays(generator_to_torch(derivations[name].divergence)),
+            result.target,
+            learned,
+            f_at_zero=_number(verdicts.f_at_zero),
+            slope_at_infinity=_number(verdicts.slope_at_infinity),
+        ).tolist()
     return table
 
 
@@ -139,25 +181,44 @@ def _number(exact: sp.Expr | None) -> float:
 
 
 def converged(result: Result) -> np.ndarray:
-    """[L, N]: the total variation of the exact learned law ended below CONVERGED, with every number finite."""
+    """[L, N]: the total variation of the exact learned law ended below CONVERGED, with every
+    number finite.
+    """
     return (result.metrics["tv"][..., -1] < CONVERGED) & result.finite
 
 
 def summarise(study: Study) -> dict[str, Any]:
     """results.json: numbers that are not finite are strings in SymPy syntax."""
     result = study.result
-    median = {name: float(np.median(result.metrics["tv"][i, :, -1])) for i, name in enumerate(result.losses)}
-    return _json_ready({
-        "quick": study.quick,
-        "derivations": {name: to_json(derivation) for name, derivation in study.derivations.items()},
-        "theorem": study.theorem,
-        "training": {"runs": runs(result), "seconds": result.seconds, "config": dict(result.config),
-                     "trajectories_per_second": result.trajectories_per_second,
-                     "environment": dict(result.environment)},
-        "convergence": {"threshold_tv": CONVERGED, "median_tv": median, "best_loss": min(median, key=median.get),
-                        "converged": {name: converged(result)[i].tolist() for i, name in enumerate(result.losses)}},
-        "divergences": study.divergences,
-    })
+    median = {
+        name: float(np.median(result.metrics["tv"][i, :, -1]))
+        for i, name in enumerate(result.losses)
+    }
+    return _json_ready(
+        {
+            "quick": study.quick,
+            "derivations": {
+                name: to_json(derivation) for name, derivation in study.derivations.items()
+            },
+            "theorem": study.theorem,
+            "training": {
+                "runs": runs(result),
+                "seconds": result.seconds,
+                "config": dict(result.config),
+                "trajectories_per_second": result.trajectories_per_second,
+                "environment": dict(result.environment),
+            },
+            "convergence": {
+                "threshold_tv": CONVERGED,
+                "median_tv": median,
+                "best_loss": min(median, key=median.get),
+                "converged": {
+                    name: converged(result)[i].tolist() for i, name in enumerate(result.losses)
+                },
+            },
+            "divergences": study.divergences,
+        }
+    )
 
 
 def _json_ready(value: Any) -> Any:
@@ -170,15 +231,19 @@ def _json_ready(value: Any) -> Any:
     return value
 
 
-# --- figures -------------------------------------------------------------------------------------------------
+# --- figures
+# -------------------------------------------------------------------------------------------------
+
 
 def draw(study: Study, torch_losses: Mapping[str, TorchLoss], out: Path) -> dict[str, Path]:
     """Every figure of the page as SVG and PNG in `out`; name -> its SVG."""
     residuals = np.linspace(-3, 3, 301)
     ratios = np.geomspace(0.02, 20, 301)
     losses = {name: _on_arrays(torch_loss)(residuals) for name, torch_loss in torch_losses.items()}
-    generators = {name: _on_arrays(generator_to_torch(derivation.divergence))(ratios)
-                  for name, derivation in study.derivations.items()}
+    generators = {
+        name: _on_arrays(generator_to_torch(derivation.divergence))(ratios)
+        for name, derivation in study.derivations.items()
+    }
     figures = {
         "loss_and_generator": plots.loss_and_generator(residuals, losses, ratios, generators),
         "convergence": plots.convergence(study.result, CONVERGED),
@@ -187,50 +252,90 @@ def draw(study: Study, torch_losses: Mapping[str, TorchLoss], out: Path) -> dict
     return {name: plots.save(figure, out / name)[0] for name, figure in figures.items()}
 
 
-# --- the page ------------------------------------------------------------------------------------------------
+# --- the page
+# ------------------------------------------------------------------------------------------------
+
 
 def render(study: Study, figures: Mapping[str, Path]) -> str:
-    """report.html: figures inlined, formulas as MathML, no script and no link to anything outside."""
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("divergence_lab.report", "."), autoescape=True,
-                                     trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    """report.html: figures inlined, formulas as MathML, no script and no link to anything
+    outside.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("divergence_lab.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
     environment.filters.update(math=_math, answer=_answer, sig=_significant, readable=_readable)
     result = study.result
     final = result.metrics["tv"][..., -1]
-    rows = [{
-        "name": name, "derivation": study.derivations[name], "theorem": study.theorem[index],
-        "median_tv": float(np.median(final[index])), "worst_tv": float(final[index].max()),
-        "n_converged": int(converged(result)[index].sum()),
-        "unconverged": [(result.seeds[k], float(final[index, k])) for k in np.flatnonzero(~converged(result)[index])],
-        "modes": result.modes_found[index].tolist(),
-        "log_z_error": float(np.median(np.abs(result.log_z[index] - result.log_z_true))),
-        "measures": {label: float(np.median(values)) for label, values in study.divergences[name].items()},
-    } for index, name in enumerate(result.losses)]
+    rows = [
+        {
+            "name": name,
+            "derivation": study.derivations[name],
+            "theorem": study.theorem[index],
+            "median_tv": float(np.median(final[index])),
+            "worst_tv": float(final[index].max()),
+            "n_converged": int(converged(result)[index].sum()),
+            "unconverged": [
+                (result.seeds[k], float(final[index, k]))
+                for k in np.flatnonzero(~converged(result)[index])
+            ],
+            "modes": result.modes_found[index].tolist(),
+            "log_z_error": float(np.median(np.abs(result.log_z[index] - result.log_z_true))),
+            "measures": {
+                label: float(np.median(values)) for label, values in study.divergences[name].items()
+            },
+        }
+        for index, name in enumerate(result.losses)
+    ]
     best = min(rows, key=lambda row: row["median_tv"])
     lowest = {label: min(row["measures"][label] for row in rows) for label in MEASURES}
     return environment.get_template("report.html.jinja").render(
-        rows=rows, best=best, lowest=lowest, measures=[*MEASURES, OWN], quick=study.quick, result=result,
-        n_members=final.size, n_converged=int(converged(result).sum()), threshold=CONVERGED,
-        theorem_environment=THEOREM_ENVIRONMENT, environment=result.config["env"],
-        figure={name: "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
-                for name, path in figures.items()})
+        rows=rows,
+        best=best,
+        lowest=lowest,
+        measures=[*MEASURES, OWN],
+        quick=study.quick,
+        result=result,
+        n_members=final.size,
+        n_converged=int(converged(result).sum()),
+        threshold=CONVERGED,
+        theorem_environment=THEOREM_ENVIRONMENT,
+        environment=result.config["env"],
+        figure={
+            name: "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
+            for name, path in figures.items()
+        },
+    )
 
 
 def _math(expression: sp.Expr | None, left: str) -> Markup:
     """MathML of `left` = expression; `left` is one of the fixed names below, never user text."""
     if expression is None:
         return Markup("<em>no closed form found</em>")
-    body = _MathWriter().doprint(expression).replace("&ExponentialE;", "e").replace("<mo>-</mo>", "<mo>&#8722;</mo>")
+    body = (
+        _MathWriter()
+        .doprint(expression)
+        .replace("&ExponentialE;", "e")
+        .replace("<mo>-</mo>", "<mo>&#8722;</mo>")
+    )
     return Markup(f'<math displaystyle="true"><mrow>{_NAMES[left]}{body}</mrow></math>')
 
 
 class _MathWriter(PositiveFirst, MathMLPresentationPrinter):
     def _print_Piecewise(self, expr):
-        """Cases behind one line (a brace stretches only where the reader has a mathematical font)."""
+        """Cases behind one line (a brace stretches only where the reader has a mathematical
+        font).
+        """
         table = self.dom.createElement("mtable")
         for value, condition in expr.args:
             row = self.dom.createElement("mtr")
-            for content in (self._print(value), self._words("otherwise") if condition == sp.true
-                            else self._print(condition)):
+            for content in (
+                self._print(value),
+                self._words("otherwise") if condition == sp.true else self._print(condition),
+            ):
                 cell = self.dom.createElement("mtd")
                 cell.appendChild(content)
                 row.appendChild(cell)
@@ -244,8 +349,16 @@ class _MathWriter(PositiveFirst, MathMLPresentationPrinter):
 
 
 def _readable(reason: str) -> str:
-    """Reasons are written in plain ASCII for the terminal; on a page infinity and powers have their own signs."""
-    return re.sub(r"\bint\b", "∫", re.sub(r"\boo\b", "∞", reason)).replace("**", "^").replace("''", "″").replace("'(", "′(").replace("g' ", "g′ ")
+    """Reasons are written in plain ASCII for the terminal; on a page infinity and powers have
+    their own signs.
+    """
+    return (
+        re.sub(r"\bint\b", "∫", re.sub(r"\boo\b", "∞", reason))
+        .replace("**", "^")
+        .replace("''", "″")
+        .replace("'(", "′(")
+        .replace("g' ", "g′ ")
+    )
 
 
 _NAMES = {

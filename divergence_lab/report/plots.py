@@ -1,7 +1,7 @@
 """Results -> matplotlib figures. Draws what it is given: nothing here trains, derives or measures.
 
-Every figure tells its lines apart by colour (Okabe and Ito's eight, safe for colour-blind readers), by dash and by
-marker, so that it also survives a grey print.
+Every figure tells its lines apart by colour (Okabe and Ito's eight, safe for colour-blind readers),
+by dash and by marker, so that it also survives a grey print.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def save(figure: Figure, path: str | Path, dpi: int = 200) -> tuple[Path, Path]:
 
 
 def wrapped(name: str, longest: int) -> str:
-    """The name of a loss on lines of at most `longest` letters, where it can be broken: after `_` and before `(`."""
+    """The name of a loss on lines of at most `longest` letters, where it can be broken: after
+    `_` and before `(`.
+    """
     lines = [""]
     for part in re.findall(r"\(.*|[^_(]+_?", name):
         if lines[-1] and len(lines[-1] + part) > longest:
@@ -51,8 +53,12 @@ def _style(index: int) -> dict:
     return {"color": COLOURS[index % 8], "linestyle": DASHES[index % 8]}
 
 
-def loss_and_generator(residuals: np.ndarray, losses: Mapping[str, np.ndarray], ratios: np.ndarray,
-                       generators: Mapping[str, np.ndarray]) -> Figure:
+def loss_and_generator(
+    residuals: np.ndarray,
+    losses: Mapping[str, np.ndarray],
+    ratios: np.ndarray,
+    generators: Mapping[str, np.ndarray],
+) -> Figure:
     """g(x) against the residual beside f(t) against the ratio, one line a loss."""
     with _figure(7.4, 3.2) as figure:
         left, right = figure.subplots(1, 2)
@@ -60,12 +66,30 @@ def loss_and_generator(residuals: np.ndarray, losses: Mapping[str, np.ndarray], 
             left.plot(residuals, values, label=name, **_style(index))
         for index, (name, values) in enumerate(generators.items()):
             right.plot(ratios, values, label=name, **_style(index))
-        left.set(xlabel=r"residual $x=\log p_B-\log p_F$ (nats)" "\n" r"model has too much $\leftarrow\,\rightarrow$ too little", ylabel="loss $g(x)$",
-                 title="Loss on the residual", ylim=(0, _robust_top(losses)))
-        right.set(xlabel=r"ratio $t=p_B/p_F$" "\n" r"model has too much $\leftarrow\,\rightarrow$ too little", ylabel="generator $f(t)$", xscale="log",
-                  title="Generator of the f-divergence", ylim=(0, _robust_top(generators)))
+        left.set(
+            xlabel=r"residual $x=\log p_B-\log p_F$ (nats)"
+            "\n"
+            r"model has too much $\leftarrow\,\rightarrow$ too little",
+            ylabel="loss $g(x)$",
+            title="Loss on the residual",
+            ylim=(0, _robust_top(losses)),
+        )
+        right.set(
+            xlabel=r"ratio $t=p_B/p_F$"
+            "\n"
+            r"model has too much $\leftarrow\,\rightarrow$ too little",
+            ylabel="generator $f(t)$",
+            xscale="log",
+            title="Generator of the f-divergence",
+            ylim=(0, _robust_top(generators)),
+        )
         handles, labels = left.get_legend_handles_labels()
-        figure.legend(handles, [_short(label, 40) for label in labels], loc="outside upper center", ncols=min(4, len(labels)))
+        figure.legend(
+            handles,
+            [_short(label, 40) for label in labels],
+            loc="outside upper center",
+            ncols=min(4, len(labels)),
+        )
     return figure
 
 
@@ -75,35 +99,66 @@ def _robust_top(curves: Mapping[str, np.ndarray]) -> float:
 
 
 def convergence(result: Result, threshold: float | None = None) -> Figure:
-    """Exact total variation against training steps: median over seeds, band from the least to the greatest."""
+    """Exact total variation against training steps: median over seeds, band from the least to
+    the greatest.
+    """
     with _figure(6.2, 3.6) as figure:
         axes = figure.subplots()
         for index, name in enumerate(result.losses):
             curves = result.metrics["tv"][index]
             middle = np.median(curves, axis=0)
-            axes.fill_between(result.steps, curves.min(axis=0), curves.max(axis=0), color=COLOURS[index % 8],
-                              alpha=0.15, linewidth=0)
-            axes.plot(result.steps, middle, label=_short(name, 40), marker=MARKERS[index % 8], markersize=4,
-                      markevery=(index, max(1, len(middle) // 9)), **_style(index))
+            axes.fill_between(
+                result.steps,
+                curves.min(axis=0),
+                curves.max(axis=0),
+                color=COLOURS[index % 8],
+                alpha=0.15,
+                linewidth=0,
+            )
+            axes.plot(
+                result.steps,
+                middle,
+                label=_short(name, 40),
+                marker=MARKERS[index % 8],
+                markersize=4,
+                markevery=(index, max(1, len(middle) // 9)),
+                **_style(index),
+            )
         if threshold is not None:
             axes.axhline(threshold, color="#555555", linewidth=0.8)
-            axes.annotate(f"converged: below {threshold:g}", (0.995, threshold), xycoords=("axes fraction", "data"),
-                          ha="right", va="bottom", fontsize=7, color="#555555")
-        axes.set(yscale="log", xlabel=f"training steps (batch of {result.config['batch']} trajectories each)",
-                 ylabel="total variation to the target (exact)",
-                 title=f"{result.config['env']}: median of {len(result.seeds)} seeds; bands reach from the best to "
-                       "the worst")
+            axes.annotate(
+                f"converged: below {threshold:g}",
+                (0.995, threshold),
+                xycoords=("axes fraction", "data"),
+                ha="right",
+                va="bottom",
+                fontsize=7,
+                color="#555555",
+            )
+        axes.set(
+            yscale="log",
+            xlabel=f"training steps (batch of {result.config['batch']} trajectories each)",
+            ylabel="total variation to the target (exact)",
+            title=f"{result.config['env']}: median of {len(result.seeds)} seeds; bands reach "
+            "from the best to "
+            "the worst",
+        )
         axes.legend(loc="best")
     return figure
 
 
 def learned_laws(result: Result, chosen: Sequence[int] | None = None) -> Figure:
-    """The target beside the exact learned law of each loss, on a two-dimensional grid; one colour scale for all.
+    """The target beside the exact learned law of each loss, on a two-dimensional grid; one colour
+    scale for all.
 
-    `chosen` [L]: the seed shown for each loss (default: the one whose total variation is the median).
+    `chosen` [L]: the seed shown for each loss (default: the one whose total variation is the
+    median).
     """
     if result.coordinates is None or result.coordinates.shape[1] != 2:
-        raise ValueError("learned_laws draws two-dimensional grids; for other graphs plot result.terminal directly")
+        raise ValueError(
+            "learned_laws draws two-dimensional grids; for other graphs plot "
+            "result.terminal directly"
+        )
     if chosen is None:
         chosen = [median_seed(result, index) for index in range(len(result.losses))]
     laws = [result.terminal[index, seed] for index, seed in enumerate(chosen)]
@@ -113,13 +168,19 @@ def learned_laws(result: Result, chosen: Sequence[int] | None = None) -> Figure:
     with _figure(1.5 * (len(laws) + 1) + 1.0, 4.3) as figure:
         grid = figure.subplots(2, len(laws) + 1, squeeze=False)
         for axes, law in zip(grid[0], [result.target, *laws]):
-            upper = axes.imshow(_as_grid(result, law).T, origin="lower", cmap="cividis", vmin=0, vmax=top)
+            upper = axes.imshow(
+                _as_grid(result, law).T, origin="lower", cmap="cividis", vmin=0, vmax=top
+            )
         for axes, values in zip(grid[1, 1:], off):
-            lower = axes.imshow(_as_grid(result, values).T, origin="lower", cmap="PuOr_r", vmin=-reach, vmax=reach)
+            lower = axes.imshow(
+                _as_grid(result, values).T, origin="lower", cmap="PuOr_r", vmin=-reach, vmax=reach
+            )
         grid[0, 0].set_title("target")
         for index, (name, seed) in enumerate(zip(result.losses, chosen)):
             tv = result.metrics["tv"][index, seed, -1]
-            grid[0, index + 1].set_title(f"{_short(name)}\nTV {tv:.2g} (seed {result.seeds[seed]})", fontsize=8)
+            grid[0, index + 1].set_title(
+                f"{_short(name)}\nTV {tv:.2g} (seed {result.seeds[seed]})", fontsize=8
+            )
         ticks = range(0, _side(result), max(1, (_side(result) - 1) // 3))
         for axes in grid.ravel():
             axes.grid(visible=False)

@@ -1,4 +1,5 @@
-"""Distances and divergences of laws p and q over the last axis, in float64; infinite where they are.
+"""Distances and divergences of laws p and q over the last axis, in float64; infinite where they
+are.
 
 Every argument is an array [.., X] of probabilities; the answer has shape [..].
 """
@@ -19,7 +20,8 @@ def l1(p: ArrayLike, q: ArrayLike) -> np.ndarray:
 
 
 def sampling_floor(p: ArrayLike, samples: int) -> np.ndarray:
-    """E sum |p^ - p| for the empirical law p^ of `samples` independent draws from p: what a perfect sampler scores.
+    """E sum |p^ - p| for the empirical law p^ of `samples` independent draws from p: what a perfect
+    sampler scores.
 
     De Moivre: E|X - np| = 2 (m+1) C(n, m+1) p^(m+1) (1-p)^(n-m) with m = floor(np), for X binomial.
     """
@@ -41,8 +43,8 @@ def kl(p: ArrayLike, q: ArrayLike) -> np.ndarray:
     """KL(p||q) = sum p log(p/q) - p + q in nats; oo where p > 0 = q."""
     p, q = _float64(p), _float64(q)
     with np.errstate(divide="ignore", invalid="ignore"):
-        # a difference of logarithms, because p/q can overflow; -p + q vanishes for equal masses and keeps
-        # every term at least 0, but for rounding
+        # a difference of logarithms, because p/q can overflow; -p + q vanishes for equal masses and
+        # keeps every term at least 0, but for rounding
         terms = np.where(p > 0, p * (np.log(p) - np.log(q)) - p + q, q)
     return np.maximum(terms.sum(axis=-1), 0.0)
 
@@ -64,7 +66,9 @@ def chi2(p: ArrayLike, q: ArrayLike) -> np.ndarray:
 
 
 def spearman(a: ArrayLike, b: ArrayLike) -> np.ndarray:
-    """Correlation of ranks, ties given their mean rank: [.., X] and [.., X] -> [..]; NaN where all are equal."""
+    """Correlation of ranks, ties given their mean rank: [.., X] and [.., X] -> [..]; NaN where
+    all are equal.
+    """
     a, b = (rankdata(_float64(values), axis=-1) for values in (a, b))
     a, b = (ranks - ranks.mean(axis=-1, keepdims=True) for ranks in (a, b))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -79,9 +83,11 @@ def f_divergence(
     f_at_zero: float,
     slope_at_infinity: float,
 ) -> np.ndarray:
-    """D_f(p||q) = sum q f(p/q), with q f(0+) where p = 0 < q, p f'(oo) where q = 0 < p, 0 where both are.
+    """D_f(p||q) = sum q f(p/q), with q f(0+) where p = 0 < q, p f'(oo) where q = 0 < p, 0 where
+    both are.
 
-    `f` is evaluated at finite positive ratios only; its two limits are given, because they may be infinite.
+    `f` is evaluated at finite positive ratios only; its two limits are given, because they may be
+    infinite.
     """
     p, q = np.broadcast_arrays(_float64(p), _float64(q))
     with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
@@ -94,7 +100,9 @@ def f_divergence(
 
 
 def _times(mass: np.ndarray, limit: float) -> np.ndarray:
-    return np.where(mass > 0, mass, 1.0) * limit  # 1 stands in for masses of 0, where 0 * oo is not wanted
+    return (
+        np.where(mass > 0, mass, 1.0) * limit
+    )  # 1 stands in for masses of 0, where 0 * oo is not wanted
 
 
 def _float64(values: ArrayLike) -> np.ndarray:

@@ -1,4 +1,6 @@
-"""What a training run leaves: frozen arrays, its configuration and its provenance; save and load."""
+"""What a training run leaves: frozen arrays, its configuration and its provenance; save and
+load.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,12 @@ from divergence_lab.results import metrics as divergences
 
 METRICS = ("tv", "kl_forward", "kl_reverse", "log_z", "modes_found")
 WINDOW_METRICS = (*METRICS, "window_l1")  # of a run that keeps a window of its last samples
-SAMPLED_METRICS = ("log_z", "log_z_bound", "mean_log_reward", "modes_found")  # of a space too large to list
+SAMPLED_METRICS = (
+    "log_z",
+    "log_z_bound",
+    "mean_log_reward",
+    "modes_found",
+)  # of a space too large to list
 
 
 class ResultError(ValueError):
@@ -40,13 +47,14 @@ class NeverMoved(UserWarning):
 class Result:
     """L rows x N seeds, trained together; the letter K counts the evaluated steps.
 
-    A row is a loss at one learning rate.  `metrics[name]` [L, N, K] for the names in METRICS (and `window_l1`); `terminal`
-    [L, N, X]: the exact learned law at the end; `target` [X]; `log_z` [L, N] learned; `modes_found` [L, N];
-    `finite` [L, N]: every gradient and every metric of the run was finite, except divergences that are truly
-    infinite, and its parameters moved, unless it stood at the target from the start.  `moved` [L, N]: any parameter
-    is another than at the start.  `terminal_states` [X] are state numbers of the graph, `coordinates` [X, D] theirs on a hyper-grid
-    (else None).  In a generated space the metrics are SAMPLED_METRICS, and what would need its states listed
-    is None.
+    A row is a loss at one learning rate.  `metrics[name]` [L, N, K] for the names in METRICS (and
+    `window_l1`); `terminal` [L, N, X]: the exact learned law at the end; `target` [X]; `log_z` [L,
+    N] learned; `modes_found` [L, N]; `finite` [L, N]: every gradient and every metric of the run
+    was finite, except divergences that are truly infinite, and its parameters moved, unless it
+    stood at the target from the start.  `moved` [L, N]: any parameter is another than at the start.
+    `terminal_states` [X] are state numbers of the graph, `coordinates` [X, D] theirs on a
+    hyper-grid (else None).  In a generated space the metrics are SAMPLED_METRICS, and what would
+    need its states listed is None.
     """
 
     losses: tuple[str, ...]
@@ -67,7 +75,15 @@ class Result:
     trajectories_per_second: float
 
     def __post_init__(self) -> None:
-        arrays = [self.steps, self.terminal, self.target, self.terminal_states, self.coordinates, self.finite, self.moved]
+        arrays = [
+            self.steps,
+            self.terminal,
+            self.target,
+            self.terminal_states,
+            self.coordinates,
+            self.finite,
+            self.moved,
+        ]
         for array in [*arrays, *self.metrics.values()]:
             if array is not None:
                 array.setflags(write=False)
@@ -88,14 +104,19 @@ class Result:
 
 
 def runs(result: Result) -> list[dict[str, Any]]:
-    """One record per (loss, learning rate, seed), with the keys of `train --json`; None for what is not known."""
+    """One record per (loss, learning rate, seed), with the keys of `train --json`; None for what
+    is not known.
+    """
     return [
         {
             "objective": result.objective,
             "loss": loss,
             "seed": seed,
             "steps": int(result.steps[-1]),
-            **{name: _last(result, name, row, column) for name in ("tv", "kl_forward", "kl_reverse")},
+            **{
+                name: _last(result, name, row, column)
+                for name in ("tv", "kl_forward", "kl_reverse")
+            },
             "log_z": float(result.log_z[row, column]),
             "log_z_true": result.log_z_true,
             "modes_found": int(result.modes_found[row, column]),
@@ -116,7 +137,8 @@ def runs(result: Result) -> list[dict[str, Any]]:
 def never_moved(result: Result) -> list[str]:
     """A line for each row in which members stood still, and not at the target."""
     return [
-        f"{result.objective}, {loss}: the parameters of seed{'s' if len(still) > 1 else ''} {', '.join(map(str, still))} never "
+        f"{result.objective}, {loss}: the parameters of "
+        f"seed{'s' if len(still) > 1 else ''} {', '.join(map(str, still))} never "
         "moved: every gradient was 0, too small or not finite"
         for loss, counts in zip(result.losses, result.moved | result.finite, strict=True)
         if (still := [seed for seed, one in zip(result.seeds, counts, strict=True) if not one])
@@ -128,7 +150,9 @@ def _last(result: Result, name: str, row: int, column: int) -> float | None:
 
 
 def law_metrics(terminal: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
-    """tv, kl_forward = KL(target||terminal) and kl_reverse = KL(terminal||target): [.., X] -> [..]."""
+    """tv, kl_forward = KL(target||terminal) and kl_reverse = KL(terminal||target): [.., X] ->
+    [..].
+    """
     return {
         "tv": divergences.total_variation(terminal, target),
         "kl_forward": divergences.kl(target, terminal),
@@ -137,7 +161,9 @@ def law_metrics(terminal: np.ndarray, target: np.ndarray) -> dict[str, np.ndarra
 
 
 def start_over(folder: Path) -> None:
-    """Take away the mark of a finished run, config.json: until the new one is whole, `load` refuses the folder."""
+    """Take away the mark of a finished run, config.json: until the new one is whole, `load`
+    refuses the folder.
+    """
     (folder / "config.json").unlink(missing_ok=True)
 
 
@@ -167,7 +193,9 @@ def _table(parts: list[tuple[Mapping[str, Any], np.ndarray, Mapping[str, np.ndar
 
 
 def save(result: Result, folder: str | Path) -> None:
-    """metrics.csv (long format), terminal.npz, environment.json and, last, config.json; each whole or not at all."""
+    """metrics.csv (long format), terminal.npz, environment.json and, last, config.json; each
+    whole or not at all.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     start_over(folder)
@@ -181,7 +209,9 @@ def save(result: Result, folder: str | Path) -> None:
         "log_z_true": None if result.log_z_true is None else np.array(result.log_z_true),
     }
     packed = io.BytesIO()
-    np.savez_compressed(packed, **{key: array for key, array in arrays.items() if array is not None})
+    np.savez_compressed(
+        packed, **{key: array for key, array in arrays.items() if array is not None}
+    )
     speed = {"seconds": result.seconds, "trajectories_per_second": result.trajectories_per_second}
     write_metrics(folder, result.config, result.steps, result.metrics)
     write_atomically(folder / "terminal.npz", packed.getvalue())
@@ -190,9 +220,11 @@ def save(result: Result, folder: str | Path) -> None:
 
 
 def save_all(results: Sequence[Result], folder: str | Path) -> None:
-    """Several objectives: each whole in a folder of its own name, and the same files for all of them above.
+    """Several objectives: each whole in a folder of its own name, and the same files for all of
+    them above.
 
-    There, terminal.npz holds the learned laws as terminal [O, L, N, X] and config.json one entry an objective.
+    There, terminal.npz holds the learned laws as terminal [O, L, N, X] and config.json one entry an
+    objective.
     """
     folder = Path(folder)
     start_over(folder)
@@ -205,13 +237,19 @@ def save_all(results: Sequence[Result], folder: str | Path) -> None:
     arrays = {"objectives": np.array([one.objective for one in results])}
     if first.terminal is not None:
         laws = np.stack([one.terminal for one in results])
-        arrays |= {"terminal": laws, "target": first.target, "terminal_states": first.terminal_states}
+        arrays |= {
+            "terminal": laws,
+            "target": first.target,
+            "terminal_states": first.terminal_states,
+        }
     packed = io.BytesIO()
     np.savez_compressed(packed, **arrays)
     seconds = sum(one.seconds for one in results)
     write_atomically(folder / "terminal.npz", packed.getvalue())
     write_atomically(folder / "environment.json", _json({**first.environment, "seconds": seconds}))
-    write_atomically(folder / "config.json", _json({one.objective: dict(one.config) for one in results}))
+    write_atomically(
+        folder / "config.json", _json({one.objective: dict(one.config) for one in results})
+    )
 
 
 def load(folder: str | Path) -> Result:
@@ -248,17 +286,24 @@ def load(folder: str | Path) -> Result:
         ) from error
 
 
-def _read_metrics(path: Path, config: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _read_metrics(
+    path: Path, config: Mapping[str, Any]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     row_keys = list(zip(config["losses"], map(str, config["learning_rates"]), strict=True))
     steps = sorted({int(row["step"]) for row in rows})
     shape = (len(row_keys), len(config["seeds"]), len(steps))
     values = {name: np.full(shape, np.nan) for name in dict.fromkeys(row["metric"] for row in rows)}
-    complete = set(values) in map(set, (METRICS, WINDOW_METRICS, SAMPLED_METRICS)) and steps[-1:] == [config["steps"]]
+    complete = set(values) in map(set, (METRICS, WINDOW_METRICS, SAMPLED_METRICS)) and steps[
+        -1:
+    ] == [config["steps"]]
     if not complete or len(rows) != len(values) * math.prod(shape):
         raise ValueError("metrics.csv is incomplete")
-    where = [{key: place for place, key in enumerate(keys)} for keys in (row_keys, config["seeds"], steps)]
+    where = [
+        {key: place for place, key in enumerate(keys)}
+        for keys in (row_keys, config["seeds"], steps)
+    ]
     for row in rows:
         loss = where[0][row["loss"], row["learning_rate"]]
         values[row["metric"]][loss, where[1][int(row["seed"])], where[2][int(row["step"])]] = float(
@@ -269,7 +314,11 @@ def _read_metrics(path: Path, config: Mapping[str, Any]) -> tuple[np.ndarray, di
 
 def environment(device: torch.device) -> dict[str, Any]:
     """Versions, device and commit, as far as they are known."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu"
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else platform.processor() or "cpu"
+    )
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -311,6 +360,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:  # Ctrl-C and a full disk as well: nothing half written stays, and whatever it was goes on up
+    except (
+        BaseException
+    ):  # Ctrl-C and a full disk as well: nothing half written stays, and whatever it was goes on up
         os.unlink(temporary)
         raise

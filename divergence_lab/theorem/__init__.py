@@ -4,10 +4,7 @@ import sys
 
 from divergence_lab import Room
 
-_HOME = {
-    "verify": "verification",
-    "VerifyError": "verification",
-}
+_HOME = {"verify": "verification", "VerifyError": "verification"}
 
 __all__ = [*_HOME]
 

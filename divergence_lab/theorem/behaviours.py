@@ -1,9 +1,10 @@
-"""The law of the trajectories that training draws: beta(tau) of every enumerated trajectory, under every sampler.
+"""The law of the trajectories that training draws: beta(tau) of every enumerated trajectory, under
+every sampler.
 
     beta = (1 - b - r) prod behave(.|s) + b R(x)/Z* prod P_B + r buffer
 
-with b and r the shares drawn backward and replayed.  The buffer's law is a constant: what it holds was drawn by
-earlier policies.
+with b and r the shares drawn backward and replayed.  The buffer's law is a constant: what it holds
+was drawn by earlier policies.
 """
 
 from __future__ import annotations
@@ -13,19 +14,28 @@ from torch import Tensor
 
 from divergence_lab.gflownet.listed.exact import log_partition
 from divergence_lab.gflownet.listed.flow import Flow
-from divergence_lab.theorem.objects import Listing, log_steps
-from divergence_lab.gflownet.samplers import Sampler, behave
 from divergence_lab.gflownet.listed.sampling import Trajectories, gather_steps, with_sink
-from divergence_lab.graphs.tables import tables
+from divergence_lab.gflownet.samplers import Sampler, behave
 from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.graphs.tables import tables
+from divergence_lab.theorem.objects import Listing, log_steps
 
-SHUT = -1e4  # in place of -inf where an action is not allowed: no gradient is 0 times infinity there
+SHUT = (
+    -1e4
+)  # in place of -inf where an action is not allowed: no gradient is 0 times infinity there
 
 
 def law(
-    graph: PointedDAG, chosen: Sampler, model: Flow, walked: Trajectories, buffer: Tensor | None = None
+    graph: PointedDAG,
+    chosen: Sampler,
+    model: Flow,
+    walked: Trajectories,
+    buffer: Tensor | None = None,
 ) -> Tensor:
-    """beta [J] of the trajectories, for a model with M = 1; differentiable.  `buffer` [J] sums to 1."""
+    """beta [J] of the trajectories, for a model with M = 1; differentiable.
+
+    `buffer` [J] sums to 1.
+    """
     fresh = 1 - chosen.backward - chosen.replay
     total = torch.zeros(walked.index.shape[-1], dtype=torch.float64)
     if fresh > 0:
@@ -44,16 +54,21 @@ def forward_law(graph: PointedDAG, chosen: Sampler, log_pf: Tensor, walked: Traj
     """prod over steps of the behaviour policy: log_pf [1, A, S] -> [J]."""
     mask = tables(graph, "cpu", torch.float64).mask
     behaviour = behave(chosen, torch.where(mask == 0, log_pf, SHUT), mask)
-    # actions that are not allowed are never gathered, but must be finite for the gradient of the others
+    # actions that are not allowed are never gathered, but must be finite for the gradient of the
+    # others
     behaviour = torch.where(mask == 0, behaviour, 0.0)
     return gather_steps(with_sink(behaviour), walked)[0].exp()
 
 
 def object_weights(listing: Listing, beta: Tensor, weight: Tensor) -> Tensor:
-    """mu(o) = sum over the places of o of beta(tau) weight, [N]: what an object is weighted by in expectation."""
+    """mu(o) = sum over the places of o of beta(tau) weight, [N]: what an object is weighted by
+    in expectation.
+    """
     if listing.objective.kind == "vargrad":
         pairs = (beta[:, None] * beta).flatten()
         return torch.cat([pairs, pairs]) * weight[0]
     exists = listing.place >= 0
     amount = (beta * weight)[exists]
-    return torch.zeros(listing.n_objects, dtype=amount.dtype).index_add(0, listing.place[exists], amount)
+    return torch.zeros(listing.n_objects, dtype=amount.dtype).index_add(
+        0, listing.place[exists], amount
+    )

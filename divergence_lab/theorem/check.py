@@ -22,14 +22,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from divergence_lab.theorem.behaviours import forward_law, law, object_weights
 from divergence_lab.gflownet.listed.exact import log_partition
+from divergence_lab.gflownet.samplers import Sampler
+from divergence_lab.theorem.behaviours import forward_law, law, object_weights
 from divergence_lab.theorem.objects import Listing, Objects
 from divergence_lab.theorem.points import Group, Point, points
-from divergence_lab.gflownet.samplers import Sampler
 
 TOLERANCE = 1e-9
-# Differences are taken relative to no less than this share of sum_o |mu g'(x)|, to all of it where a group moves nothing.
+# Differences are taken relative to no less than this share of sum_o |mu g'(x)|, to all of it where
+# a group moves nothing.
 SMALLEST = 1e-6
 ROUNDING = 1e-12  # of the same: nothing but rounding
 NO_RESIDUAL = 1e-9
@@ -40,8 +41,11 @@ Term = tuple[float | Tensor, float, float]
 
 @dataclass(frozen=True)
 class Scheme:
-    """How objects are weighted.  `terms` (k, a, b): by sum_j k_j p_F^{a_j} p_B^{b_j}, each object as such; or `drawn`:
-    by what a sampler of training gives them in expectation.  One of the two is None."""
+    """How objects are weighted.
+
+    `terms` (k, a, b): by sum_j k_j p_F^{a_j} p_B^{b_j}, each object as such; or `drawn`: by what a
+    sampler of training gives them in expectation.  One of the two is None.
+    """
 
     name: str
     terms: tuple[Term, ...] | None = ((1.0, 1.0, 0.0),)
@@ -53,28 +57,33 @@ ON_POLICY = Scheme("on")
 
 @dataclass(frozen=True)
 class Theory:
-    """One loss in torch, elementwise: `loss` g(x), `generator` f(t), `integral`(a) = I_a as a function of x.
+    """One loss in torch, elementwise: `loss` g(x), `generator` f(t), `integral`(a) = I_a as a
+    function of x.
 
-    `generators` (a, b) -> h(t): where weights p_F^a p_B^b make the loss one of a divergence of the powers, that is
-    Phi = p_F^k h(p_B^k/p_F^k) with k = a + b, in closed form.
+    `generators` (a, b) -> h(t): where weights p_F^a p_B^b make the loss one of a divergence of the
+    powers, that is Phi = p_F^k h(p_B^k/p_F^k) with k = a + b, in closed form.
     """
 
     loss: Callable[[Tensor], Tensor]
     generator: Callable[[Tensor], Tensor]
     integral: Callable[[float], Callable[[Tensor], Tensor]] | None = None
-    generators: Mapping[tuple[float, float], Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    generators: Mapping[tuple[float, float], Callable[[Tensor], Tensor]] = field(
+        default_factory=dict
+    )
 
 
 @dataclass(frozen=True)
 class Check:
-    """What one row says.  Errors are max |difference| / max |component of either gradient| over the group.
+    """What one row says.  Errors are max |difference| / max |component of either gradient| over the
+    group.
 
-    `error`: of the statement that theory gives.  `plain`: of grad D_f(p_B||p_F), whether theory gives it or not
-    (SubTB: of D_f between lambda^length p_B and lambda^length p_F).
-    Controls, which must be off: `flipped`, g(-x) in place of g(x); `live`, mu not held constant; `live_factor`, the k_j
-    or c not held constant.  None: the control cannot be off, because the loss is even where it is evaluated, or because
-    what should be held does not depend on the group.  `still`: the group moves nothing, as P_B does where every state
-    has one parent: all gradients are rounding, the flipped one too, and that control cannot be off.
+    `error`: of the statement that theory gives.  `plain`: of grad D_f(p_B||p_F), whether theory
+    gives it or not (SubTB: of D_f between lambda^length p_B and lambda^length p_F). Controls, which
+    must be off: `flipped`, g(-x) in place of g(x); `live`, mu not held constant; `live_factor`, the
+    k_j or c not held constant.  None: the control cannot be off, because the loss is even where it
+    is evaluated, or because what should be held does not depend on the group.  `still`: the group
+    moves nothing, as P_B does where every state has one parent: all gradients are rounding, the
+    flipped one too, and that control cannot be off.
     """
 
     group: Group
@@ -99,7 +108,9 @@ class Check:
 def check(
     listing: Listing, theories: Sequence[Theory], scheme: Scheme = ON_POLICY, seed: int = 0
 ) -> Iterator[tuple[int, Check]]:
-    """(number of the theory, check) for every group of parameters of the objective, at the points of `seed`."""
+    """(number of the theory, check) for every group of parameters of the objective, at the
+    points of `seed`.
+    """
     buffer = None
     if scheme.drawn is not None and scheme.drawn.replay:
         older = next(points(listing, seed + OLDER)).model.log_pf.detach()
@@ -112,17 +123,23 @@ def check(
 
 
 def _constant(listing: Listing) -> Tensor:
-    """[N] what the objective itself weighs an object by: lambda^length for SubTB, 1 for all others."""
+    """[N] what the objective itself weighs an object by: lambda^length for SubTB, 1 for all
+    others.
+    """
     return float(listing.objective.decay) ** listing.length.double()
 
 
-# --- weights -------------------------------------------------------------------------------------------------
+# --- weights
+# -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class _Weights:
-    """mu [N] with its gradient.  `parts`: (factor, a, b), a factor [N] or [] with its gradient; mu = sum of factor
-    p_F^a p_B^b, or c = mu/p_F times p_F."""
+    """mu [N] with its gradient.
+
+    `parts`: (factor, a, b), a factor [N] or [] with its gradient; mu = sum of factor p_F^a p_B^b,
+    or c = mu/p_F times p_F.
+    """
 
     mu: Tensor
     parts: tuple[Term, ...]
@@ -137,15 +154,23 @@ def _weights(listing: Listing, point: Point, scheme: Scheme, buffer: Tensor | No
     beta = law(listing.graph, scheme.drawn, point.model, listing.walked, buffer)
     mu = object_weights(listing, beta, found.weight)
     if scheme.drawn == Sampler(backward=scheme.drawn.backward) and listing.objective.kind == "tb":
-        # beta itself is a sum of p_F and p_B with factors: 1/Z, which learns, and 1/Z*, which is a number
+        # beta itself is a sum of p_F and p_B with factors: 1/Z, which learns, and 1/Z*, which is a
+        # number
         share = scheme.drawn.backward
         fresh = ((1 - share) * torch.exp(-point.model.log_z), 1.0, 0.0)
-        back = (torch.tensor(share * math.exp(-log_partition(listing.graph)), dtype=torch.float64), 0.0, 1.0)
-        return _Weights(mu, tuple(term for term, used in ((fresh, share < 1), (back, share > 0)) if used))
+        back = (
+            torch.tensor(share * math.exp(-log_partition(listing.graph)), dtype=torch.float64),
+            0.0,
+            1.0,
+        )
+        return _Weights(
+            mu, tuple(term for term, used in ((fresh, share < 1), (back, share > 0)) if used)
+        )
     return _Weights(mu, ((mu / found.log_pf.exp(), 1.0, 0.0),))
 
 
-# --- potentials ----------------------------------------------------------------------------------------------
+# --- potentials
+# ----------------------------------------------------------------------------------------------
 
 
 def forward_potential(theory: Theory, a: float, b: float, log_pb: Tensor, log_pf: Tensor) -> Tensor:
@@ -159,7 +184,9 @@ def forward_potential(theory: Theory, a: float, b: float, log_pb: Tensor, log_pf
     return (power * log_pb).exp() * theory.integral(a)(x)
 
 
-def backward_potential(theory: Theory, a: float, b: float, log_pb: Tensor, log_pf: Tensor) -> Tensor:
+def backward_potential(
+    theory: Theory, a: float, b: float, log_pb: Tensor, log_pf: Tensor
+) -> Tensor:
     """Psi = p_F^{a+b} I_{-b}(x), whose derivative in log p_B is p_F^a p_B^b g'(x)."""
     x = log_pb - log_pf
     value = theory.loss(x) if b == 0 else theory.integral(-b)(x)
@@ -177,24 +204,33 @@ def _target(theory: Theory, role: str, found: Objects, parts: Sequence[Term], he
         elif role == "backward":
             total = total + (factor * backward_potential(theory, a, b, log_pb, log_pf)).sum()
         else:
-            total = total + (factor * forward_potential(theory, a, b, log_pb.detach(), log_pf)).sum()
-            total = total + (factor * backward_potential(theory, a, b, log_pb, log_pf.detach())).sum()
+            total = (
+                total + (factor * forward_potential(theory, a, b, log_pb.detach(), log_pf)).sum()
+            )
+            total = (
+                total + (factor * backward_potential(theory, a, b, log_pb, log_pf.detach())).sum()
+            )
     return total
 
 
-# --- one row -------------------------------------------------------------------------------------------------
+# --- one row
+# -------------------------------------------------------------------------------------------------
 
 
-def _check(point: Point, group: Group, theory: Theory, weights: _Weights, listing: Listing) -> Check:
+def _check(
+    point: Point, group: Group, theory: Theory, weights: _Weights, listing: Listing
+) -> Check:
     leaves, found = [point.leaves[name] for name in group.leaves], point.objects
     mu, x = weights.mu, found.residual
-    # where the residual is 0, as on the inner edges of a tree with F = Z d_F, a live weight is multiplied by g(0) = 0
+    # where the residual is 0, as on the inner edges of a tree with F = Z d_F, a live weight is
+    # multiplied by g(0) = 0
     off = (x.detach().abs() > NO_RESIDUAL).double()
     mu_moves = _moves(mu * off, leaves)
     factor_moves = any(_moves(factor * off, leaves) for factor, _, _ in weights.parts)
     even = _is_even(theory, x.detach())
 
-    # what rounding is to be measured by: the loss's pull on every residual, were none to cancel another
+    # what rounding is to be measured by: the loss's pull on every residual, were none to cancel
+    # another
     apart = x.detach().requires_grad_()
     (pull,) = torch.autograd.grad((mu.detach() * theory.loss(apart)).sum(), [apart])
     whole = float(pull.abs().sum())
@@ -206,7 +242,9 @@ def _check(point: Point, group: Group, theory: Theory, weights: _Weights, listin
     flipped = _gradient((mu.detach() * theory.loss(-x)).sum(), leaves)
     live = _gradient((mu * theory.loss(x)).sum(), leaves) if mu_moves else None
     factor = (
-        _gradient(_target(theory, group.role, found, weights.parts, False), leaves) if factor_moves else None
+        _gradient(_target(theory, group.role, found, weights.parts, False), leaves)
+        if factor_moves
+        else None
     )
 
     still = all(float(one.abs().max()) <= ROUNDING * whole for one in (trained, truth, flipped))
@@ -234,8 +272,12 @@ def _is_even(theory: Theory, x: Tensor) -> bool:
 
 
 def _moves(amounts: Tensor, leaves: Sequence[Tensor]) -> bool:
-    """Does any of these amounts depend on a leaf?  Seen in a random sum of them, relative to rounding."""
-    mix = torch.randn(amounts.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    """Does any of these amounts depend on a leaf?  Seen in a random sum of them, relative to
+    rounding.
+    """
+    mix = torch.randn(
+        amounts.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     gradient = _gradient((amounts * mix).sum(), leaves)
     return bool(gradient.abs().max() > ROUNDING * amounts.abs().sum())
 

@@ -6,8 +6,8 @@
     FM  states but the source    inflow                   outflow, R(s) flowing out at a stop
     VarGrad  pairs tau, tau'     e^(estimate of log Z by tau') P_F(tau)    R(x) P_B(tau)
 
-The masses are summed here from the tables, apart from the residuals, which are those that training uses
-(`objectives`): that residual = log p_B - log p_F is therefore a check, not a definition.
+The masses are summed here from the tables, apart from the residuals, which are those that training
+uses (`objectives`): that residual = log p_B - log p_F is therefore a check, not a definition.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from torch.nn.functional import pad
 
 from divergence_lab.gflownet.listed.exact import EnumerationError, enumerate_trajectories
 from divergence_lab.gflownet.listed.flow import Flow, along, check_objective, steps_of
-from divergence_lab.gflownet.objectives import Objective, vargrad
 from divergence_lab.gflownet.listed.sampling import Trajectories
-from divergence_lab.graphs.tables import tables
+from divergence_lab.gflownet.objectives import Objective, vargrad
 from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.graphs.tables import tables
 
 TRAJECTORY_LIMIT = 200_000
 RESIDUAL_LIMIT = 10_000_000
@@ -33,8 +33,9 @@ RESIDUAL_LIMIT = 10_000_000
 class Listing:
     """What does not depend on parameters: J trajectories, N objects.
 
-    `place` [O, J]: the number of the object that residual o of trajectory j belongs to, -1 where there is none.
-    `seen` [N]: the first place of each object in a flat [O, J] table.  `length` [N]: its steps.
+    `place` [O, J]: the number of the object that residual o of trajectory j belongs to, -1 where
+    there is none. `seen` [N]: the first place of each object in a flat [O, J] table.  `length` [N]:
+    its steps.
     """
 
     graph: PointedDAG
@@ -51,7 +52,9 @@ class Listing:
 
 @dataclass(frozen=True, eq=False)
 class Objects:
-    """`log_pf`, `log_pb` and the trained `residual` of each object, [N]; `weight` [O, J] of each place in training."""
+    """`log_pf`, `log_pb` and the trained `residual` of each object, [N]; `weight` [O, J] of each
+    place in training.
+    """
 
     log_pf: Tensor
     log_pb: Tensor
@@ -60,21 +63,31 @@ class Objects:
 
 
 def list_objects(graph: PointedDAG, chosen: Objective) -> Listing:
-    """Every object of the objective.  Raises EnumerationError where there are too many, ObjectiveError where the graph
-    does not allow the objective."""
+    """Every object of the objective.
+
+    Raises EnumerationError where there are too many, ObjectiveError where the graph does not allow
+    the objective.
+    """
     check_objective(graph, chosen)
     walked = enumerate_trajectories(graph, TRAJECTORY_LIMIT)
     n_steps, count = walked.index.shape[1:]
     first, last = _ends(chosen, n_steps)
-    if first.numel() * count > RESIDUAL_LIMIT or (chosen.kind == "vargrad" and count**2 > RESIDUAL_LIMIT):
+    if first.numel() * count > RESIDUAL_LIMIT or (
+        chosen.kind == "vargrad" and count**2 > RESIDUAL_LIMIT
+    ):
         raise EnumerationError(
-            f"{graph.name}: too many residuals of {chosen.name} to list ({count:,} trajectories); take a smaller graph"
+            f"{graph.name}: too many residuals of {chosen.name} to list ({count:,} "
+            "trajectories); take a smaller graph"
         )
     if chosen.kind == "vargrad":
         place = torch.arange(2 * count**2)[None]
         length = (walked.states[0] < graph.n_states).sum(dim=0).repeat_interleave(count).repeat(2)
         return Listing(graph, chosen, walked, place, torch.arange(2 * count**2), length)
-    keys = _state_keys(graph, walked) if chosen.kind == "fm" else _part_keys(graph, walked, first, last)
+    keys = (
+        _state_keys(graph, walked)
+        if chosen.kind == "fm"
+        else _part_keys(graph, walked, first, last)
+    )
     exists = keys >= 0
     unique, numbers = torch.unique(keys[exists], return_inverse=True)
     place = torch.full_like(keys, -1)
@@ -88,7 +101,9 @@ def list_objects(graph: PointedDAG, chosen: Objective) -> Listing:
 
 
 def _ends(chosen: Objective, n_steps: int) -> tuple[Tensor, Tensor]:
-    """First and last place of each residual's part of the trajectory, in the order of `objectives`."""
+    """First and last place of each residual's part of the trajectory, in the order of
+    `objectives`.
+    """
     if chosen.kind == "subtb":
         first, last = torch.triu_indices(n_steps + 1, n_steps + 1, offset=1)
         return first, last
@@ -104,14 +119,18 @@ def _state_keys(graph: PointedDAG, walked: Trajectories) -> Tensor:
 
 
 def _part_keys(graph: PointedDAG, walked: Trajectories, first: Tensor, last: Tensor) -> Tensor:
-    """[O, J] one number for each different part; -1 where the part would end after the stop (TB: never)."""
+    """[O, J] one number for each different part; -1 where the part would end after the stop (TB:
+    never).
+    """
     index, states = walked.index[0], walked.states[0]
     n_steps, count = index.shape
     if len(first) == 1:
         return torch.arange(count)[None]
     keys = torch.full((len(first), count), -1)
     made = 0
-    part = states.clone()  # [T, J] the part of `length` steps that begins at t; of length 0: the state
+    part = (
+        states.clone()
+    )  # [T, J] the part of `length` steps that begins at t; of length 0: the state
     for length in range(1, int((last - first).max()) + 1):
         begins = n_steps - length + 1
         code = part[:begins] * (index.max() + 1) + index[length - 1 :]
@@ -124,7 +143,9 @@ def _part_keys(graph: PointedDAG, walked: Trajectories, first: Tensor, last: Ten
 
 
 def evaluate(listing: Listing, model: Flow) -> Objects:
-    """The masses of all objects and the residuals that training would use, for a model with M = 1."""
+    """The masses of all objects and the residuals that training would use, for a model with M =
+    1.
+    """
     if listing.objective.kind == "vargrad":
         return _pairs(listing, model)
     found = along(listing.graph, listing.objective, model, listing.walked)
@@ -142,7 +163,9 @@ def _masses(listing: Listing, model: Flow) -> tuple[Tensor, Tensor]:
     n_steps, count = walked.index.shape[1:]
     first, last = (ends[listing.seen // count] for ends in _ends(listing.objective, n_steps))
     walk = listing.seen % count
-    ahead, back = (pad(table.cumsum(dim=0), (0, 0, 1, 0)) for table in log_steps(graph, model, walked))
+    ahead, back = (
+        pad(table.cumsum(dim=0), (0, 0, 1, 0)) for table in log_steps(graph, model, walked)
+    )
     forward = ahead[last, walk] - ahead[first, walk]
     backward = back[last, walk] - back[first, walk]
     if model.log_flow is None:
@@ -153,7 +176,9 @@ def _masses(listing: Listing, model: Flow) -> tuple[Tensor, Tensor]:
 
 
 def log_steps(graph: PointedDAG, model: Flow, walked: Trajectories) -> tuple[Tensor, Tensor]:
-    """log P_F and log P_B of each step of each trajectory, [T, J] both; log R for a stop in the second, 0 after it."""
+    """log P_F and log P_B of each step of each trajectory, [T, J] both; log R for a stop in the
+    second, 0 after it.
+    """
     log_reward = tables(graph, "cpu", torch.float64).log_reward
     back = torch.cat([model.log_pb[0, :-1], log_reward[None]])
     return tuple(
@@ -163,13 +188,17 @@ def log_steps(graph: PointedDAG, model: Flow, walked: Trajectories) -> tuple[Ten
 
 
 def _pairs(listing: Listing, model: Flow) -> Objects:
-    """Each batch of two trajectories as a member of its own; object k J^2 + pair is trajectory k of the pair."""
+    """Each batch of two trajectories as a member of its own; object k J^2 + pair is trajectory k
+    of the pair.
+    """
     graph, index = listing.graph, listing.walked.index[0]
     count = index.shape[1]
     one, other = torch.arange(count).repeat_interleave(count), torch.arange(count).repeat(count)
     both = torch.stack([index[:, one], index[:, other]], dim=-1).movedim(1, 0)  # [J^2, T, 2]
     batch = Trajectories(both, torch.zeros(count**2, 2, dtype=torch.long), listing.walked.width)
-    wide = Flow(*(table.expand(count**2, -1, -1) for table in (model.log_pf, model.log_pb)), model.log_z)
+    wide = Flow(
+        *(table.expand(count**2, -1, -1) for table in (model.log_pf, model.log_pb)), model.log_z
+    )
     found = vargrad(steps_of(graph, wide, batch))
     ahead, back = (table.sum(dim=0) for table in log_steps(graph, model, listing.walked))
     estimate = (back - ahead).detach()

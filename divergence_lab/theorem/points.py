@@ -1,4 +1,5 @@
-"""Where the theorem is checked: a model at a random point, and which parameters move p_F, p_B, or both.
+"""Where the theorem is checked: a model at a random point, and which parameters move p_F, p_B, or
+both.
 
 forward   p_B does not depend on the group: the plain theorem can hold
 backward  p_F does not depend on it: the divergence is another one
@@ -16,9 +17,9 @@ from torch.nn.functional import pad
 
 from divergence_lab.gflownet.listed.exact import log_partition, state_probability
 from divergence_lab.gflownet.listed.flow import Flow, flow_from_rows
-from divergence_lab.theorem.objects import Listing, Objects, evaluate
 from divergence_lab.gflownet.policies.policy import Heads, heads, mlp, tabular
 from divergence_lab.graphs.tables import tables
+from divergence_lab.theorem.objects import Listing, Objects, evaluate
 
 WIDTH, DEPTH, SPREAD = 12, 2, 2.0
 TRUNK = "shared trunk"
@@ -26,7 +27,9 @@ TRUNK = "shared trunk"
 
 @dataclass(frozen=True)
 class Group:
-    """Parameters that are moved together: `leaves` are keys of the point, `role` as in the module's first lines."""
+    """Parameters that are moved together: `leaves` are keys of the point, `role` as in the
+    module's first lines.
+    """
 
     label: str
     leaves: tuple[str, ...]
@@ -35,7 +38,10 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """`leaves`: the parameters, float64, with gradients.  `objects`: what they give.  `model`: M = 1."""
+    """`leaves`: the parameters, float64, with gradients.
+
+    `objects`: what they give.  `model`: M = 1.
+    """
 
     leaves: dict[str, Tensor]
     model: Flow
@@ -44,10 +50,12 @@ class Point:
 
 
 def points(listing: Listing, seed: int = 0) -> Iterator[Point]:
-    """Every way in which theory tells the parameters of this objective apart, at points drawn from `seed`.
+    """Every way in which theory tells the parameters of this objective apart, at points drawn from
+    `seed`.
 
-    Logits ~ N(0, 1), log F(s) and log Z ~ N(log Z*, 1), P_B learned; an MLP with one trunk for all; and, where theory
-    names them, flows that the policy induces, an outflow held constant, F and P_F apart.
+    Logits ~ N(0, 1), log F(s) and log Z ~ N(log Z*, 1), P_B learned; an MLP with one trunk for all;
+    and, where theory names them, flows that the policy induces, an outflow held constant, F and P_F
+    apart.
     """
     leaves, model = _table(listing, seed)
     yield Point(leaves, model, evaluate(listing, model), _groups(listing))
@@ -60,7 +68,10 @@ def points(listing: Listing, seed: int = 0) -> Iterator[Point]:
 
 
 def _groups(listing: Listing) -> tuple[Group, ...]:
-    policy, back = Group("P_F logits", ("logits",), "forward"), Group("P_B logits", ("back",), "backward")
+    policy, back = (
+        Group("P_F logits", ("logits",), "forward"),
+        Group("P_B logits", ("back",), "backward"),
+    )
     match listing.objective.flow, listing.objective.kind:
         case "edges", _:
             return (Group("edge flows", ("logits",), "both"),)
@@ -89,7 +100,9 @@ def _groups(listing: Listing) -> tuple[Group, ...]:
 
 
 def _heads(listing: Listing) -> Heads:
-    return heads(listing.graph, learned_back=True, flow=listing.objective.flow in ("free", "forward-looking"))
+    return heads(
+        listing.graph, learned_back=True, flow=listing.objective.flow in ("free", "forward-looking")
+    )
 
 
 def _table(listing: Listing, seed: int) -> tuple[dict[str, Tensor], Flow]:
@@ -109,7 +122,9 @@ def _table(listing: Listing, seed: int) -> tuple[dict[str, Tensor], Flow]:
         leaves["log_flow"] = (centre + start[:, cut:]).requires_grad_()
         rows.append(leaves["log_flow"])
     policy = tabular(graph, heads=needs)
-    return leaves, flow_from_rows(policy, torch.cat(rows, dim=1), leaves, listing.objective, "learned")
+    return leaves, flow_from_rows(
+        policy, torch.cat(rows, dim=1), leaves, listing.objective, "learned"
+    )
 
 
 def _normal(seed: int, *shape: int) -> Tensor:
@@ -121,13 +136,19 @@ def _trunk(listing: Listing, seed: int) -> tuple[dict[str, Tensor], Flow]:
     policy = mlp(listing.graph, heads=needs, width=WIDTH, depth=DEPTH, initial_log_z=around + 0.5)
     start = policy.init([seed], dtype=torch.float64)
     # a fresh network is nearly constant: spread it, so that the point is a general one
-    trunk = {key: (SPREAD * value).requires_grad_() for key, value in start.items() if key != "log_z"}
+    trunk = {
+        key: (SPREAD * value).requires_grad_() for key, value in start.items() if key != "log_z"
+    }
     rows = policy.rows(trunk, None)
-    return trunk, flow_from_rows(policy, rows, {"log_z": start["log_z"]}, listing.objective, "learned")
+    return trunk, flow_from_rows(
+        policy, rows, {"log_z": start["log_z"]}, listing.objective, "learned"
+    )
 
 
 def _induced(listing: Listing, seed: int) -> Iterator[Point]:
-    """F(s) = Z d_F(s), d_F the probability that P_F reaches s: with gradient, and with the flow held constant."""
+    """F(s) = Z d_F(s), d_F the probability that P_F reaches s: with gradient, and with the flow
+    held constant.
+    """
     leaves, model = _table(listing, seed)
     log_flow = leaves["log_z"][:, None] + state_probability(listing.graph, model.log_pf).log()
     for held, label, role in (
@@ -139,13 +160,19 @@ def _induced(listing: Listing, seed: int) -> Iterator[Point]:
 
 
 def _other_matching(listing: Listing, seed: int) -> Iterator[Point]:
-    """Flow matching with the outflow held constant, and with F and P_F apart: p_F = sum F P_F, p_B = F."""
+    """Flow matching with the outflow held constant, and with F and P_F apart: p_F = sum F P_F,
+    p_B = F.
+    """
     leaves, model = _table(listing, seed)
     found = evaluate(listing, model)
-    semi = replace(found, log_pb=found.log_pb.detach(), residual=found.log_pb.detach() - found.log_pf)
+    semi = replace(
+        found, log_pb=found.log_pb.detach(), residual=found.log_pb.detach() - found.log_pf
+    )
     yield Point(leaves, model, semi, (Group("edge flows, outflow held", ("logits",), "forward"),))
     on_graph = tables(listing.graph, "cpu", torch.float64)
-    free = (log_partition(listing.graph) + _normal(seed + 2, 1, listing.graph.n_states)).requires_grad_()
+    free = (
+        log_partition(listing.graph) + _normal(seed + 2, 1, listing.graph.n_states)
+    ).requires_grad_()
     log_pf = torch.log_softmax(leaves["logits"] + on_graph.mask, dim=1)
     into = (free[:, None] + log_pf).flatten(1)[:, on_graph.incoming]
     into = into + torch.where(on_graph.incoming_exists > 0, 0.0, -torch.inf)

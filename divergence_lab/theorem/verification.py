@@ -1,4 +1,6 @@
-"""The gradient theorem for losses given as theory: where theory, the bridge and the exact GFlowNet meet."""
+"""The gradient theorem for losses given as theory: where theory, the bridge and the exact
+GFlowNet meet.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.bridge import generator_to_torch, integral_to_torch, to_torch
 from divergence_lab.gflownet import samplers as drawing
 from divergence_lab.gflownet.listed.exact import EnumerationError
 from divergence_lab.gflownet.objectives import ObjectiveError, objective
-from divergence_lab.theorem.objects import Listing, list_objects
-from divergence_lab.theorem.check import TOLERANCE, Check, Scheme, Theory, check
+from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.graphs.texts import graph_from_text
+from divergence_lab.theorem.check import TOLERANCE, Check, Scheme, Theory, check
+from divergence_lab.theorem.objects import Listing, list_objects
 from divergence_lab.theory.answers import weightings as weighing
 from divergence_lab.theory.divergence.closed_form import Divergence, divergence
 from divergence_lab.theory.divergence.loss import Loss
@@ -45,7 +47,8 @@ SAMPLERS = (
     "drawn:replay:0.5",
 )
 SAMPLER_FORMS = (
-    "on, backward, mixture:E, power:B, powers:A,B (objects weighted by p_F and p_B), or drawn:S (as training draws "
+    "on, backward, mixture:E, power:B, powers:A,B (objects weighted by p_F and p_B), or "
+    "drawn:S (as training draws "
     f"them), with S one of {drawing.FORMS}"
 )
 
@@ -66,12 +69,15 @@ def verify(
     divergences: Mapping[str, Divergence] | None = None,
     progress: bool | None = None,
 ) -> list[dict[str, Any]]:
-    """grad sum_o mu g(x), mu held constant, against what theory gives: all objects listed, float64, no sampling.
+    """grad sum_o mu g(x), mu held constant, against what theory gives: all objects listed, float64,
+    no sampling.
 
-    One row for each objective, sampler and loss, with the keys of `verify --json`.  `groups` has one entry for each
-    group of parameters that theory tells apart; `max_gradient_error` is the largest of theirs, `flipped_sign_error`
-    that of the first.  `all` is every objective that the graph allows, or every kind of sampler.  `divergences`
-    spares deriving again what is known already; `progress` None shows a bar on standard error if that is a terminal.  Raises VerifyError, EnvironmentTextError and NotRepresentable.
+    One row for each objective, sampler and loss, with the keys of `verify --json`.  `groups` has
+    one entry for each group of parameters that theory tells apart; `max_gradient_error` is the
+    largest of theirs, `flipped_sign_error` that of the first.  `all` is every objective that the
+    graph allows, or every kind of sampler.  `divergences` spares deriving again what is known
+    already; `progress` None shows a bar on standard error if that is a terminal.  Raises
+    VerifyError, EnvironmentTextError and NotRepresentable.
     """
     graph, schemes = graph_from_text(env), [_scheme(text) for text in _wished(samplers, SAMPLERS)]
     wished = list(objectives)
@@ -83,12 +89,18 @@ def verify(
             if wished != ["all"]:
                 raise VerifyError(str(error)) from error
     if not listings:
-        raise VerifyError(f"{env} has too many trajectories for any objective; take a smaller graph")
+        raise VerifyError(
+            f"{env} has too many trajectories for any objective; take a smaller graph"
+        )
     names = list(losses)
-    found = {name: (divergences or {}).get(name) or divergence(losses[name], budget) for name in names}
+    found = {
+        name: (divergences or {}).get(name) or divergence(losses[name], budget) for name in names
+    }
     rows = []
     shown = sys.stderr.isatty() if progress is None else progress
-    with tqdm(total=len(schemes) * len(listings), disable=not shown, file=sys.stderr, leave=False) as bar:
+    with tqdm(
+        total=len(schemes) * len(listings), disable=not shown, file=sys.stderr, leave=False
+    ) as bar:
         for scheme in schemes:
             theories = [_theory(losses[name], found[name], scheme, budget) for name in names]
             for listing in listings:
@@ -97,7 +109,8 @@ def verify(
                 for number, one in check(listing, theories, scheme, seed):
                     groups.setdefault(number, []).append(one)
                 rows += [
-                    _row(name, env, listing, scheme, groups[number]) for number, name in enumerate(names)
+                    _row(name, env, listing, scheme, groups[number])
+                    for number, name in enumerate(names)
                 ]
                 bar.update()
     return rows
@@ -108,7 +121,9 @@ def _wished(texts: Iterable[str], every: tuple[str, ...]) -> list[str]:
     return list(every) if texts == ["all"] else texts
 
 
-def _row(name: str, env: str, listing: Listing, scheme: Scheme, checks: list[Check]) -> dict[str, Any]:
+def _row(
+    name: str, env: str, listing: Listing, scheme: Scheme, checks: list[Check]
+) -> dict[str, Any]:
     groups = [_group(one, scheme) for one in checks]
     return {
         "loss": name,
@@ -129,7 +144,9 @@ def _row(name: str, env: str, listing: Listing, scheme: Scheme, checks: list[Che
 
 def _group(one: Check, scheme: Scheme) -> dict[str, Any]:
     # a control that could not be off says nothing, and is not asked
-    controls = [one.flipped] * (not one.even and not one.still) + [one.live] * (one.live is not None)
+    controls = [one.flipped] * (not one.even and not one.still) + [one.live] * (
+        one.live is not None
+    )
     return {
         "parameters": one.group.label,
         "statement": statement(one, scheme),
@@ -146,13 +163,17 @@ def _group(one: Check, scheme: Scheme) -> dict[str, Any]:
 
 
 def _factor_control_fails(checks: list[Check]) -> bool:
-    """Off for one group at least: for a single one its terms may cancel, as they do for SubTB on a diamond."""
+    """Off for one group at least: for a single one its terms may cancel, as they do for SubTB on
+    a diamond.
+    """
     asked = [one.live_factor for one in checks if one.live_factor is not None]
     return not asked or max(asked) > TOLERANCE
 
 
 def statement(one: Check, scheme: Scheme) -> str:
-    """What theory says the gradient is: in words of p_F, p_B, and c = mu/p_F, which is held constant."""
+    """What theory says the gradient is: in words of p_F, p_B, and c = mu/p_F, which is held
+    constant.
+    """
     on_policy = scheme.terms == ((1.0, 1.0, 0.0),)
     pair = "p_B||p_F" if on_policy else "c p_B||c p_F" if scheme.terms is None else "p_B||p_F, mu"
     letters = {"forward": "f", "backward": "g o log"}
@@ -187,11 +208,15 @@ def _scheme(text: str) -> Scheme:
 
 
 def _theory(loss: Loss, found: Divergence, scheme: Scheme, budget: float) -> Theory:
-    """One loss in torch; under a sampler with a divergence of its own, the generator that the theory engine derives."""
+    """One loss in torch; under a sampler with a divergence of its own, the generator that the
+    theory engine derives.
+    """
     integral = functools.cache(lambda power: integral_to_torch(loss, power))
     generators = {}
     if scheme.terms is not None and len(scheme.terms) == 1 and scheme.terms[0][2] != 0:
         _, a, b = scheme.terms[0]
-        equivalent = divergence(weighing.on_policy_equivalent(loss, weighing.sampler(scheme.name)), budget)
+        equivalent = divergence(
+            weighing.on_policy_equivalent(loss, weighing.sampler(scheme.name)), budget
+        )
         generators[a, b] = generator_to_torch(equivalent)
     return Theory(to_torch(loss), generator_to_torch(found), integral, generators)

@@ -4,9 +4,7 @@ import sys
 
 from divergence_lab import Room
 
-_HOME = {
-    "train": "loop",
-}
+_HOME = {"train": "loop"}
 
 __all__ = [*_HOME]
 

@@ -1,4 +1,6 @@
-"""A run that was stopped goes on: one file with the tensors, the curves so far and the configuration."""
+"""A run that was stopped goes on: one file with the tensors, the curves so far and the
+configuration.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,17 @@ SAME = 1e-5  # relative: another processor may round otherwise
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot continue this run; the message names the difference and says what to do."""
+    """A checkpoint that cannot continue this run; the message names the difference and says what
+    to do.
+    """
 
 
 def loss_values(
     losses: Mapping[str, Loss | Schedule], dtype: torch.dtype, device: str | torch.device = "cpu"
 ) -> dict[str, Tensor]:
-    """g at PROBES, [FRACTIONS, 1, 6] or, of a loss that does not change, [1, 1, 6]: a name says not which loss it is."""
+    """g at PROBES, [FRACTIONS, 1, 6] or, of a loss that does not change, [1, 1, 6]: a name says
+    not which loss it is.
+    """
     residual = torch.tensor([PROBES], dtype=dtype, device=device)
     values = {}
     for name, loss in losses.items():
@@ -46,7 +52,13 @@ def write(
     seconds: float,
     tensors: Mapping[str, Tensor],
 ) -> None:
-    content = {"config": json.dumps(config), "losses": dict(losses), "step": step, "seconds": seconds, "tensors": dict(tensors)}
+    content = {
+        "config": json.dumps(config),
+        "losses": dict(losses),
+        "step": step,
+        "seconds": seconds,
+        "tensors": dict(tensors),
+    }
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_atomically(folder / NAME, buffer.getvalue())
@@ -55,7 +67,9 @@ def write(
 def read(
     folder: Path, config: Mapping[str, Any], losses: Mapping[str, Tensor]
 ) -> tuple[int, float, dict[str, Tensor]] | None:
-    """(step, seconds so far, tensors on the CPU), or None where no checkpoint has been written yet."""
+    """(step, seconds so far, tensors on the CPU), or None where no checkpoint has been written
+    yet.
+    """
     path = folder / NAME
     if not path.exists():
         return None
@@ -78,25 +92,34 @@ def read(
     for key in dict.fromkeys([*wanted, *saved]):
         if saved.get(key) != wanted.get(key):
             raise CheckpointError(
-                f"{path} is of another run: {key} is {saved.get(key)!r} there and {wanted.get(key)!r} here; "
+                f"{path} is of another run: {key} is {saved.get(key)!r} there and "
+                f"{wanted.get(key)!r} here; "
                 "ask for the same run, or choose another folder"
             )
     for name, values in losses.items():
         there = of_saved.get(name, values[:0])
-        if there.shape != values.shape or not torch.allclose(there, values, rtol=SAME, atol=0.0, equal_nan=True):
+        if there.shape != values.shape or not torch.allclose(
+            there, values, rtol=SAME, atol=0.0, equal_nan=True
+        ):
             raise CheckpointError(
-                f"{path} is of another run: the loss {name!r} has other values there; ask for the same run, or choose "
+                f"{path} is of another run: the loss {name!r} has other values there; "
+                "ask for the same run, or choose "
                 "another folder"
             )
     return step, seconds, tensors
 
 
 def must_match(folder: Path, saved: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    """CheckpointError unless both hold tensors of the same names and shapes: another version may have kept others."""
-    of_saved, of_wanted = ({key: tuple(one.shape) for key, one in kept.items()} for kept in (saved, wanted))
+    """CheckpointError unless both hold tensors of the same names and shapes: another version may
+    have kept others.
+    """
+    of_saved, of_wanted = (
+        {key: tuple(one.shape) for key, one in kept.items()} for kept in (saved, wanted)
+    )
     for name in dict.fromkeys([*of_wanted, *of_saved]):
         if of_saved.get(name) != of_wanted.get(name):
             raise CheckpointError(
-                f"{folder / NAME} was written by another version of this package ({name!r} does not match); "
+                f"{folder / NAME} was written by another version of this package "
+                f"({name!r} does not match); "
                 "go on with that version, or choose another folder"
             )

@@ -1,4 +1,6 @@
-"""What is measured while an ensemble trains: exact values where the states are listed, estimates where not."""
+"""What is measured while an ensemble trains: exact values where the states are listed, estimates
+where not.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from divergence_lab.gflownet.visited.along import steps_of
 from divergence_lab.gflownet.listed.exact import target_distribution, terminal_distribution
 from divergence_lab.gflownet.listed.expected import expected_tb
 from divergence_lab.gflownet.listed.flow import flow_from_rows
 from divergence_lab.gflownet.optimiser import Ensemble, unpack
 from divergence_lab.gflownet.randomness import EVALUATION, uniforms
 from divergence_lab.gflownet.samplers import Sampler
+from divergence_lab.gflownet.visited.along import steps_of
 from divergence_lab.gflownet.visited.walks import walk
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.generated import Space
@@ -36,7 +38,8 @@ def metric_names(space: Space) -> tuple[str, ...]:
 def evaluate(
     run: Run, members: Ensemble, visited: Tensor, curves: Mapping[str, Tensor], column: int
 ) -> Tensor | None:
-    """Fill column `column` of every curve: exact values in float64, or estimates from SAMPLES trajectories.
+    """Fill column `column` of every curve: exact values in float64, or estimates from SAMPLES
+    trajectories.
 
     The exact law [M, X], or None where there is none.
     """
@@ -62,11 +65,15 @@ def final_law(run: Run, members: Ensemble) -> np.ndarray:
 def finite_and_moved(
     run: Run, members: Ensemble, curves: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`Result.finite` and `Result.moved`, [L, N], from the curves [L, N, K]; what a member was at the start, its seed tells."""
+    """`Result.finite` and `Result.moved`, [L, N], from the curves [L, N, K]; what a member was
+    at the start, its seed tells.
+    """
     shape = (len(run.rows), len(run.config["seeds"]))
     start = run.policy.init(list(run.config["seeds"]) * len(run.rows), run.device, run.dtype)
     now = unpack(members.shapes, members.values.detach())
-    changed = torch.stack([(now[key] != start[key]).view(len(now[key]), -1).any(dim=1) for key in now]).any(dim=0)
+    changed = torch.stack(
+        [(now[key] != start[key]).view(len(now[key]), -1).any(dim=1) for key in now]
+    ).any(dim=0)
     finite, moved = (one.cpu().numpy().reshape(shape) for one in (members.finite, changed))
     for name in ("tv", "log_z"):
         if name in curves:
@@ -83,17 +90,25 @@ def _law(run: Run, members: Ensemble) -> tuple[Tensor, Tensor]:
     rows = _all_rows(policy, parameters, run.config["policy"] == "tabular", run)
     model = flow_from_rows(policy, rows, parameters, run.rollout.objective, run.rollout.backward)
     log_z = model.log_z
-    if run.rollout.objective.kind == "vargrad":  # it learns no log Z: what stands in for it, in expectation
-        log_z = expected_tb(run.space, replace(model, log_z=torch.zeros_like(log_z)), [(1.0, 1, 0.0)])
+    if (
+        run.rollout.objective.kind == "vargrad"
+    ):  # it learns no log Z: what stands in for it, in expectation
+        log_z = expected_tb(
+            run.space, replace(model, log_z=torch.zeros_like(log_z)), [(1.0, 1, 0.0)]
+        )
     return terminal_distribution(run.space, model.log_pf), log_z
 
 
 def _all_rows(policy, parameters: Mapping[str, Tensor], tabular: bool, run: Run) -> Tensor:
-    """The policy's rows at all states, a large graph chunk by chunk: hidden layers of all states do not fit."""
+    """The policy's rows at all states, a large graph chunk by chunk: hidden layers of all states
+    do not fit.
+    """
     if tabular:
         return policy.rows(parameters, None)
     n_members, n_states = members_of(parameters), run.space.n_states
-    size = max(1, CHUNK // (n_members * max(shape[-1] for shape in policy.shapes.values() if shape)))
+    size = max(
+        1, CHUNK // (n_members * max(shape[-1] for shape in policy.shapes.values() if shape))
+    )
     places = torch.arange(n_states, device=parameters["log_z"].device)
     parts = [policy.rows(parameters, part.expand(n_members, -1)) for part in places.split(size)]
     return torch.cat(parts, dim=-1)
@@ -105,7 +120,9 @@ def members_of(parameters: Mapping[str, Tensor]) -> int:
 
 
 def _sampled(run: Run, members: Ensemble) -> dict[str, Tensor]:
-    """Mean log-reward, and the bound E[log R + log P_B - log P_F] <= log Z, of fresh on-policy trajectories."""
+    """Mean log-reward, and the bound E[log R + log P_B - log P_F] <= log Z, of fresh on-policy
+    trajectories.
+    """
     parameters = unpack(members.shapes, members.values.detach())
     shape = (run.space.max_steps, SAMPLES)
     noise = uniforms(run.config["seeds"], EVALUATION, shape, run.device, run.dtype).repeat(
@@ -121,7 +138,9 @@ def _sampled(run: Run, members: Ensemble) -> dict[str, Tensor]:
 
 
 def seen(run: Run, visited: Tensor, terminal: Tensor) -> None:
-    """Mark the terminal states (or modes, in a generated space) that were reached; no wait for the device."""
+    """Mark the terminal states (or modes, in a generated space) that were reached; no wait for
+    the device.
+    """
     if isinstance(run.space, PointedDAG):
         visited.scatter_(1, terminal if terminal.dim() == 2 else terminal[..., 0], True)
     elif run.space.modes_of is not None:
@@ -131,13 +150,16 @@ def seen(run: Run, visited: Tensor, terminal: Tensor) -> None:
 
 @torch.no_grad()
 def keep(window: Tensor, terminal: Tensor, step: Tensor) -> None:
-    """Put the terminal states of a step, [M, B] or [M, B, 1], into the ring `window` [M, W]; W is at least B.
+    """Put the terminal states of a step, [M, B] or [M, B, 1], into the ring `window` [M, W]; W is
+    at least B.
 
     So no place is written twice: `settings` refuses a smaller window.
     """
     drawn = terminal if terminal.dim() == 2 else terminal[..., 0]
     batch, size = drawn.shape[1], window.shape[1]
-    window[:, (step * batch + torch.arange(batch, device=window.device)) % size] = drawn.to(window.dtype)
+    window[:, (step * batch + torch.arange(batch, device=window.device)) % size] = drawn.to(
+        window.dtype
+    )
 
 
 @torch.no_grad()
@@ -147,7 +169,11 @@ def window_l1(run: Run, window: Tensor, drawn: int) -> Tensor:
     counts = target.new_zeros(len(window), run.space.n_states + 1)
     counts.scatter_add_(1, window.long(), torch.ones_like(window, dtype=target.dtype))
     states = torch.tensor(run.space.terminal_states, device=window.device).long()
-    return (counts[:, states] / min(drawn, window.shape[1]) - target).abs().sum(dim=1) if drawn else torch.nan
+    return (
+        (counts[:, states] / min(drawn, window.shape[1]) - target).abs().sum(dim=1)
+        if drawn
+        else torch.nan
+    )
 
 
 def _modes_found(run: Run, visited: Tensor) -> Tensor:

@@ -1,4 +1,6 @@
-"""Losses that change while a run goes on: one after another, one into another, a parameter that moves."""
+"""Losses that change while a run goes on: one after another, one into another, a parameter that
+moves.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class _InForce:
 
 
 def terms_of(loss: Loss | Schedule, fraction: float = 0.0) -> Terms | None:
-    """(c, n, a) with g(x) = sum c x^n e^{ax}, if the loss says so (as those of `to_torch` do); else None."""
+    """(c, n, a) with g(x) = sum c x^n e^{ax}, if the loss says so (as those of `to_torch` do);
+    else None.
+    """
     if isinstance(loss, Schedule):
         loss = loss.at(fraction)
     return getattr(loss, "terms", None)
@@ -58,7 +62,9 @@ def then(first: Loss, second: Loss, at: float = 0.5, *, name: str = "then") -> S
 
 
 def blend(first: Loss, second: Loss, *, shape: str = "cosine", name: str = "blend") -> Schedule:
-    """g = (1 - w) first + w second with w from 0 to 1 over the run: its divergence is the same mixture of the two."""
+    """g = (1 - w) first + w second with w from 0 to 1 over the run: its divergence is the same
+    mixture of the two.
+    """
     weight = _ramp(shape)
 
     def at(fraction: float) -> Loss:
@@ -66,14 +72,20 @@ def blend(first: Loss, second: Loss, *, shape: str = "cosine", name: str = "blen
         parts = (terms_of(first), terms_of(second))
         terms = None
         if None not in parts:
-            terms = tuple((c * w, n, a) for w, part in zip((1 - share, share), parts) for c, n, a in part)
+            terms = tuple(
+                (c * w, n, a) for w, part in zip((1 - share, share), parts) for c, n, a in part
+            )
         return _InForce(lambda x: (1 - share) * first(x) + share * second(x), terms)
 
     return Schedule(name, at)
 
 
-def anneal_linex(start: float, stop: float, *, shape: str = "cosine", name: str | None = None) -> Schedule:
-    """Linex(alpha) with alpha from `start` to `stop` over the run; from 1 to 0: forward KL to reverse KL."""
+def anneal_linex(
+    start: float, stop: float, *, shape: str = "cosine", name: str | None = None
+) -> Schedule:
+    """Linex(alpha) with alpha from `start` to `stop` over the run; from 1 to 0: forward KL to
+    reverse KL.
+    """
     weight = _ramp(shape)
 
     def at(fraction: float) -> Loss:
@@ -84,15 +96,19 @@ def anneal_linex(start: float, stop: float, *, shape: str = "cosine", name: str 
 
 
 def linex(x: Tensor, alpha: float) -> Tensor:
-    """g(x) = (e^{alpha x} - alpha x - 1)/alpha^2, and x^2/2 at alpha = 0, with g' = (e^{alpha x} - 1)/alpha.
+    """g(x) = (e^{alpha x} - alpha x - 1)/alpha^2, and x^2/2 at alpha = 0, with g' = (e^{alpha x} -
+    1)/alpha.
 
-    Any shape.  Relative error a few units in the last place for all alpha and x: near alpha x = 0 by series.
+    Any shape.  Relative error a few units in the last place for all alpha and x: near alpha x = 0
+    by series.
     """
     return _Linex.apply(x, alpha)
 
 
 def _linex_terms(alpha: float) -> Terms:
-    """Linex(alpha) as c x^n e^{ax}; near alpha = 0 its series, where the closed form is a difference of large numbers."""
+    """Linex(alpha) as c x^n e^{ax}; near alpha = 0 its series, where the closed form is a
+    difference of large numbers.
+    """
     if abs(alpha) < TERMS_BELOW:
         return tuple((alpha**k / math.factorial(k + 2), k + 2, 0.0) for k in range(SERIES_TERMS))
     return ((1 / alpha**2, 0, alpha), (-1 / alpha, 1, 0.0), (-1 / alpha**2, 0, 0.0))
@@ -110,7 +126,9 @@ class _Linex(torch.autograd.Function):
         for k in range(SERIES_TERMS - 1, -1, -1):
             series = series * u + 1 / math.factorial(k + 2)
         apart = torch.where(u.abs() < SERIES_BELOW, 1.0, u)
-        return x**2 * torch.where(u.abs() < SERIES_BELOW, series, (torch.expm1(apart) - apart) / apart**2)
+        return x**2 * torch.where(
+            u.abs() < SERIES_BELOW, series, (torch.expm1(apart) - apart) / apart**2
+        )
 
     @staticmethod
     def backward(ctx, upstream: Tensor):

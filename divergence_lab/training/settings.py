@@ -13,14 +13,18 @@ import torch
 from torch import Tensor
 
 from divergence_lab.gflownet import samplers
-from divergence_lab.gflownet.listed.exact import EnumerationError, enumerate_trajectories, target_distribution
+from divergence_lab.gflownet.listed.exact import (
+    EnumerationError,
+    enumerate_trajectories,
+    target_distribution,
+)
 from divergence_lab.gflownet.listed.flow import BACKWARD, check_objective
-from divergence_lab.gflownet.policies.mpnn import mpnn
-from divergence_lab.gflownet.objectives import Objective, ObjectiveError, objective
-from divergence_lab.gflownet.policies.policy import Policy, heads, mlp, tabular
-from divergence_lab.gflownet.rollouts import Rollout, in_one_pass
 from divergence_lab.gflownet.listed.sampling import Trajectories
+from divergence_lab.gflownet.objectives import Objective, ObjectiveError, objective
+from divergence_lab.gflownet.policies.mpnn import mpnn
+from divergence_lab.gflownet.policies.policy import Policy, heads, mlp, tabular
 from divergence_lab.gflownet.policies.transformer import NotWordsError, transformer
+from divergence_lab.gflownet.rollouts import Rollout, in_one_pass
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.generated import GeneratedDAG, Space, as_generated
 from divergence_lab.training.schedules import Loss, Schedule, terms_of
@@ -32,10 +36,16 @@ STAGES = 20  # of a run, at which the steepness of a loss that changes is looked
 DTYPES = (torch.float32, torch.float64)
 EVALUATE = ("auto", "all states", "visited")
 LEARNING_RATE = {"tabular": 0.03, "mlp": 1e-3, "transformer": 1e-3, "mpnn": 1e-3}
-SIZES = {"tabular": (1, 1), "mlp": (256, 2), "transformer": (1, 1), "mpnn": (32, 3)}  # width and depth unless told
+SIZES = {
+    "tabular": (1, 1),
+    "mlp": (256, 2),
+    "transformer": (1, 1),
+    "mpnn": (32, 3),
+}  # width and depth unless told
 LEARNING_RATE_LOG_Z = 0.1
-# (learning rate, momentum) of exact training of a table: residuals of whole trajectories tell every state at once
-# what to do, those of edges and states pass it on one level a step, which momentum makes faster.
+# (learning rate, momentum) of exact training of a table: residuals of whole trajectories tell every
+# state at once what to do, those of edges and states pass it on one level a step, which momentum
+# makes faster.
 NATURAL = {
     "tb": (1.0, 0.0),
     "vargrad": (1.0, 0.0),
@@ -43,8 +53,9 @@ NATURAL = {
     "db": (0.25, 0.93),
     "fm": (0.25, 0.93),
 }
-# Evaluating one state more in a batch costs less than the Python and the thinner products of walking step by
-# step: visited states win only where they are this many times fewer (benchmarks/training_speed.py shows where).
+# Evaluating one state more in a batch costs less than the Python and the thinner products of
+# walking step by step: visited states win only where they are this many times fewer
+# (benchmarks/training_speed.py shows where).
 CROSSOVER = 2.0
 
 
@@ -52,9 +63,10 @@ CROSSOVER = 2.0
 class Run:
     """What stays fixed while the ensemble trains.
 
-    `rows`: (loss, learning rate) of each row of N seeds.  `law_policy` evaluates all states of an enumerated
-    graph with the same parameters; None for a generated space.  `rates`: [M, 2] learning rates, of
-    everything but log Z, and of log Z.  `listed`: all trajectories, where exact training needs them.
+    `rows`: (loss, learning rate) of each row of N seeds.  `law_policy` evaluates all states of an
+    enumerated graph with the same parameters; None for a generated space.  `rates`: [M, 2] learning
+    rates, of everything but log Z, and of log Z.  `listed`: all trajectories, where exact training
+    needs them.
     """
 
     space: Space
@@ -107,7 +119,15 @@ def prepare(arguments: Mapping[str, Any]) -> Run:
         **{key: arguments[key] for key in ("weight_decay", "dropout") if arguments[key]},
         **{
             key: arguments[key]
-            for key in ("steps", "batch", "policy", "backward", "max_grad_norm", "evaluations", "exact")
+            for key in (
+                "steps",
+                "batch",
+                "policy",
+                "backward",
+                "max_grad_norm",
+                "evaluations",
+                "exact",
+            )
         },
         "sampler": samplers.written(drawn),
         "capacity": drawn.capacity if drawn.replay else 0,
@@ -115,7 +135,9 @@ def prepare(arguments: Mapping[str, Any]) -> Run:
         "evaluate": way,
         # named only where it is kept: older runs go on
         **({"window": arguments["window"]} if arguments["window"] else {}),
-        **({"targets": _digest(given)} if (given := arguments["target_states"]) is not None else {}),
+        **(
+            {"targets": _digest(given)} if (given := arguments["target_states"]) is not None else {}
+        ),
         **start,
         "device": device.type,
         "dtype": str(arguments["dtype"]).removeprefix("torch."),
@@ -123,20 +145,26 @@ def prepare(arguments: Mapping[str, Any]) -> Run:
     rollout = Rollout(policy, chosen, drawn, arguments["backward"], way)
     if arguments["dropout"] and not in_one_pass(rollout):
         raise TrainingError(
-            "dropout needs policy='transformer' and trajectories drawn by the policy itself, since what is drawn and "
-            "what is learned must share their masks; use sampler on, epsilon:E or tempered:T and another objective than fm"
+            "dropout needs policy='transformer' and trajectories drawn by the policy "
+            "itself, since what is drawn and "
+            "what is learned must share their masks; use sampler on, epsilon:E or "
+            "tempered:T and another objective than fm"
         )
     if natural and arguments["weight_decay"]:
         raise TrainingError("weight_decay is Adam's; exact training of a table goes without")
     if drawn.backward:
         rollout = _with_target(rollout, space, arguments, device)
     listed = _listed(space, losses, rollout, device) if arguments["exact"] else None
-    table = torch.tensor([(rate, rate_log_z) for _, rate in rows], dtype=arguments["dtype"], device=device)
+    table = torch.tensor(
+        [(rate, rate_log_z) for _, rate in rows], dtype=arguments["dtype"], device=device
+    )
     if natural:
         steepness = [_steepness(losses[name], arguments["dtype"]) for name, _ in rows]
         table = table / torch.tensor(steepness).to(table)[:, None]
     table = table.repeat_interleave(len(seeds), dim=0)
-    return Run(space, losses, rows, rollout, law_policy, config, device, arguments["dtype"], table, listed)
+    return Run(
+        space, losses, rows, rollout, law_policy, config, device, arguments["dtype"], table, listed
+    )
 
 
 def _with_sizes(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,7 +176,9 @@ def _with_sizes(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {**arguments, **sizes}
 
 
-def _objective_and_sampler(arguments: Mapping[str, Any], space: Space) -> tuple[Objective, samplers.Sampler]:
+def _objective_and_sampler(
+    arguments: Mapping[str, Any], space: Space
+) -> tuple[Objective, samplers.Sampler]:
     try:
         chosen = objective(arguments["objective"])
         drawn = arguments["sampler"]
@@ -166,13 +196,17 @@ def _objective_and_sampler(arguments: Mapping[str, Any], space: Space) -> tuple[
 def _listed(
     graph: PointedDAG, losses: Mapping[str, Loss], rollout: Rollout, device: torch.device
 ) -> Trajectories | None:
-    """All trajectories, where no recursion gives the expected loss: subtb, vargrad, and tb of losses without `terms`."""
+    """All trajectories, where no recursion gives the expected loss: subtb, vargrad, and tb of
+    losses without `terms`.
+    """
     chosen, drawn = rollout.objective, rollout.sampler
     if drawn.backward or drawn.replay:
         raise TrainingError(
             "exact training needs a sampler that walks forward; use on, epsilon:E or tempered:T"
         )
-    if chosen.kind in ("db", "fm") or (chosen.kind == "tb" and all(map(_has_terms, losses.values()))):
+    if chosen.kind in ("db", "fm") or (
+        chosen.kind == "tb" and all(map(_has_terms, losses.values()))
+    ):
         return None
     why = chosen.name
     if chosen.kind == "tb":
@@ -181,7 +215,8 @@ def _listed(
         walked = enumerate_trajectories(graph, LISTED)
     except EnumerationError as error:
         raise TrainingError(
-            f"exact training of {why} lists all trajectories, and {error}; db and fm need no list, nor does tb with "
+            f"exact training of {why} lists all trajectories, and {error}; db and fm "
+            "need no list, nor does tb with "
             "losses that are sums of powers and exponentials"
         ) from error
     return replace(walked, index=walked.index.to(device))
@@ -193,17 +228,23 @@ def _has_terms(loss: Loss) -> bool:
 
 
 def is_natural(exact: bool, policy: str, chosen: Objective) -> bool:
-    """Exact training of a table follows the natural gradient, unless P_F says what F is: there one hides the other."""
+    """Exact training of a table follows the natural gradient, unless P_F says what F is: there
+    one hides the other.
+    """
     return exact and policy == "tabular" and chosen.flow != "modified"
 
 
 def _steepness(loss: Loss, dtype: torch.dtype) -> float:
-    """g''(0) by a difference of g', at least 1: a natural step of 1/g''(0) brings a small residual to 0.
+    """g''(0) by a difference of g', at least 1: a natural step of 1/g''(0) brings a small residual
+    to 0.
 
-    Of a loss that changes over the run, the largest on the way: a step that is too long does not settle.
+    Of a loss that changes over the run, the largest on the way: a step that is too long does not
+    settle.
     """
     beside = torch.tensor([-1e-3, 1e-3], dtype=dtype, requires_grad=True)
-    there = [loss.at(k / STAGES) for k in range(STAGES + 1)] if isinstance(loss, Schedule) else [loss]
+    there = (
+        [loss.at(k / STAGES) for k in range(STAGES + 1)] if isinstance(loss, Schedule) else [loss]
+    )
     slopes = [torch.autograd.grad(one(beside).sum(), beside)[0] for one in there]
     return max(1.0, *(float(slope[1] - slope[0]) / 2e-3 for slope in slopes))
 
@@ -223,13 +264,20 @@ def _check_choices(arguments: Mapping[str, Any], enumerated: bool) -> None:
                 f"{name} {arguments[name]!r} is not available; use one of {', '.join(allowed)}"
             )
     if not enumerated and arguments["policy"] == "tabular":
-        raise TrainingError("a generated space has no table of states; use policy='mlp', or 'transformer' for bits")
+        raise TrainingError(
+            "a generated space has no table of states; use policy='mlp', or 'transformer' for bits"
+        )
     if arguments["window"] and (not enumerated or arguments["exact"]):
-        raise TrainingError("a window of samples needs sampled training on a graph whose states are listed; give window=0")
+        raise TrainingError(
+            "a window of samples needs sampled training on a graph whose states are "
+            "listed; give window=0"
+        )
     if not enumerated and arguments["exact"]:
         raise TrainingError("exact training needs a graph whose states are listed; leave exact out")
     if arguments["policy"] == "mpnn" and (enumerated or arguments["graph"].blocks is None):
-        raise TrainingError("policy 'mpnn' needs a space of blocks, such as generated:molecules:8; use policy='mlp'")
+        raise TrainingError(
+            "policy 'mpnn' needs a space of blocks, such as generated:molecules:8; use policy='mlp'"
+        )
     if arguments["policy"] == "tabular" and arguments["evaluate"] == "visited":
         raise TrainingError(
             "a tabular policy is one table of all states; use policy='mlp' or evaluate='auto'"
@@ -238,22 +286,34 @@ def _check_choices(arguments: Mapping[str, Any], enumerated: bool) -> None:
 
 def _check_numbers(arguments: Mapping[str, Any]) -> None:
     for name in ("steps", "batch", "evaluations", "width", "depth"):
-        if not isinstance(arguments[name], int) or isinstance(arguments[name], bool) or arguments[name] < 1:
+        if (
+            not isinstance(arguments[name], int)
+            or isinstance(arguments[name], bool)
+            or arguments[name] < 1
+        ):
             raise TrainingError(f"{name} is {arguments[name]!r}; give a whole number of at least 1")
     window, batch = arguments["window"], arguments["batch"]
     if not isinstance(window, int) or (window != 0 and window < batch):
-        raise TrainingError(f"window is {window!r}; give 0, or a whole number of at least the batch, {batch}")
+        raise TrainingError(
+            f"window is {window!r}; give 0, or a whole number of at least the batch, {batch}"
+        )
     for name in ("learning_rate_log_z", "max_grad_norm"):
         if arguments[name] is not None and not 0 < arguments[name] < float("inf"):
             raise TrainingError(
                 f"{name} is {arguments[name]!r}; give a positive number, or None for the default"
             )
     if not 0 <= arguments["dropout"] < 1:
-        raise TrainingError(f"dropout is {arguments['dropout']!r}; give a number of at least 0 and below 1")
+        raise TrainingError(
+            f"dropout is {arguments['dropout']!r}; give a number of at least 0 and below 1"
+        )
     if not 0 <= arguments["weight_decay"] < float("inf"):
-        raise TrainingError(f"weight_decay is {arguments['weight_decay']!r}; give a number of at least 0")
+        raise TrainingError(
+            f"weight_decay is {arguments['weight_decay']!r}; give a number of at least 0"
+        )
     if arguments["decay"] is not None and not 0 <= arguments["decay"] < float("inf"):
-        raise TrainingError(f"decay is {arguments['decay']!r}; give a number of at least 0 (0: no decay)")
+        raise TrainingError(
+            f"decay is {arguments['decay']!r}; give a number of at least 0 (0: no decay)"
+        )
 
 
 def _learning_rates(arguments: Mapping[str, Any], default: float) -> list[float]:
@@ -261,17 +321,25 @@ def _learning_rates(arguments: Mapping[str, Any], default: float) -> list[float]
     rates = list(given) if isinstance(given, Sequence) else [given]
     for rate in rates:
         if rate is not None and not 0 < rate < float("inf"):
-            raise TrainingError(f"learning_rate is {given!r}; give positive numbers, or None for the default")
+            raise TrainingError(
+                f"learning_rate is {given!r}; give positive numbers, or None for the default"
+            )
     if not rates or len(set(rates)) < len(rates):
         raise TrainingError(f"learning_rate is {given!r}; give one or several different numbers")
     return [default if rate is None else float(rate) for rate in rates]
 
 
-def _start_values(arguments: Mapping[str, Any], space: Space, chosen: Objective) -> dict[str, float]:
-    """Where log Z, the logit of stopping and log F start: so that residuals start below 0, where no loss explodes."""
+def _start_values(
+    arguments: Mapping[str, Any], space: Space, chosen: Objective
+) -> dict[str, float]:
+    """Where log Z, the logit of stopping and log F start: so that residuals start below 0, where
+    no loss explodes.
+    """
     enumerated = isinstance(space, PointedDAG)
     log_x, largest = (
-        (math.log(space.terminal_states.size), float(space.log_reward.max())) if enumerated else (0.0, 0.0)
+        (math.log(space.terminal_states.size), float(space.log_reward.max()))
+        if enumerated
+        else (0.0, 0.0)
     )
     bound = log_x + largest if arguments["initial_log_z"] is None else arguments["initial_log_z"]
     defaults = {
@@ -280,7 +348,8 @@ def _start_values(arguments: Mapping[str, Any], space: Space, chosen: Objective)
         "initial_log_flow": bound - largest if chosen.flow == "forward-looking" else bound,
     }
     return {
-        key: float(value if arguments[key] is None else arguments[key]) for key, value in defaults.items()
+        key: float(value if arguments[key] is None else arguments[key])
+        for key, value in defaults.items()
     }
 
 
@@ -290,20 +359,32 @@ def _long_trajectories(space: Space) -> float:
 
 
 def _way(arguments: Mapping[str, Any], space: Space) -> str:
-    """All states at once, or the visited ones alone: whichever evaluates fewer, the first where they are close."""
+    """All states at once, or the visited ones alone: whichever evaluates fewer, the first where
+    they are close.
+    """
     if isinstance(space, GeneratedDAG):
         return "visited"
     if arguments["policy"] == "tabular" or arguments["exact"]:
         return "all states"
     if arguments["evaluate"] != "auto":
         return arguments["evaluate"]
-    return "visited" if space.n_states > CROSSOVER * arguments["batch"] * space.max_steps else "all states"
+    return (
+        "visited"
+        if space.n_states > CROSSOVER * arguments["batch"] * space.max_steps
+        else "all states"
+    )
 
 
 def _policies(
-    arguments: Mapping[str, Any], space: Space, chosen: Objective, way: str, start: Mapping[str, float]
+    arguments: Mapping[str, Any],
+    space: Space,
+    chosen: Objective,
+    way: str,
+    start: Mapping[str, float],
 ) -> tuple[Policy, Policy | None]:
-    """The policy that is trained, and the one that evaluates it at all states of an enumerated graph."""
+    """The policy that is trained, and the one that evaluates it at all states of an enumerated
+    graph.
+    """
     learned = {
         "learned_back": arguments["backward"] == "learned",
         "flow": chosen.flow in ("free", "forward-looking"),
@@ -337,21 +418,30 @@ def _made(
 def _with_target(
     rollout: Rollout, space: Space, arguments: Mapping[str, Any], device: torch.device
 ) -> Rollout:
-    """From where trajectories are drawn backward: the exact target law, or the states that were given."""
+    """From where trajectories are drawn backward: the exact target law, or the states that were
+    given.
+    """
     if isinstance(space, PointedDAG):
         law = torch.tensor(target_distribution(space), device=device)
         states = torch.tensor(space.terminal_states, device=device).long()
         return replace(
-            rollout, target_states=states if rollout.way == "all states" else states[:, None], target_law=law
+            rollout,
+            target_states=states if rollout.way == "all states" else states[:, None],
+            target_law=law,
         )
     given = arguments["target_states"]
     if given is None:
         raise TrainingError(
-            f"{space.name} is too large to draw from its target law; give target_states=[X, D], which are drawn in "
+            f"{space.name} is too large to draw from its target law; give "
+            "target_states=[X, D], which are drawn in "
             "proportion to their reward, or sample otherwise"
         )
-    states = torch.as_tensor(given, device=device).clone()  # made in inference mode, it could not be looked up in
-    return replace(rollout, target_states=states, target_law=torch.softmax(space.log_reward(states), dim=0))
+    states = torch.as_tensor(
+        given, device=device
+    ).clone()  # made in inference mode, it could not be looked up in
+    return replace(
+        rollout, target_states=states, target_law=torch.softmax(space.log_reward(states), dim=0)
+    )
 
 
 def _digest(states: Any) -> str:
@@ -371,9 +461,16 @@ def _seeds(seeds: int | Sequence[int]) -> list[int]:
     except TypeError:
         chosen = []
     # random numbers depend on 64 bits of a seed: two seeds that share them would be one run twice
-    if isinstance(seeds, bool) or not chosen or min(chosen) < 0 or max(chosen) >= 2**64 or len(set(chosen)) < len(chosen):
+    if (
+        isinstance(seeds, bool)
+        or not chosen
+        or min(chosen) < 0
+        or max(chosen) >= 2**64
+        or len(set(chosen)) < len(chosen)
+    ):
         raise TrainingError(
-            f"seeds is {seeds!r}; give how many, or a list of different whole numbers from 0 to 2**64 - 1"
+            f"seeds is {seeds!r}; give how many, or a list of different whole numbers "
+            "from 0 to 2**64 - 1"
         )
     return chosen
 

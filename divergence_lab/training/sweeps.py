@@ -1,4 +1,6 @@
-"""Many runs on many machines: each is known by the hash of its settings, done once, and resumed if it was killed."""
+"""Many runs on many machines: each is known by the hash of its settings, done once, and resumed
+if it was killed.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,9 @@ from typing import Any
 from divergence_lab.graphs.texts import space_from_text
 from divergence_lab.inputs import read_json
 from divergence_lab.results.result import ResultError, load, runs, write_atomically
-from divergence_lab.training.schedule_texts import read_schedules
 from divergence_lab.theory.answers.questions import Unfinished, read
 from divergence_lab.training.loop import train
+from divergence_lab.training.schedule_texts import read_schedules
 
 CLUSTERS = ("auto", "slurm", "local", "none")
 TEXTS = ("losses", "env")
@@ -37,7 +39,9 @@ class SweepError(ValueError):
 
 @dataclass(frozen=True)
 class Job:
-    """One call of `train`: `settings` are texts and numbers that JSON can hold; `name` is their hash."""
+    """One call of `train`: `settings` are texts and numbers that JSON can hold; `name` is their
+    hash.
+    """
 
     settings: Mapping[str, Any]
 
@@ -48,9 +52,11 @@ class Job:
 
 
 def read_sweep(path: str | Path) -> list[Job]:
-    """{"fixed": {setting: value}, "grid": {setting: [values]}} -> one job for every point of the grid.
+    """{"fixed": {setting: value}, "grid": {setting: [values]}} -> one job for every point of the
+    grid.
 
-    Settings: `losses` (a list of texts, as `train` on the command line takes them), `env`, and arguments of `train`.
+    Settings: `losses` (a list of texts, as `train` on the command line takes them), `env`, and
+    arguments of `train`.
     """
     try:
         content = read_json(path)
@@ -58,29 +64,45 @@ def read_sweep(path: str | Path) -> list[Job]:
         raise SweepError(f"{path} cannot be read ({error.strerror}); name a JSON file") from None
     except (ValueError, RecursionError) as error:
         raise SweepError(f"{path} is not JSON ({error})") from None
-    if not isinstance(content, dict) or set(content) - {"fixed", "grid"} or not all(isinstance(one, dict) for one in content.values()):
-        raise SweepError(f'{path}: write {{"fixed": {{...}}, "grid": {{"objective": ["tb", "db"], ...}}}}')
+    if (
+        not isinstance(content, dict)
+        or set(content) - {"fixed", "grid"}
+        or not all(isinstance(one, dict) for one in content.values())
+    ):
+        raise SweepError(
+            f'{path}: write {{"fixed": {{...}}, "grid": {{"objective": ["tb", "db"], ...}}}}'
+        )
     return jobs(content.get("fixed", {}), content.get("grid", {}))
 
 
 def jobs(fixed: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]) -> list[Job]:
-    """Every point of the grid, in the order given.  Raises SweepError for a setting that is not known."""
+    """Every point of the grid, in the order given.
+
+    Raises SweepError for a setting that is not known.
+    """
     for key in (*fixed, *grid):
         if key not in (*TEXTS, *SETTINGS):
-            raise SweepError(f"the setting {key!r} is not known; use {', '.join((*TEXTS, *SETTINGS))}")
+            raise SweepError(
+                f"the setting {key!r} is not known; use {', '.join((*TEXTS, *SETTINGS))}"
+            )
     if bad := [key for key, values in grid.items() if not isinstance(values, list) or not values]:
         raise SweepError(f"grid: {bad[0]} is no list of values")
     found = [
-        Job({**fixed, **dict(zip(grid, point, strict=True))}) for point in itertools.product(*grid.values())
+        Job({**fixed, **dict(zip(grid, point, strict=True))})
+        for point in itertools.product(*grid.values())
     ]
     for job in found:
         if missing := [key for key in TEXTS if key not in job.settings]:
             raise SweepError(f"the sweep names no {missing[0]}; add it to fixed or to grid")
         if not isinstance(job.settings["env"], str):
-            raise SweepError(f"env is {job.settings['env']!r}; give a text such as \"hypergrid:2x8\"")
+            raise SweepError(f'env is {job.settings["env"]!r}; give a text such as "hypergrid:2x8"')
         if not all(isinstance(text, str) for text in _list(job.settings["losses"])):
-            raise SweepError(f"losses is {job.settings['losses']!r}; give a list of texts such as [\"quadratic\"]")
-    return list({job.name: job for job in found}.values())  # a point that is given twice is run once
+            raise SweepError(
+                f'losses is {job.settings["losses"]!r}; give a list of texts such as ["quadratic"]'
+            )
+    return list(
+        {job.name: job for job in found}.values()
+    )  # a point that is given twice is run once
 
 
 def is_done(job: Job, folder: Path) -> bool:
@@ -97,10 +119,20 @@ def run_job(settings: Mapping[str, Any], folder: str, device: str = "auto") -> N
     job = Job(settings)
     place = Path(folder) / job.name
     place.mkdir(parents=True, exist_ok=True)
-    write_atomically(place / "settings.json", (json.dumps(dict(settings), indent=1) + "\n").encode())
+    write_atomically(
+        place / "settings.json", (json.dumps(dict(settings), indent=1) + "\n").encode()
+    )
     given = {key: value for key, value in settings.items() if key not in TEXTS}
     losses = read_schedules(_list(settings["losses"]), _read)
-    train(losses, space_from_text(settings["env"]), device=device, out=place, resume=True, progress=False, **given)
+    train(
+        losses,
+        space_from_text(settings["env"]),
+        device=device,
+        out=place,
+        resume=True,
+        progress=False,
+        **given,
+    )
 
 
 def _list(texts: str | Sequence[str]) -> list:
@@ -129,9 +161,10 @@ def sweep(
 ) -> Path:
     """Run every job that is not done, and gather all results in `folder`/table.csv; its path.
 
-    cluster: auto (Slurm where it is, else processes here), slurm, local, or none (this process, one after another).
-    The first three need submitit.  A job whose worker dies is started again, and goes on from its checkpoint; after
-    ATTEMPTS it is given up, and the SweepError at the end names it, when all others are done and gathered.
+    cluster: auto (Slurm where it is, else processes here), slurm, local, or none (this process, one
+    after another). The first three need submitit.  A job whose worker dies is started again, and
+    goes on from its checkpoint; after ATTEMPTS it is given up, and the SweepError at the end names
+    it, when all others are done and gathered.
     """
     folder, todo = Path(folder), list({job.name: job for job in todo}.values())
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,23 +178,37 @@ def sweep(
     table = gather([job for job in todo if is_done(job, folder)], folder)
     if failed:
         name, why = next(iter(failed.items()))
-        raise SweepError(f"{len(failed)} of {len(todo)} jobs failed; {folder / name}: {why}; the others are in {table}")
+        raise SweepError(
+            f"{len(failed)} of {len(todo)} jobs failed; {folder / name}: {why}; the "
+            f"others are in {table}"
+        )
     return table
 
 
-def _here(waiting: list[Job], folder: Path, device: str, say: Callable[[str], None]) -> dict[str, str]:
+def _here(
+    waiting: list[Job], folder: Path, device: str, say: Callable[[str], None]
+) -> dict[str, str]:
     failed = {}
     for number, job in enumerate(waiting, 1):
         try:
             run_job(job.settings, str(folder), device)
-        except (ValueError, TypeError) as error:  # what is wrong with one job must not keep the others from running
+        except (
+            ValueError,
+            TypeError,
+        ) as error:  # what is wrong with one job must not keep the others from running
             failed[job.name] = str(error)
         say(f"{number} of {len(waiting)} run")
     return failed
 
 
 def _workers(
-    waiting: list[Job], folder: Path, cluster: str, workers: int, device: str, hours: float, say: Callable[[str], None]
+    waiting: list[Job],
+    folder: Path,
+    cluster: str,
+    workers: int,
+    device: str,
+    hours: float,
+    say: Callable[[str], None],
 ) -> dict[str, str]:
     executor = _executor(folder, cluster, hours)
     queue, running, attempts, failed, finished = list(waiting), {}, {}, {}, 0
@@ -169,7 +216,10 @@ def _workers(
         while queue and len(running) < workers:
             job = queue.pop(0)
             attempts[job.name] = attempts.get(job.name, 0) + 1
-            running[job.name] = (job, executor.submit(run_job, dict(job.settings), str(folder), device))
+            running[job.name] = (
+                job,
+                executor.submit(run_job, dict(job.settings), str(folder), device),
+            )
         for job, handle in list(running.values()):
             if not handle.done():
                 continue
@@ -190,7 +240,8 @@ def _executor(folder: Path, cluster: str, hours: float) -> Any:
         import submitit
     except ImportError as error:
         raise SweepError(
-            "workers need submitit: pip install 'divergence-lab[cluster]'; or run here, one after another: --cluster none"
+            "workers need submitit: pip install 'divergence-lab[cluster]'; or run here, "
+            "one after another: --cluster none"
         ) from error
     chosen = None if cluster == "auto" else cluster
     executor = submitit.AutoExecutor(folder=folder / "logs", cluster=chosen)
@@ -206,11 +257,20 @@ def _why(handle: Any) -> str:
 
 
 def gather(done: Sequence[Job], folder: Path) -> Path:
-    """One row for every member of every job: settings that differ, then what `train --json` says."""
-    keys = [key for key in (*TEXTS, *SETTINGS) if len({json.dumps(job.settings.get(key)) for job in done}) > 1]
+    """One row for every member of every job: settings that differ, then what `train --json`
+    says.
+    """
+    keys = [
+        key
+        for key in (*TEXTS, *SETTINGS)
+        if len({json.dumps(job.settings.get(key)) for job in done}) > 1
+    ]
     rows = []
     for job in done:
-        place = {"job": job.name, **{key: json.dumps(job.settings.get(key)) for key in keys if key != "objective"}}
+        place = {
+            "job": job.name,
+            **{key: json.dumps(job.settings.get(key)) for key in keys if key != "objective"},
+        }
         rows += [{**place, **row} for row in runs(load(folder / job.name))]
     path = folder / "table.csv"
     columns = list(dict.fromkeys(key for row in rows for key in row))

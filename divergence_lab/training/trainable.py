@@ -1,4 +1,6 @@
-"""Can a run learn from this callable?  Asked once, before the run, of the residuals that every run meets."""
+"""Can a run learn from this callable?  Asked once, before the run, of the residuals that every
+run meets.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,13 @@ class TrainingError(ValueError):
     """An argument of `train` that cannot be used; the message names it and says what to do."""
 
 
-def check_losses(losses: Any, device: torch.device, dtype: torch.dtype) -> dict[str, Loss | Schedule]:
+def check_losses(
+    losses: Any, device: torch.device, dtype: torch.dtype
+) -> dict[str, Loss | Schedule]:
     """TrainingError for what is no loss in torch; else the losses by name.
 
-    A loss is called as loss(x) and returns g(x), elementwise and real, on the device of x, with a gradient that autograd
-    finds.  What it raises, and what it lacks, is told in one line.
+    A loss is called as loss(x) and returns g(x), elementwise and real, on the device of x, with a
+    gradient that autograd finds.  What it raises, and what it lacks, is told in one line.
     """
     if not isinstance(losses, Mapping) or not losses:
         raise TrainingError(f"losses is {_kind(losses)}; give at least one, as {{name: callable}}")
@@ -32,10 +36,13 @@ def check_losses(losses: Any, device: torch.device, dtype: torch.dtype) -> dict[
             raise TrainingError(f"losses: the name {name!r} is no printable text; choose another")
         if not callable(loss):
             raise TrainingError(
-                f"loss {name!r} is {_kind(loss)}, which torch cannot call; give a function of a tensor, such as "
+                f"loss {name!r} is {_kind(loss)}, which torch cannot call; give a "
+                "function of a tensor, such as "
                 "divergence_lab.to_torch(divergence_lab.loss('quadratic'))"
             )
-        for one in [loss.at(fraction) for fraction in FRACTIONS] if isinstance(loss, Schedule) else [loss]:
+        for one in (
+            [loss.at(fraction) for fraction in FRACTIONS] if isinstance(loss, Schedule) else [loss]
+        ):
             _check(name, one, device, dtype)
     return dict(losses)
 
@@ -44,26 +51,41 @@ def _check(name: str, loss: Loss, device: torch.device, dtype: torch.dtype) -> N
     leaf = torch.tensor([[PROBES[:3], PROBES[3:]]], device=device, dtype=dtype, requires_grad=True)
     (x,) = (leaf * 1).unbind(0)  # in a run, too, residuals are computed, and one of several parts
     value = _called(name, loss, x)
-    if x.device.type != "meta" and not torch.equal(x, leaf[0]):  # through .data, which autograd does not see
-        raise TrainingError(f"loss {name!r} changes its argument in place: let it begin with x = x.clone()")
+    if x.device.type != "meta" and not torch.equal(
+        x, leaf[0]
+    ):  # through .data, which autograd does not see
+        raise TrainingError(
+            f"loss {name!r} changes its argument in place: let it begin with x = x.clone()"
+        )
     if not isinstance(value, Tensor):
-        raise TrainingError(f"loss {name!r} returns {_kind(value)}; return a tensor, computed in torch, so that it has a gradient")
+        raise TrainingError(
+            f"loss {name!r} returns {_kind(value)}; return a tensor, computed in torch, "
+            "so that it has a gradient"
+        )
     if value.shape != x.shape:
         raise TrainingError(
-            f"loss {name!r} must return one value per residual, not shape {tuple(value.shape)} for {tuple(x.shape)}; do not "
+            f"loss {name!r} must return one value per residual, not shape "
+            f"{tuple(value.shape)} for {tuple(x.shape)}; do not "
             "average in it"
         )
     if not value.is_floating_point():
-        raise TrainingError(f"loss {name!r} returns {str(value.dtype).removeprefix('torch.')}; give real floating-point numbers")
+        raise TrainingError(
+            f"loss {name!r} returns {str(value.dtype).removeprefix('torch.')}; give real "
+            "floating-point numbers"
+        )
     if value.layout != torch.strided:
         raise TrainingError(f"loss {name!r} returns a sparse tensor; give a dense one")
     if value.device != x.device:
-        raise TrainingError(f"loss {name!r} returns a tensor on {value.device} for residuals on {x.device}; keep it there")
+        raise TrainingError(
+            f"loss {name!r} returns a tensor on {value.device} for residuals on "
+            f"{x.device}; keep it there"
+        )
     if getattr(loss, "gives_gradient", False):
         _called(name, loss.gradient, x)
     elif not _reaches(name, value, leaf):
         raise TrainingError(
-            f"loss {name!r} has no gradient: it is constant, or computed where autograd does not look (detach, item, numpy, "
+            f"loss {name!r} has no gradient: it is constant, or computed where autograd "
+            "does not look (detach, item, numpy, "
             "integers, no_grad); compute it from its argument in torch"
         )
 
@@ -73,7 +95,10 @@ def _called(name: str, loss: Callable[[Tensor], Any], x: Tensor) -> Any:
         return loss(x)
     except Exception as error:  # foreign code may raise anything
         advice = (
-            "; it is called as loss(x): bind what else it needs, as functools.partial(loss, delta=1.0) does"
+            (
+                "; it is called as loss(x): bind what else it needs, as "
+                "functools.partial(loss, delta=1.0) does"
+            )
             if isinstance(error, TypeError)
             else "; made under torch.inference_mode, a tensor has no gradient: make it elsewhere"
             if "nference tensor" in str(error)

@@ -1,7 +1,8 @@
-"""What the site adds to docs/: notebooks, paper checks and figures from beside it, the reference, formulas as MathML.
+"""What the site adds to docs/: notebooks, paper checks and figures from beside it, the reference,
+formulas as MathML.
 
-MkDocs calls these functions by their names. Pages are written for the repository, so that links work there;
-here they are turned to where the same file lies in the site.
+MkDocs calls these functions by their names. Pages are written for the repository, so that links
+work there; here they are turned to where the same file lies in the site.
 """
 
 from __future__ import annotations
@@ -19,14 +20,24 @@ from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parents[2]
 # folders of the repository whose files become pages or pictures of the site, under the same name
-BESIDE = {"notebooks": ("*.ipynb", "*.md", "runner/*.svg"), "paper_checks": ("*.md", "*.png", "*.svg", "**/*.png", "**/*.svg"),
-          "figures": ("*.md", "*.png", "*.svg")}
+BESIDE = {
+    "notebooks": ("*.ipynb", "*.md", "runner/*.svg"),
+    "paper_checks": ("*.md", "*.png", "*.svg", "**/*.png", "**/*.svg"),
+    "figures": ("*.md", "*.png", "*.svg"),
+}
 # the reference: a page for each, with the modules whose public names it shows
 REFERENCE = {
-    "theory": "loss divergence derivation decision verdict certificate checker values inversion samplers transforms recognition "
-              "hockey_stick bounds pinsker normaliser design wishes from_data catalogue expressions symbols",
-    "graphs": "dag children generated hypergrid bits sets trees molecules fragments block_trees environments",
-    "gflownet": "objectives samplers policies transformer mpnn flow exact expected estimates visits theorem sampling walks optimiser devices",
+    "theory": "loss divergence derivation decision verdict certificate checker values inversion "
+    "samplers transforms recognition "
+    "hockey_stick bounds pinsker normaliser design wishes from_data catalogue expressions symbols",
+    "graphs": (
+        "dag children generated hypergrid bits sets trees molecules fragments block_trees "
+        "environments"
+    ),
+    "gflownet": (
+        "objectives samplers policies transformer mpnn flow exact expected estimates visits "
+        "theorem sampling walks optimiser devices"
+    ),
     "audit": "auditing probing identifying problems claims simplices subjects",
     "molecules": "scoring proxy weights fragments",
     "bridge": "torch_loss verified ranges rounding programs formula generators",
@@ -47,8 +58,17 @@ FONT = next((Path(find_spec("ziamath").origin).parent / "fonts").glob("*Math*.tt
 def on_files(files, config):
     """Adds what lies beside docs/, and the pages of the reference."""
     for directory, patterns in BESIDE.items():
-        for path in sorted({path for pattern in patterns for path in (ROOT / directory).glob(pattern)}):
-            files.append(File(path.relative_to(ROOT).as_posix(), ROOT, config.site_dir, use_directory_urls=False))
+        for path in sorted(
+            {path for pattern in patterns for path in (ROOT / directory).glob(pattern)}
+        ):
+            files.append(
+                File(
+                    path.relative_to(ROOT).as_posix(),
+                    ROOT,
+                    config.site_dir,
+                    use_directory_urls=False,
+                )
+            )
     for name, text in reference_pages().items():
         files.append(File.generated(config, name, content=text))
     files.append(File.generated(config, "assets/math.ttf", content=FONT.read_bytes()))
@@ -56,17 +76,30 @@ def on_files(files, config):
 
 
 def reference_pages() -> dict[str, str]:
-    """File name -> Markdown: the public names of the package, and a page for each group of modules."""
-    lines = ["# Reference\n", "`import divergence_lab as dl` gives these names; the pages show the modules that a user meets.\n",
-             "| name | where | what |", "|---|---|---|"]
+    """File name -> Markdown: the public names of the package, and a page for each group of
+    modules.
+    """
+    lines = [
+        "# Reference\n",
+        "`import divergence_lab as dl` gives these names; the pages show the modules "
+        "that a user meets.\n",
+        "| name | where | what |",
+        "|---|---|---|",
+    ]
     for name, module in public_names():
         group = module.partition(".")[0] if "." in module else ""
         page = f"{group or 'package'}.md"
         what = first_sentence(module, name)
-        lines.append(f"| [`{name}`]({page}#divergence_lab.{module}{'' if module == name else '.' + name}) | `{module}` | {what} |")
+        lines.append(
+            "| "
+            f"[`{name}`]({page}#divergence_lab.{module}{'' if module == name else '.' + name}) "
+            f"| `{module}` | {what} |"
+        )
     pages = {"reference/index.md": "\n".join(lines)}
     for group, modules in REFERENCE.items():
-        dotted = [f"divergence_lab.{group + '.' if group else ''}{module}" for module in modules.split()]
+        dotted = [
+            f"divergence_lab.{group + '.' if group else ''}{module}" for module in modules.split()
+        ]
         body = "\n\n".join(f"::: {module}" for module in dotted)
         pages[f"reference/{group or 'package'}.md"] = f"# {group or 'The package'}\n\n{body}\n"
     return pages
@@ -79,7 +112,11 @@ def path_of(module: str) -> Path:
 def public_names() -> list[tuple[str, str]]:
     """(name, module) of what `divergence_lab` exports, read from its source."""
     tree = ast.parse((ROOT / "divergence_lab/__init__.py").read_text(encoding="utf-8"))
-    (home,) = (node.value for node in tree.body if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "_HOME")
+    (home,) = (
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "_HOME"
+    )
     return list(ast.literal_eval(home).items())
 
 
@@ -97,7 +134,9 @@ def escaped(text: str) -> str:
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Display formulas get a paragraph of their own; links that lead out of docs/ are turned to the site's copy."""
+    """Display formulas get a paragraph of their own; links that lead out of docs/ are turned to
+    the site's copy.
+    """
     here = posixpath.dirname(page.file.src_uri)
     in_docs = (ROOT / "docs" / page.file.src_uri).is_file()
 
@@ -105,24 +144,34 @@ def on_page_markdown(markdown, page, config, files):
         target, _, anchor = match[2].partition("#")
         if not target or "://" in target or page.file.src_uri.startswith("reference/"):
             return match[0]
-        at = posixpath.normpath(posixpath.join("docs" if in_docs else "", here, target)).removeprefix("docs/")
+        at = posixpath.normpath(
+            posixpath.join("docs" if in_docs else "", here, target)
+        ).removeprefix("docs/")
         at = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}.get(at, at)
-        found = files.get_file_from_path(at) or files.get_file_from_path(posixpath.join(at, "README.md"))
-        if found is None and (ROOT / at).exists():  # a file of the repository that is no page: its name is enough
+        found = files.get_file_from_path(at) or files.get_file_from_path(
+            posixpath.join(at, "README.md")
+        )
+        if (
+            found is None and (ROOT / at).exists()
+        ):  # a file of the repository that is no page: its name is enough
             return match[1]
         if found is None:
             return match[0]  # MkDocs warns
         there = posixpath.relpath(found.src_uri, here or ".")
         return f"[{match[1]}]({there}{'#' + anchor if anchor else ''})"
 
-    return LINK.sub(turned, re.sub(r"\s*\$\$(.+?)\$\$\s*", r"\n\n$$\1$$\n\n", markdown, flags=re.DOTALL))
+    return LINK.sub(
+        turned, re.sub(r"\s*\$\$(.+?)\$\$\s*", r"\n\n$$\1$$\n\n", markdown, flags=re.DOTALL)
+    )
 
 
 def on_page_content(content, page, config, files):
     """TeX -> MathML, which every browser draws by itself."""
     if page.file.src_uri.endswith(".ipynb"):
         content = content.replace('href="README.md', 'href="index.html')
-        return IN_NOTEBOOK.sub(lambda match: match[0] if match[1] else mathml(match[3], len(match[2]) == 2), content)
+        return IN_NOTEBOOK.sub(
+            lambda match: match[0] if match[1] else mathml(match[3], len(match[2]) == 2), content
+        )
     return FORMULA.sub(lambda match: mathml(match[2], match[1] == "div"), content)
 
 

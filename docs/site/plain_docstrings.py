@@ -1,4 +1,6 @@
-"""Docstrings are plain text with formulas: what Markdown would take for emphasis, tags or links is escaped."""
+"""Docstrings are plain text with formulas: what Markdown would take for emphasis, tags or links
+is escaped.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ LEFT = re.compile(r"(```.*?```|`[^`\n]+`|^(?: {4}|\t).*?$)", re.DOTALL | re.MULT
 def plain(text: str) -> str:
     """Everything but code, with * _ < [ ] escaped."""
     parts = LEFT.split(text)
-    return "".join(part if at % 2 else re.sub(r"([*_<\[\]])", r"\\\1", part) for at, part in enumerate(parts))
+    return "".join(
+        part if at % 2 else re.sub(r"([*_<\[\]])", r"\\\1", part) for at, part in enumerate(parts)
+    )
 
 
 class PlainDocstrings(Extension):

@@ -1,4 +1,5 @@
-"""Gathers what the poster draws from the saved data of the other figures: python figures/computing/poster.py
+"""Gathers what the poster draws from the saved data of the other figures: python
+figures/computing/poster.py
 
 Nothing is trained; formulas are derived anew. Run it after `save.py` and `learned_laws.py`.
 """
@@ -18,7 +19,9 @@ from divergence_lab.results.result import Result, write_atomically
 
 FIGURES = Path(__file__).resolve().parents[1]
 CHOSEN = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")  # one of each class
-EXACT = 1e-12  # relative error below which a gradient is that of D_f alone; what is not is off by more than a tenth
+# relative error below which a gradient is that of D_f alone; what is not is off by more than a
+# tenth
+EXACT = 1e-12
 GROUPS = {
     "P_F logits": "$P_F$ logits",
     "log Z": r"$\log Z$ or $\log F(s_0)$",
@@ -43,9 +46,17 @@ def chosen(rows: list[dict]) -> list[dict]:
 
 def curves() -> dict:
     saved = read("catalogue_curves")
-    return {"x": saved["x"], "losses": [{**row, "g_formula": sp.latex(dl.loss(row["loss"]).expression),
-                                         "f_formula": sp.latex(dl.derive(dl.loss(row["loss"])).divergence.generator)}
-                                        for row in chosen(saved["losses"])]}
+    return {
+        "x": saved["x"],
+        "losses": [
+            {
+                **row,
+                "g_formula": sp.latex(dl.loss(row["loss"]).expression),
+                "f_formula": sp.latex(dl.derive(dl.loss(row["loss"])).divergence.generator),
+            }
+            for row in chosen(saved["losses"])
+        ],
+    }
 
 
 def bells() -> dict:
@@ -58,7 +69,9 @@ def fields() -> dict:
     figure = runpy.run_path(str(FIGURES / "map_of_losses.py"))
     found: dict[tuple[int, int], list[dict]] = {}
     for row in sorted(read("map_of_losses"), key=lambda row: row["loss"] not in CHOSEN):
-        found.setdefault((figure["step"](row["right"]), figure["step"](row["left"])), []).append(row)
+        found.setdefault((figure["step"](row["right"]), figure["step"](row["left"])), []).append(
+            row
+        )
     rows = [
         {
             "column": column,
@@ -113,14 +126,22 @@ def theorem() -> dict:
     return {
         "objectives": list(dict.fromkeys(row["objective"] for row in saved)),
         "groups": list(dict.fromkeys(GROUPS.values())),
-        "alone": [[objective, group, error < EXACT] for (objective, group), error in errors.items()],
+        "alone": [
+            [objective, group, error < EXACT] for (objective, group), error in errors.items()
+        ],
         "exact": max(error for error in errors.values() if error < EXACT),
         "off": min(off),
     }
 
 
 def main() -> None:
-    content = {"curves": curves(), "bells": bells(), "map": fields(), "laws": laws(), "theorem": theorem()}
+    content = {
+        "curves": curves(),
+        "bells": bells(),
+        "map": fields(),
+        "laws": laws(),
+        "theorem": theorem(),
+    }
     (FIGURES / "poster").mkdir(exist_ok=True)
     write_atomically(FIGURES / "poster" / "data.json", json.dumps(content, indent=1).encode())
 

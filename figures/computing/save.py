@@ -1,8 +1,9 @@
-"""Computes what the figures of theory draw, into figures/NAME/data.json: python figures/computing/save.py [NAME ...]
+"""Computes what the figures of theory draw, into figures/NAME/data.json: python
+figures/computing/save.py [NAME ...]
 
-Drawing is apart, so that a figure can be restyled without computing. Everything comes from the package:
-verdicts with proofs, values of g and f, weights, the theorem's errors. No random numbers but the point of
-`verify`, which is seeded.
+Drawing is apart, so that a figure can be restyled without computing. Everything comes from the
+package: verdicts with proofs, values of g and f, weights, the theorem's errors. No random numbers
+but the point of `verify`, which is seeded.
 """
 
 from __future__ import annotations
@@ -20,27 +21,43 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 from divergence_lab.results.result import write_atomically
-from divergence_lab.theory.catalogue import named as catalogue
-from divergence_lab.theory.verdicts.decision import decide
-from divergence_lab.theory.answers.derivation import derive
-from divergence_lab.theory.inequalities.hockey_stick import hockey_stick_weights
-from divergence_lab.theory.divergence.loss import Loss, loss
-from divergence_lab.theory.answers.weightings import on_policy_equivalent, sampler
-from divergence_lab.theory.expressions.symbols import t, x
 from divergence_lab.theorem.verification import verify
+from divergence_lab.theory.answers.derivation import derive
+from divergence_lab.theory.answers.weightings import on_policy_equivalent, sampler
+from divergence_lab.theory.catalogue import named as catalogue
+from divergence_lab.theory.divergence.loss import Loss, loss
+from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.inequalities.hockey_stick import hockey_stick_weights
+from divergence_lab.theory.verdicts.decision import decide
 
 FIGURES = Path(__file__).resolve().parents[1]
 # one of each character, for the curves, the weights and the best fits
-CHOSEN = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh", "jeffreys", "jsd", "absolute", "log_cosh", "neyman",
-          "pearson")
+CHOSEN = (
+    "quadratic",
+    "linex(1)",
+    "linex(1/2)",
+    "shifted_cosh",
+    "jeffreys",
+    "jsd",
+    "absolute",
+    "log_cosh",
+    "neyman",
+    "pearson",
+)
 SAMPLERS = ("on", "mixture:1/10", "power:1/2", "backward", "power:-1/2")
 BIG = 600  # |x| at which the growth of g' is read off; compared with that at twice the distance
 
 
 def main() -> None:
     chosen = sys.argv[1:]
-    for name, compute in {"map_of_losses": tails, "catalogue_curves": curves, "hockey_sticks": weights, "mode_seeking": fits,
-                          "theorem_table": theorem, "sampler_chart": samplers}.items():
+    for name, compute in {
+        "map_of_losses": tails,
+        "catalogue_curves": curves,
+        "hockey_sticks": weights,
+        "mode_seeking": fits,
+        "theorem_table": theorem,
+        "sampler_chart": samplers,
+    }.items():
         if chosen and name not in chosen:
             continue
         (FIGURES / name).mkdir(exist_ok=True)
@@ -55,14 +72,23 @@ def written(content: dict | list) -> str:
 
 
 def names() -> list[str]:
-    return [f"{family.name}({example})" if example else family.name for family in catalogue.LOSSES
-            for example in (family.examples or (", ".join(value or "" for value in family.parameters.values()),))]
+    return [
+        f"{family.name}({example})" if example else family.name
+        for family in catalogue.LOSSES
+        for example in (
+            family.examples or (", ".join(value or "" for value in family.parameters.values()),)
+        )
+    ]
 
 
 def growth(entry: Loss, side: int) -> str:
-    """The class of |g'| far out: falls, bounded, slow (unbounded below exponential) the rate a of e^(a|x|), or below 1: under e^|x|/|x|."""
+    """The class of |g'| far out: falls, bounded, slow (unbounded below exponential) the rate a
+    of e^(a|x|), or below 1: under e^|x|/|x|.
+    """
     mpmath.mp.dps = 30
-    slope = [sp.lambdify(x, piece.expression, "mpmath") for piece in entry.derivative.pieces][0 if side < 0 else -1]
+    slope = [sp.lambdify(x, piece.expression, "mpmath") for piece in entry.derivative.pieces][
+        0 if side < 0 else -1
+    ]
     near, far = (abs(slope(mpmath.mpf(side * at))) for at in (BIG, 2 * BIG))
     rate = float((mpmath.log(far) - mpmath.log(near)) / BIG) if near and far else -1.0
     if abs(rate - 1) < 0.02:  # e^x/x is where the integral of g' e^(-x) begins to diverge
@@ -101,14 +127,17 @@ def slope_of(entry: Loss, xs: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         for piece in entry.derivative.pieces:
             here = (xs >= float(piece.low)) & (xs <= float(piece.high))
-            found[here] = (sp.lambdify(x, piece.expression, ["scipy", "numpy"])(xs) * np.ones_like(xs))[here]
+            found[here] = (
+                sp.lambdify(x, piece.expression, ["scipy", "numpy"])(xs) * np.ones_like(xs)
+            )[here]
     return found
 
 
 def integral(values: np.ndarray, xs: np.ndarray) -> np.ndarray:
     """The integral from 0 at xs, from values between neighbours: no kink at 0 is averaged over.
 
-    Summed outwards from 0, where it is small: from one end the other would drown in the rounding of its large values.
+    Summed outwards from 0, where it is small: from one end the other would drown in the rounding of
+    its large values.
     """
     parts = values * np.diff(xs)
     middle = int(np.argmin(np.abs(xs)))
@@ -118,17 +147,27 @@ def integral(values: np.ndarray, xs: np.ndarray) -> np.ndarray:
 def numbers(entry: Loss, xs: np.ndarray) -> tuple[list[float], list[float]]:
     """g at residuals and f at e^x, from g' by quadrature: f(e^u) = e^u int_0^u g'(v) e^(-v) dv."""
     kinks = [float(kink) for kink in entry.pieces.kinks]
-    fine = np.unique([*np.linspace(xs[0], xs[-1], 40_001), *(kink for kink in kinks if xs[0] < kink < xs[-1])])
+    fine = np.unique(
+        [*np.linspace(xs[0], xs[-1], 40_001), *(kink for kink in kinks if xs[0] < kink < xs[-1])]
+    )
     between = (fine[1:] + fine[:-1]) / 2
     slope = slope_of(entry, between)
     area = integral(slope * np.exp(-between), fine)
-    return np.interp(xs, fine, integral(slope, fine)).tolist(), (np.exp(xs) * np.interp(xs, fine, area)).tolist()
+    return np.interp(xs, fine, integral(slope, fine)).tolist(), (
+        np.exp(xs) * np.interp(xs, fine, area)
+    ).tolist()
 
 
 def curves() -> dict:
-    """g and f of every named loss, each at the first of its examples, and of the others that figures draw."""
-    first = [f"{family.name}({next(iter(family.examples), ', '.join(filter(None, family.parameters.values())))})"
-             if family.parameters else family.name for family in catalogue.LOSSES]
+    """g and f of every named loss, each at the first of its examples, and of the others that
+    figures draw.
+    """
+    first = [
+        f"{family.name}({next(iter(family.examples), ', '.join(filter(None, family.parameters.values())))})"
+        if family.parameters
+        else family.name
+        for family in catalogue.LOSSES
+    ]
     xs = np.linspace(-3, 3, 121)
     content = {"x": xs.round(4).tolist(), "losses": []}
     for name in dict.fromkeys([*first, *CHOSEN]):
@@ -136,7 +175,9 @@ def curves() -> dict:
         g, f = numbers(loss(name), xs)
         closed = derivation.divergence.generator
         if closed is not None:  # the closed form and the quadrature agree, or nothing is drawn
-            at = np.array([float(sp.N(closed.subs(t, sp.Float(math.exp(v), 30)))) for v in xs[::20]])
+            at = np.array(
+                [float(sp.N(closed.subs(t, sp.Float(math.exp(v), 30)))) for v in xs[::20]]
+            )
             assert np.allclose(at, f[::20], atol=1e-5, rtol=1e-5), name
         verdicts = {
             key: bool(getattr(derivation.verdicts, key))
@@ -162,8 +203,10 @@ def weights() -> dict:
     for name in ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh", "jsd", "absolute"):
         found = hockey_stick_weights(loss(name))
         sides = {}
-        for side, pieces, atoms in (("target_exceeds", found.target_exceeds, found.target_atoms),
-                                    ("model_exceeds", found.model_exceeds, found.model_atoms)):
+        for side, pieces, atoms in (
+            ("target_exceeds", found.target_exceeds, found.target_atoms),
+            ("model_exceeds", found.model_exceeds, found.model_atoms),
+        ):
             f = sp.lambdify(x, pieces.pieces[0].expression, "numpy")
             sides[side] = (f(us) * np.ones_like(us)).tolist()
             sides[side + "_atoms"] = [[float(atom.u), float(atom.weight)] for atom in atoms]
@@ -172,7 +215,9 @@ def weights() -> dict:
 
 
 def fits() -> dict:
-    """The single bell q that minimises D_f(p||q) to a two-bump law p on a grid of points, by search from four starts."""
+    """The single bell q that minimises D_f(p||q) to a two-bump law p on a grid of points, by
+    search from four starts.
+    """
     grid = np.linspace(-6, 6, 241)
     bump = lambda centre, width: -(((grid - centre) / width) ** 2) / 2
     target = 0.65 * np.exp(bump(-2, 0.7)) + 0.35 * np.exp(bump(2.2, 0.7))
@@ -193,7 +238,9 @@ def fits() -> dict:
         starts = [(-2, -0.3), (2.2, -0.3), (0, 0.7), (-1, 0.3)]
         best = min(
             (
-                minimize(divergence, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-10})
+                minimize(
+                    divergence, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-10}
+                )
                 for start in starts
             ),
             key=lambda one: one.fun,
@@ -213,8 +260,11 @@ def fits() -> dict:
 
 
 def theorem() -> list[dict]:
-    found = verify({"linex(1)": loss("linex(1)")}, "hypergrid:2x3",
-                   objectives=("tb", "db", "subtb(0.9)", "fl-db", "modified-db", "fm"))
+    found = verify(
+        {"linex(1)": loss("linex(1)")},
+        "hypergrid:2x3",
+        objectives=("tb", "db", "subtb(0.9)", "fl-db", "modified-db", "fm"),
+    )
     keys = (
         "parameters",
         "statement",
@@ -232,7 +282,17 @@ def theorem() -> list[dict]:
 
 def samplers() -> list[dict]:
     found = []
-    for name in ("quadratic", "linex(1)", "linex(1/2)", "linex(-1)", "linex(2)", "shifted_cosh", "jeffreys", "absolute", "jsd"):
+    for name in (
+        "quadratic",
+        "linex(1)",
+        "linex(1/2)",
+        "linex(-1)",
+        "linex(2)",
+        "shifted_cosh",
+        "jeffreys",
+        "absolute",
+        "jsd",
+    ):
         for text in SAMPLERS:
             same = on_policy_equivalent(loss(name), sampler(text))
             verdicts = decide(same)

@@ -1,9 +1,10 @@
-"""The "run in the cloud" badge of every lesson, made from one place: [project.urls] in pyproject.toml.
+"""The "run in the cloud" badge of every lesson, made from one place: [project.urls] in
+pyproject.toml.
 
     python notebooks/runner/cloud.py        # write the badges into the lessons and their notebooks
 
-A `Repository` on GitHub gives a badge that opens the lesson in Colab. While no address is set, or for another host,
-the badge leads to the page that says how to run a lesson in the cloud by hand.
+A `Repository` on GitHub gives a badge that opens the lesson in Colab. While no address is set, or
+for another host, the badge leads to the page that says how to run a lesson in the cloud by hand.
 """
 
 from __future__ import annotations
@@ -28,8 +29,11 @@ def address(project: Path = NOTEBOOKS.parent / "pyproject.toml") -> str | None:
 def badge(lesson: str, repository: str | None) -> str:
     """The badge of a lesson (its name without a suffix), in Markdown."""
     found = GITHUB.fullmatch(repository or "")
-    link = BY_HAND if found is None else \
-        f"https://colab.research.google.com/github/{found[1]}/blob/main/notebooks/{lesson}.ipynb"
+    link = (
+        BY_HAND
+        if found is None
+        else f"https://colab.research.google.com/github/{found[1]}/blob/main/notebooks/{lesson}.ipynb"
+    )
     return f"[![run in the cloud](runner/cloud.svg)]({link})"
 
 

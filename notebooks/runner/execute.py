@@ -2,8 +2,8 @@
 
     python notebooks/runner/execute.py LESSON.py ...
 
-What would differ from one run to the next is left out of the written notebook (random cell numbers, times,
-the version of Python), so that a change in the file is a change in the lesson.
+What would differ from one run to the next is left out of the written notebook (random cell numbers,
+times, the version of Python), so that a change in the file is a change in the lesson.
 """
 
 from __future__ import annotations
@@ -25,8 +25,13 @@ def executed(lesson: Path) -> nbformat.NotebookNode:
     """
     notebook = jupytext.read(lesson)
     where = {"metadata": {"path": str(lesson.parent)}}
-    NotebookClient(notebook, timeout=TIMEOUT_SECONDS, record_timing=False, coalesce_streams=True,
-                   resources=where).execute()
+    NotebookClient(
+        notebook,
+        timeout=TIMEOUT_SECONDS,
+        record_timing=False,
+        coalesce_streams=True,
+        resources=where,
+    ).execute()
     notebook.metadata["language_info"] = {"name": "python", "file_extension": ".py"}
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number:02d}"

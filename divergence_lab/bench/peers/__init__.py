@@ -6,10 +6,11 @@ A peer is a module of this package with
     NEEDS      the modules that must be there
     training(dimensions, side, batch, device, stop_logit)
                -> run(n): n iterations of one run, TB, uniform P_B, MLP 2x256
-    law(dimensions, side, policy, device) -> call(): the exact learned law over all states, once, as numpy [S]
+    law(dimensions, side, policy, device) -> call(): the exact learned law over all states, once, as
+    numpy [S]
 
-`run` and `call` return when the work is done.  The peer is imported inside these functions, so that one that
-is not installed can be named.
+`run` and `call` return when the work is done.  The peer is imported inside these functions, so that
+one that is not installed can be named.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ def missing(name: str) -> str | None:
     needed = [module for module in peer(name).NEEDS if importlib.util.find_spec(module) is None]
     if not needed:
         return None
-    return f"{name} is not installed (no module {', '.join(needed)}): pip install 'divergence-lab[peers]'"
+    return (
+        f"{name} is not installed (no module {', '.join(needed)}): pip install "
+        "'divergence-lab[peers]'"
+    )
 
 
 def versions(name: str) -> dict[str, str]:

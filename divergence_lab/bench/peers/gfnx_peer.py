@@ -30,7 +30,9 @@ def training(
     weights, fixed = eqx.partition(model, eqx.is_array)
     start = {"network": weights, "log_z": jnp.zeros(())}
     labels = {"network": jax.tree.map(lambda _: "network", weights), "log_z": "log_z"}
-    optimizer = optax.multi_transform({"network": optax.adam(1e-3), "log_z": optax.adam(0.1)}, labels)
+    optimizer = optax.multi_transform(
+        {"network": optax.adam(1e-3), "log_z": optax.adam(0.1)}, labels
+    )
 
     def outputs(network: Any, observed: Any) -> dict[str, Any]:
         logits = jax.vmap(network)(observed)

@@ -11,8 +11,8 @@ from divergence_lab.bridge.verified.cells import FULL
 from divergence_lab.bridge.verified.programs import NotRepresentable
 from divergence_lab.bridge.verified.ranges import Ranges, ranges
 from divergence_lab.bridge.verified.series import FAILURES
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, evaluator
 from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions.enclosure import NotEvaluable, evaluator
 from divergence_lab.theory.expressions.pieces import Pieces
 from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.expressions.symbols import x
@@ -21,6 +21,7 @@ from divergence_lab.theory.expressions.symbols import x
 @dataclass(frozen=True, eq=False)
 class Verified:
     """g and g' by ranges. Beyond `reach` g is straight, from (`end_values`, `end_slopes`)."""
+
     loss: Loss
     values: Ranges
     slopes: Ranges
@@ -37,18 +38,30 @@ def verified(loss: Loss) -> Verified:
         raise TypeError(f"this takes a loss, not {type(loss).__name__}: write loss(text)")
     if loss.parameters:
         names = ", ".join(map(str, loss.parameters))
-        raise NotRepresentable(f"the parameter {names} has no value: set it with --set, or loss(text, values={{...}})")
+        raise NotRepresentable(
+            f"the parameter {names} has no value: set it with --set, or loss(text, values={{...}})"
+        )
     try:
         found = ranges(loss.pieces), ranges(loss.derivative)
     except NotEvaluable as error:
         raise NotRepresentable(f"{error} can't be evaluated with the promised accuracy") from None
-    reach, early = (_narrower([one.reach for one in each]) for each in (found, [one.early for one in found]))
+    reach, early = (
+        _narrower([one.reach for one in each]) for each in (found, [one.early for one in found])
+    )
     try:
-        ends = [tuple(_at(function, end) for end in reach) for function in (loss.pieces, loss.derivative)]
+        ends = [
+            tuple(_at(function, end) for end in reach)
+            for function in (loss.pieces, loss.derivative)
+        ]
     except NotRepresentable:  # 1 - tanh(x) at 10^40 has no digits
         reach, early = (_narrower([one, (-FULL, FULL)]) for one in (reach, early))
-        ends = [tuple(_at(function, end) for end in reach) for function in (loss.pieces, loss.derivative)]
-    return Verified(loss, *found, reach, early, *ends, kink_at_zero=sp.S.Zero in loss.derivative.kinks)
+        ends = [
+            tuple(_at(function, end) for end in reach)
+            for function in (loss.pieces, loss.derivative)
+        ]
+    return Verified(
+        loss, *found, reach, early, *ends, kink_at_zero=sp.S.Zero in loss.derivative.kinks
+    )
 
 
 def _narrower(reaches: list[tuple[float, float]]) -> tuple[float, float]:
@@ -57,7 +70,9 @@ def _narrower(reaches: list[tuple[float, float]]) -> tuple[float, float]:
 
 def _at(function: Pieces, point: float) -> float:
     """The function at a binary number, to double precision."""
-    piece = next(piece for piece in function.pieces if piece.high == sp.oo or point < float(piece.high))
+    piece = next(
+        piece for piece in function.pieces if piece.high == sp.oo or point < float(piece.high)
+    )
     with digits(60 + min(int(abs(point)), 2000)):
         try:
             ball = evaluator(piece.expression, x)(acb(arb(point)), False).real

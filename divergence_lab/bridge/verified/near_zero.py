@@ -1,6 +1,6 @@
 """Near 0: a Taylor polynomial with a proved remainder, as short as will do.
 
-    F(x) = c_k x^k + ... + c_n x^n + r x^(n+1),    r by Lagrange: the (n+1)-th coefficient on all of [0, x]
+F(x) = c_k x^k + ... + c_n x^n + r x^(n+1),    r by Lagrange: the (n+1)-th coefficient on all of [0, x]
 """
 
 from __future__ import annotations
@@ -22,13 +22,19 @@ SERIES_LENGTH = 140  # coefficients of the expansion at 0 that are looked at
 
 
 def _expanded(side: Side, precision: int, length: int) -> tuple[int, list[arb], list[float]] | None:
-    """(order k of the zero, coefficients, what a coefficient taken for 0 may be at most); None: not analytic at 0."""
+    """(order k of the zero, coefficients, what a coefficient taken for 0 may be at most); None:
+    not analytic at 0.
+    """
     with bits(precision, length):
         found = coefficients_at(side.expansion, arb(0), length)
     if found is None:
         return None
     order = next((k for k, c in enumerate(found) if not c.contains(0)), None)
-    return None if order is None else (order, found, [float(abs(c).upper()) if c.contains(0) else 0.0 for c in found])
+    return (
+        None
+        if order is None
+        else (order, found, [float(abs(c).upper()) if c.contains(0) else 0.0 for c in found])
+    )
 
 
 def taylor(side: Side, wanted: float) -> Candidate | None:
@@ -55,11 +61,16 @@ def taylor(side: Side, wanted: float) -> Candidate | None:
         following = float((abs(exact[order + length]) * arb(wanted) ** length).upper())
         if following > side.tolerance * leading * max(1.0, wanted * wanted):
             continue
-        numbers = [0.0 if exact[k].contains(0) else float(exact[k].mid()) for k in range(order, order + length)]
+        numbers = [
+            0.0 if exact[k].contains(0) else float(exact[k].mid())
+            for k in range(order, order + length)
+        ]
         if not all(map(math.isfinite, numbers)):
             return None
         program = polynomial(numbers, order)
-        written = sum((sp.Rational(c) * x ** (order + k) for k, c in enumerate(numbers) if c), sp.S.Zero)
+        written = sum(
+            (sp.Rational(c) * x ** (order + k) for k, c in enumerate(numbers) if c), sp.S.Zero
+        )
         one = Candidate(written, program)
         start = _proved_from_zero(side, order, exact, numbers, wanted)
         if start is None or not side.agrees(one, start, wanted):
@@ -71,18 +82,30 @@ def taylor(side: Side, wanted: float) -> Candidate | None:
 
 
 def _zeros_are_safe(side: Side, expanded: tuple[int, list[arb], list[float]]) -> bool:
-    """Coefficients below the order that are 0 as far as can be seen change nothing from 10^-6, or the first number, on."""
+    """Coefficients below the order that are 0 as far as can be seen change nothing from 10^-6,
+    or the first number, on.
+    """
     order, exact, uncertain = expanded
     leading = float(abs(exact[order]).lower())
     if not leading > 0:
         return False
-    first = max(NEAR, (side.arithmetic.smallest / leading) ** (1 / max(order, 1))) if order else NEAR
-    return all(uncertain[k] == 0 or math.log(uncertain[k]) < math.log(side.tolerance / 100 * leading) + (order - k) * math.log(first)
-               for k in range(order))
+    first = (
+        max(NEAR, (side.arithmetic.smallest / leading) ** (1 / max(order, 1))) if order else NEAR
+    )
+    return all(
+        uncertain[k] == 0
+        or math.log(uncertain[k])
+        < math.log(side.tolerance / 100 * leading) + (order - k) * math.log(first)
+        for k in range(order)
+    )
 
 
-def _proved_from_zero(side: Side, order: int, exact: list[arb], numbers: list[float], wanted: float) -> float | None:
-    """Up to which |x| the polynomial is F by its remainder alone: Lagrange's, on all of [0, |x|]."""
+def _proved_from_zero(
+    side: Side, order: int, exact: list[arb], numbers: list[float], wanted: float
+) -> float | None:
+    """Up to which |x| the polynomial is F by its remainder alone: Lagrange's, on all of [0,
+    |x|].
+    """
     end = order + len(numbers)
     reach = wanted
     for _ in range(40):
@@ -91,7 +114,9 @@ def _proved_from_zero(side: Side, order: int, exact: list[arb], numbers: list[fl
             found = coefficients_at(side.expansion, ball, end + 1)
         if found is not None:
             far = arb(reach)  # whose powers may lie beyond all floats
-            apart = abs(found[end]) * far ** len(numbers) + sum(abs(exact[order + k] - c) * far**k for k, c in enumerate(numbers))
+            apart = abs(found[end]) * far ** len(numbers) + sum(
+                abs(exact[order + k] - c) * far**k for k, c in enumerate(numbers)
+            )
             size = abs(numbers[0]) - sum(abs(c) * far**k for k, c in enumerate(numbers) if k)
             if apart * 1.01 <= side.tolerance / 4 * size:
                 return reach

@@ -1,9 +1,11 @@
-"""What a torch loss computes, as data: a list of steps that torch, a source text and the analysis of rounding all read.
+"""What a torch loss computes, as data: a list of steps that torch, a source text and the analysis
+of rounding all read.
 
     expm1(x/2)*2  ->  (("mul", X, (0.5,)), ("expm1", 0), ("mul", 1, (2.0,)))
 
-A step is (operation, argument, ...); an argument is the number of an earlier step, X for the residual, or (c,) for a
-constant: 2 and 2.0 are equal in Python, a step and a constant must never be. Nothing in it is code, so it can be pickled, compared and sent anywhere.
+A step is (operation, argument, ...); an argument is the number of an earlier step, X for the
+residual, or (c,) for a constant: 2 and 2.0 are equal in Python, a step and a constant must never
+be. Nothing in it is code, so it can be pickled, compared and sent anywhere.
 """
 
 from __future__ import annotations
@@ -20,28 +22,36 @@ LARGEST_POWER = 2000
 
 
 class NotRepresentable(ValueError):
-    """The loss can't be evaluated in torch with the promised accuracy; the message says where it fails."""
+    """The loss can't be evaluated in torch with the promised accuracy; the message says where it
+    fails.
+    """
 
 
 class expm1(sp.Function):
     """e^u - 1."""
+
     nargs = 1
 
 
 class log1p(sp.Function):
     """log(1 + u)."""
+
     nargs = 1
 
 
 class linex(sp.Function):
     """e^u - 1 - u."""
+
     nargs = 1
 
 
 def spelled_out(expression: sp.Expr) -> sp.Expr:
     """Without the functions above, which are written for their rounding."""
-    for name, meaning in ((expm1, lambda u: sp.exp(u) - 1), (log1p, lambda u: sp.log(1 + u)),
-                          (linex, lambda u: sp.exp(u) - 1 - u)):
+    for name, meaning in (
+        (expm1, lambda u: sp.exp(u) - 1),
+        (log1p, lambda u: sp.log(1 + u)),
+        (linex, lambda u: sp.exp(u) - 1 - u),
+    ):
         expression = expression.replace(name, meaning)
     return expression
 
@@ -49,18 +59,38 @@ def spelled_out(expression: sp.Expr) -> sp.Expr:
 @dataclass(frozen=True)
 class Program:
     """`steps`; `rounded`: those of its constants that are not exactly what the formula has."""
+
     steps: tuple[tuple, ...]
     rounded: frozenset[float] = frozenset()
 
 
-UNARY = {sp.exp: "exp", sp.log: "log", sp.sinh: "sinh", sp.cosh: "cosh", sp.tanh: "tanh", sp.asinh: "asinh",
-         sp.atanh: "atanh", sp.atan: "atan", sp.erf: "erf", sp.erfc: "erfc", sp.Abs: "abs", sp.sign: "sign", sp.sin: "sin",
-         sp.cos: "cos", expm1: "expm1", log1p: "log1p", linex: "linex"}
+UNARY = {
+    sp.exp: "exp",
+    sp.log: "log",
+    sp.sinh: "sinh",
+    sp.cosh: "cosh",
+    sp.tanh: "tanh",
+    sp.asinh: "asinh",
+    sp.atanh: "atanh",
+    sp.atan: "atan",
+    sp.erf: "erf",
+    sp.erfc: "erfc",
+    sp.Abs: "abs",
+    sp.sign: "sign",
+    sp.sin: "sin",
+    sp.cos: "cos",
+    expm1: "expm1",
+    log1p: "log1p",
+    linex: "linex",
+}
 _INVERSES = {sp.coth: "tanh", sp.sech: "cosh", sp.csch: "sinh"}
 
 
 def compiled(expression: sp.Expr) -> Program:
-    """The expression in x as steps, in the order of its parts. Raises NotRepresentable where a function has none."""
+    """The expression in x as steps, in the order of its parts.
+
+    Raises NotRepresentable where a function has none.
+    """
     builder = _Builder()
     last = builder.step_of(expression)
     if not isinstance(last, int):
@@ -90,14 +120,23 @@ def polynomial(coefficients: list[float], start: int) -> Program:
 
 
 def shifted(program: Program) -> Program:
-    """c e^u as e^(u + log c) for |c| < 1: e^u alone would leave the range of numbers before the product does."""
+    """c e^u as e^(u + log c) for |c| < 1: e^u alone would leave the range of numbers before the
+    product does.
+    """
     builder, place = _Builder(), {}
     builder.rounded = set(program.rounded)
     for k, step in enumerate(program.steps):
         name, *arguments = step
-        inner = program.steps[arguments[0]] if name == "mul" and isinstance(arguments[0], int) else ("",)
+        inner = (
+            program.steps[arguments[0]]
+            if name == "mul" and isinstance(arguments[0], int)
+            else ("",)
+        )
         factor = arguments[1][0] if name == "mul" and isinstance(arguments[1], tuple) else 1.0
-        moved = [place[a] if isinstance(a, int) else a[0] if isinstance(a, tuple) else a for a in arguments]
+        moved = [
+            place[a] if isinstance(a, int) else a[0] if isinstance(a, tuple) else a
+            for a in arguments
+        ]
         if inner[0] in ("exp", "expm1", "linex") and 0 < abs(factor) < 1:
             u = place[inner[1]] if isinstance(inner[1], int) else inner[1]
             log = math.log(abs(factor))
@@ -106,7 +145,11 @@ def shifted(program: Program) -> Program:
             total = builder.add("mul", total, -1.0) if factor < 0 else total
             total = builder.add("add", total, -factor) if inner[0] != "exp" else total
             builder.rounded |= {-factor} if factor in program.rounded else set()
-            place[k] = builder.add("sub", total, builder.add("mul", u, factor)) if inner[0] == "linex" else total
+            place[k] = (
+                builder.add("sub", total, builder.add("mul", u, factor))
+                if inner[0] == "linex"
+                else total
+            )
         else:
             place[k] = builder.add(name, *moved)
     return Program(builder.upto(place[len(program.steps) - 1]), frozenset(builder.rounded))
@@ -141,19 +184,27 @@ class _Builder:
                 needed.add(k)
                 stack += [a for a in self.steps[k][1:] if isinstance(a, int)]
         place = {old: new for new, old in enumerate(sorted(needed))}
-        return tuple((self.steps[k][0], *(place[a] if isinstance(a, int) else a for a in self.steps[k][1:]))
-                     for k in sorted(needed))
+        return tuple(
+            (self.steps[k][0], *(place[a] if isinstance(a, int) else a for a in self.steps[k][1:]))
+            for k in sorted(needed)
+        )
 
     def number(self, value: sp.Expr) -> float:
         if value.free_symbols:
             names = ", ".join(sorted(map(str, value.free_symbols)))
-            raise NotRepresentable(f"the parameter {names} has no value: set it, e.g. loss(text, values={{...}})")
+            raise NotRepresentable(
+                f"the parameter {names} has no value: set it, e.g. loss(text, values={{...}})"
+            )
         try:
             found = float(value)
         except (TypeError, OverflowError):
-            raise NotRepresentable(f"the constant {str(value)[:60]} is no number of double precision") from None
+            raise NotRepresentable(
+                f"the constant {str(value)[:60]} is no number of double precision"
+            ) from None
         if not math.isfinite(found):
-            raise NotRepresentable(f"the constant {str(value)[:60]} is no number of double precision")
+            raise NotRepresentable(
+                f"the constant {str(value)[:60]} is no number of double precision"
+            )
         if not (value.is_Rational and sp.Rational(found) == value):
             self.rounded.add(found)
         return found
@@ -186,7 +237,9 @@ class _Builder:
     def _sum(self, e: sp.Add) -> int:
         constant, rest = e.as_independent(x, as_Add=True)
         terms = [term.as_coeff_Mul() for term in sp.Add.make_args(rest)]
-        terms.sort(key=lambda term: not term[0].is_positive)  # the first is not subtracted, where there is a choice
+        terms.sort(
+            key=lambda term: not term[0].is_positive
+        )  # the first is not subtracted, where there is a choice
         total: int | float | None = None
         for coefficient, part in terms:
             negative = bool(coefficient.is_negative) and total is not None
@@ -205,19 +258,26 @@ class _Builder:
         constant, rest = e.as_independent(x, as_Add=False)
         above, below = [], []
         for factor in sp.Mul.make_args(rest):
-            turned = factor.is_Pow and not factor.exp.has(x) and factor.exp.could_extract_minus_sign()
+            turned = (
+                factor.is_Pow and not factor.exp.has(x) and factor.exp.could_extract_minus_sign()
+            )
             (below if turned else above).append(1 / factor if turned else factor)
         high = next((factor for factor in above if _is_high(factor)), None)
         if high is not None and abs(constant) > 1:  # (60 x) x^58: x^59 would be 0 too early
             above.remove(high)
             first = self.add("mul", self.step_of(high.base), self.number(constant))
-            total = self._multiplied(above, self.add("mul", self.step_of(high.base ** (high.exp - 1)), first))
+            total = self._multiplied(
+                above, self.add("mul", self.step_of(high.base ** (high.exp - 1)), first)
+            )
             constant = sp.S.One
         else:
             total = self._multiplied(above, None)
         if below:
             start = self.number(constant) if total is None else total
-            total, constant = self.add("div", start, self._multiplied(below, None)), constant if above else sp.S.One
+            total, constant = (
+                self.add("div", start, self._multiplied(below, None)),
+                constant if above else sp.S.One,
+            )
         return total if constant == 1 else self.add("mul", total, self.number(constant))
 
     def _multiplied(self, factors: list[sp.Expr], total: float | None) -> int | float | None:
@@ -229,10 +289,13 @@ class _Builder:
     def _power(self, e: sp.Pow) -> int:
         base, exponent = e.base, e.exp
         if exponent.has(x):
-            return self.step_of(sp.exp(exponent * sp.log(base), evaluate=False)) if base.has(x) else self.add(
-                "exp", self.step_of(exponent * sp.log(base)))
+            return (
+                self.step_of(sp.exp(exponent * sp.log(base), evaluate=False))
+                if base.has(x)
+                else self.add("exp", self.step_of(exponent * sp.log(base)))
+            )
         if exponent.could_extract_minus_sign():
-            return self.add("div", 1.0, self.step_of(base ** -exponent))
+            return self.add("div", 1.0, self.step_of(base**-exponent))
         below = self.step_of(base)
         if exponent.is_Integer and exponent <= LARGEST_POWER:
             return self.power(below, int(exponent))

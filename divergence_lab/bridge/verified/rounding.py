@@ -2,10 +2,10 @@
 
     |computed - exact| <= relative * |exact| + floor   and   <= absolute,      for every residual of the stretch
 
-Forward, step by step. `low` and `high` enclose the exact value (functions at their ends by Arb). A step adds its own
-error to what its arguments bring along: half a unit for +, -, *, / and roots, for a function what `UNITS` states and the
-tests measure. A result below the smallest normal number may be anything from 0 to that number (`floor`); one beyond the
-largest has no bound.
+Forward, step by step. `low` and `high` enclose the exact value (functions at their ends by Arb). A
+step adds its own error to what its arguments bring along: half a unit for +, -, *, / and roots, for
+a function what `UNITS` states and the tests measure. A result below the smallest normal number may
+be anything from 0 to that number (`floor`); one beyond the largest has no bound.
 """
 
 from __future__ import annotations
@@ -21,23 +21,58 @@ from flint import acb, arb
 
 from divergence_lab.bridge.verified.programs import Program, X
 
-# Largest error of a library's function in units in the last place: torch on a CPU (SLEEF: 1, erfc 1.5), torch on CUDA
-# (NVIDIA's programming guide: at most 3, erfc 5), with room to spare. `linex` and `dilog` are made of several steps.
-UNITS = {"exp": 4, "log": 4, "expm1": 4, "log1p": 4, "sinh": 4, "cosh": 4, "tanh": 4, "asinh": 6, "atanh": 6, "atan": 4,
-         "erf": 4, "erfc": 8, "pow": 4, "sin": 4, "cos": 4, "linex": 600, "dilog": 24}
-DILOG_TERMS = 20  # terms of Li_2(z) = -u - u^2/4 - ..., u = log(1 - z) <= log 2; the next is below 1e-18
-HYPERBOLIC_END, CIRCULAR_END = 709.0, 1000.0  # |u| up to which sinh and cosh, sin and cos are trusted
+# Largest error of a library's function in units in the last place: torch on a CPU (SLEEF: 1, erfc
+# 1.5), torch on CUDA (NVIDIA's programming guide: at most 3, erfc 5), with room to spare. `linex`
+# and `dilog` are made of several steps.
+UNITS = {
+    "exp": 4,
+    "log": 4,
+    "expm1": 4,
+    "log1p": 4,
+    "sinh": 4,
+    "cosh": 4,
+    "tanh": 4,
+    "asinh": 6,
+    "atanh": 6,
+    "atan": 4,
+    "erf": 4,
+    "erfc": 8,
+    "pow": 4,
+    "sin": 4,
+    "cos": 4,
+    "linex": 600,
+    "dilog": 24,
+}
+DILOG_TERMS = (
+    20  # terms of Li_2(z) = -u - u^2/4 - ..., u = log(1 - z) <= log 2; the next is below 1e-18
+)
+HYPERBOLIC_END, CIRCULAR_END = (
+    709.0,
+    1000.0,
+)  # |u| up to which sinh and cosh, sin and cos are trusted
 SLACK = 1.0 + 2.0**-40  # the bounds themselves are computed in double precision
 
 
 # XLA states no bounds for its functions in float32; its tanh, erf and expm1 are several units off.
-SINGLE_UNITS = {**{name: 3 * units for name, units in UNITS.items()}, "sinh": 64, "cosh": 64, "linex": 120, "dilog": 60}
-LINEX_SERIES = {"double": (1 / 64, 7), "single": (1 / 2, 14)}  # below which |u| e^u - 1 - u is its series, and of how many terms
+SINGLE_UNITS = {
+    **{name: 3 * units for name, units in UNITS.items()},
+    "sinh": 64,
+    "cosh": 64,
+    "linex": 120,
+    "dilog": 60,
+}
+LINEX_SERIES = {
+    "double": (1 / 64, 7),
+    "single": (1 / 2, 14),
+}  # below which |u| e^u - 1 - u is its series, and of how many terms
 
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Floating point: half a unit in the last place of 1, the smallest normal number, the largest; errors of functions."""
+    """Floating point: half a unit in the last place of 1, the smallest normal number, the
+    largest; errors of functions.
+    """
+
     name: str
     half: float
     smallest: float
@@ -52,7 +87,11 @@ SINGLE = Arithmetic("single", 2.0**-24, 1.2e-38, 3.4028234663852886e38, SINGLE_U
 
 
 class Error(NamedTuple):
-    """The exact value lies in [low, high], and what is computed near it. `scale`: at least the largest term that was added."""
+    """The exact value lies in [low, high], and what is computed near it.
+
+    `scale`: at least the largest term that was added.
+    """
+
     low: float
     high: float
     relative: float
@@ -83,10 +122,15 @@ def error_on(program: Program, low: float, high: float, arithmetic: Arithmetic) 
         if isinstance(argument, tuple):
             return _constant(argument[0], argument[0] in program.rounded, arithmetic)
         return residual if argument == X else found[argument]
+
     for name, *arguments in program.steps:
         if name == "mul" and arguments[0] == arguments[1]:
             step = _square(of(arguments[0]), arithmetic)
-        elif name == "mul" and isinstance(arguments[1], tuple) and math.frexp(arguments[1][0])[0] in (0.5, -0.5):
+        elif (
+            name == "mul"
+            and isinstance(arguments[1], tuple)
+            and math.frexp(arguments[1][0])[0] in (0.5, -0.5)
+        ):
             step = _multiply(of(arguments[0]), of(arguments[1]), arithmetic, 0.0)  # by a power of 2
         elif name in _STEPS:
             step = _STEPS[name](*map(of, arguments), arithmetic)
@@ -102,7 +146,11 @@ def _constant(value: float, rounded: bool, arithmetic: Arithmetic) -> Error:
     error = 2.0**-52 if rounded else 0.0
     if arithmetic.half > 2.0**-30 and as_single(value) != value:
         error += 2.0**-24
-    ends = (math.nextafter(value, -math.inf), math.nextafter(value, math.inf)) if rounded else (value, value)
+    ends = (
+        (math.nextafter(value, -math.inf), math.nextafter(value, math.inf))
+        if rounded
+        else (value, value)
+    )
     return Error(*ends, error, 0.0, error * abs(value) * SLACK, abs(value) * (1 - 2.0**-50))
 
 
@@ -114,18 +162,40 @@ def as_single(value: float) -> float:
         return math.copysign(math.inf, value)
 
 
-def _made(low: float, high: float, relative: float, floor: float, absolute: float, scale: float, new: float,
-          arithmetic: Arithmetic, sums: bool = False) -> Error:
-    """One operation whose own relative error is `new` on top of what its arguments brought; a sum never underflows."""
+def _made(
+    low: float,
+    high: float,
+    relative: float,
+    floor: float,
+    absolute: float,
+    scale: float,
+    new: float,
+    arithmetic: Arithmetic,
+    sums: bool = False,
+) -> Error:
+    """One operation whose own relative error is `new` on top of what its arguments brought; a
+    sum never underflows.
+    """
     if not (low <= high and absolute < math.inf):
         return NOWHERE
-    nearest, size = min(abs(low), abs(high)) if low > 0 or high < 0 else 0.0, max(abs(low), abs(high))
-    lost = min(arithmetic.smallest, size + absolute + 8 * arithmetic.half * arithmetic.smallest) if nearest - absolute < arithmetic.smallest and not sums and size > 0 else 0.0
+    nearest, size = (
+        min(abs(low), abs(high)) if low > 0 or high < 0 else 0.0,
+        max(abs(low), abs(high)),
+    )
+    lost = (
+        min(arithmetic.smallest, size + absolute + 8 * arithmetic.half * arithmetic.smallest)
+        if nearest - absolute < arithmetic.smallest and not sums and size > 0
+        else 0.0
+    )
     relative, floor = (relative + new * (1 + relative)) * SLACK, (floor * (1 + new) + lost) * SLACK
     absolute = (absolute + new * (size + absolute) + lost) * SLACK
     absolute = min(absolute, (relative * size + floor) * SLACK)
     if nearest > 0:
-        together = min(absolute, relative * nearest + floor) / nearest * SLACK if relative < math.inf else absolute / nearest
+        together = (
+            min(absolute, relative * nearest + floor) / nearest * SLACK
+            if relative < math.inf
+            else absolute / nearest
+        )
         if floor > 0 and together <= 2 * relative + new:
             relative, floor = together, 0.0
         elif absolute / nearest <= relative:
@@ -150,15 +220,32 @@ def _is_exact(total: float, a: float, b: float) -> bool:
 
 
 def _add(a: Error, b: Error, arithmetic: Arithmetic) -> Error:
-    if (a.low >= 0 and b.low >= 0) or (a.high <= 0 and b.high <= 0) or a.absolute == b.absolute == 0:
+    if (
+        (a.low >= 0 and b.low >= 0)
+        or (a.high <= 0 and b.high <= 0)
+        or a.absolute == b.absolute == 0
+    ):
         relative = max(a.relative, b.relative)
     else:  # where |b| <= q |a|: r |a + b| bounds r_a |a| + r_b |b| for r = (r_a + q r_b)/(1 - q)
         big, small = (a, b) if a.nearest > b.nearest else (b, a)
         share = small.size / big.nearest if big.nearest > 0 else math.inf
-        relative = (big.relative + share * small.relative) / (1 - share) if share < 0.9 and small.relative < math.inf else math.inf
+        relative = (
+            (big.relative + share * small.relative) / (1 - share)
+            if share < 0.9 and small.relative < math.inf
+            else math.inf
+        )
     low, high = a.low + b.low, a.high + b.high
-    return _made(low if _is_exact(low, a.low, b.low) else _down(low), high if _is_exact(high, a.high, b.high) else _up(high), relative, a.floor + b.floor, a.absolute + b.absolute,
-                 max(a.scale, b.scale), arithmetic.half, arithmetic, sums=True)
+    return _made(
+        low if _is_exact(low, a.low, b.low) else _down(low),
+        high if _is_exact(high, a.high, b.high) else _up(high),
+        relative,
+        a.floor + b.floor,
+        a.absolute + b.absolute,
+        max(a.scale, b.scale),
+        arithmetic.half,
+        arithmetic,
+        sums=True,
+    )
 
 
 def _negative(a: Error) -> Error:
@@ -167,12 +254,30 @@ def _negative(a: Error) -> Error:
 
 def _multiply(a: Error, b: Error, arithmetic: Arithmetic, new: float | None = None) -> Error:
     ends = [a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high]
-    floor = sum(one.size * (1 + one.relative) * other.floor for one, other in ((a, b), (b, a)) if other.floor) + a.floor * b.floor
-    relative = a.relative + b.relative + a.relative * b.relative if max(a.relative, b.relative) < math.inf else math.inf
+    floor = (
+        sum(
+            one.size * (1 + one.relative) * other.floor
+            for one, other in ((a, b), (b, a))
+            if other.floor
+        )
+        + a.floor * b.floor
+    )
+    relative = (
+        a.relative + b.relative + a.relative * b.relative
+        if max(a.relative, b.relative) < math.inf
+        else math.inf
+    )
     low, high = (min(ends), max(ends)) if new == 0 else (_down(min(ends)), _up(max(ends)))
-    return _made(low, high, relative, floor,
-                 a.size * b.absolute + b.size * a.absolute + a.absolute * b.absolute, a.scale * b.scale,
-                 arithmetic.half if new is None else new, arithmetic)
+    return _made(
+        low,
+        high,
+        relative,
+        floor,
+        a.size * b.absolute + b.size * a.absolute + a.absolute * b.absolute,
+        a.scale * b.scale,
+        arithmetic.half if new is None else new,
+        arithmetic,
+    )
 
 
 def _square(a: Error, arithmetic: Arithmetic) -> Error:
@@ -185,10 +290,22 @@ def _divide(a: Error, b: Error, arithmetic: Arithmetic) -> Error:
         return NOWHERE
     ends = [a.low / b.low, a.low / b.high, a.high / b.low, a.high / b.high]
     size = max(map(abs, ends))
-    relative = a.relative + (1 + a.relative) * (b.relative / (1 - b.relative)) if a.relative < math.inf else math.inf
+    relative = (
+        a.relative + (1 + a.relative) * (b.relative / (1 - b.relative))
+        if a.relative < math.inf
+        else math.inf
+    )
     floor = (a.floor + size * b.floor) / (b.nearest - b.absolute)
-    return _made(_down(min(ends)), _up(max(ends)), relative, floor, (a.absolute + size * b.absolute) / (b.nearest - b.absolute),
-                 a.scale / b.size, arithmetic.half, arithmetic)
+    return _made(
+        _down(min(ends)),
+        _up(max(ends)),
+        relative,
+        floor,
+        (a.absolute + size * b.absolute) / (b.nearest - b.absolute),
+        a.scale / b.size,
+        arithmetic.half,
+        arithmetic,
+    )
 
 
 def _power(a: Error, p: Error, arithmetic: Arithmetic) -> Error:
@@ -205,8 +322,23 @@ def _power(a: Error, p: Error, arithmetic: Arithmetic) -> Error:
         relative += moved * (1 + relative)
     if a.floor and not a.nearest > a.absolute:
         return NOWHERE
-    floor = a.floor * p.high * max(_to(a.nearest - a.absolute, p.low - 1), _to(a.size + a.absolute, p.high - 1)) if a.floor else 0.0
-    return _made(max(low, 0.0), high, relative, floor, relative * high + floor, 0.0, _own("pow", arithmetic), arithmetic)
+    floor = (
+        a.floor
+        * p.high
+        * max(_to(a.nearest - a.absolute, p.low - 1), _to(a.size + a.absolute, p.high - 1))
+        if a.floor
+        else 0.0
+    )
+    return _made(
+        max(low, 0.0),
+        high,
+        relative,
+        floor,
+        relative * high + floor,
+        0.0,
+        _own("pow", arithmetic),
+        arithmetic,
+    )
 
 
 def _to(base: float, power: float) -> float:
@@ -231,7 +363,13 @@ def _conditioned(y: Error, condition: float) -> float:
 
 
 def _magnitude(a: Error, arithmetic: Arithmetic) -> Error:
-    return a if a.low >= 0 else _negative(a) if a.high <= 0 else a._replace(low=0.0, high=a.size, scale=0.0)
+    return (
+        a
+        if a.low >= 0
+        else _negative(a)
+        if a.high <= 0
+        else a._replace(low=0.0, high=a.size, scale=0.0)
+    )
 
 
 def _sign(a: Error, arithmetic: Arithmetic) -> Error:
@@ -242,8 +380,15 @@ def _sign(a: Error, arithmetic: Arithmetic) -> Error:
 
 
 _STEPS: dict[str, Callable] = {
-    "fill": lambda a, arithmetic: a, "abs": _magnitude, "sign": _sign, "add": _add,
-    "sub": lambda a, b, arithmetic: _add(a, _negative(b), arithmetic), "mul": _multiply, "div": _divide, "pow": _power}
+    "fill": lambda a, arithmetic: a,
+    "abs": _magnitude,
+    "sign": _sign,
+    "add": _add,
+    "sub": lambda a, b, arithmetic: _add(a, _negative(b), arithmetic),
+    "mul": _multiply,
+    "div": _divide,
+    "pow": _power,
+}
 
 
 def _lower(ball: arb) -> float:
@@ -254,7 +399,9 @@ def _upper(ball: arb) -> float:
     return math.nextafter(float(ball.upper()), math.inf) if ball.is_finite() else math.inf
 
 
-# --- functions: where they are trusted, their values, slopes and conditions |y f'/f| on [a, b] --------------------
+# --- functions: where they are trusted, their values, slopes and conditions |y f'/f| on [a, b]
+# --------------------
+
 
 def dilog(y: arb) -> arb:
     """Li_2(y) for y <= 1."""
@@ -276,18 +423,47 @@ def _inside_one(a: float, b: float) -> float:
 # functions that grow everywhere: name -> (by Arb, from, to, slope, condition)
 _GROWING: dict[str, tuple] = {
     "exp": (arb.exp, -math.inf, 709.8, lambda a, b: _exponential(b), _far),
-    "expm1": (arb.expm1, -math.inf, 709.8, lambda a, b: _exponential(b), lambda a, b: 1 + max(0.0, b)),
-    "log": (arb.log, 0.0, math.inf, lambda a, b: 1.01 / a if a > 0 else math.inf, lambda a, b: math.inf),
-    "log1p": (arb.log1p, -1.0, math.inf, lambda a, b: 1.01 / (1 + a) if a > -1 else math.inf,
-              lambda a, b: 1.01 / (1 + min(0.0, a)) if a > -1 else math.inf),
-    "sinh": (arb.sinh, -HYPERBOLIC_END, HYPERBOLIC_END, lambda a, b: _exponential(_far(a, b)), lambda a, b: 1 + _far(a, b)),
+    "expm1": (
+        arb.expm1,
+        -math.inf,
+        709.8,
+        lambda a, b: _exponential(b),
+        lambda a, b: 1 + max(0.0, b),
+    ),
+    "log": (
+        arb.log,
+        0.0,
+        math.inf,
+        lambda a, b: 1.01 / a if a > 0 else math.inf,
+        lambda a, b: math.inf,
+    ),
+    "log1p": (
+        arb.log1p,
+        -1.0,
+        math.inf,
+        lambda a, b: 1.01 / (1 + a) if a > -1 else math.inf,
+        lambda a, b: 1.01 / (1 + min(0.0, a)) if a > -1 else math.inf,
+    ),
+    "sinh": (
+        arb.sinh,
+        -HYPERBOLIC_END,
+        HYPERBOLIC_END,
+        lambda a, b: _exponential(_far(a, b)),
+        lambda a, b: 1 + _far(a, b),
+    ),
     "tanh": (arb.tanh, -math.inf, math.inf, lambda a, b: 1.0, lambda a, b: 1.0),
     "asinh": (arb.asinh, -math.inf, math.inf, lambda a, b: 1.0, lambda a, b: 1.0),
     "atanh": (arb.atanh, -1.0, 1.0, _inside_one, _inside_one),
     "atan": (arb.atan, -math.inf, math.inf, lambda a, b: 1.0, lambda a, b: 1.0),
     "erf": (arb.erf, -math.inf, math.inf, lambda a, b: 1.13, lambda a, b: 1.0),
     "dilog": (dilog, -1.0, 0.0, lambda a, b: 1.0, lambda a, b: 1.0),
-    "sqrt": (arb.sqrt, 0.0, math.inf, lambda a, b: 0.51 / math.sqrt(a) if a > 0 else math.inf, lambda a, b: 0.51),
+    "sqrt": (
+        arb.sqrt,
+        0.0,
+        math.inf,
+        lambda a, b: 0.51 / math.sqrt(a) if a > 0 else math.inf,
+        lambda a, b: 0.51,
+    ),
 }
 
 
@@ -298,10 +474,16 @@ def _function(name: str, y: Error, arithmetic: Arithmetic) -> Error:
         function, start, end, slope, conditioned = _GROWING[name]
         relative = y.floor == 0 and y.relative < 0.5
         if relative and (start == 0 <= y.low):
-            low = max(low, y.low * (1 - y.relative), 0.0)  # a relative error does not change the sign
+            low = max(
+                low, y.low * (1 - y.relative), 0.0
+            )  # a relative error does not change the sign
         if not (start <= low and high <= end + 16 * arithmetic.smallest):
             return NOWHERE
-        ends, steepest, condition = (_lower(function(arb(y.low))), _upper(function(arb(y.high)))), slope(low, high), conditioned(low, high)
+        ends, steepest, condition = (
+            (_lower(function(arb(y.low))), _upper(function(arb(y.high)))),
+            slope(low, high),
+            conditioned(low, high),
+        )
         if start == 0 or name == "exp":
             ends = (max(ends[0], 0.0) if name != "log" else ends[0], ends[1])
     else:
@@ -313,14 +495,31 @@ def _function(name: str, y: Error, arithmetic: Arithmetic) -> Error:
     absolute = y.absolute * steepest if y.absolute else 0.0
     if not absolute < math.inf:
         absolute = relative * max(map(abs, ends)) + floor
-    scale = y.scale if (y.low <= 1 <= y.high if name == "log" else y.low <= 0 <= y.high) and name not in ("exp", "cosh") else 0.0
-    return _made(*ends, relative, floor, absolute, scale, arithmetic.half if name == "sqrt" else _own(name, arithmetic), arithmetic)
+    scale = (
+        y.scale
+        if (y.low <= 1 <= y.high if name == "log" else y.low <= 0 <= y.high)
+        and name not in ("exp", "cosh")
+        else 0.0
+    )
+    return _made(
+        *ends,
+        relative,
+        floor,
+        absolute,
+        scale,
+        arithmetic.half if name == "sqrt" else _own(name, arithmetic),
+        arithmetic,
+    )
 
 
 def _cosh(y: Error, low: float, high: float) -> tuple:
     if _far(low, high) > HYPERBOLIC_END:
         return None, 0.0, 0.0
-    return (_lower(arb(y.nearest).cosh()), _upper(arb(y.size).cosh())), _exponential(_far(low, high)), _far(low, high)
+    return (
+        (_lower(arb(y.nearest).cosh()), _upper(arb(y.size).cosh())),
+        _exponential(_far(low, high)),
+        _far(low, high),
+    )
 
 
 def _linex(y: Error, low: float, high: float) -> tuple:
@@ -328,12 +527,20 @@ def _linex(y: Error, low: float, high: float) -> tuple:
         return None, 0.0, 0.0
     one, other = (arb(end).expm1() - arb(end) for end in (y.low, y.high))
     least = max(min(_lower(one), _lower(other)), 0.0) if y.nearest else 0.0
-    return (least, max(_upper(one), _upper(other))), max(_exponential(high), 1.0), 2 + max(0.0, high)
+    return (
+        (least, max(_upper(one), _upper(other))),
+        max(_exponential(high), 1.0),
+        2 + max(0.0, high),
+    )
 
 
 def _erfc(y: Error, low: float, high: float) -> tuple:
     top = max(high, 0.0)
-    return (max(_lower(arb(y.high).erfc()), 0.0), _upper(arb(y.low).erfc())), 1.13, max(top * (top + math.sqrt(top**2 + 2)), 0.6)
+    return (
+        (max(_lower(arb(y.high).erfc()), 0.0), _upper(arb(y.low).erfc())),
+        1.13,
+        max(top * (top + math.sqrt(top**2 + 2)), 0.6),
+    )
 
 
 def _circular(function: Callable, condition: Callable) -> Callable:
@@ -342,9 +549,14 @@ def _circular(function: Callable, condition: Callable) -> Callable:
             return None, 0.0, 0.0
         ball = function(arb(y.low).union(arb(y.high)))
         return (max(_lower(ball), -1.0), min(_upper(ball), 1.0)), 1.0, condition(_far(low, high))
+
     return shaped
 
 
-_SHAPED: dict[str, Callable] = {"cosh": _cosh, "linex": _linex, "erfc": _erfc,
-                                "sin": _circular(arb.sin, lambda far: 1.0 if far < 1.57 else math.inf),
-                                "cos": _circular(arb.cos, lambda far: math.inf)}
+_SHAPED: dict[str, Callable] = {
+    "cosh": _cosh,
+    "linex": _linex,
+    "erfc": _erfc,
+    "sin": _circular(arb.sin, lambda far: 1.0 if far < 1.57 else math.inf),
+    "cos": _circular(arb.cos, lambda far: math.inf),
+}

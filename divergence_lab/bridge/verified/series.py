@@ -1,9 +1,10 @@
 """Taylor expansions with proved remainders, by Arb's power series.
 
-    F(c + t) = sum_{k<n} a_k t^k + r t^n,   a_k at the point c,   r the n-th coefficient on the whole stretch
+    F(c + t) = sum_{k<n} a_k t^k + r t^n,   a_k at the point c,   r the n-th coefficient on the
+    whole stretch
 
-`expansion(F)` evaluates F's coefficients at a ball; at a ball that is a whole stretch, the n-th coefficient encloses
-F^(n)(y)/n! for every y in it, which is Lagrange's remainder.
+`expansion(F)` evaluates F's coefficients at a ball; at a ball that is a whole stretch, the n-th
+coefficient encloses F^(n)(y)/n! for every y in it, which is Lagrange's remainder.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ FAILURES = (ValueError, ZeroDivisionError, OverflowError, NotImplementedError, T
 
 @dataclass(frozen=True)
 class Model:
-    """F on middle +- radius: coefficients of powers of t, and the remainder's coefficient of t^len(coefficients)."""
+    """F on middle +- radius: coefficients of powers of t, and the remainder's coefficient of
+    t^len(coefficients).
+    """
+
     middle: float
     radius: float
     coefficients: tuple[arb, ...]
@@ -57,7 +61,9 @@ def _upper(ball: arb) -> float:
 
 
 def coefficients_at(expansion: Expansion, ball: arb, terms: int) -> list[arb] | None:
-    """The first `terms` coefficients at `ball`; None where F is not analytic or not enclosed there."""
+    """The first `terms` coefficients at `ball`; None where F is not analytic or not enclosed
+    there.
+    """
     try:
         found = expansion(arb_series([ball, 1], terms), terms)
     except FAILURES:
@@ -66,8 +72,12 @@ def coefficients_at(expansion: Expansion, ball: arb, terms: int) -> list[arb] | 
     return values if all(value.is_finite() for value in values) else None
 
 
-def model(expansion: Expansion, low: float, high: float, terms: int, middle: float | None = None) -> Model | None:
-    """F on [low, high], about its middle or another point; None where it is not analytic or not enclosed."""
+def model(
+    expansion: Expansion, low: float, high: float, terms: int, middle: float | None = None
+) -> Model | None:
+    """F on [low, high], about its middle or another point; None where it is not analytic or not
+    enclosed.
+    """
     middle = (low + high) / 2 if middle is None else middle
     radius = max(high - middle, middle - low) * (1 + 1e-15)
     inside = coefficients_at(expansion, arb(middle), terms)
@@ -77,7 +87,9 @@ def model(expansion: Expansion, low: float, high: float, terms: int, middle: flo
     return None if whole is None else Model(middle, radius, tuple(inside), whole[terms])
 
 
-# --- expressions -> series ------------------------------------------------------------------------------------
+# --- expressions -> series
+# ------------------------------------------------------------------------------------
+
 
 def expansion_of(e: sp.Expr) -> Expansion:
     """The expression in x as a function of a series. Raises NotEvaluable."""
@@ -111,6 +123,7 @@ def _constant(e: sp.Expr) -> Expansion:
         if ctx.prec not in known:
             known[ctx.prec] = exact(e)
         return arb_series([known[ctx.prec]], n)
+
     exact(e)
     return constant
 
@@ -121,6 +134,7 @@ def _folded(parts: list[Expansion], adding: bool) -> Expansion:
         for part in parts[1:]:
             total = total + part(s, n) if adding else total * part(s, n)
         return total
+
     return folded
 
 
@@ -130,10 +144,14 @@ def _power(e: sp.Pow) -> Expansion:
     base = expansion_of(e.base)
     if e.exp.is_Integer:
         n, turned = abs(int(e.exp)), bool(e.exp.is_negative)
-        return lambda s, terms: 1 / _raised(base(s, terms), n) if turned else _raised(base(s, terms), n)
+        return lambda s, terms: (
+            1 / _raised(base(s, terms), n) if turned else _raised(base(s, terms), n)
+        )
     if e.exp.is_Rational and e.exp.q == 2:
         p = int(e.exp.p)
-        return lambda s, n: _raised(base(s, n).sqrt(), p) if p > 0 else 1 / _raised(base(s, n).sqrt(), -p)
+        return lambda s, n: (
+            _raised(base(s, n).sqrt(), p) if p > 0 else 1 / _raised(base(s, n).sqrt(), -p)
+        )
     exponent = _constant(e.exp)
     return lambda s, n: (exponent(s, n) * base(s, n).log()).exp()
 
@@ -145,12 +163,16 @@ def _raised(s: arb_series, n: int) -> arb_series:
     return half * half * s if n % 2 else half * half
 
 
-def _by_derivative(inner: Expansion, value: Callable[[arb], arb], slope: Callable[[arb_series], arb_series]) -> Expansion:
+def _by_derivative(
+    inner: Expansion, value: Callable[[arb], arb], slope: Callable[[arb_series], arb_series]
+) -> Expansion:
     """f(s) = f(s_0) + int f'(s) s' dt, for a function whose series Arb has not."""
+
     def series(s: arb_series, n: int) -> arb_series:
         y = inner(s, n)
         rest = (slope(y) * y.derivative()).integral() if n > 1 else arb_series([0], n)
         return rest + arb_series([value(y[0])], n)
+
     return series
 
 
@@ -159,7 +181,10 @@ def _polylogarithm(order: int) -> Callable[[arb_series], arb_series]:
     if order == 1:
         return lambda s: -(1 - s).log()
     lower = _polylogarithm(order - 1)
-    return lambda s: (lower(s) / s * s.derivative()).integral() + arb_series([acb(s[0]).polylog(acb(order)).real], ctx.cap)
+    return lambda s: (
+        (lower(s) / s * s.derivative()).integral()
+        + arb_series([acb(s[0]).polylog(acb(order)).real], ctx.cap)
+    )
 
 
 def _integral(e: sp.Integral) -> Expansion:
@@ -167,7 +192,11 @@ def _integral(e: sp.Integral) -> Expansion:
     ((dummy, low, high),) = e.limits
     if low.has(x) or e.function.has(x):
         raise NotEvaluable("an integral of an expression in x")
-    value, slope, inner = evaluator(e, x), expansion_of(e.function.subs(dummy, x)), expansion_of(high)
+    value, slope, inner = (
+        evaluator(e, x),
+        expansion_of(e.function.subs(dummy, x)),
+        expansion_of(high),
+    )
     fixed = evaluator(sp.Integral(e.function, (dummy, low, x)), x)
     del value
     return _by_derivative(inner, lambda c: fixed(acb(c), False).real, lambda s: slope(s, ctx.cap))
@@ -185,19 +214,35 @@ def _tanh(s: arb_series) -> arb_series:
     return (small - 1) / (small + 1)
 
 
-def _derived(value: Callable[[arb], arb], slope: Callable[[arb_series], arb_series]) -> Callable[[Expansion], Expansion]:
+def _derived(
+    value: Callable[[arb], arb], slope: Callable[[arb_series], arb_series]
+) -> Callable[[Expansion], Expansion]:
     return lambda inner: _by_derivative(inner, value, slope)
 
 
 _RULES: dict[type, Callable[[Expansion], Expansion]] = {
-    sp.exp: _simple(lambda s: s.exp()), sp.log: _simple(lambda s: s.log()),
-    sp.sinh: _simple(lambda s: (s.exp() - (-s).exp()) / 2), sp.cosh: _simple(lambda s: (s.exp() + (-s).exp()) / 2),
-    sp.tanh: _simple(_tanh), sp.coth: _simple(lambda s: 1 / _tanh(s)),
-    sp.sech: _simple(lambda s: 2 / (s.exp() + (-s).exp())), sp.csch: _simple(lambda s: 2 / (s.exp() - (-s).exp())),
-    sp.asinh: _derived(arb.asinh, lambda s: (1 + s * s).rsqrt()), sp.atanh: _derived(arb.atanh, lambda s: 1 / (1 - s * s)),
-    sp.acosh: _derived(arb.acosh, lambda s: (s * s - 1).rsqrt()), sp.atan: _simple(lambda s: s.atan()),
-    sp.erf: _simple(lambda s: s.erf()), sp.erfc: _simple(lambda s: s.erfc()), sp.erfi: _simple(lambda s: s.erfi()),
-    sp.Ei: _simple(lambda s: s.ei()), sp.sin: _simple(lambda s: s.sin()), sp.cos: _simple(lambda s: s.cos()),
-    sp.Si: _simple(lambda s: s.si()), sp.Ci: _simple(lambda s: s.ci()), sp.gamma: _simple(lambda s: s.gamma()),
-    expm1: _simple(lambda s: s.exp() - 1), log1p: _simple(lambda s: (1 + s).log()), linex: _simple(lambda s: s.exp() - 1 - s),
+    sp.exp: _simple(lambda s: s.exp()),
+    sp.log: _simple(lambda s: s.log()),
+    sp.sinh: _simple(lambda s: (s.exp() - (-s).exp()) / 2),
+    sp.cosh: _simple(lambda s: (s.exp() + (-s).exp()) / 2),
+    sp.tanh: _simple(_tanh),
+    sp.coth: _simple(lambda s: 1 / _tanh(s)),
+    sp.sech: _simple(lambda s: 2 / (s.exp() + (-s).exp())),
+    sp.csch: _simple(lambda s: 2 / (s.exp() - (-s).exp())),
+    sp.asinh: _derived(arb.asinh, lambda s: (1 + s * s).rsqrt()),
+    sp.atanh: _derived(arb.atanh, lambda s: 1 / (1 - s * s)),
+    sp.acosh: _derived(arb.acosh, lambda s: (s * s - 1).rsqrt()),
+    sp.atan: _simple(lambda s: s.atan()),
+    sp.erf: _simple(lambda s: s.erf()),
+    sp.erfc: _simple(lambda s: s.erfc()),
+    sp.erfi: _simple(lambda s: s.erfi()),
+    sp.Ei: _simple(lambda s: s.ei()),
+    sp.sin: _simple(lambda s: s.sin()),
+    sp.cos: _simple(lambda s: s.cos()),
+    sp.Si: _simple(lambda s: s.si()),
+    sp.Ci: _simple(lambda s: s.ci()),
+    sp.gamma: _simple(lambda s: s.gamma()),
+    expm1: _simple(lambda s: s.exp() - 1),
+    log1p: _simple(lambda s: (1 + s).log()),
+    linex: _simple(lambda s: s.exp() - 1 - s),
 }

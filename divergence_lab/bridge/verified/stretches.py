@@ -11,7 +11,9 @@ Places = tuple[tuple[float, float], ...]
 
 
 def by_source(found: Ranges) -> tuple[tuple[Program | Table, Places], ...]:
-    """(source, where it stands): the one with most stretches first, which stands wherever no other does."""
+    """(source, where it stands): the one with most stretches first, which stands wherever no
+    other does.
+    """
     tables = [one for one in found.stretches if isinstance(one.source, Table)]
     table = _one_table([one.source for one in tables]) if tables else None
     places_of: dict[Program | Table, list[tuple[float, float]]] = {}
@@ -34,5 +36,8 @@ def _one_table(tables: list[Table]) -> Table:
     for table in tables:
         edges[-1] = table.edges[0]
         edges += table.edges[1:]
-    middles, scales, rows = (tuple(itertools.chain(*parts)) for parts in zip(*((one.middles, one.scales, one.rows) for one in tables)))
+    middles, scales, rows = (
+        tuple(itertools.chain(*parts))
+        for parts in zip(*((one.middles, one.scales, one.rows) for one in tables))
+    )
     return Table(tuple(edges), middles, scales, rows)

@@ -1,4 +1,6 @@
-"""Polynomials about further centres, where no program is verified: on each cell F to within the tolerance."""
+"""Polynomials about further centres, where no program is verified: on each cell F to within the
+tolerance.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,13 @@ TABLE_CELLS = 1500
 
 @dataclass(frozen=True)
 class Table:
-    """Polynomials: on [edges[i], edges[i+1]] sum_k rows[i][k] t^k, t = (x - middles[i]) scales[i]. `edges` in the order of x.
+    """Polynomials: on [edges[i], edges[i+1]] sum_k rows[i][k] t^k, t = (x - middles[i]) scales[i].
+    `edges` in the order of x.
 
-    A scale is a power of 2 and |t| <= 1: then no coefficient is larger than the function, which may be near the largest number.
+    A scale is a power of 2 and |t| <= 1: then no coefficient is larger than the function, which may
+    be near the largest number.
     """
+
     edges: tuple[float, ...]
     middles: tuple[float, ...]
     scales: tuple[float, ...]
@@ -40,22 +45,40 @@ def table(side: Side, low: float, high: float) -> Table:
             cells.append((a, b, *row))
             continue
         middle = math.sqrt(a * b) if a > 0 else b / 2
-        if len(cells) + len(pending) > TABLE_CELLS or b - a < (NARROWEST_AT_THE_END if side.size(b) > side.arithmetic.largest / 1e9 else NARROWEST) * b or not a < middle < b:
-            raise NotRepresentable(f"{side.function} can't be evaluated with the promised accuracy near x = {side.sign * middle:.4g}")
+        if (
+            len(cells) + len(pending) > TABLE_CELLS
+            or b - a
+            < (NARROWEST_AT_THE_END if side.size(b) > side.arithmetic.largest / 1e9 else NARROWEST)
+            * b
+            or not a < middle < b
+        ):
+            raise NotRepresentable(
+                f"{side.function} can't be evaluated with the promised accuracy near x = "
+                f"{side.sign * middle:.4g}"
+            )
         pending += [(middle, b), (a, middle)]
     rows = sorted((*sorted((side.sign * a, side.sign * b)), *row) for a, b, *row in cells)
     return Table((rows[0][0], *(row[1] for row in rows)), *zip(*(row[2:] for row in rows)))
 
 
 def _row(side: Side, low: float, high: float) -> tuple[float, float, tuple[float, ...]] | None:
-    """(middle, scale, coefficients) of a polynomial that is F on sign * [low, high] to within the tolerance."""
+    """(middle, scale, coefficients) of a polynomial that is F on sign * [low, high] to within
+    the tolerance.
+    """
     terms, middle = TABLE_TERMS[side.arithmetic.name], side.sign * (low + high) / 2
     with bits(MODEL_BITS, terms + 1):
-        found = model(side.expansion, *side.ends(low, high), terms, as_single(middle) if side.arithmetic is SINGLE else middle)
+        found = model(
+            side.expansion,
+            *side.ends(low, high),
+            terms,
+            as_single(middle) if side.arithmetic is SINGLE else middle,
+        )
     if found is None:
         return None
     power = math.frexp(found.radius)[1]
-    numbers = tuple(float((c * arb(2) ** (power * k)).mid()) for k, c in enumerate(found.coefficients))
+    numbers = tuple(
+        float((c * arb(2) ** (power * k)).mid()) for k, c in enumerate(found.coefficients)
+    )
     radius, size = math.ldexp(found.radius, -power), 0.0
     for number in reversed(numbers):
         size = (size * radius + abs(number)) * (1 + 1e-15)

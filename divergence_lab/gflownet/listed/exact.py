@@ -1,4 +1,6 @@
-"""Exact laws by dynamic programming over levels, and by brute force over all trajectories to check them."""
+"""Exact laws by dynamic programming over levels, and by brute force over all trajectories to
+check them.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from divergence_lab.gflownet.listed.sampling import Trajectories, gather_steps, trajectories, with_sink
-from divergence_lab.graphs.tables import tables
+from divergence_lab.gflownet.listed.sampling import (
+    Trajectories,
+    gather_steps,
+    trajectories,
+    with_sink,
+)
 from divergence_lab.gflownet.listed.visits import visits
 from divergence_lab.graphs.constants import constant
 from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.graphs.tables import tables
 
 ENUMERATION_LIMIT = 1_000_000
 PLACES = ("terminals", "states", "edges", "trajectories")
@@ -31,7 +38,9 @@ def state_probability(graph: PointedDAG, logits: Tensor) -> Tensor:
 
 
 def terminal_distribution(graph: PointedDAG, logits: Tensor) -> Tensor:
-    """P_F(x) = d(x) P_F(stop|x) over terminal states, P_F = softmax of logits or log P_F: [.., A, S] -> [.., X]."""
+    """P_F(x) = d(x) P_F(stop|x) over terminal states, P_F = softmax of logits or log P_F: [..,
+    A, S] -> [.., X].
+    """
     stopped = visits(graph, logits)[..., -1, :]
     if graph.terminal_states.size == graph.n_states:
         return stopped
@@ -40,9 +49,11 @@ def terminal_distribution(graph: PointedDAG, logits: Tensor) -> Tensor:
 
 
 def target_visits(graph: PointedDAG, log_pb: Tensor) -> Tensor:
-    """v*(s, a) when trajectories are drawn from the target and P_B: [M, A, S] -> [M, A, S]; no gradient.
+    """v*(s, a) when trajectories are drawn from the target and P_B: [M, A, S] -> [M, A, S]; no
+    gradient.
 
-    d*(s) = R(s)/Z + sum over children s' of v*(s -> s'), v*(s -> s') = d*(s') P_B(s|s'); a stop has R(s)/Z.
+    d*(s) = R(s)/Z + sum over children s' of v*(s -> s'), v*(s -> s') = d*(s') P_B(s|s'); a stop has
+    R(s)/Z.
     """
     with torch.no_grad():
         on_device = tables(graph, log_pb.device, log_pb.dtype)
@@ -62,14 +73,18 @@ def target_visits(graph: PointedDAG, log_pb: Tensor) -> Tensor:
 
 
 def laws_at(graph: PointedDAG, place: str, log_pf: Tensor, log_pb: Tensor) -> tuple[Tensor, Tensor]:
-    """(target p, learned q) over one of PLACES, [1 or M, N] each, for any divergence of `metrics`: D_f(p||q).
+    """(target p, learned q) over one of PLACES, [1 or M, N] each, for any divergence of `metrics`:
+    D_f(p||q).
 
-    terminals: R/Z and the learned law.  states, edges: expected visits in one trajectory, stops among the edges, so
-    their sums are the expected numbers of states and of steps.  trajectories: R(x) prod P_B / Z and prod P_F, all
-    listed (EnumerationError where they are too many).  log_pf [M, A, S]; log_pb [1 or M, A, S] as in `Flow`.
+    terminals: R/Z and the learned law.  states, edges: expected visits in one trajectory, stops
+    among the edges, so their sums are the expected numbers of states and of steps.  trajectories:
+    R(x) prod P_B / Z and prod P_F, all listed (EnumerationError where they are too many).  log_pf
+    [M, A, S]; log_pb [1 or M, A, S] as in `Flow`.
     """
     if place == "terminals":
-        target = constant(graph, "law", lambda: target_distribution(graph), log_pf.device, log_pf.dtype)
+        target = constant(
+            graph, "law", lambda: target_distribution(graph), log_pf.device, log_pf.dtype
+        )
         return target[None], terminal_distribution(graph, log_pf)
     if place in ("states", "edges"):
         target, learned = target_visits(graph, log_pb), visits(graph, log_pf)
@@ -96,7 +111,9 @@ def target_distribution(graph: PointedDAG) -> np.ndarray:
 
 
 def uniform_log_pb(graph: PointedDAG, device: str | torch.device = "cpu") -> Tensor:
-    """log P_B(s | child[a, s]) = -log(number of parents of the child), 0 for a stop: [A, S] float64."""
+    """log P_B(s | child[a, s]) = -log(number of parents of the child), 0 for a stop: [A, S]
+    float64.
+    """
     return tables(graph, device, torch.float64).log_pb
 
 

@@ -1,7 +1,9 @@
-"""Exact expected losses: every object weighted by how often training would draw it, with no sampling.
+"""Exact expected losses: every object weighted by how often training would draw it, with no
+sampling.
 
-DB and FM: edges and states by their visits.  TB: for losses that are sums of c x^n e^{ax}, by recursions over the
-graph, because residuals add along a path.  Everything else: all trajectories, where they can be listed.
+DB and FM: edges and states by their visits.  TB: for losses that are sums of c x^n e^{ax}, by
+recursions over the graph, because residuals add along a path.  Everything else: all trajectories,
+where they can be listed.
 """
 
 from __future__ import annotations
@@ -14,14 +16,14 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from divergence_lab.gflownet.listed.flow import Flow, along, steps_of
+from divergence_lab.gflownet.listed.sampling import Trajectories, gather_steps, with_sink
+from divergence_lab.gflownet.listed.visits import visits
 from divergence_lab.gflownet.objectives import Objective, Residuals
 from divergence_lab.gflownet.policies.policy import Policy
 from divergence_lab.gflownet.samplers import Sampler, behave
-from divergence_lab.gflownet.listed.sampling import Trajectories, gather_steps, with_sink
-from divergence_lab.graphs.tables import tables
-from divergence_lab.gflownet.listed.visits import visits
 from divergence_lab.graphs.constants import constant
 from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.graphs.tables import tables
 
 Terms = Sequence[tuple[float, int, float]]
 ON_POLICY = Sampler()
@@ -30,9 +32,11 @@ ON_POLICY = Sampler()
 def expected_residuals(
     graph: PointedDAG, chosen: Objective, model: Flow, sampler: Sampler = ON_POLICY
 ) -> Residuals:
-    """x [M, O, 1] of every edge (db) or state but the source (fm), with its expected visits in one trajectory as weight.
+    """x [M, O, 1] of every edge (db) or state but the source (fm), with its expected visits in one
+    trajectory as weight.
 
-    So sum_O weight g(x) is E over trajectories of the objective's sum, for any g.  `sampler`: epsilon or tempered.
+    So sum_O weight g(x) is E over trajectories of the objective's sum, for any g.  `sampler`:
+    epsilon or tempered.
     """
     log_pf = model.log_pf
     visited = visits(graph, _behaviour(graph, log_pf, sampler))
@@ -46,7 +50,9 @@ def expected_residuals(
     on_device = tables(graph, log_pf.device, log_pf.dtype)
     width = graph.n_states + 1
     child = on_device.next_state.view(graph.n_actions, width)[:-1, :-1]
-    ahead = pad(model.log_flow, (0, 1)).index_select(1, child.flatten()).view(len(log_pf), *child.shape)
+    ahead = (
+        pad(model.log_flow, (0, 1)).index_select(1, child.flatten()).view(len(log_pf), *child.shape)
+    )
     back = (ahead + model.log_pb[:, :-1]).expand(log_pf.shape[0], -1, -1)
     stop = on_device.log_reward.expand(log_pf.shape[0], 1, -1)
     x = torch.cat([back, stop], dim=1) - log_pf - model.log_flow[:, None]
@@ -71,15 +77,21 @@ def often(policy: Policy, model: Flow, sampler: Sampler = ON_POLICY) -> Tensor:
     return torch.cat(rows, dim=1)
 
 
-def expected_tb(graph: PointedDAG, model: Flow, terms: Terms, sampler: Sampler = ON_POLICY) -> Tensor:
-    """E_tau sum_k c_k x^n_k e^{a_k x} of the trajectory residual x, the law of tau held constant: [M]; differentiable.
+def expected_tb(
+    graph: PointedDAG, model: Flow, terms: Terms, sampler: Sampler = ON_POLICY
+) -> Tensor:
+    """E_tau sum_k c_k x^n_k e^{a_k x} of the trajectory residual x, the law of tau held constant:
+    [M]; differentiable.
 
-    For each a, at every state: l = log sum over paths to it of P(path) e^{a x(path)}, and the moments
-    m_n = sum of P e^{ax} x^n / e^l.  An edge of residual d takes (l, m_n) to (l + log P + a d, sum_j C(n, j)
-    d^{n-j} m_j), and paths that meet are averaged with weights e^l: no number overflows before the end.
+    For each a, at every state: l = log sum over paths to it of P(path) e^{a x(path)}, and the
+    moments m_n = sum of P e^{ax} x^n / e^l.  An edge of residual d takes (l, m_n) to (l + log P + a
+    d, sum_j C(n, j) d^{n-j} m_j), and paths that meet are averaged with weights e^l: no number
+    overflows before the end.
     """
     log_chance = _behaviour(graph, model.log_pf, sampler)
-    stop = tables(graph, log_chance.device, log_chance.dtype).log_reward.expand(log_chance.shape[0], 1, -1)
+    stop = tables(graph, log_chance.device, log_chance.dtype).log_reward.expand(
+        log_chance.shape[0], 1, -1
+    )
     back = model.log_pb[:, :-1].expand(log_chance.shape[0], -1, -1)
     step = torch.cat([back, stop], dim=1) - model.log_pf
     # an action that is not allowed is never looked up; its infinities must not meet a gradient of 0
@@ -88,7 +100,9 @@ def expected_tb(graph: PointedDAG, model: Flow, terms: Terms, sampler: Sampler =
     total = torch.zeros_like(model.log_z)
     for a in sorted({a for _, _, a in terms}):
         wanted = [(c, n) for c, n, other in terms if other == a]
-        log_mass, moments = _moments(graph, log_chance, step, -model.log_z, a, max(n for _, n in wanted))
+        log_mass, moments = _moments(
+            graph, log_chance, step, -model.log_z, a, max(n for _, n in wanted)
+        )
         for c, n in wanted:
             total = total + c * log_mass.exp() * moments[n]
     return total
@@ -97,7 +111,9 @@ def expected_tb(graph: PointedDAG, model: Flow, terms: Terms, sampler: Sampler =
 def _moments(
     graph: PointedDAG, log_chance: Tensor, step: Tensor, start: Tensor, a: float, highest: int
 ) -> tuple[Tensor, list[Tensor]]:
-    """(l, [m_0 ... m_highest]) at the end of all trajectories, [M] each; residuals begin at `start` [M]."""
+    """(l, [m_0 ... m_highest]) at the end of all trajectories, [M] each; residuals begin at
+    `start` [M].
+    """
     n_states = graph.n_states
     incoming = constant(graph, "incoming", lambda: graph.incoming, step.device, torch.long)
     log_edge = (log_chance + a * step).flatten(1)
@@ -160,14 +176,21 @@ def _oldest_parents(graph: PointedDAG) -> list[int]:
 
 
 def listed_residuals(
-    graph: PointedDAG, chosen: Objective, model: Flow, walked: Trajectories, sampler: Sampler = ON_POLICY
+    graph: PointedDAG,
+    chosen: Objective,
+    model: Flow,
+    walked: Trajectories,
+    sampler: Sampler = ON_POLICY,
 ) -> Residuals:
-    """x [M, O, J] of all J trajectories, `walked` [1, T, J], each weighted by its probability: for any objective and g.
+    """x [M, O, J] of all J trajectories, `walked` [1, T, J], each weighted by its probability: for
+    any objective and g.
 
-    The weights sum over J to J, as those of a batch do.  vargrad: the limit of a large batch, log Z replaced by
-    E[log R + log P_B - log P_F].
+    The weights sum over J to J, as those of a batch do.  vargrad: the limit of a large batch, log Z
+    replaced by E[log R + log P_B - log P_F].
     """
-    law = gather_steps(with_sink(_finite(_behaviour(graph, model.log_pf, sampler))), walked).exp()[:, None]
+    law = gather_steps(with_sink(_finite(_behaviour(graph, model.log_pf, sampler))), walked).exp()[
+        :, None
+    ]
     count = walked.index.shape[-1]
     if chosen.kind == "vargrad":
         estimate = steps_of(graph, model, walked).increment.sum(dim=1, keepdim=True)
@@ -184,6 +207,8 @@ def _finite(log_pf: Tensor) -> Tensor:
 def _behaviour(graph: PointedDAG, log_pf: Tensor, sampler: Sampler) -> Tensor:
     """log of the policy that draws, held constant: [M, A, S]."""
     if sampler.backward or sampler.replay:
-        raise ValueError("expected losses need a sampler that walks forward: on, epsilon or tempered")
+        raise ValueError(
+            "expected losses need a sampler that walks forward: on, epsilon or tempered"
+        )
     with torch.no_grad():
         return behave(sampler, log_pf.detach(), tables(graph, log_pf.device, log_pf.dtype).mask)

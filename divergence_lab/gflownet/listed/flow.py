@@ -8,22 +8,30 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from divergence_lab.gflownet.objectives import Objective, ObjectiveError, Residuals, Steps, fm, residuals
-from divergence_lab.gflownet.policies.policy import Parameters, Policy
 from divergence_lab.gflownet.listed.sampling import Trajectories
-from divergence_lab.graphs.tables import tables
+from divergence_lab.gflownet.objectives import (
+    Objective,
+    ObjectiveError,
+    Residuals,
+    Steps,
+    fm,
+    residuals,
+)
+from divergence_lab.gflownet.policies.policy import Parameters, Policy
 from divergence_lab.graphs.constants import constant
 from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.graphs.tables import tables
 
 BACKWARD = ("uniform", "learned", "maxent")
 
 
 @dataclass(frozen=True, eq=False)
 class Flow:
-    """`log_pf`, `log_pb` [M, A, S] (M = 1 in `log_pb` if it is fixed), `log_flow` [M, S] or None, `log_z` [M].
+    """`log_pf`, `log_pb` [M, A, S] (M = 1 in `log_pb` if it is fixed), `log_flow` [M, S] or None,
+    `log_z` [M].
 
-    log P_B is that of the edge which the action takes, 0 for a stop.  `log_inflow` [M, S]: log of the flow into
-    each state where edge flows are learned, else None; -inf in the source.
+    log P_B is that of the edge which the action takes, 0 for a stop.  `log_inflow` [M, S]: log of
+    the flow into each state where edge flows are learned, else None; -inf in the source.
     """
 
     log_pf: Tensor
@@ -40,10 +48,15 @@ class Flow:
             shared = table is None or len(table) < len(self.log_z)
             return table if shared else table[number * size : (number + 1) * size]
 
-        return [Flow(*(part(getattr(self, field.name), k) for field in fields(self))) for k in range(parts)]
+        return [
+            Flow(*(part(getattr(self, field.name), k) for field in fields(self)))
+            for k in range(parts)
+        ]
 
 
-def flow(policy: Policy, parameters: Parameters, chosen: Objective, backward: str = "uniform") -> Flow:
+def flow(
+    policy: Policy, parameters: Parameters, chosen: Objective, backward: str = "uniform"
+) -> Flow:
     """The model of `chosen` at all states; `backward` names P_B: uniform, learned or maxent."""
     return flow_from_rows(policy, policy.rows(parameters, None), parameters, chosen, backward)
 
@@ -77,7 +90,9 @@ def flow_from_rows(
 
 
 def _edge_flow(graph: PointedDAG, logits: Tensor, log_pb: Tensor) -> Flow:
-    """Edge flows e^logit with the flow of a stop tied to R(s): P_F(a|s) = F(s, a) / sum_a F(s, a)."""
+    """Edge flows e^logit with the flow of a stop tied to R(s): P_F(a|s) = F(s, a) / sum_a F(s,
+    a).
+    """
     on_device = tables(graph, logits.device, logits.dtype)
     stop = on_device.log_reward.expand(logits.shape[0], 1, -1)
     log_edge = torch.cat([logits[:, :-1], stop], dim=1)
@@ -102,17 +117,22 @@ def only_stop(graph: PointedDAG, device: str | torch.device) -> Tensor:
 
 
 def edge_log_pb(graph: PointedDAG, back_logits: Tensor) -> Tensor:
-    """Backward logits [M, P, S] -> log P_B of the edge that each action takes, [M, A, S]; 0 for a stop."""
+    """Backward logits [M, P, S] -> log P_B of the edge that each action takes, [M, A, S]; 0 for
+    a stop.
+    """
     on_device = tables(graph, back_logits.device, back_logits.dtype)
     log_back = torch.log_softmax(back_logits + on_device.back_mask, dim=1)
     return pad(log_back.flatten(1), (0, 1))[:, on_device.edge_back].view(-1, *graph.child.shape)
 
 
-def fixed_log_pb(graph: PointedDAG, backward: str, device: str | torch.device, dtype: torch.dtype) -> Tensor:
+def fixed_log_pb(
+    graph: PointedDAG, backward: str, device: str | torch.device, dtype: torch.dtype
+) -> Tensor:
     """log P_B without parameters, [1, A, S].
 
-    uniform: -log(number of parents of the child).  maxent: log n(s) - log n(s') with n the number of trajectories
-    from the source, which makes all trajectories to a state equally likely (Mohammadpour et al. 2024).
+    uniform: -log(number of parents of the child).  maxent: log n(s) - log n(s') with n the number
+    of trajectories from the source, which makes all trajectories to a state equally likely
+    (Mohammadpour et al. 2024).
     """
     on_device = tables(graph, device, dtype)
     if backward == "uniform":
@@ -131,13 +151,17 @@ def _maxent(graph: PointedDAG) -> Tensor:
 
 
 def log_partial(graph: PointedDAG, device: str | torch.device, dtype: torch.dtype) -> Tensor:
-    """log R of every state, finished or not: [S].  Raises ObjectiveError where the graph defines none."""
+    """log R of every state, finished or not: [S].
+
+    Raises ObjectiveError where the graph defines none.
+    """
     if graph.log_partial is not None:
         return constant(graph, "log_partial", lambda: graph.log_partial, device, dtype)
     if graph.terminal_states.size == graph.n_states:
         return tables(graph, device, dtype).log_reward
     raise ObjectiveError(
-        f"{graph.name}: forward-looking flows need log R of unfinished states, which this graph does not define; "
+        f"{graph.name}: forward-looking flows need log R of unfinished states, which "
+        "this graph does not define; "
         "use db, subtb or tb"
     )
 
@@ -146,7 +170,8 @@ def check_objective(graph: PointedDAG, chosen: Objective) -> None:
     """Raises ObjectiveError where this graph does not allow the objective."""
     if chosen.flow == "modified" and graph.terminal_states.size < graph.n_states:
         raise ObjectiveError(
-            f"{graph.name}: {chosen.name} needs a graph whose states are all terminal; use db or subtb"
+            f"{graph.name}: {chosen.name} needs a graph whose states are all terminal; "
+            "use db or subtb"
         )
     if chosen.flow == "forward-looking":
         log_partial(graph, "cpu", torch.float64)
@@ -167,8 +192,11 @@ def along(graph: PointedDAG, chosen: Objective, model: Flow, walked: Trajectorie
 def steps_of(graph: PointedDAG, model: Flow, walked: Trajectories, tied: bool = False) -> Steps:
     """The model along these trajectories; `tied`: a stop that must be is no step."""
     log_pf = model.log_pf
-    stop = tables(graph, log_pf.device, log_pf.dtype).log_reward.expand(model.log_pb.shape[0], 1, -1)
-    # one table for both policies: one gather, and log R and log P_B cancel against log P_F step by step
+    stop = tables(graph, log_pf.device, log_pf.dtype).log_reward.expand(
+        model.log_pb.shape[0], 1, -1
+    )
+    # one table for both policies: one gather, and log R and log P_B cancel against log P_F step by
+    # step
     increment = pad(torch.cat([model.log_pb[:, :-1], stop], dim=1) - log_pf, (0, 1))
     exists = walked.states < graph.n_states
     if tied:

@@ -1,4 +1,6 @@
-"""Trajectories in batch for all members at once, by inverse CDF on the table of action probabilities."""
+"""Trajectories in batch for all members at once, by inverse CDF on the table of action
+probabilities.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +10,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from divergence_lab.graphs.tables import tables
 from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.graphs.tables import tables
 
 
 @dataclass(frozen=True, eq=False)
 class Trajectories:
-    """`index` [M, T, B] = slot * (S+1) + state: the step's place in a flat [A, S+1] table; M = 1 if shared.
+    """`index` [M, T, B] = slot * (S+1) + state: the step's place in a flat [A, S+1] table; M = 1 if
+    shared.
 
-    After its stop a trajectory stays in the sink (state S, last slot).  `terminal` [M, B]: where it stopped.
+    After its stop a trajectory stays in the sink (state S, last slot).  `terminal` [M, B]: where it
+    stopped.
     """
 
     index: Tensor
@@ -38,14 +42,14 @@ class Trajectories:
 def sample(graph: PointedDAG, log_pf: Tensor, uniforms: Tensor) -> Trajectories:
     """B trajectories of each member from P_F: log_pf [M, A, S], uniforms [M, T, B] in [0, 1).
 
-    The slot is the number of cumulative probabilities at or below u, the last allowed slot taking all that is
-    left.  A forbidden action has exactly the cumulative probability of the slot before it (0 for the first),
-    so neither u = 0 nor a rounded sum below u can select it.
+    The slot is the number of cumulative probabilities at or below u, the last allowed slot taking
+    all that is left.  A forbidden action has exactly the cumulative probability of the slot before
+    it (0 for the first), so neither u = 0 nor a rounded sum below u can select it.
     """
     on_device = tables(graph, log_pf.device, log_pf.dtype)
     n_members, n_steps, batch = uniforms.shape
-    # exp(-inf) = 0 and the sum runs slot by slot, so the equality above is exact; the sink's column of 0
-    # selects the last slot
+    # exp(-inf) = 0 and the sum runs slot by slot, so the equality above is exact; the sink's column
+    # of 0 selects the last slot
     cumulative = pad(log_pf[:, :-1], (0, 1), value=-torch.inf).exp_().cumsum_(dim=1)
     cumulative.masked_fill_(on_device.last_reached, 2.0)
     state = torch.zeros(n_members, batch, dtype=torch.long, device=log_pf.device)
@@ -62,14 +66,16 @@ def sample(graph: PointedDAG, log_pf: Tensor, uniforms: Tensor) -> Trajectories:
 def trajectories(graph: PointedDAG, index: Tensor) -> Trajectories:
     """The record of these steps, [M, T, B] = slot * (S+1) + state."""
     first_stop = (graph.n_actions - 1) * (graph.n_states + 1)
-    # of the steps that stop, one is in a real state and the others in the sink, number S: modulo S, the
-    # sum of their states is the real one
+    # of the steps that stop, one is in a real state and the others in the sink, number S: modulo S,
+    # the sum of their states is the real one
     stopped_in = (index - first_stop).clamp_(min=0).sum(dim=1) % graph.n_states
     return Trajectories(index, stopped_in, graph.n_states + 1)
 
 
 def gather_steps(table: Tensor, walked: Trajectories) -> Tensor:
-    """sum_t table[.., slot_t, state_t] -> [M, B], for a table [M, A, S+1] with 0 in the sink's column."""
+    """sum_t table[.., slot_t, state_t] -> [M, B], for a table [M, A, S+1] with 0 in the sink's
+    column.
+    """
     n_steps, batch = walked.index.shape[1:]
     index = walked.index.flatten(1).expand(table.shape[0], -1)
     return table.flatten(1).gather(1, index).view(-1, n_steps, batch).sum(dim=1)
@@ -81,10 +87,14 @@ def with_sink(log_pf: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def sample_backward(graph: PointedDAG, log_pb: Tensor, terminal: Tensor, uniforms: Tensor) -> Trajectories:
-    """Trajectories that end in `terminal` [M, B], drawn by P_B: log_pb [M or 1, A, S], uniforms [M, T-1, B].
+def sample_backward(
+    graph: PointedDAG, log_pb: Tensor, terminal: Tensor, uniforms: Tensor
+) -> Trajectories:
+    """Trajectories that end in `terminal` [M, B], drawn by P_B: log_pb [M or 1, A, S], uniforms [M,
+    T-1, B].
 
-    Their steps are moved to the front, so that the stop is followed by the sink as in any other trajectory.
+    Their steps are moved to the front, so that the stop is followed by the sink as in any other
+    trajectory.
     """
     on_device = tables(graph, log_pb.device, log_pb.dtype)
     n_members, _, batch = uniforms.shape
@@ -107,7 +117,9 @@ def sample_backward(graph: PointedDAG, log_pb: Tensor, terminal: Tensor, uniform
         moves = state > 0
         steps.append(torch.where(moves, edge // n_states * width + parent, sink))
         state = torch.where(moves, parent, 0)
-    index = torch.stack(steps[::-1], dim=1)  # sinks first, then the trajectory from the source to its stop
+    index = torch.stack(
+        steps[::-1], dim=1
+    )  # sinks first, then the trajectory from the source to its stop
     length = (index != sink[:, None]).sum(dim=1, keepdim=True)
     place = torch.arange(graph.max_steps, device=index.device)[None, :, None]
     shifted = place + graph.max_steps - length
@@ -117,9 +129,13 @@ def sample_backward(graph: PointedDAG, log_pb: Tensor, terminal: Tensor, uniform
 
 @torch.no_grad()
 def draw_terminal(law: Tensor, terminal_states: Tensor, uniforms: Tensor) -> Tensor:
-    """Terminal states by inverse CDF: law [X], terminal_states [X], uniforms [M, B] -> [M, B] states."""
+    """Terminal states by inverse CDF: law [X], terminal_states [X], uniforms [M, B] -> [M, B]
+    states.
+    """
     cumulative = law.double().cumsum(dim=0)
-    place = torch.searchsorted(cumulative / cumulative[-1], uniforms.double().contiguous(), right=True)
+    place = torch.searchsorted(
+        cumulative / cumulative[-1], uniforms.double().contiguous(), right=True
+    )
     return terminal_states[place.clamp(max=law.numel() - 1)]
 
 

@@ -1,4 +1,6 @@
-"""The exact flow of probability through an enumerated graph: one pass over its levels, the softmax included."""
+"""The exact flow of probability through an enumerated graph: one pass over its levels, the
+softmax included.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.gflownet.devices import one_thread
+from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.graphs.dag import PointedDAG
 
 SMALL = 2**15  # numbers in a level of average size, all members together
@@ -18,10 +20,12 @@ SMALL = 2**15  # numbers in a level of average size, all members together
 
 @dataclass(frozen=True, eq=False)
 class _Level:
-    """States `low` to `high` - 1, n of them, and where they are to be looked up, in 32 bits: the passes read memory.
+    """States `low` to `high` - 1, n of them, and where they are to be looked up, in 32 bits: the
+    passes read memory.
 
     `parents` [P * n]: edges that enter, as slot * S + parent, A * S where there is none.
-    `children` [(A-1) * n]: S where the action is not allowed.  `shut` [A, n]: the action is not allowed.
+    `children` [(A-1) * n]: S where the action is not allowed.  `shut` [A, n]: the action is not
+    allowed.
     """
 
     low: int
@@ -61,9 +65,11 @@ def _is_small(logits: Tensor, graph: PointedDAG) -> bool:
 
 
 class _Visits(torch.autograd.Function):
-    """Forward: level by level, softmax, sum of what flows in.  Backward: the same levels from the last to the first.
+    """Forward: level by level, softmax, sum of what flows in.  Backward: the same levels from the
+    last to the first.
 
-    With w(s, a) = dL/dv(s, a) + u(child), u(s) = sum_a P_F(a|s) w(s, a): dL/dlogit(s, a) = v(s, a) (w(s, a) - u(s)).
+    With w(s, a) = dL/dv(s, a) + u(child), u(s) = sum_a P_F(a|s) w(s, a): dL/dlogit(s, a) = v(s, a)
+    (w(s, a) - u(s)).
     """
 
     @staticmethod
@@ -82,7 +88,9 @@ class _Visits(torch.autograd.Function):
             here = logits[:, :, level.low : level.high].masked_fill(level.shut, -torch.inf)
             chances = torch.softmax(here, dim=1)
             if level.low:
-                into = flat.index_select(1, level.parents).view(n_members, -1, level.high - level.low)
+                into = flat.index_select(1, level.parents).view(
+                    n_members, -1, level.high - level.low
+                )
                 chances.mul_(into.sum(dim=1, keepdim=True))
             visits[:, :, level.low : level.high] = chances
         ctx.graph = graph
@@ -119,8 +127,8 @@ class _Visits(torch.autograd.Function):
 def visits(graph: PointedDAG, logits: Tensor) -> Tensor:
     """v(s, a) = d(s) P_F(a|s), how often a trajectory takes each action: [.., A, S] -> [.., A, S].
 
-    d(s) = sum over edges into s of v, d(source) = 1; P_F = softmax of the logits over the allowed actions, so log P_F
-    will do for logits.  In the dtype of the logits; differentiable once.  Each sum has a fixed order, so the same
-    input gives the same bits on the same device.
+    d(s) = sum over edges into s of v, d(source) = 1; P_F = softmax of the logits over the allowed
+    actions, so log P_F will do for logits.  In the dtype of the logits; differentiable once.  Each
+    sum has a fixed order, so the same input gives the same bits on the same device.
     """
     return _Visits.apply(logits.reshape(-1, *logits.shape[-2:]), graph).view(logits.shape)

@@ -1,4 +1,6 @@
-"""A message-passing policy over trees of blocks, with an ensemble axis; in the spirit of Bengio et al. 2021."""
+"""A message-passing policy over trees of blocks, with an ensemble axis; in the spirit of Bengio
+et al. 2021.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +28,15 @@ def mpnn(
 ) -> Policy:
     """`depth` rounds of messages between blocks, `width` numbers a block.
 
-        h = W2 act(W1 emb(kind)),   m_i = act(mean over bonds (i p)-(j q) of (h_j . u_jq) v_ip + h_i R + b),
+        h = W2 act(W1 emb(kind)),   m_i = act(mean over bonds (i p)-(j q) of (h_j . u_jq) v_ip + h_i
+        R + b),
         h_i = GRU(m_i, h_i)
 
-    with u, v embeddings of the stems (which atom of which SMILES): the matrix of a bond is an outer product, as released.
-    Logits of adding a block to stem (i, p): a two-layer net of [h_i, emb(stem)]; of stopping, and log F: one of the mean of h.
-    The empty molecule is one block of a kind of its own.  act = LeakyReLU(0.01).  The numbers of a stem do not depend on
-    the order of the blocks.
+    with u, v embeddings of the stems (which atom of which SMILES): the matrix of a bond is an outer
+    product, as released. Logits of adding a block to stem (i, p): a two-layer net of [h_i,
+    emb(stem)]; of stopping, and log F: one of the mean of h. The empty molecule is one block of a
+    kind of its own.  act = LeakyReLU(0.01).  The numbers of a stem do not depend on the order of
+    the blocks.
     """
     if getattr(space, "blocks", None) is None:
         raise ValueError(f"{space.name} has no graph of blocks; use policy='mlp'")
@@ -57,7 +61,9 @@ def mpnn(
                 member[key] = scale * torch.randn(shape, generator=generator, dtype=torch.float64)
                 continue
             inputs = shapes[key.replace("bias", "weight")][0]
-            member[key] = (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1) / math.sqrt(inputs)
+            member[key] = (
+                2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1
+            ) / math.sqrt(inputs)
         member["whole_1.bias"][0, 0] += stop_logit
         if rows_of.flow:
             member["whole_1.bias"][0, 1] += initial_log_flow
@@ -66,7 +72,9 @@ def mpnn(
 
     def rows(parameters: Parameters, states: Tensor | None) -> Tensor:
         if states is None:
-            raise ValueError(f"{space.name} is too large to evaluate at all states; name the states")
+            raise ValueError(
+                f"{space.name} is too large to evaluate at all states; name the states"
+            )
         graph = seen.view(states)
         M, count, V = graph.kind.shape
         P = graph.port.shape[-1]
@@ -76,7 +84,10 @@ def mpnn(
         # the empty molecule is one block of kind 0, which no block has
         exists = torch.cat([exists[..., :1] | empty[..., None], exists[..., 1:]], dim=-1)
         mask = exists[..., None].to(p["kind"].dtype)
-        h = _net(p, "in", _look_up(p["kind"], graph.kind).flatten(1, 2), 2).view(M, count, V, H) * mask
+        h = (
+            _net(p, "in", _look_up(p["kind"], graph.kind).flatten(1, 2), 2).view(M, count, V, H)
+            * mask
+        )
         sends, takes = _look_up(p["port_out"], graph.port), _look_up(p["port_in"], graph.port)
         partner, bound = graph.partner.clamp(min=0), (graph.partner >= 0).to(h.dtype)
         degree = bound.unflatten(-1, (V, P)).sum(dim=-1).clamp(min=1.0)
@@ -89,7 +100,9 @@ def mpnn(
             h = _gru(p, message, flat).view(M, count, V, H) * mask
         whole = h.sum(dim=-2) / mask.sum(dim=-2)
         said = _net(p, "whole", whole, 2)
-        stems = torch.cat([h[..., None, :].expand(-1, -1, -1, P, -1), _look_up(p["port"], graph.port)], dim=-1)
+        stems = torch.cat(
+            [h[..., None, :].expand(-1, -1, -1, P, -1), _look_up(p["port"], graph.port)], dim=-1
+        )
         logits = _net(p, "stem", stems.flatten(1, 3), 3).view(M, count, -1)
         parts = [logits, said[..., :1]]
         if rows_of.n_back:
@@ -118,7 +131,9 @@ def _net(p: Parameters, name: str, x: Tensor, layers: int) -> Tensor:
 
 
 def _gru(p: Parameters, message: Tensor, hidden: Tensor) -> Tensor:
-    """h' = (1 - z) n + z h,  r, z = sigmoid, n = tanh(in + r hn): torch.nn.GRUCell, for all members."""
+    """h' = (1 - z) n + z h,  r, z = sigmoid, n = tanh(in + r hn): torch.nn.GRUCell, for all
+    members.
+    """
     into, held = _linear(p, "message", message), _linear(p, "memory", hidden)
     (ir, iz, i_n), (hr, hz, hn) = into.chunk(3, dim=-1), held.chunk(3, dim=-1)
     z = torch.sigmoid(iz + hz)

@@ -1,7 +1,8 @@
 """Policies with a leading ensemble axis: parameters -> one table of rows, one column a state.
 
-The rows are A forward logits, then Q backward logits if P_B is learned, then log F if flows are learned.
-One product of the last layer gives them all, and every normalisation runs along contiguous states.
+The rows are A forward logits, then Q backward logits if P_B is learned, then log F if flows are
+learned. One product of the last layer gives them all, and every normalisation runs along contiguous
+states.
 """
 
 from __future__ import annotations
@@ -15,20 +16,24 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag, grouped_mm, pad
 
-from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.gflownet.randomness import INIT, mix
-from divergence_lab.graphs.tables import tables
+from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.generated import GeneratedDAG, Space
+from divergence_lab.graphs.tables import tables
 
 Parameters = Mapping[str, Tensor]
 
-THIN = 64  # states in a row up to which each takes its member's last layer along, sooner than products are grouped
+# states in a row up to which each takes its member's last layer along, sooner than products are
+# grouped
+THIN = 64
 
 
 @dataclass(frozen=True)
 class Heads:
-    """Which rows a policy has: A = n_actions always, Q = n_back if P_B is learned (else 0), log F if `flow`."""
+    """Which rows a policy has: A = n_actions always, Q = n_back if P_B is learned (else 0), log
+    F if `flow`.
+    """
 
     n_actions: int
     n_back: int = 0
@@ -50,12 +55,13 @@ class Policy:
     """`shapes`: of one member's parameters; every tensor in the parameters has a leading axis M.
 
     `draw(generator)` -> one member's initial parameters in float64, `log_z` among them.
-    `rows(parameters, states)` -> [M, R, N] at states [M, N] (enumerated) or [M, N, D] (generated); at all S
-    states of an enumerated graph, [M, R, S], where states is None.
-    `n_random`: random numbers a state for its dropout, as a third argument of `rows`.  `single_pass`: the states of
+    `rows(parameters, states)` -> [M, R, N] at states [M, N] (enumerated) or [M, N, D] (generated);
+    at all S states of an enumerated graph, [M, R, S], where states is None. `n_random`: random
+    numbers a state for its dropout, as a third argument of `rows`.  `single_pass`: the states of
     generated trajectories are evaluated once, as they are drawn, with their gradients.
-    `in_a_row(parameters)` -> (states [N, D], member [N] -> [N, R]), in float32 on a CPU: states of a generated space,
-    those of member 0 first, then those of member 1 and so on; None if the policy has no such way.
+    `in_a_row(parameters)` -> (states [N, D], member [N] -> [N, R]), in float32 on a CPU: states of
+    a generated space, those of member 0 first, then those of member 1 and so on; None if the policy
+    has no such way.
     """
 
     name: str
@@ -69,16 +75,23 @@ class Policy:
     in_a_row: Callable[[Parameters], Callable[[Tensor, Tensor], Tensor]] | None = None
 
     def init(
-        self, seeds: Sequence[int], device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+        self,
+        seeds: Sequence[int],
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
     ) -> dict[str, Tensor]:
-        """Initial parameters, member m from seeds[m] alone (drawn on the CPU: the same on every device)."""
+        """Initial parameters, member m from seeds[m] alone (drawn on the CPU: the same on every
+        device).
+        """
         members = [self.draw(torch.Generator().manual_seed(mix(seed, INIT))) for seed in seeds]
         return {
-            key: torch.stack([member[key] for member in members]).to(device, dtype) for key in self.shapes
+            key: torch.stack([member[key] for member in members]).to(device, dtype)
+            for key in self.shapes
         }
 
     def log_pf(self, parameters: Parameters, states: Tensor | None = None) -> Tensor:
-        """log P_F = log softmax over allowed actions of an enumerated graph, [M, A, S]; -inf if not allowed.
+        """log P_F = log softmax over allowed actions of an enumerated graph, [M, A, S]; -inf if not
+        allowed.
 
         With `states` [M, N]: only there, [M, A, N].
         """
@@ -131,9 +144,11 @@ def mlp(
     initial_log_z: float = 0.0,
     initial_log_flow: float = 0.0,
 ) -> Policy:
-    """`depth` ReLU layers of `width` units on the state's features; weights start as in torch.nn.Linear.
+    """`depth` ReLU layers of `width` units on the state's features; weights start as in
+    torch.nn.Linear.
 
-    U(-1/sqrt(inputs), 1/sqrt(inputs)) for weights and biases.  All heads share the layers below the last.
+    U(-1/sqrt(inputs), 1/sqrt(inputs)) for weights and biases.  All heads share the layers below the
+    last.
     """
     enumerated = isinstance(space, PointedDAG)
     rows_of = heads or Heads(space.n_actions)
@@ -141,7 +156,8 @@ def mlp(
     sizes = [n_inputs, *[width] * depth, rows_of.n_rows]
     shapes: dict[str, tuple[int, ...]] = {}
     for layer, (inputs, outputs) in enumerate(pairwise(sizes)):
-        # the last layer is stored output-first: its product then has the [R, N] order of every table
+        # the last layer is stored output-first: its product then has the [R, N] order of every
+        # table
         last = layer == depth
         shapes[f"weight_{layer}"] = (outputs, inputs) if last else (inputs, outputs)
         shapes[f"bias_{layer}"] = (outputs, 1) if last else (1, outputs)
@@ -152,7 +168,9 @@ def mlp(
         member = {}
         for key, shape in list(shapes.items())[:-1]:
             bound = 1 / math.sqrt(sizes[int(key.rpartition("_")[2])])
-            member[key] = bound * (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1)
+            member[key] = bound * (
+                2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1
+            )
         member[f"bias_{depth}"][rows_of.n_actions - 1] += stop_logit
         if rows_of.flow:
             member[f"bias_{depth}"][-1] += initial_log_flow
@@ -162,15 +180,21 @@ def mlp(
     def rows(parameters: Parameters, states: Tensor | None) -> Tensor:
         hidden = inputs_at(parameters["weight_0"], states)
         for layer in range(depth):
-            hidden = torch.baddbmm(parameters[f"bias_{layer}"], hidden, parameters[f"weight_{layer}"]).relu()
-        # with the states' axis first, so that the gradient of `hidden` lies in memory as `hidden` does
-        last = torch.baddbmm(parameters[f"bias_{depth}"].mT, hidden, parameters[f"weight_{depth}"].mT)
+            hidden = torch.baddbmm(
+                parameters[f"bias_{layer}"], hidden, parameters[f"weight_{layer}"]
+            ).relu()
+        # with the states' axis first, so that the gradient of `hidden` lies in memory as `hidden`
+        # does
+        last = torch.baddbmm(
+            parameters[f"bias_{depth}"].mT, hidden, parameters[f"weight_{depth}"].mT
+        )
         return last.mT.contiguous()
 
     def in_a_row(parameters: Parameters) -> Callable[[Tensor, Tensor], Tensor]:
         weights = [parameters[f"weight_{layer}"] for layer in range(depth + 1)]
         biases = [parameters[f"bias_{layer}"].flatten(1) for layer in range(depth + 1)]
-        # one output or more too many: then the gradient comes from a slice, and lies in memory as the kernel wants it
+        # one output or more too many: then the gradient comes from a slice, and lies in memory as
+        # the kernel wants it
         last = pad(weights[depth], (0, 0, 0, 4 - rows_of.n_rows % 4)).mT
         first = weights[0].flatten(0, 1)
 
@@ -181,7 +205,9 @@ def mlp(
             hidden = None if space.ones else space.features(states).to(first.dtype)
             for layer in range(depth):
                 if hidden is None:  # a product with ones and zeros is a sum of rows
-                    hidden = embedding_bag(space.ones(states) + n_inputs * member[:, None], first, mode="sum")
+                    hidden = embedding_bag(
+                        space.ones(states) + n_inputs * member[:, None], first, mode="sum"
+                    )
                 else:
                     hidden = _of_each(hidden, weights[layer], ends)
                 hidden = (hidden + biases[layer].index_select(0, member)).relu_()
@@ -192,7 +218,9 @@ def mlp(
 
         return evaluated
 
-    return Policy("mlp", space, rows_of, shapes, draw, rows, in_a_row=None if enumerated else in_a_row)
+    return Policy(
+        "mlp", space, rows_of, shapes, draw, rows, in_a_row=None if enumerated else in_a_row
+    )
 
 
 def _of_each(inputs: Tensor, weights: Tensor, ends: Tensor) -> Tensor:
@@ -217,7 +245,11 @@ def _looked_up(graph: PointedDAG) -> Callable[[Tensor, Tensor | None], Tensor]:
         if key not in on_device:
             with plain_torch():
                 on_device[key] = torch.tensor(graph.features, device=like.device, dtype=like.dtype)
-        return on_device[key].expand(like.shape[0], -1, -1) if states is None else on_device[key][states]
+        return (
+            on_device[key].expand(like.shape[0], -1, -1)
+            if states is None
+            else on_device[key][states]
+        )
 
     return inputs_at
 

@@ -1,6 +1,8 @@
-"""A small Transformer policy with a leading ensemble axis, for spaces whose states are slots of words.
+"""A small Transformer policy with a leading ensemble axis, for spaces whose states are slots of
+words.
 
-Its tokens are BOS and the L slots of a state, each a word or empty; all members go through every layer together.
+Its tokens are BOS and the L slots of a state, each a word or empty; all members go through every
+layer together.
 """
 
 from __future__ import annotations
@@ -36,22 +38,27 @@ def transformer(
     initial_log_z: float = 0.0,
     initial_log_flow: float = 0.0,
 ) -> Policy:
-    """torch.nn.TransformerEncoder on BOS and the slots, ReLU, normalised after each sum, with sinusoidal positions.
+    """torch.nn.TransformerEncoder on BOS and the slots, ReLU, normalised after each sum, with
+    sinusoidal positions.
 
-    The logit of filling slot i with the word w is p_i + u_iw: p_i and log F are read from BOS, u_iw from slot i, as
-    in the released code of Hu et al. (2025).  Stopping is possible only where no slot is empty; its logit is
-    `stop_logit`.  Weights start as in torch.nn, which starts all layers of an encoder alike.  `hidden`: of the
-    layer between; `dropout`: where torch.nn.TransformerEncoderLayer and the positions have it, by the random numbers
-    given to `rows(parameters, states, bits)`, bits [N, B, n_random] int16 for N seeds, or by none.
-    Raises NotWordsError for a space whose `n_words` is 0.
+    The logit of filling slot i with the word w is p_i + u_iw: p_i and log F are read from BOS, u_iw
+    from slot i, as in the released code of Hu et al. (2025).  Stopping is possible only where no
+    slot is empty; its logit is `stop_logit`.  Weights start as in torch.nn, which starts all layers
+    of an encoder alike.  `hidden`: of the layer between; `dropout`: where
+    torch.nn.TransformerEncoderLayer and the positions have it, by the random numbers given to
+    `rows(parameters, states, bits)`, bits [N, B, n_random] int16 for N seeds, or by none. Raises
+    NotWordsError for a space whose `n_words` is 0.
     """
     if not isinstance(space, GeneratedDAG) or not space.n_words:
         raise NotWordsError(
-            f"policy 'transformer' reads slots of words, and {space.name} has none; use mlp, or a space such as "
+            f"policy 'transformer' reads slots of words, and {space.name} has none; use "
+            "mlp, or a space such as "
             "generated:bits:120x8"
         )
     if width % n_heads or width % 2:
-        raise ValueError(f"a width of {width} does not split into {n_heads} heads; take an even multiple")
+        raise ValueError(
+            f"a width of {width} does not split into {n_heads} heads; take an even multiple"
+        )
     rows_of = heads or Heads(space.n_actions)
     n_words, n_slots = space.n_words, len(space.source)
     n_tokens = n_slots + 1
@@ -68,14 +75,18 @@ def transformer(
 
     def rows(parameters: Parameters, states: Tensor | None, bits: Tensor | None = None) -> Tensor:
         if states is None:
-            raise ValueError(f"{space.name} is too large to evaluate at all states; name the states")
+            raise ValueError(
+                f"{space.name} is too large to evaluate at all states; name the states"
+            )
         n_members, n_states = states.shape[:2]
         drop = None if bits is None or not dropout else dropping(bits, dropout)
         tokens = torch.cat([torch.full_like(states[..., :1], n_words + 1), states], dim=-1)
         # one table of the embeddings of all members
         first = torch.arange(n_members, device=states.device)[:, None, None] * (n_words + 2)
         table = parameters["embedding"].flatten(0, 1)
-        x = table.index_select(0, (tokens + first).flatten()).view(n_members, n_states, n_tokens, width)
+        x = table.index_select(0, (tokens + first).flatten()).view(
+            n_members, n_states, n_tokens, width
+        )
         x = x + positions(x).to(x.dtype)
         x = x if drop is None else drop(x)
         for layer in range(depth):
@@ -89,14 +100,20 @@ def transformer(
         stop = x.new_full((n_members, 1, n_states), stop_logit)
         return torch.cat([logits.flatten(1, 2), stop, at_bos[:, n_slots:]], dim=1)
 
-    n_random = n_tokens * (width + depth * (n_heads * n_tokens + 2 * width + hidden)) if dropout else 0
-    return Policy("transformer", space, rows_of, shapes, draw, rows, n_random=n_random, single_pass=True)
+    n_random = (
+        n_tokens * (width + depth * (n_heads * n_tokens + 2 * width + hidden)) if dropout else 0
+    )
+    return Policy(
+        "transformer", space, rows_of, shapes, draw, rows, n_random=n_random, single_pass=True
+    )
 
 
 def dropping(bits: Tensor, chance: float) -> Drop:
-    """drop(values [L N, B, ...]): each set to 0 with `chance`, else divided by 1 - chance (both rounded to 1/65536).
+    """drop(values [L N, B, ...]): each set to 0 with `chance`, else divided by 1 - chance (both
+    rounded to 1/65536).
 
-    bits [N, B, K] int16, uniform; one after the other is used up, and all losses of a seed share theirs.
+    bits [N, B, K] int16, uniform; one after the other is used up, and all losses of a seed share
+    theirs.
     """
     cut = round(chance * LEVELS)
     scale = LEVELS / (LEVELS - cut)
@@ -114,8 +131,12 @@ def dropping(bits: Tensor, chance: float) -> Drop:
     return drop
 
 
-def _layer(parameters: Parameters, layer: int, x: Tensor, n_heads: int, drop: Drop | None) -> Tensor:
-    """Attention and the layer between, each added and then normalised: [M, N, T, width] of the same shape."""
+def _layer(
+    parameters: Parameters, layer: int, x: Tensor, n_heads: int, drop: Drop | None
+) -> Tensor:
+    """Attention and the layer between, each added and then normalised: [M, N, T, width] of the
+    same shape.
+    """
     p = {key: parameters[f"{key}_{layer}"] for key in LAYER}
     x = _normalised(x + _dropped(_attended(p, x, n_heads, drop), drop), p["scale_1"], p["shift_1"])
     between = _dropped(_linear(x, p["in_weight"], p["in_bias"]).relu(), drop)
@@ -132,13 +153,18 @@ def _attended(p: Parameters, x: Tensor, n_heads: int, drop: Drop | None) -> Tens
         mixed = scaled_dot_product_attention(query, key, value)
     else:
         attention = torch.softmax((query / math.sqrt(size)) @ key.mT, dim=-1)
-        mixed = drop(attention.view(n_members, n_states, n_heads, n_tokens, n_tokens)).flatten(0, 1) @ value
+        mixed = (
+            drop(attention.view(n_members, n_states, n_heads, n_tokens, n_tokens)).flatten(0, 1)
+            @ value
+        )
     mixed = mixed.transpose(1, 2).reshape(x.shape)
     return _linear(mixed, p["mix_weight"], p["mix_bias"])
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """[M, N, T, K] with weight [M, K, J] and bias [M, 1, J] -> [M, N, T, J], one product for all members."""
+    """[M, N, T, K] with weight [M, K, J] and bias [M, 1, J] -> [M, N, T, J], one product for all
+    members.
+    """
     return torch.baddbmm(bias, x.flatten(1, 2), weight).unflatten(1, x.shape[1:3])
 
 
@@ -182,7 +208,9 @@ def _shapes(
 def _drawn(
     shapes: dict[str, tuple[int, ...]], width: int, hidden: int, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """As torch.nn starts them: N(0, 1) embeddings, Glorot's bounds for q, k and v, 1/sqrt(inputs) elsewhere."""
+    """As torch.nn starts them: N(0, 1) embeddings, Glorot's bounds for q, k and v,
+    1/sqrt(inputs) elsewhere.
+    """
     bounds = {"qkv_weight": math.sqrt(6 / (4 * width)), "out_weight": 1 / math.sqrt(hidden)}
     bounds["out_bias"] = bounds["out_weight"]
     constant = {"qkv_bias": 0.0, "mix_bias": 0.0, "scale": 1.0, "shift": 0.0}
@@ -198,12 +226,17 @@ def _drawn(
             member[key] = torch.full(shape, known, dtype=torch.float64)
         elif key != "log_z":
             bound = bounds.get(kind, 1 / math.sqrt(width))
-            member[key] = bound * (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1)
+            member[key] = bound * (
+                2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1
+            )
     return member
 
 
 def _sinusoids(length: int, width: int) -> Tensor:
-    """sin and cos of position / 10000^(2i/width), by turns: [T, width] float32 (Vaswani et al. 2017)."""
+    """sin and cos of position / 10000^(2i/width), by turns: [T, width] float32 (Vaswani et al.
+
+    2017).
+    """
     angle = torch.arange(length)[:, None] * torch.exp(
         torch.arange(0, width, 2) * (-math.log(10000.0) / width)
     )

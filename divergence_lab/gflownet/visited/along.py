@@ -8,14 +8,22 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from divergence_lab.gflownet.objectives import Objective, ObjectiveError, Residuals, Steps, fm, residuals
-from divergence_lab.gflownet.visited.places import Places, all_places, places
+from divergence_lab.gflownet.objectives import (
+    Objective,
+    ObjectiveError,
+    Residuals,
+    Steps,
+    fm,
+    residuals,
+)
 from divergence_lab.gflownet.policies.policy import Parameters, Policy
 from divergence_lab.gflownet.samplers import Sampler
+from divergence_lab.gflownet.visited.places import Places, all_places, places
 from divergence_lab.gflownet.visited.walks import Walks, below, cumulative, log_edge, need_paths
 from divergence_lab.graphs.generated import sources
 
 NONE = -1e30  # the logarithm of no flow: with -inf, a sum of nothing has a gradient of NaN
+
 
 def along(
     policy: Policy, parameters: Parameters, chosen: Objective, backward: str, walked: Walks
@@ -57,10 +65,12 @@ def walk_once(
     uniforms: Tensor,
     bits: Tensor | None = None,
 ) -> tuple[Walks, Steps]:
-    """`walk` and `steps_of` in one pass: what a state was drawn from is what its residual is made of.
+    """`walk` and `steps_of` in one pass: what a state was drawn from is what its residual is made
+    of.
 
-    So with dropout (bits [N, T, B, K]) the trajectories are still on-policy, and every state is evaluated once.  For
-    spaces whose trajectories are about equally long: those that have stopped are evaluated all the same.
+    So with dropout (bits [N, T, B, K]) the trajectories are still on-policy, and every state is
+    evaluated once.  For spaces whose trajectories are about equally long: those that have stopped
+    are evaluated all the same.
     """
     dag, n_actions = policy.space, policy.heads.n_actions
     n_members, n_steps, batch = uniforms.shape
@@ -69,7 +79,12 @@ def walk_once(
     learns_flow = objective.flow in ("free", "forward-looking") and not objective.tied
     states, found = [state], []
     for step in range(n_steps):
-        if step == n_steps - 1 and not learns_flow and objective.flow != "modified" and backward != "learned":
+        if (
+            step == n_steps - 1
+            and not learns_flow
+            and objective.flow != "modified"
+            and backward != "learned"
+        ):
             # nothing but the stop is left
             action = torch.full_like(done, n_actions - 1, dtype=torch.long)
             zero = torch.zeros_like(uniforms[:, 0])
@@ -90,7 +105,8 @@ def walk_once(
         done = done | (action == n_actions - 1)
         states.append(state)
     actions, exists, log_pf, log_stop, rest = (
-        torch.stack(part, dim=dim) for part, dim in zip(zip(*found, strict=True), (1, 1, 1, 1, 2), strict=True)
+        torch.stack(part, dim=dim)
+        for part, dim in zip(zip(*found, strict=True), (1, 1, 1, 1, 2), strict=True)
     )
     walked = Walks(torch.stack(states, dim=1), actions, exists)
     there = all_places(policy, parameters, walked.states[:, :-1], exists)
@@ -101,7 +117,9 @@ def walk_once(
 
 @dataclass(frozen=True, eq=False)
 class _OfModel:
-    """log P_F of the action taken and of the stop, [M, T, B], and the rows after the logits [m, R - A, N]; None if unused."""
+    """log P_F of the action taken and of the stop, [M, T, B], and the rows after the logits [m,
+    R - A, N]; None if unused.
+    """
 
     log_pf: Tensor
     log_stop: Tensor | None
@@ -121,7 +139,9 @@ def _steps(
     states, exists = walked.states[:, :-1], walked.exists
     is_stop = exists & (walked.actions == policy.heads.n_actions - 1)
     # a stop leaves the state: rewards, which may be dear, are asked of the ends alone
-    log_reward = torch.where(is_stop, dag.log_reward(walked.terminal)[:, None], 0.0).to(of_model.log_pf.dtype)
+    log_reward = torch.where(is_stop, dag.log_reward(walked.terminal)[:, None], 0.0).to(
+        of_model.log_pf.dtype
+    )
     log_pb = _log_pb(policy, of_model, backward, walked, there)
     increment = torch.where(is_stop, log_reward, torch.where(exists, log_pb, 0.0)) - of_model.log_pf
     log_flow = None
@@ -136,7 +156,9 @@ def _steps(
                 raise ObjectiveError(
                     f"{dag.name} defines no reward of unfinished states; use db, subtb or tb"
                 )
-            log_flow = log_flow + torch.where(exists, dag.log_partial(states).to(log_flow.dtype), 0.0)
+            log_flow = log_flow + torch.where(
+                exists, dag.log_partial(states).to(log_flow.dtype), 0.0
+            )
         if chosen.tied:
             must_stop = is_stop & ~dag.allowed(states)[..., :-1].any(dim=-1)
             log_flow = torch.where(must_stop, log_reward, log_flow)
@@ -145,11 +167,17 @@ def _steps(
         else:
             first = log_z[:, None, None].expand(-1, 1, log_flow.shape[-1])
             log_flow = torch.cat([first, log_flow[:, 1:]], dim=1)
-    return Steps(increment, exists, log_z, None if log_flow is None else pad(log_flow, (0, 0, 0, 1)))
+    return Steps(
+        increment, exists, log_z, None if log_flow is None else pad(log_flow, (0, 0, 0, 1))
+    )
 
 
-def _log_pb(policy: Policy, of_model: _OfModel, backward: str, walked: Walks, there: Places) -> Tensor:
-    """log P_B(s_t | s_{t+1}) of each step between states, [M, T, B]; whatever at a stop and after it."""
+def _log_pb(
+    policy: Policy, of_model: _OfModel, backward: str, walked: Walks, there: Places
+) -> Tensor:
+    """log P_B(s_t | s_{t+1}) of each step between states, [M, T, B]; whatever at a stop and
+    after it.
+    """
     dag, heads = policy.space, policy.heads
     before, after, dtype = walked.states[:, :-1], walked.states[:, 1:], of_model.log_pf.dtype
     if backward == "maxent":
@@ -162,38 +190,56 @@ def _log_pb(policy: Policy, of_model: _OfModel, backward: str, walked: Walks, th
     allowed = dag.back_allowed(there.states)
     # the source has no backward action, and a logsumexp over nothing has no gradient
     none = ~allowed.any(dim=-1, keepdim=True)
-    back = of_model.rest[:, : heads.n_back].masked_fill(~(allowed | none).movedim(-1, 1), -torch.inf)
-    log_pb = torch.where(none.movedim(-1, 1), 0.0, back - torch.logsumexp(back, dim=1, keepdim=True))
+    back = of_model.rest[:, : heads.n_back].masked_fill(
+        ~(allowed | none).movedim(-1, 1), -torch.inf
+    )
+    log_pb = torch.where(
+        none.movedim(-1, 1), 0.0, back - torch.logsumexp(back, dim=1, keepdim=True)
+    )
     chosen = there.pick(log_pb, taken.clamp(0, heads.n_back - 1))
     return pad(chosen[:, 1:], (0, 0, 0, 1))
 
 
 def _flow_matching(policy: Policy, parameters: Parameters, walked: Walks) -> Residuals:
-    """Inflow and outflow of the visited states: these and their parents are evaluated together, as many are both."""
+    """Inflow and outflow of the visited states: these and their parents are evaluated together,
+    as many are both.
+    """
     dag, n_moves = policy.space, policy.heads.n_actions - 1
     states = walked.states[:, :-1]
     is_source = (states == sources(dag, (1, 1, 1), states.device)).all(dim=-1)
     visited = walked.exists & ~is_source
     back_allowed = dag.back_allowed(states)
     back = torch.arange(dag.n_back, device=states.device).expand_as(back_allowed)
-    # what is not allowed, and what is not visited, is looked at nowhere: any backward action will do
+    # what is not allowed, and what is not visited, is looked at nowhere: any backward action will
+    # do
     back = torch.where(back_allowed, back, back_allowed.int().argmax(dim=-1, keepdim=True))
     children = states[..., None, :].expand(*back.shape, -1)
     family = torch.cat([states[..., None, :], dag.undo(children, back)], dim=-2).flatten(2, 3)
-    needed = torch.cat([torch.ones_like(is_source)[..., None], back_allowed], dim=-1) & visited[..., None]
+    needed = (
+        torch.cat([torch.ones_like(is_source)[..., None], back_allowed], dim=-1)
+        & visited[..., None]
+    )
     there = places(policy, parameters, family, needed.flatten(2))
     # edges between states, and last in each column their sum, which flows on from there
     edges = there.rows()[:, :n_moves]
     allowed = dag.allowed(there.states)[..., :n_moves].movedim(-1, 1)
     onward = torch.logsumexp(edges.masked_fill(~allowed, NONE), dim=1, keepdim=True)
-    index = torch.cat([torch.full_like(back[..., :1], n_moves), dag.forward_of(children, back)], dim=-1)
-    flows = there.pick(torch.cat([edges, onward], dim=1), index.flatten(2)).unflatten(2, (-1, 1 + dag.n_back))
+    index = torch.cat(
+        [torch.full_like(back[..., :1], n_moves), dag.forward_of(children, back)], dim=-1
+    )
+    flows = there.pick(torch.cat([edges, onward], dim=1), index.flatten(2)).unflatten(
+        2, (-1, 1 + dag.n_back)
+    )
     log_inflow = torch.logsumexp(flows[..., 1:].masked_fill(~back_allowed, NONE), dim=-1)
-    log_outflow = torch.logaddexp(flows[..., 0], _flow_of_a_stop(policy, parameters, states, visited))
+    log_outflow = torch.logaddexp(
+        flows[..., 0], _flow_of_a_stop(policy, parameters, states, visited)
+    )
     return fm(log_inflow, log_outflow, visited)
 
 
-def _flow_of_a_stop(policy: Policy, parameters: Parameters, states: Tensor, visited: Tensor) -> Tensor:
+def _flow_of_a_stop(
+    policy: Policy, parameters: Parameters, states: Tensor, visited: Tensor
+) -> Tensor:
     """log R(s) of the visited states where a stop is allowed, else log 0: [M, T, B].
 
     Rewards may be dear: none is asked of a parent.

@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from divergence_lab.gflownet.visited.along import steps_of
 from divergence_lab.gflownet.objectives import objective
 from divergence_lab.gflownet.policies.policy import Parameters, Policy
+from divergence_lab.gflownet.visited.along import steps_of
 from divergence_lab.gflownet.visited.walks import walk_back
 
 _TB = objective("tb")
@@ -17,12 +17,17 @@ _TB = objective("tb")
 
 @torch.no_grad()
 def log_terminal(
-    policy: Policy, parameters: Parameters, terminal: Tensor, uniforms: Tensor, backward: str = "uniform"
+    policy: Policy,
+    parameters: Parameters,
+    terminal: Tensor,
+    uniforms: Tensor,
+    backward: str = "uniform",
 ) -> Tensor:
-    """log of (1/N) sum_n P_F(tau_n) / P_B(tau_n|x), tau_n drawn by P_B from x: an unbiased estimate of P_T(x).
+    """log of (1/N) sum_n P_F(tau_n) / P_B(tau_n|x), tau_n drawn by P_B from x: an unbiased estimate
+    of P_T(x).
 
-    terminal [X, D], uniforms [N, T-1, X] in [0, 1), shared by all members -> [M, X].  By Jensen its logarithm is too
-    small in the mean.  Dropout is off.
+    terminal [X, D], uniforms [N, T-1, X] in [0, 1), shared by all members -> [M, X].  By Jensen its
+    logarithm is too small in the mean.  Dropout is off.
     """
     n_members, n_rounds = len(parameters["log_z"]), len(uniforms)
     ends = terminal.expand(n_members, -1, -1)

@@ -1,9 +1,10 @@
-"""Where a policy is evaluated for what trajectories visit, and the way back from its rows to the trajectories.
+"""Where a policy is evaluated for what trajectories visit, and the way back from its rows to the
+trajectories.
 
-On a CPU each distinct state of a member once, all members' states one after another (`_distinct`), if the policy can
-evaluate them so and members are many; else each visit, in a rectangle as wide as the fullest member needs (`_packed`).
-Where looking at a number would mean waiting for the device, every visit has a place, wished or not, and no shape
-depends on a value.
+On a CPU each distinct state of a member once, all members' states one after another (`_distinct`),
+if the policy can evaluate them so and members are many; else each visit, in a rectangle as wide as
+the fullest member needs (`_packed`). Where looking at a number would mean waiting for the device,
+every visit has a place, wished or not, and no shape depends on a value.
 """
 
 from __future__ import annotations
@@ -19,18 +20,21 @@ from divergence_lab.gflownet import devices
 from divergence_lab.gflownet.policies.policy import Parameters, Policy
 from divergence_lab.gflownet.randomness import mix
 
-MANY = 8  # members from which one row without padding is faster than a rectangle, whose products are fewer
+# members from which one row without padding is faster than a rectangle, whose products are fewer
+MANY = 8
 HASH_BITS = 44  # of the state; the member's number lies above them
 HASH = 2**61  # the stream of its multipliers
 
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """N places for the wished visits among [M, T, B]; m = M, or m = 1 where the places of all members are one list.
+    """N places for the wished visits among [M, T, B]; m = M, or m = 1 where the places of all
+    members are one list.
 
     `states` [m, N, D] of the places.  `rows()` -> [m, R, N]: the policy there.
-    `take` [M, T, B(, D)] -> [m, V(, D)]: of the V wished visits.  `each` [m, K, N] -> [m, K, V]: a place's column for
-    each of its visits.  `put` [m, V] -> [M, T, B], 0 at visits that are not wished.
+    `take` [M, T, B(, D)] -> [m, V(, D)]: of the V wished visits.  `each` [m, K, N] -> [m, K, V]: a
+    place's column for each of its visits.  `put` [m, V] -> [M, T, B], 0 at visits that are not
+    wished.
     """
 
     states: Tensor
@@ -40,7 +44,9 @@ class Places:
     put: Callable[[Tensor], Tensor]
 
     def pick(self, table: Tensor, index: Tensor) -> Tensor:
-        """Of each visit, entry index [M, T, B] of its place's column in the table [m, K, N]: [M, T, B], else 0."""
+        """Of each visit, entry index [M, T, B] of its place's column in the table [m, K, N]: [M,
+        T, B], else 0.
+        """
         return self.put(self.each(table).gather(1, self.take(index)[:, None])[:, 0])
 
 
@@ -51,7 +57,9 @@ def places(policy: Policy, parameters: Parameters, states: Tensor, wished: Tenso
 
 
 def goes_in_a_row(policy: Policy, log_z: Tensor) -> bool:
-    """Whether the members' distinct states are evaluated one after another: on a CPU, in float32, MANY members or more."""
+    """Whether the members' distinct states are evaluated one after another: on a CPU, in
+    float32, MANY members or more.
+    """
     able = policy.in_a_row is not None and log_z.dtype == torch.float32
     return able and len(log_z) >= MANY and devices.may_look(log_z.device)
 
@@ -72,8 +80,12 @@ def _packed(policy: Policy, parameters: Parameters, states: Tensor, wished: Tens
     return _rectangle(policy, parameters, states, wished, order)
 
 
-def _rectangle(policy: Policy, parameters: Parameters, states: Tensor, wished: Tensor, order: Tensor) -> Places:
-    """Visit order[m, n] of member m has place n; those among them that are not wished are put down as 0."""
+def _rectangle(
+    policy: Policy, parameters: Parameters, states: Tensor, wished: Tensor, order: Tensor
+) -> Places:
+    """Visit order[m, n] of member m has place n; those among them that are not wished are put
+    down as 0.
+    """
     flat = wished.flatten(1)
 
     def take(tensor: Tensor) -> Tensor:
@@ -90,12 +102,17 @@ def _rectangle(policy: Policy, parameters: Parameters, states: Tensor, wished: T
 
 
 def _distinct(policy: Policy, parameters: Parameters, states: Tensor, wished: Tensor) -> Places:
-    """Each state that a member visits has one place, whatever the number of visits; members one after another."""
+    """Each state that a member visits has one place, whatever the number of visits; members one
+    after another.
+    """
     flat = wished.flatten()
     visits = flat.nonzero()[:, 0]
     here = states.flatten(0, 2)[visits]
     if here.shape[1] == 1 and bool((here >> HASH_BITS).any()):
-        raise ValueError(f"{policy.space.name}: a state of one number must be in 0..2^{HASH_BITS} - 1; use several numbers")
+        raise ValueError(
+            f"{policy.space.name}: a state of one number must be in 0..2^{HASH_BITS} - "
+            "1; use several numbers"
+        )
     of_each = visits.div(wished[0].numel(), rounding_mode="floor")
     of_visit, first = grouped(of_each, here)
     member, distinct = of_each[first], here[first]
@@ -113,16 +130,20 @@ def _distinct(policy: Policy, parameters: Parameters, states: Tensor, wished: Te
 
 
 def grouped(member: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
-    """(the group [V] of each visit, the first visit [N] of each group): visits of one member [V] in one state [V, D].
+    """(the group [V] of each visit, the first visit [N] of each group): visits of one member [V] in
+    one state [V, D].
 
-    Groups are sorted by member.  They are told apart by a hash, and the states then compared: where two different ones
-    share a hash, which is rare, by the states themselves.  A state of one number, below 2^HASH_BITS, is its own hash.
+    Groups are sorted by member.  They are told apart by a hash, and the states then compared: where
+    two different ones share a hash, which is rare, by the states themselves.  A state of one
+    number, below 2^HASH_BITS, is its own hash.
     """
     key = _hash(states) + (member << HASH_BITS)
     distinct, group = torch.unique(key, return_inverse=True)
     first = _one_of_each(group, len(distinct))
     if states.shape[1] > 1 and not torch.equal(states[first][group], states):
-        distinct, group = torch.unique(torch.cat([member[:, None], states], dim=1), dim=0, return_inverse=True)
+        distinct, group = torch.unique(
+            torch.cat([member[:, None], states], dim=1), dim=0, return_inverse=True
+        )
         first = _one_of_each(group, len(distinct))
     return group, first
 
@@ -137,14 +158,18 @@ def _hash(states: Tensor) -> Tensor:
     """[V, D] -> [V] in 0..2^HASH_BITS - 1."""
     if states.shape[1] == 1:
         return states[:, 0]
-    return ((states + 1) * _factors(states.shape[1])).sum(dim=1) >> (64 - HASH_BITS) & ((1 << HASH_BITS) - 1)
+    return ((states + 1) * _factors(states.shape[1])).sum(dim=1) >> (64 - HASH_BITS) & (
+        (1 << HASH_BITS) - 1
+    )
 
 
 @lru_cache
 def _factors(size: int) -> Tensor:
-    """[D] odd multipliers modulo 2^64, well mixed: the high bits of the sum of their multiples are the hash.
+    """[D] odd multipliers modulo 2^64, well mixed: the high bits of the sum of their multiples are
+    the hash.
 
-    Multiples of one number would not do: then states with the same weighted sum of their numbers share a hash.
+    Multiples of one number would not do: then states with the same weighted sum of their numbers
+    share a hash.
     """
     return torch.tensor([_signed(mix(place, HASH) | 1) for place in range(size)])
 

@@ -10,9 +10,9 @@ from torch.nn.functional import pad
 
 from divergence_lab.gflownet import devices
 from divergence_lab.gflownet.objectives import ObjectiveError
-from divergence_lab.gflownet.visited.places import goes_in_a_row, grouped, places
 from divergence_lab.gflownet.policies.policy import THIN, Parameters, Policy
 from divergence_lab.gflownet.samplers import Sampler, behave
+from divergence_lab.gflownet.visited.places import goes_in_a_row, grouped, places
 from divergence_lab.graphs.generated import GeneratedDAG, sources
 
 
@@ -20,7 +20,8 @@ from divergence_lab.graphs.generated import GeneratedDAG, sources
 class Walks:
     """`states` [M, T+1, B, D]: before each step and at the end; a stop leaves the state as it is.
 
-    `actions` [M, T, B]; `exists` [M, T, B] bool: the step is made, stop included.  T is the longest of them.
+    `actions` [M, T, B]; `exists` [M, T, B] bool: the step is made, stop included.  T is the longest
+    of them.
     """
 
     states: Tensor
@@ -33,18 +34,25 @@ class Walks:
         return self.states[:, -1]
 
 
-FEW = 1024  # trajectories of all members up to which the products of one step are too thin to be shared by threads
+# trajectories of all members up to which the products of one step are too thin to be shared by
+# threads
+FEW = 1024
 
 
 def walk(
-    policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Tensor, edge_flows: bool = False
+    policy: Policy,
+    parameters: Parameters,
+    chosen: Sampler,
+    uniforms: Tensor,
+    edge_flows: bool = False,
 ) -> Walks:
     """B trajectories of each member from the behaviour policy: uniforms [M, T, B] in [0, 1).
 
-    `edge_flows`: the rows are log F(s, a), and the flow of a stop is R(s), not the row's (flow matching).
+    `edge_flows`: the rows are log F(s, a), and the flow of a stop is R(s), not the row's (flow
+    matching).
 
-    The slot is the number of cumulative probabilities at or below u, the last allowed slot taking all that is
-    left, so no forbidden action can be drawn.
+    The slot is the number of cumulative probabilities at or below u, the last allowed slot taking
+    all that is left, so no forbidden action can be drawn.
     """
     if not goes_in_a_row(policy, parameters["log_z"]):
         return _walk(policy, parameters, chosen, uniforms, edge_flows)
@@ -53,14 +61,17 @@ def walk(
 
 
 @torch.no_grad()
-def _walk(policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Tensor, edge_flows: bool) -> Walks:
+def _walk(
+    policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Tensor, edge_flows: bool
+) -> Walks:
     """Every trajectory has its place until the last has stopped."""
     dag, n_actions = policy.space, policy.heads.n_actions
     n_members, n_steps, batch = uniforms.shape
     state = sources(dag, (n_members, batch), uniforms.device)
     done = torch.zeros(n_members, batch, dtype=torch.bool, device=uniforms.device)
     states, actions, exists = [state], [], []
-    # on a CPU looking at `done` costs nothing, and few go on for long; on a GPU each look would wait for the device
+    # on a CPU looking at `done` costs nothing, and few go on for long; on a GPU each look would
+    # wait for the device
     looks = devices.may_look(uniforms.device)
     for step in range(n_steps):
         if looks and bool(done.all()):
@@ -75,14 +86,18 @@ def _walk(policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Ten
         done = done | (action == n_actions - 1)
         states.append(state)
         actions.append(action)
-    return Walks(torch.stack(states, dim=1), torch.stack(actions, dim=1), torch.stack(exists, dim=1))
+    return Walks(
+        torch.stack(states, dim=1), torch.stack(actions, dim=1), torch.stack(exists, dim=1)
+    )
 
 
 @torch.no_grad()
 def _walk_in_a_row(
     policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Tensor, edge_flows: bool
 ) -> Walks:
-    """Trajectories that go on are one list, member after member, which shrinks: most steps are taken by few of them."""
+    """Trajectories that go on are one list, member after member, which shrinks: most steps are
+    taken by few of them.
+    """
     dag, stop = policy.space, policy.heads.n_actions - 1
     n_members, n_steps, batch = uniforms.shape
     evaluated = policy.in_a_row(parameters)
@@ -106,7 +121,9 @@ def _walk_in_a_row(
         action = below(cumulative[None], noise[step, going][None])[0]
         here = dag.step(here, action)
         states.append(states[-1].index_copy(0, going, here))
-        actions.append(torch.full_like(noise[0], stop, dtype=torch.long).index_copy_(0, going, action))
+        actions.append(
+            torch.full_like(noise[0], stop, dtype=torch.long).index_copy_(0, going, action)
+        )
         exists.append(torch.zeros_like(noise[0], dtype=torch.bool).index_fill_(0, going, True))
         on = (action != stop).nonzero()[:, 0]
         going, member, here = going[on], member[on], here[on]
@@ -119,8 +136,12 @@ def _walk_in_a_row(
     )
 
 
-def _reached(policy: Policy, chosen: Sampler, rows: Tensor, states: Tensor, edge_flows: bool) -> Tensor:
-    """Cumulative probabilities of the behaviour policy: rows [m, R, N] at states [m, N, D] -> [m, A - 1, N]."""
+def _reached(
+    policy: Policy, chosen: Sampler, rows: Tensor, states: Tensor, edge_flows: bool
+) -> Tensor:
+    """Cumulative probabilities of the behaviour policy: rows [m, R, N] at states [m, N, D] ->
+    [m, A - 1, N].
+    """
     allowed = policy.space.allowed(states).movedim(-1, 1)
     if edge_flows:
         logits = log_edge(policy, rows, states, allowed)
@@ -130,7 +151,9 @@ def _reached(policy: Policy, chosen: Sampler, rows: Tensor, states: Tensor, edge
 
 
 def cumulative(chosen: Sampler, log_pf: Tensor, allowed: Tensor) -> Tensor:
-    """Of the behaviour policy, from the last allowed action on beyond 1: log_pf, allowed [m, A, N] -> [m, A - 1, N]."""
+    """Of the behaviour policy, from the last allowed action on beyond 1: log_pf, allowed [m, A,
+    N] -> [m, A - 1, N].
+    """
     if chosen.epsilon or chosen.temperature != 1.0:
         log_pf = behave(chosen, log_pf, torch.zeros_like(log_pf).masked_fill_(~allowed, -torch.inf))
     sums = log_pf[:, :-1].exp().cumsum_(dim=1)
@@ -144,7 +167,9 @@ def below(cumulative: Tensor, noise: Tensor) -> Tensor:
 
 
 def log_edge(policy: Policy, rows: Tensor, states: Tensor, allowed: Tensor) -> Tensor:
-    """log F(s, a), the flow of a stop being R(s): rows [m, R, N], states [m, N, D], allowed [m, A, N] -> [m, A, N]."""
+    """log F(s, a), the flow of a stop being R(s): rows [m, R, N], states [m, N, D], allowed [m,
+    A, N] -> [m, A, N].
+    """
     rewards = torch.where(allowed[:, -1], policy.space.log_reward(states), 0.0).to(rows.dtype)
     edges = rows[:, : policy.heads.n_actions - 1]
     return torch.cat([edges, rewards[:, None]], dim=1).masked_fill(~allowed, -torch.inf)
@@ -158,7 +183,11 @@ def walk_back(
     dag, n_actions = policy.space, policy.heads.n_actions
     state = terminal
     stop = torch.full(terminal.shape[:2], n_actions - 1, device=terminal.device)
-    states, actions, exists = [terminal, terminal], [stop], [torch.ones_like(stop, dtype=torch.bool)]
+    states, actions, exists = (
+        [terminal, terminal],
+        [stop],
+        [torch.ones_like(stop, dtype=torch.bool)],
+    )
     for step in range(dag.max_steps - 1):
         allowed = dag.back_allowed(state)
         moves = allowed.any(dim=-1)
@@ -185,7 +214,9 @@ def _to_front(dag: GeneratedDAG, states: Tensor, actions: Tensor, exists: Tensor
     actions = torch.where(made, actions.gather(1, source), dag.n_actions - 1)
     place = torch.arange(n_steps + 1, device=actions.device)[None, :, None]
     source = (place + n_steps - length).clamp(max=n_steps)
-    return Walks(states.gather(1, source[..., None].expand(-1, -1, -1, states.shape[-1])), actions, made)
+    return Walks(
+        states.gather(1, source[..., None].expand(-1, -1, -1, states.shape[-1])), actions, made
+    )
 
 
 def _back_chances(
@@ -194,9 +225,9 @@ def _back_chances(
     """P_B of each backward action, [M, N, Q]; all 0 in the source."""
     dag, heads = policy.space, policy.heads
     if backward == "learned":
-        rows = policy.rows(parameters, state)[:, heads.n_actions : heads.n_actions + heads.n_back].movedim(
-            1, -1
-        )
+        rows = policy.rows(parameters, state)[
+            :, heads.n_actions : heads.n_actions + heads.n_back
+        ].movedim(1, -1)
         return torch.softmax(rows.masked_fill(~allowed, -1e30), dim=-1) * allowed
     if backward == "maxent":
         need_paths(dag)
@@ -209,7 +240,9 @@ def _back_chances(
 
 @torch.no_grad()
 def walk_again(dag: GeneratedDAG, actions: Tensor) -> Walks:
-    """The trajectories with these actions [M, T, B]; after its first stop each stays where it is."""
+    """The trajectories with these actions [M, T, B]; after its first stop each stays where it
+    is.
+    """
     stops = actions == dag.n_actions - 1
     exists = stops.cumsum(dim=1) - stops.long() == 0
     actions = torch.where(exists, actions, dag.n_actions - 1)
@@ -234,7 +267,9 @@ def join(walks: list[Walks]) -> Walks:
     return Walks(
         torch.cat([lengthened(one.states, longest + 1) for one in walks], dim=2),
         torch.cat([lengthened(one.actions, longest) for one in walks], dim=2),
-        torch.cat([pad(one.exists, (0, 0, 0, longest - one.exists.shape[1])) for one in walks], dim=2),
+        torch.cat(
+            [pad(one.exists, (0, 0, 0, longest - one.exists.shape[1])) for one in walks], dim=2
+        ),
     )
 
 
@@ -242,5 +277,6 @@ def need_paths(dag: GeneratedDAG) -> None:
     """Raise ObjectiveError where the maximum-entropy P_B has no closed form."""
     if dag.log_paths is None:
         raise ObjectiveError(
-            f"{dag.name}: the number of trajectories to a state is not known; use P_B uniform or learned"
+            f"{dag.name}: the number of trajectories to a state is not known; use P_B "
+            "uniform or learned"
         )

@@ -1,1 +1,3 @@
-"""Molecules built of blocks, and their rewards: the published sEH proxy in plain PyTorch, or RDKit's QED."""
+"""Molecules built of blocks, and their rewards: the published sEH proxy in plain PyTorch, or
+RDKit's QED.
+"""

@@ -23,7 +23,9 @@ class MoleculeError(ValueError):
 
 @dataclass(frozen=True)
 class Blocks:
-    """`smiles` of each block; `places`: its atoms that bind, the first of which binds when the block is added."""
+    """`smiles` of each block; `places`: its atoms that bind, the first of which binds when the
+    block is added.
+    """
 
     smiles: tuple[str, ...]
     places: tuple[tuple[int, ...], ...]
@@ -31,8 +33,9 @@ class Blocks:
 
 @dataclass(frozen=True)
 class FragmentState:
-    """A molecule in progress: block numbers in the order added, `bonds` (block, block, atom, atom) between
-    them, and free `stems` (block, atom)."""
+    """A molecule in progress: block numbers in the order added, `bonds` (block, block, atom,
+    atom) between them, and free `stems` (block, atom).
+    """
 
     blocks: tuple[int, ...]
     bonds: tuple[tuple[int, int, int, int], ...]
@@ -41,7 +44,9 @@ class FragmentState:
 
 @dataclass(frozen=True, eq=False)
 class Molecule:
-    """An RDKit molecule and the atoms that still carry a stem; none: the first atom stands in, as published."""
+    """An RDKit molecule and the atoms that still carry a stem; none: the first atom stands in,
+    as published.
+    """
 
     mol: Mol
     stem_atoms: tuple[int, ...] = ()
@@ -52,7 +57,9 @@ def rdkit_chem() -> Any:
     try:
         from rdkit import Chem, RDLogger
     except ImportError as error:
-        raise MoleculeError("molecules need RDKit: pip install 'divergence-lab[molecules]'") from error
+        raise MoleculeError(
+            "molecules need RDKit: pip install 'divergence-lab[molecules]'"
+        ) from error
     RDLogger.DisableLog("rdApp.*")
     return Chem
 
@@ -68,13 +75,19 @@ def read_blocks(folder: str | Path) -> Blocks:
             tuple(tuple(map(int, table["block_r"][key])) for key in numbers),
         )
     except OSError as error:
-        raise MoleculeError(f"{path} cannot be read ({error.strerror}); name the folder that holds it") from None
+        raise MoleculeError(
+            f"{path} cannot be read ({error.strerror}); name the folder that holds it"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise MoleculeError(f"{path} is not the published table of blocks; download it again") from None
+        raise MoleculeError(
+            f"{path} is not the published table of blocks; download it again"
+        ) from None
 
 
 def fragment_state(entry: object) -> FragmentState:
-    """{"blockidxs": [..], "jbonds": [[b, b, atom, atom], ..], "stems": [[block, atom], ..]} -> FragmentState."""
+    """{"blockidxs": [..], "jbonds": [[b, b, atom, atom], ..], "stems": [[block, atom], ..]} ->
+    FragmentState.
+    """
     try:
         return FragmentState(
             tuple(map(_whole, entry["blockidxs"])),
@@ -83,7 +96,8 @@ def fragment_state(entry: object) -> FragmentState:
         )
     except (KeyError, TypeError, ValueError):
         raise MoleculeError(
-            'a fragment state is {"blockidxs": [..], "jbonds": [[b, b, atom, atom], ..], "stems": [[block, atom], ..]}'
+            'a fragment state is {"blockidxs": [..], "jbonds": [[b, b, atom, atom], ..], '
+            '"stems": [[block, atom], ..]}'
         ) from None
 
 
@@ -94,7 +108,9 @@ def _whole(value: object) -> int:
 
 
 def assemble(state: FragmentState, blocks: Blocks) -> Molecule:
-    """The molecule of a state: blocks side by side, single bonds between them, one hydrogen less at each end."""
+    """The molecule of a state: blocks side by side, single bonds between them, one hydrogen less
+    at each end.
+    """
     chem = rdkit_chem()
     try:
         parts = [_part(blocks.smiles[number]) for number in state.blocks]
@@ -117,7 +133,8 @@ def assemble(state: FragmentState, blocks: Blocks) -> Molecule:
             raise IndexError
     except (IndexError, RuntimeError, OverflowError, ValueError, TypeError) as error:
         raise MoleculeError(
-            f"the fragment state with blocks {list(state.blocks)} is no molecule; check its bonds and stems"
+            f"the fragment state with blocks {list(state.blocks)} is no molecule; check "
+            "its bonds and stems"
         ) from error
     return Molecule(mol, tuple(stems))
 
@@ -134,7 +151,9 @@ def first_atoms(state: FragmentState, blocks: Blocks) -> list[int]:
 
 
 def standing_in(state: FragmentState, blocks: Blocks) -> list[tuple[int, ...]]:
-    """For each block the atoms, in the molecule, that are alike to its first one while the block is alone."""
+    """For each block the atoms, in the molecule, that are alike to its first one while the block
+    is alone.
+    """
     return [
         tuple(first + atom for atom in _like_the_first(blocks.smiles[number]))
         for first, number in zip(first_atoms(state, blocks), state.blocks, strict=True)
@@ -167,7 +186,9 @@ def read_file(path: Path) -> Sequence[object]:
     except OSError as error:
         raise MoleculeError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError):
-        raise MoleculeError(f"{path} is not JSON; give a list of SMILES or of fragment states") from None
+        raise MoleculeError(
+            f"{path} is not JSON; give a list of SMILES or of fragment states"
+        ) from None
     if not isinstance(entries, list):
         raise MoleculeError(f"{path} holds no list; give a list of SMILES or of fragment states")
     return entries

@@ -1,4 +1,7 @@
-"""Molecules as trees of blocks, generated: the fragment MDP of Bengio et al. 2021.  Needs RDKit (an extra) for rewards."""
+"""Molecules as trees of blocks, generated: the fragment MDP of Bengio et al.
+
+2021.  Needs RDKit (an extra) for rewards.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,14 @@ from torch import Tensor
 
 from divergence_lab.graphs.dag import GraphError
 from divergence_lab.graphs.generated import GeneratedDAG, on_device
-from divergence_lab.graphs.molecules.chemistry import Blocks, FragmentState, MoleculeError, assemble, rdkit_chem, read_blocks
+from divergence_lab.graphs.molecules.chemistry import (
+    Blocks,
+    FragmentState,
+    MoleculeError,
+    assemble,
+    rdkit_chem,
+    read_blocks,
+)
 from divergence_lab.graphs.molecules.rewards import Reward, reward_from
 
 MIN_BLOCKS, MAX_BLOCKS = 2, 16
@@ -27,8 +37,9 @@ OWN_BLOCKS = Blocks(
 class BlockGraph:
     """What a message-passing policy reads: V places for blocks, P stems each.
 
-    `kind` [.., V]: 0 where there is no block, else 1 + which SMILES it has.  `port` [.., V, P]: 0 where there is no stem,
-    else 1 + which atom of which SMILES.  `partner` [.., V P]: -1 where nothing is bound, else the stem it is bound to.
+    `kind` [.., V]: 0 where there is no block, else 1 + which SMILES it has.  `port` [.., V, P]: 0
+    where there is no stem, else 1 + which atom of which SMILES.  `partner` [.., V P]: -1 where
+    nothing is bound, else the stem it is bound to.
     """
 
     kind: Tensor
@@ -38,7 +49,9 @@ class BlockGraph:
 
 @dataclass(frozen=True, eq=False)
 class BlockView:
-    """`view(states)` -> BlockGraph; `n_kinds`, `n_ports` count the numbers in it, 0 included; `n_blocks` entries."""
+    """`view(states)` -> BlockGraph; `n_kinds`, `n_ports` count the numbers in it, 0 included;
+    `n_blocks` entries.
+    """
 
     view: Callable[[Tensor], BlockGraph]
     n_kinds: int
@@ -56,19 +69,24 @@ def generated_molecules(
 ) -> GeneratedDAG:
     """Trees of 2 to `max_blocks` blocks: the published 105 in the folder `data`, or OWN_BLOCKS.
 
-    A state is [.., V + V P] integers, V = max_blocks, P the most stems of a block: 1 + the entry of each block in the order
-    added, 0 beyond the last; then for each stem 0, or 1 + the stem it is bound to.  Action (v P + p) N + n binds entry n by
-    its first atom to stem p of block v (v = p = 0 in the source); the last one stops, from 2 blocks on, and is the only one
-    where no stem is free or all V blocks are there.  Backward action v removes block v, which must be bound to one
-    other at most; the rest moves up.  `forward_of` takes the entry that starts from the atom so freed (`translation`).
+    A state is [.., V + V P] integers, V = max_blocks, P the most stems of a block: 1 + the entry of
+    each block in the order added, 0 beyond the last; then for each stem 0, or 1 + the stem it is
+    bound to.  Action (v P + p) N + n binds entry n by its first atom to stem p of block v (v = p =
+    0 in the source); the last one stops, from 2 blocks on, and is the only one where no stem is
+    free or all V blocks are there.  Backward action v removes block v, which must be bound to one
+    other at most; the rest moves up.  `forward_of` takes the entry that starts from the atom so
+    freed (`translation`).
 
-    As published, the same molecule built in another order is another tensor: step(undo(s', b), forward_of(s', b)) is
-    s' up to the order of its blocks, for entries whose free atoms do not depend on the entry (88 of 105), and
-    alike actions are not merged.  log_reward is kept for each state seen.  R: as `reward_from`.
+    As published, the same molecule built in another order is another tensor: step(undo(s', b),
+    forward_of(s', b)) is s' up to the order of its blocks, for entries whose free atoms do not
+    depend on the entry (88 of 105), and alike actions are not merged.  log_reward is kept for each
+    state seen.  R: as `reward_from`.
     """
     title = name or f"generated:molecules:{max_blocks}"
     if not MIN_BLOCKS <= max_blocks <= MAX_BLOCKS:
-        raise GraphError(f"{title}: take {MIN_BLOCKS} to {MAX_BLOCKS} blocks, as in generated:molecules:8")
+        raise GraphError(
+            f"{title}: take {MIN_BLOCKS} to {MAX_BLOCKS} blocks, as in generated:molecules:8"
+        )
     try:
         rdkit_chem()
         blocks = blocks or (OWN_BLOCKS if data is None else read_blocks(data))
@@ -100,7 +118,10 @@ def generated_molecules(
         count = (entry > 0).sum(dim=-1, keepdim=True)
         adds = (actions < V * P * N)[..., None] & (count < V)
         stem, added = actions[..., None] // N, actions[..., None] % N
-        places, slots = torch.arange(V, device=states.device), torch.arange(V * P, device=states.device)
+        places, slots = (
+            torch.arange(V, device=states.device),
+            torch.arange(V * P, device=states.device),
+        )
         entry = torch.where(adds & (places == count), added + 1, entry)
         binds = adds & (count > 0)
         bound = torch.where(binds & (slots == stem), count * P + 1, bound)
@@ -127,7 +148,9 @@ def generated_molecules(
     def forward_of(states: Tensor, back: Tensor) -> Tensor:
         entry, bound = split(states)
         gone = back[..., None]
-        mine = bound.unflatten(-1, (V, P)).gather(-2, gone[..., None].expand(*gone.shape, P))[..., 0, :]
+        mine = bound.unflatten(-1, (V, P)).gather(-2, gone[..., None].expand(*gone.shape, P))[
+            ..., 0, :
+        ]
         used = mine.argmax(dim=-1)  # its only bound stem; the first where it is alone
         other = mine.amax(dim=-1)
         stem = torch.where(other > 0, other - 1 - P * (((other - 1) // P) > back), 0)
@@ -198,7 +221,9 @@ def _log_reward(blocks: Blocks, V: int, P: int, reward: Reward) -> Callable[[Ten
         finished = ((different[:, :V] > 0).sum(dim=-1) >= MIN_BLOCKS).tolist()
         new = [place for place, key in enumerate(keys) if finished[place] and key not in known]
         if new:
-            molecules = [assemble(state, blocks) for state in fragment_states(different[new], blocks, V)]
+            molecules = [
+                assemble(state, blocks) for state in fragment_states(different[new], blocks, V)
+            ]
             values = reward.log_reward(reward.raw(molecules)).tolist()
             known.update(zip((keys[place] for place in new), values, strict=True))
         values = [known[key] if ok else -np.inf for key, ok in zip(keys, finished, strict=True)]
@@ -209,7 +234,9 @@ def _log_reward(blocks: Blocks, V: int, P: int, reward: Reward) -> Callable[[Ten
 
 
 def _numbers(blocks: Blocks) -> tuple[np.ndarray, np.ndarray]:
-    """[N] which different SMILES an entry has, and [N, P] which different atom of which SMILES a stem is on; -1: no stem."""
+    """[N] which different SMILES an entry has, and [N, P] which different atom of which SMILES a
+    stem is on; -1: no stem.
+    """
     smiles = {text: number for number, text in enumerate(dict.fromkeys(blocks.smiles))}
     kinds = np.array([smiles[text] for text in blocks.smiles])
     ports = np.full((len(kinds), max(map(len, blocks.places))), -1)
@@ -221,7 +248,9 @@ def _numbers(blocks: Blocks) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _entries_from(blocks: Blocks, P: int) -> np.ndarray:
-    """[N, P] the entry of the same SMILES that binds by the atom of this stem: `translation`, by place."""
+    """[N, P] the entry of the same SMILES that binds by the atom of this stem: `translation`, by
+    place.
+    """
     table = np.zeros((len(blocks.smiles), P), dtype=np.int64)
     for entry, places in enumerate(blocks.places):
         for place, atom in enumerate(places):
@@ -230,7 +259,9 @@ def _entries_from(blocks: Blocks, P: int) -> np.ndarray:
 
 
 def translation(blocks: Blocks, entry: int, atom: int) -> int:
-    """The entry with the same SMILES that is added by `atom`, or by an atom that is its mirror image; else itself."""
+    """The entry with the same SMILES that is added by `atom`, or by an atom that is its mirror
+    image; else itself.
+    """
     same = [other for other, text in enumerate(blocks.smiles) if text == blocks.smiles[entry]]
     for other in same:
         if blocks.places[other][0] == atom:

@@ -1,6 +1,8 @@
-"""Molecules of published blocks whose states are all listed: exact laws of the paper's molecule benchmark, in small.
+"""Molecules of published blocks whose states are all listed: exact laws of the paper's molecule
+benchmark, in small.
 
-Needs RDKit (an extra) and the folder with the published table of blocks, which is no part of this package.
+Needs RDKit (an extra) and the folder with the published table of blocks, which is no part of this
+package.
 """
 
 from __future__ import annotations
@@ -26,19 +28,23 @@ from divergence_lab.graphs.molecules.chemistry import (
 )
 from divergence_lab.graphs.molecules.rewards import Reward, reward_from
 
-# Entries of the published table without the quirks of duplicates (their free atoms do not depend on the entry used).
+# Entries of the published table without the quirks of duplicates (their free atoms do not depend on
+# the entry used).
 SUBSETS = {
     "A8": (14, 64, 20, 21, 25, 51, 52, 37),
     "T12": (3, 7, 14, 25, 29, 51, 64, 20, 21, 57, 58, 37),
     "B12": (14, 64, 20, 21, 25, 51, 52, 37, 57, 58, 78, 79),
 }
 MIN_BLOCKS, MAX_LISTED_BLOCKS = 2, 5
-Key = tuple[int, str]  # blocks so far; canonical SMILES, the number of free stems of each atom as its isotope
+Key = tuple[
+    int, str
+]  # blocks so far; canonical SMILES, the number of free stems of each atom as its isotope
 
 
 @dataclass(frozen=True, eq=False)
 class FragmentSpace:
-    """`graph`: the pointed DAG; `molecules`, `raw` [X] and `spread` [X]: of its terminal states, in their order.
+    """`graph`: the pointed DAG; `molecules`, `raw` [X] and `spread` [X]: of its terminal states, in
+    their order.
 
     `spread`: how far raw differs with the block that came first; 0 while stems are left.
     """
@@ -51,21 +57,29 @@ class FragmentSpace:
 
 
 def fragment_space(
-    data: str | Path, subset: str = "T12", blocks: int = 4, *, reward: Reward | None = None, name: str | None = None
+    data: str | Path,
+    subset: str = "T12",
+    blocks: int = 4,
+    *,
+    reward: Reward | None = None,
+    name: str | None = None,
 ) -> FragmentSpace:
-    """All molecules of up to `blocks` blocks of a subset of the published table, in the folder `data`.
+    """All molecules of up to `blocks` blocks of a subset of the published table, in the folder
+    `data`.
 
-    A state is a molecule with its free stems; the source is empty, the first action places a block, every other
-    binds a block to a stem, and a trajectory may stop from 2 blocks on.  Actions that lead to the same molecule are one
-    action, and states that are the same molecule one state, so each molecule has one target mass, R(x)/Z.
-    R: the sEH proxy where `data` holds its weights, else QED; both to the power 4.  Where no stem is left the published
-    network marks the first atom of the block that came first: here raw is the mean over its blocks in that role, and over
-    the atoms of a block that are alike to its first one, so that it depends on the molecule alone.
-    Raises GraphError, one line.
+    A state is a molecule with its free stems; the source is empty, the first action places a block,
+    every other binds a block to a stem, and a trajectory may stop from 2 blocks on.  Actions that
+    lead to the same molecule are one action, and states that are the same molecule one state, so
+    each molecule has one target mass, R(x)/Z. R: the sEH proxy where `data` holds its weights, else
+    QED; both to the power 4.  Where no stem is left the published network marks the first atom of
+    the block that came first: here raw is the mean over its blocks in that role, and over the atoms
+    of a block that are alike to its first one, so that it depends on the molecule alone. Raises
+    GraphError, one line.
     """
     if subset not in SUBSETS or not MIN_BLOCKS <= blocks <= MAX_LISTED_BLOCKS:
         raise GraphError(
-            f"molecules {subset}x{blocks}: take one of {', '.join(SUBSETS)} and {MIN_BLOCKS} to {MAX_LISTED_BLOCKS} "
+            f"molecules {subset}x{blocks}: take one of {', '.join(SUBSETS)} and "
+            f"{MIN_BLOCKS} to {MAX_LISTED_BLOCKS} "
             "blocks, as in molecules:T12x4:DIR"
         )
     title = name or f"molecules:{subset}x{blocks}"
@@ -80,12 +94,16 @@ def fragment_space(
     def children(key: Key) -> list[Key]:
         if key[0] == blocks:
             return []
-        grown = [(key_of(state, table), state) for state in additions(found[key], table, SUBSETS[subset])]
+        grown = [
+            (key_of(state, table), state) for state in additions(found[key], table, SUBSETS[subset])
+        ]
         for child, state in grown:
             found.setdefault(child, state)
         return sorted({child for child, _ in grown})
 
-    graph = from_children((0, ""), children, lambda key: 0.0 if key[0] >= MIN_BLOCKS else None, name=title)
+    graph = from_children(
+        (0, ""), children, lambda key: 0.0 if key[0] >= MIN_BLOCKS else None, name=title
+    )
     states = [found[graph.labels[state]] for state in graph.terminal_states]
     molecules = tuple(assemble(state, table) for state in states)
     raw, spread = _raw(states, molecules, table, reward)
@@ -98,7 +116,8 @@ def additions(state: FragmentState, table: Blocks, entries: Sequence[int]) -> li
     """Every state with one block more; stems on one atom are alike and taken once."""
     if not state.blocks:
         return [
-            FragmentState((entry,), (), tuple((0, atom) for atom in table.places[entry])) for entry in entries
+            FragmentState((entry,), (), tuple((0, atom) for atom in table.places[entry]))
+            for entry in entries
         ]
     new = len(state.blocks)
     grown = []
@@ -118,7 +137,9 @@ def additions(state: FragmentState, table: Blocks, entries: Sequence[int]) -> li
 
 
 def key_of(state: FragmentState, table: Blocks) -> Key:
-    """What tells a state from others: the number of its blocks, and its molecule with the free stems of each atom."""
+    """What tells a state from others: the number of its blocks, and its molecule with the free
+    stems of each atom.
+    """
     chem = rdkit_chem()
     marked = chem.RWMol(assemble(state, table).mol)
     first = first_atoms(state, table)
@@ -132,7 +153,8 @@ def _raw(
     states: Sequence[FragmentState], molecules: Sequence[Molecule], table: Blocks, reward: Reward
 ) -> tuple[np.ndarray, np.ndarray]:
     """raw [X], and how far it differs with the block that came first."""
-    # a marked atom, whose molecule it is in, and its share in the mean: blocks alike, and the alike atoms of a block
+    # a marked atom, whose molecule it is in, and its share in the mean: blocks alike, and the alike
+    # atoms of a block
     variants, owner, share = [], [], []
     for place, (state, molecule) in enumerate(zip(states, molecules, strict=True)):
         marks = [(molecule.stem_atoms, 1.0)]

@@ -1,4 +1,6 @@
-"""Log-rewards of many molecules at once: the sEH proxy where its weights are at hand, else QED, named so."""
+"""Log-rewards of many molecules at once: the sEH proxy where its weights are at hand, else QED,
+named so.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,12 @@ class Reward:
     log_reward: Callable[[np.ndarray], np.ndarray]
 
 
-def reward_from(data: str | Path | None, beta: float = BETA, dtype: torch.dtype = torch.float64) -> Reward:
-    """By the sEH proxy if the folder `data` holds its weights (their SHA-256 is compared), else by QED."""
+def reward_from(
+    data: str | Path | None, beta: float = BETA, dtype: torch.dtype = torch.float64
+) -> Reward:
+    """By the sEH proxy if the folder `data` holds its weights (their SHA-256 is compared), else
+    by QED.
+    """
     if data is not None and (Path(data) / WEIGHTS).exists():
         return _seh(data, beta, dtype)
     return Reward(
@@ -41,7 +47,13 @@ def reward_from(data: str | Path | None, beta: float = BETA, dtype: torch.dtype 
 
 
 def _seh(data: str | Path, beta: float, dtype: torch.dtype) -> Reward:
-    from divergence_lab.graphs.molecules.proxy import NORM, SMALLEST, featurise, proxy, raw_prediction
+    from divergence_lab.graphs.molecules.proxy import (
+        NORM,
+        SMALLEST,
+        featurise,
+        proxy,
+        raw_prediction,
+    )
     from divergence_lab.graphs.molecules.weights import load_weights
 
     network = proxy(load_weights(data), dtype=dtype)

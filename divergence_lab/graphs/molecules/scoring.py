@@ -1,4 +1,6 @@
-"""Items -> scores: SMILES or fragment states, by the published proxy where its weights are at hand, else by QED."""
+"""Items -> scores: SMILES or fragment states, by the published proxy where its weights are at
+hand, else by QED.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ PROXY_NAME = "sEH proxy (Bengio et al. 2021), published weights"
 
 @dataclass(frozen=True)
 class Score:
-    """`raw`: what the proxy says; `reward`: (max(0.1, raw)/8)^4 of the sEH proxy, QED itself of QED."""
+    """`raw`: what the proxy says; `reward`: (max(0.1, raw)/8)^4 of the sEH proxy, QED itself of
+    QED.
+    """
 
     smiles: str
     raw: float
@@ -42,18 +46,28 @@ def read_items(items: Iterable[str], data: str | Path | None) -> list[Molecule]:
             if isinstance(entry, str):
                 molecules.append(from_smiles(entry))
                 continue
-            if isinstance(entry, dict) and entry.get("blockidxs", 0) is None and isinstance(entry.get("smiles"), str):
-                molecules.append(from_smiles(entry["smiles"]))  # the reference data's way to give a bare SMILES
+            if (
+                isinstance(entry, dict)
+                and entry.get("blockidxs", 0) is None
+                and isinstance(entry.get("smiles"), str)
+            ):
+                molecules.append(
+                    from_smiles(entry["smiles"])
+                )  # the reference data's way to give a bare SMILES
                 continue
             if data is None:
-                raise MoleculeError("fragment states name the published blocks: give their folder with --data")
+                raise MoleculeError(
+                    "fragment states name the published blocks: give their folder with --data"
+                )
             blocks = blocks or read_blocks(data)
             molecules.append(assemble(fragment_state(entry), blocks))
     return molecules
 
 
 def score(molecules: Sequence[Molecule], data: str | Path | None = None) -> list[Score]:
-    """A score of each: by the sEH proxy with the weights in the folder `data`; by QED where that is None."""
+    """A score of each: by the sEH proxy with the weights in the folder `data`; by QED where that
+    is None.
+    """
     if data is None:
         return [_qed(molecule) for molecule in molecules]
     from divergence_lab.graphs.molecules.proxy import featurise, proxy, raw_prediction, reward

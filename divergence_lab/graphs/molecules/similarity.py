@@ -12,8 +12,12 @@ RADIUS, BITS = 2, 2048
 ROWS = 1024  # rows of a similarity matrix computed at once
 
 
-def fingerprints(molecules: Sequence[Molecule], radius: int = RADIUS, bits: int = BITS) -> np.ndarray:
-    """Morgan fingerprints, [X, bits] float32 of 0 and 1 (Rogers, Hahn 2010; RDKit, no chirality, no counts)."""
+def fingerprints(
+    molecules: Sequence[Molecule], radius: int = RADIUS, bits: int = BITS
+) -> np.ndarray:
+    """Morgan fingerprints, [X, bits] float32 of 0 and 1 (Rogers, Hahn 2010; RDKit, no chirality,
+    no counts).
+    """
     rdkit_chem()
     from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 
@@ -23,7 +27,9 @@ def fingerprints(molecules: Sequence[Molecule], radius: int = RADIUS, bits: int 
 
 
 def tanimoto(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """|a and b| / |a or b| of every pair of rows: [X, bits], [Y, bits] -> [X, Y] float32; 1 where both are empty."""
+    """|a and b| / |a or b| of every pair of rows: [X, bits], [Y, bits] -> [X, Y] float32; 1
+    where both are empty.
+    """
     sizes = other.sum(axis=1)[None]
     parts = []
     for start in range(0, len(one), ROWS):
@@ -31,11 +37,17 @@ def tanimoto(one: np.ndarray, other: np.ndarray) -> np.ndarray:
         both = some @ other.T
         either = some.sum(axis=1)[:, None] + sizes - both
         parts.append(np.where(either > 0, both / np.maximum(either, 1.0), 1.0))
-    return np.concatenate(parts).astype(np.float32) if parts else np.zeros((0, len(other)), dtype=np.float32)
+    return (
+        np.concatenate(parts).astype(np.float32)
+        if parts
+        else np.zeros((0, len(other)), dtype=np.float32)
+    )
 
 
 def mean_similarity(prints: np.ndarray) -> float:
-    """The mean Tanimoto similarity over all pairs of different places: [X, bits] -> a number; NaN for X < 2."""
+    """The mean Tanimoto similarity over all pairs of different places: [X, bits] -> a number;
+    NaN for X < 2.
+    """
     count = len(prints)
     if count < 2:
         return float("nan")
@@ -44,7 +56,9 @@ def mean_similarity(prints: np.ndarray) -> float:
 
 
 def scaffolds(molecules: Sequence[Molecule]) -> list[str]:
-    """Canonical SMILES of each Bemis-Murcko scaffold (rings and what links them); '' for a molecule without rings."""
+    """Canonical SMILES of each Bemis-Murcko scaffold (rings and what links them); '' for a
+    molecule without rings.
+    """
     rdkit_chem()
     from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
 

@@ -1,4 +1,7 @@
-"""Molecules grown from fragments: a small space whose states are all listed.  Needs RDKit (an extra)."""
+"""Molecules grown from fragments: a small space whose states are all listed.
+
+Needs RDKit (an extra).
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from functools import lru_cache
 from divergence_lab.graphs.children import from_children
 from divergence_lab.graphs.dag import GraphError, PointedDAG
 
-# SMILES with an open place, a stem, at each *.  Common in drug-like molecules; those with two stems are not
-# all symmetric, so that it matters which end is bound.
+# SMILES with an open place, a stem, at each *.  Common in drug-like molecules; those with two stems
+# are not all symmetric, so that it matters which end is bound.
 FRAGMENTS = (
     "*c1ccc(*)cc1",  # phenylene
     "*c1ccnc(*)c1",  # pyridine
@@ -32,14 +35,17 @@ class MissingRDKit(GraphError):
 def molecules(blocks: int, *, name: str | None = None) -> PointedDAG:
     """R(molecule) = QED, 0 to 1 (Bickerton et al. 2012, by RDKit), open stems filled by hydrogen.
 
-    The source is empty.  The first action chooses one of `FRAGMENTS`; every other binds a stem of one more
-    fragment to a stem of the molecule; up to `blocks` of them, and a trajectory may stop after each.  Actions
-    that lead to the same molecule are one action.  Labels: (number of fragments, canonical SMILES with the
-    open stems as *), so that molecules that differ in their open stems alone are two states.
-    Raises GraphError for a number of blocks that is too large, MissingRDKit without RDKit.
+    The source is empty.  The first action chooses one of `FRAGMENTS`; every other binds a stem of
+    one more fragment to a stem of the molecule; up to `blocks` of them, and a trajectory may stop
+    after each.  Actions that lead to the same molecule are one action.  Labels: (number of
+    fragments, canonical SMILES with the open stems as *), so that molecules that differ in their
+    open stems alone are two states. Raises GraphError for a number of blocks that is too large,
+    MissingRDKit without RDKit.
     """
     if not 1 <= blocks <= MAX_BLOCKS:
-        raise GraphError(f"molecules T{blocks}: take 1 to {MAX_BLOCKS} fragments, as in molecules:T3")
+        raise GraphError(
+            f"molecules T{blocks}: take 1 to {MAX_BLOCKS} fragments, as in molecules:T3"
+        )
     title = name or f"molecules:T{blocks}"
     _rdkit(title)
 
@@ -49,8 +55,11 @@ def molecules(blocks: int, *, name: str | None = None) -> PointedDAG:
             return []
         if count == 0:
             return [(1, _canonical(fragment)) for fragment in FRAGMENTS]
-        # a set: several ways to the same molecule are one edge; sorted: slots must not depend on hashing
-        return sorted({(count + 1, bound) for fragment in FRAGMENTS for bound in _bound(smiles, fragment)})
+        # a set: several ways to the same molecule are one edge; sorted: slots must not depend on
+        # hashing
+        return sorted(
+            {(count + 1, bound) for fragment in FRAGMENTS for bound in _bound(smiles, fragment)}
+        )
 
     return from_children((0, ""), children, _log_qed, name=title)
 
@@ -72,13 +81,17 @@ def _canonical(smiles: str) -> str:
 
 @lru_cache(maxsize=None)
 def _stems(smiles: str) -> tuple:
-    """The molecule and, for each class of equivalent stems, one as (its dummy atom, the atom it is on)."""
+    """The molecule and, for each class of equivalent stems, one as (its dummy atom, the atom it
+    is on).
+    """
     from rdkit import Chem
 
     mol = Chem.MolFromSmiles(smiles)
     alike = Chem.CanonicalRankAtoms(mol, breakTies=False)
     one_each = {alike[atom.GetIdx()]: atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0}
-    return mol, tuple((atom.GetIdx(), atom.GetNeighbors()[0].GetIdx()) for atom in one_each.values())
+    return mol, tuple(
+        (atom.GetIdx(), atom.GetNeighbors()[0].GetIdx()) for atom in one_each.values()
+    )
 
 
 def _bound(smiles: str, fragment: str) -> list[str]:

@@ -1,4 +1,6 @@
-"""The published weights of the sEH proxy: from a folder, or downloaded on request; never run as code."""
+"""The published weights of the sEH proxy: from a folder, or downloaded on request; never run as
+code.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ FILES = {
         "pretrained_proxy/best_params.pkl.gz",
         "f76ab480b62e23dda04fd45fefe0e7ae2374b3f8c3f18fb7e00651cad05b9e1f",
     ),
-    BLOCKS: ("blocks_PDB_105.json", "0fcc09130c2e03046ecf3ccc6cb5f903abdb912a541b3f9f2d4578ab01453b88"),
+    BLOCKS: (
+        "blocks_PDB_105.json",
+        "0fcc09130c2e03046ecf3ccc6cb5f903abdb912a541b3f9f2d4578ab01453b88",
+    ),
 }
 SHAPES = (
     (64, 71), (64,), (64, 64), (64,), (128, 4), (128,), (4096, 128), (4096,), (192, 64), (192, 64), (192,), (192,),
@@ -35,8 +40,8 @@ SHAPES = (
 def load_weights(folder: str | Path) -> list[np.ndarray]:
     """The 22 arrays of `best_params.pkl.gz` in float32.
 
-    The file's SHA-256 must be that of the published one; its pickle may name arrays and nothing else.
-    Raises MoleculeError.
+    The file's SHA-256 must be that of the published one; its pickle may name arrays and nothing
+    else. Raises MoleculeError.
     """
     content = checked(Path(folder), WEIGHTS)
     try:
@@ -54,20 +59,27 @@ def checked(folder: Path, name: str) -> bytes:
         content = (folder / name).read_bytes()
     except OSError as error:
         raise MoleculeError(
-            f"{folder / name} cannot be read ({error.strerror}); get it by: divergence-lab molecules fetch {folder}"
+            f"{folder / name} cannot be read ({error.strerror}); get it by: "
+            f"divergence-lab molecules fetch {folder}"
         ) from None
     if hashlib.sha256(content).hexdigest() != FILES[name][1]:
-        raise MoleculeError(f"{folder / name} is not the published file (its SHA-256 differs); download it again")
+        raise MoleculeError(
+            f"{folder / name} is not the published file (its SHA-256 differs); download it again"
+        )
     return content
 
 
 def fetch(folder: str | Path, source: str = SOURCE) -> list[Path]:
-    """Download the published files into `folder`, each compared with its SHA-256 before it is put there."""
+    """Download the published files into `folder`, each compared with its SHA-256 before it is
+    put there.
+    """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise MoleculeError(f"{folder} cannot be made ({error.strerror}); name another folder") from None
+        raise MoleculeError(
+            f"{folder} cannot be made ({error.strerror}); name another folder"
+        ) from None
     written = []
     for name, (place, digest) in FILES.items():
         address = source.rstrip("/") + "/" + place
@@ -75,10 +87,15 @@ def fetch(folder: str | Path, source: str = SOURCE) -> list[Path]:
             with urllib.request.urlopen(address, timeout=60) as answer:
                 content = answer.read(50_000_000)
         except (urllib.error.URLError, OSError, ValueError) as error:
-            raise MoleculeError(f"{address} cannot be downloaded ({error}); try again, or name --from URL") from error
+            raise MoleculeError(
+                f"{address} cannot be downloaded ({error}); try again, or name --from URL"
+            ) from error
         found = hashlib.sha256(content).hexdigest()
         if found != digest:
-            raise MoleculeError(f"{address} has SHA-256 {found[:16]}..., not the published {digest[:16]}...; not kept")
+            raise MoleculeError(
+                f"{address} has SHA-256 {found[:16]}..., not the published "
+                f"{digest[:16]}...; not kept"
+            )
         handle, temporary = tempfile.mkstemp(dir=folder)
         with os.fdopen(handle, "wb") as file:
             file.write(content)

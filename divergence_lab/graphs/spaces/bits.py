@@ -1,4 +1,7 @@
-"""Bit sequences (Malkin et al. 2022; as in Hu et al. 2025): N bits, filled in by words of K, in any order."""
+"""Bit sequences (Malkin et al.
+
+2022; as in Hu et al. 2025): N bits, filled in by words of K, in any order.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +19,22 @@ MAX_LISTED_BITS = 16  # up to here log Z is a sum over all strings
 
 
 def bits(n_bits: int, word: int, *, seed: int = 0, name: str | None = None) -> PointedDAG:
-    """R(x) = exp(-2 min_m d(x, m)), d the Hamming distance to the modes m of `bit_modes(n_bits, seed)`.
+    """R(x) = exp(-2 min_m d(x, m)), d the Hamming distance to the modes m of `bit_modes(n_bits,
+    seed)`.
 
-    N = n_bits, K = word, L = N/K slots.  The source has L empty slots; action i 2^K + w fills the empty slot
-    i with the word w, whose first bit is its highest; a trajectory stops where no slot is empty.
-    S = (2^K + 1)^L, A = L 2^K + 1; coordinates [S, N] are the bits, 2 where empty.
-    `log_partial` counts the distance over the filled slots alone.
-    Raises GraphError for sizes that do not fit.
+    N = n_bits, K = word, L = N/K slots.  The source has L empty slots; action i 2^K + w fills the
+    empty slot i with the word w, whose first bit is its highest; a trajectory stops where no slot
+    is empty. S = (2^K + 1)^L, A = L 2^K + 1; coordinates [S, N] are the bits, 2 where empty.
+    `log_partial` counts the distance over the filled slots alone. Raises GraphError for sizes that
+    do not fit.
     """
     n_slots, n_words = _sizes(n_bits, word)
     n_states, n_actions = (n_words + 1) ** n_slots, n_slots * n_words + 1
     if n_states > MAX_STATES or n_states * n_actions > MAX_TABLE:
         shown = f"{n_states:,}" if n_states < 10**15 else "over 10^15"
         raise GraphError(
-            f"bits {n_bits}x{word} has {shown} states with {n_actions:,} actions, too many to list; "
+            f"bits {n_bits}x{word} has {shown} states with {n_actions:,} actions, too "
+            "many to list; "
             f"take fewer bits or other words, or generated:bits:{n_bits}x{word}"
         )
     # a state's number has one digit for each slot: 0 = empty, 1 + w = the word w
@@ -60,10 +65,14 @@ def bits(n_bits: int, word: int, *, seed: int = 0, name: str | None = None) -> P
     )
 
 
-def generated_bits(n_bits: int, word: int, *, seed: int = 0, name: str | None = None) -> GeneratedDAG:
-    """The space of `bits` without its list of states: a state is [.., L], 0 = empty and 1 + w = the word w.
+def generated_bits(
+    n_bits: int, word: int, *, seed: int = 0, name: str | None = None
+) -> GeneratedDAG:
+    """The space of `bits` without its list of states: a state is [.., L], 0 = empty and 1 + w = the
+    word w.
 
-    `modes_of`: every mode at most N/4 bits away (30 of 120).  log Z: exact up to 16 bits, None above.
+    `modes_of`: every mode at most N/4 bits away (30 of 120).  log Z: exact up to 16 bits, None
+    above.
     """
     n_slots, n_words = _sizes(n_bits, word)
     title = name or f"generated:bits:{n_bits}x{word}"
@@ -93,7 +102,9 @@ def generated_bits(n_bits: int, word: int, *, seed: int = 0, name: str | None = 
 
     def allowed(states: Tensor) -> Tensor:
         empty = states == 0
-        return torch.cat([empty.repeat_interleave(n_words, dim=-1), ~empty.any(dim=-1, keepdim=True)], dim=-1)
+        return torch.cat(
+            [empty.repeat_interleave(n_words, dim=-1), ~empty.any(dim=-1, keepdim=True)], dim=-1
+        )
 
     def step(states: Tensor, actions: Tensor) -> Tensor:
         slot = torch.arange(n_slots, device=states.device)
@@ -120,7 +131,9 @@ def generated_bits(n_bits: int, word: int, *, seed: int = 0, name: str | None = 
         back_of=lambda states, actions: (actions // n_words).clamp(max=n_slots - 1),
         forward_of=forward_of,
         features=lambda states: hot(states)[states].flatten(-2),
-        log_reward=lambda states: log_partial(states).masked_fill((states == 0).any(dim=-1), -torch.inf),
+        log_reward=lambda states: log_partial(states).masked_fill(
+            (states == 0).any(dim=-1), -torch.inf
+        ),
         log_partial=log_partial,
         log_paths=lambda states: torch.lgamma((states > 0).sum(dim=-1).double() + 1),
         modes_of=modes_of,
@@ -131,10 +144,11 @@ def generated_bits(n_bits: int, word: int, *, seed: int = 0, name: str | None = 
 
 
 def bit_modes(n_bits: int, seed: int = 0) -> np.ndarray:
-    """The modes, [M, N] of 0 and 1: M = N/2 different ones (60 of 120 bits), or as many as there are.
+    """The modes, [M, N] of 0 and 1: M = N/2 different ones (60 of 120 bits), or as many as there
+    are.
 
-    Each joins ceil(N/8) words drawn independently from the five of `WORDS`, cut to N bits, by numpy's
-    default_rng(seed).
+    Each joins ceil(N/8) words drawn independently from the five of `WORDS`, cut to N bits, by
+    numpy's default_rng(seed).
     """
     words = np.array([[int(bit) for bit in word] for word in WORDS], dtype=np.int8)
     wanted = max(1, n_bits // 2)
@@ -147,15 +161,21 @@ def bit_modes(n_bits: int, seed: int = 0) -> np.ndarray:
 
 
 def near_modes(n_bits: int, word: int, *, seed: int = 0, every: int = 1) -> np.ndarray:
-    """A test set of full strings as states [X, L]: every mode, and one string with each of 1 .. N - 1 bits flipped.
+    """A test set of full strings as states [X, L]: every mode, and one string with each of 1 .. N -
+    1 bits flipped.
 
-    7,200 strings for 120 bits, the construction of the released code of Hu et al. (2025), not its random numbers.
-    `every` k: of each mode only 0, k, 2k ... flips.
+    7,200 strings for 120 bits, the construction of the released code of Hu et al. (2025), not its
+    random numbers. `every` k: of each mode only 0, k, 2k ... flips.
     """
     n_slots, _ = _sizes(n_bits, word)
     modes = bit_modes(n_bits, seed)
     # bits in random order: the first c of them are flipped in the string with c flips
-    place = np.random.default_rng([seed, 1]).random((len(modes), n_bits, n_bits)).argsort(axis=-1).argsort(axis=-1)
+    place = (
+        np.random.default_rng([seed, 1])
+        .random((len(modes), n_bits, n_bits))
+        .argsort(axis=-1)
+        .argsort(axis=-1)
+    )
     flipped = place < np.arange(n_bits)[:, None]
     strings = (modes[:, None] ^ flipped)[:, ::every].reshape(-1, n_slots, word)
     return 1 + strings @ (1 << np.arange(word - 1, -1, -1))
@@ -166,20 +186,28 @@ _VALUE_OF = np.array([2, 1, 0], dtype=np.int8)  # of a sign: [0] -> empty, [1] -
 
 def _sizes(n_bits: int, word: int) -> tuple[int, int]:
     if n_bits < 1 or word < 1 or n_bits % word:
-        raise GraphError(f"bits {n_bits}x{word}: words of K bits must fill N bits; take K that divides N")
+        raise GraphError(
+            f"bits {n_bits}x{word}: words of K bits must fill N bits; take K that divides N"
+        )
     if word > 16 or n_bits > MAX_BITS:
-        raise GraphError(f"bits {n_bits}x{word}: take at most {MAX_BITS:,} bits, in words of at most 16")
+        raise GraphError(
+            f"bits {n_bits}x{word}: take at most {MAX_BITS:,} bits, in words of at most 16"
+        )
     return n_bits // word, 2**word
 
 
 def _filled(word: int) -> np.ndarray:
-    """[2^K + 1, K] int8: row 0, an empty slot, is 0; row 1 + w has 1 and -1 for the bits of the word w."""
+    """[2^K + 1, K] int8: row 0, an empty slot, is 0; row 1 + w has 1 and -1 for the bits of the
+    word w.
+    """
     numbers = np.arange(2**word)[:, None] >> np.arange(word - 1, -1, -1)
     return np.concatenate([np.zeros((1, word)), 2 * (numbers & 1) - 1]).astype(np.int8)
 
 
 def _distances(filled: np.ndarray, modes: np.ndarray) -> np.ndarray:
-    """[S, N] of -1, 0, 1 and [M, N] of 0, 1 -> [S, M] float64: bits that differ, empty ones left out."""
+    """[S, N] of -1, 0, 1 and [M, N] of 0, 1 -> [S, M] float64: bits that differ, empty ones left
+    out.
+    """
     signs = filled.astype(np.float32)
     known = np.abs(signs).sum(axis=1, keepdims=True)
     return ((known - signs @ (2 * modes.T.astype(np.float32) - 1)) / 2).astype(np.float64)

@@ -1,4 +1,7 @@
-"""Hyper-grids of any dimension and side (Bengio et al. 2021; reward constants of Hu et al. 2025)."""
+"""Hyper-grids of any dimension and side (Bengio et al.
+
+2021; reward constants of Hu et al. 2025).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,14 @@ import torch
 from torch import Tensor
 
 from divergence_lab.graphs.dag import MAX_STATES, GraphError, PointedDAG
-from divergence_lab.graphs.generated import MAX_FEATURES, MAX_STEPS, GeneratedDAG, on_device, one_hot, unit
+from divergence_lab.graphs.generated import (
+    MAX_FEATURES,
+    MAX_STEPS,
+    GeneratedDAG,
+    on_device,
+    one_hot,
+    unit,
+)
 
 READINGS = ("x/(H-1)", "x/H")
 MAX_COUNTED_MODES = 20  # 2^20 corners: a million places to remember a visit, for each member
@@ -26,21 +36,25 @@ def hypergrid(
     reading: str = "x/(H-1)",
     name: str | None = None,
 ) -> PointedDAG:
-    """R(x) = r0 + r1 [all_i |u_i - 1/2| > 1/4] + r2 [all_i 0.3 < |u_i - 1/2| < 0.4], u = x/(H-1), H = side.
+    """R(x) = r0 + r1 [all_i |u_i - 1/2| > 1/4] + r2 [all_i 0.3 < |u_i - 1/2| < 0.4], u = x/(H-1), H
+    = side.
 
-    With reading "x/H", u = x/H.  S = H^D states, coordinates [S, D] in 0..H-1, source at the origin; action
-    i adds 1 to coordinate i, action D stops, which is allowed everywhere.  The comparisons are exact, in
-    integers.
-    Raises GraphError for sizes that do not fit, an unknown reading, and rewards that are not positive.
+    With reading "x/H", u = x/H.  S = H^D states, coordinates [S, D] in 0..H-1, source at the
+    origin; action i adds 1 to coordinate i, action D stops, which is allowed everywhere.  The
+    comparisons are exact, in integers. Raises GraphError for sizes that do not fit, an unknown
+    reading, and rewards that are not positive.
 
         >>> hypergrid(2, 8).n_states
         64
     """
     line = _line(dimensions, side, (r0, r1, r2), reading)
     if dimensions > 64 or side**dimensions > MAX_STATES:
-        generated = f", or generated:hypergrid:{dimensions}x{side}" if _fits(dimensions, side) else ""
+        generated = (
+            f", or generated:hypergrid:{dimensions}x{side}" if _fits(dimensions, side) else ""
+        )
         raise GraphError(
-            f"hypergrid {dimensions}x{side} has more than {MAX_STATES:,} states; take fewer dimensions or a "
+            f"hypergrid {dimensions}x{side} has more than {MAX_STATES:,} states; take "
+            "fewer dimensions or a "
             f"smaller side{generated}"
         )
     n_states = side**dimensions
@@ -86,14 +100,16 @@ def generated_hypergrid(
 ) -> GeneratedDAG:
     """The grid of `hypergrid` without its list of states: a state is [.., D], the coordinates.
 
-    log Z = log(r0 H^D + r1 c^D + r2 m^D), with c and m the values of one coordinate beyond 1/4 and between
-    0.3 and 0.4.  A mode is a corner, 2^D in all, that holds states of the largest reward (none above D = 20).
+    log Z = log(r0 H^D + r1 c^D + r2 m^D), with c and m the values of one coordinate beyond 1/4 and
+    between 0.3 and 0.4.  A mode is a corner, 2^D in all, that holds states of the largest reward
+    (none above D = 20).
     """
     line = _line(dimensions, side, (r0, r1, r2), reading)
     title = name or f"generated:hypergrid:{dimensions}x{side}"
     if not _fits(dimensions, side):
         raise GraphError(
-            f"{title}: {dimensions * side:,} features and {dimensions * (side - 1) + 1:,} steps do not fit "
+            f"{title}: {dimensions * side:,} features and "
+            f"{dimensions * (side - 1) + 1:,} steps do not fit "
             f"(limits {MAX_FEATURES:,} and {MAX_STEPS:,}); take fewer dimensions or a smaller side"
         )
     corner, mode = on_device(lambda: line.corner), on_device(lambda: line.mode)
@@ -117,7 +133,9 @@ def generated_hypergrid(
         return torch.lgamma(steps.sum(dim=-1) - dimensions + 1) - torch.lgamma(steps).sum(dim=-1)
 
     def modes_of(states: Tensor) -> Tensor:
-        place = ((2 * states > side - 1) * 2 ** torch.arange(dimensions, device=states.device)).sum(dim=-1)
+        place = ((2 * states > side - 1) * 2 ** torch.arange(dimensions, device=states.device)).sum(
+            dim=-1
+        )
         return torch.where(is_best(states)[kind(states)], place, -1)[..., None]
 
     counted = dimensions <= MAX_COUNTED_MODES
@@ -153,8 +171,8 @@ def _fits(dimensions: int, side: int) -> bool:
 class _Line:
     """Along one coordinate: `corner`, `mode` [H] bool, a mode being a corner too.
 
-    `log_rewards` [3] float64: of states that are neither in all coordinates, a corner, a mode; `best`
-    [3] bool: within 1% of the largest that occurs.
+    `log_rewards` [3] float64: of states that are neither in all coordinates, a corner, a mode;
+    `best` [3] bool: within 1% of the largest that occurs.
     """
 
     corner: np.ndarray
@@ -166,13 +184,18 @@ class _Line:
 
 def _line(dimensions: int, side: int, constants: tuple[float, float, float], reading: str) -> _Line:
     if dimensions < 1 or side < 2:
-        raise GraphError(f"hypergrid {dimensions}x{side}: take at least 1 dimension and a side of at least 2")
+        raise GraphError(
+            f"hypergrid {dimensions}x{side}: take at least 1 dimension and a side of at least 2"
+        )
     if reading not in READINGS:
         raise GraphError(f"hypergrid: reading {reading!r} is not one of {', '.join(READINGS)}")
     if side > max(MAX_STATES, MAX_FEATURES) or dimensions > MAX_FEATURES:
-        raise GraphError(f"hypergrid {dimensions}x{side} has more than {MAX_STATES:,} states and too many "
-                         "features to generate; take fewer dimensions or a smaller side")
-    # d = |2x - m| turns the comparisons of |x/m - 1/2| into d/(2m) against 1/4, 3/10 and 4/10: integers only
+        raise GraphError(
+            f"hypergrid {dimensions}x{side} has more than {MAX_STATES:,} states and too many "
+            "features to generate; take fewer dimensions or a smaller side"
+        )
+    # d = |2x - m| turns the comparisons of |x/m - 1/2| into d/(2m) against 1/4, 3/10 and 4/10:
+    # integers only
     m = side - 1 if reading == "x/(H-1)" else side
     distance = np.abs(2 * np.arange(side) - m)
     corner = 2 * distance > m

@@ -1,4 +1,7 @@
-"""Sets: K of N elements, chosen one by one in any order.  K! trajectories lead to each of C(N, K) sets."""
+"""Sets: K of N elements, chosen one by one in any order.
+
+K! trajectories lead to each of C(N, K) sets.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ def sets(n_elements: int, size: int, *, seed: int = 0, name: str | None = None) 
 
     h [N] and J [N-1] are standard normal, drawn in this order by numpy's default_rng(seed).
     N = n_elements, K = size; action i takes element i, and a trajectory stops with K of them.
-    States: sum_{k <= K} C(N, k); coordinates [S, N] are 1 where taken.  `log_partial` is the same sum for
-    unfinished sets.  Raises GraphError for sizes that do not fit.
+    States: sum_{k <= K} C(N, k); coordinates [S, N] are 1 where taken.  `log_partial` is the same
+    sum for unfinished sets.  Raises GraphError for sizes that do not fit.
     """
     _check(n_elements, size)
     # 62 elements are the bits of one number; more, and even to count the sets could take long
@@ -58,16 +61,22 @@ def sets(n_elements: int, size: int, *, seed: int = 0, name: str | None = None) 
     )
 
 
-def generated_sets(n_elements: int, size: int, *, seed: int = 0, name: str | None = None) -> GeneratedDAG:
-    """The space of `sets` without its list of states: a state is [.., N], 1 where the element is taken.
+def generated_sets(
+    n_elements: int, size: int, *, seed: int = 0, name: str | None = None
+) -> GeneratedDAG:
+    """The space of `sets` without its list of states: a state is [.., N], 1 where the element is
+    taken.
 
-    Only neighbours interact, so log Z is a sum over the elements in turn, and exact (None above N K = 10^7).
+    Only neighbours interact, so log Z is a sum over the elements in turn, and exact (None above N K
+    = 10^7).
     """
     _check(n_elements, size)
     title = name or f"generated:sets:{n_elements}x{size}"
     if 2 * n_elements > MAX_FEATURES:
-        raise GraphError(f"{title}: {2 * n_elements:,} features do not fit (limit {MAX_FEATURES:,}); "
-                         "take fewer elements")
+        raise GraphError(
+            f"{title}: {2 * n_elements:,} features do not fit (limit {MAX_FEATURES:,}); "
+            "take fewer elements"
+        )
     energies = _energies(n_elements, seed)
     single, pair = on_device(lambda: energies[0]), on_device(lambda: energies[1])
 
@@ -105,7 +114,9 @@ def generated_sets(n_elements: int, size: int, *, seed: int = 0, name: str | Non
 
 def _check(n_elements: int, size: int) -> None:
     if n_elements < 1 or not 1 <= size <= n_elements:
-        raise GraphError(f"sets {n_elements}x{size}: choose at least 1 and at most all of the elements")
+        raise GraphError(
+            f"sets {n_elements}x{size}: choose at least 1 and at most all of the elements"
+        )
 
 
 def _energies(n_elements: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -115,7 +126,9 @@ def _energies(n_elements: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _log_z(single: np.ndarray, pair: np.ndarray, size: int) -> float:
-    """log sum R over all sets of `size`: element by element, by how many are taken, and if the last is."""
+    """log sum R over all sets of `size`: element by element, by how many are taken, and if the
+    last is.
+    """
     out, taken = np.full(size + 1, -np.inf), np.full(size + 1, -np.inf)
     out[0] = 0.0
     for own, bond in zip(single, [0.0, *pair], strict=True):

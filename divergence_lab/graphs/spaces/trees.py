@@ -10,19 +10,22 @@ from divergence_lab.graphs.dag import MAX_STATES, MAX_TABLE, GraphError, Pointed
 def tree(branches: int, depth: int, *, name: str | None = None) -> PointedDAG:
     """R(leaf n) = n + 1, leaves counted from the left, 0..B^D - 1: Z = B^D (B^D + 1) / 2.
 
-    B = branches, D = depth; S = 1 + B + .. + B^D; action j goes to the j-th child, and trajectories stop at
-    the leaves alone.  Coordinates [S, D] are the branches taken, B where none is yet.
+    B = branches, D = depth; S = 1 + B + .. + B^D; action j goes to the j-th child, and trajectories
+    stop at the leaves alone.  Coordinates [S, D] are the branches taken, B where none is yet.
     Raises GraphError for sizes that do not fit.
     """
     if branches < 1 or depth < 1:
-        raise GraphError(f"tree {branches}x{depth}: take at least 1 branch and a depth of at least 1")
+        raise GraphError(
+            f"tree {branches}x{depth}: take at least 1 branch and a depth of at least 1"
+        )
     # the depth is bounded first, so that no huge power is computed
     fits = branches <= MAX_TABLE and (depth <= 1000 if branches == 1 else depth <= 24)
     sizes = [branches**level for level in range(depth + 1)] if fits else []
     n_states = sum(sizes)
     if not fits or n_states > MAX_STATES or n_states * max(branches + 1, depth) > MAX_TABLE:
         raise GraphError(
-            f"tree {branches}x{depth} has too many states to list; take fewer branches or a lower depth"
+            f"tree {branches}x{depth} has too many states to list; take fewer branches "
+            "or a lower depth"
         )
     number = np.arange(n_states)
     inner = n_states - sizes[-1]

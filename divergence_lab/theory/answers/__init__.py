@@ -4,11 +4,7 @@ import sys
 
 from divergence_lab import Room
 
-_HOME = {
-    "derive": "derivation",
-    "Derivation": "derivation",
-    "invert": "inversion",
-}
+_HOME = {"derive": "derivation", "Derivation": "derivation", "invert": "inversion"}
 
 __all__ = [*_HOME]
 

@@ -1,7 +1,7 @@
 """Everything theory says of one loss, as one record and as the JSON that `derive` prints.
 
-A derivation runs in a process of its own and ends with its budget of processor time, whatever SymPy does: what was
-answered by then stands, the rest is undecided and says so.
+A derivation runs in a process of its own and ends with its budget of processor time, whatever SymPy
+does: what was answered by then stands, the rest is undecided and says so.
 """
 
 from __future__ import annotations
@@ -13,18 +13,25 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, be_patient, clock, cut_short, stream
+from divergence_lab.theory.budget.asking import (
+    OutOfTime,
+    SearchFailed,
+    be_patient,
+    clock,
+    cut_short,
+    stream,
+)
 from divergence_lab.theory.checker.parametric import left_out
-from divergence_lab.theory.verdicts.decision import decide_one, ends
+from divergence_lab.theory.checker.sentences import PREFIX
 from divergence_lab.theory.divergence.closed_form import Divergence, divergence, dual_loss
 from divergence_lab.theory.divergence.domain import fault
+from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.divergence.values import Value, value
 from divergence_lab.theory.expressions.enclosure import NotEvaluable
 from divergence_lab.theory.expressions.parsing import ExpressionError, parse_number, write
+from divergence_lab.theory.verdicts.decision import decide_one, ends
 from divergence_lab.theory.verdicts.family_proofs import stored
-from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.verdicts.parameter_numbers import Cases, Number
-from divergence_lab.theory.checker.sentences import PREFIX
-from divergence_lab.theory.divergence.values import Value, value
 from divergence_lab.theory.verdicts.verdict import (
     KINDS,
     QUICK_FIRST,
@@ -36,12 +43,26 @@ from divergence_lab.theory.verdicts.verdict import (
     verdict_to_json,
 )
 
-# What is asked in turn, and the share of the budget after which each must be answered: what an early one leaves,
-# the later ones have. Every verdict is a stage of its own, so that one that does not end costs no other.
-STAGES = {"g'": 0.15, "the divergence": 0.45, "the pieces": 0.7, "zero_forcing": 0.74, "zero_avoiding": 0.78,
-          "bounded_gradient": 0.8, "even": 0.82, "symmetric": 0.84, "validity": 0.87, "convex": 0.9, "the numbers": 0.92,
-          "the values": 0.97, "the swapped loss": 1.0}
-# A verdict may search for this share of what is left of the time until all of them must be answered.
+# What is asked in turn, and the share of the budget after which each must be answered: what an
+# early one leaves, the later ones have. Every verdict is a stage of its own, so that one that does
+# not end costs no other.
+STAGES = {
+    "g'": 0.15,
+    "the divergence": 0.45,
+    "the pieces": 0.7,
+    "zero_forcing": 0.74,
+    "zero_avoiding": 0.78,
+    "bounded_gradient": 0.8,
+    "even": 0.82,
+    "symmetric": 0.84,
+    "validity": 0.87,
+    "convex": 0.9,
+    "the numbers": 0.92,
+    "the values": 0.97,
+    "the swapped loss": 1.0,
+}
+# A verdict may search for this share of what is left of the time until all of them must be
+# answered.
 VERDICT_SHARE, PARAMETRIC_SHARE = 0.5, 0.6
 # With parameters any of them may take all it is given; they have to end by themselves before that.
 VERDICTS_END = 0.75
@@ -49,8 +70,11 @@ VERDICTS_END = 0.75
 
 @dataclass(frozen=True)
 class Derivation:
-    """A loss, its divergence, the verdicts, the loss of the swapped divergence, enclosed values of f, and g' (None:
-    it was not found in time). `lost`: what is missing for lack of time, one sentence each."""
+    """A loss, its divergence, the verdicts, the loss of the swapped divergence, enclosed values
+    of f, and g' (None: it was not found in time). `lost`: what is missing for lack of time, one
+    sentence each.
+    """
+
     loss: Loss
     divergence: Divergence
     verdicts: Verdicts
@@ -60,30 +84,47 @@ class Derivation:
     lost: tuple[str, ...] = ()
 
 
-def derive(loss: Loss, at: Sequence[sp.Expr] = (), digits: int = 30, budget: float = 20.0, spent: float = 0.0
-           ) -> Derivation:
-    """Derive and decide everything about `loss` within `budget` processor seconds; what takes longer is undecided.
+def derive(
+    loss: Loss,
+    at: Sequence[sp.Expr] = (),
+    digits: int = 30,
+    budget: float = 20.0,
+    spent: float = 0.0,
+) -> Derivation:
+    """Derive and decide everything about `loss` within `budget` processor seconds; what takes
+    longer is undecided.
 
-    `at`: exact ratios t > 0 at which f is enclosed to `digits` digits. `spent`: seconds of the budget that were used
-    before, to read the loss. Raises ExpressionError when values are
-    asked of a loss whose parameters have no value or that is not finite.
+    `at`: exact ratios t > 0 at which f is enclosed to `digits` digits. `spent`: seconds of the
+    budget that were used before, to read the loss. Raises ExpressionError when values are asked of
+    a loss whose parameters have no value or that is not finite.
 
         >>> import divergence_lab as dl
         >>> dl.derive(dl.loss("Abs(x)/2")).verdicts.zero_avoiding.because
         "f'(oo) = int g'(x) e^(-x) dx is finite, by comparison with x**(-3/2)"
     """
-    return assemble(Divergence(loss, None, None, None, 0), (loss, tuple(at), digits), answers, budget, spent)
+    return assemble(
+        Divergence(loss, None, None, None, 0), (loss, tuple(at), digits), answers, budget, spent
+    )
 
 
-def assemble(known: Divergence, question: tuple, search: Callable[..., Iterator[Any]], budget: float, spent: float = 0.0
-             ) -> Derivation:
-    """The derivation from the stages that `search(*question, budget, done)` yields in a process of its own.
+def assemble(
+    known: Divergence,
+    question: tuple,
+    search: Callable[..., Iterator[Any]],
+    budget: float,
+    spent: float = 0.0,
+) -> Derivation:
+    """The derivation from the stages that `search(*question, budget, done)` yields in a process of
+    its own.
 
-    `known` is what stands if no more is found of the divergence. A stage that does not end in time, or breaks, is given
-    up, and the search goes on after it. Raises ExpressionError.
+    `known` is what stands if no more is found of the divergence. A stage that does not end in time,
+    or breaks, is given up, and the search goes on after it. Raises ExpressionError.
     """
     be_patient(budget)
-    started, room = clock(), max(budget / 50, budget - spent)  # what reading the loss took is no stage's loss
+    started, room = (
+        clock(),
+        max(budget / 50, budget - spent),
+    )  # what reading the loss took is no stage's loss
     out_of_time = f"no answer within {budget:g} s of processor time for the whole loss"
     done: dict[str, Any] = {}
     given_up: list[str] = []
@@ -106,14 +147,32 @@ def assemble(known: Divergence, question: tuple, search: Callable[..., Iterator[
             stage = next(stage for stage in left if stage not in done)
             given_up.append(f"{stage}: {ended}")
             undecided = Verdict(None, UNDECIDED, ended)
-            done[stage] = {"the divergence": known, "the values": (), **dict.fromkeys(KINDS, undecided),
-                           "the numbers": stage == "the numbers" and known_ends(done["zero_forcing"], done["zero_avoiding"]),
-                           }.get(stage)
+            done[stage] = {
+                "the divergence": known,
+                "the values": (),
+                **dict.fromkeys(KINDS, undecided),
+                "the numbers": stage == "the numbers"
+                and known_ends(done["zero_forcing"], done["zero_avoiding"]),
+            }.get(stage)
             lost += _missing(stage, done[stage]) if ended is out_of_time else ()
-    verdicts = Verdicts(*(done[kind] for kind in KINDS), *done["the numbers"], done["the pieces"] or ())
-    found = dataclasses.replace(done["the divergence"], tried=(*done["the divergence"].tried, *given_up))
-    return Derivation(known.loss, found, verdicts, done["the swapped loss"], done["the values"], done["g'"],
-                      tuple(f"{what} not found within {budget:g} s of processor time: raise --budget" for what in lost))
+    verdicts = Verdicts(
+        *(done[kind] for kind in KINDS), *done["the numbers"], done["the pieces"] or ()
+    )
+    found = dataclasses.replace(
+        done["the divergence"], tried=(*done["the divergence"].tried, *given_up)
+    )
+    return Derivation(
+        known.loss,
+        found,
+        verdicts,
+        done["the swapped loss"],
+        done["the values"],
+        done["g'"],
+        tuple(
+            f"{what} not found within {budget:g} s of processor time: raise --budget"
+            for what in lost
+        ),
+    )
 
 
 def counted(search: Callable[..., Iterator[Any]], *question: Any) -> Iterator[tuple[Any, bool]]:
@@ -128,7 +187,10 @@ ENDS = ("f(0+)", "f'(oo)", "g''(0)")
 
 
 def _missing(stage: str, answer: Any) -> list[str]:
-    """Which numbers, values and verdicts an answer lacks, in words. A closed form, or the swapped loss, need not exist."""
+    """Which numbers, values and verdicts an answer lacks, in words.
+
+    A closed form, or the swapped loss, need not exist.
+    """
     if stage == "the numbers":
         return [name for name, number in zip(ENDS, answer) if number is None]
     if stage in KINDS:
@@ -136,9 +198,17 @@ def _missing(stage: str, answer: Any) -> list[str]:
     return [stage] if stage in ("g'", "the values") and not answer else []
 
 
-def answers(loss: Loss, at: Sequence[sp.Expr], digits: int, budget: float, done: Mapping[str, Any],
-            given: Divergence | None = None) -> Iterator[Any]:
-    """The stages that are not done yet, in turn; `given` is the divergence where a generator was given, not a loss."""
+def answers(
+    loss: Loss,
+    at: Sequence[sp.Expr],
+    digits: int,
+    budget: float,
+    done: Mapping[str, Any],
+    given: Divergence | None = None,
+) -> Iterator[Any]:
+    """The stages that are not done yet, in turn; `given` is the divergence where a generator was
+    given, not a loss.
+    """
     started = clock()
     if "g'" not in done:
         yield loss.derivative.as_expression()
@@ -148,25 +218,37 @@ def answers(loss: Loss, at: Sequence[sp.Expr], digits: int, budget: float, done:
         yield found
     if "the pieces" not in done:
         yield () if loss.parameters else texts_of_pieces(loss)
-    unknown = Verdict(None, UNDECIDED, "g could not be split into pieces, and these confirmed, in time")
+    unknown = Verdict(
+        None, UNDECIDED, "g could not be split into pieces, and these confirmed, in time"
+    )
     lost = "the pieces" in done and done["the pieces"] is None
     share = PARAMETRIC_SHARE if loss.parameters else VERDICT_SHARE
     known = {kind: done[kind] for kind in KINDS if kind in done}
     for kind in QUICK_FIRST:
         if kind not in known:
             left = budget * VERDICTS_END - (clock() - started)
-            allowed = left * share if stored(kind, loss) is None else budget * STAGES[kind] - (clock() - started)  # a replay ends
+            allowed = (
+                left * share
+                if stored(kind, loss) is None
+                else budget * STAGES[kind] - (clock() - started)
+            )  # a replay ends
             known[kind] = unknown if lost else decide_one(kind, loss, max(0.1, allowed))
             yield known[kind]
     if "the numbers" not in done:
-        yield (None,) * 3 if lost else ends(loss, found.generator, known["zero_forcing"], known["zero_avoiding"], budget)
+        yield (
+            (None,) * 3
+            if lost
+            else ends(loss, found.generator, known["zero_forcing"], known["zero_avoiding"], budget)
+        )
     if "the values" not in done:
         yield _enclosed(loss, at, digits, given)
     if "the swapped loss" not in done:
         yield dual_loss(found, budget)
 
 
-def _enclosed(loss: Loss, at: Sequence[sp.Expr], digits: int, given: Divergence | None) -> tuple[Value, ...]:
+def _enclosed(
+    loss: Loss, at: Sequence[sp.Expr], digits: int, given: Divergence | None
+) -> tuple[Value, ...]:
     """f at the ratios. Raises ExpressionError where f is not defined."""
     called = write(given.generator if given else loss.expression)
     if at and (broken := fault(loss)) and (broken.certain or not given):
@@ -174,11 +256,13 @@ def _enclosed(loss: Loss, at: Sequence[sp.Expr], digits: int, given: Divergence 
     try:
         return tuple(value(loss, ratio, digits) for ratio in at)
     except NotEvaluable as reason:
-        raise ExpressionError(f"{called}: no value of f: {reason}; --set gives parameters a value") from None
+        raise ExpressionError(
+            f"{called}: no value of f: {reason}; --set gives parameters a value"
+        ) from None
 
 
 def read_ratios(text: str) -> tuple[sp.Expr, ...]:
-    """"0.1,2,e" style lists of ratios: exact positive numbers."""
+    """ "0.1,2,e" style lists of ratios: exact positive numbers."""
     ratios = tuple(parse_number(part, "the ratio") for part in text.split(","))
     for ratio in ratios:
         if not ratio.is_positive:
@@ -187,7 +271,9 @@ def read_ratios(text: str) -> tuple[sp.Expr, ...]:
 
 
 def to_json(derivation: Derivation) -> dict[str, Any]:
-    """The object of `derive --json` (the command-line contract); every expression is text in SymPy syntax."""
+    """The object of `derive --json` (the command-line contract); every expression is text in
+    SymPy syntax.
+    """
     loss, found, verdicts = derivation.loss, derivation.divergence, derivation.verdicts
     constant, slope = loss.gauge
     entry = {
@@ -208,8 +294,12 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
         "validity": verdict_to_json(verdicts.valid, "validity"),
         "pieces": list(verdicts.pieces),
         "convex": verdict_to_json(verdicts.convex, "convex"),
-        "data_processing": verdict_to_json(dataclasses.replace(
-            verdicts.convex, because=PREFIX["data_processing"] + verdicts.convex.because), "data_processing"),
+        "data_processing": verdict_to_json(
+            dataclasses.replace(
+                verdicts.convex, because=PREFIX["data_processing"] + verdicts.convex.because
+            ),
+            "data_processing",
+        ),
         "zero_forcing": verdict_to_json(verdicts.zero_forcing, "zero_forcing"),
         "zero_avoiding": verdict_to_json(verdicts.zero_avoiding, "zero_avoiding"),
         "symmetric": verdict_to_json(verdicts.symmetric, "symmetric"),
@@ -227,18 +317,53 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
 def undecided_to_json(text: str | None, because: str) -> dict[str, Any]:
     """The same object for a loss that could not even be read in time: nothing is known of it."""
     nothing = verdict_to_json(Verdict(None, UNDECIDED, because), "validity")
-    unknown = ("loss_derivative", "generator", "divergence", "factor", "valid", "f_at_zero", "slope_at_infinity",
-               "curvature_at_zero", "dual_loss", "gauge")
-    kinds = ("validity", "convex", "data_processing", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient")
-    return {"name": None, "loss": text, **dict.fromkeys(unknown), "parameters": [], "assumptions": [],
-            "confirmed_values": 0, "tried": [because], "why_invalid": because, "pieces": [],
-            **dict.fromkeys(kinds, nothing), "values": [], "left_out": [], "as_given": None}
+    unknown = (
+        "loss_derivative",
+        "generator",
+        "divergence",
+        "factor",
+        "valid",
+        "f_at_zero",
+        "slope_at_infinity",
+        "curvature_at_zero",
+        "dual_loss",
+        "gauge",
+    )
+    kinds = (
+        "validity",
+        "convex",
+        "data_processing",
+        "zero_forcing",
+        "zero_avoiding",
+        "symmetric",
+        "even",
+        "bounded_gradient",
+    )
+    return {
+        "name": None,
+        "loss": text,
+        **dict.fromkeys(unknown),
+        "parameters": [],
+        "assumptions": [],
+        "confirmed_values": 0,
+        "tried": [because],
+        "why_invalid": because,
+        "pieces": [],
+        **dict.fromkeys(kinds, nothing),
+        "values": [],
+        "left_out": [],
+        "as_given": None,
+    }
 
 
 def _number(number: Number) -> str | dict[str, Any] | None:
     """A text, None, or the cases in which it has different values."""
     if isinstance(number, Cases):
-        return {"cases": [{"condition": condition, "value": _text(value)} for condition, value in number.cases]}
+        return {
+            "cases": [
+                {"condition": condition, "value": _text(value)} for condition, value in number.cases
+            ]
+        }
     return _text(number)
 
 

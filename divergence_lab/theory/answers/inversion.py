@@ -2,8 +2,8 @@
 
     g'(x) = t f'(t) - f(t) at t = e^x,  g(0) = 0,   that is   g(x) = f(e^x) - int_0^x f(e^v) dv
 
-for f normalised to f(1) = f'(1) = 0. What normalising takes off, f(1) + b (t - 1), adds b (sum p - sum q) + f(1) sum q
-to the divergence: constants where both laws are normalised.
+for f normalised to f(1) = f'(1) = 0. What normalising takes off, f(1) + b (t - 1), adds b (sum p -
+sum q) + f(1) sum q to the divergence: constants where both laws are normalised.
 """
 
 from __future__ import annotations
@@ -15,30 +15,49 @@ from typing import Any
 
 import sympy as sp
 
+from divergence_lab.theory.answers.derivation import Derivation, answers, assemble
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, patient, within
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.families import signs as parameter_signs
-from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, patient, within
-from divergence_lab.theory.answers.derivation import Derivation, answers, assemble
 from divergence_lab.theory.divergence.closed_form import Divergence, NotConfirmed, confirm
 from divergence_lab.theory.divergence.domain import fault
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact
-from divergence_lab.theory.expressions.parsing import ExpressionError, parse, read_assumptions, shown, write
-from divergence_lab.theory.expressions.identity import simplified
 from divergence_lab.theory.divergence.integrals import integral_from_zero
 from divergence_lab.theory.divergence.loss import Loss, set_parameters
-from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, inside, is_finite, split
-from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.divergence.recognition import as_catalogued, derivative_of_generator, recognise
-from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.divergence.recognition import (
+    as_catalogued,
+    derivative_of_generator,
+    recognise,
+)
 from divergence_lab.theory.divergence.values import enclose_integral, pieces_at
+from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact
+from divergence_lab.theory.expressions.identity import simplified
+from divergence_lab.theory.expressions.parsing import (
+    ExpressionError,
+    parse,
+    read_assumptions,
+    shown,
+    write,
+)
+from divergence_lab.theory.expressions.pieces import (
+    CannotSplit,
+    Piece,
+    Pieces,
+    inside,
+    is_finite,
+    split,
+)
+from divergence_lab.theory.expressions.precision import digits
+from divergence_lab.theory.expressions.symbols import t, x
 
 LIMIT_SECONDS = 3.0
-# The search for a closed form of g may take this share of the budget; without one, g stays an integral of g'.
+# The search for a closed form of g may take this share of the budget; without one, g stays an
+# integral of g'.
 SEARCH_SHARE = 0.3
 SECOND_WAY_SECONDS = 1.5  # after that, for the second way to a closed form of g
 
 
-# Where a generator grows like e^t, its values at e^20 can't be enclosed; then it is held against its loss at these.
+# Where a generator grows like e^t, its values at e^20 can't be enclosed; then it is held against
+# its loss at these.
 NEAR = tuple(sp.Rational(n, 11) for n in (-40, -23, -12, -5, -1, 2, 4, 9, 16, 25))
 NEAR_DIGITS = 25
 
@@ -47,9 +66,10 @@ NEAR_DIGITS = 25
 class Inversion:
     """The loss of a generator.
 
-    `given` = `generator` + gauge[0] + gauge[1]*(t - 1), with `generator` normalised: f(1) = f'(1) = 0, or at a kink
-    0 between the one-sided slopes. `closed` tells whether g was found in closed form; otherwise `loss.expression` is
-    the unevaluated integral of g', which is always known. `confirmed`: values of int g' e^{-v} that agreed with f.
+    `given` = `generator` + gauge[0] + gauge[1]*(t - 1), with `generator` normalised: f(1) = f'(1) =
+    0, or at a kink 0 between the one-sided slopes. `closed` tells whether g was found in closed
+    form; otherwise `loss.expression` is the unevaluated integral of g', which is always known.
+    `confirmed`: values of int g' e^{-v} that agreed with f.
     """
 
     loss: Loss
@@ -60,9 +80,14 @@ class Inversion:
     confirmed: int
 
 
-def invert(text: str, assumptions: Iterable[str] = (), values: Mapping[str, str] | None = None,
-           budget: float = 20.0) -> Inversion:
-    """The loss whose divergence has the generator that `text` names (`Jeffreys`) or writes in t (`t*log(t)`).
+def invert(
+    text: str,
+    assumptions: Iterable[str] = (),
+    values: Mapping[str, str] | None = None,
+    budget: float = 20.0,
+) -> Inversion:
+    """The loss whose divergence has the generator that `text` names (`Jeffreys`) or writes in t
+    (`t*log(t)`).
 
     Raises ExpressionError with one line that names the offending part.
 
@@ -70,23 +95,35 @@ def invert(text: str, assumptions: Iterable[str] = (), values: Mapping[str, str]
         'linex(1)'
     """
     given, assumptions = read_generator(text, assumptions)
-    return invert_expression(set_parameters(given, values or {}, t, assumptions), assumptions, budget)
+    return invert_expression(
+        set_parameters(given, values or {}, t, assumptions), assumptions, budget
+    )
 
 
 def read_generator(text: str, assumptions: Iterable[str] = ()) -> tuple[sp.Expr, tuple[str, ...]]:
-    """f(t) from the name of a divergence or an expression in t, as written: nothing is normalised; and what is assumed of
-    its parameters, by the user and, for a named family, by its definition."""
+    """f(t) from the name of a divergence or an expression in t, as written: nothing is
+    normalised; and what is assumed of its parameters, by the user and, for a named family, by
+    its definition.
+    """
     read_assumptions(assumptions)
     named = {entry.name.lower(): entry for entry in catalogue.DIVERGENCES}.get(text.strip().lower())
-    # a value that is left out is one at which the formula degenerates: the verdicts there are those of its limit
-    assumptions = (*assumptions, *(bound for bound in (named.where if named else ()) if "!=" not in bound))
+    # a value that is left out is one at which the formula degenerates: the verdicts there are those
+    # of its limit
+    assumptions = (
+        *assumptions,
+        *(bound for bound in (named.where if named else ()) if "!=" not in bound),
+    )
     given = parse(named.generator if named else text, t, assumptions)
     if not given.has(t):
-        raise ExpressionError(f"{shown(text)} does not depend on t: a generator is an expression in the ratio t")
+        raise ExpressionError(
+            f"{shown(text)} does not depend on t: a generator is an expression in the ratio t"
+        )
     return given, assumptions
 
 
-def invert_expression(given: sp.Expr, assumptions: tuple[str, ...] = (), budget: float = 20.0) -> Inversion:
+def invert_expression(
+    given: sp.Expr, assumptions: tuple[str, ...] = (), budget: float = 20.0
+) -> Inversion:
     """The loss of a generator that is a SymPy expression in t."""
     try:
         generator, gauge = normalise(given)
@@ -94,30 +131,51 @@ def invert_expression(given: sp.Expr, assumptions: tuple[str, ...] = (), budget:
     except CannotSplit as reason:
         raise ExpressionError(f"{write(given)}: {reason}") from None
     if all(piece.expression == 0 for piece in slopes.pieces):
-        raise ExpressionError(f"{write(given)} is a constant plus a multiple of t - 1: its divergence is always 0")
+        raise ExpressionError(
+            f"{write(given)} is a constant plus a multiple of t - 1: its divergence is always 0"
+        )
     integrated = Loss(unevaluated(slopes), None, (sp.S.Zero, sp.S.Zero), assumptions, slopes)
     try:
         expression = _closed_form(slopes, generator, assumptions, clock() + budget * SEARCH_SHARE)
-        found = Loss(expression, catalogue.name_of(expression), (sp.S.Zero, sp.S.Zero), assumptions, slopes)
+        found = Loss(
+            expression, catalogue.name_of(expression), (sp.S.Zero, sp.S.Zero), assumptions, slopes
+        )
         return Inversion(found, given, generator, gauge, True, _confirm(found, generator))
     except (OutOfTime, SearchFailed, NotConfirmed, NotEvaluable, CannotSplit):
         pass  # g stays an integral; f and g' are in closed form all the same
     try:
-        return Inversion(integrated, given, generator, gauge, False, _confirm(integrated, generator))
+        return Inversion(
+            integrated, given, generator, gauge, False, _confirm(integrated, generator)
+        )
     except (NotConfirmed, NotEvaluable, CannotSplit) as reason:
-        hint = "--assume says what its parameters may be, --set gives them a value" if given.free_symbols - {t} else (
-            "a generator is finite, real and continuous for every t > 0")
-        raise ExpressionError(f"{write(given)}: no loss was confirmed: {reason or 'not finite'}; {hint}") from None
+        hint = (
+            "--assume says what its parameters may be, --set gives them a value"
+            if given.free_symbols - {t}
+            else ("a generator is finite, real and continuous for every t > 0")
+        )
+        raise ExpressionError(
+            f"{write(given)}: no loss was confirmed: {reason or 'not finite'}; {hint}"
+        ) from None
 
 
-def derive_inverse(inversion: Inversion, at: Sequence[sp.Expr] = (), digits: int = 30,
-                   budget: float = 20.0, spent: float = 0.0) -> Derivation:
-    """As `derivation.derive`, with the generator that was given instead of one that is searched for."""
-    return assemble(_known(inversion), (inversion, tuple(at), digits), answers_of_inverse, budget, spent)
+def derive_inverse(
+    inversion: Inversion,
+    at: Sequence[sp.Expr] = (),
+    digits: int = 30,
+    budget: float = 20.0,
+    spent: float = 0.0,
+) -> Derivation:
+    """As `derivation.derive`, with the generator that was given instead of one that is searched
+    for.
+    """
+    return assemble(
+        _known(inversion), (inversion, tuple(at), digits), answers_of_inverse, budget, spent
+    )
 
 
-def answers_of_inverse(inversion: Inversion, at: Sequence[sp.Expr], digits: int, budget: float,
-                       done: Mapping[str, Any]) -> Iterator[Any]:
+def answers_of_inverse(
+    inversion: Inversion, at: Sequence[sp.Expr], digits: int, budget: float, done: Mapping[str, Any]
+) -> Iterator[Any]:
     """The stages of a derivation that are not done yet, in turn."""
     found = _known(inversion)
     if "the divergence" not in done and not fault(inversion.loss):
@@ -127,37 +185,57 @@ def answers_of_inverse(inversion: Inversion, at: Sequence[sp.Expr], digits: int,
 
 
 def _known(inversion: Inversion) -> Divergence:
-    return Divergence(inversion.loss, inversion.generator, None, None, inversion.confirmed,
-                      () if inversion.closed else ("closed form of g: none found, g is the integral of g'",))
+    return Divergence(
+        inversion.loss,
+        inversion.generator,
+        None,
+        None,
+        inversion.confirmed,
+        () if inversion.closed else ("closed form of g: none found, g is the integral of g'",),
+    )
 
 
-# --- normalising ---------------------------------------------------------------------------------------------
+# --- normalising
+# ---------------------------------------------------------------------------------------------
+
 
 def normalise(given: sp.Expr) -> tuple[sp.Expr, tuple[sp.Expr, sp.Expr]]:
-    """(f, (c, b)) with given = f + c + b (t - 1) and f(1) = f'(1) = 0. Raises ExpressionError, CannotSplit."""
+    """(f, (c, b)) with given = f + c + b (t - 1) and f(1) = f'(1) = 0.
+
+    Raises ExpressionError, CannotSplit.
+    """
     pieces = split(given, t, sp.S.Zero, sp.oo)
     gauge = _gauge(pieces)
     removed = sp.expand(gauge[0] + gauge[1] * (t - 1))
     if removed == 0:
         return given, gauge
-    return pieces.map(lambda f: min((f - removed, sp.expand(f - removed)), key=sp.count_ops)).as_expression(), gauge
+    return pieces.map(
+        lambda f: min((f - removed, sp.expand(f - removed)), key=sp.count_ops)
+    ).as_expression(), gauge
 
 
 def _gauge(pieces: Pieces) -> tuple[sp.Expr, sp.Expr]:
     """(f(1), b): at a kink at 1, b = 0 if 0 lies strictly between the slopes, else their mean.
 
-    A convex f with 0 between its slopes at 1 is not negative already; (t - 1)_+, say, is not, as its loss would be
-    flat on one side: half of |t - 1| is the same divergence.
+    A convex f with 0 between its slopes at 1 is not negative already; (t - 1)_+, say, is not, as
+    its loss would be flat on one side: half of |t - 1| is the same divergence.
     """
     left = next(p for p in pieces.pieces if p.high == sp.oo or not _before(p.high, sp.S.One))
     right = next(p for p in pieces.pieces if p.high == sp.oo or _before(sp.S.One, p.high))
     constant = sp.simplify(_at_one(left.expression, "-"))
     if constant.has(sp.I) or not is_finite(constant):
-        raise ExpressionError("the generator is not a finite real number at t = 1, where both laws agree: it is "
-                              f"{constant} there")
+        raise ExpressionError(
+            "the generator is not a finite real number at t = 1, where both laws agree: it is "
+            f"{constant} there"
+        )
     if left is not right and not parameter_signs.is_zero(_at_one(right.expression, "+") - constant):
-        raise ExpressionError("the generator jumps at t = 1, where both laws agree, or is not seen to be continuous there")
-    below, above = (_at_one(sp.diff(p.expression, t), side) for p, side in ((left, "-"), (right, "+")))
+        raise ExpressionError(
+            "the generator jumps at t = 1, where both laws agree, or is not seen to be "
+            "continuous there"
+        )
+    below, above = (
+        _at_one(sp.diff(p.expression, t), side) for p, side in ((left, "-"), (right, "+"))
+    )
     if not is_finite(below) or not is_finite(above):
         return constant, sp.S.Zero
     below, above = sp.simplify(below), sp.simplify(above)
@@ -174,7 +252,11 @@ def _before(a: sp.Expr, b: sp.Expr) -> bool:
 
 def _at_one(expression: sp.Expr, side: str) -> sp.Expr:
     value = expression.subs(t, 1)
-    if is_finite(value):  # by looks: f is held against the integral of what comes out of it, so a power of a hidden 0 refuses f
+    if is_finite(
+        value
+        # by looks: f is held against the integral of what comes out of it, so a power of a hidden 0
+        # refuses f
+    ):
         return value
     try:
         return within(patient(LIMIT_SECONDS), sp.limit, expression, t, 1, side)
@@ -182,24 +264,35 @@ def _at_one(expression: sp.Expr, side: str) -> sp.Expr:
         return sp.nan
 
 
-# --- g' and g ------------------------------------------------------------------------------------------------
+# --- g' and g
+# ------------------------------------------------------------------------------------------------
+
 
 def _slopes(generator: sp.Expr) -> Pieces:
     """g', each piece in its shortest form."""
     slopes = derivative_of_generator(generator)
-    return Pieces(tuple(Piece(p.low, p.high, simplified(p.expression, inside(p))) for p in slopes.pieces), x).merged()
+    return Pieces(
+        tuple(Piece(p.low, p.high, simplified(p.expression, inside(p))) for p in slopes.pieces), x
+    ).merged()
 
 
-def _closed_form(slopes: Pieces, generator: sp.Expr, assumptions: tuple[str, ...], deadline: float) -> sp.Expr:
-    """g = int_0^x g', or as the catalogue writes it, or f(e^x) - int_1^{e^x} f(s)/s ds (Proposition 2): the shorter of the
-    found form and its expansion."""
+def _closed_form(
+    slopes: Pieces, generator: sp.Expr, assumptions: tuple[str, ...], deadline: float
+) -> sp.Expr:
+    """g = int_0^x g', or as the catalogue writes it, or f(e^x) - int_1^{e^x} f(s)/s ds
+    (Proposition 2): the shorter of the found form and its expansion.
+    """
     try:
         found = integral_from_zero(slopes, deadline)
     except (OutOfTime, SearchFailed):
         if (known := as_catalogued(slopes, assumptions)) is not None:
             return known
         found = within(patient(SECOND_WAY_SECONDS), _by_parts, generator)
-    return Pieces(tuple(Piece(p.low, p.high, _shortest(p)) for p in found.pieces), x).merged().as_expression()
+    return (
+        Pieces(tuple(Piece(p.low, p.high, _shortest(p)) for p in found.pieces), x)
+        .merged()
+        .as_expression()
+    )
 
 
 def _by_parts(generator: sp.Expr) -> Pieces:
@@ -209,23 +302,46 @@ def _by_parts(generator: sp.Expr) -> Pieces:
         raise SearchFailed("f has pieces")
     terms = sp.Add.make_args(sp.expand(generator.subs(t, s) / s))
     total = sp.Add(*(sp.integrate(term, s) for term in terms)).rewrite(sp.Ei)
-    if total.has(sp.Integral, sp.I) or not set(map(type, total.atoms(sp.Function))) <= set(_WRITTEN):
+    if total.has(sp.Integral, sp.I) or not set(map(type, total.atoms(sp.Function))) <= set(
+        _WRITTEN
+    ):
         raise SearchFailed("the integral of f(s)/s has no closed form that was found")
     g = (generator.subs(t, s) - total + total.subs(s, 1)).subs(s, sp.exp(x))
     return Pieces((Piece(-sp.oo, sp.oo, sp.simplify(g)),), x)
 
 
-_WRITTEN = (sp.exp, sp.log, sp.Ei, sp.erf, sp.erfi, sp.atan, sp.asinh, sp.sinh, sp.cosh, sp.tanh, sp.polylog)
+_WRITTEN = (
+    sp.exp,
+    sp.log,
+    sp.Ei,
+    sp.erf,
+    sp.erfi,
+    sp.atan,
+    sp.asinh,
+    sp.sinh,
+    sp.cosh,
+    sp.tanh,
+    sp.polylog,
+)
 
 
 def _shortest(piece: Piece) -> sp.Expr:
-    """The shortest of equal forms; `simplified` also merges the logarithms that integration by parts scatters."""
-    forms = (piece.expression, sp.expand(piece.expression), simplified(piece.expression, inside(piece)))
+    """The shortest of equal forms; `simplified` also merges the logarithms that integration by
+    parts scatters.
+    """
+    forms = (
+        piece.expression,
+        sp.expand(piece.expression),
+        simplified(piece.expression, inside(piece)),
+    )
     return sp.powsimp(min(forms, key=sp.count_ops))
 
 
 def _confirm(loss: Loss, generator: sp.Expr) -> int:
-    """How many enclosed values of int g' e^{-v} agree with f. Raises NotConfirmed at the first that does not."""
+    """How many enclosed values of int g' e^{-v} agree with f.
+
+    Raises NotConfirmed at the first that does not.
+    """
     try:
         return confirm(loss, generator)
     except NotConfirmed:
@@ -237,16 +353,22 @@ def _confirm(loss: Loss, generator: sp.Expr) -> int:
     for point in points:
         with digits(NEAR_DIGITS + 10):
             given = pieces_at(f, sp.exp(point), NEAR_DIGITS)
-            difference = given - exact(point).exp() * enclose_integral(loss.pieces, point, NEAR_DIGITS)
-        if not difference.is_finite() or not difference.rad() < 10 ** -NEAR_DIGITS * (1 + abs(given)):
-            raise NotConfirmed(f"f(e^({point})) = {given.str(8)} or its integral could not be enclosed well enough")
+            difference = given - exact(point).exp() * enclose_integral(
+                loss.pieces, point, NEAR_DIGITS
+            )
+        if not difference.is_finite() or not difference.rad() < 10**-NEAR_DIGITS * (1 + abs(given)):
+            raise NotConfirmed(
+                f"f(e^({point})) = {given.str(8)} or its integral could not be enclosed well enough"
+            )
         if not difference.contains(0):
             raise NotConfirmed(f"f(e^({point})) = {given.str(8)} does not agree with its integral")
     return len(points)
 
 
 def unevaluated(slopes: Pieces) -> sp.Expr:
-    """g = int_0^x g' as integrals; derivatives and enclosures of these are g' and its quadrature."""
+    """g = int_0^x g' as integrals; derivatives and enclosures of these are g' and its
+    quadrature.
+    """
     v = sp.Symbol("v", real=True)
     left, right = slopes.split_at_zero()
     pieces = []
@@ -255,7 +377,9 @@ def unevaluated(slopes: Pieces) -> sp.Expr:
         for piece in outwards:
             inner, outer = (piece.high, piece.low) if side is left else (piece.low, piece.high)
             integrand = piece.expression.subs(x, v)
-            pieces.append(Piece(piece.low, piece.high, reached + sp.Integral(integrand, (v, inner, x))))
+            pieces.append(
+                Piece(piece.low, piece.high, reached + sp.Integral(integrand, (v, inner, x)))
+            )
             if outer.is_finite:
                 reached += sp.Integral(integrand, (v, inner, outer))
     ordered = sorted(pieces, key=lambda p: -float("inf") if p.low == -sp.oo else float(p.low))

@@ -1,7 +1,9 @@
-"""What the command line asks of theory, each question ended when its budget is over, from the text on.
+"""What the command line asks of theory, each question ended when its budget is over, from the text
+on.
 
-`derivation.derive` takes a loss that was read; here reading, samplers and inversion run in the killable process too. A
-question that was ended has an answer all the same: `Unfinished`, in which nothing is claimed.
+`derivation.derive` takes a loss that was read; here reading, samplers and inversion run in the
+killable process too. A question that was ended has an answer all the same: `Unfinished`, in which
+nothing is claimed.
 """
 
 from __future__ import annotations
@@ -14,15 +16,20 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.catalogue import named as catalogue
+from divergence_lab.theory.answers.derivation import Derivation, derive
+from divergence_lab.theory.answers.inversion import (
+    Inversion,
+    derive_inverse,
+    invert,
+    read_generator,
+)
+from divergence_lab.theory.answers.weightings import Sampler, on_policy_equivalent
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, end_searches, within
+from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.documents import Failure, Report, examine
 from divergence_lab.theory.checker.names import formulas
-from divergence_lab.theory.answers.derivation import Derivation, derive
-from divergence_lab.theory.expressions.parsing import ExpressionError
-from divergence_lab.theory.answers.inversion import Inversion, derive_inverse, invert, read_generator
 from divergence_lab.theory.divergence.loss import Loss, loss, parameters_of
-from divergence_lab.theory.answers.weightings import Sampler, on_policy_equivalent
+from divergence_lab.theory.expressions.parsing import ExpressionError
 from divergence_lab.theory.expressions.symbols import t
 
 
@@ -32,15 +39,20 @@ class TooSlow(ExpressionError):
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A question that its budget ended before anything was known: the text, and what was tried within it."""
+    """A question that its budget ended before anything was known: the text, and what was tried
+    within it.
+    """
+
     text: str
     because: str
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A loss as it was typed: what it is called, itself, the parameters that --set may give values, and the processor
-    seconds that reading took."""
+    """A loss as it was typed: what it is called, itself, the parameters that --set may give
+    values, and the processor seconds that reading took.
+    """
+
     text: str
     name: str
     loss: Loss
@@ -48,8 +60,13 @@ class Reading:
     seconds: float = 0.0
 
 
-def read(text: str, assumptions: Sequence[str], values: Mapping[str, str], budget: float) -> Reading | Unfinished:
-    """The loss that `text` names or writes; `values` may name parameters it does not have. Raises ExpressionError."""
+def read(
+    text: str, assumptions: Sequence[str], values: Mapping[str, str], budget: float
+) -> Reading | Unfinished:
+    """The loss that `text` names or writes; `values` may name parameters it does not have.
+
+    Raises ExpressionError.
+    """
     started = clock()
     try:
         found = _ask(budget, read_text, text, tuple(assumptions), dict(values))
@@ -58,7 +75,9 @@ def read(text: str, assumptions: Sequence[str], values: Mapping[str, str], budge
     return Reading(text, *found, seconds=clock() - started)
 
 
-def read_text(text: str, assumptions: tuple[str, ...], values: dict[str, str]) -> tuple[str, Loss, tuple[str, ...]]:
+def read_text(
+    text: str, assumptions: tuple[str, ...], values: dict[str, str]
+) -> tuple[str, Loss, tuple[str, ...]]:
     """(name, loss, parameters): the catalogue's name where one was typed, else the text itself."""
     parameters = parameters_of(text, assumptions)
     entry = loss(text, assumptions, {name: values[name] for name in parameters if name in values})
@@ -66,25 +85,48 @@ def read_text(text: str, assumptions: tuple[str, ...], values: dict[str, str]) -
     return name, entry, parameters
 
 
-def derive_read(reading: Reading, chosen: Sampler, at: Sequence[sp.Expr] = (), digits: int = 30, budget: float = 20.0
-                ) -> Derivation | Unfinished:
-    """The derivation of the loss that a sampler makes of one; reading, sampler and derivation share the budget."""
+def derive_read(
+    reading: Reading,
+    chosen: Sampler,
+    at: Sequence[sp.Expr] = (),
+    digits: int = 30,
+    budget: float = 20.0,
+) -> Derivation | Unfinished:
+    """The derivation of the loss that a sampler makes of one; reading, sampler and derivation
+    share the budget.
+    """
     started = clock() - reading.seconds
     entry = reading.loss
     if chosen.kind != "on":
         try:
             entry = _ask(_left(budget, started), on_policy_equivalent, entry, chosen)
         except (OutOfTime, SearchFailed) as reason:
-            return _unfinished(reading.text, "the loss that acts the same when objects are weighted by "
-                               f"{chosen.weight}", reason, budget)
+            return _unfinished(
+                reading.text,
+                f"the loss that acts the same when objects are weighted by {chosen.weight}",
+                reason,
+                budget,
+            )
     return derive(entry, at, digits, budget, clock() - started)
 
 
-def derive_all(readings: Sequence[Reading | Unfinished], chosen: Sampler, at: Sequence[sp.Expr] = (), digits: int = 30,
-               budget: float = 20.0) -> list[Derivation | Unfinished]:
-    """As `derive_read` for each, as many at a time as there are cores: every loss has the budget for itself."""
+def derive_all(
+    readings: Sequence[Reading | Unfinished],
+    chosen: Sampler,
+    at: Sequence[sp.Expr] = (),
+    digits: int = 30,
+    budget: float = 20.0,
+) -> list[Derivation | Unfinished]:
+    """As `derive_read` for each, as many at a time as there are cores: every loss has the budget
+    for itself.
+    """
+
     def one(reading: Reading | Unfinished) -> Derivation | Unfinished:
-        return reading if isinstance(reading, Unfinished) else derive_read(reading, chosen, at, digits, budget)
+        return (
+            reading
+            if isinstance(reading, Unfinished)
+            else derive_read(reading, chosen, at, digits, budget)
+        )
 
     at_a_time = min(len(readings), _cores())
     if at_a_time < 2:
@@ -107,18 +149,28 @@ def _cores() -> int:
         return os.cpu_count() or 1
 
 
-def invert_text(text: str, assumptions: Sequence[str], values: Mapping[str, str], at: Sequence[sp.Expr] = (),
-                digits: int = 30, budget: float = 20.0) -> tuple[Inversion, Derivation] | Unfinished:
+def invert_text(
+    text: str,
+    assumptions: Sequence[str],
+    values: Mapping[str, str],
+    at: Sequence[sp.Expr] = (),
+    digits: int = 30,
+    budget: float = 20.0,
+) -> tuple[Inversion, Derivation] | Unfinished:
     """The loss of a generator and all that `derive` says of it. Raises ExpressionError."""
     started = clock()
     try:
         inversion = _ask(budget, invert, text, tuple(assumptions), dict(values), budget)
     except (OutOfTime, SearchFailed) as reason:
-        return _unfinished(text, "reading the generator and its loss g'(x) = t f'(t) - f(t)", reason, budget)
+        return _unfinished(
+            text, "reading the generator and its loss g'(x) = t f'(t) - f(t)", reason, budget
+        )
     return inversion, derive_inverse(inversion, at, digits, budget, clock() - started)
 
 
-def parameters_of_generator(text: str, assumptions: Sequence[str], budget: float) -> tuple[str, ...] | None:
+def parameters_of_generator(
+    text: str, assumptions: Sequence[str], budget: float
+) -> tuple[str, ...] | None:
     """The names of the parameters in a generator; None when it could not be read in time."""
     try:
         return _ask(budget, read_parameters, text, tuple(assumptions))
@@ -128,17 +180,29 @@ def parameters_of_generator(text: str, assumptions: Sequence[str], budget: float
 
 def read_parameters(text: str, assumptions: tuple[str, ...]) -> tuple[str, ...]:
     """The names of the parameters in a generator."""
-    return tuple(sorted(symbol.name for symbol in read_generator(text, assumptions)[0].free_symbols - {t}))
+    return tuple(
+        sorted(symbol.name for symbol in read_generator(text, assumptions)[0].free_symbols - {t})
+    )
 
 
 def check_all(entries: Sequence[Any], budget: float) -> Iterator[Report]:
-    """What the checker finds of each object of `derive --json`; one that takes longer than the budget is not accepted."""
+    """What the checker finds of each object of `derive --json`; one that takes longer than the
+    budget is not accepted.
+    """
     named = formulas(catalogue.LOSSES, catalogue.DIVERGENCES)
     for entry in entries:
         try:
             yield _ask(budget, examine, entry, named)
         except OutOfTime:
-            yield Report((Failure("budget", f"it took longer than {budget:g} s of processor time: raise --budget"),), ())
+            yield Report(
+                (
+                    Failure(
+                        "budget",
+                        f"it took longer than {budget:g} s of processor time: raise --budget",
+                    ),
+                ),
+                (),
+            )
         except (SearchFailed, ExpressionError) as reason:
             yield Report((Failure("not replayed", str(reason)),), ())
 
@@ -158,5 +222,8 @@ def _left(budget: float, started: float) -> float:
 
 
 def _unfinished(text: str, task: str, reason: Exception, budget: float) -> Unfinished:
-    return Unfinished(text.strip(), f"undecided within {budget:g} s of processor time: {task} "
-                      + ("had not ended" if isinstance(reason, OutOfTime) else f"broke: {reason}"))
+    return Unfinished(
+        text.strip(),
+        f"undecided within {budget:g} s of processor time: {task} "
+        + ("had not ended" if isinstance(reason, OutOfTime) else f"broke: {reason}"),
+    )

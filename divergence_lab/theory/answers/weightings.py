@@ -1,16 +1,20 @@
-"""What a loss minimises when objects are not weighted by p_F: the on-policy loss with the same gradient.
+"""What a loss minimises when objects are not weighted by p_F: the on-policy loss with the same
+gradient.
 
-With weights mu the gradient of sum mu g(x) is that of an f-divergence whose loss h has, in the residual,
+With weights mu the gradient of sum mu g(x) is that of an f-divergence whose loss h has, in the
+residual,
 
     power:B         mu = p_F^(1-B) p_B^B          h'(x) = e^{Bx} g'(x)                                (Proposition 8)
     mixture:E       mu = (1-E) p_F + E p_B        h'(x) = ((1-E) + E e^x) g'(x)                       (Proposition 9;
-                    trajectories drawn from P_F and p_B/Z* with shares 1-e, e: E = e Z/((1-e) Z* + e Z) for TB)
+                    trajectories drawn from P_F and p_B/Z* with shares 1-e, e: E = e Z/((1-e) Z* + e
+                    Z) for TB)
     powers:A,B      mu = p_F^A p_B^B, k = A + B   h'(y) = g'(y/k) e^{By/k}/k, between p_B^k and p_F^k  (Proposition 8)
     backward:B      the parameters of p_B learn, mu = p_F^(1-B) p_B^B: the generator is
                     k(t) = int_1^t s^{B-1} g'(log s) ds, so h'(x) = e^{Bx} g'(x) - k(e^x)            (Proposition 10)
 
-`on` leaves the loss as it is; `backward` alone is the sampler p_B with the parameters of p_F, that is power:1.
-So verdicts, closed form and name under a sampler are those of h, found and proved by the engine for plain losses.
+`on` leaves the loss as it is; `backward` alone is the sampler p_B with the parameters of p_F, that
+is power:1. So verdicts, closed form and name under a sampler are those of h, found and proved by
+the engine for plain losses.
 """
 
 from __future__ import annotations
@@ -22,12 +26,12 @@ from dataclasses import dataclass
 
 import sympy as sp
 
+from divergence_lab.theory.answers.inversion import unevaluated
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, patient
+from divergence_lab.theory.divergence.integrals import integral_from_zero
+from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.enclosure import value_at
 from divergence_lab.theory.expressions.parsing import ExpressionError, parse, shown, write
-from divergence_lab.theory.divergence.integrals import integral_from_zero
-from divergence_lab.theory.answers.inversion import unevaluated
-from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.pieces import Piece, Pieces, is_less
 from divergence_lab.theory.expressions.symbols import x
 
@@ -37,8 +41,10 @@ SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Sampler:
-    """`kind` and its numbers, exact or parameters; `weight` says what objects are weighted by, in words of p_F and p_B;
-    `assumptions` are those that the kind makes of its parameters."""
+    """`kind` and its numbers, exact or parameters; `weight` says what objects are weighted by,
+    in words of p_F and p_B; `assumptions` are those that the kind makes of its parameters.
+    """
+
     kind: str
     numbers: tuple[sp.Expr, ...]
     weight: str
@@ -46,13 +52,22 @@ class Sampler:
 
 
 def sampler(text: str, assumptions: Iterable[str] = ()) -> Sampler:
-    """The sampler that a text names; its numbers may be parameters (power:b). Raises ExpressionError, listing the forms."""
+    """The sampler that a text names; its numbers may be parameters (power:b).
+
+    Raises ExpressionError, listing the forms.
+    """
     kind, colon, rest = text.strip().partition(":")
     own = ()
-    if kind == "mixture" and rest.strip().isidentifier() and rest.strip() not in ("E", "pi", "EulerGamma"):
+    if (
+        kind == "mixture"
+        and rest.strip().isidentifier()
+        and rest.strip() not in ("E", "pi", "EulerGamma")
+    ):
         own = (f"{rest.strip()} > 0", f"{rest.strip()} < 1")
     assumptions = (*assumptions, *own)
-    numbers = tuple(parse(part, sp.Dummy(), assumptions) for part in rest.split(",")) if colon else ()
+    numbers = (
+        tuple(parse(part, sp.Dummy(), assumptions) for part in rest.split(",")) if colon else ()
+    )
     if kind == "on" and not numbers:
         return Sampler("on", (), "p_F")
     if kind == "backward" and not numbers:
@@ -60,11 +75,17 @@ def sampler(text: str, assumptions: Iterable[str] = ()) -> Sampler:
     if kind == "power" and len(numbers) == 1:
         return Sampler("power", numbers, _powers(1 - numbers[0], numbers[0]))
     if kind == "learned_backward" and len(numbers) == 1:
-        return Sampler("learned_backward", numbers, f"{_powers(1 - numbers[0], numbers[0])}, p_B learning")
+        return Sampler(
+            "learned_backward", numbers, f"{_powers(1 - numbers[0], numbers[0])}, p_B learning"
+        )
     if kind == "mixture" and len(numbers) == 1:
         if not own and (numbers[0].free_symbols or not 0 <= numbers[0] <= 1):
-            raise ExpressionError(f"sampler {shown(text)}: the share of backward samples lies between 0 and 1")
-        return Sampler("mixture", numbers, f"{_factor(1 - numbers[0])} p_F + {_factor(numbers[0])} p_B", own)
+            raise ExpressionError(
+                f"sampler {shown(text)}: the share of backward samples lies between 0 and 1"
+            )
+        return Sampler(
+            "mixture", numbers, f"{_factor(1 - numbers[0])} p_F + {_factor(numbers[0])} p_B", own
+        )
     if kind == "powers" and len(numbers) == 2:
         if not (numbers[0] + numbers[1]).is_positive:
             raise ExpressionError(f"sampler {shown(text)}: the exponents must have a positive sum")
@@ -74,7 +95,11 @@ def sampler(text: str, assumptions: Iterable[str] = ()) -> Sampler:
 
 def _powers(a: sp.Expr, b: sp.Expr) -> str:
     """p_F^(a) p_B^(b), shortened where a power is 0 or 1."""
-    parts = [name if power == 1 else f"{name}^({write(power)})" for name, power in (("p_F", a), ("p_B", b)) if power != 0]
+    parts = [
+        name if power == 1 else f"{name}^({write(power)})"
+        for name, power in (("p_F", a), ("p_B", b))
+        if power != 0
+    ]
     return " ".join(parts)
 
 
@@ -85,8 +110,8 @@ def _factor(number: sp.Expr) -> str:
 def on_policy_equivalent(loss: Loss, chosen: Sampler) -> Loss:
     """The loss h whose on-policy gradient is that of `loss` under the sampler.
 
-    Where h has no closed form that was found it is the integral of its slope h', which is explicit. Raises
-    ExpressionError for learned backward parameters when k, and with it h', has none.
+    Where h has no closed form that was found it is the integral of its slope h', which is explicit.
+    Raises ExpressionError for learned backward parameters when k, and with it h', has none.
 
         >>> import divergence_lab as dl
         >>> h = on_policy_equivalent(dl.loss("quadratic"), sampler("mixture:1/10"))
@@ -103,23 +128,35 @@ def on_policy_equivalent(loss: Loss, chosen: Sampler) -> Loss:
     except (OutOfTime, SearchFailed):
         return Loss(unevaluated(slope), None, assumptions=loss.assumptions, slope=slope)
     _confirm(total, slope)
-    return Loss(sp.expand(total.as_expression()) if len(total.pieces) == 1 else total.as_expression(), None,
-                assumptions=loss.assumptions)
+    return Loss(
+        sp.expand(total.as_expression()) if len(total.pieces) == 1 else total.as_expression(),
+        None,
+        assumptions=loss.assumptions,
+    )
 
 
 def _confirm(total: Pieces, slope: Pieces) -> None:
     """h' against the derivative of the integral that was found, in enclosures, piece by piece."""
     for piece in total.pieces:
-        low = piece.low if piece.low.is_finite else (piece.high if piece.high.is_finite else sp.S.Zero) - 4
+        low = (
+            piece.low
+            if piece.low.is_finite
+            else (piece.high if piece.high.is_finite else sp.S.Zero) - 4
+        )
         high = piece.high if piece.high.is_finite else low + 4
         for share in (sp.Rational(1, 7), sp.Rational(3, 5), sp.Rational(8, 9)):
             point = low + share * (high - low)
             home = next(p for p in slope.pieces if is_less(p.low, point) and is_less(point, p.high))
             difference = sp.diff(piece.expression, x) - home.expression
-            free = sorted(difference.free_symbols - {x}, key=str)  # parameters: at one value of each, which all samplers allow
+            free = sorted(
+                difference.free_symbols - {x}, key=str
+            )  # parameters: at one value of each, which all samplers allow
             difference = difference.subs({s: sp.Rational(5, 7 + k) for k, s in enumerate(free)})
             if not value_at(difference, x, point, 30).contains(0):
-                raise ExpressionError(f"the loss that was found for this sampler is wrong at x = {point}: please report it")
+                raise ExpressionError(
+                    f"the loss that was found for this sampler is wrong at x = {point}: "
+                    "please report it"
+                )
 
 
 def _slope(loss: Loss, chosen: Sampler) -> Pieces:
@@ -131,13 +168,25 @@ def _slope(loss: Loss, chosen: Sampler) -> Pieces:
             return derivative.map(lambda h: ((1 - e) + e * sp.exp(x)) * h)
         case "powers", (a, b):
             k = a + b
-            return Pieces(tuple(Piece(k * p.low, k * p.high, p.expression.subs(x, x / k) * sp.exp(b * x / k) / k)
-                                for p in derivative.pieces), x)
+            return Pieces(
+                tuple(
+                    Piece(
+                        k * p.low, k * p.high, p.expression.subs(x, x / k) * sp.exp(b * x / k) / k
+                    )
+                    for p in derivative.pieces
+                ),
+                x,
+            )
         case "learned_backward", (b,):
             grown = derivative.map(lambda h: sp.exp(b * x) * h)
             generator = _integral(grown, loss)
-            return Pieces(tuple(Piece(p.low, p.high, p.expression - q.expression)
-                                for p, q in _aligned(grown, generator)), x)
+            return Pieces(
+                tuple(
+                    Piece(p.low, p.high, p.expression - q.expression)
+                    for p, q in _aligned(grown, generator)
+                ),
+                x,
+            )
     raise AssertionError(chosen)
 
 
@@ -145,12 +194,16 @@ def _integral(function: Pieces, loss: Loss) -> Pieces:
     try:
         return integral_from_zero(function, clock() + patient(SECONDS))
     except (OutOfTime, SearchFailed) as reason:
-        raise ExpressionError(f"the generator for learned backward parameters of {loss} has no closed form that was "
-                              f"found ({reason})") from None
+        raise ExpressionError(
+            f"the generator for learned backward parameters of {loss} has no closed form that was "
+            f"found ({reason})"
+        ) from None
 
 
 def _aligned(a: Pieces, b: Pieces) -> list[tuple[Piece, Piece]]:
-    """Pieces of a beside the pieces of b that hold there (b may have fewer, or one more break at 0)."""
+    """Pieces of a beside the pieces of b that hold there (b may have fewer, or one more break at
+    0).
+    """
     ends = sorted({-sp.oo, sp.oo, *a.kinks, *b.kinks}, key=lambda end: float(end))
     return [(_on(a, low, high), _on(b, low, high)) for low, high in itertools.pairwise(ends)]
 

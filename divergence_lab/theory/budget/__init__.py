@@ -4,11 +4,7 @@ import sys
 
 from divergence_lab import Room
 
-_HOME = {
-    "OutOfTime": "asking",
-    "SearchFailed": "asking",
-    "within": "asking",
-}
+_HOME = {"OutOfTime": "asking", "SearchFailed": "asking", "within": "asking"}
 
 __all__ = [*_HOME]
 

@@ -1,9 +1,11 @@
-"""A time limit that truly ends a search: it runs in a process of its own, which is killed when its time is over.
+"""A time limit that truly ends a search: it runs in a process of its own, which is killed when its
+time is over.
 
-SymPy's `integrate`, `limit` and `simplify` may run for ever, and so may any step built on them. Threads, alarms and
-exceptions set from outside can't stop them safely; the end of a process can. A question is a module-level function
-with its arguments. Threads may ask at the same time: each has a process of its own. Seconds are those of the processor,
-of the search and of all that it asks in turn: how busy the machine is changes when an answer comes, and nothing else.
+SymPy's `integrate`, `limit` and `simplify` may run for ever, and so may any step built on them.
+Threads, alarms and exceptions set from outside can't stop them safely; the end of a process can. A
+question is a module-level function with its arguments. Threads may ask at the same time: each has a
+process of its own. Seconds are those of the processor, of the search and of all that it asks in
+turn: how busy the machine is changes when an answer comes, and nothing else.
 """
 
 from __future__ import annotations
@@ -14,22 +16,51 @@ import pickle
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from divergence_lab.theory.budget.processes import DIED, FAILURE, OUT_OF_TIME, PART, Gone, Relay, Worker, in_worker
-from divergence_lab.theory.budget.processor_time import OutOfTime, be_patient, clock, cut_short, left_until, patient
+from divergence_lab.theory.budget.processes import (
+    DIED,
+    FAILURE,
+    OUT_OF_TIME,
+    PART,
+    Gone,
+    Relay,
+    Worker,
+    in_worker,
+)
+from divergence_lab.theory.budget.processor_time import (
+    OutOfTime,
+    be_patient,
+    clock,
+    cut_short,
+    left_until,
+    patient,
+)
 
-__all__ = ["OutOfTime", "SearchFailed", "allow_fork", "be_patient", "clock", "cut_short", "end_searches", "left_until", "patient",
-           "stream", "within"]
+__all__ = [
+    "OutOfTime",
+    "SearchFailed",
+    "allow_fork",
+    "be_patient",
+    "clock",
+    "cut_short",
+    "end_searches",
+    "left_until",
+    "patient",
+    "stream",
+    "within",
+]
 
 
 class SearchFailed(Exception):
-    """The search raised (`__cause__` is what it raised, where that could be sent) or its process died."""
+    """The search raised (`__cause__` is what it raised, where that could be sent) or its process
+    died.
+    """
 
 
 def within(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
     """`function(*arguments)`, computed in a process of its own.
 
-    Raises OutOfTime after `seconds` of the processor and SearchFailed when it raised. `function` is a module-level function; arguments
-    and answer must pickle.
+    Raises OutOfTime after `seconds` of the processor and SearchFailed when it raised. `function` is
+    a module-level function; arguments and answer must pickle.
     """
     answer = None
     for _, answer in _ask([seconds], function, arguments):
@@ -37,8 +68,11 @@ def within(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any
     return answer
 
 
-def stream(limits: Sequence[float], function: Callable[..., Iterator[Any]], *arguments: Any) -> Iterator[Any]:
-    """What the generator `function(*arguments)` yields, as it comes; part i within limits[i] processor seconds of the start.
+def stream(
+    limits: Sequence[float], function: Callable[..., Iterator[Any]], *arguments: Any
+) -> Iterator[Any]:
+    """What the generator `function(*arguments)` yields, as it comes; part i within limits[i]
+    processor seconds of the start.
 
     Raises as `within` does; the parts that came before are the asker's to keep.
     """
@@ -48,7 +82,8 @@ def stream(limits: Sequence[float], function: Callable[..., Iterator[Any]], *arg
 
 
 def allow_fork() -> None:
-    """Say that this process is a program of ours that may be copied to answer questions: sooner than a relay starts.
+    """Say that this process is a program of ours that may be copied to answer questions: sooner
+    than a relay starts.
 
     Only the command line says so. A process with more than one thread is never copied.
     """
@@ -62,16 +97,22 @@ _may_fork = False
 _owner = os.getpid()
 
 
-def _ask(limits: Sequence[float], function: Callable, arguments: tuple) -> Iterator[tuple[bool, Any]]:
+def _ask(
+    limits: Sequence[float], function: Callable, arguments: tuple
+) -> Iterator[tuple[bool, Any]]:
     """(is it a part?, part or answer), ..."""
     try:
-        call = pickle.dumps((function.__module__, function.__qualname__, arguments, limits[-1], patient(1.0)))
+        call = pickle.dumps(
+            (function.__module__, function.__qualname__, arguments, limits[-1], patient(1.0))
+        )
     except RecursionError:
         raise SearchFailed("the expression is nested too deeply to be sent to the search") from None
     try:
         child = _take()
     except (Gone, OSError) as reason:
-        raise SearchFailed(f"the process that searches could not be started{f': {reason}' if str(reason) else ''}") from None
+        raise SearchFailed(
+            f"the process that searches could not be started{f': {reason}' if str(reason) else ''}"
+        ) from None
     answered = False
     try:
         for kind, *_, content in child.answers(call, limits):
@@ -111,7 +152,10 @@ def _take() -> Worker | Relay:
 
 
 def _has_one_thread() -> bool:
-    """A lock that another thread holds would stay locked in a copy for ever. False where it can't be known."""
+    """A lock that another thread holds would stay locked in a copy for ever.
+
+    False where it can't be known.
+    """
     try:
         return len(os.listdir("/proc/self/task")) == 1
     except OSError:

@@ -1,6 +1,8 @@
-"""The clock of every budget: processor seconds of a thread and of all that it asks, wherever that is computed.
+"""The clock of every budget: processor seconds of a thread and of all that it asks, wherever that
+is computed.
 
-    clock()  =  processor seconds of this thread  +  of the workers that it asked, and of those that they asked
+    clock()  =  processor seconds of this thread  +  of the workers that it asked, and of those that
+    they asked
 
 What a busy machine slows down is the other clock, that on the wall; budgets never look at it.
 """
@@ -15,8 +17,11 @@ USUAL_BUDGET = 20.0
 
 
 class _Asked(threading.local):
-    """Of all questions that this thread has asked: processor seconds, and how many searches were ended for lack of time.
-    `patience`: by what factor searches of a fixed limit may take longer, at the budget that is given."""
+    """Of all questions that this thread has asked: processor seconds, and how many searches were
+    ended for lack of time. `patience`: by what factor searches of a fixed limit may take longer,
+    at the budget that is given.
+    """
+
     seconds = 0.0
     cut = 0
     patience = 1.0
@@ -48,12 +53,16 @@ def left_until(deadline: float) -> float:
 
 
 def cut_short() -> int:
-    """How many searches of this thread, and of what they asked, were ended for lack of time so far."""
+    """How many searches of this thread, and of what they asked, were ended for lack of time so
+    far.
+    """
     return asked.cut
 
 
 def patient(seconds: float) -> float:
-    """A limit that is right for the usual budget, at the one that is given: whoever raises it waits longer for each search."""
+    """A limit that is right for the usual budget, at the one that is given: whoever raises it
+    waits longer for each search.
+    """
     return seconds * asked.patience
 
 
@@ -63,7 +72,9 @@ def be_patient(budget: float) -> None:
 
 
 def show(place: memoryview) -> None:
-    """This process is a worker from here on: it has asked nothing yet, and shows its asker there what it asks."""
+    """This process is a worker from here on: it has asked nothing yet, and shows its asker there
+    what it asks.
+    """
     global _shown
     _shown = place
     asked.cut = 0
@@ -78,7 +89,9 @@ def count(seconds: float) -> None:
 
 
 def processor_seconds(pid: int) -> float | None:
-    """Of another process, without those below it; None where the system doesn't tell or it has ended."""
+    """Of another process, without those below it; None where the system doesn't tell or it has
+    ended.
+    """
     if not sys.platform.startswith("linux"):
         return None
     try:

@@ -2,8 +2,8 @@
 
 The data stand in named_losses and named_divergences.
 
-A family is a formula with parameters; `linex(1/2)` fills them in. A divergence is its generator, normalised to
-f(1) = f'(1) = 0.
+A family is a formula with parameters; `linex(1/2)` fills them in. A divergence is its generator,
+normalised to f(1) = f'(1) = 0.
 """
 
 from __future__ import annotations
@@ -16,34 +16,57 @@ from functools import cache
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
-from divergence_lab.theory.expressions.parsing import ExpressionError, parse, parse_number, read_assumptions, shown
-from divergence_lab.theory.expressions.identity import vanishes
 from divergence_lab.theory.catalogue.divergences import DIVERGENCES, NamedDivergence
 from divergence_lab.theory.catalogue.losses import LOSSES, NamedLoss
+from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
+from divergence_lab.theory.expressions.identity import vanishes
+from divergence_lab.theory.expressions.parsing import (
+    ExpressionError,
+    parse,
+    parse_number,
+    read_assumptions,
+    shown,
+)
 from divergence_lab.theory.expressions.pieces import CannotSplit, Pieces, inside, split
 from divergence_lab.theory.expressions.symbols import t, x
 
-__all__ = ["DIVERGENCES", "LOSSES", "PAPER_LOSSES", "NamedDivergence", "NamedLoss", "generator", "holds_at", "lookup",
-           "name_of"]
+__all__ = [
+    "DIVERGENCES",
+    "LOSSES",
+    "PAPER_LOSSES",
+    "NamedDivergence",
+    "NamedLoss",
+    "generator",
+    "holds_at",
+    "lookup",
+    "name_of",
+]
 
 PAPER_LOSSES = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")
 
 _CALL = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(?:\((.*)\))?\s*\Z", re.DOTALL)
 _RELATION = re.compile(r"(.+?)(<=|>=|==|!=|<|>)(.+)")
-_HOLDS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq,
-          "!=": operator.ne}
+_HOLDS = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 _FAMILIES = {entry.name: entry for entry in LOSSES}
 # Two losses that agree at these residuals to this many digits are then compared symbolically.
 _FINGERPRINTS = (sp.Rational(-7, 5), sp.Rational(5, 3))
 _DIGITS = 20
 
 
-def lookup(text: str, assumptions: Iterable[str] = ()) -> tuple[str, sp.Expr, tuple[str, ...]] | None:
+def lookup(
+    text: str, assumptions: Iterable[str] = ()
+) -> tuple[str, sp.Expr, tuple[str, ...]] | None:
     """("huber(d)", its expression, ("d > 0",)) for a catalogue name, None when the text is not one.
 
-    The last part holds what the family itself assumes of parameters left symbolic. Raises ExpressionError when the
-    family is known but its parameters are not right.
+    The last part holds what the family itself assumes of parameters left symbolic. Raises
+    ExpressionError when the family is known but its parameters are not right.
     """
     if not isinstance(text, str) or len(text) > 500:
         return None
@@ -56,20 +79,36 @@ def lookup(text: str, assumptions: Iterable[str] = ()) -> tuple[str, sp.Expr, tu
     names = list(family.parameters)
     given = _arguments(inside) if inside is not None and inside.strip() else []
     defaults = list(family.parameters.values())
-    if len(given) > len(names) or (len(given) < len(names) and None in defaults[len(given):]):
-        needed = f"the parameter{'s' * (len(names) > 1)} {', '.join(names)}, e.g. {_example(family)}"
-        raise ExpressionError(f"{shown(text)}: {family.name} takes {needed if names else 'no parameter'}")
-    given += defaults[len(given):]
+    if len(given) > len(names) or (len(given) < len(names) and None in defaults[len(given) :]):
+        needed = (
+            f"the parameter{'s' * (len(names) > 1)} {', '.join(names)}, e.g. {_example(family)}"
+        )
+        raise ExpressionError(
+            f"{shown(text)}: {family.name} takes {needed if names else 'no parameter'}"
+        )
+    given += defaults[len(given) :]
     own = _own_assumptions(family, dict(zip(names, given)))
-    values = {name: parse_parameter(value, name, (*assumptions, *own)) for name, value in zip(names, given)}
+    values = {
+        name: parse_parameter(value, name, (*assumptions, *own))
+        for name, value in zip(names, given)
+    }
     for name, relation, bound in _bounds(family):
         if not values[name].free_symbols and not _HOLDS[relation](values[name], bound):
-            raise ExpressionError(f"{shown(text)}: {family.name} needs {' and '.join(family.where)}")
+            raise ExpressionError(
+                f"{shown(text)}: {family.name} needs {' and '.join(family.where)}"
+            )
     written = {name: str(values[name]).replace(" ", "") for name in names}
     arguments = ", ".join(written.values())
     formula = family.special.get(arguments) or re.sub(
-        r"[A-Za-z]\w*", lambda word: f"({written[word[0]]})" if word[0] in written else word[0], family.loss)
-    return (family.name + (f"({arguments})" if names else ""), parse(formula, x, (*assumptions, *own)), own)
+        r"[A-Za-z]\w*",
+        lambda word: f"({written[word[0]]})" if word[0] in written else word[0],
+        family.loss,
+    )
+    return (
+        family.name + (f"({arguments})" if names else ""),
+        parse(formula, x, (*assumptions, *own)),
+        own,
+    )
 
 
 def _example(family: NamedLoss) -> str:
@@ -77,25 +116,36 @@ def _example(family: NamedLoss) -> str:
 
 
 def _bounds(family: NamedLoss) -> list[tuple[str, str, sp.Expr]]:
-    return [(name, relation, bound) for name, bounds in read_assumptions(family.where).items()
-            for relation, bound in bounds]
+    return [
+        (name, relation, bound)
+        for name, bounds in read_assumptions(family.where).items()
+        for relation, bound in bounds
+    ]
 
 
 def _own_assumptions(family: NamedLoss, given: Mapping[str, str]) -> tuple[str, ...]:
     """The family's assumptions, in the user's names, on the parameters that stay symbolic."""
-    return tuple(f"{given[name].strip()} {relation} {bound}" for name, relation, bound in _bounds(family)
-                 if _is_name(given[name]))
+    return tuple(
+        f"{given[name].strip()} {relation} {bound}"
+        for name, relation, bound in _bounds(family)
+        if _is_name(given[name])
+    )
 
 
 def _is_name(text: str) -> bool:
-    return re.fullmatch(r"\s*[A-Za-z]\w*\s*", text, re.ASCII) is not None and text.strip() not in ("E", "pi")
+    return re.fullmatch(r"\s*[A-Za-z]\w*\s*", text, re.ASCII) is not None and text.strip() not in (
+        "E",
+        "pi",
+    )
 
 
 def parse_parameter(text: str, name: str, assumptions: Iterable[str] = ()) -> sp.Expr:
     """A parameter value: a constant, or a bare parameter name left symbolic."""
     if text.strip() in (x.name, t.name):
-        raise ExpressionError(f"the parameter {name} can't be {text.strip()}: give it a number such as 1/2, or a "
-                              "free name")
+        raise ExpressionError(
+            f"the parameter {name} can't be {text.strip()}: give it a number such as 1/2, or a "
+            "free name"
+        )
     if _is_name(text):
         return parse(text, sp.Dummy(), assumptions)
     return parse_number(text, f"the parameter {name},")
@@ -123,20 +173,27 @@ def _arguments(inside: str) -> list[str]:
 
 
 def holds_at(condition: bool | str, values: Mapping[str, str]) -> bool:
-    """Does a verdict of the catalogue hold at these values? "a > 0 and b < 1" at {"a": "2", "b": "2"}: no."""
+    """Does a verdict of the catalogue hold at these values? "a > 0 and b < 1" at {"a": "2", "b":
+    "2"}: no.
+    """
     if isinstance(condition, bool):
         return condition
     exact = {name: parse_number(value) for name, value in values.items()}
     for part in condition.split(" and "):
         left, relation, right = _RELATION.fullmatch(part).groups()
         sides = [parse(side, sp.Dummy()) for side in (left, right)]
-        a, b = (side.subs({symbol: exact[symbol.name] for symbol in side.free_symbols}) for side in sides)
+        a, b = (
+            side.subs({symbol: exact[symbol.name] for symbol in side.free_symbols})
+            for side in sides
+        )
         if not _HOLDS[relation](a, b):
             return False
     return True
 
 
-# --- from a formula to its name ------------------------------------------------------------------------------
+# --- from a formula to its name
+# ------------------------------------------------------------------------------
+
 
 def name_of(expression: sp.Expr) -> str | None:
     """The catalogue name of an expression written out, such as exp(x) - x - 1 -> linex(1).
@@ -151,7 +208,8 @@ def name_of(expression: sp.Expr) -> str | None:
     except (CannotSplit, NotEvaluable):
         return None
     for text in _WITHOUT_PARAMETERS:
-        # A special function is in both or in neither: SymPy takes long to read a polylog, so it is not read in vain.
+        # A special function is in both or in neither: SymPy takes long to read a polylog, so it is
+        # not read in vain.
         if any((word in _formula(text)) != expression.has(kind) for word, kind in _SPECIAL.items()):
             continue
         name, candidate, known = _written_out(text)
@@ -161,8 +219,11 @@ def name_of(expression: sp.Expr) -> str | None:
 
 
 _SPECIAL = {"polylog": sp.polylog, "Ei(": sp.Ei, "erf": sp.erf}
-_WITHOUT_PARAMETERS = tuple(dict.fromkeys(
-    (*PAPER_LOSSES, *(entry.name for entry in LOSSES if None not in entry.parameters.values()))))
+_WITHOUT_PARAMETERS = tuple(
+    dict.fromkeys(
+        (*PAPER_LOSSES, *(entry.name for entry in LOSSES if None not in entry.parameters.values()))
+    )
+)
 
 
 def _formula(text: str) -> str:
@@ -178,14 +239,20 @@ def _written_out(text: str) -> tuple[str, Pieces, tuple[arb, ...]]:
 
 
 def _fingerprint(pieces: Pieces) -> tuple[arb, ...]:
-    here = (next(p for p in pieces.pieces if p.high == sp.oo or point < p.high) for point in _FINGERPRINTS)
-    return tuple(value_at(piece.expression, x, point, _DIGITS) for piece, point in zip(here, _FINGERPRINTS))
+    here = (
+        next(p for p in pieces.pieces if p.high == sp.oo or point < p.high)
+        for point in _FINGERPRINTS
+    )
+    return tuple(
+        value_at(piece.expression, x, point, _DIGITS) for piece, point in zip(here, _FINGERPRINTS)
+    )
 
 
 def _equal(a: Pieces, b: Pieces) -> bool:
     """The same pieces, proved; False may mean unknown."""
-    return a.kinks == b.kinks and all(vanishes(p.expression - q.expression, inside(p))
-                                      for p, q in zip(a.pieces, b.pieces))
+    return a.kinks == b.kinks and all(
+        vanishes(p.expression - q.expression, inside(p)) for p, q in zip(a.pieces, b.pieces)
+    )
 
 
 def generator(entry: NamedDivergence) -> sp.Expr:

@@ -1,4 +1,7 @@
-"""The trusted base: what it accepts is proved. It imports `theory.expressions` and nothing else of the package."""
+"""The trusted base: what it accepts is proved.
+
+It imports `theory.expressions` and nothing else of the package.
+"""
 
 import sys
 

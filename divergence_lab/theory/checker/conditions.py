@@ -1,7 +1,8 @@
-"""Cells of parameters as text, and the condition under which a verdict holds. Part of the trusted checker.
+"""Cells of parameters as text, and the condition under which a verdict holds. Part of the trusted
+checker.
 
-A cell with one parameter says parameter, low, high, or at for a value that is left out; one with several says `ranges`,
-"a: -oo..0; b: 1".
+A cell with one parameter says parameter, low, high, or at for a value that is left out; one with
+several says `ranges`, "a: -oo..0; b: 1".
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ Range = tuple[str, str]  # (low, high) as text; equal for a point
 def read_ranges(step: Mapping[str, str]) -> dict[str, Range]:
     """The range of each parameter in a cell. Raises KeyError or ValueError for anything else."""
     if "parameter" in step:
-        return {step["parameter"]: (step["low"], step["high"]) if "low" in step else (step["at"], step["at"])}
+        return {
+            step["parameter"]: (step["low"], step["high"])
+            if "low" in step
+            else (step["at"], step["at"])
+        }
     ranges = {}
     for part in step["ranges"].split("; "):
         name, text = part.split(": ")
@@ -28,13 +33,22 @@ def write_ranges(ranges: Mapping[str, Range]) -> dict[str, str]:
     if len(ranges) == 1:
         ((name, (low, high)),) = ranges.items()
         return {"parameter": name, "low": low, "high": high}
-    return {"ranges": "; ".join(f"{name}: {low}" + (f"..{high}" if low != high else "") for name, (low, high) in ranges.items())}
+    return {
+        "ranges": "; ".join(
+            f"{name}: {low}" + (f"..{high}" if low != high else "")
+            for name, (low, high) in ranges.items()
+        )
+    }
 
 
 def write_left_out(ranges: Mapping[str, Range]) -> dict[str, str]:
     """The data of a step that leaves these parameters out: what `read_ranges` reads."""
     written = write_ranges(ranges)
-    return written if "ranges" in written else {"parameter": written["parameter"], "at": written["low"]}
+    return (
+        written
+        if "ranges" in written
+        else {"parameter": written["parameter"], "at": written["low"]}
+    )
 
 
 def ranges_in_words(ranges: Mapping[str, Range]) -> str:
@@ -47,16 +61,34 @@ def _range_in_words(name: str, low: str, high: str) -> str:
         return f"{name} = {low}"
     if (low, high) == ("-oo", "oo"):
         return f"every {name}"
-    return f"{name} < {high}" if low == "-oo" else f"{name} > {low}" if high == "oo" else f"{low} < {name} < {high}"
+    return (
+        f"{name} < {high}"
+        if low == "-oo"
+        else f"{name} > {low}"
+        if high == "oo"
+        else f"{low} < {name} < {high}"
+    )
 
 
 def condition_of(cells: Sequence[Mapping[str, Range]], holds: Sequence[bool]) -> str:
-    """Where the verdict holds: the union of those cells of a grid, as short as the order of the parameters allows."""
+    """Where the verdict holds: the union of those cells of a grid, as short as the order of the
+    parameters allows.
+    """
     names = list(cells[0])
     orders = [names[i:] + names[:i] for i in range(len(names))]
     truth = {tuple(cell.items()): answer for cell, answer in zip(cells, holds)}
-    return min((_condition({tuple((name, dict(cell)[name]) for name in order): answer for cell, answer in truth.items()})
-                for order in orders), key=len)
+    return min(
+        (
+            _condition(
+                {
+                    tuple((name, dict(cell)[name]) for name in order): answer
+                    for cell, answer in truth.items()
+                }
+            )
+            for order in orders
+        ),
+        key=len,
+    )
 
 
 def _condition(truth: Mapping[tuple, bool]) -> str:
@@ -68,14 +100,25 @@ def _condition(truth: Mapping[tuple, bool]) -> str:
     ranges = [r for _, r in firsts]
     if len(next(iter(truth))) == 1:
         return _union(name, ranges, [truth[(first,)] for first in firsts])
-    rows = {r: {cell[1:]: answer for cell, answer in truth.items() if cell[0] == (name, r)} for r in ranges}
+    rows = {
+        r: {cell[1:]: answer for cell, answer in truth.items() if cell[0] == (name, r)}
+        for r in ranges
+    }
     alternatives = []
-    for row in [row for i, row in enumerate(rows.values()) if row not in list(rows.values())[:i] and any(row.values())]:
+    for row in [
+        row
+        for i, row in enumerate(rows.values())
+        if row not in list(rows.values())[:i] and any(row.values())
+    ]:
         here = _union(name, ranges, [rows[r] == row for r in ranges])
         there = _condition(row)
         both = [_bracketed(part) for part in (here, there) if part != "always"]
-        alternatives.append(" and ".join(both) if len(both) > 1 else (here if there == "always" else there))
-    return " or ".join(a if len(alternatives) == 1 else _bracketed(a, " and ") for a in alternatives)
+        alternatives.append(
+            " and ".join(both) if len(both) > 1 else (here if there == "always" else there)
+        )
+    return " or ".join(
+        a if len(alternatives) == 1 else _bracketed(a, " and ") for a in alternatives
+    )
 
 
 def _bracketed(text: str, mark: str = " or ") -> str:
@@ -92,7 +135,11 @@ def _union(name: str, ranges: Sequence[Range], holds: Sequence[bool]) -> str:
         elif answer:
             runs.append([i])
     missing = [r for r, answer in zip(ranges, holds) if not answer]
-    if len(missing) == 1 and missing[0][0] == missing[0][1] and missing[0] not in (ranges[0], ranges[-1]):
+    if (
+        len(missing) == 1
+        and missing[0][0] == missing[0][1]
+        and missing[0] not in (ranges[0], ranges[-1])
+    ):
         return f"{name} != {missing[0][0]}"
     return " or ".join(_run(name, [ranges[i] for i in run], ranges) for run in runs)
 

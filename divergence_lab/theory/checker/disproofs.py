@@ -1,6 +1,8 @@
-"""Proofs that a function is no loss at all: it jumps, is unbounded near a point, or is not real at one.
+"""Proofs that a function is no loss at all: it jumps, is unbounded near a point, or is not real at
+one.
 
-Part of the trusted checker. Such a function has no pieces that could be confirmed, so its certificate is one step:
+Part of the trusted checker. Such a function has no pieces that could be confirmed, so its
+certificate is one step:
 
 | rule | data | proved by |
 |---|---|---|
@@ -17,21 +19,24 @@ from collections.abc import Callable, Mapping
 import sympy as sp
 from flint import acb, arb
 
+from divergence_lab.theory.checker.conclusions import number
 from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.checker.facts.decided import decided, prove_equal
+from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.balls import PRECISION_BITS, ball, ball_of_constant, decide
-from divergence_lab.theory.checker.conclusions import number
-from divergence_lab.theory.checker.facts.decided import decided, prove_equal
 from divergence_lab.theory.expressions.parsing import parse
 from divergence_lab.theory.expressions.precision import bits
-from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.expressions.symbols import x
 
 MAX_BOXES = 5000
 
 
 def prove_no_loss(loss: str, step: Mapping[str, str]) -> None:
-    """The step shows that g, given as text, is not a finite continuous real function. Raises Rejected."""
+    """The step shows that g, given as text, is not a finite continuous real function.
+
+    Raises Rejected.
+    """
     if step["rule"] not in RULES:
         raise Rejected(f"{step['rule']} does not show that g is no loss")
     if "Integral(" in loss:
@@ -40,7 +45,13 @@ def prove_no_loss(loss: str, step: Mapping[str, str]) -> None:
 
 
 def _equal_on(g: sp.Expr, f: sp.Expr, low: sp.Expr, high: sp.Expr) -> None:
-    if low == sp.oo or high == -sp.oo or not (low.is_infinite or high.is_infinite or ball_of_constant(low) < ball_of_constant(high)):
+    if (
+        low == sp.oo
+        or high == -sp.oo
+        or not (
+            low.is_infinite or high.is_infinite or ball_of_constant(low) < ball_of_constant(high)
+        )
+    ):
         raise Rejected(f"({low}, {high}) is empty")
     prove_equal(g, f, x, low, high)
 
@@ -68,7 +79,11 @@ def _prove_gap(g: sp.Expr, step: Mapping[str, str]) -> None:
 
 def _prove_unbounded(g: sp.Expr, step: Mapping[str, str]) -> None:
     at, end, f = _point(step["at"]), number(step["end"]), parse(step["f"], x)
-    side = 1 if end == sp.oo or (end.is_finite and ball_of_constant(end) > ball_of_constant(at)) else -1
+    side = (
+        1
+        if end == sp.oo or (end.is_finite and ball_of_constant(end) > ball_of_constant(at))
+        else -1
+    )
     _equal_on(g, f, *((at, end) if side > 0 else (end, at)))
     found = proofs.limit_of(f, x, at, side)
     if found is None or found.is_finite or str(found) != step["limit"]:
@@ -114,15 +129,29 @@ def _prove_not_real(g: sp.Expr, step: Mapping[str, str]) -> None:
 
 
 RULES: Mapping[str, Callable[[sp.Expr, Mapping[str, str]], None]] = {
-    "gap": _prove_gap, "unbounded": _prove_unbounded, "pole": _prove_pole, "not real": _prove_not_real,
+    "gap": _prove_gap,
+    "unbounded": _prove_unbounded,
+    "pole": _prove_pole,
+    "not real": _prove_not_real,
 }
 
 
-# --- complex values ------------------------------------------------------------------------------------------
+# --- complex values
+# ------------------------------------------------------------------------------------------
 
 _FUNCTIONS = {
-    sp.exp: acb.exp, sp.log: acb.log, sp.sinh: acb.sinh, sp.cosh: acb.cosh, sp.tanh: acb.tanh, sp.asinh: acb.asinh,
-    sp.acosh: acb.acosh, sp.atanh: acb.atanh, sp.atan: acb.atan, sp.erf: acb.erf, sp.erfc: acb.erfc, sp.erfi: acb.erfi,
+    sp.exp: acb.exp,
+    sp.log: acb.log,
+    sp.sinh: acb.sinh,
+    sp.cosh: acb.cosh,
+    sp.tanh: acb.tanh,
+    sp.asinh: acb.asinh,
+    sp.acosh: acb.acosh,
+    sp.atanh: acb.atanh,
+    sp.atan: acb.atan,
+    sp.erf: acb.erf,
+    sp.erfc: acb.erfc,
+    sp.erfi: acb.erfi,
 }
 
 

@@ -1,8 +1,9 @@
-"""The loss that a document is about, as the checker reads it: its smooth pieces, and what can be asked of them.
+"""The loss that a document is about, as the checker reads it: its smooth pieces, and what can be
+asked of them.
 
-Part of the trusted checker. A loss without parameters comes with pieces that the document states and `checker.read_parts`
-confirmed. One with parameters is split here, on a cell of them (`cell_forms`): each parameter a value, or a symbol for all
-of an open range.
+Part of the trusted checker. A loss without parameters comes with pieces that the document states
+and `checker.read_parts` confirmed. One with parameters is split here, on a cell of them
+(`cell_forms`): each parameter a value, or a symbol for all of an open range.
 """
 
 from __future__ import annotations
@@ -14,19 +15,25 @@ from dataclasses import dataclass, field
 
 import sympy as sp
 
+from divergence_lab.theory.checker.conclusions import Part
 from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.checker.facts.decided import decided, inner_point, prove_equal
+from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected
 from divergence_lab.theory.checker.families import by_terms
-from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.expressions.balls import ball, ball_of_constant
 from divergence_lab.theory.checker.families.cell_forms import Ranges, at_points, positive_form
 from divergence_lab.theory.checker.families.cell_proofs import refined
-from divergence_lab.theory.checker.parametric import sides_of
-from divergence_lab.theory.checker.conclusions import Part
-from divergence_lab.theory.checker.facts.decided import decided, inner_point, prove_equal
-from divergence_lab.theory.expressions.parsing import FUNCTIONS, MAX_CHARACTERS, PIECEWISE, parse, read_assumptions
 from divergence_lab.theory.checker.families.signs import is_finite, is_zero, sign
+from divergence_lab.theory.checker.parametric import sides_of
+from divergence_lab.theory.expressions import constants
+from divergence_lab.theory.expressions.balls import ball, ball_of_constant
+from divergence_lab.theory.expressions.parsing import (
+    FUNCTIONS,
+    MAX_CHARACTERS,
+    PIECEWISE,
+    parse,
+    read_assumptions,
+)
 from divergence_lab.theory.expressions.pieces import is_less, split
-from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected
 from divergence_lab.theory.expressions.symbols import t, x
 
 SAMPLES = (sp.Rational(5, 11), sp.Rational(17, 7))
@@ -34,7 +41,10 @@ SAMPLES = (sp.Rational(5, 11), sp.Rational(17, 7))
 
 @dataclass(frozen=True)
 class Subject:
-    """A loss by its pieces from left to right; `written` says what its parameters are in the symbols of the cell."""
+    """A loss by its pieces from left to right; `written` says what its parameters are in the
+    symbols of the cell.
+    """
+
     parts: Sequence[Part]
     assumptions: Sequence[str] = ()
     written: Mapping[sp.Symbol, sp.Expr] = field(default_factory=dict)
@@ -54,7 +64,9 @@ class Subject:
         return dataclasses.replace(self, parts=parts)
 
     def read(self, text: str, variable: sp.Symbol = x) -> sp.Expr:
-        """An expression of the document in the symbols of the cell; a number, oo or -oo where there is no variable."""
+        """An expression of the document in the symbols of the cell; a number, oo or -oo where
+        there is no variable.
+        """
         if text in ("oo", "-oo"):
             return sp.oo if text == "oo" else -sp.oo
         return self.raw(text, variable).subs(self.written)
@@ -63,7 +75,11 @@ class Subject:
         """The same as it is written, with the parameters of the loss alone."""
         if len(text) > MAX_CHARACTERS:
             raise Refuted(f"it has {len(text)} characters")
-        beyond = [name for name in re.findall(r"\b\w+(?=\()", text) if name not in (*FUNCTIONS, PIECEWISE) and hasattr(sp.functions, name)]
+        beyond = [
+            name
+            for name in re.findall(r"\b\w+(?=\()", text)
+            if name not in (*FUNCTIONS, PIECEWISE) and hasattr(sp.functions, name)
+        ]
         if beyond:
             raise Rejected(f"{beyond[0]} is no function of the language")
         expression = parse(text, variable, self.assumptions)
@@ -72,7 +88,10 @@ class Subject:
         return expression
 
     def vanishes(self, f: sp.Expr, part: Part) -> None:
-        """f = 0 on the piece, for all parameters. Raises Refuted where it is not, Rejected where that is not shown."""
+        """f = 0 on the piece, for all parameters.
+
+        Raises Refuted where it is not, Rejected where that is not shown.
+        """
         if not self.free:
             proofs.prove_zero(f, x, part.low, part.high)
         elif not (is_zero(f) or proofs.is_identity(f, x) or is_zero(_numerator(f))):
@@ -87,8 +106,15 @@ class Subject:
             prove_equal(f, smooth, x, part.low, part.high)
 
     def smooth(self, f: sp.Expr, part: Part) -> sp.Expr:
-        """What f, which may be decided by cases, is on the piece. Raises Rejected where it has a break inside."""
-        return _branch(f, x, inner_point(part.low, part.high)) if self.written else decided(f, x, part.low, part.high)
+        """What f, which may be decided by cases, is on the piece.
+
+        Raises Rejected where it has a break inside.
+        """
+        return (
+            _branch(f, x, inner_point(part.low, part.high))
+            if self.written
+            else decided(f, x, part.low, part.high)
+        )
 
     def in_residual(self, f: sp.Expr, part: Part) -> sp.Expr:
         """f(e^x) on the piece, of a generator f(t)."""
@@ -115,7 +141,10 @@ class Subject:
         return sign(b - a) == 1 if self.free else bool(ball_of_constant(a) < ball_of_constant(b))
 
     def same(self, stated: sp.Expr, found: sp.Expr) -> None:
-        """Two constants are equal, for all parameters; oo and -oo may be among them. Raises Refuted or Rejected."""
+        """Two constants are equal, for all parameters; oo and -oo may be among them.
+
+        Raises Refuted or Rejected.
+        """
         if any(value.has(sp.zoo, sp.nan) for value in (stated, found)):
             raise Rejected(f"it is {found}")
         if stated.is_infinite or found.is_infinite:
@@ -125,7 +154,10 @@ class Subject:
             raise Refuted(f"it is {found}, not {stated}")
 
     def differ(self, a: sp.Expr, b: sp.Expr) -> bool:
-        """Two finite constants differ, for all parameters (False: they are equal). Raises Rejected where that is not known."""
+        """Two finite constants differ, for all parameters (False: they are equal).
+
+        Raises Rejected where that is not known.
+        """
         if self.free:
             if is_zero(a - b):
                 return False
@@ -137,20 +169,29 @@ class Subject:
 
 
 def on_cell(text: str, assumptions: Sequence[str], ranges: Ranges) -> Subject:
-    """The loss for all parameters of a cell, split at its kinks, their mirror images and 0. Raises Rejected, CannotSplit."""
+    """The loss for all parameters of a cell, split at its kinks, their mirror images and 0.
+
+    Raises Rejected, CannotSplit.
+    """
     if "Integral(" in text:
         raise Rejected("the loss is known by its slope alone")
     loss = parse(text, x, assumptions)
     written = positive_form(loss, ranges)
-    pieces = refined(split(at_points(loss, written, ranges, sides_of(read_assumptions(assumptions), ranges)), x))
+    pieces = refined(
+        split(at_points(loss, written, ranges, sides_of(read_assumptions(assumptions), ranges)), x)
+    )
     slopes = pieces.derivative()
-    parts = [Part(p.low, p.high, p.expression, s.expression, c.expression)
-             for p, s, c in zip(pieces.pieces, slopes.pieces, slopes.derivative().pieces)]
+    parts = [
+        Part(p.low, p.high, p.expression, s.expression, c.expression)
+        for p, s, c in zip(pieces.pieces, slopes.pieces, slopes.derivative().pieces)
+    ]
     return Subject(parts, tuple(assumptions), written)
 
 
 def _branch(f: sp.Expr, variable: sp.Symbol, point: sp.Expr) -> sp.Expr:
-    """The smooth expression that f is around a point, by the break points that `pieces.split` finds."""
+    """The smooth expression that f is around a point, by the break points that `pieces.split`
+    finds.
+    """
     for piece in split(f, variable, sp.S.Zero if variable == t else -sp.oo).pieces:
         if piece.high == sp.oo or is_less(point, piece.high):
             return piece.expression
@@ -165,7 +206,9 @@ def _numerator(f: sp.Expr) -> sp.Expr:
 def _refute(f: sp.Expr, part: Part) -> None:
     """Raises Refuted where f is not 0 at a point of the piece, for some parameters of the cell."""
     for share in SAMPLES:
-        symbols = sorted((f.free_symbols | part.low.free_symbols | part.high.free_symbols) - {x}, key=str)
+        symbols = sorted(
+            (f.free_symbols | part.low.free_symbols | part.high.free_symbols) - {x}, key=str
+        )
         values = {symbol: share + sp.Rational(k, 13) for k, symbol in enumerate(symbols)}
         point = inner_point(part.low, part.high).subs(values)
         value = ball(f.subs(values), x, ball_of_constant(point))

@@ -1,7 +1,9 @@
-"""Names against formulas: is the loss what its name says, and its divergence? Part of the trusted checker.
+"""Names against formulas: is the loss what its name says, and its divergence? Part of the trusted
+checker.
 
-The formulas are handed in as data: records with name, loss, parameters, where and special for losses; name, generator,
-parameter and where for divergences. Nothing is recognised here; a name that is stated is tried.
+The formulas are handed in as data: records with name, loss, parameters, where and special for
+losses; name, generator, parameter and where for divergences. Nothing is recognised here; a name
+that is stated is tried.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.checker.losses import Subject
-from divergence_lab.theory.expressions.parsing import parse, read_assumptions
 from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected
+from divergence_lab.theory.checker.losses import Subject
+from divergence_lab.theory.expressions.balls import ball_of_constant
+from divergence_lab.theory.expressions.parsing import parse, read_assumptions
 from divergence_lab.theory.expressions.symbols import t, x
 
 _CALL = re.compile(r"([a-z][a-z0-9_]*)(?:\((.+)\))?")
@@ -25,13 +27,16 @@ _CALL = re.compile(r"([a-z][a-z0-9_]*)(?:\((.+)\))?")
 @dataclass(frozen=True)
 class Formulas:
     """What has a name: losses and divergences, each record by its name."""
+
     losses: Mapping[str, Any]
     divergences: Mapping[str, Any]
 
 
 def formulas(losses: Sequence[Any], divergences: Sequence[Any]) -> Formulas:
     """The records by their names."""
-    return Formulas({entry.name: entry for entry in losses}, {entry.name: entry for entry in divergences})
+    return Formulas(
+        {entry.name: entry for entry in losses}, {entry.name: entry for entry in divergences}
+    )
 
 
 def check_name(name: str, subject: Subject, known: Formulas) -> None:
@@ -51,8 +56,12 @@ def check_name(name: str, subject: Subject, known: Formulas) -> None:
 
 
 def check_divergence(name: str, factor: str, subject: Subject, known: Formulas) -> None:
-    """g'(log t) = factor (t f' - f) for the named f, or this with 2 (1 - tau) left and 2 tau right of 0."""
-    scale = subject.read(factor, sp.Dummy())  # a number: with x in it any loss would have any divergence
+    """g'(log t) = factor (t f' - f) for the named f, or this with 2 (1 - tau) left and 2 tau
+    right of 0.
+    """
+    scale = subject.read(
+        factor, sp.Dummy()
+    )  # a number: with x in it any loss would have any divergence
     family, shares = name, (scale, scale)
     if name.startswith("asymmetric ") and name not in known.divergences:
         family, _, text = name.removeprefix("asymmetric ").rpartition(" with tau = ")
@@ -79,7 +88,10 @@ def _generator(family: str, subject: Subject, known: Formulas) -> sp.Expr:
 
 
 def _arguments(inside: str) -> list[str]:
-    """Split at the commas outside parentheses. The catalogue has one of its own: the checker uses nothing of the search."""
+    """Split at the commas outside parentheses.
+
+    The catalogue has one of its own: the checker uses nothing of the search.
+    """
     parts, depth = [""], 0
     for c in inside:
         depth += (c == "(") - (c == ")")
@@ -94,17 +106,29 @@ def _filled(formula: str, values: Mapping[str, str]) -> str:
     """The formula with its parameters replaced, each value being one expression."""
     for value in values.values():
         parse(value, sp.Dummy())
-    return re.sub(r"[A-Za-z]\w*", lambda word: f"({values[word[0]]})" if word[0] in values else word[0], formula)
+    return re.sub(
+        r"[A-Za-z]\w*",
+        lambda word: f"({values[word[0]]})" if word[0] in values else word[0],
+        formula,
+    )
 
 
 def _allow(where: Sequence[str], values: Mapping[str, str], subject: Subject) -> None:
-    """The values lie where the family is defined; one with parameters is allowed, since the formula is what is compared."""
+    """The values lie where the family is defined; one with parameters is allowed, since the
+    formula is what is compared.
+    """
     for name, bounds in read_assumptions(where).items():
         value = subject.read(values[name], sp.Dummy())
         for relation, bound in bounds if not value.free_symbols else ():
             difference = ball_of_constant(value - bound)
-            if difference < 0 and relation[0] == ">" or difference > 0 and relation[0] == "<" \
-                    or value == bound and relation in ("<", ">", "!="):
+            if (
+                difference < 0
+                and relation[0] == ">"
+                or difference > 0
+                and relation[0] == "<"
+                or value == bound
+                and relation in ("<", ">", "!=")
+            ):
                 raise Refuted(f"it is defined for {' and '.join(where)}")
 
 
@@ -115,5 +139,3 @@ def _positive(subject: Subject, *factors: sp.Expr) -> None:
                 raise Rejected(f"{factor} is not shown to be positive")
         elif not ball_of_constant(factor) > 0:
             raise Refuted(f"the factor {factor} is not positive")
-
-

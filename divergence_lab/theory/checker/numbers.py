@@ -1,6 +1,8 @@
-"""The numbers and formulas beside the verdicts: f, its ends, its values, the swapped loss. Part of the trusted checker.
+"""The numbers and formulas beside the verdicts: f, its ends, its values, the swapped loss. Part of
+the trusted checker.
 
-Each function looks at one field. It raises Refuted for what is shown wrong, Rejected for what is not shown to be right.
+Each function looks at one field. It raises Refuted for what is shown wrong, Rejected for what is
+not shown to be right.
 """
 
 from __future__ import annotations
@@ -13,20 +15,25 @@ from typing import Any
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.expressions.balls import ball, ball_of_constant
-from divergence_lab.theory.checker.losses import Subject
 from divergence_lab.theory.checker.conclusions import Part
+from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected
 from divergence_lab.theory.checker.families.exponential_terms import integral_against
+from divergence_lab.theory.checker.losses import Subject
+from divergence_lab.theory.checker.quadrature import (
+    constant,
+    enclose_slope_at_infinity,
+    enclose_value,
+)
+from divergence_lab.theory.expressions.balls import ball, ball_of_constant
 from divergence_lab.theory.expressions.parsing import parse_number
 from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected
-from divergence_lab.theory.checker.quadrature import constant, enclose_slope_at_infinity, enclose_value
 from divergence_lab.theory.expressions.symbols import t, x
 
 Entry = Mapping[str, Any]
 _DECIMAL = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d{1,4})?", re.ASCII)
 MAX_DIGITS = 1200
-MIN_DIGITS = 20  # significant ones, of a decimal that stands for a number: 1e3 is 1000, and not "0 within one unit"
+# significant ones, of a decimal that stands for a number: 1e3 is 1000, and not "0 within one unit"
+MIN_DIGITS = 20
 _NO_VARIABLE = sp.Dummy()
 
 
@@ -62,7 +69,9 @@ def check_dual(entry: Entry, subject: Subject) -> None:
     f, dual = subject.read(entry["generator"], t), subject.read(entry["dual_loss"])
     pieces, mirrored = [], [_mirror(part) for part in reversed(subject.parts)]
     for part, here in zip(reversed(subject.parts), mirrored):
-        slope = -(sp.exp(-x) * sp.diff(subject.in_residual(f, part), x)).xreplace({x: -x})  # f'(e^v) = e^{-v} d/dv f(e^v)
+        slope = -(sp.exp(-x) * sp.diff(subject.in_residual(f, part), x)).xreplace(
+            {x: -x}
+        )  # f'(e^v) = e^{-v} d/dv f(e^v)
         pieces.append(subject.smooth(dual, here))
         subject.vanishes(sp.diff(pieces[-1], x) - slope, here)
     start_at_zero_and_join(pieces, subject.on(mirrored))
@@ -74,34 +83,51 @@ def _mirror(part: Part) -> Part:
 
 def check_curvature(stated: str, entry: Entry, subject: Subject) -> None:
     """g''(0): oo at a kink or where both sides tend to it, else their common limit."""
-    before, after = next(p for p in subject.parts if p.high == 0), next(p for p in subject.parts if p.low == 0)
+    before, after = (
+        next(p for p in subject.parts if p.high == 0),
+        next(p for p in subject.parts if p.low == 0),
+    )
     slopes = [subject.limit(p.slope, sp.S.Zero, side) for p, side in ((before, -1), (after, 1))]
     if any(slope.is_infinite for slope in slopes) or subject.differ(*slopes):
-        found = [sp.oo if slopes[1] == sp.oo or slopes[0] == -sp.oo or subject.rises(*slopes) else -sp.oo]
+        found = [
+            sp.oo if slopes[1] == sp.oo or slopes[0] == -sp.oo or subject.rises(*slopes) else -sp.oo
+        ]
     else:
-        found = [subject.limit(p.curvature, sp.S.Zero, side) for p, side in ((before, -1), (after, 1))]
+        found = [
+            subject.limit(p.curvature, sp.S.Zero, side) for p, side in ((before, -1), (after, 1))
+        ]
     for end in found:
         subject.same(subject.read(stated, _NO_VARIABLE), end)
 
 
 def check_value_at_zero(stated: str, entry: Entry, subject: Subject) -> None:
     """f(0+) = -g'(-oo)."""
-    subject.same(subject.read(stated, _NO_VARIABLE), subject.limit(-subject.parts[0].slope, -sp.oo, 0))
+    subject.same(
+        subject.read(stated, _NO_VARIABLE), subject.limit(-subject.parts[0].slope, -sp.oo, 0)
+    )
 
 
 def check_slope_at_infinity(stated: str, entry: Entry, subject: Subject) -> None:
-    """f'(oo): oo or -oo as int^oo g' e^{-x} is; else the limit of f/t, or digits within one unit of the last."""
+    """f'(oo): oo or -oo as int^oo g' e^{-x} is; else the limit of f/t, or digits within one unit
+    of the last.
+    """
     value, last = subject.read(stated, _NO_VARIABLE), subject.parts[-1]
     if value.is_infinite:
         if not subject.diverges(last.slope * sp.exp(-x) * (1 if value == sp.oo else -1)):
             raise Refuted("the integral for f'(oo) is finite")
         return
-    decimal = _DECIMAL.fullmatch(stated) and len(re.sub(r"\D", "", stated.partition("e")[0]).lstrip("0")) >= MIN_DIGITS \
+    decimal = (
+        _DECIMAL.fullmatch(stated)
+        and len(re.sub(r"\D", "", stated.partition("e")[0]).lstrip("0")) >= MIN_DIGITS
         and not stated.lstrip("-").isdigit()
+    )
     if not decimal:
         try:
-            found = sum(integral_against(part.slope, part.low, part.high)
-                        for part, right in zip(subject.parts, subject.sides(), strict=True) if right)
+            found = sum(
+                integral_against(part.slope, part.low, part.high)
+                for part, right in zip(subject.parts, subject.sides(), strict=True)
+                if right
+            )
         except Rejected:  # no sum of powers and exponentials
             found = None
         if found is not None:
@@ -119,12 +145,19 @@ def check_slope_at_infinity(stated: str, entry: Entry, subject: Subject) -> None
         raise Rejected("f'(oo) has no digits that could be enclosed")
     count = len(stated) + 12
     with digits(count):
-        slope = enclose_slope_at_infinity(subject.parts, count) if entry["generator"] is None else constant(found)
+        slope = (
+            enclose_slope_at_infinity(subject.parts, count)
+            if entry["generator"] is None
+            else constant(found)
+        )
         _within(slope, stated, _unit(stated))
 
 
 def _within(found: arb, stated: str, allowed: arb) -> None:
-    """The decimal lies so near to what was found. Raises Refuted where it does not, Rejected where that is not known."""
+    """The decimal lies so near to what was found.
+
+    Raises Refuted where it does not, Rejected where that is not known.
+    """
     difference = abs(found - arb(stated))
     if difference > allowed:
         raise Refuted(f"it is {found.str(12, radius=False)}, not {stated}")
@@ -139,9 +172,13 @@ def _unit(text: str) -> arb:
 
 
 def check_values(entry: Entry, subject: Subject) -> None:
-    """Each f lies within its radius of the defining integral, or of the closed form where this was shown right."""
+    """Each f lies within its radius of the defining integral, or of the closed form where this
+    was shown right.
+    """
     for value in entry["values"]:
-        if set(value) != {"t", "f", "radius"} or not all(isinstance(text, str) for text in value.values()):
+        if set(value) != {"t", "f", "radius"} or not all(
+            isinstance(text, str) for text in value.values()
+        ):
             raise Refuted("a value is t, f and radius, three texts")
         if not (_DECIMAL.fullmatch(value["f"]) and _DECIMAL.fullmatch(value["radius"])):
             raise Refuted("f and its radius are decimals")
@@ -149,7 +186,9 @@ def check_values(entry: Entry, subject: Subject) -> None:
         _check_value(parse_number(value["t"]), value["f"], value["radius"], generator, subject)
 
 
-def _check_value(ratio: sp.Expr, stated: str, radius: str, generator: sp.Expr | None, subject: Subject) -> None:
+def _check_value(
+    ratio: sp.Expr, stated: str, radius: str, generator: sp.Expr | None, subject: Subject
+) -> None:
     if not ball_of_constant(ratio) > 0:
         raise Refuted("a ratio is positive")
     if subject.free or len(stated) > MAX_DIGITS:
@@ -160,7 +199,11 @@ def _check_value(ratio: sp.Expr, stated: str, radius: str, generator: sp.Expr | 
             found = enclose_value(subject.parts, ratio, count)
         else:
             end = ball_of_constant(sp.log(ratio))
-            here = [p for p in subject.parts if not (p.low.is_finite and end < ball_of_constant(p.low))
-                    and not (p.high.is_finite and end > ball_of_constant(p.high))][0]
+            here = [
+                p
+                for p in subject.parts
+                if not (p.low.is_finite and end < ball_of_constant(p.low))
+                and not (p.high.is_finite and end > ball_of_constant(p.high))
+            ][0]
             found = ball(subject.in_residual(generator, here), x, constant(sp.log(ratio)))
         _within(found, stated, arb(radius))

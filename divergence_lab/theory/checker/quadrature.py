@@ -1,9 +1,11 @@
-"""f(t) from its defining integral and f'(oo), enclosed by the checker's own means. Part of the trusted checker.
+"""f(t) from its defining integral and f'(oo), enclosed by the checker's own means. Part of the
+trusted checker.
 
     f(e^u) = e^u int_0^u g'(v) e^{-v} dv        f'(oo) = int_0^oo g'(v) e^{-v} dv
 
-Arb integrates; the evaluator for complex balls is the checker's own, as its real one in `balls` is. Where g' is not
-bounded beside an end, int g' e^{-v} = [g e^{-v}] + int g e^{-v} is taken on that piece.
+Arb integrates; the evaluator for complex balls is the checker's own, as its real one in `balls` is.
+Where g' is not bounded beside an end, int g' e^{-v} = [g e^{-v}] + int g e^{-v} is taken on that
+piece.
 """
 
 from __future__ import annotations
@@ -13,16 +15,30 @@ from collections.abc import Sequence
 import sympy as sp
 from flint import acb, arb
 
-from divergence_lab.theory.checker.facts import proofs
-from divergence_lab.theory.expressions.balls import ball, ball_of_constant
 from divergence_lab.theory.checker.conclusions import Part
+from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.facts.tail_functions import of
+from divergence_lab.theory.checker.facts.tails import (
+    HalfLine,
+    Monomial,
+    NoTail,
+    Tail,
+    growth,
+    level,
+)
+from divergence_lab.theory.expressions.balls import ball, ball_of_constant
 from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.checker.facts.tail_functions import of
-from divergence_lab.theory.checker.facts.tails import HalfLine, Monomial, NoTail, Tail, growth, level
 
-RATES = (sp.S.One, sp.S.Half, sp.Rational(1, 8), sp.Rational(1, 32), sp.Rational(1, 256), sp.Rational(1, 2048))
+RATES = (
+    sp.S.One,
+    sp.S.Half,
+    sp.Rational(1, 8),
+    sp.Rational(1, 32),
+    sp.Rational(1, 256),
+    sp.Rational(1, 2048),
+)
 REACHES = (100, 200, 400, 1000)
 
 
@@ -33,7 +49,10 @@ def enclose_value(parts: Sequence[Part], ratio: sp.Expr, count: int) -> arb:
         total = arb(0)
         first = next(i for i, part in enumerate(parts) if part.low == 0)
         for place, part in enumerate(parts):
-            low, high = (constant(e) if e.is_finite else arb("inf" if e == sp.oo else "-inf") for e in (part.low, part.high))
+            low, high = (
+                constant(e) if e.is_finite else arb("inf" if e == sp.oo else "-inf")
+                for e in (part.low, part.high)
+            )
             if end > 0 and place >= first and not low > end:
                 total += _piece(part, low, high if high < end else end, count)
             elif end < 0 and place < first and not high < end:
@@ -42,7 +61,10 @@ def enclose_value(parts: Sequence[Part], ratio: sp.Expr, count: int) -> arb:
 
 
 def enclose_slope_at_infinity(parts: Sequence[Part], count: int) -> arb:
-    """f'(oo), enclosed. Raises Rejected where the rest beyond X falls off too slowly to be bounded."""
+    """f'(oo), enclosed.
+
+    Raises Rejected where the rest beyond X falls off too slowly to be bounded.
+    """
     integrand = parts[-1].slope * sp.exp(-x)
     with digits(count):
         for X in REACHES:
@@ -75,8 +97,14 @@ def _piece(part: Part, a: arb, b: arb, count: int) -> arb:
     total = _integral(part.slope * sp.exp(-x), a, b, count)
     if total.is_finite() or part.loss is None:
         return total
-    ends = [proofs.limit_of(part.loss, x, sp.S.Zero, side) if end == 0 else None for end, side in ((a, 1), (b, -1))]
-    left, right = (value_at(part.loss, end) if known is None else constant(known) for known, end in zip(ends, (a, b)))
+    ends = [
+        proofs.limit_of(part.loss, x, sp.S.Zero, side) if end == 0 else None
+        for end, side in ((a, 1), (b, -1))
+    ]
+    left, right = (
+        value_at(part.loss, end) if known is None else constant(known)
+        for known, end in zip(ends, (a, b))
+    )
     return right * (-b).exp() - left * (-a).exp() + _integral(part.loss * sp.exp(-x), a, b, count)
 
 
@@ -84,7 +112,13 @@ def _integral(f: sp.Expr, a: arb, b: arb, count: int) -> arb:
     if not a < b:
         return arb(0) if (b - a).contains(0) and a == b else arb.nan()
     tolerance = arb(10) ** -count
-    found = acb.integral(lambda z, analytic: evaluate(f, z, analytic), acb(a), acb(b), rel_tol=tolerance, abs_tol=tolerance)
+    found = acb.integral(
+        lambda z, analytic: evaluate(f, z, analytic),
+        acb(a),
+        acb(b),
+        rel_tol=tolerance,
+        abs_tol=tolerance,
+    )
     return found.real if found.imag.contains(0) else arb.nan()
 
 
@@ -99,13 +133,16 @@ def value_at(f: sp.Expr, point: arb) -> arb:
     return found.real if found.imag.contains(0) else arb.nan()
 
 
-# --- complex balls -------------------------------------------------------------------------------------------
+# --- complex balls
+# -------------------------------------------------------------------------------------------
 
 _NOTHING = acb(arb.nan(), arb.nan())
 
 
 def evaluate(f: sp.Expr, z: acb, analytic: bool) -> acb:
-    """The range of f on a complex ball, enclosed; not finite where, with `analytic`, f may not be analytic on it."""
+    """The range of f on a complex ball, enclosed; not finite where, with `analytic`, f may not
+    be analytic on it.
+    """
     if f == x:
         return z
     if not f.has(x):
@@ -122,7 +159,11 @@ def evaluate(f: sp.Expr, z: acb, analytic: bool) -> acb:
             return base ** int(f.exp)
         if f.exp == sp.S.Half:
             return base.sqrt(analytic=analytic)
-        return (evaluate(f.exp, z, analytic) * base.log(analytic=analytic)).exp() if base != 0 else _NOTHING
+        return (
+            (evaluate(f.exp, z, analytic) * base.log(analytic=analytic)).exp()
+            if base != 0
+            else _NOTHING
+        )
     if isinstance(f, sp.polylog):
         return _polylog(f.args[0], evaluate(f.args[1], z, analytic), analytic)
     inner = evaluate(f.args[0], z, analytic)
@@ -148,15 +189,29 @@ def _polylog(order: sp.Expr, z: acb, analytic: bool) -> acb:
 
 
 def _exponential_integral(z: acb, analytic: bool) -> acb:
-    """Ei is analytic on either side of 0; left of it Ei(z) = -E1(-z), without the cut of the complex Ei."""
+    """Ei is analytic on either side of 0; left of it Ei(z) = -E1(-z), without the cut of the
+    complex Ei.
+    """
     return -(-z).expint(acb(1)) if z.real < 0 else z.ei() if z.real > 0 else _NOTHING
 
 
 _FUNCTIONS = {
-    sp.exp: _entire("exp"), sp.sinh: _entire("sinh"), sp.cosh: _entire("cosh"), sp.tanh: _entire("tanh"), sp.erf: _entire("erf"),
-    sp.erfc: _entire("erfc"), sp.erfi: _entire("erfi"), sp.gamma: _entire("gamma"), sp.log: _log, sp.Ei: _exponential_integral,
+    sp.exp: _entire("exp"),
+    sp.sinh: _entire("sinh"),
+    sp.cosh: _entire("cosh"),
+    sp.tanh: _entire("tanh"),
+    sp.erf: _entire("erf"),
+    sp.erfc: _entire("erfc"),
+    sp.erfi: _entire("erfi"),
+    sp.gamma: _entire("gamma"),
+    sp.log: _log,
+    sp.Ei: _exponential_integral,
     sp.asinh: lambda z, analytic: _log(z + _root(z * z + 1, analytic), analytic),
-    sp.acosh: lambda z, analytic: _log(z + _root(z + 1, analytic) * _root(z - 1, analytic), analytic),
+    sp.acosh: lambda z, analytic: _log(
+        z + _root(z + 1, analytic) * _root(z - 1, analytic), analytic
+    ),
     sp.atanh: lambda z, analytic: (_log(1 + z, analytic) - _log(1 - z, analytic)) / 2,
-    sp.atan: lambda z, analytic: (_log(1 + acb(0, 1) * z, analytic) - _log(1 - acb(0, 1) * z, analytic)) / acb(0, 2),
+    sp.atan: lambda z, analytic: (
+        (_log(1 + acb(0, 1) * z, analytic) - _log(1 - acb(0, 1) * z, analytic)) / acb(0, 2)
+    ),
 }

@@ -15,11 +15,11 @@ from typing import Any
 
 import sympy as sp
 
+from divergence_lab.theory.checker.conclusions import Part
+from divergence_lab.theory.checker.facts.proofs import Refuted
 from divergence_lab.theory.checker.losses import Subject
 from divergence_lab.theory.checker.numbers import start_at_zero_and_join
-from divergence_lab.theory.checker.conclusions import Part
 from divergence_lab.theory.expressions.parsing import write
-from divergence_lab.theory.checker.facts.proofs import Refuted
 from divergence_lab.theory.expressions.symbols import x
 
 _NO_VARIABLE = sp.Dummy()
@@ -27,13 +27,21 @@ FIELDS = ("sampler", "weighted_by", "sampled_loss")
 
 
 def check_sampler(entry: Mapping[str, Any], subject: Subject) -> None:
-    """The loss is the on-policy equivalent of `sampled_loss` under the sampler, and `weighted_by` says the sampler's weight."""
+    """The loss is the on-policy equivalent of `sampled_loss` under the sampler, and
+    `weighted_by` says the sampler's weight.
+    """
     if not (entry["sampler"].isascii() and entry["sampler"].isprintable()):
         raise Refuted("a sampler is a short line of plain text")
     kind, *rest = re.split("[:,]", entry["sampler"].strip())
-    texts = [sp.S.One] if (kind, rest) == ("backward", []) else [subject.raw(text, _NO_VARIABLE) for text in rest]
+    texts = (
+        [sp.S.One]
+        if (kind, rest) == ("backward", [])
+        else [subject.raw(text, _NO_VARIABLE) for text in rest]
+    )
     kind = "power" if kind == "backward" else kind
-    if len(texts) != {"on": 0, "power": 1, "mixture": 1, "learned_backward": 1, "powers": 2}.get(kind):
+    if len(texts) != {"on": 0, "power": 1, "mixture": 1, "learned_backward": 1, "powers": 2}.get(
+        kind
+    ):
         raise Refuted("there is no such sampler")
     if entry["weighted_by"] != _weight(kind, texts):
         raise Refuted("the weight is not that of the sampler")
@@ -61,16 +69,22 @@ def check_sampler(entry: Mapping[str, Any], subject: Subject) -> None:
         start_at_zero_and_join([subject.smooth(sampled, part) for part in subject.parts], subject)
     else:
         k = sum(numbers)
-        start_at_zero_and_join([subject.smooth(sampled.subs(x, x / k), part) for part in subject.parts], subject)
+        start_at_zero_and_join(
+            [subject.smooth(sampled.subs(x, x / k), part) for part in subject.parts], subject
+        )
 
 
-def _slope(kind: str, numbers: list[sp.Expr], sampled: sp.Expr, part: Part, subject: Subject) -> sp.Expr:
+def _slope(
+    kind: str, numbers: list[sp.Expr], sampled: sp.Expr, part: Part, subject: Subject
+) -> sp.Expr:
     """The weighted slope of the sampled loss on a piece of the other."""
     if kind == "powers":
         k = numbers[0] + numbers[1]
         return sp.diff(subject.smooth(sampled.subs(x, x / k), part), x) * sp.exp(numbers[1] * x / k)
     slope = sp.diff(subject.smooth(sampled, part), x)
-    return slope * (1 - numbers[0] + numbers[0] * sp.exp(x) if kind == "mixture" else sp.exp(numbers[0] * x))
+    return slope * (
+        1 - numbers[0] + numbers[0] * sp.exp(x) if kind == "mixture" else sp.exp(numbers[0] * x)
+    )
 
 
 def _weight(kind: str, numbers: list[sp.Expr]) -> str:
@@ -78,8 +92,14 @@ def _weight(kind: str, numbers: list[sp.Expr]) -> str:
     if kind == "on":
         return "p_F"
     if kind == "mixture":
-        return " + ".join(f"({write(n)}) {law}" if n.is_Add else f"{write(n)} {law}"
-                          for n, law in ((1 - numbers[0], "p_F"), (numbers[0], "p_B")))
+        return " + ".join(
+            f"({write(n)}) {law}" if n.is_Add else f"{write(n)} {law}"
+            for n, law in ((1 - numbers[0], "p_F"), (numbers[0], "p_B"))
+        )
     powers = numbers if kind == "powers" else [1 - numbers[0], numbers[0]]
-    shown = " ".join(law if power == 1 else f"{law}^({write(power)})" for law, power in zip(("p_F", "p_B"), powers) if power != 0)
+    shown = " ".join(
+        law if power == 1 else f"{law}^({write(power)})"
+        for law, power in zip(("p_F", "p_B"), powers)
+        if power != 0
+    )
     return f"{shown}, p_B learning" if kind == "learned_backward" else shown

@@ -2,8 +2,8 @@
 
     g = sum_i w_i b_i,  w_i >= 0:  g'' = sum_i w_i b_i''  and  f = sum_i w_i f_i        (Proposition 2)
 
-What a block says of itself (growth, symmetry, evenness) only guides the search: a loss that is returned was proved by
-`derive` afresh.
+What a block says of itself (growth, symmetry, evenness) only guides the search: a loss that is
+returned was proved by `derive` afresh.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from functools import cached_property, lru_cache
 
 import sympy as sp
 
+from divergence_lab.theory.design.wishes import HALF, LINEAR, QUADRATIC, Growth, Wishes
 from divergence_lab.theory.expressions.parsing import parse, write
 from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.design.wishes import HALF, LINEAR, QUADRATIC, Growth, Wishes
 
 RATES = (sp.S.One, HALF, sp.Integer(2), sp.Rational(3, 2))
 FINE_RATES = (sp.Integer(3), sp.Rational(1, 4), sp.Rational(3, 4), sp.Integer(4))
@@ -25,7 +25,11 @@ FINE_RATES = (sp.Integer(3), sp.Rational(1, 4), sp.Rational(3, 4), sp.Integer(4)
 
 @dataclass(frozen=True)
 class Block:
-    """A convex loss, or half of one: flat on a side where it has no growth. `smooth`: g' is continuous."""
+    """A convex loss, or half of one: flat on a side where it has no growth.
+
+    `smooth`: g' is continuous.
+    """
+
     text: str
     left: Growth | None
     right: Growth | None
@@ -59,23 +63,42 @@ def exponential_or_linear(rate: sp.Expr, side: int) -> Growth:
 
 
 def _linex_block(rate: sp.Expr) -> Block:
-    return Block(linex(rate), exponential_or_linear(rate, -1), exponential_or_linear(rate, 1), symmetric=rate == HALF,
-                 even=rate == 0)
+    return Block(
+        linex(rate),
+        exponential_or_linear(rate, -1),
+        exponential_or_linear(rate, 1),
+        symmetric=rate == HALF,
+        even=rate == 0,
+    )
 
 
 def _glued(left: sp.Expr, right: sp.Expr) -> Block:
-    """linex(left) before 0 and linex(right) after it: g'' = e^{left x}, e^{right x}; symmetric iff left + right = 1."""
+    """linex(left) before 0 and linex(right) after it: g'' = e^{left x}, e^{right x}; symmetric
+    iff left + right = 1.
+    """
     text = f"Piecewise(({linex(left)}, x < 0), ({linex(right)}, True))"
     if left + right == 0:
-        text = {1: "exp(Abs(x)) - Abs(x) - 1", -1: "exp(-Abs(x)) + Abs(x) - 1"}.get(right) or \
-            write(parse(linex(right), x).subs(x, sp.Abs(x)))
-    return Block(text, exponential_or_linear(left, -1),
-                 exponential_or_linear(right, 1), symmetric=left + right == 1, even=left + right == 0)
+        text = {1: "exp(Abs(x)) - Abs(x) - 1", -1: "exp(-Abs(x)) + Abs(x) - 1"}.get(right) or write(
+            parse(linex(right), x).subs(x, sp.Abs(x))
+        )
+    return Block(
+        text,
+        exponential_or_linear(left, -1),
+        exponential_or_linear(right, 1),
+        symmetric=left + right == 1,
+        even=left + right == 0,
+    )
 
 
 def _pair(rate: sp.Expr) -> Block:
-    """linex(rate) + linex(1 - rate), g'' = e^{x/2} 2 cosh((rate - 1/2) x): symmetric; for rate >= 1 both ZF and ZA."""
-    text = "x**2/2 + exp(x) - x - 1" if rate == 1 else write(sp.expand(parse(linex(rate), x) + parse(linex(1 - rate), x)))
+    """linex(rate) + linex(1 - rate), g'' = e^{x/2} 2 cosh((rate - 1/2) x): symmetric; for rate
+    >= 1 both ZF and ZA.
+    """
+    text = (
+        "x**2/2 + exp(x) - x - 1"
+        if rate == 1
+        else write(sp.expand(parse(linex(rate), x) + parse(linex(1 - rate), x)))
+    )
     left = exponential_or_linear(1 - rate, -1)
     return Block(text, left, Growth("exponential", rate), symmetric=True)
 
@@ -83,31 +106,49 @@ def _pair(rate: sp.Expr) -> Block:
 def _cosh(rate: sp.Expr) -> Block:
     inner = "x" if rate == 1 else write(rate * x)
     text = "cosh(x) - 1" if rate == 1 else write(sp.expand((sp.cosh(rate * x) - 1) / rate**2))
-    return Block(text if rate != 1 else f"cosh({inner}) - 1", Growth("exponential", rate), Growth("exponential", rate), even=True)
+    return Block(
+        text if rate != 1 else f"cosh({inner}) - 1",
+        Growth("exponential", rate),
+        Growth("exponential", rate),
+        even=True,
+    )
 
 
 def _power(rate: sp.Expr) -> Block:
     growth = Growth("power", rate)
-    return Block("x**2/2" if rate == 2 else write(parse(f"Abs(x)**({rate})/({rate})", x)), growth, growth, even=True)
+    return Block(
+        "x**2/2" if rate == 2 else write(parse(f"Abs(x)**({rate})/({rate})", x)),
+        growth,
+        growth,
+        even=True,
+    )
 
 
 def _glued_power(left: Growth, right: Growth) -> Block | None:
-    """Two growths glued at 0 where they have no common curvature: a corner of g'' that is not at 0 of g'."""
+    """Two growths glued at 0 where they have no common curvature: a corner of g'' that is not at
+    0 of g'.
+    """
+
     def text(growth: Growth, side: int) -> str:
         if growth.kind == "power" and growth.rate != 2:
             return f"({'-' if side < 0 else ''}x)**({growth.rate})/({growth.rate})"
         return _tail(growth, side)
+
     if "power" not in (left.kind, right.kind):
         return None
     return Block(f"Piecewise(({text(left, -1)}, x < 0), ({text(right, 1)}, True))", left, right)
 
 
 def _smooth_powers(left: Growth, right: Growth) -> Iterable[Block]:
-    """Growths with the curvature 1 at 0 on both sides: (1 + x^2)^(p/2)/p for |x|^p, linex for the others."""
+    """Growths with the curvature 1 at 0 on both sides: (1 + x^2)^(p/2)/p for |x|^p, linex for
+    the others.
+    """
+
     def text(growth: Growth, side: int) -> str:
         if growth.kind == "power" and growth.rate != 2:
             return f"((1 + x**2)**({growth.rate / 2}) - 1)/({growth.rate})"
         return _tail(growth, side)
+
     if left == right:
         yield Block(text(left, 1), left, right, even=True)
     else:
@@ -120,7 +161,12 @@ def _symmetric_power(rate: sp.Expr) -> Block:
     slope -= slope.subs(x, 0)
     left = sp.integrate(slope, x)
     left = write(sp.expand(left - left.subs(x, 0)))
-    return Block(f"Piecewise(({left}, x < 0), (x**{rate}/{rate * (rate - 1)}, True))", LINEAR, Growth("power", rate), symmetric=True)
+    return Block(
+        f"Piecewise(({left}, x < 0), (x**{rate}/{rate * (rate - 1)}, True))",
+        LINEAR,
+        Growth("power", rate),
+        symmetric=True,
+    )
 
 
 def _tail(growth: Growth, side: int) -> str:
@@ -146,55 +192,99 @@ def _scaled() -> Iterable[Block]:
     """|x| with its corner rounded at other scales."""
     for k in (2, 4):
         yield Block(f"log(cosh({k}*x))", LINEAR, LINEAR, even=True)
-        yield Block(f"Piecewise((x**2/2, Abs(x) <= {k}), ({k}*Abs(x) - {k * k // 2}, True))", LINEAR, LINEAR, even=True)
+        yield Block(
+            f"Piecewise((x**2/2, Abs(x) <= {k}), ({k}*Abs(x) - {k * k // 2}, True))",
+            LINEAR,
+            LINEAR,
+            even=True,
+        )
 
 
 def blocks(wishes: Wishes, fine: bool = False) -> tuple[Block, ...]:
-    """All whole blocks, with the rates that the wished growths name, cheapest first; `fine`: more rates, to meet numbers."""
+    """All whole blocks, with the rates that the wished growths name, cheapest first; `fine`:
+    more rates, to meet numbers.
+    """
     asked = [growth for growth in (wishes.left_growth, wishes.right_growth) if growth is not None]
     return _blocks(tuple(g.rate for g in asked if g.kind == "exponential"), tuple(asked), fine)
 
 
 @lru_cache(maxsize=64)
-def _blocks(more_rates: tuple[sp.Expr, ...], asked: tuple[Growth, ...], fine: bool) -> tuple[Block, ...]:
+def _blocks(
+    more_rates: tuple[sp.Expr, ...], asked: tuple[Growth, ...], fine: bool
+) -> tuple[Block, ...]:
     rates = tuple(dict.fromkeys((*RATES, *(FINE_RATES if fine else ()), *more_rates)))
-    signed = tuple(dict.fromkeys((sp.S.Zero, *(sign * rate for rate in (*rates, *(1 - r for r in rates)) for sign in (1, -1)))))
-    glued_rates = tuple(dict.fromkeys((sp.S.Zero, sp.S.One, -sp.S.One, HALF, *(s * r for r in more_rates for s in (1, -1)),
-                                       *(1 - r for r in more_rates), *(1 + r for r in more_rates))))
+    signed = tuple(
+        dict.fromkeys(
+            (
+                sp.S.Zero,
+                *(sign * rate for rate in (*rates, *(1 - r for r in rates)) for sign in (1, -1)),
+            )
+        )
+    )
+    glued_rates = tuple(
+        dict.fromkeys(
+            (
+                sp.S.Zero,
+                sp.S.One,
+                -sp.S.One,
+                HALF,
+                *(s * r for r in more_rates for s in (1, -1)),
+                *(1 - r for r in more_rates),
+                *(1 + r for r in more_rates),
+            )
+        )
+    )
     powers = [g.rate for g in asked if g.kind == "power" and g.rate != 2]
-    both = [_glued_power(a, b) for a in {*asked, LINEAR} for b in {*asked, LINEAR}] if powers else []
+    both = (
+        [_glued_power(a, b) for a in {*asked, LINEAR} for b in {*asked, LINEAR}] if powers else []
+    )
     if powers:
         pairs = itertools.product(dict.fromkeys((*asked, LINEAR, QUADRATIC)), repeat=2)
-        both += [block for a, b in pairs if {a, b} & set(asked) and "power" in (a.kind, b.kind) for block in _smooth_powers(a, b)]
+        both += [
+            block
+            for a, b in pairs
+            if {a, b} & set(asked) and "power" in (a.kind, b.kind)
+            for block in _smooth_powers(a, b)
+        ]
         both += [_symmetric_power(rate) for rate in powers if rate.is_Integer and 3 <= rate <= 6]
     plain = (*_PLAIN, *_scaled()) if fine else _PLAIN
-    found = [*plain, *map(_linex_block, signed), *(_pair(rate) for rate in rates if rate != HALF),
-             *map(_cosh, rates), *(_glued(a, b) for a in glued_rates for b in glued_rates if a != b),
-             *map(_power, powers), *(block for block in both if block is not None)]
+    found = [
+        *plain,
+        *map(_linex_block, signed),
+        *(_pair(rate) for rate in rates if rate != HALF),
+        *map(_cosh, rates),
+        *(_glued(a, b) for a in glued_rates for b in glued_rates if a != b),
+        *map(_power, powers),
+        *(block for block in both if block is not None),
+    ]
     unique = {block.text: block for block in found}
     return tuple(sorted(unique.values(), key=lambda block: (block.cost, block.text)))
 
 
 def hockey_sticks(points: Sequence[sp.Expr], wishes: Wishes) -> Iterable[Block]:
-    """Curvature 1 between neighbouring knots, 0 elsewhere: with these every convex table can be met, exactly.
+    """Curvature 1 between neighbouring knots, 0 elsewhere: with these every convex table can be
+    met, exactly.
 
-    b(x) = (max(0, x - low)^2 - max(0, x - high)^2)/2 right of 0, mirrored left of it. Even wishes get both sides at
-    once, symmetric ones e^x times the mirrored one.
+    b(x) = (max(0, x - low)^2 - max(0, x - high)^2)/2 right of 0, mirrored left of it. Even wishes
+    get both sides at once, symmetric ones e^x times the mirrored one.
     """
     for low, high in _knots(points):
         right, left = _box(low, high, "x"), _box(low, high, "-x")
         if wishes.even and not wishes.symmetric:
             yield Block(_box(low, high, "Abs(x)"), LINEAR, LINEAR, even=True, local=True)
         elif wishes.symmetric:
-            yield Block(f"{left} + {_tilted(low, high)}", LINEAR, LINEAR, symmetric=True, local=True)
+            yield Block(
+                f"{left} + {_tilted(low, high)}", LINEAR, LINEAR, symmetric=True, local=True
+            )
         else:
             yield Block(right, None, LINEAR, local=True)
             yield Block(left, LINEAR, None, local=True)
 
 
 def _knots(points: Sequence[sp.Expr]) -> list[tuple[sp.Expr, sp.Expr]]:
-    """Intervals between 0, the sizes of the points and the middles between these; finer towards 0, so that the curvature
-    there can be what it likes."""
+    """Intervals between 0, the sizes of the points and the middles between these; finer towards
+    0, so that the curvature there can be what it likes.
+    """
     sizes = sorted({abs(p) for p in points}, key=float)
     ends = [sp.S.Zero, sizes[0] / 16, sizes[0] / 4]
     for size in sizes:
@@ -212,8 +302,10 @@ def _box(low: sp.Expr, high: sp.Expr, argument: str) -> str:
 def _tilted(low: sp.Expr, high: sp.Expr) -> str:
     """g'' = e^x on (low, high): e^x - e^low - e^low (x - low) inside, its tangent beyond."""
     a, b = _text(low), _text(high)
-    return (f"Piecewise((0, x < {a}), (exp(x) - exp({a})*(1 + x - {a}), x < {b}), "
-            f"(exp({b}) - exp({a})*(1 + {b} - {a}) + (exp({b}) - exp({a}))*(x - {b}), True))")
+    return (
+        f"Piecewise((0, x < {a}), (exp(x) - exp({a})*(1 + x - {a}), x < {b}), "
+        f"(exp({b}) - exp({a})*(1 + {b} - {a}) + (exp({b}) - exp({a}))*(x - {b}), True))"
+    )
 
 
 def _text(value: sp.Expr) -> str:
@@ -224,7 +316,13 @@ def allowed(block: Block, wishes: Wishes) -> bool:
     """Does nothing in the block contradict the wishes? A sum of allowed blocks does not either."""
     left, right = block.left or LINEAR, block.right or LINEAR
     fast = right.kind == "exponential"
-    if wishes.zero_forcing is False and left != LINEAR or wishes.zero_avoiding is False and fast and right.rate >= 1:
+    if (
+        wishes.zero_forcing is False
+        and left != LINEAR
+        or wishes.zero_avoiding is False
+        and fast
+        and right.rate >= 1
+    ):
         return False
     if wishes.symmetric and not block.symmetric or wishes.even and not block.even:
         return False
@@ -234,8 +332,12 @@ def allowed(block: Block, wishes: Wishes) -> bool:
         return False
     if wishes.curvature is not None and not block.smooth:
         return False
-    return not (wishes.left_growth is not None and wishes.left_growth < left
-                or wishes.right_growth is not None and wishes.right_growth < right)
+    return not (
+        wishes.left_growth is not None
+        and wishes.left_growth < left
+        or wishes.right_growth is not None
+        and wishes.right_growth < right
+    )
 
 
 def needs(wishes: Wishes) -> list:
@@ -244,7 +346,9 @@ def needs(wishes: Wishes) -> list:
     if wishes.zero_forcing:
         found.append(lambda b: b.left not in (None, LINEAR))
     if wishes.zero_avoiding:
-        found.append(lambda b: b.right is not None and b.right.kind == "exponential" and b.right.rate >= 1)
+        found.append(
+            lambda b: b.right is not None and b.right.kind == "exponential" and b.right.rate >= 1
+        )
     if wishes.left_growth is not None:
         found.append(lambda b: b.left == wishes.left_growth)
     if wishes.right_growth is not None:

@@ -3,8 +3,9 @@
     trade-offs   g(x_i) = r g(x_j)                                             weight means g, the penalty
     residuals    min_g  E[(g'(r) - s(r))^2],  s = -(log density of r)'         the maximum-likelihood score
 
-The second is score matching: by parts E[g' s] = E[g''], so the criterion is E[g'^2] - 2 E[g''] up to a constant, and no
-density is estimated (Hyvarinen, J. Mach. Learn. Res. 6, 2005). Both are convex in the weights of building blocks.
+The second is score matching: by parts E[g' s] = E[g''], so the criterion is E[g'^2] - 2 E[g''] up
+to a constant, and no density is estimated (Hyvarinen, J. Mach. Learn. Res. 6, 2005). Both are
+convex in the weights of building blocks.
 """
 
 from __future__ import annotations
@@ -16,54 +17,81 @@ import sympy as sp
 from scipy.optimize import nnls
 
 from divergence_lab.theory.design.blocks import Block, allowed, blocks, hockey_sticks, needs
-from divergence_lab.theory.design.search import TOLERANCE, Designed, Met, prove, shortest
-from divergence_lab.theory.expressions.parsing import write
-from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.design.mixtures import cheapest, readable_weights, simplest
+from divergence_lab.theory.design.search import TOLERANCE, Designed, Met, prove, shortest
+from divergence_lab.theory.design.wishes import DesignError, Wishes, number, read_wishes
+from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions.parsing import write
 from divergence_lab.theory.expressions.pieces import Pieces
 from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.design.wishes import DesignError, Wishes, number, read_wishes
 
 # What a unit of a missed trade-off costs against the length of the formula.
 PRICE = 1e4
 # The scale is kept, whatever trade-offs are missed for it: else g = 0 would meet them all.
 SCALE_FIRST = 1e3
 MIN_RESIDUALS = 20
-# A block of which one residual makes up more than this share of the sum of g'^2 is not fitted: it would be noise.
+# A block of which one residual makes up more than this share of the sum of g'^2 is not fitted: it
+# would be noise.
 LEVERAGE = 0.05
 # A member that only the class asks for: its g' has this share of the root mean square.
 CLASS_SHARE = 0.05
-# A residual fit keeps the blocks whose absence would raise the criterion by more than this share of what it gained.
+# A residual fit keeps the blocks whose absence would raise the criterion by more than this share of
+# what it gained.
 WORTH = 0.02
 ROUNDING = 0.01
 
 
-def fit_to_tradeoffs(table: Iterable[tuple[object, object, object]], budget: float = 20.0, tolerance: object = TOLERANCE,
-                     **wishes: object) -> Designed:
-    """The loss nearest to g(x_i) = r g(x_j) for every row (x_i, x_j, r), of the class that `wishes` asks for.
+def fit_to_tradeoffs(
+    table: Iterable[tuple[object, object, object]],
+    budget: float = 20.0,
+    tolerance: object = TOLERANCE,
+    **wishes: object,
+) -> Designed:
+    """The loss nearest to g(x_i) = r g(x_j) for every row (x_i, x_j, r), of the class that `wishes`
+    asks for.
 
-    (-3, 2, 1): "at log-ratio -3 weigh as much as at +2". The scale is free, so g(x_j of the first row) = 1 up to
-    rounding. Nearest: the sum over rows of |g(x_i) - r g(x_j)|/(g at the first x_j) is least; `met` states what each row came to.
-    Wishes are those of `design` except penalties and curvature. Raises DesignError.
+    (-3, 2, 1): "at log-ratio -3 weigh as much as at +2". The scale is free, so g(x_j of the first
+    row) = 1 up to rounding. Nearest: the sum over rows of |g(x_i) - r g(x_j)|/(g at the first x_j)
+    is least; `met` states what each row came to. Wishes are those of `design` except penalties and
+    curvature. Raises DesignError.
     """
-    rows = [(number(a, "a residual"), number(b, "a residual"), number(r, "a ratio")) for a, b, r in table]
+    rows = [
+        (number(a, "a residual"), number(b, "a residual"), number(r, "a ratio"))
+        for a, b, r in table
+    ]
     if not rows:
         raise DesignError("the table has no row: give rows (x_i, x_j, ratio)")
     for a, b, r in rows:
         if a == 0 or b == 0 or not r.is_positive:
-            raise DesignError(f"the row ({write(a)}, {write(b)}, {write(r)}) compares with g(0) = 0 or has no positive ratio")
+            raise DesignError(
+                f"the row ({write(a)}, {write(b)}, {write(r)}) compares with g(0) = 0 or "
+                "has no positive ratio"
+            )
     asked = _class_of(wishes)
     points = [point for a, b, _ in rows for point in (a, b)]
-    usable = [block for block in (*blocks(asked, fine=True), *hockey_sticks(points, asked)) if allowed(block, asked)]
+    usable = [
+        block
+        for block in (*blocks(asked, fine=True), *hockey_sticks(points, asked))
+        if allowed(block, asked)
+    ]
     values = np.array([[float(sp.N(b.expression.subs(x, p), 20)) for p in points] for b in usable])
     equations = [SCALE_FIRST * values[:, points.index(rows[0][1])]]
-    equations += [values[:, points.index(a)] - float(r) * values[:, points.index(b)] for a, b, r in rows]
+    equations += [
+        values[:, points.index(a)] - float(r) * values[:, points.index(b)] for a, b, r in rows
+    ]
     size = np.maximum(np.abs(values).max(axis=1), 1e-12)
     masks = [np.array([bool(test(b)) for b in usable], dtype=bool) for test in needs(asked)]
-    found = cheapest(np.array(equations) / size, np.array([SCALE_FIRST, *([0.0] * len(rows))]), np.array([b.cost for b in usable]),
-                     masks, slack=PRICE)
+    found = cheapest(
+        np.array(equations) / size,
+        np.array([SCALE_FIRST, *([0.0] * len(rows))]),
+        np.array([b.cost for b in usable]),
+        masks,
+        slack=PRICE,
+    )
     if found is None or found.sum() <= 0:
-        raise DesignError("no sum of the losses on offer comes near these trade-offs: leave a wish out")
+        raise DesignError(
+            "no sum of the losses on offer comes near these trade-offs: leave a wish out"
+        )
     found = found / size
     support = [i for i, w in enumerate(found) if w > 0]
     allowance = float(sp.Rational(str(tolerance)))
@@ -73,69 +101,124 @@ def fit_to_tradeoffs(table: Iterable[tuple[object, object, object]], budget: flo
         return [abs(g[points.index(a)] / (float(r) * g[points.index(b)]) - 1) for a, b, r in rows]
 
     best = missed([found[i] for i in support])
-    weights = readable_weights([found[i] for i in support], lambda near: near if all(
-        new <= old + allowance for new, old in zip(missed(near), best)) else None)
+    weights = readable_weights(
+        [found[i] for i in support],
+        lambda near: (
+            near if all(new <= old + allowance for new, old in zip(missed(near), best)) else None
+        ),
+    )
     proved = _proved([(w, usable[i]) for w, i in zip(weights or (), support)], asked, budget)
-    notes = tuple(Met(f"g({write(a)}) = {write(r)}*g({write(b)})", "fitted",
-                      f"missed by a relative {error:.2g}" if error > allowance else f"met within a relative {allowance:g}",
-                      f"{error:.3g}") for (a, b, r), error in zip(rows, missed(weights)))
+    notes = tuple(
+        Met(
+            f"g({write(a)}) = {write(r)}*g({write(b)})",
+            "fitted",
+            f"missed by a relative {error:.2g}"
+            if error > allowance
+            else f"met within a relative {allowance:g}",
+            f"{error:.3g}",
+        )
+        for (a, b, r), error in zip(rows, missed(weights))
+    )
     return Designed(proved.loss, proved.derivation, proved.met + notes)
 
 
-def fit_to_residuals(residuals: Sequence[float], budget: float = 20.0, **wishes: object) -> Designed:
-    """The loss of the wished class whose g' is nearest, in L2 of the residuals' law, to their maximum-likelihood score.
+def fit_to_residuals(
+    residuals: Sequence[float], budget: float = 20.0, **wishes: object
+) -> Designed:
+    """The loss of the wished class whose g' is nearest, in L2 of the residuals' law, to their
+    maximum-likelihood score.
 
-    residuals (n,), at least 20, in the convention x = log p_B - log p_F and as they are: not centred, so a law that is not
-    centred at 0 is fitted by a loss that is. Minimises mean g'(r)^2 - 2 mean g''(r) over sums of smooth blocks with
-    w >= 0; blocks that earn less than 2% of it are left out, weights are rounded to 1%. Normal residuals of variance v
-    give about x^2/(2 v), logistic ones 2 log cosh(x/2). Raises DesignError.
+    residuals (n,), at least 20, in the convention x = log p_B - log p_F and as they are: not
+    centred, so a law that is not centred at 0 is fitted by a loss that is. Minimises mean g'(r)^2 -
+    2 mean g''(r) over sums of smooth blocks with w >= 0; blocks that earn less than 2% of it are
+    left out, weights are rounded to 1%. Normal residuals of variance v give about x^2/(2 v),
+    logistic ones 2 log cosh(x/2). Raises DesignError.
     """
     data = np.asarray(residuals, dtype=float).ravel()
     if len(data) < MIN_RESIDUALS or not np.isfinite(data).all():
-        raise DesignError(f"the residuals are {len(data)} numbers: give at least {MIN_RESIDUALS}, all finite")
+        raise DesignError(
+            f"the residuals are {len(data)} numbers: give at least {MIN_RESIDUALS}, all finite"
+        )
     asked = _class_of(wishes)
     usable = [block for block in blocks(asked) if allowed(block, asked) and block.smooth]
     losses = [Loss(block.expression) for block in usable if not block.expression.has(sp.polylog)]
     usable = [block for block in usable if not block.expression.has(sp.polylog)]
     with np.errstate(over="ignore", invalid="ignore"):
-        slopes = np.array([evaluate(entry.derivative, data) for entry in losses]).reshape(len(usable), -1).T
+        slopes = (
+            np.array([evaluate(entry.derivative, data) for entry in losses])
+            .reshape(len(usable), -1)
+            .T
+        )
         curves = np.array([evaluate(entry.curvature, data).mean() for entry in losses])
-    fine = [i for i in range(len(usable)) if np.isfinite(slopes[:, i]).all() and np.abs(slopes[:, i]).max() < 1e8
-            and np.isfinite(curves[i])]
+    fine = [
+        i
+        for i in range(len(usable))
+        if np.isfinite(slopes[:, i]).all()
+        and np.abs(slopes[:, i]).max() < 1e8
+        and np.isfinite(curves[i])
+    ]
     if not fine:
-        raise DesignError("no loss on offer has these wishes and a smooth, finite g' at these residuals: leave a wish out")
+        raise DesignError(
+            "no loss on offer has these wishes and a smooth, finite g' at these "
+            "residuals: leave a wish out"
+        )
     squares = slopes[:, fine] ** 2
-    steady = [j for j in range(len(fine)) if squares[:, j].max() <= LEVERAGE * squares[:, j].sum()] or list(range(len(fine)))
-    kept = _select(slopes[:, fine].T @ slopes[:, fine] / len(data), curves[fine], steady,
-                   [np.array([bool(test(usable[i])) for i in fine], dtype=bool) for test in needs(asked)])
+    steady = [
+        j for j in range(len(fine)) if squares[:, j].max() <= LEVERAGE * squares[:, j].sum()
+    ] or list(range(len(fine)))
+    kept = _select(
+        slopes[:, fine].T @ slopes[:, fine] / len(data),
+        curves[fine],
+        steady,
+        [np.array([bool(test(usable[i])) for i in fine], dtype=bool) for test in needs(asked)],
+    )
     terms = [(simplest(w * (1 - ROUNDING), w * (1 + ROUNDING)), usable[fine[i]]) for i, w in kept]
     proved = _proved(terms, asked, budget)
     exact = [float(w) for w, _ in terms]
     chosen = [fine[i] for i, _ in kept]
     reached = float(np.mean((slopes[:, chosen] @ exact) ** 2) - 2 * curves[chosen] @ exact)
-    note = Met("nearest to the score of the residuals", "fitted",
-               f"mean g'(r)^2 - 2 mean g''(r) = {reached:.4g} over {len(data)} residuals", f"{reached:.4g}")
+    note = Met(
+        "nearest to the score of the residuals",
+        "fitted",
+        f"mean g'(r)^2 - 2 mean g''(r) = {reached:.4g} over {len(data)} residuals",
+        f"{reached:.4g}",
+    )
     return Designed(proved.loss, proved.derivation, (*proved.met, note))
 
 
 def _class_of(wishes: dict[str, object]) -> Wishes:
     if {"penalties", "curvature"} & set(wishes):
-        raise DesignError("penalties and curvature fix numbers that the data are to give: use design for them")
+        raise DesignError(
+            "penalties and curvature fix numbers that the data are to give: use design for them"
+        )
     return read_wishes(**wishes)
 
 
 def _proved(terms: Sequence[tuple[sp.Expr, Block]], asked: Wishes, budget: float) -> Designed:
-    found = prove(shortest(sp.Add(*(w * block.expression for w, block in terms))), asked, budget) if terms else None
+    found = (
+        prove(shortest(sp.Add(*(w * block.expression for w, block in terms))), asked, budget)
+        if terms
+        else None
+    )
     if found is None:
-        raise DesignError("the nearest loss was found but not proved to be of the class: raise the budget, or leave a wish out")
+        raise DesignError(
+            "the nearest loss was found but not proved to be of the class: raise the "
+            "budget, or leave a wish out"
+        )
     return found
 
 
-def _select(gram: np.ndarray, gains: np.ndarray, steady: Sequence[int], masks: Sequence[np.ndarray]
-            ) -> list[tuple[int, float]]:
-    """(block, weight): w' gram w - 2 gains' w least over w >= 0, then as few blocks as it takes, each need kept."""
+def _select(
+    gram: np.ndarray, gains: np.ndarray, steady: Sequence[int], masks: Sequence[np.ndarray]
+) -> list[tuple[int, float]]:
+    """(block, weight): w' gram w - 2 gains' w least over w >= 0, then as few blocks as it takes,
+    each need kept.
+    """
+
     def solve(chosen: Sequence[int]) -> np.ndarray:
-        scale = np.sqrt(np.diag(gram)[chosen]) + 1e-300  # blocks of one size, so that the ridge is small for each
+        scale = (
+            np.sqrt(np.diag(gram)[chosen]) + 1e-300
+        )  # blocks of one size, so that the ridge is small for each
         square = gram[np.ix_(chosen, chosen)] / scale[:, None] / scale
         root = np.linalg.cholesky(square + 1e-9 * np.eye(len(chosen)))
         return nnls(root.T, np.linalg.solve(root, gains[chosen] / scale))[0] / scale
@@ -147,7 +230,10 @@ def _select(gram: np.ndarray, gains: np.ndarray, steady: Sequence[int], masks: S
     chosen = [i for i, w in zip(steady, first) if w > 0]
     best = criterion(steady, first)
     while len(chosen) > 1:  # leave out what is worth least
-        trials = [(criterion(rest, solve(rest)), rest) for rest in ([j for j in chosen if j != i] for i in chosen)]
+        trials = [
+            (criterion(rest, solve(rest)), rest)
+            for rest in ([j for j in chosen if j != i] for i in chosen)
+        ]
         value, rest = min(trials, key=lambda trial: trial[0])
         if value > best * (1 - WORTH):  # both are negative
             break
@@ -157,19 +243,32 @@ def _select(gram: np.ndarray, gains: np.ndarray, steady: Sequence[int], masks: S
         if not any(mask[i] for i in weights):
             options = [i for i in range(len(gains)) if mask[i]]
             if not options:
-                raise DesignError("no smooth loss on offer has this class at these residuals: leave a wish out")
+                raise DesignError(
+                    "no smooth loss on offer has this class at these residuals: leave a wish out"
+                )
             now = np.array([weights.get(i, 0.0) for i in range(len(gains))])
             size = CLASS_SHARE * np.sqrt(max(now @ gram @ now, 1e-300) / np.diag(gram))
-            price = {i: gram[i, i] * size[i] ** 2 + 2 * size[i] * (gram[i] @ now - gains[i]) for i in options}
+            price = {
+                i: gram[i, i] * size[i] ** 2 + 2 * size[i] * (gram[i] @ now - gains[i])
+                for i in options
+            }
             extra = min(price, key=price.get)
             weights[extra] = size[extra]
     return [(i, float(w)) for i, w in weights.items() if w > 0]
 
 
-# --- numbers -------------------------------------------------------------------------------------------------
+# --- numbers
+# -------------------------------------------------------------------------------------------------
 
 _NUMPY: dict[type, Callable[[np.ndarray], np.ndarray]] = {
-    sp.exp: np.exp, sp.log: np.log, sp.cosh: np.cosh, sp.sinh: np.sinh, sp.tanh: np.tanh, sp.Abs: np.abs, sp.sign: np.sign}
+    sp.exp: np.exp,
+    sp.log: np.log,
+    sp.cosh: np.cosh,
+    sp.sinh: np.sinh,
+    sp.tanh: np.tanh,
+    sp.Abs: np.abs,
+    sp.sign: np.sign,
+}
 
 
 def evaluate(function: Pieces, at: np.ndarray) -> np.ndarray:

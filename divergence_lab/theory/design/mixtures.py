@@ -2,7 +2,8 @@
 
     minimise sum_i cost_i w_i   subject to   sum_i w_i A_ri = b_r  (all r),   w >= 0
 
-A vertex of such a program has at most as many weights as there are wishes, so what comes out is short.
+A vertex of such a program has at most as many weights as there are wishes, so what comes out is
+short.
 """
 
 from __future__ import annotations
@@ -21,12 +22,18 @@ ROUNDINGS = (0.1, 0.05, 0.02, 0.01, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8)
 NOTHING = 1e-9
 
 
-def cheapest(rows: np.ndarray, targets: np.ndarray, costs: np.ndarray, needs: Sequence[np.ndarray],
-             slack: float | None = None) -> np.ndarray | None:
+def cheapest(
+    rows: np.ndarray,
+    targets: np.ndarray,
+    costs: np.ndarray,
+    needs: Sequence[np.ndarray],
+    slack: float | None = None,
+) -> np.ndarray | None:
     """The weights (n,) of least cost, or None where there are none.
 
-    rows (m, n), targets (m,), costs (n,); each need (n,) is a mask: one of its members must have a weight. With
-    `slack`, equalities may be missed at the price of slack per unit: the answer is then the nearest.
+    rows (m, n), targets (m,), costs (n,); each need (n,) is a mask: one of its members must have a
+    weight. With `slack`, equalities may be missed at the price of slack per unit: the answer is
+    then the nearest.
     """
     free = _solve(rows, targets, costs, np.empty((0, len(costs))), np.empty(0), slack)
     if free is None or all(free[mask].sum() > NOTHING * free.sum() for mask in needs):
@@ -43,12 +50,26 @@ def _solve(rows, targets, costs, below, bounds, slack) -> np.ndarray | None:
     m, n = rows.shape
     if slack is not None:  # |A w - b| <= s, s >= 0 at a price
         eye = np.eye(m)
-        below = np.vstack([np.hstack([rows, -eye]), np.hstack([-rows, -eye]), np.hstack([below, np.zeros((len(below), m))])])
+        below = np.vstack(
+            [
+                np.hstack([rows, -eye]),
+                np.hstack([-rows, -eye]),
+                np.hstack([below, np.zeros((len(below), m))]),
+            ]
+        )
         bounds = np.concatenate([targets, -targets, bounds])
-        answer = linprog(np.concatenate([costs, np.full(m, slack)]), A_ub=below, b_ub=bounds, method="highs-ds")
+        answer = linprog(
+            np.concatenate([costs, np.full(m, slack)]), A_ub=below, b_ub=bounds, method="highs-ds"
+        )
     else:
-        answer = linprog(costs, A_ub=below if len(below) else None, b_ub=bounds if len(below) else None, A_eq=rows,
-                         b_eq=targets, method="highs-ds")
+        answer = linprog(
+            costs,
+            A_ub=below if len(below) else None,
+            b_ub=bounds if len(below) else None,
+            A_eq=rows,
+            b_eq=targets,
+            method="highs-ds",
+        )
     if not answer.success:
         return None
     weights = np.maximum(answer.x[:n], 0.0)
@@ -57,16 +78,21 @@ def _solve(rows, targets, costs, below, bounds, slack) -> np.ndarray | None:
 
 
 def exact_weights(rows: sp.Matrix, targets: sp.Matrix) -> list[sp.Rational] | None:
-    """The rational w >= 0 with rows w = targets, where the entries are rational and w is unique; else None."""
+    """The rational w >= 0 with rows w = targets, where the entries are rational and w is unique;
+    else None.
+    """
     if not all(entry.is_Rational for entry in (*rows, *targets)) or rows.rank() < rows.cols:
         return None
     found = (rows.T * rows).LUsolve(rows.T * targets)
     return list(found) if rows * found == targets and all(w >= 0 for w in found) else None
 
 
-def readable_weights(weights: Sequence[float], good: Callable[[list[sp.Rational]], list[sp.Expr] | None]
-                     ) -> list[sp.Expr] | None:
-    """The shortest rationals near the weights that `good` accepts; it may return them adjusted, or None."""
+def readable_weights(
+    weights: Sequence[float], good: Callable[[list[sp.Rational]], list[sp.Expr] | None]
+) -> list[sp.Expr] | None:
+    """The shortest rationals near the weights that `good` accepts; it may return them adjusted,
+    or None.
+    """
     for rounding in ROUNDINGS:
         rounded = [simplest(w * (1 - rounding), w * (1 + rounding)) for w in weights]
         if (accepted := good(rounded)) is not None:
@@ -75,7 +101,9 @@ def readable_weights(weights: Sequence[float], good: Callable[[list[sp.Rational]
 
 
 def simplest(low: float, high: float) -> sp.Rational:
-    """The fraction of smallest denominator in [low, high], 0 < low < high (by continued fractions)."""
+    """The fraction of smallest denominator in [low, high], 0 < low < high (by continued
+    fractions).
+    """
     a, b = Fraction(low), Fraction(high)
 
     def between(p: Fraction, q: Fraction) -> Fraction:
@@ -85,6 +113,7 @@ def simplest(low: float, high: float) -> sp.Rational:
         if whole + 1 <= q:
             return Fraction(whole + 1)
         return whole + 1 / between(1 / (q - whole), 1 / (p - whole))
+
     found = between(a, b)
     return sp.Rational(found.numerator, found.denominator)
 

@@ -2,9 +2,9 @@
 
     f(t) = t int_1^t g'(log s)/s^2 ds,   that is   f(e^u) = e^u int_0^u g'(v) e^{-v} dv      (Hu et al., Theorem 4.1)
 
-The second form is the one that is integrated: with v = log s most losses become sums of exponentials times powers.
-A closed form is shown only after guaranteed enclosures of the integral agreed with it; without one the integral
-itself is enclosed at any ratio.
+The second form is the one that is integrated: with v = log s most losses become sums of
+exponentials times powers. A closed form is shown only after guaranteed enclosures of the integral
+agreed with it; without one the integral itself is enclosed at any ratio.
 """
 
 from __future__ import annotations
@@ -14,20 +14,28 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, left_until, patient, within
+from divergence_lab.theory.budget.asking import (
+    OutOfTime,
+    SearchFailed,
+    clock,
+    left_until,
+    patient,
+    within,
+)
 from divergence_lab.theory.divergence.domain import fault
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact
-from divergence_lab.theory.expressions.parsing import read_assumptions
 from divergence_lab.theory.divergence.integrals import integral_from_zero
 from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.divergence.recognition import recognise
+from divergence_lab.theory.divergence.values import enclose_integral, pieces_at
+from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact
+from divergence_lab.theory.expressions.parsing import read_assumptions
 from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, split
 from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.divergence.recognition import recognise
 from divergence_lab.theory.expressions.symbols import t, x
-from divergence_lab.theory.divergence.values import enclose_integral, pieces_at
 
 CONFIRMING_DIGITS = 30
-# The residuals at which a closed form is held against the enclosed integral, per piece or on the whole line.
+# The residuals at which a closed form is held against the enclosed integral, per piece or on the
+# whole line.
 CONFIRMING_RESIDUALS = tuple(sp.Rational(n, 7) for n in (-140, -31, -16, -5, -1, 2, 6, 17, 29, 140))
 # The share of a question's budget that the search for a closed form may take: values need none.
 SEARCH_SHARE = 0.25
@@ -45,11 +53,12 @@ class NotConfirmed(Exception):
 
 @dataclass(frozen=True)
 class Divergence:
-    """D_f(p_B || p_F) = sum p_F f(p_B/p_F), the divergence whose gradient the loss follows on-policy.
+    """D_f(p_B || p_F) = sum p_F f(p_B/p_F), the divergence whose gradient the loss follows
+    on-policy.
 
-    `generator`: f(t), None when no closed form was found (then `values.enclose` still gives f anywhere).
-    `name`, `factor`: the named divergence it equals and the positive factor, None when it is not a known one.
-    `confirmed`: how many enclosed values agreed with the closed form.
+    `generator`: f(t), None when no closed form was found (then `values.enclose` still gives f
+    anywhere). `name`, `factor`: the named divergence it equals and the positive factor, None when
+    it is not a known one. `confirmed`: how many enclosed values agreed with the closed form.
     """
 
     loss: Loss
@@ -66,10 +75,10 @@ class Divergence:
 def divergence(loss: Loss, budget: float = 20.0) -> Divergence:
     """The divergence of a loss; the search for a closed form ends with `budget` processor seconds.
 
-        >>> import divergence_lab as dl
-        >>> found = dl.divergence(dl.loss("exp(x) - x - 1"))
-        >>> print(found, found.generator, sep=": ")
-        forward KL: t*log(t) - t + 1
+    >>> import divergence_lab as dl
+    >>> found = dl.divergence(dl.loss("exp(x) - x - 1"))
+    >>> print(found, found.generator, sep=": ")
+    forward KL: t*log(t) - t + 1
     """
     deadline = clock() + budget * SEARCH_SHARE
     tried: list[str] = []
@@ -87,17 +96,25 @@ def divergence(loss: Loss, budget: float = 20.0) -> Divergence:
     return Divergence(loss, generator, name, factor, confirmed, tuple(tried))
 
 
-# --- the closed form -----------------------------------------------------------------------------------------
+# --- the closed form
+# -----------------------------------------------------------------------------------------
+
 
 def _closed_form(loss: Loss, deadline: float) -> sp.Expr:
     """f(t) = t F(log t), F(u) = int_0^u g'(v) e^{-v} dv."""
-    return _in_ratio(integral_from_zero(loss.derivative.map(lambda slope: slope * sp.exp(-x)), deadline))
+    return _in_ratio(
+        integral_from_zero(loss.derivative.map(lambda slope: slope * sp.exp(-x)), deadline)
+    )
 
 
 def _in_ratio(integral_in_residual: Pieces) -> sp.Expr:
     """t F(log t) as one expression or a Piecewise in t."""
+
     def convert(piece: Piece) -> sp.Expr:
-        return sp.expand(t * sp.powsimp(sp.expand(piece.expression.rewrite(sp.exp)).subs(x, sp.log(t))))
+        return sp.expand(
+            t * sp.powsimp(sp.expand(piece.expression.rewrite(sp.exp)).subs(x, sp.log(t)))
+        )
+
     *firsts, last = integral_in_residual.pieces
     if not firsts:
         return convert(last)
@@ -121,20 +138,29 @@ def _simplest(loss: Loss, found: sp.Expr, deadline: float) -> sp.Expr:
 
 def shorter_forms(found: sp.Expr) -> list[sp.Expr]:
     """Equal forms (unless SymPy errs) that are shorter than `found`, the shortest first."""
-    if any(power.exp.is_Rational and max(abs(power.exp.p), power.exp.q) > MAX_POWER for power in found.atoms(sp.Pow)):
+    if any(
+        power.exp.is_Rational and max(abs(power.exp.p), power.exp.q) > MAX_POWER
+        for power in found.atoms(sp.Pow)
+    ):
         return []  # SymPy would factor polynomials of that degree
     simplified = sp.simplify(found)
     # term by term, so that t*log(t) - t + 1 is not folded into t*(log(t) - 1) + 1
     shift_free = sp.Add(*(sp.simplify(term) for term in sp.Add.make_args(sp.expand(simplified))))
     forms = [sp.expand_log(form, force=True) for form in (simplified, sp.factor(found), shift_free)]
-    shorter = [form for form in dict.fromkeys(forms) if sp.count_ops(form) < sp.count_ops(found) and not form.has(sp.I)]
+    shorter = [
+        form
+        for form in dict.fromkeys(forms)
+        if sp.count_ops(form) < sp.count_ops(found) and not form.has(sp.I)
+    ]
     return sorted(shorter, key=sp.count_ops)
 
 
 def dual_loss(divergence: Divergence, budget: float = 20.0) -> sp.Expr | None:
-    """The loss whose divergence is D_f with its arguments swapped: g*'(x) = -f'(e^{-x}), g*''(x) = e^x g''(-x).
+    """The loss whose divergence is D_f with its arguments swapped: g*'(x) = -f'(e^{-x}), g*''(x) =
+    e^x g''(-x).
 
-    Not the mirror g(-x). None when f has no closed form or the integral was not found; confirmed by g*'' otherwise.
+    Not the mirror g(-x). None when f has no closed form or the integral was not found; confirmed by
+    g*'' otherwise.
     """
     if divergence.generator is None:
         return None
@@ -144,7 +170,9 @@ def dual_loss(divergence: Divergence, budget: float = 20.0) -> sp.Expr | None:
         dual = pieces.as_expression()
         whole = [within(left_until(deadline), sp.simplify, p.expression) for p in pieces.pieces[:2]]
         one = len(pieces.pieces) == 1 or (
-            len(pieces.pieces) == 2 and within(left_until(deadline), sp.simplify, whole[0] - whole[1]) == 0)
+            len(pieces.pieces) == 2
+            and within(left_until(deadline), sp.simplify, whole[0] - whole[1]) == 0
+        )
         forms = [*([*whole, sp.expand(whole[0]), _gathered(whole[0])] if one else []), dual]
         best = min(forms, key=sp.count_ops)
         _confirm_dual(divergence.loss, best)
@@ -156,8 +184,17 @@ def dual_loss(divergence: Divergence, budget: float = 20.0) -> sp.Expr | None:
 def dual_slopes(generator: sp.Expr) -> Pieces:
     """g*'(x) = -f'(e^{-x}), piece by piece. Raises CannotSplit."""
     slopes = split(generator, t, sp.S.Zero, sp.oo).derivative()
-    return Pieces(tuple(Piece(-sp.oo if p.high == sp.oo else -sp.log(p.high), sp.oo if p.low == 0 else -sp.log(p.low),
-                              -p.expression.subs(t, sp.exp(-x))) for p in reversed(slopes.pieces)), x)
+    return Pieces(
+        tuple(
+            Piece(
+                -sp.oo if p.high == sp.oo else -sp.log(p.high),
+                sp.oo if p.low == 0 else -sp.log(p.low),
+                -p.expression.subs(t, sp.exp(-x)),
+            )
+            for p in reversed(slopes.pieces)
+        ),
+        x,
+    )
 
 
 def _gathered(g: sp.Expr) -> sp.Expr:
@@ -169,7 +206,11 @@ def _gathered(g: sp.Expr) -> sp.Expr:
 def _confirm_dual(loss: Loss, dual: sp.Expr) -> None:
     """g*''(x) = e^x g''(-x) and g*(0) = 0, in enclosures."""
     for values in _parameter_samples(loss):
-        g = (loss.pieces if not values else split(loss.expression.subs(values), x)).derivative().derivative()
+        g = (
+            (loss.pieces if not values else split(loss.expression.subs(values), x))
+            .derivative()
+            .derivative()
+        )
         curvature = split(dual.subs(values), x).derivative().derivative()
         for point in CONFIRMING_RESIDUALS:
             with digits(CONFIRMING_DIGITS + 10):
@@ -179,10 +220,13 @@ def _confirm_dual(loss: Loss, dual: sp.Expr) -> None:
                 raise NotConfirmed(f"the swapped loss at x = {point}")
 
 
-# --- confirmation by enclosures ------------------------------------------------------------------------------
+# --- confirmation by enclosures
+# ------------------------------------------------------------------------------
+
 
 def confirm(loss: Loss, generator: sp.Expr) -> int:
-    """Hold the closed form against rigorous enclosures of the defining integral; the number of values that agreed.
+    """Hold the closed form against rigorous enclosures of the defining integral; the number of
+    values that agreed.
 
     Raises NotConfirmed at the first value outside its enclosure.
     """
@@ -191,15 +235,24 @@ def confirm(loss: Loss, generator: sp.Expr) -> int:
     for values in _parameter_samples(loss):
         g = loss.pieces if not values else split(loss.expression.subs(values), x)
         kinks = [kink for kink in g.kinks if kink != 0]
-        points = [*CONFIRMING_RESIDUALS, *(kink + sign * sp.Rational(1, 9) for kink in kinks for sign in (-1, 1))]
+        points = [
+            *CONFIRMING_RESIDUALS,
+            *(kink + sign * sp.Rational(1, 9) for kink in kinks for sign in (-1, 1)),
+        ]
         f = pieces_of_f if not values else split(generator.subs(values), t, sp.S.Zero, sp.oo)
         for point in points:
             with digits(CONFIRMING_DIGITS + 10):
                 ratio = exact(point).exp()
                 closed = pieces_at(f, sp.exp(point), CONFIRMING_DIGITS)
                 difference = closed - ratio * enclose_integral(g, point, CONFIRMING_DIGITS)
-            if not difference.is_finite() or not difference.contains(0) or not difference.rad() < 1e-15 * (1 + abs(closed)):
-                raise NotConfirmed(f"f(e^({point})) = {closed.str(8)} does not agree with its integral")
+            if (
+                not difference.is_finite()
+                or not difference.contains(0)
+                or not difference.rad() < 1e-15 * (1 + abs(closed))
+            ):
+                raise NotConfirmed(
+                    f"f(e^({point})) = {closed.str(8)} does not agree with its integral"
+                )
             count += 1
     return count
 

@@ -1,8 +1,9 @@
 """Is g a finite, continuous, real function at all? Everything else is asked only of a loss that is.
 
-Each piece of g is finite by its structure (an exponential of something finite, a logarithm of something positive), or
-it is enclosed, finite and real, on the whole of [-600, 600] by adaptive ball arithmetic: a pole or the root of a
-negative number can't hide between sample points. Further out a few points and, later, the checker's tails decide.
+Each piece of g is finite by its structure (an exponential of something finite, a logarithm of
+something positive), or it is enclosed, finite and real, on the whole of [-600, 600] by adaptive
+ball arithmetic: a pole or the root of a negative number can't hide between sample points. Further
+out a few points and, later, the checker's tails decide.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 import sympy as sp
 from flint import acb, arb
 
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, evaluator, value_at
 from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions.enclosure import NotEvaluable, evaluator, value_at
 from divergence_lab.theory.expressions.pieces import Piece
 from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.expressions.symbols import x
@@ -28,10 +29,12 @@ FAR = tuple(side * 10**k for k in (3, 4, 6) for side in (1, -1))
 
 @dataclass(frozen=True)
 class Fault:
-    """What seems wrong, in words, and where: at a kink or near a point. The checker decides whether it is so.
+    """What seems wrong, in words, and where: at a kink or near a point. The checker decides whether
+    it is so.
 
     `kind`: "jump", "not real", or "not enclosed" (a pole, or only too large to enclose).
     """
+
     what: str
     kind: str
     near: sp.Expr
@@ -42,29 +45,45 @@ class Fault:
 
 
 def fault(loss: Loss) -> Fault | None:
-    """A place where g jumps or is not seen to be a finite real number; None when g is finite and continuous.
+    """A place where g jumps or is not seen to be a finite real number; None when g is finite and
+    continuous.
 
     A loss with free parameters is not looked at (its pieces may move with them).
     """
     if loss.parameters:
         return None
-    if loss.expression.has(sp.Integral):  # g is the integral of its slope: finite and continuous where that is finite
+    if loss.expression.has(
+        sp.Integral
+    ):  # g is the integral of its slope: finite and continuous where that is finite
         return _first(loss.derivative.pieces)
     pieces = loss.pieces
     for kink, left, right in zip(pieces.kinks, pieces.pieces, pieces.pieces[1:]):
         a, b = (value_at(piece.expression, x, kink, 30) for piece in (left, right))
         if not (a - b).contains(0):
-            return Fault(f"g jumps at x = {kink}, from {a.str(5, radius=False)} to {b.str(5, radius=False)}", "jump", kink)
-    left, right = pieces.split_at_zero()  # where a loss is 0, and so may be what stands under a root
+            return Fault(
+                f"g jumps at x = {kink}, from {a.str(5, radius=False)} to {b.str(5, radius=False)}",
+                "jump",
+                kink,
+            )
+    left, right = (
+        pieces.split_at_zero()
+    )  # where a loss is 0, and so may be what stands under a root
     return _first((*left.pieces, *right.pieces))
 
 
 def _first(pieces: tuple[Piece, ...]) -> Fault | None:
-    return next((found for piece in pieces
-                 if not _is_finite_by_structure(piece) and (found := _fault_inside(piece)) is not None), None)
+    return next(
+        (
+            found
+            for piece in pieces
+            if not _is_finite_by_structure(piece) and (found := _fault_inside(piece)) is not None
+        ),
+        None,
+    )
 
 
-# --- by structure --------------------------------------------------------------------------------------------
+# --- by structure
+# --------------------------------------------------------------------------------------------
 
 _ENTIRE = (sp.exp, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.erfc, sp.erfi)
 
@@ -78,13 +97,18 @@ def _is_finite_by_structure(piece: Piece) -> bool:
         y = sp.Symbol("~y", real=True)
     try:
         return _has_no_pole(piece.expression.xreplace({x: y})) and all(
-            value_at(piece.expression, x, end, 30).is_finite() for end in (piece.low, piece.high) if end.is_finite)
+            value_at(piece.expression, x, end, 30).is_finite()
+            for end in (piece.low, piece.high)
+            if end.is_finite
+        )
     except NotEvaluable:
         return False
 
 
 def _has_no_pole(e: sp.Expr) -> bool:
-    """e is a finite real number for every value of its signed symbol, as SymPy's assumptions and its structure show."""
+    """e is a finite real number for every value of its signed symbol, as SymPy's assumptions and
+    its structure show.
+    """
     if e.is_Symbol:
         return True
     if not e.free_symbols:
@@ -106,7 +130,9 @@ def _has_no_pole(e: sp.Expr) -> bool:
     return False
 
 
-# --- by enclosure --------------------------------------------------------------------------------------------
+# --- by enclosure
+# --------------------------------------------------------------------------------------------
+
 
 def _fault_inside(piece: Piece) -> Fault | None:
     function = evaluator(piece.expression, x)
@@ -123,20 +149,26 @@ def _fault_inside(piece: Piece) -> Fault | None:
             ball = function(acb(arb(a).union(arb(b))), False)
         if ball.is_finite() and not ball.imag.contains(0):  # no value in the box is real
             return _classify(function, middle)
-        # a ball that is finite and only touches the real line may hold the roots of negative numbers as well
+        # a ball that is finite and only touches the real line may hold the roots of negative
+        # numbers as well
         if ball.is_finite() and (ball.imag == 0 or ball.imag.rad() < 1e-9):
             continue
         if depth < DEPTH and count < MAX_BOXES:
             halves = [(a, middle, depth + 1), (middle, b, depth + 1)]
-            pending += halves if b <= 0 else reversed(halves)  # towards 0 first: there a break shows best
+            pending += (
+                halves if b <= 0 else reversed(halves)
+            )  # towards 0 first: there a break shows best
             continue
-        # A finite value at a finite end of the piece (a root at 0, say) is fine: only its enclosure widens there.
+        # A finite value at a finite end of the piece (a root at 0, say) is fine: only its enclosure
+        # widens there.
         touched = [end for end in (piece.low, piece.high) if end.is_finite and a <= float(end) <= b]
         if touched and value_at(piece.expression, x, touched[0], 30).is_finite():
             continue
         return _classify(function, middle)
     for point in FAR:
-        if (piece.low == -sp.oo or point > float(piece.low)) and (piece.high == sp.oo or point < float(piece.high)):
+        if (piece.low == -sp.oo or point > float(piece.low)) and (
+            piece.high == sp.oo or point < float(piece.high)
+        ):
             ball = function(acb(point), False)
             if ball.is_finite() and not ball.imag.contains(0):
                 return _classify(function, point)
@@ -148,4 +180,8 @@ def _classify(function, point: float) -> Fault:
     near = sp.Rational(point)
     if at_point.is_finite() and not at_point.imag.contains(0):
         return Fault(f"g is not a real number near x = {point:.4g}", "not real", near)
-    return Fault(f"g could not be enclosed near x = {point:.4g}: it is too large there, or not defined", "not enclosed", near)
+    return Fault(
+        f"g could not be enclosed near x = {point:.4g}: it is too large there, or not defined",
+        "not enclosed",
+        near,
+    )

@@ -1,4 +1,5 @@
-"""Antiderivatives from the table: Gaussians, half-integer powers and rational functions times an exponential.
+"""Antiderivatives from the table: Gaussians, half-integer powers and rational functions times an
+exponential.
 
     int y^n e^{ay^2 + by} dy      erf or erfi, by completing the square and (2ay + b) e^{...} = d/dy e^{...}
     int y^p e^{by} dy             p half an odd integer: erf or erfi of sqrt(|b| y)
@@ -25,10 +26,14 @@ def antiderivative(piece: Piece) -> sp.Expr:
     """A(x) with A' = the piece's expression. Raises NotInTable."""
     signed, back = positive_argument(x, piece)
     y = sp.Symbol("~y", positive=True)
-    if back is None:  # the piece straddles 0: no sign is known, but none of the rules below needs one
+    if (
+        back is None
+    ):  # the piece straddles 0: no sign is known, but none of the rules below needs one
         signed, back = y, (y, x)
     orientation = -1 if signed == -y else 1
-    integrand = sp.expand(sp.powsimp(sp.expand(piece.expression.rewrite((sp.sinh, sp.cosh), sp.exp).subs(x, signed))))
+    integrand = sp.expand(
+        sp.powsimp(sp.expand(piece.expression.rewrite((sp.sinh, sp.cosh), sp.exp).subs(x, signed)))
+    )
     by_exponent: dict[sp.Expr, sp.Expr] = {}
     for term in sp.Add.make_args(integrand):
         numerator, denominator = sp.fraction(term)
@@ -36,7 +41,10 @@ def antiderivative(piece: Piece) -> sp.Expr:
             term = numerator / sp.factor(denominator)
         factor, exponent = _split(term, y)
         by_exponent[exponent] = by_exponent.get(exponent, sp.S.Zero) + factor
-    total = sum((_integrate(sp.together(factor), exponent, y) for exponent, factor in by_exponent.items()), sp.S.Zero)
+    total = sum(
+        (_integrate(sp.together(factor), exponent, y) for exponent, factor in by_exponent.items()),
+        sp.S.Zero,
+    )
     return (orientation * total).subs(*back)
 
 
@@ -55,15 +63,22 @@ def _integrate(factor: sp.Expr, exponent: sp.Expr, y: sp.Symbol) -> sp.Expr:
     if not exponent.is_polynomial(y) or sp.Poly(exponent, y).degree() > 2:
         raise NotInTable(f"e^({exponent})")
     if _special(factor, y):
-        return sum((_by_parts(term, exponent, y) for term in sp.Add.make_args(sp.expand(factor))), sp.S.Zero)
+        return sum(
+            (_by_parts(term, exponent, y) for term in sp.Add.make_args(sp.expand(factor))),
+            sp.S.Zero,
+        )
     a, b, c = (sp.Poly(exponent, y).coeff_monomial(power) for power in (y**2, y, 1))
     scale = sp.exp(c)
     if factor.is_polynomial(y):
-        return scale * sum(weight * _gauss(int(n), a, b, y) for (n,), weight in sp.Poly(factor, y).terms())
+        return scale * sum(
+            weight * _gauss(int(n), a, b, y) for (n,), weight in sp.Poly(factor, y).terms()
+        )
     if a != 0:
         raise NotInTable(f"{factor} times a Gaussian")
     if factor.is_rational_function(y):
-        return scale * sum(_partial_fraction(part, b, y) for part in sp.Add.make_args(sp.apart(factor, y)))
+        return scale * sum(
+            _partial_fraction(part, b, y) for part in sp.Add.make_args(sp.apart(factor, y))
+        )
     total = sp.S.Zero
     for term in sp.Add.make_args(sp.expand(factor)):
         weight, rest = term.as_independent(y, as_Add=False)
@@ -85,7 +100,7 @@ def _gauss(n: int, a: sp.Expr, b: sp.Expr, y: sp.Symbol) -> sp.Expr:
             return y ** (n + 1) / (n + 1)
         return power / b if n == 0 else y**n * power / b - n * _gauss(n - 1, a, b, y) / b
     if n == 0:
-        middle = sp.exp(-b**2 / (4 * a))
+        middle = sp.exp(-(b**2) / (4 * a))
         if a.is_negative:
             return sp.sqrt(sp.pi / -a) / 2 * middle * sp.erf((-2 * a * y - b) / (2 * sp.sqrt(-a)))
         if a.is_positive:
@@ -96,20 +111,30 @@ def _gauss(n: int, a: sp.Expr, b: sp.Expr, y: sp.Symbol) -> sp.Expr:
 
 
 def _by_parts(term: sp.Expr, exponent: sp.Expr, y: sp.Symbol) -> sp.Expr:
-    """int L(y) P(y) e^{by + c} dy = L H - int L' H, with H = int P e^{by + c} = Q e^{by + c} for a polynomial Q."""
+    """int L(y) P(y) e^{by + c} dy = L H - int L' H, with H = int P e^{by + c} = Q e^{by + c} for
+    a polynomial Q.
+    """
     special = _special(term, y)
     if not special:
         return _integrate(term, exponent, y)
     logarithm = special.pop()
     polynomial = term / logarithm
-    if not polynomial.is_polynomial(y) or not logarithm.args[0].is_polynomial(y) or sp.Poly(exponent, y).degree() > 1:
+    if (
+        not polynomial.is_polynomial(y)
+        or not logarithm.args[0].is_polynomial(y)
+        or sp.Poly(exponent, y).degree() > 1
+    ):
         raise NotInTable(f"{term} e^({exponent})")
     whole = _integrate(polynomial, exponent, y)
     factor, rest = _split(sp.diff(logarithm, y), y)
     quotient = sp.cancel(sp.expand(whole * sp.exp(-exponent)))
     return logarithm * whole - sum(
-        (_integrate(sp.together(factor * part), sp.expand(exponent + rest), y)
-         for part in sp.Add.make_args(sp.expand(quotient))), sp.S.Zero)
+        (
+            _integrate(sp.together(factor * part), sp.expand(exponent + rest), y)
+            for part in sp.Add.make_args(sp.expand(quotient))
+        ),
+        sp.S.Zero,
+    )
 
 
 def _special(factor: sp.Expr, y: sp.Symbol) -> set[sp.Expr]:
@@ -133,12 +158,14 @@ def _partial_fraction(part: sp.Expr, b: sp.Expr, y: sp.Symbol) -> sp.Expr:
     """int part e^{by} dy, part a polynomial or c/(uy + v)^k."""
     numerator, denominator = sp.fraction(sp.together(part))
     if not denominator.has(y):
-        return sum(weight / denominator * _gauss(int(n), sp.S.Zero, b, y)
-                   for (n,), weight in sp.Poly(numerator, y).terms())
+        return sum(
+            weight / denominator * _gauss(int(n), sp.S.Zero, b, y)
+            for (n,), weight in sp.Poly(numerator, y).terms()
+        )
     weight, factors = sp.factor_list(denominator, y)
     if numerator.has(y) or len(factors) != 1 or sp.degree(factors[0][0], y) != 1:
         raise NotInTable(f"1/({denominator})")
-    (linear, k), = factors
+    ((linear, k),) = factors
     u, v = sp.Poly(linear, y).all_coeffs()
     return numerator / (weight * u**k) * _pole(int(k), v / u, b, y)
 

@@ -1,6 +1,7 @@
 """The search for closed forms of int_0^u h(v) dv, piece by piece. Finds; confirms nothing.
 
-SymPy's `integrate` runs in a process that can be ended, in the forms in which it succeeds most often.
+SymPy's `integrate` runs in a process that can be ended, in the forms in which it succeeds most
+often.
 """
 
 from __future__ import annotations
@@ -9,10 +10,17 @@ from collections.abc import Callable
 
 import sympy as sp
 
-from divergence_lab.theory.divergence import integral_table
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, left_until, patient, within
+from divergence_lab.theory.divergence import integral_table
 from divergence_lab.theory.divergence.dilogarithms import antiderivative
-from divergence_lab.theory.expressions.pieces import Piece, Pieces, inside, is_finite, is_less, positive_argument
+from divergence_lab.theory.expressions.pieces import (
+    Piece,
+    Pieces,
+    inside,
+    is_finite,
+    is_less,
+    positive_argument,
+)
 from divergence_lab.theory.expressions.symbols import x
 
 # One way of integrating one piece gets no more than this: what SymPy finds, it finds sooner.
@@ -20,7 +28,10 @@ ATTEMPT_SECONDS = 2.0
 
 
 def integral_from_zero(function: Pieces, deadline: float) -> Pieces:
-    """int_0^u function(v) dv in closed form, piece by piece outwards from 0. Raises SearchFailed or OutOfTime."""
+    """int_0^u function(v) dv in closed form, piece by piece outwards from 0.
+
+    Raises SearchFailed or OutOfTime.
+    """
     left, right = function.split_at_zero()
     pieces = []
     for side, outwards in ((left, reversed(left.pieces)), (right, iter(right.pieces))):
@@ -33,14 +44,20 @@ def integral_from_zero(function: Pieces, deadline: float) -> Pieces:
             pieces.append(Piece(piece.low, piece.high, total))
             if outer.is_finite:
                 reached = _at(total, outer, deadline)
-    in_order = sorted(pieces, key=lambda piece: sum(is_less(other.low, piece.low) for other in pieces))
+    in_order = sorted(
+        pieces, key=lambda piece: sum(is_less(other.low, piece.low) for other in pieces)
+    )
     return Pieces(tuple(in_order), x).merged()
 
 
 def _with_real_logarithms(antiderivative: sp.Expr, inner: sp.Expr) -> sp.Expr:
-    """log u, where u is a negative number at the inner end of the piece, as log(-u): the constant between them is lost anyway."""
-    return antiderivative.replace(lambda e: isinstance(e, sp.log) and bool(sp.simplify(e.args[0].subs(x, inner)).is_negative),
-                                  lambda e: sp.log(sp.expand(-e.args[0])))
+    """log u, where u is a negative number at the inner end of the piece, as log(-u): the
+    constant between them is lost anyway.
+    """
+    return antiderivative.replace(
+        lambda e: isinstance(e, sp.log) and bool(sp.simplify(e.args[0].subs(x, inner)).is_negative),
+        lambda e: sp.log(sp.expand(-e.args[0])),
+    )
 
 
 def _at(expression: sp.Expr, point: sp.Expr, deadline: float) -> sp.Expr:
@@ -68,7 +85,8 @@ def _antiderivative(piece: Piece, deadline: float) -> sp.Expr:
 def _attempts(integrand: sp.Expr) -> tuple[Callable[[Piece], sp.Expr], ...]:
     """What is worth trying, by where x stands: in exponentials, outside of them, or both.
 
-    Of functions of both that the tables don't have, SymPy's `integrate` finds none within a reasonable time.
+    Of functions of both that the tables don't have, SymPy's `integrate` finds none within a
+    reasonable time.
     """
     exponentials = {power for power in integrand.atoms(sp.exp, sp.Pow) if power.exp.has(x)}
     if not exponentials:
@@ -95,7 +113,9 @@ def integrate_with_sign(piece: Piece) -> sp.Expr:
     signed, back = positive_argument(x, piece)
     variable = back[0] if back else x
     orientation = -1 if signed == -variable else 1
-    found = _found(sp.integrate(orientation * sp.simplify(piece.expression.subs(x, signed)), variable))
+    found = _found(
+        sp.integrate(orientation * sp.simplify(piece.expression.subs(x, signed)), variable)
+    )
     return found.subs(*back) if back else found
 
 
@@ -106,7 +126,9 @@ def _found(antiderivative: sp.Expr) -> sp.Expr:
 
 
 def _exponential_polynomial(integrand: sp.Expr) -> sp.Expr | None:
-    """int of a sum of c v^n e^{a v}, n a non-negative integer, from the textbook rule; None for anything else."""
+    """int of a sum of c v^n e^{a v}, n a non-negative integer, from the textbook rule; None for
+    anything else.
+    """
     total = sp.S.Zero
     for term in sp.Add.make_args(integrand):
         coefficient, rest = term.as_independent(x, as_Add=False)
@@ -123,6 +145,12 @@ def _exponential_polynomial(integrand: sp.Expr) -> sp.Expr | None:
         if sp.expand(rate) == 0:
             total += coefficient * x ** (power + 1) / (power + 1)
         else:
-            total += coefficient * sp.exp(rate * x) * sum(
-                (-1) ** k * sp.ff(power, k) * x ** (power - k) / rate ** (k + 1) for k in range(power + 1))
+            total += (
+                coefficient
+                * sp.exp(rate * x)
+                * sum(
+                    (-1) ** k * sp.ff(power, k) * x ** (power - k) / rate ** (k + 1)
+                    for k in range(power + 1)
+                )
+            )
     return total

@@ -1,6 +1,6 @@
 """A regression loss g(x) on the residual x, as a frozen record.
 
-    L = sum_o mu(o) g(x(o)),   x = log p_B - log p_F        (Hu et al., ICLR 2025, eq. 4.1)
+L = sum_o mu(o) g(x(o)),   x = log p_B - log p_F        (Hu et al., ICLR 2025, eq. 4.1)
 """
 
 from __future__ import annotations
@@ -11,33 +11,54 @@ from functools import cached_property
 
 import sympy as sp
 
+from divergence_lab.theory.budget.asking import patient, within
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.facts import proofs
-from divergence_lab.theory.checker.families import by_terms, signs as parameter_signs
+from divergence_lab.theory.checker.families import by_terms
+from divergence_lab.theory.checker.families import signs as parameter_signs
 from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.budget.asking import patient, within
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
-from divergence_lab.theory.expressions.parsing import ExpressionError, parse, parse_number, read_assumptions, write
 from divergence_lab.theory.expressions.identity import elementary
-from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, in_order, is_finite, split, with_signed
+from divergence_lab.theory.expressions.parsing import (
+    ExpressionError,
+    parse,
+    parse_number,
+    read_assumptions,
+    write,
+)
+from divergence_lab.theory.expressions.pieces import (
+    CannotSplit,
+    Piece,
+    Pieces,
+    in_order,
+    is_finite,
+    split,
+    with_signed,
+)
 from divergence_lab.theory.expressions.symbols import x
 
 LIMIT_SECONDS = 3.0
 STEEP = 50
-# What the gauge c x of a loss adds to a gradient: with weights p_F, -c grad |p_F| (Propositions 1 and 2).
-GAUGE_UNSEEN = ("no expected on-policy gradient depends on it where |p_F| does not depend on the parameters moved "
-                "(the policy in TB; in DB given its flows)")
+# What the gauge c x of a loss adds to a gradient: with weights p_F, -c grad |p_F| (Propositions 1
+# and 2).
+GAUGE_UNSEEN = (
+    "no expected on-policy gradient depends on it where |p_F| does not depend on the "
+    "parameters moved "
+    "(the policy in TB; in DB given its flows)"
+)
 
 
 @dataclass(frozen=True)
 class Loss:
     """g(x), with g(0) = 0 and g'(0) = 0 where g has a derivative at 0.
 
-    `expression` is g after the gauge was removed: adding c0 + c1*x to g adds -c1 grad |p_F| to an expected on-policy gradient,
-    nothing where |p_F| does not depend on the parameters moved (the policy in TB; in DB given its flows). The constant and the
-    slope that the user's text had are kept in `gauge` and stated in every answer.
-    `name` is the catalogue's, if it has one; `given` is the expression before its gauge was taken off. `slope` is g' where a generator gave it: in a shorter form than the
-    derivative of `expression`, which may even be an unevaluated integral of it. Raises CannotSplit from `pieces` when a kink can't be located exactly.
+    `expression` is g after the gauge was removed: adding c0 + c1*x to g adds -c1 grad |p_F| to an
+    expected on-policy gradient, nothing where |p_F| does not depend on the parameters moved (the
+    policy in TB; in DB given its flows). The constant and the slope that the user's text had are
+    kept in `gauge` and stated in every answer. `name` is the catalogue's, if it has one; `given` is
+    the expression before its gauge was taken off. `slope` is g' where a generator gave it: in a
+    shorter form than the derivative of `expression`, which may even be an unevaluated integral of
+    it. Raises CannotSplit from `pieces` when a kink can't be located exactly.
     """
 
     expression: sp.Expr
@@ -70,7 +91,9 @@ class Loss:
         return self.derivative.derivative()
 
 
-def loss(text: str, assumptions: Iterable[str] = (), values: Mapping[str, str] | None = None) -> Loss:
+def loss(
+    text: str, assumptions: Iterable[str] = (), values: Mapping[str, str] | None = None
+) -> Loss:
     """The loss that `text` names (`linex(1/2)`) or writes in x (`exp(x) - x - 1`).
 
     `assumptions` are strings such as "alpha > 0"; `values` sets parameters, {"alpha": "1/3"}.
@@ -83,12 +106,16 @@ def loss(text: str, assumptions: Iterable[str] = (), values: Mapping[str, str] |
     name, expression, implied = _read(text, assumptions)
     expression = set_parameters(expression, values or {}, x, assumptions)
     if not expression.has(x):
-        raise ExpressionError(f"{text!r} does not depend on x: a loss is an expression in the residual x")
+        raise ExpressionError(
+            f"{text!r} does not depend on x: a loss is an expression in the residual x"
+        )
     return from_expression(expression, name, (*assumptions, *implied))
 
 
 def parameters_of(text: str, assumptions: Iterable[str] = ()) -> tuple[str, ...]:
-    """The names of the parameters in `text`, which need not be a loss before they have values (Abs(x)**p at p = 0)."""
+    """The names of the parameters in `text`, which need not be a loss before they have values
+    (Abs(x)**p at p = 0).
+    """
     _, expression, _ = _read(text, tuple(assumptions))
     return tuple(sorted(symbol.name for symbol in expression.free_symbols - {x}))
 
@@ -99,22 +126,35 @@ def _read(text: str, assumptions: tuple[str, ...]) -> tuple[str | None, sp.Expr,
     return catalogue.lookup(text, assumptions) or (None, parse(text, x, assumptions), ())
 
 
-def from_expression(expression: sp.Expr, name: str | None = None, assumptions: tuple[str, ...] = ()) -> Loss:
+def from_expression(
+    expression: sp.Expr, name: str | None = None, assumptions: tuple[str, ...] = ()
+) -> Loss:
     """A loss from a SymPy expression in x; removes g(0) and, where it exists, g'(0) (the gauge)."""
-    # acosh u = 2 asinh sqrt((u-1)/2): of acosh (1 + x^2) no enclosure near 0 is finite, of asinh (|x|/sqrt(2)) all are
+    # acosh u = 2 asinh sqrt((u-1)/2): of acosh (1 + x^2) no enclosure near 0 is finite, of asinh
+    # (|x|/sqrt(2)) all are
     expression = expression.replace(sp.acosh, lambda u: 2 * sp.asinh(sp.sqrt((u - 1) / 2)))
     try:
         split(expression, x)
     except CannotSplit as reason:
         raise ExpressionError(f"{write(expression)}: {reason}") from None
     constant = constants.unified(expression).subs(x, 0)
-    if constant.has(sp.Piecewise):  # which branch holds at 0 is seen from beside it: b > 0 is not known of b >= 0
+    if constant.has(
+        sp.Piecewise
+    ):  # which branch holds at 0 is seen from beside it: b > 0 is not known of b >= 0
         constant = split(expression, x).split_at_zero()[1].pieces[0].expression.subs(x, 0)
-    constant = constant.replace(lambda e: e.is_Pow and e.base == 0 and e.exp.is_nonnegative, lambda e: sp.S.Zero)  # 0^p, p >= 0: off p = 0
+    constant = constant.replace(
+        lambda e: e.is_Pow and e.base == 0 and e.exp.is_nonnegative, lambda e: sp.S.Zero
+    )  # 0^p, p >= 0: off p = 0
     if not is_finite(constant):
-        raise ExpressionError(f"the loss is not finite at x = 0, where it must be 0, or not seen to be: it is {constant} there")
+        raise ExpressionError(
+            "the loss is not finite at x = 0, where it must be 0, or not seen to be: it "
+            f"is {constant} there"
+        )
     if not constant.is_real and not constant.free_symbols and not _is_real(constant):
-        raise ExpressionError("the loss is not a real number at x = 0, where it must be 0: write one that is real everywhere")
+        raise ExpressionError(
+            "the loss is not a real number at x = 0, where it must be 0: write one that "
+            "is real everywhere"
+        )
     try:
         slope, given = _slope_at_zero(expression, assumptions), expression
     except CannotSplit as reason:
@@ -122,19 +162,31 @@ def from_expression(expression: sp.Expr, name: str | None = None, assumptions: t
     if constant != 0 or slope != 0:
         expression = expression - constant - slope * x
         expression = expression if expression.has(sp.Piecewise) else _expanded(expression)
-    return Loss(expression, name or catalogue.name_of(expression), (constant, slope), assumptions, given=given)
+    return Loss(
+        expression,
+        name or catalogue.name_of(expression),
+        (constant, slope),
+        assumptions,
+        given=given,
+    )
 
 
 def _expanded(expression: sp.Expr) -> sp.Expr:
-    """The expression as a sum; exponentials e^{u(x)} of which u(0) is large stay whole, as e^{-1000 (x-3)^2} does: its factor
-    e^{-9000} alone could not be held, and a square is enclosed far better than the sum that it is."""
+    """The expression as a sum; exponentials e^{u(x)} of which u(0) is large stay whole, as
+    e^{-1000 (x-3)^2} does: its factor e^{-9000} alone could not be held, and a square is
+    enclosed far better than the sum that it is.
+    """
     whole = {power: sp.Dummy() for power in expression.atoms(sp.exp) if _is_steep(power)}
-    return sp.expand(expression.xreplace(whole)).xreplace({dummy: power for power, dummy in whole.items()})
+    return sp.expand(expression.xreplace(whole)).xreplace(
+        {dummy: power for power, dummy in whole.items()}
+    )
 
 
 def _is_steep(power: sp.exp) -> bool:
     constant = power.args[0].subs(x, 0)
-    return bool(power.has(x) and constant.is_number and constant.is_finite and abs(constant) > STEEP)
+    return bool(
+        power.has(x) and constant.is_number and constant.is_finite and abs(constant) > STEEP
+    )
 
 
 def _is_real(constant: sp.Expr) -> bool:
@@ -146,40 +198,60 @@ def _is_real(constant: sp.Expr) -> bool:
 
 
 def _slope_at_zero(expression: sp.Expr, assumptions: tuple[str, ...]) -> sp.Expr:
-    """g'(0) where the left and right derivatives agree for all parameters, else 0 (a kink at 0 is part of the loss)."""
-    forms = {s: parameter_signs.over_range(s, *_range_of(s, assumptions)) for s in expression.free_symbols - {x}}
+    """g'(0) where the left and right derivatives agree for all parameters, else 0 (a kink at 0
+    is part of the loss).
+    """
+    forms = {
+        s: parameter_signs.over_range(s, *_range_of(s, assumptions))
+        for s in expression.free_symbols - {x}
+    }
     in_range = expression.subs({s: form for s, (form, _, _) in forms.items()})
-    for g, back in ((expression, {}), (in_range, {z: back for _, z, back in forms.values()}))[:1 + bool(forms)]:
+    for g, back in ((expression, {}), (in_range, {z: back for _, z, back in forms.values()}))[
+        : 1 + bool(forms)
+    ]:
         left, right = split(g, x).split_at_zero()
         below, above = _beside_zero(left.pieces[-1], -1), _beside_zero(right.pieces[0], 1)
         if below is not None and above is not None:
             agree = is_finite(below) and is_finite(above) and parameter_signs.is_zero(below - above)
-            return sp.S.Zero if not agree or parameter_signs.is_zero(above) else sp.simplify(above.subs(back))
-    return sp.S.Zero  # x + |x|^p, p > 0, for one, where p - 1 has no sign: all is then said of the loss as it is shown
+            return (
+                sp.S.Zero
+                if not agree or parameter_signs.is_zero(above)
+                else sp.simplify(above.subs(back))
+            )
+    # x + |x|^p, p > 0, for one, where p - 1 has no sign: all is then said of the loss as it is
+    # shown
+    return sp.S.Zero
 
 
 def _range_of(symbol: sp.Symbol, assumptions: tuple[str, ...]) -> tuple[sp.Expr, sp.Expr]:
     """(low, high) of a parameter by its assumptions."""
     bounds = read_assumptions(assumptions).get(symbol.name, ())
-    low, high = (in_order([bound for relation, bound in bounds if relation[0] == way]) for way in "><")
+    low, high = (
+        in_order([bound for relation, bound in bounds if relation[0] == way]) for way in "><"
+    )
     return low[-1] if low else -sp.oo, high[0] if high else sp.oo
 
 
 def _beside_zero(piece: Piece, side: int) -> sp.Expr | None:
-    """g'(0+) or g'(0-): by substitution or, where that is not defined, as in x^p/x, by the checker's limit; None: not known."""
+    """g'(0+) or g'(0-): by substitution or, where that is not defined, as in x^p/x, by the
+    checker's limit; None: not known.
+    """
     slope = elementary(sp.diff(piece.expression, x))
     if parameter_signs.is_finite(slope, at=(x, sp.S.Zero)):
         return slope.subs(x, 0)
     slope = with_signed(slope, x, piece)
     try:
-        return (by_terms if slope.free_symbols - {x} else proofs).limit_of(slope, x, sp.S.Zero, side)
+        return (by_terms if slope.free_symbols - {x} else proofs).limit_of(
+            slope, x, sp.S.Zero, side
+        )
     except proofs.Rejected:
         return None
 
 
 def substituted(expression: sp.Expr, values: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr | None:
-    """The expression with its parameters replaced, part by part; None where a part has no value, as 1/c at c = 0, which
-    SymPy's `subs` loses in 0*zoo = 0."""
+    """The expression with its parameters replaced, part by part; None where a part has no value,
+    as 1/c at c = 0, which SymPy's `subs` loses in 0*zoo = 0.
+    """
     if expression in values:
         return values[expression]
     if not expression.free_symbols & values.keys():
@@ -189,46 +261,85 @@ def substituted(expression: sp.Expr, values: Mapping[sp.Symbol, sp.Expr]) -> sp.
     return None if found is None or found.has(sp.zoo, sp.nan, sp.oo) else found
 
 
-def set_parameters(expression: sp.Expr, values: Mapping[str, str], variable: sp.Symbol = x, assumptions: Iterable[str] = ()) -> sp.Expr:
-    """The expression with parameters replaced by exact numbers, which the assumptions allow; `variable` is x in a loss, t in a generator."""
-    bounds, symbols = read_assumptions(assumptions), {symbol.name: symbol for symbol in expression.free_symbols - {variable}}
+def set_parameters(
+    expression: sp.Expr,
+    values: Mapping[str, str],
+    variable: sp.Symbol = x,
+    assumptions: Iterable[str] = (),
+) -> sp.Expr:
+    """The expression with parameters replaced by exact numbers, which the assumptions allow;
+    `variable` is x in a loss, t in a generator.
+    """
+    bounds, symbols = (
+        read_assumptions(assumptions),
+        {symbol.name: symbol for symbol in expression.free_symbols - {variable}},
+    )
     for name, text in values.items():
         if name not in symbols:
             known = ", ".join(symbols) or "none"
-            raise ExpressionError(f"can't set {name}: it is not a parameter of the loss (its parameters: {known})")
+            raise ExpressionError(
+                f"can't set {name}: it is not a parameter of the loss (its parameters: {known})"
+            )
         value = parse_number(text, f"the value of {name},")
         replaced = symbols[name]
-        if replaced.is_positive and not value.is_positive or replaced.is_negative and not value.is_negative \
-                or not all(_allows(*bound, value) for bound in bounds.get(name, ())):
-            raise ExpressionError(f"can't set {name} = {value}: it contradicts what was assumed of {name}")
+        if (
+            replaced.is_positive
+            and not value.is_positive
+            or replaced.is_negative
+            and not value.is_negative
+            or not all(_allows(*bound, value) for bound in bounds.get(name, ()))
+        ):
+            raise ExpressionError(
+                f"can't set {name} = {value}: it contradicts what was assumed of {name}"
+            )
         expression = substituted(expression, {replaced: value})
         if expression is None:
-            raise ExpressionError(f"the formula has no value at {name} = {value}: for its limit, name the loss from the catalogue "
-                                  "(linex(0) is quadratic), or leave the parameter free, which says what the limit is like")
+            raise ExpressionError(
+                f"the formula has no value at {name} = {value}: for its limit, name the "
+                "loss from the catalogue "
+                "(linex(0) is quadratic), or leave the parameter free, which says what "
+                "the limit is like"
+            )
     return expression
 
 
 def _allows(relation: str, bound: sp.Expr, value: sp.Expr) -> bool:
     """value > bound, or what the relation says (True where it is not decided)."""
     way = constants.sign_of(value - bound)
-    return way is None or {">": way > 0, ">=": way >= 0, "<": way < 0, "<=": way <= 0, "!=": way != 0}[relation]
+    return (
+        way is None
+        or {">": way > 0, ">=": way >= 0, "<": way < 0, "<=": way <= 0, "!=": way != 0}[relation]
+    )
 
 
 def jump(loss: Loss, kink: sp.Expr) -> sp.Expr:
-    """g'(kink+) - g'(kink-): the atom of g'' at a kink (oo where a slope is infinite, 0 where both are shown to be equal)."""
+    """g'(kink+) - g'(kink-): the atom of g'' at a kink (oo where a slope is infinite, 0 where
+    both are shown to be equal).
+    """
     pieces = loss.derivative.pieces
     index = loss.derivative.kinks.index(kink)
     before, after = (_one_sided(pieces[index + after].expression, kink, after) for after in (0, 1))
     difference = after - before
-    return sp.S.Zero if difference.is_finite is not False and difference is not sp.nan and parameter_signs.is_zero(difference) \
+    return (
+        sp.S.Zero
+        if difference.is_finite is not False
+        and difference is not sp.nan
+        and parameter_signs.is_zero(difference)
         else sp.simplify(difference)
+    )
 
 
 def _one_sided(slope: sp.Expr, kink: sp.Expr, after: int) -> sp.Expr:
     if parameter_signs.is_finite(slope, at=(x, kink)):  # every part of it is: 0*zoo is no 0
         return slope.subs(x, kink)
     try:
-        found = (by_terms if slope.free_symbols - {x} else proofs).limit_of(slope, x, kink, 1 if after else -1)
+        found = (by_terms if slope.free_symbols - {x} else proofs).limit_of(
+            slope, x, kink, 1 if after else -1
+        )
     except proofs.Rejected:
         found = None
-    return within(patient(LIMIT_SECONDS), sp.limit, slope, x, kink, "+" if after else "-") if found is None else found
+    return (
+        within(patient(LIMIT_SECONDS), sp.limit, slope, x, kink, "+" if after else "-")
+        if found is None
+        else found
+    )

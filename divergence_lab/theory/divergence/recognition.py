@@ -1,9 +1,11 @@
-"""Which named divergence is it? Losses are compared, not generators: that needs no closed form of f.
+"""Which named divergence is it? Losses are compared, not generators: that needs no closed form of
+f.
 
     D_f = c D_named   <=>   g' = c g'_named, c > 0            (both without the gauge f -> f + b (t - 1))
 
-Enclosed values refuse at once what is not proportional; what they don't refuse is named only when the ratio was proved
-constant. Agreement in thirty digits at every point is no proof: without one there is no name.
+Enclosed values refuse at once what is not proportional; what they don't refuse is named only when
+the ratio was proved constant. Agreement in thirty digits at every point is no proof: without one
+there is no name.
 """
 
 from __future__ import annotations
@@ -16,18 +18,28 @@ from itertools import pairwise
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
-from divergence_lab.theory.expressions.parsing import ExpressionError, parse, write
-from divergence_lab.theory.expressions.identity import constant_ratio, simplified, vanishes
+from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, inside, is_finite, is_less, split
+from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
+from divergence_lab.theory.expressions.identity import constant_ratio, simplified, vanishes
+from divergence_lab.theory.expressions.parsing import ExpressionError, parse, write
+from divergence_lab.theory.expressions.pieces import (
+    CannotSplit,
+    Piece,
+    Pieces,
+    inside,
+    is_finite,
+    is_less,
+    split,
+)
 from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.expressions.symbols import t, x
 
 # Seven residuals on either side of 0.
-POINTS = tuple(sp.Rational(n, 13) for n in (-71, -47, -29, -19, -11, -5, -1, 1, 5, 11, 19, 29, 47, 71))
+POINTS = tuple(
+    sp.Rational(n, 13) for n in (-71, -47, -29, -19, -11, -5, -1, 1, 5, 11, 19, 29, 47, 71)
+)
 DIGITS = 30
 # What the proof over building blocks leaves open, SymPy may try this long.
 SIMPLIFY_SECONDS = 1.0
@@ -38,15 +50,18 @@ SAMPLE_PARAMETERS = tuple(sp.Rational(n, 17) for n in (6, 11, 23, 40))
 @dataclass(frozen=True)
 class _Candidate:
     """A named divergence, or a family at one value of its parameter."""
+
     name: str
     slopes: Pieces
 
 
 def recognise(loss: Loss) -> tuple[str | None, sp.Expr | None]:
-    """The named divergence that a continuous loss minimises, and the factor: D_f = factor * D_named.
+    """The named divergence that a continuous loss minimises, and the factor: D_f = factor *
+    D_named.
 
-    A factor of 1 is preferred among proportional names (GAN is twice Jensen-Shannon). Losses with one scale on the
-    left of 0 and another on the right are named with the share tau of the right one.
+    A factor of 1 is preferred among proportional names (GAN is twice Jensen-Shannon). Losses with
+    one scale on the left of 0 and another on the right are named with the share tau of the right
+    one.
     """
     return recognise_slopes(loss.derivative)
 
@@ -58,10 +73,15 @@ def recognise_slopes(slopes: Pieces) -> tuple[str | None, sp.Expr | None]:
     except (NotEvaluable, CannotSplit):
         return None, None
     for candidates in (_named(), _families(slopes, seen)):
-        proportional = [(candidate.name, *factors) for candidate in candidates
-                        if (factors := _side_factors(slopes, seen, candidate)) is not None]
+        proportional = [
+            (candidate.name, *factors)
+            for candidate in candidates
+            if (factors := _side_factors(slopes, seen, candidate)) is not None
+        ]
         if proportional:
-            name, below, above = next((row for row in proportional if row[1] == row[2] == 1), proportional[0])
+            name, below, above = next(
+                (row for row in proportional if row[1] == row[2] == 1), proportional[0]
+            )
             if sp.simplify(below - above) == 0:
                 return name, above
             tau = sp.simplify(above / (below + above))
@@ -70,38 +90,64 @@ def recognise_slopes(slopes: Pieces) -> tuple[str | None, sp.Expr | None]:
 
 
 def as_catalogued(slopes: Pieces, assumptions: tuple[str, ...]) -> sp.Expr | None:
-    """g as a factor times the catalogue's loss of the divergence that g' is recognised as, or None. To be confirmed."""
+    """g as a factor times the catalogue's loss of the divergence that g' is recognised as, or None.
+
+    To be confirmed.
+    """
     name = recognise_slopes(slopes)[0] or ""
     family, _, setting = name.partition(" with ")
     entry = next((entry for entry in catalogue.DIVERGENCES if entry.name == family), None)
     if entry is None:
         return None
-    text = entry.loss.replace(f"({entry.parameter})", f"({setting.partition(' = ')[2]})") if setting else entry.loss
+    text = (
+        entry.loss.replace(f"({entry.parameter})", f"({setting.partition(' = ')[2]})")
+        if setting
+        else entry.loss
+    )
     try:
         expression = catalogue.lookup(text, assumptions)[1]
     except ExpressionError:
         return None
-    mine, named = (sp.simplify(sp.diff(f.split_at_zero()[1].pieces[0].expression, x).subs(x, 0))
-                   for f in (slopes, Loss(expression, None).derivative))
-    return sp.simplify(mine / named) * expression if is_finite(mine) and is_finite(named) and named != 0 else None
+    mine, named = (
+        sp.simplify(sp.diff(f.split_at_zero()[1].pieces[0].expression, x).subs(x, 0))
+        for f in (slopes, Loss(expression, None).derivative)
+    )
+    return (
+        sp.simplify(mine / named) * expression
+        if is_finite(mine) and is_finite(named) and named != 0
+        else None
+    )
 
 
-# --- the candidates ------------------------------------------------------------------------------------------
+# --- the candidates
+# ------------------------------------------------------------------------------------------
+
 
 @cache
 def _named() -> tuple[_Candidate, ...]:
-    return tuple(_Candidate(entry.name, derivative_of_generator(catalogue.generator(entry)))
-                 for entry in catalogue.DIVERGENCES if entry.parameter is None)
+    return tuple(
+        _Candidate(entry.name, derivative_of_generator(catalogue.generator(entry)))
+        for entry in catalogue.DIVERGENCES
+        if entry.parameter is None
+    )
 
 
 @cache
 def _family_slopes() -> tuple[tuple[catalogue.NamedDivergence, sp.Symbol, Pieces], ...]:
-    return tuple((entry, sp.Symbol(entry.parameter, real=True), derivative_of_generator(catalogue.generator(entry)))
-                 for entry in catalogue.DIVERGENCES if entry.parameter is not None)
+    return tuple(
+        (
+            entry,
+            sp.Symbol(entry.parameter, real=True),
+            derivative_of_generator(catalogue.generator(entry)),
+        )
+        for entry in catalogue.DIVERGENCES
+        if entry.parameter is not None
+    )
 
 
 def _families(slopes: Pieces, seen: tuple[arb, ...]) -> Iterator[_Candidate]:
-    """Each family at the parameter value that the third over the second derivative of g at 0 points to.
+    """Each family at the parameter value that the third over the second derivative of g at 0 points
+    to.
 
     First in numbers, which refuse nearly always, then exactly.
     """
@@ -112,22 +158,30 @@ def _families(slopes: Pieces, seen: tuple[arb, ...]) -> Iterator[_Candidate]:
     exact = None
     for entry, symbol, family in _family_slopes():
         about = _parameter_at(entry, near)
-        if not _allowed(entry, about) or not _nearly_proportional(seen, _at_parameter(family, symbol, about)):
+        if not _allowed(entry, about) or not _nearly_proportional(
+            seen, _at_parameter(family, symbol, about)
+        ):
             continue
         if exact is None:
             slope = simplified(piece.expression, inside(piece))
             exact = sp.simplify(sp.diff(slope, x, 2).subs(x, 0) / sp.diff(slope, x).subs(x, 0))
         value = sp.simplify(_parameter_at(entry, exact))
         if value.is_finite and _allowed(entry, value):
-            yield _Candidate(f"{entry.name} with {entry.parameter} = {write(value)}",
-                             derivative_of_generator(catalogue.generator(entry).subs(symbol, value)))
+            yield _Candidate(
+                f"{entry.name} with {entry.parameter} = {write(value)}",
+                derivative_of_generator(catalogue.generator(entry).subs(symbol, value)),
+            )
 
 
 def _skewness(slope: sp.Expr) -> sp.Rational | None:
-    """The third over the second derivative of g at 0, to thirty digits; free parameters at sample values."""
+    """The third over the second derivative of g at 0, to thirty digits; free parameters at
+    sample values.
+    """
     try:
         chosen = _sampled(slope.free_symbols - {x})
-        curvature, third = (value_at(sp.diff(slope, x, n).subs(chosen), x, sp.S.Zero, 2 * DIGITS) for n in (1, 2))
+        curvature, third = (
+            value_at(sp.diff(slope, x, n).subs(chosen), x, sp.S.Zero, 2 * DIGITS) for n in (1, 2)
+        )
     except NotEvaluable:
         return None
     with digits(2 * DIGITS):
@@ -143,12 +197,19 @@ def _parameter_at(entry: catalogue.NamedDivergence, skewness: sp.Expr) -> sp.Exp
 
 
 def _allowed(entry: catalogue.NamedDivergence, value: sp.Expr) -> bool:
-    """Is the family defined at this value? A symbolic one counts as allowed: it is the user's own parameter."""
+    """Is the family defined at this value? A symbolic one counts as allowed: it is the user's
+    own parameter.
+    """
     if value.free_symbols:
         return True
     try:
-        return all(catalogue.holds_at(bound, {entry.parameter: write(value)}) for bound in entry.where)
-    except (ExpressionError, TypeError):  # too long to be written, or not told from a bound: no value to name
+        return all(
+            catalogue.holds_at(bound, {entry.parameter: write(value)}) for bound in entry.where
+        )
+    except (
+        ExpressionError,
+        TypeError,
+    ):  # too long to be written, or not told from a bound: no value to name
         return False
 
 
@@ -157,7 +218,9 @@ def _at_parameter(family: Pieces, symbol: sp.Symbol, value: sp.Expr) -> Pieces:
 
 
 def _nearly_proportional(seen: tuple[arb, ...], slopes: Pieces) -> bool:
-    """Do g' and a family at a rounded parameter agree in some digits? Only a filter before the exact question."""
+    """Do g' and a family at a rounded parameter agree in some digits? Only a filter before the
+    exact question.
+    """
     try:
         ratios = [a / b for a, b in zip(seen, _values(slopes))]
     except NotEvaluable:
@@ -166,7 +229,8 @@ def _nearly_proportional(seen: tuple[arb, ...], slopes: Pieces) -> bool:
 
 
 def derivative_of_generator(generator: sp.Expr) -> Pieces:
-    """g'(x) = t f'(t) - f(t) at t = e^x, from f normalised to f(1) = f'(1) = 0 (the converse, Remark 4.3).
+    """g'(x) = t f'(t) - f(t) at t = e^x, from f normalised to f(1) = f'(1) = 0 (the converse,
+    Remark 4.3).
 
     With F(x) = f(e^x) that is F' - F.
     """
@@ -179,15 +243,28 @@ def derivative_of_generator(generator: sp.Expr) -> Pieces:
     return Pieces(tuple(pieces), x)
 
 
-# --- proportional on either side? ----------------------------------------------------------------------------
+# --- proportional on either side?
+# ----------------------------------------------------------------------------
+
 
 def _values(slopes: Pieces) -> tuple[arb, ...]:
     """g' at the points, enclosed; free parameters take sample values."""
-    chosen = _sampled(set().union(*(piece.expression.free_symbols for piece in slopes.pieces)) - {x})
-    expressions = [piece.expression.subs(chosen) if chosen else piece.expression for piece in slopes.pieces]
+    chosen = _sampled(
+        set().union(*(piece.expression.free_symbols for piece in slopes.pieces)) - {x}
+    )
+    expressions = [
+        piece.expression.subs(chosen) if chosen else piece.expression for piece in slopes.pieces
+    ]
     ends = [piece.high.subs(chosen) for piece in slopes.pieces]
-    return tuple(value_at(next(e for e, high in zip(expressions, ends) if high == sp.oo or is_less(point, high)),
-                          x, point, DIGITS) for point in POINTS)
+    return tuple(
+        value_at(
+            next(e for e, high in zip(expressions, ends) if high == sp.oo or is_less(point, high)),
+            x,
+            point,
+            DIGITS,
+        )
+        for point in POINTS
+    )
 
 
 def _sampled(parameters: Iterable[sp.Symbol]) -> Mapping[sp.Symbol, sp.Expr]:
@@ -195,8 +272,10 @@ def _sampled(parameters: Iterable[sp.Symbol]) -> Mapping[sp.Symbol, sp.Expr]:
     ordered = sorted(parameters, key=str)
     if len(ordered) > len(SAMPLE_PARAMETERS):
         raise NotEvaluable("more parameters than sample values")
-    return {symbol: -value if symbol.is_negative or symbol.is_nonpositive else value
-            for symbol, value in zip(ordered, SAMPLE_PARAMETERS)}
+    return {
+        symbol: -value if symbol.is_negative or symbol.is_nonpositive else value
+        for symbol, value in zip(ordered, SAMPLE_PARAMETERS)
+    }
 
 
 @cache
@@ -204,8 +283,12 @@ def _values_of(candidate: _Candidate) -> tuple[arb, ...]:
     return _values(candidate.slopes)
 
 
-def _side_factors(slopes: Pieces, seen: tuple[arb, ...], candidate: _Candidate) -> tuple[sp.Expr, sp.Expr] | None:
-    """(c_left, c_right), both positive, with g' = c g'_named on either side of 0: proved, or None."""
+def _side_factors(
+    slopes: Pieces, seen: tuple[arb, ...], candidate: _Candidate
+) -> tuple[sp.Expr, sp.Expr] | None:
+    """(c_left, c_right), both positive, with g' = c g'_named on either side of 0: proved, or
+    None.
+    """
     try:
         known = _values_of(candidate)
     except NotEvaluable:
@@ -214,10 +297,13 @@ def _side_factors(slopes: Pieces, seen: tuple[arb, ...], candidate: _Candidate) 
     for side in (slice(0, half), slice(half, None)):
         ratios = [a / b for a, b in zip(seen[side], known[side])]
         if any(not ratio.is_finite() or not ratio > 0 for ratio in ratios) or any(
-                not a.overlaps(b) for a, b in pairwise(ratios)):
+            not a.overlaps(b) for a, b in pairwise(ratios)
+        ):
             return None
-    factors = tuple(_factor(mine.pieces, named.pieces)
-                    for mine, named in zip(slopes.split_at_zero(), candidate.slopes.split_at_zero()))
+    factors = tuple(
+        _factor(mine.pieces, named.pieces)
+        for mine, named in zip(slopes.split_at_zero(), candidate.slopes.split_at_zero())
+    )
     return None if None in factors else factors
 
 
@@ -225,7 +311,9 @@ def _factor(mine: tuple[Piece, ...], named: tuple[Piece, ...]) -> sp.Expr | None
     """The constant c > 0 with mine = c * named on every piece of one side of 0, proved."""
     factor = None
     try:
-        pairs = [(a, b, common) for a in mine for b in named if (common := _common(a, b)) is not None]
+        pairs = [
+            (a, b, common) for a in mine for b in named if (common := _common(a, b)) is not None
+        ]
     except CannotSplit:
         return None
     for a, b, common in pairs:
@@ -244,7 +332,9 @@ def _common(a: Piece, b: Piece) -> Piece | None:
 
 
 def _proved_ratio(a: sp.Expr, b: sp.Expr, where: Piece) -> sp.Expr | None:
-    """c with a = c b: over building blocks, or from the derivatives and one exact value, or by SymPy's simplify."""
+    """c with a = c b: over building blocks, or from the derivatives and one exact value, or by
+    SymPy's simplify.
+    """
     sample = inside(where)
     ratio = constant_ratio(a, b, sample)
     if ratio is not None:

@@ -1,6 +1,6 @@
 """f at any ratio as guaranteed digits, from its defining integral: needs no closed form.
 
-    f(e^u) = e^u int_0^u g'(v) e^{-v} dv
+f(e^u) = e^u int_0^u g'(v) e^{-v} dv
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact, integral, value_at
 from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact, integral, value_at
 from divergence_lab.theory.expressions.pieces import Pieces, is_less
 from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.expressions.symbols import x
@@ -20,7 +20,10 @@ from divergence_lab.theory.expressions.symbols import x
 
 @dataclass(frozen=True)
 class Value:
-    """f(ratio) lies within `radius` of `value`, guaranteed; all three are text, the last two decimal numbers."""
+    """f(ratio) lies within `radius` of `value`, guaranteed; all three are text, the last two
+    decimal numbers.
+    """
+
     ratio: str
     value: str
     radius: str
@@ -29,7 +32,8 @@ class Value:
 def enclose_integral(loss: Pieces, u: sp.Expr, precision: int) -> arb:
     """int_0^u g'(v) e^{-v} dv, enclosed, from the pieces of g; u exact.
 
-    Where g' is not finite (a root at 0) the parts rule takes over: g(u) e^{-u} + int_0^u g(v) e^{-v} dv.
+    Where g' is not finite (a root at 0) the parts rule takes over: g(u) e^{-u} + int_0^u g(v)
+    e^{-v} dv.
     """
     total = _enclose(loss.derivative(), u, precision)
     if total.is_finite():
@@ -60,15 +64,22 @@ def pieces_at(pieces: Pieces, point: sp.Expr, precision: int) -> arb:
     raise AssertionError("the last piece reaches infinity")
 
 
-
 def enclose(loss: Loss, ratio: sp.Expr, precision: int = 30) -> arb:
-    """f(ratio) as a ball, ratio an exact positive number: from the defining integral, never from the closed form."""
+    """f(ratio) as a ball, ratio an exact positive number: from the defining integral, never from
+    the closed form.
+    """
     for extra in (0, 30, 100, 300):
         with digits(precision + extra + 20):
             u = sp.log(ratio)
-            ball = exact(ratio) * enclose_integral(loss.pieces, u, precision + extra) \
-                if ratio != 1 else arb(0)
-        if ball.is_finite() and (ball.rad() == 0 or abs(ball.rad()) < arb(10) ** -precision * max(1, abs(float(ball.mid())))):
+            ball = (
+                exact(ratio) * enclose_integral(loss.pieces, u, precision + extra)
+                if ratio != 1
+                else arb(0)
+            )
+        if ball.is_finite() and (
+            ball.rad() == 0
+            or abs(ball.rad()) < arb(10) ** -precision * max(1, abs(float(ball.mid())))
+        ):
             return ball
     return ball
 
@@ -77,10 +88,15 @@ def value(loss: Loss, ratio: sp.Expr, precision: int = 30) -> Value:
     """f(ratio) to `precision` digits with its guaranteed radius, as decimal strings."""
     ball = enclose(loss, ratio, precision)
     if not ball.is_finite():
-        raise NotEvaluable(f"f({ratio}) could not be enclosed: the loss may not be defined up to there")
+        raise NotEvaluable(
+            f"f({ratio}) could not be enclosed: the loss may not be defined up to there"
+        )
     with digits(precision + 20):
-        # Round the midpoint to the digits that are shown; what the rounding loses is added to the radius.
+        # Round the midpoint to the digits that are shown; what the rounding loses is added to the
+        # radius.
         shown = arb(ball.mid()).str(precision, radius=False)
         radius = abs(ball - arb(shown)).upper()
-        exponent = -math.inf if radius == 0 else math.ceil(float(arb(radius).log() / arb(10).log()) + 1e-9)
+        exponent = (
+            -math.inf if radius == 0 else math.ceil(float(arb(radius).log() / arb(10).log()) + 1e-9)
+        )
     return Value(str(ratio), shown, "0" if radius == 0 else f"1e{int(exponent)}")

@@ -1,6 +1,7 @@
-"""Real balls for the trusted checker: an expression on an interval, enclosed. Its own evaluator, shared with no search.
+"""Real balls for the trusted checker: an expression on an interval, enclosed. Its own evaluator,
+shared with no search.
 
-    ball(expression, variable, box)   contains  expression(v)  for every v in box, or is not finite
+ball(expression, variable, box)   contains  expression(v)  for every v in box, or is not finite
 """
 
 from __future__ import annotations
@@ -15,15 +16,35 @@ from divergence_lab.theory.expressions.precision import bits
 PRECISION_BITS = 128
 
 _FUNCTIONS = {
-    sp.exp: arb.exp, sp.log: arb.log, sp.sinh: arb.sinh, sp.cosh: arb.cosh, sp.tanh: arb.tanh, sp.asinh: arb.asinh,
-    sp.acosh: arb.acosh, sp.atanh: arb.atanh, sp.atan: arb.atan, sp.erf: arb.erf, sp.erfc: arb.erfc, sp.erfi: arb.erfi,
-    sp.gamma: arb.gamma, sp.coth: arb.coth, sp.sech: arb.sech, sp.csch: arb.csch,
+    sp.exp: arb.exp,
+    sp.log: arb.log,
+    sp.sinh: arb.sinh,
+    sp.cosh: arb.cosh,
+    sp.tanh: arb.tanh,
+    sp.asinh: arb.asinh,
+    sp.acosh: arb.acosh,
+    sp.atanh: arb.atanh,
+    sp.atan: arb.atan,
+    sp.erf: arb.erf,
+    sp.erfc: arb.erfc,
+    sp.erfi: arb.erfi,
+    sp.gamma: arb.gamma,
+    sp.coth: arb.coth,
+    sp.sech: arb.sech,
+    sp.csch: arb.csch,
 }
-_CONSTANTS = {sp.pi: arb.pi, sp.E: arb.const_e, sp.EulerGamma: arb.const_euler, sp.Catalan: arb.const_catalan}
+_CONSTANTS = {
+    sp.pi: arb.pi,
+    sp.E: arb.const_e,
+    sp.EulerGamma: arb.const_euler,
+    sp.Catalan: arb.const_catalan,
+}
 
 
 def ball(expression: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
-    """The range of `expression` on `box`, enclosed; not finite where it may be undefined or is not known here."""
+    """The range of `expression` on `box`, enclosed; not finite where it may be undefined or is
+    not known here.
+    """
     if expression == variable:
         return box
     if expression.is_Rational:
@@ -54,7 +75,9 @@ def ball(expression: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
         return best
     inner = ball(expression.args[0], variable, box)
     if isinstance(expression, sp.sign):
-        return arb(1) if inner > 0 else arb(-1) if inner < 0 else arb(0) if inner == 0 else arb(0, 1)
+        return (
+            arb(1) if inner > 0 else arb(-1) if inner < 0 else arb(0) if inner == 0 else arb(0, 1)
+        )
     if isinstance(expression, sp.Abs):
         return abs(inner)
     if isinstance(expression, sp.Ei):
@@ -67,7 +90,9 @@ def ball(expression: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
 
 
 def _piecewise(expression: sp.Piecewise, variable: sp.Symbol, box: arb) -> arb:
-    """The first piece whose condition is certain; not finite where a condition before it is not decided."""
+    """The first piece whose condition is certain; not finite where a condition before it is not
+    decided.
+    """
     for value, condition in expression.args:
         truth = decide(condition, variable, box)
         if truth is None:
@@ -101,15 +126,21 @@ def _power(base: arb, exponent: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
             return 1 / _power(base, -exponent, variable, box)
         if n % 2 == 0 and base.contains(0):  # an even power is not negative
             return arb(0).union(arb(abs(base).upper()) ** n)
-        if base > 0 or base < 0:  # monotone: the ends give the range, far tighter than the product of balls
+        if (
+            base > 0 or base < 0
+        ):  # monotone: the ends give the range, far tighter than the product of balls
             return (arb(base.lower()) ** n).union(arb(base.upper()) ** n)
-        return base ** n
+        return base**n
     power = ball(exponent, variable, box)
     if base > 0:
-        return base ** power
-    if base >= 0 and exponent.is_positive or (base.contains(0) and exponent.is_positive and not base < 0):
-        # 0^p = 0: the ball that reaches 0 is enclosed by its upper end (the part below 0 is not in the domain,
-        # and belongs to the rounding of an end point at 0)
+        return base**power
+    if (
+        base >= 0
+        and exponent.is_positive
+        or (base.contains(0) and exponent.is_positive and not base < 0)
+    ):
+        # 0^p = 0: the ball that reaches 0 is enclosed by its upper end (the part below 0 is not in
+        # the domain, and belongs to the rounding of an end point at 0)
         return arb(0).union(arb(base.upper()) ** power)
     return arb.nan()
 

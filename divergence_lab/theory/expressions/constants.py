@@ -1,13 +1,16 @@
-"""Is an exact constant positive, negative or 0? Decided, or said not to be: looks prove nothing. Part of the trusted checker.
+"""Is an exact constant positive, negative or 0? Decided, or said not to be: looks prove nothing.
+Part of the trusted checker.
 
     sqrt(2) - 1 and 1/(1 + sqrt(2))      are one number, and so are log(8)/3 and log(2)
 
 That a constant is not 0 is shown by a ball alone. That it is 0 is shown
 
-* for algebraic numbers by a bound that no other such number reaches: |a| >= e^(-d h) for a != 0 of degree d and absolute
-  logarithmic height h (Liouville), with h(a + b) <= h(a) + h(b) + log 2, h(a b) <= h(a) + h(b), h(1/a) = h(a), h(a^r) = |r| h(a);
-* for others by writing them as a sum of products of algebraic numbers, exponentials and further constants, in which the
-  algebraic factors of equal products add up to 0. Exponents and arguments are compared in the same way.
+* for algebraic numbers by a bound that no other such number reaches: |a| >= e^(-d h) for a != 0 of
+  degree d and absolute logarithmic height h (Liouville), with h(a + b) <= h(a) + h(b) + log 2, h(a
+  b) <= h(a) + h(b), h(1/a) = h(a), h(a^r) = |r| h(a);
+* for others by writing them as a sum of products of algebraic numbers, exponentials and further
+  constants, in which the algebraic factors of equal products add up to 0. Exponents and arguments
+  are compared in the same way.
 
 Where neither does, the answer is None: never "different".
 """
@@ -26,19 +29,22 @@ from flint import arb
 from divergence_lab.theory.expressions.balls import PRECISION_BITS, ball, ball_of_constant
 from divergence_lab.theory.expressions.precision import bits
 
-MAX_BITS = 40_000         # of precision; a bound below 2^-MAX_BITS is not awaited
-MAX_OPERATIONS = 2_000    # of a constant that is not algebraic
-DENOMINATOR = 10**6       # of a rational number that a constant is recognised as
+MAX_BITS = 40_000  # of precision; a bound below 2^-MAX_BITS is not awaited
+MAX_OPERATIONS = 2_000  # of a constant that is not algebraic
+DENOMINATOR = 10**6  # of a rational number that a constant is recognised as
 _ODD = (sp.erf, sp.erfi, sp.atan)
-DIGITS, LARGEST = 60, 60  # of logarithms among which a relation is sought, and its largest coefficient
+DIGITS, LARGEST = (
+    60,
+    60,
+)  # of logarithms among which a relation is sought, and its largest coefficient
 
 
 @lru_cache(maxsize=20_000)
 def sign_of(number: sp.Expr) -> int | None:
     """1, -1 or 0, the sign of an exact real constant; None where it is not decided.
 
-        >>> sign_of(sp.sqrt(3 + 2 * sp.sqrt(2)) - 1 - sp.sqrt(2))
-        0
+    >>> sign_of(sp.sqrt(3 + 2 * sp.sqrt(2)) - 1 - sp.sqrt(2))
+    0
     """
     if number.is_Rational:
         return int(sp.sign(number))
@@ -75,11 +81,16 @@ def _ball_with(number: sp.Expr, count: int) -> arb:
         return ball(number, sp.Dummy(), arb(0))
 
 
-# --- algebraic numbers ---------------------------------------------------------------------------------------
+# --- algebraic numbers
+# ---------------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True)
 class _Algebraic:
-    """A bound of the height of an algebraic number, and the radicals (base, q) whose degrees multiply to one of its degree."""
+    """A bound of the height of an algebraic number, and the radicals (base, q) whose degrees
+    multiply to one of its degree.
+    """
+
     height: float
     radicals: frozenset[tuple[sp.Expr, int]] = frozenset()
 
@@ -91,7 +102,9 @@ class _Algebraic:
 
 @lru_cache(maxsize=20_000)
 def _algebraic(e: sp.Expr) -> _Algebraic | None:
-    """What is known of a number that is made of rational ones by + - * / and roots; None for any other."""
+    """What is known of a number that is made of rational ones by + - * / and roots; None for any
+    other.
+    """
     if e.is_Rational:
         return _Algebraic(math.log(max(abs(int(e.p)), int(e.q))) * (1 + 1e-12))
     if e.is_Add or e.is_Mul:
@@ -120,13 +133,19 @@ def _sign_of_algebraic(number: sp.Expr, smallest: float) -> int | None:
     return None
 
 
-# --- other constants -----------------------------------------------------------------------------------------
+# --- other constants
+# -----------------------------------------------------------------------------------------
+
 
 def _vanishes(number: sp.Expr) -> bool:
-    """The constant is 0, by algebra with its exponentials, logarithms and other parts as unknowns (False: not shown)."""
+    """The constant is 0, by algebra with its exponentials, logarithms and other parts as
+    unknowns (False: not shown).
+    """
     if number.has(sp.sinh, sp.cosh, sp.tanh, sp.coth, sp.sech, sp.csch):
         number = number.rewrite(sp.exp)
-    number = sp.expand_log(number).replace(lambda e: isinstance(e, sp.asinh | sp.acosh | sp.atanh), lambda e: e.rewrite(sp.log))
+    number = sp.expand_log(number).replace(
+        lambda e: isinstance(e, sp.asinh | sp.acosh | sp.atanh), lambda e: e.rewrite(sp.log)
+    )
     if sp.count_ops(number) > MAX_OPERATIONS:
         return False
     try:
@@ -141,7 +160,10 @@ class _NoForm(Exception):
 
 @dataclass
 class _Form:
-    """Unknowns for the parts of a constant: what each stands for, and u^(1/q) for a u that is no algebraic number."""
+    """Unknowns for the parts of a constant: what each stands for, and u^(1/q) for a u that is no
+    algebraic number.
+    """
+
     numbers: dict[sp.Symbol, sp.Expr] = field(default_factory=dict)
     exponents: dict[sp.Symbol, sp.Expr] = field(default_factory=dict)
     logarithms: dict[sp.Symbol, sp.Expr] = field(default_factory=dict)
@@ -149,7 +171,9 @@ class _Form:
     roots: list[tuple[sp.Symbol, int, sp.Expr]] = field(default_factory=list)
 
     def vanishes(self, number: sp.Expr) -> bool:
-        """Terms with equal exponents and equal further parts have algebraic factors that add up to 0."""
+        """Terms with equal exponents and equal further parts have algebraic factors that add up
+        to 0.
+        """
         for e in sorted(number.atoms(sp.log), key=lambda e: (not e.args[0].is_Rational, str(e))):
             self.of(e)  # those of primes first: others are written by them
         numerator = sp.expand(sp.together(self.of(number)).as_numer_denom()[0])
@@ -184,7 +208,11 @@ class _Form:
         exponent, left = sp.expand(exponent), []
         for part in sp.Add.make_args(exponent):  # e^(u + log(2)/3) is 2^(1/3) e^u
             rate, inner = part.as_coeff_Mul()
-            if isinstance(inner, sp.log) and rate.is_Rational and _algebraic(inner.args[0]) is not None:
+            if (
+                isinstance(inner, sp.log)
+                and rate.is_Rational
+                and _algebraic(inner.args[0]) is not None
+            ):
                 factor *= inner.args[0] ** rate
             else:
                 left.append(part)
@@ -233,7 +261,9 @@ class _Form:
         return self._symbol(self.others, e)
 
     def _root(self, base: sp.Expr, q: int) -> sp.Symbol:
-        found = next((root for root, n, _ in self.roots if n == q and _same(self.others[root], base)), None)
+        found = next(
+            (root for root, n, _ in self.roots if n == q and _same(self.others[root], base)), None
+        )
         if found is None:
             inner = self.of(base)
             found = sp.Dummy()
@@ -244,8 +274,17 @@ class _Form:
     def _log(self, u: sp.Expr) -> sp.Expr:
         """log u by logarithms of primes, of other algebraic numbers and of what is neither."""
         if u.is_Rational and u > 0:
-            powers = {**sp.factorint(u.p, limit=10_000), **{n: -k for n, k in sp.factorint(u.q, limit=10_000).items()}}
-            return sp.Add(*(k * self._symbol(self.logarithms, sp.Integer(n)) for n, k in powers.items() if n != 1))
+            powers = {
+                **sp.factorint(u.p, limit=10_000),
+                **{n: -k for n, k in sp.factorint(u.q, limit=10_000).items()},
+            }
+            return sp.Add(
+                *(
+                    k * self._symbol(self.logarithms, sp.Integer(n))
+                    for n, k in powers.items()
+                    if n != 1
+                )
+            )
         if u.is_Mul and all(ball_of_constant(part) > 0 for part in u.args):
             return sp.Add(*(self._log(part) for part in u.args))
         if u == sp.E or isinstance(u, sp.exp):
@@ -259,15 +298,24 @@ class _Form:
         return self._by_known_logarithms(u) or self._symbol(self.logarithms, u)
 
     def _by_known_logarithms(self, u: sp.Expr) -> sp.Expr | None:
-        """log u = sum n_i/n log u_i over known ones: guessed from digits, proved by u^n = prod u_i^(n_i)."""
+        """log u = sum n_i/n log u_i over known ones: guessed from digits, proved by u^n = prod
+        u_i^(n_i).
+        """
         if not self.logarithms or u in self.logarithms.values():
             return next((s for s, v in self.logarithms.items() if v == u), None)
         with mpmath.workdps(DIGITS):
-            values = [mpmath.log(mpmath.mpf(sp.N(v, DIGITS + 5)._mpf_)) for v in (u, *self.logarithms.values())]
-            found = mpmath.pslq(values, maxcoeff=LARGEST, maxsteps=10_000, tol=mpmath.mpf(10) ** (10 - DIGITS))
+            values = [
+                mpmath.log(mpmath.mpf(sp.N(v, DIGITS + 5)._mpf_))
+                for v in (u, *self.logarithms.values())
+            ]
+            found = mpmath.pslq(
+                values, maxcoeff=LARGEST, maxsteps=10_000, tol=mpmath.mpf(10) ** (10 - DIGITS)
+            )
         if not found or found[0] == 0:
             return None
-        product = sp.Mul(u ** found[0], *(v ** n for v, n in zip(self.logarithms.values(), found[1:])))
+        product = sp.Mul(
+            u ** found[0], *(v**n for v, n in zip(self.logarithms.values(), found[1:]))
+        )
         if sign_of(product - 1) != 0:
             return None
         return sp.Add(*(sp.Rational(-n, found[0]) * s for s, n in zip(self.logarithms, found[1:])))
@@ -277,28 +325,44 @@ def _same(a: sp.Expr, b: sp.Expr) -> bool:
     return a == b or sign_of(a - b) == 0
 
 
-# --- expressions ---------------------------------------------------------------------------------------------
+# --- expressions
+# ---------------------------------------------------------------------------------------------
+
 
 @lru_cache(maxsize=2_000)
 def unified(e: sp.Expr) -> sp.Expr:
-    """e with equal constants in it written alike, up to sign, and rational ones as such: x^a - x^b is 0 where a = b.
+    """e with equal constants in it written alike, up to sign, and rational ones as such: x^a - x^b
+    is 0 where a = b.
 
-        >>> z = sp.Symbol("z", positive=True)
-        >>> unified(z ** (sp.sqrt(2) - 1) - z ** (1 / (1 + sp.sqrt(2))))
-        0
+    >>> z = sp.Symbol("z", positive=True)
+    >>> unified(z ** (sp.sqrt(2) - 1) - z ** (1 / (1 + sp.sqrt(2))))
+    0
     """
     found: set[sp.Expr] = set()
     _collect(e, found)
     written: dict[sp.Expr, sp.Expr] = {}
     for c in sorted(found, key=lambda c: (sp.count_ops(c), str(c))):
         rational = _as_rational(c)
-        written[c] = rational if rational is not None else next(
-            (s * known for known in written.values() for s in (1, -1) if _meets(c, s * known) and sign_of(c - s * known) == 0), c)
+        written[c] = (
+            rational
+            if rational is not None
+            else next(
+                (
+                    s * known
+                    for known in written.values()
+                    for s in (1, -1)
+                    if _meets(c, s * known) and sign_of(c - s * known) == 0
+                ),
+                c,
+            )
+        )
     return e if all(c == known for c, known in written.items()) else _rewritten(e, written)
 
 
 def _collect(e: sp.Basic, found: set[sp.Expr]) -> None:
-    """The constants of e that are not rational, the largest ones; those of a sum or product together."""
+    """The constants of e that are not rational, the largest ones; those of a sum or product
+    together.
+    """
     if isinstance(e, sp.Expr) and not e.free_symbols:
         if not e.is_Rational and not e.is_infinite and ball_of_constant(e).is_finite():
             found.add(e)
@@ -324,7 +388,10 @@ def _rewritten(e: sp.Basic, written: dict[sp.Expr, sp.Expr]) -> sp.Basic:
     fixed, rest = _parts(e)
     if not rest:
         return e
-    parts = [*([] if fixed is None else [_rewritten(fixed, written)]), *(_rewritten(part, written) for part in rest)]
+    parts = [
+        *([] if fixed is None else [_rewritten(fixed, written)]),
+        *(_rewritten(part, written) for part in rest),
+    ]
     return e if fixed is None and all(a is b for a, b in zip(parts, e.args)) else e.func(*parts)
 
 

@@ -1,7 +1,7 @@
 """SymPy expression -> guaranteed enclosures, by python-flint's ball arithmetic (Arb).
 
-The independent numeric route: nothing here simplifies or takes limits. A value is a ball that contains the truth, or
-it is not finite, and then nothing is claimed.
+The independent numeric route: nothing here simplifies or takes limits. A value is a ball that
+contains the truth, or it is not finite, and then nothing is claimed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def _atan(z: acb, analytic: bool) -> acb:
 
 
 def _ei(z: acb, analytic: bool) -> acb:
-    # Ei is real and analytic on either side of 0; E1 carries the left half-plane without the cut of the complex Ei.
+    # Ei is real and analytic on either side of 0; E1 carries the left half-plane without the cut of
+    # the complex Ei.
     if z.real < 0:
         return -(-z).expint(1)
     return z.ei() if z.real > 0 else _undefined()
@@ -121,8 +122,9 @@ _FUNCTIONS: dict[type, Callable] = {
 def evaluator(expression: sp.Expr, variable: sp.Symbol) -> Evaluator:
     """A function (ball, analytic) -> ball that encloses `expression` on the ball.
 
-    With analytic=True the result is not finite unless the expression is holomorphic on the ball, as rigorous
-    integration needs. Constants are evaluated at the precision of the call. Raises NotEvaluable.
+    With analytic=True the result is not finite unless the expression is holomorphic on the ball, as
+    rigorous integration needs. Constants are evaluated at the precision of the call. Raises
+    NotEvaluable.
     """
     if expression == variable:
         return lambda z, analytic: z
@@ -150,6 +152,7 @@ def evaluator(expression: sp.Expr, variable: sp.Symbol) -> Evaluator:
             if analytic and not (w.real > 0 or w.imag > 0 or w.imag < 0):
                 return _undefined()
             return w.gamma_upper(s) if upper else w.gamma_lower(s)
+
         return incomplete
     if isinstance(expression, sp.Max | sp.Min):
         parts = [evaluator(argument, variable) for argument in expression.args]
@@ -160,6 +163,7 @@ def evaluator(expression: sp.Expr, variable: sp.Symbol) -> Evaluator:
             for part in parts[1:]:
                 best = _max(best, sign * part(z, analytic), analytic)
             return sign * best
+
         return extreme
     function = _FUNCTIONS.get(expression.func)
     if function is None:
@@ -180,13 +184,24 @@ def _atom(expression: sp.Expr) -> Evaluator:
     return lambda z, analytic: acb(constant())
 
 
-_CONSTANTS = {sp.pi: arb.pi, sp.E: arb.const_e, sp.EulerGamma: arb.const_euler, sp.Catalan: arb.const_catalan}
+_CONSTANTS = {
+    sp.pi: arb.pi,
+    sp.E: arb.const_e,
+    sp.EulerGamma: arb.const_euler,
+    sp.Catalan: arb.const_catalan,
+}
 
 
 def _definite(expression: sp.Integral, variable: sp.Symbol) -> Evaluator:
-    """int_low^high h(v) dv for real ends: quadrature between the middles of their balls, h on a ball times the rest."""
+    """int_low^high h(v) dv for real ends: quadrature between the middles of their balls, h on a
+    ball times the rest.
+    """
     ((dummy, low, high),) = expression.limits
-    function, start, end = evaluator(expression.function, dummy), evaluator(low, variable), evaluator(high, variable)
+    function, start, end = (
+        evaluator(expression.function, dummy),
+        evaluator(low, variable),
+        evaluator(high, variable),
+    )
 
     def evaluate(z: acb, analytic: bool) -> acb:
         a, b = start(z, False), end(z, False)
@@ -198,6 +213,7 @@ def _definite(expression: sp.Integral, variable: sp.Symbol) -> Evaluator:
             if ball != middle:
                 total += sign * function(ball, False) * (ball - middle)
         return total
+
     return evaluate
 
 
@@ -207,6 +223,7 @@ def _sum(parts: list[Evaluator]) -> Evaluator:
         for part in parts[1:]:
             total = total + part(z, analytic)
         return total
+
     return evaluate
 
 
@@ -216,6 +233,7 @@ def _product(parts: list[Evaluator]) -> Evaluator:
         for part in parts[1:]:
             total = total * part(z, analytic)
         return total
+
     return evaluate
 
 
@@ -236,17 +254,21 @@ def _power(expression: sp.Pow, variable: sp.Symbol) -> Evaluator:
     def evaluate(z: acb, analytic: bool) -> acb:
         b, p = base(z, analytic), power(z, analytic)
         if not analytic and b.imag == 0 and positive and b.real.contains(0) and not b.real < 0:
-            # 0**p = 0 for p > 0: a ball that reaches 0 is enclosed by its upper end (ball ** real is NaN there).
+            # 0**p = 0 for p > 0: a ball that reaches 0 is enclosed by its upper end (ball ** real
+            # is NaN there).
             top = arb(b.real.upper())
-            return acb(0) if top <= 0 else acb(arb(0).union(top ** p.real))
+            return acb(0) if top <= 0 else acb(arb(0).union(top**p.real))
         return b.pow(p, analytic=analytic)
+
     return evaluate
 
 
 def _integer_power(z: acb, n: int) -> acb:
-    if z.imag == 0 and n % 2 == 0 and z.real.contains(0):  # an even power of a ball around 0 is not negative
+    if (
+        z.imag == 0 and n % 2 == 0 and z.real.contains(0)
+    ):  # an even power of a ball around 0 is not negative
         return acb(arb(0).union(arb(abs(z.real).upper()) ** n))
-    return z ** n
+    return z**n
 
 
 _NO_VARIABLE = sp.Dummy()
@@ -261,16 +283,24 @@ def exact(value: sp.Expr) -> arb:
 
 
 def value_at(expression: sp.Expr, variable: sp.Symbol, point: sp.Expr, precision: int = 30) -> arb:
-    """`expression` at `variable = point`, enclosed with about `precision` digits (not finite: undefined there)."""
+    """`expression` at `variable = point`, enclosed with about `precision` digits (not finite:
+    undefined there).
+    """
     with digits(precision + 10):
         ball = evaluator(expression, variable)(acb(exact(point)), False)
         return ball.real if ball.is_finite() and ball.imag.contains(0) else arb.nan()
 
 
-def integral(expression: sp.Expr, variable: sp.Symbol, low: sp.Expr, high: sp.Expr, precision: int = 30) -> arb:
-    """int_low^high expression, rigorously enclosed (Petras' algorithm in Arb); not finite when it can't be."""
+def integral(
+    expression: sp.Expr, variable: sp.Symbol, low: sp.Expr, high: sp.Expr, precision: int = 30
+) -> arb:
+    """int_low^high expression, rigorously enclosed (Petras' algorithm in Arb); not finite when
+    it can't be.
+    """
     if expression.has(sp.Integral):
-        return arb.nan()  # an inner integral has no enclosure off the real line, which the outer one would need
+        return (
+            arb.nan()
+        )  # an inner integral has no enclosure off the real line, which the outer one would need
     function = evaluator(expression, variable)
 
     def integrand(z: acb, analytic: bool) -> acb:
@@ -278,6 +308,13 @@ def integral(expression: sp.Expr, variable: sp.Symbol, low: sp.Expr, high: sp.Ex
 
     with digits(precision + 15):
         tolerance = arb(10) ** -(precision + 8)
-        answer = acb.integral(integrand, acb(exact(low)), acb(exact(high)), rel_tol=tolerance, abs_tol=tolerance,
-                              eval_limit=30_000, depth_limit=3_000)
+        answer = acb.integral(
+            integrand,
+            acb(exact(low)),
+            acb(exact(high)),
+            rel_tol=tolerance,
+            abs_tol=tolerance,
+            eval_limit=30_000,
+            depth_limit=3_000,
+        )
         return answer.real

@@ -1,11 +1,13 @@
 """Proofs of identities between smooth expressions in x: is a = 0, is a/b a constant?
 
-Both sides are rewritten over independent building blocks: s = e^{x/q}, x itself, log p(s) for irreducible p, roots of
-such p, and whatever other function remains. Over those an identity is one between rational functions, which SymPy's
-polynomial algebra decides. A "no" only means that no proof was found.
+Both sides are rewritten over independent building blocks: s = e^{x/q}, x itself, log p(s) for
+irreducible p, roots of such p, and whatever other function remains. Over those an identity is one
+between rational functions, which SymPy's polynomial algebra decides. A "no" only means that no
+proof was found.
 
-Every rewriting step is exact on an interval where the expression is real and smooth: if log(u v) is real there, u v has
-no zero, so u and v keep the sign they have at one sample point and log(u v) = log|u| + log|v|.
+Every rewriting step is exact on an interval where the expression is real and smooth: if log(u v) is
+real there, u v has no zero, so u and v keep the sign they have at one sample point and log(u v) =
+log|u| + log|v|.
 """
 
 from __future__ import annotations
@@ -19,18 +21,22 @@ from divergence_lab.theory.expressions.symbols import x
 
 # Rational functions with more operations than this take SymPy longer than a proof is worth here.
 MAX_OPERATIONS = 3000
-# Powers of a block beyond this degree are blocks of their own: x^(1 + 10^-12) must not become r^(10^12 + 1).
+# Powers of a block beyond this degree are blocks of their own: x^(1 + 10^-12) must not become
+# r^(10^12 + 1).
 MAX_DEGREE = 200
 
 
 class NoNormalForm(ValueError):
-    """The expression has a part that can't be written over the building blocks (say, a factor of unknown sign)."""
+    """The expression has a part that can't be written over the building blocks (say, a factor of
+    unknown sign).
+    """
 
 
 class NormalForm:
     """Expressions over shared building blocks, real and smooth around `sample`.
 
-    `block[symbol]` is the expression in x that a building block stands for; `relations` holds r**d - p for roots.
+    `block[symbol]` is the expression in x that a building block stands for; `relations` holds r**d
+    - p for roots.
     """
 
     def __init__(self, *expressions: sp.Expr, sample: sp.Expr):
@@ -62,17 +68,22 @@ class NormalForm:
                 numerator = sp.expand(sp.rem(numerator, relation, root))
         return numerator == 0
 
-    # --- the building blocks ---------------------------------------------------------------------------------
+    # --- the building blocks
+    # ---------------------------------------------------------------------------------
 
     def _read_rates(self, expression: sp.Expr) -> None:
         """For each monomial in an exponent, the common denominator of its rational coefficients."""
         for power in expression.atoms(sp.exp):
             for coefficient, monomial in _terms(power.args[0]):
-                self._denominator[monomial] = math.lcm(self._denominator.get(monomial, 1), coefficient.q)
+                self._denominator[monomial] = math.lcm(
+                    self._denominator.get(monomial, 1), coefficient.q
+                )
         for power in expression.atoms(sp.Pow):
             if power.exp.has(x) and not power.base.has(x):  # SymPy writes exp(x*log(2)) as 2**x
                 for coefficient, monomial in _terms(_exponent(power)):
-                    self._denominator[monomial] = math.lcm(self._denominator.get(monomial, 1), coefficient.q)
+                    self._denominator[monomial] = math.lcm(
+                        self._denominator.get(monomial, 1), coefficient.q
+                    )
 
     def _new(self, key: tuple, meaning: sp.Expr, **assumptions: bool) -> sp.Symbol:
         if key not in self._symbol:
@@ -103,7 +114,9 @@ class NormalForm:
         if isinstance(e, sp.Function) and all(isinstance(part, sp.Expr) for part in e.args):
             inner = [sp.cancel(self._convert(part)) for part in e.args]
             if isinstance(e, sp.atan | sp.erf | sp.erfi) and inner[0].could_extract_minus_sign():
-                return -self._new((e.func, -inner[0]), e.func(self.back(-inner[0])))  # odd functions
+                return -self._new(
+                    (e.func, -inner[0]), e.func(self.back(-inner[0]))
+                )  # odd functions
             return self._new((e.func, *inner), e.func(*(self.back(part) for part in inner)))
         raise NoNormalForm(f"{e.func.__name__} in {e}")
 
@@ -112,8 +125,12 @@ class NormalForm:
             return sp.exp(coefficient)
         q = self._denominator.get(monomial, 1)
         if max(q, abs(coefficient * q)) > MAX_DEGREE:
-            return self._new(("exp", coefficient * monomial), sp.exp(coefficient * monomial), positive=True)
-        return self._new(("exp", monomial), sp.exp(monomial / q), positive=True) ** (coefficient * q)
+            return self._new(
+                ("exp", coefficient * monomial), sp.exp(coefficient * monomial), positive=True
+            )
+        return self._new(("exp", monomial), sp.exp(monomial / q), positive=True) ** (
+            coefficient * q
+        )
 
     def _logarithm(self, argument: sp.Expr) -> sp.Expr:
         total = sp.S.Zero
@@ -135,18 +152,20 @@ class NormalForm:
         for factor, power in self._factors(base):
             total = power * exponent
             if _is_exponential(self.block.get(factor)) or not factor.free_symbols:
-                result *= factor ** total
+                result *= factor**total
                 continue
             whole, rest = divmod(total.p, total.q)
             if rest and total.q > MAX_DEGREE:
                 power = sp.Rational(rest, total.q)
-                result *= self._new(("power", factor, power), self.back(factor) ** power, positive=True)
+                result *= self._new(
+                    ("power", factor, power), self.back(factor) ** power, positive=True
+                )
             elif rest:
                 meaning = self.back(factor) ** sp.Rational(1, total.q)
                 root = self._new(("root", factor, total.q), meaning, positive=True)
-                self.relations[root] = root ** total.q - factor
-                result *= root ** rest
-            result *= factor ** whole
+                self.relations[root] = root**total.q - factor
+                result *= root**rest
+            result *= factor**whole
         return result
 
     def _factors(self, form: sp.Expr) -> list[tuple[sp.Expr, sp.Integer]]:
@@ -161,7 +180,9 @@ class NormalForm:
             if self._sign(factor) < 0:
                 factor, sign = -factor, sign * (-1) ** power
             if factor != 1:
-                positive.append((sp.expand(factor) if factor.free_symbols else factor, sp.Integer(power)))
+                positive.append(
+                    (sp.expand(factor) if factor.free_symbols else factor, sp.Integer(power))
+                )
         if sign < 0:
             raise NoNormalForm("the logarithm or root of a negative number")
         return positive
@@ -172,24 +193,35 @@ class NormalForm:
         try:
             ball = value_at(self.back(factor), x, self.sample, 30)
         except NotEvaluable as reason:
-            raise NoNormalForm(f"the sign of {factor} depends on the parameters ({reason})") from None
+            raise NoNormalForm(
+                f"the sign of {factor} depends on the parameters ({reason})"
+            ) from None
         if ball > 0 or ball < 0:
             return 1 if ball > 0 else -1
         raise NoNormalForm(f"the sign of {factor} was not decided")
 
 
 def elementary(expression: sp.Expr) -> sp.Expr:
-    """Polylogarithms of integer order <= 1 written out: SymPy's derivative of polylog(2, z) leaves polylog(1, z)."""
-    return expression.replace(lambda e: isinstance(e, sp.polylog) and e.args[0].is_Integer and e.args[0] <= 1,
-                              lambda e: sp.expand_func(e)) if expression.has(sp.polylog) else expression
+    """Polylogarithms of integer order <= 1 written out: SymPy's derivative of polylog(2, z)
+    leaves polylog(1, z).
+    """
+    return (
+        expression.replace(
+            lambda e: isinstance(e, sp.polylog) and e.args[0].is_Integer and e.args[0] <= 1,
+            lambda e: sp.expand_func(e),
+        )
+        if expression.has(sp.polylog)
+        else expression
+    )
 
 
 def _plain(expression: sp.Expr) -> sp.Expr:
     """Hyperbolic functions and their inverses in exponentials and logarithms."""
     expression = elementary(expression)
     if expression.has(sp.asinh, sp.acosh, sp.atanh):
-        expression = expression.replace(lambda e: isinstance(e, sp.asinh | sp.acosh | sp.atanh),
-                                        lambda e: e.rewrite(sp.log))
+        expression = expression.replace(
+            lambda e: isinstance(e, sp.asinh | sp.acosh | sp.atanh), lambda e: e.rewrite(sp.log)
+        )
     if expression.has(sp.sinh, sp.cosh, sp.tanh, sp.coth, sp.sech, sp.csch):
         expression = expression.rewrite(sp.exp)
     return expression
@@ -216,7 +248,9 @@ def _terms(exponent: sp.Expr) -> list[tuple[sp.Rational, sp.Expr]]:
 
 
 def vanishes(expression: sp.Expr, sample: sp.Expr) -> bool:
-    """Proof that `expression` is 0 around `sample` and on as far as it is smooth; False: no proof found."""
+    """Proof that `expression` is 0 around `sample` and on as far as it is smooth; False: no
+    proof found.
+    """
     try:
         form = NormalForm(expression, sample=sample)
         return form.vanishes(form.forms[0])
@@ -225,7 +259,9 @@ def vanishes(expression: sp.Expr, sample: sp.Expr) -> bool:
 
 
 def constant_ratio(a: sp.Expr, b: sp.Expr, sample: sp.Expr) -> sp.Expr | None:
-    """The constant c with a = c b on the piece around `sample`, proved; None when no proof was found."""
+    """The constant c with a = c b on the piece around `sample`, proved; None when no proof was
+    found.
+    """
     try:
         normal = NormalForm(a, b, sample=sample)
         first, second = normal.forms
@@ -259,22 +295,36 @@ def simplified(expression: sp.Expr, sample: sp.Expr) -> sp.Expr:
         return expression
     try:
         cancelled = sp.cancel(sp.together(form))
-        candidates = [cancelled, sp.expand(cancelled), sp.factor(cancelled), _by_blocks(normal, cancelled)]
+        candidates = [
+            cancelled,
+            sp.expand(cancelled),
+            sp.factor(cancelled),
+            _by_blocks(normal, cancelled),
+        ]
     except (sp.PolynomialError, NotImplementedError):
         return expression
-    return min((expression, *(normal.back(candidate) for candidate in candidates)), key=sp.count_ops)
+    return min(
+        (expression, *(normal.back(candidate) for candidate in candidates)), key=sp.count_ops
+    )
 
 
 def _by_blocks(normal: NormalForm, form: sp.Expr) -> sp.Expr:
-    """Collected in logarithms and other functions, each coefficient factored or in partial fractions."""
+    """Collected in logarithms and other functions, each coefficient factored or in partial
+    fractions.
+    """
     exponentials = [symbol for symbol, meaning in normal.block.items() if _is_exponential(meaning)]
-    others = [*(symbol for symbol in normal.block if symbol not in exponentials), *form.atoms(sp.log)]
+    others = [
+        *(symbol for symbol in normal.block if symbol not in exponentials),
+        *form.atoms(sp.log),
+    ]
     numerator, denominator = form.as_numer_denom()
     if denominator.has(*others) or len(exponentials) != 1:
         return form
     total = sp.S.Zero
     for powers, coefficient in sp.Poly(numerator, *others).terms() if others else [((), numerator)]:
         quotient = sp.cancel(coefficient / denominator)
-        shortest = min((quotient, sp.factor(quotient), sp.apart(quotient, exponentials[0])), key=sp.count_ops)
-        total += shortest * sp.Mul(*(symbol ** power for symbol, power in zip(others, powers)))
+        shortest = min(
+            (quotient, sp.factor(quotient), sp.apart(quotient, exponentials[0])), key=sp.count_ops
+        )
+        total += shortest * sp.Mul(*(symbol**power for symbol, power in zip(others, powers)))
     return total

@@ -1,8 +1,9 @@
 """Text -> SymPy, through an allow-list over Python's own syntax tree.
 
-User text is never evaluated: it is parsed by `ast.parse`, walked node by node, and every node that is not on the
-list below is refused by name. Constants are kept exact (0.1 is 1/10) and must stay below 1e300 in magnitude, so no
-power tower is ever built. Nothing here simplifies, solves or integrates.
+User text is never evaluated: it is parsed by `ast.parse`, walked node by node, and every node that
+is not on the list below is refused by name. Constants are kept exact (0.1 is 1/10) and must stay
+below 1e300 in magnitude, so no power tower is ever built. Nothing here simplifies, solves or
+integrates.
 """
 
 from __future__ import annotations
@@ -29,10 +30,14 @@ MAX_CALLS_DEEP = 15  # SymPy takes exponentially long over functions within func
 MAX_EXPONENT = MAX_DIGITS = 1000
 MAX_CONSTANT = 1e300
 
-CONSTANTS: Mapping[str, tuple[sp.Expr, float]] = {"pi": (sp.pi, math.pi), "E": (sp.E, math.e),
-                                                        "EulerGamma": (sp.EulerGamma, 0.5772156649015329)}
+CONSTANTS: Mapping[str, tuple[sp.Expr, float]] = {
+    "pi": (sp.pi, math.pi),
+    "E": (sp.E, math.e),
+    "EulerGamma": (sp.EulerGamma, 0.5772156649015329),
+}
 
-# name -> (SymPy function, float version used only to see that a constant stays real and below MAX_CONSTANT,
+# name -> (SymPy function, float version used only to see that a constant stays real and below
+# MAX_CONSTANT,
 #          least and greatest number of arguments)
 FUNCTIONS: Mapping[str, tuple[Callable, Callable, int, int]] = {
     "exp": (sp.exp, math.exp, 1, 1),
@@ -62,7 +67,9 @@ PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z", re.ASCII)
 
 
 class ExpressionError(ValueError):
-    """The text is not an expression of the language; the message names the part and says what to do."""
+    """The text is not an expression of the language; the message names the part and says what to
+    do.
+    """
 
 
 def shown(text: str, limit: int = 40) -> str:
@@ -74,16 +81,24 @@ def shown(text: str, limit: int = 40) -> str:
 def parse(text: str, variable: sp.Symbol, assumptions: Iterable[str] = ()) -> sp.Expr:
     """The expression that `text` writes in `variable` (x for a loss, t for a generator).
 
-    Names that are neither the variable, a function nor a constant become real parameters; `assumptions` such as
-    "alpha > 0" give them a sign. Raises ExpressionError, and runs nothing of the text, for everything else.
+    Names that are neither the variable, a function nor a constant become real parameters;
+    `assumptions` such as "alpha > 0" give them a sign. Raises ExpressionError, and runs nothing of
+    the text, for everything else.
     """
-    parameters = {name: parameter(name, bounds) for name, bounds in read_assumptions(assumptions).items()}
+    parameters = {
+        name: parameter(name, bounds) for name, bounds in read_assumptions(assumptions).items()
+    }
     expression, _ = _Walker(text, variable, parameters).number(_syntax_tree(text).body)
     if expression.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
-        raise ExpressionError(f"{shown(text)} is not a finite real expression: look for a division by zero or a "
-                              "logarithm or root of a negative number")
+        raise ExpressionError(
+            f"{shown(text)} is not a finite real expression: look for a division by zero or a "
+            "logarithm or root of a negative number"
+        )
     if any(max(abs(number.p), number.q) > MAX_CONSTANT for number in expression.atoms(sp.Rational)):
-        raise ExpressionError(f"{shown(text)} has a constant that grows too large or too small to hold (over 1e300): rescale it")
+        raise ExpressionError(
+            f"{shown(text)} has a constant that grows too large or too small to hold "
+            "(over 1e300): rescale it"
+        )
     return expression
 
 
@@ -91,11 +106,15 @@ def parse_number(text: str, what: str = "number") -> sp.Expr:
     """An exact constant such as 1/3, sqrt(2) or 0.25."""
     expression = parse(text, sp.Dummy())
     if expression.free_symbols:
-        raise ExpressionError(f"{what} {shown(text)} is not a constant: write a number such as 1/3, 0.25 or sqrt(2)")
+        raise ExpressionError(
+            f"{what} {shown(text)} is not a constant: write a number such as 1/3, 0.25 or sqrt(2)"
+        )
     return expression
 
 
-# --- assumptions on parameters -------------------------------------------------------------------------------
+# --- assumptions on parameters
+# -------------------------------------------------------------------------------
+
 
 def read_assumptions(assumptions: Iterable[str]) -> dict[str, list[tuple[str, sp.Expr]]]:
     """["alpha > 0", "alpha < 1"] -> {"alpha": [(">", 0), ("<", 1)]}."""
@@ -103,11 +122,15 @@ def read_assumptions(assumptions: Iterable[str]) -> dict[str, list[tuple[str, sp
     for text in assumptions:
         match = re.fullmatch(r"\s*([A-Za-z]\w*)\s*(<=|>=|!=|<|>)\s*(.+?)\s*", text, re.ASCII)
         if not match:
-            raise ExpressionError(f"assumption {shown(text)} is not of the form 'alpha > 0' "
-                                  "(a parameter, one of < <= > >= !=, a number)")
+            raise ExpressionError(
+                f"assumption {shown(text)} is not of the form 'alpha > 0' "
+                "(a parameter, one of < <= > >= !=, a number)"
+            )
         name, relation, number = match.groups()
         _check_parameter_name(name, f"assumption {shown(text)}")
-        bounds.setdefault(name, []).append((relation, parse_number(number, "the bound in an assumption,")))
+        bounds.setdefault(name, []).append(
+            (relation, parse_number(number, "the bound in an assumption,"))
+        )
     return bounds
 
 
@@ -126,11 +149,16 @@ def parameter(name: str, bounds: Iterable[tuple[str, sp.Expr]] = ()) -> sp.Symbo
         elif relation == "!=" and bound == 0:
             known["nonzero"] = True
     if known.keys() >= {"positive", "negative"} or _is_empty(bounds):
-        raise ExpressionError(f"the assumptions on {name} contradict one another, or leave a single value: drop one, or --set the value")
+        raise ExpressionError(
+            f"the assumptions on {name} contradict one another, or leave a single value: "
+            "drop one, or --set the value"
+        )
     try:
         return sp.Symbol(name, **known)
     except InconsistentAssumptions:
-        raise ExpressionError(f"the assumptions on {name} contradict one another: drop one") from None
+        raise ExpressionError(
+            f"the assumptions on {name} contradict one another: drop one"
+        ) from None
 
 
 def _is_empty(bounds: Iterable[tuple[str, sp.Expr]]) -> bool:
@@ -141,33 +169,57 @@ def _is_empty(bounds: Iterable[tuple[str, sp.Expr]]) -> bool:
 
 
 def _check_parameter_name(name: str, where: str) -> None:
-    if name in RESERVED or name in FUNCTIONS or name in CONSTANTS or name == PIECEWISE or hasattr(builtins, name):
-        raise ExpressionError(f"{where}: {name} is a reserved word, not a parameter: choose another name")
+    if (
+        name in RESERVED
+        or name in FUNCTIONS
+        or name in CONSTANTS
+        or name == PIECEWISE
+        or hasattr(builtins, name)
+    ):
+        raise ExpressionError(
+            f"{where}: {name} is a reserved word, not a parameter: choose another name"
+        )
     if not PARAMETER.match(name) or "__" in name or len(name) > 40:
-        raise ExpressionError(f"{where}: {shown(name)} can't name a parameter: use letters, digits and single "
-                              "underscores, a letter first")
+        raise ExpressionError(
+            f"{where}: {shown(name)} can't name a parameter: use letters, digits and single "
+            "underscores, a letter first"
+        )
 
 
-# --- the walk ------------------------------------------------------------------------------------------------
+# --- the walk
+# ------------------------------------------------------------------------------------------------
+
 
 def _syntax_tree(text: str) -> ast.Expression:
     if not isinstance(text, str):
         raise ExpressionError(f"an expression is text, not {type(text).__name__}")
     if len(text) > MAX_CHARACTERS:
-        raise ExpressionError(f"the expression has {len(text)} characters, more than {MAX_CHARACTERS}: shorten it")
+        raise ExpressionError(
+            f"the expression has {len(text)} characters, more than {MAX_CHARACTERS}: shorten it"
+        )
     if not text.strip():
         raise ExpressionError("the expression is empty: write one such as 'exp(x) - x - 1'")
     if not text.isascii() or not all(c.isprintable() or c in " \t" for c in text):
         bad = next(c for c in text if not c.isascii() or not (c.isprintable() or c in " \t"))
-        raise ExpressionError(f"character U+{ord(bad):04X} in {shown(text)} is not allowed: write one line of plain ASCII")
+        raise ExpressionError(
+            f"character U+{ord(bad):04X} in {shown(text)} is not allowed: write one line "
+            "of plain ASCII"
+        )
     depth = deepest = 0
     for c in text:
         depth += (c in "([{") - (c in ")]}")
         deepest = max(deepest, depth)
     if deepest > MAX_DEPTH:
-        raise ExpressionError(f"parentheses nest {deepest} deep, more than {MAX_DEPTH}: simplify the expression")
-    for mark, why in (("^", "is not a power here: write ** instead"), ("#", "begins no comment here: write the expression alone")):
-        if mark in text:  # what stands in a comment would be shown with the expression, and read by nobody
+        raise ExpressionError(
+            f"parentheses nest {deepest} deep, more than {MAX_DEPTH}: simplify the expression"
+        )
+    for mark, why in (
+        ("^", "is not a power here: write ** instead"),
+        ("#", "begins no comment here: write the expression alone"),
+    ):
+        if (
+            mark in text
+        ):  # what stands in a comment would be shown with the expression, and read by nobody
             raise ExpressionError(f"'{mark}' in {shown(text)} {why}")
     try:
         # Python warns on text such as "1(2)"; the walk below refuses it with a better message.
@@ -175,15 +227,21 @@ def _syntax_tree(text: str) -> ast.Expression:
             warnings.simplefilter("ignore")
             tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
-        raise ExpressionError(f"{shown(text)} is not an expression: {error.msg} (column {error.offset})") from None
+        raise ExpressionError(
+            f"{shown(text)} is not an expression: {error.msg} (column {error.offset})"
+        ) from None
     except (ValueError, RecursionError, MemoryError, OverflowError):
-        raise ExpressionError(f"{shown(text)} can't be read: too long a number or too deeply nested") from None
+        raise ExpressionError(
+            f"{shown(text)} can't be read: too long a number or too deeply nested"
+        ) from None
     nodes, level, count = [tree], 0, 0
     while nodes:  # breadth first: no recursion before the depth is known
         level += 1
         count += len(nodes)
         if level > 2 * MAX_DEPTH or count > MAX_NODES * 3:
-            raise ExpressionError(f"{shown(text)} is too large: more than {MAX_NODES} operations or nested too deeply")
+            raise ExpressionError(
+                f"{shown(text)} is too large: more than {MAX_NODES} operations or nested too deeply"
+            )
         nodes = [child for node in nodes for child in ast.iter_child_nodes(node)]
     _check_calls(text, tree, ())
     return tree
@@ -194,14 +252,19 @@ def _check_calls(text: str, node: ast.AST, above: tuple[str, ...]) -> None:
     if isinstance(node, ast.Call):
         name = getattr(node.func, "id", "")
         if len(above) == MAX_CALLS_DEEP or name == "polylog" in above:
-            raise ExpressionError(f"{shown(text)}: functions nest over {MAX_CALLS_DEEP} deep, or a polylog stands within another")
+            raise ExpressionError(
+                f"{shown(text)}: functions nest over {MAX_CALLS_DEEP} deep, or a polylog "
+                "stands within another"
+            )
         above = (*above, name)
     for child in ast.iter_child_nodes(node):
         _check_calls(text, child, above)
 
 
 class _Walker:
-    """Builds the SymPy expression; every constant part is shadowed by a float that must stay below MAX_CONSTANT."""
+    """Builds the SymPy expression; every constant part is shadowed by a float that must stay
+    below MAX_CONSTANT.
+    """
 
     def __init__(self, text: str, variable: sp.Symbol, parameters: Mapping[str, sp.Symbol]):
         self.text, self.variable, self.parameters = text, variable, dict(parameters)
@@ -229,7 +292,9 @@ class _Walker:
 
     def number(self, node: ast.AST) -> tuple[sp.Expr, float | None]:
         match node:
-            case ast.Constant(value=bool()) | ast.Constant(value=str()) | ast.Constant(value=bytes()):
+            case (
+                ast.Constant(value=bool()) | ast.Constant(value=str()) | ast.Constant(value=bytes())
+            ):
                 raise self.refuse(node, "is not a number")
             case ast.Constant(value=int() as value):
                 return sp.Integer(value), self.bounded(node, lambda: float(value))
@@ -249,8 +314,11 @@ class _Walker:
                 raise self.refuse(node, "attributes are not part of the language")
             case ast.Compare() | ast.BoolOp():
                 raise self.refuse(node, "a comparison may stand only as a condition of Piecewise")
-        raise self.refuse(node, f"{type(node).__name__} is not part of the language; it has + - * / **, numbers, "
-                          "parameters and the functions listed in the docs")
+        raise self.refuse(
+            node,
+            f"{type(node).__name__} is not part of the language; it has + - * / **, numbers, "
+            "parameters and the functions listed in the docs",
+        )
 
     def decimal(self, node: ast.Constant) -> tuple[sp.Expr, float]:
         source = (ast.get_source_segment(self.text.strip(), node) or "").replace("_", "")
@@ -268,13 +336,19 @@ class _Walker:
         if name in CONSTANTS:
             return CONSTANTS[name]
         if name in FUNCTIONS or name == PIECEWISE:
-            raise self.refuse(node, f"{name} is a function: give it an argument, {name}({self.variable.name})")
+            raise self.refuse(
+                node, f"{name} is a function: give it an argument, {name}({self.variable.name})"
+            )
         if name in ("x", "t") and self.variable.name not in ("x", "t"):
             raise self.refuse(node, "is a variable: there has to be a number here, or a parameter")
         if name in ("x", "t"):
-            other = {"x": "a loss is written in x (derive), a generator in t (invert)",
-                     "t": "a generator is written in t (invert), a loss in x (derive)"}[name]
-            raise self.refuse(node, f"unknown variable here, the expression is in {self.variable.name}: {other}")
+            other = {
+                "x": "a loss is written in x (derive), a generator in t (invert)",
+                "t": "a generator is written in t (invert), a loss in x (derive)",
+            }[name]
+            raise self.refuse(
+                node, f"unknown variable here, the expression is in {self.variable.name}: {other}"
+            )
         if name in RESERVED:
             raise self.refuse(node, "is reserved and not a finite real number")
         if name not in self.parameters:
@@ -298,22 +372,28 @@ class _Walker:
                 return a / b, self.bounded(node, lambda: va / vb) if both else None
             case ast.Pow():
                 return self.power(node, a, va, b, vb)
-        raise self.refuse(node, f"the operator {type(node.op).__name__} is not part of the language")
+        raise self.refuse(
+            node, f"the operator {type(node.op).__name__} is not part of the language"
+        )
 
     def power(self, node, a, va, b, vb):
         value = None
         if isinstance(node.left, ast.Name) and node.left.id == "e":
-            raise self.refuse(node, "e is no constant of the language: write exp(...), or E for Euler's number")
+            raise self.refuse(
+                node, "e is no constant of the language: write exp(...), or E for Euler's number"
+            )
         if va is not None and vb is not None:
             if a == 0 and vb < 0:
                 raise self.refuse(node, "divides by zero")
-            value = self.bounded(node, lambda: va ** vb)
+            value = self.bounded(node, lambda: va**vb)
             size = max(abs(a.p), a.q) if a.is_Rational else 1  # 0.1**1e300 is small, but long
             if abs(vb) * math.log10(size) > MAX_DIGITS or (value == 0 and a != 0):
-                raise self.refuse(node, f"is a constant too small or too long to hold (over {MAX_DIGITS} digits)")
+                raise self.refuse(
+                    node, f"is a constant too small or too long to hold (over {MAX_DIGITS} digits)"
+                )
         elif vb is not None and abs(vb) > MAX_EXPONENT:
             raise self.refuse(node, f"has an exponent over {MAX_EXPONENT}, too large to handle")
-        return a ** b, value
+        return a**b, value
 
     def call(self, node: ast.Call) -> tuple[sp.Expr, float | None]:
         if not isinstance(node.func, ast.Name):
@@ -324,11 +404,16 @@ class _Walker:
         if name == PIECEWISE:
             return self.piecewise(node), None
         if name not in FUNCTIONS:
-            raise self.refuse(node, f"{name} is not a function of the language; it has "
-                              + " ".join([*FUNCTIONS, PIECEWISE]))
+            raise self.refuse(
+                node,
+                f"{name} is not a function of the language; it has "
+                + " ".join([*FUNCTIONS, PIECEWISE]),
+            )
         function, float_version, least, most = FUNCTIONS[name]
         if not least <= len(node.args) <= most:
-            raise self.refuse(node, f"{name} takes {least if least == most else f'{least} to {most}'} argument(s)")
+            raise self.refuse(
+                node, f"{name} takes {least if least == most else f'{least} to {most}'} argument(s)"
+            )
         arguments = [self.number(argument) for argument in node.args]
         values = [value for _, value in arguments]
         if name == "polylog" and (values[0] is None or abs(values[0]) > 20):
@@ -345,7 +430,9 @@ class _Walker:
                 raise self.refuse(pair, "a piece is a pair (expression, condition)")
             pieces.append((self.number(pair.elts[0])[0], self.condition(pair.elts[1])))
         if pieces[-1][1] != sp.true:
-            raise self.refuse(node, "the last condition must be True, so that every case is covered")
+            raise self.refuse(
+                node, "the last condition must be True, so that every case is covered"
+            )
         return sp.Piecewise(*pieces, evaluate=False)
 
     def condition(self, node: ast.AST) -> sp.logic.boolalg.Boolean:
@@ -358,7 +445,9 @@ class _Walker:
                     raise self.refuse(node, "a condition uses < <= > >= only")
                 if not any(side.has(self.variable) for side in sides):
                     raise self.refuse(node, f"a condition must depend on {self.variable.name}")
-                return sp.And(*(COMPARISONS[type(op)](a, b) for op, a, b in zip(operators, sides, sides[1:])))
+                return sp.And(
+                    *(COMPARISONS[type(op)](a, b) for op, a, b in zip(operators, sides, sides[1:]))
+                )
             case ast.BoolOp(op=ast.And(), values=values):
                 return sp.And(*(self.condition(value) for value in values))
             case ast.BoolOp(op=ast.Or(), values=values):
@@ -366,23 +455,31 @@ class _Walker:
         raise self.refuse(node, "a condition is a comparison such as x < 0, or True")
 
 
-# --- the way back: SymPy -> text -----------------------------------------------------------------------------
+# --- the way back: SymPy -> text
+# -----------------------------------------------------------------------------
+
 
 class PositiveFirst:
-    """Mixed into a SymPy printer: a positive term stands first where there is one, exp(x) - x - 1, not -x + exp(x) - 1."""
+    """Mixed into a SymPy printer: a positive term stands first where there is one, exp(x) - x -
+    1, not -x + exp(x) - 1.
+    """
 
     def _as_ordered_terms(self, expr, order=None):
         terms = super()._as_ordered_terms(expr, order=order)
         first = next((i for i, term in enumerate(terms) if not term.could_extract_minus_sign()), 0)
-        return [terms[first], *terms[:first], *terms[first + 1:]]
+        return [terms[first], *terms[:first], *terms[first + 1 :]]
 
 
 class _Writer(PositiveFirst, StrPrinter):
     def _print_Or(self, expr):
-        return " or ".join(f"({self._print(part)})" for part in sorted(expr.args, key=sp.default_sort_key))
+        return " or ".join(
+            f"({self._print(part)})" for part in sorted(expr.args, key=sp.default_sort_key)
+        )
 
     def _print_And(self, expr):
-        return " and ".join(f"({self._print(part)})" for part in sorted(expr.args, key=sp.default_sort_key))
+        return " and ".join(
+            f"({self._print(part)})" for part in sorted(expr.args, key=sp.default_sort_key)
+        )
 
 
 class _LatexWriter(PositiveFirst, LatexPrinter):

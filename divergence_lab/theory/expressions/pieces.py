@@ -1,7 +1,8 @@
-"""A function with kinks as smooth pieces: Abs, sign, Max, Min and Piecewise split exactly at their break points.
+"""A function with kinks as smooth pieces: Abs, sign, Max, Min and Piecewise split exactly at their
+break points.
 
-Between two neighbouring break points the function is one smooth expression; at a break point it may have a kink. All
-analysis of a loss (derivatives, integrals, limits) is done piece by piece.
+Between two neighbouring break points the function is one smooth expression; at a break point it may
+have a kink. All analysis of a loss (derivatives, integrals, limits) is done piece by piece.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ MAX_PIECES = 60
 
 
 class CannotSplit(ValueError):
-    """The break points of the expression could not be found exactly; the message says of which part."""
+    """The break points of the expression could not be found exactly; the message says of which
+    part.
+    """
 
 
 @dataclass(frozen=True)
 class Piece:
     """`expression` on the open interval (low, high)."""
+
     low: sp.Expr
     high: sp.Expr
     expression: sp.Expr
@@ -34,6 +38,7 @@ class Piece:
 @dataclass(frozen=True)
 class Pieces:
     """Pieces from left to right; neighbours share an end point. `variable` is the argument."""
+
     pieces: tuple[Piece, ...]
     variable: sp.Symbol
 
@@ -42,12 +47,23 @@ class Pieces:
         return tuple(piece.high for piece in self.pieces[:-1])
 
     def map(self, function) -> Pieces:
-        return Pieces(tuple(Piece(p.low, p.high, function(p.expression)) for p in self.pieces), self.variable)
+        return Pieces(
+            tuple(Piece(p.low, p.high, function(p.expression)) for p in self.pieces), self.variable
+        )
 
     def derivative(self) -> Pieces:
         """The derivative inside each piece (jumps and atoms at the kinks are not part of it)."""
-        return Pieces(tuple(Piece(p.low, p.high, with_signed(sp.diff(p.expression, self.variable), self.variable, p))
-                            for p in self.pieces), self.variable)
+        return Pieces(
+            tuple(
+                Piece(
+                    p.low,
+                    p.high,
+                    with_signed(sp.diff(p.expression, self.variable), self.variable, p),
+                )
+                for p in self.pieces
+            ),
+            self.variable,
+        )
 
     def merged(self) -> Pieces:
         """Neighbours with the same expression joined, so that only true kinks remain."""
@@ -76,21 +92,35 @@ class Pieces:
         if len(self.pieces) == 1:
             return self.pieces[0].expression
         *firsts, last = self.pieces
-        return sp.Piecewise(*((p.expression, self.variable < p.high) for p in firsts), (last.expression, True))
+        return sp.Piecewise(
+            *((p.expression, self.variable < p.high) for p in firsts), (last.expression, True)
+        )
 
 
 def with_signed(expression: sp.Expr, variable: sp.Symbol, piece: Piece) -> sp.Expr:
-    """`expression` with roots such as (-x)**(3/2)/x combined, which SymPy does once it knows the sign of x, and with
-    polylogarithms of order 1 and below written as what they are."""
+    """`expression` with roots such as (-x)**(3/2)/x combined, which SymPy does once it knows the
+    sign of x, and with polylogarithms of order 1 and below written as what they are.
+    """
     expression = sp.expand_func(expression) if expression.has(sp.polylog) else expression
-    if not any(power.exp.is_Integer is False and power.base.has(variable) for power in expression.atoms(sp.Pow)):
+    if not any(
+        power.exp.is_Integer is False and power.base.has(variable)
+        for power in expression.atoms(sp.Pow)
+    ):
         return expression
     signed, back = positive_argument(variable, piece)
-    return sp.powsimp(sp.powdenest(expression.subs(variable, signed))).subs(*back) if back else expression
+    return (
+        sp.powsimp(sp.powdenest(expression.subs(variable, signed))).subs(*back)
+        if back
+        else expression
+    )
 
 
-def positive_argument(variable: sp.Symbol, piece: Piece) -> tuple[sp.Expr, tuple[sp.Symbol, sp.Expr] | None]:
-    """(y or -y with y > 0 that stands for the variable on this piece, how to go back), or (variable, None)."""
+def positive_argument(
+    variable: sp.Symbol, piece: Piece
+) -> tuple[sp.Expr, tuple[sp.Symbol, sp.Expr] | None]:
+    """(y or -y with y > 0 that stands for the variable on this piece, how to go back), or
+    (variable, None).
+    """
     y = sp.Symbol("~y", positive=True)
     if piece.low != -sp.oo and not is_less(piece.low, sp.S.Zero):
         return y, (y, variable)
@@ -107,12 +137,16 @@ def inside(piece: Piece) -> sp.Expr:
 
 
 def is_finite(value: sp.Expr) -> bool:
-    """Finite, by SymPy's assumptions or, where it knows none (polylog(2, -1/3)), by an enclosure; with parameters: for these in
-    general, as 1/(2b) is and a power of 0 is not, whatever SymPy may know of b = 0, which is a question of `continuation`."""
+    """Finite, by SymPy's assumptions or, where it knows none (polylog(2, -1/3)), by an
+    enclosure; with parameters: for these in general, as 1/(2b) is and a power of 0 is not,
+    whatever SymPy may know of b = 0, which is a question of `continuation`.
+    """
     if value.has(sp.nan, sp.zoo, sp.oo):
         return False
     if value.free_symbols:
-        return value.is_finite is not False and not any(power.base == 0 for power in value.atoms(sp.Pow))
+        return value.is_finite is not False and not any(
+            power.base == 0 for power in value.atoms(sp.Pow)
+        )
     if value.is_finite is not None:
         return value.is_finite
     try:
@@ -122,21 +156,28 @@ def is_finite(value: sp.Expr) -> bool:
 
 
 def same(a: sp.Expr, b: sp.Expr) -> bool:
-    """Equal as written or after expansion. False may mean unknown: then two pieces stay two, and a maximum of both is refused."""
+    """Equal as written or after expansion.
+
+    False may mean unknown: then two pieces stay two, and a maximum of both is refused.
+    """
     return a == b or sp.expand(a - b) == 0
 
 
 def is_less(a: sp.Expr, b: sp.Expr) -> bool:
-    """a < b for two exact numbers, or for all parameters inside their ranges (0 < c where c >= 0: at the end it is another
-    question, of `continuation`)."""
+    """a < b for two exact numbers, or for all parameters inside their ranges (0 < c where c >=
+    0: at the end it is another question, of `continuation`).
+    """
     if not (a.free_symbols or b.free_symbols) and (sign := constants.sign_of(b - a)) is not None:
         return sign > 0
     relation = sp.Lt(a, b)
     if relation in (sp.true, sp.false):
         return bool(relation)
-    if None not in (_exponent(a), _exponent(b)):  # break points in t = e^x are ordered as those in x
+    if None not in (
+        _exponent(a),
+        _exponent(b),
+    ):  # break points in t = e^x are ordered as those in x
         return is_less(_exponent(a), _exponent(b))
-    sign = (b - a)
+    sign = b - a
     if sign.is_positive:
         return True
     if sign.is_nonpositive:
@@ -147,8 +188,11 @@ def is_less(a: sp.Expr, b: sp.Expr) -> bool:
 
 
 def are_equal(a: sp.Expr, b: sp.Expr) -> bool:
-    """a = b for two exact numbers, infinities among them, or for all parameters. Raises CannotSplit where that is not decided:
-    numbers that look different may be equal, and with parameters only one that is less than the other is not equal to it."""
+    """a = b for two exact numbers, infinities among them, or for all parameters.
+
+    Raises CannotSplit where that is not decided: numbers that look different may be equal, and with
+    parameters only one that is less than the other is not equal to it.
+    """
     if a == b:
         return True
     if a.is_infinite or b.is_infinite:
@@ -161,16 +205,23 @@ def are_equal(a: sp.Expr, b: sp.Expr) -> bool:
 
 
 def in_order(points: Iterable[sp.Expr]) -> list[sp.Expr]:
-    """The points from left to right, equal ones once, in their shortest form. Raises CannotSplit."""
+    """The points from left to right, equal ones once, in their shortest form.
+
+    Raises CannotSplit.
+    """
     ordered: list[sp.Expr] = []
-    for point in sorted(set(points), key=lambda p: (sp.count_ops(p), str(p))):  # by exact comparison: there are few
+    for point in sorted(
+        set(points), key=lambda p: (sp.count_ops(p), str(p))
+    ):  # by exact comparison: there are few
         if not any(are_equal(other, point) for other in ordered):
             ordered.insert(sum(is_less(other, point) for other in ordered), point)
     return ordered
 
 
 def with_mirror_images(kinks: Iterable[sp.Expr]) -> list[sp.Expr]:
-    """0, the kinks and their mirror images in order, each the negative of its mirror image as it is written."""
+    """0, the kinks and their mirror images in order, each the negative of its mirror image as it
+    is written.
+    """
     away = (kink for kink in kinks if not are_equal(kink, sp.S.Zero))
     right = in_order(kink if is_less(sp.S.Zero, kink) else -kink for kink in away)
     return [*(-kink for kink in reversed(right)), sp.S.Zero, *right]
@@ -181,10 +232,15 @@ def _exponent(power: sp.Expr) -> sp.Expr | None:
     return power.args[0] if isinstance(power, sp.exp) else sp.S.Zero if power == 1 else None
 
 
-def split(expression: sp.Expr, variable: sp.Symbol, low: sp.Expr = -sp.oo, high: sp.Expr = sp.oo) -> Pieces:
+def split(
+    expression: sp.Expr, variable: sp.Symbol, low: sp.Expr = -sp.oo, high: sp.Expr = sp.oo
+) -> Pieces:
     """The smooth pieces of `expression` on (low, high). Raises CannotSplit."""
-    expression = constants.unified(expression)  # break points and branches that are equal look equal
-    # Abs(u)**(2k) is smooth: SymPy already writes u**(2k) for real u; everything else is decided below.
+    expression = constants.unified(
+        expression
+    )  # break points and branches that are equal look equal
+    # Abs(u)**(2k) is smooth: SymPy already writes u**(2k) for real u; everything else is decided
+    # below.
     pending, done = [Piece(low, high, expression)], []
     while pending:
         piece = pending.pop()
@@ -203,15 +259,24 @@ def split(expression: sp.Expr, variable: sp.Symbol, low: sp.Expr = -sp.oo, high:
     return Pieces(tuple(done), variable).merged()
 
 
-def _refuse_a_value_of_its_own(expression: sp.Expr, variable: sp.Symbol, left: Piece, right: Piece) -> None:
-    """sign(x - 1)**2 is 1 but for a single point: no piece has the value there. Raises CannotSplit."""
+def _refuse_a_value_of_its_own(
+    expression: sp.Expr, variable: sp.Symbol, left: Piece, right: Piece
+) -> None:
+    """sign(x - 1)**2 is 1 but for a single point: no piece has the value there.
+
+    Raises CannotSplit.
+    """
     at = left.high
     try:
-        value, before, after = (e.subs(variable, at) for e in (expression, left.expression, right.expression))
+        value, before, after = (
+            e.subs(variable, at) for e in (expression, left.expression, right.expression)
+        )
     except ValueError:  # SymPy can't compare what Max and Min hold there, and these are continuous
         return
     if constants.sign_of(before - after) == 0 and constants.sign_of(value - before) in (1, -1):
-        raise CannotSplit(f"at the single point {variable} = {at} it has a value of its own, {value}")
+        raise CannotSplit(
+            f"at the single point {variable} = {at} it has a value of its own, {value}"
+        )
 
 
 def _innermost(expression: sp.Expr, variable: sp.Symbol) -> sp.Expr | None:
@@ -228,7 +293,9 @@ def _deciders(decision: sp.Expr) -> list[sp.Expr]:
     if isinstance(decision, sp.Max | sp.Min):
         args = decision.args
         return [a - b for i, a in enumerate(args) for b in args[:i]]
-    relations = set().union(*(condition.atoms(sp.core.relational.Relational) for _, condition in decision.args))
+    relations = set().union(
+        *(condition.atoms(sp.core.relational.Relational) for _, condition in decision.args)
+    )
     return [relation.lhs - relation.rhs for relation in relations]
 
 
@@ -249,11 +316,21 @@ def _real_roots(function: sp.Expr, variable: sp.Symbol) -> list[sp.Expr]:
         if polynomial.degree() == 1:
             a, b = polynomial.all_coeffs()
             return [-b / a]
-        if polynomial.degree() == 2 and not polynomial.free_symbols_in_domain and not (polynomial.domain.is_QQ or polynomial.domain.is_ZZ):
+        if (
+            polynomial.degree() == 2
+            and not polynomial.free_symbols_in_domain
+            and not (polynomial.domain.is_QQ or polynomial.domain.is_ZZ)
+        ):
             a, b, c = polynomial.all_coeffs()
             sign = constants.sign_of(b**2 - 4 * a * c)
             if sign is not None:
-                return [] if sign < 0 else [-b / (2 * a)] if sign == 0 else [(-b + s * sp.sqrt(b**2 - 4 * a * c)) / (2 * a) for s in (1, -1)]
+                return (
+                    []
+                    if sign < 0
+                    else [-b / (2 * a)]
+                    if sign == 0
+                    else [(-b + s * sp.sqrt(b**2 - 4 * a * c)) / (2 * a) for s in (1, -1)]
+                )
         if not polynomial.free_symbols_in_domain:
             return list(dict.fromkeys(sp.real_roots(polynomial)))
     solutions = sp.solveset(function, variable, sp.S.Reals)
@@ -265,7 +342,9 @@ def _real_roots(function: sp.Expr, variable: sp.Symbol) -> list[sp.Expr]:
 
 
 def _between(a: sp.Expr, b: sp.Expr) -> sp.Expr:
-    """A point inside (a, b); between powers of e a power of e, whose place among others is known from the exponents."""
+    """A point inside (a, b); between powers of e a power of e, whose place among others is known
+    from the exponents.
+    """
     u, v = -sp.oo if a == 0 else _exponent(a), sp.oo if b == sp.oo else _exponent(b)
     if None not in (u, v) and (isinstance(a, sp.exp) or isinstance(b, sp.exp)):
         return sp.exp(_between(u, v))
@@ -287,7 +366,9 @@ def _decide(decision: sp.Expr, variable: sp.Symbol, sample: sp.Expr) -> sp.Expr:
                 best = argument
         return best
     for expression, condition in decision.args:
-        truth = {r: _holds(r, variable, sample) for r in condition.atoms(sp.core.relational.Relational)}
+        truth = {
+            r: _holds(r, variable, sample) for r in condition.atoms(sp.core.relational.Relational)
+        }
         if condition.xreplace(truth) == sp.true:
             return expression
     raise CannotSplit(f"no piece of {decision} covers {variable} = {sample}")
@@ -295,7 +376,9 @@ def _decide(decision: sp.Expr, variable: sp.Symbol, sample: sp.Expr) -> sp.Expr:
 
 def _holds(relation: sp.core.relational.Relational, variable: sp.Symbol, sample: sp.Expr):
     sign = _sign_at(relation.lhs - relation.rhs, variable, sample)
-    return sp.true if (sign < 0) == isinstance(relation, sp.StrictLessThan | sp.LessThan) else sp.false
+    return (
+        sp.true if (sign < 0) == isinstance(relation, sp.StrictLessThan | sp.LessThan) else sp.false
+    )
 
 
 def _inside_its_range(symbol: sp.Symbol) -> sp.Symbol:
@@ -307,7 +390,10 @@ def _inside_its_range(symbol: sp.Symbol) -> sp.Symbol:
 
 def _sign_at(function: sp.Expr, variable: sp.Symbol, sample: sp.Expr) -> int:
     value = function.subs(variable, sample)
-    for form in (value, sp.expand(value.xreplace({s: _inside_its_range(s) for s in value.free_symbols}))):
+    for form in (
+        value,
+        sp.expand(value.xreplace({s: _inside_its_range(s) for s in value.free_symbols})),
+    ):
         if form.is_positive or form.is_negative:
             return 1 if form.is_positive else -1
     try:
@@ -320,8 +406,12 @@ def _sign_at(function: sp.Expr, variable: sp.Symbol, sample: sp.Expr) -> int:
     except NotEvaluable as error:
         slope = sp.diff(function, variable)
         if not slope.has(variable) and (slope.is_positive or slope.is_negative):
-            beyond = is_less(sp.expand(sample - value / slope), sample)  # the zero of a linear function
+            beyond = is_less(
+                sp.expand(sample - value / slope), sample
+            )  # the zero of a linear function
             return 1 if beyond is bool(slope.is_positive) else -1
-        raise CannotSplit(f"the sign of {function} at {variable} = {sample} depends on the parameters ({error}): "
-                          "state it with --assume") from None
+        raise CannotSplit(
+            f"the sign of {function} at {variable} = {sample} depends on the parameters ({error}): "
+            "state it with --assume"
+        ) from None
     raise CannotSplit(f"the sign of {function} at {variable} = {sample} could not be decided")

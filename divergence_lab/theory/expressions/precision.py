@@ -1,7 +1,8 @@
-"""FLINT's working precision is one setting for the whole process: a block that changes it runs alone.
+"""FLINT's working precision is one setting for the whole process: a block that changes it runs
+alone.
 
-Two threads that changed it side by side would cut each other's series short, and leave a precision behind that
-neither had asked for.
+Two threads that changed it side by side would cut each other's series short, and leave a precision
+behind that neither had asked for.
 """
 
 from __future__ import annotations

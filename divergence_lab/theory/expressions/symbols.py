@@ -5,8 +5,9 @@
     loss       g(x), with g(0) = 0 its minimum
     generator  f(t), with f(1) = f'(1) = 0, of D_f(p_B || p_F) = sum_o p_F(o) f(p_B(o) / p_F(o))
 
-Everything that needs a sign imports it from here in words: nothing else in the package defines a residual. Symbols that
-theory brings in for its own use have a ~ in their names: no parameter of a loss can be called so.
+Everything that needs a sign imports it from here in words: nothing else in the package defines a
+residual. Symbols that theory brings in for its own use have a ~ in their names: no parameter of a
+loss can be called so.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Inequalities between divergences: the best constant in D_f1 <= c D_f2, sup_t f1(t)/f2(t) (Proposition 11).
+"""Inequalities between divergences: the best constant in D_f1 <= c D_f2, sup_t f1(t)/f2(t)
+(Proposition 11).
 
-A constant is found by sampling and by exact limits at x = 0 and at both ends; that it is an upper bound is then
-proved for every ratio by balls and tails, or the answer says that it was not.
+A constant is found by sampling and by exact limits at x = 0 and at both ends; that it is an upper
+bound is then proved for every ratio by balls and tails, or the answer says that it was not.
 """
 
 from __future__ import annotations
@@ -13,8 +14,14 @@ from math import inf, nextafter
 import sympy as sp
 from flint import arb
 
+from divergence_lab.theory.checker.facts.proofs import Rejected, integral_diverges, limit_of
+from divergence_lab.theory.checker.facts.tails import NoTail
 from divergence_lab.theory.divergence.closed_form import divergence
+from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact, integral
+from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, in_order, is_less
+from divergence_lab.theory.expressions.precision import digits
+from divergence_lab.theory.expressions.symbols import t, x
 from divergence_lab.theory.verdicts.integral_sign import (
     combined,
     leading_ratio,
@@ -25,15 +32,36 @@ from divergence_lab.theory.verdicts.integral_sign import (
     vanishes,
     why_not_valid,
 )
-from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, in_order, is_less
-from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.checker.facts.proofs import Rejected, integral_diverges, limit_of
-from divergence_lab.theory.expressions.symbols import t, x
-from divergence_lab.theory.checker.facts.tails import NoTail
 
-SAMPLES = tuple(sp.Rational(n, 16) for n in (1, 2, 4, 6, 9, 12, 16, 20, 25, 30, 36, 42, 50, 60, 72, 88, 108, 132, 160,
-                                             200, 256, 340, 450, 640))
+SAMPLES = tuple(
+    sp.Rational(n, 16)
+    for n in (
+        1,
+        2,
+        4,
+        6,
+        9,
+        12,
+        16,
+        20,
+        25,
+        30,
+        36,
+        42,
+        50,
+        60,
+        72,
+        88,
+        108,
+        132,
+        160,
+        200,
+        256,
+        340,
+        450,
+        640,
+    )
+)
 # What an upper bound found by sampling is enlarged by before it is proved.
 SLACKS = (sp.Rational(1, 10**9), sp.Rational(1, 10**6), sp.Rational(1, 10**3), sp.Rational(1, 20))
 REFINEMENTS = 24
@@ -43,9 +71,11 @@ REFINEMENTS = 24
 class Constant:
     """The least c with a <= c b, between `low` and `high` (high None: no upper bound was proved).
 
-    `exact`: its exact value when that was found and proved, oo included. `where`: the ratio at which it is approached.
-    `certified`: `low` and `high` are both proved; `holds` is False when no finite c exists and None when undecided.
+    `exact`: its exact value when that was found and proved, oo included. `where`: the ratio at
+    which it is approached. `certified`: `low` and `high` are both proved; `holds` is False when no
+    finite c exists and None when undecided.
     """
+
     holds: bool | None
     exact: sp.Expr | None
     low: float | None
@@ -56,10 +86,11 @@ class Constant:
 
 
 def best_constant(first: Loss, second: Loss) -> Constant:
-    """The least c with D_f1(p || q) <= c D_f2(p || q) for all finite measures: sup_t f1(t)/f2(t) (Proposition 11).
+    """The least c with D_f1(p || q) <= c D_f2(p || q) for all finite measures: sup_t f1(t)/f2(t)
+    (Proposition 11).
 
-    Where both losses are smooth at 0 it is the least for probability vectors too; with a kink at 0 a smaller one may
-    do for those.
+    Where both losses are smooth at 0 it is the least for probability vectors too; with a kink at 0
+    a smaller one may do for those.
     """
     refused = refusal(first, second)
     if refused:
@@ -101,44 +132,77 @@ def up(ball: arb) -> float:
     return nextafter(float(ball.upper()), inf)
 
 
-# --- the best constant ---------------------------------------------------------------------------------------
+# --- the best constant
+# ---------------------------------------------------------------------------------------
+
 
 def _best(first: Loss, second: Loss) -> Constant:
-    # Between symmetric divergences t < 1 says all, and there the limits are exact: f(0+) = -g'(-oo).
+    # Between symmetric divergences t < 1 says all, and there the limits are exact: f(0+) =
+    # -g'(-oo).
     mirrored = _symmetric(first) and _symmetric(second)
-    sides = {side: (outwards(first.derivative, side), outwards(second.derivative, side))
-             for side in ((-1,) if mirrored else (1, -1))}
+    sides = {
+        side: (outwards(first.derivative, side), outwards(second.derivative, side))
+        for side in ((-1,) if mirrored else (1, -1))
+    }
     candidates: list[tuple[arb, sp.Expr | None, str, int]] = []
     complete = True
     for side, (a, b) in sides.items():
         end = "t -> oo" if side > 0 else "t -> 0"
-        limits = [(leading_ratio(a.pieces[0].expression, b.pieces[0].expression, sp.S.Zero), "t -> 1"),
-                  (_limit_outwards(a, b, first, second, side), end)]
+        limits = [
+            (leading_ratio(a.pieces[0].expression, b.pieces[0].expression, sp.S.Zero), "t -> 1"),
+            (_limit_outwards(a, b, first, second, side), end),
+        ]
         for limit, where in limits:
             if limit == sp.oo:
                 return infinite(f"f1/f2 -> oo as {where}", where)
             complete = complete and limit is not None
             if limit is not None:
                 candidates.append((exact(limit), limit, where, side))
-        candidates += [(value, None, f"t = e^({float(side * y):.6g})", side) for y, value in _largest_ratio(a, b)]
+        candidates += [
+            (value, None, f"t = e^({float(side * y):.6g})", side)
+            for y, value in _largest_ratio(a, b)
+        ]
     value, limit, where, side = largest(candidates)
     low = down(value)
     at_infinity = where in ("t -> oo", "t -> 0")
     if limit is not None and _bounded_by(limit, sides, side if at_infinity else None):
-        return Constant(True, sp.simplify(limit), low, up(value), where, True,
-                        f"f1 <= {limit} f2 at every ratio, and f1/f2 -> {limit} as {where}")
+        return Constant(
+            True,
+            sp.simplify(limit),
+            low,
+            up(value),
+            where,
+            True,
+            f"f1 <= {limit} f2 at every ratio, and f1/f2 -> {limit} as {where}",
+        )
     for slack in SLACKS:
         bound = sp.Rational(up(value)) * (1 + slack)
         if _bounded_by(bound, sides, None):
-            return Constant(True, None, low, up(exact(bound)), where, True,
-                            f"f1 <= {float(bound):.10g} f2 at every ratio, and f1/f2 = {low:.10g} at {where}")
+            return Constant(
+                True,
+                None,
+                low,
+                up(exact(bound)),
+                where,
+                True,
+                f"f1 <= {float(bound):.10g} f2 at every ratio, and f1/f2 = {low:.10g} at {where}",
+            )
     missing = "" if complete else " (a limit of f1/f2 at an end was not found)"
-    return Constant(None, None, low, None, where, False,
-                    f"f1/f2 reaches {low:.10g} at {where}; that it stays below was not proved{missing}")
+    return Constant(
+        None,
+        None,
+        low,
+        None,
+        where,
+        False,
+        f"f1/f2 reaches {low:.10g} at {where}; that it stays below was not proved{missing}",
+    )
 
 
 def largest(candidates: list[tuple]) -> tuple:
-    """The candidate (value, exact value or None, ...) with the largest value; an exact one where it may be as large."""
+    """The candidate (value, exact value or None, ...) with the largest value; an exact one where
+    it may be as large.
+    """
     top = max(candidates, key=lambda c: float(c[0].lower()))
     return next((c for c in candidates if c[1] is not None and c[0].overlaps(top[0])), top)
 
@@ -156,11 +220,15 @@ def _symmetric(loss: Loss) -> bool:
 
 
 def _bounded_by(c: sp.Expr, sides, exact_at: int | None) -> bool:
-    """f1 <= c f2 on both sides; `exact_at`: the side on whose far end f1/f2 -> c exactly, both limits being finite."""
+    """f1 <= c f2 on both sides; `exact_at`: the side on whose far end f1/f2 -> c exactly, both
+    limits being finite.
+    """
     try:
         for side, (a, b) in sides.items():
             h = combined(a, b, lambda u, v: sp.expand(c * v - u))
-            finite = side == exact_at and not any(integral_diverges(g.pieces[-1].expression, x) for g in (a, b))
+            finite = side == exact_at and not any(
+                integral_diverges(g.pieces[-1].expression, x) for g in (a, b)
+            )
             prove_integral_nonnegative(h, vanishes_at_infinity=finite)
     except (Rejected, NoTail):
         return False
@@ -168,7 +236,9 @@ def _bounded_by(c: sp.Expr, sides, exact_at: int | None) -> bool:
 
 
 def _limit_outwards(a: Pieces, b: Pieces, first: Loss, second: Loss, side: int) -> sp.Expr | None:
-    """lim f1/f2 at t -> oo (side 1) or t -> 0 (side -1), exact; None when it is finite but not known exactly."""
+    """lim f1/f2 at t -> oo (side 1) or t -> 0 (side -1), exact; None when it is finite but not
+    known exactly.
+    """
     diverges = [integral_diverges(g.pieces[-1].expression, x) for g in (a, b)]
     if diverges == [True, True]:
         return leading_ratio(a.pieces[-1].expression, b.pieces[-1].expression, sp.oo)
@@ -183,7 +253,9 @@ def _limit_outwards(a: Pieces, b: Pieces, first: Loss, second: Loss, side: int) 
 
 
 def _slope_at_infinity(loss: Loss, g: Pieces) -> sp.Expr | None:
-    """f'(oo) = lim f/t from the closed form of f, if there is one and the enclosed integral contains the limit."""
+    """f'(oo) = lim f/t from the closed form of f, if there is one and the enclosed integral
+    contains the limit.
+    """
     generator = divergence(loss).generator
     if generator is None:
         return None
@@ -225,13 +297,20 @@ def _largest_ratio(a: Pieces, b: Pieces) -> list[tuple[sp.Expr, arb]]:
     def ratio(y: sp.Expr) -> arb:
         one, other = _partial(a, [y])[0], _partial(b, [y])[0]
         return one / other if other > 0 else arb.nan()
+
     with digits(40):
-        seen = [(y, u / v) for y, u, v in zip(points, _partial(a, points), _partial(b, points)) if v > 0]
+        seen = [
+            (y, u / v) for y, u, v in zip(points, _partial(a, points), _partial(b, points)) if v > 0
+        ]
         return climbed(seen, ratio)
 
 
-def climbed(seen: list[tuple[sp.Expr, arb]], ratio: Callable[[sp.Expr], arb]) -> list[tuple[sp.Expr, arb]]:
-    """The largest of the sampled values, improved by golden-section steps between its neighbours."""
+def climbed(
+    seen: list[tuple[sp.Expr, arb]], ratio: Callable[[sp.Expr], arb]
+) -> list[tuple[sp.Expr, arb]]:
+    """The largest of the sampled values, improved by golden-section steps between its
+    neighbours.
+    """
     seen = [(y, value) for y, value in seen if value.is_finite()]
     if not seen:
         return []

@@ -3,8 +3,9 @@
     D_f(p || q) = g'(0+) E_1(p || q) - g'(0-) E_1(q || p)
                 + int_0^oo g''(u) e^{-u} E_{e^u}(p || q) du + int_0^oo g''(-u) E_{e^u}(q || p) du      (Proposition 7)
 
-for measures that are positive everywhere, of equal mass or not, and for all finite measures if g is convex and valid. The weights show at which ratio a loss looks: its curvature at u > 0
-weighs "p exceeds e^u q", discounted by e^{-u}; its curvature at -u weighs "q exceeds e^u p", undiscounted.
+for measures that are positive everywhere, of equal mass or not, and for all finite measures if g is
+convex and valid. The weights show at which ratio a loss looks: its curvature at u > 0 weighs "p
+exceeds e^u q", discounted by e^{-u}; its curvature at -u weighs "q exceeds e^u p", undiscounted.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from dataclasses import dataclass
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.expressions.enclosure import exact, integral
 from divergence_lab.theory.divergence.loss import Loss, jump
+from divergence_lab.theory.expressions.enclosure import exact, integral
 from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, is_less
 from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.expressions.symbols import x
@@ -25,17 +26,21 @@ from divergence_lab.theory.expressions.symbols import x
 @dataclass(frozen=True)
 class Atom:
     """A single hockey stick E_{e^u} with this weight."""
+
     u: sp.Expr
     weight: sp.Expr
 
 
 @dataclass(frozen=True)
 class HockeyStickWeights:
-    """The weights of E_{e^u}(p || q) and of E_{e^u}(q || p), u >= 0: densities in u (written x) and atoms.
+    """The weights of E_{e^u}(p || q) and of E_{e^u}(q || p), u >= 0: densities in u (written x) and
+    atoms.
 
-    `target_exceeds` belongs to E(p || q) (the model has too little), `model_exceeds` to E(q || p). The atoms at u = 0
-    are g'(0+) and -g'(0-): half of the kink each only when the slopes are opposite.
+    `target_exceeds` belongs to E(p || q) (the model has too little), `model_exceeds` to E(q || p).
+    The atoms at u = 0 are g'(0+) and -g'(0-): half of the kink each only when the slopes are
+    opposite.
     """
+
     target_exceeds: Pieces
     model_exceeds: Pieces
     target_atoms: tuple[Atom, ...]
@@ -43,12 +48,21 @@ class HockeyStickWeights:
 
 
 def hockey_stick_weights(loss: Loss) -> HockeyStickWeights:
-    """The weights of a loss, straight from g'' (Proposition 7: they give D_f where p and q are positive, and everywhere if g is
-    convex and valid). Raises CannotSplit where a slope is infinite."""
+    """The weights of a loss, straight from g'' (Proposition 7: they give D_f where p and q are
+    positive, and everywhere if g is convex and valid). Raises CannotSplit where a slope is
+    infinite.
+    """
     left, right = loss.curvature.split_at_zero()
-    target = Pieces(tuple(Piece(p.low, p.high, sp.powsimp(sp.expand(p.expression * sp.exp(-x))))
-                          for p in right.pieces), x)
-    model = Pieces(tuple(Piece(-p.high, -p.low, p.expression.subs(x, -x)) for p in reversed(left.pieces)), x)
+    target = Pieces(
+        tuple(
+            Piece(p.low, p.high, sp.powsimp(sp.expand(p.expression * sp.exp(-x))))
+            for p in right.pieces
+        ),
+        x,
+    )
+    model = Pieces(
+        tuple(Piece(-p.high, -p.low, p.expression.subs(x, -x)) for p in reversed(left.pieces)), x
+    )
     slopes_left, slopes_right = loss.derivative.split_at_zero()
     above = _finite_slope(slopes_right.pieces[0].expression)
     below = _finite_slope(slopes_left.pieces[-1].expression)
@@ -59,7 +73,9 @@ def hockey_stick_weights(loss: Loss) -> HockeyStickWeights:
             continue
         size = jump(loss, kink)
         if not size.is_finite:
-            raise CannotSplit(f"g' is infinite at x = {kink}: the weight of a hockey stick there is not finite")
+            raise CannotSplit(
+                f"g' is infinite at x = {kink}: the weight of a hockey stick there is not finite"
+            )
         if size == 0:
             continue
         if is_less(sp.S.Zero, kink):
@@ -72,12 +88,18 @@ def hockey_stick_weights(loss: Loss) -> HockeyStickWeights:
 def _finite_slope(slope: sp.Expr) -> sp.Expr:
     value = slope.subs(x, 0)
     if not value.is_finite:
-        raise CannotSplit("g' is infinite at x = 0: the weight of a hockey stick there is not finite")
+        raise CannotSplit(
+            "g' is infinite at x = 0: the weight of a hockey stick there is not finite"
+        )
     return sp.simplify(value)
 
 
-def divergence_of(weights: HockeyStickWeights, p: Sequence[sp.Expr], q: Sequence[sp.Expr], precision: int = 20) -> arb:
-    """D_f(p || q) put together again from its hockey sticks, enclosed; p and q exact and positive (Proposition 7)."""
+def divergence_of(
+    weights: HockeyStickWeights, p: Sequence[sp.Expr], q: Sequence[sp.Expr], precision: int = 20
+) -> arb:
+    """D_f(p || q) put together again from its hockey sticks, enclosed; p and q exact and
+    positive (Proposition 7).
+    """
     total = arb(0)
     for a, b in zip(p, q, strict=True):
         a, b = sp.sympify(a), sp.sympify(b)
@@ -86,15 +108,22 @@ def divergence_of(weights: HockeyStickWeights, p: Sequence[sp.Expr], q: Sequence
         if a == b:
             continue
         larger, smaller = (a, b) if is_less(b, a) else (b, a)
-        density, atoms = ((weights.target_exceeds, weights.target_atoms) if larger == a else
-                          (weights.model_exceeds, weights.model_atoms))
+        density, atoms = (
+            (weights.target_exceeds, weights.target_atoms)
+            if larger == a
+            else (weights.model_exceeds, weights.model_atoms)
+        )
         reach = sp.log(larger / smaller)
         for piece in density.pieces:
             if is_less(piece.low, reach) and piece.expression != 0:
                 high = piece.high if is_less(piece.high, reach) else reach
-                total += integral(piece.expression * (larger - sp.exp(x) * smaller), x, piece.low, high, precision)
+                total += integral(
+                    piece.expression * (larger - sp.exp(x) * smaller), x, piece.low, high, precision
+                )
         with digits(precision + 10):
             for atom in atoms:
                 if is_less(atom.u, reach):
-                    total += exact(atom.weight) * (exact(larger) - exact(atom.u).exp() * exact(smaller))
+                    total += exact(atom.weight) * (
+                        exact(larger) - exact(atom.u).exp() * exact(smaller)
+                    )
     return total

@@ -1,9 +1,10 @@
-"""What a loss does to the learned normaliser, and what a wrong normaliser does to the policy (trajectory balance).
+"""What a loss does to the learned normaliser, and what a wrong normaliser does to the policy
+(trajectory balance).
 
-    log Z solves  E_P[ g'(log w - log Z) ] = 0,   w = p_B / P                                        (Proposition 13)
-    only g' = c (e^x - 1) keeps Z = Z* for every policy                                              (Proposition 13)
-    only Linex and the quadratic keep the direction of the policy gradient when Z is wrong           (Proposition 14)
-    where g'' < 0 a wrong Z turns the correct policy into a strict local maximum                     (Proposition 15)
+log Z solves  E_P[ g'(log w - log Z) ] = 0,   w = p_B / P                                        (Proposition 13)
+only g' = c (e^x - 1) keeps Z = Z* for every policy                                              (Proposition 13)
+only Linex and the quadratic keep the direction of the policy gradient when Z is wrong           (Proposition 14)
+where g'' < 0 a wrong Z turns the correct policy into a strict local maximum                     (Proposition 15)
 """
 
 from __future__ import annotations
@@ -15,31 +16,35 @@ from itertools import pairwise, product
 import sympy as sp
 from flint import acb, arb
 
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, evaluator, exact
-from divergence_lab.theory.verdicts.integral_sign import prove_sign, vanishes, why_not_valid
+from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.facts.tails import NoTail
 from divergence_lab.theory.divergence.loss import Loss, jump
+from divergence_lab.theory.divergence.values import enclose_integral
+from divergence_lab.theory.expressions.enclosure import NotEvaluable, evaluator, exact
 from divergence_lab.theory.expressions.pieces import Piece
 from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.verdicts.sign_regions import Stretch, negative_stretches
 from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.checker.facts.tails import NoTail
-from divergence_lab.theory.divergence.values import enclose_integral
+from divergence_lab.theory.verdicts.integral_sign import prove_sign, vanishes, why_not_valid
+from divergence_lab.theory.verdicts.sign_regions import Stretch, negative_stretches
 
 DIGITS = 40
 BISECTIONS = 70
 SCAN = 400
 BELOW_ONE = tuple(sp.Rational(*r) for r in ((1, 40), (1, 7), (2, 5), (5, 7), (9, 10)))
 ABOVE_ONE = tuple(sp.Rational(*r) for r in ((10, 9), (7, 5), (5, 2), (7, 1), (40, 1)))
-RESIDUALS = tuple(tuple(sp.Rational(n, 7) for n in triple)
-                  for triple in ((-8, 1, 9), (-15, -2, 8), (-6, 3, 16), (-22, -5, 11), (-3, 2, 24)))
+RESIDUALS = tuple(
+    tuple(sp.Rational(n, 7) for n in triple)
+    for triple in ((-8, 1, 9), (-15, -2, 8), (-6, 3, 16), (-22, -5, 11), (-3, 2, 24))
+)
 OFFSETS = tuple(sp.Rational(n, 5) for n in (2, -2, 6, -6, 11, -11, 16, -16))
 
 
 @dataclass(frozen=True)
 class Optimum:
-    """`log_z` covers the minimising log Z (all of them if `guaranteed`: g convex), `log_z_true` is log |p_B|,
-    `bias` their difference, `profile` D_f(p_B || Z P) at the middle of `log_z`."""
+    """`log_z` covers the minimising log Z (all of them if `guaranteed`: g convex), `log_z_true`
+    is log |p_B|, `bias` their difference, `profile` D_f(p_B || Z P) at the middle of `log_z`.
+    """
+
     log_z: arb
     log_z_true: arb
     bias: arb
@@ -49,8 +54,11 @@ class Optimum:
 
 @dataclass(frozen=True)
 class Bias:
-    """`holds`: is there a policy at which log Z settles off log Z*? `direction`: "down" or "up" for every policy,
-    "either", or None where that was not decided. The witness: a target, a policy, and the optimum."""
+    """`holds`: is there a policy at which log Z settles off log Z*? `direction`: "down" or "up"
+    for every policy, "either", or None where that was not decided. The witness: a target, a
+    policy, and the optimum.
+    """
+
     holds: bool | None
     direction: str | None
     because: str
@@ -61,8 +69,11 @@ class Bias:
 
 @dataclass(frozen=True)
 class DirectionKept:
-    """`holds`: is the direction of the policy gradient the same for every log Z? If not: three residuals at log Z*,
-    an offset of log Z, and the cosine between the two gradients for the uniform policy, enclosed below 1."""
+    """`holds`: is the direction of the policy gradient the same for every log Z? If not: three
+    residuals at log Z*, an offset of log Z, and the cosine between the two gradients for the
+    uniform policy, enclosed below 1.
+    """
+
     holds: bool | None
     because: str
     residuals: tuple[sp.Expr, ...] = ()
@@ -70,13 +81,16 @@ class DirectionKept:
     cosine: arb | None = None
 
 
-# --- the stationary normaliser -------------------------------------------------------------------------------
+# --- the stationary normaliser
+# -------------------------------------------------------------------------------
+
 
 def optimal_log_z(loss: Loss, target: Sequence, law: Sequence) -> Optimum:
     """argmin over log Z of D_f(p_B || Z P): the root of E_P[g'(log w - log Z)] (Proposition 13).
 
-    target = p_B > 0, law = P > 0 (normalised here), the loss valid. For a convex one the answer is guaranteed; for others it is the
-    best of the stationary points seen on a scan of the range in which every minimiser lies.
+    target = p_B > 0, law = P > 0 (normalised here), the loss valid. For a convex one the answer is
+    guaranteed; for others it is the best of the stationary points seen on a scan of the range in
+    which every minimiser lies.
     """
     p = [sp.Rational(v) if isinstance(v, float) else sp.sympify(v) for v in target]
     weights = [sp.Rational(v) if isinstance(v, float) else sp.sympify(v) for v in law]
@@ -92,6 +106,7 @@ def optimal_log_z(loss: Loss, target: Sequence, law: Sequence) -> Optimum:
 
         def pull(z: arb) -> arb:
             return sum((m * slope(r - z) for m, r in zip(masses, residuals)), arb(0))
+
         low = arb(min(r.lower() for r in residuals))
         high = arb(max(r.upper() for r in residuals))
         convex = _is_convex(loss)
@@ -109,8 +124,11 @@ def linex_optimum(alpha: sp.Expr, target: Sequence, law: Sequence) -> tuple[sp.E
     p, law = ([sp.sympify(v) for v in values] for values in (target, law))
     total = sp.Add(*p)
     if alpha == 0:
-        # not evaluated: SymPy would gather the rational powers under one root, with integers of thousands of digits
-        z = sp.exp(sp.Add(*(m * sp.log(v / m) for v, m in zip(p, law)), evaluate=False), evaluate=False)
+        # not evaluated: SymPy would gather the rational powers under one root, with integers of
+        # thousands of digits
+        z = sp.exp(
+            sp.Add(*(m * sp.log(v / m) for v, m in zip(p, law)), evaluate=False), evaluate=False
+        )
         return z, sp.Add(total, sp.Mul(-1, z, evaluate=False), evaluate=False)
     if alpha == 1:
         return total, sp.Add(*(v * sp.log(v / (total * m)) for v, m in zip(p, law)))
@@ -120,8 +138,14 @@ def linex_optimum(alpha: sp.Expr, target: Sequence, law: Sequence) -> tuple[sp.E
 
 def _slope_on_balls(loss: Loss) -> Callable[[arb], arb]:
     """g' on a ball: at a kink, and on balls that reach over one, the hull of both sides."""
-    parts = [(None if p.low == -sp.oo else exact(p.low), None if p.high == sp.oo else exact(p.high),
-              evaluator(p.expression, x)) for p in loss.derivative.pieces]
+    parts = [
+        (
+            None if p.low == -sp.oo else exact(p.low),
+            None if p.high == sp.oo else exact(p.high),
+            evaluator(p.expression, x),
+        )
+        for p in loss.derivative.pieces
+    ]
 
     def slope(ball: arb) -> arb:
         hull = None
@@ -131,6 +155,7 @@ def _slope_on_balls(loss: Loss) -> Callable[[arb], arb]:
             value = function(acb(ball), False).real
             hull = value if hull is None else hull.union(value)
         return hull
+
     return slope
 
 
@@ -144,7 +169,9 @@ def _sign_changes(pull: Callable[[arb], arb], low: arb, high: arb) -> list[tuple
 
 
 def _between(pull: Callable[[arb], arb], low: arb, high: arb) -> arb:
-    """The hull of where pull changes from > 0 to < 0: its left edge and its right edge, each by bisection."""
+    """The hull of where pull changes from > 0 to < 0: its left edge and its right edge, each by
+    bisection.
+    """
     left, right = (low, high), (low, high)
     for _ in range(BISECTIONS):
         middle = arb(((left[0] + left[1]) / 2).mid())
@@ -155,7 +182,9 @@ def _between(pull: Callable[[arb], arb], low: arb, high: arb) -> arb:
 
 
 def _divergence_at(loss: Loss, p: Sequence[sp.Expr], law: Sequence[sp.Expr], z: arb) -> arb:
-    """D_f(p || Z P) at the middle of the ball z; f(e^u) = e^u int_0^u g' e^{-v} dv, so q f = p int."""
+    """D_f(p || Z P) at the middle of the ball z; f(e^u) = e^u int_0^u g' e^{-v} dv, so q f = p
+    int.
+    """
     middle = sp.Rational(float(z.mid()))
     total = arb(0)
     for a, b in zip(p, law):
@@ -176,10 +205,14 @@ def _is_convex(loss: Loss) -> bool:
     return True
 
 
-# --- is log Z biased? ----------------------------------------------------------------------------------------
+# --- is log Z biased?
+# ----------------------------------------------------------------------------------------
+
 
 def biases_log_z(loss: Loss) -> Bias:
-    """Is the stationary Z ever off Z* = sum p_B? Never exactly when g' = c (e^x - 1) (Proposition 13)."""
+    """Is the stationary Z ever off Z* = sum p_B? Never exactly when g' = c (e^x - 1)
+    (Proposition 13).
+    """
     if loss.parameters:
         return Bias(None, None, f"{loss} has parameters without values")
     fault = why_not_valid(loss)
@@ -188,40 +221,67 @@ def biases_log_z(loss: Loss) -> Bias:
     (first, *others) = loss.derivative.pieces
     if not others:
         factor = sp.diff(first.expression, x).subs(x, 0)
-        if factor.is_positive and vanishes(Piece(first.low, first.high, first.expression - factor * (sp.exp(x) - 1))):
-            return Bias(False, None, "g'(x) is a multiple of e^x - 1, so E_P[g'(log w - log Z)] = 0 says "
-                        "Z = E_P[w] = Z*")
+        if factor.is_positive and vanishes(
+            Piece(first.low, first.high, first.expression - factor * (sp.exp(x) - 1))
+        ):
+            return Bias(
+                False,
+                None,
+                "g'(x) is a multiple of e^x - 1, so E_P[g'(log w - log Z)] = 0 says "
+                "Z = E_P[w] = Z*",
+            )
     try:
         balances = _balances(loss)
     except NotEvaluable as reason:
         return Bias(None, None, str(reason))
     signs = {1 if value > 0 else -1 for _, _, value in balances}
     if not signs:
-        return Bias(None, None, "no pair of ratios was found at which g'(log s)/(s - 1) differs, and no proof that "
-                    "there is none")
+        return Bias(
+            None,
+            None,
+            "no pair of ratios was found at which g'(log s)/(s - 1) differs, and no proof that "
+            "there is none",
+        )
     direction = "either" if len(signs) == 2 else _direction(loss)
     below, above, value = max(balances, key=lambda b: float(abs(b[2]).mid()))
     law = ((above - 1) / (above - below), (1 - below) / (above - below))
     target = (below * law[0], above * law[1])
     optimum = optimal_log_z(loss, target, law)
-    word = {"down": "Z never settles above Z*", "up": "Z never settles below Z*",
-            "either": "Z settles above or below Z*, depending on the policy", None: "Z is off Z* at least here"}
-    return Bias(True, direction, f"E_P[g'(log w - log Z*)] = {value.str(5, radius=False)}, not 0, for P = {law} and "
-                f"p_B = {target}: {word[direction]}", target, law, optimum)
+    word = {
+        "down": "Z never settles above Z*",
+        "up": "Z never settles below Z*",
+        "either": "Z settles above or below Z*, depending on the policy",
+        None: "Z is off Z* at least here",
+    }
+    return Bias(
+        True,
+        direction,
+        f"E_P[g'(log w - log Z*)] = {value.str(5, radius=False)}, not 0, for P = {law} and "
+        f"p_B = {target}: {word[direction]}",
+        target,
+        law,
+        optimum,
+    )
 
 
 def _balances(loss: Loss) -> list[tuple[sp.Expr, sp.Expr, arb]]:
-    """(s1, s2, E_P[g'(log w)]) for the two-point laws with ratios s1 < 1 < s2 and E_P[w] = 1, where it is not 0."""
+    """(s1, s2, E_P[g'(log w)]) for the two-point laws with ratios s1 < 1 < s2 and E_P[w] = 1,
+    where it is not 0.
+    """
     with digits(DIGITS):
         slope = _slope_on_balls(loss)
         values = {s: slope(exact(sp.log(s))) for s in (*BELOW_ONE, *ABOVE_ONE)}
-        found = [(a, b, (exact(b - 1) * values[a] + exact(1 - a) * values[b]) / exact(b - a))
-                 for a, b in product(BELOW_ONE, ABOVE_ONE)]
+        found = [
+            (a, b, (exact(b - 1) * values[a] + exact(1 - a) * values[b]) / exact(b - a))
+            for a, b in product(BELOW_ONE, ABOVE_ONE)
+        ]
     return [(a, b, value) for a, b, value in found if value > 0 or value < 0]
 
 
 def _direction(loss: Loss) -> str | None:
-    """"down" if g'(x) <= c (e^x - 1) for all x, "up" if >=, with c = g''(0+-); None when neither was proved."""
+    """ "down" if g'(x) <= c (e^x - 1) for all x, "up" if >=, with c = g''(0+-); None when neither
+    was proved.
+    """
     left, right = loss.curvature.split_at_zero()
     slopes = {side.pieces[i].expression.subs(x, 0) for side, i in ((left, -1), (right, 0))}
     for word, sign in (("down", 1), ("up", -1)):
@@ -231,25 +291,38 @@ def _direction(loss: Loss) -> str | None:
             try:
                 for half in loss.derivative.split_at_zero():
                     for piece in half.pieces:
-                        prove_sign(Piece(piece.low, piece.high, sign * (c * (sp.exp(x) - 1) - piece.expression)))
+                        prove_sign(
+                            Piece(
+                                piece.low,
+                                piece.high,
+                                sign * (c * (sp.exp(x) - 1) - piece.expression),
+                            )
+                        )
             except Rejected:
                 continue
             return word
     return None
 
 
-# --- does a wrong Z bend the policy gradient? ------------------------------------------------------------------
+# --- does a wrong Z bend the policy gradient?
+# ------------------------------------------------------------------
+
 
 def keeps_direction(loss: Loss) -> DirectionKept:
-    """Is the policy gradient's direction the same at every log Z? Exactly for g''' = a g'' (Proposition 14)."""
+    """Is the policy gradient's direction the same at every log Z? Exactly for g''' = a g''
+    (Proposition 14).
+    """
     (first, *others) = loss.curvature.pieces
     if not others:
         at_zero, third = first.expression.subs(x, 0), sp.diff(first.expression, x)
         if at_zero.is_positive and third.subs(x, 0).is_finite:
             rate = sp.simplify(third.subs(x, 0) / at_zero)
             if vanishes(Piece(first.low, first.high, third - rate * first.expression)):
-                return DirectionKept(True, f"g'''(x) = ({rate})*g''(x): shifting log Z multiplies g' by a positive "
-                                     "constant and adds another, which no gradient of a policy in TB sees")
+                return DirectionKept(
+                    True,
+                    f"g'''(x) = ({rate})*g''(x): shifting log Z multiplies g' by a positive "
+                    "constant and adds another, which no gradient of a policy in TB sees",
+                )
     if loss.parameters:
         return DirectionKept(None, f"{loss} has parameters without values")
     best: DirectionKept | None = None
@@ -257,16 +330,25 @@ def keeps_direction(loss: Loss) -> DirectionKept:
         for residuals, offset in product(RESIDUALS, OFFSETS):
             cosine = _cosine(loss, residuals, offset)
             if cosine < 1 and (best is None or cosine < best.cosine):
-                best = DirectionKept(False, f"with log Z off by {offset} the policy gradient at the residuals "
-                                     f"{residuals} turns: cosine {cosine.str(5, radius=False)}", residuals, offset,
-                                     cosine)
+                best = DirectionKept(
+                    False,
+                    f"with log Z off by {offset} the policy gradient at the residuals "
+                    f"{residuals} turns: cosine {cosine.str(5, radius=False)}",
+                    residuals,
+                    offset,
+                    cosine,
+                )
     except NotEvaluable as reason:
         return DirectionKept(None, str(reason))
-    return best or DirectionKept(None, "no example that turns was found, and no proof that none does")
+    return best or DirectionKept(
+        None, "no example that turns was found, and no proof that none does"
+    )
 
 
 def _cosine(loss: Loss, residuals: Sequence[sp.Expr], offset: sp.Expr) -> arb:
-    """Cosine between (g'(x_o)) and (g'(x_o - offset)), each less its mean: logit gradients at the uniform policy."""
+    """Cosine between (g'(x_o)) and (g'(x_o - offset)), each less its mean: logit gradients at
+    the uniform policy.
+    """
     with digits(DIGITS):
         slope, vectors = _slope_on_balls(loss), []
         for shift in (sp.S.Zero, offset):
@@ -274,19 +356,25 @@ def _cosine(loss: Loss, residuals: Sequence[sp.Expr], offset: sp.Expr) -> arb:
             mean = sum(values, arb(0)) / len(values)
             vectors.append([value - mean for value in values])
         a, b = vectors
-        inner, first, second = (sum((u * v for u, v in zip(*pair)), arb(0)) for pair in ((a, b), (a, a), (b, b)))
+        inner, first, second = (
+            sum((u * v for u, v in zip(*pair)), arb(0)) for pair in ((a, b), (a, a), (b, b))
+        )
         return inner / (first * second).sqrt() if first > 0 and second > 0 else arb.nan()
 
 
-# --- where the correct policy repels --------------------------------------------------------------------------
+# --- where the correct policy repels
+# --------------------------------------------------------------------------
+
 
 @dataclass(frozen=True)
 class Repelling:
-    """The common residuals u = log Z* - log Z at which the correct policy is a strict local maximum of the surrogate.
+    """The common residuals u = log Z* - log Z at which the correct policy is a strict local maximum
+    of the surrogate.
 
-    `holds`: are there any? `stretches` where g'' < 0, `jumps` where g' jumps down; between neighbouring ends of the
-    enclosures, and on `undecided`, nothing is claimed.
+    `holds`: are there any? `stretches` where g'' < 0, `jumps` where g' jumps down; between
+    neighbouring ends of the enclosures, and on `undecided`, nothing is claimed.
     """
+
     holds: bool | None
     stretches: tuple[Stretch, ...]
     jumps: tuple[sp.Expr, ...]
@@ -295,7 +383,9 @@ class Repelling:
 
 
 def repelling_residuals(loss: Loss) -> Repelling:
-    """Where g'' < 0, enclosed: there a wrong Z pushes the policy away from the correct one (Proposition 15)."""
+    """Where g'' < 0, enclosed: there a wrong Z pushes the policy away from the correct one
+    (Proposition 15).
+    """
     if loss.parameters:
         return Repelling(None, (), (), (), f"{loss} has parameters without values")
     jumps = []
@@ -303,7 +393,9 @@ def repelling_residuals(loss: Loss) -> Repelling:
         size = jump(loss, kink)
         if size != sp.oo and not size.is_nonnegative:
             if size != -sp.oo and not exact(size) < 0:
-                return Repelling(None, (), (), (), f"the sign of the jump {size} of g' at {kink} was not decided")
+                return Repelling(
+                    None, (), (), (), f"the sign of the jump {size} of g' at {kink} was not decided"
+                )
             jumps.append(kink)
     parts = [piece for side in loss.curvature.split_at_zero() for piece in side.pieces]
     stretches: list[Stretch] = []
@@ -315,14 +407,31 @@ def repelling_residuals(loss: Loss) -> Repelling:
             try:
                 negative, unknown = negative_stretches(piece)
             except (Rejected, NoTail) as reason:
-                return Repelling(None, (), tuple(jumps), (),
-                                 f"the sign of g'' on ({piece.low}, {piece.high}): {reason}")
+                return Repelling(
+                    None,
+                    (),
+                    tuple(jumps),
+                    (),
+                    f"the sign of g'' on ({piece.low}, {piece.high}): {reason}",
+                )
             stretches += negative
             undecided += unknown
     if stretches or jumps:
-        where = " or ".join([f"{s.low[0]:.6g} < u < {s.high[1]:.6g}" for s in stretches]
-                            + [f"u = {k}" for k in jumps])
-        return Repelling(True, tuple(stretches), tuple(jumps), tuple(undecided), f"g is not convex at {where}")
+        where = " or ".join(
+            [f"{s.low[0]:.6g} < u < {s.high[1]:.6g}" for s in stretches]
+            + [f"u = {k}" for k in jumps]
+        )
+        return Repelling(
+            True, tuple(stretches), tuple(jumps), tuple(undecided), f"g is not convex at {where}"
+        )
     if undecided:
-        return Repelling(None, (), (), tuple(undecided), "the sign of g'' was not decided everywhere")
-    return Repelling(False, (), (), (), "g'' is not negative anywhere: the correct policy is a minimum at every Z")
+        return Repelling(
+            None, (), (), tuple(undecided), "the sign of g'' was not decided everywhere"
+        )
+    return Repelling(
+        False,
+        (),
+        (),
+        (),
+        "g'' is not negative anywhere: the correct policy is a minimum at every Z",
+    )

@@ -1,7 +1,7 @@
 """Does D_f(p || q) >= (g''(0)/2) ||p - q||_1^2 hold for all probability vectors?
 
-Proved from   f(t) (1 + a (t-1)) >= (k/2) (t-1)^2,  k = g''(0), r = g'''(0)/k, a = (2-r)/3 in [0, 1]   (Proposition 12),
-refuted by two laws on two outcomes whose divergence is enclosed, or undecided.
+Proved from   f(t) (1 + a (t-1)) >= (k/2) (t-1)^2,  k = g''(0), r = g'''(0)/k, a = (2-r)/3 in [0, 1]
+(Proposition 12), refuted by two laws on two outcomes whose divergence is enclosed, or undecided.
 """
 
 from __future__ import annotations
@@ -13,15 +13,20 @@ import sympy as sp
 from flint import arb
 from scipy.interpolate import CubicSpline
 
+from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.divergence.values import enclose
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact, integral
-from divergence_lab.theory.verdicts.integral_sign import combined, outwards, prove_integral_nonnegative, why_not_valid
-from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, is_less
 from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.divergence.values import enclose
+from divergence_lab.theory.verdicts.integral_sign import (
+    combined,
+    outwards,
+    prove_integral_nonnegative,
+    why_not_valid,
+)
 
 # The search for a counterexample: residuals of the table of f, and log-odds of the two laws.
 TABLE_REACH, TABLE_STEP = 14, sp.Rational(1, 8)
@@ -31,6 +36,7 @@ LOG_ODDS = np.linspace(-6.5, 6.5, 105)
 @dataclass(frozen=True)
 class BinaryWitness:
     """Two laws (p, 1-p) and (q, 1-q) with D_f / ||p - q||_1^2 in `ratio`, a ball below g''(0)/2."""
+
     p: sp.Rational
     q: sp.Rational
     ratio: arb
@@ -38,7 +44,10 @@ class BinaryWitness:
 
 @dataclass(frozen=True)
 class Pinsker:
-    """`holds` for D_f >= constant * ||p - q||_1^2, constant = g''(0)/2; `r`, `a` as in the criterion, if they exist."""
+    """`holds` for D_f >= constant * ||p - q||_1^2, constant = g''(0)/2; `r`, `a` as in the
+    criterion, if they exist.
+    """
+
     holds: bool | None
     constant: sp.Expr | None
     r: sp.Expr | None
@@ -48,7 +57,9 @@ class Pinsker:
 
 
 def pinsker(loss: Loss) -> Pinsker:
-    """Three-valued: proved with the criterion of Proposition 12, refuted by a binary witness, or undecided (None)."""
+    """Three-valued: proved with the criterion of Proposition 12, refuted by a binary witness, or
+    undecided (None).
+    """
     if loss.parameters:
         return Pinsker(None, None, None, None, f"{loss} has parameters without values")
     fault = why_not_valid(loss)
@@ -56,25 +67,59 @@ def pinsker(loss: Loss) -> Pinsker:
         return Pinsker(None, None, None, None, f"{loss} is not known to be a valid loss: {fault}")
     k = _at_zero(loss.curvature)
     if k is None or sp.S.Zero in loss.derivative.kinks and _at_zero(loss.derivative) is None:
-        return Pinsker(None, None, None, None, "g is not seen to have a finite curvature at 0, so there is no constant to ask about")
+        return Pinsker(
+            None,
+            None,
+            None,
+            None,
+            "g is not seen to have a finite curvature at 0, so there is no constant to ask about",
+        )
     if constants.sign_of(k) == 0:
-        return Pinsker(True, sp.S.Zero, None, None, "g''(0) = 0, so the right side is 0 and D_f is not negative")
+        return Pinsker(
+            True,
+            sp.S.Zero,
+            None,
+            None,
+            "g''(0) = 0, so the right side is 0 and D_f is not negative",
+        )
     third = _at_zero(loss.curvature.derivative())
     r = None if third is None else sp.simplify(third / k)
     a = None if r is None else sp.simplify((2 - r) / 3)
-    refused = "g is not seen to be three times differentiable at 0" if r is None else f"a = {a} lies outside [0, 1]"
+    refused = (
+        "g is not seen to be three times differentiable at 0"
+        if r is None
+        else f"a = {a} lies outside [0, 1]"
+    )
     if a is not None and constants.sign_of(a) in (0, 1) and constants.sign_of(1 - a) in (0, 1):
         refused = _criterion(loss, k, a)
         if refused is None:
-            return Pinsker(True, k / 2, r, a, f"f(t)*(1 + a*(t - 1)) >= {k / 2}*(t - 1)^2 for every t, with a = {a}")
+            return Pinsker(
+                True,
+                k / 2,
+                r,
+                a,
+                f"f(t)*(1 + a*(t - 1)) >= {k / 2}*(t - 1)^2 for every t, with a = {a}",
+            )
     try:
         witness = _counterexample(loss, k)
     except (NotEvaluable, CannotSplit) as reason:
-        return Pinsker(None, k / 2, r, a, f"the criterion does not apply ({refused}), and no search: {reason}")
+        return Pinsker(
+            None, k / 2, r, a, f"the criterion does not apply ({refused}), and no search: {reason}"
+        )
     if witness is not None:
-        return Pinsker(False, k / 2, r, a, f"the laws ({witness.p}, {1 - witness.p}) and ({witness.q}, "
-                       f"{1 - witness.q}) have D_f/||p - q||_1^2 = {witness.ratio.str(6, radius=False)} < {k / 2}", witness)
-    return Pinsker(None, k / 2, r, a, f"the criterion was not met ({refused}) and no counterexample was found")
+        return Pinsker(
+            False,
+            k / 2,
+            r,
+            a,
+            f"the laws ({witness.p}, {1 - witness.p}) and ({witness.q}, "
+            f"{1 - witness.q}) have D_f/||p - q||_1^2 = "
+            f"{witness.ratio.str(6, radius=False)} < {k / 2}",
+            witness,
+        )
+    return Pinsker(
+        None, k / 2, r, a, f"the criterion was not met ({refused}) and no counterexample was found"
+    )
 
 
 def _at_zero(function: Pieces) -> sp.Expr | None:
@@ -87,7 +132,9 @@ def _at_zero(function: Pieces) -> sp.Expr | None:
 
 
 def _criterion(loss: Loss, k: sp.Expr, a: sp.Expr) -> str | None:
-    """None when F(u) = f/t >= M(u) = (k/2)(t-1)^2/(t (1 + a(t-1))), t = e^u, is proved for every u; else why not."""
+    """None when F(u) = f/t >= M(u) = (k/2)(t-1)^2/(t (1 + a(t-1))), t = e^u, is proved for every
+    u; else why not.
+    """
     for side in (1, -1):
         ratio = sp.exp(side * x)
         target = sp.diff(k / 2 * (ratio - 1) ** 2 / (ratio * (1 - a + a * ratio)), x)
@@ -100,10 +147,14 @@ def _criterion(loss: Loss, k: sp.Expr, a: sp.Expr) -> str | None:
     return None
 
 
-# --- the search for a counterexample -------------------------------------------------------------------------
+# --- the search for a counterexample
+# -------------------------------------------------------------------------
+
 
 def _counterexample(loss: Loss, k: sp.Expr) -> BinaryWitness | None:
-    """The binary laws with the smallest sampled D_f/||p - q||_1^2, if its enclosure is below k/2."""
+    """The binary laws with the smallest sampled D_f/||p - q||_1^2, if its enclosure is below
+    k/2.
+    """
     table = _table(loss)
     law = 1 / (1 + np.exp(-LOG_ODDS))
     p, q = np.meshgrid(law, law, indexing="ij")
@@ -111,20 +162,25 @@ def _counterexample(loss: Loss, k: sp.Expr) -> BinaryWitness | None:
     for width in (0.06, 0.015, 0.004):  # finer grids around the least value, in log-odds
         steps = np.linspace(-width, width, 41)
         odds = [np.log(value / (1 - value)) for value in best]
-        p, q = np.meshgrid(1 / (1 + np.exp(-odds[0] - steps)), 1 / (1 + np.exp(-odds[1] - steps)), indexing="ij")
+        p, q = np.meshgrid(
+            1 / (1 + np.exp(-odds[0] - steps)), 1 / (1 + np.exp(-odds[1] - steps)), indexing="ij"
+        )
         best = _least(table, p, q)
     first, second = (sp.Rational(round(float(value) * 10_000), 10_000) for value in best)
     if first == second or not all(0 < value < 1 for value in (first, second)):
         return None
     with digits(30):
-        total = exact(second) * enclose(loss, first / second, 25) \
-            + exact(1 - second) * enclose(loss, (1 - first) / (1 - second), 25)
+        total = exact(second) * enclose(loss, first / second, 25) + exact(1 - second) * enclose(
+            loss, (1 - first) / (1 - second), 25
+        )
         ratio = total / exact(4 * (first - second) ** 2)
         return BinaryWitness(first, second, ratio) if ratio < exact(k / 2) else None
 
 
 def _table(loss: Loss) -> CubicSpline:
-    """f/t = int_0^u g' e^{-v} dv on a grid of residuals, interpolated: for the search only, nothing rests on it."""
+    """f/t = int_0^u g' e^{-v} dv on a grid of residuals, interpolated: for the search only,
+    nothing rests on it.
+    """
     nodes, values = [0.0], [0.0]
     for side in (1, -1):
         pieces, total = outwards(loss.derivative, side), 0.0

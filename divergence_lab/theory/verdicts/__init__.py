@@ -4,10 +4,7 @@ import sys
 
 from divergence_lab import Room
 
-_HOME = {
-    "Verdict": "verdict",
-    "decide": "decision",
-}
+_HOME = {"Verdict": "verdict", "decide": "decision"}
 
 __all__ = [*_HOME]
 

@@ -11,9 +11,11 @@ from divergence_lab.theory.verdicts.verdict import Verdict, Verdicts, ask_one, d
 
 
 def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 20.0) -> Verdicts:
-    """Every verdict on `loss`, each question within `budget` processor seconds; with parameters, the exact conditions.
+    """Every verdict on `loss`, each question within `budget` processor seconds; with parameters,
+    the exact conditions.
 
-    `generator` is the confirmed closed form of f if there is one; only the number f'(oo) is read off it.
+    `generator` is the confirmed closed form of f if there is one; only the number f'(oo) is read
+    off it.
 
         >>> import divergence_lab as dl
         >>> dl.decide(dl.loss("x**2/2")).zero_forcing.holds
@@ -29,8 +31,9 @@ def decide_one(kind: str, loss: Loss, budget: float) -> Verdict:
     return (ask_for_parameters if loss.parameters else ask_one)(kind, loss, budget)
 
 
-def ends(loss: Loss, generator: sp.Expr | None, forcing: Verdict, avoiding: Verdict, budget: float
-         ) -> tuple[Number, Number, Number]:
+def ends(
+    loss: Loss, generator: sp.Expr | None, forcing: Verdict, avoiding: Verdict, budget: float
+) -> tuple[Number, Number, Number]:
     """f(0+), f'(oo) and g''(0), where they are known."""
     if loss.parameters:
         return numbers_for_parameters(loss, generator)

@@ -1,6 +1,8 @@
-"""f'(oo) = int_0^oo g'(v) e^{-v} dv as a number: exact where f has a closed form, else guaranteed digits.
+"""f'(oo) = int_0^oo g'(v) e^{-v} dv as a number: exact where f has a closed form, else guaranteed
+digits.
 
-    int_0^X is enclosed by quadrature, |int_X^oo| <= C m(X)/d where |g' e^{-v}| <= C m on [X, oo) and m e^{d v} falls there
+int_0^X is enclosed by quadrature, |int_X^oo| <= C m(X)/d where |g' e^{-v}| <= C m on [X, oo) and m
+e^{d v} falls there
 """
 
 from __future__ import annotations
@@ -8,23 +10,40 @@ from __future__ import annotations
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.verdicts.boundary import slope_of_generator
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact
+from divergence_lab.theory.checker.facts.tail_functions import of
+from divergence_lab.theory.checker.facts.tails import (
+    HalfLine,
+    Monomial,
+    NoTail,
+    Tail,
+    growth,
+    level,
+)
 from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.divergence.values import enclose_integral
+from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact
 from divergence_lab.theory.expressions.pieces import CannotSplit
 from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.checker.facts.tail_functions import of
-from divergence_lab.theory.checker.facts.tails import HalfLine, Monomial, NoTail, Tail, growth, level
-from divergence_lab.theory.divergence.values import enclose_integral
+from divergence_lab.theory.verdicts.boundary import slope_of_generator
 
 DIGITS = 30
 HALF_LINES = (100, 200, 400, 1000)
-RATES = (sp.S.One, sp.S.Half, sp.Rational(1, 8), sp.Rational(1, 32), sp.Rational(1, 256), sp.Rational(1, 2048))
+RATES = (
+    sp.S.One,
+    sp.S.Half,
+    sp.Rational(1, 8),
+    sp.Rational(1, 32),
+    sp.Rational(1, 256),
+    sp.Rational(1, 2048),
+)
 
 
-def slope_at_infinity(loss: Loss, generator: sp.Expr | None, avoiding: bool | None, deadline: float) -> sp.Expr | None:
-    """f'(oo): oo for a zero-avoiding loss, else an exact number or a Float, right within one unit of its last digit.
+def slope_at_infinity(
+    loss: Loss, generator: sp.Expr | None, avoiding: bool | None, deadline: float
+) -> sp.Expr | None:
+    """f'(oo): oo for a zero-avoiding loss, else an exact number or a Float, right within one unit
+    of its last digit.
 
     None when it was not decided which, or where the integral falls off too slowly to be enclosed.
     """
@@ -37,10 +56,14 @@ def slope_at_infinity(loss: Loss, generator: sp.Expr | None, avoiding: bool | No
     return found if found is not None or ball is None else as_decimal(ball)
 
 
-# --- digits --------------------------------------------------------------------------------------------------
+# --- digits
+# --------------------------------------------------------------------------------------------------
+
 
 def enclose_slope(loss: Loss) -> arb | None:
-    """f'(oo) within 10^-(DIGITS + 1) of itself, or None where the rest beyond X can't be bounded so tightly."""
+    """f'(oo) within 10^-(DIGITS + 1) of itself, or None where the rest beyond X can't be bounded
+    so tightly.
+    """
     if loss.parameters:
         return None
     last = loss.derivative.pieces[-1]
@@ -53,7 +76,12 @@ def enclose_slope(loss: Loss) -> arb | None:
                 continue
             with digits(DIGITS + 25):
                 total = enclose_integral(loss.pieces, sp.Integer(X), DIGITS + 8) + arb(0, 1) * rest
-            return total if total.is_finite() and total.rad() < arb(10) ** -(DIGITS + 1) * max(1, abs(float(total))) else None
+            return (
+                total
+                if total.is_finite()
+                and total.rad() < arb(10) ** -(DIGITS + 1) * max(1, abs(float(total)))
+                else None
+            )
         except (NoTail, NotEvaluable, CannotSplit):
             continue
     return None
@@ -77,7 +105,9 @@ def bound_of_rest(line: HalfLine, tail: Tail) -> arb:
 
 
 def as_decimal(ball: arb) -> sp.Float | None:
-    """The ball as a decimal of DIGITS digits, right within one unit of the last; None where it is not as tight as that, next to 0."""
+    """The ball as a decimal of DIGITS digits, right within one unit of the last; None where it
+    is not as tight as that, next to 0.
+    """
     with digits(DIGITS + 25):
         for count in (DIGITS, DIGITS - 2, DIGITS - 4):
             text = arb(ball.mid()).str(count, radius=False)

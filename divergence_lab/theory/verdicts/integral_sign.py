@@ -1,4 +1,5 @@
-"""Is int_0^y h >= 0 for every y > 0? Proved by balls on a compact range and by tails at both ends, or not answered.
+"""Is int_0^y h >= 0 for every y > 0? Proved by balls on a compact range and by tails at both ends,
+or not answered.
 
 Two divergences compare, D_f1 <= c D_f2, when this holds on either side of residual 0 for
 
@@ -15,16 +16,16 @@ from itertools import pairwise
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.expressions.balls import ball
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, integral, value_at
-from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.pieces import Piece, Pieces, in_order, is_less
-from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.checker.facts.proofs import Rejected, prove_nonnegative
-from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.checker.facts.tail_functions import HALF_LINES, of
 from divergence_lab.theory.checker.facts.tails import HalfLine, NoTail, Tail, growth, level
+from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions.balls import ball
+from divergence_lab.theory.expressions.enclosure import NotEvaluable, integral, value_at
+from divergence_lab.theory.expressions.pieces import Piece, Pieces, in_order, is_less
+from divergence_lab.theory.expressions.precision import digits
+from divergence_lab.theory.expressions.symbols import x
 
 PRECISION = 30
 MAX_STEPS = 4_000
@@ -34,18 +35,29 @@ SMALLEST = sp.Rational(1, 2**40)
 
 
 def outwards(slopes: Pieces, side: int) -> Pieces:
-    """G(y), y > 0, with f(t)/t = int_0^y G at t = e^{side*y}, from the pieces of g' (Proposition 11)."""
+    """G(y), y > 0, with f(t)/t = int_0^y G at t = e^{side*y}, from the pieces of g' (Proposition
+    11).
+    """
     left, right = slopes.split_at_zero()
     if side > 0:
-        return Pieces(tuple(Piece(p.low, p.high, p.expression * sp.exp(-x)) for p in right.pieces), x)
-    return Pieces(tuple(Piece(-p.high, -p.low, -p.expression.subs(x, -x) * sp.exp(x))
-                        for p in reversed(left.pieces)), x)
+        return Pieces(
+            tuple(Piece(p.low, p.high, p.expression * sp.exp(-x)) for p in right.pieces), x
+        )
+    return Pieces(
+        tuple(
+            Piece(-p.high, -p.low, -p.expression.subs(x, -x) * sp.exp(x))
+            for p in reversed(left.pieces)
+        ),
+        x,
+    )
 
 
 def why_not_valid(loss: Loss) -> str | None:
-    """None when g is continuous, x g'(x) >= 0 is proved for every x, and g' does not vanish next to 0; else why not.
+    """None when g is continuous, x g'(x) >= 0 is proved for every x, and g' does not vanish next to
+    0; else why not.
 
-    What P4 and P11 need of a loss. Only g' is looked at between kinks, so g may have a form that no tail describes.
+    What P4 and P11 need of a loss. Only g' is looked at between kinks, so g may have a form that no
+    tail describes.
     """
     for kink, before, after in zip(loss.pieces.kinks, loss.pieces.pieces, loss.pieces.pieces[1:]):
         step = value_at(before.expression - after.expression, x, kink, 40)
@@ -64,9 +76,11 @@ def why_not_valid(loss: Loss) -> str | None:
 
 
 def prove_sign(piece: Piece) -> None:
-    """The expression is >= 0 on the piece, as it is written or in SymPy's simplest form. Raises Rejected.
+    """The expression is >= 0 on the piece, as it is written or in SymPy's simplest form. Raises
+    Rejected.
 
-    1 - tanh^2 is hopeless for balls far out, where it is nearly 0; 1/cosh^2 is not. So a long form waits its turn.
+    1 - tanh^2 is hopeless for balls far out, where it is nearly 0; 1/cosh^2 is not. So a long form
+    waits its turn.
     """
     forms = [piece.expression]
     if piece.expression.count_ops() > SHORT:
@@ -87,14 +101,24 @@ def combined(a: Pieces, b: Pieces, function: Callable[[sp.Expr, sp.Expr], sp.Exp
 
     def piece_over(pieces: Pieces, low: sp.Expr) -> sp.Expr:
         return next(p.expression for p in reversed(pieces.pieces) if not is_less(low, p.low))
-    return Pieces(tuple(Piece(low, high, function(piece_over(a, low), piece_over(b, low)))
-                        for low, high in pairwise(cuts)), x)
+
+    return Pieces(
+        tuple(
+            Piece(low, high, function(piece_over(a, low), piece_over(b, low)))
+            for low, high in pairwise(cuts)
+        ),
+        x,
+    )
 
 
-def tail_of(expression: sp.Expr, end: sp.Expr, side: int = 1, reject: str = "") -> tuple[int, HalfLine, Tail, int]:
-    """(X, half-line, tail, sign) at end = oo, or just right (left) of a finite end, on the first X that shows the sign.
+def tail_of(
+    expression: sp.Expr, end: sp.Expr, side: int = 1, reject: str = ""
+) -> tuple[int, HalfLine, Tail, int]:
+    """(X, half-line, tail, sign) at end = oo, or just right (left) of a finite end, on the first X
+    that shows the sign.
 
-    Near a finite end the tail is in 1/|x - end| and holds for 0 < |x - end| <= 1/X. Raises Rejected.
+    Near a finite end the tail is in 1/|x - end| and holds for 0 < |x - end| <= 1/X. Raises
+    Rejected.
     """
     moved = expression if end == sp.oo else expression.xreplace({x: end + side / x})
     reason = NoTail("not tried")
@@ -109,7 +133,10 @@ def tail_of(expression: sp.Expr, end: sp.Expr, side: int = 1, reject: str = "") 
 
 
 def leading_ratio(a: sp.Expr, b: sp.Expr, end: sp.Expr, side: int = 1) -> sp.Expr:
-    """lim a/b at an end, exact (0 or +-oo included), from the leading terms of both tails. Raises Rejected."""
+    """lim a/b at an end, exact (0 or +-oo included), from the leading terms of both tails.
+
+    Raises Rejected.
+    """
     _, _, tail_a, sign_a = tail_of(a, end, side)
     _, _, tail_b, sign_b = tail_of(b, end, side)
     if sign_a == 0:
@@ -117,12 +144,15 @@ def leading_ratio(a: sp.Expr, b: sp.Expr, end: sp.Expr, side: int = 1) -> sp.Exp
     if sign_b == 0 or not tail_a.terms or not tail_b.terms:
         raise Rejected(f"the quotient of {a} and {b} has no leading term at {end}")
     (m, c), (n, d) = tail_a.terms[0], tail_b.terms[0]
-    order = growth(m * n ** sp.S.NegativeOne)
+    order = growth(m * n**sp.S.NegativeOne)
     return sp.simplify(c / d) if order == 0 else sp.S.Zero if order < 0 else sp.oo * sign_a * sign_b
 
 
 def rest_of_integral(line: HalfLine, tail: Tail) -> arb:
-    """An upper bound of int_X^oo |h|, from |h| <= C x^(-2). Raises NoTail when h does not fall so fast."""
+    """An upper bound of int_X^oo |h|, from |h| <= C x^(-2).
+
+    Raises NoTail when h does not fall so fast.
+    """
     size, bound = line.lump(tail)
     if bound == 0:
         return arb(0)
@@ -133,7 +163,8 @@ def rest_of_integral(line: HalfLine, tail: Tail) -> arb:
 
 
 def prove_integral_nonnegative(h: Pieces, vanishes_at_infinity: bool = False) -> None:
-    """int_0^y h >= 0 for every y > 0, or Rejected with the reason (false, or only not provable here).
+    """int_0^y h >= 0 for every y > 0, or Rejected with the reason (false, or only not provable
+    here).
 
     `vanishes_at_infinity`: it is known that int_0^oo h = 0 exactly.
     """
@@ -150,11 +181,19 @@ def prove_integral_nonnegative(h: Pieces, vanishes_at_infinity: bool = False) ->
 
 
 def vanishes(piece: Piece) -> bool:
-    """Is the expression identically 0 there? Asked of SymPy, within a time limit, only when enclosures allow it."""
+    """Is the expression identically 0 there? Asked of SymPy, within a time limit, only when
+    enclosures allow it.
+    """
     if piece.expression == 0:
         return True
     if not piece.expression.free_symbols - {x}:
-        low = piece.low if piece.low.is_finite else piece.high - 1 if piece.high.is_finite else sp.S.Zero
+        low = (
+            piece.low
+            if piece.low.is_finite
+            else piece.high - 1
+            if piece.high.is_finite
+            else sp.S.Zero
+        )
         width = piece.high - low if piece.high.is_finite else sp.S.One
         for share in (sp.Rational(3, 7), sp.Rational(11, 13)):
             seen = value_at(piece.expression, x, low + share * width, 30)
@@ -180,10 +219,16 @@ def _prove(pieces: list[Piece], vanishes_at_infinity: bool) -> None:
     if first.high != sp.oo and not is_less(start, first.high):
         start = first.high
     total = integral(first.expression, x, first.low, start, PRECISION)
-    if not total.is_finite():  # a root at the end of the piece: the integral is at least 0, and that is enough
+    if (
+        not total.is_finite()
+    ):  # a root at the end of the piece: the integral is at least 0, and that is enough
         total = arb(0)
     X, line, tail, sign = tail_of(last.expression, sp.oo, reject="the integrand")
-    end = sp.Integer(X) if is_less(last.low, sp.Integer(X)) and is_less(start, sp.Integer(X)) else None
+    end = (
+        sp.Integer(X)
+        if is_less(last.low, sp.Integer(X)) and is_less(start, sp.Integer(X))
+        else None
+    )
     if end is None:
         raise Rejected(f"the pieces reach beyond {X}")
     for piece in pieces:
@@ -201,7 +246,8 @@ def _prove(pieces: list[Piece], vanishes_at_infinity: bool) -> None:
 def _cover(h: sp.Expr, low: sp.Expr, high: sp.Expr, total: arb) -> arb:
     """int_0^y h >= 0 on [low, high], given int_0^low h = total; the integral up to high.
 
-    On [a, b] the integral is at least H(a) + (b-a) min(0, inf h) and at least H(b) - (b-a) max(0, sup h).
+    On [a, b] the integral is at least H(a) + (b-a) min(0, inf h) and at least H(b) - (b-a) max(0,
+    sup h).
     """
     slope, steps, pending = sp.diff(h, x), 0, [(low, high)]
     while pending:
@@ -215,8 +261,10 @@ def _cover(h: sp.Expr, low: sp.Expr, high: sp.Expr, total: arb) -> arb:
         bounds = enclosed_range(h, slope, a, b)
         if bounds is not None:
             at_b = total + integral(h, x, a, b, PRECISION)
-            if at_b.is_finite() and (total + width * arb(0).min(bounds.lower()) >= 0
-                                     or at_b >= width * arb(0).max(bounds.upper())):
+            if at_b.is_finite() and (
+                total + width * arb(0).min(bounds.lower()) >= 0
+                or at_b >= width * arb(0).max(bounds.upper())
+            ):
                 total = at_b
                 continue
             if at_b < 0:

@@ -1,6 +1,8 @@
-"""Search for a proof that a function is no loss: that it jumps, is unbounded near a point, or is not real at one.
+"""Search for a proof that a function is no loss: that it jumps, is unbounded near a point, or is
+not real at one.
 
-What looks wrong may be harmless (a removable pole, a value too large to enclose), so only what the checker proves counts.
+What looks wrong may be harmless (a removable pole, a value too large to enclose), so only what the
+checker proves counts.
 """
 
 from __future__ import annotations
@@ -10,15 +12,15 @@ from collections.abc import Iterable
 
 import sympy as sp
 
-from divergence_lab.theory.expressions.balls import ball_of_constant
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
 from divergence_lab.theory.checker.certificate import Step, step
 from divergence_lab.theory.checker.disproofs import prove_no_loss
-from divergence_lab.theory.divergence.domain import FAR, Fault
-from divergence_lab.theory.expressions.parsing import ExpressionError, write
-from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.pieces import CannotSplit, Piece
 from divergence_lab.theory.checker.facts.proofs import Rejected, limit_of
+from divergence_lab.theory.divergence.domain import FAR, Fault
+from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions.balls import ball_of_constant
+from divergence_lab.theory.expressions.parsing import ExpressionError, write
+from divergence_lab.theory.expressions.pieces import CannotSplit, Piece
 from divergence_lab.theory.expressions.symbols import x
 
 ROOT_SECONDS = 1.0
@@ -55,16 +57,30 @@ def _proposals(loss: Loss, fault: Fault) -> Iterable[Step]:
 
 def _gap(loss: Loss, fault: Fault) -> Iterable[Step]:
     index = loss.pieces.kinks.index(fault.near)
-    left, right = loss.pieces.pieces[index:index + 2]
+    left, right = loss.pieces.pieces[index : index + 2]
     jump = sp.simplify(right.expression.subs(x, fault.near) - left.expression.subs(x, fault.near))
-    yield step("gap", at=write(fault.near), low=write(left.low), high=write(right.high), left=write(left.expression),
-               right=write(right.expression), jump=write(jump))
+    yield step(
+        "gap",
+        at=write(fault.near),
+        low=write(left.low),
+        high=write(right.high),
+        left=write(left.expression),
+        right=write(right.expression),
+        jump=write(jump),
+    )
 
 
 def _not_real(near: sp.Expr) -> Iterable[Step]:
     below, above = sp.Integer(math.floor(near)), sp.Integer(math.ceil(near))
-    points = (below - 1, above + 1, below, above, *(near + side * width for width in WIDTHS for side in (1, -1)), near,
-              *map(sp.Integer, FAR))
+    points = (
+        below - 1,
+        above + 1,
+        below,
+        above,
+        *(near + side * width for width in WIDTHS for side in (1, -1)),
+        near,
+        *map(sp.Integer, FAR),
+    )
     for point in dict.fromkeys(points):
         yield step("not real", at=write(point))
 
@@ -80,15 +96,25 @@ def _unbounded(loss: Loss, near: sp.Expr) -> Iterable[Step]:
                 except Rejected:
                     continue
                 if limit is not None and limit.is_infinite:
-                    yield step("unbounded", at=write(point), end=write(end), f=write(piece.expression), limit=write(limit))
+                    yield step(
+                        "unbounded",
+                        at=write(point),
+                        end=write(end),
+                        f=write(piece.expression),
+                        limit=write(limit),
+                    )
 
 
 def _special_points(piece: Piece, near: sp.Expr) -> list[sp.Expr]:
-    """Exact points close to `near` where a denominator, a logarithm or a root of the piece has its zero."""
-    points = [end for end in (piece.low, piece.high) if end.is_finite and abs(float(end - near)) < NEAR]
+    """Exact points close to `near` where a denominator, a logarithm or a root of the piece has
+    its zero.
+    """
+    points = [
+        end for end in (piece.low, piece.high) if end.is_finite and abs(float(end - near)) < NEAR
+    ]
     inner = {e.base for e in piece.expression.atoms(sp.Pow) if e.base.has(x)}
     inner |= {e.args[0] for e in piece.expression.atoms(sp.log, sp.Ei)}
-    inner |= {1 - e.args[0]**2 for e in piece.expression.atoms(sp.atanh)}
+    inner |= {1 - e.args[0] ** 2 for e in piece.expression.atoms(sp.atanh)}
     for function in sorted(inner, key=sp.count_ops):
         try:
             roots = within(patient(ROOT_SECONDS), _real_zeros, function)
@@ -105,22 +131,30 @@ def _real_zeros(function: sp.Expr) -> list[sp.Expr]:
 
 def _within(point: sp.Expr, piece: Piece) -> bool:
     value = ball_of_constant(point)
-    return (piece.low == -sp.oo or not value < ball_of_constant(piece.low)) \
-        and (piece.high == sp.oo or not value > ball_of_constant(piece.high))
+    return (piece.low == -sp.oo or not value < ball_of_constant(piece.low)) and (
+        piece.high == sp.oo or not value > ball_of_constant(piece.high)
+    )
 
 
 def _poles(loss: Loss, near: sp.Expr) -> Iterable[Step]:
     for piece in loss.pieces.pieces:
         if not _within(near, piece):
             continue
-        shifted = piece.expression.replace(lambda e: isinstance(e, sp.gamma) and e.has(x), lambda e: _shifted(e, near))
+        shifted = piece.expression.replace(
+            lambda e: isinstance(e, sp.gamma) and e.has(x), lambda e: _shifted(e, near)
+        )
         numerator, denominator = sp.together(shifted).as_numer_denom()
         if not denominator.has(x):
             continue
         centre = sp.nsimplify(float(near), rational=True, tolerance=1e-9)
         for width in WIDTHS:
-            yield step("pole", low=write(centre - width), high=write(centre + width), numerator=write(numerator),
-                       denominator=write(denominator))
+            yield step(
+                "pole",
+                low=write(centre - width),
+                high=write(centre + width),
+                numerator=write(numerator),
+                denominator=write(denominator),
+            )
 
 
 def _shifted(e: sp.Expr, near: sp.Expr) -> sp.Expr:

@@ -1,9 +1,10 @@
-"""f(0+), f'(oo) and g''(0) of a loss with parameters: one expression in them, or a value for each case.
+"""f(0+), f'(oo) and g''(0) of a loss with parameters: one expression in them, or a value for each
+case.
 
     f(0+) = -lim g'(x), x -> -oo      f'(oo) = int_0^oo g' e^{-x} dx, lim f(t)/t of the closed form of f      g''(0)
 
-The ranges of the parameters are cut where a sign depends on them, as for verdicts. On each cell germs give a number for all
-parameters at once; it is then held against the plain loss at a sample.
+The ranges of the parameters are cut where a sign depends on them, as for verdicts. On each cell
+germs give a number for all parameters at once; it is then held against the plain loss at a sample.
 """
 
 from __future__ import annotations
@@ -14,24 +15,29 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from divergence_lab.theory.checker.facts import proofs
-from divergence_lab.theory.checker.families import by_terms
-from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.verdicts.boundary import curvature_at_zero
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
-from divergence_lab.theory.checker.families.cell_forms import Ranges, at_points, in_parameters, positive_form
-from divergence_lab.theory.checker.parametric import parts_of, sides_of
 from divergence_lab.theory.checker.conditions import condition_of
-from divergence_lab.theory.checker.families.continuation import NoValue
-from divergence_lab.theory.verdicts.critical_parameters import critical_values, singular_values
-from divergence_lab.theory.checker.families.exponential_terms import integral_against
-from divergence_lab.theory.expressions.parsing import ExpressionError, read_assumptions, write
-from divergence_lab.theory.verdicts.far_slope import enclose_slope
-from divergence_lab.theory.divergence.loss import Loss, substituted
-from divergence_lab.theory.checker.families.signs import Unsigned, is_zero, sign
-from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, is_less, split, with_signed
+from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.families import by_terms
+from divergence_lab.theory.checker.families.cell_forms import (
+    Ranges,
+    at_points,
+    in_parameters,
+    positive_form,
+)
+from divergence_lab.theory.checker.families.continuation import NoValue
+from divergence_lab.theory.checker.families.exponential_terms import integral_against
+from divergence_lab.theory.checker.families.signs import Unsigned, is_zero, sign
+from divergence_lab.theory.checker.parametric import parts_of, sides_of
+from divergence_lab.theory.divergence.loss import Loss, substituted
+from divergence_lab.theory.expressions.balls import ball_of_constant
+from divergence_lab.theory.expressions.parsing import ExpressionError, read_assumptions, write
+from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, is_less, split, with_signed
 from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.verdicts.boundary import curvature_at_zero
+from divergence_lab.theory.verdicts.critical_parameters import critical_values, singular_values
+from divergence_lab.theory.verdicts.far_slope import enclose_slope
 
 SECONDS = 2.0  # for each of the numbers
 ROUNDS, MAX_CELLS = 12, 60
@@ -40,7 +46,10 @@ SHARES = (sp.Rational(3, 11), sp.Rational(17, 11))
 
 @dataclass(frozen=True)
 class Cases:
-    """(condition on the parameters, value there), ...; the value is None where it is not known or not defined."""
+    """(condition on the parameters, value there), ...; the value is None where it is not known
+    or not defined.
+    """
+
     cases: tuple[tuple[str, sp.Expr | None], ...]
 
 
@@ -61,8 +70,10 @@ def _within_time(loss: Loss, generator: sp.Expr | None, which: int) -> Number:
 
 def number_for_parameters(loss: Loss, generator: sp.Expr | None, which: int) -> Number:
     """f(0+), f'(oo) or g''(0), as `which` is 0, 1 or 2, however long it takes."""
+
     def slope_at_infinity(g: sp.Expr, written: Mapping) -> sp.Expr | None:
         return _slope_at_infinity(g, generator, written)
+
     ask = (_value_at_zero, slope_at_infinity, _curvature)[which]
     return _by_cells(loss, ask, (_plain_value_at_zero, _plain_slope, _plain_curvature)[which])
 
@@ -99,9 +110,13 @@ def _by_cells(loss: Loss, ask: Callable, plain: Callable) -> Number:
 
 
 def _in_cell(loss: Loss, ranges: Ranges, ask: Callable, plain: Callable) -> sp.Expr | None:
-    """The number on this cell as an expression in the parameters, borne out by what `plain` says of the loss at samples."""
+    """The number on this cell as an expression in the parameters, borne out by what `plain` says
+    of the loss at samples.
+    """
     written = positive_form(loss.expression, ranges)
-    expression = at_points(loss.expression, written, ranges, sides_of(read_assumptions(loss.assumptions), ranges))
+    expression = at_points(
+        loss.expression, written, ranges, sides_of(read_assumptions(loss.assumptions), ranges)
+    )
     found = ask(expression, written)
     if found is None:
         return None
@@ -109,12 +124,18 @@ def _in_cell(loss: Loss, ranges: Ranges, ask: Callable, plain: Callable) -> sp.E
     for share in SHARES:
         free = {z: share for z in expression.free_symbols - {x}}
         known = plain(Loss(expression.subs(free)))
-        values = {symbol: form.subs(dict.fromkeys(form.free_symbols, share)) for symbol, form in written.items()}
+        values = {
+            symbol: form.subs(dict.fromkeys(form.free_symbols, share))
+            for symbol, form in written.items()
+        }
         if known is None:
             continue
         stated = found.subs(values)
-        agree = known == stated if sp.oo in (abs(known) if isinstance(known, sp.Expr) else 0, abs(stated)) \
+        agree = (
+            known == stated
+            if sp.oo in (abs(known) if isinstance(known, sp.Expr) else 0, abs(stated))
             else (known - ball_of_constant(stated)).contains(0)
+        )
         if not agree:
             return None
     return found
@@ -123,30 +144,54 @@ def _in_cell(loss: Loss, ranges: Ranges, ask: Callable, plain: Callable) -> sp.E
 def _cases(loss: Loss, cells: list[Ranges], values: list) -> Number:
     symbols = {p.name: p for p in loss.parameters}
     different: list[sp.Expr | None] = []
-    for ranges, value in sorted(zip(cells, values), key=lambda pair: sum(a == b for a, b in pair[0].values())):
-        if value is not NoValue and not any(_is_the_same(value, other, ranges, symbols) for other in different):
+    for ranges, value in sorted(
+        zip(cells, values), key=lambda pair: sum(a == b for a, b in pair[0].values())
+    ):
+        if value is not NoValue and not any(
+            _is_the_same(value, other, ranges, symbols) for other in different
+        ):
             different.append(value)
     if not any(value is not None for value in different):
         return None
     names = [name for name in cells[0] if len({ranges[name] for ranges in cells}) > 1]
-    chosen = [next((k for k, other in enumerate(different) if value is not NoValue and _is_the_same(value, other, ranges, symbols)), None)
-              for ranges, value in zip(cells, values)]
+    chosen = [
+        next(
+            (
+                k
+                for k, other in enumerate(different)
+                if value is not NoValue and _is_the_same(value, other, ranges, symbols)
+            ),
+            None,
+        )
+        for ranges, value in zip(cells, values)
+    ]
     if len(different) == 1 or not names:
         return different[0]
-    shown = [{name: (write(ranges[name][0]), write(ranges[name][1])) for name in names} for ranges in cells]
+    shown = [
+        {name: (write(ranges[name][0]), write(ranges[name][1])) for name in names}
+        for ranges in cells
+    ]
     order = dict.fromkeys(k for k in chosen if k is not None)
-    return Cases(tuple((condition_of(shown, [c == k for c in chosen]), different[k]) for k in order))
+    return Cases(
+        tuple((condition_of(shown, [c == k for c in chosen]), different[k]) for k in order)
+    )
 
 
-def _is_the_same(value: sp.Expr | None, other: sp.Expr | None, ranges: Ranges, symbols: Mapping[str, sp.Symbol]) -> bool:
+def _is_the_same(
+    value: sp.Expr | None, other: sp.Expr | None, ranges: Ranges, symbols: Mapping[str, sp.Symbol]
+) -> bool:
     """`other` has this value for all parameters of the cell."""
     if value is None or other is None or value.is_infinite or other.is_infinite:
         return value is other or value == other
-    here = substituted(other, {symbols[name]: low for name, (low, high) in ranges.items() if low == high})
+    here = substituted(
+        other, {symbols[name]: low for name, (low, high) in ranges.items() if low == high}
+    )
     return here is not None and here.is_finite is not False and is_zero(here - value)
 
 
-# --- the numbers on one cell ---------------------------------------------------------------------------------
+# --- the numbers on one cell
+# ---------------------------------------------------------------------------------
+
 
 def _slopes(g: sp.Expr) -> tuple[Piece, ...]:
     """g' on its pieces, broken at 0 as well."""
@@ -171,7 +216,11 @@ def _slope_at_infinity(g: sp.Expr, generator: sp.Expr | None, written: Mapping) 
         return sp.S.Zero
     integrand = _slopes(g)[-1].expression * sp.exp(-x)
     for way in (1, -1):
-        if by_terms.diverges(way * integrand, x) if g.free_symbols - {x} else _diverges(way * integrand):
+        if (
+            by_terms.diverges(way * integrand, x)
+            if g.free_symbols - {x}
+            else _diverges(way * integrand)
+        ):
             return way * sp.oo
     try:
         return _integral(g)
@@ -186,7 +235,11 @@ def _slope_at_infinity(g: sp.Expr, generator: sp.Expr | None, written: Mapping) 
 
 def _integral(g: sp.Expr) -> sp.Expr:
     """int_0^oo g' e^{-x} dx of a g' that is a sum of c x^n e^{rx} on each piece."""
-    return sum(integral_against(p.expression, p.low, p.high) for p in _slopes(g) if is_less(sp.S.Zero, p.high))
+    return sum(
+        integral_against(p.expression, p.low, p.high)
+        for p in _slopes(g)
+        if is_less(sp.S.Zero, p.high)
+    )
 
 
 def _diverges(f: sp.Expr) -> bool:
@@ -200,23 +253,38 @@ def _curvature(g: sp.Expr, written: Mapping) -> sp.Expr | None:
     """oo at a kink, a number where both sides agree, None where it is not defined."""
     if not g.has(x):
         return sp.S.Zero
-    before, after = [(p, end) for p in _slopes(g) for end in (-1, 1) if (p.high if end < 0 else p.low) == 0]
+    before, after = [
+        (p, end) for p in _slopes(g) for end in (-1, 1) if (p.high if end < 0 else p.low) == 0
+    ]
     slopes = [_limit(p.expression, sp.S.Zero, side) for p, side in (before, after)]
     if any(slope.is_infinite for slope in slopes):
         return sp.oo if slopes[1] == sp.oo or slopes[0] == -sp.oo else None
     if not is_zero(slopes[1] - slopes[0]) and (way := sign(slopes[1] - slopes[0])):
         return way * sp.oo
-    bends = [_limit(with_signed(sp.diff(p.expression, x), x, p), sp.S.Zero, side) for p, side in (before, after)]
-    if bends[0] == bends[1] or not any(b.is_infinite for b in bends) and (is_zero(bends[1] - bends[0]) or sign(bends[1] - bends[0]) == 0):
+    bends = [
+        _limit(with_signed(sp.diff(p.expression, x), x, p), sp.S.Zero, side)
+        for p, side in (before, after)
+    ]
+    if (
+        bends[0] == bends[1]
+        or not any(b.is_infinite for b in bends)
+        and (is_zero(bends[1] - bends[0]) or sign(bends[1] - bends[0]) == 0)
+    ):
         return bends[0]
     return None
 
 
-# --- the same of a plain loss --------------------------------------------------------------------------------
+# --- the same of a plain loss
+# --------------------------------------------------------------------------------
+
 
 def _plain_value_at_zero(loss: Loss):
     """-g'(-oo) of a loss without parameters, as a ball or an infinity."""
-    found = proofs.limit_of(-loss.derivative.pieces[0].expression, x, -sp.oo) if loss.expression.has(x) else sp.S.Zero
+    found = (
+        proofs.limit_of(-loss.derivative.pieces[0].expression, x, -sp.oo)
+        if loss.expression.has(x)
+        else sp.S.Zero
+    )
     return found if found is None or found.is_infinite else ball_of_constant(found)
 
 

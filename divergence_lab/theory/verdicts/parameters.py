@@ -1,8 +1,9 @@
 """Verdicts on a loss with parameters: the exact condition under which each holds.
 
-The range of each parameter is cut where the checker met a sign that depends on it; in between a verdict does not change
-(Propositions 17 and 20). A sample of a cell, decided as a plain loss, says what to expect and why; the checker then
-proves the cell for all its parameters, or says which sign it does not know, and the search cuts there.
+The range of each parameter is cut where the checker met a sign that depends on it; in between a
+verdict does not change (Propositions 17 and 20). A sample of a cell, decided as a plain loss, says
+what to expect and why; the checker then proves the cell for all its parameters, or says which sign
+it does not know, and the search cuts there.
 """
 
 from __future__ import annotations
@@ -15,22 +16,27 @@ import sympy as sp
 from flint import arb
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, patient, within
-from divergence_lab.theory.checker.families.cell_forms import Ranges, at_points
-from divergence_lab.theory.checker.families.cell_proofs import SCALE_FREE, holds_in_cell, identities, inner_point
 from divergence_lab.theory.checker.certificate import step
-from divergence_lab.theory.checker.parametric import check_parametric, parts_of, sides_of
 from divergence_lab.theory.checker.conditions import condition_of, write_left_out, write_ranges
+from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.families.cell_forms import Ranges, at_points
+from divergence_lab.theory.checker.families.cell_proofs import (
+    SCALE_FREE,
+    holds_in_cell,
+    identities,
+    inner_point,
+)
 from divergence_lab.theory.checker.families.continuation import NoValue
-from divergence_lab.theory.verdicts.critical_parameters import critical_values, singular_values
+from divergence_lab.theory.checker.families.signs import Unsigned
+from divergence_lab.theory.checker.parametric import check_parametric, parts_of, sides_of
+from divergence_lab.theory.divergence.loss import Loss, substituted
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions.parsing import ExpressionError, read_assumptions, write
-from divergence_lab.theory.verdicts.family_proofs import stored
-from divergence_lab.theory.divergence.loss import Loss, substituted
-from divergence_lab.theory.verdicts.parameter_numbers import numbers_for_parameters
-from divergence_lab.theory.checker.families.signs import Unsigned
 from divergence_lab.theory.expressions.pieces import CannotSplit, is_less, split
-from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.verdicts.critical_parameters import critical_values, singular_values
+from divergence_lab.theory.verdicts.family_proofs import stored
+from divergence_lab.theory.verdicts.parameter_numbers import numbers_for_parameters
 from divergence_lab.theory.verdicts.verdict import (
     KINDS,
     PROVED,
@@ -47,30 +53,46 @@ from divergence_lab.theory.verdicts.witnesses import points_of_difference, scale
 ROUNDS = 12
 MAX_CELLS = 80
 SAMPLE_SECONDS = 3.0
-CLOSE, TOLERANCE = sp.Rational(1, 10**40), 0.05  # where a limit is looked at, and how near the loss must be there
+CLOSE, TOLERANCE = (
+    sp.Rational(1, 10**40),
+    0.05,
+)  # where a limit is looked at, and how near the loss must be there
 
 
-def decide_for_parameters(loss: Loss, generator: sp.Expr | None = None, budget: float = 20.0) -> Verdicts:
-    """Every verdict on a loss with free parameters, each within `budget` processor seconds: true or false for all of them,
-    or the condition."""
+def decide_for_parameters(
+    loss: Loss, generator: sp.Expr | None = None, budget: float = 20.0
+) -> Verdicts:
+    """Every verdict on a loss with free parameters, each within `budget` processor seconds: true
+    or false for all of them, or the condition.
+    """
     found = {kind: ask_for_parameters(kind, loss, budget) for kind in QUICK_FIRST}
     ends = numbers_for_parameters(loss, generator)
     return Verdicts(*(found[kind] for kind in KINDS), *ends)
 
 
 def ask_for_parameters(kind: str, loss: Loss, seconds: float) -> Verdict:
-    """One verdict (of KINDS) on a loss with free parameters, undecided after so many processor seconds."""
+    """One verdict (of KINDS) on a loss with free parameters, undecided after so many processor
+    seconds.
+    """
     try:
         return within(seconds, search, kind, loss, seconds)
     except OutOfTime:
         reason = "the processor time for cutting the range of the parameters was over"
     except SearchFailed as failure:
         reason = str(failure).removeprefix("SearchFailed: ")
-    return Verdict(None, UNDECIDED, f"not decided for all parameters ({reason}); raise --budget, or give them values with --set")
+    return Verdict(
+        None,
+        UNDECIDED,
+        f"not decided for all parameters ({reason}); raise --budget, or give them values "
+        "with --set",
+    )
 
 
 def search(kind: str, loss: Loss, budget: float) -> Verdict:
-    """The verdict, which the checker has accepted: a stored proof, where there is one. Raises SearchFailed."""
+    """The verdict, which the checker has accepted: a stored proof, where there is one.
+
+    Raises SearchFailed.
+    """
     known = stored(kind, loss)
     if known is not None:
         with contextlib.suppress(LookupError, ValueError, Rejected):
@@ -82,7 +104,9 @@ def searched(kind: str, loss: Loss, budget: float) -> Verdict:
     """As `search`, with nothing known beforehand."""
     try:
         found = _on_line(kind, loss)
-        return _checked(kind, loss, _by_cells(kind, loss, clock() + budget) if found is None else found)
+        return _checked(
+            kind, loss, _by_cells(kind, loss, clock() + budget) if found is None else found
+        )
     except (CannotSplit, ExpressionError, Rejected) as reason:
         raise SearchFailed(str(reason)) from None
 
@@ -93,7 +117,9 @@ def _checked(kind: str, loss: Loss, found: Verdict) -> Verdict:
     return found
 
 
-# --- cell by cell --------------------------------------------------------------------------------------------
+# --- cell by cell
+# --------------------------------------------------------------------------------------------
+
 
 def _by_cells(kind: str, loss: Loss, deadline: float) -> Verdict:
     bounds = read_assumptions(loss.assumptions)
@@ -101,7 +127,9 @@ def _by_cells(kind: str, loss: Loss, deadline: float) -> Verdict:
     known: dict[str, tuple[bool | None, dict[str, str]]] = {}  # None: left out
     for _ in range(ROUNDS):
         grid = {p.name: parts_of(bounds.get(p.name, ()), cuts[p.name]) for p in loss.parameters}
-        names = [name for name, parts in grid.items() if len(parts) > 1] or [loss.parameters[0].name]
+        names = [name for name, parts in grid.items() if len(parts) > 1] or [
+            loss.parameters[0].name
+        ]
         cells = [dict(zip(grid, parts)) for parts in itertools.product(*grid.values())]
         if len(cells) > MAX_CELLS:
             raise SearchFailed("the parameters have too many cases")
@@ -126,11 +154,16 @@ def _by_cells(kind: str, loss: Loss, deadline: float) -> Verdict:
 
 
 def _shown(ranges: Ranges) -> str:
-    return ", ".join(f"{name} = {a}" if a == b else f"{a} < {name} < {b}" for name, (a, b) in ranges.items())
+    return ", ".join(
+        f"{name} = {a}" if a == b else f"{a} < {name} < {b}" for name, (a, b) in ranges.items()
+    )
 
 
 def _decided(kind: str, loss: Loss, ranges: Ranges, deadline: float) -> tuple[bool, dict[str, str]]:
-    """Whether it holds in the cell, and what the certificate must say besides. Raises Unsigned, NoValue, Rejected."""
+    """Whether it holds in the cell, and what the certificate must say besides.
+
+    Raises Unsigned, NoValue, Rejected.
+    """
     sides = sides_of(read_assumptions(loss.assumptions), ranges)
     sample = _sample(kind, loss, ranges, sides, deadline)
     reasons_against: list[tuple[bool, bool, Rejected]] = []
@@ -142,27 +175,42 @@ def _decided(kind: str, loss: Loss, ranges: Ranges, deadline: float) -> tuple[bo
         except NoValue:
             raise
         except Rejected as failure:
-            if not hints and kind in ("even", "symmetric") and _is_cut_at_once(failure, loss, ranges):
+            if (
+                not hints
+                and kind in ("even", "symmetric")
+                and _is_cut_at_once(failure, loss, ranges)
+            ):
                 raise
-            # cuts come from an unknown sign, and rather from one in the loss itself than from one at a chosen point
+            # cuts come from an unknown sign, and rather from one in the loss itself than from one
+            # at a chosen point
             reasons_against.append((isinstance(failure, Unsigned), not hints, failure))
             continue
         if sample is not None and sample.holds is not None and sample.holds is not holds:
-            raise SearchFailed(f"the sample of {_shown(ranges)} contradicts its cell: please report this")
+            raise SearchFailed(
+                f"the sample of {_shown(ranges)} contradicts its cell: please report this"
+            )
         return holds, {key: write(value) for key, value in hints.items()}
     raise max(reasons_against, key=lambda against: against[:2])[2]
 
 
 def _is_cut_at_once(failure: Rejected, loss: Loss, ranges: Ranges) -> bool:
-    """Identities hold at single values of a parameter: a polynomial that is 0 there says where, sooner than any sample."""
+    """Identities hold at single values of a parameter: a polynomial that is 0 there says where,
+    sooner than any sample.
+    """
     if not isinstance(failure, Unsigned) or len(failure.expression.free_symbols) != 1:
         return False
     (symbol,) = failure.expression.free_symbols
-    return failure.expression.is_polynomial(symbol) and bool(critical_values(failure.expression, loss.expression, ranges))
+    return failure.expression.is_polynomial(symbol) and bool(
+        critical_values(failure.expression, loss.expression, ranges)
+    )
 
 
-def _hints(kind: str, loss: Loss, ranges: Ranges, sample: Verdict | None) -> Iterator[Mapping[str, sp.Expr]]:
-    """What the checker may be told: nothing, a point where a sign is wrong or an identity fails, a scale."""
+def _hints(
+    kind: str, loss: Loss, ranges: Ranges, sample: Verdict | None
+) -> Iterator[Mapping[str, sp.Expr]]:
+    """What the checker may be told: nothing, a point where a sign is wrong or an identity fails,
+    a scale.
+    """
     expects_no = sample is not None and sample.holds is False
     yield {}
     if kind in ("convex", "validity") and expects_no:
@@ -173,36 +221,61 @@ def _hints(kind: str, loss: Loss, ranges: Ranges, sample: Verdict | None) -> Ite
         yield from ({"scale": scale} for scale in scales(loss, ranges))
 
 
-def _sample(kind: str, loss: Loss, ranges: Ranges, sides: Mapping, deadline: float) -> Verdict | None:
-    """The plain verdict at one point of the cell, with the gauge of the family; None where the loss vanishes there."""
+def _sample(
+    kind: str, loss: Loss, ranges: Ranges, sides: Mapping, deadline: float
+) -> Verdict | None:
+    """The plain verdict at one point of the cell, with the gauge of the family; None where the
+    loss vanishes there.
+    """
     values = sample_of(loss, ranges)
     expression = substituted(loss.expression, values)
     if expression is None:
-        expression = at_points(loss.expression, values, {symbol.name: (value, value) for symbol, value in values.items()}, sides)
+        expression = at_points(
+            loss.expression,
+            values,
+            {symbol.name: (value, value) for symbol, value in values.items()},
+            sides,
+        )
         _compare_close_by(loss, expression, ranges, sides)
     if not expression.has(x):
         return None
-    return ask_one(kind, Loss(expression), max(0.5, min(patient(SAMPLE_SECONDS), deadline - clock())))
+    return ask_one(
+        kind, Loss(expression), max(0.5, min(patient(SAMPLE_SECONDS), deadline - clock()))
+    )
 
 
 def _compare_close_by(loss: Loss, limit: sp.Expr, ranges: Ranges, sides: Mapping) -> None:
-    """Enclosures of the loss very near to where its formula has no value do not contradict the limit that the checker took there."""
+    """Enclosures of the loss very near to where its formula has no value do not contradict the
+    limit that the checker took there.
+    """
     for side in set().union(*sides.values()):
-        near = {symbol: value + side * CLOSE if side in sides.get(symbol.name, ()) else value
-                for symbol, value in sample_of(loss, ranges).items()}
+        near = {
+            symbol: value + side * CLOSE if side in sides.get(symbol.name, ()) else value
+            for symbol, value in sample_of(loss, ranges).items()
+        }
         moved = substituted(loss.expression, near)
         for at in (sp.Rational(-9, 4), sp.Rational(1, 3), sp.Rational(7, 4)):
-            try:  # x is put in by balls: of a power of such a number SymPy would look for roots without end
+            # x is put in by balls: of a power of such a number SymPy would look for roots without
+            # end
+            try:
                 seen, expected = (value_at(_piece_at(f, at), x, at, 120) for f in (moved, limit))
             except (NotEvaluable, CannotSplit, AttributeError, StopIteration):
                 continue
-            if seen.is_finite() and expected.is_finite() and abs(seen - expected) > arb(TOLERANCE) * (1 + abs(expected)):
-                raise SearchFailed(f"close to {_shown(ranges)} the loss is not near its limit: please report this")
+            if (
+                seen.is_finite()
+                and expected.is_finite()
+                and abs(seen - expected) > arb(TOLERANCE) * (1 + abs(expected))
+            ):
+                raise SearchFailed(
+                    f"close to {_shown(ranges)} the loss is not near its limit: please report this"
+                )
 
 
 def _piece_at(f: sp.Expr, at: sp.Expr) -> sp.Expr:
     """The formula that holds at this point."""
-    return next(p.expression for p in split(f, x).pieces if is_less(p.low, at) and is_less(at, p.high))
+    return next(
+        p.expression for p in split(f, x).pieces if is_less(p.low, at) and is_less(at, p.high)
+    )
 
 
 def sample_of(loss: Loss, ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:
@@ -236,21 +309,34 @@ def _verdict(names: Sequence[str], cells: Sequence[Ranges], known: Mapping) -> V
         raise SearchFailed("the formula has no value at any of them")
     if len(set(answers) - {None}) == 1:
         return Verdict(True in answers, PROVED, "", steps=tuple(steps))
-    return Verdict(None, PROVED, "", condition_of(shown, [holds is True for holds in answers]), tuple(steps))
+    return Verdict(
+        None, PROVED, "", condition_of(shown, [holds is True for holds in answers]), tuple(steps)
+    )
 
 
-# --- a line of parameters ------------------------------------------------------------------------------------
+# --- a line of parameters
+# ------------------------------------------------------------------------------------
+
 
 def _on_line(kind: str, loss: Loss) -> Verdict | None:
-    """An identity of two sides with a rate each, such as split-Linex: where one equation between the rates holds."""
+    """An identity of two sides with a rate each, such as split-Linex: where one equation between
+    the rates holds.
+    """
     if kind not in ("even", "symmetric") or len(loss.parameters) < 2:
         return None
     for equation, solved in _lines(kind, loss):
-        found = Verdict(None, PROVED, "", f"{write(equation)} = 0",
-                        (step("line", equation=write(equation), parameter=solved.name),))
+        found = Verdict(
+            None,
+            PROVED,
+            "",
+            f"{write(equation)} = 0",
+            (step("line", equation=write(equation), parameter=solved.name),),
+        )
         try:
             found = in_words(kind, found)
-            check_parametric(kind, verdict_to_json(found, kind), write(loss.expression), loss.assumptions)
+            check_parametric(
+                kind, verdict_to_json(found, kind), write(loss.expression), loss.assumptions
+            )
             return found
         except (Rejected, ExpressionError):
             continue
@@ -258,8 +344,9 @@ def _on_line(kind: str, loss: Loss) -> Verdict | None:
 
 
 def _lines(kind: str, loss: Loss) -> Iterator[tuple[sp.Expr, sp.Symbol]]:
-    """Equations between parameters: a factor of what has to vanish, or where a rate of g'' right of 0 meets the
-    mirrored rate on the left."""
+    """Equations between parameters: a factor of what has to vanish, or where a rate of g'' right
+    of 0 meets the mirrored rate on the left.
+    """
     try:
         numbers, functions = identities(kind, loss.expression)
     except Rejected:
@@ -267,14 +354,23 @@ def _lines(kind: str, loss: Loss) -> Iterator[tuple[sp.Expr, sp.Symbol]]:
     for part in [*numbers, *(f.subs(x, inner_point(piece)) for piece, f in functions)]:
         numerator = sp.fraction(sp.factor(sp.together(sp.simplify(part))))[0]
         for factor in sp.Mul.make_args(numerator):
-            for symbol in sorted(factor.free_symbols, key=str)[:1] if len(factor.free_symbols) > 1 else ():
+            for symbol in (
+                sorted(factor.free_symbols, key=str)[:1] if len(factor.free_symbols) > 1 else ()
+            ):
                 slope = sp.diff(factor, symbol)
                 if slope != 0 and not slope.free_symbols:
                     yield sp.expand(factor / slope), symbol
     pieces = loss.derivative.derivative().pieces
     if len(pieces) > 2:
         return
-    rates = [{sp.diff(e.args[0], x) for e in sp.powsimp(sp.expand(p.expression)).atoms(sp.exp) if e.has(x)} for p in pieces]
+    rates = [
+        {
+            sp.diff(e.args[0], x)
+            for e in sp.powsimp(sp.expand(p.expression)).atoms(sp.exp)
+            if e.has(x)
+        }
+        for p in pieces
+    ]
     for left, right in itertools.product(rates[0], rates[-1]):
         equation = sp.expand(right + left - (1 if kind == "symmetric" else 0))
         symbols = sorted(equation.free_symbols - {x}, key=str)

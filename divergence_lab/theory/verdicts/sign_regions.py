@@ -1,4 +1,6 @@
-"""Where a smooth function is negative, as enclosed intervals: tails at both ends, bisection by balls in between."""
+"""Where a smooth function is negative, as enclosed intervals: tails at both ends, bisection by
+balls in between.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,12 @@ from math import inf, isfinite, nextafter
 
 import sympy as sp
 
+from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.expressions.enclosure import exact
-from divergence_lab.theory.verdicts.integral_sign import enclosed_range, tail_of
 from divergence_lab.theory.expressions.pieces import Piece
 from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.verdicts.integral_sign import enclosed_range, tail_of
 
 NARROWEST = sp.Rational(1, 2**36)
 MAX_BOXES = 6_000
@@ -21,13 +23,17 @@ MAX_BOXES = 6_000
 
 @dataclass(frozen=True)
 class Stretch:
-    """An open interval; each end lies between the two numbers given for it (both infinite at an infinite end)."""
+    """An open interval; each end lies between the two numbers given for it (both infinite at an
+    infinite end).
+    """
+
     low: tuple[float, float]
     high: tuple[float, float]
 
 
 def negative_stretches(piece: Piece) -> tuple[list[Stretch], list[Stretch]]:
-    """(where the expression is < 0, where its sign is not known) on the open piece. Raises Rejected.
+    """(where the expression is < 0, where its sign is not known) on the open piece. Raises
+    Rejected.
 
     Between them and outside them it is > 0, up to the enclosures of their ends.
     """
@@ -44,7 +50,8 @@ def negative_stretches(piece: Piece) -> tuple[list[Stretch], list[Stretch]]:
             runs.append([low, high, sign])
     negative, unknown = [], []
     for i, (low, high, sign) in enumerate(runs):
-        # An unknown run narrows no further than NARROWEST: between different known signs it encloses an end.
+        # An unknown run narrows no further than NARROWEST: between different known signs it
+        # encloses an end.
         before = runs[i - 1] if i else None
         after = runs[i + 1] if i + 1 < len(runs) else None
         if sign < 0:
@@ -74,7 +81,9 @@ def negative_points(piece: Piece) -> Iterable[sp.Expr]:
 
 
 def _end(piece: Piece, side: int) -> tuple[sp.Expr, int]:
-    """A point inside the piece, and the sign of the expression from there to the low (side 1) or high (-1) end."""
+    """A point inside the piece, and the sign of the expression from there to the low (side 1) or
+    high (-1) end.
+    """
     end = piece.low if side > 0 else piece.high
     if end.is_infinite:
         moved = piece.expression if end == sp.oo else piece.expression.subs(x, -x)
@@ -85,7 +94,9 @@ def _end(piece: Piece, side: int) -> tuple[sp.Expr, int]:
 
 
 def _bisected(function: sp.Expr, low: sp.Expr, high: sp.Expr) -> list[tuple[sp.Expr, sp.Expr, int]]:
-    """(a, b, sign) from left to right over [low, high]; sign 0 where it is not known on a very narrow interval."""
+    """(a, b, sign) from left to right over [low, high]; sign 0 where it is not known on a very
+    narrow interval.
+    """
     if not exact(low) < exact(high):
         return []
     slope, pending, found = sp.diff(function, x), [(low, high)], []
@@ -100,7 +111,9 @@ def _bisected(function: sp.Expr, low: sp.Expr, high: sp.Expr) -> list[tuple[sp.E
         else:
             middle = sp.Rational(float((exact(a) + exact(b)).mid()) / 2)
             if b - a > 4 and not (a < 1 < b or a < -1 < b):
-                middle = sp.Rational(float(sp.sign(a) * sp.sqrt(abs(a * b)))) if a * b > 0 else middle
+                middle = (
+                    sp.Rational(float(sp.sign(a) * sp.sqrt(abs(a * b)))) if a * b > 0 else middle
+                )
             elif b - a > 4:
                 middle = sp.Integer(1 if a < 1 < b else -1)
             pending += [(middle, b), (a, middle)]

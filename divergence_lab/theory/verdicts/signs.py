@@ -1,7 +1,8 @@
 """The sign of a smooth function on an interval: a proof, a counterexample, or neither.
 
-A proof is SymPy's assumption calculus on a signed variable, or, for sums of exponentials, exact counting of the roots
-of a polynomial in s = e^{x/q}. A counterexample is one point at which a guaranteed enclosure has the wrong sign.
+A proof is SymPy's assumption calculus on a signed variable, or, for sums of exponentials, exact
+counting of the roots of a polynomial in s = e^{x/q}. A counterexample is one point at which a
+guaranteed enclosure has the wrong sign.
 """
 
 from __future__ import annotations
@@ -12,19 +13,22 @@ from dataclasses import dataclass
 import sympy as sp
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
+from divergence_lab.theory.checker.facts.proofs import structural_sign
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions.pieces import Piece, Pieces, is_less, positive_argument
-from divergence_lab.theory.checker.facts.proofs import structural_sign
 from divergence_lab.theory.expressions.symbols import x
 
 ALGEBRA_SECONDS = 1.0
 TIDY_SECONDS = 1.5
-# Beyond this degree in the slowest exponential the factors of a sum are longer than the sum: e^{999x/1000} - 1.
+# Beyond this degree in the slowest exponential the factors of a sum are longer than the sum:
+# e^{999x/1000} - 1.
 MAX_DEGREE = 48
 
 
 def factored(function: sp.Expr) -> sp.Expr:
-    """A sum as a product of factors where it is one: 1 - tanh(x)**2 -> 4 e^{2x}/(e^{2x} + 1)^2, x^2 + 2x + 1 -> (x + 1)^2."""
+    """A sum as a product of factors where it is one: 1 - tanh(x)**2 -> 4 e^{2x}/(e^{2x} + 1)^2,
+    x^2 + 2x + 1 -> (x + 1)^2.
+    """
     if function.is_rational_function(x):
         candidate = sp.factor(sp.together(function))
     else:
@@ -35,19 +39,35 @@ def factored(function: sp.Expr) -> sp.Expr:
         candidate = sp.factor(sp.cancel(candidate)) if candidate.is_Add else candidate
     if candidate.has(sp.Abs, sp.sign):  # the root of a square, in whatever form it came
         return function
-    return function if candidate.is_Add or sp.count_ops(candidate) > 3 * sp.count_ops(function) + 40 else candidate
+    return (
+        function
+        if candidate.is_Add or sp.count_ops(candidate) > 3 * sp.count_ops(function) + 40
+        else candidate
+    )
 
 
 def _degree(function: sp.Expr) -> sp.Expr:
     """The largest rate r of the exponentials e^{rx} in units of the step between all of them."""
-    rates = [abs(rate) for e in function.atoms(sp.exp) if (rate := sp.diff(e.args[0], x)).is_Rational and rate != 0]
+    rates = [
+        abs(rate)
+        for e in function.atoms(sp.exp)
+        if (rate := sp.diff(e.args[0], x)).is_Rational and rate != 0
+    ]
     return max(rates, default=sp.S.Zero) * sp.ilcm(1, 1, *(rate.q for rate in rates))
 
 
 def tidy(function: Pieces) -> Pieces:
-    """Each piece in the form in which its sign shows best: rational functions of x or of exponentials are factored."""
-    return function.map(lambda f: _factored(f) if f.has(sp.Add) and (
-        f.is_rational_function(x) or f.has(sp.exp, sp.sinh, sp.cosh, sp.tanh)) else f)
+    """Each piece in the form in which its sign shows best: rational functions of x or of
+    exponentials are factored.
+    """
+    return function.map(
+        lambda f: (
+            _factored(f)
+            if f.has(sp.Add)
+            and (f.is_rational_function(x) or f.has(sp.exp, sp.sinh, sp.cosh, sp.tanh))
+            else f
+        )
+    )
 
 
 @functools.lru_cache(maxsize=512)
@@ -58,16 +78,21 @@ def _factored(f: sp.Expr) -> sp.Expr:
         return f
 
 
-PROBES = tuple(sp.Rational(n, 8) for n in (1, 3, 7, 13, 21, 34, 55, 89, 144, 233, 800)) \
-    + tuple(sp.Rational(1, 10**k) for k in (2, 3, 5, 8)) + tuple(sp.Rational(n, 12) for n in range(5, 100, 4))
+PROBES = (
+    tuple(sp.Rational(n, 8) for n in (1, 3, 7, 13, 21, 34, 55, 89, 144, 233, 800))
+    + tuple(sp.Rational(1, 10**k) for k in (2, 3, 5, 8))
+    + tuple(sp.Rational(n, 12) for n in range(5, 100, 4))
+)
 
 
 @dataclass(frozen=True)
 class Sign:
-    """`holds`: function >= 0 on the whole piece (True), negative somewhere (False), not decided (None).
+    """`holds`: function >= 0 on the whole piece (True), negative somewhere (False), not decided
+    (None).
 
     `because` is the reason in words; `witness` the point of a counterexample.
     """
+
     holds: bool | None
     because: str
     witness: sp.Expr | None = None
@@ -84,7 +109,11 @@ def nonnegative(piece: Piece) -> Sign:
     if counterexample is not None:
         return Sign(False, f"it is negative at x = {counterexample}", counterexample)
     try:
-        if any(max(abs(n.p), n.q) > MAX_DEGREE for e in function.atoms(sp.exp) for n in e.args[0].atoms(sp.Rational)):
+        if any(
+            max(abs(n.p), n.q) > MAX_DEGREE
+            for e in function.atoms(sp.exp)
+            for n in e.args[0].atoms(sp.Rational)
+        ):
             raise OutOfTime  # SymPy takes powers of e^{x/q} for unknowns
         return within(patient(ALGEBRA_SECONDS), by_algebra, piece)
     except (OutOfTime, SearchFailed):
@@ -108,8 +137,12 @@ def is_nonnegative(form: sp.Expr, piece: Piece) -> bool:
 def _counterexample(piece: Piece) -> sp.Expr | None:
     if piece.expression.free_symbols - {x}:
         return None
-    candidates = {side * probe + anchor for probe in PROBES for side in (1, -1)
-                  for anchor in {a for a in (piece.low, piece.high, sp.S.Zero) if a.is_finite}}
+    candidates = {
+        side * probe + anchor
+        for probe in PROBES
+        for side in (1, -1)
+        for anchor in {a for a in (piece.low, piece.high, sp.S.Zero) if a.is_finite}
+    }
     try:
         for point in sorted(candidates, key=lambda c: abs(float(c))):
             inside = is_less(piece.low, point) and is_less(point, piece.high)
@@ -121,12 +154,19 @@ def _counterexample(piece: Piece) -> sp.Expr | None:
 
 
 def _by_roots(piece: Piece) -> Sign | None:
-    """Exact for rational functions of e^{x/q}: no sign change when the numerator has no root of odd order inside."""
+    """Exact for rational functions of e^{x/q}: no sign change when the numerator has no root of
+    odd order inside.
+    """
     if piece.expression.free_symbols - {x}:
         return None
-    rates = [sp.diff(e.args[0], x) for e in piece.expression.rewrite(sp.exp).atoms(sp.exp) if e.has(x)]
-    if not rates or not all(rate.is_Rational and rate != 0 for rate in rates) \
-            or _degree(piece.expression.rewrite(sp.exp)) > MAX_DEGREE:
+    rates = [
+        sp.diff(e.args[0], x) for e in piece.expression.rewrite(sp.exp).atoms(sp.exp) if e.has(x)
+    ]
+    if (
+        not rates
+        or not all(rate.is_Rational and rate != 0 for rate in rates)
+        or _degree(piece.expression.rewrite(sp.exp)) > MAX_DEGREE
+    ):
         return None
     s = sp.Symbol("~s", positive=True)
     q = sp.ilcm(1, 1, *(rate.q for rate in rates))
@@ -142,12 +182,27 @@ def _by_roots(piece: Piece) -> Sign | None:
     if not polynomial.domain.is_QQ and not polynomial.domain.is_ZZ:
         return None
     odd = sp.prod([f for f, order in polynomial.factor_list()[1] if order % 2], sp.Poly(1, s))
-    inside = sp.Poly(odd, s).count_roots(low, None if high == sp.oo else high) if sp.Poly(odd, s).degree() > 0 else 0
+    inside = (
+        sp.Poly(odd, s).count_roots(low, None if high == sp.oo else high)
+        if sp.Poly(odd, s).degree() > 0
+        else 0
+    )
     # roots at the very ends of the interval don't change the sign inside it
-    inside -= sum(1 for bound in (low, high) if bound != sp.oo and sp.Poly(odd, s).degree() > 0
-                  and sp.Poly(odd, s)(bound) == 0)
+    inside -= sum(
+        1
+        for bound in (low, high)
+        if bound != sp.oo and sp.Poly(odd, s).degree() > 0 and sp.Poly(odd, s)(bound) == 0
+    )
     if inside:
         return None
-    return Sign(True, f"with s = e^(x/{q}) it is {numerator}/({denominator}), which has no sign change by exact root "
-                      "counting" if q != 1 else
-                f"with s = e^x it is ({numerator})/({denominator}), which has no sign change by exact root counting")
+    return Sign(
+        True,
+        f"with s = e^(x/{q}) it is {numerator}/({denominator}), which has no sign change "
+        "by exact root "
+        "counting"
+        if q != 1
+        else (
+            f"with s = e^x it is ({numerator})/({denominator}), which has no sign change by "
+            "exact root counting"
+        ),
+    )

@@ -1,11 +1,12 @@
-"""The verdicts on a loss, each with its reason and its proof: valid, convex, zero-forcing, zero-avoiding, ...
+"""The verdicts on a loss, each with its reason and its proof: valid, convex, zero-forcing,
+zero-avoiding, ...
 
     zero-forcing   <=>  f(0+) = oo    <=>  g'(x) -> -oo as x -> -oo                 (Proposition 3)
     zero-avoiding  <=>  f'(oo) = oo   <=>  int_0^oo g'(x) e^{-x} dx = oo            (Proposition 3)
 
-This room searches: SymPy's limits and simplifications, samples, guesses. What it proposes is shown only after the
-checker, which shares no code with it, has proved it from balls and tails. Answers are three-valued; what could not be
-proved is undecided and says why.
+This room searches: SymPy's limits and simplifications, samples, guesses. What it proposes is shown
+only after the checker, which shares no code with it, has proved it from balls and tails. Answers
+are three-valued; what could not be proved is undecided and says why.
 """
 
 from __future__ import annotations
@@ -18,38 +19,63 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.verdicts import boundary, signs
-from divergence_lab.theory.verdicts.boundary import Undecided
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock
 from divergence_lab.theory.checker.certificate import Step, cites, seal, step
 from divergence_lab.theory.checker.conclusions import Part
-from divergence_lab.theory.divergence.domain import Fault, fault
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
-from divergence_lab.theory.expressions.parsing import ExpressionError, parse_number, write
-from divergence_lab.theory.verdicts.far_slope import slope_at_infinity
-from divergence_lab.theory.divergence.loss import Loss, jump
-from divergence_lab.theory.verdicts.no_loss import why_no_loss
-from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, is_less, with_mirror_images
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.replay import check_verdict, read_parts, status_of
 from divergence_lab.theory.checker.sentences import because_of
-from divergence_lab.theory.verdicts.sign_regions import negative_points
+from divergence_lab.theory.divergence.domain import Fault, fault
+from divergence_lab.theory.divergence.loss import Loss, jump
+from divergence_lab.theory.expressions import constants
+from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
+from divergence_lab.theory.expressions.parsing import ExpressionError, parse_number, write
+from divergence_lab.theory.expressions.pieces import (
+    CannotSplit,
+    Piece,
+    Pieces,
+    is_less,
+    with_mirror_images,
+)
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.verdicts import boundary, signs
+from divergence_lab.theory.verdicts.boundary import Undecided
+from divergence_lab.theory.verdicts.far_slope import slope_at_infinity
+from divergence_lab.theory.verdicts.no_loss import why_no_loss
+from divergence_lab.theory.verdicts.sign_regions import negative_points
 
 PROVED, ENCLOSED, UNDECIDED = "proved", "enclosed", "undecided"
-KINDS = ("validity", "convex", "zero_forcing", "zero_avoiding", "symmetric", "even", "bounded_gradient")
-# They are asked in this order, the quick ones first: what one of them leaves of the time, the later ones have.
-QUICK_FIRST = ("zero_forcing", "zero_avoiding", "bounded_gradient", "even", "symmetric", "validity", "convex")
+KINDS = (
+    "validity",
+    "convex",
+    "zero_forcing",
+    "zero_avoiding",
+    "symmetric",
+    "even",
+    "bounded_gradient",
+)
+# They are asked in this order, the quick ones first: what one of them leaves of the time, the later
+# ones have.
+QUICK_FIRST = (
+    "zero_forcing",
+    "zero_avoiding",
+    "bounded_gradient",
+    "even",
+    "symmetric",
+    "validity",
+    "convex",
+)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`holds`: True, False, or None (undecided, or it depends on parameters: then `condition` says when).
+    """`holds`: True, False, or None (undecided, or it depends on parameters: then `condition` says
+    when).
 
-    `status`: "proved" (symbolic), "enclosed" (interval arithmetic) or "undecided"; `because`: one sentence; `steps`:
-    the proof.
+    `status`: "proved" (symbolic), "enclosed" (interval arithmetic) or "undecided"; `because`: one
+    sentence; `steps`: the proof.
     """
+
     holds: bool | None
     status: str
     because: str
@@ -58,7 +84,10 @@ class Verdict:
 
     def __bool__(self) -> bool:
         if self.holds is None:
-            raise ValueError(f"this verdict is not a plain yes or no ({self.because}); look at .holds and .condition")
+            raise ValueError(
+                f"this verdict is not a plain yes or no ({self.because}); look at .holds "
+                "and .condition"
+            )
         return self.holds
 
 
@@ -66,9 +95,10 @@ class Verdict:
 class Verdicts:
     """All verdicts on one loss, and f(0+), f'(oo), g''(0) where they are known exactly.
 
-    `valid`: g(0) = 0, g falls before 0 and rises after it. `pieces`: g split at its kinks, their mirror images and 0,
-    as every proof refers to them.
+    `valid`: g(0) = 0, g falls before 0 and rises after it. `pieces`: g split at its kinks, their
+    mirror images and 0, as every proof refers to them.
     """
+
     valid: Verdict
     convex: Verdict
     zero_forcing: Verdict
@@ -83,13 +113,17 @@ class Verdicts:
 
 
 def cites_of(kind: str, verdict: Verdict) -> list[str]:
-    """The propositions that the proof of a verdict of this kind rests on: ["P3", "P16"]; none for an undecided one."""
+    """The propositions that the proof of a verdict of this kind rests on: ["P3", "P16"]; none
+    for an undecided one.
+    """
     return cites(kind, _as_data(verdict))
 
 
 def in_words(kind: str, verdict: Verdict) -> Verdict:
     """A decided verdict with the sentence that its steps give, as the checker writes it."""
-    return dataclasses.replace(verdict, because=because_of(kind, verdict.holds, verdict.condition, _as_data(verdict)))
+    return dataclasses.replace(
+        verdict, because=because_of(kind, verdict.holds, verdict.condition, _as_data(verdict))
+    )
 
 
 def _as_data(verdict: Verdict) -> list[dict[str, str]]:
@@ -97,22 +131,33 @@ def _as_data(verdict: Verdict) -> list[dict[str, str]]:
 
 
 def verdict_to_json(verdict: Verdict, kind: str) -> dict:
-    """The VERDICT object of the contract, with the propositions it rests on and a seal over its content."""
-    content = {"holds": verdict.holds, "condition": verdict.condition, "status": verdict.status,
-               "because": verdict.because,
-               "steps": [{"rule": s.rule, "claim": s.claim, **dict(s.data)} for s in verdict.steps]}
+    """The VERDICT object of the contract, with the propositions it rests on and a seal over its
+    content.
+    """
+    content = {
+        "holds": verdict.holds,
+        "condition": verdict.condition,
+        "status": verdict.status,
+        "because": verdict.because,
+        "steps": [{"rule": s.rule, "claim": s.claim, **dict(s.data)} for s in verdict.steps],
+    }
     content["cites"] = cites_of(kind, verdict)
     return {**content, "seal": seal(content)}
 
 
 def decide_plain(loss: Loss, generator: sp.Expr | None = None, budget: float = 20.0) -> Verdicts:
-    """Every verdict on a loss without free parameters, each question within `budget` processor seconds.
+    """Every verdict on a loss without free parameters, each question within `budget` processor
+    seconds.
 
-    `generator` is the confirmed closed form of f if there is one; only the number f'(oo) is read off it.
+    `generator` is the confirmed closed form of f if there is one; only the number f'(oo) is read
+    off it.
     """
     found = {kind: ask_one(kind, loss, budget) for kind in KINDS}
-    return Verdicts(*(found[kind] for kind in KINDS),
-                    *numbers(loss, generator, found["zero_forcing"], found["zero_avoiding"], budget), texts_of_pieces(loss))
+    return Verdicts(
+        *(found[kind] for kind in KINDS),
+        *numbers(loss, generator, found["zero_forcing"], found["zero_avoiding"], budget),
+        texts_of_pieces(loss),
+    )
 
 
 def ask_one(kind: str, loss: Loss, budget: float = 20.0) -> Verdict:
@@ -122,37 +167,58 @@ def ask_one(kind: str, loss: Loss, budget: float = 20.0) -> Verdict:
         return question
     if isinstance(question, Fault):
         shown = why_no_loss(loss, question) if kind == "validity" else None
-        return _undecided(f"nothing is claimed of a function that may not be finite and continuous: {question.what}") \
-            if shown is None else in_words(kind, _no(ENCLOSED, shown))
+        return (
+            _undecided(
+                "nothing is claimed of a function that may not be finite and "
+                f"continuous: {question.what}"
+            )
+            if shown is None
+            else in_words(kind, _no(ENCLOSED, shown))
+        )
     return question.ask(kind, SEARCHES[kind], budget)
 
 
 def texts_of_pieces(loss: Loss) -> tuple[dict[str, str], ...]:
-    """g split at its kinks, their mirror images and 0, as the certificates state it; none where that is not confirmed."""
+    """g split at its kinks, their mirror images and 0, as the certificates state it; none where
+    that is not confirmed.
+    """
     question = _prepared(loss)
     return question.texts if isinstance(question, _Question) else ()
 
 
-def numbers(loss: Loss, generator: sp.Expr | None, forcing: Verdict, avoiding: Verdict, budget: float
-            ) -> tuple[sp.Expr | None, sp.Expr | None, sp.Expr | None]:
-    """f(0+) = -g'(-oo), as the certificate of zero-forcing says it, f'(oo) and g''(0), where they are known."""
+def numbers(
+    loss: Loss, generator: sp.Expr | None, forcing: Verdict, avoiding: Verdict, budget: float
+) -> tuple[sp.Expr | None, sp.Expr | None, sp.Expr | None]:
+    """f(0+) = -g'(-oo), as the certificate of zero-forcing says it, f'(oo) and g''(0), where
+    they are known.
+    """
     if not isinstance(_prepared(loss), _Question):
         return None, None, None
     at_zero, _, _ = known_ends(forcing, avoiding)
     falls = avoiding.holds is False and dict(avoiding.steps[0].data)["diverges"] == "true"
-    slope = -sp.oo if falls else slope_at_infinity(loss, generator, avoiding.holds, clock() + budget)
+    slope = (
+        -sp.oo if falls else slope_at_infinity(loss, generator, avoiding.holds, clock() + budget)
+    )
     return at_zero, slope, boundary.curvature_at_zero(loss)
 
 
 def known_ends(forcing: Verdict, avoiding: Verdict) -> tuple[sp.Expr | None, sp.Expr | None, None]:
-    """f(0+) and f'(oo) as far as the certificates of these verdicts say them, without any search."""
+    """f(0+) and f'(oo) as far as the certificates of these verdicts say them, without any
+    search.
+    """
     steps = dict(forcing.steps[0].data) if forcing.holds is not None and forcing.steps else {}
-    return -_limit_of(forcing) if "limit" in steps else None, sp.oo if avoiding.holds else None, None
+    return (
+        -_limit_of(forcing) if "limit" in steps else None,
+        sp.oo if avoiding.holds else None,
+        None,
+    )
 
 
 @functools.lru_cache(maxsize=16)
 def _prepared(loss: Loss) -> _Question | Fault | Verdict:
-    """The loss ready for questions, its pieces confirmed by the checker; or what is wrong with it, or an undecided verdict."""
+    """The loss ready for questions, its pieces confirmed by the checker; or what is wrong with
+    it, or an undecided verdict.
+    """
     try:
         broken = fault(loss)
         if broken is not None:
@@ -161,7 +227,9 @@ def _prepared(loss: Loss) -> _Question | Fault | Verdict:
         slopes = refine(loss.derivative) if loss.slope is not None else pieces.derivative()
         try:
             return _question(loss, pieces, signs.tidy(slopes), signs.tidy(slopes.derivative()))
-        except Rejected:  # the checker does not follow the tidier form: as they were differentiated, then
+        except (
+            Rejected
+        ):  # the checker does not follow the tidier form: as they were differentiated, then
             return _question(loss, pieces, slopes, slopes.derivative())
     except (Rejected, ExpressionError, OutOfTime, NotEvaluable) as reason:
         return _undecided(f"the pieces of g could not be confirmed: {reason}")
@@ -169,7 +237,9 @@ def _prepared(loss: Loss) -> _Question | Fault | Verdict:
 
 def _question(loss: Loss, pieces: Pieces, slope: Pieces, curvature: Pieces) -> _Question:
     texts = tuple(_piece_texts(pieces, slope, curvature))
-    return _Question(loss, slope, curvature, read_parts({"loss": write(loss.expression), "pieces": texts}), texts)
+    return _Question(
+        loss, slope, curvature, read_parts({"loss": write(loss.expression), "pieces": texts}), texts
+    )
 
 
 def refine(pieces: Pieces) -> Pieces:
@@ -177,17 +247,25 @@ def refine(pieces: Pieces) -> Pieces:
     ends = [-sp.oo, *with_mirror_images(pieces.kinks), sp.oo]
     refined = []
     for low, high in itertools.pairwise(ends):
-        home = next(p for p in pieces.pieces
-                    if not is_less(low, p.low) and (p.high == sp.oo or (high != sp.oo and not is_less(p.high, high))))
+        home = next(
+            p
+            for p in pieces.pieces
+            if not is_less(low, p.low)
+            and (p.high == sp.oo or (high != sp.oo and not is_less(p.high, high)))
+        )
         refined.append(Piece(low, high, home.expression))
     return Pieces(tuple(refined), pieces.variable)
 
 
 def _piece_texts(pieces: Pieces, slopes: Pieces, curvatures: Pieces) -> Iterable[dict[str, str]]:
     for g, slope, curvature in zip(pieces.pieces, slopes.pieces, curvatures.pieces):
-        yield {"low": write(g.low), "high": write(g.high),
-               "loss": None if g.expression.has(sp.Integral) else write(g.expression),
-               "slope": write(slope.expression), "curvature": write(curvature.expression)}
+        yield {
+            "low": write(g.low),
+            "high": write(g.high),
+            "loss": None if g.expression.has(sp.Integral) else write(g.expression),
+            "slope": write(slope.expression),
+            "curvature": write(curvature.expression),
+        }
 
 
 def _undecided(because: str) -> Verdict:
@@ -196,20 +274,30 @@ def _undecided(because: str) -> Verdict:
 
 @dataclass(frozen=True)
 class _Question:
-    """One loss under questioning: its slope and curvature by piece, and what the checker made of the pieces."""
+    """One loss under questioning: its slope and curvature by piece, and what the checker made of
+    the pieces.
+    """
+
     loss: Loss
     slope: Pieces
     curvature: Pieces
     parts: list[Part]
     texts: tuple[dict[str, str], ...]
 
-    def ask(self, kind: str, search: Callable[[_Question, float], Iterable[Verdict]], budget: float) -> Verdict:
+    def ask(
+        self, kind: str, search: Callable[[_Question, float], Iterable[Verdict]], budget: float
+    ) -> Verdict:
         """The first proposal of the search that the checker proves."""
         reasons = []
         try:
             for proposal in search(self, clock() + budget):
                 try:
-                    proposal = in_words(kind, dataclasses.replace(proposal, status=status_of(_as_data(proposal), self.parts)))
+                    proposal = in_words(
+                        kind,
+                        dataclasses.replace(
+                            proposal, status=status_of(_as_data(proposal), self.parts)
+                        ),
+                    )
                     check_verdict(kind, verdict_to_json(proposal, kind), self.parts)
                     return proposal
                 except (Rejected, ExpressionError) as reason:
@@ -241,7 +329,9 @@ def _limit_of(verdict: Verdict) -> sp.Expr:
     return {"oo": sp.oo, "-oo": -sp.oo}.get(text) or parse_number(text)
 
 
-# --- does g fall and rise? ---------------------------------------------------------------------------------
+# --- does g fall and rise?
+# ---------------------------------------------------------------------------------
+
 
 def _valid(q: _Question, deadline: float) -> Iterable[Verdict]:
     steps, status = [], PROVED
@@ -254,9 +344,19 @@ def _valid(q: _Question, deadline: float) -> Iterable[Verdict]:
             yield _falls_back(piece, right, found.witness)
             return
         status = status if found.holds else ENCLOSED
-        steps.append(step("sign", of="slope", f=write(piece.expression), **_on(piece), sign=">= 0" if right else "<= 0"))
+        steps.append(
+            step(
+                "sign",
+                of="slope",
+                f=write(piece.expression),
+                **_on(piece),
+                sign=">= 0" if right else "<= 0",
+            )
+        )
     yield _yes(status, *steps)
-    for piece, right in q.sides(q.slope):  # that was not proved: perhaps it is not so, in a narrow place or far out
+    for piece, right in q.sides(
+        q.slope
+    ):  # that was not proved: perhaps it is not so, in a narrow place or far out
         for point in negative_points(_outwards(piece, right)):
             yield _falls_back(piece, right, point)
 
@@ -267,7 +367,16 @@ def _outwards(slope: Piece, right: bool) -> Piece:
 
 
 def _falls_back(slope: Piece, right: bool, point: sp.Expr) -> Verdict:
-    return _no(ENCLOSED, step("witness", of="slope", f=write(slope.expression), at=write(point), sign="< 0" if right else "> 0"))
+    return _no(
+        ENCLOSED,
+        step(
+            "witness",
+            of="slope",
+            f=write(slope.expression),
+            at=write(point),
+            sign="< 0" if right else "> 0",
+        ),
+    )
 
 
 def _convex(q: _Question, deadline: float) -> Iterable[Verdict]:
@@ -285,7 +394,9 @@ def _convex(q: _Question, deadline: float) -> Iterable[Verdict]:
             yield _bends_down(piece, found.witness)
             return
         status = status if found.holds else ENCLOSED
-        steps.append(step("sign", of="curvature", f=write(piece.expression), **_on(piece), sign=">= 0"))
+        steps.append(
+            step("sign", of="curvature", f=write(piece.expression), **_on(piece), sign=">= 0")
+        )
     yield _yes(status, *steps)
     for piece in q.curvature.pieces:
         for point in negative_points(piece):
@@ -293,13 +404,18 @@ def _convex(q: _Question, deadline: float) -> Iterable[Verdict]:
 
 
 def _bends_down(curvature: Piece, point: sp.Expr) -> Verdict:
-    return _no(ENCLOSED, step("witness", of="curvature", f=write(curvature.expression), at=write(point), sign="< 0"))
+    return _no(
+        ENCLOSED,
+        step("witness", of="curvature", f=write(curvature.expression), at=write(point), sign="< 0"),
+    )
 
 
 def _jump(q: _Question, kink: sp.Expr) -> sp.Expr:
     """g'(kink+) - g'(kink-). A root may hide a kink: sqrt(x^2 + x^4) has one at 0."""
     index = q.slope.kinks.index(kink)
-    sides = [boundary.beside(q.slope.pieces[index + after], kink, 1 if after else -1) for after in (0, 1)]
+    sides = [
+        boundary.beside(q.slope.pieces[index + after], kink, 1 if after else -1) for after in (0, 1)
+    ]
     if all(value.is_finite for value in sides):
         return sp.simplify(sides[1] - sides[0])
     size = jump(q.loss, kink) if kink in q.loss.derivative.kinks else sides[1] - sides[0]
@@ -308,7 +424,9 @@ def _jump(q: _Question, kink: sp.Expr) -> sp.Expr:
     return size
 
 
-# --- the two ends --------------------------------------------------------------------------------------------
+# --- the two ends
+# --------------------------------------------------------------------------------------------
+
 
 def _zero_forcing(q: _Question, deadline: float) -> Iterable[Verdict]:
     f = q.slope.pieces[0].expression
@@ -320,8 +438,14 @@ def _zero_forcing(q: _Question, deadline: float) -> Iterable[Verdict]:
 def _zero_avoiding(q: _Question, deadline: float) -> Iterable[Verdict]:
     f = q.slope.pieces[-1].expression * sp.exp(-x)
     for scale, limit, diverges in boundary.comparisons(f, deadline):
-        here = step("integral", of="weighted slope", f=write(f), scale=write(scale), limit=write(limit),
-                    diverges="true" if diverges else "false")
+        here = step(
+            "integral",
+            of="weighted slope",
+            f=write(f),
+            scale=write(scale),
+            limit=write(limit),
+            diverges="true" if diverges else "false",
+        )
         falls = diverges and (limit == -sp.oo or limit.is_negative)
         yield Verdict(diverges and not falls, PROVED, "", steps=(here,))
 
@@ -334,7 +458,9 @@ def _bounded_gradient(q: _Question, deadline: float) -> Iterable[Verdict]:
     steps = []
     for piece, end in ((q.slope.pieces[0], -sp.oo), (q.slope.pieces[-1], sp.oo)):
         limit = next(iter(boundary.limits(piece.expression, end, deadline)))
-        here = step("limit", of="slope", f=write(piece.expression), end=write(end), limit=write(limit))
+        here = step(
+            "limit", of="slope", f=write(piece.expression), end=write(end), limit=write(limit)
+        )
         if limit.is_infinite:
             yield _no(PROVED, here)
             return
@@ -342,23 +468,38 @@ def _bounded_gradient(q: _Question, deadline: float) -> Iterable[Verdict]:
     yield _yes(PROVED, *steps)
 
 
-# --- identities ----------------------------------------------------------------------------------------------
+# --- identities
+# ----------------------------------------------------------------------------------------------
+
 
 def _even(q: _Question, deadline: float) -> Iterable[Verdict]:
     yield _identity(q.slope, "odd part", lambda mirrored: mirrored, ())
 
 
 def _symmetric(q: _Question, deadline: float) -> Iterable[Verdict]:
-    """e^{-x/2} g''(x) even, atoms included, and g'(0+) = -g'(0-): then f(t) = t f(1/t) (Proposition 6)."""
+    """e^{-x/2} g''(x) even, atoms included, and g'(0+) = -g'(0-): then f(t) = t f(1/t)
+    (Proposition 6).
+    """
     jumps = {kink: _jump(q, kink) for kink in q.slope.kinks}
     steps = [step("jump", at=write(kink), jump=write(size)) for kink, size in jumps.items()]
     for kink, size in jumps.items():
-        if size.is_finite and constants.equal(sp.exp(-kink / 2) * size, sp.exp(kink / 2) * jumps[-kink]) is False:
+        if (
+            size.is_finite
+            and constants.equal(sp.exp(-kink / 2) * size, sp.exp(kink / 2) * jumps[-kink]) is False
+        ):
             yield _no(PROVED, *steps)
             return
-    below, above = (boundary.beside(q.slope.pieces[i], sp.S.Zero, side) for i, side in zip(_beside_zero(q.slope), (-1, 1)))
+    below, above = (
+        boundary.beside(q.slope.pieces[i], sp.S.Zero, side)
+        for i, side in zip(_beside_zero(q.slope), (-1, 1))
+    )
     if below.is_finite and above.is_finite and constants.equal(below, -above) is False:
-        yield _no(PROVED, step("witness", of="kink at 0", f=write(sp.simplify(below + above)), at="0", sign="!= 0"))
+        yield _no(
+            PROVED,
+            step(
+                "witness", of="kink at 0", f=write(sp.simplify(below + above)), at="0", sign="!= 0"
+            ),
+        )
         return
     yield _identity(q.curvature, "asymmetry", lambda mirrored: -sp.exp(x) * mirrored, tuple(steps))
 
@@ -376,15 +517,26 @@ def _identity(function: Pieces, of: str, transform, before: tuple[Step, ...]) ->
             continue
         mirrored = next(p for p in function.pieces if p.high == -piece.low)
         difference = piece.expression + transform(mirrored.expression.xreplace({x: -x}))
-        sample = piece.low + sp.Rational(3, 7) if piece.high == sp.oo else (piece.low + piece.high) / 2
+        sample = (
+            piece.low + sp.Rational(3, 7) if piece.high == sp.oo else (piece.low + piece.high) / 2
+        )
         for point in (sample, piece.low + (sample - piece.low) / 3):
             ball = value_at(difference, x, point, 30)
             if ball > 0 or ball < 0:
-                return _no(ENCLOSED, step("witness", of=of, f=write(difference), at=write(point), sign="!= 0"))
+                return _no(
+                    ENCLOSED,
+                    step("witness", of=of, f=write(difference), at=write(point), sign="!= 0"),
+                )
         steps.append(step("identity", of=of, f=write(difference), **_on(piece)))
     return _yes(PROVED, *steps)
 
 
 SEARCHES: dict[str, Callable] = {
-    "validity": _valid, "convex": _convex, "zero_forcing": _zero_forcing, "zero_avoiding": _zero_avoiding,
-    "symmetric": _symmetric, "even": _even, "bounded_gradient": _bounded_gradient}
+    "validity": _valid,
+    "convex": _convex,
+    "zero_forcing": _zero_forcing,
+    "zero_avoiding": _zero_avoiding,
+    "symmetric": _symmetric,
+    "even": _even,
+    "bounded_gradient": _bounded_gradient,
+}

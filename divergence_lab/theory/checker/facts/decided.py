@@ -1,6 +1,8 @@
-"""A function with kinks on an interval without any: Abs, sign, Max, Min and Piecewise decided, each by a proof.
+"""A function with kinks on an interval without any: Abs, sign, Max, Min and Piecewise decided, each
+by a proof.
 
-Part of the trusted checker: it relies on no list of break points, only on signs that `proofs` shows on the interval.
+Part of the trusted checker: it relies on no list of break points, only on signs that `proofs` shows
+on the interval.
 """
 
 from __future__ import annotations
@@ -11,17 +13,20 @@ import re
 import sympy as sp
 from sympy.core.relational import Relational
 
+from divergence_lab.theory.checker.facts.proofs import Rejected, prove_nonnegative, prove_zero
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.balls import ball, ball_of_constant
 from divergence_lab.theory.expressions.parsing import parse
 from divergence_lab.theory.expressions.pieces import CannotSplit, in_order, is_less
-from divergence_lab.theory.checker.facts.proofs import Rejected, prove_nonnegative, prove_zero
 
 _DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
 
 
 def decided(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr:
-    """The smooth function that f is on (low, high), single points apart. Raises Rejected where it has a break inside."""
+    """The smooth function that f is on (low, high), single points apart.
+
+    Raises Rejected where it has a break inside.
+    """
     while True:
         nodes = [e for e in sp.preorder_traversal(f) if isinstance(e, _DECISIONS)]
         if not nodes:
@@ -38,11 +43,15 @@ def decided(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr:
 
 
 def prove_equal(f: sp.Expr, smooth: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
-    """f, which may have decisions, is `smooth` on (low, high), single points apart, by exact algebra. Raises Rejected."""
+    """f, which may have decisions, is `smooth` on (low, high), single points apart, by exact
+    algebra. Raises Rejected.
+    """
     try:
         prove_zero(decided(f, x, low, high) - smooth, x, low, high)
     except Rejected:
-        cuts = _cuts(f, x, low, high)  # a kink that is none, where both branches agree, is looked at from either side
+        cuts = _cuts(
+            f, x, low, high
+        )  # a kink that is none, where both branches agree, is looked at from either side
         if not cuts:
             raise
         for a, b in itertools.pairwise([low, *cuts, high]):
@@ -50,8 +59,9 @@ def prove_equal(f: sp.Expr, smooth: sp.Expr, x: sp.Symbol, low: sp.Expr, high: s
 
 
 def slope_of_integrals(text: str, x: sp.Symbol) -> sp.Expr:
-    """g' of a g that is written as an integral int_a^x f(v) dv, by pieces if need be, each after constants int_a^b f(v) dv.
-    Raises Rejected."""
+    """g' of a g that is written as an integral int_a^x f(v) dv, by pieces if need be, each after
+    constants int_a^b f(v) dv. Raises Rejected.
+    """
     slope, plain, rest = "", "", text
     while "Integral(" in rest:
         before, _, rest = rest.partition("Integral(")
@@ -59,7 +69,7 @@ def slope_of_integrals(text: str, x: sp.Symbol) -> sp.Expr:
         while depth and end < len(rest):
             depth += (rest[end] == "(") - (rest[end] == ")")
             end += 1
-        found = re.fullmatch(r"(.*), \(v, [^,]*, ([^,]*)\)", rest[:end - 1])
+        found = re.fullmatch(r"(.*), \(v, [^,]*, ([^,]*)\)", rest[: end - 1])
         if not found:
             raise Rejected(f"{text} is not written in integrals over v")
         inner, upper = found.groups()
@@ -68,7 +78,12 @@ def slope_of_integrals(text: str, x: sp.Symbol) -> sp.Expr:
         plain += before + ("J" if upper == x.name else "0")
         rest = rest[end:]
     skeleton = parse(plain + rest, x)
-    if {str(e) for e in ([e for e, _ in skeleton.args] if isinstance(skeleton, sp.Piecewise) else [skeleton])} != {"J"}:
+    if {
+        str(e)
+        for e in (
+            [e for e, _ in skeleton.args] if isinstance(skeleton, sp.Piecewise) else [skeleton]
+        )
+    } != {"J"}:
         raise Rejected(f"{text} is more than an integral on each piece")
     return parse(slope + rest, x)
 
@@ -76,9 +91,19 @@ def slope_of_integrals(text: str, x: sp.Symbol) -> sp.Expr:
 def _cuts(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> list[sp.Expr]:
     """The zeros inside (low, high) of what decides in f and is linear in x, in order."""
     deciders = [e.args[0] for e in f.atoms(sp.Abs, sp.sign)]
-    deciders += [a - b for e in f.atoms(sp.Max, sp.Min) for a, b in itertools.combinations(e.args, 2)]
-    deciders += [relation.lhs - relation.rhs for e in f.atoms(sp.Piecewise) for relation in e.atoms(Relational)]
-    zeros = {-u.subs(x, 0) / sp.diff(u, x) for u in deciders if not sp.diff(u, x).has(x) and constants.sign_of(sp.diff(u, x))}
+    deciders += [
+        a - b for e in f.atoms(sp.Max, sp.Min) for a, b in itertools.combinations(e.args, 2)
+    ]
+    deciders += [
+        relation.lhs - relation.rhs
+        for e in f.atoms(sp.Piecewise)
+        for relation in e.atoms(Relational)
+    ]
+    zeros = {
+        -u.subs(x, 0) / sp.diff(u, x)
+        for u in deciders
+        if not sp.diff(u, x).has(x) and constants.sign_of(sp.diff(u, x))
+    }
     try:
         return in_order(zero for zero in zeros if is_less(low, zero) and is_less(zero, high))
     except CannotSplit as reason:
@@ -86,7 +111,9 @@ def _cuts(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> list[sp.Expr
 
 
 def _branch(node: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr:
-    deciders = [condition for _, condition in node.args] if isinstance(node, sp.Piecewise) else node.args
+    deciders = (
+        [condition for _, condition in node.args] if isinstance(node, sp.Piecewise) else node.args
+    )
     if any(decider.has(*_DECISIONS) for decider in deciders):
         raise Rejected(f"{node} has to wait for what decides it")
     if isinstance(node, sp.Abs | sp.sign):
@@ -98,7 +125,9 @@ def _branch(node: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr
             best = other if _sign(other - best, x, low, high) == wanted else best
         return best
     for value, condition in node.args:
-        truth = {relation: _holds(relation, x, low, high) for relation in condition.atoms(Relational)}
+        truth = {
+            relation: _holds(relation, x, low, high) for relation in condition.atoms(Relational)
+        }
         if condition.xreplace(truth) == sp.true:
             return value
     raise Rejected(f"no piece of {node} covers ({low}, {high})")
@@ -106,7 +135,9 @@ def _branch(node: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr
 
 def _holds(relation: Relational, x: sp.Symbol, low: sp.Expr, high: sp.Expr):
     sign = _sign(relation.lhs - relation.rhs, x, low, high)
-    return sp.true if (sign < 0) == isinstance(relation, sp.StrictLessThan | sp.LessThan) else sp.false
+    return (
+        sp.true if (sign < 0) == isinstance(relation, sp.StrictLessThan | sp.LessThan) else sp.false
+    )
 
 
 def _sign(u: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int:
@@ -126,12 +157,17 @@ def _sign(u: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int:
 
 
 def _is_linear_without_zero(u: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> bool:
-    """u = a x + b whose zero is not inside (low, high): what nearly every kink of a loss comes from."""
+    """u = a x + b whose zero is not inside (low, high): what nearly every kink of a loss comes
+    from.
+    """
     slope = sp.diff(u, x)
     if slope.has(x) or constants.sign_of(slope) in (0, None):
         return False
     zero = -u.subs(x, 0) / slope
-    return any(end.is_finite and constants.sign_of(side * (zero - end)) in (0, 1) for end, side in ((low, -1), (high, 1)))
+    return any(
+        end.is_finite and constants.sign_of(side * (zero - end)) in (0, 1)
+        for end, side in ((low, -1), (high, 1))
+    )
 
 
 def inner_point(low: sp.Expr, high: sp.Expr) -> sp.Expr:

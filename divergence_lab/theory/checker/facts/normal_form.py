@@ -1,10 +1,12 @@
-"""Is f = 0? Exactly, for rational functions of x, e^{x/q}, logarithms, roots and other functions. The trusted checker's own.
+"""Is f = 0? Exactly, for rational functions of x, e^{x/q}, logarithms, roots and other functions.
+The trusted checker's own.
 
-    f becomes a quotient of polynomials in building blocks; when its numerator is the polynomial 0, f is 0
+    f becomes a quotient of polynomials in building blocks; when its numerator is the polynomial 0,
+    f is 0
 
-The blocks need not be independent: that only costs proofs, never makes a false one. A root r = u^{1/d} is reduced by
-r^d = u, which holds wherever u > 0, and u^(a + b) = u^a u^b. A logarithm is read as log|u|, which it is wherever it is
-real: the sum of those of the factors of u.
+The blocks need not be independent: that only costs proofs, never makes a false one. A root r =
+u^{1/d} is reduced by r^d = u, which holds wherever u > 0, and u^(a + b) = u^a u^b. A logarithm is
+read as log|u|, which it is wherever it is real: the sum of those of the factors of u.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import sympy as sp
 
 # Beyond this many operations SymPy's expansion takes longer than a proof is worth here.
 MAX_OPERATIONS = 1500
-# Powers of a block beyond this degree are blocks of their own: x^(1 + 10^-12) must not become r^(10^12 + 1).
+# Powers of a block beyond this degree are blocks of their own: x^(1 + 10^-12) must not become
+# r^(10^12 + 1).
 MAX_DEGREE = 200
 
 
@@ -66,7 +69,7 @@ class _Blocks:
         else:
             block, degree, exponent = self.symbol(("exp", monomial)), rate * q, monomial / q
         self.exponents[block] = exponent
-        return block ** degree
+        return block**degree
 
     def logarithm(self, argument: sp.Expr) -> sp.Expr:
         """log|u|, which is log u where that is real, as the sum of those of the factors of u."""
@@ -75,10 +78,17 @@ class _Blocks:
             content, factors = sp.factor_list(part)
             if not content.is_Rational:
                 raise _NoForm
-            total += side * sum(power * self.symbol(("log", prime)) for prime, power in sp.factorrat(abs(content)).items())
+            total += side * sum(
+                power * self.symbol(("log", prime))
+                for prime, power in sp.factorrat(abs(content)).items()
+            )
             for factor, power in factors:
                 known = self.exponents.get(factor)
-                total += side * power * (self.symbol(("log", factor)) if known is None else self.of(known))
+                total += (
+                    side
+                    * power
+                    * (self.symbol(("log", factor)) if known is None else self.of(known))
+                )
         return total
 
     def power(self, base: sp.Expr, rate: sp.Rational, monomial: sp.Expr) -> sp.Expr:
@@ -87,18 +97,21 @@ class _Blocks:
             whole, rest = (rate, monomial) if rate.is_Integer else (sp.S.One, rate * monomial)
             return self.symbol(("power", base, sp.cancel(self.of(rest)))) ** whole
         if rate.is_Integer:
-            return base ** rate
+            return base**rate
         if rate.q > MAX_DEGREE:
             whole = sp.floor(rate)
-            return base ** whole * self.symbol(("power", base, rate - whole))
+            return base**whole * self.symbol(("power", base, rate - whole))
         root = self.symbol(("root", base, rate.q))
         if all(known != root for known, _, _ in self.relations):
             self.relations.append((root, rate.q, base))
-        return root ** rate.p
+        return root**rate.p
 
 
 def _exponent(e: sp.Expr, x: sp.Symbol) -> list[tuple[sp.Rational, sp.Expr]]:
-    """e = exp(sum rate * monomial): [(rate, monomial), ...]; [] when e is no exponential. E and 2**x are ones too."""
+    """e = exp(sum rate * monomial): [(rate, monomial), ...]; [] when e is no exponential.
+
+    E and 2**x are ones too.
+    """
     if e == sp.E:
         return [(sp.S.One, sp.S.One)]
     if isinstance(e, sp.exp):
@@ -133,7 +146,9 @@ def vanishes(f: sp.Expr, x: sp.Symbol) -> bool:
         for root, degree, base in reversed(blocks.relations):
             if numerator.has(root):
                 above, below = sp.together(base).as_numer_denom()
-                numerator = sp.expand(sp.rem(numerator, sp.expand(below * root ** degree - above), root))
+                numerator = sp.expand(
+                    sp.rem(numerator, sp.expand(below * root**degree - above), root)
+                )
                 numerator = sp.expand(sp.together(numerator).as_numer_denom()[0])
         return numerator == 0
     except (_NoForm, sp.PolynomialError, NotImplementedError):

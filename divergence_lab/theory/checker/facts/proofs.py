@@ -1,4 +1,5 @@
-"""The elementary facts that a certificate may claim, each with its proof by balls and tails. The trusted checker's core.
+"""The elementary facts that a certificate may claim, each with its proof by balls and tails. The
+trusted checker's core.
 
     sign        f >= 0 on an interval, ends included as limits        balls inside, tails at both ends
     limit       f -> L at oo, -oo or from one side of a point          tails
@@ -6,8 +7,8 @@
     identity    f = 0 on an interval                                   exact algebra
     value       the sign of f at one point                             one ball
 
-Every function returns nothing when the fact is proved and raises Rejected with the reason when it is not: that may
-mean false, or only not provable here.
+Every function returns nothing when the fact is proved and raises Rejected with the reason when it
+is not: that may mean false, or only not provable here.
 """
 
 from __future__ import annotations
@@ -20,17 +21,27 @@ from typing import TypeVar
 import sympy as sp
 from flint import arb
 
+from divergence_lab.theory.checker.facts.normal_form import vanishes
+from divergence_lab.theory.checker.facts.tail_functions import describe
+from divergence_lab.theory.checker.facts.tails import (
+    LEVELS,
+    HalfLine,
+    NoTail,
+    Tail,
+    growth,
+    is_zero,
+    level,
+)
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.balls import PRECISION_BITS, ball, ball_of_constant
 from divergence_lab.theory.expressions.constants import unified
-from divergence_lab.theory.checker.facts.normal_form import vanishes
 from divergence_lab.theory.expressions.precision import bits
-from divergence_lab.theory.checker.facts.tail_functions import describe
-from divergence_lab.theory.checker.facts.tails import LEVELS, HalfLine, NoTail, Tail, growth, is_zero, level
 
 MAX_BOXES = 20_000
 DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
-REACH = 7  # the points at which an identity is tried first lie within this of an end of the interval
+REACH = (
+    7  # the points at which an identity is tried first lie within this of an end of the interval
+)
 SHARES = ((4, 11), (5, 7))
 
 
@@ -45,9 +56,11 @@ class Refuted(Rejected):
     """The claim was proved wrong."""
 
 
-def at_end(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int,
-           ask: Callable[[int, HalfLine, Tail], Answer]) -> Answer:
-    """`ask(X, half-line, tail)` of f at oo, at -oo, or at a finite point from the right (side 1) or left (-1).
+def at_end(
+    f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int, ask: Callable[[int, HalfLine, Tail], Answer]
+) -> Answer:
+    """`ask(X, half-line, tail)` of f at oo, at -oo, or at a finite point from the right (side 1) or
+    left (-1).
 
     Near a point c the argument is c + side/y with y -> oo, so a tail covers 0 < |x - c| <= 1/X.
     """
@@ -65,7 +78,9 @@ def _reach(end: sp.Expr, side: int, X: int) -> arb:
 
 
 def prove_nonnegative(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
-    """f >= 0 on (low, high): by its structure, or by tails at both ends and a cover by balls in between."""
+    """f >= 0 on (low, high): by its structure, or by tails at both ends and a cover by balls in
+    between.
+    """
     if structural_sign(f, x, low, high) == 1:
         return
     for form in _scaled(f):
@@ -78,7 +93,9 @@ def prove_nonnegative(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> 
 
 
 def structural_sign(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int | None:
-    """1 when f, finite there, is >= 0 on (low, high) as its terms and factors show, -1 when <= 0; None: not seen."""
+    """1 when f, finite there, is >= 0 on (low, high) as its terms and factors show, -1 when <=
+    0; None: not seen.
+    """
     if f == x:
         return 1 if low.is_nonnegative else -1 if high.is_nonpositive else None
     if not f.has(x):
@@ -101,7 +118,9 @@ def structural_sign(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> in
 
 
 def _sign_of_sum(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int | None:
-    """All terms have one sign, as they are or with c e^u as c (e^u - 1) + c: e^u - 1 has the sign of u."""
+    """All terms have one sign, as they are or with c e^u as c (e^u - 1) + c: e^u - 1 has the
+    sign of u.
+    """
     plain = {structural_sign(term, x, low, high) for term in f.args}
     if len(plain) == 1:
         return plain.pop()
@@ -113,7 +132,10 @@ def _sign_of_sum(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int |
             continue
         power = isinstance(rest, sp.exp)
         constant += coefficient if power else 0
-        parts = [structural_sign(part, x, low, high) for part in (coefficient, rest.args[0] if power else rest)]
+        parts = [
+            structural_sign(part, x, low, high)
+            for part in (coefficient, rest.args[0] if power else rest)
+        ]
         signs.add(None if None in parts else math.prod(parts))
     if constant != 0:
         signs.add(structural_sign(constant, x, low, high))
@@ -121,7 +143,9 @@ def _sign_of_sum(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int |
 
 
 def _scaled(f: sp.Expr) -> list[sp.Expr]:
-    """f, and f divided by exponentials of exponentials in it: of the same sign, and without their violent growth."""
+    """f, and f divided by exponentials of exponentials in it: of the same sign, and without
+    their violent growth.
+    """
     towers = [e for e in f.atoms(sp.exp) if e.args[0].has(sp.exp)]
     return [*(sp.expand(f / tower) for tower in sorted(towers, key=str)), f]
 
@@ -137,7 +161,9 @@ def _prove_by_cover(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> No
 
 
 def _cover(f: sp.Expr, x: sp.Symbol, low: arb, high: arb) -> None:
-    """f >= 0 on [low, high] by adaptive bisection; each box by its ball or by the mean value form."""
+    """f >= 0 on [low, high] by adaptive bisection; each box by its ball or by the mean value
+    form.
+    """
     if not low < high:
         return
     slope = sp.diff(f, x)
@@ -171,10 +197,12 @@ def _middle(a: arb, b: arb) -> arb:
 
 
 def prove_finite(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
-    """f is a finite real number on all of (low, high), and analytic: tails exist at both ends, balls are finite in between.
+    """f is a finite real number on all of (low, high), and analytic: tails exist at both ends,
+    balls are finite in between.
 
-    A ball of a root is finite where its radicand only reaches 0, and sqrt(x^2 - 10 x + 25) has a kink there: radicands
-    must be positive. So must what is under an acosh, less 1; and nothing may be decided by cases.
+    A ball of a root is finite where its radicand only reaches 0, and sqrt(x^2 - 10 x + 25) has a
+    kink there: radicands must be positive. So must what is under an acosh, less 1; and nothing may
+    be decided by cases.
     """
     if f.has(*DECISIONS):
         raise Rejected(f"{f} is decided by cases")
@@ -191,7 +219,9 @@ def prove_finite(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
         a, b = pending.pop()
         count += 1
         box = a.union(b)
-        if not a < b or (ball(f, x, box).is_finite() and all(ball(base, x, box) > 0 for base in radicands)):
+        if not a < b or (
+            ball(f, x, box).is_finite() and all(ball(base, x, box) > 0 for base in radicands)
+        ):
             continue
         if count > MAX_BOXES:
             raise Rejected(f"{f} could not be enclosed near {a.str(6, radius=False)}")
@@ -200,26 +230,35 @@ def prove_finite(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
 
 
 def value_by_continuity(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int) -> sp.Expr | None:
-    """f(end), when f is seen to be continuous on a short closed interval from a finite end to that side: a finite ball.
+    """f(end), when f is seen to be continuous on a short closed interval from a finite end to that
+    side: a finite ball.
 
-    A ball of a root says nothing where its radicand reaches 0, nor does one of a function that may break.
+    A ball of a root says nothing where its radicand reaches 0, nor does one of a function that may
+    break.
     """
     if side == 0 or end.is_infinite or f.has(sp.sign, sp.Piecewise):
         return None
     start = ball_of_constant(end)
     box = start.union(start + arb(side) / 64)
-    if any(not ball(e.base, x, box) > 0 for e in f.atoms(sp.Pow) if e.has(x) and not e.exp.is_Integer):
+    if any(
+        not ball(e.base, x, box) > 0 for e in f.atoms(sp.Pow) if e.has(x) and not e.exp.is_Integer
+    ):
         return None
     return f.xreplace({x: end}) if ball(f, x, box).is_finite() else None
 
 
 def limit_of(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int = 0) -> sp.Expr | None:
-    """The limit of f at an end as oo, -oo, or an exact number; None when only a ball for it is known.
+    """The limit of f at an end as oo, -oo, or an exact number; None when only a ball for it is
+    known.
 
     Raises Rejected when f is not described there.
     """
     value = value_by_continuity(f, x, end, side)
-    return value if value is not None else at_end(f, x, end, side, lambda X, line, tail: _limit_of_tail(line, tail))
+    return (
+        value
+        if value is not None
+        else at_end(f, x, end, side, lambda X, line, tail: _limit_of_tail(line, tail))
+    )
 
 
 def _limit_of_tail(line: HalfLine, tail: Tail) -> sp.Expr | None:
@@ -241,13 +280,18 @@ def prove_limit(f: sp.Expr, x: sp.Symbol, end: sp.Expr, limit: sp.Expr) -> None:
 
 
 def equal_constants(a: sp.Expr, b: sp.Expr) -> bool:
-    """Two exact numbers, or infinities, are proved to be equal. False says nothing: `constants.equal` may say that they differ."""
+    """Two exact numbers, or infinities, are proved to be equal.
+
+    False says nothing: `constants.equal` may say that they differ.
+    """
     return constants.equal(a, b) is True
 
 
 def integral_diverges(f: sp.Expr, x: sp.Symbol) -> bool:
-    """Whether int^oo f(v) dv = oo, by comparison (Proposition 16): f lies between positive multiples of one monomial
-    (or below one, for convergence), and the integrals of monomials are known."""
+    """Whether int^oo f(v) dv = oo, by comparison (Proposition 16): f lies between positive
+    multiples of one monomial (or below one, for convergence), and the integrals of monomials are
+    known.
+    """
     return at_end(f, x, sp.oo, 0, lambda X, line, tail: _tail_diverges(f, line, tail))
 
 
@@ -294,14 +338,19 @@ def is_identity(f: sp.Expr, x: sp.Symbol) -> bool:
 def prove_zero(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
     """f = 0 on (low, high), where it is analytic: by exact algebra, whatever its values look like.
 
-    Agreement in any number of digits at any number of points is no proof: 10^-290 (e^x - x - 1) decides a verdict. Two
-    values come first only because they are the quickest way to see what is not 0, and to say where.
+    Agreement in any number of digits at any number of points is no proof: 10^-290 (e^x - x - 1)
+    decides a verdict. Two values come first only because they are the quickest way to see what is
+    not 0, and to say where.
     """
     f = unified(sp.expand_func(f) if f.has(sp.polylog) else f)
     if f == 0 or sp.expand(f) == 0:
         return
     if low == -sp.oo:
-        a, b = (arb(-REACH), arb(REACH)) if high == sp.oo else (ball_of_constant(high) - REACH, ball_of_constant(high))
+        a, b = (
+            (arb(-REACH), arb(REACH))
+            if high == sp.oo
+            else (ball_of_constant(high) - REACH, ball_of_constant(high))
+        )
     else:
         a = ball_of_constant(low)
         b = a + REACH if high == sp.oo else ball_of_constant(high)

@@ -1,14 +1,18 @@
-"""What a function does for all x >= X: truncated transseries with guaranteed remainders. Part of the trusted checker.
+"""What a function does for all x >= X: truncated transseries with guaranteed remainders. Part of
+the trusted checker.
 
-A monomial is a product of powers of x, log x, log log x, log log log x and of exponentials of larger monomials, such as
-e^{2x} x^{-1} (log x)^{1/2} or e^{-x^2/2}. A tail is a finite sum of exact terms c*m, largest first, and a remainder
+A monomial is a product of powers of x, log x, log log x, log log log x and of exponentials of
+larger monomials, such as e^{2x} x^{-1} (log x)^{1/2} or e^{-x^2/2}. A tail is a finite sum of exact
+terms c*m, largest first, and a remainder
 
     r(x) in m_r(x) * [low, high]   for every x >= X,
 
-with different monomials and coefficients that are not 0, so it says more than a limit: signs, bounds and comparisons hold on the whole half-line, not "eventually". Every rule
-below keeps that promise or raises NoTail; nothing is sampled, and no symbolic limit is taken. SymPy holds the exact
-coefficients, Arb the bounds. Whether two monomials are equal, or a coefficient is 0, is decided by their values (`constants`),
-never by how they are written: x^a and x^b with a = sqrt(2) - 1, b = 1/(1 + sqrt(2)) are one.
+with different monomials and coefficients that are not 0, so it says more than a limit: signs,
+bounds and comparisons hold on the whole half-line, not "eventually". Every rule below keeps that
+promise or raises NoTail; nothing is sampled, and no symbolic limit is taken. SymPy holds the exact
+coefficients, Arb the bounds. Whether two monomials are equal, or a coefficient is 0, is decided by
+their values (`constants`), never by how they are written: x^a and x^b with a = sqrt(2) - 1, b =
+1/(1 + sqrt(2)) are one.
 """
 
 from __future__ import annotations
@@ -23,19 +27,24 @@ from flint import arb
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.balls import ball_of_constant
 
-LEVELS = 4        # x, log x, log log x, log log log x
-KEEP = 9          # exact terms kept; smaller ones go into the remainder
-ORDER = 7         # terms of the series of log(1+d), exp(d), (1+d)^r
-DEPTH = 6         # how deep the monotonicity of a monomial is unfolded
+LEVELS = 4  # x, log x, log log x, log log log x
+KEEP = 9  # exact terms kept; smaller ones go into the remainder
+ORDER = 7  # terms of the series of log(1+d), exp(d), (1+d)^r
+DEPTH = 6  # how deep the monotonicity of a monomial is unfolded
 
 
 class NoTail(Exception):
-    """The function could not be described on [X, oo) (another X may do, or a function is not known here)."""
+    """The function could not be described on [X, oo) (another X may do, or a function is not
+    known here).
+    """
 
 
 @dataclass(frozen=True)
 class Monomial:
-    """x^p0 (log x)^p1 ... * exp(sum c*m); `exponents` pairs (c, m), c != 0, the m to infinity, largest first."""
+    """x^p0 (log x)^p1 ... * exp(sum c*m); `exponents` pairs (c, m), c != 0, the m to infinity,
+    largest first.
+    """
+
     powers: tuple[sp.Expr, ...] = (sp.S.Zero,) * LEVELS
     exponents: tuple[tuple[sp.Expr, Monomial], ...] = ()
 
@@ -43,12 +52,17 @@ class Monomial:
         powers = tuple(_plain(a + b) for a, b in zip(self.powers, other.powers))
         if not self.exponents or not other.exponents:
             return Monomial(powers, self.exponents or other.exponents)
-        return Monomial(powers, tuple((c, m) for m, c in added((m, c) for c, m in (*self.exponents, *other.exponents))))
+        return Monomial(
+            powers,
+            tuple((c, m) for m, c in added((m, c) for c, m in (*self.exponents, *other.exponents))),
+        )
 
     def __pow__(self, r: sp.Expr) -> Monomial:
         if is_zero(r):
             return ONE
-        return Monomial(tuple(_plain(r * p) for p in self.powers), tuple((r * c, m) for c, m in self.exponents))
+        return Monomial(
+            tuple(_plain(r * p) for p in self.powers), tuple((r * c, m) for c, m in self.exponents)
+        )
 
 
 ONE = Monomial()
@@ -80,7 +94,9 @@ def _plain(power: sp.Expr) -> sp.Expr:
 
 
 def added(terms: Iterable[tuple[Monomial, sp.Expr]]) -> list[tuple[Monomial, sp.Expr]]:
-    """The terms (m, c) largest first, with equal monomials added, however they are written, and without those that cancel."""
+    """The terms (m, c) largest first, with equal monomials added, however they are written, and
+    without those that cancel.
+    """
     gathered: dict[Monomial, sp.Expr] = {}
     for m, c in terms:
         gathered[m] = gathered.get(m, sp.S.Zero) + c
@@ -95,7 +111,7 @@ def added(terms: Iterable[tuple[Monomial, sp.Expr]]) -> list[tuple[Monomial, sp.
 
 def compare(a: Monomial, b: Monomial) -> int:
     """1 if a outgrows b, -1 if b outgrows a, 0 if they are equal."""
-    return 0 if a == b else growth(a * b ** sp.S.NegativeOne)
+    return 0 if a == b else growth(a * b**sp.S.NegativeOne)
 
 
 @lru_cache(maxsize=20_000)
@@ -108,7 +124,10 @@ def growth(m: Monomial) -> int:
 
 @dataclass(frozen=True)
 class Tail:
-    """sum of c*m over `terms`, largest first, plus a remainder in `bound` * `size` (size None: no remainder)."""
+    """sum of c*m over `terms`, largest first, plus a remainder in `bound` * `size` (size None:
+    no remainder).
+    """
+
     terms: tuple[tuple[Monomial, sp.Expr], ...]
     size: Monomial | None = None
     bound: arb | None = None
@@ -130,7 +149,8 @@ class HalfLine:
             raise NoTail("X is too small for the iterated logarithms")
         self._decreasing: dict[Monomial, bool] = {}
 
-    # --- monomials on [X, oo) --------------------------------------------------------------------------------
+    # --- monomials on [X, oo)
+    # --------------------------------------------------------------------------------
 
     def at_X(self, m: Monomial) -> arb:
         """m(X), enclosed."""
@@ -153,7 +173,9 @@ class HalfLine:
         return arb(self.at_X(m).upper())
 
     def is_decreasing(self, m: Monomial, depth: int = 0) -> bool:
-        """x d/dx log m < 0 on [X, oo): its largest negative term outweighs all positive ones there."""
+        """x d/dx log m < 0 on [X, oo): its largest negative term outweighs all positive ones
+        there.
+        """
         if m in self._decreasing:
             return self._decreasing[m]
         if depth > DEPTH:
@@ -165,11 +187,13 @@ class HalfLine:
             share = arb(0)
             for other, weight in ordered[1:]:
                 if sign_of(weight) > 0:
-                    ratio = other * lead ** sp.S.NegativeOne
+                    ratio = other * lead**sp.S.NegativeOne
                     if growth(ratio) >= 0 or not self.is_decreasing(ratio, depth + 1):
                         answer = False
                         break
-                    share += abs(ball_of_constant(weight) / ball_of_constant(coefficient)) * self.at_X(ratio)
+                    share += abs(
+                        ball_of_constant(weight) / ball_of_constant(coefficient)
+                    ) * self.at_X(ratio)
             answer = answer and bool(share < 1)
         self._decreasing[m] = answer
         return answer
@@ -179,19 +203,29 @@ class HalfLine:
         terms: list[tuple[Monomial, sp.Expr]] = []
         for k, power in enumerate(m.powers):
             if power != 0:
-                below = Monomial(tuple(sp.S.NegativeOne if 1 <= i <= k else sp.S.Zero for i in range(LEVELS)))
+                below = Monomial(
+                    tuple(sp.S.NegativeOne if 1 <= i <= k else sp.S.Zero for i in range(LEVELS))
+                )
                 terms.append((below, power))
         for coefficient, inner in m.exponents:
-            terms += [(inner * factor, coefficient * weight) for factor, weight in self._log_derivative(inner)]
+            terms += [
+                (inner * factor, coefficient * weight)
+                for factor, weight in self._log_derivative(inner)
+            ]
         return added(terms)
 
-    # --- building and combining tails ------------------------------------------------------------------------
+    # --- building and combining tails
+    # ------------------------------------------------------------------------
 
     def constant(self, number: sp.Expr) -> Tail:
         return Tail(()) if is_zero(number) else Tail(((ONE, number),))
 
-    def build(self, terms: list[tuple[Monomial, sp.Expr]], rests: list[tuple[Monomial, arb]]) -> Tail:
-        """A tail from any terms and remainders: equal monomials added, small terms moved into one remainder."""
+    def build(
+        self, terms: list[tuple[Monomial, sp.Expr]], rests: list[tuple[Monomial, arb]]
+    ) -> Tail:
+        """A tail from any terms and remainders: equal monomials added, small terms moved into
+        one remainder.
+        """
         largest = None
         for monomial, _ in rests:
             if largest is None or compare(monomial, largest) > 0:
@@ -208,7 +242,7 @@ class HalfLine:
             return Tail(tuple(kept))
         total = arb(0)
         for monomial, bound in rests:
-            ratio = monomial * largest ** sp.S.NegativeOne
+            ratio = monomial * largest**sp.S.NegativeOne
             total += bound if growth(ratio) == 0 else bound * arb(0).union(self.sup(ratio))
         return Tail(tuple(kept), largest, total)
 
@@ -217,8 +251,11 @@ class HalfLine:
         return self.build([*a.terms, *b.terms], rests)
 
     def scale(self, a: Tail, m: Monomial, c: sp.Expr) -> Tail:
-        return Tail(tuple((m * n, c * d) for n, d in a.terms), None if a.size is None else m * a.size,
-                    None if a.size is None else ball_of_constant(c) * a.bound)
+        return Tail(
+            tuple((m * n, c * d) for n, d in a.terms),
+            None if a.size is None else m * a.size,
+            None if a.size is None else ball_of_constant(c) * a.bound,
+        )
 
     def multiply(self, a: Tail, b: Tail) -> Tail:
         terms = [(m * n, c * d) for m, c in a.terms for n, d in b.terms]
@@ -232,15 +269,19 @@ class HalfLine:
 
     def lump(self, a: Tail) -> tuple[Monomial, arb]:
         """The whole tail as one remainder: a in m * ball."""
-        whole = self.build([], [*((m, _ball(c)) for m, c in a.terms), *([(a.size, a.bound)] if a.size else [])])
+        whole = self.build(
+            [], [*((m, _ball(c)) for m, c in a.terms), *([(a.size, a.bound)] if a.size else [])]
+        )
         return (ONE, arb(0)) if whole.size is None else (whole.size, whole.bound)
 
     def relative(self, a: Tail) -> tuple[Monomial, sp.Expr, Tail, arb]:
-        """a = c m (1 + d) with an exact leading term: (m, c, d, an upper bound of |d|, below 1/2)."""
+        """a = c m (1 + d) with an exact leading term: (m, c, d, an upper bound of |d|, below
+        1/2).
+        """
         if not a.terms:
             raise NoTail("no exact leading term")
         m, c = a.terms[0]
-        d = self.scale(Tail(a.terms[1:], a.size, a.bound), m ** sp.S.NegativeOne, 1 / c)
+        d = self.scale(Tail(a.terms[1:], a.size, a.bound), m**sp.S.NegativeOne, 1 / c)
         size, ball = self.lump(d)
         if growth(size) > 0:
             raise NoTail("the remainder is as large as the leading term")
@@ -272,7 +313,9 @@ class HalfLine:
         n = len(coefficients)
         if ball == 0:
             return total
-        return self.add(total, Tail((), size ** sp.Integer(n), arb(abs(ball).upper()) ** n * arb(0, 1) * rest))
+        return self.add(
+            total, Tail((), size ** sp.Integer(n), arb(abs(ball).upper()) ** n * arb(0, 1) * rest)
+        )
 
     def power(self, a: Tail, r: sp.Expr) -> Tail:
         if r.is_Integer and r >= 0:
@@ -281,13 +324,13 @@ class HalfLine:
                 product = self.multiply(product, a)
             return product
         if not a.terms and a.size is not None and a.bound > 0:
-            return Tail((), a.size ** r, a.bound ** _ball(r))
+            return Tail((), a.size**r, a.bound ** _ball(r))
         m, c, d, bound = self.relative(a)
         if sign_of(c) < 0 and not r.is_Integer:
             raise NoTail("a root of a negative number")
         coefficients = [sp.binomial(r, k) for k in range(ORDER)]
         rest = abs(_ball(sp.binomial(r, ORDER))) * (1 - bound) ** -(ORDER + abs(_ball(r)))
-        return self.scale(self.series(coefficients, d, rest), m ** r, c ** r)
+        return self.scale(self.series(coefficients, d, rest), m**r, c**r)
 
     def log(self, a: Tail) -> Tail:
         if not a.terms:
@@ -327,7 +370,9 @@ class HalfLine:
         size, ball = self.lump(d)
         bound = arb(abs(ball).upper()) * self.sup(size)
         coefficients = [1 / sp.factorial(k) for k in range(ORDER)]
-        return self.scale(self.series(coefficients, d, bound.exp() / _ball(sp.factorial(ORDER))), large, factor)
+        return self.scale(
+            self.series(coefficients, d, bound.exp() / _ball(sp.factorial(ORDER))), large, factor
+        )
 
 
 def _ball(number: sp.Expr) -> arb:

@@ -1,9 +1,11 @@
-"""Limits and integrals of sums whose terms can't be ordered for all parameters at once. Part of the trusted checker.
+"""Limits and integrals of sums whose terms can't be ordered for all parameters at once. Part of the
+trusted checker.
 
     |x|^p + |x|^q -> oo as x -> oo, p, q > 0, whichever of the two is the larger
 
-A germ has its terms in order. Where their order depends on the parameters, each term may have a limit of its own: finite ones
-add up, and infinite ones of one sign decide. With integrals it is the same.
+A germ has its terms in order. Where their order depends on the parameters, each term may have a
+limit of its own: finite ones add up, and infinite ones of one sign decide. With integrals it is the
+same.
 """
 
 from __future__ import annotations
@@ -12,13 +14,16 @@ from collections.abc import Callable
 
 import sympy as sp
 
+from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families import germs
 from divergence_lab.theory.checker.families.signs import Unsigned
-from divergence_lab.theory.checker.facts.proofs import Rejected
 
 
 def limit_of(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int = 0) -> sp.Expr:
-    """lim f at oo, at -oo or at a finite end from the right (side 1) or left (-1), for all parameters. Raises Rejected."""
+    """lim f at oo, at -oo or at a finite end from the right (side 1) or left (-1), for all
+    parameters. Raises Rejected.
+    """
+
     def whole() -> sp.Expr:
         return germs.limit_of(f, x, end, side)
 
@@ -28,20 +33,27 @@ def limit_of(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int = 0) -> sp.Expr:
         if len(infinite) > 1:
             raise Rejected(f"the terms of {f} tend to oo and to -oo")
         return infinite.pop() if infinite else sum(limits)
+
     return _either(f, whole, by_terms)
 
 
 def diverges(f: sp.Expr, x: sp.Symbol) -> bool:
     """int^oo f = oo, or not: it converges or is -oo, for all parameters. Raises Rejected."""
+
     def by_terms(terms: tuple[sp.Expr, ...]) -> bool:
         ways = {germs.diverges(term, x) - germs.diverges(-term, x) for term in terms}
         if {1, -1} <= ways:
             raise Rejected(f"the integrals of the terms of {f} are oo and -oo")
         return 1 in ways
+
     return _either(f, lambda: germs.diverges(f, x), by_terms)
 
 
-def _either(f: sp.Expr, whole: Callable[[], sp.Expr | bool], by_terms: Callable[[tuple[sp.Expr, ...]], sp.Expr | bool]):
+def _either(
+    f: sp.Expr,
+    whole: Callable[[], sp.Expr | bool],
+    by_terms: Callable[[tuple[sp.Expr, ...]], sp.Expr | bool],
+):
     try:
         return whole()
     except Rejected as reason:
@@ -52,4 +64,9 @@ def _either(f: sp.Expr, whole: Callable[[], sp.Expr | bool], by_terms: Callable[
     try:
         return by_terms(terms)
     except Rejected as second:
-        raise (second if isinstance(second, Unsigned) and len(getattr(first, "expression", f).free_symbols) > 1 else first) from None
+        raise (
+            second
+            if isinstance(second, Unsigned)
+            and len(getattr(first, "expression", f).free_symbols) > 1
+            else first
+        ) from None

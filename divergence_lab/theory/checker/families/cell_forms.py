@@ -1,7 +1,8 @@
 """A loss written in the symbols of a cell of parameters. Part of the trusted checker.
 
-A parameter with an open range becomes a positive symbol, one with a value that value; where the formula has no value
-there, `continuation` says what the limit of the family is. A scale by one parameter can be taken out (Proposition 19).
+A parameter with an open range becomes a positive symbol, one with a value that value; where the
+formula has no value there, `continuation` says what the limit of the family is. A scale by one
+parameter can be taken out (Proposition 19).
 """
 
 from __future__ import annotations
@@ -11,28 +12,47 @@ from functools import lru_cache
 
 import sympy as sp
 
+from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families.continuation import Sides, value_or_limit
 from divergence_lab.theory.checker.families.signs import is_finite, is_zero, over_range, sign
 from divergence_lab.theory.expressions.pieces import split
-from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.expressions.symbols import x
 
 Ranges = Mapping[str, tuple[sp.Expr, sp.Expr]]
 
 
 def positive_form(loss: sp.Expr, ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:
-    """Each parameter by a positive symbol z, of a name that no parameter can have (a + z, b - z, a + (b - a)/(1 + z)), a real one, or its value."""
-    return {s: ranges[s.name][0] if ranges[s.name][0] == ranges[s.name][1] else over_range(s, *ranges[s.name])[0] for s in loss.free_symbols - {x}}
+    """Each parameter by a positive symbol z, of a name that no parameter can have (a + z, b - z,
+    a + (b - a)/(1 + z)), a real one, or its value.
+    """
+    return {
+        s: ranges[s.name][0]
+        if ranges[s.name][0] == ranges[s.name][1]
+        else over_range(s, *ranges[s.name])[0]
+        for s in loss.free_symbols - {x}
+    }
 
 
 def in_parameters(written: Mapping[sp.Symbol, sp.Expr], ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:
     """The symbols of `positive_form` in terms of the parameters."""
-    return {z: back for s in written if ranges[s.name][0] != ranges[s.name][1] for _, z, back in [over_range(s, *ranges[s.name])]}
+    return {
+        z: back
+        for s in written
+        if ranges[s.name][0] != ranges[s.name][1]
+        for _, z, back in [over_range(s, *ranges[s.name])]
+    }
 
 
 def at_points(loss: sp.Expr, written: Mapping, ranges: Ranges, sides: Sides = {}) -> sp.Expr:
-    """The loss in the symbols of the cell; where its formula has no value at a point, the limit of the family from the sides given."""
-    return _at_points(loss, tuple(written.items()), tuple(ranges.items()), tuple((name, tuple(s)) for name, s in sides.items()))
+    """The loss in the symbols of the cell; where its formula has no value at a point, the limit
+    of the family from the sides given.
+    """
+    return _at_points(
+        loss,
+        tuple(written.items()),
+        tuple(ranges.items()),
+        tuple((name, tuple(s)) for name, s in sides.items()),
+    )
 
 
 @lru_cache(maxsize=200)
@@ -56,6 +76,11 @@ def without_scale(g: sp.Expr, u: sp.Expr) -> sp.Expr:
     if len(left) != len(right) or split(moved, x).kinks != split(core, x).kinks:
         raise Rejected(f"g(x/({u})) and g at {u} = 1 have other pieces")
     factor = sp.simplify(left[-1] / right[-1])
-    if factor.has(x) or not is_finite(factor) or sign(factor) != 1 or not all(is_zero(a - factor * b) for a, b in zip(left, right)):
+    if (
+        factor.has(x)
+        or not is_finite(factor)
+        or sign(factor) != 1
+        or not all(is_zero(a - factor * b) for a, b in zip(left, right))
+    ):
         raise Rejected(f"g(x/({u})) is not a positive multiple of g at {u} = 1")
     return core

@@ -1,12 +1,15 @@
-"""A family at a value of a parameter at which its formula has none: continued by its limit. Part of the trusted checker.
+"""A family at a value of a parameter at which its formula has none: continued by its limit. Part of
+the trusted checker.
 
     g(x; c) -> G(x) locally uniformly, g' -> G' almost everywhere and locally boundedly, as c -> c0    (Proposition 20)
 
-Example: c (sqrt(1 + (x/c)^2) - 1), c >= 0, is |x| at c = 0. SymPy's `subs` can't tell that there is no value, since it
-makes 0 of 0*zoo, and its `limit` is not used: an expression is walked from its leaves up, a limit at one x is read off a
-germ in 1/(c - c0), and that the slopes converge and stay bounded is shown on each piece by the rules of `convergence`.
+Example: c (sqrt(1 + (x/c)^2) - 1), c >= 0, is |x| at c = 0. SymPy's `subs` can't tell that there is
+no value, since it makes 0 of 0*zoo, and its `limit` is not used: an expression is walked from its
+leaves up, a limit at one x is read off a germ in 1/(c - c0), and that the slopes converge and stay
+bounded is shown on each piece by the rules of `convergence`.
 
-NoValue is raised where there is no limit: it is infinite at a point, jumps, or differs from two sides. All else is Rejected.
+NoValue is raised where there is no limit: it is infinite at a point, jumps, or differs from two
+sides. All else is Rejected.
 """
 
 from __future__ import annotations
@@ -16,15 +19,23 @@ from itertools import pairwise
 
 import sympy as sp
 
-from divergence_lab.theory.checker.families import germs
-from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.checker.families.convergence import W, Y, analytic_limit, form, is_bounded
-from divergence_lab.theory.checker.families.signs import is_finite, is_zero, sign
-from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, split
 from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.families import germs
+from divergence_lab.theory.checker.families.convergence import (
+    W,
+    Y,
+    analytic_limit,
+    form,
+    is_bounded,
+)
+from divergence_lab.theory.checker.families.signs import is_finite, is_zero, sign
+from divergence_lab.theory.expressions.balls import ball_of_constant
+from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, split
 from divergence_lab.theory.expressions.symbols import x
 
-Sides = Mapping[str, Sequence[int]]  # from which sides the assumptions let a parameter come to its value: -1 below, 1 above
+Sides = Mapping[
+    str, Sequence[int]
+]  # from which sides the assumptions let a parameter come to its value: -1 below, 1 above
 BOTH = (-1, 1)
 _SAMPLES = tuple(sp.Rational(*n) for n in ((2, 1), (1, 2), (7, 3)))
 
@@ -52,50 +63,80 @@ def value_or_limit(loss: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], sides: Si
         return limit_in(loss, symbol, value, sides.get(symbol.name, BOTH))
 
 
-# --- is there a value? ---------------------------------------------------------------------------------------
+# --- is there a value?
+# ---------------------------------------------------------------------------------------
+
 
 def _value_at_each_x(loss: sp.Expr, points: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
-    """The loss at these values. Raises Undefined also where it has none at some x: 1 - x^2/(x^2 + c^2) at c = 0 has none at
-    x = 0, and x^2 c/(c + (x - 1)^2) none at x = 1, as 0/(x - 1)^2 shows before it is made a 0."""
+    """The loss at these values.
+
+    Raises Undefined also where it has none at some x: 1 - x^2/(x^2 + c^2) at c = 0 has none at x =
+    0, and x^2 c/(c + (x - 1)^2) none at x = 1, as 0/(x - 1)^2 shows before it is made a 0.
+    """
     value_of(loss, {**points, x: sp.S.Zero})
     doubtful: list[sp.Expr] = []
     found = value_of(loss, points, doubtful)
-    if any(not found.has(part) for part in doubtful):  # what is still there is judged with the pieces, as of any loss
+    if any(
+        not found.has(part) for part in doubtful
+    ):  # what is still there is judged with the pieces, as of any loss
         raise Undefined(str(loss))
     return found
 
 
 def _is_doubtful(e: sp.Expr, base: sp.Expr, exponent: sp.Expr) -> bool:
-    """A power, logarithm or the like that is not shown to be finite at every x; nor is 1 = u^0 where u may be 0."""
+    """A power, logarithm or the like that is not shown to be finite at every x; nor is 1 = u^0
+    where u may be 0.
+    """
     if e.has(x) and not isinstance(e, sp.Piecewise):
         return not is_finite(e)
     return e == 1 and exponent == 0 and base.has(x) and not is_finite(1 / base)
 
 
-def value_of(e: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], doubtful: list[sp.Expr] | None = None) -> sp.Expr:
-    """e at these values, from the leaves up. Raises Undefined with the first part that has no value, Rejected where that is not
-    known. `doubtful` gathers the parts that may have no value at some x."""
+def value_of(
+    e: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], doubtful: list[sp.Expr] | None = None
+) -> sp.Expr:
+    """e at these values, from the leaves up.
+
+    Raises Undefined with the first part that has no value, Rejected where that is not known.
+    `doubtful` gathers the parts that may have no value at some x.
+    """
     if e in points:
         return points[e]
     if not e.free_symbols & points.keys():
         return e
     if isinstance(e, sp.Piecewise):
-        return sp.Piecewise(*((value_of(part, points, doubtful), condition.xreplace(points)) for part, condition in e.args))
+        return sp.Piecewise(
+            *(
+                (value_of(part, points, doubtful), condition.xreplace(points))
+                for part, condition in e.args
+            )
+        )
     parts = [value_of(part, points, doubtful) for part in e.args]
     if e.is_Pow:
         _check_power(*parts)
     elif (lowest := _LOWEST.get(e.func)) is not None:
         if _is_zero(parts[0] - lowest) or _is_negative(parts[0] - lowest):
             raise Undefined(f"{e.func.__name__}({parts[0]})")
-    elif isinstance(e, sp.atanh) and not parts[0].free_symbols and not abs(ball_of_constant(parts[0])) < 1:
+    elif (
+        isinstance(e, sp.atanh)
+        and not parts[0].free_symbols
+        and not abs(ball_of_constant(parts[0])) < 1
+    ):
         raise Undefined(f"atanh({parts[0]})")
-    elif isinstance(e, sp.gamma | sp.Ei | sp.polylog) and not any(p.free_symbols for p in parts) \
-            and not ball_of_constant(e.func(*parts)).is_finite():
+    elif (
+        isinstance(e, sp.gamma | sp.Ei | sp.polylog)
+        and not any(p.free_symbols for p in parts)
+        and not ball_of_constant(e.func(*parts)).is_finite()
+    ):
         raise Undefined(f"{e.func.__name__} at {parts[-1]}")
     found = e.func(*parts)
     if found.has(sp.zoo, sp.nan, sp.oo, sp.I):
         raise Undefined(str(e))
-    if doubtful is not None and not (e.is_Add or e.is_Mul) and _is_doubtful(found, parts[0], parts[-1]):
+    if (
+        doubtful is not None
+        and not (e.is_Add or e.is_Mul)
+        and _is_doubtful(found, parts[0], parts[-1])
+    ):
         doubtful.append(found)
     return found
 
@@ -104,14 +145,19 @@ _LOWEST = {sp.log: sp.S.Zero}  # no value at this argument or below
 
 
 def _check_power(base: sp.Expr, exponent: sp.Expr) -> None:
-    if _is_zero(base) and not (exponent.is_positive or (exponent.free_symbols and sign(exponent) == 1)):
+    if _is_zero(base) and not (
+        exponent.is_positive or (exponent.free_symbols and sign(exponent) == 1)
+    ):
         raise Undefined(f"0**({exponent})")
     if not exponent.is_Integer and _is_negative(base):
         raise Undefined(f"({base})**({exponent})")
 
 
 def _is_zero(e: sp.Expr) -> bool:
-    """e = 0, for all values of the symbols that are left. Raises Rejected for a number of which it is not known."""
+    """e = 0, for all values of the symbols that are left.
+
+    Raises Rejected for a number of which it is not known.
+    """
     if e.free_symbols:
         return is_zero(e)
     ball = ball_of_constant(e)
@@ -126,10 +172,14 @@ def _is_negative(e: sp.Expr) -> bool:
     return not e.free_symbols and bool(ball_of_constant(e) < 0)
 
 
-# --- several parameters at once ------------------------------------------------------------------------------
+# --- several parameters at once
+# ------------------------------------------------------------------------------
+
 
 def _limit_in_several(e: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], sides: Sides) -> sp.Expr:
-    """The limit as all of them come to their values together, in any way: of sums and products of functions of one each."""
+    """The limit as all of them come to their values together, in any way: of sums and products
+    of functions of one each.
+    """
     points = {s: v for s, v in points.items() if e.has(s)}
     if len(points) < 2:
         return value_or_limit(e, points, sides) if points else e
@@ -138,8 +188,16 @@ def _limit_in_several(e: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], sides: Si
         if all(len(group) < 2 for group in groups):
             return sp.Add(*(_limit_in_several(part, points, sides) for part in groups.values()))
     pieces = _split(e)
-    if len(pieces.pieces) > 1 and not any(kink.free_symbols & points.keys() for kink in pieces.kinks):
-        return Pieces(tuple(Piece(p.low, p.high, _limit_in_several(p.expression, points, sides)) for p in pieces.pieces), x).as_expression()
+    if len(pieces.pieces) > 1 and not any(
+        kink.free_symbols & points.keys() for kink in pieces.kinks
+    ):
+        return Pieces(
+            tuple(
+                Piece(p.low, p.high, _limit_in_several(p.expression, points, sides))
+                for p in pieces.pieces
+            ),
+            x,
+        ).as_expression()
     try:  # infinities of two parts may cancel: then there may be a limit all the same
         if len(groups) > 1:
             return sp.Add(*(_limit_in_several(part, points, sides) for part in groups.values()))
@@ -151,21 +209,38 @@ def _limit_in_several(e: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], sides: Si
     ways = []
     for first in points:
         rest = {s: v for s, v in points.items() if s != first}
-        near = {s: v + sides.get(s.name, BOTH)[-1] * sp.Symbol(s.name + "~", positive=True) for s, v in rest.items()}
+        near = {
+            s: v + sides.get(s.name, BOTH)[-1] * sp.Symbol(s.name + "~", positive=True)
+            for s, v in rest.items()
+        }
         try:
             value_or_limit(e.subs(near), {first: points[first]}, sides)
         except Infinite:
-            raise NoValue(f"{e} is infinite at {first} = {points[first]}, however near the others are to their values") from None
+            raise NoValue(
+                f"{e} is infinite at {first} = {points[first]}, however near the others "
+                "are to their values"
+            ) from None
         except Rejected:
             pass
         found = value_or_limit(e, {first: points[first]}, sides)
-        ways.append(_limit_in_several(found, rest, sides) if found.free_symbols & rest.keys() else found)
+        ways.append(
+            _limit_in_several(found, rest, sides) if found.free_symbols & rest.keys() else found
+        )
     if any(_differ(ways[0], other) for other in ways[1:]):
-        raise NoValue(f"{e} has other limits where its parameters come to their values one after the other")
-    raise Rejected(f"whether {e} has one limit as {', '.join(s.name for s in points)} come to their values together is not known")
+        raise NoValue(
+            f"{e} has other limits where its parameters come to their values one after the other"
+        )
+    raise Rejected(
+        f"whether {e} has one limit as {', '.join(s.name for s in points)} come to their "
+        "values together is not known"
+    )
 
 
-def _by_parameters(parts: Sequence[sp.Expr], points: Mapping[sp.Symbol, sp.Expr], whole: type[sp.Add] | type[sp.Mul]) -> dict[frozenset, sp.Expr]:
+def _by_parameters(
+    parts: Sequence[sp.Expr],
+    points: Mapping[sp.Symbol, sp.Expr],
+    whole: type[sp.Add] | type[sp.Mul],
+) -> dict[frozenset, sp.Expr]:
     """Terms or factors put together where they hold the same of these parameters."""
     groups: dict[frozenset, sp.Expr] = {}
     for part in parts:
@@ -182,7 +257,9 @@ def _split(e: sp.Expr) -> Pieces:
 
 
 def _differ(a: sp.Expr, b: sp.Expr) -> bool:
-    """Two functions of x are different at a sample, whatever the other parameters are (False: not shown)."""
+    """Two functions of x are different at a sample, whatever the other parameters are (False:
+    not shown).
+    """
     for point in _SAMPLES:
         for at in (point, -point):
             try:
@@ -193,18 +270,28 @@ def _differ(a: sp.Expr, b: sp.Expr) -> bool:
     return False
 
 
-# --- one parameter -------------------------------------------------------------------------------------------
+# --- one parameter
+# -------------------------------------------------------------------------------------------
+
 
 def limit_in(e: sp.Expr, symbol: sp.Symbol, value: sp.Expr, sides: Sequence[int]) -> sp.Expr:
-    """The function to which the family e(x; symbol) converges from every one of the sides. Raises NoValue, Rejected."""
+    """The function to which the family e(x; symbol) converges from every one of the sides.
+
+    Raises NoValue, Rejected.
+    """
     found = [_from_one_side(e, symbol, value, side) for side in sides]
     first, *others = found
     for other in others:
         if _differ(first, other):
-            raise NoValue(f"the limits of {e} at {symbol} = {value} from below and above are different")
+            raise NoValue(
+                f"the limits of {e} at {symbol} = {value} from below and above are different"
+            )
         for a, b in zip(*(part.pieces for part in _on_common_pieces(first, other)), strict=True):
             if not is_zero((a.expression - b.expression).subs(x, form(a, Y))):
-                raise Rejected(f"whether the limits of {e} at {symbol} = {value} from below and above are equal is not known")
+                raise Rejected(
+                    f"whether the limits of {e} at {symbol} = {value} from below and "
+                    "above are equal is not known"
+                )
     return first
 
 
@@ -220,7 +307,9 @@ def _from_one_side(e: sp.Expr, symbol: sp.Symbol, value: sp.Expr, side: int) -> 
     reason = Rejected("")
     for near in (W, W / (64 * (1 + W))):  # all values on that side, or only those close by
         try:
-            return _approached(_decided_near(e.subs(symbol, value + side * near)), f"{symbol} = {value}")
+            return _approached(
+                _decided_near(e.subs(symbol, value + side * near)), f"{symbol} = {value}"
+            )
         except NoValue:
             raise
         except Rejected as failure:
@@ -239,34 +328,63 @@ def _approached(moved: sp.Expr, where: str) -> sp.Expr:
         pieces = [q for p in pieces for q in _cut(p, pole)]
     limits: list[Piece] = []
     for piece in pieces:
-        ends = [end if end.is_infinite or not end.has(W) else germs.limit_of(end, W, sp.S.Zero, 1) for end in (piece.low, piece.high)]
+        ends = [
+            end if end.is_infinite or not end.has(W) else germs.limit_of(end, W, sp.S.Zero, 1)
+            for end in (piece.low, piece.high)
+        ]
         if ends[0] != ends[1]:
-            limits.append(Piece(*ends, _at_each_point(piece, Piece(*ends, piece.expression), where)))
-    there = {cut: germs.limit_of(moved.subs(x, cut), W, sp.S.Zero, 1) for cut in (sp.S.Zero, *poles)}
+            limits.append(
+                Piece(*ends, _at_each_point(piece, Piece(*ends, piece.expression), where))
+            )
+    there = {
+        cut: germs.limit_of(moved.subs(x, cut), W, sp.S.Zero, 1) for cut in (sp.S.Zero, *poles)
+    }
     for before, after in pairwise(limits):
-        beside = [germs.limit_of(f, Y, sp.S.Zero, 1) for f in (after.expression.subs(x, _beside(after, 1)), before.expression.subs(x, _beside(before, -1)))]
-        gaps = [beside[0] - beside[1], *(b - there[before.high] for b in beside if before.high in there)]
+        beside = [
+            germs.limit_of(f, Y, sp.S.Zero, 1)
+            for f in (
+                after.expression.subs(x, _beside(after, 1)),
+                before.expression.subs(x, _beside(before, -1)),
+            )
+        ]
+        gaps = [
+            beside[0] - beside[1],
+            *(b - there[before.high] for b in beside if before.high in there),
+        ]
         if any(gap.is_infinite or not is_zero(gap) and sign(gap) != 0 for gap in gaps):
             raise NoValue(f"the limit at {where} jumps at x = {before.high}")
     for piece in pieces:
         if not is_bounded(piece):
-            raise Rejected(f"that the slope of {piece.expression} stays bounded near {where} is not shown")
+            raise Rejected(
+                f"that the slope of {piece.expression} stays bounded near {where} is not shown"
+            )
     return Pieces(tuple(limits), x).merged().as_expression()
 
 
 def _poles(moved: sp.Expr) -> set[sp.Expr]:
-    """Rational x where a denominator, a logarithm's argument or what has a root vanishes as w -> 0: the limit may jump there."""
+    """Rational x where a denominator, a logarithm's argument or what has a root vanishes as w ->
+    0: the limit may jump there.
+    """
     found: set[sp.Expr] = set()
     for part in moved.atoms(sp.Pow, sp.log):
         left = sp.numer(sp.together(part.args[0].subs(W, 0)))
-        if part.has(W) and part.has(x) and not (part.is_Pow and part.exp.is_Integer and part.exp > 0) and left.has(x) and left.is_polynomial(x):
+        if (
+            part.has(W)
+            and part.has(x)
+            and not (part.is_Pow and part.exp.is_Integer and part.exp > 0)
+            and left.has(x)
+            and left.is_polynomial(x)
+        ):
             found |= {root for root in sp.roots(left, x) if root.is_Rational and root != 0}
     return found
 
 
 def _cut(piece: Piece, at: sp.Expr) -> list[Piece]:
     """The piece cut at this point, if it lies inside for all small w."""
-    ends = [end if end.is_infinite or not end.has(W) else germs.limit_of(end, W, sp.S.Zero, 1) for end in (piece.low, piece.high)]
+    ends = [
+        end if end.is_infinite or not end.has(W) else germs.limit_of(end, W, sp.S.Zero, 1)
+        for end in (piece.low, piece.high)
+    ]
     if all(end.is_infinite or sign(way * (at - end)) == 1 for end, way in zip(ends, (1, -1))):
         return [Piece(piece.low, at, piece.expression), Piece(at, piece.high, piece.expression)]
     return [piece]
@@ -274,7 +392,11 @@ def _cut(piece: Piece, at: sp.Expr) -> list[Piece]:
 
 def _decided_near(e: sp.Expr) -> sp.Expr:
     """Absolute values, signs and extremes of what is free of x decided, as they are close by."""
-    for node in [n for n in sp.postorder_traversal(e) if isinstance(n, sp.Abs | sp.sign | sp.Max | sp.Min) and not n.has(x)]:
+    for node in [
+        n
+        for n in sp.postorder_traversal(e)
+        if isinstance(n, sp.Abs | sp.sign | sp.Max | sp.Min) and not n.has(x)
+    ]:
         if isinstance(node, sp.Abs | sp.sign):
             s = _sign_near(node.args[0])
             chosen = s * node.args[0] if isinstance(node, sp.Abs) else sp.Integer(s)
@@ -296,7 +418,9 @@ def _sign_near(e: sp.Expr) -> int:
     return sign(limit) or sign(germs.leading(germs.of(e.subs(W, 1 / Y), Y))[1])
 
 
-# --- the limit at each point ---------------------------------------------------------------------------------
+# --- the limit at each point
+# ---------------------------------------------------------------------------------
+
 
 def _beside(piece: Piece, side: int) -> sp.Expr:
     """x close to the low (side 1) or the high (-1) end of the piece, as y -> 0."""
@@ -304,7 +428,10 @@ def _beside(piece: Piece, side: int) -> sp.Expr:
 
 
 def _at_each_point(piece: Piece, left: Piece, where: str) -> sp.Expr:
-    """lim of the piece's function at each fixed x of what is left of the piece. Raises NoValue where it is infinite."""
+    """lim of the piece's function at each fixed x of what is left of the piece.
+
+    Raises NoValue where it is infinite.
+    """
     try:
         limit = germs.limit_of(piece.expression.subs(x, form(left, Y)), W, sp.S.Zero, 1)
     except Rejected:

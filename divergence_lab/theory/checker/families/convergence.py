@@ -1,13 +1,17 @@
-"""That the slopes of a family converge and stay bounded on a piece, as w -> 0. Part of the trusted checker.
+"""That the slopes of a family converge and stay bounded on a piece, as w -> 0. Part of the trusted
+checker.
 
     g(x; w) -> G(x) at each x,   g' -> G' almost everywhere,   |g'| <= C on compact sets for w < w0       (Proposition 20)
 
-so that g -> G locally uniformly. One of three rules shows it, on each piece of the family for w > 0.
+so that g -> G locally uniformly. One of three rules shows it, on each piece of the family for w >
+0.
 
-1. *Analytic*: g = N/D with N, D analytic about w = 0 and the piece with its ends, D free of x: by their derivatives there.
+1. *Analytic*: g = N/D with N, D analytic about w = 0 and the piece with its ends, D free of x: by
+   their derivatives there.
 2. *Scale*: g'(u s(w); w) = h(w) F(u), h and F bounded, and g' converges at each point.
-3. *One curvature*: g'' has one sign on the piece for all w. What bends one way and converges at each point has slopes that
-   converge, and they lie between those at the ends of the piece and at fixed points.
+3. *One curvature*: g'' has one sign on the piece for all w. What bends one way and converges at
+   each point has slopes that converge, and they lie between those at the ends of the piece and at
+   fixed points.
 """
 
 from __future__ import annotations
@@ -18,11 +22,11 @@ from itertools import product
 import sympy as sp
 
 from divergence_lab.theory.checker.facts import proofs
-from divergence_lab.theory.checker.families import germs
-from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.checker.families.signs import is_finite, is_nonnegative, is_zero, sign
-from divergence_lab.theory.expressions.pieces import Piece
 from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.families import germs
+from divergence_lab.theory.checker.families.signs import is_finite, is_nonnegative, is_zero, sign
+from divergence_lab.theory.expressions.balls import ball_of_constant
+from divergence_lab.theory.expressions.pieces import Piece
 from divergence_lab.theory.expressions.symbols import x
 
 W = sp.Symbol("~w", positive=True)  # how far the parameter is from its value
@@ -40,10 +44,15 @@ def form(piece: Piece, y: sp.Expr) -> sp.Expr:
 
 
 def is_bounded(piece: Piece) -> bool:
-    """The slopes converge almost everywhere and are bounded on compact sets, for w small, by one of the three rules."""
+    """The slopes converge almost everywhere and are bounded on compact sets, for w small, by one
+    of the three rules.
+    """
     fixed, moving = _without_w(piece.expression)
-    return moving == 0 or any(rule(Piece(piece.low, piece.high, e)) for e in dict.fromkeys((moving, piece.expression))
-                              for rule in (_is_analytic, _is_scaled, _bends_one_way))
+    return moving == 0 or any(
+        rule(Piece(piece.low, piece.high, e))
+        for e in dict.fromkeys((moving, piece.expression))
+        for rule in (_is_analytic, _is_scaled, _bends_one_way)
+    )
 
 
 def _without_w(e: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
@@ -56,7 +65,10 @@ def _is_analytic(piece: Piece) -> bool:
 
 
 def analytic_limit(piece: Piece) -> sp.Expr | None:
-    """lim N/D as w -> 0 by the first derivatives that do not vanish, where both are analytic there. None: not shown."""
+    """lim N/D as w -> 0 by the first derivatives that do not vanish, where both are analytic there.
+
+    None: not shown.
+    """
     if piece.low.has(W) or piece.high.has(W):
         return None
     places = [form(piece, Y), *(end for end in (piece.low, piece.high) if end.is_finite)]
@@ -92,7 +104,9 @@ def _is_regular(e: sp.Expr, places: Sequence[sp.Expr]) -> bool:
         return False
     if e.is_Pow and e.exp.is_Integer and e.exp.is_positive:
         return True
-    signs = {sign((e.base if e.is_Pow else e.args[0]).subs(W, 0).subs(x, place)) for place in places}
+    signs = {
+        sign((e.base if e.is_Pow else e.args[0]).subs(W, 0).subs(x, place)) for place in places
+    }
     return signs == {1} or (e.is_Pow and e.exp.is_Integer is True and 0 not in signs)
 
 
@@ -107,26 +121,37 @@ def _bends_one_way(piece: Piece) -> bool:
     if len(ways) > 1 or not any(is_nonnegative(way * bend) for way in ways or (1, -1)):
         return False
     try:
-        return all(germs.limit_of(_slope_at(slope, end, side), W, sp.S.Zero, 1).is_finite
-                   for end, side in ((piece.low, 1), (piece.high, -1)) if end.is_finite)
+        return all(
+            germs.limit_of(_slope_at(slope, end, side), W, sp.S.Zero, 1).is_finite
+            for end, side in ((piece.low, 1), (piece.high, -1))
+            if end.is_finite
+        )
     except Rejected:
         return False
 
 
 def _signs_seen(f: sp.Expr) -> set[int]:
-    """The signs that f has at a few values of its symbols: cheap, and mostly enough to see that it has not one sign."""
+    """The signs that f has at a few values of its symbols: cheap, and mostly enough to see that
+    it has not one sign.
+    """
     others = dict.fromkeys(f.free_symbols - {W, Y}, sp.Rational(6, 5))
-    balls = [ball_of_constant(f.subs({**others, W: w, Y: y})) for w, y in product(_PLACES, repeat=2)]
+    balls = [
+        ball_of_constant(f.subs({**others, W: w, Y: y})) for w, y in product(_PLACES, repeat=2)
+    ]
     return {1 if ball > 0 else -1 for ball in balls if ball > 0 or ball < 0}
 
 
 def _slope_at(slope: sp.Expr, end: sp.Expr, side: int) -> sp.Expr:
     """The slope at an end of the piece, for each w."""
-    return slope.subs(x, end) if is_finite(slope, at=(x, end)) else germs.limit_of(slope, x, end, side)
+    return (
+        slope.subs(x, end) if is_finite(slope, at=(x, end)) else germs.limit_of(slope, x, end, side)
+    )
 
 
 def _is_scaled(piece: Piece) -> bool:
-    """g'(u s; w) = h(w) F(u) with h and F bounded, F near 0 alone where s = 1, and the slope converges at each point."""
+    """g'(u s; w) = h(w) F(u) with h and F bounded, F near 0 alone where s = 1, and the slope
+    converges at each point.
+    """
     if {piece.low, piece.high} not in ({sp.S.Zero, sp.oo}, {-sp.oo, sp.S.Zero}):
         return False
     slope, way = sp.diff(piece.expression, x), 1 if piece.low == 0 else -1
@@ -139,7 +164,10 @@ def _is_scaled(piece: Piece) -> bool:
             continue
         try:
             proofs.prove_finite(shape, Y, sp.S.Zero, sp.oo)
-            ends = [proofs.limit_of(shape, Y, end, side) for end, side in ((sp.S.Zero, 1), (sp.oo, 0))[:1 if scale == 1 else 2]]
+            ends = [
+                proofs.limit_of(shape, Y, end, side)
+                for end, side in ((sp.S.Zero, 1), (sp.oo, 0))[: 1 if scale == 1 else 2]
+            ]
             near = [germs.limit_of(f, W, sp.S.Zero, 1) for f in (size, slope.subs(x, way * Y))]
             return None not in ends and all(e.is_finite for e in (*ends, *near))
         except Rejected:
@@ -148,7 +176,12 @@ def _is_scaled(piece: Piece) -> bool:
 
 
 def _is_product(f: sp.Expr) -> bool:
-    """f may be a function of w times one of y, as four values of it say: only where to look closer."""
+    """f may be a function of w times one of y, as four values of it say: only where to look
+    closer.
+    """
     others = dict.fromkeys(f.free_symbols - {W, Y}, sp.Rational(6, 5))
-    (a, b), (c, d) = ([ball_of_constant(f.subs({**others, W: w, Y: y})) for y in _PLACES[:2]] for w in _PLACES[1:3])
+    (a, b), (c, d) = (
+        [ball_of_constant(f.subs({**others, W: w, Y: y})) for y in _PLACES[:2]]
+        for w in _PLACES[1:3]
+    )
     return bool((a * d - b * c).contains(0))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sympy as sp
 
-from divergence_lab.theory.checker.families.signs import Unsigned, is_finite, is_zero, sign
 from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.families.signs import Unsigned, is_finite, is_zero, sign
 from divergence_lab.theory.expressions.symbols import x
 
 
 def terms_of(f: sp.Expr) -> list[tuple[sp.Expr, sp.Expr, sp.Expr]]:
-    """(c, n, r) for f = sum c x^n e^{rx} with different (n, r), n a whole number. Raises Rejected."""
+    """(c, n, r) for f = sum c x^n e^{rx} with different (n, r), n a whole number.
+
+    Raises Rejected.
+    """
     found: dict[tuple[sp.Expr, sp.Expr], sp.Expr] = {}
     held: dict[sp.Expr, sp.Symbol] = {}
     written = _holding(f.rewrite((sp.sinh, sp.cosh), sp.exp), held)
@@ -23,7 +26,11 @@ def terms_of(f: sp.Expr) -> list[tuple[sp.Expr, sp.Expr, sp.Expr]]:
                 c *= factor
             elif base == x and power.is_Integer and power > 0:
                 n += power
-            elif isinstance(factor, sp.exp) and factor.args[0].is_polynomial(x) and sp.degree(factor.args[0], x) == 1:
+            elif (
+                isinstance(factor, sp.exp)
+                and factor.args[0].is_polynomial(x)
+                and sp.degree(factor.args[0], x) == 1
+            ):
                 r += sp.diff(factor.args[0], x)
                 c *= sp.exp(factor.args[0].subs(x, 0))
             else:
@@ -35,29 +42,36 @@ def terms_of(f: sp.Expr) -> list[tuple[sp.Expr, sp.Expr, sp.Expr]]:
 
 
 def _holding(f: sp.Expr, held: dict[sp.Expr, sp.Symbol]) -> sp.Expr:
-    """f with what depends on parameters alone held by symbols: expanding would drag exponentials into denominators."""
+    """f with what depends on parameters alone held by symbols: expanding would drag exponentials
+    into denominators.
+    """
     if not f.has(x):
         return f if f.is_number or f.is_Symbol else held.setdefault(f, sp.Dummy(real=True))
     if f.is_Add or f.is_Mul:
         fixed, rest = f.as_independent(x, as_Add=f.is_Add)
-        return f.func(_holding(fixed, held), *(_holding(part, held) for part in f.func.make_args(rest)))
+        return f.func(
+            _holding(fixed, held), *(_holding(part, held) for part in f.func.make_args(rest))
+        )
     return f.func(*(_holding(part, held) for part in f.args)) if f.args else f
 
 
 def never_vanishes(f: sp.Expr) -> bool:
-    """f is not 0 on any interval, whatever the parameters (Proposition 20, part 5). False: not shown.
+    """f is not 0 on any interval, whatever the parameters (Proposition 20, part 5). False: not
+    shown.
 
-    One term has a coefficient that is never 0 and a rate that no other has; or, where one other may have it, the two
-    coefficients do not add up to 0 then. Raises Rejected where f is no such sum.
+    One term has a coefficient that is never 0 and a rate that no other has; or, where one other may
+    have it, the two coefficients do not add up to 0 then. Raises Rejected where f is no such sum.
     """
     terms = terms_of(f)
     return any(has_sign(c) and _stays(place, terms) for place, (c, _, _) in enumerate(terms))
 
 
 def common_factor(f: sp.Expr) -> sp.Expr:
-    """For f rational in x, in e^{x/q} and in one parameter: the greatest common divisor of the coefficients of its numerator.
+    """For f rational in x, in e^{x/q} and in one parameter: the greatest common divisor of the
+    coefficients of its numerator.
 
-    f is identically 0 in x exactly at the zeros of it (Proposition 20, part 5). Raises Rejected where f is no such function.
+    f is identically 0 in x exactly at the zeros of it (Proposition 20, part 5). Raises Rejected
+    where f is no such function.
     """
     s, rates = sp.Symbol("~s", positive=True), []
     f = f.rewrite((sp.sinh, sp.cosh, sp.tanh), sp.exp)
@@ -66,29 +80,44 @@ def common_factor(f: sp.Expr) -> sp.Expr:
     if not all(rate.is_Rational for rate in rates):
         raise Rejected(f"{f} is not rational in e^(x/q)")
     q = sp.ilcm(1, 1, *(rate.q for rate in rates))
-    f = f.replace(lambda e: isinstance(e, sp.exp) and e.has(x),
-                  lambda e: s ** (q * sp.diff(e.args[0], x)) * sp.exp(e.args[0].subs(x, 0)))
-    numerator = sp.numer(sp.cancel(sp.together(f)))  # in lowest terms: a zero of the denominator is none of f
+    f = f.replace(
+        lambda e: isinstance(e, sp.exp) and e.has(x),
+        lambda e: s ** (q * sp.diff(e.args[0], x)) * sp.exp(e.args[0].subs(x, 0)),
+    )
+    numerator = sp.numer(
+        sp.cancel(sp.together(f))
+    )  # in lowest terms: a zero of the denominator is none of f
     parameters = f.free_symbols - {x, s}
     if len(parameters) != 1 or not numerator.is_polynomial(x, s, *parameters):
         raise Rejected(f"{f} is not rational in x, e^(x/q) and one parameter")
     coefficients = sp.Poly(numerator, x, s).coeffs()
-    if any(not (domain.is_ZZ or domain.is_QQ) for domain in (sp.Poly(c, *parameters).domain for c in coefficients)):
+    if any(
+        not (domain.is_ZZ or domain.is_QQ)
+        for domain in (sp.Poly(c, *parameters).domain for c in coefficients)
+    ):
         raise Rejected(f"{f} has irrational coefficients")
     return sp.gcd_list(coefficients)
 
 
 def in_question(f: sp.Expr) -> sp.Expr | None:
-    """A difference of two rates in f, or a coefficient, that is 0 at some parameters and not at others: there terms may
-    cancel or vanish."""
+    """A difference of two rates in f, or a coefficient, that is 0 at some parameters and not at
+    others: there terms may cancel or vanish.
+    """
     terms = terms_of(f)
-    found = [r - q for k, (_, n, r) in enumerate(terms) for _, m, q in terms[k + 1:] if n == m] + [c for c, _, _ in terms]
-    return next((sp.factor(sp.together(e)) for e in found if len(e.free_symbols) == 1 and not has_sign(e)), None)
+    found = [r - q for k, (_, n, r) in enumerate(terms) for _, m, q in terms[k + 1 :] if n == m] + [
+        c for c, _, _ in terms
+    ]
+    return next(
+        (sp.factor(sp.together(e)) for e in found if len(e.free_symbols) == 1 and not has_sign(e)),
+        None,
+    )
 
 
 def _stays(place: int, terms: list[tuple[sp.Expr, sp.Expr, sp.Expr]]) -> bool:
     c, n, r = terms[place]
-    others = [(d, q) for k, (d, m, q) in enumerate(terms) if k != place and m == n and not has_sign(r - q)]
+    others = [
+        (d, q) for k, (d, m, q) in enumerate(terms) if k != place and m == n and not has_sign(r - q)
+    ]
     if len(others) > 1:
         return False
     for d, q in others:
@@ -101,7 +130,9 @@ def _stays(place: int, terms: list[tuple[sp.Expr, sp.Expr, sp.Expr]]) -> bool:
 
 
 def _only_zero(e: sp.Expr, symbol: sp.Symbol) -> sp.Expr | None:
-    """The one value of the symbol at which a quotient, linear in it above, can be 0; None where it is not of that form."""
+    """The one value of the symbol at which a quotient, linear in it above, can be 0; None where
+    it is not of that form.
+    """
     above = sp.numer(sp.together(e))
     slope = sp.cancel(sp.diff(above, symbol))
     if slope.has(symbol) or not has_sign(slope):
@@ -118,7 +149,10 @@ def has_sign(e: sp.Expr) -> bool:
 
 
 def integral_against(f: sp.Expr, low: sp.Expr, high: sp.Expr) -> sp.Expr:
-    """int_low^high f e^{-x} dx for f = sum c x^n e^{rx}, n whole; high may be oo. Raises Rejected, as where it is not finite."""
+    """int_low^high f e^{-x} dx for f = sum c x^n e^{rx}, n whole; high may be oo.
+
+    Raises Rejected, as where it is not finite.
+    """
     total = sp.S.Zero
     for c, n, r in terms_of(f):
         rate = r - 1
@@ -128,7 +162,9 @@ def integral_against(f: sp.Expr, low: sp.Expr, high: sp.Expr) -> sp.Expr:
         if way == 0:
             primitive = x ** (n + 1) / (n + 1)
         else:
-            primitive = sp.exp(rate * x) * sum((-1)**k * sp.ff(n, k) * x ** (n - k) / rate ** (k + 1) for k in range(int(n) + 1))
+            primitive = sp.exp(rate * x) * sum(
+                (-1) ** k * sp.ff(n, k) * x ** (n - k) / rate ** (k + 1) for k in range(int(n) + 1)
+            )
         if high == sp.oo and way >= 0:
             raise Rejected(f"the integral of {f} e^(-x) is not finite")
         total += c * ((0 if high == sp.oo else primitive.subs(x, high)) - primitive.subs(x, low))

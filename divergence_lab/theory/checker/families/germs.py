@@ -1,9 +1,11 @@
-"""What a function with parameters does near +oo, for each value of the parameters. Part of the trusted checker.
+"""What a function with parameters does near +oo, for each value of the parameters. Part of the
+trusted checker.
 
-A germ is a finite sum of terms c*m, largest first, and O(r): for each value of the parameters there is an X beyond
-which |f - sum c m| <= C r. Monomials are those of `tails`, with exponents and rates that may depend on parameters. The
-order of two monomials and the sign of a leading coefficient must be the same for all parameters, as `parameter_signs`
-shows; otherwise Unsigned is raised, and NoGerm where a function is not described (Proposition 20).
+A germ is a finite sum of terms c*m, largest first, and O(r): for each value of the parameters there
+is an X beyond which |f - sum c m| <= C r. Monomials are those of `tails`, with exponents and rates
+that may depend on parameters. The order of two monomials and the sign of a leading coefficient must
+be the same for all parameters, as `parameter_signs` shows; otherwise Unsigned is raised, and NoGerm
+where a function is not described (Proposition 20).
 """
 
 from __future__ import annotations
@@ -14,11 +16,11 @@ from functools import lru_cache
 
 import sympy as sp
 
-from divergence_lab.theory.expressions.constants import unified
-from divergence_lab.theory.checker.families.signs import seen_at_samples, sign
 from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.families.signs import seen_at_samples, sign
+from divergence_lab.theory.expressions.constants import unified
 
-LEVELS = 3   # x, log x, log log x
+LEVELS = 3  # x, log x, log log x
 ORDERS = (2, 5)  # terms of a series: where few leave the answer open, more are taken
 _order = ORDERS[-1]
 
@@ -28,13 +30,23 @@ class NoGerm(Rejected):
 
 
 def _plain(e: sp.Expr) -> sp.Expr:
-    """A form in which equal exponents mostly look equal. Looks decide nothing: `compare` and `reduced` ask for the sign."""
-    return e if e.is_Rational or e.is_Symbol else sp.cancel(sp.together(e)) if e.free_symbols else sp.expand(e)
+    """A form in which equal exponents mostly look equal.
+
+    Looks decide nothing: `compare` and `reduced` ask for the sign.
+    """
+    return (
+        e
+        if e.is_Rational or e.is_Symbol
+        else sp.cancel(sp.together(e))
+        if e.free_symbols
+        else sp.expand(e)
+    )
 
 
 @dataclass(frozen=True)
 class Monomial:
     """x^p0 (log x)^p1 (log log x)^p2 exp(sum c*m), each m a monomial that outgrows log x."""
+
     powers: tuple[sp.Expr, ...] = (sp.S.Zero,) * LEVELS
     exponents: tuple[tuple[sp.Expr, Monomial], ...] = ()
 
@@ -46,12 +58,17 @@ class Monomial:
                 gathered.append((c, m))
             else:
                 gathered[place] = (_plain(gathered[place][0] + c), m)
-        return Monomial(tuple(_plain(a + b) for a, b in zip(self.powers, other.powers)),
-                        tuple((c, m) for c, m in gathered if c != 0))
+        return Monomial(
+            tuple(_plain(a + b) for a, b in zip(self.powers, other.powers)),
+            tuple((c, m) for c, m in gathered if c != 0),
+        )
 
     def to(self, r: sp.Expr) -> Monomial:
         """The monomial to the power r."""
-        return Monomial(tuple(_plain(r * p) for p in self.powers), tuple((_plain(r * c), m) for c, m in self.exponents))
+        return Monomial(
+            tuple(_plain(r * p) for p in self.powers),
+            tuple((_plain(r * c), m) for c, m in self.exponents),
+        )
 
 
 ONE = Monomial()
@@ -69,7 +86,10 @@ def reduced(m: Monomial) -> Monomial:
     """The same monomial: equal exponents added, those that are 0 for all parameters dropped."""
     kept: list[tuple[sp.Expr, Monomial]] = []
     for c, inner in m.exponents:
-        place = next((i for i, (_, n) in enumerate(kept) if growth(n * inner.to(sp.S.NegativeOne)) == 0), None)
+        place = next(
+            (i for i, (_, n) in enumerate(kept) if growth(n * inner.to(sp.S.NegativeOne)) == 0),
+            None,
+        )
         if place is None:
             kept.append((c, inner))
         else:
@@ -99,6 +119,7 @@ def compare(a: Monomial, b: Monomial) -> int:
 @dataclass(frozen=True)
 class Germ:
     """sum of c*m over `terms`, largest first, and O(rest); rest None: nothing more."""
+
     terms: tuple[tuple[Monomial, sp.Expr], ...] = ()
     rest: Monomial | None = None
 
@@ -122,7 +143,7 @@ def build(terms: list[tuple[Monomial, sp.Expr]], rests: list[Monomial]) -> Germ:
     ordered = [(m, c) for m, c in ordered if not _cancels(c)]
     if len(ordered) > _order + 1:
         rest = ordered[_order + 1][0]
-    return Germ(tuple(ordered[:_order + 1]), rest)
+    return Germ(tuple(ordered[: _order + 1]), rest)
 
 
 @lru_cache(maxsize=20_000)
@@ -143,7 +164,12 @@ def add(a: Germ, b: Germ) -> Germ:
 
 def multiply(a: Germ, b: Germ) -> Germ:
     """a b"""
-    rests = [one.rest * m for one, other in ((a, b), (b, a)) if one.rest is not None for m, _ in other.terms]
+    rests = [
+        one.rest * m
+        for one, other in ((a, b), (b, a))
+        if one.rest is not None
+        for m, _ in other.terms
+    ]
     rests += [a.rest * b.rest] if a.rest is not None and b.rest is not None else []
     return build([(m * n, c * d) for m, c in a.terms for n, d in b.terms], rests)
 
@@ -154,7 +180,9 @@ def scale(a: Germ, m: Monomial, c: sp.Expr) -> Germ:
 
 
 def stripped(a: Germ) -> Germ:
-    """a without leading terms whose coefficient is 0 for all parameters: then the leading sign is known."""
+    """a without leading terms whose coefficient is 0 for all parameters: then the leading sign
+    is known.
+    """
     terms = list(a.terms)
     while terms and sign(terms[0][1]) == 0:
         terms.pop(0)
@@ -231,16 +259,22 @@ def log(a: Germ) -> Germ:
     if sign(c) < 0:
         raise NoGerm("the logarithm of a negative number")
     m = reduced(m) if m.exponents else m
-    terms = [(level(k + 1), p) for k, p in enumerate(m.powers) if p != 0] + [(inner, c) for c, inner in m.exponents]
+    terms = [(level(k + 1), p) for k, p in enumerate(m.powers) if p != 0] + [
+        (inner, c) for c, inner in m.exponents
+    ]
     small = series([sp.S.Zero, *(sp.Rational((-1) ** (k + 1), k) for k in range(1, _order))], d)
     return add(build(terms, []), add(constant(sp.log(c)), small))
 
 
-# --- what is asked of a germ ---------------------------------------------------------------------------------
+# --- what is asked of a germ
+# ---------------------------------------------------------------------------------
+
 
 def limit(a: Germ) -> sp.Expr:
     """lim a at +oo: oo, -oo or an expression in the parameters. Raises NoGerm or Unsigned."""
-    a = a if a.terms and growth(a.terms[0][0]) == 0 else stripped(a)  # a constant is the limit, whatever its sign
+    a = (
+        a if a.terms and growth(a.terms[0][0]) == 0 else stripped(a)
+    )  # a constant is the limit, whatever its sign
     if a.terms and (order := growth(a.terms[0][0])) >= 0:
         m, c = a.terms[0]
         return sp.oo * sign(c) if order > 0 else c
@@ -250,7 +284,9 @@ def limit(a: Germ) -> sp.Expr:
 
 
 def integral_diverges(a: Germ) -> bool:
-    """int^oo a = oo (True), or it converges absolutely or is -oo (False), for all parameters (Proposition 16)."""
+    """int^oo a = oo (True), or it converges absolutely or is -oo (False), for all parameters
+    (Proposition 16).
+    """
     a = stripped(a)
     m = _size(a)
     if m is None or not _monomial_diverges(reduced(m)):
@@ -269,7 +305,9 @@ def _monomial_diverges(m: Monomial) -> bool:
     raise NoGerm("the integrand lies at the end of the ladder of comparisons")
 
 
-# --- expressions ---------------------------------------------------------------------------------------------
+# --- expressions
+# ---------------------------------------------------------------------------------------------
+
 
 def of(e: sp.Expr, x: sp.Symbol) -> Germ:
     """The germ of e near x = +oo, by recursion over its parts."""
@@ -324,12 +362,14 @@ def _odd(function, at_infinity):
         if towards is None:
             return _near_constant(function, a)
         return at_infinity(a) if towards > 0 else _negated(at_infinity(_negated(a)))
+
     return rule
 
 
 def _hyperbolic(parity: int):
     def at_infinity(a: Germ) -> Germ:
         return scale(add(exp(a), scale(exp(_negated(a)), ONE, sp.Integer(parity))), ONE, sp.S.Half)
+
     return at_infinity
 
 
@@ -344,7 +384,9 @@ def _asinh(a: Germ) -> Germ:  # log(a + sqrt(a^2 + 1))
 
 def _atan(a: Germ) -> Germ:  # pi/2 - 1/a + O(1/a^3)
     inverse = power_of(a, sp.S.NegativeOne)
-    return add(constant(sp.pi / 2), add(_negated(inverse), Germ((), _size(inverse).to(sp.Integer(3)))))
+    return add(
+        constant(sp.pi / 2), add(_negated(inverse), Germ((), _size(inverse).to(sp.Integer(3))))
+    )
 
 
 def _erf(a: Germ) -> Germ:  # 1 - e^{-a^2}/(a sqrt(pi)) (1 + O(1/a^2))
@@ -360,21 +402,30 @@ def _dilogarithm(a: Germ) -> Germ:
     if _towards(a) == -1:
         y = _negated(a)
         square = scale(multiply(log(y), log(y)), ONE, -sp.S.Half)
-        return add(add(constant(-sp.pi**2 / 6), square), Germ((), _size(power_of(y, sp.S.NegativeOne))))
+        return add(
+            add(constant(-(sp.pi**2) / 6), square), Germ((), _size(power_of(y, sp.S.NegativeOne)))
+        )
     if _towards(a) == 1 or _size(a) is None or growth(_size(a)) >= 0:
         raise NoGerm("the dilogarithm is not described near this value")
     return series([sp.S.Zero, *(sp.Rational(1, k * k) for k in range(1, _order))], a)
 
 
 _RULES = {
-    sp.exp: exp, sp.log: log, sp.sinh: _odd(sp.sinh, _hyperbolic(-1)), sp.tanh: _odd(sp.tanh, _tanh),
+    sp.exp: exp,
+    sp.log: log,
+    sp.sinh: _odd(sp.sinh, _hyperbolic(-1)),
+    sp.tanh: _odd(sp.tanh, _tanh),
     sp.cosh: lambda a: _near_constant(sp.cosh, a) if _towards(a) is None else _hyperbolic(1)(a),
-    sp.asinh: _odd(sp.asinh, _asinh), sp.atan: _odd(sp.atan, _atan), sp.erf: _odd(sp.erf, _erf),
+    sp.asinh: _odd(sp.asinh, _asinh),
+    sp.atan: _odd(sp.atan, _atan),
+    sp.erf: _odd(sp.erf, _erf),
 }
 
 
 def limit_of(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int = 0) -> sp.Expr:
-    """lim f at oo, at -oo or at a finite end from the right (side 1) or left (-1), for all parameters."""
+    """lim f at oo, at -oo or at a finite end from the right (side 1) or left (-1), for all
+    parameters.
+    """
     moved = {sp.oo: x, -sp.oo: -x}.get(end)
     return _ask(f.subs(x, end + side / x if moved is None else moved), x, limit) if f.has(x) else f
 

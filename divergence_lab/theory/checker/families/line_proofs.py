@@ -1,23 +1,28 @@
-"""Identities that hold exactly on a line of parameters, such as a + b = 1. Part of the trusted checker."""
+"""Identities that hold exactly on a line of parameters, such as a + b = 1.
+
+Part of the trusted checker.
+"""
 
 from __future__ import annotations
 
 import sympy as sp
 
+from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families.cell_proofs import identities, inner_point, refined
 from divergence_lab.theory.checker.families.exponential_terms import has_sign, terms_of
 from divergence_lab.theory.checker.families.signs import is_finite, is_zero, sign
 from divergence_lab.theory.expressions.pieces import CannotSplit, Pieces, are_equal, split
-from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.expressions.symbols import x
 
 
 def holds_on_line(kind: str, loss: sp.Expr, equation: sp.Expr, solved: sp.Symbol) -> None:
-    """The loss is even, or its divergence symmetric, exactly where the equation is 0 (Proposition 21).
+    """The loss is even, or its divergence symmetric, exactly where the equation is 0 (Proposition
+    21).
 
-    Either all that has to vanish does so there, and one part of it is the equation times what is never 0 (its part 1).
-    Or, for two sides that are sums of c x^n e^{rx}, n = 0, 1, ...: the difference of g'' has a term whose rate
-    differs from all others, or by a multiple of the equation (its part 2). Raises Rejected.
+    Either all that has to vanish does so there, and one part of it is the equation times what is
+    never 0 (its part 1). Or, for two sides that are sums of c x^n e^{rx}, n = 0, 1, ...: the
+    difference of g'' has a term whose rate differs from all others, or by a multiple of the
+    equation (its part 2). Raises Rejected.
     """
     slope = sp.diff(equation, solved)
     if slope.free_symbols or not has_sign(slope):
@@ -37,8 +42,12 @@ def holds_on_line(kind: str, loss: sp.Expr, equation: sp.Expr, solved: sp.Symbol
         raise Rejected(f"the rates of {difference} do not differ by multiples of {equation}")
 
 
-def _differs_elsewhere(place: int, terms: list[tuple[sp.Expr, sp.Expr, sp.Expr]], equation: sp.Expr) -> bool:
-    """The coefficient of this term is never 0, and where the equation is not 0 no other term has its rate."""
+def _differs_elsewhere(
+    place: int, terms: list[tuple[sp.Expr, sp.Expr, sp.Expr]], equation: sp.Expr
+) -> bool:
+    """The coefficient of this term is never 0, and where the equation is not 0 no other term has
+    its rate.
+    """
     c, n, r = terms[place]
     if not has_sign(c):
         return False
@@ -50,9 +59,17 @@ def _differs_elsewhere(place: int, terms: list[tuple[sp.Expr, sp.Expr, sp.Expr]]
     return True
 
 
-def _is_a_multiple(kind: str, loss: sp.Expr, equation: sp.Expr, solution: dict[sp.Symbol, sp.Expr]) -> bool:
-    """All that has to vanish does so where the equation is 0, and one part is the equation times what is never 0."""
-    positive = {s: sp.Symbol(s.name + "~", positive=True) for s in loss.free_symbols if s.is_positive and s != x}
+def _is_a_multiple(
+    kind: str, loss: sp.Expr, equation: sp.Expr, solution: dict[sp.Symbol, sp.Expr]
+) -> bool:
+    """All that has to vanish does so where the equation is 0, and one part is the equation times
+    what is never 0.
+    """
+    positive = {
+        s: sp.Symbol(s.name + "~", positive=True)
+        for s in loss.free_symbols
+        if s.is_positive and s != x
+    }
     back = {z: s for s, z in positive.items()}
     try:
         numbers, functions = identities(kind, loss.xreplace(positive))
@@ -73,7 +90,9 @@ def _is_a_multiple(kind: str, loss: sp.Expr, equation: sp.Expr, solution: dict[s
 
 
 def _exponential_sides(loss: sp.Expr) -> tuple[Pieces, Pieces]:
-    """g' and g'' on both sides of 0, where g is a sum of c x^n e^{rx} on each: finite and, at 0, continuous."""
+    """g' and g'' on both sides of 0, where g is a sum of c x^n e^{rx} on each: finite and, at 0,
+    continuous.
+    """
     try:
         merged = split(loss, x)
     except CannotSplit as reason:

@@ -1,8 +1,10 @@
-"""The sign of an expression in parameters, for all their values at once. Part of the trusted checker.
+"""The sign of an expression in parameters, for all their values at once. Part of the trusted
+checker.
 
-Symbols stand for every value that their assumptions allow; a cell of parameters is written by positive symbols first,
-such as alpha = 1/(1 + z) for 0 < alpha < 1. Polynomials whose coefficients have one sign, or without a root by Sturm's
-count, logarithms by their argument against 1, and products of all these have a sign; other expressions are refused.
+Symbols stand for every value that their assumptions allow; a cell of parameters is written by
+positive symbols first, such as alpha = 1/(1 + z) for 0 < alpha < 1. Polynomials whose coefficients
+have one sign, or without a root by Sturm's count, logarithms by their argument against 1, and
+products of all these have a sign; other expressions are refused.
 """
 
 from __future__ import annotations
@@ -11,21 +13,25 @@ from functools import lru_cache
 
 import sympy as sp
 
+from divergence_lab.theory.checker.facts.proofs import Rejected, limit_of
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.checker.facts.proofs import Rejected, limit_of
 
 _SAME_SIGN = (sp.sinh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.erfi)
 _LIMIT = 200  # operations beyond which an expression is not rewritten in search of a sign
-_SHORT = 60    # ... and not differentiated or simplified
-_HIGH = 40     # powers beyond which a polynomial is not factored
+_SHORT = 60  # ... and not differentiated or simplified
+_HIGH = 40  # powers beyond which a polynomial is not factored
 _SHARES = tuple(sp.Rational(n, 8) for n in (8, 1, 100))
 _SAMPLES = tuple(sp.Rational(n, 7) for n in (9, 2, 23, 5, 12, 3))
 
 
-def over_range(symbol: sp.Symbol, low: sp.Expr, high: sp.Expr) -> tuple[sp.Expr, sp.Symbol, sp.Expr]:
-    """(form, z, back): the parameter by a positive symbol z, of a name that no parameter can have, over all of low < p < high
-    (a real one where neither is finite): p = form(z), z = back(p)."""
+def over_range(
+    symbol: sp.Symbol, low: sp.Expr, high: sp.Expr
+) -> tuple[sp.Expr, sp.Symbol, sp.Expr]:
+    """(form, z, back): the parameter by a positive symbol z, of a name that no parameter can
+    have, over all of low < p < high (a real one where neither is finite): p = form(z), z =
+    back(p).
+    """
     z = sp.Symbol(symbol.name + "~", positive=True)
     if low.is_finite and high.is_finite:
         return low + (high - low) / (1 + z), z, (high - symbol) / (symbol - low)
@@ -55,30 +61,44 @@ def is_nonnegative(e: sp.Expr) -> bool:
     """e >= 0 for all values of its symbols, as one of its forms shows (False: not shown)."""
     if -1 in seen_at_samples(e):
         return False
-    return any(form.is_nonnegative or (_seen(form, 4) or -1) == 1 or form == 0 for form in _forms(e))
+    return any(
+        form.is_nonnegative or (_seen(form, 4) or -1) == 1 or form == 0 for form in _forms(e)
+    )
 
 
 def is_zero(e: sp.Expr) -> bool:
-    """e = 0 for all values of its symbols, by SymPy's normal forms, equal constants written alike (False: not shown)."""
+    """e = 0 for all values of its symbols, by SymPy's normal forms, equal constants written
+    alike (False: not shown).
+    """
     if not e.free_symbols:
         return constants.sign_of(e) == 0
     e = constants.unified(e)
-    if e == 0 or (grown := constants.unified(sp.expand(e))) == 0 or constants.unified(sp.powsimp(grown)) == 0:
+    if (
+        e == 0
+        or (grown := constants.unified(sp.expand(e))) == 0
+        or constants.unified(sp.powsimp(grown)) == 0
+    ):
         return True
     values = dict(zip(sorted(e.free_symbols, key=str), _SAMPLES))
     seen = ball_of_constant(e.subs(values))
     if seen > 0 or seen < 0:  # the quickest way to see what is not 0
         return False
-    return sp.count_ops(e) < 4 * _LIMIT and (sp.powsimp(sp.expand(e.rewrite(sp.exp))) == 0 or sp.simplify(e) == 0)
+    return sp.count_ops(e) < 4 * _LIMIT and (
+        sp.powsimp(sp.expand(e.rewrite(sp.exp))) == 0 or sp.simplify(e) == 0
+    )
 
 
 _ENTIRE = (sp.exp, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.Abs)
 
 
-def is_finite(e: sp.Expr, moving: sp.Symbol | None = None, at: tuple[sp.Symbol, sp.Expr] | None = None) -> bool:
-    """e is a finite real number for all values of its symbols, as its structure shows; so it is continuous in them.
+def is_finite(
+    e: sp.Expr, moving: sp.Symbol | None = None, at: tuple[sp.Symbol, sp.Expr] | None = None
+) -> bool:
+    """e is a finite real number for all values of its symbols, as its structure shows; so it is
+    continuous in them.
 
-    `moving`: it is analytic in this symbol as well. `at`, (x, c): this is asked at x = c, where e must be real on one side.
+    `moving`: it is analytic in this symbol as well. `at`, (x, c): this is asked at x = c, where e
+    must be real on one side.
     """
     if e.is_Symbol:
         return True
@@ -92,6 +112,7 @@ def is_finite(e: sp.Expr, moving: sp.Symbol | None = None, at: tuple[sp.Symbol, 
 
     def here(part: sp.Expr) -> sp.Expr:
         return part if at is None else part.subs(*at)
+
     try:
         if isinstance(e, sp.log):
             return sign(here(e.args[0])) == 1
@@ -103,9 +124,16 @@ def is_finite(e: sp.Expr, moving: sp.Symbol | None = None, at: tuple[sp.Symbol, 
             return bool(e.exp.is_positive) or sign(here(e.base)) != 0
         if e.is_Pow and moves and e.base.has(moving):  # a root that reaches 0 may have a kink there
             return sign(here(e.base)) == 1
-        return e.is_Pow and (sign(here(e.base)) == 1 or (is_nonnegative(here(e.base)) and sign(here(e.exp)) == 1))
+        return e.is_Pow and (
+            sign(here(e.base)) == 1 or (is_nonnegative(here(e.base)) and sign(here(e.exp)) == 1)
+        )
     except Unsigned:
-        return e.is_Pow and not (moves and e.base.has(moving)) and bool(here(e.exp).is_positive) and is_nonnegative(here(e.base))
+        return (
+            e.is_Pow
+            and not (moves and e.base.has(moving))
+            and bool(here(e.exp).is_positive)
+            and is_nonnegative(here(e.base))
+        )
 
 
 @lru_cache(maxsize=20_000)
@@ -123,29 +151,42 @@ def _sign(e: sp.Expr) -> int | None:
 
 @lru_cache(maxsize=20_000)
 def seen_at_samples(e: sp.Expr) -> frozenset[int]:
-    """The signs that e has at a few values of its symbols: the quickest way to see that it has not one sign."""
+    """The signs that e has at a few values of its symbols: the quickest way to see that it has
+    not one sign.
+    """
     symbols = sorted(e.free_symbols, key=str)
     if not symbols or not all(s.is_positive or s.is_real for s in symbols):
         return frozenset()
     signs = set()
     for share in _SHARES:
-        values = {s: share * _SAMPLES[k % len(_SAMPLES)] * (1 if s.is_positive or k % 2 else -1)
-                  for k, s in enumerate(symbols)}
+        values = {
+            s: share * _SAMPLES[k % len(_SAMPLES)] * (1 if s.is_positive or k % 2 else -1)
+            for k, s in enumerate(symbols)
+        }
         ball = ball_of_constant(e.subs(values))
         signs |= {1} if ball > 0 else {-1} if ball < 0 else set()
     return frozenset(signs)
 
 
 def _sign_by_slope(e: sp.Expr, depth: int = 2) -> int | None:
-    """The sign of a function of one positive symbol that moves away from 0, or towards it, all the way: it must be finite,
-    and so continuous, all the way too, for exp(atan(1/(z - 1000))) - 1 falls from a limit below 0 and is positive beyond 1000."""
+    """The sign of a function of one positive symbol that moves away from 0, or towards it, all
+    the way: it must be finite, and so continuous, all the way too, for exp(atan(1/(z - 1000))) -
+    1 falls from a limit below 0 and is positive beyond 1000.
+    """
     symbols = list(e.free_symbols)
-    if len(symbols) != 1 or not symbols[0].is_positive or depth == 0 or sp.count_ops(e) > _SHORT \
-            or not any(part.free_symbols for part in e.atoms(sp.exp, sp.log)) or not is_finite(e, symbols[0]):
+    if (
+        len(symbols) != 1
+        or not symbols[0].is_positive
+        or depth == 0
+        or sp.count_ops(e) > _SHORT
+        or not any(part.free_symbols for part in e.atoms(sp.exp, sp.log))
+        or not is_finite(e, symbols[0])
+    ):
         return None
     z, slope = symbols[0], _factored(sp.together(sp.diff(e, symbols[0])))
-    way = next((s for form in _forms(slope) if (s := _seen(form, 4)) is not None), None) \
-        or _sign_by_slope(slope, depth - 1)
+    way = next(
+        (s for form in _forms(slope) if (s := _seen(form, 4)) is not None), None
+    ) or _sign_by_slope(slope, depth - 1)
     if way is None:
         return None
     for end, side, wanted in ((sp.S.Zero, 1, way), (sp.oo, 0, -way)):
@@ -165,8 +206,12 @@ def _forms(e: sp.Expr):
     yield e
     if sp.count_ops(e) > _LIMIT:
         return
-    e = e.replace(lambda p: p.is_Pow and p.base.is_positive and not p.base.free_symbols and p.exp.free_symbols,
-                  lambda p: sp.exp(p.exp * sp.log(p.base)))
+    e = e.replace(
+        lambda p: (
+            p.is_Pow and p.base.is_positive and not p.base.free_symbols and p.exp.free_symbols
+        ),
+        lambda p: sp.exp(p.exp * sp.log(p.base)),
+    )
     yield _factored(sp.together(e))
     if (rest := without_powers(e)) != e:
         yield _factored(sp.together(rest))
@@ -179,14 +224,22 @@ def _forms(e: sp.Expr):
 
 
 def without_powers(e: sp.Expr) -> sp.Expr:
-    """e with b^q, b > 0 and q in the parameters, written as a positive symbol times b^(q - q0), a whole power: the sign of
-    the form for all values of its symbols is that of e."""
+    """e with b^q, b > 0 and q in the parameters, written as a positive symbol times b^(q - q0),
+    a whole power: the sign of the form for all values of its symbols is that of e.
+    """
     found: dict[sp.Expr, tuple[sp.Symbol, sp.Expr]] = {}
-    for power in sorted((p for p in e.atoms(sp.Pow) if p.exp.free_symbols and p.base.free_symbols and p.base.is_positive), key=str):
+    for power in sorted(
+        (
+            p
+            for p in e.atoms(sp.Pow)
+            if p.exp.free_symbols and p.base.free_symbols and p.base.is_positive
+        ),
+        key=str,
+    ):
         unit, first = found.setdefault(power.base, (sp.Dummy(positive=True), power.exp))
         excess = sp.cancel(sp.together(power.exp - first))
         if excess.is_Integer:
-            e = e.subs(power, unit * power.base ** excess)
+            e = e.subs(power, unit * power.base**excess)
     return e
 
 
@@ -222,14 +275,18 @@ def _seen(e: sp.Expr, depth: int) -> int | None:
 
 
 def _factored(e: sp.Expr, deep: bool = False) -> sp.Expr:
-    """In factors, where these can be had at once: of a high power SymPy may look for them for ever."""
+    """In factors, where these can be had at once: of a high power SymPy may look for them for
+    ever.
+    """
     rates: dict[tuple[sp.Expr, sp.Expr], list[sp.Rational]] = {}
     for power in e.atoms(sp.Pow, sp.exp):
         base, exponent = power.as_base_exp()
         for rate, unit in (term.as_coeff_Mul() for term in sp.Add.make_args(sp.expand(exponent))):
             if rate.is_Rational:
                 rates.setdefault((base, unit), []).append(rate)
-    degrees = (max(map(abs, found)) * sp.ilcm(1, *(rate.q for rate in found)) for found in rates.values())
+    degrees = (
+        max(map(abs, found)) * sp.ilcm(1, *(rate.q for rate in found)) for found in rates.values()
+    )
     return e if any(degree > _HIGH for degree in degrees) else sp.factor(e, deep=deep)
 
 
@@ -253,7 +310,9 @@ def _sign_of_sum(e: sp.Expr, depth: int) -> int | None:
 
 
 def _sign_of_two(a: sp.Expr, b: sp.Expr, depth: int) -> int | None:
-    """a + b, of opposite signs, has the sign of a where log(-a/b) > 0; seen where that logarithm is no sum any more."""
+    """a + b, of opposite signs, has the sign of a where log(-a/b) > 0; seen where that logarithm
+    is no sum any more.
+    """
     sign_a, sign_b = _seen(a, depth - 1), _seen(b, depth - 1)
     if sign_a is None or sign_a != -(sign_b or 0):
         return None
@@ -261,12 +320,20 @@ def _sign_of_two(a: sp.Expr, b: sp.Expr, depth: int) -> int | None:
     if sp.count_ops(quotient) > _SHORT:
         return None
     logarithm = _factored(sp.expand_log(sp.log(quotient)))
-    above = None if logarithm.has(sp.zoo, sp.nan) else _seen(logarithm, depth - 2) if depth > 1 else None
+    above = (
+        None
+        if logarithm.has(sp.zoo, sp.nan)
+        else _seen(logarithm, depth - 2)
+        if depth > 1
+        else None
+    )
     return None if above is None else above * sign_a
 
 
 def _one_logarithm(e: sp.Expr) -> sp.Expr | None:
-    """sum q_i log(a_i) as log(prod a_i^{q_i}), all a_i > 0 and q_i whole numbers; None for other sums."""
+    """sum q_i log(a_i) as log(prod a_i^{q_i}), all a_i > 0 and q_i whole numbers; None for other
+    sums.
+    """
     product = sp.S.One
     for term in e.args:
         q, rest = term.as_independent(*e.free_symbols, as_Add=False)
@@ -279,7 +346,9 @@ def _one_logarithm(e: sp.Expr) -> sp.Expr | None:
 
 
 def _sign_of_polynomial(e: sp.Expr) -> int | None:
-    """All coefficients of one sign in positive symbols and exponentials, or no root in (0, oo) by Sturm."""
+    """All coefficients of one sign in positive symbols and exponentials, or no root in (0, oo)
+    by Sturm.
+    """
     symbols = sorted(e.free_symbols, key=str)
     if not symbols:
         return constants.sign_of(e)
@@ -298,7 +367,12 @@ def _sign_of_polynomial(e: sp.Expr) -> int | None:
 
 def _sign_beside_one(e: sp.Expr, depth: int) -> int | None:
     """As below for e itself, or for e divided by one of its exponentials."""
-    powers = [p for term in e.args for p in sp.Mul.make_args(term) if isinstance(p, sp.exp) and p.free_symbols]
+    powers = [
+        p
+        for term in e.args
+        for p in sp.Mul.make_args(term)
+        if isinstance(p, sp.exp) and p.free_symbols
+    ]
     for divisor in (sp.S.One, *powers[:3]):
         quotient = e if divisor == 1 else sp.powsimp(sp.expand(e / divisor))
         product = _factored(quotient) if divisor != 1 else quotient
@@ -314,7 +388,9 @@ def _sign_of_exponentials(e: sp.Expr, depth: int) -> int | None:
     """Sums with c e^u written as c (e^u - 1) + c: e^u - 1 has the sign of u."""
     constant, signs = sp.S.Zero, set()
     for term in e.args:
-        power = next((p for p in sp.Mul.make_args(term) if isinstance(p, sp.exp) and p.free_symbols), None)
+        power = next(
+            (p for p in sp.Mul.make_args(term) if isinstance(p, sp.exp) and p.free_symbols), None
+        )
         if power is None:
             constant += term
             continue
