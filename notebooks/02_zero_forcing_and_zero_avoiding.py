@@ -363,7 +363,7 @@ assert totals["quadratic", one] < totals["quadratic", both]
 assert totals["linex(1)", both] < totals["linex(1)", one]
 
 # The dial: one jump, where the class is open, and earlier if the bumps are closer.
-assert 0 < ALPHAS[jump] and ALPHAS[jump + 1] < 1
+assert ALPHAS[jump] > 0 and ALPHAS[jump + 1] < 1
 assert (dial[: jump + 1, 1] < 1).all() and (dial[jump + 1 :, 1] > 1.5).all()
 assert ALPHAS[jump] <= far_jump <= ALPHAS[jump + 1] and close_jump < far_jump - 0.05
 

@@ -43,10 +43,10 @@ from divergence_lab.training import loop as training
 from divergence_lab.training import settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import figure3_hypergrid  # noqa: E402
-import figure5_molecules  # noqa: E402
-import tables3_4_bits  # noqa: E402
-from figure5_sampled import BATCH, EPSILON, MAX_BLOCKS, RATE  # noqa: E402
+import figure3_hypergrid
+import figure5_molecules
+import tables3_4_bits
+from figure5_sampled import BATCH, EPSILON, MAX_BLOCKS, RATE
 
 MEASURED = Path(__file__).resolve().parent / "results" / "time_on_a_gpu" / "one_core.json"
 STEPS, WARM = 3, 1  # measured, and before

@@ -455,7 +455,7 @@ def test_the_page_as_a_reader_uses_it(tmp_path, capsys):
             )
         )
         assert len(widths) == 4 and all(
-            0 <= low and 240 < high - low and high <= 390 for low, high in widths
+            low >= 0 and high - low > 240 and high <= 390 for low, high in widths
         ), widths
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 

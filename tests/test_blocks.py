@@ -12,28 +12,28 @@ import torch
 
 pytest.importorskip("rdkit", reason="molecules need RDKit: pip install 'divergence-lab[molecules]'")
 
-from divergence_lab.gflownet.listed.exact import log_partition  # noqa: E402
-from divergence_lab.gflownet.policies.mpnn import mpnn  # noqa: E402
-from divergence_lab.gflownet.policies.policy import Heads  # noqa: E402
-from divergence_lab.graphs.dag import GraphError  # noqa: E402
-from divergence_lab.graphs.generated import sources  # noqa: E402
-from divergence_lab.graphs.molecules.chemistry import assemble, from_smiles, read_blocks, smiles_of  # noqa: E402
+from divergence_lab.gflownet.listed.exact import log_partition
+from divergence_lab.gflownet.policies.mpnn import mpnn
+from divergence_lab.gflownet.policies.policy import Heads
+from divergence_lab.graphs.dag import GraphError
+from divergence_lab.graphs.generated import sources
+from divergence_lab.graphs.molecules.chemistry import assemble, from_smiles, read_blocks, smiles_of
 from divergence_lab.graphs.molecules.generated import (
     OWN_BLOCKS,
     fragment_states,
     generated_molecules,
     translation,
 )
-from divergence_lab.graphs.molecules.listed import fragment_space, key_of  # noqa: E402
-from divergence_lab.graphs.molecules.similarity import (  # noqa: E402
+from divergence_lab.graphs.molecules.listed import fragment_space, key_of
+from divergence_lab.graphs.molecules.similarity import (
     fingerprints,
     mean_similarity,
     scaffolds,
     tanimoto,
 )
-from divergence_lab.graphs.texts import graph_from_text, space_from_text  # noqa: E402
-from divergence_lab.training.loop import train  # noqa: E402
-from divergence_lab.training.settings import TrainingError  # noqa: E402
+from divergence_lab.graphs.texts import graph_from_text, space_from_text
+from divergence_lab.training.loop import train
+from divergence_lab.training.settings import TrainingError
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "seh"
 NEEDED = pytest.mark.skipif(
@@ -133,10 +133,8 @@ def test_own_fragments_forward_and_backward_agree():
     dag = space_from_text("generated:molecules:4")
     states = reached(dag, 60)
     assert (
-        dag.allowed(states).any(dim=1).all()
-        and "not the sEH" in dag.name
-        or dag.name == "generated:molecules:4"
-    )
+        dag.allowed(states).any(dim=1).all() and "not the sEH" in dag.name
+    ) or dag.name == "generated:molecules:4"
     blocked = (states[:, :4] > 0).sum(dim=1)
     assert torch.equal(dag.allowed(states)[:, -1], blocked >= 2)
     assert torch.equal(dag.back_allowed(states).any(dim=1), blocked > 0)

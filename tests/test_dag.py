@@ -116,7 +116,7 @@ def test_a_long_cycle_is_shortened():
 def test_tables_that_do_not_fit_are_refused(monkeypatch):
     monkeypatch.setattr(dag_module, "MAX_TABLE", 10)
     with pytest.raises(GraphError, match="does not fit"):
-        from_edges([(0, i) for i in range(1, 9)], {i: 0.0 for i in range(1, 9)})
+        from_edges([(0, i) for i in range(1, 9)], dict.fromkeys(range(1, 9), 0.0))
 
 
 def test_small_graphs():

@@ -51,10 +51,8 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_numbers(tmp_path, obj
         # longer, because the end of a process takes a while as well
         for _ in range(60_000):
             if (
-                (broken / NAME).exists()
-                and (broken / NAME).stat().st_mtime_ns != stamp
-                or job.poll() is not None
-            ):
+                (broken / NAME).exists() and (broken / NAME).stat().st_mtime_ns != stamp
+            ) or job.poll() is not None:
                 break
             time.sleep(0.005)
         time.sleep(chance.uniform(0, 0.2 * 1.5**attempt))

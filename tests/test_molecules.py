@@ -16,7 +16,7 @@ import torch
 
 pytest.importorskip("rdkit", reason="molecules need RDKit: pip install 'divergence-lab[molecules]'")
 
-from divergence_lab.cli.commands import main  # noqa: E402
+from divergence_lab.cli.commands import main
 from divergence_lab.graphs.molecules.chemistry import (
     FragmentState,
     MoleculeError,
@@ -26,9 +26,9 @@ from divergence_lab.graphs.molecules.chemistry import (
     read_blocks,
     smiles_of,
 )
-from divergence_lab.graphs.molecules.proxy import featurise, proxy, raw_prediction, reward  # noqa: E402
-from divergence_lab.graphs.molecules.scoring import read_items, score  # noqa: E402
-from divergence_lab.graphs.molecules.weights import FILES, SHAPES, fetch, load_weights  # noqa: E402
+from divergence_lab.graphs.molecules.proxy import featurise, proxy, raw_prediction, reward
+from divergence_lab.graphs.molecules.scoring import read_items, score
+from divergence_lab.graphs.molecules.weights import FILES, SHAPES, fetch, load_weights
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "seh"
 NEEDED = pytest.mark.skipif(

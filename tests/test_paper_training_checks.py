@@ -371,7 +371,7 @@ def test_an_order_of_losses_says_in_how_many_seeds_it_holds(figure5):
     assert page._orders(dict(zip(page.LOSSES, (low, high, low, high))), of)[0].startswith(
         "no (0 of 3 seeds)"
     )
-    assert page._orders({loss: low for loss in page.LOSSES}, of)[0] == "no: all four within 1%"
+    assert page._orders(dict.fromkeys(page.LOSSES, low), of)[0] == "no: all four within 1%"
 
 
 def test_molecules_run_on_qed_named_as_such_and_a_stopped_run_goes_on(

@@ -76,11 +76,8 @@ def rolled(space, way, width=5, seed=0):
 @pytest.mark.parametrize("way", WAYS, ids="-".join)
 def test_residuals_and_gradients_agree(name, way):
     space = spaces(name)
-    if (
-        way[0] == "fl-db"
-        and space.log_partial is None
-        or way[0] == "modified-db"
-        and not terminal_everywhere(space)
+    if (way[0] == "fl-db" and space.log_partial is None) or (
+        way[0] == "modified-db" and not terminal_everywhere(space)
     ):
         pytest.skip("the space does not allow this objective")
     ours, packed = rolled(space, way)

@@ -162,10 +162,8 @@ def test_every_stored_proof_is_one():
             )
             name = {"validity": "valid"}.get(kind, kind)
             known = getattr(entry.expected, name)
-            assert (
-                (verdict.condition or verdict.holds) == known
-                or not isinstance(known, bool)
-                and verdict.condition
+            assert (verdict.condition or verdict.holds) == known or (
+                not isinstance(known, bool) and verdict.condition
             ), (entry.name, kind)
             count += 1
     assert count > 7 * 20

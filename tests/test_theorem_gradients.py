@@ -228,7 +228,7 @@ def test_the_law_of_what_is_drawn_sums_to_one_and_is_what_roll_draws(drawn):
 
     def record(graph_, chosen_, model_, together):
         seen.append(together.index[0])
-        return None
+        return
 
     from divergence_lab.gflownet import rollouts
 

@@ -267,7 +267,7 @@ def _loss_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text[:9]) or len(text) > 9:
+    if not text.isascii() or not text.isdigit() or not int(text[:9]) > 0 or len(text) > 9:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a positive whole number")
     return int(text)
 

@@ -133,7 +133,7 @@ class Side:
     looked: int = 0
     # a second try: more ways to write F, and beyond `ACCURATE` only the sign is asked for
     again: bool = False
-    expanded: tuple | None | bool = False  # the expansion at 0, once looked for
+    expanded: tuple | bool | None = False  # the expansion at 0, once looked for
 
     @cached_property
     def expansion(self) -> Expansion:

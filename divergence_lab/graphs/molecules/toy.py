@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from functools import lru_cache
+from functools import cache
 
 from divergence_lab.graphs.children import from_children
 from divergence_lab.graphs.dag import GraphError, PointedDAG
@@ -79,7 +79,7 @@ def _canonical(smiles: str) -> str:
     return Chem.MolToSmiles(Chem.MolFromSmiles(smiles))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _stems(smiles: str) -> tuple:
     """The molecule and, for each class of equivalent stems, one as (its dummy atom, the atom it
     is on).

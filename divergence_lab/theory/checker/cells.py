@@ -93,8 +93,7 @@ def subjects_with(
     if (
         not cases
         or any(set(case) != {"condition", "value"} for case in cases)
-        or not isinstance(stated, str)
-        and set(stated) != {"cases"}
+        or (not isinstance(stated, str) and set(stated) != {"cases"})
     ):
         raise Refuted("cases are a list of condition and value")
     trees = [(_tree(case["condition"]), case["value"]) for case in cases]

@@ -262,7 +262,7 @@ def _named_in(entry: Entry, keys: Iterable[str]) -> list[str]:
     return [
         key if key in KNOWN else shown(str(key))
         for key in keys
-        if not (entry.get(key) is None and key in KNOWN or key in LISTS and entry[key] == [])
+        if not ((entry.get(key) is None and key in KNOWN) or (key in LISTS and entry[key] == []))
     ]
 
 

@@ -122,12 +122,9 @@ def _allow(where: Sequence[str], values: Mapping[str, str], subject: Subject) ->
         for relation, bound in bounds if not value.free_symbols else ():
             difference = ball_of_constant(value - bound)
             if (
-                difference < 0
-                and relation[0] == ">"
-                or difference > 0
-                and relation[0] == "<"
-                or value == bound
-                and relation in ("<", ">", "!=")
+                (difference < 0 and relation[0] == ">")
+                or (difference > 0 and relation[0] == "<")
+                or (value == bound and relation in ("<", ">", "!="))
             ):
                 raise Refuted(f"it is defined for {' and '.join(where)}")
 

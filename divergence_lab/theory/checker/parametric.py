@@ -72,11 +72,8 @@ def parts_of(
     for relation, bound in bounds:
         if relation == "!=":
             without.append(bound)
-        elif (
-            relation[0] == ">"
-            and is_less(low, bound)
-            or relation[0] == "<"
-            and is_less(bound, high)
+        elif (relation[0] == ">" and is_less(low, bound)) or (
+            relation[0] == "<" and is_less(bound, high)
         ):
             low, high = (bound, high) if relation[0] == ">" else (low, bound)
         if relation in (">=", "<="):
@@ -210,10 +207,8 @@ def _check_cell(
         raise Rejected("the cell says more than a cell can, or nothing")
     if "sample" in step:
         (low, high), sample = ranges[step["parameter"]], ball_of_constant(_number(step["sample"]))
-        if (
-            low == high
-            and step["sample"] != step["low"]
-            or low != high
+        if (low == high and step["sample"] != step["low"]) or (
+            low != high
             and not (
                 (low == -sp.oo or ball_of_constant(low) < sample)
                 and (high == sp.oo or sample < ball_of_constant(high))

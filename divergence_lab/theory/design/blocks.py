@@ -316,15 +316,11 @@ def allowed(block: Block, wishes: Wishes) -> bool:
     """Does nothing in the block contradict the wishes? A sum of allowed blocks does not either."""
     left, right = block.left or LINEAR, block.right or LINEAR
     fast = right.kind == "exponential"
-    if (
-        wishes.zero_forcing is False
-        and left != LINEAR
-        or wishes.zero_avoiding is False
-        and fast
-        and right.rate >= 1
+    if (wishes.zero_forcing is False and left != LINEAR) or (
+        wishes.zero_avoiding is False and fast and right.rate >= 1
     ):
         return False
-    if wishes.symmetric and not block.symmetric or wishes.even and not block.even:
+    if (wishes.symmetric and not block.symmetric) or (wishes.even and not block.even):
         return False
     if wishes.bounded_gradient and (left != LINEAR or right != LINEAR):
         return False
@@ -333,10 +329,8 @@ def allowed(block: Block, wishes: Wishes) -> bool:
     if wishes.curvature is not None and not block.smooth:
         return False
     return not (
-        wishes.left_growth is not None
-        and wishes.left_growth < left
-        or wishes.right_growth is not None
-        and wishes.right_growth < right
+        (wishes.left_growth is not None and wishes.left_growth < left)
+        or (wishes.right_growth is not None and wishes.right_growth < right)
     )
 
 

@@ -44,7 +44,7 @@ class Growth:
 
     def __lt__(self, other: Growth) -> bool:
         mine, theirs = KINDS.index(self.kind), KINDS.index(other.kind)
-        return mine < theirs or mine == theirs and bool(self.rate < other.rate)
+        return mine < theirs or (mine == theirs and bool(self.rate < other.rate))
 
 
 LINEAR, QUADRATIC = Growth("linear"), Growth("power", sp.Integer(2))

@@ -283,10 +283,8 @@ def set_parameters(
         value = parse_number(text, f"the value of {name},")
         replaced = symbols[name]
         if (
-            replaced.is_positive
-            and not value.is_positive
-            or replaced.is_negative
-            and not value.is_negative
+            (replaced.is_positive and not value.is_positive)
+            or (replaced.is_negative and not value.is_negative)
             or not all(_allows(*bound, value) for bound in bounds.get(name, ()))
         ):
             raise ExpressionError(

@@ -187,7 +187,7 @@ def _skewness(slope: sp.Expr) -> sp.Rational | None:
     with digits(2 * DIGITS):
         ratio = third / curvature
         size = abs(ratio)  # no family is looked for at a parameter that could not be written
-        holds = ratio.is_finite() and (ratio.contains(0) or 1e-100 < size) and size < 1e100
+        holds = ratio.is_finite() and (ratio.contains(0) or size > 1e-100) and size < 1e100
         return sp.Rational(arb(ratio.mid()).str(DIGITS, radius=False)) if holds else None
 
 

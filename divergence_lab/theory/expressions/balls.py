@@ -134,10 +134,8 @@ def _power(base: arb, exponent: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
     power = ball(exponent, variable, box)
     if base > 0:
         return base**power
-    if (
-        base >= 0
-        and exponent.is_positive
-        or (base.contains(0) and exponent.is_positive and not base < 0)
+    if (base >= 0 and exponent.is_positive) or (
+        base.contains(0) and exponent.is_positive and not base < 0
     ):
         # 0^p = 0: the ball that reaches 0 is enclosed by its upper end (the part below 0 is not in
         # the domain, and belongs to the rounding of an end point at 0)

@@ -48,7 +48,7 @@ def sign_of(number: sp.Expr) -> int | None:
     """
     if number.is_Rational:
         return int(sp.sign(number))
-    if number.free_symbols or not number.is_Number and number.is_infinite:
+    if number.free_symbols or (not number.is_Number and number.is_infinite):
         return None
     seen = ball_of_constant(number)
     if seen > 0 or seen < 0:

@@ -66,7 +66,7 @@ def pinsker(loss: Loss) -> Pinsker:
     if fault:
         return Pinsker(None, None, None, None, f"{loss} is not known to be a valid loss: {fault}")
     k = _at_zero(loss.curvature)
-    if k is None or sp.S.Zero in loss.derivative.kinks and _at_zero(loss.derivative) is None:
+    if k is None or (sp.S.Zero in loss.derivative.kinks and _at_zero(loss.derivative) is None):
         return Pinsker(
             None,
             None,

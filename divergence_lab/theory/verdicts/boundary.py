@@ -89,7 +89,9 @@ def comparisons(function: sp.Expr, deadline: float) -> Iterable[tuple[sp.Expr, s
         limit = _limit(sp.powsimp(sp.expand(h * scale)), sp.oo, deadline)
         if limit is None:
             continue
-        if diverges and (limit.is_infinite or limit.is_nonzero) or not diverges and limit.is_finite:
+        if (diverges and (limit.is_infinite or limit.is_nonzero)) or (
+            not diverges and limit.is_finite
+        ):
             found = True
             yield scale, limit, diverges
     if not found:

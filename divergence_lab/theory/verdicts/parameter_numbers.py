@@ -82,7 +82,7 @@ def _by_cells(loss: Loss, ask: Callable, plain: Callable) -> Number:
     """What `ask` says of the loss on each cell, in as few cases as there are different values."""
     bounds = read_assumptions(loss.assumptions)
     cuts = {p.name: singular_values(loss.expression, p) for p in loss.parameters}
-    known: dict[str, sp.Expr | None | type[NoValue]] = {}
+    known: dict[str, sp.Expr | type[NoValue] | None] = {}
     for _ in range(ROUNDS):
         grid = {p.name: parts_of(bounds.get(p.name, ()), cuts[p.name]) for p in loss.parameters}
         cells = [dict(zip(grid, parts)) for parts in itertools.product(*grid.values())]
@@ -122,7 +122,7 @@ def _in_cell(loss: Loss, ranges: Ranges, ask: Callable, plain: Callable) -> sp.E
         return None
     found = sp.simplify(found.subs(in_parameters(written, ranges)))
     for share in SHARES:
-        free = {z: share for z in expression.free_symbols - {x}}
+        free = dict.fromkeys(expression.free_symbols - {x}, share)
         known = plain(Loss(expression.subs(free)))
         values = {
             symbol: form.subs(dict.fromkeys(form.free_symbols, share))
@@ -265,9 +265,8 @@ def _curvature(g: sp.Expr, written: Mapping) -> sp.Expr | None:
         _limit(with_signed(sp.diff(p.expression, x), x, p), sp.S.Zero, side)
         for p, side in (before, after)
     ]
-    if (
-        bends[0] == bends[1]
-        or not any(b.is_infinite for b in bends)
+    if bends[0] == bends[1] or (
+        not any(b.is_infinite for b in bends)
         and (is_zero(bends[1] - bends[0]) or sign(bends[1] - bends[0]) == 0)
     ):
         return bends[0]

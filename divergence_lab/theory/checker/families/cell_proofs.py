@@ -461,7 +461,7 @@ def _even(cell: Smooth, witness: sp.Expr | None) -> bool:
 def _symmetric(cell: Smooth, witness: sp.Expr | None) -> bool:
     atoms, differences = _asymmetries(cell)
     if witness is None and any(
-        atom.is_infinite or not is_zero(atom) and sign(atom) != 0 for atom in atoms
+        atom.is_infinite or (not is_zero(atom) and sign(atom) != 0) for atom in atoms
     ):
         return False
     return _vanish(differences, witness)

@@ -351,7 +351,7 @@ def _approached(moved: sp.Expr, where: str) -> sp.Expr:
             beside[0] - beside[1],
             *(b - there[before.high] for b in beside if before.high in there),
         ]
-        if any(gap.is_infinite or not is_zero(gap) and sign(gap) != 0 for gap in gaps):
+        if any(gap.is_infinite or (not is_zero(gap) and sign(gap) != 0) for gap in gaps):
             raise NoValue(f"the limit at {where} jumps at x = {before.high}")
     for piece in pieces:
         if not is_bounded(piece):
@@ -458,5 +458,5 @@ def _at_each_point(piece: Piece, left: Piece, where: str) -> sp.Expr:
 
 def _samples_in(piece: Piece) -> Iterator[sp.Expr]:
     for at in _SAMPLES:
-        if piece.low == 0 and piece.high == sp.oo or piece.high == 0 and piece.low == -sp.oo:
+        if (piece.low == 0 and piece.high == sp.oo) or (piece.high == 0 and piece.low == -sp.oo):
             yield at if piece.low == 0 else -at
