@@ -61,7 +61,6 @@ WORKERS = 15
 
 
 # --- in pytest, as its plugin
-# --------------------------------------------------------------------------------------
 
 
 def pytest_collection_modifyitems(config: Any, items: list) -> None:
@@ -90,7 +89,6 @@ def pytest_runtest_logreport(report: Any) -> None:
 
 
 # --- what is on disk
-# -----------------------------------------------------------------------------------------------
 
 
 def append(path: Path, record: dict) -> None:
@@ -142,7 +140,6 @@ def version() -> str:
 
 
 # --- steps
-# ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -186,8 +183,15 @@ class Session:
             **(more or {}),
         }
         with open(printed, "ab") as file:
-            self.child = subprocess.Popen([sys.executable, *words], cwd=ROOT, env=known, stdout=file, stderr=subprocess.STDOUT,
-                                          stdin=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+            self.child = subprocess.Popen(
+                [sys.executable, *words],
+                cwd=ROOT,
+                env=known,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         try:
             return self.child.wait(limit)
         except subprocess.TimeoutExpired:
@@ -229,9 +233,17 @@ def tests(session: Session, limit: float) -> str:
     ]
     if importlib.util.find_spec("xdist"):
         words += ["-n", str(max(1, min(WORKERS, (os.cpu_count() or 2) - 1)))]
-    code = session.command([*words, *session.tests], limit, printed,
-                           {PASSED: str(session.out / "passed.json"), RECORD: str(record), "OMP_NUM_THREADS": "1",
-                            "DIVERGENCE_LAB_TESTS_ON_GPU": "1" if session.device == "cuda" else ""})  # fmt: skip
+    code = session.command(
+        [*words, *session.tests],
+        limit,
+        printed,
+        {
+            PASSED: str(session.out / "passed.json"),
+            RECORD: str(record),
+            "OMP_NUM_THREADS": "1",
+            "DIVERGENCE_LAB_TESTS_ON_GPU": "1" if session.device == "cuda" else "",
+        },
+    )
     after = outcomes(record)
     failed = sorted(name for name, outcome in after.items() if outcome == "failed")
     session.note("tests", passed=len(after) - len(failed), failed=failed)
@@ -278,8 +290,19 @@ def figure3(session: Session, limit: float) -> str:
     if earlier and session.state["version"] not in earlier:
         session.say(f"figure3: goes on from checkpoints of {', '.join(earlier)}")
     session.note("figure3", versions=list(dict.fromkeys([*earlier, session.state["version"]])))
-    words = ["paper_checks/figure3_hypergrid.py", "--preset", "quick" if session.quick else "paper", "--device", session.device,
-             "--objective", "tb,db,subtb(0.9),fm", "--runs", str(place / "runs"), "--out", str(place)]  # fmt: skip
+    words = [
+        "paper_checks/figure3_hypergrid.py",
+        "--preset",
+        "quick" if session.quick else "paper",
+        "--device",
+        session.device,
+        "--objective",
+        "tb,db,subtb(0.9),fm",
+        "--runs",
+        str(place / "runs"),
+        "--out",
+        str(place),
+    ]
     code = session.command(words, max(LEAST, limit - TO_GATHER), printed)
     if code is None:
         session.command([*words, "--gather"], TO_GATHER, printed)
@@ -290,7 +313,6 @@ STEPS = {"tests": tests, "bench": bench, "figure3": figure3}
 
 
 # --- the whole
-# -----------------------------------------------------------------------------------------------------
 
 
 def resumed(out: Path, now: str) -> dict[str, Any]:

@@ -24,6 +24,8 @@
 # lesson uses torch.
 
 # %%
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -234,7 +236,7 @@ axes.set_yticks(
 )
 axes.grid(visible=False)
 axes.tick_params(length=0)
-for border in np.flatnonzero([a[0] != b[0] for a, b in zip(lines, lines[1:])]):
+for border in np.flatnonzero([a[0] != b[0] for a, b in itertools.pairwise(lines)]):
     axes.axhline(border + 0.5, color="white", linewidth=2.5)
 figure.colorbar(image, label="log10 of the relative error, worst of four losses", shrink=0.6)
 plt.show()

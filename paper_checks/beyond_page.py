@@ -122,8 +122,15 @@ def heat(runs: Runs, section: str, down: str, across: str) -> Figure:
         FigureCanvasAgg(figure)
         every = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for axes, (env, objective) in zip(every, panels):
-            cells = [[runs.values(section, "tv", env=env, objective=objective, **{down: row, across: column})
-                      for column in columns] for row in rows]  # fmt: skip
+            cells = [
+                [
+                    runs.values(
+                        section, "tv", env=env, objective=objective, **{down: row, across: column}
+                    )
+                    for column in columns
+                ]
+                for row in rows
+            ]
             table = np.array(
                 [[cell.mean() if len(cell) else np.nan for cell in row] for row in cells]
             )
@@ -164,9 +171,13 @@ def loss_tables(runs: Runs, section: str) -> list[str]:
         pick = lambda loss, column: runs.values(section, column, loss=loss, **where)  # noqa: E731
         losses.sort(key=lambda loss: pick(loss, "area").mean())
         base = pick("quadratic", "area")
-        lines += [f"### {env}, {objective}", "",
-                  "| loss | TV, mean over the run | faster than quadratic | final TV | " "KL(target, law) | KL(law, target) | modes |",
-                  "|---|--:|--:|--:|--:|--:|--:|"]  # fmt: skip
+        lines += [
+            f"### {env}, {objective}",
+            "",
+            "| loss | TV, mean over the run | faster than quadratic | final TV | "
+            "KL(target, law) | KL(law, target) | modes |",
+            "|---|--:|--:|--:|--:|--:|--:|",
+        ]
         for loss in losses:
             wins = (
                 ""
@@ -189,10 +200,14 @@ def always_faster(runs: Runs, section: str, losses: Sequence[str]) -> list[str]:
     panels, lines = runs.distinct(section, "env", "objective"), []
     for loss in losses:
         won = [
-            bool((runs.values(section, "area", env=env, objective=objective, loss=loss)
-                  < runs.values(section, "area", env=env, objective=objective, loss="quadratic")).all())
+            bool(
+                (
+                    runs.values(section, "area", env=env, objective=objective, loss=loss)
+                    < runs.values(section, "area", env=env, objective=objective, loss="quadratic")
+                ).all()
+            )
             for env, objective in panels
-        ]  # fmt: skip
+        ]
         lines.append((sum(won), short(loss)))
     return [f"{loss} ({number} of {len(panels)})" for number, loss in sorted(lines, reverse=True)]
 
@@ -204,12 +219,19 @@ def words_losses(runs: Runs) -> list[str]:
     )
     losses = [loss for (loss,) in runs.distinct("losses", "loss") if loss != "quadratic"]
     return [
-        f"*designed* is {code(designed)}, which `divergence-lab design --left-growth " "quadratic --right-growth",
-        "exponential:1/2 --bounded-second-moment --count 1` finds.", "",
-        ("Faster than the quadratic loss in every seed, in so many of the combinations of " "space and objective: ")
-        + ", ".join(always_faster(runs, "losses", losses)) + ".", "",
+        f"*designed* is {code(designed)}, which `divergence-lab design --left-growth "
+        "quadratic --right-growth",
+        "exponential:1/2 --bounded-second-moment --count 1` finds.",
+        "",
+        (
+            "Faster than the quadratic loss in every seed, in so many of the combinations of "
+            "space and objective: "
+        )
+        + ", ".join(always_faster(runs, "losses", losses))
+        + ".",
+        "",
         *loss_tables(runs, "losses"),
-    ]  # fmt: skip
+    ]
 
 
 def words_annealing(runs: Runs) -> list[str]:
@@ -218,8 +240,9 @@ def words_annealing(runs: Runs) -> list[str]:
         "linex(1) into shifted_cosh": ("linex(1)", "shifted_cosh"),
         "linex(1) then shifted_cosh at 0.3": ("linex(1)", "shifted_cosh"),
         "shifted_cosh into linex(1)": ("shifted_cosh", "linex(1)"),
-        "linex(1->0)": ("linex(1)", "quadratic"), "linex(0->1)": ("quadratic", "linex(1)"),
-    }  # fmt: skip
+        "linex(1->0)": ("linex(1)", "quadratic"),
+        "linex(0->1)": ("quadratic", "linex(1)"),
+    }
     lines = [
         "| schedule | space, objective | final TV | of its start alone | of its end "
         "alone | better than both, seeds |",
@@ -297,15 +320,24 @@ def render(runs: Runs, name: str) -> str:
     """The page as text."""
     about = runs.about
     text = [
-        "# Beyond the paper", "",
-        f"{about['runs']:,} runs of {about['steps']:,} steps with {about['batch']} " f"trajectories, {about['seeds']} seeds each, tabular policies, uniform P_B,",
-        "Adam at 0.03 (unless said otherwise; falling to 0 over the run), on-policy " "unless said otherwise. All laws and divergences are exact.",
-        "± is the standard deviation over seeds; seeds are paired, since runs of the " "same seed share their random numbers.", "",
-        f"Python {about['python']}, torch {about['torch']}, {about['device']} " f"({about['threads']} thread), {about['seconds']:,} s of training in all, shared " "with other work.", "",
+        "# Beyond the paper",
+        "",
+        f"{about['runs']:,} runs of {about['steps']:,} steps with {about['batch']} "
+        f"trajectories, {about['seeds']} seeds each, tabular policies, uniform P_B,",
+        "Adam at 0.03 (unless said otherwise; falling to 0 over the run), on-policy "
+        "unless said otherwise. All laws and divergences are exact.",
+        "± is the standard deviation over seeds; seeds are paired, since runs of the "
+        "same seed share their random numbers.",
+        "",
+        f"Python {about['python']}, torch {about['torch']}, {about['device']} "
+        f"({about['threads']} thread), {about['seconds']:,} s of training in all, shared "
+        "with other work.",
+        "",
         f"{about['jobs']} of {about['planned']} planned jobs are behind these tables"
-        + (": the rest has not been run." if about["jobs"] < about["planned"] else "."), "",
+        + (": the rest has not been run." if about["jobs"] < about["planned"] else "."),
+        "",
         "    python paper_checks/beyond_the_paper.py --preset standard",
-    ]  # fmt: skip
+    ]
     told = {
         "losses": words_losses,
         "annealing": words_annealing,

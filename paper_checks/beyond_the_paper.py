@@ -34,12 +34,26 @@ FOUR = ["quadratic", "linex(1)", "linex(1/2)", "shifted_cosh"]
 # --bounded-second-moment --count 1
 DESIGNED = "Piecewise((x**2/2, x < 0), (4*exp(x/2) - 2*x - 4, True))"
 MORE = [
-    "jeffreys", "jsd", "triangular", "absolute", "neyman", "log_cosh", "huber(1)", "quadratic_linex", DESIGNED,
-]  # fmt: skip
+    "jeffreys",
+    "jsd",
+    "triangular",
+    "absolute",
+    "neyman",
+    "log_cosh",
+    "huber(1)",
+    "quadratic_linex",
+    DESIGNED,
+]
 ANNEALED = [
-    "linex(1)", "shifted_cosh", "quadratic", "linex(1) into shifted_cosh", "linex(1) then shifted_cosh at 0.3",
-    "shifted_cosh into linex(1)", "linex(1->0)", "linex(0->1)",
-]  # fmt: skip
+    "linex(1)",
+    "shifted_cosh",
+    "quadratic",
+    "linex(1) into shifted_cosh",
+    "linex(1) then shifted_cosh at 0.3",
+    "shifted_cosh into linex(1)",
+    "linex(1->0)",
+    "linex(0->1)",
+]
 ALPHAS = ["-1", "-1/2", "0", "1/4", "1/2", "3/4", "1", "3/2", "2"]
 RATES = [0.003, 0.01, 0.03, 0.1, 0.3]
 SAMPLERS = ["on", "epsilon:0.1", "tempered:2", "replay:0.5", "mixture:0.25", "backward"]
@@ -76,12 +90,24 @@ def rows_of(section: str, job: Job, folder: Path) -> list[dict[str, Any]]:
             curves = {name: values[row, column] for name, values in result.metrics.items()}
             area = np.trapezoid(curves["tv"], result.steps) / result.steps[-1]
             found.append(
-                {"section": section, "env": job.settings["env"], "objective": result.objective,
-                 "sampler": job.settings.get("sampler", "on"), "loss": loss, "learning_rate": result.learning_rates[row],
-                 "seed": seed, **{name: f"{curves[name][-1]:.5g}" for name in ("tv", "kl_forward", "kl_reverse")},
-                 "modes_found": int(curves["modes_found"][-1]), "modes": modes, "area": f"{area:.5g}",
-                 "finite": int(result.finite[row, column])}
-            )  # fmt: skip
+                {
+                    "section": section,
+                    "env": job.settings["env"],
+                    "objective": result.objective,
+                    "sampler": job.settings.get("sampler", "on"),
+                    "loss": loss,
+                    "learning_rate": result.learning_rates[row],
+                    "seed": seed,
+                    **{
+                        name: f"{curves[name][-1]:.5g}"
+                        for name in ("tv", "kl_forward", "kl_reverse")
+                    },
+                    "modes_found": int(curves["modes_found"][-1]),
+                    "modes": modes,
+                    "area": f"{area:.5g}",
+                    "finite": int(result.finite[row, column]),
+                }
+            )
     return found
 
 
@@ -98,9 +124,15 @@ def gather(
     first = results[0]
     kept = ("python", "torch", "numpy", "scipy", "platform", "device", "device_name", "threads")
     return rows, {
-        **{key: first.environment[key] for key in kept}, "seeds": len(first.seeds), "steps": int(first.steps[-1]),
-        "batch": first.config["batch"], "runs": len(rows), "jobs": len(results), "planned": planned, "seconds": round(sum(one.seconds for one in results)),
-    }  # fmt: skip
+        **{key: first.environment[key] for key in kept},
+        "seeds": len(first.seeds),
+        "steps": int(first.steps[-1]),
+        "batch": first.config["batch"],
+        "runs": len(rows),
+        "jobs": len(results),
+        "planned": planned,
+        "seconds": round(sum(one.seconds for one in results)),
+    }
 
 
 def save(rows: list[dict[str, Any]], about: Mapping[str, Any], folder: Path) -> None:

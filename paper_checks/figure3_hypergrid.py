@@ -29,6 +29,7 @@ learns it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import json
 import sys
@@ -86,17 +87,27 @@ PRESETS: Mapping[str, tuple[Case, ...]] = {
     "quick": tuple(Case("hypergrid:2x8:paper", o, 60, 320, 2, 4) for o in OBJECTIVES),
     # from cheap to dear: what is stopped has its first cases, and goes on when it is started again
     "standard": (
-        *(Case("hypergrid:2x8:paper", o, 3_000, 8_000, evaluations=30) for o in ("tb", "db", "subtb(0.9)", "fm")),
-        *(Case("hypergrid:2x20:paper", o, 5_000, 16_000, evaluations=25) for o in ("tb", "db", "subtb(0.9)", "fm")),
+        *(
+            Case("hypergrid:2x8:paper", o, 3_000, 8_000, evaluations=30)
+            for o in ("tb", "db", "subtb(0.9)", "fm")
+        ),
+        *(
+            Case("hypergrid:2x20:paper", o, 5_000, 16_000, evaluations=25)
+            for o in ("tb", "db", "subtb(0.9)", "fm")
+        ),
         # the first tenth of the paper's run, at its size
         *(Case("hypergrid:4x20:paper", o, 5_000, 80_000) for o in ("tb", "db", "subtb(0.9)", "fm")),
-        *(Case("hypergrid:2x20:paper_text", o, 5_000, 16_000, evaluations=25) for o in ("tb", "db")),
+        *(
+            Case("hypergrid:2x20:paper_text", o, 5_000, 16_000, evaluations=25)
+            for o in ("tb", "db")
+        ),
     ),
     "paper": tuple(
         Case(f"hypergrid:4x20:{reward}", o, 50_000, 80_000)
-        for reward in ("paper", "paper_text") for o in OBJECTIVES
+        for reward in ("paper", "paper_text")
+        for o in OBJECTIVES
     ),
-}  # fmt: skip
+}
 
 
 class _TimeIsUp(Exception):
@@ -112,12 +123,26 @@ def settings(case: Case, traps: Collection[str] = TRAPS) -> dict[str, Any]:
     if "residual-clip" in traps and case.objective in RESIDUAL_CLIPPED:
         losses = {name: clip(loss, RESIDUAL_HIGH) for name, loss in losses.items()}
     return {
-        "losses": {name: dl.to_torch(loss) for name, loss in losses.items()}, "graph": graph,
-        "objective": case.objective, "backward": "learned", "seeds": case.seeds, "steps": case.steps, "batch": 16,
-        "policy": "mlp", "width": 256, "depth": 2, "learning_rate": 1e-3, "learning_rate_log_z": 0.1, "decay": 0.0,
-        "max_grad_norm": CLIP_NORM[case.objective] if "gradient-clip" in traps else None, "initial_log_z": 0.0, "initial_log_flow": 0.0,
-        "stop_logit": 0.0, "window": case.window, "evaluations": case.evaluations,
-    }  # fmt: skip
+        "losses": {name: dl.to_torch(loss) for name, loss in losses.items()},
+        "graph": graph,
+        "objective": case.objective,
+        "backward": "learned",
+        "seeds": case.seeds,
+        "steps": case.steps,
+        "batch": 16,
+        "policy": "mlp",
+        "width": 256,
+        "depth": 2,
+        "learning_rate": 1e-3,
+        "learning_rate_log_z": 0.1,
+        "decay": 0.0,
+        "max_grad_norm": CLIP_NORM[case.objective] if "gradient-clip" in traps else None,
+        "initial_log_z": 0.0,
+        "initial_log_flow": 0.0,
+        "stop_logit": 0.0,
+        "window": case.window,
+        "evaluations": case.evaluations,
+    }
 
 
 def run(case: Case, folder: Path, device: str, traps: Collection[str] = TRAPS) -> None:
@@ -144,7 +169,7 @@ def run(case: Case, folder: Path, device: str, traps: Collection[str] = TRAPS) -
             raise _TimeIsUp
 
     given = settings(case, traps)
-    try:
+    with contextlib.suppress(_TimeIsUp):
         train(
             given.pop("losses"),
             given.pop("graph"),
@@ -154,8 +179,6 @@ def run(case: Case, folder: Path, device: str, traps: Collection[str] = TRAPS) -
             progress=look,
             **given,
         )
-    except _TimeIsUp:
-        pass
 
 
 def gather(
@@ -180,10 +203,15 @@ def gather(
         if max((step for _, _, step in found), default=0) < LEAST * case.steps:
             continue
         rows += [
-            {"case": case.name, "loss": loss, "seed": seed, "trajectories": 16 * step,
-             **{name: f"{values[name]:.6g}" for name in METRICS}}
+            {
+                "case": case.name,
+                "loss": loss,
+                "seed": seed,
+                "trajectories": 16 * step,
+                **{name: f"{values[name]:.6g}" for name in METRICS},
+            }
             for (loss, seed, step), values in found.items()
-        ]  # fmt: skip
+        ]
         about[case.name] = _about(
             case, folder / case.name, max(step for _, _, step in found), device, traps
         )
@@ -208,12 +236,21 @@ def _about(
         if key not in ("commit", "seconds", "trajectories_per_second")
     }
     return {
-        "env": case.env, "objective": case.objective, "seeds": case.seeds, "steps": steps, "planned": case.steps,
-        "window": case.window, "states": graph.n_states, "traps": list(traps),
+        "env": case.env,
+        "objective": case.objective,
+        "seeds": case.seeds,
+        "steps": steps,
+        "planned": case.steps,
+        "window": case.window,
+        "states": graph.n_states,
+        "traps": list(traps),
         "sampling_floor": float(sampling_floor(target_distribution(graph), case.window)),
-        "tv_of_clamp": float(total_variation(target_distribution(graph), target_distribution(true))),
-        "seconds_a_step": content["seconds"] / max(1, content["step"]), **where,
-    }  # fmt: skip
+        "tv_of_clamp": float(
+            total_variation(target_distribution(graph), target_distribution(true))
+        ),
+        "seconds_a_step": content["seconds"] / max(1, content["step"]),
+        **where,
+    }
 
 
 def _defaults() -> dict[str, Any]:

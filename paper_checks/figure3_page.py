@@ -192,8 +192,11 @@ def words(curves: Curves) -> list[str]:
 
 def ordering(found: dict[str, Curves]) -> list[str]:
     """A line a case: is the quadratic loss the slowest, and which is the fastest."""
-    lines = ["| space, objective | seeds | steps | quadratic slowest, L1 | quadratic slowest, TV " "| by mean area of TV, fastest first |",
-             "|---|--:|--:|---|---|---|"]  # fmt: skip
+    lines = [
+        "| space, objective | seeds | steps | quadratic slowest, L1 | quadratic slowest, TV "
+        "| by mean area of TV, fastest first |",
+        "|---|--:|--:|---|---|---|",
+    ]
     for curves in found.values():
         a, area = curves.about, areas(curves, "tv")
         order = " < ".join(
@@ -212,23 +215,37 @@ def render(found: dict[str, Curves], figure: str) -> str:
     found = dict(sorted(found.items(), key=lambda item: spaces(found).index(item[1].about["env"])))
     one = next(iter(found.values())).about
     lines = [
-        "# Figure 3: the hyper-grid", "",
-        "The paper claims that the quadratic loss is the slowest of the four and that " "the final L1 distances are almost the",
-        "same. Its readers add that Linex(1) and Linex(1/2) are the fastest. Settings, " "and where they depart from the released code:",
-        "`python paper_checks/figure3_hypergrid.py --help`. Every number below is " "computed from the committed results.", "",
-        f"The released code's traps that are on: {', '.join(one['traps']) or 'none'}.", "",
-    ]  # fmt: skip
+        "# Figure 3: the hyper-grid",
+        "",
+        "The paper claims that the quadratic loss is the slowest of the four and that "
+        "the final L1 distances are almost the",
+        "same. Its readers add that Linex(1) and Linex(1/2) are the fastest. Settings, "
+        "and where they depart from the released code:",
+        "`python paper_checks/figure3_hypergrid.py --help`. Every number below is "
+        "computed from the committed results.",
+        "",
+        f"The released code's traps that are on: {', '.join(one['traps']) or 'none'}.",
+        "",
+    ]
     for env in spaces(found):
         seeds = sorted(
             {curves.about["seeds"] for curves in found.values() if curves.about["env"] == env}
         )
-        lines += ["![L1 and total variation against trajectories on " f"{env}]({image(figure, env)}.png)", "",
-                  f"*{env}: mean and range of {' or '.join(map(str, seeds))} seeds. " "Grey: the L1 distance that a perfect sampler would score with as " "many samples.*", ""]  # fmt: skip
+        lines += [
+            f"![L1 and total variation against trajectories on {env}]({image(figure, env)}.png)",
+            "",
+            f"*{env}: mean and range of {' or '.join(map(str, seeds))} seeds. "
+            "Grey: the L1 distance that a perfect sampler would score with as "
+            "many samples.*",
+            "",
+        ]
     lines += [
-        "## What was run", "",
-        "| space, objective | seeds | steps run | of planned | trajectories | window | " "perfect sampler's L1 | its mean over states | TV moved by the clamp |",
+        "## What was run",
+        "",
+        "| space, objective | seeds | steps run | of planned | trajectories | window | "
+        "perfect sampler's L1 | its mean over states | TV moved by the clamp |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ]  # fmt: skip
+    ]
     for curves in found.values():
         a = curves.about
         lines.append(
@@ -245,17 +262,40 @@ def render(found: dict[str, Curves], figure: str) -> str:
     complete = sum(steps >= PAPER_STEPS for steps in full.values())
     if complete < OBJECTIVES:
         ran = ", ".join(f"{objective} {steps:,}" for objective, steps in full.items()) or "none"
-        lines += ["", f"The paper's figure is four objectives on {PAPER_ENV}, {PAPER_STEPS:,} steps " f"(800,000 trajectories) each. Steps run here: {ran}.",
-                  "So the figure as a whole is **not reproduced**: what follows asks the " "same question of what was run. The preset `paper` runs it;",
-                  "[how long that would take on a GPU](time_on_a_gpu.md)."]  # fmt: skip
-    lines += ["", f"Python {one['python']}, torch {one['torch']}, numpy {one['numpy']}; " f"{one['device']} ({one['threads']} thread), shared with other work.", "",
-              "## Does the ordering hold?", "",
-              "Speed is the area under a curve over trajectories, divided by their " "number: smaller is faster. Runs of the same seed share",
-              "their random numbers, so losses are compared seed by seed; yes means " "slower than each other loss in every seed, no that",
-              "some loss is slower than it in every seed.", "", *ordering(found), ""]  # fmt: skip
+        lines += [
+            "",
+            f"The paper's figure is four objectives on {PAPER_ENV}, {PAPER_STEPS:,} steps "
+            f"(800,000 trajectories) each. Steps run here: {ran}.",
+            "So the figure as a whole is **not reproduced**: what follows asks the "
+            "same question of what was run. The preset `paper` runs it;",
+            "[how long that would take on a GPU](time_on_a_gpu.md).",
+        ]
+    lines += [
+        "",
+        f"Python {one['python']}, torch {one['torch']}, numpy {one['numpy']}; "
+        f"{one['device']} ({one['threads']} thread), shared with other work.",
+        "",
+        "## Does the ordering hold?",
+        "",
+        "Speed is the area under a curve over trajectories, divided by their "
+        "number: smaller is faster. Runs of the same seed share",
+        "their random numbers, so losses are compared seed by seed; yes means "
+        "slower than each other loss in every seed, no that",
+        "some loss is slower than it in every seed.",
+        "",
+        *ordering(found),
+        "",
+    ]
     for curves in found.values():
-        lines += [f"### {curves.about['env']}, {curves.about['objective']}, {curves.at[-1]:,} " "trajectories", "", *words(curves), "",
-                  "| loss | area, L1 | area, TV | last L1 | last L1 / states | last TV |", "|---|--:|--:|--:|--:|--:|"]  # fmt: skip
+        lines += [
+            f"### {curves.about['env']}, {curves.about['objective']}, {curves.at[-1]:,} "
+            "trajectories",
+            "",
+            *words(curves),
+            "",
+            "| loss | area, L1 | area, TV | last L1 | last L1 / states | last TV |",
+            "|---|--:|--:|--:|--:|--:|",
+        ]
         l1, tv = areas(curves, "window_l1"), areas(curves, "tv")
         for loss in l1:
             last = curves.values["window_l1"][loss][:, -1]

@@ -55,13 +55,40 @@ BEST, DRAWS = 0.05, 1000
 SIZES = {
     # exact part: subset, blocks, seeds, sampled steps, exact steps; sampled part: seeds, steps,
     # width, depth
-    "quick": {"space": ("A8", 3), "seeds": 2, "table_steps": 60, "exact_steps": 20, "steps": 6, "net_seeds": 1,
-              "width": 16, "depth": 2, "keep": 20},
-    "standard": {"space": ("T12", 4), "seeds": 5, "table_steps": 800, "exact_steps": 250, "steps": 1_000, "net_seeds": 3,
-                 "width": 32, "depth": 3, "keep": 100},
-    "paper": {"space": ("T12", 4), "seeds": 5, "table_steps": 50_000, "exact_steps": 600, "steps": 50_000, "net_seeds": 4,
-              "width": 256, "depth": 10, "keep": 1000},
-}  # fmt: skip
+    "quick": {
+        "space": ("A8", 3),
+        "seeds": 2,
+        "table_steps": 60,
+        "exact_steps": 20,
+        "steps": 6,
+        "net_seeds": 1,
+        "width": 16,
+        "depth": 2,
+        "keep": 20,
+    },
+    "standard": {
+        "space": ("T12", 4),
+        "seeds": 5,
+        "table_steps": 800,
+        "exact_steps": 250,
+        "steps": 1_000,
+        "net_seeds": 3,
+        "width": 32,
+        "depth": 3,
+        "keep": 100,
+    },
+    "paper": {
+        "space": ("T12", 4),
+        "seeds": 5,
+        "table_steps": 50_000,
+        "exact_steps": 600,
+        "steps": 50_000,
+        "net_seeds": 4,
+        "width": 256,
+        "depth": 10,
+        "keep": 1000,
+    },
+}
 
 
 def losses(objective: str, as_released: bool = False) -> dict:
@@ -76,7 +103,6 @@ def losses(objective: str, as_released: bool = False) -> dict:
 
 
 # --- exact
-# ---------------------------------------------------------------------------------------------------
 
 
 def law_measures(
@@ -135,10 +161,18 @@ def exact_part(folder: Path, data: Path, size: dict, device: str, gather: bool =
         }
 
     ways = {
-        "sampled": {"sampler": f"epsilon:{EPSILON}", "batch": BATCH, "seeds": size["seeds"], "steps": size["table_steps"],
-                    "learning_rate": TABLE_RATE, "learning_rate_log_z": TABLE_RATE_LOG_Z, "decay": 0.0, "evaluations": 6},
+        "sampled": {
+            "sampler": f"epsilon:{EPSILON}",
+            "batch": BATCH,
+            "seeds": size["seeds"],
+            "steps": size["table_steps"],
+            "learning_rate": TABLE_RATE,
+            "learning_rate_log_z": TABLE_RATE_LOG_Z,
+            "decay": 0.0,
+            "evaluations": 6,
+        },
         "exact": {"exact": True, "seeds": 1, "steps": size["exact_steps"], "evaluations": 8},
-    }  # fmt: skip
+    }
     done = []
     for way, settings in ways.items():
         for objective in OBJECTIVES:
@@ -168,18 +202,28 @@ def exact_part(folder: Path, data: Path, size: dict, device: str, gather: bool =
         table,
     )
     about = {
-        "space": "x".join(map(str, size["space"])), "reward": space.reward, "molecules": len(space.molecules),
-        "states": graph.n_states, "edges": int(graph.edges.child.size), "trajectories": count_trajectories(graph),
-        "log_z": log_partition(graph), "stemless_spread": float(space.spread.max()),
+        "space": "x".join(map(str, size["space"])),
+        "reward": space.reward,
+        "molecules": len(space.molecules),
+        "states": graph.n_states,
+        "edges": int(graph.edges.child.size),
+        "trajectories": count_trajectories(graph),
+        "log_z": log_partition(graph),
+        "stemless_spread": float(space.spread.max()),
         "without_stems": int((space.spread > 0).sum()),
-        "fingerprint": f"Morgan, radius {RADIUS}, {BITS} bits, Tanimoto", "best_share": BEST, "draws": DRAWS,
+        "fingerprint": f"Morgan, radius {RADIUS}, {BITS} bits, Tanimoto",
+        "best_share": BEST,
+        "draws": DRAWS,
         "best_count": max(2, round(BEST * reward.size)),
         "target": {key: float(value[0]) for key, value in measured(target[None]).items()},
-        "uniform": {key: float(value[0]) for key, value in measured(np.full((1, target.size), 1 / target.size)).items()},
+        "uniform": {
+            key: float(value[0])
+            for key, value in measured(np.full((1, target.size), 1 / target.size)).items()
+        },
         "settings": {way: run["settings"] for way, _, run in done},
         "seconds": {f"{way} {objective}": run["seconds"] for way, objective, run in done},
         "environment": environment(torch.device(device)),
-    }  # fmt: skip
+    }
     _write(folder / f"exact{tag}.json", about)
 
 
@@ -214,7 +258,6 @@ def _finished(path: Path, settings: dict) -> bool:
 
 
 # --- files
-# ---------------------------------------------------------------------------------------------------
 
 
 def _write(path: Path, content: object) -> None:

@@ -23,9 +23,15 @@ PRESETS = ("standard", "paper")  # from short to long
 SAMPLED = ("sampled", "sampled-as-released", "sampled-qed", "sampled-qed-as-released")
 PAPER_STEPS = 50_000
 METRICS = (
-    ("mean_reward", "mean R"), ("similarity", "similarity"), ("best_mass", "mass of the best"), ("best_similarity", "similarity of the best"),
-    ("best_found", "best found"), ("tv", "TV"), ("kl_forward", "KL(target‖model)"), ("kl_reverse", "KL(model‖target)"),
-)  # fmt: skip
+    ("mean_reward", "mean R"),
+    ("similarity", "similarity"),
+    ("best_mass", "mass of the best"),
+    ("best_similarity", "similarity of the best"),
+    ("best_found", "best found"),
+    ("tv", "TV"),
+    ("kl_forward", "KL(target‖model)"),
+    ("kl_reverse", "KL(model‖target)"),
+)
 
 Curves = dict[
     tuple[str, str, str], dict[int, np.ndarray]
@@ -145,33 +151,64 @@ def render(about: dict, sampled: Curves, exact: Curves, net: str, preset: str, w
     """
     settings, target, env = about["settings"], about["target"], about["environment"]
     lines = [
-        "# Figure 5: molecules", "",
+        "# Figure 5: molecules",
+        "",
         "Written by `python paper_checks/figure5_molecules.py --page` from the files below",
-        "`results/figure5_molecules`; those of the exact space were made by `... " f"--preset {preset} --data DIR`, DIR a folder with the published",
-        "blocks and weights.", "",
-        "The paper claims (Figure 5; no table): zero-forcing losses (Quadratic, " "Shifted-Cosh) reach a higher mean reward;",
-        "Linex(1) and Linex(1/2) give less similar molecules; among the best molecules " "Linex(1/2) is the most robust.", "",
-        "## The exact space", "",
-        f"{about['space']}: all {about['molecules']:,} molecules of 2 to 4 blocks of 12 " f"published entries, {about['states']:,} states,",
-        f"{about['edges']:,} edges, {about['trajectories']:,} trajectories, log Z = " f"{about['log_z']:.4f}. Reward: {about['reward']}. A state is a",
-        "molecule with its free stems; actions that lead to the same molecule are one. " "Where no stem is left, the published network's value",
-        "depends on the block that came first (here by up to " f"{about['stemless_spread']:.2f} in raw); the mean is taken, which departs from",
-        "the published reward there and nowhere else. Uniform P_B, one table for all states.", "",
-        "No number below is an estimate: every law is computed over all states. mean R = " "Σ q R, similarity = Σ q(x) q(y) s(x, y)",
-        f"({about['fingerprint']}), the best are the {about['best_count']} molecules " f"({about['best_share']:.0%}) of highest R, best found is how",
-        f"many of these turn up in {about['draws']} draws. A law equal to the target has " "the last line of each table, whatever the loss.", "",
-        f"### Sampled training: {settings['sampled']['seeds']} seeds, " f"{settings['sampled']['steps']} steps of {settings['sampled']['batch']} " "trajectories,"
-        f" {settings['sampled']['sampler']}", "",
-        f"Adam, learning rate {settings['sampled']['learning_rate']} (log Z " f"{settings['sampled']['learning_rate_log_z']}), constant. Mean (standard " "deviation) over seeds, at the end.", "",
-        *_table(sampled, target, True), "",
-        "### Exact training: expected gradients, no seeds", "",
-        f"Natural gradient, {settings['exact']['steps']} steps, on-policy. Nothing is " "random, so one run a line.", "",
-        *_table(exact, target, False), "",
-        "## Does Figure 5 show?", "",
-        "Order of the losses by mean over seeds, all of the zero-forcing ones against " "all of the others; in brackets in how many seeds, which",
-        "share their random numbers, the claim holds.", "",
-        "| training | objective | when | zero-forcing: higher mean R | Linex: lower similarity |", "|---|---|---|---|---|",
-    ]  # fmt: skip
+        "`results/figure5_molecules`; those of the exact space were made by `... "
+        f"--preset {preset} --data DIR`, DIR a folder with the published",
+        "blocks and weights.",
+        "",
+        "The paper claims (Figure 5; no table): zero-forcing losses (Quadratic, "
+        "Shifted-Cosh) reach a higher mean reward;",
+        "Linex(1) and Linex(1/2) give less similar molecules; among the best molecules "
+        "Linex(1/2) is the most robust.",
+        "",
+        "## The exact space",
+        "",
+        f"{about['space']}: all {about['molecules']:,} molecules of 2 to 4 blocks of 12 "
+        f"published entries, {about['states']:,} states,",
+        f"{about['edges']:,} edges, {about['trajectories']:,} trajectories, log Z = "
+        f"{about['log_z']:.4f}. Reward: {about['reward']}. A state is a",
+        "molecule with its free stems; actions that lead to the same molecule are one. "
+        "Where no stem is left, the published network's value",
+        "depends on the block that came first (here by up to "
+        f"{about['stemless_spread']:.2f} in raw); the mean is taken, which departs from",
+        "the published reward there and nowhere else. Uniform P_B, one table for all states.",
+        "",
+        "No number below is an estimate: every law is computed over all states. mean R = "
+        "Σ q R, similarity = Σ q(x) q(y) s(x, y)",
+        f"({about['fingerprint']}), the best are the {about['best_count']} molecules "
+        f"({about['best_share']:.0%}) of highest R, best found is how",
+        f"many of these turn up in {about['draws']} draws. A law equal to the target has "
+        "the last line of each table, whatever the loss.",
+        "",
+        f"### Sampled training: {settings['sampled']['seeds']} seeds, "
+        f"{settings['sampled']['steps']} steps of {settings['sampled']['batch']} "
+        "trajectories,"
+        f" {settings['sampled']['sampler']}",
+        "",
+        f"Adam, learning rate {settings['sampled']['learning_rate']} (log Z "
+        f"{settings['sampled']['learning_rate_log_z']}), constant. Mean (standard "
+        "deviation) over seeds, at the end.",
+        "",
+        *_table(sampled, target, True),
+        "",
+        "### Exact training: expected gradients, no seeds",
+        "",
+        f"Natural gradient, {settings['exact']['steps']} steps, on-policy. Nothing is "
+        "random, so one run a line.",
+        "",
+        *_table(exact, target, False),
+        "",
+        "## Does Figure 5 show?",
+        "",
+        "Order of the losses by mean over seeds, all of the zero-forcing ones against "
+        "all of the others; in brackets in how many seeds, which",
+        "share their random numbers, the claim holds.",
+        "",
+        "| training | objective | when | zero-forcing: higher mean R | Linex: lower similarity |",
+        "|---|---|---|---|---|",
+    ]
     for name, curves, parts in (
         ("sampled", sampled, (0.3, 1.0)),
         ("exact", exact, (0.02, 0.2, 1.0)),
@@ -188,19 +225,43 @@ def render(about: dict, sampled: Curves, exact: Curves, net: str, preset: str, w
                     f"{' | '.join(verdicts(curves, objective, part))} |"
                 )
     lines += [
-        "", "An order says nothing about how far apart the losses are: see the deviations " "above. At convergence every law is the target",
-        "(exact training with TB, DB and SubTB), and the four losses cannot differ. A " "low similarity early in training goes with a low mean",
-        "reward, both near those of the untrained policy: in the figure all losses climb " "nearly one line under DB and FM, so that the",
-        "order there is one of speed. Under TB the zero-forcing losses lie above the " "Linex ones at equal mean reward. Exact training whose TV",
-        "stays large (see the table) went unstable at the default rate, and says nothing " "about a divergence.", "",
-        "![Exact mean reward against exact similarity of the learned law while it " f"trains](results/figure5_molecules/{preset}/exact_space.png)", "",
-        "## Sampled: 2 to 8 of all 105 blocks, message-passing policy", "", net, "",
-        "## The paper's settings", "",
-        "Run: see above." if whole else ("Not run: 50,000 steps, 4 seeds, on a GPU. `python " "paper_checks/figure5_molecules.py --preset paper --data DIR --device cuda` " "stands ready;"),
-        "" if whole else "how long it would take is [estimated from what a step does](time_on_a_gpu.md).", "",
-        f"Device: {env['device']}; Python {env['python']}, torch {env['torch']}, numpy " f"{env['numpy']}; "
-        f"{sum(about['seconds'].values()):.0f} s of training in all.", "",
-    ]  # fmt: skip
+        "",
+        "An order says nothing about how far apart the losses are: see the deviations "
+        "above. At convergence every law is the target",
+        "(exact training with TB, DB and SubTB), and the four losses cannot differ. A "
+        "low similarity early in training goes with a low mean",
+        "reward, both near those of the untrained policy: in the figure all losses climb "
+        "nearly one line under DB and FM, so that the",
+        "order there is one of speed. Under TB the zero-forcing losses lie above the "
+        "Linex ones at equal mean reward. Exact training whose TV",
+        "stays large (see the table) went unstable at the default rate, and says nothing "
+        "about a divergence.",
+        "",
+        "![Exact mean reward against exact similarity of the learned law while it "
+        f"trains](results/figure5_molecules/{preset}/exact_space.png)",
+        "",
+        "## Sampled: 2 to 8 of all 105 blocks, message-passing policy",
+        "",
+        net,
+        "",
+        "## The paper's settings",
+        "",
+        "Run: see above."
+        if whole
+        else (
+            "Not run: 50,000 steps, 4 seeds, on a GPU. `python "
+            "paper_checks/figure5_molecules.py --preset paper --data DIR --device cuda` "
+            "stands ready;"
+        ),
+        ""
+        if whole
+        else "how long it would take is [estimated from what a step does](time_on_a_gpu.md).",
+        "",
+        f"Device: {env['device']}; Python {env['python']}, torch {env['torch']}, numpy "
+        f"{env['numpy']}; "
+        f"{sum(about['seconds'].values()):.0f} s of training in all.",
+        "",
+    ]
     return "\n".join(lines)
 
 
@@ -236,11 +297,17 @@ def _sampled(path: Path, draw: bool) -> str:
         "",
     ] * about["as_released"]
     lines += [
-        f"{about['space']}; {about['net_seeds']} seeds, {about['steps']} steps of " f"{about['batch']} (the paper: 50,000), width {about['width']}, {about['depth']} " "rounds,",
-        f"learning rate {about['learning_rate']}, of log Z " f"{about['learning_rate_log_z']}; log Z of TB starts at " f"{about['initial_log_z_of_tb']:g}. Of all molecules drawn while training;",
-        f"top: the {about['keep']} best different ones. Mean (standard deviation).", "",
-        "| objective | loss | " + " | ".join(names) + " |", "|---|---|" + "---:|" * len(names),
-    ]  # fmt: skip
+        f"{about['space']}; {about['net_seeds']} seeds, {about['steps']} steps of "
+        f"{about['batch']} (the paper: 50,000), width {about['width']}, {about['depth']} "
+        "rounds,",
+        f"learning rate {about['learning_rate']}, of log Z "
+        f"{about['learning_rate_log_z']}; log Z of TB starts at "
+        f"{about['initial_log_z_of_tb']:g}. Of all molecules drawn while training;",
+        f"top: the {about['keep']} best different ones. Mean (standard deviation).",
+        "",
+        "| objective | loss | " + " | ".join(names) + " |",
+        "|---|---|" + "---:|" * len(names),
+    ]
     of = {
         (o, loss): [run for run in runs if run["objective"] == o and run["loss"] == loss]
         for o in OBJECTIVES
@@ -255,18 +322,37 @@ def _sampled(path: Path, draw: bool) -> str:
                 + " | ".join(f"{v.mean():.4g}{s}" for v, s in zip(values, spread, strict=True))
                 + " |"
             )
-    lines += ["", "Figure 5's orders in these runs, by mean over seeds; in brackets in how many of " "them:", "",
-              "| objective | zero-forcing: higher mean R | Linex: lower similarity | the " "same of the top: R | similarity |", "|---|---|---|---|---|"]  # fmt: skip
+    lines += [
+        "",
+        "Figure 5's orders in these runs, by mean over seeds; in brackets in how many of them:",
+        "",
+        "| objective | zero-forcing: higher mean R | Linex: lower similarity | the "
+        "same of the top: R | similarity |",
+        "|---|---|---|---|---|",
+    ]
     for objective in OBJECTIVES:
-        seeds = {name: {loss: np.array([run[name] for run in sorted(of[objective, loss], key=lambda run: run["seed"])]) for loss in LOSSES}
-                 for name in ("mean_reward", "similarity", "top_reward", "top_similarity")}  # fmt: skip
+        seeds = {
+            name: {
+                loss: np.array(
+                    [run[name] for run in sorted(of[objective, loss], key=lambda run: run["seed"])]
+                )
+                for loss in LOSSES
+            }
+            for name in ("mean_reward", "similarity", "top_reward", "top_similarity")
+        }
         cells = [
             _orders(seeds["mean_reward"], seeds["similarity"]),
             _orders(seeds["top_reward"], seeds["top_similarity"]),
         ]
         lines.append(f"| {objective} | {' | '.join(cell for pair in cells for cell in pair)} |")
-    lines += ["", "![Mean reward against similarity of all molecules drawn, and of the " f"top](results/figure5_molecules/{path.parent.name}/{path.stem}.png)", "",
-              "*A point is one run; compare with the paper's Figure 5. To the right: " "higher reward; down: more diverse.*"]  # fmt: skip
+    lines += [
+        "",
+        "![Mean reward against similarity of all molecules drawn, and of the "
+        f"top](results/figure5_molecules/{path.parent.name}/{path.stem}.png)",
+        "",
+        "*A point is one run; compare with the paper's Figure 5. To the right: "
+        "higher reward; down: more diverse.*",
+    ]
     if draw:
         _sampled_figure(of, about, path.with_suffix(""))
     return "\n".join(lines)

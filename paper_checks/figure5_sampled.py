@@ -68,10 +68,19 @@ def sampled_part(
         )
         return
     about = {
-        **size, "space": dag.name, "batch": BATCH, "sampler": f"epsilon:{EPSILON}", "learning_rate": RATE, "learning_rate_log_z": RATE_LOG_Z, "initial_log_z_of_tb": LOG_Z, "backward": "uniform",
-        "as_released": released, "similarity_of": SOME, "seconds": seconds,
+        **size,
+        "space": dag.name,
+        "batch": BATCH,
+        "sampler": f"epsilon:{EPSILON}",
+        "learning_rate": RATE,
+        "learning_rate_log_z": RATE_LOG_Z,
+        "initial_log_z_of_tb": LOG_Z,
+        "backward": "uniform",
+        "as_released": released,
+        "similarity_of": SOME,
+        "seconds": seconds,
         "environment": environment(torch.device(device)),
-    }  # fmt: skip
+    }
     _write(folder / f"sampled{tag}.json", {"about": about, "runs": rows})
 
 
@@ -87,12 +96,27 @@ def _run(
     molecules that were drawn.
     """
     result = dl.train(
-        losses, dag, objective=objective, policy="mpnn", width=size["width"], depth=size["depth"],
-        sampler=f"epsilon:{EPSILON}", batch=BATCH, seeds=size["net_seeds"], steps=size["steps"], learning_rate=RATE,
-        decay=0.0, evaluations=1, device=device, learning_rate_log_z=RATE_LOG_Z,
-        initial_log_z=LOG_Z if objective == "tb" else 0.0, initial_log_flow=0.0, on_drawn=recorder(place / "drawn.int16"),
-        out=place, resume=True,
-    )  # fmt: skip
+        losses,
+        dag,
+        objective=objective,
+        policy="mpnn",
+        width=size["width"],
+        depth=size["depth"],
+        sampler=f"epsilon:{EPSILON}",
+        batch=BATCH,
+        seeds=size["net_seeds"],
+        steps=size["steps"],
+        learning_rate=RATE,
+        decay=0.0,
+        evaluations=1,
+        device=device,
+        learning_rate_log_z=RATE_LOG_Z,
+        initial_log_z=LOG_Z if objective == "tb" else 0.0,
+        initial_log_flow=0.0,
+        on_drawn=recorder(place / "drawn.int16"),
+        out=place,
+        resume=True,
+    )
     drawn = np.fromfile(place / "drawn.int16", dtype=np.int16)
     drawn = drawn.reshape(size["steps"], len(losses), size["net_seeds"], BATCH, -1).transpose(
         1, 2, 0, 3, 4

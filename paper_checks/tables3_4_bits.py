@@ -114,11 +114,21 @@ def settings(part: Part, name: str) -> dict[str, Any]:
     """
     scale = part.n_bits // part.word if name == "DB" else 1
     return {
-        "objective": OBJECTIVES[name], "sampler": "epsilon:0.001", "policy": "transformer", "steps": part.steps,
-        "batch": BATCH, "learning_rate": RATE, "learning_rate_log_z": RATE_LOG_Z, "decay": 0.0,
-        "max_grad_norm": scale * part.clip, "weight_decay": scale * WEIGHT_DECAY, "dropout": DROPOUT,
-        "initial_log_z": 0.0, "initial_log_flow": 0.0, "evaluations": part.evaluations,
-    }  # fmt: skip
+        "objective": OBJECTIVES[name],
+        "sampler": "epsilon:0.001",
+        "policy": "transformer",
+        "steps": part.steps,
+        "batch": BATCH,
+        "learning_rate": RATE,
+        "learning_rate_log_z": RATE_LOG_Z,
+        "decay": 0.0,
+        "max_grad_norm": scale * part.clip,
+        "weight_decay": scale * WEIGHT_DECAY,
+        "dropout": DROPOUT,
+        "initial_log_z": 0.0,
+        "initial_log_flow": 0.0,
+        "evaluations": part.evaluations,
+    }
 
 
 def where(part: Part, name: str, seed: int, runs: Path) -> Path:
@@ -251,11 +261,15 @@ def probe(
     low, middle, high = torch.quantile(residuals, torch.tensor([0.05, 0.5, 0.95]), dim=1)
     return [
         {
-            "gradient_norm": float(norms[:, k].median()), "clipped": float((norms[:, k] > part.clip).float().mean()),
-            "largest_pull": float(largest[:, k].median()), "x_5": float(low[k]), "x_50": float(middle[k]), "x_95": float(high[k]),
+            "gradient_norm": float(norms[:, k].median()),
+            "clipped": float((norms[:, k] > part.clip).float().mean()),
+            "largest_pull": float(largest[:, k].median()),
+            "x_5": float(low[k]),
+            "x_50": float(middle[k]),
+            "x_95": float(high[k]),
         }
         for k in range(len(losses))
-    ]  # fmt: skip
+    ]
 
 
 def records(
@@ -304,15 +318,28 @@ def _records(
             "seed": seed,
         }
         full = np.flatnonzero(modes[k] == policy.space.n_modes)
-        rows.append({
-            **key, "steps": part.steps, "clip": part.clip, "modes_found": int(modes[k, -1]), "n_modes": policy.space.n_modes,
-            "all_modes_by_step": int(result.steps[full[0]]) if full.size else "",
-            "mean_log_reward": float(result.metrics["mean_log_reward"][k, 0, -1]), "spearman": float(rank[k]),
-            "test_strings": len(near_modes(part.n_bits, part.word, seed=seed, every=part.every)),
-            "tv": "" if tv is None else float(tv[k]), "spearman_all_strings": "" if tv is None else float(rank_all[k]),
-            **{f"start_{name_}": value for name_, value in at_start[k].items()}, **probed[k],
-            "adam_step": float(effective[k]), "finite": bool(result.finite[k, 0]), "seconds": round(result.seconds, 1),
-        })  # fmt: skip
+        rows.append(
+            {
+                **key,
+                "steps": part.steps,
+                "clip": part.clip,
+                "modes_found": int(modes[k, -1]),
+                "n_modes": policy.space.n_modes,
+                "all_modes_by_step": int(result.steps[full[0]]) if full.size else "",
+                "mean_log_reward": float(result.metrics["mean_log_reward"][k, 0, -1]),
+                "spearman": float(rank[k]),
+                "test_strings": len(
+                    near_modes(part.n_bits, part.word, seed=seed, every=part.every)
+                ),
+                "tv": "" if tv is None else float(tv[k]),
+                "spearman_all_strings": "" if tv is None else float(rank_all[k]),
+                **{f"start_{name_}": value for name_, value in at_start[k].items()},
+                **probed[k],
+                "adam_step": float(effective[k]),
+                "finite": bool(result.finite[k, 0]),
+                "seconds": round(result.seconds, 1),
+            }
+        )
         for column, step_ in enumerate(result.steps):
             curves.append(
                 {

@@ -185,9 +185,14 @@ def figure(curves: list[dict[str, str]], part: str, n_modes: str) -> Figure:
                         linewidth=0,
                     )
                     panel.plot(
-                        steps, lines.mean(axis=0), color=COLOURS[k], linestyle=DASHES[k], marker=MARKERS[k],
-                        markersize=4, label=shown,
-                    )  # fmt: skip
+                        steps,
+                        lines.mean(axis=0),
+                        color=COLOURS[k],
+                        linestyle=DASHES[k],
+                        marker=MARKERS[k],
+                        markersize=4,
+                        label=shown,
+                    )
             panels[0, column].set_title(
                 f"{name}, {some[0]['bits']} bits, {len(seeds)} seed{'s' * (len(seeds) > 1)}"
             )

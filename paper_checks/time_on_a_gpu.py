@@ -52,8 +52,28 @@ MEASURED = Path(__file__).resolve().parent / "results" / "time_on_a_gpu" / "one_
 STEPS, WARM = 3, 1  # measured, and before
 REPLAYED, LAUNCHED, OPERATIONS_A_SECOND = 4e-6, 10e-6, 10e12
 # these only look at a tensor in another way: no kernel
-VIEWS = ("view", "expand", "select", "slice", "transpose", "permute", "unsqueeze", "squeeze", "split", "unbind", "detach",
-         "alias", "as_strided", "t.", "_unsafe_view", "movedim", "unfold", "diagonal", "empty", "lift_fresh")  # fmt: skip
+VIEWS = (
+    "view",
+    "expand",
+    "select",
+    "slice",
+    "transpose",
+    "permute",
+    "unsqueeze",
+    "squeeze",
+    "split",
+    "unbind",
+    "detach",
+    "alias",
+    "as_strided",
+    "t.",
+    "_unsafe_view",
+    "movedim",
+    "unfold",
+    "diagonal",
+    "empty",
+    "lift_fresh",
+)
 
 
 class Kernels(TorchDispatchMode):
@@ -146,9 +166,18 @@ def molecules(look=counted):
     for objective in figure5_molecules.OBJECTIVES:
         losses = figure5_molecules.losses(objective)
         found = look(
-            losses, space, objective=objective, policy="mpnn", width=size["width"], depth=size["depth"], batch=BATCH,
-            sampler=f"epsilon:{EPSILON}", seeds=size["net_seeds"], steps=size["steps"], learning_rate=RATE,
-        )  # fmt: skip
+            losses,
+            space,
+            objective=objective,
+            policy="mpnn",
+            width=size["width"],
+            depth=size["depth"],
+            batch=BATCH,
+            sampler=f"epsilon:{EPSILON}",
+            seeds=size["net_seeds"],
+            steps=size["steps"],
+            learning_rate=RATE,
+        )
         yield "Figure 5", f"molecules, {objective}", size["steps"], 1, LAUNCHED, *found
 
 
@@ -156,19 +185,28 @@ def page(rows, rates: dict[str, float] | None = None) -> str:
     """The page as text; `rates`: CPU seconds a step by case, as measured."""
     rates = rates or {}
     lines = [
-        "# How long the paper preset would take on a GPU", "",
-        "    python paper_checks/time_on_a_gpu.py", "",
-        "Counted on a CPU: kernels and floating-point operations of one training step of " "all losses and seeds that train",
-        f"together, the way a GPU goes. Assumed, not measured: {REPLAYED * 1e6:.0f} µs a " "kernel replayed in a CUDA graph, "
+        "# How long the paper preset would take on a GPU",
+        "",
+        "    python paper_checks/time_on_a_gpu.py",
+        "",
+        "Counted on a CPU: kernels and floating-point operations of one training step of "
+        "all losses and seeds that train",
+        f"together, the way a GPU goes. Assumed, not measured: {REPLAYED * 1e6:.0f} µs a "
+        "kernel replayed in a CUDA graph, "
         f"{LAUNCHED * 1e6:.0f} µs launched (molecules, whose",
-        f"rewards are computed on the CPU), and {OPERATIONS_A_SECOND / 1e12:.0f} TFLOP/s " "in float32. So the hours are an order of magnitude. "
+        f"rewards are computed on the CPU), and {OPERATIONS_A_SECOND / 1e12:.0f} TFLOP/s "
+        "in float32. So the hours are an order of magnitude. "
         "Not in them: evaluations and",
-        "the rewards of molecules.", "",
-        "Measured (`--measure`): CPU seconds of a step on one core, without a GPU, with " "trajectories about as long as they can be, and the hours",
-        "that the preset would take one core at that rate.", "",
-        "| check | case | steps | runs one after another | kernels a step | GFLOP a step " "| GPU: ms a step | GPU: hours | one core, measured: s a step | hours |",
+        "the rewards of molecules.",
+        "",
+        "Measured (`--measure`): CPU seconds of a step on one core, without a GPU, with "
+        "trajectories about as long as they can be, and the hours",
+        "that the preset would take one core at that rate.",
+        "",
+        "| check | case | steps | runs one after another | kernels a step | GFLOP a step "
+        "| GPU: ms a step | GPU: hours | one core, measured: s a step | hours |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]  # fmt: skip
+    ]
     total = one_core = 0.0
     for check, what, steps, times, seconds, kernels, operations in rows:
         step = kernels * seconds + operations / OPERATIONS_A_SECOND

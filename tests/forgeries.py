@@ -7,6 +7,7 @@ the loss, or something that cannot be known from it; none is what `derive` print
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -45,12 +46,10 @@ SENTENCES = (
 def resealed(verdict: dict[str, Any], kind: str) -> dict[str, Any]:
     """The claims, the citations and the seal made to fit the altered data, as a forger would."""
     for step in verdict["steps"]:
-        try:
+        with contextlib.suppress(KeyError, ValueError, AttributeError):
             step["claim"] = claim_of(
                 step["rule"], {k: v for k, v in step.items() if k not in ("rule", "claim")}
             )
-        except (KeyError, ValueError, AttributeError):
-            pass
     verdict["cites"] = cites(kind, verdict["steps"])
     return {**verdict, "seal": seal(verdict)}
 
@@ -126,9 +125,11 @@ def _altered(key: str, text: Any, others: Sequence[Mapping[str, Any]]) -> Iterat
     if isinstance(text, dict) and "cases" in text:
         for place, case in enumerate(text["cases"]):
             yield {
-                "cases": text["cases"][:place]
-                + [{**case, "value": "17"}]
-                + text["cases"][place + 1 :]
+                "cases": [
+                    *text["cases"][:place],
+                    {**case, "value": "17"},
+                    *text["cases"][place + 1 :],
+                ]
             }
             yield {"cases": text["cases"][:place] + text["cases"][place + 1 :]}
 

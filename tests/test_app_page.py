@@ -27,7 +27,6 @@ PAGE = Path(__file__).resolve().parents[1] / "divergence_lab" / "app" / "page.py
 PATIENCE = 120  # seconds; on a busy machine the first answer waits for imports
 
 # --- without a browser
-# ---------------------------------------------------------------------------------------
 
 
 def test_every_preset_survives_its_link():
@@ -121,7 +120,6 @@ def test_a_thread_that_fails_tells_the_reader(monkeypatch):
 
 
 # --- in the browser
-# ------------------------------------------------------------------------------------------
 
 # The time from the last move of a dragged slider to the last change of g's curve, both on the
 # page's own clock.

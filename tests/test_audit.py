@@ -66,7 +66,6 @@ def name(found):
 
 
 # --- the findings measured on torchgfn
-# -----------------------------------------------------------------------
 
 
 def check_linex(found):
@@ -148,7 +147,6 @@ def test_the_right_losses_of_torchgfn_are_cleared(cls, factor):
 
 
 # --- estimators of KL and preference losses
-# ------------------------------------------------------------------
 
 
 def test_k1_trains_nothing():
@@ -217,7 +215,6 @@ def test_the_dpo_loss_has_no_resting_point():
 
 
 # --- kinds of problems
-# ---------------------------------------------------------------------------------------
 
 
 def test_a_clipped_residual_changes_the_class():
@@ -368,7 +365,6 @@ def test_nothing_is_guessed_where_nothing_matches():
 
 
 # --- families with fitted parameters
-# -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -402,7 +398,6 @@ def test_reductions_are_seen(reduce, word):
 
 
 # --- negative controls, conventions, docstrings
-# ----------------------------------------------------------------
 
 
 def test_an_almost_linex_is_not_called_linex():

@@ -19,7 +19,6 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 # --- what is refused, in one line
-# ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -79,7 +78,6 @@ def test_the_json_has_the_keys_of_the_contract():
 
 
 # --- the command, and the page
-# -------------------------------------------------------------------------------
 
 
 def command(line, capsys):

@@ -88,7 +88,7 @@ def test_every_published_state_is_replayed_and_its_parents_are_the_published_one
             assert dag.allowed(state)[0, action]
             state = dag.step(state, torch.tensor([action]))
             added = [step * 6 + place for place in range(1, len(blocks.places[block]))]
-            stems = added + [0] if step == 0 else stems + added
+            stems = [*added, 0] if step == 0 else stems + added
         (found,) = fragment_states(state, blocks, 8)
         assert list(found.blocks) == entry["blockidxs"]
         assert sorted(map(list, found.bonds)) == sorted(entry["jbonds"])
@@ -236,9 +236,14 @@ def test_the_policy_needs_blocks_and_bad_texts_are_one_line(tmp_path):
     with pytest.raises(TrainingError, match="needs a space of blocks"):
         train(LOSSES, graph_from_text("hypergrid:2x5"), policy="mpnn")
     for text in (
-        "generated:molecules:1", "generated:molecules:99", "generated:molecules:x", f"generated:molecules:8:{tmp_path}",
-        f"molecules:T12x9:{tmp_path}", f"molecules:T12x4:{tmp_path}", "molecules:T12x4",
-    ):  # fmt: skip
+        "generated:molecules:1",
+        "generated:molecules:99",
+        "generated:molecules:x",
+        f"generated:molecules:8:{tmp_path}",
+        f"molecules:T12x9:{tmp_path}",
+        f"molecules:T12x4:{tmp_path}",
+        "molecules:T12x4",
+    ):
         with pytest.raises(ValueError) as caught:
             space_from_text(text)
         assert len(str(caught.value).splitlines()) == 1

@@ -276,7 +276,6 @@ def test_the_prover_refuses_what_is_false():
 
 
 # --- Pinsker
-# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,6 @@ def gone_within(seconds: float, pid: int) -> bool:
 
 
 # --- processes
-# -------------------------------------------------------------------------------------------------
 
 
 def test_a_question_is_answered_elsewhere_and_its_process_kept_warm():
@@ -156,7 +155,6 @@ def test_a_worker_may_ask_and_end_its_own(tmp_path):
 
 
 # --- processor time
-# ----------------------------------------------------------------------------------------------
 
 
 def test_a_search_that_the_machine_holds_up_gives_its_answer_afterwards(tmp_path):
@@ -264,7 +262,6 @@ def test_how_deep_a_search_may_recurse_depends_on_no_asker():
 
 
 # --- processes that end, and those that don't
-# --------------------------------------------------------------------
 
 
 def test_ending_a_worker_ends_those_below_it(tmp_path):

@@ -25,7 +25,6 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 # --- derivations
-# -----------------------------------------------------------------------------------------------
 
 
 def hang_at(where, budget, done):

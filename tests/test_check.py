@@ -124,7 +124,6 @@ def test_everything_of_the_catalogue_is_verified(part):
 
 
 # --- the cases that were found
-# -------------------------------------------------------------------------------
 
 
 @cache
@@ -230,7 +229,6 @@ def test_a_family_with_another_value_at_zero_is_refused():
 
 
 # --- what reaches the terminal
-# -------------------------------------------------------------------------------
 
 HOSTILE = (
     "\x1b]0;owned\x07\x1b[2J\r\neverything holds (1 loss)\n\u202eevil\u2066 " + "y" * 10_000_000

@@ -1,5 +1,6 @@
 """Certificates: every one verifies, and none with any step altered does."""
 
+import contextlib
 import copy
 import json
 
@@ -67,14 +68,10 @@ def reseal(verdict, kind):
     """
     for step in verdict["steps"]:
         data = {k: v for k, v in step.items() if k not in ("rule", "claim")}
-        try:
+        with contextlib.suppress(KeyError, ValueError, AttributeError):
             step["claim"] = claim_of(step["rule"], data)
-        except (KeyError, ValueError, AttributeError):
-            pass
-    try:
+    with contextlib.suppress(KeyError, TypeError):
         verdict["cites"] = cites(kind, verdict["steps"])
-    except (KeyError, TypeError):
-        pass
     verdict["seal"] = seal(verdict)
     return verdict
 

@@ -347,7 +347,6 @@ def test_the_module_runs_too_and_json_is_all_that_it_prints():
 
 
 # --- standard streams that are closed, or full
-# ---------------------------------------------------------------
 
 
 def test_a_full_disk_is_one_line(monkeypatch, capsys):

@@ -360,7 +360,7 @@ def test_every_command_of_the_page_runs(capsys, monkeypatch, tmp_path, command):
 
     monkeypatch.chdir(tmp_path)
     np.savetxt("residuals.txt", np.random.default_rng(0).logistic(size=500))
-    words, arrow, written = command.partition(" > ")
+    words, _arrow, _written = command.partition(" > ")
     arguments = shlex.split(words)
     if arguments[0] == "check":
         assert main(["design", "--count", "1", "--json"]) == 0

@@ -20,8 +20,11 @@ from divergence_lab.cli.commands import main
 from divergence_lab.training.sweeps import SweepError, read_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted(path for pattern in ("*.md", "docs/*.md", "paper_checks/*.md", "notebooks/*.md", "figures/*.md")
-               for path in ROOT.glob(pattern))  # fmt: skip
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "docs/*.md", "paper_checks/*.md", "notebooks/*.md", "figures/*.md")
+    for path in ROOT.glob(pattern)
+)
 COMMAND = re.compile(r"^(?:    |\$ )divergence-lab (.+?)(?:\s{2,}#.*)?$", re.MULTILINE)
 LINK = re.compile(r"!?\[[^\[\]]*\]\(([^)\s]+)\)")
 # What is not run here, and why. Everything else that a page shows is.
@@ -120,14 +123,26 @@ def test_the_grid_of_the_page_on_sweeps_is_a_sweep(tmp_path):
         read_sweep(tmp_path / "grid.json")
 
 
-BLOCKS = [pytest.param(path, at, block, id=f"{name(path)}:{at}") for path in PAGES if path.name not in OWN_TEST
-          for at, block in enumerate(re.findall(r"^```python\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE))]  # fmt: skip
+BLOCKS = [
+    pytest.param(path, at, block, id=f"{name(path)}:{at}")
+    for path in PAGES
+    if path.name not in OWN_TEST
+    for at, block in enumerate(
+        re.findall(r"^```python\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE)
+    )
+]
 
 
 @pytest.mark.parametrize("path, at, block", BLOCKS)
 def test_every_python_block_prints_what_its_comments_say(path, at, block, tmp_path):
-    found = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=850,
-                           env={**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"})  # fmt: skip
+    found = subprocess.run(
+        [sys.executable, "-c", block],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=850,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"},
+    )
     assert found.returncode == 0, found.stderr
     said = re.findall(r"^print\(.*\)  # (.+)$", block, re.MULTILINE)
     assert [line for line in found.stdout.splitlines() if line in said] == said, found.stdout
@@ -190,8 +205,23 @@ def test_every_link_leads_somewhere(path):
 def test_the_site_builds_without_a_warning(tmp_path):
     pytest.importorskip("material", reason="pip install '.[docs]'")
 
-    built = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")], cwd=ROOT,
-                           capture_output=True, text=True, timeout=850, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})  # fmt: skip
+    built = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mkdocs",
+            "build",
+            "--strict",
+            "--quiet",
+            "--site-dir",
+            str(tmp_path / "site"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=850,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+    )
     assert built.returncode == 0, built.stdout + built.stderr
     pages = {
         path.relative_to(tmp_path / "site").as_posix()

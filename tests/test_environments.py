@@ -36,7 +36,6 @@ def log_z(graph):
 
 
 # --- hyper-grids
-# ---------------------------------------------------------------------------------------------
 
 
 def paper_reward(cell, unit):
@@ -124,7 +123,6 @@ def test_bytes_per_state():
 
 
 # --- bit sequences
-# -------------------------------------------------------------------------------------------
 
 
 def test_bit_rewards_by_hand():
@@ -148,7 +146,7 @@ def test_any_empty_slot_takes_any_word():
     assert len(number) == 5**3
     for held, state in number.items():
         for slot, word in itertools.product(range(3), range(4)):
-            after = held[: 2 * slot] + (word // 2, word % 2) + held[2 * slot + 2 :]
+            after = (*held[: 2 * slot], word // 2, word % 2, *held[2 * slot + 2 :])
             empty = held[2 * slot] == 2
             assert graph.child[4 * slot + word, state] == (number[after] if empty else -1)
         assert graph.child[-1, state] == (graph.n_states if 2 not in held else -1)
@@ -178,7 +176,6 @@ def test_bit_errors():
 
 
 # --- trees and sets
-# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("branches", "depth"), [(2, 3), (3, 2), (1, 4), (5, 1)])
@@ -236,7 +233,6 @@ def test_size_errors():
 
 
 # --- from a function
-# -----------------------------------------------------------------------------------------
 
 
 def test_from_children_against_from_edges():
@@ -321,7 +317,6 @@ def test_the_bar_goes_to_standard_error_and_only_when_wished(capsys):
 
 
 # --- molecules
-# -----------------------------------------------------------------------------------------------
 
 
 def test_molecules():
@@ -367,7 +362,6 @@ def test_molecules_without_rdkit(monkeypatch):
 
 
 # --- texts
-# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def by_force(graph, chosen, model, walked, g, drawn):
 
 def same(one, other, parameters):
     torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-13)
-    leaves = [value for value in parameters.values()]
+    leaves = list(parameters.values())
     first = torch.autograd.grad(
         one.sum(), leaves, retain_graph=True, allow_unused=True, materialize_grads=True
     )

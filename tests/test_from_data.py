@@ -36,7 +36,6 @@ def _derive_once():
 
 
 # --- the wishes
-# ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.timeout(600)
@@ -123,7 +122,6 @@ def test_simplest_is_the_fraction_of_smallest_denominator():
 
 
 # --- data
-# ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -178,7 +176,6 @@ def test_residuals_are_fitted_within_the_class(wishes):
 
 
 # --- training
-# ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("steps", (2, 3, 5))

@@ -419,9 +419,15 @@ def test_trajectories_that_end_early_add_nothing_after_their_stop(objective, bac
     }
     laws = [
         train(
-            {"quadratic": lambda x: x**2 / 2}, graph_from_text("hypergrid:2x5"), objective=objective,
-            backward=backward, evaluate=way, dtype=torch.float64, stop_logit=0.0, **settings,
+            {"quadratic": lambda x: x**2 / 2},
+            graph_from_text("hypergrid:2x5"),
+            objective=objective,
+            backward=backward,
+            evaluate=way,
+            dtype=torch.float64,
+            stop_logit=0.0,
+            **settings,
         ).terminal
         for way in ("all states", "visited")
-    ]  # fmt: skip
+    ]
     np.testing.assert_allclose(*laws, rtol=0, atol=1e-12)

@@ -33,7 +33,7 @@ def test_grid_against_its_description(dimensions, side):
         )
         assert graph.child[dimensions, state] == graph.n_states
         for axis in range(dimensions):
-            up = cell[:axis] + (cell[axis] + 1,) + cell[axis + 1 :]
+            up = (*cell[:axis], cell[axis] + 1, *cell[axis + 1 :])
             assert graph.child[axis, state] == number.get(up, -1)
         assert graph.n_parents[state] == sum(x > 0 for x in cell)
         hot = np.flatnonzero(graph.features[state]).tolist()

@@ -91,9 +91,22 @@ def test_training_writes_no_place_twice(env, objective, policy, drawn):
     ):
         with Writes() as seen:
             train(
-                LOSSES, space_from_text(env), objective=objective, policy=policy, sampler=drawn, evaluate=way, seeds=1 if policy == "transformer" else 4, steps=2,
-                batch=8, evaluations=1, device="cpu", progress=False, width=4, depth=1, window=0 if "gen" in env else 12,
-            )  # fmt: skip
+                LOSSES,
+                space_from_text(env),
+                objective=objective,
+                policy=policy,
+                sampler=drawn,
+                evaluate=way,
+                seeds=1 if policy == "transformer" else 4,
+                steps=2,
+                batch=8,
+                evaluations=1,
+                device="cpu",
+                progress=False,
+                width=4,
+                depth=1,
+                window=0 if "gen" in env else 12,
+            )
         assert seen.count or policy == "tabular" or "generated" in env
 
 

@@ -245,7 +245,6 @@ def test_a_family_without_its_assumptions_is_refused_with_a_way_out():
 
 
 # --- without a closed form of g
-# ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", ["sqrt(1 + t + t**3)", "t*atan(t)**2"])
@@ -290,7 +289,6 @@ def test_generators_beyond_every_power():
 
 
 # --- what is refused, the gauge
-# ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -333,7 +331,6 @@ def test_the_gauge_at_a_kink_keeps_zero_between_the_slopes(text, gauge):
 
 
 # --- the commands
-# --------------------------------------------------------------------------------------------
 
 
 def parser():

@@ -177,11 +177,16 @@ def test_without_weights_the_reward_is_qed_and_says_so(capsys):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["score", "not a molecule"], ["score", "C", "--data", "no_such_folder"], ["score", "no_such.json"],
-        ["score", "bad.json"], ["score", "states.json"], ["fetch", "a", "b"], ["fetch", "a", "--from", "no-address"],
+        ["score", "not a molecule"],
+        ["score", "C", "--data", "no_such_folder"],
+        ["score", "no_such.json"],
+        ["score", "bad.json"],
+        ["score", "states.json"],
+        ["fetch", "a", "b"],
+        ["fetch", "a", "--from", "no-address"],
         ["fetch", "bad.json/folder"],
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_one_line(arguments, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("bad.json").write_text("{")
@@ -197,9 +202,12 @@ def test_states_that_are_no_molecules_are_refused():
     blocks = Blocks(("CC", "O"), ((0, 1), (0,)))
     assert smiles_of(assemble(FragmentState((0, 1), ((0, 1, 1, 0),), ((0, 0),)), blocks)) == "CCO"
     for state in (
-        FragmentState((0, 7), (), ()), FragmentState((), (), ()), FragmentState((0, 1), ((0, 1, 9, 0),), ()),
-        FragmentState((0,), (), ((0, 5),)), FragmentState((0, 1, 1, 1, 1), tuple((0, n, 0, 0) for n in range(1, 5)), ()),
-    ):  # fmt: skip
+        FragmentState((0, 7), (), ()),
+        FragmentState((), (), ()),
+        FragmentState((0, 1), ((0, 1, 9, 0),), ()),
+        FragmentState((0,), (), ((0, 5),)),
+        FragmentState((0, 1, 1, 1, 1), tuple((0, n, 0, 0) for n in range(1, 5)), ()),
+    ):
         with pytest.raises(MoleculeError):
             assemble(state, blocks)
     with pytest.raises(MoleculeError, match="single, double, triple"):

@@ -79,13 +79,14 @@ class NoConstants(TorchFunctionMode):
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if (
-            function in (torch.tensor, torch.as_tensor, torch.asarray)
-            and kwargs.get("device") is not None
+            (
+                function in (torch.tensor, torch.as_tensor, torch.asarray)
+                and kwargs.get("device") is not None
+            )
+            and torch.device(kwargs["device"]).type != "cpu"
+            and not isinstance(args[0], torch.Tensor)
         ):
-            if torch.device(kwargs["device"]).type != "cpu" and not isinstance(
-                args[0], torch.Tensor
-            ):
-                raise Waited(f"{function.__name__}: a constant is sent to the device")
+            raise Waited(f"{function.__name__}: a constant is sent to the device")
         return function(*args, **kwargs)
 
 
@@ -97,7 +98,7 @@ def prepared(space, **given):
 
 def never_waits(monkeypatch, space, **given):
     monkeypatch.setattr(settings, "_device", lambda name: torch.device("meta"))
-    inputs, advance = training._advancing(*prepared(space, **given))
+    _inputs, advance = training._advancing(*prepared(space, **given))
     advance(0.1)  # constants of the space are sent to the device once
     with NoWaiting() as watched, NoConstants():
         advance(0.2)

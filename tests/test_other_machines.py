@@ -14,10 +14,30 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = (
-    "audit", "blocks", "bridge", "docs", "entry", "exact", "exact_training", "expected", "export", "generated", "index_writes", "metrics",
-    "molecules", "no_waiting", "objectives", "places", "policies", "results", "sampling", "schedules", "theorem_gradients", "training",
+    "audit",
+    "blocks",
+    "bridge",
+    "docs",
+    "entry",
+    "exact",
+    "exact_training",
+    "expected",
+    "export",
+    "generated",
+    "index_writes",
+    "metrics",
+    "molecules",
+    "no_waiting",
+    "objectives",
+    "places",
+    "policies",
+    "results",
+    "sampling",
+    "schedules",
+    "theorem_gradients",
+    "training",
     "transformer",
-)  # fmt: skip
+)
 BUSY = 10
 
 
@@ -51,9 +71,23 @@ def test_what_computes_gives_the_same_answers(machine):
             loop = busy.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
             busy.callback(loop.kill)
         found = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-n", str(max(2, loops)), "-p", "no:cacheprovider", *files], cwd=ROOT,
-            env={**os.environ, **known}, capture_output=True, text=True, timeout=2300,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-n",
+                str(max(2, loops)),
+                "-p",
+                "no:cacheprovider",
+                *files,
+            ],
+            cwd=ROOT,
+            env={**os.environ, **known},
+            capture_output=True,
+            text=True,
+            timeout=2300,
+        )
     passed = re.findall(r"(\d+) passed", found.stdout)
     print(f"{machine}: {passed} tests of {len(files)} files passed, {loops} busy loops")
     assert found.returncode == 0, found.stdout[-6000:]

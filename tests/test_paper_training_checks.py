@@ -131,8 +131,19 @@ def test_rewards_are_clamped_from_below_and_nothing_else_changes():
 
 def test_flow_matching_draws_from_its_own_flows_where_states_are_visited():
     """The stop's flow is R(s) when drawing too: both ways of evaluating learn the same numbers."""
-    given = {"objective": "fm", "backward": "learned", "policy": "mlp", "width": 16, "seeds": 2, "steps": 12, "batch": 16,
-             "dtype": torch.float64, "evaluations": 3, "device": "cpu", "window": 64}  # fmt: skip
+    given = {
+        "objective": "fm",
+        "backward": "learned",
+        "policy": "mlp",
+        "width": 16,
+        "seeds": 2,
+        "steps": 12,
+        "batch": 16,
+        "dtype": torch.float64,
+        "evaluations": 3,
+        "device": "cpu",
+        "window": 64,
+    }
     ways = [
         train({"q": squared}, dl.hypergrid(2, 8), evaluate=way, **given)
         for way in ("visited", "all states")
@@ -227,8 +238,10 @@ def test_a_page_shows_the_longest_run_of_each_case(figure3, tmp_path, monkeypatc
     import figure3_page
 
     monkeypatch.setattr(figure3.presets, "HERE", tmp_path / "paper_checks")
-    short, long = (tuple(figure3.Case("hypergrid:2x4:paper", o, steps, 32, 2, 2) for o in objectives)
-                   for steps, objectives in ((4, ("tb", "db")), (6, ("tb",))))  # fmt: skip
+    short, long = (
+        tuple(figure3.Case("hypergrid:2x4:paper", o, steps, 32, 2, 2) for o in objectives)
+        for steps, objectives in ((4, ("tb", "db")), (6, ("tb",)))
+    )
     for preset, cases in (("paper", long), ("standard", short)):
         assert figure3.main(["--preset", preset, "--device", "cpu"], cases) == 0
     page = (tmp_path / "paper_checks" / "figure3_hypergrid.md").read_text()
@@ -244,8 +257,13 @@ def test_a_page_shows_the_longest_run_of_each_case(figure3, tmp_path, monkeypatc
 
 
 def test_the_grids_beyond_the_paper_run(beyond, tmp_path, capsys, monkeypatch):
-    for name, short in {"SPACES": ["hypergrid:2x4:paper"], "MORE": ["jsd", beyond.DESIGNED], "SAMPLERS": ["on", "backward"],
-                        "ALPHAS": ["0", "1"], "RATES": [0.01, 0.1]}.items():  # fmt: skip
+    for name, short in {
+        "SPACES": ["hypergrid:2x4:paper"],
+        "MORE": ["jsd", beyond.DESIGNED],
+        "SAMPLERS": ["on", "backward"],
+        "ALPHAS": ["0", "1"],
+        "RATES": [0.01, 0.1],
+    }.items():
         monkeypatch.setattr(beyond, name, short)
     size = {"seeds": 2, "steps": 4, "batch": 8, "evaluations": 2}
     assert beyond.main(["--out", str(tmp_path)], size) == 0

@@ -314,7 +314,6 @@ def test_agreement_without_a_proof_gives_no_name(monkeypatch):
 
 
 # --- the proofs
-# ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,6 @@ def test_ten_busy_loops_beside_it_change_nothing(tmp_path):
 
 
 # --- stored proofs of families
-# -----------------------------------------------------------------------------------
 
 
 def test_every_stored_proof_is_one():

@@ -143,12 +143,16 @@ def test_a_setting_of_the_wrong_kind_is_one_line_and_keeps_no_other_job_from_run
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not JSON"), ("[]", "write"), ('{"grid": {"colour": [1]}}', "setting 'colour' is not known"),
-        ('{"fixed": {"losses": [3], "env": "hypergrid:2x4"}}', "losses is .3.; give"), ('{"fixed": [1]}', "write"),
+        ("{", "not JSON"),
+        ("[]", "write"),
+        ('{"grid": {"colour": [1]}}', "setting 'colour' is not known"),
+        ('{"fixed": {"losses": [3], "env": "hypergrid:2x4"}}', "losses is .3.; give"),
+        ('{"fixed": [1]}', "write"),
         ('{"fixed": {"losses": ["quadratic"], "env": 7}}', "env is 7; give"),
-        ('{"grid": {"steps": 5}}', "grid: steps is no list"), ('{"fixed": {"env": "hypergrid:2x4"}}', "names no losses"),
+        ('{"grid": {"steps": 5}}', "grid: steps is no list"),
+        ('{"fixed": {"env": "hypergrid:2x4"}}', "names no losses"),
     ],
-)  # fmt: skip
+)
 def test_bad_files_are_one_line(tmp_path, capsys, content, message):
     (tmp_path / "sweep.json").write_text(content)
     with pytest.raises(SweepError, match=message):

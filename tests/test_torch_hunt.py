@@ -29,7 +29,6 @@ from divergence_lab.theory.expressions.symbols import x
 from tests.torch_hunt import composed, drawn, faults
 
 # --- the hunt
-# ------------------------------------------------------------------------------------------------
 
 QUICK, SLOW_PARTS, SLOW_EACH = 40, 8, 250
 
@@ -194,7 +193,6 @@ def test_where_numbers_end_and_next_to_zero(text):
 
 
 # --- what the verifier must not let through
-# ------------------------------------------------------------------
 
 
 def side(text: str, sign: int = 1) -> Side:
@@ -342,7 +340,6 @@ def test_powers_of_torch_are_as_exact_as_is_stated():
 
 
 # --- the object
-# ----------------------------------------------------------------------------------------------
 
 KINDS = ["quadratic", "linex(1/2)", "log(cosh(x))", "huber(1)", "loglog_growth", "linex(48)", "jsd"]
 built = functools.cache(lambda text: to_torch(loss(text)))

@@ -34,8 +34,10 @@ WORDS, SLOTS = 8, 4
 def moved(parameters, seed=0):
     """Parameters in which nothing is 0, 1 or equal by chance of initialisation."""
     generator = torch.Generator().manual_seed(seed)
-    return {key: value + 0.2 * torch.randn(value.shape, generator=generator, dtype=value.dtype)
-            for key, value in parameters.items()}  # fmt: skip
+    return {
+        key: value + 0.2 * torch.randn(value.shape, generator=generator, dtype=value.dtype)
+        for key, value in parameters.items()
+    }
 
 
 def some_states(members, count, seed=0):
@@ -49,16 +51,25 @@ def torch_encoder(parameters, member, dropout=0.0):
     layer = torch.nn.TransformerEncoderLayer(64, 8, 64, dropout, batch_first=True)
     encoder = torch.nn.TransformerEncoder(layer, 3, enable_nested_tensor=False).double()
     for number, one in enumerate(encoder.layers):
-        p = {key.removesuffix(f"_{number}"): value[member] for key, value in parameters.items()
-             if key.endswith(f"_{number}")}  # fmt: skip
+        p = {
+            key.removesuffix(f"_{number}"): value[member]
+            for key, value in parameters.items()
+            if key.endswith(f"_{number}")
+        }
         pairs = [
-            (one.self_attn.in_proj_weight, p["qkv_weight"].T), (one.self_attn.in_proj_bias, p["qkv_bias"][0]),
-            (one.self_attn.out_proj.weight, p["mix_weight"].T), (one.self_attn.out_proj.bias, p["mix_bias"][0]),
-            (one.linear1.weight, p["in_weight"].T), (one.linear1.bias, p["in_bias"][0]),
-            (one.linear2.weight, p["out_weight"].T), (one.linear2.bias, p["out_bias"][0]),
-            (one.norm1.weight, p["scale_1"][0]), (one.norm1.bias, p["shift_1"][0]),
-            (one.norm2.weight, p["scale_2"][0]), (one.norm2.bias, p["shift_2"][0]),
-        ]  # fmt: skip
+            (one.self_attn.in_proj_weight, p["qkv_weight"].T),
+            (one.self_attn.in_proj_bias, p["qkv_bias"][0]),
+            (one.self_attn.out_proj.weight, p["mix_weight"].T),
+            (one.self_attn.out_proj.bias, p["mix_bias"][0]),
+            (one.linear1.weight, p["in_weight"].T),
+            (one.linear1.bias, p["in_bias"][0]),
+            (one.linear2.weight, p["out_weight"].T),
+            (one.linear2.bias, p["out_bias"][0]),
+            (one.norm1.weight, p["scale_1"][0]),
+            (one.norm1.bias, p["shift_1"][0]),
+            (one.norm2.weight, p["scale_2"][0]),
+            (one.norm2.bias, p["shift_2"][0]),
+        ]
         for theirs, ours in pairs:
             theirs.data = ours.clone()
     return encoder.train(dropout > 0)
@@ -104,9 +115,20 @@ def test_it_starts_as_torch_starts():
     parameters = policy.init([5], dtype=torch.float64)
     layer = torch.nn.TransformerEncoderLayer(64, 8, 64)
     theirs = torch.nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
-    names = {"qkv_weight": "self_attn.in_proj_weight", "qkv_bias": "self_attn.in_proj_bias", "mix_weight": "self_attn.out_proj.weight",
-             "mix_bias": "self_attn.out_proj.bias", "in_weight": "linear1.weight", "in_bias": "linear1.bias", "out_weight": "linear2.weight",
-             "out_bias": "linear2.bias", "scale_1": "norm1.weight", "shift_1": "norm1.bias", "scale_2": "norm2.weight", "shift_2": "norm2.bias"}  # fmt: skip
+    names = {
+        "qkv_weight": "self_attn.in_proj_weight",
+        "qkv_bias": "self_attn.in_proj_bias",
+        "mix_weight": "self_attn.out_proj.weight",
+        "mix_bias": "self_attn.out_proj.bias",
+        "in_weight": "linear1.weight",
+        "in_bias": "linear1.bias",
+        "out_weight": "linear2.weight",
+        "out_bias": "linear2.bias",
+        "scale_1": "norm1.weight",
+        "shift_1": "norm1.bias",
+        "scale_2": "norm2.weight",
+        "shift_2": "norm2.bias",
+    }
     for number, one in enumerate(theirs.layers):
         state = one.state_dict()
         assert set(names.values()) == set(state)
@@ -270,8 +292,16 @@ def test_tied_flows_on_a_list_of_states():
     torch.testing.assert_close(model.log_flow[0, full], torch.tensor(graph.log_reward)[full])
     assert model.log_z[0] == model.log_flow[0, 0] == parameters["rows"][0, -1, 0]
     for text in ("tied-db", "tied-subtb(1.5)"):
-        result = train({"q": dl.to_torch(dl.loss("quadratic"))}, graph, objective=text, seeds=1, exact=True,
-                       steps=200, evaluations=1, progress=False)  # fmt: skip
+        result = train(
+            {"q": dl.to_torch(dl.loss("quadratic"))},
+            graph,
+            objective=text,
+            seeds=1,
+            exact=True,
+            steps=200,
+            evaluations=1,
+            progress=False,
+        )
         assert result.metrics["tv"][0, 0, -1] < 0.02
         assert result.log_z[0, 0] == pytest.approx(result.log_z_true, abs=0.05)
 
@@ -318,8 +348,17 @@ LOSSES = {name: dl.to_torch(dl.loss(name)) for name in ("quadratic", "shifted_co
 
 def test_a_member_is_the_single_run_with_its_seed(monkeypatch):
     monkeypatch.setattr(evaluation, "SAMPLES", 8)
-    settings = {"policy": "transformer", "objective": "tied-fl-db", "steps": 3, "batch": 4, "dropout": 0.1, "weight_decay": 1e-3,
-                "dtype": torch.float64, "evaluations": 2, "progress": False}  # fmt: skip
+    settings = {
+        "policy": "transformer",
+        "objective": "tied-fl-db",
+        "steps": 3,
+        "batch": 4,
+        "dropout": 0.1,
+        "weight_decay": 1e-3,
+        "dtype": torch.float64,
+        "evaluations": 2,
+        "progress": False,
+    }
     together = train(LOSSES, SPACE, seeds=[4, 9], **settings)
     alone = train({"shifted_cosh": LOSSES["shifted_cosh"]}, SPACE, seeds=[9], **settings)
     for name, values in together.metrics.items():
@@ -333,8 +372,18 @@ def test_a_member_is_the_single_run_with_its_seed(monkeypatch):
 
 
 def test_it_learns():
-    result = train(LOSSES, generated_bits(4, 2), policy="transformer", objective="tied-fl-db", seeds=1, steps=150, batch=16,
-                   evaluations=1, progress=False, initial_log_flow=0.0)  # fmt: skip
+    result = train(
+        LOSSES,
+        generated_bits(4, 2),
+        policy="transformer",
+        objective="tied-fl-db",
+        seeds=1,
+        steps=150,
+        batch=16,
+        evaluations=1,
+        progress=False,
+        initial_log_flow=0.0,
+    )
     assert np.abs(result.metrics["log_z_bound"][..., -1] - result.log_z_true).max() < 0.1
 
 
@@ -369,7 +418,6 @@ def test_only_words_are_read():
 
 
 # --- P_T(x) from samples
-# ---------------------------------------------------------------------------------------
 
 
 def listed_law(policy, parameters, graph, words):

@@ -35,7 +35,6 @@ def accepted(text, kind, verdict):
 
 
 # --- conclusions
-# ---------------------------------------------------------------------------------------------
 
 ZERO_AVOIDING = "Piecewise((x**2/2, x < 0), ((exp(x)-x-1)/((2+x)*log(2+x)), True))"
 
@@ -121,7 +120,6 @@ def test_a_kink_beside_an_infinite_slope_at_0_counts_for_symmetry():
 
 
 # --- signs with parameters
-# -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -167,7 +165,6 @@ def test_a_value_at_a_break_is_a_limit_where_substitution_makes_0_of_0_times_inf
 
 
 # --- tails
-# ---------------------------------------------------------------------------------------------------
 
 
 def test_the_remainder_of_an_exponential_counts_a_ball_around_0():

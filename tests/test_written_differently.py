@@ -112,7 +112,6 @@ def test_the_sign_of_an_algebraic_number_is_that_of_its_digits(number, shift):
 
 
 # --- tails, germs, signs
-# -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -229,7 +228,6 @@ def test_thousands_of_functions_written_in_two_ways():
 
 
 # --- whole verdicts
-# ------------------------------------------------------------------------------------------
 
 
 def _verdicts(text: str) -> dict[str, bool | None]:

@@ -269,7 +269,6 @@ def _audited(
 
 
 # --- the parts
-# -----------------------------------------------------------------------------------------------
 
 
 def _identified(looked_at: Subject, low: float, high: float) -> tuple[Found | None, float, bool]:

@@ -91,7 +91,7 @@ def identify(
     if not ranked:
         return None
     best = max(share for share, _ in ranked)
-    for share, candidate in sorted(
+    for _share, candidate in sorted(
         ranked, key=lambda row: (row[0] < best - SHARE, row[1].rank, -row[0])
     ):
         found = _confirmed(candidate, points, slopes, gauge, tolerance)
@@ -111,7 +111,6 @@ def _run(points: np.ndarray, matched: np.ndarray) -> slice:
 
 
 # --- candidates
-# ----------------------------------------------------------------------------------------------
 
 
 def _candidates(points: np.ndarray, slopes: np.ndarray, tolerance: float) -> Iterator[_Candidate]:
@@ -290,7 +289,6 @@ def _two_sides(z: np.ndarray, s: np.ndarray, tolerance: float) -> Iterator[_Cand
 
 
 # --- exact numbers, and the confirmation
-# ---------------------------------------------------------------------
 
 
 def snap(value: float, tolerance: float) -> tuple[sp.Expr, bool]:

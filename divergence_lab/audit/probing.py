@@ -166,7 +166,6 @@ def _chunk(
 
 
 # --- what kind of callable is it?
-# ----------------------------------------------------------------------------
 
 
 def _looked_at(found: Subject) -> Subject:

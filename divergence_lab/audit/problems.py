@@ -81,7 +81,6 @@ def rounded(points: np.ndarray, dtype: torch.dtype) -> np.ndarray:
 
 
 # --- states along the line
-# -----------------------------------------------------------------------------------
 
 
 def states(
@@ -233,7 +232,6 @@ def _saturates(subject: Subject, run: Stretch, dtype: torch.dtype, left: bool) -
 
 
 # --- near agreement
-# ------------------------------------------------------------------------------------------
 
 
 def at_zero(subject: Subject, dtype: torch.dtype, gauge: float) -> list[Problem]:
@@ -342,7 +340,6 @@ def _pairs(
 
 
 # --- jumps of the gradient
-# -----------------------------------------------------------------------------------
 
 
 def _noise(points: np.ndarray, seen: np.ndarray, dtype: torch.dtype) -> np.ndarray:

@@ -172,7 +172,6 @@ def _kept(keep: Path | None, of: list) -> dict[str, list[Row]]:
 
 
 # --- training
-# -----------------------------------------------------------------------------------------
 
 
 def sweep(
@@ -232,7 +231,6 @@ def _training_rows(
 
 
 # --- the exact law
-# ------------------------------------------------------------------------------------
 
 
 def law_alone(size: str, device: torch.device) -> list[Row]:
@@ -308,7 +306,6 @@ def law_beside(size: str, present: Sequence[str], device: torch.device) -> list[
 
 
 # --- exact training, memory, crossover
-# ----------------------------------------------------------------
 
 
 def exact_training(size: str, losses: Mapping[str, Any], device: torch.device) -> list[Row]:

@@ -104,7 +104,6 @@ def law_calls(
 
 
 # --- memory
-# -------------------------------------------------------------------------------------------
 
 
 def bytes_per_state_and_member(case: str, device: str) -> float:
@@ -159,7 +158,6 @@ def _half_square(x: Tensor) -> Tensor:
 
 
 # --- the machine
-# --------------------------------------------------------------------------------------
 
 
 def describe(device: torch.device) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def dilogarithm(z: Tensor) -> Tensor:
     """Li_2(z) for -1 <= z <= 0, by a series in u = log(1 - z) <= log 2."""
     u = torch.log1p(-z)
     square = u * u
-    odd = [k for k in range(2, DILOG_TERMS, 2)]
+    odd = list(range(2, DILOG_TERMS, 2))
     total = square * _DILOGARITHM[odd[-1]]
     for k in odd[-2::-1]:
         total = (total + _DILOGARITHM[k]) * square

@@ -151,7 +151,6 @@ def _input_errors() -> tuple[type[ValueError], ...]:
 
 
 # --- arguments
-# -----------------------------------------------------------------------------------------------
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -319,7 +318,6 @@ def _print_json(document: Any) -> None:
 
 
 # --- derive
-# --------------------------------------------------------------------------------------------------
 
 
 def _derive(options: argparse.Namespace) -> int:
@@ -421,7 +419,6 @@ def _answer(verdict: Verdict) -> str:
 
 
 # --- report
-# --------------------------------------------------------------------------------------------------
 
 
 def _report(options: argparse.Namespace) -> int:

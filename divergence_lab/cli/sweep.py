@@ -29,9 +29,11 @@ def add_command(
         "--out", required=True, metavar="DIR", help="a folder for each run, and table.csv"
     )
     one.add_argument(
-        "--cluster", default="auto", choices=("auto", "slurm", "local", "none"),
+        "--cluster",
+        default="auto",
+        choices=("auto", "slurm", "local", "none"),
         help="auto: Slurm where it is, else processes here; none: this process (auto)",
-    )  # fmt: skip
+    )
     one.add_argument(
         "--workers", type=positive, default=2, metavar="N", help="runs at the same time (2)"
     )

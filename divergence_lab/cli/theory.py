@@ -79,7 +79,6 @@ def add_commands(
 
 
 # --- invert
-# --------------------------------------------------------------------------------------------------
 
 
 def _invert(options: argparse.Namespace, describe: Callable[[str, Derivation, bool], str]) -> int:
@@ -184,7 +183,6 @@ def inversion_to_json(inversion: Inversion, derivation: Derivation) -> dict[str,
 
 
 # --- catalogue
-# -----------------------------------------------------------------------------------------------
 
 
 def _catalogue(options: argparse.Namespace) -> int:

@@ -133,7 +133,6 @@ def _say(what: str) -> None:
 
 
 # --- comparison
-# ----------------------------------------------------------------------------------------------
 
 # What the table compares: divergence from the target p to the learned law q, each over the terminal
 # states.
@@ -232,7 +231,6 @@ def _json_ready(value: Any) -> Any:
 
 
 # --- figures
-# -------------------------------------------------------------------------------------------------
 
 
 def draw(study: Study, torch_losses: Mapping[str, TorchLoss], out: Path) -> dict[str, Path]:
@@ -253,7 +251,6 @@ def draw(study: Study, torch_losses: Mapping[str, TorchLoss], out: Path) -> dict
 
 
 # --- the page
-# ------------------------------------------------------------------------------------------------
 
 
 def render(study: Study, figures: Mapping[str, Path]) -> str:

@@ -130,7 +130,6 @@ def _constant(listing: Listing) -> Tensor:
 
 
 # --- weights
-# -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +169,6 @@ def _weights(listing: Listing, point: Point, scheme: Scheme, buffer: Tensor | No
 
 
 # --- potentials
-# ----------------------------------------------------------------------------------------------
 
 
 def forward_potential(theory: Theory, a: float, b: float, log_pb: Tensor, log_pf: Tensor) -> Tensor:
@@ -214,7 +212,6 @@ def _target(theory: Theory, role: str, found: Objects, parts: Sequence[Term], he
 
 
 # --- one row
-# -------------------------------------------------------------------------------------------------
 
 
 def _check(

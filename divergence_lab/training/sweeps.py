@@ -26,10 +26,29 @@ CLUSTERS = ("auto", "slurm", "local", "none")
 TEXTS = ("losses", "env")
 # what `train` takes beside these; the rest says how it runs, not what it is
 SETTINGS = (
-    "objective", "sampler", "backward", "exact", "seeds", "steps", "batch", "policy", "width", "depth", "evaluate", "window",
-    "learning_rate", "learning_rate_log_z", "decay", "max_grad_norm", "initial_log_z", "initial_log_flow",
-    "stop_logit", "evaluations", "weight_decay", "dropout",
-)  # fmt: skip
+    "objective",
+    "sampler",
+    "backward",
+    "exact",
+    "seeds",
+    "steps",
+    "batch",
+    "policy",
+    "width",
+    "depth",
+    "evaluate",
+    "window",
+    "learning_rate",
+    "learning_rate_log_z",
+    "decay",
+    "max_grad_norm",
+    "initial_log_z",
+    "initial_log_flow",
+    "stop_logit",
+    "evaluations",
+    "weight_decay",
+    "dropout",
+)
 ATTEMPTS = 3
 
 

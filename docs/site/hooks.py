@@ -48,7 +48,9 @@ LINK = re.compile(r"\[([^\[\]]*)\]\(([^)\s]+)\)")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 IN_NOTEBOOK = re.compile(
     r"""(<pre\b.*?</pre>|<code\b.*?</code>|<script\b.*?</script>|<style\b.*?</style>|<div class="clipboard-copy-txt".*?</div>)"""
-    r"""|(\$\$?)([^$]+)\2""", re.DOTALL)  # fmt: skip
+    r"""|(\$\$?)([^$]+)\2""",
+    re.DOTALL,
+)
 MATHML = LatexToMathML()
 # a font with the metrics that formulas need, served by the site itself
 FONT = next((Path(find_spec("ziamath").origin).parent / "fonts").glob("*Math*.ttf"))

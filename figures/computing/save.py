@@ -219,7 +219,10 @@ def fits() -> dict:
     search from four starts.
     """
     grid = np.linspace(-6, 6, 241)
-    bump = lambda centre, width: -(((grid - centre) / width) ** 2) / 2
+
+    def bump(centre, width):
+        return -(((grid - centre) / width) ** 2) / 2
+
     target = 0.65 * np.exp(bump(-2, 0.7)) + 0.35 * np.exp(bump(2.2, 0.7))
     target /= target.sum()
     content = {"grid": grid.tolist(), "target": target.tolist(), "losses": []}

@@ -99,7 +99,6 @@ def _secants(e: sp.Expr) -> sp.Expr:
 
 
 # --- near 0: E - E(0) without the difference
-# -----------------------------------------------------------------
 
 
 def _centred(e: sp.Expr) -> sp.Expr:
@@ -148,7 +147,6 @@ def _less(e: sp.Expr) -> sp.Expr:
 
 
 # --- sums of exponentials
-# ------------------------------------------------------------------------------------
 
 
 def _rates(e: sp.Expr) -> tuple[dict[sp.Expr, sp.Expr], sp.Expr]:
@@ -238,7 +236,6 @@ def _paired(e: sp.Expr) -> sp.Expr:
 
 
 # --- far out: the largest exponential in front
-# ---------------------------------------------------------------
 
 
 def _far(e: sp.Expr, sign: int) -> sp.Expr:
@@ -305,7 +302,6 @@ def _decaying(e: sp.Expr, sign: int) -> sp.Expr:
 
 
 # --- dilogarithms
-# --------------------------------------------------------------------------------------------
 
 
 def _dilogarithms(e: sp.Expr, sign: int) -> sp.Expr:

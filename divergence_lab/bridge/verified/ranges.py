@@ -207,7 +207,6 @@ def _joined(stretches: list[Stretch]) -> tuple[Stretch, ...]:
 
 
 # --- one side
-# ------------------------------------------------------------------------------------------------
 
 
 def _cover(side: Side, known: Sequence[Candidate]) -> list[_Part]:
@@ -416,7 +415,6 @@ def _ray(side: Side, place: float) -> list[_Part]:
 
 
 # --- both sides
-# ----------------------------------------------------------------------------------------------
 
 
 def _parity(right: list[Side], left: list[Side]) -> int:

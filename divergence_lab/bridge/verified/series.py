@@ -88,7 +88,6 @@ def model(
 
 
 # --- expressions -> series
-# ------------------------------------------------------------------------------------
 
 
 def expansion_of(e: sp.Expr) -> Expansion:

@@ -97,7 +97,7 @@ def sample_backward(
     trajectory.
     """
     on_device = tables(graph, log_pb.device, log_pb.dtype)
-    n_members, _, batch = uniforms.shape
+    n_members, _, _batch = uniforms.shape
     n_states, width = graph.n_states, graph.n_states + 1
     n_back = on_device.incoming.shape[0]
     # [M or 1, P, S]: probability of each backward action; 0 where there is none

@@ -43,14 +43,23 @@ def mpnn(
     rows_of = heads or Heads(space.n_actions)
     H, seen = width, space.blocks
     shapes: dict[str, tuple[int, ...]] = {
-        "kind": (seen.n_kinds, H), "port": (seen.n_ports, H), "port_out": (seen.n_ports, H), "port_in": (seen.n_ports, H),
-        **_layer("in_0", H, H), **_layer("in_1", H, H), **_layer("root", H, H),
-        **_layer("message", H, 3 * H), **_layer("memory", H, 3 * H),
-        **_layer("stem_0", 2 * H, H), **_layer("stem_1", H, H), **_layer("stem_2", H, seen.n_blocks),
-        **_layer("whole_0", H, H), **_layer("whole_1", H, 1 + rows_of.flow),
+        "kind": (seen.n_kinds, H),
+        "port": (seen.n_ports, H),
+        "port_out": (seen.n_ports, H),
+        "port_in": (seen.n_ports, H),
+        **_layer("in_0", H, H),
+        **_layer("in_1", H, H),
+        **_layer("root", H, H),
+        **_layer("message", H, 3 * H),
+        **_layer("memory", H, 3 * H),
+        **_layer("stem_0", 2 * H, H),
+        **_layer("stem_1", H, H),
+        **_layer("stem_2", H, seen.n_blocks),
+        **_layer("whole_0", H, H),
+        **_layer("whole_1", H, 1 + rows_of.flow),
         **(_layer("back", H, 1) if rows_of.n_back else {}),
         "log_z": (),
-    }  # fmt: skip
+    }
 
     def draw(generator: torch.Generator) -> dict[str, Tensor]:
         member = {}

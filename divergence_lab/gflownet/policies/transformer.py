@@ -177,9 +177,19 @@ def _dropped(x: Tensor, drop: Drop | None) -> Tensor:
 
 
 LAYER = (
-    "qkv_weight", "qkv_bias", "mix_weight", "mix_bias", "scale_1", "shift_1",
-    "in_weight", "in_bias", "out_weight", "out_bias", "scale_2", "shift_2",
-)  # fmt: skip
+    "qkv_weight",
+    "qkv_bias",
+    "mix_weight",
+    "mix_bias",
+    "scale_1",
+    "shift_1",
+    "in_weight",
+    "in_bias",
+    "out_weight",
+    "out_bias",
+    "scale_2",
+    "shift_2",
+)
 
 
 def _shapes(
@@ -187,8 +197,11 @@ def _shapes(
 ) -> dict[str, tuple[int, ...]]:
     """Of one member; weights are stored inputs-first, that of the words outputs-first."""
     weights = {
-        "qkv": (width, 3 * width), "mix": (width, width), "in": (width, hidden), "out": (hidden, width)
-    }  # fmt: skip
+        "qkv": (width, 3 * width),
+        "mix": (width, width),
+        "in": (width, hidden),
+        "out": (hidden, width),
+    }
     shapes: dict[str, tuple[int, ...]] = {"embedding": (n_words + 2, width)}
     for layer in range(depth):
         for key in LAYER:

@@ -196,7 +196,6 @@ def _known(inversion: Inversion) -> Divergence:
 
 
 # --- normalising
-# ---------------------------------------------------------------------------------------------
 
 
 def normalise(given: sp.Expr) -> tuple[sp.Expr, tuple[sp.Expr, sp.Expr]]:
@@ -265,7 +264,6 @@ def _at_one(expression: sp.Expr, side: str) -> sp.Expr:
 
 
 # --- g' and g
-# ------------------------------------------------------------------------------------------------
 
 
 def _slopes(generator: sp.Expr) -> Pieces:

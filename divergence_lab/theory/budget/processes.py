@@ -103,7 +103,6 @@ class _Meter:
 
 
 # --- pipes
-# ---------------------------------------------------------------------------------------------------
 
 
 def _write(pipe: int, kind: bytes, content: bytes, used: float = 0.0, cut: int = 0) -> None:
@@ -142,7 +141,6 @@ def _read_bytes(
 
 
 # --- a worker, seen from its asker
-# ---------------------------------------------------------------------------
 
 _depth = 0  # how many askers stand above this process
 _my_pipes: tuple[int, ...] = ()  # by which this process answers, if it does
@@ -250,7 +248,6 @@ def _take_standard_numbers() -> None:
 
 
 # --- a worker, seen from within
-# ------------------------------------------------------------------------------
 
 
 def _become_worker(question: int, answer: int, worker: Worker) -> None:
@@ -331,7 +328,6 @@ def _failure(error: Exception) -> bytes:
 
 
 # --- the relay
-# -----------------------------------------------------------------------------------------------
 
 
 class Relay:

@@ -192,7 +192,6 @@ def holds_at(condition: bool | str, values: Mapping[str, str]) -> bool:
 
 
 # --- from a formula to its name
-# ------------------------------------------------------------------------------
 
 
 def name_of(expression: sp.Expr) -> str | None:

@@ -117,7 +117,6 @@ def subjects_with(
 
 
 # --- conditions
-# ----------------------------------------------------------------------------------------------
 
 
 def _tree(condition: str) -> ast.expr | None:

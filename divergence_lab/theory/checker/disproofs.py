@@ -137,7 +137,6 @@ RULES: Mapping[str, Callable[[sp.Expr, Mapping[str, str]], None]] = {
 
 
 # --- complex values
-# ------------------------------------------------------------------------------------------
 
 _FUNCTIONS = {
     sp.exp: acb.exp,

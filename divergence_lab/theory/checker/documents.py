@@ -267,7 +267,6 @@ def _named_in(entry: Entry, keys: Iterable[str]) -> list[str]:
 
 
 # --- the loss
-# ------------------------------------------------------------------------------------------------
 
 
 def _check_parameters(entry: Entry) -> None:
@@ -316,7 +315,6 @@ def _read_subjects(entry: Entry, parts: Sequence[Part], subjects: list[Subject])
 
 
 # --- verdicts
-# ------------------------------------------------------------------------------------------------
 
 
 def _check_verdict(kind: str, entry: Entry, parts: Sequence[Part]) -> None:
@@ -361,7 +359,6 @@ def _check_valid(entry: Entry) -> None:
 
 
 # --- what stands beside them
-# ---------------------------------------------------------------------------------
 
 
 def _on_each(check: Callable[..., None]) -> Check:

@@ -199,11 +199,11 @@ def _check_value(
             found = enclose_value(subject.parts, ratio, count)
         else:
             end = ball_of_constant(sp.log(ratio))
-            here = [
+            here = next(
                 p
                 for p in subject.parts
                 if not (p.low.is_finite and end < ball_of_constant(p.low))
                 and not (p.high.is_finite and end > ball_of_constant(p.high))
-            ][0]
+            )
             found = ball(subject.in_residual(generator, here), x, constant(sp.log(ratio)))
         _within(found, stated, arb(radius))

@@ -59,7 +59,6 @@ def check_parametric(
 
 
 # --- the parts of a parameter's range
-# ------------------------------------------------------------------------
 
 
 def parts_of(

@@ -134,7 +134,6 @@ def value_at(f: sp.Expr, point: arb) -> arb:
 
 
 # --- complex balls
-# -------------------------------------------------------------------------------------------
 
 _NOTHING = acb(arb.nan(), arb.nan())
 

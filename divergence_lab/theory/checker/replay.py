@@ -67,7 +67,6 @@ def check_without_pieces(kind: str, verdict: Mapping[str, Any], loss: str) -> No
 
 
 # --- reading
-# -------------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=5_000)
@@ -142,7 +141,6 @@ def read_parts(entry: Mapping[str, Any]) -> list[Part]:
 
 
 # --- verdicts
-# ------------------------------------------------------------------------------------------------
 
 
 def check_verdict(kind: str, verdict: Mapping[str, Any], parts: Sequence[Part]) -> None:

@@ -68,7 +68,6 @@ def _with_parameters(kind: str, holds: bool | None, condition: str | None, steps
 
 
 # --- without parameters
-# --------------------------------------------------------------------------------------
 
 
 def _validity(holds: bool, steps: Steps) -> str:

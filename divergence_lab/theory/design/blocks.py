@@ -289,7 +289,7 @@ def _knots(points: Sequence[sp.Expr]) -> list[tuple[sp.Expr, sp.Expr]]:
     ends = [sp.S.Zero, sizes[0] / 16, sizes[0] / 4]
     for size in sizes:
         ends += [(ends[-1] + size) / 2, size]
-    return list(zip(ends, ends[1:]))
+    return list(itertools.pairwise(ends))
 
 
 def _box(low: sp.Expr, high: sp.Expr, argument: str) -> str:

@@ -258,7 +258,6 @@ def _select(
 
 
 # --- numbers
-# -------------------------------------------------------------------------------------------------
 
 _NUMPY: dict[type, Callable[[np.ndarray], np.ndarray]] = {
     sp.exp: np.exp,

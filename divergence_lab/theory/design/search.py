@@ -152,7 +152,6 @@ def design_for(
 
 
 # --- candidates
-# ----------------------------------------------------------------------------------------------
 
 
 def _single(wishes: Wishes) -> Iterator[sp.Expr]:
@@ -339,7 +338,6 @@ def _unlike(offered: Iterable[sp.Expr]) -> Iterator[sp.Expr]:
 
 
 # --- proofs
-# --------------------------------------------------------------------------------------------------
 
 
 def prove(
@@ -452,9 +450,8 @@ def _prove_penalty(
     )
     exact = part.loss.xreplace({x: at})
     wish = f"g({write(at)}) = {write(wanted)}"
-    if exact.is_Rational or exact == wanted:
-        if exact == wanted:
-            return Met(wish, "proved", f"{wish} exactly", write(wanted))
+    if (exact.is_Rational or exact == wanted) and exact == wanted:
+        return Met(wish, "proved", f"{wish} exactly", write(wanted))
     value = ball(part.loss, x, point)
     if not abs(value - ball_of_constant(wanted)) <= ball_of_constant(tolerance * wanted):
         raise Rejected(f"g({at}) is {value}")

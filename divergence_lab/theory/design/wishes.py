@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import sympy as sp
 
@@ -160,7 +160,6 @@ def read_growth(text: str | None) -> Growth | None:
 
 
 # --- what follows from what
-# ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -368,7 +367,6 @@ def _joined(*reasons: str) -> str:
 
 
 # --- penalties
-# -----------------------------------------------------------------------------------------------
 
 
 def _refuse_penalties(wishes: Wishes) -> None:
@@ -377,7 +375,7 @@ def _refuse_penalties(wishes: Wishes) -> None:
         slopes = sorted(
             ((abs(at), at) for at in penalties if at * side > 0), key=lambda pair: float(pair[0])
         )
-        for (near, a), (far, b) in zip(slopes, slopes[1:]):
+        for (near, a), (far, b) in pairwise(slopes):
             if constants.sign_of(penalties[a] / near - penalties[b] / far) == 1:
                 raise DesignError(
                     f"{_named(a, penalties)} and {_named(b, penalties)} clash: for a "

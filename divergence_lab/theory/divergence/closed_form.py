@@ -97,7 +97,6 @@ def divergence(loss: Loss, budget: float = 20.0) -> Divergence:
 
 
 # --- the closed form
-# -----------------------------------------------------------------------------------------
 
 
 def _closed_form(loss: Loss, deadline: float) -> sp.Expr:
@@ -221,7 +220,6 @@ def _confirm_dual(loss: Loss, dual: sp.Expr) -> None:
 
 
 # --- confirmation by enclosures
-# ------------------------------------------------------------------------------
 
 
 def confirm(loss: Loss, generator: sp.Expr) -> int:

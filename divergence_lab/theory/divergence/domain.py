@@ -83,7 +83,6 @@ def _first(pieces: tuple[Piece, ...]) -> Fault | None:
 
 
 # --- by structure
-# --------------------------------------------------------------------------------------------
 
 _ENTIRE = (sp.exp, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.erfc, sp.erfi)
 
@@ -131,7 +130,6 @@ def _has_no_pole(e: sp.Expr) -> bool:
 
 
 # --- by enclosure
-# --------------------------------------------------------------------------------------------
 
 
 def _fault_inside(piece: Piece) -> Fault | None:

@@ -120,7 +120,6 @@ def as_catalogued(slopes: Pieces, assumptions: tuple[str, ...]) -> sp.Expr | Non
 
 
 # --- the candidates
-# ------------------------------------------------------------------------------------------
 
 
 @cache
@@ -244,7 +243,6 @@ def derivative_of_generator(generator: sp.Expr) -> Pieces:
 
 
 # --- proportional on either side?
-# ----------------------------------------------------------------------------
 
 
 def _values(slopes: Pieces) -> tuple[arb, ...]:

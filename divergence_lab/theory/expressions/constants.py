@@ -82,7 +82,6 @@ def _ball_with(number: sp.Expr, count: int) -> arb:
 
 
 # --- algebraic numbers
-# ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,6 @@ def _sign_of_algebraic(number: sp.Expr, smallest: float) -> int | None:
 
 
 # --- other constants
-# -----------------------------------------------------------------------------------------
 
 
 def _vanishes(number: sp.Expr) -> bool:
@@ -326,7 +324,6 @@ def _same(a: sp.Expr, b: sp.Expr) -> bool:
 
 
 # --- expressions
-# ---------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=2_000)

@@ -113,7 +113,6 @@ def parse_number(text: str, what: str = "number") -> sp.Expr:
 
 
 # --- assumptions on parameters
-# -------------------------------------------------------------------------------
 
 
 def read_assumptions(assumptions: Iterable[str]) -> dict[str, list[tuple[str, sp.Expr]]]:
@@ -187,7 +186,6 @@ def _check_parameter_name(name: str, where: str) -> None:
 
 
 # --- the walk
-# ------------------------------------------------------------------------------------------------
 
 
 def _syntax_tree(text: str) -> ast.Expression:
@@ -456,7 +454,6 @@ class _Walker:
 
 
 # --- the way back: SymPy -> text
-# -----------------------------------------------------------------------------
 
 
 class PositiveFirst:

@@ -133,7 +133,6 @@ def up(ball: arb) -> float:
 
 
 # --- the best constant
-# ---------------------------------------------------------------------------------------
 
 
 def _best(first: Loss, second: Loss) -> Constant:

@@ -82,7 +82,6 @@ class DirectionKept:
 
 
 # --- the stationary normaliser
-# -------------------------------------------------------------------------------
 
 
 def optimal_log_z(loss: Loss, target: Sequence, law: Sequence) -> Optimum:
@@ -206,7 +205,6 @@ def _is_convex(loss: Loss) -> bool:
 
 
 # --- is log Z biased?
-# ----------------------------------------------------------------------------------------
 
 
 def biases_log_z(loss: Loss) -> Bias:
@@ -305,7 +303,6 @@ def _direction(loss: Loss) -> str | None:
 
 
 # --- does a wrong Z bend the policy gradient?
-# ------------------------------------------------------------------
 
 
 def keeps_direction(loss: Loss) -> DirectionKept:
@@ -363,7 +360,6 @@ def _cosine(loss: Loss, residuals: Sequence[sp.Expr], offset: sp.Expr) -> arb:
 
 
 # --- where the correct policy repels
-# --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,6 @@ def _criterion(loss: Loss, k: sp.Expr, a: sp.Expr) -> str | None:
 
 
 # --- the search for a counterexample
-# -------------------------------------------------------------------------
 
 
 def _counterexample(loss: Loss, k: sp.Expr) -> BinaryWitness | None:

@@ -135,7 +135,6 @@ def _halves(a: Pieces, b: Pieces, side: int, odd: bool = True) -> Pieces:
 
 
 # --- the least c with c b >= a
-# ---------------------------------------------------------------------------------
 
 
 def _least(pairs: Sequence[Pieces], what: str, points: Sequence[Point]) -> Constant:

@@ -100,7 +100,6 @@ def comparisons(function: sp.Expr, deadline: float) -> Iterable[tuple[sp.Expr, s
 
 
 # --- numbers beside the verdicts
-# -----------------------------------------------------------------------------
 
 
 def slope_of_generator(loss: Loss, generator: sp.Expr, deadline: float) -> sp.Expr | None:

@@ -190,7 +190,6 @@ def _is_the_same(
 
 
 # --- the numbers on one cell
-# ---------------------------------------------------------------------------------
 
 
 def _slopes(g: sp.Expr) -> tuple[Piece, ...]:
@@ -274,7 +273,6 @@ def _curvature(g: sp.Expr, written: Mapping) -> sp.Expr | None:
 
 
 # --- the same of a plain loss
-# --------------------------------------------------------------------------------
 
 
 def _plain_value_at_zero(loss: Loss):

@@ -118,7 +118,6 @@ def _checked(kind: str, loss: Loss, found: Verdict) -> Verdict:
 
 
 # --- cell by cell
-# --------------------------------------------------------------------------------------------
 
 
 def _by_cells(kind: str, loss: Loss, deadline: float) -> Verdict:
@@ -315,7 +314,6 @@ def _verdict(names: Sequence[str], cells: Sequence[Ranges], known: Mapping) -> V
 
 
 # --- a line of parameters
-# ------------------------------------------------------------------------------------
 
 
 def _on_line(kind: str, loss: Loss) -> Verdict | None:

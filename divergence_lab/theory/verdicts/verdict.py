@@ -330,7 +330,6 @@ def _limit_of(verdict: Verdict) -> sp.Expr:
 
 
 # --- does g fall and rise?
-# ---------------------------------------------------------------------------------
 
 
 def _valid(q: _Question, deadline: float) -> Iterable[Verdict]:
@@ -425,7 +424,6 @@ def _jump(q: _Question, kink: sp.Expr) -> sp.Expr:
 
 
 # --- the two ends
-# --------------------------------------------------------------------------------------------
 
 
 def _zero_forcing(q: _Question, deadline: float) -> Iterable[Verdict]:
@@ -469,7 +467,6 @@ def _bounded_gradient(q: _Question, deadline: float) -> Iterable[Verdict]:
 
 
 # --- identities
-# ----------------------------------------------------------------------------------------------
 
 
 def _even(q: _Question, deadline: float) -> Iterable[Verdict]:

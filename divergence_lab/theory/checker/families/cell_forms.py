@@ -43,10 +43,12 @@ def in_parameters(written: Mapping[sp.Symbol, sp.Expr], ranges: Ranges) -> dict[
     }
 
 
-def at_points(loss: sp.Expr, written: Mapping, ranges: Ranges, sides: Sides = {}) -> sp.Expr:
+def at_points(loss: sp.Expr, written: Mapping, ranges: Ranges, sides: Sides = None) -> sp.Expr:
     """The loss in the symbols of the cell; where its formula has no value at a point, the limit
     of the family from the sides given.
     """
+    if sides is None:
+        sides = {}
     return _at_points(
         loss,
         tuple(written.items()),

@@ -82,7 +82,7 @@ def holds_in_cell(
     ranges: Ranges,
     at: sp.Expr | None = None,
     scale: sp.Expr | None = None,
-    sides: Sides = {},
+    sides: Sides = None,
 ) -> bool:
     """Whether the verdict holds for all parameters in the ranges (name -> (low, high), equal for a
     point).
@@ -92,6 +92,8 @@ def holds_in_cell(
     where a parameter at a point may come to it (both, if not said). Raises Rejected, with Unsigned
     for a sign that depends on the parameters, and NoValue.
     """
+    if sides is None:
+        sides = {}
     return _holds(
         kind,
         loss,
@@ -135,7 +137,6 @@ def _holds(
 
 
 # --- the pieces
-# ----------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=200)
@@ -208,7 +209,6 @@ def _on_positive(f: sp.Expr, piece: Piece) -> sp.Expr:
 
 
 # --- facts
-# ---------------------------------------------------------------------------------------------------
 
 
 def _limit(f: sp.Expr, end: sp.Expr, side: int, free: bool) -> sp.Expr:
@@ -357,7 +357,6 @@ def _slopes_at_zero(cell: Smooth) -> tuple[sp.Expr, sp.Expr]:
 
 
 # --- identities
-# ----------------------------------------------------------------------------------------------
 
 
 def _mirrored(function: Pieces) -> list[tuple[Piece, sp.Expr]]:

@@ -64,7 +64,6 @@ def value_or_limit(loss: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], sides: Si
 
 
 # --- is there a value?
-# ---------------------------------------------------------------------------------------
 
 
 def _value_at_each_x(loss: sp.Expr, points: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
@@ -173,7 +172,6 @@ def _is_negative(e: sp.Expr) -> bool:
 
 
 # --- several parameters at once
-# ------------------------------------------------------------------------------
 
 
 def _limit_in_several(e: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], sides: Sides) -> sp.Expr:
@@ -271,7 +269,6 @@ def _differ(a: sp.Expr, b: sp.Expr) -> bool:
 
 
 # --- one parameter
-# -------------------------------------------------------------------------------------------
 
 
 def limit_in(e: sp.Expr, symbol: sp.Symbol, value: sp.Expr, sides: Sequence[int]) -> sp.Expr:
@@ -419,7 +416,6 @@ def _sign_near(e: sp.Expr) -> int:
 
 
 # --- the limit at each point
-# ---------------------------------------------------------------------------------
 
 
 def _beside(piece: Piece, side: int) -> sp.Expr:

@@ -47,7 +47,7 @@ def is_bounded(piece: Piece) -> bool:
     """The slopes converge almost everywhere and are bounded on compact sets, for w small, by one
     of the three rules.
     """
-    fixed, moving = _without_w(piece.expression)
+    _fixed, moving = _without_w(piece.expression)
     return moving == 0 or any(
         rule(Piece(piece.low, piece.high, e))
         for e in dict.fromkeys((moving, piece.expression))

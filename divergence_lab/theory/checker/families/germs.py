@@ -267,7 +267,6 @@ def log(a: Germ) -> Germ:
 
 
 # --- what is asked of a germ
-# ---------------------------------------------------------------------------------
 
 
 def limit(a: Germ) -> sp.Expr:
@@ -276,7 +275,7 @@ def limit(a: Germ) -> sp.Expr:
         a if a.terms and growth(a.terms[0][0]) == 0 else stripped(a)
     )  # a constant is the limit, whatever its sign
     if a.terms and (order := growth(a.terms[0][0])) >= 0:
-        m, c = a.terms[0]
+        _m, c = a.terms[0]
         return sp.oo * sign(c) if order > 0 else c
     if not a.terms and a.rest is not None and growth(a.rest) >= 0:
         raise NoGerm("only a bound near +oo is known")
@@ -306,7 +305,6 @@ def _monomial_diverges(m: Monomial) -> bool:
 
 
 # --- expressions
-# ---------------------------------------------------------------------------------------------
 
 
 def of(e: sp.Expr, x: sp.Symbol) -> Germ:
