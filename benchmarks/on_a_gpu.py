@@ -2,7 +2,9 @@
 every moment.
 
     python benchmarks/on_a_gpu.py --minutes 14
-    python benchmarks/on_a_gpu.py --minutes 2 --device cpu --quick --tests tests/test_metrics.py     to try it anywhere
+    python benchmarks/on_a_gpu.py --minutes 2 --device cpu --quick --tests tests/test_metrics.py
+
+The second line tries it anywhere.
 
 1. tests     every test by name; those that failed before and those of training come first
 2. bench     divergence-lab bench
@@ -14,7 +16,7 @@ measured again, Figure 3 goes on from its last checkpoint.  Another state of the
 files) begins anew, but for Figure 3, whose checkpoints know their settings; what there was is moved
 to OUT/before-VERSION.  Needs no network.  In OUT:
 
-    log.txt       what was done and when            state.json    the same for programs, as far as it is
+    log.txt       what was done and when  state.json    the same for programs, as far as it is
     tests.jsonl   a line for each test that ended   tests.txt     what pytest -v printed
     bench.jsonl   a line for each thing measured    bench.json    the whole document, once it is
     figure3/      checkpoints in runs/, curves.csv, about.json, the page

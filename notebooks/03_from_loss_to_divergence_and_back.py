@@ -93,7 +93,7 @@ for name, (slope, f, at_infinity, _) in TWO.items():
 
 # %%
 figure, grid = plt.subplots(1, 3, figsize=(7.8, 2.9))
-for axes, (name, (slope, f, at_infinity, colour)) in zip(grid, TWO.items()):
+for axes, (name, (slope, _, at_infinity, colour)) in zip(grid, TWO.items()):
     height = slope(V) * np.exp(-V)
     axes.plot(V, height, color=colour)
     axes.fill_between(V, height, color=colour, alpha=0.18, linewidth=0)
@@ -272,7 +272,7 @@ print("the lie:", [failure.why for failure in lie_failures if failure.where == "
 
 # %%
 # The area is f(t)/t, and the whole of it f'(oo): 1 for quadratic, unbounded for linex(1).
-for name, (slope, f, at_infinity, _) in TWO.items():
+for name, (slope, f, _, _) in TWO.items():
     for u in (-1.5, 0.7, 2.0, 6.0):
         assert np.isclose(area(slope, u), f(np.exp(u)) / np.exp(u), rtol=1e-9), (name, u)
 assert TWO["quadratic"][2] == 1 and np.isclose(area(TWO["quadratic"][0], 60), 1)

@@ -91,7 +91,7 @@ for text in ("on", "mixture:1/10"):
 
 # %%
 figure, axes = plt.subplots(figsize=(7.4, 2.7))
-for (name, text), (_, divergence, kind, convex) in TABLE.items():
+for (name, text), (_, _, kind, convex) in TABLE.items():
     column, row = list(SAMPLERS).index(text), NAMES.index(name)
     word, colour = CLASSES[kind]
     axes.add_patch(

@@ -1,7 +1,9 @@
 """Commands whose answers must not depend on the machine: what they print, on processors of any
 speed.
 
-    python -m tests.same_answers FACTOR < COMMANDS > ANSWERS       a processor FACTOR times slower than this one
+    python -m tests.same_answers FACTOR < COMMANDS > ANSWERS
+
+The processor is taken as FACTOR times slower than this one.
 
 COMMANDS: a JSON list of lists of words; ANSWERS: a JSON list of [exit code, standard output,
 standard error].

@@ -125,7 +125,8 @@ def test_a_thread_that_fails_tells_the_reader(monkeypatch):
 # page's own clock.
 STOPWATCH = """
 window.moved = window.answered = null;
-window.addEventListener('pointermove', event => { if (event.buttons) window.moved = performance.now(); }, true);
+window.addEventListener('pointermove', event => {
+  if (event.buttons) window.moved = performance.now(); }, true);
 let drawn = null;
 new MutationObserver(() => {
     const now = document.querySelector('[data-curve="g"]')?.getAttribute('points');
@@ -134,7 +135,8 @@ new MutationObserver(() => {
 """
 # How visible an element is: the product of the opacities around it.
 OPACITY = """(() => { let found = 1;
-for (let node = document.querySelector('%s'); node; node = node.parentElement) found *= getComputedStyle(node).opacity;
+for (let node = document.querySelector('%s'); node; node = node.parentElement)
+  found *= getComputedStyle(node).opacity;
 return found; })()"""
 DRAGS = 20
 # The address bar has the state of the page.

@@ -209,7 +209,8 @@ def test_an_answer_that_came_too_late_is_none_whenever_it_is_looked_at():
         from divergence_lab.theory.budget.asking import OutOfTime, allow_fork, within
         from tests.test_budget import calculate
         allow_fork()
-        processes.LOOK_SECONDS, processes._Meter.left = 5.0, lambda meter, limit: 5.0  # it never looks
+        # it never looks
+        processes.LOOK_SECONDS, processes._Meter.left = 5.0, lambda meter, limit: 5.0
         try:
             within(0.1, calculate, 0.4)
         except OutOfTime:
@@ -330,13 +331,15 @@ def test_a_process_with_threads_is_never_copied():
 @pytest.mark.parametrize("way", ["", "budget.allow_fork()"])
 def test_nothing_outlives_an_asker_that_was_killed(tmp_path, way, nested):
     """Not the worker, nor what it asks, nor what would use the processor for an hour."""
-    script = tmp_path / "asks.py"
+    script, called = tmp_path / "asks.py", "calculate_for_ever"
+    if nested:
+        called = "wait_on_one_that_never_ends"
     script.write_text(
         textwrap.dedent(f"""
         from divergence_lab.theory.budget import asking as budget
         from tests.test_budget import calculate_for_ever, wait_on_one_that_never_ends
         {way}
-        budget.within(3600.0, {"wait_on_one_that_never_ends" if nested else "calculate_for_ever"}, {str(tmp_path / "pid")!r})
+        budget.within(3600.0, {called}, {str(tmp_path / "pid")!r})
     """)
     )
     asker = subprocess.Popen([sys.executable, script], env={**os.environ, "PYTHONPATH": str(ROOT)})

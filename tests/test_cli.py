@@ -352,8 +352,10 @@ def test_the_module_runs_too_and_json_is_all_that_it_prints():
 def test_a_full_disk_is_one_line(monkeypatch, capsys):
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full here")
-    monkeypatch.setattr("sys.stdout", open("/dev/full", "w"))
-    assert main(["catalogue"]) == 2
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        assert main(["catalogue"]) == 2
+        monkeypatch.undo()
     assert capsys.readouterr().err == "divergence-lab catalogue: No space left on device\n"
 
 

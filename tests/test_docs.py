@@ -33,7 +33,9 @@ ELSEWHERE = {
     "molecules fetch": "downloads; tests/test_molecules.py",
     "molecules score states.json": "needs the weights; tests/test_molecules.py",
     "--data": "needs the weights; tests/test_molecules.py",
-    "train quadratic 'linex(1)' --env molecules:T12x4:weights": "needs the published blocks; tests/test_blocks.py",
+    "train quadratic 'linex(1)' --env molecules:T12x4:weights": (
+        "needs the published blocks; tests/test_blocks.py"
+    ),
     "report": "tests/test_report.py",
     "audit gfn.": "needs torchgfn; tests/test_audit.py",
     "--workers": "processes of their own; tests/test_sweeps.py",

@@ -265,10 +265,12 @@ def _nested(draw: random.Random, depth: int) -> str:
         )
     kind, inner = draw.random(), _nested(draw, depth - 1)
     if kind < 0.5:
-        return f"({inner}{draw.choice(['+', '-', '*', '/', '**', '**', '//', '%', '<', '|'])}{_nested(draw, depth - 1)})"
+        sign = draw.choice(["+", "-", "*", "/", "**", "**", "//", "%", "<", "|"])
+        return f"({inner}{sign}{_nested(draw, depth - 1)})"
     if kind < 0.9:
         name = draw.choice([*FUNCTIONS, "Piecewise"])
-        return f"{name}({', '.join([inner, *(_nested(draw, depth - 1) for _ in range(draw.choice([0, 0, 0, 1, 2])))])})"
+        more = [_nested(draw, depth - 1) for _ in range(draw.choice([0, 0, 0, 1, 2]))]
+        return f"{name}({', '.join([inner, *more])})"
     return (
         f"Piecewise(({inner}, x {draw.choice(['<', '<=', '==', '!='])} "
         f"{draw.choice(['0', 'x', 'alpha', '1'])}), (x, True))"

@@ -320,12 +320,12 @@ def test_training_takes_the_same_steps_on_both():
     """From the same seeds, the list evaluated where it is visited and the generated space learn
     the same numbers.
     """
-    for backward, objective in (("learned", "tb"), ("maxent", "fl-db"), ("uniform", "db")):
+    for backward, named in (("learned", "tb"), ("maxent", "fl-db"), ("uniform", "db")):
         results = [
             train(
                 {"quadratic": lambda x: x**2 / 2},
                 space_from_text(text),
-                objective=objective,
+                objective=named,
                 policy="mlp",
                 width=16,
                 seeds=2,

@@ -19,7 +19,8 @@ TOGETHER = [
 # own modules.
 FORKED = """
 import os, sys
-import flint, matplotlib.figure, numpy, scipy.interpolate, scipy.optimize, scipy.special, scipy.stats, sympy, torch
+import flint, matplotlib.figure, numpy, sympy, torch
+import scipy.interpolate, scipy.optimize, scipy.special, scipy.stats
 {threads}
 if (pid := os.fork()) == 0:
     names()
@@ -58,11 +59,13 @@ NAMES = """
 def names():
     # formula is a module too: the function is what is meant
     import divergence_lab as dl
-    import divergence_lab.bridge.export, divergence_lab.graphs.spaces.hypergrid, divergence_lab.bridge.formula
+    import divergence_lab.bridge.export, divergence_lab.bridge.formula
+    import divergence_lab.graphs.spaces.hypergrid
     from divergence_lab.bridge import formula
     from divergence_lab.graphs import generated, hypergrid
     assert callable(dl.export) and callable(formula) and hypergrid is dl.hypergrid
-    assert generated.__name__ == "divergence_lab.graphs.generated" and dl.metrics.__name__ == "divergence_lab.results.metrics"
+    assert generated.__name__ == "divergence_lab.graphs.generated"
+    assert dl.metrics.__name__ == "divergence_lab.results.metrics"
 """
 
 

@@ -23,8 +23,9 @@ from divergence_lab.training import loop as training
 from divergence_lab.graphs import hypergrid
 training.CHECKPOINT_SECONDS = 0.02
 losses = {"quadratic": lambda x: x**2 / 2, "linex(1)": lambda x: torch.expm1(x) - x}
-training.train(losses, hypergrid(2, 6), objective=sys.argv[2], sampler=sys.argv[3], seeds=[3, 8], steps=600, batch=8,
-               evaluations=80, learning_rate=[0.02, 0.05], progress=False, device="cpu", out=sys.argv[1],
+training.train(losses, hypergrid(2, 6), objective=sys.argv[2], sampler=sys.argv[3], seeds=[3, 8],
+               steps=600, batch=8, evaluations=80, learning_rate=[0.02, 0.05], progress=False,
+               device="cpu", out=sys.argv[1],
                resume=True)
 """
 

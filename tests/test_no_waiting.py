@@ -61,9 +61,10 @@ class NoWaiting(TorchDispatchMode):
             for one in torch.utils._pytree.tree_leaves((args, kwargs))
             if isinstance(one, torch.Tensor)
         ]
-        if name.startswith(("aten.index.Tensor", "aten.index_put")):
-            if any(one.dtype in (torch.bool, torch.uint8) for one in args[1] if one is not None):
-                raise Waited(f"{name} by a mask: its shape depends on values")
+        by_index = name.startswith(("aten.index.Tensor", "aten.index_put"))
+        masks = (torch.bool, torch.uint8)
+        if by_index and any(one.dtype in masks for one in args[1] if one is not None):
+            raise Waited(f"{name} by a mask: its shape depends on values")
         if name.startswith(("aten._to_copy", "aten.copy_")):
             devices = {one.device.type for one in tensors} | {
                 torch.device((kwargs or {}).get("device") or "meta").type

@@ -97,8 +97,8 @@ def checks(graph, name, scheme=ON_POLICY, seed=0, theories=LOSSES):
 def test_what_theory_says_holds_for_every_group(graph, name):
     for seed in range(2):
         for label, of_loss in checks(graph, name, seed=seed).items():
-            for loss, one in of_loss.items():
-                assert one.error < 2e-10, (label, loss)
+            for key, one in of_loss.items():
+                assert one.error < 2e-10, (label, key)
 
 
 # objective -> groups for which the gradient is that of D_f alone (theory.md's table, from its
@@ -132,10 +132,10 @@ def test_the_divergence_alone_holds_for_these_groups_and_no_others(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_controls_fail(name):
     for label, of_loss in checks(hypergrid(2, 3), name).items():
-        for loss, one in of_loss.items():
-            assert one.even == (loss in EVEN)
-            assert (one.flipped < 1e-9) == (loss in EVEN), (label, loss)
-            assert one.live is None or one.live > 1e-3, (label, loss)
+        for key, one in of_loss.items():
+            assert one.even == (key in EVEN)
+            assert (one.flipped < 1e-9) == (key in EVEN), (label, key)
+            assert one.live is None or one.live > 1e-3, (label, key)
 
 
 @pytest.mark.parametrize("drawn", DRAWN)
@@ -145,19 +145,19 @@ def test_what_theory_says_holds_for_what_training_draws(name, drawn):
         if name.startswith(("fl-", "modified-")) and graph.terminal_states.size < graph.n_states:
             continue
         for label, of_loss in checks(graph, name, Scheme(drawn, None, sampler(drawn))).items():
-            for loss, one in of_loss.items():
-                assert one.error < 1e-11, (label, loss)
+            for key, one in of_loss.items():
+                assert one.error < 1e-11, (label, key)
                 # on the diamond the terms of one group cancel
                 if graph.n_states > 4:
-                    assert one.live_factor is None or one.live_factor > 1e-5, (label, loss)
+                    assert one.live_factor is None or one.live_factor > 1e-5, (label, key)
 
 
 def test_the_generator_of_another_loss_is_refused():
-    for loss, theory in LOSSES.items():
+    for key, theory in LOSSES.items():
         for other in LOSSES:
-            if other != loss:
-                wrong = {loss: dataclasses.replace(theory, generator=LOSSES[other].generator)}
-                found = checks(hypergrid(2, 3), "tb", theories=wrong)["P_F logits, log Z"][loss]
+            if other != key:
+                wrong = {key: dataclasses.replace(theory, generator=LOSSES[other].generator)}
+                found = checks(hypergrid(2, 3), "tb", theories=wrong)["P_F logits, log Z"][key]
                 assert not found.holds and found.error > 1e-3
 
 

@@ -3,7 +3,7 @@ answers while dragging.
 
     g''(x) = c e^{a x},  a = left for x < 0, right for x > 0          so  f''(t) = c t^{a-2}
     zero-forcing  <=>  left <= 0          zero-avoiding  <=>  right >= 1
-    symmetric     <=>  left + right = 1   even  <=>  left + right = 0   bounded g'  <=>  left > 0 > right
+    symmetric  <=>  left + right = 1  even  <=>  left + right = 0  bounded g'  <=>  left > 0 > right
 
 The tests hold every line against `derive`, which proves the conditions for all parameters at once.
 """

@@ -52,7 +52,9 @@ def of_member(member: Member) -> list[Row]:
         )
         if at_zero is None
         else f"left tail {left} > 0, so f(0+) = {float(at_zero):.4g} is finite",
-        "zero_avoiding": f"right tail {right} ≥ 1, so f'(∞) = ∞: a mode that is missed costs without bound"
+        "zero_avoiding": (
+            f"right tail {right} ≥ 1, so f'(∞) = ∞: a mode that is missed costs without bound"
+        )
         if far is None
         else f"right tail {right} < 1, so f'(∞) = {float(far):.4g} is finite",
         "convex": "g''(x) = c exp(a x) > 0 on both sides, so f is convex and data processing holds",

@@ -1,7 +1,8 @@
 """The audit: a torch callable in, the loss it really is, its divergence, its verdicts and its
 problems out.
 
-residual "target/model": x = log p_B - log p_F, g = the callable         "model/target": g(x) = callable(-x)
+residual "target/model": x = log p_B - log p_F, g = the callable
+residual "model/target": g(x) = callable(-x)
 """
 
 from __future__ import annotations

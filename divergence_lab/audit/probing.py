@@ -1,8 +1,8 @@
 """The gradient of a torch callable as numbers, in our residual x = log p_B - log p_F, whatever the
 callable receives.
 
-    slope(x) = -d/d log p_F  of what it returns for one object          (weighted by p_F, held constant)
-    slope(x) = -(1/p_F) d/d log p_F                                     (`summed`: the weights are inside the callable)
+    slope(x) = -d/d log p_F  of what it returns for one object  (weighted by p_F, held constant)
+    slope(x) = -(1/p_F) d/d log p_F  (`summed`: the weights are inside the callable)
 
 The slope is g' of the loss that the callable really is: for a function h of log p_F - log p_B it is
 -h'(-x), the slope of the effective loss h(-x); for a surrogate s.detach()*x it is s.

@@ -1,7 +1,8 @@
 """The callable's autograd gradient on random simplices against the exact gradient of the divergence
 found.
 
-    grad sum_o sg(p_F(o)) loss(x(o))   against   grad sum_o p_F(o) f(p_B(o)/p_F(o)),     p_F = Z softmax(theta)
+    grad sum_o sg(p_F(o)) loss(x(o))   against   grad sum_o p_F(o) f(p_B(o)/p_F(o)),
+    p_F = Z softmax(theta)
 
 Parameters: theta and log Z. The divergence's side differentiates the closed form of f, it does not
 use g.

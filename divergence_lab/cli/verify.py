@@ -97,9 +97,11 @@ def _print_losses(rows: list[dict[str, Any]]) -> None:
 
 
 NOTES = """
-  error         largest difference between the gradient of the weighted loss and that of the divergence, over the largest
-                component.  sign flipped: the same for g(-x), which must be off unless the loss is even
-  sum           D_f(sg p_B||p_F) + D_{g o log}(p_B||sg p_F), sg = held constant: neither part alone is the gradient"""
+  error         largest difference between the gradient of the weighted loss and that of the
+                divergence, over the largest component
+  sign flipped  the same for g(-x), which must be off unless the loss is even
+  sum           D_f(sg p_B||p_F) + D_{g o log}(p_B||sg p_F), sg = held constant: neither part
+                alone is the gradient"""
 
 
 def _short(statement: str) -> str:

@@ -47,7 +47,8 @@ LINK = re.compile(r"\[([^\[\]]*)\]\(([^)\s]+)\)")
 # TeX in the HTML of a page, and in that of a notebook, where code and scripts are left as they are
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 IN_NOTEBOOK = re.compile(
-    r"""(<pre\b.*?</pre>|<code\b.*?</code>|<script\b.*?</script>|<style\b.*?</style>|<div class="clipboard-copy-txt".*?</div>)"""
+    r"""(<pre\b.*?</pre>|<code\b.*?</code>|<script\b.*?</script>|<style\b.*?</style>"""
+    r"""|<div class="clipboard-copy-txt".*?</div>)"""
     r"""|(\$\$?)([^$]+)\2""",
     re.DOTALL,
 )

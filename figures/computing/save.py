@@ -162,10 +162,13 @@ def curves() -> dict:
     """g and f of every named loss, each at the first of its examples, and of the others that
     figures draw.
     """
+
+    def example(family: catalogue.losses.NamedLoss) -> str:
+        values = ", ".join(filter(None, family.parameters.values()))
+        return next(iter(family.examples), values)
+
     first = [
-        f"{family.name}({next(iter(family.examples), ', '.join(filter(None, family.parameters.values())))})"
-        if family.parameters
-        else family.name
+        f"{family.name}({example(family)})" if family.parameters else family.name
         for family in catalogue.LOSSES
     ]
     xs = np.linspace(-3, 3, 121)
