@@ -2,6 +2,6 @@
 
 import sys
 
-from divergence_lab.cli.commands import main
+from divergence_lab.cli.main import main
 
 sys.exit(main())

@@ -1,4 +1,6 @@
-"""Files that users give, in whatever encoding their editor or shell wrote them."""
+"""What users give: files, in whatever encoding their editor or shell wrote them; and the one error for
+what can't be used.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+
+class InputError(ValueError):
+    """What a user gave can't be used; the message says why and what to give instead.
+
+    The command line prints it as one line and exits with 2. Every error of this kind is a subclass.
+    """
 
 
 def read_input(file: str | Path, most: int = -1) -> str:

@@ -137,7 +137,7 @@ class SlowTime:
 
 
 def main(factor: float) -> None:
-    from divergence_lab.cli.commands import main as command
+    from divergence_lab.cli.main import main as command
     from divergence_lab.theory.answers import questions
     from divergence_lab.theory.budget import processor_time
     from divergence_lab.theory.budget.asking import allow_fork

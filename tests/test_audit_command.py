@@ -81,7 +81,7 @@ def test_the_json_has_the_keys_of_the_contract():
 
 
 def command(line, capsys):
-    from divergence_lab.cli.commands import main
+    from divergence_lab.cli.main import main
 
     try:
         code = main(shlex.split(line)[1:])

@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 
-from divergence_lab.cli.commands import main
+from divergence_lab.cli.main import main
 from divergence_lab.theory.answers.derivation import undecided_to_json
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.certificate import seal

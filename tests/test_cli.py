@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from divergence_lab.cli.commands import main
+from divergence_lab.cli.main import main
 
 DERIVE_KEYS = {
     "name",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from divergence_lab.cli.commands import main
+from divergence_lab.cli.main import main
 from divergence_lab.theory.answers.derivation import derive, to_json
 from divergence_lab.theory.checker.documents import check_one
 from divergence_lab.theory.design.search import Designed, design, designed_to_json, prove

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from divergence_lab.cli.commands import main
+from divergence_lab.cli.main import main
 from divergence_lab.training.sweeps import SweepError, read_sweep
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import divergence_lab as dl
-from divergence_lab.cli.commands import main
+from divergence_lab.cli.main import main
 from divergence_lab.results.result import NeverMoved
 from divergence_lab.training import loop as training
 from divergence_lab.training.schedules import then

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from divergence_lab.cli.commands import main
+from divergence_lab.cli.main import main
 from divergence_lab.inputs import read_input, read_json
 
 ENCODINGS = {

@@ -16,7 +16,7 @@ import torch
 
 pytest.importorskip("rdkit", reason="molecules need RDKit: pip install 'divergence-lab[molecules]'")
 
-from divergence_lab.cli.commands import main
+from divergence_lab.cli.main import main
 from divergence_lab.graphs.molecules.chemistry import (
     FragmentState,
     MoleculeError,

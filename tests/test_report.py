@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from divergence_lab.cli.commands import main
+from divergence_lab.cli.main import main
 from divergence_lab.graphs.texts import graph_from_text
 from divergence_lab.report import page as report
 from divergence_lab.results.result import load
@@ -129,7 +129,7 @@ def test_a_loss_that_cannot_be_trained_stops_before_any_work(tmp_path, capsys):
 
 
 def test_an_environment_that_the_page_cannot_draw_is_refused_before_any_work(tmp_path, capsys):
-    from divergence_lab.cli.commands import main
+    from divergence_lab.cli.main import main
 
     assert (
         main(["report", "quadratic", "--env", "hypergrid:3x4", "--out", str(tmp_path / "out")]) == 2

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from divergence_lab.cli.commands import main
+from divergence_lab.cli.main import main
 from divergence_lab.results.result import load
 from divergence_lab.training.sweeps import (
     Job,

@@ -17,10 +17,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from divergence_lab.inputs import InputError
+
 _TEXT = re.compile(r"\s*([^\W\d][\w.]*)\s*:\s*([^\W\d][\w.]*)\s*(\(.*\))?\s*\Z", re.DOTALL)
 
 
-class AuditError(ValueError):
+class AuditError(InputError):
     """The audit can't be made; one line that names what failed and says what to do."""
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from divergence_lab.inputs import InputError
 from divergence_lab.bench import peers
 from divergence_lab.bench.measuring import (
     MEMORY,
@@ -54,7 +55,7 @@ EXACT = (("tb", "quadratic", 75), ("db", "linex(1)", 300))
 CROSSOVER_SIDES = (4, 5, 6, 8, 10, 12)
 
 
-class BenchError(ValueError):
+class BenchError(InputError):
     """An argument of `bench` that cannot be used; the message says what to do."""
 
 

@@ -4,7 +4,7 @@ import sys
 
 from divergence_lab import Room
 
-_HOME = {"main": "commands"}
+_HOME = {"main": "main"}
 
 __all__ = [*_HOME]
 

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from divergence_lab.cli.arguments import (
+    BAD_INPUT,
+    CHECK_FAILED,
+    DONE,
+    AddCommand,
+    print_json,
+    seconds,
+)
 
 if TYPE_CHECKING:  # torch, and what the user names, are loaded only when the command runs
     from divergence_lab.audit.auditing import Audit
     from divergence_lab.theory.verdicts.verdict import Verdict
 
-DONE, CHECK_FAILED, BAD_INPUT = 0, 1, 2
 WIDTH = 118
 
 
-def add_command(
-    command: Callable[..., argparse.ArgumentParser], seconds: Callable[[str], float]
-) -> None:
+def add_commands(command: AddCommand) -> None:
     """Add `audit`."""
     one = command(
         "audit",
@@ -110,8 +115,7 @@ def _audit(options: argparse.Namespace) -> int:
             options.summed,
         )
     if options.json:
-        json.dump(found.to_json(), sys.stdout, indent=1, allow_nan=False)
-        print()
+        print_json(found.to_json())
     else:
         print(describe(found))
     return CHECK_FAILED if found.gradient_check is False else DONE

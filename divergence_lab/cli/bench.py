@@ -5,23 +5,20 @@ JSON.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from divergence_lab.cli import train as cli_train
+from divergence_lab.cli.arguments import DONE, AddCommand, print_json
 from divergence_lab.cli.train import finite_json
+from divergence_lab.inputs import InputError
 
 if TYPE_CHECKING:  # torch is loaded only when the command runs
     from divergence_lab.bench.compare import Bench, Row
 
-DONE = 0
 
-
-def add_command(command: Callable[..., argparse.ArgumentParser]) -> None:
+def add_commands(command: AddCommand) -> None:
     """Add `bench`."""
     one = command(
         "bench",
@@ -68,13 +65,12 @@ def _bench(options: argparse.Namespace) -> int:
             keep=options.keep and Path(options.keep),
         )
     except OSError as error:
-        raise cli_train.TrainUsageError(
+        raise InputError(
             f"--keep {options.keep}: {error.strerror}; name a file that can be written"
         ) from error
     progress("")
     if options.json:
-        json.dump(as_json(found), sys.stdout, indent=1, allow_nan=False)
-        print()
+        print_json(as_json(found))
     else:
         print(as_text(found))
     return DONE

@@ -10,30 +10,22 @@ characters.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from divergence_lab.inputs import read_json
+from divergence_lab.cli.arguments import CHECK_FAILED, DONE, AddCommand, print_json, seconds
+from divergence_lab.inputs import InputError, read_json
 from divergence_lab.theory.answers.questions import check_all
 from divergence_lab.theory.checker.documents import Report
 
-DONE, CHECK_FAILED = 0, 1
 MAX_BYTES = 64 * 2**20
 SHOWN, SHOWN_REASON = 60, 400
 
 
-class CheckError(ValueError):
-    """The file is no output of `derive --json`; the message says what to do."""
-
-
-def add_command(
-    command: Callable[..., argparse.ArgumentParser], seconds: Callable[[str], float]
-) -> None:
-    """Add the command; `command(name, run, summary, example)` makes a sub-parser."""
+def add_commands(command: AddCommand) -> None:
+    """Add the command."""
     one = command(
         "check",
         _check,
@@ -73,8 +65,7 @@ def _check(options: argparse.Namespace) -> int:
             failed = True
             print(f"loss {place}, {rows[-1]['loss']}: {rows[-1]['failed']}", file=sys.stderr)
     if options.json:
-        json.dump(rows, sys.stdout, indent=1, allow_nan=False)
-        print()
+        print_json(rows)
     elif not failed:
         whole = not any(row["not_verified"] for row in rows)
         print(
@@ -99,35 +90,35 @@ def _subject(entry: dict[str, Any]) -> Any:
 
 
 def read_document(file: str) -> list[dict[str, Any]]:
-    """The objects in a file, one at least. Raises CheckError for whatever derive does not write."""
+    """The objects in a file, one at least. Raises InputError for whatever derive does not write."""
     called = in_line(file)
     try:
         if file != "-" and Path(file).stat().st_size > MAX_BYTES:
-            raise CheckError(
+            raise InputError(
                 f"{called} is larger than {MAX_BYTES >> 20} MiB: check its losses in several files"
             )
         # a pipe or a device has no size: what is cut off there is no JSON
         document = read_json(file, _once, MAX_BYTES, parse_constant=_finite, parse_float=_finite)
     except OSError as error:
-        raise CheckError(
+        raise InputError(
             f"{called}: {error.strerror}; name a file written by derive --json"
         ) from None
-    except CheckError:
+    except InputError:
         raise
     except (ValueError, RecursionError):
-        raise CheckError(
+        raise InputError(
             f"{called} is not JSON that derive could have written: name a file written "
             "by derive --json"
         ) from None
     entries = document if isinstance(document, list) else [document]
     if not entries:
-        raise CheckError(
+        raise InputError(
             f"{called} is an empty list: there is no loss to check; name a file written "
             "by derive --json"
         )
     for place, entry in enumerate(entries, 1):
         if not isinstance(entry, dict) or not isinstance(_subject(entry), str):
-            raise CheckError(
+            raise InputError(
                 f"{called}: entry {place} is no object with a loss: name a file written "
                 "by derive --json"
             )

@@ -5,38 +5,32 @@ source text).
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from divergence_lab.cli.arguments import (
+    DONE,
+    AddCommand,
+    add_loss_options,
+    positive,
+    print_json,
+    read_each,
+    seconds,
+)
 from divergence_lab.inputs import read_input
 from divergence_lab.theory.design.wishes import DesignError
 from divergence_lab.theory.expressions.parsing import shown, write
 
 if TYPE_CHECKING:
     from divergence_lab.theory.design.search import Designed
-    from divergence_lab.theory.divergence.loss import Loss
 
-DONE = 0
 FORMS = ("torch", "jax", "torchgfn", "latex")
 Command = Callable[..., argparse.ArgumentParser]
 
 
-def add_commands(
-    command: Command,
-    loss_options: Callable[[argparse.ArgumentParser], None],
-    read_each: Callable[[argparse.Namespace, Sequence[str]], dict[str, tuple[str, Loss]]],
-    positive: Callable[[str], int],
-    seconds: Callable[[str], float],
-) -> None:
-    """Add both commands.
-
-    `command(name, run, summary, example)` makes a sub-parser, `loss_options` adds --assume, --set,
-    --budget and --json to it, `read_each(options, texts)` gives each text its name and loss;
-    `positive` and `seconds` read numbers.
-    """
+def add_commands(command: AddCommand) -> None:
+    """Add both commands."""
     one = command(
         "design",
         _design,
@@ -113,7 +107,7 @@ def add_commands(
 
     two = command(
         "export",
-        lambda options: _export(options, read_each),
+        _export,
         "a loss as source text that stands alone: torch, JAX, torchgfn, LaTeX",
         "divergence-lab export 'linex(1/2)' --form torch --out my_loss.py",
     )
@@ -122,7 +116,7 @@ def add_commands(
     )
     two.add_argument("--form", choices=FORMS, default="torch", help="(torch)")
     two.add_argument("--out", metavar="FILE", help="where to write it (standard output)")
-    loss_options(two)
+    add_loss_options(two)
 
 
 # --- design
@@ -160,10 +154,7 @@ def _design(options: argparse.Namespace) -> int:
             tolerance=options.tolerance,
         )
     if options.json:
-        json.dump(
-            [designed_to_json(entry) for entry in found], sys.stdout, indent=1, allow_nan=False
-        )
-        print()
+        print_json([designed_to_json(entry) for entry in found])
     else:
         print("\n\n".join(described(entry) for entry in found))
     return DONE
@@ -267,10 +258,7 @@ def described(entry: Designed) -> str:
 # --- export
 
 
-def _export(
-    options: argparse.Namespace,
-    read_each: Callable[[argparse.Namespace, Sequence[str]], dict[str, tuple[str, Loss]]],
-) -> int:
+def _export(options: argparse.Namespace) -> int:
     from divergence_lab.bridge.export import export
 
     ((name, loss),) = read_each(options, options.losses).values()
@@ -290,8 +278,7 @@ def _export(
             "source": source,
             "out": options.out,
         }
-        json.dump(document, sys.stdout, indent=1, allow_nan=False)
-        print()
+        print_json(document)
     else:
         print(
             f"wrote {options.out.strip()}" if options.out else source,

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from collections.abc import Callable
 from dataclasses import asdict
 
-DONE = 0
+from divergence_lab.cli.arguments import DONE, AddCommand, print_json
 
 
-def add_command(command: Callable[..., argparse.ArgumentParser]) -> None:
+def add_commands(command: AddCommand) -> None:
     """Add `molecules score` and `molecules fetch`."""
     one = command(
         "molecules",
@@ -55,8 +52,7 @@ def _run(options: argparse.Namespace) -> int:
         return DONE
     scores = score(read_items(options.items, options.data), options.data)
     if options.json:
-        json.dump([asdict(one) for one in scores], sys.stdout, indent=1, allow_nan=False)
-        print()
+        print_json([asdict(one) for one in scores])
         return DONE
     print(f"{'raw':>9} {'reward':>11}  molecule")
     for one in scores:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 
-DONE = 0
+from divergence_lab.cli.arguments import DONE, AddCommand, positive
 
 
-def add_command(
-    command: Callable[..., argparse.ArgumentParser], positive: Callable[[str], int]
-) -> None:
-    """Add `sweep`; `positive` reads a whole number above 0."""
+def add_commands(command: AddCommand) -> None:
+    """Add `sweep`."""
     one = command(
         "sweep",
         _sweep,

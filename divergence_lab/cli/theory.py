@@ -5,14 +5,14 @@ that has a name).
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sympy as sp
 
+from divergence_lab.cli.arguments import DONE, AddCommand, add_loss_options, print_json, read_values
+from divergence_lab.cli.derive import described, tell_lost
 from divergence_lab.theory.answers.derivation import (
     Derivation,
     read_ratios,
@@ -25,7 +25,6 @@ from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.expressions.parsing import ExpressionError, write
 from divergence_lab.theory.expressions.symbols import t
 
-DONE = 0
 MAX_DIGITS = 1000
 COLUMNS = 100  # of the catalogue as text
 LOSS_VERDICTS = (
@@ -40,19 +39,11 @@ LOSS_VERDICTS = (
 DIVERGENCE_VERDICTS = ("zero_forcing", "zero_avoiding", "symmetric")
 
 
-def add_commands(
-    command: Callable[..., argparse.ArgumentParser],
-    loss_options: Callable[[argparse.ArgumentParser], None],
-    describe: Callable[[str, Derivation, bool], str],
-) -> None:
-    """Add both commands.
-
-    `command(name, run, summary, example)` makes a sub-parser, `loss_options` adds --assume, --set,
-    --budget and --json to it, and `describe` is how `derive` shows a derivation as text.
-    """
+def add_commands(command: AddCommand) -> None:
+    """Add both commands."""
     one = command(
         "invert",
-        lambda options: _invert(options, describe),
+        _invert,
         "find the loss that induces a generator f(t)",
         "divergence-lab invert 't*log(t)' 'Abs(t - 1)/2' --at 0.1,2",
     )
@@ -67,7 +58,7 @@ def add_commands(
         "--digits", type=int, default=30, metavar="N", help="digits of these values (30)"
     )
     one.add_argument("--latex", action="store_true", help="print formulas as LaTeX")
-    loss_options(one)
+    add_loss_options(one)
 
     two = command(
         "catalogue",
@@ -81,12 +72,17 @@ def add_commands(
 # --- invert
 
 
-def _invert(options: argparse.Namespace, describe: Callable[[str, Derivation, bool], str]) -> int:
+def _invert(options: argparse.Namespace) -> int:
     if not 0 < options.digits <= MAX_DIGITS:
         raise ExpressionError(f"--digits {options.digits} is not between 1 and {MAX_DIGITS}")
     ratios = read_ratios(options.at) if options.at else ()
     found = invert_all(
-        options.generators, options.assume, options.values, ratios, options.digits, options.budget
+        options.generators,
+        options.assume,
+        read_values(options),
+        ratios,
+        options.digits,
+        options.budget,
     )
     tell_lost(
         "invert",
@@ -94,7 +90,7 @@ def _invert(options: argparse.Namespace, describe: Callable[[str, Derivation, bo
         [entry if isinstance(entry, Unfinished) else entry[1] for entry in found],
     )
     if options.json:
-        _print_json(
+        print_json(
             [
                 {
                     "given": entry.text,
@@ -113,7 +109,7 @@ def _invert(options: argparse.Namespace, describe: Callable[[str, Derivation, bo
             print(f"f(t) = {entry.text}\n  {entry.because}\n")
             continue
         inversion, derivation = entry
-        print(describe(f"f(t) = {write(inversion.given)}", derivation, options.latex))
+        print(described(f"f(t) = {write(inversion.given)}", derivation, options.latex))
         if inversion.gauge != (0, 0):
             constant, slope = inversion.gauge
             removed = constant + (t - 1 if slope == 1 else sp.Mul(slope, t - 1, evaluate=False))
@@ -125,30 +121,15 @@ def _invert(options: argparse.Namespace, describe: Callable[[str, Derivation, bo
     return DONE
 
 
-def tell_lost(command: str, what: str, found: Sequence[Derivation | Unfinished]) -> None:
-    """One line on standard error for everything that is missing for lack of time."""
-    for position, entry in enumerate(found, 1):
-        for sentence in (entry.because,) if isinstance(entry, Unfinished) else entry.lost:
-            print(f"divergence-lab {command}: {what} {position}: {sentence}", file=sys.stderr)
-
-
 def invert_all(
     generators: list[str],
     assumptions: list[str],
-    settings: list[str],
+    values: dict[str, str],
     at: Sequence[sp.Expr],
     digits: int,
     budget: float,
 ) -> list[tuple[Inversion, Derivation] | Unfinished]:
-    """Each generator inverted within the budget; `settings` are "alpha=1/3", and some generator
-    must have each parameter.
-    """
-    values = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals or not name.strip() or not value.strip():
-            raise ExpressionError(f"--set {setting[:40]!r} is not of the form alpha=1/3")
-        values[name.strip()] = value
+    """Each generator inverted within the budget; some generator must have each parameter of `values`."""
     known = (
         {text: parameters_of_generator(text, assumptions, budget) for text in generators}
         if values
@@ -187,7 +168,7 @@ def inversion_to_json(inversion: Inversion, derivation: Derivation) -> dict[str,
 
 def _catalogue(options: argparse.Namespace) -> int:
     if options.json:
-        _print_json(catalogue_to_json())
+        print_json(catalogue_to_json())
         return DONE
     for row in catalogue_to_json():
         parameters = (
@@ -279,8 +260,3 @@ def catalogue_to_json() -> list[dict[str, Any]]:
 def _verdict(known: bool | str) -> dict[str, Any]:
     plain = isinstance(known, bool)
     return {"holds": known if plain else None, "condition": None if plain else known}
-
-
-def _print_json(document: Any) -> None:
-    json.dump(document, sys.stdout, indent=1, allow_nan=False)
-    print()

@@ -5,39 +5,30 @@ of the runs.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:  # torch is loaded only when the command runs
-    from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.cli.arguments import (
+    DONE,
+    AddCommand,
+    add_loss_options,
+    positive,
+    print_json,
+    read_each,
+)
+from divergence_lab.inputs import InputError
 
-DONE = 0
 
-
-class TrainUsageError(ValueError):
-    """Arguments of `train` that do not fit together; the message says what to do."""
-
-
-def add_command(
-    command: Callable[..., argparse.ArgumentParser],
-    loss_options: Callable[[argparse.ArgumentParser], None],
-    read_each: Callable[[argparse.Namespace, Sequence[str]], dict[str, tuple[str, Loss]]],
-    positive: Callable[[str], int],
-) -> None:
-    """Add `train`.
-
-    `read_each(options, texts)` gives each text its name and loss, `positive` reads a number above
-    0.
-    """
+def add_commands(command: AddCommand) -> None:
+    """Add `train`."""
     one = command(
         "train",
-        lambda options: _train(options, read_each),
+        _train,
         "train losses x learning rates x seeds as one batch and compute the exact learned laws",
         "divergence-lab train quadratic 'linex(1)' --env hypergrid:2x8 --seeds 5 --out runs/first",
     )
@@ -92,12 +83,10 @@ def add_command(
     one.add_argument(
         "--resume", action="store_true", help="continue the run in --out from its checkpoint"
     )
-    loss_options(one)
+    add_loss_options(one)
 
 
-def _train(
-    options: argparse.Namespace, read_each: Callable[..., dict[str, tuple[str, Loss]]]
-) -> int:
+def _train(options: argparse.Namespace) -> int:
     from divergence_lab.graphs.dag import PointedDAG
     from divergence_lab.graphs.texts import space_from_text
     from divergence_lab.results.result import NeverMoved, never_moved, runs, save_all
@@ -105,12 +94,12 @@ def _train(
     from divergence_lab.training.schedule_texts import read_schedules
 
     if options.resume and not options.out:
-        raise TrainUsageError("--resume needs --out DIR, the folder of the run to continue")
+        raise InputError("--resume needs --out DIR, the folder of the run to continue")
     losses = read_schedules(options.losses, lambda texts: read_each(options, texts))
     space = space_from_text(options.env)
     objectives = [text.strip() for text in re.split(r",(?![^(]*\))", options.objective)]
     if len(set(objectives)) < len(objectives):
-        raise TrainUsageError(
+        raise InputError(
             f"--objective {options.objective}: an objective is named twice; name each once"
         )
     chosen = {
@@ -151,8 +140,7 @@ def _train(
             "trajectories_per_second": drawn / seconds,
             "device": results[0].environment["device"],
         }
-        json.dump(document, sys.stdout, indent=1, allow_nan=False)
-        print()
+        print_json(document)
         return DONE
     _print_table(table)
     rate = f"{drawn / seconds:,.0f} trajectories a second" if drawn else "nothing sampled,"
@@ -167,7 +155,7 @@ def _rate(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise TrainUsageError(
+        raise InputError(
             f"--learning-rate {text[:40]!r} is not a number; give 0.03 or 0.01,0.03"
         ) from None
 

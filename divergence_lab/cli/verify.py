@@ -5,30 +5,24 @@ sampler.
 from __future__ import annotations
 
 import argparse
-import json
 import re
-import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:  # torch is loaded only when the command runs
-    from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.cli.arguments import (
+    CHECK_FAILED,
+    DONE,
+    AddCommand,
+    add_loss_options,
+    print_json,
+    read_losses,
+)
 
-DONE, CHECK_FAILED = 0, 1
 
-
-def add_command(
-    command: Callable[..., argparse.ArgumentParser],
-    loss_options: Callable[[argparse.ArgumentParser], None],
-    read_losses: Callable[[argparse.Namespace], dict[str, Loss]],
-) -> None:
-    """Add `verify`.
-
-    `read_losses(options)` gives name -> loss, the paper's four where none is named.
-    """
+def add_commands(command: AddCommand) -> None:
+    """Add `verify`."""
     one = command(
         "verify",
-        lambda options: _verify(options, read_losses),
+        _verify,
         "check the gradient theorem exactly on an enumerated graph",
         "divergence-lab verify quadratic 'linex(1)' --objective all --env hypergrid:2x3",
     )
@@ -48,12 +42,10 @@ def add_command(
         "training with --sampler S "
         "draws them; all; repeatable (on)",
     )
-    loss_options(one)
+    add_loss_options(one)
 
 
-def _verify(
-    options: argparse.Namespace, read_losses: Callable[[argparse.Namespace], dict[str, Loss]]
-) -> int:
+def _verify(options: argparse.Namespace) -> int:
     from divergence_lab.theorem.verification import verify
 
     objectives = [text.strip() for text in re.split(r",(?![^(]*\))", options.objective)]
@@ -65,8 +57,7 @@ def _verify(
         budget=options.budget,
     )
     if options.json:
-        json.dump(rows, sys.stdout, indent=1, allow_nan=False)
-        print()
+        print_json(rows)
     elif len(rows) == len({row["loss"] for row in rows}):
         _print_losses(rows)
     else:

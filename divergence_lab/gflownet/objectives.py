@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from divergence_lab.inputs import InputError
+
 FLOWS = {"": "free", "fl-": "forward-looking", "modified-": "modified"}
 FORMS = (
     "tb, vargrad, db, subtb, subtb(0.9), fm, fl-db, fl-subtb(0.9), modified-db, "
@@ -26,7 +28,7 @@ FORMS = (
 )
 
 
-class ObjectiveError(ValueError):
+class ObjectiveError(InputError):
     """A text that names no objective, or one that the space does not allow; the message says
     what to do.
     """

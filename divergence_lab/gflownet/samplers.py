@@ -9,12 +9,14 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from divergence_lab.inputs import InputError
+
 FORMS = "on, epsilon:0.05, tempered:2, backward, mixture:0.5, replay:0.5; several joined by commas"
 CAPACITY = 1_000
 LOWEST, HIGHEST = 1e-3, 100.0  # temperatures: far below, a division overflows and no action is left
 
 
-class SamplerError(ValueError):
+class SamplerError(InputError):
     """A text that names no sampler; the message lists the accepted forms."""
 
 

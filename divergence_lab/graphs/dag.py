@@ -16,6 +16,8 @@ from reprlib import Repr
 
 import numpy as np
 
+from divergence_lab.inputs import InputError
+
 MAX_STATES = 20_000_000
 MAX_TABLE = 200_000_000  # entries of one [A, S] or [P, S] table: 0.8 GB of int32
 MAX_ONE_HOT = 2_000_000_000  # entries of the one-hot features, 4 bytes each
@@ -27,7 +29,7 @@ _short.maxtuple = _short.maxlist = 30
 short = _short.repr
 
 
-class GraphError(ValueError):
+class GraphError(InputError):
     """A graph that cannot be built; the message names the offending part and says what to do."""
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from divergence_lab.inputs import InputError
 from divergence_lab.graphs.dag import GraphError, PointedDAG, from_edges, short
 from divergence_lab.graphs.generated import GeneratedDAG, Space
 from divergence_lab.graphs.molecules.generated import generated_molecules
@@ -39,7 +40,7 @@ LISTED: dict[str, Callable[..., PointedDAG]] = {"sets": sets, "tree": tree}
 GENERATED: dict[str, Callable[..., GeneratedDAG]] = {"sets": generated_sets}
 
 
-class EnvironmentTextError(ValueError):
+class EnvironmentTextError(InputError):
     """A text that names no environment; the message lists the accepted forms."""
 
 

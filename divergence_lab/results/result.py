@@ -23,6 +23,7 @@ import numpy as np
 import scipy
 import torch
 
+from divergence_lab.inputs import InputError
 from divergence_lab.results import metrics as divergences
 
 METRICS = ("tv", "kl_forward", "kl_reverse", "log_z", "modes_found")
@@ -35,7 +36,7 @@ SAMPLED_METRICS = (
 )  # of a space too large to list
 
 
-class ResultError(ValueError):
+class ResultError(InputError):
     """A folder that holds no readable result; the message names the file and says what to do."""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from divergence_lab.inputs import InputError
 from divergence_lab.bridge import generator_to_torch, integral_to_torch, to_torch
 from divergence_lab.gflownet import samplers as drawing
 from divergence_lab.gflownet.listed.exact import EnumerationError
@@ -53,7 +54,7 @@ SAMPLER_FORMS = (
 )
 
 
-class VerifyError(ValueError):
+class VerifyError(InputError):
     """A question that `verify` cannot answer; the message says what to do."""
 
 

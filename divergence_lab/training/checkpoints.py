@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from divergence_lab.inputs import InputError
 from divergence_lab.results.result import write_atomically
 from divergence_lab.training.schedules import Loss, Schedule
 
@@ -23,7 +24,7 @@ FRACTIONS = 21  # of the run, from its start to its end
 SAME = 1e-5  # relative: another processor may round otherwise
 
 
-class CheckpointError(ValueError):
+class CheckpointError(InputError):
     """A checkpoint that cannot continue this run; the message names the difference and says what
     to do.
     """

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from divergence_lab.inputs import InputError
+
 Loss = Callable[[Tensor], Tensor]
 Terms = tuple[tuple[float, int, float], ...]
 SHAPES = ("cosine", "linear")
@@ -19,7 +21,7 @@ SERIES_TERMS = 12
 TERMS_BELOW = 0.02  # |alpha|
 
 
-class ScheduleError(ValueError):
+class ScheduleError(InputError):
     """A schedule that cannot be used; the message says what to do."""
 
 

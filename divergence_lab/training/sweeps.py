@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from divergence_lab.inputs import InputError
 from divergence_lab.graphs.texts import space_from_text
 from divergence_lab.inputs import read_json
 from divergence_lab.results.result import ResultError, load, runs, write_atomically
@@ -52,7 +53,7 @@ SETTINGS = (
 ATTEMPTS = 3
 
 
-class SweepError(ValueError):
+class SweepError(InputError):
     """A sweep that cannot be run; the message says what to do."""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from divergence_lab.inputs import InputError
 from divergence_lab.training.schedules import Loss, Schedule
 
 PROBES = (-4.0, -1.0, -0.1, 0.1, 1.0, 4.0)
@@ -17,7 +18,7 @@ FRACTIONS = (0.0, 0.5, 1.0)  # of the run, at which a loss that changes is looke
 LONGEST = 100  # letters of what a callable raised
 
 
-class TrainingError(ValueError):
+class TrainingError(InputError):
     """An argument of `train` that cannot be used; the message names it and says what to do."""
 
 

@@ -20,10 +20,12 @@ import importlib.util
 from importlib import metadata
 from types import ModuleType
 
+from divergence_lab.inputs import InputError
+
 PEERS = {"torchgfn": "gfn", "gfnx": "gfnx"}  # name -> the module that it installs
 
 
-class PeerError(ValueError):
+class PeerError(InputError):
     """A name that is no peer; the message lists the names that are."""
 
 

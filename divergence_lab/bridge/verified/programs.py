@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 import sympy as sp
 
+from divergence_lab.inputs import InputError
 from divergence_lab.theory.expressions.symbols import x
 
 X = "x"  # the argument that stands for the residual
 LARGEST_POWER = 2000
 
 
-class NotRepresentable(ValueError):
+class NotRepresentable(InputError):
     """The loss can't be evaluated in torch with the promised accuracy; the message says where it
     fails.
     """

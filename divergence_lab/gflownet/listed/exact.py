@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from divergence_lab.inputs import InputError
 from divergence_lab.gflownet.listed.sampling import (
     Trajectories,
     gather_steps,
@@ -25,7 +26,7 @@ ENUMERATION_LIMIT = 1_000_000
 PLACES = ("terminals", "states", "edges", "trajectories")
 
 
-class EnumerationError(ValueError):
+class EnumerationError(InputError):
     """Too many trajectories to enumerate."""
 
 

@@ -9,6 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from divergence_lab.inputs import InputError
 from divergence_lab.inputs import read_json
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 BLOCKS = "blocks_PDB_105.json"
 
 
-class MoleculeError(ValueError):
+class MoleculeError(InputError):
     """A molecule, or a file of them, that cannot be used; the message says what to do."""
 
 

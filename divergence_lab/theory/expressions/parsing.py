@@ -23,6 +23,8 @@ from sympy.core.facts import InconsistentAssumptions
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.str import StrPrinter
 
+from divergence_lab.inputs import InputError
+
 MAX_CHARACTERS = 10_000
 MAX_NODES = 600
 MAX_DEPTH = 60
@@ -66,7 +68,7 @@ RESERVED = {"I", "oo", "zoo", "nan", "inf", "infinity", "x", "t", "True", "False
 PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z", re.ASCII)
 
 
-class ExpressionError(ValueError):
+class ExpressionError(InputError):
     """The text is not an expression of the language; the message names the part and says what to
     do.
     """

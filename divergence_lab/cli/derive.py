@@ -1,0 +1,164 @@
+"""The command `derive`: the divergence of a loss and its character, as text or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from divergence_lab.cli.arguments import (
+    DONE,
+    AddCommand,
+    add_loss_options,
+    positive,
+    print_json,
+    read_all,
+)
+from divergence_lab.inputs import InputError
+from divergence_lab.theory.answers.derivation import (
+    Derivation,
+    read_ratios,
+    to_json,
+    undecided_to_json,
+)
+from divergence_lab.theory.answers.questions import Unfinished, derive_all
+from divergence_lab.theory.answers.weightings import sampler
+from divergence_lab.theory.answers.wording import ends_in_words, step_in_latex
+from divergence_lab.theory.divergence.loss import GAUGE_UNSEEN
+from divergence_lab.theory.expressions.parsing import write, write_latex
+from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.verdicts.verdict import Verdict, cites_of
+
+
+def add_commands(command: AddCommand) -> None:
+    """Add `derive`."""
+    one = command(
+        "derive",
+        _derive,
+        "derive the divergence of a loss and decide its character",
+        "divergence-lab derive 'exp(x) - x - 1' linex(1/2) --at 0.1,2",
+    )
+    one.add_argument(
+        "losses", nargs="+", metavar="LOSS", help="a catalogue name or an expression in x"
+    )
+    one.add_argument("--at", metavar="T,T,...", help="ratios at which f is enclosed")
+    one.add_argument(
+        "--digits", type=positive, default=30, metavar="N", help="digits of these values (30)"
+    )
+    one.add_argument(
+        "--sampler",
+        default="on",
+        metavar="S",
+        help="how objects are weighted: on (by p_F), backward (by p_B), power:B, powers:A,B, "
+        "mixture:E, or "
+        "learned_backward:B for the parameters of p_B; B may be a parameter (on)",
+    )
+    one.add_argument("--steps", action="store_true", help="print the steps of every proof")
+    one.add_argument("--latex", action="store_true", help="print formulas as LaTeX")
+    add_loss_options(one)
+
+
+def _derive(options: argparse.Namespace) -> int:
+    chosen = sampler(options.sampler, options.assume)
+    ratios = read_ratios(options.at) if options.at else ()
+    if options.digits > 1000:
+        raise InputError(f"--digits {options.digits} is more than 1000: ask for fewer")
+    by_text = read_all(options, options.losses)
+    readings = [by_text[text] for text in options.losses]
+    found = derive_all(readings, chosen, ratios, options.digits, options.budget)
+    tell_lost("derive", "loss", found)
+    if options.json:
+        sampling = {"sampler": options.sampler, "weighted_by": chosen.weight}
+        print_json(
+            [
+                {
+                    **undecided_to_json(answer.text, answer.because),
+                    **sampling,
+                    "sampled_loss": answer.text,
+                }
+                if isinstance(answer, Unfinished)
+                else {**to_json(answer), **sampling, "sampled_loss": write(entry.loss.expression)}
+                for entry, answer in zip(readings, found)
+            ]
+        )
+        return DONE
+    for entry, answer in zip(readings, found):
+        if isinstance(answer, Unfinished):
+            print(f"{answer.text}\n  {answer.because}\n")
+            continue
+        if chosen.kind != "on":
+            print(
+                f"{entry.name} with objects weighted by {chosen.weight} acts like this "
+                "loss weighted by p_F:"
+            )
+        print(described(entry.name, answer, options.latex, options.steps), end="\n\n")
+    return DONE
+
+
+def described(name: str, derivation: Derivation, latex: bool, steps: bool = False) -> str:
+    """A derivation as text: loss, divergence, verdicts, the numbers at the ends."""
+    shown = write_latex if latex else write
+    entry, found, verdicts = derivation.loss, derivation.divergence, derivation.verdicts
+    lines = [name, f"  loss          g(x) = {shown(entry.expression)}"]
+    if any(part != 0 for part in entry.gauge):
+        left_out = shown(entry.gauge[0] + entry.gauge[1] * x)
+        lines.append(f"  gauge         {left_out} was left out of g: {GAUGE_UNSEEN}")
+    lines.append(
+        f"  generator     f(t) = {shown(found.generator)}"
+        if found.generator is not None
+        else "  generator     no closed form found (values of f can still be enclosed: --at)"
+    )
+    if found.name:
+        lines.append(
+            f"  divergence    {'' if found.factor == 1 else f'{found.factor} x '}{found.name}"
+        )
+    for label, kind, verdict in (
+        ("valid", "validity", verdicts.valid),
+        ("convex", "convex", verdicts.convex),
+        ("zero-forcing", "zero_forcing", verdicts.zero_forcing),
+        ("zero-avoiding", "zero_avoiding", verdicts.zero_avoiding),
+        ("symmetric", "symmetric", verdicts.symmetric),
+        ("even", "even", verdicts.even),
+        ("bounded g'", "bounded_gradient", verdicts.bounded_gradient),
+    ):
+        lines.append(f"  {label:<13} {_answer(verdict)}")
+        if steps:
+            lines += [
+                f"                  {step_in_latex(step) if latex else step.claim}"
+                for step in verdict.steps
+            ]
+            lines += (
+                [f"                  by {' and '.join(cited)}"]
+                if (cited := cites_of(kind, verdict))
+                else []
+            )
+    ends = (
+        ("f(0+)", verdicts.f_at_zero),
+        ("f'(oo)", verdicts.slope_at_infinity),
+        ("g''(0)", verdicts.curvature_at_zero),
+    )
+    lines += ends_in_words(ends, shown)
+    if derivation.dual_loss is not None:
+        lines.append(
+            f"  swapped       {shown(derivation.dual_loss)} (the loss of the divergence "
+            "with its arguments swapped)"
+        )
+    lines += [f"  f({v.ratio}) = {v.value} +- {v.radius}" for v in derivation.values]
+    lines += [f"  not found     {sentence}" for sentence in derivation.lost]
+    return "\n".join(lines)
+
+
+def _answer(verdict: Verdict) -> str:
+    word = (
+        "depends"
+        if verdict.condition
+        else {True: "yes", False: "no", None: "undecided"}[verdict.holds]
+    )
+    return f"{word:<10} {verdict.because} [{verdict.status}]"
+
+
+def tell_lost(command: str, what: str, found: Sequence[Derivation | Unfinished]) -> None:
+    """One line on standard error for everything that is missing for lack of time."""
+    for position, entry in enumerate(found, 1):
+        for sentence in (entry.because,) if isinstance(entry, Unfinished) else entry.lost:
+            print(f"divergence-lab {command}: {what} {position}: {sentence}", file=sys.stderr)
