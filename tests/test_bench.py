@@ -27,7 +27,7 @@ def options(*arguments):
         added.set_defaults(run=run)
         return added
 
-    cli_bench.add_command(command)
+    cli_bench.add_commands(command)
     return parser.parse_args(["bench", *arguments])
 
 

@@ -342,13 +342,7 @@ def parser():
         added.set_defaults(run=run)
         return added
 
-    def loss_options(added):
-        added.add_argument("--assume", action="append", default=[])
-        added.add_argument("--set", action="append", default=[], dest="values")
-        added.add_argument("--budget", type=float, default=10.0)
-        added.add_argument("--json", action="store_true")
-
-    cli_theory.add_commands(command, loss_options, lambda name, derivation, latex: name)
+    cli_theory.add_commands(command)
     return made
 
 

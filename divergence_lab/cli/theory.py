@@ -129,7 +129,7 @@ def invert_all(
     digits: int,
     budget: float,
 ) -> list[tuple[Inversion, Derivation] | Unfinished]:
-    """Each generator inverted within the budget; some generator must have each parameter of `values`."""
+    """Each generator inverted within the budget; each parameter of `values` must be of some one."""
     known = (
         {text: parameters_of_generator(text, assumptions, budget) for text in generators}
         if values
