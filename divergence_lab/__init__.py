@@ -104,7 +104,7 @@ _MOVED = {
     "theory.wishes": "theory.design.wishes",
     "theory.bounds": "theory.inequalities.bounds",
     "theory.pinsker": "theory.inequalities.pinsker",
-    "theory.normaliser": "theory.inequalities.normaliser",
+    "theory.normaliser": "theory.inequalities",
     "theory.hockey_stick": "theory.inequalities.hockey_stick",
     "graphs.environments": "graphs.texts",
     "gflownet.exact": "gflownet.listed.exact",

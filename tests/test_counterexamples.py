@@ -13,12 +13,9 @@ from divergence_lab.theory.answers.transforms import clip
 from divergence_lab.theory.checker.families.exponential_terms import common_factor
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.inequalities.normaliser import (
-    biases_log_z,
-    optimal_log_z,
-    repelling_residuals,
-)
+from divergence_lab.theory.inequalities.normaliser import biases_log_z, optimal_log_z
 from divergence_lab.theory.inequalities.pinsker import pinsker
+from divergence_lab.theory.inequalities.wrong_log_z import repelling_residuals
 
 WELSCH = "1-exp(-x**2/2)"
 

@@ -8,9 +8,9 @@ _HOME = {
     "best_constant": "bounds",
     "hockey_stick_weights": "hockey_stick",
     "biases_log_z": "normaliser",
-    "keeps_direction": "normaliser",
+    "keeps_direction": "wrong_log_z",
     "optimal_log_z": "normaliser",
-    "repelling_residuals": "normaliser",
+    "repelling_residuals": "wrong_log_z",
 }
 
 __all__ = [*_HOME]

@@ -1,25 +1,22 @@
 """A divergence as a weighted family of hockey sticks E_c(p || q) = sum (p - c q)_+, c >= 1.
 
     D_f(p || q) = g'(0+) E_1(p || q) - g'(0-) E_1(q || p)
-                + int_0^oo g''(u) e^{-u} E_{e^u}(p || q) du + int_0^oo g''(-u) E_{e^u}(q || p) du      (Proposition 7)
+                + int_0^oo g''(u) e^{-u} E_{e^u}(p || q) du + int_0^oo g''(-u) E_{e^u}(q || p) du
 
-for measures that are positive everywhere, of equal mass or not, and for all finite measures if g is
-convex and valid. The weights show at which ratio a loss looks: its curvature at u > 0 weighs "p
-exceeds e^u q", discounted by e^{-u}; its curvature at -u weighs "q exceeds e^u p", undiscounted.
+(Proposition 7) for measures that are positive everywhere, of equal mass or not, and for all finite
+measures if g is convex and valid. The weights show at which ratio a loss looks: its curvature at
+u > 0 weighs "p exceeds e^u q", discounted by e^{-u}; its curvature at -u weighs "q exceeds e^u p",
+undiscounted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sympy as sp
-from flint import arb
 
 from divergence_lab.theory.divergence.loss import Loss, jump
-from divergence_lab.theory.expressions.enclosure import exact, integral
 from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, is_less
-from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.expressions.symbols import x
 
 
@@ -92,38 +89,3 @@ def _finite_slope(slope: sp.Expr) -> sp.Expr:
             "g' is infinite at x = 0: the weight of a hockey stick there is not finite"
         )
     return sp.simplify(value)
-
-
-def divergence_of(
-    weights: HockeyStickWeights, p: Sequence[sp.Expr], q: Sequence[sp.Expr], precision: int = 20
-) -> arb:
-    """D_f(p || q) put together again from its hockey sticks, enclosed; p and q exact and
-    positive (Proposition 7).
-    """
-    total = arb(0)
-    for a, b in zip(p, q, strict=True):
-        a, b = sp.sympify(a), sp.sympify(b)
-        if not (a.is_positive and b.is_positive):
-            raise ValueError(f"the masses {a} and {b} must be positive")
-        if a == b:
-            continue
-        larger, smaller = (a, b) if is_less(b, a) else (b, a)
-        density, atoms = (
-            (weights.target_exceeds, weights.target_atoms)
-            if larger == a
-            else (weights.model_exceeds, weights.model_atoms)
-        )
-        reach = sp.log(larger / smaller)
-        for piece in density.pieces:
-            if is_less(piece.low, reach) and piece.expression != 0:
-                high = piece.high if is_less(piece.high, reach) else reach
-                total += integral(
-                    piece.expression * (larger - sp.exp(x) * smaller), x, piece.low, high, precision
-                )
-        with digits(precision + 10):
-            for atom in atoms:
-                if is_less(atom.u, reach):
-                    total += exact(atom.weight) * (
-                        exact(larger) - exact(atom.u).exp() * exact(smaller)
-                    )
-    return total

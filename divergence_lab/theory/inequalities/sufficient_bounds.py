@@ -1,9 +1,9 @@
 """Constants that serve in D_f1 <= c D_f2 and are quickly found, not always the best ones
 (Proposition 11, part 3).
 
-    slopes      g1' <= c g2' in size at every x                                        the least such c is sup g1'/g2'
-    curvatures  g1'(0+) <= c g2'(0+), -g1'(0-) <= -c g2'(0-), and c g2'' - g1'' >= 0   as measures
-    off 0, every kink included
+    slopes      g1' <= c g2' in size at every x: the least such c is sup g1'/g2'
+    curvatures  g1'(0+) <= c g2'(0+), -g1'(0-) <= -c g2'(0-), and c g2'' - g1'' >= 0 as measures
+                off 0, every kink included
 
 Where g2'' is negative a condition is an upper bound of c: the least c that the others allow is
 proved to meet it, or the answer is undecided.
