@@ -49,8 +49,8 @@ from divergence_lab.graphs.texts import graph_from_text
 from divergence_lab.results.metrics import sampling_floor, total_variation
 from divergence_lab.results.result import ResultError, environment, load, write_atomically
 from divergence_lab.theory.answers.transforms import clip
+from divergence_lab.training.arguments import find_device
 from divergence_lab.training.loop import train
-from divergence_lab.training.settings import prepare
 
 CHECK = "figure3_hypergrid"
 LOSSES = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")
@@ -229,7 +229,7 @@ def _about(
     if (place / "environment.json").exists():  # finished, here or on another machine
         where = json.loads((place / "environment.json").read_text())
     else:
-        where = environment(prepare({**_defaults(), **given, "device": device}).device)
+        where = environment(find_device(device))
     where = {
         key: value
         for key, value in where.items()
@@ -250,16 +250,6 @@ def _about(
         ),
         "seconds_a_step": content["seconds"] / max(1, content["step"]),
         **where,
-    }
-
-
-def _defaults() -> dict[str, Any]:
-    import inspect
-
-    return {
-        name: parameter.default
-        for name, parameter in inspect.signature(train).parameters.items()
-        if parameter.default is not inspect.Parameter.empty
     }
 
 

@@ -39,8 +39,8 @@ from divergence_lab.bench.measuring import prepared
 from divergence_lab.gflownet.randomness import DROPOUT, random_bits, uniforms
 from divergence_lab.graphs.spaces.bits import generated_bits
 from divergence_lab.results.result import write_atomically
-from divergence_lab.training import loop as training
 from divergence_lab.training import settings
+from divergence_lab.training.stepping import make_step, start_progress
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import figure3_hypergrid
@@ -91,10 +91,10 @@ class Kernels(TorchDispatchMode):
 
 def counted(losses: dict, space: Any, **given: Any) -> tuple[int, float]:
     """(kernels, floating-point operations) of one training step of all members."""
-    with mock.patch.object(settings, "_device", lambda name: torch.device("meta")):
+    with mock.patch.object(settings, "find_device", lambda name: torch.device("meta")):
         run = prepared(space, losses, device="cuda", **given)
-        state = training._start(run, 1)
-        _, advance = training._advancing(run, state)
+        state = start_progress(run, 1)
+        _, advance = make_step(run, state)
         advance(0.1)  # constants of the space are made
         with Kernels() as kernels:
             advance(0.2)
@@ -111,7 +111,7 @@ def measured(losses: dict, space: Any, **given: Any) -> float:
     torch.set_num_threads(1)
     given = {name: value for name, value in given.items() if name != "stop_logit"}
     run = prepared(space, losses, device="cpu", **given)
-    inputs, advance = training._advancing(run, training._start(run, 1))
+    inputs, advance = make_step(run, start_progress(run, 1))
     noise = uniforms(
         run.config["seeds"], 0, (WARM + STEPS, *inputs.noise.shape[1:]), run.device, run.dtype
     )

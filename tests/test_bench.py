@@ -14,6 +14,8 @@ from divergence_lab.bench import measuring, peers
 from divergence_lab.bench.compare import BenchError, Row, bench
 from divergence_lab.cli import bench as cli_bench
 from divergence_lab.graphs.texts import graph_from_text
+from divergence_lab.training import loop
+from divergence_lab.training.stepping import start_progress
 
 SECONDS = 0.02  # of one iteration of the made-up peer
 
@@ -106,24 +108,22 @@ def test_contenders_take_turns_and_the_first_call_does_not_count():
     assert set(found) == {"a", "b"}
 
 
-def test_our_training_is_the_training_of_train():
+def test_our_training_is_the_training_of_train(monkeypatch):
     graph = graph_from_text("hypergrid:2x4")
     losses = {"quadratic": lambda x: x * x / 2}
     given = {"seeds": 2, "batch": 8, "device": "cpu"}
     captured = []
-    original = room.training._start
-    try:
-        room.training._start = lambda *arguments: (
-            captured.append(original(*arguments)) or captured[-1]
-        )
-        iterate = measuring.our_training(graph, losses, **given)
-        iterate(4)
-        iterate(6)
-        room.training.train(
-            losses, graph, steps=10, decay=0.0, evaluations=1, progress=False, **given
-        )
-    finally:
-        room.training._start = original
+
+    def start(*arguments):
+        captured.append(start_progress(*arguments))
+        return captured[-1]
+
+    monkeypatch.setattr(measuring, "start_progress", start)
+    monkeypatch.setattr(loop, "start_progress", start)
+    iterate = measuring.our_training(graph, losses, **given)
+    iterate(4)
+    iterate(6)
+    loop.train(losses, graph, steps=10, decay=0.0, evaluations=1, progress=False, **given)
     ours, whole = captured
     torch.testing.assert_close(ours.members.values, whole.members.values, rtol=0, atol=0)
 

@@ -7,7 +7,6 @@ copy between CPU and device.
 """
 
 import contextlib
-import inspect
 
 import pytest
 import torch
@@ -21,11 +20,12 @@ from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.spaces.bits import bits
 from divergence_lab.graphs.texts import space_from_text
 from divergence_lab.theory.divergence.loss import loss
-from divergence_lab.training import loop as training
 from divergence_lab.training import settings
+from divergence_lab.training.arguments import Arguments
 from divergence_lab.training.loop import train
 from divergence_lab.training.schedules import anneal_linex
-from divergence_lab.training.settings import prepare
+from divergence_lab.training.settings import make_run
+from divergence_lab.training.stepping import make_step, start_progress, tensors_of
 
 LOSSES = {"quadratic": lambda x: x**2 / 2, "linex(1)": lambda x: torch.expm1(x) - x}
 LOOKS = {
@@ -92,14 +92,13 @@ class NoConstants(TorchFunctionMode):
 
 
 def prepared(space, **given):
-    defaults = {name: entry.default for name, entry in inspect.signature(train).parameters.items()}
-    run = prepare({**defaults, "losses": LOSSES, "graph": space, "seeds": 2, "batch": 4, **given})
-    return run, training._start(run, 1)
+    run = make_run(LOSSES, space, Arguments(seeds=2, batch=4, **given))
+    return run, start_progress(run, 1)
 
 
 def never_waits(monkeypatch, space, **given):
-    monkeypatch.setattr(settings, "_device", lambda name: torch.device("meta"))
-    _inputs, advance = training._advancing(*prepared(space, **given))
+    monkeypatch.setattr(settings, "find_device", lambda name: torch.device("meta"))
+    _inputs, advance = make_step(*prepared(space, **given))
     advance(0.1)  # constants of the space are sent to the device once
     with NoWaiting() as watched, NoConstants():
         advance(0.2)
@@ -238,24 +237,24 @@ def test_a_recorded_step_is_replayed_with_new_inputs(monkeypatch, objective, giv
         run, state = prepared(
             hypergrid(2, 3), device="cpu", dtype=torch.float64, objective=objective, **given
         )
-        inputs, advance = training._advancing(run, state)
+        inputs, advance = make_step(run, state)
         generator = torch.Generator().manual_seed(0)
         for step in range(7):
             inputs.noise.uniform_(generator=generator)
             inputs.step.fill_(step)
             torch.mul(run.rates, 1 - step / 10, out=inputs.rates)
             if way == "recorded" and step == 3:
-                saved = {name: tensor.clone() for name, tensor in training._tensors(state).items()}
-                advance = Replayed(lambda: training._advancing(run, state)[1](0.0)).replay
+                saved = {name: tensor.clone() for name, tensor in tensors_of(state).items()}
+                advance = Replayed(lambda: make_step(run, state)[1](0.0)).replay
                 # unlike a GPU's, this recording made the step too
-                for name, tensor in training._tensors(state).items():
+                for name, tensor in tensors_of(state).items():
                     tensor.copy_(saved[name])
                 advance()
             elif way == "recorded" and step > 3:
                 advance()
             else:
                 advance(0.0)
-        found[way] = {name: tensor.clone() for name, tensor in training._tensors(state).items()}
+        found[way] = {name: tensor.clone() for name, tensor in tensors_of(state).items()}
     for name in ("values", "mean", "count", "visited", "buffer"):
         torch.testing.assert_close(
             found["recorded"][name], found["plain"][name], rtol=0, atol=1e-12

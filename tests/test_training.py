@@ -1,6 +1,5 @@
 """Training: members that do not touch each other, exact resuming, and laws that are learned."""
 
-import inspect
 import math
 
 import numpy as np
@@ -16,10 +15,12 @@ from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_stat
 from divergence_lab.results.result import METRICS
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.training import loop as training
+from divergence_lab.training.arguments import Arguments
 from divergence_lab.training.checkpoints import CheckpointError
 from divergence_lab.training.loop import TrainingError, train
 from divergence_lab.training.schedules import then
-from divergence_lab.training.settings import prepare
+from divergence_lab.training.settings import make_run
+from divergence_lab.training.stepping import make_step, start_progress
 
 LOSSES = {
     "quadratic": lambda x: x**2 / 2,
@@ -233,7 +234,7 @@ def test_a_step_has_no_loop_over_members(policy):
     counts = []
     for seeds in (1, 6):
         run = prepared(hypergrid(2, 4), seeds=seeds, policy=policy)
-        inputs, advance = training._advancing(run, training._start(run, 1))
+        inputs, advance = make_step(run, start_progress(run, 1))
         inputs.noise.uniform_(generator=torch.Generator().manual_seed(0))
         advance(0.0)
         with Recorded() as recorded:
@@ -243,10 +244,7 @@ def test_a_step_has_no_loop_over_members(policy):
 
 
 def prepared(graph, **given):
-    defaults = {key: value.default for key, value in inspect.signature(train).parameters.items()}
-    return prepare(
-        {**defaults, "losses": LOSSES, "graph": graph, "device": "cpu", "batch": 4, **given}
-    )
+    return make_run(LOSSES, graph, Arguments(device="cpu", batch=4, **given))
 
 
 class StopHere(Exception):

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from divergence_lab.inputs import InputError
 from divergence_lab.bench import peers
 from divergence_lab.bench.measuring import (
     MEMORY,
@@ -35,6 +34,7 @@ from divergence_lab.gflownet.listed.exact import terminal_distribution
 from divergence_lab.gflownet.policies.policy import mlp
 from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.graphs.texts import graph_from_text
+from divergence_lab.inputs import InputError
 from divergence_lab.theory.catalogue.named import PAPER_LOSSES
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.training import loop as training

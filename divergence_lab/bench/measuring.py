@@ -4,7 +4,6 @@ machine.
 
 from __future__ import annotations
 
-import inspect
 import os
 import platform
 import statistics
@@ -24,8 +23,10 @@ from divergence_lab.gflownet.listed.exact import terminal_distribution
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.texts import graph_from_text
 from divergence_lab.results.result import environment
-from divergence_lab.training import loop as training
-from divergence_lab.training.settings import Run, prepare
+from divergence_lab.training.arguments import Arguments
+from divergence_lab.training.loop import one_thread_if_small, run_steps
+from divergence_lab.training.settings import Run, make_run
+from divergence_lab.training.stepping import start_progress
 
 # case -> (hyper-grid, bytes per state and member that the documentation states); A = 5, in float32
 MEMORY = {
@@ -53,10 +54,7 @@ def in_turns(contenders: Mapping[str, Callable[[], None]], rounds: int) -> dict[
 
 def prepared(graph: PointedDAG, losses: Mapping[str, Any], **given: Any) -> Run:
     """What `train(losses, graph, **given)` keeps fixed."""
-    defaults = {
-        name: entry.default for name, entry in inspect.signature(training.train).parameters.items()
-    }
-    return prepare({**defaults, "losses": losses, "graph": graph, **given})
+    return make_run(losses, graph, Arguments(**given))
 
 
 def our_training(
@@ -65,14 +63,14 @@ def our_training(
     """run(n): n more iterations of `train(losses, graph, **given)` without its evaluations."""
     # no decay, for a run without an end; each call draws its uniforms anew, as a resumed run does
     run = prepared(graph, losses, decay=0.0, **given)
-    state = training._start(run, 1)
+    state = start_progress(run, 1)
     done = 0
 
     def iterate(n: int) -> None:
         nonlocal done
         part = replace(run, config={**run.config, "steps": done + n})
-        with training._threads(state.members.values):
-            training._loop(part, state, np.zeros(0, dtype=np.int64), done, 0.0, False, None)
+        with one_thread_if_small(state.members.values):
+            run_steps(part, state, np.zeros(0, dtype=np.int64), done, 0.0, False, None)
         done += n
         wait(run.device)
 

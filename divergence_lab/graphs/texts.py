@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from divergence_lab.inputs import InputError
 from divergence_lab.graphs.dag import GraphError, PointedDAG, from_edges, short
 from divergence_lab.graphs.generated import GeneratedDAG, Space
 from divergence_lab.graphs.molecules.generated import generated_molecules
@@ -16,7 +15,7 @@ from divergence_lab.graphs.spaces.bits import bits, generated_bits
 from divergence_lab.graphs.spaces.hypergrid import generated_hypergrid, hypergrid
 from divergence_lab.graphs.spaces.sets import generated_sets, sets
 from divergence_lab.graphs.spaces.trees import tree
-from divergence_lab.inputs import read_json
+from divergence_lab.inputs import InputError, read_json
 
 FORMS = (
     "hypergrid:DIMxSIDE (hypergrid:2x8), hypergrid:DIMxSIDE:paper, hypergrid:DIMxSIDE:paper_text, "

@@ -11,13 +11,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from divergence_lab.inputs import InputError
 from divergence_lab.bridge import generator_to_torch, integral_to_torch, to_torch
 from divergence_lab.gflownet import samplers as drawing
 from divergence_lab.gflownet.listed.exact import EnumerationError
 from divergence_lab.gflownet.objectives import ObjectiveError, objective
 from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.graphs.texts import graph_from_text
+from divergence_lab.inputs import InputError
 from divergence_lab.theorem.check import TOLERANCE, Check, Scheme, Theory, check
 from divergence_lab.theorem.objects import Listing, list_objects
 from divergence_lab.theory.answers import weightings as weighing

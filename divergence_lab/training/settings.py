@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from operator import index
 from typing import Any
 
 import torch
@@ -18,30 +17,30 @@ from divergence_lab.gflownet.listed.exact import (
     enumerate_trajectories,
     target_distribution,
 )
-from divergence_lab.gflownet.listed.flow import BACKWARD, check_objective
+from divergence_lab.gflownet.listed.flow import check_objective
 from divergence_lab.gflownet.listed.sampling import Trajectories
 from divergence_lab.gflownet.objectives import Objective, ObjectiveError, objective
-from divergence_lab.gflownet.policies.mpnn import mpnn
-from divergence_lab.gflownet.policies.policy import Policy, heads, mlp, tabular
-from divergence_lab.gflownet.policies.transformer import NotWordsError, transformer
+from divergence_lab.gflownet.policies.policy import Policy, heads
+from divergence_lab.gflownet.policies.transformer import NotWordsError
 from divergence_lab.gflownet.rollouts import Rollout, in_one_pass
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.generated import GeneratedDAG, Space, as_generated
+from divergence_lab.training.arguments import (
+    POLICIES,
+    Arguments,
+    check_choices,
+    check_numbers,
+    find_device,
+    learning_rates,
+    read_seeds,
+    with_sizes,
+)
 from divergence_lab.training.schedules import Loss, Schedule, terms_of
 from divergence_lab.training.trainable import TrainingError, check_losses
 
-POLICIES = {"tabular": tabular, "mlp": mlp, "transformer": transformer, "mpnn": mpnn}
 LISTED = 100_000  # trajectories that exact training holds at most
 STAGES = 20  # of a run, at which the steepness of a loss that changes is looked at
-DTYPES = (torch.float32, torch.float64)
-EVALUATE = ("auto", "all states", "visited")
 LEARNING_RATE = {"tabular": 0.03, "mlp": 1e-3, "transformer": 1e-3, "mpnn": 1e-3}
-SIZES = {
-    "tabular": (1, 1),
-    "mlp": (256, 2),
-    "transformer": (1, 1),
-    "mpnn": (32, 3),
-}  # width and depth unless told
 LEARNING_RATE_LOG_Z = 0.1
 # (learning rate, momentum) of exact training of a table: residuals of whole trajectories tell every
 # state at once what to do, those of edges and states pass it on one level a step, which momentum
@@ -57,6 +56,10 @@ NATURAL = {
 # walking step by step: visited states win only where they are this many times fewer
 # (benchmarks/training_speed.py shows where).
 CROSSOVER = 2.0
+
+# what a run is known by in config.json as it was given
+ALWAYS = ("steps", "batch", "policy", "backward", "max_grad_norm", "evaluations", "exact")
+SELDOM = ("weight_decay", "dropout", "window")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,25 +92,24 @@ class Run:
         return len(self.rows) * len(self.config["seeds"])
 
 
-def prepare(arguments: Mapping[str, Any]) -> Run:
+def make_run(losses: Mapping[str, Loss], space: Space, arguments: Arguments) -> Run:
     """Check every argument of `train`, fill in the defaults, and build what stays fixed."""
-    space = arguments["graph"]
-    arguments = _with_sizes(arguments)
-    _check_numbers(arguments)
-    _check_choices(arguments, isinstance(space, PointedDAG))
-    device = _device(arguments["device"])
-    losses = check_losses(arguments["losses"], device, arguments["dtype"])
+    arguments = with_sizes(arguments)
+    check_numbers(arguments)
+    check_choices(arguments, space)
+    device = find_device(arguments.device)
+    losses = check_losses(losses, device, arguments.dtype)
     chosen, drawn = _objective_and_sampler(arguments, space)
-    natural = is_natural(arguments["exact"], arguments["policy"], chosen)
-    default = NATURAL[chosen.kind][0] if natural else LEARNING_RATE[arguments["policy"]]
-    rates = _learning_rates(arguments, default)
+    natural = is_natural(arguments.exact, arguments.policy, chosen)
+    default = NATURAL[chosen.kind][0] if natural else LEARNING_RATE[arguments.policy]
+    rates = learning_rates(arguments, default)
     start = _start_values(arguments, space, chosen)
     way = _way(arguments, space)
     policy, law_policy = _policies(arguments, space, chosen, way, start)
-    seeds = _seeds(arguments["seeds"])
+    seeds = read_seeds(arguments.seeds)
     rows = tuple((name, rate) for name in losses for rate in rates)
-    rate_log_z = arguments["learning_rate_log_z"] or (default if natural else LEARNING_RATE_LOG_Z)
-    decay = float(not natural) if arguments["decay"] is None else arguments["decay"]
+    rate_log_z = arguments.learning_rate_log_z or (default if natural else LEARNING_RATE_LOG_Z)
+    decay = float(not natural) if arguments.decay is None else arguments.decay
     config = {
         "objective": chosen.name,
         "losses": [name for name, _ in rows],
@@ -116,79 +118,56 @@ def prepare(arguments: Mapping[str, Any]) -> Run:
         "env": space.name,
         "graph": _fingerprint(space),
         "learning_rate_log_z": rate_log_z,
-        **{key: arguments[key] for key in ("weight_decay", "dropout") if arguments[key]},
-        **{
-            key: arguments[key]
-            for key in (
-                "steps",
-                "batch",
-                "policy",
-                "backward",
-                "max_grad_norm",
-                "evaluations",
-                "exact",
-            )
-        },
+        **{key: getattr(arguments, key) for key in ALWAYS},
+        # named only where they differ from what older runs did, so that these go on
+        **{key: value for key in SELDOM if (value := getattr(arguments, key))},
+        **_targets(arguments.target_states),
         "sampler": samplers.written(drawn),
         "capacity": drawn.capacity if drawn.replay else 0,
         "decay": decay,
         "evaluate": way,
-        # named only where it is kept: older runs go on
-        **({"window": arguments["window"]} if arguments["window"] else {}),
-        **(
-            {"targets": _digest(given)} if (given := arguments["target_states"]) is not None else {}
-        ),
         **start,
         "device": device.type,
-        "dtype": str(arguments["dtype"]).removeprefix("torch."),
+        "dtype": str(arguments.dtype).removeprefix("torch."),
     }
-    rollout = Rollout(policy, chosen, drawn, arguments["backward"], way)
-    if arguments["dropout"] and not in_one_pass(rollout):
+    rollout = Rollout(policy, chosen, drawn, arguments.backward, way)
+    if arguments.dropout and not in_one_pass(rollout):
         raise TrainingError(
             "dropout needs policy='transformer' and trajectories drawn by the policy "
             "itself, since what is drawn and "
             "what is learned must share their masks; use sampler on, epsilon:E or "
             "tempered:T and another objective than fm"
         )
-    if natural and arguments["weight_decay"]:
+    if natural and arguments.weight_decay:
         raise TrainingError("weight_decay is Adam's; exact training of a table goes without")
     if drawn.backward:
         rollout = _with_target(rollout, space, arguments, device)
-    listed = _listed(space, losses, rollout, device) if arguments["exact"] else None
+    listed = _listed(space, losses, rollout, device) if arguments.exact else None
     table = torch.tensor(
-        [(rate, rate_log_z) for _, rate in rows], dtype=arguments["dtype"], device=device
+        [(rate, rate_log_z) for _, rate in rows], dtype=arguments.dtype, device=device
     )
     if natural:
-        steepness = [_steepness(losses[name], arguments["dtype"]) for name, _ in rows]
+        steepness = [_steepness(losses[name], arguments.dtype) for name, _ in rows]
         table = table / torch.tensor(steepness).to(table)[:, None]
     table = table.repeat_interleave(len(seeds), dim=0)
     return Run(
-        space, losses, rows, rollout, law_policy, config, device, arguments["dtype"], table, listed
+        space, losses, rows, rollout, law_policy, config, device, arguments.dtype, table, listed
     )
 
 
-def _with_sizes(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    default = SIZES.get(arguments["policy"], (1, 1))
-    sizes = {
-        key: size if arguments[key] is None else arguments[key]
-        for key, size in zip(("width", "depth"), default, strict=True)
-    }
-    return {**arguments, **sizes}
-
-
 def _objective_and_sampler(
-    arguments: Mapping[str, Any], space: Space
+    arguments: Arguments, space: Space
 ) -> tuple[Objective, samplers.Sampler]:
     try:
-        chosen = objective(arguments["objective"])
-        drawn = arguments["sampler"]
+        chosen = objective(arguments.objective)
+        drawn = arguments.sampler
         drawn = samplers.sampler(drawn) if isinstance(drawn, str) else drawn
-        drawn.split(arguments["batch"])
+        drawn.split(arguments.batch)
         if isinstance(space, PointedDAG):
             check_objective(space, chosen)
     except (ObjectiveError, samplers.SamplerError) as error:
         raise TrainingError(str(error)) from error
-    if chosen.kind == "vargrad" and arguments["batch"] < 2:
+    if chosen.kind == "vargrad" and arguments.batch < 2:
         raise TrainingError("vargrad estimates log Z from the batch; give batch at least 2")
     return chosen, drawn
 
@@ -249,89 +228,7 @@ def _steepness(loss: Loss, dtype: torch.dtype) -> float:
     return max(1.0, *(float(slope[1] - slope[0]) / 2e-3 for slope in slopes))
 
 
-def _check_choices(arguments: Mapping[str, Any], enumerated: bool) -> None:
-    if not isinstance(arguments["graph"], PointedDAG | GeneratedDAG):
-        raise TrainingError(
-            f"graph is a {type(arguments['graph']).__name__}; give a graph, such as "
-            "divergence_lab.space_from_text('hypergrid:2x8')"
-        )
-    if arguments["dtype"] not in DTYPES:
-        raise TrainingError(f"dtype is {arguments['dtype']!r}; use torch.float32 or torch.float64")
-    choices = {"policy": POLICIES, "backward": BACKWARD, "evaluate": EVALUATE}
-    for name, allowed in choices.items():
-        if arguments[name] not in allowed:
-            raise TrainingError(
-                f"{name} {arguments[name]!r} is not available; use one of {', '.join(allowed)}"
-            )
-    if not enumerated and arguments["policy"] == "tabular":
-        raise TrainingError(
-            "a generated space has no table of states; use policy='mlp', or 'transformer' for bits"
-        )
-    if arguments["window"] and (not enumerated or arguments["exact"]):
-        raise TrainingError(
-            "a window of samples needs sampled training on a graph whose states are "
-            "listed; give window=0"
-        )
-    if not enumerated and arguments["exact"]:
-        raise TrainingError("exact training needs a graph whose states are listed; leave exact out")
-    if arguments["policy"] == "mpnn" and (enumerated or arguments["graph"].blocks is None):
-        raise TrainingError(
-            "policy 'mpnn' needs a space of blocks, such as generated:molecules:8; use policy='mlp'"
-        )
-    if arguments["policy"] == "tabular" and arguments["evaluate"] == "visited":
-        raise TrainingError(
-            "a tabular policy is one table of all states; use policy='mlp' or evaluate='auto'"
-        )
-
-
-def _check_numbers(arguments: Mapping[str, Any]) -> None:
-    for name in ("steps", "batch", "evaluations", "width", "depth"):
-        if (
-            not isinstance(arguments[name], int)
-            or isinstance(arguments[name], bool)
-            or arguments[name] < 1
-        ):
-            raise TrainingError(f"{name} is {arguments[name]!r}; give a whole number of at least 1")
-    window, batch = arguments["window"], arguments["batch"]
-    if not isinstance(window, int) or (window != 0 and window < batch):
-        raise TrainingError(
-            f"window is {window!r}; give 0, or a whole number of at least the batch, {batch}"
-        )
-    for name in ("learning_rate_log_z", "max_grad_norm"):
-        if arguments[name] is not None and not 0 < arguments[name] < float("inf"):
-            raise TrainingError(
-                f"{name} is {arguments[name]!r}; give a positive number, or None for the default"
-            )
-    if not 0 <= arguments["dropout"] < 1:
-        raise TrainingError(
-            f"dropout is {arguments['dropout']!r}; give a number of at least 0 and below 1"
-        )
-    if not 0 <= arguments["weight_decay"] < float("inf"):
-        raise TrainingError(
-            f"weight_decay is {arguments['weight_decay']!r}; give a number of at least 0"
-        )
-    if arguments["decay"] is not None and not 0 <= arguments["decay"] < float("inf"):
-        raise TrainingError(
-            f"decay is {arguments['decay']!r}; give a number of at least 0 (0: no decay)"
-        )
-
-
-def _learning_rates(arguments: Mapping[str, Any], default: float) -> list[float]:
-    given = arguments["learning_rate"]
-    rates = list(given) if isinstance(given, Sequence) else [given]
-    for rate in rates:
-        if rate is not None and not 0 < rate < float("inf"):
-            raise TrainingError(
-                f"learning_rate is {given!r}; give positive numbers, or None for the default"
-            )
-    if not rates or len(set(rates)) < len(rates):
-        raise TrainingError(f"learning_rate is {given!r}; give one or several different numbers")
-    return [default if rate is None else float(rate) for rate in rates]
-
-
-def _start_values(
-    arguments: Mapping[str, Any], space: Space, chosen: Objective
-) -> dict[str, float]:
+def _start_values(arguments: Arguments, space: Space, chosen: Objective) -> dict[str, float]:
     """Where log Z, the logit of stopping and log F start: so that residuals start below 0, where
     no loss explodes.
     """
@@ -341,14 +238,14 @@ def _start_values(
         if enumerated
         else (0.0, 0.0)
     )
-    bound = log_x + largest if arguments["initial_log_z"] is None else arguments["initial_log_z"]
+    bound = log_x + largest if arguments.initial_log_z is None else arguments.initial_log_z
     defaults = {
         "initial_log_z": bound,
         "stop_logit": _long_trajectories(space),
         "initial_log_flow": bound - largest if chosen.flow == "forward-looking" else bound,
     }
     return {
-        key: float(value if arguments[key] is None else arguments[key])
+        key: float(value if getattr(arguments, key) is None else getattr(arguments, key))
         for key, value in defaults.items()
     }
 
@@ -358,41 +255,37 @@ def _long_trajectories(space: Space) -> float:
     return math.log((space.n_actions - 1) / (space.max_steps - 1)) if space.max_steps > 1 else 0.0
 
 
-def _way(arguments: Mapping[str, Any], space: Space) -> str:
+def _way(arguments: Arguments, space: Space) -> str:
     """All states at once, or the visited ones alone: whichever evaluates fewer, the first where
     they are close.
     """
     if isinstance(space, GeneratedDAG):
         return "visited"
-    if arguments["policy"] == "tabular" or arguments["exact"]:
+    if arguments.policy == "tabular" or arguments.exact:
         return "all states"
-    if arguments["evaluate"] != "auto":
-        return arguments["evaluate"]
+    if arguments.evaluate != "auto":
+        return arguments.evaluate
     return (
         "visited"
-        if space.n_states > CROSSOVER * arguments["batch"] * space.max_steps
+        if space.n_states > CROSSOVER * arguments.batch * space.max_steps
         else "all states"
     )
 
 
 def _policies(
-    arguments: Mapping[str, Any],
-    space: Space,
-    chosen: Objective,
-    way: str,
-    start: Mapping[str, float],
+    arguments: Arguments, space: Space, chosen: Objective, way: str, start: Mapping[str, float]
 ) -> tuple[Policy, Policy | None]:
     """The policy that is trained, and the one that evaluates it at all states of an enumerated
     graph.
     """
     learned = {
-        "learned_back": arguments["backward"] == "learned",
+        "learned_back": arguments.backward == "learned",
         "flow": chosen.flow in ("free", "forward-looking"),
     }
-    sizes = {"width": arguments["width"], "depth": arguments["depth"]}
-    shapes = {"mlp": sizes, "mpnn": sizes, "transformer": {"dropout": arguments["dropout"]}}
-    shape = shapes.get(arguments["policy"], {})
-    make = POLICIES[arguments["policy"]]
+    sizes = {"width": arguments.width, "depth": arguments.depth}
+    shapes = {"mlp": sizes, "mpnn": sizes, "transformer": {"dropout": arguments.dropout}}
+    shape = shapes.get(arguments.policy, {})
+    make = POLICIES[arguments.policy]
     try:
         return _made(make, space, way, learned, shape, start)
     except NotWordsError as error:
@@ -416,7 +309,7 @@ def _made(
 
 
 def _with_target(
-    rollout: Rollout, space: Space, arguments: Mapping[str, Any], device: torch.device
+    rollout: Rollout, space: Space, arguments: Arguments, device: torch.device
 ) -> Rollout:
     """From where trajectories are drawn backward: the exact target law, or the states that were
     given.
@@ -429,7 +322,7 @@ def _with_target(
             target_states=states if rollout.way == "all states" else states[:, None],
             target_law=law,
         )
-    given = arguments["target_states"]
+    given = arguments.target_states
     if given is None:
         raise TrainingError(
             f"{space.name} is too large to draw from its target law; give "
@@ -444,8 +337,12 @@ def _with_target(
     )
 
 
-def _digest(states: Any) -> str:
-    return hashlib.sha256(torch.as_tensor(states).cpu().numpy().tobytes()).hexdigest()[:16]
+def _targets(states: Any) -> dict[str, str]:
+    """What tells the states that were given from others."""
+    if states is None:
+        return {}
+    content = torch.as_tensor(states).cpu().numpy().tobytes()
+    return {"targets": hashlib.sha256(content).hexdigest()[:16]}
 
 
 def _fingerprint(space: Space) -> str:
@@ -453,33 +350,3 @@ def _fingerprint(space: Space) -> str:
     if isinstance(space, GeneratedDAG):
         return hashlib.sha256(space.name.encode()).hexdigest()[:16]
     return hashlib.sha256(space.child.tobytes() + space.log_reward.tobytes()).hexdigest()[:16]
-
-
-def _seeds(seeds: int | Sequence[int]) -> list[int]:
-    try:
-        chosen = list(range(seeds)) if isinstance(seeds, int) else [index(seed) for seed in seeds]
-    except TypeError:
-        chosen = []
-    # random numbers depend on 64 bits of a seed: two seeds that share them would be one run twice
-    if (
-        isinstance(seeds, bool)
-        or not chosen
-        or min(chosen) < 0
-        or max(chosen) >= 2**64
-        or len(set(chosen)) < len(chosen)
-    ):
-        raise TrainingError(
-            f"seeds is {seeds!r}; give how many, or a list of different whole numbers "
-            "from 0 to 2**64 - 1"
-        )
-    return chosen
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise TrainingError(f"device {name!r} is not known; use auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("device 'cuda' is not available here; use auto or cpu")
-    return torch.device(name)

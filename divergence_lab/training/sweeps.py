@@ -15,41 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from divergence_lab.inputs import InputError
 from divergence_lab.graphs.texts import space_from_text
-from divergence_lab.inputs import read_json
+from divergence_lab.inputs import InputError, read_json
 from divergence_lab.results.result import ResultError, load, runs, write_atomically
 from divergence_lab.theory.answers.questions import Unfinished, read
+from divergence_lab.training.arguments import IN_JSON
 from divergence_lab.training.loop import train
 from divergence_lab.training.schedule_texts import read_schedules
 
 CLUSTERS = ("auto", "slurm", "local", "none")
 TEXTS = ("losses", "env")
-# what `train` takes beside these; the rest says how it runs, not what it is
-SETTINGS = (
-    "objective",
-    "sampler",
-    "backward",
-    "exact",
-    "seeds",
-    "steps",
-    "batch",
-    "policy",
-    "width",
-    "depth",
-    "evaluate",
-    "window",
-    "learning_rate",
-    "learning_rate_log_z",
-    "decay",
-    "max_grad_norm",
-    "initial_log_z",
-    "initial_log_flow",
-    "stop_logit",
-    "evaluations",
-    "weight_decay",
-    "dropout",
-)
 ATTEMPTS = 3
 
 
@@ -101,9 +76,9 @@ def jobs(fixed: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]) -> list[Jo
     Raises SweepError for a setting that is not known.
     """
     for key in (*fixed, *grid):
-        if key not in (*TEXTS, *SETTINGS):
+        if key not in (*TEXTS, *IN_JSON):
             raise SweepError(
-                f"the setting {key!r} is not known; use {', '.join((*TEXTS, *SETTINGS))}"
+                f"the setting {key!r} is not known; use {', '.join((*TEXTS, *IN_JSON))}"
             )
     if bad := [key for key, values in grid.items() if not isinstance(values, list) or not values]:
         raise SweepError(f"grid: {bad[0]} is no list of values")
@@ -282,7 +257,7 @@ def gather(done: Sequence[Job], folder: Path) -> Path:
     """
     keys = [
         key
-        for key in (*TEXTS, *SETTINGS)
+        for key in (*TEXTS, *IN_JSON)
         if len({json.dumps(job.settings.get(key)) for job in done}) > 1
     ]
     rows = []

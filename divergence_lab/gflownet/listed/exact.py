@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from divergence_lab.inputs import InputError
 from divergence_lab.gflownet.listed.sampling import (
     Trajectories,
     gather_steps,
@@ -21,6 +20,7 @@ from divergence_lab.gflownet.listed.visits import visits
 from divergence_lab.graphs.constants import constant
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.tables import tables
+from divergence_lab.inputs import InputError
 
 ENUMERATION_LIMIT = 1_000_000
 PLACES = ("terminals", "states", "edges", "trajectories")

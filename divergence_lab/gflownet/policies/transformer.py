@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm, scaled_dot_product_attention
 
-from divergence_lab.inputs import InputError
 from divergence_lab.gflownet.policies.policy import Heads, Parameters, Policy
 from divergence_lab.graphs.generated import GeneratedDAG, Space, on_device
+from divergence_lab.inputs import InputError
 
 Drop = Callable[[Tensor], Tensor]
 LEVELS = 2**16  # of one random number of a dropout mask

@@ -9,8 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from divergence_lab.inputs import InputError
-from divergence_lab.inputs import read_json
+from divergence_lab.inputs import InputError, read_json
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol

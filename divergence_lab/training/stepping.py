@@ -1,0 +1,204 @@
+"""One training step of all members: what changes, what a step is told, and the step itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from divergence_lab.gflownet.devices import repeated
+from divergence_lab.gflownet.listed.expected import (
+    expected_residuals,
+    expected_tb,
+    listed_residuals,
+    often,
+)
+from divergence_lab.gflownet.listed.flow import Flow, flow
+from divergence_lab.gflownet.objectives import Residuals
+from divergence_lab.gflownet.optimiser import Ensemble, adam_step, ensemble, gradients, natural_step
+from divergence_lab.gflownet.rollouts import empty_buffer, roll
+from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.training.evaluation import keep, metric_names, seen
+from divergence_lab.training.schedules import Schedule, terms_of
+from divergence_lab.training.settings import NATURAL, Run, is_natural
+
+STEEPEST = 1e35
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """What changes: parameters, the modes seen [M, ..], the replay buffer, the curves [M, K] of
+    each metric so far.
+
+    `window` [M, W]: the last W terminal states drawn, a ring; W = 0 where none is kept.
+    `steps` holds, once made, what `make_step` gives: a loop that goes on does not record its step
+    anew.
+    """
+
+    members: Ensemble
+    visited: Tensor
+    window: Tensor
+    buffer: Tensor
+    curves: Mapping[str, Tensor]
+    steps: list[tuple[Inputs, Callable[[float], None]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What a step is told, in tensors that stay in their place: `noise` [N, T, B], `rates` [M, 2],
+    `step` [], `bits`.
+
+    `drawn` holds what it answers with, the terminal states.
+    """
+
+    noise: Tensor
+    rates: Tensor
+    step: Tensor
+    bits: Tensor | None
+    drawn: list[Tensor] = field(default_factory=list)
+
+
+def start_progress(run: Run, n_evaluations: int) -> Progress:
+    """All members at their start, with room for so many evaluations."""
+    seeds = list(run.config["seeds"]) * len(run.rows)
+    size = run.config.get("window", 0)
+    names = (*metric_names(run.space), *(["window_l1"] if size else []))
+    curves = {
+        name: torch.full((len(seeds), n_evaluations), torch.nan, dtype=torch.float64)
+        for name in names
+    }
+    n_places = run.space.n_states if isinstance(run.space, PointedDAG) else run.space.n_modes
+    # exact training visits every state
+    visited = torch.full((len(seeds), n_places + 1), run.config["exact"], device=run.device)
+    members = ensemble(run.policy.init(seeds, run.device, run.dtype))
+    window = torch.full((len(seeds), size), n_places, dtype=torch.int32, device=run.device)
+    return Progress(
+        members, visited, window, empty_buffer(run.rollout, len(seeds), run.device), curves
+    )
+
+
+def tensors_of(state: Progress) -> dict[str, Tensor]:
+    """What a checkpoint holds."""
+    curves = {f"curve.{name}": curve for name, curve in state.curves.items()}
+    return {
+        **state.members.state(),
+        "visited": state.visited,
+        "window": state.window,
+        "buffer": state.buffer,
+        **curves,
+    }
+
+
+def make_step(run: Run, state: Progress) -> tuple[Inputs, Callable[[float], None]]:
+    """(what is to be filled in before each step, a step after this fraction of the run).  No step
+    waits for the device.
+
+    On a GPU the step is recorded once and replayed, unless a loss changes over the run: a number
+    that changes cannot be recorded.
+    """
+    if state.steps:
+        return state.steps[0]
+    shape = (len(run.config["seeds"]), run.space.max_steps, run.config["batch"])
+    inputs = Inputs(
+        torch.empty(shape, device=run.device, dtype=run.dtype),
+        run.rates.clone(),
+        torch.zeros((), dtype=torch.long, device=run.device),
+        _bits(run),
+    )
+    update = _update_exactly if run.config["exact"] else _update
+    if any(isinstance(loss, Schedule) for loss in run.losses.values()):
+        advance = lambda fraction: update(run, state, inputs, fraction)  # noqa: E731
+    else:
+        again = repeated(lambda: update(run, state, inputs, 0.0), run.device)
+        advance = lambda fraction: again()  # noqa: E731
+    state.steps.append((inputs, advance))
+    return state.steps[0]
+
+
+def _bits(run: Run) -> Tensor | None:
+    """Room for the random numbers of dropout, [N, T, B, K]; None without."""
+    if not run.config.get("dropout"):
+        return None
+    shape = (
+        len(run.config["seeds"]),
+        run.space.max_steps,
+        run.config["batch"],
+        run.policy.n_random,
+    )
+    return torch.empty(shape, device=run.device, dtype=torch.int16)
+
+
+def _update(run: Run, state: Progress, inputs: Inputs, fraction: float) -> None:
+    """One step of every member: sample, residual, loss, gradient, Adam."""
+    members = state.members
+    # members with one seed see the same uniforms under every loss and learning rate
+    noise = inputs.noise.repeat(len(run.rows), 1, 1)
+    found, terminal = roll(
+        run.rollout, members.parameters, noise, state.buffer, inputs.step, inputs.bits
+    )
+    # summed over members: no member's gradient holds anything of another's
+    _adam(run, members, gradients(_total(run, found, fraction), members), inputs.rates)
+    seen(run, state.visited, terminal)
+    if state.window.shape[1]:
+        keep(state.window, terminal, inputs.step)
+    inputs.drawn[:] = [terminal]
+
+
+def _adam(run: Run, members: Ensemble, gradient: Sequence[Tensor], rates: Tensor) -> None:
+    max_norm = run.config["max_grad_norm"]
+    max_norm = float("inf") if max_norm is None else max_norm
+    adam_step(members, gradient, rates, max_norm, run.config.get("weight_decay", 0.0))
+
+
+def _update_exactly(run: Run, state: Progress, inputs: Inputs, fraction: float) -> None:
+    """One step of every member along its expected gradient: natural where the policy is a table,
+    else by Adam.
+    """
+    members, rollout = state.members, run.rollout
+    model = flow(rollout.policy, members.parameters, rollout.objective, rollout.backward)
+    gradient = gradients(_expected_total(run, model, fraction), members)
+    if not is_natural(True, run.config["policy"], rollout.objective):
+        _adam(run, members, gradient, inputs.rates)
+        return
+    rows = often(rollout.policy, model, rollout.sampler).flatten(1)
+    scale = torch.cat(
+        [rows, torch.ones_like(rows[:, :1])], dim=1
+    )  # log Z comes last, and is always at work
+    natural_step(members, gradient, scale, inputs.rates, NATURAL[rollout.objective.kind][1])
+
+
+def _expected_total(run: Run, model: Flow, fraction: float) -> Tensor:
+    """The same sum in expectation: every object weighted by how often it would be drawn."""
+    rollout, graph = run.rollout, run.space
+    if run.listed is not None:
+        found = listed_residuals(graph, rollout.objective, model, run.listed, rollout.sampler)
+        return _total(run, found, fraction)
+    if rollout.objective.kind != "tb":
+        return _total(
+            run, expected_residuals(graph, rollout.objective, model, rollout.sampler), fraction
+        )
+    of_loss = [
+        expected_tb(graph, members, terms_of(loss, fraction), rollout.sampler)
+        for loss, members in zip(run.losses.values(), model.split(len(run.losses)), strict=True)
+    ]
+    return torch.cat(of_loss).sum()
+
+
+def _total(run: Run, found: Residuals, fraction: float) -> Tensor:
+    """What has the gradient of the sum over members of mean_B sum_O weight g(x): each loss is
+    called once for all its members.
+    """
+    of_loss = found.x.view(len(run.losses), len(found.x) // len(run.losses), *found.x.shape[1:])
+    values = []
+    for loss, x in zip(run.losses.values(), of_loss.unbind(0), strict=True):
+        loss = loss.at(fraction) if isinstance(loss, Schedule) else loss
+        # of a loss that says g' by itself, g' x with g' held constant will do, and costs half
+        # cut far out, so that a sum of gradients stays finite in float32
+        values.append(
+            loss.gradient(x).clamp(-STEEPEST, STEEPEST) * x
+            if getattr(loss, "gives_gradient", False)
+            else loss(x)
+        )
+    return (found.weight * torch.cat(values)).sum() / found.x.shape[-1]
