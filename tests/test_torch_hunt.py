@@ -17,11 +17,13 @@ from flint import acb, arb, arb_series
 from divergence_lab.bridge import NotRepresentable, to_torch
 from divergence_lab.bridge.export import export
 from divergence_lab.bridge.torch_loss import OPERATIONS, run
-from divergence_lab.bridge.verified.cells import Candidate, Side, candidate
+from divergence_lab.bridge.verified.agreement import Candidate, agrees, candidate
+from divergence_lab.bridge.verified.arithmetic import DOUBLE, UNITS
+from divergence_lab.bridge.verified.cells import Side
+from divergence_lab.bridge.verified.polynomials import Table
 from divergence_lab.bridge.verified.programs import Program, compiled, expm1, log1p, polynomial
 from divergence_lab.bridge.verified.ranges import TOLERANCE, ranges
-from divergence_lab.bridge.verified.rounding import DOUBLE, UNITS, error_on
-from divergence_lab.bridge.verified.tables import Table
+from divergence_lab.bridge.verified.rounding import error_on
 from divergence_lab.theory.catalogue.losses import LOSSES
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.precision import bits
@@ -214,12 +216,12 @@ def test_the_formula_is_refused_where_it_cancels():
 def test_nothing_is_no_agreement():
     """x**50 is below every number near 0; a program that is 0 everywhere is not x**50."""
     nothing = Candidate(sp.S.Zero, Program((("fill", (0.0,)),)))
-    assert not side("x**50").agrees(nothing, 1e-6, 1.0)
+    assert not agrees(side("x**50"), nothing, 1e-6, 1.0)
 
 
 def test_infinities_are_no_agreement():
     """Beyond the range of numbers a bound is infinite, and no tolerance."""
-    assert not side("linex(1)").agrees(candidate(2 * expm1(x) - x), 750.0, 1000.0)
+    assert not agrees(side("linex(1)"), candidate(2 * expm1(x) - x), 750.0, 1000.0)
 
 
 @pytest.mark.parametrize("place", range(4))
@@ -231,7 +233,7 @@ def test_a_wrong_coefficient_is_seen(place):
     ):
         written = sum(sp.Rational(c) * x ** (k + 2) for k, c in enumerate(numbers))
         assert (
-            side("linex(1)").agrees(Candidate(written, polynomial(numbers, 2)), 1e-6, 5e-3)
+            agrees(side("linex(1)"), Candidate(written, polynomial(numbers, 2)), 1e-6, 5e-3)
             is accepted
         )
 
@@ -240,8 +242,8 @@ def test_a_wrong_coefficient_is_seen(place):
     "wrong", [expm1(x) - x * (1 + sp.Rational(1, 10**10)), expm1(x) + x, log1p(x), x**2 / 2]
 )
 def test_a_wrong_way_to_write_the_function_is_seen(wrong):
-    assert side("linex(1)").agrees(candidate(expm1(x) - x), 1e-6, 80.0)
-    assert not side("linex(1)").agrees(candidate(wrong), 1e-3, 80.0)
+    assert agrees(side("linex(1)"), candidate(expm1(x) - x), 1e-6, 80.0)
+    assert not agrees(side("linex(1)"), candidate(wrong), 1e-3, 80.0)
 
 
 @pytest.mark.parametrize("text", ["linex(1)", "log(cosh(x))", "linex(48)", "sqrt(x**2 + 1) - 1"])

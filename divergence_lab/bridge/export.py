@@ -1,7 +1,8 @@
 """Loss -> source text that stands alone: torch, JAX, torchgfn, LaTeX.
 
-    export(loss, "torch")    one file that imports nothing but torch: loss(residual), its gradient g'(residual)
+    export(loss, "torch")    one file that imports nothing but torch
 
+It defines `loss(residual)`, whose gradient is g'(residual).
 The text does what `bridge.TorchLoss` does, operation for operation, from the same verified ranges.
 JAX has no float64 unless it is switched on, so its text has ranges of its own for float32
 arithmetic, verified to the smallest of `SINGLE_TOLERANCES` that can be had, which it states.
@@ -13,10 +14,11 @@ import math
 import struct
 
 from divergence_lab.bridge.source import JAX, TORCH, function_source, helpers
+from divergence_lab.bridge.verified.arithmetic import SINGLE
 from divergence_lab.bridge.verified.enclosed import Verified, verified
 from divergence_lab.bridge.verified.programs import NotRepresentable
-from divergence_lab.bridge.verified.ranges import Ranges, ranges
-from divergence_lab.bridge.verified.rounding import SINGLE
+from divergence_lab.bridge.verified.ranges import ranges
+from divergence_lab.bridge.verified.stretches import Ranges
 from divergence_lab.theory.answers.derivation import Derivation, derive
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.parsing import ExpressionError, write, write_latex
@@ -102,11 +104,11 @@ class _Loss(torch.autograd.Function):
 def loss(residual):
     """g(residual), elementwise; the gradient is g'(residual)."""
     return _Loss.apply(residual)
-'''
+'''  # noqa: E501 (lines of the exported text)
 
 _TORCH_PROMISE = """Verified where 1e-6 <= |x| <= 80 and g, g' are normal numbers of the dtype of x: relative error of g and g' at most
 1e-10 in float64, 2e-6 in float32, one rounding in float16 and bfloat16 (the arithmetic inside is float64). Around another
-zero than x = 0 the error is relative to the largest term there. Elsewhere finite. Beyond REACH g is a straight line."""
+zero than x = 0 the error is relative to the largest term there. Elsewhere finite. Beyond REACH g is a straight line."""  # noqa: E501 (lines of the exported text)
 
 
 def _torch(built: Verified, imports: str = "import torch\n") -> str:
@@ -181,12 +183,12 @@ def gradient(residual):
 @loss.defjvp
 def _loss_jvp(primals, tangents):
     return loss(*primals), gradient(*primals) * tangents[0]
-'''
+'''  # noqa: E501 (lines of the exported text)
 
 _JAX_PROMISE = """Computed in the dtype of x. Verified where 1e-6 <= |x| <= 80 and g, g' are normal numbers of it: relative error of g and g'
 in float32 below {single:.1e}, in float64 at most 1e-10, if JAX's functions in float32 are right to 12 units in the last
 place (sinh, cosh to 64; asinh, atanh to 18; erfc to 24), and in float64 as torch's are. Around another zero than x = 0 the
-error is relative to the largest term there. Elsewhere finite. Beyond REACH g is a straight line."""
+error is relative to the largest term there. Elsewhere finite. Beyond REACH g is a straight line."""  # noqa: E501 (lines of the exported text)
 
 
 def _jax(built: Verified) -> str:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from divergence_lab.bridge.special import dilogarithm_coefficients, linex_coefficients
+from divergence_lab.bridge.verified.arithmetic import LINEX_SERIES
+from divergence_lab.bridge.verified.polynomials import Table
 from divergence_lab.bridge.verified.programs import Program, X
-from divergence_lab.bridge.verified.ranges import Ranges, Table
-from divergence_lab.bridge.verified.rounding import LINEX_SERIES
-from divergence_lab.bridge.verified.stretches import by_source
+from divergence_lab.bridge.verified.stretches import Ranges, by_source
 
 WIDTH = 110
 
@@ -229,7 +229,7 @@ def _polynomials(z, edges, middles, scales, rows):
     for k in range(rows.shape[-1] - 2, -1, -1):
         total = total * t + row[..., k]
     return total
-''',
+''',  # noqa: E501 (lines of the exported text)
     "jnp polynomials": '''
 def _polynomials(z, edges, middles, scales, rows):
     """On [edges[k-1], edges[k]]: sum_j rows[k][j] t^j, t = (z - middles[k]) scales[k]."""
@@ -240,7 +240,7 @@ def _polynomials(z, edges, middles, scales, rows):
     for k in range(rows.shape[-1] - 2, -1, -1):
         total = total * t + row[..., k]
     return total
-''',
+''',  # noqa: E501 (lines of the exported text)
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from divergence_lab.bridge.verified.rounding import DILOG_TERMS
+from divergence_lab.bridge.verified.arithmetic import DILOG_TERMS
 
 
 def linex_coefficients(terms: int) -> list[float]:

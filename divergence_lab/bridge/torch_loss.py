@@ -1,9 +1,10 @@
 """Loss -> torch callable: the verified programs of `ranges`, run by torch.
 
-    value    g(x)          gradient  g'(x) * upstream          elementwise, any shape, any floating dtype
+    value    g(x)
+    gradient g'(x) * upstream
 
-The arithmetic inside is float64 whatever the dtype of the residual; only the answer is rounded to
-it.
+Elementwise, any shape, any floating dtype. The arithmetic inside is float64 whatever the dtype of
+the residual; only the answer is rounded to it.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from torch import Tensor
 
 from divergence_lab.bridge.special import dilogarithm_coefficients, linex_coefficients
 from divergence_lab.bridge.terms import power_exponential_terms
+from divergence_lab.bridge.verified.arithmetic import DILOG_TERMS, LINEX_SERIES
 from divergence_lab.bridge.verified.enclosed import verified
+from divergence_lab.bridge.verified.polynomials import Table
 from divergence_lab.bridge.verified.programs import Program, X, compiled
-from divergence_lab.bridge.verified.rounding import DILOG_TERMS, LINEX_SERIES
 from divergence_lab.bridge.verified.stretches import Places, by_source
-from divergence_lab.bridge.verified.tables import Table
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.symbols import x
 

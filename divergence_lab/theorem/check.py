@@ -1,16 +1,18 @@
 """The theorem, checked with no sampling: the weighted loss and a divergence have the same gradient.
 
-    grad sum_o mu g(x),  mu held constant,  against the gradient that theory gives      (docs/theorem.md)
+    grad sum_o mu g(x),  mu held constant,  against the gradient that theory gives
 
     mu = sum_j k_j p_F^{a_j} p_B^{b_j}, k_j held constant (k = 1, a = 1, b = 0: weights p_F)
-        parameters of p_F alone  grad sum_j k_j Phi_j,  Phi = p_B^{a+b} I_a(x)      (1, 0): p_F f(p_B/p_F)
-        parameters of p_B alone  grad sum_j k_j Psi_j,  Psi = p_F^{a+b} I_{-b}(x)   (1, 0): p_F g(x)
+        parameters of p_F alone  grad sum_j k_j Phi_j,  Phi = p_B^{a+b} I_a(x)
+        parameters of p_B alone  grad sum_j k_j Psi_j,  Psi = p_F^{a+b} I_{-b}(x)
+        at (a, b) = (1, 0)       Phi = p_F f(p_B/p_F),  Psi = p_F g(x)
     any other mu, c = mu/p_F held constant
         parameters of p_F alone  grad D_f(c p_B||c p_F)
         parameters of p_B alone  grad D_{g o log}(c p_B||c p_F)
     parameters of both: the sum of the two, each with the other's measure held constant
 
 with I_a(u) = int_0^u g'(v) e^{-a v} dv.  Nothing on the right side uses f - t f' = -g'.
+Proofs: docs/theorem.md.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     TB  trajectories             Z P_F(tau)               R(x) P_B(tau)
     DB  edges, stops included    F(s) P_F(s'|s)           F(s') P_B(s|s'), R(s) for a stop
-    SubTB  parts of trajectories F(s_i) prod P_F          F(s_j) prod P_B, R(s) for the stop at its end
+    SubTB  parts of trajectories F(s_i) prod P_F          F(s_j) prod P_B, R(s) for a stop at end
     FM  states but the source    inflow                   outflow, R(s) flowing out at a stop
     VarGrad  pairs tau, tau'     e^(estimate of log Z by tau') P_F(tau)    R(x) P_B(tau)
 

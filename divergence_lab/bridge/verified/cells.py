@@ -1,43 +1,37 @@
 """A program on a half-line: on which stretches it computes F, verified cell by cell.
 
-    every cell:   |computed - F| <= tolerance |F|       computed: with every rounding error that `rounding` allows for
+    every cell:   |computed - F| <= tolerance |F|
 
-Rounding is analysed on a cover of the half-line that is refined where it pays. Whatever is not F as
-it was written is compared with F by Taylor models (`series`): the difference is enclosed, not
-sampled. Around another zero of F the error is held against the largest term there instead of |F|.
+`computed` has every rounding error that `rounding` allows for, which is analysed on a cover of the
+half-line that is refined where it pays. Around another zero of F the error is held against the
+largest term there instead of |F|.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 import sympy as sp
 from flint import arb
 
-from divergence_lab.bridge.verified.forms import merged_logarithms
-from divergence_lab.bridge.verified.programs import Program, compiled, spelled_out
-from divergence_lab.bridge.verified.rounding import NOWHERE, Arithmetic, Error, error_on
+from divergence_lab.bridge.verified.arithmetic import NOWHERE, Arithmetic, Error
+from divergence_lab.bridge.verified.programs import Program
+from divergence_lab.bridge.verified.rounding import error_on
 from divergence_lab.bridge.verified.series import (
-    FAILURES,
     Expansion,
     Model,
     coefficients_at,
     expansion_of,
     model,
 )
-from divergence_lab.theory.expressions.enclosure import NotEvaluable
-from divergence_lab.theory.expressions.identity import NoNormalForm, NormalForm, elementary
 from divergence_lab.theory.expressions.precision import bits
-from divergence_lab.theory.expressions.symbols import x
 
-NEAR, FULL = (
-    1e-6,
-    1000.0,
-)  # the range in which a candidate is compared with F; beyond it a rewriting is trusted
+# the range in which a candidate is compared with F; beyond it a rewriting is trusted
+NEAR, FULL = 1e-6, 1000.0
 MODEL_TERMS, MODEL_BITS = 16, 240
 # widths relative to x at which a cell is divided no further: around zeros of F and where a program
 # stops to be right; where the range of numbers ends
@@ -45,67 +39,10 @@ NARROWEST, NARROWEST_AT_THE_END = 2.0**-14, 2.0**-40
 TINY = 256  # times the smallest number: what is smaller may be 0
 ACCURATE = 80.0  # where the promise of accuracy ends
 SIGN = 1e-3  # relative error below `NEAR` and beyond `ACCURATE`, where the sign alone is promised
-FAR_FLOOR = (
-    2.0**50
-    # times the smallest normal number: numbers below it have the sign of what they stand for, down
-    # to 2^-52 of it
-)
+# times the smallest normal number: numbers below it have the sign of what they stand for, down to
+# 2^-52 of it
+FAR_FLOOR = 2.0**50
 MOST_CELLS, MOST_IN_ONE = 500, 200  # looks at one program on one half-line, and in one octave of it
-
-
-@dataclass(eq=False)
-class Candidate:
-    """A program and what it computes.
-
-    `plain`: the function as it is given; `written`: a rewriting of it, no approximation. `parity`
-    +1, -1: it computes `expression` at |x|, and turns the sign left of 0.
-    """
-
-    expression: sp.Expr
-    program: Program
-    plain: bool = False
-    parity: int = 0
-    written: bool = False
-
-    @cached_property
-    def expansion(self) -> Expansion:
-        return expansion_of(self.expression)
-
-
-def candidate(expression: sp.Expr, plain: bool = False, parity: int = 0) -> Candidate:
-    """The expression in x, compiled. Raises NotRepresentable."""
-    whole = expression
-    if parity:
-        whole = expression.subs(x, sp.Abs(x)) * (sp.sign(x) if parity < 0 else 1)
-    return Candidate(expression, compiled(whole), plain, parity, written=True)
-
-
-def _unit(*expressions: sp.Expr) -> sp.Rational:
-    """The largest a for which all exponentials in them are whole powers of e^{ax}, where their
-    rates are rational; else 1.
-    """
-    inside = [
-        e.args[0] for each in expressions for e in each.atoms(sp.exp, sp.sinh, sp.cosh, sp.tanh)
-    ]
-    rates = [u.coeff(x) for u in inside if u.is_polynomial(x) and sp.degree(u, x) == 1]
-    return sp.gcd_list(rates) if rates and all(rate.is_Rational for rate in rates) else sp.S.One
-
-
-def _equal(one: sp.Expr, other: sp.Expr, sample: sp.Rational) -> bool:
-    unit = _unit(one, other)
-    one, other, sample = one.subs(x, x / unit), other.subs(x, x / unit), sample * unit
-    try:
-        proof = NormalForm(one, other, sample=sample)
-        return proof.vanishes(proof.forms[0] - proof.forms[1])
-    except (
-        NoNormalForm,
-        NotEvaluable,
-        *FAILURES,
-        sp.PolynomialError,
-        AttributeError,
-        RecursionError,
-    ):
-        return False
 
 
 def _joined(stretches: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -133,7 +70,9 @@ class Side:
     looked: int = 0
     # a second try: more ways to write F, and beyond `ACCURATE` only the sign is asked for
     again: bool = False
-    expanded: tuple | bool | None = False  # the expansion at 0, once looked for
+    # the expansion at 0: (order of the zero, coefficients, what one taken for 0 may be at most),
+    # None where there is none, False before it is looked for
+    expanded: tuple[int, list[arb], list[float]] | Literal[False] | None = False
 
     @cached_property
     def expansion(self) -> Expansion:
@@ -141,6 +80,9 @@ class Side:
 
     def ends(self, low: float, high: float) -> tuple[float, float]:
         return (low, high) if self.sign > 0 else (-high, -low)
+
+    def spans_the_same_as(self, other: Side) -> bool:
+        return (self.low, self.high) == (other.low, other.high)
 
     def model(self, low: float, high: float) -> Model | None:
         """F on sign * [low, high]."""
@@ -168,8 +110,7 @@ class Side:
         """The relative error that is allowed on a cell from `low` on."""
         return SIGN if self.again and low >= ACCURATE else self.tolerance
 
-    # --- one candidate on one cell
-    # ---------------------------------------------------------------------------
+    # --- one program on one cell
 
     def error(self, program: Program, low: float, high: float) -> Error:
         return error_on(program, *self.ends(low, high), self.arithmetic)
@@ -253,10 +194,8 @@ class Side:
             and found[0][0] == NEAR
             and self._down_to_zero(program, inner[0][0], NEAR)
         ):
-            found[0] = (
-                inner[0][0],
-                found[0][1],
-            )  # a Taylor polynomial is needed only if the sign is not right down to 0
+            # a Taylor polynomial is needed only if the sign is not right down to 0
+            found[0] = (inner[0][0], found[0][1])
         return found
 
     def divided(self, program: Program, low: float, high: float) -> list[tuple[float, float]]:
@@ -295,7 +234,7 @@ class Side:
         outer = self._divide(program, middle, high)
         return [*self._divide(program, low, middle), *outer]
 
-    def cells(self, far: float = math.inf) -> Iterable[tuple[float, float]]:
+    def cells(self, far: float = math.inf) -> list[tuple[float, float]]:
         """The cover of [low, high], in |x|: octaves within the range, wide cells beyond it."""
         edges = [self.arithmetic.least]
         while edges[-1] < self.arithmetic.farthest:
@@ -315,96 +254,3 @@ class Side:
             *([min(self.high, far)] if min(self.high, far) < math.inf else []),
         ]
         return list(itertools.pairwise(whole))
-
-    # --- a candidate that is not F as written
-    # ------------------------------------------------------------------
-
-    def agrees(self, candidate: Candidate, low: float, high: float) -> bool:
-        """The candidate is F, exactly or to a quarter of the tolerance, on sign * [low, high]
-        within `FULL`.
-        """
-        if candidate.plain or self._is_identical(candidate):
-            return True
-        low, high = max(low, NEAR if self.low == 0 else low), min(high, FULL)
-        self.looked = 0
-        return low >= high or self._agrees(candidate, low, high, 40)
-
-    def _is_identical(self, candidate: Candidate) -> bool:
-        """By algebra, on all of this side (`theory.identity`)."""
-        if not candidate.written:
-            return False
-        turned = candidate.parity and self.sign < 0
-        other = (
-            candidate.parity * candidate.expression.subs(x, -x) if turned else candidate.expression
-        )
-        sample = self.sign * sp.Rational(
-            (self.low + min(self.high, self.low + 1)) / 2
-        ).limit_denominator(1000)
-        other, point = spelled_out(other), float(sample)
-        pairs = [(f(other), f(self.function)) for f in (merged_logarithms, sp.sympify)]
-        if any(sp.expand(one - two) == 0 for one, two in pairs) or any(
-            _equal(one, two, sample) for one, two in pairs
-        ):
-            return True
-        if not other.has(sp.polylog):
-            return False
-        # equal slopes, and next to no difference at one residual: relations between dilogarithms
-        # are not algebra
-        with bits(MODEL_BITS, 1):
-            values = [
-                coefficients_at(expansion_of(one), arb(point), 1) for one in (other, self.function)
-            ]
-        smallest = self.size(max(self.low, NEAR))
-        return (
-            None not in values
-            and float(abs(values[0][0] - values[1][0]).upper()) <= self.tolerance * 1e-6 * smallest
-            and _equal(elementary(sp.diff(other, x)), elementary(sp.diff(self.function, x)), sample)
-        )
-
-    def _agrees(self, candidate: Candidate, low: float, high: float, depth: int) -> bool:
-        if high <= 2 * low and self._close(candidate, low, high):
-            return True
-        middle = math.sqrt(low * high) if low > 0 else high / 2
-        if (
-            depth == 0
-            or not low < middle < high
-            or high - low < low * NARROWEST
-            or self.looked > MOST_CELLS
-        ):
-            return False
-        return self._agrees(candidate, low, middle, depth - 1) and self._agrees(
-            candidate, middle, high, depth - 1
-        )
-
-    def _close(self, candidate: Candidate, low: float, high: float) -> bool:
-        self.looked += 1
-        exact = self.model(low, high)
-        if exact is None:
-            return False
-        turn = -1 if candidate.parity and self.sign < 0 else 1
-        with bits(MODEL_BITS, MODEL_TERMS + 1):
-            other = model(
-                candidate.expansion,
-                *((low, high) if turn < 0 else self.ends(low, high)),
-                MODEL_TERMS,
-            )
-        if other is None:
-            return False
-        factor = candidate.parity if turn < 0 else 1
-        difference = [
-            factor * turn**k * a - b
-            for k, (a, b) in enumerate(
-                zip((*other.coefficients, other.remainder), (*exact.coefficients, exact.remainder))
-            )
-        ]
-        apart = Model(exact.middle, exact.radius, tuple(difference[:-1]), difference[-1]).largest()
-        allowed = self.allowed(low) / 4
-        if not apart < math.inf:
-            return False
-        if apart <= allowed * exact.smallest():
-            return True
-        return (
-            high - low <= 4 * NARROWEST * low
-            and exact.smallest() == 0
-            and apart <= allowed * exact.largest()
-        )

@@ -9,8 +9,9 @@ from flint import acb, arb
 
 from divergence_lab.bridge.verified.cells import FULL
 from divergence_lab.bridge.verified.programs import NotRepresentable
-from divergence_lab.bridge.verified.ranges import Ranges, ranges
+from divergence_lab.bridge.verified.ranges import ranges
 from divergence_lab.bridge.verified.series import FAILURES
+from divergence_lab.bridge.verified.stretches import Ranges
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, evaluator
 from divergence_lab.theory.expressions.pieces import Pieces

@@ -1,7 +1,8 @@
 """The same function written so that it loses fewer digits: candidates, which the analysis of
 rounding then chooses from.
 
-    exp(x) - x - 1   ->   linex(x)        log(cosh(x))   ->   log1p(2 sinh(x/2)^2)   or   |x| - log 2 + log1p(e^{-2|x|})
+    exp(x) - x - 1   ->   linex(x)
+    log(cosh(x))     ->   log1p(2 sinh(x/2)^2)   or   |x| - log 2 + log1p(e^{-2|x|})
 
 Nothing rests on these rewritings being right: what is chosen is compared with the exact function by
 enclosures.

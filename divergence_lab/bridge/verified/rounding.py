@@ -1,6 +1,6 @@
 """How far a program's result may be from the exact value, on a whole stretch of residuals.
 
-    |computed - exact| <= relative * |exact| + floor   and   <= absolute,      for every residual of the stretch
+    |computed - exact| <= relative * |exact| + floor   and   <= absolute,   for every residual
 
 Forward, step by step. `low` and `high` enclose the exact value (functions at their ends by Arb). A
 step adds its own error to what its arguments bring along: half a unit for +, -, *, / and roots, for
@@ -11,106 +11,13 @@ be anything from 0 to that number (`floor`); one beyond the largest has no bound
 from __future__ import annotations
 
 import math
-import struct
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable
 
-from flint import acb, arb
+from flint import arb
 
+from divergence_lab.bridge.verified.arithmetic import NOWHERE, SLACK, Arithmetic, Error, as_single
+from divergence_lab.bridge.verified.functions import lower, shape_of, upper
 from divergence_lab.bridge.verified.programs import Program, X
-
-# Largest error of a library's function in units in the last place: torch on a CPU (SLEEF: 1, erfc
-# 1.5), torch on CUDA (NVIDIA's programming guide: at most 3, erfc 5), with room to spare. `linex`
-# and `dilog` are made of several steps.
-UNITS = {
-    "exp": 4,
-    "log": 4,
-    "expm1": 4,
-    "log1p": 4,
-    "sinh": 4,
-    "cosh": 4,
-    "tanh": 4,
-    "asinh": 6,
-    "atanh": 6,
-    "atan": 4,
-    "erf": 4,
-    "erfc": 8,
-    "pow": 4,
-    "sin": 4,
-    "cos": 4,
-    "linex": 600,
-    "dilog": 24,
-}
-DILOG_TERMS = (
-    20  # terms of Li_2(z) = -u - u^2/4 - ..., u = log(1 - z) <= log 2; the next is below 1e-18
-)
-HYPERBOLIC_END, CIRCULAR_END = (
-    709.0,
-    1000.0,
-)  # |u| up to which sinh and cosh, sin and cos are trusted
-SLACK = 1.0 + 2.0**-40  # the bounds themselves are computed in double precision
-
-
-# XLA states no bounds for its functions in float32; its tanh, erf and expm1 are several units off.
-SINGLE_UNITS = {
-    **{name: 3 * units for name, units in UNITS.items()},
-    "sinh": 64,
-    "cosh": 64,
-    "linex": 120,
-    "dilog": 60,
-}
-LINEX_SERIES = {
-    "double": (1 / 64, 7),
-    "single": (1 / 2, 14),
-}  # below which |u| e^u - 1 - u is its series, and of how many terms
-
-
-@dataclass(frozen=True)
-class Arithmetic:
-    """Floating point: half a unit in the last place of 1, the smallest normal number, the
-    largest; errors of functions.
-    """
-
-    name: str
-    half: float
-    smallest: float
-    largest: float
-    units: Mapping[str, int]
-    least: float  # residuals nearer to 0 and farther out are not looked at
-    farthest: float
-
-
-DOUBLE = Arithmetic("double", 2.0**-53, 2.3e-308, sys.float_info.max, UNITS, 1e-290, 1e40)
-SINGLE = Arithmetic("single", 2.0**-24, 1.2e-38, 3.4028234663852886e38, SINGLE_UNITS, 1e-36, 1e36)
-
-
-class Error(NamedTuple):
-    """The exact value lies in [low, high], and what is computed near it.
-
-    `scale`: at least the largest term that was added.
-    """
-
-    low: float
-    high: float
-    relative: float
-    floor: float
-    absolute: float
-    scale: float
-
-    @property
-    def size(self) -> float:
-        """The largest |exact value|."""
-        return max(abs(self.low), abs(self.high))
-
-    @property
-    def nearest(self) -> float:
-        """The smallest |exact value|."""
-        return min(abs(self.low), abs(self.high)) if self.low > 0 or self.high < 0 else 0.0
-
-
-NOWHERE = Error(-math.inf, math.inf, math.inf, math.inf, math.inf, 0.0)
 
 
 def error_on(program: Program, low: float, high: float, arithmetic: Arithmetic) -> Error:
@@ -152,14 +59,6 @@ def _constant(value: float, rounded: bool, arithmetic: Arithmetic) -> Error:
         else (value, value)
     )
     return Error(*ends, error, 0.0, error * abs(value) * SLACK, abs(value) * (1 - 2.0**-50))
-
-
-def as_single(value: float) -> float:
-    """The nearest number of single precision."""
-    try:
-        return struct.unpack("f", struct.pack("f", value))[0]
-    except OverflowError:
-        return math.copysign(math.inf, value)
 
 
 def _made(
@@ -312,8 +211,8 @@ def _power(a: Error, p: Error, arithmetic: Arithmetic) -> Error:
     """a^p for a >= 0 and a constant p > 0."""
     if not (a.low >= 0 and p.low > 0):
         return NOWHERE
-    low = _lower(arb(a.low) ** arb(p.low if a.low >= 1 else p.high)) if a.low else 0.0
-    high = _upper(arb(a.high) ** arb(p.high if a.high >= 1 else p.low)) if a.high else 0.0
+    low = lower(arb(a.low) ** arb(p.low if a.low >= 1 else p.high)) if a.low else 0.0
+    high = upper(arb(a.high) ** arb(p.high if a.high >= 1 else p.low)) if a.high else 0.0
     relative = _conditioned(a, p.high)
     if p.absolute:  # a^(p + d) = a^p e^(d log a)
         if a.low == 0:
@@ -391,172 +290,20 @@ _STEPS: dict[str, Callable] = {
 }
 
 
-def _lower(ball: arb) -> float:
-    return math.nextafter(float(ball.lower()), -math.inf) if ball.is_finite() else -math.inf
-
-
-def _upper(ball: arb) -> float:
-    return math.nextafter(float(ball.upper()), math.inf) if ball.is_finite() else math.inf
-
-
-# --- functions: where they are trusted, their values, slopes and conditions |y f'/f| on [a, b]
-# --------------------
-
-
-def dilog(y: arb) -> arb:
-    """Li_2(y) for y <= 1."""
-    return acb(y).polylog(acb(2)).real
-
-
-def _exponential(b: float) -> float:
-    return math.exp(b) * 1.0001 if b < 709.7 else math.inf
-
-
-def _far(a: float, b: float) -> float:
-    return max(abs(a), abs(b))
-
-
-def _inside_one(a: float, b: float) -> float:
-    return 1 / (1 - _far(a, b) ** 2) if _far(a, b) < 1 else math.inf
-
-
-# functions that grow everywhere: name -> (by Arb, from, to, slope, condition)
-_GROWING: dict[str, tuple] = {
-    "exp": (arb.exp, -math.inf, 709.8, lambda a, b: _exponential(b), _far),
-    "expm1": (
-        arb.expm1,
-        -math.inf,
-        709.8,
-        lambda a, b: _exponential(b),
-        lambda a, b: 1 + max(0.0, b),
-    ),
-    "log": (
-        arb.log,
-        0.0,
-        math.inf,
-        lambda a, b: 1.01 / a if a > 0 else math.inf,
-        lambda a, b: math.inf,
-    ),
-    "log1p": (
-        arb.log1p,
-        -1.0,
-        math.inf,
-        lambda a, b: 1.01 / (1 + a) if a > -1 else math.inf,
-        lambda a, b: 1.01 / (1 + min(0.0, a)) if a > -1 else math.inf,
-    ),
-    "sinh": (
-        arb.sinh,
-        -HYPERBOLIC_END,
-        HYPERBOLIC_END,
-        lambda a, b: _exponential(_far(a, b)),
-        lambda a, b: 1 + _far(a, b),
-    ),
-    "tanh": (arb.tanh, -math.inf, math.inf, lambda a, b: 1.0, lambda a, b: 1.0),
-    "asinh": (arb.asinh, -math.inf, math.inf, lambda a, b: 1.0, lambda a, b: 1.0),
-    "atanh": (arb.atanh, -1.0, 1.0, _inside_one, _inside_one),
-    "atan": (arb.atan, -math.inf, math.inf, lambda a, b: 1.0, lambda a, b: 1.0),
-    "erf": (arb.erf, -math.inf, math.inf, lambda a, b: 1.13, lambda a, b: 1.0),
-    "dilog": (dilog, -1.0, 0.0, lambda a, b: 1.0, lambda a, b: 1.0),
-    "sqrt": (
-        arb.sqrt,
-        0.0,
-        math.inf,
-        lambda a, b: 0.51 / math.sqrt(a) if a > 0 else math.inf,
-        lambda a, b: 0.51,
-    ),
-}
-
-
 def _function(name: str, y: Error, arithmetic: Arithmetic) -> Error:
     """One function of one argument; outside the stretch where it is trusted there is no bound."""
-    low, high = y.low - y.absolute, y.high + y.absolute  # where the computed argument may lie
-    if name in _GROWING:
-        function, start, end, slope, conditioned = _GROWING[name]
-        relative = y.floor == 0 and y.relative < 0.5
-        if relative and (start == 0 <= y.low):
-            low = max(
-                low, y.low * (1 - y.relative), 0.0
-            )  # a relative error does not change the sign
-        if not (start <= low and high <= end + 16 * arithmetic.smallest):
-            return NOWHERE
-        ends, steepest, condition = (
-            (_lower(function(arb(y.low))), _upper(function(arb(y.high)))),
-            slope(low, high),
-            conditioned(low, high),
-        )
-        if start == 0 or name == "exp":
-            ends = (max(ends[0], 0.0) if name != "log" else ends[0], ends[1])
-    else:
-        ends, steepest, condition = _SHAPED[name](y, low, high)
-    if ends is None:
+    shape = shape_of(name, y, arithmetic)
+    if shape is None:
         return NOWHERE
+    low, high, steepest, condition = shape
     relative = math.expm1(min(y.absolute, 700.0)) if name == "exp" else _conditioned(y, condition)
     floor = y.floor * steepest if y.floor and name != "exp" else 0.0
     absolute = y.absolute * steepest if y.absolute else 0.0
     if not absolute < math.inf:
-        absolute = relative * max(map(abs, ends)) + floor
-    scale = (
-        y.scale
-        if (y.low <= 1 <= y.high if name == "log" else y.low <= 0 <= y.high)
-        and name not in ("exp", "cosh")
-        else 0.0
-    )
+        absolute = relative * max(abs(low), abs(high)) + floor
+    zero = 1.0 if name == "log" else 0.0
+    vanishes = name not in ("exp", "cosh") and y.low <= zero <= y.high
+    own = arithmetic.half if name == "sqrt" else _own(name, arithmetic)
     return _made(
-        *ends,
-        relative,
-        floor,
-        absolute,
-        scale,
-        arithmetic.half if name == "sqrt" else _own(name, arithmetic),
-        arithmetic,
+        low, high, relative, floor, absolute, y.scale if vanishes else 0.0, own, arithmetic
     )
-
-
-def _cosh(y: Error, low: float, high: float) -> tuple:
-    if _far(low, high) > HYPERBOLIC_END:
-        return None, 0.0, 0.0
-    return (
-        (_lower(arb(y.nearest).cosh()), _upper(arb(y.size).cosh())),
-        _exponential(_far(low, high)),
-        _far(low, high),
-    )
-
-
-def _linex(y: Error, low: float, high: float) -> tuple:
-    if high > 709.78:
-        return None, 0.0, 0.0
-    one, other = (arb(end).expm1() - arb(end) for end in (y.low, y.high))
-    least = max(min(_lower(one), _lower(other)), 0.0) if y.nearest else 0.0
-    return (
-        (least, max(_upper(one), _upper(other))),
-        max(_exponential(high), 1.0),
-        2 + max(0.0, high),
-    )
-
-
-def _erfc(y: Error, low: float, high: float) -> tuple:
-    top = max(high, 0.0)
-    return (
-        (max(_lower(arb(y.high).erfc()), 0.0), _upper(arb(y.low).erfc())),
-        1.13,
-        max(top * (top + math.sqrt(top**2 + 2)), 0.6),
-    )
-
-
-def _circular(function: Callable, condition: Callable) -> Callable:
-    def shaped(y: Error, low: float, high: float) -> tuple:
-        if _far(low, high) > CIRCULAR_END:
-            return None, 0.0, 0.0
-        ball = function(arb(y.low).union(arb(y.high)))
-        return (max(_lower(ball), -1.0), min(_upper(ball), 1.0)), 1.0, condition(_far(low, high))
-
-    return shaped
-
-
-_SHAPED: dict[str, Callable] = {
-    "cosh": _cosh,
-    "linex": _linex,
-    "erfc": _erfc,
-    "sin": _circular(arb.sin, lambda far: 1.0 if far < 1.57 else math.inf),
-    "cos": _circular(arb.cos, lambda far: math.inf),
-}

@@ -1,11 +1,45 @@
-"""Stretches by what stands on them: each program once, all polynomials in one table."""
+"""Which source stands on which residuals; and the same by source: each program once, all
+polynomials in one table.
+"""
 
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
+from divergence_lab.bridge.verified.polynomials import Table
 from divergence_lab.bridge.verified.programs import Program
-from divergence_lab.bridge.verified.ranges import Ranges, Table
+
+
+@dataclass(frozen=True)
+class Range:
+    """`source` stands for the function on low <= x < high; `late`: where the function is no
+    number of single precision.
+    """
+
+    low: float
+    high: float
+    source: Program | Table
+    late: bool = False
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """The stretches from left to right; the first and the last may be late.
+
+    Beyond `reach` = (first, last residual) the function goes on straight.
+    """
+
+    stretches: tuple[Range, ...]
+    reach: tuple[float, float]
+    tolerance: float
+
+    @property
+    def early(self) -> Ranges:
+        """Without what is late: enough for an answer in single precision or less."""
+        kept = tuple(one for one in self.stretches if not one.late)
+        return Ranges(kept, (kept[0].low, kept[-1].high), self.tolerance)
+
 
 Places = tuple[tuple[float, float], ...]
 

@@ -13,6 +13,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -127,7 +128,11 @@ def fetch(folder: str | Path, source: str = SOURCE) -> list[Path]:
 class _ArraysOnly(pickle.Unpickler):
     """A pickle can call anything it names: only what an array is made of may be named."""
 
-    ALLOWED = {("numpy", "ndarray"), ("numpy", "dtype"), ("numpy.core.multiarray", "_reconstruct")}
+    ALLOWED: ClassVar = {
+        ("numpy", "ndarray"),
+        ("numpy", "dtype"),
+        ("numpy.core.multiarray", "_reconstruct"),
+    }
 
     def find_class(self, module: str, name: str) -> object:
         if (module, name) not in self.ALLOWED:

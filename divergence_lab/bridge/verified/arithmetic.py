@@ -1,0 +1,110 @@
+"""Floating point numbers: what a library promises of its functions, and what an error is."""
+
+from __future__ import annotations
+
+import math
+import struct
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+# Largest error of a library's function in units in the last place: torch on a CPU (SLEEF: 1, erfc
+# 1.5), torch on CUDA (NVIDIA's programming guide: at most 3, erfc 5), with room to spare. `linex`
+# and `dilog` are made of several steps.
+UNITS = {
+    "exp": 4,
+    "log": 4,
+    "expm1": 4,
+    "log1p": 4,
+    "sinh": 4,
+    "cosh": 4,
+    "tanh": 4,
+    "asinh": 6,
+    "atanh": 6,
+    "atan": 4,
+    "erf": 4,
+    "erfc": 8,
+    "pow": 4,
+    "sin": 4,
+    "cos": 4,
+    "linex": 600,
+    "dilog": 24,
+}
+
+
+# terms of Li_2(z) = -u - u^2/4 - ..., u = log(1 - z) <= log 2; the next is below 1e-18
+DILOG_TERMS = 20
+
+
+SLACK = 1.0 + 2.0**-40  # the bounds themselves are computed in double precision
+
+
+# XLA states no bounds for its functions in float32; its tanh, erf and expm1 are several units off.
+SINGLE_UNITS = {
+    **{name: 3 * units for name, units in UNITS.items()},
+    "sinh": 64,
+    "cosh": 64,
+    "linex": 120,
+    "dilog": 60,
+}
+
+
+# below which |u| e^u - 1 - u is its series, and of how many terms
+LINEX_SERIES = {"double": (1 / 64, 7), "single": (1 / 2, 14)}
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Floating point: half a unit in the last place of 1, the smallest normal number, the
+    largest; errors of functions.
+    """
+
+    name: str
+    half: float
+    smallest: float
+    largest: float
+    units: Mapping[str, int]
+    least: float  # residuals nearer to 0 and farther out are not looked at
+    farthest: float
+
+
+DOUBLE = Arithmetic("double", 2.0**-53, 2.3e-308, sys.float_info.max, UNITS, 1e-290, 1e40)
+
+
+SINGLE = Arithmetic("single", 2.0**-24, 1.2e-38, 3.4028234663852886e38, SINGLE_UNITS, 1e-36, 1e36)
+
+
+class Error(NamedTuple):
+    """The exact value lies in [low, high], and what is computed near it.
+
+    `scale`: at least the largest term that was added.
+    """
+
+    low: float
+    high: float
+    relative: float
+    floor: float
+    absolute: float
+    scale: float
+
+    @property
+    def size(self) -> float:
+        """The largest |exact value|."""
+        return max(abs(self.low), abs(self.high))
+
+    @property
+    def nearest(self) -> float:
+        """The smallest |exact value|."""
+        return min(abs(self.low), abs(self.high)) if self.low > 0 or self.high < 0 else 0.0
+
+
+NOWHERE = Error(-math.inf, math.inf, math.inf, math.inf, math.inf, 0.0)
+
+
+def as_single(value: float) -> float:
+    """The nearest number of single precision."""
+    try:
+        return struct.unpack("f", struct.pack("f", value))[0]
+    except OverflowError:
+        return math.copysign(math.inf, value)

@@ -1,0 +1,237 @@
+"""One side of 0: which programs cover it, and polynomials for what no program reaches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import sympy as sp
+from flint import arb
+
+from divergence_lab.bridge.verified import forms
+from divergence_lab.bridge.verified.agreement import Candidate, agrees, candidate
+from divergence_lab.bridge.verified.arithmetic import NOWHERE
+from divergence_lab.bridge.verified.cells import FULL, MODEL_BITS, NARROWEST, NEAR, Side
+from divergence_lab.bridge.verified.polynomials import (
+    TABLE_TERMS,
+    Table,
+    table,
+    taylor,
+    taylor_reach,
+)
+from divergence_lab.bridge.verified.programs import NotRepresentable, compiled, polynomial, shifted
+from divergence_lab.bridge.verified.series import coefficients_at
+from divergence_lab.theory.expressions.precision import bits
+from divergence_lab.theory.expressions.symbols import x
+
+STEPS_OF = {"linex": 22, "dilog": 45}  # how many torch operations a step is
+CHOICE = 4  # and one more source
+ROOM = 1.15
+CHEAP = 8  # what costs no more is taken without looking further
+NEARLY = 1 - 1e-6  # of the largest number: so far polynomials go
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """`source` on low <= |x| <= high, on one side of 0."""
+
+    low: float
+    high: float
+    source: Candidate | Table
+
+
+def cover(side: Side, known: Sequence[Candidate]) -> list[Part]:
+    """The cheapest single candidate with its Taylor polynomial; else several, and polynomials
+    for the rest.
+    """
+    spans: dict[Candidate, list[tuple[float, float]]] = {}
+    best: tuple[int, list[Part]] | None = None
+    for one in _written(side, known):
+        if best is not None and CHOICE + _cost(one) >= best[0]:
+            continue
+        spans[one] = side.verified(one.program)
+        plan = plan_with_one(side, one, spans[one])
+        if plan is None:
+            continue
+        cost = sum(CHOICE + _cost(part.source) for part in plan)
+        if (best is None or cost < best[0]) and all(is_confirmed(side, part) for part in plan):
+            best = cost, plan
+        if best is not None and len(best[1]) == 1 and (one.plain or best[0] <= CHEAP):
+            break
+    return best[1] if best else _patched(side, spans)
+
+
+def _written(side: Side, known: Sequence[Candidate]) -> Iterator[Candidate]:
+    yield from known
+    seen = {one.program for one in known}
+    for expression in forms.candidates(side.function, side.sign, more=side.again):
+        try:
+            one = candidate(expression, plain=expression == side.function)
+        except NotRepresentable as reason:
+            if "has no value" in str(reason) or "no number of" in str(reason):
+                raise
+            continue
+        if one.program not in seen:
+            seen.add(one.program)
+            yield one
+
+
+def _cost(source: Candidate | Table) -> int:
+    if isinstance(source, Table):
+        return 3 * max(TABLE_TERMS.values())
+    return sum(STEPS_OF.get(step[0], 1) for step in source.program.steps)
+
+
+def _ends_well(side: Side, one: Candidate, high: float) -> bool:
+    """A stretch up to `high` reaches the end of the side: a kink, the end of the range, or of
+    the range of numbers.
+    """
+    if side.high < math.inf:
+        return high == side.high
+    if high >= FULL:
+        return True
+    return (
+        side.size(high) > side.arithmetic.largest / 1e8
+        and side.error(one.program, high, high * (1 + 1e-6)) is NOWHERE
+    )
+
+
+def plan_with_one(
+    side: Side, one: Candidate, spans: list[tuple[float, float]], hints: Sequence[float] = ()
+) -> list[Part] | None:
+    if not spans or not _ends_well(side, one, spans[-1][1]):
+        return None
+    low, high = spans[-1]
+    if low <= _start(side):
+        return [Part(side.low, high, one)]
+    if side.low > 0:
+        return None
+    # a little farther than needed: then the same polynomial mostly does on the other side
+    for wanted in dict.fromkeys(
+        (*(hint for hint in hints if low <= hint <= 1.5 * low), min(ROOM * low, high), low)
+    ):
+        if (near := taylor(side, wanted)) is not None:
+            return [Part(0.0, wanted, near), Part(wanted, high, one)]
+    return None
+
+
+def _start(side: Side) -> float:
+    return side.low or side.arithmetic.least
+
+
+def is_confirmed(side: Side, part: Part) -> bool:
+    return isinstance(part.source, Table) or agrees(side, part.source, part.low, part.high)
+
+
+def _patched(side: Side, spans: dict[Candidate, list[tuple[float, float]]]) -> list[Part]:
+    """From outside in: the stretch that reaches furthest in, and polynomials where there is
+    none.
+    """
+    parts: list[Part] = []
+    place = _outermost(side, spans)
+    near, polynomial_near = taylor_reach(side, place) if side.low == 0 else (side.low, None)
+    while place > max(near, _start(side)):
+        reaching = [
+            (a, one)
+            for one, found in spans.items()
+            for a, b in found
+            if a < place * (1 - 2 * NARROWEST) and b >= place
+        ]
+        if reaching:
+            low, one = min(reaching, key=lambda pair: pair[0])
+            part = Part(max(low, near), place, one)
+            if is_confirmed(side, part):
+                parts.append(part)
+                place = part.low
+                continue
+            spans = {other: found for other, found in spans.items() if other is not one}
+            if not parts:
+                return _patched(side, spans)  # it may have set the end
+            continue
+        inner = [b for found in spans.values() for _, b in found if b < place]
+        stop = max([*inner, near, min(NEAR, place)])
+        if stop == place:
+            break
+        try:
+            parts.append(Part(stop, place, table(side, stop, place)))
+        except NotRepresentable:
+            if not (stop >= FULL or side.size(stop) > side.arithmetic.largest / 1e8):
+                raise
+            parts.clear()  # the straight line begins here
+        place = stop
+    if polynomial_near is not None:
+        parts.append(Part(0.0, near, polynomial_near))
+    elif side.low == 0 and place > _start(side):
+        parts.append(_ray(side, place))
+    return parts[::-1]
+
+
+def _outermost(side: Side, spans: dict[Candidate, list[tuple[float, float]]]) -> float:
+    """How far out the side is covered."""
+    ends = [
+        found[-1][1]
+        for one, found in spans.items()
+        if found and found[-1][0] <= FULL and _ends_well(side, one, found[-1][1])
+    ]
+    if ends:
+        return max(ends)
+    return (
+        side.high if side.high < math.inf else _last_number(side, NEARLY * side.arithmetic.largest)
+    )
+
+
+def late_part(side: Side, low: float) -> Part | None:
+    """From `low`, where a factor has left the range of numbers, to where F itself leaves it."""
+    if side.high < math.inf or low >= FULL:
+        return None
+    high = _last_number(side, side.arithmetic.largest)
+    if not low < high * (1 - 1e-12):
+        return None
+    written = sp.expand(side.function.rewrite(sp.exp))
+    try:
+        one = Candidate(
+            written, shifted(compiled(written)), plain=written == side.function, written=True
+        )
+        spans = side.divided(one.program, low, high)
+        if (
+            spans
+            and spans[0][0] == low
+            and len(spans) == 1
+            and is_confirmed(side, Part(*spans[0], one))
+        ):
+            return Part(*spans[0], one)
+    except NotRepresentable:
+        pass
+    high = _last_number(side, NEARLY * side.arithmetic.largest)
+    try:
+        return Part(low, high, table(side, low, high)) if low < high * (1 - 1e-9) else None
+    except NotRepresentable:
+        return None
+
+
+def _last_number(side: Side, largest: float) -> float:
+    """How far out |F| stays below `largest`, within the range."""
+    low, high = max(side.low, 1e-3), FULL
+    if side.size(high) < largest:
+        return high
+    while high - low > 1e-9 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if side.size(middle) < largest else (low, middle)
+    return low
+
+
+def _ray(side: Side, place: float) -> Part:
+    """Below `place` a function without a Taylor polynomial: straight from 0, or constant; its
+    sign is right.
+    """
+    with bits(MODEL_BITS, 1):
+        (value,) = coefficients_at(side.expansion, arb(side.sign * place), 1) or [arb.nan()]
+        (nearer,) = coefficients_at(side.expansion, arb(side.sign * place / 2), 1) or [arb.nan()]
+    if not (value.is_finite() and nearer.is_finite()):
+        raise NotRepresentable(f"{side.function} can't be evaluated near x = 0")
+    vanishing = bool(abs(nearer) < abs(value))
+    number = float(value.mid()) / (side.sign * place if vanishing else 1)
+    written = sp.Rational(number) * (x if vanishing else 1)
+    program = polynomial([number], int(vanishing))
+    return Part(0.0, place, Candidate(written, program, plain=True))
