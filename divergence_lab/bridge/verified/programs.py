@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import sympy as sp
 
@@ -26,6 +27,19 @@ class NotRepresentable(InputError):
     """The loss can't be evaluated in torch with the promised accuracy; the message says where it
     fails.
     """
+
+
+def without_value(expression: sp.Expr) -> NotRepresentable:
+    """The error that names the parameters to be set."""
+    names = ", ".join(sorted(map(str, expression.free_symbols)))
+    return NotRepresentable(
+        f"the parameter {names} has no value: set it, e.g. loss(text, values={{...}})"
+    )
+
+
+def arguments_of(e: sp.Basic) -> tuple[sp.Expr, ...]:
+    """`e.args`, which for the expressions of a loss are expressions."""
+    return cast(tuple[sp.Expr, ...], e.args)
 
 
 class expm1(sp.Function):
@@ -192,16 +206,11 @@ class _Builder:
 
     def number(self, value: sp.Expr) -> float:
         if value.free_symbols:
-            names = ", ".join(sorted(map(str, value.free_symbols)))
-            raise NotRepresentable(
-                f"the parameter {names} has no value: set it, e.g. loss(text, values={{...}})"
-            )
+            raise without_value(value)
         try:
             found = float(value)
         except (TypeError, OverflowError):
-            raise NotRepresentable(
-                f"the constant {str(value)[:60]} is no number of double precision"
-            ) from None
+            found = math.nan
         if not math.isfinite(found):
             raise NotRepresentable(
                 f"the constant {str(value)[:60]} is no number of double precision"

@@ -10,11 +10,10 @@ convex in the weights of building blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
 import sympy as sp
-from scipy.optimize import nnls
 
 from divergence_lab.theory.design.blocks import Block, allowed, blocks, hockey_sticks, needs
 from divergence_lab.theory.design.mixtures import cheapest, readable_weights, simplest
@@ -24,6 +23,9 @@ from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.parsing import write
 from divergence_lab.theory.expressions.pieces import Pieces
 from divergence_lab.theory.expressions.symbols import x
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # What a unit of a missed trade-off costs against the length of the formula.
 PRICE = 1e4
@@ -55,6 +57,8 @@ def fit_to_tradeoffs(
     is least; `met` states what each row came to. Wishes are those of `design` except penalties and
     curvature. Raises DesignError.
     """
+    import numpy as np
+
     rows = [
         (number(a, "a residual"), number(b, "a residual"), number(r, "a ratio"))
         for a, b, r in table
@@ -134,6 +138,8 @@ def fit_to_residuals(
     left out, weights are rounded to 1%. Normal residuals of variance v give about x^2/(2 v),
     logistic ones 2 log cosh(x/2). Raises DesignError.
     """
+    import numpy as np
+
     data = np.asarray(residuals, dtype=float).ravel()
     if len(data) < MIN_RESIDUALS or not np.isfinite(data).all():
         raise DesignError(
@@ -214,6 +220,8 @@ def _select(
     """(block, weight): w' gram w - 2 gains' w least over w >= 0, then as few blocks as it takes,
     each need kept.
     """
+    import numpy as np
+    from scipy.optimize import nnls
 
     def solve(chosen: Sequence[int]) -> np.ndarray:
         scale = (
@@ -259,19 +267,22 @@ def _select(
 
 # --- numbers
 
-_NUMPY: dict[type, Callable[[np.ndarray], np.ndarray]] = {
-    sp.exp: np.exp,
-    sp.log: np.log,
-    sp.cosh: np.cosh,
-    sp.sinh: np.sinh,
-    sp.tanh: np.tanh,
-    sp.Abs: np.abs,
-    sp.sign: np.sign,
+# by their name in numpy
+_NUMPY = {
+    sp.exp: "exp",
+    sp.log: "log",
+    sp.cosh: "cosh",
+    sp.sinh: "sinh",
+    sp.tanh: "tanh",
+    sp.Abs: "abs",
+    sp.sign: "sign",
 }
 
 
 def evaluate(function: Pieces, at: np.ndarray) -> np.ndarray:
     """The function at every point of `at`, in double precision, piece by piece."""
+    import numpy as np
+
     answer = np.zeros_like(at)
     for piece in function.pieces:
         here = (at >= float(piece.low)) & (at < float(piece.high))
@@ -280,6 +291,8 @@ def evaluate(function: Pieces, at: np.ndarray) -> np.ndarray:
 
 
 def _evaluate(expression: sp.Expr, at: np.ndarray) -> np.ndarray:
+    import numpy as np
+
     if expression == x:
         return at
     if not expression.has(x):
@@ -291,5 +304,5 @@ def _evaluate(expression: sp.Expr, at: np.ndarray) -> np.ndarray:
     if expression.is_Pow:
         return _evaluate(expression.base, at) ** float(expression.exp)
     if expression.func in _NUMPY:
-        return _NUMPY[expression.func](_evaluate(expression.args[0], at))
+        return getattr(np, _NUMPY[expression.func])(_evaluate(expression.args[0], at))
     raise DesignError(f"{expression.func.__name__} can't be evaluated on residuals")

@@ -11,10 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-import numpy as np
 import sympy as sp
-from scipy.optimize import linprog
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # A member that a class asks for has at least this share of the weight, the largest that can be had.
 SHARES = (0.1, 0.01, 0.001)
@@ -35,6 +37,8 @@ def cheapest(
     weight. With `slack`, equalities may be missed at the price of slack per unit: the answer is
     then the nearest.
     """
+    import numpy as np
+
     free = _solve(rows, targets, costs, np.empty((0, len(costs))), np.empty(0), slack)
     if free is None or all(free[mask].sum() > NOTHING * free.sum() for mask in needs):
         return free
@@ -47,6 +51,9 @@ def cheapest(
 
 
 def _solve(rows, targets, costs, below, bounds, slack) -> np.ndarray | None:
+    import numpy as np
+    from scipy.optimize import linprog
+
     m, n = rows.shape
     if slack is not None:  # |A w - b| <= s, s >= 0 at a price
         eye = np.eye(m)

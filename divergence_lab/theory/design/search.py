@@ -12,9 +12,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import sympy as sp
 
 from divergence_lab.theory.answers.derivation import Derivation, derive, to_json
@@ -42,6 +41,9 @@ from divergence_lab.theory.expressions.balls import ball, ball_of_constant
 from divergence_lab.theory.expressions.parsing import ExpressionError, write
 from divergence_lab.theory.expressions.pieces import CannotSplit, split
 from divergence_lab.theory.expressions.symbols import x
+
+if TYPE_CHECKING:
+    import numpy as np
 
 TOLERANCE = sp.Rational(1, 1000)
 # How many candidates are put to the proof for each loss that is asked for.
@@ -260,6 +262,8 @@ class Table:
 
     def solve(self, banned: frozenset[int], tests: Sequence) -> np.ndarray | None:
         """The cheapest weights, 0 for what is banned; None where there are none."""
+        import numpy as np
+
         here = [i for i, column in enumerate(self.exact) if i not in banned and sp.oo not in column]
         if not here:
             return None

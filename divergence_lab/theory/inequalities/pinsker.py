@@ -7,11 +7,10 @@ Proved from   f(t) (1 + a (t-1)) >= (k/2) (t-1)^2,  k = g''(0), r = g'''(0)/k, a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
 import sympy as sp
 from flint import arb
-from scipy.interpolate import CubicSpline
 
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.divergence.loss import Loss
@@ -28,9 +27,13 @@ from divergence_lab.theory.verdicts.integral_sign import (
     why_not_valid,
 )
 
+if TYPE_CHECKING:
+    import numpy as np
+    from scipy.interpolate import CubicSpline
+
 # The search for a counterexample: residuals of the table of f, and log-odds of the two laws.
 TABLE_REACH, TABLE_STEP = 14, sp.Rational(1, 8)
-LOG_ODDS = np.linspace(-6.5, 6.5, 105)
+LARGEST_LOG_ODDS, ODDS = 6.5, 105
 
 
 @dataclass(frozen=True)
@@ -154,8 +157,10 @@ def _counterexample(loss: Loss, k: sp.Expr) -> BinaryWitness | None:
     """The binary laws with the smallest sampled D_f/||p - q||_1^2, if its enclosure is below
     k/2.
     """
+    import numpy as np
+
     table = _table(loss)
-    law = 1 / (1 + np.exp(-LOG_ODDS))
+    law = 1 / (1 + np.exp(-np.linspace(-LARGEST_LOG_ODDS, LARGEST_LOG_ODDS, ODDS)))
     p, q = np.meshgrid(law, law, indexing="ij")
     best = _least(table, p, q)
     for width in (0.06, 0.015, 0.004):  # finer grids around the least value, in log-odds
@@ -180,6 +185,9 @@ def _table(loss: Loss) -> CubicSpline:
     """f/t = int_0^u g' e^{-v} dv on a grid of residuals, interpolated: for the search only,
     nothing rests on it.
     """
+    import numpy as np
+    from scipy.interpolate import CubicSpline
+
     nodes, values = [0.0], [0.0]
     for side in (1, -1):
         pieces, total = outwards(loss.derivative, side), 0.0
@@ -199,6 +207,8 @@ def _table(loss: Loss) -> CubicSpline:
 
 
 def _least(table: CubicSpline, p: np.ndarray, q: np.ndarray) -> tuple[float, float]:
+    import numpy as np
+
     with np.errstate(divide="ignore", invalid="ignore"):
         total = p * table(np.log(p / q)) + (1 - p) * table(np.log((1 - p) / (1 - q)))
         ratio = np.where(np.abs(p - q) > 0.02, total / (4 * (p - q) ** 2), np.inf)
