@@ -39,7 +39,7 @@ THEORY = {
     "divergence": "expressions budget catalogue checker",
     "verdicts": "expressions budget catalogue divergence checker",
     "answers": "expressions budget catalogue divergence checker verdicts",
-    "inequalities": "expressions divergence checker verdicts",
+    "inequalities": "expressions budget divergence checker verdicts",
     "design": "expressions budget divergence checker answers",
 }
 

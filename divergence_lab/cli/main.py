@@ -18,6 +18,7 @@ from divergence_lab.cli import (
     audit,
     bench,
     check,
+    compare,
     derive,
     design,
     molecules,
@@ -33,7 +34,20 @@ from divergence_lab.theory.budget.asking import allow_fork
 from divergence_lab.theory.expressions.parsing import shown
 
 # in the order of --help
-COMMANDS = (derive, check, verify, train, theory, design, audit, bench, molecules, sweep, report)
+COMMANDS = (
+    derive,
+    compare,
+    check,
+    verify,
+    train,
+    theory,
+    design,
+    audit,
+    bench,
+    molecules,
+    sweep,
+    report,
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -93,6 +93,45 @@ def loss_and_generator(
     return figure
 
 
+def hockey_sticks(losses: Mapping[str, Mapping[str, tuple]]) -> Figure:
+    """How much each loss weighs E_{e^|u|}(p_F || p_B), left, and E_{e^u}(p_B || p_F), right
+    (Proposition 7): {name: {"model_exceeds" | "target_exceeds": (u >= 0, weights, atoms)}}.
+
+    A single hockey stick (u, weight) of `atoms` is a stem with a marker.
+    """
+    with _figure(7.4, 3.2) as figure:
+        left, right = figure.subplots(1, 2, sharey=True)
+        for index, (name, sides) in enumerate(losses.items()):
+            for axes, side, sign in ((left, "model_exceeds", -1), (right, "target_exceeds", 1)):
+                places, weights, atoms = sides[side]
+                axes.plot([sign * u for u in places], weights, label=name, **_style(index))
+                for u, weight in atoms:
+                    axes.plot([sign * u] * 2, [0, weight], **_style(index))
+                    axes.plot(
+                        [sign * u],
+                        [weight],
+                        marker=MARKERS[index],
+                        color=COLOURS[index],
+                        clip_on=False,
+                    )
+        left.set(
+            xlabel="residual $u<0$ (nats)",
+            ylabel="weight",
+            title="model has too much: $E_{e^{|u|}}(p_F\\|p_B)$",
+            xlim=(-4, 0),
+            ylim=np.clip(left.get_ylim(), -3, 3),
+        )
+        right.set(
+            xlabel="residual $u>0$ (nats)",
+            title="model has too little: $E_{e^u}(p_B\\|p_F)$",
+            xlim=(0, 4),
+        )
+        handles, labels = left.get_legend_handles_labels()
+        labels = [_short(label, 40) for label in labels]
+        figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    return figure
+
+
 def _robust_top(curves: Mapping[str, np.ndarray]) -> float:
     """An upper limit that shows every curve's middle instead of the steepest one's end."""
     return float(2.5 * np.median([np.nanmax(values) for values in curves.values()]) ** 0.75 + 0.5)

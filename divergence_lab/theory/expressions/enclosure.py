@@ -6,6 +6,7 @@ contains the truth, or it is not finite, and then nothing is claimed.
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Callable
 
 import sympy as sp
@@ -14,6 +15,14 @@ from flint import acb, arb
 from divergence_lab.theory.expressions.precision import digits
 
 Evaluator = Callable[[acb, bool], acb]
+
+
+def _send_ball(ball: arb) -> tuple:
+    """How a ball goes from one process to another: (midpoint, radius), each (m, e) for m 2^e."""
+    return arb, tuple(tuple(map(int, part.man_exp())) for part in (ball.mid(), ball.rad()))
+
+
+copyreg.pickle(arb, _send_ball)
 
 
 class NotEvaluable(ValueError):

@@ -6,10 +6,13 @@ from divergence_lab import Room
 
 _HOME = {
     "best_constant": "bounds",
+    "Comparison": "comparison",
+    "compare": "comparison",
     "hockey_stick_weights": "hockey_stick",
     "biases_log_z": "normaliser",
     "keeps_direction": "wrong_log_z",
     "optimal_log_z": "normaliser",
+    "pinsker": "pinsker",
     "repelling_residuals": "wrong_log_z",
 }
 

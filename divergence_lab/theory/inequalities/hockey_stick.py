@@ -12,10 +12,12 @@ undiscounted.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import nan
 
 import sympy as sp
 
 from divergence_lab.theory.divergence.loss import Loss, jump
+from divergence_lab.theory.expressions.enclosure import value_at
 from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, is_less
 from divergence_lab.theory.expressions.symbols import x
 
@@ -42,6 +44,13 @@ class HockeyStickWeights:
     model_exceeds: Pieces
     target_atoms: tuple[Atom, ...]
     model_atoms: tuple[Atom, ...]
+
+    def sides(self) -> dict[str, tuple[Pieces, tuple[Atom, ...]]]:
+        """Density and atoms by the name of the side."""
+        return {
+            "target_exceeds": (self.target_exceeds, self.target_atoms),
+            "model_exceeds": (self.model_exceeds, self.model_atoms),
+        }
 
 
 def hockey_stick_weights(loss: Loss) -> HockeyStickWeights:
@@ -89,3 +98,18 @@ def _finite_slope(slope: sp.Expr) -> sp.Expr:
             "g' is infinite at x = 0: the weight of a hockey stick there is not finite"
         )
     return sp.simplify(value)
+
+
+def sampled(density: Pieces, reach: int = 4, points: int = 100) -> tuple[list[float], list[float]]:
+    """(u, weight) at points of each piece within (0, reach); a nan between two pieces."""
+    places: list[float] = []
+    weights: list[float] = []
+    for piece in density.pieces:
+        if is_less(sp.Integer(reach), piece.high):
+            piece = Piece(piece.low, sp.Integer(reach), piece.expression)
+        if is_less(piece.low, piece.high):
+            steps = [(2 * k + 1) * (piece.high - piece.low) / (2 * points) for k in range(points)]
+            places += [float(piece.low + step) for step in steps] + [float(piece.high)]
+            values = [value_at(piece.expression, x, piece.low + step, 15) for step in steps]
+            weights += [float(value.mid()) for value in values] + [nan]
+    return places, weights

@@ -1,7 +1,10 @@
-"""Does D_f(p || q) >= (g''(0)/2) ||p - q||_1^2 hold for all probability vectors?
+"""Does D_f(p || q) >= (g''(0)/2) ||p - q||_1^2 hold for all probability vectors? If not, with which
+constant?
 
 Proved from   f(t) (1 + a (t-1)) >= (k/2) (t-1)^2,  k = g''(0), r = g'''(0)/k, a = (2-r)/3 in [0, 1]
-(Proposition 12), refuted by two laws on two outcomes whose divergence is enclosed, or undecided.
+(Proposition 12), refuted by two laws on two outcomes whose divergence is enclosed, or undecided. A
+smaller constant then comes from the triangular discrimination D_h, h = (t-1)^2/(t+1), which is at
+least 1/2 ||p - q||_1^2 (k = 1, a = 1/2) and at most c D_f for a c of Proposition 11.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact, int
 from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, is_less
 from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.inequalities.bounds import Constant, best_constant, down, up
 from divergence_lab.theory.verdicts.integral_sign import (
     combined,
     outwards,
@@ -27,7 +31,7 @@ from divergence_lab.theory.verdicts.integral_sign import (
     why_not_valid,
 )
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # numpy and scipy are loaded only for the search
     import numpy as np
     from scipy.interpolate import CubicSpline
 
@@ -38,7 +42,7 @@ LARGEST_LOG_ODDS, ODDS = 6.5, 105
 
 @dataclass(frozen=True)
 class BinaryWitness:
-    """Two laws (p, 1-p) and (q, 1-q) with D_f / ||p - q||_1^2 in `ratio`, a ball below g''(0)/2."""
+    """Two laws (p, 1-p) and (q, 1-q) and D_f / ||p - q||_1^2, enclosed, in `ratio`."""
 
     p: sp.Rational
     q: sp.Rational
@@ -68,8 +72,8 @@ def pinsker(loss: Loss) -> Pinsker:
     fault = why_not_valid(loss)
     if fault:
         return Pinsker(None, None, None, None, f"{loss} is not known to be a valid loss: {fault}")
-    k = _at_zero(loss.curvature)
-    if k is None or (sp.S.Zero in loss.derivative.kinks and _at_zero(loss.derivative) is None):
+    k = value_at_zero(loss.curvature)
+    if k is None or (sp.S.Zero in loss.derivative.kinks and value_at_zero(loss.derivative) is None):
         return Pinsker(
             None,
             None,
@@ -85,7 +89,7 @@ def pinsker(loss: Loss) -> Pinsker:
             None,
             "g''(0) = 0, so the right side is 0 and D_f is not negative",
         )
-    third = _at_zero(loss.curvature.derivative())
+    third = value_at_zero(loss.curvature.derivative())
     r = None if third is None else sp.simplify(third / k)
     a = None if r is None else sp.simplify((2 - r) / 3)
     refused = (
@@ -104,12 +108,12 @@ def pinsker(loss: Loss) -> Pinsker:
                 f"f(t)*(1 + a*(t - 1)) >= {k / 2}*(t - 1)^2 for every t, with a = {a}",
             )
     try:
-        witness = _counterexample(loss, k)
+        witness = smallest_ratio(loss)
     except (NotEvaluable, CannotSplit) as reason:
         return Pinsker(
             None, k / 2, r, a, f"the criterion does not apply ({refused}), and no search: {reason}"
         )
-    if witness is not None:
+    if witness is not None and witness.ratio < exact(k / 2):
         return Pinsker(
             False,
             k / 2,
@@ -125,7 +129,7 @@ def pinsker(loss: Loss) -> Pinsker:
     )
 
 
-def _at_zero(function: Pieces) -> sp.Expr | None:
+def value_at_zero(function: Pieces) -> sp.Expr | None:
     """The value at 0, where the limits from both sides are finite and agree."""
     left, right = function.split_at_zero()
     below, above = left.pieces[-1].expression.subs(x, 0), right.pieces[0].expression.subs(x, 0)
@@ -150,13 +154,59 @@ def _criterion(loss: Loss, k: sp.Expr, a: sp.Expr) -> str | None:
     return None
 
 
+# --- total variation, where that constant is too large
+
+
+@dataclass(frozen=True)
+class TotalVariation:
+    """The largest c with D_f >= c ||p - q||_1^2 for all probability vectors: `exact` where it was
+    proved (0: no positive constant serves), else between `low`, which serves, and `high`, which
+    two laws show.
+
+    `linear`: the least c with ||p - q||_1 <= c D_f, where g has a kink at 0.
+    """
+
+    exact: sp.Expr | None
+    low: float | None
+    high: float | None
+    because: str
+    linear: Constant | None = None
+
+
+def total_variation(loss: Loss, triangular: Loss, absolute: Loss) -> TotalVariation:
+    """The best constant in D_f >= c ||p - q||_1^2, or bounds of it (Propositions 11 and 12).
+
+    `triangular` and `absolute` are the losses of (t-1)^2/(t+1) and |t-1|.
+    """
+    found = pinsker(loss)
+    if found.holds:
+        because = (
+            found.because
+            if found.constant
+            else "g''(0) = 0, so D_f is smaller than any c ||p - q||_1^2"
+        )
+        return TotalVariation(found.constant, None, None, because)
+    if why_not_valid(loss):
+        return TotalVariation(None, None, None, found.because)
+    witness = found.witness or smallest_ratio(loss)
+    bound = best_constant(triangular, loss)
+    reason = bound.because.replace("f1", "h").replace("f2", "f")
+    low = down(arb(1) / (2 * arb(bound.high))) if bound.holds else None
+    because = f"with h = (t-1)^2/(t+1), (sum |p - q|)^2 <= 2 D_h, and {reason}"
+    return TotalVariation(
+        None,
+        low,
+        up(witness.ratio) if witness else None,
+        because if low else f"{found.because}; no constant by way of h = (t-1)^2/(t+1): {reason}",
+        best_constant(absolute, loss) if sp.S.Zero in loss.derivative.kinks else None,
+    )
+
+
 # --- the search for a counterexample
 
 
-def _counterexample(loss: Loss, k: sp.Expr) -> BinaryWitness | None:
-    """The binary laws with the smallest sampled D_f/||p - q||_1^2, if its enclosure is below
-    k/2.
-    """
+def smallest_ratio(loss: Loss) -> BinaryWitness | None:
+    """The binary laws with the smallest D_f/||p - q||_1^2 that was sampled, enclosed."""
     import numpy as np
 
     table = _table(loss)
@@ -178,7 +228,7 @@ def _counterexample(loss: Loss, k: sp.Expr) -> BinaryWitness | None:
             loss, (1 - first) / (1 - second), 25
         )
         ratio = total / exact(4 * (first - second) ** 2)
-        return BinaryWitness(first, second, ratio) if ratio < exact(k / 2) else None
+        return BinaryWitness(first, second, ratio) if ratio.is_finite() else None
 
 
 def _table(loss: Loss) -> CubicSpline:

@@ -1,0 +1,159 @@
+"""The command `compare`: what separates two losses, as text, JSON and a picture."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from divergence_lab.cli.arguments import DONE, AddCommand, add_loss_options, print_json, read_each
+from divergence_lab.inputs import InputError
+from divergence_lab.theory.expressions.parsing import write
+from divergence_lab.theory.inequalities.bounds import Constant
+from divergence_lab.theory.inequalities.comparison import (
+    POLICY,
+    TARGET,
+    Character,
+    Comparison,
+    compare,
+    comparison_to_json,
+    exchanged,
+    number_text,
+    status_of_bound,
+)
+from divergence_lab.theory.inequalities.hockey_stick import sampled
+
+PICTURES = (".png", ".svg", ".pdf")
+ENDS = {
+    "t -> oo": ", where the target has mass and the model has none",
+    "t -> 0": ", where the model has mass and the target has none",
+    "t -> 1": ", where the two laws are nearly equal",
+}
+YES_OR_NO = {True: "yes", False: "no"}
+BIASED = {"down": "biased down", "up": "biased up", "either": "biased either way", None: "biased"}
+KEPT = {True: "the policy keeps its direction", False: "the policy turns", None: "undecided"}
+REPELS = {True: "may repel", False: "never repels", None: "undecided"}
+
+
+def add_commands(command: AddCommand) -> None:
+    """Add `compare`."""
+    one = command(
+        "compare",
+        _compare,
+        "what separates two losses: constants, total variation, log Z, verdicts",
+        "divergence-lab compare quadratic 'linex(1/2)' --plot compared.png",
+    )
+    one.add_argument("losses", nargs=2, metavar="LOSS", help="a catalogue name or an expression")
+    one.add_argument(
+        "--plot",
+        metavar="FILE",
+        help="draw how both weigh the hockey sticks: a new .png, .svg or .pdf",
+    )
+    add_loss_options(one)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    if options.plot and not options.plot.lower().endswith(PICTURES):
+        raise InputError(f"--plot {options.plot}: the name must end in {', '.join(PICTURES)}")
+    if options.plot and Path(options.plot).exists():
+        raise InputError(f"--plot {options.plot} exists: nothing is overwritten; name a new file")
+    read = read_each(options, options.losses)
+    names, losses = zip(*(read[text] for text in options.losses))
+    found = compare(*losses, options.budget)
+    if options.plot:
+        _draw(names, found, options.plot)
+    if options.json:
+        print_json(comparison_to_json(found))
+    else:
+        print("\n".join(_in_words(names, found)))
+    return DONE
+
+
+def _draw(names: tuple[str, ...], found: Comparison, file: str) -> None:
+    from divergence_lab.report.plots import hockey_sticks
+
+    curves = {}
+    for name, one in zip(names, found.losses):
+        if one.sticks is None:
+            raise InputError(f"--plot: {name} has no finite weights of hockey sticks to draw")
+        curves[name] = {
+            side: (*sampled(density), [(float(atom.u), float(atom.weight)) for atom in atoms])
+            for side, (density, atoms) in one.sticks.sides().items()
+        }
+    hockey_sticks(curves).savefig(file, dpi=200)
+
+
+# --- in words
+
+
+def _in_words(names: tuple[str, ...], found: Comparison) -> list[str]:
+    first_by_second, second_by_first = found.bounds
+    lines = [
+        f"f1: {names[0]}, f2: {names[1]}",
+        f"  D_f1 <= c D_f2    {_bound(first_by_second)}",
+        f"  D_f2 <= c D_f1    {_bound(exchanged(second_by_first))}",
+    ]
+    if not found.best_for_laws:
+        lines.append("                    a kink at 0: for laws of equal mass a smaller c may do")
+    for kind in found.differing():
+        answers = [YES_OR_NO[one.verdicts[kind].holds] for one in found.losses]
+        lines.append(f"  {kind.replace('_', '-'):<16}  {answers[0]} for f1, {answers[1]} for f2")
+    for name, one in zip(names, found.losses):
+        lines += [name, *_character(one)]
+    return lines
+
+
+def _bound(constant: Constant) -> str:
+    status = status_of_bound(constant)
+    where = ENDS.get(constant.where, "") if constant.holds is not None else ""
+    if constant.holds is None:
+        value = "undecided"
+    elif constant.holds is False:
+        value = "no finite c"
+    elif constant.exact is not None:
+        value = f"c = {write(constant.exact)}"
+    else:
+        low = 0 if constant.low is None else constant.low
+        value = f"{low:.10g} <= c <= {constant.high:.10g}"
+    return f"{value}: {constant.because}{where} [{status}]"
+
+
+def _character(one: Character) -> list[str]:
+    lines = [f"  total variation   {_total_variation(one)}"]
+    if (linear := one.total_variation.linear) and linear.holds:
+        lines.append(f"                    sum |p - q| <= c D_f for c = {_number(linear)}")
+    lines.append(f"  log Z             {_bias(one)}: {one.bias.because}")
+    if one.optimum:
+        value = number_text(one.optimum.log_z, 6)
+        target, policy = (f"({', '.join(map(str, law))})" for law in (TARGET, POLICY))
+        how = "" if one.optimum.guaranteed else ", the best that a scan found"
+        lines.append(
+            f"                    log Z = {value} at p_B = {target}, P = {policy}; log Z* = 0{how}"
+        )
+    lines += [
+        f"  wrong log Z       {KEPT[one.direction.holds]}: {one.direction.because}",
+        f"                    {REPELS[one.repelling.holds]}: {one.repelling.because}",
+    ]
+    undecided = [kind for kind, verdict in one.verdicts.items() if verdict.holds is None]
+    return lines + ([f"  undecided         {', '.join(undecided)}"] if undecided else [])
+
+
+def _bias(one: Character) -> str:
+    if one.bias.holds is None:
+        return "undecided"
+    return BIASED[one.bias.direction] if one.bias.holds else "unbiased"
+
+
+def _total_variation(one: Character) -> str:
+    found = one.total_variation
+    if found.exact == 0:
+        return f"no c > 0 in D_f >= c*(sum |p - q|)^2: {found.because} [proved]"
+    if found.exact is not None:
+        return f"D_f >= {write(found.exact)}*(sum |p - q|)^2, the best constant [proved]"
+    if found.low is None:
+        return f"undecided: {found.because}"
+    end = "" if found.high is None else f", and no c above {found.high:.6g} serves"
+    return f"D_f >= {found.low:.6g}*(sum |p - q|)^2{end} [enclosed]"
+
+
+def _number(constant: Constant) -> str:
+    return f"{constant.high:.6g}" if constant.exact is None else write(constant.exact)
