@@ -36,7 +36,7 @@ from divergence_lab.gflownet.optimiser import unpack
 from divergence_lab.gflownet.policies.policy import Heads, Policy
 from divergence_lab.gflownet.policies.transformer import transformer
 from divergence_lab.gflownet.randomness import uniforms
-from divergence_lab.gflownet.rollouts import Rollout, roll
+from divergence_lab.gflownet.rollouts import Rollout, draw_residuals
 from divergence_lab.gflownet.samplers import sampler
 from divergence_lab.gflownet.visited.estimates import log_terminal
 from divergence_lab.graphs.spaces.bits import bits, generated_bits, near_modes
@@ -230,7 +230,7 @@ def probe(
             torch.float32,
         )
         leaves = {key: value.detach().clone().requires_grad_() for key, value in parameters.items()}
-        found, _ = roll(rollout, leaves, noise.repeat(len(losses), 1, 1), torch.empty(0), 0)
+        found, _ = draw_residuals(rollout, leaves, noise.repeat(len(losses), 1, 1), torch.empty(0), 0)
         weight = found.weight.expand_as(found.x)
         total = sum(
             (weight[k] * g(found.x[k : k + 1])[0]).sum() / BATCH for k, g in enumerate(losses)

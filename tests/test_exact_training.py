@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from divergence_lab.bridge import to_torch
-from divergence_lab.gflownet.listed.expected import expected_residuals, often
+from divergence_lab.gflownet.listed.expected import expected_residuals, row_visits
 from divergence_lab.gflownet.listed.flow import flow
 from divergence_lab.gflownet.objectives import objective
 from divergence_lab.gflownet.optimiser import ensemble, natural_step
@@ -160,7 +160,7 @@ def test_the_exact_gradient_is_the_mean_of_sampled_ones():
     found = expected_residuals(graph, chosen, model)
     (exact,) = torch.autograd.grad((found.weight * found.x**2 / 2).sum(), parameters["rows"])
 
-    from divergence_lab.gflownet.listed.flow import along
+    from divergence_lab.gflownet.listed.flow import residuals_along
     from divergence_lab.gflownet.listed.sampling import sample
 
     batch = 40_000
@@ -168,7 +168,7 @@ def test_the_exact_gradient_is_the_mean_of_sampled_ones():
         1, graph.max_steps, batch, generator=torch.Generator().manual_seed(0), dtype=torch.float64
     )
     walked = sample(graph, model.log_pf.detach(), noise)
-    drawn = along(graph, chosen, flow(policy, parameters, chosen), walked)
+    drawn = residuals_along(graph, chosen, flow(policy, parameters, chosen), walked)
     (rough,) = torch.autograd.grad(
         (drawn.weight * drawn.x**2 / 2).sum() / batch, parameters["rows"]
     )
@@ -184,7 +184,7 @@ def test_the_natural_step_solves_the_fisher_system():
     policy = tabular(graph, scale=1.0)
     parameters = policy.init([2], dtype=torch.float64)
     model = flow(policy, parameters, chosen)
-    rows = often(policy, model)
+    rows = row_visits(policy, model)
     members = ensemble({"rows": parameters["rows"], "log_z": parameters["log_z"]})
     start = members.values.clone()
     direction = (

@@ -13,7 +13,7 @@ from divergence_lab.gflownet.listed.exact import enumerate_trajectories
 from divergence_lab.gflownet.listed.flow import flow
 from divergence_lab.gflownet.objectives import objective
 from divergence_lab.gflownet.policies.policy import heads, mlp
-from divergence_lab.gflownet.rollouts import Rollout, empty_buffer, roll
+from divergence_lab.gflownet.rollouts import Rollout, draw_residuals, empty_buffer
 from divergence_lab.gflownet.samplers import sampler
 from divergence_lab.graphs import generated, hypergrid
 from divergence_lab.graphs.generated import as_generated, on_device, sources
@@ -371,7 +371,9 @@ def test_walks_have_the_law_that_theory_weighs_them_by(drawn, backward):
     fresh = law(graph, replace(chosen, backward=0.0, replay=0.0), model, walked)
     beta = law(graph, chosen, model, walked, fresh).detach()
     counts, seen = torch.zeros_like(beta), []
-    original, rollouts.along.along = rollouts.along.along, lambda *given: seen.append(given[-1])
+    evaluated = rollouts.visited_residuals
+    original = evaluated.residuals_along
+    evaluated.residuals_along = lambda *given: seen.append(given[-1])
     try:
         for step in range(4):
             noise = torch.rand(
@@ -381,9 +383,9 @@ def test_walks_have_the_law_that_theory_weighs_them_by(drawn, backward):
                 generator=torch.Generator().manual_seed(step),
                 dtype=torch.float64,
             )
-            roll(rollout, parameters, noise, buffer, torch.tensor(step))
+            draw_residuals(rollout, parameters, noise, buffer, torch.tensor(step))
     finally:
-        rollouts.along.along = original
+        evaluated.residuals_along = original
     for one in seen:
         states, actions = one.states[0, :-1, :, 0], one.actions[0]
         sink = (graph.n_actions - 1) * (graph.n_states + 1) + graph.n_states

@@ -13,13 +13,13 @@ from divergence_lab.gflownet.listed.exact import (
     terminal_distribution,
 )
 from divergence_lab.gflownet.listed.flow import (
-    along,
     check_objective,
     edge_log_pb,
     fixed_log_pb,
     flow,
     log_partial,
-    steps_of,
+    residuals_along,
+    steps_along,
 )
 from divergence_lab.gflownet.listed.sampling import Trajectories
 from divergence_lab.gflownet.objectives import (
@@ -111,7 +111,7 @@ def test_the_residual_is_zero_at_the_true_flow_and_only_there(graph, name, backw
     if name == "vargrad" and walked.terminal.shape[1] < 2:
         pytest.skip("one trajectory has no other to compare with")
     model = flow(policy, parameters, chosen, backward)
-    found = along(graph, chosen, model, walked)
+    found = residuals_along(graph, chosen, model, walked)
     assert found.x.abs().max() < 1e-12
     # the solution samples in proportion to the reward, whatever P_B is
     law = terminal_distribution(graph, model.log_pf)[0]
@@ -125,7 +125,10 @@ def test_the_residual_is_zero_at_the_true_flow_and_only_there(graph, name, backw
     }
     if graph.n_states > 1:
         assert (
-            along(graph, chosen, flow(policy, moved, chosen, backward), walked).x.abs().max() > 0.05
+            residuals_along(graph, chosen, flow(policy, moved, chosen, backward), walked)
+            .x.abs()
+            .max()
+            > 0.05
         )
 
 
@@ -141,7 +144,7 @@ def test_a_model_that_claims_too_little_has_a_positive_residual(graph, name):
                 pytest.skip("its flow is its reward")
             less = {**parameters, "rows": parameters["rows"].clone()}
             less["rows"][:, -1, 0] -= 0.5
-        x = along(graph, chosen, flow(policy, less, chosen), walked).x
+        x = residuals_along(graph, chosen, flow(policy, less, chosen), walked).x
         first = x[:, 0] if chosen.kind != "subtb" else x[:, :1]
         torch.testing.assert_close(first, torch.full_like(first, 0.5))
         assert (x > -1e-12).all()
@@ -151,7 +154,7 @@ def test_a_model_that_claims_too_little_has_a_positive_residual(graph, name):
         rows[:, slot, 0] -= 0.5  # less flow along one edge of the source
         model = flow(policy, {**parameters, "rows": rows}, chosen)
         takes = (walked.slots[0, 0] == slot) & (walked.states[0, 0] == 0)
-        x = along(graph, chosen, model, walked).x[0]
+        x = residuals_along(graph, chosen, model, walked).x[0]
         if chosen.kind == "fm":  # less flows in than out, one state on
             assert (x[1, takes] > 0).all() and x[1, ~takes].abs().max() < 1e-12
         elif chosen.kind == "vargrad":
@@ -170,10 +173,10 @@ def test_a_residual_does_not_depend_on_the_batch_it_is_in(graph, name):
     )
     model = flow(policy, policy.init([0], dtype=torch.float64), chosen)
     walked = enumerate_trajectories(graph)
-    whole = along(graph, chosen, model, walked)
+    whole = residuals_along(graph, chosen, model, walked)
     for pick in ([0], [-1, 0]):
         part = Trajectories(walked.index[..., pick], walked.terminal[..., pick], walked.width)
-        alone = along(graph, chosen, model, part)
+        alone = residuals_along(graph, chosen, model, part)
         torch.testing.assert_close(alone.x, whole.x[..., pick], rtol=0, atol=0)
         torch.testing.assert_close(
             alone.weight.expand_as(alone.x),
@@ -186,7 +189,7 @@ def test_a_residual_does_not_depend_on_the_batch_it_is_in(graph, name):
 def random_steps(graph, name, seed=0):
     chosen = objective(name)
     policy = tabular(graph, heads=heads(graph, flow=True), scale=1.0, initial_log_z=0.3)
-    return steps_of(
+    return steps_along(
         graph,
         flow(policy, policy.init([seed], dtype=torch.float64), chosen),
         enumerate_trajectories(graph),
@@ -245,7 +248,7 @@ def test_the_expected_gradient_of_vargrad_is_that_of_reverse_kl_whatever_the_bat
     policy = tabular(graph, scale=1.0)
     parameters = policy.init([3], dtype=torch.float64)
     rows = parameters["rows"].requires_grad_()
-    steps = steps_of(
+    steps = steps_along(
         graph,
         flow(policy, {**parameters, "rows": rows}, objective("vargrad")),
         enumerate_trajectories(graph),
@@ -289,7 +292,7 @@ def test_value_by_hand():
         "rows": torch.zeros(2, 3, 4, dtype=torch.float64),
         "log_z": torch.tensor([0.0, 1.0]).double(),
     }
-    residual = along(
+    residual = residuals_along(
         graph,
         objective("tb"),
         flow(policy, parameters, objective("tb")),

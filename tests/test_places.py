@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from divergence_lab.gflownet.objectives import objective
 from divergence_lab.gflownet.policies.policy import THIN, heads, mlp
-from divergence_lab.gflownet.rollouts import Rollout, empty_buffer, roll
+from divergence_lab.gflownet.rollouts import Rollout, draw_residuals, empty_buffer
 from divergence_lab.gflownet.samplers import sampler
 from divergence_lab.gflownet.visited import places
-from divergence_lab.gflownet.visited.along import along
+from divergence_lab.gflownet.visited.residuals import residuals_along
 from divergence_lab.gflownet.visited.walks import walk, walk_again
 from divergence_lab.graphs.generated import as_generated
 from divergence_lab.graphs.spaces.hypergrid import hypergrid
@@ -64,7 +64,7 @@ def rolled(space, way, width=5, seed=0):
         rollout = Rollout(made, chosen, drawn, backward, "visited")
         noise = torch.rand(M, space.max_steps, BATCH, generator=torch.Generator().manual_seed(seed))
         buffer = empty_buffer(rollout, M, torch.device("cpu"))
-        residuals, terminal = roll(rollout, parameters, noise, buffer, torch.tensor(0))
+        residuals, terminal = draw_residuals(rollout, parameters, noise, buffer, torch.tensor(0))
         weight = residuals.weight.expand_as(residuals.x)
         total = (weight * (torch.expm1(residuals.x / 4) + residuals.x**2)).sum()
         slopes = torch.autograd.grad(total, tuple(parameters.values()), materialize_grads=True)
@@ -224,7 +224,7 @@ def test_flow_matching_evaluates_parents_with_the_visited_states_once():
     walked = walk_again(
         space, torch.zeros(M, 3, 2, dtype=torch.long)
     )  # 0 -> 1 -> 2 -> 3, cut there
-    found = along(
+    found = residuals_along(
         replace(policy, in_a_row=counted), policy.init(range(M)), objective("fm"), "uniform", walked
     )
     assert asked == [[0, 1, 2] * M]

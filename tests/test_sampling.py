@@ -12,7 +12,13 @@ from divergence_lab.gflownet.listed.exact import terminal_distribution
 from divergence_lab.gflownet.listed.sampling import gather_steps, sample, with_sink
 from divergence_lab.gflownet.policies.policy import tabular
 from divergence_lab.gflownet.randomness import chunk_length, mix, uniforms
-from divergence_lab.gflownet.samplers import Sampler, SamplerError, behave, sampler, written
+from divergence_lab.gflownet.samplers import (
+    Sampler,
+    SamplerError,
+    log_behaviour,
+    sampler,
+    sampler_text,
+)
 from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
 from divergence_lab.graphs.tables import tables
@@ -127,7 +133,7 @@ def test_chunks_are_bounded():
 def test_the_text_of_a_sampler_gives_it_back(epsilon, temperature, backward, replay):
     """To the last bit, so that a run with another share is another run."""
     chosen = Sampler(epsilon, temperature, backward, replay)
-    assert sampler(written(chosen)) == chosen
+    assert sampler(sampler_text(chosen)) == chosen
 
 
 def test_shares_and_temperatures_that_mean_nothing_are_refused():
@@ -154,7 +160,7 @@ def test_shares_and_temperatures_that_mean_nothing_are_refused():
 def test_a_tempered_policy_is_a_law_at_both_ends_of_the_range(temperature):
     graph = hypergrid(2, 5)
     log_pf = policy_of(graph, [0], scale=10.0, dtype=torch.float32)
-    behaviour = behave(
+    behaviour = log_behaviour(
         Sampler(temperature=temperature), log_pf, tables(graph, "cpu", torch.float32).mask
     )
     torch.testing.assert_close(behaviour.exp().sum(dim=1), torch.ones(1, graph.n_states))
@@ -168,9 +174,9 @@ def test_the_behaviour_policy_by_hand(epsilon, temperature):
     """
     graph = skips()
     log_pf = policy_of(graph, [3])
-    found = behave(Sampler(epsilon, temperature), log_pf, tables(graph, "cpu", torch.float64).mask)[
-        0
-    ].exp()
+    found = log_behaviour(
+        Sampler(epsilon, temperature), log_pf, tables(graph, "cpu", torch.float64).mask
+    )[0].exp()
     for state in range(graph.n_states):
         slots = [slot for slot in range(graph.n_actions) if graph.child[slot, state] >= 0]
         flat = [math.exp(log_pf[0, slot, state].item()) ** (1 / temperature) for slot in slots]

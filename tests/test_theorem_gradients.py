@@ -11,7 +11,7 @@ from divergence_lab.gflownet.listed.exact import EnumerationError, enumerate_tra
 from divergence_lab.gflownet.listed.flow import check_objective, flow
 from divergence_lab.gflownet.objectives import ObjectiveError, objective
 from divergence_lab.gflownet.policies.policy import heads, tabular
-from divergence_lab.gflownet.rollouts import Rollout, empty_buffer, roll
+from divergence_lab.gflownet.rollouts import Rollout, draw_residuals, empty_buffer
 from divergence_lab.gflownet.samplers import sampler
 from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
@@ -232,13 +232,13 @@ def test_the_law_of_what_is_drawn_sums_to_one_and_is_what_roll_draws(drawn):
 
     from divergence_lab.gflownet import rollouts
 
-    original, rollouts.dense.along = rollouts.dense.along, record
+    original, rollouts.listed.residuals_along = rollouts.listed.residuals_along, record
     try:
         for step in range(2):
             noise = torch.rand(1, graph.max_steps, batch, generator=generator, dtype=torch.float64)
-            roll(rollout, parameters, noise, buffer, torch.tensor(step))
+            draw_residuals(rollout, parameters, noise, buffer, torch.tensor(step))
     finally:
-        rollouts.dense.along = original
+        rollouts.listed.residuals_along = original
     for j in torch.cat(seen, dim=1).T.tolist():
         counts[number[tuple(j)]] += 1
     expected = 2 * batch * beta.detach()

@@ -17,8 +17,8 @@ from divergence_lab.gflownet.policies.policy import Heads, Policy, heads, mlp, t
 from divergence_lab.gflownet.policies.transformer import NotWordsError, dropping, transformer
 from divergence_lab.gflownet.randomness import random_bits
 from divergence_lab.gflownet.samplers import sampler
-from divergence_lab.gflownet.visited.along import steps_of, walk_once
 from divergence_lab.gflownet.visited.estimates import log_terminal
+from divergence_lab.gflownet.visited.residuals import steps_along, walk_once
 from divergence_lab.gflownet.visited.walks import walk
 from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.spaces.bits import bit_modes, bits, generated_bits, near_modes
@@ -232,7 +232,7 @@ def test_one_pass_is_walking_and_evaluating(text, backward):
     assert torch.equal(walked.actions, again.actions) and torch.equal(walked.states, again.states)
     one, other = (
         residuals(chosen, steps),
-        residuals(chosen, steps_of(policy, parameters, chosen, backward, again)),
+        residuals(chosen, steps_along(policy, parameters, chosen, backward, again)),
     )
     weights = [found.weight.expand_as(found.x) for found in (one, other)]
     torch.testing.assert_close(*weights)
@@ -249,7 +249,7 @@ def test_one_pass_on_trajectories_of_many_lengths():
     for text in ("modified-subtb(0.9)", "tied-db", "subtb", "tb"):
         chosen = objective(text)
         walked, steps = walk_once(policy, parameters, sampler("on"), chosen, "uniform", noise)
-        other = residuals(chosen, steps_of(policy, parameters, chosen, "uniform", walked))
+        other = residuals(chosen, steps_along(policy, parameters, chosen, "uniform", walked))
         one = residuals(chosen, steps)
         kept = one.weight.expand_as(one.x)
         torch.testing.assert_close(one.x * kept, other.x * kept, rtol=1e-9, atol=1e-9)

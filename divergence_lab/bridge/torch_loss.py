@@ -24,7 +24,7 @@ from divergence_lab.bridge.verified.arithmetic import DILOG_TERMS, LINEX_SERIES
 from divergence_lab.bridge.verified.enclosed import verified
 from divergence_lab.bridge.verified.polynomials import Table
 from divergence_lab.bridge.verified.programs import Program, X, compiled
-from divergence_lab.bridge.verified.stretches import Places, by_source
+from divergence_lab.bridge.verified.stretches import Spans, by_source
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.symbols import x
 
@@ -102,7 +102,7 @@ class _Function:
     does.
     """
 
-    sources: tuple[tuple[Program | Table, Places], ...]
+    sources: tuple[tuple[Program | Table, Spans], ...]
     on_device: dict = field(default_factory=dict, repr=False)
 
     @cached_property

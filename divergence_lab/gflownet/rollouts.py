@@ -13,18 +13,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from divergence_lab.gflownet.listed import flow as dense
+from divergence_lab.gflownet.listed import flow as listed
 from divergence_lab.gflownet.listed.sampling import (
     draw_terminal,
-    join,
+    join_trajectories,
     sample,
     sample_backward,
     trajectories,
 )
 from divergence_lab.gflownet.objectives import Objective, Residuals, residuals
 from divergence_lab.gflownet.policies.policy import Parameters, Policy
-from divergence_lab.gflownet.samplers import Sampler, behave
-from divergence_lab.gflownet.visited import along, walks
+from divergence_lab.gflownet.samplers import Sampler, log_behaviour
+from divergence_lab.gflownet.visited import residuals as visited_residuals
+from divergence_lab.gflownet.visited import walks
 from divergence_lab.graphs.tables import tables
 
 
@@ -55,7 +56,7 @@ def empty_buffer(rollout: Rollout, n_members: int, device: torch.device) -> Tens
     )
 
 
-def roll(
+def draw_residuals(
     rollout: Rollout,
     parameters: Parameters,
     noise: Tensor,
@@ -71,7 +72,7 @@ def roll(
     """
     if in_one_pass(rollout):
         chosen = rollout.objective
-        walked, steps = along.walk_once(
+        walked, steps = visited_residuals.walk_once(
             rollout.policy, parameters, rollout.sampler, chosen, rollout.backward, noise, bits
         )
         return residuals(chosen, steps), walked.terminal
@@ -92,21 +93,21 @@ def _all_states(
     rollout: Rollout, parameters: Parameters, noise: Tensor, buffer: Tensor, step: Tensor
 ) -> tuple[Residuals, Tensor]:
     graph, chosen = rollout.policy.space, rollout.sampler
-    model = dense.flow(rollout.policy, parameters, rollout.objective, rollout.backward)
+    model = listed.flow(rollout.policy, parameters, rollout.objective, rollout.backward)
     new, back, again = noise.split(chosen.split(noise.shape[-1]), dim=-1)
     log_pf = model.log_pf.detach()
     mask = tables(graph, log_pf.device, log_pf.dtype).mask
     walked = []
     if new.shape[-1]:
-        walked.append(sample(graph, behave(chosen, log_pf, mask), new))
+        walked.append(sample(graph, log_behaviour(chosen, log_pf, mask), new))
     if again.shape[-1]:
         index = _replayed(buffer, walked[0].index, again, step)
         walked.append(trajectories(graph, index))
     if back.shape[-1]:
         ends = draw_terminal(rollout.target_law, rollout.target_states, back[:, 0])
         walked.append(sample_backward(graph, model.log_pb.detach(), ends, back[:, 1:]))
-    together = join(walked)
-    return dense.along(graph, rollout.objective, model, together), together.terminal
+    together = join_trajectories(walked)
+    return listed.residuals_along(graph, rollout.objective, model, together), together.terminal
 
 
 def _visited(
@@ -130,8 +131,8 @@ def _visited(
         places = torch.arange(len(rollout.target_law), device=noise.device)
         ends = rollout.target_states[draw_terminal(rollout.target_law, places, back[:, 0])]
         walked.append(walks.walk_back(policy, parameters, rollout.backward, ends, back[:, 1:]))
-    together = walks.join(walked)
-    return along.along(
+    together = walks.join_walks(walked)
+    return visited_residuals.residuals_along(
         policy, parameters, rollout.objective, rollout.backward, together
     ), together.terminal
 

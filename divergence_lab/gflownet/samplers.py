@@ -100,7 +100,7 @@ def _number(text: str) -> float | None:
         return None
 
 
-def written(chosen: Sampler) -> str:
+def sampler_text(chosen: Sampler) -> str:
     """The text that gives this sampler back."""
     words = {
         "epsilon": "epsilon",
@@ -121,7 +121,7 @@ def _shortest(number: float) -> str:
     return text if float(text := f"{number:g}") == number else repr(float(number))
 
 
-def behave(chosen: Sampler, log_pf: Tensor, mask: Tensor) -> Tensor:
+def log_behaviour(chosen: Sampler, log_pf: Tensor, mask: Tensor) -> Tensor:
     """log of the behaviour policy, [.., A, N]; mask [A, N] or [.., A, N] is 0 where an action is
     allowed, else -inf.
     """

@@ -1,7 +1,7 @@
 """The law of the trajectories that training draws: beta(tau) of every enumerated trajectory, under
 every sampler.
 
-    beta = (1 - b - r) prod behave(.|s) + b R(x)/Z* prod P_B + r buffer
+    beta = (1 - b - r) prod behaviour(.|s) + b R(x)/Z* prod P_B + r buffer
 
 with b and r the shares drawn backward and replayed.  The buffer's law is a constant: what it holds
 was drawn by earlier policies.
@@ -15,7 +15,7 @@ from torch import Tensor
 from divergence_lab.gflownet.listed.exact import log_partition
 from divergence_lab.gflownet.listed.flow import Flow
 from divergence_lab.gflownet.listed.sampling import Trajectories, gather_steps, with_sink
-from divergence_lab.gflownet.samplers import Sampler, behave
+from divergence_lab.gflownet.samplers import Sampler, log_behaviour
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.tables import tables
 from divergence_lab.theorem.objects import Listing, log_steps
@@ -53,7 +53,7 @@ def law(
 def forward_law(graph: PointedDAG, chosen: Sampler, log_pf: Tensor, walked: Trajectories) -> Tensor:
     """prod over steps of the behaviour policy: log_pf [1, A, S] -> [J]."""
     mask = tables(graph, "cpu", torch.float64).mask
-    behaviour = behave(chosen, torch.where(mask == 0, log_pf, SHUT), mask)
+    behaviour = log_behaviour(chosen, torch.where(mask == 0, log_pf, SHUT), mask)
     # actions that are not allowed are never gathered, but must be finite for the gradient of the
     # others
     behaviour = torch.where(mask == 0, behaviour, 0.0)

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from divergence_lab.gflownet.listed.exact import EnumerationError, enumerate_trajectories
-from divergence_lab.gflownet.listed.flow import Flow, along, check_objective, steps_of
+from divergence_lab.gflownet.listed.flow import Flow, check_objective, residuals_along, steps_along
 from divergence_lab.gflownet.listed.sampling import Trajectories
 from divergence_lab.gflownet.objectives import Objective, vargrad
 from divergence_lab.graphs.dag import PointedDAG
@@ -34,20 +34,20 @@ class Listing:
     """What does not depend on parameters: J trajectories, N objects.
 
     `place` [O, J]: the number of the object that residual o of trajectory j belongs to, -1 where
-    there is none. `seen` [N]: the first place of each object in a flat [O, J] table.  `length` [N]:
-    its steps.
+    there is none. `first_place` [N]: the first place of each object in a flat [O, J] table.
+    `length` [N]: its steps.
     """
 
     graph: PointedDAG
     objective: Objective
     walked: Trajectories
     place: Tensor
-    seen: Tensor
+    first_place: Tensor
     length: Tensor
 
     @property
     def n_objects(self) -> int:
-        return self.seen.numel()
+        return self.first_place.numel()
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +93,15 @@ def list_objects(graph: PointedDAG, chosen: Objective) -> Listing:
     place = torch.full_like(keys, -1)
     place[exists] = numbers
     flat = place.flatten()
-    seen = torch.full((unique.numel(),), flat.numel())
+    first_place = torch.full((unique.numel(),), flat.numel())
     where = torch.arange(flat.numel())[flat >= 0]
-    seen.scatter_reduce_(0, flat[flat >= 0], where, "amin")
-    length = torch.ones_like(seen) if chosen.kind == "fm" else (last - first)[seen // count]
-    return Listing(graph, chosen, walked, place, seen, length)
+    first_place.scatter_reduce_(0, flat[flat >= 0], where, "amin")
+    length = (
+        torch.ones_like(first_place)
+        if chosen.kind == "fm"
+        else (last - first)[first_place // count]
+    )
+    return Listing(graph, chosen, walked, place, first_place, length)
 
 
 def _ends(chosen: Objective, n_steps: int) -> tuple[Tensor, Tensor]:
@@ -148,21 +152,21 @@ def evaluate(listing: Listing, model: Flow) -> Objects:
     """
     if listing.objective.kind == "vargrad":
         return _pairs(listing, model)
-    found = along(listing.graph, listing.objective, model, listing.walked)
+    found = residuals_along(listing.graph, listing.objective, model, listing.walked)
     log_pf, log_pb = _masses(listing, model)
     weight = found.weight.expand_as(found.x)[0]
-    return Objects(log_pf, log_pb, found.x[0].flatten()[listing.seen], weight)
+    return Objects(log_pf, log_pb, found.x[0].flatten()[listing.first_place], weight)
 
 
 def _masses(listing: Listing, model: Flow) -> tuple[Tensor, Tensor]:
     """(log p_F, log p_B) [N] of each object."""
     graph, walked = listing.graph, listing.walked
     if listing.objective.kind == "fm":
-        states = walked.states[0].flatten()[listing.seen]
+        states = walked.states[0].flatten()[listing.first_place]
         return model.log_inflow[0][states], model.log_flow[0][states]
     n_steps, count = walked.index.shape[1:]
-    first, last = (ends[listing.seen // count] for ends in _ends(listing.objective, n_steps))
-    walk = listing.seen % count
+    first, last = (ends[listing.first_place // count] for ends in _ends(listing.objective, n_steps))
+    walk = listing.first_place % count
     ahead, back = (
         pad(table.cumsum(dim=0), (0, 0, 1, 0)) for table in log_steps(graph, model, walked)
     )
@@ -199,7 +203,7 @@ def _pairs(listing: Listing, model: Flow) -> Objects:
     wide = Flow(
         *(table.expand(count**2, -1, -1) for table in (model.log_pf, model.log_pb)), model.log_z
     )
-    found = vargrad(steps_of(graph, wide, batch))
+    found = vargrad(steps_along(graph, wide, batch))
     ahead, back = (table.sum(dim=0) for table in log_steps(graph, model, listing.walked))
     estimate = (back - ahead).detach()
     log_pf = torch.cat([estimate[other] + ahead[one], estimate[one] + ahead[other]])

@@ -17,7 +17,7 @@ from divergence_lab.gflownet.listed.flow import flow_from_rows
 from divergence_lab.gflownet.optimiser import Ensemble, unpack
 from divergence_lab.gflownet.randomness import EVALUATION, uniforms
 from divergence_lab.gflownet.samplers import Sampler
-from divergence_lab.gflownet.visited.along import steps_of
+from divergence_lab.gflownet.visited.residuals import steps_along
 from divergence_lab.gflownet.visited.walks import walk
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.generated import Space
@@ -129,7 +129,7 @@ def _sampled(run: Run, members: Ensemble) -> dict[str, Tensor]:
         len(run.rows), 1, 1
     )
     walked = walk(run.policy, parameters, Sampler(), noise, run.rollout.objective.flow == "edges")
-    steps = steps_of(run.policy, parameters, run.rollout.objective, run.rollout.backward, walked)
+    steps = steps_along(run.policy, parameters, run.rollout.objective, run.rollout.backward, walked)
     return {
         "log_z": steps.log_z,
         "mean_log_reward": run.space.log_reward(walked.terminal).mean(dim=-1),

@@ -122,7 +122,7 @@ def make_run(losses: Mapping[str, Loss], space: Space, arguments: Arguments) -> 
         # named only where they differ from what older runs did, so that these go on
         **{key: value for key in SELDOM if (value := getattr(arguments, key))},
         **_targets(arguments.target_states),
-        "sampler": samplers.written(drawn),
+        "sampler": samplers.sampler_text(drawn),
         "capacity": drawn.capacity if drawn.replay else 0,
         "decay": decay,
         "evaluate": way,

@@ -13,12 +13,12 @@ from divergence_lab.gflownet.listed.expected import (
     expected_residuals,
     expected_tb,
     listed_residuals,
-    often,
+    row_visits,
 )
 from divergence_lab.gflownet.listed.flow import Flow, flow
 from divergence_lab.gflownet.objectives import Residuals
 from divergence_lab.gflownet.optimiser import Ensemble, adam_step, ensemble, gradients, natural_step
-from divergence_lab.gflownet.rollouts import empty_buffer, roll
+from divergence_lab.gflownet.rollouts import draw_residuals, empty_buffer
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.training.evaluation import keep, metric_names, seen
 from divergence_lab.training.schedules import Schedule, terms_of
@@ -135,7 +135,7 @@ def _update(run: Run, state: Progress, inputs: Inputs, fraction: float) -> None:
     members = state.members
     # members with one seed see the same uniforms under every loss and learning rate
     noise = inputs.noise.repeat(len(run.rows), 1, 1)
-    found, terminal = roll(
+    found, terminal = draw_residuals(
         run.rollout, members.parameters, noise, state.buffer, inputs.step, inputs.bits
     )
     # summed over members: no member's gradient holds anything of another's
@@ -162,7 +162,7 @@ def _update_exactly(run: Run, state: Progress, inputs: Inputs, fraction: float) 
     if not is_natural(True, run.config["policy"], rollout.objective):
         _adam(run, members, gradient, inputs.rates)
         return
-    rows = often(rollout.policy, model, rollout.sampler).flatten(1)
+    rows = row_visits(rollout.policy, model, rollout.sampler).flatten(1)
     scale = torch.cat(
         [rows, torch.ones_like(rows[:, :1])], dim=1
     )  # log Z comes last, and is always at work

@@ -41,10 +41,10 @@ class Ranges:
         return Ranges(kept, (kept[0].low, kept[-1].high), self.tolerance)
 
 
-Places = tuple[tuple[float, float], ...]
+Spans = tuple[tuple[float, float], ...]
 
 
-def by_source(found: Ranges) -> tuple[tuple[Program | Table, Places], ...]:
+def by_source(found: Ranges) -> tuple[tuple[Program | Table, Spans], ...]:
     """(source, where it stands): the one with most stretches first, which stands wherever no
     other does.
     """

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from divergence_lab.gflownet.listed.flow import Flow, along, steps_of
+from divergence_lab.gflownet.listed.flow import Flow, residuals_along, steps_along
 from divergence_lab.gflownet.listed.sampling import Trajectories, gather_steps, with_sink
 from divergence_lab.gflownet.listed.visits import visits
 from divergence_lab.gflownet.objectives import Objective, Residuals
 from divergence_lab.gflownet.policies.policy import Policy
-from divergence_lab.gflownet.samplers import Sampler, behave
+from divergence_lab.gflownet.samplers import Sampler, log_behaviour
 from divergence_lab.graphs.constants import constant
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.tables import tables
@@ -61,7 +61,7 @@ def expected_residuals(
 
 
 @torch.no_grad()
-def often(policy: Policy, model: Flow, sampler: Sampler = ON_POLICY) -> Tensor:
+def row_visits(policy: Policy, model: Flow, sampler: Sampler = ON_POLICY) -> Tensor:
     """How often each row of a tabular policy's parameters is at work in one trajectory: [M, R, S].
 
     Logits of actions, and of backward actions, by the visits of their edge; log F(s) by those of s.
@@ -193,10 +193,10 @@ def listed_residuals(
     ]
     count = walked.index.shape[-1]
     if chosen.kind == "vargrad":
-        estimate = steps_of(graph, model, walked).increment.sum(dim=1, keepdim=True)
+        estimate = steps_along(graph, model, walked).increment.sum(dim=1, keepdim=True)
         held = (law * estimate.detach()).sum(dim=-1, keepdim=True)
         return Residuals(estimate - held, law * count)
-    found = along(graph, chosen, model, walked)
+    found = residuals_along(graph, chosen, model, walked)
     return Residuals(found.x, found.weight * law * count)
 
 
@@ -211,4 +211,6 @@ def _behaviour(graph: PointedDAG, log_pf: Tensor, sampler: Sampler) -> Tensor:
             "expected losses need a sampler that walks forward: on, epsilon or tempered"
         )
     with torch.no_grad():
-        return behave(sampler, log_pf.detach(), tables(graph, log_pf.device, log_pf.dtype).mask)
+        return log_behaviour(
+            sampler, log_pf.detach(), tables(graph, log_pf.device, log_pf.dtype).mask
+        )

@@ -177,7 +177,9 @@ def check_objective(graph: PointedDAG, chosen: Objective) -> None:
         log_partial(graph, "cpu", torch.float64)
 
 
-def along(graph: PointedDAG, chosen: Objective, model: Flow, walked: Trajectories) -> Residuals:
+def residuals_along(
+    graph: PointedDAG, chosen: Objective, model: Flow, walked: Trajectories
+) -> Residuals:
     """The residuals of `chosen` on these trajectories: [M, O, B]."""
     if chosen.kind == "fm":
         states = walked.states
@@ -186,10 +188,10 @@ def along(graph: PointedDAG, chosen: Objective, model: Flow, walked: Trajectorie
             _at_states(pad(table, (0, 1)), states) for table in (model.log_inflow, model.log_flow)
         )
         return fm(torch.where(visited, inflow, 0.0), outflow, visited)
-    return residuals(chosen, steps_of(graph, model, walked, chosen.tied))
+    return residuals(chosen, steps_along(graph, model, walked, chosen.tied))
 
 
-def steps_of(graph: PointedDAG, model: Flow, walked: Trajectories, tied: bool = False) -> Steps:
+def steps_along(graph: PointedDAG, model: Flow, walked: Trajectories, tied: bool = False) -> Steps:
     """The model along these trajectories; `tied`: a stop that must be is no step."""
     log_pf = model.log_pf
     stop = tables(graph, log_pf.device, log_pf.dtype).log_reward.expand(

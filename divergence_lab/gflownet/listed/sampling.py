@@ -139,7 +139,7 @@ def draw_terminal(law: Tensor, terminal_states: Tensor, uniforms: Tensor) -> Ten
     return terminal_states[place.clamp(max=law.numel() - 1)]
 
 
-def join(walks: list[Trajectories]) -> Trajectories:
+def join_trajectories(walks: list[Trajectories]) -> Trajectories:
     """Batches side by side: [M, T, B1 + B2 + ...]."""
     if len(walks) == 1:
         return walks[0]

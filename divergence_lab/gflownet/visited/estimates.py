@@ -9,7 +9,7 @@ from torch import Tensor
 
 from divergence_lab.gflownet.objectives import objective
 from divergence_lab.gflownet.policies.policy import Parameters, Policy
-from divergence_lab.gflownet.visited.along import steps_of
+from divergence_lab.gflownet.visited.residuals import steps_along
 from divergence_lab.gflownet.visited.walks import walk_back
 
 _TB = objective("tb")
@@ -35,6 +35,6 @@ def log_terminal(
     found = []
     for noise in uniforms:
         walked = walk_back(policy, parameters, backward, ends, noise.expand(n_members, -1, -1))
-        steps = steps_of(policy, parameters, _TB, backward, walked)
+        steps = steps_along(policy, parameters, _TB, backward, walked)
         found.append(log_reward - steps.increment.sum(dim=1))
     return torch.logsumexp(torch.stack(found), dim=0) - math.log(n_rounds)

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 from divergence_lab.gflownet import devices
 from divergence_lab.gflownet.objectives import ObjectiveError
 from divergence_lab.gflownet.policies.policy import THIN, Parameters, Policy
-from divergence_lab.gflownet.samplers import Sampler, behave
+from divergence_lab.gflownet.samplers import Sampler, log_behaviour
 from divergence_lab.gflownet.visited.places import goes_in_a_row, grouped, places
 from divergence_lab.graphs.generated import GeneratedDAG, sources
 
@@ -78,8 +78,10 @@ def _walk(
             break
         going = ~done
         there = places(policy, parameters, state[:, None], going[:, None])
-        reached = _reached(policy, chosen, there.rows(), there.states, edge_flows)
-        action = there.put(below(there.each(reached), there.take(uniforms[:, step, None])))[:, 0]
+        reached = _cumulative_at(policy, chosen, there.rows(), there.states, edge_flows)
+        action = there.put(pick_actions(there.each(reached), there.take(uniforms[:, step, None])))[
+            :, 0
+        ]
         action = action.masked_fill_(done, n_actions - 1)
         state = dag.step(state, action)
         exists.append(going)
@@ -108,7 +110,7 @@ def _walk_in_a_row(
     states, actions, exists = [here], [], []
 
     def reached(at: Tensor, of: Tensor) -> Tensor:
-        return _reached(policy, chosen, evaluated(at, of).T[None], at[None], edge_flows)[0]
+        return _cumulative_at(policy, chosen, evaluated(at, of).T[None], at[None], edge_flows)[0]
 
     for step in range(n_steps):
         if not len(going):
@@ -118,7 +120,7 @@ def _walk_in_a_row(
             cumulative = reached(here[first], member[first]).index_select(1, group)
         else:
             cumulative = reached(here, member)
-        action = below(cumulative[None], noise[step, going][None])[0]
+        action = pick_actions(cumulative[None], noise[step, going][None])[0]
         here = dag.step(here, action)
         states.append(states[-1].index_copy(0, going, here))
         actions.append(
@@ -136,7 +138,7 @@ def _walk_in_a_row(
     )
 
 
-def _reached(
+def _cumulative_at(
     policy: Policy, chosen: Sampler, rows: Tensor, states: Tensor, edge_flows: bool
 ) -> Tensor:
     """Cumulative probabilities of the behaviour policy: rows [m, R, N] at states [m, N, D] ->
@@ -155,13 +157,15 @@ def cumulative(chosen: Sampler, log_pf: Tensor, allowed: Tensor) -> Tensor:
     N] -> [m, A - 1, N].
     """
     if chosen.epsilon or chosen.temperature != 1.0:
-        log_pf = behave(chosen, log_pf, torch.zeros_like(log_pf).masked_fill_(~allowed, -torch.inf))
+        log_pf = log_behaviour(
+            chosen, log_pf, torch.zeros_like(log_pf).masked_fill_(~allowed, -torch.inf)
+        )
     sums = log_pf[:, :-1].exp().cumsum_(dim=1)
     so_far = allowed.cumsum(dim=1)
     return sums.masked_fill_((so_far == so_far[:, -1:])[:, :-1], 2.0)
 
 
-def below(cumulative: Tensor, noise: Tensor) -> Tensor:
+def pick_actions(cumulative: Tensor, noise: Tensor) -> Tensor:
     """The action of each u in [0, 1): how many of [m, A - 1, V] are at or below u [m, V]."""
     return (noise[:, None] >= cumulative).sum(dim=1)
 
@@ -252,7 +256,7 @@ def walk_again(dag: GeneratedDAG, actions: Tensor) -> Walks:
     return Walks(torch.stack(states, dim=1), actions, exists)
 
 
-def join(walks: list[Walks]) -> Walks:
+def join_walks(walks: list[Walks]) -> Walks:
     """Batches side by side; shorter ones stay where they stopped."""
     longest = max(one.actions.shape[1] for one in walks)
 

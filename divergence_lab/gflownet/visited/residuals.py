@@ -19,22 +19,28 @@ from divergence_lab.gflownet.objectives import (
 from divergence_lab.gflownet.policies.policy import Parameters, Policy
 from divergence_lab.gflownet.samplers import Sampler
 from divergence_lab.gflownet.visited.places import Places, all_places, places
-from divergence_lab.gflownet.visited.walks import Walks, below, cumulative, log_edge, need_paths
+from divergence_lab.gflownet.visited.walks import (
+    Walks,
+    cumulative,
+    log_edge,
+    need_paths,
+    pick_actions,
+)
 from divergence_lab.graphs.generated import sources
 
 NONE = -1e30  # the logarithm of no flow: with -inf, a sum of nothing has a gradient of NaN
 
 
-def along(
+def residuals_along(
     policy: Policy, parameters: Parameters, chosen: Objective, backward: str, walked: Walks
 ) -> Residuals:
     """The residuals of `chosen` on these trajectories: [M, O, B]."""
     if chosen.kind == "fm":
         return _flow_matching(policy, parameters, walked)
-    return residuals(chosen, steps_of(policy, parameters, chosen, backward, walked))
+    return residuals(chosen, steps_along(policy, parameters, chosen, backward, walked))
 
 
-def steps_of(
+def steps_along(
     policy: Policy, parameters: Parameters, chosen: Objective, backward: str, walked: Walks
 ) -> Steps:
     """The model along these trajectories, from one evaluation of its places (places.py)."""
@@ -65,8 +71,8 @@ def walk_once(
     uniforms: Tensor,
     bits: Tensor | None = None,
 ) -> tuple[Walks, Steps]:
-    """`walk` and `steps_of` in one pass: what a state was drawn from is what its residual is made
-    of.
+    """`walk` and `steps_along` in one pass: what a state was drawn from is what its residual is
+    made of.
 
     So with dropout (bits [N, T, B, K]) the trajectories are still on-policy, and every state is
     evaluated once.  For spaces whose trajectories are about equally long: those that have stopped
@@ -97,7 +103,7 @@ def walk_once(
         allowed = dag.allowed(state).movedim(-1, 1)
         log_pf = torch.log_softmax(rows[:, :n_actions].masked_fill(~allowed, -torch.inf), dim=1)
         with torch.no_grad():
-            action = below(cumulative(chosen, log_pf.detach(), allowed), uniforms[:, step])
+            action = pick_actions(cumulative(chosen, log_pf.detach(), allowed), uniforms[:, step])
             action = torch.where(done, n_actions - 1, action)
         taken = log_pf.gather(1, action[:, None])[:, 0]
         found.append((action, ~done, taken, log_pf[:, -1], rows[:, n_actions:]))
