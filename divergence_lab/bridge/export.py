@@ -10,6 +10,7 @@ arithmetic, verified to the smallest of `SINGLE_TOLERANCES` that can be had, whi
 
 from __future__ import annotations
 
+import contextlib
 import math
 import struct
 
@@ -223,12 +224,11 @@ def _jax(built: Verified) -> str:
 
 def _single(function: Pieces) -> tuple[Ranges, float]:
     """Ranges for float32 arithmetic, and the tolerance they were verified to."""
-    for tolerance in SINGLE_TOLERANCES:
-        try:
+    *tighter, loosest = SINGLE_TOLERANCES
+    for tolerance in tighter:
+        with contextlib.suppress(NotRepresentable):
             return ranges(function, SINGLE, tolerance), tolerance
-        except NotRepresentable as error:
-            reason = error
-    raise reason
+    return ranges(function, SINGLE, loosest), loosest
 
 
 def _as_single(number: float) -> float:

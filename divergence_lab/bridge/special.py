@@ -22,7 +22,8 @@ def dilogarithm_coefficients() -> list[float]:
     """
     bernoulli = [Fraction(1)]
     for n in range(1, DILOG_TERMS):
-        bernoulli.append(-sum(math.comb(n + 1, k) * bernoulli[k] for k in range(n)) / (n + 1))
+        terms = (math.comb(n + 1, k) * bernoulli[k] for k in range(n))
+        bernoulli.append(-sum(terms, Fraction(0)) / (n + 1))
     return [
         float((-1 if k != 1 else 1) * bernoulli[k] / math.factorial(k + 1))
         for k in range(DILOG_TERMS)

@@ -5,9 +5,11 @@ need.
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import sympy as sp
 
+from divergence_lab.bridge.verified.programs import linear_in_x
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.enclosure import value_at
 from divergence_lab.theory.expressions.symbols import x
@@ -22,14 +24,15 @@ def power_exponential_terms(loss: Loss) -> tuple[tuple[float, int, float], ...] 
     found: dict[tuple[int, sp.Expr], sp.Expr] = {}
     for term in sp.Add.make_args(sp.expand(loss.expression.rewrite(sp.exp))):
         coefficient, rest = term.as_independent(x, as_Add=False)
-        power, rate = 0, sp.S.Zero
+        power, rate = 0, cast(sp.Expr, sp.S.Zero)
         for factor in sp.Mul.make_args(rest):
             base, exponent = factor.as_base_exp()
-            if base == x and exponent.is_Integer and exponent > 0:
+            linear = linear_in_x(exponent) if base == sp.E else None
+            if base == x and isinstance(exponent, sp.Integer) and int(exponent) > 0:
                 power += int(exponent)
-            elif base == sp.E and exponent.is_polynomial(x) and sp.degree(exponent, x) == 1:
-                rate += exponent.coeff(x, 1)
-                coefficient *= sp.exp(exponent.coeff(x, 0))
+            elif linear is not None:
+                rate += linear[0]
+                coefficient *= sp.exp(linear[1])
             elif factor != 1:
                 return None
         found[power, rate] = found.get((power, rate), sp.S.Zero) + coefficient

@@ -110,28 +110,24 @@ class _Function:
         return len(self.sources) == 1 and self.sources[0][0] == compiled(x)
 
     def __call__(self, z: Tensor) -> Tensor:
-        answer = None
-        for source, places in self.sources:
-            found = run(source, z) if isinstance(source, Program) else self._polynomials(source, z)
-            if answer is None:
-                answer = found
-                continue
+        (first, _), *others = self.sources
+        answer = self._evaluated(first, z)
+        for source, places in others:
+            found = self._evaluated(source, z)
             for low, high in places:
-                inside = (
-                    z < high
-                    if low == -math.inf
-                    else z >= low
-                    if high == math.inf
-                    else (z >= low) & (z < high)
-                )
+                inside = z < high if low == -math.inf else z >= low
+                if -math.inf < low and high < math.inf:
+                    inside = inside & (z < high)
                 answer = torch.where(inside, found, answer)
         return answer
 
+    def _evaluated(self, source: Program | Table, z: Tensor) -> Tensor:
+        return run(source, z) if isinstance(source, Program) else self._polynomials(source, z)
+
     def _polynomials(self, table: Table, z: Tensor) -> Tensor:
         edges, middles, scales, rows = self._constants(table, z.device)
-        place = torch.bucketize(z.contiguous(), edges, right=True)[
-            ..., None
-        ]  # vmap can't index by a single number
+        # vmap can't index by a single number
+        place = torch.bucketize(z.contiguous(), edges, right=True)[..., None]
         t, row = (z - middles[place][..., 0]) * scales[place][..., 0], rows[place][..., 0, :]
         total = row[..., -1]
         for k in range(rows.shape[-1] - 2, -1, -1):
@@ -217,11 +213,8 @@ class TorchLoss:
             )
         reach = self.reach if residual.dtype == torch.float64 else self.early_reach
         exact = residual.detach().double()
-        return (
-            exact.clamp(*reach)
-            if min(-reach[0], reach[1]) < torch.finfo(residual.dtype).max
-            else exact
-        )
+        cut = min(-reach[0], reach[1]) < torch.finfo(residual.dtype).max
+        return exact.clamp(*reach) if cut else exact
 
 
 class _Autograd(torch.autograd.Function):
@@ -240,7 +233,7 @@ class _Autograd(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, upstream: Tensor):
+    def backward(ctx, upstream: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride] (torch's own way)
         (residual,) = ctx.saved_tensors
         return upstream * ctx.torch_loss.gradient(residual), None
 
@@ -252,13 +245,14 @@ def to_torch(loss: Loss) -> TorchLoss:
     reached.
     """
     built = verified(loss)
-    pairs = [
-        tuple(_Function(by_source(one)) for one in (function, function.early))
+    values, slopes = (
+        (_Function(by_source(function)), _Function(by_source(function.early)))
         for function in (built.values, built.slopes)
-    ]
+    )
     return TorchLoss(
         loss,
-        *pairs,
+        values,
+        slopes,
         built.reach,
         built.early_reach,
         built.end_values,

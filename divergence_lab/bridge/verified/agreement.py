@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
+from typing import cast
 
 import sympy as sp
 from flint import arb
@@ -23,7 +25,13 @@ from divergence_lab.bridge.verified.cells import (
     Side,
 )
 from divergence_lab.bridge.verified.forms import merged_logarithms
-from divergence_lab.bridge.verified.programs import Program, compiled, spelled_out
+from divergence_lab.bridge.verified.programs import (
+    Program,
+    arguments_of,
+    compiled,
+    linear_in_x,
+    spelled_out,
+)
 from divergence_lab.bridge.verified.series import (
     FAILURES,
     Expansion,
@@ -85,8 +93,8 @@ def _is_identical(side: Side, one: Candidate) -> bool:
         return False
     turned = one.parity and side.sign < 0
     other = one.parity * one.expression.subs(x, -x) if turned else one.expression
-    middle = sp.Rational((side.low + min(side.high, side.low + 1)) / 2)
-    sample = side.sign * middle.limit_denominator(1000)
+    middle = Fraction((side.low + min(side.high, side.low + 1)) / 2).limit_denominator(1000)
+    sample = cast(sp.Rational, sp.Rational(side.sign * middle.numerator, middle.denominator))
     other = spelled_out(other)
     pairs = [(f(other), f(side.function)) for f in (merged_logarithms, sp.sympify)]
     if any(sp.expand(one - two) == 0 for one, two in pairs) or any(
@@ -117,11 +125,12 @@ def _unit(*expressions: sp.Expr) -> sp.Rational:
     """The largest a for which all exponentials in them are whole powers of e^{ax}, where their
     rates are rational; else 1.
     """
-    inside = [
-        e.args[0] for each in expressions for e in each.atoms(sp.exp, sp.sinh, sp.cosh, sp.tanh)
-    ]
-    rates = [u.coeff(x) for u in inside if u.is_polynomial(x) and sp.degree(u, x) == 1]
-    return sp.gcd_list(rates) if rates and all(rate.is_Rational for rate in rates) else sp.S.One
+    functions = (sp.exp, sp.sinh, sp.cosh, sp.tanh)
+    inside = (linear_in_x(arguments_of(e)[0]) for one in expressions for e in one.atoms(*functions))
+    rates = [linear[0] for linear in inside if linear]
+    if not rates or not all(isinstance(rate, sp.Rational) for rate in rates):
+        return sp.S.One
+    return cast(sp.Rational, sp.gcd_list(rates))
 
 
 def _equal(one: sp.Expr, other: sp.Expr, sample: sp.Rational) -> bool:

@@ -42,31 +42,30 @@ def verified(loss: Loss) -> Verified:
         raise NotRepresentable(
             f"the parameter {names} has no value: set it with --set, or loss(text, values={{...}})"
         )
+    functions = loss.pieces, loss.derivative
     try:
-        found = ranges(loss.pieces), ranges(loss.derivative)
+        found = ranges(functions[0]), ranges(functions[1])
     except NotEvaluable as error:
         raise NotRepresentable(f"{error} can't be evaluated with the promised accuracy") from None
     reach, early = (
         _narrower([one.reach for one in each]) for each in (found, [one.early for one in found])
     )
     try:
-        ends = [
-            tuple(_at(function, end) for end in reach)
-            for function in (loss.pieces, loss.derivative)
-        ]
+        at_ends = [_at_both(function, reach) for function in functions]
     except NotRepresentable:  # 1 - tanh(x) at 10^40 has no digits
         reach, early = (_narrower([one, (-FULL, FULL)]) for one in (reach, early))
-        ends = [
-            tuple(_at(function, end) for end in reach)
-            for function in (loss.pieces, loss.derivative)
-        ]
+        at_ends = [_at_both(function, reach) for function in functions]
     return Verified(
-        loss, *found, reach, early, *ends, kink_at_zero=sp.S.Zero in loss.derivative.kinks
+        loss, *found, reach, early, *at_ends, kink_at_zero=sp.S.Zero in loss.derivative.kinks
     )
 
 
 def _narrower(reaches: list[tuple[float, float]]) -> tuple[float, float]:
     return max(low for low, _ in reaches), min(high for _, high in reaches)
+
+
+def _at_both(function: Pieces, ends: tuple[float, float]) -> tuple[float, float]:
+    return _at(function, ends[0]), _at(function, ends[1])
 
 
 def _at(function: Pieces, point: float) -> float:

@@ -10,11 +10,12 @@ enclosures.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import cast
 
 import sympy as sp
 
-from divergence_lab.bridge.verified.programs import expm1, linex, log1p
+from divergence_lab.bridge.verified.programs import arguments_of, expm1, linear_in_x, linex, log1p
 from divergence_lab.theory.expressions.symbols import x
 
 _ODD = (sp.sinh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.atanh, sp.sin)
@@ -55,6 +56,11 @@ def candidates(function: sp.Expr, sign: int, more: bool = False) -> Iterator[sp.
             yield written
 
 
+def _replaced(e: sp.Expr, what: Callable, how: Callable) -> sp.Expr:
+    """`e.replace`, whose answer is an expression again."""
+    return cast(sp.Expr, e.replace(what, how))
+
+
 def _tangents(e: sp.Expr) -> sp.Expr:
     """sinh(u)/cosh(u) = tanh(u)."""
 
@@ -64,39 +70,39 @@ def _tangents(e: sp.Expr) -> sp.Expr:
                 return product * sp.cosh(factor.args[0]) / factor * sp.tanh(factor.args[0])
         return product
 
-    return e.replace(lambda part: part.is_Mul, shorter) if e.has(sp.cosh) else e
+    return _replaced(e, lambda part: part.is_Mul, shorter) if e.has(sp.cosh) else e
 
 
 def _logarithms(e: sp.Expr) -> sp.Expr:
     """log(u + sqrt(1 + u^2)) = asinh(u)."""
 
     def shorter(argument: sp.Expr) -> sp.Expr:
-        for root in argument.args if argument.is_Add else ():
+        for root in argument.args if isinstance(argument, sp.Add) else ():
             rest = argument - root
-            if root.is_Pow and root.exp == sp.S.Half and sp.expand(root.base - rest**2) == 1:
+            if (
+                isinstance(root, sp.Pow)
+                and root.exp == sp.S.Half
+                and sp.expand(root.base - rest**2) == 1
+            ):
                 return sp.asinh(rest)
         return sp.log(argument)
 
-    return e.replace(sp.log, shorter) if e.has(sp.log) else e
+    return _replaced(e, sp.log, shorter) if e.has(sp.log) else e
 
 
 def _inside(e: sp.Expr) -> sp.Expr:
     """Sums of exponentials inside other functions, by their `linex`."""
-    return e.replace(lambda part: part.is_Add and part.has(sp.exp), _as_linex)
+    return _replaced(e, lambda part: part.is_Add and part.has(sp.exp), _as_linex)
 
 
 def _secants(e: sp.Expr) -> sp.Expr:
     """1 - tanh(u)^2 = sech(u)^2, where it stands."""
-    squares = [
-        power for power in e.atoms(sp.Pow) if isinstance(power.base, sp.tanh) and power.exp == 2
-    ]
-    return (
-        sp.expand(
-            e.xreplace({power: 1 - 1 / sp.cosh(power.base.args[0]) ** 2 for power in squares})
-        )
-        if squares
-        else e
-    )
+    instead = {
+        power: 1 - 1 / sp.cosh(power.base.args[0]) ** 2
+        for power in e.atoms(sp.Pow)
+        if isinstance(power.base, sp.tanh) and power.exp == 2
+    }
+    return sp.expand(e.xreplace(instead)) if instead else e
 
 
 # --- near 0: E - E(0) without the difference
@@ -114,37 +120,48 @@ def _less(e: sp.Expr) -> sp.Expr:
     """E - E(0)."""
     if e == x or not e.has(x):
         return e if e == x else sp.S.Zero
-    if e.is_Add:
+    if isinstance(e, sp.Add):
         return sp.Add(*map(_less, e.args))
-    if e.is_Mul:
-        constant, rest = e.as_independent(x, as_Add=False)
-        factors = sp.Mul.make_args(rest)
-        if len(factors) == 1:
-            return constant * _less(factors[0])
-        first, others = factors[0], sp.Mul(*factors[1:])
-        start = first.subs(x, 0)
-        if start == 0 or others.subs(x, 0) == 0:
-            return constant * sp.Mul(*(_less(f) if f.subs(x, 0) == 0 else f for f in factors))
-        return constant * (_less(first) * others + start * _less(others))
-    inner = e.base if e.is_Pow else e.args[0]
+    if isinstance(e, sp.Mul):
+        return _product_less(e)
+    inner = arguments_of(e)[0]
     start = inner.subs(x, 0)
+    if isinstance(e, sp.Pow) and not e.exp.has(x) and start != 0:
+        return _power_less(e, start)
     if isinstance(e, sp.exp):
         return sp.exp(start) * expm1(_less(inner))
     if isinstance(e, sp.log) and start != 0:
-        return log1p(_less(inner) / start)
-    if e.is_Pow and not e.exp.has(x) and start != 0:
-        if e.exp == sp.S.Half:
-            return _less(inner) / (e + sp.sqrt(start))
-        if e.exp == -1:
-            return -_less(inner) / (inner * start)
-        if e.exp == -sp.S.Half:
-            return -_less(inner) / (sp.sqrt(inner * start) * (sp.sqrt(inner) + sp.sqrt(start)))
-        return start**e.exp * expm1(e.exp * log1p(_less(inner) / start))
+        return cast(sp.Expr, log1p(_less(inner) / start))
     if isinstance(e, sp.cosh) and start == 0:
         return 2 * sp.sinh(inner / 2) ** 2
     if isinstance(e, _ODD) and start == 0:
-        return e.func(_less(inner))
+        return cast(sp.Expr, e.func(_less(inner)))
     return e - e.subs(x, 0)
+
+
+def _product_less(e: sp.Mul) -> sp.Expr:
+    constant, rest = e.as_independent(x, as_Add=False)
+    first, *others = sp.Mul.make_args(rest)
+    if not others:
+        return constant * _less(first)
+    start, last = first.subs(x, 0), sp.Mul(*others)
+    if start == 0 or last.subs(x, 0) == 0:
+        factors = (_less(f) if f.subs(x, 0) == 0 else f for f in (first, *others))
+        return constant * sp.Mul(*factors)
+    return constant * (_less(first) * last + start * _less(last))
+
+
+def _power_less(e: sp.Pow, start: sp.Expr) -> sp.Expr:
+    """b^p - s^p for a constant p, with s = b(0), not 0."""
+    base, power = e.base, e.exp
+    less = _less(base)
+    if power == sp.S.Half:
+        return less / (e + sp.sqrt(start))
+    if power == -1:
+        return -less / (base * start)
+    if power == -sp.S.Half:
+        return -less / (sp.sqrt(base * start) * (sp.sqrt(base) + sp.sqrt(start)))
+    return start**power * expm1(power * log1p(less / start))
 
 
 # --- sums of exponentials
@@ -156,12 +173,9 @@ def _rates(e: sp.Expr) -> tuple[dict[sp.Expr, sp.Expr], sp.Expr]:
     rest = sp.S.Zero
     for term in sp.Add.make_args(sp.expand(_in_exponentials(e))):
         coefficient, part = term.as_independent(x, as_Add=False)
-        if (
-            isinstance(part, sp.exp)
-            and part.args[0].is_polynomial(x)
-            and sp.degree(part.args[0], x) == 1
-        ):
-            rate, start = part.args[0].coeff(x, 1), part.args[0].coeff(x, 0)
+        linear = linear_in_x(arguments_of(part)[0]) if isinstance(part, sp.exp) else None
+        if linear is not None:
+            rate, start = linear
             found[rate] = found.get(rate, sp.S.Zero) + coefficient * sp.exp(start)
         else:
             rest += term
@@ -187,13 +201,14 @@ def merged_logarithms(e: sp.Expr) -> sp.Expr:
             + sp.log(1 + sp.Add(*(c / first * sp.exp((a - least) * x) for a, c in found.items())))
         )
 
-    return e.replace(sp.log, merged) if e.has(sp.log) else e
+    return _replaced(e, sp.log, merged) if e.has(sp.log) else e
 
 
 def _in_exponentials(e: sp.Expr) -> sp.Expr:
     """sinh and cosh written out; tanh is better left alone."""
-    e = e.replace(sp.cosh, lambda u: (sp.exp(u) + sp.exp(-u)) / 2) if e.has(sp.cosh) else e
-    return e.replace(sp.sinh, lambda u: (sp.exp(u) - sp.exp(-u)) / 2) if e.has(sp.sinh) else e
+    if e.has(sp.cosh):
+        e = _replaced(e, sp.cosh, lambda u: (sp.exp(u) + sp.exp(-u)) / 2)
+    return _replaced(e, sp.sinh, lambda u: (sp.exp(u) - sp.exp(-u)) / 2) if e.has(sp.sinh) else e
 
 
 def _as_linex(e: sp.Expr) -> sp.Expr:
@@ -241,22 +256,20 @@ def _paired(e: sp.Expr) -> sp.Expr:
 
 def _far(e: sp.Expr, sign: int) -> sp.Expr:
     """Written over exponentials that fall towards sign * oo."""
-    if e == x or not e.has(x):
+    if e == x or not e.has(x) or isinstance(e, sp.polylog):
         return e
-    if e.is_Add:
+    if isinstance(e, sp.Add):
         return sp.Add(*(_far(part, sign) for part in e.args))
     if isinstance(e, sp.log):
-        rate, rest = _split(e.args[0], sign)
+        rate, rest = _split(arguments_of(e)[0], sign)
         constant, others = rest.as_independent(x, as_Add=True)
         if constant.is_positive and others != 0:
             return rate * x + sp.log(constant) + log1p(sp.expand(others / constant))
         return rate * x + sp.log(rest)
-    if e.is_Mul or e.is_Pow or isinstance(e, sp.exp | sp.cosh | sp.sinh | sp.sech | sp.csch):
+    if isinstance(e, sp.Mul | sp.Pow | sp.exp | sp.cosh | sp.sinh | sp.sech | sp.csch):
         rate, rest = _split(e, sign)
         return rest * sp.exp(rate * x)
-    if isinstance(e, sp.polylog):
-        return e
-    return e.func(*(_far(part, sign) for part in e.args))
+    return cast(sp.Expr, e.func(*(_far(part, sign) for part in arguments_of(e))))
 
 
 def _split(e: sp.Expr, sign: int) -> tuple[sp.Expr, sp.Expr]:
@@ -264,27 +277,32 @@ def _split(e: sp.Expr, sign: int) -> tuple[sp.Expr, sp.Expr]:
     if not e.has(x):
         return sp.S.Zero, e
     if isinstance(e, sp.cosh | sp.sinh | sp.sech | sp.csch):
-        e = e.rewrite(sp.exp)
+        e = cast(sp.Expr, e.rewrite(sp.exp))
     if isinstance(e, sp.exp):
-        power = sp.expand(e.args[0])
-        if power.is_polynomial(x) and sp.degree(power, x) == 1:
-            return power.coeff(x, 1), sp.exp(power.coeff(x, 0))
-        return sp.S.Zero, sp.exp(_far(e.args[0], sign))
-    if e.is_Mul:
+        power = arguments_of(e)[0]
+        linear = linear_in_x(sp.expand(power))
+        return (linear[0], sp.exp(linear[1])) if linear else (sp.S.Zero, sp.exp(_far(power, sign)))
+    if isinstance(e, sp.Mul):
         parts = [_split(part, sign) for part in e.args]
         return sum((rate for rate, _ in parts), sp.S.Zero), sp.Mul(*(rest for _, rest in parts))
-    if (
-        e.is_Pow and not e.base.has(x) and e.exp.is_polynomial(x) and sp.degree(e.exp, x) == 1
-    ):  # 2^x
-        return e.exp.coeff(x, 1) * sp.log(e.base), e.base ** e.exp.coeff(x, 0)
-    if e.is_Pow and not e.exp.has(x):
-        rate, rest = _split(e.base, sign)
-        return rate * e.exp, rest**e.exp
-    if e.is_Add:
+    if isinstance(e, sp.Pow):
+        return _power_split(e, sign)
+    if isinstance(e, sp.Add):
         parts = [_split(part, sign) for part in e.args]
         largest = max((rate for rate, _ in parts), key=lambda rate: sign * rate)
         return largest, sp.Add(*(rest * sp.exp((rate - largest) * x) for rate, rest in parts))
-    return sp.S.Zero, e if e.is_Pow else _far(e, sign)
+    return sp.S.Zero, _far(e, sign)
+
+
+def _power_split(e: sp.Pow, sign: int) -> tuple[sp.Expr, sp.Expr]:
+    base, power = e.base, e.exp
+    linear = linear_in_x(power) if not base.has(x) else None
+    if linear:  # 2^x
+        return linear[0] * sp.log(base), base ** linear[1]
+    if power.has(x):
+        return sp.S.Zero, e
+    rate, rest = _split(base, sign)
+    return rate * power, rest**power
 
 
 def _decaying(e: sp.Expr, sign: int) -> sp.Expr:
@@ -293,12 +311,14 @@ def _decaying(e: sp.Expr, sign: int) -> sp.Expr:
     """
 
     def small(power: sp.Pow) -> sp.Expr:
-        u = power.base.args[0]
+        (u,) = arguments_of(power.base)
         u = -u if u.subs(x, 3 * sign).is_negative else u
         return (2 / (1 + sp.exp(-2 * u))) ** -power.exp * sp.exp(power.exp * u)
 
-    return e.replace(
-        lambda part: part.is_Pow and isinstance(part.base, sp.cosh) and part.exp.is_negative, small
+    return _replaced(
+        e,
+        lambda part: part.is_Pow and isinstance(part.base, sp.cosh) and part.exp.is_negative,
+        small,
     )
 
 
@@ -318,7 +338,8 @@ def _dilogarithms(e: sp.Expr, sign: int) -> sp.Expr:
             - sp.polylog(2, -sp.exp(-rate * x) / rest)
         )
 
-    replaced = e.replace(
+    replaced = _replaced(
+        e,
         lambda part: isinstance(part, sp.polylog) and part.args[0] == 2,
         lambda part: turned(*part.args),
     )

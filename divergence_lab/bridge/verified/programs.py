@@ -37,6 +37,13 @@ def without_value(expression: sp.Expr) -> NotRepresentable:
     )
 
 
+def linear_in_x(u: sp.Expr) -> tuple[sp.Expr, sp.Expr] | None:
+    """(a, b) with u = a x + b, a not 0; else None."""
+    if u.is_polynomial(x) and sp.Poly(u, x).degree() == 1:
+        return cast(tuple[sp.Expr, sp.Expr], (u.coeff(x, 1), u.coeff(x, 0)))
+    return None
+
+
 def arguments_of(e: sp.Basic) -> tuple[sp.Expr, ...]:
     """`e.args`, which for the expressions of a loss are expressions."""
     return cast(tuple[sp.Expr, ...], e.args)
@@ -67,7 +74,7 @@ def spelled_out(expression: sp.Expr) -> sp.Expr:
         (log1p, lambda u: sp.log(1 + u)),
         (linex, lambda u: sp.exp(u) - 1 - u),
     ):
-        expression = expression.replace(name, meaning)
+        expression = cast(sp.Expr, expression.replace(name, meaning))
     return expression
 
 
@@ -142,11 +149,8 @@ def shifted(program: Program) -> Program:
     builder.rounded = set(program.rounded)
     for k, step in enumerate(program.steps):
         name, *arguments = step
-        inner = (
-            program.steps[arguments[0]]
-            if name == "mul" and isinstance(arguments[0], int)
-            else ("",)
-        )
+        of_step = name == "mul" and isinstance(arguments[0], int)
+        inner: tuple = program.steps[arguments[0]] if of_step else ("", X)
         factor = arguments[1][0] if name == "mul" and isinstance(arguments[1], tuple) else 1.0
         moved = [
             place[a] if isinstance(a, int) else a[0] if isinstance(a, tuple) else a
@@ -171,7 +175,29 @@ def shifted(program: Program) -> Program:
 
 
 def _is_high(factor: sp.Expr) -> bool:
-    return bool(factor.is_Pow and factor.exp.is_Integer and 8 <= factor.exp <= LARGEST_POWER)
+    return (
+        isinstance(factor, sp.Pow)
+        and isinstance(factor.exp, sp.Integer)
+        and 8 <= int(factor.exp) <= LARGEST_POWER
+    )
+
+
+# a step's number, X, or a constant
+Argument = int | str | float
+
+
+def _fraction(product: sp.Expr) -> tuple[list[sp.Expr], list[sp.Expr]]:
+    """The factors above and below the line."""
+    above: list[sp.Expr] = []
+    below: list[sp.Expr] = []
+    for factor in sp.Mul.make_args(product):
+        turned = (
+            isinstance(factor, sp.Pow)
+            and not factor.exp.has(x)
+            and factor.exp.could_extract_minus_sign()
+        )
+        (below if turned else above).append(1 / factor if turned else factor)
+    return above, below
 
 
 class _Builder:
@@ -180,7 +206,7 @@ class _Builder:
     def __init__(self) -> None:
         self.steps: list[tuple] = []
         self.known: dict[tuple, int] = {}
-        self.of: dict[sp.Expr, int | float] = {}
+        self.of: dict[sp.Expr, Argument] = {}
         self.rounded: set[float] = set()
 
     def add(self, *step) -> int:
@@ -219,7 +245,7 @@ class _Builder:
             self.rounded.add(found)
         return found
 
-    def step_of(self, e: sp.Expr) -> int | float:
+    def step_of(self, e: sp.Expr) -> Argument:
         if e == x:
             return X
         if not e.has(x):
@@ -228,75 +254,68 @@ class _Builder:
             self.of[e] = self._new(e)
         return self.of[e]
 
-    def _new(self, e: sp.Expr) -> int:
-        if e.is_Add:
+    def _new(self, e: sp.Expr) -> Argument:
+        if isinstance(e, sp.Add):
             return self._sum(e)
-        if e.is_Mul:
+        if isinstance(e, sp.Mul):
             return self._product(e)
-        if e.is_Pow:
+        if isinstance(e, sp.Pow):
             return self._power(e)
-        if isinstance(e, sp.polylog) and e.args[0] == 2:
-            return self.add("dilog", self.step_of(e.args[1]))
+        *order, inner = arguments_of(e)
+        if isinstance(e, sp.polylog) and order[0] == 2:
+            return self.add("dilog", self.step_of(inner))
         if e.func in _INVERSES:
-            return self.add("div", 1.0, self.add(_INVERSES[e.func], self.step_of(e.args[0])))
+            return self.add("div", 1.0, self.add(_INVERSES[e.func], self.step_of(inner)))
         name = UNARY.get(e.func)
         if name is None:
             raise NotRepresentable(f"{e.func.__name__} has no torch version")
-        return self.add(name, self.step_of(e.args[0]))
+        return self.add(name, self.step_of(inner))
 
-    def _sum(self, e: sp.Add) -> int:
+    def _sum(self, e: sp.Add) -> Argument:
         constant, rest = e.as_independent(x, as_Add=True)
         terms = [term.as_coeff_Mul() for term in sp.Add.make_args(rest)]
-        terms.sort(
-            key=lambda term: not term[0].is_positive
-        )  # the first is not subtracted, where there is a choice
-        total: int | float | None = None
-        for coefficient, part in terms:
-            negative = bool(coefficient.is_negative) and total is not None
+        # the first is not subtracted, where there is a choice
+        terms.sort(key=lambda term: not term[0].is_positive)
+        total = self._times(*terms[0])
+        for coefficient, part in terms[1:]:
+            negative = bool(coefficient.is_negative)
             step = self._times(-coefficient if negative else coefficient, part)
-            total = step if total is None else self.add("sub" if negative else "add", total, step)
+            total = self.add("sub" if negative else "add", total, step)
         return total if constant == 0 else self.add("add", total, self.number(constant))
 
-    def _times(self, coefficient: sp.Expr, part: sp.Expr) -> int | float:
+    def _times(self, coefficient: sp.Expr, part: sp.Expr) -> Argument:
         if coefficient == 1:
             return self.step_of(part)
         if part.is_Mul:
             return self.step_of(sp.Mul(coefficient, part))
         return self.add("mul", self.step_of(part), self.number(coefficient))
 
-    def _product(self, e: sp.Mul) -> int:
+    def _product(self, e: sp.Mul) -> Argument:
         constant, rest = e.as_independent(x, as_Add=False)
-        above, below = [], []
-        for factor in sp.Mul.make_args(rest):
-            turned = (
-                factor.is_Pow and not factor.exp.has(x) and factor.exp.could_extract_minus_sign()
-            )
-            (below if turned else above).append(1 / factor if turned else factor)
+        above, below = _fraction(rest)
         high = next((factor for factor in above if _is_high(factor)), None)
         if high is not None and abs(constant) > 1:  # (60 x) x^58: x^59 would be 0 too early
             above.remove(high)
-            first = self.add("mul", self.step_of(high.base), self.number(constant))
-            total = self._multiplied(
-                above, self.add("mul", self.step_of(high.base ** (high.exp - 1)), first)
-            )
+            base, power = high.as_base_exp()
+            first = self.add("mul", self.step_of(base), self.number(constant))
+            first = self.add("mul", self.step_of(base ** (power - 1)), first)
+            total = self._multiplied(above, first)
             constant = sp.S.One
+        elif above:
+            total = self._multiplied(above[1:], self.step_of(above[0]))
         else:
-            total = self._multiplied(above, None)
+            total, constant = self.number(constant), sp.S.One
         if below:
-            start = self.number(constant) if total is None else total
-            total, constant = (
-                self.add("div", start, self._multiplied(below, None)),
-                constant if above else sp.S.One,
-            )
+            divisor = self._multiplied(below[1:], self.step_of(below[0]))
+            total = self.add("div", total, divisor)
         return total if constant == 1 else self.add("mul", total, self.number(constant))
 
-    def _multiplied(self, factors: list[sp.Expr], total: float | None) -> int | float | None:
+    def _multiplied(self, factors: list[sp.Expr], total: Argument) -> Argument:
         for factor in factors:
-            step = self.step_of(factor)
-            total = step if total is None else self.add("mul", step, total)
+            total = self.add("mul", self.step_of(factor), total)
         return total
 
-    def _power(self, e: sp.Pow) -> int:
+    def _power(self, e: sp.Pow) -> Argument:
         base, exponent = e.base, e.exp
         if exponent.has(x):
             return (
@@ -307,15 +326,15 @@ class _Builder:
         if exponent.could_extract_minus_sign():
             return self.add("div", 1.0, self.step_of(base**-exponent))
         below = self.step_of(base)
-        if exponent.is_Integer and exponent <= LARGEST_POWER:
+        if isinstance(exponent, sp.Integer) and int(exponent) <= LARGEST_POWER:
             return self.power(below, int(exponent))
-        if exponent.is_Rational and exponent.q == 2 and exponent <= 8:
+        if isinstance(exponent, sp.Rational) and exponent.q == 2 and exponent <= 8:
             root = self.add("sqrt", below)
             whole = int(exponent - sp.Rational(1, 2))
             return root if whole == 0 else self.add("mul", self.power(below, whole), root)
         return self.add("pow", below, self.number(exponent))
 
-    def power(self, step: int, n: int) -> int:
+    def power(self, step: Argument, n: int) -> Argument:
         """step^n by squaring: every product is correctly rounded, on every device."""
         if n == 1:
             return step

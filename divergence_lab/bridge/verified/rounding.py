@@ -17,7 +17,7 @@ from flint import arb
 
 from divergence_lab.bridge.verified.arithmetic import NOWHERE, SLACK, Arithmetic, Error, as_single
 from divergence_lab.bridge.verified.functions import lower, shape_of, upper
-from divergence_lab.bridge.verified.programs import Program, X
+from divergence_lab.bridge.verified.programs import Program
 
 
 def error_on(program: Program, low: float, high: float, arithmetic: Arithmetic) -> Error:
@@ -28,7 +28,7 @@ def error_on(program: Program, low: float, high: float, arithmetic: Arithmetic) 
     def of(argument: int | str | tuple[float]) -> Error:
         if isinstance(argument, tuple):
             return _constant(argument[0], argument[0] in program.rounded, arithmetic)
-        return residual if argument == X else found[argument]
+        return found[argument] if isinstance(argument, int) else residual
 
     for name, *arguments in program.steps:
         if name == "mul" and arguments[0] == arguments[1]:

@@ -12,11 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import sympy as sp
 from flint import acb, arb, arb_series, ctx
 
-from divergence_lab.bridge.verified.programs import expm1, linex, log1p
+from divergence_lab.bridge.verified.programs import arguments_of, expm1, linex, log1p
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, evaluator, exact
 from divergence_lab.theory.expressions.symbols import x
 
@@ -96,24 +97,24 @@ def expansion_of(e: sp.Expr) -> Expansion:
         return lambda s, n: s
     if not e.has(x):
         return _constant(e)
-    if e.is_Add or e.is_Mul:
-        return _folded([expansion_of(part) for part in e.args], e.is_Add)
-    if e.is_Pow:
+    if isinstance(e, sp.Add | sp.Mul):
+        return _folded([expansion_of(part) for part in e.args], isinstance(e, sp.Add))
+    if isinstance(e, sp.Pow):
         return _power(e)
-    if isinstance(e, sp.polylog) and e.args[0].is_Integer and e.args[0] >= 1:
-        function, inner = _polylogarithm(int(e.args[0])), expansion_of(e.args[1])
-        return lambda s, n: function(inner(s, n))
     if isinstance(e, sp.Integral):
         return _integral(e)
+    first, *others = arguments_of(e)
+    if isinstance(e, sp.polylog) and isinstance(first, sp.Integer) and int(first) >= 1:
+        function, inner = _polylogarithm(int(first)), expansion_of(others[0])
+        return lambda s, n: function(inner(s, n))
     rule = _RULES.get(e.func)
     if rule is None:
         raise NotEvaluable(f"{e.func.__name__}(...)")
-    inner = expansion_of(e.args[0])
-    return rule(inner)
+    return rule(expansion_of(first))
 
 
 def _constant(e: sp.Expr) -> Expansion:
-    if e.is_Rational:
+    if isinstance(e, sp.Rational):
         p, q = int(e.p), int(e.q)
         return lambda s, n: arb_series([arb(p) / q], n)
     known: dict[int, arb] = {}
@@ -146,7 +147,7 @@ def _power(e: sp.Pow) -> Expansion:
         return lambda s, terms: (
             1 / _raised(base(s, terms), n) if turned else _raised(base(s, terms), n)
         )
-    if e.exp.is_Rational and e.exp.q == 2:
+    if isinstance(e.exp, sp.Rational) and e.exp.q == 2:
         p = int(e.exp.p)
         return lambda s, n: (
             _raised(base(s, n).sqrt(), p) if p > 0 else 1 / _raised(base(s, n).sqrt(), -p)
@@ -188,16 +189,13 @@ def _polylogarithm(order: int) -> Callable[[arb_series], arb_series]:
 
 def _integral(e: sp.Integral) -> Expansion:
     """int_a^x h(v) dv."""
-    ((dummy, low, high),) = e.limits
-    if low.has(x) or e.function.has(x):
+    ((dummy, low, high),) = map(arguments_of, e.limits)
+    integrand = cast(sp.Expr, e.function)
+    if low.has(x) or integrand.has(x):
         raise NotEvaluable("an integral of an expression in x")
-    value, slope, inner = (
-        evaluator(e, x),
-        expansion_of(e.function.subs(dummy, x)),
-        expansion_of(high),
-    )
-    fixed = evaluator(sp.Integral(e.function, (dummy, low, x)), x)
-    del value
+    evaluator(e, x)  # raises where the whole can't be evaluated
+    slope, inner = expansion_of(cast(sp.Expr, integrand.subs(dummy, x))), expansion_of(high)
+    fixed = evaluator(sp.Integral(integrand, (dummy, low, x)), x)
     return _by_derivative(inner, lambda c: fixed(acb(c), False).real, lambda s: slope(s, ctx.cap))
 
 

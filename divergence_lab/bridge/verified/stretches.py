@@ -48,14 +48,15 @@ def by_source(found: Ranges) -> tuple[tuple[Program | Table, Spans], ...]:
     """(source, where it stands): the one with most stretches first, which stands wherever no
     other does.
     """
-    tables = [one for one in found.stretches if isinstance(one.source, Table)]
-    table = _one_table([one.source for one in tables]) if tables else None
+    tables = [one.source for one in found.stretches if isinstance(one.source, Table)]
     places_of: dict[Program | Table, list[tuple[float, float]]] = {}
+    table = _one_table(tables)
     infinite = float("inf")
     for k, one in enumerate(found.stretches):
         low = -infinite if k == 0 else one.low
         high = infinite if k == len(found.stretches) - 1 else one.high
-        places = places_of.setdefault(one.source if isinstance(one.source, Program) else table, [])
+        source = one.source if isinstance(one.source, Program) else table
+        places = places_of.setdefault(source, [])
         if places and places[-1][1] == low:
             places[-1] = (places[-1][0], high)
         else:
@@ -66,12 +67,12 @@ def by_source(found: Ranges) -> tuple[tuple[Program | Table, Spans], ...]:
 
 def _one_table(tables: list[Table]) -> Table:
     """Tables from left to right as one; what lies between two belongs to another source."""
-    edges = [tables[0].edges[0]]
+    edges = list(tables[0].edges[:1]) if tables else []
     for table in tables:
-        edges[-1] = table.edges[0]
-        edges += table.edges[1:]
-    middles, scales, rows = (
-        tuple(itertools.chain(*parts))
-        for parts in zip(*((one.middles, one.scales, one.rows) for one in tables))
+        edges[-1:] = table.edges
+    return Table(
+        tuple(edges),
+        tuple(itertools.chain(*(one.middles for one in tables))),
+        tuple(itertools.chain(*(one.scales for one in tables))),
+        tuple(itertools.chain(*(one.rows for one in tables))),
     )
-    return Table(tuple(edges), middles, scales, rows)
