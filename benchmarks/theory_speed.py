@@ -26,8 +26,8 @@ from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, within
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.divergence.loss import Loss, loss
 from divergence_lab.theory.divergence.values import value
-from divergence_lab.theory.expressions.parsing import ExpressionError
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.syntax import ExpressionError
 
 RATIOS = tuple(sp.Rational(n, 7) for n in (1, 4, 10, 25, 90))
 VERDICTS = (

@@ -32,7 +32,7 @@ from scipy.integrate import trapezoid
 from scipy.optimize import minimize
 
 import divergence_lab as dl
-from divergence_lab.theory.expressions.parsing import write
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import t, x
 
 # %% [markdown]

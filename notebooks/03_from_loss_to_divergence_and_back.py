@@ -40,7 +40,7 @@ from divergence_lab.theory.answers.wording import step_in_latex
 from divergence_lab.theory.checker.certificate import claim_of, seal
 from divergence_lab.theory.checker.documents import check_one
 from divergence_lab.theory.checker.sentences import because_of
-from divergence_lab.theory.expressions.parsing import write
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import t, x
 
 plt.rcParams.update(SCREEN)

@@ -34,7 +34,7 @@ import divergence_lab as dl
 from divergence_lab.report.palette import CLASSES, COLOURS, DASHES, SCREEN
 from divergence_lab.report.plots import median_seed
 from divergence_lab.theory.design.wishes import DesignError
-from divergence_lab.theory.expressions.parsing import write
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
 
 plt.rcParams.update(SCREEN)

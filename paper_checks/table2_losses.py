@@ -21,7 +21,8 @@ import sympy as sp
 import divergence_lab as dl
 from divergence_lab.theory.divergence.integrals import integral_from_zero
 from divergence_lab.theory.divergence.recognition import derivative_of_generator
-from divergence_lab.theory.expressions.parsing import parse, parse_number, write
+from divergence_lab.theory.expressions.parsing import parse, parse_number
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import t, x
 
 REPORT = Path(__file__).with_suffix(".md")

@@ -25,7 +25,8 @@ from table2_losses import TABLE_2, code, same
 import divergence_lab as dl
 from divergence_lab.theory.answers.weightings import on_policy_equivalent, sampler
 from divergence_lab.theory.expressions.enclosure import value_at
-from divergence_lab.theory.expressions.parsing import parse, write
+from divergence_lab.theory.expressions.parsing import parse
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import t, x
 
 REPORT = Path(__file__).with_suffix(".md")

@@ -21,7 +21,7 @@ from divergence_lab.app.family import PRESETS, answers
 from divergence_lab.bridge.export import export
 from divergence_lab.theory.answers.derivation import derive
 from divergence_lab.theory.divergence.loss import loss
-from divergence_lab.theory.expressions.parsing import ExpressionError
+from divergence_lab.theory.expressions.syntax import ExpressionError
 
 PAGE = Path(__file__).resolve().parents[1] / "divergence_lab" / "app" / "page.py"
 PATIENCE = 120  # seconds; on a busy machine the first answer waits for imports

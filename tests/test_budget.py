@@ -16,7 +16,7 @@ import pytest
 from divergence_lab.theory.budget import asking as budget
 from divergence_lab.theory.budget import processes
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, stream, within
-from divergence_lab.theory.expressions.parsing import ExpressionError
+from divergence_lab.theory.expressions.syntax import ExpressionError
 
 ROOT = Path(__file__).resolve().parents[1]
 VERDICTS = (

@@ -16,7 +16,7 @@ from divergence_lab.theory.answers.questions import Unfinished, check_all, inver
 from divergence_lab.theory.budget.asking import clock
 from divergence_lab.theory.divergence.closed_form import Divergence
 from divergence_lab.theory.divergence.loss import loss
-from divergence_lab.theory.expressions.parsing import ExpressionError
+from divergence_lab.theory.expressions.syntax import ExpressionError
 from divergence_lab.theory.verdicts.verdict import KINDS
 
 from .test_budget import ALLOWANCE, VERDICTS, calculate_for_ever

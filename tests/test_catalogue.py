@@ -16,8 +16,9 @@ from divergence_lab.theory.catalogue.named import (
 )
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.divergence.recognition import recognise
-from divergence_lab.theory.expressions.parsing import FUNCTIONS, ExpressionError
+from divergence_lab.theory.expressions.parsing import FUNCTIONS
 from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.expressions.syntax import ExpressionError
 from divergence_lab.theory.verdicts.decision import decide
 
 VERDICTS = (

@@ -17,8 +17,10 @@ from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.replay import check_verdict, read_parts
 from divergence_lab.theory.divergence.loss import loss
-from divergence_lab.theory.expressions.parsing import ExpressionError, parse, write
+from divergence_lab.theory.expressions.parsing import parse
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.syntax import ExpressionError
 from divergence_lab.theory.verdicts.decision import decide
 
 LOSSES = [

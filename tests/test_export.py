@@ -18,8 +18,8 @@ from divergence_lab.bridge import NotRepresentable, to_torch
 from divergence_lab.bridge.export import FORMS, export
 from divergence_lab.cli.main import main
 from divergence_lab.theory.divergence.loss import loss
-from divergence_lab.theory.expressions.parsing import ExpressionError
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.syntax import ExpressionError
 
 LOSSES = [
     "quadratic",

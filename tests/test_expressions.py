@@ -9,14 +9,10 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.theory.expressions.parsing import (
-    FUNCTIONS,
-    ExpressionError,
-    parse,
-    read_assumptions,
-    write,
-)
+from divergence_lab.theory.expressions.parsing import FUNCTIONS, parse, read_assumptions
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.expressions.syntax import ExpressionError
 from tests.strategies import FRAGMENTS, PAPER, expression_like
 
 

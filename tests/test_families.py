@@ -10,7 +10,8 @@ import pytest
 
 from divergence_lab.theory.checker.parametric import check_parametric, left_out
 from divergence_lab.theory.divergence.loss import loss
-from divergence_lab.theory.expressions.parsing import ExpressionError, write
+from divergence_lab.theory.expressions.printing import write
+from divergence_lab.theory.expressions.syntax import ExpressionError
 from divergence_lab.theory.verdicts.parameters import ask_for_parameters
 from divergence_lab.theory.verdicts.verdict import KINDS, verdict_to_json
 from tests.families import DIGITS, TINY, Member, draw, holds, limit_exists

@@ -13,7 +13,7 @@ from divergence_lab.theory.answers.derivation import derive
 from divergence_lab.theory.checker.parametric import check_parametric
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.divergence.values import value
-from divergence_lab.theory.expressions.parsing import write
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.verdicts import verdict as verdict_room
 from divergence_lab.theory.verdicts.boundary import curvature_at_zero
 from divergence_lab.theory.verdicts.decision import decide

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.divergence.values import enclose
 from divergence_lab.theory.expressions.enclosure import exact, integral
-from divergence_lab.theory.expressions.pieces import CannotSplit, is_less
+from divergence_lab.theory.expressions.ordering import CannotSplit, is_less
 from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.inequalities.hockey_stick import hockey_stick_weights

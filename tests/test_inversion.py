@@ -24,10 +24,11 @@ from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.divergence.recognition import recognise
 from divergence_lab.theory.divergence.values import enclose, pieces_at
 from divergence_lab.theory.expressions.enclosure import exact, value_at
-from divergence_lab.theory.expressions.parsing import ExpressionError, parse
+from divergence_lab.theory.expressions.parsing import parse
 from divergence_lab.theory.expressions.pieces import split
 from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.expressions.syntax import ExpressionError
 from tests.strategies import golden, needs_golden
 
 POINTS = tuple(sp.Rational(n, 9) for n in (-29, -11, -2, 4, 13, 31))

@@ -16,8 +16,10 @@ from divergence_lab.theory.checker.families.exponential_terms import never_vanis
 from divergence_lab.theory.checker.families.line_proofs import holds_on_line
 from divergence_lab.theory.checker.parametric import check_parametric
 from divergence_lab.theory.divergence.loss import loss
-from divergence_lab.theory.expressions.parsing import ExpressionError, parse, write
+from divergence_lab.theory.expressions.parsing import parse
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.syntax import ExpressionError
 from divergence_lab.theory.verdicts.parameter_numbers import numbers_for_parameters
 from divergence_lab.theory.verdicts.parameters import ask_for_parameters
 from divergence_lab.theory.verdicts.verdict import verdict_to_json

@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from divergence_lab.theory.divergence.loss import jump, loss
-from divergence_lab.theory.expressions.parsing import ExpressionError, parse
-from divergence_lab.theory.expressions.pieces import CannotSplit, split
+from divergence_lab.theory.expressions.ordering import CannotSplit
+from divergence_lab.theory.expressions.parsing import parse
+from divergence_lab.theory.expressions.pieces import split
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.syntax import ExpressionError
 
 
 @pytest.mark.parametrize(

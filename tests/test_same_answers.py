@@ -15,7 +15,7 @@ import pytest
 
 from divergence_lab.theory.checker.parametric import check_parametric
 from divergence_lab.theory.divergence.loss import loss
-from divergence_lab.theory.expressions.parsing import write
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.verdicts import family_proofs
 from divergence_lab.theory.verdicts.parameters import search
 from divergence_lab.theory.verdicts.verdict import KINDS, PROVED, Verdict, in_words, verdict_to_json

@@ -14,8 +14,8 @@ from divergence_lab.theory.checker.documents import check_one
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families.continuation import NoValue, value_or_limit
 from divergence_lab.theory.divergence.loss import loss
-from divergence_lab.theory.expressions.parsing import ExpressionError
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.syntax import ExpressionError
 from divergence_lab.theory.verdicts.parameters import ask_for_parameters
 from divergence_lab.theory.verdicts.verdict import ask_one
 

@@ -16,8 +16,8 @@ from divergence_lab.theory.answers.weightings import on_policy_equivalent, sampl
 from divergence_lab.theory.checker.documents import check_one
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.divergence.values import enclose
-from divergence_lab.theory.expressions.parsing import ExpressionError
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.syntax import ExpressionError
 from divergence_lab.theory.verdicts.decision import decide
 
 R = sp.Rational

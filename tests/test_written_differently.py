@@ -16,16 +16,17 @@ from divergence_lab.theory.checker.families import germs
 from divergence_lab.theory.checker.families.signs import is_zero, sign
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.expressions.parsing import ExpressionError, parse, parse_number
-from divergence_lab.theory.expressions.pieces import (
+from divergence_lab.theory.expressions.ordering import (
     CannotSplit,
     are_equal,
     in_order,
     is_less,
-    split,
     with_mirror_images,
 )
+from divergence_lab.theory.expressions.parsing import parse, parse_number
+from divergence_lab.theory.expressions.pieces import split
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.syntax import ExpressionError
 from divergence_lab.theory.verdicts.decision import decide
 from tests.written_differently import NUMBERS, functions, losses
 

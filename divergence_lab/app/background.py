@@ -15,7 +15,7 @@ import numpy as np
 from divergence_lab.theory.answers.derivation import Derivation, derive
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, within
 from divergence_lab.theory.divergence.loss import Loss, loss
-from divergence_lab.theory.expressions.parsing import ExpressionError, shown
+from divergence_lab.theory.expressions.syntax import ExpressionError, shown
 
 READ_SECONDS, DERIVE_SECONDS = 5.0, 6.0
 # Two threads that import a package and one of its modules at the same time may each find the

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from divergence_lab.app.family import PRESETS, Member, read_member
 from divergence_lab.theory.catalogue.named import LOSSES
-from divergence_lab.theory.expressions.parsing import ExpressionError, shown
+from divergence_lab.theory.expressions.syntax import ExpressionError, shown
 
 START = PRESETS["quadratic"]
 LONGEST = 500

@@ -22,7 +22,7 @@ def _():
     from divergence_lab.app.choice import Choice, from_link, presets, to_link
     from divergence_lab.app.family import CURVATURES, TAILS, Member, family_name
     from divergence_lab.app.live import explain, train
-    from divergence_lab.theory.expressions.parsing import ExpressionError
+    from divergence_lab.theory.expressions.syntax import ExpressionError
 
     return (
         CURVATURES,

@@ -16,7 +16,7 @@ from divergence_lab.app.family import Member
 from divergence_lab.app.free_loss import FreeLoss
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, within
 from divergence_lab.theory.divergence.loss import loss
-from divergence_lab.theory.expressions.parsing import ExpressionError, shown
+from divergence_lab.theory.expressions.syntax import ExpressionError, shown
 
 RESIDUALS = np.linspace(-4.0, 4.0, 161)
 RATIOS = np.concatenate([np.geomspace(1e-6, 0.05, 20), np.linspace(0.05, 4.0, 120)[1:]])

@@ -37,7 +37,7 @@ from divergence_lab.audit.subjects import AuditError, load, prepare
 from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.theory.answers.derivation import Derivation, derive
 from divergence_lab.theory.divergence.loss import GAUGE_UNSEEN, from_expression
-from divergence_lab.theory.expressions.parsing import write
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.verdicts.verdict import UNDECIDED, Verdict, verdict_to_json
 

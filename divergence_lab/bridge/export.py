@@ -22,8 +22,9 @@ from divergence_lab.bridge.verified.ranges import ranges
 from divergence_lab.bridge.verified.stretches import Ranges
 from divergence_lab.theory.answers.derivation import Derivation, derive
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.parsing import ExpressionError, write, write_latex
 from divergence_lab.theory.expressions.pieces import Pieces
+from divergence_lab.theory.expressions.printing import write, write_latex
+from divergence_lab.theory.expressions.syntax import ExpressionError
 
 FORMS = ("torch", "jax", "torchgfn", "latex")
 SINGLE_TOLERANCES = (2e-6, 6e-6, 2e-5, 1e-4, 1e-3, 1e-2)

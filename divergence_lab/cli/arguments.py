@@ -14,7 +14,7 @@ from divergence_lab.inputs import InputError
 from divergence_lab.theory.answers.questions import Reading, TooSlow, Unfinished, read
 from divergence_lab.theory.catalogue.named import PAPER_LOSSES
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.parsing import shown
+from divergence_lab.theory.expressions.syntax import shown
 
 DONE, CHECK_FAILED, BAD_INPUT = 0, 1, 2
 # name, what runs, one line of help, an example -> the parser of a command

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from divergence_lab.cli.arguments import DONE, AddCommand, add_loss_options, print_json, read_each
 from divergence_lab.inputs import InputError
-from divergence_lab.theory.expressions.parsing import write
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.inequalities.bounds import Constant
 from divergence_lab.theory.inequalities.comparison import (
     POLICY,

@@ -25,7 +25,7 @@ from divergence_lab.theory.answers.questions import Unfinished, derive_all
 from divergence_lab.theory.answers.weightings import sampler
 from divergence_lab.theory.answers.wording import ends_in_words, step_in_latex
 from divergence_lab.theory.divergence.loss import GAUGE_UNSEEN
-from divergence_lab.theory.expressions.parsing import write, write_latex
+from divergence_lab.theory.expressions.printing import write, write_latex
 from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.verdicts.verdict import Verdict, cites_of
 

@@ -20,7 +20,8 @@ from divergence_lab.cli.arguments import (
 )
 from divergence_lab.inputs import read_input
 from divergence_lab.theory.design.wishes import DesignError
-from divergence_lab.theory.expressions.parsing import shown, write
+from divergence_lab.theory.expressions.printing import write
+from divergence_lab.theory.expressions.syntax import shown
 
 if TYPE_CHECKING:
     from divergence_lab.theory.design.search import Designed

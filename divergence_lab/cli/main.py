@@ -31,7 +31,7 @@ from divergence_lab.cli import (
 from divergence_lab.cli.arguments import BAD_INPUT, DONE
 from divergence_lab.inputs import InputError
 from divergence_lab.theory.budget.asking import allow_fork
-from divergence_lab.theory.expressions.parsing import shown
+from divergence_lab.theory.expressions.syntax import shown
 
 # in the order of --help
 COMMANDS = (

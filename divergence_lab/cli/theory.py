@@ -22,8 +22,9 @@ from divergence_lab.theory.answers.derivation import (
 from divergence_lab.theory.answers.inversion import Inversion
 from divergence_lab.theory.answers.questions import Unfinished, invert_text, parameters_of_generator
 from divergence_lab.theory.catalogue import named as catalogue
-from divergence_lab.theory.expressions.parsing import ExpressionError, write
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import t
+from divergence_lab.theory.expressions.syntax import ExpressionError
 
 MAX_DIGITS = 1000
 COLUMNS = 100  # of the catalogue as text

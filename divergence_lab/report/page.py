@@ -37,7 +37,7 @@ from divergence_lab.results.result import Result, runs
 from divergence_lab.theorem.verification import verify
 from divergence_lab.theory.answers.derivation import Derivation, derive, to_json
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.parsing import PositiveFirst
+from divergence_lab.theory.expressions.printing import PositiveFirst
 from divergence_lab.theory.verdicts.verdict import Verdict
 from divergence_lab.training.loop import train
 

@@ -28,7 +28,9 @@ from divergence_lab.theory.divergence.domain import fault
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.divergence.values import Value, value
 from divergence_lab.theory.expressions.enclosure import NotEvaluable
-from divergence_lab.theory.expressions.parsing import ExpressionError, parse_number, write
+from divergence_lab.theory.expressions.parsing import parse_number
+from divergence_lab.theory.expressions.printing import write
+from divergence_lab.theory.expressions.syntax import ExpressionError
 from divergence_lab.theory.verdicts.decision import decide_one, ends
 from divergence_lab.theory.verdicts.family_proofs import stored
 from divergence_lab.theory.verdicts.parameter_numbers import Cases, Number

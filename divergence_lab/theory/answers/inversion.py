@@ -31,23 +31,13 @@ from divergence_lab.theory.divergence.recognition import (
 from divergence_lab.theory.divergence.values import enclose_integral, pieces_at
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact
 from divergence_lab.theory.expressions.identity import simplified
-from divergence_lab.theory.expressions.parsing import (
-    ExpressionError,
-    parse,
-    read_assumptions,
-    shown,
-    write,
-)
-from divergence_lab.theory.expressions.pieces import (
-    CannotSplit,
-    Piece,
-    Pieces,
-    inside,
-    is_finite,
-    split,
-)
+from divergence_lab.theory.expressions.ordering import CannotSplit, is_finite
+from divergence_lab.theory.expressions.parsing import parse, read_assumptions
+from divergence_lab.theory.expressions.pieces import Piece, Pieces, inside, split
 from divergence_lab.theory.expressions.precision import digits
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.expressions.syntax import ExpressionError, shown
 
 LIMIT_SECONDS = 3.0
 # The search for a closed form of g may take this share of the budget; without one, g stays an

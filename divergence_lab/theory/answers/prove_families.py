@@ -23,7 +23,7 @@ from divergence_lab.theory.budget.asking import (
 from divergence_lab.theory.catalogue.divergences import DIVERGENCES
 from divergence_lab.theory.catalogue.losses import LOSSES
 from divergence_lab.theory.divergence.loss import Loss, loss
-from divergence_lab.theory.expressions.parsing import write
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.verdicts import family_proofs, parameters
 from divergence_lab.theory.verdicts.verdict import KINDS
 

@@ -29,8 +29,8 @@ from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.documents import Failure, Report, examine
 from divergence_lab.theory.checker.names import formulas
 from divergence_lab.theory.divergence.loss import Loss, loss, parameters_of
-from divergence_lab.theory.expressions.parsing import ExpressionError
 from divergence_lab.theory.expressions.symbols import t
+from divergence_lab.theory.expressions.syntax import ExpressionError
 
 
 class TooSlow(ExpressionError):

@@ -17,7 +17,8 @@ import sympy as sp
 from divergence_lab.theory.answers.inversion import unevaluated
 from divergence_lab.theory.divergence.closed_form import divergence, dual_loss, dual_slopes
 from divergence_lab.theory.divergence.loss import Loss, from_expression
-from divergence_lab.theory.expressions.pieces import Piece, Pieces, is_finite, is_less
+from divergence_lab.theory.expressions.ordering import is_finite, is_less
+from divergence_lab.theory.expressions.pieces import Piece, Pieces
 from divergence_lab.theory.expressions.symbols import x
 
 BUDGET_SECONDS = 20.0

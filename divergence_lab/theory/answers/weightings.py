@@ -31,9 +31,12 @@ from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, 
 from divergence_lab.theory.divergence.integrals import integral_from_zero
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.enclosure import value_at
-from divergence_lab.theory.expressions.parsing import ExpressionError, parse, shown, write
-from divergence_lab.theory.expressions.pieces import Piece, Pieces, is_less
+from divergence_lab.theory.expressions.ordering import is_less
+from divergence_lab.theory.expressions.parsing import parse
+from divergence_lab.theory.expressions.pieces import Piece, Pieces
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.syntax import ExpressionError, shown
 
 FORMS = "on, backward, power:B, mixture:E, powers:A,B, learned_backward:B"
 SECONDS = 3.0

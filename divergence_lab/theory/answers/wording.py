@@ -10,7 +10,8 @@ import sympy as sp
 
 from divergence_lab.theory.checker.certificate import Step
 from divergence_lab.theory.checker.conditions import read_ranges
-from divergence_lab.theory.expressions.parsing import parse, parse_number, write_latex
+from divergence_lab.theory.expressions.parsing import parse, parse_number
+from divergence_lab.theory.expressions.printing import write_latex
 from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.verdicts.parameter_numbers import Cases, Number
 

@@ -20,15 +20,11 @@ from divergence_lab.theory.catalogue.divergences import DIVERGENCES, NamedDiverg
 from divergence_lab.theory.catalogue.losses import LOSSES, NamedLoss
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions.identity import vanishes
-from divergence_lab.theory.expressions.parsing import (
-    ExpressionError,
-    parse,
-    parse_number,
-    read_assumptions,
-    shown,
-)
-from divergence_lab.theory.expressions.pieces import CannotSplit, Pieces, inside, split
+from divergence_lab.theory.expressions.ordering import CannotSplit
+from divergence_lab.theory.expressions.parsing import parse, parse_number, read_assumptions
+from divergence_lab.theory.expressions.pieces import Pieces, inside, split
 from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.expressions.syntax import ExpressionError, shown
 
 __all__ = [
     "DIVERGENCES",

@@ -41,14 +41,10 @@ from divergence_lab.theory.checker.replay import (
 )
 from divergence_lab.theory.checker.samplers import FIELDS as SAMPLING
 from divergence_lab.theory.checker.samplers import check_sampler
-from divergence_lab.theory.expressions.parsing import (
-    ExpressionError,
-    parse,
-    read_assumptions,
-    shown,
-)
-from divergence_lab.theory.expressions.pieces import CannotSplit
+from divergence_lab.theory.expressions.ordering import CannotSplit
+from divergence_lab.theory.expressions.parsing import parse, read_assumptions
 from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.expressions.syntax import ExpressionError, shown
 
 Entry = Mapping[str, Any]
 Check = Callable[[Entry, Sequence[Subject], Formulas | None], None]

@@ -26,15 +26,11 @@ from divergence_lab.theory.checker.families.signs import is_finite, is_zero, sig
 from divergence_lab.theory.checker.parametric import sides_of
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.balls import ball, ball_of_constant
-from divergence_lab.theory.expressions.parsing import (
-    FUNCTIONS,
-    MAX_CHARACTERS,
-    PIECEWISE,
-    parse,
-    read_assumptions,
-)
-from divergence_lab.theory.expressions.pieces import is_less, split
+from divergence_lab.theory.expressions.ordering import is_less
+from divergence_lab.theory.expressions.parsing import FUNCTIONS, PIECEWISE, parse, read_assumptions
+from divergence_lab.theory.expressions.pieces import split
 from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.expressions.syntax import MAX_CHARACTERS
 
 SAMPLES = (sp.Rational(5, 11), sp.Rational(17, 7))
 

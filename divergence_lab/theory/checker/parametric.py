@@ -24,8 +24,9 @@ from divergence_lab.theory.checker.families.continuation import NoValue
 from divergence_lab.theory.checker.families.line_proofs import holds_on_line
 from divergence_lab.theory.checker.sentences import because_of
 from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.expressions.parsing import parse, parse_number, read_assumptions, write
-from divergence_lab.theory.expressions.pieces import is_less
+from divergence_lab.theory.expressions.ordering import is_less
+from divergence_lab.theory.expressions.parsing import parse, parse_number, read_assumptions
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
 
 

@@ -21,9 +21,10 @@ from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families.signs import is_nonnegative
 from divergence_lab.theory.checker.sentences import because_of
 from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.expressions.parsing import ExpressionError, parse
-from divergence_lab.theory.expressions.pieces import CannotSplit
+from divergence_lab.theory.expressions.ordering import CannotSplit
+from divergence_lab.theory.expressions.parsing import parse
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.syntax import ExpressionError
 
 # What a document that was tampered with may make of the steps of this checker: a rejection, never a
 # crash.

@@ -19,7 +19,7 @@ from divergence_lab.theory.checker.conclusions import Part
 from divergence_lab.theory.checker.facts.proofs import Refuted
 from divergence_lab.theory.checker.losses import Subject
 from divergence_lab.theory.checker.numbers import start_at_zero_and_join
-from divergence_lab.theory.expressions.parsing import write
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
 
 _NO_VARIABLE = sp.Dummy()

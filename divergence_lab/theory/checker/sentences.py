@@ -16,8 +16,9 @@ from divergence_lab.theory.checker.conclusions import number, same_point
 from divergence_lab.theory.checker.conditions import condition_of, read_ranges
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.balls import PRECISION_BITS, ball, ball_of_constant
-from divergence_lab.theory.expressions.parsing import parse, write
+from divergence_lab.theory.expressions.parsing import parse
 from divergence_lab.theory.expressions.precision import bits
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
 
 Steps = Sequence[Mapping[str, str]]

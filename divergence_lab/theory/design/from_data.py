@@ -20,8 +20,8 @@ from divergence_lab.theory.design.mixtures import cheapest, readable_weights, si
 from divergence_lab.theory.design.search import TOLERANCE, Designed, Met, prove, shortest
 from divergence_lab.theory.design.wishes import DesignError, Wishes, number, read_wishes
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.parsing import write
 from divergence_lab.theory.expressions.pieces import Pieces
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
 
 if TYPE_CHECKING:

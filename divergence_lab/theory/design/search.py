@@ -38,9 +38,11 @@ from divergence_lab.theory.design.wishes import (
 )
 from divergence_lab.theory.divergence.loss import Loss, from_expression
 from divergence_lab.theory.expressions.balls import ball, ball_of_constant
-from divergence_lab.theory.expressions.parsing import ExpressionError, write
-from divergence_lab.theory.expressions.pieces import CannotSplit, split
+from divergence_lab.theory.expressions.ordering import CannotSplit
+from divergence_lab.theory.expressions.pieces import split
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.syntax import ExpressionError
 
 if TYPE_CHECKING:
     import numpy as np

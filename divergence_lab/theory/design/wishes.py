@@ -16,7 +16,9 @@ from itertools import combinations, pairwise
 import sympy as sp
 
 from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.expressions.parsing import ExpressionError, parse_number, shown, write
+from divergence_lab.theory.expressions.parsing import parse_number
+from divergence_lab.theory.expressions.printing import write
+from divergence_lab.theory.expressions.syntax import ExpressionError, shown
 
 HALF = sp.Rational(1, 2)
 KINDS = ("linear", "power", "exponential")

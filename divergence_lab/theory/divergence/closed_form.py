@@ -28,8 +28,9 @@ from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.divergence.recognition import recognise
 from divergence_lab.theory.divergence.values import enclose_integral, pieces_at
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact
+from divergence_lab.theory.expressions.ordering import CannotSplit
 from divergence_lab.theory.expressions.parsing import read_assumptions
-from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, split
+from divergence_lab.theory.expressions.pieces import Piece, Pieces, split
 from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.expressions.symbols import t, x
 

@@ -13,14 +13,8 @@ import sympy as sp
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, left_until, patient, within
 from divergence_lab.theory.divergence import integral_table
 from divergence_lab.theory.divergence.dilogarithms import antiderivative
-from divergence_lab.theory.expressions.pieces import (
-    Piece,
-    Pieces,
-    inside,
-    is_finite,
-    is_less,
-    positive_argument,
-)
+from divergence_lab.theory.expressions.ordering import is_finite, is_less
+from divergence_lab.theory.expressions.pieces import Piece, Pieces, inside, positive_argument
 from divergence_lab.theory.expressions.symbols import x
 
 # One way of integrating one piece gets no more than this: what SymPy finds, it finds sooner.

@@ -19,23 +19,12 @@ from divergence_lab.theory.checker.families import signs as parameter_signs
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions.identity import elementary
-from divergence_lab.theory.expressions.parsing import (
-    ExpressionError,
-    parse,
-    parse_number,
-    read_assumptions,
-    write,
-)
-from divergence_lab.theory.expressions.pieces import (
-    CannotSplit,
-    Piece,
-    Pieces,
-    in_order,
-    is_finite,
-    split,
-    with_signed,
-)
+from divergence_lab.theory.expressions.ordering import CannotSplit, in_order, is_finite
+from divergence_lab.theory.expressions.parsing import parse, parse_number, read_assumptions
+from divergence_lab.theory.expressions.pieces import Piece, Pieces, split, with_signed
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.syntax import ExpressionError
 
 LIMIT_SECONDS = 3.0
 STEEP = 50

@@ -23,18 +23,13 @@ from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions.identity import constant_ratio, simplified, vanishes
-from divergence_lab.theory.expressions.parsing import ExpressionError, parse, write
-from divergence_lab.theory.expressions.pieces import (
-    CannotSplit,
-    Piece,
-    Pieces,
-    inside,
-    is_finite,
-    is_less,
-    split,
-)
+from divergence_lab.theory.expressions.ordering import CannotSplit, is_finite, is_less
+from divergence_lab.theory.expressions.parsing import parse
+from divergence_lab.theory.expressions.pieces import Piece, Pieces, inside, split
 from divergence_lab.theory.expressions.precision import digits
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.expressions.syntax import ExpressionError
 
 # Seven residuals on either side of 0.
 POINTS = tuple(

@@ -13,7 +13,8 @@ from flint import arb
 
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact, integral, value_at
-from divergence_lab.theory.expressions.pieces import Pieces, is_less
+from divergence_lab.theory.expressions.ordering import is_less
+from divergence_lab.theory.expressions.pieces import Pieces
 from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.expressions.symbols import x
 

@@ -6,9 +6,9 @@ from divergence_lab import Room
 
 _HOME = {
     "parse": "parsing",
-    "write": "parsing",
-    "write_latex": "parsing",
-    "ExpressionError": "parsing",
+    "write": "printing",
+    "write_latex": "printing",
+    "ExpressionError": "syntax",
     "x": "symbols",
     "t": "symbols",
 }

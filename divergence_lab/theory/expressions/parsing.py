@@ -12,23 +12,15 @@ import ast
 import builtins
 import math
 import re
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 
 import mpmath
 import sympy as sp
 from sympy.core.facts import InconsistentAssumptions
-from sympy.printing.latex import LatexPrinter
-from sympy.printing.str import StrPrinter
 
-from divergence_lab.inputs import InputError
+from divergence_lab.theory.expressions.syntax import ExpressionError, shown, syntax_tree
 
-MAX_CHARACTERS = 10_000
-MAX_NODES = 600
-MAX_DEPTH = 60
-MAX_CALLS_DEEP = 15  # SymPy takes exponentially long over functions within functions
 MAX_EXPONENT = MAX_DIGITS = 1000
 MAX_CONSTANT = 1e300
 
@@ -68,18 +60,6 @@ RESERVED = {"I", "oo", "zoo", "nan", "inf", "infinity", "x", "t", "True", "False
 PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z", re.ASCII)
 
 
-class ExpressionError(InputError):
-    """The text is not an expression of the language; the message names the part and says what to
-    do.
-    """
-
-
-def shown(text: str, limit: int = 40) -> str:
-    """A printable, one-line, shortened form of user text for error messages."""
-    safe = "".join(c if c.isprintable() else "?" for c in text)
-    return repr(safe if len(safe) <= limit else safe[: limit - 3] + "...")
-
-
 def parse(text: str, variable: sp.Symbol, assumptions: Iterable[str] = ()) -> sp.Expr:
     """The expression that `text` writes in `variable` (x for a loss, t for a generator).
 
@@ -90,7 +70,7 @@ def parse(text: str, variable: sp.Symbol, assumptions: Iterable[str] = ()) -> sp
     parameters = {
         name: parameter(name, bounds) for name, bounds in read_assumptions(assumptions).items()
     }
-    expression, _ = _Walker(text, variable, parameters).number(_syntax_tree(text).body)
+    expression, _ = _Walker(text, variable, parameters).number(syntax_tree(text).body)
     if expression.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
         raise ExpressionError(
             f"{shown(text)} is not a finite real expression: look for a division by zero or a "
@@ -188,77 +168,6 @@ def _check_parameter_name(name: str, where: str) -> None:
 
 
 # --- the walk
-
-
-def _syntax_tree(text: str) -> ast.Expression:
-    if not isinstance(text, str):
-        raise ExpressionError(f"an expression is text, not {type(text).__name__}")
-    if len(text) > MAX_CHARACTERS:
-        raise ExpressionError(
-            f"the expression has {len(text)} characters, more than {MAX_CHARACTERS}: shorten it"
-        )
-    if not text.strip():
-        raise ExpressionError("the expression is empty: write one such as 'exp(x) - x - 1'")
-    if not text.isascii() or not all(c.isprintable() or c in " \t" for c in text):
-        bad = next(c for c in text if not c.isascii() or not (c.isprintable() or c in " \t"))
-        raise ExpressionError(
-            f"character U+{ord(bad):04X} in {shown(text)} is not allowed: write one line "
-            "of plain ASCII"
-        )
-    depth = deepest = 0
-    for c in text:
-        depth += (c in "([{") - (c in ")]}")
-        deepest = max(deepest, depth)
-    if deepest > MAX_DEPTH:
-        raise ExpressionError(
-            f"parentheses nest {deepest} deep, more than {MAX_DEPTH}: simplify the expression"
-        )
-    for mark, why in (
-        ("^", "is not a power here: write ** instead"),
-        ("#", "begins no comment here: write the expression alone"),
-    ):
-        if (
-            mark in text
-        ):  # what stands in a comment would be shown with the expression, and read by nobody
-            raise ExpressionError(f"'{mark}' in {shown(text)} {why}")
-    try:
-        # Python warns on text such as "1(2)"; the walk below refuses it with a better message.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text.strip(), mode="eval")
-    except SyntaxError as error:
-        raise ExpressionError(
-            f"{shown(text)} is not an expression: {error.msg} (column {error.offset})"
-        ) from None
-    except (ValueError, RecursionError, MemoryError, OverflowError):
-        raise ExpressionError(
-            f"{shown(text)} can't be read: too long a number or too deeply nested"
-        ) from None
-    nodes, level, count = [tree], 0, 0
-    while nodes:  # breadth first: no recursion before the depth is known
-        level += 1
-        count += len(nodes)
-        if level > 2 * MAX_DEPTH or count > MAX_NODES * 3:
-            raise ExpressionError(
-                f"{shown(text)} is too large: more than {MAX_NODES} operations or nested too deeply"
-            )
-        nodes = [child for node in nodes for child in ast.iter_child_nodes(node)]
-    _check_calls(text, tree, ())
-    return tree
-
-
-def _check_calls(text: str, node: ast.AST, above: tuple[str, ...]) -> None:
-    """Functions nest no deeper than a loss needs, and a polylog stands in no other."""
-    if isinstance(node, ast.Call):
-        name = getattr(node.func, "id", "")
-        if len(above) == MAX_CALLS_DEEP or name == "polylog" in above:
-            raise ExpressionError(
-                f"{shown(text)}: functions nest over {MAX_CALLS_DEEP} deep, or a polylog "
-                "stands within another"
-            )
-        above = (*above, name)
-    for child in ast.iter_child_nodes(node):
-        _check_calls(text, child, above)
 
 
 class _Walker:
@@ -456,41 +365,3 @@ class _Walker:
 
 
 # --- the way back: SymPy -> text
-
-
-class PositiveFirst:
-    """Mixed into a SymPy printer: a positive term stands first where there is one, exp(x) - x -
-    1, not -x + exp(x) - 1.
-    """
-
-    def _as_ordered_terms(self, expr, order=None):
-        terms = super()._as_ordered_terms(expr, order=order)
-        first = next((i for i, term in enumerate(terms) if not term.could_extract_minus_sign()), 0)
-        return [terms[first], *terms[:first], *terms[first + 1 :]]
-
-
-class _Writer(PositiveFirst, StrPrinter):
-    def _print_Or(self, expr):
-        return " or ".join(
-            f"({self._print(part)})" for part in sorted(expr.args, key=sp.default_sort_key)
-        )
-
-    def _print_And(self, expr):
-        return " and ".join(
-            f"({self._print(part)})" for part in sorted(expr.args, key=sp.default_sort_key)
-        )
-
-
-class _LatexWriter(PositiveFirst, LatexPrinter):
-    pass
-
-
-@lru_cache(maxsize=5_000)  # a loss and its slopes are written into every step of every proof
-def write(expression: sp.Expr) -> str:
-    """The expression as text that `parse` reads back to an equal expression."""
-    return _Writer().doprint(expression)
-
-
-def write_latex(expression: sp.Expr) -> str:
-    """The expression as LaTeX, terms in the same order as `write` has them."""
-    return _LatexWriter().doprint(expression)

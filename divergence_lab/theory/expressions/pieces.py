@@ -7,7 +7,6 @@ have a kink. All analysis of a loss (derivatives, integrals, limits) is done pie
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,15 +14,16 @@ import sympy as sp
 
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
+from divergence_lab.theory.expressions.ordering import (
+    CannotSplit,
+    exponent_of,
+    in_order,
+    is_less,
+    same,
+)
 
 DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
 MAX_PIECES = 60
-
-
-class CannotSplit(ValueError):
-    """The break points of the expression could not be found exactly; the message says of which
-    part.
-    """
 
 
 @dataclass(frozen=True)
@@ -134,102 +134,6 @@ def inside(piece: Piece) -> sp.Expr:
     if piece.low == -sp.oo:
         return sp.Rational(-3, 7) if piece.high == sp.oo else piece.high - sp.Rational(3, 7)
     return piece.low + sp.Rational(3, 7) if piece.high == sp.oo else (piece.low + piece.high) / 2
-
-
-def is_finite(value: sp.Expr) -> bool:
-    """Finite, by SymPy's assumptions or, where it knows none (polylog(2, -1/3)), by an
-    enclosure; with parameters: for these in general, as 1/(2b) is and a power of 0 is not,
-    whatever SymPy may know of b = 0, which is a question of `continuation`.
-    """
-    if value.has(sp.nan, sp.zoo, sp.oo):
-        return False
-    if value.free_symbols:
-        return value.is_finite is not False and not any(
-            power.base == 0 for power in value.atoms(sp.Pow)
-        )
-    if value.is_finite is not None:
-        return value.is_finite
-    try:
-        return bool(value_at(value, sp.Dummy(), sp.S.Zero, 20).is_finite())
-    except NotEvaluable:
-        return False
-
-
-def same(a: sp.Expr, b: sp.Expr) -> bool:
-    """Equal as written or after expansion.
-
-    False may mean unknown: then two pieces stay two, and a maximum of both is refused.
-    """
-    return a == b or sp.expand(a - b) == 0
-
-
-def is_less(a: sp.Expr, b: sp.Expr) -> bool:
-    """a < b for two exact numbers, or for all parameters inside their ranges (0 < c where c >=
-    0: at the end it is another question, of `continuation`).
-    """
-    if not (a.free_symbols or b.free_symbols) and (sign := constants.sign_of(b - a)) is not None:
-        return sign > 0
-    relation = sp.Lt(a, b)
-    if relation in (sp.true, sp.false):
-        return bool(relation)
-    if None not in (
-        _exponent(a),
-        _exponent(b),
-    ):  # break points in t = e^x are ordered as those in x
-        return is_less(_exponent(a), _exponent(b))
-    sign = b - a
-    if sign.is_positive:
-        return True
-    if sign.is_nonpositive:
-        return False
-    if sign.is_nonnegative:
-        return True
-    raise CannotSplit(f"whether {a} < {b} depends on the parameters: state it with --assume")
-
-
-def are_equal(a: sp.Expr, b: sp.Expr) -> bool:
-    """a = b for two exact numbers, infinities among them, or for all parameters.
-
-    Raises CannotSplit where that is not decided: numbers that look different may be equal, and with
-    parameters only one that is less than the other is not equal to it.
-    """
-    if a == b:
-        return True
-    if a.is_infinite or b.is_infinite:
-        return False
-    if not (a.free_symbols or b.free_symbols):
-        if (found := constants.equal(a, b)) is not None:
-            return found
-        raise CannotSplit(f"whether {a} = {b} is not decided")
-    return constants.unified(sp.expand(a - b)) == 0 or sp.simplify(a - b) == 0
-
-
-def in_order(points: Iterable[sp.Expr]) -> list[sp.Expr]:
-    """The points from left to right, equal ones once, in their shortest form.
-
-    Raises CannotSplit.
-    """
-    ordered: list[sp.Expr] = []
-    for point in sorted(
-        set(points), key=lambda p: (sp.count_ops(p), str(p))
-    ):  # by exact comparison: there are few
-        if not any(are_equal(other, point) for other in ordered):
-            ordered.insert(sum(is_less(other, point) for other in ordered), point)
-    return ordered
-
-
-def with_mirror_images(kinks: Iterable[sp.Expr]) -> list[sp.Expr]:
-    """0, the kinks and their mirror images in order, each the negative of its mirror image as it
-    is written.
-    """
-    away = (kink for kink in kinks if not are_equal(kink, sp.S.Zero))
-    right = in_order(kink if is_less(sp.S.Zero, kink) else -kink for kink in away)
-    return [*(-kink for kink in reversed(right)), sp.S.Zero, *right]
-
-
-def _exponent(power: sp.Expr) -> sp.Expr | None:
-    """u where the power is e^u, as it is written."""
-    return power.args[0] if isinstance(power, sp.exp) else sp.S.Zero if power == 1 else None
 
 
 def split(
@@ -345,7 +249,7 @@ def _between(a: sp.Expr, b: sp.Expr) -> sp.Expr:
     """A point inside (a, b); between powers of e a power of e, whose place among others is known
     from the exponents.
     """
-    u, v = -sp.oo if a == 0 else _exponent(a), sp.oo if b == sp.oo else _exponent(b)
+    u, v = -sp.oo if a == 0 else exponent_of(a), sp.oo if b == sp.oo else exponent_of(b)
     if None not in (u, v) and (isinstance(a, sp.exp) or isinstance(b, sp.exp)):
         return sp.exp(_between(u, v))
     if a == -sp.oo:

@@ -19,7 +19,8 @@ from divergence_lab.theory.checker.facts.tails import NoTail
 from divergence_lab.theory.divergence.closed_form import divergence
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact, integral
-from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, in_order, is_less
+from divergence_lab.theory.expressions.ordering import CannotSplit, in_order, is_less
+from divergence_lab.theory.expressions.pieces import Piece, Pieces
 from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.expressions.symbols import t, x
 from divergence_lab.theory.verdicts.integral_sign import (

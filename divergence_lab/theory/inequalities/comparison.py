@@ -23,7 +23,7 @@ from flint import arb
 from divergence_lab.inputs import InputError
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, within
 from divergence_lab.theory.divergence.loss import Loss, loss
-from divergence_lab.theory.expressions.parsing import write
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.inequalities.bounds import Constant, best_constant, undecided
 from divergence_lab.theory.inequalities.hockey_stick import HockeyStickWeights, hockey_stick_weights
 from divergence_lab.theory.inequalities.normaliser import Bias, Optimum, biases_log_z, optimal_log_z

@@ -18,7 +18,8 @@ import sympy as sp
 
 from divergence_lab.theory.divergence.loss import Loss, jump
 from divergence_lab.theory.expressions.enclosure import value_at
-from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, is_less
+from divergence_lab.theory.expressions.ordering import CannotSplit, is_less
+from divergence_lab.theory.expressions.pieces import Piece, Pieces
 from divergence_lab.theory.expressions.symbols import x
 
 

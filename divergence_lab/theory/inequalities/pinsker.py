@@ -20,7 +20,8 @@ from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.divergence.values import enclose
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact, integral
-from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, is_less
+from divergence_lab.theory.expressions.ordering import CannotSplit, is_less
+from divergence_lab.theory.expressions.pieces import Piece, Pieces
 from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.inequalities.bounds import Constant, best_constant, down, up

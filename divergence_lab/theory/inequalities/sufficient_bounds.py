@@ -21,7 +21,8 @@ from divergence_lab.theory.checker.facts.tails import NoTail
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact, value_at
-from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, are_equal, in_order
+from divergence_lab.theory.expressions.ordering import CannotSplit, are_equal, in_order
+from divergence_lab.theory.expressions.pieces import Piece, Pieces
 from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.inequalities.bounds import (
     SAMPLES,

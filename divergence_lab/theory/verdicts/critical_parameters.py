@@ -9,7 +9,7 @@ import sympy as sp
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
 from divergence_lab.theory.checker.families.cell_forms import Ranges, positive_form
 from divergence_lab.theory.checker.families.signs import without_powers
-from divergence_lab.theory.expressions.pieces import CannotSplit, is_less
+from divergence_lab.theory.expressions.ordering import CannotSplit, is_less
 from divergence_lab.theory.expressions.symbols import x
 
 SOLVE_SECONDS = 2.0

@@ -22,7 +22,7 @@ from divergence_lab.theory.checker.facts.tails import (
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.divergence.values import enclose_integral
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact
-from divergence_lab.theory.expressions.pieces import CannotSplit
+from divergence_lab.theory.expressions.ordering import CannotSplit
 from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.verdicts.boundary import slope_of_generator

@@ -23,7 +23,8 @@ from divergence_lab.theory.checker.facts.tails import HalfLine, NoTail, Tail, gr
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.balls import ball
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, integral, value_at
-from divergence_lab.theory.expressions.pieces import Piece, Pieces, in_order, is_less
+from divergence_lab.theory.expressions.ordering import in_order, is_less
+from divergence_lab.theory.expressions.pieces import Piece, Pieces
 from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.expressions.symbols import x
 

@@ -19,9 +19,11 @@ from divergence_lab.theory.checker.facts.proofs import Rejected, limit_of
 from divergence_lab.theory.divergence.domain import FAR, Fault
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.expressions.parsing import ExpressionError, write
-from divergence_lab.theory.expressions.pieces import CannotSplit, Piece
+from divergence_lab.theory.expressions.ordering import CannotSplit
+from divergence_lab.theory.expressions.pieces import Piece
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.syntax import ExpressionError
 
 ROOT_SECONDS = 1.0
 # A break point found exactly lies this close to where the enclosures gave up.

@@ -32,9 +32,12 @@ from divergence_lab.theory.checker.families.signs import Unsigned, is_zero, sign
 from divergence_lab.theory.checker.parametric import parts_of, sides_of
 from divergence_lab.theory.divergence.loss import Loss, substituted
 from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.expressions.parsing import ExpressionError, read_assumptions, write
-from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, is_less, split, with_signed
+from divergence_lab.theory.expressions.ordering import CannotSplit, is_less
+from divergence_lab.theory.expressions.parsing import read_assumptions
+from divergence_lab.theory.expressions.pieces import Piece, split, with_signed
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.expressions.syntax import ExpressionError
 from divergence_lab.theory.verdicts.boundary import curvature_at_zero
 from divergence_lab.theory.verdicts.critical_parameters import critical_values, singular_values
 from divergence_lab.theory.verdicts.far_slope import enclose_slope

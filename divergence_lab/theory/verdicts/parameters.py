@@ -31,9 +31,12 @@ from divergence_lab.theory.checker.families.signs import Unsigned
 from divergence_lab.theory.checker.parametric import check_parametric, parts_of, sides_of
 from divergence_lab.theory.divergence.loss import Loss, substituted
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
-from divergence_lab.theory.expressions.parsing import ExpressionError, read_assumptions, write
-from divergence_lab.theory.expressions.pieces import CannotSplit, is_less, split
+from divergence_lab.theory.expressions.ordering import CannotSplit, is_less
+from divergence_lab.theory.expressions.parsing import read_assumptions
+from divergence_lab.theory.expressions.pieces import split
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.syntax import ExpressionError
 from divergence_lab.theory.verdicts.critical_parameters import critical_values, singular_values
 from divergence_lab.theory.verdicts.family_proofs import stored
 from divergence_lab.theory.verdicts.parameter_numbers import numbers_for_parameters

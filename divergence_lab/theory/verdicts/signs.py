@@ -15,7 +15,8 @@ import sympy as sp
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
 from divergence_lab.theory.checker.facts.proofs import structural_sign
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
-from divergence_lab.theory.expressions.pieces import Piece, Pieces, is_less, positive_argument
+from divergence_lab.theory.expressions.ordering import is_less
+from divergence_lab.theory.expressions.pieces import Piece, Pieces, positive_argument
 from divergence_lab.theory.expressions.symbols import x
 
 ALGEBRA_SECONDS = 1.0

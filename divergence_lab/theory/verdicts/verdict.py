@@ -29,15 +29,12 @@ from divergence_lab.theory.divergence.domain import Fault, fault
 from divergence_lab.theory.divergence.loss import Loss, jump
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
-from divergence_lab.theory.expressions.parsing import ExpressionError, parse_number, write
-from divergence_lab.theory.expressions.pieces import (
-    CannotSplit,
-    Piece,
-    Pieces,
-    is_less,
-    with_mirror_images,
-)
+from divergence_lab.theory.expressions.ordering import CannotSplit, is_less, with_mirror_images
+from divergence_lab.theory.expressions.parsing import parse_number
+from divergence_lab.theory.expressions.pieces import Piece, Pieces
+from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.syntax import ExpressionError
 from divergence_lab.theory.verdicts import boundary, signs
 from divergence_lab.theory.verdicts.boundary import Undecided
 from divergence_lab.theory.verdicts.far_slope import slope_at_infinity

@@ -12,8 +12,8 @@ from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient
 from divergence_lab.theory.checker.families.cell_forms import Ranges
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.balls import ball_of_constant
+from divergence_lab.theory.expressions.ordering import CannotSplit, is_less
 from divergence_lab.theory.expressions.parsing import parse_number
-from divergence_lab.theory.expressions.pieces import CannotSplit, is_less
 from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.verdicts.verdict import Verdict, refine
 

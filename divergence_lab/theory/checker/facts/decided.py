@@ -16,8 +16,8 @@ from sympy.core.relational import Relational
 from divergence_lab.theory.checker.facts.proofs import Rejected, prove_nonnegative, prove_zero
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.balls import ball, ball_of_constant
+from divergence_lab.theory.expressions.ordering import CannotSplit, in_order, is_less
 from divergence_lab.theory.expressions.parsing import parse
-from divergence_lab.theory.expressions.pieces import CannotSplit, in_order, is_less
 
 _DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
 

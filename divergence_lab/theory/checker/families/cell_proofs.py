@@ -39,15 +39,13 @@ from divergence_lab.theory.checker.families.signs import (
     is_zero,
     sign,
 )
-from divergence_lab.theory.expressions.pieces import (
+from divergence_lab.theory.expressions.ordering import (
     CannotSplit,
-    Piece,
-    Pieces,
     in_order,
     is_less,
-    split,
     with_mirror_images,
 )
+from divergence_lab.theory.expressions.pieces import Piece, Pieces, split
 from divergence_lab.theory.expressions.symbols import x
 
 KINDS = (

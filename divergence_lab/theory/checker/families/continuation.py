@@ -30,7 +30,8 @@ from divergence_lab.theory.checker.families.convergence import (
 )
 from divergence_lab.theory.checker.families.signs import is_finite, is_zero, sign
 from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.expressions.pieces import CannotSplit, Piece, Pieces, split
+from divergence_lab.theory.expressions.ordering import CannotSplit
+from divergence_lab.theory.expressions.pieces import Piece, Pieces, split
 from divergence_lab.theory.expressions.symbols import x
 
 Sides = Mapping[

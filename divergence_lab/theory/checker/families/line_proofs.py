@@ -11,7 +11,8 @@ from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families.cell_proofs import identities, inner_point, refined
 from divergence_lab.theory.checker.families.exponential_terms import has_sign, terms_of
 from divergence_lab.theory.checker.families.signs import is_finite, is_zero, sign
-from divergence_lab.theory.expressions.pieces import CannotSplit, Pieces, are_equal, split
+from divergence_lab.theory.expressions.ordering import CannotSplit, are_equal
+from divergence_lab.theory.expressions.pieces import Pieces, split
 from divergence_lab.theory.expressions.symbols import x
 
 

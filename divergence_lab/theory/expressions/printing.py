@@ -1,0 +1,47 @@
+"""The way back: SymPy -> text and LaTeX, a positive term first."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import sympy as sp
+from sympy.printing.latex import LatexPrinter
+from sympy.printing.str import StrPrinter
+
+
+class PositiveFirst:
+    """Mixed into a SymPy printer: a positive term stands first where there is one, exp(x) - x -
+    1, not -x + exp(x) - 1.
+    """
+
+    def _as_ordered_terms(self, expr, order=None):
+        terms = super()._as_ordered_terms(expr, order=order)
+        first = next((i for i, term in enumerate(terms) if not term.could_extract_minus_sign()), 0)
+        return [terms[first], *terms[:first], *terms[first + 1 :]]
+
+
+class _Writer(PositiveFirst, StrPrinter):
+    def _print_Or(self, expr):
+        return " or ".join(
+            f"({self._print(part)})" for part in sorted(expr.args, key=sp.default_sort_key)
+        )
+
+    def _print_And(self, expr):
+        return " and ".join(
+            f"({self._print(part)})" for part in sorted(expr.args, key=sp.default_sort_key)
+        )
+
+
+class _LatexWriter(PositiveFirst, LatexPrinter):
+    pass
+
+
+@lru_cache(maxsize=5_000)  # a loss and its slopes are written into every step of every proof
+def write(expression: sp.Expr) -> str:
+    """The expression as text that `parse` reads back to an equal expression."""
+    return _Writer().doprint(expression)
+
+
+def write_latex(expression: sp.Expr) -> str:
+    """The expression as LaTeX, terms in the same order as `write` has them."""
+    return _LatexWriter().doprint(expression)

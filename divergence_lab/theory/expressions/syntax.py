@@ -1,0 +1,97 @@
+"""Text -> Python's own syntax tree, refused by name where it is too long, too deep or not plain."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+
+from divergence_lab.inputs import InputError
+
+MAX_CHARACTERS = 10_000
+MAX_NODES = 600
+MAX_DEPTH = 60
+MAX_CALLS_DEEP = 15  # SymPy takes exponentially long over functions within functions
+
+
+class ExpressionError(InputError):
+    """The text is not an expression of the language; the message names the part and says what to
+    do.
+    """
+
+
+def shown(text: str, limit: int = 40) -> str:
+    """A printable, one-line, shortened form of user text for error messages."""
+    safe = "".join(c if c.isprintable() else "?" for c in text)
+    return repr(safe if len(safe) <= limit else safe[: limit - 3] + "...")
+
+
+def syntax_tree(text: str) -> ast.Expression:
+    """The tree of one line of plain text; nothing of it runs. Raises ExpressionError."""
+    if not isinstance(text, str):
+        raise ExpressionError(f"an expression is text, not {type(text).__name__}")
+    if len(text) > MAX_CHARACTERS:
+        raise ExpressionError(
+            f"the expression has {len(text)} characters, more than {MAX_CHARACTERS}: shorten it"
+        )
+    if not text.strip():
+        raise ExpressionError("the expression is empty: write one such as 'exp(x) - x - 1'")
+    if not text.isascii() or not all(c.isprintable() or c in " \t" for c in text):
+        bad = next(c for c in text if not c.isascii() or not (c.isprintable() or c in " \t"))
+        raise ExpressionError(
+            f"character U+{ord(bad):04X} in {shown(text)} is not allowed: write one line "
+            "of plain ASCII"
+        )
+    depth = deepest = 0
+    for c in text:
+        depth += (c in "([{") - (c in ")]}")
+        deepest = max(deepest, depth)
+    if deepest > MAX_DEPTH:
+        raise ExpressionError(
+            f"parentheses nest {deepest} deep, more than {MAX_DEPTH}: simplify the expression"
+        )
+    for mark, why in (
+        ("^", "is not a power here: write ** instead"),
+        ("#", "begins no comment here: write the expression alone"),
+    ):
+        if (
+            mark in text
+        ):  # what stands in a comment would be shown with the expression, and read by nobody
+            raise ExpressionError(f"'{mark}' in {shown(text)} {why}")
+    try:
+        # Python warns on text such as "1(2)"; the walk below refuses it with a better message.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text.strip(), mode="eval")
+    except SyntaxError as error:
+        raise ExpressionError(
+            f"{shown(text)} is not an expression: {error.msg} (column {error.offset})"
+        ) from None
+    except (ValueError, RecursionError, MemoryError, OverflowError):
+        raise ExpressionError(
+            f"{shown(text)} can't be read: too long a number or too deeply nested"
+        ) from None
+    nodes, level, count = [tree], 0, 0
+    while nodes:  # breadth first: no recursion before the depth is known
+        level += 1
+        count += len(nodes)
+        if level > 2 * MAX_DEPTH or count > MAX_NODES * 3:
+            raise ExpressionError(
+                f"{shown(text)} is too large: more than {MAX_NODES} operations or nested too deeply"
+            )
+        nodes = [child for node in nodes for child in ast.iter_child_nodes(node)]
+    _check_calls(text, tree, ())
+    return tree
+
+
+def _check_calls(text: str, node: ast.AST, above: tuple[str, ...]) -> None:
+    """Functions nest no deeper than a loss needs, and a polylog stands in no other."""
+    if isinstance(node, ast.Call):
+        name = getattr(node.func, "id", "")
+        if len(above) == MAX_CALLS_DEEP or name == "polylog" in above:
+            raise ExpressionError(
+                f"{shown(text)}: functions nest over {MAX_CALLS_DEEP} deep, or a polylog "
+                "stands within another"
+            )
+        above = (*above, name)
+    for child in ast.iter_child_nodes(node):
+        _check_calls(text, child, above)
