@@ -40,7 +40,7 @@ def read_json(
     file: str | Path,
     object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None,
     most: int = -1,
-    **hooks: Callable[[str], Any],
+    **hooks: Any,
 ) -> Any:
     """What the file holds.
 

@@ -73,12 +73,14 @@ def read_losses(options: argparse.Namespace) -> dict[str, Loss]:
 
 def read_each(options: argparse.Namespace, texts: Sequence[str]) -> dict[str, tuple[str, Loss]]:
     """text -> (name, loss): the catalogue's name where one was typed, else the text itself."""
-    found = read_all(options, texts)
-    for slow in (entry for entry in found.values() if isinstance(entry, Unfinished)):
-        raise TooSlow(
-            f"{shown(slow.text)}: {slow.because}; write it more simply, or raise --budget"
-        )
-    return {text: (entry.name, entry.loss) for text, entry in found.items()}
+    found = {}
+    for text, entry in read_all(options, texts).items():
+        if isinstance(entry, Unfinished):
+            raise TooSlow(
+                f"{shown(entry.text)}: {entry.because}; write it more simply, or raise --budget"
+            )
+        found[text] = (entry.name, entry.loss)
+    return found
 
 
 def read_values(options: argparse.Namespace) -> dict[str, str]:

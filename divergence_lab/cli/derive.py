@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from divergence_lab.cli.arguments import (
     DONE,
@@ -21,7 +22,7 @@ from divergence_lab.theory.answers.derivation import (
     to_json,
     undecided_to_json,
 )
-from divergence_lab.theory.answers.questions import Unfinished, derive_all
+from divergence_lab.theory.answers.questions import Reading, Unfinished, derive_all
 from divergence_lab.theory.answers.weightings import sampler
 from divergence_lab.theory.answers.wording import ends_in_words, step_in_latex
 from divergence_lab.theory.divergence.loss import GAUGE_UNSEEN
@@ -71,14 +72,8 @@ def _derive(options: argparse.Namespace) -> int:
         sampling = {"sampler": options.sampler, "weighted_by": chosen.weight}
         print_json(
             [
-                {
-                    **undecided_to_json(answer.text, answer.because),
-                    **sampling,
-                    "sampled_loss": answer.text,
-                }
-                if isinstance(answer, Unfinished)
-                else {**to_json(answer), **sampling, "sampled_loss": write(entry.loss.expression)}
-                for entry, answer in zip(readings, found)
+                {**as_json, **sampling, "sampled_loss": sampled}
+                for as_json, sampled in map(_row, readings, found)
             ]
         )
         return DONE
@@ -86,6 +81,7 @@ def _derive(options: argparse.Namespace) -> int:
         if isinstance(answer, Unfinished):
             print(f"{answer.text}\n  {answer.because}\n")
             continue
+        assert isinstance(entry, Reading)  # else its answer is unfinished too
         if chosen.kind != "on":
             print(
                 f"{entry.name} with objects weighted by {chosen.weight} acts like this "
@@ -93,6 +89,16 @@ def _derive(options: argparse.Namespace) -> int:
             )
         print(described(entry.name, answer, options.latex, options.steps), end="\n\n")
     return DONE
+
+
+def _row(
+    entry: Reading | Unfinished, answer: Derivation | Unfinished
+) -> tuple[dict[str, Any], str]:
+    """The object of a loss, and the loss that was typed."""
+    if isinstance(answer, Unfinished):
+        return undecided_to_json(answer.text, answer.because), answer.text
+    assert isinstance(entry, Reading)  # else its answer is unfinished too
+    return to_json(answer), write(entry.loss.expression)
 
 
 def described(name: str, derivation: Derivation, latex: bool, steps: bool = False) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from divergence_lab.cli.arguments import (
     DONE,
@@ -126,7 +126,7 @@ def add_commands(command: AddCommand) -> None:
 def _design(options: argparse.Namespace) -> int:
     from divergence_lab.theory.design.search import design, designed_to_json
 
-    wishes = dict(
+    wishes: dict[str, Any] = dict(
         zero_forcing=options.zero_forcing,
         zero_avoiding=options.zero_avoiding,
         symmetric=options.symmetric_divergence,
@@ -136,7 +136,7 @@ def _design(options: argparse.Namespace) -> int:
         left_growth=options.left_growth,
         right_growth=options.right_growth,
     )
-    numbers = {
+    numbers: dict[str, Any] = {
         name: value
         for name, value in (
             ("curvature", options.curvature),
@@ -161,7 +161,7 @@ def _design(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _from_data(options: argparse.Namespace, wishes: dict[str, object]) -> Designed:
+def _from_data(options: argparse.Namespace, wishes: dict[str, Any]) -> Designed:
     """The nearest loss of the class to trade-offs or to residuals."""
     from divergence_lab.theory.design.from_data import fit_to_residuals, fit_to_tradeoffs
 

@@ -136,7 +136,8 @@ def invert_all(
         if values
         else {}
     )
-    if None not in known.values() and (unused := set(values) - set().union(*known.values())):
+    parameters = [name for names in known.values() if names for name in names]
+    if None not in known.values() and (unused := set(values) - set(parameters)):
         raise ExpressionError(f"--set {min(unused)}: no generator has a parameter of that name")
     return [
         invert_text(

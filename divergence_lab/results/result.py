@@ -235,11 +235,10 @@ def save_all(results: Sequence[Result], folder: str | Path) -> None:
         folder / "metrics.csv", _table([(one.config, one.steps, one.metrics) for one in results])
     )
     first = results[0]
-    arrays = {"objectives": np.array([one.objective for one in results])}
+    arrays: dict[str, Any] = {"objectives": np.array([one.objective for one in results])}
     if first.terminal is not None:
-        laws = np.stack([one.terminal for one in results])
         arrays |= {
-            "terminal": laws,
+            "terminal": np.stack([np.asarray(one.terminal) for one in results]),
             "target": first.target,
             "terminal_states": first.terminal_states,
         }
@@ -296,9 +295,8 @@ def _read_metrics(
     steps = sorted({int(row["step"]) for row in rows})
     shape = (len(row_keys), len(config["seeds"]), len(steps))
     values = {name: np.full(shape, np.nan) for name in dict.fromkeys(row["metric"] for row in rows)}
-    complete = set(values) in map(set, (METRICS, WINDOW_METRICS, SAMPLED_METRICS)) and steps[
-        -1:
-    ] == [config["steps"]]
+    known = [set(names) for names in (METRICS, WINDOW_METRICS, SAMPLED_METRICS)]
+    complete = set(values) in known and steps[-1:] == [config["steps"]]
     if not complete or len(rows) != len(values) * math.prod(shape):
         raise ValueError("metrics.csv is incomplete")
     where = [

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from divergence_lab.inputs import InputError
 from divergence_lab.results.result import write_atomically
-from divergence_lab.training.schedules import Loss, Schedule
+from divergence_lab.training.schedules import Loss, Schedule, losses_at
 
 NAME = "checkpoint.pt"
 PROBES = (-8.0, -1.0, -0.1, 0.1, 1.0, 8.0)  # residuals at which losses of one name are told apart
@@ -39,8 +39,7 @@ def loss_values(
     residual = torch.tensor([PROBES], dtype=dtype, device=device)
     values = {}
     for name, loss in losses.items():
-        changes = isinstance(loss, Schedule)
-        there = [loss.at(k / (FRACTIONS - 1)) for k in range(FRACTIONS)] if changes else [loss]
+        there = losses_at(loss, [k / (FRACTIONS - 1) for k in range(FRACTIONS)])
         values[name] = torch.stack([one(residual).detach().cpu() for one in there])
     return values
 

@@ -15,12 +15,13 @@ from divergence_lab.gflownet.listed.exact import target_distribution, terminal_d
 from divergence_lab.gflownet.listed.expected import expected_tb
 from divergence_lab.gflownet.listed.flow import flow_from_rows
 from divergence_lab.gflownet.optimiser import Ensemble, unpack
+from divergence_lab.gflownet.policies.policy import Policy
 from divergence_lab.gflownet.randomness import EVALUATION, uniforms
 from divergence_lab.gflownet.samplers import Sampler
 from divergence_lab.gflownet.visited.residuals import steps_along
 from divergence_lab.gflownet.visited.walks import walk
 from divergence_lab.graphs.dag import PointedDAG
-from divergence_lab.graphs.generated import Space
+from divergence_lab.graphs.generated import GeneratedDAG, Space
 from divergence_lab.results.result import METRICS, SAMPLED_METRICS, law_metrics
 from divergence_lab.training.settings import Run
 
@@ -86,6 +87,7 @@ def finite_and_moved(
 def _law(run: Run, members: Ensemble) -> tuple[Tensor, Tensor]:
     """The terminal law [M, X] and log Z [M] of the parameters in float64."""
     policy = run.law_policy
+    assert policy is not None  # the states are listed
     parameters = unpack(members.shapes, members.values.detach().double())
     rows = _all_rows(policy, parameters, run.config["policy"] == "tabular", run)
     model = flow_from_rows(policy, rows, parameters, run.rollout.objective, run.rollout.backward)
@@ -94,18 +96,18 @@ def _law(run: Run, members: Ensemble) -> tuple[Tensor, Tensor]:
         run.rollout.objective.kind == "vargrad"
     ):  # it learns no log Z: what stands in for it, in expectation
         log_z = expected_tb(
-            run.space, replace(model, log_z=torch.zeros_like(log_z)), [(1.0, 1, 0.0)]
+            run.graph, replace(model, log_z=torch.zeros_like(log_z)), [(1.0, 1, 0.0)]
         )
-    return terminal_distribution(run.space, model.log_pf), log_z
+    return terminal_distribution(run.graph, model.log_pf), log_z
 
 
-def _all_rows(policy, parameters: Mapping[str, Tensor], tabular: bool, run: Run) -> Tensor:
+def _all_rows(policy: Policy, parameters: Mapping[str, Tensor], tabular: bool, run: Run) -> Tensor:
     """The policy's rows at all states, a large graph chunk by chunk: hidden layers of all states
     do not fit.
     """
     if tabular:
         return policy.rows(parameters, None)
-    n_members, n_states = members_of(parameters), run.space.n_states
+    n_members, n_states = members_of(parameters), run.graph.n_states
     size = max(
         1, CHUNK // (n_members * max(shape[-1] for shape in policy.shapes.values() if shape))
     )
@@ -123,6 +125,8 @@ def _sampled(run: Run, members: Ensemble) -> dict[str, Tensor]:
     """Mean log-reward, and the bound E[log R + log P_B - log P_F] <= log Z, of fresh on-policy
     trajectories.
     """
+    space = run.space
+    assert isinstance(space, GeneratedDAG)
     parameters = unpack(members.shapes, members.values.detach())
     shape = (run.space.max_steps, SAMPLES)
     noise = uniforms(run.config["seeds"], EVALUATION, shape, run.device, run.dtype).repeat(
@@ -132,7 +136,7 @@ def _sampled(run: Run, members: Ensemble) -> dict[str, Tensor]:
     steps = steps_along(run.policy, parameters, run.rollout.objective, run.rollout.backward, walked)
     return {
         "log_z": steps.log_z,
-        "mean_log_reward": run.space.log_reward(walked.terminal).mean(dim=-1),
+        "mean_log_reward": space.log_reward(walked.terminal).mean(dim=-1),
         "log_z_bound": steps.increment.sum(dim=1).mean(dim=-1),
     }
 
@@ -165,15 +169,12 @@ def keep(window: Tensor, terminal: Tensor, step: Tensor) -> None:
 @torch.no_grad()
 def window_l1(run: Run, window: Tensor, drawn: int) -> Tensor:
     """sum over x of |share of x in the window - R(x)/Z|, [M]; nan where nothing has been drawn."""
-    target = torch.tensor(target_distribution(run.space), device=window.device)
-    counts = target.new_zeros(len(window), run.space.n_states + 1)
+    target = torch.tensor(target_distribution(run.graph), device=window.device)
+    counts = target.new_zeros(len(window), run.graph.n_states + 1)
     counts.scatter_add_(1, window.long(), torch.ones_like(window, dtype=target.dtype))
-    states = torch.tensor(run.space.terminal_states, device=window.device).long()
-    return (
-        (counts[:, states] / min(drawn, window.shape[1]) - target).abs().sum(dim=1)
-        if drawn
-        else torch.nan
-    )
+    states = torch.tensor(run.graph.terminal_states, device=window.device).long()
+    share = counts[:, states] / (min(drawn, window.shape[1]) if drawn else torch.nan)
+    return (share - target).abs().sum(dim=1)
 
 
 def _modes_found(run: Run, visited: Tensor) -> Tensor:

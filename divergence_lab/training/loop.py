@@ -219,20 +219,31 @@ def _result(run: Run, state: Progress, at: np.ndarray, seconds: float) -> Result
     shape = (len(run.rows), len(run.config["seeds"]))
     finite, moved = finite_and_moved(run, state.members, curves)
     drawn = 0 if run.config["exact"] else run.config["steps"] * run.config["batch"] * run.n_members
-    enumerated = isinstance(run.space, PointedDAG)
-    states = run.space.terminal_states if enumerated else None
-    coordinates = run.space.coordinates if enumerated else None
+    laws: dict[str, Any] = {
+        "terminal": None,
+        "target": None,
+        "terminal_states": None,
+        "coordinates": None,
+    }
+    if isinstance(run.space, PointedDAG):
+        states, coordinates = run.space.terminal_states, run.space.coordinates
+        laws = {
+            "terminal": final_law(run, state.members).reshape(*shape, -1),
+            "target": target_distribution(run.space),
+            "terminal_states": states,
+            "coordinates": None if coordinates is None else coordinates[states],
+        }
+        log_z_true = log_partition(run.space)
+    else:
+        log_z_true = run.space.log_z
     return Result(
         losses=tuple(name for name, _ in run.rows),
         learning_rates=tuple(rate for _, rate in run.rows),
         seeds=tuple(run.config["seeds"]),
         steps=at,
         metrics=curves,
-        terminal=final_law(run, state.members).reshape(*shape, -1) if enumerated else None,
-        target=target_distribution(run.space) if enumerated else None,
-        terminal_states=states,
-        coordinates=None if coordinates is None else coordinates[states],
-        log_z_true=log_partition(run.space) if enumerated else run.space.log_z,
+        **laws,
+        log_z_true=log_z_true,
         finite=finite,
         moved=moved,
         config=run.config,

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from torch import Tensor
 
-from divergence_lab.bridge import to_torch
+from divergence_lab.bridge.torch_loss import to_torch
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.training.schedules import ScheduleError, anneal_linex, blend, then
 

@@ -5,8 +5,9 @@ moves.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,6 +58,16 @@ def terms_of(loss: Loss | Schedule, fraction: float = 0.0) -> Terms | None:
     return getattr(loss, "terms", None)
 
 
+def losses_at(loss: Callable[..., Any], fractions: Sequence[float]) -> list[Callable[..., Any]]:
+    """The losses in force after these fractions of a run; one, of a loss that does not change."""
+    return [loss.at(at) for at in fractions] if isinstance(loss, Schedule) else [loss]
+
+
+def gradient_of(loss: Callable[..., Any]) -> Loss | None:
+    """g' of a loss that says it by itself, as those of `to_torch` do; else None."""
+    return loss.gradient if getattr(loss, "gives_gradient", False) else None  # pyright: ignore[reportFunctionMemberAccess] gives_gradient says so
+
+
 def then(first: Loss, second: Loss, at: float = 0.5, *, name: str = "then") -> Schedule:
     """g = first before the fraction `at` of the run, second from there on."""
     _check_fraction(at, "at")
@@ -71,12 +82,11 @@ def blend(first: Loss, second: Loss, *, shape: str = "cosine", name: str = "blen
 
     def at(fraction: float) -> Loss:
         share = weight(fraction)
-        parts = (terms_of(first), terms_of(second))
+        before, after = terms_of(first), terms_of(second)
         terms = None
-        if None not in parts:
-            terms = tuple(
-                (c * w, n, a) for w, part in zip((1 - share, share), parts) for c, n, a in part
-            )
+        if before is not None and after is not None:
+            weighted = ((1 - share, before), (share, after))
+            terms = tuple((c * w, n, a) for w, part in weighted for c, n, a in part)
         return _InForce(lambda x: (1 - share) * first(x) + share * second(x), terms)
 
     return Schedule(name, at)
@@ -133,7 +143,7 @@ class _Linex(torch.autograd.Function):
         )
 
     @staticmethod
-    def backward(ctx, upstream: Tensor):
+    def backward(ctx, upstream: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride] as torch documents it
         (x,) = ctx.saved_tensors
         slope = torch.expm1(ctx.alpha * x) / ctx.alpha if ctx.alpha else x
         return upstream * slope, None

@@ -35,7 +35,7 @@ from divergence_lab.training.arguments import (
     read_seeds,
     with_sizes,
 )
-from divergence_lab.training.schedules import Loss, Schedule, terms_of
+from divergence_lab.training.schedules import Loss, losses_at, terms_of
 from divergence_lab.training.trainable import TrainingError, check_losses
 
 LISTED = 100_000  # trajectories that exact training holds at most
@@ -86,6 +86,12 @@ class Run:
     @property
     def policy(self) -> Policy:
         return self.rollout.policy
+
+    @property
+    def graph(self) -> PointedDAG:
+        """The space where its states are listed."""
+        assert isinstance(self.space, PointedDAG)
+        return self.space
 
     @property
     def n_members(self) -> int:
@@ -142,7 +148,9 @@ def make_run(losses: Mapping[str, Loss], space: Space, arguments: Arguments) -> 
         raise TrainingError("weight_decay is Adam's; exact training of a table goes without")
     if drawn.backward:
         rollout = _with_target(rollout, space, arguments, device)
-    listed = _listed(space, losses, rollout, device) if arguments.exact else None
+    listed = None
+    if arguments.exact and isinstance(space, PointedDAG):
+        listed = _listed(space, losses, rollout, device)
     table = torch.tensor(
         [(rate, rate_log_z) for _, rate in rows], dtype=arguments.dtype, device=device
     )
@@ -221,9 +229,7 @@ def _steepness(loss: Loss, dtype: torch.dtype) -> float:
     settle.
     """
     beside = torch.tensor([-1e-3, 1e-3], dtype=dtype, requires_grad=True)
-    there = (
-        [loss.at(k / STAGES) for k in range(STAGES + 1)] if isinstance(loss, Schedule) else [loss]
-    )
+    there = losses_at(loss, [k / STAGES for k in range(STAGES + 1)])
     slopes = [torch.autograd.grad(one(beside).sum(), beside)[0] for one in there]
     return max(1.0, *(float(slope[1] - slope[0]) / 2e-3 for slope in slopes))
 

@@ -21,7 +21,7 @@ from divergence_lab.gflownet.optimiser import Ensemble, adam_step, ensemble, gra
 from divergence_lab.gflownet.rollouts import draw_residuals, empty_buffer
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.training.evaluation import keep, metric_names, seen
-from divergence_lab.training.schedules import Schedule, terms_of
+from divergence_lab.training.schedules import Schedule, gradient_of, terms_of
 from divergence_lab.training.settings import NATURAL, Run, is_natural
 
 STEEPEST = 1e35
@@ -171,7 +171,7 @@ def _update_exactly(run: Run, state: Progress, inputs: Inputs, fraction: float) 
 
 def _expected_total(run: Run, model: Flow, fraction: float) -> Tensor:
     """The same sum in expectation: every object weighted by how often it would be drawn."""
-    rollout, graph = run.rollout, run.space
+    rollout, graph = run.rollout, run.graph
     if run.listed is not None:
         found = listed_residuals(graph, rollout.objective, model, run.listed, rollout.sampler)
         return _total(run, found, fraction)
@@ -179,10 +179,11 @@ def _expected_total(run: Run, model: Flow, fraction: float) -> Tensor:
         return _total(
             run, expected_residuals(graph, rollout.objective, model, rollout.sampler), fraction
         )
-    of_loss = [
-        expected_tb(graph, members, terms_of(loss, fraction), rollout.sampler)
-        for loss, members in zip(run.losses.values(), model.split(len(run.losses)), strict=True)
-    ]
+    of_loss = []
+    for loss, members in zip(run.losses.values(), model.split(len(run.losses)), strict=True):
+        terms = terms_of(loss, fraction)
+        assert terms is not None  # else all trajectories are listed
+        of_loss.append(expected_tb(graph, members, terms, rollout.sampler))
     return torch.cat(of_loss).sum()
 
 
@@ -196,9 +197,6 @@ def _total(run: Run, found: Residuals, fraction: float) -> Tensor:
         loss = loss.at(fraction) if isinstance(loss, Schedule) else loss
         # of a loss that says g' by itself, g' x with g' held constant will do, and costs half
         # cut far out, so that a sum of gradients stays finite in float32
-        values.append(
-            loss.gradient(x).clamp(-STEEPEST, STEEPEST) * x
-            if getattr(loss, "gives_gradient", False)
-            else loss(x)
-        )
+        slope = gradient_of(loss)
+        values.append(loss(x) if slope is None else slope(x).clamp(-STEEPEST, STEEPEST) * x)
     return (found.weight * torch.cat(values)).sum() / found.x.shape[-1]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from divergence_lab.inputs import InputError
-from divergence_lab.training.schedules import Loss, Schedule
+from divergence_lab.training.schedules import Loss, Schedule, gradient_of, losses_at
 
 PROBES = (-4.0, -1.0, -0.1, 0.1, 1.0, 4.0)
 FRACTIONS = (0.0, 0.5, 1.0)  # of the run, at which a loss that changes is looked at
@@ -41,14 +41,12 @@ def check_losses(
                 "function of a tensor, such as "
                 "divergence_lab.to_torch(divergence_lab.loss('quadratic'))"
             )
-        for one in (
-            [loss.at(fraction) for fraction in FRACTIONS] if isinstance(loss, Schedule) else [loss]
-        ):
+        for one in losses_at(loss, FRACTIONS):
             _check(name, one, device, dtype)
     return dict(losses)
 
 
-def _check(name: str, loss: Loss, device: torch.device, dtype: torch.dtype) -> None:
+def _check(name: str, loss: Callable[..., Any], device: torch.device, dtype: torch.dtype) -> None:
     leaf = torch.tensor([[PROBES[:3], PROBES[3:]]], device=device, dtype=dtype, requires_grad=True)
     (x,) = (leaf * 1).unbind(0)  # in a run, too, residuals are computed, and one of several parts
     value = _called(name, loss, x)
@@ -81,8 +79,8 @@ def _check(name: str, loss: Loss, device: torch.device, dtype: torch.dtype) -> N
             f"loss {name!r} returns a tensor on {value.device} for residuals on "
             f"{x.device}; keep it there"
         )
-    if getattr(loss, "gives_gradient", False):
-        _called(name, loss.gradient, x)
+    if (slope := gradient_of(loss)) is not None:
+        _called(name, slope, x)
     elif not _reaches(name, value, leaf):
         raise TrainingError(
             f"loss {name!r} has no gradient: it is constant, or computed where autograd "
