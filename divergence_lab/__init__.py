@@ -52,8 +52,6 @@ _HOME = {
     "write_report": "report.page",
 }
 
-__all__ = [*_HOME, "__version__"]
-
 
 class Room(ModuleType):
     """A package that loads its public names when they are first used, from where `_HOME` says they
@@ -78,6 +76,13 @@ class Room(ModuleType):
         if isinstance(value, ModuleType) and vars(self)["_HOME"].get(name) == name:
             value = getattr(value, name, value)
         super().__setattr__(name, value)
+
+
+def open_room(name: str, home: dict[str, str], kind: type[Room] = Room) -> None:
+    """Give a package its public names, each with the module below it that holds it."""
+    package = sys.modules[name]
+    vars(package).update(_HOME=home, __all__=[*home])
+    package.__class__ = kind
 
 
 # Modules that users may have imported and that have moved.
@@ -120,9 +125,9 @@ class _Moved(MetaPathFinder):
             raise ModuleNotFoundError(f"{fullname} is now {__name__}.{_MOVED[old]}", name=fullname)
 
 
-sys.modules[__name__].__class__ = Room
+open_room(__name__, _HOME)
 sys.meta_path.append(_Moved())  # last: only what nothing else finds
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*_HOME, "__version__"]

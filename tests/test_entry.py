@@ -13,6 +13,7 @@ import divergence_lab as dl
 from divergence_lab.cli.main import main
 from divergence_lab.results.result import NeverMoved
 from divergence_lab.training import loop as training
+from divergence_lab.training import schedule_texts
 from divergence_lab.training.schedules import then
 from divergence_lab.training.trainable import TrainingError
 
@@ -262,8 +263,6 @@ def test_a_run_that_goes_on_says_it_of_the_whole(tmp_path):
 
 
 def test_the_command_says_who_never_moved(monkeypatch, capsys):
-    import divergence_lab.training.schedule_texts
-
     command = [
         "train",
         "quadratic",
@@ -282,7 +281,7 @@ def test_the_command_says_who_never_moved(monkeypatch, capsys):
         True,
         True,
     ] and printed.err == ""
-    monkeypatch.setattr(divergence_lab.schedule_texts, "read_schedules", lambda texts, read: STILL)
+    monkeypatch.setattr(schedule_texts, "read_schedules", lambda texts, read: STILL)
     assert main([*command, "--json"]) == 0
     printed = capsys.readouterr()
     runs = json.loads(printed.out)["runs"]

@@ -6,20 +6,9 @@ gradient on simplices
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
-from divergence_lab import Room
-
-_HOME = {
-    "Audit": "auditing",
-    "audit": "auditing",
-    "to_json": "auditing",
-    "Problem": "problems",
-    "AuditError": "subjects",
-}
-
-__all__ = [*_HOME]
+from divergence_lab import Room, open_room
 
 
 class _Callable(Room):
@@ -30,4 +19,14 @@ class _Callable(Room):
         return self.audit(*arguments, **named)
 
 
-sys.modules[__name__].__class__ = _Callable
+open_room(
+    __name__,
+    {
+        "Audit": "auditing",
+        "audit": "auditing",
+        "to_json": "auditing",
+        "Problem": "problems",
+        "AuditError": "subjects",
+    },
+    _Callable,
+)

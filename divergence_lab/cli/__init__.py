@@ -1,11 +1,5 @@
 """The command line."""
 
-import sys
+from divergence_lab import open_room
 
-from divergence_lab import Room
-
-_HOME = {"main": "main"}
-
-__all__ = [*_HOME]
-
-sys.modules[__name__].__class__ = Room
+open_room(__name__, {"main": "main"})

@@ -1,11 +1,5 @@
 """Figures and the page."""
 
-import sys
+from divergence_lab import open_room
 
-from divergence_lab import Room
-
-_HOME = {"write_report": "page"}
-
-__all__ = [*_HOME]
-
-sys.modules[__name__].__class__ = Room
+open_room(__name__, {"write_report": "page"})

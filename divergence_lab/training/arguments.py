@@ -124,7 +124,7 @@ def check_choices(arguments: Arguments, graph: Space) -> None:
     enumerated = isinstance(graph, PointedDAG)
     if not isinstance(graph, PointedDAG | GeneratedDAG):
         raise TrainingError(
-            f"graph is a {type(arguments.graph).__name__}; give a graph, such as "
+            f"graph is a {type(graph).__name__}; give a graph, such as "
             "divergence_lab.space_from_text('hypergrid:2x8')"
         )
     if arguments.dtype not in DTYPES:

@@ -1,11 +1,5 @@
 """All of it for one loss, or for one generator, within a budget."""
 
-import sys
+from divergence_lab import open_room
 
-from divergence_lab import Room
-
-_HOME = {"derive": "derivation", "Derivation": "derivation", "invert": "inversion"}
-
-__all__ = [*_HOME]
-
-sys.modules[__name__].__class__ = Room
+open_room(__name__, {"derive": "derivation", "Derivation": "derivation", "invert": "inversion"})

@@ -3,17 +3,9 @@
 It imports `theory.expressions` and nothing else of the package.
 """
 
-import sys
+from divergence_lab import open_room
 
-from divergence_lab import Room
-
-_HOME = {
-    "check": "documents",
-    "check_one": "documents",
-    "Report": "documents",
-    "Failure": "documents",
-}
-
-__all__ = [*_HOME]
-
-sys.modules[__name__].__class__ = Room
+open_room(
+    __name__,
+    {"check": "documents", "check_one": "documents", "Report": "documents", "Failure": "documents"},
+)

@@ -1,21 +1,18 @@
 """Constants between divergences, Pinsker bounds, hockey sticks, the log Z that a loss prefers."""
 
-import sys
+from divergence_lab import open_room
 
-from divergence_lab import Room
-
-_HOME = {
-    "best_constant": "bounds",
-    "Comparison": "comparison",
-    "compare": "comparison",
-    "hockey_stick_weights": "hockey_stick",
-    "biases_log_z": "normaliser",
-    "keeps_direction": "wrong_log_z",
-    "optimal_log_z": "normaliser",
-    "pinsker": "pinsker",
-    "repelling_residuals": "wrong_log_z",
-}
-
-__all__ = [*_HOME]
-
-sys.modules[__name__].__class__ = Room
+open_room(
+    __name__,
+    {
+        "best_constant": "bounds",
+        "Comparison": "comparison",
+        "compare": "comparison",
+        "hockey_stick_weights": "hockey_stick",
+        "biases_log_z": "normaliser",
+        "keeps_direction": "wrong_log_z",
+        "optimal_log_z": "normaliser",
+        "pinsker": "pinsker",
+        "repelling_residuals": "wrong_log_z",
+    },
+)
