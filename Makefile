@@ -1,5 +1,6 @@
 # make report   set up .venv and run the main job      (LOSSES="quadratic 'exp(x)-x-1'" for your own)
-# make test     set up .venv and run the whole test suite
+# make test     set up .venv, lint, and run the whole test suite
+# make lint     ruff (rules and format) and pyright
 # make test-slow   the long hunts, meant for an hour on two cores
 # make app      set up .venv and open the loss designer   (PORT=2718; HEADLESS=1 opens no browser)
 PYTHON ?= python3
@@ -12,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: report app test test-slow figures notebooks paper docs clean
+.PHONY: report app lint test test-slow figures notebooks paper docs clean
 
 report: $(READY)
 	$(BIN)/divergence-lab report $(LOSSES) --out $(OUT)
@@ -20,7 +21,13 @@ report: $(READY)
 app: $(READY)
 	MARIMO_SKIP_UPDATE_CHECK=1 $(BIN)/python -m marimo run divergence_lab/app/page.py --port $(PORT) $(if $(HEADLESS),--headless)
 
-test: $(READY)
+lint: $(READY)
+	$(BIN)/ruff check --quiet
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/pyright
+	$(BIN)/python benchmarks/types_of_theory.py
+
+test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 test-slow: $(READY)

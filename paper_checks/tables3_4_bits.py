@@ -230,7 +230,9 @@ def probe(
             torch.float32,
         )
         leaves = {key: value.detach().clone().requires_grad_() for key, value in parameters.items()}
-        found, _ = draw_residuals(rollout, leaves, noise.repeat(len(losses), 1, 1), torch.empty(0), 0)
+        found, _ = draw_residuals(
+            rollout, leaves, noise.repeat(len(losses), 1, 1), torch.empty(0), 0
+        )
         weight = found.weight.expand_as(found.x)
         total = sum(
             (weight[k] * g(found.x[k : k + 1])[0]).sum() / BATCH for k, g in enumerate(losses)
