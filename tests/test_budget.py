@@ -205,12 +205,12 @@ def test_an_answer_that_came_too_late_is_none_whenever_it_is_looked_at():
             sys.executable,
             "-c",
             textwrap.dedent("""
-        from divergence_lab.theory.budget import processes
+        from divergence_lab.theory.budget import pipes, processes
         from divergence_lab.theory.budget.asking import OutOfTime, allow_fork, within
         from tests.test_budget import calculate
         allow_fork()
         # it never looks
-        processes.LOOK_SECONDS, processes._Meter.left = 5.0, lambda meter, limit: 5.0
+        pipes.LOOK_SECONDS, processes._Meter.left = 5.0, lambda meter, limit: 5.0
         try:
             within(0.1, calculate, 0.4)
         except OutOfTime:

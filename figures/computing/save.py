@@ -163,7 +163,7 @@ def curves() -> dict:
     figures draw.
     """
 
-    def example(family: catalogue.losses.NamedLoss) -> str:
+    def example(family: catalogue.NamedLoss) -> str:
         values = ", ".join(filter(None, family.parameters.values()))
         return next(iter(family.examples), values)
 

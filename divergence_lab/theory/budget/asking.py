@@ -16,16 +16,8 @@ import pickle
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from divergence_lab.theory.budget.processes import (
-    DIED,
-    FAILURE,
-    OUT_OF_TIME,
-    PART,
-    Gone,
-    Relay,
-    Worker,
-    in_worker,
-)
+from divergence_lab.theory.budget.pipes import DIED, FAILURE, OUT_OF_TIME, PART, Gone
+from divergence_lab.theory.budget.processes import Worker, in_worker
 from divergence_lab.theory.budget.processor_time import (
     OutOfTime,
     be_patient,
@@ -34,6 +26,7 @@ from divergence_lab.theory.budget.processor_time import (
     left_until,
     patient,
 )
+from divergence_lab.theory.budget.relay import Relay
 
 __all__ = [
     "OutOfTime",
@@ -62,10 +55,7 @@ def within(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any
     Raises OutOfTime after `seconds` of the processor and SearchFailed when it raised. `function` is
     a module-level function; arguments and answer must pickle.
     """
-    answer = None
-    for _, answer in _ask([seconds], function, arguments):
-        pass
-    return answer
+    return [*_ask([seconds], function, arguments)][-1][1]
 
 
 def stream(

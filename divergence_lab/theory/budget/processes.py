@@ -18,24 +18,20 @@ clock.
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import inspect
 import mmap
 import os
 import pickle
-import select
 import signal
-import struct
-import subprocess
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import NoReturn
+from collections.abc import Iterator, Sequence
+from functools import partial
 
+from divergence_lab.theory.budget.pipes import ANSWER, FAILURE, PART, Gone, read_frame, write_frame
 from divergence_lab.theory.budget.processor_time import (
     OutOfTime,
     asked,
@@ -48,24 +44,9 @@ from divergence_lab.theory.budget.processor_time import (
 MEMORY_LIMIT_BYTES = 4 << 30
 # How deep a question may recurse, from where it begins: whoever asks, and from however deep a call.
 DEPTH_LIMIT = 1000
-# How long the end of a relay is waited for; it ends as soon as its pipe closes.
-RELAY_SECONDS = 5.0
-# Python and SymPy must have started after this; it is not counted as search.
-START_SECONDS = 600.0
-# An asker looks this often at what its worker has used.
-LOOK_SECONDS = 0.05
 # A worker that uses less than so much of the processor for so long by the clock waits for something
 # that never comes.
 HUNG_USES, HUNG_SECONDS = 0.02, 30.0
-
-PART, ANSWER, FAILURE, OUT_OF_TIME, DIED = b"P", b"A", b"F", b"T", b"D"
-_FRAME = struct.Struct(
-    "<cdIQ"
-)  # kind, processor seconds used, searches ended for lack of time, length of what follows
-
-
-class Gone(Exception):
-    """The process at the other end of a pipe has ended."""
 
 
 class _Meter:
@@ -105,41 +86,6 @@ class _Meter:
 # --- pipes
 
 
-def _write(pipe: int, kind: bytes, content: bytes, used: float = 0.0, cut: int = 0) -> None:
-    data = memoryview(_FRAME.pack(kind, used, cut, len(content)) + content)
-    while data:
-        data = data[os.write(pipe, data) :]
-
-
-def _read(
-    pipe: int, left: Callable[[], float] | None = None, watched: int | None = None
-) -> tuple[bytes, float, int, bytes]:
-    """(kind, processor seconds, searches cut short, content).
-
-    `left` tells the seconds left, or raises; `watched` is a pipe that turns readable only when the
-    process behind it has ended.
-    """
-    kind, used, cut, size = _FRAME.unpack(_read_bytes(pipe, _FRAME.size, left, watched))
-    return kind, used, cut, _read_bytes(pipe, size, left, watched)
-
-
-def _read_bytes(
-    pipe: int, count: int, left: Callable[[], float] | None, watched: int | None
-) -> bytes:
-    data = bytearray()
-    while len(data) < count:
-        # nothing is used faster than by the clock, save by several threads
-        wait = None if left is None else min(LOOK_SECONDS, max(0.002, left()))
-        ready = select.select([pipe] if watched is None else [pipe, watched], [], [], wait)[0]
-        if not ready:
-            continue
-        chunk = os.read(pipe, min(count - len(data), 1 << 20)) if pipe in ready else b""
-        if not chunk:
-            raise Gone
-        data += chunk
-    return bytes(data)
-
-
 # --- a worker, seen from its asker
 
 _depth = 0  # how many askers stand above this process
@@ -149,6 +95,12 @@ _my_pipes: tuple[int, ...] = ()  # by which this process answers, if it does
 def in_worker() -> bool:
     """Is this process one that answers questions?"""
     return _depth > 0
+
+
+def answer_through(question: int, answer: int) -> None:
+    """This process answers by these pipes, and no worker that it forks keeps them."""
+    global _my_pipes
+    _my_pipes = (question, answer)
 
 
 class Worker:
@@ -221,13 +173,15 @@ class Worker:
         """
         meter, cut_before = _Meter(self), asked.cut
         try:
-            _write(self.to_child, ANSWER, call)
+            write_frame(self.to_child, ANSWER, call)
         except OSError:
             raise Gone from None
         kind, number = PART, 0
         while kind == PART:
             limit = limits[min(number, len(limits) - 1)]
-            kind, used, cut, content = _read(self.from_child, lambda: meter.left(limit), watched)
+            kind, used, cut, content = read_frame(
+                self.from_child, partial(meter.left, limit), watched
+            )
             meter.note(used)
             asked.cut = cut_before + cut
             if used > limit:  # it came between two looks: when they are made decides nothing
@@ -251,7 +205,7 @@ def _take_standard_numbers() -> None:
 
 
 def _become_worker(question: int, answer: int, worker: Worker) -> None:
-    global _depth, _my_pipes
+    global _depth
     _end_with(worker.asker)
     if worker.leads_group:
         with contextlib.suppress(OSError):
@@ -261,7 +215,8 @@ def _become_worker(question: int, answer: int, worker: Worker) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nowhere, standard)
-    _depth, _my_pipes = _depth + 1, (question, answer)
+    _depth += 1
+    answer_through(question, answer)
     show(worker.asked)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     sys.setrecursionlimit(DEPTH_LIMIT + sum(1 for _ in traceback.walk_stack(None)))
@@ -289,7 +244,7 @@ def _serve(question: int, answer: int) -> None:
     """The worker's loop: read a question, answer it, until the pipe closes."""
     while True:
         try:
-            module, name, arguments, seconds, asked.patience = pickle.loads(_read(question)[3])
+            module, name, arguments, seconds, asked.patience = pickle.loads(read_frame(question)[3])
         except Gone:
             return
         signal.setitimer(
@@ -303,7 +258,7 @@ def _serve(question: int, answer: int) -> None:
             found = function(*arguments)
             if inspect.isgenerator(found):
                 for part in found:
-                    _write(
+                    write_frame(
                         answer, PART, pickle.dumps(part), clock() - started, asked.cut - cut_before
                     )
                 found = None
@@ -313,7 +268,7 @@ def _serve(question: int, answer: int) -> None:
         ) as error:  # every failure of a search is an answer: the caller decides what it means
             last, content = FAILURE, _failure(error)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        _write(answer, last, content, clock() - started, asked.cut - cut_before)
+        write_frame(answer, last, content, clock() - started, asked.cut - cut_before)
 
 
 def _failure(error: Exception) -> bytes:
@@ -325,135 +280,3 @@ def _failure(error: Exception) -> bytes:
         pickle.loads(content)
         return content
     return pickle.dumps((text, None))
-
-
-# --- the relay
-
-
-class Relay:
-    """A process of its own that passes questions to a worker it forks, and ends that worker when
-    its time is over.
-    """
-
-    def __init__(self) -> None:
-        self.asker = os.getpid()
-        # -P and full paths: the folder that the asker happens to stand in is none to import from
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                "-c",
-                "from divergence_lab.theory.budget import processes; processes.relay()",
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_folders())},
-        )
-        try:
-            given_up = time.monotonic() + START_SECONDS
-            _read(self.process.stdout.fileno(), lambda: _before(given_up))
-        except (
-            BaseException
-        ):  # Ctrl-C as well: no process is left behind, and whatever it was goes on up
-            self.end()
-            raise
-
-    def alive(self) -> bool:
-        """Can it be asked, by this process?"""
-        return self.asker == os.getpid() and self.process.poll() is None
-
-    def end(self) -> None:
-        """Let it end its worker and itself; it does so as soon as its pipe closes."""
-        if self.asker != os.getpid():
-            return
-        for stream in (self.process.stdin, self.process.stdout):
-            with contextlib.suppress(OSError):
-                stream.close()
-        try:
-            self.process.wait(RELAY_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-    def answers(
-        self, call: bytes, limits: Sequence[float]
-    ) -> Iterator[tuple[bytes, float, int, bytes]]:
-        """As those of a worker; the relay counts the time, and outlives a worker that it had to
-        end.
-        """
-        asked_before, cut_before = asked.seconds, asked.cut
-        try:
-            _write(self.process.stdin.fileno(), ANSWER, pickle.dumps((list(limits), call)))
-        except OSError:
-            raise Gone from None
-        kind = PART
-        while kind == PART:
-            kind, used, cut, content = _read(self.process.stdout.fileno())
-            count(asked_before + used)
-            asked.cut = cut_before + cut
-            yield kind, used, cut, content
-
-
-def _import_folders() -> list[str]:
-    """Where this process imports from, as full paths without the folder it stands in; this
-    package is among them.
-    """
-    folders = [os.path.abspath(folder) for folder in sys.path if folder]
-    home = str(Path(__file__).resolve().parents[3])
-    return folders if home in folders else [home, *folders]
-
-
-def _before(moment: float) -> float:
-    left = moment - time.monotonic()
-    if left <= 0:
-        raise Gone
-    return left
-
-
-def relay() -> NoReturn:
-    """The relay's loop, from standard input to standard output, until its asker is gone."""
-    global _my_pipes
-    import sympy  # noqa: F401  (paid here once, not within the first question's time)
-
-    _my_pipes = (0, 1)
-    _write(1, ANSWER, b"")
-    worker = None
-    while True:
-        try:
-            limits, call = pickle.loads(_read(0)[3])
-        except Gone:
-            if worker is not None:
-                worker.end()
-            os._exit(0)
-        if worker is None or not worker.alive():
-            _import_for(call)
-            worker = Worker()
-        asked_before = asked.seconds
-        try:
-            for kind, used, cut, content in worker.answers(call, limits, watched=0):
-                _write(1, kind, content, used, cut)
-        except OSError:  # the asker is gone: the next reading says so
-            worker.end()
-        except (OutOfTime, Gone) as reason:
-            worker.end()
-            with contextlib.suppress(OSError):
-                _write(
-                    1,
-                    OUT_OF_TIME if isinstance(reason, OutOfTime) else DIED,
-                    b"",
-                    asked.seconds - asked_before,
-                )
-
-
-def _import_for(call: bytes) -> None:
-    """Import what the question needs, so that every worker forked from here has it.
-
-    Reading the call does that.
-    """
-    with contextlib.suppress(Exception):
-        importlib.import_module(pickle.loads(call)[0])
-    gc.collect()
-    gc.freeze()  # shared with every worker: the collector need not touch it, and so copy it

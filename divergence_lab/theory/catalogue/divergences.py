@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from divergence_lab.theory.catalogue.losses import AMARI, HU
+from divergence_lab.theory.catalogue.entries import AMARI, HU
 
 F_GAN = "Nowozin, Cseke and Tomioka, NeurIPS 2016 (f-GAN)"
 LIN = "Lin, IEEE Trans. Inf. Theory 37, 1991"
