@@ -15,8 +15,10 @@ import sympy as sp
 from divergence_lab.cli.main import main
 from divergence_lab.theory.answers.derivation import derive, to_json
 from divergence_lab.theory.checker.documents import check_one
-from divergence_lab.theory.design.search import Designed, design, designed_to_json, prove
-from divergence_lab.theory.design.wishes import DesignError, read_wishes
+from divergence_lab.theory.design.proofs import Designed, designed_to_json, prove
+from divergence_lab.theory.design.reading import read_wishes
+from divergence_lab.theory.design.search import design
+from divergence_lab.theory.design.wishes import DesignError
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.symbols import x
 

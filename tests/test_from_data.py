@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from divergence_lab.theory.design import search as room
+from divergence_lab.theory.design import proofs as room
 from divergence_lab.theory.design.blocks import allowed, blocks, needs
 from divergence_lab.theory.design.from_data import fit_to_residuals, fit_to_tradeoffs
 from divergence_lab.theory.design.mixtures import simplest
-from divergence_lab.theory.design.search import DesignError, design, prove
-from divergence_lab.theory.design.wishes import LINEAR, read_wishes
+from divergence_lab.theory.design.proofs import prove
+from divergence_lab.theory.design.reading import read_wishes
+from divergence_lab.theory.design.search import design
+from divergence_lab.theory.design.wishes import LINEAR, DesignError
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.symbols import x
 

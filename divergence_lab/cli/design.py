@@ -24,7 +24,7 @@ from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.syntax import shown
 
 if TYPE_CHECKING:
-    from divergence_lab.theory.design.search import Designed
+    from divergence_lab.theory.design.proofs import Designed
 
 FORMS = ("torch", "jax", "torchgfn", "latex")
 Command = Callable[..., argparse.ArgumentParser]
@@ -124,7 +124,8 @@ def add_commands(command: AddCommand) -> None:
 
 
 def _design(options: argparse.Namespace) -> int:
-    from divergence_lab.theory.design.search import design, designed_to_json
+    from divergence_lab.theory.design.proofs import designed_to_json
+    from divergence_lab.theory.design.search import design
 
     wishes: dict[str, Any] = dict(
         zero_forcing=options.zero_forcing,

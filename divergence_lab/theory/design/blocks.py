@@ -15,7 +15,8 @@ from functools import cached_property, lru_cache
 
 import sympy as sp
 
-from divergence_lab.theory.design.wishes import HALF, LINEAR, QUADRATIC, Growth, Wishes
+from divergence_lab.theory.design.clashes import HALF
+from divergence_lab.theory.design.wishes import LINEAR, QUADRATIC, Growth, Wishes
 from divergence_lab.theory.expressions.parsing import parse
 from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x

@@ -1,9 +1,9 @@
 """From data to the nearest loss of a class: trade-offs between residuals, and residuals themselves.
 
-    trade-offs   g(x_i) = r g(x_j)                                             weight means g, the penalty
-    residuals    min_g  E[(g'(r) - s(r))^2],  s = -(log density of r)'         the maximum-likelihood score
+    trade-offs   g(x_i) = r g(x_j)
+    residuals    min_g  E[(g'(r) - s(r))^2],  s = -(log density of r)'
 
-The second is score matching: by parts E[g' s] = E[g''], so the criterion is E[g'^2] - 2 E[g''] up
+The weight in a trade-off is g, the penalty; s is the maximum-likelihood score. The second is score matching: by parts E[g' s] = E[g''], so the criterion is E[g'^2] - 2 E[g''] up
 to a constant, and no density is estimated (Hyvarinen, J. Mach. Learn. Res. 6, 2005). Both are
 convex in the weights of building blocks.
 """
@@ -17,8 +17,10 @@ import sympy as sp
 
 from divergence_lab.theory.design.blocks import Block, allowed, blocks, hockey_sticks, needs
 from divergence_lab.theory.design.mixtures import cheapest, readable_weights, simplest
-from divergence_lab.theory.design.search import TOLERANCE, Designed, Met, prove, shortest
-from divergence_lab.theory.design.wishes import DesignError, Wishes, number, read_wishes
+from divergence_lab.theory.design.proofs import TOLERANCE, Designed, Met, prove
+from divergence_lab.theory.design.reading import read_number, read_wishes
+from divergence_lab.theory.design.search import shortest
+from divergence_lab.theory.design.wishes import DesignError, Wishes
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.pieces import Pieces
 from divergence_lab.theory.expressions.printing import write
@@ -60,7 +62,7 @@ def fit_to_tradeoffs(
     import numpy as np
 
     rows = [
-        (number(a, "a residual"), number(b, "a residual"), number(r, "a ratio"))
+        (read_number(a, "a residual"), read_number(b, "a residual"), read_number(r, "a ratio"))
         for a, b, r in table
     ]
     if not rows:

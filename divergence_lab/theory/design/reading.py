@@ -1,0 +1,105 @@
+"""Wishes from texts and numbers, checked for clashes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import sympy as sp
+
+from divergence_lab.theory.design.clashes import refuse_clashes
+from divergence_lab.theory.design.wishes import LINEAR, QUADRATIC, DesignError, Growth, Wishes
+from divergence_lab.theory.expressions import constants
+from divergence_lab.theory.expressions.parsing import parse_number
+from divergence_lab.theory.expressions.printing import write
+from divergence_lab.theory.expressions.syntax import ExpressionError, shown
+
+
+def read_wishes(
+    zero_forcing: bool | None = None,
+    zero_avoiding: bool | None = None,
+    symmetric: bool = False,
+    even: bool = False,
+    bounded_gradient: bool = False,
+    bounded_second_moment: bool = False,
+    curvature: object = None,
+    penalties: Mapping[object, object] | None = None,
+    left_growth: str | None = None,
+    right_growth: str | None = None,
+) -> Wishes:
+    """Wishes from numbers and texts ("1/3", 0.5, 2), checked for clashes.
+
+    Raises DesignError naming two that clash.
+    """
+    c = None if curvature is None else read_number(curvature, "the curvature at 0")
+    if c is not None and not c.is_positive:
+        raise DesignError(f"the curvature at 0 is {write(c)}: give a positive number")
+    pairs = tuple(
+        (read_number(at, "the residual of a penalty"), read_number(value, "a penalty"))
+        for at, value in (penalties or {}).items()
+    )
+    for at, value in pairs:
+        if at == 0:
+            raise DesignError("a penalty at x = 0 is 0 for every loss: give another residual")
+        if not value.is_positive:
+            raise DesignError(
+                f"the penalty {write(value)} at x = {write(at)} is not positive: every "
+                "loss is, away from 0"
+            )
+    if any(constants.equal(a, b) for (a, _), (b, _) in combinations(pairs, 2)):
+        raise DesignError("two penalties are given at the same residual: keep one of them")
+    found = Wishes(
+        zero_forcing,
+        zero_avoiding,
+        symmetric,
+        even,
+        bounded_gradient,
+        bounded_second_moment,
+        c,
+        tuple(sorted(pairs, key=lambda pair: float(pair[0]))),
+        read_growth(left_growth),
+        read_growth(right_growth),
+    )
+    refuse_clashes(found)
+    return found
+
+
+def read_number(given: object, what: str) -> sp.Expr:
+    """An exact real number from a text, an int, a float (as it is written: 0.1 is 1/10) or a
+    SymPy number.
+    """
+    if isinstance(given, sp.Expr) and given.is_real and given.is_finite:
+        return given
+    try:
+        return parse_number(str(given), what)
+    except ExpressionError as reason:
+        raise DesignError(str(reason)) from None
+
+
+def read_growth(text: str | None) -> Growth | None:
+    """ "linear", "quadratic", "power:3/2" or "exponential:1"; None stays None."""
+    if text is None:
+        return None
+    kind, colon, rate = str(text).strip().partition(":")
+    if not colon and kind == "linear":
+        return LINEAR
+    if not colon and kind == "quadratic":
+        return QUADRATIC
+    if not colon and kind == "bounded":
+        raise DesignError(
+            "the growth 'bounded' and a convex loss clash: a convex loss with its only "
+            "minimum at 0 grows "
+            "at least like |x| on either side; ask for 'linear', or for --bounded-gradient"
+        )
+    if colon and kind in ("power", "exponential"):
+        value = read_number(rate, f"the rate of the growth {shown(text)}")
+        if not value.is_Rational or not value > (1 if kind == "power" else 0):
+            raise DesignError(
+                f"the growth {shown(text)} needs a rational rate above "
+                f"{1 if kind == 'power' else 0}"
+            )
+        return Growth(kind, value)
+    raise DesignError(
+        f"the growth {shown(text)} is not known: write linear, quadratic, power:3 or "
+        "exponential:1/2"
+    )
