@@ -161,10 +161,10 @@ def test_the_first_functions_have_examples():
         for file in EXAMPLES
     }
     assert shown >= {
-        "theory.loss",
-        "theory.divergence",
-        "theory.decision",
-        "theory.design",
+        "theory.divergence.loss",
+        "theory.divergence.closed_form",
+        "theory.verdicts.decision",
+        "theory.design.search",
         "graphs.dag",
     }
 

@@ -20,6 +20,7 @@ from divergence_lab.gflownet.listed.exact import target_distribution
 from divergence_lab.graphs.dag import clamp_log_reward
 from divergence_lab.graphs.texts import graph_from_text
 from divergence_lab.results.metrics import sampling_floor
+from divergence_lab.training import loop
 from divergence_lab.training.evaluation import keep, window_l1
 from divergence_lab.training.loop import train
 from divergence_lab.training.settings import TrainingError
@@ -400,7 +401,7 @@ def test_molecules_run_on_qed_named_as_such_and_a_stopped_run_goes_on(
     )
     check, _, sampled = figure5
     monkeypatch.setattr(sampled, "OBJECTIVES", ("tb",))
-    monkeypatch.setattr(dl.training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     size = {**check.SIZES["quick"], "steps": 7, "width": 8, "depth": 1}
     monkeypatch.setitem(check.SIZES, "quick", size)
     assert check.main(["--device", "cpu", "--out", str(tmp_path / "whole")]) == 0

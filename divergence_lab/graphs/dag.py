@@ -213,8 +213,8 @@ def from_edges(
     size.
 
         >>> import divergence_lab as dl
-        >>> diamond = dl.from_edges([("s", "a"), ("s", "b"), ("a", "x"), ("b", "x")], {"x": 0.0,
-        "b": 1.0})
+        >>> edges = [("s", "a"), ("s", "b"), ("a", "x"), ("b", "x")]
+        >>> diamond = dl.from_edges(edges, {"x": 0.0, "b": 1.0})
         >>> diamond.n_states, diamond.terminal_states.size
         (4, 2)
     """

@@ -25,24 +25,9 @@ BESIDE = {
     "paper_checks": ("*.md", "*.png", "*.svg", "**/*.png", "**/*.svg"),
     "figures": ("*.md", "*.png", "*.svg"),
 }
-# the reference: a page for each, with the modules whose public names it shows
-REFERENCE = {
-    "theory": "loss divergence derivation decision verdict certificate checker values inversion "
-    "samplers transforms recognition "
-    "hockey_stick bounds pinsker normaliser design wishes from_data catalogue expressions symbols",
-    "graphs": (
-        "dag children generated hypergrid bits sets trees molecules fragments block_trees "
-        "environments"
-    ),
-    "gflownet": (
-        "objectives samplers policies transformer mpnn flow exact expected estimates visits "
-        "theorem sampling walks optimiser devices"
-    ),
-    "audit": "auditing probing identifying problems claims simplices subjects",
-    "molecules": "scoring proxy weights fragments",
-    "bridge": "torch_loss verified ranges rounding programs formula generators",
-    "": "export training schedules sweeps results metrics plots verification bench report",
-}
+# the reference: a page for each of these rooms
+REFERENCE = ("theory", "graphs", "bridge", "gflownet", "theorem", "training", "results", "report")
+REFERENCE += ("audit", "bench")
 LINK = re.compile(r"\[([^\[\]]*)\]\(([^)\s]+)\)")
 # TeX in the HTML of a page, and in that of a notebook, where code and scripts are left as they are
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
@@ -90,8 +75,7 @@ def reference_pages() -> dict[str, str]:
         "|---|---|---|",
     ]
     for name, module in public_names():
-        group = module.partition(".")[0] if "." in module else ""
-        page = f"{group or 'package'}.md"
+        page = f"{module.partition('.')[0]}.md"
         what = first_sentence(module, name)
         lines.append(
             "| "
@@ -99,13 +83,24 @@ def reference_pages() -> dict[str, str]:
             f"| `{module}` | {what} |"
         )
     pages = {"reference/index.md": "\n".join(lines)}
-    for group, modules in REFERENCE.items():
-        dotted = [
-            f"divergence_lab.{group + '.' if group else ''}{module}" for module in modules.split()
-        ]
-        body = "\n\n".join(f"::: {module}" for module in dotted)
-        pages[f"reference/{group or 'package'}.md"] = f"# {group or 'The package'}\n\n{body}\n"
+    for room in REFERENCE:
+        shown = [*shown_modules(room), *(m for _, m in public_names() if m.startswith(f"{room}."))]
+        body = "\n\n".join(f"::: divergence_lab.{module}" for module in dict.fromkeys(shown))
+        pages[f"reference/{room}.md"] = f"# {room}\n\n{body}\n"
     return pages
+
+
+def shown_modules(room: str) -> list[str]:
+    """The modules that hold the names of a room's face and of those of the rooms in it."""
+    found = []
+    for face in sorted((ROOT / "divergence_lab" / room).rglob("__init__.py")):
+        inside = ".".join(face.parent.relative_to(ROOT / "divergence_lab").parts)
+        for node in ast.walk(ast.parse(face.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "open_room":
+                found += [
+                    f"{inside}.{module}" for module in ast.literal_eval(node.args[1]).values()
+                ]
+    return list(dict.fromkeys(found))
 
 
 def path_of(module: str) -> Path:
