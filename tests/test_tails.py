@@ -10,9 +10,10 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.checker.facts.monomials import NoTail
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.facts.tail_functions import of
-from divergence_lab.theory.checker.facts.tails import HalfLine, NoTail
+from divergence_lab.theory.checker.facts.tail_functions import expand_tail
+from divergence_lab.theory.checker.facts.tails import HalfLine
 from divergence_lab.theory.expressions.balls import ball, ball_of_constant
 from divergence_lab.theory.expressions.parsing import parse
 from divergence_lab.theory.expressions.symbols import x
@@ -83,7 +84,7 @@ def contains(text, steps):
     try:
         f = parse(text, x)
         line = HalfLine(30)
-        tail = of(line, f, x)
+        tail = expand_tail(line, f, x)
     except (NoTail, ValueError):
         assume(False)
     before, ctx.prec = ctx.prec, 4000

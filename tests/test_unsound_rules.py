@@ -10,8 +10,9 @@ from divergence_lab.theory.checker import conclusions
 from divergence_lab.theory.checker.certificate import step
 from divergence_lab.theory.checker.conclusions import Part, number
 from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.checker.facts.monomials import ONE, NoTail, iterated_log
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.facts.tails import ONE, HalfLine, NoTail, Tail, level
+from divergence_lab.theory.checker.facts.tails import HalfLine, Tail
 from divergence_lab.theory.checker.families.cell_proofs import holds_in_cell
 from divergence_lab.theory.checker.families.signs import Unsigned, is_finite, sign
 from divergence_lab.theory.checker.replay import check_verdict, read_parts
@@ -170,10 +171,10 @@ def test_a_value_at_a_break_is_a_limit_where_substitution_makes_0_of_0_times_inf
 def test_the_remainder_of_an_exponential_counts_a_ball_around_0():
     """|e^d - sum_{k<n} d^k/k!| <= |d|^n e^|d|/n!: with d in [-1, 1] the factor e^|d| is not 1."""
     line = HalfLine(30)
-    tail = line.exp(Tail((), level(0, sp.S.NegativeOne) ** sp.Rational(1, 10**6), arb(0, 1)))
+    tail = line.exp(Tail((), iterated_log(0, sp.S.NegativeOne) ** sp.Rational(1, 10**6), arb(0, 1)))
     assert tail.terms and tail.size is not None
     size = line.at_X(tail.size)
-    d = line.at_X(level(0, sp.S.NegativeOne) ** sp.Rational(1, 10**6))
+    d = line.at_X(iterated_log(0, sp.S.NegativeOne) ** sp.Rational(1, 10**6))
     for value in (d, -d):
         stated = sum((arb(int(c.p)) / int(c.q)) * line.at_X(m) for m, c in tail.terms)
         assert (stated + size * tail.bound - value.exp()).contains(0)

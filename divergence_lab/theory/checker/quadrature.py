@@ -17,16 +17,10 @@ from flint import acb, arb
 
 from divergence_lab.theory.checker.conclusions import Part
 from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.checker.facts.monomials import Monomial, NoTail, growth, iterated_log
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.facts.tail_functions import of
-from divergence_lab.theory.checker.facts.tails import (
-    HalfLine,
-    Monomial,
-    NoTail,
-    Tail,
-    growth,
-    level,
-)
+from divergence_lab.theory.checker.facts.tail_functions import expand_tail
+from divergence_lab.theory.checker.facts.tails import HalfLine, Tail
 from divergence_lab.theory.expressions.balls import ball, ball_of_constant
 from divergence_lab.theory.expressions.precision import digits
 from divergence_lab.theory.expressions.symbols import x
@@ -72,7 +66,7 @@ def enclose_slope_at_infinity(parts: Sequence[Part], count: int) -> arb:
                 continue
             try:
                 line = HalfLine(X)
-                rest = _rest(line, of(line, integrand, x))
+                rest = _rest(line, expand_tail(line, integrand, x))
             except NoTail:
                 continue
             if rest < arb(10) ** -count:
@@ -86,7 +80,7 @@ def _rest(line: HalfLine, tail: Tail) -> arb:
     if not bound.is_finite():
         raise NoTail("the remainder has no bound")
     for rate in RATES:
-        raised = size * Monomial(exponents=((rate, level(0)),))
+        raised = size * Monomial(exponents=((rate, iterated_log(0)),))
         if growth(raised) < 0 and line.is_decreasing(raised):
             return arb((abs(bound) * line.at_X(size)).upper()) / constant(rate)
     raise NoTail("it falls off too slowly")

@@ -14,8 +14,8 @@ from math import inf, nextafter
 import sympy as sp
 from flint import arb
 
+from divergence_lab.theory.checker.facts.monomials import NoTail
 from divergence_lab.theory.checker.facts.proofs import Rejected, integral_diverges, limit_of
-from divergence_lab.theory.checker.facts.tails import NoTail
 from divergence_lab.theory.divergence.closed_form import divergence
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact, integral

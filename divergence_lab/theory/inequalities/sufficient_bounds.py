@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import sympy as sp
 from flint import arb
 
+from divergence_lab.theory.checker.facts.monomials import NoTail
 from divergence_lab.theory.checker.facts.proofs import Rejected, limit_of, prove_nonnegative
-from divergence_lab.theory.checker.facts.tails import NoTail
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact, value_at

@@ -10,15 +10,9 @@ from __future__ import annotations
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.checker.facts.tail_functions import of
-from divergence_lab.theory.checker.facts.tails import (
-    HalfLine,
-    Monomial,
-    NoTail,
-    Tail,
-    growth,
-    level,
-)
+from divergence_lab.theory.checker.facts.monomials import Monomial, NoTail, growth, iterated_log
+from divergence_lab.theory.checker.facts.tail_functions import expand_tail
+from divergence_lab.theory.checker.facts.tails import HalfLine, Tail
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.divergence.values import enclose_integral
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact
@@ -88,7 +82,7 @@ def enclose_slope(loss: Loss) -> arb | None:
 
 def _rest(line: HalfLine, integrand: sp.Expr) -> arb:
     """An upper bound of int_X^oo |integrand|. Raises NoTail."""
-    return bound_of_rest(line, of(line, integrand, x))
+    return bound_of_rest(line, expand_tail(line, integrand, x))
 
 
 def bound_of_rest(line: HalfLine, tail: Tail) -> arb:
@@ -97,7 +91,7 @@ def bound_of_rest(line: HalfLine, tail: Tail) -> arb:
     if ball == 0:
         return arb(0)
     for rate in RATES:
-        raised = size * Monomial(exponents=((rate, level(0)),))
+        raised = size * Monomial(exponents=((rate, iterated_log(0)),))
         if growth(raised) < 0 and line.is_decreasing(raised):
             return arb((abs(ball) * line.at_X(size)).upper()) / exact(rate)
     raise NoTail("it falls off too slowly")

@@ -17,9 +17,10 @@ import sympy as sp
 from flint import arb
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
+from divergence_lab.theory.checker.facts.monomials import NoTail, growth, iterated_log
 from divergence_lab.theory.checker.facts.proofs import Rejected, prove_nonnegative
-from divergence_lab.theory.checker.facts.tail_functions import HALF_LINES, of
-from divergence_lab.theory.checker.facts.tails import HalfLine, NoTail, Tail, growth, level
+from divergence_lab.theory.checker.facts.tail_functions import HALF_LINES, expand_tail
+from divergence_lab.theory.checker.facts.tails import HalfLine, Tail
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.balls import ball
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, integral, value_at
@@ -126,7 +127,7 @@ def tail_of(
     for X in HALF_LINES:
         try:
             line = HalfLine(X)
-            tail = of(line, moved, x)
+            tail = expand_tail(line, moved, x)
             return X, line, tail, line.sign(tail)
         except NoTail as failure:
             reason = failure
@@ -157,7 +158,7 @@ def rest_of_integral(line: HalfLine, tail: Tail) -> arb:
     size, bound = line.lump(tail)
     if bound == 0:
         return arb(0)
-    squared = size * level(0, sp.Integer(2))
+    squared = size * iterated_log(0, sp.Integer(2))
     if growth(squared) > 0:
         raise NoTail("the integrand does not fall faster than x^(-2)")
     return arb(abs(bound).upper()) * line.sup(squared) / line.X

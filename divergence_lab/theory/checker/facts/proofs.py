@@ -21,17 +21,16 @@ from typing import TypeVar
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.checker.facts.normal_form import vanishes
-from divergence_lab.theory.checker.facts.tail_functions import describe
-from divergence_lab.theory.checker.facts.tails import (
+from divergence_lab.theory.checker.facts.monomials import (
     LEVELS,
-    HalfLine,
     NoTail,
-    Tail,
     growth,
     is_zero,
-    level,
+    iterated_log,
 )
+from divergence_lab.theory.checker.facts.normal_form import vanishes
+from divergence_lab.theory.checker.facts.tail_functions import describe
+from divergence_lab.theory.checker.facts.tails import HalfLine, Tail
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.balls import PRECISION_BITS, ball, ball_of_constant
 from divergence_lab.theory.expressions.constants import unified
@@ -306,10 +305,10 @@ def _tail_diverges(f: sp.Expr, line: HalfLine, tail: Tail) -> bool:
 
 def _monomial_diverges(m) -> bool:
     """int^oo m: compare with 1/x^2, then walk the ladder 1/x, 1/(x log x), ... of exact powers."""
-    if growth(m * level(0, sp.Integer(2))) < 0:
+    if growth(m * iterated_log(0, sp.Integer(2))) < 0:
         return False
     if m.exponents:
-        return growth(m * level(0)) > 0
+        return growth(m * iterated_log(0)) > 0
     for k in range(LEVELS):
         excess = m.powers[k] + 1
         if not is_zero(excess):

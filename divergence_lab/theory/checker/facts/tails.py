@@ -1,125 +1,62 @@
 """What a function does for all x >= X: truncated transseries with guaranteed remainders. Part of
 the trusted checker.
 
-A monomial is a product of powers of x, log x, log log x, log log log x and of exponentials of
-larger monomials, such as e^{2x} x^{-1} (log x)^{1/2} or e^{-x^2/2}. A tail is a finite sum of exact
-terms c*m, largest first, and a remainder
+**Idea.** A tail is a finite sum of exact terms c m, largest first, and a remainder
 
-    r(x) in m_r(x) * [low, high]   for every x >= X,
+    r(x) in m_r(x) * [low, high]   for every x >= X
 
-with different monomials and coefficients that are not 0, so it says more than a limit: signs,
-bounds and comparisons hold on the whole half-line, not "eventually". Every rule below keeps that
-promise or raises NoTail; nothing is sampled, and no symbolic limit is taken. SymPy holds the exact
-coefficients, Arb the bounds. Whether two monomials are equal, or a coefficient is 0, is decided by
-their values (`constants`), never by how they are written: x^a and x^b with a = sqrt(2) - 1, b =
-1/(1 + sqrt(2)) are one.
+where a monomial m (`monomials`) is a product of powers of x, log x, log log x, log log log x and
+of exponentials of larger monomials, such as e^{2x} x^{-1} (log x)^{1/2} or e^{-x^2/2}. Monomials
+differ and coefficients are not 0, so a tail says more than a limit: signs, bounds and comparisons
+hold on the whole half-line, not "eventually". Every rule keeps that promise or raises NoTail;
+nothing is sampled, and no symbolic limit is taken. SymPy holds the exact coefficients, Arb the
+bounds. Remainders are compared by sup m <= m(X), once m is shown to fall on [X, oo).
+
+**Sources.** Transseries: van der Hoeven, Transseries and Real Differential Algebra, Springer 2006;
+the order of monomials: Gruntz, On Computing Limits in a Symbolic Manipulation System, ETH 1996.
+Remainders are those of Taylor, with Lagrange's bound. Used by Propositions 3 and 16 (docs).
+
+**Example.** sqrt(1 + 1/x) on [1000, oo) begins with 1 + 1/(2x) - 1/(8x^2), it is positive there,
+and so is the difference to 1; a bound that leaves the sign of the remainder open would say so:
+
+    >>> from divergence_lab.theory.checker.facts.tail_functions import expand_tail
+    >>> line, x = HalfLine(1000), sp.Symbol("x")
+    >>> tail = expand_tail(line, sp.sqrt(1 + 1 / x), x)
+    >>> [(m.powers[0], c) for m, c in tail.terms[:3]]
+    [(0, 1), (-1, 1/2), (-2, -1/8)]
+    >>> line.sign(expand_tail(line, sp.sqrt(1 + 1 / x) - 1, x))
+    1
+
+**How to debug.** Ask `expand_tail` for the parts of a function, from the leaves up, and look at
+`terms`, `size` and `bound`. "X is too small" means that another half-line may do: `describe` tries
+those of HALF_LINES. "only a remainder of unknown sign is left" means that all kept terms cancelled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.expressions.balls import ball_of_constant
+from divergence_lab.theory.checker.facts.monomials import (
+    LEVELS,
+    ONE,
+    Monomial,
+    NoTail,
+    added,
+    compare,
+    growth,
+    is_zero,
+    iterated_log,
+    sign_of,
+)
+from divergence_lab.theory.expressions.balls import ball, ball_of_constant
 
-LEVELS = 4  # x, log x, log log x, log log log x
 KEEP = 9  # exact terms kept; smaller ones go into the remainder
 ORDER = 7  # terms of the series of log(1+d), exp(d), (1+d)^r
 DEPTH = 6  # how deep the monotonicity of a monomial is unfolded
-
-
-class NoTail(Exception):
-    """The function could not be described on [X, oo) (another X may do, or a function is not
-    known here).
-    """
-
-
-@dataclass(frozen=True)
-class Monomial:
-    """x^p0 (log x)^p1 ... * exp(sum c*m); `exponents` pairs (c, m), c != 0, the m to infinity,
-    largest first.
-    """
-
-    powers: tuple[sp.Expr, ...] = (sp.S.Zero,) * LEVELS
-    exponents: tuple[tuple[sp.Expr, Monomial], ...] = ()
-
-    def __mul__(self, other: Monomial) -> Monomial:
-        powers = tuple(_plain(a + b) for a, b in zip(self.powers, other.powers))
-        if not self.exponents or not other.exponents:
-            return Monomial(powers, self.exponents or other.exponents)
-        return Monomial(
-            powers,
-            tuple((c, m) for m, c in added((m, c) for c, m in (*self.exponents, *other.exponents))),
-        )
-
-    def __pow__(self, r: sp.Expr) -> Monomial:
-        if is_zero(r):
-            return ONE
-        return Monomial(
-            tuple(_plain(r * p) for p in self.powers), tuple((r * c, m) for c, m in self.exponents)
-        )
-
-
-ONE = Monomial()
-
-
-def level(k: int, power: sp.Expr = sp.S.One) -> Monomial:
-    """The k-times iterated logarithm to a power; k = 0 is x itself."""
-    if k >= LEVELS:
-        raise NoTail("logarithms are iterated too deeply")
-    return Monomial(tuple(power if i == k else sp.S.Zero for i in range(LEVELS)))
-
-
-def sign_of(number: sp.Expr) -> int:
-    """The sign of an exact constant. Raises NoTail where it is not decided."""
-    sign = constants.sign_of(number)
-    if sign is None:
-        raise NoTail(f"the sign of {number} is not decided")
-    return sign
-
-
-def is_zero(number: sp.Expr) -> bool:
-    """Is the exact constant 0?"""
-    return number == 0 or sign_of(number) == 0
-
-
-def _plain(power: sp.Expr) -> sp.Expr:
-    """The same power, 0 written as 0."""
-    return power if power.is_Rational or not is_zero(power) else sp.S.Zero
-
-
-def added(terms: Iterable[tuple[Monomial, sp.Expr]]) -> list[tuple[Monomial, sp.Expr]]:
-    """The terms (m, c) largest first, with equal monomials added, however they are written, and
-    without those that cancel.
-    """
-    gathered: dict[Monomial, sp.Expr] = {}
-    for m, c in terms:
-        gathered[m] = gathered.get(m, sp.S.Zero) + c
-    merged: list[tuple[Monomial, sp.Expr]] = []
-    for m, c in sorted(gathered.items(), key=_by_growth, reverse=True):
-        if merged and compare(m, merged[-1][0]) == 0:
-            m, before = merged.pop()
-            c = sp.expand(before + c)
-        merged.append((m, c))
-    return [(m, c) for m, c in merged if not is_zero(c)]
-
-
-def compare(a: Monomial, b: Monomial) -> int:
-    """1 if a outgrows b, -1 if b outgrows a, 0 if they are equal."""
-    return 0 if a == b else growth(a * b**sp.S.NegativeOne)
-
-
-@lru_cache(maxsize=20_000)
-def growth(m: Monomial) -> int:
-    """1 if m -> oo, -1 if m -> 0, 0 if m = 1."""
-    if m.exponents:
-        return sign_of(m.exponents[0][0])
-    return next((sign_of(p) for p in m.powers if not is_zero(p)), 0)
 
 
 @dataclass(frozen=True)
@@ -150,7 +87,6 @@ class HalfLine:
         self._decreasing: dict[Monomial, bool] = {}
 
     # --- monomials on [X, oo)
-    # --------------------------------------------------------------------------------
 
     def at_X(self, m: Monomial) -> arb:
         """m(X), enclosed."""
@@ -215,7 +151,9 @@ class HalfLine:
         return added(terms)
 
     # --- building and combining tails
-    # ------------------------------------------------------------------------
+
+    def variable(self) -> Tail:
+        return Tail(((iterated_log(0), sp.S.One),))
 
     def constant(self, number: sp.Expr) -> Tail:
         return Tail(()) if is_zero(number) else Tail(((ONE, number),))
@@ -257,6 +195,9 @@ class HalfLine:
             None if a.size is None else ball_of_constant(c) * a.bound,
         )
 
+    def times(self, a: Tail, number: sp.Expr) -> Tail:
+        return self.scale(a, ONE, number)
+
     def multiply(self, a: Tail, b: Tail) -> Tail:
         terms = [(m * n, c * d) for m, c in a.terms for n, d in b.terms]
         rests = []
@@ -269,9 +210,8 @@ class HalfLine:
 
     def lump(self, a: Tail) -> tuple[Monomial, arb]:
         """The whole tail as one remainder: a in m * ball."""
-        whole = self.build(
-            [], [*((m, _ball(c)) for m, c in a.terms), *([(a.size, a.bound)] if a.size else [])]
-        )
+        rests = [(m, ball_of_constant(c)) for m, c in a.terms]
+        whole = self.build([], [*rests, *([(a.size, a.bound)] if a.size else [])])
         return (ONE, arb(0)) if whole.size is None else (whole.size, whole.bound)
 
     def relative(self, a: Tail) -> tuple[Monomial, sp.Expr, Tail, arb]:
@@ -307,7 +247,7 @@ class HalfLine:
         total, power = Tail(()), self.constant(sp.S.One)
         for coefficient in coefficients:
             if coefficient != 0:
-                total = self.add(total, self.scale(power, ONE, coefficient))
+                total = self.add(total, self.times(power, coefficient))
             power = self.multiply(power, d)
         size, ball = self.lump(d)
         n = len(coefficients)
@@ -324,12 +264,13 @@ class HalfLine:
                 product = self.multiply(product, a)
             return product
         if not a.terms and a.size is not None and a.bound > 0:
-            return Tail((), a.size**r, a.bound ** _ball(r))
+            return Tail((), a.size**r, a.bound ** ball_of_constant(r))
         m, c, d, bound = self.relative(a)
         if sign_of(c) < 0 and not r.is_Integer:
             raise NoTail("a root of a negative number")
         coefficients = [sp.binomial(r, k) for k in range(ORDER)]
-        rest = abs(_ball(sp.binomial(r, ORDER))) * (1 - bound) ** -(ORDER + abs(_ball(r)))
+        size = ORDER + abs(ball_of_constant(r))
+        rest = abs(ball_of_constant(sp.binomial(r, ORDER))) * (1 - bound) ** -size
         return self.scale(self.series(coefficients, d, rest), m**r, c**r)
 
     def log(self, a: Tail) -> Tail:
@@ -345,17 +286,17 @@ class HalfLine:
         return self.add(self.add(self.log_monomial(m), self.constant(sp.log(c))), small)
 
     def log_monomial(self, m: Monomial) -> Tail:
-        terms = [(level(k + 1), power) for k, power in enumerate(m.powers) if power != 0]
+        terms = [(iterated_log(k + 1), power) for k, power in enumerate(m.powers) if power != 0]
         return self.build([*terms, *((inner, c) for c, inner in m.exponents)], [])
 
     def exp(self, a: Tail) -> Tail:
         large, small, constant = ONE, [], sp.S.Zero
         for m, c in a.terms:
             if growth(m) > 0:
-                k = next((k for k in range(1, LEVELS) if compare(m, level(k)) == 0), None)
-                if k is None and compare(m, level(1)) < 0:
+                k = next((k for k in range(1, LEVELS) if compare(m, iterated_log(k)) == 0), None)
+                if k is None and compare(m, iterated_log(1)) < 0:
                     raise NoTail("the exponential of something slower than log x")
-                large = large * (level(k - 1, c) if k else Monomial(exponents=((c, m),)))
+                large = large * (iterated_log(k - 1, c) if k else Monomial(exponents=((c, m),)))
             elif growth(m) == 0:
                 constant += c
             else:
@@ -365,28 +306,45 @@ class HalfLine:
         factor = sp.exp(constant)
         if a.size is not None and growth(a.size) == 0:
             d, ball = self.lump(Tail(tuple(small), a.size, a.bound))
-            return Tail((), large, _ball(factor) * (ball * self.sup(d)).exp())
+            return Tail((), large, ball_of_constant(factor) * (ball * self.sup(d)).exp())
         d = Tail(tuple(small), a.size, a.bound)
         size, ball = self.lump(d)
         bound = arb(abs(ball).upper()) * self.sup(size)
         coefficients = [1 / sp.factorial(k) for k in range(ORDER)]
-        return self.scale(
-            self.series(coefficients, d, bound.exp() / _ball(sp.factorial(ORDER))), large, factor
-        )
+        rest = bound.exp() / ball_of_constant(sp.factorial(ORDER))
+        return self.scale(self.series(coefficients, d, rest), large, factor)
 
+    # --- functions of a tail
 
-def _ball(number: sp.Expr) -> arb:
-    return ball_of_constant(number)
+    def towards(self, a: Tail) -> int | None:
+        """1 or -1 when a tends to oo or -oo, None when it stays bounded."""
+        leading = a.terms[0][0] if a.terms else a.size
+        return self.sign(a) if leading is not None and growth(leading) > 0 else None
 
+    def near_constant(self, a: Tail, function: Callable[[sp.Expr], sp.Expr]) -> Tail:
+        """function(c + d) = sum_k function^(k)(c) d^k/k! + Lagrange's remainder, for an argument
+        that stays bounded.
+        """
+        constant = sp.Add(*(c for m, c in a.terms if growth(m) == 0))
+        rest = Tail(tuple((m, c) for m, c in a.terms if growth(m) != 0), a.size, a.bound)
+        size, reach = self.lump(rest)
+        if growth(size) > 0:
+            raise NoTail("the argument of a function is not known well enough")
+        if reach == 0:
+            return self.constant(function(constant))
+        hull = ball_of_constant(constant) + reach * arb(0).union(self.sup(size))
+        y = sp.Dummy(real=True)
+        derivatives = [function(y)]
+        for _ in range(ORDER):
+            derivatives.append(sp.expand_func(sp.diff(derivatives[-1], y)))
+        bound = abs(ball(derivatives[ORDER], y, hull)) / ball_of_constant(sp.factorial(ORDER))
+        coefficients = [
+            d.subs(y, constant) / sp.factorial(k) for k, d in enumerate(derivatives[:ORDER])
+        ]
+        if not bound.is_finite() or not all(ball_of_constant(c).is_finite() for c in coefficients):
+            raise NoTail(f"{function.__name__} is not smooth near {constant}")
+        exact = [c if not is_zero(c) else sp.S.Zero for c in coefficients]
+        return self.series(exact, rest, arb(bound.upper()))
 
-class _ByGrowth:
-    """Orders pairs (monomial, anything) by how fast the monomial grows."""
-
-    def __init__(self, pair):
-        self.monomial = pair[0]
-
-    def __lt__(self, other: _ByGrowth) -> bool:
-        return compare(self.monomial, other.monomial) < 0
-
-
-_by_growth = _ByGrowth
+    def no_rule(self, name: str) -> NoTail:
+        return NoTail(f"no rule for {name}")

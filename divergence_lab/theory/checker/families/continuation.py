@@ -413,7 +413,7 @@ def _sign_near(e: sp.Expr) -> int:
     limit = germs.limit_of(e, W, sp.S.Zero, 1)
     if limit.is_infinite:
         return 1 if limit == sp.oo else -1
-    return sign(limit) or sign(germs.leading(germs.of(e.subs(W, 1 / Y), Y))[1])
+    return sign(limit) or sign(germs.leading(germs.expand_germ(e.subs(W, 1 / Y), Y))[1])
 
 
 # --- the limit at each point
