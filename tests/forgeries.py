@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from divergence_lab.theory.checker.certificate import cites, claim_of, seal
-from divergence_lab.theory.checker.conclusions import VERDICTS
+from divergence_lab.theory.checker.kinds.table import KINDS
 
 # What it does to a text that says a formula; {v} is the variable. The last vanishes at three points
 # and is small elsewhere.
@@ -64,7 +64,7 @@ def forgeries(
         for new in _altered(key, text, others):
             if new != text:
                 yield f"{key}: {str(new)[:80]}", {**copy.deepcopy(dict(entry)), key: new}
-    for kind in VERDICTS:
+    for kind in KINDS:
         for what, verdict in _altered_verdicts(
             kind, entry[kind], [other[kind] for other in others]
         ):

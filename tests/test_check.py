@@ -13,9 +13,9 @@ from divergence_lab.cli.main import main
 from divergence_lab.theory.answers.derivation import undecided_to_json
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.certificate import seal
-from divergence_lab.theory.checker.conclusions import VERDICTS
 from divergence_lab.theory.checker.documents import REQUIRED, examine
-from divergence_lab.theory.checker.names import formulas
+from divergence_lab.theory.checker.fields.names import formulas
+from divergence_lab.theory.checker.kinds.table import KINDS
 from divergence_lab.theory.checker.sentences import because_of
 
 from .forgeries import forgeries, resealed
@@ -55,7 +55,7 @@ def called(entry):
 def test_everything_that_is_printed_is_verified_but_what_is_undecided():
     for entry in documents():
         report = examine(entry, NAMED)
-        undecided = {kind for kind in VERDICTS if entry[kind]["status"] == "undecided"}
+        undecided = {kind for kind in KINDS if entry[kind]["status"] == "undecided"}
         assert (report.failures, set(report.not_verified)) == ((), undecided), called(entry)
 
 
@@ -330,7 +330,7 @@ def no_loss(entry, **step):
     }
     forged = {
         **entry,
-        **{kind: resealed(copy.deepcopy(undecided), kind) for kind in VERDICTS},
+        **{kind: resealed(copy.deepcopy(undecided), kind) for kind in KINDS},
         "pieces": [],
         "values": [],
     }

@@ -10,12 +10,13 @@ import sympy as sp
 from divergence_lab.theory.answers.derivation import derive, to_json
 from divergence_lab.theory.answers.weightings import on_policy_equivalent, sampler
 from divergence_lab.theory.answers.wording import step_in_latex
-from divergence_lab.theory.checker.certificate import _CLAIMS, Step, cites, claim_of, seal
-from divergence_lab.theory.checker.conclusions import VERDICTS
+from divergence_lab.theory.checker.certificate import Step, cites, claim_of, seal
 from divergence_lab.theory.checker.documents import check, check_one, examine
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.kinds.table import KINDS
 from divergence_lab.theory.checker.replay import check_verdict, read_parts
+from divergence_lab.theory.checker.rules.table import RULES
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.parsing import parse
 from divergence_lab.theory.expressions.printing import write
@@ -89,7 +90,7 @@ def test_every_certificate_verifies(certificates):
 
 def test_every_decided_verdict_has_steps(certificates):
     for entry in certificates.values():
-        for kind in VERDICTS:
+        for kind in KINDS:
             verdict = entry[kind]
             assert (verdict["holds"] is None) == (not verdict["steps"])
 
@@ -97,7 +98,7 @@ def test_every_decided_verdict_has_steps(certificates):
 def test_any_altered_field_of_any_step_is_rejected(certificates, parts):
     count = 0
     for text, entry in certificates.items():
-        for kind in VERDICTS:
+        for kind in KINDS:
             for number, step in enumerate(entry[kind]["steps"]):
                 for key, value in step.items():
                     altered = copy.deepcopy(entry[kind])
@@ -131,7 +132,7 @@ def test_any_altered_field_of_any_step_is_rejected(certificates, parts):
 def test_a_forger_who_mends_words_and_seal_is_rejected(certificates, parts, key, new):
     tried = 0
     for text, entry in certificates.items():
-        for kind in VERDICTS:
+        for kind in KINDS:
             for number, step in enumerate(entry[kind]["steps"]):
                 if key in step and step[key] != new:
                     altered = copy.deepcopy(entry[kind])
@@ -148,7 +149,7 @@ def test_a_forger_who_mends_words_and_seal_is_rejected(certificates, parts, key,
 
 def test_the_opposite_verdict_is_rejected(certificates, parts):
     for text, entry in certificates.items():
-        for kind in VERDICTS:
+        for kind in KINDS:
             if entry[kind]["holds"] is not None:
                 altered = {**copy.deepcopy(entry[kind]), "holds": not entry[kind]["holds"]}
                 assert not holds_up(kind, reseal(altered, kind), parts[text]), (text, kind)
@@ -156,7 +157,7 @@ def test_the_opposite_verdict_is_rejected(certificates, parts):
 
 def test_a_missing_step_is_rejected(certificates, parts):
     for text, entry in certificates.items():
-        for kind in VERDICTS:
+        for kind in KINDS:
             for number in range(len(entry[kind]["steps"])):
                 altered = copy.deepcopy(entry[kind])
                 del altered["steps"][number]
@@ -235,7 +236,7 @@ MALFORMED = (None, 3, True, "", "x", "oo", "1/0", "a: b: c", "))", [], {}, ["x"]
 def test_whatever_is_missing_or_of_another_form_is_a_rejection_and_no_crash(text, assumptions):
     whole = certificate(text, assumptions)
     assert check_one(whole) == []
-    for kind in VERDICTS:
+    for kind in KINDS:
         entry = alone(whole, kind)
         assert check_one(entry) == []
         for key in entry[kind]:
@@ -256,7 +257,7 @@ def test_whatever_is_missing_or_of_another_form_is_a_rejection_and_no_crash(text
             altered = copy.deepcopy(entry)
             altered[kind]["steps"][number]["more"] = "x"
             assert check_one(resealed(altered, kind)), (kind, number)
-    one = next(kind for kind in VERDICTS if whole[kind]["steps"])
+    one = next(kind for kind in KINDS if whole[kind]["steps"])
     entry = alone(whole, one)
     for value in MALFORMED:
         for key in (key for key in entry[one] if entry[one][key] != value):
@@ -287,7 +288,7 @@ def alone(entry, kind):
     )
     entry = {
         **entry,
-        **{other: silent for other in VERDICTS if other != kind},
+        **{other: silent for other in KINDS if other != kind},
         "generator": None,
         "f_at_zero": None,
         "slope_at_infinity": None,
@@ -301,7 +302,7 @@ def alone(entry, kind):
 def test_families_verify_and_their_mutants_do_not(text, assumptions):
     whole = certificate(text, assumptions)
     assert check_one(whole) == []
-    for kind in VERDICTS:
+    for kind in KINDS:
         entry = alone(whole, kind)
         for number, step in enumerate(entry[kind]["steps"]):
             if step["rule"] == "cell":
@@ -440,7 +441,7 @@ def test_what_thirty_digits_do_not_show_is_no_identity(extra):
         for piece in altered["pieces"]:
             piece[where] += f" + {extra}"
         assert [failure.where for failure in check_one(altered)] == ["pieces"]
-    for kind in VERDICTS:
+    for kind in KINDS:
         for number, step in enumerate(entry[kind]["steps"]):
             if "f" in step:
                 altered = copy.deepcopy(entry)
@@ -523,7 +524,7 @@ def test_every_step_reads_as_mathematics(certificates):
     ]
     seen = set()
     for entry in entries:
-        for kind in VERDICTS:
+        for kind in KINDS:
             for given in entry[kind]["steps"]:
                 one = Step(
                     given["rule"],
@@ -545,7 +546,7 @@ def test_every_step_reads_as_mathematics(certificates):
     ):
         seen.add(rule)
         assert step_in_latex(Step(rule, tuple(data.items()))) and claim_of(rule, data)
-    assert seen == set(_CLAIMS)
+    assert seen == set(RULES)
 
 
 @pytest.mark.parametrize("text", ["sqrt(1 + x**2) - 1", "Abs(x)**(3/2)"])

@@ -10,10 +10,10 @@ import sympy as sp
 from divergence_lab.theory.answers.derivation import derive, to_json
 from divergence_lab.theory.answers.wording import ends_in_words
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.families.cell_proofs import holds_in_cell
 from divergence_lab.theory.checker.families.continuation import NoValue
 from divergence_lab.theory.checker.families.exponential_terms import never_vanishes
-from divergence_lab.theory.checker.families.line_proofs import holds_on_line
+from divergence_lab.theory.checker.kinds.in_cells import holds_in_cell
+from divergence_lab.theory.checker.kinds.lines import holds_on_line
 from divergence_lab.theory.checker.parametric import check_parametric
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.parsing import parse

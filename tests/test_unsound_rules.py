@@ -6,15 +6,15 @@ import pytest
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.checker import conclusions
 from divergence_lab.theory.checker.certificate import step
-from divergence_lab.theory.checker.conclusions import Part, number
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.monomials import ONE, NoTail, iterated_log
+from divergence_lab.theory.checker.facts.parts import Part, read_number
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.facts.tails import HalfLine, Tail
-from divergence_lab.theory.checker.families.cell_proofs import holds_in_cell
 from divergence_lab.theory.checker.families.signs import Unsigned, is_finite, sign
+from divergence_lab.theory.checker.kinds.in_cells import holds_in_cell
+from divergence_lab.theory.checker.kinds.table import KINDS
 from divergence_lab.theory.checker.replay import check_verdict, read_parts
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.parsing import parse
@@ -98,15 +98,15 @@ def test_infinite_jumps_are_not_seen_to_differ():
     ]
     read = [
         Part(
-            number(p["low"]),
-            number(p["high"]),
+            read_number(p["low"]),
+            read_number(p["high"]),
             *(parse(p[key], x) for key in ("loss", "slope", "curvature")),
         )
         for p in parts
     ]
     jump = {"rule": "jump", "at": "0", "jump": "oo", "claim": ""}
     with pytest.raises(Rejected):
-        conclusions.VERDICTS["symmetric"](False, [jump], read)
+        KINDS["symmetric"].conclude(False, [jump], read)
 
 
 def test_a_kink_beside_an_infinite_slope_at_0_counts_for_symmetry():

@@ -21,8 +21,8 @@ from divergence_lab.theory.budget.asking import (
     cut_short,
     stream,
 )
+from divergence_lab.theory.checker.kinds.convexity import DATA_PROCESSING
 from divergence_lab.theory.checker.parametric import left_out
-from divergence_lab.theory.checker.sentences import PREFIX
 from divergence_lab.theory.divergence.closed_form import Divergence, divergence, dual_loss
 from divergence_lab.theory.divergence.domain import fault
 from divergence_lab.theory.divergence.loss import Loss
@@ -298,7 +298,7 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
         "convex": verdict_to_json(verdicts.convex, "convex"),
         "data_processing": verdict_to_json(
             dataclasses.replace(
-                verdicts.convex, because=PREFIX["data_processing"] + verdicts.convex.because
+                verdicts.convex, because=DATA_PROCESSING.prefix + verdicts.convex.because
             ),
             "data_processing",
         ),

@@ -27,7 +27,7 @@ from divergence_lab.theory.answers.weightings import Sampler, on_policy_equivale
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, end_searches, within
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.documents import Failure, Report, examine
-from divergence_lab.theory.checker.names import formulas
+from divergence_lab.theory.checker.fields.names import formulas
 from divergence_lab.theory.divergence.loss import Loss, loss, parameters_of
 from divergence_lab.theory.expressions.symbols import t
 from divergence_lab.theory.expressions.syntax import ExpressionError

@@ -15,39 +15,31 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.checker.cells import open_subjects, subjects_with
 from divergence_lab.theory.checker.certificate import flaw
-from divergence_lab.theory.checker.conclusions import VERDICTS, Part
-from divergence_lab.theory.checker.facts.decided import slope_of_integrals
+from divergence_lab.theory.checker.facts.parts import Part
 from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected
-from divergence_lab.theory.checker.losses import Subject
-from divergence_lab.theory.checker.names import Formulas, check_divergence, check_name
-from divergence_lab.theory.checker.numbers import (
-    check_curvature,
-    check_derivative,
-    check_dual,
-    check_generator,
-    check_slope_at_infinity,
-    check_value_at_zero,
-    check_values,
+from divergence_lab.theory.checker.fields.fields import (
+    FIELDS,
+    FORMULAS,
+    GROUPS,
+    Entry,
+    check_parameters,
+    read_pieces,
+    read_subjects,
 )
-from divergence_lab.theory.checker.parametric import check_parametric, left_out
+from divergence_lab.theory.checker.fields.losses import Subject
+from divergence_lab.theory.checker.fields.names import Formulas
+from divergence_lab.theory.checker.fields.samplers import FIELDS as SAMPLING
+from divergence_lab.theory.checker.kinds.table import KINDS
+from divergence_lab.theory.checker.parametric import check_parametric
 from divergence_lab.theory.checker.replay import (
     MALFORMED,
     check_sentence,
     check_verdict,
     check_without_pieces,
-    read_parts,
 )
-from divergence_lab.theory.checker.samplers import FIELDS as SAMPLING
-from divergence_lab.theory.checker.samplers import check_sampler
 from divergence_lab.theory.expressions.ordering import CannotSplit
-from divergence_lab.theory.expressions.parsing import parse, read_assumptions
-from divergence_lab.theory.expressions.symbols import t, x
 from divergence_lab.theory.expressions.syntax import ExpressionError, shown
-
-Entry = Mapping[str, Any]
-Check = Callable[[Entry, Sequence[Subject], Formulas | None], None]
 
 REQUIRED = (
     "name",
@@ -62,15 +54,8 @@ REQUIRED = (
     "factor",
     "valid",
     "why_invalid",
-    "validity",
     "pieces",
-    "convex",
-    "data_processing",
-    "zero_forcing",
-    "zero_avoiding",
-    "symmetric",
-    "even",
-    "bounded_gradient",
+    *KINDS,
     "f_at_zero",
     "slope_at_infinity",
     "curvature_at_zero",
@@ -78,23 +63,12 @@ REQUIRED = (
     "values",
     "left_out",
 )
-MAX_LOSS = (
-    100_000  # characters, of one that is written in integrals; any other is read as an expression
-)
 LISTS = ("parameters", "assumptions", "pieces", "values", "left_out")
 INVERTED = ("given", "normalised", "closed_form")
-# What is checked together with a field: said alone, it is held against nothing.
-GROUPS = {
-    "gauge": ("gauge", "as_given", "given"),
-    "normalised": ("normalised", "closed_form"),
-    "divergence": ("divergence", "factor"),
-    "sampler": SAMPLING,
-}
 # The search's own account of itself, and what an older version asked not to be checked: read by
 # nobody here.
 IGNORED = ("tried", "confirmed_values", "unchecked")
 KNOWN = {*REQUIRED, *INVERTED, *SAMPLING, *IGNORED}
-PIECE = {"low", "high", "loss", "slope", "curvature"}
 # Not shown is not wrong: what the means of the checker do not reach.
 NOT_SHOWN = (CannotSplit, NotImplementedError, sp.PolynomialError, Rejected)
 
@@ -163,7 +137,7 @@ def examine(entry: Any, known: Formulas | None = None) -> Report:
             return False
 
     if _claims_nothing(entry):
-        for kind in VERDICTS:
+        for kind in KINDS:
             ask(kind, _undecided, kind, entry[kind])
         opened += _named_in(entry, [key for key in entry if key not in IGNORED])
     else:
@@ -203,7 +177,7 @@ def _claims_nothing(entry: Mapping[str, Any]) -> bool:
         and not any(entry[key] for key in ("pieces", "values", "parameters"))
         and all(
             isinstance(entry[kind], Mapping) and entry[kind].get("status") == "undecided"
-            for kind in VERDICTS
+            for kind in KINDS
         )
     )
 
@@ -224,21 +198,21 @@ def _examine_all(
 ) -> None:
     """Ask for every field; without the pieces of the loss there is nothing to hold them against."""
     parts: list[Part] = []
-    if not ask("parameters", _check_parameters, entry, strict=True) or not ask(
-        "pieces", _read_pieces, entry, parts, strict=True
+    if not ask("parameters", check_parameters, entry, strict=True) or not ask(
+        "pieces", read_pieces, entry, parts, strict=True
     ):
         return
-    for kind in VERDICTS:
+    for kind in KINDS:
         ask(kind, _check_verdict, kind, entry, parts, strict=True)
     ask("valid", _check_valid, entry, strict=True)
     opened += [
         key
-        for key in (*VERDICTS, "why_invalid")
+        for key in (*KINDS, "why_invalid")
         if _is_undecided(entry["validity" if key == "why_invalid" else key])
     ]
     subjects: list[Subject] = []
     proved = dict(entry)  # what rests on the closed form of f, once that is shown
-    ready = ask("loss", _read_subjects, entry, parts, subjects)
+    ready = ask("loss", read_subjects, entry, parts, subjects)
     for field, check in FIELDS.items():
         said = _named_in(entry, GROUPS.get(field, (field,)))
         if not said and field != "left_out":
@@ -262,64 +236,13 @@ def _named_in(entry: Entry, keys: Iterable[str]) -> list[str]:
     ]
 
 
-# --- the loss
-
-
-def _check_parameters(entry: Entry) -> None:
-    """They are those of the loss, and the assumptions can be read."""
-    if not all(
-        isinstance(text, str)
-        for key in ("parameters", "assumptions", "left_out")
-        for text in entry[key]
-    ):
-        raise Refuted("the parameters, the assumptions and what is left out are texts")
-    read_assumptions(entry["assumptions"])
-    if len(entry["loss"]) > MAX_LOSS:
-        raise Refuted(f"the loss has {len(entry['loss'])} characters")
-    loss = (
-        slope_of_integrals(entry["loss"], x)
-        if "Integral(" in entry["loss"]
-        else parse(entry["loss"], x, entry["assumptions"])
-    )
-    names = sorted(symbol.name for symbol in loss.free_symbols - {x})
-    if entry["parameters"] != names:
-        raise Refuted(f"the parameters of the loss are {', '.join(names) or 'none'}")
-
-
-def _read_pieces(entry: Entry, parts: list[Part]) -> None:
-    """The stated pieces of a loss without parameters; one that is no function at all has none."""
-    if any(set(piece) != PIECE for piece in entry["pieces"]):
-        raise Refuted(f"a piece has {', '.join(sorted(PIECE))}")
-    if entry["parameters"] and entry["pieces"]:
-        raise Refuted("with parameters there are no pieces")
-    parts += read_parts(entry) if entry["pieces"] else []
-
-
-def _read_subjects(entry: Entry, parts: Sequence[Part], subjects: list[Subject]) -> None:
-    """The loss on its confirmed pieces, or on open cells of its parameters, where g(0) = 0."""
-    if not entry["parameters"]:
-        subjects += (
-            [Subject(parts)] if parts else open_subjects(entry["loss"], entry["assumptions"])
-        )
-        return
-    subjects += open_subjects(entry["loss"], entry["assumptions"])
-    for subject in subjects:
-        for part in subject.parts:
-            for end, side in ((part.low, 1), (part.high, -1)):
-                if end == 0:
-                    subject.same(sp.S.Zero, subject.limit(part.loss, sp.S.Zero, side))
-
-
 # --- verdicts
 
 
 def _check_verdict(kind: str, entry: Entry, parts: Sequence[Part]) -> None:
     verdict = entry[kind]
-    if (
-        kind == "data_processing"
-        and _same_proof(verdict, entry["convex"])
-        and flaw(kind, verdict) is None
-    ):
+    same = KINDS[kind].proved_as
+    if same is not None and _same_proof(verdict, entry[same]) and flaw(kind, verdict) is None:
         if not _is_undecided(verdict):
             check_sentence(kind, verdict)
     elif entry["parameters"]:
@@ -332,17 +255,14 @@ def _check_verdict(kind: str, entry: Entry, parts: Sequence[Part]) -> None:
 
 def _same_proof(verdict: Any, other: Any) -> bool:
     """The same answer by the same steps, which need be replayed once."""
-    return all(isinstance(one, Mapping) for one in (verdict, other)) and all(
-        key in verdict and key in other and verdict[key] == other[key]
-        for key in ("holds", "condition", "status", "steps")
+    return (
+        isinstance(verdict, Mapping)
+        and isinstance(other, Mapping)
+        and all(
+            key in verdict and key in other and verdict[key] == other[key]
+            for key in ("holds", "condition", "status", "steps")
+        )
     )
-
-
-def _undecided(kind: str, verdict: Mapping[str, Any]) -> None:
-    if (found := flaw(kind, verdict)) is not None:
-        raise Refuted(found)
-    if (verdict["holds"], verdict["condition"], verdict["steps"]) != (None, None, []):
-        raise Refuted("an undecided verdict must not carry a proof")
 
 
 def _check_valid(entry: Entry) -> None:
@@ -352,114 +272,3 @@ def _check_valid(entry: Entry) -> None:
         raise Refuted("valid and validity differ")
     if entry["why_invalid"] != (None if holds is True else entry["validity"]["because"]):
         raise Refuted("why_invalid is not what validity says")
-
-
-# --- what stands beside them
-
-
-def _on_each(check: Callable[..., None]) -> Check:
-    """A formula is right where it is right for all parameters of every open cell."""
-
-    def checked(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
-        for subject in subjects:
-            check(entry, subject)
-
-    return checked
-
-
-def _number(field: str, check: Callable[[str, Entry, Subject], None]) -> Check:
-    """A number is right on every cell; with parameters there may be cases."""
-
-    def checked(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
-        if entry["parameters"]:
-            stated = subjects_with(
-                entry[field], entry["loss"], entry["assumptions"], entry.get("left_out", ())
-            )
-        else:
-            stated = [(entry[field], subject) for subject in subjects]
-        for text, subject in stated:
-            check(text, entry, subject)
-
-    return checked
-
-
-def _need_names(known: Formulas | None) -> None:
-    if known is None:
-        raise Rejected("no formulas of named losses and divergences were handed in")
-
-
-def _named(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
-    _need_names(known)
-    for subject in subjects:
-        check_name(entry["name"], subject, known)
-
-
-def _recognised(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
-    if entry["divergence"] is None:
-        raise Refuted("there is no divergence that the factor could be one of")
-    _need_names(known)
-    for subject in subjects:
-        check_divergence(entry["divergence"], entry["factor"], subject, known)
-
-
-def _check_gauge(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
-    """What was given is what is derived and the gauge: g + c + s x of a loss, f + c + s (t - 1)
-    of a generator.
-    """
-    inverted = "given" in entry
-    if not isinstance(entry["gauge"], Mapping) or set(entry["gauge"]) != {"constant", "slope"}:
-        raise Refuted("the gauge is a constant and a slope")
-    if inverted and entry["as_given"] is not None:
-        raise Refuted("a generator was given, and no loss")
-    for subject in subjects:
-        constant, slope = (
-            subject.read(entry["gauge"][key], sp.Dummy()) for key in ("constant", "slope")
-        )
-        if not inverted and entry["as_given"] is None:
-            subject.same(constant, sp.S.Zero)
-            subject.same(slope, sp.S.Zero)
-            continue
-        for part in subject.parts:
-            if inverted:
-                given, normalised = (
-                    subject.in_residual(subject.read(entry[key], t), part)
-                    for key in ("given", "normalised")
-                )
-                subject.vanishes(given - normalised - constant - slope * (sp.exp(x) - 1), part)
-            else:
-                subject.equal(
-                    subject.read(entry["as_given"]) - constant - slope * x, part.loss, part
-                )
-
-
-def _check_inverted(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
-    if (
-        entry.get("normalised") is None
-        or entry["normalised"] != entry["generator"]
-        or entry["closed_form"] is not ("Integral(" not in entry["loss"])
-    ):
-        raise Refuted("normalised is the generator, and a closed form has no integral")
-
-
-def _check_left_out(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
-    """What the proofs leave out, each by a step of its own."""
-    if entry["left_out"] != left_out(entry):
-        raise Refuted("the cells leave out something else")
-
-
-FORMULAS = ("loss_derivative", "generator", "dual_loss")
-FIELDS: Mapping[str, Check] = {
-    "name": _named,
-    "normalised": _check_inverted,
-    "loss_derivative": _on_each(check_derivative),
-    "gauge": _check_gauge,
-    "generator": _on_each(check_generator),
-    "divergence": _recognised,
-    "f_at_zero": _number("f_at_zero", check_value_at_zero),
-    "slope_at_infinity": _number("slope_at_infinity", check_slope_at_infinity),
-    "curvature_at_zero": _number("curvature_at_zero", check_curvature),
-    "dual_loss": _on_each(check_dual),
-    "values": _on_each(check_values),
-    "left_out": _check_left_out,
-    "sampler": _on_each(check_sampler),
-}

@@ -15,7 +15,7 @@ import sympy as sp
 
 from divergence_lab.theory.answers.derivation import Derivation, derive, to_json
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, within
-from divergence_lab.theory.checker.conclusions import Part
+from divergence_lab.theory.checker.facts.parts import Part
 from divergence_lab.theory.checker.facts.proofs import Rejected, equal_constants, limit_of
 from divergence_lab.theory.checker.replay import read_parts
 from divergence_lab.theory.design.clashes import ONLY_ABSOLUTE

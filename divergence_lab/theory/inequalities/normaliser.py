@@ -13,7 +13,6 @@ from itertools import pairwise, product
 import sympy as sp
 from flint import acb, arb
 
-from divergence_lab.theory.checker.facts.monomials import NoTail
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.divergence.loss import Loss, jump
 from divergence_lab.theory.divergence.values import enclose_integral

@@ -7,7 +7,8 @@ from __future__ import annotations
 import sympy as sp
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
-from divergence_lab.theory.checker.families.cell_forms import Ranges, positive_form
+from divergence_lab.theory.checker.families.cell_forms import positive_form
+from divergence_lab.theory.checker.families.ranges import Ranges
 from divergence_lab.theory.checker.families.signs import without_powers
 from divergence_lab.theory.expressions.ordering import CannotSplit, is_less
 from divergence_lab.theory.expressions.symbols import x

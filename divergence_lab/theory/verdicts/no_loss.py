@@ -14,8 +14,8 @@ import sympy as sp
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
 from divergence_lab.theory.checker.certificate import Step, step
-from divergence_lab.theory.checker.disproofs import prove_no_loss
 from divergence_lab.theory.checker.facts.proofs import Rejected, limit_of
+from divergence_lab.theory.checker.rules.of_no_loss import prove_no_loss
 from divergence_lab.theory.divergence.domain import FAR, Fault
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.balls import ball_of_constant

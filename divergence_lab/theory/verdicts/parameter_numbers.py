@@ -21,15 +21,14 @@ from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families import by_terms
 from divergence_lab.theory.checker.families.cell_forms import (
-    Ranges,
     at_points,
     in_parameters,
     positive_form,
 )
 from divergence_lab.theory.checker.families.continuation import NoValue
 from divergence_lab.theory.checker.families.exponential_terms import integral_against
+from divergence_lab.theory.checker.families.ranges import Ranges, parts_of, sides_of
 from divergence_lab.theory.checker.families.signs import Unsigned, is_zero, sign
-from divergence_lab.theory.checker.parametric import parts_of, sides_of
 from divergence_lab.theory.divergence.loss import Loss, substituted
 from divergence_lab.theory.expressions.balls import ball_of_constant
 from divergence_lab.theory.expressions.ordering import CannotSplit, is_less

@@ -19,16 +19,15 @@ from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, 
 from divergence_lab.theory.checker.certificate import step
 from divergence_lab.theory.checker.conditions import condition_of, write_left_out, write_ranges
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.families.cell_forms import Ranges, at_points
-from divergence_lab.theory.checker.families.cell_proofs import (
-    SCALE_FREE,
-    holds_in_cell,
-    identities,
-    inner_point,
-)
+from divergence_lab.theory.checker.families.cell_forms import at_points
+from divergence_lab.theory.checker.families.cells import inner_point_of
 from divergence_lab.theory.checker.families.continuation import NoValue
+from divergence_lab.theory.checker.families.ranges import Ranges, parts_of, sides_of
 from divergence_lab.theory.checker.families.signs import Unsigned
-from divergence_lab.theory.checker.parametric import check_parametric, parts_of, sides_of
+from divergence_lab.theory.checker.kinds import table
+from divergence_lab.theory.checker.kinds.identities import identities
+from divergence_lab.theory.checker.kinds.in_cells import holds_in_cell
+from divergence_lab.theory.checker.parametric import check_parametric
 from divergence_lab.theory.divergence.loss import Loss, substituted
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions.ordering import CannotSplit, is_less
@@ -219,7 +218,7 @@ def _hints(
         yield from ({"at": point} for point in wrong_signs(kind, loss, ranges, sample))
     if kind in ("even", "symmetric") and expects_no:
         yield from ({"at": point} for point in points_of_difference(loss, ranges))
-    if kind in SCALE_FREE and not expects_no:
+    if table.KINDS[kind].scale_free and not expects_no:
         yield from ({"scale": scale} for scale in scales(loss, ranges))
 
 
@@ -323,7 +322,7 @@ def _on_line(kind: str, loss: Loss) -> Verdict | None:
     """An identity of two sides with a rate each, such as split-Linex: where one equation between
     the rates holds.
     """
-    if kind not in ("even", "symmetric") or len(loss.parameters) < 2:
+    if not table.KINDS[kind].compares_sides or len(loss.parameters) < 2:
         return None
     for equation, solved in _lines(kind, loss):
         found = Verdict(
@@ -352,7 +351,7 @@ def _lines(kind: str, loss: Loss) -> Iterator[tuple[sp.Expr, sp.Symbol]]:
         numbers, functions = identities(kind, loss.expression)
     except Rejected:
         numbers, functions = [], []
-    for part in [*numbers, *(f.subs(x, inner_point(piece)) for piece, f in functions)]:
+    for part in [*numbers, *(f.subs(x, inner_point_of(piece)) for piece, f in functions)]:
         numerator = sp.fraction(sp.factor(sp.together(sp.simplify(part))))[0]
         for factor in sp.Mul.make_args(numerator):
             for symbol in (

@@ -21,8 +21,9 @@ import sympy as sp
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock
 from divergence_lab.theory.checker.certificate import Step, cites, seal, step
-from divergence_lab.theory.checker.conclusions import Part
+from divergence_lab.theory.checker.facts.parts import Part, read_number
 from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.kinds import table
 from divergence_lab.theory.checker.replay import check_verdict, read_parts, status_of
 from divergence_lab.theory.checker.sentences import because_of
 from divergence_lab.theory.divergence.domain import Fault, fault
@@ -30,7 +31,6 @@ from divergence_lab.theory.divergence.loss import Loss, jump
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions.ordering import CannotSplit, is_less, with_mirror_images
-from divergence_lab.theory.expressions.parsing import parse_number
 from divergence_lab.theory.expressions.pieces import Piece, Pieces
 from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
@@ -42,15 +42,8 @@ from divergence_lab.theory.verdicts.no_loss import why_no_loss
 from divergence_lab.theory.verdicts.sign_regions import negative_points
 
 PROVED, ENCLOSED, UNDECIDED = "proved", "enclosed", "undecided"
-KINDS = (
-    "validity",
-    "convex",
-    "zero_forcing",
-    "zero_avoiding",
-    "symmetric",
-    "even",
-    "bounded_gradient",
-)
+# The kinds that have a proof of their own.
+KINDS = tuple(name for name, kind in table.KINDS.items() if kind.proved_as is None)
 # They are asked in this order, the quick ones first: what one of them leaves of the time, the later
 # ones have.
 QUICK_FIRST = (
@@ -322,8 +315,7 @@ def _on(piece: Piece) -> dict[str, str]:
 
 
 def _limit_of(verdict: Verdict) -> sp.Expr:
-    text = dict(verdict.steps[0].data)["limit"]
-    return {"oo": sp.oo, "-oo": -sp.oo}.get(text) or parse_number(text)
+    return read_number(dict(verdict.steps[0].data)["limit"])
 
 
 # --- does g fall and rise?

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import sympy as sp
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
-from divergence_lab.theory.checker.families.cell_forms import Ranges
+from divergence_lab.theory.checker.families.ranges import Ranges
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.balls import ball_of_constant
 from divergence_lab.theory.expressions.ordering import CannotSplit, is_less

@@ -21,13 +21,8 @@ import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families import germs
-from divergence_lab.theory.checker.families.convergence import (
-    W,
-    Y,
-    analytic_limit,
-    form,
-    is_bounded,
-)
+from divergence_lab.theory.checker.families.convergence import W, Y, analytic_limit, is_bounded
+from divergence_lab.theory.checker.families.ranges import over_piece
 from divergence_lab.theory.checker.families.signs import is_finite, is_zero, sign
 from divergence_lab.theory.expressions.balls import ball_of_constant
 from divergence_lab.theory.expressions.ordering import CannotSplit
@@ -285,7 +280,7 @@ def limit_in(e: sp.Expr, symbol: sp.Symbol, value: sp.Expr, sides: Sequence[int]
                 f"the limits of {e} at {symbol} = {value} from below and above are different"
             )
         for a, b in zip(*(part.pieces for part in _on_common_pieces(first, other)), strict=True):
-            if not is_zero((a.expression - b.expression).subs(x, form(a, Y))):
+            if not is_zero((a.expression - b.expression).subs(x, over_piece(a, Y))):
                 raise Rejected(
                     f"whether the limits of {e} at {symbol} = {value} from below and "
                     "above are equal is not known"
@@ -430,7 +425,7 @@ def _at_each_point(piece: Piece, left: Piece, where: str) -> sp.Expr:
     Raises NoValue where it is infinite.
     """
     try:
-        limit = germs.limit_of(piece.expression.subs(x, form(left, Y)), W, sp.S.Zero, 1)
+        limit = germs.limit_of(piece.expression.subs(x, over_piece(left, Y)), W, sp.S.Zero, 1)
     except Rejected:
         limit = analytic_limit(piece)
         if limit is not None:

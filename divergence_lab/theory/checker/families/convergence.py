@@ -24,6 +24,7 @@ import sympy as sp
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families import germs
+from divergence_lab.theory.checker.families.ranges import over_piece
 from divergence_lab.theory.checker.families.signs import is_finite, is_nonnegative, is_zero, sign
 from divergence_lab.theory.expressions.balls import ball_of_constant
 from divergence_lab.theory.expressions.pieces import Piece
@@ -34,13 +35,6 @@ Y = sp.Symbol("~y", positive=True)
 _PLACES = tuple(sp.Rational(n, 8) for n in (1, 3, 10, 40))
 _ORDERS = 7
 _SCALES = (sp.S.One, W, W**2, sp.sqrt(W), 1 / W)
-
-
-def form(piece: Piece, y: sp.Expr) -> sp.Expr:
-    """x by a positive number over the whole of the piece."""
-    if piece.low == -sp.oo:
-        return piece.high - y
-    return piece.low + (y if piece.high == sp.oo else (piece.high - piece.low) / (1 + y))
 
 
 def is_bounded(piece: Piece) -> bool:
@@ -71,7 +65,7 @@ def analytic_limit(piece: Piece) -> sp.Expr | None:
     """
     if piece.low.has(W) or piece.high.has(W):
         return None
-    places = [form(piece, Y), *(end for end in (piece.low, piece.high) if end.is_finite)]
+    places = [over_piece(piece, Y), *(end for end in (piece.low, piece.high) if end.is_finite)]
     numerator, denominator = sp.fraction(sp.together(piece.expression))
     divisor, rest = denominator.as_independent(x, as_Add=False)
     numerator = numerator / rest
@@ -116,7 +110,7 @@ _ENTIRE = (sp.exp, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.erfi
 def _bends_one_way(piece: Piece) -> bool:
     """g'' has one sign on the piece, and the slopes at its ends stay bounded."""
     slope = sp.diff(piece.expression, x)
-    bend = sp.powdenest(sp.diff(slope, x).subs(x, form(piece, Y)))
+    bend = sp.powdenest(sp.diff(slope, x).subs(x, over_piece(piece, Y)))
     ways = _signs_seen(bend)
     if len(ways) > 1 or not any(is_nonnegative(way * bend) for way in ways or (1, -1)):
         return False

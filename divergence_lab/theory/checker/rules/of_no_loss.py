@@ -1,28 +1,30 @@
-"""Proofs that a function is no loss at all: it jumps, is unbounded near a point, or is not real at
-one.
+"""Rules that show a function to be no loss at all: it jumps, is unbounded near a point, or is not
+real at one.
 
 Part of the trusted checker. Such a function has no pieces that could be confirmed, so its
-certificate is one step:
-
-| rule | data | proved by |
-|---|---|---|
-| gap | at, low, high, left, right, jump | the one-sided limits of g at a point, by tails |
-| unbounded | at, end, f, limit | the limit of g there, by tails |
-| pole | low, high, numerator, denominator | g = n/d, d changes sign, n does not vanish: balls |
-| not real | at | one complex ball |
+certificate is one step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import sympy as sp
 from flint import acb, arb
 
-from divergence_lab.theory.checker.conclusions import number
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.decided import decided, prove_equal
+from divergence_lab.theory.checker.facts.parts import read_number
 from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.rules.rule import (
+    Data,
+    Rule,
+    by_name,
+    function_latex,
+    interval_latex,
+    keys,
+    number_latex,
+)
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.balls import PRECISION_BITS, ball, ball_of_constant, decide
 from divergence_lab.theory.expressions.parsing import parse
@@ -30,18 +32,6 @@ from divergence_lab.theory.expressions.precision import bits
 from divergence_lab.theory.expressions.symbols import x
 
 MAX_BOXES = 5000
-
-
-def prove_no_loss(loss: str, step: Mapping[str, str]) -> None:
-    """The step shows that g, given as text, is not a finite continuous real function.
-
-    Raises Rejected.
-    """
-    if step["rule"] not in RULES:
-        raise Rejected(f"{step['rule']} does not show that g is no loss")
-    if "Integral(" in loss:
-        raise Rejected("g is given by its slope alone")
-    RULES[step["rule"]](parse(loss, x), step)
 
 
 def _equal_on(g: sp.Expr, f: sp.Expr, low: sp.Expr, high: sp.Expr) -> None:
@@ -58,27 +48,27 @@ def _equal_on(g: sp.Expr, f: sp.Expr, low: sp.Expr, high: sp.Expr) -> None:
 
 def _point(text: str) -> sp.Expr:
     """A finite number: that g grows without bound towards oo is no fault of it."""
-    if (at := number(text)).is_infinite:
+    if (at := read_number(text)).is_infinite:
         raise Rejected(f"{at} is no point")
     return at
 
 
-def _prove_gap(g: sp.Expr, step: Mapping[str, str]) -> None:
-    low, at, high = number(step["low"]), _point(step["at"]), number(step["high"])
+def _prove_gap(step: Data, g: sp.Expr) -> None:
+    low, at, high = read_number(step["low"]), _point(step["at"]), read_number(step["high"])
     left, right = parse(step["left"], x), parse(step["right"], x)
     _equal_on(g, left, low, at)
     _equal_on(g, right, at, high)
     before, after = proofs.limit_of(left, x, at, -1), proofs.limit_of(right, x, at, 1)
     if before is None or after is None or before.is_infinite or after.is_infinite:
         raise Rejected(f"g has no two finite limits at {at}")
-    if not proofs.equal_constants(after - before, number(step["jump"])):
+    if not proofs.equal_constants(after - before, read_number(step["jump"])):
         raise Rejected(f"the jump of g at {at} is {after - before}")
     if constants.equal(after, before) is not False:
         raise Rejected(f"g is not shown to jump at {at}")
 
 
-def _prove_unbounded(g: sp.Expr, step: Mapping[str, str]) -> None:
-    at, end, f = _point(step["at"]), number(step["end"]), parse(step["f"], x)
+def _prove_unbounded(step: Data, g: sp.Expr) -> None:
+    at, end, f = _point(step["at"]), read_number(step["end"]), parse(step["f"], x)
     side = (
         1
         if end == sp.oo or (end.is_finite and ball_of_constant(end) > ball_of_constant(at))
@@ -90,8 +80,8 @@ def _prove_unbounded(g: sp.Expr, step: Mapping[str, str]) -> None:
         raise Rejected(f"the limit of g at {at} is {found}")
 
 
-def _prove_pole(g: sp.Expr, step: Mapping[str, str]) -> None:
-    low, high = number(step["low"]), number(step["high"])
+def _prove_pole(step: Data, g: sp.Expr) -> None:
+    low, high = read_number(step["low"]), read_number(step["high"])
     numerator, denominator = parse(step["numerator"], x), parse(step["denominator"], x)
     if numerator.has(*_BREAKING) or denominator.has(*_BREAKING):
         raise Rejected("the numerator and the denominator must be continuous")
@@ -121,19 +111,11 @@ def _cover(f: sp.Expr, low: sp.Expr, high: sp.Expr, holds: Callable[[arb], bool]
         pending += [(middle, b), (a, middle)]
 
 
-def _prove_not_real(g: sp.Expr, step: Mapping[str, str]) -> None:
+def _prove_not_real(step: Data, g: sp.Expr) -> None:
     with bits(PRECISION_BITS):
-        value = complex_ball(g, ball_of_constant(number(step["at"])))
+        value = complex_ball(g, ball_of_constant(read_number(step["at"])))
     if not value.is_finite() or value.imag.contains(0):
         raise Rejected(f"g at {step['at']} is not shown to have an imaginary part")
-
-
-RULES: Mapping[str, Callable[[sp.Expr, Mapping[str, str]], None]] = {
-    "gap": _prove_gap,
-    "unbounded": _prove_unbounded,
-    "pole": _prove_pole,
-    "not real": _prove_not_real,
-}
 
 
 # --- complex values
@@ -178,3 +160,87 @@ def complex_ball(e: sp.Expr, point: arb) -> acb:
         return argument.polylog(order)
     function = _FUNCTIONS.get(e.func)
     return acb(arb.nan()) if function is None else function(complex_ball(e.args[0], point))
+
+
+# --- the rules
+
+
+def _gap_in_latex(step: Data) -> str:
+    at = number_latex(step["at"])
+    return (
+        f"g = {function_latex(step['left'])} \\text{{ before }} {at}, \\quad g = "
+        f"{function_latex(step['right'])} \\text{{ after it}}, "
+        f"\\quad g({at}^+) - g({at}^-) = {number_latex(step['jump'])}"
+    )
+
+
+def _unbounded_in_latex(step: Data) -> str:
+    at, end = number_latex(step["at"]), number_latex(step["end"])
+    return (
+        f"g = {function_latex(step['f'])} \\text{{ between }} {at} \\text{{ and }} {end}, "
+        f"\\quad g \\to {number_latex(step['limit'])} \\quad (x \\to {at})"
+    )
+
+
+def _pole_in_latex(step: Data) -> str:
+    above, below = function_latex(step["numerator"]), function_latex(step["denominator"])
+    return (
+        f"g = \\frac{{{above}}}{{{below}}}, \\quad {interval_latex(step)}, "
+        "\\text{ where the denominator changes sign and the numerator does not}"
+    )
+
+
+OF_NO_LOSS = by_name(
+    Rule(  # g itself jumps at a point: its one-sided limits, by tails
+        "gap",
+        keys("at low high left right jump"),
+        lambda s: (
+            f"g = {s['left']} on ({s['low']}, {s['at']}) and {s['right']} on "
+            f"({s['at']}, {s['high']}), so g jumps by {s['jump']} at x = {s['at']}"
+        ),
+        _gap_in_latex,
+        _prove_gap,
+        because=lambda s: f"g jumps at x = {s['at']}, by {s['jump']}",
+    ),
+    Rule(  # g is not bounded near a point: its limit there, by tails
+        "unbounded",
+        keys("at end f limit"),
+        lambda s: (
+            f"g = {s['f']} between {s['at']} and {s['end']} tends to {s['limit']} as x -> {s['at']}"
+        ),
+        _unbounded_in_latex,
+        _prove_unbounded,
+        because=lambda s: f"g is not finite near x = {s['at']}",
+    ),
+    Rule(  # g = n/d, d changes sign, n does not vanish: balls
+        "pole",
+        keys("low high numerator denominator"),
+        lambda s: (
+            f"g = ({s['numerator']})/({s['denominator']}) on ({s['low']}, {s['high']}); there the "
+            "denominator changes sign, the numerator does not"
+        ),
+        _pole_in_latex,
+        _prove_pole,
+        because=lambda s: f"g is not finite near a point between {s['low']} and {s['high']}",
+    ),
+    Rule(  # g is not a real number at a point: one complex ball
+        "not real",
+        keys("at"),
+        lambda s: f"g is not a real number at x = {s['at']}",
+        lambda s: f"g({number_latex(s['at'])}) \\notin \\mathbb{{R}}",
+        _prove_not_real,
+        because=lambda s: f"g is not a real number at x = {s['at']}",
+    ),
+)
+
+
+def prove_no_loss(loss: str, step: Data) -> None:
+    """The step shows that g, given as text, is not a finite continuous real function.
+
+    Raises Rejected.
+    """
+    if step["rule"] not in OF_NO_LOSS:
+        raise Rejected(f"{step['rule']} does not show that g is no loss")
+    if "Integral(" in loss:
+        raise Rejected("g is given by its slope alone")
+    OF_NO_LOSS[step["rule"]].replay(step, parse(loss, x))

@@ -8,9 +8,10 @@ from __future__ import annotations
 import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.families.cell_proofs import identities, inner_point, refined
+from divergence_lab.theory.checker.families.cells import inner_point_of, refined
 from divergence_lab.theory.checker.families.exponential_terms import has_sign, terms_of
 from divergence_lab.theory.checker.families.signs import is_finite, is_zero, sign
+from divergence_lab.theory.checker.kinds.identities import identities
 from divergence_lab.theory.expressions.ordering import CannotSplit, are_equal
 from divergence_lab.theory.expressions.pieces import Pieces, split
 from divergence_lab.theory.expressions.symbols import x
@@ -79,7 +80,7 @@ def _is_a_multiple(
     parts = [e.xreplace(back) for e in [*numbers, *(f for _, f in functions)]]
     if not all(is_zero(part.subs(solution)) for part in parts):
         return False
-    at_points = [*numbers, *(f.subs(x, inner_point(piece)) for piece, f in functions)]
+    at_points = [*numbers, *(f.subs(x, inner_point_of(piece)) for piece, f in functions)]
     for e in at_points:
         factor = sp.simplify(e.xreplace(back) / equation)
         try:

@@ -16,7 +16,7 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected
-from divergence_lab.theory.checker.losses import Subject
+from divergence_lab.theory.checker.fields.losses import Subject
 from divergence_lab.theory.expressions.balls import ball_of_constant
 from divergence_lab.theory.expressions.parsing import parse, read_assumptions
 from divergence_lab.theory.expressions.symbols import t, x

@@ -15,11 +15,11 @@ from typing import Any
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.checker.conclusions import Part
+from divergence_lab.theory.checker.facts.parts import Part
 from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected
 from divergence_lab.theory.checker.families.exponential_terms import integral_against
-from divergence_lab.theory.checker.losses import Subject
-from divergence_lab.theory.checker.quadrature import (
+from divergence_lab.theory.checker.fields.losses import Subject
+from divergence_lab.theory.checker.fields.quadrature import (
     constant,
     enclose_slope_at_infinity,
     enclose_value,

@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 
 import sympy as sp
 
-from divergence_lab.theory.checker.conclusions import Part
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.decided import decided, inner_point, prove_equal
+from divergence_lab.theory.checker.facts.parts import Part
 from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected
 from divergence_lab.theory.checker.families import by_terms
-from divergence_lab.theory.checker.families.cell_forms import Ranges, at_points, positive_form
-from divergence_lab.theory.checker.families.cell_proofs import refined
+from divergence_lab.theory.checker.families.cell_forms import at_points, positive_form
+from divergence_lab.theory.checker.families.cells import refined
+from divergence_lab.theory.checker.families.ranges import Ranges, sides_of
 from divergence_lab.theory.checker.families.signs import is_finite, is_zero, sign
-from divergence_lab.theory.checker.parametric import sides_of
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.balls import ball, ball_of_constant
 from divergence_lab.theory.expressions.ordering import is_less

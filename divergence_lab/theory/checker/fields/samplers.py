@@ -15,10 +15,10 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.checker.conclusions import Part
+from divergence_lab.theory.checker.facts.parts import Part
 from divergence_lab.theory.checker.facts.proofs import Refuted
-from divergence_lab.theory.checker.losses import Subject
-from divergence_lab.theory.checker.numbers import start_at_zero_and_join
+from divergence_lab.theory.checker.fields.losses import Subject
+from divergence_lab.theory.checker.fields.numbers import start_at_zero_and_join
 from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
 

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 import sympy as sp
 from flint import acb, arb
 
-from divergence_lab.theory.checker.conclusions import Part
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.monomials import Monomial, NoTail, growth, iterated_log
+from divergence_lab.theory.checker.facts.parts import Part
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.facts.tail_functions import expand_tail
 from divergence_lab.theory.checker.facts.tails import HalfLine, Tail

@@ -19,8 +19,8 @@ import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected, equal_constants
 from divergence_lab.theory.checker.families.continuation import NoValue
-from divergence_lab.theory.checker.losses import Subject, on_cell
-from divergence_lab.theory.checker.parametric import parts_of
+from divergence_lab.theory.checker.families.ranges import parts_of
+from divergence_lab.theory.checker.fields.losses import Subject, on_cell
 from divergence_lab.theory.expressions.balls import ball_of_constant
 from divergence_lab.theory.expressions.parsing import parse, parse_number, read_assumptions
 from divergence_lab.theory.expressions.symbols import x

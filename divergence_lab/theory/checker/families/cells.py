@@ -1,0 +1,228 @@
+"""A loss on a cell of parameters: its smooth pieces, and what is asked of them for all parameters at
+once. Part of the trusted checker.
+
+**Idea.** A cell gives each parameter one exact value or an open range. `cell_forms` writes a range
+by a positive symbol: a = 2 + z for a > 2, a = 1/(1 + z) for 0 < a < 1. Then every fact is proved
+for all values of these symbols at once: signs by `signs`, what happens at the two ends and at kinks
+by `germs`. With no symbol left, `facts/proofs` does it with balls and tails, as for a plain loss.
+`kinds` asks these facts for a verdict, and `kinds/in_cells.holds_in_cell` puts it together.
+
+**Source.** Proposition 20 (docs) says why an answer on each cell of a grid is one for all
+parameters; Proposition 19 that a scale may be taken out before.
+
+**Example.** Linex (e^{a x} - a x - 1)/a^2 is zero-avoiding exactly for a >= 1: the two cells on
+either side of 1, and one that straddles it, where there is no one answer.
+
+    >>> from divergence_lab.theory.checker.kinds.in_cells import holds_in_cell
+    >>> a = sp.Symbol("a", real=True)
+    >>> linex = (sp.exp(a * x) - a * x - 1) / a**2
+    >>> one, oo = sp.S.One, sp.oo
+    >>> holds_in_cell("zero_avoiding", linex, {"a": (one, oo)})
+    True
+    >>> holds_in_cell("zero_avoiding", linex, {"a": (sp.S.Zero, one)})
+    False
+    >>> holds_in_cell("zero_avoiding", linex, {"a": (sp.S.Zero, oo)})  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    ...
+    Unsigned: the sign of a~ - 1 is not known for all parameters
+
+**How to debug.** `positive_form` shows the symbols of a cell (a~ above is the one of a), `read_cell`
+its pieces. Unsigned carries the expression whose sign was not seen; ask `signs.sign` for its parts.
+The search cuts the range where that expression is 0, and asks again (`critical_parameters`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import lru_cache
+
+import sympy as sp
+
+from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.families import by_terms
+from divergence_lab.theory.checker.families.ranges import over_piece
+from divergence_lab.theory.checker.families.signs import (
+    Unsigned,
+    is_finite,
+    is_nonnegative,
+    is_zero,
+    sign,
+)
+from divergence_lab.theory.expressions.ordering import (
+    CannotSplit,
+    in_order,
+    is_less,
+    with_mirror_images,
+)
+from divergence_lab.theory.expressions.pieces import Piece, Pieces, split
+from divergence_lab.theory.expressions.symbols import x
+
+_Y = sp.Symbol("~y", positive=True)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A loss on a cell: its pieces, broken at 0 (and at mirror images of kinks), in the symbols of
+    the cell. `free`: parameters are left.
+    """
+
+    pieces: Pieces
+    slopes: Pieces
+    free: bool
+
+
+@lru_cache(maxsize=200)
+def read_cell(expression: sp.Expr, mirrored: bool) -> Cell:
+    """The pieces of a loss that is written in the symbols of a cell: finite, continuous, 0 at 0.
+
+    Raises Rejected.
+    """
+    try:
+        pieces = refined(split(expression, x), mirrored)
+        cell = Cell(pieces, pieces.derivative(), bool(expression.free_symbols - {x}))
+    except CannotSplit as reason:
+        raise Rejected(str(reason)) from None
+    for piece in pieces.pieces:
+        prove_finite(piece, cell.free)
+    # inside a smooth piece as well: x^2/(x^2 + c^2)
+    for cut, before, after in zip(pieces.kinks, pieces.pieces, pieces.pieces[1:]):
+        ends = (
+            limit_at(before.expression, cut, -1, cell.free),
+            limit_at(after.expression, cut, 1, cell.free),
+        )
+        # each is a limit: a value of finite parts, or oo; SymPy can't say that 1/(b + 1) is finite
+        if (
+            any(e.has(sp.oo, sp.zoo, sp.nan) for e in ends)
+            or not is_zero(ends[1] - ends[0])
+            or (cut == 0 and not is_zero(ends[0]))
+        ):
+            raise Rejected(f"g is not shown to be continuous at {cut}, or 0 at 0")
+    return cell
+
+
+def refined(pieces: Pieces, mirrored: bool = True) -> Pieces:
+    """The pieces broken at 0 as well and, where the two sides are compared, at the mirror image
+    of every kink.
+    """
+    breaks = with_mirror_images(pieces.kinks) if mirrored else in_order([sp.S.Zero, *pieces.kinks])
+    return Pieces(
+        tuple(
+            Piece(
+                a,
+                b,
+                next(
+                    p.expression
+                    for p in pieces.pieces
+                    if not is_less(a, p.low) and not is_less(p.high, b)
+                ),
+            )
+            for a, b in itertools.pairwise([-sp.oo, *breaks, sp.oo])
+        ),
+        x,
+    )
+
+
+def _on_positive(f: sp.Expr, piece: Piece) -> sp.Expr:
+    """f with x written by a positive symbol over the whole of the piece."""
+    return sp.powdenest(f.subs(x, over_piece(piece, _Y)))
+
+
+# --- facts
+
+
+def prove_finite(piece: Piece, free: bool) -> None:
+    """The piece's function is finite and analytic inside, for all parameters. Raises Rejected."""
+    if is_finite(_on_positive(piece.expression, piece), _Y):
+        return
+    if free:
+        raise Rejected(
+            f"{piece.expression} is not shown to be finite on ({piece.low}, {piece.high})"
+        )
+    proofs.prove_finite(piece.expression, x, piece.low, piece.high)
+
+
+def limit_at(f: sp.Expr, end: sp.Expr, side: int, free: bool) -> sp.Expr:
+    """lim f at oo, -oo or beside a finite end, for all parameters. Raises Rejected."""
+    if free or end.free_symbols:
+        if end.is_finite and is_finite(f, at=(x, end)):  # every part of f is: 0*zoo is no 0
+            return f.subs(x, end)
+        return by_terms.limit_of(f, x, end, side)
+    limit = proofs.limit_of(f, x, end, side)
+    if limit is None:
+        raise Rejected(f"the limit of {f} at {end} is not known")
+    return limit
+
+
+def prove_nonnegative(f: sp.Expr, piece: Piece, free: bool) -> None:
+    """f >= 0 on the piece, for all parameters. Raises Rejected, Unsigned."""
+    if free:
+        if not is_nonnegative(_on_positive(f, piece)):
+            raise Unsigned(_on_positive(f, piece))
+    elif f != 0:
+        proofs.prove_nonnegative(f, x, piece.low, piece.high)
+
+
+def is_inside(point: sp.Expr, piece: Piece) -> bool:
+    """The point lies inside the piece, for all parameters."""
+    return (piece.low == -sp.oo or sign(point - piece.low) == 1) and (
+        piece.high == sp.oo or sign(piece.high - point) == 1
+    )
+
+
+def value_at(function: Pieces, point: sp.Expr) -> tuple[sp.Expr, Piece]:
+    """The function at the point, and the piece in which that lies."""
+    for piece in function.pieces:
+        if is_inside(point, piece):
+            return piece.expression.subs(x, point), piece
+    raise Rejected(f"{point} is not inside one piece for all parameters")
+
+
+def _beside(cell: Cell, point: sp.Expr) -> tuple[Piece, Piece]:
+    """The slope before and after a break."""
+    before = next(p for p in cell.slopes.pieces if p.high == point)
+    return before, next(p for p in cell.slopes.pieces if p.low == point)
+
+
+def jump_at(cell: Cell, kink: sp.Expr) -> sp.Expr:
+    """g'(kink+) - g'(kink-)"""
+    before, after = _beside(cell, kink)
+    if before.expression == after.expression and is_finite(before.expression, at=(x, kink)):
+        return sp.S.Zero
+    jump = limit_at(after.expression, kink, 1, cell.free) - limit_at(
+        before.expression, kink, -1, cell.free
+    )
+    if jump is sp.nan:
+        raise Rejected(f"the slopes at {kink} are infinite alike")
+    return jump
+
+
+def slopes_at_zero(cell: Cell) -> tuple[sp.Expr, sp.Expr]:
+    """g'(0-), g'(0+)"""
+    before, after = _beside(cell, sp.S.Zero)
+    return (
+        limit_at(before.expression, sp.S.Zero, -1, cell.free),
+        limit_at(after.expression, sp.S.Zero, 1, cell.free),
+    )
+
+
+def ends_below_zero(first: sp.Expr, last: sp.Expr, cell: Cell) -> bool:
+    """A function tends to something negative at -oo (`first`) or at oo (`last`), for all
+    parameters; False: not shown.
+    """
+    for f, end in ((first, -sp.oo), (last, sp.oo)):
+        try:
+            limit = limit_at(f, end, 0, cell.free)
+            if limit == -sp.oo or (limit.is_finite and sign(limit) == -1):
+                return True
+        except Rejected:
+            continue
+    return False
+
+
+def inner_point_of(piece: Piece) -> sp.Expr:
+    """A point of the piece, for all parameters; where e^x stays rational if that is possible."""
+    if piece.low == -sp.oo:
+        return piece.high - sp.log(2)
+    return piece.low + sp.log(2) if piece.high == sp.oo else (piece.low + piece.high) / 2

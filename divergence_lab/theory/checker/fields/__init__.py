@@ -1,0 +1,1 @@
+"""What stands beside the verdicts: each field of a document, held against the loss."""

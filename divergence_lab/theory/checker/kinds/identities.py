@@ -1,0 +1,271 @@
+"""Even, symmetric: identities between the two sides of 0. Part of the trusted checker.
+
+even        g'(x) = -g'(-x)
+symmetric   g''(x) = e^x g''(-x), kinks included, and g'(0+) = -g'(0-): then f(t) = t f(1/t)
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+import sympy as sp
+
+from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.checker.facts.parts import (
+    read_number,
+    same_point,
+    sides_of_zero,
+    slopes_at,
+)
+from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.families.cells import (
+    Cell,
+    inner_point_of,
+    is_inside,
+    jump_at,
+    limit_at,
+    read_cell,
+    slopes_at_zero,
+)
+from divergence_lab.theory.checker.families.exponential_terms import (
+    common_factor,
+    in_question,
+    never_vanishes,
+)
+from divergence_lab.theory.checker.families.signs import Unsigned, is_zero, sign
+from divergence_lab.theory.checker.kinds.kind import (
+    Kind,
+    Parts,
+    Steps,
+    at_point,
+    covers,
+    need,
+    need_only,
+    need_witness,
+    value_in_words,
+)
+from divergence_lab.theory.expressions import constants
+from divergence_lab.theory.expressions.pieces import Piece, Pieces
+from divergence_lab.theory.expressions.printing import write
+from divergence_lab.theory.expressions.symbols import x
+
+Difference = tuple[Piece, sp.Expr]  # what has to be 0 on a piece
+
+# --- without parameters
+
+
+def _conclude_even(holds: bool, steps: Steps, parts: Parts) -> None:
+    if not holds:
+        need_witness(steps, "odd part")
+        return
+    need_only(steps, ("identity", "odd part", None))
+    need(
+        covers(sides_of_zero(parts)[1], steps, "identity", "odd part"),
+        "g'(x) = -g'(-x) is not proved everywhere",
+    )
+
+
+def _say_even(holds: bool, steps: Steps) -> str:
+    return "g is even" if holds else f"g is not even: g'(x) + g'(-x) is {value_in_words(steps[-1])}"
+
+
+def _jumps_in(steps: Steps) -> dict[sp.Expr, sp.Expr]:
+    return {read_number(s["at"]): read_number(s["jump"]) for s in steps if s["rule"] == "jump"}
+
+
+def _are_apart(kink: sp.Expr, jump: sp.Expr, mirrored: sp.Expr) -> bool:
+    """The jumps at a kink and at its mirror image are shown not to have the weights of symmetry."""
+    return constants.equal(sp.exp(-kink / 2) * jump, sp.exp(kink / 2) * mirrored) is False
+
+
+def _conclude_symmetric(holds: bool, steps: Steps, parts: Parts) -> None:
+    if holds:
+        _conclude_symmetry(steps, parts)
+    elif jumps := _jumps_in(steps):
+        need_only(steps, ("jump", None, None))
+        need(
+            any(
+                _are_apart(kink, jump, mirrored)
+                for kink, jump in jumps.items()
+                if (mirrored := at_point(jumps, -kink)) is not None
+            ),
+            "the jumps are not shown to differ from what symmetry needs",
+        )
+    elif steps and steps[0]["rule"] == "witness" and steps[0]["of"] == "kink at 0":
+        need(len(steps) == 1, "one witness is enough")
+    else:
+        need_witness(steps, "asymmetry")
+
+
+def _conclude_symmetry(steps: Steps, parts: Parts) -> None:
+    jumps = _jumps_in(steps)
+    need_only(steps, ("identity", "asymmetry", None), ("jump", None, None))
+    need(
+        covers(sides_of_zero(parts)[1], steps, "identity", "asymmetry"),
+        "g''(x) = e^x g''(-x) is not proved everywhere",
+    )
+    for part in parts[1:]:
+        here, there = at_point(jumps, part.low), at_point(jumps, -part.low)
+        need(
+            None not in (here, there),
+            f"the jump of g' at {part.low} or its mirror image is missing",
+        )
+        need(
+            proofs.equal_constants(sp.exp(-part.low / 2) * here, sp.exp(part.low / 2) * there),
+            "the jumps are not symmetric",
+        )
+    before, after = slopes_at(sp.S.Zero, parts)
+    need(proofs.equal_constants(before, -after), "the slopes at 0 are not opposite")
+
+
+def _say_symmetric(holds: bool, steps: Steps) -> str:
+    if holds:
+        return "e^(-x/2) g''(x) is even, so swapping the two laws changes nothing"
+    step = steps[-1]
+    if step["rule"] == "jump":
+        jumps = _jumps_in(steps)
+        kink = next(
+            kink
+            for kink, jump in jumps.items()
+            for other, mirrored in jumps.items()
+            if same_point(other, -kink) and _are_apart(kink, jump, mirrored)
+        )
+        return (
+            f"the kink of g at x = {write(kink)} has no counterpart of the right weight at "
+            f"{write(-kink)}"
+        )
+    if step["of"] == "kink at 0":
+        return (
+            f"the slopes of g at 0 add up to {step['f']}, not to 0: f(t) - t f(1/t) = "
+            f"({step['f']})*(t - 1) near 1, which is 0 only between laws of equal mass"
+        )
+    return f"the divergence is not symmetric: g''(x) - e^x g''(-x) is {value_in_words(step)}"
+
+
+# --- for all parameters of a cell
+
+
+def _mirrored(function: Pieces) -> list[Difference]:
+    """Each piece right of 0 beside h(-x) of its mirror image."""
+    count = len(function.pieces) // 2
+    mirrored = [p.expression.xreplace({x: -x}) for p in reversed(function.pieces[:count])]
+    return list(zip(function.pieces[count:], mirrored))
+
+
+def _vanish(differences: Sequence[Difference], witness: sp.Expr | None) -> bool:
+    """All differences are 0 on their pieces (True), or one is not 0 at a point, whatever the
+    parameters (False).
+    """
+    for piece, difference in differences:
+        if is_zero(difference):
+            continue
+        if witness is None and _is_never_zero(difference):
+            return False
+        point = witness if witness is not None else inner_point_of(piece)
+        if not is_inside(point, piece):
+            raise Rejected(f"{point} is not inside ({piece.low}, {piece.high})")
+        if sign(difference.subs(x, point)) != 0:
+            return False
+        raise Rejected(f"the difference is 0 at {point}")
+    return True
+
+
+def _is_never_zero(difference: sp.Expr) -> bool:
+    """Raises Unsigned with what may be 0, where that is why it is not seen."""
+    try:
+        if never_vanishes(difference):
+            return True
+        unknown = in_question(difference)
+    except Rejected:
+        try:
+            return sign(common_factor(difference)) != 0
+        except Unsigned:
+            raise
+        except (Rejected, sp.PolynomialError):
+            return False
+    if unknown is not None:
+        raise Unsigned(unknown)
+    return False
+
+
+def identities(kind: str, loss: sp.Expr) -> tuple[list[sp.Expr], list[Difference]]:
+    """What all has to be 0 for the loss to be even, or its divergence symmetric: numbers, and
+    functions on pieces.
+    """
+    cell = read_cell(loss, True)
+    return ([], _odd_parts(cell)) if kind == "even" else _asymmetries(cell)
+
+
+def _odd_parts(cell: Cell) -> list[Difference]:
+    return [(p, p.expression + m) for p, m in _mirrored(cell.slopes)]
+
+
+def _asymmetries(cell: Cell) -> tuple[list[sp.Expr], list[Difference]]:
+    bends = [(p, p.expression - sp.exp(x) * m) for p, m in _mirrored(cell.slopes.derivative())]
+    return _atoms(cell), bends
+
+
+def _atoms(cell: Cell) -> list[sp.Expr]:
+    """What symmetry asks of the slopes at 0 and at kinks."""
+    kinks = cell.slopes.kinks
+    jumps = [jump_at(cell, kink) for kink in kinks]
+    if all(jump.is_finite for jump in jumps):
+        return [
+            sum(slopes_at_zero(cell)),
+            *(
+                sp.exp(-k / 2) * a - sp.exp(k / 2) * b
+                for k, a, b in zip(kinks, jumps, reversed(jumps))
+            ),
+        ]
+    if len(jumps) > 1:
+        raise Rejected("infinite slopes away from 0, or not there alone")
+    # infinite slopes at 0: what is left of them counts (Proposition 6, part 6)
+    before, after = cell.slopes.pieces
+    left = after.expression + sp.exp(x) * before.expression.xreplace({x: -x})
+    return [limit_at(left, sp.S.Zero, 1, cell.free)]
+
+
+def _is_even_in_cell(cell: Cell, witness: sp.Expr | None) -> bool:
+    try:
+        return _vanish(_odd_parts(cell), witness)
+    except Unsigned:  # g'' of an even g is even, and often simpler: where it is not, g is not
+        bends = [(p, p.expression - m) for p, m in _mirrored(cell.slopes.derivative())]
+        with contextlib.suppress(Rejected):
+            if not _vanish(bends, witness):
+                return False
+        raise
+
+
+def _is_symmetric_in_cell(cell: Cell, witness: sp.Expr | None) -> bool:
+    atoms, differences = _asymmetries(cell)
+    if witness is None and any(
+        atom.is_infinite or (not is_zero(atom) and sign(atom) != 0) for atom in atoms
+    ):
+        return False
+    return _vanish(differences, witness)
+
+
+EVEN = Kind(
+    "even",
+    (6,),
+    _conclude_even,
+    _say_even,
+    _is_even_in_cell,
+    for_parameters="g(-x) = g(x)",
+    shown_at_a_point=True,
+    scale_free=True,
+    of_zero=True,
+    compares_sides=True,
+)
+SYMMETRIC = Kind(
+    "symmetric",
+    (6,),
+    _conclude_symmetric,
+    _say_symmetric,
+    _is_symmetric_in_cell,
+    for_parameters="t f(1/t) = f(t)",
+    shown_at_a_point=True,
+    of_zero=True,
+    compares_sides=True,
+)

@@ -1,0 +1,73 @@
+"""One verdict for all parameters of a cell, or at one point of it (Proposition 20). Part of the
+trusted checker.
+
+A scale is taken out first where the certificate names one (Proposition 19).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import sympy as sp
+
+from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.families.cell_forms import (
+    at_points,
+    positive_form,
+    without_scale,
+)
+from divergence_lab.theory.checker.families.cells import read_cell
+from divergence_lab.theory.checker.families.continuation import Sides
+from divergence_lab.theory.checker.families.ranges import Ranges
+from divergence_lab.theory.checker.families.signs import is_finite, is_zero
+from divergence_lab.theory.checker.kinds.table import KINDS
+from divergence_lab.theory.expressions.ordering import CannotSplit
+from divergence_lab.theory.expressions.symbols import x
+
+
+def holds_in_cell(
+    kind: str,
+    loss: sp.Expr,
+    ranges: Ranges,
+    at: sp.Expr | None = None,
+    scale: sp.Expr | None = None,
+    sides: Sides | None = None,
+) -> bool:
+    """Whether the verdict holds for all parameters in the ranges (name -> (low, high), equal for a
+    point).
+
+    `at`: where a sign is wrong or an identity fails, as an expression in the parameters; `scale`: u
+    > 0 such that g(x/u) is a positive factor times a function without one parameter; `sides`: from
+    where a parameter at a point may come to it (both, if not said). Raises Rejected, with Unsigned
+    for a sign that depends on the parameters, and NoValue.
+    """
+    ways = tuple((name, tuple(way)) for name, way in (sides or {}).items())
+    return _holds(kind, loss, tuple(ranges.items()), at, scale, ways)
+
+
+# a verdict is proved once when it is found and again as the certificate that is shown
+@lru_cache(maxsize=500)
+def _holds(
+    kind: str, loss: sp.Expr, cell: tuple, at: sp.Expr | None, scale: sp.Expr | None, sides: tuple
+) -> bool:
+    rules, ranges = KINDS[kind], dict(cell)
+    written = positive_form(loss, ranges)
+    expression = at_points(loss, written, ranges, dict(sides))
+    witness = None if at is None else at.subs(written)
+    unit = None if scale is None else sp.sympify(scale).subs(written)
+    if not all(is_finite(hint) for hint in (witness, unit) if hint is not None):
+        raise Rejected("the point or the scale is not a finite number for all parameters")
+    if unit is not None:
+        if not rules.scale_free:
+            raise Rejected(f"{kind} may depend on the scale")
+        try:
+            expression = without_scale(expression, unit)
+        except CannotSplit as reason:
+            raise Rejected(str(reason)) from None
+    if not expression.has(x):
+        if not is_zero(expression):
+            raise Rejected("g(0) is not 0")
+        if witness is not None:
+            raise Rejected("g is 0: no point shows anything")
+        return rules.of_zero
+    return rules.decide_in_cell(read_cell(expression, rules.compares_sides), witness)
