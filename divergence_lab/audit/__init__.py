@@ -22,9 +22,9 @@ class _Callable(Room):
 open_room(
     __name__,
     {
-        "Audit": "auditing",
+        "Audit": "result",
         "audit": "auditing",
-        "to_json": "auditing",
+        "to_json": "result",
         "Problem": "problems",
         "AuditError": "subjects",
     },

@@ -42,6 +42,7 @@ COMMANDS = (
     train,
     theory,
     design,
+    export,
     audit,
     bench,
     molecules,

@@ -1,0 +1,65 @@
+"""A callable's gradients on a grid of residuals: which loss has them, and which straight part."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from divergence_lab.audit.identifying import Found, identify
+from divergence_lab.audit.probing import Subject, slopes
+from divergence_lab.audit.problems import grid
+
+# Relative accuracy of sampled gradients, by what they are really computed in.
+ACCURACY = {torch.float32: 3e-6, torch.float64: 1e-10}
+
+
+def identify_callable(
+    looked_at: Subject, low: float, high: float
+) -> tuple[Found | None, float, bool]:
+    """(the loss, the gauge, was it computed in float32?), from the best gradients the callable
+    has.
+    """
+    dtype = looked_at.dtypes[0]
+    points = grid(low, high, dtype)
+    observed = slopes(looked_at, points, dtype)
+    gauge = _gauge(looked_at, dtype)
+    # a callable may accept float64 and compute in float32 inside: then each slope is a float32
+    # number
+    finite = observed[np.isfinite(observed)]
+    coarse = dtype == torch.float32 or (not _exact_line(points, observed) and _all_float32(finite))
+    return (
+        identify(points, observed, gauge, ACCURACY[torch.float32 if coarse else torch.float64]),
+        gauge,
+        coarse,
+    )
+
+
+def _all_float32(numbers: np.ndarray) -> bool:
+    with np.errstate(over="ignore"):
+        return len(numbers) > 0 and bool(
+            np.all(numbers.astype(np.float32).astype(np.float64) == numbers)
+        )
+
+
+def _exact_line(points: np.ndarray, observed: np.ndarray) -> bool:
+    """Few different slopes (|x|, a constant) are float32 numbers without having been computed in
+    float32.
+    """
+    return len(np.unique(observed)) < 8 or bool(np.all(observed == points))
+
+
+def _gauge(looked_at: Subject, dtype: torch.dtype) -> float:
+    """g'(0) where g' is continuous there: the straight part b x.
+
+    A kink at 0 is part of the loss: 0.
+    """
+    (middle,) = slopes(looked_at, np.zeros(1), dtype)
+    around = slopes(looked_at, np.array([-0.5, -1e-2, -1e-3, 1e-3, 1e-2, 0.5]), dtype)
+    if not math.isfinite(middle) or not np.isfinite(around[1:5]).all():
+        return 0.0
+    if abs(middle) <= 1e-6 * np.abs(around[[1, 4]]).max():
+        return 0.0
+    wide, narrow = abs(around[4] - around[1]), abs(around[3] - around[2])
+    return float(middle) if narrow <= 0.5 * wide or wide <= 1e-6 * abs(middle) else 0.0

@@ -1,0 +1,123 @@
+"""What an audit found, and its JSON."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from divergence_lab.audit.problems import Problem
+from divergence_lab.theory.verdicts.verdict import Verdict, verdict_to_json
+
+
+@dataclass(frozen=True)
+class Other:
+    """What the callable would minimise if it received the residual with the other sign (or its
+    arguments swapped).
+    """
+
+    effective_loss: str | None
+    divergence: str | None
+    factor: str | None
+    zero_forcing: bool | None
+    zero_avoiding: bool | None
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a callable minimises: D_f = `factor` x `divergence` of the loss `effective_loss`, None
+    where not identified.
+
+    `gauge`: the straight part b x of the callable that was set aside. `surrogate`: its value is not
+    g, only its gradient is. `spline`: (t, f(t)) by a spline through sampled slopes where no loss
+    was identified. `holds_on`: the stretch around 0 on which it is the effective loss.
+    `max_gradient_error`: on random simplices, relative to the largest component;
+    `flipped_sign_error`: the same under the other sign.
+    """
+
+    name: str
+    residual: str
+    dtype: str
+    feed: tuple[str, ...]
+    summed: bool
+    reduction: str
+    range: tuple[float, float]
+    effective_loss: str | None
+    loss_name: str | None
+    divergence: str | None
+    factor: str | None
+    generator: str | None
+    zero_forcing: Verdict
+    zero_avoiding: Verdict
+    gauge: float
+    surrogate: bool | None
+    fitted: bool
+    holds_on: tuple[float, float] | None
+    under_the_other_sign: Other
+    documented: str | None
+    documented_holds: bool | None
+    notes: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    max_gradient_error: float | None
+    gradient_tolerance: float
+    flipped_sign_error: float | None
+    slopes: tuple[tuple[float, float], ...]
+    spline: tuple[tuple[float, float], ...]
+
+    @property
+    def gradient_check(self) -> bool | None:
+        """Does the gradient on simplices agree? None where it was not compared."""
+        return (
+            None
+            if self.max_gradient_error is None
+            else self.max_gradient_error <= self.gradient_tolerance
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `audit --json` (the command-line contract)."""
+        return to_json(self)
+
+
+def to_json(found: Audit) -> dict[str, Any]:
+    """The object of `audit --json`: the keys of the contract first, then what else is known."""
+    return {
+        "effective_loss": found.effective_loss,
+        "divergence": found.divergence,
+        "zero_forcing": verdict_to_json(found.zero_forcing, "zero_forcing"),
+        "zero_avoiding": verdict_to_json(found.zero_avoiding, "zero_avoiding"),
+        "under_the_other_sign": {
+            "divergence": found.under_the_other_sign.divergence,
+            "factor": found.under_the_other_sign.factor,
+            "effective_loss": found.under_the_other_sign.effective_loss,
+            "zero_forcing": found.under_the_other_sign.zero_forcing,
+            "zero_avoiding": found.under_the_other_sign.zero_avoiding,
+        },
+        "documented": found.documented,
+        "documented_holds": found.documented_holds,
+        "problems": [
+            {"kind": p.kind, "from": p.low, "to": p.high, "detail": p.detail}
+            for p in found.problems
+        ],
+        "max_gradient_error": found.max_gradient_error,
+        "factor": found.factor,
+        "generator": found.generator,
+        "loss_name": found.loss_name,
+        "notes": list(found.notes),
+        "gauge": found.gauge,
+        "surrogate": found.surrogate,
+        "fitted": found.fitted,
+        "holds_on": list(found.holds_on) if found.holds_on else None,
+        "flipped_sign_error": found.flipped_sign_error,
+        "slopes": [
+            {"x": point, "slope": slope if math.isfinite(slope) else str(slope)}
+            for point, slope in found.slopes
+        ],
+        "spline": [{"t": ratio, "f": value} for ratio, value in found.spline],
+        "callable": found.name,
+        "residual": found.residual,
+        "dtype": found.dtype,
+        "range": list(found.range),
+        "feed": list(found.feed),
+        "summed": found.summed,
+        "reduction": found.reduction,
+    }

@@ -1,0 +1,116 @@
+"""What the callable would be without its clip, and under the other sign of the residual."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import sympy as sp
+
+from divergence_lab.audit.identifying import Found
+from divergence_lab.audit.observing import identify_callable
+from divergence_lab.audit.probing import Subject, subject
+from divergence_lab.audit.problems import Problem
+from divergence_lab.audit.result import Other
+from divergence_lab.audit.subjects import AuditError
+from divergence_lab.theory.answers.derivation import Derivation, derive
+from divergence_lab.theory.divergence.loss import from_expression
+from divergence_lab.theory.expressions.printing import write
+from divergence_lab.theory.expressions.symbols import x
+
+_SWAPPED = {"log_pf": "log_pb", "log_pb": "log_pf", "pf": "pb", "pb": "pf", "residual": "residual"}
+
+
+def without_clip(
+    found: Found | None,
+    surrogate: bool | None,
+    low: float,
+    high: float,
+    derivation: Derivation | None,
+    budget: float,
+) -> tuple[list[Problem], list[str]]:
+    """The loss found is another one with g' held constant beyond two residuals: what it would be
+    without that.
+
+    A problem where it looks like a clipped residual (a surrogate, or two different slopes); a note
+    where it is a loss in its own right, as Huber's.
+    """
+    pieces = found.loss.derivative.pieces if found else ()
+    inner = [piece for piece in pieces if piece.expression.has(x)]
+    if (
+        len(pieces) < 3
+        or pieces[0] in inner
+        or pieces[-1] in inner
+        or len({piece.expression for piece in inner}) != 1
+    ):
+        return [], []
+    bare = from_expression(sp.integrate(inner[0].expression, x))
+    without = derive(bare, budget=budget / 2).verdicts
+    words = [
+        word
+        for word, now, then in (
+            ("zero-forcing", derivation.verdicts.zero_forcing, without.zero_forcing),
+            ("zero-avoiding", derivation.verdicts.zero_avoiding, without.zero_avoiding),
+        )
+        if then.holds and now.holds is False
+    ]
+    if not words:
+        return [], []
+    left, right = float(pieces[0].high), float(pieces[-1].low)
+    told = (
+        f"g' stops at x = {left:g} and x = {right:g}, as that of "
+        f"{write(bare.expression)} with a clipped residual; "
+        f"without the clip the loss would be {' and '.join(words)}, as shipped it is not"
+    )
+    symmetric = sp.simplify(pieces[0].expression + pieces[-1].expression) == 0
+    if surrogate or not symmetric:
+        return [
+            Problem("class_changed", low, left, told),
+            Problem("class_changed", right, high, told),
+        ], []
+    return [], [told]
+
+
+def under_the_other_sign(
+    looked_at: Subject,
+    found: Found | None,
+    derivation: Derivation | None,
+    low: float,
+    high: float,
+    budget: float,
+) -> Other:
+    """g(-x) where the residual is fed; the loss found anew with model and target swapped where
+    these are fed.
+    """
+    if looked_at.feed == ("residual",):
+        mirrored = from_expression(found.loss.expression.subs(x, -x)) if found else None
+    else:
+        swapped = replace(
+            looked_at, feed=tuple(_SWAPPED[word] for word in looked_at.feed), sign=-looked_at.sign
+        )
+        try:
+            again, _, _ = identify_callable(
+                subject(
+                    swapped.call, swapped.name, _word(swapped.sign), swapped.feed, swapped.summed
+                ),
+                low,
+                high,
+            )
+        except AuditError:  # swapped, it need not be a loss at all: nothing is said of it
+            again = None
+        mirrored = again.loss if again else None
+    if mirrored is None:
+        return Other(None, None, None, None, None)
+    even = derivation is not None and mirrored.expression == derivation.loss.expression
+    known = derivation if even else derive(mirrored, budget=budget)
+    factor = known.divergence.factor
+    return Other(
+        write(mirrored.expression),
+        known.divergence.name,
+        None if factor is None else write(factor),
+        known.verdicts.zero_forcing.holds,
+        known.verdicts.zero_avoiding.holds,
+    )
+
+
+def _word(sign: float) -> str:
+    return "target/model" if sign > 0 else "model/target"
