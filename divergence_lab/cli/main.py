@@ -21,6 +21,7 @@ from divergence_lab.cli import (
     compare,
     derive,
     design,
+    export,
     molecules,
     report,
     sweep,
