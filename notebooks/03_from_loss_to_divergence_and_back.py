@@ -35,11 +35,11 @@ from scipy.integrate import quad
 import divergence_lab as dl
 from divergence_lab.report.palette import CLASSES, DASHES, SCREEN
 from divergence_lab.theory.answers.derivation import to_json
-from divergence_lab.theory.answers.inversion import invert
 from divergence_lab.theory.answers.wording import step_in_latex
 from divergence_lab.theory.checker.certificate import claim_of, seal
 from divergence_lab.theory.checker.documents import check_one
 from divergence_lab.theory.checker.sentences import because_of
+from divergence_lab.theory.divergence.inversion import invert
 from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import t, x
 

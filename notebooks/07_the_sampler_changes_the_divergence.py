@@ -33,7 +33,7 @@ from scipy.optimize import minimize
 
 import divergence_lab as dl
 from divergence_lab.report.palette import CLASSES, SCREEN, TARGET
-from divergence_lab.theory.answers.weightings import on_policy_equivalent, sampler
+from divergence_lab.theory.divergence.weightings import on_policy_equivalent, weighting
 from divergence_lab.theory.expressions.symbols import t, x
 
 plt.rcParams.update(SCREEN)
@@ -67,7 +67,7 @@ NAMES = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")
 
 def known(name, text):
     """(h, its generator, its class, is D_f convex?) of the loss `name` under the sampler `text`."""
-    derived = dl.derive(on_policy_equivalent(dl.loss(name), sampler(text)))
+    derived = dl.derive(on_policy_equivalent(dl.loss(name), weighting(text)))
     verdicts = derived.verdicts
     assert None not in (
         verdicts.zero_forcing.holds,
@@ -267,7 +267,7 @@ slope = sp.simplify(sp.diff(wanted, x) * sp.exp(-x))
 answer = dl.loss(str(sp.expand(sp.integrate(slope, (x, 0, x)))))
 print("g(x) =", answer.expression)
 for text in ("backward", "on"):
-    print(f"{text}: {dl.divergence(on_policy_equivalent(answer, sampler(text))).name}")
+    print(f"{text}: {dl.divergence(on_policy_equivalent(answer, weighting(text))).name}")
 
 # %% [markdown]
 # ## 4. Check
@@ -302,7 +302,7 @@ assert abs(trained["on"][0] + 2) < 0.2 and np.exp(trained["on"][1]) < 1
 assert np.exp(trained["mixture:1/10"][1]) > 1.5 and np.exp(trained["backward"][1]) > 1.5
 
 # The exercise.
-assert dl.divergence(on_policy_equivalent(answer, sampler("backward"))).name == "forward KL"
+assert dl.divergence(on_policy_equivalent(answer, weighting("backward"))).name == "forward KL"
 assert dl.divergence(answer).name != "forward KL"
 
 assert "torch" not in sys.modules

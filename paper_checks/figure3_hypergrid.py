@@ -48,7 +48,7 @@ from divergence_lab.graphs.dag import clamp_log_reward
 from divergence_lab.graphs.texts import graph_from_text
 from divergence_lab.results.metrics import sampling_floor, total_variation
 from divergence_lab.results.result import ResultError, environment, load, write_atomically
-from divergence_lab.theory.answers.transforms import clip
+from divergence_lab.theory.divergence.transforms import clip
 from divergence_lab.training.arguments import find_device
 from divergence_lab.training.loop import train
 

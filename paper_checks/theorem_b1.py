@@ -23,7 +23,7 @@ import sympy as sp
 from table2_losses import TABLE_2, code, same
 
 import divergence_lab as dl
-from divergence_lab.theory.answers.weightings import on_policy_equivalent, sampler
+from divergence_lab.theory.divergence.weightings import on_policy_equivalent, weighting
 from divergence_lab.theory.expressions.enclosure import value_at
 from divergence_lab.theory.expressions.parsing import parse
 from divergence_lab.theory.expressions.printing import write
@@ -126,7 +126,7 @@ def recompute() -> list[Row]:
         entry = dl.loss(claim.g)
         for name, (_, _, who) in WHO.items():
             formula = claimed(name, parse(claim.g, x))
-            found = dl.divergence(on_policy_equivalent(entry, sampler(who))).generator
+            found = dl.divergence(on_policy_equivalent(entry, weighting(who))).generator
             ends = CONVEX.get((claim.name, name), ("0", "oo"))
             rows.append(
                 Row(

@@ -8,7 +8,6 @@ import pytest
 import sympy as sp
 
 from divergence_lab.theory.answers.derivation import derive, to_json
-from divergence_lab.theory.answers.weightings import on_policy_equivalent, sampler
 from divergence_lab.theory.answers.wording import step_in_latex
 from divergence_lab.theory.checker.certificate import Step, cites, claim_of, seal
 from divergence_lab.theory.checker.documents import check, check_one, examine
@@ -18,6 +17,7 @@ from divergence_lab.theory.checker.kinds.table import KINDS
 from divergence_lab.theory.checker.replay import check_verdict, read_parts
 from divergence_lab.theory.checker.rules.table import RULES
 from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.divergence.weightings import on_policy_equivalent, weighting
 from divergence_lab.theory.expressions.parsing import parse
 from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
@@ -552,7 +552,7 @@ def test_every_step_reads_as_mathematics(certificates):
 @pytest.mark.parametrize("text", ["sqrt(1 + x**2) - 1", "Abs(x)**(3/2)"])
 def test_a_loss_that_is_an_integral_is_held_against_its_slope(text):
     entry = json.loads(
-        json.dumps(to_json(derive(on_policy_equivalent(loss(text), sampler("mixture:1/10")))))
+        json.dumps(to_json(derive(on_policy_equivalent(loss(text), weighting("mixture:1/10")))))
     )
     assert (
         "Integral(" in entry["loss"]

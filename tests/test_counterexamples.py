@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from divergence_lab.theory.answers.transforms import clip
 from divergence_lab.theory.checker.families.exponential_terms import common_factor
 from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.divergence.transforms import clip
 from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.inequalities.normaliser import biases_log_z, optimal_log_z
 from divergence_lab.theory.inequalities.pinsker import pinsker

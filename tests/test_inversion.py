@@ -10,16 +10,12 @@ import pytest
 import sympy as sp
 
 from divergence_lab.cli import theory as cli_theory
-from divergence_lab.theory.answers import inversion
 from divergence_lab.theory.answers.derivation import to_json
-from divergence_lab.theory.answers.inversion import (
-    derive_inverse,
-    invert,
-    invert_expression,
-    normalise,
-)
+from divergence_lab.theory.answers.inverse import derive_inverse
 from divergence_lab.theory.catalogue import named as catalogue
+from divergence_lab.theory.divergence import inversion
 from divergence_lab.theory.divergence.closed_form import divergence
+from divergence_lab.theory.divergence.inversion import invert, invert_expression, normalise
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.divergence.recognition import recognise
 from divergence_lab.theory.divergence.values import enclose, pieces_at

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.theory.answers.transforms import clip, mirror, weighted_sum
 from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.divergence.transforms import clip, mirror, weighted_sum
 from divergence_lab.theory.verdicts import verdict as verdict_room
 from divergence_lab.theory.verdicts.decision import decide
 from tests.known_losses import (

@@ -3,8 +3,8 @@
 import pytest
 import sympy as sp
 
-from divergence_lab.theory.answers.inversion import normalise
 from divergence_lab.theory.divergence import recognition
+from divergence_lab.theory.divergence.inversion import normalise
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.divergence.recognition import (
     derivative_of_generator,

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from divergence_lab.theory.answers.derivation import derive, to_json
-from divergence_lab.theory.answers.transforms import clip, mirror, swap, weighted_sum
-from divergence_lab.theory.answers.weightings import on_policy_equivalent, sampler
 from divergence_lab.theory.checker.documents import check_one
 from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.divergence.transforms import clip, mirror, swap, weighted_sum
 from divergence_lab.theory.divergence.values import enclose
+from divergence_lab.theory.divergence.weightings import on_policy_equivalent, weighting
 from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.expressions.syntax import ExpressionError
 from divergence_lab.theory.verdicts.decision import decide
@@ -31,7 +31,7 @@ def f(entry, ratio) -> mp.mpf:
 
 
 def under(entry, text):
-    return on_policy_equivalent(entry, sampler(text))
+    return on_policy_equivalent(entry, weighting(text))
 
 
 def slope(entry, point) -> float:
@@ -251,7 +251,7 @@ def test_a_loss_without_closed_form_under_a_sampler():
 )
 def test_numbers_of_a_sampler_may_be_parameters(text, chosen, forcing, avoiding):
     """Section by section what the propositions say for every share: both, or exactly when."""
-    verdicts = decide(on_policy_equivalent(loss(text), sampler(chosen)), budget=30)
+    verdicts = decide(on_policy_equivalent(loss(text), weighting(chosen)), budget=30)
     for verdict, wanted in ((verdicts.zero_forcing, forcing), (verdicts.zero_avoiding, avoiding)):
         assert (verdict.condition if isinstance(wanted, str) else verdict.holds) == wanted, (
             verdict.because
@@ -260,7 +260,7 @@ def test_numbers_of_a_sampler_may_be_parameters(text, chosen, forcing, avoiding)
 
 def test_weights_read_as_one_would_write_them():
     assert [
-        sampler(text).weight
+        weighting(text).weight
         for text in (
             "power:1",
             "power:0",
@@ -297,14 +297,14 @@ def test_weights_read_as_one_would_write_them():
 )
 def test_a_sampler_that_is_none_is_refused(text):
     with pytest.raises(ExpressionError):
-        sampler(text)
+        weighting(text)
 
 
 def test_kinked_losses_without_closed_form_are_decided_under_a_sampler():
     """sqrt(v)*exp(v) has no integral that was found: g stays two integrals, one on each side,
     and is decided by its slope.
     """
-    entry = on_policy_equivalent(loss("Abs(x)**(3/2)"), sampler("mixture:1/10"))
+    entry = on_policy_equivalent(loss("Abs(x)**(3/2)"), weighting("mixture:1/10"))
     assert entry.expression.has(sp.Integral)
     verdicts = decide(entry)
     assert (

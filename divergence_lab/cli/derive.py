@@ -23,9 +23,9 @@ from divergence_lab.theory.answers.derivation import (
     undecided_to_json,
 )
 from divergence_lab.theory.answers.questions import Reading, Unfinished, derive_all
-from divergence_lab.theory.answers.weightings import sampler
 from divergence_lab.theory.answers.wording import ends_in_words, step_in_latex
 from divergence_lab.theory.divergence.loss import GAUGE_UNSEEN
+from divergence_lab.theory.divergence.weightings import weighting as read_weighting
 from divergence_lab.theory.expressions.printing import write, write_latex
 from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.verdicts.verdict import Verdict, cites_of
@@ -60,16 +60,16 @@ def add_commands(command: AddCommand) -> None:
 
 
 def _derive(options: argparse.Namespace) -> int:
-    chosen = sampler(options.sampler, options.assume)
+    weighting = read_weighting(options.sampler, options.assume)
     ratios = read_ratios(options.at) if options.at else ()
     if options.digits > 1000:
         raise InputError(f"--digits {options.digits} is more than 1000: ask for fewer")
     by_text = read_all(options, options.losses)
     readings = [by_text[text] for text in options.losses]
-    found = derive_all(readings, chosen, ratios, options.digits, options.budget)
+    found = derive_all(readings, weighting, ratios, options.digits, options.budget)
     tell_lost("derive", "loss", found)
     if options.json:
-        sampling = {"sampler": options.sampler, "weighted_by": chosen.weight}
+        sampling = {"sampler": options.sampler, "weighted_by": weighting.weight}
         print_json(
             [
                 {**as_json, **sampling, "sampled_loss": sampled}
@@ -82,9 +82,9 @@ def _derive(options: argparse.Namespace) -> int:
             print(f"{answer.text}\n  {answer.because}\n")
             continue
         assert isinstance(entry, Reading)  # else its answer is unfinished too
-        if chosen.kind != "on":
+        if weighting.kind != "on":
             print(
-                f"{entry.name} with objects weighted by {chosen.weight} acts like this "
+                f"{entry.name} with objects weighted by {weighting.weight} acts like this "
                 "loss weighted by p_F:"
             )
         print(described(entry.name, answer, options.latex, options.steps), end="\n\n")

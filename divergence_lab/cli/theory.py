@@ -19,9 +19,9 @@ from divergence_lab.theory.answers.derivation import (
     to_json,
     undecided_to_json,
 )
-from divergence_lab.theory.answers.inversion import Inversion
 from divergence_lab.theory.answers.questions import Unfinished, invert_text, parameters_of_generator
 from divergence_lab.theory.catalogue import named as catalogue
+from divergence_lab.theory.divergence.inversion import Inversion
 from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import t
 from divergence_lab.theory.expressions.syntax import ExpressionError

@@ -20,7 +20,7 @@ from divergence_lab.graphs.texts import graph_from_text
 from divergence_lab.inputs import InputError
 from divergence_lab.theorem.check import TOLERANCE, Check, Scheme, Theory, check
 from divergence_lab.theorem.objects import Listing, list_objects
-from divergence_lab.theory.answers import weightings as weighing
+from divergence_lab.theory.divergence import weightings as weighing
 from divergence_lab.theory.divergence.closed_form import Divergence, divergence
 from divergence_lab.theory.divergence.loss import Loss
 
@@ -191,21 +191,21 @@ def _scheme(text: str) -> Scheme:
             return Scheme(text, None, drawing.sampler(rest))
         if kind in ("epsilon", "tempered", "replay"):
             return Scheme(f"drawn:{text}", None, drawing.sampler(text))
-        chosen = weighing.sampler(text)
+        weighting = weighing.weighting(text)
     except ValueError as error:
         raise VerifyError(f"sampler {text!r} is not known; use {SAMPLER_FORMS}") from error
-    numbers = [float(number) for number in chosen.numbers]
+    numbers = [float(number) for number in weighting.numbers]
     terms = {
         "on": lambda: ((1.0, 1.0, 0.0),),
         "power": lambda: ((1.0, 1.0 - numbers[0], numbers[0]),),
         "powers": lambda: ((1.0, numbers[0], numbers[1]),),
         "mixture": lambda: ((1.0 - numbers[0], 1.0, 0.0), (numbers[0], 0.0, 1.0)),
     }
-    if chosen.kind not in terms:
+    if weighting.kind not in terms:
         raise VerifyError(
             f"sampler {text!r}: the parameters of P_B are a group of every row; use {SAMPLER_FORMS}"
         )
-    return Scheme(text, terms[chosen.kind]())
+    return Scheme(text, terms[weighting.kind]())
 
 
 def _theory(loss: Loss, found: Divergence, scheme: Scheme, budget: float) -> Theory:
@@ -217,7 +217,7 @@ def _theory(loss: Loss, found: Divergence, scheme: Scheme, budget: float) -> The
     if scheme.terms is not None and len(scheme.terms) == 1 and scheme.terms[0][2] != 0:
         _, a, b = scheme.terms[0]
         equivalent = divergence(
-            weighing.on_policy_equivalent(loss, weighing.sampler(scheme.name)), budget
+            weighing.on_policy_equivalent(loss, weighing.weighting(scheme.name)), budget
         )
         generators[a, b] = generator_to_torch(equivalent)
     return Theory(to_torch(loss), generator_to_torch(found), integral, generators)

@@ -23,9 +23,9 @@ from scipy.special import logsumexp
 from divergence_lab.results.result import write_atomically
 from divergence_lab.theorem.verification import verify
 from divergence_lab.theory.answers.derivation import derive
-from divergence_lab.theory.answers.weightings import on_policy_equivalent, sampler
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.divergence.loss import Loss, loss
+from divergence_lab.theory.divergence.weightings import on_policy_equivalent, weighting
 from divergence_lab.theory.expressions.symbols import t, x
 from divergence_lab.theory.inequalities.hockey_stick import hockey_stick_weights
 from divergence_lab.theory.verdicts.decision import decide
@@ -300,7 +300,7 @@ def samplers() -> list[dict]:
         "jsd",
     ):
         for text in SAMPLERS:
-            same = on_policy_equivalent(loss(name), sampler(text))
+            same = on_policy_equivalent(loss(name), weighting(text))
             verdicts = decide(same)
             found.append(
                 {

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from divergence_lab.theory.answers.inversion import invert
 from divergence_lab.theory.budget.asking import (
     OutOfTime,
     SearchFailed,
@@ -22,6 +21,7 @@ from divergence_lab.theory.budget.asking import (
 )
 from divergence_lab.theory.catalogue.divergences import DIVERGENCES
 from divergence_lab.theory.catalogue.losses import LOSSES
+from divergence_lab.theory.divergence.inversion import invert
 from divergence_lab.theory.divergence.loss import Loss, loss
 from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.verdicts import family_proofs, parameters

@@ -1,7 +1,7 @@
 """What the command line asks of theory, each question ended when its budget is over, from the text
 on.
 
-`derivation.derive` takes a loss that was read; here reading, samplers and inversion run in the
+`derivation.derive` takes a loss that was read; here reading, weighting and inversion run in the
 killable process too. A question that was ended has an answer all the same: `Unfinished`, in which
 nothing is claimed.
 """
@@ -17,18 +17,14 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory.answers.derivation import Derivation, derive
-from divergence_lab.theory.answers.inversion import (
-    Inversion,
-    derive_inverse,
-    invert,
-    read_generator,
-)
-from divergence_lab.theory.answers.weightings import Sampler, on_policy_equivalent
+from divergence_lab.theory.answers.inverse import derive_inverse
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, end_searches, within
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.documents import Failure, Report, examine
 from divergence_lab.theory.checker.fields.names import formulas
+from divergence_lab.theory.divergence.inversion import Inversion, invert, read_generator
 from divergence_lab.theory.divergence.loss import Loss, loss, parameters_of
+from divergence_lab.theory.divergence.weightings import Weighting, on_policy_equivalent
 from divergence_lab.theory.expressions.symbols import t
 from divergence_lab.theory.expressions.syntax import ExpressionError
 
@@ -87,23 +83,23 @@ def read_text(
 
 def derive_read(
     reading: Reading,
-    chosen: Sampler,
+    weighting: Weighting,
     at: Sequence[sp.Expr] = (),
     digits: int = 30,
     budget: float = 20.0,
 ) -> Derivation | Unfinished:
-    """The derivation of the loss that a sampler makes of one; reading, sampler and derivation
+    """The derivation of the loss that a weighting makes of one; reading, weighting and derivation
     share the budget.
     """
     started = clock() - reading.seconds
     entry = reading.loss
-    if chosen.kind != "on":
+    if weighting.kind != "on":
         try:
-            entry = _ask(_left(budget, started), on_policy_equivalent, entry, chosen)
+            entry = _ask(_left(budget, started), on_policy_equivalent, entry, weighting)
         except (OutOfTime, SearchFailed) as reason:
             return _unfinished(
                 reading.text,
-                f"the loss that acts the same when objects are weighted by {chosen.weight}",
+                f"the loss that acts the same when objects are weighted by {weighting.weight}",
                 reason,
                 budget,
             )
@@ -112,7 +108,7 @@ def derive_read(
 
 def derive_all(
     readings: Sequence[Reading | Unfinished],
-    chosen: Sampler,
+    weighting: Weighting,
     at: Sequence[sp.Expr] = (),
     digits: int = 30,
     budget: float = 20.0,
@@ -125,7 +121,7 @@ def derive_all(
         return (
             reading
             if isinstance(reading, Unfinished)
-            else derive_read(reading, chosen, at, digits, budget)
+            else derive_read(reading, weighting, at, digits, budget)
         )
 
     at_a_time = min(len(readings), _cores())

@@ -108,7 +108,8 @@ def lookup(
 
 
 def _example(family: NamedLoss) -> str:
-    return f"{family.name}({family.examples[0] if family.examples else ', '.join(family.parameters.values())})"
+    values = family.examples[0] if family.examples else ", ".join(family.parameters.values())
+    return f"{family.name}({values})"
 
 
 def _bounds(family: NamedLoss) -> list[tuple[str, str, sp.Expr]]:

@@ -1,6 +1,6 @@
 """The curvatures that designed losses are made of, each with the closed form of its loss.
 
-    g = sum_i w_i b_i,  w_i >= 0:  g'' = sum_i w_i b_i''  and  f = sum_i w_i f_i        (Proposition 2)
+    g = sum_i w_i b_i,  w_i >= 0:  g'' = sum_i w_i b_i''  and  f = sum_i w_i f_i    (Proposition 2)
 
 What a block says of itself (growth, symmetry, evenness) only guides the search: a loss that is
 returned was proved by `derive` afresh.

@@ -3,8 +3,9 @@
     trade-offs   g(x_i) = r g(x_j)
     residuals    min_g  E[(g'(r) - s(r))^2],  s = -(log density of r)'
 
-The weight in a trade-off is g, the penalty; s is the maximum-likelihood score. The second is score matching: by parts E[g' s] = E[g''], so the criterion is E[g'^2] - 2 E[g''] up
-to a constant, and no density is estimated (Hyvarinen, J. Mach. Learn. Res. 6, 2005). Both are
+The weight in a trade-off is g, the penalty; s is the maximum-likelihood score. The second is score
+matching: by parts E[g' s] = E[g''], so the criterion is E[g'^2] - 2 E[g''] up to a constant, and no
+density is estimated (Hyvarinen, J. Mach. Learn. Res. 6, 2005). Both are
 convex in the weights of building blocks.
 """
 

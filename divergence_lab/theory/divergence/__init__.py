@@ -9,5 +9,8 @@ open_room(
         "Divergence": "closed_form",
         "divergence": "closed_form",
         "dual_loss": "closed_form",
+        "invert": "inversion",
+        "weighting": "weightings",
+        "on_policy_equivalent": "weightings",
     },
 )

@@ -1,10 +1,10 @@
 """From a loss to its f-divergence.
 
-    f(t) = t int_1^t g'(log s)/s^2 ds,   that is   f(e^u) = e^u int_0^u g'(v) e^{-v} dv      (Hu et al., Theorem 4.1)
+    f(t) = t int_1^t g'(log s)/s^2 ds,   that is   f(e^u) = e^u int_0^u g'(v) e^{-v} dv
 
-The second form is the one that is integrated: with v = log s most losses become sums of
-exponentials times powers. A closed form is shown only after guaranteed enclosures of the integral
-agreed with it; without one the integral itself is enclosed at any ratio.
+(Hu et al., ICLR 2025, Theorem 4.1.) The second form is the one that is integrated: with v = log s
+most losses become sums of exponentials times powers. A closed form is shown only after guaranteed
+enclosures of the integral agreed with it; without one the integral itself is enclosed at any ratio.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Antiderivatives of rational functions of e^x times x or log p(e^x), which SymPy's `integrate`
 gives up on or writes with complex arguments.
 
-    int log(a + b e^{nx}) dx = x log a - Li2(-(b/a) e^{nx})/n                    a > 0
-    int R(e^x) log p(e^x) dx = A log p - int A p'/p,   A' = R                    A without logarithms
+    int log(a + b e^{nx}) dx = x log a - Li2(-(b/a) e^{nx})/n                  a > 0
+    int R(e^x) log p(e^x) dx = A log p - int A p'/p,   A' = R                  A without logarithms
     int x R(e^x) dx          = x A - int A,            A' = R
 
 Finds; confirms nothing. Works over the building blocks of `identity`.

@@ -1,7 +1,7 @@
 """Antiderivatives from the table: Gaussians, half-integer powers and rational functions times an
 exponential.
 
-    int y^n e^{ay^2 + by} dy      erf or erfi, by completing the square and (2ay + b) e^{...} = d/dy e^{...}
+    int y^n e^{ay^2 + by} dy      erf or erfi, by completing the square and by parts
     int y^p e^{by} dy             p half an odd integer: erf or erfi of sqrt(|b| y)
     int y^p e^{by} dy             any p > -1, b < 0: the incomplete gamma function
     int e^{by}/(y + d)^k dy       Ei, after partial fractions with real linear denominators

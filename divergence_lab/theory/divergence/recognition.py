@@ -1,7 +1,7 @@
 """Which named divergence is it? Losses are compared, not generators: that needs no closed form of
 f.
 
-    D_f = c D_named   <=>   g' = c g'_named, c > 0            (both without the gauge f -> f + b (t - 1))
+    D_f = c D_named   <=>   g' = c g'_named, c > 0    (without the gauge f -> f + b (t - 1))
 
 Enclosed values refuse at once what is not proportional; what they don't refuse is named only when
 the ratio was proved constant. Agreement in thirty digits at every point is no proof: without one

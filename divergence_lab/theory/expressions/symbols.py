@@ -1,6 +1,6 @@
 """The symbols, and the one sign convention of the whole project.
 
-    residual   x = log p_B(o) - log p_F(o)      log of target over model; x > 0 where the model has too little
+    residual   x = log p_B(o) - log p_F(o), > 0 where the model has too little
     ratio      t = e^x = p_B(o) / p_F(o)
     loss       g(x), with g(0) = 0 its minimum
     generator  f(t), with f(1) = f'(1) = 0, of D_f(p_B || p_F) = sum_o p_F(o) f(p_B(o) / p_F(o))

@@ -1,11 +1,11 @@
 """New losses from old ones: each function returns a Loss, whose verdicts are decided afresh.
 
-    mirror          g(-x)                       what a sign slip of the residual minimises            Proposition 6
-    swap            g*'' = e^x g''(-x)          the divergence with its arguments exchanged           Proposition 6
-    weighted_sum    sum c_i g_i                 the same sum of divergences                           Proposition 2
-    clip            g'(max(-c, min(x, c)))      the residual clipped inside the gradient              Proposition 18
+    mirror          g(-x)                     what a slip of the residual's sign minimises    (P6)
+    swap            g*'' = e^x g''(-x)        the divergence with its arguments exchanged     (P6)
+    weighted_sum    sum c_i g_i               the same sum of divergences                     (P2)
+    clip            g'(max(-c, min(x, c)))    the residual clipped inside the gradient        (P18)
 
-What a loss becomes under another sampler is in `samplers` (Propositions 8 to 10).
+What a loss becomes under another weighting is in `weightings` (P8 to P10).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Iterable
 
 import sympy as sp
 
-from divergence_lab.theory.answers.inversion import unevaluated
 from divergence_lab.theory.divergence.closed_form import divergence, dual_loss, dual_slopes
+from divergence_lab.theory.divergence.inversion import unevaluated
 from divergence_lab.theory.divergence.loss import Loss, from_expression
 from divergence_lab.theory.expressions.ordering import is_finite, is_less
 from divergence_lab.theory.expressions.pieces import Piece, Pieces

@@ -8,26 +8,18 @@ sum q) + f(1) sum q to the divergence: constants where both laws are normalised.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.answers.derivation import Derivation, answers, assemble
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, patient, within
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.families import signs as parameter_signs
-from divergence_lab.theory.divergence.closed_form import Divergence, NotConfirmed, confirm
-from divergence_lab.theory.divergence.domain import fault
+from divergence_lab.theory.divergence.closed_form import NotConfirmed, confirm
 from divergence_lab.theory.divergence.integrals import integral_from_zero
 from divergence_lab.theory.divergence.loss import Loss, set_parameters
-from divergence_lab.theory.divergence.recognition import (
-    as_catalogued,
-    derivative_of_generator,
-    recognise,
-)
+from divergence_lab.theory.divergence.recognition import as_catalogued, derivative_of_generator
 from divergence_lab.theory.divergence.values import enclose_integral, pieces_at
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact
 from divergence_lab.theory.expressions.identity import simplified
@@ -146,43 +138,6 @@ def invert_expression(
         raise ExpressionError(
             f"{write(given)}: no loss was confirmed: {reason or 'not finite'}; {hint}"
         ) from None
-
-
-def derive_inverse(
-    inversion: Inversion,
-    at: Sequence[sp.Expr] = (),
-    digits: int = 30,
-    budget: float = 20.0,
-    spent: float = 0.0,
-) -> Derivation:
-    """As `derivation.derive`, with the generator that was given instead of one that is searched
-    for.
-    """
-    return assemble(
-        _known(inversion), (inversion, tuple(at), digits), answers_of_inverse, budget, spent
-    )
-
-
-def answers_of_inverse(
-    inversion: Inversion, at: Sequence[sp.Expr], digits: int, budget: float, done: Mapping[str, Any]
-) -> Iterator[Any]:
-    """The stages of a derivation that are not done yet, in turn."""
-    found = _known(inversion)
-    if "the divergence" not in done and not fault(inversion.loss):
-        name, factor = recognise(inversion.loss)
-        found = dataclasses.replace(found, name=name, factor=factor)
-    return answers(inversion.loss, at, digits, budget, done, found)
-
-
-def _known(inversion: Inversion) -> Divergence:
-    return Divergence(
-        inversion.loss,
-        inversion.generator,
-        None,
-        None,
-        inversion.confirmed,
-        () if inversion.closed else ("closed form of g: none found, g is the integral of g'",),
-    )
 
 
 # --- normalising

@@ -4,17 +4,18 @@ gradient.
 With weights mu the gradient of sum mu g(x) is that of an f-divergence whose loss h has, in the
 residual,
 
-    power:B         mu = p_F^(1-B) p_B^B          h'(x) = e^{Bx} g'(x)                                (Proposition 8)
-    mixture:E       mu = (1-E) p_F + E p_B        h'(x) = ((1-E) + E e^x) g'(x)                       (Proposition 9;
-                    trajectories drawn from P_F and p_B/Z* with shares 1-e, e: E = e Z/((1-e) Z* + e
-                    Z) for TB)
-    powers:A,B      mu = p_F^A p_B^B, k = A + B   h'(y) = g'(y/k) e^{By/k}/k, between p_B^k and p_F^k  (Proposition 8)
-    backward:B      the parameters of p_B learn, mu = p_F^(1-B) p_B^B: the generator is
-                    k(t) = int_1^t s^{B-1} g'(log s) ds, so h'(x) = e^{Bx} g'(x) - k(e^x)            (Proposition 10)
+    power:B      mu = p_F^(1-B) p_B^B           h'(x) = e^{Bx} g'(x)               (Proposition 8)
+    mixture:E    mu = (1-E) p_F + E p_B         h'(x) = ((1-E) + E e^x) g'(x)      (Proposition 9)
+    powers:A,B   mu = p_F^A p_B^B, k = A + B    h'(y) = g'(y/k) e^{By/k}/k         (Proposition 8)
+    learned_backward:B                          h'(x) = e^{Bx} g'(x) - k(e^x)      (Proposition 10)
 
-`on` leaves the loss as it is; `backward` alone is the sampler p_B with the parameters of p_F, that
-is power:1. So verdicts, closed form and name under a sampler are those of h, found and proved by
-the engine for plain losses.
+With TB, trajectories drawn from P_F and p_B/Z* with shares 1-e and e are a mixture with
+E = e Z/((1-e) Z* + e Z). `powers` is a divergence between p_B^k and p_F^k. In `learned_backward`
+the parameters of p_B learn, mu = p_F^(1-B) p_B^B, and k(t) = int_1^t s^{B-1} g'(log s) ds is the
+generator. `on` leaves the loss as it is; `backward` weighs by p_B, that is power:1.
+
+So verdicts, closed form and name under a weighting are those of h, found and proved by the engine
+for plain losses.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from divergence_lab.theory.answers.inversion import unevaluated
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, patient
 from divergence_lab.theory.divergence.integrals import integral_from_zero
+from divergence_lab.theory.divergence.inversion import unevaluated
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.enclosure import value_at
 from divergence_lab.theory.expressions.ordering import is_less
@@ -43,7 +44,7 @@ SECONDS = 3.0
 
 
 @dataclass(frozen=True)
-class Sampler:
+class Weighting:
     """`kind` and its numbers, exact or parameters; `weight` says what objects are weighted by,
     in words of p_F and p_B; `assumptions` are those that the kind makes of its parameters.
     """
@@ -54,8 +55,8 @@ class Sampler:
     assumptions: tuple[str, ...] = ()
 
 
-def sampler(text: str, assumptions: Iterable[str] = ()) -> Sampler:
-    """The sampler that a text names; its numbers may be parameters (power:b).
+def weighting(text: str, assumptions: Iterable[str] = ()) -> Weighting:
+    """The weighting that a text names; its numbers may be parameters (power:b).
 
     Raises ExpressionError, listing the forms.
     """
@@ -72,13 +73,13 @@ def sampler(text: str, assumptions: Iterable[str] = ()) -> Sampler:
         tuple(parse(part, sp.Dummy(), assumptions) for part in rest.split(",")) if colon else ()
     )
     if kind == "on" and not numbers:
-        return Sampler("on", (), "p_F")
+        return Weighting("on", (), "p_F")
     if kind == "backward" and not numbers:
-        return Sampler("power", (sp.S.One,), "p_B")
+        return Weighting("power", (sp.S.One,), "p_B")
     if kind == "power" and len(numbers) == 1:
-        return Sampler("power", numbers, _powers(1 - numbers[0], numbers[0]))
+        return Weighting("power", numbers, _powers(1 - numbers[0], numbers[0]))
     if kind == "learned_backward" and len(numbers) == 1:
-        return Sampler(
+        return Weighting(
             "learned_backward", numbers, f"{_powers(1 - numbers[0], numbers[0])}, p_B learning"
         )
     if kind == "mixture" and len(numbers) == 1:
@@ -86,13 +87,13 @@ def sampler(text: str, assumptions: Iterable[str] = ()) -> Sampler:
             raise ExpressionError(
                 f"sampler {shown(text)}: the share of backward samples lies between 0 and 1"
             )
-        return Sampler(
+        return Weighting(
             "mixture", numbers, f"{_factor(1 - numbers[0])} p_F + {_factor(numbers[0])} p_B", own
         )
     if kind == "powers" and len(numbers) == 2:
         if not (numbers[0] + numbers[1]).is_positive:
             raise ExpressionError(f"sampler {shown(text)}: the exponents must have a positive sum")
-        return Sampler("powers", numbers, _powers(*numbers))
+        return Weighting("powers", numbers, _powers(*numbers))
     raise ExpressionError(f"sampler {shown(text)} is not known; use one of {FORMS}")
 
 
@@ -110,22 +111,22 @@ def _factor(number: sp.Expr) -> str:
     return f"({write(number)})" if number.is_Add else write(number)
 
 
-def on_policy_equivalent(loss: Loss, chosen: Sampler) -> Loss:
-    """The loss h whose on-policy gradient is that of `loss` under the sampler.
+def on_policy_equivalent(loss: Loss, weighting: Weighting) -> Loss:
+    """The loss h whose on-policy gradient is that of `loss` under the weighting.
 
     Where h has no closed form that was found it is the integral of its slope h', which is explicit.
     Raises ExpressionError for learned backward parameters when k, and with it h', has none.
 
         >>> import divergence_lab as dl
-        >>> h = on_policy_equivalent(dl.loss("quadratic"), sampler("mixture:1/10"))
+        >>> h = on_policy_equivalent(dl.loss("quadratic"), weighting("mixture:1/10"))
         >>> verdicts = dl.decide(h)
         >>> verdicts.zero_forcing.holds, verdicts.zero_avoiding.holds
         (True, True)
     """
-    if chosen.kind == "on":
+    if weighting.kind == "on":
         return loss
-    slope = _slope(loss, chosen)
-    loss = dataclasses.replace(loss, assumptions=(*loss.assumptions, *chosen.assumptions))
+    slope = _slope(loss, weighting)
+    loss = dataclasses.replace(loss, assumptions=(*loss.assumptions, *weighting.assumptions))
     try:
         total = integral_from_zero(slope, clock() + patient(SECONDS))
     except (OutOfTime, SearchFailed):
@@ -153,7 +154,7 @@ def _confirm(total: Pieces, slope: Pieces) -> None:
             difference = sp.diff(piece.expression, x) - home.expression
             free = sorted(
                 difference.free_symbols - {x}, key=str
-            )  # parameters: at one value of each, which all samplers allow
+            )  # parameters: at one value of each, which all weightings allow
             difference = difference.subs({s: sp.Rational(5, 7 + k) for k, s in enumerate(free)})
             if not value_at(difference, x, point, 30).contains(0):
                 raise ExpressionError(
@@ -162,9 +163,9 @@ def _confirm(total: Pieces, slope: Pieces) -> None:
                 )
 
 
-def _slope(loss: Loss, chosen: Sampler) -> Pieces:
+def _slope(loss: Loss, weighting: Weighting) -> Pieces:
     derivative = loss.derivative
-    match chosen.kind, chosen.numbers:
+    match weighting.kind, weighting.numbers:
         case "power", (b,):
             return derivative.map(lambda h: sp.exp(b * x) * h)
         case "mixture", (e,):
@@ -190,7 +191,7 @@ def _slope(loss: Loss, chosen: Sampler) -> Pieces:
                 ),
                 x,
             )
-    raise AssertionError(chosen)
+    raise AssertionError(weighting)
 
 
 def _integral(function: Pieces, loss: Loss) -> Pieces:
