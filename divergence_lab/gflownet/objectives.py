@@ -59,21 +59,23 @@ def objective(text: str) -> Objective:
     match = re.fullmatch(
         r"(tied-)?(fl-|modified-)?(tb|vargrad|db|subtb|fm)(?:\(([0-9.]{1,12})\))?", text.strip()
     )
+    tied, prefix, kind, number = match.groups() if match else (None, None, "", None)
     wrong = (
-        match is None
-        or (match[1] and match[2] == "modified-")
-        or (match[4] and match[3] != "subtb")
+        not kind
+        or (tied and prefix == "modified-")
+        or (number and kind != "subtb")
+        or ((tied or prefix) and kind not in ("db", "subtb"))
     )
-    if wrong or ((match[1] or match[2]) and match[3] not in ("db", "subtb")):
+    if wrong:
         raise ObjectiveError(f"objective {text!r} is not known; use one of {FORMS}")
     try:
-        decay = float(match[4] or (0.9 if match[3] == "subtb" else 1.0))
+        decay = float(number or (0.9 if kind == "subtb" else 1.0))
     except ValueError:
         decay = 0.0
     if not 0 < decay <= 10:
         raise ObjectiveError(f"objective {text!r}: lambda is a number above 0 and at most 10")
-    flow = {"tb": "none", "vargrad": "none", "fm": "edges"}.get(match[3]) or FLOWS[match[2] or ""]
-    return Objective(text.strip(), match[3], flow, decay, bool(match[1]))
+    flow = {"tb": "none", "vargrad": "none", "fm": "edges"}.get(kind) or FLOWS[prefix or ""]
+    return Objective(text.strip(), kind, flow, decay, bool(tied))
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +101,12 @@ class Residuals:
 
     x: Tensor
     weight: Tensor
+
+
+def needed(tensor: Tensor | None) -> Tensor:
+    """A part of the model that this objective has: `Objective.flow` says which."""
+    assert tensor is not None
+    return tensor
 
 
 def tb(steps: Steps) -> Residuals:
@@ -127,7 +135,8 @@ def db(steps: Steps) -> Residuals:
     """x = log F(s') + log P_B(s|s') - log F(s) - log P_F(s'|s), one a transition; R(s) for the
     stop (Bengio 2023).
     """
-    x = steps.increment + steps.log_flow[:, 1:] - steps.log_flow[:, :-1]
+    log_flow = needed(steps.log_flow)
+    x = steps.increment + log_flow[:, 1:] - log_flow[:, :-1]
     return Residuals(x, steps.exists.to(x.dtype))
 
 
@@ -137,7 +146,7 @@ def subtb(steps: Steps, decay: float) -> Residuals:
     2023).
     """
     n_steps = steps.increment.shape[1]
-    potential = steps.log_flow.clone()
+    potential = needed(steps.log_flow).clone()
     potential[:, 1:] += steps.increment.cumsum(dim=1)
     first, last = torch.triu_indices(n_steps + 1, n_steps + 1, offset=1, device=potential.device)
     power = (last - first).to(potential.dtype)[:, None]

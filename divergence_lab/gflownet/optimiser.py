@@ -148,7 +148,7 @@ def _member_by_member(
             values, mean, square, count, slope = (
                 [part[place][member] for part in chosen for member in same] for place in range(5)
             )
-            torch._fused_adam_(
+            torch._fused_adam_(  # pyright: ignore[reportPrivateImportUsage] (what torch.optim.Adam calls)
                 values,
                 slope,
                 mean,
@@ -221,12 +221,12 @@ def natural_step(
     leaves a component as it is.  rates [M, 2] as in `adam_step`.  A member with a gradient that is
     not finite is left as it is and marked.
     """
-    gradient = _side_by_side(gradient)
-    usable = gradient.isfinite().all(dim=1, keepdim=True)
+    together = _side_by_side(gradient)
+    usable = together.isfinite().all(dim=1, keepdim=True)
     members.finite.logical_and_(usable)
-    step = torch.where(often > 0, gradient / often, 0.0).clamp_(-1.0, 1.0)
+    step = torch.where(often > 0, together / often, 0.0).clamp_(-1.0, 1.0)
     step = torch.where(usable, step, 0.0)
     members.mean.mul_(momentum).add_(step)
-    moves = usable.to(gradient.dtype)
+    moves = usable.to(together.dtype)
     members.count.add_(moves)
     _move(members.values, members.mean, rates * moves)

@@ -21,7 +21,7 @@ from divergence_lab.gflownet.listed.sampling import (
     sample_backward,
     trajectories,
 )
-from divergence_lab.gflownet.objectives import Objective, Residuals, residuals
+from divergence_lab.gflownet.objectives import Objective, Residuals, needed, residuals
 from divergence_lab.gflownet.policies.policy import Parameters, Policy
 from divergence_lab.gflownet.samplers import Sampler, log_behaviour
 from divergence_lab.gflownet.visited import residuals as visited_residuals
@@ -104,7 +104,8 @@ def _all_states(
         index = _replayed(buffer, walked[0].index, again, step)
         walked.append(trajectories(graph, index))
     if back.shape[-1]:
-        ends = draw_terminal(rollout.target_law, rollout.target_states, back[:, 0])
+        law, states = needed(rollout.target_law), needed(rollout.target_states)
+        ends = draw_terminal(law, states, back[:, 0])
         walked.append(sample_backward(graph, model.log_pb.detach(), ends, back[:, 1:]))
     together = join_trajectories(walked)
     return listed.residuals_along(graph, rollout.objective, model, together), together.terminal
@@ -128,8 +129,9 @@ def _visited(
         actions = torch.cat([walked[0].actions, last], dim=1)
         walked.append(walks.walk_again(policy.space, _replayed(buffer, actions, again, step)))
     if back.shape[-1]:
-        places = torch.arange(len(rollout.target_law), device=noise.device)
-        ends = rollout.target_states[draw_terminal(rollout.target_law, places, back[:, 0])]
+        law, states = needed(rollout.target_law), needed(rollout.target_states)
+        places = torch.arange(len(law), device=noise.device)
+        ends = states[draw_terminal(law, places, back[:, 0])]
         walked.append(walks.walk_back(policy, parameters, rollout.backward, ends, back[:, 1:]))
     together = walks.join_walks(walked)
     return visited_residuals.residuals_along(

@@ -5,6 +5,7 @@ a buffer.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -67,12 +68,12 @@ class Sampler:
                 f"backward and {self.replay:g} replayed "
                 "beside new trajectories; take a larger batch or smaller shares"
             )
-        return batch - sum(wanted), *wanted
+        return batch - sum(wanted), wanted[0], wanted[1]
 
 
 def sampler(text: str) -> Sampler:
     """Text -> Sampler: one of FORMS."""
-    chosen: dict[str, float] = {}
+    chosen: dict[str, Any] = {}
     for part in text.strip().split(","):
         kind, colon, number = part.strip().partition(":")
         key = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Callable, Hashable, Iterable
+from typing import Any
 
 from tqdm import tqdm
 
@@ -15,8 +16,8 @@ DEFAULT_LIMIT = 1_000_000
 
 def from_children(
     source: Hashable,
-    children: Callable[[Hashable], Iterable[Hashable]],
-    log_reward: Callable[[Hashable], float | None],
+    children: Callable[[Any], Iterable[Hashable]],
+    log_reward: Callable[[Any], float | None],
     *,
     limit: int = DEFAULT_LIMIT,
     progress: bool | None = None,

@@ -1,11 +1,11 @@
-"""What a space keeps on a device: sent there once, because sending it again at every step would
-wait for the device.
+"""What a space keeps on a device: made and sent there once, because sending it again at every step
+would wait for the device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -13,9 +13,20 @@ from torch import Tensor
 
 from divergence_lab.graphs.ambient import plain_torch
 
-_sent: WeakKeyDictionary[Any, dict[tuple[str, str, torch.dtype | None], Tensor]] = (
-    WeakKeyDictionary()
-)
+Made = TypeVar("Made")
+
+_kept: WeakKeyDictionary[Any, dict[Hashable, Any]] = WeakKeyDictionary()
+
+
+def keep(space: Any, key: Hashable, make: Callable[..., Made], *given: Any) -> Made:
+    """`make(*given)`, made once and kept as `key` for as long as the space lives; it serves callers
+    of every kind, whatever they have set in torch.
+    """
+    of_space = _kept.setdefault(space, {})
+    if key not in of_space:
+        with plain_torch():
+            of_space[key] = make(*given)
+    return of_space[key]
 
 
 def constant(
@@ -25,14 +36,13 @@ def constant(
     device: str | torch.device,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """`make()`, an array or a tensor on the CPU, as a tensor on `device`; kept as `name` for as
-    long as the space lives.
-    """
-    of_space = _sent.setdefault(space, {})
-    key = (name, str(device), dtype)
-    if key not in of_space:
-        with plain_torch():  # what is kept serves callers of every kind
-            made = make()
-            made = made if isinstance(made, Tensor) else torch.tensor(made)
-            of_space[key] = made.to(device=device, dtype=dtype)
-    return of_space[key]
+    """`make()`, an array or a tensor on the CPU, as a tensor on `device`; kept as `name`."""
+    return keep(space, (name, str(device), dtype), _sent, make, device, dtype)
+
+
+def _sent(
+    make: Callable[[], Any], device: str | torch.device, dtype: torch.dtype | None = None
+) -> Tensor:
+    made = make()
+    made = made if isinstance(made, Tensor) else torch.tensor(made)
+    return made.to(device=device, dtype=dtype)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from reprlib import Repr
+from typing import Any
 
 import numpy as np
 
@@ -199,7 +200,7 @@ def clamp_log_reward(graph: PointedDAG, low: float) -> PointedDAG:
 
 def from_edges(
     edges: Iterable[tuple[Hashable, Hashable]],
-    log_rewards: Mapping[Hashable, float],
+    log_rewards: Mapping[Any, float],
     *,
     source: Hashable | None = None,
     name: str = "dag",
@@ -282,7 +283,9 @@ def _child_table(
     return table
 
 
-def _levels(parent: np.ndarray, child: np.ndarray, labels: list, name: str) -> np.ndarray:
+def _levels(
+    parent: np.ndarray, child: np.ndarray, labels: Sequence[Hashable], name: str
+) -> np.ndarray:
     """[S] longest path from a source: the round in which Kahn's algorithm frees a state."""
     n_states = len(labels)
     by_parent = np.argsort(parent, kind="stable")
@@ -307,7 +310,9 @@ def _levels(parent: np.ndarray, child: np.ndarray, labels: list, name: str) -> n
     return level
 
 
-def _cycle(parent: np.ndarray, child: np.ndarray, level: np.ndarray, labels: list) -> str:
+def _cycle(
+    parent: np.ndarray, child: np.ndarray, level: np.ndarray, labels: Sequence[Hashable]
+) -> str:
     # every state left over by Kahn's algorithm has a parent that was left over: walking back must
     # repeat
     stuck = level[parent] < 0
@@ -330,7 +335,7 @@ def _check_edges(pairs: list, name: str) -> None:
 
 
 def _check_source(
-    parent: np.ndarray, child: np.ndarray, labels: list, source: Hashable, name: str
+    parent: np.ndarray, child: np.ndarray, labels: Sequence[Hashable], source: Hashable, name: str
 ) -> None:
     # in an acyclic graph every state has an ancestor without parents: one such state reaches them
     # all

@@ -120,73 +120,81 @@ def as_generated(graph: PointedDAG) -> GeneratedDAG:
     Backward action b is row b of `incoming`.
     For graphs whose states can be listed but are too many to evaluate a policy on at every step.
     """
-    n_states, n_back = graph.n_states, graph.incoming.shape[0]
+    n_states = graph.n_states
+    moves = on_device(lambda: _moves(graph))
     incoming = on_device(lambda: graph.incoming.T.astype(np.int64))
     back_actions = on_device(lambda: _back_actions(graph))
 
     def edge(states: Tensor, back: Tensor) -> Tensor:
         return incoming(states)[states[..., 0], back].clamp(min=0)
 
-    def moved() -> np.ndarray:
-        # [S, A]: where an action leads; a stop, and what is not allowed, leaves the state
-        stays = (graph.child < 0) | (graph.child >= n_states)
-        return np.where(stays, np.arange(n_states), graph.child).T.astype(np.int64)
-
-    moves = on_device(moved)
-
-    def step(states: Tensor, actions: Tensor) -> Tensor:
-        return moves(states)[states[..., 0], actions][..., None]
-
-    def per_state(make: Callable[[], np.ndarray]) -> Callable[[Tensor], Tensor]:
-        table = on_device(make)
-        return lambda states: table(states)[states[..., 0]]
-
-    def mode_numbers() -> np.ndarray:
-        number = np.full((n_states, 1), -1)
-        number[graph.modes, 0] = np.arange(graph.modes.size)
-        return number
-
-    # one-hot as in `graph.features`, but computed where asked for: the table of all states can be
-    # too large
-    coordinates = np.arange(n_states)[:, None] if graph.coordinates is None else graph.coordinates
-    sizes = coordinates.max(axis=0).astype(np.int64) + 1
-    place = on_device(lambda: coordinates.astype(np.int64))
-    axis = on_device(lambda: np.repeat(np.arange(sizes.size), sizes))
-    value = on_device(lambda: np.concatenate([np.arange(size) for size in sizes]))
-
-    def features(states: Tensor) -> Tensor:
-        return (place(states)[states[..., 0]][..., axis(states)] == value(states)).float()
-
-    if n_states * int(sizes.sum()) <= LARGEST_TABLE:
-        features = per_state(lambda: graph.features)
-
-    first = on_device(lambda: np.cumsum(sizes) - sizes)
-
+    n_features, features, ones = _features(graph)
     partial = graph.log_partial
     if partial is None and graph.terminal_states.size == n_states:
         partial = graph.log_reward
     return GeneratedDAG(
         name=graph.name,
         n_actions=graph.n_actions,
-        n_back=n_back,
+        n_back=graph.incoming.shape[0],
         max_steps=graph.max_steps,
-        n_features=int(sizes.sum()),
+        n_features=n_features,
         source=(0,),
-        allowed=per_state(lambda: graph.child.T >= 0),
-        step=step,
-        back_allowed=per_state(lambda: graph.incoming.T >= 0),
+        allowed=_per_state(lambda: graph.child.T >= 0),
+        step=lambda states, actions: moves(states)[states[..., 0], actions][..., None],
+        back_allowed=_per_state(lambda: graph.incoming.T >= 0),
         undo=lambda states, back: (edge(states, back) % n_states)[..., None],
         back_of=lambda states, actions: back_actions(states)[states[..., 0], actions],
         forward_of=lambda states, back: edge(states, back) // n_states,
         features=features,
-        ones=lambda states: place(states)[states[..., 0]] + first(states),
-        log_reward=per_state(lambda: graph.log_reward),
-        log_partial=None if partial is None else per_state(lambda: partial),
-        log_paths=per_state(lambda: graph.log_paths),
-        modes_of=per_state(mode_numbers),
+        ones=ones,
+        log_reward=_per_state(lambda: graph.log_reward),
+        log_partial=None if partial is None else _per_state(lambda: partial),
+        log_paths=_per_state(lambda: graph.log_paths),
+        modes_of=_per_state(lambda: _mode_numbers(graph)),
         n_modes=graph.modes.size,
         log_z=float(np.logaddexp.reduce(graph.log_reward[graph.terminal_states])),
     )
+
+
+def _per_state(make: Callable[[], np.ndarray]) -> Callable[[Tensor], Tensor]:
+    """Row s of the array `make()` for the state [s]."""
+    table = on_device(make)
+    return lambda states: table(states)[states[..., 0]]
+
+
+def _features(graph: PointedDAG) -> tuple[int, Callable, Callable]:
+    """(K, features, ones): one-hot as in `graph.features`, but computed where asked for: the table
+    of all states can be too large.
+    """
+    values = np.arange(graph.n_states)[:, None] if graph.coordinates is None else graph.coordinates
+    sizes = values.max(axis=0).astype(np.int64) + 1
+    place = on_device(lambda: values.astype(np.int64))
+    axis = on_device(lambda: np.repeat(np.arange(sizes.size), sizes))
+    value = on_device(lambda: np.concatenate([np.arange(size) for size in sizes]))
+    first = on_device(lambda: np.cumsum(sizes) - sizes)
+
+    def computed(states: Tensor) -> Tensor:
+        return (place(states)[states[..., 0]][..., axis(states)] == value(states)).float()
+
+    def ones(states: Tensor) -> Tensor:
+        return place(states)[states[..., 0]] + first(states)
+
+    n_features = int(sizes.sum())
+    small = graph.n_states * n_features <= LARGEST_TABLE
+    return n_features, _per_state(lambda: graph.features) if small else computed, ones
+
+
+def _moves(graph: PointedDAG) -> np.ndarray:
+    """[S, A] where an action leads; a stop, and what is not allowed, leaves the state."""
+    stays = (graph.child < 0) | (graph.child >= graph.n_states)
+    return np.where(stays, np.arange(graph.n_states), graph.child).T.astype(np.int64)
+
+
+def _mode_numbers(graph: PointedDAG) -> np.ndarray:
+    """[S, 1] the number of the mode that a state is, else -1."""
+    number = np.full((graph.n_states, 1), -1)
+    number[graph.modes, 0] = np.arange(graph.modes.size)
+    return number
 
 
 def _back_actions(graph: PointedDAG) -> np.ndarray:

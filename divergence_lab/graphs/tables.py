@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
-from divergence_lab.graphs.ambient import plain_torch
+from divergence_lab.graphs.constants import keep
 from divergence_lab.graphs.dag import PointedDAG
 
 
@@ -40,20 +39,12 @@ class Tables:
     terminal_states: Tensor  # [X]
 
 
-_made: WeakKeyDictionary[PointedDAG, dict[tuple[str, torch.dtype], Tables]] = WeakKeyDictionary()
-
-
 def tables(graph: PointedDAG, device: str | torch.device, dtype: torch.dtype) -> Tables:
     """The graph's tables on a device; kept for as long as the graph lives."""
-    of_graph = _made.setdefault(graph, {})
-    key = (str(device), dtype)
-    if key not in of_graph:
-        of_graph[key] = _make(graph, torch.device(device), dtype)
-    return of_graph[key]
+    return keep(graph, ("tables", str(device), dtype), _make, graph, device, dtype)
 
 
-@plain_torch()
-def _make(graph: PointedDAG, device: torch.device, dtype: torch.dtype) -> Tables:
+def _make(graph: PointedDAG, device: str | torch.device, dtype: torch.dtype) -> Tables:
     made = _make_on_cpu(graph, dtype)
     return Tables(**{field.name: getattr(made, field.name).to(device) for field in fields(Tables)})
 

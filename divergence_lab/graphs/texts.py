@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from divergence_lab.graphs.dag import GraphError, PointedDAG, from_edges, short
 from divergence_lab.graphs.generated import GeneratedDAG, Space
@@ -28,6 +29,7 @@ GENERATED_FORMS = (
     "(generated:bits:120x8), generated:sets:NxK, "
     "generated:molecules:N[:DIR] (generated:molecules:8)"
 )
+AnySpace = TypeVar("AnySpace", bound=Space)
 _PAPER = {"r0": 1e-4, "r1": -9.9e-5, "r2": 0.999999}
 REWARDS = {
     "default": {"r0": 1e-3, "r1": 0.5, "r2": 2.0},
@@ -96,7 +98,7 @@ def space_from_text(text: str) -> Space:
     raise EnvironmentTextError(f"environment {text!r} is not known; use one of {GENERATED_FORMS}")
 
 
-def _hypergrid(text: str, rest: str, make: Callable[..., Space]) -> Space:
+def _hypergrid(text: str, rest: str, make: Callable[..., AnySpace]) -> AnySpace:
     match = re.fullmatch(r"(\d{1,6})x(\d{1,6})(?::(\w+))?", rest, re.ASCII)
     if match is None:
         forms = GENERATED_FORMS if make is generated_hypergrid else FORMS
@@ -109,7 +111,7 @@ def _hypergrid(text: str, rest: str, make: Callable[..., Space]) -> Space:
     return _made(text, make, int(match[1]), int(match[2]), **REWARDS[reward])
 
 
-def _bits(text: str, rest: str, make: Callable[..., Space], forms: str) -> Space:
+def _bits(text: str, rest: str, make: Callable[..., AnySpace], forms: str) -> AnySpace:
     # words of 4 bits unless told otherwise, as in the released code; the modes of seed 0
     match = re.fullmatch(r"(\d{1,6})(?:x(\d{1,6}))?(?::seed(\d{1,9}))?", rest, re.ASCII)
     if match is None:
@@ -117,7 +119,7 @@ def _bits(text: str, rest: str, make: Callable[..., Space], forms: str) -> Space
     return _made(text, make, int(match[1]), int(match[2] or 4), seed=int(match[3] or 0))
 
 
-def _two_numbers(text: str, rest: str, make: Callable[..., Space], forms: str) -> Space:
+def _two_numbers(text: str, rest: str, make: Callable[..., AnySpace], forms: str) -> AnySpace:
     match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", rest, re.ASCII)
     if match is None:
         raise EnvironmentTextError(f"environment {text!r} is malformed; use one of {forms}")
@@ -154,7 +156,9 @@ def _molecules(text: str, rest: str) -> PointedDAG:
     return _made(text, molecules, int(match[1]))
 
 
-def _made(text: str, make: Callable[..., Space], *sizes: int, **options: float | str) -> Space:
+def _made(
+    text: str, make: Callable[..., AnySpace], *sizes: int, **options: float | str
+) -> AnySpace:
     try:
         return make(*sizes, **options, name=text)
     except GraphError as error:
@@ -187,7 +191,7 @@ def _dag_file(path: Path) -> PointedDAG:
         raise EnvironmentTextError(str(error)) from error
 
 
-def _edge(edge: object, path: Path) -> tuple[str, str]:
+def _edge(edge: Any, path: Path) -> tuple[str, str]:
     # JSON object keys are strings, so a number in an edge can only mean the state of that name
     named = isinstance(edge, list) and all(
         isinstance(s, (str, int)) and not isinstance(s, bool) for s in edge

@@ -38,7 +38,8 @@ ROUNDING = 1e-12  # of the same: nothing but rounding
 NO_RESIDUAL = 1e-9
 OLDER = 1_000  # the seed of the policy that filled the buffer lies this far from the point's
 
-Term = tuple[float | Tensor, float, float]
+Term = tuple[float, float, float]
+Part = tuple[Tensor, float, float]
 
 
 @dataclass(frozen=True)
@@ -143,15 +144,15 @@ class _Weights:
     """
 
     mu: Tensor
-    parts: tuple[Term, ...]
+    parts: tuple[Part, ...]
 
 
 def _weights(listing: Listing, point: Point, scheme: Scheme, buffer: Tensor | None) -> _Weights:
     found = point.objects
     if scheme.drawn is None:
-        terms = tuple((factor * _constant(listing), a, b) for factor, a, b in scheme.terms)
-        mu = sum(factor * (a * found.log_pf + b * found.log_pb).exp() for factor, a, b in terms)
-        return _Weights(mu, terms)
+        terms = tuple((factor * _constant(listing), a, b) for factor, a, b in scheme.terms or ())
+        parts = (factor * (a * found.log_pf + b * found.log_pb).exp() for factor, a, b in terms)
+        return _Weights(sum(parts, torch.zeros((), dtype=torch.float64)), terms)
     beta = law(listing.graph, scheme.drawn, point.model, listing.walked, buffer)
     mu = object_weights(listing, beta, found.weight)
     if scheme.drawn == Sampler(backward=scheme.drawn.backward) and listing.objective.kind == "tb":
@@ -181,7 +182,13 @@ def forward_potential(theory: Theory, a: float, b: float, log_pb: Tensor, log_pf
         return (power * log_pf).exp() * known((power * x).exp())
     if a == 0:
         return (power * log_pb).exp() * theory.loss(x)
-    return (power * log_pb).exp() * theory.integral(a)(x)
+    return (power * log_pb).exp() * _integral(theory, a)(x)
+
+
+def _integral(theory: Theory, a: float) -> Callable[[Tensor], Tensor]:
+    if theory.integral is None:
+        raise ValueError(f"weights like these need I_a, a = {a:g}, and the theory has none")
+    return theory.integral(a)
 
 
 def backward_potential(
@@ -189,11 +196,11 @@ def backward_potential(
 ) -> Tensor:
     """Psi = p_F^{a+b} I_{-b}(x), whose derivative in log p_B is p_F^a p_B^b g'(x)."""
     x = log_pb - log_pf
-    value = theory.loss(x) if b == 0 else theory.integral(-b)(x)
+    value = theory.loss(x) if b == 0 else _integral(theory, -b)(x)
     return ((a + b) * log_pf).exp() * value
 
 
-def _target(theory: Theory, role: str, found: Objects, parts: Sequence[Term], held: bool) -> Tensor:
+def _target(theory: Theory, role: str, found: Objects, parts: Sequence[Part], held: bool) -> Tensor:
     """The sum whose gradient theory gives; `held`: the factors constant, as they must be."""
     log_pf, log_pb = found.log_pf, found.log_pb
     total = torch.zeros((), dtype=torch.float64)

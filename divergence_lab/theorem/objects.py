@@ -21,7 +21,7 @@ from torch.nn.functional import pad
 from divergence_lab.gflownet.listed.exact import EnumerationError, enumerate_trajectories
 from divergence_lab.gflownet.listed.flow import Flow, check_objective, residuals_along, steps_along
 from divergence_lab.gflownet.listed.sampling import Trajectories
-from divergence_lab.gflownet.objectives import Objective, vargrad
+from divergence_lab.gflownet.objectives import Objective, needed, vargrad
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.tables import tables
 
@@ -163,7 +163,7 @@ def _masses(listing: Listing, model: Flow) -> tuple[Tensor, Tensor]:
     graph, walked = listing.graph, listing.walked
     if listing.objective.kind == "fm":
         states = walked.states[0].flatten()[listing.first_place]
-        return model.log_inflow[0][states], model.log_flow[0][states]
+        return needed(model.log_inflow)[0][states], needed(model.log_flow)[0][states]
     n_steps, count = walked.index.shape[1:]
     first, last = (ends[listing.first_place // count] for ends in _ends(listing.objective, n_steps))
     walk = listing.first_place % count
@@ -185,10 +185,11 @@ def log_steps(graph: PointedDAG, model: Flow, walked: Trajectories) -> tuple[Ten
     """
     log_reward = tables(graph, "cpu", torch.float64).log_reward
     back = torch.cat([model.log_pb[0, :-1], log_reward[None]])
-    return tuple(
+    log_pf, log_pb = (
         pad(table, (0, 1)).flatten()[walked.index[0].flatten()].view(walked.index.shape[1:])
         for table in (model.log_pf[0], back)
     )
+    return log_pf, log_pb
 
 
 def _pairs(listing: Listing, model: Flow) -> Objects:
@@ -200,9 +201,8 @@ def _pairs(listing: Listing, model: Flow) -> Objects:
     one, other = torch.arange(count).repeat_interleave(count), torch.arange(count).repeat(count)
     both = torch.stack([index[:, one], index[:, other]], dim=-1).movedim(1, 0)  # [J^2, T, 2]
     batch = Trajectories(both, torch.zeros(count**2, 2, dtype=torch.long), listing.walked.width)
-    wide = Flow(
-        *(table.expand(count**2, -1, -1) for table in (model.log_pf, model.log_pb)), model.log_z
-    )
+    log_pf, log_pb = (table.expand(count**2, -1, -1) for table in (model.log_pf, model.log_pb))
+    wide = Flow(log_pf, log_pb, model.log_z)
     found = vargrad(steps_along(graph, wide, batch))
     ahead, back = (table.sum(dim=0) for table in log_steps(graph, model, listing.walked))
     estimate = (back - ahead).detach()

@@ -11,7 +11,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from divergence_lab.bridge import generator_to_torch, integral_to_torch, to_torch
+from divergence_lab.bridge.generators import generator_to_torch, integral_to_torch
+from divergence_lab.bridge.torch_loss import to_torch
 from divergence_lab.gflownet import samplers as drawing
 from divergence_lab.gflownet.listed.exact import EnumerationError
 from divergence_lab.gflownet.objectives import ObjectiveError, objective
@@ -145,9 +146,8 @@ def _row(
 
 def _group(one: Check, scheme: Scheme) -> dict[str, Any]:
     # a control that could not be off says nothing, and is not asked
-    controls = [one.flipped] * (not one.even and not one.still) + [one.live] * (
-        one.live is not None
-    )
+    controls = [] if one.even or one.still else [one.flipped]
+    controls += [] if one.live is None else [one.live]
     return {
         "parameters": one.group.label,
         "statement": statement(one, scheme),

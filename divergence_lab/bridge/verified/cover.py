@@ -100,6 +100,9 @@ def _ends_well(side: Side, one: Candidate, high: float) -> bool:
 def plan_with_one(
     side: Side, one: Candidate, spans: list[tuple[float, float]], hints: Sequence[float] = ()
 ) -> list[Part] | None:
+    """The side covered by one candidate, where it is verified, and a Taylor polynomial near 0 where
+    one is needed; None where that does not do. `hints`: where such a polynomial might well end.
+    """
     if not spans or not _ends_well(side, one, spans[-1][1]):
         return None
     low, high = spans[-1]
@@ -121,6 +124,7 @@ def _start(side: Side) -> float:
 
 
 def is_confirmed(side: Side, part: Part) -> bool:
+    """What stands on the part is F there; polynomials are by their making."""
     return isinstance(part.source, Table) or agrees(side, part.source, part.low, part.high)
 
 

@@ -98,7 +98,8 @@ def laws_at(graph: PointedDAG, place: str, log_pf: Tensor, log_pb: Tensor) -> tu
     walked = enumerate_trajectories(graph)
     stop = tables(graph, log_pf.device, log_pf.dtype).log_reward - log_partition(graph)
     back = torch.cat([log_pb[:, :-1], stop.expand(len(log_pb), 1, -1)], dim=1)
-    return tuple(gather_steps(with_sink(table), walked).exp() for table in (back, log_pf))
+    target, learned = (gather_steps(with_sink(table), walked).exp() for table in (back, log_pf))
+    return target, learned
 
 
 def log_partition(graph: PointedDAG) -> float:

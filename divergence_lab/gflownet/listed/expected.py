@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from torch.nn.functional import pad
 from divergence_lab.gflownet.listed.flow import Flow, residuals_along, steps_along
 from divergence_lab.gflownet.listed.sampling import Trajectories, gather_steps, with_sink
 from divergence_lab.gflownet.listed.visits import visits
-from divergence_lab.gflownet.objectives import Objective, Residuals
+from divergence_lab.gflownet.objectives import Objective, Residuals, needed
 from divergence_lab.gflownet.policies.policy import Policy
 from divergence_lab.gflownet.samplers import Sampler, log_behaviour
 from divergence_lab.graphs.constants import constant
@@ -40,8 +41,9 @@ def expected_residuals(
     """
     log_pf = model.log_pf
     visited = visits(graph, _behaviour(graph, log_pf, sampler))
+    log_flow = model.log_flow
     if chosen.kind == "fm":
-        x = model.log_flow[:, 1:] - model.log_inflow[:, 1:]
+        x = needed(log_flow)[:, 1:] - needed(model.log_inflow)[:, 1:]
         return Residuals(x[..., None], visited.sum(dim=1)[:, 1:, None])
     if chosen.kind != "db":
         raise ValueError(
@@ -50,18 +52,17 @@ def expected_residuals(
     on_device = tables(graph, log_pf.device, log_pf.dtype)
     width = graph.n_states + 1
     child = on_device.next_state.view(graph.n_actions, width)[:-1, :-1]
-    ahead = (
-        pad(model.log_flow, (0, 1)).index_select(1, child.flatten()).view(len(log_pf), *child.shape)
-    )
+    log_flow = needed(log_flow)
+    ahead = pad(log_flow, (0, 1)).index_select(1, child.flatten()).view(len(log_pf), *child.shape)
     back = (ahead + model.log_pb[:, :-1]).expand(log_pf.shape[0], -1, -1)
     stop = on_device.log_reward.expand(log_pf.shape[0], 1, -1)
-    x = torch.cat([back, stop], dim=1) - log_pf - model.log_flow[:, None]
+    x = torch.cat([back, stop], dim=1) - log_pf - log_flow[:, None]
     x = torch.where(on_device.mask == 0, x, 0.0)
     return Residuals(x.flatten(1)[..., None], visited.flatten(1)[..., None])
 
 
 @torch.no_grad()
-def row_visits(policy: Policy, model: Flow, sampler: Sampler = ON_POLICY) -> Tensor:
+def row_visits(policy: Policy[PointedDAG], model: Flow, sampler: Sampler = ON_POLICY) -> Tensor:
     """How often each row of a tabular policy's parameters is at work in one trajectory: [M, R, S].
 
     Logits of actions, and of backward actions, by the visits of their edge; log F(s) by those of s.
@@ -151,10 +152,11 @@ def _stopped(
 def _shift(before: Tensor, residual: Tensor, highest: int) -> list[Tensor]:
     """The moments 1 ... N after a step: sum_j C(n, j) d^{n-j} m_j with m_0 = 1."""
     moments = [1.0, *before[1:]]
-    return [
-        sum(math.comb(n, j) * residual ** (n - j) * moments[j] for j in range(n + 1))
-        for n in range(1, highest + 1)
-    ]
+
+    def shifted(n: int) -> Any:
+        return sum(math.comb(n, j) * residual ** (n - j) * moments[j] for j in range(n + 1))
+
+    return [shifted(n) for n in range(1, highest + 1)]
 
 
 def _merge(log_mass: Tensor, moments: list[Tensor], dim: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from divergence_lab.gflownet.objectives import (
     Residuals,
     Steps,
     fm,
+    needed,
     residuals,
 )
 from divergence_lab.gflownet.policies.policy import Parameters, Policy
@@ -42,27 +44,32 @@ class Flow:
 
     def split(self, parts: int) -> list[Flow]:
         """As many models, of as many members each; what is shared by all stays shared."""
-        size = len(self.log_z) // parts
+        size, tables = (
+            len(self.log_z) // parts,
+            [getattr(self, field.name) for field in fields(self)],
+        )
 
-        def part(table: Tensor | None, number: int) -> Tensor | None:
-            shared = table is None or len(table) < len(self.log_z)
-            return table if shared else table[number * size : (number + 1) * size]
+        def part(table: Tensor | None, number: int) -> Any:
+            if table is None or len(table) < len(self.log_z):
+                return table
+            return table[number * size : (number + 1) * size]
 
-        return [
-            Flow(*(part(getattr(self, field.name), k) for field in fields(self)))
-            for k in range(parts)
-        ]
+        return [Flow(*(part(table, k) for table in tables)) for k in range(parts)]
 
 
 def flow(
-    policy: Policy, parameters: Parameters, chosen: Objective, backward: str = "uniform"
+    policy: Policy[PointedDAG], parameters: Parameters, chosen: Objective, backward: str = "uniform"
 ) -> Flow:
     """The model of `chosen` at all states; `backward` names P_B: uniform, learned or maxent."""
     return flow_from_rows(policy, policy.rows(parameters, None), parameters, chosen, backward)
 
 
 def flow_from_rows(
-    policy: Policy, rows: Tensor, parameters: Parameters, chosen: Objective, backward: str
+    policy: Policy[PointedDAG],
+    rows: Tensor,
+    parameters: Parameters,
+    chosen: Objective,
+    backward: str,
 ) -> Flow:
     """The same, from the policy's rows [M, R, S]."""
     graph, n_actions = policy.space, policy.heads.n_actions
@@ -185,7 +192,8 @@ def residuals_along(
         states = walked.states
         visited = (states > 0) & (states < graph.n_states)
         inflow, outflow = (
-            _at_states(pad(table, (0, 1)), states) for table in (model.log_inflow, model.log_flow)
+            _at_states(pad(needed(table), (0, 1)), states)
+            for table in (model.log_inflow, model.log_flow)
         )
         return fm(torch.where(visited, inflow, 0.0), outflow, visited)
     return residuals(chosen, steps_along(graph, model, walked, chosen.tied))

@@ -5,14 +5,13 @@ softmax included.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from divergence_lab.gflownet.devices import one_thread
-from divergence_lab.graphs.ambient import plain_torch
+from divergence_lab.graphs.constants import keep
 from divergence_lab.graphs.dag import PointedDAG
 
 SMALL = 2**15  # numbers in a level of average size, all members together
@@ -35,17 +34,10 @@ class _Level:
     shut: Tensor
 
 
-_made: WeakKeyDictionary[PointedDAG, dict[str, list[_Level]]] = WeakKeyDictionary()
-
-
 def _levels(graph: PointedDAG, device: torch.device) -> list[_Level]:
-    of_graph = _made.setdefault(graph, {})
-    if str(device) not in of_graph:
-        of_graph[str(device)] = _make(graph, device)
-    return of_graph[str(device)]
+    return keep(graph, ("levels", str(device)), _make, graph, device)
 
 
-@plain_torch()
 def _make(graph: PointedDAG, device: torch.device) -> list[_Level]:
     n_actions, n_states = graph.child.shape
     # torch looks up by 32-bit numbers too; the largest is A * S
@@ -99,7 +91,7 @@ class _Visits(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, upstream: Tensor):
+    def backward(ctx, upstream: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride] (torch's own way)
         (visits,) = ctx.saved_tensors
         with one_thread(_is_small(visits, ctx.graph)):
             return _Visits._backward(ctx, visits, upstream), None

@@ -25,7 +25,7 @@ def mpnn(
     stop_logit: float = 0.0,
     initial_log_z: float = 0.0,
     initial_log_flow: float = 0.0,
-) -> Policy:
+) -> Policy[GeneratedDAG]:
     """`depth` rounds of messages between blocks, `width` numbers a block.
 
         h = W2 act(W1 emb(kind)),   m_i = act(mean over bonds (i p)-(j q) of (h_j . u_jq) v_ip + h_i
@@ -38,10 +38,11 @@ def mpnn(
     kind of its own.  act = LeakyReLU(0.01).  The numbers of a stem do not depend on the order of
     the blocks.
     """
-    if getattr(space, "blocks", None) is None:
+    seen = getattr(space, "blocks", None)
+    if seen is None:
         raise ValueError(f"{space.name} has no graph of blocks; use policy='mlp'")
     rows_of = heads or Heads(space.n_actions)
-    H, seen = width, space.blocks
+    H = width
     shapes: dict[str, tuple[int, ...]] = {
         "kind": (seen.n_kinds, H),
         "port": (seen.n_ports, H),

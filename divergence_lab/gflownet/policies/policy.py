@@ -11,18 +11,21 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Generic, TypeVar, cast
 
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag, grouped_mm, pad
 
 from divergence_lab.gflownet.randomness import INIT, mix
-from divergence_lab.graphs.ambient import plain_torch
+from divergence_lab.graphs.constants import constant
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.generated import GeneratedDAG, Space
 from divergence_lab.graphs.tables import tables
 
 Parameters = Mapping[str, Tensor]
+# (states [N, D], member [N]) -> [N, R]
+RowEvaluation = Callable[[Tensor, Tensor], Tensor]
 
 # states in a row up to which each takes its member's last layer along, sooner than products are
 # grouped
@@ -50,8 +53,11 @@ def heads(space: Space, *, learned_back: bool = False, flow: bool = False) -> He
     return Heads(space.n_actions, back if learned_back else 0, flow)
 
 
+AnySpace = TypeVar("AnySpace", bound=Space, covariant=True)
+
+
 @dataclass(frozen=True, eq=False)
-class Policy:
+class Policy(Generic[AnySpace]):
     """`shapes`: of one member's parameters; every tensor in the parameters has a leading axis M.
 
     `draw(generator)` -> one member's initial parameters in float64, `log_z` among them.
@@ -65,14 +71,14 @@ class Policy:
     """
 
     name: str
-    space: Space
+    space: AnySpace
     heads: Heads
     shapes: Mapping[str, tuple[int, ...]]
     draw: Callable[[torch.Generator], dict[str, Tensor]]
     rows: Callable[..., Tensor]
     n_random: int = 0
     single_pass: bool = False
-    in_a_row: Callable[[Parameters], Callable[[Tensor, Tensor], Tensor]] | None = None
+    in_a_row: Callable[[Parameters], RowEvaluation] | None = None
 
     def init(
         self,
@@ -96,7 +102,7 @@ class Policy:
         With `states` [M, N]: only there, [M, A, N].
         """
         logits = self.rows(parameters, states)[:, : self.heads.n_actions]
-        mask = tables(self.space, logits.device, logits.dtype).mask
+        mask = tables(cast(PointedDAG, self.space), logits.device, logits.dtype).mask
         if states is not None:
             mask = mask[:, states].movedim(0, 1)
         return torch.log_softmax(logits + mask, dim=-2)
@@ -110,7 +116,7 @@ def tabular(
     stop_logit: float = 0.0,
     initial_log_z: float = 0.0,
     initial_log_flow: float = 0.0,
-) -> Policy:
+) -> Policy[PointedDAG]:
     """One number per (row, state); they start as normal with standard deviation `scale`.
 
     `stop_logit` is added to the logits of stopping: below 0, the first trajectories are long.
@@ -190,37 +196,46 @@ def mlp(
         )
         return last.mT.contiguous()
 
-    def in_a_row(parameters: Parameters) -> Callable[[Tensor, Tensor], Tensor]:
+    in_a_row = None if isinstance(space, PointedDAG) else _in_a_row(space, depth, rows_of.n_rows)
+    return Policy("mlp", space, rows_of, shapes, draw, rows, in_a_row=in_a_row)
+
+
+def _in_a_row(
+    space: GeneratedDAG, depth: int, n_rows: int
+) -> Callable[[Parameters], RowEvaluation]:
+    """The rows of `mlp` at states of one member after another."""
+    n_inputs = space.n_features
+
+    def in_a_row(parameters: Parameters) -> RowEvaluation:
         weights = [parameters[f"weight_{layer}"] for layer in range(depth + 1)]
         biases = [parameters[f"bias_{layer}"].flatten(1) for layer in range(depth + 1)]
         # one output or more too many: then the gradient comes from a slice, and lies in memory as
         # the kernel wants it
-        last = pad(weights[depth], (0, 0, 0, 4 - rows_of.n_rows % 4)).mT
-        first = weights[0].flatten(0, 1)
+        last = pad(weights[depth], (0, 0, 0, 4 - n_rows % 4)).mT
+        table = weights[0].flatten(0, 1)
+        members = torch.arange(len(table) // n_inputs)
 
-        members = torch.arange(len(first) // n_inputs)
+        def first(states: Tensor, member: Tensor, ends: Tensor) -> Tensor:
+            if space.ones is None:
+                return _of_each(space.features(states).to(table.dtype), weights[0], ends)
+            # a product with ones and zeros is a sum of rows
+            return embedding_bag(space.ones(states) + n_inputs * member[:, None], table, mode="sum")
 
         def evaluated(states: Tensor, member: Tensor) -> Tensor:
             ends = torch.searchsorted(member, members, right=True, out_int32=True)
-            hidden = None if space.ones else space.features(states).to(first.dtype)
+            hidden = first(states, member, ends)
             for layer in range(depth):
-                if hidden is None:  # a product with ones and zeros is a sum of rows
-                    hidden = embedding_bag(
-                        space.ones(states) + n_inputs * member[:, None], first, mode="sum"
-                    )
-                else:
+                if layer:
                     hidden = _of_each(hidden, weights[layer], ends)
                 hidden = (hidden + biases[layer].index_select(0, member)).relu_()
             bias = biases[depth].index_select(0, member)
             if len(states) <= THIN:
                 return (weights[depth].index_select(0, member) * hidden[:, None]).sum(dim=-1) + bias
-            return _of_each(hidden, last, ends)[:, : rows_of.n_rows] + bias
+            return _of_each(hidden, last, ends)[:, :n_rows] + bias
 
         return evaluated
 
-    return Policy(
-        "mlp", space, rows_of, shapes, draw, rows, in_a_row=None if enumerated else in_a_row
-    )
+    return in_a_row
 
 
 def _of_each(inputs: Tensor, weights: Tensor, ends: Tensor) -> Tensor:
@@ -237,19 +252,11 @@ def _of_each(inputs: Tensor, weights: Tensor, ends: Tensor) -> Tensor:
 
 
 def _looked_up(graph: PointedDAG) -> Callable[[Tensor, Tensor | None], Tensor]:
-    """Features of an enumerated graph from its table, kept per device and dtype: [M, N, K]."""
-    on_device: dict[tuple[str, torch.dtype], Tensor] = {}
+    """Features of an enumerated graph from its table: [M, N, K]."""
 
     def inputs_at(like: Tensor, states: Tensor | None) -> Tensor:
-        key = (str(like.device), like.dtype)
-        if key not in on_device:
-            with plain_torch():
-                on_device[key] = torch.tensor(graph.features, device=like.device, dtype=like.dtype)
-        return (
-            on_device[key].expand(like.shape[0], -1, -1)
-            if states is None
-            else on_device[key][states]
-        )
+        table = constant(graph, "features", lambda: graph.features, like.device, like.dtype)
+        return table.expand(like.shape[0], -1, -1) if states is None else table[states]
 
     return inputs_at
 

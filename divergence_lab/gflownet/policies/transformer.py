@@ -38,7 +38,7 @@ def transformer(
     stop_logit: float = 0.0,
     initial_log_z: float = 0.0,
     initial_log_flow: float = 0.0,
-) -> Policy:
+) -> Policy[GeneratedDAG]:
     """torch.nn.TransformerEncoder on BOS and the slots, ReLU, normalised after each sum, with
     sinusoidal positions.
 

@@ -11,13 +11,14 @@ from divergence_lab.gflownet.objectives import objective
 from divergence_lab.gflownet.policies.policy import Parameters, Policy
 from divergence_lab.gflownet.visited.residuals import steps_along
 from divergence_lab.gflownet.visited.walks import walk_back
+from divergence_lab.graphs.generated import GeneratedDAG
 
 _TB = objective("tb")
 
 
 @torch.no_grad()
 def log_terminal(
-    policy: Policy,
+    policy: Policy[GeneratedDAG],
     parameters: Parameters,
     terminal: Tensor,
     uniforms: Tensor,

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from divergence_lab.gflownet import devices
-from divergence_lab.gflownet.policies.policy import Parameters, Policy
+from divergence_lab.gflownet.policies.policy import Parameters, Policy, RowEvaluation
 from divergence_lab.gflownet.randomness import mix
+from divergence_lab.graphs.generated import GeneratedDAG
 
 # members from which one row without padding is faster than a rectangle, whose products are fewer
 MANY = 8
@@ -50,27 +51,37 @@ class Places:
         return self.put(self.each(table).gather(1, self.take(index)[:, None])[:, 0])
 
 
-def places(policy: Policy, parameters: Parameters, states: Tensor, wished: Tensor) -> Places:
+def places(
+    policy: Policy[GeneratedDAG], parameters: Parameters, states: Tensor, wished: Tensor
+) -> Places:
     """For the visits [M, T, B] that are `wished`, in the states [M, T, B, D]."""
-    make = _distinct if goes_in_a_row(policy, parameters["log_z"]) else _packed
-    return make(policy, parameters, states, wished)
+    in_a_row = row_evaluation(policy, parameters["log_z"])
+    if in_a_row is None:
+        return _packed(policy, parameters, states, wished)
+    return _distinct(policy.space, lambda: in_a_row(parameters), states, wished)
 
 
-def goes_in_a_row(policy: Policy, log_z: Tensor) -> bool:
-    """Whether the members' distinct states are evaluated one after another: on a CPU, in
-    float32, MANY members or more.
+def row_evaluation(
+    policy: Policy[GeneratedDAG], log_z: Tensor
+) -> Callable[[Parameters], RowEvaluation] | None:
+    """How the members' distinct states are evaluated one after another: on a CPU, in float32,
+    MANY members or more; else None.
     """
-    able = policy.in_a_row is not None and log_z.dtype == torch.float32
-    return able and len(log_z) >= MANY and devices.may_look(log_z.device)
+    many = log_z.dtype == torch.float32 and len(log_z) >= MANY
+    return policy.in_a_row if many and devices.may_look(log_z.device) else None
 
 
-def all_places(policy: Policy, parameters: Parameters, states: Tensor, wished: Tensor) -> Places:
+def all_places(
+    policy: Policy[GeneratedDAG], parameters: Parameters, states: Tensor, wished: Tensor
+) -> Places:
     """A place for every visit, [M, T * B] in order: what has been evaluated already."""
     every = torch.arange(wished[0].numel(), device=wished.device).expand(len(wished), -1)
     return _rectangle(policy, parameters, states, wished, every)
 
 
-def _packed(policy: Policy, parameters: Parameters, states: Tensor, wished: Tensor) -> Places:
+def _packed(
+    policy: Policy[GeneratedDAG], parameters: Parameters, states: Tensor, wished: Tensor
+) -> Places:
     """Wished visits moved to the front of each member."""
     flat = wished.flatten(1)
     if not devices.may_look(flat.device):
@@ -81,7 +92,11 @@ def _packed(policy: Policy, parameters: Parameters, states: Tensor, wished: Tens
 
 
 def _rectangle(
-    policy: Policy, parameters: Parameters, states: Tensor, wished: Tensor, order: Tensor
+    policy: Policy[GeneratedDAG],
+    parameters: Parameters,
+    states: Tensor,
+    wished: Tensor,
+    order: Tensor,
 ) -> Places:
     """Visit order[m, n] of member m has place n; those among them that are not wished are put
     down as 0.
@@ -101,7 +116,9 @@ def _rectangle(
     return Places(there, lambda: policy.rows(parameters, there), take, lambda table: table, put)
 
 
-def _distinct(policy: Policy, parameters: Parameters, states: Tensor, wished: Tensor) -> Places:
+def _distinct(
+    space: GeneratedDAG, evaluation: Callable[[], RowEvaluation], states: Tensor, wished: Tensor
+) -> Places:
     """Each state that a member visits has one place, whatever the number of visits; members one
     after another.
     """
@@ -110,7 +127,7 @@ def _distinct(policy: Policy, parameters: Parameters, states: Tensor, wished: Te
     here = states.flatten(0, 2)[visits]
     if here.shape[1] == 1 and bool((here >> HASH_BITS).any()):
         raise ValueError(
-            f"{policy.space.name}: a state of one number must be in 0..2^{HASH_BITS} - "
+            f"{space.name}: a state of one number must be in 0..2^{HASH_BITS} - "
             "1; use several numbers"
         )
     of_each = visits.div(wished[0].numel(), rounding_mode="floor")
@@ -118,7 +135,7 @@ def _distinct(policy: Policy, parameters: Parameters, states: Tensor, wished: Te
     member, distinct = of_each[first], here[first]
 
     def rows() -> Tensor:
-        return policy.in_a_row(parameters)(distinct, member).T[None]
+        return evaluation()(distinct, member).T[None]
 
     def take(tensor: Tensor) -> Tensor:
         return tensor.flatten(0, 2)[None, visits]

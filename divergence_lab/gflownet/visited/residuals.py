@@ -14,6 +14,7 @@ from divergence_lab.gflownet.objectives import (
     Residuals,
     Steps,
     fm,
+    needed,
     residuals,
 )
 from divergence_lab.gflownet.policies.policy import Parameters, Policy
@@ -23,16 +24,20 @@ from divergence_lab.gflownet.visited.walks import (
     Walks,
     cumulative,
     log_edge,
-    need_paths,
+    log_paths_of,
     pick_actions,
 )
-from divergence_lab.graphs.generated import sources
+from divergence_lab.graphs.generated import GeneratedDAG, sources
 
 NONE = -1e30  # the logarithm of no flow: with -inf, a sum of nothing has a gradient of NaN
 
 
 def residuals_along(
-    policy: Policy, parameters: Parameters, chosen: Objective, backward: str, walked: Walks
+    policy: Policy[GeneratedDAG],
+    parameters: Parameters,
+    chosen: Objective,
+    backward: str,
+    walked: Walks,
 ) -> Residuals:
     """The residuals of `chosen` on these trajectories: [M, O, B]."""
     if chosen.kind == "fm":
@@ -41,7 +46,11 @@ def residuals_along(
 
 
 def steps_along(
-    policy: Policy, parameters: Parameters, chosen: Objective, backward: str, walked: Walks
+    policy: Policy[GeneratedDAG],
+    parameters: Parameters,
+    chosen: Objective,
+    backward: str,
+    walked: Walks,
 ) -> Steps:
     """The model along these trajectories, from one evaluation of its places (places.py)."""
     dag, n_actions = policy.space, policy.heads.n_actions
@@ -63,7 +72,7 @@ def steps_along(
 
 
 def walk_once(
-    policy: Policy,
+    policy: Policy[GeneratedDAG],
     parameters: Parameters,
     chosen: Sampler,
     objective: Objective,
@@ -133,7 +142,7 @@ class _OfModel:
 
 
 def _steps(
-    policy: Policy,
+    policy: Policy[GeneratedDAG],
     log_z: Tensor,
     chosen: Objective,
     backward: str,
@@ -152,11 +161,11 @@ def _steps(
     increment = torch.where(is_stop, log_reward, torch.where(exists, log_pb, 0.0)) - of_model.log_pf
     log_flow = None
     if chosen.flow == "modified":
-        stop = of_model.log_stop
+        stop = needed(of_model.log_stop)
         log_flow = torch.where(exists, dag.log_reward(states).to(stop.dtype) - stop, 0.0)
         log_z = log_flow[:, 0, 0]
     elif chosen.flow not in ("none", "edges"):
-        log_flow = there.put(there.each(of_model.rest[:, -1:])[:, 0])
+        log_flow = there.put(there.each(needed(of_model.rest)[:, -1:])[:, 0])
         if chosen.flow == "forward-looking":
             if dag.log_partial is None:
                 raise ObjectiveError(
@@ -179,7 +188,7 @@ def _steps(
 
 
 def _log_pb(
-    policy: Policy, of_model: _OfModel, backward: str, walked: Walks, there: Places
+    policy: Policy[GeneratedDAG], of_model: _OfModel, backward: str, walked: Walks, there: Places
 ) -> Tensor:
     """log P_B(s_t | s_{t+1}) of each step between states, [M, T, B]; whatever at a stop and
     after it.
@@ -187,8 +196,8 @@ def _log_pb(
     dag, heads = policy.space, policy.heads
     before, after, dtype = walked.states[:, :-1], walked.states[:, 1:], of_model.log_pf.dtype
     if backward == "maxent":
-        need_paths(dag)
-        return (dag.log_paths(before) - dag.log_paths(after)).to(dtype)
+        log_paths = log_paths_of(dag)
+        return (log_paths(before) - log_paths(after)).to(dtype)
     if backward == "uniform":
         return -dag.back_allowed(after).sum(dim=-1).clamp(min=1).to(dtype).log()
     # P_B of a step is a matter of the state it leads to: evaluated there, then moved one step back
@@ -196,7 +205,7 @@ def _log_pb(
     allowed = dag.back_allowed(there.states)
     # the source has no backward action, and a logsumexp over nothing has no gradient
     none = ~allowed.any(dim=-1, keepdim=True)
-    back = of_model.rest[:, : heads.n_back].masked_fill(
+    back = needed(of_model.rest)[:, : heads.n_back].masked_fill(
         ~(allowed | none).movedim(-1, 1), -torch.inf
     )
     log_pb = torch.where(
@@ -206,7 +215,9 @@ def _log_pb(
     return pad(chosen[:, 1:], (0, 0, 0, 1))
 
 
-def _flow_matching(policy: Policy, parameters: Parameters, walked: Walks) -> Residuals:
+def _flow_matching(
+    policy: Policy[GeneratedDAG], parameters: Parameters, walked: Walks
+) -> Residuals:
     """Inflow and outflow of the visited states: these and their parents are evaluated together,
     as many are both.
     """
@@ -244,7 +255,7 @@ def _flow_matching(policy: Policy, parameters: Parameters, walked: Walks) -> Res
 
 
 def _flow_of_a_stop(
-    policy: Policy, parameters: Parameters, states: Tensor, visited: Tensor
+    policy: Policy[GeneratedDAG], parameters: Parameters, states: Tensor, visited: Tensor
 ) -> Tensor:
     """log R(s) of the visited states where a stop is allowed, else log 0: [M, T, B].
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,9 +11,9 @@ from torch.nn.functional import pad
 
 from divergence_lab.gflownet import devices
 from divergence_lab.gflownet.objectives import ObjectiveError
-from divergence_lab.gflownet.policies.policy import THIN, Parameters, Policy
+from divergence_lab.gflownet.policies.policy import THIN, Parameters, Policy, RowEvaluation
 from divergence_lab.gflownet.samplers import Sampler, log_behaviour
-from divergence_lab.gflownet.visited.places import goes_in_a_row, grouped, places
+from divergence_lab.gflownet.visited.places import grouped, places, row_evaluation
 from divergence_lab.graphs.generated import GeneratedDAG, sources
 
 
@@ -40,7 +41,7 @@ FEW = 1024
 
 
 def walk(
-    policy: Policy,
+    policy: Policy[GeneratedDAG],
     parameters: Parameters,
     chosen: Sampler,
     uniforms: Tensor,
@@ -54,15 +55,20 @@ def walk(
     The slot is the number of cumulative probabilities at or below u, the last allowed slot taking
     all that is left, so no forbidden action can be drawn.
     """
-    if not goes_in_a_row(policy, parameters["log_z"]):
+    in_a_row = row_evaluation(policy, parameters["log_z"])
+    if in_a_row is None:
         return _walk(policy, parameters, chosen, uniforms, edge_flows)
     with devices.one_thread(uniforms[:, 0].numel() <= FEW):
-        return _walk_in_a_row(policy, parameters, chosen, uniforms, edge_flows)
+        return _walk_in_a_row(policy, in_a_row(parameters), chosen, uniforms, edge_flows)
 
 
 @torch.no_grad()
 def _walk(
-    policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Tensor, edge_flows: bool
+    policy: Policy[GeneratedDAG],
+    parameters: Parameters,
+    chosen: Sampler,
+    uniforms: Tensor,
+    edge_flows: bool,
 ) -> Walks:
     """Every trajectory has its place until the last has stopped."""
     dag, n_actions = policy.space, policy.heads.n_actions
@@ -95,14 +101,17 @@ def _walk(
 
 @torch.no_grad()
 def _walk_in_a_row(
-    policy: Policy, parameters: Parameters, chosen: Sampler, uniforms: Tensor, edge_flows: bool
+    policy: Policy[GeneratedDAG],
+    evaluated: RowEvaluation,
+    chosen: Sampler,
+    uniforms: Tensor,
+    edge_flows: bool,
 ) -> Walks:
     """Trajectories that go on are one list, member after member, which shrinks: most steps are
     taken by few of them.
     """
     dag, stop = policy.space, policy.heads.n_actions - 1
     n_members, n_steps, batch = uniforms.shape
-    evaluated = policy.in_a_row(parameters)
     noise = uniforms.transpose(0, 1).flatten(1)
     going = torch.arange(n_members * batch)
     member = going.div(batch, rounding_mode="floor")
@@ -139,7 +148,7 @@ def _walk_in_a_row(
 
 
 def _cumulative_at(
-    policy: Policy, chosen: Sampler, rows: Tensor, states: Tensor, edge_flows: bool
+    policy: Policy[GeneratedDAG], chosen: Sampler, rows: Tensor, states: Tensor, edge_flows: bool
 ) -> Tensor:
     """Cumulative probabilities of the behaviour policy: rows [m, R, N] at states [m, N, D] ->
     [m, A - 1, N].
@@ -170,7 +179,7 @@ def pick_actions(cumulative: Tensor, noise: Tensor) -> Tensor:
     return (noise[:, None] >= cumulative).sum(dim=1)
 
 
-def log_edge(policy: Policy, rows: Tensor, states: Tensor, allowed: Tensor) -> Tensor:
+def log_edge(policy: Policy[GeneratedDAG], rows: Tensor, states: Tensor, allowed: Tensor) -> Tensor:
     """log F(s, a), the flow of a stop being R(s): rows [m, R, N], states [m, N, D], allowed [m,
     A, N] -> [m, A, N].
     """
@@ -181,7 +190,11 @@ def log_edge(policy: Policy, rows: Tensor, states: Tensor, allowed: Tensor) -> T
 
 @torch.no_grad()
 def walk_back(
-    policy: Policy, parameters: Parameters, backward: str, terminal: Tensor, uniforms: Tensor
+    policy: Policy[GeneratedDAG],
+    parameters: Parameters,
+    backward: str,
+    terminal: Tensor,
+    uniforms: Tensor,
 ) -> Walks:
     """Trajectories that end in `terminal` [M, B, D], drawn by P_B: uniforms [M, T-1, B]."""
     dag, n_actions = policy.space, policy.heads.n_actions
@@ -224,7 +237,11 @@ def _to_front(dag: GeneratedDAG, states: Tensor, actions: Tensor, exists: Tensor
 
 
 def _back_chances(
-    policy: Policy, parameters: Parameters, backward: str, state: Tensor, allowed: Tensor
+    policy: Policy[GeneratedDAG],
+    parameters: Parameters,
+    backward: str,
+    state: Tensor,
+    allowed: Tensor,
 ) -> Tensor:
     """P_B of each backward action, [M, N, Q]; all 0 in the source."""
     dag, heads = policy.space, policy.heads
@@ -234,10 +251,10 @@ def _back_chances(
         ].movedim(1, -1)
         return torch.softmax(rows.masked_fill(~allowed, -1e30), dim=-1) * allowed
     if backward == "maxent":
-        need_paths(dag)
+        log_paths = log_paths_of(dag)
         actions = torch.arange(dag.n_back, device=state.device).expand(*state.shape[:-1], -1)
         parents = dag.undo(state[..., None, :].expand(*actions.shape, -1), actions)
-        ways = dag.log_paths(parents) - dag.log_paths(state)[..., None]
+        ways = log_paths(parents) - log_paths(state)[..., None]
         return torch.where(allowed, ways.exp(), 0.0)
     return allowed / allowed.sum(dim=-1, keepdim=True).clamp(min=1)
 
@@ -277,10 +294,11 @@ def join_walks(walks: list[Walks]) -> Walks:
     )
 
 
-def need_paths(dag: GeneratedDAG) -> None:
-    """Raise ObjectiveError where the maximum-entropy P_B has no closed form."""
+def log_paths_of(dag: GeneratedDAG) -> Callable[[Tensor], Tensor]:
+    """`dag.log_paths`. ObjectiveError where the maximum-entropy P_B has no closed form."""
     if dag.log_paths is None:
         raise ObjectiveError(
             f"{dag.name}: the number of trajectories to a state is not known; use P_B "
             "uniform or learned"
         )
+    return dag.log_paths

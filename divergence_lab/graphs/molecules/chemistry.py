@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from divergence_lab.inputs import InputError, read_json
 
@@ -31,6 +31,10 @@ class Blocks:
     places: tuple[tuple[int, ...], ...]
 
 
+Bonds = tuple[tuple[int, int, int, int], ...]
+Stems = tuple[tuple[int, int], ...]
+
+
 @dataclass(frozen=True)
 class FragmentState:
     """A molecule in progress: block numbers in the order added, `bonds` (block, block, atom,
@@ -38,8 +42,8 @@ class FragmentState:
     """
 
     blocks: tuple[int, ...]
-    bonds: tuple[tuple[int, int, int, int], ...]
-    stems: tuple[tuple[int, int], ...]
+    bonds: Bonds
+    stems: Stems
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +64,7 @@ def rdkit_chem() -> Any:
         raise MoleculeError(
             "molecules need RDKit: pip install 'divergence-lab[molecules]'"
         ) from error
-    RDLogger.DisableLog("rdApp.*")
+    RDLogger.DisableLog("rdApp.*")  # pyright: ignore[reportAttributeAccessIssue] (RDKit's stubs lack it)
     return Chem
 
 
@@ -84,15 +88,15 @@ def read_blocks(folder: str | Path) -> Blocks:
         ) from None
 
 
-def fragment_state(entry: object) -> FragmentState:
+def fragment_state(entry: Any) -> FragmentState:
     """{"blockidxs": [..], "jbonds": [[b, b, atom, atom], ..], "stems": [[block, atom], ..]} ->
     FragmentState.
     """
     try:
         return FragmentState(
             tuple(map(_whole, entry["blockidxs"])),
-            tuple(tuple(map(_whole, bond)) for bond in entry["jbonds"]),
-            tuple(tuple(map(_whole, stem)) for stem in entry["stems"]),
+            cast(Bonds, tuple(tuple(map(_whole, bond)) for bond in entry["jbonds"])),
+            cast(Stems, tuple(tuple(map(_whole, stem)) for stem in entry["stems"])),
         )
     except (KeyError, TypeError, ValueError):
         raise MoleculeError(
@@ -140,7 +144,7 @@ def assemble(state: FragmentState, blocks: Blocks) -> Molecule:
 
 
 @lru_cache(maxsize=4096)
-def _part(smiles: str) -> Mol | None:
+def _part(smiles: str) -> Mol:
     return rdkit_chem().MolFromSmiles(smiles)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -104,7 +105,7 @@ def fragment_space(
     graph = from_children(
         (0, ""), children, lambda key: 0.0 if key[0] >= MIN_BLOCKS else None, name=title
     )
-    states = [found[graph.labels[state]] for state in graph.terminal_states]
+    states = [found[cast(Key, graph.label(state))] for state in graph.terminal_states]
     molecules = tuple(assemble(state, table) for state in states)
     raw, spread = _raw(states, molecules, table, reward)
     log_reward = np.full(graph.n_states, -np.inf)

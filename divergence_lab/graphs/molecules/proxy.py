@@ -84,11 +84,19 @@ def featurise(molecules: Sequence[Molecule], device: str | torch.device = "cpu")
             target += (first + other, first + one)
             kind += (which, which)
         if not bonds:
-            source.append(first), target.append(first), kind.append(LONE)
+            source.append(first)
+            target.append(first)
+            kind.append(LONE)
         number += [place] * len(features)
         first += len(features)
-    integers = (torch.tensor(values, device=device) for values in (source, target, kind, number))
-    return Batch(torch.from_numpy(np.concatenate(nodes)).to(device), *integers, len(molecules))
+    return Batch(
+        torch.from_numpy(np.concatenate(nodes)).to(device),
+        torch.tensor(source, device=device),
+        torch.tensor(target, device=device),
+        torch.tensor(kind, device=device),
+        torch.tensor(number, device=device),
+        len(molecules),
+    )
 
 
 def _fill(row: np.ndarray, atom) -> None:

@@ -6,7 +6,6 @@ Needs RDKit (an extra).
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
 from functools import cache
 
 from divergence_lab.graphs.children import from_children
@@ -112,7 +111,7 @@ def _bound(smiles: str, fragment: str) -> list[str]:
     return found
 
 
-def _log_qed(state: Hashable) -> float | None:
+def _log_qed(state: State) -> float | None:
     from rdkit import Chem
     from rdkit.Chem import QED
 
