@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from divergence_lab.graphs.dag import GraphError
 from divergence_lab.graphs.generated import GeneratedDAG, on_device
@@ -93,101 +95,139 @@ def generated_molecules(
         reward = reward or reward_from(data)
     except MoleculeError as error:
         raise GraphError(f"{title}: {error}") from error
-    V, P, N = max_blocks, max(map(len, blocks.places)), len(blocks.smiles)
-    kinds, ports = _numbers(blocks)
-    kind_of = on_device(lambda: np.concatenate([[0], kinds + 1]))
-    port_of = on_device(lambda: np.concatenate([np.zeros((1, P), dtype=np.int64), ports + 1]))
-    entry_from = on_device(lambda: _entries_from(blocks, P))
-
-    def split(states: Tensor) -> tuple[Tensor, Tensor]:
-        return states[..., :V], states[..., V:]
-
-    def free(states: Tensor) -> Tensor:
-        entry, bound = split(states)
-        return (port_of(states)[entry].flatten(-2) > 0) & (bound == 0)
-
-    def allowed(states: Tensor) -> Tensor:
-        count = (states[..., :V] > 0).sum(dim=-1, keepdim=True)
-        first = torch.arange(V * P, device=states.device) == 0
-        stems = torch.where(count == 0, first, free(states) & (count < V))
-        adds = stems[..., None].expand(*stems.shape, N).flatten(-2)
-        return torch.cat([adds, count >= MIN_BLOCKS], dim=-1)
-
-    def step(states: Tensor, actions: Tensor) -> Tensor:
-        entry, bound = split(states)
-        count = (entry > 0).sum(dim=-1, keepdim=True)
-        adds = (actions < V * P * N)[..., None] & (count < V)
-        stem, added = actions[..., None] // N, actions[..., None] % N
-        places, slots = (
-            torch.arange(V, device=states.device),
-            torch.arange(V * P, device=states.device),
-        )
-        entry = torch.where(adds & (places == count), added + 1, entry)
-        binds = adds & (count > 0)
-        bound = torch.where(binds & (slots == stem), count * P + 1, bound)
-        bound = torch.where(binds & (slots == count * P), stem + 1, bound)
-        return torch.cat([entry, bound], dim=-1)
-
-    def back_allowed(states: Tensor) -> Tensor:
-        entry, bound = split(states)
-        return (entry > 0) & ((bound > 0).unflatten(-1, (V, P)).sum(dim=-1) <= 1)
-
-    def undo(states: Tensor, back: Tensor) -> Tensor:
-        entry, bound = split(states)
-        gone = back[..., None]
-        places = torch.arange(V, device=states.device)
-        source = (places + (places >= gone)).clamp(max=V - 1)
-        last = places == V - 1  # nothing moves up into the last place
-        entry = entry.gather(-1, source).masked_fill(last, 0)
-        slots = (source[..., None] * P + torch.arange(P, device=states.device)).flatten(-2)
-        bound = bound.gather(-1, slots).masked_fill(last.repeat_interleave(P), 0)
-        owner = (bound - 1) // P
-        moved = torch.where(owner > gone, bound - P, bound)
-        return torch.cat([entry, torch.where((bound == 0) | (owner == gone), 0, moved)], dim=-1)
-
-    def forward_of(states: Tensor, back: Tensor) -> Tensor:
-        entry, bound = split(states)
-        gone = back[..., None]
-        mine = bound.unflatten(-1, (V, P)).gather(-2, gone[..., None].expand(*gone.shape, P))[
-            ..., 0, :
-        ]
-        used = mine.argmax(dim=-1)  # its only bound stem; the first where it is alone
-        other = mine.amax(dim=-1)
-        stem = torch.where(other > 0, other - 1 - P * (((other - 1) // P) > back), 0)
-        added = entry_from(states)[entry.gather(-1, gone)[..., 0].clamp(min=1) - 1, used]
-        return stem * N + added
-
-    def back_of(states: Tensor, actions: Tensor) -> Tensor:
-        return (states[..., :V] > 0).sum(dim=-1).clamp(max=V - 1)
-
-    def view(states: Tensor) -> BlockGraph:
-        entry, bound = split(states)
-        return BlockGraph(kind_of(states)[entry], port_of(states)[entry], bound - 1)
-
-    def features(states: Tensor) -> Tensor:
-        # how many of each entry, and of how many stems of each kind of port are free
-        hot = torch.nn.functional.one_hot(states[..., :V], N + 1).sum(dim=-2)[..., 1:]
-        stems = torch.where(free(states), port_of(states)[states[..., :V]].flatten(-2), 0)
-        open_ = torch.nn.functional.one_hot(stems, int(ports.max()) + 2).sum(dim=-2)[..., 1:]
-        return torch.cat([hot, open_], dim=-1).float()
-
+    trees = _trees(blocks, max_blocks)
+    V, P, N = trees.V, trees.P, trees.N
     return GeneratedDAG(
         name=f"{title} ({reward.name})" if name is None else title,
         n_actions=V * P * N + 1,
         n_back=V,
         max_steps=V + 1,
-        n_features=N + int(ports.max()) + 1,
+        n_features=N + trees.n_ports - 1,
         source=(0,) * (V + V * P),
-        allowed=allowed,
-        step=step,
-        back_allowed=back_allowed,
-        undo=undo,
-        back_of=back_of,
-        forward_of=forward_of,
-        features=features,
+        allowed=partial(_allowed, trees),
+        step=partial(_step, trees),
+        back_allowed=partial(_back_allowed, trees),
+        undo=partial(_undo, trees),
+        back_of=lambda states, actions: (states[..., :V] > 0).sum(dim=-1).clamp(max=V - 1),
+        forward_of=partial(_forward_of, trees),
+        features=partial(_features, trees),
         log_reward=_log_reward(blocks, V, P, reward),
-        blocks=BlockView(view, int(kinds.max()) + 2, int(ports.max()) + 2, N),
+        blocks=BlockView(partial(_view, trees), trees.n_kinds, trees.n_ports, N),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Trees:
+    """V places for blocks, P stems each, N entries.
+
+    Of an entry, 0 being none: `kind_of` [N + 1], `port_of` [N + 1, P] as in BlockGraph, and
+    `entry_from` [N, P] as in `_entries_from`.
+    """
+
+    V: int
+    P: int
+    N: int
+    n_kinds: int
+    n_ports: int
+    kind_of: Callable[[Tensor], Tensor]
+    port_of: Callable[[Tensor], Tensor]
+    entry_from: Callable[[Tensor], Tensor]
+
+    def split(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """The entries [.., V], and what each stem is bound to [.., V P]."""
+        return states[..., : self.V], states[..., self.V :]
+
+
+def _trees(blocks: Blocks, max_blocks: int) -> _Trees:
+    P = max(map(len, blocks.places))
+    kinds, ports = _numbers(blocks)
+    return _Trees(
+        max_blocks,
+        P,
+        len(blocks.smiles),
+        int(kinds.max()) + 2,
+        int(ports.max()) + 2,
+        on_device(lambda: np.concatenate([[0], kinds + 1])),
+        on_device(lambda: np.concatenate([np.zeros((1, P), dtype=np.int64), ports + 1])),
+        on_device(lambda: _entries_from(blocks, P)),
+    )
+
+
+def _free(trees: _Trees, states: Tensor) -> Tensor:
+    """[.., V P] bool: there is a stem, and nothing is bound to it."""
+    entry, bound = trees.split(states)
+    return (trees.port_of(states)[entry].flatten(-2) > 0) & (bound == 0)
+
+
+def _allowed(trees: _Trees, states: Tensor) -> Tensor:
+    V, P, N = trees.V, trees.P, trees.N
+    count = (states[..., :V] > 0).sum(dim=-1, keepdim=True)
+    first = torch.arange(V * P, device=states.device) == 0
+    stems = torch.where(count == 0, first, _free(trees, states) & (count < V))
+    adds = stems[..., None].expand(*stems.shape, N).flatten(-2)
+    return torch.cat([adds, count >= MIN_BLOCKS], dim=-1)
+
+
+def _step(trees: _Trees, states: Tensor, actions: Tensor) -> Tensor:
+    V, P, N = trees.V, trees.P, trees.N
+    entry, bound = trees.split(states)
+    count = (entry > 0).sum(dim=-1, keepdim=True)
+    adds = (actions < V * P * N)[..., None] & (count < V)
+    stem, added = actions[..., None] // N, actions[..., None] % N
+    places = torch.arange(V, device=states.device)
+    slots = torch.arange(V * P, device=states.device)
+    entry = torch.where(adds & (places == count), added + 1, entry)
+    binds = adds & (count > 0)
+    bound = torch.where(binds & (slots == stem), count * P + 1, bound)
+    bound = torch.where(binds & (slots == count * P), stem + 1, bound)
+    return torch.cat([entry, bound], dim=-1)
+
+
+def _back_allowed(trees: _Trees, states: Tensor) -> Tensor:
+    entry, bound = trees.split(states)
+    return (entry > 0) & ((bound > 0).unflatten(-1, (trees.V, trees.P)).sum(dim=-1) <= 1)
+
+
+def _undo(trees: _Trees, states: Tensor, back: Tensor) -> Tensor:
+    V, P = trees.V, trees.P
+    entry, bound = trees.split(states)
+    gone = back[..., None]
+    places = torch.arange(V, device=states.device)
+    source = (places + (places >= gone)).clamp(max=V - 1)
+    last = places == V - 1  # nothing moves up into the last place
+    entry = entry.gather(-1, source).masked_fill(last, 0)
+    slots = (source[..., None] * P + torch.arange(P, device=states.device)).flatten(-2)
+    bound = bound.gather(-1, slots).masked_fill(last.repeat_interleave(P), 0)
+    owner = (bound - 1) // P
+    moved = torch.where(owner > gone, bound - P, bound)
+    return torch.cat([entry, torch.where((bound == 0) | (owner == gone), 0, moved)], dim=-1)
+
+
+def _forward_of(trees: _Trees, states: Tensor, back: Tensor) -> Tensor:
+    V, P = trees.V, trees.P
+    entry, bound = trees.split(states)
+    gone = back[..., None]
+    place = gone[..., None].expand(*gone.shape, P)
+    mine = bound.unflatten(-1, (V, P)).gather(-2, place)[..., 0, :]
+    used = mine.argmax(dim=-1)  # its only bound stem; the first where it is alone
+    other = mine.amax(dim=-1)
+    stem = torch.where(other > 0, other - 1 - P * (((other - 1) // P) > back), 0)
+    added = trees.entry_from(states)[entry.gather(-1, gone)[..., 0].clamp(min=1) - 1, used]
+    return stem * trees.N + added
+
+
+def _view(trees: _Trees, states: Tensor) -> BlockGraph:
+    entry, bound = trees.split(states)
+    return BlockGraph(trees.kind_of(states)[entry], trees.port_of(states)[entry], bound - 1)
+
+
+def _features(trees: _Trees, states: Tensor) -> Tensor:
+    """How many of each entry, and of how many stems of each kind of port are free."""
+    entry, _ = trees.split(states)
+    hot = one_hot(entry, trees.N + 1).sum(dim=-2)[..., 1:]
+    stems = torch.where(_free(trees, states), trees.port_of(states)[entry].flatten(-2), 0)
+    free = one_hot(stems, trees.n_ports).sum(dim=-2)[..., 1:]
+    return torch.cat([hot, free], dim=-1).float()
 
 
 def fragment_states(states: Tensor, blocks: Blocks, max_blocks: int) -> list[FragmentState]:
