@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from divergence_lab.inputs import InputError
@@ -82,25 +83,23 @@ def objective(text: str) -> Objective:
 class Steps:
     """What the model says along B trajectories of each member; T steps, the stop included.
 
-    `increment` [M, T, B]: log P_B - log P_F of a step between states, log R - log P_F of the stop,
-    0 after it. `log_flow` [M, T+1, B]: log F of the state before each step, 0 after the stop; None
-    where none is needed. `exists` [M, T, B] bool: the step is made, stop included.  `log_z` [M].
+    `increment`: log P_B - log P_F of a step between states, log R - log P_F of the stop, 0 after
+    it. `log_flow`: log F of the state before each step, 0 after the stop; None where none is
+    needed. `exists`: the step is made, stop included.
     """
 
-    increment: Tensor
-    exists: Tensor
-    log_z: Tensor
-    log_flow: Tensor | None = None
+    increment: Float[Tensor, "M T B"]
+    exists: Bool[Tensor, "M T B"]
+    log_z: Float[Tensor, " M"]
+    log_flow: Float[Tensor, "M T+1 B"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
-    """`x` [M, O, B] and `weight`, broadcast to it, of the objects o of each trajectory; a weight
-    is never learned.
-    """
+    """`x` and its weight, which is never learned, of the objects o of each trajectory."""
 
-    x: Tensor
-    weight: Tensor
+    x: Float[Tensor, "M O B"]
+    weight: Float[Tensor, "#M #O #B"]
 
 
 def needed(tensor: Tensor | None) -> Tensor:
@@ -163,9 +162,13 @@ def subtb(steps: Steps, decay: float) -> Residuals:
     )
 
 
-def fm(log_inflow: Tensor, log_outflow: Tensor, visited: Tensor) -> Residuals:
-    """x = log outflow - log inflow of each visited state but the source: [M, O, B]; R(s) flows
-    out at a stop.
+def fm(
+    log_inflow: Float[Tensor, "M O B"],
+    log_outflow: Float[Tensor, "M O B"],
+    visited: Bool[Tensor, "M O B"],
+) -> Residuals:
+    """x = log outflow - log inflow of each visited state but the source; R(s) flows out at a
+    stop.
     """
     x = torch.where(visited, log_outflow - log_inflow, 0.0)
     return Residuals(x, visited.to(x.dtype))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int, Int16
 from torch import Tensor
 
 from divergence_lab.gflownet.listed import flow as listed
@@ -46,8 +47,8 @@ class Rollout:
     target_law: Tensor | None = None
 
 
-def empty_buffer(rollout: Rollout, n_members: int, device: torch.device) -> Tensor:
-    """[M, T, C]: the last C trajectories of each member, as step indices or actions; C = 0
+def empty_buffer(rollout: Rollout, n_members: int, device: torch.device) -> Int[Tensor, "M T C"]:
+    """The last C trajectories of each member, as step indices or actions; C = 0
     without replay.
     """
     capacity = rollout.sampler.capacity if rollout.sampler.replay else 0
@@ -59,16 +60,15 @@ def empty_buffer(rollout: Rollout, n_members: int, device: torch.device) -> Tens
 def draw_residuals(
     rollout: Rollout,
     parameters: Parameters,
-    noise: Tensor,
-    buffer: Tensor,
-    step: Tensor,
-    bits: Tensor | None = None,
-) -> tuple[Residuals, Tensor]:
-    """Draw B trajectories of each member: noise [M, T, B] in [0, 1).  (residuals [M, O, B],
-    terminal [M, B(, D)]).
+    noise: Float[Tensor, "M T B"],
+    buffer: Int[Tensor, "M T C"],
+    step: Int[Tensor, ""],
+    bits: Int16[Tensor, "N T B K"] | None = None,
+) -> tuple[Residuals, Int[Tensor, "M B *D"]]:
+    """Draw B trajectories of each member, by noise in [0, 1): their residuals, and where they end.
 
-    With replay, `buffer` takes in the new trajectories, at places that depend on `step` [] alone.
-    `bits` [N, T, B, K]: the random numbers of a policy with dropout.
+    With replay, `buffer` takes in the new trajectories, at places that depend on `step` alone.
+    `bits`: the random numbers of a policy with dropout.
     """
     if in_one_pass(rollout):
         chosen = rollout.objective

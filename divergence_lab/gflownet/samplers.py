@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from divergence_lab.inputs import InputError
@@ -122,10 +123,10 @@ def _shortest(number: float) -> str:
     return text if float(text := f"{number:g}") == number else repr(float(number))
 
 
-def log_behaviour(chosen: Sampler, log_pf: Tensor, mask: Tensor) -> Tensor:
-    """log of the behaviour policy, [.., A, N]; mask [A, N] or [.., A, N] is 0 where an action is
-    allowed, else -inf.
-    """
+def log_behaviour(
+    chosen: Sampler, log_pf: Float[Tensor, "*M A N"], mask: Float[Tensor, "*#M A N"]
+) -> Float[Tensor, "*M A N"]:
+    """log of the behaviour policy; the mask is 0 where an action is allowed, else -inf."""
     if chosen.temperature != 1.0:
         log_pf = torch.log_softmax(log_pf / chosen.temperature + mask, dim=-2)
     if chosen.epsilon:

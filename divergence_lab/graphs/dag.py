@@ -16,6 +16,7 @@ from reprlib import Repr
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32, Float64, Int, Int32, Int64
 
 from divergence_lab.inputs import InputError
 
@@ -42,10 +43,10 @@ class Edges:
     >= l.
     """
 
-    parent: np.ndarray
-    slot: np.ndarray
-    child: np.ndarray
-    level_start: np.ndarray
+    parent: Int64[np.ndarray, " E"]
+    slot: Int64[np.ndarray, " E"]
+    child: Int64[np.ndarray, " E"]
+    level_start: Int64[np.ndarray, " L+1"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +66,12 @@ class PointedDAG:
     """
 
     name: str
-    child: np.ndarray
-    log_reward: np.ndarray
-    level: np.ndarray
-    coordinates: np.ndarray | None = None
+    child: Int32[np.ndarray, "A S"]
+    log_reward: Float64[np.ndarray, " S"]
+    level: Int[np.ndarray, " S"]
+    coordinates: Int[np.ndarray, "S D"] | None = None
     labels: tuple[Hashable, ...] | None = None
-    log_partial: np.ndarray | None = None
+    log_partial: Float64[np.ndarray, " S"] | None = None
 
     def __post_init__(self) -> None:
         for array in (self.child, self.log_reward, self.level, self.coordinates, self.log_partial):
@@ -91,8 +92,8 @@ class PointedDAG:
         return int(self.level[-1]) + 1
 
     @cached_property
-    def terminal_states(self) -> np.ndarray:
-        """[X] the states where a trajectory may stop, ascending."""
+    def terminal_states(self) -> Int[np.ndarray, " X"]:
+        """The states where a trajectory may stop, ascending."""
         return _frozen(np.flatnonzero(np.isfinite(self.log_reward)))
 
     @cached_property
@@ -109,13 +110,13 @@ class PointedDAG:
         return Edges(*map(_frozen, (parent, slot, child, level_start)))
 
     @cached_property
-    def n_parents(self) -> np.ndarray:
-        """[S] number of edges that enter each state; 0 for the source."""
+    def n_parents(self) -> Int[np.ndarray, " S"]:
+        """The number of edges that enter each state; 0 for the source."""
         return _frozen(np.bincount(self.edges.child, minlength=self.n_states))
 
     @cached_property
-    def log_paths(self) -> np.ndarray:
-        """[S] log of the number of trajectories from the source to each state: 0 for the source."""
+    def log_paths(self) -> Float64[np.ndarray, " S"]:
+        """log of the number of trajectories from the source to each state: 0 for the source."""
         incoming, exists = self.incoming % self.n_states, self.incoming >= 0
         log_paths = np.zeros(self.n_states)
         for low, high in self.level_slices[1:]:
@@ -124,8 +125,8 @@ class PointedDAG:
         return _frozen(log_paths)
 
     @cached_property
-    def incoming(self) -> np.ndarray:
-        """[P, S] int32 or int64: the edges that enter each state as slot * S + parent; -1 is none.
+    def incoming(self) -> Int[np.ndarray, "P S"]:
+        """The edges that enter each state as slot * S + parent; -1 is none.
 
         Row p holds the edges of slot p, so that a backward action has one meaning in all states,
         where this takes no more rows than the largest number of parents; else a state's edges fill
@@ -155,8 +156,8 @@ class PointedDAG:
         return tuple((int(low), int(high)) for low, high in pairwise(bounds))
 
     @cached_property
-    def features(self) -> np.ndarray:
-        """[S, K] float32: one-hot of every coordinate, or of the state's number where there are
+    def features(self) -> Float32[np.ndarray, "S K"]:
+        """One-hot of every coordinate, or of the state's number where there are
         none.
         """
         values = np.arange(self.n_states)[:, None] if self.coordinates is None else self.coordinates

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Int, Int64
 from torch import Tensor
 
 from divergence_lab.graphs.ambient import plain_torch
@@ -74,8 +75,8 @@ class GeneratedDAG:
 
 def sources(
     dag: GeneratedDAG, shape: tuple[int, ...], device: str | torch.device = "cpu"
-) -> Tensor:
-    """The source state, [*shape, D] int64."""
+) -> Int64[Tensor, "*shape D"]:
+    """The source state, as often as the shape has places."""
     return (
         constant(dag, "source", lambda: dag.source, device).expand(*shape, len(dag.source)).clone()
     )
@@ -97,10 +98,8 @@ def on_device(make: Callable[[], np.ndarray]) -> Callable[[Tensor], Tensor]:
     return table
 
 
-def one_hot(values: Tensor, size: int) -> Tensor:
-    """[.., D] integers in 0..size-1 -> [.., D * size] float32, as `PointedDAG.features` has
-    them.
-    """
+def one_hot(values: Int[Tensor, "*shape D"], size: int) -> Float32[Tensor, "*shape K"]:
+    """Integers in 0..size-1 -> K = D size ones and zeros, as `PointedDAG.features` has them."""
     return (values[..., None] == torch.arange(size, device=values.device)).flatten(-2).float()
 
 

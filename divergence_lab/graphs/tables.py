@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from divergence_lab.graphs.constants import keep
@@ -20,23 +21,24 @@ class Tables:
     steps.
     """
 
-    mask: Tensor  # [A, S] 0 where the action is allowed, -inf elsewhere
-    log_pb: (
-        Tensor  # [A, S] log P_B of going back from child[a, s] to s: -log(parents); 0 for a stop
-    )
-    log_target: Tensor  # [A, S+1] log_pb, and log_reward for a stop; 0 in the sink
-    log_reward: Tensor  # [S]
-    next_state: Tensor  # [A * (S+1)] child table, flat; the sink where nothing is allowed
-    last_reached: (
-        Tensor  # [A-1, S+1] bool: the last allowed slot of the state, and all slots after it
-    )
-    # [P, S] 0 where the backward action is allowed, -inf elsewhere; row 0 of the source is 0
-    back_mask: Tensor
-    # [A * S] place in a flat [P, S] table of the backward action of edge (a, s); P * S if none
-    edge_back: Tensor
-    incoming: Tensor  # [P, S] edges into each state as slot * S + parent (0 where padded)
-    incoming_exists: Tensor  # [P, S] 1 or 0, in dtype
-    terminal_states: Tensor  # [X]
+    mask: Float[Tensor, "A S"]  # 0 where the action is allowed, -inf elsewhere
+    # log P_B of going back from child[a, s] to s: -log(parents); 0 for a stop
+    log_pb: Float[Tensor, "A S"]
+    # log_pb, and log_reward for a stop; 0 in the sink
+    log_target: Float[Tensor, "A S+1"]
+    log_reward: Float[Tensor, " S"]
+    # child table, flat; the sink where nothing is allowed
+    next_state: Int[Tensor, " A*(S+1)"]
+    # the last allowed slot of the state, and all slots after it
+    last_reached: Bool[Tensor, "A-1 S+1"]
+    # 0 where the backward action is allowed, -inf elsewhere; row 0 of the source is 0
+    back_mask: Float[Tensor, "P S"]
+    # place in a flat [P, S] table of the backward action of edge (a, s); P * S if none
+    edge_back: Int[Tensor, " A*S"]
+    # edges into each state as slot * S + parent (0 where padded)
+    incoming: Int[Tensor, "P S"]
+    incoming_exists: Float[Tensor, "P S"]  # 1 or 0
+    terminal_states: Int[Tensor, " X"]
 
 
 def tables(graph: PointedDAG, device: str | torch.device, dtype: torch.dtype) -> Tables:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from divergence_lab.gflownet.listed.sampling import (
@@ -30,18 +31,18 @@ class EnumerationError(InputError):
     """Too many trajectories to enumerate."""
 
 
-def state_probability(graph: PointedDAG, logits: Tensor) -> Tensor:
-    """d(s) = sum over edges s' -> s of d(s') P_F(s|s'), d(source) = 1: [.., A, S] -> [.., S].
+def state_probability(graph: PointedDAG, logits: Float[Tensor, "*M A S"]) -> Float[Tensor, "*M S"]:
+    """d(s) = sum over edges s' -> s of d(s') P_F(s|s'), d(source) = 1.
 
     log P_F will do for logits; dtype and gradient as those of `visits`.
     """
     return visits(graph, logits).sum(dim=-2)
 
 
-def terminal_distribution(graph: PointedDAG, logits: Tensor) -> Tensor:
-    """P_F(x) = d(x) P_F(stop|x) over terminal states, P_F = softmax of logits or log P_F: [..,
-    A, S] -> [.., X].
-    """
+def terminal_distribution(
+    graph: PointedDAG, logits: Float[Tensor, "*M A S"]
+) -> Float[Tensor, "*M X"]:
+    """P_F(x) = d(x) P_F(stop|x) over terminal states, P_F = softmax of logits or log P_F."""
     stopped = visits(graph, logits)[..., -1, :]
     if graph.terminal_states.size == graph.n_states:
         return stopped
@@ -49,9 +50,8 @@ def terminal_distribution(graph: PointedDAG, logits: Tensor) -> Tensor:
     return stopped.index_select(-1, terminal)
 
 
-def target_visits(graph: PointedDAG, log_pb: Tensor) -> Tensor:
-    """v*(s, a) when trajectories are drawn from the target and P_B: [M, A, S] -> [M, A, S]; no
-    gradient.
+def target_visits(graph: PointedDAG, log_pb: Float[Tensor, "M A S"]) -> Float[Tensor, "M A S"]:
+    """v*(s, a) when trajectories are drawn from the target and P_B; no gradient.
 
     d*(s) = R(s)/Z + sum over children s' of v*(s -> s'), v*(s -> s') = d*(s') P_B(s|s'); a stop has
     R(s)/Z.
@@ -73,14 +73,15 @@ def target_visits(graph: PointedDAG, log_pb: Tensor) -> Tensor:
         return found
 
 
-def laws_at(graph: PointedDAG, place: str, log_pf: Tensor, log_pb: Tensor) -> tuple[Tensor, Tensor]:
-    """(target p, learned q) over one of PLACES, [1 or M, N] each, for any divergence of `metrics`:
-    D_f(p||q).
+def laws_at(
+    graph: PointedDAG, place: str, log_pf: Float[Tensor, "M A S"], log_pb: Float[Tensor, "#M A S"]
+) -> tuple[Float[Tensor, "#M N"], Float[Tensor, "M N"]]:
+    """(target p, learned q) over one of PLACES, for any divergence of `metrics`: D_f(p||q).
 
     terminals: R/Z and the learned law.  states, edges: expected visits in one trajectory, stops
     among the edges, so their sums are the expected numbers of states and of steps.  trajectories:
-    R(x) prod P_B / Z and prod P_F, all listed (EnumerationError where they are too many).  log_pf
-    [M, A, S]; log_pb [1 or M, A, S] as in `Flow`.
+    R(x) prod P_B / Z and prod P_F, all listed (EnumerationError where they are too many).  log_pb
+    as in `Flow`.
     """
     if place == "terminals":
         target = constant(
@@ -107,15 +108,13 @@ def log_partition(graph: PointedDAG) -> float:
     return float(np.logaddexp.reduce(graph.log_reward[graph.terminal_states]))
 
 
-def target_distribution(graph: PointedDAG) -> np.ndarray:
-    """R(x) / Z over the terminal states, [X] float64."""
+def target_distribution(graph: PointedDAG) -> Float64[np.ndarray, " X"]:
+    """R(x) / Z over the terminal states."""
     return np.exp(graph.log_reward[graph.terminal_states] - log_partition(graph))
 
 
-def uniform_log_pb(graph: PointedDAG, device: str | torch.device = "cpu") -> Tensor:
-    """log P_B(s | child[a, s]) = -log(number of parents of the child), 0 for a stop: [A, S]
-    float64.
-    """
+def uniform_log_pb(graph: PointedDAG, device: str | torch.device = "cpu") -> Float64[Tensor, "A S"]:
+    """log P_B(s | child[a, s]) = -log(number of parents of the child), 0 for a stop."""
     return tables(graph, device, torch.float64).log_pb
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -62,8 +63,10 @@ def expected_residuals(
 
 
 @torch.no_grad()
-def row_visits(policy: Policy[PointedDAG], model: Flow, sampler: Sampler = ON_POLICY) -> Tensor:
-    """How often each row of a tabular policy's parameters is at work in one trajectory: [M, R, S].
+def row_visits(
+    policy: Policy[PointedDAG], model: Flow, sampler: Sampler = ON_POLICY
+) -> Float[Tensor, "M R S"]:
+    """How often each row of a tabular policy's parameters is at work in one trajectory.
 
     Logits of actions, and of backward actions, by the visits of their edge; log F(s) by those of s.
     """
@@ -80,9 +83,9 @@ def row_visits(policy: Policy[PointedDAG], model: Flow, sampler: Sampler = ON_PO
 
 def expected_tb(
     graph: PointedDAG, model: Flow, terms: Terms, sampler: Sampler = ON_POLICY
-) -> Tensor:
-    """E_tau sum_k c_k x^n_k e^{a_k x} of the trajectory residual x, the law of tau held constant:
-    [M]; differentiable.
+) -> Float[Tensor, " M"]:
+    """E_tau sum_k c_k x^n_k e^{a_k x} of the trajectory residual x, the law of tau held constant;
+    differentiable.
 
     For each a, at every state: l = log sum over paths to it of P(path) e^{a x(path)}, and the
     moments m_n = sum of P e^{ax} x^n / e^l.  An edge of residual d takes (l, m_n) to (l + log P + a

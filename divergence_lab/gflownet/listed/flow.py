@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -29,18 +30,17 @@ BACKWARD = ("uniform", "learned", "maxent")
 
 @dataclass(frozen=True, eq=False)
 class Flow:
-    """`log_pf`, `log_pb` [M, A, S] (M = 1 in `log_pb` if it is fixed), `log_flow` [M, S] or None,
-    `log_z` [M].
+    """The model at all states; M = 1 in `log_pb` if it is fixed, no `log_flow` if none is needed.
 
-    log P_B is that of the edge which the action takes, 0 for a stop.  `log_inflow` [M, S]: log of
-    the flow into each state where edge flows are learned, else None; -inf in the source.
+    log P_B is that of the edge which the action takes, 0 for a stop.  `log_inflow`: log of the flow
+    into each state where edge flows are learned, else None; -inf in the source.
     """
 
-    log_pf: Tensor
-    log_pb: Tensor
-    log_z: Tensor
-    log_flow: Tensor | None = None
-    log_inflow: Tensor | None = None
+    log_pf: Float[Tensor, "M A S"]
+    log_pb: Float[Tensor, "#M A S"]
+    log_z: Float[Tensor, " M"]
+    log_flow: Float[Tensor, "M S"] | None = None
+    log_inflow: Float[Tensor, "M S"] | None = None
 
     def split(self, parts: int) -> list[Flow]:
         """As many models, of as many members each; what is shared by all stays shared."""
@@ -66,12 +66,12 @@ def flow(
 
 def flow_from_rows(
     policy: Policy[PointedDAG],
-    rows: Tensor,
+    rows: Float[Tensor, "M R S"],
     parameters: Parameters,
     chosen: Objective,
     backward: str,
 ) -> Flow:
-    """The same, from the policy's rows [M, R, S]."""
+    """The same, from the policy's rows."""
     graph, n_actions = policy.space, policy.heads.n_actions
     on_device = tables(graph, rows.device, rows.dtype)
     logits = rows[:, :n_actions] + on_device.mask
@@ -118,15 +118,13 @@ def _edge_flow(graph: PointedDAG, logits: Tensor, log_pb: Tensor) -> Flow:
     )
 
 
-def only_stop(graph: PointedDAG, device: str | torch.device) -> Tensor:
-    """[S] bool: the states where a trajectory must stop."""
+def only_stop(graph: PointedDAG, device: str | torch.device) -> Bool[Tensor, " S"]:
+    """The states where a trajectory must stop."""
     return constant(graph, "only stop", lambda: (graph.child[:-1] < 0).all(axis=0), device)
 
 
-def edge_log_pb(graph: PointedDAG, back_logits: Tensor) -> Tensor:
-    """Backward logits [M, P, S] -> log P_B of the edge that each action takes, [M, A, S]; 0 for
-    a stop.
-    """
+def edge_log_pb(graph: PointedDAG, back_logits: Float[Tensor, "M P S"]) -> Float[Tensor, "M A S"]:
+    """log P_B of the edge that each action takes; 0 for a stop."""
     on_device = tables(graph, back_logits.device, back_logits.dtype)
     log_back = torch.log_softmax(back_logits + on_device.back_mask, dim=1)
     return pad(log_back.flatten(1), (0, 1))[:, on_device.edge_back].view(-1, *graph.child.shape)
@@ -134,8 +132,8 @@ def edge_log_pb(graph: PointedDAG, back_logits: Tensor) -> Tensor:
 
 def fixed_log_pb(
     graph: PointedDAG, backward: str, device: str | torch.device, dtype: torch.dtype
-) -> Tensor:
-    """log P_B without parameters, [1, A, S].
+) -> Float[Tensor, "1 A S"]:
+    """log P_B without parameters.
 
     uniform: -log(number of parents of the child).  maxent: log n(s) - log n(s') with n the number
     of trajectories from the source, which makes all trajectories to a state equally likely
@@ -157,8 +155,10 @@ def _maxent(graph: PointedDAG) -> Tensor:
     return torch.where(inner, ways, 0.0)
 
 
-def log_partial(graph: PointedDAG, device: str | torch.device, dtype: torch.dtype) -> Tensor:
-    """log R of every state, finished or not: [S].
+def log_partial(
+    graph: PointedDAG, device: str | torch.device, dtype: torch.dtype
+) -> Float[Tensor, " S"]:
+    """log R of every state, finished or not.
 
     Raises ObjectiveError where the graph defines none.
     """

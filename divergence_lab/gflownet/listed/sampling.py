@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -16,31 +17,32 @@ from divergence_lab.graphs.tables import tables
 
 @dataclass(frozen=True, eq=False)
 class Trajectories:
-    """`index` [M, T, B] = slot * (S+1) + state: the step's place in a flat [A, S+1] table; M = 1 if
-    shared.
+    """`index` = slot * (S+1) + state: the step's place in a flat [A, S+1] table; M = 1 if shared.
 
-    After its stop a trajectory stays in the sink (state S, last slot).  `terminal` [M, B]: where it
+    After its stop a trajectory stays in the sink (state S, last slot).  `terminal`: where it
     stopped.
     """
 
-    index: Tensor
-    terminal: Tensor
+    index: Int[Tensor, "M T B"]
+    terminal: Int[Tensor, "M B"]
     width: int
 
     @property
-    def states(self) -> Tensor:
-        """[M, T, B]"""
+    def states(self) -> Int[Tensor, "M T B"]:
+        """The state before each step; the sink, S, after the stop."""
         return self.index % self.width
 
     @property
-    def slots(self) -> Tensor:
-        """[M, T, B]"""
+    def slots(self) -> Int[Tensor, "M T B"]:
+        """The action of each step."""
         return self.index // self.width
 
 
 @torch.no_grad()
-def sample(graph: PointedDAG, log_pf: Tensor, uniforms: Tensor) -> Trajectories:
-    """B trajectories of each member from P_F: log_pf [M, A, S], uniforms [M, T, B] in [0, 1).
+def sample(
+    graph: PointedDAG, log_pf: Float[Tensor, "M A S"], uniforms: Float[Tensor, "M T B"]
+) -> Trajectories:
+    """B trajectories of each member from P_F, by uniforms in [0, 1).
 
     The slot is the number of cumulative probabilities at or below u, the last allowed slot taking
     all that is left.  A forbidden action has exactly the cumulative probability of the slot before
@@ -63,8 +65,8 @@ def sample(graph: PointedDAG, log_pf: Tensor, uniforms: Tensor) -> Trajectories:
     return trajectories(graph, torch.stack(steps, dim=1))
 
 
-def trajectories(graph: PointedDAG, index: Tensor) -> Trajectories:
-    """The record of these steps, [M, T, B] = slot * (S+1) + state."""
+def trajectories(graph: PointedDAG, index: Int[Tensor, "M T B"]) -> Trajectories:
+    """The record of these steps, slot * (S+1) + state."""
     first_stop = (graph.n_actions - 1) * (graph.n_states + 1)
     # of the steps that stop, one is in a real state and the others in the sink, number S: modulo S,
     # the sum of their states is the real one
@@ -72,26 +74,26 @@ def trajectories(graph: PointedDAG, index: Tensor) -> Trajectories:
     return Trajectories(index, stopped_in, graph.n_states + 1)
 
 
-def gather_steps(table: Tensor, walked: Trajectories) -> Tensor:
-    """sum_t table[.., slot_t, state_t] -> [M, B], for a table [M, A, S+1] with 0 in the sink's
-    column.
-    """
+def gather_steps(table: Float[Tensor, "M A S+1"], walked: Trajectories) -> Float[Tensor, "M B"]:
+    """sum_t table[.., slot_t, state_t], for a table with 0 in the sink's column."""
     n_steps, batch = walked.index.shape[1:]
     index = walked.index.flatten(1).expand(table.shape[0], -1)
     return table.flatten(1).gather(1, index).view(-1, n_steps, batch).sum(dim=1)
 
 
-def with_sink(log_pf: Tensor) -> Tensor:
-    """[.., A, S] -> [.., A, S+1]: the sink's only action has log-probability 0."""
+def with_sink(log_pf: Float[Tensor, "*M A S"]) -> Float[Tensor, "*M A S+1"]:
+    """The sink's only action has log-probability 0."""
     return pad(log_pf, (0, 1))
 
 
 @torch.no_grad()
 def sample_backward(
-    graph: PointedDAG, log_pb: Tensor, terminal: Tensor, uniforms: Tensor
+    graph: PointedDAG,
+    log_pb: Float[Tensor, "#M A S"],
+    terminal: Int[Tensor, "M B"],
+    uniforms: Float[Tensor, "M T-1 B"],
 ) -> Trajectories:
-    """Trajectories that end in `terminal` [M, B], drawn by P_B: log_pb [M or 1, A, S], uniforms [M,
-    T-1, B].
+    """Trajectories that end in `terminal`, drawn by P_B, by uniforms in [0, 1).
 
     Their steps are moved to the front, so that the stop is followed by the sink as in any other
     trajectory.
@@ -128,10 +130,10 @@ def sample_backward(
 
 
 @torch.no_grad()
-def draw_terminal(law: Tensor, terminal_states: Tensor, uniforms: Tensor) -> Tensor:
-    """Terminal states by inverse CDF: law [X], terminal_states [X], uniforms [M, B] -> [M, B]
-    states.
-    """
+def draw_terminal(
+    law: Float[Tensor, " X"], terminal_states: Int[Tensor, " X"], uniforms: Float[Tensor, "M B"]
+) -> Int[Tensor, "M B"]:
+    """Terminal states from this law by inverse CDF."""
     cumulative = law.double().cumsum(dim=0)
     place = torch.searchsorted(
         cumulative / cumulative[-1], uniforms.double().contiguous(), right=True

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from divergence_lab.gflownet.devices import one_thread
@@ -116,8 +117,8 @@ class _Visits(torch.autograd.Function):
         return gradient
 
 
-def visits(graph: PointedDAG, logits: Tensor) -> Tensor:
-    """v(s, a) = d(s) P_F(a|s), how often a trajectory takes each action: [.., A, S] -> [.., A, S].
+def visits(graph: PointedDAG, logits: Float[Tensor, "*M A S"]) -> Float[Tensor, "*M A S"]:
+    """v(s, a) = d(s) P_F(a|s), how often a trajectory takes each action.
 
     d(s) = sum over edges into s of v, d(source) = 1; P_F = softmax of the logits over the allowed
     actions, so log P_F will do for logits.  In the dtype of the logits; differentiable once.  Each

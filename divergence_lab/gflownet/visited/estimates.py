@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from divergence_lab.gflownet.objectives import objective
@@ -20,15 +21,15 @@ _TB = objective("tb")
 def log_terminal(
     policy: Policy[GeneratedDAG],
     parameters: Parameters,
-    terminal: Tensor,
-    uniforms: Tensor,
+    terminal: Int[Tensor, "X D"],
+    uniforms: Float[Tensor, "N T-1 X"],
     backward: str = "uniform",
-) -> Tensor:
+) -> Float[Tensor, "M X"]:
     """log of (1/N) sum_n P_F(tau_n) / P_B(tau_n|x), tau_n drawn by P_B from x: an unbiased estimate
     of P_T(x).
 
-    terminal [X, D], uniforms [N, T-1, X] in [0, 1), shared by all members -> [M, X].  By Jensen its
-    logarithm is too small in the mean.  Dropout is off.
+    The uniforms, in [0, 1), are shared by all members.  By Jensen its logarithm is too small in the
+    mean.  Dropout is off.
     """
     n_members, n_rounds = len(parameters["log_z"]), len(uniforms)
     ends = terminal.expand(n_members, -1, -1)

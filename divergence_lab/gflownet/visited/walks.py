@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -19,19 +20,18 @@ from divergence_lab.graphs.generated import GeneratedDAG, sources
 
 @dataclass(frozen=True, eq=False)
 class Walks:
-    """`states` [M, T+1, B, D]: before each step and at the end; a stop leaves the state as it is.
+    """`states`: before each step and at the end; a stop leaves the state as it is.
 
-    `actions` [M, T, B]; `exists` [M, T, B] bool: the step is made, stop included.  T is the longest
-    of them.
+    `exists`: the step is made, stop included.  T is the longest of them.
     """
 
-    states: Tensor
-    actions: Tensor
-    exists: Tensor
+    states: Int[Tensor, "M T+1 B D"]
+    actions: Int[Tensor, "M T B"]
+    exists: Bool[Tensor, "M T B"]
 
     @property
-    def terminal(self) -> Tensor:
-        """[M, B, D]"""
+    def terminal(self) -> Int[Tensor, "M B D"]:
+        """Where each trajectory ends."""
         return self.states[:, -1]
 
 
@@ -44,10 +44,10 @@ def walk(
     policy: Policy[GeneratedDAG],
     parameters: Parameters,
     chosen: Sampler,
-    uniforms: Tensor,
+    uniforms: Float[Tensor, "M T B"],
     edge_flows: bool = False,
 ) -> Walks:
-    """B trajectories of each member from the behaviour policy: uniforms [M, T, B] in [0, 1).
+    """B trajectories of each member from the behaviour policy, by uniforms in [0, 1).
 
     `edge_flows`: the rows are log F(s, a), and the flow of a stop is R(s), not the row's (flow
     matching).
@@ -161,10 +161,10 @@ def _cumulative_at(
     return cumulative(chosen, torch.log_softmax(logits, dim=1), allowed)
 
 
-def cumulative(chosen: Sampler, log_pf: Tensor, allowed: Tensor) -> Tensor:
-    """Of the behaviour policy, from the last allowed action on beyond 1: log_pf, allowed [m, A,
-    N] -> [m, A - 1, N].
-    """
+def cumulative(
+    chosen: Sampler, log_pf: Float[Tensor, "m A N"], allowed: Bool[Tensor, "m A N"]
+) -> Float[Tensor, "m A-1 N"]:
+    """Of the behaviour policy, from the last allowed action on beyond 1."""
     if chosen.epsilon or chosen.temperature != 1.0:
         log_pf = log_behaviour(
             chosen, log_pf, torch.zeros_like(log_pf).masked_fill_(~allowed, -torch.inf)
@@ -174,15 +174,20 @@ def cumulative(chosen: Sampler, log_pf: Tensor, allowed: Tensor) -> Tensor:
     return sums.masked_fill_((so_far == so_far[:, -1:])[:, :-1], 2.0)
 
 
-def pick_actions(cumulative: Tensor, noise: Tensor) -> Tensor:
-    """The action of each u in [0, 1): how many of [m, A - 1, V] are at or below u [m, V]."""
+def pick_actions(
+    cumulative: Float[Tensor, "m A-1 V"], noise: Float[Tensor, "m V"]
+) -> Int[Tensor, "m V"]:
+    """The action of each u in [0, 1): how many cumulative probabilities are at or below u."""
     return (noise[:, None] >= cumulative).sum(dim=1)
 
 
-def log_edge(policy: Policy[GeneratedDAG], rows: Tensor, states: Tensor, allowed: Tensor) -> Tensor:
-    """log F(s, a), the flow of a stop being R(s): rows [m, R, N], states [m, N, D], allowed [m,
-    A, N] -> [m, A, N].
-    """
+def log_edge(
+    policy: Policy[GeneratedDAG],
+    rows: Float[Tensor, "m R N"],
+    states: Int[Tensor, "m N D"],
+    allowed: Bool[Tensor, "m A N"],
+) -> Float[Tensor, "m A N"]:
+    """log F(s, a), the flow of a stop being R(s)."""
     rewards = torch.where(allowed[:, -1], policy.space.log_reward(states), 0.0).to(rows.dtype)
     edges = rows[:, : policy.heads.n_actions - 1]
     return torch.cat([edges, rewards[:, None]], dim=1).masked_fill(~allowed, -torch.inf)
@@ -193,10 +198,10 @@ def walk_back(
     policy: Policy[GeneratedDAG],
     parameters: Parameters,
     backward: str,
-    terminal: Tensor,
-    uniforms: Tensor,
+    terminal: Int[Tensor, "M B D"],
+    uniforms: Float[Tensor, "M T-1 B"],
 ) -> Walks:
-    """Trajectories that end in `terminal` [M, B, D], drawn by P_B: uniforms [M, T-1, B]."""
+    """Trajectories that end in `terminal`, drawn by P_B, by uniforms in [0, 1)."""
     dag, n_actions = policy.space, policy.heads.n_actions
     state = terminal
     stop = torch.full(terminal.shape[:2], n_actions - 1, device=terminal.device)
@@ -260,8 +265,8 @@ def _back_chances(
 
 
 @torch.no_grad()
-def walk_again(dag: GeneratedDAG, actions: Tensor) -> Walks:
-    """The trajectories with these actions [M, T, B]; after its first stop each stays where it
+def walk_again(dag: GeneratedDAG, actions: Int[Tensor, "M T B"]) -> Walks:
+    """The trajectories with these actions; after its first stop each stays where it
     is.
     """
     stops = actions == dag.n_actions - 1
