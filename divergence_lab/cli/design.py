@@ -1,13 +1,24 @@
-"""The command `design`: wishes in, losses out, every wish proved."""
+"""The commands `design` (wishes in, losses out, every wish proved) and `export` (a loss as source
+text).
+"""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from divergence_lab.cli.arguments import DONE, AddCommand, positive, print_json, seconds
-from divergence_lab.inputs import read_input
+from divergence_lab.cli.arguments import (
+    DONE,
+    AddCommand,
+    add_loss_options,
+    positive,
+    print_json,
+    read_each,
+    seconds,
+)
+from divergence_lab.inputs import InputError, read_input
 from divergence_lab.theory.design.wishes import DesignError
 from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.syntax import shown
@@ -15,9 +26,11 @@ from divergence_lab.theory.expressions.syntax import shown
 if TYPE_CHECKING:
     from divergence_lab.theory.design.proofs import Designed
 
+FORMS = ("torch", "jax", "torchgfn", "latex")
+
 
 def add_commands(command: AddCommand) -> None:
-    """Add `design`."""
+    """Add both commands."""
     one = command(
         "design",
         _design,
@@ -91,6 +104,22 @@ def add_commands(command: AddCommand) -> None:
         help="processor seconds for the proofs of each loss (20)",
     )
     one.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+    two = command(
+        "export",
+        _export,
+        "a loss as source text that stands altwo: torch, JAX, torchgfn, LaTeX",
+        "divergence-lab export 'linex(1/2)' --form torch --out my_loss.py",
+    )
+    two.add_argument(
+        "losses", nargs=1, metavar="LOSS", help="a catalogue name or an expression in x"
+    )
+    two.add_argument("--form", choices=FORMS, default="torch", help="(torch)")
+    two.add_argument("--out", metavar="FILE", help="where to write it (standard output)")
+    add_loss_options(two)
+
+
+# --- design
 
 
 def _design(options: argparse.Namespace) -> int:
@@ -225,3 +254,35 @@ def described(entry: Designed) -> str:
         f"  wish          {met.wish:<{width}}  {met.status}: {met.because}" for met in entry.met
     ]
     return "\n".join(lines)
+
+
+# --- export
+
+
+def _export(options: argparse.Namespace) -> int:
+    from divergence_lab.bridge.export import export
+
+    ((name, loss),) = read_each(options, options.losses).values()
+    source = export(loss, options.form, options.budget)
+    if options.out:
+        try:
+            Path(options.out.strip()).write_text(source, encoding="utf-8")
+        except OSError as error:
+            raise InputError(
+                f"{options.out.strip()}: {error.strerror}; name a file that can be written"
+            ) from None
+    if options.json:
+        document = {
+            "name": name,
+            "loss": write(loss.expression),
+            "form": options.form,
+            "source": source,
+            "out": options.out,
+        }
+        print_json(document)
+    else:
+        print(
+            f"wrote {options.out.strip()}" if options.out else source,
+            end="\n" if options.out else "",
+        )
+    return DONE

@@ -21,10 +21,8 @@ from divergence_lab.cli import (
     compare,
     derive,
     design,
-    export,
     molecules,
     report,
-    sweep,
     theory,
     train,
     verify,
@@ -35,21 +33,7 @@ from divergence_lab.theory.budget.asking import allow_fork
 from divergence_lab.theory.expressions.syntax import shown
 
 # in the order of --help
-COMMANDS = (
-    derive,
-    compare,
-    check,
-    verify,
-    train,
-    theory,
-    design,
-    export,
-    audit,
-    bench,
-    molecules,
-    sweep,
-    report,
-)
+COMMANDS = (derive, compare, check, verify, train, theory, design, audit, bench, molecules, report)
 
 
 class _Parser(argparse.ArgumentParser):

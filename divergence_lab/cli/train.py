@@ -1,5 +1,5 @@
-"""The command `train`: losses and schedules of losses, objectives, samplers; files and a table
-of the runs.
+"""The commands `train` (losses and schedules of losses, objectives, samplers; files and a table of
+the runs) and `sweep` (many runs, here or on a cluster, each done once).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from divergence_lab.inputs import InputError
 
 
 def add_commands(command: AddCommand) -> None:
-    """Add `train`."""
+    """Add `train` and `sweep`."""
     one = command(
         "train",
         _train,
@@ -84,6 +84,35 @@ def add_commands(command: AddCommand) -> None:
         "--resume", action="store_true", help="continue the run in --out from its checkpoint"
     )
     add_loss_options(one)
+
+    two = command(
+        "sweep",
+        _sweep,
+        "run every point of a grid of settings once, on a cluster or here, and gather "
+        "the results in two table",
+        "divergence-lab sweep grid.json --out runs/grid --workers 4",
+    )
+    two.add_argument(
+        "file",
+        metavar="FILE",
+        help='JSON: {"fixed": {"env": ..}, "grid": {"objective": ["tb", "db"]}}',
+    )
+    two.add_argument(
+        "--out", required=True, metavar="DIR", help="a folder for each run, and table.csv"
+    )
+    two.add_argument(
+        "--cluster",
+        default="auto",
+        choices=("auto", "slurm", "local", "ntwo"),
+        help="auto: Slurm where it is, else processes here; ntwo: this process (auto)",
+    )
+    two.add_argument(
+        "--workers", type=positive, default=2, metavar="N", help="runs at the same time (2)"
+    )
+    two.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
+    two.add_argument(
+        "--hours", type=positive, default=24, metavar="H", help="longest run, for Slurm (24)"
+    )
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -220,3 +249,20 @@ def finite_json(row: Mapping[str, Any]) -> dict[str, Any]:
         else value
         for key, value in row.items()
     }
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from divergence_lab.training.sweeps import read_sweep, sweep
+
+    table = sweep(
+        read_sweep(options.file),
+        options.out,
+        cluster=options.cluster,
+        workers=options.workers,
+        device=options.device,
+        hours=options.hours,
+    )
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    print(f"results of every run in {table}")
+    return DONE
