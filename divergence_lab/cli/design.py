@@ -108,7 +108,7 @@ def add_commands(command: AddCommand) -> None:
     two = command(
         "export",
         _export,
-        "a loss as source text that stands altwo: torch, JAX, torchgfn, LaTeX",
+        "a loss as source text that stands alone: torch, JAX, torchgfn, LaTeX",
         "divergence-lab export 'linex(1/2)' --form torch --out my_loss.py",
     )
     two.add_argument(

@@ -23,7 +23,7 @@ def add_commands(command: AddCommand) -> None:
         "the main job: derive, decide, verify, train, compare, draw",
         "divergence-lab report quadratic 'exp(x)-x-1' --out report",
     )
-    one.add_argument("losses", nargs="*", metavar="LOSS", help="default: the paper's one losses")
+    one.add_argument("losses", nargs="*", metavar="LOSS", help="default: the paper's four losses")
     one.add_argument(
         "--env",
         default="hypergrid:2x8",

@@ -89,7 +89,7 @@ def add_commands(command: AddCommand) -> None:
         "sweep",
         _sweep,
         "run every point of a grid of settings once, on a cluster or here, and gather "
-        "the results in two table",
+        "the results in one table",
         "divergence-lab sweep grid.json --out runs/grid --workers 4",
     )
     two.add_argument(
@@ -103,8 +103,8 @@ def add_commands(command: AddCommand) -> None:
     two.add_argument(
         "--cluster",
         default="auto",
-        choices=("auto", "slurm", "local", "ntwo"),
-        help="auto: Slurm where it is, else processes here; ntwo: this process (auto)",
+        choices=("auto", "slurm", "local", "none"),
+        help="auto: Slurm where it is, else processes here; none: this process (auto)",
     )
     two.add_argument(
         "--workers", type=positive, default=2, metavar="N", help="runs at the same time (2)"
