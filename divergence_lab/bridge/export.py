@@ -31,11 +31,24 @@ SINGLE_TOLERANCES = (2e-6, 6e-6, 2e-5, 1e-4, 1e-3, 1e-2)
 
 
 def export(loss: Loss, form: str = "torch", budget: float = 20.0) -> str:
-    """Source text that computes g(x), x = log p_B - log p_F, in one of FORMS; `budget`: processor
-    seconds to find f for LaTeX.
+    """Source text that computes g(x), x = log p_B - log p_F, and its gradient g'(x).
 
-    Raises ExpressionError for another form, NotRepresentable (a ValueError) where the accuracy
-    can't be reached.
+        form     torch     one file that imports nothing but torch: `loss(residual)`
+                 jax       the same for JAX, in float32 and float64
+                 torchgfn  a loss_fn for a GFlowNet of torchgfn, whose scores have the other sign
+                 latex     g, g' and f as an align* environment
+        budget   processor seconds to find f, which LaTeX alone shows
+
+    torch's text computes what `to_torch` does, from the same verified ranges. Raises
+    ExpressionError for another form, NotRepresentable (a ValueError) where the accuracy can't be
+    reached.
+
+        >>> from divergence_lab import loss
+        >>> text = export(loss("x**2/2"))
+        >>> exec(text, names := {})
+        >>> import torch
+        >>> names["loss"](torch.tensor([3.0])).item()
+        4.5
     """
     if form not in FORMS:
         raise ExpressionError(

@@ -149,18 +149,29 @@ class _Function:
 
 @dataclass(frozen=True, eq=False)
 class TorchLoss:
-    """g as a torch function: `torch_loss(residual)` returns g(residual) elementwise, with g' as its
-    gradient.
+    """`torch_loss(residual)` = g(residual) elementwise, with g'(residual) as its gradient.
 
     residual: x = log p_B - log p_F, any shape, float64, float32, float16 or bfloat16 (the answer
-    has its dtype; the arithmetic inside is float64). Relative error below 2e-6 in float32 and 1e-10
-    in float64 where 1e-6 <= |x| <= 80 and g and g' are normal numbers of the dtype: verified when
-    it was built, see docs/losses_in_torch.md. Finite everywhere. `reach` = (x_left, x_right):
-    beyond these g goes on as a straight line with the slope it has there. `early_reach`, and the
-    second of `values` and `slopes`: the same where nothing larger than a number of single precision
-    is asked for. `terms` (c, n, a): g(x) = sum c x^n e^{ax}, where it is such a sum; else None.
-    `gives_gradient`: who needs g' alone may ask `gradient` for it. It can be pickled and copied:
-    what it computes is data.
+    has its dtype; the arithmetic inside is float64); else TypeError.
+
+    Relative error below 2e-6 in float32 and 1e-10 in float64 where 1e-6 <= |x| <= 80 and g and g'
+    are normal numbers of the dtype: verified when it was built, see docs/losses_in_torch.md. Finite
+    everywhere. It can be pickled and copied: what it computes is data.
+
+        value, gradient  g and g', without autograd
+        reach            (x_left, x_right): beyond these g is a straight line
+        early_reach      the same for answers in single precision or less, as is the second of
+                         `values` and `slopes`
+        terms            (c, n, a) with g(x) = sum c x^n e^{ax}, where it is such a sum; else None
+        gives_gradient   who needs g' alone may ask `gradient` for it
+
+        >>> import torch
+        >>> from divergence_lab import loss
+        >>> half = to_torch(loss("x**2/2"))
+        >>> half(torch.tensor([3.0])).item(), half.gradient(torch.tensor([3.0])).item()
+        (4.5, 3.0)
+        >>> half.terms
+        ((0.5, 2, 0.0),)
     """
 
     gives_gradient: ClassVar[bool] = True
@@ -239,10 +250,25 @@ class _Autograd(torch.autograd.Function):
 
 
 def to_torch(loss: Loss) -> TorchLoss:
-    """The loss as a torch callable, verified over its whole range before it is returned.
+    """g(x), x = log p_B - log p_F, as a torch callable whose gradient is g'(x).
+
+    Before it is returned it is verified over its whole range, by enclosures: see TorchLoss for what
+    is promised, and docs/losses_in_torch.md for how. Nothing in it is sampled.
+
+    loss: a `Loss` whose parameters all have a value.
 
     Raises NotRepresentable (a ValueError) when a parameter has no value or the accuracy can't be
-    reached.
+    reached, TypeError for anything but a Loss.
+
+        >>> import torch
+        >>> from divergence_lab import loss
+        >>> linex = to_torch(loss("exp(x) - x - 1"))
+        >>> x = torch.tensor([0.0, 1e-4, 1.0], requires_grad=True)
+        >>> [f"{value:.4g}" for value in linex(x).tolist()]
+        ['0', '5e-09', '0.7183']
+        >>> linex(x).sum().backward()
+        >>> [f"{slope:.4g}" for slope in x.grad.tolist()]
+        ['0', '0.0001', '1.718']
     """
     built = verified(loss)
     values, slopes = (

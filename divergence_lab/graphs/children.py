@@ -26,12 +26,25 @@ def from_children(
     """The pointed DAG of all states that `children` reaches from `source`; its labels are the
     states.
 
-    `children(state)` -> the different states one step further, the j-th by the action in slot j; an
-    empty list at an end. `log_reward(state)` -> log R, or None where no trajectory can stop.  Both
-    are called once for each state. `progress`: show a bar on standard error; None: if that is a
-    terminal. Raises GraphError for more than `limit` states, a cycle, a state that cannot stop and
-    has no child, a child given twice, a state that cannot be hashed, and a log-reward that is not
-    None and no number of at most 10^6 in size.
+        source      the state where trajectories start, hashable as all states are
+        children    state -> the different states one step further, the j-th by the action in slot
+                    j; an empty list at an end
+        log_reward  state -> log R, natural logarithm, or None where no trajectory can stop
+        limit       the most states
+        progress    show a bar on standard error; None: if that is a terminal
+        name        how messages and results call the graph
+
+    Both functions are called once for each state, breadth first. Raises GraphError for more than
+    `limit` states, a cycle, a state that cannot stop and has no child, a child given twice, a state
+    that cannot be hashed, and a log-reward that is not None and no number of at most 10^6 in size.
+
+        >>> words = from_children(
+        ...     "",
+        ...     lambda word: [word + letter for letter in "ab"] if len(word) < 3 else [],
+        ...     lambda word: float(word.count("a")) if len(word) == 3 else None,
+        ... )
+        >>> words.n_states, words.terminal_states.size
+        (15, 8)
     """
     states = [source]
     number = {_hashable(source, name): 0}

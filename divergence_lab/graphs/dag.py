@@ -32,7 +32,7 @@ short = _short.repr
 
 
 class GraphError(InputError):
-    """A graph that cannot be built; the message names the offending part and says what to do."""
+    """A graph that cannot be built; one line that names the offending part and says what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +53,25 @@ class Edges:
 class PointedDAG:
     """A DAG with one source (state 0) and a sink (number S); states are numbered by level.
 
-    `child` [A, S] int32: the state reached from s by the action in slot a; S = stop (always the
-    last slot), -1 = not allowed.  `log_reward` [S] float64: -inf where a trajectory cannot stop.
-    `level` [S]: edges on the longest path from the source, non-decreasing in s.  `coordinates` [S,
-    D] or None. `labels`: the user's names of the states, or None.  `log_partial` [S]: log R of
-    every state, unfinished ones included, for forward-looking flows; equal to `log_reward` where
-    that is finite.  None: not defined.
+        child        [A, S] the state reached from s by the action in slot a; S = stop (always the
+                     last slot), -1 = not allowed
+        log_reward   [S] log R(s), natural logarithm; -inf where a trajectory cannot stop
+        level        [S] edges on the longest path from the source, non-decreasing in s
+        coordinates  [S, D] whole numbers from 0, which a network reads; or None
+        labels       the user's names of the states, or None
+        log_partial  [S] log R of every state, unfinished ones included, for forward-looking flows
+                     (Pan et al. 2023); equal to `log_reward` where that is finite; None: not
+                     defined
+
+    `from_edges`, `from_children` and `graph_from_text` make one and check it. Its arrays are
+    read-only, and what is derived from them (`edges`, `incoming`, `modes`, ...) is made when it is
+    first asked for.
+
+        >>> graph = from_edges([("s", "a"), ("s", "b")], {"a": 0.0, "b": 1.0})
+        >>> graph.n_states, graph.n_actions, graph.max_steps
+        (3, 3, 2)
+        >>> graph.child[:, 0].tolist()  # two children; no stop in the source
+        [1, 2, -1]
 
     Actions come before states in every table because a log-softmax over the first of the two axes,
     with an additive mask, is an order of magnitude cheaper than a masked softmax over a short last
@@ -206,8 +219,12 @@ def from_edges(
     source: Hashable | None = None,
     name: str = "dag",
 ) -> PointedDAG:
-    """The pointed DAG with these (parent, child) edges, where trajectories stop at the keys of
-    log_rewards.
+    """The pointed DAG with these edges, where trajectories stop at the keys of log_rewards.
+
+        edges        pairs (parent, child) of states: strings, numbers, tuples, anything hashable
+        log_rewards  log R(s), natural logarithm, of each state where a trajectory may stop
+        source       where trajectories start; None: the one state without parents
+        name         how messages and results call the graph
 
     States are renumbered by level; the j-th child of a state, in the order given, takes slot j.
     Raises GraphError unless the graph is acyclic, has one source from which every state can be

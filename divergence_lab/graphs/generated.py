@@ -30,6 +30,12 @@ class GeneratedDAG:
     """States are integer tensors [.., D]; every function keeps any leading shape, on any device.
     If D = 1, the number is in 0..2^44 - 1.
 
+        >>> import torch
+        >>> from divergence_lab import space_from_text
+        >>> grid = space_from_text("generated:hypergrid:2x8")
+        >>> grid.step(torch.tensor([[0, 0], [3, 7]]), torch.tensor([1, 0])).tolist()
+        [[0, 1], [4, 7]]
+
     There are A = n_actions forward actions, the last of which stops, and Q = n_back backward
     actions.  An edge s -> s' has one forward action in s and one backward action in s'.
 

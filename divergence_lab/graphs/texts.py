@@ -42,17 +42,25 @@ GENERATED: dict[str, Callable[..., GeneratedDAG]] = {"sets": generated_sets}
 
 
 class EnvironmentTextError(InputError):
-    """A text that names no environment; the message lists the accepted forms."""
+    """A text that names no environment; one line that lists the accepted forms."""
 
 
 def graph_from_text(text: str) -> PointedDAG:
     """The graph named by this text.
 
-    `hypergrid:DIMxSIDE[:default|paper|paper_text]`, `bits:N[xK][:seedS]`, `sets:NxK`, `tree:BxD`,
-    `molecules:T1` to `molecules:T5`, `molecules:A8xN:DIR`, `T12xN`, `B12xN` with the published
-    blocks in DIR, or `dag:FILE.json`. The file holds {"edges": [[parent, child], ...],
-    "log_rewards": {state: number}}. Raises EnvironmentTextError, one line, for every other text,
-    and for sizes that do not fit.
+        hypergrid:DIMxSIDE[:default|paper|paper_text]   Bengio et al. 2021; Hu et al. 2025
+        bits:N[xK][:seedS]                              Malkin et al. 2022: N bits by words of K
+        sets:NxK                                        K of N elements
+        tree:BxD                                        B branches, depth D
+        molecules:T1 to molecules:T5                    fragments of our own, by QED
+        molecules:A8xN:DIR, T12xN, B12xN                N of the published blocks in DIR
+        dag:FILE.json                                   {"edges": [[parent, child], ...],
+                                                         "log_rewards": {state: number}}
+
+    Raises EnvironmentTextError, one line, for every other text, and for sizes that do not fit.
+
+        >>> graph_from_text("hypergrid:2x8").n_states
+        64
     """
     text = text.strip()
     kind, _, rest = text.partition(":")
@@ -80,7 +88,11 @@ def space_from_text(text: str) -> Space:
     """An enumerated graph by `graph_from_text`, or the same space without listing its states.
 
     The latter: `generated:hypergrid:DIMxSIDE[:default|paper|paper_text]`,
-    `generated:bits:N[xK][:seedS]`, `generated:sets:NxK` and `generated:molecules:N[:DIR]`.
+    `generated:bits:N[xK][:seedS]`, `generated:sets:NxK` and `generated:molecules:N[:DIR]`. Raises
+    EnvironmentTextError as `graph_from_text` does.
+
+        >>> space_from_text("generated:bits:120x8").n_actions
+        3841
     """
     text = text.strip()
     prefix, _, of = text.partition(":")

@@ -56,7 +56,7 @@ SAMPLER_FORMS = (
 
 
 class VerifyError(InputError):
-    """A question that `verify` cannot answer; the message says what to do."""
+    """A question that `verify` cannot answer; one line that says what to do."""
 
 
 @plain_torch()
@@ -74,12 +74,25 @@ def verify(
     """grad sum_o mu g(x), mu held constant, against what theory gives: all objects listed, float64,
     no sampling.
 
+        losses       name -> Loss, each with a value for every parameter
+        env          a graph by `graph_from_text`, small enough to list its trajectories
+        objectives   texts such as tb, db, subtb(0.9); ("all",): every one that the graph allows
+        samplers     how objects o are weighted by mu: on, backward, mixture:E, power:B,
+                     powers:A,B, or drawn:S as training draws them; ("all",): every kind
+        seed         of the random point at which gradients are compared
+        budget       processor seconds to derive each divergence
+        divergences  name -> Divergence, where it is known already
+        progress     show a bar on standard error; None: if that is a terminal
+
     One row for each objective, sampler and loss, with the keys of `verify --json`.  `groups` has
     one entry for each group of parameters that theory tells apart; `max_gradient_error` is the
-    largest of theirs, `flipped_sign_error` that of the first.  `all` is every objective that the
-    graph allows, or every kind of sampler.  `divergences` spares deriving again what is known
-    already; `progress` None shows a bar on standard error if that is a terminal.  Raises
-    VerifyError, EnvironmentTextError and NotRepresentable.
+    largest of theirs, relative to the largest component, `flipped_sign_error` that of the first.
+    Proofs: docs/theorem.md.  Raises VerifyError, EnvironmentTextError and NotRepresentable.
+
+        >>> from divergence_lab import loss
+        >>> (row,) = verify({"linex": loss("exp(x) - x - 1")}, "tree:2x2")
+        >>> row["holds"], row["max_gradient_error"] < 1e-9, row["flipped_sign_error"] > 0.1
+        (True, True, True)
     """
     graph, schemes = graph_from_text(env), [_scheme(text) for text in _wished(samplers, SAMPLERS)]
     wished = list(objectives)

@@ -24,8 +24,9 @@ LARGEST_POWER = 2000
 
 
 class NotRepresentable(InputError):
-    """The loss can't be evaluated in torch with the promised accuracy; the message says where it
-    fails.
+    """The loss can't be evaluated in torch with the promised accuracy.
+
+    One line that says where it fails, or which parameter has no value.
     """
 
 

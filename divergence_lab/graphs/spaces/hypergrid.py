@@ -39,9 +39,14 @@ def hypergrid(
     """R(x) = r0 + r1 [all_i |u_i - 1/2| > 1/4] + r2 [all_i 0.3 < |u_i - 1/2| < 0.4], u = x/(H-1), H
     = side.
 
-    With reading "x/H", u = x/H.  S = H^D states, coordinates [S, D] in 0..H-1, source at the
-    origin; action i adds 1 to coordinate i, action D stops, which is allowed everywhere.  The
-    comparisons are exact, in integers. Raises GraphError for sizes that do not fit, an unknown
+        dimensions, side  D and H: S = H^D states, coordinates [S, D] in 0..H-1, source 0
+        r0, r1, r2        rewards of the ground, the corners and the modes in them
+        reading           x/(H-1) as in released code, or x/H
+        name              how messages and results call the graph
+
+    Action i adds 1 to coordinate i, action D stops, which is allowed everywhere.  The comparisons
+    are exact, in integers (Bengio et al. 2021; constants of Hu et al. 2025 by
+    graph_from_text("hypergrid:2x8:paper")). Raises GraphError for sizes that do not fit, an unknown
     reading, and rewards that are not positive.
 
         >>> hypergrid(2, 8).n_states
