@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from divergence_lab.graphs import EnvironmentTextError, GraphError, from_edges, graph_from_text
 from divergence_lab.graphs import dag as dag_module
-from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
+from tests.small_graphs import binary_tree, diamond, single_state, skips
 
 
 @st.composite

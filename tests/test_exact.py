@@ -23,8 +23,8 @@ from divergence_lab.gflownet.listed.exact import (
 from divergence_lab.gflownet.listed.visits import visits
 from divergence_lab.gflownet.policies.policy import tabular
 from divergence_lab.graphs import from_edges, hypergrid
-from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
 from divergence_lab.results import metrics
+from tests.small_graphs import binary_tree, diamond, single_state, skips
 from tests.test_dag import edge_lists
 
 GRAPHS = [

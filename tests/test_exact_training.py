@@ -13,11 +13,11 @@ from divergence_lab.gflownet.objectives import objective
 from divergence_lab.gflownet.optimiser import ensemble, natural_step
 from divergence_lab.gflownet.policies.policy import heads, tabular
 from divergence_lab.graphs import hypergrid
-from divergence_lab.graphs.spaces.small import diamond, single_state, skips
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.training.loop import train
 from divergence_lab.training.schedules import anneal_linex, blend, terms_of, then
 from divergence_lab.training.settings import TrainingError
+from tests.small_graphs import diamond, single_state, skips
 
 LOSSES = {
     name: to_torch(loss(text))

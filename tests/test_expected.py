@@ -15,8 +15,8 @@ from divergence_lab.gflownet.objectives import ObjectiveError, objective
 from divergence_lab.gflownet.policies.policy import heads, tabular
 from divergence_lab.gflownet.samplers import sampler
 from divergence_lab.graphs import hypergrid
-from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
 from divergence_lab.theory.divergence.loss import loss
+from tests.small_graphs import binary_tree, diamond, single_state, skips
 
 GRAPHS = [single_state(), diamond(), binary_tree(3), skips(), hypergrid(2, 4), hypergrid(3, 3)]
 LOSSES = {

@@ -18,10 +18,10 @@ from divergence_lab.gflownet.samplers import sampler
 from divergence_lab.graphs import generated, hypergrid
 from divergence_lab.graphs.generated import as_generated, on_device, sources
 from divergence_lab.graphs.spaces.bits import bit_modes
-from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
 from divergence_lab.graphs.texts import graph_from_text, space_from_text
 from divergence_lab.theorem.behaviours import law
 from divergence_lab.training.loop import train
+from tests.small_graphs import binary_tree, diamond, single_state, skips
 
 TEXTS = [
     "hypergrid:1x2",

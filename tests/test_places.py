@@ -19,8 +19,8 @@ from divergence_lab.gflownet.visited.residuals import residuals_along
 from divergence_lab.gflownet.visited.walks import walk, walk_again
 from divergence_lab.graphs.generated import as_generated
 from divergence_lab.graphs.spaces.hypergrid import hypergrid
-from divergence_lab.graphs.spaces.small import skips
 from divergence_lab.graphs.texts import space_from_text
+from tests.small_graphs import skips
 
 M, BATCH = 3, 6
 SPACES = ["generated:hypergrid:3x4", "generated:bits:6x2", "generated:sets:5x2", "listed"]

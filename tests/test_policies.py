@@ -5,7 +5,7 @@ import torch
 
 from divergence_lab.gflownet.policies.policy import mlp, tabular
 from divergence_lab.graphs import hypergrid
-from divergence_lab.graphs.spaces.small import diamond, single_state, skips
+from tests.small_graphs import diamond, single_state, skips
 
 MAKERS = [lambda graph: tabular(graph, scale=1.0), lambda graph: mlp(graph, width=16)]
 

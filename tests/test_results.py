@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from divergence_lab.graphs import hypergrid
-from divergence_lab.graphs.spaces.small import skips
 from divergence_lab.results import result as results
 from divergence_lab.results.result import METRICS, ResultError, load, runs, save
 from divergence_lab.training.loop import train
+from tests.small_graphs import skips
 
 LOSSES = {"quadratic": lambda x: x**2 / 2, "exp(x) - x - 1": lambda x: torch.expm1(x) - x}
 

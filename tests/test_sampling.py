@@ -20,8 +20,8 @@ from divergence_lab.gflownet.samplers import (
     sampler_text,
 )
 from divergence_lab.graphs import hypergrid
-from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
 from divergence_lab.graphs.tables import tables
+from tests.small_graphs import binary_tree, diamond, single_state, skips
 
 GRAPHS = [single_state(), diamond(), binary_tree(3), skips(), hypergrid(2, 5), hypergrid(3, 3)]
 

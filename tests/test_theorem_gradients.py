@@ -14,12 +14,12 @@ from divergence_lab.gflownet.policies.policy import heads, tabular
 from divergence_lab.gflownet.rollouts import Rollout, draw_residuals, empty_buffer
 from divergence_lab.gflownet.samplers import sampler
 from divergence_lab.graphs import hypergrid
-from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
 from divergence_lab.theorem.behaviours import law, object_weights
 from divergence_lab.theorem.check import ON_POLICY, Scheme, Theory, check
 from divergence_lab.theorem.objects import evaluate, list_objects
 from divergence_lab.theorem.points import points
 from divergence_lab.theory.divergence.loss import loss
+from tests.small_graphs import binary_tree, diamond, single_state, skips
 
 
 def theory(loss, generator, backward):

@@ -11,7 +11,6 @@ from divergence_lab.bridge import to_torch
 from divergence_lab.gflownet import optimiser
 from divergence_lab.gflownet.optimiser import adam_step, ensemble, unpack
 from divergence_lab.graphs import hypergrid
-from divergence_lab.graphs.spaces.small import binary_tree, diamond, single_state, skips
 from divergence_lab.results.result import METRICS
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.training import loop as training
@@ -21,6 +20,7 @@ from divergence_lab.training.loop import TrainingError, train
 from divergence_lab.training.schedules import then
 from divergence_lab.training.settings import make_run
 from divergence_lab.training.stepping import make_step, start_progress
+from tests.small_graphs import binary_tree, diamond, single_state, skips
 
 LOSSES = {
     "quadratic": lambda x: x**2 / 2,

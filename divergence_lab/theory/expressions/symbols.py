@@ -19,13 +19,3 @@ x = sp.Symbol("x", real=True)
 
 t = sp.Symbol("t", positive=True)
 """The ratio e^x."""
-
-
-def ratio_to_residual(expression: sp.Expr) -> sp.Expr:
-    """h(t) -> h(e^x)."""
-    return expression.subs(t, sp.exp(x))
-
-
-def residual_to_ratio(expression: sp.Expr) -> sp.Expr:
-    """h(x) -> h(log t), with exp(c*log t) written as t**c."""
-    return sp.powsimp(expression.rewrite(sp.exp).subs(x, sp.log(t)))
