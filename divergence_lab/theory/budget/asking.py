@@ -46,6 +46,12 @@ __all__ = [
 class SearchFailed(Exception):
     """The search raised (`__cause__` is what it raised, where that could be sent) or its process
     died.
+
+        >>> try:
+        ...     within(5, int, "no number")
+        ... except SearchFailed as failure:
+        ...     print(failure)
+        ValueError: invalid literal for int() with base 10: 'no number'
     """
 
 
@@ -54,6 +60,9 @@ def within(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any
 
     Raises OutOfTime after `seconds` of the processor and SearchFailed when it raised. `function` is
     a module-level function; arguments and answer must pickle.
+
+        >>> within(5, divmod, 7, 2)
+        (3, 1)
     """
     return [*_ask([seconds], function, arguments)][-1][1]
 

@@ -32,7 +32,16 @@ _shown: memoryview | None = None  # where a worker shows its asker what it has a
 
 
 class OutOfTime(Exception):
-    """The question used more of the processor than its budget; the process that held it is gone."""
+    """The question used more of the processor than its budget; the process that held it is gone.
+
+    >>> from divergence_lab.theory.budget import within
+    >>> import time
+    >>> try:
+    ...     within(0.1, sum, range(10**10))
+    ... except OutOfTime:
+    ...     print("ended")
+    ended
+    """
 
     def __init__(self, *reasons: object) -> None:
         super().__init__(*reasons)

@@ -2,13 +2,4 @@
 
 from divergence_lab import open_room
 
-open_room(
-    __name__,
-    {
-        "lookup": "named",
-        "name_of": "named",
-        "generator": "named",
-        "holds_at": "named",
-        "parse_parameter": "named",
-    },
-)
+open_room(__name__, {"lookup": "named", "name_of": "named", "generator": "named"})

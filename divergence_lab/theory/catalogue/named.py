@@ -63,6 +63,9 @@ def lookup(
 
     The last part holds what the family itself assumes of parameters left symbolic. Raises
     ExpressionError when the family is known but its parameters are not right.
+
+        >>> lookup("huber(d)")
+        ('huber(d)', Piecewise((x**2/2, Abs(x) <= d), (-d**2/2 + d*Abs(x), True)), ('d > 0',))
     """
     if not isinstance(text, str) or len(text) > 500:
         return None
@@ -195,6 +198,10 @@ def name_of(expression: sp.Expr) -> str | None:
     """The catalogue name of an expression written out, such as exp(x) - x - 1 -> linex(1).
 
     Looked for among the paper's losses and each entry at its default parameters.
+
+        >>> from divergence_lab.theory.expressions import parse, x
+        >>> name_of(parse("exp(x) - x - 1", x))
+        'linex(1)'
     """
     if expression.free_symbols != {x}:
         return None
@@ -252,5 +259,10 @@ def _equal(a: Pieces, b: Pieces) -> bool:
 
 
 def generator(entry: NamedDivergence) -> sp.Expr:
-    """f(t) of a named divergence; a family's parameter stays a symbol."""
+    """f(t) of a named divergence; a family's parameter stays a symbol.
+
+    >>> entry = next(entry for entry in DIVERGENCES if entry.name == "forward KL")
+    >>> generator(entry)
+    t*log(t) - t + 1
+    """
     return parse(entry.generator, t)

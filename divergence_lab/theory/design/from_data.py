@@ -59,6 +59,11 @@ def fit_to_tradeoffs(
     row) = 1 up to rounding. Nearest: the sum over rows of |g(x_i) - r g(x_j)|/(g at the first x_j)
     is least; `met` states what each row came to. Wishes are those of `design` except penalties and
     curvature. Raises DesignError.
+
+        >>> import divergence_lab as dl
+        >>> entry = dl.fit_to_tradeoffs([(-2, 2, 1)])
+        >>> entry.loss.expression
+        Abs(x)/2
     """
     import numpy as np
 
@@ -140,6 +145,11 @@ def fit_to_residuals(
     2 mean g''(r) over sums of smooth blocks with w >= 0; blocks that earn less than 2% of it are
     left out, weights are rounded to 1%. Normal residuals of variance v give about x^2/(2 v),
     logistic ones 2 log cosh(x/2). Raises DesignError.
+
+        >>> import divergence_lab as dl
+        >>> entry = dl.fit_to_residuals([k / 10 for k in range(-20, 21)])
+        >>> entry.loss.expression
+        11*Abs(x)/10 - 11/10 + 11*exp(-Abs(x))/10
     """
     import numpy as np
 

@@ -48,6 +48,14 @@ class Loss:
     the expression before its gauge was taken off. `slope` is g' where a generator gave it: in a
     shorter form than the derivative of `expression`, which may even be an unevaluated integral of
     it. Raises CannotSplit from `pieces` when a kink can't be located exactly.
+
+    A loss is made by `loss` or `from_expression`; its slopes and pieces are worked out on demand.
+    Source: Hu et al., ICLR 2025 (arXiv 2410.02596), Section 4.
+
+        >>> import divergence_lab as dl
+        >>> huber = dl.loss("huber(1)")
+        >>> huber.derivative.kinks
+        (-1, 1)
     """
 
     expression: sp.Expr

@@ -59,6 +59,11 @@ def weighting(text: str, assumptions: Iterable[str] = ()) -> Weighting:
     """The weighting that a text names; its numbers may be parameters (power:b).
 
     Raises ExpressionError, listing the forms.
+
+        >>> weighting("power:1/3").weight
+        'p_F^(2/3) p_B^(1/3)'
+        >>> weighting("mixture:e").assumptions
+        ('e > 0', 'e < 1')
     """
     kind, colon, rest = text.strip().partition(":")
     own = ()

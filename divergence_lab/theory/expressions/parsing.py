@@ -66,6 +66,10 @@ def parse(text: str, variable: sp.Symbol, assumptions: Iterable[str] = ()) -> sp
     Names that are neither the variable, a function nor a constant become real parameters;
     `assumptions` such as "alpha > 0" give them a sign. Raises ExpressionError, and runs nothing of
     the text, for everything else.
+
+        >>> from divergence_lab.theory.expressions import x
+        >>> parse("0.5*x**2", x)
+        x**2/2
     """
     parameters = {
         name: parameter(name, bounds) for name, bounds in read_assumptions(assumptions).items()

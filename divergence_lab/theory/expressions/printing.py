@@ -38,10 +38,20 @@ class _LatexWriter(PositiveFirst, LatexPrinter):
 
 @lru_cache(maxsize=5_000)  # a loss and its slopes are written into every step of every proof
 def write(expression: sp.Expr) -> str:
-    """The expression as text that `parse` reads back to an equal expression."""
+    """The expression as text that `parse` reads back to an equal expression.
+
+    >>> from divergence_lab.theory.expressions import parse, x
+    >>> write(parse("-x + exp(x) - 1", x))
+    'exp(x) - x - 1'
+    """
     return _Writer().doprint(expression)
 
 
 def write_latex(expression: sp.Expr) -> str:
-    """The expression as LaTeX, terms in the same order as `write` has them."""
+    """The expression as LaTeX, terms in the same order as `write` has them.
+
+    >>> from divergence_lab.theory.expressions import parse, x
+    >>> print(write_latex(parse("x**2", x)))
+    x^{2}
+    """
     return _LatexWriter().doprint(expression)

@@ -16,6 +16,13 @@ MAX_CALLS_DEEP = 15  # SymPy takes exponentially long over functions within func
 class ExpressionError(InputError):
     """The text is not an expression of the language; the message names the part and says what to
     do.
+
+        >>> from divergence_lab.theory.expressions import parse, x
+        >>> try:
+        ...     parse("x^2", x)
+        ... except ExpressionError as error:
+        ...     print(error)
+        '^' in 'x^2' is not a power here: write ** instead
     """
 
 

@@ -92,6 +92,13 @@ def best_constant(first: Loss, second: Loss) -> Constant:
 
     Where both losses are smooth at 0 it is the least for probability vectors too; with a kink at 0
     a smaller one may do for those.
+
+    Undecided with a reason where a loss has parameters or is not known to be valid.
+
+        >>> import divergence_lab as dl
+        >>> found = best_constant(dl.loss("linex(1)"), dl.loss("linex(2)"))
+        >>> found.exact, found.where
+        (2, 't -> 0')
     """
     refused = refusal(first, second)
     if refused:

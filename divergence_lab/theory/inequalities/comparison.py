@@ -79,6 +79,11 @@ class Comparison:
     `bounds`: the least c in D_f1 <= c D_f2, and in D_f2 <= c D_f1, for all finite measures.
     `best_for_laws`: are they the least for probability vectors too? (With a kink at 0 a smaller
     one may do for those.)
+
+    Made by `compare`; f1, g1 belong to the first loss.
+
+        >>> list(Comparison.__dataclass_fields__)
+        ['losses', 'bounds', 'best_for_laws']
     """
 
     losses: tuple[Character, Character]

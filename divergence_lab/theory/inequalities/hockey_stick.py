@@ -58,6 +58,11 @@ def hockey_stick_weights(loss: Loss) -> HockeyStickWeights:
     """The weights of a loss, straight from g'' (Proposition 7: they give D_f where p and q are
     positive, and everywhere if g is convex and valid). Raises CannotSplit where a slope is
     infinite.
+
+        >>> import divergence_lab as dl
+        >>> weights = hockey_stick_weights(dl.loss("x**2/2"))
+        >>> weights.target_exceeds.pieces[0].expression, weights.model_exceeds.pieces[0].expression
+        (exp(-x), 1)
     """
     left, right = loss.curvature.split_at_zero()
     target = Pieces(

@@ -51,6 +51,10 @@ class DirectionKept:
 def keeps_direction(loss: Loss) -> DirectionKept:
     """Is the policy gradient's direction the same at every log Z? Exactly for g''' = a g''
     (Proposition 14).
+
+        >>> import divergence_lab as dl
+        >>> [keeps_direction(dl.loss(text)).holds for text in ("linex(2)", "shifted_cosh")]
+        [True, False]
     """
     (first, *others) = loss.curvature.pieces
     if not others:
@@ -124,6 +128,10 @@ class Repelling:
 def repelling_residuals(loss: Loss) -> Repelling:
     """Where g'' < 0, enclosed: there a wrong Z pushes the policy away from the correct one
     (Proposition 15).
+
+        >>> import divergence_lab as dl
+        >>> repelling_residuals(dl.loss("welsch(1)")).because
+        'g is not convex at -inf < u < -1 or 1 < u < inf'
     """
     if loss.parameters:
         return Repelling(None, (), (), (), f"{loss} has parameters without values")

@@ -1,0 +1,71 @@
+"""Every public name says what it is, and shows it: one example that runs."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import divergence_lab
+
+# Public names that have no example yet. The set only shrinks.
+WITHOUT_EXAMPLE = set(
+    """
+    audit.auditing.audit audit.problems.Problem audit.result.Audit audit.result.to_json
+    bridge.export.export bridge.generators.generator_to_torch bridge.generators.integral_to_torch
+    bridge.torch_loss.TorchLoss bridge.torch_loss.to_torch cli.main.main
+    graphs.children.from_children graphs.dag.PointedDAG graphs.generated.GeneratedDAG
+    graphs.texts.graph_from_text graphs.texts.space_from_text report.page.write_report
+    results.result.Result results.result.load results.result.save results.result.save_all
+    theorem.verification.verify theory.checker.documents.Failure theory.checker.documents.Report
+    theory.checker.documents.check theory.checker.documents.check_one
+    theory.verdicts.verdict.Verdict training.loop.train
+    """.split()
+)
+
+
+def rooms(package):
+    for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        if found.ispkg:
+            yield importlib.import_module(found.name)
+
+
+def public() -> dict[str, object]:
+    """where it is defined -> the function or class, for the package and the faces of its rooms."""
+    theory = importlib.import_module("divergence_lab.theory")
+    found = {}
+    for face in (divergence_lab, *rooms(divergence_lab), *rooms(theory)):
+        for name in getattr(face, "__all__", ()):
+            entry = getattr(face, name)
+            if inspect.isfunction(entry) or inspect.isclass(entry):
+                found[f"{entry.__module__}.{entry.__qualname__}"] = entry
+    return found
+
+
+PUBLIC = public()
+
+
+def examples(name):
+    found = PUBLIC[name]
+    tests = doctest.DocTestFinder(recurse=False).find(found, name)
+    return [test for test in tests if test.examples]
+
+
+def test_every_public_name_has_an_example():
+    """Errors aside: what raises them shows them."""
+    missing = {
+        name.removeprefix("divergence_lab.")
+        for name, entry in PUBLIC.items()
+        if not examples(name) and not (inspect.isclass(entry) and issubclass(entry, Exception))
+    }
+    assert missing <= WITHOUT_EXAMPLE, sorted(missing - WITHOUT_EXAMPLE)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_name_is_documented_and_its_example_prints_what_it_says(name):
+    assert inspect.getdoc(PUBLIC[name])
+    for test in examples(name):
+        runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+        runner.run(test)
+        assert not runner.failures
