@@ -1,5 +1,5 @@
-"""What users give: files, in whatever encoding their editor or shell wrote them; and the one error for
-what can't be used.
+"""What users give: files, in whatever encoding their editor or shell wrote them; and the one error
+for what can't be used.
 """
 
 from __future__ import annotations

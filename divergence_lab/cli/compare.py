@@ -28,7 +28,7 @@ ENDS = {
     "t -> 0": ", where the model has mass and the target has none",
     "t -> 1": ", where the two laws are nearly equal",
 }
-YES_OR_NO = {True: "yes", False: "no"}
+ANSWERS = {True: "yes", False: "no", None: "undecided"}
 BIASED = {"down": "biased down", "up": "biased up", "either": "biased either way", None: "biased"}
 KEPT = {True: "the policy keeps its direction", False: "the policy turns", None: "undecided"}
 REPELS = {True: "may repel", False: "never repels", None: "undecided"}
@@ -57,8 +57,9 @@ def _compare(options: argparse.Namespace) -> int:
     if options.plot and Path(options.plot).exists():
         raise InputError(f"--plot {options.plot} exists: nothing is overwritten; name a new file")
     read = read_each(options, options.losses)
-    names, losses = zip(*(read[text] for text in options.losses))
-    found = compare(*losses, options.budget)
+    (first, first_loss), (second, second_loss) = (read[text] for text in options.losses)
+    names = (first, second)
+    found = compare(first_loss, second_loss, options.budget)
     if options.plot:
         _draw(names, found, options.plot)
     if options.json:
@@ -95,7 +96,7 @@ def _in_words(names: tuple[str, ...], found: Comparison) -> list[str]:
     if not found.best_for_laws:
         lines.append("                    a kink at 0: for laws of equal mass a smaller c may do")
     for kind in found.differing():
-        answers = [YES_OR_NO[one.verdicts[kind].holds] for one in found.losses]
+        answers = [ANSWERS[one.verdicts[kind].holds] for one in found.losses]
         lines.append(f"  {kind.replace('_', '-'):<16}  {answers[0]} for f1, {answers[1]} for f2")
     for name, one in zip(names, found.losses):
         lines += [name, *_character(one)]
