@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -326,9 +327,20 @@ def test_a_failed_check_is_exit_code_1(capsys, monkeypatch):
     assert "NO" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "command", ["derive", "invert", "catalogue", "check", "verify", "train", "report"]
+COMMANDS = (
+    "derive compare check verify train invert catalogue design export audit bench molecules sweep "
+    "report"
 )
+
+
+def test_these_are_the_commands(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    listed = re.findall(r"^    (\w+)\b", capsys.readouterr().out, re.MULTILINE)
+    assert set(listed) == set(COMMANDS.split())
+
+
+@pytest.mark.parametrize("command", COMMANDS.split())
 def test_every_command_has_help_with_an_example(capsys, command):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])
