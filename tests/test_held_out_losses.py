@@ -14,9 +14,9 @@ from divergence_lab.theory.checker.parametric import check_parametric
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.divergence.values import value
 from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.verdicts import verdict as verdict_room
-from divergence_lab.theory.verdicts.boundary import curvature_at_zero
+from divergence_lab.theory.verdicts import plain
 from divergence_lab.theory.verdicts.decision import decide
+from divergence_lab.theory.verdicts.ends import curvature_at_zero
 from divergence_lab.theory.verdicts.parameters import ask_for_parameters
 from divergence_lab.theory.verdicts.verdict import verdict_to_json
 
@@ -107,7 +107,7 @@ FAMILIES = [
 @pytest.fixture(autouse=True)
 def verdicts_only(monkeypatch):
     """No digits of f'(oo): verdicts do not rest on it."""
-    monkeypatch.setattr(verdict_room, "slope_at_infinity", lambda *_: None)
+    monkeypatch.setattr(plain, "slope_at_infinity", lambda *_: None)
 
 
 @pytest.mark.parametrize(("text", "bits"), KNOWN)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.divergence.transforms import clip, mirror, weighted_sum
-from divergence_lab.theory.verdicts import verdict as verdict_room
+from divergence_lab.theory.verdicts import plain
 from divergence_lab.theory.verdicts.decision import decide
 from tests.known_losses import (
     RATES,
@@ -45,7 +45,7 @@ def runs(count):
 def verdicts_only():
     """No digits of f'(oo): verdicts alone are asked here, and they do not rest on it."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(verdict_room, "slope_at_infinity", lambda *_: None)
+    patch.setattr(plain, "slope_at_infinity", lambda *_: None)
     yield
     patch.undo()
 

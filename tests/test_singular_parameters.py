@@ -17,7 +17,7 @@ from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.expressions.syntax import ExpressionError
 from divergence_lab.theory.verdicts.parameters import ask_for_parameters
-from divergence_lab.theory.verdicts.verdict import ask_one
+from divergence_lab.theory.verdicts.plain import ask_one
 
 BELOW, ABOVE, BOTH = (-1,), (1,), (-1, 1)
 # loss, assumptions, where, from which sides, the limit by hand (None: there is none)
@@ -141,7 +141,7 @@ def test_a_family_says_what_its_members_say(text, assumptions, values):
             if verdict.condition:
                 condition = re.sub(r"(?<![<>!=])=(?!=)", "==", verdict.condition)
                 said = bool(eval(condition, {symbol.name: sp.Rational(value)}))
-            assert said is ask_one(kind, loss(text, (), {symbol.name: value}), 10).holds, (
+            assert said is ask_one(kind, loss(text, (), {symbol.name: value})).holds, (
                 f"{kind} at {value}: {verdict.condition}"
             )
 

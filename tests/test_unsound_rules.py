@@ -19,7 +19,8 @@ from divergence_lab.theory.checker.replay import check_verdict, read_parts
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.parsing import parse
 from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.verdicts.verdict import Verdict, decide_plain, in_words, verdict_to_json
+from divergence_lab.theory.verdicts.plain import decide_plain
+from divergence_lab.theory.verdicts.verdict import Verdict, in_words, verdict_to_json
 
 z = sp.Symbol("z", positive=True)
 

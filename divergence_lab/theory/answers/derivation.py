@@ -34,14 +34,14 @@ from divergence_lab.theory.expressions.syntax import ExpressionError
 from divergence_lab.theory.verdicts.decision import decide_one, ends
 from divergence_lab.theory.verdicts.family_proofs import stored
 from divergence_lab.theory.verdicts.parameter_numbers import Cases, Number
+from divergence_lab.theory.verdicts.plain import known_ends, texts_of_pieces
 from divergence_lab.theory.verdicts.verdict import (
     KINDS,
     QUICK_FIRST,
     UNDECIDED,
     Verdict,
     Verdicts,
-    known_ends,
-    texts_of_pieces,
+    gather,
     verdict_to_json,
 )
 
@@ -164,8 +164,8 @@ def assemble(
                 and known_ends(done["zero_forcing"], done["zero_avoiding"]),
             }.get(stage)
             lost += _missing(stage, done[stage]) if ended is out_of_time else ()
-    verdicts = Verdicts(
-        *(done[kind] for kind in KINDS), *done["the numbers"], done["the pieces"] or ()
+    verdicts = gather(
+        {kind: done[kind] for kind in KINDS}, done["the numbers"], done["the pieces"] or ()
     )
     found = dataclasses.replace(
         done["the divergence"], tried=(*done["the divergence"].tried, *given_up)

@@ -7,7 +7,8 @@ import sympy as sp
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.verdicts.parameter_numbers import Number, numbers_for_parameters
 from divergence_lab.theory.verdicts.parameters import ask_for_parameters, decide_for_parameters
-from divergence_lab.theory.verdicts.verdict import Verdict, Verdicts, ask_one, decide_plain, numbers
+from divergence_lab.theory.verdicts.plain import ask_one, decide_plain, numbers
+from divergence_lab.theory.verdicts.verdict import Verdict, Verdicts
 
 
 def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 20.0) -> Verdicts:
@@ -23,12 +24,14 @@ def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 20.0) -
         >>> dl.decide(dl.loss("linex(alpha)")).zero_avoiding.condition
         'alpha >= 1'
     """
-    return (decide_for_parameters if loss.parameters else decide_plain)(loss, generator, budget)
+    if loss.parameters:
+        return decide_for_parameters(loss, generator, budget)
+    return decide_plain(loss, generator)
 
 
 def decide_one(kind: str, loss: Loss, budget: float) -> Verdict:
     """One verdict, of `verdict.KINDS`."""
-    return (ask_for_parameters if loss.parameters else ask_one)(kind, loss, budget)
+    return ask_for_parameters(kind, loss, budget) if loss.parameters else ask_one(kind, loss)
 
 
 def ends(
@@ -37,4 +40,4 @@ def ends(
     """f(0+), f'(oo) and g''(0), where they are known."""
     if loss.parameters:
         return numbers_for_parameters(loss, generator)
-    return numbers(loss, generator, forcing, avoiding, budget)
+    return numbers(loss, generator, forcing, avoiding)

@@ -37,9 +37,8 @@ from divergence_lab.theory.expressions.pieces import Piece, split, with_signed
 from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import t, x
 from divergence_lab.theory.expressions.syntax import ExpressionError
-from divergence_lab.theory.verdicts.boundary import curvature_at_zero
-from divergence_lab.theory.verdicts.critical_parameters import critical_values, singular_values
-from divergence_lab.theory.verdicts.far_slope import enclose_slope
+from divergence_lab.theory.verdicts.ends import curvature_at_zero, enclose_slope
+from divergence_lab.theory.verdicts.proposals import critical_values, singular_values
 
 SECONDS = 2.0  # for each of the numbers
 ROUNDS, MAX_CELLS = 12, 60

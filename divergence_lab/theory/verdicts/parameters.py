@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, patient, within
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, within
 from divergence_lab.theory.checker.certificate import step
 from divergence_lab.theory.checker.conditions import condition_of, write_left_out, write_ranges
 from divergence_lab.theory.checker.facts.proofs import Rejected
@@ -36,25 +36,29 @@ from divergence_lab.theory.expressions.pieces import split
 from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.expressions.syntax import ExpressionError
-from divergence_lab.theory.verdicts.critical_parameters import critical_values, singular_values
 from divergence_lab.theory.verdicts.family_proofs import stored
 from divergence_lab.theory.verdicts.parameter_numbers import numbers_for_parameters
+from divergence_lab.theory.verdicts.plain import ask_one
+from divergence_lab.theory.verdicts.proposals import (
+    critical_values,
+    points_of_difference,
+    scales,
+    singular_values,
+    wrong_signs,
+)
 from divergence_lab.theory.verdicts.verdict import (
-    KINDS,
     PROVED,
     QUICK_FIRST,
     UNDECIDED,
     Verdict,
     Verdicts,
-    ask_one,
+    gather,
     in_words,
     verdict_to_json,
 )
-from divergence_lab.theory.verdicts.witnesses import points_of_difference, scales, wrong_signs
 
 ROUNDS = 12
 MAX_CELLS = 80
-SAMPLE_SECONDS = 3.0
 CLOSE, TOLERANCE = (
     sp.Rational(1, 10**40),
     0.05,
@@ -69,7 +73,7 @@ def decide_for_parameters(
     """
     found = {kind: ask_for_parameters(kind, loss, budget) for kind in QUICK_FIRST}
     ends = numbers_for_parameters(loss, generator)
-    return Verdicts(*(found[kind] for kind in KINDS), *ends)
+    return gather(found, ends, ())
 
 
 def ask_for_parameters(kind: str, loss: Loss, seconds: float) -> Verdict:
@@ -166,7 +170,7 @@ def _decided(kind: str, loss: Loss, ranges: Ranges, deadline: float) -> tuple[bo
     Raises Unsigned, NoValue, Rejected.
     """
     sides = sides_of(read_assumptions(loss.assumptions), ranges)
-    sample = _sample(kind, loss, ranges, sides, deadline)
+    sample = _sample(kind, loss, ranges, sides)
     reasons_against: list[tuple[bool, bool, Rejected]] = []
     for hints in _hints(kind, loss, ranges, sample):
         if clock() > deadline:
@@ -222,9 +226,7 @@ def _hints(
         yield from ({"scale": scale} for scale in scales(loss, ranges))
 
 
-def _sample(
-    kind: str, loss: Loss, ranges: Ranges, sides: Mapping, deadline: float
-) -> Verdict | None:
+def _sample(kind: str, loss: Loss, ranges: Ranges, sides: Mapping) -> Verdict | None:
     """The plain verdict at one point of the cell, with the gauge of the family; None where the
     loss vanishes there.
     """
@@ -240,9 +242,7 @@ def _sample(
         _compare_close_by(loss, expression, ranges, sides)
     if not expression.has(x):
         return None
-    return ask_one(
-        kind, Loss(expression), max(0.5, min(patient(SAMPLE_SECONDS), deadline - clock()))
-    )
+    return ask_one(kind, Loss(expression))
 
 
 def _compare_close_by(loss: Loss, limit: sp.Expr, ranges: Ranges, sides: Mapping) -> None:

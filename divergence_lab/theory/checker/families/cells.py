@@ -28,7 +28,7 @@ either side of 1, and one that straddles it, where there is no one answer.
 
 **How to debug.** `positive_form` shows the symbols of a cell (a~ above is the one of a), `read_cell`
 its pieces. Unsigned carries the expression whose sign was not seen; ask `signs.sign` for its parts.
-The search cuts the range where that expression is 0, and asks again (`critical_parameters`).
+The search cuts the range where that expression is 0, and asks again (`verdicts/proposals`).
 """
 
 from __future__ import annotations

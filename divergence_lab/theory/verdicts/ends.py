@@ -1,0 +1,267 @@
+"""What a loss does at both ends and at 0: proposals for limits and integrals, and the numbers f'(oo)
+and g''(0).
+
+    f'(oo) = int_0^oo g'(v) e^{-v} dv      exact where f has a closed form, else guaranteed digits:
+    int_0^X is enclosed by quadrature, |int_X^oo| <= C m(X)/d where |g' e^{-v}| <= C m on [X, oo)
+    and m e^{d v} falls there
+
+Limits are read off tails. No verdict rests on what is proposed here: it stands only when the checker
+has proved it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import sympy as sp
+from flint import arb
+
+from divergence_lab.theory.checker.facts.monomials import Monomial, NoTail, growth, iterated_log
+from divergence_lab.theory.checker.facts.proofs import Rejected, limit_of
+from divergence_lab.theory.checker.facts.tail_functions import expand_tail
+from divergence_lab.theory.checker.facts.tails import HalfLine, Tail
+from divergence_lab.theory.checker.families.signs import is_finite, sign
+from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.divergence.values import enclose_integral
+from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact, value_at
+from divergence_lab.theory.expressions.ordering import CannotSplit
+from divergence_lab.theory.expressions.pieces import Piece, Pieces
+from divergence_lab.theory.expressions.precision import digits
+from divergence_lab.theory.expressions.symbols import t, x
+
+DIGITS = 30
+HALF_LINES = (100, 200, 400, 1000)
+RATES = (
+    sp.S.One,
+    sp.S.Half,
+    sp.Rational(1, 8),
+    sp.Rational(1, 32),
+    sp.Rational(1, 256),
+    sp.Rational(1, 2048),
+)
+
+
+class Undecided(Exception):
+    """No proposal, or none that could be verified; the message says what was tried."""
+
+
+def limits(function: sp.Expr, end: sp.Expr) -> Iterable[sp.Expr]:
+    """Candidates for lim function(x), x -> end: what its tail says, then the infinite ones."""
+    if not function.has(x):
+        yield function
+        return
+    answer = _limit(function, end)
+    if answer is not None:
+        yield answer
+    yield from (infinite for infinite in (-sp.oo, sp.oo) if infinite != answer)
+
+
+def _limit(function: sp.Expr, end: sp.Expr) -> sp.Expr | None:
+    """The limit that the checker reads off the tail, in a short form; None where it has none."""
+    try:
+        limit = limit_of(function, x, end)
+    except (Rejected, NotEvaluable):
+        return None
+    if limit is None or limit.is_infinite:
+        return limit
+    return min((sp.simplify(limit), sp.expand(limit)), key=sp.count_ops)
+
+
+# The ladder of scales, each with whether int^oo dx/scale diverges (Proposition 16).
+SCALES = (
+    (x, True),
+    (x ** sp.Rational(3, 2), False),
+    (x * sp.log(x), True),
+    (x * sp.log(x) ** 2, False),
+    (x * sp.log(x) * sp.log(sp.log(x)), True),
+    (x * sp.log(x) * sp.log(sp.log(x)) ** 2, False),
+)
+
+
+def comparisons(function: sp.Expr) -> Iterable[tuple[sp.Expr, sp.Expr, bool]]:
+    """Candidates (scale, lim function*scale, whether int^oo function diverges), by the ladder of
+    scales.
+    """
+    h = sp.powsimp(sp.expand(function.rewrite(sp.exp)))
+    found = False
+    for scale, diverges in SCALES:
+        limit = _limit(sp.powsimp(sp.expand(h * scale)), sp.oo)
+        if limit is None:
+            continue
+        if (diverges and (limit.is_infinite or limit.is_nonzero)) or (
+            not diverges and limit.is_finite
+        ):
+            found = True
+            yield scale, limit, diverges
+    if not found:
+        yield x, sp.oo, True  # no limit is known: let the checker try the two commonest answers
+        yield x ** sp.Rational(3, 2), sp.S.Zero, False
+
+
+# --- numbers beside the verdicts
+
+
+def slope_of_generator(loss: Loss, generator: sp.Expr) -> sp.Expr | None:
+    """f'(oo) = lim f/t from the confirmed closed form of f, for a loss that is not
+    zero-avoiding: read off the tail of f(e^x) e^{-x}.
+    """
+    last = generator.args[-1][0] if isinstance(generator, sp.Piecewise) else generator
+    try:
+        ratio = limit_of(sp.expand(last.subs(t, sp.exp(x)) * sp.exp(-x)), x, sp.oo)
+    except (Rejected, NotEvaluable):
+        return None
+    if ratio is None or not ratio.is_finite or not _slope_confirmed(loss, ratio):
+        return None
+    return sp.simplify(ratio)
+
+
+def _slope_confirmed(loss: Loss, slope: sp.Expr) -> bool:
+    """int_0^X g' e^{-x} dx must have come close to it: X = 200, or, where the integrand falls
+    off slowly, more.
+    """
+    if loss.parameters:
+        return True
+    try:
+        for X in (200, 2000, 20_000):
+            seen = enclose_integral(loss.pieces, sp.Integer(X), 20)
+            if abs(value_at(slope, x, sp.S.Zero, 30) - seen) < 1e-3 * (1 + abs(seen)):
+                return True
+    except NotEvaluable:
+        pass
+    return False
+
+
+def slope_at_infinity(
+    loss: Loss, generator: sp.Expr | None, avoiding: bool | None
+) -> sp.Expr | None:
+    """f'(oo): oo for a zero-avoiding loss, else an exact number or a Float, right within one unit
+    of its last digit.
+
+    None when it was not decided which, or where the integral falls off too slowly to be enclosed.
+    """
+    if avoiding is not False:
+        return sp.oo if avoiding else None
+    ball = enclose_slope(loss)
+    found = None if generator is None else slope_of_generator(loss, generator)
+    if found is not None and ball is not None and not _agrees(found, ball):
+        found = None
+    return found if found is not None or ball is None else as_decimal(ball)
+
+
+# --- digits
+
+
+def enclose_slope(loss: Loss) -> arb | None:
+    """f'(oo) within 10^-(DIGITS + 1) of itself, or None where the rest beyond X can't be bounded
+    so tightly.
+    """
+    if loss.parameters:
+        return None
+    last = loss.derivative.pieces[-1]
+    for X in HALF_LINES:
+        if last.low.is_finite and not float(last.low) < X:
+            continue
+        try:
+            rest = _rest(HalfLine(X), last.expression * sp.exp(-x))
+            if not rest < arb(10) ** -(DIGITS + 3):
+                continue
+            with digits(DIGITS + 25):
+                total = enclose_integral(loss.pieces, sp.Integer(X), DIGITS + 8) + arb(0, 1) * rest
+            return (
+                total
+                if total.is_finite()
+                and total.rad() < arb(10) ** -(DIGITS + 1) * max(1, abs(float(total)))
+                else None
+            )
+        except (NoTail, NotEvaluable, CannotSplit):
+            continue
+    return None
+
+
+def _rest(line: HalfLine, integrand: sp.Expr) -> arb:
+    """An upper bound of int_X^oo |integrand|. Raises NoTail."""
+    return bound_of_rest(line, expand_tail(line, integrand, x))
+
+
+def bound_of_rest(line: HalfLine, tail: Tail) -> arb:
+    """An upper bound of int_X^oo |tail|, for a tail that falls off exponentially. Raises NoTail."""
+    size, ball = line.lump(tail)
+    if ball == 0:
+        return arb(0)
+    for rate in RATES:
+        raised = size * Monomial(exponents=((rate, iterated_log(0)),))
+        if growth(raised) < 0 and line.is_decreasing(raised):
+            return arb((abs(ball) * line.at_X(size)).upper()) / exact(rate)
+    raise NoTail("it falls off too slowly")
+
+
+def as_decimal(ball: arb) -> sp.Float | None:
+    """The ball as a decimal of DIGITS digits, right within one unit of the last; None where it
+    is not as tight as that, next to 0.
+    """
+    with digits(DIGITS + 25):
+        for count in (DIGITS, DIGITS - 2, DIGITS - 4):
+            text = arb(ball.mid()).str(count, radius=False)
+            if abs(ball - arb(text)) < unit_of(text):
+                return sp.Float(text, count)
+    return None
+
+
+def unit_of(text: str) -> arb:
+    """One unit of the last digit of a decimal."""
+    mantissa, _, exponent = text.lower().partition("e")
+    return arb(10) ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+
+
+def _agrees(value: sp.Expr, ball: arb) -> bool:
+    try:
+        with digits(DIGITS + 25):
+            return bool((exact(value) - ball).contains(0))
+    except NotEvaluable:
+        return False
+
+
+# --- at 0
+
+
+def curvature_at_zero(loss: Loss) -> sp.Expr | None:
+    """g''(0) = f''(1) of a loss without parameters: oo where g' jumps up at 0, None where it is
+    not defined or not known.
+    """
+    slopes = [
+        beside(piece, sp.S.Zero, side) for piece, side in _pieces_beside_zero(loss.derivative)
+    ]
+    if sp.nan in slopes:
+        return None
+    if any(slope.is_infinite for slope in slopes):
+        return sp.oo if slopes[1] == sp.oo or slopes[0] == -sp.oo else -sp.oo
+    if way := sign(slopes[1] - slopes[0]):
+        return way * sp.oo
+    below, above = (
+        beside(piece, sp.S.Zero, side) for piece, side in _pieces_beside_zero(loss.curvature)
+    )
+    if sp.nan in (below, above) or below.is_infinite or above.is_infinite:
+        return below if below == above and below is not sp.nan else None
+    return (
+        min((sp.simplify(below), sp.simplify(above)), key=sp.count_ops)
+        if sign(below - above) == 0
+        else None
+    )
+
+
+def _pieces_beside_zero(function: Pieces) -> tuple[tuple[Piece, int], tuple[Piece, int]]:
+    left, right = function.split_at_zero()
+    return (left.pieces[-1], -1), (right.pieces[0], 1)
+
+
+def beside(piece: Piece, point: sp.Expr, side: int) -> sp.Expr:
+    """The limit of the expression at a point from the right (side 1) or left (-1); nan where it
+    is not known.
+    """
+    if is_finite(piece.expression, at=(x, point)):  # every part of it is: 0*zoo is no 0
+        return piece.expression.subs(x, point)
+    try:
+        found = limit_of(piece.expression, x, point, side)
+    except Rejected:
+        found = None
+    return sp.nan if found is None else found

@@ -1,0 +1,265 @@
+"""The searches for proofs of the verdicts on a loss without parameters, by the name of the kind.
+
+Each yields proposals, the likeliest first: an answer and the steps of its proof. SymPy's
+simplification, samples and guesses may propose; nothing is believed before the checker has replayed
+it (`plain.ask`), which also says whether it is proved or enclosed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import sympy as sp
+
+from divergence_lab.theory.checker.certificate import Step, step
+from divergence_lab.theory.checker.facts.parts import Part
+from divergence_lab.theory.divergence.loss import Loss, jump
+from divergence_lab.theory.expressions import constants
+from divergence_lab.theory.expressions.enclosure import value_at
+from divergence_lab.theory.expressions.ordering import is_less
+from divergence_lab.theory.expressions.pieces import Piece, Pieces
+from divergence_lab.theory.expressions.printing import write
+from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.verdicts import signs
+from divergence_lab.theory.verdicts.ends import Undecided, beside, comparisons, limits
+from divergence_lab.theory.verdicts.sign_regions import negative_points
+from divergence_lab.theory.verdicts.verdict import ENCLOSED, PROVED, Verdict
+
+
+@dataclass(frozen=True)
+class Question:
+    """One loss under questioning: its slope and curvature by piece, and what the checker made of
+    the pieces.
+    """
+
+    loss: Loss
+    slope: Pieces
+    curvature: Pieces
+    parts: list[Part]
+    texts: tuple[dict[str, str], ...]
+
+    def sides(self, function: Pieces) -> list[tuple[Piece, bool]]:
+        """Each piece, and whether it lies right of 0."""
+        return [(piece, not is_less(piece.low, sp.S.Zero)) for piece in function.pieces]
+
+
+def yes(status: str, *steps: Step) -> Verdict:
+    """A proposal: its sentence is written from its steps when the checker has accepted them."""
+    return Verdict(True, status, "", steps=steps)
+
+
+def no(status: str, *steps: Step) -> Verdict:
+    return Verdict(False, status, "", steps=steps)
+
+
+def _on(piece: Piece) -> dict[str, str]:
+    return {"low": write(piece.low), "high": write(piece.high)}
+
+
+# --- does g fall and rise?
+
+
+def _valid(q: Question) -> Iterable[Verdict]:
+    steps, status = [], PROVED
+    for piece, right in q.sides(q.slope):
+        if piece.expression == 0 and 0 in (piece.low, piece.high):
+            yield no(PROVED, step("constant", of="slope", **_on(piece)))
+            return
+        found = signs.nonnegative(_outwards(piece, right))
+        if found.holds is False:
+            yield _falls_back(piece, right, found.witness)
+            return
+        status = status if found.holds else ENCLOSED
+        steps.append(
+            step(
+                "sign",
+                of="slope",
+                f=write(piece.expression),
+                **_on(piece),
+                sign=">= 0" if right else "<= 0",
+            )
+        )
+    yield yes(status, *steps)
+    for piece, right in q.sides(
+        q.slope
+    ):  # that was not proved: perhaps it is not so, in a narrow place or far out
+        for point in negative_points(_outwards(piece, right)):
+            yield _falls_back(piece, right, point)
+
+
+def _outwards(slope: Piece, right: bool) -> Piece:
+    """g' as it must not be negative: itself right of 0, -g' left of it."""
+    return slope if right else Piece(slope.low, slope.high, -slope.expression)
+
+
+def _falls_back(slope: Piece, right: bool, point: sp.Expr) -> Verdict:
+    return no(
+        ENCLOSED,
+        step(
+            "witness",
+            of="slope",
+            f=write(slope.expression),
+            at=write(point),
+            sign="< 0" if right else "> 0",
+        ),
+    )
+
+
+def _convex(q: Question) -> Iterable[Verdict]:
+    steps, status = [], PROVED
+    for kink in q.slope.kinks:
+        size = _jump(q, kink)
+        here = step("jump", at=write(kink), jump=write(size))
+        if size.is_negative or (size.is_finite and value_at(size, x, sp.S.Zero, 30) < 0):
+            yield no(PROVED, here)
+            return
+        steps.append(here)
+    for piece in q.curvature.pieces:
+        found = signs.nonnegative(piece)
+        if found.holds is False:
+            yield _bends_down(piece, found.witness)
+            return
+        status = status if found.holds else ENCLOSED
+        steps.append(
+            step("sign", of="curvature", f=write(piece.expression), **_on(piece), sign=">= 0")
+        )
+    yield yes(status, *steps)
+    for piece in q.curvature.pieces:
+        for point in negative_points(piece):
+            yield _bends_down(piece, point)
+
+
+def _bends_down(curvature: Piece, point: sp.Expr) -> Verdict:
+    return no(
+        ENCLOSED,
+        step("witness", of="curvature", f=write(curvature.expression), at=write(point), sign="< 0"),
+    )
+
+
+def _jump(q: Question, kink: sp.Expr) -> sp.Expr:
+    """g'(kink+) - g'(kink-). A root may hide a kink: sqrt(x^2 + x^4) has one at 0."""
+    index = q.slope.kinks.index(kink)
+    sides = [beside(q.slope.pieces[index + after], kink, 1 if after else -1) for after in (0, 1)]
+    if all(value.is_finite for value in sides):
+        return sp.simplify(sides[1] - sides[0])
+    size = jump(q.loss, kink) if kink in q.loss.derivative.kinks else sides[1] - sides[0]
+    if size is sp.nan:
+        raise Undecided(f"the slopes beside x = {kink} are not known")
+    return size
+
+
+# --- the two ends
+
+
+def _zero_forcing(q: Question) -> Iterable[Verdict]:
+    f = q.slope.pieces[0].expression
+    for limit in limits(f, -sp.oo):
+        here = step("limit", of="slope", f=write(f), end="-oo", limit=write(limit))
+        yield Verdict(limit == -sp.oo, PROVED, "", steps=(here,))
+
+
+def _zero_avoiding(q: Question) -> Iterable[Verdict]:
+    f = q.slope.pieces[-1].expression * sp.exp(-x)
+    for scale, limit, diverges in comparisons(f):
+        here = step(
+            "integral",
+            of="weighted slope",
+            f=write(f),
+            scale=write(scale),
+            limit=write(limit),
+            diverges="true" if diverges else "false",
+        )
+        falls = diverges and (limit == -sp.oo or limit.is_negative)
+        yield Verdict(diverges and not falls, PROVED, "", steps=(here,))
+
+
+def _bounded_gradient(q: Question) -> Iterable[Verdict]:
+    for kink in q.slope.kinks:
+        if _jump(q, kink) == sp.oo:
+            yield no(PROVED, step("jump", at=write(kink), jump="oo"))
+            return
+    steps = []
+    for piece, end in ((q.slope.pieces[0], -sp.oo), (q.slope.pieces[-1], sp.oo)):
+        limit = next(iter(limits(piece.expression, end)))
+        here = step(
+            "limit", of="slope", f=write(piece.expression), end=write(end), limit=write(limit)
+        )
+        if limit.is_infinite:
+            yield no(PROVED, here)
+            return
+        steps.append(here)
+    yield yes(PROVED, *steps)
+
+
+# --- identities
+
+
+def _even(q: Question) -> Iterable[Verdict]:
+    yield _identity(q.slope, "odd part", lambda mirrored: mirrored, ())
+
+
+def _symmetric(q: Question) -> Iterable[Verdict]:
+    """e^{-x/2} g''(x) even, atoms included, and g'(0+) = -g'(0-): then f(t) = t f(1/t)
+    (Proposition 6).
+    """
+    jumps = {kink: _jump(q, kink) for kink in q.slope.kinks}
+    steps = [step("jump", at=write(kink), jump=write(size)) for kink, size in jumps.items()]
+    for kink, size in jumps.items():
+        if (
+            size.is_finite
+            and constants.equal(sp.exp(-kink / 2) * size, sp.exp(kink / 2) * jumps[-kink]) is False
+        ):
+            yield no(PROVED, *steps)
+            return
+    below, above = (
+        beside(q.slope.pieces[i], sp.S.Zero, side)
+        for i, side in zip(_beside_zero(q.slope), (-1, 1))
+    )
+    if below.is_finite and above.is_finite and constants.equal(below, -above) is False:
+        yield no(
+            PROVED,
+            step(
+                "witness", of="kink at 0", f=write(sp.simplify(below + above)), at="0", sign="!= 0"
+            ),
+        )
+        return
+    yield _identity(q.curvature, "asymmetry", lambda mirrored: -sp.exp(x) * mirrored, tuple(steps))
+
+
+def _beside_zero(function: Pieces) -> tuple[int, int]:
+    index = next(i for i, piece in enumerate(function.pieces) if piece.low == 0)
+    return index - 1, index
+
+
+def _identity(function: Pieces, of: str, transform, before: tuple[Step, ...]) -> Verdict:
+    """h(x) + transform(h(-x)) = 0 for all x > 0, or a point where it is not."""
+    steps = list(before)
+    for piece in function.pieces:
+        if is_less(piece.low, sp.S.Zero):
+            continue
+        mirrored = next(p for p in function.pieces if p.high == -piece.low)
+        difference = piece.expression + transform(mirrored.expression.xreplace({x: -x}))
+        sample = (
+            piece.low + sp.Rational(3, 7) if piece.high == sp.oo else (piece.low + piece.high) / 2
+        )
+        for point in (sample, piece.low + (sample - piece.low) / 3):
+            ball = value_at(difference, x, point, 30)
+            if ball > 0 or ball < 0:
+                return no(
+                    ENCLOSED,
+                    step("witness", of=of, f=write(difference), at=write(point), sign="!= 0"),
+                )
+        steps.append(step("identity", of=of, f=write(difference), **_on(piece)))
+    return yes(PROVED, *steps)
+
+
+SEARCHES: Mapping[str, Callable[[Question], Iterable[Verdict]]] = {
+    "validity": _valid,
+    "convex": _convex,
+    "zero_forcing": _zero_forcing,
+    "zero_avoiding": _zero_avoiding,
+    "symmetric": _symmetric,
+    "even": _even,
+    "bounded_gradient": _bounded_gradient,
+}
