@@ -124,7 +124,7 @@ def _check_ends(part: Part, after: Part | None) -> None:
 
 
 def _check_slope(loss: str, part: Part) -> None:
-    """The slope of a loss that is written in integrals: finite on the piece, bounded at its ends."""
+    """The slope of a loss that is written in integrals: finite there, bounded at its ends."""
     prove_equal(slope_of_integrals(loss, x), part.slope, x, part.low, part.high)
     proofs.prove_finite(part.slope, x, part.low, part.high)
     limits = [

@@ -16,6 +16,7 @@ from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.families import by_terms
 from divergence_lab.theory.checker.families import signs as parameter_signs
+from divergence_lab.theory.checker.families.ranges import over_range
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions.identity import elementary
@@ -25,6 +26,7 @@ from divergence_lab.theory.expressions.pieces import Piece, Pieces, split, with_
 from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.expressions.syntax import ExpressionError
+from divergence_lab.theory.expressions.unified import unified
 
 LIMIT_SECONDS = 3.0
 STEEP = 50
@@ -134,7 +136,7 @@ def from_expression(
         split(expression, x)
     except CannotSplit as reason:
         raise ExpressionError(f"{write(expression)}: {reason}") from None
-    constant = constants.unified(expression).subs(x, 0)
+    constant = unified(expression).subs(x, 0)
     if constant.has(
         sp.Piecewise
     ):  # which branch holds at 0 is seen from beside it: b > 0 is not known of b >= 0
@@ -198,10 +200,7 @@ def _slope_at_zero(expression: sp.Expr, assumptions: tuple[str, ...]) -> sp.Expr
     """g'(0) where the left and right derivatives agree for all parameters, else 0 (a kink at 0
     is part of the loss).
     """
-    forms = {
-        s: parameter_signs.over_range(s, *_range_of(s, assumptions))
-        for s in expression.free_symbols - {x}
-    }
+    forms = {s: over_range(s, *_range_of(s, assumptions)) for s in expression.free_symbols - {x}}
     in_range = expression.subs({s: form for s, (form, _, _) in forms.items()})
     for g, back in ((expression, {}), (in_range, {z: back for _, z, back in forms.values()}))[
         : 1 + bool(forms)

@@ -8,6 +8,7 @@ import sympy as sp
 
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
+from divergence_lab.theory.expressions.unified import unified
 
 
 class CannotSplit(ValueError):
@@ -81,7 +82,7 @@ def are_equal(a: sp.Expr, b: sp.Expr) -> bool:
         if (found := constants.equal(a, b)) is not None:
             return found
         raise CannotSplit(f"whether {a} = {b} is not decided")
-    return constants.unified(sp.expand(a - b)) == 0 or sp.simplify(a - b) == 0
+    return unified(sp.expand(a - b)) == 0 or sp.simplify(a - b) == 0
 
 
 def in_order(points: Iterable[sp.Expr]) -> list[sp.Expr]:

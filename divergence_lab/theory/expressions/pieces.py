@@ -21,6 +21,7 @@ from divergence_lab.theory.expressions.ordering import (
     is_less,
     same,
 )
+from divergence_lab.theory.expressions.unified import unified
 
 DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
 MAX_PIECES = 60
@@ -140,9 +141,7 @@ def split(
     expression: sp.Expr, variable: sp.Symbol, low: sp.Expr = -sp.oo, high: sp.Expr = sp.oo
 ) -> Pieces:
     """The smooth pieces of `expression` on (low, high). Raises CannotSplit."""
-    expression = constants.unified(
-        expression
-    )  # break points and branches that are equal look equal
+    expression = unified(expression)  # break points and branches that are equal look equal
     # Abs(u)**(2k) is smooth: SymPy already writes u**(2k) for real u; everything else is decided
     # below.
     pending, done = [Piece(low, high, expression)], []

@@ -1,12 +1,12 @@
-"""What a loss does at both ends and at 0: proposals for limits and integrals, and the numbers f'(oo)
-and g''(0).
+"""What a loss does at both ends and at 0: proposals for limits and integrals, and the numbers
+f'(oo) and g''(0).
 
     f'(oo) = int_0^oo g'(v) e^{-v} dv      exact where f has a closed form, else guaranteed digits:
     int_0^X is enclosed by quadrature, |int_X^oo| <= C m(X)/d where |g' e^{-v}| <= C m on [X, oo)
     and m e^{d v} falls there
 
-Limits are read off tails. No verdict rests on what is proposed here: it stands only when the checker
-has proved it.
+Limits are read off tails. No verdict rests on what is proposed here: it stands only when the
+checker has proved it.
 """
 
 from __future__ import annotations

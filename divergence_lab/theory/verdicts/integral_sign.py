@@ -3,9 +3,10 @@ or not answered.
 
 Two divergences compare, D_f1 <= c D_f2, when this holds on either side of residual 0 for
 
-    h = c G_2 - G_1,   G_i(y) = g_i'(y) e^{-y} on the right,  -g_i'(-y) e^{y} on the left          (Proposition 11)
+    h = c G_2 - G_1,   G_i(y) = g_i'(y) e^{-y} on the right,  -g_i'(-y) e^{y} on the left
 
-so no closed form of f is needed: the integrand is explicit, and only its integral is enclosed.
+(Proposition 11), so no closed form of f is needed: the integrand is explicit, and only its integral
+is enclosed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """f(0+), f'(oo) and g''(0) of a loss with parameters: one expression in them, or a value for each
 case.
 
-    f(0+) = -lim g'(x), x -> -oo      f'(oo) = int_0^oo g' e^{-x} dx, lim f(t)/t of the closed form of f      g''(0)
+    f(0+) = -lim g'(x), x -> -oo      f'(oo) = int_0^oo g' e^{-x} dx = lim f(t)/t      g''(0)
 
 The ranges of the parameters are cut where a sign depends on them, as for verdicts. On each cell
 germs give a number for all parameters at once; it is then held against the plain loss at a sample.

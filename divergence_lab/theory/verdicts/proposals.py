@@ -10,8 +10,8 @@ import sympy as sp
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
 from divergence_lab.theory.checker.families.cell_forms import positive_form
+from divergence_lab.theory.checker.families.forms import without_powers
 from divergence_lab.theory.checker.families.ranges import Ranges
-from divergence_lab.theory.checker.families.signs import without_powers
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.balls import ball_of_constant
 from divergence_lab.theory.expressions.ordering import CannotSplit, is_less

@@ -1,11 +1,11 @@
 """The elementary facts that a certificate may claim, each with its proof by balls and tails. The
 trusted checker's core.
 
-    sign        f >= 0 on an interval, ends included as limits        balls inside, tails at both ends
-    limit       f -> L at oo, -oo or from one side of a point          tails
-    integral    int^oo f diverges or converges                         the leading monomial of f
-    identity    f = 0 on an interval                                   exact algebra
-    value       the sign of f at one point                             one ball
+    sign        f >= 0 on an interval, ends included as limits    balls inside, tails at both ends
+    limit       f -> L at oo, -oo or from one side of a point      tails
+    integral    int^oo f diverges or converges                     the leading monomial of f
+    identity    f = 0 on an interval                               exact algebra
+    value       the sign of f at one point                         one ball
 
 Every function returns nothing when the fact is proved and raises Rejected with the reason when it
 is not: that may mean false, or only not provable here.
@@ -33,14 +33,13 @@ from divergence_lab.theory.checker.facts.tail_functions import describe
 from divergence_lab.theory.checker.facts.tails import HalfLine, Tail
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.balls import PRECISION_BITS, ball, ball_of_constant
-from divergence_lab.theory.expressions.constants import unified
 from divergence_lab.theory.expressions.precision import bits
+from divergence_lab.theory.expressions.unified import unified
 
 MAX_BOXES = 20_000
 DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
-REACH = (
-    7  # the points at which an identity is tried first lie within this of an end of the interval
-)
+# The points at which an identity is tried first lie within this of an end of the interval.
+REACH = 7
 SHARES = ((4, 11), (5, 7))
 
 

@@ -24,7 +24,7 @@ from divergence_lab.theory.checker.facts.expansions import (
 from divergence_lab.theory.checker.facts.monomials import Monomial, NoTail, growth
 from divergence_lab.theory.checker.facts.tails import ORDER, HalfLine, Tail
 from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.expressions.constants import unified
+from divergence_lab.theory.expressions.unified import unified
 
 HALF_LINES = (30, 1_000, 10**6, 10**12, 10**30)
 # Tails remembered on one half-line: the verdicts on a loss ask for the same few functions over and

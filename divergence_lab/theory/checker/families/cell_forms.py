@@ -14,8 +14,8 @@ import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families.continuation import Sides, value_or_limit
-from divergence_lab.theory.checker.families.ranges import Ranges
-from divergence_lab.theory.checker.families.signs import is_finite, is_zero, over_range, sign
+from divergence_lab.theory.checker.families.ranges import Ranges, over_range
+from divergence_lab.theory.checker.families.signs import is_finite, is_zero, sign
 from divergence_lab.theory.expressions.pieces import split
 from divergence_lab.theory.expressions.symbols import x
 

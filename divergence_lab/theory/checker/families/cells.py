@@ -1,5 +1,5 @@
-"""A loss on a cell of parameters: its smooth pieces, and what is asked of them for all parameters at
-once. Part of the trusted checker.
+"""A loss on a cell of parameters: its smooth pieces, and what is asked of them for all parameters
+at once. Part of the trusted checker.
 
 **Idea.** A cell gives each parameter one exact value or an open range. `cell_forms` writes a range
 by a positive symbol: a = 2 + z for a > 2, a = 1/(1 + z) for 0 < a < 1. Then every fact is proved
@@ -21,14 +21,16 @@ either side of 1, and one that straddles it, where there is no one answer.
     True
     >>> holds_in_cell("zero_avoiding", linex, {"a": (sp.S.Zero, one)})
     False
-    >>> holds_in_cell("zero_avoiding", linex, {"a": (sp.S.Zero, oo)})  # doctest: +IGNORE_EXCEPTION_DETAIL
+    >>> both = {"a": (sp.S.Zero, oo)}
+    >>> holds_in_cell("zero_avoiding", linex, both)  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
     ...
     Unsigned: the sign of a~ - 1 is not known for all parameters
 
-**How to debug.** `positive_form` shows the symbols of a cell (a~ above is the one of a), `read_cell`
-its pieces. Unsigned carries the expression whose sign was not seen; ask `signs.sign` for its parts.
-The search cuts the range where that expression is 0, and asks again (`verdicts/proposals`).
+**How to debug.** `positive_form` shows the symbols of a cell (a~ above is the one of a),
+`read_cell` its pieces. Unsigned carries the expression whose sign was not seen; ask `signs.sign`
+for its parts. The search cuts the range where that expression is 0, and asks again
+(`verdicts/proposals`).
 """
 
 from __future__ import annotations

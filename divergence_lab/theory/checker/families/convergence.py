@@ -1,10 +1,10 @@
 """That the slopes of a family converge and stay bounded on a piece, as w -> 0. Part of the trusted
 checker.
 
-    g(x; w) -> G(x) at each x,   g' -> G' almost everywhere,   |g'| <= C on compact sets for w < w0       (Proposition 20)
+    g(x; w) -> G(x) at each x,   g' -> G' almost everywhere,   |g'| <= C on compact sets for w < w0
 
-so that g -> G locally uniformly. One of three rules shows it, on each piece of the family for w >
-0.
+so that g -> G locally uniformly (Proposition 20). One of three rules shows it, on each piece of
+the family for w > 0.
 
 1. *Analytic*: g = N/D with N, D analytic about w = 0 and the piece with its ends, D free of x: by
    their derivatives there.

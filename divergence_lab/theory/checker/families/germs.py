@@ -59,7 +59,7 @@ from divergence_lab.theory.checker.families.monomials import (
     reduced,
 )
 from divergence_lab.theory.checker.families.signs import seen_at_samples, sign
-from divergence_lab.theory.expressions.constants import unified
+from divergence_lab.theory.expressions.unified import unified
 
 ORDERS = (2, 5)  # terms of a series: where few leave the answer open, more are taken
 

@@ -1,4 +1,6 @@
-"""Ranges of parameters, cut into parts, and intervals written by a positive symbol. Part of the trusted checker."""
+"""Ranges of parameters, cut into parts, and intervals written by a positive symbol. Part of the
+trusted checker.
+"""
 
 from __future__ import annotations
 
@@ -71,3 +73,19 @@ def over_interval(low: sp.Expr, high: sp.Expr, y: sp.Expr) -> sp.Expr:
 def over_piece(piece: Piece, y: sp.Expr) -> sp.Expr:
     """x by a positive number over the whole of the piece."""
     return over_interval(piece.low, piece.high, y)
+
+
+def over_range(
+    symbol: sp.Symbol, low: sp.Expr, high: sp.Expr
+) -> tuple[sp.Expr, sp.Symbol, sp.Expr]:
+    """(form, z, back): the parameter by a positive symbol z, of a name that no parameter can
+    have, over all of low < p < high (a real one where neither is finite): p = form(z), z =
+    back(p).
+    """
+    z = sp.Symbol(symbol.name + "~", positive=True)
+    if low.is_finite and high.is_finite:
+        return low + (high - low) / (1 + z), z, (high - symbol) / (symbol - low)
+    if low.is_finite or high.is_finite:
+        return (low + z, z, symbol - low) if low.is_finite else (high - z, z, high - symbol)
+    z = sp.Symbol(symbol.name + "~", real=True)
+    return z, z, symbol

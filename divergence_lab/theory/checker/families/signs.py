@@ -1,10 +1,38 @@
 """The sign of an expression in parameters, for all their values at once. Part of the trusted
 checker.
 
-Symbols stand for every value that their assumptions allow; a cell of parameters is written by
-positive symbols first, such as alpha = 1/(1 + z) for 0 < alpha < 1. Polynomials whose coefficients
-have one sign, or without a root by Sturm's count, logarithms by their argument against 1, and
-products of all these have a sign; other expressions are refused.
+**Idea.** Symbols stand for every value that their assumptions allow; a cell of parameters is
+written by positive symbols first, such as a = 1/(1 + z) for 0 < a < 1 (`ranges.over_range`). The
+question is then whether an expression has one sign wherever its symbols are positive. What shows
+it:
+
+    polynomials     all coefficients have one sign, or no root in (0, oo) by Sturm's count
+    products        factors that have one; log u against u = 1; odd functions by their argument
+    c e^u + c'      as c (e^u - 1) + (c + c'): e^u - 1 has the sign of u
+    a - b           both positive: the sign of log(a/b)
+    f(z)            its slope has one sign, and a limit at 0 or oo leaves no other
+
+An expression is tried in several forms (`forms`), the cheapest first; values at a few samples come
+before all, since two signs that are seen end the search at once. `sign` answers 1, -1 or 0, or
+raises Unsigned with the expression; it never guesses: a sample proves only that there is no answer.
+
+**Sources.** Sturm's theorem (SymPy's count_roots); balls of Arb for numbers; Proposition 20 (docs).
+
+**Example.**
+
+    >>> a, z = sp.symbols("a z", positive=True)
+    >>> sign(z**2 - z + 1), sign(sp.exp(-a * z) - 1), sign(sp.log(1 + a) - a)
+    (1, -1, -1)
+    >>> sign(a - z)  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    ...
+    Unsigned: the sign of a - z is not known for all parameters
+    >>> is_nonnegative((a - z) ** 2), is_zero(sp.exp(a) ** 2 - sp.exp(2 * a))
+    (True, True)
+
+**How to debug.** `seen_at_samples(e)` gives the signs at samples: {1, -1} means that there is no
+one sign. With one sign seen, go through `forms_of(e)` and ask `_seen(form, 4)` for its factors and
+terms: the first None is the part for which a rule is missing.
 """
 
 from __future__ import annotations
@@ -14,31 +42,14 @@ from functools import lru_cache
 import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Rejected, limit_of
+from divergence_lab.theory.checker.families.forms import MAX_OPERATIONS, SHORT, factored, forms_of
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.balls import ball_of_constant
+from divergence_lab.theory.expressions.unified import unified
 
 _SAME_SIGN = (sp.sinh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.erfi)
-_LIMIT = 200  # operations beyond which an expression is not rewritten in search of a sign
-_SHORT = 60  # ... and not differentiated or simplified
-_HIGH = 40  # powers beyond which a polynomial is not factored
 _SHARES = tuple(sp.Rational(n, 8) for n in (8, 1, 100))
 _SAMPLES = tuple(sp.Rational(n, 7) for n in (9, 2, 23, 5, 12, 3))
-
-
-def over_range(
-    symbol: sp.Symbol, low: sp.Expr, high: sp.Expr
-) -> tuple[sp.Expr, sp.Symbol, sp.Expr]:
-    """(form, z, back): the parameter by a positive symbol z, of a name that no parameter can
-    have, over all of low < p < high (a real one where neither is finite): p = form(z), z =
-    back(p).
-    """
-    z = sp.Symbol(symbol.name + "~", positive=True)
-    if low.is_finite and high.is_finite:
-        return low + (high - low) / (1 + z), z, (high - symbol) / (symbol - low)
-    if low.is_finite or high.is_finite:
-        return (low + z, z, symbol - low) if low.is_finite else (high - z, z, high - symbol)
-    z = sp.Symbol(symbol.name + "~", real=True)
-    return z, z, symbol
 
 
 class Unsigned(Rejected):
@@ -62,7 +73,7 @@ def is_nonnegative(e: sp.Expr) -> bool:
     if -1 in seen_at_samples(e):
         return False
     return any(
-        form.is_nonnegative or (_seen(form, 4) or -1) == 1 or form == 0 for form in _forms(e)
+        form.is_nonnegative or (_seen(form, 4) or -1) == 1 or form == 0 for form in forms_of(e)
     )
 
 
@@ -72,18 +83,14 @@ def is_zero(e: sp.Expr) -> bool:
     """
     if not e.free_symbols:
         return constants.sign_of(e) == 0
-    e = constants.unified(e)
-    if (
-        e == 0
-        or (grown := constants.unified(sp.expand(e))) == 0
-        or constants.unified(sp.powsimp(grown)) == 0
-    ):
+    e = unified(e)
+    if e == 0 or (grown := unified(sp.expand(e))) == 0 or unified(sp.powsimp(grown)) == 0:
         return True
     values = dict(zip(sorted(e.free_symbols, key=str), _SAMPLES))
     seen = ball_of_constant(e.subs(values))
     if seen > 0 or seen < 0:  # the quickest way to see what is not 0
         return False
-    return sp.count_ops(e) < 4 * _LIMIT and (
+    return sp.count_ops(e) < 4 * MAX_OPERATIONS and (
         sp.powsimp(sp.expand(e.rewrite(sp.exp))) == 0 or sp.simplify(e) == 0
     )
 
@@ -142,7 +149,7 @@ def _sign(e: sp.Expr) -> int | None:
         return constants.sign_of(e)
     if {1, -1} <= seen_at_samples(e):
         return None
-    for form in _forms(e):
+    for form in forms_of(e):
         found = _seen(form, 4)
         if found is not None:
             return found
@@ -178,14 +185,14 @@ def _sign_by_slope(e: sp.Expr, depth: int = 2) -> int | None:
         len(symbols) != 1
         or not symbols[0].is_positive
         or depth == 0
-        or sp.count_ops(e) > _SHORT
+        or sp.count_ops(e) > SHORT
         or not any(part.free_symbols for part in e.atoms(sp.exp, sp.log))
         or not is_finite(e, symbols[0])
     ):
         return None
-    z, slope = symbols[0], _factored(sp.together(sp.diff(e, symbols[0])))
+    z, slope = symbols[0], factored(sp.together(sp.diff(e, symbols[0])))
     way = next(
-        (s for form in _forms(slope) if (s := _seen(form, 4)) is not None), None
+        (s for form in forms_of(slope) if (s := _seen(form, 4)) is not None), None
     ) or _sign_by_slope(slope, depth - 1)
     if way is None:
         return None
@@ -199,48 +206,6 @@ def _sign_by_slope(e: sp.Expr, depth: int = 2) -> int | None:
             if seen in (0, wanted):
                 return wanted
     return None
-
-
-def _forms(e: sp.Expr):
-    """e in forms that may show its sign, the cheapest first."""
-    yield e
-    if sp.count_ops(e) > _LIMIT:
-        return
-    e = e.replace(
-        lambda p: (
-            p.is_Pow and p.base.is_positive and not p.base.free_symbols and p.exp.free_symbols
-        ),
-        lambda p: sp.exp(p.exp * sp.log(p.base)),
-    )
-    yield _factored(sp.together(e))
-    if (rest := without_powers(e)) != e:
-        yield _factored(sp.together(rest))
-    if e.has(sp.exp, sp.sinh, sp.cosh, sp.tanh):
-        written = sp.powsimp(sp.expand(e.rewrite(sp.exp)))
-        yield _factored(written)
-        yield _factored(sp.powsimp(sp.expand(sp.together(written))))
-    if sp.count_ops(e) < _SHORT:
-        yield _factored(sp.simplify(e))
-
-
-def without_powers(e: sp.Expr) -> sp.Expr:
-    """e with b^q, b > 0 and q in the parameters, written as a positive symbol times b^(q - q0),
-    a whole power: the sign of the form for all values of its symbols is that of e.
-    """
-    found: dict[sp.Expr, tuple[sp.Symbol, sp.Expr]] = {}
-    for power in sorted(
-        (
-            p
-            for p in e.atoms(sp.Pow)
-            if p.exp.free_symbols and p.base.free_symbols and p.base.is_positive
-        ),
-        key=str,
-    ):
-        unit, first = found.setdefault(power.base, (sp.Dummy(positive=True), power.exp))
-        excess = sp.cancel(sp.together(power.exp - first))
-        if excess.is_Integer:
-            e = e.subs(power, unit * power.base**excess)
-    return e
 
 
 def _seen(e: sp.Expr, depth: int) -> int | None:
@@ -269,25 +234,9 @@ def _seen(e: sp.Expr, depth: int) -> int | None:
     if isinstance(e, _SAME_SIGN):
         return _seen(e.args[0], depth - 1)
     if isinstance(e, sp.log):
-        above = _seen(_factored(sp.together(e.args[0] - 1)), depth - 1)
+        above = _seen(factored(sp.together(e.args[0] - 1)), depth - 1)
         return above if above in (0, 1) or _seen(e.args[0], depth - 1) == 1 else None
     return _sign_of_sum(e, depth) if e.is_Add else None
-
-
-def _factored(e: sp.Expr, deep: bool = False) -> sp.Expr:
-    """In factors, where these can be had at once: of a high power SymPy may look for them for
-    ever.
-    """
-    rates: dict[tuple[sp.Expr, sp.Expr], list[sp.Rational]] = {}
-    for power in e.atoms(sp.Pow, sp.exp):
-        base, exponent = power.as_base_exp()
-        for rate, unit in (term.as_coeff_Mul() for term in sp.Add.make_args(sp.expand(exponent))):
-            if rate.is_Rational:
-                rates.setdefault((base, unit), []).append(rate)
-    degrees = (
-        max(map(abs, found)) * sp.ilcm(1, *(rate.q for rate in found)) for found in rates.values()
-    )
-    return e if any(degree > _HIGH for degree in degrees) else sp.factor(e, deep=deep)
 
 
 def _sign_of_sum(e: sp.Expr, depth: int) -> int | None:
@@ -300,7 +249,7 @@ def _sign_of_sum(e: sp.Expr, depth: int) -> int | None:
         return found
     numerator, denominator = sp.fraction(sp.together(e))
     if denominator != 1 and denominator.free_symbols:
-        parts = [_seen(_factored(part), depth - 1) for part in (numerator, denominator)]
+        parts = [_seen(factored(part), depth - 1) for part in (numerator, denominator)]
         return None if None in parts else parts[0] * parts[1]
     found = _sign_of_polynomial(numerator)
     if found is None:
@@ -317,9 +266,9 @@ def _sign_of_two(a: sp.Expr, b: sp.Expr, depth: int) -> int | None:
     if sign_a is None or sign_a != -(sign_b or 0):
         return None
     quotient = sp.powsimp(sp.cancel(sp.together(-a / b)))
-    if sp.count_ops(quotient) > _SHORT:
+    if sp.count_ops(quotient) > SHORT:
         return None
-    logarithm = _factored(sp.expand_log(sp.log(quotient)))
+    logarithm = factored(sp.expand_log(sp.log(quotient)))
     above = (
         None
         if logarithm.has(sp.zoo, sp.nan)
@@ -342,7 +291,7 @@ def _one_logarithm(e: sp.Expr) -> sp.Expr | None:
                 return None
             q, rest = sp.S.One, term
         product *= rest.args[0] ** q
-    return sp.log(_factored(sp.together(product)))
+    return sp.log(factored(sp.together(product)))
 
 
 def _sign_of_polynomial(e: sp.Expr) -> int | None:
@@ -375,7 +324,7 @@ def _sign_beside_one(e: sp.Expr, depth: int) -> int | None:
     ]
     for divisor in (sp.S.One, *powers[:3]):
         quotient = e if divisor == 1 else sp.powsimp(sp.expand(e / divisor))
-        product = _factored(quotient) if divisor != 1 else quotient
+        product = factored(quotient) if divisor != 1 else quotient
         found = _sign_of_exponentials(quotient, depth) if quotient.is_Add else None
         if found is None and not product.is_Add:
             found = _seen(product, depth - 1)
@@ -396,11 +345,11 @@ def _sign_of_exponentials(e: sp.Expr, depth: int) -> int | None:
             continue
         coefficient = term / power
         constant += coefficient
-        parts = [_seen(_factored(part), depth - 1) for part in (coefficient, power.args[0])]
+        parts = [_seen(factored(part), depth - 1) for part in (coefficient, power.args[0])]
         signs.add(None if None in parts else parts[0] * parts[1])
     if not signs or None in signs:
         return None
-    rest = _factored(sp.together(constant))
+    rest = factored(sp.together(constant))
     if rest != 0:
         signs.add(_seen(rest, depth - 1))
     signs.discard(0)

@@ -1,7 +1,7 @@
 """The cells of parameters on which what stands beside the verdicts is checked. Part of the trusted
 checker.
 
-a formula      on every open cell that the assumptions leave: at single values it is right by continuity
+a formula      on every open cell that the assumptions leave: at single values by continuity
 a number       on every cell: one text for all of them, or {"cases": [{"condition", "value"}, ...]}
 nothing        on cells that are left out, where the formula has no value and the family no limit
 """

@@ -1,8 +1,10 @@
 """Is the loss what a sampler makes of another one? Part of the trusted checker.
 
-    on              h = g
-    power:B         h'(x) = e^{Bx} g'(x)                    mixture:E    h'(x) = ((1 - E) + E e^x) g'(x)
-    powers:A,B      h'(y) = g'(y/k) e^{By/k}/k, k = A + B   learned_backward:B    d = e^{Bx} g' - h': d' = e^{Bx} g', d(0) = 0
+    on                    h = g
+    power:B               h'(x) = e^{Bx} g'(x)
+    mixture:E             h'(x) = ((1 - E) + E e^x) g'(x)
+    powers:A,B            h'(y) = g'(y/k) e^{By/k}/k, k = A + B
+    learned_backward:B    d = e^{Bx} g' - h': d' = e^{Bx} g', d(0) = 0
 
 `backward` is power:1 (Propositions 8 to 10).
 """

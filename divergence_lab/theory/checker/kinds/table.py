@@ -1,4 +1,4 @@
-"""All kinds of verdict, in the order in which `derive --json` has them. Part of the trusted checker."""
+"""All kinds of verdict, in the order of `derive --json`. Part of the trusted checker."""
 
 from __future__ import annotations
 

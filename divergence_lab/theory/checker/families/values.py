@@ -1,0 +1,124 @@
+"""A formula at values of its parameters: has it a value there? Part of the trusted checker.
+
+SymPy's `subs` can't tell, since it makes 0 of 0*zoo: an expression is walked from its leaves up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import sympy as sp
+
+from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.families.signs import is_finite, is_zero, sign
+from divergence_lab.theory.expressions.balls import ball_of_constant
+from divergence_lab.theory.expressions.symbols import x
+
+
+class Undefined(Exception):
+    """A part of the formula has no value at these parameters: it may have a limit."""
+
+
+def value_at_each_x(loss: sp.Expr, points: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
+    """The loss at these values.
+
+    Raises Undefined also where it has none at some x: 1 - x^2/(x^2 + c^2) at c = 0 has none at x =
+    0, and x^2 c/(c + (x - 1)^2) none at x = 1, as 0/(x - 1)^2 shows before it is made a 0.
+    """
+    value_of(loss, {**points, x: sp.S.Zero})
+    doubtful: list[sp.Expr] = []
+    found = value_of(loss, points, doubtful)
+    if any(
+        not found.has(part) for part in doubtful
+    ):  # what is still there is judged with the pieces, as of any loss
+        raise Undefined(str(loss))
+    return found
+
+
+def _is_doubtful(e: sp.Expr, base: sp.Expr, exponent: sp.Expr) -> bool:
+    """A power, logarithm or the like that is not shown to be finite at every x; nor is 1 = u^0
+    where u may be 0.
+    """
+    if e.has(x) and not isinstance(e, sp.Piecewise):
+        return not is_finite(e)
+    return e == 1 and exponent == 0 and base.has(x) and not is_finite(1 / base)
+
+
+def value_of(
+    e: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], doubtful: list[sp.Expr] | None = None
+) -> sp.Expr:
+    """e at these values, from the leaves up.
+
+    Raises Undefined with the first part that has no value, Rejected where that is not known.
+    `doubtful` gathers the parts that may have no value at some x.
+    """
+    if e in points:
+        return points[e]
+    if not e.free_symbols & points.keys():
+        return e
+    if isinstance(e, sp.Piecewise):
+        return sp.Piecewise(
+            *(
+                (value_of(part, points, doubtful), condition.xreplace(points))
+                for part, condition in e.args
+            )
+        )
+    parts = [value_of(part, points, doubtful) for part in e.args]
+    if e.is_Pow:
+        _check_power(*parts)
+    elif (lowest := _LOWEST.get(e.func)) is not None:
+        if _is_zero(parts[0] - lowest) or _is_negative(parts[0] - lowest):
+            raise Undefined(f"{e.func.__name__}({parts[0]})")
+    elif (
+        isinstance(e, sp.atanh)
+        and not parts[0].free_symbols
+        and not abs(ball_of_constant(parts[0])) < 1
+    ):
+        raise Undefined(f"atanh({parts[0]})")
+    elif (
+        isinstance(e, sp.gamma | sp.Ei | sp.polylog)
+        and not any(p.free_symbols for p in parts)
+        and not ball_of_constant(e.func(*parts)).is_finite()
+    ):
+        raise Undefined(f"{e.func.__name__} at {parts[-1]}")
+    found = e.func(*parts)
+    if found.has(sp.zoo, sp.nan, sp.oo, sp.I):
+        raise Undefined(str(e))
+    if (
+        doubtful is not None
+        and not (e.is_Add or e.is_Mul)
+        and _is_doubtful(found, parts[0], parts[-1])
+    ):
+        doubtful.append(found)
+    return found
+
+
+_LOWEST = {sp.log: sp.S.Zero}  # no value at this argument or below
+
+
+def _check_power(base: sp.Expr, exponent: sp.Expr) -> None:
+    if _is_zero(base) and not (
+        exponent.is_positive or (exponent.free_symbols and sign(exponent) == 1)
+    ):
+        raise Undefined(f"0**({exponent})")
+    if not exponent.is_Integer and _is_negative(base):
+        raise Undefined(f"({base})**({exponent})")
+
+
+def _is_zero(e: sp.Expr) -> bool:
+    """e = 0, for all values of the symbols that are left.
+
+    Raises Rejected for a number of which it is not known.
+    """
+    if e.free_symbols:
+        return is_zero(e)
+    ball = ball_of_constant(e)
+    if ball > 0 or ball < 0:
+        return False
+    if e == 0 or sp.simplify(e) == 0:
+        return True
+    raise Rejected(f"whether {e} is 0 is not known")
+
+
+def _is_negative(e: sp.Expr) -> bool:
+    return not e.free_symbols and bool(ball_of_constant(e) < 0)
