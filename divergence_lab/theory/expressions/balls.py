@@ -94,7 +94,7 @@ def _piecewise(expression: sp.Piecewise, variable: sp.Symbol, box: arb) -> arb:
     decided.
     """
     for value, condition in expression.args:
-        truth = decide(condition, variable, box)
+        truth = decide_condition(condition, variable, box)
         if truth is None:
             return arb.nan()
         if truth:
@@ -102,12 +102,12 @@ def _piecewise(expression: sp.Piecewise, variable: sp.Symbol, box: arb) -> arb:
     return arb.nan()
 
 
-def decide(condition, variable: sp.Symbol, box: arb) -> bool | None:
+def decide_condition(condition, variable: sp.Symbol, box: arb) -> bool | None:
     """Does the condition hold on the whole box? None when that is not certain."""
     if condition in (sp.true, sp.false):
         return condition == sp.true
     if isinstance(condition, sp.And | sp.Or):
-        parts = [decide(part, variable, box) for part in condition.args]
+        parts = [decide_condition(part, variable, box) for part in condition.args]
         if isinstance(condition, sp.And):
             return False if False in parts else None if None in parts else True
         return True if True in parts else None if None in parts else False

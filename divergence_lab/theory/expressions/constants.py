@@ -171,8 +171,8 @@ class _Form:
         to 0.
         """
         for e in sorted(number.atoms(sp.log), key=lambda e: (not e.args[0].is_Rational, str(e))):
-            self.of(e)  # those of primes first: others are written by them
-        numerator = sp.expand(sp.together(self.of(number)).as_numer_denom()[0])
+            self.in_unknowns(e)  # those of primes first: others are written by them
+        numerator = sp.expand(sp.together(self.in_unknowns(number)).as_numer_denom()[0])
         for root, q, base in reversed(self.roots):
             if numerator.has(root):
                 above, below = sp.together(base).as_numer_denom()
@@ -214,7 +214,7 @@ class _Form:
                 left.append(part)
         return factor, sp.Add(*left), rest
 
-    def of(self, e: sp.Expr) -> sp.Expr:
+    def in_unknowns(self, e: sp.Expr) -> sp.Expr:
         """e in the unknowns."""
         if e.is_Rational:
             return e
@@ -225,9 +225,9 @@ class _Form:
         if not e.args:
             return self._symbol(self.others, e)
         if e.is_Add or e.is_Mul:
-            return e.func(*(self.of(part) for part in e.args))
+            return e.func(*(self.in_unknowns(part) for part in e.args))
         if e.is_Pow and e.exp.is_Integer:
-            return self.of(e.base) ** e.exp
+            return self.in_unknowns(e.base) ** e.exp
         if e.is_Pow and e.exp.is_Rational and not (e.base == sp.E or isinstance(e.base, sp.exp)):
             return self._root(e.base, int(e.exp.q)) ** e.exp.p
         if e.is_Pow:
@@ -261,7 +261,7 @@ class _Form:
             (root for root, n, _ in self.roots if n == q and _same(self.others[root], base)), None
         )
         if found is None:
-            inner = self.of(base)
+            inner = self.in_unknowns(base)
             found = sp.Dummy()
             self.others[found] = base
             self.roots.append((found, q, inner))
@@ -284,9 +284,9 @@ class _Form:
         if u.is_Mul and all(ball_of_constant(part) > 0 for part in u.args):
             return sp.Add(*(self._log(part) for part in u.args))
         if u == sp.E or isinstance(u, sp.exp):
-            return self.of(sp.S.One if u == sp.E else u.args[0])
+            return self.in_unknowns(sp.S.One if u == sp.E else u.args[0])
         if u.is_Pow and ball_of_constant(u.base) > 0:
-            return self.of(u.exp) * self._log(u.base)
+            return self.in_unknowns(u.exp) * self._log(u.base)
         if _algebraic(u) is None and u.is_Add and not (product := sp.factor(sp.together(u))).is_Add:
             return self._log(product)
         if _algebraic(u) is None:

@@ -9,7 +9,7 @@ from divergence_lab.theory.checker.families.signs import Unsigned, is_finite, is
 from divergence_lab.theory.expressions.symbols import x
 
 
-def terms_of(f: sp.Expr) -> list[tuple[sp.Expr, sp.Expr, sp.Expr]]:
+def exponential_terms(f: sp.Expr) -> list[tuple[sp.Expr, sp.Expr, sp.Expr]]:
     """(c, n, r) for f = sum c x^n e^{rx} with different (n, r), n a whole number.
 
     Raises Rejected.
@@ -62,7 +62,7 @@ def never_vanishes(f: sp.Expr) -> bool:
     One term has a coefficient that is never 0 and a rate that no other has; or, where one other may
     have it, the two coefficients do not add up to 0 then. Raises Rejected where f is no such sum.
     """
-    terms = terms_of(f)
+    terms = exponential_terms(f)
     return any(has_sign(c) and _stays(place, terms) for place, (c, _, _) in enumerate(terms))
 
 
@@ -103,7 +103,7 @@ def in_question(f: sp.Expr) -> sp.Expr | None:
     """A difference of two rates in f, or a coefficient, that is 0 at some parameters and not at
     others: there terms may cancel or vanish.
     """
-    terms = terms_of(f)
+    terms = exponential_terms(f)
     found = [r - q for k, (_, n, r) in enumerate(terms) for _, m, q in terms[k + 1 :] if n == m] + [
         c for c, _, _ in terms
     ]
@@ -154,7 +154,7 @@ def integral_against(f: sp.Expr, low: sp.Expr, high: sp.Expr) -> sp.Expr:
     Raises Rejected, as where it is not finite.
     """
     total = sp.S.Zero
-    for c, n, r in terms_of(f):
+    for c, n, r in exponential_terms(f):
         rate = r - 1
         if not is_finite(c):
             raise Rejected(f"{c} is not finite")

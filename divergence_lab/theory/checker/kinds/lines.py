@@ -9,7 +9,7 @@ import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families.cells import inner_point_of, refined
-from divergence_lab.theory.checker.families.exponential_terms import has_sign, terms_of
+from divergence_lab.theory.checker.families.exponential_terms import exponential_terms, has_sign
 from divergence_lab.theory.checker.families.signs import is_finite, is_zero, sign
 from divergence_lab.theory.checker.kinds.identities import identities
 from divergence_lab.theory.expressions.ordering import CannotSplit, are_equal
@@ -39,7 +39,7 @@ def holds_on_line(kind: str, loss: sp.Expr, equation: sp.Expr, solved: sp.Symbol
     at_zero = [p.expression.subs(x, 0) for p in slopes.pieces]
     if not is_zero(sum(at_zero)) or not is_zero(difference.subs(solved, value)):
         raise Rejected(f"it does not hold everywhere on {equation} = 0")
-    terms = terms_of(difference)
+    terms = exponential_terms(difference)
     if not any(_differs_elsewhere(place, terms, equation) for place in range(len(terms))):
         raise Rejected(f"the rates of {difference} do not differ by multiples of {equation}")
 
@@ -103,7 +103,7 @@ def _exponential_sides(loss: sp.Expr) -> tuple[Pieces, Pieces]:
         raise Rejected("the loss has kinks away from 0")
     pieces = refined(merged)
     for piece in pieces.pieces:
-        terms_of(piece.expression)
+        exponential_terms(piece.expression)
         if not is_zero(piece.expression.subs(x, 0)):
             raise Rejected("g(0) is not 0 from both sides")
     slopes = pieces.derivative()

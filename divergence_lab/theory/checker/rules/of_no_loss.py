@@ -26,7 +26,12 @@ from divergence_lab.theory.checker.rules.rule import (
     number_latex,
 )
 from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.expressions.balls import PRECISION_BITS, ball, ball_of_constant, decide
+from divergence_lab.theory.expressions.balls import (
+    PRECISION_BITS,
+    ball,
+    ball_of_constant,
+    decide_condition,
+)
 from divergence_lab.theory.expressions.parsing import parse
 from divergence_lab.theory.expressions.precision import bits
 from divergence_lab.theory.expressions.symbols import x
@@ -152,7 +157,7 @@ def complex_ball(e: sp.Expr, point: arb) -> acb:
         return base ** int(e.exp) if e.exp.is_Integer else base.pow(complex_ball(e.exp, point))
     if isinstance(e, sp.Piecewise):
         for value, condition in e.args:
-            truth = decide(condition, x, point)
+            truth = decide_condition(condition, x, point)
             if truth is not False:
                 return complex_ball(value, point) if truth else acb(arb.nan())
     if isinstance(e, sp.polylog):
