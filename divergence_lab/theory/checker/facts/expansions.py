@@ -23,36 +23,47 @@ class Arithmetic(Protocol[E]):
 
     def variable(self) -> E:
         """x itself."""
+        ...
 
     def constant(self, number: sp.Expr, /) -> E:
         """What does not depend on x."""
+        ...
 
     def add(self, a: E, b: E, /) -> E:
         """a + b"""
+        ...
 
     def multiply(self, a: E, b: E, /) -> E:
         """a b"""
+        ...
 
     def times(self, a: E, number: sp.Expr, /) -> E:
         """A constant, not 0, times a."""
+        ...
 
     def power(self, a: E, exponent: sp.Expr, /) -> E:
         """a^r"""
+        ...
 
     def exp(self, a: E, /) -> E:
         """e^a"""
+        ...
 
     def log(self, a: E, /) -> E:
         """log a"""
+        ...
 
     def towards(self, a: E, /) -> int | None:
         """1 or -1 when a tends to oo or -oo, None when it stays bounded."""
+        ...
 
     def near_constant(self, a: E, function: Callable[[sp.Expr], sp.Expr], /) -> E:
         """function(a) by Taylor's formula, for an a that stays bounded."""
+        ...
 
     def no_rule(self, name: str, /) -> Exception:
         """What is raised for a function of this name."""
+        ...
 
 
 Rule = Callable[[Arithmetic[E], E], E]
