@@ -25,7 +25,7 @@ from divergence_lab.theory.expressions.syntax import ExpressionError
 from divergence_lab.theory.verdicts import signs
 from divergence_lab.theory.verdicts.ends import Undecided, curvature_at_zero, slope_at_infinity
 from divergence_lab.theory.verdicts.no_loss import why_no_loss
-from divergence_lab.theory.verdicts.searches import SEARCHES, Question, no
+from divergence_lab.theory.verdicts.searches import SEARCHES, Question
 from divergence_lab.theory.verdicts.verdict import (
     ENCLOSED,
     KINDS,
@@ -59,7 +59,7 @@ def ask_one(kind: str, loss: Loss) -> Verdict:
         return _ask(kind, question)
     shown = why_no_loss(loss, question) if kind == "validity" else None
     if shown is not None:
-        return in_words(kind, no(ENCLOSED, shown))
+        return in_words(kind, Verdict(False, ENCLOSED, "", steps=(shown,)))
     return _undecided(
         f"nothing is claimed of a function that may not be finite and continuous: {question.what}"
     )

@@ -24,7 +24,7 @@ from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.verdicts import signs
 from divergence_lab.theory.verdicts.ends import Undecided, beside, comparisons, limits
 from divergence_lab.theory.verdicts.sign_regions import negative_points
-from divergence_lab.theory.verdicts.verdict import ENCLOSED, PROVED, Verdict
+from divergence_lab.theory.verdicts.verdict import PROVED, Verdict
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,9 @@ class Question:
         return [(piece, not is_less(piece.low, sp.S.Zero)) for piece in function.pieces]
 
 
-def yes(status: str, *steps: Step) -> Verdict:
-    """A proposal: its sentence is written from its steps when the checker has accepted them."""
-    return Verdict(True, status, "", steps=steps)
-
-
-def no(status: str, *steps: Step) -> Verdict:
-    return Verdict(False, status, "", steps=steps)
+def _proposal(holds: bool, *steps: Step) -> Verdict:
+    """The checker says whether it is proved or enclosed, and its steps give the sentence."""
+    return Verdict(holds, PROVED, "", steps=steps)
 
 
 def _on(piece: Piece) -> dict[str, str]:
@@ -61,16 +57,15 @@ def _on(piece: Piece) -> dict[str, str]:
 
 
 def _valid(q: Question) -> Iterable[Verdict]:
-    steps, status = [], PROVED
+    steps = []
     for piece, right in q.sides(q.slope):
         if piece.expression == 0 and 0 in (piece.low, piece.high):
-            yield no(PROVED, step("constant", of="slope", **_on(piece)))
+            yield _proposal(False, step("constant", of="slope", **_on(piece)))
             return
         found = signs.nonnegative(_outwards(piece, right))
         if found.holds is False:
             yield _falls_back(piece, right, found.witness)
             return
-        status = status if found.holds else ENCLOSED
         steps.append(
             step(
                 "sign",
@@ -80,7 +75,7 @@ def _valid(q: Question) -> Iterable[Verdict]:
                 sign=">= 0" if right else "<= 0",
             )
         )
-    yield yes(status, *steps)
+    yield _proposal(True, *steps)
     for piece, right in q.sides(
         q.slope
     ):  # that was not proved: perhaps it is not so, in a narrow place or far out
@@ -94,8 +89,8 @@ def _outwards(slope: Piece, right: bool) -> Piece:
 
 
 def _falls_back(slope: Piece, right: bool, point: sp.Expr) -> Verdict:
-    return no(
-        ENCLOSED,
+    return _proposal(
+        False,
         step(
             "witness",
             of="slope",
@@ -107,12 +102,12 @@ def _falls_back(slope: Piece, right: bool, point: sp.Expr) -> Verdict:
 
 
 def _convex(q: Question) -> Iterable[Verdict]:
-    steps, status = [], PROVED
+    steps = []
     for kink in q.slope.kinks:
         size = _jump(q, kink)
         here = step("jump", at=write(kink), jump=write(size))
         if size.is_negative or (size.is_finite and value_at(size, x, sp.S.Zero, 30) < 0):
-            yield no(PROVED, here)
+            yield _proposal(False, here)
             return
         steps.append(here)
     for piece in q.curvature.pieces:
@@ -120,19 +115,18 @@ def _convex(q: Question) -> Iterable[Verdict]:
         if found.holds is False:
             yield _bends_down(piece, found.witness)
             return
-        status = status if found.holds else ENCLOSED
         steps.append(
             step("sign", of="curvature", f=write(piece.expression), **_on(piece), sign=">= 0")
         )
-    yield yes(status, *steps)
+    yield _proposal(True, *steps)
     for piece in q.curvature.pieces:
         for point in negative_points(piece):
             yield _bends_down(piece, point)
 
 
 def _bends_down(curvature: Piece, point: sp.Expr) -> Verdict:
-    return no(
-        ENCLOSED,
+    return _proposal(
+        False,
         step("witness", of="curvature", f=write(curvature.expression), at=write(point), sign="< 0"),
     )
 
@@ -156,7 +150,7 @@ def _zero_forcing(q: Question) -> Iterable[Verdict]:
     f = q.slope.pieces[0].expression
     for limit in limits(f, -sp.oo):
         here = step("limit", of="slope", f=write(f), end="-oo", limit=write(limit))
-        yield Verdict(limit == -sp.oo, PROVED, "", steps=(here,))
+        yield _proposal(limit == -sp.oo, here)
 
 
 def _zero_avoiding(q: Question) -> Iterable[Verdict]:
@@ -171,13 +165,13 @@ def _zero_avoiding(q: Question) -> Iterable[Verdict]:
             diverges="true" if diverges else "false",
         )
         falls = diverges and (limit == -sp.oo or limit.is_negative)
-        yield Verdict(diverges and not falls, PROVED, "", steps=(here,))
+        yield _proposal(diverges and not falls, here)
 
 
 def _bounded_gradient(q: Question) -> Iterable[Verdict]:
     for kink in q.slope.kinks:
         if _jump(q, kink) == sp.oo:
-            yield no(PROVED, step("jump", at=write(kink), jump="oo"))
+            yield _proposal(False, step("jump", at=write(kink), jump="oo"))
             return
     steps = []
     for piece, end in ((q.slope.pieces[0], -sp.oo), (q.slope.pieces[-1], sp.oo)):
@@ -186,10 +180,10 @@ def _bounded_gradient(q: Question) -> Iterable[Verdict]:
             "limit", of="slope", f=write(piece.expression), end=write(end), limit=write(limit)
         )
         if limit.is_infinite:
-            yield no(PROVED, here)
+            yield _proposal(False, here)
             return
         steps.append(here)
-    yield yes(PROVED, *steps)
+    yield _proposal(True, *steps)
 
 
 # --- identities
@@ -210,15 +204,15 @@ def _symmetric(q: Question) -> Iterable[Verdict]:
             size.is_finite
             and constants.equal(sp.exp(-kink / 2) * size, sp.exp(kink / 2) * jumps[-kink]) is False
         ):
-            yield no(PROVED, *steps)
+            yield _proposal(False, *steps)
             return
     below, above = (
         beside(q.slope.pieces[i], sp.S.Zero, side)
         for i, side in zip(_beside_zero(q.slope), (-1, 1))
     )
     if below.is_finite and above.is_finite and constants.equal(below, -above) is False:
-        yield no(
-            PROVED,
+        yield _proposal(
+            False,
             step(
                 "witness", of="kink at 0", f=write(sp.simplify(below + above)), at="0", sign="!= 0"
             ),
@@ -246,12 +240,11 @@ def _identity(function: Pieces, of: str, transform, before: tuple[Step, ...]) ->
         for point in (sample, piece.low + (sample - piece.low) / 3):
             ball = value_at(difference, x, point, 30)
             if ball > 0 or ball < 0:
-                return no(
-                    ENCLOSED,
-                    step("witness", of=of, f=write(difference), at=write(point), sign="!= 0"),
+                return _proposal(
+                    False, step("witness", of=of, f=write(difference), at=write(point), sign="!= 0")
                 )
         steps.append(step("identity", of=of, f=write(difference), **_on(piece)))
-    return yes(PROVED, *steps)
+    return _proposal(True, *steps)
 
 
 SEARCHES: Mapping[str, Callable[[Question], Iterable[Verdict]]] = {

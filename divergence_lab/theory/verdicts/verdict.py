@@ -94,6 +94,7 @@ def in_words(kind: str, verdict: Verdict) -> Verdict:
 
 
 def data_of(verdict: Verdict) -> list[dict[str, str]]:
+    """The steps as the checker reads them, without their words."""
     return [{"rule": s.rule, **dict(s.data)} for s in verdict.steps]
 
 
