@@ -23,6 +23,7 @@ from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.expressions.syntax import ExpressionError
 from divergence_lab.theory.verdicts.decision import decide
+from divergence_lab.theory.verdicts.searches import SEARCHES
 
 LOSSES = [
     "quadratic",
@@ -547,6 +548,12 @@ def test_every_step_reads_as_mathematics(certificates):
         seen.add(rule)
         assert step_in_latex(Step(rule, tuple(data.items()))) and claim_of(rule, data)
     assert seen == set(RULES)
+
+
+def test_every_kind_of_verdict_has_a_search_and_every_other_the_proof_of_one():
+    own = {name for name, kind in KINDS.items() if kind.proved_as is None}
+    assert set(SEARCHES) == own
+    assert {kind.proved_as for kind in KINDS.values()} - {None} <= own
 
 
 @pytest.mark.parametrize("text", ["sqrt(1 + x**2) - 1", "Abs(x)**(3/2)"])

@@ -35,9 +35,9 @@ from divergence_lab.theory.verdicts.decision import decide_one, ends
 from divergence_lab.theory.verdicts.family_proofs import stored
 from divergence_lab.theory.verdicts.parameter_numbers import Cases, Number
 from divergence_lab.theory.verdicts.plain import known_ends, texts_of_pieces
+from divergence_lab.theory.verdicts.searches import SEARCHES
 from divergence_lab.theory.verdicts.verdict import (
     KINDS,
-    QUICK_FIRST,
     UNDECIDED,
     Verdict,
     Verdicts,
@@ -233,7 +233,7 @@ def answers(
     lost = "the pieces" in done and done["the pieces"] is None
     share = PARAMETRIC_SHARE if loss.parameters else VERDICT_SHARE
     known = {kind: done[kind] for kind in KINDS if kind in done}
-    for kind in QUICK_FIRST:
+    for kind in SEARCHES:
         if kind not in known:
             left = budget * VERDICTS_END - (clock() - started)
             allowed = (

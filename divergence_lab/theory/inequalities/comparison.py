@@ -40,10 +40,10 @@ from divergence_lab.theory.inequalities.wrong_log_z import (
     repelling_residuals,
 )
 from divergence_lab.theory.verdicts.decision import decide_one
+from divergence_lab.theory.verdicts.searches import SEARCHES
 from divergence_lab.theory.verdicts.verdict import (
     ENCLOSED,
     PROVED,
-    QUICK_FIRST,
     UNDECIDED,
     Verdict,
     verdict_to_json,
@@ -141,7 +141,7 @@ def _asker(budget: float) -> Callable[..., Any]:
 def _character(one: Loss, ask: Callable[..., Any], budget: float) -> Character:
     verdicts = {
         kind: ask(lambda why: Verdict(None, UNDECIDED, why), decide_one, kind, one, budget / 4)
-        for kind in QUICK_FIRST
+        for kind in SEARCHES
     }
     return Character(
         one,

@@ -46,9 +46,9 @@ from divergence_lab.theory.verdicts.proposals import (
     singular_values,
     wrong_signs,
 )
+from divergence_lab.theory.verdicts.searches import SEARCHES
 from divergence_lab.theory.verdicts.verdict import (
     PROVED,
-    QUICK_FIRST,
     UNDECIDED,
     Verdict,
     Verdicts,
@@ -71,7 +71,7 @@ def decide_for_parameters(
     """Every verdict on a loss with free parameters, each within `budget` processor seconds: true
     or false for all of them, or the condition.
     """
-    found = {kind: ask_for_parameters(kind, loss, budget) for kind in QUICK_FIRST}
+    found = {kind: ask_for_parameters(kind, loss, budget) for kind in SEARCHES}
     ends = numbers_for_parameters(loss, generator)
     return gather(found, ends, ())
 

@@ -21,17 +21,6 @@ from divergence_lab.theory.checker.sentences import because_of
 PROVED, ENCLOSED, UNDECIDED = "proved", "enclosed", "undecided"
 # The kinds that have a proof of their own.
 KINDS = tuple(name for name, kind in table.KINDS.items() if kind.proved_as is None)
-# They are asked in this order, the quick ones first: what one of them leaves of the time, the later
-# ones have.
-QUICK_FIRST = (
-    "zero_forcing",
-    "zero_avoiding",
-    "bounded_gradient",
-    "even",
-    "symmetric",
-    "validity",
-    "convex",
-)
 
 
 @dataclass(frozen=True)
