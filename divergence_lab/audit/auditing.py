@@ -80,8 +80,13 @@ def audit(
 
     residual: what the callable receives, "target/model" (log p_B - log p_F) or "model/target".
     feed: what its arguments are, in turn (residual, log_pf, log_pb, pf, pb). summed: the callable
-    holds the weights p itself and is summed over objects. budget: seconds for the derivation.
-    Raises AuditError (a ValueError) with one line.
+    holds the weights p itself and is summed over objects. budget: processor seconds for the
+    derivation. Raises AuditError (an InputError) with one line.
+
+        >>> import divergence_lab as dl
+        >>> found = dl.audit(lambda residual: residual.exp() - residual - 1)
+        >>> found.effective_loss, found.divergence, found.under_the_other_sign.divergence
+        ('exp(x) - x - 1', 'forward KL', 'Neyman chi-square')
     """
     low, high = _checked(range, residual, dtype, budget)
     if isinstance(thing, str):

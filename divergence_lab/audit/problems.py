@@ -38,8 +38,12 @@ _KIND = {"dead": "dead_gradient", "wrong": "wrong_sign_gradient", "not finite": 
 
 @dataclass(frozen=True)
 class Problem:
-    """One finding on the residuals low <= x <= high; `kind` is a word of the command-line
-    contract.
+    """One finding on the residuals low <= x <= high: `kind` is dead_gradient, wrong_sign_gradient,
+    not_finite, cancellation, not_zero_at_zero, not_differentiable or class_changed; `detail` one
+    sentence.
+
+        >>> Problem("dead_gradient", 20.0, 100.0, "the gradient is 0").kind
+        'dead_gradient'
     """
 
     kind: str

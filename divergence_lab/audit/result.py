@@ -33,6 +33,11 @@ class Audit:
     was identified. `holds_on`: the stretch around 0 on which it is the effective loss.
     `max_gradient_error`: on random simplices, relative to the largest component;
     `flipped_sign_error`: the same under the other sign.
+
+        >>> import divergence_lab as dl
+        >>> found = dl.audit(lambda residual: residual**2 / 2)
+        >>> found.divergence, found.zero_forcing.holds, found.zero_avoiding.holds
+        ('reverse KL', True, False)
     """
 
     name: str
@@ -79,7 +84,12 @@ class Audit:
 
 
 def to_json(found: Audit) -> dict[str, Any]:
-    """The object of `audit --json`: the keys of the contract first, then what else is known."""
+    """The object of `audit --json`: the keys of the contract first, then what else is known.
+
+    >>> import divergence_lab as dl
+    >>> to_json(dl.audit(lambda residual: residual**2 / 2))["divergence"]
+    'reverse KL'
+    """
     return {
         "effective_loss": found.effective_loss,
         "divergence": found.divergence,

@@ -42,7 +42,16 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command (`sys.argv` where none is given); returns the exit code.
+
+    0 done; 1 ran, and a check it made does not hold; 2 bad input, told in one line on standard
+    error.
+
+        >>> main(["export", "quadratic", "--form", "latex"])  # doctest: +ELLIPSIS
+        % x = log p_B - log p_F (target over model), t = e^x; needs amsmath
+        ...
+        0
+    """
     parser = _parser()
     given = sys.argv[1:] if arguments is None else arguments
     if arguments is None:

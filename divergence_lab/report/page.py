@@ -71,8 +71,17 @@ def write_report(
     device: str = "auto",
     budget: float = 20.0,
 ) -> dict[str, Any]:
-    """Run the whole study for `losses` and write it to the folder `out`; returns what
-    results.json holds.
+    """Run the whole study for `losses` and write it to the folder `out`: report.html, every figure,
+    results.json; returns what results.json holds.
+
+    `env`: a two-dimensional hyper-grid; `quick`: a tenth of the training; `budget`: processor
+    seconds of the search for each loss. Raises an InputError where a loss or the grid can't be
+    used.
+
+        >>> import tempfile, divergence_lab as dl
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +SKIP
+        ...     dl.write_report({"quadratic": dl.loss("quadratic")}, Path(folder))  # a minute
     """
     torch_losses = {
         name: to_torch(loss) for name, loss in losses.items()

@@ -56,6 +56,14 @@ class Result:
     `terminal_states` [X] are state numbers of the graph, `coordinates` [X, D] theirs on a
     hyper-grid (else None).  In a generated space the metrics are SAMPLED_METRICS, and what would
     need its states listed is None.
+
+        >>> import divergence_lab as dl
+        >>> half_square = {"half square": lambda x: x**2 / 2}
+        >>> result = dl.train(half_square, dl.hypergrid(2, 3), seeds=3, steps=5, exact=True)
+        >>> result.losses, result.seeds, result.metrics["tv"].shape[:2]
+        (('half square',), (0, 1, 2), (1, 3))
+        >>> bool(abs(result.terminal.sum(axis=-1) - 1).max() < 1e-12)
+        True
     """
 
     losses: tuple[str, ...]
@@ -196,6 +204,14 @@ def _table(parts: list[tuple[Mapping[str, Any], np.ndarray, Mapping[str, np.ndar
 def save(result: Result, folder: str | Path) -> None:
     """metrics.csv (long format), terminal.npz, environment.json and, last, config.json; each
     whole or not at all.
+
+        >>> import tempfile, divergence_lab as dl
+        >>> half_square = {"half square": lambda x: x**2 / 2}
+        >>> result = dl.train(half_square, dl.hypergrid(2, 3), seeds=1, steps=5, exact=True)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     dl.save(result, folder)
+        ...     bool((dl.load(folder).terminal == result.terminal).all())
+        True
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -226,6 +242,17 @@ def save_all(results: Sequence[Result], folder: str | Path) -> None:
 
     There, terminal.npz holds the learned laws as terminal [O, L, N, X] and config.json one entry an
     objective.
+
+        >>> import os, tempfile, divergence_lab as dl
+        >>> half_square, given = {"half square": lambda x: x**2 / 2}, {"seeds": 1, "steps": 5}
+        >>> results = [
+        ...     dl.train(half_square, dl.hypergrid(2, 3), objective=objective, exact=True, **given)
+        ...     for objective in ("tb", "db")
+        ... ]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_all(results, folder)
+        ...     print(*sorted(os.listdir(folder)))
+        config.json db environment.json metrics.csv tb terminal.npz
     """
     folder = Path(folder)
     start_over(folder)
@@ -253,7 +280,17 @@ def save_all(results: Sequence[Result], folder: str | Path) -> None:
 
 
 def load(folder: str | Path) -> Result:
-    """The Result that `save` wrote, number for number."""
+    """The Result that `save` wrote, number for number.
+
+    Raises ResultError with one line where the folder holds none, or one that is not whole.
+
+        >>> import divergence_lab as dl
+        >>> try:
+        ...     dl.load("no/such/folder")
+        ... except ValueError as error:
+        ...     print(type(error).__name__)
+        ResultError
+    """
     folder = Path(folder)
     try:
         config = json.loads((folder / "config.json").read_text())
