@@ -38,7 +38,7 @@ from divergence_lab.gflownet.policies.transformer import transformer
 from divergence_lab.gflownet.randomness import uniforms
 from divergence_lab.gflownet.rollouts import Rollout, draw_residuals
 from divergence_lab.gflownet.samplers import sampler
-from divergence_lab.gflownet.visited.estimates import log_terminal
+from divergence_lab.gflownet.visited.residuals import log_terminal
 from divergence_lab.graphs.spaces.bits import bits, generated_bits, near_modes
 from divergence_lab.results import metrics
 from divergence_lab.results.result import Result, environment, write_atomically

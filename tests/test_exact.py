@@ -8,22 +8,18 @@ import torch
 from hypothesis import given, settings
 
 from divergence_lab.gflownet.listed.exact import (
-    PLACES,
     EnumerationError,
     count_trajectories,
     enumerate_trajectories,
-    laws_at,
     log_partition,
     state_probability,
     target_distribution,
-    target_visits,
     terminal_distribution,
-    uniform_log_pb,
 )
 from divergence_lab.gflownet.listed.visits import visits
 from divergence_lab.gflownet.policies.policy import tabular
 from divergence_lab.graphs import from_edges, hypergrid
-from divergence_lab.results import metrics
+from divergence_lab.graphs.tables import tables
 from tests.small_graphs import binary_tree, diamond, single_state, skips
 from tests.test_dag import edge_lists
 
@@ -118,7 +114,7 @@ def test_enumeration_stops_at_its_limit():
 
 def test_the_backward_policy_is_normalised_and_gives_the_law_of_the_target():
     for graph in GRAPHS:
-        log_pb = uniform_log_pb(graph)
+        log_pb = tables(graph, "cpu", torch.float64).log_pb
         edges = graph.edges
         weights = np.exp(log_pb.numpy()[edges.slot, edges.parent])
         total = np.bincount(edges.child, weights, minlength=graph.n_states)
@@ -198,58 +194,3 @@ def test_what_is_never_reached_has_no_gradient_and_no_nan():
     law = terminal_distribution(graph, logits)
     (gradient,) = torch.autograd.grad((law[:, 1:] * 3).sum(), logits)
     assert torch.isfinite(gradient).all() and law[0, 0] == 1
-
-
-@pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
-def test_visits_under_the_target_are_those_of_the_true_flow(graph):
-    """Trajectories enumerated, each with R(x) prod P_B / Z; and every policy whose visits these
-    are has the target law.
-    """
-    log_pb = uniform_log_pb(graph)[None]
-    walked = enumerate_trajectories(graph)
-    exists = walked.states[0] < graph.n_states
-    places = (walked.slots[0] * graph.n_states + walked.states[0]).where(exists, 0)
-    reward = torch.tensor(
-        np.concatenate([np.zeros((graph.n_actions - 1, graph.n_states)), graph.log_reward[None]])
-    )
-    both = (log_pb[0] + reward).flatten()[places]
-    chance = torch.where(exists, both, 0.0).sum(dim=0).sub(log_partition(graph)).exp()
-    counted = torch.zeros(graph.child.size, dtype=torch.float64)
-    counted.index_add_(0, places[exists], chance.expand(len(places), -1)[exists])
-    found = target_visits(graph, log_pb)
-    torch.testing.assert_close(found.flatten(), counted, rtol=1e-12, atol=1e-13)
-    law = terminal_distribution(graph, found.log().clamp(min=-1e3))
-    np.testing.assert_allclose(law[0], target_distribution(graph), atol=1e-12)
-
-
-@pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
-def test_divergences_at_terminals_states_edges_and_trajectories(graph):
-    """The chain rule at trajectories, by recursion; data processing between the places; 0 at the
-    target's own policy.
-    """
-    log_pf, log_pb = random_log_pf(graph, members=2), uniform_log_pb(graph)[None]
-    found = {place: laws_at(graph, place, log_pf, log_pb) for place in PLACES}
-    kl = {place: metrics.kl(p.numpy(), q.numpy()) for place, (p, q) in found.items()}
-    often = target_visits(graph, log_pb)
-    solution = torch.where(often > 0, often / often.sum(dim=1, keepdim=True), 1.0).log()
-    chained = torch.where(often > 0, often * (solution - log_pf), 0.0).sum(dim=(1, 2))
-    np.testing.assert_allclose(kl["trajectories"], chained, atol=1e-11)
-    for name in ("kl", "hellinger", "total_variation"):
-        divergence = getattr(metrics, name)
-        at = {place: divergence(p.numpy(), q.numpy()) for place, (p, q) in found.items()}
-        assert (at["terminals"] <= at["trajectories"] + 1e-12).all()
-        assert (
-            at["states"] <= at["edges"] + 1e-12
-        ).all()  # a state's visits are a sum over its edges
-    steps = (enumerate_trajectories(graph).states[0] < graph.n_states).sum(dim=0)
-    p, q = found["trajectories"]
-    np.testing.assert_allclose(found["edges"][1].sum(dim=1), (q * steps).sum(dim=1), rtol=1e-12)
-    np.testing.assert_allclose(found["edges"][0].sum(dim=1), (p * steps).sum(dim=1), rtol=1e-12)
-    if graph.n_states > 1:
-        assert (kl["trajectories"] > 1e-3).all()
-    own = torch.where(often > 0, solution, -1e3)
-    for place in PLACES:
-        p, q = laws_at(graph, place, torch.log_softmax(own, dim=1), log_pb)
-        np.testing.assert_allclose(p, q, atol=1e-12)
-    with pytest.raises(ValueError, match="terminals, states"):
-        laws_at(graph, "cuts", log_pf, log_pb)

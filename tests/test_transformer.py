@@ -17,8 +17,7 @@ from divergence_lab.gflownet.policies.policy import Heads, Policy, heads, mlp, t
 from divergence_lab.gflownet.policies.transformer import NotWordsError, dropping, transformer
 from divergence_lab.gflownet.randomness import random_bits
 from divergence_lab.gflownet.samplers import sampler
-from divergence_lab.gflownet.visited.estimates import log_terminal
-from divergence_lab.gflownet.visited.residuals import steps_along, walk_once
+from divergence_lab.gflownet.visited.residuals import log_terminal, steps_along, walk_once
 from divergence_lab.gflownet.visited.walks import walk
 from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.spaces.bits import bit_modes, bits, generated_bits, near_modes

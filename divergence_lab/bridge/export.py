@@ -16,9 +16,8 @@ import struct
 
 from divergence_lab.bridge.source import JAX, TORCH, function_source, helpers
 from divergence_lab.bridge.verified.arithmetic import SINGLE
-from divergence_lab.bridge.verified.enclosed import Verified, verified
 from divergence_lab.bridge.verified.programs import NotRepresentable
-from divergence_lab.bridge.verified.ranges import ranges
+from divergence_lab.bridge.verified.ranges import Verified, ranges, verified
 from divergence_lab.bridge.verified.stretches import Ranges
 from divergence_lab.theory.answers.derivation import Derivation, derive
 from divergence_lab.theory.divergence.loss import Loss

@@ -8,8 +8,11 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from divergence_lab.bridge.special import dilogarithm_coefficients, linex_coefficients
-from divergence_lab.bridge.verified.arithmetic import LINEX_SERIES
+from divergence_lab.bridge.verified.arithmetic import (
+    LINEX_SERIES,
+    dilogarithm_coefficients,
+    linex_coefficients,
+)
 from divergence_lab.bridge.verified.polynomials import Table
 from divergence_lab.bridge.verified.programs import Program, X
 from divergence_lab.bridge.verified.stretches import Ranges, by_source

@@ -18,12 +18,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from divergence_lab.bridge.special import dilogarithm_coefficients, linex_coefficients
 from divergence_lab.bridge.terms import power_exponential_terms
-from divergence_lab.bridge.verified.arithmetic import DILOG_TERMS, LINEX_SERIES
-from divergence_lab.bridge.verified.enclosed import verified
+from divergence_lab.bridge.verified.arithmetic import (
+    DILOG_TERMS,
+    LINEX_SERIES,
+    dilogarithm_coefficients,
+    linex_coefficients,
+)
 from divergence_lab.bridge.verified.polynomials import Table
 from divergence_lab.bridge.verified.programs import Program, X, compiled
+from divergence_lab.bridge.verified.ranges import verified
 from divergence_lab.bridge.verified.stretches import Spans, by_source
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.symbols import x

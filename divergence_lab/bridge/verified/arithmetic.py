@@ -1,4 +1,6 @@
-"""Floating point numbers: what a library promises of its functions, and what an error is."""
+"""Floating point numbers: what a library promises of its functions, what an error is, and the
+series of two functions that torch and JAX have not: e^u - 1 - u, and Li_2(z) for -1 <= z <= 0.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import struct
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 # Largest error of a library's function in units in the last place: torch on a CPU (SLEEF: 1, erfc
@@ -108,3 +111,22 @@ def as_single(value: float) -> float:
         return struct.unpack("f", struct.pack("f", value))[0]
     except OverflowError:
         return math.copysign(math.inf, value)
+
+
+def linex_coefficients(terms: int) -> list[float]:
+    """e^u - 1 - u = u^2 (1/2! + u/3! + ...)."""
+    return [1 / math.factorial(k + 2) for k in range(terms)]
+
+
+def dilogarithm_coefficients() -> list[float]:
+    """Li_2(z) = -u - u^2/4 - sum B_2k u^(2k+1)/(2k+1)!, u = log(1 - z): the coefficients of u,
+    u^2, ...
+    """
+    bernoulli = [Fraction(1)]
+    for n in range(1, DILOG_TERMS):
+        terms = (math.comb(n + 1, k) * bernoulli[k] for k in range(n))
+        bernoulli.append(-sum(terms, Fraction(0)) / (n + 1))
+    return [
+        float((-1 if k != 1 else 1) * bernoulli[k] / math.factorial(k + 1))
+        for k in range(DILOG_TERMS)
+    ]

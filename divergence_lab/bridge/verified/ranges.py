@@ -6,10 +6,10 @@ anything is handed out.
     beyond the reach   a straight line
 
 On either side of 0 and of every kink the candidates of `forms` are analysed (`cells`, `cover`).
-Near 0 a
-Taylor polynomial with a proved remainder stands in, with as few terms as will do; what no candidate
-reaches is covered by polynomials about further centres. The straight line begins where the range of
-numbers ends, or beyond 1000 where no stretch goes on.
+Near 0 a Taylor polynomial with a proved remainder stands in, with as few terms as will do; what no
+candidate reaches is covered by polynomials about further centres. The straight line begins where
+the range of numbers ends, or beyond 1000 where no stretch goes on. `verified` is all of it for one
+loss: what torch runs and what is exported, as data.
 """
 
 from __future__ import annotations
@@ -17,20 +17,24 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import sympy as sp
-from flint import arb
+from flint import acb, arb
 
 from divergence_lab.bridge.verified.agreement import Candidate, agrees, candidate
 from divergence_lab.bridge.verified.arithmetic import DOUBLE, Arithmetic
-from divergence_lab.bridge.verified.cells import MODEL_BITS, Side
+from divergence_lab.bridge.verified.cells import FULL, MODEL_BITS, Side
 from divergence_lab.bridge.verified.cover import Part, cover, is_confirmed, late_part, plan_with_one
 from divergence_lab.bridge.verified.polynomials import Table
 from divergence_lab.bridge.verified.programs import NotRepresentable, Program
-from divergence_lab.bridge.verified.series import coefficients_at
+from divergence_lab.bridge.verified.series import FAILURES, coefficients_at
 from divergence_lab.bridge.verified.stretches import Range, Ranges
+from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions.enclosure import NotEvaluable, evaluator
 from divergence_lab.theory.expressions.pieces import Pieces
-from divergence_lab.theory.expressions.precision import bits
+from divergence_lab.theory.expressions.precision import bits, digits
+from divergence_lab.theory.expressions.symbols import x
 
 TOLERANCE = 4e-12
 
@@ -184,3 +188,67 @@ def _turned(left: Side, parts: list[Part], parity: int) -> list[Part] | None:
             return None
         found.append(Part(part.low, part.high, one))
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class Verified:
+    """g and g' by ranges. Beyond `reach` g is straight, from (`end_values`, `end_slopes`)."""
+
+    loss: Loss
+    values: Ranges
+    slopes: Ranges
+    reach: tuple[float, float]
+    early_reach: tuple[float, float]
+    end_values: tuple[float, float]
+    end_slopes: tuple[float, float]
+    kink_at_zero: bool
+
+
+def verified(loss: Loss) -> Verified:
+    """The loss by verified ranges. Raises NotRepresentable (a ValueError)."""
+    if not isinstance(loss, Loss):
+        raise TypeError(f"this takes a loss, not {type(loss).__name__}: write loss(text)")
+    if loss.parameters:
+        names = ", ".join(map(str, loss.parameters))
+        raise NotRepresentable(
+            f"the parameter {names} has no value: set it with --set, or loss(text, values={{...}})"
+        )
+    functions = loss.pieces, loss.derivative
+    try:
+        found = ranges(functions[0]), ranges(functions[1])
+    except NotEvaluable as error:
+        raise NotRepresentable(f"{error} can't be evaluated with the promised accuracy") from None
+    reach, early = (
+        _narrower([one.reach for one in each]) for each in (found, [one.early for one in found])
+    )
+    try:
+        at_ends = [_at_both(function, reach) for function in functions]
+    except NotRepresentable:  # 1 - tanh(x) at 10^40 has no digits
+        reach, early = (_narrower([one, (-FULL, FULL)]) for one in (reach, early))
+        at_ends = [_at_both(function, reach) for function in functions]
+    return Verified(
+        loss, *found, reach, early, *at_ends, kink_at_zero=sp.S.Zero in loss.derivative.kinks
+    )
+
+
+def _narrower(reaches: list[tuple[float, float]]) -> tuple[float, float]:
+    return max(low for low, _ in reaches), min(high for _, high in reaches)
+
+
+def _at_both(function: Pieces, ends: tuple[float, float]) -> tuple[float, float]:
+    return _number_at(function, ends[0]), _number_at(function, ends[1])
+
+
+def _number_at(function: Pieces, point: float) -> float:
+    """The function at a binary number, to double precision."""
+    piece = next(
+        piece for piece in function.pieces if piece.high == sp.oo or point < float(piece.high)
+    )
+    with digits(60 + min(int(abs(point)), 2000)):
+        try:
+            ball = evaluator(piece.expression, x)(acb(arb(point)), False).real
+        except FAILURES:
+            ball = arb.nan()
+    if not ball.is_finite():
+        raise NotRepresentable(f"{piece.expression} can't be evaluated at x = {point:.4g}")
+    return float(ball.mid())

@@ -11,20 +11,13 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from divergence_lab.gflownet.listed.sampling import (
-    Trajectories,
-    gather_steps,
-    trajectories,
-    with_sink,
-)
+from divergence_lab.gflownet.listed.sampling import Trajectories, trajectories
 from divergence_lab.gflownet.listed.visits import visits
 from divergence_lab.graphs.constants import constant
 from divergence_lab.graphs.dag import PointedDAG
-from divergence_lab.graphs.tables import tables
 from divergence_lab.inputs import InputError
 
 ENUMERATION_LIMIT = 1_000_000
-PLACES = ("terminals", "states", "edges", "trajectories")
 
 
 class EnumerationError(InputError):
@@ -50,59 +43,6 @@ def terminal_distribution(
     return stopped.index_select(-1, terminal)
 
 
-def target_visits(graph: PointedDAG, log_pb: Float[Tensor, "M A S"]) -> Float[Tensor, "M A S"]:
-    """v*(s, a) when trajectories are drawn from the target and P_B; no gradient.
-
-    d*(s) = R(s)/Z + sum over children s' of v*(s -> s'), v*(s -> s') = d*(s') P_B(s|s'); a stop has
-    R(s)/Z.
-    """
-    with torch.no_grad():
-        on_device = tables(graph, log_pb.device, log_pb.dtype)
-        n_members, _, n_states = log_pb.shape
-        stop = (on_device.log_reward - log_partition(graph)).exp().expand(n_members, -1)
-        back = log_pb[:, :-1].exp()
-        child = on_device.next_state.view(graph.n_actions, n_states + 1)[:-1, :-1]
-        reached = log_pb.new_zeros(n_members, n_states + 1)
-        found = torch.cat([torch.zeros_like(back), stop[:, None]], dim=1)
-        for low, high in reversed(graph.level_slices):
-            ahead = reached[
-                :, child[:, low:high]
-            ]  # 0 where the action is not allowed: that leads to the sink
-            found[:, :-1, low:high] = ahead * back[:, :, low:high]
-            reached[:, low:high] = found[:, :, low:high].sum(dim=1)
-        return found
-
-
-def laws_at(
-    graph: PointedDAG, place: str, log_pf: Float[Tensor, "M A S"], log_pb: Float[Tensor, "#M A S"]
-) -> tuple[Float[Tensor, "#M N"], Float[Tensor, "M N"]]:
-    """(target p, learned q) over one of PLACES, for any divergence of `metrics`: D_f(p||q).
-
-    terminals: R/Z and the learned law.  states, edges: expected visits in one trajectory, stops
-    among the edges, so their sums are the expected numbers of states and of steps.  trajectories:
-    R(x) prod P_B / Z and prod P_F, all listed (EnumerationError where they are too many).  log_pb
-    as in `Flow`.
-    """
-    if place == "terminals":
-        target = constant(
-            graph, "law", lambda: target_distribution(graph), log_pf.device, log_pf.dtype
-        )
-        return target[None], terminal_distribution(graph, log_pf)
-    if place in ("states", "edges"):
-        target, learned = target_visits(graph, log_pb), visits(graph, log_pf)
-        if place == "states":
-            return target.sum(dim=1), learned.sum(dim=1)
-        edges = torch.tensor(graph.child.ravel() >= 0, device=log_pf.device)
-        return target.flatten(1)[:, edges], learned.flatten(1)[:, edges]
-    if place != "trajectories":
-        raise ValueError(f"place {place!r} is not known; use one of {', '.join(PLACES)}")
-    walked = enumerate_trajectories(graph)
-    stop = tables(graph, log_pf.device, log_pf.dtype).log_reward - log_partition(graph)
-    back = torch.cat([log_pb[:, :-1], stop.expand(len(log_pb), 1, -1)], dim=1)
-    target, learned = (gather_steps(with_sink(table), walked).exp() for table in (back, log_pf))
-    return target, learned
-
-
 def log_partition(graph: PointedDAG) -> float:
     """log Z = log sum_x R(x)."""
     return float(np.logaddexp.reduce(graph.log_reward[graph.terminal_states]))
@@ -111,11 +51,6 @@ def log_partition(graph: PointedDAG) -> float:
 def target_distribution(graph: PointedDAG) -> Float64[np.ndarray, " X"]:
     """R(x) / Z over the terminal states."""
     return np.exp(graph.log_reward[graph.terminal_states] - log_partition(graph))
-
-
-def uniform_log_pb(graph: PointedDAG, device: str | torch.device = "cpu") -> Float64[Tensor, "A S"]:
-    """log P_B(s | child[a, s]) = -log(number of parents of the child), 0 for a stop."""
-    return tables(graph, device, torch.float64).log_pb
 
 
 def count_trajectories(graph: PointedDAG) -> int:

@@ -1,1 +1,1 @@
-"""Where only visited states are evaluated: places, walks, residuals along them, estimates."""
+"""Where only visited states are evaluated: places, walks, residuals along them."""

@@ -38,22 +38,25 @@ def reward_from(
     by QED.
     """
     if data is not None and (Path(data) / WEIGHTS).exists():
-        return _seh(data, beta, dtype)
+        from divergence_lab.graphs.molecules.proxy import NORM, SMALLEST
+
+        return Reward(
+            f"sEH proxy, (max({SMALLEST:g}, raw)/{NORM:g})^{beta:g}",
+            seh(data, dtype),
+            lambda values: beta * np.log(np.maximum(values, SMALLEST) / NORM),
+        )
     return Reward(
         f"QED^{beta:g} (not the sEH proxy)",
-        _qed,
+        qed,
         lambda raw: beta * np.log(np.maximum(raw, SMALLEST_QED)),
     )
 
 
-def _seh(data: str | Path, beta: float, dtype: torch.dtype) -> Reward:
-    from divergence_lab.graphs.molecules.proxy import (
-        NORM,
-        SMALLEST,
-        featurise,
-        proxy,
-        raw_prediction,
-    )
+def seh(
+    data: str | Path, dtype: torch.dtype = torch.float64
+) -> Callable[[Sequence[Molecule]], np.ndarray]:
+    """What the sEH proxy with the weights in the folder `data` says of molecules: [N] float64."""
+    from divergence_lab.graphs.molecules.proxy import featurise, proxy, raw_prediction
     from divergence_lab.graphs.molecules.weights import load_weights
 
     network = proxy(load_weights(data), dtype=dtype)
@@ -63,15 +66,12 @@ def _seh(data: str | Path, beta: float, dtype: torch.dtype) -> Reward:
         found = [raw_prediction(network, featurise(part)).double().numpy() for part in parts]
         return np.concatenate(found) if found else np.zeros(0)
 
-    return Reward(
-        f"sEH proxy, (max({SMALLEST:g}, raw)/{NORM:g})^{beta:g}",
-        raw,
-        lambda values: beta * np.log(np.maximum(values, SMALLEST) / NORM),
-    )
+    return raw
 
 
-def _qed(molecules: Sequence[Molecule]) -> np.ndarray:
+def qed(molecules: Sequence[Molecule]) -> np.ndarray:
+    """QED of molecules (Bickerton et al. 2012, by RDKit), 0 to 1: [N] float64."""
     rdkit_chem()
-    from rdkit.Chem.QED import qed
+    from rdkit.Chem import QED
 
-    return np.array([qed(molecule.mol) for molecule in molecules], dtype=np.float64)
+    return np.array([QED.qed(molecule.mol) for molecule in molecules], dtype=np.float64)

@@ -8,19 +8,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from divergence_lab.graphs.molecules.chemistry import (
     Molecule,
     MoleculeError,
     assemble,
     fragment_state,
     from_smiles,
-    rdkit_chem,
     read_blocks,
     read_file,
     smiles_of,
 )
+from divergence_lab.graphs.molecules.rewards import qed, seh
 
-CHUNK = 64  # molecules evaluated at once
 QED_NAME = "QED (RDKit), not the sEH proxy: name the folder of its weights with --data"
 PROXY_NAME = "sEH proxy (Bengio et al. 2021), published weights"
 
@@ -69,23 +70,14 @@ def score(molecules: Sequence[Molecule], data: str | Path | None = None) -> list
     is None.
     """
     if data is None:
-        return [_qed(molecule) for molecule in molecules]
-    from divergence_lab.graphs.molecules.proxy import featurise, proxy, raw_prediction, reward
-    from divergence_lab.graphs.molecules.weights import load_weights
+        raw = gains = qed(molecules)
+    else:
+        from divergence_lab.graphs.molecules.proxy import reward
 
-    network = proxy(load_weights(data))
-    scores = []
-    for start in range(0, len(molecules), CHUNK):
-        some = molecules[start : start + CHUNK]
-        raw = raw_prediction(network, featurise(some))
-        for molecule, value, gain in zip(some, raw.tolist(), reward(raw).tolist(), strict=True):
-            scores.append(Score(smiles_of(molecule), value, gain, PROXY_NAME))
-    return scores
-
-
-def _qed(molecule: Molecule) -> Score:
-    rdkit_chem()
-    from rdkit.Chem.QED import qed
-
-    value = float(qed(molecule.mol))
-    return Score(smiles_of(molecule), value, value, QED_NAME)
+        raw = seh(data)(molecules)
+        gains = reward(torch.from_numpy(raw)).numpy()
+    by = QED_NAME if data is None else PROXY_NAME
+    return [
+        Score(smiles_of(molecule), value, gain, by)
+        for molecule, value, gain in zip(molecules, raw.tolist(), gains.tolist(), strict=True)
+    ]
