@@ -5,6 +5,7 @@ et al. 2021.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,6 +13,9 @@ from torch.nn.functional import leaky_relu
 
 from divergence_lab.gflownet.policies.policy import Heads, Parameters, Policy
 from divergence_lab.graphs.generated import GeneratedDAG
+
+if TYPE_CHECKING:
+    from divergence_lab.graphs.molecules.generated import BlockGraph, BlockView
 
 EMBEDDINGS = ("kind", "port", "port_out", "port_in")
 
@@ -42,8 +46,29 @@ def mpnn(
     if seen is None:
         raise ValueError(f"{space.name} has no graph of blocks; use policy='mlp'")
     rows_of = heads or Heads(space.n_actions)
-    H = width
-    shapes: dict[str, tuple[int, ...]] = {
+    shapes = _shapes(seen, width, rows_of)
+
+    def draw(generator: torch.Generator) -> dict[str, Tensor]:
+        member = _drawn(shapes, width, generator)
+        member["whole_1.bias"][0, 0] += stop_logit
+        if rows_of.flow:
+            member["whole_1.bias"][0, 1] += initial_log_flow
+        member["log_z"] = torch.tensor(initial_log_z, dtype=torch.float64)
+        return member
+
+    def rows(parameters: Parameters, states: Tensor | None) -> Tensor:
+        if states is None:
+            raise ValueError(
+                f"{space.name} is too large to evaluate at all states; name the states"
+            )
+        return _rows(parameters, seen.view(states), rows_of, depth)
+
+    return Policy("mpnn", space, rows_of, shapes, draw, rows)
+
+
+def _shapes(seen: BlockView, H: int, rows_of: Heads) -> dict[str, tuple[int, ...]]:
+    """Of one member; log Z is the last."""
+    return {
         "kind": (seen.n_kinds, H),
         "port": (seen.n_ports, H),
         "port_out": (seen.n_ports, H),
@@ -62,66 +87,65 @@ def mpnn(
         "log_z": (),
     }
 
-    def draw(generator: torch.Generator) -> dict[str, Tensor]:
-        member = {}
-        for key, shape in list(shapes.items())[:-1]:
-            if key in EMBEDDINGS:
-                # normal, as torch.nn.Embedding; divided where a product over H numbers follows
-                scale = 1 / math.sqrt(H) if key == "port_out" else 1.0
-                member[key] = scale * torch.randn(shape, generator=generator, dtype=torch.float64)
-                continue
-            inputs = shapes[key.replace("bias", "weight")][0]
-            member[key] = (
-                2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1
-            ) / math.sqrt(inputs)
-        member["whole_1.bias"][0, 0] += stop_logit
-        if rows_of.flow:
-            member["whole_1.bias"][0, 1] += initial_log_flow
-        member["log_z"] = torch.tensor(initial_log_z, dtype=torch.float64)
-        return member
 
-    def rows(parameters: Parameters, states: Tensor | None) -> Tensor:
-        if states is None:
-            raise ValueError(
-                f"{space.name} is too large to evaluate at all states; name the states"
-            )
-        graph = seen.view(states)
-        M, count, V = graph.kind.shape
-        P = graph.port.shape[-1]
-        p = parameters
-        exists = graph.kind > 0
-        empty = ~exists.any(dim=-1)
-        # the empty molecule is one block of kind 0, which no block has
-        exists = torch.cat([exists[..., :1] | empty[..., None], exists[..., 1:]], dim=-1)
-        mask = exists[..., None].to(p["kind"].dtype)
-        h = (
-            _net(p, "in", _look_up(p["kind"], graph.kind).flatten(1, 2), 2).view(M, count, V, H)
-            * mask
-        )
-        sends, takes = _look_up(p["port_out"], graph.port), _look_up(p["port_in"], graph.port)
-        partner, bound = graph.partner.clamp(min=0), (graph.partner >= 0).to(h.dtype)
-        degree = bound.unflatten(-1, (V, P)).sum(dim=-1).clamp(min=1.0)
-        for _ in range(depth):
-            said = (h[..., None, :] * sends).sum(dim=-1).flatten(-2)  # [M, N, V P]
-            heard = (said.gather(-1, partner) * bound).unflatten(-1, (V, P))
-            received = (heard[..., None] * takes).sum(dim=-2) / degree[..., None]
-            flat = h.flatten(1, 2)
-            message = leaky_relu(received.flatten(1, 2) + _linear(p, "root", flat))
-            h = _gru(p, message, flat).view(M, count, V, H) * mask
-        whole = h.sum(dim=-2) / mask.sum(dim=-2)
-        said = _net(p, "whole", whole, 2)
-        stems = torch.cat(
-            [h[..., None, :].expand(-1, -1, -1, P, -1), _look_up(p["port"], graph.port)], dim=-1
-        )
-        logits = _net(p, "stem", stems.flatten(1, 3), 3).view(M, count, -1)
-        parts = [logits, said[..., :1]]
-        if rows_of.n_back:
-            parts.append(_linear(p, "back", h.flatten(1, 2)).view(M, count, V))
-        if rows_of.flow:
-            parts.append(said[..., 1:])
-        return torch.cat(parts, dim=-1).mT
+def _drawn(
+    shapes: dict[str, tuple[int, ...]], H: int, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Layers as torch.nn.Linear, embeddings as torch.nn.Embedding; all but log Z."""
+    member = {}
+    for key, shape in list(shapes.items())[:-1]:
+        if key in EMBEDDINGS:
+            # divided where a product over H numbers follows
+            scale = 1 / math.sqrt(H) if key == "port_out" else 1.0
+            member[key] = scale * torch.randn(shape, generator=generator, dtype=torch.float64)
+            continue
+        inputs = shapes[key.replace("bias", "weight")][0]
+        drawn = 2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1
+        member[key] = drawn / math.sqrt(inputs)
+    return member
 
-    return Policy("mpnn", space, rows_of, shapes, draw, rows)
+
+def _rows(p: Parameters, graph: BlockGraph, rows_of: Heads, depth: int) -> Tensor:
+    """[M, R, N] at the block graphs [M, N, ..]."""
+    M, count, V = graph.kind.shape
+    P = graph.port.shape[-1]
+    exists = graph.kind > 0
+    empty = ~exists.any(dim=-1)
+    # the empty molecule is one block of kind 0, which no block has
+    exists = torch.cat([exists[..., :1] | empty[..., None], exists[..., 1:]], dim=-1)
+    mask = exists[..., None].to(p["kind"].dtype)
+    h = _net(p, "in", _look_up(p["kind"], graph.kind).flatten(1, 2), 2).view(M, count, V, -1) * mask
+    h = _after_messages(p, graph, h, mask, depth)
+    whole = h.sum(dim=-2) / mask.sum(dim=-2)
+    said = _net(p, "whole", whole, 2)
+    stems = torch.cat(
+        [h[..., None, :].expand(-1, -1, -1, P, -1), _look_up(p["port"], graph.port)], dim=-1
+    )
+    logits = _net(p, "stem", stems.flatten(1, 3), 3).view(M, count, -1)
+    parts = [logits, said[..., :1]]
+    if rows_of.n_back:
+        parts.append(_linear(p, "back", h.flatten(1, 2)).view(M, count, V))
+    if rows_of.flow:
+        parts.append(said[..., 1:])
+    return torch.cat(parts, dim=-1).mT
+
+
+def _after_messages(
+    p: Parameters, graph: BlockGraph, h: Tensor, mask: Tensor, depth: int
+) -> Tensor:
+    """The numbers [M, N, V, H] of each block after `depth` rounds of messages."""
+    places = (graph.kind.shape[-1], graph.port.shape[-1])
+    sends, takes = _look_up(p["port_out"], graph.port), _look_up(p["port_in"], graph.port)
+    partner, bound = graph.partner.clamp(min=0), (graph.partner >= 0).to(h.dtype)
+    degree = bound.unflatten(-1, places).sum(dim=-1).clamp(min=1.0)
+    for _ in range(depth):
+        said = (h[..., None, :] * sends).sum(dim=-1).flatten(-2)  # [M, N, V P]
+        heard = (said.gather(-1, partner) * bound).unflatten(-1, places)
+        received = (heard[..., None] * takes).sum(dim=-2) / degree[..., None]
+        flat = h.flatten(1, 2)
+        message = leaky_relu(received.flatten(1, 2) + _linear(p, "root", flat))
+        h = _gru(p, message, flat).view(h.shape) * mask
+    return h
 
 
 def _layer(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
