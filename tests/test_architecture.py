@@ -108,6 +108,14 @@ def test_both_tables_name_every_room():
     assert len(HOUSE) <= 15 and len(THEORY) <= 10
 
 
+def test_the_architecture_page_shows_both_tables():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in page.splitlines()]
+    shown = {row[0]: set(row[2].split(", ")) - {"-"} for row in rows if len(row) > 2}
+    for name, others in {**HOUSE, **THEORY}.items():
+        assert shown[name] in (set(others.split()), {"all"} if name == "cli" else None), name
+
+
 def test_there_is_no_circle():
     TopologicalSorter({name: ours(path) for name, path in MODULES.items()}).prepare()
     for table in (HOUSE, THEORY):
