@@ -116,6 +116,25 @@ def _member_by_member(
     """torch's fused Adam, one call for all parts of all members that share a learning rate."""
     # it takes memory as it lies
     gradient = [part.contiguous() for part in gradient]
+    moving = _clip_parts(members, gradient, max_norm)
+    members.count[sorted(moving)] += 1
+    apart = [(*views, part.unbind()) for views, part in zip(members.parts, gradient, strict=True)]
+    for chosen, column, shrink in (
+        (apart[:-1], rates[:, 0], weight_decay),
+        (apart[-1:], rates[:, 1], 0.0),
+    ):
+        of_rate: dict[float, list[int]] = {}
+        for member, rate in enumerate(column.tolist()):
+            if member in moving:
+                of_rate.setdefault(rate, []).append(member)
+        for rate, same in of_rate.items():
+            _fused_adam(chosen, same, rate, shrink)
+
+
+def _clip_parts(members: Ensemble, gradient: Sequence[Tensor], max_norm: float) -> set[int]:
+    """Each member's gradient cut to norm max_norm, in place; the members whose gradient is
+    finite, the others being marked.
+    """
     norm = torch.stack(
         [torch.linalg.vector_norm(part.view(len(part), -1), dim=1) for part in gradient]
     )
@@ -134,35 +153,31 @@ def _member_by_member(
         keep = (max_norm / norm.clamp(min=1e-300)).clamp(max=1.0)
         for part in gradient:
             part.mul_(keep.to(part.dtype).view(-1, *[1] * (part.dim() - 1)))
-    members.count[sorted(moving)] += 1
-    apart = [(*views, part.unbind()) for views, part in zip(members.parts, gradient, strict=True)]
-    for chosen, column, shrink in (
-        (apart[:-1], rates[:, 0], weight_decay),
-        (apart[-1:], rates[:, 1], 0.0),
-    ):
-        of_rate: dict[float, list[int]] = {}
-        for member, rate in enumerate(column.tolist()):
-            if member in moving:
-                of_rate.setdefault(rate, []).append(member)
-        for rate, same in of_rate.items():
-            values, mean, square, count, slope = (
-                [part[place][member] for part in chosen for member in same] for place in range(5)
-            )
-            torch._fused_adam_(  # pyright: ignore[reportPrivateImportUsage] (what torch.optim.Adam calls)
-                values,
-                slope,
-                mean,
-                square,
-                [],
-                count,
-                lr=rate,
-                beta1=BETA_1,
-                beta2=BETA_2,
-                weight_decay=shrink,
-                eps=EPSILON,
-                amsgrad=False,
-                maximize=False,
-            )
+    return moving
+
+
+def _fused_adam(
+    parts: Sequence[tuple[Sequence[Tensor], ...]], same: Sequence[int], rate: float, shrink: float
+) -> None:
+    """One call for these parts of these members, which share a learning rate."""
+    values, mean, square, count, slope = (
+        [part[place][member] for part in parts for member in same] for place in range(5)
+    )
+    torch._fused_adam_(  # pyright: ignore[reportPrivateImportUsage] (what torch.optim.Adam calls)
+        values,
+        slope,
+        mean,
+        square,
+        [],
+        count,
+        lr=rate,
+        beta1=BETA_1,
+        beta2=BETA_2,
+        weight_decay=shrink,
+        eps=EPSILON,
+        amsgrad=False,
+        maximize=False,
+    )
 
 
 def _clip(gradient: Tensor, max_norm: float) -> Tensor:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -100,6 +102,30 @@ def generated_bits(
         near = (distance <= n_bits // 4) & (states > 0).all(dim=-1, keepdim=True)
         return torch.where(near, torch.arange(distance.shape[-1], device=states.device), -1)
 
+    return GeneratedDAG(
+        name=title,
+        n_actions=n_slots * n_words + 1,
+        n_back=n_slots,
+        max_steps=n_slots + 1,
+        n_features=3 * n_bits,
+        source=(0,) * n_slots,
+        features=lambda states: hot(states)[states].flatten(-2),
+        log_reward=lambda states: log_partial(states).masked_fill(
+            (states == 0).any(dim=-1), -torch.inf
+        ),
+        log_partial=log_partial,
+        log_paths=lambda states: torch.lgamma((states > 0).sum(dim=-1).double() + 1),
+        modes_of=modes_of,
+        n_modes=len(modes),
+        n_words=n_words,
+        **_moves(n_slots, n_words),
+        log_z=_log_z(modes) if n_bits <= MAX_LISTED_BITS else None,
+    )
+
+
+def _moves(n_slots: int, n_words: int) -> dict[str, Any]:
+    """Forward and backward actions of a GeneratedDAG whose states are slots of words."""
+
     def allowed(states: Tensor) -> Tensor:
         empty = states == 0
         return torch.cat(
@@ -117,29 +143,13 @@ def generated_bits(
     def forward_of(states: Tensor, back: Tensor) -> Tensor:
         return back * n_words + (states.gather(-1, back[..., None])[..., 0] - 1).clamp(min=0)
 
-    return GeneratedDAG(
-        name=title,
-        n_actions=n_slots * n_words + 1,
-        n_back=n_slots,
-        max_steps=n_slots + 1,
-        n_features=3 * n_bits,
-        source=(0,) * n_slots,
+    return dict(
         allowed=allowed,
         step=step,
         back_allowed=lambda states: states > 0,
         undo=undo,
         back_of=lambda states, actions: (actions // n_words).clamp(max=n_slots - 1),
         forward_of=forward_of,
-        features=lambda states: hot(states)[states].flatten(-2),
-        log_reward=lambda states: log_partial(states).masked_fill(
-            (states == 0).any(dim=-1), -torch.inf
-        ),
-        log_partial=log_partial,
-        log_paths=lambda states: torch.lgamma((states > 0).sum(dim=-1).double() + 1),
-        modes_of=modes_of,
-        n_modes=len(modes),
-        n_words=n_words,
-        log_z=_log_z(modes) if n_bits <= MAX_LISTED_BITS else None,
     )
 
 
