@@ -199,24 +199,28 @@ def _is_real(constant: sp.Expr) -> bool:
 def _slope_at_zero(expression: sp.Expr, assumptions: tuple[str, ...]) -> sp.Expr:
     """g'(0) where the left and right derivatives agree for all parameters, else 0 (a kink at 0
     is part of the loss).
+
+    Where they are not known as it is written, the parameters are written as positive numbers.
     """
     forms = {s: over_range(s, *_range_of(s, assumptions)) for s in expression.free_symbols - {x}}
-    in_range = expression.subs({s: form for s, (form, _, _) in forms.items()})
-    for g, back in ((expression, {}), (in_range, {z: back for _, z, back in forms.values()}))[
-        : 1 + bool(forms)
-    ]:
-        left, right = split(g, x).split_at_zero()
-        below, above = _beside_zero(left.pieces[-1], -1), _beside_zero(right.pieces[0], 1)
-        if below is not None and above is not None:
-            agree = is_finite(below) and is_finite(above) and parameter_signs.is_zero(below - above)
-            return (
-                sp.S.Zero
-                if not agree or parameter_signs.is_zero(above)
-                else sp.simplify(above.subs(back))
-            )
+    slope = _common_slope(expression)
+    if slope is None and forms:
+        slope = _common_slope(expression.subs({s: form for s, (form, _, _) in forms.items()}))
+        back = {z: as_given for _, z, as_given in forms.values()}
+        slope = None if slope is None else slope.subs(back)
     # x + |x|^p, p > 0, for one, where p - 1 has no sign: all is then said of the loss as it is
     # shown
-    return sp.S.Zero
+    return sp.S.Zero if slope is None else sp.simplify(slope)
+
+
+def _common_slope(expression: sp.Expr) -> sp.Expr | None:
+    """The slope at 0 from both sides, 0 where they differ; None where one is not known."""
+    left, right = split(expression, x).split_at_zero()
+    below, above = _beside_zero(left.pieces[-1], -1), _beside_zero(right.pieces[0], 1)
+    if below is None or above is None:
+        return None
+    agree = is_finite(below) and is_finite(above) and parameter_signs.is_zero(below - above)
+    return sp.S.Zero if not agree or parameter_signs.is_zero(above) else above
 
 
 def _range_of(symbol: sp.Symbol, assumptions: tuple[str, ...]) -> tuple[sp.Expr, sp.Expr]:
