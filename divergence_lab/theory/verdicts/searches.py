@@ -21,9 +21,9 @@ from divergence_lab.theory.expressions.ordering import is_less
 from divergence_lab.theory.expressions.pieces import Piece, Pieces
 from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.verdicts import signs
 from divergence_lab.theory.verdicts.ends import Undecided, beside, comparisons, limits
 from divergence_lab.theory.verdicts.sign_regions import negative_points
+from divergence_lab.theory.verdicts.signs import negative_point
 from divergence_lab.theory.verdicts.verdict import PROVED, Verdict
 
 
@@ -62,9 +62,9 @@ def _valid(q: Question) -> Iterable[Verdict]:
         if piece.expression == 0 and 0 in (piece.low, piece.high):
             yield _proposal(False, step("constant", of="slope", **_on(piece)))
             return
-        found = signs.nonnegative(_outwards(piece, right))
-        if found.holds is False:
-            yield _falls_back(piece, right, found.witness)
+        point = negative_point(_outwards(piece, right))
+        if point is not None:
+            yield _falls_back(piece, right, point)
             return
         steps.append(
             step(
@@ -111,9 +111,9 @@ def _convex(q: Question) -> Iterable[Verdict]:
             return
         steps.append(here)
     for piece in q.curvature.pieces:
-        found = signs.nonnegative(piece)
-        if found.holds is False:
-            yield _bends_down(piece, found.witness)
+        point = negative_point(piece)
+        if point is not None:
+            yield _bends_down(piece, point)
             return
         steps.append(
             step("sign", of="curvature", f=write(piece.expression), **_on(piece), sign=">= 0")

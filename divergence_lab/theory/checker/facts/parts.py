@@ -42,10 +42,11 @@ def slopes_at(kink: sp.Expr, parts: Sequence[Part]) -> tuple[sp.Expr, sp.Expr]:
     """g' just before and just after a kink, exact or infinite."""
     before = next(p for p in parts if same_point(p.high, kink))
     after = next(p for p in parts if same_point(p.low, kink))
-    slopes = proofs.limit_of(before.slope, x, kink, -1), proofs.limit_of(after.slope, x, kink, 1)
-    if None in slopes:
+    below = proofs.limit_of(before.slope, x, kink, -1)
+    above = proofs.limit_of(after.slope, x, kink, 1)
+    if below is None or above is None:
         raise Rejected(f"the slopes at {kink} are not known")
-    return slopes
+    return below, above
 
 
 def sides_of_zero(parts: Sequence[Part]) -> tuple[Sequence[Part], Sequence[Part]]:

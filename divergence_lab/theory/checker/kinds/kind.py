@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import sympy as sp
 
@@ -17,6 +18,7 @@ from divergence_lab.theory.expressions.symbols import x
 
 Steps = Sequence[Mapping[str, str]]
 Parts = Sequence[Part]
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def covers(parts: Parts, steps: Steps, rule: str, of: str, sign: str | None = No
     )
 
 
-def at_point(values: Mapping[sp.Expr, sp.Expr], point: sp.Expr) -> sp.Expr | None:
+def at_point(values: Mapping[sp.Expr, V], point: sp.Expr) -> V | None:
     """The value that is given for a point, however that is written."""
     return next((value for place, value in values.items() if same_point(place, point)), None)
 
