@@ -88,26 +88,7 @@ def _limit_in_several(e: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], sides: Si
             return sp.Mul(*(_limit_in_several(part, points, sides) for part in factors.values()))
     except NoValue:
         pass
-    ways = []
-    for first in points:
-        rest = {s: v for s, v in points.items() if s != first}
-        near = {
-            s: v + sides.get(s.name, BOTH)[-1] * sp.Symbol(s.name + "~", positive=True)
-            for s, v in rest.items()
-        }
-        try:
-            value_or_limit(e.subs(near), {first: points[first]}, sides)
-        except Infinite:
-            raise NoValue(
-                f"{e} is infinite at {first} = {points[first]}, however near the others "
-                "are to their values"
-            ) from None
-        except Rejected:
-            pass
-        found = value_or_limit(e, {first: points[first]}, sides)
-        ways.append(
-            _limit_in_several(found, rest, sides) if found.free_symbols & rest.keys() else found
-        )
+    ways = [_limit_from(first, e, points, sides) for first in points]
     if any(_differ(ways[0], other) for other in ways[1:]):
         raise NoValue(
             f"{e} has other limits where its parameters come to their values one after the other"
@@ -116,6 +97,31 @@ def _limit_in_several(e: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], sides: Si
         f"whether {e} has one limit as {', '.join(s.name for s in points)} come to their "
         "values together is not known"
     )
+
+
+def _limit_from(
+    first: sp.Symbol, e: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], sides: Sides
+) -> sp.Expr:
+    """The limit as this parameter comes to its value, and the others after it.
+
+    Raises NoValue where it is infinite already while the others are near to theirs.
+    """
+    rest = {s: v for s, v in points.items() if s != first}
+    near = {
+        s: v + sides.get(s.name, BOTH)[-1] * sp.Symbol(s.name + "~", positive=True)
+        for s, v in rest.items()
+    }
+    try:
+        value_or_limit(e.subs(near), {first: points[first]}, sides)
+    except Infinite:
+        raise NoValue(
+            f"{e} is infinite at {first} = {points[first]}, however near the others "
+            "are to their values"
+        ) from None
+    except Rejected:
+        pass
+    limit = value_or_limit(e, {first: points[first]}, sides)
+    return _limit_in_several(limit, rest, sides) if limit.free_symbols & rest.keys() else limit
 
 
 def _by_parameters(
