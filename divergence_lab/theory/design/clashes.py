@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import sympy as sp
 
@@ -24,7 +25,7 @@ HALF = sp.Rational(1, 2)
 
 @dataclass(frozen=True)
 class _Fact:
-    value: object
+    value: Any
     origin: str  # the wishes it comes from
     why: str
 
@@ -36,7 +37,7 @@ class _Known:
         self.facts: dict[str, _Fact] = {}
         self.grown = False
 
-    def put(self, name: str, value: object, origin: str, why: str) -> None:
+    def put(self, name: str, value: Any, origin: str, why: str) -> None:
         known = self.facts.get(name)
         if known is None:
             self.facts[name], self.grown = _Fact(value, origin, why), True

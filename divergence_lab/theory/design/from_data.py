@@ -12,7 +12,7 @@ convex in the weights of building blocks.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
@@ -205,7 +205,7 @@ def fit_to_residuals(
     return Designed(proved.loss, proved.derivation, (*proved.met, note))
 
 
-def _class_of(wishes: dict[str, object]) -> Wishes:
+def _class_of(wishes: dict[str, Any]) -> Wishes:
     if {"penalties", "curvature"} & set(wishes):
         raise DesignError(
             "penalties and curvature fix numbers that the data are to give: use design for them"

@@ -113,7 +113,7 @@ def compare(first: Loss, second: Loss, budget: float = 20.0) -> Comparison:
             name = one.parameters[0].name
             raise InputError(f"{one.name or one}: {name} has no value; give it one: --set {name}=1")
     ask = _asker(budget)
-    characters = tuple(_character(one, ask, budget) for one in (first, second))
+    characters = (_character(first, ask, budget), _character(second, ask, budget))
     bounds = (
         ask(undecided, least_constant, first, second),
         ask(undecided, least_constant, second, first),
@@ -261,18 +261,18 @@ def _character_to_json(one: Character) -> dict[str, Any]:
         },
         "keeps_direction": {"holds": one.direction.holds, "because": one.direction.because},
         "repels": {"holds": one.repelling.holds, "because": one.repelling.because},
-        "hockey_sticks": one.sticks and _sticks_to_json(one),
+        "hockey_sticks": one.sticks and _sticks_to_json(one, one.sticks),
     }
 
 
-def _sticks_to_json(one: Character) -> dict[str, Any]:
+def _sticks_to_json(one: Character, sticks: HockeyStickWeights) -> dict[str, Any]:
     everywhere = one.verdicts["validity"].holds is one.verdicts["convex"].holds is True
     return {"for": "all laws" if everywhere else "positive laws"} | {
         side: {
             "density": [[write(p.low), write(p.high), write(p.expression)] for p in pieces.pieces],
             "atoms": [[write(atom.u), write(atom.weight)] for atom in atoms],
         }
-        for side, (pieces, atoms) in one.sticks.sides().items()
+        for side, (pieces, atoms) in sticks.sides().items()
     }
 
 
