@@ -36,7 +36,7 @@ _HOME = {
     "audit": "audit.auditing",
     # graphs
     "PointedDAG": "graphs.dag",
-    "from_edges": "graphs.dag",
+    "from_edges": "graphs.edges",
     "hypergrid": "graphs.spaces.hypergrid",
     "GeneratedDAG": "graphs.generated",
     "from_children": "graphs.children",

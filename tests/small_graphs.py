@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from divergence_lab.graphs.dag import PointedDAG, from_edges
+from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.graphs.edges import from_edges
 
 
 def single_state(log_reward: float = 0.7) -> PointedDAG:

@@ -7,7 +7,7 @@ open_room(
     {
         "PointedDAG": "dag",
         "GraphError": "dag",
-        "from_edges": "dag",
+        "from_edges": "edges",
         "GeneratedDAG": "generated",
         "from_children": "children",
         "graph_from_text": "texts",

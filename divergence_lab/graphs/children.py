@@ -9,7 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from divergence_lab.graphs.dag import GraphError, PointedDAG, from_indices, short
+from divergence_lab.graphs.dag import GraphError, PointedDAG, short
+from divergence_lab.graphs.edges import from_indices
 
 DEFAULT_LIMIT = 1_000_000
 

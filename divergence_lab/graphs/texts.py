@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from divergence_lab.graphs.dag import GraphError, PointedDAG, from_edges, short
+from divergence_lab.graphs.dag import GraphError, PointedDAG, short
+from divergence_lab.graphs.edges import from_edges
 from divergence_lab.graphs.generated import GeneratedDAG, Space
 from divergence_lab.graphs.molecules.generated import generated_molecules
 from divergence_lab.graphs.molecules.listed import SUBSETS, fragment_space
