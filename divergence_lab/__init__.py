@@ -45,8 +45,8 @@ _HOME = {
     # training and its results
     "train": "training.loop",
     "Result": "results.result",
-    "load": "results.result",
-    "save": "results.result",
+    "load": "results.storage",
+    "save": "results.storage",
     "metrics": "results.metrics",
     "plots": "report.plots",
     "write_report": "report.page",

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from divergence_lab.report.palette import CLASSES, PAGE, PRINT
 from divergence_lab.report.plots import save, wrapped
-from divergence_lab.results.result import ResultError
+from divergence_lab.results.storage import ResultError
 
 HERE = Path(__file__).resolve().parent
 ACROSS, HIGH = 8, 0.82  # panels in a row; inches of a row

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 import divergence_lab as dl
 from divergence_lab.report.palette import CLASSES, COLUMN, DASHES, MARKERS, PRINT
 from divergence_lab.report.plots import save
-from divergence_lab.results.result import ResultError
+from divergence_lab.results.storage import ResultError
 
 HERE = Path(__file__).resolve().parent
 

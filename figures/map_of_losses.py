@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 
 from divergence_lab.report.palette import CLASSES, COLUMN, PRINT
 from divergence_lab.report.plots import save, wrapped
-from divergence_lab.results.result import ResultError
+from divergence_lab.results.storage import ResultError
 
 HERE = Path(__file__).resolve().parent
 STEPS = ("falls", "bounded", "slow", "exponential", "e^|x|/|x| or faster")

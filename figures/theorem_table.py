@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 import divergence_lab as dl
 from divergence_lab.report.palette import COLUMN, PRINT
-from divergence_lab.results.result import ResultError
+from divergence_lab.results.storage import ResultError
 
 HERE = Path(__file__).resolve().parent
 COLUMNS = {

@@ -25,7 +25,7 @@ import presets
 from beyond_page import write_page
 
 from divergence_lab.graphs.texts import graph_from_text
-from divergence_lab.results.result import load, write_atomically
+from divergence_lab.results.storage import load, write_atomically
 from divergence_lab.training.sweeps import Job, is_done, jobs, sweep
 
 CHECK = "beyond_the_paper"

@@ -47,7 +47,8 @@ from divergence_lab.gflownet.listed.exact import target_distribution
 from divergence_lab.graphs.dag import clamp_log_reward
 from divergence_lab.graphs.texts import graph_from_text
 from divergence_lab.results.metrics import sampling_floor, total_variation
-from divergence_lab.results.result import ResultError, environment, load, write_atomically
+from divergence_lab.results.provenance import environment
+from divergence_lab.results.storage import ResultError, load, write_atomically
 from divergence_lab.theory.divergence.transforms import clip
 from divergence_lab.training.arguments import find_device
 from divergence_lab.training.loop import train

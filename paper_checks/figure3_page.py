@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from divergence_lab.report.plots import COLOURS, DASHES, STYLE, save
-from divergence_lab.results.result import write_atomically
+from divergence_lab.results.storage import write_atomically
 
 NAMES = {"window_l1": "L1 of the last samples", "tv": "exact total variation"}
 PAPER_ENV, PAPER_STEPS = "hypergrid:4x20:paper", 50_000

@@ -32,7 +32,8 @@ import torch
 import divergence_lab as dl
 from divergence_lab.graphs.dag import GraphError
 from divergence_lab.graphs.molecules.chemistry import MoleculeError
-from divergence_lab.results.result import environment, write_atomically
+from divergence_lab.results.provenance import environment
+from divergence_lab.results.storage import write_atomically
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from divergence_lab.report import plots
-from divergence_lab.results.result import write_atomically
+from divergence_lab.results.storage import write_atomically
 
 LOSSES = ("Quadratic", "Linex(1)", "Linex(1/2)", "Shifted-Cosh")
 OBJECTIVES = ("tb", "db", "subtb(0.99)", "fm")

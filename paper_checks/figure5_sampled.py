@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 import divergence_lab as dl
-from divergence_lab.results.result import environment, write_atomically
+from divergence_lab.results.provenance import environment
+from divergence_lab.results.storage import write_atomically
 
 OBJECTIVES = ("tb", "db", "subtb(0.99)", "fm")
 MAX_BLOCKS, EPSILON, BATCH, RATE = 8, 0.05, 4, 5e-4  # the paper's

@@ -41,7 +41,9 @@ from divergence_lab.gflownet.samplers import sampler
 from divergence_lab.gflownet.visited.residuals import log_terminal
 from divergence_lab.graphs.spaces.bits import bits, generated_bits, near_modes
 from divergence_lab.results import metrics
-from divergence_lab.results.result import Result, environment, write_atomically
+from divergence_lab.results.provenance import environment
+from divergence_lab.results.result import Result
+from divergence_lab.results.storage import write_atomically
 from divergence_lab.training.loop import train
 
 CHECK = "tables3_4_bits"

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from divergence_lab.report.plots import COLOURS, DASHES, MARKERS, STYLE, save
-from divergence_lab.results.result import write_atomically
+from divergence_lab.results.storage import write_atomically
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "tables3_4_bits"

@@ -38,7 +38,7 @@ import divergence_lab as dl
 from divergence_lab.bench.measuring import prepared
 from divergence_lab.gflownet.randomness import DROPOUT, random_bits, uniforms
 from divergence_lab.graphs.spaces.bits import generated_bits
-from divergence_lab.results.result import write_atomically
+from divergence_lab.results.storage import write_atomically
 from divergence_lab.training import settings
 from divergence_lab.training.stepping import make_step, start_progress
 

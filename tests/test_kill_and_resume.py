@@ -13,7 +13,8 @@ import time
 import numpy as np
 import pytest
 
-from divergence_lab.results.result import METRICS, ResultError, load
+from divergence_lab.results.result import METRICS
+from divergence_lab.results.storage import ResultError, load
 from divergence_lab.training.checkpoints import NAME
 
 # Checkpoints as often as the loop comes by, so that the kill may fall inside the writing of one.

@@ -13,7 +13,7 @@ import pytest
 from divergence_lab.cli.main import main
 from divergence_lab.graphs.texts import graph_from_text
 from divergence_lab.report import page as report
-from divergence_lab.results.result import load
+from divergence_lab.results.storage import load
 
 LOSSES = [
     "quadratic",

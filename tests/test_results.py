@@ -9,7 +9,8 @@ import torch
 
 from divergence_lab.graphs import hypergrid
 from divergence_lab.results import result as results
-from divergence_lab.results.result import METRICS, ResultError, load, runs, save
+from divergence_lab.results.result import METRICS, runs
+from divergence_lab.results.storage import ResultError, load, save
 from divergence_lab.training.loop import train
 from tests.small_graphs import skips
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from divergence_lab.cli.main import main
-from divergence_lab.results.result import load
+from divergence_lab.results.storage import load
 from divergence_lab.training.sweeps import (
     Job,
     SweepError,

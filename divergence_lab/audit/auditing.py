@@ -19,19 +19,17 @@ from divergence_lab.audit.observing import identify_callable
 from divergence_lab.audit.probing import Subject, slopes, subject
 from divergence_lab.audit.problems import (
     Problem,
-    Stretch,
     at_zero,
     cancellation,
     class_changes,
     far_problems,
-    grid,
     is_surrogate,
     jumps,
-    stretches,
 )
 from divergence_lab.audit.result import Audit, Other
 from divergence_lab.audit.simplices import gradient_errors
 from divergence_lab.audit.splines import spline_generator
+from divergence_lab.audit.stretches import Stretch, grid, stretches
 from divergence_lab.audit.subjects import AuditError, load, prepare
 from divergence_lab.audit.variants import under_the_other_sign, without_clip
 from divergence_lab.graphs.ambient import plain_torch

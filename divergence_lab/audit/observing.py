@@ -9,7 +9,7 @@ import torch
 
 from divergence_lab.audit.identifying import Found, identify
 from divergence_lab.audit.probing import Subject, slopes
-from divergence_lab.audit.problems import grid
+from divergence_lab.audit.stretches import grid
 
 # Relative accuracy of sampled gradients, by what they are really computed in.
 ACCURACY = {torch.float32: 3e-6, torch.float64: 1e-10}

@@ -22,7 +22,7 @@ from torch import Tensor
 from divergence_lab.gflownet.listed.exact import terminal_distribution
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.texts import graph_from_text
-from divergence_lab.results.result import environment
+from divergence_lab.results.provenance import environment
 from divergence_lab.training.arguments import Arguments
 from divergence_lab.training.loop import one_thread_if_small, run_steps
 from divergence_lab.training.settings import Run, make_run

@@ -118,7 +118,8 @@ def add_commands(command: AddCommand) -> None:
 def _train(options: argparse.Namespace) -> int:
     from divergence_lab.graphs.dag import PointedDAG
     from divergence_lab.graphs.texts import space_from_text
-    from divergence_lab.results.result import NeverMoved, never_moved, runs, save_all
+    from divergence_lab.results.result import NeverMoved, never_moved, runs
+    from divergence_lab.results.storage import save_all
     from divergence_lab.training.loop import train
     from divergence_lab.training.schedule_texts import read_schedules
 

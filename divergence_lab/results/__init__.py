@@ -6,9 +6,9 @@ open_room(
     __name__,
     {
         "Result": "result",
-        "ResultError": "result",
-        "load": "result",
-        "save": "result",
-        "save_all": "result",
+        "ResultError": "storage",
+        "load": "storage",
+        "save": "storage",
+        "save_all": "storage",
     },
 )

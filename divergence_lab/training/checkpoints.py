@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from divergence_lab.inputs import InputError
-from divergence_lab.results.result import write_atomically
+from divergence_lab.results.storage import write_atomically
 from divergence_lab.training.schedules import Loss, Schedule, losses_at
 
 NAME = "checkpoint.pt"

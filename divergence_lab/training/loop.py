@@ -23,15 +23,9 @@ from divergence_lab.gflownet.randomness import DROPOUT, chunk_length, random_bit
 from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.generated import Space
-from divergence_lab.results.result import (
-    NeverMoved,
-    Result,
-    environment,
-    never_moved,
-    save,
-    start_over,
-    write_metrics,
-)
+from divergence_lab.results.provenance import environment
+from divergence_lab.results.result import NeverMoved, Result, never_moved
+from divergence_lab.results.storage import save, start_over, write_metrics
 from divergence_lab.training import checkpoints
 from divergence_lab.training.arguments import Arguments, changed
 from divergence_lab.training.evaluation import evaluate, final_law, finite_and_moved, window_l1

@@ -17,7 +17,8 @@ from typing import Any
 
 from divergence_lab.graphs.texts import space_from_text
 from divergence_lab.inputs import InputError, read_json
-from divergence_lab.results.result import ResultError, load, runs, write_atomically
+from divergence_lab.results.result import runs
+from divergence_lab.results.storage import ResultError, load, write_atomically
 from divergence_lab.theory.answers.questions import Unfinished, read
 from divergence_lab.training.arguments import IN_JSON
 from divergence_lab.training.loop import train

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import divergence_lab as dl
 from divergence_lab.graphs.texts import space_from_text
-from divergence_lab.results.result import Result, save, write_atomically
+from divergence_lab.results.result import Result
+from divergence_lab.results.storage import save, write_atomically
 
 LOSSES = (
     "quadratic",

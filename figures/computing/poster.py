@@ -15,7 +15,8 @@ import sympy as sp
 
 import divergence_lab as dl
 from divergence_lab.report.plots import median_seed
-from divergence_lab.results.result import Result, write_atomically
+from divergence_lab.results.result import Result
+from divergence_lab.results.storage import write_atomically
 
 FIGURES = Path(__file__).resolve().parents[1]
 CHOSEN = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")  # one of each class

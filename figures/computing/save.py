@@ -20,7 +20,7 @@ import sympy as sp
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from divergence_lab.results.result import write_atomically
+from divergence_lab.results.storage import write_atomically
 from divergence_lab.theorem.verification import verify
 from divergence_lab.theory.answers.derivation import derive
 from divergence_lab.theory.catalogue import named as catalogue

@@ -1,0 +1,222 @@
+"""A result on disk: every file whole or not at all, and read back number for number."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from divergence_lab.inputs import InputError
+from divergence_lab.results.result import METRICS, SAMPLED_METRICS, WINDOW_METRICS, Result
+
+
+class ResultError(InputError):
+    """A folder that holds no readable result; the message names the file and says what to do."""
+
+
+def start_over(folder: Path) -> None:
+    """Take away the mark of a finished run, config.json: until the new one is whole, `load`
+    refuses the folder.
+    """
+    (folder / "config.json").unlink(missing_ok=True)
+
+
+def write_metrics(
+    folder: Path, config: Mapping[str, Any], steps: np.ndarray, metrics: Mapping[str, np.ndarray]
+) -> None:
+    """metrics.csv with the steps evaluated so far, in long format: whole or not at all."""
+    write_atomically(folder / "metrics.csv", _table([(config, steps, metrics)]))
+
+
+def _table(parts: list[tuple[Mapping[str, Any], np.ndarray, Mapping[str, np.ndarray]]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["objective", "loss", "seed", "step", "metric", "value", "learning_rate"])
+    for config, steps, metrics in parts:
+        rows = list(zip(config["losses"], config["learning_rates"], strict=True))
+        for name, values in metrics.items():
+            for row, (loss, rate) in enumerate(rows):
+                for column, seed in enumerate(config["seeds"]):
+                    curve = values[row, column].tolist()
+                    run = (config["objective"], loss, seed)
+                    writer.writerows(
+                        (*run, step, name, value, rate)
+                        for step, value in zip(steps.tolist(), curve, strict=False)
+                    )
+    return text.getvalue().encode()
+
+
+def save(result: Result, folder: str | Path) -> None:
+    """metrics.csv (long format), terminal.npz, environment.json and, last, config.json; each
+    whole or not at all.
+
+        >>> import tempfile, divergence_lab as dl
+        >>> half_square = {"half square": lambda x: x**2 / 2}
+        >>> result = dl.train(half_square, dl.hypergrid(2, 3), seeds=1, steps=5, exact=True)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     dl.save(result, folder)
+        ...     bool((dl.load(folder).terminal == result.terminal).all())
+        True
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    start_over(folder)
+    arrays = {
+        "terminal": result.terminal,
+        "target": result.target,
+        "terminal_states": result.terminal_states,
+        "coordinates": result.coordinates,
+        "finite": result.finite,
+        "moved": result.moved,
+        "log_z_true": None if result.log_z_true is None else np.array(result.log_z_true),
+    }
+    packed = io.BytesIO()
+    np.savez_compressed(
+        packed, **{key: array for key, array in arrays.items() if array is not None}
+    )
+    speed = {"seconds": result.seconds, "trajectories_per_second": result.trajectories_per_second}
+    write_metrics(folder, result.config, result.steps, result.metrics)
+    write_atomically(folder / "terminal.npz", packed.getvalue())
+    write_atomically(folder / "environment.json", _json({**result.environment, **speed}))
+    write_atomically(folder / "config.json", _json(result.config))
+
+
+def save_all(results: Sequence[Result], folder: str | Path) -> None:
+    """Several objectives: each whole in a folder of its own name, and the same files for all of
+    them above.
+
+    There, terminal.npz holds the learned laws as terminal [O, L, N, X] and config.json one entry an
+    objective.
+
+        >>> import os, tempfile, divergence_lab as dl
+        >>> half_square, given = {"half square": lambda x: x**2 / 2}, {"seeds": 1, "steps": 5}
+        >>> results = [
+        ...     dl.train(half_square, dl.hypergrid(2, 3), objective=objective, exact=True, **given)
+        ...     for objective in ("tb", "db")
+        ... ]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_all(results, folder)
+        ...     print(*sorted(os.listdir(folder)))
+        config.json db environment.json metrics.csv tb terminal.npz
+    """
+    folder = Path(folder)
+    start_over(folder)
+    for result in results:
+        save(result, folder / result.objective)
+    write_atomically(
+        folder / "metrics.csv", _table([(one.config, one.steps, one.metrics) for one in results])
+    )
+    first = results[0]
+    arrays: dict[str, Any] = {"objectives": np.array([one.objective for one in results])}
+    if first.terminal is not None:
+        arrays |= {
+            "terminal": np.stack([np.asarray(one.terminal) for one in results]),
+            "target": first.target,
+            "terminal_states": first.terminal_states,
+        }
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)
+    seconds = sum(one.seconds for one in results)
+    write_atomically(folder / "terminal.npz", packed.getvalue())
+    write_atomically(folder / "environment.json", _json({**first.environment, "seconds": seconds}))
+    write_atomically(
+        folder / "config.json", _json({one.objective: dict(one.config) for one in results})
+    )
+
+
+def load(folder: str | Path) -> Result:
+    """The Result that `save` wrote, number for number.
+
+    Raises ResultError with one line where the folder holds none, or one that is not whole.
+
+        >>> import divergence_lab as dl
+        >>> try:
+        ...     dl.load("no/such/folder")
+        ... except ValueError as error:
+        ...     print(type(error).__name__)
+        ResultError
+    """
+    folder = Path(folder)
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        environment = json.loads((folder / "environment.json").read_text())
+        with np.load(folder / "terminal.npz", allow_pickle=False) as packed:
+            arrays = dict(packed)
+        steps, values = _read_metrics(folder / "metrics.csv", config)
+        log_z_true = arrays.get("log_z_true")
+        return Result(
+            losses=tuple(config["losses"]),
+            learning_rates=tuple(config["learning_rates"]),
+            seeds=tuple(config["seeds"]),
+            steps=steps,
+            metrics=values,
+            terminal=arrays.get("terminal"),
+            target=arrays.get("target"),
+            terminal_states=arrays.get("terminal_states"),
+            coordinates=arrays.get("coordinates"),
+            log_z_true=None if log_z_true is None else float(log_z_true),
+            finite=arrays["finite"],
+            moved=arrays.get("moved", np.ones_like(arrays["finite"])),  # older runs did not say
+            config=config,
+            seconds=environment.pop("seconds"),
+            trajectories_per_second=environment.pop("trajectories_per_second"),
+            environment=environment,
+        )
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
+        raise ResultError(
+            f"{folder} holds no complete result ({error}); train with this folder first"
+        ) from error
+
+
+def _read_metrics(
+    path: Path, config: Mapping[str, Any]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    row_keys = list(zip(config["losses"], map(str, config["learning_rates"]), strict=True))
+    steps = sorted({int(row["step"]) for row in rows})
+    shape = (len(row_keys), len(config["seeds"]), len(steps))
+    values = {name: np.full(shape, np.nan) for name in dict.fromkeys(row["metric"] for row in rows)}
+    known = [set(names) for names in (METRICS, WINDOW_METRICS, SAMPLED_METRICS)]
+    complete = set(values) in known and steps[-1:] == [config["steps"]]
+    if not complete or len(rows) != len(values) * math.prod(shape):
+        raise ValueError("metrics.csv is incomplete")
+    where = [
+        {key: place for place, key in enumerate(keys)}
+        for keys in (row_keys, config["seeds"], steps)
+    ]
+    for row in rows:
+        loss = where[0][row["loss"], row["learning_rate"]]
+        values[row["metric"]][loss, where[1][int(row["seed"])], where[2][int(row["step"])]] = float(
+            row["value"]
+        )
+    return np.array(steps), values
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(dict(content), indent=2) + "\n").encode()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write beside the file, then rename over it: a crash leaves the old file or the new one."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (
+        BaseException
+    ):  # Ctrl-C and a full disk as well: nothing half written stays, and whatever it was goes on up
+        os.unlink(temporary)
+        raise
