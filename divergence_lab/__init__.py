@@ -6,8 +6,6 @@
 Names are loaded when first used, so `import divergence_lab.theory` needs no torch.
 """
 
-from __future__ import annotations
-
 import importlib
 import sys
 from importlib.abc import MetaPathFinder

@@ -2,8 +2,6 @@
 for what can't be used.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable

@@ -9,6 +9,7 @@ import torch
 
 from divergence_lab.graphs import hypergrid
 from divergence_lab.results import result as results
+from divergence_lab.results import storage
 from divergence_lab.results.result import METRICS, runs
 from divergence_lab.results.storage import ResultError, load, save
 from divergence_lab.training.loop import train
@@ -149,12 +150,12 @@ def test_a_folder_without_a_result_is_said(tmp_path, result):
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    results.write_atomically(path, b"old")
+    storage.write_atomically(path, b"old")
 
     def fails(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(results.os, "replace", fails)
+    monkeypatch.setattr(storage.os, "replace", fails)
     with pytest.raises(OSError, match="disk full"):
-        results.write_atomically(path, b"new")
+        storage.write_atomically(path, b"new")
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]

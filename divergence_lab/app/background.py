@@ -3,8 +3,6 @@
 Nothing here draws.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -2,8 +2,6 @@
 a link and back.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

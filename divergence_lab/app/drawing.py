@@ -4,8 +4,6 @@ and dark pages.
 Ink is `currentColor`; lines differ by colour and by dash.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ answers while dragging.
 The tests hold every line against `derive`, which proves the conditions for all parameters at once.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from fractions import Fraction
 

@@ -6,8 +6,6 @@ on each panel its product with e^{-v} is a polynomial, integrated exactly. No cl
 needed.
 """
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass
 from functools import cached_property

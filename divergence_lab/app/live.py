@@ -5,8 +5,6 @@ Each waits until the sliders rest, so that dragging shares the processor with no
 what it has.
 """
 
-from __future__ import annotations
-
 import functools
 import time
 from collections.abc import Callable

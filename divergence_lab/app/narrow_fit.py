@@ -7,8 +7,6 @@ p and q live on a grid of points; q is a normal law cut to it. The search is a g
 parameters that is refined around its best point: no start to choose, no local minimum to fall into.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

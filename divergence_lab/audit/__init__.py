@@ -4,8 +4,6 @@ sample g'  ->  identify g  ->  derive D_f and its verdicts  ->  problems, docume
 gradient on simplices
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from divergence_lab import Room, open_room

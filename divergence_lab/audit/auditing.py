@@ -5,8 +5,6 @@ residual "target/model": x = log p_B - log p_F, g = the callable
 residual "model/target": g(x) = callable(-x)
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

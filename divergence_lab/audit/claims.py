@@ -6,8 +6,6 @@ instance has that value; under a condition on something that the instance has no
 count.
 """
 
-from __future__ import annotations
-
 import functools
 import inspect
 import operator

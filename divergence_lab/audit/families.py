@@ -4,8 +4,6 @@ as text.
 g'(x) = c * slope(parameter, x),  c > 0          g = c * (formula at the parameter)
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -8,8 +8,6 @@ left of 0 and another right of it. The fit sees every second residual; the other
 30-digit enclosures, decide.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

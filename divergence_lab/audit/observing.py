@@ -1,7 +1,5 @@
 """A callable's gradients on a grid of residuals: which loss has them, and which straight part."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

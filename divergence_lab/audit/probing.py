@@ -8,8 +8,6 @@ The slope is g' of the loss that the callable really is: for a function h of log
 -h'(-x), the slope of the effective loss h(-x); for a surrogate s.detach()*x it is s.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

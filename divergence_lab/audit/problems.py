@@ -5,8 +5,6 @@ Every residual of the range is compared with the exact g' of the effective loss;
 begins is found by bisection. Inside |x| < 0.05 lost digits are looked for instead.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

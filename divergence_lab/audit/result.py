@@ -1,7 +1,5 @@
 """What an audit found, and its JSON."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

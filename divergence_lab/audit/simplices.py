@@ -8,8 +8,6 @@ Parameters: theta and log Z. The divergence's side differentiates the closed for
 use g.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import replace

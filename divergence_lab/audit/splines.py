@@ -3,8 +3,6 @@
 f(e^u) = e^u int_0^u g'(v) e^{-v} dv,      a monotone cubic spline (PCHIP) through g'(v) e^{-v}
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

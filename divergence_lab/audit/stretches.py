@@ -1,7 +1,5 @@
 """The residuals cut into stretches on which a callable's gradient is fine, dead, wrong or off."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ Importing a module runs it; so does making an instance of a class. Nothing is im
 is called.
 """
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import importlib

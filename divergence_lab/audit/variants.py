@@ -1,7 +1,5 @@
 """What the callable would be without its clip, and under the other sign of the residual."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import sympy as sp

@@ -5,8 +5,6 @@ Contenders take turns, block by block, so that whatever else the machine does me
 number is the median over blocks.  Compiling and the first iterations are left out.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import time

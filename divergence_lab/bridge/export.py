@@ -8,8 +8,6 @@ JAX has no float64 unless it is switched on, so its text has ranges of its own f
 arithmetic, verified to the smallest of `SINGLE_TOLERANCES` that can be had, which it states.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 import struct

@@ -2,8 +2,6 @@
 from g alone.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable

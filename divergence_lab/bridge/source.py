@@ -2,8 +2,6 @@
 that the rounding is the same.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -7,8 +7,6 @@ Elementwise, any shape, any floating dtype. The arithmetic inside is float64 wha
 the residual; only the answer is rounded to it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -2,8 +2,6 @@
 document.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

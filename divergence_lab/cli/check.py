@@ -7,8 +7,6 @@ Nothing of the document reaches the terminal but through `in_line`: one short li
 characters.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import sys

@@ -1,7 +1,5 @@
 """The command `compare`: what separates two losses, as text, JSON and a picture."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The command `derive`: the divergence of a loss and its character, as text or as JSON."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

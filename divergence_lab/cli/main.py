@@ -4,8 +4,6 @@ Exit codes: 0 done; 1 ran, and a check it made does not hold; 2 bad input, with 
 error. torch is imported only by the commands that train or verify.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import os

@@ -1,7 +1,5 @@
 """The command `molecules`: score molecules, fetch the published weights."""
 
-from __future__ import annotations
-
 import argparse
 from dataclasses import asdict
 

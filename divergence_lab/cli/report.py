@@ -1,7 +1,5 @@
 """The command `report`, the main job: derive, decide, verify, train, compare, draw."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

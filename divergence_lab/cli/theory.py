@@ -2,8 +2,6 @@
 that has a name).
 """
 
-from __future__ import annotations
-
 import argparse
 import textwrap
 from collections.abc import Sequence

@@ -2,8 +2,6 @@
 the runs) and `sweep` (many runs, here or on a cluster, each done once).
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import re

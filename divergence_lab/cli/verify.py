@@ -2,8 +2,6 @@
 sampler.
 """
 
-from __future__ import annotations
-
 import argparse
 import re
 from typing import Any

@@ -7,8 +7,6 @@ results.json    every number on that page
 run/            the training run as `train --out` writes it
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import math

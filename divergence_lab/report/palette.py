@@ -5,8 +5,6 @@ Colours are Okabe and Ito's eight, safe for colour-blind readers; dashes and mar
 apart in a grey print.
 """
 
-from __future__ import annotations
-
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (7, 3)), (0, (3, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")

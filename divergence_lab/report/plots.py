@@ -4,8 +4,6 @@ Every figure tells its lines apart by colour (Okabe and Ito's eight, safe for co
 by dash and by marker, so that it also survives a grey print.
 """
 
-from __future__ import annotations
-
 import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence

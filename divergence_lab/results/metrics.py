@@ -4,8 +4,6 @@ are.
 Every argument is an array [.., X] of probabilities; the answer has shape [..].
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """On which machine, and with which versions, a run was made."""
 
-from __future__ import annotations
-
 import platform
 import subprocess
 from pathlib import Path

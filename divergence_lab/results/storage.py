@@ -1,7 +1,5 @@
 """A result on disk: every file whole or not at all, and read back number for number."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

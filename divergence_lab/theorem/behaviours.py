@@ -7,8 +7,6 @@ with b and r the shares drawn backward and replayed.  The buffer's law is a cons
 was drawn by earlier policies.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

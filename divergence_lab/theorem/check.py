@@ -15,8 +15,6 @@ with I_a(u) = int_0^u g'(v) e^{-a v} dv.  Nothing on the right side uses f - t f
 Proofs: docs/theorem.md.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

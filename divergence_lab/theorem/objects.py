@@ -10,8 +10,6 @@ The masses are summed here from the tables, apart from the residuals, which are 
 uses (`objectives`): that residual = log p_B - log p_F is therefore a check, not a definition.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -6,8 +6,6 @@ backward  p_F does not depend on it: the divergence is another one
 both      only the sum of the two parts is the gradient
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 

@@ -2,8 +2,6 @@
 GFlowNet meet.
 """
 
-from __future__ import annotations
-
 import functools
 import sys
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """What `train` takes, in one record, which sweeps and the benchmark read too."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches

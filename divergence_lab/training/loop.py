@@ -2,8 +2,6 @@
 leading tensor axis.
 """
 
-from __future__ import annotations
-
 import sys
 import time
 import warnings

@@ -1,7 +1,5 @@
 """The settings of a training run: every argument of `train` checked, and the defaults filled in."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Callable, Mapping

@@ -2,8 +2,6 @@
 if it was killed.
 """
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import itertools

@@ -13,8 +13,6 @@ A peer is a module of this package with
 one that is not installed can be named.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 from importlib import metadata

@@ -1,7 +1,5 @@
 """gfnx on the hyper-grid, as its baseline tb_hypergrid.py: TB, an equinox MLP, uniform P_B."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

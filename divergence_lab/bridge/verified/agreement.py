@@ -4,8 +4,6 @@ Whatever is not F as it was written is compared with F by Taylor models (`series
 is enclosed, not sampled.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from fractions import Fraction

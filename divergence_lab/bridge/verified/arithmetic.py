@@ -2,8 +2,6 @@
 series of two functions that torch and JAX have not: e^u - 1 - u, and Li_2(z) for -1 <= z <= 0.
 """
 
-from __future__ import annotations
-
 import math
 import struct
 import sys

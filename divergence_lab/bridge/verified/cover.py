@@ -1,7 +1,5 @@
 """One side of 0: which programs cover it, and polynomials for what no program reaches."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ Nothing rests on these rewritings being right: what is chosen is compared with t
 enclosures.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import cast
 

@@ -5,8 +5,6 @@
 The ends are by Arb. Slope and condition are bounds on all that the computed argument may be.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import NamedTuple

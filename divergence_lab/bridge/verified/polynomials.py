@@ -6,8 +6,6 @@ Near 0 one, as short as will do; r by Lagrange: the (n+1)-th coefficient on all 
 out a table of them, each about a centre of its own: on each cell F to within the tolerance.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -8,8 +8,6 @@ residual, or (c,) for a constant: 2 and 2.0 are equal in Python, a step and a co
 be. Nothing in it is code, so it can be pickled, compared and sent anywhere.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import cast

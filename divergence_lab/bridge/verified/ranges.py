@@ -12,8 +12,6 @@ the range of numbers ends, or beyond 1000 where no stretch goes on. `verified` i
 loss: what torch runs and what is exported, as data.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Sequence

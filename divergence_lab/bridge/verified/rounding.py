@@ -8,8 +8,6 @@ a function what `UNITS` states and the tests measure. A result below the smalles
 be anything from 0 to that number (`floor`); one beyond the largest has no bound.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

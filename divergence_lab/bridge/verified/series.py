@@ -7,8 +7,6 @@
 coefficient encloses F^(n)(y)/n! for every y in it, which is Lagrange's remainder.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

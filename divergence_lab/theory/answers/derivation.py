@@ -4,8 +4,6 @@ A derivation runs in a process of its own and ends with its budget of processor 
 does: what was answered by then stands, the rest is undecided and says so.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """All that is said of the loss of a generator, within a budget."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -5,8 +5,6 @@ put to the search with a long budget. Only what it proved is kept, without the w
 say.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Iterator

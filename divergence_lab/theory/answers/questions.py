@@ -6,8 +6,6 @@ killable process too. A question that was ended has an answer all the same: `Unf
 nothing is claimed.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -2,8 +2,6 @@
 numbers at the ends in words.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import sympy as sp

@@ -8,8 +8,6 @@ process of its own. Seconds are those of the processor, of the search and of all
 turn: how busy the machine is changes when an answer comes, and nothing else.
 """
 
-from __future__ import annotations
-
 import atexit
 import os
 import pickle

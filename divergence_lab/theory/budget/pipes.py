@@ -3,8 +3,6 @@
 frame: kind, processor seconds used, searches ended for lack of time, length of the content
 """
 
-from __future__ import annotations
-
 import os
 import select
 import struct

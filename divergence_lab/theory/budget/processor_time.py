@@ -7,8 +7,6 @@ is computed.
 What a busy machine slows down is the other clock, that on the wall; budgets never look at it.
 """
 
-from __future__ import annotations
-
 import sys
 import threading
 import time

@@ -1,7 +1,5 @@
 """The relay: a program of its own that forks a worker for each question and ends it in time."""
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import importlib

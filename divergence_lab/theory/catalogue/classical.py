@@ -1,7 +1,5 @@
 """The named losses of the paper, and those of the divergences that everyone knows."""
 
-from __future__ import annotations
-
 from divergence_lab.theory.catalogue.entries import AMARI, CSISZAR, HU, ROBUST, Expected, NamedLoss
 
 CLASSICAL = (

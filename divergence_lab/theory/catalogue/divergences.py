@@ -5,8 +5,6 @@ Every generator is normalised to f(1) = f'(1) = 0 (a kink at 1 keeps 0 between i
 formula holds for finite measures, not only for laws of equal mass.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from divergence_lab.theory.catalogue.entries import AMARI, HU

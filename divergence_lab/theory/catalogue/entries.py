@@ -1,7 +1,5 @@
 """What a line of the catalogue of losses says; whence its formulas come."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

@@ -6,8 +6,6 @@ symmetry of the divergence off g'' (theory notes in the docs). The tests hold `d
 against every line.
 """
 
-from __future__ import annotations
-
 from divergence_lab.theory.catalogue.classical import CLASSICAL
 from divergence_lab.theory.catalogue.entries import NamedLoss
 from divergence_lab.theory.catalogue.robust import ROBUST_STATISTICS

@@ -6,8 +6,6 @@ A family is a formula with parameters; `linex(1/2)` fills them in. A divergence 
 normalised to f(1) = f'(1) = 0.
 """
 
-from __future__ import annotations
-
 import operator
 import re
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """The named losses of robust statistics."""
 
-from __future__ import annotations
-
 from divergence_lab.theory.catalogue.entries import REDESCENDING, ROBUST, Expected, NamedLoss
 
 ROBUST_STATISTICS = (

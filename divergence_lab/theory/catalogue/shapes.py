@@ -1,7 +1,5 @@
 """The named losses of one-sided scales, powers, and growth at the border."""
 
-from __future__ import annotations
-
 from divergence_lab.theory.catalogue.entries import Expected, NamedLoss
 
 SHAPES = (

@@ -5,8 +5,6 @@ from the data alone: search and checker both use `claim_of`, and the checker ref
 words say something else. The rules are those of `rules/table.py`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

@@ -5,8 +5,6 @@ A cell with one parameter says parameter, low, high, or at for a value that is l
 several says `ranges`, "a: -oo..0; b: 1".
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 Range = tuple[str, str]  # (low, high) as text; equal for a point

@@ -7,8 +7,6 @@ Trusted: the modules that their docstrings call part of it, the reading of text,
 differentiation and normal forms, and Arb (docs/certificates.md).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

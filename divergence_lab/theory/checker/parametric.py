@@ -7,8 +7,6 @@ of the parts, which cover what the assumptions leave. Each cell is proved for al
 is an identity that holds on a line of parameters alone.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any

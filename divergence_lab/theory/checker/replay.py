@@ -4,8 +4,6 @@ The stated pieces are checked against the loss, every step is proved by its rule
 together must give the verdict, and its sentence must be what they say.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -6,8 +6,6 @@ reads what was proved. An undecided verdict has no steps, and its sentence is th
 claims nothing, and the checker does not show it.
 """
 
-from __future__ import annotations
-
 from divergence_lab.theory.checker.conditions import condition_of, read_ranges
 from divergence_lab.theory.checker.kinds.kind import Kind, Steps
 from divergence_lab.theory.checker.kinds.table import KINDS

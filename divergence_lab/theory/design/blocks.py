@@ -6,8 +6,6 @@ What a block says of itself (growth, symmetry, evenness) only guides the search:
 returned was proved by `derive` afresh.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

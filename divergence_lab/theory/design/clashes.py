@@ -7,8 +7,6 @@
 where two chains of reasons end at opposite answers, the wishes at their beginnings clash.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise

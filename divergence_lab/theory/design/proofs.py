@@ -4,8 +4,6 @@
 are proved by the checker's own core, from pieces that the checker confirmed.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Wishes from texts and numbers, checked for clashes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import combinations
 

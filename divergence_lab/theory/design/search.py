@@ -5,8 +5,6 @@
 What `proofs` does not prove is not returned.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 

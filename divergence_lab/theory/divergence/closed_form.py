@@ -7,8 +7,6 @@ most losses become sums of exponentials times powers. A closed form is shown onl
 enclosures of the integral agreed with it; without one the integral itself is enclosed at any ratio.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

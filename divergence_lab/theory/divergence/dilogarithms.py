@@ -8,8 +8,6 @@ gives up on or writes with complex arguments.
 Finds; confirms nothing. Works over the building blocks of `identity`.
 """
 
-from __future__ import annotations
-
 import sympy as sp
 
 from divergence_lab.theory.expressions.enclosure import value_at

@@ -6,8 +6,6 @@ ball arithmetic: a pole or the root of a negative number can't hide between samp
 out a few points and, later, the checker's tails decide.
 """
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass
 

@@ -10,8 +10,6 @@ exponential.
 SymPy's `integrate` finds few of these and none quickly. Finds; confirms nothing.
 """
 
-from __future__ import annotations
-
 import sympy as sp
 
 from divergence_lab.theory.expressions.pieces import Piece, positive_argument

@@ -4,8 +4,6 @@ SymPy's `integrate` runs in a process that can be ended, in the forms in which i
 often.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import sympy as sp

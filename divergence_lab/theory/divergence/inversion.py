@@ -6,8 +6,6 @@ for f normalised to f(1) = f'(1) = 0. What normalising takes off, f(1) + b (t - 
 sum q) + f(1) sum q to the divergence: constants where both laws are normalised.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 

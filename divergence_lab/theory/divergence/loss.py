@@ -3,8 +3,6 @@
 L = sum_o mu(o) g(x(o)),   x = log p_B - log p_F        (Hu et al., ICLR 2025, eq. 4.1)
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property

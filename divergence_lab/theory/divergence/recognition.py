@@ -8,8 +8,6 @@ the ratio was proved constant. Agreement in thirty digits at every point is no p
 there is no name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache

@@ -8,8 +8,6 @@
 What a loss becomes under another weighting is in `weightings` (P8 to P10).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import sympy as sp

@@ -3,8 +3,6 @@
 f(e^u) = e^u int_0^u g'(v) e^{-v} dv
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

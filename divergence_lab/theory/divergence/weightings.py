@@ -18,8 +18,6 @@ So verdicts, closed form and name under a weighting are those of h, found and pr
 for plain losses.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from collections.abc import Iterable

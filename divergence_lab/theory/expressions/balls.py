@@ -4,8 +4,6 @@ shared with no search.
 ball(expression, variable, box)   contains  expression(v)  for every v in box, or is not finite
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import sympy as sp

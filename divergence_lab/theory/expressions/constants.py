@@ -15,8 +15,6 @@ That a constant is not 0 is shown by a ball alone. That it is 0 is shown
 Where neither does, the answer is None: never "different".
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache

@@ -4,8 +4,6 @@ The independent numeric route: nothing here simplifies or takes limits. A value 
 contains the truth, or it is not finite, and then nothing is claimed.
 """
 
-from __future__ import annotations
-
 import copyreg
 from collections.abc import Callable
 

@@ -10,8 +10,6 @@ real there, u v has no zero, so u and v keep the sign they have at one sample po
 log|u| + log|v|.
 """
 
-from __future__ import annotations
-
 import math
 
 import sympy as sp

@@ -1,7 +1,5 @@
 """Exact numbers from left to right: finite, equal, less."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import sympy as sp

@@ -6,8 +6,6 @@ below 1e300 in magnitude, so no power tower is ever built. Nothing here simplifi
 integrates.
 """
 
-from __future__ import annotations
-
 import ast
 import builtins
 import math

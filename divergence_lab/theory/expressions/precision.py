@@ -5,8 +5,6 @@ Two threads that changed it side by side would cut each other's series short, an
 behind that neither had asked for.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import threading

@@ -1,7 +1,5 @@
 """The way back: SymPy -> text and LaTeX, a positive term first."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import sympy as sp

@@ -10,8 +10,6 @@ residual. Symbols that theory brings in for its own use have a ~ in their names:
 loss can be called so.
 """
 
-from __future__ import annotations
-
 import sympy as sp
 
 x = sp.Symbol("x", real=True)

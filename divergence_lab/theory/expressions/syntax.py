@@ -1,7 +1,5 @@
 """Text -> Python's own syntax tree, refused by name where it is too long, too deep or not plain."""
 
-from __future__ import annotations
-
 import ast
 import warnings
 

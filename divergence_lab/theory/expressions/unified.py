@@ -1,7 +1,5 @@
 """Equal constants in an expression written alike. Part of the trusted checker."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from functools import lru_cache
 

@@ -5,8 +5,6 @@ A constant is found by sampling and by exact limits at x = 0 and at both ends; t
 bound is then proved for every ratio by balls and tails, or the answer says that it was not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, nextafter

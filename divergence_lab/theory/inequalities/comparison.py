@@ -8,8 +8,6 @@
 Each question is answered within its share of the budget, or undecided.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Callable, Mapping

@@ -9,8 +9,6 @@ u > 0 weighs "p exceeds e^u q", discounted by e^{-u}; its curvature at -u weighs
 undiscounted.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import nan
 

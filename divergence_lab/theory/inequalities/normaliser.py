@@ -4,8 +4,6 @@ log Z solves   E_P[ g'(log w - log Z) ] = 0,   w = p_B / P
 only g' = c (e^x - 1) keeps Z = Z* for every policy
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product

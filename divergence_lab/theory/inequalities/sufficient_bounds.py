@@ -2,8 +2,6 @@
 sup g1'/g2', for |g1'| <= c |g2'| at every x is enough (Proposition 11, part 3).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import sympy as sp

@@ -4,8 +4,6 @@ only Linex and the quadratic keep the direction of the policy gradient        (P
 where g'' < 0 the correct policy becomes a strict local maximum               (Proposition 15)
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product

@@ -1,7 +1,5 @@
 """Every verdict on a loss, whether or not it has free parameters."""
 
-from __future__ import annotations
-
 import sympy as sp
 
 from divergence_lab.theory.divergence.loss import Loss

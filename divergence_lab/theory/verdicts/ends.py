@@ -9,8 +9,6 @@ Limits are read off tails. No verdict rests on what is proposed here: it stands 
 checker has proved it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import sympy as sp

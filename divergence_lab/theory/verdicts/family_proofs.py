@@ -9,8 +9,6 @@ by `python -m divergence_lab.theory.answers.prove_families`; a step in it that i
 longer fits, is rejected and the search begins as if it were not there.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import re

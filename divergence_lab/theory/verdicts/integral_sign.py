@@ -9,8 +9,6 @@ Two divergences compare, D_f1 <= c D_f2, when this holds on either side of resid
 is enclosed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import pairwise
 

@@ -5,8 +5,6 @@ What looks wrong may be harmless (a removable pole, a value too large to enclose
 checker proves counts.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 

@@ -7,8 +7,6 @@ The ranges of the parameters are cut where a sign depends on them, as for verdic
 germs give a number for all parameters at once; it is then held against the plain loss at a sample.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

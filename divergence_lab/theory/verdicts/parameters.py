@@ -6,8 +6,6 @@ what to expect and why; the checker then proves the cell for all its parameters,
 it does not know, and the search cuts there.
 """
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence

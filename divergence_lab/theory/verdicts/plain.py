@@ -2,8 +2,6 @@
 accepts.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import itertools

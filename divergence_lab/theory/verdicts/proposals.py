@@ -2,8 +2,6 @@
 bear out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import sympy as sp

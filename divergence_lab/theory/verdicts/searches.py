@@ -5,8 +5,6 @@ simplification, samples and guesses may propose; nothing is believed before the 
 it (`plain.ask`), which also says whether it is proved or enclosed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 

@@ -2,8 +2,6 @@
 balls in between.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf, isfinite, nextafter

@@ -4,8 +4,6 @@ A sign is proved by the checker; what the search brings is the form of the funct
 at which a guaranteed enclosure has the wrong sign where there is such a point.
 """
 
-from __future__ import annotations
-
 import functools
 
 import sympy as sp

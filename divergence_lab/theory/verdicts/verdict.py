@@ -5,8 +5,6 @@ has proved it. Answers are three-valued; what could not be proved is undecided a
 yes and a no need of each kind is said in `checker/kinds`.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ Part of the trusted checker: it relies on no list of break points, only on signs
 on the interval.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 

@@ -7,8 +7,6 @@ from arithmetic alone stands here once:
     sinh a = (e^a - e^-a)/2      tanh a = 1 - 2/(e^{2a} + 1)      asinh a = log(a + sqrt(a^2 + 1))
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar

@@ -9,8 +9,6 @@ u^{1/d} is reduced by r^d = u, which holds wherever u > 0, and u^(a + b) = u^a u
 read as log|u|, which it is wherever it is real: the sum of those of the factors of u.
 """
 
-from __future__ import annotations
-
 import math
 
 import sympy as sp

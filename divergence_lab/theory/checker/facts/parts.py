@@ -1,7 +1,5 @@
 """A loss by its smooth pieces, as a certificate states them. Part of the trusted checker."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

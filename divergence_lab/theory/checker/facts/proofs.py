@@ -11,8 +11,6 @@ Every function returns nothing when the fact is proved and raises Rejected with 
 is not: that may mean false, or only not provable here.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import lru_cache

@@ -3,8 +3,6 @@
 Part of the trusted checker.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeVar

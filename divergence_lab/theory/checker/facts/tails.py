@@ -32,8 +32,6 @@ and so is the difference to 1; a bound that leaves the sign of the remainder ope
 those of HALF_LINES. "only a remainder of unknown sign is left" means that all kept terms cancelled.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -8,8 +8,6 @@ limit of its own: finite ones add up, and infinite ones of one sign decide. With
 same.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import sympy as sp

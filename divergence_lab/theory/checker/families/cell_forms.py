@@ -5,8 +5,6 @@ formula has no value there, `continuation` says what the limit of the family is.
 parameter can be taken out (Proposition 19).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import lru_cache
 

@@ -33,8 +33,6 @@ for its parts. The search cuts the range where that expression is 0, and asks ag
 (`verdicts/proposals`).
 """
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass
 from functools import lru_cache

@@ -13,8 +13,6 @@ NoValue is raised where there is no limit: it is infinite at a point, jumps, or 
 sides. All else is Rejected.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 

@@ -14,8 +14,6 @@ the family for w > 0.
    fixed points.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import product
 

@@ -1,7 +1,5 @@
 """Sums of c x^n e^{rx} with parameters in c and r, term by term. Part of the trusted checker."""
 
-from __future__ import annotations
-
 import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Rejected

@@ -1,7 +1,5 @@
 """Forms of an expression in which its sign may show. Part of the trusted checker."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import sympy as sp

@@ -38,8 +38,6 @@ up, to see which one fails. x should be positive there, as the half-line is: `li
 terms of each series are tried first, then five (ORDERS).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache

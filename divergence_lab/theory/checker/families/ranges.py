@@ -2,8 +2,6 @@
 trusted checker.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping, Sequence
 

@@ -35,8 +35,6 @@ one sign. With one sign seen, go through `forms_of(e)` and ask `_seen(form, 4)` 
 terms: the first None is the part for which a rule is missing.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import sympy as sp

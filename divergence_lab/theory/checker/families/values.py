@@ -3,8 +3,6 @@
 SymPy's `subs` can't tell, since it makes 0 of 0*zoo: an expression is walked from its leaves up.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import sympy as sp

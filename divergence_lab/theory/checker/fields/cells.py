@@ -6,8 +6,6 @@ a number       on every cell: one text for all of them, or {"cases": [{"conditio
 nothing        on cells that are left out, where the formula has no value and the family no limit
 """
 
-from __future__ import annotations
-
 import ast
 import itertools
 import operator

@@ -5,8 +5,6 @@ A formula is right where it is right on every open cell of the parameters; a num
 What a field is held against is a list of `Subject`: the loss on its pieces, in each such cell.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -6,8 +6,6 @@ losses; name, generator, parameter and where for divergences. Nothing is recogni
 that is stated is tried.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ Each function looks at one field. It raises Refuted for what is shown wrong, Rej
 not shown to be right.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Mapping, Sequence

@@ -8,8 +8,6 @@ Where g' is not bounded beside an end, int g' e^{-v} = [g e^{-v}] + int g e^{-v}
 piece.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import sympy as sp

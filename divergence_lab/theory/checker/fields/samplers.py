@@ -9,8 +9,6 @@
 `backward` is power:1 (Propositions 8 to 10).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

@@ -2,8 +2,6 @@
 (Proposition 5). Part of the trusted checker.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 import sympy as sp

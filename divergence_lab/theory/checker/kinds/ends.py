@@ -5,8 +5,6 @@ checker.
     zero-avoiding  <=>  f'(oo) = oo   <=>  int_0^oo g'(x) e^{-x} dx = oo            (Proposition 3)
 """
 
-from __future__ import annotations
-
 import sympy as sp
 
 from divergence_lab.theory.checker.facts import proofs

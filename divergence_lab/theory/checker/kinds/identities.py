@@ -4,8 +4,6 @@ even        g'(x) = -g'(-x)
 symmetric   g''(x) = e^x g''(-x), kinks included, and g'(0+) = -g'(0-): then f(t) = t f(1/t)
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Sequence
 

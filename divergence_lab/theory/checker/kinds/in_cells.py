@@ -4,8 +4,6 @@ trusted checker.
 A scale is taken out first where the certificate names one (Proposition 19).
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import sympy as sp

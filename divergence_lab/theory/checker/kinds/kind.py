@@ -1,7 +1,5 @@
 """What a kind of verdict is, and what the kinds share. Part of the trusted checker."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar

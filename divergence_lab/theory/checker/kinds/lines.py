@@ -3,8 +3,6 @@
 Part of the trusted checker.
 """
 
-from __future__ import annotations
-
 import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Rejected

@@ -1,7 +1,5 @@
 """All kinds of verdict, in the order of `derive --json`. Part of the trusted checker."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from divergence_lab.theory.checker.kinds.convexity import CONVEX, DATA_PROCESSING

@@ -1,7 +1,5 @@
 """Valid: g falls before 0 and rises after it. Part of the trusted checker."""
 
-from __future__ import annotations
-
 import sympy as sp
 
 from divergence_lab.theory.checker.facts import proofs

@@ -1,7 +1,5 @@
 """Rules on a loss without parameters, by its confirmed pieces. Part of the trusted checker."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache

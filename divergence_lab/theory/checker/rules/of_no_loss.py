@@ -5,8 +5,6 @@ Part of the trusted checker. Such a function has no pieces that could be confirm
 certificate is one step.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import sympy as sp

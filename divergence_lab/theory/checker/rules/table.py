@@ -1,7 +1,5 @@
 """All rules of proof, by name. Part of the trusted checker."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from divergence_lab.theory.checker.rules.of_a_loss import OF_A_LOSS
