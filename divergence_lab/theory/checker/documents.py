@@ -73,7 +73,11 @@ NOT_SHOWN = (CannotSplit, NotImplementedError, sp.PolynomialError, Rejected)
 
 @dataclass(frozen=True)
 class Failure:
-    """Something that does not hold: where, and why."""
+    """Something that does not hold: where, and why.
+
+    >>> str(Failure("convex", "step 2: the sign is wrong"))
+    'convex step 2: the sign is wrong'
+    """
 
     where: str
     why: str
@@ -84,14 +88,30 @@ class Failure:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found of one object: what does not hold, and the fields that were not verified."""
+    """What was found of one object: what does not hold, and the fields that were not verified.
+
+    >>> Report((), ("divergence",)).failures
+    ()
+    """
 
     failures: tuple[Failure, ...]
     not_verified: tuple[str, ...]
 
 
 def check(document: Any, known: Formulas | None = None) -> list[Failure]:
-    """Every failure in the output of `derive --json` (a list of objects, or one)."""
+    """Every failure in the output of `derive --json` (a list of objects, or one); none: it holds.
+
+    `known`: the catalogue's formulas, against which the names of divergences are held.
+
+        >>> import divergence_lab as dl
+        >>> from divergence_lab.theory.answers.derivation import to_json
+        >>> document = to_json(dl.derive(dl.loss("quadratic")))
+        >>> check(document)
+        []
+        >>> document["f_at_zero"] = "7"
+        >>> check(document)[0].where
+        'f_at_zero'
+    """
     objects = document if isinstance(document, list) else [document]
     return (
         [failure for entry in objects for failure in check_one(entry, known)]
@@ -103,6 +123,9 @@ def check(document: Any, known: Formulas | None = None) -> list[Failure]:
 def check_one(entry: Any, known: Formulas | None = None) -> list[Failure]:
     """What does not hold in one object of `derive --json`; names are held against the formulas
     in `known`.
+
+        >>> [failure.where for failure in check_one({"loss": "x**2/2"})]
+        ['name']
     """
     return list(examine(entry, known).failures)
 

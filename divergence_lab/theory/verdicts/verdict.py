@@ -27,7 +27,14 @@ class Verdict:
     when).
 
     `status`: "proved" (symbolic), "enclosed" (interval arithmetic) or "undecided"; `because`: one
-    sentence; `steps`: the proof.
+    sentence; `steps`: the proof. As a truth value it is `holds`; ValueError where that is None.
+
+        >>> import divergence_lab as dl
+        >>> verdict = dl.derive(dl.loss("linex(1)")).verdicts.zero_avoiding
+        >>> verdict.holds, verdict.status, len(verdict.steps) > 0
+        (True, 'proved', True)
+        >>> dl.derive(dl.loss("linex(alpha)")).verdicts.zero_avoiding.condition
+        'alpha >= 1'
     """
 
     holds: bool | None
