@@ -55,16 +55,16 @@ def test_two_thousand_random_losses_are_right_in_both_dtypes(part):
 
 
 def composed_hunt(seed: int, count: int) -> None:
-    """As `hunt`, with functions of losses; one in six may be refused: roots and quotients of
-    what leaves the range of numbers first.
+    """As `hunt`, with functions of losses; one in six may be refused, each counted once: roots
+    and quotients of what leaves the range of numbers first.
     """
-    source, wrong, refused = random.Random(seed), [], []
+    source, wrong, refused = random.Random(seed), [], set()
     for _ in range(count):
         text = composed(source)
         try:
             wrong += faults(text, source, 6, 1000)[:2]  # tanh(1000) has 870 nines
         except NotRepresentable as reason:
-            refused.append(str(reason))
+            refused.add(str(reason))
     print(
         f"{count} functions of random losses in torch, seed {seed}: {len(wrong)} faults, "
         f"{len(refused)} refused"
