@@ -28,7 +28,7 @@ from divergence_lab.audit.result import Audit, Other
 from divergence_lab.audit.simplices import gradient_errors
 from divergence_lab.audit.splines import spline_generator
 from divergence_lab.audit.stretches import Stretch, grid, stretches
-from divergence_lab.audit.subjects import AuditError, load, prepare
+from divergence_lab.audit.subjects import AuditError, as_callable, load
 from divergence_lab.audit.variants import under_the_other_sign, without_clip
 from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.theory.answers.derivation import Derivation, derive
@@ -89,7 +89,7 @@ def audit(
         call, name = load(thing), thing.strip()
     else:
         name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
-        call = prepare(thing, name)
+        call = as_callable(thing, name)
     looked_at = subject(call, name, residual, feed, summed)
     if DTYPES[dtype] not in looked_at.dtypes:
         works = ", ".join(str(kind).removeprefix("torch.") for kind in looked_at.dtypes)

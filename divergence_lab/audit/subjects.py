@@ -49,10 +49,12 @@ def load(text: str) -> Callable[..., Any]:
             raise AuditError(
                 f"{module_name} has no {path}: check the name after the colon"
             ) from None
-    return prepare(found, text.strip(), given)
+    return as_callable(found, text.strip(), given)
 
 
-def prepare(thing: Any, name: str, given: tuple[tuple, dict] | None = None) -> Callable[..., Any]:
+def as_callable(
+    thing: Any, name: str, given: tuple[tuple, dict] | None = None
+) -> Callable[..., Any]:
     """The callable itself; an instance of it where it is a class, or where arguments are given.
 
     Raises AuditError.

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from divergence_lab.inputs import InputError
 from divergence_lab.results.storage import write_atomically
-from divergence_lab.training.schedules import Loss, Schedule, losses_at
+from divergence_lab.training.schedules import LossFunction, Schedule, losses_at
 
 NAME = "checkpoint.pt"
 PROBES = (-8.0, -1.0, -0.1, 0.1, 1.0, 8.0)  # residuals at which losses of one name are told apart
@@ -29,7 +29,9 @@ class CheckpointError(InputError):
 
 
 def loss_values(
-    losses: Mapping[str, Loss | Schedule], dtype: torch.dtype, device: str | torch.device = "cpu"
+    losses: Mapping[str, LossFunction | Schedule],
+    dtype: torch.dtype,
+    device: str | torch.device = "cpu",
 ) -> dict[str, Tensor]:
     """g at PROBES, [FRACTIONS, 1, 6] or, of a loss that does not change, [1, 1, 6]: a name says
     not which loss it is.

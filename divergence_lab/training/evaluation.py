@@ -139,7 +139,7 @@ def _sampled(run: Run, members: Ensemble) -> dict[str, Tensor]:
     }
 
 
-def seen(run: Run, visited: Tensor, terminal: Tensor) -> None:
+def mark_visited(run: Run, visited: Tensor, terminal: Tensor) -> None:
     """Mark the terminal states (or modes, in a generated space) that were reached; no wait for
     the device.
     """
@@ -151,7 +151,7 @@ def seen(run: Run, visited: Tensor, terminal: Tensor) -> None:
 
 
 @torch.no_grad()
-def keep(window: Tensor, terminal: Tensor, step: Tensor) -> None:
+def push_window(window: Tensor, terminal: Tensor, step: Tensor) -> None:
     """Put the terminal states of a step, [M, B] or [M, B, 1], into the ring `window` [M, W]; W is
     at least B.
 

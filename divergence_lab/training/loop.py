@@ -27,7 +27,7 @@ from divergence_lab.results.storage import save, start_over, write_metrics
 from divergence_lab.training import checkpoints
 from divergence_lab.training.arguments import Arguments, changed
 from divergence_lab.training.evaluation import evaluate, final_law, finite_and_moved, window_l1
-from divergence_lab.training.schedules import Loss
+from divergence_lab.training.schedules import LossFunction
 from divergence_lab.training.settings import Run, make_run
 from divergence_lab.training.stepping import Inputs, Progress, make_step, start_progress, tensors_of
 from divergence_lab.training.trainable import TrainingError
@@ -38,7 +38,7 @@ SMALL = 2**18  # parameters of all members together
 
 @plain_torch()
 def train(
-    losses: Mapping[str, Loss],
+    losses: Mapping[str, LossFunction],
     graph: Space,
     arguments: Arguments = Arguments(),
     *,

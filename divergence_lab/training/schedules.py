@@ -12,7 +12,7 @@ from torch import Tensor
 
 from divergence_lab.inputs import InputError
 
-Loss = Callable[[Tensor], Tensor]
+LossFunction = Callable[[Tensor], Tensor]
 Terms = tuple[tuple[float, int, float], ...]
 SHAPES = ("cosine", "linear")
 SERIES_BELOW = 0.25  # |u| at which (e^u - 1 - u)/u^2 goes over to its series
@@ -29,7 +29,7 @@ class Schedule:
     """`at(fraction)` is the loss in force after that fraction (0 to 1) of the run's steps."""
 
     name: str
-    at: Callable[[float], Loss]
+    at: Callable[[float], LossFunction]
 
     def __call__(self, residual: Tensor) -> Tensor:
         """The loss at the start of the run."""
@@ -40,14 +40,14 @@ class Schedule:
 class _InForce:
     """A loss in torch with its `terms`, which exact training needs."""
 
-    function: Loss
+    function: LossFunction
     terms: Terms | None
 
     def __call__(self, residual: Tensor) -> Tensor:
         return self.function(residual)
 
 
-def terms_of(loss: Loss | Schedule, fraction: float = 0.0) -> Terms | None:
+def terms_of(loss: LossFunction | Schedule, fraction: float = 0.0) -> Terms | None:
     """(c, n, a) with g(x) = sum c x^n e^{ax}, if the loss says so (as those of `to_torch` do);
     else None.
     """
@@ -61,24 +61,28 @@ def losses_at(loss: Callable[..., Any], fractions: Sequence[float]) -> list[Call
     return [loss.at(at) for at in fractions] if isinstance(loss, Schedule) else [loss]
 
 
-def gradient_of(loss: Callable[..., Any]) -> Loss | None:
+def gradient_of(loss: Callable[..., Any]) -> LossFunction | None:
     """g' of a loss that says it by itself, as those of `to_torch` do; else None."""
     return loss.gradient if getattr(loss, "gives_gradient", False) else None  # pyright: ignore[reportFunctionMemberAccess] gives_gradient says so
 
 
-def then(first: Loss, second: Loss, at: float = 0.5, *, name: str = "then") -> Schedule:
+def then(
+    first: LossFunction, second: LossFunction, at: float = 0.5, *, name: str = "then"
+) -> Schedule:
     """g = first before the fraction `at` of the run, second from there on."""
     _check_fraction(at, "at")
     return Schedule(name, lambda fraction: first if fraction < at else second)
 
 
-def blend(first: Loss, second: Loss, *, shape: str = "cosine", name: str = "blend") -> Schedule:
+def blend(
+    first: LossFunction, second: LossFunction, *, shape: str = "cosine", name: str = "blend"
+) -> Schedule:
     """g = (1 - w) first + w second with w from 0 to 1 over the run: its divergence is the same
     mixture of the two.
     """
     weight = _ramp(shape)
 
-    def at(fraction: float) -> Loss:
+    def at(fraction: float) -> LossFunction:
         share = weight(fraction)
         before, after = terms_of(first), terms_of(second)
         terms = None
@@ -98,7 +102,7 @@ def anneal_linex(
     """
     weight = _ramp(shape)
 
-    def at(fraction: float) -> Loss:
+    def at(fraction: float) -> LossFunction:
         alpha = start + (stop - start) * weight(fraction)
         return _InForce(lambda x: linex(x, alpha), _linex_terms(alpha))
 

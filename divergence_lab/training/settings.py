@@ -33,7 +33,7 @@ from divergence_lab.training.arguments import (
     read_seeds,
     with_sizes,
 )
-from divergence_lab.training.schedules import Loss, losses_at, terms_of
+from divergence_lab.training.schedules import LossFunction, losses_at, terms_of
 from divergence_lab.training.trainable import TrainingError, check_losses
 
 LISTED = 100_000  # trajectories that exact training holds at most
@@ -71,7 +71,7 @@ class Run:
     """
 
     space: Space
-    losses: Mapping[str, Loss]
+    losses: Mapping[str, LossFunction]
     rows: tuple[tuple[str, float], ...]
     rollout: Rollout
     law_policy: Policy | None
@@ -96,7 +96,7 @@ class Run:
         return len(self.rows) * len(self.config["seeds"])
 
 
-def make_run(losses: Mapping[str, Loss], space: Space, arguments: Arguments) -> Run:
+def make_run(losses: Mapping[str, LossFunction], space: Space, arguments: Arguments) -> Run:
     """Check every argument of `train`, fill in the defaults, and build what stays fixed."""
     arguments = with_sizes(arguments)
     check_numbers(arguments)
@@ -179,7 +179,7 @@ def _objective_and_sampler(
 
 
 def _listed(
-    graph: PointedDAG, losses: Mapping[str, Loss], rollout: Rollout, device: torch.device
+    graph: PointedDAG, losses: Mapping[str, LossFunction], rollout: Rollout, device: torch.device
 ) -> Trajectories | None:
     """All trajectories, where no recursion gives the expected loss: subtb, vargrad, and tb of
     losses without `terms`.
@@ -207,7 +207,7 @@ def _listed(
     return replace(walked, index=walked.index.to(device))
 
 
-def _has_terms(loss: Loss) -> bool:
+def _has_terms(loss: LossFunction) -> bool:
     # a loss that changes may have them before and not after
     return all(terms_of(loss, fraction) is not None for fraction in (0.0, 1.0))
 
@@ -219,7 +219,7 @@ def is_natural(exact: bool, policy: str, chosen: Objective) -> bool:
     return exact and policy == "tabular" and chosen.flow != "modified"
 
 
-def _steepness(loss: Loss, dtype: torch.dtype) -> float:
+def _steepness(loss: LossFunction, dtype: torch.dtype) -> float:
     """g''(0) by a difference of g', at least 1: a natural step of 1/g''(0) brings a small residual
     to 0.
 

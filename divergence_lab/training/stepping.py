@@ -20,7 +20,7 @@ from divergence_lab.gflownet.objectives import Residuals
 from divergence_lab.gflownet.optimiser import Ensemble, adam_step, ensemble, gradients, natural_step
 from divergence_lab.gflownet.rollouts import draw_residuals, empty_buffer
 from divergence_lab.graphs.dag import PointedDAG
-from divergence_lab.training.evaluation import keep, metric_names, seen
+from divergence_lab.training.evaluation import mark_visited, metric_names, push_window
 from divergence_lab.training.schedules import Schedule, gradient_of, terms_of
 from divergence_lab.training.settings import NATURAL, Run, is_natural
 
@@ -140,9 +140,9 @@ def _update(run: Run, state: Progress, inputs: Inputs, fraction: float) -> None:
     )
     # summed over members: no member's gradient holds anything of another's
     _adam(run, members, gradients(_total(run, found, fraction), members), inputs.rates)
-    seen(run, state.visited, terminal)
+    mark_visited(run, state.visited, terminal)
     if state.window.shape[1]:
-        keep(state.window, terminal, inputs.step)
+        push_window(state.window, terminal, inputs.step)
     inputs.drawn[:] = [terminal]
 
 

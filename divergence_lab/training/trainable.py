@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from divergence_lab.inputs import InputError
-from divergence_lab.training.schedules import Loss, Schedule, gradient_of, losses_at
+from divergence_lab.training.schedules import LossFunction, Schedule, gradient_of, losses_at
 
 PROBES = (-4.0, -1.0, -0.1, 0.1, 1.0, 4.0)
 FRACTIONS = (0.0, 0.5, 1.0)  # of the run, at which a loss that changes is looked at
@@ -22,7 +22,7 @@ class TrainingError(InputError):
 
 def check_losses(
     losses: Any, device: torch.device, dtype: torch.dtype
-) -> dict[str, Loss | Schedule]:
+) -> dict[str, LossFunction | Schedule]:
     """TrainingError for what is no loss in torch; else the losses by name.
 
     A loss is called as loss(x) and returns g(x), elementwise and real, on the device of x, with a
