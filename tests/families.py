@@ -7,6 +7,7 @@ kinks in c.
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ TINY = (
 STEP = mp.mpf(10) ** -200  # of difference quotients
 POINTS = [mp.mpf(n) / d for n, d in ((1, 7), (1, 1), (11, 4), (9, 1))]
 NEAR, FAR = mp.mpf(10) ** 20, mp.mpf(10) ** 24
+BEYOND = [mp.mpf(10) ** k for k in range(1, 25)]
 
 # part, whether it is also real for u < 0
 SINGULAR = (
@@ -193,12 +195,29 @@ def holds(kind: str, g: Member) -> bool | None:
         )
     if kind == "convex":
         kink = g.slope(TINY * 10**6) - g.slope(-TINY * 10**6)
-        return kink > -(mp.mpf(10) ** -12) and all(
+        near = kink > -(mp.mpf(10) ** -12) and all(
             g.bend(x) > -(mp.mpf(10) ** -12) * (1 + abs(g.value(x))) for x in _grid()
         )
-    return all(g.slope(x) * mp.sign(x) > -(mp.mpf(10) ** -12) for x in _grid()) and all(
-        abs(g.value(s * mp.mpf(10) ** -3)) > mp.mpf(10) ** -30 for s in (1, -1)
+        return near and all(_rises(_chords(g, side)) for side in (1, -1))
+    far = all(_rises([g.value(side * x) for x in BEYOND]) for side in (1, -1))
+    return (
+        far
+        and all(g.slope(x) * mp.sign(x) > -(mp.mpf(10) ** -12) for x in _grid())
+        and all(abs(g.value(s * mp.mpf(10) ** -3)) > mp.mpf(10) ** -30 for s in (1, -1))
     )
+
+
+def _chords(g: Member, side: int) -> list[mp.mpf]:
+    """The slopes of g between the points BEYOND the grid, from 0 on: they rise if g is convex."""
+    values = [g.value(side * x) for x in BEYOND]
+    return [
+        (after - before) / (b - a)
+        for (a, before), (b, after) in itertools.pairwise(zip(BEYOND, values))
+    ]
+
+
+def _rises(numbers: list[mp.mpf]) -> bool:
+    return all(b >= a - mp.mpf(10) ** -12 * (1 + abs(a)) for a, b in itertools.pairwise(numbers))
 
 
 def _is_infinite(growth: float, right_way: bool) -> bool | None:

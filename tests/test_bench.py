@@ -68,7 +68,7 @@ def test_a_ratio_is_twenty_runs_of_the_peer_over_one_sweep_of_ours(made_up):
     losses = dict.fromkeys("abcd", torch.square)
     (row,) = room.sweep("2x8", ["made_up"], losses, True, torch.device("cpu"))
     assert row.against == "made_up"
-    assert row.theirs == pytest.approx(20 * SECONDS * 1e3, rel=0.3)
+    assert 1 <= row.theirs / (20 * SECONDS * 1e3) < 100
     assert row.ratio == row.theirs / row.ours
     assert row.met is True
     (missed,) = room._training_rows(
@@ -82,7 +82,8 @@ def test_a_law_is_compared_three_times_and_judged_once(made_up):
     assert [row.goal for row in rows] == [room.LAW_RATIO, None, None]
     for row in rows:
         assert row.ratio == pytest.approx(row.theirs / row.ours)
-        assert row.theirs == pytest.approx(SECONDS * 1e3, rel=0.3)
+        # milliseconds; a sleep is never shorter, and on a busy machine longer
+        assert 1 <= row.theirs / (SECONDS * 1e3) < 100
 
 
 @pytest.mark.parametrize(

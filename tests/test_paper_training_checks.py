@@ -21,7 +21,7 @@ from divergence_lab.graphs.dag import clamp_log_reward
 from divergence_lab.graphs.texts import graph_from_text
 from divergence_lab.results.metrics import sampling_floor
 from divergence_lab.training import loop
-from divergence_lab.training.evaluation import keep, window_l1
+from divergence_lab.training.evaluation import push_window, window_l1
 from divergence_lab.training.loop import train
 from divergence_lab.training.settings import TrainingError
 
@@ -70,7 +70,7 @@ def test_the_window_is_that_of_brute_force():
     assert np.isnan(window_l1(run, window, 0))
     for step in range(20):
         drawn = generator.choice(states, size=(2, batch))
-        keep(
+        push_window(
             window,
             torch.from_numpy(drawn)[..., None] if step % 2 else torch.from_numpy(drawn),
             step,
