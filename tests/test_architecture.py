@@ -212,14 +212,8 @@ def test_rooms_are_small_and_public_things_are_documented(path):
     tree = ast.parse(text)
     assert path.name == "__init__.py" or ast.get_docstring(tree), "a room says what it is for"
     for node in tree.body:
-        if (
-            isinstance(node, ast.FunctionDef | ast.ClassDef)
-            and not node.name.startswith("_")
-            and path.name != "cli.py"
-        ):
-            assert ast.get_docstring(node) or path.name in ("checkpoints.py",), (
-                f"{path.name}: {node.name} has no docstring"
-            )
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
 
 
 def test_the_package_needs_nothing_outside_the_repository():

@@ -52,6 +52,7 @@ def write(
     seconds: float,
     tensors: Mapping[str, Tensor],
 ) -> None:
+    """checkpoint.pt, whole or not at all: tensors, what was asked for, the losses at PROBES."""
     content = {
         "config": json.dumps(config),
         "losses": dict(losses),
