@@ -63,6 +63,7 @@ class Room(ModuleType):
     def __getattr__(self, name: str) -> Any:
         home = vars(self)["_HOME"]
         if name not in home:
+            _say_where(f"{self.__name__}.{name}")
             raise AttributeError(f"{self.__name__} has no {name!r}; it has {', '.join(home)}")
         module = importlib.import_module(f"{self.__name__}.{home[name]}")
         found = vars(self)[name] = getattr(module, name, module)
@@ -114,13 +115,17 @@ _MOVED = {
 }
 
 
+def _say_where(name: str) -> None:
+    """ModuleNotFoundError with one line that names the new path, for one that has moved."""
+    if (new := _MOVED.get(name.removeprefix(f"{__name__}."))) is not None:
+        raise ModuleNotFoundError(f"{name} is now {__name__}.{new}", name=name)
+
+
 class _Moved(MetaPathFinder):
-    """An old path fails with one line that names the new one."""
+    """Finds nothing, and says of an old path where its module is."""
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> None:
-        old = fullname.removeprefix(f"{__name__}.")
-        if old in _MOVED:
-            raise ModuleNotFoundError(f"{fullname} is now {__name__}.{_MOVED[old]}", name=fullname)
+        _say_where(fullname)
 
 
 open_room(__name__, _HOME)

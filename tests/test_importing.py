@@ -2,10 +2,13 @@
 mean the same whatever came first.
 """
 
+import importlib
 import subprocess
 import sys
 
 import pytest
+
+import divergence_lab
 
 TOGETHER = [
     ["bridge", "bridge.verified.ranges", "bridge.export"],
@@ -91,3 +94,16 @@ def test_threads_may_import_at_once_in_a_fresh_interpreter(number):
         )
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("old", divergence_lab._MOVED)
+def test_an_old_path_names_the_new_one(old):
+    """By either way of importing it, and the new one is there."""
+    room, _, module = f"divergence_lab.{old}".rpartition(".")
+    for text in (f"import {room}.{module}", f"from {room} import {module}"):
+        if module in getattr(importlib.import_module(room), "__all__", ()):
+            continue  # a public name of the same name: the old path is a right one
+        with pytest.raises(ModuleNotFoundError, match="is now divergence_lab") as caught:
+            exec(text, {})
+        assert "\n" not in str(caught.value)
+    importlib.import_module(f"divergence_lab.{divergence_lab._MOVED[old].split()[0]}")
