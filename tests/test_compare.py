@@ -250,3 +250,12 @@ def test_parameters_get_values_and_an_early_end_claims_nothing(capsys):
         assert bound["status"] == "proved" or bound["holds"] is None
     with pytest.raises(InputError):
         compare(loss("quadratic"), loss("linex(alpha)"))
+
+
+def test_what_does_not_exist_or_was_not_found_says_why(tmp_path, capsys):
+    picture = tmp_path / "sticks.png"
+    code, out, err = run(capsys, "sqrt(Abs(x))", "quadratic", "--plot", str(picture))
+    assert code == 2 and not picture.exists() and "g' is infinite at x = 0" in err
+    assert "hockey sticks     none: g' is infinite at x = 0" in out  # and nothing is lost
+    late = compare(loss("linex(1)"), loss("tanh(x)**2*x**2"), 0.001).losses[1].absent
+    assert all("raise --budget" in why for why in late.values()) and late

@@ -58,12 +58,12 @@ def _compare(options: argparse.Namespace) -> int:
     (first, first_loss), (second, second_loss) = (read[text] for text in options.losses)
     names = (first, second)
     found = compare(first_loss, second_loss, options.budget)
-    if options.plot:
-        _draw(names, found, options.plot)
     if options.json:
         print_json(comparison_to_json(found))
     else:
         print("\n".join(_in_words(names, found)))
+    if options.plot:  # last, so that what was found is not lost with it
+        _draw(names, found, options.plot)
     return DONE
 
 
@@ -73,7 +73,7 @@ def _draw(names: tuple[str, ...], found: Comparison, file: str) -> None:
     curves = {}
     for name, one in zip(names, found.losses):
         if one.sticks is None:
-            raise InputError(f"--plot: {name} has no finite weights of hockey sticks to draw")
+            raise InputError(f"--plot: no hockey sticks of {name}: {one.absent['hockey_sticks']}")
         curves[name] = {
             side: (*sampled(density), [(float(atom.u), float(atom.weight)) for atom in atoms])
             for side, (density, atoms) in one.sticks.sides().items()
@@ -132,6 +132,8 @@ def _character(one: Character) -> list[str]:
         f"  wrong log Z       {KEPT[one.direction.holds]}: {one.direction.because}",
         f"                    {REPELS[one.repelling.holds]}: {one.repelling.because}",
     ]
+    for what, why in one.absent.items():
+        lines.append(f"  {what.replace('_', ' '):<17} none: {why}")
     undecided = [kind for kind, verdict in one.verdicts.items() if verdict.holds is None]
     return lines + ([f"  undecided         {', '.join(undecided)}"] if undecided else [])
 

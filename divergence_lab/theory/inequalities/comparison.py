@@ -21,6 +21,7 @@ from flint import arb
 from divergence_lab.inputs import InputError
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, within
 from divergence_lab.theory.divergence.loss import Loss, loss
+from divergence_lab.theory.expressions.ordering import CannotSplit
 from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.inequalities.bounds import Constant, best_constant, undecided
 from divergence_lab.theory.inequalities.hockey_stick import HockeyStickWeights, hockey_stick_weights
@@ -57,7 +58,8 @@ SHARE, SHORTEST = 0.5, 0.1  # of what is left of the budget for one question; it
 class Character:
     """What is said of one loss alone; `optimum`: its log Z for `TARGET` and `POLICY`.
 
-    `optimum` and `sticks` are None where they do not exist or were not found.
+    `optimum` and `sticks` are None where they do not exist or were not found in time: `absent`
+    says why.
     """
 
     loss: Loss
@@ -68,6 +70,7 @@ class Character:
     direction: DirectionKept
     repelling: Repelling
     sticks: HockeyStickWeights | None
+    absent: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,8 @@ def _asker(budget: float) -> Callable[..., Any]:
         except OutOfTime:
             return fallback(f"not found within {budget:g} s of processor time: raise --budget")
         except SearchFailed as failure:
+            if isinstance(failure.__cause__, CannotSplit):  # a sentence for the reader
+                return fallback(str(failure.__cause__))
             return fallback(f"the search broke: {failure}")
 
     return ask
@@ -141,6 +146,7 @@ def _character(one: Loss, ask: Callable[..., Any], budget: float) -> Character:
         kind: ask(lambda why: Verdict(None, UNDECIDED, why), decide_one, kind, one, budget / 4)
         for kind in SEARCHES
     }
+    absent: dict[str, str] = {}
     return Character(
         one,
         verdicts,
@@ -152,10 +158,11 @@ def _character(one: Loss, ask: Callable[..., Any], budget: float) -> Character:
             loss("Abs(x)"),
         ),
         ask(lambda why: Bias(None, None, why), biases_log_z, one),
-        ask(lambda why: None, optimal_log_z, one, TARGET, POLICY),
+        ask(lambda why: absent.update(log_z_example=why), optimal_log_z, one, TARGET, POLICY),
         ask(lambda why: DirectionKept(None, why), keeps_direction, one),
         ask(lambda why: Repelling(None, (), (), (), why), repelling_residuals, one),
-        ask(lambda why: None, hockey_stick_weights, one),
+        ask(lambda why: absent.update(hockey_sticks=why), hockey_stick_weights, one),
+        absent,
     )
 
 
@@ -260,6 +267,7 @@ def _character_to_json(one: Character) -> dict[str, Any]:
         "keeps_direction": {"holds": one.direction.holds, "because": one.direction.because},
         "repels": {"holds": one.repelling.holds, "because": one.repelling.because},
         "hockey_sticks": one.sticks and _sticks_to_json(one, one.sticks),
+        "absent": dict(one.absent),
     }
 
 
