@@ -62,7 +62,7 @@ def forgeries(
     """
     for key, text in entry.items():
         for new in _altered(key, text, others):
-            if new != text:
+            if new != text and not same_number(new, text):
                 yield f"{key}: {str(new)[:80]}", {**copy.deepcopy(dict(entry)), key: new}
     for kind in KINDS:
         for what, verdict in _altered_verdicts(
@@ -76,6 +76,13 @@ def forgeries(
                     "why_invalid": None if verdict["holds"] else verdict["because"],
                 }
             yield f"{kind}: {what}", forged
+
+
+def same_number(one: Any, other: Any) -> bool:
+    """Two texts of one decimal number, such as 1 and 1.00: to say the other is no forgery."""
+    with contextlib.suppress(TypeError, ValueError):
+        return float(one) == float(other)
+    return False
 
 
 def _altered(key: str, text: Any, others: Sequence[Mapping[str, Any]]) -> Iterator[Any]:
