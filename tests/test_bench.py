@@ -11,9 +11,10 @@ import torch
 
 from divergence_lab.bench import compare as room
 from divergence_lab.bench import measuring, peers
-from divergence_lab.bench.compare import BenchError, Row, bench
+from divergence_lab.bench.compare import Row, bench
 from divergence_lab.cli import bench as cli_bench
 from divergence_lab.graphs.texts import graph_from_text
+from divergence_lab.inputs import InputError
 from divergence_lab.training import loop
 from divergence_lab.training.stepping import start_progress
 
@@ -24,10 +25,11 @@ def options(*arguments):
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(dest="command")
 
-    def command(name, run, summary, example):
+    def command(name, run, summary, example, *options):
         added = commands.add_parser(name)
         added.set_defaults(run=run)
-        return added
+        for names, settings in options:
+            added.add_argument(*names, **settings)
 
     cli_bench.add_commands(command)
     return parser.parse_args(["bench", *arguments])
@@ -132,7 +134,7 @@ def test_our_training_is_the_training_of_train(monkeypatch):
 def test_wrong_names_are_refused():
     with pytest.raises(peers.PeerError, match="torchgfn, gfnx"):
         bench(["nothing"], quick=True)
-    with pytest.raises(BenchError, match="auto, cpu or cuda"):
+    with pytest.raises(InputError, match="auto, cpu or cuda"):
         bench([], device="tpu", quick=True)
 
 

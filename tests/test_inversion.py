@@ -334,10 +334,11 @@ def parser():
     made = argparse.ArgumentParser()
     commands = made.add_subparsers(dest="command")
 
-    def command(name, run, summary, example):
+    def command(name, run, summary, example, *options):
         added = commands.add_parser(name, help=summary)
         added.set_defaults(run=run)
-        return added
+        for names, settings in options:
+            added.add_argument(*names, **settings)
 
     cli_theory.add_commands(command)
     return made

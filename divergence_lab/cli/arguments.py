@@ -4,7 +4,7 @@ document.
 
 import argparse
 import json
-import sys
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,35 +15,16 @@ from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.syntax import shown
 
 DONE, CHECK_FAILED, BAD_INPUT = 0, 1, 2
-# name, what runs, one line of help, an example -> the parser of a command
-AddCommand = Callable[[str, Callable[[argparse.Namespace], int], str, str], argparse.ArgumentParser]
+ANSWERS = {True: "yes", False: "no", None: "undecided"}
+# name, what runs, one line of help, an example, options: adds a command
+AddCommand = Callable[..., None]
+# what `add_argument` of argparse takes
+Option = tuple[tuple[str, ...], dict[str, Any]]
 
 
-def add_loss_options(parser: argparse.ArgumentParser) -> None:
-    """Add --assume, --set, --budget and --json."""
-    parser.add_argument(
-        "--assume",
-        action="append",
-        default=[],
-        metavar="A",
-        help="an assumption on a parameter, 'alpha > 0' (repeatable)",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        dest="values",
-        help="the value of a parameter, alpha=1/3 (repeatable)",
-    )
-    parser.add_argument(
-        "--budget",
-        type=seconds,
-        default=20.0,
-        metavar="S",
-        help="processor seconds of the search for each loss; what takes longer is undecided (20)",
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+def option(*names: str, **settings: Any) -> Option:
+    """An option or argument of a command, in the words of argparse's `add_argument`."""
+    return names, settings
 
 
 def positive(text: str) -> int:
@@ -64,6 +45,37 @@ def seconds(text: str) -> float:
     return value
 
 
+JSON = option("--json", action="store_true", help="one JSON document on standard output")
+LATEX = option("--latex", action="store_true", help="print formulas as LaTeX")
+AT = option("--at", metavar="T,T,...", help="ratios at which f is enclosed")
+DEVICE = option("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
+LOSS_OPTIONS = (
+    option(
+        "--assume",
+        action="append",
+        default=[],
+        metavar="A",
+        help="an assumption on a parameter, 'alpha > 0' (repeatable)",
+    ),
+    option(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="values",
+        help="the value of a parameter, alpha=1/3 (repeatable)",
+    ),
+    option(
+        "--budget",
+        type=seconds,
+        default=20.0,
+        metavar="S",
+        help="processor seconds of the search for each loss; what takes longer is undecided (20)",
+    ),
+    JSON,
+)
+
+
 def read_losses(options: argparse.Namespace) -> dict[str, Loss]:
     """name -> loss, in the order given; the paper's four where none is given."""
     return dict(read_each(options, options.losses or PAPER_LOSSES).values())
@@ -71,14 +83,14 @@ def read_losses(options: argparse.Namespace) -> dict[str, Loss]:
 
 def read_each(options: argparse.Namespace, texts: Sequence[str]) -> dict[str, tuple[str, Loss]]:
     """text -> (name, loss): the catalogue's name where one was typed, else the text itself."""
-    found = {}
+    readings = {}
     for text, entry in read_all(options, texts).items():
         if isinstance(entry, Unfinished):
             raise TooSlow(
                 f"{shown(entry.text)}: {entry.because}; write it more simply, or raise --budget"
             )
-        found[text] = (entry.name, entry.loss)
-    return found
+        readings[text] = (entry.name, entry.loss)
+    return readings
 
 
 def read_values(options: argparse.Namespace) -> dict[str, str]:
@@ -104,7 +116,11 @@ def read_all(options: argparse.Namespace, texts: Sequence[str]) -> dict[str, Rea
     return found
 
 
-def print_json(document: Any) -> None:
+def json_text(document: Any) -> str:
     """The one document on standard output."""
-    json.dump(document, sys.stdout, indent=1, allow_nan=False)
-    print()
+    return json.dumps(document, indent=1, allow_nan=False)
+
+
+def split_objectives(text: str) -> list[str]:
+    """'tb, subtb(0.9)' at its commas, those inside brackets aside."""
+    return [part.strip() for part in re.split(r",(?![^(]*\))", text)]

@@ -12,11 +12,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from divergence_lab.cli.arguments import (
+    ANSWERS,
     BAD_INPUT,
     CHECK_FAILED,
     DONE,
+    JSON,
     AddCommand,
-    print_json,
+    json_text,
+    option,
     seconds,
 )
 
@@ -29,66 +32,66 @@ WIDTH = 118
 
 def add_commands(command: AddCommand) -> None:
     """Add `audit`."""
-    one = command(
+    command(
         "audit",
         _audit,
         "find which divergence a torch loss really minimises; IMPORTS AND RUNS the callable",
         "divergence-lab audit torch.nn:MSELoss --residual target/model",
+        option(
+            "callable",
+            metavar="MODULE:CALLABLE",
+            help="e.g. my_losses:loss or 'my_losses:Loss(0.5)'; the module is imported and the "
+            "callable is run: audit only code that you would run",
+        ),
+        option(
+            "--residual",
+            required=True,
+            choices=("target/model", "model/target"),
+            help="what it is fed: log p_B - log p_F (target/model) or log p_F - log p_B "
+            "(model/target)",
+        ),
+        option(
+            "--range",
+            type=_range,
+            default=(-100.0, 100.0),
+            metavar="LO,HI",
+            help="the residuals log p_B - log p_F that are looked at (-100,100)",
+        ),
+        option(
+            "--dtype",
+            choices=("float32", "float64"),
+            default="float64",
+            help="in which it is run (float64)",
+        ),
+        option(
+            "--feed",
+            type=lambda text: tuple(word.strip() for word in text.split(",")),
+            metavar="W,...",
+            help="what its arguments are, in turn: residual, log_pf, log_pb, pf, pb (found by "
+            "looking: residual, or log p_B and log p_F in the order that --residual names them)",
+        ),
+        option(
+            "--summed",
+            action="store_true",
+            help="it holds the weights itself and is summed over objects, as torch's kl_div of "
+            "probabilities",
+        ),
+        option(
+            "--budget",
+            type=seconds,
+            default=20.0,
+            metavar="S",
+            help="processor seconds for the derivation (20)",
+        ),
+        option(
+            "--time-limit",
+            type=seconds,
+            default=300.0,
+            metavar="S",
+            help="seconds after which a callable that does not come back is given up (300)",
+        ),
+        JSON,
     )
-    one.add_argument(
-        "callable",
-        metavar="MODULE:CALLABLE",
-        help="e.g. my_losses:loss or 'my_losses:Loss(0.5)'; the module is imported and the "
-        "callable is "
-        "run: audit only code that you would run",
-    )
-    one.add_argument(
-        "--residual",
-        required=True,
-        choices=("target/model", "model/target"),
-        help="what it is fed: log p_B - log p_F (target/model) or log p_F - log p_B (model/target)",
-    )
-    one.add_argument(
-        "--range",
-        type=_range,
-        default=(-100.0, 100.0),
-        metavar="LO,HI",
-        help="the residuals log p_B - log p_F that are looked at (-100,100)",
-    )
-    one.add_argument(
-        "--dtype",
-        choices=("float32", "float64"),
-        default="float64",
-        help="in which it is run (float64)",
-    )
-    one.add_argument(
-        "--feed",
-        type=lambda text: tuple(word.strip() for word in text.split(",")),
-        metavar="W,...",
-        help="what its arguments are, in turn: residual, log_pf, log_pb, pf, pb (found by looking: "
-        "residual, or log p_B and log p_F in the order that --residual names them)",
-    )
-    one.add_argument(
-        "--summed",
-        action="store_true",
-        help="it holds the weights itself and is summed over objects, as torch's kl_div of "
-        "probabilities",
-    )
-    one.add_argument(
-        "--budget",
-        type=seconds,
-        default=20.0,
-        metavar="S",
-        help="processor seconds for the derivation (20)",
-    )
-    one.add_argument(
-        "--time-limit",
-        type=seconds,
-        default=300.0,
-        metavar="S",
-        help="seconds after which a callable that does not come back is given up (300)",
-    )
-    one.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 
 def _range(text: str) -> tuple[float, float]:
@@ -114,10 +117,7 @@ def _audit(options: argparse.Namespace) -> int:
             options.feed,
             options.summed,
         )
-    if options.json:
-        print_json(found.to_json())
-    else:
-        print(describe(found))
+    print(json_text(found.to_json()) if options.json else describe(found))
     return CHECK_FAILED if found.gradient_check is False else DONE
 
 
@@ -175,20 +175,10 @@ def describe(found: Audit) -> str:
             if found.gradient_check
             else ("NOT that", f"{found.max_gradient_error:.0e}")
         )
-        other_way = found.flipped_sign_error
-        flipped = (
-            ""
-            if other_way is None
-            else "; "
-            + (
-                "with the sign flipped too"
-                if other_way <= found.gradient_tolerance
-                else "not with the sign flipped"
-            )
-        )
         lines += _row(
             "gradient",
-            f"{agrees} of the divergence on random simplices, relative error {size}{flipped}",
+            f"{agrees} of the divergence on random simplices, relative error {size}"
+            + _flipped(found),
         )
     for note in found.notes:
         lines += _row("note", note)
@@ -210,6 +200,13 @@ def describe(found: Audit) -> str:
         )
         lines += _row("PROBLEM", f"{problem.kind}, {where}: {problem.detail}")
     return "\n".join(lines)
+
+
+def _flipped(found: Audit) -> str:
+    if found.flipped_sign_error is None:
+        return ""
+    passes = found.flipped_sign_error <= found.gradient_tolerance
+    return f"; {'with the sign flipped too' if passes else 'not with the sign flipped'}"
 
 
 def _row(label: str, text: str) -> list[str]:
@@ -244,5 +241,4 @@ def _documented(found: Audit) -> str:
 
 
 def _answer(verdict: Verdict) -> str:
-    word = {True: "yes", False: "no", None: "undecided"}[verdict.holds]
-    return f"{word}, {verdict.because} [{verdict.status}]"
+    return f"{ANSWERS[verdict.holds]}, {verdict.because} [{verdict.status}]"

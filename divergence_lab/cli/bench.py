@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from divergence_lab.cli.arguments import DONE, AddCommand, print_json
+from divergence_lab.cli.arguments import DEVICE, DONE, JSON, AddCommand, json_text, option
 from divergence_lab.cli.train import finite_json
 from divergence_lab.inputs import InputError
 
@@ -20,40 +20,41 @@ if TYPE_CHECKING:  # torch is loaded only when the command runs
 
 def add_commands(command: AddCommand) -> None:
     """Add `bench`."""
-    one = command(
+    command(
         "bench",
         _bench,
         "measure training, exact laws and memory, beside other libraries in the same run",
         "divergence-lab bench --against torchgfn,gfnx --json > bench.json",
+        option(
+            "--against",
+            default="torchgfn,gfnx",
+            metavar="PEER,...",
+            help="libraries to measure beside ours, '' for none; those not installed are named "
+            "(torchgfn,gfnx)",
+        ),
+        DEVICE,
+        option(
+            "--quick",
+            action="store_true",
+            help="small sizes: a look at what is measured, not a result",
+        ),
+        option(
+            "--keep",
+            metavar="FILE",
+            help="a line of JSON for each thing measured, as soon as it is; what is there is not "
+            "measured again",
+        ),
+        JSON,
     )
-    one.add_argument(
-        "--against",
-        default="torchgfn,gfnx",
-        metavar="PEER,...",
-        help="libraries to measure beside ours, '' for none; those not installed are named "
-        "(torchgfn,gfnx)",
-    )
-    one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
-    one.add_argument(
-        "--quick", action="store_true", help="small sizes: a look at what is measured, not a result"
-    )
-    one.add_argument(
-        "--keep",
-        metavar="FILE",
-        help="a line of JSON for each thing measured, as soon as it is; what is there is not "
-        "measured again",
-    )
-    one.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 
 def _bench(options: argparse.Namespace) -> int:
     from divergence_lab.bench.compare import bench
 
     against = [name.strip() for name in options.against.split(",") if name.strip()]
-    shown = sys.stderr.isatty()
 
     def progress(label: str) -> None:
-        if shown:
+        if sys.stderr.isatty():
             print(f"\r\033[K{label}", end="", file=sys.stderr, flush=True)
 
     try:
@@ -69,10 +70,7 @@ def _bench(options: argparse.Namespace) -> int:
             f"--keep {options.keep}: {error.strerror}; name a file that can be written"
         ) from error
     progress("")
-    if options.json:
-        print_json(as_json(found))
-    else:
-        print(as_text(found))
+    print(json_text(as_json(found)) if options.json else as_text(found))
     return DONE
 
 

@@ -13,7 +13,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from divergence_lab.cli.arguments import CHECK_FAILED, DONE, AddCommand, print_json, seconds
+from divergence_lab.cli.arguments import (
+    CHECK_FAILED,
+    DONE,
+    JSON,
+    AddCommand,
+    json_text,
+    option,
+    seconds,
+)
 from divergence_lab.inputs import InputError, read_json
 from divergence_lab.theory.answers.questions import check_all
 from divergence_lab.theory.checker.documents import Report
@@ -24,23 +32,23 @@ SHOWN, SHOWN_REASON = 60, 400
 
 def add_commands(command: AddCommand) -> None:
     """Add the command."""
-    one = command(
+    command(
         "check",
         _check,
         "re-verify everything in the output of derive --json",
         "divergence-lab derive quadratic --json > proofs.json; divergence-lab check proofs.json",
+        option(
+            "file", metavar="FILE", help="a file written by derive --json, or - for standard input"
+        ),
+        option(
+            "--budget",
+            type=seconds,
+            default=60.0,
+            metavar="S",
+            help="processor seconds for one loss (60)",
+        ),
+        JSON,
     )
-    one.add_argument(
-        "file", metavar="FILE", help="a file written by derive --json, or - for standard input"
-    )
-    one.add_argument(
-        "--budget",
-        type=seconds,
-        default=60.0,
-        metavar="S",
-        help="processor seconds for one loss (60)",
-    )
-    one.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 
 def in_line(text: str, limit: int = SHOWN) -> str:
@@ -63,7 +71,7 @@ def _check(options: argparse.Namespace) -> int:
             failed = True
             print(f"loss {place}, {rows[-1]['loss']}: {rows[-1]['failed']}", file=sys.stderr)
     if options.json:
-        print_json(rows)
+        print(json_text(rows))
     elif not failed:
         whole = not any(row["not_verified"] for row in rows)
         print(

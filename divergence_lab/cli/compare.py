@@ -3,7 +3,15 @@
 import argparse
 from pathlib import Path
 
-from divergence_lab.cli.arguments import DONE, AddCommand, add_loss_options, print_json, read_each
+from divergence_lab.cli.arguments import (
+    ANSWERS,
+    DONE,
+    LOSS_OPTIONS,
+    AddCommand,
+    json_text,
+    option,
+    read_each,
+)
 from divergence_lab.inputs import InputError
 from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.inequalities.bounds import Constant
@@ -26,7 +34,6 @@ ENDS = {
     "t -> 0": ", where the model has mass and the target has none",
     "t -> 1": ", where the two laws are nearly equal",
 }
-ANSWERS = {True: "yes", False: "no", None: "undecided"}
 BIASED = {"down": "biased down", "up": "biased up", "either": "biased either way", None: "biased"}
 KEPT = {True: "the policy keeps its direction", False: "the policy turns", None: "undecided"}
 REPELS = {True: "may repel", False: "never repels", None: "undecided"}
@@ -34,19 +41,19 @@ REPELS = {True: "may repel", False: "never repels", None: "undecided"}
 
 def add_commands(command: AddCommand) -> None:
     """Add `compare`."""
-    one = command(
+    command(
         "compare",
         _compare,
         "what separates two losses: constants, total variation, log Z, verdicts",
         "divergence-lab compare quadratic 'linex(1/2)' --plot compared.png",
+        option("losses", nargs=2, metavar="LOSS", help="a catalogue name or an expression"),
+        option(
+            "--plot",
+            metavar="FILE",
+            help="draw how both weigh the hockey sticks: a new .png, .svg or .pdf",
+        ),
+        *LOSS_OPTIONS,
     )
-    one.add_argument("losses", nargs=2, metavar="LOSS", help="a catalogue name or an expression")
-    one.add_argument(
-        "--plot",
-        metavar="FILE",
-        help="draw how both weigh the hockey sticks: a new .png, .svg or .pdf",
-    )
-    add_loss_options(one)
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -58,10 +65,9 @@ def _compare(options: argparse.Namespace) -> int:
     (first, first_loss), (second, second_loss) = (read[text] for text in options.losses)
     names = (first, second)
     found = compare(first_loss, second_loss, options.budget)
-    if options.json:
-        print_json(comparison_to_json(found))
-    else:
-        print("\n".join(_in_words(names, found)))
+    print(
+        json_text(comparison_to_json(found)) if options.json else "\n".join(_in_words(names, found))
+    )
     if options.plot:  # last, so that what was found is not lost with it
         _draw(names, found, options.plot)
     return DONE

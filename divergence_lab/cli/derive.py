@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from divergence_lab.cli.arguments import (
+    ANSWERS,
+    AT,
     DONE,
+    LATEX,
+    LOSS_OPTIONS,
     AddCommand,
-    add_loss_options,
+    json_text,
+    option,
     positive,
-    print_json,
     read_all,
 )
 from divergence_lab.inputs import InputError
@@ -31,30 +35,28 @@ from divergence_lab.theory.verdicts.verdict import Verdict, cites_of
 
 def add_commands(command: AddCommand) -> None:
     """Add `derive`."""
-    one = command(
+    command(
         "derive",
         _derive,
         "derive the divergence of a loss and decide its character",
         "divergence-lab derive 'exp(x) - x - 1' linex(1/2) --at 0.1,2",
+        option("losses", nargs="+", metavar="LOSS", help="a catalogue name or an expression in x"),
+        AT,
+        option(
+            "--digits", type=positive, default=30, metavar="N", help="digits of these values (30)"
+        ),
+        option(
+            "--sampler",
+            default="on",
+            metavar="S",
+            help="how objects are weighted: on (by p_F), backward (by p_B), power:B, powers:A,B, "
+            "mixture:E, or "
+            "learned_backward:B for the parameters of p_B; B may be a parameter (on)",
+        ),
+        option("--steps", action="store_true", help="print the steps of every proof"),
+        LATEX,
+        *LOSS_OPTIONS,
     )
-    one.add_argument(
-        "losses", nargs="+", metavar="LOSS", help="a catalogue name or an expression in x"
-    )
-    one.add_argument("--at", metavar="T,T,...", help="ratios at which f is enclosed")
-    one.add_argument(
-        "--digits", type=positive, default=30, metavar="N", help="digits of these values (30)"
-    )
-    one.add_argument(
-        "--sampler",
-        default="on",
-        metavar="S",
-        help="how objects are weighted: on (by p_F), backward (by p_B), power:B, powers:A,B, "
-        "mixture:E, or "
-        "learned_backward:B for the parameters of p_B; B may be a parameter (on)",
-    )
-    one.add_argument("--steps", action="store_true", help="print the steps of every proof")
-    one.add_argument("--latex", action="store_true", help="print formulas as LaTeX")
-    add_loss_options(one)
 
 
 def _derive(options: argparse.Namespace) -> int:
@@ -68,12 +70,11 @@ def _derive(options: argparse.Namespace) -> int:
     tell_lost("derive", "loss", found)
     if options.json:
         sampling = {"sampler": options.sampler, "weighted_by": weighting.weight}
-        print_json(
-            [
-                {**as_json, **sampling, "sampled_loss": sampled}
-                for as_json, sampled in map(_row, readings, found)
-            ]
-        )
+        rows = [
+            {**as_json, **sampling, "sampled_loss": sampled}
+            for as_json, sampled in map(_row, readings, found)
+        ]
+        print(json_text(rows))
         return DONE
     for entry, answer in zip(readings, found):
         if isinstance(answer, Unfinished):
@@ -131,11 +132,8 @@ def described(name: str, derivation: Derivation, latex: bool, steps: bool = Fals
                 f"                  {step_in_latex(step) if latex else step.claim}"
                 for step in verdict.steps
             ]
-            lines += (
-                [f"                  by {' and '.join(cited)}"]
-                if (cited := cites_of(kind, verdict))
-                else []
-            )
+            if cited := cites_of(kind, verdict):
+                lines.append(f"                  by {' and '.join(cited)}")
     ends = (
         ("f(0+)", verdicts.f_at_zero),
         ("f'(oo)", verdicts.slope_at_infinity),
@@ -153,11 +151,7 @@ def described(name: str, derivation: Derivation, latex: bool, steps: bool = Fals
 
 
 def _answer(verdict: Verdict) -> str:
-    word = (
-        "depends"
-        if verdict.condition
-        else {True: "yes", False: "no", None: "undecided"}[verdict.holds]
-    )
+    word = "depends" if verdict.condition else ANSWERS[verdict.holds]
     return f"{word:<10} {verdict.because} [{verdict.status}]"
 
 

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from divergence_lab.cli.arguments import (
+    ANSWERS,
     DONE,
+    JSON,
+    LOSS_OPTIONS,
     AddCommand,
-    add_loss_options,
+    json_text,
+    option,
     positive,
-    print_json,
     read_each,
     seconds,
 )
@@ -31,92 +34,89 @@ FORMS = ("torch", "jax", "torchgfn", "latex")
 
 def add_commands(command: AddCommand) -> None:
     """Add both commands."""
-    one = command(
+    command(
         "design",
         _design,
         "find losses with the wished properties, each property proved",
         "divergence-lab design --zero-forcing --zero-avoiding --symmetric-divergence",
+        option(
+            "--zero-forcing",
+            action=argparse.BooleanOptionalAction,
+            default=None,
+            help="D_f is infinite where the model covers what the target does not",
+        ),
+        option(
+            "--zero-avoiding",
+            action=argparse.BooleanOptionalAction,
+            default=None,
+            help="D_f is infinite where the model drops what the target has",
+        ),
+        option("--symmetric-divergence", action="store_true", help="D_f(p||q) = D_f(q||p)"),
+        option("--even-loss", action="store_true", help="g(-x) = g(x)"),
+        option("--bounded-gradient", action="store_true", help="|g'| stays below some number"),
+        option(
+            "--bounded-second-moment",
+            action="store_true",
+            help="g'(x)^2 e^(-x) bounded on x > 0: the second moment of the score at a "
+            "dropped mode",
+        ),
+        option("--curvature", metavar="C", help="g''(0)"),
+        option(
+            "--penalty",
+            nargs="+",
+            action="extend",
+            default=[],
+            metavar="X:VALUE",
+            help="g(X) = VALUE (repeatable)",
+        ),
+        option(
+            "--tradeoff",
+            nargs="+",
+            action="extend",
+            default=[],
+            metavar="A:B[:R]",
+            help="g(A) = R g(B), R = 1 if not given (repeatable): the nearest loss of the class",
+        ),
+        option(
+            "--residuals",
+            metavar="FILE",
+            help="numbers log(target/model), one a line or as .npy: the loss of the class nearest "
+            "to their score",
+        ),
+        *(
+            option(
+                f"--{side}-growth",
+                metavar="G",
+                help=f"how g grows at {end}: linear, quadratic, power:3, exponential:1/2",
+            )
+            for side, end in (("left", "-oo"), ("right", "oo"))
+        ),
+        option(
+            "--tolerance",
+            default="1/1000",
+            metavar="R",
+            help="relative, of penalties that can't be met exactly (1/1000)",
+        ),
+        option("--count", type=positive, default=3, metavar="N", help="at most so many losses (3)"),
+        option(
+            "--budget",
+            type=seconds,
+            default=20.0,
+            metavar="S",
+            help="processor seconds for the proofs of each loss (20)",
+        ),
+        JSON,
     )
-    yes_or_no = argparse.BooleanOptionalAction
-    one.add_argument(
-        "--zero-forcing",
-        action=yes_or_no,
-        default=None,
-        help="D_f is infinite where the model covers what the target does not",
-    )
-    one.add_argument(
-        "--zero-avoiding",
-        action=yes_or_no,
-        default=None,
-        help="D_f is infinite where the model drops what the target has",
-    )
-    one.add_argument("--symmetric-divergence", action="store_true", help="D_f(p||q) = D_f(q||p)")
-    one.add_argument("--even-loss", action="store_true", help="g(-x) = g(x)")
-    one.add_argument("--bounded-gradient", action="store_true", help="|g'| stays below some number")
-    one.add_argument(
-        "--bounded-second-moment",
-        action="store_true",
-        help="g'(x)^2 e^(-x) bounded on x > 0: the second moment of the score at a dropped mode",
-    )
-    one.add_argument("--curvature", metavar="C", help="g''(0)")
-    one.add_argument(
-        "--penalty",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="X:VALUE",
-        help="g(X) = VALUE (repeatable)",
-    )
-    one.add_argument(
-        "--tradeoff",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="A:B[:R]",
-        help="g(A) = R g(B), R = 1 if not given (repeatable): the nearest loss of the class",
-    )
-    one.add_argument(
-        "--residuals",
-        metavar="FILE",
-        help="numbers log(target/model), one a line or as .npy: the loss of the class nearest "
-        "to their score",
-    )
-    for side, end in (("left", "-oo"), ("right", "oo")):
-        one.add_argument(
-            f"--{side}-growth",
-            metavar="G",
-            help=f"how g grows at {end}: linear, quadratic, power:3, exponential:1/2",
-        )
-    one.add_argument(
-        "--tolerance",
-        default="1/1000",
-        metavar="R",
-        help="relative, of penalties that can't be met exactly (1/1000)",
-    )
-    one.add_argument(
-        "--count", type=positive, default=3, metavar="N", help="at most so many losses (3)"
-    )
-    one.add_argument(
-        "--budget",
-        type=seconds,
-        default=20.0,
-        metavar="S",
-        help="processor seconds for the proofs of each loss (20)",
-    )
-    one.add_argument("--json", action="store_true", help="one JSON document on standard output")
-
-    two = command(
+    command(
         "export",
         _export,
         "a loss as source text that stands alone: torch, JAX, torchgfn, LaTeX",
         "divergence-lab export 'linex(1/2)' --form torch --out my_loss.py",
+        option("losses", nargs=1, metavar="LOSS", help="a catalogue name or an expression in x"),
+        option("--form", choices=FORMS, default="torch", help="(torch)"),
+        option("--out", metavar="FILE", help="where to write it (standard output)"),
+        *LOSS_OPTIONS,
     )
-    two.add_argument(
-        "losses", nargs=1, metavar="LOSS", help="a catalogue name or an expression in x"
-    )
-    two.add_argument("--form", choices=FORMS, default="torch", help="(torch)")
-    two.add_argument("--out", metavar="FILE", help="where to write it (standard output)")
-    add_loss_options(two)
 
 
 # --- design
@@ -136,28 +136,19 @@ def _design(options: argparse.Namespace) -> int:
         left_growth=options.left_growth,
         right_growth=options.right_growth,
     )
-    numbers: dict[str, Any] = {
-        name: value
-        for name, value in (
-            ("curvature", options.curvature),
-            ("penalties", _penalties(options.penalty)),
-        )
-        if value
-    }
+    numbers = {"curvature": options.curvature, "penalties": _penalties(options.penalty)}
+    wishes |= {name: value for name, value in numbers.items() if value}
     if options.tradeoff or options.residuals:
-        found = [_from_data(options, {**wishes, **numbers})]
+        found = [_from_data(options, wishes)]
     else:
         found = design(
-            **wishes,
-            **numbers,
-            count=options.count,
-            budget=options.budget,
-            tolerance=options.tolerance,
+            **wishes, count=options.count, budget=options.budget, tolerance=options.tolerance
         )
-    if options.json:
-        print_json([designed_to_json(entry) for entry in found])
-    else:
-        print("\n\n".join(described(entry) for entry in found))
+    print(
+        json_text([designed_to_json(entry) for entry in found])
+        if options.json
+        else "\n\n".join(described(entry) for entry in found)
+    )
     return DONE
 
 
@@ -244,10 +235,9 @@ def described(entry: Designed) -> str:
         ("even", verdicts.even),
         ("bounded g'", verdicts.bounded_gradient),
     )
-    words = {True: "yes", False: "no", None: "undecided"}
     lines.append(
         "  verdicts      "
-        + ", ".join(f"{label}: {words[verdict.holds]}" for label, verdict in named)
+        + ", ".join(f"{label}: {ANSWERS[verdict.holds]}" for label, verdict in named)
     )
     width = max((len(met.wish) for met in entry.met), default=0)
     lines += [
@@ -279,10 +269,9 @@ def _export(options: argparse.Namespace) -> int:
             "source": source,
             "out": options.out,
         }
-        print_json(document)
+        print(json_text(document))
+    elif options.out:
+        print(f"wrote {options.out.strip()}")
     else:
-        print(
-            f"wrote {options.out.strip()}" if options.out else source,
-            end="\n" if options.out else "",
-        )
+        print(source, end="")
     return DONE

@@ -25,7 +25,7 @@ from divergence_lab.cli import (
     train,
     verify,
 )
-from divergence_lab.cli.arguments import BAD_INPUT, DONE
+from divergence_lab.cli.arguments import BAD_INPUT, DONE, Option
 from divergence_lab.inputs import InputError
 from divergence_lab.theory.budget.asking import allow_fork
 from divergence_lab.theory.expressions.syntax import shown
@@ -102,8 +102,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(
-        name: str, run: Callable[[argparse.Namespace], int], summary: str, example: str
-    ) -> argparse.ArgumentParser:
+        name: str,
+        run: Callable[[argparse.Namespace], int],
+        summary: str,
+        example: str,
+        *options: Option,
+    ) -> None:
         added = commands.add_parser(
             name,
             help=summary,
@@ -112,7 +116,8 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         added.set_defaults(run=run)
-        return added
+        for names, settings in options:
+            added.add_argument(*names, **settings)
 
     for module in COMMANDS:
         module.add_commands(command)

@@ -3,38 +3,41 @@
 import argparse
 from dataclasses import asdict
 
-from divergence_lab.cli.arguments import DONE, AddCommand, print_json
+from divergence_lab.cli.arguments import DONE, JSON, AddCommand, json_text, option
 
 
 def add_commands(command: AddCommand) -> None:
     """Add `molecules score` and `molecules fetch`."""
-    one = command(
+    command(
         "molecules",
         _run,
         "score molecules by the published sEH proxy, or by QED where its weights are not at hand",
         "divergence-lab molecules score CC(=O)Oc1ccccc1C(=O)O --data weights",
+        option(
+            "what",
+            choices=("score", "fetch"),
+            help="score ITEM...; fetch DIR: download the published weights",
+        ),
+        option(
+            "items",
+            nargs="+",
+            metavar="ITEM",
+            help="a SMILES, or a JSON file with a list of SMILES or fragment states; for fetch: "
+            "the folder to fill",
+        ),
+        option(
+            "--data",
+            metavar="DIR",
+            help="folder with best_params.pkl.gz and blocks_PDB_105.json (score)",
+        ),
+        option(
+            "--from",
+            dest="source",
+            metavar="URL",
+            help="where to fetch from (the authors' repository)",
+        ),
+        JSON,
     )
-    one.add_argument(
-        "what",
-        choices=("score", "fetch"),
-        help="score ITEM...; fetch DIR: download the published weights",
-    )
-    one.add_argument(
-        "items",
-        nargs="+",
-        metavar="ITEM",
-        help="a SMILES, or a JSON file with a list of SMILES or fragment states; for fetch: "
-        "the folder to fill",
-    )
-    one.add_argument(
-        "--data",
-        metavar="DIR",
-        help="folder with best_params.pkl.gz and blocks_PDB_105.json (score)",
-    )
-    one.add_argument(
-        "--from", dest="source", metavar="URL", help="where to fetch from (the authors' repository)"
-    )
-    one.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -50,7 +53,7 @@ def _run(options: argparse.Namespace) -> int:
         return DONE
     scores = score(read_items(options.items, options.data), options.data)
     if options.json:
-        print_json([asdict(one) for one in scores])
+        print(json_text([asdict(one) for one in scores]))
         return DONE
     print(f"{'raw':>9} {'reward':>11}  molecule")
     for one in scores:

@@ -9,7 +9,17 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.cli.arguments import DONE, AddCommand, add_loss_options, print_json, read_values
+from divergence_lab.cli.arguments import (
+    AT,
+    DONE,
+    JSON,
+    LATEX,
+    LOSS_OPTIONS,
+    AddCommand,
+    json_text,
+    option,
+    read_values,
+)
 from divergence_lab.cli.derive import described, tell_lost
 from divergence_lab.theory.answers.derivation import (
     Derivation,
@@ -40,32 +50,29 @@ DIVERGENCE_VERDICTS = ("zero_forcing", "zero_avoiding", "symmetric")
 
 def add_commands(command: AddCommand) -> None:
     """Add both commands."""
-    one = command(
+    command(
         "invert",
         _invert,
         "find the loss that induces a generator f(t)",
         "divergence-lab invert 't*log(t)' 'Abs(t - 1)/2' --at 0.1,2",
+        option(
+            "generators",
+            nargs="+",
+            metavar="GENERATOR",
+            help="an expression in the ratio t, or the name of a divergence ('Jensen-Shannon')",
+        ),
+        AT,
+        option("--digits", type=int, default=30, metavar="N", help="digits of these values (30)"),
+        LATEX,
+        *LOSS_OPTIONS,
     )
-    one.add_argument(
-        "generators",
-        nargs="+",
-        metavar="GENERATOR",
-        help="an expression in the ratio t, or the name of a divergence ('Jensen-Shannon')",
-    )
-    one.add_argument("--at", metavar="T,T,...", help="ratios at which f is enclosed")
-    one.add_argument(
-        "--digits", type=int, default=30, metavar="N", help="digits of these values (30)"
-    )
-    one.add_argument("--latex", action="store_true", help="print formulas as LaTeX")
-    add_loss_options(one)
-
-    two = command(
+    command(
         "catalogue",
         _catalogue,
         "every named loss and divergence with its verdicts",
         "divergence-lab catalogue --json",
+        JSON,
     )
-    two.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 
 # --- invert
@@ -89,18 +96,20 @@ def _invert(options: argparse.Namespace) -> int:
         [entry if isinstance(entry, Unfinished) else entry[1] for entry in found],
     )
     if options.json:
-        print_json(
-            [
-                {
-                    "given": entry.text,
-                    "normalised": None,
-                    **undecided_to_json(None, entry.because),
-                    "closed_form": False,
-                }
-                if isinstance(entry, Unfinished)
-                else inversion_to_json(*entry)
-                for entry in found
-            ]
+        print(
+            json_text(
+                [
+                    {
+                        "given": entry.text,
+                        "normalised": None,
+                        **undecided_to_json(None, entry.because),
+                        "closed_form": False,
+                    }
+                    if isinstance(entry, Unfinished)
+                    else inversion_to_json(*entry)
+                    for entry in found
+                ]
+            )
         )
         return DONE
     for entry in found:
@@ -168,7 +177,7 @@ def inversion_to_json(inversion: Inversion, derivation: Derivation) -> dict[str,
 
 def _catalogue(options: argparse.Namespace) -> int:
     if options.json:
-        print_json(catalogue_to_json())
+        print(json_text(catalogue_to_json()))
         return DONE
     for row in catalogue_to_json():
         parameters = (

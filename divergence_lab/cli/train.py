@@ -2,121 +2,120 @@
 the runs) and `sweep` (many runs, here or on a cluster, each done once).
 """
 
+from __future__ import annotations
+
 import argparse
 import math
-import re
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from divergence_lab.cli.arguments import (
+    DEVICE,
     DONE,
+    LOSS_OPTIONS,
     AddCommand,
-    add_loss_options,
+    json_text,
+    option,
     positive,
-    print_json,
     read_each,
+    split_objectives,
 )
 from divergence_lab.inputs import InputError
+
+if TYPE_CHECKING:  # torch is loaded only when the command runs
+    from divergence_lab.graphs.dag import PointedDAG
+    from divergence_lab.graphs.generated import GeneratedDAG
+    from divergence_lab.results.result import Result
 
 
 def add_commands(command: AddCommand) -> None:
     """Add `train` and `sweep`."""
-    one = command(
+    command(
         "train",
         _train,
         "train losses x learning rates x seeds as one batch and compute the exact learned laws",
         "divergence-lab train quadratic 'linex(1)' --env hypergrid:2x8 --seeds 5 --out runs/first",
+        option(
+            "losses",
+            nargs="+",
+            metavar="LOSS",
+            help="a catalogue name, an expression in x, or a schedule: 'linex(1->0)', 'linex(1) "
+            "then shifted_cosh at 0.3', "
+            "'linex(1) into quadratic'",
+        ),
+        option(
+            "--env", required=True, help="hypergrid:4x8, bits:16x4, dag:FILE.json, generated:..."
+        ),
+        option(
+            "--objective",
+            default="tb",
+            metavar="O,...",
+            help="tb, vargrad, db, subtb(0.9), fm, fl-db, tied-db, modified-db ... (tb)",
+        ),
+        option(
+            "--sampler",
+            default="on",
+            metavar="S",
+            help="on, epsilon:E, tempered:T, backward, mixture:B, replay:B, with commas",
+        ),
+        option("--backward", default="uniform", help="P_B: uniform, learned, maxent (uniform)"),
+        option("--exact", action="store_true", help="the expected on-policy gradient, no sampling"),
+        option("--seeds", type=positive, default=5, metavar="N", help="seeds 0 ... N-1 (5)"),
+        option("--steps", type=positive, metavar="N", help="gradient steps"),
+        option("--batch", type=positive, metavar="B", help="trajectories a step and member"),
+        option("--learning-rate", metavar="R,...", help="every loss is trained at each of these"),
+        option(
+            "--policy",
+            choices=("tabular", "mlp", "transformer", "mpnn"),
+            help="(tabular; mlp where states are not listed); transformer for generated:bits, "
+            "mpnn for blocks",
+        ),
+        DEVICE,
+        option(
+            "--deterministic", action="store_true", help="the same bits in every run on one device"
+        ),
+        option(
+            "--out", metavar="DIR", help="folder for config.json, metrics.csv, terminal.npz ..."
+        ),
+        option(
+            "--resume", action="store_true", help="continue the run in --out from its checkpoint"
+        ),
+        *LOSS_OPTIONS,
     )
-    one.add_argument(
-        "losses",
-        nargs="+",
-        metavar="LOSS",
-        help="a catalogue name, an expression in x, or a schedule: 'linex(1->0)', 'linex(1) "
-        "then shifted_cosh at 0.3', "
-        "'linex(1) into quadratic'",
-    )
-    one.add_argument(
-        "--env", required=True, help="hypergrid:4x8, bits:16x4, dag:FILE.json, generated:..."
-    )
-    one.add_argument(
-        "--objective",
-        default="tb",
-        metavar="O,...",
-        help="tb, vargrad, db, subtb(0.9), fm, fl-db, tied-db, modified-db ... (tb)",
-    )
-    one.add_argument(
-        "--sampler",
-        default="on",
-        metavar="S",
-        help="on, epsilon:E, tempered:T, backward, mixture:B, replay:B, with commas",
-    )
-    one.add_argument(
-        "--backward", default="uniform", help="P_B: uniform, learned, maxent (uniform)"
-    )
-    one.add_argument(
-        "--exact", action="store_true", help="the expected on-policy gradient, no sampling"
-    )
-    one.add_argument("--seeds", type=positive, default=5, metavar="N", help="seeds 0 ... N-1 (5)")
-    one.add_argument("--steps", type=positive, metavar="N", help="gradient steps")
-    one.add_argument("--batch", type=positive, metavar="B", help="trajectories a step and member")
-    one.add_argument(
-        "--learning-rate", metavar="R,...", help="every loss is trained at each of these"
-    )
-    one.add_argument(
-        "--policy",
-        choices=("tabular", "mlp", "transformer", "mpnn"),
-        help="(tabular; mlp where states are not listed); transformer for generated:bits, "
-        "mpnn for blocks",
-    )
-    one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
-    one.add_argument(
-        "--deterministic", action="store_true", help="the same bits in every run on one device"
-    )
-    one.add_argument(
-        "--out", metavar="DIR", help="folder for config.json, metrics.csv, terminal.npz ..."
-    )
-    one.add_argument(
-        "--resume", action="store_true", help="continue the run in --out from its checkpoint"
-    )
-    add_loss_options(one)
-
-    two = command(
+    command(
         "sweep",
         _sweep,
         "run every point of a grid of settings once, on a cluster or here, and gather "
         "the results in one table",
         "divergence-lab sweep grid.json --out runs/grid --workers 4",
-    )
-    two.add_argument(
-        "file",
-        metavar="FILE",
-        help='JSON: {"fixed": {"env": ..}, "grid": {"objective": ["tb", "db"]}}',
-    )
-    two.add_argument(
-        "--out", required=True, metavar="DIR", help="a folder for each run, and table.csv"
-    )
-    two.add_argument(
-        "--cluster",
-        default="auto",
-        choices=("auto", "slurm", "local", "none"),
-        help="auto: Slurm where it is, else processes here; none: this process (auto)",
-    )
-    two.add_argument(
-        "--workers", type=positive, default=2, metavar="N", help="runs at the same time (2)"
-    )
-    two.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
-    two.add_argument(
-        "--hours", type=positive, default=24, metavar="H", help="longest run, for Slurm (24)"
+        option(
+            "file",
+            metavar="FILE",
+            help='JSON: {"fixed": {"env": ..}, "grid": {"objective": ["tb", "db"]}}',
+        ),
+        option("--out", required=True, metavar="DIR", help="a folder for each run, and table.csv"),
+        option(
+            "--cluster",
+            default="auto",
+            choices=("auto", "slurm", "local", "none"),
+            help="auto: Slurm where it is, else processes here; none: this process (auto)",
+        ),
+        option(
+            "--workers", type=positive, default=2, metavar="N", help="runs at the same time (2)"
+        ),
+        DEVICE,
+        option(
+            "--hours", type=positive, default=24, metavar="H", help="longest run, for Slurm (24)"
+        ),
     )
 
 
 def _train(options: argparse.Namespace) -> int:
-    from divergence_lab.graphs.dag import PointedDAG
     from divergence_lab.graphs.texts import space_from_text
-    from divergence_lab.results.result import NeverMoved, never_moved, runs
+    from divergence_lab.results.result import NeverMoved, never_moved
     from divergence_lab.results.storage import save_all
     from divergence_lab.training.loop import train
     from divergence_lab.training.schedule_texts import read_schedules
@@ -125,58 +124,68 @@ def _train(options: argparse.Namespace) -> int:
         raise InputError("--resume needs --out DIR, the folder of the run to continue")
     losses = read_schedules(options.losses, lambda texts: read_each(options, texts))
     space = space_from_text(options.env)
-    objectives = [text.strip() for text in re.split(r",(?![^(]*\))", options.objective)]
+    objectives = split_objectives(options.objective)
     if len(set(objectives)) < len(objectives):
         raise InputError(
             f"--objective {options.objective}: an objective is named twice; name each once"
         )
-    chosen = {
-        key: getattr(options, key)
-        for key in ("steps", "batch")
-        if getattr(options, key) is not None
-    }
-    chosen["policy"] = options.policy or ("tabular" if isinstance(space, PointedDAG) else "mlp")
-    chosen |= {
-        key: getattr(options, key)
-        for key in ("seeds", "sampler", "backward", "exact", "device", "deterministic")
-    }
-    if options.learning_rate:
-        chosen["learning_rate"] = [_rate(text) for text in options.learning_rate.split(",")]
-    results = []
-    for objective in objectives:
-        folder = Path(options.out) if options.out else None
-        if folder is not None and len(objectives) > 1:
-            folder = folder / objective
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NeverMoved)  # told below
-            results.append(
-                train(
-                    losses, space, objective=objective, out=folder, resume=options.resume, **chosen
-                )
+    settings = _settings(options, space)
+    several = len(objectives) > 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NeverMoved)  # told below
+        results = [
+            train(
+                losses,
+                space,
+                objective=objective,
+                out=Path(options.out, objective if several else "") if options.out else None,
+                resume=options.resume,
+                **settings,
             )
+            for objective in objectives
+        ]
     for line in (line for result in results for line in never_moved(result)):
         print(f"divergence-lab train: {line}", file=sys.stderr)
-    if options.out and len(objectives) > 1:
+    if options.out and several:
         save_all(results, options.out)
+    _print_results(results, options)
+    return DONE
+
+
+def _settings(options: argparse.Namespace, space: PointedDAG | GeneratedDAG) -> dict[str, Any]:
+    """What `train` takes beside losses, graph, objective and folder."""
+    from divergence_lab.graphs.dag import PointedDAG
+
+    names = ("steps", "batch", "seeds", "sampler", "backward", "exact", "device", "deterministic")
+    settings = {
+        name: getattr(options, name) for name in names if getattr(options, name) is not None
+    }
+    settings["policy"] = options.policy or ("tabular" if isinstance(space, PointedDAG) else "mlp")
+    if options.learning_rate:
+        settings["learning_rate"] = [_rate(text) for text in options.learning_rate.split(",")]
+    return settings
+
+
+def _print_results(results: Sequence[Result], options: argparse.Namespace) -> None:
+    from divergence_lab.results.result import runs
+
     table = [row for result in results for row in runs(result)]
     seconds = sum(result.seconds for result in results)
     drawn = sum(result.trajectories_per_second * result.seconds for result in results)
+    device = results[0].environment["device"]
     if options.json:
         document = {
             "runs": [finite_json(row) for row in table],
             "seconds": seconds,
             "trajectories_per_second": drawn / seconds,
-            "device": results[0].environment["device"],
+            "device": device,
         }
-        print_json(document)
-        return DONE
+        print(json_text(document))
+        return
     _print_table(table)
     rate = f"{drawn / seconds:,.0f} trajectories a second" if drawn else "nothing sampled,"
-    print(
-        f"{seconds:.1f} s, {rate} on {results[0].environment['device']}"
-        + (f"; written to {options.out}" if options.out else "")
-    )
-    return DONE
+    written = f"; written to {options.out}" if options.out else ""
+    print(f"{seconds:.1f} s, {rate} on {device}{written}")
 
 
 def _rate(text: str) -> float:
@@ -188,55 +197,40 @@ def _rate(text: str) -> float:
         ) from None
 
 
+# key, title, side, width, format
+COLUMNS = (
+    ("objective", "objective", "<", 18, ""),
+    ("loss", "loss", "<", 28, ""),
+    ("seed", "seed", ">", 4, ""),
+    ("learning_rate", "learning_rate", ">", 13, ".4g"),
+    ("tv", "TV", ">", 8, ".4f"),
+    ("kl_forward", "KL(target||model)", ">", 17, ".4g"),
+    ("mean_log_reward", "mean_log_reward", ">", 15, ".4g"),
+    ("log_z_bound", "log_z_bound", ">", 11, ".3f"),
+    ("log_z", "log Z", ">", 8, ".3f"),
+    ("log_z_true", "true", ">", 10, ".3f"),
+    ("modes_found", "modes", ">", 11, ""),
+)
+
+
 def _print_table(table: Sequence[Mapping[str, Any]]) -> None:
-    several = {key: len({row[key] for row in table}) > 1 for key in ("objective", "learning_rate")}
-    columns = [("objective", "<", 18, "")] if several["objective"] else []
-    columns += [("loss", "<", 28, ""), ("seed", ">", 4, "")]
-    if several["learning_rate"]:
-        columns.append(("learning_rate", ">", 13, ".4g"))
-    shown = {
-        "tv": ".4f",
-        "kl_forward": ".4g",
-        "mean_log_reward": ".4g",
-        "log_z_bound": ".3f",
-        "log_z": ".3f",
-        "log_z_true": ".3f",
-        "modes_found": "",
-    }
-    columns += [
-        (key, ">", max(8, len(key)), form)
-        for key, form in shown.items()
-        if any(row.get(key) is not None for row in table)
-    ]
-    titles = {
-        "tv": "TV",
-        "kl_forward": "KL(target||model)",
-        "modes_found": "modes",
-        "log_z": "log Z",
-        "log_z_true": "true",
-    }
-    print(
-        " ".join(
-            f"{titles.get(key, key):{side}{max(width, len(titles.get(key, '')))}}"
-            for key, side, width, _ in columns
-        )
-    )
+    columns = [column for column in COLUMNS if _worth_showing(column[0], table)]
+    print(" ".join(f"{title:{side}{width}}" for _, title, side, width, _ in columns))
     for row in table:
-        cells = []
-        for key, side, width, form in columns:
-            value = row.get(key)
-            text = "-" if value is None else f"{value:{form}}"
-            cells.append(f"{text:{side}{max(width, len(titles.get(key, '')))}}")
-        print(
-            " ".join(cells)
-            + (
-                ""
-                if row["finite"] and row["moved"]
-                else "   not finite"
-                if row["moved"]
-                else "   never moved"
-            )
-        )
+        cells = [
+            f"{'-' if row.get(key) is None else format(row[key], form):{side}{width}}"
+            for key, _, side, width, form in columns
+        ]
+        if not row["moved"]:
+            cells.append("  never moved")
+        elif not row["finite"]:
+            cells.append("  not finite")
+        print(" ".join(cells))
+
+
+def _worth_showing(key: str, table: Sequence[Mapping[str, Any]]) -> bool:
+    values = {row.get(key) for row in table}
+    return len(values) > 1 if key in ("objective", "learning_rate") else values != {None}
 
 
 def finite_json(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,59 +3,60 @@ sampler.
 """
 
 import argparse
-import re
+from collections import defaultdict
 from typing import Any
 
 from divergence_lab.cli.arguments import (
     CHECK_FAILED,
     DONE,
+    LOSS_OPTIONS,
     AddCommand,
-    add_loss_options,
-    print_json,
+    json_text,
+    option,
     read_losses,
+    split_objectives,
 )
 
 
 def add_commands(command: AddCommand) -> None:
     """Add `verify`."""
-    one = command(
+    command(
         "verify",
         _verify,
         "check the gradient theorem exactly on an enumerated graph",
         "divergence-lab verify quadratic 'linex(1)' --objective all --env hypergrid:2x3",
+        option("losses", nargs="*", metavar="LOSS", help="default: the paper's four losses"),
+        option("--env", default="hypergrid:2x4", help="the graph (hypergrid:2x4)"),
+        option(
+            "--objective",
+            default="tb",
+            metavar="O,...",
+            help="tb, db, subtb(0.9), fm, vargrad ... with commas, or all (tb)",
+        ),
+        option(
+            "--sampler",
+            action="append",
+            metavar="S",
+            help="on, backward, mixture:E, power:B: objects weighted by p_F and p_B; drawn:S: as "
+            "training with --sampler S "
+            "draws them; all; repeatable (on)",
+        ),
+        *LOSS_OPTIONS,
     )
-    one.add_argument("losses", nargs="*", metavar="LOSS", help="default: the paper's four losses")
-    one.add_argument("--env", default="hypergrid:2x4", help="the graph (hypergrid:2x4)")
-    one.add_argument(
-        "--objective",
-        default="tb",
-        metavar="O,...",
-        help="tb, db, subtb(0.9), fm, vargrad ... with commas, or all (tb)",
-    )
-    one.add_argument(
-        "--sampler",
-        action="append",
-        metavar="S",
-        help="on, backward, mixture:E, power:B: objects weighted by p_F and p_B; drawn:S: as "
-        "training with --sampler S "
-        "draws them; all; repeatable (on)",
-    )
-    add_loss_options(one)
 
 
 def _verify(options: argparse.Namespace) -> int:
     from divergence_lab.theorem.verification import verify
 
-    objectives = [text.strip() for text in re.split(r",(?![^(]*\))", options.objective)]
     rows = verify(
         read_losses(options),
         options.env,
-        objectives=objectives,
+        objectives=split_objectives(options.objective),
         samplers=options.sampler or ["on"],
         budget=options.budget,
     )
     if options.json:
-        print_json(rows)
+        print(json_text(rows))
     elif len(rows) == len({row["loss"] for row in rows}):
         _print_losses(rows)
     else:
@@ -107,11 +108,14 @@ def _print_groups(rows: list[dict[str, Any]]) -> None:
     """One line a group, the worst over the losses: the table of what is true for which
     parameters.
     """
-    losses = list(dict.fromkeys(row["loss"] for row in rows))
+    losses = dict.fromkeys(row["loss"] for row in rows)
     print(f"{rows[0]['env']}, float64, the worst of {len(losses)} losses: {', '.join(losses)}\n")
+    by_group: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        for group in row["groups"]:
+            by_group[row["objective"], row["sampler"], group["parameters"]].append(group)
     last = None
-    for key, groups in _by_group(rows).items():
-        objective, sampler, parameters = key
+    for (objective, sampler, parameters), groups in by_group.items():
         if last != (objective, sampler):
             print(f"{objective}, sampler {sampler}")
             print(
@@ -137,13 +141,3 @@ def _print_groups(rows: list[dict[str, Any]]) -> None:
         "theory says instead, and its error"
         "\n  controls      g(-x) for g(x), and weights that are not held constant: must fail"
     )
-
-
-def _by_group(rows: list[dict[str, Any]]) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
-    found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for row in rows:
-        for group in row["groups"]:
-            found.setdefault((row["objective"], row["sampler"], group["parameters"]), []).append(
-                group
-            )
-    return found
