@@ -32,10 +32,10 @@ from divergence_lab.gflownet.listed.exact import terminal_distribution
 from divergence_lab.gflownet.policies.policy import mlp
 from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.graphs.texts import graph_from_text
-from divergence_lab.inputs import InputError
 from divergence_lab.theory.catalogue.named import PAPER_LOSSES
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.training import loop as training
+from divergence_lab.training.arguments import find_device
 
 SEEDS, BATCH = 5, 16
 MEMBERS = SEEDS * len(PAPER_LOSSES)
@@ -51,10 +51,6 @@ LAW_RATE, LAW_SECONDS, LAW_GRADIENT, LAW_RATIO = 30e6, 0.8, 4.0, 50.0
 TV_GOAL = 0.01
 EXACT = (("tb", "quadratic", 75), ("db", "linex(1)", 300))
 CROSSOVER_SIDES = (4, 5, 6, 8, 10, 12)
-
-
-class BenchError(InputError):
-    """An argument of `bench` that cannot be used; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +110,12 @@ def bench(
     there already is not measured again.
     """
     started = time.monotonic()
-    chosen = _device(device)
+    chosen = find_device(device)
     lines = {name: peers.missing(name) for name in dict.fromkeys(against)}
     present = [name for name, line in lines.items() if line is None]
     rows: list[Row] = []
-    kept = _kept(keep, [chosen.type, quick, present])
+    of = [chosen.type, quick, present]
+    kept = _kept(keep, of)
     losses = {name: to_torch(loss(name)) for name in PAPER_LOSSES}
 
     def add(label: str, measure: Callable[..., list[Row]], *arguments: Any) -> None:
@@ -126,13 +123,10 @@ def bench(
         if label not in kept:
             kept[label] = measure(*arguments, chosen)
             if keep is not None:
-                found = [asdict(row) for row in kept[label]]
+                line = {"label": label, "of": of, "rows": [asdict(row) for row in kept[label]]}
                 cut = keep.exists() and not keep.read_text().endswith("\n")
                 with open(keep, "a") as file:
-                    line = json.dumps(
-                        {"label": label, "of": [chosen.type, quick, present], "rows": found}
-                    )
-                    file.write("\n" * cut + line + "\n")
+                    file.write("\n" * cut + json.dumps(line) + "\n")
         rows.extend(kept[label])
 
     for size in SWEEP[:1] if quick else SWEEP:
@@ -159,15 +153,15 @@ def _kept(keep: Path | None, of: list) -> dict[str, list[Row]]:
     """label -> rows, of those lines of the file that were measured on this device, in these
     sizes, beside these peers.
     """
-    found = {}
+    kept = {}
     for line in keep.read_text().splitlines() if keep is not None and keep.exists() else ():
         try:
-            one = json.loads(line)
+            measured = json.loads(line)
         except ValueError:  # cut off while it was written
             continue
-        if one["of"] == of:
-            found[one["label"]] = [Row(**row) for row in one["rows"]]
-    return found
+        if measured["of"] == of:
+            kept[measured["label"]] = [Row(**row) for row in measured["rows"]]
+    return kept
 
 
 # --- training
@@ -337,11 +331,9 @@ def exact_training(size: str, losses: Mapping[str, Any], device: torch.device) -
 
 def memory_of(case: str, device: torch.device) -> list[Row]:
     """Bytes per state and member at the peak; the goal is what the documentation states."""
-    size, stated = MEMORY[case]
-    measured = bytes_per_state_and_member(case, device.type)
-    return [
-        _at_most(f"memory: {case}", size, measured, "bytes", float(stated), "per state and member")
-    ]
+    (size, stated), measured = MEMORY[case], bytes_per_state_and_member(case, device.type)
+    note = "per state and member"
+    return [_at_most(f"memory: {case}", size, measured, "bytes", float(stated), note)]
 
 
 def crossover(side: int, losses: Mapping[str, Any], device: torch.device) -> list[Row]:
@@ -365,13 +357,3 @@ def crossover(side: int, losses: Mapping[str, Any], device: torch.device) -> lis
 
 def _at_most(what: str, size: str, ours: float, unit: str, goal: float, note: str = "") -> Row:
     return Row(what, size, ours, unit, goal=goal, judged="ours", bound="at most", note=note)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise BenchError(f"device {name!r} is not known; use auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise BenchError("device 'cuda' is not available here; use auto or cpu")
-    return torch.device(name)

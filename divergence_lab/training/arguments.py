@@ -134,38 +134,40 @@ def check_choices(arguments: Arguments, graph: Space) -> None:
                 f"{name} {getattr(arguments, name)!r} is not available; use one of "
                 f"{', '.join(allowed)}"
             )
-    if not enumerated and arguments.policy == "tabular":
-        raise TrainingError(
-            "a generated space has no table of states; use policy='mlp', or 'transformer' for bits"
-        )
-    if arguments.window and (not enumerated or arguments.exact):
-        raise TrainingError(
-            "a window of samples needs sampled training on a graph whose states are "
-            "listed; give window=0"
-        )
-    if not enumerated and arguments.exact:
-        raise TrainingError("exact training needs a graph whose states are listed; leave exact out")
-    if arguments.policy == "mpnn" and (enumerated or graph.blocks is None):
-        raise TrainingError(
-            "policy 'mpnn' needs a space of blocks, such as generated:molecules:8; use policy='mlp'"
-        )
-    if arguments.policy == "tabular" and arguments.evaluate == "visited":
-        raise TrainingError(
-            "a tabular policy is one table of all states; use policy='mlp' or evaluate='auto'"
-        )
+    for does_not_fit, why in (
+        (
+            not enumerated and arguments.policy == "tabular",
+            "a generated space has no table of states; use policy='mlp', or 'transformer' for bits",
+        ),
+        (
+            arguments.window and (not enumerated or arguments.exact),
+            "a window of samples needs sampled training on a graph whose states are listed; "
+            "give window=0",
+        ),
+        (
+            not enumerated and arguments.exact,
+            "exact training needs a graph whose states are listed; leave exact out",
+        ),
+        (
+            arguments.policy == "mpnn" and (enumerated or graph.blocks is None),
+            "policy 'mpnn' needs a space of blocks, such as generated:molecules:8; use "
+            "policy='mlp'",
+        ),
+        (
+            arguments.policy == "tabular" and arguments.evaluate == "visited",
+            "a tabular policy is one table of all states; use policy='mlp' or evaluate='auto'",
+        ),
+    ):
+        if does_not_fit:
+            raise TrainingError(why)
 
 
 def check_numbers(arguments: Arguments) -> None:
     """TrainingError for a number outside its range."""
     for name in ("steps", "batch", "evaluations", "width", "depth"):
-        if (
-            not isinstance(getattr(arguments, name), int)
-            or isinstance(getattr(arguments, name), bool)
-            or getattr(arguments, name) < 1
-        ):
-            raise TrainingError(
-                f"{name} is {getattr(arguments, name)!r}; give a whole number of at least 1"
-            )
+        value = getattr(arguments, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise TrainingError(f"{name} is {value!r}; give a whole number of at least 1")
     window, batch = arguments.window, arguments.batch
     if not isinstance(window, int) or (window != 0 and window < batch):
         raise TrainingError(
@@ -177,18 +179,14 @@ def check_numbers(arguments: Arguments) -> None:
                 f"{name} is {getattr(arguments, name)!r}; give a positive number, or None for the "
                 "default"
             )
-    if not 0 <= arguments.dropout < 1:
-        raise TrainingError(
-            f"dropout is {arguments.dropout!r}; give a number of at least 0 and below 1"
-        )
-    if not 0 <= arguments.weight_decay < float("inf"):
-        raise TrainingError(
-            f"weight_decay is {arguments.weight_decay!r}; give a number of at least 0"
-        )
-    if arguments.decay is not None and not 0 <= arguments.decay < float("inf"):
-        raise TrainingError(
-            f"decay is {arguments.decay!r}; give a number of at least 0 (0: no decay)"
-        )
+    decay = 0.0 if arguments.decay is None else arguments.decay
+    for name, value, below, wanted in (
+        ("dropout", arguments.dropout, 1.0, "at least 0 and below 1"),
+        ("weight_decay", arguments.weight_decay, float("inf"), "at least 0"),
+        ("decay", decay, float("inf"), "at least 0 (0: no decay)"),
+    ):
+        if not 0 <= value < below:
+            raise TrainingError(f"{name} is {value!r}; give a number of {wanted}")
 
 
 def learning_rates(arguments: Arguments, default: float) -> list[float]:

@@ -105,18 +105,13 @@ def _all_rows(policy: Policy, parameters: Mapping[str, Tensor], tabular: bool, r
     """
     if tabular:
         return policy.rows(parameters, None)
-    n_members, n_states = members_of(parameters), run.graph.n_states
+    n_members, n_states = len(parameters["log_z"]), run.graph.n_states
     size = max(
         1, CHUNK // (n_members * max(shape[-1] for shape in policy.shapes.values() if shape))
     )
     places = torch.arange(n_states, device=parameters["log_z"].device)
     parts = [policy.rows(parameters, part.expand(n_members, -1)) for part in places.split(size)]
     return torch.cat(parts, dim=-1)
-
-
-def members_of(parameters: Mapping[str, Tensor]) -> int:
-    """M, the leading axis of every parameter."""
-    return parameters["log_z"].shape[0]
 
 
 def _sampled(run: Run, members: Ensemble) -> dict[str, Tensor]:
@@ -176,8 +171,9 @@ def window_l1(run: Run, window: Tensor, drawn: int) -> Tensor:
 
 
 def _modes_found(run: Run, visited: Tensor) -> Tensor:
-    if isinstance(run.space, PointedDAG):
-        visited = visited[:, torch.tensor(run.space.modes, device=visited.device).long()]
-    else:
-        visited = visited[:, :-1]
-    return visited.sum(dim=1).double()
+    modes = (
+        torch.tensor(run.space.modes, device=visited.device).long()
+        if isinstance(run.space, PointedDAG)
+        else slice(-1)
+    )
+    return visited[:, modes].sum(dim=1).double()

@@ -108,8 +108,7 @@ def one_thread_if_small(values: Tensor) -> AbstractContextManager[None]:
 def _determinism(wanted: bool) -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled()
     try:
-        if wanted:
-            torch.use_deterministic_algorithms(True)
+        torch.use_deterministic_algorithms(wanted or before)
         yield
     finally:
         torch.use_deterministic_algorithms(before)

@@ -70,7 +70,8 @@ def then(
     first: LossFunction, second: LossFunction, at: float = 0.5, *, name: str = "then"
 ) -> Schedule:
     """g = first before the fraction `at` of the run, second from there on."""
-    _check_fraction(at, "at")
+    if not 0 < at < 1:
+        raise ScheduleError(f"at is {at!r}; give a fraction of the run between 0 and 1")
     return Schedule(name, lambda fraction: first if fraction < at else second)
 
 
@@ -160,8 +161,3 @@ def _ramp(shape: str) -> Callable[[float], float]:
         if shape == "linear"
         else lambda fraction: (1 - math.cos(math.pi * fraction)) / 2
     )
-
-
-def _check_fraction(value: float, name: str) -> None:
-    if not 0 < value < 1:
-        raise ScheduleError(f"{name} is {value!r}; give a fraction of the run between 0 and 1")

@@ -146,9 +146,11 @@ def make_run(losses: Mapping[str, LossFunction], space: Space, arguments: Argume
         raise TrainingError("weight_decay is Adam's; exact training of a table goes without")
     if drawn.backward:
         rollout = _with_target(rollout, space, arguments, device)
-    listed = None
-    if arguments.exact and isinstance(space, PointedDAG):
-        listed = _listed(space, losses, rollout, device)
+    listed = (
+        _listed(space, losses, rollout, device)
+        if arguments.exact and isinstance(space, PointedDAG)
+        else None
+    )
     table = torch.tensor(
         [(rate, rate_log_z) for _, rate in rows], dtype=arguments.dtype, device=device
     )
@@ -165,8 +167,7 @@ def _objective_and_sampler(
     arguments: Arguments, space: Space
 ) -> tuple[Objective, samplers.Sampler]:
     try:
-        chosen = objective(arguments.objective)
-        drawn = arguments.sampler
+        chosen, drawn = objective(arguments.objective), arguments.sampler
         drawn = samplers.sampler(drawn) if isinstance(drawn, str) else drawn
         drawn.split(arguments.batch)
         if isinstance(space, PointedDAG):
@@ -193,9 +194,8 @@ def _listed(
         chosen.kind == "tb" and all(map(_has_terms, losses.values()))
     ):
         return None
-    why = chosen.name
-    if chosen.kind == "tb":
-        why = f"tb with {next(name for name, loss in losses.items() if not _has_terms(loss))}"
+    termless = next((name for name, loss in losses.items() if not _has_terms(loss)), None)
+    why = f"tb with {termless}" if chosen.kind == "tb" else chosen.name
     try:
         walked = enumerate_trajectories(graph, LISTED)
     except EnumerationError as error:
@@ -351,6 +351,9 @@ def _targets(states: Any) -> dict[str, str]:
 
 def _fingerprint(space: Space) -> str:
     """Tells a graph from another of the same name; a generated space is told by its name alone."""
-    if isinstance(space, GeneratedDAG):
-        return hashlib.sha256(space.name.encode()).hexdigest()[:16]
-    return hashlib.sha256(space.child.tobytes() + space.log_reward.tobytes()).hexdigest()[:16]
+    content = (
+        space.name.encode()
+        if isinstance(space, GeneratedDAG)
+        else space.child.tobytes() + space.log_reward.tobytes()
+    )
+    return hashlib.sha256(content).hexdigest()[:16]

@@ -147,9 +147,14 @@ def _update(run: Run, state: Progress, inputs: Inputs, fraction: float) -> None:
 
 
 def _adam(run: Run, members: Ensemble, gradient: Sequence[Tensor], rates: Tensor) -> None:
-    max_norm = run.config["max_grad_norm"]
-    max_norm = float("inf") if max_norm is None else max_norm
-    adam_step(members, gradient, rates, max_norm, run.config.get("weight_decay", 0.0))
+    limit = run.config["max_grad_norm"]
+    adam_step(
+        members,
+        gradient,
+        rates,
+        float("inf") if limit is None else limit,
+        run.config.get("weight_decay", 0.0),
+    )
 
 
 def _update_exactly(run: Run, state: Progress, inputs: Inputs, fraction: float) -> None:

@@ -4,6 +4,7 @@ if it was killed.
 
 import csv
 import hashlib
+import io
 import itertools
 import json
 import sys
@@ -22,7 +23,6 @@ from divergence_lab.training.arguments import IN_JSON
 from divergence_lab.training.loop import train
 from divergence_lab.training.schedule_texts import read_schedules
 
-CLUSTERS = ("auto", "slurm", "local", "none")
 TEXTS = ("losses", "env")
 ATTEMPTS = 3
 
@@ -268,20 +268,12 @@ def gather(done: Sequence[Job], folder: Path) -> Path:
         rows += [{**place, **row} for row in runs(load(folder / job.name))]
     path = folder / "table.csv"
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    text = _Lines()
+    text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_atomically(path, "".join(text.lines).encode())
+    write_atomically(path, text.getvalue().encode())
     return path
-
-
-class _Lines:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def write(self, line: str) -> None:
-        self.lines.append(line)
 
 
 def _on_terminal(line: str) -> None:
