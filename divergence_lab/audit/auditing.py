@@ -209,8 +209,7 @@ def _why_unknown(runs: Sequence[Stretch], gauge: float) -> str:
             "depend on the parameters moved (the policy in TB; in DB given its flows), "
             "so the callable minimises nothing"
         )
-    at_zero = [run for run in runs if run.low <= 0 <= run.high]
-    if any(run.state == "wrong" for run in at_zero):
+    if any(run.state == "wrong" and run.low <= 0 <= run.high for run in runs):
         return (
             "the gradient has the wrong sign next to 0, so the callable is no loss there and "
             "has no divergence"

@@ -6,6 +6,7 @@ instance has that value; under a condition on something that the instance has no
 count.
 """
 
+import contextlib
 import functools
 import inspect
 import operator
@@ -136,13 +137,9 @@ def _settings(thing: Callable[..., Any]) -> dict[str, float]:
     if isinstance(thing, functools.partial):
         found = {**_settings(thing.func), **thing.keywords}
     elif inspect.isroutine(thing):
-        try:
+        # a function written in C has no signature: no condition can be told to hold
+        with contextlib.suppress(TypeError, ValueError):
             found = {name: p.default for name, p in inspect.signature(thing).parameters.items()}
-        except (
-            TypeError,
-            ValueError,
-        ):  # a function written in C has no signature: no condition can be told to hold
-            found = {}
     else:
         found = dict(getattr(thing, "__dict__", {}))
     return {

@@ -8,11 +8,12 @@ left of 0 and another right of it. The fit sees every second residual; the other
 30-digit enclosures, decide.
 """
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import sympy as sp
@@ -91,13 +92,9 @@ def identify(
     if not ranked:
         return None
     best = max(share for share, _ in ranked)
-    for _share, candidate in sorted(
-        ranked, key=lambda row: (row[0] < best - SHARE, row[1].rank, -row[0])
-    ):
-        found = _confirmed(candidate, points, slopes, gauge, tolerance)
-        if found is not None:
-            return found
-    return None
+    ranked.sort(key=lambda row: (row[0] < best - SHARE, row[1].rank, -row[0]))
+    confirmed = (_confirmed(candidate, points, slopes, gauge, tolerance) for _, candidate in ranked)
+    return next((found for found in confirmed if found is not None), None)
 
 
 def _close(a: np.ndarray, b: np.ndarray, tolerance: float) -> np.ndarray:
@@ -130,7 +127,7 @@ def _candidates(points: np.ndarray, slopes: np.ndarray, tolerance: float) -> Ite
                 yield _Candidate(
                     "",
                     scale,
-                    _scaled(_at(family, parameter), scale),
+                    _scaled(partial(family.slope, parameter), scale),
                     200,
                     (parameter,),
                     family.formula,
@@ -145,31 +142,22 @@ def _scaled(
     return lambda z: scale * slope(z)
 
 
-def _at(family: Family, parameter: float) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda z: family.slope(parameter, z)
-
-
 @cache
 def _catalogue() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """Every named loss without free parameters, and every example of a family: name -> g'."""
-    found = {}
+    texts = []
     for entry in LOSSES:
-        defaults = ", ".join(value for value in entry.parameters.values() if value is not None)
-        for inside in dict.fromkeys(
-            (*entry.examples, *([defaults] if None not in entry.parameters.values() else []))
-        ):
-            text = f"{entry.name}({inside})" if entry.parameters else entry.name
-            try:
-                plain = formula(loss(text).derivative.as_expression(), x)
-            except NotRepresentable:
-                continue
-            found[text] = _numpy(plain)
-    for text in _generators_as_losses():
-        try:
-            found[text] = _numpy(formula(loss(text).derivative.as_expression(), x))
-        except NotRepresentable:
-            continue
-    return found
+        values = list(entry.parameters.values())
+        defaults = [", ".join(values)] if None not in values else []
+        texts += [
+            f"{entry.name}({inside})" if values else entry.name
+            for inside in (*entry.examples, *defaults)
+        ]
+    slopes = {}
+    for text in dict.fromkeys((*texts, *_generators_as_losses())):
+        with contextlib.suppress(NotRepresentable):
+            slopes[text] = _numpy(formula(loss(text).derivative.as_expression(), x))
+    return slopes
 
 
 def _generators_as_losses() -> list[str]:
@@ -259,15 +247,10 @@ def _sums(z: np.ndarray, s: np.ndarray, tolerance: float) -> Iterator[_Candidate
 
 def _two_sides(z: np.ndarray, s: np.ndarray, tolerance: float) -> Iterator[_Candidate]:
     """One family left of 0, another right of it."""
-    fits = []
-    for side in (z < 0, z > 0):
-        fits.append(
-            [
-                (family, *fit)
-                for family in SIDES
-                for fit in _fitted(family, z[side], s[side], tolerance)
-            ]
-        )
+    fits = [
+        [(family, *fit) for family in SIDES for fit in _fitted(family, z[side], s[side], tolerance)]
+        for side in (z < 0, z > 0)
+    ]
     for (left, p, c), (right, q, d) in itertools.product(*fits):
         text = (
             f"Piecewise((({{0}})*({left.formula.replace('{p}', '({1})')}), x < 0), "
@@ -312,12 +295,9 @@ def _confirmed(
     enclosures agree.
     """
     room = max(30 * tolerance, 1e-8)
-    scale, simple = snap(candidate.scale, room)
-    numbers, exact = [], [simple]
-    for value in candidate.numbers:
-        number, simple = snap(value, room)
-        numbers.append(number)
-        exact.append(simple)
+    snapped = [snap(value, room) for value in (candidate.scale, *candidate.numbers)]
+    scale, *numbers = (number for number, _ in snapped)
+    exact = all(simple for _, simple in snapped)
     text = candidate.text
     try:
         if candidate.template is not None:
@@ -327,14 +307,14 @@ def _confirmed(
     except (ExpressionError, CannotSplit):
         return None
     truth = exact_slopes(found.derivative, points)
-    loose = max(tolerance, 1e-8 if not all(exact) else 0.0)
+    loose = tolerance if exact else max(tolerance, 1e-8)
     with np.errstate(all="ignore"):
         matched = _close(truth, slopes, loose)
     run = _run(points, matched)
     if not matched[np.abs(points) <= CORE].all():
         return None
     # the ends of the range are residuals like others: the stretch reaches them if they match
-    return Found(found, gauge, float(points[run][0]), float(points[run][-1]), not all(exact))
+    return Found(found, gauge, float(points[run][0]), float(points[run][-1]), not exact)
 
 
 def exact_slopes(function: Pieces, points: np.ndarray) -> np.ndarray:

@@ -55,9 +55,11 @@ def _gauge(looked_at: Subject, dtype: torch.dtype) -> float:
     """
     (middle,) = slopes(looked_at, np.zeros(1), dtype)
     around = slopes(looked_at, np.array([-0.5, -1e-2, -1e-3, 1e-3, 1e-2, 0.5]), dtype)
-    if not math.isfinite(middle) or not np.isfinite(around[1:5]).all():
-        return 0.0
-    if abs(middle) <= 1e-6 * np.abs(around[[1, 4]]).max():
+    if (
+        not math.isfinite(middle)
+        or not np.isfinite(around[1:5]).all()
+        or abs(middle) <= 1e-6 * np.abs(around[[1, 4]]).max()
+    ):
         return 0.0
     wide, narrow = abs(around[4] - around[1]), abs(around[3] - around[2])
     return float(middle) if narrow <= 0.5 * wide or wide <= 1e-6 * abs(middle) else 0.0

@@ -69,8 +69,7 @@ def subject(
     for word in words:
         if word not in FEEDS:
             raise AuditError(f"--feed {word[:30]!r}: choose from {', '.join(FEEDS)}, with commas")
-    found = Subject(call, name, SIGNS[residual], words, summed, ())
-    return _looked_at(found)
+    return _looked_at(Subject(call, name, SIGNS[residual], words, summed, ()))
 
 
 def _default_feed(call: Callable[..., Any], residual: str) -> tuple[str, ...]:
@@ -159,8 +158,7 @@ def _chunk(
         slope = slope / torch.exp(torch.tensor(level, dtype=torch.float64))
     if subject.reduction == "mean":
         slope = slope * len(points)
-    shown = answer.detach().double().reshape(-1)
-    return slope.numpy(), shown.numpy()
+    return slope.numpy(), answer.detach().double().reshape(-1).numpy()
 
 
 # --- what kind of callable is it?
@@ -182,8 +180,9 @@ def _looked_at(found: Subject) -> Subject:
         raise failure
     found = replace(found, dtypes=tuple(usable))
     dtype = usable[0]
-    alone = np.array([slopes(found, np.array([point]), dtype)[0] for point in ALONE])
-    again = np.array([slopes(found, np.array([point]), dtype)[0] for point in ALONE])
+    alone, again = (
+        np.array([slopes(found, np.array([point]), dtype)[0] for point in ALONE]) for _ in range(2)
+    )
     if not _same(alone, again, dtype):
         raise AuditError(
             f"{found.name} gives another gradient when called again with the same "

@@ -55,20 +55,20 @@ def far_problems(
         if run.state not in _KIND:
             continue
         ends = rounded(np.array([run.first, run.last]), dtype)
-        seen = slopes(subject, ends, dtype)
-        shown = " to ".join(dict.fromkeys(f"{slope + 0.0:.4g}" for slope in seen))
         said = _PHRASE.get(run.state, "the gradient is not a finite number")
         if run.state == "dead" and gauge:
             said = f"the gradient is the constant {gauge:.4g}: {GAUGE_UNSEEN}"
-        detail = f"{said} (g' = {shown}"
+        detail = f"{said} (g' = {_told(slopes(subject, ends, dtype) + 0.0)}"
         if found is not None:
-            exact = exact_slopes(found.loss.derivative, ends)
-            detail += (
-                "; the effective loss has "
-                f"{' to '.join(dict.fromkeys(f'{slope:.4g}' for slope in exact))}"
-            )
+            exact = _told(exact_slopes(found.loss.derivative, ends))
+            detail += f"; the effective loss has {exact}"
         problems.append(Problem(_KIND[run.state], run.low, run.high, detail + ")"))
     return problems
+
+
+def _told(numbers: np.ndarray) -> str:
+    """Those at the two ends of a stretch, or the one that is at both."""
+    return " to ".join(dict.fromkeys(f"{number:.4g}" for number in numbers))
 
 
 def class_changes(
@@ -142,34 +142,28 @@ def at_zero(subject: Subject, dtype: torch.dtype, gauge: float) -> list[Problem]
     """What is wrong at x = 0 itself."""
     zero = np.zeros(1)
     slope, value = float(slopes(subject, zero, dtype)[0]), float(values(subject, zero, dtype)[0])
-    problems = []
-    if not math.isfinite(slope) or not math.isfinite(value):
-        problems.append(
-            Problem(
-                "not_finite",
-                0.0,
-                0.0,
-                f"at x = 0 the value is {value:g} and the gradient {slope:g}",
-            )
-        )
-    if math.isfinite(slope) and slope != 0 and abs(slope) > 1e-6 * abs(gauge or 1.0):
-        told = (
+    pushes = math.isfinite(slope) and slope != 0 and abs(slope) > 1e-6 * abs(gauge or 1.0)
+    offset = math.isfinite(value) and abs(value) > 1e-5 and "residual" in subject.feed
+    checks = (
+        (
+            not math.isfinite(slope) or not math.isfinite(value),
+            "not_finite",
+            f"at x = 0 the value is {value:g} and the gradient {slope:g}",
+        ),
+        (
+            pushes and bool(gauge),
+            "not_zero_at_zero",
             f"g'(0) = {slope:.6g}: the straight part {gauge:.6g}*x is set aside: {GAUGE_UNSEEN}. "
-            "A learned log Z or log F(s) is pushed by it, and the variance grows"
-            if gauge
-            else f"the gradient at x = 0 is {slope:.6g}, not 0: agreement is no resting point"
-        )
-        problems.append(Problem("not_zero_at_zero", 0.0, 0.0, told))
-    if math.isfinite(value) and abs(value) > 1e-5 and "residual" in subject.feed:
-        problems.append(
-            Problem(
-                "not_zero_at_zero",
-                0.0,
-                0.0,
-                f"g(0) = {value:.6g}: a constant that no gradient notices",
-            )
-        )
-    return problems
+            "A learned log Z or log F(s) is pushed by it, and the variance grows",
+        ),
+        (
+            pushes and not gauge,
+            "not_zero_at_zero",
+            f"the gradient at x = 0 is {slope:.6g}, not 0: agreement is no resting point",
+        ),
+        (offset, "not_zero_at_zero", f"g(0) = {value:.6g}: a constant that no gradient notices"),
+    )
+    return [Problem(kind, 0.0, 0.0, detail) for wrong, kind, detail in checks if wrong]
 
 
 def is_surrogate(

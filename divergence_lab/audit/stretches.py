@@ -1,7 +1,6 @@
 """The residuals cut into stretches on which a callable's gradient is fine, dead, wrong or off."""
 
 import itertools
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,20 +57,17 @@ def states(
     observed = slopes(subject, points, dtype)
     noise = 8 * torch.finfo(dtype).eps * abs(gauge)
     truth = exact_slopes(found.loss.derivative, points) if found else np.full(len(points), np.nan)
-    named = []
-    for point, slope, exact in zip(points, observed, truth):
-        bare = slope - gauge
-        if not math.isfinite(slope):
-            named.append("not finite")
-        elif abs(bare) <= noise:
-            named.append("dead")
-        elif bare * point < 0:
-            named.append("wrong")
-        elif math.isfinite(exact) and abs(bare - exact) > DEVIATION[dtype] * abs(exact) + 2 * noise:
-            named.append("off")
-        else:
-            named.append("fine")
-    return named
+    with np.errstate(all="ignore"):
+        bare = observed - gauge
+        allowed = DEVIATION[dtype] * np.abs(truth) + 2 * noise
+        # the first that is true names the state
+        conditions = {
+            "not finite": ~np.isfinite(observed),
+            "dead": np.abs(bare) <= noise,
+            "wrong": bare * points < 0,
+            "off": np.isfinite(truth) & (np.abs(bare - truth) > allowed),
+        }
+    return np.select([*conditions.values()], [*conditions], "fine").tolist()
 
 
 def stretches(

@@ -1,7 +1,5 @@
 """What the callable would be without its clip, and under the other sign of the residual."""
 
-from dataclasses import replace
-
 import sympy as sp
 
 from divergence_lab.audit.identifying import Found
@@ -82,14 +80,11 @@ def under_the_other_sign(
     if looked_at.feed == ("residual",):
         mirrored = from_expression(found.loss.expression.subs(x, -x)) if found else None
     else:
-        swapped = replace(
-            looked_at, feed=tuple(_SWAPPED[word] for word in looked_at.feed), sign=-looked_at.sign
-        )
+        swapped = tuple(_SWAPPED[word] for word in looked_at.feed)
+        residual = "model/target" if looked_at.sign > 0 else "target/model"
         try:
             again, _, _ = identify_callable(
-                subject(
-                    swapped.call, swapped.name, _word(swapped.sign), swapped.feed, swapped.summed
-                ),
+                subject(looked_at.call, looked_at.name, residual, swapped, looked_at.summed),
                 low,
                 high,
             )
@@ -108,7 +103,3 @@ def under_the_other_sign(
         known.verdicts.zero_forcing.holds,
         known.verdicts.zero_avoiding.holds,
     )
-
-
-def _word(sign: float) -> str:
-    return "target/model" if sign > 0 else "model/target"
