@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, within
 from divergence_lab.theory.divergence.loss import Loss, loss
 from divergence_lab.theory.expressions.syntax import ExpressionError, shown
 
+Answer = TypeVar("Answer")
 READ_SECONDS, DERIVE_SECONDS = 5.0, 6.0
 # Two threads that import a package and one of its modules at the same time may each find the
 # other's half done.
@@ -42,17 +44,27 @@ class Learned:
 @lru_cache(maxsize=64)
 def read(text: str) -> Loss:
     """The loss that a text names or writes. Raises ExpressionError."""
+    return answer(
+        READ_SECONDS,
+        loss,
+        text,
+        f"it could not be read within {READ_SECONDS:g} s of processor time: try a simpler loss",
+        "it could not be read",
+    )
+
+
+def answer(
+    seconds: float, ask: Callable[[str], Answer], text: str, too_slow: str, failed: str
+) -> Answer:
+    """ask(text) in a process that can be ended. Raises ExpressionError with one clear line."""
     try:
-        return within(READ_SECONDS, loss, text)
+        return within(seconds, ask, text)
     except OutOfTime:
-        raise ExpressionError(
-            f"{shown(text)}: it could not be read within {READ_SECONDS:g} s of processor "
-            "time: try a simpler loss"
-        ) from None
+        raise ExpressionError(f"{shown(text)}: {too_slow}") from None
     except SearchFailed as failure:
         if isinstance(failure.__cause__, ExpressionError):
             raise failure.__cause__ from None
-        raise ExpressionError(f"{shown(text)}: it could not be read: {failure}") from None
+        raise ExpressionError(f"{shown(text)}: {failed}: {failure}") from None
 
 
 @lru_cache(maxsize=64)

@@ -96,17 +96,16 @@ def heat_map(title: str, law: np.ndarray) -> str:
     side = len(law)
     wide, high = side * CELL, side * CELL
     squares = []
-    for i in range(side):
-        for j in range(side):
-            depth = min(1.0, math.sqrt(max(float(law[i, j]), 0.0) / 0.16))
-            at = (
-                f'x="{12 + i * CELL}" y="{TOP + (side - 1 - j) * CELL}" width="{CELL - 1}" '
-                f'height="{CELL - 1}"'
-            )
-            squares.append(
-                f'<rect {at} fill="{COLOURS[0]}" fill-opacity="{max(depth, 0.03):.3f}">'
-                f"<title>({i}, {j}): {law[i, j]:.4f}</title></rect>"
-            )
+    for i, j in np.ndindex(law.shape):
+        depth = min(1.0, math.sqrt(max(float(law[i, j]), 0.0) / 0.16))
+        at = (
+            f'x="{12 + i * CELL}" y="{TOP + (side - 1 - j) * CELL}" width="{CELL - 1}" '
+            f'height="{CELL - 1}"'
+        )
+        squares.append(
+            f'<rect {at} fill="{COLOURS[0]}" fill-opacity="{max(depth, 0.03):.3f}">'
+            f"<title>({i}, {j}): {law[i, j]:.4f}</title></rect>"
+        )
     return _picture(title, wide + 24, TOP + high + 12, "".join(squares) + _title(title, 12))
 
 

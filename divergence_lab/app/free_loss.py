@@ -121,16 +121,10 @@ class FreeLoss:
         table[broken] = 0
         at_low, at_high = (np.array([chebyshev.chebval(end, c) for c in table]) for end in (-1, 1))
         zero = int(np.searchsorted(edges, 0.0))
-        shift = np.empty(len(table))
-        total = 0.0
-        for k in range(zero, len(table)):
-            shift[k] = total - at_low[k]
-            total += at_high[k] - at_low[k]
-        total = 0.0
-        for k in range(zero - 1, -1, -1):
-            shift[k] = total - at_high[k]
-            total -= at_high[k] - at_low[k]
-        table[:, 0] += shift
+        # I at the low end of each panel, summed from 0 outwards: far out it is huge on one side
+        rise = at_high - at_low
+        left, right = -rise[:zero][::-1].cumsum()[::-1], rise[zero:].cumsum()
+        table[:, 0] += np.concatenate([left, [0.0], right[:-1]]) - at_low
         table[broken, 0] = np.inf
         return edges, table
 
@@ -147,6 +141,5 @@ def evaluate(function: Pieces, points: np.ndarray) -> np.ndarray:
         for point in points.ravel():
             here = next(k for k, end in enumerate(ends) if point < end or end == np.inf)
             ball = evaluators[here](acb(point), False)
-            number = float(ball.real.mid()) if ball.is_finite() else np.inf
-            found.append(number)
+            found.append(float(ball.real.mid()) if ball.is_finite() else np.inf)
     return np.array(found).reshape(points.shape)

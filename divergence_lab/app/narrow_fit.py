@@ -16,7 +16,7 @@ POINTS = np.linspace(-5.0, 5.0, 161)
 MEANS = np.linspace(-4.0, 4.0, 33)
 WIDTHS = np.geomspace(0.35, 4.0, 15)
 ROUNDS = 7
-VALLEY = 0.25  # between the two modes
+LEFT = POINTS < 0.25  # of the valley between the two modes
 
 
 def _target() -> np.ndarray:
@@ -97,8 +97,7 @@ def best_fit(integral: Callable[[np.ndarray], np.ndarray]) -> NarrowFit:
             f"(D_f >= 0 for a valid loss; the search ended at {best[2]:.3g})"
         )
     law = np.exp(log_model(np.array(best[0]), np.array(best[1])))
-    left = float(law[POINTS < VALLEY].sum())
-    return NarrowFit(*best, left, float(law[POINTS >= VALLEY].sum()))
+    return NarrowFit(*best, *(float(law[side].sum()) for side in (LEFT, ~LEFT)))
 
 
 def words(fit: NarrowFit) -> str:

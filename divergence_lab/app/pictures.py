@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 
 from divergence_lab.app import narrow_fit
+from divergence_lab.app.background import answer
 from divergence_lab.app.drawing import Curve, chart, nice_top
 from divergence_lab.app.family import Member
 from divergence_lab.app.free_loss import FreeLoss
-from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, within
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.syntax import ExpressionError, shown
 
@@ -50,23 +50,14 @@ def numbers(shape: Shape) -> Numbers:
 
 @lru_cache(maxsize=64)
 def typed(text: str) -> Numbers:
-    """The same of a loss that was typed, in a process that can be ended.
-
-    Raises ExpressionError with one clear line.
-    """
-    try:
-        return within(SECONDS, _typed, text)
-    except OutOfTime:
-        raise ExpressionError(
-            f"{shown(text)}: its curves took longer than {SECONDS:g} s of processor "
-            "time: try a simpler loss"
-        ) from None
-    except SearchFailed as failure:
-        if isinstance(failure.__cause__, ExpressionError):
-            raise failure.__cause__ from None
-        raise ExpressionError(
-            f"{shown(text)}: its curves could not be computed: {failure}"
-        ) from None
+    """The same of a loss that was typed. Raises ExpressionError with one clear line."""
+    return answer(
+        SECONDS,
+        _typed,
+        text,
+        f"its curves took longer than {SECONDS:g} s of processor time: try a simpler loss",
+        "its curves could not be computed",
+    )
 
 
 def _typed(text: str) -> Numbers:

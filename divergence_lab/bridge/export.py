@@ -13,7 +13,7 @@ import math
 import struct
 
 from divergence_lab.bridge.source import JAX, TORCH, function_source, helpers
-from divergence_lab.bridge.verified.arithmetic import SINGLE
+from divergence_lab.bridge.verified.arithmetic import SINGLE, as_single
 from divergence_lab.bridge.verified.programs import NotRepresentable
 from divergence_lab.bridge.verified.ranges import Verified, ranges, verified
 from divergence_lab.bridge.verified.stretches import Ranges
@@ -243,10 +243,9 @@ def _single(function: Pieces) -> tuple[Ranges, float]:
 
 
 def _as_single(number: float) -> float:
-    try:
-        return struct.unpack("f", struct.pack("f", number))[0]
-    except OverflowError:
-        return math.copysign(3.4e38, number)
+    """The nearest number of single precision, one near the largest for what lies beyond."""
+    found = as_single(number)
+    return math.copysign(3.4e38, number) if math.isinf(found) else found
 
 
 def _up(edge: float) -> float:

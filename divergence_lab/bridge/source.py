@@ -3,6 +3,7 @@ that the rounding is the same.
 """
 
 import textwrap
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -78,11 +79,7 @@ _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 def program_lines(program: Program, dialect: Dialect, result: str) -> list[str]:
     """`result = ...`; what is used more than once has a name of its own."""
     steps = program.steps
-    uses = [0] * len(steps)
-    for step in steps:
-        for argument in step[1:]:
-            if isinstance(argument, int):
-                uses[argument] += 1
+    uses = Counter(a for step in steps for a in step[1:] if isinstance(a, int))
     lines: list[str] = []
     written: list[str] = []
     for k, (name, *arguments) in enumerate(steps):

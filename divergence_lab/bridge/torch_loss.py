@@ -86,14 +86,10 @@ OPERATIONS: dict[str, Callable] = {
 def run(program: Program, z: Tensor) -> Tensor:
     """The program's last step at the float64 residuals z."""
     found: list[Tensor] = []
-    for name, *arguments in program.steps:
-        if name == "fill":
-            found.append(torch.where(z.isnan(), z, arguments[0][0]))
-            continue
+    for name, *places in program.steps:
+        given = [a[0] if isinstance(a, tuple) else z if a == X else found[a] for a in places]
         found.append(
-            OPERATIONS[name](
-                *(a[0] if isinstance(a, tuple) else z if a == X else found[a] for a in arguments)
-            )
+            torch.where(z.isnan(), z, *given) if name == "fill" else OPERATIONS[name](*given)
         )
     return found[-1]
 

@@ -4,7 +4,7 @@ a buffer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,6 +14,8 @@ from torch import Tensor
 from divergence_lab.inputs import InputError
 
 FORMS = "on, epsilon:0.05, tempered:2, backward, mixture:0.5, replay:0.5; several joined by commas"
+# word of a text -> field of Sampler
+WORDS = {"epsilon": "epsilon", "tempered": "temperature", "mixture": "backward", "replay": "replay"}
 CAPACITY = 1_000
 LOWEST, HIGHEST = 1e-3, 100.0  # temperatures: far below, a division overflows and no action is left
 
@@ -76,44 +78,27 @@ def sampler(text: str) -> Sampler:
     """Text -> Sampler: one of FORMS."""
     chosen: dict[str, Any] = {}
     for part in text.strip().split(","):
-        kind, colon, number = part.strip().partition(":")
-        key = {
-            "epsilon": "epsilon",
-            "tempered": "temperature",
-            "mixture": "backward",
-            "replay": "replay",
-        }.get(kind)
-        if kind in ("on", "backward") and not colon:
-            key, number = "backward", "1" if kind == "backward" else "0"
-        value = _number(number)
-        if key is None or value is None or key in chosen:
+        whole = {"on": "mixture:0", "backward": "mixture:1"}.get(part.strip(), part.strip())
+        word, _, number = whole.partition(":")
+        try:
+            value = float(number)
+        except ValueError:
+            value = None
+        if word not in WORDS or value is None or WORDS[word] in chosen:
             raise SamplerError(f"sampler {text!r} is not known; use {FORMS}")
-        chosen[key] = value
+        chosen[WORDS[word]] = value
     try:
         return Sampler(**chosen)
     except SamplerError as error:
         raise SamplerError(f"sampler {text!r}: {error}") from None
 
 
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
 def sampler_text(chosen: Sampler) -> str:
     """The text that gives this sampler back."""
-    words = {
-        "epsilon": "epsilon",
-        "temperature": "tempered",
-        "backward": "mixture",
-        "replay": "replay",
-    }
     parts = [
-        f"{words[field.name]}:{_shortest(getattr(chosen, field.name))}"
-        for field in fields(Sampler)
-        if field.name in words and getattr(chosen, field.name) != field.default
+        f"{word}:{_shortest(getattr(chosen, name))}"
+        for word, name in WORDS.items()
+        if getattr(chosen, name) != getattr(Sampler, name)
     ]
     return ",".join("backward" if part == "mixture:1" else part for part in parts) or "on"
 

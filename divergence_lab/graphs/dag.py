@@ -202,12 +202,11 @@ def clamp_log_reward(graph: PointedDAG, low: float) -> PointedDAG:
     def clamped(values: np.ndarray) -> np.ndarray:
         return np.where(np.isneginf(values), values, np.maximum(values, low))
 
-    partial = None if graph.log_partial is None else clamped(graph.log_partial)
     return replace(
         graph,
         name=f"{graph.name}, log R >= {low:g}",
         log_reward=clamped(graph.log_reward),
-        log_partial=partial,
+        log_partial=None if graph.log_partial is None else clamped(graph.log_partial),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -41,11 +42,14 @@ def from_edges(
     labels = list(dict.fromkeys([state for pair in pairs for state in pair] + list(log_rewards)))
     if not labels:
         raise GraphError(f"{name}: no edges and no log-rewards; give at least one terminal state")
+    if twice := [pair for pair, count in Counter(pairs).items() if count > 1]:
+        raise GraphError(
+            f"{name}: the edge {' -> '.join(map(short, twice[0]))} is given twice; keep one"
+        )
     index = {label: number for number, label in enumerate(labels)}
     parent, child = (
         np.array([(index[a], index[b]) for a, b in pairs], dtype=np.int64).reshape(-1, 2).T
     )
-    _check_edges(pairs, name)
     return from_indices(parent, child, labels, log_rewards, source=source, name=name)
 
 
@@ -141,15 +145,6 @@ def _cycle(
     loop = [before, *reversed(path[path.index(before) :])]
     names = [short(labels[state]) for state in loop]
     return " -> ".join(names if len(names) <= 8 else [*names[:4], "...", *names[-3:]])
-
-
-def _check_edges(pairs: list, name: str) -> None:
-    if len(set(pairs)) < len(pairs):
-        seen: set = set()
-        twice = next(pair for pair in pairs if pair in seen or seen.add(pair))
-        raise GraphError(
-            f"{name}: the edge {short(twice[0])} -> {short(twice[1])} is given twice; keep one"
-        )
 
 
 def _check_source(

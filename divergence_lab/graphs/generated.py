@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -92,16 +93,13 @@ def on_device(make: Callable[[], np.ndarray]) -> Callable[[Tensor], Tensor]:
     """table(like): the array `make()` as a tensor on the device of `like`, moved there once,
     when needed.
     """
-    moved: dict[str, Tensor] = {}
 
-    def table(like: Tensor) -> Tensor:
-        key = str(like.device)
-        if key not in moved:
-            with plain_torch():
-                moved[key] = torch.tensor(make(), device=like.device)
-        return moved[key]
+    @cache
+    def table(device: torch.device) -> Tensor:
+        with plain_torch():
+            return torch.tensor(make(), device=device)
 
-    return table
+    return lambda like: table(like.device)
 
 
 def one_hot(values: Int[Tensor, "*shape D"], size: int) -> Float32[Tensor, "*shape K"]:
@@ -178,15 +176,16 @@ def _features(graph: PointedDAG) -> tuple[int, Callable, Callable]:
     value = on_device(lambda: np.concatenate([np.arange(size) for size in sizes]))
     first = on_device(lambda: np.cumsum(sizes) - sizes)
 
-    def computed(states: Tensor) -> Tensor:
-        return (place(states)[states[..., 0]][..., axis(states)] == value(states)).float()
-
-    def ones(states: Tensor) -> Tensor:
-        return place(states)[states[..., 0]] + first(states)
-
     n_features = int(sizes.sum())
-    small = graph.n_states * n_features <= LARGEST_TABLE
-    return n_features, _per_state(lambda: graph.features) if small else computed, ones
+    return (
+        n_features,
+        _per_state(lambda: graph.features)
+        if graph.n_states * n_features <= LARGEST_TABLE
+        else lambda states: (
+            place(states)[states[..., 0]][..., axis(states)] == value(states)
+        ).float(),
+        lambda states: place(states)[states[..., 0]] + first(states),
+    )
 
 
 def _moves(graph: PointedDAG) -> np.ndarray:

@@ -201,20 +201,15 @@ def backward_potential(
 def _target(theory: Theory, role: str, found: Objects, parts: Sequence[Part], held: bool) -> Tensor:
     """The sum whose gradient theory gives; `held`: the factors constant, as they must be."""
     log_pf, log_pb = found.log_pf, found.log_pb
+    both = role == "both"
+    pf_held, pb_held = (log_pf.detach(), log_pb.detach()) if both else (log_pf, log_pb)
     total = torch.zeros((), dtype=torch.float64)
     for factor, a, b in parts:
         factor = factor.detach() if held else factor
-        if role == "forward":
-            total = total + (factor * forward_potential(theory, a, b, log_pb, log_pf)).sum()
-        elif role == "backward":
-            total = total + (factor * backward_potential(theory, a, b, log_pb, log_pf)).sum()
-        else:
-            total = (
-                total + (factor * forward_potential(theory, a, b, log_pb.detach(), log_pf)).sum()
-            )
-            total = (
-                total + (factor * backward_potential(theory, a, b, log_pb, log_pf.detach())).sum()
-            )
+        if role != "backward":
+            total = total + (factor * forward_potential(theory, a, b, pb_held, log_pf)).sum()
+        if role != "forward":
+            total = total + (factor * backward_potential(theory, a, b, log_pb, pf_held)).sum()
     return total
 
 

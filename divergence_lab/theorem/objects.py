@@ -172,8 +172,7 @@ def _masses(listing: Listing, model: Flow) -> tuple[Tensor, Tensor]:
     backward = back[last, walk] - back[first, walk]
     if model.log_flow is None:
         return model.log_z + forward, backward
-    at = pad(model.log_flow[0], (0, 1))[walked.states[0]]
-    log_flow = pad(at, (0, 0, 0, 1))
+    log_flow = pad(pad(model.log_flow[0], (0, 1))[walked.states[0]], (0, 0, 0, 1))
     return log_flow[first, walk] + forward, log_flow[last, walk] + backward
 
 
@@ -200,8 +199,7 @@ def _pairs(listing: Listing, model: Flow) -> Objects:
     both = torch.stack([index[:, one], index[:, other]], dim=-1).movedim(1, 0)  # [J^2, T, 2]
     batch = Trajectories(both, torch.zeros(count**2, 2, dtype=torch.long), listing.walked.width)
     log_pf, log_pb = (table.expand(count**2, -1, -1) for table in (model.log_pf, model.log_pb))
-    wide = Flow(log_pf, log_pb, model.log_z)
-    found = vargrad(steps_along(graph, wide, batch))
+    found = vargrad(steps_along(graph, Flow(log_pf, log_pb, model.log_z), batch))
     ahead, back = (table.sum(dim=0) for table in log_steps(graph, model, listing.walked))
     estimate = (back - ahead).detach()
     log_pf = torch.cat([estimate[other] + ahead[one], estimate[one] + ahead[other]])

@@ -247,10 +247,6 @@ class Side:
             ]
             edges.append(min(last * ratio, stops[0]))
         inside = [edge for edge in edges if self.low < edge < min(self.high, far)]
-        start = [self.low] if self.low > 0 else []
-        whole = [
-            *start,
-            *inside,
-            *([min(self.high, far)] if min(self.high, far) < math.inf else []),
-        ]
+        start, end = max(self.low, 0.0), min(self.high, far)
+        whole = [*[start] * (start > 0), *inside, *[end] * (end < math.inf)]
         return list(itertools.pairwise(whole))

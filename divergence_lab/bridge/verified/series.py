@@ -40,7 +40,7 @@ class Model:
         radius, total, power = arb(self.radius), arb(0), arb(1)
         for coefficient in (*self.coefficients, self.remainder):
             total, power = total + abs(coefficient) * power, power * radius
-        return _upper(total)
+        return float(total.upper()) * (1 + 1e-12) if total.is_finite() else math.inf
 
     def smallest(self) -> float:
         """A lower bound of |F|; 0 where F may vanish."""
@@ -53,10 +53,6 @@ class Model:
                 total = total * t + coefficient
             nearest = min(nearest, float(total.abs_lower())) if total.is_finite() else 0.0
         return nearest * (1 - 1e-12)
-
-
-def _upper(ball: arb) -> float:
-    return float(abs(ball).upper()) * (1 + 1e-12) if ball.is_finite() else math.inf
 
 
 def coefficients_at(expansion: Expansion, ball: arb, terms: int) -> list[arb] | None:
@@ -202,11 +198,9 @@ def _simple(function: Callable[[arb_series], arb_series]) -> Callable[[Expansion
 
 
 def _tanh(s: arb_series) -> arb_series:
-    if s[0] >= 0:
-        small = (-2 * s).exp()
-        return (1 - small) / (1 + small)
-    small = (2 * s).exp()
-    return (small - 1) / (small + 1)
+    sign = 1 if s[0] >= 0 else -1
+    small = (-2 * sign * s).exp()
+    return sign * (1 - small) / (1 + small)
 
 
 def _derived(

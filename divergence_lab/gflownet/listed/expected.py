@@ -152,14 +152,13 @@ def _stopped(
     return torch.stack([log_mass, *_shift(here, residual, highest)])
 
 
-def _shift(before: Tensor, residual: Tensor, highest: int) -> list[Tensor]:
+def _shift(before: Tensor, residual: Tensor, highest: int) -> list[Any]:
     """The moments 1 ... N after a step: sum_j C(n, j) d^{n-j} m_j with m_0 = 1."""
     moments = [1.0, *before[1:]]
-
-    def shifted(n: int) -> Any:
-        return sum(math.comb(n, j) * residual ** (n - j) * moments[j] for j in range(n + 1))
-
-    return [shifted(n) for n in range(1, highest + 1)]
+    return [
+        sum(math.comb(n, j) * residual ** (n - j) * moments[j] for j in range(n + 1))
+        for n in range(1, highest + 1)
+    ]
 
 
 def _merge(log_mass: Tensor, moments: list[Tensor], dim: int) -> Tensor:
@@ -193,9 +192,8 @@ def listed_residuals(
     The weights sum over J to J, as those of a batch do.  vargrad: the limit of a large batch, log Z
     replaced by E[log R + log P_B - log P_F].
     """
-    law = gather_steps(with_sink(_finite(_behaviour(graph, model.log_pf, sampler))), walked).exp()[
-        :, None
-    ]
+    behaviour = _behaviour(graph, model.log_pf, sampler).nan_to_num(neginf=0.0)
+    law = gather_steps(with_sink(behaviour), walked).exp()[:, None]
     count = walked.index.shape[-1]
     if chosen.kind == "vargrad":
         estimate = steps_along(graph, model, walked).increment.sum(dim=1, keepdim=True)
@@ -203,10 +201,6 @@ def listed_residuals(
         return Residuals(estimate - held, law * count)
     found = residuals_along(graph, chosen, model, walked)
     return Residuals(found.x, found.weight * law * count)
-
-
-def _finite(log_pf: Tensor) -> Tensor:
-    return torch.where(torch.isfinite(log_pf), log_pf, 0.0)
 
 
 def _behaviour(graph: PointedDAG, log_pf: Tensor, sampler: Sampler) -> Tensor:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import pad
 
-from divergence_lab.gflownet.listed.sampling import Trajectories
+from divergence_lab.gflownet.listed.sampling import Trajectories, at_steps
 from divergence_lab.gflownet.objectives import (
     Objective,
     ObjectiveError,
@@ -214,14 +214,7 @@ def steps_along(graph: PointedDAG, model: Flow, walked: Trajectories, tied: bool
     log_flow = None
     if model.log_flow is not None:
         log_flow = pad(_at_states(pad(model.log_flow, (0, 1)), walked.states), (0, 0, 0, 1))
-    return Steps(_at_steps(increment, walked), exists, model.log_z, log_flow)
-
-
-def _at_steps(table: Tensor, walked: Trajectories) -> Tensor:
-    """table[.., slot_t, state_t] for a table [M, A, S+1]: [M, T, B]."""
-    n_steps, batch = walked.index.shape[1:]
-    index = walked.index.flatten(1).expand(table.shape[0], -1)
-    return table.flatten(1).gather(1, index).view(-1, n_steps, batch)
+    return Steps(at_steps(increment, walked), exists, model.log_z, log_flow)
 
 
 def _at_states(table: Tensor, states: Tensor) -> Tensor:

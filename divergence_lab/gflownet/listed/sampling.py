@@ -74,11 +74,16 @@ def trajectories(graph: PointedDAG, index: Int[Tensor, "M T B"]) -> Trajectories
     return Trajectories(index, stopped_in, graph.n_states + 1)
 
 
-def gather_steps(table: Float[Tensor, "M A S+1"], walked: Trajectories) -> Float[Tensor, "M B"]:
-    """sum_t table[.., slot_t, state_t], for a table with 0 in the sink's column."""
+def at_steps(table: Float[Tensor, "M A S+1"], walked: Trajectories) -> Float[Tensor, "M T B"]:
+    """table[.., slot_t, state_t]."""
     n_steps, batch = walked.index.shape[1:]
     index = walked.index.flatten(1).expand(table.shape[0], -1)
-    return table.flatten(1).gather(1, index).view(-1, n_steps, batch).sum(dim=1)
+    return table.flatten(1).gather(1, index).view(-1, n_steps, batch)
+
+
+def gather_steps(table: Float[Tensor, "M A S+1"], walked: Trajectories) -> Float[Tensor, "M B"]:
+    """sum_t table[.., slot_t, state_t], for a table with 0 in the sink's column."""
+    return at_steps(table, walked).sum(dim=1)
 
 
 def with_sink(log_pf: Float[Tensor, "*M A S"]) -> Float[Tensor, "*M A S+1"]:

@@ -67,25 +67,21 @@ class _Visits(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, logits: Tensor, graph: PointedDAG) -> Tensor:
-        with one_thread(_is_small(logits, graph)):
-            return _Visits._forward(ctx, logits, graph)
-
-    @staticmethod
-    def _forward(ctx, logits: Tensor, graph: PointedDAG) -> Tensor:
         n_members, n_actions, n_states = logits.shape
         # one place more, which stays 0: where there is no parent
         flat = logits.new_empty(n_members, n_actions * n_states + 1)
         flat[:, -1] = 0.0
         visits = flat[:, :-1].view(n_members, n_actions, n_states)
-        for level in _levels(graph, logits.device):
-            here = logits[:, :, level.low : level.high].masked_fill(level.shut, -torch.inf)
-            chances = torch.softmax(here, dim=1)
-            if level.low:
-                into = flat.index_select(1, level.parents).view(
-                    n_members, -1, level.high - level.low
-                )
-                chances.mul_(into.sum(dim=1, keepdim=True))
-            visits[:, :, level.low : level.high] = chances
+        with one_thread(_is_small(logits, graph)):
+            for level in _levels(graph, logits.device):
+                here = logits[:, :, level.low : level.high].masked_fill(level.shut, -torch.inf)
+                chances = torch.softmax(here, dim=1)
+                if level.low:
+                    into = flat.index_select(1, level.parents).view(
+                        n_members, -1, level.high - level.low
+                    )
+                    chances.mul_(into.sum(dim=1, keepdim=True))
+                visits[:, :, level.low : level.high] = chances
         ctx.graph = graph
         ctx.save_for_backward(visits)
         return visits
@@ -94,27 +90,23 @@ class _Visits(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, upstream: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride] (torch's own way)
         (visits,) = ctx.saved_tensors
-        with one_thread(_is_small(visits, ctx.graph)):
-            return _Visits._backward(ctx, visits, upstream), None
-
-    @staticmethod
-    def _backward(ctx, visits: Tensor, upstream: Tensor) -> Tensor:
         n_members, n_actions, n_states = visits.shape
         worth = visits.new_zeros(n_members, n_states + 1)  # u of the sink, the last, is 0
         gradient = torch.empty_like(visits)
-        for level in reversed(_levels(ctx.graph, visits.device)):
-            at = slice(level.low, level.high)
-            ahead = worth.index_select(1, level.children).view(
-                n_members, n_actions - 1, level.high - level.low
-            )
-            gain = upstream[:, :, at].clone()
-            gain[:, :-1] += ahead
-            here = visits[:, :, at]
-            # what is never reached has no gradient, whatever its worth
-            total = here.sum(dim=1).clamp_(min=torch.finfo(visits.dtype).tiny)
-            worth[:, at] = (here * gain).sum(dim=1) / total
-            torch.mul(here, gain.sub_(worth[:, None, at]), out=gradient[:, :, at])
-        return gradient
+        with one_thread(_is_small(visits, ctx.graph)):
+            for level in reversed(_levels(ctx.graph, visits.device)):
+                at = slice(level.low, level.high)
+                ahead = worth.index_select(1, level.children).view(
+                    n_members, n_actions - 1, level.high - level.low
+                )
+                gain = upstream[:, :, at].clone()
+                gain[:, :-1] += ahead
+                here = visits[:, :, at]
+                # what is never reached has no gradient, whatever its worth
+                total = here.sum(dim=1).clamp_(min=torch.finfo(visits.dtype).tiny)
+                worth[:, at] = (here * gain).sum(dim=1) / total
+                torch.mul(here, gain.sub_(worth[:, None, at]), out=gradient[:, :, at])
+        return gradient, None
 
 
 def visits(graph: PointedDAG, logits: Float[Tensor, "*M A S"]) -> Float[Tensor, "*M A S"]:

@@ -168,7 +168,6 @@ def mlp(
         shapes[f"weight_{layer}"] = (outputs, inputs) if last else (inputs, outputs)
         shapes[f"bias_{layer}"] = (outputs, 1) if last else (1, outputs)
     shapes["log_z"] = ()
-    inputs_at = _looked_up(space) if enumerated else _computed(space)
 
     def draw(generator: torch.Generator) -> dict[str, Tensor]:
         member = {}
@@ -184,7 +183,7 @@ def mlp(
         return member
 
     def rows(parameters: Parameters, states: Tensor | None) -> Tensor:
-        hidden = inputs_at(parameters["weight_0"], states)
+        hidden = _inputs_at(space, parameters["weight_0"], states)
         for layer in range(depth):
             hidden = torch.baddbmm(
                 parameters[f"bias_{layer}"], hidden, parameters[f"weight_{layer}"]
@@ -251,20 +250,11 @@ def _of_each(inputs: Tensor, weights: Tensor, ends: Tensor) -> Tensor:
     return grouped_mm(inputs, weights, offs=ends)[:, : weights.shape[2] - narrow]
 
 
-def _looked_up(graph: PointedDAG) -> Callable[[Tensor, Tensor | None], Tensor]:
-    """Features of an enumerated graph from its table: [M, N, K]."""
-
-    def inputs_at(like: Tensor, states: Tensor | None) -> Tensor:
-        table = constant(graph, "features", lambda: graph.features, like.device, like.dtype)
+def _inputs_at(space: Space, like: Tensor, states: Tensor | None) -> Tensor:
+    """What the first layer reads, [M, N, K]: an enumerated graph's features from its table."""
+    if isinstance(space, PointedDAG):
+        table = constant(space, "features", lambda: space.features, like.device, like.dtype)
         return table.expand(like.shape[0], -1, -1) if states is None else table[states]
-
-    return inputs_at
-
-
-def _computed(dag: GeneratedDAG) -> Callable[[Tensor, Tensor | None], Tensor]:
-    def inputs_at(like: Tensor, states: Tensor | None) -> Tensor:
-        if states is None:
-            raise ValueError(f"{dag.name} is too large to evaluate at all states; name the states")
-        return dag.features(states).to(like.dtype)
-
-    return inputs_at
+    if states is None:
+        raise ValueError(f"{space.name} is too large to evaluate at all states; name the states")
+    return space.features(states).to(like.dtype)

@@ -63,8 +63,7 @@ def transformer(
     rows_of = heads or Heads(space.n_actions)
     n_words, n_slots = space.n_words, len(space.source)
     n_tokens = n_slots + 1
-    n_from_bos = n_slots + rows_of.n_back + rows_of.flow
-    shapes = _shapes(n_words, n_from_bos, width, depth, hidden)
+    shapes = _shapes(n_words, n_slots + rows_of.n_back + rows_of.flow, width, depth, hidden)
     positions = on_device(lambda: _sinusoids(n_tokens, width).numpy())
 
     def draw(generator: torch.Generator) -> dict[str, Tensor]:
@@ -126,8 +125,7 @@ def dropping(bits: Tensor, chance: float) -> Drop:
         size = values[0, 0].numel()
         kept = (bits[..., place : place + size] >= cut - LEVELS // 2).to(values.dtype).mul_(scale)
         place += size
-        seeds_apart = values.reshape(-1, n_seeds, batch, size)
-        return (seeds_apart * kept).view(values.shape)
+        return (values.reshape(-1, n_seeds, batch, size) * kept).view(values.shape)
 
     return drop
 

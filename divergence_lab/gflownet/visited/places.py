@@ -134,16 +134,15 @@ def _distinct(
     of_visit, first = grouped(of_each, here)
     member, distinct = of_each[first], here[first]
 
-    def rows() -> Tensor:
-        return evaluation()(distinct, member).T[None]
-
-    def take(tensor: Tensor) -> Tensor:
-        return tensor.flatten(0, 2)[None, visits]
-
-    def put(values: Tensor) -> Tensor:
-        return values.new_zeros(flat.shape).index_copy(0, visits, values[0]).view(wished.shape)
-
-    return Places(distinct[None], rows, take, lambda table: table.index_select(-1, of_visit), put)
+    return Places(
+        states=distinct[None],
+        rows=lambda: evaluation()(distinct, member).T[None],
+        take=lambda tensor: tensor.flatten(0, 2)[None, visits],
+        each=lambda table: table.index_select(-1, of_visit),
+        put=lambda values: (
+            values.new_zeros(flat.shape).index_copy(0, visits, values[0]).view(wished.shape)
+        ),
+    )
 
 
 def grouped(member: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:

@@ -215,8 +215,7 @@ def _log_pb(
     log_pb = torch.where(
         none.movedim(-1, 1), 0.0, back - torch.logsumexp(back, dim=1, keepdim=True)
     )
-    chosen = there.pick(log_pb, taken.clamp(0, heads.n_back - 1))
-    return pad(chosen[:, 1:], (0, 0, 0, 1))
+    return pad(there.pick(log_pb, taken.clamp(0, heads.n_back - 1))[:, 1:], (0, 0, 0, 1))
 
 
 def _flow_matching(

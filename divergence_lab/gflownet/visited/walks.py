@@ -217,11 +217,9 @@ def walk_back(
         so_far = allowed.cumsum(dim=-1)
         cumulative = chances.cumsum(dim=-1).masked_fill(so_far == so_far[..., -1:], 2.0)[..., :-1]
         chosen = (uniforms[:, step, :, None] >= cumulative).sum(dim=-1)
-        action = dag.forward_of(state, chosen)
-        parent = dag.undo(state, chosen)
-        actions.append(torch.where(moves, action, n_actions - 1))
+        actions.append(torch.where(moves, dag.forward_of(state, chosen), n_actions - 1))
         exists.append(moves)
-        state = torch.where(moves[..., None], parent, state)
+        state = torch.where(moves[..., None], dag.undo(state, chosen), state)
         states.append(state)
     return _to_front(dag, *(torch.stack(found[::-1], dim=1) for found in (states, actions, exists)))
 

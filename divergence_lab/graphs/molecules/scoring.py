@@ -44,17 +44,14 @@ def read_items(items: Iterable[str], data: str | Path | None) -> list[Molecule]:
     for item in items:
         entries: Sequence[object] = read_file(Path(item)) if item.endswith(".json") else [item]
         for entry in entries:
-            if isinstance(entry, str):
-                molecules.append(from_smiles(entry))
-                continue
-            if (
-                isinstance(entry, dict)
-                and entry.get("blockidxs", 0) is None
-                and isinstance(entry.get("smiles"), str)
-            ):
-                molecules.append(
-                    from_smiles(entry["smiles"])
-                )  # the reference data's way to give a bare SMILES
+            # the reference data's way to give a bare SMILES
+            smiles = (
+                entry.get("smiles")
+                if isinstance(entry, dict) and entry.get("blockidxs", 0) is None
+                else entry
+            )
+            if isinstance(smiles, str):
+                molecules.append(from_smiles(smiles))
                 continue
             if data is None:
                 raise MoleculeError(

@@ -133,23 +133,20 @@ def _moves(n_slots: int, n_words: int) -> dict[str, Any]:
         )
 
     def step(states: Tensor, actions: Tensor) -> Tensor:
-        slot = torch.arange(n_slots, device=states.device)
-        chosen = (actions // n_words)[..., None] == slot
+        chosen = (actions // n_words)[..., None] == torch.arange(n_slots, device=states.device)
         return torch.where(chosen, (actions % n_words)[..., None] + 1, states)
-
-    def undo(states: Tensor, back: Tensor) -> Tensor:
-        return states.masked_fill(back[..., None] == torch.arange(n_slots, device=states.device), 0)
-
-    def forward_of(states: Tensor, back: Tensor) -> Tensor:
-        return back * n_words + (states.gather(-1, back[..., None])[..., 0] - 1).clamp(min=0)
 
     return dict(
         allowed=allowed,
         step=step,
         back_allowed=lambda states: states > 0,
-        undo=undo,
+        undo=lambda states, back: states.masked_fill(
+            back[..., None] == torch.arange(n_slots, device=states.device), 0
+        ),
         back_of=lambda states, actions: (actions // n_words).clamp(max=n_slots - 1),
-        forward_of=forward_of,
+        forward_of=lambda states, back: (
+            back * n_words + (states.gather(-1, back[..., None])[..., 0] - 1).clamp(min=0)
+        ),
     )
 
 

@@ -88,9 +88,6 @@ def generated_sets(
         full = states.sum(dim=-1, keepdim=True) == size
         return torch.cat([(states == 0) & ~full, full], dim=-1)
 
-    def log_reward(states: Tensor) -> Tensor:
-        return log_partial(states).masked_fill(states.sum(dim=-1) != size, -torch.inf)
-
     return GeneratedDAG(
         name=title,
         n_actions=n_elements + 1,
@@ -105,7 +102,9 @@ def generated_sets(
         back_of=lambda states, actions: actions.clamp(max=n_elements - 1),
         forward_of=lambda states, back: back,
         features=lambda states: one_hot(states, 2),
-        log_reward=log_reward,
+        log_reward=lambda states: log_partial(states).masked_fill(
+            states.sum(dim=-1) != size, -torch.inf
+        ),
         log_partial=log_partial,
         log_paths=lambda states: torch.lgamma(states.sum(dim=-1).double() + 1),
         log_z=_log_z(*energies, size) if n_elements * size <= MAX_SUM else None,
