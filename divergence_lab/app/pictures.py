@@ -72,10 +72,9 @@ def _typed(text: str) -> Numbers:
 
 def charts(found: Numbers) -> tuple[str, str, str]:
     """The three as SVG."""
-    near = found.g[np.abs(RESIDUALS) <= 3]
     g_top, f_top = (
         nice_top(float(np.nanmax(y[np.isfinite(y)], initial=0.0)))
-        for y in (near, found.f[RATIOS >= 0.1])
+        for y in (found.g[np.abs(RESIDUALS) <= 3], found.f[RATIOS >= 0.1])
     )
     p = np.exp(narrow_fit.LOG_TARGET)
     step = narrow_fit.POINTS[1] - narrow_fit.POINTS[0]

@@ -101,5 +101,9 @@ def _weighted(subject: Subject, log_pf: Tensor, log_pb: Tensor) -> Tensor:
 
 
 def _gradient(value: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
-    parts = torch.autograd.grad(value, parameters, retain_graph=True)
-    return torch.cat([part.double().reshape(-1) for part in parts])
+    return torch.cat(
+        [
+            part.double().reshape(-1)
+            for part in torch.autograd.grad(value, parameters, retain_graph=True)
+        ]
+    )

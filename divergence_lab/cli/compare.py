@@ -117,8 +117,7 @@ def _bound(constant: Constant) -> str:
     elif constant.exact is not None:
         value = f"c = {write(constant.exact)}"
     else:
-        low = 0 if constant.low is None else constant.low
-        value = f"{low:.10g} <= c <= {constant.high:.10g}"
+        value = f"{constant.low or 0:.10g} <= c <= {constant.high:.10g}"
     return f"{value}: {constant.because}{where} [{status}]"
 
 

@@ -69,9 +69,13 @@ def _derive(options: argparse.Namespace) -> int:
     found = derive_all(readings, weighting, ratios, options.digits, options.budget)
     tell_lost("derive", "loss", found)
     if options.json:
-        sampling = {"sampler": options.sampler, "weighted_by": weighting.weight}
         rows = [
-            {**as_json, **sampling, "sampled_loss": sampled}
+            {
+                **as_json,
+                "sampler": options.sampler,
+                "weighted_by": weighting.weight,
+                "sampled_loss": sampled,
+            }
             for as_json, sampled in map(_row, readings, found)
         ]
         print(json_text(rows))
@@ -134,12 +138,14 @@ def described(name: str, derivation: Derivation, latex: bool, steps: bool = Fals
             ]
             if cited := cites_of(kind, verdict):
                 lines.append(f"                  by {' and '.join(cited)}")
-    ends = (
-        ("f(0+)", verdicts.f_at_zero),
-        ("f'(oo)", verdicts.slope_at_infinity),
-        ("g''(0)", verdicts.curvature_at_zero),
+    lines += ends_in_words(
+        (
+            ("f(0+)", verdicts.f_at_zero),
+            ("f'(oo)", verdicts.slope_at_infinity),
+            ("g''(0)", verdicts.curvature_at_zero),
+        ),
+        shown,
     )
-    lines += ends_in_words(ends, shown)
     if derivation.dual_loss is not None:
         lines.append(
             f"  swapped       {shown(derivation.dual_loss)} (the loss of the divergence "

@@ -101,8 +101,7 @@ def _all_states(
     if new.shape[-1]:
         walked.append(sample(graph, log_behaviour(chosen, log_pf, mask), new))
     if again.shape[-1]:
-        index = _replayed(buffer, walked[0].index, again, step)
-        walked.append(trajectories(graph, index))
+        walked.append(trajectories(graph, _replayed(buffer, walked[0].index, again, step)))
     if back.shape[-1]:
         law, states = needed(rollout.target_law), needed(rollout.target_states)
         ends = draw_terminal(law, states, back[:, 0])

@@ -24,8 +24,6 @@ class Tables:
     mask: Float[Tensor, "A S"]  # 0 where the action is allowed, -inf elsewhere
     # log P_B of going back from child[a, s] to s: -log(parents); 0 for a stop
     log_pb: Float[Tensor, "A S"]
-    # log_pb, and log_reward for a stop; 0 in the sink
-    log_target: Float[Tensor, "A S+1"]
     log_reward: Float[Tensor, " S"]
     # child table, flat; the sink where nothing is allowed
     next_state: Int[Tensor, " A*(S+1)"]
@@ -57,12 +55,9 @@ def _make_on_cpu(graph: PointedDAG, dtype: torch.dtype) -> Tables:
     child = torch.tensor(graph.child).long()  # torch gathers by int64 alone
     shut = child < 0
     inner = (child >= 0) & (child < n_states)
-    log_reward = torch.tensor(graph.log_reward)
     log_parents = torch.tensor(graph.n_parents).clamp(min=1).double().log()
     log_pb = torch.where(inner, -log_parents[child.clamp(0, n_states - 1)], 0.0)
 
-    log_target = torch.zeros(n_actions, n_states + 1, dtype=torch.float64)
-    log_target[:, :-1] = torch.where(child == n_states, log_reward, log_pb)
     next_state = torch.full((n_actions, n_states + 1), n_states)
     next_state[:, :-1] = torch.where(shut, n_states, child)
     allowed = torch.zeros(n_actions, n_states + 1, dtype=torch.long)
@@ -80,8 +75,7 @@ def _make_on_cpu(graph: PointedDAG, dtype: torch.dtype) -> Tables:
     return Tables(
         mask=torch.zeros(shut.shape, dtype=dtype).masked_fill(shut, -torch.inf),
         log_pb=log_pb.to(dtype),
-        log_target=log_target.to(dtype),
-        log_reward=log_reward.to(dtype),
+        log_reward=torch.tensor(graph.log_reward).to(dtype),
         next_state=next_state.flatten(),
         last_reached=(so_far == so_far[-1])[:-1],
         back_mask=back_mask,

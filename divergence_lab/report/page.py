@@ -118,8 +118,12 @@ def run_study(
         _say(f"deriving {name}")
         derivations[name] = derive(loss, budget=budget)
     _say(f"verifying the gradient theorem on {THEOREM_ENVIRONMENT}")
-    found = {name: derivation.divergence for name, derivation in derivations.items()}
-    theorem = verify(losses, THEOREM_ENVIRONMENT, budget=budget, divergences=found)
+    theorem = verify(
+        losses,
+        THEOREM_ENVIRONMENT,
+        budget=budget,
+        divergences={name: derivation.divergence for name, derivation in derivations.items()},
+    )
     _say(f"training {len(losses)} losses x {SEEDS} seeds on {env} as one batch")
     length = {"steps": QUICK_STEPS} if quick else {}
     result = train(torch_losses, graph, seeds=SEEDS, device=device, out=folder, **length)

@@ -60,10 +60,9 @@ def loss_and_generator(
     """g(x) against the residual beside f(t) against the ratio, one line a loss."""
     with _figure(7.4, 3.2) as figure:
         left, right = figure.subplots(1, 2)
-        for index, (name, values) in enumerate(losses.items()):
-            left.plot(residuals, values, label=name, **_style(index))
-        for index, (name, values) in enumerate(generators.items()):
-            right.plot(ratios, values, label=name, **_style(index))
+        for axes, points, curves in ((left, residuals, losses), (right, ratios, generators)):
+            for index, (name, values) in enumerate(curves.items()):
+                axes.plot(points, values, label=name, **_style(index))
         left.set(
             xlabel=r"residual $x=\log p_B-\log p_F$ (nats)"
             "\n"
@@ -125,8 +124,9 @@ def hockey_sticks(losses: Mapping[str, Mapping[str, tuple]]) -> Figure:
             xlim=(0, 4),
         )
         handles, labels = left.get_legend_handles_labels()
-        labels = [_short(label, 40) for label in labels]
-        figure.legend(handles, labels, loc="outside upper center", ncols=2)
+        figure.legend(
+            handles, [_short(label, 40) for label in labels], loc="outside upper center", ncols=2
+        )
     return figure
 
 

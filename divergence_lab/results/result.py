@@ -65,7 +65,7 @@ class Result:
     trajectories_per_second: float
 
     def __post_init__(self) -> None:
-        arrays = [
+        for array in (
             self.steps,
             self.terminal,
             self.target,
@@ -73,8 +73,8 @@ class Result:
             self.coordinates,
             self.finite,
             self.moved,
-        ]
-        for array in [*arrays, *self.metrics.values()]:
+            *self.metrics.values(),
+        ):
             if array is not None:
                 array.setflags(write=False)
         for name in ("metrics", "config", "environment"):

@@ -44,11 +44,10 @@ def _table(parts: list[tuple[Mapping[str, Any], np.ndarray, Mapping[str, np.ndar
         for name, values in metrics.items():
             for row, (loss, rate) in enumerate(rows):
                 for column, seed in enumerate(config["seeds"]):
-                    curve = values[row, column].tolist()
-                    run = (config["objective"], loss, seed)
+                    curve = zip(steps.tolist(), values[row, column].tolist(), strict=False)
                     writer.writerows(
-                        (*run, step, name, value, rate)
-                        for step, value in zip(steps.tolist(), curve, strict=False)
+                        (config["objective"], loss, seed, step, name, value, rate)
+                        for step, value in curve
                     )
     return text.getvalue().encode()
 
@@ -184,8 +183,11 @@ def _read_metrics(
     steps = sorted({int(row["step"]) for row in rows})
     shape = (len(row_keys), len(config["seeds"]), len(steps))
     values = {name: np.full(shape, np.nan) for name in dict.fromkeys(row["metric"] for row in rows)}
-    known = [set(names) for names in (METRICS, WINDOW_METRICS, SAMPLED_METRICS)]
-    complete = set(values) in known and steps[-1:] == [config["steps"]]
+    complete = steps[-1:] == [config["steps"]] and set(values) in (
+        set(METRICS),
+        set(WINDOW_METRICS),
+        set(SAMPLED_METRICS),
+    )
     if not complete or len(rows) != len(values) * math.prod(shape):
         raise ValueError("metrics.csv is incomplete")
     where = [

@@ -178,9 +178,8 @@ def forward_potential(theory: Theory, a: float, b: float, log_pb: Tensor, log_pf
     known = theory.generator if (a, b) == (1.0, 0.0) else theory.generators.get((a, b))
     if known is not None:
         return (power * log_pf).exp() * known((power * x).exp())
-    if a == 0:
-        return (power * log_pb).exp() * theory.loss(x)
-    return (power * log_pb).exp() * _integral(theory, a)(x)
+    value = theory.loss(x) if a == 0 else _integral(theory, a)(x)
+    return (power * log_pb).exp() * value
 
 
 def _integral(theory: Theory, a: float) -> Callable[[Tensor], Tensor]:

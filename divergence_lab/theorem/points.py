@@ -74,8 +74,11 @@ def _groups(listing: Listing) -> tuple[Group, ...]:
         case "edges", _:
             return (Group("edge flows", ("logits",), "both"),)
         case "modified", _:
-            every = Group("all together", ("logits", "back"), "both")
-            return Group("P_F logits", ("logits",), "both"), back, every
+            return (
+                Group("P_F logits", ("logits",), "both"),
+                back,
+                Group("all together", ("logits", "back"), "both"),
+            )
         case _, "vargrad":
             return policy, back, Group("all together", ("logits", "back"), "both")
         case "none", _:
@@ -119,9 +122,8 @@ def _table(listing: Listing, seed: int) -> tuple[dict[str, Tensor], Flow]:
         centre = 0.0 if listing.objective.flow == "forward-looking" else around
         leaves["log_flow"] = (centre + start[:, cut:]).requires_grad_()
         rows.append(leaves["log_flow"])
-    policy = tabular(graph, heads=needs)
     return leaves, flow_from_rows(
-        policy, torch.cat(rows, dim=1), leaves, listing.objective, "learned"
+        tabular(graph, heads=needs), torch.cat(rows, dim=1), leaves, listing.objective, "learned"
     )
 
 
@@ -137,9 +139,8 @@ def _trunk(listing: Listing, seed: int) -> tuple[dict[str, Tensor], Flow]:
     trunk = {
         key: (SPREAD * value).requires_grad_() for key, value in start.items() if key != "log_z"
     }
-    rows = policy.rows(trunk, None)
     return trunk, flow_from_rows(
-        policy, rows, {"log_z": start["log_z"]}, listing.objective, "learned"
+        policy, policy.rows(trunk, None), {"log_z": start["log_z"]}, listing.objective, "learned"
     )
 
 

@@ -236,10 +236,9 @@ def _start_values(arguments: Arguments, space: Space, chosen: Objective) -> dict
     """Where log Z, the logit of stopping and log F start: so that residuals start below 0, where
     no loss explodes.
     """
-    enumerated = isinstance(space, PointedDAG)
     log_x, largest = (
         (math.log(space.terminal_states.size), float(space.log_reward.max()))
-        if enumerated
+        if isinstance(space, PointedDAG)
         else (0.0, 0.0)
     )
     bound = log_x + largest if arguments.initial_log_z is None else arguments.initial_log_z
@@ -287,8 +286,9 @@ def _policies(
         "flow": chosen.flow in ("free", "forward-looking"),
     }
     sizes = {"width": arguments.width, "depth": arguments.depth}
-    shapes = {"mlp": sizes, "mpnn": sizes, "transformer": {"dropout": arguments.dropout}}
-    shape = shapes.get(arguments.policy, {})
+    shape = {"mlp": sizes, "mpnn": sizes, "transformer": {"dropout": arguments.dropout}}.get(
+        arguments.policy, {}
+    )
     make = POLICIES[arguments.policy]
     try:
         return _made(make, space, way, learned, shape, start)

@@ -121,13 +121,14 @@ def _bits(run: Run) -> Tensor | None:
     """Room for the random numbers of dropout, [N, T, B, K]; None without."""
     if not run.config.get("dropout"):
         return None
-    shape = (
+    return torch.empty(
         len(run.config["seeds"]),
         run.space.max_steps,
         run.config["batch"],
         run.policy.n_random,
+        device=run.device,
+        dtype=torch.int16,
     )
-    return torch.empty(shape, device=run.device, dtype=torch.int16)
 
 
 def _update(run: Run, state: Progress, inputs: Inputs, fraction: float) -> None:

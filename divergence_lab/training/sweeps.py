@@ -237,8 +237,9 @@ def _executor(folder: Path, cluster: str, hours: float) -> Any:
             "workers need submitit: pip install 'divergence-lab[cluster]'; or run here, "
             "one after another: --cluster none"
         ) from error
-    chosen = None if cluster == "auto" else cluster
-    executor = submitit.AutoExecutor(folder=folder / "logs", cluster=chosen)
+    executor = submitit.AutoExecutor(
+        folder=folder / "logs", cluster=None if cluster == "auto" else cluster
+    )
     executor.update_parameters(timeout_min=max(1, round(60 * hours)), name="divergence_lab")
     return executor
 

@@ -95,11 +95,11 @@ def _is_identical(side: Side, one: Candidate) -> bool:
     sample = cast(sp.Rational, sp.Rational(side.sign * middle.numerator, middle.denominator))
     other = spelled_out(other)
     pairs = [(f(other), f(side.function)) for f in (merged_logarithms, sp.sympify)]
-    if any(sp.expand(one - two) == 0 for one, two in pairs) or any(
-        _equal(one, two, sample) for one, two in pairs
-    ):
-        return True
-    return other.has(sp.polylog) and _same_dilogarithms(side, other, sample)
+    return (
+        any(sp.expand(one - two) == 0 for one, two in pairs)
+        or any(_equal(one, two, sample) for one, two in pairs)
+        or (other.has(sp.polylog) and _same_dilogarithms(side, other, sample))
+    )
 
 
 def _same_dilogarithms(side: Side, other: sp.Expr, sample: sp.Rational) -> bool:
@@ -189,9 +189,7 @@ def _is_close(side: Side, one: Candidate, low: float, high: float) -> bool:
     allowed = side.allowed(low) / 4
     if not apart < math.inf:
         return False
-    if apart <= allowed * exact.smallest():
-        return True
-    return (
+    return apart <= allowed * exact.smallest() or (
         high - low <= 4 * NARROWEST * low
         and exact.smallest() == 0
         and apart <= allowed * exact.largest()

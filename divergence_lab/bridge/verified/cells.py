@@ -139,9 +139,9 @@ class Side:
         if low < NEAR or high > FULL or not error.absolute < math.inf:
             return False
         found = self.model(low, high)
-        if found is not None and error.absolute <= self.tolerance * found.smallest():
-            return True
-        return high - low <= 2 * NARROWEST * low and self._around_a_zero(error, low, high)
+        return (found is not None and error.absolute <= self.tolerance * found.smallest()) or (
+            high - low <= 2 * NARROWEST * low and self._around_a_zero(error, low, high)
+        )
 
     def _around_a_zero(self, error: Error, low: float, high: float) -> bool:
         width = 2 * (high - low)
@@ -159,12 +159,11 @@ class Side:
         error = self.error(program, point, point)
         if error is NOWHERE:
             return False
-        if (
+        return (
             error.relative <= self.tolerance
             or error.size + error.absolute < TINY * self.arithmetic.smallest
-        ):
-            return True
-        return NEAR <= point <= FULL and error.absolute <= self.tolerance * self.size(point)
+            or (NEAR <= point <= FULL and error.absolute <= self.tolerance * self.size(point))
+        )
 
     def verified(self, program: Program, far: float = math.inf) -> list[tuple[float, float]]:
         """The stretches of |x| <= far on which `holds`, from inside out; looked for from `FULL`

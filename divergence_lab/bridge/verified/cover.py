@@ -87,9 +87,7 @@ def _ends_well(side: Side, one: Candidate, high: float) -> bool:
     """
     if side.high < math.inf:
         return high == side.high
-    if high >= FULL:
-        return True
-    return (
+    return high >= FULL or (
         side.size(high) > side.arithmetic.largest / 1e8
         and side.error(one.program, high, high * (1 + 1e-6)) is NOWHERE
     )

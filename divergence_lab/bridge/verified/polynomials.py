@@ -50,8 +50,10 @@ def _expanded(side: Side, precision: int, length: int) -> tuple[int, list[arb], 
 def taylor(side: Side, wanted: float) -> Candidate | None:
     """The shortest Taylor polynomial at 0 that is verified up to |x| = wanted."""
     if side.expanded is False:
-        tries = ((MODEL_BITS, 48), (EXACT_BITS, SERIES_LENGTH))
-        found = (_expanded(side, precision, length) for precision, length in tries)
+        found = (
+            _expanded(side, precision, length)
+            for precision, length in ((MODEL_BITS, 48), (EXACT_BITS, SERIES_LENGTH))
+        )
         side.expanded = next((one for one in found if one and _zeros_are_safe(side, one)), None)
     if side.expanded is None:
         return None

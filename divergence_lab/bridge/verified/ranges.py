@@ -52,8 +52,11 @@ def ranges(
 def _ranges(function: Pieces, arithmetic: Arithmetic, tolerance: float, again: bool) -> Ranges:
     right, left = (_sides(function, sign, arithmetic, tolerance, again) for sign in (1, -1))
     parts, mirrored = _both_sides(right, left)
-    found = [*zip(right, parts), *zip(left, mirrored)]
-    stretches = [_stretch(side, part) for side, covered in found for part in covered]
+    stretches = [
+        _stretch(side, part)
+        for side, covered in (*zip(right, parts), *zip(left, mirrored))
+        for part in covered
+    ]
     for side, covered in ((right[-1], parts[-1]), (left[-1], mirrored[-1])):
         beyond = late_part(side, covered[-1].high)
         if beyond is not None:
@@ -138,9 +141,6 @@ def _joined(stretches: list[Range]) -> tuple[Range, ...]:
             kept[-1] = Range(last.low, one.low, last.source, last.late)
             kept.append(one)
     return tuple(kept)
-
-
-# --- one side
 
 
 # --- both sides

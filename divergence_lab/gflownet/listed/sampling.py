@@ -109,10 +109,13 @@ def sample_backward(
     n_back = on_device.incoming.shape[0]
     # [M or 1, P, S]: probability of each backward action; 0 where there is none
     chances = log_pb.flatten(1)[:, on_device.incoming].exp() * on_device.incoming_exists
-    cumulative = chances.cumsum(dim=1)
     # the last allowed row takes all that is left, and so do the rows after it
     exists = on_device.incoming_exists.cumsum(dim=0)
-    cumulative = cumulative.masked_fill(exists == exists[-1], 2.0)[:, :-1].expand(n_members, -1, -1)
+    cumulative = (
+        chances.cumsum(dim=1)
+        .masked_fill(exists == exists[-1], 2.0)[:, :-1]
+        .expand(n_members, -1, -1)
+    )
     stop = (graph.n_actions - 1) * width
     state, steps = terminal, [stop + terminal]
     sink = torch.full_like(terminal, stop + n_states)
@@ -129,8 +132,7 @@ def sample_backward(
     )  # sinks first, then the trajectory from the source to its stop
     length = (index != sink[:, None]).sum(dim=1, keepdim=True)
     place = torch.arange(graph.max_steps, device=index.device)[None, :, None]
-    shifted = place + graph.max_steps - length
-    moved = index.gather(1, shifted.clamp(max=graph.max_steps - 1))
+    moved = index.gather(1, (place + graph.max_steps - length).clamp(max=graph.max_steps - 1))
     return trajectories(graph, torch.where(place < length, moved, sink[:, None]))
 
 

@@ -43,14 +43,22 @@ def _make(graph: PointedDAG, device: torch.device) -> list[_Level]:
     n_actions, n_states = graph.child.shape
     # torch looks up by 32-bit numbers too; the largest is A * S
     whole = np.int32 if n_actions * n_states < 2**31 else np.int64
-    found = []
+    levels = []
     for low, high in graph.level_slices:
         into, out = graph.incoming[:, low:high], graph.child[:, low:high]
         parents = np.where(into >= 0, into, n_actions * n_states).astype(whole)
         children = np.where(out[:-1] >= 0, out[:-1], n_states).astype(whole)
-        arrays = (parents.ravel(), children.ravel(), out < 0)
-        found.append(_Level(low, high, *(torch.from_numpy(array).to(device) for array in arrays)))
-    return found
+        levels.append(
+            _Level(
+                low,
+                high,
+                *(
+                    torch.from_numpy(array).to(device)
+                    for array in (parents.ravel(), children.ravel(), out < 0)
+                ),
+            )
+        )
+    return levels
 
 
 def _is_small(logits: Tensor, graph: PointedDAG) -> bool:

@@ -235,11 +235,11 @@ def _flow_matching(
     back = torch.where(back_allowed, back, back_allowed.int().argmax(dim=-1, keepdim=True))
     children = states[..., None, :].expand(*back.shape, -1)
     family = torch.cat([states[..., None, :], dag.undo(children, back)], dim=-2).flatten(2, 3)
-    needed = (
+    wished = (
         torch.cat([torch.ones_like(is_source)[..., None], back_allowed], dim=-1)
         & visited[..., None]
     )
-    there = places(policy, parameters, family, needed.flatten(2))
+    there = places(policy, parameters, family, wished.flatten(2))
     # edges between states, and last in each column their sum, which flows on from there
     edges = there.rows()[:, :n_moves]
     allowed = dag.allowed(there.states)[..., :n_moves].movedim(-1, 1)
