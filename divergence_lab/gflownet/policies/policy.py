@@ -156,26 +156,14 @@ def mlp(
     U(-1/sqrt(inputs), 1/sqrt(inputs)) for weights and biases.  All heads share the layers below the
     last.
     """
-    enumerated = isinstance(space, PointedDAG)
     rows_of = heads or Heads(space.n_actions)
-    n_inputs = space.features.shape[1] if enumerated else space.n_features
+    listed = isinstance(space, PointedDAG)
+    n_inputs = space.features.shape[1] if listed else space.n_features
     sizes = [n_inputs, *[width] * depth, rows_of.n_rows]
-    shapes: dict[str, tuple[int, ...]] = {}
-    for layer, (inputs, outputs) in enumerate(pairwise(sizes)):
-        # the last layer is stored output-first: its product then has the [R, N] order of every
-        # table
-        last = layer == depth
-        shapes[f"weight_{layer}"] = (outputs, inputs) if last else (inputs, outputs)
-        shapes[f"bias_{layer}"] = (outputs, 1) if last else (1, outputs)
-    shapes["log_z"] = ()
+    shapes = _layers(sizes)
 
     def draw(generator: torch.Generator) -> dict[str, Tensor]:
-        member = {}
-        for key, shape in list(shapes.items())[:-1]:
-            bound = 1 / math.sqrt(sizes[int(key.rpartition("_")[2])])
-            member[key] = bound * (
-                2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1
-            )
+        member = _drawn(shapes, sizes, generator)
         member[f"bias_{depth}"][rows_of.n_actions - 1] += stop_logit
         if rows_of.flow:
             member[f"bias_{depth}"][-1] += initial_log_flow
@@ -197,6 +185,30 @@ def mlp(
 
     in_a_row = None if isinstance(space, PointedDAG) else _in_a_row(space, depth, rows_of.n_rows)
     return Policy("mlp", space, rows_of, shapes, draw, rows, in_a_row=in_a_row)
+
+
+def _layers(sizes: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Of one member; log Z is the last.  The last layer is stored output-first: its product then
+    has the [R, N] order of every table.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer, (inputs, outputs) in enumerate(pairwise(sizes)):
+        last = layer == len(sizes) - 2
+        shapes[f"weight_{layer}"] = (outputs, inputs) if last else (inputs, outputs)
+        shapes[f"bias_{layer}"] = (outputs, 1) if last else (1, outputs)
+    return {**shapes, "log_z": ()}
+
+
+def _drawn(
+    shapes: Mapping[str, tuple[int, ...]], sizes: Sequence[int], generator: torch.Generator
+) -> dict[str, Tensor]:
+    """As torch.nn.Linear starts them; all but log Z."""
+    member = {}
+    for key, shape in list(shapes.items())[:-1]:
+        uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
+        bound = 1 / math.sqrt(sizes[int(key.rpartition("_")[2])])
+        member[key] = bound * (2 * uniform - 1)
+    return member
 
 
 def _in_a_row(

@@ -91,47 +91,62 @@ def walk_once(
     evaluated once.  For spaces whose trajectories are about equally long: those that have stopped
     are evaluated all the same.
     """
-    dag, n_actions = policy.space, policy.heads.n_actions
+    dag, stop = policy.space, policy.heads.n_actions - 1
     n_members, n_steps, batch = uniforms.shape
-    state = sources(dag, (n_members, batch), uniforms.device)
     done = torch.zeros(n_members, batch, dtype=torch.bool, device=uniforms.device)
     learns_flow = objective.flow in ("free", "forward-looking") and not objective.tied
-    states, found = [state], []
+    rows_at_the_end = learns_flow or objective.flow == "modified" or backward == "learned"
+    states, drawn = [sources(dag, (n_members, batch), uniforms.device)], []
     for step in range(n_steps):
-        if (
-            step == n_steps - 1
-            and not learns_flow
-            and objective.flow != "modified"
-            and backward != "learned"
-        ):
-            # nothing but the stop is left
-            action = torch.full_like(done, n_actions - 1, dtype=torch.long)
-            zero = torch.zeros_like(uniforms[:, 0])
-            rest = zero[:, None].expand(-1, policy.heads.n_rows - n_actions, -1)
-            found.append((action, ~done, zero, zero, rest))
-            states.append(state)
-            break
         given = () if bits is None else (bits[:, step],)
-        rows = policy.rows(parameters, state, *given)
-        allowed = dag.allowed(state).movedim(-1, 1)
-        log_pf = torch.log_softmax(rows[:, :n_actions].masked_fill(~allowed, -torch.inf), dim=1)
-        with torch.no_grad():
-            action = pick_actions(cumulative(chosen, log_pf.detach(), allowed), uniforms[:, step])
-            action = torch.where(done, n_actions - 1, action)
-        taken = log_pf.gather(1, action[:, None])[:, 0]
-        found.append((action, ~done, taken, log_pf[:, -1], rows[:, n_actions:]))
-        state = dag.step(state, action)
-        done = done | (action == n_actions - 1)
-        states.append(state)
+        action, *said = (
+            _draw_once(policy, parameters, chosen, states[-1], uniforms[:, step], *given)
+            if rows_at_the_end or step < n_steps - 1
+            else _stop_at_last(policy, uniforms[:, step])
+        )
+        action = torch.where(done, stop, action)
+        drawn.append((action, ~done, *said))
+        states.append(dag.step(states[-1], action))
+        done = done | (action == stop)
     actions, exists, log_pf, log_stop, rest = (
         torch.stack(part, dim=dim)
-        for part, dim in zip(zip(*found, strict=True), (1, 1, 1, 1, 2), strict=True)
+        for part, dim in zip(zip(*drawn, strict=True), (1, 1, 1, 1, 2), strict=True)
     )
     walked = Walks(torch.stack(states, dim=1), actions, exists)
     there = all_places(policy, parameters, walked.states[:, :-1], exists)
     log_pf, log_stop = (torch.where(exists, part, 0.0) for part in (log_pf, log_stop))
     of_model = _OfModel(log_pf, log_stop, rest.flatten(2))
     return walked, _steps(policy, parameters["log_z"], objective, backward, walked, there, of_model)
+
+
+def _draw_once(
+    policy: Policy[GeneratedDAG],
+    parameters: Parameters,
+    chosen: Sampler,
+    state: Tensor,
+    noise: Tensor,
+    *bits: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The actions drawn in these states, log P_F of them and of the stop, [M, B] each, and the rows
+    after the logits.
+    """
+    n_actions = policy.heads.n_actions
+    rows = policy.rows(parameters, state, *bits)
+    allowed = policy.space.allowed(state).movedim(-1, 1)
+    log_pf = torch.log_softmax(rows[:, :n_actions].masked_fill(~allowed, -torch.inf), dim=1)
+    with torch.no_grad():
+        action = pick_actions(cumulative(chosen, log_pf.detach(), allowed), noise)
+    taken = log_pf.gather(1, action[:, None])[:, 0]
+    return action, taken, log_pf[:, -1], rows[:, n_actions:]
+
+
+def _stop_at_last(
+    policy: Policy[GeneratedDAG], noise: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The same where nothing but the stop is left, and no row is needed: without an evaluation."""
+    heads, zero = policy.heads, torch.zeros_like(noise)
+    rest = zero[:, None].expand(-1, heads.n_rows - heads.n_actions, -1)
+    return torch.full_like(zero, heads.n_actions - 1, dtype=torch.long), zero, zero, rest
 
 
 @dataclass(frozen=True, eq=False)

@@ -83,16 +83,33 @@ def generated_bits(
             f"{title}: {n_slots * n_words + 1:,} actions do not fit (limit {MAX_ACTIONS:,}); "
             "take shorter words or fewer bits"
         )
-    modes = bit_modes(n_bits, seed)
-    filled = _filled(word)
-    signs = on_device(lambda: filled.astype(np.float32))
+    hot = on_device(
+        lambda: np.eye(3, dtype=np.float32)[_VALUE_OF[_filled(word)]].reshape(n_words + 1, -1)
+    )
+    return GeneratedDAG(
+        name=title,
+        n_actions=n_slots * n_words + 1,
+        n_back=n_slots,
+        max_steps=n_slots + 1,
+        n_features=3 * n_bits,
+        source=(0,) * n_slots,
+        features=lambda states: hot(states)[states].flatten(-2),
+        log_paths=lambda states: torch.lgamma((states > 0).sum(dim=-1).double() + 1),
+        n_words=n_words,
+        **_moves(n_slots, n_words),
+        **_rewards(n_bits, word, bit_modes(n_bits, seed)),
+    )
+
+
+def _rewards(n_bits: int, word: int, modes: np.ndarray) -> dict[str, Any]:
+    """Rewards and modes of a GeneratedDAG whose states are slots of words of bits."""
+    signs = on_device(lambda: _filled(word).astype(np.float32))
     mode_signs = on_device(lambda: 2 * modes.T.astype(np.float32) - 1)
-    hot = on_device(lambda: np.eye(3, dtype=np.float32)[_VALUE_OF[filled]].reshape(n_words + 1, -1))
 
     def distances(states: Tensor) -> Tensor:
         # sums of as many 1 and -1: exact in float32
-        known = word * (states > 0).sum(dim=-1, keepdim=True)
-        return (known - signs(states)[states].flatten(-2) @ mode_signs(states)) / 2
+        filled = word * (states > 0).sum(dim=-1, keepdim=True)
+        return (filled - signs(states)[states].flatten(-2) @ mode_signs(states)) / 2
 
     def log_partial(states: Tensor) -> Tensor:
         return -EXPONENT * distances(states).amin(dim=-1).double()
@@ -102,23 +119,13 @@ def generated_bits(
         near = (distance <= n_bits // 4) & (states > 0).all(dim=-1, keepdim=True)
         return torch.where(near, torch.arange(distance.shape[-1], device=states.device), -1)
 
-    return GeneratedDAG(
-        name=title,
-        n_actions=n_slots * n_words + 1,
-        n_back=n_slots,
-        max_steps=n_slots + 1,
-        n_features=3 * n_bits,
-        source=(0,) * n_slots,
-        features=lambda states: hot(states)[states].flatten(-2),
+    return dict(
         log_reward=lambda states: log_partial(states).masked_fill(
             (states == 0).any(dim=-1), -torch.inf
         ),
         log_partial=log_partial,
-        log_paths=lambda states: torch.lgamma((states > 0).sum(dim=-1).double() + 1),
         modes_of=modes_of,
         n_modes=len(modes),
-        n_words=n_words,
-        **_moves(n_slots, n_words),
         log_z=_log_z(modes) if n_bits <= MAX_LISTED_BITS else None,
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -117,33 +118,17 @@ def generated_hypergrid(
             f"{dimensions * (side - 1) + 1:,} steps do not fit "
             f"(limits {MAX_FEATURES:,} and {MAX_STEPS:,}); take fewer dimensions or a smaller side"
         )
-    corner, mode = on_device(lambda: line.corner), on_device(lambda: line.mode)
-    log_rewards = on_device(lambda: line.log_rewards)
-    is_best = on_device(lambda: line.best)
     firsts = on_device(lambda: side * np.arange(dimensions))
-
-    def kind(states: Tensor) -> Tensor:
-        return corner(states)[states].all(dim=-1).long() + mode(states)[states].all(dim=-1)
 
     def allowed(states: Tensor) -> Tensor:
         inside = states < side - 1
         return torch.cat([inside, torch.ones_like(inside[..., :1])], dim=-1)
-
-    def log_reward(states: Tensor) -> Tensor:
-        return log_rewards(states)[kind(states)]
 
     def log_paths(states: Tensor) -> Tensor:
         # the steps in any order: a multinomial coefficient
         steps = states.double() + 1
         return torch.lgamma(steps.sum(dim=-1) - dimensions + 1) - torch.lgamma(steps).sum(dim=-1)
 
-    def modes_of(states: Tensor) -> Tensor:
-        place = ((2 * states > side - 1) * 2 ** torch.arange(dimensions, device=states.device)).sum(
-            dim=-1
-        )
-        return torch.where(is_best(states)[kind(states)], place, -1)[..., None]
-
-    counted = dimensions <= MAX_COUNTED_MODES
     return GeneratedDAG(
         name=title,
         n_actions=dimensions + 1,
@@ -159,9 +144,31 @@ def generated_hypergrid(
         forward_of=lambda states, back: back,
         features=lambda states: one_hot(states, side),
         ones=lambda states: states + firsts(states),
+        log_paths=log_paths,
+        **_rewards(dimensions, side, line),
+    )
+
+
+def _rewards(dimensions: int, side: int, line: _Line) -> dict[str, Any]:
+    """Rewards and modes of a GeneratedDAG whose states are coordinates."""
+    corner, mode = on_device(lambda: line.corner), on_device(lambda: line.mode)
+    log_rewards, is_best = on_device(lambda: line.log_rewards), on_device(lambda: line.best)
+
+    def kind(states: Tensor) -> Tensor:
+        return corner(states)[states].all(dim=-1).long() + mode(states)[states].all(dim=-1)
+
+    def log_reward(states: Tensor) -> Tensor:
+        return log_rewards(states)[kind(states)]
+
+    def modes_of(states: Tensor) -> Tensor:
+        powers = 2 ** torch.arange(dimensions, device=states.device)
+        place = ((2 * states > side - 1) * powers).sum(dim=-1)
+        return torch.where(is_best(states)[kind(states)], place, -1)[..., None]
+
+    counted = dimensions <= MAX_COUNTED_MODES
+    return dict(
         log_reward=log_reward,
         log_partial=log_reward,
-        log_paths=log_paths,
         modes_of=modes_of if counted else None,
         n_modes=2**dimensions if counted else 0,
         log_z=line.log_z,
