@@ -14,7 +14,8 @@ import numpy as np
 from divergence_lab.theory.answers.derivation import Derivation, derive
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, within
 from divergence_lab.theory.divergence.loss import Loss, loss
-from divergence_lab.theory.expressions.syntax import ExpressionError, shown
+from divergence_lab.theory.expressions import ExpressionError
+from divergence_lab.theory.expressions.syntax import shown
 
 Answer = TypeVar("Answer")
 READ_SECONDS, DERIVE_SECONDS = 5.0, 6.0

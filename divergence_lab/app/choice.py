@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from divergence_lab.app.family import PRESETS, Member, read_member
 from divergence_lab.theory.catalogue.named import LOSSES
-from divergence_lab.theory.expressions.syntax import ExpressionError, shown
+from divergence_lab.theory.expressions import ExpressionError
+from divergence_lab.theory.expressions.syntax import shown
 
 START = PRESETS["quadratic"]
 LONGEST = 500

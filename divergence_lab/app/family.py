@@ -15,10 +15,8 @@ import numpy as np
 
 from divergence_lab.theory.catalogue.named import name_of
 from divergence_lab.theory.design.blocks import linex
-from divergence_lab.theory.expressions.parsing import parse
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.expressions.syntax import ExpressionError, shown
+from divergence_lab.theory.expressions import ExpressionError, parse, write, x
+from divergence_lab.theory.expressions.syntax import shown
 
 # The ends of the sliders: left and right tail, curvature.
 TAILS = (Fraction(-2), Fraction(3))

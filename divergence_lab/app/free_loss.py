@@ -15,9 +15,8 @@ from flint import acb
 from numpy.polynomial import chebyshev
 
 from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions import Pieces, digits
 from divergence_lab.theory.expressions.enclosure import evaluator
-from divergence_lab.theory.expressions.pieces import Pieces
-from divergence_lab.theory.expressions.precision import digits
 
 NODES = 16
 # Panel ends on either side of 0; beyond the last the integrand goes on as its last polynomial's end

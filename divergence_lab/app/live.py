@@ -13,7 +13,7 @@ import marimo as mo
 
 from divergence_lab.app import background, drawing, verdict_table
 from divergence_lab.theory.answers.derivation import Derivation
-from divergence_lab.theory.expressions.printing import write, write_latex
+from divergence_lab.theory.expressions import write, write_latex
 
 REST_SECONDS = 0.5
 UNFIT = (

@@ -8,13 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
-from divergence_lab.app import narrow_fit
-from divergence_lab.app.background import answer
-from divergence_lab.app.drawing import Curve, chart, nice_top
-from divergence_lab.app.family import Member
-from divergence_lab.app.free_loss import FreeLoss
+from divergence_lab.app import background, drawing, family, free_loss, narrow_fit
 from divergence_lab.theory.divergence.loss import loss
-from divergence_lab.theory.expressions.syntax import ExpressionError, shown
+from divergence_lab.theory.expressions import ExpressionError
+from divergence_lab.theory.expressions.syntax import shown
 
 RESIDUALS = np.linspace(-4.0, 4.0, 161)
 RATIOS = np.concatenate([np.geomspace(1e-6, 0.05, 20), np.linspace(0.05, 4.0, 120)[1:]])
@@ -51,7 +48,7 @@ def numbers(shape: Shape) -> Numbers:
 @lru_cache(maxsize=64)
 def typed(text: str) -> Numbers:
     """The same of a loss that was typed. Raises ExpressionError with one clear line."""
-    return answer(
+    return background.answer(
         SECONDS,
         _typed,
         text,
@@ -67,36 +64,36 @@ def _typed(text: str) -> Numbers:
         raise ExpressionError(
             f"{shown(text)}: the curves need numbers: write one in place of {names}"
         )
-    return numbers(FreeLoss(text, read))
+    return numbers(free_loss.FreeLoss(text, read))
 
 
 def charts(found: Numbers) -> tuple[str, str, str]:
     """The three as SVG."""
     g_top, f_top = (
-        nice_top(float(np.nanmax(y[np.isfinite(y)], initial=0.0)))
+        drawing.nice_top(float(np.nanmax(y[np.isfinite(y)], initial=0.0)))
         for y in (found.g[np.abs(RESIDUALS) <= 3], found.f[RATIOS >= 0.1])
     )
     p = np.exp(narrow_fit.LOG_TARGET)
     step = narrow_fit.POINTS[1] - narrow_fit.POINTS[0]
-    laws = [Curve("target p", narrow_fit.POINTS, p / step)]
+    laws = [drawing.Curve("target p", narrow_fit.POINTS, p / step)]
     if found.fit:
-        laws.append(Curve("best q", narrow_fit.POINTS, found.fit.law() / step))
+        laws.append(drawing.Curve("best q", narrow_fit.POINTS, found.fit.law() / step))
     return (
-        chart(
+        drawing.chart(
             "loss g(x)",
-            [Curve("g", RESIDUALS, found.g)],
+            [drawing.Curve("g", RESIDUALS, found.g)],
             (-4, 4),
             (0, g_top),
             "residual x = log(target/model)",
         ),
-        chart(
+        drawing.chart(
             "generator f(t)",
-            [Curve("f", RATIOS, found.f)],
+            [drawing.Curve("f", RATIOS, found.f)],
             (0, 4),
             (0, f_top),
             "ratio t = target/model",
         ),
-        chart("the best single bump, as densities", laws, (-5, 5), (0, 0.8), "state"),
+        drawing.chart("the best single bump, as densities", laws, (-5, 5), (0, 0.8), "state"),
     )
 
 
@@ -109,6 +106,6 @@ def caption(found: Numbers) -> str:
     )
 
 
-def of_member(member: Member) -> Numbers:
+def of_member(member: family.Member) -> Numbers:
     """The numbers of a member of the slider family: milliseconds."""
     return numbers(member)

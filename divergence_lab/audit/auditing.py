@@ -11,10 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from divergence_lab.audit import (
+    identifying,
+    observing,
+    probing,
+    simplices,
+    splines,
+    subjects,
+    variants,
+)
 from divergence_lab.audit.claims import Claims, claims_of, contradictions
-from divergence_lab.audit.identifying import CORE, Found
-from divergence_lab.audit.observing import identify_callable
-from divergence_lab.audit.probing import Subject, slopes, subject
 from divergence_lab.audit.problems import (
     Problem,
     at_zero,
@@ -25,15 +31,11 @@ from divergence_lab.audit.problems import (
     jumps,
 )
 from divergence_lab.audit.result import Audit, Other
-from divergence_lab.audit.simplices import gradient_errors
-from divergence_lab.audit.splines import spline_generator
 from divergence_lab.audit.stretches import Stretch, grid, stretches
-from divergence_lab.audit.subjects import AuditError, as_callable, load
-from divergence_lab.audit.variants import under_the_other_sign, without_clip
 from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.theory.answers.derivation import Derivation, derive
 from divergence_lab.theory.divergence.loss import GAUGE_UNSEEN
-from divergence_lab.theory.expressions.printing import write
+from divergence_lab.theory.expressions import write
 from divergence_lab.theory.verdicts.verdict import UNDECIDED, Verdict
 
 RANGE = (-100.0, 100.0)
@@ -86,14 +88,14 @@ def audit(
     """
     low, high = _checked(range, residual, dtype, budget)
     if isinstance(thing, str):
-        call, name = load(thing), thing.strip()
+        call, name = subjects.load(thing), thing.strip()
     else:
         name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
-        call = as_callable(thing, name)
-    looked_at = subject(call, name, residual, feed, summed)
+        call = subjects.as_callable(thing, name)
+    looked_at = probing.subject(call, name, residual, feed, summed)
     if DTYPES[dtype] not in looked_at.dtypes:
         works = ", ".join(str(kind).removeprefix("torch.") for kind in looked_at.dtypes)
-        raise AuditError(f"{name} does not run in {dtype}: say --dtype {works}")
+        raise subjects.AuditError(f"{name} does not run in {dtype}: say --dtype {works}")
     return _audited(looked_at, call, residual, DTYPES[dtype], low, high, budget)
 
 
@@ -101,20 +103,20 @@ def _checked(
     ends: Sequence[float], residual: str, dtype: str, budget: float
 ) -> tuple[float, float]:
     if dtype not in DTYPES:
-        raise AuditError(f"--dtype {str(dtype)[:20]!r}: say float32 or float64")
+        raise subjects.AuditError(f"--dtype {str(dtype)[:20]!r}: say float32 or float64")
     if residual not in ("target/model", "model/target"):
-        raise AuditError(
+        raise subjects.AuditError(
             f"--residual {str(residual)[:30]!r}: say target/model (log p_B - log p_F) or "
             "model/target"
         )
     if not budget > 0:
-        raise AuditError(f"--budget {budget:g} is not a positive number of seconds")
+        raise subjects.AuditError(f"--budget {budget:g} is not a positive number of seconds")
     try:
         low, high = (float(end) for end in ends)
     except (TypeError, ValueError):
-        raise AuditError("--range: give two numbers, as in --range -100,100") from None
-    if not -1e4 <= low <= -2 * CORE or not 2 * CORE <= high <= 1e4:
-        raise AuditError(
+        raise subjects.AuditError("--range: give two numbers, as in --range -100,100") from None
+    if not -1e4 <= low <= -2 * identifying.CORE or not 2 * identifying.CORE <= high <= 1e4:
+        raise subjects.AuditError(
             f"--range {low:g},{high:g}: the audit needs residuals on both sides of 0, "
             "from at most -1 "
             "to at least 1, and none beyond 10000"
@@ -123,7 +125,7 @@ def _checked(
 
 
 def _audited(
-    looked_at: Subject,
+    looked_at: probing.Subject,
     call: Callable[..., Any],
     residual: str,
     dtype: torch.dtype,
@@ -131,14 +133,14 @@ def _audited(
     high: float,
     budget: float,
 ) -> Audit:
-    found, gauge, coarse = identify_callable(looked_at, low, high)
+    found, gauge, coarse = observing.identify_callable(looked_at, low, high)
     derivation = derive(found.loss, budget=budget) if found else None
     points = grid(low, high, dtype)
     runs = stretches(looked_at, points, dtype, gauge, found)
     forcing, avoiding = _verdicts(derivation, _why_unknown(runs, gauge))
     constant = gauge != 0 and {run.state for run in runs} == {"dead"}
     surrogate = is_surrogate(looked_at, found, dtype, gauge)
-    clip, clip_note = without_clip(found, surrogate, low, high, derivation, budget)
+    clip, clip_note = variants.without_clip(found, surrogate, low, high, derivation, budget)
     problems = [
         *at_zero(looked_at, dtype, gauge),
         *cancellation(looked_at, found, dtype, gauge, surrogate),
@@ -148,13 +150,15 @@ def _audited(
         *class_changes(looked_at, runs, dtype, forcing.holds, avoiding.holds),
     ]
     errors = (
-        gradient_errors(looked_at, found, derivation.divergence) if found and derivation else None
+        simplices.gradient_errors(looked_at, found, derivation.divergence)
+        if found and derivation
+        else None
     )
     claims = claims_of(call)
     divergence = derivation.divergence if derivation else None
     name = divergence.name if divergence else None
     factor = write(divergence.factor) if divergence and divergence.factor is not None else None
-    other = under_the_other_sign(looked_at, found, derivation, low, high, budget / 2)
+    other = variants.under_the_other_sign(looked_at, found, derivation, low, high, budget / 2)
     shown = np.array([point for point in SHOWN if low <= point <= high])
     return Audit(
         looked_at.name,
@@ -185,16 +189,20 @@ def _audited(
         (
             *_notes(claims, name, factor, forcing, avoiding, found, gauge, surrogate, other),
             *clip_note,
-            *([] if found or constant else _not_looked_for(slopes(looked_at, points, dtype))),
+            *(
+                []
+                if found or constant
+                else _not_looked_for(probing.slopes(looked_at, points, dtype))
+            ),
         ),
         tuple(problems),
         errors[0] if errors else None,
         1e-4 if coarse else 1e-9,
         errors[1] if errors else None,
-        tuple(zip(shown.tolist(), slopes(looked_at, shown, dtype).tolist())),
+        tuple(zip(shown.tolist(), probing.slopes(looked_at, shown, dtype).tolist())),
         ()
         if found or constant
-        else spline_generator(points, slopes(looked_at, points, dtype) - gauge),
+        else splines.spline_generator(points, probing.slopes(looked_at, points, dtype) - gauge),
     )
 
 
@@ -254,7 +262,7 @@ def _notes(
     factor: str | None,
     forcing: Verdict,
     avoiding: Verdict,
-    found: Found | None,
+    found: identifying.Found | None,
     gauge: float,
     surrogate: bool | None,
     other: Other,

@@ -25,13 +25,16 @@ from divergence_lab.audit.families import BLOCKS, FAMILIES, SIDES, Family
 from divergence_lab.bridge import NotRepresentable, formula
 from divergence_lab.theory.catalogue.named import DIVERGENCES, LOSSES, generator
 from divergence_lab.theory.divergence.loss import Loss, loss
+from divergence_lab.theory.expressions import (
+    CannotSplit,
+    ExpressionError,
+    Pieces,
+    digits,
+    t,
+    write,
+    x,
+)
 from divergence_lab.theory.expressions.enclosure import evaluator
-from divergence_lab.theory.expressions.ordering import CannotSplit
-from divergence_lab.theory.expressions.pieces import Pieces
-from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import t, x
-from divergence_lab.theory.expressions.syntax import ExpressionError
 
 # Fits are made on |x| up to these, so that what happens far out does not spoil what holds near
 # agreement.

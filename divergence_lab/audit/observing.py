@@ -5,30 +5,30 @@ import math
 import numpy as np
 import torch
 
-from divergence_lab.audit.identifying import Found, identify
-from divergence_lab.audit.probing import Subject, slopes
-from divergence_lab.audit.stretches import grid
+from divergence_lab.audit import identifying, probing, stretches
 
 # Relative accuracy of sampled gradients, by what they are really computed in.
 ACCURACY = {torch.float32: 3e-6, torch.float64: 1e-10}
 
 
 def identify_callable(
-    looked_at: Subject, low: float, high: float
-) -> tuple[Found | None, float, bool]:
+    looked_at: probing.Subject, low: float, high: float
+) -> tuple[identifying.Found | None, float, bool]:
     """(the loss, the gauge, was it computed in float32?), from the best gradients the callable
     has.
     """
     dtype = looked_at.dtypes[0]
-    points = grid(low, high, dtype)
-    observed = slopes(looked_at, points, dtype)
+    points = stretches.grid(low, high, dtype)
+    observed = probing.slopes(looked_at, points, dtype)
     gauge = _gauge(looked_at, dtype)
     # a callable may accept float64 and compute in float32 inside: then each slope is a float32
     # number
     finite = observed[np.isfinite(observed)]
     coarse = dtype == torch.float32 or (not _exact_line(points, observed) and _all_float32(finite))
     return (
-        identify(points, observed, gauge, ACCURACY[torch.float32 if coarse else torch.float64]),
+        identifying.identify(
+            points, observed, gauge, ACCURACY[torch.float32 if coarse else torch.float64]
+        ),
         gauge,
         coarse,
     )
@@ -48,13 +48,13 @@ def _exact_line(points: np.ndarray, observed: np.ndarray) -> bool:
     return len(np.unique(observed)) < 8 or bool(np.all(observed == points))
 
 
-def _gauge(looked_at: Subject, dtype: torch.dtype) -> float:
+def _gauge(looked_at: probing.Subject, dtype: torch.dtype) -> float:
     """g'(0) where g' is continuous there: the straight part b x.
 
     A kink at 0 is part of the loss: 0.
     """
-    (middle,) = slopes(looked_at, np.zeros(1), dtype)
-    around = slopes(looked_at, np.array([-0.5, -1e-2, -1e-3, 1e-3, 1e-2, 0.5]), dtype)
+    (middle,) = probing.slopes(looked_at, np.zeros(1), dtype)
+    around = probing.slopes(looked_at, np.array([-0.5, -1e-2, -1e-3, 1e-3, 1e-2, 0.5]), dtype)
     if (
         not math.isfinite(middle)
         or not np.isfinite(around[1:5]).all()

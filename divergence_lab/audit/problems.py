@@ -13,9 +13,7 @@ import numpy as np
 import sympy as sp
 import torch
 
-from divergence_lab.audit.identifying import NEAREST, Found, exact_slopes
-from divergence_lab.audit.probing import Subject, slopes, values
-from divergence_lab.audit.stretches import Stretch, rounded
+from divergence_lab.audit import identifying, probing, stretches
 from divergence_lab.theory.divergence.loss import GAUGE_UNSEEN
 
 LOST = 1e-2
@@ -47,20 +45,24 @@ class Problem:
 
 
 def far_problems(
-    subject: Subject, runs: Sequence[Stretch], dtype: torch.dtype, gauge: float, found: Found | None
+    subject: probing.Subject,
+    runs: Sequence[stretches.Stretch],
+    dtype: torch.dtype,
+    gauge: float,
+    found: identifying.Found | None,
 ) -> list[Problem]:
     """Stretches in which the gradient is dead, has the wrong sign or is not finite."""
     problems = []
     for run in runs:
         if run.state not in _KIND:
             continue
-        ends = rounded(np.array([run.first, run.last]), dtype)
+        ends = stretches.rounded(np.array([run.first, run.last]), dtype)
         said = _PHRASE.get(run.state, "the gradient is not a finite number")
         if run.state == "dead" and gauge:
             said = f"the gradient is the constant {gauge:.4g}: {GAUGE_UNSEEN}"
-        detail = f"{said} (g' = {_told(slopes(subject, ends, dtype) + 0.0)}"
+        detail = f"{said} (g' = {_told(probing.slopes(subject, ends, dtype) + 0.0)}"
         if found is not None:
-            exact = _told(exact_slopes(found.loss.derivative, ends))
+            exact = _told(identifying.exact_slopes(found.loss.derivative, ends))
             detail += f"; the effective loss has {exact}"
         problems.append(Problem(_KIND[run.state], run.low, run.high, detail + ")"))
     return problems
@@ -72,8 +74,8 @@ def _told(numbers: np.ndarray) -> str:
 
 
 def class_changes(
-    subject: Subject,
-    runs: Sequence[Stretch],
+    subject: probing.Subject,
+    runs: Sequence[stretches.Stretch],
     dtype: torch.dtype,
     zero_forcing: bool | None,
     zero_avoiding: bool | None,
@@ -124,24 +126,29 @@ def class_changes(
     return problems
 
 
-def _saturates(subject: Subject, run: Stretch, dtype: torch.dtype, left: bool) -> bool:
+def _saturates(
+    subject: probing.Subject, run: stretches.Stretch, dtype: torch.dtype, left: bool
+) -> bool:
     """Does |g'| no longer grow in this last stretch? Dead and wrong gradients count as bounded."""
     if run.state != "off":
         return True
     outer, inner = (run.first, run.last) if left else (run.last, run.first)
     if outer == inner:
         return False
-    size = np.abs(slopes(subject, np.array([inner, (inner + outer) / 2, outer]), dtype))
+    size = np.abs(probing.slopes(subject, np.array([inner, (inner + outer) / 2, outer]), dtype))
     return bool(size[2] <= size[1] * (1 + 1e-6) <= size[0] * (1 + 1e-5))
 
 
 # --- near agreement
 
 
-def at_zero(subject: Subject, dtype: torch.dtype, gauge: float) -> list[Problem]:
+def at_zero(subject: probing.Subject, dtype: torch.dtype, gauge: float) -> list[Problem]:
     """What is wrong at x = 0 itself."""
     zero = np.zeros(1)
-    slope, value = float(slopes(subject, zero, dtype)[0]), float(values(subject, zero, dtype)[0])
+    slope, value = (
+        float(probing.slopes(subject, zero, dtype)[0]),
+        float(probing.values(subject, zero, dtype)[0]),
+    )
     pushes = math.isfinite(slope) and slope != 0 and abs(slope) > 1e-6 * abs(gauge or 1.0)
     offset = math.isfinite(value) and abs(value) > 1e-5 and "residual" in subject.feed
     checks = (
@@ -167,25 +174,30 @@ def at_zero(subject: Subject, dtype: torch.dtype, gauge: float) -> list[Problem]
 
 
 def is_surrogate(
-    subject: Subject, found: Found | None, dtype: torch.dtype, gauge: float
+    subject: probing.Subject, found: identifying.Found | None, dtype: torch.dtype, gauge: float
 ) -> bool | None:
     """Is the value something else than g, as in g'(x.detach())*x? None where g is not known."""
     if found is None or subject.summed:
         return None
     points = np.array([-0.5, -0.25, 0.25, 0.5])
-    shift = values(subject, np.zeros(1), dtype)[0]
-    seen = values(subject, points, dtype) - gauge * points - shift
+    shift = probing.values(subject, np.zeros(1), dtype)[0]
+    seen = probing.values(subject, points, dtype) - gauge * points - shift
     return bool(
-        np.max(np.abs(seen - exact_slopes(found.loss.pieces, points))) > 1e-3 * np.max(np.abs(seen))
+        np.max(np.abs(seen - identifying.exact_slopes(found.loss.pieces, points)))
+        > 1e-3 * np.max(np.abs(seen))
     )
 
 
 def cancellation(
-    subject: Subject, found: Found | None, dtype: torch.dtype, gauge: float, surrogate: bool | None
+    subject: probing.Subject,
+    found: identifying.Found | None,
+    dtype: torch.dtype,
+    gauge: float,
+    surrogate: bool | None,
 ) -> list[Problem]:
     """The residuals near 0 at which the gradient, or the value, has lost all but two digits."""
-    size = np.geomspace(SMALLEST, NEAREST, 48)
-    points = rounded(np.concatenate([-size[::-1], size]), dtype)
+    size = np.geomspace(SMALLEST, identifying.NEAREST, 48)
+    points = stretches.rounded(np.concatenate([-size[::-1], size]), dtype)
     parts, low, high = [], 0.0, 0.0
     for what, seen, exact in _pairs(subject, found, dtype, gauge, surrogate, points):
         with np.errstate(all="ignore"):
@@ -212,8 +224,8 @@ def cancellation(
 
 
 def _pairs(
-    subject: Subject,
-    found: Found | None,
+    subject: probing.Subject,
+    found: identifying.Found | None,
     dtype: torch.dtype,
     gauge: float,
     surrogate: bool | None,
@@ -222,18 +234,22 @@ def _pairs(
     """(what, as computed, exact): exact from the effective loss, else from the callable itself
     in float64.
     """
-    seen = slopes(subject, points, dtype) - gauge
+    seen = probing.slopes(subject, points, dtype) - gauge
     if found is not None:
-        rows = [("gradient", seen, exact_slopes(found.loss.derivative, points))]
-        offset = values(subject, np.zeros(1), dtype)[0]
+        rows = [("gradient", seen, identifying.exact_slopes(found.loss.derivative, points))]
+        offset = probing.values(subject, np.zeros(1), dtype)[0]
         if surrogate is False and gauge == 0 and abs(offset) < 1e-5 and "residual" in subject.feed:
             rows.append(
-                ("value", values(subject, points, dtype), exact_slopes(found.loss.pieces, points))
+                (
+                    "value",
+                    probing.values(subject, points, dtype),
+                    identifying.exact_slopes(found.loss.pieces, points),
+                )
             )
         return rows
     if dtype == torch.float64 or torch.float64 not in subject.dtypes:
         return []
-    exact = slopes(subject, points, torch.float64) - gauge
+    exact = probing.slopes(subject, points, torch.float64) - gauge
     return [("gradient", seen, np.where(np.abs(exact) > 1e-9 * abs(gauge), exact, np.nan))]
 
 
@@ -254,17 +270,20 @@ def _noise(points: np.ndarray, seen: np.ndarray, dtype: torch.dtype) -> np.ndarr
 
 
 def jumps(
-    subject: Subject, points: np.ndarray, runs: Sequence[Stretch], found: Found | None
+    subject: probing.Subject,
+    points: np.ndarray,
+    runs: Sequence[stretches.Stretch],
+    found: identifying.Found | None,
 ) -> list[Problem]:
     """Residuals at which g' jumps, apart from the ends of stretches already reported."""
     dtype = subject.dtypes[0]
     a, b = points[:-1].copy(), points[1:].copy()
-    at_a, at_b = slopes(subject, a, dtype), slopes(subject, b, dtype)
+    at_a, at_b = probing.slopes(subject, a, dtype), probing.slopes(subject, b, dtype)
     size = np.maximum(np.abs(at_a), np.abs(at_b))
     with np.errstate(all="ignore"):
         for _ in range(44 if dtype == torch.float64 else 18):
             middle = a + (b - a) * 0.4871  # not the half: 0 and whole numbers shall not be hit
-            at = slopes(subject, middle, dtype)
+            at = probing.slopes(subject, middle, dtype)
             left = np.abs(at - at_a) > np.abs(at_b - at)
             b, at_b = np.where(left, middle, b), np.where(left, at, at_b)
             a, at_a = np.where(left, a, middle), np.where(left, at_a, at)

@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from divergence_lab.audit.identifying import Found
-from divergence_lab.audit.probing import Subject, feed_arguments, run
+from divergence_lab.audit import identifying, probing
 from divergence_lab.bridge import NotRepresentable, generator_to_torch
 from divergence_lab.theory.divergence.closed_form import Divergence
 
@@ -28,7 +27,7 @@ FARTHEST = 4.0
 
 
 def gradient_errors(
-    subject: Subject, found: Found, divergence: Divergence, seed: int = 0
+    subject: probing.Subject, found: identifying.Found, divergence: Divergence, seed: int = 0
 ) -> tuple[float, float | None] | None:
     """(largest error over the largest component, the same with the residual's sign flipped); None
     without a torch f.
@@ -51,7 +50,10 @@ def gradient_errors(
 
 
 def _errors(
-    subject: Subject, found: Found, generator: Callable[[Tensor], Tensor], seed: int
+    subject: probing.Subject,
+    found: identifying.Found,
+    generator: Callable[[Tensor], Tensor],
+    seed: int,
 ) -> tuple[float, float | None]:
     random = np.random.default_rng(seed)
     low, high = 0.9 * max(found.low, -FARTHEST), 0.9 * min(found.high, FARTHEST)
@@ -89,13 +91,13 @@ def _divergence(
     return (pf * generator(pb / pf)).sum() + gauge * (pb - pf).sum()
 
 
-def _weighted(subject: Subject, log_pf: Tensor, log_pb: Tensor) -> Tensor:
+def _weighted(subject: probing.Subject, log_pf: Tensor, log_pb: Tensor) -> Tensor:
     """sum_o sg(p_F) loss, one object a call: a mean over the batch would be one over other
     weights.
     """
     total = torch.zeros((), dtype=torch.float64)
     for pf, pb in zip(log_pf.split(1), log_pb.split(1)):
-        told = run(subject, feed_arguments(subject, pf, pb)).double().sum()
+        told = probing.run(subject, probing.feed_arguments(subject, pf, pb)).double().sum()
         total = total + (told if subject.summed else pf.detach().double().exp().sum() * told)
     return total
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from divergence_lab.audit.identifying import NEAREST, Found, exact_slopes
-from divergence_lab.audit.probing import Subject, slopes
+from divergence_lab.audit import identifying, probing
 
 # Relative deviation of the gradient that counts, far from 0; near 0, and for the value, a hundredth
 # counts.
@@ -32,7 +31,7 @@ def grid(low: float, high: float, dtype: torch.dtype) -> np.ndarray:
     """Residuals from low to high, dense near 0, none below 0.05 in size, all exact in `dtype`."""
     sides = []
     for sign, end in ((-1, -low), (1, high)):
-        near = np.linspace(NEAREST, min(3.0, end), 61)
+        near = np.linspace(identifying.NEAREST, min(3.0, end), 61)
         far = np.linspace(3.0, end, PER_SIDE)[1:] if end > 3 else np.zeros(0)
         sides.append(sign * np.concatenate([near, far]))
     return rounded(np.unique(np.concatenate(sides)), dtype)
@@ -51,12 +50,20 @@ def rounded(points: np.ndarray, dtype: torch.dtype) -> np.ndarray:
 
 
 def states(
-    subject: Subject, points: np.ndarray, dtype: torch.dtype, gauge: float, found: Found | None
+    subject: probing.Subject,
+    points: np.ndarray,
+    dtype: torch.dtype,
+    gauge: float,
+    found: identifying.Found | None,
 ) -> list[str]:
     """The state of each residual."""
-    observed = slopes(subject, points, dtype)
+    observed = probing.slopes(subject, points, dtype)
     noise = 8 * torch.finfo(dtype).eps * abs(gauge)
-    truth = exact_slopes(found.loss.derivative, points) if found else np.full(len(points), np.nan)
+    truth = (
+        identifying.exact_slopes(found.loss.derivative, points)
+        if found
+        else np.full(len(points), np.nan)
+    )
     with np.errstate(all="ignore"):
         bare = observed - gauge
         allowed = DEVIATION[dtype] * np.abs(truth) + 2 * noise
@@ -71,7 +78,11 @@ def states(
 
 
 def stretches(
-    subject: Subject, points: np.ndarray, dtype: torch.dtype, gauge: float, found: Found | None
+    subject: probing.Subject,
+    points: np.ndarray,
+    dtype: torch.dtype,
+    gauge: float,
+    found: identifying.Found | None,
 ) -> list[Stretch]:
     """The states in order, with their ends found by bisection."""
     named = states(subject, points, dtype, gauge, found)
@@ -88,13 +99,13 @@ def stretches(
 
 
 def _edge(
-    subject: Subject,
+    subject: probing.Subject,
     a: float,
     b: float,
     state: str,
     dtype: torch.dtype,
     gauge: float,
-    found: Found | None,
+    found: identifying.Found | None,
 ) -> float:
     """Where the state of a ends, to six digits."""
     while b - a > 2e-7 * max(abs(a), abs(b)):

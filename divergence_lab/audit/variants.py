@@ -2,28 +2,22 @@
 
 import sympy as sp
 
-from divergence_lab.audit.identifying import Found
-from divergence_lab.audit.observing import identify_callable
-from divergence_lab.audit.probing import Subject, subject
-from divergence_lab.audit.problems import Problem
-from divergence_lab.audit.result import Other
-from divergence_lab.audit.subjects import AuditError
+from divergence_lab.audit import identifying, observing, probing, problems, result, subjects
 from divergence_lab.theory.answers.derivation import Derivation, derive
 from divergence_lab.theory.divergence.loss import from_expression
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import write, x
 
 _SWAPPED = {"log_pf": "log_pb", "log_pb": "log_pf", "pf": "pb", "pb": "pf", "residual": "residual"}
 
 
 def without_clip(
-    found: Found | None,
+    found: identifying.Found | None,
     surrogate: bool | None,
     low: float,
     high: float,
     derivation: Derivation | None,
     budget: float,
-) -> tuple[list[Problem], list[str]]:
+) -> tuple[list[problems.Problem], list[str]]:
     """The loss found is another one with g' held constant beyond two residuals: what it would be
     without that.
 
@@ -60,20 +54,20 @@ def without_clip(
     symmetric = sp.simplify(pieces[0].expression + pieces[-1].expression) == 0
     if surrogate or not symmetric:
         return [
-            Problem("class_changed", low, left, told),
-            Problem("class_changed", right, high, told),
+            problems.Problem("class_changed", low, left, told),
+            problems.Problem("class_changed", right, high, told),
         ], []
     return [], [told]
 
 
 def under_the_other_sign(
-    looked_at: Subject,
-    found: Found | None,
+    looked_at: probing.Subject,
+    found: identifying.Found | None,
     derivation: Derivation | None,
     low: float,
     high: float,
     budget: float,
-) -> Other:
+) -> result.Other:
     """g(-x) where the residual is fed; the loss found anew with model and target swapped where
     these are fed.
     """
@@ -83,20 +77,22 @@ def under_the_other_sign(
         swapped = tuple(_SWAPPED[word] for word in looked_at.feed)
         residual = "model/target" if looked_at.sign > 0 else "target/model"
         try:
-            again, _, _ = identify_callable(
-                subject(looked_at.call, looked_at.name, residual, swapped, looked_at.summed),
+            again, _, _ = observing.identify_callable(
+                probing.subject(
+                    looked_at.call, looked_at.name, residual, swapped, looked_at.summed
+                ),
                 low,
                 high,
             )
-        except AuditError:  # swapped, it need not be a loss at all: nothing is said of it
+        except subjects.AuditError:  # swapped, it need not be a loss at all: nothing is said of it
             again = None
         mirrored = again.loss if again else None
     if mirrored is None:
-        return Other(None, None, None, None, None)
+        return result.Other(None, None, None, None, None)
     even = derivation is not None and mirrored.expression == derivation.loss.expression
     known = derivation if even else derive(mirrored, budget=budget)
     factor = known.divergence.factor
-    return Other(
+    return result.Other(
         write(mirrored.expression),
         known.divergence.name,
         None if factor is None else write(factor),

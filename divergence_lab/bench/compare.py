@@ -30,8 +30,7 @@ from divergence_lab.bench.measuring import (
 from divergence_lab.bridge import to_torch
 from divergence_lab.gflownet.listed.exact import terminal_distribution
 from divergence_lab.gflownet.policies.policy import mlp
-from divergence_lab.graphs.ambient import plain_torch
-from divergence_lab.graphs.texts import graph_from_text
+from divergence_lab.graphs import ambient, texts
 from divergence_lab.theory.catalogue.named import PAPER_LOSSES
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.training import loop as training
@@ -95,7 +94,7 @@ class Bench:
     seconds: float
 
 
-@plain_torch()
+@ambient.plain_torch()
 def bench(
     against: Sequence[str] = ("torchgfn", "gfnx"),
     *,
@@ -187,7 +186,7 @@ def long_sweep(
     """The same from the start that `train` takes by default, of trajectories about as long as
     they can be.
     """
-    graph = graph_from_text(f"hypergrid:{size}")
+    graph = texts.graph_from_text(f"hypergrid:{size}")
     stop_logit = math.log((graph.n_actions - 1) / (graph.max_steps - 1))
     return _training_rows(
         f"sweep of {MEMBERS}, long start", size, present, losses, device, stop_logit, 10, 3
@@ -205,7 +204,7 @@ def _training_rows(
     rounds: int,
 ) -> list[Row]:
     dimensions, side = map(int, size.split("x"))
-    graph = graph_from_text(f"hypergrid:{size}")
+    graph = texts.graph_from_text(f"hypergrid:{size}")
     given = {"policy": "mlp", "batch": BATCH, "seeds": SEEDS, "device": device.type}
     start = {"stop_logit": stop_logit, "initial_log_z": 0.0}
     runs: dict[str, Callable[[int], None]] = {"ours": our_training(graph, losses, **given, **start)}
@@ -228,7 +227,7 @@ def _training_rows(
 
 def law_alone(size: str, device: torch.device) -> list[Row]:
     """States a second, or seconds where the space is large, and the same with a gradient."""
-    graph = graph_from_text(f"hypergrid:{size}")
+    graph = texts.graph_from_text(f"hypergrid:{size}")
     forward, gradient = law_calls(graph, device)
     large = graph.n_states > 2**22
     rounds = 5 if large else 15
@@ -255,7 +254,7 @@ def law_beside(size: str, present: Sequence[str], device: torch.device) -> list[
     sides.
     """
     dimensions, side = map(int, size.split("x"))
-    graph = graph_from_text(f"hypergrid:{size}")
+    graph = texts.graph_from_text(f"hypergrid:{size}")
     policy = mlp(graph)
     parameters = policy.init([0], device)
 
@@ -305,7 +304,7 @@ def exact_training(size: str, losses: Mapping[str, Any], device: torch.device) -
     """Steps of exact gradients until the total variation is below TV_GOAL; oo where it stays
     above.
     """
-    graph = graph_from_text(f"hypergrid:{size}")
+    graph = texts.graph_from_text(f"hypergrid:{size}")
     rows = []
     for objective, name, allowed in EXACT:
         result = training.train(
@@ -338,7 +337,7 @@ def memory_of(case: str, device: torch.device) -> list[Row]:
 
 def crossover(side: int, losses: Mapping[str, Any], device: torch.device) -> list[Row]:
     """ms an iteration of 4 members in the way chosen automatically, against the other way."""
-    graph = graph_from_text(f"hypergrid:4x{side}")
+    graph = texts.graph_from_text(f"hypergrid:4x{side}")
     given = {"policy": "mlp", "batch": BATCH, "seeds": 1, "device": device.type}
     runs = {
         way: our_training(graph, losses, **given, evaluate=way) for way in ("all states", "visited")

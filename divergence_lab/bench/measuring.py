@@ -18,13 +18,9 @@ import torch
 from torch import Tensor
 
 from divergence_lab.gflownet.listed.exact import terminal_distribution
-from divergence_lab.graphs.dag import PointedDAG
-from divergence_lab.graphs.texts import graph_from_text
+from divergence_lab.graphs import dag, texts
 from divergence_lab.results.provenance import environment
-from divergence_lab.training.arguments import Arguments
-from divergence_lab.training.loop import one_thread_if_small, run_steps
-from divergence_lab.training.settings import Run, make_run
-from divergence_lab.training.stepping import start_progress
+from divergence_lab.training import arguments, loop, settings, stepping
 
 # case -> (hyper-grid, bytes per state and member that the documentation states); A = 5, in float32
 MEMORY = {
@@ -50,25 +46,25 @@ def in_turns(contenders: Mapping[str, Callable[[], None]], rounds: int) -> dict[
     return {name: statistics.median(found) for name, found in seconds.items()}
 
 
-def prepared(graph: PointedDAG, losses: Mapping[str, Any], **given: Any) -> Run:
+def prepared(graph: dag.PointedDAG, losses: Mapping[str, Any], **given: Any) -> settings.Run:
     """What `train(losses, graph, **given)` keeps fixed."""
-    return make_run(losses, graph, Arguments(**given))
+    return settings.make_run(losses, graph, arguments.Arguments(**given))
 
 
 def our_training(
-    graph: PointedDAG, losses: Mapping[str, Any], **given: Any
+    graph: dag.PointedDAG, losses: Mapping[str, Any], **given: Any
 ) -> Callable[[int], None]:
     """run(n): n more iterations of `train(losses, graph, **given)` without its evaluations."""
     # no decay, for a run without an end; each call draws its uniforms anew, as a resumed run does
     run = prepared(graph, losses, decay=0.0, **given)
-    state = start_progress(run, 1)
+    state = stepping.start_progress(run, 1)
     done = 0
 
     def iterate(n: int) -> None:
         nonlocal done
         part = replace(run, config={**run.config, "steps": done + n})
-        with one_thread_if_small(state.members.values):
-            run_steps(part, state, np.zeros(0, dtype=np.int64), done, 0.0, False, None)
+        with loop.one_thread_if_small(state.members.values):
+            loop.run_steps(part, state, np.zeros(0, dtype=np.int64), done, 0.0, False, None)
         done += n
         wait(run.device)
 
@@ -76,7 +72,7 @@ def our_training(
 
 
 def law_calls(
-    graph: PointedDAG, device: torch.device, members: int = 1
+    graph: dag.PointedDAG, device: torch.device, members: int = 1
 ) -> tuple[Callable[[], None], Callable[[], None]]:
     """(the law, the law and the gradient of a linear function of it), from logits."""
     generator = torch.Generator().manual_seed(0)
@@ -117,7 +113,7 @@ def bytes_per_state_and_member(case: str, device: str) -> float:
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
         )
         peaks.append(int(done.stdout))
-    n_states = graph_from_text(f"hypergrid:{MEMORY[case][0]}").n_states
+    n_states = texts.graph_from_text(f"hypergrid:{MEMORY[case][0]}").n_states
     return (peaks[1] - peaks[0]) / ((many - few) * n_states)
 
 
@@ -125,7 +121,7 @@ def peak(case: str, members: int, device: str) -> int:
     """Bytes that this process (on a GPU: torch on it) holds at the most, doing `case` for so
     many members.
     """
-    graph = graph_from_text(f"hypergrid:{MEMORY[case][0]}")
+    graph = texts.graph_from_text(f"hypergrid:{MEMORY[case][0]}")
     if "law" in case:
         for call in law_calls(graph, torch.device(device), members)["gradient" in case :][:1]:
             call()

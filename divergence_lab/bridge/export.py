@@ -13,15 +13,11 @@ import math
 import struct
 
 from divergence_lab.bridge.source import JAX, TORCH, function_source, helpers
-from divergence_lab.bridge.verified.arithmetic import SINGLE, as_single
-from divergence_lab.bridge.verified.programs import NotRepresentable
+from divergence_lab.bridge.verified import arithmetic, programs, stretches
 from divergence_lab.bridge.verified.ranges import Verified, ranges, verified
-from divergence_lab.bridge.verified.stretches import Ranges
 from divergence_lab.theory.answers.derivation import Derivation, derive
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.pieces import Pieces
-from divergence_lab.theory.expressions.printing import write, write_latex
-from divergence_lab.theory.expressions.syntax import ExpressionError
+from divergence_lab.theory.expressions import ExpressionError, Pieces, write, write_latex
 
 FORMS = ("torch", "jax", "torchgfn", "latex")
 SINGLE_TOLERANCES = (2e-6, 6e-6, 2e-5, 1e-4, 1e-3, 1e-2)
@@ -233,18 +229,18 @@ def _jax(built: Verified) -> str:
     return source + _JAX_FUNCTION.replace("@SLOPE@", slope)
 
 
-def _single(function: Pieces) -> tuple[Ranges, float]:
+def _single(function: Pieces) -> tuple[stretches.Ranges, float]:
     """Ranges for float32 arithmetic, and the tolerance they were verified to."""
     *tighter, loosest = SINGLE_TOLERANCES
     for tolerance in tighter:
-        with contextlib.suppress(NotRepresentable):
-            return ranges(function, SINGLE, tolerance), tolerance
-    return ranges(function, SINGLE, loosest), loosest
+        with contextlib.suppress(programs.NotRepresentable):
+            return ranges(function, arithmetic.SINGLE, tolerance), tolerance
+    return ranges(function, arithmetic.SINGLE, loosest), loosest
 
 
 def _as_single(number: float) -> float:
     """The nearest number of single precision, one near the largest for what lies beyond."""
-    found = as_single(number)
+    found = arithmetic.as_single(number)
     return math.copysign(3.4e38, number) if math.isinf(found) else found
 
 

@@ -12,12 +12,11 @@ from torch import Tensor
 
 from divergence_lab.bridge.formula import formula
 from divergence_lab.bridge.torch_loss import to_torch
-from divergence_lab.theory.divergence.closed_form import Divergence
-from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.symbols import t
+from divergence_lab.theory.divergence import closed_form, loss
+from divergence_lab.theory.expressions import t
 
 
-def generator_to_torch(divergence: Divergence) -> Callable[[Tensor], Tensor]:
+def generator_to_torch(divergence: closed_form.Divergence) -> Callable[[Tensor], Tensor]:
     """f(t), t = target/model = e^x, as float64 torch operations: for checks, not for training.
 
     The closed form where there is one; otherwise f(t) = t I_1(log t), see `integral_to_torch`.
@@ -37,7 +36,7 @@ def generator_to_torch(divergence: Divergence) -> Callable[[Tensor], Tensor]:
     return lambda ratio: ratio * integral(ratio.log())
 
 
-def integral_to_torch(loss: Loss, power: float) -> Callable[[Tensor], Tensor]:
+def integral_to_torch(loss: loss.Loss, power: float) -> Callable[[Tensor], Tensor]:
     """I_a(u) = int_0^u g'(v) e^{-a v} dv = e^{-a u} g(u) + a int_0^u g(v) e^{-a v} dv, a = `power`,
     from g alone.
 

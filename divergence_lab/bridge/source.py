@@ -7,14 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from divergence_lab.bridge.verified.arithmetic import (
-    LINEX_SERIES,
-    dilogarithm_coefficients,
-    linex_coefficients,
-)
-from divergence_lab.bridge.verified.polynomials import Table
-from divergence_lab.bridge.verified.programs import Program, X
-from divergence_lab.bridge.verified.stretches import Ranges, by_source
+from divergence_lab.bridge.verified import arithmetic, polynomials, programs, stretches
 
 WIDTH = 110
 
@@ -76,7 +69,7 @@ JAX = Dialect(
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 
 
-def program_lines(program: Program, dialect: Dialect, result: str) -> list[str]:
+def program_lines(program: programs.Program, dialect: Dialect, result: str) -> list[str]:
     """`result = ...`; what is used more than once has a name of its own."""
     steps = program.steps
     uses = Counter(a for step in steps for a in step[1:] if isinstance(a, int))
@@ -86,7 +79,7 @@ def program_lines(program: Program, dialect: Dialect, result: str) -> list[str]:
         text = _step(
             name,
             [
-                written[a] if isinstance(a, int) else "z" if a == X else repr(a[0])
+                written[a] if isinstance(a, int) else "z" if a == programs.X else repr(a[0])
                 for a in arguments
             ],
             dialect,
@@ -130,16 +123,20 @@ def _stripped(text: str) -> str:
 
 
 def function_source(
-    name: str, says: str, found: Ranges, dialect: Dialect, edge: Callable[[float], float] = float
+    name: str,
+    says: str,
+    found: stretches.Ranges,
+    dialect: Dialect,
+    edge: Callable[[float], float] = float,
 ) -> str:
     """`def name(z)`: the function by its ranges; `edge` rounds where stretches meet.
 
     Tables stand before it.
     """
     lines, tables = [], ""
-    for k, (source, places) in enumerate(by_source(found)):
+    for k, (source, places) in enumerate(stretches.by_source(found)):
         result = "answer" if k == 0 else f"other{k}"
-        if isinstance(source, Program):
+        if isinstance(source, programs.Program):
             lines += program_lines(source, dialect, result)
         else:
             mark = name.upper().strip("_")
@@ -242,15 +239,20 @@ def _polynomials(z, edges, middles, scales, rows):
 }
 
 
-def helpers(functions: list[Ranges], dialect: Dialect) -> str:
+def helpers(functions: list[stretches.Ranges], dialect: Dialect) -> str:
     """The definitions that the programs of `functions` need."""
     sources = [one.source for found in functions for one in found.stretches]
-    names = {step[0] for source in sources if isinstance(source, Program) for step in source.steps}
+    names = {
+        step[0]
+        for source in sources
+        if isinstance(source, programs.Program)
+        for step in source.steps
+    }
     needed = [name for name in ("linex", "dilog") if name in names]
-    if any(isinstance(source, Table) for source in sources):
+    if any(isinstance(source, polynomials.Table) for source in sources):
         needed.append(f"{dialect.prefix} polynomials")
-    below, terms = LINEX_SERIES[dialect.series]
-    linex, dilog = linex_coefficients(terms), dilogarithm_coefficients()
+    below, terms = arithmetic.LINEX_SERIES[dialect.series]
+    linex, dilog = arithmetic.linex_coefficients(terms), arithmetic.dilogarithm_coefficients()
     odd = dilog[2::2]
     text = "".join("\n" + _HELPERS[name] for name in needed)
     for mark, what in (

@@ -9,8 +9,8 @@ import sympy as sp
 
 from divergence_lab.bridge.verified.programs import linear_in_x
 from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions import x
 from divergence_lab.theory.expressions.enclosure import value_at
-from divergence_lab.theory.expressions.symbols import x
 
 
 def power_exponential_terms(loss: Loss) -> tuple[tuple[float, int, float], ...] | None:

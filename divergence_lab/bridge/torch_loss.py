@@ -17,23 +17,17 @@ import torch
 from torch import Tensor
 
 from divergence_lab.bridge.terms import power_exponential_terms
-from divergence_lab.bridge.verified.arithmetic import (
-    DILOG_TERMS,
-    LINEX_SERIES,
-    dilogarithm_coefficients,
-    linex_coefficients,
-)
-from divergence_lab.bridge.verified.polynomials import Table
-from divergence_lab.bridge.verified.programs import Program, X, compiled
-from divergence_lab.bridge.verified.ranges import verified
-from divergence_lab.bridge.verified.stretches import Spans, by_source
+from divergence_lab.bridge.verified import arithmetic, polynomials, programs, ranges, stretches
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import x
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
-_LINEX_BELOW, _LINEX = LINEX_SERIES["double"][0], linex_coefficients(LINEX_SERIES["double"][1])
-_DILOGARITHM = dilogarithm_coefficients()
+_LINEX_BELOW, _LINEX = (
+    arithmetic.LINEX_SERIES["double"][0],
+    arithmetic.linex_coefficients(arithmetic.LINEX_SERIES["double"][1]),
+)
+_DILOGARITHM = arithmetic.dilogarithm_coefficients()
 
 
 def exponential_rest(u: Tensor) -> Tensor:
@@ -48,7 +42,7 @@ def dilogarithm(z: Tensor) -> Tensor:
     """Li_2(z) for -1 <= z <= 0, by a series in u = log(1 - z) <= log 2."""
     u = torch.log1p(-z)
     square = u * u
-    odd = list(range(2, DILOG_TERMS, 2))
+    odd = list(range(2, arithmetic.DILOG_TERMS, 2))
     total = square * _DILOGARITHM[odd[-1]]
     for k in odd[-2::-1]:
         total = (total + _DILOGARITHM[k]) * square
@@ -83,11 +77,13 @@ OPERATIONS: dict[str, Callable] = {
 }
 
 
-def run(program: Program, z: Tensor) -> Tensor:
+def run(program: programs.Program, z: Tensor) -> Tensor:
     """The program's last step at the float64 residuals z."""
     found: list[Tensor] = []
     for name, *places in program.steps:
-        given = [a[0] if isinstance(a, tuple) else z if a == X else found[a] for a in places]
+        given = [
+            a[0] if isinstance(a, tuple) else z if a == programs.X else found[a] for a in places
+        ]
         found.append(
             torch.where(z.isnan(), z, *given) if name == "fill" else OPERATIONS[name](*given)
         )
@@ -100,12 +96,12 @@ class _Function:
     does.
     """
 
-    sources: tuple[tuple[Program | Table, Spans], ...]
+    sources: tuple[tuple[programs.Program | polynomials.Table, stretches.Spans], ...]
     on_device: dict = field(default_factory=dict, repr=False)
 
     @cached_property
     def is_the_residual(self) -> bool:
-        return len(self.sources) == 1 and self.sources[0][0] == compiled(x)
+        return len(self.sources) == 1 and self.sources[0][0] == programs.compiled(x)
 
     def __call__(self, z: Tensor) -> Tensor:
         (first, _), *others = self.sources
@@ -119,10 +115,12 @@ class _Function:
                 answer = torch.where(inside, found, answer)
         return answer
 
-    def _evaluated(self, source: Program | Table, z: Tensor) -> Tensor:
-        return run(source, z) if isinstance(source, Program) else self._polynomials(source, z)
+    def _evaluated(self, source: programs.Program | polynomials.Table, z: Tensor) -> Tensor:
+        return (
+            run(source, z) if isinstance(source, programs.Program) else self._polynomials(source, z)
+        )
 
-    def _polynomials(self, table: Table, z: Tensor) -> Tensor:
+    def _polynomials(self, table: polynomials.Table, z: Tensor) -> Tensor:
         edges, middles, scales, rows = self._constants(table, z.device)
         # vmap can't index by a single number
         place = torch.bucketize(z.contiguous(), edges, right=True)[..., None]
@@ -132,7 +130,7 @@ class _Function:
             total = total * t + row[..., k]
         return total
 
-    def _constants(self, table: Table, device: torch.device) -> tuple[Tensor, ...]:
+    def _constants(self, table: polynomials.Table, device: torch.device) -> tuple[Tensor, ...]:
         """The table on the device, sent once."""
         if device not in self.on_device:
             self.on_device[device] = tuple(
@@ -268,9 +266,9 @@ def to_torch(loss: Loss) -> TorchLoss:
         >>> [f"{slope:.4g}" for slope in x.grad.tolist()]
         ['0', '0.0001', '1.718']
     """
-    built = verified(loss)
+    built = ranges.verified(loss)
     values, slopes = (
-        (_Function(by_source(function)), _Function(by_source(function.early)))
+        (_Function(stretches.by_source(function)), _Function(stretches.by_source(function.early)))
         for function in (built.values, built.slopes)
     )
     return TorchLoss(

@@ -10,41 +10,40 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from divergence_lab.cli.arguments import DEVICE, DONE, JSON, AddCommand, json_text, option
-from divergence_lab.cli.train import finite_json
+from divergence_lab.cli import arguments, train
 from divergence_lab.inputs import InputError
 
 if TYPE_CHECKING:  # torch is loaded only when the command runs
     from divergence_lab.bench.compare import Bench, Row
 
 
-def add_commands(command: AddCommand) -> None:
+def add_commands(command: arguments.AddCommand) -> None:
     """Add `bench`."""
     command(
         "bench",
         _bench,
         "measure training, exact laws and memory, beside other libraries in the same run",
         "divergence-lab bench --against torchgfn,gfnx --json > bench.json",
-        option(
+        arguments.option(
             "--against",
             default="torchgfn,gfnx",
             metavar="PEER,...",
             help="libraries to measure beside ours, '' for none; those not installed are named "
             "(torchgfn,gfnx)",
         ),
-        DEVICE,
-        option(
+        arguments.DEVICE,
+        arguments.option(
             "--quick",
             action="store_true",
             help="small sizes: a look at what is measured, not a result",
         ),
-        option(
+        arguments.option(
             "--keep",
             metavar="FILE",
             help="a line of JSON for each thing measured, as soon as it is; what is there is not "
             "measured again",
         ),
-        JSON,
+        arguments.JSON,
     )
 
 
@@ -70,15 +69,15 @@ def _bench(options: argparse.Namespace) -> int:
             f"--keep {options.keep}: {error.strerror}; name a file that can be written"
         ) from error
     progress("")
-    print(json_text(as_json(found)) if options.json else as_text(found))
-    return DONE
+    print(arguments.json_text(as_json(found)) if options.json else as_text(found))
+    return arguments.DONE
 
 
 def as_json(found: Bench) -> dict[str, Any]:
     """The document of `bench --json`; a number that is not finite is the string "oo"."""
     return {
         "machine": dict(found.machine),
-        "rows": [finite_json({**asdict(row), "met": row.met}) for row in found.rows],
+        "rows": [train.finite_json({**asdict(row), "met": row.met}) for row in found.rows],
         "not_installed": list(found.missing),
         "seconds": found.seconds,
     }

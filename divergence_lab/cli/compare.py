@@ -13,20 +13,8 @@ from divergence_lab.cli.arguments import (
     read_each,
 )
 from divergence_lab.inputs import InputError
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.inequalities.bounds import Constant
-from divergence_lab.theory.inequalities.comparison import (
-    POLICY,
-    TARGET,
-    Character,
-    Comparison,
-    compare,
-    comparison_to_json,
-    exchanged,
-    number_text,
-    status_of_bound,
-)
-from divergence_lab.theory.inequalities.hockey_stick import sampled
+from divergence_lab.theory.expressions import write
+from divergence_lab.theory.inequalities import bounds, comparison, hockey_stick
 
 PICTURES = (".png", ".svg", ".pdf")
 ENDS = {
@@ -64,16 +52,18 @@ def _compare(options: argparse.Namespace) -> int:
     read = read_each(options, options.losses)
     (first, first_loss), (second, second_loss) = (read[text] for text in options.losses)
     names = (first, second)
-    found = compare(first_loss, second_loss, options.budget)
+    found = comparison.compare(first_loss, second_loss, options.budget)
     print(
-        json_text(comparison_to_json(found)) if options.json else "\n".join(_in_words(names, found))
+        json_text(comparison.comparison_to_json(found))
+        if options.json
+        else "\n".join(_in_words(names, found))
     )
     if options.plot:  # last, so that what was found is not lost with it
         _draw(names, found, options.plot)
     return DONE
 
 
-def _draw(names: tuple[str, ...], found: Comparison, file: str) -> None:
+def _draw(names: tuple[str, ...], found: comparison.Comparison, file: str) -> None:
     from divergence_lab.report.plots import hockey_sticks
 
     curves = {}
@@ -81,7 +71,10 @@ def _draw(names: tuple[str, ...], found: Comparison, file: str) -> None:
         if one.sticks is None:
             raise InputError(f"--plot: no hockey sticks of {name}: {one.absent['hockey_sticks']}")
         curves[name] = {
-            side: (*sampled(density), [(float(atom.u), float(atom.weight)) for atom in atoms])
+            side: (
+                *hockey_stick.sampled(density),
+                [(float(atom.u), float(atom.weight)) for atom in atoms],
+            )
             for side, (density, atoms) in one.sticks.sides().items()
         }
     hockey_sticks(curves).savefig(file, dpi=200)
@@ -90,12 +83,12 @@ def _draw(names: tuple[str, ...], found: Comparison, file: str) -> None:
 # --- in words
 
 
-def _in_words(names: tuple[str, ...], found: Comparison) -> list[str]:
+def _in_words(names: tuple[str, ...], found: comparison.Comparison) -> list[str]:
     first_by_second, second_by_first = found.bounds
     lines = [
         f"f1: {names[0]}, f2: {names[1]}",
         f"  D_f1 <= c D_f2    {_bound(first_by_second)}",
-        f"  D_f2 <= c D_f1    {_bound(exchanged(second_by_first))}",
+        f"  D_f2 <= c D_f1    {_bound(comparison.exchanged(second_by_first))}",
     ]
     if not found.best_for_laws:
         lines.append("                    a kink at 0: for laws of equal mass a smaller c may do")
@@ -107,8 +100,8 @@ def _in_words(names: tuple[str, ...], found: Comparison) -> list[str]:
     return lines
 
 
-def _bound(constant: Constant) -> str:
-    status = status_of_bound(constant)
+def _bound(constant: bounds.Constant) -> str:
+    status = comparison.status_of_bound(constant)
     where = ENDS.get(constant.where, "") if constant.holds is not None else ""
     if constant.holds is None:
         value = "undecided"
@@ -121,14 +114,16 @@ def _bound(constant: Constant) -> str:
     return f"{value}: {constant.because}{where} [{status}]"
 
 
-def _character(one: Character) -> list[str]:
+def _character(one: comparison.Character) -> list[str]:
     lines = [f"  total variation   {_total_variation(one)}"]
     if (linear := one.total_variation.linear) and linear.holds:
         lines.append(f"                    sum |p - q| <= c D_f for c = {_number(linear)}")
     lines.append(f"  log Z             {_bias(one)}: {one.bias.because}")
     if one.optimum:
-        value = number_text(one.optimum.log_z, 6)
-        target, policy = (f"({', '.join(map(str, law))})" for law in (TARGET, POLICY))
+        value = comparison.number_text(one.optimum.log_z, 6)
+        target, policy = (
+            f"({', '.join(map(str, law))})" for law in (comparison.TARGET, comparison.POLICY)
+        )
         how = "" if one.optimum.guaranteed else ", the best that a scan found"
         lines.append(
             f"                    log Z = {value} at p_B = {target}, P = {policy}; log Z* = 0{how}"
@@ -143,13 +138,13 @@ def _character(one: Character) -> list[str]:
     return lines + ([f"  undecided         {', '.join(undecided)}"] if undecided else [])
 
 
-def _bias(one: Character) -> str:
+def _bias(one: comparison.Character) -> str:
     if one.bias.holds is None:
         return "undecided"
     return BIASED[one.bias.direction] if one.bias.holds else "unbiased"
 
 
-def _total_variation(one: Character) -> str:
+def _total_variation(one: comparison.Character) -> str:
     found = one.total_variation
     if found.exact == 0:
         return f"no c > 0 in D_f >= c*(sum |p - q|)^2: {found.because} [proved]"
@@ -161,5 +156,5 @@ def _total_variation(one: Character) -> str:
     return f"D_f >= {found.low:.6g}*(sum |p - q|)^2{end} [enclosed]"
 
 
-def _number(constant: Constant) -> str:
+def _number(constant: bounds.Constant) -> str:
     return f"{constant.high:.6g}" if constant.exact is None else write(constant.exact)

@@ -18,18 +18,9 @@ from divergence_lab.cli.arguments import (
     read_all,
 )
 from divergence_lab.inputs import InputError
-from divergence_lab.theory.answers.derivation import (
-    Derivation,
-    read_ratios,
-    to_json,
-    undecided_to_json,
-)
-from divergence_lab.theory.answers.questions import Reading, Unfinished, derive_all
-from divergence_lab.theory.answers.wording import ends_in_words, step_in_latex
-from divergence_lab.theory.divergence.loss import GAUGE_UNSEEN
-from divergence_lab.theory.divergence.weightings import weighting as read_weighting
-from divergence_lab.theory.expressions.printing import write, write_latex
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.answers import derivation, questions, wording
+from divergence_lab.theory.divergence import loss, weightings
+from divergence_lab.theory.expressions import write, write_latex, x
 from divergence_lab.theory.verdicts.verdict import Verdict, cites_of
 
 
@@ -60,13 +51,13 @@ def add_commands(command: AddCommand) -> None:
 
 
 def _derive(options: argparse.Namespace) -> int:
-    weighting = read_weighting(options.sampler, options.assume)
-    ratios = read_ratios(options.at) if options.at else ()
+    weighting = weightings.weighting(options.sampler, options.assume)
+    ratios = derivation.read_ratios(options.at) if options.at else ()
     if options.digits > 1000:
         raise InputError(f"--digits {options.digits} is more than 1000: ask for fewer")
     by_text = read_all(options, options.losses)
     readings = [by_text[text] for text in options.losses]
-    found = derive_all(readings, weighting, ratios, options.digits, options.budget)
+    found = questions.derive_all(readings, weighting, ratios, options.digits, options.budget)
     tell_lost("derive", "loss", found)
     if options.json:
         rows = [
@@ -81,10 +72,10 @@ def _derive(options: argparse.Namespace) -> int:
         print(json_text(rows))
         return DONE
     for entry, answer in zip(readings, found):
-        if isinstance(answer, Unfinished):
+        if isinstance(answer, questions.Unfinished):
             print(f"{answer.text}\n  {answer.because}\n")
             continue
-        assert isinstance(entry, Reading)  # else its answer is unfinished too
+        assert isinstance(entry, questions.Reading)  # else its answer is unfinished too
         if weighting.kind != "on":
             print(
                 f"{entry.name} with objects weighted by {weighting.weight} acts like this "
@@ -95,23 +86,26 @@ def _derive(options: argparse.Namespace) -> int:
 
 
 def _row(
-    entry: Reading | Unfinished, answer: Derivation | Unfinished
+    entry: questions.Reading | questions.Unfinished,
+    answer: derivation.Derivation | questions.Unfinished,
 ) -> tuple[dict[str, Any], str]:
     """The object of a loss, and the loss that was typed."""
-    if isinstance(answer, Unfinished):
-        return undecided_to_json(answer.text, answer.because), answer.text
-    assert isinstance(entry, Reading)  # else its answer is unfinished too
-    return to_json(answer), write(entry.loss.expression)
+    if isinstance(answer, questions.Unfinished):
+        return derivation.undecided_to_json(answer.text, answer.because), answer.text
+    assert isinstance(entry, questions.Reading)  # else its answer is unfinished too
+    return derivation.to_json(answer), write(entry.loss.expression)
 
 
-def described(name: str, derivation: Derivation, latex: bool, steps: bool = False) -> str:
+def described(
+    name: str, derivation: derivation.Derivation, latex: bool, steps: bool = False
+) -> str:
     """A derivation as text: loss, divergence, verdicts, the numbers at the ends."""
     shown = write_latex if latex else write
     entry, found, verdicts = derivation.loss, derivation.divergence, derivation.verdicts
     lines = [name, f"  loss          g(x) = {shown(entry.expression)}"]
     if any(part != 0 for part in entry.gauge):
         left_out = shown(entry.gauge[0] + entry.gauge[1] * x)
-        lines.append(f"  gauge         {left_out} was left out of g: {GAUGE_UNSEEN}")
+        lines.append(f"  gauge         {left_out} was left out of g: {loss.GAUGE_UNSEEN}")
     lines.append(
         f"  generator     f(t) = {shown(found.generator)}"
         if found.generator is not None
@@ -133,12 +127,12 @@ def described(name: str, derivation: Derivation, latex: bool, steps: bool = Fals
         lines.append(f"  {label:<13} {_answer(verdict)}")
         if steps:
             lines += [
-                f"                  {step_in_latex(step) if latex else step.claim}"
+                f"                  {wording.step_in_latex(step) if latex else step.claim}"
                 for step in verdict.steps
             ]
             if cited := cites_of(kind, verdict):
                 lines.append(f"                  by {' and '.join(cited)}")
-    lines += ends_in_words(
+    lines += wording.ends_in_words(
         (
             ("f(0+)", verdicts.f_at_zero),
             ("f'(oo)", verdicts.slope_at_infinity),
@@ -161,8 +155,10 @@ def _answer(verdict: Verdict) -> str:
     return f"{word:<10} {verdict.because} [{verdict.status}]"
 
 
-def tell_lost(command: str, what: str, found: Sequence[Derivation | Unfinished]) -> None:
+def tell_lost(
+    command: str, what: str, found: Sequence[derivation.Derivation | questions.Unfinished]
+) -> None:
     """One line on standard error for everything that is missing for lack of time."""
     for position, entry in enumerate(found, 1):
-        for sentence in (entry.because,) if isinstance(entry, Unfinished) else entry.lost:
+        for sentence in (entry.because,) if isinstance(entry, questions.Unfinished) else entry.lost:
             print(f"divergence-lab {command}: {what} {position}: {sentence}", file=sys.stderr)

@@ -23,7 +23,7 @@ from divergence_lab.cli.arguments import (
 )
 from divergence_lab.inputs import InputError, read_input
 from divergence_lab.theory.design.wishes import DesignError
-from divergence_lab.theory.expressions.printing import write
+from divergence_lab.theory.expressions import write
 from divergence_lab.theory.expressions.syntax import shown
 
 if TYPE_CHECKING:

@@ -9,18 +9,7 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.cli.arguments import (
-    AT,
-    DONE,
-    JSON,
-    LATEX,
-    LOSS_OPTIONS,
-    AddCommand,
-    json_text,
-    option,
-    read_values,
-)
-from divergence_lab.cli.derive import described, tell_lost
+from divergence_lab.cli import arguments, derive
 from divergence_lab.theory.answers.derivation import (
     Derivation,
     read_ratios,
@@ -30,9 +19,7 @@ from divergence_lab.theory.answers.derivation import (
 from divergence_lab.theory.answers.questions import Unfinished, invert_text, parameters_of_generator
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.divergence.inversion import Inversion
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import t
-from divergence_lab.theory.expressions.syntax import ExpressionError
+from divergence_lab.theory.expressions import ExpressionError, t, write
 
 MAX_DIGITS = 1000
 COLUMNS = 100  # of the catalogue as text
@@ -48,30 +35,32 @@ LOSS_VERDICTS = (
 DIVERGENCE_VERDICTS = ("zero_forcing", "zero_avoiding", "symmetric")
 
 
-def add_commands(command: AddCommand) -> None:
+def add_commands(command: arguments.AddCommand) -> None:
     """Add both commands."""
     command(
         "invert",
         _invert,
         "find the loss that induces a generator f(t)",
         "divergence-lab invert 't*log(t)' 'Abs(t - 1)/2' --at 0.1,2",
-        option(
+        arguments.option(
             "generators",
             nargs="+",
             metavar="GENERATOR",
             help="an expression in the ratio t, or the name of a divergence ('Jensen-Shannon')",
         ),
-        AT,
-        option("--digits", type=int, default=30, metavar="N", help="digits of these values (30)"),
-        LATEX,
-        *LOSS_OPTIONS,
+        arguments.AT,
+        arguments.option(
+            "--digits", type=int, default=30, metavar="N", help="digits of these values (30)"
+        ),
+        arguments.LATEX,
+        *arguments.LOSS_OPTIONS,
     )
     command(
         "catalogue",
         _catalogue,
         "every named loss and divergence with its verdicts",
         "divergence-lab catalogue --json",
-        JSON,
+        arguments.JSON,
     )
 
 
@@ -85,19 +74,19 @@ def _invert(options: argparse.Namespace) -> int:
     found = invert_all(
         options.generators,
         options.assume,
-        read_values(options),
+        arguments.read_values(options),
         ratios,
         options.digits,
         options.budget,
     )
-    tell_lost(
+    derive.tell_lost(
         "invert",
         "generator",
         [entry if isinstance(entry, Unfinished) else entry[1] for entry in found],
     )
     if options.json:
         print(
-            json_text(
+            arguments.json_text(
                 [
                     {
                         "given": entry.text,
@@ -111,13 +100,13 @@ def _invert(options: argparse.Namespace) -> int:
                 ]
             )
         )
-        return DONE
+        return arguments.DONE
     for entry in found:
         if isinstance(entry, Unfinished):
             print(f"f(t) = {entry.text}\n  {entry.because}\n")
             continue
         inversion, derivation = entry
-        print(described(f"f(t) = {write(inversion.given)}", derivation, options.latex))
+        print(derive.described(f"f(t) = {write(inversion.given)}", derivation, options.latex))
         if inversion.gauge != (0, 0):
             constant, slope = inversion.gauge
             removed = constant + (t - 1 if slope == 1 else sp.Mul(slope, t - 1, evaluate=False))
@@ -126,7 +115,7 @@ def _invert(options: argparse.Namespace) -> int:
                 "laws are normalised"
             )
         print()
-    return DONE
+    return arguments.DONE
 
 
 def invert_all(
@@ -177,8 +166,8 @@ def inversion_to_json(inversion: Inversion, derivation: Derivation) -> dict[str,
 
 def _catalogue(options: argparse.Namespace) -> int:
     if options.json:
-        print(json_text(catalogue_to_json()))
-        return DONE
+        print(arguments.json_text(catalogue_to_json()))
+        return arguments.DONE
     for row in catalogue_to_json():
         parameters = (
             f"({', '.join(row['parameters'])})"
@@ -196,7 +185,7 @@ def _catalogue(options: argparse.Namespace) -> int:
             _wrapped("verdicts", _in_words({name.replace("_", "-"): row[name] for name in names}))
             + "\n"
         )
-    return DONE
+    return arguments.DONE
 
 
 def _in_words(verdicts: dict[str, dict[str, Any]]) -> str:

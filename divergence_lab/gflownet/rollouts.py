@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int, Int16
 from torch import Tensor
 
+from divergence_lab.gflownet import objectives, samplers
 from divergence_lab.gflownet.listed import flow as listed
 from divergence_lab.gflownet.listed.sampling import (
     draw_terminal,
@@ -22,9 +23,7 @@ from divergence_lab.gflownet.listed.sampling import (
     sample_backward,
     trajectories,
 )
-from divergence_lab.gflownet.objectives import Objective, Residuals, needed, residuals
 from divergence_lab.gflownet.policies.policy import Parameters, Policy
-from divergence_lab.gflownet.samplers import Sampler, log_behaviour
 from divergence_lab.gflownet.visited import residuals as visited_residuals
 from divergence_lab.gflownet.visited import walks
 from divergence_lab.graphs.tables import tables
@@ -39,8 +38,8 @@ class Rollout:
     """
 
     policy: Policy
-    objective: Objective
-    sampler: Sampler
+    objective: objectives.Objective
+    sampler: samplers.Sampler
     backward: str
     way: str
     target_states: Tensor | None = None
@@ -64,7 +63,7 @@ def draw_residuals(
     buffer: Int[Tensor, "M T C"],
     step: Int[Tensor, ""],
     bits: Int16[Tensor, "N T B K"] | None = None,
-) -> tuple[Residuals, Int[Tensor, "M B *D"]]:
+) -> tuple[objectives.Residuals, Int[Tensor, "M B *D"]]:
     """Draw B trajectories of each member, by noise in [0, 1): their residuals, and where they end.
 
     With replay, `buffer` takes in the new trajectories, at places that depend on `step` alone.
@@ -75,7 +74,7 @@ def draw_residuals(
         walked, steps = visited_residuals.walk_once(
             rollout.policy, parameters, rollout.sampler, chosen, rollout.backward, noise, bits
         )
-        return residuals(chosen, steps), walked.terminal
+        return objectives.residuals(chosen, steps), walked.terminal
     return (_all_states if rollout.way == "all states" else _visited)(
         rollout, parameters, noise, buffer, step
     )
@@ -91,7 +90,7 @@ def in_one_pass(rollout: Rollout) -> bool:
 
 def _all_states(
     rollout: Rollout, parameters: Parameters, noise: Tensor, buffer: Tensor, step: Tensor
-) -> tuple[Residuals, Tensor]:
+) -> tuple[objectives.Residuals, Tensor]:
     graph, chosen = rollout.policy.space, rollout.sampler
     model = listed.flow(rollout.policy, parameters, rollout.objective, rollout.backward)
     new, back, again = noise.split(chosen.split(noise.shape[-1]), dim=-1)
@@ -99,11 +98,14 @@ def _all_states(
     mask = tables(graph, log_pf.device, log_pf.dtype).mask
     walked = []
     if new.shape[-1]:
-        walked.append(sample(graph, log_behaviour(chosen, log_pf, mask), new))
+        walked.append(sample(graph, samplers.log_behaviour(chosen, log_pf, mask), new))
     if again.shape[-1]:
         walked.append(trajectories(graph, _replayed(buffer, walked[0].index, again, step)))
     if back.shape[-1]:
-        law, states = needed(rollout.target_law), needed(rollout.target_states)
+        law, states = (
+            objectives.needed(rollout.target_law),
+            objectives.needed(rollout.target_states),
+        )
         ends = draw_terminal(law, states, back[:, 0])
         walked.append(sample_backward(graph, model.log_pb.detach(), ends, back[:, 1:]))
     together = join_trajectories(walked)
@@ -112,7 +114,7 @@ def _all_states(
 
 def _visited(
     rollout: Rollout, parameters: Parameters, noise: Tensor, buffer: Tensor, step: Tensor
-) -> tuple[Residuals, Tensor]:
+) -> tuple[objectives.Residuals, Tensor]:
     policy, chosen = rollout.policy, rollout.sampler
     new, back, again = noise.split(chosen.split(noise.shape[-1]), dim=-1)
     walked = []
@@ -128,7 +130,10 @@ def _visited(
         actions = torch.cat([walked[0].actions, last], dim=1)
         walked.append(walks.walk_again(policy.space, _replayed(buffer, actions, again, step)))
     if back.shape[-1]:
-        law, states = needed(rollout.target_law), needed(rollout.target_states)
+        law, states = (
+            objectives.needed(rollout.target_law),
+            objectives.needed(rollout.target_states),
+        )
         places = torch.arange(len(law), device=noise.device)
         ends = states[draw_terminal(law, places, back[:, 0])]
         walked.append(walks.walk_back(policy, parameters, rollout.backward, ends, back[:, 1:]))

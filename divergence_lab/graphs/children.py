@@ -9,8 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from divergence_lab.graphs.dag import GraphError, PointedDAG, short
-from divergence_lab.graphs.edges import from_indices
+from divergence_lab.graphs import dag, edges
 
 DEFAULT_LIMIT = 1_000_000
 
@@ -23,7 +22,7 @@ def from_children(
     limit: int = DEFAULT_LIMIT,
     progress: bool | None = None,
     name: str = "dag",
-) -> PointedDAG:
+) -> dag.PointedDAG:
     """The pointed DAG of all states that `children` reaches from `source`; its labels are the
     states.
 
@@ -62,28 +61,28 @@ def from_children(
                 target = number.setdefault(_hashable(child, name), len(states))
                 if target == len(states):
                     if target >= limit:
-                        raise GraphError(
+                        raise dag.GraphError(
                             f"{name}: more than {limit:,} states; raise limit, or make "
                             "the space smaller"
                         )
                     states.append(child)
                 if target in mine:
-                    raise GraphError(
-                        f"{name}: the edge {short(state)} -> {short(child)} is given "
+                    raise dag.GraphError(
+                        f"{name}: the edge {dag.short(state)} -> {dag.short(child)} is given "
                         "twice; keep one"
                     )
                 mine.add(target)
                 parents.append(place)
                 targets.append(target)
             bar.update()
-    return from_indices(parents, targets, states, rewards, name=name)
+    return edges.from_indices(parents, targets, states, rewards, name=name)
 
 
 def _hashable(state: Hashable, name: str) -> Hashable:
     try:
         hash(state)
     except TypeError as error:
-        raise GraphError(
-            f"{name}: the state {short(state)} cannot be hashed; use tuples, strings or numbers"
+        raise dag.GraphError(
+            f"{name}: the state {dag.short(state)} cannot be hashed; use tuples, strings or numbers"
         ) from error
     return state

@@ -12,9 +12,7 @@ import torch
 from jaxtyping import Float32, Int, Int64
 from torch import Tensor
 
-from divergence_lab.graphs.ambient import plain_torch
-from divergence_lab.graphs.constants import constant
-from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.graphs import ambient, constants, dag
 
 if TYPE_CHECKING:
     from divergence_lab.graphs.molecules.generated import BlockView
@@ -85,7 +83,9 @@ def sources(
 ) -> Int64[Tensor, "*shape D"]:
     """The source state, as often as the shape has places."""
     return (
-        constant(dag, "source", lambda: dag.source, device).expand(*shape, len(dag.source)).clone()
+        constants.constant(dag, "source", lambda: dag.source, device)
+        .expand(*shape, len(dag.source))
+        .clone()
     )
 
 
@@ -96,7 +96,7 @@ def on_device(make: Callable[[], np.ndarray]) -> Callable[[Tensor], Tensor]:
 
     @cache
     def table(device: torch.device) -> Tensor:
-        with plain_torch():
+        with ambient.plain_torch():
             return torch.tensor(make(), device=device)
 
     return lambda like: table(like.device)
@@ -114,10 +114,10 @@ def unit(places: Tensor, size: int, like: Tensor) -> Tensor:
 
 LARGEST_TABLE = 50_000_000  # one-hot entries of all states that are looked up rather than computed
 
-Space = PointedDAG | GeneratedDAG
+Space = dag.PointedDAG | GeneratedDAG
 
 
-def as_generated(graph: PointedDAG) -> GeneratedDAG:
+def as_generated(graph: dag.PointedDAG) -> GeneratedDAG:
     """An enumerated graph as a generated one: a state is [.., 1], its number.
 
     Backward action b is row b of `incoming`.
@@ -165,7 +165,7 @@ def _per_state(make: Callable[[], np.ndarray]) -> Callable[[Tensor], Tensor]:
     return lambda states: table(states)[states[..., 0]]
 
 
-def _features(graph: PointedDAG) -> tuple[int, Callable, Callable]:
+def _features(graph: dag.PointedDAG) -> tuple[int, Callable, Callable]:
     """(K, features, ones): one-hot as in `graph.features`, but computed where asked for: the table
     of all states can be too large.
     """
@@ -188,20 +188,20 @@ def _features(graph: PointedDAG) -> tuple[int, Callable, Callable]:
     )
 
 
-def _moves(graph: PointedDAG) -> np.ndarray:
+def _moves(graph: dag.PointedDAG) -> np.ndarray:
     """[S, A] where an action leads; a stop, and what is not allowed, leaves the state."""
     stays = (graph.child < 0) | (graph.child >= graph.n_states)
     return np.where(stays, np.arange(graph.n_states), graph.child).T.astype(np.int64)
 
 
-def _mode_numbers(graph: PointedDAG) -> np.ndarray:
+def _mode_numbers(graph: dag.PointedDAG) -> np.ndarray:
     """[S, 1] the number of the mode that a state is, else -1."""
     number = np.full((graph.n_states, 1), -1)
     number[graph.modes, 0] = np.arange(graph.modes.size)
     return number
 
 
-def _back_actions(graph: PointedDAG) -> np.ndarray:
+def _back_actions(graph: dag.PointedDAG) -> np.ndarray:
     """[S, A] the row of `incoming` that holds the edge of each action; 0 for a stop and where
     none is.
     """

@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from divergence_lab.graphs.constants import keep
-from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.graphs import constants, dag
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,17 +38,17 @@ class Tables:
     terminal_states: Int[Tensor, " X"]
 
 
-def tables(graph: PointedDAG, device: str | torch.device, dtype: torch.dtype) -> Tables:
+def tables(graph: dag.PointedDAG, device: str | torch.device, dtype: torch.dtype) -> Tables:
     """The graph's tables on a device; kept for as long as the graph lives."""
-    return keep(graph, ("tables", str(device), dtype), _make, graph, device, dtype)
+    return constants.keep(graph, ("tables", str(device), dtype), _make, graph, device, dtype)
 
 
-def _make(graph: PointedDAG, device: str | torch.device, dtype: torch.dtype) -> Tables:
+def _make(graph: dag.PointedDAG, device: str | torch.device, dtype: torch.dtype) -> Tables:
     made = _make_on_cpu(graph, dtype)
     return Tables(**{field.name: getattr(made, field.name).to(device) for field in fields(Tables)})
 
 
-def _make_on_cpu(graph: PointedDAG, dtype: torch.dtype) -> Tables:
+def _make_on_cpu(graph: dag.PointedDAG, dtype: torch.dtype) -> Tables:
     n_actions, n_states = graph.child.shape
     # copies: the graph's arrays are read-only, which torch cannot express
     child = torch.tensor(graph.child).long()  # torch gathers by int64 alone

@@ -8,12 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from divergence_lab.graphs.dag import GraphError, PointedDAG, short
+from divergence_lab.graphs import dag, generated
 from divergence_lab.graphs.edges import from_edges
-from divergence_lab.graphs.generated import GeneratedDAG, Space
+from divergence_lab.graphs.molecules import listed, toy
 from divergence_lab.graphs.molecules.generated import generated_molecules
-from divergence_lab.graphs.molecules.listed import SUBSETS, fragment_space
-from divergence_lab.graphs.molecules.toy import molecules
 from divergence_lab.graphs.spaces.bits import bits, generated_bits
 from divergence_lab.graphs.spaces.hypergrid import generated_hypergrid, hypergrid
 from divergence_lab.graphs.spaces.sets import generated_sets, sets
@@ -31,7 +29,7 @@ GENERATED_FORMS = (
     "(generated:bits:120x8), generated:sets:NxK, "
     "generated:molecules:N[:DIR] (generated:molecules:8)"
 )
-AnySpace = TypeVar("AnySpace", bound=Space)
+AnySpace = TypeVar("AnySpace", bound=generated.Space)
 _PAPER = {"r0": 1e-4, "r1": -9.9e-5, "r2": 0.999999}
 REWARDS = {
     "default": {"r0": 1e-3, "r1": 0.5, "r2": 2.0},
@@ -39,15 +37,15 @@ REWARDS = {
     "paper": {**_PAPER, "reading": "x/(H-1)"},
     "paper_text": {**_PAPER, "reading": "x/H"},
 }
-LISTED: dict[str, Callable[..., PointedDAG]] = {"sets": sets, "tree": tree}
-GENERATED: dict[str, Callable[..., GeneratedDAG]] = {"sets": generated_sets}
+LISTED: dict[str, Callable[..., dag.PointedDAG]] = {"sets": sets, "tree": tree}
+GENERATED: dict[str, Callable[..., generated.GeneratedDAG]] = {"sets": generated_sets}
 
 
 class EnvironmentTextError(InputError):
     """A text that names no environment; one line that lists the accepted forms."""
 
 
-def graph_from_text(text: str) -> PointedDAG:
+def graph_from_text(text: str) -> dag.PointedDAG:
     """The graph named by this text.
 
         hypergrid:DIMxSIDE[:default|paper|paper_text]   Bengio et al. 2021; Hu et al. 2025
@@ -86,7 +84,7 @@ def graph_from_text(text: str) -> PointedDAG:
     )
 
 
-def space_from_text(text: str) -> Space:
+def space_from_text(text: str) -> generated.Space:
     """An enumerated graph by `graph_from_text`, or the same space without listing its states.
 
     The latter: `generated:hypergrid:DIMxSIDE[:default|paper|paper_text]`,
@@ -140,7 +138,7 @@ def _two_numbers(text: str, rest: str, make: Callable[..., AnySpace], forms: str
     return _made(text, make, int(match[1]), int(match[2]))
 
 
-def _generated_molecules(text: str, rest: str) -> GeneratedDAG:
+def _generated_molecules(text: str, rest: str) -> generated.GeneratedDAG:
     match = re.fullmatch(r"(\d{1,3})(?::(.+))?", rest, re.ASCII)
     if match is None:
         raise EnvironmentTextError(
@@ -150,16 +148,18 @@ def _generated_molecules(text: str, rest: str) -> GeneratedDAG:
         )
     try:
         return generated_molecules(int(match[1]), match[2])
-    except GraphError as error:
+    except dag.GraphError as error:
         raise EnvironmentTextError(f"environment {text!r}: {error}") from error
 
 
-def _molecules(text: str, rest: str) -> PointedDAG:
+def _molecules(text: str, rest: str) -> dag.PointedDAG:
     published = re.fullmatch(r"(\w{1,8})x(\d{1,3}):(.+)", rest, re.ASCII)
-    if published and published[1] in SUBSETS:
+    if published and published[1] in listed.SUBSETS:
         try:
-            return fragment_space(published[3], published[1], int(published[2]), name=text).graph
-        except GraphError as error:
+            return listed.fragment_space(
+                published[3], published[1], int(published[2]), name=text
+            ).graph
+        except dag.GraphError as error:
             raise EnvironmentTextError(f"environment {text!r}: {error}") from error
     match = re.fullmatch(r"T(\d{1,3})", rest, re.ASCII)
     if match is None:
@@ -167,7 +167,7 @@ def _molecules(text: str, rest: str) -> PointedDAG:
             f"environment {text!r}: {rest!r} is not a space of molecules; use "
             "molecules:T1 to molecules:T5"
         )
-    return _made(text, molecules, int(match[1]))
+    return _made(text, toy.molecules, int(match[1]))
 
 
 def _made(
@@ -175,11 +175,11 @@ def _made(
 ) -> AnySpace:
     try:
         return make(*sizes, **options, name=text)
-    except GraphError as error:
+    except dag.GraphError as error:
         raise EnvironmentTextError(f"environment {text!r}: {error}") from error
 
 
-def _dag_file(path: Path) -> PointedDAG:
+def _dag_file(path: Path) -> dag.PointedDAG:
     try:
         content = read_json(path, _without_duplicates)
     except OSError as error:
@@ -201,7 +201,7 @@ def _dag_file(path: Path) -> PointedDAG:
     edges = [_edge(edge, path) for edge in content["edges"]]
     try:
         return from_edges(edges, content["log_rewards"], name=f"dag:{path.name}")
-    except GraphError as error:
+    except dag.GraphError as error:
         raise EnvironmentTextError(str(error)) from error
 
 
@@ -212,12 +212,12 @@ def _edge(edge: Any, path: Path) -> tuple[str, str]:
     )
     if not named or len(edge) != 2:
         raise EnvironmentTextError(
-            f'dag:{path}: {short(edge)} is not an edge; write ["parent", "child"]'
+            f'dag:{path}: {dag.short(edge)} is not an edge; write ["parent", "child"]'
         )
     return str(edge[0]), str(edge[1])
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if twice := [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]:
-        raise ValueError(f"the key {short(twice[0])} is given twice")
+        raise ValueError(f"the key {dag.short(twice[0])} is given twice")
     return dict(pairs)

@@ -26,9 +26,7 @@ from sympy.printing.mathml import MathMLPresentationPrinter
 from torch import Tensor
 
 from divergence_lab.bridge import TorchLoss, generator_to_torch, to_torch
-from divergence_lab.graphs.ambient import plain_torch
-from divergence_lab.graphs.dag import PointedDAG
-from divergence_lab.graphs.texts import EnvironmentTextError, graph_from_text
+from divergence_lab.graphs import ambient, dag, texts
 from divergence_lab.report import plots
 from divergence_lab.results import metrics
 from divergence_lab.results.result import Result, runs
@@ -59,7 +57,7 @@ class Study:
     quick: bool
 
 
-@plain_torch()
+@ambient.plain_torch()
 def write_report(
     losses: Mapping[str, Loss],
     out: Path,
@@ -130,10 +128,10 @@ def run_study(
     return Study(derivations, theorem, result, exact_divergences(result, derivations), quick)
 
 
-def _grid(env: str) -> PointedDAG:
-    graph = graph_from_text(env)
+def _grid(env: str) -> dag.PointedDAG:
+    graph = texts.graph_from_text(env)
     if graph.coordinates is None or graph.coordinates.shape[1] != 2:
-        raise EnvironmentTextError(
+        raise texts.EnvironmentTextError(
             f"the report draws two-dimensional grids, not {env}; take hypergrid:2x8 or "
             "hypergrid:2x12:paper"
         )

@@ -10,9 +10,7 @@ was drawn by earlier policies.
 import torch
 from torch import Tensor
 
-from divergence_lab.gflownet.listed.exact import log_partition
-from divergence_lab.gflownet.listed.flow import Flow
-from divergence_lab.gflownet.listed.sampling import Trajectories, gather_steps, with_sink
+from divergence_lab.gflownet.listed import exact, flow, sampling
 from divergence_lab.gflownet.samplers import Sampler, log_behaviour
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.tables import tables
@@ -26,8 +24,8 @@ SHUT = (
 def law(
     graph: PointedDAG,
     chosen: Sampler,
-    model: Flow,
-    walked: Trajectories,
+    model: flow.Flow,
+    walked: sampling.Trajectories,
     buffer: Tensor | None = None,
 ) -> Tensor:
     """beta [J] of the trajectories, for a model with M = 1; differentiable.
@@ -40,7 +38,7 @@ def law(
         total = total + fresh * forward_law(graph, chosen, model.log_pf, walked)
     if chosen.backward:
         _, back = log_steps(graph, model, walked)
-        total = total + chosen.backward * (back.sum(dim=0) - log_partition(graph)).exp()
+        total = total + chosen.backward * (back.sum(dim=0) - exact.log_partition(graph)).exp()
     if chosen.replay:
         if buffer is None:
             raise ValueError("a sampler that replays needs the law of its buffer")
@@ -48,14 +46,16 @@ def law(
     return total
 
 
-def forward_law(graph: PointedDAG, chosen: Sampler, log_pf: Tensor, walked: Trajectories) -> Tensor:
+def forward_law(
+    graph: PointedDAG, chosen: Sampler, log_pf: Tensor, walked: sampling.Trajectories
+) -> Tensor:
     """prod over steps of the behaviour policy: log_pf [1, A, S] -> [J]."""
     mask = tables(graph, "cpu", torch.float64).mask
     behaviour = log_behaviour(chosen, torch.where(mask == 0, log_pf, SHUT), mask)
     # actions that are not allowed are never gathered, but must be finite for the gradient of the
     # others
     behaviour = torch.where(mask == 0, behaviour, 0.0)
-    return gather_steps(with_sink(behaviour), walked)[0].exp()
+    return sampling.gather_steps(sampling.with_sink(behaviour), walked)[0].exp()
 
 
 def object_weights(listing: Listing, beta: Tensor, weight: Tensor) -> Tensor:

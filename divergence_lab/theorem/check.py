@@ -24,8 +24,7 @@ from torch import Tensor
 
 from divergence_lab.gflownet.listed.exact import log_partition
 from divergence_lab.gflownet.samplers import Sampler
-from divergence_lab.theorem.behaviours import forward_law, law, object_weights
-from divergence_lab.theorem.objects import Listing, Objects
+from divergence_lab.theorem import behaviours, objects
 from divergence_lab.theorem.points import Group, Point, points
 
 TOLERANCE = 1e-9
@@ -107,7 +106,7 @@ class Check:
 
 
 def check(
-    listing: Listing, theories: Sequence[Theory], scheme: Scheme = ON_POLICY, seed: int = 0
+    listing: objects.Listing, theories: Sequence[Theory], scheme: Scheme = ON_POLICY, seed: int = 0
 ) -> Iterator[tuple[int, Check]]:
     """(number of the theory, check) for every group of parameters of the objective, at the
     points of `seed`.
@@ -115,7 +114,7 @@ def check(
     buffer = None
     if scheme.drawn is not None and scheme.drawn.replay:
         older = next(points(listing, seed + OLDER)).model.log_pf.detach()
-        buffer = forward_law(listing.graph, Sampler(), older, listing.walked)
+        buffer = behaviours.forward_law(listing.graph, Sampler(), older, listing.walked)
     for point in points(listing, seed):
         weights = _weights(listing, point, scheme, buffer)
         for group in point.groups:
@@ -123,7 +122,7 @@ def check(
                 yield number, _check(point, group, theory, weights, listing)
 
 
-def _constant(listing: Listing) -> Tensor:
+def _constant(listing: objects.Listing) -> Tensor:
     """[N] what the objective itself weighs an object by: lambda^length for SubTB, 1 for all
     others.
     """
@@ -145,14 +144,16 @@ class _Weights:
     parts: tuple[Part, ...]
 
 
-def _weights(listing: Listing, point: Point, scheme: Scheme, buffer: Tensor | None) -> _Weights:
+def _weights(
+    listing: objects.Listing, point: Point, scheme: Scheme, buffer: Tensor | None
+) -> _Weights:
     found = point.objects
     if scheme.drawn is None:
         terms = tuple((factor * _constant(listing), a, b) for factor, a, b in scheme.terms or ())
         parts = (factor * (a * found.log_pf + b * found.log_pb).exp() for factor, a, b in terms)
         return _Weights(sum(parts, torch.zeros((), dtype=torch.float64)), terms)
-    beta = law(listing.graph, scheme.drawn, point.model, listing.walked, buffer)
-    mu = object_weights(listing, beta, found.weight)
+    beta = behaviours.law(listing.graph, scheme.drawn, point.model, listing.walked, buffer)
+    mu = behaviours.object_weights(listing, beta, found.weight)
     if scheme.drawn == Sampler(backward=scheme.drawn.backward) and listing.objective.kind == "tb":
         # beta itself is a sum of p_F and p_B with factors: 1/Z, which learns, and 1/Z*, which is a
         # number
@@ -197,7 +198,9 @@ def backward_potential(
     return ((a + b) * log_pf).exp() * value
 
 
-def _target(theory: Theory, role: str, found: Objects, parts: Sequence[Part], held: bool) -> Tensor:
+def _target(
+    theory: Theory, role: str, found: objects.Objects, parts: Sequence[Part], held: bool
+) -> Tensor:
     """The sum whose gradient theory gives; `held`: the factors constant, as they must be."""
     log_pf, log_pb = found.log_pf, found.log_pb
     both = role == "both"
@@ -216,7 +219,7 @@ def _target(theory: Theory, role: str, found: Objects, parts: Sequence[Part], he
 
 
 def _check(
-    point: Point, group: Group, theory: Theory, weights: _Weights, listing: Listing
+    point: Point, group: Group, theory: Theory, weights: _Weights, listing: objects.Listing
 ) -> Check:
     leaves, found = [point.leaves[name] for name in group.leaves], point.objects
     mu, x = weights.mu, found.residual

@@ -16,9 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from divergence_lab.gflownet.listed.exact import EnumerationError, enumerate_trajectories
-from divergence_lab.gflownet.listed.flow import Flow, check_objective, residuals_along, steps_along
-from divergence_lab.gflownet.listed.sampling import Trajectories
+from divergence_lab.gflownet.listed import exact, flow, sampling
 from divergence_lab.gflownet.objectives import Objective, needed, vargrad
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.tables import tables
@@ -38,7 +36,7 @@ class Listing:
 
     graph: PointedDAG
     objective: Objective
-    walked: Trajectories
+    walked: sampling.Trajectories
     place: Tensor
     first_place: Tensor
     length: Tensor
@@ -66,14 +64,14 @@ def list_objects(graph: PointedDAG, chosen: Objective) -> Listing:
     Raises EnumerationError where there are too many, ObjectiveError where the graph does not allow
     the objective.
     """
-    check_objective(graph, chosen)
-    walked = enumerate_trajectories(graph, TRAJECTORY_LIMIT)
+    flow.check_objective(graph, chosen)
+    walked = exact.enumerate_trajectories(graph, TRAJECTORY_LIMIT)
     n_steps, count = walked.index.shape[1:]
     first, last = _ends(chosen, n_steps)
     if first.numel() * count > RESIDUAL_LIMIT or (
         chosen.kind == "vargrad" and count**2 > RESIDUAL_LIMIT
     ):
-        raise EnumerationError(
+        raise exact.EnumerationError(
             f"{graph.name}: too many residuals of {chosen.name} to list ({count:,} "
             "trajectories); take a smaller graph"
         )
@@ -114,13 +112,15 @@ def _ends(chosen: Objective, n_steps: int) -> tuple[Tensor, Tensor]:
     return torch.arange(n_steps), torch.arange(1, n_steps + 1)
 
 
-def _state_keys(graph: PointedDAG, walked: Trajectories) -> Tensor:
+def _state_keys(graph: PointedDAG, walked: sampling.Trajectories) -> Tensor:
     """[T, J] the state before each step, -1 for the source and after the stop."""
     states = walked.states[0]
     return torch.where((states > 0) & (states < graph.n_states), states, -1)
 
 
-def _part_keys(graph: PointedDAG, walked: Trajectories, first: Tensor, last: Tensor) -> Tensor:
+def _part_keys(
+    graph: PointedDAG, walked: sampling.Trajectories, first: Tensor, last: Tensor
+) -> Tensor:
     """[O, J] one number for each different part; -1 where the part would end after the stop (TB:
     never).
     """
@@ -144,19 +144,19 @@ def _part_keys(graph: PointedDAG, walked: Trajectories, first: Tensor, last: Ten
     return keys
 
 
-def evaluate(listing: Listing, model: Flow) -> Objects:
+def evaluate(listing: Listing, model: flow.Flow) -> Objects:
     """The masses of all objects and the residuals that training would use, for a model with M =
     1.
     """
     if listing.objective.kind == "vargrad":
         return _pairs(listing, model)
-    found = residuals_along(listing.graph, listing.objective, model, listing.walked)
+    found = flow.residuals_along(listing.graph, listing.objective, model, listing.walked)
     log_pf, log_pb = _masses(listing, model)
     weight = found.weight.expand_as(found.x)[0]
     return Objects(log_pf, log_pb, found.x[0].flatten()[listing.first_place], weight)
 
 
-def _masses(listing: Listing, model: Flow) -> tuple[Tensor, Tensor]:
+def _masses(listing: Listing, model: flow.Flow) -> tuple[Tensor, Tensor]:
     """(log p_F, log p_B) [N] of each object."""
     graph, walked = listing.graph, listing.walked
     if listing.objective.kind == "fm":
@@ -176,7 +176,9 @@ def _masses(listing: Listing, model: Flow) -> tuple[Tensor, Tensor]:
     return log_flow[first, walk] + forward, log_flow[last, walk] + backward
 
 
-def log_steps(graph: PointedDAG, model: Flow, walked: Trajectories) -> tuple[Tensor, Tensor]:
+def log_steps(
+    graph: PointedDAG, model: flow.Flow, walked: sampling.Trajectories
+) -> tuple[Tensor, Tensor]:
     """log P_F and log P_B of each step of each trajectory, [T, J] both; log R for a stop in the
     second, 0 after it.
     """
@@ -189,7 +191,7 @@ def log_steps(graph: PointedDAG, model: Flow, walked: Trajectories) -> tuple[Ten
     return log_pf, log_pb
 
 
-def _pairs(listing: Listing, model: Flow) -> Objects:
+def _pairs(listing: Listing, model: flow.Flow) -> Objects:
     """Each batch of two trajectories as a member of its own; object k J^2 + pair is trajectory k
     of the pair.
     """
@@ -197,9 +199,11 @@ def _pairs(listing: Listing, model: Flow) -> Objects:
     count = index.shape[1]
     one, other = torch.arange(count).repeat_interleave(count), torch.arange(count).repeat(count)
     both = torch.stack([index[:, one], index[:, other]], dim=-1).movedim(1, 0)  # [J^2, T, 2]
-    batch = Trajectories(both, torch.zeros(count**2, 2, dtype=torch.long), listing.walked.width)
+    batch = sampling.Trajectories(
+        both, torch.zeros(count**2, 2, dtype=torch.long), listing.walked.width
+    )
     log_pf, log_pb = (table.expand(count**2, -1, -1) for table in (model.log_pf, model.log_pb))
-    found = vargrad(steps_along(graph, Flow(log_pf, log_pb, model.log_z), batch))
+    found = vargrad(flow.steps_along(graph, flow.Flow(log_pf, log_pb, model.log_z), batch))
     ahead, back = (table.sum(dim=0) for table in log_steps(graph, model, listing.walked))
     estimate = (back - ahead).detach()
     log_pf = torch.cat([estimate[other] + ahead[one], estimate[one] + ahead[other]])

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from divergence_lab.gflownet.listed.exact import log_partition, state_probability
-from divergence_lab.gflownet.listed.flow import Flow, flow_from_rows
+from divergence_lab.gflownet.listed import exact, flow
 from divergence_lab.gflownet.policies.policy import Heads, heads, mlp, tabular
 from divergence_lab.graphs.tables import tables
 from divergence_lab.theorem.objects import Listing, Objects, evaluate
@@ -42,7 +41,7 @@ class Point:
     """
 
     leaves: dict[str, Tensor]
-    model: Flow
+    model: flow.Flow
     objects: Objects
     groups: tuple[Group, ...]
 
@@ -106,11 +105,11 @@ def _heads(listing: Listing) -> Heads:
     )
 
 
-def _table(listing: Listing, seed: int) -> tuple[dict[str, Tensor], Flow]:
+def _table(listing: Listing, seed: int) -> tuple[dict[str, Tensor], flow.Flow]:
     """The tabular point, its leaves apart; `flow_from_rows` is the model that training uses."""
     graph, needs = listing.graph, _heads(listing)
     start = tabular(graph, heads=needs, scale=1.0).init([seed], dtype=torch.float64)["rows"]
-    around = log_partition(graph)
+    around = exact.log_partition(graph)
     cut = needs.n_actions + needs.n_back
     leaves = {
         "logits": start[:, : needs.n_actions].clone().requires_grad_(),
@@ -122,7 +121,7 @@ def _table(listing: Listing, seed: int) -> tuple[dict[str, Tensor], Flow]:
         centre = 0.0 if listing.objective.flow == "forward-looking" else around
         leaves["log_flow"] = (centre + start[:, cut:]).requires_grad_()
         rows.append(leaves["log_flow"])
-    return leaves, flow_from_rows(
+    return leaves, flow.flow_from_rows(
         tabular(graph, heads=needs), torch.cat(rows, dim=1), leaves, listing.objective, "learned"
     )
 
@@ -131,15 +130,15 @@ def _normal(seed: int, *shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def _trunk(listing: Listing, seed: int) -> tuple[dict[str, Tensor], Flow]:
-    needs, around = _heads(listing), log_partition(listing.graph)
+def _trunk(listing: Listing, seed: int) -> tuple[dict[str, Tensor], flow.Flow]:
+    needs, around = _heads(listing), exact.log_partition(listing.graph)
     policy = mlp(listing.graph, heads=needs, width=WIDTH, depth=DEPTH, initial_log_z=around + 0.5)
     start = policy.init([seed], dtype=torch.float64)
     # a fresh network is nearly constant: spread it, so that the point is a general one
     trunk = {
         key: (SPREAD * value).requires_grad_() for key, value in start.items() if key != "log_z"
     }
-    return trunk, flow_from_rows(
+    return trunk, flow.flow_from_rows(
         policy, policy.rows(trunk, None), {"log_z": start["log_z"]}, listing.objective, "learned"
     )
 
@@ -149,7 +148,7 @@ def _induced(listing: Listing, seed: int) -> Iterator[Point]:
     held constant.
     """
     leaves, model = _table(listing, seed)
-    log_flow = leaves["log_z"][:, None] + state_probability(listing.graph, model.log_pf).log()
+    log_flow = leaves["log_z"][:, None] + exact.state_probability(listing.graph, model.log_pf).log()
     for held, label, role in (
         (False, "P_F logits, F = Z d_F", "both"),
         (True, "P_F logits, F = Z d_F held", "forward"),
@@ -170,13 +169,13 @@ def _other_matching(listing: Listing, seed: int) -> Iterator[Point]:
     yield Point(leaves, model, semi, (Group("edge flows, outflow held", ("logits",), "forward"),))
     on_graph = tables(listing.graph, "cpu", torch.float64)
     free = (
-        log_partition(listing.graph) + _normal(seed + 2, 1, listing.graph.n_states)
+        exact.log_partition(listing.graph) + _normal(seed + 2, 1, listing.graph.n_states)
     ).requires_grad_()
     log_pf = torch.log_softmax(leaves["logits"] + on_graph.mask, dim=1)
     into = (free[:, None] + log_pf).flatten(1)[:, on_graph.incoming]
     into = into + torch.where(on_graph.incoming_exists > 0, 0.0, -torch.inf)
     inflow = pad(torch.logsumexp(into[:, :, 1:], dim=1), (1, 0), value=-torch.inf)
-    apart = Flow(log_pf, model.log_pb, free[:, 0], free, inflow)
+    apart = flow.Flow(log_pf, model.log_pb, free[:, 0], free, inflow)
     moved = {"logits": leaves["logits"], "log_flow": free}
     groups = (
         Group("P_F logits, F and P_F apart", ("logits",), "forward"),

@@ -14,14 +14,12 @@ from divergence_lab.bridge.torch_loss import to_torch
 from divergence_lab.gflownet import samplers as drawing
 from divergence_lab.gflownet.listed.exact import EnumerationError
 from divergence_lab.gflownet.objectives import ObjectiveError, objective
-from divergence_lab.graphs.ambient import plain_torch
-from divergence_lab.graphs.texts import graph_from_text
+from divergence_lab.graphs import ambient, texts
 from divergence_lab.inputs import InputError
 from divergence_lab.theorem.check import TOLERANCE, Check, Scheme, Theory, check
 from divergence_lab.theorem.objects import Listing, list_objects
+from divergence_lab.theory.divergence import closed_form, loss
 from divergence_lab.theory.divergence import weightings as weighing
-from divergence_lab.theory.divergence.closed_form import Divergence, divergence
-from divergence_lab.theory.divergence.loss import Loss
 
 # What `all` stands for.
 OBJECTIVES = (
@@ -57,16 +55,16 @@ class VerifyError(InputError):
     """A question that `verify` cannot answer; one line that says what to do."""
 
 
-@plain_torch()
+@ambient.plain_torch()
 def verify(
-    losses: Mapping[str, Loss],
+    losses: Mapping[str, loss.Loss],
     env: str = "hypergrid:2x4",
     *,
     objectives: Iterable[str] = ("tb",),
     samplers: Iterable[str] = ("on",),
     seed: int = 0,
     budget: float = 20.0,
-    divergences: Mapping[str, Divergence] | None = None,
+    divergences: Mapping[str, closed_form.Divergence] | None = None,
     progress: bool | None = None,
 ) -> list[dict[str, Any]]:
     """grad sum_o mu g(x), mu held constant, against what theory gives: all objects listed, float64,
@@ -92,7 +90,10 @@ def verify(
         >>> row["holds"], row["max_gradient_error"] < 1e-9, row["flipped_sign_error"] > 0.1
         (True, True, True)
     """
-    graph, schemes = graph_from_text(env), [_scheme(text) for text in _wished(samplers, SAMPLERS)]
+    graph, schemes = (
+        texts.graph_from_text(env),
+        [_scheme(text) for text in _wished(samplers, SAMPLERS)],
+    )
     wished = list(objectives)
     listings = []
     for text in _wished(wished, OBJECTIVES):
@@ -107,7 +108,8 @@ def verify(
         )
     names = list(losses)
     found = {
-        name: (divergences or {}).get(name) or divergence(losses[name], budget) for name in names
+        name: (divergences or {}).get(name) or closed_form.divergence(losses[name], budget)
+        for name in names
     }
     rows = []
     shown = sys.stderr.isatty() if progress is None else progress
@@ -219,7 +221,9 @@ def _scheme(text: str) -> Scheme:
     return Scheme(text, terms[weighting.kind]())
 
 
-def _theory(loss: Loss, found: Divergence, scheme: Scheme, budget: float) -> Theory:
+def _theory(
+    loss: loss.Loss, found: closed_form.Divergence, scheme: Scheme, budget: float
+) -> Theory:
     """One loss in torch; under a sampler with a divergence of its own, the generator that the
     theory engine derives.
     """
@@ -227,7 +231,7 @@ def _theory(loss: Loss, found: Divergence, scheme: Scheme, budget: float) -> The
     generators = {}
     if scheme.terms is not None and len(scheme.terms) == 1 and scheme.terms[0][2] != 0:
         _, a, b = scheme.terms[0]
-        equivalent = divergence(
+        equivalent = closed_form.divergence(
             weighing.on_policy_equivalent(loss, weighing.weighting(scheme.name)), budget
         )
         generators[a, b] = generator_to_torch(equivalent)

@@ -14,8 +14,7 @@ from divergence_lab.gflownet.policies.mpnn import mpnn
 from divergence_lab.gflownet.policies.policy import mlp, tabular
 from divergence_lab.gflownet.policies.transformer import transformer
 from divergence_lab.gflownet.samplers import Sampler
-from divergence_lab.graphs.dag import PointedDAG
-from divergence_lab.graphs.generated import GeneratedDAG, Space
+from divergence_lab.graphs import dag, generated
 from divergence_lab.training.trainable import TrainingError
 
 POLICIES = {"tabular": tabular, "mlp": mlp, "transformer": transformer, "mpnn": mpnn}
@@ -117,10 +116,10 @@ def with_sizes(arguments: Arguments) -> Arguments:
     )
 
 
-def check_choices(arguments: Arguments, graph: Space) -> None:
+def check_choices(arguments: Arguments, graph: generated.Space) -> None:
     """TrainingError where a choice is not one, or two of them do not fit together."""
-    enumerated = isinstance(graph, PointedDAG)
-    if not isinstance(graph, PointedDAG | GeneratedDAG):
+    enumerated = isinstance(graph, dag.PointedDAG)
+    if not isinstance(graph, dag.PointedDAG | generated.GeneratedDAG):
         raise TrainingError(
             f"graph is a {type(graph).__name__}; give a graph, such as "
             "divergence_lab.space_from_text('hypergrid:2x8')"

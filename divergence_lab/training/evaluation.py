@@ -9,17 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from divergence_lab.gflownet.listed.exact import target_distribution, terminal_distribution
-from divergence_lab.gflownet.listed.expected import expected_tb
-from divergence_lab.gflownet.listed.flow import flow_from_rows
-from divergence_lab.gflownet.optimiser import Ensemble, unpack
+from divergence_lab.gflownet import optimiser, randomness, samplers
+from divergence_lab.gflownet.listed import exact, expected, flow
 from divergence_lab.gflownet.policies.policy import Policy
-from divergence_lab.gflownet.randomness import EVALUATION, uniforms
-from divergence_lab.gflownet.samplers import Sampler
-from divergence_lab.gflownet.visited.residuals import steps_along
-from divergence_lab.gflownet.visited.walks import walk
-from divergence_lab.graphs.dag import PointedDAG
-from divergence_lab.graphs.generated import GeneratedDAG, Space
+from divergence_lab.gflownet.visited import residuals, walks
+from divergence_lab.graphs import dag, generated
 from divergence_lab.results.result import METRICS, SAMPLED_METRICS, law_metrics
 from divergence_lab.training.settings import Run
 
@@ -28,14 +22,18 @@ AT_TARGET = 1e-6  # total variation at which nothing is left to learn
 CHUNK = 2**24  # hidden units of all members held at once while a large graph is evaluated
 
 
-def metric_names(space: Space) -> tuple[str, ...]:
+def metric_names(space: generated.Space) -> tuple[str, ...]:
     """The names of what is measured on this space."""
-    return METRICS if isinstance(space, PointedDAG) else SAMPLED_METRICS
+    return METRICS if isinstance(space, dag.PointedDAG) else SAMPLED_METRICS
 
 
 @torch.no_grad()
 def evaluate(
-    run: Run, members: Ensemble, visited: Tensor, curves: Mapping[str, Tensor], column: int
+    run: Run,
+    members: optimiser.Ensemble,
+    visited: Tensor,
+    curves: Mapping[str, Tensor],
+    column: int,
 ) -> Tensor | None:
     """Fill column `column` of every curve: exact values in float64, or estimates from SAMPLES
     trajectories.
@@ -43,9 +41,9 @@ def evaluate(
     The exact law [M, X], or None where there is none.
     """
     law = None
-    if isinstance(run.space, PointedDAG):
+    if isinstance(run.space, dag.PointedDAG):
         law, log_z = _law(run, members)
-        target = target_distribution(run.space)
+        target = exact.target_distribution(run.space)
         measured = {**law_metrics(law.cpu().numpy(), target), "log_z": log_z}
     else:
         measured = _sampled(run, members)
@@ -56,20 +54,20 @@ def evaluate(
 
 
 @torch.no_grad()
-def final_law(run: Run, members: Ensemble) -> np.ndarray:
+def final_law(run: Run, members: optimiser.Ensemble) -> np.ndarray:
     """[M, X] exact terminal law; float64 parameters, so that it sums to 1 to rounding."""
     return _law(run, members)[0].cpu().numpy()
 
 
 def finite_and_moved(
-    run: Run, members: Ensemble, curves: Mapping[str, np.ndarray]
+    run: Run, members: optimiser.Ensemble, curves: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """`Result.finite` and `Result.moved`, [L, N], from the curves [L, N, K]; what a member was
     at the start, its seed tells.
     """
     shape = (len(run.rows), len(run.config["seeds"]))
     start = run.policy.init(list(run.config["seeds"]) * len(run.rows), run.device, run.dtype)
-    now = unpack(members.shapes, members.values.detach())
+    now = optimiser.unpack(members.shapes, members.values.detach())
     changed = torch.stack(
         [(now[key] != start[key]).view(len(now[key]), -1).any(dim=1) for key in now]
     ).any(dim=0)
@@ -82,21 +80,23 @@ def finite_and_moved(
     return finite & (moved | at_target), moved
 
 
-def _law(run: Run, members: Ensemble) -> tuple[Tensor, Tensor]:
+def _law(run: Run, members: optimiser.Ensemble) -> tuple[Tensor, Tensor]:
     """The terminal law [M, X] and log Z [M] of the parameters in float64."""
     policy = run.law_policy
     assert policy is not None  # the states are listed
-    parameters = unpack(members.shapes, members.values.detach().double())
+    parameters = optimiser.unpack(members.shapes, members.values.detach().double())
     rows = _all_rows(policy, parameters, run.config["policy"] == "tabular", run)
-    model = flow_from_rows(policy, rows, parameters, run.rollout.objective, run.rollout.backward)
+    model = flow.flow_from_rows(
+        policy, rows, parameters, run.rollout.objective, run.rollout.backward
+    )
     log_z = model.log_z
     if (
         run.rollout.objective.kind == "vargrad"
     ):  # it learns no log Z: what stands in for it, in expectation
-        log_z = expected_tb(
+        log_z = expected.expected_tb(
             run.graph, replace(model, log_z=torch.zeros_like(log_z)), [(1.0, 1, 0.0)]
         )
-    return terminal_distribution(run.graph, model.log_pf), log_z
+    return exact.terminal_distribution(run.graph, model.log_pf), log_z
 
 
 def _all_rows(policy: Policy, parameters: Mapping[str, Tensor], tabular: bool, run: Run) -> Tensor:
@@ -114,19 +114,23 @@ def _all_rows(policy: Policy, parameters: Mapping[str, Tensor], tabular: bool, r
     return torch.cat(parts, dim=-1)
 
 
-def _sampled(run: Run, members: Ensemble) -> dict[str, Tensor]:
+def _sampled(run: Run, members: optimiser.Ensemble) -> dict[str, Tensor]:
     """Mean log-reward, and the bound E[log R + log P_B - log P_F] <= log Z, of fresh on-policy
     trajectories.
     """
     space = run.space
-    assert isinstance(space, GeneratedDAG)
-    parameters = unpack(members.shapes, members.values.detach())
+    assert isinstance(space, generated.GeneratedDAG)
+    parameters = optimiser.unpack(members.shapes, members.values.detach())
     shape = (run.space.max_steps, SAMPLES)
-    noise = uniforms(run.config["seeds"], EVALUATION, shape, run.device, run.dtype).repeat(
-        len(run.rows), 1, 1
+    noise = randomness.uniforms(
+        run.config["seeds"], randomness.EVALUATION, shape, run.device, run.dtype
+    ).repeat(len(run.rows), 1, 1)
+    walked = walks.walk(
+        run.policy, parameters, samplers.Sampler(), noise, run.rollout.objective.flow == "edges"
     )
-    walked = walk(run.policy, parameters, Sampler(), noise, run.rollout.objective.flow == "edges")
-    steps = steps_along(run.policy, parameters, run.rollout.objective, run.rollout.backward, walked)
+    steps = residuals.steps_along(
+        run.policy, parameters, run.rollout.objective, run.rollout.backward, walked
+    )
     return {
         "log_z": steps.log_z,
         "mean_log_reward": space.log_reward(walked.terminal).mean(dim=-1),
@@ -138,7 +142,7 @@ def mark_visited(run: Run, visited: Tensor, terminal: Tensor) -> None:
     """Mark the terminal states (or modes, in a generated space) that were reached; no wait for
     the device.
     """
-    if isinstance(run.space, PointedDAG):
+    if isinstance(run.space, dag.PointedDAG):
         visited.scatter_(1, terminal if terminal.dim() == 2 else terminal[..., 0], True)
     elif run.space.modes_of is not None:
         place = run.space.modes_of(terminal).flatten(1)
@@ -162,7 +166,7 @@ def push_window(window: Tensor, terminal: Tensor, step: Tensor) -> None:
 @torch.no_grad()
 def window_l1(run: Run, window: Tensor, drawn: int) -> Tensor:
     """sum over x of |share of x in the window - R(x)/Z|, [M]; nan where nothing has been drawn."""
-    target = torch.tensor(target_distribution(run.graph), device=window.device)
+    target = torch.tensor(exact.target_distribution(run.graph), device=window.device)
     counts = target.new_zeros(len(window), run.graph.n_states + 1)
     counts.scatter_add_(1, window.long(), torch.ones_like(window, dtype=target.dtype))
     states = torch.tensor(run.graph.terminal_states, device=window.device).long()
@@ -173,7 +177,7 @@ def window_l1(run: Run, window: Tensor, drawn: int) -> Tensor:
 def _modes_found(run: Run, visited: Tensor) -> Tensor:
     modes = (
         torch.tensor(run.space.modes, device=visited.device).long()
-        if isinstance(run.space, PointedDAG)
+        if isinstance(run.space, dag.PointedDAG)
         else slice(-1)
     )
     return visited[:, modes].sum(dim=1).double()

@@ -15,31 +15,23 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from divergence_lab.gflownet.devices import one_thread
+from divergence_lab.gflownet import devices, randomness
 from divergence_lab.gflownet.listed.exact import log_partition, target_distribution
-from divergence_lab.gflownet.randomness import DROPOUT, chunk_length, random_bits, uniforms
-from divergence_lab.graphs.ambient import plain_torch
-from divergence_lab.graphs.dag import PointedDAG
-from divergence_lab.graphs.generated import Space
-from divergence_lab.results.provenance import environment
+from divergence_lab.graphs import ambient, dag, generated
+from divergence_lab.results import provenance, storage
 from divergence_lab.results.result import NeverMoved, Result, never_moved
-from divergence_lab.results.storage import save, start_over, write_metrics
-from divergence_lab.training import checkpoints
+from divergence_lab.training import checkpoints, evaluation, schedules, settings, stepping
 from divergence_lab.training.arguments import Arguments, changed
-from divergence_lab.training.evaluation import evaluate, final_law, finite_and_moved, window_l1
-from divergence_lab.training.schedules import LossFunction
-from divergence_lab.training.settings import Run, make_run
-from divergence_lab.training.stepping import Inputs, Progress, make_step, start_progress, tensors_of
 from divergence_lab.training.trainable import TrainingError
 
 CHECKPOINT_SECONDS = 30.0
 SMALL = 2**18  # parameters of all members together
 
 
-@plain_torch()
+@ambient.plain_torch()
 def train(
-    losses: Mapping[str, LossFunction],
-    graph: Space,
+    losses: Mapping[str, schedules.LossFunction],
+    graph: generated.Space,
     arguments: Arguments = Arguments(),
     *,
     progress: bool | Callable[[int, int], None] | None = None,
@@ -73,17 +65,17 @@ def train(
     """
     arguments = changed(arguments, changes)
     steps = arguments.steps
-    run = make_run(losses, graph, arguments)
+    run = settings.make_run(losses, graph, arguments)
     folder = None if out is None else Path(out)
     at = np.unique(
         np.rint(steps * np.linspace(0, 1, arguments.evaluations + 1) ** 2).astype(np.int64)
     )
-    state = start_progress(run, len(at))
+    state = stepping.start_progress(run, len(at))
     first, seconds = _continue(run, state, folder) if resume else (0, 0.0)
     if folder is not None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            start_over(folder)
+            storage.start_over(folder)
         except OSError as error:
             raise TrainingError(
                 f"out {str(folder)!r} is no folder that can be written "
@@ -93,7 +85,7 @@ def train(
         seconds = run_steps(run, state, at, first, seconds, progress, folder, on_drawn, on_laws)
         result = _result(run, state, at, seconds)
     if folder is not None:
-        save(result, folder)
+        storage.save(result, folder)
     for line in never_moved(result):
         warnings.warn(line, NeverMoved, stacklevel=3)
     return result
@@ -101,7 +93,7 @@ def train(
 
 def one_thread_if_small(values: Tensor) -> AbstractContextManager[None]:
     """One thread for a small ensemble on a CPU."""
-    return one_thread(values.device.type == "cpu" and values.numel() < SMALL)
+    return devices.one_thread(values.device.type == "cpu" and values.numel() < SMALL)
 
 
 @contextmanager
@@ -115,8 +107,8 @@ def _determinism(wanted: bool) -> Iterator[None]:
 
 
 def run_steps(
-    run: Run,
-    state: Progress,
+    run: settings.Run,
+    state: stepping.Progress,
     at: np.ndarray,
     first: int,
     seconds_before: float,
@@ -133,16 +125,16 @@ def run_steps(
     started = last_written = time.monotonic()
     upcoming = int(np.searchsorted(at, first, side="right")) if first else 0
     noise = None
-    inputs, advance = make_step(run, state)
+    inputs, advance = stepping.make_step(run, state)
     with tqdm(total=steps, initial=first, disable=not shown, unit="step", file=sys.stderr) as bar:
         for step in range(first, steps + 1):
             due = upcoming < len(at) and step == at[upcoming]
             if due:
-                law = evaluate(run, state.members, state.visited, state.curves, upcoming)
+                law = evaluation.evaluate(run, state.members, state.visited, state.curves, upcoming)
                 if on_laws and law is not None:
                     on_laws(step, _by_row(run, law))
                 if state.window.shape[1]:
-                    state.curves["window_l1"][:, upcoming] = window_l1(
+                    state.curves["window_l1"][:, upcoming] = evaluation.window_l1(
                         run, state.window, step * config["batch"]
                     )
                 upcoming += 1
@@ -150,8 +142,10 @@ def run_steps(
             now = time.monotonic()
             if folder and (now - last_written >= CHECKPOINT_SECONDS or step == steps):
                 spent = seconds_before + now - started
-                checkpoints.write(folder, config, _loss_values(run), step, spent, tensors_of(state))
-                write_metrics(folder, config, at[:upcoming], _shaped(run, state.curves))
+                checkpoints.write(
+                    folder, config, _loss_values(run), step, spent, stepping.tensors_of(state)
+                )
+                storage.write_metrics(folder, config, at[:upcoming], _shaped(run, state.curves))
                 last_written = now
             if due and callable(progress):
                 progress(step, steps)
@@ -165,7 +159,9 @@ def run_steps(
     return seconds_before + time.monotonic() - started
 
 
-def _fill(run: Run, inputs: Inputs, step: int, noise: Tensor | None) -> Tensor | None:
+def _fill(
+    run: settings.Run, inputs: stepping.Inputs, step: int, noise: Tensor | None
+) -> Tensor | None:
     """Tell a step its rates and its random numbers; the uniforms [N, K, T, B] of some steps, drawn
     together and handed back for the next ones.
     """
@@ -173,24 +169,30 @@ def _fill(run: Run, inputs: Inputs, step: int, noise: Tensor | None) -> Tensor |
     torch.mul(run.rates, (1 - step / config["steps"]) ** config["decay"], out=inputs.rates)
     if config["exact"]:
         return None
-    length = chunk_length(run.space.max_steps, config["batch"])
+    length = randomness.chunk_length(run.space.max_steps, config["batch"])
     if noise is None or step % length == 0:
         shape = (length, run.space.max_steps, config["batch"])
-        noise = uniforms(seeds, step // length, shape, run.device, run.dtype)
+        noise = randomness.uniforms(seeds, step // length, shape, run.device, run.dtype)
     inputs.noise.copy_(noise[:, step % length])
     inputs.step.fill_(step)
     if inputs.bits is not None:
-        inputs.bits.copy_(random_bits(seeds, DROPOUT + step, inputs.bits.shape[1:], run.device))
+        inputs.bits.copy_(
+            randomness.random_bits(
+                seeds, randomness.DROPOUT + step, inputs.bits.shape[1:], run.device
+            )
+        )
     return noise
 
 
-def _by_row(run: Run, tensor: Tensor) -> Tensor:
+def _by_row(run: settings.Run, tensor: Tensor) -> Tensor:
     """[M, ..] -> [L, N, ..]"""
     return tensor.view(len(run.rows), -1, *tensor.shape[1:])
 
 
 @torch.no_grad()
-def _continue(run: Run, state: Progress, folder: Path | None) -> tuple[int, float]:
+def _continue(
+    run: settings.Run, state: stepping.Progress, folder: Path | None
+) -> tuple[int, float]:
     """Load the checkpoint into `state`; the step to go on from and the seconds spent so far."""
     if folder is None:
         raise TrainingError("resume needs the folder of the run to continue; give out=DIR")
@@ -198,26 +200,26 @@ def _continue(run: Run, state: Progress, folder: Path | None) -> tuple[int, floa
     if found is None:
         return 0, 0.0
     step, seconds, saved = found
-    tensors = tensors_of(state)
+    tensors = stepping.tensors_of(state)
     checkpoints.must_match(folder, saved, tensors)
     for name, tensor in tensors.items():
         tensor.copy_(saved[name])
     return step, seconds
 
 
-def _loss_values(run: Run) -> dict[str, Tensor]:
+def _loss_values(run: settings.Run) -> dict[str, Tensor]:
     return checkpoints.loss_values(run.losses, run.dtype, run.device)
 
 
-def _shaped(run: Run, curves: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+def _shaped(run: settings.Run, curves: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     shape = (len(run.rows), len(run.config["seeds"]), -1)
     return {name: curve.numpy().reshape(shape).copy() for name, curve in curves.items()}
 
 
-def _result(run: Run, state: Progress, at: np.ndarray, seconds: float) -> Result:
+def _result(run: settings.Run, state: stepping.Progress, at: np.ndarray, seconds: float) -> Result:
     curves = _shaped(run, state.curves)
     shape = (len(run.rows), len(run.config["seeds"]))
-    finite, moved = finite_and_moved(run, state.members, curves)
+    finite, moved = evaluation.finite_and_moved(run, state.members, curves)
     drawn = 0 if run.config["exact"] else run.config["steps"] * run.config["batch"] * run.n_members
     laws: dict[str, Any] = {
         "terminal": None,
@@ -225,10 +227,10 @@ def _result(run: Run, state: Progress, at: np.ndarray, seconds: float) -> Result
         "terminal_states": None,
         "coordinates": None,
     }
-    if isinstance(run.space, PointedDAG):
+    if isinstance(run.space, dag.PointedDAG):
         states, coordinates = run.space.terminal_states, run.space.coordinates
         laws = {
-            "terminal": final_law(run, state.members).reshape(*shape, -1),
+            "terminal": evaluation.final_law(run, state.members).reshape(*shape, -1),
             "target": target_distribution(run.space),
             "terminal_states": states,
             "coordinates": None if coordinates is None else coordinates[states],
@@ -247,7 +249,7 @@ def _result(run: Run, state: Progress, at: np.ndarray, seconds: float) -> Result
         finite=finite,
         moved=moved,
         config=run.config,
-        environment=environment(run.device),
+        environment=provenance.environment(run.device),
         seconds=seconds,
         trajectories_per_second=drawn / seconds,
     )

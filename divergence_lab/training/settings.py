@@ -9,20 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from divergence_lab.gflownet import samplers
-from divergence_lab.gflownet.listed.exact import (
-    EnumerationError,
-    enumerate_trajectories,
-    target_distribution,
-)
-from divergence_lab.gflownet.listed.flow import check_objective
-from divergence_lab.gflownet.listed.sampling import Trajectories
-from divergence_lab.gflownet.objectives import Objective, ObjectiveError, objective
+from divergence_lab.gflownet import objectives, rollouts, samplers
+from divergence_lab.gflownet.listed import exact, flow, sampling
 from divergence_lab.gflownet.policies.policy import Policy, heads
 from divergence_lab.gflownet.policies.transformer import NotWordsError
-from divergence_lab.gflownet.rollouts import Rollout, in_one_pass
-from divergence_lab.graphs.dag import PointedDAG
-from divergence_lab.graphs.generated import GeneratedDAG, Space, as_generated
+from divergence_lab.graphs import dag, generated
 from divergence_lab.training.arguments import (
     POLICIES,
     Arguments,
@@ -70,25 +61,25 @@ class Run:
     needs them.
     """
 
-    space: Space
+    space: generated.Space
     losses: Mapping[str, LossFunction]
     rows: tuple[tuple[str, float], ...]
-    rollout: Rollout
+    rollout: rollouts.Rollout
     law_policy: Policy | None
     config: Mapping[str, Any]
     device: torch.device
     dtype: torch.dtype
     rates: Tensor
-    listed: Trajectories | None = None
+    listed: sampling.Trajectories | None = None
 
     @property
     def policy(self) -> Policy:
         return self.rollout.policy
 
     @property
-    def graph(self) -> PointedDAG:
+    def graph(self) -> dag.PointedDAG:
         """The space where its states are listed."""
-        assert isinstance(self.space, PointedDAG)
+        assert isinstance(self.space, dag.PointedDAG)
         return self.space
 
     @property
@@ -96,7 +87,9 @@ class Run:
         return len(self.rows) * len(self.config["seeds"])
 
 
-def make_run(losses: Mapping[str, LossFunction], space: Space, arguments: Arguments) -> Run:
+def make_run(
+    losses: Mapping[str, LossFunction], space: generated.Space, arguments: Arguments
+) -> Run:
     """Check every argument of `train`, fill in the defaults, and build what stays fixed."""
     arguments = with_sizes(arguments)
     check_numbers(arguments)
@@ -134,8 +127,8 @@ def make_run(losses: Mapping[str, LossFunction], space: Space, arguments: Argume
         "device": device.type,
         "dtype": str(arguments.dtype).removeprefix("torch."),
     }
-    rollout = Rollout(policy, chosen, drawn, arguments.backward, way)
-    if arguments.dropout and not in_one_pass(rollout):
+    rollout = rollouts.Rollout(policy, chosen, drawn, arguments.backward, way)
+    if arguments.dropout and not rollouts.in_one_pass(rollout):
         raise TrainingError(
             "dropout needs policy='transformer' and trajectories drawn by the policy "
             "itself, since what is drawn and "
@@ -148,7 +141,7 @@ def make_run(losses: Mapping[str, LossFunction], space: Space, arguments: Argume
         rollout = _with_target(rollout, space, arguments, device)
     listed = (
         _listed(space, losses, rollout, device)
-        if arguments.exact and isinstance(space, PointedDAG)
+        if arguments.exact and isinstance(space, dag.PointedDAG)
         else None
     )
     table = torch.tensor(
@@ -164,15 +157,15 @@ def make_run(losses: Mapping[str, LossFunction], space: Space, arguments: Argume
 
 
 def _objective_and_sampler(
-    arguments: Arguments, space: Space
-) -> tuple[Objective, samplers.Sampler]:
+    arguments: Arguments, space: generated.Space
+) -> tuple[objectives.Objective, samplers.Sampler]:
     try:
-        chosen, drawn = objective(arguments.objective), arguments.sampler
+        chosen, drawn = objectives.objective(arguments.objective), arguments.sampler
         drawn = samplers.sampler(drawn) if isinstance(drawn, str) else drawn
         drawn.split(arguments.batch)
-        if isinstance(space, PointedDAG):
-            check_objective(space, chosen)
-    except (ObjectiveError, samplers.SamplerError) as error:
+        if isinstance(space, dag.PointedDAG):
+            flow.check_objective(space, chosen)
+    except (objectives.ObjectiveError, samplers.SamplerError) as error:
         raise TrainingError(str(error)) from error
     if chosen.kind == "vargrad" and arguments.batch < 2:
         raise TrainingError("vargrad estimates log Z from the batch; give batch at least 2")
@@ -180,8 +173,11 @@ def _objective_and_sampler(
 
 
 def _listed(
-    graph: PointedDAG, losses: Mapping[str, LossFunction], rollout: Rollout, device: torch.device
-) -> Trajectories | None:
+    graph: dag.PointedDAG,
+    losses: Mapping[str, LossFunction],
+    rollout: rollouts.Rollout,
+    device: torch.device,
+) -> sampling.Trajectories | None:
     """All trajectories, where no recursion gives the expected loss: subtb, vargrad, and tb of
     losses without `terms`.
     """
@@ -197,8 +193,8 @@ def _listed(
     termless = next((name for name, loss in losses.items() if not _has_terms(loss)), None)
     why = f"tb with {termless}" if chosen.kind == "tb" else chosen.name
     try:
-        walked = enumerate_trajectories(graph, LISTED)
-    except EnumerationError as error:
+        walked = exact.enumerate_trajectories(graph, LISTED)
+    except exact.EnumerationError as error:
         raise TrainingError(
             f"exact training of {why} lists all trajectories, and {error}; db and fm "
             "need no list, nor does tb with "
@@ -212,7 +208,7 @@ def _has_terms(loss: LossFunction) -> bool:
     return all(terms_of(loss, fraction) is not None for fraction in (0.0, 1.0))
 
 
-def is_natural(exact: bool, policy: str, chosen: Objective) -> bool:
+def is_natural(exact: bool, policy: str, chosen: objectives.Objective) -> bool:
     """Exact training of a table follows the natural gradient, unless P_F says what F is: there
     one hides the other.
     """
@@ -232,13 +228,15 @@ def _steepness(loss: LossFunction, dtype: torch.dtype) -> float:
     return max(1.0, *(float(slope[1] - slope[0]) / 2e-3 for slope in slopes))
 
 
-def _start_values(arguments: Arguments, space: Space, chosen: Objective) -> dict[str, float]:
+def _start_values(
+    arguments: Arguments, space: generated.Space, chosen: objectives.Objective
+) -> dict[str, float]:
     """Where log Z, the logit of stopping and log F start: so that residuals start below 0, where
     no loss explodes.
     """
     log_x, largest = (
         (math.log(space.terminal_states.size), float(space.log_reward.max()))
-        if isinstance(space, PointedDAG)
+        if isinstance(space, dag.PointedDAG)
         else (0.0, 0.0)
     )
     bound = log_x + largest if arguments.initial_log_z is None else arguments.initial_log_z
@@ -253,16 +251,16 @@ def _start_values(arguments: Arguments, space: Space, chosen: Objective) -> dict
     }
 
 
-def _long_trajectories(space: Space) -> float:
+def _long_trajectories(space: generated.Space) -> float:
     """The logit that makes P(stop) = 1/T where all other A - 1 actions have logit 0."""
     return math.log((space.n_actions - 1) / (space.max_steps - 1)) if space.max_steps > 1 else 0.0
 
 
-def _way(arguments: Arguments, space: Space) -> str:
+def _way(arguments: Arguments, space: generated.Space) -> str:
     """All states at once, or the visited ones alone: whichever evaluates fewer, the first where
     they are close.
     """
-    if isinstance(space, GeneratedDAG):
+    if isinstance(space, generated.GeneratedDAG):
         return "visited"
     if arguments.policy == "tabular" or arguments.exact:
         return "all states"
@@ -276,7 +274,11 @@ def _way(arguments: Arguments, space: Space) -> str:
 
 
 def _policies(
-    arguments: Arguments, space: Space, chosen: Objective, way: str, start: Mapping[str, float]
+    arguments: Arguments,
+    space: generated.Space,
+    chosen: objectives.Objective,
+    way: str,
+    start: Mapping[str, float],
 ) -> tuple[Policy, Policy | None]:
     """The policy that is trained, and the one that evaluates it at all states of an enumerated
     graph.
@@ -298,28 +300,28 @@ def _policies(
 
 def _made(
     make: Callable[..., Policy],
-    space: Space,
+    space: generated.Space,
     way: str,
     learned: Mapping[str, bool],
     shape: Mapping[str, float],
     start: Mapping[str, float],
 ) -> tuple[Policy, Policy | None]:
-    if isinstance(space, GeneratedDAG):
+    if isinstance(space, generated.GeneratedDAG):
         return make(space, heads=heads(space, **learned), **shape, **start), None
     at_all = make(space, heads=heads(space, **learned), **shape, **start)
     if way == "all states":
         return at_all, at_all
-    return make(as_generated(space), heads=at_all.heads, **shape, **start), at_all
+    return make(generated.as_generated(space), heads=at_all.heads, **shape, **start), at_all
 
 
 def _with_target(
-    rollout: Rollout, space: Space, arguments: Arguments, device: torch.device
-) -> Rollout:
+    rollout: rollouts.Rollout, space: generated.Space, arguments: Arguments, device: torch.device
+) -> rollouts.Rollout:
     """From where trajectories are drawn backward: the exact target law, or the states that were
     given.
     """
-    if isinstance(space, PointedDAG):
-        law = torch.tensor(target_distribution(space), device=device)
+    if isinstance(space, dag.PointedDAG):
+        law = torch.tensor(exact.target_distribution(space), device=device)
         states = torch.tensor(space.terminal_states, device=device).long()
         return replace(
             rollout,
@@ -349,11 +351,11 @@ def _targets(states: Any) -> dict[str, str]:
     return {"targets": hashlib.sha256(content).hexdigest()[:16]}
 
 
-def _fingerprint(space: Space) -> str:
+def _fingerprint(space: generated.Space) -> str:
     """Tells a graph from another of the same name; a generated space is told by its name alone."""
     content = (
         space.name.encode()
-        if isinstance(space, GeneratedDAG)
+        if isinstance(space, generated.GeneratedDAG)
         else space.child.tobytes() + space.log_reward.tobytes()
     )
     return hashlib.sha256(content).hexdigest()[:16]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from divergence_lab.gflownet.devices import repeated
+from divergence_lab.gflownet import devices, objectives, optimiser, rollouts
 from divergence_lab.gflownet.listed.expected import (
     expected_residuals,
     expected_tb,
@@ -16,13 +16,8 @@ from divergence_lab.gflownet.listed.expected import (
     row_visits,
 )
 from divergence_lab.gflownet.listed.flow import Flow, flow
-from divergence_lab.gflownet.objectives import Residuals
-from divergence_lab.gflownet.optimiser import Ensemble, adam_step, ensemble, gradients, natural_step
-from divergence_lab.gflownet.rollouts import draw_residuals, empty_buffer
 from divergence_lab.graphs.dag import PointedDAG
-from divergence_lab.training.evaluation import mark_visited, metric_names, push_window
-from divergence_lab.training.schedules import Schedule, gradient_of, terms_of
-from divergence_lab.training.settings import NATURAL, Run, is_natural
+from divergence_lab.training import evaluation, schedules, settings
 
 STEEPEST = 1e35
 
@@ -37,7 +32,7 @@ class Progress:
     anew.
     """
 
-    members: Ensemble
+    members: optimiser.Ensemble
     visited: Tensor
     window: Tensor
     buffer: Tensor
@@ -60,11 +55,11 @@ class Inputs:
     drawn: list[Tensor] = field(default_factory=list)
 
 
-def start_progress(run: Run, n_evaluations: int) -> Progress:
+def start_progress(run: settings.Run, n_evaluations: int) -> Progress:
     """All members at their start, with room for so many evaluations."""
     seeds = list(run.config["seeds"]) * len(run.rows)
     size = run.config.get("window", 0)
-    names = (*metric_names(run.space), *(["window_l1"] if size else []))
+    names = (*evaluation.metric_names(run.space), *(["window_l1"] if size else []))
     curves = {
         name: torch.full((len(seeds), n_evaluations), torch.nan, dtype=torch.float64)
         for name in names
@@ -72,10 +67,10 @@ def start_progress(run: Run, n_evaluations: int) -> Progress:
     n_places = run.space.n_states if isinstance(run.space, PointedDAG) else run.space.n_modes
     # exact training visits every state
     visited = torch.full((len(seeds), n_places + 1), run.config["exact"], device=run.device)
-    members = ensemble(run.policy.init(seeds, run.device, run.dtype))
+    members = optimiser.ensemble(run.policy.init(seeds, run.device, run.dtype))
     window = torch.full((len(seeds), size), n_places, dtype=torch.int32, device=run.device)
     return Progress(
-        members, visited, window, empty_buffer(run.rollout, len(seeds), run.device), curves
+        members, visited, window, rollouts.empty_buffer(run.rollout, len(seeds), run.device), curves
     )
 
 
@@ -91,7 +86,7 @@ def tensors_of(state: Progress) -> dict[str, Tensor]:
     }
 
 
-def make_step(run: Run, state: Progress) -> tuple[Inputs, Callable[[float], None]]:
+def make_step(run: settings.Run, state: Progress) -> tuple[Inputs, Callable[[float], None]]:
     """(what is to be filled in before each step, a step after this fraction of the run).  No step
     waits for the device.
 
@@ -108,16 +103,16 @@ def make_step(run: Run, state: Progress) -> tuple[Inputs, Callable[[float], None
         _bits(run),
     )
     update = _update_exactly if run.config["exact"] else _update
-    if any(isinstance(loss, Schedule) for loss in run.losses.values()):
+    if any(isinstance(loss, schedules.Schedule) for loss in run.losses.values()):
         advance = lambda fraction: update(run, state, inputs, fraction)  # noqa: E731
     else:
-        again = repeated(lambda: update(run, state, inputs, 0.0), run.device)
+        again = devices.repeated(lambda: update(run, state, inputs, 0.0), run.device)
         advance = lambda fraction: again()  # noqa: E731
     state.steps.append((inputs, advance))
     return state.steps[0]
 
 
-def _bits(run: Run) -> Tensor | None:
+def _bits(run: settings.Run) -> Tensor | None:
     """Room for the random numbers of dropout, [N, T, B, K]; None without."""
     if not run.config.get("dropout"):
         return None
@@ -131,25 +126,27 @@ def _bits(run: Run) -> Tensor | None:
     )
 
 
-def _update(run: Run, state: Progress, inputs: Inputs, fraction: float) -> None:
+def _update(run: settings.Run, state: Progress, inputs: Inputs, fraction: float) -> None:
     """One step of every member: sample, residual, loss, gradient, Adam."""
     members = state.members
     # members with one seed see the same uniforms under every loss and learning rate
     noise = inputs.noise.repeat(len(run.rows), 1, 1)
-    found, terminal = draw_residuals(
+    found, terminal = rollouts.draw_residuals(
         run.rollout, members.parameters, noise, state.buffer, inputs.step, inputs.bits
     )
     # summed over members: no member's gradient holds anything of another's
-    _adam(run, members, gradients(_total(run, found, fraction), members), inputs.rates)
-    mark_visited(run, state.visited, terminal)
+    _adam(run, members, optimiser.gradients(_total(run, found, fraction), members), inputs.rates)
+    evaluation.mark_visited(run, state.visited, terminal)
     if state.window.shape[1]:
-        push_window(state.window, terminal, inputs.step)
+        evaluation.push_window(state.window, terminal, inputs.step)
     inputs.drawn[:] = [terminal]
 
 
-def _adam(run: Run, members: Ensemble, gradient: Sequence[Tensor], rates: Tensor) -> None:
+def _adam(
+    run: settings.Run, members: optimiser.Ensemble, gradient: Sequence[Tensor], rates: Tensor
+) -> None:
     limit = run.config["max_grad_norm"]
-    adam_step(
+    optimiser.adam_step(
         members,
         gradient,
         rates,
@@ -158,24 +155,26 @@ def _adam(run: Run, members: Ensemble, gradient: Sequence[Tensor], rates: Tensor
     )
 
 
-def _update_exactly(run: Run, state: Progress, inputs: Inputs, fraction: float) -> None:
+def _update_exactly(run: settings.Run, state: Progress, inputs: Inputs, fraction: float) -> None:
     """One step of every member along its expected gradient: natural where the policy is a table,
     else by Adam.
     """
     members, rollout = state.members, run.rollout
     model = flow(rollout.policy, members.parameters, rollout.objective, rollout.backward)
-    gradient = gradients(_expected_total(run, model, fraction), members)
-    if not is_natural(True, run.config["policy"], rollout.objective):
+    gradient = optimiser.gradients(_expected_total(run, model, fraction), members)
+    if not settings.is_natural(True, run.config["policy"], rollout.objective):
         _adam(run, members, gradient, inputs.rates)
         return
     rows = row_visits(rollout.policy, model, rollout.sampler).flatten(1)
     scale = torch.cat(
         [rows, torch.ones_like(rows[:, :1])], dim=1
     )  # log Z comes last, and is always at work
-    natural_step(members, gradient, scale, inputs.rates, NATURAL[rollout.objective.kind][1])
+    optimiser.natural_step(
+        members, gradient, scale, inputs.rates, settings.NATURAL[rollout.objective.kind][1]
+    )
 
 
-def _expected_total(run: Run, model: Flow, fraction: float) -> Tensor:
+def _expected_total(run: settings.Run, model: Flow, fraction: float) -> Tensor:
     """The same sum in expectation: every object weighted by how often it would be drawn."""
     rollout, graph = run.rollout, run.graph
     if run.listed is not None:
@@ -187,22 +186,22 @@ def _expected_total(run: Run, model: Flow, fraction: float) -> Tensor:
         )
     of_loss = []
     for loss, members in zip(run.losses.values(), model.split(len(run.losses)), strict=True):
-        terms = terms_of(loss, fraction)
+        terms = schedules.terms_of(loss, fraction)
         assert terms is not None  # else all trajectories are listed
         of_loss.append(expected_tb(graph, members, terms, rollout.sampler))
     return torch.cat(of_loss).sum()
 
 
-def _total(run: Run, found: Residuals, fraction: float) -> Tensor:
+def _total(run: settings.Run, found: objectives.Residuals, fraction: float) -> Tensor:
     """What has the gradient of the sum over members of mean_B sum_O weight g(x): each loss is
     called once for all its members.
     """
     of_loss = found.x.view(len(run.losses), len(found.x) // len(run.losses), *found.x.shape[1:])
     values = []
     for loss, x in zip(run.losses.values(), of_loss.unbind(0), strict=True):
-        loss = loss.at(fraction) if isinstance(loss, Schedule) else loss
+        loss = loss.at(fraction) if isinstance(loss, schedules.Schedule) else loss
         # of a loss that says g' by itself, g' x with g' held constant will do, and costs half
         # cut far out, so that a sum of gradients stays finite in float32
-        slope = gradient_of(loss)
+        slope = schedules.gradient_of(loss)
         values.append(loss(x) if slope is None else slope(x).clamp(-STEEPEST, STEEPEST) * x)
     return (found.weight * torch.cat(values)).sum() / found.x.shape[-1]

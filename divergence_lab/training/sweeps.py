@@ -16,12 +16,9 @@ from typing import Any
 
 from divergence_lab.graphs.texts import space_from_text
 from divergence_lab.inputs import InputError, read_json
-from divergence_lab.results.result import runs
-from divergence_lab.results.storage import ResultError, load, write_atomically
+from divergence_lab.results import result, storage
 from divergence_lab.theory.answers.questions import Unfinished, read
-from divergence_lab.training.arguments import IN_JSON
-from divergence_lab.training.loop import train
-from divergence_lab.training.schedule_texts import read_schedules
+from divergence_lab.training import arguments, loop, schedule_texts
 
 TEXTS = ("losses", "env")
 ATTEMPTS = 3
@@ -75,9 +72,9 @@ def jobs(fixed: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]) -> list[Jo
     Raises SweepError for a setting that is not known.
     """
     for key in (*fixed, *grid):
-        if key not in (*TEXTS, *IN_JSON):
+        if key not in (*TEXTS, *arguments.IN_JSON):
             raise SweepError(
-                f"the setting {key!r} is not known; use {', '.join((*TEXTS, *IN_JSON))}"
+                f"the setting {key!r} is not known; use {', '.join((*TEXTS, *arguments.IN_JSON))}"
             )
     if bad := [key for key, values in grid.items() if not isinstance(values, list) or not values]:
         raise SweepError(f"grid: {bad[0]} is no list of values")
@@ -102,8 +99,8 @@ def jobs(fixed: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]) -> list[Jo
 def is_done(job: Job, folder: Path) -> bool:
     """Its result is complete and can be read."""
     try:
-        load(folder / job.name)
-    except ResultError:
+        storage.load(folder / job.name)
+    except storage.ResultError:
         return False
     return True
 
@@ -113,12 +110,12 @@ def run_job(settings: Mapping[str, Any], folder: str, device: str = "auto") -> N
     job = Job(settings)
     place = Path(folder) / job.name
     place.mkdir(parents=True, exist_ok=True)
-    write_atomically(
+    storage.write_atomically(
         place / "settings.json", (json.dumps(dict(settings), indent=1) + "\n").encode()
     )
     given = {key: value for key, value in settings.items() if key not in TEXTS}
-    losses = read_schedules(_list(settings["losses"]), _read)
-    train(
+    losses = schedule_texts.read_schedules(_list(settings["losses"]), _read)
+    loop.train(
         losses,
         space_from_text(settings["env"]),
         device=device,
@@ -257,7 +254,7 @@ def gather(done: Sequence[Job], folder: Path) -> Path:
     """
     keys = [
         key
-        for key in (*TEXTS, *IN_JSON)
+        for key in (*TEXTS, *arguments.IN_JSON)
         if len({json.dumps(job.settings.get(key)) for job in done}) > 1
     ]
     rows = []
@@ -266,14 +263,14 @@ def gather(done: Sequence[Job], folder: Path) -> Path:
             "job": job.name,
             **{key: json.dumps(job.settings.get(key)) for key in keys if key != "objective"},
         }
-        rows += [{**place, **row} for row in runs(load(folder / job.name))]
+        rows += [{**place, **row} for row in result.runs(storage.load(folder / job.name))]
     path = folder / "table.csv"
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
+    storage.write_atomically(path, text.getvalue().encode())
     return path
 
 

@@ -18,16 +18,8 @@ from typing import Literal
 import sympy as sp
 from flint import arb
 
+from divergence_lab.bridge.verified import programs, rounding, series
 from divergence_lab.bridge.verified.arithmetic import NOWHERE, Arithmetic, Error
-from divergence_lab.bridge.verified.programs import Program
-from divergence_lab.bridge.verified.rounding import error_on
-from divergence_lab.bridge.verified.series import (
-    Expansion,
-    Model,
-    coefficients_at,
-    expansion_of,
-    model,
-)
 from divergence_lab.theory.expressions.precision import bits
 
 # the range in which a candidate is compared with F; beyond it a rewriting is trusted
@@ -75,8 +67,8 @@ class Side:
     expanded: tuple[int, list[arb], list[float]] | Literal[False] | None = False
 
     @cached_property
-    def expansion(self) -> Expansion:
-        return expansion_of(self.function)
+    def expansion(self) -> series.Expansion:
+        return series.expansion_of(self.function)
 
     def ends(self, low: float, high: float) -> tuple[float, float]:
         return (low, high) if self.sign > 0 else (-high, -low)
@@ -84,18 +76,20 @@ class Side:
     def spans_the_same_as(self, other: Side) -> bool:
         return (self.low, self.high) == (other.low, other.high)
 
-    def model(self, low: float, high: float) -> Model | None:
+    def model(self, low: float, high: float) -> series.Model | None:
         """F on sign * [low, high]."""
         if (low, high) not in self.models:
             with bits(MODEL_BITS, MODEL_TERMS + 1):
-                self.models[low, high] = model(self.expansion, *self.ends(low, high), MODEL_TERMS)
+                self.models[low, high] = series.model(
+                    self.expansion, *self.ends(low, high), MODEL_TERMS
+                )
         return self.models[low, high]
 
     def size(self, point: float) -> float:
         """|F| at sign * point, about."""
         if point not in self.values:
             with bits(MODEL_BITS, 1):
-                found = coefficients_at(self.expansion, arb(self.sign * point), 1)
+                found = series.coefficients_at(self.expansion, arb(self.sign * point), 1)
             # exp(exp(300)) has no digits: its ball has 0 inside
             self.values[point] = (
                 math.nan
@@ -112,10 +106,10 @@ class Side:
 
     # --- one program on one cell
 
-    def error(self, program: Program, low: float, high: float) -> Error:
-        return error_on(program, *self.ends(low, high), self.arithmetic)
+    def error(self, program: programs.Program, low: float, high: float) -> Error:
+        return rounding.error_on(program, *self.ends(low, high), self.arithmetic)
 
-    def holds(self, program: Program, low: float, high: float) -> bool:
+    def holds(self, program: programs.Program, low: float, high: float) -> bool:
         """The rounding error is within the tolerance on all of sign * [low, high]."""
         self.looked += 1
         error = self.error(program, low, high)
@@ -154,7 +148,7 @@ class Side:
             and error.absolute <= self.tolerance * error.scale
         )
 
-    def good(self, program: Program, point: float) -> bool:
+    def good(self, program: programs.Program, point: float) -> bool:
         """At this point alone: where it is not, no division of a cell can help."""
         error = self.error(program, point, point)
         if error is NOWHERE:
@@ -165,7 +159,9 @@ class Side:
             or (NEAR <= point <= FULL and error.absolute <= self.tolerance * self.size(point))
         )
 
-    def verified(self, program: Program, far: float = math.inf) -> list[tuple[float, float]]:
+    def verified(
+        self, program: programs.Program, far: float = math.inf
+    ) -> list[tuple[float, float]]:
         """The stretches of |x| <= far on which `holds`, from inside out; looked for from `FULL`
         inwards, then outwards.
 
@@ -197,12 +193,14 @@ class Side:
             found[0] = (inner[0][0], found[0][1])
         return found
 
-    def divided(self, program: Program, low: float, high: float) -> list[tuple[float, float]]:
+    def divided(
+        self, program: programs.Program, low: float, high: float
+    ) -> list[tuple[float, float]]:
         """The stretches of [low, high] on which `holds`."""
         self.looked = 0
         return _joined(self._divide(program, low, high))
 
-    def _down_to_zero(self, program: Program, low: float, high: float) -> bool:
+    def _down_to_zero(self, program: programs.Program, low: float, high: float) -> bool:
         if self.holds(program, low, high):
             return True
         middle = math.sqrt(low) * math.sqrt(high)
@@ -212,7 +210,9 @@ class Side:
             and self._down_to_zero(program, low, middle)
         )
 
-    def _divide(self, program: Program, low: float, high: float) -> list[tuple[float, float]]:
+    def _divide(
+        self, program: programs.Program, low: float, high: float
+    ) -> list[tuple[float, float]]:
         if self.looked > MOST_IN_ONE:
             return []
         if self.holds(program, low, high):

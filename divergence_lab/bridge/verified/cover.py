@@ -7,21 +7,17 @@ from dataclasses import dataclass
 import sympy as sp
 from flint import arb
 
-from divergence_lab.bridge.verified import forms
-from divergence_lab.bridge.verified.agreement import Candidate, agrees, candidate
-from divergence_lab.bridge.verified.arithmetic import NOWHERE
-from divergence_lab.bridge.verified.cells import FULL, MODEL_BITS, NARROWEST, NEAR, Side
-from divergence_lab.bridge.verified.polynomials import (
-    TABLE_TERMS,
-    Table,
-    table,
-    taylor,
-    taylor_reach,
+from divergence_lab.bridge.verified import (
+    agreement,
+    arithmetic,
+    cells,
+    forms,
+    polynomials,
+    programs,
+    series,
 )
-from divergence_lab.bridge.verified.programs import NotRepresentable, compiled, polynomial, shifted
-from divergence_lab.bridge.verified.series import coefficients_at
+from divergence_lab.theory.expressions import x
 from divergence_lab.theory.expressions.precision import bits
-from divergence_lab.theory.expressions.symbols import x
 
 STEPS_OF = {"linex": 22, "dilog": 45}  # how many torch operations a step is
 CHOICE = 4  # and one more source
@@ -36,14 +32,14 @@ class Part:
 
     low: float
     high: float
-    source: Candidate | Table
+    source: agreement.Candidate | polynomials.Table
 
 
-def cover(side: Side, known: Sequence[Candidate]) -> list[Part]:
+def cover(side: cells.Side, known: Sequence[agreement.Candidate]) -> list[Part]:
     """The cheapest single candidate with its Taylor polynomial; else several, and polynomials
     for the rest.
     """
-    spans: dict[Candidate, list[tuple[float, float]]] = {}
+    spans: dict[agreement.Candidate, list[tuple[float, float]]] = {}
     best: tuple[int, list[Part]] | None = None
     for one in _written(side, known):
         if best is not None and CHOICE + _cost(one) >= best[0]:
@@ -60,13 +56,15 @@ def cover(side: Side, known: Sequence[Candidate]) -> list[Part]:
     return best[1] if best else _patched(side, spans)
 
 
-def _written(side: Side, known: Sequence[Candidate]) -> Iterator[Candidate]:
+def _written(
+    side: cells.Side, known: Sequence[agreement.Candidate]
+) -> Iterator[agreement.Candidate]:
     yield from known
     seen = {one.program for one in known}
     for expression in forms.candidates(side.function, side.sign, more=side.again):
         try:
-            one = candidate(expression, plain=expression == side.function)
-        except NotRepresentable as reason:
+            one = agreement.candidate(expression, plain=expression == side.function)
+        except programs.NotRepresentable as reason:
             if "has no value" in str(reason) or "no number of" in str(reason):
                 raise
             continue
@@ -75,26 +73,29 @@ def _written(side: Side, known: Sequence[Candidate]) -> Iterator[Candidate]:
             yield one
 
 
-def _cost(source: Candidate | Table) -> int:
-    if isinstance(source, Table):
-        return 3 * max(TABLE_TERMS.values())
+def _cost(source: agreement.Candidate | polynomials.Table) -> int:
+    if isinstance(source, polynomials.Table):
+        return 3 * max(polynomials.TABLE_TERMS.values())
     return sum(STEPS_OF.get(step[0], 1) for step in source.program.steps)
 
 
-def _ends_well(side: Side, one: Candidate, high: float) -> bool:
+def _ends_well(side: cells.Side, one: agreement.Candidate, high: float) -> bool:
     """A stretch up to `high` reaches the end of the side: a kink, the end of the range, or of
     the range of numbers.
     """
     if side.high < math.inf:
         return high == side.high
-    return high >= FULL or (
+    return high >= cells.FULL or (
         side.size(high) > side.arithmetic.largest / 1e8
-        and side.error(one.program, high, high * (1 + 1e-6)) is NOWHERE
+        and side.error(one.program, high, high * (1 + 1e-6)) is arithmetic.NOWHERE
     )
 
 
 def plan_with_one(
-    side: Side, one: Candidate, spans: list[tuple[float, float]], hints: Sequence[float] = ()
+    side: cells.Side,
+    one: agreement.Candidate,
+    spans: list[tuple[float, float]],
+    hints: Sequence[float] = (),
 ) -> list[Part] | None:
     """The side covered by one candidate, where it is verified, and a Taylor polynomial near 0 where
     one is needed; None where that does not do. `hints`: where such a polynomial might well end.
@@ -110,33 +111,39 @@ def plan_with_one(
     for wanted in dict.fromkeys(
         (*(hint for hint in hints if low <= hint <= 1.5 * low), min(ROOM * low, high), low)
     ):
-        if (near := taylor(side, wanted)) is not None:
+        if (near := polynomials.taylor(side, wanted)) is not None:
             return [Part(0.0, wanted, near), Part(wanted, high, one)]
     return None
 
 
-def _start(side: Side) -> float:
+def _start(side: cells.Side) -> float:
     return side.low or side.arithmetic.least
 
 
-def is_confirmed(side: Side, part: Part) -> bool:
+def is_confirmed(side: cells.Side, part: Part) -> bool:
     """What stands on the part is F there; polynomials are by their making."""
-    return isinstance(part.source, Table) or agrees(side, part.source, part.low, part.high)
+    return isinstance(part.source, polynomials.Table) or agreement.agrees(
+        side, part.source, part.low, part.high
+    )
 
 
-def _patched(side: Side, spans: dict[Candidate, list[tuple[float, float]]]) -> list[Part]:
+def _patched(
+    side: cells.Side, spans: dict[agreement.Candidate, list[tuple[float, float]]]
+) -> list[Part]:
     """From outside in: the stretch that reaches furthest in, and polynomials where there is
     none.
     """
     parts: list[Part] = []
     place = _outermost(side, spans)
-    near, polynomial_near = taylor_reach(side, place) if side.low == 0 else (side.low, None)
+    near, polynomial_near = (
+        polynomials.taylor_reach(side, place) if side.low == 0 else (side.low, None)
+    )
     while place > max(near, _start(side)):
         reaching = [
             (a, one)
             for one, found in spans.items()
             for a, b in found
-            if a < place * (1 - 2 * NARROWEST) and b >= place
+            if a < place * (1 - 2 * cells.NARROWEST) and b >= place
         ]
         if reaching:
             low, one = min(reaching, key=lambda pair: pair[0])
@@ -150,13 +157,13 @@ def _patched(side: Side, spans: dict[Candidate, list[tuple[float, float]]]) -> l
                 return _patched(side, spans)  # it may have set the end
             continue
         inner = [b for found in spans.values() for _, b in found if b < place]
-        stop = max([*inner, near, min(NEAR, place)])
+        stop = max([*inner, near, min(cells.NEAR, place)])
         if stop == place:
             break
         try:
-            parts.append(Part(stop, place, table(side, stop, place)))
-        except NotRepresentable:
-            if not (stop >= FULL or side.size(stop) > side.arithmetic.largest / 1e8):
+            parts.append(Part(stop, place, polynomials.table(side, stop, place)))
+        except programs.NotRepresentable:
+            if not (stop >= cells.FULL or side.size(stop) > side.arithmetic.largest / 1e8):
                 raise
             parts.clear()  # the straight line begins here
         place = stop
@@ -167,12 +174,14 @@ def _patched(side: Side, spans: dict[Candidate, list[tuple[float, float]]]) -> l
     return parts[::-1]
 
 
-def _outermost(side: Side, spans: dict[Candidate, list[tuple[float, float]]]) -> float:
+def _outermost(
+    side: cells.Side, spans: dict[agreement.Candidate, list[tuple[float, float]]]
+) -> float:
     """How far out the side is covered."""
     ends = [
         found[-1][1]
         for one, found in spans.items()
-        if found and found[-1][0] <= FULL and _ends_well(side, one, found[-1][1])
+        if found and found[-1][0] <= cells.FULL and _ends_well(side, one, found[-1][1])
     ]
     if ends:
         return max(ends)
@@ -181,17 +190,20 @@ def _outermost(side: Side, spans: dict[Candidate, list[tuple[float, float]]]) ->
     )
 
 
-def late_part(side: Side, low: float) -> Part | None:
+def late_part(side: cells.Side, low: float) -> Part | None:
     """From `low`, where a factor has left the range of numbers, to where F itself leaves it."""
-    if side.high < math.inf or low >= FULL:
+    if side.high < math.inf or low >= cells.FULL:
         return None
     high = _last_number(side, side.arithmetic.largest)
     if not low < high * (1 - 1e-12):
         return None
     written = sp.expand(side.function.rewrite(sp.exp))
     try:
-        one = Candidate(
-            written, shifted(compiled(written)), plain=written == side.function, written=True
+        one = agreement.Candidate(
+            written,
+            programs.shifted(programs.compiled(written)),
+            plain=written == side.function,
+            written=True,
         )
         spans = side.divided(one.program, low, high)
         if (
@@ -201,18 +213,20 @@ def late_part(side: Side, low: float) -> Part | None:
             and is_confirmed(side, Part(*spans[0], one))
         ):
             return Part(*spans[0], one)
-    except NotRepresentable:
+    except programs.NotRepresentable:
         pass
     high = _last_number(side, NEARLY * side.arithmetic.largest)
     try:
-        return Part(low, high, table(side, low, high)) if low < high * (1 - 1e-9) else None
-    except NotRepresentable:
+        return (
+            Part(low, high, polynomials.table(side, low, high)) if low < high * (1 - 1e-9) else None
+        )
+    except programs.NotRepresentable:
         return None
 
 
-def _last_number(side: Side, largest: float) -> float:
+def _last_number(side: cells.Side, largest: float) -> float:
     """How far out |F| stays below `largest`, within the range."""
-    low, high = max(side.low, 1e-3), FULL
+    low, high = max(side.low, 1e-3), cells.FULL
     if side.size(high) < largest:
         return high
     while high - low > 1e-9 * high:
@@ -221,17 +235,19 @@ def _last_number(side: Side, largest: float) -> float:
     return low
 
 
-def _ray(side: Side, place: float) -> Part:
+def _ray(side: cells.Side, place: float) -> Part:
     """Below `place` a function without a Taylor polynomial: straight from 0, or constant; its
     sign is right.
     """
-    with bits(MODEL_BITS, 1):
-        (value,) = coefficients_at(side.expansion, arb(side.sign * place), 1) or [arb.nan()]
-        (nearer,) = coefficients_at(side.expansion, arb(side.sign * place / 2), 1) or [arb.nan()]
+    with bits(cells.MODEL_BITS, 1):
+        (value,) = series.coefficients_at(side.expansion, arb(side.sign * place), 1) or [arb.nan()]
+        (nearer,) = series.coefficients_at(side.expansion, arb(side.sign * place / 2), 1) or [
+            arb.nan()
+        ]
     if not (value.is_finite() and nearer.is_finite()):
-        raise NotRepresentable(f"{side.function} can't be evaluated near x = 0")
+        raise programs.NotRepresentable(f"{side.function} can't be evaluated near x = 0")
     vanishing = bool(abs(nearer) < abs(value))
     number = float(value.mid()) / (side.sign * place if vanishing else 1)
     written = sp.Rational(number) * (x if vanishing else 1)
-    program = polynomial([number], int(vanishing))
-    return Part(0.0, place, Candidate(written, program, plain=True))
+    program = programs.polynomial([number], int(vanishing))
+    return Part(0.0, place, agreement.Candidate(written, program, plain=True))

@@ -14,7 +14,7 @@ from typing import cast
 import sympy as sp
 
 from divergence_lab.bridge.verified.programs import arguments_of, expm1, linear_in_x, linex, log1p
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import x
 
 _ODD = (sp.sinh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.atanh, sp.sin)
 

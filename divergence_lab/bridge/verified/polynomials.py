@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import sympy as sp
 from flint import arb
 
-from divergence_lab.bridge.verified.agreement import Candidate, agrees
-from divergence_lab.bridge.verified.arithmetic import SINGLE, as_single
+from divergence_lab.bridge.verified import agreement, arithmetic, programs, series
 from divergence_lab.bridge.verified.cells import (
     MODEL_BITS,
     NARROWEST,
@@ -21,10 +20,8 @@ from divergence_lab.bridge.verified.cells import (
     NEAR,
     Side,
 )
-from divergence_lab.bridge.verified.programs import NotRepresentable, polynomial
-from divergence_lab.bridge.verified.series import coefficients_at, model
+from divergence_lab.theory.expressions import x
 from divergence_lab.theory.expressions.precision import bits
-from divergence_lab.theory.expressions.symbols import x
 
 EXACT_BITS = 1500  # for zeros of high order: (10^-6)^60 beside 1
 TAYLOR_TERMS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 28, 40)
@@ -38,7 +35,7 @@ def _expanded(side: Side, precision: int, length: int) -> tuple[int, list[arb], 
     not analytic at 0.
     """
     with bits(precision, length):
-        found = coefficients_at(side.expansion, arb(0), length)
+        found = series.coefficients_at(side.expansion, arb(0), length)
     if found is None:
         return None
     order = next((k for k, c in enumerate(found) if not c.contains(0)), None)
@@ -47,7 +44,7 @@ def _expanded(side: Side, precision: int, length: int) -> tuple[int, list[arb], 
     return order, found, [float(abs(c).upper()) if c.contains(0) else 0.0 for c in found]
 
 
-def taylor(side: Side, wanted: float) -> Candidate | None:
+def taylor(side: Side, wanted: float) -> agreement.Candidate | None:
     """The shortest Taylor polynomial at 0 that is verified up to |x| = wanted."""
     if side.expanded is False:
         found = (
@@ -72,7 +69,7 @@ def taylor(side: Side, wanted: float) -> Candidate | None:
             return None
         one = _candidate(order, numbers)
         start = _proved_from_zero(side, order, exact, numbers, wanted)
-        if start is None or not agrees(side, one, start, wanted):
+        if start is None or not agreement.agrees(side, one, start, wanted):
             continue
         spans = side.verified(one.program, wanted)
         if spans and spans[0][0] <= side.arithmetic.least and spans[0][1] >= wanted:
@@ -88,10 +85,10 @@ def _length(order: int, exact: list[arb], terms: int) -> int:
     return (kept[terms] if terms < len(kept) else len(exact) - 1) - order
 
 
-def _candidate(order: int, numbers: list[float]) -> Candidate:
+def _candidate(order: int, numbers: list[float]) -> agreement.Candidate:
     """x^order (c_0 + c_1 x + ...)."""
     terms = (sp.Rational(c) * x ** (order + k) for k, c in enumerate(numbers) if c)
-    return Candidate(sum(terms, sp.S.Zero), polynomial(numbers, order))
+    return agreement.Candidate(sum(terms, sp.S.Zero), programs.polynomial(numbers, order))
 
 
 def _zeros_are_safe(side: Side, expanded: tuple[int, list[arb], list[float]]) -> bool:
@@ -124,7 +121,7 @@ def _proved_from_zero(
     for _ in range(40):
         with bits(MODEL_BITS, end + 1):
             ball = arb(side.sign * reach / 2, reach / 2)
-            found = coefficients_at(side.expansion, ball, end + 1)
+            found = series.coefficients_at(side.expansion, ball, end + 1)
         if found is not None:
             far = arb(reach)  # whose powers may lie beyond all floats
             apart = abs(found[end]) * far ** len(numbers) + sum(
@@ -137,7 +134,7 @@ def _proved_from_zero(
     return None
 
 
-def taylor_reach(side: Side, place: float) -> tuple[float, Candidate | None]:
+def taylor_reach(side: Side, place: float) -> tuple[float, agreement.Candidate | None]:
     """How far a Taylor polynomial at 0 is verified, up to a factor of 2, and the polynomial."""
     reach = min(place, 64.0)
     while reach > NEAR:
@@ -184,7 +181,7 @@ def table(side: Side, low: float, high: float) -> Table:
             or b - a < (NARROWEST_AT_THE_END if at_the_end else NARROWEST) * b
             or not a < middle < b
         ):
-            raise NotRepresentable(
+            raise programs.NotRepresentable(
                 f"{side.function} can't be evaluated with the promised accuracy near x = "
                 f"{side.sign * middle:.4g}"
             )
@@ -199,11 +196,11 @@ def _row(side: Side, low: float, high: float) -> tuple[float, float, tuple[float
     """
     terms, middle = TABLE_TERMS[side.arithmetic.name], side.sign * (low + high) / 2
     with bits(MODEL_BITS, terms + 1):
-        found = model(
+        found = series.model(
             side.expansion,
             *side.ends(low, high),
             terms,
-            as_single(middle) if side.arithmetic is SINGLE else middle,
+            arithmetic.as_single(middle) if side.arithmetic is arithmetic.SINGLE else middle,
         )
     if found is None:
         return None

@@ -15,7 +15,7 @@ from typing import cast
 import sympy as sp
 
 from divergence_lab.inputs import InputError
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import x
 
 X = "x"  # the argument that stands for the residual
 LARGEST_POWER = 2000

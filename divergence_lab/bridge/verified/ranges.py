@@ -20,19 +20,12 @@ from dataclasses import dataclass
 import sympy as sp
 from flint import acb, arb
 
-from divergence_lab.bridge.verified.agreement import Candidate, agrees, candidate
+from divergence_lab.bridge.verified import agreement, cells, polynomials, programs, series
 from divergence_lab.bridge.verified.arithmetic import DOUBLE, Arithmetic
-from divergence_lab.bridge.verified.cells import FULL, MODEL_BITS, Side
 from divergence_lab.bridge.verified.cover import Part, cover, is_confirmed, late_part, plan_with_one
-from divergence_lab.bridge.verified.polynomials import Table
-from divergence_lab.bridge.verified.programs import NotRepresentable, Program
-from divergence_lab.bridge.verified.series import FAILURES, coefficients_at
 from divergence_lab.bridge.verified.stretches import Range, Ranges
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, evaluator
-from divergence_lab.theory.expressions.pieces import Pieces
-from divergence_lab.theory.expressions.precision import bits, digits
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import Pieces, digits, enclosure, precision, x
 
 TOLERANCE = 4e-12
 
@@ -45,7 +38,7 @@ def ranges(
     """
     try:
         return _ranges(function, arithmetic, tolerance, False)
-    except NotRepresentable:
+    except programs.NotRepresentable:
         return _ranges(function, arithmetic, tolerance, True)
 
 
@@ -65,7 +58,9 @@ def _ranges(function: Pieces, arithmetic: Arithmetic, tolerance: float, again: b
     return Ranges(_joined(stretches), (stretches[0].low, stretches[-1].high), tolerance)
 
 
-def _both_sides(right: list[Side], left: list[Side]) -> tuple[list[list[Part]], list[list[Part]]]:
+def _both_sides(
+    right: list[cells.Side], left: list[cells.Side]
+) -> tuple[list[list[Part]], list[list[Part]]]:
     """What covers each side: on the left the same programs as on the right, where they will do."""
     parts = [cover(side, ()) for side in right]
     parity = _parity(right, left)
@@ -73,7 +68,7 @@ def _both_sides(right: list[Side], left: list[Side]) -> tuple[list[list[Part]], 
         part.source
         for covered in parts
         for part in covered
-        if isinstance(part.source, Candidate) and part.source.written
+        if isinstance(part.source, agreement.Candidate) and part.source.written
     ]
     hints = [part.high for covered in parts for part in covered[:-1]]
     mirrored = []
@@ -91,19 +86,19 @@ def _both_sides(right: list[Side], left: list[Side]) -> tuple[list[list[Part]], 
     return parts, mirrored
 
 
-def _stretch(side: Side, part: Part, late: bool = False) -> Range:
+def _stretch(side: cells.Side, part: Part, late: bool = False) -> Range:
     """What is verified from the smallest residuals on begins at 0: between must not stand what is
     meant for the other side.
     """
     low = 0.0 if side.low == 0 and part.low <= side.arithmetic.least else part.low
-    source = part.source.program if isinstance(part.source, Candidate) else part.source
+    source = part.source.program if isinstance(part.source, agreement.Candidate) else part.source
     first, last = side.ends(low, part.high)
     return Range(first, last, source, late)
 
 
 def _sides(
     function: Pieces, sign: int, arithmetic: Arithmetic, tolerance: float, again: bool = False
-) -> list[Side]:
+) -> list[cells.Side]:
     """The pieces on one side of 0, from inside out."""
     found = []
     for piece in function.split_at_zero()[sign > 0].pieces:
@@ -111,7 +106,7 @@ def _sides(
         low, high = sorted(abs(end) for end in ends)
         if low < high:
             found.append(
-                Side(piece.expression, sign, low, high, arithmetic, tolerance, again=again)
+                cells.Side(piece.expression, sign, low, high, arithmetic, tolerance, again=again)
             )
     return sorted(found, key=lambda side: side.low)
 
@@ -135,7 +130,7 @@ def _joined(stretches: list[Range]) -> tuple[Range, ...]:
     kept = [stretches[0]]
     for one in stretches[1:]:
         last = kept[-1]
-        if isinstance(one.source, Program) and one.source == last.source:
+        if isinstance(one.source, programs.Program) and one.source == last.source:
             kept[-1] = Range(last.low, one.high, last.source)
         else:
             kept[-1] = Range(last.low, one.low, last.source, last.late)
@@ -146,15 +141,15 @@ def _joined(stretches: list[Range]) -> tuple[Range, ...]:
 # --- both sides
 
 
-def _parity(right: list[Side], left: list[Side]) -> int:
+def _parity(right: list[cells.Side], left: list[cells.Side]) -> int:
     """+1, -1 where F seems even, odd (what is made of it is verified); else 0."""
     signs = set()
     for point in (0.3, 1.7, 5.3):
         values = []
         for sides in (right, left):
             side = next(side for side in sides if side.low <= point <= side.high)
-            with bits(MODEL_BITS, 1):
-                found = coefficients_at(side.expansion, arb(side.sign * point), 1)
+            with precision.bits(cells.MODEL_BITS, 1):
+                found = series.coefficients_at(side.expansion, arb(side.sign * point), 1)
             if found is None:
                 return 0
             values.append(found[0])
@@ -164,7 +159,9 @@ def _parity(right: list[Side], left: list[Side]) -> int:
     return signs.pop() if len(signs) == 1 else 0
 
 
-def _shared(side: Side, known: Sequence[Candidate], hints: Sequence[float]) -> list[Part] | None:
+def _shared(
+    side: cells.Side, known: Sequence[agreement.Candidate], hints: Sequence[float]
+) -> list[Part] | None:
     """The same programs on this side, if they will do."""
     for one in known:
         plan = plan_with_one(side, one, side.verified(one.program), hints)
@@ -173,16 +170,16 @@ def _shared(side: Side, known: Sequence[Candidate], hints: Sequence[float]) -> l
     return None
 
 
-def _turned(left: Side, parts: list[Part], parity: int) -> list[Part] | None:
+def _turned(left: cells.Side, parts: list[Part], parity: int) -> list[Part] | None:
     """The programs of the right side at |x|; what rounding does to them is the same on both
     sides.
     """
     found = []
     for part in parts:
-        if isinstance(part.source, Table):
+        if isinstance(part.source, polynomials.Table):
             return None
-        one = candidate(part.source.expression, parity=parity)
-        if not agrees(left, one, part.low, part.high):
+        one = agreement.candidate(part.source.expression, parity=parity)
+        if not agreement.agrees(left, one, part.low, part.high):
             return None
         found.append(Part(part.low, part.high, one))
     return found
@@ -208,21 +205,23 @@ def verified(loss: Loss) -> Verified:
         raise TypeError(f"this takes a loss, not {type(loss).__name__}: write loss(text)")
     if loss.parameters:
         names = ", ".join(map(str, loss.parameters))
-        raise NotRepresentable(
+        raise programs.NotRepresentable(
             f"the parameter {names} has no value: set it with --set, or loss(text, values={{...}})"
         )
     functions = loss.pieces, loss.derivative
     try:
         found = ranges(functions[0]), ranges(functions[1])
-    except NotEvaluable as error:
-        raise NotRepresentable(f"{error} can't be evaluated with the promised accuracy") from None
+    except enclosure.NotEvaluable as error:
+        raise programs.NotRepresentable(
+            f"{error} can't be evaluated with the promised accuracy"
+        ) from None
     reach, early = (
         _narrower([one.reach for one in each]) for each in (found, [one.early for one in found])
     )
     try:
         at_ends = [_at_both(function, reach) for function in functions]
-    except NotRepresentable:  # 1 - tanh(x) at 10^40 has no digits
-        reach, early = (_narrower([one, (-FULL, FULL)]) for one in (reach, early))
+    except programs.NotRepresentable:  # 1 - tanh(x) at 10^40 has no digits
+        reach, early = (_narrower([one, (-cells.FULL, cells.FULL)]) for one in (reach, early))
         at_ends = [_at_both(function, reach) for function in functions]
     return Verified(
         loss, *found, reach, early, *at_ends, kink_at_zero=sp.S.Zero in loss.derivative.kinks
@@ -244,9 +243,9 @@ def _number_at(function: Pieces, point: float) -> float:
     )
     with digits(60 + min(int(abs(point)), 2000)):
         try:
-            ball = evaluator(piece.expression, x)(acb(arb(point)), False).real
-        except FAILURES:
+            ball = enclosure.evaluator(piece.expression, x)(acb(arb(point)), False).real
+        except series.FAILURES:
             ball = arb.nan()
     if not ball.is_finite():
-        raise NotRepresentable(f"{piece.expression} can't be evaluated at x = {point:.4g}")
+        raise programs.NotRepresentable(f"{piece.expression} can't be evaluated at x = {point:.4g}")
     return float(ball.mid())

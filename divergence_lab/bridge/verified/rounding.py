@@ -13,12 +13,11 @@ from collections.abc import Callable
 
 from flint import arb
 
+from divergence_lab.bridge.verified import functions, programs
 from divergence_lab.bridge.verified.arithmetic import NOWHERE, SLACK, Arithmetic, Error, as_single
-from divergence_lab.bridge.verified.functions import lower, shape_of, upper
-from divergence_lab.bridge.verified.programs import Program
 
 
-def error_on(program: Program, low: float, high: float, arithmetic: Arithmetic) -> Error:
+def error_on(program: programs.Program, low: float, high: float, arithmetic: Arithmetic) -> Error:
     """The error of `program` for all residuals in [low, high], which does not reach across 0."""
     residual = Error(low, high, 0.0, 0.0, 0.0, min(abs(low), abs(high)))
     found: list[Error] = []
@@ -209,8 +208,8 @@ def _power(a: Error, p: Error, arithmetic: Arithmetic) -> Error:
     """a^p for a >= 0 and a constant p > 0."""
     if not (a.low >= 0 and p.low > 0):
         return NOWHERE
-    low = lower(arb(a.low) ** arb(p.low if a.low >= 1 else p.high)) if a.low else 0.0
-    high = upper(arb(a.high) ** arb(p.high if a.high >= 1 else p.low)) if a.high else 0.0
+    low = functions.lower(arb(a.low) ** arb(p.low if a.low >= 1 else p.high)) if a.low else 0.0
+    high = functions.upper(arb(a.high) ** arb(p.high if a.high >= 1 else p.low)) if a.high else 0.0
     relative = _conditioned(a, p.high)
     if p.absolute:  # a^(p + d) = a^p e^(d log a)
         if a.low == 0:
@@ -290,7 +289,7 @@ _STEPS: dict[str, Callable] = {
 
 def _function(name: str, y: Error, arithmetic: Arithmetic) -> Error:
     """One function of one argument; outside the stretch where it is trusted there is no bound."""
-    shape = shape_of(name, y, arithmetic)
+    shape = functions.shape_of(name, y, arithmetic)
     if shape is None:
         return NOWHERE
     low, high, steepest, condition = shape

@@ -16,8 +16,8 @@ import sympy as sp
 from flint import acb, arb, arb_series, ctx
 
 from divergence_lab.bridge.verified.programs import arguments_of, expm1, linex, log1p
+from divergence_lab.theory.expressions import x
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, evaluator, exact
-from divergence_lab.theory.expressions.symbols import x
 
 Expansion = Callable[[arb_series, int], arb_series]
 PARTS = 4  # into which a stretch is divided to enclose a polynomial on it

@@ -7,8 +7,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from divergence_lab.bridge.verified.polynomials import Table
-from divergence_lab.bridge.verified.programs import Program
+from divergence_lab.bridge.verified import polynomials, programs
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Range:
 
     low: float
     high: float
-    source: Program | Table
+    source: programs.Program | polynomials.Table
     late: bool = False
 
 
@@ -44,18 +43,18 @@ class Ranges:
 Spans = tuple[tuple[float, float], ...]
 
 
-def by_source(found: Ranges) -> tuple[tuple[Program | Table, Spans], ...]:
+def by_source(found: Ranges) -> tuple[tuple[programs.Program | polynomials.Table, Spans], ...]:
     """(source, where it stands): the one with most stretches first, which stands wherever no
     other does.
     """
-    tables = [one.source for one in found.stretches if isinstance(one.source, Table)]
-    places_of: dict[Program | Table, list[tuple[float, float]]] = {}
+    tables = [one.source for one in found.stretches if isinstance(one.source, polynomials.Table)]
+    places_of: dict[programs.Program | polynomials.Table, list[tuple[float, float]]] = {}
     table = _one_table(tables)
     infinite = float("inf")
     for k, one in enumerate(found.stretches):
         low = -infinite if k == 0 else one.low
         high = infinite if k == len(found.stretches) - 1 else one.high
-        source = one.source if isinstance(one.source, Program) else table
+        source = one.source if isinstance(one.source, programs.Program) else table
         places = places_of.setdefault(source, [])
         if places and places[-1][1] == low:
             places[-1] = (places[-1][0], high)
@@ -65,12 +64,12 @@ def by_source(found: Ranges) -> tuple[tuple[Program | Table, Spans], ...]:
     return tuple((source, tuple(places)) for source, places in ordered)
 
 
-def _one_table(tables: list[Table]) -> Table:
+def _one_table(tables: list[polynomials.Table]) -> polynomials.Table:
     """Tables from left to right as one; what lies between two belongs to another source."""
     edges = list(tables[0].edges[:1]) if tables else []
     for table in tables:
         edges[-1:] = table.edges
-    return Table(
+    return polynomials.Table(
         tuple(edges),
         tuple(itertools.chain(*(one.middles for one in tables))),
         tuple(itertools.chain(*(one.scales for one in tables))),

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from divergence_lab.gflownet.listed.sampling import Trajectories, trajectories
 from divergence_lab.gflownet.listed.visits import visits
-from divergence_lab.graphs.constants import constant
-from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.graphs import constants, dag
 from divergence_lab.inputs import InputError
 
 ENUMERATION_LIMIT = 1_000_000
@@ -24,7 +23,9 @@ class EnumerationError(InputError):
     """Too many trajectories to enumerate."""
 
 
-def state_probability(graph: PointedDAG, logits: Float[Tensor, "*M A S"]) -> Float[Tensor, "*M S"]:
+def state_probability(
+    graph: dag.PointedDAG, logits: Float[Tensor, "*M A S"]
+) -> Float[Tensor, "*M S"]:
     """d(s) = sum over edges s' -> s of d(s') P_F(s|s'), d(source) = 1.
 
     log P_F will do for logits; dtype and gradient as those of `visits`.
@@ -33,27 +34,29 @@ def state_probability(graph: PointedDAG, logits: Float[Tensor, "*M A S"]) -> Flo
 
 
 def terminal_distribution(
-    graph: PointedDAG, logits: Float[Tensor, "*M A S"]
+    graph: dag.PointedDAG, logits: Float[Tensor, "*M A S"]
 ) -> Float[Tensor, "*M X"]:
     """P_F(x) = d(x) P_F(stop|x) over terminal states, P_F = softmax of logits or log P_F."""
     stopped = visits(graph, logits)[..., -1, :]
     if graph.terminal_states.size == graph.n_states:
         return stopped
-    terminal = constant(graph, "terminal", lambda: graph.terminal_states, logits.device, torch.long)
+    terminal = constants.constant(
+        graph, "terminal", lambda: graph.terminal_states, logits.device, torch.long
+    )
     return stopped.index_select(-1, terminal)
 
 
-def log_partition(graph: PointedDAG) -> float:
+def log_partition(graph: dag.PointedDAG) -> float:
     """log Z = log sum_x R(x)."""
     return float(np.logaddexp.reduce(graph.log_reward[graph.terminal_states]))
 
 
-def target_distribution(graph: PointedDAG) -> Float64[np.ndarray, " X"]:
+def target_distribution(graph: dag.PointedDAG) -> Float64[np.ndarray, " X"]:
     """R(x) / Z over the terminal states."""
     return np.exp(graph.log_reward[graph.terminal_states] - log_partition(graph))
 
 
-def count_trajectories(graph: PointedDAG) -> int:
+def count_trajectories(graph: dag.PointedDAG) -> int:
     """The number of complete trajectories, exactly (a Python integer of any size)."""
     paths = np.zeros(graph.n_states, dtype=object)
     paths[0] = 1
@@ -63,7 +66,7 @@ def count_trajectories(graph: PointedDAG) -> int:
     return int(paths[graph.terminal_states].sum())
 
 
-def enumerate_trajectories(graph: PointedDAG, limit: int = ENUMERATION_LIMIT) -> Trajectories:
+def enumerate_trajectories(graph: dag.PointedDAG, limit: int = ENUMERATION_LIMIT) -> Trajectories:
     """Every complete trajectory once, in the form of sampled ones with M = 1: [1, T, B].
 
     Raises EnumerationError when there are more than `limit`.

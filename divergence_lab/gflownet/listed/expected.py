@@ -17,23 +17,23 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
-from divergence_lab.gflownet.listed.flow import Flow, residuals_along, steps_along
-from divergence_lab.gflownet.listed.sampling import Trajectories, gather_steps, with_sink
+from divergence_lab.gflownet import objectives, samplers
+from divergence_lab.gflownet.listed import flow, sampling
 from divergence_lab.gflownet.listed.visits import visits
-from divergence_lab.gflownet.objectives import Objective, Residuals, needed
 from divergence_lab.gflownet.policies.policy import Policy
-from divergence_lab.gflownet.samplers import Sampler, log_behaviour
-from divergence_lab.graphs.constants import constant
-from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.graphs import constants, dag
 from divergence_lab.graphs.tables import tables
 
 Terms = Sequence[tuple[float, int, float]]
-ON_POLICY = Sampler()
+ON_POLICY = samplers.Sampler()
 
 
 def expected_residuals(
-    graph: PointedDAG, chosen: Objective, model: Flow, sampler: Sampler = ON_POLICY
-) -> Residuals:
+    graph: dag.PointedDAG,
+    chosen: objectives.Objective,
+    model: flow.Flow,
+    sampler: samplers.Sampler = ON_POLICY,
+) -> objectives.Residuals:
     """x [M, O, 1] of every edge (db) or state but the source (fm), with its expected visits in one
     trajectory as weight.
 
@@ -44,8 +44,8 @@ def expected_residuals(
     visited = visits(graph, _behaviour(graph, log_pf, sampler))
     log_flow = model.log_flow
     if chosen.kind == "fm":
-        x = needed(log_flow)[:, 1:] - needed(model.log_inflow)[:, 1:]
-        return Residuals(x[..., None], visited.sum(dim=1)[:, 1:, None])
+        x = objectives.needed(log_flow)[:, 1:] - objectives.needed(model.log_inflow)[:, 1:]
+        return objectives.Residuals(x[..., None], visited.sum(dim=1)[:, 1:, None])
     if chosen.kind != "db":
         raise ValueError(
             f"{chosen.name} has no edges or states to sum over; use expected_tb or listed_residuals"
@@ -53,18 +53,18 @@ def expected_residuals(
     on_device = tables(graph, log_pf.device, log_pf.dtype)
     width = graph.n_states + 1
     child = on_device.next_state.view(graph.n_actions, width)[:-1, :-1]
-    log_flow = needed(log_flow)
+    log_flow = objectives.needed(log_flow)
     ahead = pad(log_flow, (0, 1)).index_select(1, child.flatten()).view(len(log_pf), *child.shape)
     back = (ahead + model.log_pb[:, :-1]).expand(log_pf.shape[0], -1, -1)
     stop = on_device.log_reward.expand(log_pf.shape[0], 1, -1)
     x = torch.cat([back, stop], dim=1) - log_pf - log_flow[:, None]
     x = torch.where(on_device.mask == 0, x, 0.0)
-    return Residuals(x.flatten(1)[..., None], visited.flatten(1)[..., None])
+    return objectives.Residuals(x.flatten(1)[..., None], visited.flatten(1)[..., None])
 
 
 @torch.no_grad()
 def row_visits(
-    policy: Policy[PointedDAG], model: Flow, sampler: Sampler = ON_POLICY
+    policy: Policy[dag.PointedDAG], model: flow.Flow, sampler: samplers.Sampler = ON_POLICY
 ) -> Float[Tensor, "M R S"]:
     """How often each row of a tabular policy's parameters is at work in one trajectory.
 
@@ -82,7 +82,7 @@ def row_visits(
 
 
 def expected_tb(
-    graph: PointedDAG, model: Flow, terms: Terms, sampler: Sampler = ON_POLICY
+    graph: dag.PointedDAG, model: flow.Flow, terms: Terms, sampler: samplers.Sampler = ON_POLICY
 ) -> Float[Tensor, " M"]:
     """E_tau sum_k c_k x^n_k e^{a_k x} of the trajectory residual x, the law of tau held constant;
     differentiable.
@@ -113,13 +113,15 @@ def expected_tb(
 
 
 def _moments(
-    graph: PointedDAG, log_chance: Tensor, step: Tensor, start: Tensor, a: float, highest: int
+    graph: dag.PointedDAG, log_chance: Tensor, step: Tensor, start: Tensor, a: float, highest: int
 ) -> tuple[Tensor, list[Tensor]]:
     """(l, [m_0 ... m_highest]) at the end of all trajectories, [M] each; residuals begin at
     `start` [M].
     """
     n_states = graph.n_states
-    incoming = constant(graph, "incoming", lambda: graph.incoming, step.device, torch.long)
+    incoming = constants.constant(
+        graph, "incoming", lambda: graph.incoming, step.device, torch.long
+    )
     log_edge = (log_chance + a * step).flatten(1)
     # states of a few levels back are all that is looked up: `base` is the first that is kept
     kept = [torch.stack([a * start, *(start**n for n in range(1, highest + 1))])[..., None]]
@@ -168,7 +170,7 @@ def _merge(log_mass: Tensor, moments: list[Tensor], dim: int) -> Tensor:
     return torch.stack([total.squeeze(dim), *((share * moment).sum(dim=dim) for moment in moments)])
 
 
-def _oldest_parents(graph: PointedDAG) -> list[int]:
+def _oldest_parents(graph: dag.PointedDAG) -> list[int]:
     """The first state that any state of this level, or of a later one, has as a parent."""
     oldest, found = graph.n_states, []
     for low, high in reversed(graph.level_slices):
@@ -180,12 +182,12 @@ def _oldest_parents(graph: PointedDAG) -> list[int]:
 
 
 def listed_residuals(
-    graph: PointedDAG,
-    chosen: Objective,
-    model: Flow,
-    walked: Trajectories,
-    sampler: Sampler = ON_POLICY,
-) -> Residuals:
+    graph: dag.PointedDAG,
+    chosen: objectives.Objective,
+    model: flow.Flow,
+    walked: sampling.Trajectories,
+    sampler: samplers.Sampler = ON_POLICY,
+) -> objectives.Residuals:
     """x [M, O, J] of all J trajectories, `walked` [1, T, J], each weighted by its probability: for
     any objective and g.
 
@@ -193,23 +195,23 @@ def listed_residuals(
     replaced by E[log R + log P_B - log P_F].
     """
     behaviour = _behaviour(graph, model.log_pf, sampler).nan_to_num(neginf=0.0)
-    law = gather_steps(with_sink(behaviour), walked).exp()[:, None]
+    law = sampling.gather_steps(sampling.with_sink(behaviour), walked).exp()[:, None]
     count = walked.index.shape[-1]
     if chosen.kind == "vargrad":
-        estimate = steps_along(graph, model, walked).increment.sum(dim=1, keepdim=True)
+        estimate = flow.steps_along(graph, model, walked).increment.sum(dim=1, keepdim=True)
         held = (law * estimate.detach()).sum(dim=-1, keepdim=True)
-        return Residuals(estimate - held, law * count)
-    found = residuals_along(graph, chosen, model, walked)
-    return Residuals(found.x, found.weight * law * count)
+        return objectives.Residuals(estimate - held, law * count)
+    found = flow.residuals_along(graph, chosen, model, walked)
+    return objectives.Residuals(found.x, found.weight * law * count)
 
 
-def _behaviour(graph: PointedDAG, log_pf: Tensor, sampler: Sampler) -> Tensor:
+def _behaviour(graph: dag.PointedDAG, log_pf: Tensor, sampler: samplers.Sampler) -> Tensor:
     """log of the policy that draws, held constant: [M, A, S]."""
     if sampler.backward or sampler.replay:
         raise ValueError(
             "expected losses need a sampler that walks forward: on, epsilon or tempered"
         )
     with torch.no_grad():
-        return log_behaviour(
+        return samplers.log_behaviour(
             sampler, log_pf.detach(), tables(graph, log_pf.device, log_pf.dtype).mask
         )

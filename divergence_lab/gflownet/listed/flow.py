@@ -21,8 +21,7 @@ from divergence_lab.gflownet.objectives import (
     residuals,
 )
 from divergence_lab.gflownet.policies.policy import Parameters, Policy
-from divergence_lab.graphs.constants import constant
-from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.graphs import constants, dag
 from divergence_lab.graphs.tables import tables
 
 BACKWARD = ("uniform", "learned", "maxent")
@@ -58,14 +57,17 @@ class Flow:
 
 
 def flow(
-    policy: Policy[PointedDAG], parameters: Parameters, chosen: Objective, backward: str = "uniform"
+    policy: Policy[dag.PointedDAG],
+    parameters: Parameters,
+    chosen: Objective,
+    backward: str = "uniform",
 ) -> Flow:
     """The model of `chosen` at all states; `backward` names P_B: uniform, learned or maxent."""
     return flow_from_rows(policy, policy.rows(parameters, None), parameters, chosen, backward)
 
 
 def flow_from_rows(
-    policy: Policy[PointedDAG],
+    policy: Policy[dag.PointedDAG],
     rows: Float[Tensor, "M R S"],
     parameters: Parameters,
     chosen: Objective,
@@ -96,7 +98,7 @@ def flow_from_rows(
     return Flow(log_pf, log_pb, log_z, torch.cat([log_z[:, None], learned[:, 1:]], dim=1))
 
 
-def _edge_flow(graph: PointedDAG, logits: Tensor, log_pb: Tensor) -> Flow:
+def _edge_flow(graph: dag.PointedDAG, logits: Tensor, log_pb: Tensor) -> Flow:
     """Edge flows e^logit with the flow of a stop tied to R(s): P_F(a|s) = F(s, a) / sum_a F(s,
     a).
     """
@@ -118,12 +120,16 @@ def _edge_flow(graph: PointedDAG, logits: Tensor, log_pb: Tensor) -> Flow:
     )
 
 
-def only_stop(graph: PointedDAG, device: str | torch.device) -> Bool[Tensor, " S"]:
+def only_stop(graph: dag.PointedDAG, device: str | torch.device) -> Bool[Tensor, " S"]:
     """The states where a trajectory must stop."""
-    return constant(graph, "only stop", lambda: (graph.child[:-1] < 0).all(axis=0), device)
+    return constants.constant(
+        graph, "only stop", lambda: (graph.child[:-1] < 0).all(axis=0), device
+    )
 
 
-def edge_log_pb(graph: PointedDAG, back_logits: Float[Tensor, "M P S"]) -> Float[Tensor, "M A S"]:
+def edge_log_pb(
+    graph: dag.PointedDAG, back_logits: Float[Tensor, "M P S"]
+) -> Float[Tensor, "M A S"]:
     """log P_B of the edge that each action takes; 0 for a stop."""
     on_device = tables(graph, back_logits.device, back_logits.dtype)
     log_back = torch.log_softmax(back_logits + on_device.back_mask, dim=1)
@@ -131,7 +137,7 @@ def edge_log_pb(graph: PointedDAG, back_logits: Float[Tensor, "M P S"]) -> Float
 
 
 def fixed_log_pb(
-    graph: PointedDAG, backward: str, device: str | torch.device, dtype: torch.dtype
+    graph: dag.PointedDAG, backward: str, device: str | torch.device, dtype: torch.dtype
 ) -> Float[Tensor, "1 A S"]:
     """log P_B without parameters.
 
@@ -144,10 +150,10 @@ def fixed_log_pb(
         return on_device.log_pb[None]
     if backward != "maxent":
         raise ObjectiveError(f"P_B {backward!r} is not known; use one of {', '.join(BACKWARD)}")
-    return constant(graph, "maxent", lambda: _maxent(graph), device, dtype)[None]
+    return constants.constant(graph, "maxent", lambda: _maxent(graph), device, dtype)[None]
 
 
-def _maxent(graph: PointedDAG) -> Tensor:
+def _maxent(graph: dag.PointedDAG) -> Tensor:
     log_paths = torch.tensor(graph.log_paths, dtype=torch.float64)
     child = torch.tensor(graph.child).long()
     inner = (child >= 0) & (child < graph.n_states)
@@ -156,14 +162,14 @@ def _maxent(graph: PointedDAG) -> Tensor:
 
 
 def log_partial(
-    graph: PointedDAG, device: str | torch.device, dtype: torch.dtype
+    graph: dag.PointedDAG, device: str | torch.device, dtype: torch.dtype
 ) -> Float[Tensor, " S"]:
     """log R of every state, finished or not.
 
     Raises ObjectiveError where the graph defines none.
     """
     if graph.log_partial is not None:
-        return constant(graph, "log_partial", lambda: graph.log_partial, device, dtype)
+        return constants.constant(graph, "log_partial", lambda: graph.log_partial, device, dtype)
     if graph.terminal_states.size == graph.n_states:
         return tables(graph, device, dtype).log_reward
     raise ObjectiveError(
@@ -173,7 +179,7 @@ def log_partial(
     )
 
 
-def check_objective(graph: PointedDAG, chosen: Objective) -> None:
+def check_objective(graph: dag.PointedDAG, chosen: Objective) -> None:
     """Raises ObjectiveError where this graph does not allow the objective."""
     if chosen.flow == "modified" and graph.terminal_states.size < graph.n_states:
         raise ObjectiveError(
@@ -185,7 +191,7 @@ def check_objective(graph: PointedDAG, chosen: Objective) -> None:
 
 
 def residuals_along(
-    graph: PointedDAG, chosen: Objective, model: Flow, walked: Trajectories
+    graph: dag.PointedDAG, chosen: Objective, model: Flow, walked: Trajectories
 ) -> Residuals:
     """The residuals of `chosen` on these trajectories: [M, O, B]."""
     if chosen.kind == "fm":
@@ -199,7 +205,9 @@ def residuals_along(
     return residuals(chosen, steps_along(graph, model, walked, chosen.tied))
 
 
-def steps_along(graph: PointedDAG, model: Flow, walked: Trajectories, tied: bool = False) -> Steps:
+def steps_along(
+    graph: dag.PointedDAG, model: Flow, walked: Trajectories, tied: bool = False
+) -> Steps:
     """The model along these trajectories; `tied`: a stop that must be is no step."""
     log_pf = model.log_pf
     stop = tables(graph, log_pf.device, log_pf.dtype).log_reward.expand(

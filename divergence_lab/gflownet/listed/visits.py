@@ -12,8 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from divergence_lab.gflownet.devices import one_thread
-from divergence_lab.graphs.constants import keep
-from divergence_lab.graphs.dag import PointedDAG
+from divergence_lab.graphs import constants, dag
 
 SMALL = 2**15  # numbers in a level of average size, all members together
 
@@ -35,11 +34,11 @@ class _Level:
     shut: Tensor
 
 
-def _levels(graph: PointedDAG, device: torch.device) -> list[_Level]:
-    return keep(graph, ("levels", str(device)), _make, graph, device)
+def _levels(graph: dag.PointedDAG, device: torch.device) -> list[_Level]:
+    return constants.keep(graph, ("levels", str(device)), _make, graph, device)
 
 
-def _make(graph: PointedDAG, device: torch.device) -> list[_Level]:
+def _make(graph: dag.PointedDAG, device: torch.device) -> list[_Level]:
     n_actions, n_states = graph.child.shape
     # torch looks up by 32-bit numbers too; the largest is A * S
     whole = np.int32 if n_actions * n_states < 2**31 else np.int64
@@ -61,7 +60,7 @@ def _make(graph: PointedDAG, device: torch.device) -> list[_Level]:
     return levels
 
 
-def _is_small(logits: Tensor, graph: PointedDAG) -> bool:
+def _is_small(logits: Tensor, graph: dag.PointedDAG) -> bool:
     return logits.device.type == "cpu" and logits.numel() < SMALL * len(graph.level_slices)
 
 
@@ -74,7 +73,7 @@ class _Visits(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, logits: Tensor, graph: PointedDAG) -> Tensor:
+    def forward(ctx, logits: Tensor, graph: dag.PointedDAG) -> Tensor:
         n_members, n_actions, n_states = logits.shape
         # one place more, which stays 0: where there is no parent
         flat = logits.new_empty(n_members, n_actions * n_states + 1)
@@ -117,7 +116,7 @@ class _Visits(torch.autograd.Function):
         return gradient, None
 
 
-def visits(graph: PointedDAG, logits: Float[Tensor, "*M A S"]) -> Float[Tensor, "*M A S"]:
+def visits(graph: dag.PointedDAG, logits: Float[Tensor, "*M A S"]) -> Float[Tensor, "*M A S"]:
     """v(s, a) = d(s) P_F(a|s), how often a trajectory takes each action.
 
     d(s) = sum over edges into s of v, d(source) = 1; P_F = softmax of the logits over the allowed

@@ -18,9 +18,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag, grouped_mm, pad
 
 from divergence_lab.gflownet.randomness import INIT, mix
-from divergence_lab.graphs.constants import constant
-from divergence_lab.graphs.dag import PointedDAG
-from divergence_lab.graphs.generated import GeneratedDAG, Space
+from divergence_lab.graphs import constants, dag, generated
 from divergence_lab.graphs.tables import tables
 
 Parameters = Mapping[str, Tensor]
@@ -47,13 +45,13 @@ class Heads:
         return self.n_actions + self.n_back + self.flow
 
 
-def heads(space: Space, *, learned_back: bool = False, flow: bool = False) -> Heads:
+def heads(space: generated.Space, *, learned_back: bool = False, flow: bool = False) -> Heads:
     """The heads that this space needs."""
-    back = space.incoming.shape[0] if isinstance(space, PointedDAG) else space.n_back
+    back = space.incoming.shape[0] if isinstance(space, dag.PointedDAG) else space.n_back
     return Heads(space.n_actions, back if learned_back else 0, flow)
 
 
-AnySpace = TypeVar("AnySpace", bound=Space, covariant=True)
+AnySpace = TypeVar("AnySpace", bound=generated.Space, covariant=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,21 +100,21 @@ class Policy(Generic[AnySpace]):
         With `states` [M, N]: only there, [M, A, N].
         """
         logits = self.rows(parameters, states)[:, : self.heads.n_actions]
-        mask = tables(cast(PointedDAG, self.space), logits.device, logits.dtype).mask
+        mask = tables(cast(dag.PointedDAG, self.space), logits.device, logits.dtype).mask
         if states is not None:
             mask = mask[:, states].movedim(0, 1)
         return torch.log_softmax(logits + mask, dim=-2)
 
 
 def tabular(
-    graph: PointedDAG,
+    graph: dag.PointedDAG,
     *,
     heads: Heads | None = None,
     scale: float = 0.0,
     stop_logit: float = 0.0,
     initial_log_z: float = 0.0,
     initial_log_flow: float = 0.0,
-) -> Policy[PointedDAG]:
+) -> Policy[dag.PointedDAG]:
     """One number per (row, state); they start as normal with standard deviation `scale`.
 
     `stop_logit` is added to the logits of stopping: below 0, the first trajectories are long.
@@ -141,7 +139,7 @@ def tabular(
 
 
 def mlp(
-    space: Space,
+    space: generated.Space,
     *,
     heads: Heads | None = None,
     width: int = 256,
@@ -157,7 +155,7 @@ def mlp(
     last.
     """
     rows_of = heads or Heads(space.n_actions)
-    listed = isinstance(space, PointedDAG)
+    listed = isinstance(space, dag.PointedDAG)
     n_inputs = space.features.shape[1] if listed else space.n_features
     sizes = [n_inputs, *[width] * depth, rows_of.n_rows]
     shapes = _layers(sizes)
@@ -183,7 +181,9 @@ def mlp(
         )
         return last.mT.contiguous()
 
-    in_a_row = None if isinstance(space, PointedDAG) else _in_a_row(space, depth, rows_of.n_rows)
+    in_a_row = (
+        None if isinstance(space, dag.PointedDAG) else _in_a_row(space, depth, rows_of.n_rows)
+    )
     return Policy("mlp", space, rows_of, shapes, draw, rows, in_a_row=in_a_row)
 
 
@@ -212,7 +212,7 @@ def _drawn(
 
 
 def _in_a_row(
-    space: GeneratedDAG, depth: int, n_rows: int
+    space: generated.GeneratedDAG, depth: int, n_rows: int
 ) -> Callable[[Parameters], RowEvaluation]:
     """The rows of `mlp` at states of one member after another."""
     n_inputs = space.n_features
@@ -262,10 +262,12 @@ def _of_each(inputs: Tensor, weights: Tensor, ends: Tensor) -> Tensor:
     return grouped_mm(inputs, weights, offs=ends)[:, : weights.shape[2] - narrow]
 
 
-def _inputs_at(space: Space, like: Tensor, states: Tensor | None) -> Tensor:
+def _inputs_at(space: generated.Space, like: Tensor, states: Tensor | None) -> Tensor:
     """What the first layer reads, [M, N, K]: an enumerated graph's features from its table."""
-    if isinstance(space, PointedDAG):
-        table = constant(space, "features", lambda: space.features, like.device, like.dtype)
+    if isinstance(space, dag.PointedDAG):
+        table = constants.constant(
+            space, "features", lambda: space.features, like.device, like.dtype
+        )
         return table.expand(like.shape[0], -1, -1) if states is None else table[states]
     if states is None:
         raise ValueError(f"{space.name} is too large to evaluate at all states; name the states")

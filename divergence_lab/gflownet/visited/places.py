@@ -16,9 +16,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from divergence_lab.gflownet import devices
+from divergence_lab.gflownet import devices, randomness
 from divergence_lab.gflownet.policies.policy import Parameters, Policy, RowEvaluation
-from divergence_lab.gflownet.randomness import mix
 from divergence_lab.graphs.generated import GeneratedDAG
 
 # members from which one row without padding is faster than a rectangle, whose products are fewer
@@ -187,7 +186,7 @@ def _factors(size: int) -> Tensor:
     Multiples of one number would not do: then states with the same weighted sum of their numbers
     share a hash.
     """
-    return torch.tensor([_signed(mix(place, HASH) | 1) for place in range(size)])
+    return torch.tensor([_signed(randomness.mix(place, HASH) | 1) for place in range(size)])
 
 
 def _signed(number: int) -> int:

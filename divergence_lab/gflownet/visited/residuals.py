@@ -10,18 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
-from divergence_lab.gflownet.objectives import (
-    Objective,
-    ObjectiveError,
-    Residuals,
-    Steps,
-    fm,
-    needed,
-    objective,
-    residuals,
-)
+from divergence_lab.gflownet import objectives, samplers
 from divergence_lab.gflownet.policies.policy import Parameters, Policy
-from divergence_lab.gflownet.samplers import Sampler
 from divergence_lab.gflownet.visited.places import Places, all_places, places
 from divergence_lab.gflownet.visited.walks import (
     Walks,
@@ -39,23 +29,23 @@ NONE = -1e30  # the logarithm of no flow: with -inf, a sum of nothing has a grad
 def residuals_along(
     policy: Policy[GeneratedDAG],
     parameters: Parameters,
-    chosen: Objective,
+    chosen: objectives.Objective,
     backward: str,
     walked: Walks,
-) -> Residuals:
+) -> objectives.Residuals:
     """The residuals of `chosen` on these trajectories: [M, O, B]."""
     if chosen.kind == "fm":
         return _flow_matching(policy, parameters, walked)
-    return residuals(chosen, steps_along(policy, parameters, chosen, backward, walked))
+    return objectives.residuals(chosen, steps_along(policy, parameters, chosen, backward, walked))
 
 
 def steps_along(
     policy: Policy[GeneratedDAG],
     parameters: Parameters,
-    chosen: Objective,
+    chosen: objectives.Objective,
     backward: str,
     walked: Walks,
-) -> Steps:
+) -> objectives.Steps:
     """The model along these trajectories, from one evaluation of its places (places.py)."""
     dag, n_actions = policy.space, policy.heads.n_actions
     there = places(policy, parameters, walked.states[:, :-1], walked.exists)
@@ -78,12 +68,12 @@ def steps_along(
 def walk_once(
     policy: Policy[GeneratedDAG],
     parameters: Parameters,
-    chosen: Sampler,
-    objective: Objective,
+    chosen: samplers.Sampler,
+    objective: objectives.Objective,
     backward: str,
     uniforms: Tensor,
     bits: Tensor | None = None,
-) -> tuple[Walks, Steps]:
+) -> tuple[Walks, objectives.Steps]:
     """`walk` and `steps_along` in one pass: what a state was drawn from is what its residual is
     made of.
 
@@ -122,7 +112,7 @@ def walk_once(
 def _draw_once(
     policy: Policy[GeneratedDAG],
     parameters: Parameters,
-    chosen: Sampler,
+    chosen: samplers.Sampler,
     state: Tensor,
     noise: Tensor,
     *bits: Tensor,
@@ -163,12 +153,12 @@ class _OfModel:
 def _steps(
     policy: Policy[GeneratedDAG],
     log_z: Tensor,
-    chosen: Objective,
+    chosen: objectives.Objective,
     backward: str,
     walked: Walks,
     there: Places,
     of_model: _OfModel,
-) -> Steps:
+) -> objectives.Steps:
     dag = policy.space
     states, exists = walked.states[:, :-1], walked.exists
     is_stop = exists & (walked.actions == policy.heads.n_actions - 1)
@@ -180,14 +170,14 @@ def _steps(
     increment = torch.where(is_stop, log_reward, torch.where(exists, log_pb, 0.0)) - of_model.log_pf
     log_flow = None
     if chosen.flow == "modified":
-        stop = needed(of_model.log_stop)
+        stop = objectives.needed(of_model.log_stop)
         log_flow = torch.where(exists, dag.log_reward(states).to(stop.dtype) - stop, 0.0)
         log_z = log_flow[:, 0, 0]
     elif chosen.flow not in ("none", "edges"):
-        log_flow = there.put(there.each(needed(of_model.rest)[:, -1:])[:, 0])
+        log_flow = there.put(there.each(objectives.needed(of_model.rest)[:, -1:])[:, 0])
         if chosen.flow == "forward-looking":
             if dag.log_partial is None:
-                raise ObjectiveError(
+                raise objectives.ObjectiveError(
                     f"{dag.name} defines no reward of unfinished states; use db, subtb or tb"
                 )
             log_flow = log_flow + torch.where(
@@ -201,7 +191,7 @@ def _steps(
         else:
             first = log_z[:, None, None].expand(-1, 1, log_flow.shape[-1])
             log_flow = torch.cat([first, log_flow[:, 1:]], dim=1)
-    return Steps(
+    return objectives.Steps(
         increment, exists, log_z, None if log_flow is None else pad(log_flow, (0, 0, 0, 1))
     )
 
@@ -224,7 +214,7 @@ def _log_pb(
     allowed = dag.back_allowed(there.states)
     # the source has no backward action, and a logsumexp over nothing has no gradient
     none = ~allowed.any(dim=-1, keepdim=True)
-    back = needed(of_model.rest)[:, : heads.n_back].masked_fill(
+    back = objectives.needed(of_model.rest)[:, : heads.n_back].masked_fill(
         ~(allowed | none).movedim(-1, 1), -torch.inf
     )
     log_pb = torch.where(
@@ -235,7 +225,7 @@ def _log_pb(
 
 def _flow_matching(
     policy: Policy[GeneratedDAG], parameters: Parameters, walked: Walks
-) -> Residuals:
+) -> objectives.Residuals:
     """Inflow and outflow of the visited states: these and their parents are evaluated together,
     as many are both.
     """
@@ -269,7 +259,7 @@ def _flow_matching(
     log_outflow = torch.logaddexp(
         flows[..., 0], _flow_of_a_stop(policy, parameters, states, visited)
     )
-    return fm(log_inflow, log_outflow, visited)
+    return objectives.fm(log_inflow, log_outflow, visited)
 
 
 def _flow_of_a_stop(
@@ -285,7 +275,7 @@ def _flow_of_a_stop(
     return there.put(there.each(log_reward[:, None])[:, 0])
 
 
-_TB = objective("tb")
+_TB = objectives.objective("tb")
 
 
 @torch.no_grad()

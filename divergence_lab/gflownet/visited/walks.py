@@ -10,10 +10,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
-from divergence_lab.gflownet import devices
-from divergence_lab.gflownet.objectives import ObjectiveError
+from divergence_lab.gflownet import devices, objectives, samplers
 from divergence_lab.gflownet.policies.policy import THIN, Parameters, Policy, RowEvaluation
-from divergence_lab.gflownet.samplers import Sampler, log_behaviour
 from divergence_lab.gflownet.visited.places import grouped, places, row_evaluation
 from divergence_lab.graphs.generated import GeneratedDAG, sources
 
@@ -43,7 +41,7 @@ FEW = 1024
 def walk(
     policy: Policy[GeneratedDAG],
     parameters: Parameters,
-    chosen: Sampler,
+    chosen: samplers.Sampler,
     uniforms: Float[Tensor, "M T B"],
     edge_flows: bool = False,
 ) -> Walks:
@@ -66,7 +64,7 @@ def walk(
 def _walk(
     policy: Policy[GeneratedDAG],
     parameters: Parameters,
-    chosen: Sampler,
+    chosen: samplers.Sampler,
     uniforms: Tensor,
     edge_flows: bool,
 ) -> Walks:
@@ -103,7 +101,7 @@ def _walk(
 def _walk_in_a_row(
     policy: Policy[GeneratedDAG],
     evaluated: RowEvaluation,
-    chosen: Sampler,
+    chosen: samplers.Sampler,
     uniforms: Tensor,
     edge_flows: bool,
 ) -> Walks:
@@ -148,7 +146,11 @@ def _walk_in_a_row(
 
 
 def _cumulative_at(
-    policy: Policy[GeneratedDAG], chosen: Sampler, rows: Tensor, states: Tensor, edge_flows: bool
+    policy: Policy[GeneratedDAG],
+    chosen: samplers.Sampler,
+    rows: Tensor,
+    states: Tensor,
+    edge_flows: bool,
 ) -> Tensor:
     """Cumulative probabilities of the behaviour policy: rows [m, R, N] at states [m, N, D] ->
     [m, A - 1, N].
@@ -162,11 +164,11 @@ def _cumulative_at(
 
 
 def cumulative(
-    chosen: Sampler, log_pf: Float[Tensor, "m A N"], allowed: Bool[Tensor, "m A N"]
+    chosen: samplers.Sampler, log_pf: Float[Tensor, "m A N"], allowed: Bool[Tensor, "m A N"]
 ) -> Float[Tensor, "m A-1 N"]:
     """Of the behaviour policy, from the last allowed action on beyond 1."""
     if chosen.epsilon or chosen.temperature != 1.0:
-        log_pf = log_behaviour(
+        log_pf = samplers.log_behaviour(
             chosen, log_pf, torch.zeros_like(log_pf).masked_fill_(~allowed, -torch.inf)
         )
     sums = log_pf[:, :-1].exp().cumsum_(dim=1)
@@ -300,7 +302,7 @@ def join_walks(walks: list[Walks]) -> Walks:
 def log_paths_of(dag: GeneratedDAG) -> Callable[[Tensor], Tensor]:
     """`dag.log_paths`. ObjectiveError where the maximum-entropy P_B has no closed form."""
     if dag.log_paths is None:
-        raise ObjectiveError(
+        raise objectives.ObjectiveError(
             f"{dag.name}: the number of trajectories to a state is not known; use P_B "
             "uniform or learned"
         )

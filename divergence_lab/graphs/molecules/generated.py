@@ -15,21 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from divergence_lab.graphs.dag import GraphError
-from divergence_lab.graphs.generated import GeneratedDAG, on_device
-from divergence_lab.graphs.molecules.chemistry import (
-    Blocks,
-    FragmentState,
-    MoleculeError,
-    assemble,
-    rdkit_chem,
-    read_blocks,
-)
-from divergence_lab.graphs.molecules.rewards import Reward, reward_from
+from divergence_lab.graphs import dag, generated
+from divergence_lab.graphs.molecules import chemistry, rewards
 
 MIN_BLOCKS, MAX_BLOCKS = 2, 16
 # Fragments of our own, one entry for each place that binds: the space without the published table.
-OWN_BLOCKS = Blocks(
+OWN_BLOCKS = chemistry.Blocks(
     ("c1ccccc1", "c1ccncc1", "c1ccncc1", "NC=O", "NC=O", "CC", "C1CNCCN1", "O", "F", "C#N"),
     ((0, 3), (1, 4), (4, 1), (0, 1), (1, 0), (0, 1), (2, 5), (0,), (0,), (0,)),
 )
@@ -65,10 +56,10 @@ def generated_molecules(
     max_blocks: int = 8,
     data: str | Path | None = None,
     *,
-    blocks: Blocks | None = None,
-    reward: Reward | None = None,
+    blocks: chemistry.Blocks | None = None,
+    reward: rewards.Reward | None = None,
     name: str | None = None,
-) -> GeneratedDAG:
+) -> generated.GeneratedDAG:
     """Trees of 2 to `max_blocks` blocks: the published 105 in the folder `data`, or OWN_BLOCKS.
 
     A state is [.., V + V P] integers, V = max_blocks, P the most stems of a block: 1 + the entry of
@@ -86,18 +77,18 @@ def generated_molecules(
     """
     title = name or f"generated:molecules:{max_blocks}"
     if not MIN_BLOCKS <= max_blocks <= MAX_BLOCKS:
-        raise GraphError(
+        raise dag.GraphError(
             f"{title}: take {MIN_BLOCKS} to {MAX_BLOCKS} blocks, as in generated:molecules:8"
         )
     try:
-        rdkit_chem()
-        blocks = blocks or (OWN_BLOCKS if data is None else read_blocks(data))
-        reward = reward or reward_from(data)
-    except MoleculeError as error:
-        raise GraphError(f"{title}: {error}") from error
+        chemistry.rdkit_chem()
+        blocks = blocks or (OWN_BLOCKS if data is None else chemistry.read_blocks(data))
+        reward = reward or rewards.reward_from(data)
+    except chemistry.MoleculeError as error:
+        raise dag.GraphError(f"{title}: {error}") from error
     trees = _trees(blocks, max_blocks)
     V, P, N = trees.V, trees.P, trees.N
-    return GeneratedDAG(
+    return generated.GeneratedDAG(
         name=f"{title} ({reward.name})" if name is None else title,
         n_actions=V * P * N + 1,
         n_back=V,
@@ -138,7 +129,7 @@ class _Trees:
         return states[..., : self.V], states[..., self.V :]
 
 
-def _trees(blocks: Blocks, max_blocks: int) -> _Trees:
+def _trees(blocks: chemistry.Blocks, max_blocks: int) -> _Trees:
     P = max(map(len, blocks.places))
     kinds, ports = _numbers(blocks)
     return _Trees(
@@ -147,9 +138,9 @@ def _trees(blocks: Blocks, max_blocks: int) -> _Trees:
         len(blocks.smiles),
         int(kinds.max()) + 2,
         int(ports.max()) + 2,
-        on_device(lambda: np.concatenate([[0], kinds + 1])),
-        on_device(lambda: np.concatenate([np.zeros((1, P), dtype=np.int64), ports + 1])),
-        on_device(lambda: _entries_from(blocks, P)),
+        generated.on_device(lambda: np.concatenate([[0], kinds + 1])),
+        generated.on_device(lambda: np.concatenate([np.zeros((1, P), dtype=np.int64), ports + 1])),
+        generated.on_device(lambda: _entries_from(blocks, P)),
     )
 
 
@@ -230,13 +221,17 @@ def _features(trees: _Trees, states: Tensor) -> Tensor:
     return torch.cat([hot, free], dim=-1).float()
 
 
-def fragment_states(states: Tensor, blocks: Blocks, max_blocks: int) -> list[FragmentState]:
+def fragment_states(
+    states: Tensor, blocks: chemistry.Blocks, max_blocks: int
+) -> list[chemistry.FragmentState]:
     """Rows [X, V + V P] -> fragment states, for drawing and scoring."""
     P = states.shape[-1] // max_blocks - 1
     return [_fragment_state(row, blocks, max_blocks, P) for row in states.tolist()]
 
 
-def _fragment_state(row: Sequence[int], blocks: Blocks, V: int, P: int) -> FragmentState:
+def _fragment_state(
+    row: Sequence[int], blocks: chemistry.Blocks, V: int, P: int
+) -> chemistry.FragmentState:
     entries = [entry - 1 for entry in row[:V] if entry]
     bonds, stems = [], []
     for block, entry in enumerate(entries):
@@ -247,10 +242,12 @@ def _fragment_state(row: Sequence[int], blocks: Blocks, V: int, P: int) -> Fragm
             elif bound // P > block:
                 other, at = divmod(bound, P)
                 bonds.append((block, other, atom, blocks.places[entries[other]][at]))
-    return FragmentState(tuple(entries), tuple(bonds), tuple(stems))
+    return chemistry.FragmentState(tuple(entries), tuple(bonds), tuple(stems))
 
 
-def _log_reward(blocks: Blocks, V: int, P: int, reward: Reward) -> Callable[[Tensor], Tensor]:
+def _log_reward(
+    blocks: chemistry.Blocks, V: int, P: int, reward: rewards.Reward
+) -> Callable[[Tensor], Tensor]:
     """Each state is scored once; -inf where a trajectory cannot stop."""
     known: dict[bytes, float] = {}
 
@@ -262,7 +259,8 @@ def _log_reward(blocks: Blocks, V: int, P: int, reward: Reward) -> Callable[[Ten
         new = [place for place, key in enumerate(keys) if finished[place] and key not in known]
         if new:
             molecules = [
-                assemble(state, blocks) for state in fragment_states(different[new], blocks, V)
+                chemistry.assemble(state, blocks)
+                for state in fragment_states(different[new], blocks, V)
             ]
             values = reward.log_reward(reward.raw(molecules)).tolist()
             known.update(zip((keys[place] for place in new), values, strict=True))
@@ -273,7 +271,7 @@ def _log_reward(blocks: Blocks, V: int, P: int, reward: Reward) -> Callable[[Ten
     return log_reward
 
 
-def _numbers(blocks: Blocks) -> tuple[np.ndarray, np.ndarray]:
+def _numbers(blocks: chemistry.Blocks) -> tuple[np.ndarray, np.ndarray]:
     """[N] which different SMILES an entry has, and [N, P] which different atom of which SMILES a
     stem is on; -1: no stem.
     """
@@ -287,7 +285,7 @@ def _numbers(blocks: Blocks) -> tuple[np.ndarray, np.ndarray]:
     return kinds, ports
 
 
-def _entries_from(blocks: Blocks, P: int) -> np.ndarray:
+def _entries_from(blocks: chemistry.Blocks, P: int) -> np.ndarray:
     """[N, P] the entry of the same SMILES that binds by the atom of this stem: `translation`, by
     place.
     """
@@ -298,7 +296,7 @@ def _entries_from(blocks: Blocks, P: int) -> np.ndarray:
     return table
 
 
-def translation(blocks: Blocks, entry: int, atom: int) -> int:
+def translation(blocks: chemistry.Blocks, entry: int, atom: int) -> int:
     """The entry with the same SMILES that is added by `atom`, or by an atom that is its mirror
     image; else itself.
     """
@@ -306,6 +304,6 @@ def translation(blocks: Blocks, entry: int, atom: int) -> int:
     for other in same:
         if blocks.places[other][0] == atom:
             return other
-    chem = rdkit_chem()
+    chem = chemistry.rdkit_chem()
     alike = list(chem.CanonicalRankAtoms(chem.MolFromSmiles(blocks.smiles[entry]), breakTies=False))
     return next((other for other in same if alike[blocks.places[other][0]] == alike[atom]), entry)

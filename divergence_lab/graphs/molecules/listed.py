@@ -16,18 +16,7 @@ import numpy as np
 
 from divergence_lab.graphs.children import from_children
 from divergence_lab.graphs.dag import GraphError, PointedDAG
-from divergence_lab.graphs.molecules.chemistry import (
-    Blocks,
-    FragmentState,
-    Molecule,
-    MoleculeError,
-    assemble,
-    first_atoms,
-    rdkit_chem,
-    read_blocks,
-    standing_in,
-)
-from divergence_lab.graphs.molecules.rewards import Reward, reward_from
+from divergence_lab.graphs.molecules import chemistry, rewards
 
 # Entries of the published table without the quirks of duplicates (their free atoms do not depend on
 # the entry used).
@@ -51,7 +40,7 @@ class FragmentSpace:
     """
 
     graph: PointedDAG
-    molecules: tuple[Molecule, ...]
+    molecules: tuple[chemistry.Molecule, ...]
     raw: np.ndarray
     spread: np.ndarray
     reward: str
@@ -62,7 +51,7 @@ def fragment_space(
     subset: str = "T12",
     blocks: int = 4,
     *,
-    reward: Reward | None = None,
+    reward: rewards.Reward | None = None,
     name: str | None = None,
 ) -> FragmentSpace:
     """All molecules of up to `blocks` blocks of a subset of the published table, in the folder
@@ -85,12 +74,12 @@ def fragment_space(
         )
     title = name or f"molecules:{subset}x{blocks}"
     try:
-        rdkit_chem()
-        table = read_blocks(data)
-        reward = reward or reward_from(data)
-    except MoleculeError as error:
+        chemistry.rdkit_chem()
+        table = chemistry.read_blocks(data)
+        reward = reward or rewards.reward_from(data)
+    except chemistry.MoleculeError as error:
         raise GraphError(f"{title}: {error}") from error
-    found: dict[Key, FragmentState] = {(0, ""): FragmentState((), (), ())}
+    found: dict[Key, chemistry.FragmentState] = {(0, ""): chemistry.FragmentState((), (), ())}
 
     def children(key: Key) -> list[Key]:
         if key[0] == blocks:
@@ -106,18 +95,20 @@ def fragment_space(
         (0, ""), children, lambda key: 0.0 if key[0] >= MIN_BLOCKS else None, name=title
     )
     states = [found[cast(Key, graph.label(state))] for state in graph.terminal_states]
-    molecules = tuple(assemble(state, table) for state in states)
+    molecules = tuple(chemistry.assemble(state, table) for state in states)
     raw, spread = _raw(states, molecules, table, reward)
     log_reward = np.full(graph.n_states, -np.inf)
     log_reward[graph.terminal_states] = reward.log_reward(raw)
     return FragmentSpace(replace(graph, log_reward=log_reward), molecules, raw, spread, reward.name)
 
 
-def additions(state: FragmentState, table: Blocks, entries: Sequence[int]) -> list[FragmentState]:
+def additions(
+    state: chemistry.FragmentState, table: chemistry.Blocks, entries: Sequence[int]
+) -> list[chemistry.FragmentState]:
     """Every state with one block more; stems on one atom are alike and taken once."""
     if not state.blocks:
         return [
-            FragmentState((entry,), (), tuple((0, atom) for atom in table.places[entry]))
+            chemistry.FragmentState((entry,), (), tuple((0, atom) for atom in table.places[entry]))
             for entry in entries
         ]
     new = len(state.blocks)
@@ -128,7 +119,7 @@ def additions(state: FragmentState, table: Blocks, entries: Sequence[int]) -> li
         for entry in entries:
             first, *others = table.places[entry]
             grown.append(
-                FragmentState(
+                chemistry.FragmentState(
                     (*state.blocks, entry),
                     (*state.bonds, (stem[0], new, stem[1], first)),
                     (*left, *((new, atom) for atom in others)),
@@ -137,13 +128,13 @@ def additions(state: FragmentState, table: Blocks, entries: Sequence[int]) -> li
     return grown
 
 
-def key_of(state: FragmentState, table: Blocks) -> Key:
+def key_of(state: chemistry.FragmentState, table: chemistry.Blocks) -> Key:
     """What tells a state from others: the number of its blocks, and its molecule with the free
     stems of each atom.
     """
-    chem = rdkit_chem()
-    marked = chem.RWMol(assemble(state, table).mol)
-    first = first_atoms(state, table)
+    chem = chemistry.rdkit_chem()
+    marked = chem.RWMol(chemistry.assemble(state, table).mol)
+    first = chemistry.first_atoms(state, table)
     for block, atom in state.stems:
         place = marked.GetAtomWithIdx(first[block] + atom)
         place.SetIsotope(place.GetIsotope() + 1)
@@ -151,7 +142,10 @@ def key_of(state: FragmentState, table: Blocks) -> Key:
 
 
 def _raw(
-    states: Sequence[FragmentState], molecules: Sequence[Molecule], table: Blocks, reward: Reward
+    states: Sequence[chemistry.FragmentState],
+    molecules: Sequence[chemistry.Molecule],
+    table: chemistry.Blocks,
+    reward: rewards.Reward,
 ) -> tuple[np.ndarray, np.ndarray]:
     """raw [X], and how far it differs with the block that came first."""
     # a marked atom, whose molecule it is in, and its share in the mean: blocks alike, and the alike
@@ -160,9 +154,9 @@ def _raw(
     for place, (state, molecule) in enumerate(zip(states, molecules, strict=True)):
         marks = [(molecule.stem_atoms, 1.0)]
         if not state.stems:
-            alike = standing_in(state, table)
+            alike = chemistry.standing_in(state, table)
             marks = [((atom,), 1 / (len(alike) * len(atoms))) for atoms in alike for atom in atoms]
-        variants += [Molecule(molecule.mol, tuple(mark)) for mark, _ in marks]
+        variants += [chemistry.Molecule(molecule.mol, tuple(mark)) for mark, _ in marks]
         owner += [place] * len(marks)
         share += [part for _, part in marks]
     values, owner = reward.raw(variants), np.array(owner)

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from divergence_lab.graphs.molecules.chemistry import Molecule, rdkit_chem
-from divergence_lab.graphs.molecules.weights import WEIGHTS
+from divergence_lab.graphs.molecules import chemistry, weights
 
 BETA = 4.0  # the paper's exponent
 CHUNK = 64
@@ -27,7 +26,7 @@ class Reward:
     """
 
     name: str
-    raw: Callable[[Sequence[Molecule]], np.ndarray]
+    raw: Callable[[Sequence[chemistry.Molecule]], np.ndarray]
     log_reward: Callable[[np.ndarray], np.ndarray]
 
 
@@ -37,7 +36,7 @@ def reward_from(
     """By the sEH proxy if the folder `data` holds its weights (their SHA-256 is compared), else
     by QED.
     """
-    if data is not None and (Path(data) / WEIGHTS).exists():
+    if data is not None and (Path(data) / weights.WEIGHTS).exists():
         from divergence_lab.graphs.molecules.proxy import NORM, SMALLEST
 
         return Reward(
@@ -54,14 +53,14 @@ def reward_from(
 
 def seh(
     data: str | Path, dtype: torch.dtype = torch.float64
-) -> Callable[[Sequence[Molecule]], np.ndarray]:
+) -> Callable[[Sequence[chemistry.Molecule]], np.ndarray]:
     """What the sEH proxy with the weights in the folder `data` says of molecules: [N] float64."""
     from divergence_lab.graphs.molecules.proxy import featurise, proxy, raw_prediction
     from divergence_lab.graphs.molecules.weights import load_weights
 
     network = proxy(load_weights(data), dtype=dtype)
 
-    def raw(molecules: Sequence[Molecule]) -> np.ndarray:
+    def raw(molecules: Sequence[chemistry.Molecule]) -> np.ndarray:
         parts = [molecules[start : start + CHUNK] for start in range(0, len(molecules), CHUNK)]
         found = [raw_prediction(network, featurise(part)).double().numpy() for part in parts]
         return np.concatenate(found) if found else np.zeros(0)
@@ -69,9 +68,9 @@ def seh(
     return raw
 
 
-def qed(molecules: Sequence[Molecule]) -> np.ndarray:
+def qed(molecules: Sequence[chemistry.Molecule]) -> np.ndarray:
     """QED of molecules (Bickerton et al. 2012, by RDKit), 0 to 1: [N] float64."""
-    rdkit_chem()
+    chemistry.rdkit_chem()
     from rdkit.Chem import QED
 
     return np.array([QED.qed(molecule.mol) for molecule in molecules], dtype=np.float64)

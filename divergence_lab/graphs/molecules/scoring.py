@@ -10,17 +10,7 @@ from pathlib import Path
 
 import torch
 
-from divergence_lab.graphs.molecules.chemistry import (
-    Molecule,
-    MoleculeError,
-    assemble,
-    fragment_state,
-    from_smiles,
-    read_blocks,
-    read_file,
-    smiles_of,
-)
-from divergence_lab.graphs.molecules.rewards import qed, seh
+from divergence_lab.graphs.molecules import chemistry, rewards
 
 QED_NAME = "QED (RDKit), not the sEH proxy: name the folder of its weights with --data"
 PROXY_NAME = "sEH proxy (Bengio et al. 2021), published weights"
@@ -38,11 +28,13 @@ class Score:
     proxy: str
 
 
-def read_items(items: Iterable[str], data: str | Path | None) -> list[Molecule]:
+def read_items(items: Iterable[str], data: str | Path | None) -> list[chemistry.Molecule]:
     """Each item is a SMILES, or a JSON file that holds a list of SMILES or of fragment states."""
     molecules, blocks = [], None
     for item in items:
-        entries: Sequence[object] = read_file(Path(item)) if item.endswith(".json") else [item]
+        entries: Sequence[object] = (
+            chemistry.read_file(Path(item)) if item.endswith(".json") else [item]
+        )
         for entry in entries:
             # the reference data's way to give a bare SMILES
             smiles = (
@@ -51,30 +43,30 @@ def read_items(items: Iterable[str], data: str | Path | None) -> list[Molecule]:
                 else entry
             )
             if isinstance(smiles, str):
-                molecules.append(from_smiles(smiles))
+                molecules.append(chemistry.from_smiles(smiles))
                 continue
             if data is None:
-                raise MoleculeError(
+                raise chemistry.MoleculeError(
                     "fragment states name the published blocks: give their folder with --data"
                 )
-            blocks = blocks or read_blocks(data)
-            molecules.append(assemble(fragment_state(entry), blocks))
+            blocks = blocks or chemistry.read_blocks(data)
+            molecules.append(chemistry.assemble(chemistry.fragment_state(entry), blocks))
     return molecules
 
 
-def score(molecules: Sequence[Molecule], data: str | Path | None = None) -> list[Score]:
+def score(molecules: Sequence[chemistry.Molecule], data: str | Path | None = None) -> list[Score]:
     """A score of each: by the sEH proxy with the weights in the folder `data`; by QED where that
     is None.
     """
     if data is None:
-        raw = gains = qed(molecules)
+        raw = gains = rewards.qed(molecules)
     else:
         from divergence_lab.graphs.molecules.proxy import reward
 
-        raw = seh(data)(molecules)
+        raw = rewards.seh(data)(molecules)
         gains = reward(torch.from_numpy(raw)).numpy()
     by = QED_NAME if data is None else PROXY_NAME
     return [
-        Score(smiles_of(molecule), value, gain, by)
+        Score(chemistry.smiles_of(molecule), value, gain, by)
         for molecule, value, gain in zip(molecules, raw.tolist(), gains.tolist(), strict=True)
     ]

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from divergence_lab.graphs.dag import MAX_STATES, MAX_TABLE, GraphError, PointedDAG
-from divergence_lab.graphs.generated import MAX_ACTIONS, GeneratedDAG, on_device
+from divergence_lab.graphs import dag, generated
 
 WORDS = ("00000000", "11111111", "11110000", "00001111", "00111100")
 EXPONENT = 2.0
@@ -20,7 +19,7 @@ MAX_BITS = 4096
 MAX_LISTED_BITS = 16  # up to here log Z is a sum over all strings
 
 
-def bits(n_bits: int, word: int, *, seed: int = 0, name: str | None = None) -> PointedDAG:
+def bits(n_bits: int, word: int, *, seed: int = 0, name: str | None = None) -> dag.PointedDAG:
     """R(x) = exp(-2 min_m d(x, m)), d the Hamming distance to the modes m of `bit_modes(n_bits,
     seed)`.
 
@@ -32,9 +31,9 @@ def bits(n_bits: int, word: int, *, seed: int = 0, name: str | None = None) -> P
     """
     n_slots, n_words = _sizes(n_bits, word)
     n_states, n_actions = (n_words + 1) ** n_slots, n_slots * n_words + 1
-    if n_states > MAX_STATES or n_states * n_actions > MAX_TABLE:
+    if n_states > dag.MAX_STATES or n_states * n_actions > dag.MAX_TABLE:
         shown = f"{n_states:,}" if n_states < 10**15 else "over 10^15"
-        raise GraphError(
+        raise dag.GraphError(
             f"bits {n_bits}x{word} has {shown} states with {n_actions:,} actions, too "
             "many to list; "
             f"take fewer bits or other words, or generated:bits:{n_bits}x{word}"
@@ -57,7 +56,7 @@ def bits(n_bits: int, word: int, *, seed: int = 0, name: str | None = None) -> P
     child[-1, full] = n_states
     filled = _filled(word)[digits].reshape(n_states, n_bits)
     log_partial = -EXPONENT * _distances(filled, bit_modes(n_bits, seed)).min(axis=1)
-    return PointedDAG(
+    return dag.PointedDAG(
         name=name or f"bits:{n_bits}x{word}",
         child=child,
         log_reward=np.where(full, log_partial, -np.inf),
@@ -69,7 +68,7 @@ def bits(n_bits: int, word: int, *, seed: int = 0, name: str | None = None) -> P
 
 def generated_bits(
     n_bits: int, word: int, *, seed: int = 0, name: str | None = None
-) -> GeneratedDAG:
+) -> generated.GeneratedDAG:
     """The space of `bits` without its list of states: a state is [.., L], 0 = empty and 1 + w = the
     word w.
 
@@ -78,15 +77,15 @@ def generated_bits(
     """
     n_slots, n_words = _sizes(n_bits, word)
     title = name or f"generated:bits:{n_bits}x{word}"
-    if n_slots * n_words >= MAX_ACTIONS:
-        raise GraphError(
-            f"{title}: {n_slots * n_words + 1:,} actions do not fit (limit {MAX_ACTIONS:,}); "
+    if n_slots * n_words >= generated.MAX_ACTIONS:
+        raise dag.GraphError(
+            f"{title}: {n_slots * n_words + 1:,} actions do not fit (limit {generated.MAX_ACTIONS:,}); "
             "take shorter words or fewer bits"
         )
-    hot = on_device(
+    hot = generated.on_device(
         lambda: np.eye(3, dtype=np.float32)[_VALUE_OF[_filled(word)]].reshape(n_words + 1, -1)
     )
-    return GeneratedDAG(
+    return generated.GeneratedDAG(
         name=title,
         n_actions=n_slots * n_words + 1,
         n_back=n_slots,
@@ -103,8 +102,8 @@ def generated_bits(
 
 def _rewards(n_bits: int, word: int, modes: np.ndarray) -> dict[str, Any]:
     """Rewards and modes of a GeneratedDAG whose states are slots of words of bits."""
-    signs = on_device(lambda: _filled(word).astype(np.float32))
-    mode_signs = on_device(lambda: 2 * modes.T.astype(np.float32) - 1)
+    signs = generated.on_device(lambda: _filled(word).astype(np.float32))
+    mode_signs = generated.on_device(lambda: 2 * modes.T.astype(np.float32) - 1)
 
     def distances(states: Tensor) -> Tensor:
         # sums of as many 1 and -1: exact in float32
@@ -200,11 +199,11 @@ _VALUE_OF = np.array([2, 1, 0], dtype=np.int8)  # of a sign: [0] -> empty, [1] -
 
 def _sizes(n_bits: int, word: int) -> tuple[int, int]:
     if n_bits < 1 or word < 1 or n_bits % word:
-        raise GraphError(
+        raise dag.GraphError(
             f"bits {n_bits}x{word}: words of K bits must fill N bits; take K that divides N"
         )
     if word > 16 or n_bits > MAX_BITS:
-        raise GraphError(
+        raise dag.GraphError(
             f"bits {n_bits}x{word}: take at most {MAX_BITS:,} bits, in words of at most 16"
         )
     return n_bits // word, 2**word

@@ -13,15 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from divergence_lab.graphs.dag import MAX_STATES, GraphError, PointedDAG
-from divergence_lab.graphs.generated import (
-    MAX_FEATURES,
-    MAX_STEPS,
-    GeneratedDAG,
-    on_device,
-    one_hot,
-    unit,
-)
+from divergence_lab.graphs import dag, generated
 
 READINGS = ("x/(H-1)", "x/H")
 MAX_COUNTED_MODES = 20  # 2^20 corners: a million places to remember a visit, for each member
@@ -36,7 +28,7 @@ def hypergrid(
     r2: float = 2.0,
     reading: str = "x/(H-1)",
     name: str | None = None,
-) -> PointedDAG:
+) -> dag.PointedDAG:
     """R(x) = r0 + r1 [all_i |u_i - 1/2| > 1/4] + r2 [all_i 0.3 < |u_i - 1/2| < 0.4], u = x/(H-1), H
     = side.
 
@@ -54,12 +46,12 @@ def hypergrid(
         64
     """
     line = _line(dimensions, side, (r0, r1, r2), reading)
-    if dimensions > 64 or side**dimensions > MAX_STATES:
+    if dimensions > 64 or side**dimensions > dag.MAX_STATES:
         generated = (
             f", or generated:hypergrid:{dimensions}x{side}" if _fits(dimensions, side) else ""
         )
-        raise GraphError(
-            f"hypergrid {dimensions}x{side} has more than {MAX_STATES:,} states; take "
+        raise dag.GraphError(
+            f"hypergrid {dimensions}x{side} has more than {dag.MAX_STATES:,} states; take "
             "fewer dimensions or a "
             f"smaller side{generated}"
         )
@@ -85,7 +77,7 @@ def hypergrid(
         mode &= line.mode[here]
         child[axis] = rank[np.minimum(order + stride, n_states - 1)]
         child[axis][here == side - 1] = -1
-    return PointedDAG(
+    return dag.PointedDAG(
         name=name or f"hypergrid:{dimensions}x{side}",
         child=child,
         log_reward=line.log_rewards[corner.astype(np.int8) + mode],
@@ -103,7 +95,7 @@ def generated_hypergrid(
     r2: float = 2.0,
     reading: str = "x/(H-1)",
     name: str | None = None,
-) -> GeneratedDAG:
+) -> generated.GeneratedDAG:
     """The grid of `hypergrid` without its list of states: a state is [.., D], the coordinates.
 
     log Z = log(r0 H^D + r1 c^D + r2 m^D), with c and m the values of one coordinate beyond 1/4 and
@@ -113,12 +105,12 @@ def generated_hypergrid(
     line = _line(dimensions, side, (r0, r1, r2), reading)
     title = name or f"generated:hypergrid:{dimensions}x{side}"
     if not _fits(dimensions, side):
-        raise GraphError(
+        raise dag.GraphError(
             f"{title}: {dimensions * side:,} features and "
             f"{dimensions * (side - 1) + 1:,} steps do not fit "
-            f"(limits {MAX_FEATURES:,} and {MAX_STEPS:,}); take fewer dimensions or a smaller side"
+            f"(limits {generated.MAX_FEATURES:,} and {generated.MAX_STEPS:,}); take fewer dimensions or a smaller side"
         )
-    firsts = on_device(lambda: side * np.arange(dimensions))
+    firsts = generated.on_device(lambda: side * np.arange(dimensions))
 
     def allowed(states: Tensor) -> Tensor:
         inside = states < side - 1
@@ -129,7 +121,7 @@ def generated_hypergrid(
         steps = states.double() + 1
         return torch.lgamma(steps.sum(dim=-1) - dimensions + 1) - torch.lgamma(steps).sum(dim=-1)
 
-    return GeneratedDAG(
+    return generated.GeneratedDAG(
         name=title,
         n_actions=dimensions + 1,
         n_back=dimensions,
@@ -137,12 +129,12 @@ def generated_hypergrid(
         n_features=dimensions * side,
         source=(0,) * dimensions,
         allowed=allowed,
-        step=lambda states, actions: states + unit(actions, dimensions, states),
+        step=lambda states, actions: states + generated.unit(actions, dimensions, states),
         back_allowed=lambda states: states > 0,
-        undo=lambda states, back: states - unit(back, dimensions, states),
+        undo=lambda states, back: states - generated.unit(back, dimensions, states),
         back_of=lambda states, actions: actions.clamp(max=dimensions - 1),
         forward_of=lambda states, back: back,
-        features=lambda states: one_hot(states, side),
+        features=lambda states: generated.one_hot(states, side),
         ones=lambda states: states + firsts(states),
         log_paths=log_paths,
         **_rewards(dimensions, side, line),
@@ -151,8 +143,11 @@ def generated_hypergrid(
 
 def _rewards(dimensions: int, side: int, line: _Line) -> dict[str, Any]:
     """Rewards and modes of a GeneratedDAG whose states are coordinates."""
-    corner, mode = on_device(lambda: line.corner), on_device(lambda: line.mode)
-    log_rewards, is_best = on_device(lambda: line.log_rewards), on_device(lambda: line.best)
+    corner, mode = generated.on_device(lambda: line.corner), generated.on_device(lambda: line.mode)
+    log_rewards, is_best = (
+        generated.on_device(lambda: line.log_rewards),
+        generated.on_device(lambda: line.best),
+    )
 
     def kind(states: Tensor) -> Tensor:
         return corner(states)[states].all(dim=-1).long() + mode(states)[states].all(dim=-1)
@@ -176,7 +171,10 @@ def _rewards(dimensions: int, side: int, line: _Line) -> dict[str, Any]:
 
 
 def _fits(dimensions: int, side: int) -> bool:
-    return dimensions * side <= MAX_FEATURES and dimensions * (side - 1) < MAX_STEPS
+    return (
+        dimensions * side <= generated.MAX_FEATURES
+        and dimensions * (side - 1) < generated.MAX_STEPS
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,14 +194,14 @@ class _Line:
 
 def _line(dimensions: int, side: int, constants: tuple[float, float, float], reading: str) -> _Line:
     if dimensions < 1 or side < 2:
-        raise GraphError(
+        raise dag.GraphError(
             f"hypergrid {dimensions}x{side}: take at least 1 dimension and a side of at least 2"
         )
     if reading not in READINGS:
-        raise GraphError(f"hypergrid: reading {reading!r} is not one of {', '.join(READINGS)}")
-    if side > max(MAX_STATES, MAX_FEATURES) or dimensions > MAX_FEATURES:
-        raise GraphError(
-            f"hypergrid {dimensions}x{side} has more than {MAX_STATES:,} states and too many "
+        raise dag.GraphError(f"hypergrid: reading {reading!r} is not one of {', '.join(READINGS)}")
+    if side > max(dag.MAX_STATES, generated.MAX_FEATURES) or dimensions > generated.MAX_FEATURES:
+        raise dag.GraphError(
+            f"hypergrid {dimensions}x{side} has more than {dag.MAX_STATES:,} states and too many "
             "features to generate; take fewer dimensions or a smaller side"
         )
     # d = |2x - m| turns the comparisons of |x/m - 1/2| into d/(2m) against 1/4, 3/10 and 4/10:
@@ -218,7 +216,7 @@ def _line(dimensions: int, side: int, constants: tuple[float, float, float], rea
     counts = [side**dimensions - corners, corners - modes, modes]
     there = [kind for kind in range(3) if counts[kind]]
     if not all(math.isfinite(rewards[kind]) and rewards[kind] > 0 for kind in there):
-        raise GraphError(
+        raise dag.GraphError(
             f"hypergrid {dimensions}x{side}: rewards r0={r0}, r1={r1}, r2={r2} are not all positive"
         )
     log_rewards = np.full(3, -np.inf)

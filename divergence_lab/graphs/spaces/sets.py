@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from divergence_lab.graphs.dag import MAX_STATES, MAX_TABLE, GraphError, PointedDAG
-from divergence_lab.graphs.generated import MAX_FEATURES, GeneratedDAG, on_device, one_hot, unit
+from divergence_lab.graphs import dag, generated
 
 MAX_SUM = 10_000_000  # terms of the sum for log Z: about a second
 
 
-def sets(n_elements: int, size: int, *, seed: int = 0, name: str | None = None) -> PointedDAG:
+def sets(n_elements: int, size: int, *, seed: int = 0, name: str | None = None) -> dag.PointedDAG:
     """log R(S) = sum_{i in S} h_i + sum_{i, i+1 in S} J_i.
 
     h [N] and J [N-1] are standard normal, drawn in this order by numpy's default_rng(seed).
@@ -29,8 +28,8 @@ def sets(n_elements: int, size: int, *, seed: int = 0, name: str | None = None) 
     # 62 elements are the bits of one number; more, and even to count the sets could take long
     counts = [comb(n_elements, taken) for taken in range(size + 1)] if n_elements <= 62 else []
     n_states = sum(counts)
-    if not counts or n_states > MAX_STATES or n_states * (n_elements + 1) > MAX_TABLE:
-        raise GraphError(
+    if not counts or n_states > dag.MAX_STATES or n_states * (n_elements + 1) > dag.MAX_TABLE:
+        raise dag.GraphError(
             f"sets {n_elements}x{size} has too many states to list; "
             f"take fewer elements, or generated:sets:{n_elements}x{size}"
         )
@@ -51,7 +50,7 @@ def sets(n_elements: int, size: int, *, seed: int = 0, name: str | None = None) 
     single, pair = _energies(n_elements, seed)
     log_partial = chosen @ single + (chosen[:, 1:] * chosen[:, :-1]) @ pair
     level = np.repeat(np.arange(size + 1, dtype=np.int32), counts)
-    return PointedDAG(
+    return dag.PointedDAG(
         name=name or f"sets:{n_elements}x{size}",
         child=child,
         log_reward=np.where(level == size, log_partial, -np.inf),
@@ -63,7 +62,7 @@ def sets(n_elements: int, size: int, *, seed: int = 0, name: str | None = None) 
 
 def generated_sets(
     n_elements: int, size: int, *, seed: int = 0, name: str | None = None
-) -> GeneratedDAG:
+) -> generated.GeneratedDAG:
     """The space of `sets` without its list of states: a state is [.., N], 1 where the element is
     taken.
 
@@ -72,13 +71,16 @@ def generated_sets(
     """
     _check(n_elements, size)
     title = name or f"generated:sets:{n_elements}x{size}"
-    if 2 * n_elements > MAX_FEATURES:
-        raise GraphError(
-            f"{title}: {2 * n_elements:,} features do not fit (limit {MAX_FEATURES:,}); "
+    if 2 * n_elements > generated.MAX_FEATURES:
+        raise dag.GraphError(
+            f"{title}: {2 * n_elements:,} features do not fit (limit {generated.MAX_FEATURES:,}); "
             "take fewer elements"
         )
     energies = _energies(n_elements, seed)
-    single, pair = on_device(lambda: energies[0]), on_device(lambda: energies[1])
+    single, pair = (
+        generated.on_device(lambda: energies[0]),
+        generated.on_device(lambda: energies[1]),
+    )
 
     def log_partial(states: Tensor) -> Tensor:
         taken = states.double()
@@ -88,7 +90,7 @@ def generated_sets(
         full = states.sum(dim=-1, keepdim=True) == size
         return torch.cat([(states == 0) & ~full, full], dim=-1)
 
-    return GeneratedDAG(
+    return generated.GeneratedDAG(
         name=title,
         n_actions=n_elements + 1,
         n_back=n_elements,
@@ -96,12 +98,12 @@ def generated_sets(
         n_features=2 * n_elements,
         source=(0,) * n_elements,
         allowed=allowed,
-        step=lambda states, actions: states | unit(actions, n_elements, states),
+        step=lambda states, actions: states | generated.unit(actions, n_elements, states),
         back_allowed=lambda states: states > 0,
-        undo=lambda states, back: states * (1 - unit(back, n_elements, states)),
+        undo=lambda states, back: states * (1 - generated.unit(back, n_elements, states)),
         back_of=lambda states, actions: actions.clamp(max=n_elements - 1),
         forward_of=lambda states, back: back,
-        features=lambda states: one_hot(states, 2),
+        features=lambda states: generated.one_hot(states, 2),
         log_reward=lambda states: log_partial(states).masked_fill(
             states.sum(dim=-1) != size, -torch.inf
         ),
@@ -113,7 +115,7 @@ def generated_sets(
 
 def _check(n_elements: int, size: int) -> None:
     if n_elements < 1 or not 1 <= size <= n_elements:
-        raise GraphError(
+        raise dag.GraphError(
             f"sets {n_elements}x{size}: choose at least 1 and at most all of the elements"
         )
 

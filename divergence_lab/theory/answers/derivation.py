@@ -21,26 +21,19 @@ from divergence_lab.theory.budget.asking import (
 )
 from divergence_lab.theory.checker.kinds.convexity import DATA_PROCESSING
 from divergence_lab.theory.checker.parametric import left_out
-from divergence_lab.theory.divergence.closed_form import Divergence, divergence, dual_loss
-from divergence_lab.theory.divergence.domain import fault
+from divergence_lab.theory.divergence import closed_form, domain
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.divergence.values import Value, value
+from divergence_lab.theory.expressions import ExpressionError, write
 from divergence_lab.theory.expressions.enclosure import NotEvaluable
 from divergence_lab.theory.expressions.parsing import parse_number
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.syntax import ExpressionError
-from divergence_lab.theory.verdicts.decision import decide_one, ends
-from divergence_lab.theory.verdicts.family_proofs import stored
-from divergence_lab.theory.verdicts.parameter_numbers import Cases, Number
-from divergence_lab.theory.verdicts.plain import known_ends, texts_of_pieces
-from divergence_lab.theory.verdicts.searches import SEARCHES
-from divergence_lab.theory.verdicts.verdict import (
-    KINDS,
-    UNDECIDED,
-    Verdict,
-    Verdicts,
-    gather,
-    verdict_to_json,
+from divergence_lab.theory.verdicts import (
+    decision,
+    family_proofs,
+    parameter_numbers,
+    plain,
+    searches,
+    verdict,
 )
 
 # What is asked in turn, and the share of the budget after which each must be answered: what an
@@ -83,8 +76,8 @@ class Derivation:
     """
 
     loss: Loss
-    divergence: Divergence
-    verdicts: Verdicts
+    divergence: closed_form.Divergence
+    verdicts: verdict.Verdicts
     dual_loss: sp.Expr | None
     values: tuple[Value, ...]
     slope: sp.Expr | None = None
@@ -110,12 +103,16 @@ def derive(
         "f'(oo) = int g'(x) e^(-x) dx is finite, by comparison with x**(-3/2)"
     """
     return assemble(
-        Divergence(loss, None, None, None, 0), (loss, tuple(at), digits), answers, budget, spent
+        closed_form.Divergence(loss, None, None, None, 0),
+        (loss, tuple(at), digits),
+        answers,
+        budget,
+        spent,
     )
 
 
 def assemble(
-    known: Divergence,
+    known: closed_form.Divergence,
     question: tuple,
     search: Callable[..., Iterator[Any]],
     budget: float,
@@ -153,17 +150,17 @@ def assemble(
         if len(done) < len(STAGES):
             stage = next(stage for stage in left if stage not in done)
             given_up.append(f"{stage}: {ended}")
-            undecided = Verdict(None, UNDECIDED, ended)
+            undecided = verdict.Verdict(None, verdict.UNDECIDED, ended)
             done[stage] = {
                 "the divergence": known,
                 "the values": (),
-                **dict.fromkeys(KINDS, undecided),
+                **dict.fromkeys(verdict.KINDS, undecided),
                 "the numbers": stage == "the numbers"
-                and known_ends(done["zero_forcing"], done["zero_avoiding"]),
+                and plain.known_ends(done["zero_forcing"], done["zero_avoiding"]),
             }.get(stage)
             lost += _missing(stage, done[stage]) if ended is out_of_time else ()
-    verdicts = gather(
-        {kind: done[kind] for kind in KINDS}, done["the numbers"], done["the pieces"] or ()
+    verdicts = verdict.gather(
+        {kind: done[kind] for kind in verdict.KINDS}, done["the numbers"], done["the pieces"] or ()
     )
     found = dataclasses.replace(
         done["the divergence"], tried=(*done["the divergence"].tried, *given_up)
@@ -200,8 +197,8 @@ def _missing(stage: str, answer: Any) -> list[str]:
     """
     if stage == "the numbers":
         return [name for name, number in zip(ENDS, answer) if number is None]
-    if stage in KINDS:
-        return [f"the verdict {stage}"] if answer.status == UNDECIDED else []
+    if stage in verdict.KINDS:
+        return [f"the verdict {stage}"] if answer.status == verdict.UNDECIDED else []
     return [stage] if stage in ("g'", "the values") and not answer else []
 
 
@@ -211,7 +208,7 @@ def answers(
     digits: int,
     budget: float,
     done: Mapping[str, Any],
-    given: Divergence | None = None,
+    given: closed_form.Divergence | None = None,
 ) -> Iterator[Any]:
     """The stages that are not done yet, in turn; `given` is the divergence where a generator was
     given, not a loss.
@@ -221,44 +218,46 @@ def answers(
         yield loss.derivative.as_expression()
     found = done.get("the divergence")
     if found is None:
-        found = given or divergence(loss, budget)
+        found = given or closed_form.divergence(loss, budget)
         yield found
     if "the pieces" not in done:
-        yield () if loss.parameters else texts_of_pieces(loss)
-    unknown = Verdict(
-        None, UNDECIDED, "g could not be split into pieces, and these confirmed, in time"
+        yield () if loss.parameters else plain.texts_of_pieces(loss)
+    unknown = verdict.Verdict(
+        None, verdict.UNDECIDED, "g could not be split into pieces, and these confirmed, in time"
     )
     lost = "the pieces" in done and done["the pieces"] is None
     share = PARAMETRIC_SHARE if loss.parameters else VERDICT_SHARE
-    known = {kind: done[kind] for kind in KINDS if kind in done}
-    for kind in SEARCHES:
+    known = {kind: done[kind] for kind in verdict.KINDS if kind in done}
+    for kind in searches.SEARCHES:
         if kind not in known:
             left = budget * VERDICTS_END - (clock() - started)
             allowed = (
                 left * share
-                if stored(kind, loss) is None
+                if family_proofs.stored(kind, loss) is None
                 else budget * STAGES[kind] - (clock() - started)
             )  # a replay ends
-            known[kind] = unknown if lost else decide_one(kind, loss, max(0.1, allowed))
+            known[kind] = unknown if lost else decision.decide_one(kind, loss, max(0.1, allowed))
             yield known[kind]
     if "the numbers" not in done:
         yield (
             (None,) * 3
             if lost
-            else ends(loss, found.generator, known["zero_forcing"], known["zero_avoiding"], budget)
+            else decision.ends(
+                loss, found.generator, known["zero_forcing"], known["zero_avoiding"], budget
+            )
         )
     if "the values" not in done:
         yield _enclosed(loss, at, digits, given)
     if "the swapped loss" not in done:
-        yield dual_loss(found, budget)
+        yield closed_form.dual_loss(found, budget)
 
 
 def _enclosed(
-    loss: Loss, at: Sequence[sp.Expr], digits: int, given: Divergence | None
+    loss: Loss, at: Sequence[sp.Expr], digits: int, given: closed_form.Divergence | None
 ) -> tuple[Value, ...]:
     """f at the ratios. Raises ExpressionError where f is not defined."""
     called = write(given.generator if given else loss.expression)
-    if at and (broken := fault(loss)) and (broken.certain or not given):
+    if at and (broken := domain.fault(loss)) and (broken.certain or not given):
         raise ExpressionError(f"{called}: no value of f: {broken.what}")
     try:
         return tuple(value(loss, ratio, digits) for ratio in at)
@@ -298,20 +297,20 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
         "tried": list(found.tried),
         "valid": verdicts.valid.holds,
         "why_invalid": None if verdicts.valid.holds else verdicts.valid.because,
-        "validity": verdict_to_json(verdicts.valid, "validity"),
+        "validity": verdict.verdict_to_json(verdicts.valid, "validity"),
         "pieces": list(verdicts.pieces),
-        "convex": verdict_to_json(verdicts.convex, "convex"),
-        "data_processing": verdict_to_json(
+        "convex": verdict.verdict_to_json(verdicts.convex, "convex"),
+        "data_processing": verdict.verdict_to_json(
             dataclasses.replace(
                 verdicts.convex, because=DATA_PROCESSING.prefix + verdicts.convex.because
             ),
             "data_processing",
         ),
-        "zero_forcing": verdict_to_json(verdicts.zero_forcing, "zero_forcing"),
-        "zero_avoiding": verdict_to_json(verdicts.zero_avoiding, "zero_avoiding"),
-        "symmetric": verdict_to_json(verdicts.symmetric, "symmetric"),
-        "even": verdict_to_json(verdicts.even, "even"),
-        "bounded_gradient": verdict_to_json(verdicts.bounded_gradient, "bounded_gradient"),
+        "zero_forcing": verdict.verdict_to_json(verdicts.zero_forcing, "zero_forcing"),
+        "zero_avoiding": verdict.verdict_to_json(verdicts.zero_avoiding, "zero_avoiding"),
+        "symmetric": verdict.verdict_to_json(verdicts.symmetric, "symmetric"),
+        "even": verdict.verdict_to_json(verdicts.even, "even"),
+        "bounded_gradient": verdict.verdict_to_json(verdicts.bounded_gradient, "bounded_gradient"),
         "f_at_zero": _number(verdicts.f_at_zero),
         "slope_at_infinity": _number(verdicts.slope_at_infinity),
         "curvature_at_zero": _number(verdicts.curvature_at_zero),
@@ -323,7 +322,7 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
 
 def undecided_to_json(text: str | None, because: str) -> dict[str, Any]:
     """The same object for a loss that could not even be read in time: nothing is known of it."""
-    nothing = verdict_to_json(Verdict(None, UNDECIDED, because), "validity")
+    nothing = verdict.verdict_to_json(verdict.Verdict(None, verdict.UNDECIDED, because), "validity")
     unknown = (
         "loss_derivative",
         "generator",
@@ -363,9 +362,9 @@ def undecided_to_json(text: str | None, because: str) -> dict[str, Any]:
     }
 
 
-def _number(number: Number) -> str | dict[str, Any] | None:
+def _number(number: parameter_numbers.Number) -> str | dict[str, Any] | None:
     """A text, None, or the cases in which it has different values."""
-    if isinstance(number, Cases):
+    if isinstance(number, parameter_numbers.Cases):
         return {
             "cases": [
                 {"condition": condition, "value": _text(value)} for condition, value in number.cases

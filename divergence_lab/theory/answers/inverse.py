@@ -7,14 +7,11 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory.answers.derivation import Derivation, answers, assemble
-from divergence_lab.theory.divergence.closed_form import Divergence
-from divergence_lab.theory.divergence.domain import fault
-from divergence_lab.theory.divergence.inversion import Inversion
-from divergence_lab.theory.divergence.recognition import recognise
+from divergence_lab.theory.divergence import closed_form, domain, inversion, recognition
 
 
 def derive_inverse(
-    inversion: Inversion,
+    inversion: inversion.Inversion,
     at: Sequence[sp.Expr] = (),
     digits: int = 30,
     budget: float = 20.0,
@@ -29,18 +26,22 @@ def derive_inverse(
 
 
 def answers_of_inverse(
-    inversion: Inversion, at: Sequence[sp.Expr], digits: int, budget: float, done: Mapping[str, Any]
+    inversion: inversion.Inversion,
+    at: Sequence[sp.Expr],
+    digits: int,
+    budget: float,
+    done: Mapping[str, Any],
 ) -> Iterator[Any]:
     """The stages of a derivation that are not done yet, in turn."""
     found = _known(inversion)
-    if "the divergence" not in done and not fault(inversion.loss):
-        name, factor = recognise(inversion.loss)
+    if "the divergence" not in done and not domain.fault(inversion.loss):
+        name, factor = recognition.recognise(inversion.loss)
         found = dataclasses.replace(found, name=name, factor=factor)
     return answers(inversion.loss, at, digits, budget, done, found)
 
 
-def _known(inversion: Inversion) -> Divergence:
-    return Divergence(
+def _known(inversion: inversion.Inversion) -> closed_form.Divergence:
+    return closed_form.Divergence(
         inversion.loss,
         inversion.generator,
         None,

@@ -17,11 +17,10 @@ from divergence_lab.theory.budget.asking import (
     be_patient,
     within,
 )
-from divergence_lab.theory.catalogue.divergences import DIVERGENCES
-from divergence_lab.theory.catalogue.losses import LOSSES
+from divergence_lab.theory.catalogue import divergences, losses
 from divergence_lab.theory.divergence.inversion import invert
 from divergence_lab.theory.divergence.loss import Loss, loss
-from divergence_lab.theory.expressions.printing import write
+from divergence_lab.theory.expressions import write
 from divergence_lab.theory.verdicts import family_proofs, parameters
 from divergence_lab.theory.verdicts.verdict import KINDS
 
@@ -30,10 +29,10 @@ SECONDS = 60.0
 
 def families() -> Iterator[Loss]:
     """Each family as `derive` reads it by name, and as `invert` finds it."""
-    for entry in LOSSES:
+    for entry in losses.LOSSES:
         if entry.parameters:
             yield loss(f"{entry.name}({', '.join(entry.parameters)})")
-    for entry in DIVERGENCES:
+    for entry in divergences.DIVERGENCES:
         if entry.parameter:
             yield invert(entry.name, budget=SECONDS).loss
 

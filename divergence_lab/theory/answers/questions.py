@@ -14,8 +14,7 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.answers.derivation import Derivation, derive
-from divergence_lab.theory.answers.inverse import derive_inverse
+from divergence_lab.theory.answers import derivation, inverse
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, end_searches, within
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.documents import Failure, Report, examine
@@ -23,8 +22,7 @@ from divergence_lab.theory.checker.fields.names import formulas
 from divergence_lab.theory.divergence.inversion import Inversion, invert, read_generator
 from divergence_lab.theory.divergence.loss import Loss, loss, parameters_of
 from divergence_lab.theory.divergence.weightings import Weighting, on_policy_equivalent
-from divergence_lab.theory.expressions.symbols import t
-from divergence_lab.theory.expressions.syntax import ExpressionError
+from divergence_lab.theory.expressions import ExpressionError, t
 
 
 class TooSlow(ExpressionError):
@@ -85,7 +83,7 @@ def derive_read(
     at: Sequence[sp.Expr] = (),
     digits: int = 30,
     budget: float = 20.0,
-) -> Derivation | Unfinished:
+) -> derivation.Derivation | Unfinished:
     """The derivation of the loss that a weighting makes of one; reading, weighting and derivation
     share the budget.
     """
@@ -101,7 +99,7 @@ def derive_read(
                 reason,
                 budget,
             )
-    return derive(entry, at, digits, budget, clock() - started)
+    return derivation.derive(entry, at, digits, budget, clock() - started)
 
 
 def derive_all(
@@ -110,12 +108,12 @@ def derive_all(
     at: Sequence[sp.Expr] = (),
     digits: int = 30,
     budget: float = 20.0,
-) -> list[Derivation | Unfinished]:
+) -> list[derivation.Derivation | Unfinished]:
     """As `derive_read` for each, as many at a time as there are cores: every loss has the budget
     for itself.
     """
 
-    def one(reading: Reading | Unfinished) -> Derivation | Unfinished:
+    def one(reading: Reading | Unfinished) -> derivation.Derivation | Unfinished:
         return (
             reading
             if isinstance(reading, Unfinished)
@@ -150,7 +148,7 @@ def invert_text(
     at: Sequence[sp.Expr] = (),
     digits: int = 30,
     budget: float = 20.0,
-) -> tuple[Inversion, Derivation] | Unfinished:
+) -> tuple[Inversion, derivation.Derivation] | Unfinished:
     """The loss of a generator and all that `derive` says of it. Raises ExpressionError."""
     started = clock()
     try:
@@ -159,7 +157,7 @@ def invert_text(
         return _unfinished(
             text, "reading the generator and its loss g'(x) = t f'(t) - f(t)", reason, budget
         )
-    return inversion, derive_inverse(inversion, at, digits, budget, clock() - started)
+    return inversion, inverse.derive_inverse(inversion, at, digits, budget, clock() - started)
 
 
 def parameters_of_generator(

@@ -14,8 +14,7 @@ import pickle
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from divergence_lab.theory.budget.pipes import DIED, FAILURE, OUT_OF_TIME, PART, Gone
-from divergence_lab.theory.budget.processes import Worker, in_worker
+from divergence_lab.theory.budget import pipes, processes, relay
 from divergence_lab.theory.budget.processor_time import (
     OutOfTime,
     be_patient,
@@ -24,7 +23,6 @@ from divergence_lab.theory.budget.processor_time import (
     left_until,
     patient,
 )
-from divergence_lab.theory.budget.relay import Relay
 
 __all__ = [
     "OutOfTime",
@@ -88,8 +86,10 @@ def allow_fork() -> None:
     _may_fork = True
 
 
-_idle: list[Worker | Relay] = []  # processes that wait for a question; each asking thread takes one
-_busy: set[Worker | Relay] = set()
+_idle: list[
+    processes.Worker | relay.Relay
+] = []  # processes that wait for a question; each asking thread takes one
+_busy: set[processes.Worker | relay.Relay] = set()
 _may_fork = False
 _owner = os.getpid()
 
@@ -106,23 +106,23 @@ def _ask(
         raise SearchFailed("the expression is nested too deeply to be sent to the search") from None
     try:
         child = _take()
-    except (Gone, OSError) as reason:
+    except (pipes.Gone, OSError) as reason:
         raise SearchFailed(
             f"the process that searches could not be started{f': {reason}' if str(reason) else ''}"
         ) from None
     answered = False
     try:
         for kind, *_, content in child.answers(call, limits):
-            answered = kind != PART
-            if kind == OUT_OF_TIME:
+            answered = kind != pipes.PART
+            if kind == pipes.OUT_OF_TIME:
                 raise OutOfTime
-            if kind == DIED:
-                raise Gone
+            if kind == pipes.DIED:
+                raise pipes.Gone
             found = pickle.loads(content)
-            if kind == FAILURE:
+            if kind == pipes.FAILURE:
                 raise SearchFailed(found[0]) from found[1]
-            yield kind == PART, found
-    except Gone:
+            yield kind == pipes.PART, found
+    except pipes.Gone:
         raise SearchFailed("the search process died, most likely out of memory") from None
     finally:
         _busy.discard(child)
@@ -132,7 +132,7 @@ def _ask(
             child.end()
 
 
-def _take() -> Worker | Relay:
+def _take() -> processes.Worker | relay.Relay:
     global _owner
     if _owner != os.getpid():  # after a fork, the children of the parent are not ours
         _owner = os.getpid()
@@ -142,7 +142,11 @@ def _take() -> Worker | Relay:
         try:
             child = _idle.pop()
         except IndexError:
-            child = Worker() if in_worker() or (_may_fork and _has_one_thread()) else Relay()
+            child = (
+                processes.Worker()
+                if processes.in_worker() or (_may_fork and _has_one_thread())
+                else relay.Relay()
+            )
         if child.alive():
             _busy.add(child)
             return child

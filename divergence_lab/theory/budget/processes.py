@@ -31,15 +31,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from divergence_lab.theory.budget.pipes import ANSWER, FAILURE, PART, Gone, read_frame, write_frame
-from divergence_lab.theory.budget.processor_time import (
-    OutOfTime,
-    asked,
-    clock,
-    count,
-    processor_seconds,
-    show,
-)
+from divergence_lab.theory.budget import pipes, processor_time
 
 MEMORY_LIMIT_BYTES = 4 << 30
 # How deep a question may recurse, from where it begins: whoever asks, and from however deep a call.
@@ -53,15 +45,15 @@ class _Meter:
     """What a worker uses for one question, and whether it works at all."""
 
     def __init__(self, worker: Worker) -> None:
-        self.worker, self.asked_before, self.used = worker, asked.seconds, 0.0
-        self.by_clock = processor_seconds(worker.pid) is None
+        self.worker, self.asked_before, self.used = worker, processor_time.asked.seconds, 0.0
+        self.by_clock = processor_time.processor_seconds(worker.pid) is None
         self.start = self._reading()
         self.moved_at, self.moved = time.monotonic(), 0.0
 
     def _reading(self) -> float:
         if self.by_clock:
             return time.monotonic()
-        return (processor_seconds(self.worker.pid) or 0.0) + self.worker.asked[0]
+        return (processor_time.processor_seconds(self.worker.pid) or 0.0) + self.worker.asked[0]
 
     def left(self, limit: float) -> float:
         """Processor seconds left of the limit.
@@ -75,12 +67,12 @@ class _Meter:
         if self.used >= limit or now - self.moved_at > HUNG_SECONDS * (
             1 if in_worker() else 2
         ):  # the inner one gives up first
-            raise OutOfTime
+            raise processor_time.OutOfTime
         return limit - self.used
 
     def note(self, used: float) -> None:
         self.used = max(self.used, used)
-        count(self.asked_before + self.used)
+        processor_time.count(self.asked_before + self.used)
 
 
 # --- pipes
@@ -171,21 +163,21 @@ class Worker:
 
         Raises OutOfTime, and Gone when it (or the process behind `watched`) has died. Then end it.
         """
-        meter, cut_before = _Meter(self), asked.cut
+        meter, cut_before = _Meter(self), processor_time.asked.cut
         try:
-            write_frame(self.to_child, ANSWER, call)
+            pipes.write_frame(self.to_child, pipes.ANSWER, call)
         except OSError:
-            raise Gone from None
-        kind, number = PART, 0
-        while kind == PART:
+            raise pipes.Gone from None
+        kind, number = pipes.PART, 0
+        while kind == pipes.PART:
             limit = limits[min(number, len(limits) - 1)]
-            kind, used, cut, content = read_frame(
+            kind, used, cut, content = pipes.read_frame(
                 self.from_child, partial(meter.left, limit), watched
             )
             meter.note(used)
-            asked.cut = cut_before + cut
+            processor_time.asked.cut = cut_before + cut
             if used > limit:  # it came between two looks: when they are made decides nothing
-                raise OutOfTime
+                raise processor_time.OutOfTime
             number += 1
             yield kind, used, cut, content
 
@@ -217,7 +209,7 @@ def _become_worker(question: int, answer: int, worker: Worker) -> None:
         os.dup2(nowhere, standard)
     _depth += 1
     answer_through(question, answer)
-    show(worker.asked)
+    processor_time.show(worker.asked)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     sys.setrecursionlimit(DEPTH_LIMIT + sum(1 for _ in traceback.walk_stack(None)))
     with contextlib.suppress(
@@ -244,13 +236,15 @@ def _serve(question: int, answer: int) -> None:
     """The worker's loop: read a question, answer it, until the pipe closes."""
     while True:
         try:
-            module, name, arguments, seconds, asked.patience = pickle.loads(read_frame(question)[3])
-        except Gone:
+            module, name, arguments, seconds, processor_time.asked.patience = pickle.loads(
+                pipes.read_frame(question)[3]
+            )
+        except pipes.Gone:
             return
         signal.setitimer(
             signal.ITIMER_PROF, 2 * seconds + 10
         )  # nobody ended it long ago: its asker must be gone
-        started, cut_before = clock(), asked.cut
+        started, cut_before = processor_time.clock(), processor_time.asked.cut
         try:
             function = importlib.import_module(module)
             for part in name.split("."):
@@ -258,17 +252,27 @@ def _serve(question: int, answer: int) -> None:
             found = function(*arguments)
             if inspect.isgenerator(found):
                 for part in found:
-                    write_frame(
-                        answer, PART, pickle.dumps(part), clock() - started, asked.cut - cut_before
+                    pipes.write_frame(
+                        answer,
+                        pipes.PART,
+                        pickle.dumps(part),
+                        processor_time.clock() - started,
+                        processor_time.asked.cut - cut_before,
                     )
                 found = None
-            last, content = ANSWER, pickle.dumps(found)
+            last, content = pipes.ANSWER, pickle.dumps(found)
         except (
             Exception
         ) as error:  # every failure of a search is an answer: the caller decides what it means
-            last, content = FAILURE, _failure(error)
+            last, content = pipes.FAILURE, _failure(error)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        write_frame(answer, last, content, clock() - started, asked.cut - cut_before)
+        pipes.write_frame(
+            answer,
+            last,
+            content,
+            processor_time.clock() - started,
+            processor_time.asked.cut - cut_before,
+        )
 
 
 def _failure(error: Exception) -> bytes:

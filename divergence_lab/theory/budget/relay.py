@@ -12,17 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from divergence_lab.theory.budget.pipes import (
-    ANSWER,
-    DIED,
-    OUT_OF_TIME,
-    PART,
-    Gone,
-    read_frame,
-    write_frame,
-)
-from divergence_lab.theory.budget.processes import Worker, answer_through
-from divergence_lab.theory.budget.processor_time import OutOfTime, asked, count
+from divergence_lab.theory.budget import pipes, processes, processor_time
 
 # How long the end of a relay is waited for; it ends as soon as its pipe closes.
 RELAY_SECONDS = 5.0
@@ -54,7 +44,7 @@ class Relay:
         )
         try:
             given_up = time.monotonic() + START_SECONDS
-            read_frame(self.process.stdout.fileno(), lambda: _before(given_up))
+            pipes.read_frame(self.process.stdout.fileno(), lambda: _before(given_up))
         except (
             BaseException
         ):  # Ctrl-C as well: no process is left behind, and whatever it was goes on up
@@ -84,16 +74,18 @@ class Relay:
         """As those of a worker; the relay counts the time, and outlives a worker that it had to
         end.
         """
-        asked_before, cut_before = asked.seconds, asked.cut
+        asked_before, cut_before = processor_time.asked.seconds, processor_time.asked.cut
         try:
-            write_frame(self.process.stdin.fileno(), ANSWER, pickle.dumps((list(limits), call)))
+            pipes.write_frame(
+                self.process.stdin.fileno(), pipes.ANSWER, pickle.dumps((list(limits), call))
+            )
         except OSError:
-            raise Gone from None
-        kind = PART
-        while kind == PART:
-            kind, used, cut, content = read_frame(self.process.stdout.fileno())
-            count(asked_before + used)
-            asked.cut = cut_before + cut
+            raise pipes.Gone from None
+        kind = pipes.PART
+        while kind == pipes.PART:
+            kind, used, cut, content = pipes.read_frame(self.process.stdout.fileno())
+            processor_time.count(asked_before + used)
+            processor_time.asked.cut = cut_before + cut
             yield kind, used, cut, content
 
 
@@ -109,7 +101,7 @@ def _import_folders() -> list[str]:
 def _before(moment: float) -> float:
     left = moment - time.monotonic()
     if left <= 0:
-        raise Gone
+        raise pipes.Gone
     return left
 
 
@@ -117,33 +109,35 @@ def relay() -> NoReturn:
     """The relay's loop, from standard input to standard output, until its asker is gone."""
     import sympy  # noqa: F401  (paid here once, not within the first question's time)
 
-    answer_through(0, 1)
-    write_frame(1, ANSWER, b"")
+    processes.answer_through(0, 1)
+    pipes.write_frame(1, pipes.ANSWER, b"")
     worker = None
     while True:
         try:
-            limits, call = pickle.loads(read_frame(0)[3])
-        except Gone:
+            limits, call = pickle.loads(pipes.read_frame(0)[3])
+        except pipes.Gone:
             if worker is not None:
                 worker.end()
             os._exit(0)
         if worker is None or not worker.alive():
             _import_for(call)
-            worker = Worker()
-        asked_before = asked.seconds
+            worker = processes.Worker()
+        asked_before = processor_time.asked.seconds
         try:
             for kind, used, cut, content in worker.answers(call, limits, watched=0):
-                write_frame(1, kind, content, used, cut)
+                pipes.write_frame(1, kind, content, used, cut)
         except OSError:  # the asker is gone: the next reading says so
             worker.end()
-        except (OutOfTime, Gone) as reason:
+        except (processor_time.OutOfTime, pipes.Gone) as reason:
             worker.end()
             with contextlib.suppress(OSError):
-                write_frame(
+                pipes.write_frame(
                     1,
-                    OUT_OF_TIME if isinstance(reason, OutOfTime) else DIED,
+                    pipes.OUT_OF_TIME
+                    if isinstance(reason, processor_time.OutOfTime)
+                    else pipes.DIED,
                     b"",
-                    asked.seconds - asked_before,
+                    processor_time.asked.seconds - asked_before,
                 )
 
 

@@ -6,9 +6,7 @@ symmetry of the divergence off g'' (theory notes in the docs). The tests hold `d
 against every line.
 """
 
-from divergence_lab.theory.catalogue.classical import CLASSICAL
+from divergence_lab.theory.catalogue import classical, robust, shapes
 from divergence_lab.theory.catalogue.entries import NamedLoss
-from divergence_lab.theory.catalogue.robust import ROBUST_STATISTICS
-from divergence_lab.theory.catalogue.shapes import SHAPES
 
-LOSSES: tuple[NamedLoss, ...] = (*CLASSICAL, *ROBUST_STATISTICS, *SHAPES)
+LOSSES: tuple[NamedLoss, ...] = (*classical.CLASSICAL, *robust.ROBUST_STATISTICS, *shapes.SHAPES)

@@ -16,13 +16,20 @@ from flint import arb
 
 from divergence_lab.theory.catalogue.divergences import DIVERGENCES, NamedDivergence
 from divergence_lab.theory.catalogue.losses import LOSSES, NamedLoss
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
-from divergence_lab.theory.expressions.identity import vanishes
-from divergence_lab.theory.expressions.ordering import CannotSplit
-from divergence_lab.theory.expressions.parsing import parse, parse_number, read_assumptions
-from divergence_lab.theory.expressions.pieces import Pieces, inside, split
-from divergence_lab.theory.expressions.symbols import t, x
-from divergence_lab.theory.expressions.syntax import ExpressionError, shown
+from divergence_lab.theory.expressions import (
+    CannotSplit,
+    ExpressionError,
+    Pieces,
+    enclosure,
+    identity,
+    parse,
+    pieces,
+    split,
+    t,
+    x,
+)
+from divergence_lab.theory.expressions.parsing import parse_number, read_assumptions
+from divergence_lab.theory.expressions.syntax import shown
 
 __all__ = [
     "DIVERGENCES",
@@ -206,7 +213,7 @@ def name_of(expression: sp.Expr) -> str | None:
     try:
         pieces = split(expression, x)
         seen = _fingerprint(pieces)
-    except (CannotSplit, NotEvaluable):
+    except (CannotSplit, enclosure.NotEvaluable):
         return None
     for text in _WITHOUT_PARAMETERS:
         # A special function is in both or in neither: SymPy takes long to read a polylog, so it is
@@ -245,14 +252,16 @@ def _fingerprint(pieces: Pieces) -> tuple[arb, ...]:
         for point in _FINGERPRINTS
     )
     return tuple(
-        value_at(piece.expression, x, point, _DIGITS) for piece, point in zip(here, _FINGERPRINTS)
+        enclosure.value_at(piece.expression, x, point, _DIGITS)
+        for piece, point in zip(here, _FINGERPRINTS)
     )
 
 
 def _equal(a: Pieces, b: Pieces) -> bool:
     """The same pieces, proved; False may mean unknown."""
     return a.kinks == b.kinks and all(
-        vanishes(p.expression - q.expression, inside(p)) for p, q in zip(a.pieces, b.pieces)
+        identity.vanishes(p.expression - q.expression, pieces.inside(p))
+        for p, q in zip(a.pieces, b.pieces)
     )
 
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.kinds.table import KINDS
-from divergence_lab.theory.checker.rules.of_no_loss import OF_NO_LOSS
-from divergence_lab.theory.checker.rules.table import RULES
+from divergence_lab.theory.checker.rules import of_no_loss, table
 
 _VERDICT = {"holds", "condition", "status", "because", "steps", "cites", "seal"}
 _WORDS = {"rule", "claim"}  # what every step has besides its data
@@ -44,7 +43,7 @@ def claim_of(rule: str, data: Mapping[str, str]) -> str:
     >>> claim_of("sign", {"of": "slope", "f": "x", "low": "0", "high": "oo", "sign": ">= 0"})
     "g'(x) = x is >= 0 on (0, oo)"
     """
-    return RULES[rule].claim(data)
+    return table.RULES[rule].claim(data)
 
 
 def check_words(step: Mapping[str, str]) -> None:
@@ -60,10 +59,10 @@ def cites(kind: str, steps: Sequence[Mapping[str, str]]) -> list[str]:
     An undecided verdict cites nothing, and a function that is no loss needs no proposition.
     """
     numbers: set[int] = set()
-    if steps and steps[0]["rule"] not in OF_NO_LOSS:
+    if steps and steps[0]["rule"] not in of_no_loss.OF_NO_LOSS:
         numbers.update(KINDS[kind].propositions)
     for here in steps:
-        rule = RULES[here["rule"]]
+        rule = table.RULES[here["rule"]]
         numbers.update(rule.propositions)
         numbers.update(*(more for hint, more in rule.hints.items() if hint in here))
     return [f"P{number}" for number in sorted(numbers)]
@@ -104,7 +103,7 @@ def _flaw_of_step(number: int, step: object) -> str | None:
         return f"step {number} is not a record of texts"
     if not step.keys() >= _WORDS:
         return f"step {number} has no rule or no claim"
-    rule = RULES.get(step["rule"])
+    rule = table.RULES.get(step["rule"])
     if rule is None:
         return f"step {number}: there is no rule {step['rule']!r}"
     keys = set(step) - _WORDS

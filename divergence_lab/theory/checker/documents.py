@@ -13,31 +13,13 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.checker.certificate import flaw
+from divergence_lab.theory.checker import certificate, parametric, replay
 from divergence_lab.theory.checker.facts.parts import Part
 from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected
-from divergence_lab.theory.checker.fields.fields import (
-    FIELDS,
-    FORMULAS,
-    GROUPS,
-    Entry,
-    check_parameters,
-    read_pieces,
-    read_subjects,
-)
-from divergence_lab.theory.checker.fields.losses import Subject
-from divergence_lab.theory.checker.fields.names import Formulas
-from divergence_lab.theory.checker.fields.samplers import FIELDS as SAMPLING
+from divergence_lab.theory.checker.fields import fields, losses, names, samplers
 from divergence_lab.theory.checker.kinds.table import KINDS
-from divergence_lab.theory.checker.parametric import check_parametric
-from divergence_lab.theory.checker.replay import (
-    MALFORMED,
-    check_sentence,
-    check_verdict,
-    check_without_pieces,
-)
-from divergence_lab.theory.expressions.ordering import CannotSplit
-from divergence_lab.theory.expressions.syntax import ExpressionError, shown
+from divergence_lab.theory.expressions import CannotSplit, ExpressionError
+from divergence_lab.theory.expressions.syntax import shown
 
 REQUIRED = (
     "name",
@@ -66,7 +48,7 @@ INVERTED = ("given", "normalised", "closed_form")
 # The search's own account of itself, and what an older version asked not to be checked: read by
 # nobody here.
 IGNORED = ("tried", "confirmed_values", "unchecked")
-KNOWN = {*REQUIRED, *INVERTED, *SAMPLING, *IGNORED}
+KNOWN = {*REQUIRED, *INVERTED, *samplers.FIELDS, *IGNORED}
 # Not shown is not wrong: what the means of the checker do not reach.
 NOT_SHOWN = (CannotSplit, NotImplementedError, sp.PolynomialError, Rejected)
 
@@ -98,7 +80,7 @@ class Report:
     not_verified: tuple[str, ...]
 
 
-def check(document: Any, known: Formulas | None = None) -> list[Failure]:
+def check(document: Any, known: names.Formulas | None = None) -> list[Failure]:
     """Every failure in the output of `derive --json` (a list of objects, or one); none: it holds.
 
     `known`: the catalogue's formulas, against which the names of divergences are held.
@@ -120,7 +102,7 @@ def check(document: Any, known: Formulas | None = None) -> list[Failure]:
     )
 
 
-def check_one(entry: Any, known: Formulas | None = None) -> list[Failure]:
+def check_one(entry: Any, known: names.Formulas | None = None) -> list[Failure]:
     """What does not hold in one object of `derive --json`; names are held against the formulas
     in `known`.
 
@@ -130,7 +112,7 @@ def check_one(entry: Any, known: Formulas | None = None) -> list[Failure]:
     return list(examine(entry, known).failures)
 
 
-def examine(entry: Any, known: Formulas | None = None) -> Report:
+def examine(entry: Any, known: names.Formulas | None = None) -> Report:
     """All that is shown wrong in one object of `derive --json`, and all that is not shown, in
     the order of its fields.
     """
@@ -150,7 +132,7 @@ def examine(entry: Any, known: Formulas | None = None) -> Report:
         try:
             question(*arguments)
             return True
-        except MALFORMED as reason:
+        except replay.MALFORMED as reason:
             if isinstance(reason, NOT_SHOWN) and not isinstance(reason, Refuted) and not strict:
                 opened.append(where)
             else:
@@ -204,7 +186,7 @@ def _claims_nothing(entry: Mapping[str, Any]) -> bool:
 
 
 def _undecided(kind: str, verdict: Mapping[str, Any]) -> None:
-    if (found := flaw(kind, verdict)) is not None:
+    if (found := certificate.flaw(kind, verdict)) is not None:
         raise Refuted(found)
     if (verdict["holds"], verdict["condition"], verdict["steps"]) != (None, None, []):
         raise Refuted("an undecided verdict must not carry a proof")
@@ -215,12 +197,12 @@ def _is_undecided(verdict: Any) -> bool:
 
 
 def _examine_all(
-    entry: Entry, known: Formulas | None, ask: Callable[..., bool], opened: list[str]
+    entry: fields.Entry, known: names.Formulas | None, ask: Callable[..., bool], opened: list[str]
 ) -> None:
     """Ask for every field; without the pieces of the loss there is nothing to hold them against."""
     parts: list[Part] = []
-    if not ask("parameters", check_parameters, entry, strict=True) or not ask(
-        "pieces", read_pieces, entry, parts, strict=True
+    if not ask("parameters", fields.check_parameters, entry, strict=True) or not ask(
+        "pieces", fields.read_pieces, entry, parts, strict=True
     ):
         return
     for kind in KINDS:
@@ -231,22 +213,22 @@ def _examine_all(
         for key in (*KINDS, "why_invalid")
         if _is_undecided(entry["validity" if key == "why_invalid" else key])
     ]
-    subjects: list[Subject] = []
+    subjects: list[losses.Subject] = []
     proved = dict(entry)  # what rests on the closed form of f, once that is shown
-    ready = ask("loss", read_subjects, entry, parts, subjects)
-    for field, check in FIELDS.items():
-        said = _named_in(entry, GROUPS.get(field, (field,)))
+    ready = ask("loss", fields.read_subjects, entry, parts, subjects)
+    for field, check in fields.FIELDS.items():
+        said = _named_in(entry, fields.GROUPS.get(field, (field,)))
         if not said and field != "left_out":
             continue
         if not ready:
             opened.append(field)
-        elif not ask(field, check, proved, subjects, known) and field in FORMULAS:
+        elif not ask(field, check, proved, subjects, known) and field in fields.FORMULAS:
             proved[field] = None
         opened += said if field in opened else []
     opened += _named_in(entry, [key for key in entry if key not in KNOWN])
 
 
-def _named_in(entry: Entry, keys: Iterable[str]) -> list[str]:
+def _named_in(entry: fields.Entry, keys: Iterable[str]) -> list[str]:
     """The keys under which something is said: null and an empty list of what derive lists say
     nothing. Unknown ones in one line.
     """
@@ -260,18 +242,22 @@ def _named_in(entry: Entry, keys: Iterable[str]) -> list[str]:
 # --- verdicts
 
 
-def _check_verdict(kind: str, entry: Entry, parts: Sequence[Part]) -> None:
+def _check_verdict(kind: str, entry: fields.Entry, parts: Sequence[Part]) -> None:
     verdict = entry[kind]
     same = KINDS[kind].proved_as
-    if same is not None and _same_proof(verdict, entry[same]) and flaw(kind, verdict) is None:
+    if (
+        same is not None
+        and _same_proof(verdict, entry[same])
+        and certificate.flaw(kind, verdict) is None
+    ):
         if not _is_undecided(verdict):
-            check_sentence(kind, verdict)
+            replay.check_sentence(kind, verdict)
     elif entry["parameters"]:
-        check_parametric(kind, verdict, entry["loss"], entry["assumptions"])
+        parametric.check_parametric(kind, verdict, entry["loss"], entry["assumptions"])
     elif parts:
-        check_verdict(kind, verdict, parts)
+        replay.check_verdict(kind, verdict, parts)
     else:
-        check_without_pieces(kind, verdict, entry["loss"])
+        replay.check_without_pieces(kind, verdict, entry["loss"])
 
 
 def _same_proof(verdict: Any, other: Any) -> bool:
@@ -286,7 +272,7 @@ def _same_proof(verdict: Any, other: Any) -> bool:
     )
 
 
-def _check_valid(entry: Entry) -> None:
+def _check_valid(entry: fields.Entry) -> None:
     """`valid` is the answer of `validity`, and `why_invalid` its sentence where that is not yes."""
     holds = entry["validity"]["holds"]
     if entry["valid"] is not holds:

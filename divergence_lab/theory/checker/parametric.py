@@ -13,42 +13,38 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.checker.certificate import check_words
-from divergence_lab.theory.checker.conditions import condition_of, read_ranges
-from divergence_lab.theory.checker.facts.parts import read_number
-from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker import certificate, conditions, replay
+from divergence_lab.theory.checker.facts import parts, proofs
 from divergence_lab.theory.checker.families.ranges import parts_of
 from divergence_lab.theory.checker.kinds.table import KINDS
-from divergence_lab.theory.checker.replay import check_form, check_sentence
 from divergence_lab.theory.checker.rules.of_parameters import OF_PARAMETERS, Family
-from divergence_lab.theory.expressions.parsing import parse, read_assumptions
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import parse, write, x
+from divergence_lab.theory.expressions.parsing import read_assumptions
 
 
 def check_parametric(
     kind: str, verdict: Mapping[str, Any], loss_text: str, assumptions: Sequence[str]
 ) -> None:
     """Prove a verdict on a loss with parameters. Raises Rejected."""
-    check_form(kind, verdict)
+    replay.check_form(kind, verdict)
     steps = verdict["steps"]
     if verdict["status"] == "undecided":
         if verdict["holds"] is not None or steps or verdict["condition"] is not None:
-            raise Rejected("an undecided verdict must not carry a proof")
+            raise proofs.Rejected("an undecided verdict must not carry a proof")
         return
     if verdict["status"] != "proved":
-        raise Rejected("a verdict on parameters is proved or undecided")
+        raise proofs.Rejected("a verdict on parameters is proved or undecided")
     for number, step in enumerate(steps, 1):
         try:
-            check_words(step)
-        except Rejected as reason:
-            raise Rejected(f"step {number}: {reason}") from None
+            certificate.check_words(step)
+        except proofs.Rejected as reason:
+            raise proofs.Rejected(f"step {number}: {reason}") from None
     loss = parse(loss_text, x, assumptions)
     prove = _on_line if steps and steps[0]["rule"] == "line" else _by_cells
     holds, condition = prove(KINDS[kind].proved_as or kind, steps, loss, assumptions)
     if verdict["holds"] is not holds or verdict["condition"] != condition:
-        raise Rejected("the cells do not add up to the verdict")
-    check_sentence(kind, verdict)
+        raise proofs.Rejected("the cells do not add up to the verdict")
+    replay.check_sentence(kind, verdict)
 
 
 Answer = tuple[bool | None, str | None]  # (holds, condition)
@@ -61,10 +57,10 @@ def _by_cells(
     if any(step["rule"] not in ("cell", "undefined") for step in steps) or all(
         step["rule"] == "undefined" for step in steps
     ):
-        raise Rejected("a verdict with parameters needs its cells, and nothing else")
-    texts = [read_ranges(step) for step in steps]
+        raise proofs.Rejected("a verdict with parameters needs its cells, and nothing else")
+    texts = [conditions.read_ranges(step) for step in steps]
     stated = [
-        {name: (read_number(a), read_number(b)) for name, (a, b) in ranges.items()}
+        {name: (parts.read_number(a), parts.read_number(b)) for name, (a, b) in ranges.items()}
         for ranges in texts
     ]
     _check_texts(texts)
@@ -75,17 +71,17 @@ def _by_cells(
     answers = {step["holds"] for step in steps if step["rule"] == "cell"}
     if len(answers) == 1:
         return answers == {"true"}, None
-    return None, condition_of(texts, [step.get("holds") == "true" for step in steps])
+    return None, conditions.condition_of(texts, [step.get("holds") == "true" for step in steps])
 
 
 def _check_texts(texts: Sequence[Mapping[str, tuple[str, str]]]) -> None:
     if any(
-        end not in ("oo", "-oo") and end != write(read_number(end))
+        end not in ("oo", "-oo") and end != write(parts.read_number(end))
         for ranges in texts
         for ends in ranges.values()
         for end in ends
     ):
-        raise Rejected(
+        raise proofs.Rejected(
             "an end of a cell is not written as it is in every other: conditions compare "
             "them as text"
         )
@@ -101,7 +97,7 @@ def _uncut_parameters(
     bounds = read_assumptions(assumptions)
     names = list(stated[0])
     if not set(names) <= set(symbols) or any(list(ranges) != names for ranges in stated):
-        raise Rejected("the cells are not all ranges of the same parameters of the loss")
+        raise proofs.Rejected("the cells are not all ranges of the same parameters of the loss")
     grid = [
         parts_of(
             bounds.get(name, ()),
@@ -110,10 +106,10 @@ def _uncut_parameters(
         for name in names
     ]
     if [tuple(ranges.values()) for ranges in stated] != list(itertools.product(*grid)):
-        raise Rejected("the cells do not cover what the assumptions leave, or not in order")
+        raise proofs.Rejected("the cells do not cover what the assumptions leave, or not in order")
     others = {name: parts_of(bounds.get(name, ()), ()) for name in symbols if name not in names}
     if cut := [name for name, parts in others.items() if len(parts) > 1]:
-        raise Rejected(f"the cells say nothing of {', '.join(cut)}")
+        raise proofs.Rejected(f"the cells say nothing of {', '.join(cut)}")
     return {name: parts[0] for name, parts in others.items()}
 
 
@@ -133,7 +129,7 @@ def left_out(entry: Mapping[str, Any]) -> list[str]:
     without = [step["rule"] == "undefined" for step in cells]
     if not any(without):
         return []
-    condition = condition_of([read_ranges(step) for step in cells], without)
+    condition = conditions.condition_of([conditions.read_ranges(step) for step in cells], without)
     return [condition] if "(" in condition else condition.split(" or ")
 
 
@@ -142,6 +138,6 @@ def _on_line(
 ) -> Answer:
     """An identity holds exactly where an equation between the parameters does (Proposition 21)."""
     if len(steps) != 1 or not KINDS[kind].compares_sides:
-        raise Rejected("a line of parameters is one step, of an identity")
+        raise proofs.Rejected("a line of parameters is one step, of an identity")
     OF_PARAMETERS["line"].replay(steps[0], Family(kind, loss, assumptions, {}))
     return None, f"{steps[0]['equation']} = 0"

@@ -9,19 +9,14 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.checker.certificate import check_words, flaw
-from divergence_lab.theory.checker.facts import proofs
-from divergence_lab.theory.checker.facts.decided import prove_equal, slope_of_integrals
+from divergence_lab.theory.checker import certificate, sentences
+from divergence_lab.theory.checker.facts import decided, proofs
 from divergence_lab.theory.checker.facts.parts import Part, read_number, same_point
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.kinds.table import KINDS
-from divergence_lab.theory.checker.rules.of_a_loss import OF_A_LOSS, read_function
-from divergence_lab.theory.checker.rules.of_no_loss import prove_no_loss
-from divergence_lab.theory.checker.sentences import because_of
+from divergence_lab.theory.checker.rules import of_a_loss, of_no_loss
+from divergence_lab.theory.expressions import CannotSplit, ExpressionError, x
 from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.expressions.ordering import CannotSplit
-from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.expressions.syntax import ExpressionError
 
 # What a document that was tampered with may make of the steps of this checker: a rejection, never a
 # crash.
@@ -59,8 +54,8 @@ def check_without_pieces(kind: str, verdict: Mapping[str, Any], loss: str) -> No
     ) or len(verdict["steps"]) != 1:
         raise Rejected("without pieces only a no is known, by one step")
     (step,) = verdict["steps"]
-    check_words(step)
-    prove_no_loss(loss, step)
+    certificate.check_words(step)
+    of_no_loss.prove_no_loss(loss, step)
     check_sentence(kind, verdict)
 
 
@@ -75,14 +70,14 @@ def read_parts(entry: Mapping[str, Any]) -> list[Part]:
     of it, so it is continuous and g(0) = 0 as soon as the slope is finite on every piece and
     bounded at the breaks.
     """
-    whole = None if "Integral(" in entry["loss"] else read_function(entry["loss"])
+    whole = None if "Integral(" in entry["loss"] else of_a_loss.read_function(entry["loss"])
     parts = [
         Part(
             read_number(p["low"]),
             read_number(p["high"]),
-            None if whole is None else read_function(p["loss"]),
-            read_function(p["slope"]),
-            read_function(p["curvature"]),
+            None if whole is None else of_a_loss.read_function(p["loss"]),
+            of_a_loss.read_function(p["slope"]),
+            of_a_loss.read_function(p["curvature"]),
         )
         for p in entry["pieces"]
     ]
@@ -123,7 +118,7 @@ def _check_ends(part: Part, after: Part | None) -> None:
 
 def _check_slope(loss: str, part: Part) -> None:
     """The slope of a loss that is written in integrals: finite there, bounded at its ends."""
-    prove_equal(slope_of_integrals(loss, x), part.slope, x, part.low, part.high)
+    decided.prove_equal(decided.slope_of_integrals(loss, x), part.slope, x, part.low, part.high)
     proofs.prove_finite(part.slope, x, part.low, part.high)
     limits = [
         proofs.limit_of(part.slope, x, end, side)
@@ -135,7 +130,7 @@ def _check_slope(loss: str, part: Part) -> None:
 
 
 def _check_piece(whole: sp.Expr, part: Part) -> None:
-    prove_equal(whole, part.loss, x, part.low, part.high)
+    decided.prove_equal(whole, part.loss, x, part.low, part.high)
     proofs.prove_zero(sp.diff(part.loss, x) - part.slope, x, part.low, part.high)
     proofs.prove_finite(part.loss, x, part.low, part.high)
 
@@ -167,8 +162,8 @@ def check_verdict(kind: str, verdict: Mapping[str, Any], parts: Sequence[Part]) 
     steps = verdict["steps"]
     for position, step in enumerate(steps):
         try:
-            check_words(step)
-            OF_A_LOSS[step["rule"]].replay(step, parts)
+            certificate.check_words(step)
+            of_a_loss.OF_A_LOSS[step["rule"]].replay(step, parts)
         except Rejected as reason:
             raise Rejected(f"step {position + 1} ({step['rule']}): {reason}") from None
     if verdict["status"] != (status := status_of(steps, parts)):
@@ -181,19 +176,19 @@ def status_of(steps: Sequence[Mapping[str, str]], parts: Sequence[Part]) -> str:
     """ "enclosed" where a step rests on balls: a value at a point, or a sign that is not seen
     symbolically; else "proved".
     """
-    enclosed = any(OF_A_LOSS[step["rule"]].is_enclosed(step, parts) for step in steps)
+    enclosed = any(of_a_loss.OF_A_LOSS[step["rule"]].is_enclosed(step, parts) for step in steps)
     return "enclosed" if enclosed else "proved"
 
 
 def check_form(kind: str, verdict: Mapping[str, Any]) -> None:
     """The verdict is well formed, and its seal fits. Raises Rejected."""
-    if (reason := flaw(kind, verdict)) is not None:
+    if (reason := certificate.flaw(kind, verdict)) is not None:
         raise Rejected(reason)
 
 
 def check_sentence(kind: str, verdict: Mapping[str, Any]) -> None:
     """A decided verdict says what its steps say, and nothing else."""
-    if verdict["because"] != because_of(
+    if verdict["because"] != sentences.because_of(
         kind, verdict["holds"], verdict["condition"], verdict["steps"]
     ):
         raise Rejected("because is not what the steps say")

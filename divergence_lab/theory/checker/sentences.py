@@ -7,26 +7,26 @@ claims nothing, and the checker does not show it.
 """
 
 from divergence_lab.theory.checker.conditions import condition_of, read_ranges
-from divergence_lab.theory.checker.kinds.kind import Kind, Steps
-from divergence_lab.theory.checker.kinds.table import KINDS
-from divergence_lab.theory.checker.rules.of_no_loss import OF_NO_LOSS
-from divergence_lab.theory.checker.rules.of_parameters import OF_PARAMETERS
+from divergence_lab.theory.checker.kinds import kind, table
+from divergence_lab.theory.checker.rules import of_no_loss, of_parameters
 
 
-def because_of(kind: str, holds: bool | None, condition: str | None, steps: Steps) -> str:
+def because_of(kind: str, holds: bool | None, condition: str | None, steps: kind.Steps) -> str:
     """Why a decided verdict of this kind is what it is.
 
     Raises LookupError, ValueError or Rejected for steps that give none.
     """
-    said, rule = KINDS[kind], steps[0]["rule"]
-    if rule in OF_PARAMETERS:
+    said, rule = table.KINDS[kind], steps[0]["rule"]
+    if rule in of_parameters.OF_PARAMETERS:
         return said.prefix + _with_parameters(said, holds, condition, steps)
-    if rule in OF_NO_LOSS:
-        return said.prefix + OF_NO_LOSS[rule].because(steps[0])
+    if rule in of_no_loss.OF_NO_LOSS:
+        return said.prefix + of_no_loss.OF_NO_LOSS[rule].because(steps[0])
     return said.prefix + said.say(holds, steps)
 
 
-def _with_parameters(kind: Kind, holds: bool | None, condition: str | None, steps: Steps) -> str:
+def _with_parameters(
+    kind: kind.Kind, holds: bool | None, condition: str | None, steps: kind.Steps
+) -> str:
     where = (
         f"exactly when {condition}"
         if holds is None

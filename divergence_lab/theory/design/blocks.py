@@ -15,9 +15,7 @@ import sympy as sp
 
 from divergence_lab.theory.design.clashes import HALF
 from divergence_lab.theory.design.wishes import LINEAR, QUADRATIC, Growth, Wishes
-from divergence_lab.theory.expressions.parsing import parse
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import parse, write, x
 
 RATES = (sp.S.One, HALF, sp.Integer(2), sp.Rational(3, 2))
 FINE_RATES = (sp.Integer(3), sp.Rational(1, 4), sp.Rational(3, 4), sp.Integer(4))

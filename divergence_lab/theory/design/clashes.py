@@ -15,8 +15,7 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory.design.wishes import LINEAR, QUADRATIC, DesignError, Growth, Wishes
-from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.expressions.printing import write
+from divergence_lab.theory.expressions import constants, write
 
 HALF = sp.Rational(1, 2)
 

@@ -16,16 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
+from divergence_lab.theory.design import mixtures, proofs, reading, search
 from divergence_lab.theory.design.blocks import Block, allowed, blocks, hockey_sticks, needs
-from divergence_lab.theory.design.mixtures import cheapest, readable_weights, simplest
-from divergence_lab.theory.design.proofs import TOLERANCE, Designed, Met, prove
-from divergence_lab.theory.design.reading import read_number, read_wishes
-from divergence_lab.theory.design.search import shortest
 from divergence_lab.theory.design.wishes import DesignError, Wishes
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.pieces import Pieces
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import Pieces, write, x
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,9 +44,9 @@ ROUNDING = 0.01
 def fit_to_tradeoffs(
     table: Iterable[tuple[object, object, object]],
     budget: float = 20.0,
-    tolerance: object = TOLERANCE,
+    tolerance: object = proofs.TOLERANCE,
     **wishes: object,
-) -> Designed:
+) -> proofs.Designed:
     """The loss nearest to g(x_i) = r g(x_j) for every row (x_i, x_j, r), of the class that `wishes`
     asks for.
 
@@ -68,7 +63,11 @@ def fit_to_tradeoffs(
     import numpy as np
 
     rows = [
-        (read_number(a, "a residual"), read_number(b, "a residual"), read_number(r, "a ratio"))
+        (
+            reading.read_number(a, "a residual"),
+            reading.read_number(b, "a residual"),
+            reading.read_number(r, "a ratio"),
+        )
         for a, b, r in table
     ]
     if not rows:
@@ -93,7 +92,7 @@ def fit_to_tradeoffs(
     ]
     size = np.maximum(np.abs(values).max(axis=1), 1e-12)
     masks = [np.array([bool(test(b)) for b in usable], dtype=bool) for test in needs(asked)]
-    found = cheapest(
+    found = mixtures.cheapest(
         np.array(equations) / size,
         np.array([SCALE_FIRST, *([0.0] * len(rows))]),
         np.array([b.cost for b in usable]),
@@ -113,7 +112,7 @@ def fit_to_tradeoffs(
         return [abs(g[points.index(a)] / (float(r) * g[points.index(b)]) - 1) for a, b, r in rows]
 
     best = missed([found[i] for i in support])
-    weights = readable_weights(
+    weights = mixtures.readable_weights(
         [found[i] for i in support],
         lambda near: (
             near if all(new <= old + allowance for new, old in zip(missed(near), best)) else None
@@ -121,7 +120,7 @@ def fit_to_tradeoffs(
     )
     proved = _proved([(w, usable[i]) for w, i in zip(weights or (), support)], asked, budget)
     notes = tuple(
-        Met(
+        proofs.Met(
             f"g({write(a)}) = {write(r)}*g({write(b)})",
             "fitted",
             f"missed by a relative {error:.2g}"
@@ -131,12 +130,12 @@ def fit_to_tradeoffs(
         )
         for (a, b, r), error in zip(rows, missed(weights))
     )
-    return Designed(proved.loss, proved.derivation, proved.met + notes)
+    return proofs.Designed(proved.loss, proved.derivation, proved.met + notes)
 
 
 def fit_to_residuals(
     residuals: Sequence[float], budget: float = 20.0, **wishes: object
-) -> Designed:
+) -> proofs.Designed:
     """The loss of the wished class whose g' is nearest, in L2 of the residuals' law, to their
     maximum-likelihood score.
 
@@ -191,18 +190,21 @@ def fit_to_residuals(
         steady,
         [np.array([bool(test(usable[i])) for i in fine], dtype=bool) for test in needs(asked)],
     )
-    terms = [(simplest(w * (1 - ROUNDING), w * (1 + ROUNDING)), usable[fine[i]]) for i, w in kept]
+    terms = [
+        (mixtures.simplest(w * (1 - ROUNDING), w * (1 + ROUNDING)), usable[fine[i]])
+        for i, w in kept
+    ]
     proved = _proved(terms, asked, budget)
     exact = [float(w) for w, _ in terms]
     chosen = [fine[i] for i, _ in kept]
     reached = float(np.mean((slopes[:, chosen] @ exact) ** 2) - 2 * curves[chosen] @ exact)
-    note = Met(
+    note = proofs.Met(
         "nearest to the score of the residuals",
         "fitted",
         f"mean g'(r)^2 - 2 mean g''(r) = {reached:.4g} over {len(data)} residuals",
         f"{reached:.4g}",
     )
-    return Designed(proved.loss, proved.derivation, (*proved.met, note))
+    return proofs.Designed(proved.loss, proved.derivation, (*proved.met, note))
 
 
 def _class_of(wishes: dict[str, Any]) -> Wishes:
@@ -210,12 +212,16 @@ def _class_of(wishes: dict[str, Any]) -> Wishes:
         raise DesignError(
             "penalties and curvature fix numbers that the data are to give: use design for them"
         )
-    return read_wishes(**wishes)
+    return reading.read_wishes(**wishes)
 
 
-def _proved(terms: Sequence[tuple[sp.Expr, Block]], asked: Wishes, budget: float) -> Designed:
+def _proved(
+    terms: Sequence[tuple[sp.Expr, Block]], asked: Wishes, budget: float
+) -> proofs.Designed:
     found = (
-        prove(shortest(sp.Add(*(w * block.expression for w, block in terms))), asked, budget)
+        proofs.prove(
+            search.shortest(sp.Add(*(w * block.expression for w, block in terms))), asked, budget
+        )
         if terms
         else None
     )

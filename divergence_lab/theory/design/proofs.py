@@ -13,17 +13,13 @@ import sympy as sp
 
 from divergence_lab.theory.answers.derivation import Derivation, derive, to_json
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, within
-from divergence_lab.theory.checker.facts.parts import Part
-from divergence_lab.theory.checker.facts.proofs import Rejected, equal_constants, limit_of
+from divergence_lab.theory.checker.facts import parts, proofs
 from divergence_lab.theory.checker.replay import read_parts
 from divergence_lab.theory.design.clashes import ONLY_ABSOLUTE
 from divergence_lab.theory.design.wishes import Growth, Wishes, wished
 from divergence_lab.theory.divergence.loss import Loss, from_expression
+from divergence_lab.theory.expressions import CannotSplit, ExpressionError, write, x
 from divergence_lab.theory.expressions.balls import ball, ball_of_constant
-from divergence_lab.theory.expressions.ordering import CannotSplit
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.expressions.syntax import ExpressionError
 
 TOLERANCE = sp.Rational(1, 1000)
 
@@ -103,9 +99,9 @@ def prove_other_wishes(
     parts = read_parts({"loss": text, "pieces": pieces})
     met = []
     if wishes.bounded_second_moment:
-        limit = limit_of(parts[-1].slope ** 2 * sp.exp(-x), x, sp.oo)
+        limit = proofs.limit_of(parts[-1].slope ** 2 * sp.exp(-x), x, sp.oo)
         if limit is None or not limit.is_finite:
-            raise Rejected(f"g'(x)^2 e^(-x) tends to {limit}")
+            raise proofs.Rejected(f"g'(x)^2 e^(-x) tends to {limit}")
         met.append(
             Met(
                 "bounded second moment",
@@ -129,9 +125,9 @@ def _prove_growth(g: sp.Expr, side: int, growth: Growth) -> Met:
     scale = {"linear": size, "power": size**growth.rate, "exponential": sp.exp(growth.rate * size)}[
         growth.kind
     ]
-    limit = limit_of(sp.expand(g / scale), x, side * sp.oo)
+    limit = proofs.limit_of(sp.expand(g / scale), x, side * sp.oo)
     if limit is None or not limit.is_finite or not ball_of_constant(limit) > 0:
-        raise Rejected(f"g(x)/({write(scale)}) tends to {limit}")
+        raise proofs.Rejected(f"g(x)/({write(scale)}) tends to {limit}")
     where = "right" if side > 0 else "left"
     return Met(
         f"{where} growth {growth}",
@@ -141,18 +137,18 @@ def _prove_growth(g: sp.Expr, side: int, growth: Growth) -> Met:
     )
 
 
-def _prove_curvature(parts: Sequence[Part], wanted: sp.Expr) -> Met:
+def _prove_curvature(parts: Sequence[parts.Part], wanted: sp.Expr) -> Met:
     """g' is continuous at 0 and g'' has the wished limit from both sides."""
     beside = next((a, b) for a, b in itertools.pairwise(parts) if b.low == 0)
     for part, side in zip(beside, (-1, 1)):
         slope, value = (
-            limit_of(part.slope, x, sp.S.Zero, side),
-            limit_of(part.curvature, x, sp.S.Zero, side),
+            proofs.limit_of(part.slope, x, sp.S.Zero, side),
+            proofs.limit_of(part.curvature, x, sp.S.Zero, side),
         )
-        if slope is None or not slope.is_finite or not equal_constants(slope, sp.S.Zero):
-            raise Rejected("g has a kink at 0")
-        if value is None or not value.is_finite or not equal_constants(value, wanted):
-            raise Rejected(f"g''(0) is {value} from one side")
+        if slope is None or not slope.is_finite or not proofs.equal_constants(slope, sp.S.Zero):
+            raise proofs.Rejected("g has a kink at 0")
+        if value is None or not value.is_finite or not proofs.equal_constants(value, wanted):
+            raise proofs.Rejected(f"g''(0) is {value} from one side")
     return Met(
         f"curvature {write(wanted)}",
         "proved",
@@ -162,7 +158,7 @@ def _prove_curvature(parts: Sequence[Part], wanted: sp.Expr) -> Met:
 
 
 def _prove_penalty(
-    parts: Sequence[Part], at: sp.Expr, wanted: sp.Expr, tolerance: sp.Rational
+    parts: Sequence[parts.Part], at: sp.Expr, wanted: sp.Expr, tolerance: sp.Rational
 ) -> Met:
     """g(at) is the wished number: exactly, or enclosed within the relative tolerance."""
     point = ball_of_constant(at)
@@ -175,7 +171,7 @@ def _prove_penalty(
         return Met(wish, "proved", f"{wish} exactly", write(wanted))
     value = ball(part.loss, x, point)
     if not abs(value - ball_of_constant(wanted)) <= ball_of_constant(tolerance * wanted):
-        raise Rejected(f"g({at}) is {value}")
+        raise proofs.Rejected(f"g({at}) is {value}")
     shown = value.str(12, radius=False)
     return Met(
         wish,

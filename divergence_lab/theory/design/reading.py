@@ -5,12 +5,10 @@ from itertools import combinations
 
 import sympy as sp
 
-from divergence_lab.theory.design.clashes import refuse_clashes
-from divergence_lab.theory.design.wishes import LINEAR, QUADRATIC, DesignError, Growth, Wishes
-from divergence_lab.theory.expressions import constants
+from divergence_lab.theory.design import clashes, wishes
+from divergence_lab.theory.expressions import ExpressionError, constants, write
 from divergence_lab.theory.expressions.parsing import parse_number
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.syntax import ExpressionError, shown
+from divergence_lab.theory.expressions.syntax import shown
 
 
 def read_wishes(
@@ -24,29 +22,31 @@ def read_wishes(
     penalties: Mapping[object, object] | None = None,
     left_growth: str | None = None,
     right_growth: str | None = None,
-) -> Wishes:
+) -> wishes.Wishes:
     """Wishes from numbers and texts ("1/3", 0.5, 2), checked for clashes.
 
     Raises DesignError naming two that clash.
     """
     c = None if curvature is None else read_number(curvature, "the curvature at 0")
     if c is not None and not c.is_positive:
-        raise DesignError(f"the curvature at 0 is {write(c)}: give a positive number")
+        raise wishes.DesignError(f"the curvature at 0 is {write(c)}: give a positive number")
     pairs = tuple(
         (read_number(at, "the residual of a penalty"), read_number(value, "a penalty"))
         for at, value in (penalties or {}).items()
     )
     for at, value in pairs:
         if at == 0:
-            raise DesignError("a penalty at x = 0 is 0 for every loss: give another residual")
+            raise wishes.DesignError(
+                "a penalty at x = 0 is 0 for every loss: give another residual"
+            )
         if not value.is_positive:
-            raise DesignError(
+            raise wishes.DesignError(
                 f"the penalty {write(value)} at x = {write(at)} is not positive: every "
                 "loss is, away from 0"
             )
     if any(constants.equal(a, b) for (a, _), (b, _) in combinations(pairs, 2)):
-        raise DesignError("two penalties are given at the same residual: keep one of them")
-    found = Wishes(
+        raise wishes.DesignError("two penalties are given at the same residual: keep one of them")
+    found = wishes.Wishes(
         zero_forcing,
         zero_avoiding,
         symmetric,
@@ -58,7 +58,7 @@ def read_wishes(
         read_growth(left_growth),
         read_growth(right_growth),
     )
-    refuse_clashes(found)
+    clashes.refuse_clashes(found)
     return found
 
 
@@ -71,20 +71,20 @@ def read_number(given: object, what: str) -> sp.Expr:
     try:
         return parse_number(str(given), what)
     except ExpressionError as reason:
-        raise DesignError(str(reason)) from None
+        raise wishes.DesignError(str(reason)) from None
 
 
-def read_growth(text: str | None) -> Growth | None:
+def read_growth(text: str | None) -> wishes.Growth | None:
     """ "linear", "quadratic", "power:3/2" or "exponential:1"; None stays None."""
     if text is None:
         return None
     kind, colon, rate = str(text).strip().partition(":")
     if not colon and kind == "linear":
-        return LINEAR
+        return wishes.LINEAR
     if not colon and kind == "quadratic":
-        return QUADRATIC
+        return wishes.QUADRATIC
     if not colon and kind == "bounded":
-        raise DesignError(
+        raise wishes.DesignError(
             "the growth 'bounded' and a convex loss clash: a convex loss with its only "
             "minimum at 0 grows "
             "at least like |x| on either side; ask for 'linear', or for --bounded-gradient"
@@ -92,12 +92,12 @@ def read_growth(text: str | None) -> Growth | None:
     if colon and kind in ("power", "exponential"):
         value = read_number(rate, f"the rate of the growth {shown(text)}")
         if not value.is_Rational or not value > (1 if kind == "power" else 0):
-            raise DesignError(
+            raise wishes.DesignError(
                 f"the growth {shown(text)} needs a rational rate above "
                 f"{1 if kind == 'power' else 0}"
             )
-        return Growth(kind, value)
-    raise DesignError(
+        return wishes.Growth(kind, value)
+    raise wishes.DesignError(
         f"the growth {shown(text)} is not known: write linear, quadratic, power:3 or "
         "exponential:1/2"
     )

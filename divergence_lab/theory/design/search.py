@@ -11,16 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import sympy as sp
 
 from divergence_lab.theory.budget.asking import clock
+from divergence_lab.theory.design import mixtures, proofs, reading
 from divergence_lab.theory.design.blocks import Block, allowed, blocks, hockey_sticks, needs
-from divergence_lab.theory.design.mixtures import without_each
-from divergence_lab.theory.design.proofs import TOLERANCE, Designed, prove
-from divergence_lab.theory.design.reading import read_wishes
 from divergence_lab.theory.design.table import Table, curvatures
 from divergence_lab.theory.design.wishes import DesignError, Wishes
-from divergence_lab.theory.expressions.ordering import CannotSplit
-from divergence_lab.theory.expressions.pieces import split
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import CannotSplit, split, write, x
 
 # How many candidates are put to the proof for each loss that is asked for.
 TRIES = 8
@@ -41,8 +36,8 @@ def design(
     right_growth: str | None = None,
     count: int = 3,
     budget: float = 20.0,
-    tolerance: object = TOLERANCE,
-) -> list[Designed]:
+    tolerance: object = proofs.TOLERANCE,
+) -> list[proofs.Designed]:
     """Up to `count` convex losses that meet every wish, the one with the shortest formula first.
 
     zero_forcing, zero_avoiding: True, False (not), None (either). `symmetric` is of the divergence,
@@ -63,7 +58,7 @@ def design(
     """
     if count < 1:
         raise DesignError(f"count is {count}: ask for at least one loss")
-    wishes = read_wishes(
+    wishes = reading.read_wishes(
         zero_forcing,
         zero_avoiding,
         symmetric,
@@ -79,19 +74,19 @@ def design(
 
 
 def design_for(
-    wishes: Wishes, count: int = 3, budget: float = 20.0, tolerance: object = TOLERANCE
-) -> list[Designed]:
+    wishes: Wishes, count: int = 3, budget: float = 20.0, tolerance: object = proofs.TOLERANCE
+) -> list[proofs.Designed]:
     """As `design`, for wishes that were read."""
     tolerance = sp.Rational(str(tolerance))
     if not 0 < tolerance < 1:
         raise DesignError(f"the tolerance {tolerance} is not between 0 and 1")
     offered = _mixed(wishes, count, tolerance) if wishes.penalties else _single(wishes)
-    found: list[Designed] = []
+    found: list[proofs.Designed] = []
     began = clock()
     for expression in itertools.islice(_unlike(offered), TRIES * count):
         if clock() - began > budget * (1 if found else PATIENCE):
             break
-        proved = prove(expression, wishes, budget, tolerance)
+        proved = proofs.prove(expression, wishes, budget, tolerance)
         if proved is not None:
             found.append(proved)
         if len(found) == count:
@@ -180,7 +175,7 @@ def _mixed(wishes: Wishes, count: int, tolerance: sp.Rational) -> Iterator[sp.Ex
         if found is None:
             continue
         support = [i for i, weight in enumerate(found) if weight > 0]
-        pending += without_each(support, banned)
+        pending += mixtures.without_each(support, banned)
         weights = table.tidy(support, [found[i] for i in support], tolerance)
         if weights is not None:
             yield shortest(sp.Add(*(w * usable[i].expression for w, i in zip(weights, support))))

@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 
 import sympy as sp
 
-from divergence_lab.theory.design.blocks import Block
-from divergence_lab.theory.design.mixtures import cheapest, exact_weights, readable_weights
-from divergence_lab.theory.design.wishes import Wishes
+from divergence_lab.theory.design import blocks, mixtures, wishes
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import x
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-def curvatures(block: Block) -> tuple[sp.Expr, sp.Expr]:
+def curvatures(block: blocks.Block) -> tuple[sp.Expr, sp.Expr]:
     """(g''(0-), g''(0+)) of a block; oo where there is none."""
     left, right = Loss(block.expression).curvature.split_at_zero()
     values = (left.pieces[-1].expression.subs(x, 0), right.pieces[0].expression.subs(x, 0))
@@ -31,7 +29,7 @@ class Table:
     then of curvatures.
     """
 
-    def __init__(self, usable: Sequence[Block], wishes: Wishes):
+    def __init__(self, usable: Sequence[blocks.Block], wishes: wishes.Wishes):
         self.blocks, self.curvature = usable, wishes.curvature
         self.points = [at for at, _ in wishes.penalties]
         self.targets = [value for _, value in wishes.penalties] + (
@@ -39,7 +37,7 @@ class Table:
         )
         self.exact = [self._column(block) for block in usable]
 
-    def _column(self, block: Block) -> list[sp.Expr]:
+    def _column(self, block: blocks.Block) -> list[sp.Expr]:
         column = [block.expression.subs(x, at) for at in self.points]
         return column if self.curvature is None else column + list(curvatures(block))
 
@@ -59,7 +57,7 @@ class Table:
             rows.max(axis=0), 1e-12
         )  # a block counts by what it does, not by how it is scaled
         masks = [np.array([bool(test(self.blocks[i])) for i in here], dtype=bool) for test in tests]
-        found = cheapest(
+        found = mixtures.cheapest(
             rows / size, np.ones(len(targets)), np.array([self.blocks[i].cost for i in here]), masks
         )
         if found is None:
@@ -75,7 +73,7 @@ class Table:
         tolerance, curvature exact.
         """
         columns = [self.exact[i] for i in support]
-        exact = exact_weights(sp.Matrix(columns).T, sp.Matrix(self.targets))
+        exact = mixtures.exact_weights(sp.Matrix(columns).T, sp.Matrix(self.targets))
         if exact is not None:
             return exact
         penalties = len(self.points)
@@ -99,4 +97,4 @@ class Table:
                     return None
             return rounded
 
-        return readable_weights(weights, good)
+        return mixtures.readable_weights(weights, good)

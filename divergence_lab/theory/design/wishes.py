@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 import sympy as sp
 
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.syntax import ExpressionError
+from divergence_lab.theory.expressions import ExpressionError, write
 
 KINDS = ("linear", "power", "exponential")
 

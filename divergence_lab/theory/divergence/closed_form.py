@@ -20,17 +20,20 @@ from divergence_lab.theory.budget.asking import (
     patient,
     within,
 )
-from divergence_lab.theory.divergence.domain import fault
-from divergence_lab.theory.divergence.integrals import integral_from_zero
+from divergence_lab.theory.divergence import domain, integrals, recognition
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.divergence.recognition import recognise
 from divergence_lab.theory.divergence.values import enclose_integral, pieces_at
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact
-from divergence_lab.theory.expressions.ordering import CannotSplit
+from divergence_lab.theory.expressions import (
+    CannotSplit,
+    Pieces,
+    digits,
+    enclosure,
+    pieces,
+    split,
+    t,
+    x,
+)
 from divergence_lab.theory.expressions.parsing import read_assumptions
-from divergence_lab.theory.expressions.pieces import Piece, Pieces, split
-from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.expressions.symbols import t, x
 
 CONFIRMING_DIGITS = 30
 # The residuals at which a closed form is held against the enclosed integral, per piece or on the
@@ -89,16 +92,16 @@ def divergence(loss: Loss, budget: float = 20.0) -> Divergence:
     deadline = clock() + budget * SEARCH_SHARE
     tried: list[str] = []
     generator, confirmed = None, 0
-    broken = fault(loss)
+    broken = domain.fault(loss)
     if broken is not None:
         return Divergence(loss, None, None, None, 0, (f"nothing was searched: {broken.what}",))
     try:
         candidate = _closed_form(loss, deadline)
         confirmed = confirm(loss, candidate)
         generator = _simplest(loss, candidate, deadline)
-    except (OutOfTime, SearchFailed, NotConfirmed, NotEvaluable, CannotSplit) as failure:
+    except (OutOfTime, SearchFailed, NotConfirmed, enclosure.NotEvaluable, CannotSplit) as failure:
         tried.append(f"closed form of f: {failure or 'the time was over'}")
-    name, factor = recognise(loss)
+    name, factor = recognition.recognise(loss)
     return Divergence(loss, generator, name, factor, confirmed, tuple(tried))
 
 
@@ -108,14 +111,16 @@ def divergence(loss: Loss, budget: float = 20.0) -> Divergence:
 def _closed_form(loss: Loss, deadline: float) -> sp.Expr:
     """f(t) = t F(log t), F(u) = int_0^u g'(v) e^{-v} dv."""
     return _in_ratio(
-        integral_from_zero(loss.derivative.map(lambda slope: slope * sp.exp(-x)), deadline)
+        integrals.integral_from_zero(
+            loss.derivative.map(lambda slope: slope * sp.exp(-x)), deadline
+        )
     )
 
 
 def _in_ratio(integral_in_residual: Pieces) -> sp.Expr:
     """t F(log t) as one expression or a Piecewise in t."""
 
-    def convert(piece: Piece) -> sp.Expr:
+    def convert(piece: pieces.Piece) -> sp.Expr:
         return sp.expand(
             t * sp.powsimp(sp.expand(piece.expression.rewrite(sp.exp)).subs(x, sp.log(t)))
         )
@@ -136,7 +141,7 @@ def _simplest(loss: Loss, found: sp.Expr, deadline: float) -> sp.Expr:
         try:
             confirm(loss, form)
             return form
-        except (NotConfirmed, NotEvaluable, CannotSplit):
+        except (NotConfirmed, enclosure.NotEvaluable, CannotSplit):
             continue
     return found
 
@@ -175,7 +180,7 @@ def dual_loss(divergence: Divergence, budget: float = 20.0) -> sp.Expr | None:
         return None
     deadline = clock() + min(budget * SEARCH_SHARE, patient(DUAL_SECONDS))
     try:
-        pieces = integral_from_zero(dual_slopes(divergence.generator), deadline)
+        pieces = integrals.integral_from_zero(dual_slopes(divergence.generator), deadline)
         dual = pieces.as_expression()
         whole = [within(left_until(deadline), sp.simplify, p.expression) for p in pieces.pieces[:2]]
         one = len(pieces.pieces) == 1 or (
@@ -185,7 +190,7 @@ def dual_loss(divergence: Divergence, budget: float = 20.0) -> sp.Expr | None:
         forms = [*([*whole, sp.expand(whole[0]), _gathered(whole[0])] if one else []), dual]
         best = min(forms, key=sp.count_ops)
         _confirm_dual(divergence.loss, best)
-    except (OutOfTime, SearchFailed, NotConfirmed, NotEvaluable, CannotSplit):
+    except (OutOfTime, SearchFailed, NotConfirmed, enclosure.NotEvaluable, CannotSplit):
         return None
     return best
 
@@ -195,7 +200,7 @@ def dual_slopes(generator: sp.Expr) -> Pieces:
     slopes = split(generator, t, sp.S.Zero, sp.oo).derivative()
     return Pieces(
         tuple(
-            Piece(
+            pieces.Piece(
                 -sp.oo if p.high == sp.oo else -sp.log(p.high),
                 sp.oo if p.low == 0 else -sp.log(p.low),
                 -p.expression.subs(t, sp.exp(-x)),
@@ -223,7 +228,7 @@ def _confirm_dual(loss: Loss, dual: sp.Expr) -> None:
         curvature = split(dual.subs(values), x).derivative().derivative()
         for point in CONFIRMING_RESIDUALS:
             with digits(CONFIRMING_DIGITS + 10):
-                expected = exact(point).exp() * pieces_at(g, -point, CONFIRMING_DIGITS)
+                expected = enclosure.exact(point).exp() * pieces_at(g, -point, CONFIRMING_DIGITS)
                 difference = pieces_at(curvature, point, CONFIRMING_DIGITS) - expected
             if not difference.contains(0) or not difference.rad() < 1e-15 * (1 + abs(expected)):
                 raise NotConfirmed(f"the swapped loss at x = {point}")
@@ -250,7 +255,7 @@ def confirm(loss: Loss, generator: sp.Expr) -> int:
         f = pieces_of_f if not values else split(generator.subs(values), t, sp.S.Zero, sp.oo)
         for point in points:
             with digits(CONFIRMING_DIGITS + 10):
-                ratio = exact(point).exp()
+                ratio = enclosure.exact(point).exp()
                 closed = pieces_at(f, sp.exp(point), CONFIRMING_DIGITS)
                 difference = closed - ratio * enclose_integral(g, point, CONFIRMING_DIGITS)
             if (

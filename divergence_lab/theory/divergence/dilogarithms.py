@@ -10,9 +10,7 @@ Finds; confirms nothing. Works over the building blocks of `identity`.
 
 import sympy as sp
 
-from divergence_lab.theory.expressions.enclosure import value_at
-from divergence_lab.theory.expressions.identity import NoNormalForm, NormalForm
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import enclosure, identity, x
 
 # By parts may call itself this often.
 MAX_DEPTH = 6
@@ -26,14 +24,14 @@ def antiderivative(function: sp.Expr, sample: sp.Expr) -> sp.Expr:
     """A(x) with A' = function on the smooth piece around `sample`. Raises NotOfThisKind."""
     try:
         return _integral(function, sample, MAX_DEPTH)
-    except (NoNormalForm, sp.PolynomialError, NotImplementedError) as reason:
+    except (identity.NoNormalForm, sp.PolynomialError, NotImplementedError) as reason:
         raise NotOfThisKind(str(reason)) from None
 
 
 def _integral(function: sp.Expr, sample: sp.Expr, depth: int) -> sp.Expr:
     if depth == 0:
         raise NotOfThisKind("too many integrations by parts")
-    normal = NormalForm(function, sample=sample)
+    normal = identity.NormalForm(function, sample=sample)
     form = normal.forms[0]
     exponentials = {
         symbol for symbol, meaning in normal.block.items() if isinstance(meaning, sp.exp)
@@ -64,7 +62,7 @@ def _integral(function: sp.Expr, sample: sp.Expr, depth: int) -> sp.Expr:
     return total
 
 
-def _x_of(normal: NormalForm) -> sp.Symbol | None:
+def _x_of(normal: identity.NormalForm) -> sp.Symbol | None:
     return next((symbol for symbol, meaning in normal.block.items() if meaning == x), None)
 
 
@@ -97,7 +95,7 @@ def _partial_fraction(term: sp.Expr, s: sp.Symbol, rate: sp.Expr, sample: sp.Exp
             return numerator / (constant * slope) * rate * x
         negative = (
             not base.free_symbols - {s}
-            and value_at(base.subs(s, sp.exp(rate * sample)), x, sample) < 0
+            and enclosure.value_at(base.subs(s, sp.exp(rate * sample)), x, sample) < 0
         )
         return numerator / (constant * slope) * sp.log(-base if negative else base)
     found = sp.integrate(term, s)
@@ -111,7 +109,7 @@ def _times(
     factor: sp.Expr,
     s: sp.Symbol,
     rate: sp.Expr,
-    normal: NormalForm,
+    normal: identity.NormalForm,
     sample: sp.Expr,
     depth: int,
 ) -> sp.Expr:
@@ -139,7 +137,7 @@ def _times(
     return by_parts + (constant * _logarithm(block, s, rate, normal) if constant != 0 else 0)
 
 
-def _logarithm(block: sp.log, s: sp.Symbol, rate: sp.Expr, normal: NormalForm) -> sp.Expr:
+def _logarithm(block: sp.log, s: sp.Symbol, rate: sp.Expr, normal: identity.NormalForm) -> sp.Expr:
     """int log(a + b s^n) dx."""
     polynomial = sp.Poly(block.args[0].subs(normal.block[s], s), s)
     terms = polynomial.terms()

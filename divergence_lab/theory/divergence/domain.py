@@ -13,10 +13,7 @@ import sympy as sp
 from flint import acb, arb
 
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, evaluator, value_at
-from divergence_lab.theory.expressions.pieces import Piece
-from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import digits, enclosure, pieces, x
 
 RANGE = 600
 DEPTH = 40
@@ -56,7 +53,7 @@ def fault(loss: Loss) -> Fault | None:
         return _first(loss.derivative.pieces)
     pieces = loss.pieces
     for kink, left, right in zip(pieces.kinks, pieces.pieces, pieces.pieces[1:]):
-        a, b = (value_at(piece.expression, x, kink, 30) for piece in (left, right))
+        a, b = (enclosure.value_at(piece.expression, x, kink, 30) for piece in (left, right))
         if not (a - b).contains(0):
             return Fault(
                 f"g jumps at x = {kink}, from {a.str(5, radius=False)} to {b.str(5, radius=False)}",
@@ -69,7 +66,7 @@ def fault(loss: Loss) -> Fault | None:
     return _first((*left.pieces, *right.pieces))
 
 
-def _first(pieces: tuple[Piece, ...]) -> Fault | None:
+def _first(pieces: tuple[pieces.Piece, ...]) -> Fault | None:
     return next(
         (
             found
@@ -85,7 +82,7 @@ def _first(pieces: tuple[Piece, ...]) -> Fault | None:
 _ENTIRE = (sp.exp, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.erfc, sp.erfi)
 
 
-def _is_finite_by_structure(piece: Piece) -> bool:
+def _is_finite_by_structure(piece: pieces.Piece) -> bool:
     if piece.low.is_finite and not piece.low.is_negative:
         y = sp.Symbol("~y", positive=True)
     elif piece.high.is_finite and not piece.high.is_positive:
@@ -94,11 +91,11 @@ def _is_finite_by_structure(piece: Piece) -> bool:
         y = sp.Symbol("~y", real=True)
     try:
         return _has_no_pole(piece.expression.xreplace({x: y})) and all(
-            value_at(piece.expression, x, end, 30).is_finite()
+            enclosure.value_at(piece.expression, x, end, 30).is_finite()
             for end in (piece.low, piece.high)
             if end.is_finite
         )
-    except NotEvaluable:
+    except enclosure.NotEvaluable:
         return False
 
 
@@ -109,7 +106,9 @@ def _has_no_pole(e: sp.Expr) -> bool:
     if e.is_Symbol:
         return True
     if not e.free_symbols:
-        return bool(value_at(e, x, sp.S.Zero, 20).is_finite())  # not so where it is not real
+        return bool(
+            enclosure.value_at(e, x, sp.S.Zero, 20).is_finite()
+        )  # not so where it is not real
     if not all(_has_no_pole(part) for part in e.args):
         return False
     if e.is_Add or e.is_Mul or isinstance(e, _ENTIRE):
@@ -130,8 +129,8 @@ def _has_no_pole(e: sp.Expr) -> bool:
 # --- by enclosure
 
 
-def _fault_inside(piece: Piece) -> Fault | None:
-    function = evaluator(piece.expression, x)
+def _fault_inside(piece: pieces.Piece) -> Fault | None:
+    function = enclosure.evaluator(piece.expression, x)
     low = max(-RANGE, float(piece.low)) if piece.low.is_finite else -RANGE
     high = min(RANGE, float(piece.high)) if piece.high.is_finite else RANGE
     ends = [low, 0.0, high] if low < 0 < high else [low, high]
@@ -158,7 +157,7 @@ def _fault_inside(piece: Piece) -> Fault | None:
         # A finite value at a finite end of the piece (a root at 0, say) is fine: only its enclosure
         # widens there.
         touched = [end for end in (piece.low, piece.high) if end.is_finite and a <= float(end) <= b]
-        if touched and value_at(piece.expression, x, touched[0], 30).is_finite():
+        if touched and enclosure.value_at(piece.expression, x, touched[0], 30).is_finite():
             continue
         return _classify(function, middle)
     for point in FAR:

@@ -12,8 +12,8 @@ SymPy's `integrate` finds few of these and none quickly. Finds; confirms nothing
 
 import sympy as sp
 
+from divergence_lab.theory.expressions import x
 from divergence_lab.theory.expressions.pieces import Piece, positive_argument
-from divergence_lab.theory.expressions.symbols import x
 
 
 class NotInTable(ValueError):

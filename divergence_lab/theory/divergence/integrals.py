@@ -9,11 +9,10 @@ from collections.abc import Callable
 import sympy as sp
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, left_until, patient, within
-from divergence_lab.theory.divergence import integral_table
-from divergence_lab.theory.divergence.dilogarithms import antiderivative
+from divergence_lab.theory.divergence import dilogarithms, integral_table
+from divergence_lab.theory.expressions import Pieces, x
 from divergence_lab.theory.expressions.ordering import is_finite, is_less
-from divergence_lab.theory.expressions.pieces import Piece, Pieces, inside, positive_argument
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.pieces import Piece, inside, positive_argument
 
 # One way of integrating one piece gets no more than this: what SymPy finds, it finds sooner.
 ATTEMPT_SECONDS = 2.0
@@ -90,7 +89,7 @@ def _attempts(integrand: sp.Expr) -> tuple[Callable[[Piece], sp.Expr], ...]:
 
 def integrate_logarithms(piece: Piece) -> sp.Expr:
     """Rational functions of e^x times x or log p(e^x): elementary, or with dilogarithms."""
-    return antiderivative(piece.expression, inside(piece))
+    return dilogarithms.antiderivative(piece.expression, inside(piece))
 
 
 def integrate_in_exponential(piece: Piece) -> sp.Expr:

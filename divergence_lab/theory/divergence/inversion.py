@@ -14,20 +14,25 @@ import sympy as sp
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, patient, within
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.families import signs as parameter_signs
-from divergence_lab.theory.divergence.closed_form import NotConfirmed, confirm
-from divergence_lab.theory.divergence.integrals import integral_from_zero
+from divergence_lab.theory.divergence import closed_form, integrals, recognition, values
 from divergence_lab.theory.divergence.loss import Loss, set_parameters
-from divergence_lab.theory.divergence.recognition import as_catalogued, derivative_of_generator
-from divergence_lab.theory.divergence.values import enclose_integral, pieces_at
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact
-from divergence_lab.theory.expressions.identity import simplified
-from divergence_lab.theory.expressions.ordering import CannotSplit, is_finite
-from divergence_lab.theory.expressions.parsing import parse, read_assumptions
-from divergence_lab.theory.expressions.pieces import Piece, Pieces, inside, split
-from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import t, x
-from divergence_lab.theory.expressions.syntax import ExpressionError, shown
+from divergence_lab.theory.expressions import (
+    CannotSplit,
+    ExpressionError,
+    Pieces,
+    digits,
+    enclosure,
+    identity,
+    ordering,
+    parse,
+    split,
+    t,
+    write,
+    x,
+)
+from divergence_lab.theory.expressions.parsing import read_assumptions
+from divergence_lab.theory.expressions.pieces import Piece, inside
+from divergence_lab.theory.expressions.syntax import shown
 
 LIMIT_SECONDS = 3.0
 # The search for a closed form of g may take this share of the budget; without one, g stays an
@@ -121,13 +126,13 @@ def invert_expression(
             expression, catalogue.name_of(expression), (sp.S.Zero, sp.S.Zero), assumptions, slopes
         )
         return Inversion(found, given, generator, gauge, True, _confirm(found, generator))
-    except (OutOfTime, SearchFailed, NotConfirmed, NotEvaluable, CannotSplit):
+    except (OutOfTime, SearchFailed, closed_form.NotConfirmed, enclosure.NotEvaluable, CannotSplit):
         pass  # g stays an integral; f and g' are in closed form all the same
     try:
         return Inversion(
             integrated, given, generator, gauge, False, _confirm(integrated, generator)
         )
-    except (NotConfirmed, NotEvaluable, CannotSplit) as reason:
+    except (closed_form.NotConfirmed, enclosure.NotEvaluable, CannotSplit) as reason:
         hint = (
             "--assume says what its parameters may be, --set gives them a value"
             if given.free_symbols - {t}
@@ -165,7 +170,7 @@ def _gauge(pieces: Pieces) -> tuple[sp.Expr, sp.Expr]:
     left = next(p for p in pieces.pieces if p.high == sp.oo or not _before(p.high, sp.S.One))
     right = next(p for p in pieces.pieces if p.high == sp.oo or _before(sp.S.One, p.high))
     constant = sp.simplify(_at_one(left.expression, "-"))
-    if constant.has(sp.I) or not is_finite(constant):
+    if constant.has(sp.I) or not ordering.is_finite(constant):
         raise ExpressionError(
             "the generator is not a finite real number at t = 1, where both laws agree: it is "
             f"{constant} there"
@@ -178,7 +183,7 @@ def _gauge(pieces: Pieces) -> tuple[sp.Expr, sp.Expr]:
     below, above = (
         _at_one(sp.diff(p.expression, t), side) for p, side in ((left, "-"), (right, "+"))
     )
-    if not is_finite(below) or not is_finite(above):
+    if not ordering.is_finite(below) or not ordering.is_finite(above):
         return constant, sp.S.Zero
     below, above = sp.simplify(below), sp.simplify(above)
     if not parameter_signs.is_zero(above - below) and below.is_negative and above.is_positive:
@@ -194,7 +199,7 @@ def _before(a: sp.Expr, b: sp.Expr) -> bool:
 
 def _at_one(expression: sp.Expr, side: str) -> sp.Expr:
     value = expression.subs(t, 1)
-    if is_finite(
+    if ordering.is_finite(
         value
         # by looks: f is held against the integral of what comes out of it, so a power of a hidden 0
         # refuses f
@@ -211,9 +216,13 @@ def _at_one(expression: sp.Expr, side: str) -> sp.Expr:
 
 def _slopes(generator: sp.Expr) -> Pieces:
     """g', each piece in its shortest form."""
-    slopes = derivative_of_generator(generator)
+    slopes = recognition.derivative_of_generator(generator)
     return Pieces(
-        tuple(Piece(p.low, p.high, simplified(p.expression, inside(p))) for p in slopes.pieces), x
+        tuple(
+            Piece(p.low, p.high, identity.simplified(p.expression, inside(p)))
+            for p in slopes.pieces
+        ),
+        x,
     ).merged()
 
 
@@ -224,9 +233,9 @@ def _closed_form(
     (Proposition 2): the shorter of the found form and its expansion.
     """
     try:
-        found = integral_from_zero(slopes, deadline)
+        found = integrals.integral_from_zero(slopes, deadline)
     except (OutOfTime, SearchFailed):
-        if (known := as_catalogued(slopes, assumptions)) is not None:
+        if (known := recognition.as_catalogued(slopes, assumptions)) is not None:
             return known
         found = within(patient(SECOND_WAY_SECONDS), _by_parts, generator)
     return (
@@ -273,7 +282,7 @@ def _shortest(piece: Piece) -> sp.Expr:
     forms = (
         piece.expression,
         sp.expand(piece.expression),
-        simplified(piece.expression, inside(piece)),
+        identity.simplified(piece.expression, inside(piece)),
     )
     return sp.powsimp(min(forms, key=sp.count_ops))
 
@@ -284,8 +293,8 @@ def _confirm(loss: Loss, generator: sp.Expr) -> int:
     Raises NotConfirmed at the first that does not.
     """
     try:
-        return confirm(loss, generator)
-    except NotConfirmed:
+        return closed_form.confirm(loss, generator)
+    except closed_form.NotConfirmed:
         if loss.parameters:
             raise
     f = split(generator, t, sp.S.Zero, sp.oo)
@@ -293,16 +302,18 @@ def _confirm(loss: Loss, generator: sp.Expr) -> int:
     points = [*NEAR, *(kink + sign * sp.Rational(1, 9) for kink in kinks for sign in (-1, 1))]
     for point in points:
         with digits(NEAR_DIGITS + 10):
-            given = pieces_at(f, sp.exp(point), NEAR_DIGITS)
-            difference = given - exact(point).exp() * enclose_integral(
+            given = values.pieces_at(f, sp.exp(point), NEAR_DIGITS)
+            difference = given - enclosure.exact(point).exp() * values.enclose_integral(
                 loss.pieces, point, NEAR_DIGITS
             )
         if not difference.is_finite() or not difference.rad() < 10**-NEAR_DIGITS * (1 + abs(given)):
-            raise NotConfirmed(
+            raise closed_form.NotConfirmed(
                 f"f(e^({point})) = {given.str(8)} or its integral could not be enclosed well enough"
             )
         if not difference.contains(0):
-            raise NotConfirmed(f"f(e^({point})) = {given.str(8)} does not agree with its integral")
+            raise closed_form.NotConfirmed(
+                f"f(e^({point})) = {given.str(8)} does not agree with its integral"
+            )
     return len(points)
 
 

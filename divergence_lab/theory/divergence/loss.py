@@ -12,18 +12,23 @@ import sympy as sp
 from divergence_lab.theory.budget.asking import patient, within
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.facts import proofs
-from divergence_lab.theory.checker.families import by_terms
+from divergence_lab.theory.checker.families import by_terms, ranges
 from divergence_lab.theory.checker.families import signs as parameter_signs
-from divergence_lab.theory.checker.families.ranges import over_range
-from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
-from divergence_lab.theory.expressions.identity import elementary
-from divergence_lab.theory.expressions.ordering import CannotSplit, in_order, is_finite
-from divergence_lab.theory.expressions.parsing import parse, parse_number, read_assumptions
-from divergence_lab.theory.expressions.pieces import Piece, Pieces, split, with_signed
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.expressions.syntax import ExpressionError
+from divergence_lab.theory.expressions import (
+    CannotSplit,
+    ExpressionError,
+    Pieces,
+    constants,
+    enclosure,
+    identity,
+    ordering,
+    parse,
+    pieces,
+    split,
+    write,
+    x,
+)
+from divergence_lab.theory.expressions.parsing import parse_number, read_assumptions
 from divergence_lab.theory.expressions.unified import unified
 
 LIMIT_SECONDS = 3.0
@@ -80,7 +85,7 @@ class Loss:
     @cached_property
     def derivative(self) -> Pieces:
         """g' inside each piece."""
-        return self.slope or self.pieces.derivative().map(elementary)
+        return self.slope or self.pieces.derivative().map(identity.elementary)
 
     @cached_property
     def curvature(self) -> Pieces:
@@ -142,7 +147,7 @@ def from_expression(
     constant = constant.replace(
         lambda e: e.is_Pow and e.base == 0 and e.exp.is_nonnegative, lambda e: sp.S.Zero
     )  # 0^p, p >= 0: off p = 0
-    if not is_finite(constant):
+    if not ordering.is_finite(constant):
         raise ExpressionError(
             "the loss is not finite at x = 0, where it must be 0, or not seen to be: it "
             f"is {constant} there"
@@ -188,9 +193,9 @@ def _is_steep(power: sp.exp) -> bool:
 
 def _is_real(constant: sp.Expr) -> bool:
     try:
-        value_at(constant, x, sp.S.Zero, 20)
+        enclosure.value_at(constant, x, sp.S.Zero, 20)
         return True
-    except NotEvaluable:
+    except enclosure.NotEvaluable:
         return False
 
 
@@ -200,7 +205,9 @@ def _slope_at_zero(expression: sp.Expr, assumptions: tuple[str, ...]) -> sp.Expr
 
     Where they are not known as it is written, the parameters are written as positive numbers.
     """
-    forms = {s: over_range(s, *_range_of(s, assumptions)) for s in expression.free_symbols - {x}}
+    forms = {
+        s: ranges.over_range(s, *_range_of(s, assumptions)) for s in expression.free_symbols - {x}
+    }
     slope = _common_slope(expression)
     if slope is None and forms:
         slope = _common_slope(expression.subs({s: form for s, (form, _, _) in forms.items()}))
@@ -217,7 +224,11 @@ def _common_slope(expression: sp.Expr) -> sp.Expr | None:
     below, above = _beside_zero(left.pieces[-1], -1), _beside_zero(right.pieces[0], 1)
     if below is None or above is None:
         return None
-    agree = is_finite(below) and is_finite(above) and parameter_signs.is_zero(below - above)
+    agree = (
+        ordering.is_finite(below)
+        and ordering.is_finite(above)
+        and parameter_signs.is_zero(below - above)
+    )
     return sp.S.Zero if not agree or parameter_signs.is_zero(above) else above
 
 
@@ -225,19 +236,20 @@ def _range_of(symbol: sp.Symbol, assumptions: tuple[str, ...]) -> tuple[sp.Expr,
     """(low, high) of a parameter by its assumptions."""
     bounds = read_assumptions(assumptions).get(symbol.name, ())
     low, high = (
-        in_order([bound for relation, bound in bounds if relation[0] == way]) for way in "><"
+        ordering.in_order([bound for relation, bound in bounds if relation[0] == way])
+        for way in "><"
     )
     return low[-1] if low else -sp.oo, high[0] if high else sp.oo
 
 
-def _beside_zero(piece: Piece, side: int) -> sp.Expr | None:
+def _beside_zero(piece: pieces.Piece, side: int) -> sp.Expr | None:
     """g'(0+) or g'(0-): by substitution or, where that is not defined, as in x^p/x, by the
     checker's limit; None: not known.
     """
-    slope = elementary(sp.diff(piece.expression, x))
+    slope = identity.elementary(sp.diff(piece.expression, x))
     if parameter_signs.is_finite(slope, at=(x, sp.S.Zero)):
         return slope.subs(x, 0)
-    slope = with_signed(slope, x, piece)
+    slope = pieces.with_signed(slope, x, piece)
     try:
         return (by_terms if slope.free_symbols - {x} else proofs).limit_of(
             slope, x, sp.S.Zero, side

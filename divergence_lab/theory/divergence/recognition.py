@@ -19,15 +19,21 @@ from flint import arb
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
-from divergence_lab.theory.expressions.identity import constant_ratio, simplified, vanishes
-from divergence_lab.theory.expressions.ordering import CannotSplit, is_finite, is_less
-from divergence_lab.theory.expressions.parsing import parse
-from divergence_lab.theory.expressions.pieces import Piece, Pieces, inside, split
-from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import t, x
-from divergence_lab.theory.expressions.syntax import ExpressionError
+from divergence_lab.theory.expressions import (
+    CannotSplit,
+    ExpressionError,
+    Pieces,
+    digits,
+    enclosure,
+    identity,
+    ordering,
+    parse,
+    split,
+    t,
+    write,
+    x,
+)
+from divergence_lab.theory.expressions.pieces import Piece, inside
 
 # Seven residuals on either side of 0.
 POINTS = tuple(
@@ -63,7 +69,7 @@ def recognise_slopes(slopes: Pieces) -> tuple[str | None, sp.Expr | None]:
     """As `recognise`, from g' alone."""
     try:
         seen = _values(slopes)
-    except (NotEvaluable, CannotSplit):
+    except (enclosure.NotEvaluable, CannotSplit):
         return None, None
     for candidates in (_named(), _families(slopes, seen)):
         proportional = [
@@ -107,7 +113,7 @@ def as_catalogued(slopes: Pieces, assumptions: tuple[str, ...]) -> sp.Expr | Non
     )
     return (
         sp.simplify(mine / named) * expression
-        if is_finite(mine) and is_finite(named) and named != 0
+        if ordering.is_finite(mine) and ordering.is_finite(named) and named != 0
         else None
     )
 
@@ -155,7 +161,7 @@ def _families(slopes: Pieces, seen: tuple[arb, ...]) -> Iterator[_Candidate]:
         ):
             continue
         if exact is None:
-            slope = simplified(piece.expression, inside(piece))
+            slope = identity.simplified(piece.expression, inside(piece))
             exact = sp.simplify(sp.diff(slope, x, 2).subs(x, 0) / sp.diff(slope, x).subs(x, 0))
         value = sp.simplify(_parameter_at(entry, exact))
         if value.is_finite and _allowed(entry, value):
@@ -172,9 +178,10 @@ def _skewness(slope: sp.Expr) -> sp.Rational | None:
     try:
         chosen = _sampled(slope.free_symbols - {x})
         curvature, third = (
-            value_at(sp.diff(slope, x, n).subs(chosen), x, sp.S.Zero, 2 * DIGITS) for n in (1, 2)
+            enclosure.value_at(sp.diff(slope, x, n).subs(chosen), x, sp.S.Zero, 2 * DIGITS)
+            for n in (1, 2)
         )
-    except NotEvaluable:
+    except enclosure.NotEvaluable:
         return None
     with digits(2 * DIGITS):
         ratio = third / curvature
@@ -215,7 +222,7 @@ def _nearly_proportional(seen: tuple[arb, ...], slopes: Pieces) -> bool:
     """
     try:
         ratios = [a / b for a, b in zip(seen, _values(slopes))]
-    except NotEvaluable:
+    except enclosure.NotEvaluable:
         return False
     return all(ratio.is_finite() and abs(ratio / ratios[0] - 1) < 1e-12 for ratio in ratios)
 
@@ -248,8 +255,12 @@ def _values(slopes: Pieces) -> tuple[arb, ...]:
     ]
     ends = [piece.high.subs(chosen) for piece in slopes.pieces]
     return tuple(
-        value_at(
-            next(e for e, high in zip(expressions, ends) if high == sp.oo or is_less(point, high)),
+        enclosure.value_at(
+            next(
+                e
+                for e, high in zip(expressions, ends)
+                if high == sp.oo or ordering.is_less(point, high)
+            ),
             x,
             point,
             DIGITS,
@@ -262,7 +273,7 @@ def _sampled(parameters: Iterable[sp.Symbol]) -> Mapping[sp.Symbol, sp.Expr]:
     """Values for free parameters, with the sign they are assumed to have."""
     ordered = sorted(parameters, key=str)
     if len(ordered) > len(SAMPLE_PARAMETERS):
-        raise NotEvaluable("more parameters than sample values")
+        raise enclosure.NotEvaluable("more parameters than sample values")
     return {
         symbol: -value if symbol.is_negative or symbol.is_nonpositive else value
         for symbol, value in zip(ordered, SAMPLE_PARAMETERS)
@@ -282,7 +293,7 @@ def _side_factors(
     """
     try:
         known = _values_of(candidate)
-    except NotEvaluable:
+    except enclosure.NotEvaluable:
         return None
     half = len(POINTS) // 2
     for side in (slice(0, half), slice(half, None)):
@@ -317,9 +328,9 @@ def _factor(mine: tuple[Piece, ...], named: tuple[Piece, ...]) -> sp.Expr | None
 
 def _common(a: Piece, b: Piece) -> Piece | None:
     """The overlap of two pieces."""
-    low = b.low if is_less(a.low, b.low) else a.low
-    high = a.high if is_less(a.high, b.high) else b.high
-    return Piece(low, high, a.expression) if is_less(low, high) else None
+    low = b.low if ordering.is_less(a.low, b.low) else a.low
+    high = a.high if ordering.is_less(a.high, b.high) else b.high
+    return Piece(low, high, a.expression) if ordering.is_less(low, high) else None
 
 
 def _proved_ratio(a: sp.Expr, b: sp.Expr, where: Piece) -> sp.Expr | None:
@@ -327,13 +338,13 @@ def _proved_ratio(a: sp.Expr, b: sp.Expr, where: Piece) -> sp.Expr | None:
     SymPy's simplify.
     """
     sample = inside(where)
-    ratio = constant_ratio(a, b, sample)
+    ratio = identity.constant_ratio(a, b, sample)
     if ratio is not None:
         return sp.simplify(ratio)
-    ratio = constant_ratio(sp.diff(a, x), sp.diff(b, x), sample)
+    ratio = identity.constant_ratio(sp.diff(a, x), sp.diff(b, x), sample)
     if ratio is not None:
         anchor = sp.S.Zero if sp.S.Zero in (where.low, where.high) else sample
-        if vanishes((a - ratio * b).subs(x, anchor), sample):
+        if identity.vanishes((a - ratio * b).subs(x, anchor), sample):
             return sp.simplify(ratio)
     try:
         ratio = within(patient(SIMPLIFY_SECONDS), sp.simplify, a / b)

@@ -12,12 +12,11 @@ from collections.abc import Iterable
 
 import sympy as sp
 
-from divergence_lab.theory.divergence.closed_form import divergence, dual_loss, dual_slopes
-from divergence_lab.theory.divergence.inversion import unevaluated
+from divergence_lab.theory.divergence import closed_form, inversion
 from divergence_lab.theory.divergence.loss import Loss, from_expression
+from divergence_lab.theory.expressions import Pieces, x
 from divergence_lab.theory.expressions.ordering import is_finite, is_less
-from divergence_lab.theory.expressions.pieces import Piece, Pieces
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.pieces import Piece
 
 BUDGET_SECONDS = 20.0
 
@@ -48,14 +47,14 @@ def swap(loss: Loss, budget: float = BUDGET_SECONDS) -> Loss | None:
     closed form that was found and confirmed within the budget it is the integral of g*'; None when
     f has none either.
     """
-    known = divergence(loss, budget)
-    found = dual_loss(known, budget)
+    known = closed_form.divergence(loss, budget)
+    found = closed_form.dual_loss(known, budget)
     if found is not None:
         return from_expression(found, assumptions=loss.assumptions)
     if known.generator is None:
         return None
-    slope = dual_slopes(known.generator)
-    return Loss(unevaluated(slope), None, assumptions=loss.assumptions, slope=slope)
+    slope = closed_form.dual_slopes(known.generator)
+    return Loss(inversion.unevaluated(slope), None, assumptions=loss.assumptions, slope=slope)
 
 
 def weighted_sum(terms: Iterable[tuple[sp.Expr, Loss]]) -> Loss:

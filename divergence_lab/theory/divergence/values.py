@@ -10,11 +10,7 @@ import sympy as sp
 from flint import arb
 
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact, integral, value_at
-from divergence_lab.theory.expressions.ordering import is_less
-from divergence_lab.theory.expressions.pieces import Pieces
-from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import Pieces, digits, enclosure, ordering, x
 
 
 @dataclass(frozen=True)
@@ -38,19 +34,21 @@ def enclose_integral(loss: Pieces, u: sp.Expr, precision: int) -> arb:
     if total.is_finite():
         return total
     with digits(precision + 15):
-        return pieces_at(loss, u, precision) * (-exact(u)).exp() + _enclose(loss, u, precision)
+        return pieces_at(loss, u, precision) * (-enclosure.exact(u)).exp() + _enclose(
+            loss, u, precision
+        )
 
 
 def _enclose(function: Pieces, u: sp.Expr, precision: int) -> arb:
     """int_0^u function(v) e^{-v} dv, piece by piece."""
-    positive = is_less(sp.S.Zero, u)
+    positive = ordering.is_less(sp.S.Zero, u)
     left, right = function.split_at_zero()
     total = arb(0)
     for piece in right.pieces if positive else left.pieces:
-        low = u if not positive and is_less(piece.low, u) else piece.low
-        high = u if positive and is_less(u, piece.high) else piece.high
-        if is_less(low, high):
-            part = integral(piece.expression * sp.exp(-x), x, low, high, precision)
+        low = u if not positive and ordering.is_less(piece.low, u) else piece.low
+        high = u if positive and ordering.is_less(u, piece.high) else piece.high
+        if ordering.is_less(low, high):
+            part = enclosure.integral(piece.expression * sp.exp(-x), x, low, high, precision)
             total = total + part if positive else total - part
     return total
 
@@ -58,8 +56,8 @@ def _enclose(function: Pieces, u: sp.Expr, precision: int) -> arb:
 def pieces_at(pieces: Pieces, point: sp.Expr, precision: int) -> arb:
     """The function at an exact point, enclosed."""
     for piece in pieces.pieces:
-        if piece.high == sp.oo or is_less(point, piece.high):
-            return value_at(piece.expression, pieces.variable, point, precision)
+        if piece.high == sp.oo or ordering.is_less(point, piece.high):
+            return enclosure.value_at(piece.expression, pieces.variable, point, precision)
     raise AssertionError("the last piece reaches infinity")
 
 
@@ -71,7 +69,7 @@ def enclose(loss: Loss, ratio: sp.Expr, precision: int = 30) -> arb:
         with digits(precision + extra + 20):
             u = sp.log(ratio)
             ball = (
-                exact(ratio) * enclose_integral(loss.pieces, u, precision + extra)
+                enclosure.exact(ratio) * enclose_integral(loss.pieces, u, precision + extra)
                 if ratio != 1
                 else arb(0)
             )
@@ -87,7 +85,7 @@ def value(loss: Loss, ratio: sp.Expr, precision: int = 30) -> Value:
     """f(ratio) to `precision` digits with its guaranteed radius, as decimal strings."""
     ball = enclose(loss, ratio, precision)
     if not ball.is_finite():
-        raise NotEvaluable(
+        raise enclosure.NotEvaluable(
             f"f({ratio}) could not be enclosed: the loss may not be defined up to there"
         )
     with digits(precision + 20):

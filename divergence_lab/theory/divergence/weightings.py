@@ -26,16 +26,19 @@ from dataclasses import dataclass
 import sympy as sp
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, patient
-from divergence_lab.theory.divergence.integrals import integral_from_zero
-from divergence_lab.theory.divergence.inversion import unevaluated
+from divergence_lab.theory.divergence import integrals, inversion
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.enclosure import value_at
-from divergence_lab.theory.expressions.ordering import is_less
-from divergence_lab.theory.expressions.parsing import parse
-from divergence_lab.theory.expressions.pieces import Piece, Pieces
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.expressions.syntax import ExpressionError, shown
+from divergence_lab.theory.expressions import (
+    ExpressionError,
+    Pieces,
+    enclosure,
+    ordering,
+    parse,
+    write,
+    x,
+)
+from divergence_lab.theory.expressions.pieces import Piece
+from divergence_lab.theory.expressions.syntax import shown
 
 FORMS = "on, backward, power:B, mixture:E, powers:A,B, learned_backward:B"
 SECONDS = 3.0
@@ -131,9 +134,9 @@ def on_policy_equivalent(loss: Loss, weighting: Weighting) -> Loss:
     slope = _slope(loss, weighting)
     loss = dataclasses.replace(loss, assumptions=(*loss.assumptions, *weighting.assumptions))
     try:
-        total = integral_from_zero(slope, clock() + patient(SECONDS))
+        total = integrals.integral_from_zero(slope, clock() + patient(SECONDS))
     except (OutOfTime, SearchFailed):
-        return Loss(unevaluated(slope), None, assumptions=loss.assumptions, slope=slope)
+        return Loss(inversion.unevaluated(slope), None, assumptions=loss.assumptions, slope=slope)
     _confirm(total, slope)
     return Loss(
         sp.expand(total.as_expression()) if len(total.pieces) == 1 else total.as_expression(),
@@ -153,13 +156,17 @@ def _confirm(total: Pieces, slope: Pieces) -> None:
         high = piece.high if piece.high.is_finite else low + 4
         for share in (sp.Rational(1, 7), sp.Rational(3, 5), sp.Rational(8, 9)):
             point = low + share * (high - low)
-            home = next(p for p in slope.pieces if is_less(p.low, point) and is_less(point, p.high))
+            home = next(
+                p
+                for p in slope.pieces
+                if ordering.is_less(p.low, point) and ordering.is_less(point, p.high)
+            )
             difference = sp.diff(piece.expression, x) - home.expression
             free = sorted(
                 difference.free_symbols - {x}, key=str
             )  # parameters: at one value of each, which all weightings allow
             difference = difference.subs({s: sp.Rational(5, 7 + k) for k, s in enumerate(free)})
-            if not value_at(difference, x, point, 30).contains(0):
+            if not enclosure.value_at(difference, x, point, 30).contains(0):
                 raise ExpressionError(
                     f"the loss that was found for this sampler is wrong at x = {point}: "
                     "please report it"
@@ -199,7 +206,7 @@ def _slope(loss: Loss, weighting: Weighting) -> Pieces:
 
 def _integral(function: Pieces, loss: Loss) -> Pieces:
     try:
-        return integral_from_zero(function, clock() + patient(SECONDS))
+        return integrals.integral_from_zero(function, clock() + patient(SECONDS))
     except (OutOfTime, SearchFailed) as reason:
         raise ExpressionError(
             f"the generator for learned backward parameters of {loss} has no closed form that was "

@@ -23,8 +23,7 @@ import mpmath
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.expressions.balls import PRECISION_BITS, ball, ball_of_constant
-from divergence_lab.theory.expressions.precision import bits
+from divergence_lab.theory.expressions import balls, precision
 
 MAX_BITS = 40_000  # of precision; a bound below 2^-MAX_BITS is not awaited
 MAX_OPERATIONS = 2_000  # of a constant that is not algebraic
@@ -46,7 +45,7 @@ def sign_of(number: sp.Expr) -> int | None:
         return int(sp.sign(number))
     if number.free_symbols or (not number.is_Number and number.is_infinite):
         return None
-    seen = ball_of_constant(number)
+    seen = balls.ball_of_constant(number)
     if seen > 0 or seen < 0:
         return 1 if seen > 0 else -1
     if not seen.is_finite():
@@ -54,7 +53,7 @@ def sign_of(number: sp.Expr) -> int | None:
     algebraic = _algebraic(number)
     if algebraic is not None:
         return _sign_of_algebraic(number, algebraic.smallest)
-    finer = _ball_with(number, 4 * PRECISION_BITS)
+    finer = _ball_with(number, 4 * balls.PRECISION_BITS)
     if finer > 0 or finer < 0:
         return 1 if finer > 0 else -1
     return 0 if finer.is_finite() and _vanishes(number) else None
@@ -65,16 +64,22 @@ def equal(a: sp.Expr, b: sp.Expr) -> bool | None:
     infinite = [c in (sp.oo, -sp.oo) for c in (a, b)]
     if any(infinite):
         other = b if infinite[0] else a
-        return a == b if all(infinite) else False if ball_of_constant(other).is_finite() else None
+        return (
+            a == b
+            if all(infinite)
+            else False
+            if balls.ball_of_constant(other).is_finite()
+            else None
+        )
     if a == b:
-        return True if ball_of_constant(a).is_finite() else None
+        return True if balls.ball_of_constant(a).is_finite() else None
     sign = sign_of(a - b)
     return None if sign is None else sign == 0
 
 
 def _ball_with(number: sp.Expr, count: int) -> arb:
-    with bits(count):
-        return ball(number, sp.Dummy(), arb(0))
+    with precision.bits(count):
+        return balls.ball(number, sp.Dummy(), arb(0))
 
 
 # --- algebraic numbers
@@ -117,8 +122,8 @@ def _algebraic(e: sp.Expr) -> _Algebraic | None:
 def _sign_of_algebraic(number: sp.Expr, smallest: float) -> int | None:
     if smallest > MAX_BITS:
         return None
-    bits = 2 * PRECISION_BITS
-    while bits < 4 * (smallest + 4 * PRECISION_BITS):
+    bits = 2 * balls.PRECISION_BITS
+    while bits < 4 * (smallest + 4 * balls.PRECISION_BITS):
         seen = _ball_with(number, bits)
         if seen > 0 or seen < 0:
             return 1 if seen > 0 else -1
@@ -279,11 +284,11 @@ class _Form:
                     if n != 1
                 )
             )
-        if u.is_Mul and all(ball_of_constant(part) > 0 for part in u.args):
+        if u.is_Mul and all(balls.ball_of_constant(part) > 0 for part in u.args):
             return sp.Add(*(self._log(part) for part in u.args))
         if u == sp.E or isinstance(u, sp.exp):
             return self.in_unknowns(sp.S.One if u == sp.E else u.args[0])
-        if u.is_Pow and ball_of_constant(u.base) > 0:
+        if u.is_Pow and balls.ball_of_constant(u.base) > 0:
             return self.in_unknowns(u.exp) * self._log(u.base)
         if _algebraic(u) is None and u.is_Add and not (product := sp.factor(sp.together(u))).is_Add:
             return self._log(product)

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 import sympy as sp
 
-from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
+from divergence_lab.theory.expressions import constants, enclosure
 from divergence_lab.theory.expressions.unified import unified
 
 
@@ -29,8 +28,8 @@ def is_finite(value: sp.Expr) -> bool:
     if value.is_finite is not None:
         return value.is_finite
     try:
-        return bool(value_at(value, sp.Dummy(), sp.S.Zero, 20).is_finite())
-    except NotEvaluable:
+        return bool(enclosure.value_at(value, sp.Dummy(), sp.S.Zero, 20).is_finite())
+    except enclosure.NotEvaluable:
         return False
 
 

@@ -12,15 +12,7 @@ from itertools import pairwise
 
 import sympy as sp
 
-from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
-from divergence_lab.theory.expressions.ordering import (
-    CannotSplit,
-    exponent_of,
-    in_order,
-    is_less,
-    same,
-)
+from divergence_lab.theory.expressions import constants, enclosure, ordering
 from divergence_lab.theory.expressions.unified import unified
 
 DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
@@ -70,7 +62,7 @@ class Pieces:
         """Neighbours with the same expression joined, so that only true kinks remain."""
         kept = [self.pieces[0]]
         for piece in self.pieces[1:]:
-            if same(piece.expression, kept[-1].expression):
+            if ordering.same(piece.expression, kept[-1].expression):
                 kept[-1] = Piece(kept[-1].low, piece.high, kept[-1].expression)
             else:
                 kept.append(piece)
@@ -80,9 +72,9 @@ class Pieces:
         """The part left of 0 and the part right of 0."""
         left, right = [], []
         for p in self.pieces:
-            if not is_less(sp.S.Zero, p.high):
+            if not ordering.is_less(sp.S.Zero, p.high):
                 left.append(p)
-            elif not is_less(p.low, sp.S.Zero):
+            elif not ordering.is_less(p.low, sp.S.Zero):
                 right.append(p)
             else:
                 left.append(Piece(p.low, sp.S.Zero, p.expression))
@@ -123,9 +115,9 @@ def positive_argument(
     (variable, None).
     """
     y = sp.Symbol("~y", positive=True)
-    if piece.low != -sp.oo and not is_less(piece.low, sp.S.Zero):
+    if piece.low != -sp.oo and not ordering.is_less(piece.low, sp.S.Zero):
         return y, (y, variable)
-    if piece.high != sp.oo and not is_less(sp.S.Zero, piece.high):
+    if piece.high != sp.oo and not ordering.is_less(sp.S.Zero, piece.high):
         return -y, (y, -variable)
     return variable, None
 
@@ -156,7 +148,7 @@ def split(
             chosen = _decide(decision, variable, _between(a, b))
             pending.append(Piece(a, b, piece.expression.xreplace({decision: chosen})))
         if len(pending) + len(done) > MAX_PIECES:
-            raise CannotSplit(f"the expression has more than {MAX_PIECES} pieces")
+            raise ordering.CannotSplit(f"the expression has more than {MAX_PIECES} pieces")
     for left, right in pairwise(done):
         _refuse_a_value_of_its_own(expression, variable, left, right)
     return Pieces(tuple(done), variable).merged()
@@ -177,7 +169,7 @@ def _refuse_a_value_of_its_own(
     except ValueError:  # SymPy can't compare what Max and Min hold there, and these are continuous
         return
     if constants.sign_of(before - after) == 0 and constants.sign_of(value - before) in (1, -1):
-        raise CannotSplit(
+        raise ordering.CannotSplit(
             f"at the single point {variable} = {at} it has a value of its own, {value}"
         )
 
@@ -206,9 +198,9 @@ def _break_points(decision: sp.Expr, variable: sp.Symbol, piece: Piece) -> list[
     points: set[sp.Expr] = set()
     for decider in _deciders(decision):
         for root in _real_roots(decider, variable):
-            if is_less(piece.low, root) and is_less(root, piece.high):
+            if ordering.is_less(piece.low, root) and ordering.is_less(root, piece.high):
                 points.add(root)
-    return in_order(points)
+    return ordering.in_order(points)
 
 
 def _real_roots(function: sp.Expr, variable: sp.Symbol) -> list[sp.Expr]:
@@ -241,14 +233,17 @@ def _real_roots(function: sp.Expr, variable: sp.Symbol) -> list[sp.Expr]:
         return []
     if isinstance(solutions, sp.FiniteSet):
         return list(solutions)
-    raise CannotSplit(f"where {function} changes sign could not be found exactly")
+    raise ordering.CannotSplit(f"where {function} changes sign could not be found exactly")
 
 
 def _between(a: sp.Expr, b: sp.Expr) -> sp.Expr:
     """A point inside (a, b); between powers of e a power of e, whose place among others is known
     from the exponents.
     """
-    u, v = -sp.oo if a == 0 else exponent_of(a), sp.oo if b == sp.oo else exponent_of(b)
+    u, v = (
+        -sp.oo if a == 0 else ordering.exponent_of(a),
+        sp.oo if b == sp.oo else ordering.exponent_of(b),
+    )
     if None not in (u, v) and (isinstance(a, sp.exp) or isinstance(b, sp.exp)):
         return sp.exp(_between(u, v))
     if a == -sp.oo:
@@ -265,7 +260,10 @@ def _decide(decision: sp.Expr, variable: sp.Symbol, sample: sp.Expr) -> sp.Expr:
         wanted = 1 if isinstance(decision, sp.Max) else -1
         best = decision.args[0]
         for argument in decision.args[1:]:
-            if not same(argument, best) and _sign_at(argument - best, variable, sample) == wanted:
+            if (
+                not ordering.same(argument, best)
+                and _sign_at(argument - best, variable, sample) == wanted
+            ):
                 best = argument
         return best
     for expression, condition in decision.args:
@@ -274,7 +272,7 @@ def _decide(decision: sp.Expr, variable: sp.Symbol, sample: sp.Expr) -> sp.Expr:
         }
         if condition.xreplace(truth) == sp.true:
             return expression
-    raise CannotSplit(f"no piece of {decision} covers {variable} = {sample}")
+    raise ordering.CannotSplit(f"no piece of {decision} covers {variable} = {sample}")
 
 
 def _holds(relation: sp.core.relational.Relational, variable: sp.Symbol, sample: sp.Expr):
@@ -301,20 +299,22 @@ def _sign_at(function: sp.Expr, variable: sp.Symbol, sample: sp.Expr) -> int:
             return 1 if form.is_positive else -1
     try:
         for precision in (20, 60, 200):
-            ball = value_at(value, variable, sp.S.Zero, precision)
+            ball = enclosure.value_at(value, variable, sp.S.Zero, precision)
             if ball > 0:
                 return 1
             if ball < 0:
                 return -1
-    except NotEvaluable as error:
+    except enclosure.NotEvaluable as error:
         slope = sp.diff(function, variable)
         if not slope.has(variable) and (slope.is_positive or slope.is_negative):
-            beyond = is_less(
+            beyond = ordering.is_less(
                 sp.expand(sample - value / slope), sample
             )  # the zero of a linear function
             return 1 if beyond is bool(slope.is_positive) else -1
-        raise CannotSplit(
+        raise ordering.CannotSplit(
             f"the sign of {function} at {variable} = {sample} depends on the parameters ({error}): "
             "state it with --assume"
         ) from None
-    raise CannotSplit(f"the sign of {function} at {variable} = {sample} could not be decided")
+    raise ordering.CannotSplit(
+        f"the sign of {function} at {variable} = {sample} could not be decided"
+    )

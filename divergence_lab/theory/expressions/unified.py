@@ -5,8 +5,7 @@ from functools import lru_cache
 
 import sympy as sp
 
-from divergence_lab.theory.expressions.balls import PRECISION_BITS, ball_of_constant
-from divergence_lab.theory.expressions.constants import sign_of
+from divergence_lab.theory.expressions import balls, constants
 
 DENOMINATOR = 10**6  # of a rational number that a constant is recognised as
 
@@ -33,7 +32,7 @@ def unified(e: sp.Expr) -> sp.Expr:
                     s * known
                     for known in written.values()
                     for s in (1, -1)
-                    if _meets(c, s * known) and sign_of(c - s * known) == 0
+                    if _meets(c, s * known) and constants.sign_of(c - s * known) == 0
                 ),
                 c,
             )
@@ -46,7 +45,7 @@ def _collect(e: sp.Basic, found: set[sp.Expr]) -> None:
     together.
     """
     if isinstance(e, sp.Expr) and not e.free_symbols:
-        if not e.is_Rational and not e.is_infinite and ball_of_constant(e).is_finite():
+        if not e.is_Rational and not e.is_infinite and balls.ball_of_constant(e).is_finite():
             found.add(e)
         return
     fixed, rest = _parts(e)
@@ -78,15 +77,19 @@ def _rewritten(e: sp.Basic, written: dict[sp.Expr, sp.Expr]) -> sp.Basic:
 
 
 def _meets(a: sp.Expr, b: sp.Expr) -> bool:
-    return bool(ball_of_constant(a).overlaps(ball_of_constant(b)))
+    return bool(balls.ball_of_constant(a).overlaps(balls.ball_of_constant(b)))
 
 
 def _as_rational(c: sp.Expr) -> sp.Rational | None:
-    seen = ball_of_constant(c)
+    seen = balls.ball_of_constant(c)
     mantissa, exponent = (int(part) for part in seen.mid().man_exp())
-    if abs(exponent) > 4 * PRECISION_BITS:
+    if abs(exponent) > 4 * balls.PRECISION_BITS:
         return None
     near = Fraction(mantissa) * Fraction(2) ** exponent
     guess = near.limit_denominator(DENOMINATOR)
     number = sp.Rational(guess.numerator, guess.denominator)
-    return number if seen.contains(ball_of_constant(number)) and sign_of(c - number) == 0 else None
+    return (
+        number
+        if seen.contains(balls.ball_of_constant(number)) and constants.sign_of(c - number) == 0
+        else None
+    )

@@ -12,15 +12,19 @@ from math import inf, nextafter
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.checker.facts.monomials import NoTail
-from divergence_lab.theory.checker.facts.proofs import Rejected, integral_diverges, limit_of
+from divergence_lab.theory.checker.facts import monomials, proofs
 from divergence_lab.theory.divergence.closed_form import divergence
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact, integral
-from divergence_lab.theory.expressions.ordering import CannotSplit, in_order, is_less
-from divergence_lab.theory.expressions.pieces import Piece, Pieces
-from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.expressions import (
+    CannotSplit,
+    Pieces,
+    digits,
+    enclosure,
+    ordering,
+    pieces,
+    t,
+    x,
+)
 from divergence_lab.theory.verdicts.integral_sign import (
     combined,
     leading_ratio,
@@ -103,7 +107,7 @@ def best_constant(first: Loss, second: Loss) -> Constant:
         return refused
     try:
         return _best(first, second)
-    except (Rejected, NoTail, NotEvaluable, CannotSplit) as reason:
+    except (proofs.Rejected, monomials.NoTail, enclosure.NotEvaluable, CannotSplit) as reason:
         return undecided(str(reason))
 
 
@@ -162,7 +166,7 @@ def _best(first: Loss, second: Loss) -> Constant:
                 return infinite(f"f1/f2 -> oo as {where}", where)
             complete = complete and limit is not None
             if limit is not None:
-                candidates.append((exact(limit), limit, where, side))
+                candidates.append((enclosure.exact(limit), limit, where, side))
         candidates += [
             (value, None, f"t = e^({float(side * y):.6g})", side)
             for y, value in _largest_ratio(a, b)
@@ -187,7 +191,7 @@ def _best(first: Loss, second: Loss) -> Constant:
                 True,
                 None,
                 low,
-                up(exact(bound)),
+                up(enclosure.exact(bound)),
                 where,
                 True,
                 f"f1 <= {float(bound):.10g} f2 at every ratio, and f1/f2 = {low:.10g} at {where}",
@@ -218,9 +222,11 @@ def _symmetric(loss: Loss) -> bool:
         return False
     left, right = loss.derivative.split_at_zero()
     slopes = (left.pieces[-1].expression + right.pieces[0].expression).subs(x, 0)
-    if vanishes(Piece(sp.S.Zero, sp.S.One, slopes)):
+    if vanishes(pieces.Piece(sp.S.Zero, sp.S.One, slopes)):
         curved = [side.derivative().pieces[0].expression for side in (left, right)]
-        return vanishes(Piece(sp.S.Zero, sp.oo, curved[1] - sp.exp(x) * curved[0].subs(x, -x)))
+        return vanishes(
+            pieces.Piece(sp.S.Zero, sp.oo, curved[1] - sp.exp(x) * curved[0].subs(x, -x))
+        )
     return False
 
 
@@ -232,10 +238,10 @@ def _bounded_by(c: sp.Expr, sides, exact_at: int | None) -> bool:
         for side, (a, b) in sides.items():
             h = combined(a, b, lambda u, v: sp.expand(c * v - u))
             finite = side == exact_at and not any(
-                integral_diverges(g.pieces[-1].expression, x) for g in (a, b)
+                proofs.integral_diverges(g.pieces[-1].expression, x) for g in (a, b)
             )
             prove_integral_nonnegative(h, vanishes_at_infinity=finite)
-    except (Rejected, NoTail):
+    except (proofs.Rejected, monomials.NoTail):
         return False
     return True
 
@@ -244,7 +250,7 @@ def _limit_outwards(a: Pieces, b: Pieces, first: Loss, second: Loss, side: int) 
     """lim f1/f2 at t -> oo (side 1) or t -> 0 (side -1), exact; None when it is finite but not
     known exactly.
     """
-    diverges = [integral_diverges(g.pieces[-1].expression, x) for g in (a, b)]
+    diverges = [proofs.integral_diverges(g.pieces[-1].expression, x) for g in (a, b)]
     if diverges == [True, True]:
         return leading_ratio(a.pieces[-1].expression, b.pieces[-1].expression, sp.oo)
     if diverges == [True, False]:
@@ -266,11 +272,15 @@ def _slope_at_infinity(loss: Loss, g: Pieces) -> sp.Expr | None:
         return None
     last = generator.args[-1][0] if isinstance(generator, sp.Piecewise) else generator
     try:
-        slope = limit_of(sp.expand(last / t), t, sp.oo)
-    except Rejected:
+        slope = proofs.limit_of(sp.expand(last / t), t, sp.oo)
+    except proofs.Rejected:
         return None
     with digits(40):
-        return slope if slope is not None and _whole_integral(g).contains(exact(slope)) else None
+        return (
+            slope
+            if slope is not None and _whole_integral(g).contains(enclosure.exact(slope))
+            else None
+        )
 
 
 def _whole_integral(g: Pieces) -> arb:
@@ -286,10 +296,10 @@ def _partial(g: Pieces, points: list[sp.Expr]) -> list[arb]:
     values, low, total = [], sp.S.Zero, arb(0)
     for point in points:
         for piece in g.pieces:
-            a = low if is_less(piece.low, low) else piece.low
-            b = point if is_less(point, piece.high) else piece.high
-            if is_less(a, b):
-                total = total + integral(piece.expression, x, a, b, 30)
+            a = low if ordering.is_less(piece.low, low) else piece.low
+            b = point if ordering.is_less(point, piece.high) else piece.high
+            if ordering.is_less(a, b):
+                total = total + enclosure.integral(piece.expression, x, a, b, 30)
         values.append(total)
         low = point
     return values
@@ -297,7 +307,7 @@ def _partial(g: Pieces, points: list[sp.Expr]) -> list[arb]:
 
 def _largest_ratio(a: Pieces, b: Pieces) -> list[tuple[sp.Expr, arb]]:
     """(y, F1(y)/F2(y)) at about the largest value, enclosed."""
-    points = in_order([*SAMPLES, *a.kinks, *b.kinks])
+    points = ordering.in_order([*SAMPLES, *a.kinks, *b.kinks])
 
     def ratio(y: sp.Expr) -> arb:
         one, other = _partial(a, [y])[0], _partial(b, [y])[0]

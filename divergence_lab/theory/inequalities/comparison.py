@@ -21,32 +21,20 @@ from flint import arb
 from divergence_lab.inputs import InputError
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, within
 from divergence_lab.theory.divergence.loss import Loss, loss
-from divergence_lab.theory.expressions.ordering import CannotSplit
-from divergence_lab.theory.expressions.printing import write
+from divergence_lab.theory.expressions import CannotSplit, write
+from divergence_lab.theory.inequalities import (
+    hockey_stick,
+    normaliser,
+    sufficient_bounds,
+    wrong_log_z,
+)
 from divergence_lab.theory.inequalities.bounds import Constant, best_constant, undecided
-from divergence_lab.theory.inequalities.hockey_stick import HockeyStickWeights, hockey_stick_weights
-from divergence_lab.theory.inequalities.normaliser import Bias, Optimum, biases_log_z, optimal_log_z
 from divergence_lab.theory.inequalities.pinsker import (
     TotalVariation,
     total_variation,
     value_at_zero,
 )
-from divergence_lab.theory.inequalities.sufficient_bounds import slope_constant
-from divergence_lab.theory.inequalities.wrong_log_z import (
-    DirectionKept,
-    Repelling,
-    keeps_direction,
-    repelling_residuals,
-)
-from divergence_lab.theory.verdicts.decision import decide_one
-from divergence_lab.theory.verdicts.searches import SEARCHES
-from divergence_lab.theory.verdicts.verdict import (
-    ENCLOSED,
-    PROVED,
-    UNDECIDED,
-    Verdict,
-    verdict_to_json,
-)
+from divergence_lab.theory.verdicts import decision, searches, verdict
 
 # One target and one wrong policy at which both losses are asked for their log Z; log Z* = 0.
 TARGET = (sp.Rational(1, 2), sp.Rational(1, 2))
@@ -63,13 +51,13 @@ class Character:
     """
 
     loss: Loss
-    verdicts: Mapping[str, Verdict]
+    verdicts: Mapping[str, verdict.Verdict]
     total_variation: TotalVariation
-    bias: Bias
-    optimum: Optimum | None
-    direction: DirectionKept
-    repelling: Repelling
-    sticks: HockeyStickWeights | None
+    bias: normaliser.Bias
+    optimum: normaliser.Optimum | None
+    direction: wrong_log_z.DirectionKept
+    repelling: wrong_log_z.Repelling
+    sticks: hockey_stick.HockeyStickWeights | None
     absent: Mapping[str, str]
 
 
@@ -143,8 +131,14 @@ def _asker(budget: float) -> Callable[..., Any]:
 
 def _character(one: Loss, ask: Callable[..., Any], budget: float) -> Character:
     verdicts = {
-        kind: ask(lambda why: Verdict(None, UNDECIDED, why), decide_one, kind, one, budget / 4)
-        for kind in SEARCHES
+        kind: ask(
+            lambda why: verdict.Verdict(None, verdict.UNDECIDED, why),
+            decision.decide_one,
+            kind,
+            one,
+            budget / 4,
+        )
+        for kind in searches.SEARCHES
     }
     absent: dict[str, str] = {}
     return Character(
@@ -157,11 +151,21 @@ def _character(one: Loss, ask: Callable[..., Any], budget: float) -> Character:
             loss("triangular"),
             loss("Abs(x)"),
         ),
-        ask(lambda why: Bias(None, None, why), biases_log_z, one),
-        ask(lambda why: absent.update(log_z_example=why), optimal_log_z, one, TARGET, POLICY),
-        ask(lambda why: DirectionKept(None, why), keeps_direction, one),
-        ask(lambda why: Repelling(None, (), (), (), why), repelling_residuals, one),
-        ask(lambda why: absent.update(hockey_sticks=why), hockey_stick_weights, one),
+        ask(lambda why: normaliser.Bias(None, None, why), normaliser.biases_log_z, one),
+        ask(
+            lambda why: absent.update(log_z_example=why),
+            normaliser.optimal_log_z,
+            one,
+            TARGET,
+            POLICY,
+        ),
+        ask(lambda why: wrong_log_z.DirectionKept(None, why), wrong_log_z.keeps_direction, one),
+        ask(
+            lambda why: wrong_log_z.Repelling(None, (), (), (), why),
+            wrong_log_z.repelling_residuals,
+            one,
+        ),
+        ask(lambda why: absent.update(hockey_sticks=why), hockey_stick.hockey_stick_weights, one),
         absent,
     )
 
@@ -174,7 +178,7 @@ def least_constant(first: Loss, second: Loss) -> Constant:
     best = best_constant(first, second)
     if best.exact is not None:
         return best
-    slopes = slope_constant(first, second)
+    slopes = sufficient_bounds.slope_constant(first, second)
     if not slopes.holds or (best.high is not None and best.high <= slopes.low):
         return best
     if slopes.exact is not None and slopes.where == "x -> 0":
@@ -202,7 +206,7 @@ def comparison_to_json(found: Comparison) -> dict[str, Any]:
         "second_by_first": bound_to_json(exchanged(second_by_first)),
         "best_for_laws": found.best_for_laws,
         "verdicts_that_differ": {
-            kind: [verdict_to_json(one.verdicts[kind], kind) for one in found.losses]
+            kind: [verdict.verdict_to_json(one.verdicts[kind], kind) for one in found.losses]
             for kind in kinds
         },
         "undecided_verdicts": [
@@ -235,8 +239,8 @@ def bound_to_json(constant: Constant) -> dict[str, Any]:
 def status_of_bound(constant: Constant) -> str:
     """proved: the exact constant is known; enclosed: it lies between `low` and `high`."""
     if not constant.certified:
-        return UNDECIDED
-    return ENCLOSED if constant.exact is None else PROVED
+        return verdict.UNDECIDED
+    return verdict.ENCLOSED if constant.exact is None else verdict.PROVED
 
 
 def _character_to_json(one: Character) -> dict[str, Any]:
@@ -271,7 +275,7 @@ def _character_to_json(one: Character) -> dict[str, Any]:
     }
 
 
-def _sticks_to_json(one: Character, sticks: HockeyStickWeights) -> dict[str, Any]:
+def _sticks_to_json(one: Character, sticks: hockey_stick.HockeyStickWeights) -> dict[str, Any]:
     everywhere = one.verdicts["validity"].holds is one.verdicts["convex"].holds is True
     return {"for": "all laws" if everywhere else "positive laws"} | {
         side: {

@@ -15,10 +15,7 @@ from math import nan
 import sympy as sp
 
 from divergence_lab.theory.divergence.loss import Loss, jump
-from divergence_lab.theory.expressions.enclosure import value_at
-from divergence_lab.theory.expressions.ordering import CannotSplit, is_less
-from divergence_lab.theory.expressions.pieces import Piece, Pieces
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import CannotSplit, Pieces, enclosure, ordering, pieces, x
 
 
 @dataclass(frozen=True)
@@ -65,13 +62,16 @@ def hockey_stick_weights(loss: Loss) -> HockeyStickWeights:
     left, right = loss.curvature.split_at_zero()
     target = Pieces(
         tuple(
-            Piece(p.low, p.high, sp.powsimp(sp.expand(p.expression * sp.exp(-x))))
+            pieces.Piece(p.low, p.high, sp.powsimp(sp.expand(p.expression * sp.exp(-x))))
             for p in right.pieces
         ),
         x,
     )
     model = Pieces(
-        tuple(Piece(-p.high, -p.low, p.expression.subs(x, -x)) for p in reversed(left.pieces)), x
+        tuple(
+            pieces.Piece(-p.high, -p.low, p.expression.subs(x, -x)) for p in reversed(left.pieces)
+        ),
+        x,
     )
     slopes_left, slopes_right = loss.derivative.split_at_zero()
     above = _finite_slope(slopes_right.pieces[0].expression)
@@ -88,7 +88,7 @@ def hockey_stick_weights(loss: Loss) -> HockeyStickWeights:
             )
         if size == 0:
             continue
-        if is_less(sp.S.Zero, kink):
+        if ordering.is_less(sp.S.Zero, kink):
             target_atoms.append(Atom(kink, sp.simplify(size * sp.exp(-kink))))
         else:
             model_atoms.append(Atom(-kink, size))
@@ -109,11 +109,13 @@ def sampled(density: Pieces, reach: int = 4, points: int = 100) -> tuple[list[fl
     places: list[float] = []
     weights: list[float] = []
     for piece in density.pieces:
-        if is_less(sp.Integer(reach), piece.high):
-            piece = Piece(piece.low, sp.Integer(reach), piece.expression)
-        if is_less(piece.low, piece.high):
+        if ordering.is_less(sp.Integer(reach), piece.high):
+            piece = pieces.Piece(piece.low, sp.Integer(reach), piece.expression)
+        if ordering.is_less(piece.low, piece.high):
             steps = [(2 * k + 1) * (piece.high - piece.low) / (2 * points) for k in range(points)]
             places += [float(piece.low + step) for step in steps] + [float(piece.high)]
-            values = [value_at(piece.expression, x, piece.low + step, 15) for step in steps]
+            values = [
+                enclosure.value_at(piece.expression, x, piece.low + step, 15) for step in steps
+            ]
             weights += [float(value.mid()) for value in values] + [nan]
     return places, weights

@@ -14,10 +14,7 @@ from flint import acb, arb
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.divergence.loss import Loss, jump
 from divergence_lab.theory.divergence.values import enclose_integral
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, evaluator, exact
-from divergence_lab.theory.expressions.pieces import Piece
-from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import digits, enclosure, pieces, x
 from divergence_lab.theory.verdicts.integral_sign import prove_sign, vanishes, why_not_valid
 
 DIGITS = 40
@@ -80,8 +77,8 @@ def optimal_log_z(loss: Loss, target: Sequence, law: Sequence) -> Optimum:
         raise ValueError(f"{loss} is not known to be a valid loss: {fault}")
     law = [v / sp.Add(*weights) for v in weights]
     with digits(DIGITS):
-        residuals = [exact(sp.log(a / b)) for a, b in zip(p, law)]
-        masses = [exact(v) for v in law]
+        residuals = [enclosure.exact(sp.log(a / b)) for a, b in zip(p, law)]
+        masses = [enclosure.exact(v) for v in law]
         slope = slope_on_balls(loss)
 
         def pull(z: arb) -> arb:
@@ -94,7 +91,7 @@ def optimal_log_z(loss: Loss, target: Sequence, law: Sequence) -> Optimum:
         found = [_between(pull, *bracket) for bracket in brackets]
         values = [_divergence_at(loss, p, law, z) for z in found]
         z, profile = min(zip(found, values), key=lambda pair: float(pair[1].mid()))
-        true = exact(sp.log(sp.Add(*p)))
+        true = enclosure.exact(sp.log(sp.Add(*p)))
         return Optimum(z, true, z - true, profile, convex)
 
 
@@ -102,9 +99,9 @@ def slope_on_balls(loss: Loss) -> Callable[[arb], arb]:
     """g' as a function of balls: over a kink, the hull of both sides."""
     parts = [
         (
-            None if p.low == -sp.oo else exact(p.low),
-            None if p.high == sp.oo else exact(p.high),
-            evaluator(p.expression, x),
+            None if p.low == -sp.oo else enclosure.exact(p.low),
+            None if p.high == sp.oo else enclosure.exact(p.high),
+            enclosure.evaluator(p.expression, x),
         )
         for p in loss.derivative.pieces
     ]
@@ -151,7 +148,7 @@ def _divergence_at(loss: Loss, p: Sequence[sp.Expr], law: Sequence[sp.Expr], z: 
     total = arb(0)
     for a, b in zip(p, law):
         u = sp.log(a / b) - middle
-        total += exact(a) * (enclose_integral(loss.pieces, u, 25) if u != 0 else arb(0))
+        total += enclosure.exact(a) * (enclose_integral(loss.pieces, u, 25) if u != 0 else arb(0))
     return total
 
 
@@ -187,7 +184,7 @@ def biases_log_z(loss: Loss) -> Bias:
     if not others:
         factor = sp.diff(first.expression, x).subs(x, 0)
         if factor.is_positive and vanishes(
-            Piece(first.low, first.high, first.expression - factor * (sp.exp(x) - 1))
+            pieces.Piece(first.low, first.high, first.expression - factor * (sp.exp(x) - 1))
         ):
             return Bias(
                 False,
@@ -197,7 +194,7 @@ def biases_log_z(loss: Loss) -> Bias:
             )
     try:
         balances = _balances(loss)
-    except NotEvaluable as reason:
+    except enclosure.NotEvaluable as reason:
         return Bias(None, None, str(reason))
     signs = {1 if value > 0 else -1 for _, _, value in balances}
     if not signs:
@@ -235,9 +232,14 @@ def _balances(loss: Loss) -> list[tuple[sp.Expr, sp.Expr, arb]]:
     """
     with digits(DIGITS):
         slope = slope_on_balls(loss)
-        values = {s: slope(exact(sp.log(s))) for s in (*BELOW_ONE, *ABOVE_ONE)}
+        values = {s: slope(enclosure.exact(sp.log(s))) for s in (*BELOW_ONE, *ABOVE_ONE)}
         found = [
-            (a, b, (exact(b - 1) * values[a] + exact(1 - a) * values[b]) / exact(b - a))
+            (
+                a,
+                b,
+                (enclosure.exact(b - 1) * values[a] + enclosure.exact(1 - a) * values[b])
+                / enclosure.exact(b - a),
+            )
             for a, b in product(BELOW_ONE, ABOVE_ONE)
         ]
     return [(a, b, value) for a, b, value in found if value > 0 or value < 0]
@@ -257,7 +259,7 @@ def _direction(loss: Loss) -> str | None:
                 for half in loss.derivative.split_at_zero():
                     for piece in half.pieces:
                         prove_sign(
-                            Piece(
+                            pieces.Piece(
                                 piece.low,
                                 piece.high,
                                 sign * (c * (sp.exp(x) - 1) - piece.expression),

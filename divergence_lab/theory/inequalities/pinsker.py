@@ -16,14 +16,17 @@ import sympy as sp
 from flint import arb
 
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.divergence.values import enclose
-from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact, integral
-from divergence_lab.theory.expressions.ordering import CannotSplit, is_less
-from divergence_lab.theory.expressions.pieces import Piece, Pieces
-from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.divergence import loss, values
+from divergence_lab.theory.expressions import (
+    CannotSplit,
+    Pieces,
+    constants,
+    digits,
+    enclosure,
+    ordering,
+    pieces,
+    x,
+)
 from divergence_lab.theory.inequalities.bounds import Constant, best_constant, down, up
 from divergence_lab.theory.verdicts.integral_sign import (
     combined,
@@ -64,7 +67,7 @@ class Pinsker:
     witness: BinaryWitness | None = None
 
 
-def pinsker(loss: Loss) -> Pinsker:
+def pinsker(loss: loss.Loss) -> Pinsker:
     """Three-valued: proved with the criterion of Proposition 12, refuted by a binary witness, or
     undecided (None).
 
@@ -115,11 +118,11 @@ def pinsker(loss: Loss) -> Pinsker:
             )
     try:
         witness = smallest_ratio(loss)
-    except (NotEvaluable, CannotSplit) as reason:
+    except (enclosure.NotEvaluable, CannotSplit) as reason:
         return Pinsker(
             None, k / 2, r, a, f"the criterion does not apply ({refused}), and no search: {reason}"
         )
-    if witness is not None and witness.ratio < exact(k / 2):
+    if witness is not None and witness.ratio < enclosure.exact(k / 2):
         return Pinsker(
             False,
             k / 2,
@@ -144,7 +147,7 @@ def value_at_zero(function: Pieces) -> sp.Expr | None:
     return sp.simplify(above)
 
 
-def _criterion(loss: Loss, k: sp.Expr, a: sp.Expr) -> str | None:
+def _criterion(loss: loss.Loss, k: sp.Expr, a: sp.Expr) -> str | None:
     """None when F(u) = f/t >= M(u) = (k/2)(t-1)^2/(t (1 + a(t-1))), t = e^u, is proved for every
     u; else why not.
     """
@@ -152,7 +155,7 @@ def _criterion(loss: Loss, k: sp.Expr, a: sp.Expr) -> str | None:
         ratio = sp.exp(side * x)
         target = sp.diff(k / 2 * (ratio - 1) ** 2 / (ratio * (1 - a + a * ratio)), x)
         ours = outwards(loss.derivative, side)
-        h = combined(ours, Pieces((Piece(sp.S.Zero, sp.oo, target),), x), lambda u, v: u - v)
+        h = combined(ours, Pieces((pieces.Piece(sp.S.Zero, sp.oo, target),), x), lambda u, v: u - v)
         try:
             prove_integral_nonnegative(h)
         except Rejected as reason:
@@ -179,7 +182,7 @@ class TotalVariation:
     linear: Constant | None = None
 
 
-def total_variation(loss: Loss, triangular: Loss, absolute: Loss) -> TotalVariation:
+def total_variation(loss: loss.Loss, triangular: loss.Loss, absolute: loss.Loss) -> TotalVariation:
     """The best constant in D_f >= c ||p - q||_1^2, or bounds of it (Propositions 11 and 12).
 
     `triangular` and `absolute` are the losses of (t-1)^2/(t+1) and |t-1|.
@@ -211,7 +214,7 @@ def total_variation(loss: Loss, triangular: Loss, absolute: Loss) -> TotalVariat
 # --- the search for a counterexample
 
 
-def smallest_ratio(loss: Loss) -> BinaryWitness | None:
+def smallest_ratio(loss: loss.Loss) -> BinaryWitness | None:
     """The binary laws with the smallest D_f/||p - q||_1^2 that was sampled, enclosed."""
     import numpy as np
 
@@ -230,14 +233,14 @@ def smallest_ratio(loss: Loss) -> BinaryWitness | None:
     if first == second or not all(0 < value < 1 for value in (first, second)):
         return None
     with digits(30):
-        total = exact(second) * enclose(loss, first / second, 25) + exact(1 - second) * enclose(
-            loss, (1 - first) / (1 - second), 25
-        )
-        ratio = total / exact(4 * (first - second) ** 2)
+        total = enclosure.exact(second) * values.enclose(
+            loss, first / second, 25
+        ) + enclosure.exact(1 - second) * values.enclose(loss, (1 - first) / (1 - second), 25)
+        ratio = total / enclosure.exact(4 * (first - second) ** 2)
         return BinaryWitness(first, second, ratio) if ratio.is_finite() else None
 
 
-def _table(loss: Loss) -> CubicSpline:
+def _table(loss: loss.Loss) -> CubicSpline:
     """f/t = int_0^u g' e^{-v} dv on a grid of residuals, interpolated: for the search only,
     nothing rests on it.
     """
@@ -251,10 +254,10 @@ def _table(loss: Loss) -> CubicSpline:
         while low < TABLE_REACH:
             high = low + TABLE_STEP
             for piece in pieces.pieces:
-                a = piece.low if is_less(low, piece.low) else low
-                b = piece.high if is_less(piece.high, high) else high
-                if is_less(a, b):
-                    total += float(integral(piece.expression, x, a, b, 15).mid())
+                a = piece.low if ordering.is_less(low, piece.low) else low
+                b = piece.high if ordering.is_less(piece.high, high) else high
+                if ordering.is_less(a, b):
+                    total += float(enclosure.integral(piece.expression, x, a, b, 15).mid())
             nodes.append(float(side * high))
             values.append(total)
             low = high

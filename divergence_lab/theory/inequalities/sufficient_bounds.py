@@ -7,13 +7,11 @@ from collections.abc import Sequence
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.checker.facts.monomials import NoTail
-from divergence_lab.theory.checker.facts.proofs import Rejected, prove_nonnegative
+from divergence_lab.theory.checker.facts import monomials, proofs
 from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions import CannotSplit, Pieces, x
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact, value_at
-from divergence_lab.theory.expressions.ordering import CannotSplit
-from divergence_lab.theory.expressions.pieces import Piece, Pieces
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.pieces import Piece
 from divergence_lab.theory.inequalities.bounds import (
     SAMPLES,
     SLACKS,
@@ -99,7 +97,7 @@ def _least(pairs: Sequence[Pieces], what: str) -> Constant:
             f"{what} reaches {float(value.lower()):.10g} at {where}; that this constant "
             "serves everywhere was not proved",
         )
-    except (Rejected, NoTail, NotEvaluable, CannotSplit) as reason:
+    except (proofs.Rejected, monomials.NoTail, NotEvaluable, CannotSplit) as reason:
         return undecided(str(reason))
 
 
@@ -154,7 +152,7 @@ def _meets(pairs: Sequence[Pieces], c: sp.Expr) -> bool:
                 a, b = piece.expression
                 difference = sp.expand(c * b - a)
                 if not vanishes(Piece(piece.low, piece.high, difference)):
-                    prove_nonnegative(difference, x, piece.low, piece.high)
-    except (Rejected, NoTail):
+                    proofs.prove_nonnegative(difference, x, piece.low, piece.high)
+    except (proofs.Rejected, monomials.NoTail):
         return False
     return True

@@ -11,16 +11,11 @@ from itertools import product
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.facts.tails import NoTail
+from divergence_lab.theory.checker.facts import proofs, tails
 from divergence_lab.theory.divergence.loss import Loss, jump
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact
-from divergence_lab.theory.expressions.pieces import Piece
-from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import digits, enclosure, pieces, x
 from divergence_lab.theory.inequalities.normaliser import DIGITS, slope_on_balls
-from divergence_lab.theory.verdicts.integral_sign import prove_sign, vanishes
-from divergence_lab.theory.verdicts.sign_regions import Stretch, negative_stretches
+from divergence_lab.theory.verdicts import integral_sign, sign_regions
 
 RESIDUALS = tuple(
     tuple(sp.Rational(n, 7) for n in triple)
@@ -59,7 +54,9 @@ def keeps_direction(loss: Loss) -> DirectionKept:
         at_zero, third = first.expression.subs(x, 0), sp.diff(first.expression, x)
         if at_zero.is_positive and third.subs(x, 0).is_finite:
             rate = sp.simplify(third.subs(x, 0) / at_zero)
-            if vanishes(Piece(first.low, first.high, third - rate * first.expression)):
+            if integral_sign.vanishes(
+                pieces.Piece(first.low, first.high, third - rate * first.expression)
+            ):
                 return DirectionKept(
                     True,
                     f"g'''(x) = ({rate})*g''(x): shifting log Z multiplies g' by a positive "
@@ -80,7 +77,7 @@ def keeps_direction(loss: Loss) -> DirectionKept:
                     offset,
                     cosine,
                 )
-    except NotEvaluable as reason:
+    except enclosure.NotEvaluable as reason:
         return DirectionKept(None, str(reason))
     return best or DirectionKept(
         None, "no example that turns was found, and no proof that none does"
@@ -94,7 +91,7 @@ def _cosine(loss: Loss, residuals: Sequence[sp.Expr], offset: sp.Expr) -> arb:
     with digits(DIGITS):
         slope, vectors = slope_on_balls(loss), []
         for shift in (sp.S.Zero, offset):
-            values = [slope(exact(residual - shift)) for residual in residuals]
+            values = [slope(enclosure.exact(residual - shift)) for residual in residuals]
             mean = sum(values, arb(0)) / len(values)
             vectors.append([value - mean for value in values])
         a, b = vectors
@@ -117,9 +114,9 @@ class Repelling:
     """
 
     holds: bool | None
-    stretches: tuple[Stretch, ...]
+    stretches: tuple[sign_regions.Stretch, ...]
     jumps: tuple[sp.Expr, ...]
-    undecided: tuple[Stretch, ...]
+    undecided: tuple[sign_regions.Stretch, ...]
     because: str
 
 
@@ -137,21 +134,21 @@ def repelling_residuals(loss: Loss) -> Repelling:
     for kink in loss.derivative.kinks:
         size = jump(loss, kink)
         if size != sp.oo and not size.is_nonnegative:
-            if size != -sp.oo and not exact(size) < 0:
+            if size != -sp.oo and not enclosure.exact(size) < 0:
                 return Repelling(
                     None, (), (), (), f"the sign of the jump {size} of g' at {kink} was not decided"
                 )
             jumps.append(kink)
     parts = [piece for side in loss.curvature.split_at_zero() for piece in side.pieces]
-    stretches: list[Stretch] = []
-    undecided: list[Stretch] = []
+    stretches: list[sign_regions.Stretch] = []
+    undecided: list[sign_regions.Stretch] = []
     for piece in parts:
         try:
-            prove_sign(piece)
-        except Rejected:
+            integral_sign.prove_sign(piece)
+        except proofs.Rejected:
             try:
-                negative, unknown = negative_stretches(piece)
-            except (Rejected, NoTail) as reason:
+                negative, unknown = sign_regions.negative_stretches(piece)
+            except (proofs.Rejected, tails.NoTail) as reason:
                 return Repelling(
                     None,
                     (),

@@ -3,13 +3,10 @@
 import sympy as sp
 
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.verdicts.parameter_numbers import Number, numbers_for_parameters
-from divergence_lab.theory.verdicts.parameters import ask_for_parameters, decide_for_parameters
-from divergence_lab.theory.verdicts.plain import ask_one, decide_plain, numbers
-from divergence_lab.theory.verdicts.verdict import Verdict, Verdicts
+from divergence_lab.theory.verdicts import parameter_numbers, parameters, plain, verdict
 
 
-def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 20.0) -> Verdicts:
+def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 20.0) -> verdict.Verdicts:
     """Every verdict on `loss`, each question within `budget` processor seconds; with parameters,
     the exact conditions.
 
@@ -23,19 +20,27 @@ def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 20.0) -
         'alpha >= 1'
     """
     if loss.parameters:
-        return decide_for_parameters(loss, generator, budget)
-    return decide_plain(loss, generator)
+        return parameters.decide_for_parameters(loss, generator, budget)
+    return plain.decide_plain(loss, generator)
 
 
-def decide_one(kind: str, loss: Loss, budget: float) -> Verdict:
+def decide_one(kind: str, loss: Loss, budget: float) -> verdict.Verdict:
     """One verdict, of `verdict.KINDS`."""
-    return ask_for_parameters(kind, loss, budget) if loss.parameters else ask_one(kind, loss)
+    return (
+        parameters.ask_for_parameters(kind, loss, budget)
+        if loss.parameters
+        else plain.ask_one(kind, loss)
+    )
 
 
 def ends(
-    loss: Loss, generator: sp.Expr | None, forcing: Verdict, avoiding: Verdict, budget: float
-) -> tuple[Number, Number, Number]:
+    loss: Loss,
+    generator: sp.Expr | None,
+    forcing: verdict.Verdict,
+    avoiding: verdict.Verdict,
+    budget: float,
+) -> tuple[parameter_numbers.Number, parameter_numbers.Number, parameter_numbers.Number]:
     """f(0+), f'(oo) and g''(0), where they are known."""
     if loss.parameters:
-        return numbers_for_parameters(loss, generator)
-    return numbers(loss, generator, forcing, avoiding)
+        return parameter_numbers.numbers_for_parameters(loss, generator)
+    return plain.numbers(loss, generator, forcing, avoiding)

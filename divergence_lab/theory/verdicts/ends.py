@@ -14,18 +14,10 @@ from collections.abc import Iterable
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.checker.facts.monomials import Monomial, NoTail, growth, iterated_log
-from divergence_lab.theory.checker.facts.proofs import Rejected, limit_of
-from divergence_lab.theory.checker.facts.tail_functions import expand_tail
-from divergence_lab.theory.checker.facts.tails import HalfLine, Tail
+from divergence_lab.theory.checker.facts import monomials, proofs, tail_functions, tails
 from divergence_lab.theory.checker.families.signs import is_finite, sign
-from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.divergence.values import enclose_integral
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, exact, value_at
-from divergence_lab.theory.expressions.ordering import CannotSplit
-from divergence_lab.theory.expressions.pieces import Piece, Pieces
-from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.divergence import loss, values
+from divergence_lab.theory.expressions import CannotSplit, Pieces, digits, enclosure, pieces, t, x
 
 DIGITS = 30
 HALF_LINES = (100, 200, 400, 1000)
@@ -57,8 +49,8 @@ def limits(function: sp.Expr, end: sp.Expr) -> Iterable[sp.Expr]:
 def _limit(function: sp.Expr, end: sp.Expr) -> sp.Expr | None:
     """The limit that the checker reads off the tail, in a short form; None where it has none."""
     try:
-        limit = limit_of(function, x, end)
-    except (Rejected, NotEvaluable):
+        limit = proofs.limit_of(function, x, end)
+    except (proofs.Rejected, enclosure.NotEvaluable):
         return None
     if limit is None or limit.is_infinite:
         return limit
@@ -99,21 +91,21 @@ def comparisons(function: sp.Expr) -> Iterable[tuple[sp.Expr, sp.Expr, bool]]:
 # --- numbers beside the verdicts
 
 
-def slope_of_generator(loss: Loss, generator: sp.Expr) -> sp.Expr | None:
+def slope_of_generator(loss: loss.Loss, generator: sp.Expr) -> sp.Expr | None:
     """f'(oo) = lim f/t from the confirmed closed form of f, for a loss that is not
     zero-avoiding: read off the tail of f(e^x) e^{-x}.
     """
     last = generator.args[-1][0] if isinstance(generator, sp.Piecewise) else generator
     try:
-        ratio = limit_of(sp.expand(last.subs(t, sp.exp(x)) * sp.exp(-x)), x, sp.oo)
-    except (Rejected, NotEvaluable):
+        ratio = proofs.limit_of(sp.expand(last.subs(t, sp.exp(x)) * sp.exp(-x)), x, sp.oo)
+    except (proofs.Rejected, enclosure.NotEvaluable):
         return None
     if ratio is None or not ratio.is_finite or not _slope_confirmed(loss, ratio):
         return None
     return sp.simplify(ratio)
 
 
-def _slope_confirmed(loss: Loss, slope: sp.Expr) -> bool:
+def _slope_confirmed(loss: loss.Loss, slope: sp.Expr) -> bool:
     """int_0^X g' e^{-x} dx must have come close to it: X = 200, or, where the integrand falls
     off slowly, more.
     """
@@ -121,16 +113,16 @@ def _slope_confirmed(loss: Loss, slope: sp.Expr) -> bool:
         return True
     try:
         for X in (200, 2000, 20_000):
-            seen = enclose_integral(loss.pieces, sp.Integer(X), 20)
-            if abs(value_at(slope, x, sp.S.Zero, 30) - seen) < 1e-3 * (1 + abs(seen)):
+            seen = values.enclose_integral(loss.pieces, sp.Integer(X), 20)
+            if abs(enclosure.value_at(slope, x, sp.S.Zero, 30) - seen) < 1e-3 * (1 + abs(seen)):
                 return True
-    except NotEvaluable:
+    except enclosure.NotEvaluable:
         pass
     return False
 
 
 def slope_at_infinity(
-    loss: Loss, generator: sp.Expr | None, avoiding: bool | None
+    loss: loss.Loss, generator: sp.Expr | None, avoiding: bool | None
 ) -> sp.Expr | None:
     """f'(oo): oo for a zero-avoiding loss, else an exact number or a Float, right within one unit
     of its last digit.
@@ -149,7 +141,7 @@ def slope_at_infinity(
 # --- digits
 
 
-def enclose_slope(loss: Loss) -> arb | None:
+def enclose_slope(loss: loss.Loss) -> arb | None:
     """f'(oo) within 10^-(DIGITS + 1) of itself, or None where the rest beyond X can't be bounded
     so tightly.
     """
@@ -160,37 +152,40 @@ def enclose_slope(loss: Loss) -> arb | None:
         if last.low.is_finite and not float(last.low) < X:
             continue
         try:
-            rest = _rest(HalfLine(X), last.expression * sp.exp(-x))
+            rest = _rest(tails.HalfLine(X), last.expression * sp.exp(-x))
             if not rest < arb(10) ** -(DIGITS + 3):
                 continue
             with digits(DIGITS + 25):
-                total = enclose_integral(loss.pieces, sp.Integer(X), DIGITS + 8) + arb(0, 1) * rest
+                total = (
+                    values.enclose_integral(loss.pieces, sp.Integer(X), DIGITS + 8)
+                    + arb(0, 1) * rest
+                )
             return (
                 total
                 if total.is_finite()
                 and total.rad() < arb(10) ** -(DIGITS + 1) * max(1, abs(float(total)))
                 else None
             )
-        except (NoTail, NotEvaluable, CannotSplit):
+        except (monomials.NoTail, enclosure.NotEvaluable, CannotSplit):
             continue
     return None
 
 
-def _rest(line: HalfLine, integrand: sp.Expr) -> arb:
+def _rest(line: tails.HalfLine, integrand: sp.Expr) -> arb:
     """An upper bound of int_X^oo |integrand|. Raises NoTail."""
-    return bound_of_rest(line, expand_tail(line, integrand, x))
+    return bound_of_rest(line, tail_functions.expand_tail(line, integrand, x))
 
 
-def bound_of_rest(line: HalfLine, tail: Tail) -> arb:
+def bound_of_rest(line: tails.HalfLine, tail: tails.Tail) -> arb:
     """An upper bound of int_X^oo |tail|, for a tail that falls off exponentially. Raises NoTail."""
     size, ball = line.lump(tail)
     if ball == 0:
         return arb(0)
     for rate in RATES:
-        raised = size * Monomial(exponents=((rate, iterated_log(0)),))
-        if growth(raised) < 0 and line.is_decreasing(raised):
-            return arb((abs(ball) * line.at_X(size)).upper()) / exact(rate)
-    raise NoTail("it falls off too slowly")
+        raised = size * monomials.Monomial(exponents=((rate, monomials.iterated_log(0)),))
+        if monomials.growth(raised) < 0 and line.is_decreasing(raised):
+            return arb((abs(ball) * line.at_X(size)).upper()) / enclosure.exact(rate)
+    raise monomials.NoTail("it falls off too slowly")
 
 
 def as_decimal(ball: arb) -> sp.Float | None:
@@ -214,15 +209,15 @@ def unit_of(text: str) -> arb:
 def _agrees(value: sp.Expr, ball: arb) -> bool:
     try:
         with digits(DIGITS + 25):
-            return bool((exact(value) - ball).contains(0))
-    except NotEvaluable:
+            return bool((enclosure.exact(value) - ball).contains(0))
+    except enclosure.NotEvaluable:
         return False
 
 
 # --- at 0
 
 
-def curvature_at_zero(loss: Loss) -> sp.Expr | None:
+def curvature_at_zero(loss: loss.Loss) -> sp.Expr | None:
     """g''(0) = f''(1) of a loss without parameters: oo where g' jumps up at 0, None where it is
     not defined or not known.
     """
@@ -247,19 +242,21 @@ def curvature_at_zero(loss: Loss) -> sp.Expr | None:
     )
 
 
-def _pieces_beside_zero(function: Pieces) -> tuple[tuple[Piece, int], tuple[Piece, int]]:
+def _pieces_beside_zero(
+    function: Pieces,
+) -> tuple[tuple[pieces.Piece, int], tuple[pieces.Piece, int]]:
     left, right = function.split_at_zero()
     return (left.pieces[-1], -1), (right.pieces[0], 1)
 
 
-def beside(piece: Piece, point: sp.Expr, side: int) -> sp.Expr:
+def beside(piece: pieces.Piece, point: sp.Expr, side: int) -> sp.Expr:
     """The limit of the expression at a point from the right (side 1) or left (-1); nan where it
     is not known.
     """
     if is_finite(piece.expression, at=(x, point)):  # every part of it is: 0*zoo is no 0
         return piece.expression.subs(x, point)
     try:
-        found = limit_of(piece.expression, x, point, side)
-    except Rejected:
+        found = proofs.limit_of(piece.expression, x, point, side)
+    except proofs.Rejected:
         found = None
     return sp.nan if found is None else found

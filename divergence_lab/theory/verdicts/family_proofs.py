@@ -19,7 +19,7 @@ from typing import Any
 from divergence_lab.theory.catalogue.losses import LOSSES
 from divergence_lab.theory.checker.certificate import step
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.printing import write
+from divergence_lab.theory.expressions import write
 from divergence_lab.theory.verdicts.verdict import PROVED, Verdict
 
 TABLE = Path(__file__).with_name("family_proofs.json")

@@ -16,17 +16,10 @@ import sympy as sp
 from flint import arb
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
-from divergence_lab.theory.checker.facts.monomials import NoTail, growth, iterated_log
-from divergence_lab.theory.checker.facts.proofs import Rejected, prove_nonnegative
-from divergence_lab.theory.checker.facts.tail_functions import HALF_LINES, expand_tail
-from divergence_lab.theory.checker.facts.tails import HalfLine, Tail
+from divergence_lab.theory.checker.facts import monomials, proofs, tail_functions, tails
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.balls import ball
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, integral, value_at
-from divergence_lab.theory.expressions.ordering import in_order, is_less
-from divergence_lab.theory.expressions.pieces import Piece, Pieces
-from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import Pieces, balls, digits, enclosure, ordering, x
+from divergence_lab.theory.expressions.pieces import Piece
 
 PRECISION = 30
 MAX_STEPS = 4_000
@@ -61,7 +54,7 @@ def why_not_valid(loss: Loss) -> str | None:
     tail describes.
     """
     for kink, before, after in zip(loss.pieces.kinks, loss.pieces.pieces, loss.pieces.pieces[1:]):
-        step = value_at(before.expression - after.expression, x, kink, 40)
+        step = enclosure.value_at(before.expression - after.expression, x, kink, 40)
         if not (step.is_finite() and step.contains(0) and step.rad() < 1e-30):
             return f"its continuity at x = {kink} was not confirmed"
     left, right = loss.derivative.split_at_zero()
@@ -71,7 +64,7 @@ def why_not_valid(loss: Loss) -> str | None:
         for sign, side in ((-1, left), (1, right)):
             for piece in side.pieces:
                 prove_sign(Piece(piece.low, piece.high, sign * piece.expression))
-    except Rejected as reason:
+    except proofs.Rejected as reason:
         return str(reason)
     return None
 
@@ -89,19 +82,21 @@ def prove_sign(piece: Piece) -> None:
     reasons = []
     for form in forms:
         try:
-            prove_nonnegative(form, x, piece.low, piece.high)
+            proofs.prove_nonnegative(form, x, piece.low, piece.high)
             return
-        except (Rejected, NoTail) as reason:
+        except (proofs.Rejected, monomials.NoTail) as reason:
             reasons.append(str(reason))
-    raise Rejected(reasons[0])
+    raise proofs.Rejected(reasons[0])
 
 
 def combined(a: Pieces, b: Pieces, function: Callable[[sp.Expr, sp.Expr], sp.Expr]) -> Pieces:
     """function(a, b) on the common refinement of their pieces, which span the same interval."""
-    cuts = [a.pieces[0].low, *in_order([*a.kinks, *b.kinks]), a.pieces[-1].high]
+    cuts = [a.pieces[0].low, *ordering.in_order([*a.kinks, *b.kinks]), a.pieces[-1].high]
 
     def piece_over(pieces: Pieces, low: sp.Expr) -> sp.Expr:
-        return next(p.expression for p in reversed(pieces.pieces) if not is_less(low, p.low))
+        return next(
+            p.expression for p in reversed(pieces.pieces) if not ordering.is_less(low, p.low)
+        )
 
     return Pieces(
         tuple(
@@ -114,7 +109,7 @@ def combined(a: Pieces, b: Pieces, function: Callable[[sp.Expr, sp.Expr], sp.Exp
 
 def tail_of(
     expression: sp.Expr, end: sp.Expr, side: int = 1, reject: str = ""
-) -> tuple[int, HalfLine, Tail, int]:
+) -> tuple[int, tails.HalfLine, tails.Tail, int]:
     """(X, half-line, tail, sign) at end = oo, or just right (left) of a finite end, on the first X
     that shows the sign.
 
@@ -122,15 +117,15 @@ def tail_of(
     Rejected.
     """
     moved = expression if end == sp.oo else expression.xreplace({x: end + side / x})
-    reason = NoTail("not tried")
-    for X in HALF_LINES:
+    reason = monomials.NoTail("not tried")
+    for X in tail_functions.HALF_LINES:
         try:
-            line = HalfLine(X)
-            tail = expand_tail(line, moved, x)
+            line = tails.HalfLine(X)
+            tail = tail_functions.expand_tail(line, moved, x)
             return X, line, tail, line.sign(tail)
-        except NoTail as failure:
+        except monomials.NoTail as failure:
             reason = failure
-    raise Rejected(f"{reject or expression} near {end}: {reason}")
+    raise proofs.Rejected(f"{reject or expression} near {end}: {reason}")
 
 
 def leading_ratio(a: sp.Expr, b: sp.Expr, end: sp.Expr, side: int = 1) -> sp.Expr:
@@ -143,13 +138,13 @@ def leading_ratio(a: sp.Expr, b: sp.Expr, end: sp.Expr, side: int = 1) -> sp.Exp
     if sign_a == 0:
         return sp.S.Zero
     if sign_b == 0 or not tail_a.terms or not tail_b.terms:
-        raise Rejected(f"the quotient of {a} and {b} has no leading term at {end}")
+        raise proofs.Rejected(f"the quotient of {a} and {b} has no leading term at {end}")
     (m, c), (n, d) = tail_a.terms[0], tail_b.terms[0]
-    order = growth(m * n**sp.S.NegativeOne)
+    order = monomials.growth(m * n**sp.S.NegativeOne)
     return sp.simplify(c / d) if order == 0 else sp.S.Zero if order < 0 else sp.oo * sign_a * sign_b
 
 
-def rest_of_integral(line: HalfLine, tail: Tail) -> arb:
+def rest_of_integral(line: tails.HalfLine, tail: tails.Tail) -> arb:
     """An upper bound of int_X^oo |h|, from |h| <= C x^(-2).
 
     Raises NoTail when h does not fall so fast.
@@ -157,9 +152,9 @@ def rest_of_integral(line: HalfLine, tail: Tail) -> arb:
     size, bound = line.lump(tail)
     if bound == 0:
         return arb(0)
-    squared = size * iterated_log(0, sp.Integer(2))
-    if growth(squared) > 0:
-        raise NoTail("the integrand does not fall faster than x^(-2)")
+    squared = size * monomials.iterated_log(0, sp.Integer(2))
+    if monomials.growth(squared) > 0:
+        raise monomials.NoTail("the integrand does not fall faster than x^(-2)")
     return arb(abs(bound).upper()) * line.sup(squared) / line.X
 
 
@@ -177,8 +172,8 @@ def prove_integral_nonnegative(h: Pieces, vanishes_at_infinity: bool = False) ->
     with digits(PRECISION + 10):
         try:
             _prove(pieces, vanishes_at_infinity)
-        except (NoTail, NotEvaluable) as reason:
-            raise Rejected(str(reason)) from None
+        except (monomials.NoTail, enclosure.NotEvaluable) as reason:
+            raise proofs.Rejected(str(reason)) from None
 
 
 def vanishes(piece: Piece) -> bool:
@@ -197,7 +192,7 @@ def vanishes(piece: Piece) -> bool:
         )
         width = piece.high - low if piece.high.is_finite else sp.S.One
         for share in (sp.Rational(3, 7), sp.Rational(11, 13)):
-            seen = value_at(piece.expression, x, low + share * width, 30)
+            seen = enclosure.value_at(piece.expression, x, low + share * width, 30)
             if seen.is_finite() and not seen.contains(0):
                 return False
     return simplified(piece.expression) == 0
@@ -215,11 +210,11 @@ def _prove(pieces: list[Piece], vanishes_at_infinity: bool) -> None:
     first, last = pieces[0], pieces[-1]
     X, _, _, sign = tail_of(first.expression, first.low, reject="the integrand")
     if sign < 0:
-        raise Rejected(f"the integral is negative just after {first.low}")
+        raise proofs.Rejected(f"the integral is negative just after {first.low}")
     start = first.low + sp.Rational(1, X)
-    if first.high != sp.oo and not is_less(start, first.high):
+    if first.high != sp.oo and not ordering.is_less(start, first.high):
         start = first.high
-    total = integral(first.expression, x, first.low, start, PRECISION)
+    total = enclosure.integral(first.expression, x, first.low, start, PRECISION)
     if (
         not total.is_finite()
     ):  # a root at the end of the piece: the integral is at least 0, and that is enough
@@ -227,21 +222,23 @@ def _prove(pieces: list[Piece], vanishes_at_infinity: bool) -> None:
     X, line, tail, sign = tail_of(last.expression, sp.oo, reject="the integrand")
     end = (
         sp.Integer(X)
-        if is_less(last.low, sp.Integer(X)) and is_less(start, sp.Integer(X))
+        if ordering.is_less(last.low, sp.Integer(X)) and ordering.is_less(start, sp.Integer(X))
         else None
     )
     if end is None:
-        raise Rejected(f"the pieces reach beyond {X}")
+        raise proofs.Rejected(f"the pieces reach beyond {X}")
     for piece in pieces:
-        low = start if is_less(piece.low, start) else piece.low
+        low = start if ordering.is_less(piece.low, start) else piece.low
         high = end if piece.high == sp.oo else piece.high
-        if is_less(low, high):
+        if ordering.is_less(low, high):
             total = _cover(piece.expression, low, high, total)
     if sign >= 0:
         return
     if vanishes_at_infinity or total >= rest_of_integral(line, tail):
         return
-    raise Rejected("the integral falls near infinity, and its limit was not shown to be >= 0")
+    raise proofs.Rejected(
+        "the integral falls near infinity, and its limit was not shown to be >= 0"
+    )
 
 
 def _cover(h: sp.Expr, low: sp.Expr, high: sp.Expr, total: arb) -> arb:
@@ -255,13 +252,13 @@ def _cover(h: sp.Expr, low: sp.Expr, high: sp.Expr, total: arb) -> arb:
         a, b = pending.pop()
         steps += 1
         if steps > MAX_STEPS:
-            raise Rejected(f"the integral comes too close to 0 near {float(a):.6g}")
+            raise proofs.Rejected(f"the integral comes too close to 0 near {float(a):.6g}")
         if h == 0:
             return total
         width = _arb(b - a)
         bounds = enclosed_range(h, slope, a, b)
         if bounds is not None:
-            at_b = total + integral(h, x, a, b, PRECISION)
+            at_b = total + enclosure.integral(h, x, a, b, PRECISION)
             if at_b.is_finite() and (
                 total + width * arb(0).min(bounds.lower()) >= 0
                 or at_b >= width * arb(0).max(bounds.upper())
@@ -269,9 +266,9 @@ def _cover(h: sp.Expr, low: sp.Expr, high: sp.Expr, total: arb) -> arb:
                 total = at_b
                 continue
             if at_b < 0:
-                raise Rejected(f"the integral is negative at {float(b):.6g}")
+                raise proofs.Rejected(f"the integral is negative at {float(b):.6g}")
         if b - a < SMALLEST:
-            raise Rejected(f"the integral comes too close to 0 near {float(a):.6g}")
+            raise proofs.Rejected(f"the integral comes too close to 0 near {float(a):.6g}")
         middle = _middle(a, b)
         pending += [(middle, b), (a, middle)]
     return total
@@ -280,8 +277,8 @@ def _cover(h: sp.Expr, low: sp.Expr, high: sp.Expr, total: arb) -> arb:
 def enclosed_range(h: sp.Expr, slope: sp.Expr, a: sp.Expr, b: sp.Expr) -> arb | None:
     """The range of h on [a, b]: its ball met with the mean value form."""
     box, middle = _arb(a).union(_arb(b)), _arb((a + b) / 2)
-    direct = ball(h, x, box)
-    by_slope = ball(h, x, middle) + ball(slope, x, box) * (box - middle)
+    direct = balls.ball(h, x, box)
+    by_slope = balls.ball(h, x, middle) + balls.ball(slope, x, box) * (box - middle)
     if not direct.is_finite():
         return by_slope if by_slope.is_finite() else None
     if not by_slope.is_finite():
@@ -297,4 +294,4 @@ def _middle(a: sp.Expr, b: sp.Expr) -> sp.Rational:
 
 
 def _arb(number: sp.Expr) -> arb:
-    return ball(sp.sympify(number), x, arb(0))
+    return balls.ball(sp.sympify(number), x, arb(0))

@@ -14,14 +14,8 @@ from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient
 from divergence_lab.theory.checker.certificate import Step, step
 from divergence_lab.theory.checker.facts.proofs import Rejected, limit_of
 from divergence_lab.theory.checker.rules.of_no_loss import prove_no_loss
-from divergence_lab.theory.divergence.domain import FAR, Fault
-from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.expressions.ordering import CannotSplit
-from divergence_lab.theory.expressions.pieces import Piece
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.expressions.syntax import ExpressionError
+from divergence_lab.theory.divergence import domain, loss
+from divergence_lab.theory.expressions import CannotSplit, ExpressionError, balls, pieces, write, x
 
 ROOT_SECONDS = 1.0
 # A break point found exactly lies this close to where the enclosures gave up.
@@ -29,7 +23,7 @@ NEAR = 1e-6
 WIDTHS = (sp.Rational(1, 8), sp.Rational(1, 128), sp.Rational(1, 10**4), sp.Rational(1, 10**6))
 
 
-def why_no_loss(loss: Loss, fault: Fault) -> Step | None:
+def why_no_loss(loss: loss.Loss, fault: domain.Fault) -> Step | None:
     """The step that the checker has proved, or None: it may be a loss all the same."""
     text = write(loss.expression)
     for proposal in _proposals(loss, fault):
@@ -41,7 +35,7 @@ def why_no_loss(loss: Loss, fault: Fault) -> Step | None:
     return None
 
 
-def _proposals(loss: Loss, fault: Fault) -> Iterable[Step]:
+def _proposals(loss: loss.Loss, fault: domain.Fault) -> Iterable[Step]:
     try:
         if fault.kind == "jump":
             yield from _gap(loss, fault)
@@ -55,7 +49,7 @@ def _proposals(loss: Loss, fault: Fault) -> Iterable[Step]:
         return
 
 
-def _gap(loss: Loss, fault: Fault) -> Iterable[Step]:
+def _gap(loss: loss.Loss, fault: domain.Fault) -> Iterable[Step]:
     index = loss.pieces.kinks.index(fault.near)
     left, right = loss.pieces.pieces[index : index + 2]
     jump = sp.simplify(right.expression.subs(x, fault.near) - left.expression.subs(x, fault.near))
@@ -79,13 +73,13 @@ def _not_real(near: sp.Expr) -> Iterable[Step]:
         above,
         *(near + side * width for width in WIDTHS for side in (1, -1)),
         near,
-        *map(sp.Integer, FAR),
+        *map(sp.Integer, domain.FAR),
     )
     for point in dict.fromkeys(points):
         yield step("not real", at=write(point))
 
 
-def _unbounded(loss: Loss, near: sp.Expr) -> Iterable[Step]:
+def _unbounded(loss: loss.Loss, near: sp.Expr) -> Iterable[Step]:
     for piece in loss.pieces.pieces:
         for point in _special_points(piece, near):
             for side, end in ((-1, piece.low), (1, piece.high)):
@@ -105,7 +99,7 @@ def _unbounded(loss: Loss, near: sp.Expr) -> Iterable[Step]:
                     )
 
 
-def _special_points(piece: Piece, near: sp.Expr) -> list[sp.Expr]:
+def _special_points(piece: pieces.Piece, near: sp.Expr) -> list[sp.Expr]:
     """Exact points close to `near` where a denominator, a logarithm or a root of the piece has
     its zero.
     """
@@ -129,14 +123,14 @@ def _real_zeros(function: sp.Expr) -> list[sp.Expr]:
     return list(zeros) if isinstance(zeros, sp.FiniteSet) else []
 
 
-def _within(point: sp.Expr, piece: Piece) -> bool:
-    value = ball_of_constant(point)
-    return (piece.low == -sp.oo or not value < ball_of_constant(piece.low)) and (
-        piece.high == sp.oo or not value > ball_of_constant(piece.high)
+def _within(point: sp.Expr, piece: pieces.Piece) -> bool:
+    value = balls.ball_of_constant(point)
+    return (piece.low == -sp.oo or not value < balls.ball_of_constant(piece.low)) and (
+        piece.high == sp.oo or not value > balls.ball_of_constant(piece.high)
     )
 
 
-def _poles(loss: Loss, near: sp.Expr) -> Iterable[Step]:
+def _poles(loss: loss.Loss, near: sp.Expr) -> Iterable[Step]:
     for piece in loss.pieces.pieces:
         if not _within(near, piece):
             continue

@@ -17,26 +17,28 @@ from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient
 from divergence_lab.theory.checker.conditions import condition_of
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.families import by_terms
-from divergence_lab.theory.checker.families.cell_forms import (
-    at_points,
-    in_parameters,
-    positive_form,
+from divergence_lab.theory.checker.families import (
+    by_terms,
+    cell_forms,
+    continuation,
+    exponential_terms,
+    signs,
 )
-from divergence_lab.theory.checker.families.continuation import NoValue
-from divergence_lab.theory.checker.families.exponential_terms import integral_against
 from divergence_lab.theory.checker.families.ranges import Ranges, parts_of, sides_of
-from divergence_lab.theory.checker.families.signs import Unsigned, is_zero, sign
 from divergence_lab.theory.divergence.loss import Loss, substituted
-from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.expressions.ordering import CannotSplit, is_less
+from divergence_lab.theory.expressions import (
+    CannotSplit,
+    ExpressionError,
+    balls,
+    ordering,
+    pieces,
+    split,
+    t,
+    write,
+    x,
+)
 from divergence_lab.theory.expressions.parsing import read_assumptions
-from divergence_lab.theory.expressions.pieces import Piece, split, with_signed
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import t, x
-from divergence_lab.theory.expressions.syntax import ExpressionError
-from divergence_lab.theory.verdicts.ends import curvature_at_zero, enclose_slope
-from divergence_lab.theory.verdicts.proposals import critical_values, singular_values
+from divergence_lab.theory.verdicts import ends, proposals
 
 SECONDS = 2.0  # for each of the numbers
 ROUNDS, MAX_CELLS = 12, 60
@@ -80,8 +82,8 @@ def number_for_parameters(loss: Loss, generator: sp.Expr | None, which: int) -> 
 def _by_cells(loss: Loss, ask: Callable, plain: Callable) -> Number:
     """What `ask` says of the loss on each cell, in as few cases as there are different values."""
     bounds = read_assumptions(loss.assumptions)
-    cuts = {p.name: singular_values(loss.expression, p) for p in loss.parameters}
-    known: dict[str, sp.Expr | type[NoValue] | None] = {}
+    cuts = {p.name: proposals.singular_values(loss.expression, p) for p in loss.parameters}
+    known: dict[str, sp.Expr | type[continuation.NoValue] | None] = {}
     for _ in range(ROUNDS):
         grid = {p.name: parts_of(bounds.get(p.name, ()), cuts[p.name]) for p in loss.parameters}
         cells = [dict(zip(grid, parts)) for parts in itertools.product(*grid.values())]
@@ -92,10 +94,10 @@ def _by_cells(loss: Loss, ask: Callable, plain: Callable) -> Number:
             if str(ranges) not in known:
                 try:
                     known[str(ranges)] = _in_cell(loss, ranges, ask, plain)
-                except NoValue:
-                    known[str(ranges)] = NoValue
-                except Unsigned as unknown:
-                    new = critical_values(unknown.expression, loss.expression, ranges)
+                except continuation.NoValue:
+                    known[str(ranges)] = continuation.NoValue
+                except signs.Unsigned as unknown:
+                    new = proposals.critical_values(unknown.expression, loss.expression, ranges)
                     if new:
                         break
                     known[str(ranges)] = None
@@ -112,14 +114,14 @@ def _in_cell(loss: Loss, ranges: Ranges, ask: Callable, plain: Callable) -> sp.E
     """The number on this cell as an expression in the parameters, borne out by what `plain` says
     of the loss at samples.
     """
-    written = positive_form(loss.expression, ranges)
-    expression = at_points(
+    written = cell_forms.positive_form(loss.expression, ranges)
+    expression = cell_forms.at_points(
         loss.expression, written, ranges, sides_of(read_assumptions(loss.assumptions), ranges)
     )
     found = ask(expression, written)
     if found is None:
         return None
-    found = sp.simplify(found.subs(in_parameters(written, ranges)))
+    found = sp.simplify(found.subs(cell_forms.in_parameters(written, ranges)))
     for share in SHARES:
         free = dict.fromkeys(expression.free_symbols - {x}, share)
         known = plain(Loss(expression.subs(free)))
@@ -133,7 +135,7 @@ def _in_cell(loss: Loss, ranges: Ranges, ask: Callable, plain: Callable) -> sp.E
         agree = (
             known == stated
             if sp.oo in (abs(known) if isinstance(known, sp.Expr) else 0, abs(stated))
-            else (known - ball_of_constant(stated)).contains(0)
+            else (known - balls.ball_of_constant(stated)).contains(0)
         )
         if not agree:
             return None
@@ -146,7 +148,7 @@ def _cases(loss: Loss, cells: list[Ranges], values: list) -> Number:
     for ranges, value in sorted(
         zip(cells, values), key=lambda pair: sum(a == b for a, b in pair[0].values())
     ):
-        if value is not NoValue and not any(
+        if value is not continuation.NoValue and not any(
             _is_the_same(value, other, ranges, symbols) for other in different
         ):
             different.append(value)
@@ -158,7 +160,7 @@ def _cases(loss: Loss, cells: list[Ranges], values: list) -> Number:
             (
                 k
                 for k, other in enumerate(different)
-                if value is not NoValue and _is_the_same(value, other, ranges, symbols)
+                if value is not continuation.NoValue and _is_the_same(value, other, ranges, symbols)
             ),
             None,
         )
@@ -185,13 +187,13 @@ def _is_the_same(
     here = substituted(
         other, {symbols[name]: low for name, (low, high) in ranges.items() if low == high}
     )
-    return here is not None and here.is_finite is not False and is_zero(here - value)
+    return here is not None and here.is_finite is not False and signs.is_zero(here - value)
 
 
 # --- the numbers on one cell
 
 
-def _slopes(g: sp.Expr) -> tuple[Piece, ...]:
+def _slopes(g: sp.Expr) -> tuple[pieces.Piece, ...]:
     """g' on its pieces, broken at 0 as well."""
     return tuple(p for half in split(g, x).split_at_zero() for p in half.derivative().pieces)
 
@@ -234,9 +236,9 @@ def _slope_at_infinity(g: sp.Expr, generator: sp.Expr | None, written: Mapping) 
 def _integral(g: sp.Expr) -> sp.Expr:
     """int_0^oo g' e^{-x} dx of a g' that is a sum of c x^n e^{rx} on each piece."""
     return sum(
-        integral_against(p.expression, p.low, p.high)
+        exponential_terms.integral_against(p.expression, p.low, p.high)
         for p in _slopes(g)
-        if is_less(sp.S.Zero, p.high)
+        if ordering.is_less(sp.S.Zero, p.high)
     )
 
 
@@ -257,15 +259,15 @@ def _curvature(g: sp.Expr, written: Mapping) -> sp.Expr | None:
     slopes = [_limit(p.expression, sp.S.Zero, side) for p, side in (before, after)]
     if any(slope.is_infinite for slope in slopes):
         return sp.oo if slopes[1] == sp.oo or slopes[0] == -sp.oo else None
-    if not is_zero(slopes[1] - slopes[0]) and (way := sign(slopes[1] - slopes[0])):
+    if not signs.is_zero(slopes[1] - slopes[0]) and (way := signs.sign(slopes[1] - slopes[0])):
         return way * sp.oo
     bends = [
-        _limit(with_signed(sp.diff(p.expression, x), x, p), sp.S.Zero, side)
+        _limit(pieces.with_signed(sp.diff(p.expression, x), x, p), sp.S.Zero, side)
         for p, side in (before, after)
     ]
     if bends[0] == bends[1] or (
         not any(b.is_infinite for b in bends)
-        and (is_zero(bends[1] - bends[0]) or sign(bends[1] - bends[0]) == 0)
+        and (signs.is_zero(bends[1] - bends[0]) or signs.sign(bends[1] - bends[0]) == 0)
     ):
         return bends[0]
     return None
@@ -281,13 +283,13 @@ def _plain_value_at_zero(loss: Loss):
         if loss.expression.has(x)
         else sp.S.Zero
     )
-    return found if found is None or found.is_infinite else ball_of_constant(found)
+    return found if found is None or found.is_infinite else balls.ball_of_constant(found)
 
 
 def _plain_slope(loss: Loss):
-    return enclose_slope(loss) if loss.expression.has(x) else ball_of_constant(sp.S.Zero)
+    return ends.enclose_slope(loss) if loss.expression.has(x) else balls.ball_of_constant(sp.S.Zero)
 
 
 def _plain_curvature(loss: Loss):
-    found = curvature_at_zero(loss) if loss.expression.has(x) else sp.S.Zero
-    return found if found is None or found.is_infinite else ball_of_constant(found)
+    found = ends.curvature_at_zero(loss) if loss.expression.has(x) else sp.S.Zero
+    return found if found is None or found.is_infinite else balls.ball_of_constant(found)

@@ -14,45 +14,30 @@ import sympy as sp
 from flint import arb
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, within
-from divergence_lab.theory.checker.certificate import step
-from divergence_lab.theory.checker.conditions import condition_of, write_left_out, write_ranges
+from divergence_lab.theory.checker import certificate, conditions, parametric
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.families.cell_forms import at_points
-from divergence_lab.theory.checker.families.cells import inner_point_of
-from divergence_lab.theory.checker.families.continuation import NoValue
+from divergence_lab.theory.checker.families import cell_forms, cells, continuation, signs
 from divergence_lab.theory.checker.families.ranges import Ranges, parts_of, sides_of
-from divergence_lab.theory.checker.families.signs import Unsigned
-from divergence_lab.theory.checker.kinds import table
+from divergence_lab.theory.checker.kinds import in_cells, table
 from divergence_lab.theory.checker.kinds.identities import identities
-from divergence_lab.theory.checker.kinds.in_cells import holds_in_cell
-from divergence_lab.theory.checker.parametric import check_parametric
 from divergence_lab.theory.divergence.loss import Loss, substituted
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
-from divergence_lab.theory.expressions.ordering import CannotSplit, is_less
-from divergence_lab.theory.expressions.parsing import read_assumptions
-from divergence_lab.theory.expressions.pieces import split
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.expressions.syntax import ExpressionError
-from divergence_lab.theory.verdicts.family_proofs import stored
-from divergence_lab.theory.verdicts.parameter_numbers import numbers_for_parameters
-from divergence_lab.theory.verdicts.plain import ask_one
-from divergence_lab.theory.verdicts.proposals import (
-    critical_values,
-    points_of_difference,
-    scales,
-    singular_values,
-    wrong_signs,
+from divergence_lab.theory.expressions import (
+    CannotSplit,
+    ExpressionError,
+    enclosure,
+    ordering,
+    split,
+    write,
+    x,
 )
-from divergence_lab.theory.verdicts.searches import SEARCHES
-from divergence_lab.theory.verdicts.verdict import (
-    PROVED,
-    UNDECIDED,
-    Verdict,
-    Verdicts,
-    gather,
-    in_words,
-    verdict_to_json,
+from divergence_lab.theory.expressions.parsing import read_assumptions
+from divergence_lab.theory.verdicts import (
+    family_proofs,
+    parameter_numbers,
+    plain,
+    proposals,
+    searches,
+    verdict,
 )
 
 ROUNDS = 12
@@ -65,16 +50,16 @@ CLOSE, TOLERANCE = (
 
 def decide_for_parameters(
     loss: Loss, generator: sp.Expr | None = None, budget: float = 20.0
-) -> Verdicts:
+) -> verdict.Verdicts:
     """Every verdict on a loss with free parameters, each within `budget` processor seconds: true
     or false for all of them, or the condition.
     """
-    found = {kind: ask_for_parameters(kind, loss, budget) for kind in SEARCHES}
-    ends = numbers_for_parameters(loss, generator)
-    return gather(found, ends, ())
+    found = {kind: ask_for_parameters(kind, loss, budget) for kind in searches.SEARCHES}
+    ends = parameter_numbers.numbers_for_parameters(loss, generator)
+    return verdict.gather(found, ends, ())
 
 
-def ask_for_parameters(kind: str, loss: Loss, seconds: float) -> Verdict:
+def ask_for_parameters(kind: str, loss: Loss, seconds: float) -> verdict.Verdict:
     """One verdict (of KINDS) on a loss with free parameters, undecided after so many processor
     seconds.
     """
@@ -84,27 +69,27 @@ def ask_for_parameters(kind: str, loss: Loss, seconds: float) -> Verdict:
         reason = "the processor time for cutting the range of the parameters was over"
     except SearchFailed as failure:
         reason = str(failure).removeprefix("SearchFailed: ")
-    return Verdict(
+    return verdict.Verdict(
         None,
-        UNDECIDED,
+        verdict.UNDECIDED,
         f"not decided for all parameters ({reason}); raise --budget, or give them values "
         "with --set",
     )
 
 
-def search(kind: str, loss: Loss, budget: float) -> Verdict:
+def search(kind: str, loss: Loss, budget: float) -> verdict.Verdict:
     """The verdict, which the checker has accepted: a stored proof, where there is one.
 
     Raises SearchFailed.
     """
-    known = stored(kind, loss)
+    known = family_proofs.stored(kind, loss)
     if known is not None:
         with contextlib.suppress(LookupError, ValueError, Rejected):
             return _checked(kind, loss, known)
     return searched(kind, loss, budget)
 
 
-def searched(kind: str, loss: Loss, budget: float) -> Verdict:
+def searched(kind: str, loss: Loss, budget: float) -> verdict.Verdict:
     """As `search`, with nothing known beforehand."""
     try:
         found = _on_line(kind, loss)
@@ -115,18 +100,20 @@ def searched(kind: str, loss: Loss, budget: float) -> Verdict:
         raise SearchFailed(str(reason)) from None
 
 
-def _checked(kind: str, loss: Loss, found: Verdict) -> Verdict:
-    found = in_words(kind, found)
-    check_parametric(kind, verdict_to_json(found, kind), write(loss.expression), loss.assumptions)
+def _checked(kind: str, loss: Loss, found: verdict.Verdict) -> verdict.Verdict:
+    found = verdict.in_words(kind, found)
+    parametric.check_parametric(
+        kind, verdict.verdict_to_json(found, kind), write(loss.expression), loss.assumptions
+    )
     return found
 
 
 # --- cell by cell
 
 
-def _by_cells(kind: str, loss: Loss, deadline: float) -> Verdict:
+def _by_cells(kind: str, loss: Loss, deadline: float) -> verdict.Verdict:
     bounds = read_assumptions(loss.assumptions)
-    cuts = {p.name: singular_values(loss.expression, p) for p in loss.parameters}
+    cuts = {p.name: proposals.singular_values(loss.expression, p) for p in loss.parameters}
     known: dict[str, tuple[bool | None, dict[str, str]]] = {}  # None: left out
     for _ in range(ROUNDS):
         grid = {p.name: parts_of(bounds.get(p.name, ()), cuts[p.name]) for p in loss.parameters}
@@ -142,10 +129,10 @@ def _by_cells(kind: str, loss: Loss, deadline: float) -> Verdict:
                 continue
             try:
                 known[str(ranges)] = _decided(kind, loss, ranges, deadline)
-            except NoValue:
+            except continuation.NoValue:
                 known[str(ranges)] = None, {}
-            except Unsigned as unknown:
-                new = critical_values(unknown.expression, loss.expression, ranges)
+            except signs.Unsigned as unknown:
+                new = proposals.critical_values(unknown.expression, loss.expression, ranges)
                 if not new:
                     raise SearchFailed(f"at {_shown(ranges)}: {unknown}") from None
                 break
@@ -174,8 +161,8 @@ def _decided(kind: str, loss: Loss, ranges: Ranges, deadline: float) -> tuple[bo
         if clock() > deadline:
             raise OutOfTime
         try:
-            holds = holds_in_cell(kind, loss.expression, ranges, **hints, sides=sides)
-        except NoValue:
+            holds = in_cells.holds_in_cell(kind, loss.expression, ranges, **hints, sides=sides)
+        except continuation.NoValue:
             raise
         except Rejected as failure:
             if (
@@ -186,7 +173,7 @@ def _decided(kind: str, loss: Loss, ranges: Ranges, deadline: float) -> tuple[bo
                 raise
             # cuts come from an unknown sign, and rather from one in the loss itself than from one
             # at a chosen point
-            reasons_against.append((isinstance(failure, Unsigned), not hints, failure))
+            reasons_against.append((isinstance(failure, signs.Unsigned), not hints, failure))
             continue
         if sample is not None and sample.holds is not None and sample.holds is not holds:
             raise SearchFailed(
@@ -200,16 +187,16 @@ def _is_cut_at_once(failure: Rejected, loss: Loss, ranges: Ranges) -> bool:
     """Identities hold at single values of a parameter: a polynomial that is 0 there says where,
     sooner than any sample.
     """
-    if not isinstance(failure, Unsigned) or len(failure.expression.free_symbols) != 1:
+    if not isinstance(failure, signs.Unsigned) or len(failure.expression.free_symbols) != 1:
         return False
     (symbol,) = failure.expression.free_symbols
     return failure.expression.is_polynomial(symbol) and bool(
-        critical_values(failure.expression, loss.expression, ranges)
+        proposals.critical_values(failure.expression, loss.expression, ranges)
     )
 
 
 def _hints(
-    kind: str, loss: Loss, ranges: Ranges, sample: Verdict | None
+    kind: str, loss: Loss, ranges: Ranges, sample: verdict.Verdict | None
 ) -> Iterator[Mapping[str, sp.Expr]]:
     """What the checker may be told: nothing, a point where a sign is wrong or an identity fails,
     a scale.
@@ -217,21 +204,21 @@ def _hints(
     expects_no = sample is not None and sample.holds is False
     yield {}
     if kind in ("convex", "validity") and expects_no:
-        yield from ({"at": point} for point in wrong_signs(kind, loss, ranges, sample))
+        yield from ({"at": point} for point in proposals.wrong_signs(kind, loss, ranges, sample))
     if kind in ("even", "symmetric") and expects_no:
-        yield from ({"at": point} for point in points_of_difference(loss, ranges))
+        yield from ({"at": point} for point in proposals.points_of_difference(loss, ranges))
     if table.KINDS[kind].scale_free and not expects_no:
-        yield from ({"scale": scale} for scale in scales(loss, ranges))
+        yield from ({"scale": scale} for scale in proposals.scales(loss, ranges))
 
 
-def _sample(kind: str, loss: Loss, ranges: Ranges, sides: Mapping) -> Verdict | None:
+def _sample(kind: str, loss: Loss, ranges: Ranges, sides: Mapping) -> verdict.Verdict | None:
     """The plain verdict at one point of the cell, with the gauge of the family; None where the
     loss vanishes there.
     """
     values = sample_of(loss, ranges)
     expression = substituted(loss.expression, values)
     if expression is None:
-        expression = at_points(
+        expression = cell_forms.at_points(
             loss.expression,
             values,
             {symbol.name: (value, value) for symbol, value in values.items()},
@@ -240,7 +227,7 @@ def _sample(kind: str, loss: Loss, ranges: Ranges, sides: Mapping) -> Verdict | 
         _compare_close_by(loss, expression, ranges, sides)
     if not expression.has(x):
         return None
-    return ask_one(kind, Loss(expression))
+    return plain.ask_one(kind, Loss(expression))
 
 
 def _compare_close_by(loss: Loss, limit: sp.Expr, ranges: Ranges, sides: Mapping) -> None:
@@ -257,8 +244,10 @@ def _compare_close_by(loss: Loss, limit: sp.Expr, ranges: Ranges, sides: Mapping
             # x is put in by balls: of a power of such a number SymPy would look for roots without
             # end
             try:
-                seen, expected = (value_at(_piece_at(f, at), x, at, 120) for f in (moved, limit))
-            except (NotEvaluable, CannotSplit, AttributeError, StopIteration):
+                seen, expected = (
+                    enclosure.value_at(_piece_at(f, at), x, at, 120) for f in (moved, limit)
+                )
+            except (enclosure.NotEvaluable, CannotSplit, AttributeError, StopIteration):
                 continue
             if (
                 seen.is_finite()
@@ -273,7 +262,9 @@ def _compare_close_by(loss: Loss, limit: sp.Expr, ranges: Ranges, sides: Mapping
 def _piece_at(f: sp.Expr, at: sp.Expr) -> sp.Expr:
     """The formula that holds at this point."""
     return next(
-        p.expression for p in split(f, x).pieces if is_less(p.low, at) and is_less(at, p.high)
+        p.expression
+        for p in split(f, x).pieces
+        if ordering.is_less(p.low, at) and ordering.is_less(at, p.high)
     )
 
 
@@ -290,50 +281,56 @@ def _inside(low: sp.Expr, high: sp.Expr) -> sp.Expr:
     return sp.floor(low) + 1 if high == sp.oo else (low + high) / 2
 
 
-def _verdict(names: Sequence[str], cells: Sequence[Ranges], known: Mapping) -> Verdict:
+def _verdict(names: Sequence[str], cells: Sequence[Ranges], known: Mapping) -> verdict.Verdict:
     steps, shown, answers = [], [], []
     for ranges in cells:
         holds, hints = known[str(ranges)]
         texts = {name: (write(ranges[name][0]), write(ranges[name][1])) for name in names}
         if holds is None:
-            steps.append(step("undefined", **write_left_out(texts)))
+            steps.append(certificate.step("undefined", **conditions.write_left_out(texts)))
         else:
-            data = write_ranges(texts)
+            data = conditions.write_ranges(texts)
             if len(names) == 1:
                 data["sample"] = write(_inside(*ranges[names[0]]))
-            steps.append(step("cell", **data, holds="true" if holds else "false", **hints))
+            steps.append(
+                certificate.step("cell", **data, holds="true" if holds else "false", **hints)
+            )
         shown.append(texts)
         answers.append(holds)
     if set(answers) == {None}:
         raise SearchFailed("the formula has no value at any of them")
     if len(set(answers) - {None}) == 1:
-        return Verdict(True in answers, PROVED, "", steps=tuple(steps))
-    return Verdict(
-        None, PROVED, "", condition_of(shown, [holds is True for holds in answers]), tuple(steps)
+        return verdict.Verdict(True in answers, verdict.PROVED, "", steps=tuple(steps))
+    return verdict.Verdict(
+        None,
+        verdict.PROVED,
+        "",
+        conditions.condition_of(shown, [holds is True for holds in answers]),
+        tuple(steps),
     )
 
 
 # --- a line of parameters
 
 
-def _on_line(kind: str, loss: Loss) -> Verdict | None:
+def _on_line(kind: str, loss: Loss) -> verdict.Verdict | None:
     """An identity of two sides with a rate each, such as split-Linex: where one equation between
     the rates holds.
     """
     if not table.KINDS[kind].compares_sides or len(loss.parameters) < 2:
         return None
     for equation, solved in _lines(kind, loss):
-        found = Verdict(
+        found = verdict.Verdict(
             None,
-            PROVED,
+            verdict.PROVED,
             "",
             f"{write(equation)} = 0",
-            (step("line", equation=write(equation), parameter=solved.name),),
+            (certificate.step("line", equation=write(equation), parameter=solved.name),),
         )
         try:
-            found = in_words(kind, found)
-            check_parametric(
-                kind, verdict_to_json(found, kind), write(loss.expression), loss.assumptions
+            found = verdict.in_words(kind, found)
+            parametric.check_parametric(
+                kind, verdict.verdict_to_json(found, kind), write(loss.expression), loss.assumptions
             )
             return found
         except (Rejected, ExpressionError):
@@ -349,7 +346,7 @@ def _lines(kind: str, loss: Loss) -> Iterator[tuple[sp.Expr, sp.Symbol]]:
         numbers, functions = identities(kind, loss.expression)
     except Rejected:
         numbers, functions = [], []
-    for part in [*numbers, *(f.subs(x, inner_point_of(piece)) for piece, f in functions)]:
+    for part in [*numbers, *(f.subs(x, cells.inner_point_of(piece)) for piece, f in functions)]:
         numerator = sp.fraction(sp.factor(sp.together(sp.simplify(part))))[0]
         for factor in sp.Mul.make_args(numerator):
             for symbol in (

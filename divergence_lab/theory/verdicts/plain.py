@@ -10,20 +10,19 @@ from collections.abc import Iterable
 import sympy as sp
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed
-from divergence_lab.theory.checker.facts.parts import read_number
-from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.facts import parts, proofs
 from divergence_lab.theory.checker.replay import check_verdict, read_parts, status_of
-from divergence_lab.theory.divergence.domain import Fault, fault
-from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.enclosure import NotEvaluable
-from divergence_lab.theory.expressions.ordering import CannotSplit, is_less, with_mirror_images
-from divergence_lab.theory.expressions.pieces import Piece, Pieces
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.syntax import ExpressionError
-from divergence_lab.theory.verdicts import signs
-from divergence_lab.theory.verdicts.ends import Undecided, curvature_at_zero, slope_at_infinity
-from divergence_lab.theory.verdicts.no_loss import why_no_loss
-from divergence_lab.theory.verdicts.searches import SEARCHES, Question
+from divergence_lab.theory.divergence import domain, loss
+from divergence_lab.theory.expressions import (
+    CannotSplit,
+    ExpressionError,
+    Pieces,
+    enclosure,
+    ordering,
+    write,
+)
+from divergence_lab.theory.expressions.pieces import Piece
+from divergence_lab.theory.verdicts import ends, no_loss, searches, signs
 from divergence_lab.theory.verdicts.verdict import (
     ENCLOSED,
     KINDS,
@@ -37,7 +36,7 @@ from divergence_lab.theory.verdicts.verdict import (
 )
 
 
-def decide_plain(loss: Loss, generator: sp.Expr | None = None) -> Verdicts:
+def decide_plain(loss: loss.Loss, generator: sp.Expr | None = None) -> Verdicts:
     """Every verdict on a loss without free parameters.
 
     `generator` is the confirmed closed form of f if there is one; only the number f'(oo) is read
@@ -48,14 +47,14 @@ def decide_plain(loss: Loss, generator: sp.Expr | None = None) -> Verdicts:
     return gather(verdicts, ends, texts_of_pieces(loss))
 
 
-def ask_one(kind: str, loss: Loss) -> Verdict:
+def ask_one(kind: str, loss: loss.Loss) -> Verdict:
     """One verdict (of KINDS) on a loss without parameters."""
     question = _prepared(loss)
     if isinstance(question, Verdict):
         return question
-    if isinstance(question, Question):
+    if isinstance(question, searches.Question):
         return _ask(kind, question)
-    shown = why_no_loss(loss, question) if kind == "validity" else None
+    shown = no_loss.why_no_loss(loss, question) if kind == "validity" else None
     if shown is not None:
         return in_words(kind, Verdict(False, ENCLOSED, "", steps=(shown,)))
     return _undecided(
@@ -63,43 +62,43 @@ def ask_one(kind: str, loss: Loss) -> Verdict:
     )
 
 
-def _ask(kind: str, question: Question) -> Verdict:
+def _ask(kind: str, question: searches.Question) -> Verdict:
     """The first proposal of the search that the checker proves."""
     reasons = []
     try:
-        for proposal in SEARCHES[kind](question):
+        for proposal in searches.SEARCHES[kind](question):
             try:
                 status = status_of(data_of(proposal), question.parts)
                 verdict = in_words(kind, dataclasses.replace(proposal, status=status))
                 check_verdict(kind, verdict_to_json(verdict, kind), question.parts)
                 return verdict
-            except (Rejected, ExpressionError) as reason:
+            except (proofs.Rejected, ExpressionError) as reason:
                 reasons.append(f"a proof was proposed but not verified: {reason}")
-    except (Undecided, OutOfTime, SearchFailed, CannotSplit, NotEvaluable) as reason:
+    except (ends.Undecided, OutOfTime, SearchFailed, CannotSplit, enclosure.NotEvaluable) as reason:
         reasons.append(str(reason) or "the processor time for it was over")
     return _undecided("; ".join(dict.fromkeys(reasons)) or "no proof was found")
 
 
-def texts_of_pieces(loss: Loss) -> tuple[dict[str, str], ...]:
+def texts_of_pieces(loss: loss.Loss) -> tuple[dict[str, str], ...]:
     """g split at its kinks, their mirror images and 0, as the certificates state it; none where
     that is not confirmed.
     """
     question = _prepared(loss)
-    return question.texts if isinstance(question, Question) else ()
+    return question.texts if isinstance(question, searches.Question) else ()
 
 
 def numbers(
-    loss: Loss, generator: sp.Expr | None, forcing: Verdict, avoiding: Verdict
+    loss: loss.Loss, generator: sp.Expr | None, forcing: Verdict, avoiding: Verdict
 ) -> tuple[sp.Expr | None, sp.Expr | None, sp.Expr | None]:
     """f(0+) = -g'(-oo), as the certificate of zero-forcing says it, f'(oo) and g''(0), where
     they are known.
     """
-    if not isinstance(_prepared(loss), Question):
+    if not isinstance(_prepared(loss), searches.Question):
         return None, None, None
     at_zero, _, _ = known_ends(forcing, avoiding)
     falls = avoiding.holds is False and dict(avoiding.steps[0].data)["diverges"] == "true"
-    slope = -sp.oo if falls else slope_at_infinity(loss, generator, avoiding.holds)
-    return at_zero, slope, curvature_at_zero(loss)
+    slope = -sp.oo if falls else ends.slope_at_infinity(loss, generator, avoiding.holds)
+    return at_zero, slope, ends.curvature_at_zero(loss)
 
 
 def known_ends(forcing: Verdict, avoiding: Verdict) -> tuple[sp.Expr | None, sp.Expr | None, None]:
@@ -108,19 +107,19 @@ def known_ends(forcing: Verdict, avoiding: Verdict) -> tuple[sp.Expr | None, sp.
     """
     steps = dict(forcing.steps[0].data) if forcing.holds is not None and forcing.steps else {}
     return (
-        -read_number(steps["limit"]) if "limit" in steps else None,
+        -parts.read_number(steps["limit"]) if "limit" in steps else None,
         sp.oo if avoiding.holds else None,
         None,
     )
 
 
 @functools.lru_cache(maxsize=16)
-def _prepared(loss: Loss) -> Question | Fault | Verdict:
+def _prepared(loss: loss.Loss) -> searches.Question | domain.Fault | Verdict:
     """The loss ready for questions, its pieces confirmed by the checker; or what is wrong with
     it, or an undecided verdict.
     """
     try:
-        broken = fault(loss)
+        broken = domain.fault(loss)
         if broken is not None:
             return broken
         pieces = refine(loss.pieces)
@@ -128,30 +127,32 @@ def _prepared(loss: Loss) -> Question | Fault | Verdict:
         try:
             return _question(loss, pieces, signs.tidy(slopes), signs.tidy(slopes.derivative()))
         except (
-            Rejected
+            proofs.Rejected
         ):  # the checker does not follow the tidier form: as they were differentiated, then
             return _question(loss, pieces, slopes, slopes.derivative())
-    except (Rejected, ExpressionError, OutOfTime, NotEvaluable) as reason:
+    except (proofs.Rejected, ExpressionError, OutOfTime, enclosure.NotEvaluable) as reason:
         return _undecided(f"the pieces of g could not be confirmed: {reason}")
 
 
-def _question(loss: Loss, pieces: Pieces, slope: Pieces, curvature: Pieces) -> Question:
+def _question(
+    loss: loss.Loss, pieces: Pieces, slope: Pieces, curvature: Pieces
+) -> searches.Question:
     texts = tuple(_piece_texts(pieces, slope, curvature))
-    return Question(
+    return searches.Question(
         loss, slope, curvature, read_parts({"loss": write(loss.expression), "pieces": texts}), texts
     )
 
 
 def refine(pieces: Pieces) -> Pieces:
     """The pieces broken at 0 as well, and at the mirror image of every kink."""
-    ends = [-sp.oo, *with_mirror_images(pieces.kinks), sp.oo]
+    ends = [-sp.oo, *ordering.with_mirror_images(pieces.kinks), sp.oo]
     refined = []
     for low, high in itertools.pairwise(ends):
         home = next(
             p
             for p in pieces.pieces
-            if not is_less(low, p.low)
-            and (p.high == sp.oo or (high != sp.oo and not is_less(p.high, high)))
+            if not ordering.is_less(low, p.low)
+            and (p.high == sp.oo or (high != sp.oo and not ordering.is_less(p.high, high)))
         )
         refined.append(Piece(low, high, home.expression))
     return Pieces(tuple(refined), pieces.variable)

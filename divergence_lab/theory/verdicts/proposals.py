@@ -7,16 +7,11 @@ from collections.abc import Iterator
 import sympy as sp
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
-from divergence_lab.theory.checker.families.cell_forms import positive_form
-from divergence_lab.theory.checker.families.forms import without_powers
-from divergence_lab.theory.checker.families.ranges import Ranges
+from divergence_lab.theory.checker.families import cell_forms, forms, ranges
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.expressions.ordering import CannotSplit, is_less
+from divergence_lab.theory.expressions import CannotSplit, balls, ordering, x
 from divergence_lab.theory.expressions.parsing import parse_number
-from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.verdicts.plain import refine
-from divergence_lab.theory.verdicts.verdict import Verdict
+from divergence_lab.theory.verdicts import plain, verdict
 
 SOLVE_SECONDS = 2.0
 GUESSES = tuple(
@@ -41,12 +36,14 @@ def singular_values(loss: sp.Expr, parameter: sp.Symbol) -> list[sp.Expr]:
     return list(found)
 
 
-def critical_values(unknown: sp.Expr, loss: sp.Expr, ranges: Ranges) -> list[tuple[str, sp.Expr]]:
+def critical_values(
+    unknown: sp.Expr, loss: sp.Expr, ranges: ranges.Ranges
+) -> list[tuple[str, sp.Expr]]:
     """(parameter, value), ... inside the ranges at which a sign that the checker did not know
     may change.
     """
     original = {}
-    for symbol, form in positive_form(loss, ranges).items():
+    for symbol, form in cell_forms.positive_form(loss, ranges).items():
         low, high = ranges[symbol.name]
         (z,) = form.free_symbols or {None}
         if z is None:
@@ -61,7 +58,7 @@ def critical_values(unknown: sp.Expr, loss: sp.Expr, ranges: Ranges) -> list[tup
             if low.is_finite
             else real
         )
-    unknown = without_powers(unknown)
+    unknown = forms.without_powers(unknown)
     inner = unknown.free_symbols - set(original)
     found = []
     at_end = unknown.subs(
@@ -84,7 +81,7 @@ def critical_values(unknown: sp.Expr, loss: sp.Expr, ranges: Ranges) -> list[tup
 
 def _between(low: sp.Expr, value: sp.Expr, high: sp.Expr) -> bool:
     try:
-        return is_less(low, value) and is_less(value, high)
+        return ordering.is_less(low, value) and ordering.is_less(value, high)
     except CannotSplit:
         return False
 
@@ -157,7 +154,7 @@ NUMBERS = tuple(
 )
 
 
-def points_of_difference(loss: Loss, ranges: Ranges) -> Iterator[sp.Expr]:
+def points_of_difference(loss: Loss, ranges: ranges.Ranges) -> Iterator[sp.Expr]:
     """Where an identity that fails may be seen to fail: x > 0 with rational powers of e, or at
     the scale of a parameter.
     """
@@ -167,12 +164,14 @@ def points_of_difference(loss: Loss, ranges: Ranges) -> Iterator[sp.Expr]:
     yield from (sp.log(3), sp.S.One)
 
 
-def wrong_signs(kind: str, loss: Loss, ranges: Ranges, sample: Verdict) -> Iterator[sp.Expr]:
+def wrong_signs(
+    kind: str, loss: Loss, ranges: ranges.Ranges, sample: verdict.Verdict
+) -> Iterator[sp.Expr]:
     """Where g'' < 0, or where g' has the wrong sign: the witness of a plain verdict, then points
     beside the zeros.
     """
     yield from (parse_number(dict(s.data)["at"]) for s in sample.steps if s.rule == "witness")
-    function = refine(loss.pieces).derivative()
+    function = plain.refine(loss.pieces).derivative()
     function = function.derivative() if kind == "convex" else function
     free = [p for p in loss.parameters if ranges[p.name][0] != ranges[p.name][1]]
     fixed = {p: ranges[p.name][0] for p in loss.parameters if p not in free}
@@ -188,14 +187,15 @@ def wrong_signs(kind: str, loss: Loss, ranges: Ranges, sample: Verdict) -> Itera
         for zero in _zeros_of(f):
             points[:0] = [2 * zero, zero + 1, zero - 1, zero / 2]
         candidates += [
-            (point, -f if kind == "convex" or not is_less(piece.low, sp.S.Zero) else f)
+            (point, -f if kind == "convex" or not ordering.is_less(piece.low, sp.S.Zero) else f)
             for point in points
             if _is_on(point, piece, free, ranges)
         ]
     seen = 0
     for point, f in candidates:
         if seen < MOST and all(
-            ball_of_constant(f.subs(x, point).subs(values)) > 0 for values in _corners(free, ranges)
+            balls.ball_of_constant(f.subs(x, point).subs(values)) > 0
+            for values in _corners(free, ranges)
         ):
             seen += 1
             yield point
@@ -215,7 +215,7 @@ def _zeros_of(f: sp.Expr) -> list[sp.Expr]:
     return [zero for zero in found if isinstance(zero, sp.Expr) and not zero.has(sp.I)]
 
 
-def _corners(free: list[sp.Symbol], ranges: Ranges) -> list[dict[sp.Symbol, sp.Expr]]:
+def _corners(free: list[sp.Symbol], ranges: ranges.Ranges) -> list[dict[sp.Symbol, sp.Expr]]:
     """Four values across the range of each free parameter."""
     return [{p: _across(*ranges[p.name], share) for p in free} for share in NUMBERS[:4]]
 
@@ -226,18 +226,22 @@ def _across(low: sp.Expr, high: sp.Expr, share: sp.Expr) -> sp.Expr:
     return high - share if high.is_finite else share - 1
 
 
-def _is_on(point: sp.Expr, piece, free: list[sp.Symbol], ranges: Ranges) -> bool:
+def _is_on(point: sp.Expr, piece, free: list[sp.Symbol], ranges: ranges.Ranges) -> bool:
     for values in _corners(free, ranges):
         here, low, high = (e.subs(values) for e in (point, piece.low, piece.high))
         try:
-            if not here.is_real or not is_less(low, here) or not is_less(here, high):
+            if (
+                not here.is_real
+                or not ordering.is_less(low, here)
+                or not ordering.is_less(here, high)
+            ):
                 return False
         except CannotSplit:
             return False
     return True
 
 
-def scales(loss: Loss, ranges: Ranges) -> Iterator[sp.Expr]:
+def scales(loss: Loss, ranges: ranges.Ranges) -> Iterator[sp.Expr]:
     """k and 1/k (or -k and -1/k) for each parameter of one sign."""
     for parameter in loss.parameters:
         low, high = ranges[parameter.name]

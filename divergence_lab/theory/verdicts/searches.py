@@ -13,16 +13,16 @@ import sympy as sp
 from divergence_lab.theory.checker.certificate import Step, step
 from divergence_lab.theory.checker.facts.parts import Part
 from divergence_lab.theory.divergence.loss import Loss, jump
-from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.expressions.enclosure import value_at
-from divergence_lab.theory.expressions.ordering import is_less
-from divergence_lab.theory.expressions.pieces import Piece, Pieces
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.verdicts.ends import Undecided, beside, comparisons, limits
-from divergence_lab.theory.verdicts.sign_regions import negative_points
-from divergence_lab.theory.verdicts.signs import negative_point
-from divergence_lab.theory.verdicts.verdict import PROVED, Verdict
+from divergence_lab.theory.expressions import (
+    Pieces,
+    constants,
+    enclosure,
+    ordering,
+    pieces,
+    write,
+    x,
+)
+from divergence_lab.theory.verdicts import ends, sign_regions, signs, verdict
 
 
 @dataclass(frozen=True)
@@ -37,30 +37,30 @@ class Question:
     parts: list[Part]
     texts: tuple[dict[str, str], ...]
 
-    def sides(self, function: Pieces) -> list[tuple[Piece, bool]]:
+    def sides(self, function: Pieces) -> list[tuple[pieces.Piece, bool]]:
         """Each piece, and whether it lies right of 0."""
-        return [(piece, not is_less(piece.low, sp.S.Zero)) for piece in function.pieces]
+        return [(piece, not ordering.is_less(piece.low, sp.S.Zero)) for piece in function.pieces]
 
 
-def _proposal(holds: bool, *steps: Step) -> Verdict:
+def _proposal(holds: bool, *steps: Step) -> verdict.Verdict:
     """The checker says whether it is proved or enclosed, and its steps give the sentence."""
-    return Verdict(holds, PROVED, "", steps=steps)
+    return verdict.Verdict(holds, verdict.PROVED, "", steps=steps)
 
 
-def _on(piece: Piece) -> dict[str, str]:
+def _on(piece: pieces.Piece) -> dict[str, str]:
     return {"low": write(piece.low), "high": write(piece.high)}
 
 
 # --- does g fall and rise?
 
 
-def _valid(q: Question) -> Iterable[Verdict]:
+def _valid(q: Question) -> Iterable[verdict.Verdict]:
     steps = []
     for piece, right in q.sides(q.slope):
         if piece.expression == 0 and 0 in (piece.low, piece.high):
             yield _proposal(False, step("constant", of="slope", **_on(piece)))
             return
-        point = negative_point(_outwards(piece, right))
+        point = signs.negative_point(_outwards(piece, right))
         if point is not None:
             yield _falls_back(piece, right, point)
             return
@@ -77,16 +77,16 @@ def _valid(q: Question) -> Iterable[Verdict]:
     for piece, right in q.sides(
         q.slope
     ):  # that was not proved: perhaps it is not so, in a narrow place or far out
-        for point in negative_points(_outwards(piece, right)):
+        for point in sign_regions.negative_points(_outwards(piece, right)):
             yield _falls_back(piece, right, point)
 
 
-def _outwards(slope: Piece, right: bool) -> Piece:
+def _outwards(slope: pieces.Piece, right: bool) -> pieces.Piece:
     """g' as it must not be negative: itself right of 0, -g' left of it."""
-    return slope if right else Piece(slope.low, slope.high, -slope.expression)
+    return slope if right else pieces.Piece(slope.low, slope.high, -slope.expression)
 
 
-def _falls_back(slope: Piece, right: bool, point: sp.Expr) -> Verdict:
+def _falls_back(slope: pieces.Piece, right: bool, point: sp.Expr) -> verdict.Verdict:
     return _proposal(
         False,
         step(
@@ -99,17 +99,17 @@ def _falls_back(slope: Piece, right: bool, point: sp.Expr) -> Verdict:
     )
 
 
-def _convex(q: Question) -> Iterable[Verdict]:
+def _convex(q: Question) -> Iterable[verdict.Verdict]:
     steps = []
     for kink in q.slope.kinks:
         size = _jump(q, kink)
         here = step("jump", at=write(kink), jump=write(size))
-        if size.is_negative or (size.is_finite and value_at(size, x, sp.S.Zero, 30) < 0):
+        if size.is_negative or (size.is_finite and enclosure.value_at(size, x, sp.S.Zero, 30) < 0):
             yield _proposal(False, here)
             return
         steps.append(here)
     for piece in q.curvature.pieces:
-        point = negative_point(piece)
+        point = signs.negative_point(piece)
         if point is not None:
             yield _bends_down(piece, point)
             return
@@ -118,11 +118,11 @@ def _convex(q: Question) -> Iterable[Verdict]:
         )
     yield _proposal(True, *steps)
     for piece in q.curvature.pieces:
-        for point in negative_points(piece):
+        for point in sign_regions.negative_points(piece):
             yield _bends_down(piece, point)
 
 
-def _bends_down(curvature: Piece, point: sp.Expr) -> Verdict:
+def _bends_down(curvature: pieces.Piece, point: sp.Expr) -> verdict.Verdict:
     return _proposal(
         False,
         step("witness", of="curvature", f=write(curvature.expression), at=write(point), sign="< 0"),
@@ -132,28 +132,30 @@ def _bends_down(curvature: Piece, point: sp.Expr) -> Verdict:
 def _jump(q: Question, kink: sp.Expr) -> sp.Expr:
     """g'(kink+) - g'(kink-). A root may hide a kink: sqrt(x^2 + x^4) has one at 0."""
     index = q.slope.kinks.index(kink)
-    sides = [beside(q.slope.pieces[index + after], kink, 1 if after else -1) for after in (0, 1)]
+    sides = [
+        ends.beside(q.slope.pieces[index + after], kink, 1 if after else -1) for after in (0, 1)
+    ]
     if all(value.is_finite for value in sides):
         return sp.simplify(sides[1] - sides[0])
     size = jump(q.loss, kink) if kink in q.loss.derivative.kinks else sides[1] - sides[0]
     if size is sp.nan:
-        raise Undecided(f"the slopes beside x = {kink} are not known")
+        raise ends.Undecided(f"the slopes beside x = {kink} are not known")
     return size
 
 
 # --- the two ends
 
 
-def _zero_forcing(q: Question) -> Iterable[Verdict]:
+def _zero_forcing(q: Question) -> Iterable[verdict.Verdict]:
     f = q.slope.pieces[0].expression
-    for limit in limits(f, -sp.oo):
+    for limit in ends.limits(f, -sp.oo):
         here = step("limit", of="slope", f=write(f), end="-oo", limit=write(limit))
         yield _proposal(limit == -sp.oo, here)
 
 
-def _zero_avoiding(q: Question) -> Iterable[Verdict]:
+def _zero_avoiding(q: Question) -> Iterable[verdict.Verdict]:
     f = q.slope.pieces[-1].expression * sp.exp(-x)
-    for scale, limit, diverges in comparisons(f):
+    for scale, limit, diverges in ends.comparisons(f):
         here = step(
             "integral",
             of="weighted slope",
@@ -166,14 +168,14 @@ def _zero_avoiding(q: Question) -> Iterable[Verdict]:
         yield _proposal(diverges and not falls, here)
 
 
-def _bounded_gradient(q: Question) -> Iterable[Verdict]:
+def _bounded_gradient(q: Question) -> Iterable[verdict.Verdict]:
     for kink in q.slope.kinks:
         if _jump(q, kink) == sp.oo:
             yield _proposal(False, step("jump", at=write(kink), jump="oo"))
             return
     steps = []
     for piece, end in ((q.slope.pieces[0], -sp.oo), (q.slope.pieces[-1], sp.oo)):
-        limit = next(iter(limits(piece.expression, end)))
+        limit = next(iter(ends.limits(piece.expression, end)))
         here = step(
             "limit", of="slope", f=write(piece.expression), end=write(end), limit=write(limit)
         )
@@ -187,11 +189,11 @@ def _bounded_gradient(q: Question) -> Iterable[Verdict]:
 # --- identities
 
 
-def _even(q: Question) -> Iterable[Verdict]:
+def _even(q: Question) -> Iterable[verdict.Verdict]:
     yield _identity(q.slope, "odd part", lambda mirrored: mirrored, ())
 
 
-def _symmetric(q: Question) -> Iterable[Verdict]:
+def _symmetric(q: Question) -> Iterable[verdict.Verdict]:
     """e^{-x/2} g''(x) even, atoms included, and g'(0+) = -g'(0-): then f(t) = t f(1/t)
     (Proposition 6).
     """
@@ -205,7 +207,7 @@ def _symmetric(q: Question) -> Iterable[Verdict]:
             yield _proposal(False, *steps)
             return
     below, above = (
-        beside(q.slope.pieces[i], sp.S.Zero, side)
+        ends.beside(q.slope.pieces[i], sp.S.Zero, side)
         for i, side in zip(_beside_zero(q.slope), (-1, 1))
     )
     if below.is_finite and above.is_finite and constants.equal(below, -above) is False:
@@ -224,11 +226,11 @@ def _beside_zero(function: Pieces) -> tuple[int, int]:
     return index - 1, index
 
 
-def _identity(function: Pieces, of: str, transform, before: tuple[Step, ...]) -> Verdict:
+def _identity(function: Pieces, of: str, transform, before: tuple[Step, ...]) -> verdict.Verdict:
     """h(x) + transform(h(-x)) = 0 for all x > 0, or a point where it is not."""
     steps = list(before)
     for piece in function.pieces:
-        if is_less(piece.low, sp.S.Zero):
+        if ordering.is_less(piece.low, sp.S.Zero):
             continue
         mirrored = next(p for p in function.pieces if p.high == -piece.low)
         difference = piece.expression + transform(mirrored.expression.xreplace({x: -x}))
@@ -236,7 +238,7 @@ def _identity(function: Pieces, of: str, transform, before: tuple[Step, ...]) ->
             piece.low + sp.Rational(3, 7) if piece.high == sp.oo else (piece.low + piece.high) / 2
         )
         for point in (sample, piece.low + (sample - piece.low) / 3):
-            ball = value_at(difference, x, point, 30)
+            ball = enclosure.value_at(difference, x, point, 30)
             if ball > 0 or ball < 0:
                 return _proposal(
                     False, step("witness", of=of, f=write(difference), at=write(point), sign="!= 0")
@@ -246,7 +248,7 @@ def _identity(function: Pieces, of: str, transform, before: tuple[Step, ...]) ->
 
 
 # The quick ones come first: what one of them leaves of the time, the later ones have.
-SEARCHES: Mapping[str, Callable[[Question], Iterable[Verdict]]] = {
+SEARCHES: Mapping[str, Callable[[Question], Iterable[verdict.Verdict]]] = {
     "zero_forcing": _zero_forcing,
     "zero_avoiding": _zero_avoiding,
     "bounded_gradient": _bounded_gradient,

@@ -9,10 +9,7 @@ from math import inf, isfinite, nextafter
 import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.expressions.enclosure import exact
-from divergence_lab.theory.expressions.pieces import Piece
-from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import digits, enclosure, pieces, x
 from divergence_lab.theory.verdicts.integral_sign import enclosed_range, tail_of
 
 NARROWEST = sp.Rational(1, 2**36)
@@ -29,7 +26,7 @@ class Stretch:
     high: tuple[float, float]
 
 
-def negative_stretches(piece: Piece) -> tuple[list[Stretch], list[Stretch]]:
+def negative_stretches(piece: pieces.Piece) -> tuple[list[Stretch], list[Stretch]]:
     """(where the expression is < 0, where its sign is not known) on the open piece. Raises
     Rejected.
 
@@ -61,7 +58,7 @@ def negative_stretches(piece: Piece) -> tuple[list[Stretch], list[Stretch]]:
     return negative, unknown
 
 
-def negative_points(piece: Piece) -> Iterable[sp.Expr]:
+def negative_points(piece: pieces.Piece) -> Iterable[sp.Expr]:
     """Points inside stretches, enclosed, on which the expression is negative."""
     try:
         stretches, _ = negative_stretches(piece)
@@ -78,7 +75,7 @@ def negative_points(piece: Piece) -> Iterable[sp.Expr]:
                 break
 
 
-def _end(piece: Piece, side: int) -> tuple[sp.Expr, int]:
+def _end(piece: pieces.Piece, side: int) -> tuple[sp.Expr, int]:
     """A point inside the piece, and the sign of the expression from there to the low (side 1) or
     high (-1) end.
     """
@@ -95,7 +92,7 @@ def _bisected(function: sp.Expr, low: sp.Expr, high: sp.Expr) -> list[tuple[sp.E
     """(a, b, sign) from left to right over [low, high]; sign 0 where it is not known on a very
     narrow interval.
     """
-    if not exact(low) < exact(high):
+    if not enclosure.exact(low) < enclosure.exact(high):
         return []
     slope, pending, found = sp.diff(function, x), [(low, high)], []
     for _ in range(MAX_BOXES):
@@ -104,10 +101,10 @@ def _bisected(function: sp.Expr, low: sp.Expr, high: sp.Expr) -> list[tuple[sp.E
         a, b = pending.pop()
         seen = enclosed_range(function, slope, a, b)
         sign = 0 if seen is None else 1 if seen > 0 else -1 if seen < 0 else 0
-        if sign or exact(b - a) < exact(NARROWEST):
+        if sign or enclosure.exact(b - a) < enclosure.exact(NARROWEST):
             found.append((a, b, sign))
         else:
-            middle = sp.Rational(float((exact(a) + exact(b)).mid()) / 2)
+            middle = sp.Rational(float((enclosure.exact(a) + enclosure.exact(b)).mid()) / 2)
             if b - a > 4 and not (a < 1 < b or a < -1 < b):
                 middle = (
                     sp.Rational(float(sp.sign(a) * sp.sqrt(abs(a * b)))) if a * b > 0 else middle

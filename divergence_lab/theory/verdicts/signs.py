@@ -10,10 +10,7 @@ import sympy as sp
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
 from divergence_lab.theory.checker.facts.proofs import structural_sign
-from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
-from divergence_lab.theory.expressions.ordering import is_less
-from divergence_lab.theory.expressions.pieces import Piece, Pieces, positive_argument
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import Pieces, enclosure, ordering, pieces, x
 
 TIDY_SECONDS = 1.5
 # Beyond this degree in the slowest exponential the factors of a sum are longer than the sum:
@@ -81,7 +78,7 @@ PROBES = (
 )
 
 
-def negative_point(piece: Piece) -> sp.Expr | None:
+def negative_point(piece: pieces.Piece) -> sp.Expr | None:
     """A point at which the piece's expression is negative, as an enclosure shows; None where there
     is none or none was found.
     """
@@ -95,12 +92,12 @@ def negative_point(piece: Piece) -> sp.Expr | None:
     return _counterexample(piece)
 
 
-def _is_nonnegative(form: sp.Expr, piece: Piece) -> bool:
+def _is_nonnegative(form: sp.Expr, piece: pieces.Piece) -> bool:
     """SymPy's assumption calculus sees form >= 0 on the piece, from the sign of x there."""
-    return bool(form.subs(x, positive_argument(x, piece)[0]).is_nonnegative)
+    return bool(form.subs(x, pieces.positive_argument(x, piece)[0]).is_nonnegative)
 
 
-def _counterexample(piece: Piece) -> sp.Expr | None:
+def _counterexample(piece: pieces.Piece) -> sp.Expr | None:
     if piece.expression.free_symbols - {x}:
         return None
     candidates = {
@@ -111,9 +108,9 @@ def _counterexample(piece: Piece) -> sp.Expr | None:
     }
     try:
         for point in sorted(candidates, key=lambda c: abs(float(c))):
-            inside = is_less(piece.low, point) and is_less(point, piece.high)
-            if inside and value_at(piece.expression, x, point, 30) < 0:
+            inside = ordering.is_less(piece.low, point) and ordering.is_less(point, piece.high)
+            if inside and enclosure.value_at(piece.expression, x, point, 30) < 0:
                 return point
-    except NotEvaluable:
+    except enclosure.NotEvaluable:
         pass  # parameters without values: no counterexample can be computed
     return None

@@ -12,9 +12,8 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.checker.certificate import Step, cites, seal
+from divergence_lab.theory.checker import certificate, sentences
 from divergence_lab.theory.checker.kinds import table
-from divergence_lab.theory.checker.sentences import because_of
 
 PROVED, ENCLOSED, UNDECIDED = "proved", "enclosed", "undecided"
 # The kinds that have a proof of their own.
@@ -41,7 +40,7 @@ class Verdict:
     status: str
     because: str
     condition: str | None = None
-    steps: tuple[Step, ...] = ()
+    steps: tuple[certificate.Step, ...] = ()
 
     def __bool__(self) -> bool:
         if self.holds is None:
@@ -77,13 +76,14 @@ def cites_of(kind: str, verdict: Verdict) -> list[str]:
     """The propositions that the proof of a verdict of this kind rests on: ["P3", "P16"]; none
     for an undecided one.
     """
-    return cites(kind, data_of(verdict))
+    return certificate.cites(kind, data_of(verdict))
 
 
 def in_words(kind: str, verdict: Verdict) -> Verdict:
     """A decided verdict with the sentence that its steps give, as the checker writes it."""
     return dataclasses.replace(
-        verdict, because=because_of(kind, verdict.holds, verdict.condition, data_of(verdict))
+        verdict,
+        because=sentences.because_of(kind, verdict.holds, verdict.condition, data_of(verdict)),
     )
 
 
@@ -104,7 +104,7 @@ def verdict_to_json(verdict: Verdict, kind: str) -> dict:
         "steps": [{"rule": s.rule, "claim": s.claim, **dict(s.data)} for s in verdict.steps],
     }
     content["cites"] = cites_of(kind, verdict)
-    return {**content, "seal": seal(content)}
+    return {**content, "seal": certificate.seal(content)}
 
 
 def gather(

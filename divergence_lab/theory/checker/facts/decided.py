@@ -12,10 +12,7 @@ import sympy as sp
 from sympy.core.relational import Relational
 
 from divergence_lab.theory.checker.facts.proofs import Rejected, prove_nonnegative, prove_zero
-from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.expressions.balls import ball, ball_of_constant
-from divergence_lab.theory.expressions.ordering import CannotSplit, in_order, is_less
-from divergence_lab.theory.expressions.parsing import parse
+from divergence_lab.theory.expressions import CannotSplit, balls, constants, ordering, parse
 
 _DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
 
@@ -103,7 +100,9 @@ def _cuts(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> list[sp.Expr
         if not sp.diff(u, x).has(x) and constants.sign_of(sp.diff(u, x))
     }
     try:
-        return in_order(zero for zero in zeros if is_less(low, zero) and is_less(zero, high))
+        return ordering.in_order(
+            zero for zero in zeros if ordering.is_less(low, zero) and ordering.is_less(zero, high)
+        )
     except CannotSplit as reason:
         raise Rejected(str(reason)) from None
 
@@ -141,11 +140,11 @@ def _holds(relation: Relational, x: sp.Symbol, low: sp.Expr, high: sp.Expr):
 def _sign(u: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int:
     """The sign that u has on all of (low, high), up to single points at which it is 0."""
     if not u.has(x):
-        value = ball_of_constant(u)
+        value = balls.ball_of_constant(u)
         if not (value < 0 or value > 0):
             raise Rejected(f"the sign of {u} is not decided")
         return 1 if value > 0 else -1
-    value = ball(u, x, ball_of_constant(inner_point(low, high)))
+    value = balls.ball(u, x, balls.ball_of_constant(inner_point(low, high)))
     if not (value < 0 or value > 0):
         raise Rejected(f"the sign of {u} on ({low}, {high}) is not decided")
     sign = 1 if value > 0 else -1

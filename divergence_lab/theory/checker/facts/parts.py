@@ -7,8 +7,8 @@ import sympy as sp
 
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.expressions import x
 from divergence_lab.theory.expressions.parsing import parse_number
-from divergence_lab.theory.expressions.symbols import x
 
 INFINITIES = {"oo": sp.oo, "-oo": -sp.oo}
 

@@ -19,19 +19,8 @@ from typing import TypeVar
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.checker.facts.monomials import (
-    LEVELS,
-    NoTail,
-    growth,
-    is_zero,
-    iterated_log,
-)
-from divergence_lab.theory.checker.facts.normal_form import vanishes
-from divergence_lab.theory.checker.facts.tail_functions import describe
-from divergence_lab.theory.checker.facts.tails import HalfLine, Tail
-from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.expressions.balls import PRECISION_BITS, ball, ball_of_constant
-from divergence_lab.theory.expressions.precision import bits
+from divergence_lab.theory.checker.facts import monomials, normal_form, tail_functions, tails
+from divergence_lab.theory.expressions import balls, constants, precision
 from divergence_lab.theory.expressions.unified import unified
 
 MAX_BOXES = 20_000
@@ -53,7 +42,11 @@ class Refuted(Rejected):
 
 
 def at_end(
-    f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int, ask: Callable[[int, HalfLine, Tail], Answer]
+    f: sp.Expr,
+    x: sp.Symbol,
+    end: sp.Expr,
+    side: int,
+    ask: Callable[[int, tails.HalfLine, tails.Tail], Answer],
 ) -> Answer:
     """`ask(X, half-line, tail)` of f at oo, at -oo, or at a finite point from the right (side 1) or
     left (-1).
@@ -62,15 +55,15 @@ def at_end(
     """
     try:
         if end in (sp.oo, -sp.oo):
-            return describe(f, x, end, ask)
-        return describe(f.xreplace({x: end + side / x}), x, sp.oo, ask)
-    except NoTail as reason:
+            return tail_functions.describe(f, x, end, ask)
+        return tail_functions.describe(f.xreplace({x: end + side / x}), x, sp.oo, ask)
+    except monomials.NoTail as reason:
         raise Rejected(f"{f} near {end}: {reason}") from None
 
 
 def _reach(end: sp.Expr, side: int, X: int) -> arb:
     """Where the tail at that end stops: what lies further inside is left to the cover."""
-    return arb(side * -X) if end in (sp.oo, -sp.oo) else ball_of_constant(end) + arb(side) / X
+    return arb(side * -X) if end in (sp.oo, -sp.oo) else balls.ball_of_constant(end) + arb(side) / X
 
 
 def prove_nonnegative(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
@@ -95,7 +88,7 @@ def structural_sign(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> in
     if f == x:
         return 1 if low.is_nonnegative else -1 if high.is_nonpositive else None
     if not f.has(x):
-        value = ball_of_constant(f)
+        value = balls.ball_of_constant(f)
         return 1 if value >= 0 else -1 if value <= 0 else None
     if isinstance(f, sp.exp | sp.cosh):
         return 1
@@ -163,7 +156,7 @@ def _cover(f: sp.Expr, x: sp.Symbol, low: arb, high: arb) -> None:
     if not low < high:
         return
     slope = sp.diff(f, x)
-    with bits(64):
+    with precision.bits(64):
         pending, count = [(low, high)], 0
         while pending:
             a, b = pending.pop()
@@ -171,12 +164,15 @@ def _cover(f: sp.Expr, x: sp.Symbol, low: arb, high: arb) -> None:
             if count > MAX_BOXES:
                 raise Rejected(f"{f} >= 0 near {a.str(5, radius=False)} needs too many boxes")
             box = a.union(b)
-            if ball(f, x, box) >= 0:
+            if balls.ball(f, x, box) >= 0:
                 continue
             middle = _middle(a, b)
-            if ball(f, x, middle) < 0:
+            if balls.ball(f, x, middle) < 0:
                 raise Rejected(f"{f} is negative at {middle.str(8, radius=False)}")
-            if b - a < 2 and ball(f, x, middle) + ball(slope, x, box) * (box - middle) >= 0:
+            if (
+                b - a < 2
+                and balls.ball(f, x, middle) + balls.ball(slope, x, box) * (box - middle) >= 0
+            ):
                 continue
             pending += [(middle, b), (a, middle)]
 
@@ -207,7 +203,7 @@ def prove_finite(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
     cuts = []
     for end, side in ((low, 1), (high, -1)):
         if value_by_continuity(f, x, end, side) is not None:
-            cuts.append(ball_of_constant(end))
+            cuts.append(balls.ball_of_constant(end))
         else:
             cuts.append(_reach(end, side, at_end(f, x, end, side, lambda X, line, tail: X)))
     pending, count = [(arb(cuts[0].lower()), arb(cuts[1].upper()))], 0
@@ -216,7 +212,8 @@ def prove_finite(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
         count += 1
         box = a.union(b)
         if not a < b or (
-            ball(f, x, box).is_finite() and all(ball(base, x, box) > 0 for base in radicands)
+            balls.ball(f, x, box).is_finite()
+            and all(balls.ball(base, x, box) > 0 for base in radicands)
         ):
             continue
         if count > MAX_BOXES:
@@ -234,13 +231,15 @@ def value_by_continuity(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int) -> sp
     """
     if side == 0 or end.is_infinite or f.has(sp.sign, sp.Piecewise):
         return None
-    start = ball_of_constant(end)
+    start = balls.ball_of_constant(end)
     box = start.union(start + arb(side) / 64)
     if any(
-        not ball(e.base, x, box) > 0 for e in f.atoms(sp.Pow) if e.has(x) and not e.exp.is_Integer
+        not balls.ball(e.base, x, box) > 0
+        for e in f.atoms(sp.Pow)
+        if e.has(x) and not e.exp.is_Integer
     ):
         return None
-    return f.xreplace({x: end}) if ball(f, x, box).is_finite() else None
+    return f.xreplace({x: end}) if balls.ball(f, x, box).is_finite() else None
 
 
 def limit_of(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int = 0) -> sp.Expr | None:
@@ -257,13 +256,13 @@ def limit_of(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int = 0) -> sp.Expr |
     )
 
 
-def _limit_of_tail(line: HalfLine, tail: Tail) -> sp.Expr | None:
+def _limit_of_tail(line: tails.HalfLine, tail: tails.Tail) -> sp.Expr | None:
     leading = tail.terms[0][0] if tail.terms else tail.size
-    if leading is not None and growth(leading) > 0:
+    if leading is not None and monomials.growth(leading) > 0:
         return sp.oo if line.sign(tail) > 0 else -sp.oo
-    if tail.size is not None and growth(tail.size) >= 0:
+    if tail.size is not None and monomials.growth(tail.size) >= 0:
         return None
-    return sp.Add(*(c for m, c in tail.terms if growth(m) == 0))
+    return sp.Add(*(c for m, c in tail.terms if monomials.growth(m) == 0))
 
 
 def prove_limit(f: sp.Expr, x: sp.Symbol, end: sp.Expr, limit: sp.Expr) -> None:
@@ -291,7 +290,7 @@ def integral_diverges(f: sp.Expr, x: sp.Symbol) -> bool:
     return at_end(f, x, sp.oo, 0, lambda X, line, tail: _tail_diverges(f, line, tail))
 
 
-def _tail_diverges(f: sp.Expr, line: HalfLine, tail: Tail) -> bool:
+def _tail_diverges(f: sp.Expr, line: tails.HalfLine, tail: tails.Tail) -> bool:
     leading = tail.terms[0][0] if tail.terms else tail.size
     if leading is None or not _monomial_diverges(leading):
         return False  # absolutely convergent: |f| <= C * monomial
@@ -302,21 +301,21 @@ def _tail_diverges(f: sp.Expr, line: HalfLine, tail: Tail) -> bool:
 
 def _monomial_diverges(m) -> bool:
     """int^oo m: compare with 1/x^2, then walk the ladder 1/x, 1/(x log x), ... of exact powers."""
-    if growth(m * iterated_log(0, sp.Integer(2))) < 0:
+    if monomials.growth(m * monomials.iterated_log(0, sp.Integer(2))) < 0:
         return False
     if m.exponents:
-        return growth(m * iterated_log(0)) > 0
-    for k in range(LEVELS):
+        return monomials.growth(m * monomials.iterated_log(0)) > 0
+    for k in range(monomials.LEVELS):
         excess = m.powers[k] + 1
-        if not is_zero(excess):
-            return bool(ball_of_constant(excess) > 0)
+        if not monomials.is_zero(excess):
+            return bool(balls.ball_of_constant(excess) > 0)
     raise Rejected("the integrand lies at the end of the ladder of comparisons")
 
 
 def prove_sign_at(f: sp.Expr, x: sp.Symbol, point: sp.Expr, sign: str) -> None:
     """f(point) < 0, > 0 or != 0, by one ball."""
-    with bits(PRECISION_BITS):
-        value = ball(f, x, ball_of_constant(point))
+    with precision.bits(balls.PRECISION_BITS):
+        value = balls.ball(f, x, balls.ball_of_constant(point))
     holds = {"<0": value < 0, ">0": value > 0, "!=0": value < 0 or value > 0}.get(sign)
     if not holds:
         raise Rejected(f"{f} {sign} at {point}: the value is {value.str(6)}")
@@ -326,7 +325,7 @@ def prove_sign_at(f: sp.Expr, x: sp.Symbol, point: sp.Expr, sign: str) -> None:
 def is_identity(f: sp.Expr, x: sp.Symbol) -> bool:
     """f = 0 by exact algebra; False: only not shown in this way."""
     f = unified(f)
-    if f == 0 or sp.expand(f) == 0 or vanishes(f, x):
+    if f == 0 or sp.expand(f) == 0 or normal_form.vanishes(f, x):
         return True
     return f.has(sp.gamma) and sp.gammasimp(f) == 0
 
@@ -345,15 +344,15 @@ def prove_zero(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
         a, b = (
             (arb(-REACH), arb(REACH))
             if high == sp.oo
-            else (ball_of_constant(high) - REACH, ball_of_constant(high))
+            else (balls.ball_of_constant(high) - REACH, balls.ball_of_constant(high))
         )
     else:
-        a = ball_of_constant(low)
-        b = a + REACH if high == sp.oo else ball_of_constant(high)
-    with bits(PRECISION_BITS):
+        a = balls.ball_of_constant(low)
+        b = a + REACH if high == sp.oo else balls.ball_of_constant(high)
+    with precision.bits(balls.PRECISION_BITS):
         for share in SHARES:
             point = arb((a + (b - a) * share[0] / share[1]).mid())
-            value = ball(f, x, point)
+            value = balls.ball(f, x, point)
             if value.is_finite() and not value.contains(0):
                 raise Refuted(f"{f} is not 0: at {point.str(8, radius=False)} it is {value.str(6)}")
     if not is_identity(f, x):

@@ -10,17 +10,7 @@ from typing import TypeVar
 import sympy as sp
 from flint import arb, ctx
 
-from divergence_lab.theory.checker.facts.expansions import (
-    SHARED,
-    Rule,
-    by_formula,
-    expand,
-    logarithm_of_root,
-    negated,
-    odd,
-)
-from divergence_lab.theory.checker.facts.monomials import Monomial, NoTail, growth
-from divergence_lab.theory.checker.facts.tails import ORDER, HalfLine, Tail
+from divergence_lab.theory.checker.facts import expansions, monomials, tails
 from divergence_lab.theory.expressions.balls import ball_of_constant
 from divergence_lab.theory.expressions.unified import unified
 
@@ -37,7 +27,7 @@ def describe(
     expression: sp.Expr,
     variable: sp.Symbol,
     end: sp.Expr,
-    ask: Callable[[int, HalfLine, Tail], Answer],
+    ask: Callable[[int, tails.HalfLine, tails.Tail], Answer],
 ) -> Answer:
     """`ask(X, half-line, tail)` of the expression at end = oo, or of its mirror image at end = -oo.
     Equal constants in it are written alike first, so that what they cancel is gone.
@@ -46,12 +36,12 @@ def describe(
     reason.
     """
     mirrored = unified(expression.xreplace({variable: -variable}) if end == -sp.oo else expression)
-    reason = NoTail("not tried")
+    reason = monomials.NoTail("not tried")
     for X in HALF_LINES:
         try:
             line, known = _half_line(X, ctx.prec)
             return ask(X, line, _remembered(line, mirrored, variable, known))
-        except NoTail as failure:
+        except monomials.NoTail as failure:
             reason = failure
     raise reason
 
@@ -59,122 +49,132 @@ def describe(
 @lru_cache(maxsize=32)
 def _half_line(
     X: int, precision: int
-) -> tuple[HalfLine, dict[tuple[sp.Expr, sp.Symbol], Tail | str]]:
+) -> tuple[tails.HalfLine, dict[tuple[sp.Expr, sp.Symbol], tails.Tail | str]]:
     """[X, oo) at a precision of the balls, and the tails (or why there is none) that were found
     on it.
     """
-    return HalfLine(X), {}
+    return tails.HalfLine(X), {}
 
 
 def _remembered(
-    line: HalfLine,
+    line: tails.HalfLine,
     expression: sp.Expr,
     variable: sp.Symbol,
-    known: dict[tuple[sp.Expr, sp.Symbol], Tail | str],
-) -> Tail:
+    known: dict[tuple[sp.Expr, sp.Symbol], tails.Tail | str],
+) -> tails.Tail:
     found = known.get((expression, variable))
     if found is None:
         if len(known) >= MEMORY:
             known.clear()
         try:
             found = expand_tail(line, expression, variable)
-        except NoTail as failure:
+        except monomials.NoTail as failure:
             found = str(failure)
         known[expression, variable] = found
     if isinstance(found, str):
-        raise NoTail(found)
+        raise monomials.NoTail(found)
     return found
 
 
-def expand_tail(line: HalfLine, expression: sp.Expr, variable: sp.Symbol) -> Tail:
+def expand_tail(line: tails.HalfLine, expression: sp.Expr, variable: sp.Symbol) -> tails.Tail:
     """The tail of an expression on the half-line."""
-    return expand(line, _RULES, expression, variable)
+    return expansions.expand(line, _RULES, expression, variable)
 
 
-def _atan(line: HalfLine, a: Tail) -> Tail:  # pi/2 - atan(1/a), |atan(u) - u| <= |u|^3/3
+def _atan(
+    line: tails.HalfLine, a: tails.Tail
+) -> tails.Tail:  # pi/2 - atan(1/a), |atan(u) - u| <= |u|^3/3
     inverse = line.power(a, sp.S.NegativeOne)
     size, reach = line.lump(inverse)
-    rest = Tail((), size ** sp.Integer(3), abs(reach) ** 3 * arb(0, 1) / 3)
-    return line.add(line.constant(sp.pi / 2), negated(line, line.add(inverse, rest)))
+    rest = tails.Tail((), size ** sp.Integer(3), abs(reach) ** 3 * arb(0, 1) / 3)
+    return line.add(line.constant(sp.pi / 2), expansions.negated(line, line.add(inverse, rest)))
 
 
-def _gauss_tail(line: HalfLine, a: Tail, sign: int, low: int, high: int) -> Tail:
+def _gauss_tail(line: tails.HalfLine, a: tails.Tail, sign: int, low: int, high: int) -> tails.Tail:
     """e^{sign a^2}/(a sqrt(pi)) * (1 + [low, high]/a^2)."""
     square, inverse = line.multiply(a, a), line.power(a, sp.S.NegativeOne)
     lead = line.multiply(line.exp(line.times(square, sp.Integer(sign))), inverse)
     size, reach = line.lump(line.power(square, sp.S.NegativeOne))
-    near = Tail((), size, reach * arb(low).union(arb(high)))
+    near = tails.Tail((), size, reach * arb(low).union(arb(high)))
     return line.multiply(
         line.times(lead, 1 / sp.sqrt(sp.pi)), line.add(line.constant(sp.S.One), near)
     )
 
 
-def _erf(line: HalfLine, a: Tail) -> Tail:
+def _erf(line: tails.HalfLine, a: tails.Tail) -> tails.Tail:
     """erfc(y) = e^{-y^2}/(y sqrt pi) (1 - theta/(2 y^2)), 0 <= theta <= 1, y > 0."""
-    return line.add(line.constant(sp.S.One), negated(line, _gauss_tail(line, a, -1, -1, 0)))
+    return line.add(
+        line.constant(sp.S.One), expansions.negated(line, _gauss_tail(line, a, -1, -1, 0))
+    )
 
 
-def _erfi(line: HalfLine, a: Tail) -> Tail:
+def _erfi(line: tails.HalfLine, a: tails.Tail) -> tails.Tail:
     """erfi(y) = e^{y^2}/(y sqrt pi) (1 + theta/y^2), 0 <= theta <= 1, y >= 3."""
     size, reach = line.lump(line.power(a, sp.S.NegativeOne))
     if not reach * line.sup(size) < arb(1) / 3:
-        raise NoTail("erfi is asymptotic from 3 on")
+        raise monomials.NoTail("erfi is asymptotic from 3 on")
     return _gauss_tail(line, a, 1, 0, 1)
 
 
-def _exponential_integral(line: HalfLine, a: Tail) -> Tail:
+def _exponential_integral(line: tails.HalfLine, a: tails.Tail) -> tails.Tail:
     """Ei(y) = e^y/y (1 + [0, 2]/y) for y >= 10, Ei(-y) = -e^{-y}/y (1 - [0, 1]/y) for y > 0."""
     towards = line.towards(a)
     if towards is None:
         size, reach = line.lump(a)
         return (
             line.near_constant(a, sp.Ei)
-            if growth(size) >= 0
+            if monomials.growth(size) >= 0
             else _exponential_integral_near_zero(line, a, size, reach)
         )
     inverse = line.power(a, sp.S.NegativeOne)
     size, reach = line.lump(inverse)
     if not abs(reach) * line.sup(size) < 0.1:
-        raise NoTail("Ei is asymptotic from 10 on")
+        raise monomials.NoTail("Ei is asymptotic from 10 on")
     lead = line.multiply(line.exp(a), inverse)
     return line.multiply(
-        lead, line.add(line.constant(sp.S.One), Tail((), size, reach * arb(0).union(arb(2))))
+        lead, line.add(line.constant(sp.S.One), tails.Tail((), size, reach * arb(0).union(arb(2))))
     )
 
 
-def _exponential_integral_near_zero(line: HalfLine, a: Tail, size: Monomial, reach: arb) -> Tail:
+def _exponential_integral_near_zero(
+    line: tails.HalfLine, a: tails.Tail, size: monomials.Monomial, reach: arb
+) -> tails.Tail:
     """Ei(d) = EulerGamma + log|d| + sum d^k/(k k!); the sum from n on is at most |d|^n e^|d|/(n
     n!).
     """
     bound = arb(abs(reach).upper()) * line.sup(size)
-    coefficients = [sp.S.Zero, *(1 / (k * sp.factorial(k)) for k in range(1, ORDER))]
+    coefficients = [sp.S.Zero, *(1 / (k * sp.factorial(k)) for k in range(1, tails.ORDER))]
     regular = line.series(
-        coefficients, a, bound.exp() / ball_of_constant(ORDER * sp.factorial(ORDER))
+        coefficients, a, bound.exp() / ball_of_constant(tails.ORDER * sp.factorial(tails.ORDER))
     )
-    logarithm = line.log(a if line.sign(a) > 0 else negated(line, a))
+    logarithm = line.log(a if line.sign(a) > 0 else expansions.negated(line, a))
     return line.add(line.constant(sp.EulerGamma), line.add(logarithm, regular))
 
 
-def _dilogarithm(line: HalfLine, a: Tail) -> Tail:
+def _dilogarithm(line: tails.HalfLine, a: tails.Tail) -> tails.Tail:
     """Li2(d) = sum d^k/k^2; Li2(-y) = -pi^2/6 - log(y)^2/2 - Li2(-1/y) for y > 1; Taylor's
     series elsewhere below 1.
     """
     towards = line.towards(a)
     if towards == 1:
-        raise NoTail("the dilogarithm is not real beyond 1")
+        raise monomials.NoTail("the dilogarithm is not real beyond 1")
     if towards == -1:
-        y = negated(line, a)
+        y = expansions.negated(line, a)
         log = line.log(y)
         inverse = _dilogarithm(line, line.power(a, sp.S.NegativeOne))
         square = line.times(line.multiply(log, log), -sp.S.Half)
-        return line.add(line.constant(-(sp.pi**2) / 6), line.add(square, negated(line, inverse)))
+        return line.add(
+            line.constant(-(sp.pi**2) / 6), line.add(square, expansions.negated(line, inverse))
+        )
     size, reach = line.lump(a)
-    if growth(size) < 0:
+    if monomials.growth(size) < 0:
         bound = arb(abs(reach).upper()) * line.sup(size)
         if not bound < 0.5:
-            raise NoTail("X is too small: the argument of the dilogarithm is not small yet")
-        coefficients = [sp.S.Zero, *(sp.Rational(1, k * k) for k in range(1, ORDER))]
-        return line.series(coefficients, a, 1 / ((1 - bound) * ORDER**2))
+            raise monomials.NoTail(
+                "X is too small: the argument of the dilogarithm is not small yet"
+            )
+        coefficients = [sp.S.Zero, *(sp.Rational(1, k * k) for k in range(1, tails.ORDER))]
+        return line.series(coefficients, a, 1 / ((1 - bound) * tails.ORDER**2))
     return line.near_constant(a, _li2)
 
 
@@ -182,13 +182,13 @@ def _li2(argument: sp.Expr) -> sp.Expr:
     return sp.polylog(2, argument)
 
 
-_RULES: dict[type, Rule] = {
-    **SHARED,
+_RULES: dict[type, expansions.Rule] = {
+    **expansions.SHARED,
     sp.polylog: _dilogarithm,
     sp.Ei: _exponential_integral,
-    sp.atan: odd(sp.atan, _atan),
-    sp.erf: odd(sp.erf, _erf),
-    sp.erfi: odd(sp.erfi, _erfi),
-    sp.acosh: by_formula(sp.acosh, logarithm_of_root(-1)),
+    sp.atan: expansions.odd(sp.atan, _atan),
+    sp.erf: expansions.odd(sp.erf, _erf),
+    sp.erfi: expansions.odd(sp.erfi, _erfi),
+    sp.acosh: expansions.by_formula(sp.acosh, expansions.logarithm_of_root(-1)),
     sp.atanh: lambda line, a: line.near_constant(a, sp.atanh),
 }

@@ -13,8 +13,7 @@ from collections.abc import Callable
 import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.families import germs
-from divergence_lab.theory.checker.families.signs import Unsigned
+from divergence_lab.theory.checker.families import germs, signs
 
 
 def limit_of(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int = 0) -> sp.Expr:
@@ -64,7 +63,7 @@ def _either(
     except Rejected as second:
         raise (
             second
-            if isinstance(second, Unsigned)
+            if isinstance(second, signs.Unsigned)
             and len(getattr(first, "expression", f).free_symbols) > 1
             else first
         ) from None

@@ -11,11 +11,9 @@ from functools import lru_cache
 import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.families.continuation import Sides, value_or_limit
+from divergence_lab.theory.checker.families import continuation, signs
 from divergence_lab.theory.checker.families.ranges import Ranges, over_range
-from divergence_lab.theory.checker.families.signs import is_finite, is_zero, sign
-from divergence_lab.theory.expressions.pieces import split
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import split, x
 
 
 def positive_form(loss: sp.Expr, ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:
@@ -40,7 +38,9 @@ def in_parameters(written: Mapping[sp.Symbol, sp.Expr], ranges: Ranges) -> dict[
     }
 
 
-def at_points(loss: sp.Expr, written: Mapping, ranges: Ranges, sides: Sides = None) -> sp.Expr:
+def at_points(
+    loss: sp.Expr, written: Mapping, ranges: Ranges, sides: continuation.Sides = None
+) -> sp.Expr:
     """The loss in the symbols of the cell; where its formula has no value at a point, the limit
     of the family from the sides given.
     """
@@ -59,16 +59,16 @@ def _at_points(loss: sp.Expr, forms: tuple, cell: tuple, sides: tuple) -> sp.Exp
     written, ranges = dict(forms), dict(cell)
     points = {s: v for s, v in written.items() if ranges[s.name][0] == ranges[s.name][1]}
     inside = loss.subs({s: v for s, v in written.items() if s not in points})
-    return value_or_limit(inside, points, dict(sides)) if points else inside
+    return continuation.value_or_limit(inside, points, dict(sides)) if points else inside
 
 
 def without_scale(g: sp.Expr, u: sp.Expr) -> sp.Expr:
     """G with g(x/u) = c G(x), c > 0 and u > 0 for all parameters: g at u = 1, up to the factor."""
-    if sign(u) != 1 or len(u.free_symbols) != 1:
+    if signs.sign(u) != 1 or len(u.free_symbols) != 1:
         raise Rejected(f"{u} is not a positive scale by one parameter")
     (z,) = u.free_symbols
     one = sp.solve(u - 1, z)
-    if len(one) != 1 or not one[0].is_positive or not is_zero(u.subs(z, one[0]) - 1):
+    if len(one) != 1 or not one[0].is_positive or not signs.is_zero(u.subs(z, one[0]) - 1):
         raise Rejected(f"where {u} is 1 is not known")
     moved, core = g.subs(x, x / u), g.subs(z, one[0])
     left, right = ([sp.simplify(p.expression) for p in split(f, x).pieces] for f in (moved, core))
@@ -77,9 +77,9 @@ def without_scale(g: sp.Expr, u: sp.Expr) -> sp.Expr:
     factor = sp.simplify(left[-1] / right[-1])
     if (
         factor.has(x)
-        or not is_finite(factor)
-        or sign(factor) != 1
-        or not all(is_zero(a - factor * b) for a, b in zip(left, right))
+        or not signs.is_finite(factor)
+        or signs.sign(factor) != 1
+        or not all(signs.is_zero(a - factor * b) for a, b in zip(left, right))
     ):
         raise Rejected(f"g(x/({u})) is not a positive multiple of g at {u} = 1")
     return core

@@ -41,23 +41,10 @@ import sympy as sp
 
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.families import by_terms
-from divergence_lab.theory.checker.families.ranges import over_piece
-from divergence_lab.theory.checker.families.signs import (
-    Unsigned,
-    is_finite,
-    is_nonnegative,
-    is_zero,
-    sign,
-)
-from divergence_lab.theory.expressions.ordering import (
-    CannotSplit,
-    in_order,
-    is_less,
-    with_mirror_images,
-)
-from divergence_lab.theory.expressions.pieces import Piece, Pieces, split
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.checker.families import by_terms, ranges, signs
+from divergence_lab.theory.expressions import CannotSplit, Pieces, split, x
+from divergence_lab.theory.expressions.ordering import in_order, is_less, with_mirror_images
+from divergence_lab.theory.expressions.pieces import Piece
 
 _Y = sp.Symbol("~y", positive=True)
 
@@ -95,8 +82,8 @@ def read_cell(expression: sp.Expr, mirrored: bool) -> Cell:
         # each is a limit: a value of finite parts, or oo; SymPy can't say that 1/(b + 1) is finite
         if (
             any(e.has(sp.oo, sp.zoo, sp.nan) for e in ends)
-            or not is_zero(ends[1] - ends[0])
-            or (cut == 0 and not is_zero(ends[0]))
+            or not signs.is_zero(ends[1] - ends[0])
+            or (cut == 0 and not signs.is_zero(ends[0]))
         ):
             raise Rejected(f"g is not shown to be continuous at {cut}, or 0 at 0")
     return cell
@@ -126,7 +113,7 @@ def refined(pieces: Pieces, mirrored: bool = True) -> Pieces:
 
 def _on_positive(f: sp.Expr, piece: Piece) -> sp.Expr:
     """f with x written by a positive symbol over the whole of the piece."""
-    return sp.powdenest(f.subs(x, over_piece(piece, _Y)))
+    return sp.powdenest(f.subs(x, ranges.over_piece(piece, _Y)))
 
 
 # --- facts
@@ -134,7 +121,7 @@ def _on_positive(f: sp.Expr, piece: Piece) -> sp.Expr:
 
 def prove_finite(piece: Piece, free: bool) -> None:
     """The piece's function is finite and analytic inside, for all parameters. Raises Rejected."""
-    if is_finite(_on_positive(piece.expression, piece), _Y):
+    if signs.is_finite(_on_positive(piece.expression, piece), _Y):
         return
     if free:
         raise Rejected(
@@ -146,7 +133,7 @@ def prove_finite(piece: Piece, free: bool) -> None:
 def limit_at(f: sp.Expr, end: sp.Expr, side: int, free: bool) -> sp.Expr:
     """lim f at oo, -oo or beside a finite end, for all parameters. Raises Rejected."""
     if free or end.free_symbols:
-        if end.is_finite and is_finite(f, at=(x, end)):  # every part of f is: 0*zoo is no 0
+        if end.is_finite and signs.is_finite(f, at=(x, end)):  # every part of f is: 0*zoo is no 0
             return f.subs(x, end)
         return by_terms.limit_of(f, x, end, side)
     limit = proofs.limit_of(f, x, end, side)
@@ -158,16 +145,16 @@ def limit_at(f: sp.Expr, end: sp.Expr, side: int, free: bool) -> sp.Expr:
 def prove_nonnegative(f: sp.Expr, piece: Piece, free: bool) -> None:
     """f >= 0 on the piece, for all parameters. Raises Rejected, Unsigned."""
     if free:
-        if not is_nonnegative(_on_positive(f, piece)):
-            raise Unsigned(_on_positive(f, piece))
+        if not signs.is_nonnegative(_on_positive(f, piece)):
+            raise signs.Unsigned(_on_positive(f, piece))
     elif f != 0:
         proofs.prove_nonnegative(f, x, piece.low, piece.high)
 
 
 def is_inside(point: sp.Expr, piece: Piece) -> bool:
     """The point lies inside the piece, for all parameters."""
-    return (piece.low == -sp.oo or sign(point - piece.low) == 1) and (
-        piece.high == sp.oo or sign(piece.high - point) == 1
+    return (piece.low == -sp.oo or signs.sign(point - piece.low) == 1) and (
+        piece.high == sp.oo or signs.sign(piece.high - point) == 1
     )
 
 
@@ -188,7 +175,7 @@ def _beside(cell: Cell, point: sp.Expr) -> tuple[Piece, Piece]:
 def jump_at(cell: Cell, kink: sp.Expr) -> sp.Expr:
     """g'(kink+) - g'(kink-)"""
     before, after = _beside(cell, kink)
-    if before.expression == after.expression and is_finite(before.expression, at=(x, kink)):
+    if before.expression == after.expression and signs.is_finite(before.expression, at=(x, kink)):
         return sp.S.Zero
     jump = limit_at(after.expression, kink, 1, cell.free) - limit_at(
         before.expression, kink, -1, cell.free
@@ -214,7 +201,7 @@ def ends_below_zero(first: sp.Expr, last: sp.Expr, cell: Cell) -> bool:
     for f, end in ((first, -sp.oo), (last, sp.oo)):
         try:
             limit = limit_at(f, end, 0, cell.free)
-            if limit == -sp.oo or (limit.is_finite and sign(limit) == -1):
+            if limit == -sp.oo or (limit.is_finite and signs.sign(limit) == -1):
                 return True
         except Rejected:
             continue

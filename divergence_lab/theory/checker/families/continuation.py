@@ -19,14 +19,9 @@ from itertools import pairwise
 import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.families import germs
-from divergence_lab.theory.checker.families.convergence import W, Y, analytic_limit, is_bounded
-from divergence_lab.theory.checker.families.ranges import over_piece
-from divergence_lab.theory.checker.families.signs import is_zero, sign
-from divergence_lab.theory.checker.families.values import Undefined, value_at_each_x
-from divergence_lab.theory.expressions.ordering import CannotSplit
-from divergence_lab.theory.expressions.pieces import Piece, Pieces, split
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.checker.families import convergence, germs, ranges, signs, values
+from divergence_lab.theory.expressions import CannotSplit, Pieces, split, x
+from divergence_lab.theory.expressions.pieces import Piece
 
 # From which sides the assumptions let a parameter come to its value: -1 below, 1 above.
 Sides = Mapping[str, Sequence[int]]
@@ -45,8 +40,8 @@ class Infinite(NoValue):
 def value_or_limit(loss: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], sides: Sides) -> sp.Expr:
     """The loss at these values of its parameters, or its limit there. Raises NoValue, Rejected."""
     try:
-        return value_at_each_x(loss, points)
-    except Undefined:
+        return values.value_at_each_x(loss, points)
+    except values.Undefined:
         if len(points) > 1:
             return _limit_in_several(loss, points, sides)
         ((symbol, value),) = points.items()
@@ -149,7 +144,7 @@ def _differ(a: sp.Expr, b: sp.Expr) -> bool:
     for point in _SAMPLES:
         for at in (point, -point):
             try:
-                if sign((a - b).subs(x, at)) != 0:
+                if signs.sign((a - b).subs(x, at)) != 0:
                     return True
             except Rejected:
                 continue
@@ -172,7 +167,9 @@ def limit_in(e: sp.Expr, symbol: sp.Symbol, value: sp.Expr, sides: Sequence[int]
                 f"the limits of {e} at {symbol} = {value} from below and above are different"
             )
         for a, b in zip(*(part.pieces for part in _on_common_pieces(first, other)), strict=True):
-            if not is_zero((a.expression - b.expression).subs(x, over_piece(a, Y))):
+            if not signs.is_zero(
+                (a.expression - b.expression).subs(x, ranges.over_piece(a, convergence.Y))
+            ):
                 raise Rejected(
                     f"whether the limits of {e} at {symbol} = {value} from below and "
                     "above are equal is not known"
@@ -190,7 +187,10 @@ def _on_common_pieces(first: sp.Expr, other: sp.Expr) -> tuple[Pieces, Pieces]:
 
 def _from_one_side(e: sp.Expr, symbol: sp.Symbol, value: sp.Expr, side: int) -> sp.Expr:
     reason = Rejected("")
-    for near in (W, W / (64 * (1 + W))):  # all values on that side, or only those close by
+    for near in (
+        convergence.W,
+        convergence.W / (64 * (1 + convergence.W)),
+    ):  # all values on that side, or only those close by
         try:
             return _approached(
                 _decided_near(e.subs(symbol, value + side * near)), f"{symbol} = {value}"
@@ -214,7 +214,9 @@ def _approached(moved: sp.Expr, where: str) -> sp.Expr:
     limits: list[Piece] = []
     for piece in pieces:
         ends = [
-            end if end.is_infinite or not end.has(W) else germs.limit_of(end, W, sp.S.Zero, 1)
+            end
+            if end.is_infinite or not end.has(convergence.W)
+            else germs.limit_of(end, convergence.W, sp.S.Zero, 1)
             for end in (piece.low, piece.high)
         ]
         if ends[0] != ends[1]:
@@ -222,11 +224,12 @@ def _approached(moved: sp.Expr, where: str) -> sp.Expr:
                 Piece(*ends, _at_each_point(piece, Piece(*ends, piece.expression), where))
             )
     there = {
-        cut: germs.limit_of(moved.subs(x, cut), W, sp.S.Zero, 1) for cut in (sp.S.Zero, *poles)
+        cut: germs.limit_of(moved.subs(x, cut), convergence.W, sp.S.Zero, 1)
+        for cut in (sp.S.Zero, *poles)
     }
     for before, after in pairwise(limits):
         beside = [
-            germs.limit_of(f, Y, sp.S.Zero, 1)
+            germs.limit_of(f, convergence.Y, sp.S.Zero, 1)
             for f in (
                 after.expression.subs(x, _beside(after, 1)),
                 before.expression.subs(x, _beside(before, -1)),
@@ -236,10 +239,12 @@ def _approached(moved: sp.Expr, where: str) -> sp.Expr:
             beside[0] - beside[1],
             *(b - there[before.high] for b in beside if before.high in there),
         ]
-        if any(gap.is_infinite or (not is_zero(gap) and sign(gap) != 0) for gap in gaps):
+        if any(
+            gap.is_infinite or (not signs.is_zero(gap) and signs.sign(gap) != 0) for gap in gaps
+        ):
             raise NoValue(f"the limit at {where} jumps at x = {before.high}")
     for piece in pieces:
-        if not is_bounded(piece):
+        if not convergence.is_bounded(piece):
             raise Rejected(
                 f"that the slope of {piece.expression} stays bounded near {where} is not shown"
             )
@@ -252,9 +257,9 @@ def _poles(moved: sp.Expr) -> set[sp.Expr]:
     """
     found: set[sp.Expr] = set()
     for part in moved.atoms(sp.Pow, sp.log):
-        left = sp.numer(sp.together(part.args[0].subs(W, 0)))
+        left = sp.numer(sp.together(part.args[0].subs(convergence.W, 0)))
         if (
-            part.has(W)
+            part.has(convergence.W)
             and part.has(x)
             and not (part.is_Pow and part.exp.is_Integer and part.exp > 0)
             and left.has(x)
@@ -267,10 +272,12 @@ def _poles(moved: sp.Expr) -> set[sp.Expr]:
 def _cut(piece: Piece, at: sp.Expr) -> list[Piece]:
     """The piece cut at this point, if it lies inside for all small w."""
     ends = [
-        end if end.is_infinite or not end.has(W) else germs.limit_of(end, W, sp.S.Zero, 1)
+        end
+        if end.is_infinite or not end.has(convergence.W)
+        else germs.limit_of(end, convergence.W, sp.S.Zero, 1)
         for end in (piece.low, piece.high)
     ]
-    if all(end.is_infinite or sign(way * (at - end)) == 1 for end, way in zip(ends, (1, -1))):
+    if all(end.is_infinite or signs.sign(way * (at - end)) == 1 for end, way in zip(ends, (1, -1))):
         return [Piece(piece.low, at, piece.expression), Piece(at, piece.high, piece.expression)]
     return [piece]
 
@@ -295,12 +302,14 @@ def _decided_near(e: sp.Expr) -> sp.Expr:
 
 def _sign_near(e: sp.Expr) -> int:
     """The sign of e for all small w."""
-    if not e.has(W):
-        return sign(e)
-    limit = germs.limit_of(e, W, sp.S.Zero, 1)
+    if not e.has(convergence.W):
+        return signs.sign(e)
+    limit = germs.limit_of(e, convergence.W, sp.S.Zero, 1)
     if limit.is_infinite:
         return 1 if limit == sp.oo else -1
-    return sign(limit) or sign(germs.leading(germs.expand_germ(e.subs(W, 1 / Y), Y))[1])
+    return signs.sign(limit) or signs.sign(
+        germs.leading(germs.expand_germ(e.subs(convergence.W, 1 / convergence.Y), convergence.Y))[1]
+    )
 
 
 # --- the limit at each point
@@ -308,7 +317,7 @@ def _sign_near(e: sp.Expr) -> int:
 
 def _beside(piece: Piece, side: int) -> sp.Expr:
     """x close to the low (side 1) or the high (-1) end of the piece, as y -> 0."""
-    return (piece.low if side > 0 else piece.high) + side * Y
+    return (piece.low if side > 0 else piece.high) + side * convergence.Y
 
 
 def _at_each_point(piece: Piece, left: Piece, where: str) -> sp.Expr:
@@ -317,14 +326,21 @@ def _at_each_point(piece: Piece, left: Piece, where: str) -> sp.Expr:
     Raises NoValue where it is infinite.
     """
     try:
-        limit = germs.limit_of(piece.expression.subs(x, over_piece(left, Y)), W, sp.S.Zero, 1)
+        limit = germs.limit_of(
+            piece.expression.subs(x, ranges.over_piece(left, convergence.Y)),
+            convergence.W,
+            sp.S.Zero,
+            1,
+        )
     except Rejected:
-        limit = analytic_limit(piece)
+        limit = convergence.analytic_limit(piece)
         if limit is not None:
             return limit
         for at in _samples_in(left):
             try:
-                if germs.limit_of(piece.expression.subs(x, at), W, sp.S.Zero, 1).is_infinite:
+                if germs.limit_of(
+                    piece.expression.subs(x, at), convergence.W, sp.S.Zero, 1
+                ).is_infinite:
                     raise Infinite(f"at x = {at} there is no finite limit at {where}") from None
             except NoValue:
                 raise
@@ -337,7 +353,7 @@ def _at_each_point(piece: Piece, left: Piece, where: str) -> sp.Expr:
         back = left.high - x
     else:
         back = x - left.low if left.high == sp.oo else (left.high - x) / (x - left.low)
-    return sp.simplify(limit.subs(Y, back))
+    return sp.simplify(limit.subs(convergence.Y, back))
 
 
 def _samples_in(piece: Piece) -> Iterator[sp.Expr]:

@@ -21,12 +21,11 @@ import sympy as sp
 
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.families import germs
-from divergence_lab.theory.checker.families.ranges import over_piece
+from divergence_lab.theory.checker.families import germs, ranges
 from divergence_lab.theory.checker.families.signs import is_finite, is_nonnegative, is_zero, sign
+from divergence_lab.theory.expressions import x
 from divergence_lab.theory.expressions.balls import ball_of_constant
 from divergence_lab.theory.expressions.pieces import Piece
-from divergence_lab.theory.expressions.symbols import x
 
 W = sp.Symbol("~w", positive=True)  # how far the parameter is from its value
 Y = sp.Symbol("~y", positive=True)
@@ -63,7 +62,10 @@ def analytic_limit(piece: Piece) -> sp.Expr | None:
     """
     if piece.low.has(W) or piece.high.has(W):
         return None
-    places = [over_piece(piece, Y), *(end for end in (piece.low, piece.high) if end.is_finite)]
+    places = [
+        ranges.over_piece(piece, Y),
+        *(end for end in (piece.low, piece.high) if end.is_finite),
+    ]
     numerator, denominator = sp.fraction(sp.together(piece.expression))
     divisor, rest = denominator.as_independent(x, as_Add=False)
     numerator = numerator / rest
@@ -108,7 +110,7 @@ _ENTIRE = (sp.exp, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.erfi
 def _bends_one_way(piece: Piece) -> bool:
     """g'' has one sign on the piece, and the slopes at its ends stay bounded."""
     slope = sp.diff(piece.expression, x)
-    bend = sp.powdenest(sp.diff(slope, x).subs(x, over_piece(piece, Y)))
+    bend = sp.powdenest(sp.diff(slope, x).subs(x, ranges.over_piece(piece, Y)))
     ways = _signs_seen(bend)
     if len(ways) > 1 or not any(is_nonnegative(way * bend) for way in ways or (1, -1)):
         return False

@@ -4,7 +4,7 @@ import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families.signs import Unsigned, is_finite, is_zero, sign
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import x
 
 
 def exponential_terms(f: sp.Expr) -> list[tuple[sp.Expr, sp.Expr, sp.Expr]]:

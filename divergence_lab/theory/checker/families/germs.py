@@ -45,18 +45,7 @@ from functools import lru_cache
 import sympy as sp
 
 from divergence_lab.theory.checker.facts.expansions import SHARED, Rule, expand, negated, odd
-from divergence_lab.theory.checker.families.monomials import (
-    LEVELS,
-    ONE,
-    Monomial,
-    NoGerm,
-    compare,
-    growth,
-    iterated_log,
-    plain,
-    reduced,
-)
-from divergence_lab.theory.checker.families.signs import seen_at_samples, sign
+from divergence_lab.theory.checker.families import monomials, signs
 from divergence_lab.theory.expressions.unified import unified
 
 ORDERS = (2, 5)  # terms of a series: where few leave the answer open, more are taken
@@ -66,17 +55,17 @@ ORDERS = (2, 5)  # terms of a series: where few leave the answer open, more are 
 class Germ:
     """sum of c*m over `terms`, largest first, and O(rest); rest None: nothing more."""
 
-    terms: tuple[tuple[Monomial, sp.Expr], ...] = ()
-    rest: Monomial | None = None
+    terms: tuple[tuple[monomials.Monomial, sp.Expr], ...] = ()
+    rest: monomials.Monomial | None = None
 
 
 @lru_cache(maxsize=20_000)
 def _cancels(c: sp.Expr) -> bool:
     """c = 0 as expanding it shows; what is not 0 at some parameters need not be expanded."""
-    return c == 0 or (not (c.free_symbols and seen_at_samples(c)) and sp.expand(c) == 0)
+    return c == 0 or (not (c.free_symbols and signs.seen_at_samples(c)) and sp.expand(c) == 0)
 
 
-def _scale(a: Germ, m: Monomial, c: sp.Expr) -> Germ:
+def _scale(a: Germ, m: monomials.Monomial, c: sp.Expr) -> Germ:
     """c m a"""
     return Germ(tuple((m * n, c * d) for n, d in a.terms), None if a.rest is None else m * a.rest)
 
@@ -86,21 +75,21 @@ def _stripped(a: Germ) -> Germ:
     is known.
     """
     terms = list(a.terms)
-    while terms and sign(terms[0][1]) == 0:
+    while terms and signs.sign(terms[0][1]) == 0:
         terms.pop(0)
     return Germ(tuple(terms), a.rest)
 
 
-def leading(a: Germ) -> tuple[Monomial, sp.Expr, Germ]:
+def leading(a: Germ) -> tuple[monomials.Monomial, sp.Expr, Germ]:
     """(m, c, d): a = c m (1 + d), d -> 0."""
     a = _stripped(a)
     if not a.terms:
-        raise NoGerm("no leading term is known")
+        raise monomials.NoGerm("no leading term is known")
     m, c = a.terms[0]
     return m, c, _scale(Germ(a.terms[1:], a.rest), m**sp.S.NegativeOne, 1 / c)
 
 
-def _size(d: Germ) -> Monomial | None:
+def _size(d: Germ) -> monomials.Monomial | None:
     return d.terms[0][0] if d.terms else d.rest
 
 
@@ -110,17 +99,19 @@ class Germs:
 
     order: int
 
-    def build(self, terms: list[tuple[Monomial, sp.Expr]], rests: list[Monomial]) -> Germ:
+    def build(
+        self, terms: list[tuple[monomials.Monomial, sp.Expr]], rests: list[monomials.Monomial]
+    ) -> Germ:
         """The germ with these terms, ordered and added up."""
         rest = None
         for m in rests:
-            rest = m if rest is None or compare(m, rest) > 0 else rest
-        ordered: list[tuple[Monomial, sp.Expr]] = []
+            rest = m if rest is None or monomials.compare(m, rest) > 0 else rest
+        ordered: list[tuple[monomials.Monomial, sp.Expr]] = []
         for m, c in terms:
-            if rest is not None and compare(m, rest) <= 0:
+            if rest is not None and monomials.compare(m, rest) <= 0:
                 continue
             place = 0
-            while place < len(ordered) and (order := compare(ordered[place][0], m)) > 0:
+            while place < len(ordered) and (order := monomials.compare(ordered[place][0], m)) > 0:
                 place += 1
             if place < len(ordered) and order == 0:
                 ordered[place] = (m, ordered[place][1] + c)
@@ -132,10 +123,10 @@ class Germs:
         return Germ(tuple(ordered[: self.order + 1]), rest)
 
     def variable(self) -> Germ:
-        return Germ(((iterated_log(0), sp.S.One),))
+        return Germ(((monomials.iterated_log(0), sp.S.One),))
 
     def constant(self, number: sp.Expr) -> Germ:
-        return Germ() if number == 0 else Germ(((ONE, number),))
+        return Germ() if number == 0 else Germ(((monomials.ONE, number),))
 
     def add(self, a: Germ, b: Germ) -> Germ:
         return self.build([*a.terms, *b.terms], [g.rest for g in (a, b) if g.rest is not None])
@@ -151,15 +142,15 @@ class Germs:
         return self.build([(m * n, c * d) for m, c in a.terms for n, d in b.terms], rests)
 
     def times(self, a: Germ, number: sp.Expr) -> Germ:
-        return _scale(a, ONE, number)
+        return _scale(a, monomials.ONE, number)
 
     def series(self, coefficients: list[sp.Expr], d: Germ) -> Germ:
         """sum a_k d^k + O(d^n), d -> 0, n the number of coefficients."""
         size = _size(d)
         if size is None:
             return self.constant(coefficients[0])
-        if growth(size) >= 0:
-            raise NoGerm("a remainder that should vanish does not")
+        if monomials.growth(size) >= 0:
+            raise monomials.NoGerm("a remainder that should vanish does not")
         total, power = Germ(), self.constant(sp.S.One)
         for c in coefficients:
             total = self.add(total, self.times(power, c)) if c != 0 else total
@@ -173,36 +164,36 @@ class Germs:
                 product = self.multiply(product, a)
             return product
         m, c, d = leading(a)
-        if sign(c) < 0 and not exponent.is_Integer:
-            raise NoGerm("a root of a negative number")
+        if signs.sign(c) < 0 and not exponent.is_Integer:
+            raise monomials.NoGerm("a root of a negative number")
         binomials, b = [], sp.S.One
         for k in range(self.order):
             binomials.append(b)
-            b = plain(b * (exponent - k) / (k + 1))
+            b = monomials.plain(b * (exponent - k) / (k + 1))
         return _scale(self.series(binomials, d), m**exponent, c**exponent)
 
     def exp(self, a: Germ) -> Germ:
-        large, small, fixed = ONE, [], sp.S.Zero
+        large, small, fixed = monomials.ONE, [], sp.S.Zero
         for m, c in a.terms:
-            order = growth(m)
+            order = monomials.growth(m)
             if order > 0:
                 large = large * _exp_of_large(m, c)
             elif order == 0:
                 fixed += c
             else:
                 small.append((m, c))
-        if a.rest is not None and growth(a.rest) >= 0:
-            raise NoGerm("the exponential of something that is not known well enough")
+        if a.rest is not None and monomials.growth(a.rest) >= 0:
+            raise monomials.NoGerm("the exponential of something that is not known well enough")
         d = Germ(tuple(small), a.rest)
         coefficients = [1 / sp.factorial(k) for k in range(self.order)]
         return _scale(self.series(coefficients, d), large, sp.exp(fixed))
 
     def log(self, a: Germ) -> Germ:
         m, c, d = leading(a)
-        if sign(c) < 0:
-            raise NoGerm("the logarithm of a negative number")
-        m = reduced(m) if m.exponents else m
-        terms = [(iterated_log(k + 1), p) for k, p in enumerate(m.powers) if p != 0]
+        if signs.sign(c) < 0:
+            raise monomials.NoGerm("the logarithm of a negative number")
+        m = monomials.reduced(m) if m.exponents else m
+        terms = [(monomials.iterated_log(k + 1), p) for k, p in enumerate(m.powers) if p != 0]
         terms += [(inner, rate) for rate, inner in m.exponents]
         coefficients = (sp.Rational((-1) ** (k + 1), k) for k in range(1, self.order))
         small = self.series([sp.S.Zero, *coefficients], d)
@@ -210,13 +201,19 @@ class Germs:
 
     def towards(self, a: Germ) -> int | None:
         a = _stripped(a)
-        if not a.terms and a.rest is not None and growth(a.rest) >= 0:
-            raise NoGerm("the argument of a function is not known")
-        return None if not a.terms else sign(a.terms[0][1]) if growth(a.terms[0][0]) > 0 else None
+        if not a.terms and a.rest is not None and monomials.growth(a.rest) >= 0:
+            raise monomials.NoGerm("the argument of a function is not known")
+        return (
+            None
+            if not a.terms
+            else signs.sign(a.terms[0][1])
+            if monomials.growth(a.terms[0][0]) > 0
+            else None
+        )
 
     def near_constant(self, a: Germ, function: Callable[[sp.Expr], sp.Expr]) -> Germ:
         """function(c + d), d -> 0; the function is smooth on the whole line."""
-        y, terms = sp.Dummy(real=True), [(m, c, growth(m)) for m, c in a.terms]
+        y, terms = sp.Dummy(real=True), [(m, c, monomials.growth(m)) for m, c in a.terms]
         c = sp.Add(*(c for _, c, order in terms if order == 0))
         d = Germ(tuple((m, c) for m, c, order in terms if order < 0), a.rest)
         derivative, coefficients = function(y), []
@@ -225,16 +222,23 @@ class Germs:
             derivative = sp.diff(derivative, y)
         return self.series(coefficients, d)
 
-    def no_rule(self, name: str) -> NoGerm:
-        return NoGerm(f"{name} is not described near +oo")
+    def no_rule(self, name: str) -> monomials.NoGerm:
+        return monomials.NoGerm(f"{name} is not described near +oo")
 
 
-def _exp_of_large(m: Monomial, c: sp.Expr) -> Monomial:
+def _exp_of_large(m: monomials.Monomial, c: sp.Expr) -> monomials.Monomial:
     """e^{c m}, m -> oo: a power where m is log x, log log x, ..."""
-    k = next((k for k in range(1, LEVELS) if compare(m, iterated_log(k)) == 0), None)
-    if k is None and compare(m, iterated_log(1)) < 0:
-        raise NoGerm("the exponential of something slower than log x")
-    return iterated_log(k - 1, c) if k else Monomial(exponents=((c, m),))
+    k = next(
+        (
+            k
+            for k in range(1, monomials.LEVELS)
+            if monomials.compare(m, monomials.iterated_log(k)) == 0
+        ),
+        None,
+    )
+    if k is None and monomials.compare(m, monomials.iterated_log(1)) < 0:
+        raise monomials.NoGerm("the exponential of something slower than log x")
+    return monomials.iterated_log(k - 1, c) if k else monomials.Monomial(exponents=((c, m),))
 
 
 def _atan(world: Germs, a: Germ) -> Germ:  # pi/2 - 1/a + O(1/a^3)
@@ -247,7 +251,7 @@ def _erf(world: Germs, a: Germ) -> Germ:  # 1 - e^{-a^2}/(a sqrt(pi)) (1 + O(1/a
     square = world.multiply(a, a)
     lead = world.multiply(world.exp(negated(world, square)), world.power(a, sp.S.NegativeOne))
     inverse = _size(world.power(square, sp.S.NegativeOne))
-    near = Germ(((ONE, 1 / sp.sqrt(sp.pi)),), inverse)
+    near = Germ(((monomials.ONE, 1 / sp.sqrt(sp.pi)),), inverse)
     return world.add(world.constant(sp.S.One), negated(world, world.multiply(lead, near)))
 
 
@@ -258,8 +262,8 @@ def _dilogarithm(world: Germs, a: Germ) -> Germ:
         square = world.times(world.multiply(world.log(y), world.log(y)), -sp.S.Half)
         rest = Germ((), _size(world.power(y, sp.S.NegativeOne)))
         return world.add(world.add(world.constant(-(sp.pi**2) / 6), square), rest)
-    if world.towards(a) == 1 or _size(a) is None or growth(_size(a)) >= 0:
-        raise NoGerm("the dilogarithm is not described near this value")
+    if world.towards(a) == 1 or _size(a) is None or monomials.growth(_size(a)) >= 0:
+        raise monomials.NoGerm("the dilogarithm is not described near this value")
     return world.series([sp.S.Zero, *(sp.Rational(1, k * k) for k in range(1, world.order))], a)
 
 
@@ -277,12 +281,12 @@ _RULES: dict[type, Rule] = {
 def limit_of_germ(a: Germ) -> sp.Expr:
     """lim a at +oo: oo, -oo or an expression in the parameters. Raises NoGerm or Unsigned."""
     # a constant is the limit, whatever its sign
-    a = a if a.terms and growth(a.terms[0][0]) == 0 else _stripped(a)
-    if a.terms and (order := growth(a.terms[0][0])) >= 0:
+    a = a if a.terms and monomials.growth(a.terms[0][0]) == 0 else _stripped(a)
+    if a.terms and (order := monomials.growth(a.terms[0][0])) >= 0:
         _m, c = a.terms[0]
-        return sp.oo * sign(c) if order > 0 else c
-    if not a.terms and a.rest is not None and growth(a.rest) >= 0:
-        raise NoGerm("only a bound near +oo is known")
+        return sp.oo * signs.sign(c) if order > 0 else c
+    if not a.terms and a.rest is not None and monomials.growth(a.rest) >= 0:
+        raise monomials.NoGerm("only a bound near +oo is known")
     return sp.S.Zero
 
 
@@ -292,20 +296,20 @@ def integral_of_germ_diverges(a: Germ) -> bool:
     """
     a = _stripped(a)
     m = _size(a)
-    if m is None or not _monomial_diverges(reduced(m)):
+    if m is None or not _monomial_diverges(monomials.reduced(m)):
         return False
     if not a.terms:
-        raise NoGerm("the integral is not known to tend to oo")
-    return sign(a.terms[0][1]) > 0
+        raise monomials.NoGerm("the integral is not known to tend to oo")
+    return signs.sign(a.terms[0][1]) > 0
 
 
-def _monomial_diverges(m: Monomial) -> bool:
+def _monomial_diverges(m: monomials.Monomial) -> bool:
     if m.exponents:
-        return growth(m) > 0
+        return monomials.growth(m) > 0
     for power in m.powers:
-        if excess := sign(power + 1):
+        if excess := signs.sign(power + 1):
             return excess > 0
-    raise NoGerm("the integrand lies at the end of the ladder of comparisons")
+    raise monomials.NoGerm("the integrand lies at the end of the ladder of comparisons")
 
 
 # --- expressions
@@ -336,10 +340,10 @@ def _ask(f: sp.Expr, x: sp.Symbol, question: Callable[[Germ], sp.Expr | bool]) -
     # x of the half-line is positive: roots of squares and powers of products show their form
     y = sp.Symbol("~half", positive=True)
     f = unified(sp.powsimp(sp.powdenest(f.subs(x, y))))
-    reason = NoGerm("not tried")
+    reason = monomials.NoGerm("not tried")
     for order in ORDERS:
         try:
             return question(expand_germ(f, y, order))
-        except NoGerm as failure:
+        except monomials.NoGerm as failure:
             reason = failure
     raise reason

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import equal_constants
-from divergence_lab.theory.expressions.ordering import is_less
-from divergence_lab.theory.expressions.pieces import Piece
+from divergence_lab.theory.expressions import ordering, pieces
 
 Ranges = Mapping[str, tuple[sp.Expr, sp.Expr]]
 
@@ -24,8 +23,8 @@ def parts_of(
     for relation, bound in bounds:
         if relation == "!=":
             without.append(bound)
-        elif (relation[0] == ">" and is_less(low, bound)) or (
-            relation[0] == "<" and is_less(bound, high)
+        elif (relation[0] == ">" and ordering.is_less(low, bound)) or (
+            relation[0] == "<" and ordering.is_less(bound, high)
         ):
             low, high = (bound, high) if relation[0] == ">" else (low, bound)
         if relation in (">=", "<="):
@@ -34,9 +33,9 @@ def parts_of(
     ends -= {bound for relation, bound in bounds if relation in (">", "<", "!=")}
     ordered: list[sp.Expr] = []
     for cut in (*cuts, *without):
-        inside = is_less(low, cut) and is_less(cut, high)
+        inside = ordering.is_less(low, cut) and ordering.is_less(cut, high)
         if inside and not any(equal_constants(cut, other) for other in ordered):
-            ordered.insert(sum(is_less(other, cut) for other in ordered), cut)
+            ordered.insert(sum(ordering.is_less(other, cut) for other in ordered), cut)
     parts = [(low, low)] if low in ends else []
     for a, b in itertools.pairwise([low, *ordered, high]):
         parts.append((a, b))
@@ -68,7 +67,7 @@ def over_interval(low: sp.Expr, high: sp.Expr, y: sp.Expr) -> sp.Expr:
     return low + (y if high == sp.oo else (high - low) / (1 + y))
 
 
-def over_piece(piece: Piece, y: sp.Expr) -> sp.Expr:
+def over_piece(piece: pieces.Piece, y: sp.Expr) -> sp.Expr:
     """x by a positive number over the whole of the piece."""
     return over_interval(piece.low, piece.high, y)
 

@@ -41,8 +41,7 @@ import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Rejected, limit_of
 from divergence_lab.theory.checker.families.forms import MAX_OPERATIONS, SHORT, factored, forms_of
-from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.expressions.balls import ball_of_constant
+from divergence_lab.theory.expressions import balls, constants
 from divergence_lab.theory.expressions.unified import unified
 
 _SAME_SIGN = (sp.sinh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.erfi)
@@ -85,7 +84,7 @@ def is_zero(e: sp.Expr) -> bool:
     if e == 0 or (grown := unified(sp.expand(e))) == 0 or unified(sp.powsimp(grown)) == 0:
         return True
     values = dict(zip(sorted(e.free_symbols, key=str), _SAMPLES))
-    seen = ball_of_constant(e.subs(values))
+    seen = balls.ball_of_constant(e.subs(values))
     if seen > 0 or seen < 0:  # the quickest way to see what is not 0
         return False
     return sp.count_ops(e) < 4 * MAX_OPERATIONS and (
@@ -108,7 +107,7 @@ def is_finite(
     if e.is_Symbol:
         return True
     if not e.free_symbols:
-        return bool(ball_of_constant(e).is_finite())
+        return bool(balls.ball_of_constant(e).is_finite())
     if not all(is_finite(part, moving, at) for part in e.args):
         return False
     moves = moving is not None and e.has(moving)
@@ -168,7 +167,7 @@ def seen_at_samples(e: sp.Expr) -> frozenset[int]:
             s: share * _SAMPLES[k % len(_SAMPLES)] * (1 if s.is_positive or k % 2 else -1)
             for k, s in enumerate(symbols)
         }
-        ball = ball_of_constant(e.subs(values))
+        ball = balls.ball_of_constant(e.subs(values))
         signs |= {1} if ball > 0 else {-1} if ball < 0 else set()
     return frozenset(signs)
 

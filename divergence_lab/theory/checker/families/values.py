@@ -9,8 +9,8 @@ import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families.signs import is_finite, is_zero, sign
+from divergence_lab.theory.expressions import x
 from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.expressions.symbols import x
 
 
 class Undefined(Exception):

@@ -16,12 +16,11 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected, equal_constants
-from divergence_lab.theory.checker.families.continuation import NoValue
-from divergence_lab.theory.checker.families.ranges import parts_of
+from divergence_lab.theory.checker.families import continuation, ranges
 from divergence_lab.theory.checker.fields.losses import Subject, on_cell
+from divergence_lab.theory.expressions import parse, x
 from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.expressions.parsing import parse, parse_number, read_assumptions
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.parsing import parse_number, read_assumptions
 
 MAX_CELLS = 400
 _ORDER = {
@@ -40,7 +39,7 @@ def cells_of(
     """Every cell that the assumptions leave, each parameter's range cut at the given points."""
     bounds = read_assumptions(assumptions)
     names = sorted(symbol.name for symbol in loss.free_symbols - {x})
-    grid = [parts_of(bounds.get(name, ()), cuts.get(name, ())) for name in names]
+    grid = [ranges.parts_of(bounds.get(name, ()), cuts.get(name, ())) for name in names]
     cells = list(itertools.islice(itertools.product(*grid), MAX_CELLS + 1))
     if len(cells) > MAX_CELLS:
         raise Rejected("the parameters have too many cells")
@@ -104,7 +103,7 @@ def subjects_with(
         values = {value for tree, value in trees if tree is None or _holds(tree, point)}
         try:
             subject = on_cell(text, assumptions, cell)
-        except NoValue:  # a cell that is left out
+        except continuation.NoValue:  # a cell that is left out
             if not isinstance(stated, str) and values - {None}:
                 raise Refuted("a case has a value where the loss has none") from None
             continue

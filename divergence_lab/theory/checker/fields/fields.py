@@ -10,30 +10,14 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.checker.facts.decided import slope_of_integrals
-from divergence_lab.theory.checker.facts.parts import Part
-from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected
-from divergence_lab.theory.checker.fields.cells import open_subjects, subjects_with
-from divergence_lab.theory.checker.fields.losses import Subject
-from divergence_lab.theory.checker.fields.names import Formulas, check_divergence, check_name
-from divergence_lab.theory.checker.fields.numbers import (
-    check_curvature,
-    check_derivative,
-    check_dual,
-    check_generator,
-    check_slope_at_infinity,
-    check_value_at_zero,
-    check_values,
-)
-from divergence_lab.theory.checker.fields.samplers import FIELDS as SAMPLING
-from divergence_lab.theory.checker.fields.samplers import check_sampler
-from divergence_lab.theory.checker.parametric import left_out
-from divergence_lab.theory.checker.replay import read_parts
-from divergence_lab.theory.expressions.parsing import parse, read_assumptions
-from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.checker import parametric, replay
+from divergence_lab.theory.checker.facts import decided, parts, proofs
+from divergence_lab.theory.checker.fields import cells, losses, names, numbers, samplers
+from divergence_lab.theory.expressions import parse, t, x
+from divergence_lab.theory.expressions.parsing import read_assumptions
 
 Entry = Mapping[str, Any]
-Check = Callable[[Entry, Sequence[Subject], Formulas | None], None]
+Check = Callable[[Entry, Sequence[losses.Subject], names.Formulas | None], None]
 
 # Characters, of a loss that is written in integrals; any other is read as an expression.
 MAX_LOSS = 100_000
@@ -42,7 +26,7 @@ GROUPS = {
     "gauge": ("gauge", "as_given", "given"),
     "normalised": ("normalised", "closed_form"),
     "divergence": ("divergence", "factor"),
-    "sampler": SAMPLING,
+    "sampler": samplers.FIELDS,
 }
 PIECE = {"low", "high", "loss", "slope", "curvature"}
 
@@ -57,37 +41,41 @@ def check_parameters(entry: Entry) -> None:
         for key in ("parameters", "assumptions", "left_out")
         for text in entry[key]
     ):
-        raise Refuted("the parameters, the assumptions and what is left out are texts")
+        raise proofs.Refuted("the parameters, the assumptions and what is left out are texts")
     read_assumptions(entry["assumptions"])
     if len(entry["loss"]) > MAX_LOSS:
-        raise Refuted(f"the loss has {len(entry['loss'])} characters")
+        raise proofs.Refuted(f"the loss has {len(entry['loss'])} characters")
     loss = (
-        slope_of_integrals(entry["loss"], x)
+        decided.slope_of_integrals(entry["loss"], x)
         if "Integral(" in entry["loss"]
         else parse(entry["loss"], x, entry["assumptions"])
     )
     names = sorted(symbol.name for symbol in loss.free_symbols - {x})
     if entry["parameters"] != names:
-        raise Refuted(f"the parameters of the loss are {', '.join(names) or 'none'}")
+        raise proofs.Refuted(f"the parameters of the loss are {', '.join(names) or 'none'}")
 
 
-def read_pieces(entry: Entry, parts: list[Part]) -> None:
+def read_pieces(entry: Entry, parts: list[parts.Part]) -> None:
     """The stated pieces of a loss without parameters; one that is no function at all has none."""
     if any(set(piece) != PIECE for piece in entry["pieces"]):
-        raise Refuted(f"a piece has {', '.join(sorted(PIECE))}")
+        raise proofs.Refuted(f"a piece has {', '.join(sorted(PIECE))}")
     if entry["parameters"] and entry["pieces"]:
-        raise Refuted("with parameters there are no pieces")
-    parts += read_parts(entry) if entry["pieces"] else []
+        raise proofs.Refuted("with parameters there are no pieces")
+    parts += replay.read_parts(entry) if entry["pieces"] else []
 
 
-def read_subjects(entry: Entry, parts: Sequence[Part], subjects: list[Subject]) -> None:
+def read_subjects(
+    entry: Entry, parts: Sequence[parts.Part], subjects: list[losses.Subject]
+) -> None:
     """The loss on its confirmed pieces, or on open cells of its parameters, where g(0) = 0."""
     if not entry["parameters"]:
         subjects += (
-            [Subject(parts)] if parts else open_subjects(entry["loss"], entry["assumptions"])
+            [losses.Subject(parts)]
+            if parts
+            else cells.open_subjects(entry["loss"], entry["assumptions"])
         )
         return
-    subjects += open_subjects(entry["loss"], entry["assumptions"])
+    subjects += cells.open_subjects(entry["loss"], entry["assumptions"])
     for subject in subjects:
         for part in subject.parts:
             for end, side in ((part.low, 1), (part.high, -1)):
@@ -101,19 +89,23 @@ def read_subjects(entry: Entry, parts: Sequence[Part], subjects: list[Subject]) 
 def _on_each(check: Callable[..., None]) -> Check:
     """A formula is right where it is right for all parameters of every open cell."""
 
-    def checked(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
+    def checked(
+        entry: Entry, subjects: Sequence[losses.Subject], known: names.Formulas | None
+    ) -> None:
         for subject in subjects:
             check(entry, subject)
 
     return checked
 
 
-def _on_every_cell(field: str, check: Callable[[str, Entry, Subject], None]) -> Check:
+def _on_every_cell(field: str, check: Callable[[str, Entry, losses.Subject], None]) -> Check:
     """A number is right on every cell; with parameters there may be cases."""
 
-    def checked(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
+    def checked(
+        entry: Entry, subjects: Sequence[losses.Subject], known: names.Formulas | None
+    ) -> None:
         if entry["parameters"]:
-            stated = subjects_with(
+            stated = cells.subjects_with(
                 entry[field], entry["loss"], entry["assumptions"], entry.get("left_out", ())
             )
         else:
@@ -124,34 +116,38 @@ def _on_every_cell(field: str, check: Callable[[str, Entry, Subject], None]) -> 
     return checked
 
 
-def _need_names(known: Formulas | None) -> None:
+def _need_names(known: names.Formulas | None) -> None:
     if known is None:
-        raise Rejected("no formulas of named losses and divergences were handed in")
+        raise proofs.Rejected("no formulas of named losses and divergences were handed in")
 
 
-def _named(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
+def _named(entry: Entry, subjects: Sequence[losses.Subject], known: names.Formulas | None) -> None:
     _need_names(known)
     for subject in subjects:
-        check_name(entry["name"], subject, known)
+        names.check_name(entry["name"], subject, known)
 
 
-def _recognised(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
+def _recognised(
+    entry: Entry, subjects: Sequence[losses.Subject], known: names.Formulas | None
+) -> None:
     if entry["divergence"] is None:
-        raise Refuted("there is no divergence that the factor could be one of")
+        raise proofs.Refuted("there is no divergence that the factor could be one of")
     _need_names(known)
     for subject in subjects:
-        check_divergence(entry["divergence"], entry["factor"], subject, known)
+        names.check_divergence(entry["divergence"], entry["factor"], subject, known)
 
 
-def _check_gauge(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
+def _check_gauge(
+    entry: Entry, subjects: Sequence[losses.Subject], known: names.Formulas | None
+) -> None:
     """What was given is what is derived and the gauge: g + c + s x of a loss, f + c + s (t - 1)
     of a generator.
     """
     inverted = "given" in entry
     if not isinstance(entry["gauge"], Mapping) or set(entry["gauge"]) != {"constant", "slope"}:
-        raise Refuted("the gauge is a constant and a slope")
+        raise proofs.Refuted("the gauge is a constant and a slope")
     if inverted and entry["as_given"] is not None:
-        raise Refuted("a generator was given, and no loss")
+        raise proofs.Refuted("a generator was given, and no loss")
     for subject in subjects:
         constant, slope = (
             subject.read(entry["gauge"][key], sp.Dummy()) for key in ("constant", "slope")
@@ -173,34 +169,38 @@ def _check_gauge(entry: Entry, subjects: Sequence[Subject], known: Formulas | No
                 )
 
 
-def _check_inverted(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
+def _check_inverted(
+    entry: Entry, subjects: Sequence[losses.Subject], known: names.Formulas | None
+) -> None:
     if (
         entry.get("normalised") is None
         or entry["normalised"] != entry["generator"]
         or entry["closed_form"] is not ("Integral(" not in entry["loss"])
     ):
-        raise Refuted("normalised is the generator, and a closed form has no integral")
+        raise proofs.Refuted("normalised is the generator, and a closed form has no integral")
 
 
-def _check_left_out(entry: Entry, subjects: Sequence[Subject], known: Formulas | None) -> None:
+def _check_left_out(
+    entry: Entry, subjects: Sequence[losses.Subject], known: names.Formulas | None
+) -> None:
     """What the proofs leave out, each by a step of its own."""
-    if entry["left_out"] != left_out(entry):
-        raise Refuted("the cells leave out something else")
+    if entry["left_out"] != parametric.left_out(entry):
+        raise proofs.Refuted("the cells leave out something else")
 
 
 FORMULAS = ("loss_derivative", "generator", "dual_loss")
 FIELDS: Mapping[str, Check] = {
     "name": _named,
     "normalised": _check_inverted,
-    "loss_derivative": _on_each(check_derivative),
+    "loss_derivative": _on_each(numbers.check_derivative),
     "gauge": _check_gauge,
-    "generator": _on_each(check_generator),
+    "generator": _on_each(numbers.check_generator),
     "divergence": _recognised,
-    "f_at_zero": _on_every_cell("f_at_zero", check_value_at_zero),
-    "slope_at_infinity": _on_every_cell("slope_at_infinity", check_slope_at_infinity),
-    "curvature_at_zero": _on_every_cell("curvature_at_zero", check_curvature),
-    "dual_loss": _on_each(check_dual),
-    "values": _on_each(check_values),
+    "f_at_zero": _on_every_cell("f_at_zero", numbers.check_value_at_zero),
+    "slope_at_infinity": _on_every_cell("slope_at_infinity", numbers.check_slope_at_infinity),
+    "curvature_at_zero": _on_every_cell("curvature_at_zero", numbers.check_curvature),
+    "dual_loss": _on_each(numbers.check_dual),
+    "values": _on_each(numbers.check_values),
     "left_out": _check_left_out,
-    "sampler": _on_each(check_sampler),
+    "sampler": _on_each(samplers.check_sampler),
 }

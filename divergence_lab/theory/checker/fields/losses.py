@@ -19,17 +19,10 @@ from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.decided import decided, inner_point, prove_equal
 from divergence_lab.theory.checker.facts.parts import Part
 from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected
-from divergence_lab.theory.checker.families import by_terms
-from divergence_lab.theory.checker.families.cell_forms import at_points, positive_form
-from divergence_lab.theory.checker.families.cells import refined
+from divergence_lab.theory.checker.families import by_terms, cell_forms, cells, signs
 from divergence_lab.theory.checker.families.ranges import Ranges, sides_of
-from divergence_lab.theory.checker.families.signs import is_finite, is_zero, sign
-from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.expressions.balls import ball, ball_of_constant
-from divergence_lab.theory.expressions.ordering import is_less
-from divergence_lab.theory.expressions.parsing import FUNCTIONS, PIECEWISE, parse, read_assumptions
-from divergence_lab.theory.expressions.pieces import split
-from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.expressions import balls, constants, ordering, parse, split, t, x
+from divergence_lab.theory.expressions.parsing import FUNCTIONS, PIECEWISE, read_assumptions
 from divergence_lab.theory.expressions.syntax import MAX_CHARACTERS
 
 SAMPLES = (sp.Rational(5, 11), sp.Rational(17, 7))
@@ -90,7 +83,7 @@ class Subject:
         """
         if not self.free:
             proofs.prove_zero(f, x, part.low, part.high)
-        elif not (is_zero(f) or proofs.is_identity(f, x) or is_zero(_numerator(f))):
+        elif not (signs.is_zero(f) or proofs.is_identity(f, x) or signs.is_zero(_numerator(f))):
             _refute(f, part)
             raise Rejected(f"{f} is not shown to be 0")
 
@@ -121,7 +114,9 @@ class Subject:
     def limit(self, f: sp.Expr, end: sp.Expr, side: int) -> sp.Expr:
         """The limit of f, exact, oo or -oo. Raises Rejected where it is not known."""
         if self.free:
-            known = end.is_finite and is_finite(f, at=(x, end))  # every part of f is: 0*zoo is no 0
+            known = end.is_finite and signs.is_finite(
+                f, at=(x, end)
+            )  # every part of f is: 0*zoo is no 0
             return f.subs(x, end) if known else by_terms.limit_of(f, x, end, side)
         found = proofs.limit_of(f, x, end, side)
         if found is None:
@@ -134,7 +129,11 @@ class Subject:
 
     def rises(self, a: sp.Expr, b: sp.Expr) -> bool:
         """Is a < b, for finite constants that differ?"""
-        return sign(b - a) == 1 if self.free else bool(ball_of_constant(a) < ball_of_constant(b))
+        return (
+            signs.sign(b - a) == 1
+            if self.free
+            else bool(balls.ball_of_constant(a) < balls.ball_of_constant(b))
+        )
 
     def same(self, stated: sp.Expr, found: sp.Expr) -> None:
         """Two constants are equal, for all parameters; oo and -oo may be among them.
@@ -155,9 +154,9 @@ class Subject:
         Raises Rejected where that is not known.
         """
         if self.free:
-            if is_zero(a - b):
+            if signs.is_zero(a - b):
                 return False
-            return sign(a - b) != 0  # raises where it is not the same for all parameters
+            return signs.sign(a - b) != 0  # raises where it is not the same for all parameters
         answer = constants.equal(a, b)
         if answer is None:
             raise Rejected(f"whether {a} is {b} is not known")
@@ -172,9 +171,14 @@ def on_cell(text: str, assumptions: Sequence[str], ranges: Ranges) -> Subject:
     if "Integral(" in text:
         raise Rejected("the loss is known by its slope alone")
     loss = parse(text, x, assumptions)
-    written = positive_form(loss, ranges)
-    pieces = refined(
-        split(at_points(loss, written, ranges, sides_of(read_assumptions(assumptions), ranges)), x)
+    written = cell_forms.positive_form(loss, ranges)
+    pieces = cells.refined(
+        split(
+            cell_forms.at_points(
+                loss, written, ranges, sides_of(read_assumptions(assumptions), ranges)
+            ),
+            x,
+        )
     )
     slopes = pieces.derivative()
     parts = [
@@ -189,7 +193,7 @@ def _branch(f: sp.Expr, variable: sp.Symbol, point: sp.Expr) -> sp.Expr:
     finds.
     """
     for piece in split(f, variable, sp.S.Zero if variable == t else -sp.oo).pieces:
-        if piece.high == sp.oo or is_less(point, piece.high):
+        if piece.high == sp.oo or ordering.is_less(point, piece.high):
             return piece.expression
     raise Rejected(f"no branch of {f} holds there")
 
@@ -207,6 +211,6 @@ def _refute(f: sp.Expr, part: Part) -> None:
         )
         values = {symbol: share + sp.Rational(k, 13) for k, symbol in enumerate(symbols)}
         point = inner_point(part.low, part.high).subs(values)
-        value = ball(f.subs(values), x, ball_of_constant(point))
+        value = balls.ball(f.subs(values), x, balls.ball_of_constant(point))
         if value.is_finite() and not value.contains(0):
             raise Refuted(f"{f} is not 0: at x = {point} and {values} it is {value.str(6)}")

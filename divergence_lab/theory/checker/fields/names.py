@@ -15,9 +15,9 @@ import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected
 from divergence_lab.theory.checker.fields.losses import Subject
+from divergence_lab.theory.expressions import parse, t, x
 from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.expressions.parsing import parse, read_assumptions
-from divergence_lab.theory.expressions.symbols import t, x
+from divergence_lab.theory.expressions.parsing import read_assumptions
 
 _CALL = re.compile(r"([a-z][a-z0-9_]*)(?:\((.+)\))?")
 

@@ -13,19 +13,12 @@ from typing import Any
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.checker.facts.parts import Part
-from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected
+from divergence_lab.theory.checker.facts import parts, proofs
 from divergence_lab.theory.checker.families.exponential_terms import integral_against
-from divergence_lab.theory.checker.fields.losses import Subject
-from divergence_lab.theory.checker.fields.quadrature import (
-    constant,
-    enclose_slope_at_infinity,
-    enclose_value,
-)
+from divergence_lab.theory.checker.fields import losses, quadrature
+from divergence_lab.theory.expressions import digits, t, x
 from divergence_lab.theory.expressions.balls import ball, ball_of_constant
 from divergence_lab.theory.expressions.parsing import parse_number
-from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.expressions.symbols import t, x
 
 Entry = Mapping[str, Any]
 _DECIMAL = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d{1,4})?", re.ASCII)
@@ -35,14 +28,14 @@ MIN_DIGITS = 20
 _NO_VARIABLE = sp.Dummy()
 
 
-def check_derivative(entry: Entry, subject: Subject) -> None:
+def check_derivative(entry: Entry, subject: losses.Subject) -> None:
     """The stated g' is the slope on every piece."""
     slope = subject.read(entry["loss_derivative"])
     for part in subject.parts:
         subject.equal(slope, part.slope, part)
 
 
-def check_generator(entry: Entry, subject: Subject) -> None:
+def check_generator(entry: Entry, subject: losses.Subject) -> None:
     """t f'(t) - f(t) = g'(log t) on every piece, f continuous, f(1) = 0: this fixes f."""
     f = subject.read(entry["generator"], t)
     pieces = [subject.in_residual(f, part) for part in subject.parts]
@@ -51,7 +44,7 @@ def check_generator(entry: Entry, subject: Subject) -> None:
     start_at_zero_and_join(pieces, subject)
 
 
-def start_at_zero_and_join(pieces: Sequence[sp.Expr], subject: Subject) -> None:
+def start_at_zero_and_join(pieces: Sequence[sp.Expr], subject: losses.Subject) -> None:
     """The function made of the pieces is continuous, and 0 at x = 0."""
     for (before, after), part in zip(itertools.pairwise(pieces), subject.parts):
         ends = [subject.limit(f, part.high, side) for f, side in ((before, -1), (after, 1))]
@@ -60,10 +53,10 @@ def start_at_zero_and_join(pieces: Sequence[sp.Expr], subject: Subject) -> None:
             subject.same(ends[0], sp.S.Zero)
 
 
-def check_dual(entry: Entry, subject: Subject) -> None:
+def check_dual(entry: Entry, subject: losses.Subject) -> None:
     """g*'(x) = -f'(e^{-x}) with g*(0) = 0, of a generator that was shown right."""
     if entry["generator"] is None:
-        raise Rejected("without a closed form of f the swapped loss is not known")
+        raise proofs.Rejected("without a closed form of f the swapped loss is not known")
     f, dual = subject.read(entry["generator"], t), subject.read(entry["dual_loss"])
     pieces, mirrored = [], [_mirror(part) for part in reversed(subject.parts)]
     for part, here in zip(reversed(subject.parts), mirrored):
@@ -75,11 +68,11 @@ def check_dual(entry: Entry, subject: Subject) -> None:
     start_at_zero_and_join(pieces, subject.on(mirrored))
 
 
-def _mirror(part: Part) -> Part:
-    return Part(-part.high, -part.low, None, part.slope, part.curvature)
+def _mirror(part: parts.Part) -> parts.Part:
+    return parts.Part(-part.high, -part.low, None, part.slope, part.curvature)
 
 
-def check_curvature(stated: str, entry: Entry, subject: Subject) -> None:
+def check_curvature(stated: str, entry: Entry, subject: losses.Subject) -> None:
     """g''(0): oo at a kink or where both sides tend to it, else their common limit."""
     before, after = (
         next(p for p in subject.parts if p.high == 0),
@@ -98,21 +91,21 @@ def check_curvature(stated: str, entry: Entry, subject: Subject) -> None:
         subject.same(subject.read(stated, _NO_VARIABLE), end)
 
 
-def check_value_at_zero(stated: str, entry: Entry, subject: Subject) -> None:
+def check_value_at_zero(stated: str, entry: Entry, subject: losses.Subject) -> None:
     """f(0+) = -g'(-oo)."""
     subject.same(
         subject.read(stated, _NO_VARIABLE), subject.limit(-subject.parts[0].slope, -sp.oo, 0)
     )
 
 
-def check_slope_at_infinity(stated: str, entry: Entry, subject: Subject) -> None:
+def check_slope_at_infinity(stated: str, entry: Entry, subject: losses.Subject) -> None:
     """f'(oo): oo or -oo as int^oo g' e^{-x} is; else the limit of f/t, or digits within one unit
     of the last.
     """
     value, last = subject.read(stated, _NO_VARIABLE), subject.parts[-1]
     if value.is_infinite:
         if not subject.diverges(last.slope * sp.exp(-x) * (1 if value == sp.oo else -1)):
-            raise Refuted("the integral for f'(oo) is finite")
+            raise proofs.Refuted("the integral for f'(oo) is finite")
         return
     decimal = (
         _DECIMAL.fullmatch(stated)
@@ -126,7 +119,7 @@ def check_slope_at_infinity(stated: str, entry: Entry, subject: Subject) -> None
                 for part, right in zip(subject.parts, subject.sides(), strict=True)
                 if right
             )
-        except Rejected:  # no sum of powers and exponentials
+        except proofs.Rejected:  # no sum of powers and exponentials
             found = None
         if found is not None:
             subject.same(value, found)
@@ -138,15 +131,15 @@ def check_slope_at_infinity(stated: str, entry: Entry, subject: Subject) -> None
             subject.same(value, found)
             return
     elif not decimal:
-        raise Rejected("an exact f'(oo) is not shown without a closed form of f")
+        raise proofs.Rejected("an exact f'(oo) is not shown without a closed form of f")
     if subject.free or len(stated) > MAX_DIGITS:
-        raise Rejected("f'(oo) has no digits that could be enclosed")
+        raise proofs.Rejected("f'(oo) has no digits that could be enclosed")
     count = len(stated) + 12
     with digits(count):
         slope = (
-            enclose_slope_at_infinity(subject.parts, count)
+            quadrature.enclose_slope_at_infinity(subject.parts, count)
             if entry["generator"] is None
-            else constant(found)
+            else quadrature.constant(found)
         )
         _within(slope, stated, _unit(stated))
 
@@ -158,9 +151,9 @@ def _within(found: arb, stated: str, allowed: arb) -> None:
     """
     difference = abs(found - arb(stated))
     if difference > allowed:
-        raise Refuted(f"it is {found.str(12, radius=False)}, not {stated}")
+        raise proofs.Refuted(f"it is {found.str(12, radius=False)}, not {stated}")
     if not difference <= allowed:
-        raise Rejected("it was not enclosed well enough")
+        raise proofs.Rejected("it was not enclosed well enough")
 
 
 def _unit(text: str) -> arb:
@@ -169,7 +162,7 @@ def _unit(text: str) -> arb:
     return arb(10) ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
 
 
-def check_values(entry: Entry, subject: Subject) -> None:
+def check_values(entry: Entry, subject: losses.Subject) -> None:
     """Each f lies within its radius of the defining integral, or of the closed form where this
     was shown right.
     """
@@ -177,24 +170,24 @@ def check_values(entry: Entry, subject: Subject) -> None:
         if set(value) != {"t", "f", "radius"} or not all(
             isinstance(text, str) for text in value.values()
         ):
-            raise Refuted("a value is t, f and radius, three texts")
+            raise proofs.Refuted("a value is t, f and radius, three texts")
         if not (_DECIMAL.fullmatch(value["f"]) and _DECIMAL.fullmatch(value["radius"])):
-            raise Refuted("f and its radius are decimals")
+            raise proofs.Refuted("f and its radius are decimals")
         generator = None if entry["generator"] is None else subject.read(entry["generator"], t)
         _check_value(parse_number(value["t"]), value["f"], value["radius"], generator, subject)
 
 
 def _check_value(
-    ratio: sp.Expr, stated: str, radius: str, generator: sp.Expr | None, subject: Subject
+    ratio: sp.Expr, stated: str, radius: str, generator: sp.Expr | None, subject: losses.Subject
 ) -> None:
     if not ball_of_constant(ratio) > 0:
-        raise Refuted("a ratio is positive")
+        raise proofs.Refuted("a ratio is positive")
     if subject.free or len(stated) > MAX_DIGITS:
-        raise Rejected("f has no value that could be enclosed")
+        raise proofs.Rejected("f has no value that could be enclosed")
     count = len(stated) + max(0, -int(radius.partition("e")[2] or 0)) + 30
     with digits(count):
         if generator is None:
-            found = enclose_value(subject.parts, ratio, count)
+            found = quadrature.enclose_value(subject.parts, ratio, count)
         else:
             end = ball_of_constant(sp.log(ratio))
             here = next(
@@ -203,5 +196,7 @@ def _check_value(
                 if not (p.low.is_finite and end < ball_of_constant(p.low))
                 and not (p.high.is_finite and end > ball_of_constant(p.high))
             )
-            found = ball(subject.in_residual(generator, here), x, constant(sp.log(ratio)))
+            found = ball(
+                subject.in_residual(generator, here), x, quadrature.constant(sp.log(ratio))
+            )
         _within(found, stated, arb(radius))

@@ -13,15 +13,10 @@ from collections.abc import Sequence
 import sympy as sp
 from flint import acb, arb
 
-from divergence_lab.theory.checker.facts import proofs
-from divergence_lab.theory.checker.facts.monomials import Monomial, NoTail, growth, iterated_log
-from divergence_lab.theory.checker.facts.parts import Part
+from divergence_lab.theory.checker.facts import monomials, parts, proofs, tail_functions, tails
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.facts.tail_functions import expand_tail
-from divergence_lab.theory.checker.facts.tails import HalfLine, Tail
+from divergence_lab.theory.expressions import digits, x
 from divergence_lab.theory.expressions.balls import ball, ball_of_constant
-from divergence_lab.theory.expressions.precision import digits
-from divergence_lab.theory.expressions.symbols import x
 
 RATES = (
     sp.S.One,
@@ -34,7 +29,7 @@ RATES = (
 REACHES = (100, 200, 400, 1000)
 
 
-def enclose_value(parts: Sequence[Part], ratio: sp.Expr, count: int) -> arb:
+def enclose_value(parts: Sequence[parts.Part], ratio: sp.Expr, count: int) -> arb:
     """f(ratio), enclosed; not finite where that fails."""
     with digits(count):
         end = constant(sp.log(ratio))
@@ -52,7 +47,7 @@ def enclose_value(parts: Sequence[Part], ratio: sp.Expr, count: int) -> arb:
         return total * constant(ratio)
 
 
-def enclose_slope_at_infinity(parts: Sequence[Part], count: int) -> arb:
+def enclose_slope_at_infinity(parts: Sequence[parts.Part], count: int) -> arb:
     """f'(oo), enclosed.
 
     Raises Rejected where the rest beyond X falls off too slowly to be bounded.
@@ -63,28 +58,28 @@ def enclose_slope_at_infinity(parts: Sequence[Part], count: int) -> arb:
             if parts[-1].low.is_finite and not ball_of_constant(parts[-1].low) < X:
                 continue
             try:
-                line = HalfLine(X)
-                rest = _rest(line, expand_tail(line, integrand, x))
-            except NoTail:
+                line = tails.HalfLine(X)
+                rest = _rest(line, tail_functions.expand_tail(line, integrand, x))
+            except monomials.NoTail:
                 continue
             if rest < arb(10) ** -count:
                 return enclose_value(parts, sp.exp(X), count) * (-arb(X)).exp() + arb(0, 1) * rest
     raise Rejected("the integral for f'(oo) falls off too slowly to be enclosed")
 
 
-def _rest(line: HalfLine, tail: Tail) -> arb:
+def _rest(line: tails.HalfLine, tail: tails.Tail) -> arb:
     """|int_X^oo| <= C m(X)/d where |integrand| <= C m on [X, oo) and m e^{d v} falls there."""
     size, bound = line.lump(tail)
     if not bound.is_finite():
-        raise NoTail("the remainder has no bound")
+        raise monomials.NoTail("the remainder has no bound")
     for rate in RATES:
-        raised = size * Monomial(exponents=((rate, iterated_log(0)),))
-        if growth(raised) < 0 and line.is_decreasing(raised):
+        raised = size * monomials.Monomial(exponents=((rate, monomials.iterated_log(0)),))
+        if monomials.growth(raised) < 0 and line.is_decreasing(raised):
             return arb((abs(bound) * line.at_X(size)).upper()) / constant(rate)
-    raise NoTail("it falls off too slowly")
+    raise monomials.NoTail("it falls off too slowly")
 
 
-def _piece(part: Part, a: arb, b: arb, count: int) -> arb:
+def _piece(part: parts.Part, a: arb, b: arb, count: int) -> arb:
     """int_a^b g'(v) e^{-v} dv within one piece."""
     total = _integral(part.slope * sp.exp(-x), a, b, count)
     if total.is_finite() or part.loss is None:

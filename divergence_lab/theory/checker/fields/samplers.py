@@ -15,12 +15,10 @@ from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.checker.facts.parts import Part
-from divergence_lab.theory.checker.facts.proofs import Refuted
+from divergence_lab.theory.checker.facts import parts, proofs
 from divergence_lab.theory.checker.fields.losses import Subject
 from divergence_lab.theory.checker.fields.numbers import start_at_zero_and_join
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import write, x
 
 _NO_VARIABLE = sp.Dummy()
 FIELDS = ("sampler", "weighted_by", "sampled_loss")
@@ -31,7 +29,7 @@ def check_sampler(entry: Mapping[str, Any], subject: Subject) -> None:
     `weighted_by` says the sampler's weight.
     """
     if not (entry["sampler"].isascii() and entry["sampler"].isprintable()):
-        raise Refuted("a sampler is a short line of plain text")
+        raise proofs.Refuted("a sampler is a short line of plain text")
     kind, *rest = re.split("[:,]", entry["sampler"].strip())
     texts = (
         [sp.S.One]
@@ -42,14 +40,14 @@ def check_sampler(entry: Mapping[str, Any], subject: Subject) -> None:
     if len(texts) != {"on": 0, "power": 1, "mixture": 1, "learned_backward": 1, "powers": 2}.get(
         kind
     ):
-        raise Refuted("there is no such sampler")
+        raise proofs.Refuted("there is no such sampler")
     if entry["weighted_by"] != _weight(kind, texts):
-        raise Refuted("the weight is not that of the sampler")
+        raise proofs.Refuted("the weight is not that of the sampler")
     if kind == "powers" and not sum(texts).is_positive:
-        raise Refuted("the exponents have no positive sum")
+        raise proofs.Refuted("the exponents have no positive sum")
     numbers = [number.subs(subject.written) for number in texts]
     if kind == "mixture" and not (numbers[0].is_nonnegative and (1 - numbers[0]).is_nonnegative):
-        raise Refuted("the share of a mixture lies between 0 and 1")
+        raise proofs.Refuted("the share of a mixture lies between 0 and 1")
     sampled = subject.read(entry["sampled_loss"])
     if kind == "on":
         for part in subject.parts:
@@ -75,7 +73,7 @@ def check_sampler(entry: Mapping[str, Any], subject: Subject) -> None:
 
 
 def _slope(
-    kind: str, numbers: list[sp.Expr], sampled: sp.Expr, part: Part, subject: Subject
+    kind: str, numbers: list[sp.Expr], sampled: sp.Expr, part: parts.Part, subject: Subject
 ) -> sp.Expr:
     """The weighted slope of the sampled loss on a piece of the other."""
     if kind == "powers":

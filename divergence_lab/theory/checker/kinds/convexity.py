@@ -8,14 +8,7 @@ import sympy as sp
 
 from divergence_lab.theory.checker.facts.parts import read_number, same_point
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.families.cells import (
-    Cell,
-    ends_below_zero,
-    jump_at,
-    prove_nonnegative,
-    value_at,
-)
-from divergence_lab.theory.checker.families.signs import sign
+from divergence_lab.theory.checker.families import cells, signs
 from divergence_lab.theory.checker.kinds.kind import (
     Kind,
     Parts,
@@ -26,8 +19,7 @@ from divergence_lab.theory.checker.kinds.kind import (
     need_only,
     need_witness,
 )
-from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.expressions.printing import write
+from divergence_lab.theory.expressions import constants, write
 
 
 def _conclude(holds: bool, steps: Steps, parts: Parts) -> None:
@@ -79,24 +71,24 @@ def _say_yes(steps: Steps) -> str:
     return f"g'' = {shown} is not negative{kinks}, so g and f are convex"
 
 
-def is_convex_in_cell(cell: Cell, witness: sp.Expr | None) -> bool:
+def is_convex_in_cell(cell: cells.Cell, witness: sp.Expr | None) -> bool:
     """g is convex for all parameters of the cell, or not. Raises Rejected."""
     curvature = cell.slopes.derivative()
     if witness is not None:
-        value, _ = value_at(curvature, witness)
-        if sign(value) != -1:
+        value, _ = cells.value_at(curvature, witness)
+        if signs.sign(value) != -1:
             raise Rejected(f"g'' is not negative at {witness}")
         return False
-    if ends_below_zero(curvature.pieces[0].expression, curvature.pieces[-1].expression, cell):
+    if cells.ends_below_zero(curvature.pieces[0].expression, curvature.pieces[-1].expression, cell):
         return False
-    jumps = [jump_at(cell, kink) for kink in cell.slopes.kinks]
+    jumps = [cells.jump_at(cell, kink) for kink in cell.slopes.kinks]
     if any(
-        jump == -sp.oo or (jump.is_finite and sp.expand(jump) != 0 and sign(jump) < 0)
+        jump == -sp.oo or (jump.is_finite and sp.expand(jump) != 0 and signs.sign(jump) < 0)
         for jump in jumps
     ):
         return False
     for piece in curvature.pieces:
-        prove_nonnegative(piece.expression, piece, cell.free)
+        cells.prove_nonnegative(piece.expression, piece, cell.free)
     return True
 
 

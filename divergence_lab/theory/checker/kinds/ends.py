@@ -9,13 +9,10 @@ import sympy as sp
 
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.parts import read_number
-from divergence_lab.theory.checker.families import by_terms
-from divergence_lab.theory.checker.families.cells import Cell, limit_at, prove_finite
+from divergence_lab.theory.checker.families import by_terms, cells
 from divergence_lab.theory.checker.kinds.kind import Kind, Parts, Steps, need, need_only
+from divergence_lab.theory.expressions import parse, write, x
 from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.expressions.parsing import parse
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import x
 
 # --- zero-forcing
 
@@ -43,8 +40,8 @@ def _say_forcing(holds: bool, steps: Steps) -> str:
     return f"f(0+) = -g'(-oo) = {write(-limit)} is finite"
 
 
-def _is_forcing_in_cell(cell: Cell, witness: sp.Expr | None) -> bool:
-    return limit_at(cell.slopes.pieces[0].expression, -sp.oo, 0, cell.free) == -sp.oo
+def _is_forcing_in_cell(cell: cells.Cell, witness: sp.Expr | None) -> bool:
+    return cells.limit_at(cell.slopes.pieces[0].expression, -sp.oo, 0, cell.free) == -sp.oo
 
 
 ZERO_FORCING = Kind(
@@ -77,7 +74,7 @@ def _say_avoiding(holds: bool, steps: Steps) -> str:
     return f"f'(oo) = int g'(x) e^(-x) dx {outcome}, by comparison with {scale}"
 
 
-def _is_avoiding_in_cell(cell: Cell, witness: sp.Expr | None) -> bool:
+def _is_avoiding_in_cell(cell: cells.Cell, witness: sp.Expr | None) -> bool:
     f = cell.slopes.pieces[-1].expression * sp.exp(-x)
     return by_terms.diverges(f, x) if cell.free else proofs.integral_diverges(f, x)
 
@@ -129,17 +126,17 @@ def _say_bounded(holds: bool, steps: Steps) -> str:
     return f"the gradient is unbounded: g'({last['end']}) = {last['limit']}"
 
 
-def _is_bounded_in_cell(cell: Cell, witness: sp.Expr | None) -> bool:
+def _is_bounded_in_cell(cell: cells.Cell, witness: sp.Expr | None) -> bool:
     pieces = cell.slopes.pieces
     ends = [
-        limit_at(p.expression, end, side, cell.free)
+        cells.limit_at(p.expression, end, side, cell.free)
         for p in pieces
         for end, side in ((p.low, 1), (p.high, -1))
     ]
     if any(end.is_infinite for end in ends):
         return False
     for piece in pieces:
-        prove_finite(piece, cell.free)
+        cells.prove_finite(piece, cell.free)
     return True
 
 

@@ -17,21 +17,7 @@ from divergence_lab.theory.checker.facts.parts import (
     slopes_at,
 )
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.families.cells import (
-    Cell,
-    inner_point_of,
-    is_inside,
-    jump_at,
-    limit_at,
-    read_cell,
-    slopes_at_zero,
-)
-from divergence_lab.theory.checker.families.exponential_terms import (
-    common_factor,
-    in_question,
-    never_vanishes,
-)
-from divergence_lab.theory.checker.families.signs import Unsigned, is_zero, sign
+from divergence_lab.theory.checker.families import cells, exponential_terms, signs
 from divergence_lab.theory.checker.kinds.kind import (
     Kind,
     Parts,
@@ -43,12 +29,9 @@ from divergence_lab.theory.checker.kinds.kind import (
     need_witness,
     value_in_words,
 )
-from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.expressions.pieces import Piece, Pieces
-from divergence_lab.theory.expressions.printing import write
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import Pieces, constants, pieces, write, x
 
-Difference = tuple[Piece, sp.Expr]  # what has to be 0 on a piece
+Difference = tuple[pieces.Piece, sp.Expr]  # what has to be 0 on a piece
 
 # --- without parameters
 
@@ -156,14 +139,14 @@ def _vanish(differences: Sequence[Difference], witness: sp.Expr | None) -> bool:
     parameters (False).
     """
     for piece, difference in differences:
-        if is_zero(difference):
+        if signs.is_zero(difference):
             continue
         if witness is None and _is_never_zero(difference):
             return False
-        point = witness if witness is not None else inner_point_of(piece)
-        if not is_inside(point, piece):
+        point = witness if witness is not None else cells.inner_point_of(piece)
+        if not cells.is_inside(point, piece):
             raise Rejected(f"{point} is not inside ({piece.low}, {piece.high})")
-        if sign(difference.subs(x, point)) != 0:
+        if signs.sign(difference.subs(x, point)) != 0:
             return False
         raise Rejected(f"the difference is 0 at {point}")
     return True
@@ -172,18 +155,18 @@ def _vanish(differences: Sequence[Difference], witness: sp.Expr | None) -> bool:
 def _is_never_zero(difference: sp.Expr) -> bool:
     """Raises Unsigned with what may be 0, where that is why it is not seen."""
     try:
-        if never_vanishes(difference):
+        if exponential_terms.never_vanishes(difference):
             return True
-        unknown = in_question(difference)
+        unknown = exponential_terms.in_question(difference)
     except Rejected:
         try:
-            return sign(common_factor(difference)) != 0
-        except Unsigned:
+            return signs.sign(exponential_terms.common_factor(difference)) != 0
+        except signs.Unsigned:
             raise
         except (Rejected, sp.PolynomialError):
             return False
     if unknown is not None:
-        raise Unsigned(unknown)
+        raise signs.Unsigned(unknown)
     return False
 
 
@@ -191,26 +174,26 @@ def identities(kind: str, loss: sp.Expr) -> tuple[list[sp.Expr], list[Difference
     """What all has to be 0 for the loss to be even, or its divergence symmetric: numbers, and
     functions on pieces.
     """
-    cell = read_cell(loss, True)
+    cell = cells.read_cell(loss, True)
     return ([], _odd_parts(cell)) if kind == "even" else _asymmetries(cell)
 
 
-def _odd_parts(cell: Cell) -> list[Difference]:
+def _odd_parts(cell: cells.Cell) -> list[Difference]:
     return [(p, p.expression + m) for p, m in _mirrored(cell.slopes)]
 
 
-def _asymmetries(cell: Cell) -> tuple[list[sp.Expr], list[Difference]]:
+def _asymmetries(cell: cells.Cell) -> tuple[list[sp.Expr], list[Difference]]:
     bends = [(p, p.expression - sp.exp(x) * m) for p, m in _mirrored(cell.slopes.derivative())]
     return _atoms(cell), bends
 
 
-def _atoms(cell: Cell) -> list[sp.Expr]:
+def _atoms(cell: cells.Cell) -> list[sp.Expr]:
     """What symmetry asks of the slopes at 0 and at kinks."""
     kinks = cell.slopes.kinks
-    jumps = [jump_at(cell, kink) for kink in kinks]
+    jumps = [cells.jump_at(cell, kink) for kink in kinks]
     if all(jump.is_finite for jump in jumps):
         return [
-            sum(slopes_at_zero(cell)),
+            sum(cells.slopes_at_zero(cell)),
             *(
                 sp.exp(-k / 2) * a - sp.exp(k / 2) * b
                 for k, a, b in zip(kinks, jumps, reversed(jumps))
@@ -221,13 +204,13 @@ def _atoms(cell: Cell) -> list[sp.Expr]:
     # infinite slopes at 0: what is left of them counts (Proposition 6, part 6)
     before, after = cell.slopes.pieces
     left = after.expression + sp.exp(x) * before.expression.xreplace({x: -x})
-    return [limit_at(left, sp.S.Zero, 1, cell.free)]
+    return [cells.limit_at(left, sp.S.Zero, 1, cell.free)]
 
 
-def _is_even_in_cell(cell: Cell, witness: sp.Expr | None) -> bool:
+def _is_even_in_cell(cell: cells.Cell, witness: sp.Expr | None) -> bool:
     try:
         return _vanish(_odd_parts(cell), witness)
-    except Unsigned:  # g'' of an even g is even, and often simpler: where it is not, g is not
+    except signs.Unsigned:  # g'' of an even g is even, and often simpler: where it is not, g is not
         bends = [(p, p.expression - m) for p, m in _mirrored(cell.slopes.derivative())]
         with contextlib.suppress(Rejected):
             if not _vanish(bends, witness):
@@ -235,10 +218,10 @@ def _is_even_in_cell(cell: Cell, witness: sp.Expr | None) -> bool:
         raise
 
 
-def _is_symmetric_in_cell(cell: Cell, witness: sp.Expr | None) -> bool:
+def _is_symmetric_in_cell(cell: cells.Cell, witness: sp.Expr | None) -> bool:
     atoms, differences = _asymmetries(cell)
     if witness is None and any(
-        atom.is_infinite or (not is_zero(atom) and sign(atom) != 0) for atom in atoms
+        atom.is_infinite or (not signs.is_zero(atom) and signs.sign(atom) != 0) for atom in atoms
     ):
         return False
     return _vanish(differences, witness)

@@ -9,27 +9,18 @@ from functools import lru_cache
 import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.families.cell_forms import (
-    at_points,
-    positive_form,
-    without_scale,
-)
-from divergence_lab.theory.checker.families.cells import read_cell
-from divergence_lab.theory.checker.families.continuation import Sides
-from divergence_lab.theory.checker.families.ranges import Ranges
-from divergence_lab.theory.checker.families.signs import is_finite, is_zero
+from divergence_lab.theory.checker.families import cell_forms, cells, continuation, ranges, signs
 from divergence_lab.theory.checker.kinds.table import KINDS
-from divergence_lab.theory.expressions.ordering import CannotSplit
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import CannotSplit, x
 
 
 def holds_in_cell(
     kind: str,
     loss: sp.Expr,
-    ranges: Ranges,
+    ranges: ranges.Ranges,
     at: sp.Expr | None = None,
     scale: sp.Expr | None = None,
-    sides: Sides | None = None,
+    sides: continuation.Sides | None = None,
 ) -> bool:
     """Whether the verdict holds for all parameters in the ranges (name -> (low, high), equal for a
     point).
@@ -49,23 +40,23 @@ def _holds(
     kind: str, loss: sp.Expr, cell: tuple, at: sp.Expr | None, scale: sp.Expr | None, sides: tuple
 ) -> bool:
     rules, ranges = KINDS[kind], dict(cell)
-    written = positive_form(loss, ranges)
-    expression = at_points(loss, written, ranges, dict(sides))
+    written = cell_forms.positive_form(loss, ranges)
+    expression = cell_forms.at_points(loss, written, ranges, dict(sides))
     witness = None if at is None else at.subs(written)
     unit = None if scale is None else sp.sympify(scale).subs(written)
-    if not all(is_finite(hint) for hint in (witness, unit) if hint is not None):
+    if not all(signs.is_finite(hint) for hint in (witness, unit) if hint is not None):
         raise Rejected("the point or the scale is not a finite number for all parameters")
     if unit is not None:
         if not rules.scale_free:
             raise Rejected(f"{kind} may depend on the scale")
         try:
-            expression = without_scale(expression, unit)
+            expression = cell_forms.without_scale(expression, unit)
         except CannotSplit as reason:
             raise Rejected(str(reason)) from None
     if not expression.has(x):
-        if not is_zero(expression):
+        if not signs.is_zero(expression):
             raise Rejected("g(0) is not 0")
         if witness is not None:
             raise Rejected("g is 0: no point shows anything")
         return rules.of_zero
-    return rules.decide_in_cell(read_cell(expression, rules.compares_sides), witness)
+    return rules.decide_in_cell(cells.read_cell(expression, rules.compares_sides), witness)

@@ -9,10 +9,7 @@ import sympy as sp
 from divergence_lab.theory.checker.facts.parts import Part, read_number, same_point
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families.cells import Cell
-from divergence_lab.theory.expressions.balls import PRECISION_BITS, ball, ball_of_constant
-from divergence_lab.theory.expressions.parsing import parse
-from divergence_lab.theory.expressions.precision import bits
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import balls, parse, precision, x
 
 Steps = Sequence[Mapping[str, str]]
 Parts = Sequence[Part]
@@ -96,6 +93,6 @@ def at_point(values: Mapping[sp.Expr, V], point: sp.Expr) -> V | None:
 
 def value_in_words(step: Mapping[str, str]) -> str:
     """A witness in four digits."""
-    with bits(PRECISION_BITS):
-        value = ball(parse(step["f"], x), x, ball_of_constant(read_number(step["at"])))
+    with precision.bits(balls.PRECISION_BITS):
+        value = balls.ball(parse(step["f"], x), x, balls.ball_of_constant(read_number(step["at"])))
     return f"{value.str(4, radius=False)} at x = {step['at']}"

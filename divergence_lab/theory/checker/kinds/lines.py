@@ -6,13 +6,11 @@ Part of the trusted checker.
 import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.families.cells import inner_point_of, refined
+from divergence_lab.theory.checker.families import cells, signs
 from divergence_lab.theory.checker.families.exponential_terms import exponential_terms, has_sign
-from divergence_lab.theory.checker.families.signs import is_finite, is_zero, sign
 from divergence_lab.theory.checker.kinds.identities import identities
-from divergence_lab.theory.expressions.ordering import CannotSplit, are_equal
-from divergence_lab.theory.expressions.pieces import Pieces, split
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import CannotSplit, Pieces, split, x
+from divergence_lab.theory.expressions.ordering import are_equal
 
 
 def holds_on_line(kind: str, loss: sp.Expr, equation: sp.Expr, solved: sp.Symbol) -> None:
@@ -35,7 +33,7 @@ def holds_on_line(kind: str, loss: sp.Expr, equation: sp.Expr, solved: sp.Symbol
     weight = sp.S.One if kind == "even" else sp.exp(x)
     difference = right.expression - weight * left.expression.xreplace({x: -x})
     at_zero = [p.expression.subs(x, 0) for p in slopes.pieces]
-    if not is_zero(sum(at_zero)) or not is_zero(difference.subs(solved, value)):
+    if not signs.is_zero(sum(at_zero)) or not signs.is_zero(difference.subs(solved, value)):
         raise Rejected(f"it does not hold everywhere on {equation} = 0")
     terms = exponential_terms(difference)
     if not any(_differs_elsewhere(place, terms, equation) for place in range(len(terms))):
@@ -76,13 +74,13 @@ def _is_a_multiple(
     except Rejected:
         return False
     parts = [e.xreplace(back) for e in [*numbers, *(f for _, f in functions)]]
-    if not all(is_zero(part.subs(solution)) for part in parts):
+    if not all(signs.is_zero(part.subs(solution)) for part in parts):
         return False
-    at_points = [*numbers, *(f.subs(x, inner_point_of(piece)) for piece, f in functions)]
+    at_points = [*numbers, *(f.subs(x, cells.inner_point_of(piece)) for piece, f in functions)]
     for e in at_points:
         factor = sp.simplify(e.xreplace(back) / equation)
         try:
-            if is_finite(factor) and sign(factor) != 0:
+            if signs.is_finite(factor) and signs.sign(factor) != 0:
                 return True
         except Rejected:
             continue
@@ -99,10 +97,10 @@ def _exponential_sides(loss: sp.Expr) -> tuple[Pieces, Pieces]:
         raise Rejected(str(reason)) from None
     if not all(are_equal(kink, sp.S.Zero) for kink in merged.kinks):
         raise Rejected("the loss has kinks away from 0")
-    pieces = refined(merged)
+    pieces = cells.refined(merged)
     for piece in pieces.pieces:
         exponential_terms(piece.expression)
-        if not is_zero(piece.expression.subs(x, 0)):
+        if not signs.is_zero(piece.expression.subs(x, 0)):
             raise Rejected("g(0) is not 0 from both sides")
     slopes = pieces.derivative()
     return slopes, slopes.derivative()

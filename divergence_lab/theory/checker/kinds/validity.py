@@ -2,60 +2,46 @@
 
 import sympy as sp
 
-from divergence_lab.theory.checker.facts import proofs
-from divergence_lab.theory.checker.facts.decided import inner_point
+from divergence_lab.theory.checker.facts import decided, proofs
 from divergence_lab.theory.checker.facts.parts import read_number, sides_of_zero
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.families.cells import (
-    Cell,
-    ends_below_zero,
-    inner_point_of,
-    prove_nonnegative,
-    slopes_at_zero,
-    value_at,
-)
-from divergence_lab.theory.checker.families.signs import is_nonnegative, is_zero, sign
-from divergence_lab.theory.checker.kinds.convexity import is_convex_in_cell
-from divergence_lab.theory.checker.kinds.kind import (
-    Kind,
-    Parts,
-    Steps,
-    covers,
-    need,
-    need_only,
-    need_witness,
-)
-from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.expressions.ordering import is_less
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.checker.families import cells, signs
+from divergence_lab.theory.checker.kinds import convexity, kind
+from divergence_lab.theory.expressions import balls, ordering, x
 
 _YES = "g falls before 0 and rises after it"
 
 
-def _conclude(holds: bool, steps: Steps, parts: Parts) -> None:
+def _conclude(holds: bool, steps: kind.Steps, parts: kind.Parts) -> None:
     if holds:
         _conclude_yes(steps, parts)
     elif steps and steps[0]["rule"] == "constant":
-        need(
+        kind.need(
             len(steps) == 1 and 0 in (read_number(steps[0]["low"]), read_number(steps[0]["high"])),
             "the constant piece is not beside 0",
         )
     else:
-        step = need_witness(steps, "slope")
-        wrong = "<0" if ball_of_constant(read_number(step["at"])) > 0 else ">0"
-        need(step["sign"].replace(" ", "") == wrong, "the slope has the right sign there")
+        step = kind.need_witness(steps, "slope")
+        wrong = "<0" if balls.ball_of_constant(read_number(step["at"])) > 0 else ">0"
+        kind.need(step["sign"].replace(" ", "") == wrong, "the slope has the right sign there")
 
 
-def _conclude_yes(steps: Steps, parts: Parts) -> None:
+def _conclude_yes(steps: kind.Steps, parts: kind.Parts) -> None:
     left, right = sides_of_zero(parts)
-    need_only(steps, ("sign", "slope", "<= 0"), ("sign", "slope", ">= 0"))
-    need(covers(left, steps, "sign", "slope", "<= 0"), "g' <= 0 before 0 is not proved everywhere")
-    need(covers(right, steps, "sign", "slope", ">= 0"), "g' >= 0 after 0 is not proved everywhere")
+    kind.need_only(steps, ("sign", "slope", "<= 0"), ("sign", "slope", ">= 0"))
+    kind.need(
+        kind.covers(left, steps, "sign", "slope", "<= 0"),
+        "g' <= 0 before 0 is not proved everywhere",
+    )
+    kind.need(
+        kind.covers(right, steps, "sign", "slope", ">= 0"),
+        "g' >= 0 after 0 is not proved everywhere",
+    )
     for part in (left[-1], right[0]):  # analytic: not 0 at one point is enough
-        proofs.prove_sign_at(part.slope, x, inner_point(part.low, part.high), "!=0")
+        proofs.prove_sign_at(part.slope, x, decided.inner_point(part.low, part.high), "!=0")
 
 
-def _say(holds: bool, steps: Steps) -> str:
+def _say(holds: bool, steps: kind.Steps) -> str:
     if holds:
         return _YES
     step = steps[0]
@@ -68,37 +54,46 @@ def _say(holds: bool, steps: Steps) -> str:
     return f"g {words} 0: g' is {sign} at x = {step['at']}"
 
 
-def _decide_in_cell(cell: Cell, witness: sp.Expr | None) -> bool:
+def _decide_in_cell(cell: cells.Cell, witness: sp.Expr | None) -> bool:
     if witness is not None:
-        value, piece = value_at(cell.slopes, witness)
-        if sign(value) != (-1 if is_less(sp.S.Zero, piece.high) else 1):
+        value, piece = cells.value_at(cell.slopes, witness)
+        if signs.sign(value) != (-1 if ordering.is_less(sp.S.Zero, piece.high) else 1):
             raise Rejected(f"the slope has the right sign at {witness}")
         return False
     beside = [piece for piece in cell.slopes.pieces if 0 in (piece.low, piece.high)]
-    if any(is_zero(piece.expression) for piece in beside):
+    if any(signs.is_zero(piece.expression) for piece in beside):
         return False
-    if ends_below_zero(-cell.slopes.pieces[0].expression, cell.slopes.pieces[-1].expression, cell):
+    if cells.ends_below_zero(
+        -cell.slopes.pieces[0].expression, cell.slopes.pieces[-1].expression, cell
+    ):
         return False
     try:
         for piece in cell.slopes.pieces:
-            left = not is_less(sp.S.Zero, piece.high)
-            prove_nonnegative(-piece.expression if left else piece.expression, piece, cell.free)
+            left = not ordering.is_less(sp.S.Zero, piece.high)
+            cells.prove_nonnegative(
+                -piece.expression if left else piece.expression, piece, cell.free
+            )
     except Rejected:
-        if not is_convex_in_cell(cell, None) or not _slopes_at_zero_are_apart(cell):
+        if not convexity.is_convex_in_cell(cell, None) or not _slopes_at_zero_are_apart(cell):
             raise
     for piece in beside:  # analytic: not 0 at one point is enough
-        if sign(piece.expression.subs(x, inner_point_of(piece))) == 0:
+        if signs.sign(piece.expression.subs(x, cells.inner_point_of(piece))) == 0:
             raise Rejected("that g is not constant beside 0 is not seen")
     return True
 
 
-def _slopes_at_zero_are_apart(cell: Cell) -> bool:
+def _slopes_at_zero_are_apart(cell: cells.Cell) -> bool:
     """g'(0-) <= 0 <= g'(0+): then a convex g falls before 0 and rises after it."""
-    below, above = slopes_at_zero(cell)
-    return below.is_finite and above.is_finite and is_nonnegative(-below) and is_nonnegative(above)
+    below, above = cells.slopes_at_zero(cell)
+    return (
+        below.is_finite
+        and above.is_finite
+        and signs.is_nonnegative(-below)
+        and signs.is_nonnegative(above)
+    )
 
 
-VALIDITY = Kind(
+VALIDITY = kind.Kind(
     "validity",
     (4,),
     _conclude,

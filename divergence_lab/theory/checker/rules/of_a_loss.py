@@ -9,8 +9,7 @@ import sympy as sp
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.parts import Part, read_number, same_point, slopes_at
 from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.families.ranges import over_interval
-from divergence_lab.theory.checker.families.signs import is_nonnegative
+from divergence_lab.theory.checker.families import ranges, signs
 from divergence_lab.theory.checker.rules.rule import (
     RELATIONS,
     Data,
@@ -22,9 +21,8 @@ from divergence_lab.theory.checker.rules.rule import (
     number_latex,
     sign_in_words,
 )
+from divergence_lab.theory.expressions import parse, x
 from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.expressions.parsing import parse
-from divergence_lab.theory.expressions.symbols import x
 
 Parts = Sequence[Part]
 
@@ -142,13 +140,13 @@ def _is_seen(f: sp.Expr, part: Part) -> bool:
     """
     if proofs.structural_sign(f, x, part.low, part.high) == 1:
         return True
-    forms = [f.xreplace({x: over_interval(part.low, part.high, _Y)})]
+    forms = [f.xreplace({x: ranges.over_interval(part.low, part.high, _Y)})]
     in_powers = sp.powsimp(sp.expand(f.rewrite(sp.exp))).subs(
-        sp.exp(x), over_interval(sp.exp(part.low), sp.exp(part.high), _Y)
+        sp.exp(x), ranges.over_interval(sp.exp(part.low), sp.exp(part.high), _Y)
     )
     if not in_powers.has(x):
         forms.append(in_powers)
-    return any(is_nonnegative(form) for form in forms)
+    return any(signs.is_nonnegative(form) for form in forms)
 
 
 _Y = sp.Symbol("~y", positive=True)

@@ -10,9 +10,8 @@ from collections.abc import Callable
 import sympy as sp
 from flint import acb, arb
 
-from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.checker.facts import parts, proofs
 from divergence_lab.theory.checker.facts.decided import decided, prove_equal
-from divergence_lab.theory.checker.facts.parts import read_number
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.rules.rule import (
     Data,
@@ -23,16 +22,7 @@ from divergence_lab.theory.checker.rules.rule import (
     keys,
     number_latex,
 )
-from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.expressions.balls import (
-    PRECISION_BITS,
-    ball,
-    ball_of_constant,
-    decide_condition,
-)
-from divergence_lab.theory.expressions.parsing import parse
-from divergence_lab.theory.expressions.precision import bits
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import balls, constants, parse, precision, x
 
 MAX_BOXES = 5000
 
@@ -42,7 +32,9 @@ def _equal_on(g: sp.Expr, f: sp.Expr, low: sp.Expr, high: sp.Expr) -> None:
         low == sp.oo
         or high == -sp.oo
         or not (
-            low.is_infinite or high.is_infinite or ball_of_constant(low) < ball_of_constant(high)
+            low.is_infinite
+            or high.is_infinite
+            or balls.ball_of_constant(low) < balls.ball_of_constant(high)
         )
     ):
         raise Rejected(f"({low}, {high}) is empty")
@@ -51,30 +43,35 @@ def _equal_on(g: sp.Expr, f: sp.Expr, low: sp.Expr, high: sp.Expr) -> None:
 
 def _point(text: str) -> sp.Expr:
     """A finite number: that g grows without bound towards oo is no fault of it."""
-    if (at := read_number(text)).is_infinite:
+    if (at := parts.read_number(text)).is_infinite:
         raise Rejected(f"{at} is no point")
     return at
 
 
 def _prove_gap(step: Data, g: sp.Expr) -> None:
-    low, at, high = read_number(step["low"]), _point(step["at"]), read_number(step["high"])
+    low, at, high = (
+        parts.read_number(step["low"]),
+        _point(step["at"]),
+        parts.read_number(step["high"]),
+    )
     left, right = parse(step["left"], x), parse(step["right"], x)
     _equal_on(g, left, low, at)
     _equal_on(g, right, at, high)
     before, after = proofs.limit_of(left, x, at, -1), proofs.limit_of(right, x, at, 1)
     if before is None or after is None or before.is_infinite or after.is_infinite:
         raise Rejected(f"g has no two finite limits at {at}")
-    if not proofs.equal_constants(after - before, read_number(step["jump"])):
+    if not proofs.equal_constants(after - before, parts.read_number(step["jump"])):
         raise Rejected(f"the jump of g at {at} is {after - before}")
     if constants.equal(after, before) is not False:
         raise Rejected(f"g is not shown to jump at {at}")
 
 
 def _prove_unbounded(step: Data, g: sp.Expr) -> None:
-    at, end, f = _point(step["at"]), read_number(step["end"]), parse(step["f"], x)
+    at, end, f = _point(step["at"]), parts.read_number(step["end"]), parse(step["f"], x)
     side = (
         1
-        if end == sp.oo or (end.is_finite and ball_of_constant(end) > ball_of_constant(at))
+        if end == sp.oo
+        or (end.is_finite and balls.ball_of_constant(end) > balls.ball_of_constant(at))
         else -1
     )
     _equal_on(g, f, *((at, end) if side > 0 else (end, at)))
@@ -84,13 +81,13 @@ def _prove_unbounded(step: Data, g: sp.Expr) -> None:
 
 
 def _prove_pole(step: Data, g: sp.Expr) -> None:
-    low, high = read_number(step["low"]), read_number(step["high"])
+    low, high = parts.read_number(step["low"]), parts.read_number(step["high"])
     numerator, denominator = parse(step["numerator"], x), parse(step["denominator"], x)
     if numerator.has(*_BREAKING) or denominator.has(*_BREAKING):
         raise Rejected("the numerator and the denominator must be continuous")
     f = decided(g, x, low, high)
     proofs.prove_zero(f * denominator - numerator, x, low, high)
-    ends = [ball(denominator, x, ball_of_constant(end)) for end in (low, high)]
+    ends = [balls.ball(denominator, x, balls.ball_of_constant(end)) for end in (low, high)]
     if not (ends[0] < 0 < ends[1] or ends[1] < 0 < ends[0]):
         raise Rejected(f"the denominator does not change sign between {low} and {high}")
     _cover(denominator, low, high, lambda value: value.is_finite())
@@ -102,10 +99,13 @@ _BREAKING = (sp.sign, sp.Piecewise)  # every other function is continuous where 
 
 def _cover(f: sp.Expr, low: sp.Expr, high: sp.Expr, holds: Callable[[arb], bool]) -> None:
     """The balls of f on boxes that cover [low, high] all have the property."""
-    pending, count = [(arb(ball_of_constant(low).lower()), arb(ball_of_constant(high).upper()))], 0
+    pending, count = (
+        [(arb(balls.ball_of_constant(low).lower()), arb(balls.ball_of_constant(high).upper()))],
+        0,
+    )
     while pending:
         a, b = pending.pop()
-        if holds(ball(f, x, a.union(b))):
+        if holds(balls.ball(f, x, a.union(b))):
             continue
         count += 1
         middle = arb(((a + b) / 2).mid())
@@ -115,8 +115,8 @@ def _cover(f: sp.Expr, low: sp.Expr, high: sp.Expr, holds: Callable[[arb], bool]
 
 
 def _prove_not_real(step: Data, g: sp.Expr) -> None:
-    with bits(PRECISION_BITS):
-        value = complex_ball(g, ball_of_constant(read_number(step["at"])))
+    with precision.bits(balls.PRECISION_BITS):
+        value = complex_ball(g, balls.ball_of_constant(parts.read_number(step["at"])))
     if not value.is_finite() or value.imag.contains(0):
         raise Rejected(f"g at {step['at']} is not shown to have an imaginary part")
 
@@ -141,7 +141,7 @@ _FUNCTIONS = {
 
 def complex_ball(e: sp.Expr, point: arb) -> acb:
     """The principal value of e at a real point, enclosed; not finite where it is not known."""
-    real = ball(e, x, point)
+    real = balls.ball(e, x, point)
     if real.is_finite():
         return acb(real)
     if e.is_Add or e.is_Mul:
@@ -155,7 +155,7 @@ def complex_ball(e: sp.Expr, point: arb) -> acb:
         return base ** int(e.exp) if e.exp.is_Integer else base.pow(complex_ball(e.exp, point))
     if isinstance(e, sp.Piecewise):
         for value, condition in e.args:
-            truth = decide_condition(condition, x, point)
+            truth = balls.decide_condition(condition, x, point)
             if truth is not False:
                 return complex_ball(value, point) if truth else acb(arb.nan())
     if isinstance(e, sp.polylog):

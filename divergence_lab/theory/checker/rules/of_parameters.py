@@ -8,14 +8,10 @@ from dataclasses import dataclass
 import sympy as sp
 
 from divergence_lab.theory.checker.conditions import ranges_in_words, read_ranges
-from divergence_lab.theory.checker.facts.parts import read_number
-from divergence_lab.theory.checker.facts.proofs import Rejected
-from divergence_lab.theory.checker.families.cell_forms import at_points, positive_form
-from divergence_lab.theory.checker.families.continuation import NoValue
+from divergence_lab.theory.checker.facts import parts, proofs
+from divergence_lab.theory.checker.families import cell_forms, continuation
 from divergence_lab.theory.checker.families.ranges import Ranges, sides_of
-from divergence_lab.theory.checker.kinds.in_cells import holds_in_cell
-from divergence_lab.theory.checker.kinds.lines import holds_on_line
-from divergence_lab.theory.checker.kinds.table import KINDS
+from divergence_lab.theory.checker.kinds import in_cells, lines, table
 from divergence_lab.theory.checker.rules.rule import (
     Data,
     Rule,
@@ -24,9 +20,9 @@ from divergence_lab.theory.checker.rules.rule import (
     keys,
     number_latex,
 )
+from divergence_lab.theory.expressions import parse, x
 from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.expressions.parsing import parse, read_assumptions
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.parsing import read_assumptions
 
 
 @dataclass(frozen=True)
@@ -67,22 +63,26 @@ def _range_in_latex(name: str, low: str, high: str) -> str:
 
 def _prove_cell(step: Data, family: Family) -> None:
     if step["holds"] not in ("true", "false"):
-        raise Rejected("the cell says more than a cell can, or nothing")
+        raise proofs.Rejected("the cell says more than a cell can, or nothing")
     if "sample" in step:
         _check_sample(step, family.ranges[step["parameter"]])
     at, scale = (
         parse(step[key], sp.Dummy(), family.assumptions) if key in step else None
         for key in ("at", "scale")
     )
-    if at is not None and (step["holds"] == "true" or not KINDS[family.kind].shown_at_a_point):
-        raise Rejected("a point shows nothing here")
-    holds = holds_in_cell(family.kind, family.loss, family.ranges, at, scale, family.sides())
+    if at is not None and (
+        step["holds"] == "true" or not table.KINDS[family.kind].shown_at_a_point
+    ):
+        raise proofs.Rejected("a point shows nothing here")
+    holds = in_cells.holds_in_cell(
+        family.kind, family.loss, family.ranges, at, scale, family.sides()
+    )
     if holds is not (step["holds"] == "true"):
-        raise Rejected(f"{step['claim']}: it is the other way round")
+        raise proofs.Rejected(f"{step['claim']}: it is the other way round")
 
 
 def _check_sample(step: Data, ends: tuple[sp.Expr, sp.Expr]) -> None:
-    (low, high), sample = ends, ball_of_constant(read_number(step["sample"]))
+    (low, high), sample = ends, ball_of_constant(parts.read_number(step["sample"]))
     if low == high:
         inside = step["sample"] == step["low"]
     else:
@@ -90,7 +90,7 @@ def _check_sample(step: Data, ends: tuple[sp.Expr, sp.Expr]) -> None:
             high == sp.oo or sample < ball_of_constant(high)
         )
     if not inside:
-        raise Rejected(f"the sample {step['sample']} is not inside its cell")
+        raise proofs.Rejected(f"the sample {step['sample']} is not inside its cell")
 
 
 def _cell_in_words(step: Data) -> str:
@@ -120,12 +120,12 @@ def _cell_in_latex(step: Data) -> str:
 
 def _prove_undefined(step: Data, family: Family) -> None:
     """The formula has no value in this cell, and the family no limit."""
-    written = positive_form(family.loss, family.ranges)
+    written = cell_forms.positive_form(family.loss, family.ranges)
     try:
-        at_points(family.loss, written, family.ranges, family.sides())
-    except NoValue:
+        cell_forms.at_points(family.loss, written, family.ranges, family.sides())
+    except continuation.NoValue:
         return
-    raise Rejected(f"{step['claim']}: it has one")
+    raise proofs.Rejected(f"{step['claim']}: it has one")
 
 
 def _prove_line(step: Data, family: Family) -> None:
@@ -134,8 +134,8 @@ def _prove_line(step: Data, family: Family) -> None:
     symbols = family.loss.free_symbols - {x}
     solved = next((s for s in symbols if s.name == step["parameter"]), None)
     if solved is None:
-        raise Rejected("the equation is not for a parameter of the loss")
-    holds_on_line(family.kind, family.loss, equation, solved)
+        raise proofs.Rejected("the equation is not for a parameter of the loss")
+    lines.holds_on_line(family.kind, family.loss, equation, solved)
 
 
 OF_PARAMETERS = by_name(

@@ -9,9 +9,8 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory.checker.facts.parts import INFINITIES, Part
-from divergence_lab.theory.expressions.parsing import parse, parse_number
-from divergence_lab.theory.expressions.printing import write_latex
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions import parse, write_latex, x
+from divergence_lab.theory.expressions.parsing import parse_number
 
 Data = Mapping[str, str]  # of a step: all text
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from divergence_lab.theory.checker.rules.of_a_loss import OF_A_LOSS
-from divergence_lab.theory.checker.rules.of_no_loss import OF_NO_LOSS
-from divergence_lab.theory.checker.rules.of_parameters import OF_PARAMETERS
-from divergence_lab.theory.checker.rules.rule import Rule
+from divergence_lab.theory.checker.rules import of_a_loss, of_no_loss, of_parameters, rule
 
-RULES: Mapping[str, Rule] = {**OF_A_LOSS, **OF_NO_LOSS, **OF_PARAMETERS}
+RULES: Mapping[str, rule.Rule] = {
+    **of_a_loss.OF_A_LOSS,
+    **of_no_loss.OF_NO_LOSS,
+    **of_parameters.OF_PARAMETERS,
+}
