@@ -135,6 +135,15 @@ def test_a_room_is_small_and_has_a_face(folder):
         assert getattr(face, public) is not None
 
 
+def test_a_stub_shows_type_checkers_the_names_of_its_face():
+    for stub in PACKAGE.rglob("__init__.pyi"):
+        face = __import__(module(stub), fromlist=["__all__"])
+        lines = re.findall(r"^from ([\w.]+) import (\w+) as \2$", stub.read_text(), re.MULTILINE)
+        assert sorted(name for _, name in lines) == sorted(face.__all__)
+        for home, name in lines:
+            assert getattr(face, name) is getattr(__import__(home, fromlist=[name]), name)
+
+
 def test_the_checker_imports_expressions_and_nothing_else():
     for path in (PACKAGE / "theory" / "checker").rglob("*.py"):
         for name in ours(path):

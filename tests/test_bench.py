@@ -121,8 +121,7 @@ def test_our_training_is_the_training_of_train(monkeypatch):
         captured.append(start_progress(*arguments))
         return captured[-1]
 
-    monkeypatch.setattr(measuring, "start_progress", start)
-    monkeypatch.setattr(loop, "start_progress", start)
+    monkeypatch.setattr(measuring.stepping, "start_progress", start)
     iterate = measuring.our_training(graph, losses, **given)
     iterate(4)
     iterate(6)

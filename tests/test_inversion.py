@@ -270,9 +270,9 @@ def test_a_loss_may_stay_an_integral(text):
 
 
 def test_a_wrong_integral_of_g_is_never_returned(monkeypatch):
-    right = inversion.integral_from_zero
+    right = inversion.integrals.integral_from_zero
     monkeypatch.setattr(
-        inversion,
+        inversion.integrals,
         "integral_from_zero",
         lambda slopes, deadline: right(slopes, deadline).map(lambda g: g + x**2 / 10**12),
     )

@@ -263,7 +263,7 @@ def stop_at(step):
 def test_an_interrupted_run_ends_with_the_same_numbers(tmp_path, monkeypatch, policy):
     # chunks of 3 steps, so that the interruption falls inside one
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(training, "chunk_length", lambda *_: 3)
+    monkeypatch.setattr(training.randomness, "chunk_length", lambda *_: 3)
     settings = {**SMALL, "policy": policy, "seeds": [3, 5]}
     whole = train(LOSSES, hypergrid(2, 4), **settings)
     with pytest.raises(StopHere):

@@ -79,8 +79,8 @@ def generated_bits(
     title = name or f"generated:bits:{n_bits}x{word}"
     if n_slots * n_words >= generated.MAX_ACTIONS:
         raise dag.GraphError(
-            f"{title}: {n_slots * n_words + 1:,} actions do not fit (limit {generated.MAX_ACTIONS:,}); "
-            "take shorter words or fewer bits"
+            f"{title}: {n_slots * n_words + 1:,} actions do not fit "
+            f"(limit {generated.MAX_ACTIONS:,}); take shorter words or fewer bits"
         )
     hot = generated.on_device(
         lambda: np.eye(3, dtype=np.float32)[_VALUE_OF[_filled(word)]].reshape(n_words + 1, -1)

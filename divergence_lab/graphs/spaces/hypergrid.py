@@ -108,7 +108,8 @@ def generated_hypergrid(
         raise dag.GraphError(
             f"{title}: {dimensions * side:,} features and "
             f"{dimensions * (side - 1) + 1:,} steps do not fit "
-            f"(limits {generated.MAX_FEATURES:,} and {generated.MAX_STEPS:,}); take fewer dimensions or a smaller side"
+            f"(limits {generated.MAX_FEATURES:,} and {generated.MAX_STEPS:,}); "
+            "take fewer dimensions or a smaller side"
         )
     firsts = generated.on_device(lambda: side * np.arange(dimensions))
 
