@@ -33,10 +33,8 @@ def from_link(query: Mapping[str, str | list[str]]) -> Choice:
 
     Raises ExpressionError.
     """
-    values = dict(zip(NAMES, (str(START.left), str(START.right), str(START.curvature), "")))
-    for name in NAMES:
-        given = query.get(name, values[name])
-        values[name] = given if isinstance(given, str) else given[-1]
+    given = {name: query.get(name, text) for name, text in to_link(Choice()).items()}
+    values = {name: text if isinstance(text, str) else text[-1] for name, text in given.items()}
     if len(values["g"]) > LONGEST:
         raise ExpressionError(
             f"the link's loss {shown(values['g'])} has more than {LONGEST} characters: shorten it"

@@ -123,10 +123,8 @@ PRESETS = {
 
 def family_name(member: Member) -> str | None:
     """The catalogue's name of this member, where it has one."""
-    for name, known in PRESETS.items():
-        if known == member:
-            return name
-    return name_of(parse(member.text, x)) if member.left == member.right else None
+    preset = next((name for name, known in PRESETS.items() if known == member), None)
+    return preset or (name_of(parse(member.text, x)) if member.left == member.right else None)
 
 
 def read_member(left: str, right: str, curvature: str) -> Member:

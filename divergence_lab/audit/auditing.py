@@ -77,6 +77,8 @@ def audit(
     is imported first.
 
     residual: what the callable receives, "target/model" (log p_B - log p_F) or "model/target".
+    range: the least and the largest residual looked at, in nats, at most 10000 in size. dtype: in
+    which it is run, "float32" or "float64".
     feed: what its arguments are, in turn (residual, log_pf, log_pb, pf, pb). summed: the callable
     holds the weights p itself and is summed over objects. budget: processor seconds for the
     derivation. Raises AuditError (an InputError) with one line.
@@ -133,32 +135,32 @@ def _audited(
     high: float,
     budget: float,
 ) -> Audit:
-    found, gauge, coarse = observing.identify_callable(looked_at, low, high)
-    derivation = derive(found.loss, budget=budget) if found else None
+    identified, gauge, coarse = observing.identify_callable(looked_at, low, high)
+    derivation = derive(identified.loss, budget=budget) if identified else None
     points = grid(low, high, dtype)
-    runs = stretches(looked_at, points, dtype, gauge, found)
+    runs = stretches(looked_at, points, dtype, gauge, identified)
     forcing, avoiding = _verdicts(derivation, _why_unknown(runs, gauge))
     constant = gauge != 0 and {run.state for run in runs} == {"dead"}
-    surrogate = is_surrogate(looked_at, found, dtype, gauge)
-    clip, clip_note = variants.without_clip(found, surrogate, low, high, derivation, budget)
+    surrogate = is_surrogate(looked_at, identified, dtype, gauge)
+    clip, clip_note = variants.without_clip(identified, surrogate, low, high, derivation, budget)
     problems = [
         *at_zero(looked_at, dtype, gauge),
-        *cancellation(looked_at, found, dtype, gauge, surrogate),
-        *_gathered(far_problems(looked_at, runs, dtype, gauge, found)),
+        *cancellation(looked_at, identified, dtype, gauge, surrogate),
+        *_gathered(far_problems(looked_at, runs, dtype, gauge, identified)),
         *clip,
-        *jumps(looked_at, points, runs, found),
+        *jumps(looked_at, points, runs, identified),
         *class_changes(looked_at, runs, dtype, forcing.holds, avoiding.holds),
     ]
     errors = (
-        simplices.gradient_errors(looked_at, found, derivation.divergence)
-        if found and derivation
+        simplices.gradient_errors(looked_at, identified, derivation.divergence)
+        if identified and derivation
         else None
     )
     claims = claims_of(call)
     divergence = derivation.divergence if derivation else None
     name = divergence.name if divergence else None
     factor = write(divergence.factor) if divergence and divergence.factor is not None else None
-    other = variants.under_the_other_sign(looked_at, found, derivation, low, high, budget / 2)
+    other = variants.under_the_other_sign(looked_at, identified, derivation, low, high, budget / 2)
     shown = np.array([point for point in SHOWN if low <= point <= high])
     return Audit(
         looked_at.name,
@@ -168,8 +170,8 @@ def _audited(
         looked_at.summed,
         looked_at.reduction,
         (low, high),
-        write(found.loss.expression) if found else None,
-        found.loss.name if found else None,
+        write(identified.loss.expression) if identified else None,
+        identified.loss.name if identified else None,
         name,
         factor,
         write(divergence.generator) if divergence and divergence.generator is not None else None,
@@ -177,21 +179,21 @@ def _audited(
         avoiding,
         gauge,
         surrogate,
-        bool(found and found.fitted),
-        (found.low, found.high) if found else None,
+        bool(identified and identified.fitted),
+        (identified.low, identified.high) if identified else None,
         other,
         str(claims) if claims else None,
         None
-        if not claims or found is None
+        if not claims or identified is None
         else not contradictions(
-            claims, write(found.loss.expression), name, factor, forcing.holds, avoiding.holds
+            claims, write(identified.loss.expression), name, factor, forcing.holds, avoiding.holds
         ),
         (
-            *_notes(claims, name, factor, forcing, avoiding, found, gauge, surrogate, other),
+            *_notes(claims, name, factor, forcing, avoiding, identified, gauge, surrogate, other),
             *clip_note,
             *(
                 []
-                if found or constant
+                if identified or constant
                 else _not_looked_for(probing.slopes(looked_at, points, dtype))
             ),
         ),
@@ -201,7 +203,7 @@ def _audited(
         errors[1] if errors else None,
         tuple(zip(shown.tolist(), probing.slopes(looked_at, shown, dtype).tolist())),
         ()
-        if found or constant
+        if identified or constant
         else splines.spline_generator(points, probing.slopes(looked_at, points, dtype) - gauge),
     )
 

@@ -67,12 +67,14 @@ class Claims:
 
     def __str__(self) -> str:
         words = [" or ".join(name for name, _ in self.divergences)] if self.divergences else []
-        for word, said in (
-            ("zero-forcing", self.zero_forcing),
-            ("zero-avoiding", self.zero_avoiding),
-        ):
-            if said is not None:
-                words.append(word if said else f"not {word}")
+        words += [
+            word if said else f"not {word}"
+            for word, said in (
+                ("zero-forcing", self.zero_forcing),
+                ("zero-avoiding", self.zero_avoiding),
+            )
+            if said is not None
+        ]
         return ", ".join(words)
 
 
@@ -106,15 +108,14 @@ def contradictions(
         told.append(
             f"documented as {' or '.join(name for name, _ in claims.divergences)}, but it {found}"
         )
-    for word, said, held in (
-        ("zero-forcing", claims.zero_forcing, zero_forcing),
-        ("zero-avoiding", claims.zero_avoiding, zero_avoiding),
-    ):
-        if said is not None and held is not None and said != held:
-            told.append(
-                f"documented as {'' if said else 'not '}{word}, but it is "
-                f"{'' if held else 'not '}{word}"
-            )
+    told += [
+        f"documented as {'' if said else 'not '}{word}, but it is {'' if held else 'not '}{word}"
+        for word, said, held in (
+            ("zero-forcing", claims.zero_forcing, zero_forcing),
+            ("zero-avoiding", claims.zero_avoiding, zero_avoiding),
+        )
+        if said is not None and held is not None and said != held
+    ]
     return told
 
 

@@ -81,7 +81,7 @@ class Audit:
         return to_json(self)
 
 
-def to_json(found: Audit) -> dict[str, Any]:
+def to_json(audit: Audit) -> dict[str, Any]:
     """The object of `audit --json`: the keys of the contract first, then what else is known.
 
     >>> import divergence_lab as dl
@@ -89,43 +89,43 @@ def to_json(found: Audit) -> dict[str, Any]:
     'reverse KL'
     """
     return {
-        "effective_loss": found.effective_loss,
-        "divergence": found.divergence,
-        "zero_forcing": verdict_to_json(found.zero_forcing, "zero_forcing"),
-        "zero_avoiding": verdict_to_json(found.zero_avoiding, "zero_avoiding"),
+        "effective_loss": audit.effective_loss,
+        "divergence": audit.divergence,
+        "zero_forcing": verdict_to_json(audit.zero_forcing, "zero_forcing"),
+        "zero_avoiding": verdict_to_json(audit.zero_avoiding, "zero_avoiding"),
         "under_the_other_sign": {
-            "divergence": found.under_the_other_sign.divergence,
-            "factor": found.under_the_other_sign.factor,
-            "effective_loss": found.under_the_other_sign.effective_loss,
-            "zero_forcing": found.under_the_other_sign.zero_forcing,
-            "zero_avoiding": found.under_the_other_sign.zero_avoiding,
+            "divergence": audit.under_the_other_sign.divergence,
+            "factor": audit.under_the_other_sign.factor,
+            "effective_loss": audit.under_the_other_sign.effective_loss,
+            "zero_forcing": audit.under_the_other_sign.zero_forcing,
+            "zero_avoiding": audit.under_the_other_sign.zero_avoiding,
         },
-        "documented": found.documented,
-        "documented_holds": found.documented_holds,
+        "documented": audit.documented,
+        "documented_holds": audit.documented_holds,
         "problems": [
             {"kind": p.kind, "from": p.low, "to": p.high, "detail": p.detail}
-            for p in found.problems
+            for p in audit.problems
         ],
-        "max_gradient_error": found.max_gradient_error,
-        "factor": found.factor,
-        "generator": found.generator,
-        "loss_name": found.loss_name,
-        "notes": list(found.notes),
-        "gauge": found.gauge,
-        "surrogate": found.surrogate,
-        "fitted": found.fitted,
-        "holds_on": list(found.holds_on) if found.holds_on else None,
-        "flipped_sign_error": found.flipped_sign_error,
+        "max_gradient_error": audit.max_gradient_error,
+        "factor": audit.factor,
+        "generator": audit.generator,
+        "loss_name": audit.loss_name,
+        "notes": list(audit.notes),
+        "gauge": audit.gauge,
+        "surrogate": audit.surrogate,
+        "fitted": audit.fitted,
+        "holds_on": list(audit.holds_on) if audit.holds_on else None,
+        "flipped_sign_error": audit.flipped_sign_error,
         "slopes": [
             {"x": point, "slope": slope if math.isfinite(slope) else str(slope)}
-            for point, slope in found.slopes
+            for point, slope in audit.slopes
         ],
-        "spline": [{"t": ratio, "f": value} for ratio, value in found.spline],
-        "callable": found.name,
-        "residual": found.residual,
-        "dtype": found.dtype,
-        "range": list(found.range),
-        "feed": list(found.feed),
-        "summed": found.summed,
-        "reduction": found.reduction,
+        "spline": [{"t": ratio, "f": value} for ratio, value in audit.spline],
+        "callable": audit.name,
+        "residual": audit.residual,
+        "dtype": audit.dtype,
+        "range": list(audit.range),
+        "feed": list(audit.feed),
+        "summed": audit.summed,
+        "reduction": audit.reduction,
     }

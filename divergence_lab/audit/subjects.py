@@ -9,6 +9,7 @@ import ast
 import contextlib
 import importlib
 import inspect
+import operator
 import re
 import sys
 import warnings
@@ -41,14 +42,11 @@ def load(text: str) -> Callable[..., Any]:
     module_name, path, arguments = match.groups()
     given = _literals(text, arguments) if arguments else None
     with guarded(f"importing {module_name}", "name a module that Python can import from here"):
-        found: Any = importlib.import_module(module_name)
-    for name in path.split("."):
-        try:
-            found = getattr(found, name)
-        except AttributeError:
-            raise AuditError(
-                f"{module_name} has no {path}: check the name after the colon"
-            ) from None
+        module = importlib.import_module(module_name)
+    try:
+        found = operator.attrgetter(path)(module)
+    except AttributeError:
+        raise AuditError(f"{module_name} has no {path}: check the name after the colon") from None
     return as_callable(found, text.strip(), given)
 
 

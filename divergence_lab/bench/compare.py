@@ -49,6 +49,8 @@ LAW_RATE, LAW_SECONDS, LAW_GRADIENT, LAW_RATIO = 30e6, 0.8, 4.0, 50.0
 # exact training of tables to TV < TV_GOAL: objective, loss, the steps allowed
 TV_GOAL = 0.01
 EXACT = (("tb", "quadratic", 75), ("db", "linex(1)", 300))
+LONG_SWEEP = "sweep 4x20, long trajectories"
+LAW_SIZES = ("4x32", "4x64")
 CROSSOVER_SIDES = (4, 5, 6, 8, 10, 12)
 
 
@@ -117,35 +119,34 @@ def bench(
     kept = _kept(keep, of)
     losses = {name: to_torch(loss(name)) for name in PAPER_LOSSES}
 
-    def add(label: str, measure: Callable[..., list[Row]], *arguments: Any) -> None:
+    few = slice(1 if quick else None)
+    for label, measure, *arguments in (
+        *((f"sweep {size}", sweep, size, present, losses, quick) for size in SWEEP[few]),
+        *([] if quick else [(LONG_SWEEP, long_sweep, "4x20", present, losses)]),
+        ("exact law beside the peers", law_beside, "4x4" if quick else "4x20", present),
+        *((f"exact law {size}", law_alone, size) for size in (("4x8",) if quick else LAW_SIZES)),
+        *((f"exact training {size}", exact_training, size, losses) for size in SWEEP[:2][few]),
+        *((f"memory: {case}", memory_of, case) for case in list(MEMORY)[few]),
+        *((f"crossover 4x{side}", crossover, side, losses) for side in CROSSOVER_SIDES[few]),
+    ):
         progress(label)
         if label not in kept:
             kept[label] = measure(*arguments, chosen)
-            if keep is not None:
-                line = {"label": label, "of": of, "rows": [asdict(row) for row in kept[label]]}
-                cut = keep.exists() and not keep.read_text().endswith("\n")
-                with open(keep, "a") as file:
-                    file.write("\n" * cut + json.dumps(line) + "\n")
-        rows.extend(kept[label])
-
-    for size in SWEEP[:1] if quick else SWEEP:
-        add(f"sweep {size}", sweep, size, present, losses, quick)
-    if not quick:
-        add("sweep 4x20, long trajectories", long_sweep, "4x20", present, losses)
-    add("exact law beside the peers", law_beside, "4x4" if quick else "4x20", present)
-    for size in ("4x8",) if quick else ("4x32", "4x64"):
-        add(f"exact law {size}", law_alone, size)
-    for size in ("2x8",) if quick else ("2x8", "4x8"):
-        add(f"exact training {size}", exact_training, size, losses)
-    for case in list(MEMORY)[: 1 if quick else None]:
-        add(f"memory: {case}", memory_of, case)
-    for side in CROSSOVER_SIDES[:1] if quick else CROSSOVER_SIDES:
-        add(f"crossover 4x{side}", crossover, side, losses)
+            _keep(keep, {"label": label, "of": of, "rows": [asdict(row) for row in kept[label]]})
+        rows += kept[label]
     if quick:  # the goals are for other sizes
         rows = [replace(row, goal=None) for row in rows]
     machine = {**describe(chosen), "peers": {name: peers.versions(name) for name in present}}
     seconds = time.monotonic() - started
     return Bench(tuple(rows), tuple(line for line in lines.values() if line), machine, seconds)
+
+
+def _keep(keep: Path | None, line: dict[str, Any]) -> None:
+    """Add the line to the file, after the end of one that was cut off."""
+    if keep is not None:
+        cut = keep.exists() and not keep.read_text().endswith("\n")
+        with open(keep, "a") as file:
+            file.write("\n" * cut + json.dumps(line) + "\n")
 
 
 def _kept(keep: Path | None, of: list) -> dict[str, list[Row]]:
@@ -207,17 +208,21 @@ def _training_rows(
     graph = texts.graph_from_text(f"hypergrid:{size}")
     given = {"policy": "mlp", "batch": BATCH, "seeds": SEEDS, "device": device.type}
     start = {"stop_logit": stop_logit, "initial_log_z": 0.0}
-    runs: dict[str, Callable[[int], None]] = {"ours": our_training(graph, losses, **given, **start)}
-    for name in present:
-        runs[name] = peers.peer(name).training(dimensions, side, BATCH, device.type, stop_logit)
-    found = in_turns({name: (lambda run=run: run(n)) for name, run in runs.items()}, rounds)
-    ours = found.pop("ours") / n * 1e3
+    runs: dict[str, Callable[[int], None]] = {
+        "ours": our_training(graph, losses, **given, **start),
+        **{
+            name: peers.peer(name).training(dimensions, side, BATCH, device.type, stop_logit)
+            for name in present
+        },
+    }
+    seconds_of = in_turns({name: (lambda run=run: run(n)) for name, run in runs.items()}, rounds)
+    ours = seconds_of.pop("ours") / n * 1e3
     rows = []
-    for name, seconds in found.items():
-        one = seconds / n * 1e3
-        theirs = MEMBERS * one
+    for name, seconds in seconds_of.items():
+        single = seconds / n * 1e3
+        theirs = MEMBERS * single
         rows.append(
-            Row(what, size, ours, "ms", name, theirs, theirs / ours, note=f"{one:.1f} ms a run")
+            Row(what, size, ours, "ms", name, theirs, theirs / ours, note=f"{single:.1f} ms a run")
         )
     return rows or [Row(what, size, ours, "ms")]
 
@@ -263,15 +268,20 @@ def law_beside(size: str, present: Sequence[str], device: torch.device) -> list[
             terminal_distribution(graph, policy.rows(parameters, None)[:, : graph.n_actions])
         wait(device)
 
-    calls = {"logits": law_calls(graph, device)[0], "mlp": with_mlp}
-    for name in present:
-        for kind in ("tabular", "mlp"):
-            calls[f"{name} {kind}"] = peers.peer(name).law(dimensions, side, kind, device.type)
-    found = {name: seconds * 1e3 for name, seconds in in_turns(calls, 5).items()}
+    calls = {
+        "logits": law_calls(graph, device)[0],
+        "mlp": with_mlp,
+        **{
+            f"{name} {kind}": peers.peer(name).law(dimensions, side, kind, device.type)
+            for name in present
+            for kind in ("tabular", "mlp")
+        },
+    }
+    milliseconds = {name: seconds * 1e3 for name, seconds in in_turns(calls, 5).items()}
     if not present:
         return [
-            Row("law from logits", size, found["logits"], "ms"),
-            Row("law of an MLP", size, found["mlp"], "ms"),
+            Row("law from logits", size, milliseconds["logits"], "ms"),
+            Row("law of an MLP", size, milliseconds["mlp"], "ms"),
         ]
     rows = []
     for what, ours, kind, goal, note in (
@@ -280,16 +290,16 @@ def law_beside(size: str, present: Sequence[str], device: torch.device) -> list[
         ("law of an MLP, both", "mlp", "mlp", None, "like for like"),
     ):
         for name in present:
-            theirs = found[f"{name} {kind}"]
+            theirs = milliseconds[f"{name} {kind}"]
             rows.append(
                 Row(
                     what,
                     size,
-                    found[ours],
+                    milliseconds[ours],
                     "ms",
                     name,
                     theirs,
-                    theirs / found[ours],
+                    theirs / milliseconds[ours],
                     goal,
                     note=note,
                 )
@@ -343,10 +353,10 @@ def crossover(side: int, losses: Mapping[str, Any], device: torch.device) -> lis
         way: our_training(graph, losses, **given, evaluate=way) for way in ("all states", "visited")
     }
     n = 5 if graph.n_states < 5000 else 2
-    found = in_turns({way: (lambda run=run: run(n)) for way, run in runs.items()}, 3)
+    seconds_of = in_turns({way: (lambda run=run: run(n)) for way, run in runs.items()}, 3)
     chosen = prepared(graph, losses, **given).config["evaluate"]
-    (other,) = set(found) - {chosen}
-    ours, theirs = found[chosen] / n * 1e3, found[other] / n * 1e3
+    (other,) = set(seconds_of) - {chosen}
+    ours, theirs = seconds_of[chosen] / n * 1e3, seconds_of[other] / n * 1e3
     note = (
         f"chosen: {chosen}; {graph.n_states / (BATCH * graph.max_steps):.2f} states per "
         "possible visit"

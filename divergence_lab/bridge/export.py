@@ -119,7 +119,7 @@ _TORCH_PROMISE = """Verified where 1e-6 <= |x| <= 80 and g, g' are normal number
 zero than x = 0 the error is relative to the largest term there. Elsewhere finite. Beyond REACH g is a straight line."""  # noqa: E501 (lines of the exported text)
 
 
-def _torch(built: Verified, imports: str = "import torch\n") -> str:
+def _torch(built: Verified[stretches.Ranges], imports: str = "import torch\n") -> str:
     ends = tuple(zip(built.reach, built.end_values, built.end_slopes, ("max", "min")))
     source = _HEAD.format(formula=write(built.loss.expression), promise=_TORCH_PROMISE)
     source += f"\n{imports}\nREACH = {built.reach!r}\n"
@@ -145,7 +145,7 @@ class ExportedLoss(RegressionLoss):
 '''
 
 
-def _torchgfn(built: Verified) -> str:
+def _torchgfn(built: Verified[stretches.Ranges]) -> str:
     return (
         _torch(built, "import torch\nfrom gfn.gflownet.losses import RegressionLoss\n") + _TORCHGFN
     )
@@ -199,7 +199,7 @@ place (sinh, cosh to 64; asinh, atanh to 18; erfc to 24), and in float64 as torc
 error is relative to the largest term there. Elsewhere finite. Beyond REACH g is a straight line."""  # noqa: E501 (lines of the exported text)
 
 
-def _jax(built: Verified) -> str:
+def _jax(built: Verified[stretches.Ranges]) -> str:
     narrow, tolerances = zip(
         *(_single(function) for function in (built.loss.pieces, built.loss.derivative))
     )

@@ -144,7 +144,7 @@ class _Function:
 
 
 @dataclass(frozen=True, eq=False)
-class TorchLoss:
+class TorchLoss(ranges.Verified[tuple[_Function, _Function]]):
     """`torch_loss(residual)` = g(residual) elementwise, with g'(residual) as its gradient.
 
     residual: x = log p_B - log p_F, any shape, float64, float32, float16 or bfloat16 (the answer
@@ -171,14 +171,6 @@ class TorchLoss:
     """
 
     gives_gradient: ClassVar[bool] = True
-    loss: Loss
-    values: tuple[_Function, _Function]
-    slopes: tuple[_Function, _Function]
-    reach: tuple[float, float]
-    early_reach: tuple[float, float]
-    end_values: tuple[float, float]
-    end_slopes: tuple[float, float]
-    kink_at_zero: bool
     terms: tuple[tuple[float, int, float], ...] | None = None
 
     def __call__(self, residual: Tensor) -> Tensor:

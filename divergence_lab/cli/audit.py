@@ -108,7 +108,7 @@ def _audit(options: argparse.Namespace) -> int:
     if "" not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does: a module in the current folder can be named
     with _given_up_after(options.time_limit, options.callable):
-        found = audit(
+        audited = audit(
             options.callable,
             options.residual,
             options.range,
@@ -117,8 +117,8 @@ def _audit(options: argparse.Namespace) -> int:
             options.feed,
             options.summed,
         )
-    print(json_text(found.to_json()) if options.json else describe(found))
-    return CHECK_FAILED if found.gradient_check is False else DONE
+    print(json_text(audited.to_json()) if options.json else describe(audited))
+    return CHECK_FAILED if audited.gradient_check is False else DONE
 
 
 @contextlib.contextmanager
@@ -145,67 +145,65 @@ def _given_up_after(limit: float, name: str) -> Iterator[None]:
         watch.cancel()
 
 
-def describe(found: Audit) -> str:
+def describe(audited: Audit) -> str:
     """The audit as text."""
-    other = found.under_the_other_sign
+    other = audited.under_the_other_sign
     lines = [
-        f"{found.name}, fed {', '.join(found.feed)} (--residual {found.residual}), was "
-        f"run in {found.dtype} on "
-        f"[{found.range[0]:g}, {found.range[1]:g}]",
+        f"{audited.name}, fed {', '.join(audited.feed)} (--residual {audited.residual}), was "
+        f"run in {audited.dtype} on "
+        f"[{audited.range[0]:g}, {audited.range[1]:g}]",
         *_row(
             "loss",
-            f"g(x) = {found.effective_loss}   with x = log p_B - log p_F"
-            if found.effective_loss
+            f"g(x) = {audited.effective_loss}   with x = log p_B - log p_F"
+            if audited.effective_loss
             else "not identified",
         ),
-        *_row("divergence", _named(found.divergence, found.factor)),
-        *_row("zero-forcing", _answer(found.zero_forcing)),
-        *_row("zero-avoiding", _answer(found.zero_avoiding)),
-        *_row("documented", _documented(found)),
+        *_row("divergence", _named(audited.divergence, audited.factor)),
+        *_row("zero-forcing", _answer(audited.zero_forcing)),
+        *_row("zero-avoiding", _answer(audited.zero_avoiding)),
+        *_row("documented", _documented(audited)),
         *_row(
             "other sign",
             _named(other.divergence, other.factor)
             + _character(other.zero_forcing, other.zero_avoiding),
         ),
     ]
-    if found.max_gradient_error is not None:
+    if audited.max_gradient_error is not None:
         # of an error that is rounding, the digits are the machine's
         agrees, size = (
-            ("that", f"below {found.gradient_tolerance:.0e}")
-            if found.gradient_check
-            else ("NOT that", f"{found.max_gradient_error:.0e}")
+            ("that", f"below {audited.gradient_tolerance:.0e}")
+            if audited.gradient_check
+            else ("NOT that", f"{audited.max_gradient_error:.0e}")
         )
         lines += _row(
             "gradient",
             f"{agrees} of the divergence on random simplices, relative error {size}"
-            + _flipped(found),
+            + _flipped(audited),
         )
-    for note in found.notes:
+    for note in audited.notes:
         lines += _row("note", note)
-    if found.effective_loss is None:
+    if audited.effective_loss is None:
         lines += _row(
-            "slopes", ", ".join(f"g'({point:g}) = {slope:.4g}" for point, slope in found.slopes)
+            "slopes", ", ".join(f"g'({point:g}) = {slope:.4g}" for point, slope in audited.slopes)
         )
-        if found.spline:
+        if audited.spline:
             lines += _row(
-                "spline", ", ".join(f"f({ratio:g}) = {value:g}" for ratio, value in found.spline)
+                "spline", ", ".join(f"f({ratio:g}) = {value:g}" for ratio, value in audited.spline)
             )
-    if not found.problems:
-        lines += _row("problems", "none")
-    for problem in found.problems:
+    for problem in audited.problems:
         where = (
             f"x = {problem.low:g}"
             if problem.low == problem.high
             else f"{problem.low:g} <= x <= {problem.high:g}"
         )
         lines += _row("PROBLEM", f"{problem.kind}, {where}: {problem.detail}")
-    return "\n".join(lines)
+    return "\n".join(lines if audited.problems else [*lines, *_row("problems", "none")])
 
 
-def _flipped(found: Audit) -> str:
-    if found.flipped_sign_error is None:
+def _flipped(audited: Audit) -> str:
+    if audited.flipped_sign_error is None:
         return ""
-    passes = found.flipped_sign_error <= found.gradient_tolerance
+    passes = audited.flipped_sign_error <= audited.gradient_tolerance
     return f"; {'with the sign flipped too' if passes else 'not with the sign flipped'}"
 
 
@@ -231,12 +229,12 @@ def _character(forcing: bool | None, avoiding: bool | None) -> str:
     return f" ({', '.join(words)})" if words else ""
 
 
-def _documented(found: Audit) -> str:
-    if found.documented is None:
+def _documented(audited: Audit) -> str:
+    if audited.documented is None:
         return "nothing that names a divergence or its character"
     return (
-        found.documented
-        + {True: " (as found)", False: " (NOT what was found)", None: ""}[found.documented_holds]
+        audited.documented
+        + {True: " (as found)", False: " (NOT what was found)", None: ""}[audited.documented_holds]
     )
 
 

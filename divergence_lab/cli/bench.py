@@ -57,7 +57,7 @@ def _bench(options: argparse.Namespace) -> int:
             print(f"\r\033[K{label}", end="", file=sys.stderr, flush=True)
 
     try:
-        found = bench(
+        measured = bench(
             against,
             device=options.device,
             quick=options.quick,
@@ -69,23 +69,23 @@ def _bench(options: argparse.Namespace) -> int:
             f"--keep {options.keep}: {error.strerror}; name a file that can be written"
         ) from error
     progress("")
-    print(arguments.json_text(as_json(found)) if options.json else as_text(found))
+    print(arguments.json_text(as_json(measured)) if options.json else as_text(measured))
     return arguments.DONE
 
 
-def as_json(found: Bench) -> dict[str, Any]:
+def as_json(measured: Bench) -> dict[str, Any]:
     """The document of `bench --json`; a number that is not finite is the string "oo"."""
     return {
-        "machine": dict(found.machine),
-        "rows": [train.finite_json({**asdict(row), "met": row.met}) for row in found.rows],
-        "not_installed": list(found.missing),
-        "seconds": found.seconds,
+        "machine": dict(measured.machine),
+        "rows": [train.finite_json({**asdict(row), "met": row.met}) for row in measured.rows],
+        "not_installed": list(measured.missing),
+        "seconds": measured.seconds,
     }
 
 
-def as_text(found: Bench) -> str:
+def as_text(measured: Bench) -> str:
     """A table of what was measured, with the ratios, the goals and whether they were met."""
-    machine = found.machine
+    machine = measured.machine
     versions = {
         name: number for of_peer in machine["peers"].values() for name, number in of_peer.items()
     }
@@ -94,11 +94,11 @@ def as_text(found: Bench) -> str:
         f"{machine['threads']} threads, torch "
         f"{machine['torch']}"
         + "".join(f", {name} {number}" for name, number in versions.items() if name != "torch"),
-        *found.missing,
+        *measured.missing,
         "",
     ]
     titles = ("what", "on", "ours", "theirs", "ratio", "goal", "met", "")
-    table = [titles, *(_cells(row) for row in found.rows)]
+    table = [titles, *(_cells(row) for row in measured.rows)]
     widths = [max(len(cells[column]) for cells in table) for column in range(len(titles))]
     for cells in table:
         aligned = [
@@ -106,7 +106,7 @@ def as_text(found: Bench) -> str:
             for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
         ]
         lines.append("  ".join(aligned).rstrip())
-    return "\n".join([*lines, "", f"{found.seconds:.0f} s"])
+    return "\n".join([*lines, "", f"{measured.seconds:.0f} s"])
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -142,6 +142,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object in which every key stands once: of two, a reader and a checker might see
     different ones.
     """
-    if len(found := dict(pairs)) != len(pairs):
+    if len(read := dict(pairs)) != len(pairs):
         raise ValueError("a key stands twice")
-    return found
+    return read

@@ -14,7 +14,18 @@ from divergence_lab.cli.arguments import (
 )
 from divergence_lab.inputs import InputError
 from divergence_lab.theory.expressions import write
-from divergence_lab.theory.inequalities import bounds, comparison, hockey_stick
+from divergence_lab.theory.inequalities import bounds, hockey_stick
+from divergence_lab.theory.inequalities.comparison import (
+    POLICY,
+    TARGET,
+    Character,
+    Comparison,
+    compare,
+    comparison_to_json,
+    exchanged,
+    number_text,
+    status_of_bound,
+)
 
 PICTURES = (".png", ".svg", ".pdf")
 ENDS = {
@@ -52,30 +63,32 @@ def _compare(options: argparse.Namespace) -> int:
     read = read_each(options, options.losses)
     (first, first_loss), (second, second_loss) = (read[text] for text in options.losses)
     names = (first, second)
-    found = comparison.compare(first_loss, second_loss, options.budget)
+    comparison = compare(first_loss, second_loss, options.budget)
     print(
-        json_text(comparison.comparison_to_json(found))
+        json_text(comparison_to_json(comparison))
         if options.json
-        else "\n".join(_in_words(names, found))
+        else "\n".join(_in_words(names, comparison))
     )
     if options.plot:  # last, so that what was found is not lost with it
-        _draw(names, found, options.plot)
+        _draw(names, comparison, options.plot)
     return DONE
 
 
-def _draw(names: tuple[str, ...], found: comparison.Comparison, file: str) -> None:
+def _draw(names: tuple[str, ...], comparison: Comparison, file: str) -> None:
     from divergence_lab.report.plots import hockey_sticks
 
     curves = {}
-    for name, one in zip(names, found.losses):
-        if one.sticks is None:
-            raise InputError(f"--plot: no hockey sticks of {name}: {one.absent['hockey_sticks']}")
+    for name, character in zip(names, comparison.losses):
+        if character.sticks is None:
+            raise InputError(
+                f"--plot: no hockey sticks of {name}: {character.absent['hockey_sticks']}"
+            )
         curves[name] = {
             side: (
                 *hockey_stick.sampled(density),
                 [(float(atom.u), float(atom.weight)) for atom in atoms],
             )
-            for side, (density, atoms) in one.sticks.sides().items()
+            for side, (density, atoms) in character.sticks.sides().items()
         }
     hockey_sticks(curves).savefig(file, dpi=200)
 
@@ -83,25 +96,27 @@ def _draw(names: tuple[str, ...], found: comparison.Comparison, file: str) -> No
 # --- in words
 
 
-def _in_words(names: tuple[str, ...], found: comparison.Comparison) -> list[str]:
-    first_by_second, second_by_first = found.bounds
+def _in_words(names: tuple[str, ...], comparison: Comparison) -> list[str]:
+    first_by_second, second_by_first = comparison.bounds
     lines = [
         f"f1: {names[0]}, f2: {names[1]}",
         f"  D_f1 <= c D_f2    {_bound(first_by_second)}",
-        f"  D_f2 <= c D_f1    {_bound(comparison.exchanged(second_by_first))}",
+        f"  D_f2 <= c D_f1    {_bound(exchanged(second_by_first))}",
     ]
-    if not found.best_for_laws:
+    if not comparison.best_for_laws:
         lines.append("                    a kink at 0: for laws of equal mass a smaller c may do")
-    for kind in found.differing():
-        answers = [ANSWERS[one.verdicts[kind].holds] for one in found.losses]
+    for kind in comparison.differing():
+        answers = [ANSWERS[character.verdicts[kind].holds] for character in comparison.losses]
         lines.append(f"  {kind.replace('_', '-'):<16}  {answers[0]} for f1, {answers[1]} for f2")
-    for name, one in zip(names, found.losses):
-        lines += [name, *_character(one)]
-    return lines
+    return lines + [
+        line
+        for name, character in zip(names, comparison.losses)
+        for line in (name, *_character(character))
+    ]
 
 
 def _bound(constant: bounds.Constant) -> str:
-    status = comparison.status_of_bound(constant)
+    status = status_of_bound(constant)
     where = ENDS.get(constant.where, "") if constant.holds is not None else ""
     if constant.holds is None:
         value = "undecided"
@@ -114,46 +129,45 @@ def _bound(constant: bounds.Constant) -> str:
     return f"{value}: {constant.because}{where} [{status}]"
 
 
-def _character(one: comparison.Character) -> list[str]:
-    lines = [f"  total variation   {_total_variation(one)}"]
-    if (linear := one.total_variation.linear) and linear.holds:
+def _character(character: Character) -> list[str]:
+    lines = [f"  total variation   {_total_variation(character)}"]
+    if (linear := character.total_variation.linear) and linear.holds:
         lines.append(f"                    sum |p - q| <= c D_f for c = {_number(linear)}")
-    lines.append(f"  log Z             {_bias(one)}: {one.bias.because}")
-    if one.optimum:
-        value = comparison.number_text(one.optimum.log_z, 6)
-        target, policy = (
-            f"({', '.join(map(str, law))})" for law in (comparison.TARGET, comparison.POLICY)
-        )
-        how = "" if one.optimum.guaranteed else ", the best that a scan found"
+    lines.append(f"  log Z             {_bias(character)}: {character.bias.because}")
+    if character.optimum:
+        value = number_text(character.optimum.log_z, 6)
+        target, policy = (f"({', '.join(map(str, law))})" for law in (TARGET, POLICY))
+        how = "" if character.optimum.guaranteed else ", the best that a scan found"
         lines.append(
             f"                    log Z = {value} at p_B = {target}, P = {policy}; log Z* = 0{how}"
         )
     lines += [
-        f"  wrong log Z       {KEPT[one.direction.holds]}: {one.direction.because}",
-        f"                    {REPELS[one.repelling.holds]}: {one.repelling.because}",
+        f"  wrong log Z       {KEPT[character.direction.holds]}: {character.direction.because}",
+        f"                    {REPELS[character.repelling.holds]}: {character.repelling.because}",
     ]
-    for what, why in one.absent.items():
-        lines.append(f"  {what.replace('_', ' '):<17} none: {why}")
-    undecided = [kind for kind, verdict in one.verdicts.items() if verdict.holds is None]
+    lines += [
+        f"  {what.replace('_', ' '):<17} none: {why}" for what, why in character.absent.items()
+    ]
+    undecided = [kind for kind, verdict in character.verdicts.items() if verdict.holds is None]
     return lines + ([f"  undecided         {', '.join(undecided)}"] if undecided else [])
 
 
-def _bias(one: comparison.Character) -> str:
-    if one.bias.holds is None:
+def _bias(character: Character) -> str:
+    if character.bias.holds is None:
         return "undecided"
-    return BIASED[one.bias.direction] if one.bias.holds else "unbiased"
+    return BIASED[character.bias.direction] if character.bias.holds else "unbiased"
 
 
-def _total_variation(one: comparison.Character) -> str:
-    found = one.total_variation
-    if found.exact == 0:
-        return f"no c > 0 in D_f >= c*(sum |p - q|)^2: {found.because} [proved]"
-    if found.exact is not None:
-        return f"D_f >= {write(found.exact)}*(sum |p - q|)^2, the best constant [proved]"
-    if found.low is None:
-        return f"undecided: {found.because}"
-    end = "" if found.high is None else f", and no c above {found.high:.6g} serves"
-    return f"D_f >= {found.low:.6g}*(sum |p - q|)^2{end} [enclosed]"
+def _total_variation(character: Character) -> str:
+    bound = character.total_variation
+    if bound.exact == 0:
+        return f"no c > 0 in D_f >= c*(sum |p - q|)^2: {bound.because} [proved]"
+    if bound.exact is not None:
+        return f"D_f >= {write(bound.exact)}*(sum |p - q|)^2, the best constant [proved]"
+    if bound.low is None:
+        return f"undecided: {bound.because}"
+    end = "" if bound.high is None else f", and no c above {bound.high:.6g} serves"
+    return f"D_f >= {bound.low:.6g}*(sum |p - q|)^2{end} [enclosed]"
 
 
 def _number(constant: bounds.Constant) -> str:

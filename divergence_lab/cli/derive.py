@@ -57,8 +57,8 @@ def _derive(options: argparse.Namespace) -> int:
         raise InputError(f"--digits {options.digits} is more than 1000: ask for fewer")
     by_text = read_all(options, options.losses)
     readings = [by_text[text] for text in options.losses]
-    found = questions.derive_all(readings, weighting, ratios, options.digits, options.budget)
-    tell_lost("derive", "loss", found)
+    answers = questions.derive_all(readings, weighting, ratios, options.digits, options.budget)
+    tell_lost("derive", "loss", answers)
     if options.json:
         rows = [
             {
@@ -67,11 +67,11 @@ def _derive(options: argparse.Namespace) -> int:
                 "weighted_by": weighting.weight,
                 "sampled_loss": sampled,
             }
-            for as_json, sampled in map(_row, readings, found)
+            for as_json, sampled in map(_row, readings, answers)
         ]
         print(json_text(rows))
         return DONE
-    for entry, answer in zip(readings, found):
+    for entry, answer in zip(readings, answers):
         if isinstance(answer, questions.Unfinished):
             print(f"{answer.text}\n  {answer.because}\n")
             continue
@@ -101,20 +101,19 @@ def described(
 ) -> str:
     """A derivation as text: loss, divergence, verdicts, the numbers at the ends."""
     shown = write_latex if latex else write
-    entry, found, verdicts = derivation.loss, derivation.divergence, derivation.verdicts
+    entry, divergence, verdicts = derivation.loss, derivation.divergence, derivation.verdicts
     lines = [name, f"  loss          g(x) = {shown(entry.expression)}"]
     if any(part != 0 for part in entry.gauge):
         left_out = shown(entry.gauge[0] + entry.gauge[1] * x)
         lines.append(f"  gauge         {left_out} was left out of g: {loss.GAUGE_UNSEEN}")
     lines.append(
-        f"  generator     f(t) = {shown(found.generator)}"
-        if found.generator is not None
+        f"  generator     f(t) = {shown(divergence.generator)}"
+        if divergence.generator is not None
         else "  generator     no closed form found (values of f can still be enclosed: --at)"
     )
-    if found.name:
-        lines.append(
-            f"  divergence    {'' if found.factor == 1 else f'{found.factor} x '}{found.name}"
-        )
+    if divergence.name:
+        times = "" if divergence.factor == 1 else f"{divergence.factor} x "
+        lines.append(f"  divergence    {times}{divergence.name}")
     for label, kind, verdict in (
         ("valid", "validity", verdicts.valid),
         ("convex", "convex", verdicts.convex),

@@ -138,16 +138,17 @@ def _design(options: argparse.Namespace) -> int:
     )
     numbers = {"curvature": options.curvature, "penalties": _penalties(options.penalty)}
     wishes |= {name: value for name, value in numbers.items() if value}
-    if options.tradeoff or options.residuals:
-        found = [_from_data(options, wishes)]
-    else:
-        found = design(
+    designs = (
+        [_from_data(options, wishes)]
+        if options.tradeoff or options.residuals
+        else design(
             **wishes, count=options.count, budget=options.budget, tolerance=options.tolerance
         )
+    )
     print(
-        json_text([designed_to_json(entry) for entry in found])
+        json_text([designed_to_json(entry) for entry in designs])
         if options.json
-        else "\n\n".join(described(entry) for entry in found)
+        else "\n\n".join(described(entry) for entry in designs)
     )
     return DONE
 
@@ -199,19 +200,19 @@ def _numbers(path: str) -> Sequence[float]:
 
 def _penalties(texts: Sequence[str]) -> dict[str, str]:
     """["-3:2", "1:1/2"] -> {"-3": "2", "1": "1/2"}."""
-    found: dict[str, str] = {}
+    penalties: dict[str, str] = {}
     for text in texts:
         at, colon, value = (part.strip() for part in text.partition(":"))
         if not (at and colon and value):
             raise DesignError(
                 f"--penalty {shown(text.strip())} is not of the form X:VALUE, such as -3:2"
             )
-        if at in found:
+        if at in penalties:
             raise DesignError(
                 f"--penalty: two penalties are given at x = {shown(at)}: keep one of them"
             )
-        found[at] = value
-    return found
+        penalties[at] = value
+    return penalties
 
 
 def described(entry: Designed) -> str:

@@ -53,10 +53,10 @@ def _run(options: argparse.Namespace) -> int:
         return DONE
     scores = score(read_items(options.items, options.data), options.data)
     if options.json:
-        print(json_text([asdict(one) for one in scores]))
+        print(json_text([asdict(scored) for scored in scores]))
         return DONE
     print(f"{'raw':>9} {'reward':>11}  molecule")
-    for one in scores:
-        print(f"{one.raw:>9.4f} {one.reward:>11.4g}  {one.smiles}")
+    for scored in scores:
+        print(f"{scored.raw:>9.4f} {scored.reward:>11.4g}  {scored.smiles}")
     print(scores[0].proxy if scores else "nothing to score")
     return DONE

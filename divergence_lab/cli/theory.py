@@ -71,7 +71,7 @@ def _invert(options: argparse.Namespace) -> int:
     if not 0 < options.digits <= MAX_DIGITS:
         raise ExpressionError(f"--digits {options.digits} is not between 1 and {MAX_DIGITS}")
     ratios = read_ratios(options.at) if options.at else ()
-    found = invert_all(
+    answers = invert_all(
         options.generators,
         options.assume,
         arguments.read_values(options),
@@ -82,7 +82,7 @@ def _invert(options: argparse.Namespace) -> int:
     derive.tell_lost(
         "invert",
         "generator",
-        [entry if isinstance(entry, Unfinished) else entry[1] for entry in found],
+        [entry if isinstance(entry, Unfinished) else entry[1] for entry in answers],
     )
     if options.json:
         print(
@@ -96,12 +96,12 @@ def _invert(options: argparse.Namespace) -> int:
                     }
                     if isinstance(entry, Unfinished)
                     else inversion_to_json(*entry)
-                    for entry in found
+                    for entry in answers
                 ]
             )
         )
         return arguments.DONE
-    for entry in found:
+    for entry in answers:
         if isinstance(entry, Unfinished):
             print(f"f(t) = {entry.text}\n  {entry.because}\n")
             continue
@@ -127,19 +127,19 @@ def invert_all(
     budget: float,
 ) -> list[tuple[Inversion, Derivation] | Unfinished]:
     """Each generator inverted within the budget; each parameter of `values` must be of some one."""
-    known = (
+    parameters_of = (
         {text: parameters_of_generator(text, assumptions, budget) for text in generators}
         if values
         else {}
     )
-    parameters = [name for names in known.values() if names for name in names]
-    if None not in known.values() and (unused := set(values) - set(parameters)):
+    parameters = [name for names in parameters_of.values() if names for name in names]
+    if None not in parameters_of.values() and (unused := set(values) - set(parameters)):
         raise ExpressionError(f"--set {min(unused)}: no generator has a parameter of that name")
     return [
         invert_text(
             text,
             assumptions,
-            {name: values[name] for name in values if name in (known[text] or ())},
+            {name: values[name] for name in values if name in (parameters_of[text] or ())},
             at,
             digits,
             budget,

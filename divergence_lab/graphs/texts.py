@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from divergence_lab.graphs import dag, generated
 from divergence_lab.graphs.edges import from_edges
@@ -37,12 +38,82 @@ REWARDS = {
     "paper": {**_PAPER, "reading": "x/(H-1)"},
     "paper_text": {**_PAPER, "reading": "x/H"},
 }
-LISTED: dict[str, Callable[..., dag.PointedDAG]] = {"sets": sets, "tree": tree}
-GENERATED: dict[str, Callable[..., generated.GeneratedDAG]] = {"sets": generated_sets}
 
 
 class EnvironmentTextError(InputError):
     """A text that names no environment; one line that lists the accepted forms."""
+
+
+@dataclass(frozen=True)
+class Kind(Generic[AnySpace]):
+    """`pattern` of what stands after the name; `make(text, *groups)` the space, of the pattern's
+    groups; `otherwise`: what is said of a text that does not fit.
+    """
+
+    pattern: str
+    make: Callable[..., AnySpace]
+    otherwise: str
+
+
+def _of_numbers(make: Callable[..., AnySpace]) -> Callable[..., AnySpace]:
+    """Of whole numbers and the name."""
+    return lambda text, *numbers: make(*map(int, numbers), name=text)
+
+
+def _of_bits(make: Callable[..., AnySpace]) -> Callable[..., AnySpace]:
+    # words of 4 bits unless told otherwise, as in the released code; the modes of seed 0
+    return lambda text, n_bits, word, seed: make(
+        int(n_bits), int(word or 4), seed=int(seed or 0), name=text
+    )
+
+
+def _of_grid(make: Callable[..., AnySpace]) -> Callable[..., AnySpace]:
+    def made(text: str, dimensions: str, side: str, reward: str | None) -> AnySpace:
+        if reward and reward not in REWARDS:
+            raise EnvironmentTextError(
+                f"environment {text!r}: reward {reward!r} is not one of {', '.join(REWARDS)}"
+            )
+        return make(int(dimensions), int(side), **REWARDS[reward or "default"], name=text)
+
+    return made
+
+
+def _of_molecules(
+    text: str, fragments: str | None, subset: str, blocks: str, folder: str
+) -> dag.PointedDAG:
+    if fragments:
+        return toy.molecules(int(fragments), name=text)
+    return listed.fragment_space(folder, subset, int(blocks), name=text).graph
+
+
+GRID = r"(\d{1,6})x(\d{1,6})(?::(\w+))?"
+WORDS = r"(\d{1,6})(?:x(\d{1,6}))?(?::seed(\d{1,9}))?"
+TWO_NUMBERS = r"(\d{1,6})x(\d{1,6})"
+MALFORMED = f" is malformed; use one of {FORMS}"
+GENERATED_MALFORMED = f" is malformed; use one of {GENERATED_FORMS}"
+LISTED: dict[str, Kind[dag.PointedDAG]] = {
+    "hypergrid": Kind(GRID, _of_grid(hypergrid), MALFORMED),
+    "bits": Kind(WORDS, _of_bits(bits), MALFORMED),
+    "sets": Kind(TWO_NUMBERS, _of_numbers(sets), MALFORMED),
+    "tree": Kind(TWO_NUMBERS, _of_numbers(tree), MALFORMED),
+    "molecules": Kind(
+        rf"T(\d{{1,3}})|({'|'.join(listed.SUBSETS)})x(\d{{1,3}}):(.+)",
+        _of_molecules,
+        " is not a space of molecules; use molecules:T1 to molecules:T5",
+    ),
+    "dag": Kind(r"((?s:.+))", lambda text, file: _dag_file(Path(file)), MALFORMED),
+}
+GENERATED: dict[str, Kind[generated.GeneratedDAG]] = {
+    "hypergrid": Kind(GRID, _of_grid(generated_hypergrid), GENERATED_MALFORMED),
+    "bits": Kind(WORDS, _of_bits(generated_bits), GENERATED_MALFORMED),
+    "sets": Kind(TWO_NUMBERS, _of_numbers(generated_sets), GENERATED_MALFORMED),
+    "molecules": Kind(
+        r"(\d{1,3})(?::(.+))?",
+        lambda text, blocks, folder: generated_molecules(int(blocks), folder),
+        " is not a space of molecules; use generated:molecules:8, or generated:molecules:8:DIR "
+        "with the folder of the published blocks",
+    ),
+}
 
 
 def graph_from_text(text: str) -> dag.PointedDAG:
@@ -64,24 +135,16 @@ def graph_from_text(text: str) -> dag.PointedDAG:
     """
     text = text.strip()
     kind, _, rest = text.partition(":")
-    if kind == "hypergrid":
-        return _hypergrid(text, rest, hypergrid)
-    if kind == "bits":
-        return _bits(text, rest, bits, FORMS)
-    if kind in LISTED:
-        return _two_numbers(text, rest, LISTED[kind], FORMS)
-    if kind == "molecules":
-        return _molecules(text, rest)
-    if kind == "dag" and rest:
-        return _dag_file(Path(rest))
     if kind == "generated":
         raise EnvironmentTextError(
             f"environment {text!r}: a generated space lists no states, and here they are needed; "
             f"use one of {FORMS}"
         )
-    raise EnvironmentTextError(
-        f"environment {text!r} is not known; use one of {FORMS}, or {GENERATED_FORMS}"
-    )
+    if kind not in LISTED:
+        raise EnvironmentTextError(
+            f"environment {text!r} is not known; use one of {FORMS}, or {GENERATED_FORMS}"
+        )
+    return _made(text, LISTED[kind], rest)
 
 
 def space_from_text(text: str) -> generated.Space:
@@ -99,82 +162,19 @@ def space_from_text(text: str) -> generated.Space:
     if prefix != "generated":
         return graph_from_text(text)
     kind, _, rest = of.partition(":")
-    if kind == "hypergrid":
-        return _hypergrid(text, rest, generated_hypergrid)
-    if kind == "bits":
-        return _bits(text, rest, generated_bits, GENERATED_FORMS)
-    if kind == "molecules":
-        return _generated_molecules(text, rest)
-    if kind in GENERATED:
-        return _two_numbers(text, rest, GENERATED[kind], GENERATED_FORMS)
-    raise EnvironmentTextError(f"environment {text!r} is not known; use one of {GENERATED_FORMS}")
-
-
-def _hypergrid(text: str, rest: str, make: Callable[..., AnySpace]) -> AnySpace:
-    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})(?::(\w+))?", rest, re.ASCII)
-    if match is None:
-        forms = GENERATED_FORMS if make is generated_hypergrid else FORMS
-        raise EnvironmentTextError(f"environment {text!r} is malformed; use one of {forms}")
-    reward = match[3] or "default"
-    if reward not in REWARDS:
+    if kind not in GENERATED:
         raise EnvironmentTextError(
-            f"environment {text!r}: reward {reward!r} is not one of {', '.join(REWARDS)}"
+            f"environment {text!r} is not known; use one of {GENERATED_FORMS}"
         )
-    return _made(text, make, int(match[1]), int(match[2]), **REWARDS[reward])
+    return _made(text, GENERATED[kind], rest)
 
 
-def _bits(text: str, rest: str, make: Callable[..., AnySpace], forms: str) -> AnySpace:
-    # words of 4 bits unless told otherwise, as in the released code; the modes of seed 0
-    match = re.fullmatch(r"(\d{1,6})(?:x(\d{1,6}))?(?::seed(\d{1,9}))?", rest, re.ASCII)
+def _made(text: str, kind: Kind[AnySpace], rest: str) -> AnySpace:
+    match = re.fullmatch(kind.pattern, rest, re.ASCII)
     if match is None:
-        raise EnvironmentTextError(f"environment {text!r} is malformed; use one of {forms}")
-    return _made(text, make, int(match[1]), int(match[2] or 4), seed=int(match[3] or 0))
-
-
-def _two_numbers(text: str, rest: str, make: Callable[..., AnySpace], forms: str) -> AnySpace:
-    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", rest, re.ASCII)
-    if match is None:
-        raise EnvironmentTextError(f"environment {text!r} is malformed; use one of {forms}")
-    return _made(text, make, int(match[1]), int(match[2]))
-
-
-def _generated_molecules(text: str, rest: str) -> generated.GeneratedDAG:
-    match = re.fullmatch(r"(\d{1,3})(?::(.+))?", rest, re.ASCII)
-    if match is None:
-        raise EnvironmentTextError(
-            f"environment {text!r}: {rest!r} is not a space of molecules; use "
-            "generated:molecules:8, or "
-            "generated:molecules:8:DIR with the folder of the published blocks"
-        )
+        raise EnvironmentTextError(f"environment {text!r}{kind.otherwise}")
     try:
-        return generated_molecules(int(match[1]), match[2])
-    except dag.GraphError as error:
-        raise EnvironmentTextError(f"environment {text!r}: {error}") from error
-
-
-def _molecules(text: str, rest: str) -> dag.PointedDAG:
-    published = re.fullmatch(r"(\w{1,8})x(\d{1,3}):(.+)", rest, re.ASCII)
-    if published and published[1] in listed.SUBSETS:
-        try:
-            return listed.fragment_space(
-                published[3], published[1], int(published[2]), name=text
-            ).graph
-        except dag.GraphError as error:
-            raise EnvironmentTextError(f"environment {text!r}: {error}") from error
-    match = re.fullmatch(r"T(\d{1,3})", rest, re.ASCII)
-    if match is None:
-        raise EnvironmentTextError(
-            f"environment {text!r}: {rest!r} is not a space of molecules; use "
-            "molecules:T1 to molecules:T5"
-        )
-    return _made(text, toy.molecules, int(match[1]))
-
-
-def _made(
-    text: str, make: Callable[..., AnySpace], *sizes: int, **options: float | str
-) -> AnySpace:
-    try:
-        return make(*sizes, **options, name=text)
+        return kind.make(text, *match.groups())
     except dag.GraphError as error:
         raise EnvironmentTextError(f"environment {text!r}: {error}") from error
 

@@ -70,6 +70,7 @@ def write_report(
     """Run the whole study for `losses` and write it to the folder `out`: report.html, every figure,
     results.json; returns what results.json holds.
 
+    `losses`: name -> Loss, each with a value for every parameter; `device`: auto, cpu or cuda;
     `env`: a two-dimensional hyper-grid; `quick`: a tenth of the training; `budget`: processor
     seconds of the search for each loss. Raises an InputError where a loss or the grid can't be
     used.

@@ -57,7 +57,11 @@ def loss_and_generator(
     ratios: np.ndarray,
     generators: Mapping[str, np.ndarray],
 ) -> Figure:
-    """g(x) against the residual beside f(t) against the ratio, one line a loss."""
+    """g(x) against the residual beside f(t) against the ratio, one line a loss.
+
+    residuals, ratios   x [K] in nats, and t = e^x [J] above 0
+    losses, generators  name -> g(x) [K], and f(t) [J]
+    """
     with _figure(7.4, 3.2) as figure:
         left, right = figure.subplots(1, 2)
         for axes, points, curves in ((left, residuals, losses), (right, ratios, generators)):
@@ -138,6 +142,9 @@ def _robust_top(curves: Mapping[str, np.ndarray]) -> float:
 def convergence(result: Result, threshold: float | None = None) -> Figure:
     """Exact total variation against training steps: median over seeds, band from the least to
     the greatest.
+
+    `result`: of a graph whose states are listed. `threshold`: a line at this total variation, 0 to
+    1, below which a run counts as converged; None: no line.
     """
     with _figure(6.2, 3.6) as figure:
         axes = figure.subplots()
@@ -188,8 +195,8 @@ def learned_laws(result: Result, chosen: Sequence[int] | None = None) -> Figure:
     """The target beside the exact learned law of each loss, on a two-dimensional grid; one colour
     scale for all.
 
-    `chosen` [L]: the seed shown for each loss (default: the one whose total variation is the
-    median).
+    `chosen` [L]: the position of the seed shown for each loss (default: the one whose total
+    variation is the median). Raises ValueError for any other graph than a two-dimensional grid.
     """
     if result.coordinates is None or result.coordinates.shape[1] != 2:
         raise ValueError(

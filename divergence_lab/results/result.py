@@ -29,14 +29,15 @@ class NeverMoved(UserWarning):
 class Result:
     """L rows x N seeds, trained together; the letter K counts the evaluated steps.
 
-    A row is a loss at one learning rate.  `metrics[name]` [L, N, K] for the names in METRICS (and
-    `window_l1`); `terminal` [L, N, X]: the exact learned law at the end; `target` [X]; `log_z` [L,
-    N] learned; `modes_found` [L, N]; `finite` [L, N]: every gradient and every metric of the run
-    was finite, except divergences that are truly infinite, and its parameters moved, unless it
-    stood at the target from the start.  `moved` [L, N]: any parameter is another than at the start.
-    `terminal_states` [X] are state numbers of the graph, `coordinates` [X, D] theirs on a
-    hyper-grid (else None).  In a generated space the metrics are SAMPLED_METRICS, and what would
-    need its states listed is None.
+    A row is a loss at one learning rate, `losses` [L] at `learning_rates` [L]; `steps` [K] are
+    gradient steps, `seconds` those of the training, evaluations included. `metrics[name]` [L, N, K]
+    for the names in METRICS (and `window_l1`); `terminal` [L, N, X]: the exact learned law at the
+    end; `target` [X]; `log_z` [L, N] learned; `modes_found` [L, N]; `finite` [L, N]: every gradient
+    and every metric of the run was finite, except divergences that are truly infinite, and its
+    parameters moved, unless it stood at the target from the start. `moved` [L, N]: any parameter is
+    another than at the start. `terminal_states` [X] are state numbers of the graph, `coordinates`
+    [X, D] theirs on a hyper-grid (else None). In a generated space the metrics are SAMPLED_METRICS,
+    and what would need its states listed is None.
 
         >>> import divergence_lab as dl
         >>> half_square = {"half square": lambda x: x**2 / 2}

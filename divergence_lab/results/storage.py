@@ -56,6 +56,8 @@ def save(result: Result, folder: str | Path) -> None:
     """metrics.csv (long format), terminal.npz, environment.json and, last, config.json; each
     whole or not at all.
 
+    The folder is made where there is none. Raises OSError where it can't be written.
+
         >>> import tempfile, divergence_lab as dl
         >>> half_square = {"half square": lambda x: x**2 / 2}
         >>> result = dl.train(half_square, dl.hypergrid(2, 3), seeds=1, steps=5, exact=True)
@@ -131,7 +133,7 @@ def save_all(results: Sequence[Result], folder: str | Path) -> None:
 
 
 def load(folder: str | Path) -> Result:
-    """The Result that `save` wrote, number for number.
+    """The Result that `save` wrote to the folder, or `train(..., out=folder)`, number for number.
 
     Raises ResultError with one line where the folder holds none, or one that is not whole.
 

@@ -147,13 +147,13 @@ class _Weights:
 def _weights(
     listing: objects.Listing, point: Point, scheme: Scheme, buffer: Tensor | None
 ) -> _Weights:
-    found = point.objects
+    objects = point.objects
     if scheme.drawn is None:
         terms = tuple((factor * _constant(listing), a, b) for factor, a, b in scheme.terms or ())
-        parts = (factor * (a * found.log_pf + b * found.log_pb).exp() for factor, a, b in terms)
+        parts = (factor * (a * objects.log_pf + b * objects.log_pb).exp() for factor, a, b in terms)
         return _Weights(sum(parts, torch.zeros((), dtype=torch.float64)), terms)
     beta = behaviours.law(listing.graph, scheme.drawn, point.model, listing.walked, buffer)
-    mu = behaviours.object_weights(listing, beta, found.weight)
+    mu = behaviours.object_weights(listing, beta, objects.weight)
     if scheme.drawn == Sampler(backward=scheme.drawn.backward) and listing.objective.kind == "tb":
         # beta itself is a sum of p_F and p_B with factors: 1/Z, which learns, and 1/Z*, which is a
         # number
@@ -167,7 +167,7 @@ def _weights(
         return _Weights(
             mu, tuple(term for term, used in ((fresh, share < 1), (back, share > 0)) if used)
         )
-    return _Weights(mu, ((mu / found.log_pf.exp(), 1.0, 0.0),))
+    return _Weights(mu, ((mu / objects.log_pf.exp(), 1.0, 0.0),))
 
 
 # --- potentials
@@ -199,10 +199,10 @@ def backward_potential(
 
 
 def _target(
-    theory: Theory, role: str, found: objects.Objects, parts: Sequence[Part], held: bool
+    theory: Theory, role: str, objects: objects.Objects, parts: Sequence[Part], held: bool
 ) -> Tensor:
     """The sum whose gradient theory gives; `held`: the factors constant, as they must be."""
-    log_pf, log_pb = found.log_pf, found.log_pb
+    log_pf, log_pb = objects.log_pf, objects.log_pb
     both = role == "both"
     pf_held, pb_held = (log_pf.detach(), log_pb.detach()) if both else (log_pf, log_pb)
     total = torch.zeros((), dtype=torch.float64)
@@ -221,8 +221,8 @@ def _target(
 def _check(
     point: Point, group: Group, theory: Theory, weights: _Weights, listing: objects.Listing
 ) -> Check:
-    leaves, found = [point.leaves[name] for name in group.leaves], point.objects
-    mu, x = weights.mu, found.residual
+    leaves, objects = [point.leaves[name] for name in group.leaves], point.objects
+    mu, x = weights.mu, objects.residual
     # where the residual is 0, as on the inner edges of a tree with F = Z d_F, a live weight is
     # multiplied by g(0) = 0
     off = (x.detach().abs() > NO_RESIDUAL).double()
@@ -237,13 +237,13 @@ def _check(
     whole = float(pull.abs().sum())
 
     trained = _gradient((mu.detach() * theory.loss(x)).sum(), leaves)
-    truth = _gradient(_target(theory, group.role, found, weights.parts, True), leaves)
+    truth = _gradient(_target(theory, group.role, objects, weights.parts, True), leaves)
     constant = ((_constant(listing), 1.0, 0.0),)
-    plain = _gradient(_target(theory, "forward", found, constant, True), leaves)
+    plain = _gradient(_target(theory, "forward", objects, constant, True), leaves)
     flipped = _gradient((mu.detach() * theory.loss(-x)).sum(), leaves)
     live = _gradient((mu * theory.loss(x)).sum(), leaves) if mu_moves else None
     factor = (
-        _gradient(_target(theory, group.role, found, weights.parts, False), leaves)
+        _gradient(_target(theory, group.role, objects, weights.parts, False), leaves)
         if factor_moves
         else None
     )

@@ -107,7 +107,7 @@ def verify(
             f"{env} has too many trajectories for any objective; take a smaller graph"
         )
     names = list(losses)
-    found = {
+    divergence_of = {
         name: (divergences or {}).get(name) or closed_form.divergence(losses[name], budget)
         for name in names
     }
@@ -117,14 +117,14 @@ def verify(
         total=len(schemes) * len(listings), disable=not shown, file=sys.stderr, leave=False
     ) as bar:
         for scheme in schemes:
-            theories = [_theory(losses[name], found[name], scheme, budget) for name in names]
+            theories = [
+                _theory(losses[name], divergence_of[name], scheme, budget) for name in names
+            ]
             for listing in listings:
                 bar.set_description(f"{listing.objective.name}, sampler {scheme.name}")
-                groups: dict[int, list[Check]] = {}
-                for number, one in check(listing, theories, scheme, seed):
-                    groups.setdefault(number, []).append(one)
+                checks = list(check(listing, theories, scheme, seed))
                 rows += [
-                    _row(name, env, listing, scheme, groups[number])
+                    _row(name, env, listing, scheme, [one for k, one in checks if k == number])
                     for number, name in enumerate(names)
                 ]
                 bar.update()
@@ -157,22 +157,22 @@ def _row(
     }
 
 
-def _group(one: Check, scheme: Scheme) -> dict[str, Any]:
+def _group(checked: Check, scheme: Scheme) -> dict[str, Any]:
     # a control that could not be off says nothing, and is not asked
-    controls = [] if one.even or one.still else [one.flipped]
-    controls += [] if one.live is None else [one.live]
+    controls = [] if checked.even or checked.still else [checked.flipped]
+    controls += [] if checked.live is None else [checked.live]
     return {
-        "parameters": one.group.label,
-        "statement": statement(one, scheme),
-        "max_gradient_error": one.error,
-        "holds": one.holds,
-        "divergence_alone_error": one.plain,
-        "divergence_alone": one.plain_holds,
-        "flipped_sign_error": one.flipped,
-        "live_weights_error": one.live,
-        "live_factor_error": one.live_factor,
+        "parameters": checked.group.label,
+        "statement": statement(checked, scheme),
+        "max_gradient_error": checked.error,
+        "holds": checked.holds,
+        "divergence_alone_error": checked.plain,
+        "divergence_alone": checked.plain_holds,
+        "flipped_sign_error": checked.flipped,
+        "live_weights_error": checked.live,
+        "live_factor_error": checked.live_factor,
         "controls_fail": all(error > TOLERANCE for error in controls),
-        "moves": not one.still,
+        "moves": not checked.still,
     }
 
 
@@ -184,15 +184,15 @@ def _factor_control_fails(checks: list[Check]) -> bool:
     return not asked or max(asked) > TOLERANCE
 
 
-def statement(one: Check, scheme: Scheme) -> str:
+def statement(checked: Check, scheme: Scheme) -> str:
     """What theory says the gradient is: in words of p_F, p_B, and c = mu/p_F, which is held
     constant.
     """
     on_policy = scheme.terms == ((1.0, 1.0, 0.0),)
     pair = "p_B||p_F" if on_policy else "c p_B||c p_F" if scheme.terms is None else "p_B||p_F, mu"
     letters = {"forward": "f", "backward": "g o log"}
-    if one.group.role in letters:
-        return f"D_{{{letters[one.group.role]}}}({pair})"
+    if checked.group.role in letters:
+        return f"D_{{{letters[checked.group.role]}}}({pair})"
     return f"D_{{f}}({pair}), p_B held + D_{{g o log}}({pair}), p_F held"
 
 

@@ -64,12 +64,10 @@ def train(
         True
     """
     arguments = changed(arguments, changes)
-    steps = arguments.steps
     run = settings.make_run(losses, graph, arguments)
     folder = None if out is None else Path(out)
-    at = np.unique(
-        np.rint(steps * np.linspace(0, 1, arguments.evaluations + 1) ** 2).astype(np.int64)
-    )
+    evaluated = arguments.steps * np.linspace(0, 1, arguments.evaluations + 1) ** 2
+    at = np.unique(np.rint(evaluated).astype(np.int64))
     state = stepping.start_progress(run, len(at))
     first, seconds = _continue(run, state, folder) if resume else (0, 0.0)
     if folder is not None:
@@ -196,10 +194,10 @@ def _continue(
     """Load the checkpoint into `state`; the step to go on from and the seconds spent so far."""
     if folder is None:
         raise TrainingError("resume needs the folder of the run to continue; give out=DIR")
-    found = checkpoints.read(folder, run.config, _loss_values(run))
-    if found is None:
+    checkpoint = checkpoints.read(folder, run.config, _loss_values(run))
+    if checkpoint is None:
         return 0, 0.0
-    step, seconds, saved = found
+    step, seconds, saved = checkpoint
     tensors = stepping.tensors_of(state)
     checkpoints.must_match(folder, saved, tensors)
     for name, tensor in tensors.items():

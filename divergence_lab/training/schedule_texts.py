@@ -13,6 +13,13 @@ from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.training.schedules import ScheduleError, anneal_linex, blend, then
 
 NUMBERS = r"\s*([-+0-9./]{1,20})\s*"
+# the first that fits; what fits no other is a loss
+FORMS = {
+    "linex": rf"linex\({NUMBERS}->{NUMBERS}\)",
+    "then": rf"(.+?)\s+then\s+(.+?)(?:\s+at\s+{NUMBERS})?",
+    "into": r"(.+?)\s+into\s+(.+)",
+    "loss": r"((?s:.*))",
+}
 
 
 def read_schedules(
@@ -26,38 +33,33 @@ def read_schedules(
         part for kind, *rest in parts.values() for part in rest[:2] if kind != "linex"
     )
     # read together, so that --set may name a parameter of any of them
-    known = (
+    named = (
         {text: (name, to_torch(entry)) for text, (name, entry) in read(list(plain)).items()}
         if plain
         else {}
     )
-    found: dict[str, Callable[[Tensor], Tensor]] = {}
+    losses: dict[str, Callable[[Tensor], Tensor]] = {}
     for text, (kind, *rest) in parts.items():
         name = text.strip()
         if kind == "linex":
-            found[name] = anneal_linex(_number(rest[0]), _number(rest[1]), name=name)
+            losses[name] = anneal_linex(_number(rest[0]), _number(rest[1]), name=name)
         elif kind == "then":
-            found[name] = then(
-                known[rest[0]][1], known[rest[1]][1], _number(rest[2] or "1/2"), name=name
+            losses[name] = then(
+                named[rest[0]][1], named[rest[1]][1], _number(rest[2] or "1/2"), name=name
             )
         elif kind == "into":
-            found[name] = blend(known[rest[0]][1], known[rest[1]][1], name=name)
+            losses[name] = blend(named[rest[0]][1], named[rest[1]][1], name=name)
         else:
-            found[known[rest[0]][0]] = known[rest[0]][1]
-    return found
+            losses[named[rest[0]][0]] = named[rest[0]][1]
+    return losses
 
 
 def _parts(text: str) -> tuple[str, ...]:
     """('linex', start, stop), ('then', first, second, at or None), ('into', first, second) or
     ('loss', text).
     """
-    if match := re.fullmatch(rf"linex\({NUMBERS}->{NUMBERS}\)", text):
-        return "linex", match[1], match[2]
-    if match := re.fullmatch(rf"(.+?)\s+then\s+(.+?)(?:\s+at\s+{NUMBERS})?", text):
-        return "then", match[1], match[2], match[3]
-    if match := re.fullmatch(r"(.+?)\s+into\s+(.+)", text):
-        return "into", match[1], match[2]
-    return "loss", text
+    matches = ((kind, re.fullmatch(pattern, text)) for kind, pattern in FORMS.items())
+    return next((kind, *match.groups()) for kind, match in matches if match)
 
 
 def _number(text: str) -> float:

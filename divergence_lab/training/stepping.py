@@ -131,11 +131,13 @@ def _update(run: settings.Run, state: Progress, inputs: Inputs, fraction: float)
     members = state.members
     # members with one seed see the same uniforms under every loss and learning rate
     noise = inputs.noise.repeat(len(run.rows), 1, 1)
-    found, terminal = rollouts.draw_residuals(
+    residuals, terminal = rollouts.draw_residuals(
         run.rollout, members.parameters, noise, state.buffer, inputs.step, inputs.bits
     )
     # summed over members: no member's gradient holds anything of another's
-    _adam(run, members, optimiser.gradients(_total(run, found, fraction), members), inputs.rates)
+    _adam(
+        run, members, optimiser.gradients(_total(run, residuals, fraction), members), inputs.rates
+    )
     evaluation.mark_visited(run, state.visited, terminal)
     if state.window.shape[1]:
         evaluation.push_window(state.window, terminal, inputs.step)
@@ -178,8 +180,8 @@ def _expected_total(run: settings.Run, model: Flow, fraction: float) -> Tensor:
     """The same sum in expectation: every object weighted by how often it would be drawn."""
     rollout, graph = run.rollout, run.graph
     if run.listed is not None:
-        found = listed_residuals(graph, rollout.objective, model, run.listed, rollout.sampler)
-        return _total(run, found, fraction)
+        residuals = listed_residuals(graph, rollout.objective, model, run.listed, rollout.sampler)
+        return _total(run, residuals, fraction)
     if rollout.objective.kind != "tb":
         return _total(
             run, expected_residuals(graph, rollout.objective, model, rollout.sampler), fraction
@@ -192,11 +194,13 @@ def _expected_total(run: settings.Run, model: Flow, fraction: float) -> Tensor:
     return torch.cat(of_loss).sum()
 
 
-def _total(run: settings.Run, found: objectives.Residuals, fraction: float) -> Tensor:
+def _total(run: settings.Run, residuals: objectives.Residuals, fraction: float) -> Tensor:
     """What has the gradient of the sum over members of mean_B sum_O weight g(x): each loss is
     called once for all its members.
     """
-    of_loss = found.x.view(len(run.losses), len(found.x) // len(run.losses), *found.x.shape[1:])
+    of_loss = residuals.x.view(
+        len(run.losses), len(residuals.x) // len(run.losses), *residuals.x.shape[1:]
+    )
     values = []
     for loss, x in zip(run.losses.values(), of_loss.unbind(0), strict=True):
         loss = loss.at(fraction) if isinstance(loss, schedules.Schedule) else loss
@@ -204,4 +208,4 @@ def _total(run: settings.Run, found: objectives.Residuals, fraction: float) -> T
         # cut far out, so that a sum of gradients stays finite in float32
         slope = schedules.gradient_of(loss)
         values.append(loss(x) if slope is None else slope(x).clamp(-STEEPEST, STEEPEST) * x)
-    return (found.weight * torch.cat(values)).sum() / found.x.shape[-1]
+    return (residuals.weight * torch.cat(values)).sum() / residuals.x.shape[-1]

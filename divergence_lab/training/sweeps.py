@@ -78,11 +78,11 @@ def jobs(fixed: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]) -> list[Jo
             )
     if bad := [key for key, values in grid.items() if not isinstance(values, list) or not values]:
         raise SweepError(f"grid: {bad[0]} is no list of values")
-    found = [
+    points = [
         Job({**fixed, **dict(zip(grid, point, strict=True))})
         for point in itertools.product(*grid.values())
     ]
-    for job in found:
+    for job in points:
         if missing := [key for key in TEXTS if key not in job.settings]:
             raise SweepError(f"the sweep names no {missing[0]}; add it to fixed or to grid")
         if not isinstance(job.settings["env"], str):
@@ -92,7 +92,7 @@ def jobs(fixed: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]) -> list[Jo
                 f'losses is {job.settings["losses"]!r}; give a list of texts such as ["quadratic"]'
             )
     return list(
-        {job.name: job for job in found}.values()
+        {job.name: job for job in points}.values()
     )  # a point that is given twice is run once
 
 
@@ -131,13 +131,13 @@ def _list(texts: str | Sequence[str]) -> list:
 
 
 def _read(texts: Sequence[str]) -> dict[str, tuple[str, Any]]:
-    found = {}
+    losses = {}
     for text in texts:
         reading = read(text, [], {}, 10.0)
         if isinstance(reading, Unfinished):
             raise SweepError(f"{text}: {reading.because}; write it more simply")
-        found[text] = (reading.name, reading.loss)
-    return found
+        losses[text] = (reading.name, reading.loss)
+    return losses
 
 
 def sweep(

@@ -16,6 +16,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import sympy as sp
 from flint import acb, arb
@@ -185,13 +186,18 @@ def _turned(left: cells.Side, parts: list[Part], parity: int) -> list[Part] | No
     return found
 
 
+Function = TypeVar("Function")
+
+
 @dataclass(frozen=True, eq=False)
-class Verified:
-    """g and g' by ranges. Beyond `reach` g is straight, from (`end_values`, `end_slopes`)."""
+class Verified(Generic[Function]):
+    """g and g', each by its ranges or by what computes these. Beyond `reach` g is straight, from
+    (`end_values`, `end_slopes`).
+    """
 
     loss: Loss
-    values: Ranges
-    slopes: Ranges
+    values: Function
+    slopes: Function
     reach: tuple[float, float]
     early_reach: tuple[float, float]
     end_values: tuple[float, float]
@@ -199,7 +205,7 @@ class Verified:
     kink_at_zero: bool
 
 
-def verified(loss: Loss) -> Verified:
+def verified(loss: Loss) -> Verified[Ranges]:
     """The loss by verified ranges. Raises NotRepresentable (a ValueError)."""
     if not isinstance(loss, Loss):
         raise TypeError(f"this takes a loss, not {type(loss).__name__}: write loss(text)")

@@ -50,8 +50,8 @@ def bits(n_bits: int, word: int, *, seed: int = 0, name: str | None = None) -> d
     child = np.full((n_actions, n_states), -1, dtype=np.int32)
     for slot in range(n_slots):
         (empty,) = np.nonzero(digits[:, slot] == 0)
-        for number in range(n_words):
-            child[slot * n_words + number, empty] = rank[order[empty] + (number + 1) * stride[slot]]
+        filling = (slice(slot * n_words, (slot + 1) * n_words), empty)
+        child[filling] = rank[order[empty] + np.arange(1, n_words + 1)[:, None] * stride[slot]]
     full = level == n_slots
     child[-1, full] = n_states
     filled = _filled(word)[digits].reshape(n_states, n_bits)

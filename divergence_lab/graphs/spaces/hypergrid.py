@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -58,10 +59,8 @@ def hypergrid(
     n_states = side**dimensions
     # 16 bits where they do: half the memory, and a stable argsort is then a radix sort
     small = np.int16 if dimensions * (side - 1) < 2**15 else np.int32
-    level = np.zeros((side,) * dimensions, dtype=small)
-    for part in np.ogrid[(slice(side),) * dimensions]:
-        level += part.astype(small)
-    level = level.ravel()
+    along = np.ogrid[(slice(side),) * dimensions]
+    level = reduce(np.add, [part.astype(small) for part in along]).ravel()
     order = np.argsort(level, kind="stable").astype(np.int32)
     rank = np.empty(n_states, dtype=np.int32)
     rank[order] = np.arange(n_states, dtype=np.int32)
