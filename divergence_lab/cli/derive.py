@@ -106,6 +106,9 @@ def described(
     if any(part != 0 for part in entry.gauge):
         left_out = shown(entry.gauge[0] + entry.gauge[1] * x)
         lines.append(f"  gauge         {left_out} was left out of g: {loss.GAUGE_UNSEEN}")
+    if verdicts.pieces and entry.continued:
+        points = ", ".join(shown(point) for point in entry.continued)
+        lines.append(f"  continued     by its limit where the formula has no value: x = {points}")
     lines.append(
         f"  generator     f(t) = {shown(divergence.generator)}"
         if divergence.generator is not None

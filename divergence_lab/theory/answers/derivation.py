@@ -317,7 +317,12 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
         "dual_loss": _text(derivation.dual_loss),
         "values": [{"t": v.ratio, "f": v.value, "radius": v.radius} for v in derivation.values],
     }
-    return {**entry, "left_out": left_out(entry)}
+    continued = loss.continued if verdicts.pieces else ()
+    return {
+        **entry,
+        "left_out": left_out(entry),
+        "continued": [f"x = {write(point)}" for point in continued],
+    }
 
 
 def undecided_to_json(text: str | None, because: str) -> dict[str, Any]:
@@ -358,6 +363,7 @@ def undecided_to_json(text: str | None, because: str) -> dict[str, Any]:
         **dict.fromkeys(kinds, nothing),
         "values": [],
         "left_out": [],
+        "continued": [],
         "as_given": None,
     }
 

@@ -41,6 +41,7 @@ __all__ = [
     "holds_at",
     "lookup",
     "name_of",
+    "parse_with_names",
 ]
 
 PAPER_LOSSES = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")
@@ -113,6 +114,28 @@ def lookup(
         parse(formula, x, (*assumptions, *own)),
         own,
     )
+
+
+def parse_with_names(text: str, assumptions: Iterable[str] = ()) -> tuple[sp.Expr, tuple[str, ...]]:
+    """An expression in which catalogue names may stand, and what these assume of parameters.
+
+    >>> parse_with_names("quadratic + huber(d)/2")[1]
+    ('d > 0',)
+    """
+    assumptions = tuple(assumptions)
+    stated = read_assumptions(assumptions)
+    own: dict[str, None] = {}
+
+    def named(part: str) -> sp.Expr | None:
+        found = None if part.strip() in stated else lookup(part, (*assumptions, *own))
+        if found is None:
+            return None
+        own.update(dict.fromkeys(found[2]))
+        return found[1]
+
+    expression = parse(text, x, assumptions, named)
+    # once more: what a later name assumes of a parameter is meant of an earlier one, too
+    return (parse(text, x, (*assumptions, *own), named) if own else expression), tuple(own)
 
 
 def _example(family: NamedLoss) -> str:

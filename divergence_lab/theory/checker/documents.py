@@ -43,12 +43,12 @@ REQUIRED = (
     "values",
     "left_out",
 )
-LISTS = ("parameters", "assumptions", "pieces", "values", "left_out")
+LISTS = ("parameters", "assumptions", "pieces", "values", "left_out", "continued")
 INVERTED = ("given", "normalised", "closed_form")
 # The search's own account of itself, and what an older version asked not to be checked: read by
 # nobody here.
 IGNORED = ("tried", "confirmed_values", "unchecked")
-KNOWN = {*REQUIRED, *INVERTED, *samplers.FIELDS, *IGNORED}
+KNOWN = {*REQUIRED, "continued", *INVERTED, *samplers.FIELDS, *IGNORED}
 # Not shown is not wrong: what the means of the checker do not reach.
 NOT_SHOWN = (CannotSplit, NotImplementedError, sp.PolynomialError, Rejected)
 
@@ -120,7 +120,7 @@ def examine(entry: Any, known: names.Formulas | None = None) -> Report:
         return Report((Failure("document", "it is not an object of derive --json"),), ())
     if missing := [key for key in REQUIRED if key not in entry]:
         return Report((Failure(missing[0], "it is missing: derive the loss again"),), ())
-    if wrong := [key for key in LISTS if not isinstance(entry[key], list)]:
+    if wrong := [key for key in LISTS if not isinstance(entry.get(key, []), list)]:
         return Report((Failure(wrong[0], "it is a list in what derive prints"),), ())
     failures: list[Failure] = []
     opened: list[str] = []
@@ -218,7 +218,7 @@ def _examine_all(
     ready = ask("loss", fields.read_subjects, entry, parts, subjects)
     for field, check in fields.FIELDS.items():
         said = _named_in(entry, fields.GROUPS.get(field, (field,)))
-        if not said and field != "left_out":
+        if not said and field not in ("left_out", "continued"):
             continue
         if not ready:
             opened.append(field)

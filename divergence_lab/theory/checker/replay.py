@@ -17,6 +17,7 @@ from divergence_lab.theory.checker.kinds.table import KINDS
 from divergence_lab.theory.checker.rules import of_a_loss, of_no_loss
 from divergence_lab.theory.expressions import CannotSplit, ExpressionError, x
 from divergence_lab.theory.expressions.balls import ball_of_constant
+from divergence_lab.theory.expressions.points import value_of
 
 # What a document that was tampered with may make of the steps of this checker: a rejection, never a
 # crash.
@@ -37,12 +38,11 @@ MALFORMED = (
 
 
 def check_without_pieces(kind: str, verdict: Mapping[str, Any], loss: str) -> None:
-    """All that can be said of a function without pieces: that it is no loss, by one step.
-
-    The rest is undecided.
+    """All that can be said of a function without pieces: that it is no loss, by one step, and so
+    not convex: a convex function on the line is finite and continuous. The rest is undecided.
     """
     check_form(kind, verdict)
-    if kind != "validity" or verdict["holds"] is None:
+    if KINDS[kind].of_no_loss is None or verdict["holds"] is None:
         if verdict["holds"] is not None:
             raise Rejected("the pieces of g are missing, so nothing is proved of it")
         check_verdict(kind, verdict, [])
@@ -90,7 +90,7 @@ def read_parts(entry: Mapping[str, Any]) -> list[Part]:
         else:
             _check_piece(whole, part)
             if after is not None:
-                _check_continuity(part, after)
+                _check_continuity(whole, part, after)
     return parts
 
 
@@ -133,14 +133,33 @@ def _check_piece(whole: sp.Expr, part: Part) -> None:
     decided.prove_equal(whole, part.loss, x, part.low, part.high)
     proofs.prove_zero(sp.diff(part.loss, x) - part.slope, x, part.low, part.high)
     proofs.prove_finite(part.loss, x, part.low, part.high)
+    for end, side in ((part.low, 1), (part.high, -1)):
+        if end.is_finite:
+            _need_no_oscillation(part.loss, end, side)
 
 
-def _check_continuity(part: Part, after: Part) -> None:
+def _need_no_oscillation(g: sp.Expr, end: sp.Expr, side: int) -> None:
+    """No sine of what tends to oo beside a finite point: x sin(1/x) is continued by 0, but is not
+    of bounded variation.
+    """
+    for e in g.atoms(*proofs.OSCILLATING):
+        limit = proofs.limit_of(e.args[0], x, end, side)
+        if limit is None or not limit.is_finite:
+            raise Rejected(f"g oscillates beside {end}")
+
+
+def _check_continuity(whole: sp.Expr, part: Part, after: Part) -> None:
+    """g has one limit from both sides, and where the formula has a value it is that: else g is
+    continued there.
+    """
     ends = [
         proofs.limit_of(f, x, part.high, side) for f, side in ((part.loss, -1), (after.loss, 1))
     ]
     if None in ends or not all(e.is_finite for e in ends) or not proofs.equal_constants(*ends):
         raise Rejected(f"g is not continuous at {part.high}")
+    value = value_of(whole, x, part.high)
+    if value is not None and not proofs.equal_constants(value, ends[0]):
+        raise Rejected(f"g has a value of its own at {part.high}")
     if part.high == 0 and not proofs.equal_constants(ends[0], sp.S.Zero):
         raise Rejected("g(0) is not 0")
 

@@ -20,7 +20,7 @@ def because_of(kind: str, holds: bool | None, condition: str | None, steps: kind
     if rule in of_parameters.OF_PARAMETERS:
         return said.prefix + _with_parameters(said, holds, condition, steps)
     if rule in of_no_loss.OF_NO_LOSS:
-        return said.prefix + of_no_loss.OF_NO_LOSS[rule].because(steps[0])
+        return said.prefix + of_no_loss.OF_NO_LOSS[rule].because(steps[0]) + (said.of_no_loss or "")
     return said.prefix + said.say(holds, steps)
 
 

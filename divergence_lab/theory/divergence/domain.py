@@ -12,13 +12,17 @@ from dataclasses import dataclass
 import sympy as sp
 from flint import acb, arb
 
+from divergence_lab.theory.checker.facts.proofs import Rejected, limit_of
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions import digits, enclosure, pieces, x
+from divergence_lab.theory.expressions import constants, digits, enclosure, pieces, x
+from divergence_lab.theory.expressions.enclosure import value_at
+from divergence_lab.theory.expressions.pieces import Piece
 
 RANGE = 600
 DEPTH = 40
 DIGITS = 60  # so that 1 - e^{-x^2}, say, is seen to be positive close to 0
 MAX_BOXES = 20_000
+BESIDE = 1 / 64  # so near to an end of a piece the checker's tails decide
 FAR = tuple(side * 10**k for k in (3, 4, 6) for side in (1, -1))
 
 
@@ -27,7 +31,8 @@ class Fault:
     """What seems wrong, in words, and where: at a kink or near a point. The checker decides whether
     it is so.
 
-    `kind`: "jump", "not real", or "not enclosed" (a pole, or only too large to enclose).
+    `kind`: "jump", "unbounded", "not real", or "not enclosed" (a pole, or only too large to
+    enclose).
     """
 
     what: str
@@ -52,18 +57,39 @@ def fault(loss: Loss) -> Fault | None:
     ):  # g is the integral of its slope: finite and continuous where that is finite
         return _first(loss.derivative.pieces)
     pieces = loss.pieces
-    for kink, left, right in zip(pieces.kinks, pieces.pieces, pieces.pieces[1:]):
-        a, b = (enclosure.value_at(piece.expression, x, kink, 30) for piece in (left, right))
+    at_kinks = [*zip(pieces.kinks, pieces.pieces, pieces.pieces[1:])]
+    for kink, left, right in at_kinks:
+        a, b = (value_at(piece.expression, x, kink, 30) for piece in (left, right))
         if not (a - b).contains(0):
-            return Fault(
-                f"g jumps at x = {kink}, from {a.str(5, radius=False)} to {b.str(5, radius=False)}",
-                "jump",
-                kink,
-            )
+            jump = f"from {a.str(5, radius=False)} to {b.str(5, radius=False)}"
+            return Fault(f"g jumps at x = {kink}, {jump}", "jump", kink)
     left, right = (
         pieces.split_at_zero()
     )  # where a loss is 0, and so may be what stands under a root
-    return _first((*left.pieces, *right.pieces))
+    inside = _first((*left.pieces, *right.pieces))
+    if inside is not None and inside.certain:
+        return inside
+    return next((fault for place in at_kinks if (fault := _without_value(*place))), inside)
+
+
+def _without_value(kink: sp.Expr, left: Piece, right: Piece) -> Fault | None:
+    """What the limits say where the formula has no value."""
+    if all(value_at(piece.expression, x, kink, 30).is_finite() for piece in (left, right)):
+        return None
+    try:
+        before, after = (
+            limit_of(piece.expression, x, kink, side) for piece, side in ((left, -1), (right, 1))
+        )
+    except Rejected as reason:
+        return Fault(f"the limits of g at x = {kink} are not known: {reason}", "not enclosed", kink)
+    if before is None or after is None:
+        return Fault(f"the limits of g at x = {kink} are not known", "not enclosed", kink)
+    if before.is_infinite or after.is_infinite:
+        limit = before if before.is_infinite else after
+        return Fault(f"g tends to {limit} at x = {kink}", "unbounded", kink)
+    if constants.equal(before, after) is not True:
+        return Fault(f"g jumps at x = {kink}, from {before} to {after}", "jump", kink)
+    return None
 
 
 def _first(pieces: tuple[pieces.Piece, ...]) -> Fault | None:
@@ -79,7 +105,19 @@ def _first(pieces: tuple[pieces.Piece, ...]) -> Fault | None:
 
 # --- by structure
 
-_ENTIRE = (sp.exp, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.erfc, sp.erfi)
+_ENTIRE = (
+    sp.exp,
+    sp.sinh,
+    sp.cosh,
+    sp.tanh,
+    sp.asinh,
+    sp.atan,
+    sp.erf,
+    sp.erfc,
+    sp.erfi,
+    sp.sin,
+    sp.cos,
+)
 
 
 def _is_finite_by_structure(piece: pieces.Piece) -> bool:
@@ -119,7 +157,7 @@ def _has_no_pole(e: sp.Expr) -> bool:
         return bool(e.args[0].is_positive or e.args[0].is_negative)
     if isinstance(e, sp.polylog):
         return bool(e.args[0].is_Integer and e.args[1].is_nonpositive)
-    if e.is_Pow:
+    if isinstance(e, sp.Pow):
         if e.exp.is_Integer:
             return bool(e.exp.is_positive or e.base.is_positive or e.base.is_negative)
         return bool(e.base.is_positive or (e.base.is_nonnegative and e.exp.is_positive))
@@ -154,10 +192,10 @@ def _fault_inside(piece: pieces.Piece) -> Fault | None:
                 halves if b <= 0 else reversed(halves)
             )  # towards 0 first: there a break shows best
             continue
-        # A finite value at a finite end of the piece (a root at 0, say) is fine: only its enclosure
-        # widens there.
-        touched = [end for end in (piece.low, piece.high) if end.is_finite and a <= float(end) <= b]
-        if touched and enclosure.value_at(piece.expression, x, touched[0], 30).is_finite():
+        # Beside an end of the piece an enclosure may widen (a root at 0, say), or the formula have
+        # no value: `_without_value` looks at its limits there.
+        finite = [float(end) for end in (piece.low, piece.high) if end.is_finite]
+        if any(a - BESIDE <= end <= b + BESIDE for end in finite):
             continue
         return _classify(function, middle)
     for point in FAR:

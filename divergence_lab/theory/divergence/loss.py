@@ -19,16 +19,15 @@ from divergence_lab.theory.expressions import (
     ExpressionError,
     Pieces,
     constants,
-    enclosure,
     identity,
     ordering,
-    parse,
     pieces,
     split,
     write,
     x,
 )
 from divergence_lab.theory.expressions.parsing import parse_number, read_assumptions
+from divergence_lab.theory.expressions.points import undefined_points, value_of
 from divergence_lab.theory.expressions.unified import unified
 
 LIMIT_SECONDS = 3.0
@@ -83,6 +82,15 @@ class Loss:
         return split(self.expression, x)
 
     @cached_property
+    def continued(self) -> tuple[sp.Expr, ...]:
+        """The points at which the formula has no value: there g is its limit."""
+        formula = self.expression if self.given is None else self.given
+        if formula.free_symbols != {x} or formula.has(sp.Integral):
+            return ()
+        points = ordering.in_order([sp.S.Zero, *split(formula, x).kinks])
+        return tuple(point for point in points if value_of(formula, x, point) is None)
+
+    @cached_property
     def derivative(self) -> Pieces:
         """g' inside each piece."""
         return self.slope or self.pieces.derivative().map(identity.elementary)
@@ -125,7 +133,10 @@ def parameters_of(text: str, assumptions: Iterable[str] = ()) -> tuple[str, ...]
 def _read(text: str, assumptions: tuple[str, ...]) -> tuple[str | None, sp.Expr, tuple[str, ...]]:
     """(the catalogue's name, the expression, what the catalogue assumes of its parameters)."""
     read_assumptions(assumptions)  # refuses malformed ones, used or not
-    return catalogue.lookup(text, assumptions) or (None, parse(text, x, assumptions), ())
+    return catalogue.lookup(text, assumptions) or (
+        None,
+        *catalogue.parse_with_names(text, assumptions),
+    )
 
 
 def from_expression(
@@ -135,30 +146,14 @@ def from_expression(
     # acosh u = 2 asinh sqrt((u-1)/2): of acosh (1 + x^2) no enclosure near 0 is finite, of asinh
     # (|x|/sqrt(2)) all are
     expression = expression.replace(sp.acosh, lambda u: 2 * sp.asinh(sp.sqrt((u - 1) / 2)))
+    given = expression
     try:
-        split(expression, x)
+        expression = _cancelled(expression, split(expression, x).kinks)
     except CannotSplit as reason:
         raise ExpressionError(f"{write(expression)}: {reason}") from None
-    constant = unified(expression).subs(x, 0)
-    if constant.has(
-        sp.Piecewise
-    ):  # which branch holds at 0 is seen from beside it: b > 0 is not known of b >= 0
-        constant = split(expression, x).split_at_zero()[1].pieces[0].expression.subs(x, 0)
-    constant = constant.replace(
-        lambda e: e.is_Pow and e.base == 0 and e.exp.is_nonnegative, lambda e: sp.S.Zero
-    )  # 0^p, p >= 0: off p = 0
-    if not ordering.is_finite(constant):
-        raise ExpressionError(
-            "the loss is not finite at x = 0, where it must be 0, or not seen to be: it "
-            f"is {constant} there"
-        )
-    if not constant.is_real and not constant.free_symbols and not _is_real(constant):
-        raise ExpressionError(
-            "the loss is not a real number at x = 0, where it must be 0: write one that "
-            "is real everywhere"
-        )
+    constant = _value_at_zero(expression)
     try:
-        slope, given = _slope_at_zero(expression, assumptions), expression
+        slope = _slope_at_zero(expression, assumptions)
     except CannotSplit as reason:
         raise ExpressionError(f"{write(expression)}: {reason}") from None
     if constant != 0 or slope != 0:
@@ -173,30 +168,91 @@ def from_expression(
     )
 
 
+def _cancelled(expression: sp.Expr, kinks: tuple[sp.Expr, ...]) -> sp.Expr:
+    """(x^2 - 1)/(x - 1) as x + 1, where fewer points are left without a value by that."""
+
+    def without_value(form: sp.Expr) -> int:
+        return sum(value_of(form, x, point) is None for point in (sp.S.Zero, *kinks))
+
+    if expression.free_symbols != {x} or expression.has(*pieces.DECISIONS):
+        return expression
+    if not (before := without_value(expression)):
+        return expression
+    form = sp.expand(sp.cancel(expression))
+    return form if without_value(form) < before else expression
+
+
+def _value_at_zero(expression: sp.Expr) -> sp.Expr:
+    """g(0) as it is written, or its limit where the formula has no value.
+
+    Raises ExpressionError.
+    """
+    if expression.free_symbols != {x}:
+        return _value_with_parameters(expression)
+    value = value_of(unified(expression), x, sp.S.Zero)
+    if value is not None:
+        return value
+    left, right = split(expression, x).split_at_zero()
+    below, above = _limit(left.pieces[-1], -1), _limit(right.pieces[0], 1)
+    if below is None or above is None:
+        infinite = next((side for side in (below, above) if side and side.is_infinite), None)
+        seen = "no limit of it was found" if infinite is None else f"it tends to {infinite}"
+    elif constants.equal(below, above) is not True:
+        seen = f"it tends to {below} on the left and to {above} on the right"
+    elif below.is_infinite:
+        seen = f"it tends to {below}"
+    else:
+        return below
+    raise ExpressionError(f"the loss has no value at x = 0, where it must be 0: {seen} there")
+
+
+def _limit(piece: pieces.Piece, side: int) -> sp.Expr | None:
+    try:
+        return proofs.limit_of(piece.expression, x, sp.S.Zero, side)
+    except proofs.Rejected:
+        return None
+
+
+def _value_with_parameters(expression: sp.Expr) -> sp.Expr:
+    constant = unified(expression).subs(x, 0)
+    if constant.has(
+        sp.Piecewise
+    ):  # which branch holds at 0 is seen from beside it: b > 0 is not known of b >= 0
+        constant = split(expression, x).split_at_zero()[1].pieces[0].expression.subs(x, 0)
+    constant = constant.replace(
+        lambda e: e.is_Pow and e.base == 0 and e.exp.is_nonnegative, lambda e: sp.S.Zero
+    )  # 0^p, p >= 0: off p = 0
+    if not ordering.is_finite(constant):
+        raise ExpressionError(
+            "the loss has no finite value at x = 0, where it must be 0, or is not seen to have one"
+        )
+    return constant
+
+
 def _expanded(expression: sp.Expr) -> sp.Expr:
     """The expression as a sum; exponentials e^{u(x)} of which u(0) is large stay whole, as
     e^{-1000 (x-3)^2} does: its factor e^{-9000} alone could not be held, and a square is
-    enclosed far better than the sum that it is.
+    enclosed far better than the sum that it is. So do powers that have no value somewhere.
     """
-    whole = {power: sp.Dummy() for power in expression.atoms(sp.exp) if _is_steep(power)}
+    whole = {
+        power: sp.Dummy()
+        for power in expression.atoms(sp.exp, sp.Pow)
+        if _is_steep(power) or undefined_points(power, x, -sp.oo, sp.oo)
+    }
     return sp.expand(expression.xreplace(whole)).xreplace(
         {dummy: power for power, dummy in whole.items()}
     )
 
 
-def _is_steep(power: sp.exp) -> bool:
+def _is_steep(power: sp.Expr) -> bool:
     constant = power.args[0].subs(x, 0)
     return bool(
-        power.has(x) and constant.is_number and constant.is_finite and abs(constant) > STEEP
+        isinstance(power, sp.exp)
+        and power.has(x)
+        and constant.is_number
+        and constant.is_finite
+        and abs(constant) > STEEP
     )
-
-
-def _is_real(constant: sp.Expr) -> bool:
-    try:
-        enclosure.value_at(constant, x, sp.S.Zero, 20)
-        return True
-    except enclosure.NotEvaluable:
-        return False
 
 
 def _slope_at_zero(expression: sp.Expr, assumptions: tuple[str, ...]) -> sp.Expr:

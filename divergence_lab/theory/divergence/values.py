@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import sympy as sp
 from flint import arb
 
+from divergence_lab.theory.checker.facts.parts import Part
+from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.fields.quadrature import piece_integral
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import Pieces, digits, enclosure, ordering, x
 
@@ -30,6 +33,15 @@ def enclose_integral(loss: Pieces, u: sp.Expr, precision: int) -> arb:
     Where g' is not finite (a root at 0) the parts rule takes over: g(u) e^{-u} + int_0^u g(v)
     e^{-v} dv.
     """
+    if not all(
+        enclosure.value_at(piece.expression, x, end, precision).is_finite()
+        for piece in loss.pieces
+        for end in (piece.low, piece.high, sp.S.Zero)
+        if end.is_finite
+        and not ordering.is_less(end, piece.low)
+        and not ordering.is_less(piece.high, end)
+    ):
+        return _enclose_beside_points(loss, u, precision)
     total = _enclose(loss.derivative(), u, precision)
     if total.is_finite():
         return total
@@ -37,6 +49,28 @@ def enclose_integral(loss: Pieces, u: sp.Expr, precision: int) -> arb:
         return pieces_at(loss, u, precision) * (-enclosure.exact(u)).exp() + _enclose(
             loss, u, precision
         )
+
+
+def _enclose_beside_points(loss: Pieces, u: sp.Expr, precision: int) -> arb:
+    """The same where g has no value at an end of a piece, by the checker's bounds there."""
+    positive, total = ordering.is_less(sp.S.Zero, u), arb(0)
+    slopes = loss.derivative()
+    sides = zip(loss.split_at_zero()[positive].pieces, slopes.split_at_zero()[positive].pieces)
+    for g, slope in sides:
+        low = u if not positive and ordering.is_less(g.low, u) else g.low
+        high = u if positive and ordering.is_less(u, g.high) else g.high
+        if not ordering.is_less(low, high):
+            continue
+        part = Part(g.low, g.high, g.expression, slope.expression, sp.S.Zero)
+        with digits(precision + 15):
+            try:
+                found = piece_integral(
+                    part, enclosure.exact(low), enclosure.exact(high), precision + 15
+                )
+            except Rejected:
+                return arb.nan()
+        total = total + found if positive else total - found
+    return total
 
 
 def _enclose(function: Pieces, u: sp.Expr, precision: int) -> arb:

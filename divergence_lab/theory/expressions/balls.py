@@ -7,11 +7,14 @@ ball(expression, variable, box)   contains  expression(v)  for every v in box, o
 from functools import lru_cache
 
 import sympy as sp
-from flint import arb
+from flint import arb, ctx
+from mpmath.libmp import from_man_exp
 
 from divergence_lab.theory.expressions.precision import bits
+from divergence_lab.theory.expressions.symbols import x
 
 PRECISION_BITS = 128
+MAX_STEPS = 400  # of narrowing a ball around a zero
 
 _FUNCTIONS = {
     sp.exp: arb.exp,
@@ -27,16 +30,104 @@ _FUNCTIONS = {
     sp.erfc: arb.erfc,
     sp.erfi: arb.erfi,
     sp.gamma: arb.gamma,
+    sp.sin: arb.sin,
+    sp.cos: arb.cos,
     sp.coth: arb.coth,
     sp.sech: arb.sech,
     sp.csch: arb.csch,
 }
+DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
 _CONSTANTS = {
     sp.pi: arb.pi,
     sp.E: arb.const_e,
     sp.EulerGamma: arb.const_euler,
     sp.Catalan: arb.const_catalan,
 }
+
+
+class Root(sp.AtomicExpr):
+    """The only zero of `function`, smooth in x, between two rational numbers on one side of 0.
+
+    A number like any other for SymPy. It exists, and only once: the signs at both ends differ, and
+    the slope is enclosed, away from 0, on all of [low, high] (Proposition 24). Raises ValueError
+    where that is not seen.
+
+        >>> Root(sp.exp(x) - 1 - x - x**2, sp.Rational(179, 100), sp.Rational(9, 5)).evalf(20)
+        1.7932821329007610076
+    """
+
+    is_number = is_real = is_finite = True
+    is_zero = False
+    __slots__ = ("function", "high", "low")
+
+    def __new__(cls, function: sp.Expr, low: sp.Rational, high: sp.Rational) -> "Root":
+        if function.free_symbols != {x} or not (low.is_Rational and high.is_Rational):
+            raise ValueError("a root is of a function of x, between two rational numbers")
+        if function.has(*DECISIONS) or not (0 <= low < high or low < high <= 0):
+            raise ValueError("a root is of a smooth function, on one side of 0")
+        with bits(PRECISION_BITS):
+            ends = [ball(function, x, ball_of_constant(end)) for end in (low, high)]
+            whole = ball_of_constant(low).union(ball_of_constant(high))
+            slope, range_ = ball(sp.diff(function, x), x, whole), ball(function, x, whole)
+        if not (ends[0] < 0 < ends[1] or ends[1] < 0 < ends[0]):
+            raise ValueError("the function has no different signs at both ends")
+        if not (slope > 0 or slope < 0) or not (slope.is_finite() and range_.is_finite()):
+            raise ValueError("the slope of the function is not seen to keep its sign")
+        self = super().__new__(cls)
+        self.function, self.low, self.high = function, low, high
+        return self
+
+    def _hashable_content(self) -> tuple:
+        return self.function, self.low, self.high
+
+    def __getnewargs__(self) -> tuple:
+        return self.function, self.low, self.high
+
+    def _eval_is_positive(self) -> bool:
+        return bool(self.low >= 0)
+
+    def _eval_evalf(self, prec: int) -> sp.Float:
+        mantissa, exponent = (int(n) for n in _zero(self, prec + 20).mid().man_exp())
+        return sp.Float._new(from_man_exp(mantissa, exponent, prec, "n"), prec)
+
+    def _sympystr(self, printer) -> str:
+        low, high = (printer._print(end) for end in (self.low, self.high))
+        return f"Root({printer._print(self.function)}, {low}, {high})"
+
+    def _latex(self, printer) -> str:
+        low, high = (printer._print(end) for end in (self.low, self.high))
+        zero = f"{printer._print(self.function)} = 0"
+        return f"\\operatorname{{Root}}\\left({zero},\\ {low} < x < {high}\\right)"
+
+
+@lru_cache(maxsize=2_000)
+def _zero(root: Root, precision: int) -> arb:
+    """The root, enclosed: by Newton's step on a ball, N(B) = m - f(m)/f'(B), or by halves."""
+    slope = sp.diff(root.function, x)
+    with bits(precision + 20):
+        low, high = ball_at(root.low), ball_at(root.high)
+        rises = bool(ball(root.function, x, high) > 0)
+        box = low.union(high)
+        for _ in range(MAX_STEPS):
+            middle = arb(box.mid())
+            value = ball(root.function, x, middle)
+            newton = middle - value / ball(slope, x, box)
+            narrower = box.intersection(newton) if newton.is_finite() else box
+            if not narrower.rad() < box.rad() * 0.75:
+                if not (value < 0 or value > 0):
+                    return narrower
+                below = bool(value < 0) == rises  # the zero lies above the middle
+                half = middle.union(box.upper()) if below else arb(box.lower()).union(middle)
+                narrower = box.intersection(half)
+                if not narrower.rad() < box.rad():
+                    return narrower
+            box = narrower
+    return box
+
+
+def ball_at(number: sp.Rational) -> arb:
+    """A rational number at the precision in force."""
+    return arb(int(number.p)) / int(number.q)
 
 
 def ball(expression: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
@@ -49,6 +140,8 @@ def ball(expression: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
         return arb(int(expression.p)) / int(expression.q)
     if expression in _CONSTANTS:
         return _CONSTANTS[expression]()
+    if isinstance(expression, Root):
+        return _zero(expression, ctx.prec)
     if not expression.args:
         return arb.nan()
     if expression.is_Add:
@@ -61,7 +154,7 @@ def ball(expression: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
         for argument in expression.args:
             total *= ball(argument, variable, box)
         return total
-    if expression.is_Pow:
+    if isinstance(expression, sp.Pow):
         return _power(ball(expression.base, variable, box), expression.exp, variable, box)
     if isinstance(expression, sp.Piecewise):
         return _piecewise(expression, variable, box)

@@ -24,6 +24,7 @@ import sympy as sp
 from flint import arb
 
 from divergence_lab.theory.expressions import balls, precision
+from divergence_lab.theory.expressions.symbols import x
 
 MAX_BITS = 40_000  # of precision; a bound below 2^-MAX_BITS is not awaited
 MAX_OPERATIONS = 2_000  # of a constant that is not algebraic
@@ -113,7 +114,7 @@ def _algebraic(e: sp.Expr) -> _Algebraic | None:
             return None
         height = sum(part.height for part in parts) + (math.log(len(parts)) if e.is_Add else 0)
         return _Algebraic(height, frozenset().union(*(part.radicals for part in parts)))
-    if e.is_Pow and e.exp.is_Rational and (base := _algebraic(e.base)) is not None:
+    if isinstance(e, sp.Pow) and e.exp.is_Rational and (base := _algebraic(e.base)) is not None:
         p, q = abs(int(e.exp.p)), int(e.exp.q)
         return _Algebraic(base.height * p / q, base.radicals | ({(e.base, q)} if q > 1 else set()))
     return None
@@ -148,9 +149,41 @@ def _vanishes(number: sp.Expr) -> bool:
     if sp.count_ops(number) > MAX_OPERATIONS:
         return False
     try:
+        roots = number.atoms(balls.Root)
+        if any(_vanishes_at(r, number) or _is_the_root(r, number) for r in roots):
+            return True
         return number == 0 or _Form().vanishes(number)
     except (_NoForm, sp.PolynomialError, NotImplementedError):
         return False
+
+
+def _vanishes_at(root: balls.Root, number: sp.Expr) -> bool:
+    """number = n(r) with n = q u by exact algebra, u the function of which r is the zero, and q has
+    a value at r.
+    """
+    above, below = sp.fraction(sp.together(number.xreplace({root: x}).rewrite(sp.exp)))
+    function = sp.fraction(sp.together(root.function.rewrite(sp.exp)))[0]
+    quotient, rest = sp.cancel(sp.expand(above) / sp.expand(function)).as_numer_denom()
+    with precision.bits(balls.PRECISION_BITS):
+        at = balls.ball(root, x, arb(0))
+        divisors = [balls.ball(f, x, at) for f in (below, rest)]
+        return balls.ball(quotient, x, at).is_finite() and all(d < 0 or d > 0 for d in divisors)
+
+
+def _is_the_root(root: balls.Root, number: sp.Expr) -> bool:
+    """number = +-(r - c), and c lies where r is the only zero of its function, and is a zero of it:
+    r = -s, with the zero s on the other side of an even function.
+    """
+    other = sp.expand(root - number if number.coeff(root) == 1 else root + number)
+    if other.has(root):
+        return False
+    at = balls.ball_of_constant(other)
+    if not (balls.ball_of_constant(root.low) < at < balls.ball_of_constant(root.high)):
+        return False
+    value = root.function.xreplace({x: other})
+    return any(_vanishes_at(r, value) for r in value.atoms(balls.Root)) or (
+        not value.has(balls.Root) and sign_of(value) == 0
+    )
 
 
 class _NoForm(Exception):
@@ -175,12 +208,12 @@ class _Form:
         """
         for e in sorted(number.atoms(sp.log), key=lambda e: (not e.args[0].is_Rational, str(e))):
             self.in_unknowns(e)  # those of primes first: others are written by them
-        numerator = sp.expand(sp.together(self.in_unknowns(number)).as_numer_denom()[0])
+        numerator = sp.expand(sp.fraction(sp.together(self.in_unknowns(number)))[0])
         for root, q, base in reversed(self.roots):
             if numerator.has(root):
-                above, below = sp.together(base).as_numer_denom()
+                above, below = sp.fraction(sp.together(base))
                 remainder = sp.rem(numerator, sp.expand(below * root**q - above), root)
-                numerator = sp.expand(sp.together(remainder).as_numer_denom()[0])
+                numerator = sp.expand(sp.fraction(sp.together(remainder))[0])
         groups: list[tuple[sp.Expr, sp.Expr, list[sp.Expr]]] = []
         for term in sp.Add.make_args(numerator):
             factor, exponent, rest = self._parts_of(term)
@@ -229,11 +262,15 @@ class _Form:
             return self._symbol(self.others, e)
         if e.is_Add or e.is_Mul:
             return e.func(*(self.in_unknowns(part) for part in e.args))
-        if e.is_Pow and e.exp.is_Integer:
+        if isinstance(e, sp.Pow) and e.exp.is_Integer:
             return self.in_unknowns(e.base) ** e.exp
-        if e.is_Pow and e.exp.is_Rational and not (e.base == sp.E or isinstance(e.base, sp.exp)):
+        if (
+            isinstance(e, sp.Pow)
+            and e.exp.is_Rational
+            and not (e.base == sp.E or isinstance(e.base, sp.exp))
+        ):
             return self._root(e.base, int(e.exp.q)) ** e.exp.p
-        if e.is_Pow:
+        if isinstance(e, sp.Pow):
             return self._symbol(self.exponents, sp.expand(e.exp * sp.expand_log(sp.log(e.base))))
         if isinstance(e, sp.log):
             return self._log(e.args[0])
@@ -288,7 +325,7 @@ class _Form:
             return sp.Add(*(self._log(part) for part in u.args))
         if u == sp.E or isinstance(u, sp.exp):
             return self.in_unknowns(sp.S.One if u == sp.E else u.args[0])
-        if u.is_Pow and balls.ball_of_constant(u.base) > 0:
+        if isinstance(u, sp.Pow) and balls.ball_of_constant(u.base) > 0:
             return self.in_unknowns(u.exp) * self._log(u.base)
         if _algebraic(u) is None and u.is_Add and not (product := sp.factor(sp.together(u))).is_Add:
             return self._log(product)

@@ -10,7 +10,10 @@ from collections.abc import Callable
 import sympy as sp
 from flint import acb, arb
 
+from divergence_lab.theory.expressions.balls import Root
+from divergence_lab.theory.expressions.balls import ball as real_ball
 from divergence_lab.theory.expressions.precision import digits
+from divergence_lab.theory.expressions.symbols import x
 
 Evaluator = Callable[[acb, bool], acb]
 
@@ -185,6 +188,8 @@ def _atom(expression: sp.Expr) -> Evaluator:
     if expression.is_Rational:
         p, q = int(expression.p), int(expression.q)
         return lambda z, analytic: acb(p) / q if q != 1 else acb(p)
+    if isinstance(expression, Root):
+        return lambda z, analytic: acb(real_ball(expression, x, arb(0)))
     constant = _CONSTANTS.get(expression)
     if constant is None:
         raise NotEvaluable(str(expression))

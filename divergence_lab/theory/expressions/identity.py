@@ -60,7 +60,7 @@ class NormalForm:
         """True when `form` is 0 as a rational function of the building blocks, roots reduced."""
         if sp.count_ops(form) > MAX_OPERATIONS:
             return False
-        numerator = sp.expand(sp.together(form).as_numer_denom()[0])
+        numerator = sp.expand(sp.fraction(sp.together(form))[0])
         for root, relation in self.relations.items():
             if numerator.has(root):
                 numerator = sp.expand(sp.rem(numerator, relation, root))
@@ -100,13 +100,13 @@ class NormalForm:
             return self._logarithm(e.args[0])
         if not e.has(x):
             return e
-        if e.is_Pow and e.exp.is_Integer:
+        if isinstance(e, sp.Pow) and e.exp.is_Integer:
             return self._convert(e.base) ** e.exp
-        if e.is_Pow and e.exp.is_Rational:
+        if isinstance(e, sp.Pow) and e.exp.is_Rational:
             return self._root(self._convert(e.base), e.exp)
-        if e.is_Pow and not e.base.has(x):
+        if isinstance(e, sp.Pow) and not e.base.has(x):
             return sp.Mul(*(self._exponential(c, monomial) for c, monomial in _terms(_exponent(e))))
-        if e.is_Pow and not e.exp.has(x):
+        if isinstance(e, sp.Pow) and not e.exp.has(x):
             base = sp.factor(self._convert(e.base))
             return self._new(("power", base, e.exp), self.back(base) ** e.exp)
         if isinstance(e, sp.Function) and all(isinstance(part, sp.Expr) for part in e.args):
@@ -168,7 +168,7 @@ class NormalForm:
 
     def _factors(self, form: sp.Expr) -> list[tuple[sp.Expr, sp.Integer]]:
         """Positive factors with their powers, irreducible as far as SymPy can tell."""
-        numerator, denominator = sp.together(form).as_numer_denom()
+        numerator, denominator = sp.fraction(sp.together(form))
         signed = []
         for part, side in ((numerator, 1), (denominator, -1)):
             constant, factors = sp.factor_list(part) if part.free_symbols else (part, [])

@@ -17,53 +17,35 @@ import mpmath
 import sympy as sp
 from sympy.core.facts import InconsistentAssumptions
 
-from divergence_lab.theory.expressions.syntax import ExpressionError, shown, syntax_tree
+from divergence_lab.theory.expressions.balls import Root
+from divergence_lab.theory.expressions.symbols import CONSTANTS, FUNCTIONS, PIECEWISE, ROOT, x
+from divergence_lab.theory.expressions.syntax import (
+    ExpressionError,
+    shown,
+    syntax_tree,
+    with_bars_read,
+)
 
 MAX_EXPONENT = MAX_DIGITS = 1000
 MAX_CONSTANT = 1e300
 
-CONSTANTS: Mapping[str, tuple[sp.Expr, float]] = {
-    "pi": (sp.pi, math.pi),
-    "E": (sp.E, math.e),
-    "EulerGamma": (sp.EulerGamma, 0.5772156649015329),
-}
-
-# name -> (SymPy function, float version used only to see that a constant stays real and below
-# MAX_CONSTANT,
-#          least and greatest number of arguments)
-FUNCTIONS: Mapping[str, tuple[Callable, Callable, int, int]] = {
-    "exp": (sp.exp, math.exp, 1, 1),
-    "log": (sp.log, math.log, 1, 1),
-    "sqrt": (sp.sqrt, math.sqrt, 1, 1),
-    "Abs": (sp.Abs, abs, 1, 1),
-    "sign": (sp.sign, lambda v: math.copysign(1.0, v) if v else 0.0, 1, 1),
-    "Max": (sp.Max, max, 1, 20),
-    "Min": (sp.Min, min, 1, 20),
-    "sinh": (sp.sinh, math.sinh, 1, 1),
-    "cosh": (sp.cosh, math.cosh, 1, 1),
-    "tanh": (sp.tanh, math.tanh, 1, 1),
-    "asinh": (sp.asinh, math.asinh, 1, 1),
-    "acosh": (sp.acosh, math.acosh, 1, 1),
-    "atanh": (sp.atanh, math.atanh, 1, 1),
-    "atan": (sp.atan, math.atan, 1, 1),
-    "erf": (sp.erf, math.erf, 1, 1),
-    "erfi": (sp.erfi, lambda v: float(mpmath.erfi(v)), 1, 1),
-    "Ei": (sp.Ei, lambda v: float(mpmath.ei(v)), 1, 1),
-    "polylog": (sp.polylog, lambda s, z: float(mpmath.polylog(s, z)), 2, 2),
-    "gamma": (sp.gamma, math.gamma, 1, 1),
-}
-PIECEWISE = "Piecewise"
 COMPARISONS = {ast.Lt: sp.Lt, ast.LtE: sp.Le, ast.Gt: sp.Gt, ast.GtE: sp.Ge}
 RESERVED = {"I", "oo", "zoo", "nan", "inf", "infinity", "x", "t", "True", "False", "None"}
 PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z", re.ASCII)
 
 
-def parse(text: str, variable: sp.Symbol, assumptions: Iterable[str] = ()) -> sp.Expr:
+def parse(
+    text: str,
+    variable: sp.Symbol,
+    assumptions: Iterable[str] = (),
+    named: Callable[[str], sp.Expr | None] = lambda text: None,
+) -> sp.Expr:
     """The expression that `text` writes in `variable` (x for a loss, t for a generator).
 
     Names that are neither the variable, a function nor a constant become real parameters;
-    `assumptions` such as "alpha > 0" give them a sign. Raises ExpressionError, and runs nothing of
-    the text, for everything else.
+    `assumptions` such as "alpha > 0" give them a sign; `named` says what "quadratic" or "linex(1)"
+    stands for within the text, None where that is no name. Raises ExpressionError, and runs nothing
+    of the text, for everything else.
 
         >>> from divergence_lab.theory.expressions import x
         >>> parse("0.5*x**2", x)
@@ -72,7 +54,8 @@ def parse(text: str, variable: sp.Symbol, assumptions: Iterable[str] = ()) -> sp
     parameters = {
         name: parameter(name, bounds) for name, bounds in read_assumptions(assumptions).items()
     }
-    expression, _ = _Walker(text, variable, parameters).number(syntax_tree(text).body)
+    text = with_bars_read(text)
+    expression, _ = _Walker(text, variable, parameters, named).number(syntax_tree(text).body)
     if expression.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
         raise ExpressionError(
             f"{shown(text)} is not a finite real expression: look for a division by zero or a "
@@ -177,8 +160,15 @@ class _Walker:
     below MAX_CONSTANT.
     """
 
-    def __init__(self, text: str, variable: sp.Symbol, parameters: Mapping[str, sp.Symbol]):
+    def __init__(
+        self,
+        text: str,
+        variable: sp.Symbol,
+        parameters: Mapping[str, sp.Symbol],
+        named: Callable[[str], sp.Expr | None],
+    ):
         self.text, self.variable, self.parameters = text, variable, dict(parameters)
+        self.named = named
 
     def part(self, node: ast.AST) -> str:
         return shown(ast.get_source_segment(self.text.strip(), node) or self.text)
@@ -262,6 +252,8 @@ class _Walker:
             )
         if name in RESERVED:
             raise self.refuse(node, "is reserved and not a finite real number")
+        if name not in self.parameters and (meaning := self.named(name)) is not None:
+            return meaning, None
         if name not in self.parameters:
             _check_parameter_name(name, f"in {shown(self.text)}")
             self.parameters[name] = parameter(name)
@@ -314,6 +306,11 @@ class _Walker:
             raise self.refuse(node, "functions take plain arguments only")
         if name == PIECEWISE:
             return self.piecewise(node), None
+        if name == ROOT:
+            return self.root(node)
+        source = ast.get_source_segment(self.text.strip(), node) or ""
+        if name not in FUNCTIONS and (meaning := self.named(source)) is not None:
+            return meaning, None
         if name not in FUNCTIONS:
             raise self.refuse(
                 node,
@@ -331,6 +328,17 @@ class _Walker:
             raise self.refuse(node, "the order of polylog must be a number between -20 and 20")
         value = self.bounded(node, lambda: float_version(*values)) if None not in values else None
         return function(*(expression for expression, _ in arguments)), value
+
+    def root(self, node: ast.Call) -> tuple[sp.Expr, float]:
+        if len(node.args) != 3:
+            raise self.refuse(node, "Root takes a function of x and two numbers around its zero")
+        inner = _Walker(self.text, x, {}, lambda text: None)
+        function, low, high = (inner.number(argument)[0] for argument in node.args)
+        try:
+            root = Root(function, low, high)
+        except ValueError as reason:
+            raise self.refuse(node, f"is no number: {reason}") from None
+        return root, float(root)
 
     def piecewise(self, node: ast.Call) -> sp.Expr:
         pieces = []

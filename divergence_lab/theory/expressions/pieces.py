@@ -12,10 +12,11 @@ from itertools import pairwise
 
 import sympy as sp
 
-from divergence_lab.theory.expressions import constants, enclosure, ordering
+from divergence_lab.theory.expressions import balls, constants, enclosure, ordering, points
+from divergence_lab.theory.expressions.balls import DECISIONS
+from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.expressions.unified import unified
 
-DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
 MAX_PIECES = 60
 
 
@@ -132,7 +133,9 @@ def inside(piece: Piece) -> sp.Expr:
 def split(
     expression: sp.Expr, variable: sp.Symbol, low: sp.Expr = -sp.oo, high: sp.Expr = sp.oo
 ) -> Pieces:
-    """The smooth pieces of `expression` on (low, high). Raises CannotSplit."""
+    """The smooth pieces of `expression` on (low, high); a function of x alone breaks wherever it
+    is seen to have no value, too. Raises CannotSplit.
+    """
     expression = unified(expression)  # break points and branches that are equal look equal
     # Abs(u)**(2k) is smooth: SymPy already writes u**(2k) for real u; everything else is decided
     # below.
@@ -151,7 +154,20 @@ def split(
             raise ordering.CannotSplit(f"the expression has more than {MAX_PIECES} pieces")
     for left, right in pairwise(done):
         _refuse_a_value_of_its_own(expression, variable, left, right)
-    return Pieces(tuple(done), variable).merged()
+    merged = Pieces(tuple(done), variable).merged()
+    if expression.free_symbols != {x}:
+        return merged
+    return Pieces(tuple(part for piece in merged.pieces for part in _defined(piece)), x)
+
+
+def _defined(piece: Piece) -> list[Piece]:
+    """The piece broken where its formula has no value."""
+    cuts = [
+        piece.low,
+        *points.undefined_points(piece.expression, x, piece.low, piece.high),
+        piece.high,
+    ]
+    return [Piece(low, high, piece.expression) for low, high in pairwise(cuts)]
 
 
 def _refuse_a_value_of_its_own(
@@ -162,11 +178,10 @@ def _refuse_a_value_of_its_own(
     Raises CannotSplit.
     """
     at = left.high
-    try:
-        value, before, after = (
-            e.subs(variable, at) for e in (expression, left.expression, right.expression)
-        )
-    except ValueError:  # SymPy can't compare what Max and Min hold there, and these are continuous
+    value, before, after = (
+        points.value_of(e, variable, at) for e in (expression, left.expression, right.expression)
+    )
+    if None in (value, before, after):  # what is continued by its limit there has no value
         return
     if constants.sign_of(before - after) == 0 and constants.sign_of(value - before) in (1, -1):
         raise ordering.CannotSplit(
@@ -175,16 +190,25 @@ def _refuse_a_value_of_its_own(
 
 
 def _innermost(expression: sp.Expr, variable: sp.Symbol) -> sp.Expr | None:
-    for node in sp.postorder_traversal(expression):
-        if isinstance(node, DECISIONS) and node.has(variable):
-            return node
+    nodes = [node for node in sp.postorder_traversal(expression) if node.has(variable)]
+    # powers of 0 first: SymPy writes 0^(-x), all that is left of 0^|x| before 0, as zoo^x
+    for kind in (is_power_of_zero, lambda node: isinstance(node, DECISIONS)):
+        if (found := next((node for node in nodes if kind(node)), None)) is not None:
+            return found
     return None
+
+
+def is_power_of_zero(node: sp.Basic) -> bool:
+    """0^u, which is 0 for u > 0, 1 at u = 0, and has no value for u < 0."""
+    return isinstance(node, sp.Pow) and node.base == 0
 
 
 def _deciders(decision: sp.Expr) -> list[sp.Expr]:
     """The functions whose sign changes switch the branch."""
     if isinstance(decision, sp.Abs | sp.sign):
         return [decision.args[0]]
+    if is_power_of_zero(decision):
+        return [decision.exp]
     if isinstance(decision, sp.Max | sp.Min):
         args = decision.args
         return [a - b for i, a in enumerate(args) for b in args[:i]]
@@ -227,13 +251,26 @@ def _real_roots(function: sp.Expr, variable: sp.Symbol) -> list[sp.Expr]:
                     else [(-b + s * sp.sqrt(b**2 - 4 * a * c)) / (2 * a) for s in (1, -1)]
                 )
         if not polynomial.free_symbols_in_domain:
-            return list(dict.fromkeys(sp.real_roots(polynomial)))
+            roots = list(dict.fromkeys(sp.real_roots(polynomial)))
+            if all(balls.ball_of_constant(root).is_finite() for root in roots):
+                return roots
+    elif (solutions := _in_closed_form(function, variable)) is not None:
+        return solutions
+    if function.free_symbols == {x}:
+        return points.all_zeros(function)
+    raise ordering.CannotSplit(f"where {function} changes sign could not be found exactly")
+
+
+def _in_closed_form(function: sp.Expr, variable: sp.Symbol) -> list[sp.Expr] | None:
+    """SymPy's real solutions where it has all of them, as numbers that can be enclosed."""
     solutions = sp.solveset(function, variable, sp.S.Reals)
     if solutions is sp.S.EmptySet:
         return []
-    if isinstance(solutions, sp.FiniteSet):
-        return list(solutions)
-    raise ordering.CannotSplit(f"where {function} changes sign could not be found exactly")
+    if not isinstance(solutions, sp.FiniteSet):
+        return None
+    parameters = function.free_symbols != {variable}
+    known = parameters or all(balls.ball_of_constant(root).is_finite() for root in solutions)
+    return list(solutions) if known else None
 
 
 def _between(a: sp.Expr, b: sp.Expr) -> sp.Expr:
@@ -256,6 +293,10 @@ def _decide(decision: sp.Expr, variable: sp.Symbol, sample: sp.Expr) -> sp.Expr:
     if isinstance(decision, sp.Abs | sp.sign):
         sign = _sign_at(decision.args[0], variable, sample)
         return sp.Integer(sign) if isinstance(decision, sp.sign) else sign * decision.args[0]
+    if is_power_of_zero(decision):
+        if _sign_at(decision.exp, variable, sample) < 0:
+            raise ordering.CannotSplit(f"{decision} divides by zero at {variable} = {sample}")
+        return sp.S.Zero
     if isinstance(decision, sp.Max | sp.Min):
         wanted = 1 if isinstance(decision, sp.Max) else -1
         best = decision.args[0]

@@ -1,4 +1,4 @@
-"""The symbols, and the one sign convention of the whole project.
+"""The symbols and the words of the language, and the one sign convention of the whole project.
 
     residual   x = log p_B(o) - log p_F(o), > 0 where the model has too little
     ratio      t = e^x = p_B(o) / p_F(o)
@@ -10,6 +10,10 @@ residual. Symbols that theory brings in for its own use have a ~ in their names:
 loss can be called so.
 """
 
+import math
+from collections.abc import Callable, Mapping
+
+import mpmath
 import sympy as sp
 
 x = sp.Symbol("x", real=True)
@@ -17,3 +21,69 @@ x = sp.Symbol("x", real=True)
 
 t = sp.Symbol("t", positive=True)
 """The ratio e^x."""
+
+# --- the words of the language
+
+CONSTANTS: Mapping[str, tuple[sp.Expr, float]] = {
+    "pi": (sp.pi, math.pi),
+    "E": (sp.E, math.e),
+    "EulerGamma": (sp.EulerGamma, 0.5772156649015329),
+}
+
+
+def _tan(u: sp.Expr) -> sp.Expr:
+    """tan u = sin u/cos u"""
+    return sp.sin(u) / sp.cos(u)
+
+
+def _clip(u: sp.Expr, low: sp.Expr, high: sp.Expr) -> sp.Expr:
+    """u, no lower than low and no higher than high."""
+    return sp.Min(sp.Max(u, low), high)
+
+
+def _acosh(u: sp.Expr) -> sp.Expr:
+    """acosh u, and |v| for acosh(cosh v)"""
+    return sp.Abs(u.args[0]) if isinstance(u, sp.cosh) else sp.acosh(u)
+
+
+# name -> (SymPy function, float version used only to see that a constant stays real and below
+# MAX_CONSTANT,
+#          least and greatest number of arguments)
+FUNCTIONS: Mapping[str, tuple[Callable, Callable, int, int]] = {
+    "exp": (sp.exp, math.exp, 1, 1),
+    "log": (sp.log, math.log, 1, 1),
+    "sqrt": (sp.sqrt, math.sqrt, 1, 1),
+    "Abs": (sp.Abs, abs, 1, 1),
+    "sign": (sp.sign, lambda v: math.copysign(1.0, v) if v else 0.0, 1, 1),
+    "Max": (sp.Max, max, 1, 20),
+    "Min": (sp.Min, min, 1, 20),
+    "sinh": (sp.sinh, math.sinh, 1, 1),
+    "cosh": (sp.cosh, math.cosh, 1, 1),
+    "tanh": (sp.tanh, math.tanh, 1, 1),
+    "asinh": (sp.asinh, math.asinh, 1, 1),
+    "acosh": (_acosh, math.acosh, 1, 1),
+    "atanh": (sp.atanh, math.atanh, 1, 1),
+    "atan": (sp.atan, math.atan, 1, 1),
+    "erf": (sp.erf, math.erf, 1, 1),
+    "erfi": (sp.erfi, lambda v: float(mpmath.erfi(v)), 1, 1),
+    "Ei": (sp.Ei, lambda v: float(mpmath.ei(v)), 1, 1),
+    "polylog": (sp.polylog, lambda s, z: float(mpmath.polylog(s, z)), 2, 2),
+    "gamma": (sp.gamma, math.gamma, 1, 1),
+    "sin": (sp.sin, math.sin, 1, 1),
+    "cos": (sp.cos, math.cos, 1, 1),
+    "erfc": (sp.erfc, math.erfc, 1, 1),
+    # other spellings of these
+    "abs": (sp.Abs, abs, 1, 1),
+    "max": (sp.Max, max, 1, 20),
+    "min": (sp.Min, min, 1, 20),
+    "tan": (_tan, math.tan, 1, 1),
+    "log1p": (lambda u: sp.log(1 + u), math.log1p, 1, 1),
+    "log10": (lambda u: sp.log(u) / sp.log(10), math.log10, 1, 1),
+    "expm1": (lambda u: sp.exp(u) - 1, math.expm1, 1, 1),
+    "sigmoid": (lambda u: 1 / (1 + sp.exp(-u)), lambda v: 1 / (1 + math.exp(-v)), 1, 1),
+    "softplus": (lambda u: sp.log(1 + sp.exp(u)), lambda v: math.log1p(math.exp(v)), 1, 1),
+    "relu": (lambda u: sp.Max(u, 0), lambda v: max(v, 0.0), 1, 1),
+    "clip": (_clip, lambda v, low, high: min(max(v, low), high), 3, 3),
+    "Heaviside": (lambda u: (1 + sp.sign(u)) / 2, lambda v: (v > 0) + (v == 0) / 2, 1, 1),
+}
+PIECEWISE, ROOT = "Piecewise", "Root"

@@ -30,6 +30,22 @@ def shown(text: str, limit: int = 40) -> str:
     return repr(safe if len(safe) <= limit else safe[: limit - 3] + "...")
 
 
+def with_bars_read(text: str) -> str:
+    """|x| as Abs(x): a bar opens where an operand may begin, and closes where one has ended.
+
+    >>> with_bars_read("|x|**3 + |x - |x||/2")
+    'Abs(x)**3 + Abs(x - Abs(x))/2'
+    """
+    if not isinstance(text, str) or "|" not in text:
+        return text
+    read, before = [], ""
+    for c in text:
+        opens = before == "" or before in "+-*/(,<>="
+        read.append(("Abs(" if opens else ")") if c == "|" else c)
+        before = ("(" if opens else ")") if c == "|" else c if c.strip() else before
+    return "".join(read)
+
+
 def syntax_tree(text: str) -> ast.Expression:
     """The tree of one line of plain text; nothing of it runs. Raises ExpressionError."""
     if not isinstance(text, str):

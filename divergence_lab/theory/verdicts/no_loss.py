@@ -5,6 +5,7 @@ What looks wrong may be harmless (a removable pole, a value too large to enclose
 checker proves counts.
 """
 
+import functools
 import math
 from collections.abc import Iterable
 
@@ -23,6 +24,7 @@ NEAR = 1e-6
 WIDTHS = (sp.Rational(1, 8), sp.Rational(1, 128), sp.Rational(1, 10**4), sp.Rational(1, 10**6))
 
 
+@functools.lru_cache(maxsize=16)
 def why_no_loss(loss: loss.Loss, fault: domain.Fault) -> Step | None:
     """The step that the checker has proved, or None: it may be a loss all the same."""
     text = write(loss.expression)
@@ -52,7 +54,15 @@ def _proposals(loss: loss.Loss, fault: domain.Fault) -> Iterable[Step]:
 def _gap(loss: loss.Loss, fault: domain.Fault) -> Iterable[Step]:
     index = loss.pieces.kinks.index(fault.near)
     left, right = loss.pieces.pieces[index : index + 2]
-    jump = sp.simplify(right.expression.subs(x, fault.near) - left.expression.subs(x, fault.near))
+    try:
+        before, after = (
+            limit_of(piece.expression, x, fault.near, side)
+            for piece, side in ((left, -1), (right, 1))
+        )
+    except Rejected:
+        return
+    if before is None or after is None:
+        return
     yield step(
         "gap",
         at=write(fault.near),
@@ -60,7 +70,7 @@ def _gap(loss: loss.Loss, fault: domain.Fault) -> Iterable[Step]:
         high=write(right.high),
         left=write(left.expression),
         right=write(right.expression),
-        jump=write(jump),
+        jump=write(sp.simplify(after - before)),
     )
 
 

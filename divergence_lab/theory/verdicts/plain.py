@@ -11,6 +11,7 @@ import sympy as sp
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed
 from divergence_lab.theory.checker.facts import parts, proofs
+from divergence_lab.theory.checker.kinds.table import KINDS as KINDS_PROVED
 from divergence_lab.theory.checker.replay import check_verdict, read_parts, status_of
 from divergence_lab.theory.divergence import domain, loss
 from divergence_lab.theory.expressions import (
@@ -54,7 +55,7 @@ def ask_one(kind: str, loss: loss.Loss) -> Verdict:
         return question
     if isinstance(question, searches.Question):
         return _ask(kind, question)
-    shown = no_loss.why_no_loss(loss, question) if kind == "validity" else None
+    shown = None if KINDS_PROVED[kind].of_no_loss is None else no_loss.why_no_loss(loss, question)
     if shown is not None:
         return in_words(kind, Verdict(False, ENCLOSED, "", steps=(shown,)))
     return _undecided(

@@ -100,11 +100,18 @@ def _falls_back(slope: pieces.Piece, right: bool, point: sp.Expr) -> verdict.Ver
 
 
 def _convex(q: Question) -> Iterable[verdict.Verdict]:
-    steps = []
+    steps: list[Step] = []
+    unknown: ends.Undecided | None = None
     for kink in q.slope.kinks:
-        size = _jump(q, kink)
+        try:
+            size = _jump(q, kink)
+        except (
+            ends.Undecided
+        ) as reason:  # then it is not shown to be convex, but perhaps not to be so
+            unknown = reason
+            continue
         here = step("jump", at=write(kink), jump=write(size))
-        if size.is_negative or (size.is_finite and enclosure.value_at(size, x, sp.S.Zero, 30) < 0):
+        if size == -sp.oo or (size.is_finite and enclosure.value_at(size, x, sp.S.Zero, 30) < 0):
             yield _proposal(False, here)
             return
         steps.append(here)
@@ -116,10 +123,13 @@ def _convex(q: Question) -> Iterable[verdict.Verdict]:
         steps.append(
             step("sign", of="curvature", f=write(piece.expression), **_on(piece), sign=">= 0")
         )
-    yield _proposal(True, *steps)
+    if unknown is None:
+        yield _proposal(True, *steps)
     for piece in q.curvature.pieces:
         for point in sign_regions.negative_points(piece):
             yield _bends_down(piece, point)
+    if unknown is not None:
+        raise unknown
 
 
 def _bends_down(curvature: pieces.Piece, point: sp.Expr) -> verdict.Verdict:
@@ -170,8 +180,8 @@ def _zero_avoiding(q: Question) -> Iterable[verdict.Verdict]:
 
 def _bounded_gradient(q: Question) -> Iterable[verdict.Verdict]:
     for kink in q.slope.kinks:
-        if _jump(q, kink) == sp.oo:
-            yield _proposal(False, step("jump", at=write(kink), jump="oo"))
+        if (size := _jump(q, kink)) in (sp.oo, -sp.oo):
+            yield _proposal(False, step("jump", at=write(kink), jump=write(size)))
             return
     steps = []
     for piece, end in ((q.slope.pieces[0], -sp.oo), (q.slope.pieces[-1], sp.oo)):

@@ -9,8 +9,10 @@ import functools
 import sympy as sp
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
+from divergence_lab.theory.checker.facts.normal_form import oscillations_added
 from divergence_lab.theory.checker.facts.proofs import structural_sign
 from divergence_lab.theory.expressions import Pieces, enclosure, ordering, pieces, x
+from divergence_lab.theory.expressions.points import undefined_points
 
 TIDY_SECONDS = 1.5
 # Beyond this degree in the slowest exponential the factors of a sum are longer than the sum:
@@ -22,6 +24,8 @@ def factored(function: sp.Expr) -> sp.Expr:
     """A sum as a product of factors where it is one: 1 - tanh(x)**2 -> 4 e^{2x}/(e^{2x} + 1)^2,
     x^2 + 2x + 1 -> (x + 1)^2.
     """
+    if any(undefined_points(e.args[0], x, -sp.oo, sp.oo) for e in function.atoms(sp.exp)):
+        return function  # of e^{-1/(x-1)^2} little can be seen once (x-1)^2 is written out
     if function.is_rational_function(x):
         candidate = sp.factor(sp.together(function))
     else:
@@ -51,11 +55,13 @@ def _degree(function: sp.Expr) -> sp.Expr:
 
 def tidy(function: Pieces) -> Pieces:
     """Each piece in the form in which its sign shows best: rational functions of x or of
-    exponentials are factored.
+    exponentials are factored, products of sines and cosines are sums.
     """
     return function.map(
         lambda f: (
-            _factored(f)
+            oscillations_added(f)
+            if f.has(sp.sin, sp.cos)
+            else _factored(f)
             if f.has(sp.Add)
             and (f.is_rational_function(x) or f.has(sp.exp, sp.sinh, sp.cosh, sp.tanh))
             else f

@@ -7,13 +7,15 @@ on the interval.
 
 import itertools
 import re
+from collections.abc import Iterable
 
 import sympy as sp
 from sympy.core.relational import Relational
 
 from divergence_lab.theory.checker.facts.proofs import Rejected, prove_nonnegative, prove_zero
-from divergence_lab.theory.expressions import CannotSplit, balls, constants, ordering, parse
+from divergence_lab.theory.expressions import CannotSplit, balls, constants, ordering, parse, points
 
+MAX_FORMS = 60  # of what decides, with all of its own decisions taken
 _DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
 
 
@@ -41,16 +43,23 @@ def prove_equal(f: sp.Expr, smooth: sp.Expr, x: sp.Symbol, low: sp.Expr, high: s
     """f, which may have decisions, is `smooth` on (low, high), single points apart, by exact
     algebra. Raises Rejected.
     """
+    for a, b, branch in decided_by_parts(f, x, low, high):
+        prove_zero(branch - smooth, x, a, b)
+
+
+def decided_by_parts(
+    f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr
+) -> list[tuple[sp.Expr, sp.Expr, sp.Expr]]:
+    """(a, b, the smooth function that f is on (a, b)) from low to high: a kink that is none, where
+    both branches agree, is looked at from either side. Raises Rejected.
+    """
     try:
-        prove_zero(decided(f, x, low, high) - smooth, x, low, high)
+        return [(low, high, decided(f, x, low, high))]
     except Rejected:
-        cuts = _cuts(
-            f, x, low, high
-        )  # a kink that is none, where both branches agree, is looked at from either side
-        if not cuts:
+        if not (cuts := _cuts(f, x, low, high)):
             raise
-        for a, b in itertools.pairwise([low, *cuts, high]):
-            prove_zero(decided(f, x, a, b) - smooth, x, a, b)
+        ends = itertools.pairwise([low, *cuts, high])
+        return [(a, b, decided(f, x, a, b)) for a, b in ends]
 
 
 def slope_of_integrals(text: str, x: sp.Symbol) -> sp.Expr:
@@ -84,7 +93,9 @@ def slope_of_integrals(text: str, x: sp.Symbol) -> sp.Expr:
 
 
 def _cuts(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> list[sp.Expr]:
-    """The zeros inside (low, high) of what decides in f and is linear in x, in order."""
+    """Zeros inside (low, high) of what decides in f, in order: more of them than needed do no
+    harm, as every interval between them has its own proof.
+    """
     deciders = [e.args[0] for e in f.atoms(sp.Abs, sp.sign)]
     deciders += [
         a - b for e in f.atoms(sp.Max, sp.Min) for a, b in itertools.combinations(e.args, 2)
@@ -94,17 +105,35 @@ def _cuts(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> list[sp.Expr
         for e in f.atoms(sp.Piecewise)
         for relation in e.atoms(Relational)
     ]
-    zeros = {
-        -u.subs(x, 0) / sp.diff(u, x)
-        for u in deciders
-        if not sp.diff(u, x).has(x) and constants.sign_of(sp.diff(u, x))
-    }
+    found = {zero for u in deciders for form in _forms(u) for zero in points.zeros(form, x)}
     try:
         return ordering.in_order(
-            zero for zero in zeros if ordering.is_less(low, zero) and ordering.is_less(zero, high)
+            zero for zero in found if ordering.is_less(low, zero) and ordering.is_less(zero, high)
         )
     except CannotSplit as reason:
         raise Rejected(str(reason)) from None
+
+
+def _forms(u: sp.Expr) -> Iterable[sp.Expr]:
+    """What u may be where all that is decided in it is: -v and v of |v|, each argument of Max."""
+    pending = [u]
+    for _ in range(MAX_FORMS):
+        if not pending:
+            return
+        form = pending.pop()
+        node = next((e for e in sp.postorder_traversal(form) if isinstance(e, _DECISIONS)), None)
+        if node is None:
+            yield form
+        else:
+            pending += [form.xreplace({node: branch}) for branch in _branches(node)]
+
+
+def _branches(node: sp.Expr) -> Iterable[sp.Expr]:
+    if isinstance(node, sp.Piecewise):
+        return [value for value, _ in node.args]
+    if isinstance(node, sp.sign):
+        return [sp.S.One, sp.S.NegativeOne]
+    return [node.args[0], -node.args[0]] if isinstance(node, sp.Abs) else node.args
 
 
 def _branch(node: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr:

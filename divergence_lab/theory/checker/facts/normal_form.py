@@ -50,9 +50,9 @@ class _Blocks:
         terms = _exponent(e, self.x)
         if terms:
             return sp.Mul(*(self.exponential(rate, monomial) for rate, monomial in terms))
-        if e.is_Pow and e.exp.is_Integer:
+        if isinstance(e, sp.Pow) and e.exp.is_Integer:
             return self.of(e.base) ** e.exp
-        if e.is_Pow:
+        if isinstance(e, sp.Pow):
             base = sp.cancel(self.of(e.base))
             return sp.Mul(*(self.power(base, rate, monomial) for rate, monomial in _terms(e.exp)))
         if isinstance(e, sp.Function) and all(isinstance(part, sp.Expr) for part in e.args):
@@ -72,7 +72,7 @@ class _Blocks:
     def logarithm(self, argument: sp.Expr) -> sp.Expr:
         """log|u|, which is log u where that is real, as the sum of those of the factors of u."""
         total = sp.S.Zero
-        for part, side in zip(sp.together(self.of(argument)).as_numer_denom(), (1, -1)):
+        for part, side in zip(sp.fraction(sp.together(self.of(argument))), (1, -1)):
             content, factors = sp.factor_list(part)
             if not content.is_Rational:
                 raise _NoForm
@@ -114,7 +114,7 @@ def _exponent(e: sp.Expr, x: sp.Symbol) -> list[tuple[sp.Rational, sp.Expr]]:
         return [(sp.S.One, sp.S.One)]
     if isinstance(e, sp.exp):
         exponent = e.args[0]
-    elif e.is_Pow and e.exp.has(x) and not e.base.has(x):
+    elif isinstance(e, sp.Pow) and e.exp.has(x) and not e.base.has(x):
         exponent = e.exp * sp.expand_log(sp.log(e.base))
     else:
         return []
@@ -130,24 +130,71 @@ def _terms(exponent: sp.Expr) -> list[tuple[sp.Rational, sp.Expr]]:
     return terms
 
 
+def oscillations_added(f: sp.Expr) -> sp.Expr:
+    """Products of sines and cosines as sums: 2 cos a cos b = cos(a - b) + cos(a + b), and so on.
+
+    >>> x = sp.Symbol("x", real=True)
+    >>> oscillations_added(2 * sp.cos(x) ** 2 - 2 * sp.sin(x) ** 2 + 2)
+    2*cos(2*x) + 2
+    """
+    done, pending = [], [*sp.Add.make_args(sp.expand(f))]
+    while pending:
+        term = pending.pop()
+        waves = [w for p in sp.Mul.make_args(term) for w in _waves_of(p)]
+        if len(waves) < 2 or len(pending) > MAX_OPERATIONS:
+            done.append(term)
+        else:
+            rest = term / (waves[0] * waves[1])
+            pending += [rest * part / 2 for part in _product(*waves[:2])]
+    return sp.Add(*(term.replace(sp.sin, _sine).replace(sp.cos, _cosine) for term in done))
+
+
+def _waves_of(factor: sp.Expr) -> list[sp.Expr]:
+    base, power = factor.as_base_exp()
+    whole = isinstance(base, sp.sin | sp.cos) and power.is_Integer and 0 < power <= MAX_DEGREE
+    return [base] * int(power) if whole else []
+
+
+def _product(one: sp.Expr, other: sp.Expr) -> list[sp.Expr]:
+    """2 * one * other as two terms."""
+    if isinstance(other, sp.sin) and isinstance(one, sp.cos):
+        one, other = other, one
+    minus, plus = one.args[0] - other.args[0], one.args[0] + other.args[0]
+    if isinstance(one, sp.cos):
+        return [sp.cos(minus), sp.cos(plus)]
+    if isinstance(other, sp.cos):
+        return [sp.sin(plus), sp.sin(minus)]
+    return [sp.cos(minus), -sp.cos(plus)]
+
+
+def _sine(u: sp.Expr) -> sp.Expr:
+    return sp.sin(sp.expand(u))
+
+
+def _cosine(u: sp.Expr) -> sp.Expr:
+    return sp.cos(sp.expand(u))
+
+
 def vanishes(f: sp.Expr, x: sp.Symbol) -> bool:
     """True only when f is 0 wherever it is finite, by exact algebra; False says nothing."""
     if f.has(sp.polylog):
         f = sp.expand_func(f)
+    if f.has(sp.sin, sp.cos):
+        f = oscillations_added(f)
     if f.has(sp.sinh, sp.cosh, sp.tanh, sp.coth, sp.sech, sp.csch):
         f = f.rewrite(sp.exp)
     if f.has(sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise) or sp.count_ops(f) > MAX_OPERATIONS:
         return False
     try:
         blocks = _Blocks(f, x)
-        numerator = sp.expand(sp.together(blocks.of(f)).as_numer_denom()[0])
+        numerator = sp.expand(sp.fraction(sp.together(blocks.of(f)))[0])
         for root, degree, base in reversed(blocks.relations):
             if numerator.has(root):
-                above, below = sp.together(base).as_numer_denom()
+                above, below = sp.fraction(sp.together(base))
                 numerator = sp.expand(
                     sp.rem(numerator, sp.expand(below * root**degree - above), root)
                 )
-                numerator = sp.expand(sp.together(numerator).as_numer_denom()[0])
+                numerator = sp.expand(sp.fraction(sp.together(numerator))[0])
         return numerator == 0
     except (_NoForm, sp.PolynomialError, NotImplementedError):
         return False

@@ -24,6 +24,7 @@ from divergence_lab.theory.expressions import balls, constants, precision
 from divergence_lab.theory.expressions.unified import unified
 
 MAX_BOXES = 20_000
+OSCILLATING = (sp.sin, sp.cos)
 DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
 # The points at which an identity is tried first lie within this of an end of the interval.
 REACH = 7
@@ -113,6 +114,8 @@ def _sign_of_sum(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int |
     plain = {structural_sign(term, x, low, high) for term in f.args}
     if len(plain) == 1:
         return plain.pop()
+    if f.has(*OSCILLATING):
+        return _sign_beside_oscillations(f, x, low, high)
     constant, signs = sp.S.Zero, set()
     for term in f.args:
         coefficient, rest = term.as_independent(x, as_Add=False)
@@ -129,6 +132,23 @@ def _sign_of_sum(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int |
     if constant != 0:
         signs.add(structural_sign(constant, x, low, high))
     return signs.pop() if len(signs) == 1 else None
+
+
+def _sign_beside_oscillations(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int | None:
+    """c + sum c_i sin u_i or cos u_i + the rest, with |c| >= sum |c_i| and a rest of c's sign."""
+    constant, swing, signs = sp.S.Zero, sp.S.Zero, set()
+    for term in f.args:
+        coefficient, rest = term.as_independent(x, as_Add=False)
+        if rest == 1:
+            constant += coefficient
+        elif isinstance(rest, OSCILLATING):
+            swing += sp.Abs(coefficient)
+        else:
+            signs.add(structural_sign(term, x, low, high))
+    way = constants.sign_of(constant)
+    if not way or constants.sign_of(way * constant - swing) not in (0, 1):
+        return None
+    return way if signs <= {way} else None
 
 
 def _scaled(f: sp.Expr) -> list[sp.Expr]:

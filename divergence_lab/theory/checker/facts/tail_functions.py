@@ -11,6 +11,15 @@ import sympy as sp
 from flint import arb, ctx
 
 from divergence_lab.theory.checker.facts import expansions, monomials, tails
+from divergence_lab.theory.checker.facts.expansions import (
+    Rule,
+    by_formula,
+    logarithm_of_root,
+    negated,
+    odd,
+)
+from divergence_lab.theory.checker.facts.monomials import ONE
+from divergence_lab.theory.checker.facts.tails import HalfLine, Tail
 from divergence_lab.theory.expressions.balls import ball_of_constant
 from divergence_lab.theory.expressions.unified import unified
 
@@ -90,7 +99,20 @@ def _atan(
     return line.add(line.constant(sp.pi / 2), expansions.negated(line, line.add(inverse, rest)))
 
 
-def _gauss_tail(line: tails.HalfLine, a: tails.Tail, sign: int, low: int, high: int) -> tails.Tail:
+def _bounded(function: type) -> Rule:
+    """sin and cos of what tends to oo or -oo: between -1 and 1, and no more is known."""
+
+    def rule(line: HalfLine, a: Tail) -> Tail:
+        return line.near_constant(a, function) if line.towards(a) is None else _between(line)
+
+    return rule
+
+
+def _between(line: HalfLine) -> Tail:
+    return line.build([], [(ONE, arb(0, 1))])
+
+
+def _gauss_tail(line: HalfLine, a: Tail, sign: int, low: int, high: int) -> Tail:
     """e^{sign a^2}/(a sqrt(pi)) * (1 + [low, high]/a^2)."""
     square, inverse = line.multiply(a, a), line.power(a, sp.S.NegativeOne)
     lead = line.multiply(line.exp(line.times(square, sp.Integer(sign))), inverse)
@@ -186,9 +208,14 @@ _RULES: dict[type, expansions.Rule] = {
     **expansions.SHARED,
     sp.polylog: _dilogarithm,
     sp.Ei: _exponential_integral,
-    sp.atan: expansions.odd(sp.atan, _atan),
-    sp.erf: expansions.odd(sp.erf, _erf),
-    sp.erfi: expansions.odd(sp.erfi, _erfi),
-    sp.acosh: expansions.by_formula(sp.acosh, expansions.logarithm_of_root(-1)),
+    sp.atan: odd(sp.atan, _atan),
+    sp.erf: odd(sp.erf, _erf),
+    sp.erfi: odd(sp.erfi, _erfi),
+    sp.erfc: lambda line, a: line.add(
+        line.constant(sp.S.One), negated(line, _RULES[sp.erf](line, a))
+    ),
+    sp.sin: _bounded(sp.sin),
+    sp.cos: _bounded(sp.cos),
+    sp.acosh: by_formula(sp.acosh, logarithm_of_root(-1)),
     sp.atanh: lambda line, a: line.near_constant(a, sp.atanh),
 }

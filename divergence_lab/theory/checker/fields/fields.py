@@ -12,7 +12,7 @@ import sympy as sp
 
 from divergence_lab.theory.checker import parametric, replay
 from divergence_lab.theory.checker.facts import decided, parts, proofs
-from divergence_lab.theory.checker.fields import cells, losses, names, numbers, samplers
+from divergence_lab.theory.checker.fields import cells, continued, losses, names, numbers, samplers
 from divergence_lab.theory.expressions import parse, t, x
 from divergence_lab.theory.expressions.parsing import read_assumptions
 
@@ -190,6 +190,7 @@ def _check_left_out(
 
 FORMULAS = ("loss_derivative", "generator", "dual_loss")
 FIELDS: Mapping[str, Check] = {
+    "continued": continued.check_continued,
     "name": _named,
     "normalised": _check_inverted,
     "loss_derivative": _on_each(numbers.check_derivative),

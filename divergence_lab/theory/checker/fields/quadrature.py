@@ -26,6 +26,7 @@ RATES = (
     sp.Rational(1, 256),
     sp.Rational(1, 2048),
 )
+SHARPER = 5  # times as many digits where terms of the size 10^(2 count) cancel
 REACHES = (100, 200, 400, 1000)
 
 
@@ -41,9 +42,9 @@ def enclose_value(parts: Sequence[parts.Part], ratio: sp.Expr, count: int) -> ar
                 for e in (part.low, part.high)
             )
             if end > 0 and place >= first and not low > end:
-                total += _piece(part, low, high if high < end else end, count)
+                total += piece_integral(part, low, high if high < end else end, count)
             elif end < 0 and place < first and not high < end:
-                total -= _piece(part, low if low > end else end, high, count)
+                total -= piece_integral(part, low if low > end else end, high, count)
         return total * constant(ratio)
 
 
@@ -79,8 +80,14 @@ def _rest(line: tails.HalfLine, tail: tails.Tail) -> arb:
     raise monomials.NoTail("it falls off too slowly")
 
 
-def _piece(part: parts.Part, a: arb, b: arb, count: int) -> arb:
+def piece_integral(part: parts.Part, a: arb, b: arb, count: int) -> arb:
     """int_a^b g'(v) e^{-v} dv within one piece."""
+    if part.loss is not None and not all(
+        value_at(part.loss, constant(end)).is_finite()
+        for end in (part.low, part.high)
+        if end.is_finite
+    ):
+        return beside_points(part, a, b, count)
     total = _integral(part.slope * sp.exp(-x), a, b, count)
     if total.is_finite() or part.loss is None:
         return total
@@ -93,6 +100,40 @@ def _piece(part: parts.Part, a: arb, b: arb, count: int) -> arb:
         for known, end in zip(ends, (a, b))
     )
     return right * (-b).exp() - left * (-a).exp() + _integral(part.loss * sp.exp(-x), a, b, count)
+
+
+def beside_points(part: parts.Part, a: arb, b: arb, count: int) -> arb:
+    """int_a^b g' e^{-v} dv where g has no value at an end: next to it, on d = 10^-count, by parts
+    with |g| <= M, what is left of int g e^{-v} is at most M d e^{-v}. Raises Rejected.
+    """
+    with digits(SHARPER * count):
+        total, width = arb(0), arb(10) ** -count
+        for end, side in ((part.low, 1), (part.high, -1)):
+            edge = a if side > 0 else b
+            if not end.is_finite or not (edge - constant(end)).contains(0):
+                continue
+            inner = constant(end) + side * width
+            limit = proofs.limit_of(part.loss, x, end, side)
+            if limit is None or not limit.is_finite or not a < inner < b:
+                return arb.nan()
+            near = value_at(part.loss, inner) * (-inner).exp()
+            rise = near - constant(limit) * (-edge).exp()
+            rest = _largest(part.loss, end, side, count) * width * (1 - edge).exp() * arb(0, 1)
+            total += side * rise + rest
+            a, b = (inner, b) if side > 0 else (a, inner)
+        return total + _integral(part.slope * sp.exp(-x), a, b, count)
+
+
+def _largest(g: sp.Expr, end: sp.Expr, side: int, count: int) -> arb:
+    """A bound of |g| within 10^-count of an end, on that side."""
+    line = tails.HalfLine(10**count)
+    try:
+        size, bound = line.lump(
+            tail_functions.expand_tail(line, g.xreplace({x: end + side / x}), x)
+        )
+        return arb((abs(bound) * line.sup(size)).upper())
+    except monomials.NoTail as reason:
+        raise Rejected(f"{g} near {end}: {reason}") from None
 
 
 def _integral(f: sp.Expr, a: arb, b: arb, count: int) -> arb:
@@ -139,7 +180,7 @@ def evaluate(f: sp.Expr, z: acb, analytic: bool) -> acb:
             value = evaluate(argument, z, analytic)
             total = total + value if f.is_Add else total * value
         return total
-    if f.is_Pow:
+    if isinstance(f, sp.Pow):
         base = evaluate(f.base, z, analytic)
         if f.exp.is_Integer:
             return base ** int(f.exp)
@@ -190,6 +231,8 @@ _FUNCTIONS = {
     sp.erfc: _entire("erfc"),
     sp.erfi: _entire("erfi"),
     sp.gamma: _entire("gamma"),
+    sp.sin: _entire("sin"),
+    sp.cos: _entire("cos"),
     sp.log: _log,
     sp.Ei: _exponential_integral,
     sp.asinh: lambda z, analytic: _log(z + _root(z * z + 1, analytic), analytic),

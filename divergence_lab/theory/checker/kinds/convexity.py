@@ -102,6 +102,7 @@ CONVEX = Kind(
     shown_at_a_point=True,
     scale_free=True,
     of_zero=True,
+    of_no_loss=", so it is not convex",
 )
 DATA_PROCESSING = dataclasses.replace(
     CONVEX,

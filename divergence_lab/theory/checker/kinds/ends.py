@@ -105,7 +105,7 @@ def _conclude_bounded(holds: bool, steps: Steps, parts: Parts) -> None:
         need(bool(infinite), "no limit is infinite")
     else:
         need(
-            len(steps) == 1 and steps[0]["rule"] == "jump" and steps[0]["jump"] == "oo",
+            len(steps) == 1 and steps[0]["rule"] == "jump" and steps[0]["jump"] in ("oo", "-oo"),
             "no slope is infinite",
         )
 

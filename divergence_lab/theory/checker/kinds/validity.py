@@ -102,4 +102,5 @@ VALIDITY = kind.Kind(
     for_parameters=_YES,
     shown_at_a_point=True,
     scale_free=True,
+    of_no_loss="",
 )

@@ -136,6 +136,8 @@ _FUNCTIONS = {
     sp.erf: acb.erf,
     sp.erfc: acb.erfc,
     sp.erfi: acb.erfi,
+    sp.sin: acb.sin,
+    sp.cos: acb.cos,
 }
 
 
@@ -150,7 +152,7 @@ def complex_ball(e: sp.Expr, point: arb) -> acb:
             value = complex_ball(part, point)
             total = total + value if e.is_Add else total * value
         return total
-    if e.is_Pow:
+    if isinstance(e, sp.Pow):
         base = complex_ball(e.base, point)
         return base ** int(e.exp) if e.exp.is_Integer else base.pow(complex_ball(e.exp, point))
     if isinstance(e, sp.Piecewise):
