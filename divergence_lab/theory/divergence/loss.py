@@ -27,7 +27,7 @@ from divergence_lab.theory.expressions import (
     x,
 )
 from divergence_lab.theory.expressions.parsing import parse_number, read_assumptions
-from divergence_lab.theory.expressions.points import undefined_points, value_of
+from divergence_lab.theory.expressions.points import cancelled, undefined_points, value_of
 from divergence_lab.theory.expressions.unified import unified
 
 LIMIT_SECONDS = 3.0
@@ -148,7 +148,7 @@ def from_expression(
     expression = expression.replace(sp.acosh, lambda u: 2 * sp.asinh(sp.sqrt((u - 1) / 2)))
     given = expression
     try:
-        expression = _cancelled(expression, split(expression, x).kinks)
+        expression = cancelled(expression, split(expression, x).kinks)
     except CannotSplit as reason:
         raise ExpressionError(f"{write(expression)}: {reason}") from None
     constant = _value_at_zero(expression)
@@ -166,20 +166,6 @@ def from_expression(
         assumptions,
         given=given,
     )
-
-
-def _cancelled(expression: sp.Expr, kinks: tuple[sp.Expr, ...]) -> sp.Expr:
-    """(x^2 - 1)/(x - 1) as x + 1, where fewer points are left without a value by that."""
-
-    def without_value(form: sp.Expr) -> int:
-        return sum(value_of(form, x, point) is None for point in (sp.S.Zero, *kinks))
-
-    if expression.free_symbols != {x} or expression.has(*pieces.DECISIONS):
-        return expression
-    if not (before := without_value(expression)):
-        return expression
-    form = sp.expand(sp.cancel(expression))
-    return form if without_value(form) < before else expression
 
 
 def _value_at_zero(expression: sp.Expr) -> sp.Expr:

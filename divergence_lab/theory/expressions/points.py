@@ -16,7 +16,13 @@ import sympy as sp
 from sympy.core.relational import Relational
 
 from divergence_lab.theory.expressions import constants
-from divergence_lab.theory.expressions.balls import PRECISION_BITS, Root, ball, ball_of_constant
+from divergence_lab.theory.expressions.balls import (
+    DECISIONS,
+    PRECISION_BITS,
+    Root,
+    ball,
+    ball_of_constant,
+)
 from divergence_lab.theory.expressions.ordering import CannotSplit, in_order, is_less
 from divergence_lab.theory.expressions.precision import bits
 from divergence_lab.theory.expressions.symbols import x
@@ -81,6 +87,20 @@ def _holds_at(relation: Relational, variable: sp.Symbol, point: sp.Expr):
     difference = value_of(sp.Add(relation.lhs, -relation.rhs), variable, point)
     sign = None if difference is None else constants.sign_of(difference)
     return None if sign is None else sp.sympify(relation.func(sign, 0))
+
+
+def cancelled(expression: sp.Expr, kinks: tuple[sp.Expr, ...]) -> sp.Expr:
+    """(x^2 - 1)/(x - 1) as x + 1, where fewer points are left without a value by that."""
+
+    def without_value(form: sp.Expr) -> int:
+        return sum(value_of(form, x, point) is None for point in (sp.S.Zero, *kinks))
+
+    if expression.free_symbols != {x} or expression.has(*DECISIONS):
+        return expression
+    if not (before := without_value(expression)):
+        return expression
+    form = sp.expand(sp.cancel(expression))
+    return form if without_value(form) < before else expression
 
 
 # --- the points
