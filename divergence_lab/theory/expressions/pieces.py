@@ -31,7 +31,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class Pieces:
-    """Pieces from left to right; neighbours share an end point. `variable` is the argument."""
+    """Pieces from left to right; neighbours share an end point. `variable` is the argument.
+
+    >>> split(sp.Abs(x), x).kinks
+    (0,)
+    """
 
     pieces: tuple[Piece, ...]
     variable: sp.Symbol
@@ -135,6 +139,9 @@ def split(
 ) -> Pieces:
     """The smooth pieces of `expression` on (low, high); a function of x alone breaks wherever it
     is seen to have no value, too. Raises CannotSplit.
+
+        >>> [piece.expression for piece in split(sp.Max(x, x**2), x).pieces]
+        [x**2, x, x**2]
     """
     expression = unified(expression)  # break points and branches that are equal look equal
     # Abs(u)**(2k) is smooth: SymPy already writes u**(2k) for real u; everything else is decided
@@ -254,8 +261,11 @@ def _real_roots(function: sp.Expr, variable: sp.Symbol) -> list[sp.Expr]:
             roots = list(dict.fromkeys(sp.real_roots(polynomial)))
             if all(balls.ball_of_constant(root).is_finite() for root in roots):
                 return roots
-    elif (solutions := _in_closed_form(function, variable)) is not None:
-        return solutions
+    with_parameters = function.free_symbols != {variable}
+    if with_parameters or not function.is_polynomial(variable):
+        solutions = _in_closed_form(function, variable)
+        if solutions is not None:
+            return solutions
     if function.free_symbols == {x}:
         return points.all_zeros(function)
     raise ordering.CannotSplit(f"where {function} changes sign could not be found exactly")

@@ -40,7 +40,13 @@ def bits(count: int, terms: int | None = None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def digits(count: int) -> Iterator[None]:
-    """Work with at least `count` decimal digits."""
+    """Work with at least `count` decimal digits.
+
+    >>> from flint import arb
+    >>> with digits(40):
+    ...     print((arb(1) / 3).str(40, radius=False))
+    0.3333333333333333333333333333333333333333
+    """
     with _ALONE:
         before, ctx.dps = ctx.prec, max(count, 1)
         try:
