@@ -117,6 +117,7 @@ def test_a_jump_says_nothing_of_the_ends():
     [
         ("exp(1/x)", "tends to 0 on the left and to oo on the right"),
         ("log(x)", "tends to -oo"),
+        ("Max(x, 1/x)", "no value at x = 0"),
         ("1/x", "-oo on the left and to oo on the right"),
         ("0**Abs(x) + x**2", "at the single point x = 0 it has a value of its own, 1"),
     ],

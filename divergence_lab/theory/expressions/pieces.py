@@ -226,12 +226,20 @@ def _deciders(decision: sp.Expr) -> list[sp.Expr]:
 
 
 def _break_points(decision: sp.Expr, variable: sp.Symbol, piece: Piece) -> list[sp.Expr]:
-    points: set[sp.Expr] = set()
+    found: set[sp.Expr] = set()
     for decider in _deciders(decision):
-        for root in _real_roots(decider, variable):
-            if ordering.is_less(piece.low, root) and ordering.is_less(root, piece.high):
-                points.add(root)
-    return ordering.in_order(points)
+        for point in [*_real_roots(decider, variable), *_poles(decider, variable, piece)]:
+            if ordering.is_less(piece.low, point) and ordering.is_less(point, piece.high):
+                found.add(point)
+    return ordering.in_order(found)
+
+
+def _poles(decider: sp.Expr, variable: sp.Symbol, piece: Piece) -> list[sp.Expr]:
+    """Where what decides has no value it may change its sign: 1/x - x at 0."""
+    if decider.free_symbols != {variable}:
+        return []
+    at_zero = [sp.S.Zero] if points.value_of(decider, variable, sp.S.Zero) is None else []
+    return [*at_zero, *points.undefined_points(decider, variable, piece.low, piece.high)]
 
 
 def _real_roots(function: sp.Expr, variable: sp.Symbol) -> list[sp.Expr]:
@@ -356,6 +364,10 @@ def _sign_at(function: sp.Expr, variable: sp.Symbol, sample: sp.Expr) -> int:
             if ball < 0:
                 return -1
     except enclosure.NotEvaluable as error:
+        if not value.free_symbols:
+            raise ordering.CannotSplit(
+                f"{function} has no value at {variable} = {sample}"
+            ) from None
         slope = sp.diff(function, variable)
         if not slope.has(variable) and (slope.is_positive or slope.is_negative):
             beyond = ordering.is_less(
