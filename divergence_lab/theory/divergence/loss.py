@@ -20,6 +20,7 @@ from divergence_lab.theory.expressions import (
     Pieces,
     constants,
     identity,
+    letters,
     ordering,
     pieces,
     split,
@@ -257,7 +258,7 @@ def _slope_at_zero(expression: sp.Expr, assumptions: tuple[str, ...]) -> sp.Expr
         slope = None if slope is None else slope.subs(back)
     # x + |x|^p, p > 0, for one, where p - 1 has no sign: all is then said of the loss as it is
     # shown
-    return sp.S.Zero if slope is None else sp.simplify(slope)
+    return sp.S.Zero if slope is None else letters.shortest(slope)
 
 
 def _common_slope(expression: sp.Expr) -> sp.Expr | None:
@@ -375,7 +376,7 @@ def jump(loss: Loss, kink: sp.Expr) -> sp.Expr:
         if difference.is_finite is not False
         and difference is not sp.nan
         and parameter_signs.is_zero(difference)
-        else sp.simplify(difference)
+        else letters.shortest(difference)
     )
 
 

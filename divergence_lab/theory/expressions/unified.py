@@ -12,8 +12,8 @@ DENOMINATOR = 10**6  # of a rational number that a constant is recognised as
 
 @lru_cache(maxsize=2_000)
 def unified(e: sp.Expr) -> sp.Expr:
-    """e with equal constants in it written alike, up to sign, and rational ones as such: x^a - x^b
-    is 0 where a = b.
+    """e with equal constants in it written alike, also those that differ by a sign or a rational
+    factor, and rational ones as such: x^a - x^b is 0 where a = b.
 
     >>> z = sp.Symbol("z", positive=True)
     >>> unified(z ** (sp.sqrt(2) - 1) - z ** (1 / (1 + sp.sqrt(2))))
@@ -22,22 +22,37 @@ def unified(e: sp.Expr) -> sp.Expr:
     found: set[sp.Expr] = set()
     _collect(e, found)
     written: dict[sp.Expr, sp.Expr] = {}
+    known: list[sp.Expr] = []
     for c in sorted(found, key=lambda c: (sp.count_ops(c), str(c))):
-        rational = _as_rational(c)
-        written[c] = (
-            rational
-            if rational is not None
-            else next(
-                (
-                    s * known
-                    for known in written.values()
-                    for s in (1, -1)
-                    if _meets(c, s * known) and constants.sign_of(c - s * known) == 0
-                ),
-                c,
-            )
-        )
-    return e if all(c == known for c, known in written.items()) else _rewritten(e, written)
+        written[c] = _alike(c, known)
+    return e if all(c == form for c, form in written.items()) else _rewritten(e, written)
+
+
+def _alike(c: sp.Expr, known: list[sp.Expr]) -> sp.Expr:
+    """The constant as a rational multiple of a known one, where it is one."""
+    rational = as_rational(c)
+    if rational is not None:
+        return rational
+    q, c = _content(_without_roots_below(c))
+    for other in known:
+        ratio = as_rational(c / other)
+        if ratio is not None:
+            return q * ratio * other
+    known.append(c)
+    return q * c
+
+
+def _without_roots_below(c: sp.Expr) -> sp.Expr:
+    """1/(3 - 2 sqrt(2)) as 3 + 2 sqrt(2): an algebraic number by a shorter form that is proved to
+    be the same.
+    """
+    if c.atoms(sp.Function, sp.NumberSymbol) or not any(
+        p.base.is_Add and p.exp.is_negative for p in c.atoms(sp.Pow)
+    ):
+        return c
+    found = sp.radsimp(c)
+    shorter = sp.count_ops(found) < sp.count_ops(c)
+    return found if shorter and constants.sign_of(found - c) == 0 else c
 
 
 def _collect(e: sp.Basic, found: set[sp.Expr]) -> None:
@@ -45,8 +60,9 @@ def _collect(e: sp.Basic, found: set[sp.Expr]) -> None:
     together.
     """
     if isinstance(e, sp.Expr) and not e.free_symbols:
-        if not e.is_Rational and not e.is_infinite and balls.ball_of_constant(e).is_finite():
-            found.add(e)
+        _, c = _content(e)
+        if not c.is_Rational and balls.ball_of_constant(c).is_finite():
+            found.add(c)
         return
     fixed, rest = _parts(e)
     if fixed is not None:
@@ -63,9 +79,15 @@ def _parts(e: sp.Basic) -> tuple[sp.Expr | None, tuple[sp.Basic, ...]]:
     return None, e.args
 
 
+def _content(c: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+    """(a rational factor, the rest) of a constant."""
+    return c.primitive() if c.is_Add else c.as_coeff_Mul()
+
+
 def _rewritten(e: sp.Basic, written: dict[sp.Expr, sp.Expr]) -> sp.Basic:
-    if e in written:
-        return written[e]
+    if isinstance(e, sp.Expr) and not e.free_symbols:
+        content, c = _content(e)
+        return e if written.get(c, c) == c else content * written[c]
     fixed, rest = _parts(e)
     if not rest:
         return e
@@ -76,12 +98,11 @@ def _rewritten(e: sp.Basic, written: dict[sp.Expr, sp.Expr]) -> sp.Basic:
     return e if fixed is None and all(a is b for a, b in zip(parts, e.args)) else e.func(*parts)
 
 
-def _meets(a: sp.Expr, b: sp.Expr) -> bool:
-    return bool(balls.ball_of_constant(a).overlaps(balls.ball_of_constant(b)))
-
-
-def _as_rational(c: sp.Expr) -> sp.Rational | None:
+def as_rational(c: sp.Expr) -> sp.Rational | None:
+    """The rational number that the constant is shown to be, or None."""
     seen = balls.ball_of_constant(c)
+    if not seen.is_finite():
+        return None
     mantissa, exponent = (int(part) for part in seen.mid().man_exp())
     if abs(exponent) > 4 * balls.PRECISION_BITS:
         return None
@@ -92,4 +113,70 @@ def _as_rational(c: sp.Expr) -> sp.Rational | None:
         number
         if seen.contains(balls.ball_of_constant(number)) and constants.sign_of(c - number) == 0
         else None
+    )
+
+
+def collected(e: sp.Expr) -> sp.Expr:
+    """e with equal terms added, and with roots, powers and logarithms of sums that begin with 1:
+    (c u)^r = c^r u^r and log(c u) = log(c) + log(u) for c > 0, whatever u is.
+
+    >>> z = sp.Symbol("z", real=True)
+    >>> c = sp.sqrt(2) - 1
+    >>> collected(sp.sqrt(c) * sp.sqrt(z**2 + 1 + sp.sqrt(2)) - sp.sqrt(1 + c * z**2))
+    0
+    """
+    e = unified(e)
+    return e if not e.atoms(sp.Function, sp.NumberSymbol, sp.Pow) else unified(_collected(e))
+
+
+def _collected(e: sp.Expr) -> sp.Expr:
+    if not e.free_symbols or not e.args or not all(isinstance(a, sp.Expr) for a in e.args):
+        return e
+    parts = [_collected(part) for part in e.args]
+    if e.is_Add:
+        return sp.Add(*(c * rest for rest, c in _like_terms(parts).items()))
+    if e.is_Pow and parts[0].is_Add:
+        c, u = _with_leading_one(parts[0])
+        return c ** parts[1] * u ** parts[1]
+    if isinstance(e, sp.log) and parts[0].is_Add:
+        c, u = _with_leading_one(parts[0])
+        return sp.log(c) + sp.log(u)
+    return e.func(*parts)
+
+
+def _like_terms(terms: list[sp.Expr]) -> dict[sp.Expr, sp.Expr]:
+    """{what depends on a symbol: its constant factor}, without those that are 0."""
+    found: dict[sp.Expr, sp.Expr] = {}
+    for term in (part for whole in terms for part in sp.Add.make_args(whole)):
+        c, rest = term.as_independent(*term.free_symbols, as_Add=False)
+        found[rest] = found.get(rest, sp.S.Zero) + c
+    return {rest: c for rest, c in found.items() if constants.sign_of(c) != 0}
+
+
+def _with_leading_one(e: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+    """(c > 0, u) with e = c u, where one term of the sum u, chosen by its form, has factor 1 or
+    -1.
+    """
+    terms = _like_terms([e])
+    leading = terms[max(terms, key=sp.default_sort_key)] if terms else sp.S.One
+    sign = constants.sign_of(leading)
+    if not sign:
+        return sp.S.One, e
+    c = sign * leading
+    return c, sp.Add(*(d / c * rest for rest, d in terms.items()))
+
+
+def in_single_powers(e: sp.Expr) -> sp.Expr:
+    """The sum written out, e^u e^v as e^(u + v)."""
+    return sp.Add(*(_in_single_power(term) for term in sp.Add.make_args(sp.expand(e))))
+
+
+def _in_single_power(product: sp.Expr) -> sp.Expr:
+    parts = sp.Mul.make_args(product)
+    powers = [part for part in parts if isinstance(part, sp.exp) and part.free_symbols]
+    if len(powers) < 2:
+        return product
+    return sp.Mul(
+        sp.exp(sp.Add(*(power.args[0] for power in powers))),
+        *(part for part in parts if part not in powers),
     )

@@ -126,7 +126,8 @@ def _prepared(loss: loss.Loss) -> searches.Question | domain.Fault | Verdict:
         pieces = refine(loss.pieces)
         slopes = refine(loss.derivative) if loss.slope is not None else pieces.derivative()
         try:
-            return _question(loss, pieces, signs.tidy(slopes), signs.tidy(slopes.derivative()))
+            tidy = signs.tidy(slopes)
+            return _question(loss, pieces, tidy, signs.tidy(tidy.derivative()))
         except (
             proofs.Rejected
         ):  # the checker does not follow the tidier form: as they were differentiated, then

@@ -17,6 +17,7 @@ from divergence_lab.theory.expressions import (
     Pieces,
     constants,
     enclosure,
+    letters,
     ordering,
     pieces,
     write,
@@ -146,7 +147,7 @@ def _jump(q: Question, kink: sp.Expr) -> sp.Expr:
         ends.beside(q.slope.pieces[index + after], kink, 1 if after else -1) for after in (0, 1)
     ]
     if all(value.is_finite for value in sides):
-        return sp.simplify(sides[1] - sides[0])
+        return letters.shortest(sides[1] - sides[0])
     size = jump(q.loss, kink) if kink in q.loss.derivative.kinks else sides[1] - sides[0]
     if size is sp.nan:
         raise ends.Undecided(f"the slopes beside x = {kink} are not known")
@@ -224,7 +225,11 @@ def _symmetric(q: Question) -> Iterable[verdict.Verdict]:
         yield _proposal(
             False,
             step(
-                "witness", of="kink at 0", f=write(sp.simplify(below + above)), at="0", sign="!= 0"
+                "witness",
+                of="kink at 0",
+                f=write(letters.shortest(below + above)),
+                at="0",
+                sign="!= 0",
             ),
         )
         return
