@@ -7,6 +7,7 @@ for factors for ever. What is an identity with letters is one with the numbers i
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import sympy as sp
 from sympy.polys.polyerrors import BasePolynomialError
@@ -31,7 +32,7 @@ def in_letters(e: sp.Expr) -> tuple[sp.Expr, Mapping[sp.Symbol, sp.Expr]]:
     return form, {letter: c for c, letter in known.items()}
 
 
-def _lettered(e: sp.Basic, known: dict[sp.Expr, sp.Symbol]) -> sp.Basic:
+def _lettered(e: Any, known: dict[sp.Expr, sp.Symbol]) -> Any:
     if not e.free_symbols and isinstance(e, sp.Expr):
         return _constant(e, known)
     if not e.args:
@@ -51,7 +52,7 @@ def _rate(term: sp.Expr, known: dict[sp.Expr, sp.Symbol]) -> sp.Expr:
     return (c if c.is_Rational else _letter(c, known)) * _lettered(rest, known)
 
 
-def _constant(c: sp.Expr, known: dict[sp.Expr, sp.Symbol]) -> sp.Expr:
+def _constant(c: Any, known: dict[sp.Expr, sp.Symbol]) -> sp.Expr:
     """q + r u for a sum, products and whole powers by their parts, a letter for anything else."""
     if c.is_Rational:
         return c
@@ -91,7 +92,8 @@ def factored(e: sp.Expr, deep: bool = False) -> sp.Expr:
     form, meaning = in_letters(e)
     if any(_is_large(part) for part in sp.fraction(sp.together(form))):
         return e
-    return sp.factor(form, deep=deep).xreplace(dict(meaning))
+    found: Any = sp.factor(form, deep=deep)
+    return found.xreplace(dict(meaning))
 
 
 def _is_large(e: sp.Expr) -> bool:
@@ -117,6 +119,6 @@ def has_many_constants(e: sp.Expr) -> bool:
     parts = {
         part
         for part in e.atoms(sp.Function, sp.NumberSymbol, sp.Pow)
-        if not part.free_symbols and not (part.is_Pow and part.exp.is_Integer)
+        if not part.free_symbols and not (isinstance(part, sp.Pow) and part.exp.is_Integer)
     }
     return len(parts) > 1

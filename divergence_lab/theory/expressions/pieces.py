@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import sympy as sp
 
@@ -110,7 +111,7 @@ def with_signed(expression: sp.Expr, variable: sp.Symbol, piece: Piece) -> sp.Ex
     return found.subs(*back).xreplace({letter: e for e, letter in whole.items()})
 
 
-def _is_plain(e: sp.exp, variable: sp.Symbol) -> bool:
+def _is_plain(e: Any, variable: sp.Symbol) -> bool:
     """e^u of a polynomial u in the variable."""
     return e.has(variable) and e.args[0].is_polynomial(variable)
 

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 import sympy as sp
 
@@ -84,7 +85,7 @@ def _content(c: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
     return c.primitive() if c.is_Add else c.as_coeff_Mul()
 
 
-def _rewritten(e: sp.Basic, written: dict[sp.Expr, sp.Expr]) -> sp.Basic:
+def _rewritten(e: Any, written: dict[sp.Expr, sp.Expr]) -> Any:
     if isinstance(e, sp.Expr) and not e.free_symbols:
         content, c = _content(e)
         return e if written.get(c, c) == c else content * written[c]
@@ -129,7 +130,7 @@ def collected(e: sp.Expr) -> sp.Expr:
     return e if not e.atoms(sp.Function, sp.NumberSymbol, sp.Pow) else unified(_collected(e))
 
 
-def _collected(e: sp.Expr) -> sp.Expr:
+def _collected(e: Any) -> sp.Expr:
     if not e.free_symbols or not e.args or not all(isinstance(a, sp.Expr) for a in e.args):
         return e
     parts = [_collected(part) for part in e.args]
@@ -172,7 +173,7 @@ def in_single_powers(e: sp.Expr) -> sp.Expr:
 
 
 def _in_single_power(product: sp.Expr) -> sp.Expr:
-    parts = sp.Mul.make_args(product)
+    parts: Any = sp.Mul.make_args(product)
     powers = [part for part in parts if isinstance(part, sp.exp) and part.free_symbols]
     if len(powers) < 2:
         return product

@@ -5,6 +5,7 @@ at which a guaranteed enclosure has the wrong sign where there is such a point.
 """
 
 import functools
+from typing import Any
 
 import sympy as sp
 
@@ -33,7 +34,7 @@ def factored(function: sp.Expr) -> sp.Expr:
     whole = None if len(groups) > 1 and meaning else _product(form)  # of letters it may take long
     if len(groups) > 1 and not _is_product(whole):
         whole = _by_groups(groups)
-    found = (form if whole is None else whole).xreplace(dict(meaning))
+    found: Any = (form if whole is None else whole).xreplace(dict(meaning))
     longest = _longest(function) if meaning else sp.count_ops(function) - 1
     return function if found.is_Add and sp.count_ops(found) > longest else found
 
@@ -44,7 +45,7 @@ def _by_groups(groups: list[sp.Expr]) -> sp.Expr:
     total = sp.S.Zero
     for part in (part for part in groups if part.has(x)):
         joined = _product(part + constant) if constant != 0 else None
-        if _is_product(joined):
+        if joined is not None and _is_product(joined):
             total, constant = total + joined, sp.S.Zero
         else:
             total += _product(part) or part
@@ -82,7 +83,7 @@ def _longest(form: sp.Expr) -> int:
     return 3 * sp.count_ops(form) + 40
 
 
-def _root_in_common(form: sp.Expr) -> sp.Expr:
+def _root_in_common(form: Any) -> sp.Expr:
     """u^r that leaves no root of u in any term, where there is one: u^(-3/2) for
     a u^(-3/2) + b u^(-1/2).
     """
@@ -97,7 +98,7 @@ def _root_in_common(form: sp.Expr) -> sp.Expr:
     return root
 
 
-def _is_root(e: sp.Expr) -> bool:
+def _is_root(e: Any) -> bool:
     return e.is_Pow and e.has(x) and e.exp.is_Rational and not e.exp.is_Integer
 
 
@@ -116,7 +117,7 @@ def _groups(form: sp.Expr) -> list[sp.Expr]:
     return [part for _, part in groups]
 
 
-def _marks(term: sp.Expr) -> set[object]:
+def _marks(term: Any) -> set[object]:
     """The functions of x in the term, exponentials by their rates up to rational factors."""
     found: set[object] = set()
     for e in term.atoms(sp.Function, sp.Pow):

@@ -10,6 +10,7 @@ read as log|u|, which it is wherever it is real: the sum of those of the factors
 """
 
 import math
+from typing import Any
 
 import sympy as sp
 
@@ -42,7 +43,7 @@ class _Blocks:
     def symbol(self, key: object) -> sp.Symbol:
         return self.symbols.setdefault(key, sp.Dummy(f"b{len(self.symbols)}"))
 
-    def of(self, e: sp.Expr) -> sp.Expr:
+    def of(self, e: Any) -> sp.Expr:
         if e.is_Rational:
             return e
         if e != sp.E and not e.args:
