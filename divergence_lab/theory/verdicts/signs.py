@@ -35,6 +35,8 @@ def factored(function: sp.Expr) -> sp.Expr:
     if len(groups) > 1 and not _is_product(whole):
         whole = _by_groups(groups)
     found: Any = (form if whole is None else whole).xreplace(dict(meaning))
+    if found.is_Add and any(sp.diff(e.args[0], x).has(x) for e in function.atoms(sp.exp)):
+        return function  # a narrow e^{-1000 (x - 3)^2} is enclosed far better as it is
     longest = _longest(function) if meaning else sp.count_ops(function) - 1
     return function if found.is_Add and sp.count_ops(found) > longest else found
 
