@@ -20,7 +20,6 @@ from divergence_lab.theory.expressions import (
     Pieces,
     constants,
     identity,
-    letters,
     ordering,
     pieces,
     split,
@@ -29,7 +28,7 @@ from divergence_lab.theory.expressions import (
 )
 from divergence_lab.theory.expressions.parsing import parse_number, read_assumptions
 from divergence_lab.theory.expressions.points import cancelled, undefined_points, value_of
-from divergence_lab.theory.expressions.unified import unified
+from divergence_lab.theory.expressions.unified import shortest, unified
 
 LIMIT_SECONDS = 3.0
 STEEP = 50
@@ -258,7 +257,7 @@ def _slope_at_zero(expression: sp.Expr, assumptions: tuple[str, ...]) -> sp.Expr
         slope = None if slope is None else slope.subs(back)
     # x + |x|^p, p > 0, for one, where p - 1 has no sign: all is then said of the loss as it is
     # shown
-    return sp.S.Zero if slope is None else letters.shortest(slope)
+    return sp.S.Zero if slope is None else shortest(slope)
 
 
 def _common_slope(expression: sp.Expr) -> sp.Expr | None:
@@ -376,7 +375,7 @@ def jump(loss: Loss, kink: sp.Expr) -> sp.Expr:
         if difference.is_finite is not False
         and difference is not sp.nan
         and parameter_signs.is_zero(difference)
-        else letters.shortest(difference)
+        else shortest(difference)
     )
 
 

@@ -23,11 +23,11 @@ from divergence_lab.theory.expressions import (
     constants,
     digits,
     enclosure,
-    letters,
     pieces,
     t,
     x,
 )
+from divergence_lab.theory.expressions.unified import shortest
 
 DIGITS = 30
 HALF_LINES = (100, 200, 400, 1000)
@@ -64,7 +64,7 @@ def _limit(function: sp.Expr, end: sp.Expr) -> sp.Expr | None:
         return None
     if limit is None or limit.is_infinite:
         return limit
-    return min((letters.shortest(limit), sp.expand(limit)), key=sp.count_ops)
+    return min((shortest(limit), sp.expand(limit)), key=sp.count_ops)
 
 
 # The ladder of scales, each with whether int^oo dx/scale diverges (Proposition 16).
@@ -112,7 +112,7 @@ def slope_of_generator(loss: loss.Loss, generator: sp.Expr) -> sp.Expr | None:
         return None
     if ratio is None or not ratio.is_finite or not _slope_confirmed(loss, ratio):
         return None
-    return letters.shortest(ratio)
+    return shortest(ratio)
 
 
 def _slope_confirmed(loss: loss.Loss, slope: sp.Expr) -> bool:
@@ -247,7 +247,7 @@ def curvature_at_zero(loss: loss.Loss) -> sp.Expr | None:
     if sp.nan in (below, above) or below.is_infinite or above.is_infinite:
         return below if below == above and below is not sp.nan else None
     return (
-        min((letters.shortest(below), letters.shortest(above)), key=sp.count_ops)
+        min((shortest(below), shortest(above)), key=sp.count_ops)
         if constants.sign_of(below - above) == 0
         else None
     )

@@ -12,9 +12,9 @@ import sympy as sp
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
 from divergence_lab.theory.checker.facts.normal_form import oscillations_added
 from divergence_lab.theory.checker.facts.proofs import structural_sign
-from divergence_lab.theory.expressions import Pieces, enclosure, letters, ordering, pieces, x
+from divergence_lab.theory.expressions import Pieces, enclosure, ordering, pieces, x
 from divergence_lab.theory.expressions.points import undefined_points
-from divergence_lab.theory.expressions.unified import collected
+from divergence_lab.theory.expressions.unified import collected, in_factors, in_letters
 
 TIDY_SECONDS = 1.5
 # Beyond this degree in the slowest exponential the factors of a sum are longer than the sum:
@@ -29,7 +29,7 @@ def factored(function: sp.Expr) -> sp.Expr:
     """
     if any(undefined_points(e.args[0], x, -sp.oo, sp.oo) for e in function.atoms(sp.exp)):
         return function  # of e^{-1/(x-1)^2} little can be seen once (x-1)^2 is written out
-    form, meaning = letters.in_letters(collected(function))
+    form, meaning = in_letters(collected(function))
     groups = _groups(form)
     whole = None if len(groups) > 1 and meaning else _product(form)  # of letters it may take long
     if len(groups) > 1 and not _is_product(whole):
@@ -65,15 +65,15 @@ def _product(form: sp.Expr) -> sp.Expr | None:
         inner = _product(sp.Add(*(term / root for term in sp.Add.make_args(form))))
         return None if inner is None else root * inner
     if form.is_rational_function(x):
-        found = letters.factored(form)
+        found = in_factors(form)
     elif not form.has(*_EXPONENTIALS):
         return None
     else:
         written = form.rewrite(sp.exp)
         if _degree(written) > MAX_DEGREE:
             return None
-        found = letters.factored(sp.powsimp(sp.expand(sp.together(written))))
-        found = letters.factored(sp.cancel(found)) if found.is_Add else found
+        found = in_factors(sp.powsimp(sp.expand(sp.together(written))))
+        found = in_factors(sp.cancel(found)) if found.is_Add else found
     # the root of a square, in whatever form it came, is none
     if found.is_Add or found.has(sp.Abs, sp.sign) or sp.count_ops(found) > _longest(form):
         return None
@@ -150,11 +150,7 @@ def tidy(function: Pieces) -> Pieces:
             if f.has(sp.sin, sp.cos)
             else _factored(f)
             if f.has(sp.Add)
-            and (
-                f.is_rational_function(x)
-                or f.has(*_EXPONENTIALS)
-                or len(letters.in_letters(f)[1]) > 0
-            )
+            and (f.is_rational_function(x) or f.has(*_EXPONENTIALS) or len(in_letters(f)[1]) > 0)
             else f
         )
     )

@@ -20,8 +20,13 @@ import sympy as sp
 from flint import arb
 
 from divergence_lab.theory.checker.facts import monomials, normal_form, tail_functions, tails
-from divergence_lab.theory.expressions import balls, constants, letters, precision
-from divergence_lab.theory.expressions.unified import collected, in_single_powers, unified
+from divergence_lab.theory.expressions import balls, constants, precision
+from divergence_lab.theory.expressions.unified import (
+    collected,
+    in_letters,
+    in_single_powers,
+    unified,
+)
 
 MAX_BOXES = 20_000
 OSCILLATING = (sp.sin, sp.cos)
@@ -355,7 +360,7 @@ def _is_zero_collected(f: sp.Expr, x: sp.Symbol) -> bool:
     f = collected(f)
     if f == 0 or collected(in_single_powers(f)) == 0:
         return True
-    form, meaning = letters.in_letters(f)
+    form, meaning = in_letters(f)
     return len(meaning) > 0 and normal_form.vanishes(form, x)
 
 
