@@ -9,14 +9,9 @@ import sympy as sp
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.normal_form import vanishes
 from divergence_lab.theory.expressions.parsing import parse, parse_number
+from divergence_lab.theory.expressions.printing import shortest
 from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.expressions.unified import (
-    collected,
-    in_factors,
-    in_letters,
-    shortest,
-    unified,
-)
+from divergence_lab.theory.expressions.unified import collected, in_factors, in_letters, unified
 from divergence_lab.theory.verdicts import signs
 from tests.written_differently import NUMBERS
 

@@ -28,7 +28,8 @@ from divergence_lab.theory.expressions import (
 )
 from divergence_lab.theory.expressions.parsing import parse_number, read_assumptions
 from divergence_lab.theory.expressions.points import cancelled, undefined_points, value_of
-from divergence_lab.theory.expressions.unified import shortest, unified
+from divergence_lab.theory.expressions.printing import shortest
+from divergence_lab.theory.expressions.unified import unified
 
 LIMIT_SECONDS = 3.0
 STEEP = 50

@@ -283,16 +283,6 @@ def _is_large(e: sp.Expr) -> bool:
     return math.prod(degree + 1 for degree in polynomial.degree_list()) > MAX_SIZE
 
 
-def shortest(c: sp.Expr) -> sp.Expr:
-    """An exact number in a short form. SymPy's `simplify` is asked where at most one part of it is
-    irrational: of two it may make towers of powers, and take minutes.
-    """
-    if c.free_symbols or not has_many_constants(c):
-        return sp.simplify(c)
-    alike = unified(sp.expand(c))
-    return min((c, sp.expand(c), alike, sp.expand(alike)), key=sp.count_ops)
-
-
 def has_many_constants(e: sp.Expr) -> bool:
     """Has it more than one irrational part, such as sqrt(2), log(3), E?"""
     parts = {

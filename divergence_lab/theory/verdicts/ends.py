@@ -27,7 +27,7 @@ from divergence_lab.theory.expressions import (
     t,
     x,
 )
-from divergence_lab.theory.expressions.unified import shortest
+from divergence_lab.theory.expressions.printing import shortest
 
 DIGITS = 30
 HALF_LINES = (100, 200, 400, 1000)

@@ -22,7 +22,7 @@ from divergence_lab.theory.expressions import (
     write,
     x,
 )
-from divergence_lab.theory.expressions.unified import shortest
+from divergence_lab.theory.expressions.printing import shortest
 from divergence_lab.theory.verdicts import ends, sign_regions, signs, verdict
 
 

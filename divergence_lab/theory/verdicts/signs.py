@@ -23,7 +23,7 @@ MAX_DEGREE = 48
 _EXPONENTIALS = (sp.exp, sp.sinh, sp.cosh, sp.tanh)
 
 
-def factored(function: sp.Expr) -> sp.Expr:
+def factored(function: Any) -> sp.Expr:
     """A sum as a product of factors where it is one: 1 - tanh(x)**2 -> 4 e^{2x}/(e^{2x} + 1)^2,
     x^2 + 2x + 1 -> (x + 1)^2; else the same of those of its terms that share functions.
     """
@@ -91,7 +91,7 @@ def _root_in_common(form: Any) -> sp.Expr:
     """
     root = sp.S.One
     for base in {p.base for p in form.atoms(sp.Pow) if _is_root(p)}:
-        powers = [
+        powers: list[Any] = [
             next((p.exp for p in sp.Mul.make_args(term) if _is_root(p) and p.base == base), None)
             for term in map(sp.powsimp, sp.Add.make_args(form))
         ]
@@ -130,7 +130,7 @@ def _marks(term: Any) -> set[object]:
     return found or {term.has(x)}
 
 
-def _degree(function: sp.Expr) -> sp.Expr:
+def _degree(function: Any) -> sp.Expr:
     """The largest rate r of the exponentials e^{rx} in units of the step between all of them."""
     rates = [
         abs(rate)
