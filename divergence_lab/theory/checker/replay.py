@@ -16,7 +16,7 @@ from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.kinds.table import KINDS
 from divergence_lab.theory.checker.rules import of_a_loss, of_no_loss
 from divergence_lab.theory.expressions import CannotSplit, ExpressionError, x
-from divergence_lab.theory.expressions.balls import ball_of_constant
+from divergence_lab.theory.expressions.balls import ball_of_constant, is_finite_constant
 from divergence_lab.theory.expressions.points import value_of
 
 # What a document that was tampered with may make of the steps of this checker: a rejection, never a
@@ -107,8 +107,8 @@ def _check_cover(parts: Sequence[Part]) -> None:
 
 def _check_ends(part: Part, after: Part | None) -> None:
     if (
-        part.low.is_finite
-        and part.high.is_finite
+        -sp.oo != part.low
+        and part.high != sp.oo
         and not ball_of_constant(part.low) < ball_of_constant(part.high)
     ):
         raise Rejected(f"the piece ({part.low}, {part.high}) is empty")
@@ -123,9 +123,9 @@ def _check_slope(loss: str, part: Part) -> None:
     limits = [
         proofs.limit_of(part.slope, x, end, side)
         for end, side in ((part.low, 1), (part.high, -1))
-        if end.is_finite
+        if end not in (sp.oo, -sp.oo)
     ]
-    if any(limit is not None and not limit.is_finite for limit in limits):
+    if any(limit is not None and not is_finite_constant(limit) for limit in limits):
         raise Rejected(f"the slope is not bounded beside {part.low} or {part.high}")
 
 
@@ -155,7 +155,11 @@ def _check_continuity(whole: sp.Expr, part: Part, after: Part) -> None:
     ends = [
         proofs.limit_of(f, x, part.high, side) for f, side in ((part.loss, -1), (after.loss, 1))
     ]
-    if None in ends or not all(e.is_finite for e in ends) or not proofs.equal_constants(*ends):
+    if (
+        None in ends
+        or not all(is_finite_constant(e) for e in ends)
+        or not proofs.equal_constants(*ends)
+    ):
         raise Rejected(f"g is not continuous at {part.high}")
     value = value_of(whole, x, part.high)
     if value is not None and not proofs.equal_constants(value, ends[0]):

@@ -28,6 +28,7 @@ from divergence_lab.theory.expressions import (
 )
 from divergence_lab.theory.expressions.parsing import parse_number, read_assumptions
 from divergence_lab.theory.expressions.points import cancelled, undefined_points, value_of
+from divergence_lab.theory.expressions.printing import shortest
 from divergence_lab.theory.expressions.unified import unified
 
 LIMIT_SECONDS = 3.0
@@ -257,7 +258,7 @@ def _slope_at_zero(expression: sp.Expr, assumptions: tuple[str, ...]) -> sp.Expr
         slope = None if slope is None else slope.subs(back)
     # x + |x|^p, p > 0, for one, where p - 1 has no sign: all is then said of the loss as it is
     # shown
-    return sp.S.Zero if slope is None else sp.simplify(slope)
+    return sp.S.Zero if slope is None else shortest(slope)
 
 
 def _common_slope(expression: sp.Expr) -> sp.Expr | None:
@@ -375,7 +376,7 @@ def jump(loss: Loss, kink: sp.Expr) -> sp.Expr:
         if difference.is_finite is not False
         and difference is not sp.nan
         and parameter_signs.is_zero(difference)
-        else sp.simplify(difference)
+        else shortest(difference)
     )
 
 

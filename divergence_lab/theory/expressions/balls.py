@@ -225,9 +225,8 @@ def _power(base: arb, exponent: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
     power = ball(exponent, variable, box)
     if base > 0:
         return base**power
-    if (base >= 0 and exponent.is_positive) or (
-        base.contains(0) and exponent.is_positive and not base < 0
-    ):
+    positive = exponent.is_positive or power > 0
+    if positive and (base >= 0 or (base.contains(0) and not base < 0)):
         # 0^p = 0: the ball that reaches 0 is enclosed by its upper end (the part below 0 is not in
         # the domain, and belongs to the rounding of an end point at 0)
         return arb(0).union(arb(base.upper()) ** power)
@@ -239,3 +238,8 @@ def ball_of_constant(number: sp.Expr) -> arb:
     """An exact constant, enclosed with PRECISION_BITS bits."""
     with bits(PRECISION_BITS):
         return ball(number, sp.Dummy(), arb(0))
+
+
+def is_finite_constant(number: sp.Expr) -> bool:
+    """An exact constant is a finite real number, as its ball shows: SymPy may not know."""
+    return bool(ball_of_constant(number).is_finite())

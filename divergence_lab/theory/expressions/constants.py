@@ -44,13 +44,15 @@ def sign_of(number: sp.Expr) -> int | None:
     """
     if number.is_Rational:
         return int(sp.sign(number))
-    if number.free_symbols or (not number.is_Number and number.is_infinite):
+    if number.free_symbols or (not number.is_Number and number.has(sp.oo, -sp.oo, sp.zoo, sp.nan)):
         return None
-    seen = balls.ball_of_constant(number)
+    seen = balls.ball_of_constant(number)  # not finite where a part is not
     if seen > 0 or seen < 0:
         return 1 if seen > 0 else -1
     if not seen.is_finite():
         return None
+    if seen == 0:  # exactly, as the ball of 0^p, p > 0, is
+        return 0
     algebraic = _algebraic(number)
     if algebraic is not None:
         return _sign_of_algebraic(number, algebraic.smallest)

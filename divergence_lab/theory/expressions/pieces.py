@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import sympy as sp
 
@@ -106,11 +107,17 @@ def with_signed(expression: sp.Expr, variable: sp.Symbol, piece: Piece) -> sp.Ex
     ):
         return expression
     signed, back = positive_argument(variable, piece)
-    return (
-        sp.powsimp(sp.powdenest(expression.subs(variable, signed))).subs(*back)
-        if back
-        else expression
-    )
+    if not back:
+        return expression
+    # e^{ax} as it is: SymPy may write 6^x e^{bx} as one power of a constant that is hard to read
+    whole = {e: sp.Dummy(positive=True) for e in expression.atoms(sp.exp) if _is_plain(e, variable)}
+    found = sp.powsimp(sp.powdenest(expression.xreplace(whole).subs(variable, signed)))
+    return found.subs(*back).xreplace({letter: e for e, letter in whole.items()})
+
+
+def _is_plain(e: Any, variable: sp.Symbol) -> bool:
+    """e^u of a polynomial u in the variable."""
+    return e.has(variable) and e.args[0].is_polynomial(variable)
 
 
 def positive_argument(

@@ -6,6 +6,8 @@ import sympy as sp
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.str import StrPrinter
 
+from divergence_lab.theory.expressions.unified import has_many_constants, unified
+
 
 class PositiveFirst:
     """Mixed into a SymPy printer: a positive term stands first where there is one, exp(x) - x -
@@ -53,3 +55,13 @@ def write_latex(expression: sp.Expr) -> str:
     x^{2}
     """
     return _LatexWriter().doprint(expression)
+
+
+def shortest(c: sp.Expr) -> sp.Expr:
+    """An exact number in a short form. SymPy's `simplify` is asked where at most one part of it is
+    irrational: of two it may make towers of powers, and take minutes.
+    """
+    if c.free_symbols or not has_many_constants(c):
+        return sp.simplify(c)
+    alike = unified(sp.expand(c))
+    return min((c, sp.expand(c), alike, sp.expand(alike)), key=sp.count_ops)

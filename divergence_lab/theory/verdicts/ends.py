@@ -15,9 +15,19 @@ import sympy as sp
 from flint import arb
 
 from divergence_lab.theory.checker.facts import monomials, proofs, tail_functions, tails
-from divergence_lab.theory.checker.families.signs import is_finite, sign
+from divergence_lab.theory.checker.families.signs import is_finite
 from divergence_lab.theory.divergence import loss, values
-from divergence_lab.theory.expressions import CannotSplit, Pieces, digits, enclosure, pieces, t, x
+from divergence_lab.theory.expressions import (
+    CannotSplit,
+    Pieces,
+    constants,
+    digits,
+    enclosure,
+    pieces,
+    t,
+    x,
+)
+from divergence_lab.theory.expressions.printing import shortest
 
 DIGITS = 30
 HALF_LINES = (100, 200, 400, 1000)
@@ -54,7 +64,7 @@ def _limit(function: sp.Expr, end: sp.Expr) -> sp.Expr | None:
         return None
     if limit is None or limit.is_infinite:
         return limit
-    return min((sp.simplify(limit), sp.expand(limit)), key=sp.count_ops)
+    return min((shortest(limit), sp.expand(limit)), key=sp.count_ops)
 
 
 # The ladder of scales, each with whether int^oo dx/scale diverges (Proposition 16).
@@ -102,7 +112,7 @@ def slope_of_generator(loss: loss.Loss, generator: sp.Expr) -> sp.Expr | None:
         return None
     if ratio is None or not ratio.is_finite or not _slope_confirmed(loss, ratio):
         return None
-    return sp.simplify(ratio)
+    return shortest(ratio)
 
 
 def _slope_confirmed(loss: loss.Loss, slope: sp.Expr) -> bool:
@@ -228,16 +238,17 @@ def curvature_at_zero(loss: loss.Loss) -> sp.Expr | None:
         return None
     if any(slope.is_infinite for slope in slopes):
         return sp.oo if slopes[1] == sp.oo or slopes[0] == -sp.oo else -sp.oo
-    if way := sign(slopes[1] - slopes[0]):
-        return way * sp.oo
+    way = constants.sign_of(slopes[1] - slopes[0])
+    if way != 0:
+        return None if way is None else way * sp.oo
     below, above = (
         beside(piece, sp.S.Zero, side) for piece, side in _pieces_beside_zero(loss.curvature)
     )
     if sp.nan in (below, above) or below.is_infinite or above.is_infinite:
         return below if below == above and below is not sp.nan else None
     return (
-        min((sp.simplify(below), sp.simplify(above)), key=sp.count_ops)
-        if sign(below - above) == 0
+        min((shortest(below), shortest(above)), key=sp.count_ops)
+        if constants.sign_of(below - above) == 0
         else None
     )
 

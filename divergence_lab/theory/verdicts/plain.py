@@ -126,10 +126,10 @@ def _prepared(loss: loss.Loss) -> searches.Question | domain.Fault | Verdict:
         pieces = refine(loss.pieces)
         slopes = refine(loss.derivative) if loss.slope is not None else pieces.derivative()
         try:
-            return _question(loss, pieces, signs.tidy(slopes), signs.tidy(slopes.derivative()))
-        except (
-            proofs.Rejected
-        ):  # the checker does not follow the tidier form: as they were differentiated, then
+            tidy = signs.tidy(slopes)
+            return _question(loss, pieces, tidy, signs.tidy(tidy.derivative()))
+        except (proofs.Rejected, ExpressionError):
+            # the checker does not follow or hold the tidier form: as they were differentiated
             return _question(loss, pieces, slopes, slopes.derivative())
     except (proofs.Rejected, ExpressionError, OutOfTime, enclosure.NotEvaluable) as reason:
         return _undecided(f"the pieces of g could not be confirmed: {reason}")

@@ -22,6 +22,7 @@ from divergence_lab.theory.expressions import (
     write,
     x,
 )
+from divergence_lab.theory.expressions.printing import shortest
 from divergence_lab.theory.verdicts import ends, sign_regions, signs, verdict
 
 
@@ -146,7 +147,7 @@ def _jump(q: Question, kink: sp.Expr) -> sp.Expr:
         ends.beside(q.slope.pieces[index + after], kink, 1 if after else -1) for after in (0, 1)
     ]
     if all(value.is_finite for value in sides):
-        return sp.simplify(sides[1] - sides[0])
+        return shortest(sides[1] - sides[0])
     size = jump(q.loss, kink) if kink in q.loss.derivative.kinks else sides[1] - sides[0]
     if size is sp.nan:
         raise ends.Undecided(f"the slopes beside x = {kink} are not known")
@@ -223,9 +224,7 @@ def _symmetric(q: Question) -> Iterable[verdict.Verdict]:
     if below.is_finite and above.is_finite and constants.equal(below, -above) is False:
         yield _proposal(
             False,
-            step(
-                "witness", of="kink at 0", f=write(sp.simplify(below + above)), at="0", sign="!= 0"
-            ),
+            step("witness", of="kink at 0", f=write(shortest(below + above)), at="0", sign="!= 0"),
         )
         return
     yield _identity(q.curvature, "asymmetry", lambda mirrored: -sp.exp(x) * mirrored, tuple(steps))

@@ -5,6 +5,7 @@ at which a guaranteed enclosure has the wrong sign where there is such a point.
 """
 
 import functools
+from typing import Any
 
 import sympy as sp
 
@@ -13,42 +14,128 @@ from divergence_lab.theory.checker.facts.normal_form import oscillations_added
 from divergence_lab.theory.checker.facts.proofs import structural_sign
 from divergence_lab.theory.expressions import Pieces, enclosure, ordering, pieces, x
 from divergence_lab.theory.expressions.points import undefined_points
+from divergence_lab.theory.expressions.unified import collected, in_factors, in_letters
 
 TIDY_SECONDS = 1.5
 # Beyond this degree in the slowest exponential the factors of a sum are longer than the sum:
 # e^{999x/1000} - 1.
 MAX_DEGREE = 48
+_EXPONENTIALS = (sp.exp, sp.sinh, sp.cosh, sp.tanh)
 
 
-def factored(function: sp.Expr) -> sp.Expr:
+def factored(function: Any) -> sp.Expr:
     """A sum as a product of factors where it is one: 1 - tanh(x)**2 -> 4 e^{2x}/(e^{2x} + 1)^2,
-    x^2 + 2x + 1 -> (x + 1)^2.
+    x^2 + 2x + 1 -> (x + 1)^2; else the same of those of its terms that share functions.
     """
     if any(undefined_points(e.args[0], x, -sp.oo, sp.oo) for e in function.atoms(sp.exp)):
         return function  # of e^{-1/(x-1)^2} little can be seen once (x-1)^2 is written out
-    if function.is_rational_function(x):
-        candidate = sp.factor(sp.together(function))
+    form, meaning = in_letters(collected(function))
+    groups = _groups(form)
+    whole = None if len(groups) > 1 and meaning else _product(form)  # of letters it may take long
+    if len(groups) > 1 and not _is_product(whole):
+        whole = _by_groups(groups)
+    found: Any = (form if whole is None else whole).xreplace(dict(meaning))
+    if found.is_Add and any(sp.diff(e.args[0], x).has(x) for e in function.atoms(sp.exp)):
+        return function  # a narrow e^{-1000 (x - 3)^2} is enclosed far better as it is
+    longest = _longest(function) if meaning else sp.count_ops(function) - 1
+    return function if found.is_Add and sp.count_ops(found) > longest else found
+
+
+def _by_groups(groups: list[sp.Expr]) -> sp.Expr:
+    """The sum of the groups, each in factors; the constant goes where it makes a product."""
+    constant = sp.Add(*(part for part in groups if not part.has(x)))
+    total = sp.S.Zero
+    for part in (part for part in groups if part.has(x)):
+        joined = _product(part + constant) if constant != 0 else None
+        if joined is not None and _is_product(joined):
+            total, constant = total + joined, sp.S.Zero
+        else:
+            total += _product(part) or part
+    return total + constant
+
+
+def _is_product(form: sp.Expr | None) -> bool:
+    return form is not None and not sp.fraction(form)[0].is_Add
+
+
+def _product(form: sp.Expr) -> sp.Expr | None:
+    """The factors of the form; None where there is only one, or they are too long."""
+    root = _root_in_common(form)
+    if root != 1:
+        inner = _product(sp.Add(*(term / root for term in sp.Add.make_args(form))))
+        return None if inner is None else root * inner
+    if form.is_rational_function(x):
+        found = in_factors(form)
+    elif not form.has(*_EXPONENTIALS):
+        return None
     else:
-        written = function.rewrite(sp.exp)
+        written = form.rewrite(sp.exp)
         if _degree(written) > MAX_DEGREE:
-            return function
-        candidate = sp.factor(sp.powsimp(sp.expand(sp.together(written))), deep=False)
-        candidate = sp.factor(sp.cancel(candidate)) if candidate.is_Add else candidate
-    if candidate.has(sp.Abs, sp.sign):  # the root of a square, in whatever form it came
-        return function
-    return (
-        function
-        if candidate.is_Add or sp.count_ops(candidate) > 3 * sp.count_ops(function) + 40
-        else candidate
-    )
+            return None
+        found = in_factors(sp.powsimp(sp.expand(sp.together(written))))
+        found = in_factors(sp.cancel(found)) if found.is_Add else found
+    # the root of a square, in whatever form it came, is none
+    if found.is_Add or found.has(sp.Abs, sp.sign) or sp.count_ops(found) > _longest(form):
+        return None
+    return found
 
 
-def _degree(function: sp.Expr) -> sp.Expr:
+def _longest(form: sp.Expr) -> int:
+    """The operations that the factors of a form may have."""
+    return 3 * sp.count_ops(form) + 40
+
+
+def _root_in_common(form: Any) -> sp.Expr:
+    """u^r that leaves no root of u in any term, where there is one: u^(-3/2) for
+    a u^(-3/2) + b u^(-1/2).
+    """
+    root = sp.S.One
+    for base in {p.base for p in form.atoms(sp.Pow) if _is_root(p)}:
+        powers: list[Any] = [
+            next((p.exp for p in sp.Mul.make_args(term) if _is_root(p) and p.base == base), None)
+            for term in map(sp.powsimp, sp.Add.make_args(form))
+        ]
+        if None not in powers and all((power - powers[0]).is_Integer for power in powers):
+            root *= base ** min(powers)
+    return root
+
+
+def _is_root(e: Any) -> bool:
+    return e.is_Pow and e.has(x) and e.exp.is_Rational and not e.exp.is_Integer
+
+
+def _groups(form: sp.Expr) -> list[sp.Expr]:
+    """The terms of a sum, those together that have an exponential or another function in common;
+    one more for rational terms and one for constants.
+    """
+    groups: list[tuple[set[object], sp.Expr]] = []
+    for term in sp.Add.make_args(form):
+        marks = _marks(term)
+        shared = [group for group in groups if group[0] & marks]
+        groups = [group for group in groups if not group[0] & marks]
+        groups.append(
+            (marks.union(*(m for m, _ in shared)), sp.Add(term, *(part for _, part in shared)))
+        )
+    return [part for _, part in groups]
+
+
+def _marks(term: Any) -> set[object]:
+    """The functions of x in the term, exponentials by their rates up to rational factors."""
+    found: set[object] = set()
+    for e in term.atoms(sp.Function, sp.Pow):
+        if e.has(x) and isinstance(e, _EXPONENTIALS):
+            found.add(e.args[0].as_coeff_Mul()[1])
+        elif e.has(x) and not (e.is_Pow and e.exp.is_Integer):
+            found.add(e.base if e.is_Pow else e)
+    return found or {term.has(x)}
+
+
+def _degree(function: Any) -> sp.Expr:
     """The largest rate r of the exponentials e^{rx} in units of the step between all of them."""
     rates = [
         abs(rate)
         for e in function.atoms(sp.exp)
-        if (rate := sp.diff(e.args[0], x)).is_Rational and rate != 0
+        if (rate := sp.diff(e.args[0], x).as_coeff_Mul()[0]) != 0
     ]
     return max(rates, default=sp.S.Zero) * sp.ilcm(1, 1, *(rate.q for rate in rates))
 
@@ -63,7 +150,7 @@ def tidy(function: Pieces) -> Pieces:
             if f.has(sp.sin, sp.cos)
             else _factored(f)
             if f.has(sp.Add)
-            and (f.is_rational_function(x) or f.has(sp.exp, sp.sinh, sp.cosh, sp.tanh))
+            and (f.is_rational_function(x) or f.has(*_EXPONENTIALS) or len(in_letters(f)[1]) > 0)
             else f
         )
     )

@@ -10,6 +10,7 @@ read as log|u|, which it is wherever it is real: the sum of those of the factors
 """
 
 import math
+from typing import Any
 
 import sympy as sp
 
@@ -34,11 +35,15 @@ class _Blocks:
         for power in f.atoms(sp.exp, sp.Pow):
             for rate, monomial in _exponent(power, x):
                 self.rates[monomial] = math.lcm(self.rates.get(monomial, 1), rate.q)
+        self.degrees: dict[sp.Expr, int] = {}  # sqrt(u) and u^(1/3) are powers of u^(1/6)
+        for power in f.atoms(sp.Pow):
+            if power.exp.is_Rational:
+                self.degrees[power.base] = math.lcm(self.degrees.get(power.base, 1), power.exp.q)
 
     def symbol(self, key: object) -> sp.Symbol:
         return self.symbols.setdefault(key, sp.Dummy(f"b{len(self.symbols)}"))
 
-    def of(self, e: sp.Expr) -> sp.Expr:
+    def of(self, e: Any) -> sp.Expr:
         if e.is_Rational:
             return e
         if e != sp.E and not e.args:
@@ -54,7 +59,8 @@ class _Blocks:
             return self.of(e.base) ** e.exp
         if isinstance(e, sp.Pow):
             base = sp.cancel(self.of(e.base))
-            return sp.Mul(*(self.power(base, rate, monomial) for rate, monomial in _terms(e.exp)))
+            degree = self.degrees.get(e.base, 1)
+            return sp.Mul(*(self.power(base, *term, degree) for term in _terms(e.exp)))
         if isinstance(e, sp.Function) and all(isinstance(part, sp.Expr) for part in e.args):
             return self.symbol((e.func, *(sp.cancel(self.of(part)) for part in e.args)))
         raise _NoForm
@@ -89,20 +95,21 @@ class _Blocks:
                 )
         return total
 
-    def power(self, base: sp.Expr, rate: sp.Rational, monomial: sp.Expr) -> sp.Expr:
-        """base^(rate * monomial)."""
+    def power(self, base: sp.Expr, rate: sp.Rational, monomial: sp.Expr, degree: int) -> sp.Expr:
+        """base^(rate * monomial), by roots of this degree where it will do."""
         if monomial != 1:
             whole, rest = (rate, monomial) if rate.is_Integer else (sp.S.One, rate * monomial)
             return self.symbol(("power", base, sp.cancel(self.of(rest)))) ** whole
         if rate.is_Integer:
             return base**rate
-        if rate.q > MAX_DEGREE:
+        degree = math.lcm(degree, rate.q)
+        if degree > MAX_DEGREE:
             whole = sp.floor(rate)
             return base**whole * self.symbol(("power", base, rate - whole))
-        root = self.symbol(("root", base, rate.q))
+        root = self.symbol(("root", base, degree))
         if all(known != root for known, _, _ in self.relations):
-            self.relations.append((root, rate.q, base))
-        return root**rate.p
+            self.relations.append((root, degree, base))
+        return root ** (rate * degree)
 
 
 def _exponent(e: sp.Expr, x: sp.Symbol) -> list[tuple[sp.Rational, sp.Expr]]:

@@ -21,7 +21,12 @@ from flint import arb
 
 from divergence_lab.theory.checker.facts import monomials, normal_form, tail_functions, tails
 from divergence_lab.theory.expressions import balls, constants, precision
-from divergence_lab.theory.expressions.unified import unified
+from divergence_lab.theory.expressions.unified import (
+    collected,
+    in_letters,
+    in_single_powers,
+    unified,
+)
 
 MAX_BOXES = 20_000
 OSCILLATING = (sp.sin, sp.cos)
@@ -345,9 +350,18 @@ def prove_sign_at(f: sp.Expr, x: sp.Symbol, point: sp.Expr, sign: str) -> None:
 def is_identity(f: sp.Expr, x: sp.Symbol) -> bool:
     """f = 0 by exact algebra; False: only not shown in this way."""
     f = unified(f)
-    if f == 0 or sp.expand(f) == 0 or normal_form.vanishes(f, x):
+    if f == 0 or sp.expand(f) == 0 or normal_form.vanishes(f, x) or _is_zero_collected(f, x):
         return True
     return f.has(sp.gamma) and sp.gammasimp(f) == 0
+
+
+def _is_zero_collected(f: sp.Expr, x: sp.Symbol) -> bool:
+    """f = 0 with equal terms added, or with letters for its constants."""
+    f = collected(f)
+    if f == 0 or collected(in_single_powers(f)) == 0:
+        return True
+    form, meaning = in_letters(f)
+    return len(meaning) > 0 and normal_form.vanishes(form, x)
 
 
 def prove_zero(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import sympy as sp
 
+from divergence_lab.theory.expressions.unified import has_many_constants, in_factors
+
 MAX_OPERATIONS = 200  # beyond which an expression is not rewritten in search of a sign
 SHORT = 60  # operations beyond which it is not differentiated or simplified
 _MAX_DEGREE = 40  # beyond which a polynomial is not factored
@@ -27,7 +29,7 @@ def forms_of(e: sp.Expr) -> Iterator[sp.Expr]:
         written = sp.powsimp(sp.expand(e.rewrite(sp.exp)))
         yield factored(written)
         yield factored(sp.powsimp(sp.expand(sp.together(written))))
-    if sp.count_ops(e) < SHORT:
+    if sp.count_ops(e) < SHORT and not has_many_constants(e):  # of two it takes minutes
         yield factored(sp.simplify(e))
 
 
@@ -64,4 +66,4 @@ def factored(e: sp.Expr, deep: bool = False) -> sp.Expr:
     degrees = (
         max(map(abs, found)) * sp.ilcm(1, *(rate.q for rate in found)) for found in rates.values()
     )
-    return e if any(degree > _MAX_DEGREE for degree in degrees) else sp.factor(e, deep=deep)
+    return e if any(degree > _MAX_DEGREE for degree in degrees) else in_factors(e, deep=deep)

@@ -260,7 +260,7 @@ def _sign_of_two(a: sp.Expr, b: sp.Expr, depth: int) -> int | None:
     is no sum any more.
     """
     sign_a, sign_b = _seen(a, depth - 1), _seen(b, depth - 1)
-    if sign_a is None or sign_a != -(sign_b or 0):
+    if sign_a is None or sign_a != -(sign_b or 0) or sp.count_ops(a + b) > MAX_OPERATIONS:
         return None
     quotient = sp.powsimp(sp.cancel(sp.together(-a / b)))
     if sp.count_ops(quotient) > SHORT:

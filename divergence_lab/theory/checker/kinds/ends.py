@@ -12,7 +12,7 @@ from divergence_lab.theory.checker.facts.parts import read_number
 from divergence_lab.theory.checker.families import by_terms, cells
 from divergence_lab.theory.checker.kinds.kind import Kind, Parts, Steps, need, need_only
 from divergence_lab.theory.expressions import parse, write, x
-from divergence_lab.theory.expressions.balls import ball_of_constant
+from divergence_lab.theory.expressions.balls import ball_of_constant, is_finite_constant
 
 # --- zero-forcing
 
@@ -111,9 +111,9 @@ def _conclude_bounded(holds: bool, steps: Steps, parts: Parts) -> None:
 
 
 def _need_bounded_beside(slope: sp.Expr, end: sp.Expr, side: int) -> None:
-    if end.is_finite:
+    if end not in (sp.oo, -sp.oo):
         limit = proofs.limit_of(slope, x, end, side)
-        need(limit is None or limit.is_finite, f"g' is not bounded near {end}")
+        need(limit is None or is_finite_constant(limit), f"g' is not bounded near {end}")
 
 
 def _say_bounded(holds: bool, steps: Steps) -> str:
