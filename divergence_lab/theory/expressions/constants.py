@@ -44,7 +44,7 @@ def sign_of(number: sp.Expr) -> int | None:
     """
     if number.is_Rational:
         return int(sp.sign(number))
-    if number.free_symbols or (not number.is_Number and number.is_infinite):
+    if number.free_symbols:
         return None
     seen = balls.ball_of_constant(number)
     if seen > 0 or seen < 0:
@@ -143,7 +143,8 @@ def _vanishes(number: sp.Expr) -> bool:
     """
     if number.has(sp.sinh, sp.cosh, sp.tanh, sp.coth, sp.sech, sp.csch):
         number = number.rewrite(sp.exp)
-    number = sp.expand_log(number).replace(
+    number = sp.expand_log(number.rewrite(sp.zeta) if number.has(sp.dirichlet_eta) else number)
+    number = number.replace(
         lambda e: isinstance(e, sp.asinh | sp.acosh | sp.atanh), lambda e: e.rewrite(sp.log)
     )
     if sp.count_ops(number) > MAX_OPERATIONS:
