@@ -27,6 +27,8 @@ from tests.strategies import FRAGMENTS, PAPER, expression_like
         ("Max(x, 0)", sp.Max(x, 0)),
         ("erf(x) + erfi(x) + Ei(x)", sp.erf(x) + sp.erfi(x) + sp.Ei(x)),
         ("gamma(5)*x", 24 * x),
+        ("polygamma(0, 1)*x", -sp.EulerGamma * x),
+        ("zeta(2)*x", sp.pi**2 * x / 6),
         ("pi*x + E", sp.pi * x + sp.E),
         ("  x ", x),
     ],
@@ -58,6 +60,11 @@ HOSTILE = [
     "x**9**9",
     "2**(2**(2**(2**9)))",
     "gamma(10**9)",
+    "polygamma(0, 10**9)",
+    "polygamma(x, 2)",
+    "polygamma(1/2, x)",
+    "zeta(10**6)",
+    "zeta(x)",
     "exp(exp(exp(9)))",
     "1e999999999",
     "(" * 1_000_000,
@@ -124,7 +131,7 @@ HOSTILE = [
     "#",
     "x #",
     "9" * 5000,
-    "1" * 400,
+    "1" * 1100,
 ]
 
 
@@ -310,7 +317,7 @@ def test_a_hundred_thousand_strings_neither_crash_nor_hang_nor_run(monkeypatch, 
 
 
 @pytest.mark.parametrize(
-    "text", ["0.1**1e300", "(2/3)**1e9*x", "pi**(-1e200)*x**2", "1e300*x**2*3", "1e-300*x**2/7"]
+    "text", ["0.1**1e300", "(2/3)**1e9*x", "pi**(-1e200)*x**2", "1e1000*x**2*3", "1e-1000*x**2/7"]
 )
 def test_constants_that_are_long_or_vanish_are_refused_at_once(text):
     with pytest.raises(ExpressionError, match="to hold"):
@@ -328,6 +335,7 @@ def test_constants_that_are_long_or_vanish_are_refused_at_once(text):
         "sign(x - ",
         "log(x*",
         "gamma(1 + ",
+        "polygamma(0, 1 + ",
     ],
 )
 @pytest.mark.parametrize("depth", [2, 5, 15, 16, 50])

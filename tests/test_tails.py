@@ -35,6 +35,9 @@ _LEAVES = st.sampled_from(
         "exp(-x**2/2)",
         "log(log(x))",
         "x**(1/3)",
+        "exp(-sqrt(log(x)))",
+        "exp(log(x)/log(log(x)))",
+        "exp(sqrt(log(log(x))))",
     ]
 )
 
@@ -80,7 +83,7 @@ def test_two_thousand_tails(text, steps):
     contains(text, steps)
 
 
-def contains(text, steps):
+def contains(text, steps, shift=0):
     try:
         f = parse(text, x)
         line = HalfLine(30)
@@ -109,11 +112,58 @@ def contains(text, steps):
             stated += ball(c, x, arb(0)) * at(m)
         if tail.size is not None:
             stated += at(tail.size) * tail.bound
+        true *= 1 + shift
         assert stated.overlaps(true), (text, tail.terms, tail.bound)
         if tail.size is None:
             assert abs(stated - true) <= arb(10) ** -50 * (1 + abs(true))
     finally:
         ctx.prec = before
+
+
+@pytest.mark.parametrize("step", (0, 1, 5))
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gamma(x)",
+        "gamma(1+x**2)",
+        "log(gamma(x))",
+        "log(gamma(2+x**2))",
+        "log(gamma(2+exp(-x)))",
+        "gamma(1/x)",
+        "gamma(-2+1/x)",
+        "gamma(5/2+1/x)",
+        "1/gamma(x)",
+        "log(gamma(exp(x/20)))",
+        "log(gamma(1/x))",
+        "polygamma(0, x)",
+        "polygamma(0, x**2+1)",
+        "polygamma(0, 1/x)",
+        "polygamma(0, 3/2+1/x)",
+        "polygamma(1, x)",
+        "polygamma(2, x+1/x)",
+        "polygamma(3, -1+1/x)",
+        "polygamma(5, sqrt(x))",
+        "polylog(3, -exp(x/3))",
+        "polylog(3, -exp(-x))",
+        "polylog(4, -x)",
+        "polylog(7, -x**2)",
+        "polylog(3, -1-1/x)",
+        "polylog(3, 1/x)",
+        "polylog(5, 1/2+1/x)",
+    ],
+)
+def test_tails_of_gamma_and_polylogarithms(text, step):
+    assert contains(text, step) is None
+    with pytest.raises(AssertionError):
+        contains(text, step, shift=arb("0.05"))
+
+
+@pytest.mark.parametrize(
+    "text", ["gamma(-x)", "log(gamma(-x))", "polylog(3, x)", "polygamma(0, -x)"]
+)
+def test_no_tail_where_the_function_has_poles_or_no_value(text):
+    with pytest.raises(NoTail):
+        expand_tail(HalfLine(30), parse(text, x), x)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +182,22 @@ def contains(text, steps):
         ("exp(x)/x - exp(x)/(x + 1) - exp(x)/x**2", sp.oo, -sp.oo),
         ("x**2*exp(-x**2/2)", sp.oo, 0),
         ("(1 + 1/x)**x", sp.oo, sp.E),
+        ("gamma(1+x**2)/exp(x**2*log(x**2))", sp.oo, 0),
+        ("log(gamma(2+x**2))/(x**2*log(x))", sp.oo, 2),
+        ("gamma(exp(x))*exp(x)", -sp.oo, 1),
+        ("polygamma(0, x) - log(x)", sp.oo, 0),
+        ("(polygamma(0, x) - log(x))*x", sp.oo, -sp.Rational(1, 2)),
+        ("polylog(3, -exp(x))/x**3", sp.oo, -sp.Rational(1, 6)),
+        ("polylog(4, -exp(x)) + x**4/24 + pi**2*x**2/12", sp.oo, -7 * sp.pi**4 / 360),
+        ("exp(-sqrt(log(x)))*log(x)**9", sp.oo, 0),
+        ("exp(sqrt(log(x)))/log(x)**9", sp.oo, sp.oo),
+        ("exp(sqrt(log(x)))*x**(-1/1000)", sp.oo, 0),
+        ("x**(1/log(log(x)))/exp(sqrt(log(x)))", sp.oo, sp.oo),
+        ("exp(2*log(log(x)))/log(x)**2", sp.oo, 1),
+        ("exp(sqrt(log(log(x))))/log(log(x))**5", sp.oo, sp.oo),
+        ("exp(sqrt(log(x)+1)-sqrt(log(x)))", sp.oo, 1),
+        ("log(2+log(2+log(2+x)))/log(log(log(x)))", sp.oo, 1),
+        ("log(1+log(1+log(1+x**2)))", -sp.oo, sp.oo),
     ],
 )
 def test_limits(text, end, limit):
@@ -163,6 +229,20 @@ def test_limits(text, end, limit):
         ("(1 + 1/x)/x", True),
         ("exp(-x)*x**100", False),
         ("1", True),
+        ("exp(-sqrt(log(x)))", True),
+        ("exp(-sqrt(log(x)))/x", False),
+        ("exp(sqrt(log(x)))/x", True),
+        ("exp(-sqrt(log(x)))/x**(999/1000)", True),
+        ("exp(sqrt(log(x)))/x**(1001/1000)", False),
+        ("exp(-sqrt(log(log(x))))/x", True),
+        ("exp(-sqrt(log(log(x))))/(x*log(x))", False),
+        ("exp(sqrt(log(log(x))))/(x*log(x))", True),
+        ("exp(sqrt(log(log(x))))/(x*log(x)**2)", False),
+        ("exp(-sqrt(log(log(x))))/(x*log(x)**(1/2))", True),
+        ("exp(-2*log(log(x)))/x", False),
+        ("exp(-log(log(x)))/x", True),
+        ("exp(-log(log(x))**2)/x", False),
+        ("x**(-1-1/log(log(x)))", False),
     ],
 )
 def test_integrals_at_infinity(text, diverges):

@@ -187,4 +187,4 @@ def test_a_remainder_is_finite_or_refused():
     with pytest.raises(NoTail):
         Tail((), ONE, arb.pos_inf())
     line = HalfLine(30)
-    assert proofs._limit_of_tail(line, Tail(((ONE, sp.Integer(2)), (ONE, sp.Integer(3))))) == 5
+    assert proofs.limit_of_tail(line, Tail(((ONE, sp.Integer(2)), (ONE, sp.Integer(3))))) == 5

@@ -10,7 +10,7 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory.checker import certificate, sentences
-from divergence_lab.theory.checker.facts import decided, proofs
+from divergence_lab.theory.checker.facts import decided, proofs, structure
 from divergence_lab.theory.checker.facts.parts import Part, read_number, same_point
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.kinds.table import KINDS
@@ -142,7 +142,7 @@ def _need_no_oscillation(g: sp.Expr, end: sp.Expr, side: int) -> None:
     """No sine of what tends to oo beside a finite point: x sin(1/x) is continued by 0, but is not
     of bounded variation.
     """
-    for e in g.atoms(*proofs.OSCILLATING):
+    for e in g.atoms(*structure.OSCILLATING):
         limit = proofs.limit_of(e.args[0], x, end, side)
         if limit is None or not limit.is_finite:
             raise Rejected(f"g oscillates beside {end}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import sympy as sp
 from flint import acb, arb
 
+from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.proofs import Rejected, limit_of
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import constants, digits, enclosure, pieces, x
@@ -92,15 +93,9 @@ def _without_value(kink: sp.Expr, left: Piece, right: Piece) -> Fault | None:
     return None
 
 
-def _first(pieces: tuple[pieces.Piece, ...]) -> Fault | None:
-    return next(
-        (
-            found
-            for piece in pieces
-            if not _is_finite_by_structure(piece) and (found := _fault_inside(piece)) is not None
-        ),
-        None,
-    )
+def _first(parts: tuple[pieces.Piece, ...]) -> Fault | None:
+    found = (_fault_inside(piece) for piece in parts if not _is_finite_by_structure(piece))
+    return next((fault for fault in found if fault is not None), None)
 
 
 # --- by structure
@@ -151,8 +146,10 @@ def _has_no_pole(e: sp.Expr) -> bool:
         return False
     if e.is_Add or e.is_Mul or isinstance(e, _ENTIRE):
         return True
-    if isinstance(e, sp.log):
+    if isinstance(e, sp.log | sp.gamma):
         return bool(e.args[0].is_positive)
+    if isinstance(e, sp.polygamma):
+        return bool(e.args[1].is_positive)
     if isinstance(e, sp.Ei):
         return bool(e.args[0].is_positive or e.args[0].is_negative)
     if isinstance(e, sp.polylog):
@@ -168,6 +165,20 @@ def _has_no_pole(e: sp.Expr) -> bool:
 
 
 def _fault_inside(piece: pieces.Piece) -> Fault | None:
+    found = _seen_inside(piece)
+    return found if found is None or found.certain or not _is_shown_finite(piece) else None
+
+
+def _is_shown_finite(piece: pieces.Piece) -> bool:
+    """The checker shows it by tails where enclosures are too wide: sqrt(exp(x) - x - 1) near 0."""
+    try:
+        proofs.prove_finite(piece.expression, x, piece.low, piece.high)
+        return True
+    except proofs.Rejected:
+        return False
+
+
+def _seen_inside(piece: pieces.Piece) -> Fault | None:
     function = enclosure.evaluator(piece.expression, x)
     low = max(-RANGE, float(piece.low)) if piece.low.is_finite else -RANGE
     high = min(RANGE, float(piece.high)) if piece.high.is_finite else RANGE

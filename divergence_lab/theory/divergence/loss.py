@@ -144,6 +144,9 @@ def from_expression(
     expression: sp.Expr, name: str | None = None, assumptions: tuple[str, ...] = ()
 ) -> Loss:
     """A loss from a SymPy expression in x; removes g(0) and, where it exists, g'(0) (the gauge)."""
+    for e in expression.atoms(sp.acosh):  # one kink at 0, and no root that hides it
+        if isinstance(e.args[0], sp.cosh):
+            expression = expression.xreplace({e: sp.Abs(e.args[0].args[0])})
     # acosh u = 2 asinh sqrt((u-1)/2): of acosh (1 + x^2) no enclosure near 0 is finite, of asinh
     # (|x|/sqrt(2)) all are
     expression = expression.replace(sp.acosh, lambda u: 2 * sp.asinh(sp.sqrt((u - 1) / 2)))
@@ -153,6 +156,7 @@ def from_expression(
     except CannotSplit as reason:
         raise ExpressionError(f"{write(expression)}: {reason}") from None
     constant = _value_at_zero(expression)
+    constant = constant.rewrite(sp.zeta) if constant.has(sp.dirichlet_eta) else constant
     try:
         slope = _slope_at_zero(expression, assumptions)
     except CannotSplit as reason:

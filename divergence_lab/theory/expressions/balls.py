@@ -5,15 +5,18 @@ ball(expression, variable, box)   contains  expression(v)  for every v in box, o
 """
 
 from functools import lru_cache
+from typing import Any
 
 import sympy as sp
-from flint import arb, ctx
+from flint import acb, arb, ctx
 from mpmath.libmp import from_man_exp
 
 from divergence_lab.theory.expressions.precision import bits
 from divergence_lab.theory.expressions.symbols import x
 
 PRECISION_BITS = 128
+# In turn, until a number is known to ACCURATE bits: those of sinh(1e-30) - 1e-30 cancel 200.
+BITS, ACCURATE = (PRECISION_BITS, 4 * PRECISION_BITS, 16 * PRECISION_BITS), 40
 MAX_STEPS = 400  # of narrowing a ball around a zero
 
 _FUNCTIONS = {
@@ -29,12 +32,13 @@ _FUNCTIONS = {
     sp.erf: arb.erf,
     sp.erfc: arb.erfc,
     sp.erfi: arb.erfi,
-    sp.gamma: arb.gamma,
     sp.sin: arb.sin,
     sp.cos: arb.cos,
     sp.coth: arb.coth,
     sp.sech: arb.sech,
     sp.csch: arb.csch,
+    sp.zeta: arb.zeta,
+    sp.dirichlet_eta: lambda s: (1 - arb(2) ** (1 - s)) * s.zeta(),
 }
 DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
 _CONSTANTS = {
@@ -130,7 +134,7 @@ def ball_at(number: sp.Rational) -> arb:
     return arb(int(number.p)) / int(number.q)
 
 
-def ball(expression: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
+def ball(expression: Any, variable: sp.Symbol, box: arb) -> arb:
     """The range of `expression` on `box`, enclosed; not finite where it may be undefined or is
     not known here.
     """
@@ -154,7 +158,11 @@ def ball(expression: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
         for argument in expression.args:
             total *= ball(argument, variable, box)
         return total
-    if isinstance(expression, sp.Pow):
+    if expression.is_Pow and isinstance(expression.base, sp.gamma) and expression.exp.is_negative:
+        log = _log_gamma(ball(expression.base.args[0], variable, box))
+        power = ball(expression.exp, variable, box)
+        return (power * log).exp()  # the ends of gamma lie too far apart for one ball
+    if expression.is_Pow:
         return _power(ball(expression.base, variable, box), expression.exp, variable, box)
     if isinstance(expression, sp.Piecewise):
         return _piecewise(expression, variable, box)
@@ -164,6 +172,12 @@ def ball(expression: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
             other = ball(argument, variable, box)
             best = best.max(other) if isinstance(expression, sp.Max) else best.min(other)
         return best
+    if isinstance(expression, sp.gamma):
+        return _gamma(ball(expression.args[0], variable, box))
+    if isinstance(expression, sp.log) and isinstance(expression.args[0], sp.gamma):
+        return _log_gamma(ball(expression.args[0].args[0], variable, box))
+    if isinstance(expression, sp.polygamma):
+        return _polygamma(int(expression.args[0]), ball(expression.args[1], variable, box))
     inner = ball(expression.args[0], variable, box)
     if isinstance(expression, sp.sign):
         return (
@@ -178,6 +192,38 @@ def ball(expression: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
         return argument.polylog(order) if argument < 1 else arb.nan()
     function = _FUNCTIONS.get(expression.func)
     return arb.nan() if function is None else function(inner)
+
+
+# gamma falls up to the first of these and rises from the second on; between them it is above LEAST.
+_TURN = arb("1.46163214496"), arb("1.46163214497")
+_LEAST = arb("0.88560319441")
+
+
+def _gamma(u: arb) -> arb:
+    """gamma, convex for u > 0: between its ends, or its least value and the larger end."""
+    if not u > 0:
+        return u.gamma()
+    ends = arb(u.lower()).gamma().union(arb(u.upper()).gamma())
+    return ends if u > _TURN[1] or u < _TURN[0] else ends.union(_LEAST)
+
+
+def _log_gamma(u: arb) -> arb:
+    """log gamma for u > 0, where it does not overflow as gamma does."""
+    if not u > 0:
+        return arb.nan()
+    ends = arb(u.lower()).lgamma().union(arb(u.upper()).lgamma())
+    return ends if u > _TURN[1] or u < _TURN[0] else ends.union(_LEAST.log())
+
+
+def _polygamma(order: int, u: arb) -> arb:
+    """The derivatives of log gamma are monotone for u > 0; elsewhere u is no more than a point."""
+    if not u > 0:
+        return acb(u).polygamma(acb(order)).real
+    return (
+        acb(arb(u.lower()))
+        .polygamma(acb(order))
+        .real.union(acb(arb(u.upper())).polygamma(acb(order)).real)
+    )
 
 
 def _piecewise(expression: sp.Piecewise, variable: sp.Symbol, box: arb) -> arb:
@@ -235,11 +281,24 @@ def _power(base: arb, exponent: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
 
 @lru_cache(maxsize=20_000)
 def ball_of_constant(number: sp.Expr) -> arb:
-    """An exact constant, enclosed with PRECISION_BITS bits."""
-    with bits(PRECISION_BITS):
-        return ball(number, sp.Dummy(), arb(0))
+    """An exact constant, enclosed; what cancels in it is met by more bits."""
+    return ball_at_point(number, _NO_VARIABLE, sp.S.Zero)
 
 
 def is_finite_constant(number: sp.Expr) -> bool:
     """An exact constant is a finite real number, as its ball shows: SymPy may not know."""
     return bool(ball_of_constant(number).is_finite())
+
+
+def ball_at_point(expression: sp.Expr, variable: sp.Symbol, point: sp.Expr) -> arb:
+    """The value at an exact point, with as many bits as what cancels in it needs."""
+    value = arb.nan()
+    for count in BITS:
+        with bits(count):
+            value = ball(expression, variable, ball(point, _NO_VARIABLE, arb(0)))
+        if value.is_exact() or value.rel_accuracy_bits() > ACCURATE:
+            break
+    return value
+
+
+_NO_VARIABLE = sp.Dummy()

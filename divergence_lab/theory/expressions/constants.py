@@ -145,7 +145,8 @@ def _vanishes(number: sp.Expr) -> bool:
     """
     if number.has(sp.sinh, sp.cosh, sp.tanh, sp.coth, sp.sech, sp.csch):
         number = number.rewrite(sp.exp)
-    number = sp.expand_log(number).replace(
+    number = sp.expand_log(number.rewrite(sp.zeta) if number.has(sp.dirichlet_eta) else number)
+    number = number.replace(
         lambda e: isinstance(e, sp.asinh | sp.acosh | sp.atanh), lambda e: e.rewrite(sp.log)
     )
     if sp.count_ops(number) > MAX_OPERATIONS:

@@ -6,6 +6,7 @@ contains the truth, or it is not finite, and then nothing is claimed.
 
 import copyreg
 from collections.abc import Callable
+from typing import Any
 
 import sympy as sp
 from flint import acb, arb
@@ -71,6 +72,11 @@ def _ei(z: acb, analytic: bool) -> acb:
     return z.ei() if z.real > 0 else _undefined()
 
 
+def _log_gamma(z: acb) -> acb:
+    """log gamma, real and analytic right of 0, where it does not overflow as gamma does."""
+    return z.lgamma() if z.real > 0 else _undefined()
+
+
 def _polylog(s: acb, z: acb, analytic: bool) -> acb:
     if analytic and not (z.real < 1 or z.imag > 0 or z.imag < 0):
         return _undefined()
@@ -124,12 +130,16 @@ _FUNCTIONS: dict[type, Callable] = {
     sp.Si: lambda z, analytic: z.si(),
     sp.Ci: lambda z, analytic: _undefined() if analytic else z.ci(),
     sp.gamma: lambda z, analytic: z.gamma(),
+    sp.zeta: lambda z, analytic: _undefined() if analytic else acb(z.real.zeta()),
+    sp.dirichlet_eta: lambda z, analytic: (
+        _undefined() if analytic else acb((1 - arb(2) ** (1 - z.real)) * z.real.zeta())
+    ),
     sp.Abs: _abs,
     sp.sign: _sign,
 }
 
 
-def evaluator(expression: sp.Expr, variable: sp.Symbol) -> Evaluator:
+def evaluator(expression: Any, variable: sp.Symbol) -> Evaluator:
     """A function (ball, analytic) -> ball that encloses `expression` on the ball.
 
     With analytic=True the result is not finite unless the expression is holomorphic on the ball, as
@@ -175,6 +185,12 @@ def evaluator(expression: sp.Expr, variable: sp.Symbol) -> Evaluator:
             return sign * best
 
         return extreme
+    if isinstance(expression, sp.log) and isinstance(expression.args[0], sp.gamma):
+        inner = evaluator(expression.args[0].args[0], variable)
+        return lambda z, analytic: _log_gamma(inner(z, analytic))
+    if isinstance(expression, sp.polygamma):
+        order, inner = acb(int(expression.args[0])), evaluator(expression.args[1], variable)
+        return lambda z, analytic: inner(z, analytic).polygamma(order)
     function = _FUNCTIONS.get(expression.func)
     if function is None:
         raise NotEvaluable(f"{expression.func.__name__}(...)")

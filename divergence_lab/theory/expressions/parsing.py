@@ -2,7 +2,7 @@
 
 User text is never evaluated: it is parsed by `ast.parse`, walked node by node, and every node that
 is not on the list below is refused by name. Constants are kept exact (0.1 is 1/10) and must stay
-below 1e300 in magnitude, so no power tower is ever built. Nothing here simplifies, solves or
+below 1e1000 in magnitude, so no power tower is ever built. Nothing here simplifies, solves or
 integrates.
 """
 
@@ -27,7 +27,8 @@ from divergence_lab.theory.expressions.syntax import (
 )
 
 MAX_EXPONENT = MAX_DIGITS = 1000
-MAX_CONSTANT = 1e300
+MAX_CONSTANT = mpmath.mpf("1e1000")
+MAX_OF_POLYGAMMA, MAX_OF_ZETA = 1000, 100  # SymPy adds up or multiplies as many terms at integers
 
 COMPARISONS = {ast.Lt: sp.Lt, ast.LtE: sp.Le, ast.Gt: sp.Gt, ast.GtE: sp.Ge}
 RESERVED = {"I", "oo", "zoo", "nan", "inf", "infinity", "x", "t", "True", "False", "None"}
@@ -64,7 +65,7 @@ def parse(
     if any(max(abs(number.p), number.q) > MAX_CONSTANT for number in expression.atoms(sp.Rational)):
         raise ExpressionError(
             f"{shown(text)} has a constant that grows too large or too small to hold "
-            "(over 1e300): rescale it"
+            "(over 1e1000): rescale it"
         )
     return expression
 
@@ -182,13 +183,13 @@ class _Walker:
         except ZeroDivisionError:
             raise self.refuse(node, "divides by zero") from None
         except OverflowError:
-            raise self.refuse(node, "is a constant too large to hold (over 1e300)") from None
+            raise self.refuse(node, "is a constant too large to hold (over 1e1000)") from None
         except (ValueError, TypeError, mpmath.libmp.NoConvergence):
             raise self.refuse(node, "is not a real number") from None
-        if isinstance(value, complex) or math.isnan(value):
+        if isinstance(value, complex | mpmath.mpc) or mpmath.isnan(value):
             raise self.refuse(node, "is not a real number")
         if abs(value) > MAX_CONSTANT:
-            raise self.refuse(node, "is a constant too large to hold (over 1e300)")
+            raise self.refuse(node, "is a constant too large to hold (over 1e1000)")
         return value
 
     def number(self, node: ast.AST) -> tuple[sp.Expr, float | None]:
@@ -198,7 +199,7 @@ class _Walker:
             ):
                 raise self.refuse(node, "is not a number")
             case ast.Constant(value=int() as value):
-                return sp.Integer(value), self.bounded(node, lambda: float(value))
+                return sp.Integer(value), self.bounded(node, lambda: mpmath.mpf(value))
             case ast.Constant(value=float()):
                 return self.decimal(node)
             case ast.Name(id=name):
@@ -227,9 +228,9 @@ class _Walker:
             exact = Decimal(source)
         except InvalidOperation:
             raise self.refuse(node, "is not a decimal number") from None
-        if not exact.is_finite() or (exact and not -300 <= exact.adjusted() <= 300):
+        if not exact.is_finite() or (exact and not -1000 <= exact.adjusted() <= 1000):
             raise self.refuse(node, "is a constant too large or too small to hold")
-        return sp.Rational(source), float(exact)
+        return (number := sp.Rational(source)), mpmath.mpf(number.p) / number.q
 
     def name(self, node: ast.Name, name: str) -> tuple[sp.Expr, float | None]:
         if name == self.variable.name:
@@ -289,8 +290,10 @@ class _Walker:
             if a == 0 and vb < 0:
                 raise self.refuse(node, "divides by zero")
             value = self.bounded(node, lambda: va**vb)
-            size = max(abs(a.p), a.q) if a.is_Rational else 1  # 0.1**1e300 is small, but long
-            if abs(vb) * math.log10(size) > MAX_DIGITS or (value == 0 and a != 0):
+            size = max(abs(a.p), a.q) if a.is_Rational else 1  # 0.1**1e1000 is small, but long
+            if abs(vb) * math.log10(size) > MAX_DIGITS or (
+                a != 0 and abs(value) < 1 / MAX_CONSTANT
+            ):
                 raise self.refuse(
                     node, f"is a constant too small or too long to hold (over {MAX_DIGITS} digits)"
                 )
@@ -326,6 +329,12 @@ class _Walker:
         values = [value for _, value in arguments]
         if name == "polylog" and (values[0] is None or abs(values[0]) > 20):
             raise self.refuse(node, "the order of polylog must be a number between -20 and 20")
+        if name == "polygamma" and values[0] not in range(21):
+            raise self.refuse(node, "the order of polygamma must be 0, 1, ... or 20")
+        if name == "polygamma" and abs(values[1] or 0) > MAX_OF_POLYGAMMA:
+            raise self.refuse(node, f"is asked for a number over {MAX_OF_POLYGAMMA}")
+        if name == "zeta" and (values[0] is None or not 1 < values[0] <= MAX_OF_ZETA):
+            raise self.refuse(node, f"zeta takes a number above 1, up to {MAX_OF_ZETA}")
         value = self.bounded(node, lambda: float_version(*values)) if None not in values else None
         return function(*(expression for expression, _ in arguments)), value
 

@@ -31,6 +31,10 @@ class _Writer(PositiveFirst, StrPrinter):
             f"({self._print(part)})" for part in sorted(expr.args, key=sp.default_sort_key)
         )
 
+    def _print_dirichlet_eta(self, expr):
+        """What SymPy makes of polylog(3, -1), by what the language has."""
+        return f"({self._print(expr.rewrite(sp.zeta))})"
+
 
 class _LatexWriter(PositiveFirst, LatexPrinter):
     pass

@@ -50,9 +50,9 @@ def _acosh(u: sp.Expr) -> sp.Expr:
 # MAX_CONSTANT,
 #          least and greatest number of arguments)
 FUNCTIONS: Mapping[str, tuple[Callable, Callable, int, int]] = {
-    "exp": (sp.exp, math.exp, 1, 1),
-    "log": (sp.log, math.log, 1, 1),
-    "sqrt": (sp.sqrt, math.sqrt, 1, 1),
+    "exp": (sp.exp, mpmath.exp, 1, 1),
+    "log": (sp.log, lambda v: mpmath.log(v) if v > 0 else math.log(v), 1, 1),
+    "sqrt": (sp.sqrt, mpmath.sqrt, 1, 1),
     "Abs": (sp.Abs, abs, 1, 1),
     "sign": (sp.sign, lambda v: math.copysign(1.0, v) if v else 0.0, 1, 1),
     "Max": (sp.Max, max, 1, 20),
@@ -69,6 +69,8 @@ FUNCTIONS: Mapping[str, tuple[Callable, Callable, int, int]] = {
     "Ei": (sp.Ei, lambda v: float(mpmath.ei(v)), 1, 1),
     "polylog": (sp.polylog, lambda s, z: float(mpmath.polylog(s, z)), 2, 2),
     "gamma": (sp.gamma, math.gamma, 1, 1),
+    "polygamma": (sp.polygamma, lambda m, z: float(mpmath.psi(int(m), z)), 2, 2),
+    "zeta": (sp.zeta, lambda s: float(mpmath.zeta(s)), 1, 1),
     "sin": (sp.sin, math.sin, 1, 1),
     "cos": (sp.cos, math.cos, 1, 1),
     "erfc": (sp.erfc, math.erfc, 1, 1),

@@ -115,6 +115,8 @@ def as_rational(c: sp.Expr) -> sp.Rational | None:
     seen = balls.ball_of_constant(c)
     if not seen.is_finite():
         return None
+    if seen.contains(0):
+        return sp.S.Zero if constants.sign_of(c) == 0 else None
     mantissa, exponent = (int(part) for part in seen.mid().man_exp())
     if abs(exponent) > 4 * balls.PRECISION_BITS:
         return None

@@ -59,10 +59,13 @@ def limits(function: sp.Expr, end: sp.Expr) -> Iterable[sp.Expr]:
 def _limit(function: sp.Expr, end: sp.Expr) -> sp.Expr | None:
     """The limit that the checker reads off the tail, in a short form; None where it has none."""
     try:
-        limit = proofs.limit_of(function, x, end)
+        return _shortest(proofs.limit_of(function, x, end))
     except (proofs.Rejected, enclosure.NotEvaluable):
         return None
-    if limit is None or limit.is_infinite:
+
+
+def _shortest(limit: sp.Expr | None) -> sp.Expr | None:
+    if limit is None or limit.is_infinite or limit.is_Rational:
         return limit
     return min((shortest(limit), sp.expand(limit)), key=sp.count_ops)
 
@@ -82,10 +85,8 @@ def comparisons(function: sp.Expr) -> Iterable[tuple[sp.Expr, sp.Expr, bool]]:
     """Candidates (scale, lim function*scale, whether int^oo function diverges), by the ladder of
     scales.
     """
-    h = sp.powsimp(sp.expand(function.rewrite(sp.exp)))
     found = False
-    for scale, diverges in SCALES:
-        limit = _limit(sp.powsimp(sp.expand(h * scale)), sp.oo)
+    for (scale, diverges), limit in zip(SCALES, _scaled_limits(function)):
         if limit is None:
             continue
         if (diverges and (limit.is_infinite or limit.is_nonzero)) or (
@@ -96,6 +97,21 @@ def comparisons(function: sp.Expr) -> Iterable[tuple[sp.Expr, sp.Expr, bool]]:
     if not found:
         yield x, sp.oo, True  # no limit is known: let the checker try the two commonest answers
         yield x ** sp.Rational(3, 2), sp.S.Zero, False
+
+
+def _scaled_limits(function: sp.Expr) -> Iterable[sp.Expr | None]:
+    """lim function*scale for each scale, all off one tail of the function."""
+
+    def all_of_them(X: int, line: tails.HalfLine, tail: tails.Tail) -> list[sp.Expr | None]:
+        scales = (tail_functions.expand_tail(line, scale, x) for scale, _ in SCALES)
+        return [proofs.limit_of_tail(line, line.multiply(tail, scale)) for scale in scales]
+
+    for form in (function, sp.powsimp(sp.expand(function.rewrite(sp.exp)))):
+        try:
+            return map(_shortest, proofs.at_end(form, x, sp.oo, 0, all_of_them))
+        except (proofs.Rejected, enclosure.NotEvaluable):
+            continue
+    return ()
 
 
 # --- numbers beside the verdicts

@@ -23,6 +23,7 @@ from divergence_lab.theory.expressions.pieces import Piece
 
 PRECISION = 30
 MAX_STEPS = 4_000
+LARGEST = 10**300  # of what a float can hold
 SIMPLIFY_SECONDS = 2.0
 SHORT = 5  # operations; a form as short as this is not simplified first
 SMALLEST = sp.Rational(1, 2**40)
@@ -118,9 +119,11 @@ def tail_of(
     """
     moved = expression if end == sp.oo else expression.xreplace({x: end + side / x})
     reason = monomials.NoTail("not tried")
-    for X in tail_functions.HALF_LINES:
+    for X, order in tail_functions.HALF_LINES:
+        if X > LARGEST:
+            break
         try:
-            line = tails.HalfLine(X)
+            line = tails.HalfLine(X, order)
             tail = tail_functions.expand_tail(line, moved, x)
             return X, line, tail, line.sign(tail)
         except monomials.NoTail as failure:

@@ -5,8 +5,9 @@ simplification, samples and guesses may propose; nothing is believed before the 
 it (`plain.ask`), which also says whether it is proved or enclosed.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sympy as sp
 
@@ -15,6 +16,7 @@ from divergence_lab.theory.checker.facts.parts import Part
 from divergence_lab.theory.divergence.loss import Loss, jump
 from divergence_lab.theory.expressions import (
     Pieces,
+    balls,
     constants,
     enclosure,
     ordering,
@@ -65,21 +67,35 @@ def _valid(q: Question) -> Iterable[verdict.Verdict]:
         if point is not None:
             yield _falls_back(piece, right, point)
             return
-        steps.append(
-            step(
-                "sign",
-                of="slope",
-                f=write(piece.expression),
-                **_on(piece),
-                sign=">= 0" if right else "<= 0",
-            )
-        )
-    yield _proposal(True, *steps)
+        steps.append((piece, ">= 0" if right else "<= 0"))
+    yield from _by_signs("slope", (), steps)
+    yield from (proposal for proposal in _convex(q) if proposal.holds)
     for piece, right in q.sides(
         q.slope
     ):  # that was not proved: perhaps it is not so, in a narrow place or far out
         for point in sign_regions.negative_points(_outwards(piece, right)):
             yield _falls_back(piece, right, point)
+
+
+def _by_signs(
+    of: str, before: Iterable[Step], signed: Sequence[tuple[pieces.Piece, str]]
+) -> Iterable[verdict.Verdict]:
+    """A yes by the sign on each piece, of the function as it is and then as one fraction: its
+    numerator may lead where a sum of fractions that fall alike does not yet.
+    """
+    as_written = [piece.expression for piece, _ in signed]
+    for functions in dict.fromkeys((tuple(as_written), tuple(map(_fraction, as_written)))):
+        steps = (
+            step("sign", of=of, f=write(f), **_on(piece), sign=sign)
+            for f, (piece, sign) in zip(functions, signed)
+        )
+        yield _proposal(True, *before, *steps)
+
+
+def _fraction(f: sp.Expr) -> sp.Expr:
+    one: Any = sp.together(f)
+    above, below = one.as_numer_denom()
+    return min((above, sp.expand(above)), key=sp.count_ops) / below
 
 
 def _outwards(slope: pieces.Piece, right: bool) -> pieces.Piece:
@@ -121,11 +137,9 @@ def _convex(q: Question) -> Iterable[verdict.Verdict]:
         if point is not None:
             yield _bends_down(piece, point)
             return
-        steps.append(
-            step("sign", of="curvature", f=write(piece.expression), **_on(piece), sign=">= 0")
-        )
     if unknown is None:
-        yield _proposal(True, *steps)
+        signed = [(piece, ">= 0") for piece in q.curvature.pieces]
+        yield from _by_signs("curvature", steps, signed)
     for piece in q.curvature.pieces:
         for point in sign_regions.negative_points(piece):
             yield _bends_down(piece, point)
@@ -243,11 +257,10 @@ def _identity(function: Pieces, of: str, transform, before: tuple[Step, ...]) ->
             continue
         mirrored = next(p for p in function.pieces if p.high == -piece.low)
         difference = piece.expression + transform(mirrored.expression.xreplace({x: -x}))
-        sample = (
-            piece.low + sp.Rational(3, 7) if piece.high == sp.oo else (piece.low + piece.high) / 2
-        )
+        far = piece.low + sp.Rational(3, 7) * (1 + piece.low)
+        sample = far if piece.high == sp.oo else (piece.low + piece.high) / 2
         for point in (sample, piece.low + (sample - piece.low) / 3):
-            ball = enclosure.value_at(difference, x, point, 30)
+            ball = balls.ball_at_point(difference, x, point)
             if ball > 0 or ball < 0:
                 return _proposal(
                     False, step("witness", of=of, f=write(difference), at=write(point), sign="!= 0")

@@ -8,6 +8,7 @@ from math import inf, isfinite, nextafter
 
 import sympy as sp
 
+from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.expressions import digits, enclosure, pieces, x
 from divergence_lab.theory.verdicts.integral_sign import enclosed_range, tail_of
@@ -59,7 +60,16 @@ def negative_stretches(piece: pieces.Piece) -> tuple[list[Stretch], list[Stretch
 
 
 def negative_points(piece: pieces.Piece) -> Iterable[sp.Expr]:
-    """Points inside stretches, enclosed, on which the expression is negative."""
+    """Points at which the expression is negative: where the checker's own cover ends, and inside
+    stretches, enclosed, on which it is.
+    """
+    try:
+        proofs.prove_nonnegative(piece.expression, x, piece.low, piece.high)
+    except proofs.Refuted as reason:
+        if reason.at is not None:
+            yield reason.at
+    except Rejected:
+        pass
     try:
         stretches, _ = negative_stretches(piece)
     except Rejected:

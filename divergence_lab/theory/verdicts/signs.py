@@ -10,9 +10,18 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
+from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.normal_form import oscillations_added
-from divergence_lab.theory.checker.facts.proofs import structural_sign
-from divergence_lab.theory.expressions import Pieces, enclosure, ordering, pieces, x
+from divergence_lab.theory.checker.facts.structure import structural_sign
+from divergence_lab.theory.expressions import (
+    Pieces,
+    balls,
+    constants,
+    enclosure,
+    ordering,
+    pieces,
+    x,
+)
 from divergence_lab.theory.expressions.points import undefined_points
 from divergence_lab.theory.expressions.unified import collected, in_factors, in_letters
 
@@ -21,6 +30,7 @@ TIDY_SECONDS = 1.5
 # e^{999x/1000} - 1.
 MAX_DEGREE = 48
 _EXPONENTIALS = (sp.exp, sp.sinh, sp.cosh, sp.tanh)
+FARTHEST = 10**300  # of a point that a proof names
 
 
 def factored(function: Any) -> sp.Expr:
@@ -137,7 +147,10 @@ def _degree(function: Any) -> sp.Expr:
         for e in function.atoms(sp.exp)
         if (rate := sp.diff(e.args[0], x).as_coeff_Mul()[0]) != 0
     ]
-    return max(rates, default=sp.S.Zero) * sp.ilcm(1, 1, *(rate.q for rate in rates))
+    if not rates:
+        return sp.S.Zero
+    whole = sp.ilcm(1, 1, *(rate.q for rate in rates))
+    return max(rates) * whole / sp.igcd(0, 0, *(int(rate * whole) for rate in rates))
 
 
 def tidy(function: Pieces) -> Pieces:
@@ -182,7 +195,37 @@ def negative_point(piece: pieces.Piece) -> sp.Expr | None:
         or _is_nonnegative(function, piece)
     ):
         return None
-    return _counterexample(piece)
+    point = _counterexample(piece)
+    return _next_to_an_end(piece) if point is None else point
+
+
+def _next_to_an_end(piece: pieces.Piece) -> sp.Expr | None:
+    """A point next to an end, or far out, where a tail shows the sign: cosh(x) - 1 - x^2 (1/2 +
+    10^-25) falls for 0 < x < 10^-12 alone, log(1 + x^2/10^30) bends down beyond 10^15.
+    """
+    if piece.expression.free_symbols - {x}:
+        return None
+    for end, side in ((piece.low, 1), (piece.high, -1)):
+        try:
+            sign, X = proofs.at_end(
+                piece.expression, x, end, side, lambda X, line, tail: (line.sign(tail), X)
+            )
+        except proofs.Rejected:
+            continue
+        if sign < 0 and X <= FARTHEST:
+            return _within(piece, end, side, sp.Integer(X))
+    return None
+
+
+def _within(piece: pieces.Piece, end: sp.Expr, side: int, X: sp.Integer) -> sp.Expr:
+    """A point of the piece no further from a finite end than 1/X, or beyond X."""
+    other = piece.high if side > 0 else piece.low
+    if end.is_infinite:
+        beyond = -side * X if other.is_infinite else other - side * X
+        return beyond if abs(beyond) >= X else -side * X
+    near = end + sp.Rational(side, X)
+    inside = other.is_infinite or constants.sign_of(side * (other - near)) == 1
+    return near if inside else (end + other) / 2
 
 
 def _is_nonnegative(form: sp.Expr, piece: pieces.Piece) -> bool:
@@ -200,7 +243,7 @@ def _counterexample(piece: pieces.Piece) -> sp.Expr | None:
         for anchor in {a for a in (piece.low, piece.high, sp.S.Zero) if a.is_finite}
     }
     try:
-        for point in sorted(candidates, key=lambda c: abs(float(c))):
+        for point in sorted(candidates, key=lambda c: abs(balls.ball_of_constant(c)).mid()):
             inside = ordering.is_less(piece.low, point) and ordering.is_less(point, piece.high)
             if inside and enclosure.value_at(piece.expression, x, point, 30) < 0:
                 return point

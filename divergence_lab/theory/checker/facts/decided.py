@@ -22,8 +22,11 @@ _DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
 def decided(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr:
     """The smooth function that f is on (low, high), single points apart.
 
-    Raises Rejected where it has a break inside.
+    Raises Rejected where it has a break inside. acosh(cosh u) is |u|.
     """
+    for e in f.atoms(sp.acosh):
+        if isinstance(e.args[0], sp.cosh):
+            f = f.xreplace({e: sp.Abs(e.args[0].args[0])})
     while True:
         nodes = [e for e in sp.preorder_traversal(f) if isinstance(e, _DECISIONS)]
         if not nodes:
@@ -173,7 +176,7 @@ def _sign(u: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int:
         if not (value < 0 or value > 0):
             raise Rejected(f"the sign of {u} is not decided")
         return 1 if value > 0 else -1
-    value = balls.ball(u, x, balls.ball_of_constant(inner_point(low, high)))
+    value = balls.ball_at_point(u, x, inner_point(low, high))
     if not (value < 0 or value > 0):
         raise Rejected(f"the sign of {u} on ({low}, {high}) is not decided")
     sign = 1 if value > 0 else -1

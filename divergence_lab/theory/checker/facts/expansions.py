@@ -9,7 +9,7 @@ from arithmetic alone stands here once:
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import sympy as sp
 
@@ -65,28 +65,57 @@ class Arithmetic(Protocol[E]):
 
 
 Rule = Callable[[Arithmetic[E], E], E]
+# A function with an order, polylog or polygamma, has a rule for each order.
+Rules = Mapping[type | tuple[type, int], Rule]
 
 
-def expand(world: Arithmetic[E], rules: Mapping[type, Rule], e: sp.Expr, x: sp.Symbol) -> E:
-    """The expansion of e near x = +oo; `rules` say what each function does, `polylog` that of order
-    2.
+def expand(
+    world: Arithmetic[E],
+    rules: Rules,
+    e: sp.Expr,
+    x: sp.Symbol,
+    known: dict[sp.Expr, E] | None = None,
+) -> E:
+    """The expansion of e near x = +oo; `rules` say what each function does. `known`: expansions of
+    parts, which are looked up there and added.
     """
+    known = {} if known is None else known
+    if e not in known:
+        known[e] = _expand_node(world, rules, e, x, known)
+    return known[e]
+
+
+def _expand_node(
+    world: Arithmetic[E], rules: Rules, e: sp.Expr, x: sp.Symbol, known: dict[sp.Expr, E]
+) -> E:
     if e == x:
         return world.variable()
     if not e.has(x):
         return world.constant(e)
     if e.is_Add or e.is_Mul:
-        parts = [expand(world, rules, part, x) for part in e.args]
+        parts = [expand(world, rules, part, x, known) for part in e.args]
         return functools.reduce(world.add if e.is_Add else world.multiply, parts)
     if e.is_Pow:
-        base = expand(world, rules, e.base, x)
+        base = expand(world, rules, e.base, x, known)
         if not e.exp.has(x):
             return world.power(base, e.exp)
-        return world.exp(world.multiply(expand(world, rules, e.exp, x), world.log(base)))
-    dilogarithm = isinstance(e, sp.polylog) and e.args[0] == 2
-    if e.func not in rules or (isinstance(e, sp.polylog) and not dilogarithm):
+        exponent = expand(world, rules, e.exp, x, known)
+        return world.exp(world.multiply(exponent, world.log(base)))
+    rule, part = _rule_for(rules, e)
+    if rule is None:
         raise world.no_rule(e.func.__name__)
-    return rules[e.func](world, expand(world, rules, e.args[1 if dilogarithm else 0], x))
+    return rule(world, expand(world, rules, part, x, known))
+
+
+def _rule_for(rules: Rules, e: Any) -> tuple[Rule | None, sp.Expr]:
+    """The rule for a function and the part of it that has an expansion: log gamma is one function,
+    and so is a polylogarithm or a polygamma of each order.
+    """
+    if isinstance(e, sp.log) and isinstance(e.args[0], sp.gamma) and sp.loggamma in rules:
+        return rules[sp.loggamma], e.args[0].args[0]
+    if isinstance(e, sp.polylog | sp.polygamma):
+        return rules.get((e.func, e.args[0])), e.args[1]
+    return rules.get(e.func), e.args[0]
 
 
 def negated(world: Arithmetic[E], a: E) -> E:
@@ -146,7 +175,7 @@ def logarithm_of_root(constant: int) -> Rule:
     return formula
 
 
-SHARED: dict[type, Rule] = {
+SHARED: Rules = {
     sp.exp: lambda world, a: world.exp(a),
     sp.log: lambda world, a: world.log(a),
     sp.sinh: odd(sp.sinh, _half_sum(-1)),

@@ -1,6 +1,10 @@
 """Monomials with exact exponents, and which of two grows faster. Part of the trusted checker.
 
-    x^p0 (log x)^p1 (log log x)^p2 (log log log x)^p3 exp(sum c m),   each m larger than log x
+    x^p0 (log x)^p1 (log log x)^p2 (log log log x)^p3 exp(sum c m),   each m to infinity, no L_k
+
+L_k is the k-times iterated logarithm; exp(c L_k) is the power L_{k-1}^c. The m may be slower than
+log x, as in exp(-sqrt(log x)): of two monomials that outgrows the other whose logarithm has the
+larger leading term, and log of the above is p0 L1 + p1 L2 + p2 L3 + p3 L4 + sum c m.
 
 Whether two are equal, or a coefficient is 0, is decided by their values (`constants`), never by how
 they are written: x^a and x^b with a = sqrt(2) - 1, b = 1/(1 + sqrt(2)) are one.
@@ -26,15 +30,17 @@ LEVELS = 4  # x, log x, log log x, log log log x
 
 
 class NoTail(Exception):
-    """The function could not be described on [X, oo) (another X may do, or a function is not
-    known here).
-    """
+    """The function could not be described on [X, oo); another X, or a shorter series, may do."""
+
+
+class NoRule(NoTail):
+    """A function in it is not known here: no other X will do."""
 
 
 @dataclass(frozen=True)
 class Monomial:
-    """x^p0 (log x)^p1 ... * exp(sum c*m); `exponents` pairs (c, m), c != 0, the m to infinity,
-    largest first.
+    """x^p0 (log x)^p1 ... * exp(sum c*m); `exponents` pairs (c, m), c != 0, the m to infinity and
+    none of them an iterated logarithm, largest first.
     """
 
     powers: tuple[sp.Expr, ...] = (sp.S.Zero,) * LEVELS
@@ -103,15 +109,28 @@ def added(terms: Iterable[tuple[Monomial, sp.Expr]]) -> list[tuple[Monomial, sp.
 
 def compare(a: Monomial, b: Monomial) -> int:
     """1 if a outgrows b, -1 if b outgrows a, 0 if they are equal."""
-    return 0 if a == b else growth(a * b**sp.S.NegativeOne)
+    if a.exponents != b.exponents:
+        return growth(a * b**sp.S.NegativeOne)
+    pairs = zip(a.powers, b.powers)
+    return next((sign for p, q in pairs if p != q and (sign := sign_of(p - q))), 0)
 
 
 @lru_cache(maxsize=20_000)
 def growth(m: Monomial) -> int:
-    """1 if m -> oo, -1 if m -> 0, 0 if m = 1."""
-    if m.exponents:
+    """1 if m -> oo, -1 if m -> 0, 0 if m = 1: the sign of the leading term of log m."""
+    k = next((k for k, power in enumerate(m.powers) if not is_zero(power)), None)
+    if m.exponents and (k is None or outgrows_log(m.exponents[0][1], k)):
         return sign_of(m.exponents[0][0])
-    return next((sign_of(p) for p in m.powers if not is_zero(p)), 0)
+    return 0 if k is None else sign_of(m.powers[k])
+
+
+def outgrows_log(m: Monomial, k: int) -> bool:
+    """Does m, which tends to infinity, outgrow log L_k?
+
+    The last of these logarithms is outgrown by every such m: m = L_k^p..., p > 0, does, and e^n
+    does as n is one of them or outgrows it.
+    """
+    return k + 1 == LEVELS or compare(m, iterated_log(k + 1)) > 0
 
 
 _BY_GROWTH = cmp_to_key(lambda one, other: compare(one[0], other[0]))

@@ -60,6 +60,9 @@ class _Blocks:
         if isinstance(e, sp.Pow):
             base = sp.cancel(self.of(e.base))
             degree = self.degrees.get(e.base, 1)
+            content, primitive = base.as_content_primitive()
+            if e.exp.is_Rational and base.free_symbols and content != 1 and content > 0:
+                return self.of(content**e.exp) * self.power(primitive, e.exp, sp.S.One, degree)
             return sp.Mul(*(self.power(base, *term, degree) for term in _terms(e.exp)))
         if isinstance(e, sp.Function) and all(isinstance(part, sp.Expr) for part in e.args):
             return self.symbol((e.func, *(sp.cancel(self.of(part)) for part in e.args)))
@@ -82,18 +85,31 @@ class _Blocks:
             content, factors = sp.factor_list(part)
             if not content.is_Rational:
                 raise _NoForm
-            total += side * sum(
-                power * self.symbol(("log", prime))
-                for prime, power in sp.factorrat(abs(content)).items()
-            )
+            total += side * self.of_rational(content)
             for factor, power in factors:
-                known = self.exponents.get(factor)
-                total += (
-                    side
-                    * power
-                    * (self.symbol(("log", factor)) if known is None else self.of(known))
-                )
+                total += side * power * self.logarithm_of_factor(factor)
         return total
+
+    def logarithm_of_factor(self, factor: sp.Expr) -> sp.Expr:
+        """log|u|; log|p + q r| = log|N| - log|-p + q r| where N = p^2 - q^2 r^2 is a number, so
+        that log(sqrt(x^2 + 1) - x) is -log(sqrt(x^2 + 1) + x).
+        """
+        if factor in self.exponents:
+            return self.of(self.exponents[factor])
+        for root, degree, base in self.relations:
+            if degree != 2 or sp.degree(factor, root) != 1:
+                continue
+            q, p = sp.Poly(factor, root).all_coeffs()
+            norm = sp.cancel(p**2 - q**2 * base)
+            if norm.is_Rational and norm != 0 and (p / q).could_extract_minus_sign():
+                ((other, _),) = sp.factor_list(q * root - p)[1]  # the sign that factors have
+                return self.of_rational(norm) - self.symbol(("log", other))
+        return self.symbol(("log", factor))
+
+    def of_rational(self, number: sp.Rational) -> sp.Expr:
+        """log|number| by the logarithms of its primes."""
+        powers = sp.factorrat(abs(number)).items()
+        return sp.Add(*(power * self.symbol(("log", prime)) for prime, power in powers))
 
     def power(self, base: sp.Expr, rate: sp.Rational, monomial: sp.Expr, degree: int) -> sp.Expr:
         """base^(rate * monomial), by roots of this degree where it will do."""

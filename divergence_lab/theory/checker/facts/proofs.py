@@ -11,7 +11,6 @@ Every function returns nothing when the fact is proved and raises Rejected with 
 is not: that may mean false, or only not provable here.
 """
 
-import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeVar
@@ -19,7 +18,13 @@ from typing import TypeVar
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.checker.facts import monomials, normal_form, tail_functions, tails
+from divergence_lab.theory.checker.facts import (
+    monomials,
+    normal_form,
+    structure,
+    tail_functions,
+    tails,
+)
 from divergence_lab.theory.expressions import balls, constants, precision
 from divergence_lab.theory.expressions.unified import (
     collected,
@@ -28,8 +33,8 @@ from divergence_lab.theory.expressions.unified import (
     unified,
 )
 
-MAX_BOXES = 20_000
-OSCILLATING = (sp.sin, sp.cos)
+# Boxes of a cover: few for each form of the function at first, then all.
+FEW_BOXES, MAX_BOXES = 1_000, 20_000
 DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
 # The points at which an identity is tried first lie within this of an end of the interval.
 REACH = 7
@@ -44,7 +49,15 @@ class Rejected(Exception):
 
 
 class Refuted(Rejected):
-    """The claim was proved wrong."""
+    """The claim was proved wrong; `at`: at a point, where one shows it."""
+
+    def __init__(self, reason: str, at: sp.Expr | None = None):
+        super().__init__(reason)
+        self.at = at
+
+
+class TooFewBoxes(Rejected):
+    """More boxes might prove it."""
 
 
 def at_end(
@@ -76,105 +89,38 @@ def prove_nonnegative(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> 
     """f >= 0 on (low, high): by its structure, or by tails at both ends and a cover by balls in
     between.
     """
-    if structural_sign(f, x, low, high) == 1:
+    if structure.structural_sign(f, x, low, high) == 1:
         return
-    for form in _scaled(f):
-        try:
-            _prove_by_cover(form, x, low, high)
-            return
-        except Rejected as failure:
-            reason = failure
-    raise reason
+    forms = structure.forms_of_one_sign(f, x, low, high)
+    reasons = []
+    for boxes in (FEW_BOXES, MAX_BOXES):
+        too_few = []
+        for form in forms:
+            try:
+                _prove_by_cover(form, x, low, high, boxes)
+                return
+            except Refuted:
+                raise
+            except TooFewBoxes as failure:
+                too_few.append(form)
+                reasons.append(failure)
+            except Rejected as failure:
+                reasons.append(failure)
+        forms = too_few
+    raise reasons[-1]
 
 
-def structural_sign(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int | None:
-    """1 when f, finite there, is >= 0 on (low, high) as its terms and factors show, -1 when <=
-    0; None: not seen.
-    """
-    if f == x:
-        return 1 if low.is_nonnegative else -1 if high.is_nonpositive else None
-    if not f.has(x):
-        value = balls.ball_of_constant(f)
-        return 1 if value >= 0 else -1 if value <= 0 else None
-    if isinstance(f, sp.exp | sp.cosh):
-        return 1
-    if isinstance(f, sp.sinh | sp.tanh | sp.asinh | sp.atan | sp.erf | sp.erfi):
-        return structural_sign(f.args[0], x, low, high)
-    if f.is_Pow and f.exp.is_Integer:
-        return 1 if f.exp % 2 == 0 else structural_sign(f.base, x, low, high)
-    if f.is_Pow:
-        return 1 if structural_sign(f.base, x, low, high) == 1 else None
-    if isinstance(f, sp.log):
-        return structural_sign(f.args[0] - 1, x, low, high)
-    if f.is_Mul:
-        signs = [structural_sign(part, x, low, high) for part in f.args]
-        return None if None in signs else math.prod(signs)
-    return _sign_of_sum(f, x, low, high) if f.is_Add else None
-
-
-def _sign_of_sum(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int | None:
-    """All terms have one sign, as they are or with c e^u as c (e^u - 1) + c: e^u - 1 has the
-    sign of u.
-    """
-    plain = {structural_sign(term, x, low, high) for term in f.args}
-    if len(plain) == 1:
-        return plain.pop()
-    if f.has(*OSCILLATING):
-        return _sign_beside_oscillations(f, x, low, high)
-    constant, signs = sp.S.Zero, set()
-    for term in f.args:
-        coefficient, rest = term.as_independent(x, as_Add=False)
-        if rest == 1:
-            constant += coefficient
-            continue
-        power = isinstance(rest, sp.exp)
-        constant += coefficient if power else 0
-        parts = [
-            structural_sign(part, x, low, high)
-            for part in (coefficient, rest.args[0] if power else rest)
-        ]
-        signs.add(None if None in parts else math.prod(parts))
-    if constant != 0:
-        signs.add(structural_sign(constant, x, low, high))
-    return signs.pop() if len(signs) == 1 else None
-
-
-def _sign_beside_oscillations(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int | None:
-    """c + sum c_i sin u_i or cos u_i + the rest, with |c| >= sum |c_i| and a rest of c's sign."""
-    constant, swing, signs = sp.S.Zero, sp.S.Zero, set()
-    for term in f.args:
-        coefficient, rest = term.as_independent(x, as_Add=False)
-        if rest == 1:
-            constant += coefficient
-        elif isinstance(rest, OSCILLATING):
-            swing += sp.Abs(coefficient)
-        else:
-            signs.add(structural_sign(term, x, low, high))
-    way = constants.sign_of(constant)
-    if not way or constants.sign_of(way * constant - swing) not in (0, 1):
-        return None
-    return way if signs <= {way} else None
-
-
-def _scaled(f: sp.Expr) -> list[sp.Expr]:
-    """f, and f divided by exponentials of exponentials in it: of the same sign, and without
-    their violent growth.
-    """
-    towers = [e for e in f.atoms(sp.exp) if e.args[0].has(sp.exp)]
-    return [*(sp.expand(f / tower) for tower in sorted(towers, key=str)), f]
-
-
-def _prove_by_cover(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
+def _prove_by_cover(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr, boxes: int) -> None:
     cuts = []
     for end, side in ((low, 1), (high, -1)):
         sign, X = at_end(f, x, end, side, lambda X, line, tail: (line.sign(tail), X))
         if sign < 0:
-            raise Rejected(f"{f} is negative near {end}")
+            raise Refuted(f"{f} is negative near {end}")
         cuts.append(_reach(end, side, X))
-    _cover(f, x, arb(cuts[0].lower()), arb(cuts[1].upper()))
+    _cover(f, x, arb(cuts[0].lower()), arb(cuts[1].upper()), boxes)
 
 
-def _cover(f: sp.Expr, x: sp.Symbol, low: arb, high: arb) -> None:
+def _cover(f: sp.Expr, x: sp.Symbol, low: arb, high: arb, boxes: int) -> None:
     """f >= 0 on [low, high] by adaptive bisection; each box by its ball or by the mean value
     form.
     """
@@ -186,20 +132,25 @@ def _cover(f: sp.Expr, x: sp.Symbol, low: arb, high: arb) -> None:
         while pending:
             a, b = pending.pop()
             count += 1
-            if count > MAX_BOXES:
-                raise Rejected(f"{f} >= 0 near {a.str(5, radius=False)} needs too many boxes")
+            if count > boxes:
+                raise TooFewBoxes(f"{f} >= 0 near {a.str(5, radius=False)} needs too many boxes")
             box = a.union(b)
             if balls.ball(f, x, box) >= 0:
                 continue
             middle = _middle(a, b)
             if balls.ball(f, x, middle) < 0:
-                raise Rejected(f"{f} is negative at {middle.str(8, radius=False)}")
+                raise Refuted(f"{f} is negative at {middle.str(8, radius=False)}", _exact(middle))
             if (
                 b - a < 2
                 and balls.ball(f, x, middle) + balls.ball(slope, x, box) * (box - middle) >= 0
             ):
                 continue
             pending += [(middle, b), (a, middle)]
+
+
+def _exact(point: arb) -> sp.Rational:
+    mantissa, exponent = (int(part) for part in point.man_exp())
+    return sp.Integer(mantissa) * sp.Integer(2) ** exponent
 
 
 def _middle(a: arb, b: arb) -> arb:
@@ -223,6 +174,8 @@ def prove_finite(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
     """
     if f.has(*DECISIONS):
         raise Rejected(f"{f} is decided by cases")
+    if structure.is_analytic(f, x, low, high):
+        return
     radicands = [e.base for e in f.atoms(sp.Pow) if e.has(x) and not e.exp.is_Integer]
     radicands += [e.args[0] - 1 for e in f.atoms(sp.acosh) if e.has(x)]
     cuts = []
@@ -264,7 +217,13 @@ def value_by_continuity(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int) -> sp
         if e.has(x) and not e.exp.is_Integer
     ):
         return None
-    return f.xreplace({x: end}) if balls.ball(f, x, box).is_finite() else None
+    return at_point(f, x, end) if balls.ball(f, x, box).is_finite() else None
+
+
+def at_point(f: sp.Expr, x: sp.Symbol, point: sp.Expr) -> sp.Expr:
+    """f(point), with zeta where SymPy writes polylog(3, -1) by an eta of which it knows less."""
+    value = f.xreplace({x: point})
+    return value.rewrite(sp.zeta) if value.has(sp.dirichlet_eta) else value
 
 
 def limit_of(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int = 0) -> sp.Expr | None:
@@ -277,11 +236,12 @@ def limit_of(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int = 0) -> sp.Expr |
     return (
         value
         if value is not None
-        else at_end(f, x, end, side, lambda X, line, tail: _limit_of_tail(line, tail))
+        else at_end(f, x, end, side, lambda X, line, tail: limit_of_tail(line, tail))
     )
 
 
-def _limit_of_tail(line: tails.HalfLine, tail: tails.Tail) -> sp.Expr | None:
+def limit_of_tail(line: tails.HalfLine, tail: tails.Tail) -> sp.Expr | None:
+    """As `limit_of`, of what a tail describes."""
     leading = tail.terms[0][0] if tail.terms else tail.size
     if leading is not None and monomials.growth(leading) > 0:
         return sp.oo if line.sign(tail) > 0 else -sp.oo
@@ -324,23 +284,25 @@ def _tail_diverges(f: sp.Expr, line: tails.HalfLine, tail: tails.Tail) -> bool:
     raise Rejected(f"{f} is negative near oo: its integral tends to -oo")
 
 
-def _monomial_diverges(m) -> bool:
-    """int^oo m: compare with 1/x^2, then walk the ladder 1/x, 1/(x log x), ... of exact powers."""
-    if monomials.growth(m * monomials.iterated_log(0, sp.Integer(2))) < 0:
-        return False
-    if m.exponents:
-        return monomials.growth(m * monomials.iterated_log(0)) > 0
+def _monomial_diverges(m: monomials.Monomial) -> bool:
+    """int^oo m, by n_k = m L_0 L_1 ... L_k, as dx = L_0 ... L_k d(log L_k): it diverges where some
+    n_k does not tend to 0, and converges where n_k < L_k^-s for some s > 0.
+    """
     for k in range(monomials.LEVELS):
-        excess = m.powers[k] + 1
-        if not monomials.is_zero(excess):
-            return bool(balls.ball_of_constant(excess) > 0)
+        m = m * monomials.iterated_log(k)
+        if monomials.growth(m) >= 0:
+            return True
+        fastest = [inner for _, inner in m.exponents[:1]]
+        if not monomials.is_zero(m.powers[k]) or any(
+            monomials.outgrows_log(inner, k) for inner in fastest
+        ):
+            return False
     raise Rejected("the integrand lies at the end of the ladder of comparisons")
 
 
 def prove_sign_at(f: sp.Expr, x: sp.Symbol, point: sp.Expr, sign: str) -> None:
     """f(point) < 0, > 0 or != 0, by one ball."""
-    with precision.bits(balls.PRECISION_BITS):
-        value = balls.ball(f, x, balls.ball_of_constant(point))
+    value = balls.ball_at_point(f, x, point)
     holds = {"<0": value < 0, ">0": value > 0, "!=0": value < 0 or value > 0}.get(sign)
     if not holds:
         raise Rejected(f"{f} {sign} at {point}: the value is {value.str(6)}")

@@ -10,7 +10,7 @@ from typing import TypeVar
 import sympy as sp
 from flint import arb, ctx
 
-from divergence_lab.theory.checker.facts import expansions, monomials, tails
+from divergence_lab.theory.checker.facts import expansions, gamma_tails, monomials, tails
 from divergence_lab.theory.checker.facts.expansions import (
     Rule,
     by_formula,
@@ -23,10 +23,22 @@ from divergence_lab.theory.checker.facts.tails import HalfLine, Tail
 from divergence_lab.theory.expressions.balls import ball_of_constant
 from divergence_lab.theory.expressions.unified import unified
 
-HALF_LINES = (30, 1_000, 10**6, 10**12, 10**30)
+# (X, terms of a series): what is tried in turn.
+HALF_LINES = (
+    (30, tails.ORDER),
+    (1_000, tails.ORDER),
+    (10**6, tails.ORDER),
+    (10**12, tails.ORDER),
+    (10**30, tails.ORDER),
+    (10**30, tails.SHORT),
+    (10**100, tails.SHORT),
+    (10**300, tails.SHORT),
+    (10**4000, tails.SHORT),
+)
 # Tails remembered on one half-line: the verdicts on a loss ask for the same few functions over and
-# over.
-MEMORY = 2000
+# over, and these are made of the same parts.
+MEMORY = 4000
+MAX_ORDER = 20  # of a polylogarithm or a polygamma that has a rule
 
 
 Answer = TypeVar("Answer")
@@ -41,48 +53,48 @@ def describe(
     """`ask(X, half-line, tail)` of the expression at end = oo, or of its mirror image at end = -oo.
     Equal constants in it are written alike first, so that what they cancel is gone.
 
-    Tries larger and larger X, until both the tail and the answer exist; raises NoTail with the last
-    reason.
+    Tries one half-line after the other, until both the tail and the answer exist; raises NoTail
+    with the last reason.
     """
     mirrored = unified(expression.xreplace({variable: -variable}) if end == -sp.oo else expression)
     reason = monomials.NoTail("not tried")
-    for X in HALF_LINES:
+    for X, order in HALF_LINES:
         try:
-            line, known = _half_line(X, ctx.prec)
-            return ask(X, line, _remembered(line, mirrored, variable, known))
+            line, known, refused = _half_line(X, order, ctx.prec)
+            return ask(X, line, _remembered(line, mirrored, variable, known, refused))
+        except monomials.NoRule:
+            raise
         except monomials.NoTail as failure:
             reason = failure
     raise reason
 
 
 @lru_cache(maxsize=32)
-def _half_line(
-    X: int, precision: int
-) -> tuple[tails.HalfLine, dict[tuple[sp.Expr, sp.Symbol], tails.Tail | str]]:
-    """[X, oo) at a precision of the balls, and the tails (or why there is none) that were found
-    on it.
+def _half_line(X: int, order: int, precision: int) -> tuple[tails.HalfLine, dict, dict]:
+    """[X, oo) at a precision of the balls; the tails that were found on it, of functions of each
+    variable, and of which there is none.
     """
-    return tails.HalfLine(X), {}
+    return tails.HalfLine(X, order), {}, {}
 
 
 def _remembered(
     line: tails.HalfLine,
     expression: sp.Expr,
     variable: sp.Symbol,
-    known: dict[tuple[sp.Expr, sp.Symbol], tails.Tail | str],
+    known: dict[sp.Symbol, dict[sp.Expr, tails.Tail]],
+    refused: dict[tuple[sp.Expr, sp.Symbol], monomials.NoTail],
 ) -> tails.Tail:
-    found = known.get((expression, variable))
-    if found is None:
-        if len(known) >= MEMORY:
-            known.clear()
-        try:
-            found = expand_tail(line, expression, variable)
-        except monomials.NoTail as failure:
-            found = str(failure)
-        known[expression, variable] = found
-    if isinstance(found, str):
-        raise monomials.NoTail(found)
-    return found
+    if (expression, variable) in refused:
+        raise refused[expression, variable]
+    found = known.setdefault(variable, {})
+    for memory in (known, found, refused):
+        if len(memory) >= MEMORY:
+            memory.clear()
+    try:
+        return expansions.expand(line, _RULES, expression, variable, found)
+    except monomials.NoTail as failure:
+        refused[expression, variable] = failure.with_traceback(None)
+        raise
 
 
 def expand_tail(line: tails.HalfLine, expression: sp.Expr, variable: sp.Symbol) -> tails.Tail:
@@ -165,48 +177,60 @@ def _exponential_integral_near_zero(
     n!).
     """
     bound = arb(abs(reach).upper()) * line.sup(size)
-    coefficients = [sp.S.Zero, *(1 / (k * sp.factorial(k)) for k in range(1, tails.ORDER))]
+    coefficients = [sp.S.Zero, *(1 / (k * sp.factorial(k)) for k in range(1, line.order))]
     regular = line.series(
-        coefficients, a, bound.exp() / ball_of_constant(tails.ORDER * sp.factorial(tails.ORDER))
+        coefficients, a, bound.exp() / ball_of_constant(line.order * sp.factorial(line.order))
     )
     logarithm = line.log(a if line.sign(a) > 0 else expansions.negated(line, a))
     return line.add(line.constant(sp.EulerGamma), line.add(logarithm, regular))
 
 
-def _dilogarithm(line: tails.HalfLine, a: tails.Tail) -> tails.Tail:
-    """Li2(d) = sum d^k/k^2; Li2(-y) = -pi^2/6 - log(y)^2/2 - Li2(-1/y) for y > 1; Taylor's
-    series elsewhere below 1.
+def _polylogarithm(n: int) -> expansions.Rule:
+    """Li_n(d) = sum d^k/k^n; the same of 1/y for Li_n(-y), y > 1, by
+
+        Li_n(-y) + (-1)^n Li_n(-1/y) = -log(y)^n/n! - 2 sum_k eta(2k) log(y)^(n-2k)/(n-2k)!
+
+    with eta(2k) = (1 - 2^(1-2k)) zeta(2k), 2k <= n; Taylor's series elsewhere below 1.
     """
-    towards = line.towards(a)
-    if towards == 1:
-        raise monomials.NoTail("the dilogarithm is not real beyond 1")
-    if towards == -1:
-        y = expansions.negated(line, a)
-        log = line.log(y)
-        inverse = _dilogarithm(line, line.power(a, sp.S.NegativeOne))
-        square = line.times(line.multiply(log, log), -sp.S.Half)
-        return line.add(
-            line.constant(-(sp.pi**2) / 6), line.add(square, expansions.negated(line, inverse))
-        )
-    size, reach = line.lump(a)
-    if monomials.growth(size) < 0:
+
+    def rule(line: tails.HalfLine, a: tails.Tail) -> tails.Tail:
+        towards = line.towards(a)
+        if towards == 1:
+            raise monomials.NoTail("a polylogarithm is not real beyond 1")
+        if towards == -1:
+            inverse = rule(line, line.power(a, sp.S.NegativeOne))
+            polynomial = _inversion_polynomial(line, line.log(expansions.negated(line, a)), n)
+            return line.add(polynomial, line.times(inverse, sp.Integer((-1) ** (n + 1))))
+        size, reach = line.lump(a)
+        if monomials.growth(size) >= 0:
+            return line.near_constant(a, lambda z: sp.polylog(n, z))
         bound = arb(abs(reach).upper()) * line.sup(size)
         if not bound < 0.5:
             raise monomials.NoTail(
-                "X is too small: the argument of the dilogarithm is not small yet"
+                "X is too small: the argument of the polylogarithm is not small yet"
             )
-        coefficients = [sp.S.Zero, *(sp.Rational(1, k * k) for k in range(1, tails.ORDER))]
-        return line.series(coefficients, a, 1 / ((1 - bound) * tails.ORDER**2))
-    return line.near_constant(a, _li2)
+        coefficients = [sp.S.Zero, *(sp.Rational(1, k**n) for k in range(1, line.order))]
+        return line.series(coefficients, a, 1 / ((1 - bound) * line.order**n))
+
+    return rule
 
 
-def _li2(argument: sp.Expr) -> sp.Expr:
-    return sp.polylog(2, argument)
+def _inversion_polynomial(line: tails.HalfLine, log: tails.Tail, n: int) -> tails.Tail:
+    """-log^n/n! - 2 sum eta(2k) log^(n-2k)/(n-2k)!"""
+    total = line.constant(sp.S.Zero)
+    for k in range(n // 2 + 1):
+        eta = sp.S.Half if k == 0 else (1 - sp.Integer(2) ** (1 - 2 * k)) * sp.zeta(2 * k)
+        power = line.power(log, sp.Integer(n - 2 * k))
+        total = line.add(total, line.times(power, -2 * eta / sp.factorial(n - 2 * k)))
+    return total
 
 
-_RULES: dict[type, expansions.Rule] = {
+_RULES: expansions.Rules = {
     **expansions.SHARED,
-    sp.polylog: _dilogarithm,
+    **{(sp.polylog, n): _polylogarithm(n) for n in range(2, MAX_ORDER + 1)},
+    **{(sp.polygamma, m): gamma_tails.polygamma_tail(m) for m in range(MAX_ORDER + 1)},
+    sp.gamma: gamma_tails.gamma_tail,
+    sp.loggamma: gamma_tails.log_gamma_tail,
     sp.Ei: _exponential_integral,
     sp.atan: odd(sp.atan, _atan),
     sp.erf: odd(sp.erf, _erf),

@@ -6,7 +6,7 @@ the trusted checker.
     r(x) in m_r(x) * [low, high]   for every x >= X
 
 where a monomial m (`monomials`) is a product of powers of x, log x, log log x, log log log x and
-of exponentials of larger monomials, such as e^{2x} x^{-1} (log x)^{1/2} or e^{-x^2/2}. Monomials
+of exponentials of other monomials, such as e^{2x} x^{-1} (log x)^{1/2} or e^{-sqrt(log x)}. They
 differ and coefficients are not 0, so a tail says more than a limit: signs, bounds and comparisons
 hold on the whole half-line, not "eventually". Every rule keeps that promise or raises NoTail;
 nothing is sampled, and no symbolic limit is taken. SymPy holds the exact coefficients, Arb the
@@ -42,6 +42,7 @@ from divergence_lab.theory.checker.facts.monomials import (
     LEVELS,
     ONE,
     Monomial,
+    NoRule,
     NoTail,
     added,
     compare,
@@ -53,7 +54,9 @@ from divergence_lab.theory.checker.facts.monomials import (
 from divergence_lab.theory.expressions.balls import ball, ball_of_constant
 
 KEEP = 9  # exact terms kept; smaller ones go into the remainder
-ORDER = 7  # terms of the series of log(1+d), exp(d), (1+d)^r
+# Terms of the series of log(1+d), exp(d), (1+d)^r: where d falls as slowly as 1/log log x, long
+# ones have remainders that are small only where x is beyond all numbers.
+ORDER, SHORT = 7, 3
 DEPTH = 6  # how deep the monotonicity of a monomial is unfolded
 
 
@@ -73,10 +76,10 @@ class Tail:
 
 
 class HalfLine:
-    """All tails at one X; every statement is for every x >= X."""
+    """All tails at one X; every statement is for every x >= X. `order`: terms of a series."""
 
-    def __init__(self, X: int):
-        self.X = arb(X)
+    def __init__(self, X: int, order: int = ORDER):
+        self.X, self.order = arb(X), order
         self.values = [self.X]
         for _ in range(LEVELS - 1):
             self.values.append(self.values[-1].log())
@@ -266,9 +269,9 @@ class HalfLine:
         m, c, d, bound = self.relative(a)
         if sign_of(c) < 0 and not r.is_Integer:
             raise NoTail("a root of a negative number")
-        coefficients = [sp.binomial(r, k) for k in range(ORDER)]
-        size = ORDER + abs(ball_of_constant(r))
-        rest = abs(ball_of_constant(sp.binomial(r, ORDER))) * (1 - bound) ** -size
+        coefficients = [sp.binomial(r, k) for k in range(self.order)]
+        size = self.order + abs(ball_of_constant(r))
+        rest = abs(ball_of_constant(sp.binomial(r, self.order))) * (1 - bound) ** -size
         return self.scale(self.series(coefficients, d, rest), m**r, c**r)
 
     def log(self, a: Tail) -> Tail:
@@ -279,8 +282,8 @@ class HalfLine:
         m, c, d, bound = self.relative(a)
         if sign_of(c) < 0:
             raise NoTail("the logarithm of a negative number")
-        coefficients = [sp.S.Zero, *(sp.Rational((-1) ** (k + 1), k) for k in range(1, ORDER))]
-        small = self.series(coefficients, d, 1 / ((1 - bound) * ORDER))
+        coefficients = [sp.S.Zero, *(sp.Rational((-1) ** (k + 1), k) for k in range(1, self.order))]
+        small = self.series(coefficients, d, 1 / ((1 - bound) * self.order))
         return self.add(self.add(self.log_monomial(m), self.constant(sp.log(c))), small)
 
     def log_monomial(self, m: Monomial) -> Tail:
@@ -292,8 +295,6 @@ class HalfLine:
         for m, c in a.terms:
             if growth(m) > 0:
                 k = next((k for k in range(1, LEVELS) if compare(m, iterated_log(k)) == 0), None)
-                if k is None and compare(m, iterated_log(1)) < 0:
-                    raise NoTail("the exponential of something slower than log x")
                 large = large * (iterated_log(k - 1, c) if k else Monomial(exponents=((c, m),)))
             elif growth(m) == 0:
                 constant += c
@@ -308,8 +309,8 @@ class HalfLine:
         d = Tail(tuple(small), a.size, a.bound)
         size, ball = self.lump(d)
         bound = arb(abs(ball).upper()) * self.sup(size)
-        coefficients = [1 / sp.factorial(k) for k in range(ORDER)]
-        rest = bound.exp() / ball_of_constant(sp.factorial(ORDER))
+        coefficients = [1 / sp.factorial(k) for k in range(self.order)]
+        rest = bound.exp() / ball_of_constant(sp.factorial(self.order))
         return self.scale(self.series(coefficients, d, rest), large, factor)
 
     # --- functions of a tail
@@ -333,16 +334,18 @@ class HalfLine:
         hull = ball_of_constant(constant) + reach * arb(0).union(self.sup(size))
         y = sp.Dummy(real=True)
         derivatives = [function(y)]
-        for _ in range(ORDER):
+        for _ in range(self.order):
             derivatives.append(sp.expand_func(sp.diff(derivatives[-1], y)))
-        bound = abs(ball(derivatives[ORDER], y, hull)) / ball_of_constant(sp.factorial(ORDER))
+        bound = abs(ball(derivatives[self.order], y, hull)) / ball_of_constant(
+            sp.factorial(self.order)
+        )
         coefficients = [
-            d.subs(y, constant) / sp.factorial(k) for k, d in enumerate(derivatives[:ORDER])
+            d.subs(y, constant) / sp.factorial(k) for k, d in enumerate(derivatives[: self.order])
         ]
         if not bound.is_finite() or not all(ball_of_constant(c).is_finite() for c in coefficients):
             raise NoTail(f"{function.__name__} is not smooth near {constant}")
         exact = [c if not is_zero(c) else sp.S.Zero for c in coefficients]
         return self.series(exact, rest, arb(bound.upper()))
 
-    def no_rule(self, name: str) -> NoTail:
-        return NoTail(f"no rule for {name}")
+    def no_rule(self, name: str) -> NoRule:
+        return NoRule(f"no rule for {name}")

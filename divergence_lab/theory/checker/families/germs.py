@@ -269,7 +269,7 @@ def _dilogarithm(world: Germs, a: Germ) -> Germ:
 
 _RULES: dict[type, Rule] = {
     **SHARED,
-    sp.polylog: _dilogarithm,
+    (sp.polylog, 2): _dilogarithm,
     sp.atan: odd(sp.atan, _atan),
     sp.erf: odd(sp.erf, _erf),
 }

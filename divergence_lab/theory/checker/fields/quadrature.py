@@ -191,6 +191,11 @@ def evaluate(f: sp.Expr, z: acb, analytic: bool) -> acb:
             if base != 0
             else _NOTHING
         )
+    if isinstance(f, sp.log) and isinstance(f.args[0], sp.gamma):
+        inner = evaluate(f.args[0].args[0], z, analytic)
+        return inner.lgamma() if inner.real > 0 else _NOTHING
+    if isinstance(f, sp.polygamma):
+        return evaluate(f.args[1], z, analytic).polygamma(acb(int(f.args[0])))
     if isinstance(f, sp.polylog):
         return _polylog(f.args[0], evaluate(f.args[1], z, analytic), analytic)
     inner = evaluate(f.args[0], z, analytic)

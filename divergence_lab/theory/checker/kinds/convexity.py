@@ -24,7 +24,7 @@ from divergence_lab.theory.expressions import constants, write
 
 def _conclude(holds: bool, steps: Steps, parts: Parts) -> None:
     jumps = {
-        read_number(s["at"]): _sign_of_jump(read_number(s["jump"]))
+        read_number(s["at"]): sign_of_number(read_number(s["jump"]))
         for s in steps
         if s["rule"] == "jump"
     }
@@ -42,8 +42,9 @@ def _conclude(holds: bool, steps: Steps, parts: Parts) -> None:
         need(witness["sign"].replace(" ", "") == "<0", "g'' is not negative there")
 
 
-def _sign_of_jump(jump: sp.Expr) -> int | None:
-    return (1 if jump == sp.oo else -1) if jump.is_infinite else constants.sign_of(jump)
+def sign_of_number(number: sp.Expr) -> int | None:
+    """The sign of an exact number, oo or -oo; None where it is not decided."""
+    return (1 if number == sp.oo else -1) if number.is_infinite else constants.sign_of(number)
 
 
 def _say(holds: bool, steps: Steps) -> str:

@@ -3,13 +3,14 @@
 import sympy as sp
 
 from divergence_lab.theory.checker.facts import decided, proofs
-from divergence_lab.theory.checker.facts.parts import read_number, sides_of_zero
+from divergence_lab.theory.checker.facts.parts import read_number, sides_of_zero, slopes_at
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families import cells, signs
 from divergence_lab.theory.checker.kinds import convexity, kind
 from divergence_lab.theory.expressions import balls, ordering, x
 
 _YES = "g falls before 0 and rises after it"
+_BY_CONVEXITY = "g is convex and g'(0-) <= 0 <= g'(0+)"
 
 
 def _conclude(holds: bool, steps: kind.Steps, parts: kind.Parts) -> None:
@@ -28,6 +29,27 @@ def _conclude(holds: bool, steps: kind.Steps, parts: kind.Parts) -> None:
 
 def _conclude_yes(steps: kind.Steps, parts: kind.Parts) -> None:
     left, right = sides_of_zero(parts)
+    if _is_by_convexity(steps):
+        _conclude_by_convexity(steps, parts)
+    else:
+        _conclude_by_slopes(steps, left, right)
+    for part in (left[-1], right[0]):  # analytic: not 0 at one point is enough
+        proofs.prove_sign_at(part.slope, x, decided.inner_point(part.low, part.high), "!=0")
+
+
+def _is_by_convexity(steps: kind.Steps) -> bool:
+    return any(step.get("of") == "curvature" for step in steps)
+
+
+def _conclude_by_convexity(steps: kind.Steps, parts: kind.Parts) -> None:
+    """A convex g with g'(0-) <= 0 <= g'(0+) falls before 0 and rises after it."""
+    convexity.CONVEX.conclude(True, steps, parts)
+    below, above = slopes_at(sp.S.Zero, parts)
+    kind.need(convexity.sign_of_number(below) in (-1, 0), "g'(0-) <= 0 is not proved")
+    kind.need(convexity.sign_of_number(above) in (1, 0), "g'(0+) >= 0 is not proved")
+
+
+def _conclude_by_slopes(steps: kind.Steps, left: kind.Parts, right: kind.Parts) -> None:
     kind.need_only(steps, ("sign", "slope", "<= 0"), ("sign", "slope", ">= 0"))
     kind.need(
         kind.covers(left, steps, "sign", "slope", "<= 0"),
@@ -37,13 +59,11 @@ def _conclude_yes(steps: kind.Steps, parts: kind.Parts) -> None:
         kind.covers(right, steps, "sign", "slope", ">= 0"),
         "g' >= 0 after 0 is not proved everywhere",
     )
-    for part in (left[-1], right[0]):  # analytic: not 0 at one point is enough
-        proofs.prove_sign_at(part.slope, x, decided.inner_point(part.low, part.high), "!=0")
 
 
 def _say(holds: bool, steps: kind.Steps) -> str:
     if holds:
-        return _YES
+        return f"{_BY_CONVEXITY}, so {_YES}" if _is_by_convexity(steps) else _YES
     step = steps[0]
     if step["rule"] == "constant":
         side, word = ("after", "rise") if read_number(step["low"]) == 0 else ("before", "fall")

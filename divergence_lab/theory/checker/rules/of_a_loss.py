@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import sympy as sp
 
-from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.checker.facts import proofs, structure
 from divergence_lab.theory.checker.facts.parts import Part, read_number, same_point, slopes_at
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families import ranges, signs
@@ -138,7 +138,7 @@ def _is_seen(f: sp.Expr, part: Part) -> bool:
     """f >= 0 on the piece as its terms and factors show, with x or e^x written by a positive
     symbol over it.
     """
-    if proofs.structural_sign(f, x, part.low, part.high) == 1:
+    if structure.structural_sign(f, x, part.low, part.high) == 1:
         return True
     forms = [f.xreplace({x: ranges.over_interval(part.low, part.high, _Y)})]
     in_powers = sp.powsimp(sp.expand(f.rewrite(sp.exp))).subs(
