@@ -44,7 +44,7 @@ KNOWN = [
     (COSH, ("a > 0", "b > a"), "zero_forcing", False, None),
     (PRODUCT, (), "zero_avoiding", None, "p > 0 and q > 0 and q >= 1 - p"),
     (PRODUCT, (), "even", None, "p = 0 or q = 0 or q = -p"),
-    (PRODUCT, (), "convex", None, "p = 0 or q = 0"),
+    (PRODUCT, (), "convex", None, "(p != 0 and q = 0) or p = 0"),
     ("exp(a*x)+exp(b*x)-(a+b)*x-2", (), "even", None, "b = -a"),
     ("Abs(x)**p + Abs(x)**q", ("p > 2", "q > 2"), "zero_forcing", True, None),
     ("Abs(x)**p + Abs(x)**q", ("p > 0", "q > 0"), "zero_avoiding", False, None),

@@ -233,7 +233,8 @@ def _compare_close_by(loss: Loss, limit: sp.Expr, ranges: Ranges, sides: Mapping
                 and abs(seen - expected) > arb(TOLERANCE) * (1 + abs(expected))
             ):
                 raise SearchFailed(
-                    f"close to {proposals.shown(ranges)} the loss is not near its limit: please report this"
+                    f"close to {proposals.shown(ranges)} the loss is not near its limit: "
+                    "please report this"
                 )
 
 
