@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from divergence_lab.theory.checker.families.ranges import Range, written_positive
+from divergence_lab.theory.checker.families.ranges import Range, put_in, written_positive
 from divergence_lab.theory.checker.families.signs import Unsigned, sign
 from divergence_lab.theory.expressions.printing import write
 
@@ -115,13 +115,13 @@ def _relations(
 
 def _in_words(name: str, relation: str, end: sp.Expr) -> str:
     """b < a as a > b: the names in their order."""
-    if end.is_Symbol and end.name < name:
+    if end.is_Symbol and str(end) < name:
         return f"{end} {relation.translate(str.maketrans('<>', '><'))} {name}"
     return f"{name} {relation} {write(end)}"
 
 
 def _sign_on(difference: sp.Expr, form: Mapping[sp.Symbol, sp.Expr]) -> int | None:
     try:
-        return sign(difference.subs(form))
+        return sign(put_in(difference, form))
     except Unsigned:
         return None

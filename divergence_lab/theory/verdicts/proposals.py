@@ -101,7 +101,11 @@ def _may_be_inside(value: sp.Expr, name: str, ranges: ranges.Ranges, written: Ma
     low, high = ranges[name]
     for a, b in ((low, value), (value, high)):
         try:
-            if not a.is_infinite and not b.is_infinite and signs.sign((b - a).subs(written)) < 1:
+            if (
+                not a.is_infinite
+                and not b.is_infinite
+                and signs.sign((b - a).xreplace(dict(written))) < 1
+            ):
                 return False
         except Rejected:
             continue
@@ -255,7 +259,7 @@ def values_across(
     values: dict[sp.Symbol, sp.Expr] = {}
     for name, (low, high) in ranges.items():
         if name in symbols:
-            values[symbols[name]] = inside(low.subs(values), high.subs(values))
+            values[symbols[name]] = inside(low.xreplace(values), high.xreplace(values))
     return values
 
 

@@ -9,6 +9,7 @@ same.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import sympy as sp
 
@@ -59,10 +60,8 @@ def diverges(f: sp.Expr, x: sp.Symbol) -> bool:
 
 
 def _either(
-    f: sp.Expr,
-    whole: Callable[[], sp.Expr | bool],
-    by_terms: Callable[[tuple[sp.Expr, ...]], sp.Expr | bool],
-):
+    f: sp.Expr, whole: Callable[[], Any], by_terms: Callable[[tuple[sp.Expr, ...]], Any]
+) -> Any:
     try:
         return whole()
     except Rejected as reason:

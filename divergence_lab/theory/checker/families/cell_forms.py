@@ -23,7 +23,7 @@ from divergence_lab.theory.expressions import split, x
 
 def positive_form(loss: sp.Expr, ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:
     """The parameters of the loss as `ranges.written_positive` writes them on this cell."""
-    symbols = {s.name: s for s in loss.free_symbols - {x}}
+    symbols = {str(s): s for s in loss.free_symbols - {x}}
     return written_positive({n: ends for n, ends in ranges.items() if n in symbols}, symbols)
 
 

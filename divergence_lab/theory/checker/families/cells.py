@@ -38,6 +38,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import sympy as sp
 
@@ -244,7 +245,7 @@ def is_negative_near_an_end(pieces: Sequence[Piece], free: bool) -> bool | signs
 
 
 @contextlib.contextmanager
-def says_what_is_unknown(sign_in_question: bool | signs.Unsigned) -> Iterator[None]:
+def says_what_is_unknown(sign_in_question: Any) -> Iterator[None]:
     """What is not proved is not, since this sign is not known: there the cell is cut."""
     try:
         yield

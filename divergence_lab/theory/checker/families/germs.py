@@ -41,6 +41,7 @@ terms of each series are tried first, then five (ORDERS).
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import sympy as sp
 
@@ -352,7 +353,7 @@ def diverges(f: sp.Expr, x: sp.Symbol) -> bool:
     return _ask(f, x, integral_of_germ_diverges)
 
 
-def _ask(f: sp.Expr, x: sp.Symbol, question: Callable[[Germ], sp.Expr | bool]) -> sp.Expr | bool:
+def _ask(f: sp.Expr, x: sp.Symbol, question: Callable[[Germ], Any]) -> Any:
     """What is asked of the germ of f at +oo, with as many terms as the answer needs."""
     # x of the half-line is positive: roots of squares and powers of products show their form
     y = sp.Symbol("~half", positive=True)

@@ -7,6 +7,8 @@ So it is nowhere negative exactly for k <= 2 e^2 (Proposition 20). The slope is 
 all of them have a sign but one, a y + b or a e^{c y} + b, which changes its sign at one point.
 """
 
+from typing import Any
+
 import sympy as sp
 
 from divergence_lab.theory.checker.families.forms import SHORT, factored
@@ -22,7 +24,8 @@ def least_value(e: sp.Expr, z: sp.Symbol) -> tuple[sp.Expr, sp.Expr] | None:
     """
     if sp.count_ops(e) > SHORT or not is_finite(e, z):
         return None
-    turning, way = _one_turn(factored(sp.together(sp.powsimp(sp.diff(e, z)))))
+    slope: Any = sp.together(sp.powsimp(sp.diff(e, z)))
+    turning, way = _one_turn(factored(slope))
     if turning is None:
         return None
     place, rises = _turning_point(turning, z)
@@ -44,9 +47,9 @@ def _one_turn(slope: sp.Expr) -> tuple[sp.Expr | None, int]:
     return (unknown[0], way) if len(unknown) == 1 and way else (None, 0)
 
 
-def _turning_point(factor: sp.Expr, z: sp.Symbol) -> tuple[sp.Expr | None, int]:
+def _turning_point(factor: Any, z: sp.Symbol) -> tuple[sp.Expr | None, int]:
     """(where a z + b or a e^{c z} + b is 0, 1 if it rises there and -1 if it falls)."""
-    if factor.is_polynomial(z) and sp.degree(factor, z) == 1:
+    if factor.is_polynomial(z) and sp.degree(factor, gen=z) == 1:
         slope = sp.diff(factor, z)
         return -factor.subs(z, 0) / slope, _known(slope) or 0
     rest, power = factor.as_independent(z, as_Add=True)
@@ -58,7 +61,7 @@ def _turning_point(factor: sp.Expr, z: sp.Symbol) -> tuple[sp.Expr | None, int]:
     return place, (_known(rate) or 0) * (_known(scale) or 0)
 
 
-def _known(e: sp.Expr) -> int | None:
+def _known(e: Any) -> int | None:
     try:
         return sign(e)
     except Unsigned:

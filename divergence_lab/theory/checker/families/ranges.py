@@ -8,6 +8,7 @@ and then a < b, a = b, a > b (Proposition 20).
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sympy as sp
 
@@ -37,14 +38,14 @@ class Assumed:
     `relations` between them, (d, ">") for d > 0, d linear.
     """
 
-    symbols: Mapping[str, sp.Symbol]
+    symbols: Mapping[str, Any]
     numbers: Mapping[str, Bounds]
     relations: Sequence[tuple[sp.Expr, str]]
 
 
 def read_assumed(loss: sp.Expr, assumptions: Sequence[str]) -> Assumed:
     """The parameters of a loss in x, and what texts such as "a > b" assume of them."""
-    symbols = {s.name: s for s in loss.free_symbols - {x}}
+    symbols = {str(s): s for s in loss.free_symbols - {x}}
     return Assumed(symbols, read_assumptions(assumptions), read_relations(assumptions, symbols))
 
 
@@ -82,7 +83,12 @@ def _order(a: sp.Expr, b: sp.Expr, before: Forms) -> int:
         return -1 if a == -sp.oo or b == sp.oo else 1
     if not (a.free_symbols or b.free_symbols):
         return 0 if equal_constants(a, b) else -1 if ordering.is_less(a, b) else 1
-    return sign((a - b).subs(before))
+    return sign(put_in(a - b, before))
+
+
+def put_in(e: sp.Expr, forms: Forms) -> Any:
+    """e in the symbols of a cell."""
+    return e.xreplace(dict(forms))
 
 
 def _tightest(bounds: Bounds, order: Callable[[sp.Expr, sp.Expr], int]) -> Range:
@@ -121,7 +127,7 @@ def grid(
 
 
 def _parts_on(
-    cell: Ranges, bounds: Bounds, cuts: Sequence[sp.Expr], symbols: Mapping[str, sp.Symbol]
+    cell: Ranges, bounds: Bounds, cuts: Sequence[sp.Expr], symbols: Mapping[str, Any]
 ) -> list[Range]:
     """`parts_of` on a cell of the parameters before, at those of the cuts that depend on no
     others.
@@ -132,7 +138,7 @@ def _parts_on(
         key=lambda cut: (len(cut.free_symbols), sp.count_ops(cut), str(cut)),
     )
     for end in (*usable, *(bound for _, bound in bounds)):
-        if not end.free_symbols <= before.keys() or not is_finite(end.subs(before)):
+        if not end.free_symbols <= before.keys() or not is_finite(put_in(end, before)):
             raise Rejected(f"{end} is not a finite end for all parameters before it")
     try:
         return parts_of(bounds, usable, before)
@@ -140,7 +146,7 @@ def _parts_on(
         raise Unordered(unknown.expression, cell) from None
 
 
-def written_positive(ranges: Ranges, symbols: Mapping[str, sp.Symbol]) -> dict[sp.Symbol, sp.Expr]:
+def written_positive(ranges: Ranges, symbols: Mapping[str, Any]) -> dict[sp.Symbol, sp.Expr]:
     """Each parameter by a positive symbol z, of a name that no parameter can have (a + z, b - z,
     a + (b - a)/(1 + z)), a real one, or its value; the ends in the symbols of those before.
 
@@ -148,18 +154,18 @@ def written_positive(ranges: Ranges, symbols: Mapping[str, sp.Symbol]) -> dict[s
     """
     written: dict[sp.Symbol, sp.Expr] = {}
     for name, (low, high) in turned(ranges, symbols).items():
-        a, b, symbol = low.subs(written), high.subs(written), symbols[name]
+        a, b, symbol = put_in(low, written), put_in(high, written), symbols[name]
         written[symbol] = a if low == high else over_range(symbol, a, b)[0]
     return written
 
 
-def turned(ranges: Ranges, symbols: Mapping[str, sp.Symbol]) -> dict[str, Range]:
+def turned(ranges: Ranges, symbols: Mapping[str, Any]) -> dict[str, Range]:
     """The same cell, with low < a and low < b < a as low < b and b < a: of those two in this
     order.
     """
     found: dict[str, Range] = dict(ranges)
     for name, (low, high) in ranges.items():
-        larger = high.name if high.is_Symbol else ""
+        larger = str(high) if high.is_Symbol else ""
         if not low.free_symbols and found.get(larger) == (low, sp.oo):
             smaller = {name: (low, sp.oo)}
             rest = {n: ends for n, ends in found.items() if n != name}
@@ -194,8 +200,8 @@ def bounds_in_order(names: Sequence[str], assumed: Assumed) -> dict[str, list[tu
         if len(here) < len(difference.free_symbols):
             continue
         last = assumed.symbols[here[-1]]
-        slope = difference.coeff(last)
-        turned = relation if slope > 0 else relation.translate(str.maketrans("<>", "><"))
+        slope = difference.diff(last)
+        turned = relation if slope.is_positive else relation.translate(str.maketrans("<>", "><"))
         bounds[last.name].append((turned, sp.expand(last - difference / slope)))
     return bounds
 

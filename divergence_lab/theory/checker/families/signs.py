@@ -37,6 +37,7 @@ terms: the first None is the part for which a rule is missing.
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 import sympy as sp
 
@@ -199,7 +200,7 @@ def _sign_of_factors(e: sp.Expr) -> int | None:
     return None
 
 
-def _sign_of_power(base: sp.Expr, exponent: sp.Expr, longest: int) -> int | None:
+def _sign_of_power(base: Any, exponent: Any, longest: int) -> int | None:
     found = _seen(base**exponent, 4)
     if found is None and sp.count_ops(base) < longest and (known := _sign(base)) is not None:
         found = 1 if known == 1 else known**exponent if exponent.is_Integer and known else None
@@ -232,7 +233,7 @@ def _sign_by_slope(e: sp.Expr, depth: int = 2) -> int | None:
     return next((way for way in ways if way is not None), None)
 
 
-def _sign_along(e: sp.Expr, z: sp.Symbol, depth: int) -> int | None:
+def _sign_along(e: sp.Expr, z: Any, depth: int) -> int | None:
     """The sign of e by that of its slope in z, and the end from which e moves, or to which."""
     if e.free_symbols != {z} and _sign_at_end(e, z, sp.S.Zero) is None:
         return None
