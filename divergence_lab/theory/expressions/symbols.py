@@ -12,6 +12,7 @@ loss can be called so.
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import mpmath
 import sympy as sp
@@ -105,19 +106,19 @@ def with_implied(bounds: Bounds, related: list[tuple[sp.Expr, str]]) -> Bounds:
         for difference, relation in related:
             for symbol in sorted(difference.free_symbols, key=str):
                 found = _implied(symbol, difference, relation, bounds)
-                if found is not None and found not in bounds.get(symbol.name, ()):
-                    bounds.setdefault(symbol.name, []).append(found)
+                if found is not None and found not in bounds.get(str(symbol), ()):
+                    bounds.setdefault(str(symbol), []).append(found)
     return bounds
 
 
 def _implied(
-    symbol: sp.Symbol, difference: sp.Expr, relation: str, bounds: Bounds
+    symbol: Any, difference: Any, relation: str, bounds: Bounds
 ) -> tuple[str, sp.Expr] | None:
     """The bound on one parameter, by the largest or smallest value that the others may have."""
     slope = difference.coeff(symbol)
     if relation == "!=":
         return None
-    above = (relation[0] == ">") is bool(slope > 0)
+    above = (relation[0] == ">") is bool(slope.is_positive)
     rest, strict = sp.S.Zero, len(relation) == 1
     for term in sp.Add.make_args(sp.expand(symbol - difference / slope)):
         if term.is_number:
