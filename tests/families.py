@@ -10,6 +10,8 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import mpmath as mp
@@ -93,11 +95,15 @@ def draw(source: random.Random) -> Family:
 
 # --- the oracle
 
+_LATER = r"Piecewise((lambda: \1, \2), (lambda: \3, True))"
+
 
 class Member:
-    """g of a family at one value of c, minus its gauge, by the formula itself."""
+    """g of a family at one value of c, or of several parameters by name, minus its gauge, by the
+    formula itself.
+    """
 
-    def __init__(self, text: str, c: mp.mpf):
+    def __init__(self, text: str, c: mp.mpf | Mapping[str, mp.mpf]):
         names = {
             "exp": mp.exp,
             "log": mp.log,
@@ -105,12 +111,11 @@ class Member:
             "cosh": mp.cosh,
             "tanh": mp.tanh,
             "Abs": abs,
-            "c": c,
+            **(c if isinstance(c, Mapping) else {"c": c}),
             "Piecewise": lambda *pairs: next(value() for value, holds in pairs if holds),
         }
-        later = text.replace("Piecewise((", "Piecewise((lambda: ").replace(
-            ", (Abs", ", (lambda: Abs"
-        )  # only the piece that holds is evaluated
+        # only the piece that holds is evaluated
+        later = re.sub(r"Piecewise\(\((.*?), (.*?)\), \((.*?), True\)\)", _LATER, text)
         code = compile(later, "family", "eval")
         self.raw = lambda x: mp.mpf(eval(code, {**names, "x": x}))
         self.start = self.raw(mp.mpf(0))

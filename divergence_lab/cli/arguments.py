@@ -55,7 +55,7 @@ LOSS_OPTIONS = (
         action="append",
         default=[],
         metavar="A",
-        help="an assumption on a parameter, 'alpha > 0' (repeatable)",
+        help="an assumption on parameters, 'alpha > 0' or 'a > b' (repeatable)",
     ),
     option(
         "--set",

@@ -2,10 +2,17 @@
 checker.
 
 A cell with one parameter says parameter, low, high, or at for a value that is left out; one with
-several says `ranges`, "a: -oo..0; b: 1".
+several says `ranges`, "a: -oo..0; b: 1". An end may depend on the parameters before it:
+"b: 0..oo; a: b..oo".
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import sympy as sp
+
+from divergence_lab.theory.checker.relations import shortest
+from divergence_lab.theory.expressions.parsing import parse
 
 Range = tuple[str, str]  # (low, high) as text; equal for a point
 
@@ -68,11 +75,22 @@ def _range_in_words(name: str, low: str, high: str) -> str:
     )
 
 
+INFINITIES: Mapping[str, sp.Expr] = {"oo": sp.oo, "-oo": -sp.oo}
+
+
+def read_end(text: str, assumptions: Iterable[str] = ()) -> sp.Expr:
+    """An end of a range: a number, oo, -oo, or an expression in parameters."""
+    return INFINITIES[text] if text in INFINITIES else parse(text, sp.Dummy(), assumptions)
+
+
 def condition_of(cells: Sequence[Mapping[str, Range]], holds: Sequence[bool]) -> str:
     """Where the verdict holds: the union of those cells of a grid, as short as the order of the
     parameters allows.
     """
     names = list(cells[0])
+    every_end = {end for cell in cells for ends in cell.values() for end in ends}
+    if any(_names_a_parameter(end, names) for end in every_end):
+        return _related(cells, holds)
     orders = [names[i:] + names[:i] for i in range(len(names))]
     truth = {tuple(cell.items()): answer for cell, answer in zip(cells, holds)}
     return min(
@@ -86,6 +104,21 @@ def condition_of(cells: Sequence[Mapping[str, Range]], holds: Sequence[bool]) ->
             for order in orders
         ),
         key=len,
+    )
+
+
+def _names_a_parameter(text: str, names: Sequence[str]) -> bool:
+    return any(word in names for word in re.findall(r"[A-Za-z]\w*", text))
+
+
+def _related(cells: Sequence[Mapping[str, Range]], holds: Sequence[bool]) -> str:
+    """By relations between parameters or, where no short ones say it, cell by cell."""
+    if all(holds):
+        return "always"
+    symbols = {name: sp.Symbol(name, real=True) for name in cells[0]}
+    read = [{n: (read_end(a), read_end(b)) for n, (a, b) in cell.items()} for cell in cells]
+    return shortest(read, symbols, holds) or " or ".join(
+        f"({ranges_in_words(cell)})" for cell, answer in zip(cells, holds) if answer
     )
 
 

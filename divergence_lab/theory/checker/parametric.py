@@ -7,19 +7,17 @@ of the parts, which cover what the assumptions leave. Each cell is proved for al
 is an identity that holds on a line of parameters alone.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sympy as sp
 
 from divergence_lab.theory.checker import certificate, conditions, replay
-from divergence_lab.theory.checker.facts import parts, proofs
-from divergence_lab.theory.checker.families.ranges import parts_of
+from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.checker.families.ranges import Range, Ranges, grid, read_assumed
 from divergence_lab.theory.checker.kinds.table import KINDS
 from divergence_lab.theory.checker.rules.of_parameters import OF_PARAMETERS, Family
 from divergence_lab.theory.expressions import parse, write, x
-from divergence_lab.theory.expressions.parsing import read_assumptions
 
 
 def check_parametric(
@@ -60,13 +58,15 @@ def _by_cells(
         raise proofs.Rejected("a verdict with parameters needs its cells, and nothing else")
     texts = [conditions.read_ranges(step) for step in steps]
     stated = [
-        {name: (parts.read_number(a), parts.read_number(b)) for name, (a, b) in ranges.items()}
-        for ranges in texts
+        {
+            name: (conditions.read_end(a, assumptions), conditions.read_end(b, assumptions))
+            for name, (a, b) in r.items()
+        }
+        for r in texts
     ]
-    _check_texts(texts)
-    others = _uncut_parameters(stated, loss, assumptions)
-    for step, ranges in zip(steps, stated):
-        family = Family(kind, loss, assumptions, {**ranges, **others})
+    _check_texts(texts, stated)
+    for step, ranges in zip(steps, _cells_of_all(stated, loss, assumptions)):
+        family = Family(kind, loss, assumptions, ranges)
         OF_PARAMETERS[step["rule"]].replay(step, family)
     answers = {step["holds"] for step in steps if step["rule"] == "cell"}
     if len(answers) == 1:
@@ -74,12 +74,11 @@ def _by_cells(
     return None, conditions.condition_of(texts, [step.get("holds") == "true" for step in steps])
 
 
-def _check_texts(texts: Sequence[Mapping[str, tuple[str, str]]]) -> None:
+def _check_texts(texts: Sequence[Mapping[str, tuple[str, str]]], stated: Sequence[Ranges]) -> None:
     if any(
-        end not in ("oo", "-oo") and end != write(parts.read_number(end))
-        for ranges in texts
-        for ends in ranges.values()
-        for end in ends
+        texts_of != tuple(map(write, ends))
+        for there, ranges in zip(texts, stated)
+        for texts_of, ends in zip(there.values(), ranges.values())
     ):
         raise proofs.Rejected(
             "an end of a cell is not written as it is in every other: conditions compare "
@@ -87,30 +86,28 @@ def _check_texts(texts: Sequence[Mapping[str, tuple[str, str]]]) -> None:
         )
 
 
-def _uncut_parameters(
-    stated: Sequence[Mapping], loss: sp.Expr, assumptions: Sequence[str]
-) -> dict[str, tuple[sp.Expr, sp.Expr]]:
-    """The ranges of the parameters that the cells do not name; the cells themselves must be all
-    products of parts of the others, in order. Raises Rejected.
+def _cells_of_all(
+    stated: Sequence[Ranges], loss: sp.Expr, assumptions: Sequence[str]
+) -> list[dict[str, Range]]:
+    """The stated cells, with the ranges of the parameters that they do not name.
+
+    They must be all cells of a grid that covers what the assumptions leave, in order, and the other
+    parameters must have one range each. Raises Rejected.
     """
-    symbols = {s.name: s for s in loss.free_symbols - {x}}
-    bounds = read_assumptions(assumptions)
-    names = list(stated[0])
-    if not set(names) <= set(symbols) or any(list(ranges) != names for ranges in stated):
+    assumed, names = read_assumed(loss, assumptions), list(stated[0])
+    if not set(names) <= set(assumed.symbols) or any(list(ranges) != names for ranges in stated):
         raise proofs.Rejected("the cells are not all ranges of the same parameters of the loss")
-    grid = [
-        parts_of(
-            bounds.get(name, ()),
-            [end for ranges in stated for end in ranges[name] if end.is_finite],
-        )
-        for name in names
-    ]
-    if [tuple(ranges.values()) for ranges in stated] != list(itertools.product(*grid)):
+    cuts = {
+        name: {end for ranges in stated for end in ranges[name]} - {sp.oo, -sp.oo} for name in names
+    }
+    others = sorted(set(assumed.symbols) - set(names))
+    cells = grid([*names, *others], {n: sorted(c, key=str) for n, c in cuts.items()}, assumed)
+    named = [{name: cell[name] for name in names} for cell in cells]
+    if named == [cell for i, cell in enumerate(named) if i == 0 or cell != named[i - 1]]:
+        if named == [dict(ranges) for ranges in stated]:
+            return cells
         raise proofs.Rejected("the cells do not cover what the assumptions leave, or not in order")
-    others = {name: parts_of(bounds.get(name, ()), ()) for name in symbols if name not in names}
-    if cut := [name for name, parts in others.items() if len(parts) > 1]:
-        raise proofs.Rejected(f"the cells say nothing of {', '.join(cut)}")
-    return {name: parts[0] for name, parts in others.items()}
+    raise proofs.Rejected(f"the cells say nothing of {', '.join(others)}")
 
 
 def left_out(entry: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,14 @@ class CannotSplit(ValueError):
     """
 
 
+class OrderUnknown(CannotSplit):
+    """Which of two points comes first depends on the parameters: on the sign of `difference`."""
+
+    def __init__(self, a: sp.Expr, b: sp.Expr):
+        super().__init__(f"whether {a} < {b} depends on the parameters: state it with --assume")
+        self.difference = b - a
+
+
 def is_finite(value: sp.Expr) -> bool:
     """Finite, by SymPy's assumptions or, where it knows none (polylog(2, -1/3)), by an
     enclosure; with parameters: for these in general, as 1/(2b) is and a power of 0 is not,
@@ -62,7 +70,7 @@ def is_less(a: sp.Expr, b: sp.Expr) -> bool:
         return False
     if sign.is_nonnegative:
         return True
-    raise CannotSplit(f"whether {a} < {b} depends on the parameters: state it with --assume")
+    raise OrderUnknown(a, b)
 
 
 def are_equal(a: sp.Expr, b: sp.Expr) -> bool:

@@ -15,10 +15,18 @@ from decimal import Decimal, InvalidOperation
 
 import mpmath
 import sympy as sp
-from sympy.core.facts import InconsistentAssumptions
 
 from divergence_lab.theory.expressions.balls import Root
-from divergence_lab.theory.expressions.symbols import CONSTANTS, FUNCTIONS, PIECEWISE, ROOT, x
+from divergence_lab.theory.expressions.symbols import (
+    CONSTANTS,
+    FUNCTIONS,
+    PIECEWISE,
+    ROOT,
+    Bounds,
+    parameter,
+    with_implied,
+    x,
+)
 from divergence_lab.theory.expressions.syntax import (
     ExpressionError,
     shown,
@@ -83,56 +91,49 @@ def parse_number(text: str, what: str = "number") -> sp.Expr:
 # --- assumptions on parameters
 
 
-def read_assumptions(assumptions: Iterable[str]) -> dict[str, list[tuple[str, sp.Expr]]]:
-    """["alpha > 0", "alpha < 1"] -> {"alpha": [(">", 0), ("<", 1)]}."""
-    bounds: dict[str, list[tuple[str, sp.Expr]]] = {}
-    for text in assumptions:
-        match = re.fullmatch(r"\s*([A-Za-z]\w*)\s*(<=|>=|!=|<|>)\s*(.+?)\s*", text, re.ASCII)
-        if not match:
-            raise ExpressionError(
-                f"assumption {shown(text)} is not of the form 'alpha > 0' "
-                "(a parameter, one of < <= > >= !=, a number)"
-            )
-        name, relation, number = match.groups()
-        _check_parameter_name(name, f"assumption {shown(text)}")
-        bounds.setdefault(name, []).append(
-            (relation, parse_number(number, "the bound in an assumption,"))
-        )
-    return bounds
+def read_assumptions(assumptions: Iterable[str]) -> Bounds:
+    """["alpha > 0", "alpha < 1"] -> {"alpha": [(">", 0), ("<", 1)]}; of "a > b" and "b > 0"
+    what they say of each parameter alone: {"a": [(">", 0)], "b": [(">", 0)]}.
+    """
+    bounds: Bounds = {}
+    related = []
+    for name, relation, end in map(_read_assumption, assumptions):
+        if end.free_symbols:
+            related.append((sp.Symbol(name) - end, relation))
+        else:
+            bounds.setdefault(name, []).append((relation, end))
+    return with_implied(bounds, related)
 
 
-def parameter(name: str, bounds: Iterable[tuple[str, sp.Expr]] = ()) -> sp.Symbol:
-    """A real symbol that carries the sign its bounds imply."""
-    known = {"real": True}
-    for relation, bound in bounds:
-        if relation == ">" and bound >= 0:
-            known["positive"] = True
-        elif relation == ">=" and bound >= 0:
-            known["positive" if bound > 0 else "nonnegative"] = True
-        elif relation == "<" and bound <= 0:
-            known["negative"] = True
-        elif relation == "<=" and bound <= 0:
-            known["negative" if bound < 0 else "nonpositive"] = True
-        elif relation == "!=" and bound == 0:
-            known["nonzero"] = True
-    if known.keys() >= {"positive", "negative"} or _is_empty(bounds):
+def read_relations(
+    assumptions: Iterable[str], symbols: Mapping[str, sp.Symbol]
+) -> list[tuple[sp.Expr, str]]:
+    """["a > b"] -> [(a - b, ">")]: the assumptions on several parameters, in these symbols."""
+    return [
+        ((sp.Symbol(name) - end).xreplace({sp.Symbol(n): s for n, s in symbols.items()}), relation)
+        for name, relation, end in map(_read_assumption, assumptions)
+        if end.free_symbols
+    ]
+
+
+def _read_assumption(text: str) -> tuple[str, str, sp.Expr]:
+    """("a", ">", b): the end is a number, or linear in other parameters, as plain symbols."""
+    match = re.fullmatch(r"\s*([A-Za-z]\w*)\s*(<=|>=|!=|<|>)\s*(.+?)\s*", text, re.ASCII)
+    if not match:
         raise ExpressionError(
-            f"the assumptions on {name} contradict one another, or leave a single value: "
-            "drop one, or --set the value"
+            f"assumption {shown(text)} is not of the form 'alpha > 0' or 'a > b' "
+            "(a parameter, one of < <= > >= !=, a number or other parameters)"
         )
-    try:
-        return sp.Symbol(name, **known)
-    except InconsistentAssumptions:
+    name, relation, right = match.groups()
+    _check_parameter_name(name, f"assumption {shown(text)}")
+    end = parse(right, sp.Dummy())
+    end = sp.expand(end.xreplace({s: sp.Symbol(s.name) for s in end.free_symbols}))
+    if any(sp.diff(end, s).free_symbols for s in end.free_symbols) or end.has(sp.Symbol(name)):
         raise ExpressionError(
-            f"the assumptions on {name} contradict one another: drop one"
-        ) from None
-
-
-def _is_empty(bounds: Iterable[tuple[str, sp.Expr]]) -> bool:
-    """No more than one number lies within the bounds."""
-    lows = [bound for relation, bound in bounds if relation[0] == ">"]
-    highs = [bound for relation, bound in bounds if relation[0] == "<"]
-    return any(bool(low >= high) for low in lows for high in highs)
+            f"assumption {shown(text)}: the bound is a number, another parameter, or a sum of "
+            "such with numbers before them"
+        )
+    return name, relation, end
 
 
 def _check_parameter_name(name: str, where: str) -> None:

@@ -11,10 +11,14 @@ loss can be called so.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import mpmath
 import sympy as sp
+from sympy.core.facts import InconsistentAssumptions
+
+from divergence_lab.theory.expressions.syntax import ExpressionError
 
 x = sp.Symbol("x", real=True)
 """The residual."""
@@ -89,3 +93,78 @@ FUNCTIONS: Mapping[str, tuple[Callable, Callable, int, int]] = {
     "Heaviside": (lambda u: (1 + sp.sign(u)) / 2, lambda v: (v > 0) + (v == 0) / 2, 1, 1),
 }
 PIECEWISE, ROOT = "Piecewise", "Root"
+
+
+# --- parameters
+
+Bounds = dict[str, list[tuple[str, sp.Expr]]]  # {"a": [(">", 0), ("<", 1)]}
+
+
+def with_implied(bounds: Bounds, related: list[tuple[sp.Expr, str]]) -> Bounds:
+    """The bounds with those by numbers that follow from d > 0, and the like, once for each
+    parameter of it.
+    """
+    for _ in related:  # one may follow from another
+        for difference, relation in related:
+            for symbol in sorted(difference.free_symbols, key=str):
+                found = _implied(symbol, difference, relation, bounds)
+                if found is not None and found not in bounds.get(str(symbol), ()):
+                    bounds.setdefault(str(symbol), []).append(found)
+    return bounds
+
+
+def _implied(
+    symbol: Any, difference: Any, relation: str, bounds: Bounds
+) -> tuple[str, sp.Expr] | None:
+    """The bound on one parameter, by the largest or smallest value that the others may have."""
+    slope = difference.coeff(symbol)
+    if relation == "!=":
+        return None
+    above = (relation[0] == ">") is bool(slope.is_positive)
+    rest, strict = sp.S.Zero, len(relation) == 1
+    for term in sp.Add.make_args(sp.expand(symbol - difference / slope)):
+        if term.is_number:
+            rest += term
+            continue
+        factor, other = term.as_coeff_Mul()
+        way = ">" if above is bool(factor > 0) else "<"
+        ends = [(b, len(r) == 1) for r, b in bounds.get(str(other), ()) if r[0] == way]
+        if not ends:
+            return None
+        end, open_there = (max if way == ">" else min)(ends, key=lambda e: e[0])
+        rest, strict = rest + factor * end, strict or open_there
+    return (">" if above else "<") + ("" if strict else "="), rest
+
+
+def parameter(name: str, bounds: Iterable[tuple[str, sp.Expr]] = ()) -> sp.Symbol:
+    """A real symbol that carries the sign its bounds imply."""
+    known = {"real": True}
+    for relation, bound in bounds:
+        if relation == ">" and bound >= 0:
+            known["positive"] = True
+        elif relation == ">=" and bound >= 0:
+            known["positive" if bound > 0 else "nonnegative"] = True
+        elif relation == "<" and bound <= 0:
+            known["negative"] = True
+        elif relation == "<=" and bound <= 0:
+            known["negative" if bound < 0 else "nonpositive"] = True
+        elif relation == "!=" and bound == 0:
+            known["nonzero"] = True
+    if known.keys() >= {"positive", "negative"} or _is_empty(bounds):
+        raise ExpressionError(
+            f"the assumptions on {name} contradict one another, or leave a single value: "
+            "drop one, or --set the value"
+        )
+    try:
+        return sp.Symbol(name, **known)
+    except InconsistentAssumptions:
+        raise ExpressionError(
+            f"the assumptions on {name} contradict one another: drop one"
+        ) from None
+
+
+def _is_empty(bounds: Iterable[tuple[str, sp.Expr]]) -> bool:
+    """No more than one number lies within the bounds."""
+    lows = [bound for relation, bound in bounds if relation[0] == ">"]
+    highs = [bound for relation, bound in bounds if relation[0] == "<"]
+    return any(bool(low >= high) for low in lows for high in highs)

@@ -7,7 +7,6 @@ The ranges of the parameters are cut where a sign depends on them, as for verdic
 germs give a number for all parameters at once; it is then held against the plain loss at a sample.
 """
 
-import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -24,10 +23,9 @@ from divergence_lab.theory.checker.families import (
     exponential_terms,
     signs,
 )
-from divergence_lab.theory.checker.families.ranges import Ranges, parts_of, sides_of
+from divergence_lab.theory.checker.families.ranges import Ranges, read_assumed, sides_of
 from divergence_lab.theory.divergence.loss import Loss, substituted
 from divergence_lab.theory.expressions import (
-    CannotSplit,
     ExpressionError,
     balls,
     ordering,
@@ -37,11 +35,10 @@ from divergence_lab.theory.expressions import (
     write,
     x,
 )
-from divergence_lab.theory.expressions.parsing import read_assumptions
 from divergence_lab.theory.verdicts import ends, proposals
 
 SECONDS = 2.0  # for each of the numbers
-ROUNDS, MAX_CELLS = 12, 60
+MAX_CELLS = 60
 SHARES = (sp.Rational(3, 11), sp.Rational(17, 11))
 
 
@@ -81,33 +78,21 @@ def number_for_parameters(loss: Loss, generator: sp.Expr | None, which: int) -> 
 
 def _by_cells(loss: Loss, ask: Callable, plain: Callable) -> Number:
     """What `ask` says of the loss on each cell, in as few cases as there are different values."""
-    bounds = read_assumptions(loss.assumptions)
-    cuts = {p.name: proposals.singular_values(loss.expression, p) for p in loss.parameters}
-    known: dict[str, sp.Expr | type[continuation.NoValue] | None] = {}
-    for _ in range(ROUNDS):
-        grid = {p.name: parts_of(bounds.get(p.name, ()), cuts[p.name]) for p in loss.parameters}
-        cells = [dict(zip(grid, parts)) for parts in itertools.product(*grid.values())]
-        if len(cells) > MAX_CELLS:
+
+    def decide(ranges: Ranges) -> sp.Expr | type[continuation.NoValue] | None:
+        try:
+            return _in_cell(loss, ranges, ask, plain)
+        except continuation.NoValue:
+            return continuation.NoValue
+        except signs.Unsigned as unknown:
+            if not proposals.critical_values(unknown.expression, loss.expression, ranges):
+                return None
+            raise
+        except (proofs.Rejected, ordering.CannotSplit, ExpressionError, ValueError, AttributeError):
             return None
-        new = []
-        for ranges in cells:
-            if str(ranges) not in known:
-                try:
-                    known[str(ranges)] = _in_cell(loss, ranges, ask, plain)
-                except continuation.NoValue:
-                    known[str(ranges)] = continuation.NoValue
-                except signs.Unsigned as unknown:
-                    new = proposals.critical_values(unknown.expression, loss.expression, ranges)
-                    if new:
-                        break
-                    known[str(ranges)] = None
-                except (Rejected, CannotSplit, ExpressionError, ValueError, AttributeError):
-                    known[str(ranges)] = None
-        else:
-            return _cases(loss, cells, [known[str(ranges)] for ranges in cells])
-        for name, value in new:
-            cuts[name].append(value)
-    return None
+
+    decided = proposals.decide_cells(loss, [p.name for p in loss.parameters], decide, MAX_CELLS)
+    return _cases(loss, [cell for cell, _ in decided], [value for _, value in decided])
 
 
 def _in_cell(loss: Loss, ranges: Ranges, ask: Callable, plain: Callable) -> sp.Expr | None:
@@ -115,9 +100,8 @@ def _in_cell(loss: Loss, ranges: Ranges, ask: Callable, plain: Callable) -> sp.E
     of the loss at samples.
     """
     written = cell_forms.positive_form(loss.expression, ranges)
-    expression = cell_forms.at_points(
-        loss.expression, written, ranges, sides_of(read_assumptions(loss.assumptions), ranges)
-    )
+    sides = sides_of(ranges, read_assumed(loss.expression, loss.assumptions))
+    expression = cell_forms.at_points(loss.expression, written, ranges, sides)
     found = ask(expression, written)
     if found is None:
         return None
@@ -154,7 +138,9 @@ def _cases(loss: Loss, cells: list[Ranges], values: list) -> Number:
             different.append(value)
     if not any(value is not None for value in different):
         return None
-    names = [name for name in cells[0] if len({ranges[name] for ranges in cells}) > 1]
+    names = [
+        n for n in cells[0] if proposals.depends_on_parameters(cells) or proposals.is_cut(cells, n)
+    ]
     chosen = [
         next(
             (

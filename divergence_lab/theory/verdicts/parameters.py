@@ -17,7 +17,7 @@ from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, 
 from divergence_lab.theory.checker import certificate, conditions, parametric
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families import cell_forms, cells, continuation, signs
-from divergence_lab.theory.checker.families.ranges import Ranges, parts_of, sides_of
+from divergence_lab.theory.checker.families.ranges import Ranges, read_assumed, sides_of
 from divergence_lab.theory.checker.kinds import in_cells, table
 from divergence_lab.theory.checker.kinds.identities import identities
 from divergence_lab.theory.divergence.loss import Loss, substituted
@@ -30,7 +30,6 @@ from divergence_lab.theory.expressions import (
     write,
     x,
 )
-from divergence_lab.theory.expressions.parsing import read_assumptions
 from divergence_lab.theory.verdicts import (
     family_proofs,
     parameter_numbers,
@@ -40,7 +39,6 @@ from divergence_lab.theory.verdicts import (
     verdict,
 )
 
-ROUNDS = 12
 MAX_CELLS = 80
 CLOSE, TOLERANCE = (
     sp.Rational(1, 10**40),
@@ -112,41 +110,21 @@ def _checked(kind: str, loss: Loss, found: verdict.Verdict) -> verdict.Verdict:
 
 
 def _by_cells(kind: str, loss: Loss, deadline: float) -> verdict.Verdict:
-    bounds = read_assumptions(loss.assumptions)
-    cuts = {p.name: proposals.singular_values(loss.expression, p) for p in loss.parameters}
-    known: dict[str, tuple[bool | None, dict[str, str]]] = {}  # None: left out
-    for _ in range(ROUNDS):
-        grid = {p.name: parts_of(bounds.get(p.name, ()), cuts[p.name]) for p in loss.parameters}
-        names = [name for name, parts in grid.items() if len(parts) > 1] or [
-            loss.parameters[0].name
-        ]
-        cells = [dict(zip(grid, parts)) for parts in itertools.product(*grid.values())]
-        if len(cells) > MAX_CELLS:
-            raise SearchFailed("the parameters have too many cases")
-        new: list[tuple[str, sp.Expr]] = []
-        for ranges in cells:
-            if str(ranges) in known:
-                continue
-            try:
-                known[str(ranges)] = _decided(kind, loss, ranges, deadline)
-            except continuation.NoValue:
-                known[str(ranges)] = None, {}
-            except signs.Unsigned as unknown:
-                new = proposals.critical_values(unknown.expression, loss.expression, ranges)
-                if not new:
-                    raise SearchFailed(f"at {_shown(ranges)}: {unknown}") from None
-                break
-        else:
-            return _verdict(names, cells, known)
-        for name, value in new:
-            cuts[name].append(value)
-    raise SearchFailed("the parameters have too many cases")
+    def decide(ranges: Ranges) -> tuple[bool | None, dict[str, str]]:  # None: left out
+        try:
+            return _decided(kind, loss, ranges, deadline)
+        except continuation.NoValue:
+            return None, {}
 
-
-def _shown(ranges: Ranges) -> str:
-    return ", ".join(
-        f"{name} = {a}" if a == b else f"{a} < {name} < {b}" for name, (a, b) in ranges.items()
+    order = [p.name for p in loss.parameters]
+    decided = proposals.decide_cells(loss, order, decide, MAX_CELLS)
+    cells = [cell for cell, _ in decided]
+    names = (
+        order
+        if proposals.depends_on_parameters(cells)
+        else [name for name in order if proposals.is_cut(cells, name)] or order[:1]
     )
+    return _verdict(names, cells, [answer for _, answer in decided])
 
 
 def _decided(kind: str, loss: Loss, ranges: Ranges, deadline: float) -> tuple[bool, dict[str, str]]:
@@ -154,7 +132,7 @@ def _decided(kind: str, loss: Loss, ranges: Ranges, deadline: float) -> tuple[bo
 
     Raises Unsigned, NoValue, Rejected.
     """
-    sides = sides_of(read_assumptions(loss.assumptions), ranges)
+    sides = sides_of(ranges, read_assumed(loss.expression, loss.assumptions))
     sample = _sample(kind, loss, ranges, sides)
     reasons_against: list[tuple[bool, bool, Rejected]] = []
     for hints in _hints(kind, loss, ranges, sample):
@@ -177,7 +155,7 @@ def _decided(kind: str, loss: Loss, ranges: Ranges, deadline: float) -> tuple[bo
             continue
         if sample is not None and sample.holds is not None and sample.holds is not holds:
             raise SearchFailed(
-                f"the sample of {_shown(ranges)} contradicts its cell: please report this"
+                f"the sample of {proposals.shown(ranges)} contradicts its cell: please report this"
             )
         return holds, {key: write(value) for key, value in hints.items()}
     raise max(reasons_against, key=lambda against: against[:2])[2]
@@ -255,7 +233,8 @@ def _compare_close_by(loss: Loss, limit: sp.Expr, ranges: Ranges, sides: Mapping
                 and abs(seen - expected) > arb(TOLERANCE) * (1 + abs(expected))
             ):
                 raise SearchFailed(
-                    f"close to {_shown(ranges)} the loss is not near its limit: please report this"
+                    f"close to {proposals.shown(ranges)} the loss is not near its limit: "
+                    "please report this"
                 )
 
 
@@ -270,7 +249,9 @@ def _piece_at(f: sp.Expr, at: sp.Expr) -> sp.Expr:
 
 def sample_of(loss: Loss, ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:
     """One exact value for each parameter, inside its range."""
-    return {symbol: _inside(*ranges[symbol.name]) for symbol in loss.parameters}
+    return proposals.values_across(
+        ranges, {symbol.name: symbol for symbol in loss.parameters}, _inside
+    )
 
 
 def _inside(low: sp.Expr, high: sp.Expr) -> sp.Expr:
@@ -281,10 +262,13 @@ def _inside(low: sp.Expr, high: sp.Expr) -> sp.Expr:
     return sp.floor(low) + 1 if high == sp.oo else (low + high) / 2
 
 
-def _verdict(names: Sequence[str], cells: Sequence[Ranges], known: Mapping) -> verdict.Verdict:
-    steps, shown, answers = [], [], []
-    for ranges in cells:
-        holds, hints = known[str(ranges)]
+def _verdict(
+    names: Sequence[str],
+    cells: Sequence[Ranges],
+    known: Sequence[tuple[bool | None, Mapping[str, str]]],
+) -> verdict.Verdict:
+    steps, in_texts, answers = [], [], []
+    for ranges, (holds, hints) in zip(cells, known):
         texts = {name: (write(ranges[name][0]), write(ranges[name][1])) for name in names}
         if holds is None:
             steps.append(certificate.step("undefined", **conditions.write_left_out(texts)))
@@ -295,7 +279,7 @@ def _verdict(names: Sequence[str], cells: Sequence[Ranges], known: Mapping) -> v
             steps.append(
                 certificate.step("cell", **data, holds="true" if holds else "false", **hints)
             )
-        shown.append(texts)
+        in_texts.append(texts)
         answers.append(holds)
     if set(answers) == {None}:
         raise SearchFailed("the formula has no value at any of them")
@@ -305,7 +289,7 @@ def _verdict(names: Sequence[str], cells: Sequence[Ranges], known: Mapping) -> v
         None,
         verdict.PROVED,
         "",
-        conditions.condition_of(shown, [holds is True for holds in answers]),
+        conditions.condition_of(in_texts, [holds is True for holds in answers]),
         tuple(steps),
     )
 

@@ -1,13 +1,19 @@
 """What may settle a cell of parameters, or where to cut it: proposals only, which the checker must
 bear out.
+
+Cuts are values, or expressions in the parameters that come before in the order: then the cells are
+a > b, a = b, a < b. The parameters are cut where a sign depends on them, until all is decided.
 """
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import sympy as sp
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
-from divergence_lab.theory.checker.families import cell_forms, forms, ranges
+from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.families import cell_forms, forms, ranges, signs
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import CannotSplit, balls, ordering, x
 from divergence_lab.theory.expressions.parsing import parse_number
@@ -42,25 +48,15 @@ def critical_values(
     """(parameter, value), ... inside the ranges at which a sign that the checker did not know
     may change.
     """
-    original = {}
-    for symbol, form in cell_forms.positive_form(loss, ranges).items():
-        low, high = ranges[symbol.name]
-        (z,) = form.free_symbols or {None}
-        if z is None:
-            continue
-        real = sp.Symbol(symbol.name, real=True)
-        original[z] = (
-            real - low
-            if high == sp.oo and low.is_finite
-            else high - real
-            if high.is_finite and low == -sp.oo
-            else (high - real) / (real - low)
-            if low.is_finite
-            else real
-        )
+    written = cell_forms.positive_form(loss, ranges)
+    real = {symbol: sp.Symbol(symbol.name, real=True) for symbol in written}
+    original = {
+        z: back.xreplace(real) for z, back in cell_forms.in_parameters(written, ranges).items()
+    }
     unknown = forms.without_powers(unknown)
     inner = unknown.free_symbols - set(original)
-    found = []
+    given = {symbol: s for s, symbol in real.items()}
+    found, related = [], []
     at_end = unknown.subs(
         dict.fromkeys(inner, 0)
     )  # a sign that is one up to an end of the piece changes there first
@@ -71,19 +67,49 @@ def critical_values(
         *ends,
     ):
         e = sp.factor(sp.together(coefficient.subs(original)))
-        for symbol in sorted(e.free_symbols, key=str):
-            low, high = ranges[symbol.name]
-            found += [
-                (symbol.name, value) for value in _zeros_in(e, symbol) if _between(low, value, high)
-            ]
-    return list(dict.fromkeys(found))
+        found += [
+            (symbol.name, value)
+            for symbol in sorted(e.free_symbols & set(real.values()), key=str)
+            for value in _zeros_in(e, symbol)
+        ]
+        related += _related_zeros(e.xreplace(given), list(ranges))
+    for values in (found, related):
+        inside = [
+            (name, value.xreplace(given))
+            for name, value in dict.fromkeys(values)
+            if _may_be_inside(value.xreplace(given), name, ranges, written)
+        ]
+        if inside:
+            return inside
+    return []
 
 
-def _between(low: sp.Expr, value: sp.Expr, high: sp.Expr) -> bool:
-    try:
-        return ordering.is_less(low, value) and ordering.is_less(value, high)
-    except CannotSplit:
-        return False
+def _related_zeros(e: sp.Expr, names: list[str]) -> list[tuple[str, sp.Expr]]:
+    """Where a factor with several parameters is 0: it is linear in the last of them."""
+    found = []
+    for factor in sp.Mul.make_args(sp.numer(e)) + sp.Mul.make_args(sp.denom(e)):
+        factor = factor.base if factor.is_Pow else factor
+        here = sorted(factor.free_symbols, key=lambda s: names.index(s.name))
+        slope = sp.diff(factor, here[-1]) if len(here) > 1 else sp.S.Zero
+        if slope.is_nonzero and not slope.has(here[-1]):
+            found.append((here[-1].name, sp.expand(here[-1] - factor / slope)))
+    return found
+
+
+def _may_be_inside(value: sp.Expr, name: str, ranges: ranges.Ranges, written: Mapping) -> bool:
+    """The value is not shown to lie outside the range."""
+    low, high = ranges[name]
+    for a, b in ((low, value), (value, high)):
+        try:
+            if (
+                not a.is_infinite
+                and not b.is_infinite
+                and signs.sign((b - a).xreplace(dict(written))) < 1
+            ):
+                return False
+        except Rejected:
+            continue
+    return True
 
 
 def _coefficients(e: sp.Expr, inner: set[sp.Symbol]) -> list[sp.Expr]:
@@ -174,7 +200,8 @@ def wrong_signs(
     function = plain.refine(loss.pieces).derivative()
     function = function.derivative() if kind == "convex" else function
     free = [p for p in loss.parameters if ranges[p.name][0] != ranges[p.name][1]]
-    fixed = {p: ranges[p.name][0] for p in loss.parameters if p not in free}
+    points = {p.name: p for p in loss.parameters if p not in free}
+    fixed = values_across(ranges, points, lambda low, high: low)
     candidates: list[tuple[sp.Expr, sp.Expr]] = []
     for piece in function.pieces:
         f = piece.expression.subs(fixed)
@@ -217,10 +244,26 @@ def _zeros_of(f: sp.Expr) -> list[sp.Expr]:
 
 def _corners(free: list[sp.Symbol], ranges: ranges.Ranges) -> list[dict[sp.Symbol, sp.Expr]]:
     """Four values across the range of each free parameter."""
-    return [{p: _across(*ranges[p.name], share) for p in free} for share in NUMBERS[:4]]
+    symbols = {p.name: p for p in free}
+    return [
+        values_across(ranges, symbols, functools.partial(_across, share)) for share in NUMBERS[:4]
+    ]
 
 
-def _across(low: sp.Expr, high: sp.Expr, share: sp.Expr) -> sp.Expr:
+def values_across(
+    ranges: ranges.Ranges, symbols: Mapping[str, sp.Symbol], inside: Callable
+) -> dict[sp.Symbol, sp.Expr]:
+    """A value for each of these parameters, `inside` its range at those of the parameters
+    before.
+    """
+    values: dict[sp.Symbol, sp.Expr] = {}
+    for name, (low, high) in ranges.items():
+        if name in symbols:
+            values[symbols[name]] = inside(low.xreplace(values), high.xreplace(values))
+    return values
+
+
+def _across(share: sp.Expr, low: sp.Expr, high: sp.Expr) -> sp.Expr:
     if low.is_finite:
         return low + ((high - low) / (1 + share) if high.is_finite else share)
     return high - share if high.is_finite else share - 1
@@ -249,3 +292,72 @@ def scales(loss: Loss, ranges: ranges.Ranges) -> Iterator[sp.Expr]:
             yield from (parameter, 1 / parameter)
         elif low != high and high == 0:
             yield from (-parameter, -1 / parameter)
+
+
+# --- cell by cell, for verdicts and for numbers
+
+ROUNDS = 24
+T = TypeVar("T")
+Cell = dict[str, ranges.Range]
+
+
+def decide_cells(
+    loss: Loss, names: Sequence[str], decide: Callable[[ranges.Ranges], T], most: int
+) -> list[tuple[Cell, T]]:
+    """What `decide` says of each cell, in order; where it raises Unsigned the cells are cut.
+
+    Raises SearchFailed, and Unsigned where no cut is known.
+    """
+    assumed = ranges.read_assumed(loss.expression, loss.assumptions)
+    cuts = {p.name: singular_values(loss.expression, p) for p in loss.parameters}
+    known: dict[str, T] = {}
+    for _ in range(ROUNDS):
+        try:
+            cells = ranges.grid(names, cuts, assumed)
+            if len(cells) > most:
+                raise SearchFailed("the parameters have too many cases")
+            for cell in cells:
+                if str(cell) not in known:
+                    known[str(cell)] = _decided(decide, cell)
+            return [(cell, known[str(cell)]) for cell in cells]
+        except ranges.Unordered as unknown:
+            _cut(cuts, unknown, loss, unknown.ranges)
+    raise SearchFailed("the parameters have too many cases")
+
+
+def _decided(decide: Callable[[ranges.Ranges], T], cell: Cell) -> T:
+    try:
+        return decide(cell)
+    except signs.Unsigned as unknown:
+        raise ranges.Unordered(unknown.expression, cell) from None
+
+
+def _cut(
+    cuts: dict[str, list[sp.Expr]], unknown: signs.Unsigned, loss: Loss, cell: ranges.Ranges
+) -> None:
+    new = critical_values(unknown.expression, loss.expression, cell) or [
+        (name, sp.S.Zero)  # a number that may be positive or negative hides many a sign
+        for name, ends in cell.items()
+        if ends == (-sp.oo, sp.oo)
+    ]
+    if not new:
+        raise SearchFailed(f"at {shown(cell)}: {unknown}") from None
+    for name, value in new:
+        cuts[name].append(value)
+
+
+def shown(ranges: ranges.Ranges) -> str:
+    """0 < a < oo, b = 2"""
+    return ", ".join(
+        f"{name} = {a}" if a == b else f"{a} < {name} < {b}" for name, (a, b) in ranges.items()
+    )
+
+
+def is_cut(cells: Sequence[ranges.Ranges], name: str) -> bool:
+    """The parameter has not the same range in all cells."""
+    return len({cell[name] for cell in cells}) > 1
+
+
+def depends_on_parameters(cells: Sequence[ranges.Ranges]) -> bool:
+    """Some end of a cell depends on other parameters."""
+    return any(end.free_symbols for cell in cells for ends in cell.values() for end in ends)

@@ -9,6 +9,7 @@ same.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import sympy as sp
 
@@ -34,6 +35,18 @@ def limit_of(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int = 0) -> sp.Expr:
     return _either(f, whole, by_terms)
 
 
+def sign_near(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int = 0) -> int:
+    """The sign of f near that end, for all parameters. Raises Rejected."""
+
+    def by_terms(terms: tuple[sp.Expr, ...]) -> int:
+        signs = {germs.sign_near(term, x, end, side) for term in terms} - {0}
+        if len(signs) > 1:
+            raise Rejected(f"the terms of {f} have two signs near {end}")
+        return signs.pop() if signs else 0
+
+    return _either(f, lambda: germs.sign_near(f, x, end, side), by_terms)
+
+
 def diverges(f: sp.Expr, x: sp.Symbol) -> bool:
     """int^oo f = oo, or not: it converges or is -oo, for all parameters. Raises Rejected."""
 
@@ -47,10 +60,8 @@ def diverges(f: sp.Expr, x: sp.Symbol) -> bool:
 
 
 def _either(
-    f: sp.Expr,
-    whole: Callable[[], sp.Expr | bool],
-    by_terms: Callable[[tuple[sp.Expr, ...]], sp.Expr | bool],
-):
+    f: sp.Expr, whole: Callable[[], Any], by_terms: Callable[[tuple[sp.Expr, ...]], Any]
+) -> Any:
     try:
         return whole()
     except Rejected as reason:

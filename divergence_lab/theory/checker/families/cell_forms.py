@@ -12,30 +12,27 @@ import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families import continuation, signs
-from divergence_lab.theory.checker.families.ranges import Ranges, over_range
+from divergence_lab.theory.checker.families.ranges import (
+    Ranges,
+    over_range,
+    turned,
+    written_positive,
+)
 from divergence_lab.theory.expressions import split, x
 
 
 def positive_form(loss: sp.Expr, ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:
-    """Each parameter by a positive symbol z, of a name that no parameter can have (a + z, b - z,
-    a + (b - a)/(1 + z)), a real one, or its value.
-    """
-    return {
-        s: ranges[s.name][0]
-        if ranges[s.name][0] == ranges[s.name][1]
-        else over_range(s, *ranges[s.name])[0]
-        for s in loss.free_symbols - {x}
-    }
+    """The parameters of the loss as `ranges.written_positive` writes them on this cell."""
+    symbols = {str(s): s for s in loss.free_symbols - {x}}
+    return written_positive({n: ends for n, ends in ranges.items() if n in symbols}, symbols)
 
 
 def in_parameters(written: Mapping[sp.Symbol, sp.Expr], ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:
     """The symbols of `positive_form` in terms of the parameters."""
-    return {
-        z: back
-        for s in written
-        if ranges[s.name][0] != ranges[s.name][1]
-        for _, z, back in [over_range(s, *ranges[s.name])]
-    }
+    symbols = {s.name: s for s in written}
+    here = turned({name: ranges[name] for name in ranges if name in symbols}, symbols)
+    backs = (over_range(symbols[n], low, high) for n, (low, high) in here.items() if low != high)
+    return {z: back for _, z, back in backs}
 
 
 def at_points(

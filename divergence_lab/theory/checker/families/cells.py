@@ -33,20 +33,33 @@ for its parts. The search cuts the range where that expression is 0, and asks ag
 (`verdicts/proposals`).
 """
 
+import contextlib
 import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import sympy as sp
 
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families import by_terms, ranges, signs
+from divergence_lab.theory.checker.families.minima import least_value
 from divergence_lab.theory.expressions import CannotSplit, Pieces, split, x
-from divergence_lab.theory.expressions.ordering import in_order, is_less, with_mirror_images
+from divergence_lab.theory.expressions.ordering import (
+    OrderUnknown,
+    in_order,
+    is_less,
+    with_mirror_images,
+)
 from divergence_lab.theory.expressions.pieces import Piece
 
 _Y = sp.Symbol("~y", positive=True)
+
+
+class Negative(proofs.Rejected):
+    """A function that should be nowhere negative is, for all parameters."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,8 @@ def read_cell(expression: sp.Expr, mirrored: bool) -> Cell:
     try:
         pieces = refined(split(expression, x), mirrored)
         cell = Cell(pieces, pieces.derivative(), bool(expression.free_symbols - {x}))
+    except OrderUnknown as unknown:
+        raise signs.Unsigned(unknown.difference) from None
     except CannotSplit as reason:
         raise Rejected(str(reason)) from None
     for piece in pieces.pieces:
@@ -143,12 +158,21 @@ def limit_at(f: sp.Expr, end: sp.Expr, side: int, free: bool) -> sp.Expr:
 
 
 def prove_nonnegative(f: sp.Expr, piece: Piece, free: bool) -> None:
-    """f >= 0 on the piece, for all parameters. Raises Rejected, Unsigned."""
-    if free:
-        if not signs.is_nonnegative(_on_positive(f, piece)):
-            raise signs.Unsigned(_on_positive(f, piece))
-    elif f != 0:
-        proofs.prove_nonnegative(f, x, piece.low, piece.high)
+    """f >= 0 on the piece, for all parameters. Raises Negative, Unsigned, Rejected."""
+    if f == 0:
+        return
+    written = _on_positive(f, piece)
+    try:
+        if not free:
+            proofs.prove_nonnegative(f, x, piece.low, piece.high)
+        elif not signs.is_nonnegative(written):
+            raise signs.Unsigned(written)
+    except proofs.Rejected:
+        least = least_value(written, _Y)
+        if least is None:
+            raise
+        if signs.sign(least[1]) == -1:
+            raise Negative(f"{f} is negative inside ({piece.low}, {piece.high})") from None
 
 
 def is_inside(point: sp.Expr, piece: Piece) -> bool:
@@ -194,18 +218,41 @@ def slopes_at_zero(cell: Cell) -> tuple[sp.Expr, sp.Expr]:
     )
 
 
-def ends_below_zero(first: sp.Expr, last: sp.Expr, cell: Cell) -> bool:
-    """A function tends to something negative at -oo (`first`) or at oo (`last`), for all
-    parameters; False: not shown.
+def sign_near(f: sp.Expr, end: sp.Expr, side: int, free: bool) -> int:
+    """The sign of f near an end, for all parameters. Raises Rejected."""
+    if end.is_finite and signs.is_finite(f, at=(x, end)) and (found := signs.sign(f.subs(x, end))):
+        return found
+    if free or end.free_symbols:
+        return by_terms.sign_near(f, x, end, side)
+    return proofs.at_end(f, x, end, side, lambda X, line, tail: line.sign(tail))
+
+
+def is_negative_near_an_end(pieces: Sequence[Piece], free: bool) -> bool | signs.Unsigned:
+    """A function is negative near some end of its pieces, for all parameters; else False, or the
+    sign in question.
     """
-    for f, end in ((first, -sp.oo), (last, sp.oo)):
+    ends = [(p.expression, p.low, 1) for p in pieces] + [(p.expression, p.high, -1) for p in pieces]
+    unknown = False
+    for f, end, side in sorted(ends, key=lambda e: bool(e[1].is_finite)):
         try:
-            limit = limit_at(f, end, 0, cell.free)
-            if limit == -sp.oo or (limit.is_finite and signs.sign(limit) == -1):
+            if sign_near(f, end, side, free) == -1:
                 return True
-        except Rejected:
+        except signs.Unsigned as failure:
+            unknown = unknown or failure
+        except proofs.Rejected:
             continue
-    return False
+    return unknown
+
+
+@contextlib.contextmanager
+def says_what_is_unknown(sign_in_question: Any) -> Iterator[None]:
+    """What is not proved is not, since this sign is not known: there the cell is cut."""
+    try:
+        yield
+    except Negative:
+        raise
+    except proofs.Rejected as reason:
+        raise sign_in_question or reason from None
 
 
 def inner_point_of(piece: Piece) -> sp.Expr:

@@ -41,7 +41,9 @@ def value_or_limit(loss: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], sides: Si
     """The loss at these values of its parameters, or its limit there. Raises NoValue, Rejected."""
     try:
         return values.value_at_each_x(loss, points)
-    except values.Undefined:
+    except values.Undefined as reason:
+        if any(value.free_symbols for value in points.values()):
+            raise Rejected(f"{reason}: a limit on a line of parameters is not taken") from None
         if len(points) > 1:
             return _limit_in_several(loss, points, sides)
         ((symbol, value),) = points.items()

@@ -99,16 +99,32 @@ def common_factor(f: sp.Expr) -> sp.Expr:
 
 def in_question(f: sp.Expr) -> sp.Expr | None:
     """A difference of two rates in f, or a coefficient, that is 0 at some parameters and not at
-    others: there terms may cancel or vanish.
+    others: there terms may cancel or vanish. Of the term that fewest others may cancel.
     """
     terms = exponential_terms(f)
-    found = [r - q for k, (_, n, r) in enumerate(terms) for _, m, q in terms[k + 1 :] if n == m] + [
-        c for c, _, _ in terms
-    ]
-    return next(
-        (sp.factor(sp.together(e)) for e in found if len(e.free_symbols) == 1 and not has_sign(e)),
-        None,
-    )
+    unsigned = [c for c, _, _ in terms if not has_sign(c)]
+    against = [_that_may_cancel(place, terms) for place, (c, _, _) in enumerate(terms)]
+    open_rates = [r - q for (_, _, r), others in zip(terms, against) for _, q in others[:1]]
+    fewest = min(map(len, against), default=0)
+    first = [r for r, others in zip(open_rates, filter(None, against)) if len(others) == fewest]
+    found = [sp.factor(sp.together(e)) for e in (*first, *unsigned, *open_rates)]
+    return next((e for e in sorted(found, key=lambda e: len(e.free_symbols))), None)
+
+
+def _that_may_cancel(
+    place: int, terms: list[tuple[sp.Expr, sp.Expr, sp.Expr]]
+) -> list[tuple[sp.Expr, sp.Expr]]:
+    """(coefficient, rate) of the other terms that may have the same rate and another sign."""
+    c, n, r = terms[place]
+    others = [(d, q) for k, (d, m, q) in enumerate(terms) if k != place and m == n]
+    return [(d, q) for d, q in others if not has_sign(r - q) and not _have_one_sign(c, d)]
+
+
+def _have_one_sign(c: sp.Expr, d: sp.Expr) -> bool:
+    try:
+        return sign(c) * sign(d) == 1
+    except Unsigned:
+        return False
 
 
 def _stays(place: int, terms: list[tuple[sp.Expr, sp.Expr, sp.Expr]]) -> bool:
@@ -116,6 +132,8 @@ def _stays(place: int, terms: list[tuple[sp.Expr, sp.Expr, sp.Expr]]) -> bool:
     others = [
         (d, q) for k, (d, m, q) in enumerate(terms) if k != place and m == n and not has_sign(r - q)
     ]
+    if all(_have_one_sign(c, d) for d, _ in others):
+        return True
     if len(others) > 1:
         return False
     for d, q in others:

@@ -41,11 +41,13 @@ terms of each series are tried first, then five (ORDERS).
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import sympy as sp
 
 from divergence_lab.theory.checker.facts.expansions import SHARED, Rule, expand, negated, odd
 from divergence_lab.theory.checker.families import monomials, signs
+from divergence_lab.theory.checker.families.forms import seen_at_samples
 from divergence_lab.theory.expressions.unified import unified
 
 ORDERS = (2, 5)  # terms of a series: where few leave the answer open, more are taken
@@ -62,7 +64,7 @@ class Germ:
 @lru_cache(maxsize=20_000)
 def _cancels(c: sp.Expr) -> bool:
     """c = 0 as expanding it shows; what is not 0 at some parameters need not be expanded."""
-    return c == 0 or (not (c.free_symbols and signs.seen_at_samples(c)) and sp.expand(c) == 0)
+    return c == 0 or (not (c.free_symbols and seen_at_samples(c)) and sp.expand(c) == 0)
 
 
 def _scale(a: Germ, m: monomials.Monomial, c: sp.Expr) -> Germ:
@@ -290,6 +292,14 @@ def limit_of_germ(a: Germ) -> sp.Expr:
     return sp.S.Zero
 
 
+def sign_of_germ(a: Germ) -> int:
+    """The sign of a near +oo, for all parameters. Raises NoGerm or Unsigned."""
+    a = _stripped(a)
+    if not a.terms and a.rest is not None:
+        raise monomials.NoGerm("only a bound near +oo is known")
+    return signs.sign(a.terms[0][1]) if a.terms else 0
+
+
 def integral_of_germ_diverges(a: Germ) -> bool:
     """int^oo a = oo (True), or it converges absolutely or is -oo (False), for all parameters
     (Proposition 16).
@@ -324,10 +334,18 @@ def limit_of(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int = 0) -> sp.Expr:
     """lim f at oo, at -oo or at a finite end from the right (side 1) or left (-1), for all
     parameters.
     """
-    if not f.has(x):
-        return f
+    return _ask(_moved(f, x, end, side), x, limit_of_germ) if f.has(x) else f
+
+
+def sign_near(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int = 0) -> int:
+    """The sign of f near that end, for all parameters."""
+    return _ask(_moved(f, x, end, side), x, sign_of_germ) if f.has(x) else signs.sign(f)
+
+
+def _moved(f: sp.Expr, x: sp.Symbol, end: sp.Expr, side: int) -> sp.Expr:
+    """f of an argument that tends to +oo as x does to the end."""
     moved = {sp.oo: x, -sp.oo: -x}.get(end)
-    return _ask(f.subs(x, end + side / x if moved is None else moved), x, limit_of_germ)
+    return f.subs(x, end + side / x if moved is None else moved)
 
 
 def diverges(f: sp.Expr, x: sp.Symbol) -> bool:
@@ -335,7 +353,7 @@ def diverges(f: sp.Expr, x: sp.Symbol) -> bool:
     return _ask(f, x, integral_of_germ_diverges)
 
 
-def _ask(f: sp.Expr, x: sp.Symbol, question: Callable[[Germ], sp.Expr | bool]) -> sp.Expr | bool:
+def _ask(f: sp.Expr, x: sp.Symbol, question: Callable[[Germ], Any]) -> Any:
     """What is asked of the germ of f at +oo, with as many terms as the answer needs."""
     # x of the half-line is positive: roots of squares and powers of products show their form
     y = sp.Symbol("~half", positive=True)

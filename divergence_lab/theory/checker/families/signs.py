@@ -35,18 +35,27 @@ one sign. With one sign seen, go through `forms_of(e)` and ask `_seen(form, 4)` 
 terms: the first None is the part for which a rule is missing.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Rejected, limit_of
-from divergence_lab.theory.checker.families.forms import MAX_OPERATIONS, SHORT, factored, forms_of
+from divergence_lab.theory.checker.families.forms import (
+    MAX_OPERATIONS,
+    SAMPLES,
+    SHORT,
+    factored,
+    forms_of,
+    seen_at_samples,
+    sign_of_polynomial,
+    simplified,
+)
 from divergence_lab.theory.expressions import balls, constants
 from divergence_lab.theory.expressions.unified import unified
 
 _SAME_SIGN = (sp.sinh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.erfi)
-_SHARES = tuple(sp.Rational(n, 8) for n in (8, 1, 100))
-_SAMPLES = tuple(sp.Rational(n, 7) for n in (9, 2, 23, 5, 12, 3))
 
 
 class Unsigned(Rejected):
@@ -69,9 +78,17 @@ def is_nonnegative(e: sp.Expr) -> bool:
     """e >= 0 for all values of its symbols, as one of its forms shows (False: not shown)."""
     if -1 in seen_at_samples(e):
         return False
-    return any(
-        form.is_nonnegative or (_seen(form, 4) or -1) == 1 or form == 0 for form in forms_of(e)
+    return (
+        any(map(_is_nonnegative_form, forms_of(e)))
+        or _sign_by_slope(e) == 1
+        or any(map(_is_nonnegative_form, simplified(e)))
+        or _sign_of_factors(e) == 1
+        or _sign_of_terms(e) == 1
     )
+
+
+def _is_nonnegative_form(form: sp.Expr) -> bool:
+    return bool(form.is_nonnegative) or _seen(form, 4) == 1 or form == 0
 
 
 def is_zero(e: sp.Expr) -> bool:
@@ -83,7 +100,7 @@ def is_zero(e: sp.Expr) -> bool:
     e = unified(e)
     if e == 0 or (grown := unified(sp.expand(e))) == 0 or unified(sp.powsimp(grown)) == 0:
         return True
-    values = dict(zip(sorted(e.free_symbols, key=str), _SAMPLES))
+    values = dict(zip(sorted(e.free_symbols, key=str), SAMPLES))
     seen = balls.ball_of_constant(e.subs(values))
     if seen > 0 or seen < 0:  # the quickest way to see what is not 0
         return False
@@ -146,63 +163,105 @@ def _sign(e: sp.Expr) -> int | None:
         return constants.sign_of(e)
     if {1, -1} <= seen_at_samples(e):
         return None
-    for form in forms_of(e):
-        found = _seen(form, 4)
-        if found is not None:
-            return found
-    return 0 if is_zero(e) else _sign_by_slope(e)
+    if (found := _sign_in_forms(forms_of(e))) is not None:
+        return found
+    if is_zero(e):
+        return 0
+    ways = (
+        _sign_of_factors,
+        _sign_of_terms,
+        _sign_by_slope,
+        lambda e: _sign_in_forms(simplified(e)),
+    )
+    return next((found for way in ways if (found := way(e)) is not None), None)
 
 
-@lru_cache(maxsize=20_000)
-def seen_at_samples(e: sp.Expr) -> frozenset[int]:
-    """The signs that e has at a few values of its symbols: the quickest way to see that it has
-    not one sign.
-    """
-    symbols = sorted(e.free_symbols, key=str)
-    if not symbols or not all(s.is_positive or s.is_real for s in symbols):
-        return frozenset()
+def _sign_of_terms(e: sp.Expr) -> int | None:
+    """The sign that all terms of a sum have, each by all that is known of signs."""
+    if not e.is_Add or len(frozenset().union(*map(seen_at_samples, e.args))) != 1:
+        return None
     signs = set()
-    for share in _SHARES:
-        values = {
-            s: share * _SAMPLES[k % len(_SAMPLES)] * (1 if s.is_positive or k % 2 else -1)
-            for k, s in enumerate(symbols)
-        }
-        ball = balls.ball_of_constant(e.subs(values))
-        signs |= {1} if ball > 0 else {-1} if ball < 0 else set()
-    return frozenset(signs)
+    for term in e.args:
+        signs.add(_sign(term))
+        if len(signs) > 1 or None in signs:
+            return None
+    return signs.pop()
+
+
+def _sign_of_factors(e: sp.Expr) -> int | None:
+    """The sign of a product, each factor by all that is known of signs."""
+    longest = min(SHORT // 2, sp.count_ops(e) - 1)
+    for form in forms_of(e):
+        factors = sp.Mul.make_args(form)
+        if form.is_Mul or form.is_Pow:
+            signs = [_sign_of_power(*factor.as_base_exp(), longest) for factor in factors]
+            if None not in signs:
+                return int(sp.prod(signs))
+    return None
+
+
+def _sign_of_power(base: Any, exponent: Any, longest: int) -> int | None:
+    found = _seen(base**exponent, 4)
+    if found is None and sp.count_ops(base) < longest and (known := _sign(base)) is not None:
+        found = 1 if known == 1 else known**exponent if exponent.is_Integer and known else None
+    return found
+
+
+def _sign_in_forms(forms: Iterable[sp.Expr]) -> int | None:
+    return next((found for form in forms if (found := _seen(form, 4)) is not None), None)
+
+
+_TRANSCENDENTAL = (sp.exp, sp.log, sp.sinh, sp.cosh, sp.tanh)
 
 
 def _sign_by_slope(e: sp.Expr, depth: int = 2) -> int | None:
-    """The sign of a function of one positive symbol that moves away from 0, or towards it, all
-    the way: it must be finite, and so continuous, all the way too, for exp(atan(1/(z - 1000))) -
-    1 falls from a limit below 0 and is positive beyond 1000.
+    """The sign of a function that moves away from 0, or towards it, all the way, as one of its
+    positive symbols grows: it must be finite, and so continuous, all the way too, for
+    exp(atan(1/(z - 1000))) - 1 falls from a limit below 0 and is positive beyond 1000.
     """
-    symbols = list(e.free_symbols)
     if (
-        len(symbols) != 1
-        or not symbols[0].is_positive
-        or depth == 0
+        depth == 0
         or sp.count_ops(e) > SHORT
-        or not any(part.free_symbols for part in e.atoms(sp.exp, sp.log))
-        or not is_finite(e, symbols[0])
+        or not any(part.free_symbols for part in e.atoms(*_TRANSCENDENTAL))
     ):
         return None
-    z, slope = symbols[0], factored(sp.together(sp.diff(e, symbols[0])))
-    way = next(
-        (s for form in forms_of(slope) if (s := _seen(form, 4)) is not None), None
-    ) or _sign_by_slope(slope, depth - 1)
+    ways = (
+        _sign_along(e, z, depth)
+        for z in sorted(e.free_symbols, key=str)
+        if z.is_positive and is_finite(e, z)
+    )
+    return next((way for way in ways if way is not None), None)
+
+
+def _sign_along(e: sp.Expr, z: Any, depth: int) -> int | None:
+    """The sign of e by that of its slope in z, and the end from which e moves, or to which."""
+    if e.free_symbols != {z} and _sign_at_end(e, z, sp.S.Zero) is None:
+        return None
+    slope = factored(sp.together(sp.diff(e, z)))
+    if {1, -1} <= seen_at_samples(slope):
+        return None
+    way = _sign_in_forms(forms_of(slope)) or _sign_by_slope(slope, depth - 1)
     if way is None:
         return None
-    for end, side, wanted in ((sp.S.Zero, 1, way), (sp.oo, 0, -way)):
-        try:
-            value = limit_of(e, z, end, side)
-        except Rejected:
-            continue
-        if value is not None and (value.is_infinite or not value.free_symbols):
-            seen = int(sp.sign(value)) if value.is_infinite else constants.sign_of(value)
-            if seen in (0, wanted):
-                return wanted
-    return None
+    ends = ((sp.S.Zero, way), (sp.oo, -way))
+    return next((sign for end, sign in ends if _sign_at_end(e, z, end) in (0, sign)), None)
+
+
+def _sign_at_end(e: sp.Expr, z: sp.Symbol, end: sp.Expr) -> int | None:
+    """The sign of the limit of e at z = 0 or oo, for all values of the other symbols; None where
+    it is not known.
+    """
+    if end == 0 and is_finite(e, at=(z, end)):  # every part of it is: 0*zoo is no 0
+        return _sign(e.subs(z, end))
+    if e.free_symbols != {z}:
+        return None
+    try:
+        value = limit_of(e, z, end, 1 if end == 0 else 0)
+    except Rejected:
+        return None
+    if value is None or value.free_symbols:
+        return None
+    return int(sp.sign(value)) if value.is_infinite else constants.sign_of(value)
 
 
 def _seen(e: sp.Expr, depth: int) -> int | None:
@@ -248,7 +307,7 @@ def _sign_of_sum(e: sp.Expr, depth: int) -> int | None:
     if denominator != 1 and denominator.free_symbols:
         parts = [_seen(factored(part), depth - 1) for part in (numerator, denominator)]
         return None if None in parts else parts[0] * parts[1]
-    found = _sign_of_polynomial(numerator)
+    found = sign_of_polynomial(numerator)
     if found is None:
         return _sign_beside_one(e, depth)
     below = constants.sign_of(denominator)
@@ -289,26 +348,6 @@ def _one_logarithm(e: sp.Expr) -> sp.Expr | None:
             q, rest = sp.S.One, term
         product *= rest.args[0] ** q
     return sp.log(factored(sp.together(product)))
-
-
-def _sign_of_polynomial(e: sp.Expr) -> int | None:
-    """All coefficients of one sign in positive symbols and exponentials, or no root in (0, oo)
-    by Sturm.
-    """
-    symbols = sorted(e.free_symbols, key=str)
-    if not symbols:
-        return constants.sign_of(e)
-    if not e.is_polynomial(*symbols) or not all(s.is_positive for s in symbols):
-        return None
-    polynomial = sp.Poly(e, *symbols)
-    signs = {constants.sign_of(c) for c in polynomial.coeffs()}
-    if len(signs) == 1:
-        return signs.pop()
-    if len(symbols) > 1 or not (polynomial.domain.is_QQ or polynomial.domain.is_ZZ):
-        return None
-    at_zero = polynomial(0)
-    roots = polynomial.count_roots(0, None) - (1 if at_zero == 0 else 0)
-    return None if roots else constants.sign_of(polynomial(1))
 
 
 def _sign_beside_one(e: sp.Expr, depth: int) -> int | None:

@@ -39,7 +39,7 @@ def cells_of(
     """Every cell that the assumptions leave, each parameter's range cut at the given points."""
     bounds = read_assumptions(assumptions)
     names = sorted(symbol.name for symbol in loss.free_symbols - {x})
-    grid = [ranges.parts_of(bounds.get(name, ()), cuts.get(name, ())) for name in names]
+    grid = [ranges.parts_of(bounds.get(name, ()), cuts.get(name, ()), {}) for name in names]
     cells = list(itertools.islice(itertools.product(*grid), MAX_CELLS + 1))
     if len(cells) > MAX_CELLS:
         raise Rejected("the parameters have too many cells")

@@ -20,9 +20,9 @@ from divergence_lab.theory.checker.facts.decided import decided, inner_point, pr
 from divergence_lab.theory.checker.facts.parts import Part
 from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected
 from divergence_lab.theory.checker.families import by_terms, cell_forms, cells, signs
-from divergence_lab.theory.checker.families.ranges import Ranges, sides_of
+from divergence_lab.theory.checker.families.ranges import Ranges, read_assumed, sides_of
 from divergence_lab.theory.expressions import balls, constants, ordering, parse, split, t, x
-from divergence_lab.theory.expressions.parsing import FUNCTIONS, PIECEWISE, read_assumptions
+from divergence_lab.theory.expressions.parsing import FUNCTIONS, PIECEWISE
 from divergence_lab.theory.expressions.syntax import MAX_CHARACTERS
 
 SAMPLES = (sp.Rational(5, 11), sp.Rational(17, 7))
@@ -172,14 +172,8 @@ def on_cell(text: str, assumptions: Sequence[str], ranges: Ranges) -> Subject:
         raise Rejected("the loss is known by its slope alone")
     loss = parse(text, x, assumptions)
     written = cell_forms.positive_form(loss, ranges)
-    pieces = cells.refined(
-        split(
-            cell_forms.at_points(
-                loss, written, ranges, sides_of(read_assumptions(assumptions), ranges)
-            ),
-            x,
-        )
-    )
+    sides = sides_of(ranges, read_assumed(loss, assumptions))
+    pieces = cells.refined(split(cell_forms.at_points(loss, written, ranges, sides), x))
     slopes = pieces.derivative()
     parts = [
         Part(p.low, p.high, p.expression, s.expression, c.expression)

@@ -80,7 +80,8 @@ def is_convex_in_cell(cell: cells.Cell, witness: sp.Expr | None) -> bool:
         if signs.sign(value) != -1:
             raise Rejected(f"g'' is not negative at {witness}")
         return False
-    if cells.ends_below_zero(curvature.pieces[0].expression, curvature.pieces[-1].expression, cell):
+    bent = cells.is_negative_near_an_end(curvature.pieces, cell.free)
+    if bent is True:
         return False
     jumps = [cells.jump_at(cell, kink) for kink in cell.slopes.kinks]
     if any(
@@ -88,8 +89,12 @@ def is_convex_in_cell(cell: cells.Cell, witness: sp.Expr | None) -> bool:
         for jump in jumps
     ):
         return False
-    for piece in curvature.pieces:
-        cells.prove_nonnegative(piece.expression, piece, cell.free)
+    try:
+        with cells.says_what_is_unknown(bent):
+            for piece in curvature.pieces:
+                cells.prove_nonnegative(piece.expression, piece, cell.free)
+    except cells.Negative:
+        return False
     return True
 
 

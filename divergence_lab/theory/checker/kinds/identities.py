@@ -141,7 +141,7 @@ def _vanish(differences: Sequence[Difference], witness: sp.Expr | None) -> bool:
     for piece, difference in differences:
         if signs.is_zero(difference):
             continue
-        if witness is None and _is_never_zero(difference):
+        if witness is None and (_is_never_zero(difference) or _has_a_sign(difference, piece)):
             return False
         point = witness if witness is not None else cells.inner_point_of(piece)
         if not cells.is_inside(point, piece):
@@ -150,6 +150,22 @@ def _vanish(differences: Sequence[Difference], witness: sp.Expr | None) -> bool:
             return False
         raise Rejected(f"the difference is 0 at {point}")
     return True
+
+
+def _has_a_sign(difference: sp.Expr, piece: pieces.Piece) -> bool:
+    """The difference is positive, or negative, near an end of the piece, for all parameters."""
+    unknown = None
+    for end, side in ((piece.high, -1), (piece.low, 1)):
+        try:
+            if cells.sign_near(difference, end, side, bool(difference.free_symbols - {x})):
+                return True
+        except signs.Unsigned as failure:
+            unknown = unknown or failure
+        except proofs.Rejected:
+            continue
+    if unknown is not None:
+        raise unknown
+    return False
 
 
 def _is_never_zero(difference: sp.Expr) -> bool:

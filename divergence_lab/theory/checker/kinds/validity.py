@@ -1,5 +1,7 @@
 """Valid: g falls before 0 and rises after it. Part of the trusted checker."""
 
+from collections.abc import Sequence
+
 import sympy as sp
 
 from divergence_lab.theory.checker.facts import decided, proofs
@@ -8,6 +10,7 @@ from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families import cells, signs
 from divergence_lab.theory.checker.kinds import convexity, kind
 from divergence_lab.theory.expressions import balls, ordering, x
+from divergence_lab.theory.expressions.pieces import Piece
 
 _YES = "g falls before 0 and rises after it"
 _BY_CONVEXITY = "g is convex and g'(0-) <= 0 <= g'(0+)"
@@ -83,23 +86,34 @@ def _decide_in_cell(cell: cells.Cell, witness: sp.Expr | None) -> bool:
     beside = [piece for piece in cell.slopes.pieces if 0 in (piece.low, piece.high)]
     if any(signs.is_zero(piece.expression) for piece in beside):
         return False
-    if cells.ends_below_zero(
-        -cell.slopes.pieces[0].expression, cell.slopes.pieces[-1].expression, cell
-    ):
+    outward = [
+        Piece(p.low, p.high, p.expression if ordering.is_less(sp.S.Zero, p.high) else -p.expression)
+        for p in cell.slopes.pieces
+    ]
+    turned = cells.is_negative_near_an_end(outward, cell.free)
+    if turned is True:
         return False
     try:
-        for piece in cell.slopes.pieces:
-            left = not ordering.is_less(sp.S.Zero, piece.high)
-            cells.prove_nonnegative(
-                -piece.expression if left else piece.expression, piece, cell.free
-            )
-    except Rejected:
-        if not convexity.is_convex_in_cell(cell, None) or not _slopes_at_zero_are_apart(cell):
-            raise
+        with cells.says_what_is_unknown(turned):
+            _prove_outward(outward, cell)
+    except cells.Negative:
+        return False
     for piece in beside:  # analytic: not 0 at one point is enough
         if signs.sign(piece.expression.subs(x, cells.inner_point_of(piece))) == 0:
             raise Rejected("that g is not constant beside 0 is not seen")
     return True
+
+
+def _prove_outward(outward: Sequence[Piece], cell: cells.Cell) -> None:
+    """g' has the sign of x, on each piece or since g is convex. Raises Rejected."""
+    try:
+        for piece in outward:
+            cells.prove_nonnegative(piece.expression, piece, cell.free)
+    except cells.Negative:
+        raise
+    except proofs.Rejected:
+        if not convexity.is_convex_in_cell(cell, None) or not _slopes_at_zero_are_apart(cell):
+            raise
 
 
 def _slopes_at_zero_are_apart(cell: cells.Cell) -> bool:

@@ -10,7 +10,7 @@ import sympy as sp
 from divergence_lab.theory.checker.conditions import ranges_in_words, read_ranges
 from divergence_lab.theory.checker.facts import parts, proofs
 from divergence_lab.theory.checker.families import cell_forms, continuation
-from divergence_lab.theory.checker.families.ranges import Ranges, sides_of
+from divergence_lab.theory.checker.families.ranges import Ranges, read_assumed, sides_of
 from divergence_lab.theory.checker.kinds import in_cells, lines, table
 from divergence_lab.theory.checker.rules.rule import (
     Data,
@@ -22,7 +22,6 @@ from divergence_lab.theory.checker.rules.rule import (
 )
 from divergence_lab.theory.expressions import parse, x
 from divergence_lab.theory.expressions.balls import ball_of_constant
-from divergence_lab.theory.expressions.parsing import read_assumptions
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Family:
 
     def sides(self) -> dict[str, tuple[int, ...]]:
         """From where each parameter with one value may come to it."""
-        return sides_of(read_assumptions(self.assumptions), self.ranges)
+        return sides_of(self.ranges, read_assumed(self.loss, self.assumptions))
 
 
 def _ranges_in_latex(step: Data) -> str:
@@ -124,7 +123,12 @@ def _prove_undefined(step: Data, family: Family) -> None:
     try:
         cell_forms.at_points(family.loss, written, family.ranges, family.sides())
     except continuation.NoValue:
-        return
+        related = read_assumed(family.loss, family.assumptions).relations
+        if not related or len(family.sides()) < 2:
+            return
+        raise proofs.Rejected(
+            "from which sides the parameters come there together is not known"
+        ) from None
     raise proofs.Rejected(f"{step['claim']}: it has one")
 
 

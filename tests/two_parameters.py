@@ -1,0 +1,77 @@
+"""Random families of losses in two parameters a and b, whose verdicts hang on which is larger, and
+what is said of them held against values in high precision.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import mpmath as mp
+
+# Each is real and 0 at x = 0 for all a, b > 0.
+PARTS = (
+    "cosh(a*x)-cosh(b*x)",
+    "(exp(a*x)-a*x-1)-(exp(b*x)-b*x-1)",
+    "exp(a*x)+exp(b*x)-(a+b)*x-2",
+    "exp(a*x)+exp(-b*x)-(a-b)*x-2",
+    "(exp(a*x)-1)*(exp(b*x)-1)",
+    "(a-b)*x**2",
+    "a*x**2-b*x**4",
+    "a*(exp(x)-x-1)-b*(exp(-x)+x-1)",
+    "a*(exp(x)-x-1)+b*(exp(-x)+x-1)",
+    "a*Abs(x)-b*Abs(x)",
+    "a*Abs(x)+b*x**2",
+    "a*x**2+b*(exp(x)-x-1)",
+    "log(exp(a*x)+exp(-b*x))",
+    "a*log(cosh(x))-b*x**2",
+    "Piecewise((a*x**2, x < 0), (b*x**2, True))",
+    "Piecewise((-a*x, x < 0), (b*x, True))",
+    "Piecewise((exp(-a*x)-1, x < 0), (exp(b*x)-1, True))",
+    "a*sqrt(1+x**2)-b*sqrt(1+x**2)",
+    "(exp(a*x)-a*x-1)/(1+b*(exp(a*x)-a*x-1))",
+    "a*x**2/2+b*(x*exp(x)-exp(x)+1)",
+)
+ASSUMED = (("a > 0", "b > 0"), ("a > b", "b > 0"), ("a >= b", "b > 0"), ("a > 0", "b > 2*a"))
+VALUES = [mp.mpf(n) / d for n, d in ((1, 3), (1, 2), (1, 1), (101, 100), (2, 1), (4, 1))]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A loss in x, a and b, and what is assumed of the two."""
+
+    text: str
+    assumptions: tuple[str, ...]
+
+
+def draw(source: random.Random) -> Family:
+    """One part, or the sum of two."""
+    text = source.choice(PARTS)
+    if source.random() < 0.3 and "Piecewise" not in text:
+        text = f"{text} + {source.choice(('x**2', 'Abs(x)', 'exp(x)-x-1', '2*(cosh(x)-1)'))}"
+    return Family(text, source.choice(ASSUMED))
+
+
+def is_true(condition: str, values: Mapping[str, mp.mpf]) -> bool:
+    """A condition such as "a > b and a >= 1" at these parameters."""
+    text = re.sub(r"(?<![<>!=])=(?!=)", "==", condition)
+    names = {"sqrt": mp.sqrt, "log": mp.log, "exp": mp.exp, "pi": mp.pi, "E": mp.e}
+    text = re.sub(r"\b(\d+)\b", r"mp.mpf(\1)", text)
+    return bool(eval(text, {**names, "mp": mp, **values}))
+
+
+def parameters(family: Family, steps: list[dict]) -> Iterator[dict[str, mp.mpf]]:
+    """Pairs on either side of a = b and of every number at which a cell ends, and on them."""
+    numbers = {
+        mp.mpf(text)
+        for step in steps
+        for text in re.findall(r"(?<![\w/.])\d+(?![\w/.])", step.get("ranges", ""))
+    }
+    beside = {n + o for n in numbers for o in (mp.mpf(0), mp.mpf(1) / 50, -mp.mpf(1) / 50)}
+    for a, b in itertools.product(sorted({*VALUES, *beside}), VALUES):
+        pair = {"a": a, "b": b}
+        if all(is_true(text, pair) for text in family.assumptions):
+            yield pair
