@@ -4,7 +4,7 @@ import mpmath
 import pytest
 import sympy as sp
 
-from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.checker.facts import proofs, structure
 from divergence_lab.theory.checker.facts.normal_form import oscillations_added
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.replay import read_parts
@@ -92,7 +92,7 @@ def test_what_has_no_limit_stays_open_and_what_falls_back_is_shown():
 
 def test_a_sum_is_not_negative_beside_oscillations_only_where_it_outweighs_them():
     def sign(text):
-        return proofs.structural_sign(parse(text, x), x, -sp.oo, sp.oo)
+        return structure.structural_sign(parse(text, x), x, -sp.oo, sp.oo)
 
     assert sign("2 + 2*cos(2*x)") == 1 and sign("3 + cos(x) - 2*sin(x) + x**2") == 1
     assert sign("-1 - cos(x)") == -1

@@ -19,7 +19,7 @@ from divergence_lab.theory.budget.asking import (
     cut_short,
     stream,
 )
-from divergence_lab.theory.checker.kinds.convexity import DATA_PROCESSING
+from divergence_lab.theory.checker.kinds.table import KINDS
 from divergence_lab.theory.checker.parametric import left_out
 from divergence_lab.theory.divergence import closed_form, domain
 from divergence_lab.theory.divergence.loss import Loss
@@ -302,7 +302,7 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
         "convex": verdict.verdict_to_json(verdicts.convex, "convex"),
         "data_processing": verdict.verdict_to_json(
             dataclasses.replace(
-                verdicts.convex, because=DATA_PROCESSING.prefix + verdicts.convex.because
+                verdicts.convex, because=KINDS["data_processing"].prefix + verdicts.convex.because
             ),
             "data_processing",
         ),
@@ -340,16 +340,6 @@ def undecided_to_json(text: str | None, because: str) -> dict[str, Any]:
         "dual_loss",
         "gauge",
     )
-    kinds = (
-        "validity",
-        "convex",
-        "data_processing",
-        "zero_forcing",
-        "zero_avoiding",
-        "symmetric",
-        "even",
-        "bounded_gradient",
-    )
     return {
         "name": None,
         "loss": text,
@@ -360,7 +350,7 @@ def undecided_to_json(text: str | None, because: str) -> dict[str, Any]:
         "tried": [because],
         "why_invalid": because,
         "pieces": [],
-        **dict.fromkeys(kinds, nothing),
+        **dict.fromkeys(KINDS, nothing),
         "values": [],
         "left_out": [],
         "continued": [],
