@@ -520,6 +520,9 @@ def test_every_step_reads_as_mathematics(certificates):
                 "Piecewise((x**2, x < 1), (x**2 + 1, True))",
                 "sqrt(1 - x**2) - 1",
                 "Max(x, 0)",
+                "sign(x)**2",
+                "x**2 + Heaviside(x - 1)",
+                "x**(3/2)",
             ),
         ),
     ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.kinds.table import KINDS
-from divergence_lab.theory.checker.rules import of_no_loss, table
+from divergence_lab.theory.checker.rules import table
 
 _VERDICT = {"holds", "condition", "status", "because", "steps", "cites", "seal"}
 _WORDS = {"rule", "claim"}  # what every step has besides its data
@@ -59,7 +59,7 @@ def cites(kind: str, steps: Sequence[Mapping[str, str]]) -> list[str]:
     An undecided verdict cites nothing, and a function that is no loss needs no proposition.
     """
     numbers: set[int] = set()
-    if steps and steps[0]["rule"] not in of_no_loss.OF_NO_LOSS:
+    if steps and steps[0]["rule"] not in table.WITHOUT_PIECES:
         numbers.update(KINDS[kind].propositions)
     for here in steps:
         rule = table.RULES[here["rule"]]

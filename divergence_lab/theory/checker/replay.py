@@ -14,7 +14,8 @@ from divergence_lab.theory.checker.facts import decided, proofs, structure
 from divergence_lab.theory.checker.facts.parts import Part, read_number, same_point
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.kinds.table import KINDS
-from divergence_lab.theory.checker.rules import of_a_loss, of_no_loss
+from divergence_lab.theory.checker.rules import of_a_loss
+from divergence_lab.theory.checker.rules.table import WITHOUT_PIECES
 from divergence_lab.theory.expressions import CannotSplit, ExpressionError, x
 from divergence_lab.theory.expressions.balls import ball_of_constant, is_finite_constant
 from divergence_lab.theory.expressions.points import value_of
@@ -38,25 +39,29 @@ MALFORMED = (
 
 
 def check_without_pieces(kind: str, verdict: Mapping[str, Any], loss: str) -> None:
-    """All that can be said of a function without pieces: that it is no loss, by one step, and so
-    not convex: a convex function on the line is finite and continuous. The rest is undecided.
+    """What is said of a function without pieces: of one that is no loss, by its formula
+    (Proposition 25). The kind of the verdict says whether the steps, each proved, give it.
     """
     check_form(kind, verdict)
-    if KINDS[kind].of_no_loss is None or verdict["holds"] is None:
-        if verdict["holds"] is not None:
-            raise Rejected("the pieces of g are missing, so nothing is proved of it")
+    if verdict["holds"] is None:
         check_verdict(kind, verdict, [])
         return
-    if (verdict["holds"], verdict["status"], verdict["condition"]) != (
-        False,
-        "enclosed",
-        None,
-    ) or len(verdict["steps"]) != 1:
-        raise Rejected("without pieces only a no is known, by one step")
-    (step,) = verdict["steps"]
-    certificate.check_words(step)
-    of_no_loss.prove_no_loss(loss, step)
+    if (verdict["status"], verdict["condition"]) != ("enclosed", None) or not verdict["steps"]:
+        raise Rejected("without pieces an answer is enclosed, without a condition, by its steps")
+    prove_of_formula(loss, verdict["steps"])
     check_sentence(kind, verdict)
+
+
+def prove_of_formula(loss: str, steps: Sequence[Mapping[str, str]]) -> None:
+    """Each step holds of the formula, given as text. Raises Rejected."""
+    if "Integral(" in loss:
+        raise Rejected("g is given by its slope alone")
+    g = of_a_loss.read_function(loss)
+    for step in steps:
+        if step["rule"] not in WITHOUT_PIECES:
+            raise Rejected(f"{step['rule']} is a rule about pieces, and there are none")
+        certificate.check_words(step)
+        WITHOUT_PIECES[step["rule"]].replay(step, g)
 
 
 # --- reading

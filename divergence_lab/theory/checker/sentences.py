@@ -8,7 +8,8 @@ claims nothing, and the checker does not show it.
 
 from divergence_lab.theory.checker.conditions import condition_of, read_ranges
 from divergence_lab.theory.checker.kinds import kind, table
-from divergence_lab.theory.checker.rules import of_no_loss, of_parameters
+from divergence_lab.theory.checker.rules import of_parameters
+from divergence_lab.theory.checker.rules.table import WITHOUT_PIECES
 
 
 def because_of(kind: str, holds: bool | None, condition: str | None, steps: kind.Steps) -> str:
@@ -19,8 +20,8 @@ def because_of(kind: str, holds: bool | None, condition: str | None, steps: kind
     said, rule = table.KINDS[kind], steps[0]["rule"]
     if rule in of_parameters.OF_PARAMETERS:
         return said.prefix + _with_parameters(said, holds, condition, steps)
-    if rule in of_no_loss.OF_NO_LOSS:
-        return said.prefix + of_no_loss.OF_NO_LOSS[rule].because(steps[0]) + (said.of_no_loss or "")
+    if rule in WITHOUT_PIECES:
+        return said.prefix + said.say_of_formula(bool(holds), steps)
     return said.prefix + said.say(holds, steps)
 
 

@@ -15,7 +15,7 @@ from flint import acb, arb
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.proofs import Rejected, limit_of
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions import constants, digits, enclosure, pieces, x
+from divergence_lab.theory.expressions import constants, digits, enclosure, pieces, points, x
 from divergence_lab.theory.expressions.enclosure import value_at
 from divergence_lab.theory.expressions.pieces import Piece
 
@@ -32,8 +32,8 @@ class Fault:
     """What seems wrong, in words, and where: at a kink or near a point. The checker decides whether
     it is so.
 
-    `kind`: "jump", "unbounded", "not real", or "not enclosed" (a pole, or only too large to
-    enclose).
+    `kind`: "jump", "own value", "unbounded", "not real", or "not enclosed" (a pole, or only
+    too large to enclose).
     """
 
     what: str
@@ -57,26 +57,27 @@ def fault(loss: Loss) -> Fault | None:
         sp.Integral
     ):  # g is the integral of its slope: finite and continuous where that is finite
         return _first(loss.derivative.pieces)
-    pieces = loss.pieces
-    at_kinks = [*zip(pieces.kinks, pieces.pieces, pieces.pieces[1:])]
+    left, right = loss.pieces.split_at_zero()  # where a loss is 0, and so may be what is in a root
+    parts = (*left.pieces, *right.pieces)
+    at_kinks = [(before.high, before, after) for before, after in itertools.pairwise(parts)]
     for kink, left, right in at_kinks:
         a, b = (value_at(piece.expression, x, kink, 30) for piece in (left, right))
         if not (a - b).contains(0):
             jump = f"from {a.str(5, radius=False)} to {b.str(5, radius=False)}"
             return Fault(f"g jumps at x = {kink}, {jump}", "jump", kink)
-    left, right = (
-        pieces.split_at_zero()
-    )  # where a loss is 0, and so may be what stands under a root
-    inside = _first((*left.pieces, *right.pieces))
+    inside = _first(parts)
     if inside is not None and inside.certain:
         return inside
-    return next((fault for place in at_kinks if (fault := _without_value(*place))), inside)
+    found = (_at_kink(loss.expression, *place) for place in at_kinks)
+    return next((fault for fault in found if fault is not None), inside)
 
 
-def _without_value(kink: sp.Expr, left: Piece, right: Piece) -> Fault | None:
-    """What the limits say where the formula has no value."""
-    if all(value_at(piece.expression, x, kink, 30).is_finite() for piece in (left, right)):
-        return None
+def _at_kink(g: sp.Expr, kink: sp.Expr, left: Piece, right: Piece) -> Fault | None:
+    """What the limits say where the formula has no value, or one that is not the limit."""
+    value = points.value_of(g, x, kink)
+    both = [points.value_of(piece.expression, x, kink) for piece in (left, right)]
+    if None not in both:
+        return _own_value(value, both[0], kink)
     try:
         before, after = (
             limit_of(piece.expression, x, kink, side) for piece, side in ((left, -1), (right, 1))
@@ -90,7 +91,13 @@ def _without_value(kink: sp.Expr, left: Piece, right: Piece) -> Fault | None:
         return Fault(f"g tends to {limit} at x = {kink}", "unbounded", kink)
     if constants.equal(before, after) is not True:
         return Fault(f"g jumps at x = {kink}, from {before} to {after}", "jump", kink)
-    return None
+    return _own_value(value, before, kink)
+
+
+def _own_value(value: sp.Expr | None, limit: sp.Expr, kink: sp.Expr) -> Fault | None:
+    if value is None or constants.sign_of(value - limit) in (0, None):
+        return None
+    return Fault(f"g is {value} at x = {kink} and tends to {limit} there", "own value", kink)
 
 
 def _first(parts: tuple[pieces.Piece, ...]) -> Fault | None:

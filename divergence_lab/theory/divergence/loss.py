@@ -156,6 +156,8 @@ def from_expression(
     except CannotSplit as reason:
         raise ExpressionError(f"{write(expression)}: {reason}") from None
     constant = _value_at_zero(expression)
+    if constant is None:
+        return Loss(expression, name, assumptions=assumptions, given=given)
     constant = constant.rewrite(sp.zeta) if constant.has(sp.dirichlet_eta) else constant
     try:
         slope = _slope_at_zero(expression, assumptions)
@@ -173,10 +175,9 @@ def from_expression(
     )
 
 
-def _value_at_zero(expression: sp.Expr) -> sp.Expr:
-    """g(0) as it is written, or its limit where the formula has no value.
-
-    Raises ExpressionError.
+def _value_at_zero(expression: sp.Expr) -> sp.Expr | None:
+    """g(0) as it is written, or its limit where the formula has no value; None where it has no
+    finite limit either, and so is no loss.
     """
     if expression.free_symbols != {x}:
         return _value_with_parameters(expression)
@@ -185,16 +186,13 @@ def _value_at_zero(expression: sp.Expr) -> sp.Expr:
         return value
     left, right = split(expression, x).split_at_zero()
     below, above = _limit(left.pieces[-1], -1), _limit(right.pieces[0], 1)
-    if below is None or above is None:
-        infinite = next((side for side in (below, above) if side and side.is_infinite), None)
-        seen = "no limit of it was found" if infinite is None else f"it tends to {infinite}"
-    elif constants.equal(below, above) is not True:
-        seen = f"it tends to {below} on the left and to {above} on the right"
-    elif below.is_infinite:
-        seen = f"it tends to {below}"
-    else:
-        return below
-    raise ExpressionError(f"the loss has no value at x = 0, where it must be 0: {seen} there")
+    known = [side for side in (below, above) if side is not None]
+    if len(known) < 2 and not any(side.is_infinite for side in known):
+        raise ExpressionError(
+            "the loss has no value at x = 0, where it must be 0: no limit of it was found there"
+        )
+    is_limit = len(known) == 2 and known[0].is_finite and constants.equal(*known) is True
+    return known[0] if is_limit else None
 
 
 def _limit(piece: pieces.Piece, side: int) -> sp.Expr | None:

@@ -370,6 +370,8 @@ class _Walker:
                 return sp.true
             case ast.Compare(left=left, ops=operators, comparators=rest):
                 sides = [self.number(side)[0] for side in [left, *rest]]
+                if len(sides) == 2 and isinstance(operators[0], ast.Eq):
+                    return self.equality(node, *sides)
                 if any(type(operator) not in COMPARISONS for operator in operators):
                     raise self.refuse(node, "a condition uses < <= > >= only")
                 if not any(side.has(self.variable) for side in sides):
@@ -377,11 +379,19 @@ class _Walker:
                 return sp.And(
                     *(COMPARISONS[type(op)](a, b) for op, a, b in zip(operators, sides, sides[1:]))
                 )
+            case ast.Call(func=ast.Name(id="Eq"), args=[left, right], keywords=[]):
+                return self.equality(node, self.number(left)[0], self.number(right)[0])
             case ast.BoolOp(op=ast.And(), values=values):
                 return sp.And(*(self.condition(value) for value in values))
             case ast.BoolOp(op=ast.Or(), values=values):
                 return sp.Or(*(self.condition(value) for value in values))
         raise self.refuse(node, "a condition is a comparison such as x < 0, or True")
+
+    def equality(self, node: ast.AST, left: sp.Expr, right: sp.Expr) -> sp.logic.boolalg.Boolean:
+        """left = right, written |left - right| <= 0."""
+        if not (left - right).has(self.variable):
+            raise self.refuse(node, f"a condition must depend on {self.variable.name}")
+        return sp.LessThan(sp.Abs(left - right), 0, evaluate=False)
 
 
 # --- the way back: SymPy -> text

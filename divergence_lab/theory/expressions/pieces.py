@@ -166,12 +166,31 @@ def split(
             pending.append(Piece(a, b, piece.expression.xreplace({decision: chosen})))
         if len(pending) + len(done) > MAX_PIECES:
             raise ordering.CannotSplit(f"the expression has more than {MAX_PIECES} pieces")
-    for left, right in pairwise(done):
-        _refuse_a_value_of_its_own(expression, variable, left, right)
-    merged = Pieces(tuple(done), variable).merged()
+    own = [
+        left.high
+        for left, right in pairwise(done)
+        if _has_a_value_of_its_own(expression, variable, left, right)
+    ]
     if expression.free_symbols != {x}:
-        return merged
-    return Pieces(tuple(part for piece in merged.pieces for part in _defined(piece)), x)
+        if own:
+            raise ordering.CannotSplit(
+                f"at the single point {variable} = {own[0]} it has a value of its own"
+            )
+        return Pieces(tuple(done), variable).merged()
+    merged = [
+        p for part in _cut_at(done, own) for p in Pieces(tuple(part), variable).merged().pieces
+    ]
+    return Pieces(tuple(part for piece in merged for part in _defined(piece)), x)
+
+
+def _cut_at(done: list[Piece], own: list[sp.Expr]) -> list[list[Piece]]:
+    """The pieces in groups that end at points with a value of their own: no pieces merge there."""
+    groups: list[list[Piece]] = [[]]
+    for piece in done:
+        groups[-1].append(piece)
+        if piece.high in own:
+            groups.append([])
+    return groups
 
 
 def _defined(piece: Piece) -> list[Piece]:
@@ -184,23 +203,19 @@ def _defined(piece: Piece) -> list[Piece]:
     return [Piece(low, high, piece.expression) for low, high in pairwise(cuts)]
 
 
-def _refuse_a_value_of_its_own(
+def _has_a_value_of_its_own(
     expression: sp.Expr, variable: sp.Symbol, left: Piece, right: Piece
-) -> None:
-    """sign(x - 1)**2 is 1 but for a single point: no piece has the value there.
-
-    Raises CannotSplit.
-    """
-    at = left.high
+) -> bool:
+    """sign(x - 1)**2 is 1 but for a single point: no piece is seen to have the value there."""
     value, before, after = (
-        points.value_of(e, variable, at) for e in (expression, left.expression, right.expression)
+        points.value_of(e, variable, left.high)
+        for e in (expression, left.expression, right.expression)
     )
-    if None in (value, before, after):  # what is continued by its limit there has no value
-        return
-    if constants.sign_of(before - after) == 0 and constants.sign_of(value - before) in (1, -1):
-        raise ordering.CannotSplit(
-            f"at the single point {variable} = {at} it has a value of its own, {value}"
-        )
+    if value is None:  # what is continued by its limit there has no value
+        return False
+    if before is None or after is None:
+        return True
+    return constants.sign_of(before - after) == 0 and constants.sign_of(value - before) in (1, -1)
 
 
 def _innermost(expression: sp.Expr, variable: sp.Symbol) -> sp.Expr | None:

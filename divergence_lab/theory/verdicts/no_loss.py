@@ -14,9 +14,10 @@ import sympy as sp
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
 from divergence_lab.theory.checker.certificate import Step, step
 from divergence_lab.theory.checker.facts.proofs import Rejected, limit_of
-from divergence_lab.theory.checker.rules.of_no_loss import prove_no_loss
+from divergence_lab.theory.checker.replay import prove_of_formula
 from divergence_lab.theory.divergence import domain, loss
 from divergence_lab.theory.expressions import CannotSplit, ExpressionError, balls, pieces, write, x
+from divergence_lab.theory.expressions.points import value_of
 
 ROOT_SECONDS = 1.0
 # A break point found exactly lies this close to where the enclosures gave up.
@@ -30,7 +31,9 @@ def why_no_loss(loss: loss.Loss, fault: domain.Fault) -> Step | None:
     text = write(loss.expression)
     for proposal in _proposals(loss, fault):
         try:
-            prove_no_loss(text, {"rule": proposal.rule, **dict(proposal.data)})
+            prove_of_formula(
+                text, [{"rule": proposal.rule, "claim": proposal.claim, **dict(proposal.data)}]
+            )
             return proposal
         except (Rejected, ExpressionError):
             continue
@@ -39,8 +42,8 @@ def why_no_loss(loss: loss.Loss, fault: domain.Fault) -> Step | None:
 
 def _proposals(loss: loss.Loss, fault: domain.Fault) -> Iterable[Step]:
     try:
-        if fault.kind == "jump":
-            yield from _gap(loss, fault)
+        if fault.kind in ("jump", "own value"):
+            yield from _jump(loss, fault)
         if fault.kind == "not real":
             yield from _not_real(fault.near)
         yield from _unbounded(loss, fault.near)
@@ -51,9 +54,17 @@ def _proposals(loss: loss.Loss, fault: domain.Fault) -> Iterable[Step]:
         return
 
 
-def _gap(loss: loss.Loss, fault: domain.Fault) -> Iterable[Step]:
-    index = loss.pieces.kinks.index(fault.near)
-    left, right = loss.pieces.pieces[index : index + 2]
+def _beside(at: sp.Expr, loss: loss.Loss) -> tuple[pieces.Piece, pieces.Piece]:
+    """The pieces on either side of a point."""
+    if at == 0:
+        left, right = loss.pieces.split_at_zero()
+        return left.pieces[-1], right.pieces[0]
+    index = loss.pieces.kinks.index(at)
+    return loss.pieces.pieces[index], loss.pieces.pieces[index + 1]
+
+
+def _jump(loss: loss.Loss, fault: domain.Fault) -> Iterable[Step]:
+    left, right = _beside(fault.near, loss)
     try:
         before, after = (
             limit_of(piece.expression, x, fault.near, side)
@@ -63,15 +74,17 @@ def _gap(loss: loss.Loss, fault: domain.Fault) -> Iterable[Step]:
         return
     if before is None or after is None:
         return
-    yield step(
-        "gap",
-        at=write(fault.near),
-        low=write(left.low),
-        high=write(right.high),
-        left=write(left.expression),
-        right=write(right.expression),
-        jump=write(sp.simplify(after - before)),
-    )
+    texts = {
+        "at": write(fault.near),
+        "low": write(left.low),
+        "high": write(right.high),
+        "left": write(left.expression),
+        "right": write(right.expression),
+    }
+    yield step("gap", **texts, jump=write(sp.simplify(after - before)))
+    value = value_of(loss.expression, x, fault.near)
+    if value is not None:
+        yield step("own value", **texts, value=write(value), limit=write(before))
 
 
 def _not_real(near: sp.Expr) -> Iterable[Step]:

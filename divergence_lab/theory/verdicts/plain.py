@@ -2,6 +2,7 @@
 accepts.
 """
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -11,8 +12,13 @@ import sympy as sp
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed
 from divergence_lab.theory.checker.facts import parts, proofs
-from divergence_lab.theory.checker.kinds.table import KINDS as KINDS_PROVED
-from divergence_lab.theory.checker.replay import check_verdict, read_parts, status_of
+from divergence_lab.theory.checker.replay import (
+    MALFORMED,
+    check_verdict,
+    check_without_pieces,
+    read_parts,
+    status_of,
+)
 from divergence_lab.theory.divergence import domain, loss
 from divergence_lab.theory.expressions import (
     CannotSplit,
@@ -23,7 +29,7 @@ from divergence_lab.theory.expressions import (
     write,
 )
 from divergence_lab.theory.expressions.pieces import Piece
-from divergence_lab.theory.verdicts import ends, no_loss, searches, signs
+from divergence_lab.theory.verdicts import ends, formulas, no_loss, searches, signs
 from divergence_lab.theory.verdicts.verdict import (
     ENCLOSED,
     KINDS,
@@ -55,11 +61,20 @@ def ask_one(kind: str, loss: loss.Loss) -> Verdict:
         return question
     if isinstance(question, searches.Question):
         return _ask(kind, question)
-    shown = None if KINDS_PROVED[kind].of_no_loss is None else no_loss.why_no_loss(loss, question)
-    if shown is not None:
-        return in_words(kind, Verdict(False, ENCLOSED, "", steps=(shown,)))
+    return _ask_of_formula(kind, loss, question)
+
+
+def _ask_of_formula(kind: str, loss: loss.Loss, fault: domain.Fault) -> Verdict:
+    """What the checker proves of a formula that it has shown to be no loss."""
+    shown, text = no_loss.why_no_loss(loss, fault), write(loss.expression)
+    with contextlib.suppress(OutOfTime, SearchFailed, CannotSplit, enclosure.NotEvaluable):
+        for holds, steps in formulas.SEARCHES[kind](loss, shown) if shown is not None else ():
+            with contextlib.suppress(*MALFORMED):
+                verdict = in_words(kind, Verdict(holds, ENCLOSED, "", steps=steps))
+                check_without_pieces(kind, verdict_to_json(verdict, kind), text)
+                return verdict
     return _undecided(
-        f"nothing is claimed of a function that may not be finite and continuous: {question.what}"
+        f"nothing is claimed of a function that may not be finite and continuous: {fault.what}"
     )
 
 

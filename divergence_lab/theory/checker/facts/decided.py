@@ -27,6 +27,7 @@ def decided(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr:
     for e in f.atoms(sp.acosh):
         if isinstance(e.args[0], sp.cosh):
             f = f.xreplace({e: sp.Abs(e.args[0].args[0])})
+    f = _without_powers_of_zero(f, x, low, high)
     while True:
         nodes = [e for e in sp.preorder_traversal(f) if isinstance(e, _DECISIONS)]
         if not nodes:
@@ -40,6 +41,16 @@ def decided(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr:
                 reason = failure
         else:
             raise reason
+
+
+def _without_powers_of_zero(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr:
+    """0^u is 0 where u > 0: before anything in u is decided, as SymPy has no 0^(-x)."""
+    for e in f.atoms(sp.Pow):
+        if e.base == 0:
+            if _sign(decided(e.exp, x, low, high), x, low, high) < 0:
+                raise Rejected(f"{e} divides by zero")
+            f = f.xreplace({e: sp.S.Zero})
+    return f
 
 
 def prove_equal(f: sp.Expr, smooth: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
@@ -108,6 +119,7 @@ def _cuts(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> list[sp.Expr
         for e in f.atoms(sp.Piecewise)
         for relation in e.atoms(Relational)
     ]
+    deciders += [e.exp for e in f.atoms(sp.Pow) if e.base == 0]
     found = {zero for u in deciders for form in _forms(u) for zero in points.zeros(form, x)}
     try:
         return ordering.in_order(

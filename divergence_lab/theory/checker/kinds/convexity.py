@@ -19,6 +19,7 @@ from divergence_lab.theory.checker.kinds.kind import (
     need_only,
     need_witness,
 )
+from divergence_lab.theory.checker.kinds.no_loss import by_fault
 from divergence_lab.theory.expressions import constants, write
 
 
@@ -105,10 +106,10 @@ CONVEX = Kind(
     _say,
     is_convex_in_cell,
     for_parameters="g'' is not negative and g' jumps nowhere down, so g and f are convex,",
+    say_of_formula=by_fault(", so it is not convex"),
     shown_at_a_point=True,
     scale_free=True,
     of_zero=True,
-    of_no_loss=", so it is not convex",
 )
 DATA_PROCESSING = dataclasses.replace(
     CONVEX,

@@ -11,6 +11,7 @@ from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.parts import read_number
 from divergence_lab.theory.checker.families import by_terms, cells
 from divergence_lab.theory.checker.kinds.kind import Kind, Parts, Steps, need, need_only
+from divergence_lab.theory.checker.kinds.no_loss import by_end, by_fault
 from divergence_lab.theory.expressions import parse, write, x
 from divergence_lab.theory.expressions.balls import ball_of_constant, is_finite_constant
 
@@ -40,6 +41,11 @@ def _say_forcing(holds: bool, steps: Steps) -> str:
     return f"f(0+) = -g'(-oo) = {write(-limit)} is finite"
 
 
+def _say_far_forcing(holds: bool, steps: Steps) -> str:
+    need((steps[0]["limit"] == "-oo") is holds, "the limit says the opposite")
+    return _say_forcing(holds, steps)
+
+
 def _is_forcing_in_cell(cell: cells.Cell, witness: sp.Expr | None) -> bool:
     return cells.limit_at(cell.slopes.pieces[0].expression, -sp.oo, 0, cell.free) == -sp.oo
 
@@ -51,6 +57,7 @@ ZERO_FORCING = Kind(
     _say_forcing,
     _is_forcing_in_cell,
     for_parameters="f(0+) = -g'(-oo) = oo",
+    say_of_formula=by_end("far slope", "-oo", "f(0+)", _say_far_forcing),
     scale_free=True,
 )
 
@@ -74,6 +81,12 @@ def _say_avoiding(holds: bool, steps: Steps) -> str:
     return f"f'(oo) = int g'(x) e^(-x) dx {outcome}, by comparison with {scale}"
 
 
+def _say_far_avoiding(holds: bool, steps: Steps) -> str:
+    value = steps[0]["value"]
+    need((value == "oo") is holds, "the integral says the opposite")
+    return f"f'(oo) = int g'(x) e^(-x) dx is {value}"
+
+
 def _is_avoiding_in_cell(cell: cells.Cell, witness: sp.Expr | None) -> bool:
     f = cell.slopes.pieces[-1].expression * sp.exp(-x)
     return by_terms.diverges(f, x) if cell.free else proofs.integral_diverges(f, x)
@@ -86,6 +99,7 @@ ZERO_AVOIDING = Kind(
     _say_avoiding,
     _is_avoiding_in_cell,
     for_parameters="f'(oo) = int g'(x) e^(-x) dx = oo",
+    say_of_formula=by_end("far integral", "oo", "f'(oo)", _say_far_avoiding),
 )
 
 # --- bounded gradient
@@ -147,6 +161,7 @@ BOUNDED_GRADIENT = Kind(
     _say_bounded,
     _is_bounded_in_cell,
     for_parameters="g' is bounded",
+    say_of_formula=by_fault(", so |g(x) - g(y)| <= M |x - y| for all x and y holds for no M"),
     scale_free=True,
     of_zero=True,
 )

@@ -18,6 +18,7 @@ from divergence_lab.theory.checker.facts.parts import (
 )
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families import cells, exponential_terms, signs
+from divergence_lab.theory.checker.kinds import no_loss
 from divergence_lab.theory.checker.kinds.kind import (
     Kind,
     Parts,
@@ -250,6 +251,7 @@ EVEN = Kind(
     _say_even,
     _is_even_in_cell,
     for_parameters="g(-x) = g(x)",
+    say_of_formula=no_loss.say_even,
     shown_at_a_point=True,
     scale_free=True,
     of_zero=True,
@@ -262,6 +264,7 @@ SYMMETRIC = Kind(
     _say_symmetric,
     _is_symmetric_in_cell,
     for_parameters="t f(1/t) = f(t)",
+    say_of_formula=no_loss.say_symmetric,
     shown_at_a_point=True,
     of_zero=True,
     compares_sides=True,

@@ -28,8 +28,8 @@ class Kind:
 
     `shown_at_a_point`: one point can disprove it. `scale_free`: it is the same for g(x/u), u > 0.
     `of_zero`: it holds for g = 0. `compares_sides`: it is an identity between the two sides of 0.
-    `of_no_loss`: it does not hold of a function that jumps, is unbounded or not real, with these
-    words after the reason; None: nothing is said of such a function.
+    `say_of_formula(holds, steps)`: the sentence that the steps, each proved already, give of a
+    formula that may be no loss (Proposition 25); raises Rejected where they do not give it.
     `proved_as`: the kind of the same proof (Proposition 5), `prefix` what its sentence says before.
     """
 
@@ -39,11 +39,11 @@ class Kind:
     say: Callable[[bool, Steps], str]
     decide_in_cell: Callable[[Cell, sp.Expr | None], bool]
     for_parameters: str
+    say_of_formula: Callable[[bool, Steps], str]
     shown_at_a_point: bool = False
     scale_free: bool = False
     of_zero: bool = False
     compares_sides: bool = False
-    of_no_loss: str | None = None
     proved_as: str | None = None
     prefix: str = ""
 

@@ -8,7 +8,7 @@ from divergence_lab.theory.checker.facts import decided, proofs
 from divergence_lab.theory.checker.facts.parts import read_number, sides_of_zero, slopes_at
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families import cells, signs
-from divergence_lab.theory.checker.kinds import convexity, kind
+from divergence_lab.theory.checker.kinds import convexity, kind, no_loss
 from divergence_lab.theory.expressions import balls, ordering, x
 from divergence_lab.theory.expressions.pieces import Piece
 
@@ -134,7 +134,7 @@ VALIDITY = kind.Kind(
     _say,
     _decide_in_cell,
     for_parameters=_YES,
+    say_of_formula=no_loss.by_fault(""),
     shown_at_a_point=True,
     scale_free=True,
-    of_no_loss="",
 )

@@ -1,5 +1,5 @@
-"""Rules that show a function to be no loss at all: it jumps, is unbounded near a point, or is not
-real at one.
+"""Rules that show a function to be no loss at all: it jumps, has a value of its own at a point, is
+unbounded near one, or is not real at one.
 
 Part of the trusted checker. Such a function has no pieces that could be confirmed, so its
 certificate is one step.
@@ -22,7 +22,7 @@ from divergence_lab.theory.checker.rules.rule import (
     keys,
     number_latex,
 )
-from divergence_lab.theory.expressions import balls, constants, parse, precision, x
+from divergence_lab.theory.expressions import balls, constants, parse, points, precision, x
 
 MAX_BOXES = 5000
 
@@ -48,7 +48,8 @@ def _point(text: str) -> sp.Expr:
     return at
 
 
-def _prove_gap(step: Data, g: sp.Expr) -> None:
+def limits_beside(step: Data, g: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+    """The finite limits of g from both sides of a point, where the step states what g is there."""
     low, at, high = (
         parts.read_number(step["low"]),
         _point(step["at"]),
@@ -60,10 +61,27 @@ def _prove_gap(step: Data, g: sp.Expr) -> None:
     before, after = proofs.limit_of(left, x, at, -1), proofs.limit_of(right, x, at, 1)
     if before is None or after is None or before.is_infinite or after.is_infinite:
         raise Rejected(f"g has no two finite limits at {at}")
+    return before, after
+
+
+def _prove_gap(step: Data, g: sp.Expr) -> None:
+    at = _point(step["at"])
+    before, after = limits_beside(step, g)
     if not proofs.equal_constants(after - before, parts.read_number(step["jump"])):
         raise Rejected(f"the jump of g at {at} is {after - before}")
     if constants.equal(after, before) is not False:
         raise Rejected(f"g is not shown to jump at {at}")
+
+
+def _prove_own_value(step: Data, g: sp.Expr) -> None:
+    at, limit = _point(step["at"]), parts.read_number(step["limit"])
+    if not all(proofs.equal_constants(found, limit) for found in limits_beside(step, g)):
+        raise Rejected(f"g does not tend to {limit} at {at}")
+    value = points.value_of(g, x, at)
+    if value is None or not proofs.equal_constants(value, parts.read_number(step["value"])):
+        raise Rejected(f"the value of g at {at} is {value}")
+    if constants.equal(value, limit) is not False:
+        raise Rejected(f"g is not shown to have a value of its own at {at}")
 
 
 def _prove_unbounded(step: Data, g: sp.Expr) -> None:
@@ -179,6 +197,16 @@ def _gap_in_latex(step: Data) -> str:
     )
 
 
+def _own_value_in_latex(step: Data) -> str:
+    at = number_latex(step["at"])
+    return (
+        f"g = {function_latex(step['left'])} \\text{{ before }} {at}, \\quad g = "
+        f"{function_latex(step['right'])} \\text{{ after it}}, \\quad "
+        f"g({at}) = {number_latex(step['value'])} \\ne {number_latex(step['limit'])} = "
+        f"\\lim_{{x \\to {at}}} g(x)"
+    )
+
+
 def _unbounded_in_latex(step: Data) -> str:
     at, end = number_latex(step["at"]), number_latex(step["end"])
     return (
@@ -206,6 +234,21 @@ OF_NO_LOSS = by_name(
         _gap_in_latex,
         _prove_gap,
         because=lambda s: f"g jumps at x = {s['at']}, by {s['jump']}",
+    ),
+    Rule(  # g has a value at a point that is not its limit there
+        "own value",
+        keys("at low high left right value limit"),
+        lambda s: (
+            f"g = {s['left']} on ({s['low']}, {s['at']}) and {s['right']} on "
+            f"({s['at']}, {s['high']}), so g tends to {s['limit']} at x = {s['at']}, where it is "
+            f"{s['value']}"
+        ),
+        _own_value_in_latex,
+        _prove_own_value,
+        because=lambda s: (
+            f"g jumps at x = {s['at']}: it is {s['value']} there, and tends to {s['limit']} from "
+            "both sides"
+        ),
     ),
     Rule(  # g is not bounded near a point: its limit there, by tails
         "unbounded",
@@ -237,15 +280,3 @@ OF_NO_LOSS = by_name(
         because=lambda s: f"g is not a real number at x = {s['at']}",
     ),
 )
-
-
-def prove_no_loss(loss: str, step: Data) -> None:
-    """The step shows that g, given as text, is not a finite continuous real function.
-
-    Raises Rejected.
-    """
-    if step["rule"] not in OF_NO_LOSS:
-        raise Rejected(f"{step['rule']} does not show that g is no loss")
-    if "Integral(" in loss:
-        raise Rejected("g is given by its slope alone")
-    OF_NO_LOSS[step["rule"]].replay(step, parse(loss, x))
