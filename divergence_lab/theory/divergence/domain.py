@@ -75,9 +75,9 @@ def fault(loss: Loss) -> Fault | None:
 def _at_kink(g: sp.Expr, kink: sp.Expr, left: Piece, right: Piece) -> Fault | None:
     """What the limits say where the formula has no value, or one that is not the limit."""
     value = points.value_of(g, x, kink)
-    both = [points.value_of(piece.expression, x, kink) for piece in (left, right)]
-    if None not in both:
-        return _own_value(value, both[0], kink)
+    limit, other = (points.value_of(piece.expression, x, kink) for piece in (left, right))
+    if limit is not None and other is not None:
+        return _own_value(value, limit, kink)
     try:
         before, after = (
             limit_of(piece.expression, x, kink, side) for piece, side in ((left, -1), (right, 1))

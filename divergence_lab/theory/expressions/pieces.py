@@ -7,6 +7,7 @@ have a kink. All analysis of a loss (derivatives, integrals, limits) is done pie
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -64,11 +65,13 @@ class Pieces:
             self.variable,
         )
 
-    def merged(self) -> Pieces:
-        """Neighbours with the same expression joined, so that only true kinks remain."""
+    def merged(self, kept_at: Sequence[sp.Expr] = ()) -> Pieces:
+        """Neighbours with the same expression joined, so that only true kinks remain, and those
+        that are to be kept.
+        """
         kept = [self.pieces[0]]
         for piece in self.pieces[1:]:
-            if ordering.same(piece.expression, kept[-1].expression):
+            if piece.low not in kept_at and ordering.same(piece.expression, kept[-1].expression):
                 kept[-1] = Piece(kept[-1].low, piece.high, kept[-1].expression)
             else:
                 kept.append(piece)
@@ -171,26 +174,12 @@ def split(
         for left, right in pairwise(done)
         if _has_a_value_of_its_own(expression, variable, left, right)
     ]
+    if own and expression.free_symbols != {x}:
+        raise ordering.CannotSplit(f"at the point {variable} = {own[0]} it has a value of its own")
+    merged = Pieces(tuple(done), variable).merged(own)
     if expression.free_symbols != {x}:
-        if own:
-            raise ordering.CannotSplit(
-                f"at the single point {variable} = {own[0]} it has a value of its own"
-            )
-        return Pieces(tuple(done), variable).merged()
-    merged = [
-        p for part in _cut_at(done, own) for p in Pieces(tuple(part), variable).merged().pieces
-    ]
-    return Pieces(tuple(part for piece in merged for part in _defined(piece)), x)
-
-
-def _cut_at(done: list[Piece], own: list[sp.Expr]) -> list[list[Piece]]:
-    """The pieces in groups that end at points with a value of their own: no pieces merge there."""
-    groups: list[list[Piece]] = [[]]
-    for piece in done:
-        groups[-1].append(piece)
-        if piece.high in own:
-            groups.append([])
-    return groups
+        return merged
+    return Pieces(tuple(part for piece in merged.pieces for part in _defined(piece)), x)
 
 
 def _defined(piece: Piece) -> list[Piece]:

@@ -29,7 +29,7 @@ from divergence_lab.theory.expressions import (
     write,
 )
 from divergence_lab.theory.expressions.pieces import Piece
-from divergence_lab.theory.verdicts import ends, formulas, no_loss, searches, signs
+from divergence_lab.theory.verdicts import ends, searches, signs
 from divergence_lab.theory.verdicts.verdict import (
     ENCLOSED,
     KINDS,
@@ -41,6 +41,7 @@ from divergence_lab.theory.verdicts.verdict import (
     in_words,
     verdict_to_json,
 )
+from divergence_lab.theory.verdicts.without_pieces import faults, formulas
 
 
 def decide_plain(loss: loss.Loss, generator: sp.Expr | None = None) -> Verdicts:
@@ -66,7 +67,7 @@ def ask_one(kind: str, loss: loss.Loss) -> Verdict:
 
 def _ask_of_formula(kind: str, loss: loss.Loss, fault: domain.Fault) -> Verdict:
     """What the checker proves of a formula that it has shown to be no loss."""
-    shown, text = no_loss.why_no_loss(loss, fault), write(loss.expression)
+    shown, text = faults.why_no_loss(loss, fault), write(loss.expression)
     with contextlib.suppress(OutOfTime, SearchFailed, CannotSplit, enclosure.NotEvaluable):
         for holds, steps in formulas.SEARCHES[kind](loss, shown) if shown is not None else ():
             with contextlib.suppress(*MALFORMED):

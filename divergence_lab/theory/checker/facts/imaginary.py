@@ -12,6 +12,7 @@ import sympy as sp
 
 from divergence_lab.theory.checker.facts import decided, proofs
 from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.facts.structure import Node
 from divergence_lab.theory.expressions import balls, constants
 
 _I = sp.Dummy("i")  # stands for i, so that SymPy merges nothing
@@ -41,7 +42,7 @@ def imaginary_part(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.
     return sp.Add(*((-1) ** (k // 2) * c for k, c in enumerate(powers) if k % 2))
 
 
-def _in_i(e: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr:
+def _in_i(e: Node, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr:
     """e as a polynomial in i with real coefficients."""
     if not e.has(x):
         if not balls.is_finite_constant(e):
@@ -61,7 +62,7 @@ def _in_i(e: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr:
 
 
 def _of_a_number_in_i(
-    e: sp.Expr, inner: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr
+    e: Node, inner: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr
 ) -> sp.Expr:
     """asinh(i s) = log(s + sqrt(s^2 - 1)) + i pi/2 for s > 1: what acosh is below its domain."""
     s = sp.expand(inner).coeff(_I, 1)
@@ -72,7 +73,7 @@ def _of_a_number_in_i(
     return sp.log(s + sp.sqrt(s**2 - 1)) + _I * sp.pi / 2
 
 
-def _of_a_negative_number(e: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr | None:
+def _of_a_negative_number(e: Node, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr | None:
     """A logarithm or root of u < 0, an atanh of |v| > 1; None where e is none of these.
 
     atanh v = (log|1 + v| - log|1 - v|)/2 and half of i pi, whose sign matters to nothing here.
@@ -89,7 +90,7 @@ def _of_a_negative_number(e: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr)
     return None
 
 
-def _is_negative(u: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> bool:
+def _is_negative(u: Node, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> bool:
     """u is seen to be negative on the interval, single points apart."""
     if not u.has(x):
         return constants.sign_of(u) == -1

@@ -9,6 +9,7 @@ where there are any.
 from collections.abc import Callable
 
 from divergence_lab.theory.checker.facts.parts import read_number, same_point
+from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.kinds.kind import Steps, need
 from divergence_lab.theory.checker.rules.of_a_formula import bend_in_words, mirrored
 from divergence_lab.theory.checker.rules.of_no_loss import OF_NO_LOSS
@@ -29,7 +30,8 @@ def by_fault(words: str) -> Say:
 
 def _fault(step: Data) -> str:
     rule = OF_NO_LOSS.get(step["rule"])
-    need(rule is not None, "that it is no loss is not shown")
+    if rule is None or rule.because is None:
+        raise Rejected("that it is no loss is not shown")
     return rule.because(step)
 
 

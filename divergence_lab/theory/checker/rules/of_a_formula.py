@@ -4,6 +4,8 @@ sides of 0 (Proposition 25).
 Part of the trusted checker. Each rule decides by itself what the formula is where it speaks of it.
 """
 
+from typing import Any
+
 import sympy as sp
 from flint import acb
 
@@ -116,8 +118,8 @@ def _is_real(g: sp.Expr, at: sp.Expr) -> bool:
 
 
 def _prove_mirror(step: Data, g: sp.Expr) -> None:
-    exact = [points.value_of(g, x, at) for at in _sides(step)]
-    if None not in exact and constants.equal(*exact) is False:
+    exact, other = (points.value_of(g, x, at) for at in _sides(step))
+    if exact is not None and other is not None and constants.equal(exact, other) is False:
         return
     here, there = _complex_values(step, g)
     if (here - there).contains(0):
@@ -132,11 +134,12 @@ def _prove_one_side(step: Data, g: sp.Expr) -> None:
 
 def _prove_same_formula(step: Data, g: sp.Expr) -> None:
     """g(-x) is written as g(x), or its branches and its values at kinks are those of g(x)."""
-    mirrored = g.xreplace({x: -x})
+    mirrored: Any = g.xreplace({x: -x})
     if mirrored == g:
         return
     for low, high, difference in decided_by_parts(g - mirrored, x, sp.S.Zero, sp.oo):
-        smooth_on(g, low, high), smooth_on(mirrored, low, high)  # both are real there
+        for side in (g, mirrored):  # both are real there
+            smooth_on(side, low, high)
         proofs.prove_zero(difference, x, low, high)
         if high != sp.oo and not _same_value(g, high):
             raise Rejected(f"g is not known to have the same value at {high} and {-high}")
@@ -166,13 +169,15 @@ def _prove_own_slopes(step: Data, g: sp.Expr) -> None:
     value = points.value_of(g, x, sp.S.Zero)
     if value is None or not proofs.equal_constants(before, after):
         raise Rejected("g has no value or no limit at 0")
-    slopes = [
+    left, right = (
         proofs.limit_of(sp.diff(parse(step[name], x), x), x, sp.S.Zero, side)
         for name, side in (("left", -1), ("right", 1))
-    ]
+    )
     total = parts.read_number(step["total"])
-    if None in slopes or not proofs.equal_constants(after - value + sum(slopes), total):
-        raise Rejected(f"the slopes beside 0 are {slopes}")
+    if left is None or right is None:
+        raise Rejected("the slopes beside 0 are not known")
+    if not proofs.equal_constants(after - value + left + right, total):
+        raise Rejected(f"the slopes beside 0 are {left} and {right}")
     if constants.sign_of(total) in (0, None):
         raise Rejected(f"{total} may be 0")
 
@@ -181,7 +186,7 @@ def _prove_smooth(step: Data, g: sp.Expr) -> None:
     at = parts.read_number(step["at"])
     f = smooth_on(g, at - BESIDE, at + BESIDE)
     value = points.value_of(g, x, at)
-    if value is None or not proofs.equal_constants(value, f.xreplace({x: at})):
+    if value is None or not proofs.equal_constants(value, proofs.at_point(f, x, at)):
         raise Rejected(f"g may have a value of its own at {at}")
 
 

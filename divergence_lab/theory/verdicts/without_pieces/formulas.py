@@ -115,15 +115,15 @@ def _by_breaks(loss: Loss, fault: Step) -> Iterable[Proposal]:
 def _own_slopes(loss: Loss, data: Mapping[str, str]) -> Iterable[Proposal]:
     before, after = loss.pieces.split_at_zero()
     with contextlib.suppress(proofs.Rejected, CannotSplit):
-        slopes = [
+        left, right = (
             proofs.limit_of(sp.diff(piece.expression, x), x, sp.S.Zero, side)
             for piece, side in ((before.pieces[-1], -1), (after.pieces[0], 1))
-        ]
+        )
         limit = proofs.limit_of(after.pieces[0].expression, x, sp.S.Zero, 1)
         value = points.value_of(loss.expression, x, sp.S.Zero)
-        if None not in (*slopes, limit, value):
+        if left is not None and right is not None and limit is not None and value is not None:
             kept = {key: data[key] for key in ("at", "low", "high", "left", "right")}
-            total = shortest(limit - value + sum(slopes))
+            total = shortest(limit - value + left + right)
             yield False, (step("own slopes", **kept, total=write(total)),)
 
 
