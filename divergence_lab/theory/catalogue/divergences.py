@@ -5,7 +5,8 @@ Every generator is normalised to f(1) = f'(1) = 0 (a kink at 1 keeps 0 between i
 formula holds for finite measures, not only for laws of equal mass.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from divergence_lab.theory.catalogue.entries import AMARI, HU
 
@@ -20,7 +21,8 @@ class NamedDivergence:
 
     `loss`: the catalogue loss that induces it, up to a positive factor. A family has one
     `parameter`, allowed in `where`; then `from_skewness` gives it as a function of r =
-    g'''(0)/g''(0), which no scale of g changes.
+    g'''(0)/g''(0), which no scale of g changes. `limits`: where the formula has no value, what it
+    tends to.
     """
 
     name: str
@@ -34,6 +36,7 @@ class NamedDivergence:
     parameter: str | None = None
     where: tuple[str, ...] = ()
     from_skewness: str | None = None
+    limits: Mapping[str, str] = field(default_factory=dict)
 
 
 # Proportional rows (GAN = 2 Jensen-Shannon, Le Cam = triangular/2) are told apart by their factor;
@@ -193,6 +196,7 @@ DIVERGENCES: tuple[NamedDivergence, ...] = (
         "alpha",
         ("alpha != 0", "alpha != 1"),
         "r",
+        {"0": "reverse KL", "1": "forward KL"},
     ),
     NamedDivergence(
         "skewed Jensen-Shannon",

@@ -6,6 +6,7 @@ A family is a formula with parameters; `linex(1/2)` fills them in. A divergence 
 normalised to f(1) = f'(1) = 0.
 """
 
+import itertools
 import operator
 import re
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ from functools import cache
 import sympy as sp
 from flint import arb
 
+from divergence_lab.theory.catalogue import spelling
 from divergence_lab.theory.catalogue.divergences import DIVERGENCES, NamedDivergence
 from divergence_lab.theory.catalogue.losses import LOSSES, NamedLoss
 from divergence_lab.theory.expressions import (
@@ -41,6 +43,7 @@ __all__ = [
     "holds_at",
     "lookup",
     "name_of",
+    "parse_generator",
     "parse_with_names",
 ]
 
@@ -75,7 +78,7 @@ def lookup(
     """
     if not isinstance(text, str) or len(text) > 500:
         return None
-    match = _CALL.match(text)
+    match = _CALL.match(spelling.with_loss_names(text, read_assumptions(assumptions)))
     if not match or match.group(1) not in _FAMILIES:
         return None
     family, inside = _FAMILIES[match.group(1)], match.group(2)
@@ -83,6 +86,10 @@ def lookup(
         return None  # linex(1) + exp(x): not one name
     names = list(family.parameters)
     given = _arguments(inside) if inside is not None and inside.strip() else []
+    given = [
+        re.sub(rf"\s*{name}\s*=", "", part)  # linex(alpha=1)
+        for part, name in itertools.zip_longest(given, names[: len(given)], fillvalue="")
+    ]
     defaults = list(family.parameters.values())
     if len(given) > len(names) or (len(given) < len(names) and None in defaults[len(given) :]):
         needed = (
@@ -124,11 +131,16 @@ def parse_with_names(text: str, assumptions: Iterable[str] = ()) -> tuple[sp.Exp
     """
     assumptions = tuple(assumptions)
     stated = read_assumptions(assumptions)
+    text = spelling.with_loss_names(text, stated)
+    if spelling.is_in_words(text):
+        raise ExpressionError(spelling.not_a_loss(text))
     own: dict[str, None] = {}
 
     def named(part: str) -> sp.Expr | None:
         found = None if part.strip() in stated else lookup(part, (*assumptions, *own))
         if found is None:
+            if "(" in part:
+                spelling.refuse_misspelt(part)
             return None
         own.update(dict.fromkeys(found[2]))
         return found[1]
@@ -286,6 +298,62 @@ def _equal(a: Pieces, b: Pieces) -> bool:
         identity.vanishes(p.expression - q.expression, pieces.inside(p))
         for p, q in zip(a.pieces, b.pieces)
     )
+
+
+def parse_generator(text: str, assumptions: Iterable[str] = ()) -> tuple[sp.Expr, tuple[str, ...]]:
+    """f(t) from an expression in which divergences may be named, and what these assume of
+    parameters.
+
+    >>> parse_generator("Jeffreys + 2*total variation")[0]
+    (t - 1)*log(t) + Abs(t - 1)
+    """
+    assumptions = tuple(assumptions)
+    stated = read_assumptions(assumptions)
+    spelling.refuse_ambiguous(text)
+    written, words = spelling.with_divergence_names(text, stated)
+    if spelling.is_in_words(written):
+        raise ExpressionError(spelling.not_a_generator(text))
+    own: dict[str, None] = {}
+
+    def named(part: str) -> sp.Expr | None:
+        word, _, inside = part.partition("(")
+        if word.strip() not in words:
+            spelling.refuse_loss(part)
+            if part not in stated:
+                spelling.refuse_ambiguous(part)
+            return None
+        formula, assumed = _filled(words[word.strip()], inside[:-1])
+        own.update(dict.fromkeys(assumed))
+        return parse(formula, t, (*assumptions, *own))
+
+    given = parse(written, t, assumptions, named)
+    # once more: what a later name assumes of a parameter is meant of an earlier one, too
+    return (parse(written, t, (*assumptions, *own), named) if own else given), tuple(own)
+
+
+def _filled(entry: NamedDivergence, inside: str) -> tuple[str, tuple[str, ...]]:
+    """A divergence's generator, its parameter replaced; what is assumed of one that stays free. A
+    value at which the formula degenerates is left out: the verdicts there are those of its limit.
+    """
+    if entry.parameter is None:
+        if inside:
+            raise ExpressionError(f"{entry.name} takes no parameter")
+        return entry.generator, ()
+    text = re.sub(rf"\s*{entry.parameter}\s*=", "", inside) or entry.parameter
+    value = parse_parameter(text, entry.parameter)
+    if value.free_symbols:
+        own = [bound for bound in entry.where if "!=" not in bound]
+        formula = f"({value})"
+        assumed = tuple(re.sub(rf"\b{entry.parameter}\b", str(value), bound) for bound in own)
+    elif str(value) in entry.limits:
+        return next(e.generator for e in DIVERGENCES if e.name == entry.limits[str(value)]), ()
+    elif all(holds_at(bound, {entry.parameter: text}) for bound in entry.where):
+        formula, assumed = f"({value})", ()
+    else:
+        raise ExpressionError(
+            f"{entry.name} needs {' and '.join(entry.where)}, not {entry.parameter} = {value}"
+        )
+    return re.sub(rf"\b{entry.parameter}\b", formula, entry.generator), assumed
 
 
 def generator(entry: NamedDivergence) -> sp.Expr:

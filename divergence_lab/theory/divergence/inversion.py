@@ -13,6 +13,7 @@ import sympy as sp
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, patient, within
 from divergence_lab.theory.catalogue import named as catalogue
+from divergence_lab.theory.catalogue import spelling
 from divergence_lab.theory.checker.families import signs as parameter_signs
 from divergence_lab.theory.divergence import closed_form, integrals, recognition, values
 from divergence_lab.theory.divergence.loss import Loss, set_parameters
@@ -24,7 +25,6 @@ from divergence_lab.theory.expressions import (
     enclosure,
     identity,
     ordering,
-    parse,
     split,
     t,
     write,
@@ -32,7 +32,6 @@ from divergence_lab.theory.expressions import (
 )
 from divergence_lab.theory.expressions.parsing import read_assumptions
 from divergence_lab.theory.expressions.pieces import Piece, inside
-from divergence_lab.theory.expressions.syntax import shown
 
 LIMIT_SECONDS = 3.0
 # The search for a closed form of g may take this share of the budget; without one, g stays an
@@ -91,19 +90,10 @@ def read_generator(text: str, assumptions: Iterable[str] = ()) -> tuple[sp.Expr,
     its definition.
     """
     read_assumptions(assumptions)
-    named = {entry.name.lower(): entry for entry in catalogue.DIVERGENCES}.get(text.strip().lower())
-    # a value that is left out is one at which the formula degenerates: the verdicts there are those
-    # of its limit
-    assumptions = (
-        *assumptions,
-        *(bound for bound in (named.where if named else ()) if "!=" not in bound),
-    )
-    given = parse(named.generator if named else text, t, assumptions)
+    given, own = catalogue.parse_generator(text, assumptions)
     if not given.has(t):
-        raise ExpressionError(
-            f"{shown(text)} does not depend on t: a generator is an expression in the ratio t"
-        )
-    return given, assumptions
+        raise ExpressionError(spelling.not_a_generator(text))
+    return given, (*assumptions, *own)
 
 
 def invert_expression(

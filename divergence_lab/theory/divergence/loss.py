@@ -11,6 +11,7 @@ import sympy as sp
 
 from divergence_lab.theory.budget.asking import patient, within
 from divergence_lab.theory.catalogue import named as catalogue
+from divergence_lab.theory.catalogue import spelling
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.families import by_terms, ranges
 from divergence_lab.theory.checker.families import signs as parameter_signs
@@ -117,9 +118,7 @@ def loss(
     name, expression, implied = _read(text, assumptions)
     expression = set_parameters(expression, values or {}, x, assumptions)
     if not expression.has(x):
-        raise ExpressionError(
-            f"{text!r} does not depend on x: a loss is an expression in the residual x"
-        )
+        raise ExpressionError(spelling.not_a_loss(text))
     return from_expression(expression, name, (*assumptions, *implied))
 
 

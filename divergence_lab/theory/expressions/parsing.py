@@ -20,6 +20,7 @@ from divergence_lab.theory.expressions.balls import Root
 from divergence_lab.theory.expressions.symbols import (
     CONSTANTS,
     FUNCTIONS,
+    OTHER_WORDS,
     PIECEWISE,
     ROOT,
     Bounds,
@@ -29,6 +30,7 @@ from divergence_lab.theory.expressions.symbols import (
 )
 from divergence_lab.theory.expressions.syntax import (
     ExpressionError,
+    nearest,
     shown,
     syntax_tree,
     with_bars_read,
@@ -316,11 +318,7 @@ class _Walker:
         if name not in FUNCTIONS and (meaning := self.named(source)) is not None:
             return meaning, None
         if name not in FUNCTIONS:
-            raise self.refuse(
-                node,
-                f"{name} is not a function of the language; it has "
-                + " ".join([*FUNCTIONS, PIECEWISE]),
-            )
+            raise self.refuse(node, f"{name} is not a function of the language; {_advice(name)}")
         function, float_version, least, most = FUNCTIONS[name]
         if not least <= len(node.args) <= most:
             raise self.refuse(
@@ -394,4 +392,8 @@ class _Walker:
         return sp.LessThan(sp.Abs(left - right), 0, evaluate=False)
 
 
-# --- the way back: SymPy -> text
+def _advice(name: str) -> str:
+    if name.lower() in OTHER_WORDS:
+        return f"write {OTHER_WORDS[name.lower()]}"
+    meant = nearest(name, [*FUNCTIONS, PIECEWISE])
+    return f"did you mean {meant!r}?" if meant else "it has " + " ".join([*FUNCTIONS, PIECEWISE])

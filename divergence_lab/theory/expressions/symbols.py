@@ -94,6 +94,36 @@ FUNCTIONS: Mapping[str, tuple[Callable, Callable, int, int]] = {
 }
 PIECEWISE, ROOT = "Piecewise", "Root"
 
+# What others call a function, and how it is written here.
+OTHER_WORDS = {
+    "ln": "log(u)",
+    "log2": "log(u)/log(2)",
+    "arctan": "atan(u)",
+    "arcsinh": "asinh(u)",
+    "arccosh": "acosh(u)",
+    "arctanh": "atanh(u)",
+    "fabs": "Abs(u)",
+    "norm": "Abs(u)",
+    "pow": "u**v",
+    "power": "u**v",
+    "square": "u**2",
+    "cbrt": "u**(1/3)",
+    "exp2": "2**u",
+    "sgn": "sign(u)",
+    "step": "Heaviside(u)",
+    "where": "Piecewise((u, x < 0), (v, True))",
+    "lgamma": "log(gamma(u))",
+    "loggamma": "log(gamma(u))",
+    "digamma": "polygamma(0, u)",
+    "sech": "1/cosh(u)",
+    "csch": "1/sinh(u)",
+    "coth": "1/tanh(u)",
+    "logistic": "sigmoid(u)",
+    "maximum": "Max(u, v)",
+    "minimum": "Min(u, v)",
+    "clamp": "clip(u, low, high)",
+}
+
 
 # --- parameters
 

@@ -2,6 +2,8 @@
 
 import ast
 import warnings
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 from divergence_lab.inputs import InputError
 
@@ -28,6 +30,17 @@ def shown(text: str, limit: int = 40) -> str:
     """A printable, one-line, shortened form of user text for error messages."""
     safe = "".join(c if c.isprintable() else "?" for c in text)
     return repr(safe if len(safe) <= limit else safe[: limit - 3] + "...")
+
+
+def nearest(word: str, names: Iterable[str]) -> str | None:
+    """The name that a misspelt word is nearest to, capitals or not.
+
+    >>> nearest("Exp", ["exp", "log"])
+    'exp'
+    """
+    by_letters = {name.lower(): name for name in names}
+    near = get_close_matches(word.lower(), by_letters, 1, 0.7)
+    return by_letters[near[0]] if near else None
 
 
 def with_bars_read(text: str) -> str:
