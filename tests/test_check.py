@@ -10,13 +10,18 @@ from functools import cache
 import pytest
 
 from divergence_lab.cli.main import main
+from divergence_lab.cli.theory import inversion_to_json
 from divergence_lab.theory.answers.derivation import undecided_to_json
+from divergence_lab.theory.answers.inverse import derive_inverse
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.certificate import seal
 from divergence_lab.theory.checker.documents import REQUIRED, examine
+from divergence_lab.theory.checker.facts import normal_form
 from divergence_lab.theory.checker.fields.names import formulas
 from divergence_lab.theory.checker.kinds.table import KINDS
 from divergence_lab.theory.checker.sentences import because_of
+from divergence_lab.theory.divergence.inversion import invert
+from divergence_lab.theory.expressions import parse, x
 
 from .forgeries import forgeries, resealed
 
@@ -203,6 +208,48 @@ def test_what_an_undecided_verdict_says_is_never_shown_and_never_verified(tmp_pa
     assert code == 0 and "not verified: loss 1: convex" in out and "found that" not in out + err
     (row,) = json.loads(check(tmp_path, capsys, [entry], "--json")[1])
     assert row == {"loss": "linex(1)", "holds": True, "not_verified": ["convex"], "failed": None}
+
+
+def inverted(text, *assumptions):
+    inversion = invert(text, assumptions)
+    return inversion_to_json(inversion, derive_inverse(inversion))
+
+
+@pytest.mark.parametrize(
+    "text, assumptions, false_names",
+    [
+        (
+            "t**alpha",
+            [],
+            [
+                ("alpha-divergence with parameter alpha", "alpha*(1 - alpha)"),
+                ("alpha-divergence with parameter 1 - alpha", "alpha*(alpha - 1)"),
+                ("alpha-divergence with beta = alpha", "alpha*(alpha - 1)"),
+                ("forward KL with parameter alpha", "alpha*(alpha - 1)"),
+                ("alpha-divergence with alpha = 2", "alpha*(alpha - 1)"),
+            ],
+        ),
+        ("-c*t*log(t)", ["c < 0"], [("forward KL", "c"), ("forward KL", "c**2")]),
+    ],
+)
+def test_names_of_families_are_held_against_their_formulas(text, assumptions, false_names):
+    entry = inverted(text, *assumptions)
+    assert entry["divergence"] and not examine(entry, NAMED).failures
+    assert not {"divergence", "factor"} & set(examine(entry, NAMED).not_verified)
+    for name, factor in false_names:
+        report = examine({**entry, "divergence": name, "factor": factor}, NAMED)
+        assert [f.where for f in report.failures] == ["divergence"] or (
+            "divergence" in report.not_verified
+        )
+
+
+def test_a_multiple_that_is_positive_for_no_parameter_is_refused():
+    entry = inverted("-c*t*log(t)", "c > 0")
+    assert entry["divergence"] is None
+    report = examine({**entry, "divergence": "forward KL", "factor": "-c"}, NAMED)
+    assert [str(f) for f in report.failures] == [
+        "divergence: the factor is positive for no value of the parameters"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -463,3 +510,19 @@ def test_the_sentence_for_a_bounded_slope_is_true_of_one_that_leaves_its_limits(
         entry["bounded_gradient"]["because"]
         == "g' is finite everywhere, with finite limits: 0 at -oo and 0 at oo"
     )
+
+
+@pytest.mark.parametrize(
+    "text, is_zero",
+    [
+        ("1/sqrt(exp(2*x) + 1) - exp(-x)/sqrt(1 + exp(-2*x))", True),
+        ("(exp(x) + exp(2*x))**(1/3) - exp(x/3)*(1 + exp(x))**(1/3)", True),
+        ("(1 + exp(-x))**(1/3) - exp(-x/3)*(1 + exp(x))**(1/3) + 1/10**300", False),
+        ("sqrt(exp(x) + exp(2*x)) - exp(x)*sqrt(1 + exp(x))", False),
+        ("x*sqrt(1 + exp(-x)) - x*sqrt(exp(x) + 1)*exp(-x/2)", True),
+        ("x*sqrt(1 + exp(-x)) - x*sqrt(exp(x) + 1)*exp(-x/3)", False),
+    ],
+)
+def test_exponentials_leave_roots(text, is_zero):
+    """sqrt(1 + e^(-2x)) = e^(-x) sqrt(e^(2x) + 1)"""
+    assert normal_form.vanishes(parse(text, x), x) is is_zero

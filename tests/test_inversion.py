@@ -237,7 +237,7 @@ def test_a_family_without_its_assumptions_is_refused_with_a_way_out():
     assert (
         found.closed
         and found.loss.expression.has(sp.polylog)
-        and recognise(found.loss)[0] == "skewed Jensen-Shannon with w = w"
+        and recognise(found.loss)[0] == "skewed Jensen-Shannon with parameter w"
     )
 
 
@@ -384,7 +384,7 @@ def test_catalogue_as_json_and_as_text(capsys):
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ("(t**alpha - 1)/(alpha*(alpha - 1))", "alpha-divergence with alpha = alpha"),
+        ("(t**alpha - 1)/(alpha*(alpha - 1))", "alpha-divergence with parameter alpha"),
         ("4/(1 - a**2)*(1 - t**((1 + a)/2))", "alpha-divergence with alpha = a/2 + 1/2"),
         ("(t**(l + 1) - t)/(l*(l + 1))", "alpha-divergence with alpha = l + 1"),
     ],
@@ -408,3 +408,19 @@ def test_the_second_way_to_a_closed_form(text, g):
     found = invert(text, budget=20).loss.expression
     for point in (-2, 1):
         assert abs(sp.N(found.subs(x, point) - parse(g, x).subs(x, point), 30)) < 1e-25
+
+
+@pytest.mark.parametrize(
+    "text, slope",
+    [
+        ("Abs(t - 1)", "1"),
+        ("(1 + t**3)**(1/3)", "1 - 2**(1/3)/2"),
+        ("sqrt(1 + t**2) - sqrt(2)", "1 - sqrt(2)/2"),
+        ("Max(t - 1, 0)", "1/2"),
+    ],
+)
+def test_the_slope_at_infinity_is_exact_where_f_has_kinks_or_roots(text, slope):
+    inversion = invert(text)
+    found = to_json(derive_inverse(inversion))
+    assert sp.simplify(parse(found["slope_at_infinity"], x) - parse(slope, x)) == 0
+    assert found["valid"] is True and found["symmetric"]["holds"] is True

@@ -258,7 +258,7 @@ def test_every_name_has_four_disguises():
         "cosh(x/2)",
         "-x**2/2",
         "-t*log(t)",
-        "alpha*x**2/2",
+        "-alpha**2*x**2/2",
     ],
 )
 def test_near_misses_have_no_name(text):
@@ -292,8 +292,8 @@ def test_a_parameter_of_many_digits_is_read_off_at_once(text, name, factor):
 @pytest.mark.parametrize(
     "text, name, factor",
     [
-        ("(exp(alpha*x) - alpha*x - 1)/alpha**2", "alpha-divergence with alpha = alpha", "1"),
-        ("exp(2*alpha*x) - 2*alpha*x - 1", "alpha-divergence with alpha = 2*alpha", "4*alpha**2"),
+        ("(exp(alpha*x) - alpha*x - 1)/alpha**2", "alpha-divergence with parameter alpha", "1"),
+        ("exp(2*alpha*x) - 2*alpha*x - 1", "alpha-divergence with parameter 2*alpha", "4*alpha**2"),
         ("alpha*x**2/2", "reverse KL", "alpha"),
         ("(exp(x) - x - 1)/alpha", "forward KL", "1/alpha"),
     ],
@@ -302,6 +302,47 @@ def test_parameters_stay_symbolic(text, name, factor):
     entry = loss(text, ["alpha > 0"])
     found, scale = recognise(entry)
     assert found == name and sp.simplify(scale - parse(factor, x, ["alpha > 0"])) == 0
+
+
+@pytest.mark.parametrize(
+    "text, assumptions, name, factor",
+    [
+        ("t**a", ["a > 1"], "alpha-divergence with alpha = a", "a*(a - 1)"),
+        ("t**a", [], "alpha-divergence with alpha = a", "a*(a - 1)"),
+        ("-t**a", ["a > 0", "a < 1"], "alpha-divergence with alpha = a", "a*(1 - a)"),
+        ("k*t**a", [], "alpha-divergence with alpha = a", "a*k*(a - 1)"),
+        ("-a*t*log(t)", [], "forward KL", "-a"),
+        ("(b - a)*(t - 1)**2", ["b > a", "a > 0"], "Pearson chi-square", "b - a"),
+        ("(t - 1)**2/(a*t + b)", ["a > 0", "b > 0"], "Vincze-Le Cam with w = a/(a + b)", None),
+        (
+            "-log(w + (1 - w)*t)",
+            ["w > 0", "w < 1"],
+            "reverse skew divergence with parameter 1 - w",
+            "1",
+        ),
+        ("t**alpha", [], "alpha-divergence with parameter alpha", "alpha*(alpha - 1)"),
+    ],
+)  # fmt: skip
+def test_a_multiple_that_is_positive_for_some_parameters(text, assumptions, name, factor):
+    f = normalise(parse(text, t, assumptions))[0]
+    found, scale = recognise_slopes(derivative_of_generator(f), tuple(assumptions))
+    assert found == name
+    assert factor is None or sp.simplify(scale - parse(factor, x, assumptions)) == 0
+
+
+@pytest.mark.parametrize(
+    "text, assumptions",
+    [
+        ("-a*t*log(t)", ["a > 0"]),
+        ("-a**2*t*log(t)", []),
+        ("(a - b)*(t - 1)**2", ["b > a", "a > 0"]),
+        ("t**a", ["a > 0", "a < 1"]),
+        ("t**a + (t - 1)**2/10**10", ["a > 3"]),
+    ],
+)
+def test_what_is_no_positive_multiple_for_any_parameter_has_no_name(text, assumptions):
+    f = normalise(parse(text, t, assumptions))[0]
+    assert recognise_slopes(derivative_of_generator(f), tuple(assumptions)) == (None, None)
 
 
 def test_agreement_without_a_proof_gives_no_name(monkeypatch):

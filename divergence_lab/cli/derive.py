@@ -19,7 +19,7 @@ from divergence_lab.cli.arguments import (
 )
 from divergence_lab.inputs import InputError
 from divergence_lab.theory.answers import derivation, questions, wording
-from divergence_lab.theory.divergence import loss, weightings
+from divergence_lab.theory.divergence import closed_form, loss, weightings
 from divergence_lab.theory.expressions import write, write_latex, x
 from divergence_lab.theory.verdicts.verdict import Verdict, cites_of
 
@@ -115,8 +115,7 @@ def described(
         else "  generator     no closed form found (values of f can still be enclosed: --at)"
     )
     if divergence.name:
-        times = "" if divergence.factor == 1 else f"{divergence.factor} x "
-        lines.append(f"  divergence    {times}{divergence.name}")
+        lines.append(f"  divergence    {_multiple(divergence, verdicts.valid)}")
     for label, kind, verdict in (
         ("valid", "validity", verdicts.valid),
         ("convex", "convex", verdicts.convex),
@@ -150,6 +149,17 @@ def described(
     lines += [f"  f({v.ratio}) = {v.value} +- {v.radius}" for v in derivation.values]
     lines += [f"  not found     {sentence}" for sentence in derivation.lost]
     return "\n".join(lines)
+
+
+def _multiple(divergence: closed_form.Divergence, valid: Verdict) -> str:
+    """ "2*a x forward KL", and where the factor is positive if it is not for all parameters."""
+    if divergence.factor == 1:
+        return f"{divergence.name}"
+    factor = write(divergence.factor)
+    shown = f"({factor})" if divergence.factor.is_Add else factor
+    always = valid.holds or divergence.factor.is_positive
+    where = "" if always else f", a positive multiple where {factor} > 0"
+    return f"{shown} x {divergence.name}{where}"
 
 
 def _answer(verdict: Verdict) -> str:

@@ -115,7 +115,9 @@ def with_divergence_names(
         words[name] = _DIVERGENCES[name]
         return name
 
-    text = re.sub(r"(?i)\bwith \w+ = (.+)\Z", r"(\1)", text)  # as invert itself writes a family
+    text = re.sub(
+        r"(?i)\bwith (?:\w+ =|parameter) (.+)\Z", r"(\1)", text
+    )  # as invert itself writes a family
     return re.sub(r"([a-z0-9]) +\(", r"\1(", _DIVERGENCE_IN_TEXT.sub(word, text)), words
 
 

@@ -8,7 +8,8 @@ the ratio was proved constant. Agreement in thirty digits at every point is no p
 there is no name.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -18,6 +19,7 @@ from flint import arb
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
 from divergence_lab.theory.catalogue import named as catalogue
+from divergence_lab.theory.divergence import samples
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import (
     CannotSplit,
@@ -42,8 +44,6 @@ POINTS = tuple(
 DIGITS = 30
 # What the proof over building blocks leaves open, SymPy may try this long.
 SIMPLIFY_SECONDS = 1.0
-# Values that free parameters take for the numeric refusal.
-SAMPLE_PARAMETERS = tuple(sp.Rational(n, 17) for n in (6, 11, 23, 40))
 
 
 @dataclass(frozen=True)
@@ -62,20 +62,23 @@ def recognise(loss: Loss) -> tuple[str | None, sp.Expr | None]:
     one scale on the left of 0 and another on the right are named with the share tau of the right
     one.
     """
-    return recognise_slopes(loss.derivative)
+    return recognise_slopes(loss.derivative, loss.assumptions)
 
 
-def recognise_slopes(slopes: Pieces) -> tuple[str | None, sp.Expr | None]:
-    """As `recognise`, from g' alone."""
+def recognise_slopes(
+    slopes: Pieces, assumptions: tuple[str, ...] = ()
+) -> tuple[str | None, sp.Expr | None]:
+    """As `recognise`, from g' alone. A factor with parameters is positive for some of them."""
     try:
-        seen = _values(slopes)
+        seen = _values(slopes, assumptions)
     except (enclosure.NotEvaluable, CannotSplit):
         return None, None
-    for candidates in (_named(), _families(slopes, seen)):
+    for candidates in (_named(), _families(slopes, seen, assumptions)):
         proportional = [
             (candidate.name, *factors)
             for candidate in candidates
-            if (factors := _side_factors(slopes, seen, candidate)) is not None
+            if (factors := _side_factors(slopes, seen, candidate, assumptions)) is not None
+            and _is_multiple(*factors, assumptions)
         ]
         if proportional:
             name, below, above = next(
@@ -93,20 +96,18 @@ def as_catalogued(slopes: Pieces, assumptions: tuple[str, ...]) -> sp.Expr | Non
 
     To be confirmed.
     """
-    name = recognise_slopes(slopes)[0] or ""
+    name = recognise_slopes(slopes, assumptions)[0] or ""
     family, _, setting = name.partition(" with ")
     entry = next((entry for entry in catalogue.DIVERGENCES if entry.name == family), None)
     if entry is None:
         return None
-    text = (
-        entry.loss.replace(f"({entry.parameter})", f"({setting.partition(' = ')[2]})")
-        if setting
-        else entry.loss
-    )
+    value = parse(re.split(" = |parameter ", setting)[1], x, assumptions) if setting else None
     try:
-        expression = catalogue.lookup(text, assumptions)[1]
+        expression = catalogue.lookup(entry.loss.replace(f"({entry.parameter})", "(own_)"))[1]
     except ExpressionError:
         return None
+    own = next((s for s in expression.free_symbols if s.name == "own_"), None)
+    expression = expression if own is None else expression.subs(own, value)
     mine, named = (
         sp.simplify(sp.diff(f.split_at_zero()[1].pieces[0].expression, x).subs(x, 0))
         for f in (slopes, Loss(expression, None).derivative)
@@ -143,14 +144,16 @@ def _family_slopes() -> tuple[tuple[catalogue.NamedDivergence, sp.Symbol, Pieces
     )
 
 
-def _families(slopes: Pieces, seen: tuple[arb, ...]) -> Iterator[_Candidate]:
+def _families(
+    slopes: Pieces, seen: tuple[arb, ...], assumptions: tuple[str, ...]
+) -> Iterator[_Candidate]:
     """Each family at the parameter value that the third over the second derivative of g at 0 points
     to.
 
     First in numbers, which refuse nearly always, then exactly.
     """
     piece = slopes.split_at_zero()[1].pieces[0]
-    near = _skewness(piece.expression)
+    near = _skewness(piece.expression, assumptions)
     if near is None:
         return
     exact = None
@@ -166,17 +169,23 @@ def _families(slopes: Pieces, seen: tuple[arb, ...]) -> Iterator[_Candidate]:
         value = sp.simplify(_parameter_at(entry, exact))
         if value.is_finite and _allowed(entry, value):
             yield _Candidate(
-                f"{entry.name} with {entry.parameter} = {write(value)}",
+                f"{entry.name} with {_setting(entry, value)}",
                 derivative_of_generator(catalogue.generator(entry).subs(symbol, value)),
             )
 
 
-def _skewness(slope: sp.Expr) -> sp.Rational | None:
+def _setting(entry: catalogue.NamedDivergence, value: sp.Expr) -> str:
+    """ "w = 1/4", or "parameter 1 - w" where the user calls one of his own w."""
+    own = entry.parameter in {symbol.name for symbol in value.free_symbols}
+    return ("parameter " if own else f"{entry.parameter} = ") + write(value)
+
+
+def _skewness(slope: sp.Expr, assumptions: tuple[str, ...]) -> sp.Rational | None:
     """The third over the second derivative of g at 0, to thirty digits; free parameters at
     sample values.
     """
     try:
-        chosen = _sampled(slope.free_symbols - {x})
+        chosen = samples.sampled(slope.free_symbols - {x}, assumptions)
         curvature, third = (
             enclosure.value_at(sp.diff(slope, x, n).subs(chosen), x, sp.S.Zero, 2 * DIGITS)
             for n in (1, 2)
@@ -245,10 +254,10 @@ def derivative_of_generator(generator: sp.Expr) -> Pieces:
 # --- proportional on either side?
 
 
-def _values(slopes: Pieces) -> tuple[arb, ...]:
+def _values(slopes: Pieces, assumptions: tuple[str, ...] = ()) -> tuple[arb, ...]:
     """g' at the points, enclosed; free parameters take sample values."""
-    chosen = _sampled(
-        set().union(*(piece.expression.free_symbols for piece in slopes.pieces)) - {x}
+    chosen = samples.sampled(
+        set().union(*(piece.expression.free_symbols for piece in slopes.pieces)) - {x}, assumptions
     )
     expressions = [
         piece.expression.subs(chosen) if chosen else piece.expression for piece in slopes.pieces
@@ -269,36 +278,24 @@ def _values(slopes: Pieces) -> tuple[arb, ...]:
     )
 
 
-def _sampled(parameters: Iterable[sp.Symbol]) -> Mapping[sp.Symbol, sp.Expr]:
-    """Values for free parameters, with the sign they are assumed to have."""
-    ordered = sorted(parameters, key=str)
-    if len(ordered) > len(SAMPLE_PARAMETERS):
-        raise enclosure.NotEvaluable("more parameters than sample values")
-    return {
-        symbol: -value if symbol.is_negative or symbol.is_nonpositive else value
-        for symbol, value in zip(ordered, SAMPLE_PARAMETERS)
-    }
-
-
 @cache
 def _values_of(candidate: _Candidate) -> tuple[arb, ...]:
     return _values(candidate.slopes)
 
 
 def _side_factors(
-    slopes: Pieces, seen: tuple[arb, ...], candidate: _Candidate
+    slopes: Pieces, seen: tuple[arb, ...], candidate: _Candidate, assumptions: tuple[str, ...]
 ) -> tuple[sp.Expr, sp.Expr] | None:
-    """(c_left, c_right), both positive, with g' = c g'_named on either side of 0: proved, or
-    None.
-    """
+    """(c_left, c_right) with g' = c g'_named on either side of 0: proved, or None."""
     try:
-        known = _values_of(candidate)
+        named = any(piece.expression.free_symbols != {x} for piece in candidate.slopes.pieces)
+        known = _values(candidate.slopes, assumptions) if named else _values_of(candidate)
     except enclosure.NotEvaluable:
         return None
     half = len(POINTS) // 2
     for side in (slice(0, half), slice(half, None)):
         ratios = [a / b for a, b in zip(seen[side], known[side])]
-        if any(not ratio.is_finite() or not ratio > 0 for ratio in ratios) or any(
+        if any(not ratio.is_finite() or ratio.contains(0) for ratio in ratios) or any(
             not a.overlaps(b) for a, b in pairwise(ratios)
         ):
             return None
@@ -310,7 +307,7 @@ def _side_factors(
 
 
 def _factor(mine: tuple[Piece, ...], named: tuple[Piece, ...]) -> sp.Expr | None:
-    """The constant c > 0 with mine = c * named on every piece of one side of 0, proved."""
+    """The constant c with mine = c * named on every piece of one side of 0, proved."""
     factor = None
     try:
         pairs = [
@@ -323,7 +320,16 @@ def _factor(mine: tuple[Piece, ...], named: tuple[Piece, ...]) -> sp.Expr | None
         if ratio is None or (factor is not None and sp.simplify(ratio - factor) != 0):
             return None
         factor = ratio
-    return factor if factor is not None and factor.is_positive else None
+    return factor
+
+
+def _is_multiple(below: sp.Expr, above: sp.Expr, assumptions: tuple[str, ...]) -> bool:
+    """Both factors are positive; one factor for both sides, with parameters, for some of them."""
+    if below.is_positive and above.is_positive:
+        return True
+    if not above.free_symbols or sp.simplify(below - above) != 0:
+        return False
+    return samples.is_positive_somewhere(above, assumptions)
 
 
 def _common(a: Piece, b: Piece) -> Piece | None:

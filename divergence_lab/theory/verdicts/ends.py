@@ -24,6 +24,7 @@ from divergence_lab.theory.expressions import (
     digits,
     enclosure,
     pieces,
+    split,
     t,
     x,
 )
@@ -118,17 +119,15 @@ def _scaled_limits(function: sp.Expr) -> Iterable[sp.Expr | None]:
 
 
 def slope_of_generator(loss: loss.Loss, generator: sp.Expr) -> sp.Expr | None:
-    """f'(oo) = lim f/t from the confirmed closed form of f, for a loss that is not
-    zero-avoiding: read off the tail of f(e^x) e^{-x}.
+    """lim f/t from the closed form of f: read off the tail of f(e^x) e^{-x}, and to be
+    confirmed.
     """
-    last = generator.args[-1][0] if isinstance(generator, sp.Piecewise) else generator
     try:
+        last = split(generator, t, sp.S.Zero, sp.oo).pieces[-1].expression
         ratio = proofs.limit_of(sp.expand(last.subs(t, sp.exp(x)) * sp.exp(-x)), x, sp.oo)
-    except (proofs.Rejected, enclosure.NotEvaluable):
+    except (CannotSplit, proofs.Rejected, enclosure.NotEvaluable):
         return None
-    if ratio is None or not ratio.is_finite or not _slope_confirmed(loss, ratio):
-        return None
-    return shortest(ratio)
+    return None if ratio is None or not ratio.is_finite else ratio
 
 
 def _slope_confirmed(loss: loss.Loss, slope: sp.Expr) -> bool:
@@ -159,9 +158,11 @@ def slope_at_infinity(
         return sp.oo if avoiding else None
     ball = enclose_slope(loss)
     found = None if generator is None else slope_of_generator(loss, generator)
-    if found is not None and ball is not None and not _agrees(found, ball):
-        found = None
-    return found if found is not None or ball is None else as_decimal(ball)
+    if found is not None and (
+        _slope_confirmed(loss, found) if ball is None else _agrees(found, ball)
+    ):
+        return shortest(found)
+    return None if ball is None else as_decimal(ball)
 
 
 # --- digits

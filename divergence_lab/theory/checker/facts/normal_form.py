@@ -39,6 +39,9 @@ class _Blocks:
         for power in f.atoms(sp.Pow):
             if power.exp.is_Rational:
                 self.degrees[power.base] = math.lcm(self.degrees.get(power.base, 1), power.exp.q)
+        parts = math.lcm(*(d for base, d in self.degrees.items() if base.has(x)))
+        if parts <= MAX_DEGREE:  # e^{x/2} stands before sqrt(e^x + e^{2x})
+            self.rates = {monomial: q * parts for monomial, q in self.rates.items()}
 
     def symbol(self, key: object) -> sp.Symbol:
         return self.symbols.setdefault(key, sp.Dummy(f"b{len(self.symbols)}"))
@@ -58,15 +61,32 @@ class _Blocks:
         if isinstance(e, sp.Pow) and e.exp.is_Integer:
             return self.of(e.base) ** e.exp
         if isinstance(e, sp.Pow):
-            base = sp.cancel(self.of(e.base))
+            before, base = self.split_off_exponentials(sp.cancel(self.of(e.base)), e.exp)
             degree = self.degrees.get(e.base, 1)
             content, primitive = base.as_content_primitive()
             if e.exp.is_Rational and base.free_symbols and content != 1 and content > 0:
-                return self.of(content**e.exp) * self.power(primitive, e.exp, sp.S.One, degree)
-            return sp.Mul(*(self.power(base, *term, degree) for term in _terms(e.exp)))
+                root = self.power(primitive, e.exp, sp.S.One, degree)
+                return before * self.of(content**e.exp) * root
+            return before * sp.Mul(*(self.power(base, *term, degree) for term in _terms(e.exp)))
         if isinstance(e, sp.Function) and all(isinstance(part, sp.Expr) for part in e.args):
             return self.symbol((e.func, *(sp.cancel(self.of(part)) for part in e.args)))
         raise _NoForm
+
+    def split_off_exponentials(self, base: sp.Expr, rate: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+        """(b^(n rate), base/b^n) for the blocks b = e^u > 0 that base has as factors, as whole
+        powers: sqrt(1 + e^(-2x)) = e^(-x) sqrt(e^(2x) + 1).
+        """
+        before = sp.S.One
+        above, below = sp.fraction(sp.together(base))
+        for block in self.exponents:
+            n = sum(
+                side * min((m for (m,) in sp.Poly(part, block).monoms()), default=0)
+                for part, side in ((above, 1), (below, -1))
+                if part.has(block)
+            )
+            if n and rate.is_Rational and (n * rate).is_Integer:
+                before, base = before * block ** (n * rate), sp.cancel(base / block**n)
+        return before, base
 
     def exponential(self, rate: sp.Rational, monomial: sp.Expr) -> sp.Expr:
         """e^(rate * monomial)."""

@@ -133,8 +133,7 @@ def _recognised(
     if entry["divergence"] is None:
         raise proofs.Refuted("there is no divergence that the factor could be one of")
     _need_names(known)
-    for subject in subjects:
-        names.check_divergence(entry["divergence"], entry["factor"], subject, known)
+    names.check_divergence(entry["divergence"], entry["factor"], subjects, known)
 
 
 def _check_gauge(

@@ -6,6 +6,7 @@ losses; name, generator, parameter and where for divergences. Nothing is recogni
 that is stated is tried.
 """
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from divergence_lab.theory.expressions import parse, t, x
 from divergence_lab.theory.expressions.balls import ball_of_constant
 from divergence_lab.theory.expressions.parsing import read_assumptions
 
+# at which the sign of a factor with parameters is looked at
+_SHARES = tuple(sp.Rational(n, 7) for n in (2, 9, 40, 900))
+MAX_SAMPLES = 256
 _CALL = re.compile(r"([a-z][a-z0-9_]*)(?:\((.+)\))?")
 
 
@@ -53,23 +57,48 @@ def check_name(name: str, subject: Subject, known: Formulas) -> None:
         subject.equal(formula, part.loss, part)
 
 
-def check_divergence(name: str, factor: str, subject: Subject, known: Formulas) -> None:
+def check_divergence(name: str, factor: str, subjects: Sequence[Subject], known: Formulas) -> None:
     """g'(log t) = factor (t f' - f) for the named f, or this with 2 (1 - tau) left and 2 tau
-    right of 0.
+    right of 0. With parameters the factor is positive for some of them: where the loss is valid.
     """
-    scale = subject.read(
-        factor, sp.Dummy()
-    )  # a number: with x in it any loss would have any divergence
-    family, shares = name, (scale, scale)
-    if name.startswith("asymmetric ") and name not in known.divergences:
-        family, _, text = name.removeprefix("asymmetric ").rpartition(" with tau = ")
-        tau = subject.read(text, sp.Dummy())
-        shares = 2 * (1 - tau) * scale, 2 * tau * scale
-    _positive(subject, *shares)
-    f = _generator(family, subject, known)
-    for part, right in zip(subject.parts, subject.sides()):
-        here = subject.in_residual(f, part)
-        subject.vanishes(part.slope - shares[right] * (sp.diff(here, x) - here), part)
+    asymmetric = name.startswith("asymmetric ") and name not in known.divergences
+    for subject in subjects:
+        scale = subject.read(
+            factor, sp.Dummy()
+        )  # a number: with x in it any loss would have any divergence
+        family, shares = name, (scale, scale)
+        if asymmetric:
+            family, _, text = name.removeprefix("asymmetric ").rpartition(" with tau = ")
+            tau = subject.read(text, sp.Dummy())
+            shares = 2 * (1 - tau) * scale, 2 * tau * scale
+        if asymmetric or not scale.free_symbols:
+            _positive(subject, *shares)
+        f = _generator(family, subject, known)
+        for part, right in zip(subject.parts, subject.sides()):
+            here = subject.in_residual(f, part)
+            subject.vanishes(part.slope - shares[right] * (sp.diff(here, x) - here), part)
+    if not asymmetric:
+        _positive_somewhere([subject.read(factor, sp.Dummy()) for subject in subjects])
+
+
+def _positive_somewhere(factors: Sequence[sp.Expr]) -> None:
+    """A factor is positive on some cell of the parameters, or at one sample in it."""
+    if any(factor.is_positive or 1 in _signs_seen(factor) for factor in factors):
+        return
+    if factors and all(factor.is_nonpositive for factor in factors):
+        raise Refuted("the factor is positive for no value of the parameters")
+    raise Rejected("the factor is not shown to be positive for any value of the parameters")
+
+
+def _signs_seen(factor: sp.Expr) -> set[int]:
+    """Signs of the factor at samples of the symbols of a cell, each with values for all."""
+    symbols = sorted(factor.free_symbols, key=str)
+    found = set()
+    for values in itertools.islice(itertools.product(_SHARES, repeat=len(symbols)), MAX_SAMPLES):
+        chosen = {s: v if s.is_positive else v - 2 for s, v in zip(symbols, values)}
+        here = ball_of_constant(factor.subs(chosen))
+        found |= {1} if here > 0 else {-1} if here < 0 else set()
+    return found
 
 
 def _generator(family: str, subject: Subject, known: Formulas) -> sp.Expr:
@@ -78,6 +107,8 @@ def _generator(family: str, subject: Subject, known: Formulas) -> sp.Expr:
         raise Refuted("no divergence has this name")
     entry = known.divergences[called]
     parameter, _, value = setting.partition(" = ")
+    if given and entry.parameter and setting.startswith("parameter "):
+        parameter, value = entry.parameter, setting.removeprefix("parameter ")
     if (parameter if given else None) != entry.parameter:
         raise Refuted(f"{called} has {'no such parameter' if given else 'a parameter'}")
     values = {parameter: value} if given else {}
