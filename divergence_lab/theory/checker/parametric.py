@@ -13,11 +13,11 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory.checker import certificate, conditions, replay
-from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.checker.facts import decided, proofs
 from divergence_lab.theory.checker.families.ranges import Range, Ranges, grid, read_assumed
 from divergence_lab.theory.checker.kinds.table import KINDS
 from divergence_lab.theory.checker.rules.of_parameters import OF_PARAMETERS, Family
-from divergence_lab.theory.expressions import parse, write, x
+from divergence_lab.theory.expressions import write, x
 
 
 def check_parametric(
@@ -37,7 +37,7 @@ def check_parametric(
             certificate.check_words(step)
         except proofs.Rejected as reason:
             raise proofs.Rejected(f"step {number}: {reason}") from None
-    loss = parse(loss_text, x, assumptions)
+    loss = decided.read_loss(loss_text, x, assumptions)
     prove = _on_line if steps and steps[0]["rule"] == "line" else _by_cells
     holds, condition = prove(KINDS[kind].proved_as or kind, steps, loss, assumptions)
     if verdict["holds"] is not holds or verdict["condition"] != condition:

@@ -219,7 +219,7 @@ def _gathered(g: sp.Expr) -> sp.Expr:
 
 def _confirm_dual(loss: Loss, dual: sp.Expr) -> None:
     """g*''(x) = e^x g''(-x) and g*(0) = 0, in enclosures."""
-    for values in _parameter_samples(loss):
+    for values in parameter_samples(loss):
         g = (
             (loss.pieces if not values else split(loss.expression.subs(values), x))
             .derivative()
@@ -245,7 +245,7 @@ def confirm(loss: Loss, generator: sp.Expr) -> int:
     """
     pieces_of_f = split(generator, t, sp.S.Zero, sp.oo)
     count = 0
-    for values in _parameter_samples(loss):
+    for values in parameter_samples(loss):
         g = loss.pieces if not values else split(loss.expression.subs(values), x)
         kinks = [kink for kink in g.kinks if kink != 0]
         points = [
@@ -270,7 +270,7 @@ def confirm(loss: Loss, generator: sp.Expr) -> int:
     return count
 
 
-def _parameter_samples(loss: Loss) -> list[Mapping[sp.Symbol, sp.Expr]]:
+def parameter_samples(loss: Loss) -> list[Mapping[sp.Symbol, sp.Expr]]:
     """Exact values for the parameters that respect their assumptions ([{}] when there are none)."""
     if not loss.parameters:
         return [{}]

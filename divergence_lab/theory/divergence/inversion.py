@@ -109,7 +109,6 @@ def invert_expression(
         raise ExpressionError(
             f"{write(given)} is a constant plus a multiple of t - 1: its divergence is always 0"
         )
-    integrated = Loss(unevaluated(slopes), None, (sp.S.Zero, sp.S.Zero), assumptions, slopes)
     try:
         expression = _closed_form(slopes, generator, assumptions, clock() + budget * SEARCH_SHARE)
         found = Loss(
@@ -118,6 +117,7 @@ def invert_expression(
         return Inversion(found, given, generator, gauge, True, _confirm(found, generator))
     except (OutOfTime, SearchFailed, closed_form.NotConfirmed, enclosure.NotEvaluable, CannotSplit):
         pass  # g stays an integral; f and g' are in closed form all the same
+    integrated = Loss(unevaluated(slopes), None, (sp.S.Zero, sp.S.Zero), assumptions, slopes)
     try:
         return Inversion(
             integrated, given, generator, gauge, False, _confirm(integrated, generator)
@@ -161,10 +161,7 @@ def _gauge(pieces: Pieces) -> tuple[sp.Expr, sp.Expr]:
     right = next(p for p in pieces.pieces if p.high == sp.oo or _before(sp.S.One, p.high))
     constant = sp.simplify(_at_one(left.expression, "-"))
     if constant.has(sp.I) or not ordering.is_finite(constant):
-        raise ExpressionError(
-            "the generator is not a finite real number at t = 1, where both laws agree: it is "
-            f"{constant} there"
-        )
+        raise ExpressionError(_no_value_at_one(constant))
     if left is not right and not parameter_signs.is_zero(_at_one(right.expression, "+") - constant):
         raise ExpressionError(
             "the generator jumps at t = 1, where both laws agree, or is not seen to be "
@@ -179,6 +176,16 @@ def _gauge(pieces: Pieces) -> tuple[sp.Expr, sp.Expr]:
     if not parameter_signs.is_zero(above - below) and below.is_negative and above.is_positive:
         return constant, sp.S.Zero
     return constant, sp.simplify((below + above) / 2)
+
+
+def _no_value_at_one(value: sp.Expr) -> str:
+    if value.free_symbols:
+        return (
+            f"whether the generator is finite at t = 1, where it is {value}, depends on the "
+            "parameters: --assume says what they may be, as in --assume 'p > 0'"
+        )
+    what = f"it tends to {value}" if value.is_infinite else "it has no real value"
+    return f"a generator is a finite real number at t = 1, where both laws agree: {what} there"
 
 
 def _before(a: sp.Expr, b: sp.Expr) -> bool:
@@ -207,13 +214,19 @@ def _at_one(expression: sp.Expr, side: str) -> sp.Expr:
 def _slopes(generator: sp.Expr) -> Pieces:
     """g', each piece in its shortest form."""
     slopes = recognition.derivative_of_generator(generator)
-    return Pieces(
-        tuple(
-            Piece(p.low, p.high, identity.simplified(p.expression, inside(p)))
-            for p in slopes.pieces
-        ),
-        x,
-    ).merged()
+    return Pieces(tuple(Piece(p.low, p.high, _short_slope(p)) for p in slopes.pieces), x).merged()
+
+
+def _short_slope(piece: Piece) -> sp.Expr:
+    """The slope in short, powers u^p/u as u^(p-1): u may be 0 at an end."""
+    short = identity.simplified(piece.expression, inside(piece))
+    rooted = {power.base for power in short.atoms(sp.Pow) if not power.exp.is_Integer}
+    if not any(
+        power.exp.is_Integer and power.exp < 0 and {power.base, -power.base} & rooted
+        for power in short.atoms(sp.Pow)
+    ):
+        return short
+    return sp.powsimp(sp.expand_mul(piece.expression), combine="exp")
 
 
 def _closed_form(
@@ -285,8 +298,24 @@ def _confirm(loss: Loss, generator: sp.Expr) -> int:
     try:
         return closed_form.confirm(loss, generator)
     except closed_form.NotConfirmed:
-        if loss.parameters:
-            raise
+        samples = closed_form.parameter_samples(loss)
+    reason = closed_form.NotConfirmed("")
+    for sample in reversed(samples):  # one is enough, of a family that is hard to enclose
+        try:
+            slopes = loss.derivative.map(lambda e, s=sample: e.subs(s)) if sample else None
+            g = Loss(loss.expression.subs(sample), slope=slopes) if sample else loss
+            return _confirm_near(g, generator.subs(sample))
+        except NotEnclosed as unknown:
+            reason = unknown
+    raise reason
+
+
+class NotEnclosed(closed_form.NotConfirmed):
+    """A value of f or of its integral could not be enclosed, which contradicts nothing."""
+
+
+def _confirm_near(loss: Loss, generator: sp.Expr) -> int:
+    """As `_confirm`, nearer to t = 1 and to fewer digits."""
     f = split(generator, t, sp.S.Zero, sp.oo)
     kinks = [kink for kink in loss.pieces.kinks if kink != 0]
     points = [*NEAR, *(kink + sign * sp.Rational(1, 9) for kink in kinks for sign in (-1, 1))]
@@ -297,7 +326,7 @@ def _confirm(loss: Loss, generator: sp.Expr) -> int:
                 loss.pieces, point, NEAR_DIGITS
             )
         if not difference.is_finite() or not difference.rad() < 10**-NEAR_DIGITS * (1 + abs(given)):
-            raise closed_form.NotConfirmed(
+            raise NotEnclosed(
                 f"f(e^({point})) = {given.str(8)} or its integral could not be enclosed well enough"
             )
         if not difference.contains(0):
@@ -312,6 +341,10 @@ def unevaluated(slopes: Pieces) -> sp.Expr:
     quadrature.
     """
     v = sp.Symbol("v", real=True)
+    if any("v" in map(str, piece.expression.free_symbols) for piece in slopes.pieces):
+        raise ExpressionError(
+            "g has no closed form and is an integral over v: give the parameter v another name"
+        )
     left, right = slopes.split_at_zero()
     pieces = []
     for side, outwards in ((left, reversed(left.pieces)), (right, iter(right.pieces))):

@@ -286,6 +286,9 @@ def _power(expression: sp.Pow, variable: sp.Symbol) -> Evaluator:
             # is NaN there).
             top = arb(b.real.upper())
             return acb(0) if top <= 0 else acb(arb(0).union(top**p.real))
+        if not analytic and positive and b.contains(0) and p.imag == 0:  # |b^p| = |b|^p
+            size = arb((arb(b.abs_upper()) ** p.real).upper())
+            return acb(size * arb(0, 1), size * arb(0, 1))
         return b.pow(p, analytic=analytic)
 
     return evaluate

@@ -45,6 +45,8 @@ def value_of(e: sp.Expr, variable: sp.Symbol, point: sp.Expr) -> sp.Expr | None:
         return point
     if not e.has(variable):
         return e
+    if isinstance(e, sp.Integral):  # its value is not looked for
+        return None
     if isinstance(e, sp.Piecewise):
         return _value_of_piece(e, variable, point)
     values = [value_of(part, variable, point) for part in _parts(e)]

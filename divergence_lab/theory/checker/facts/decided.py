@@ -7,7 +7,7 @@ on the interval.
 
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import sympy as sp
 from sympy.core.relational import Relational
@@ -76,7 +76,23 @@ def decided_by_parts(
         return [(a, b, decided(f, x, a, b)) for a, b in ends]
 
 
-def slope_of_integrals(text: str, x: sp.Symbol) -> sp.Expr:
+def read_loss(text: str, x: sp.Symbol, assumptions: Sequence[str] = ()) -> sp.Expr:
+    """The loss that a text writes, in integrals from 0 where it has no closed form: these break
+    at 0 alone. Raises Rejected.
+    """
+    if "Integral(" not in text:
+        return parse(text, x, assumptions)
+    slope, v = slope_of_integrals(text, x, assumptions), sp.Symbol("v", real=True)
+    pieces = slope.args if isinstance(slope, sp.Piecewise) else [(slope, sp.true)]
+    if set(re.findall(r"\(v, ([^,]*), [^,]*\)", text)) != {"0"} or [
+        condition for _, condition in pieces
+    ] not in ([sp.true], [x < 0, sp.true]):
+        raise Rejected(f"{text} is not an integral from 0 on either side of it")
+    written = [(sp.Integral(h.xreplace({x: v}), (v, 0, x)), side) for h, side in pieces]
+    return written[0][0] if len(written) == 1 else sp.Piecewise(*written, evaluate=False)
+
+
+def slope_of_integrals(text: str, x: sp.Symbol, assumptions: Sequence[str] = ()) -> sp.Expr:
     """g' of a g that is written as an integral int_a^x f(v) dv, by pieces if need be, each after
     constants int_a^b f(v) dv. Raises Rejected.
     """
@@ -95,7 +111,7 @@ def slope_of_integrals(text: str, x: sp.Symbol) -> sp.Expr:
         slope += before + (f"({in_x})" if upper == x.name else "0")
         plain += before + ("J" if upper == x.name else "0")
         rest = rest[end:]
-    skeleton = parse(plain + rest, x)
+    skeleton = parse(plain + rest, x, assumptions)
     if {
         str(e)
         for e in (
@@ -103,7 +119,7 @@ def slope_of_integrals(text: str, x: sp.Symbol) -> sp.Expr:
         )
     } != {"J"}:
         raise Rejected(f"{text} is more than an integral on each piece")
-    return parse(slope + rest, x)
+    return parse(slope + rest, x, assumptions)
 
 
 def _cuts(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> list[sp.Expr]:

@@ -63,6 +63,8 @@ def without_scale(g: sp.Expr, u: sp.Expr) -> sp.Expr:
     """G with g(x/u) = c G(x), c > 0 and u > 0 for all parameters: g at u = 1, up to the factor."""
     if signs.sign(u) != 1 or len(u.free_symbols) != 1:
         raise Rejected(f"{u} is not a positive scale by one parameter")
+    if g.has(sp.Integral):
+        raise Rejected("no scale is taken out of an integral")
     (z,) = u.free_symbols
     one = sp.solve(u - 1, z)
     if len(one) != 1 or not one[0].is_positive or not signs.is_zero(u.subs(z, one[0]) - 1):

@@ -136,6 +136,9 @@ def _on_positive(f: sp.Expr, piece: Piece) -> sp.Expr:
 
 def prove_finite(piece: Piece, free: bool) -> None:
     """The piece's function is finite and analytic inside, for all parameters. Raises Rejected."""
+    if isinstance(piece.expression, sp.Integral):
+        prove_integrable(piece, free)
+        return
     if signs.is_finite(_on_positive(piece.expression, piece), _Y):
         return
     if free:
@@ -145,8 +148,24 @@ def prove_finite(piece: Piece, free: bool) -> None:
     proofs.prove_finite(piece.expression, x, piece.low, piece.high)
 
 
+def prove_integrable(piece: Piece, free: bool) -> None:
+    """g = int_0^x h(v) dv beside 0: h is finite and analytic on the piece and has a limit at 0,
+    so g is finite and analytic, too, and tends to 0 there. Raises Rejected.
+    """
+    h, limits = piece.expression.function, piece.expression.limits
+    if limits != ((limits[0][0], sp.S.Zero, x),) or 0 not in (piece.low, piece.high):
+        raise Rejected(f"{piece.expression} is no integral from 0 to x beside 0")
+    slope = Piece(piece.low, piece.high, h.xreplace({limits[0][0]: x}))
+    prove_finite(slope, free)
+    beside = limit_at(slope.expression, sp.S.Zero, 1 if piece.low == 0 else -1, free)
+    if beside.has(sp.oo, sp.zoo, sp.nan):
+        raise Rejected(f"{slope.expression} is not bounded beside 0")
+
+
 def limit_at(f: sp.Expr, end: sp.Expr, side: int, free: bool) -> sp.Expr:
     """lim f at oo, -oo or beside a finite end, for all parameters. Raises Rejected."""
+    if isinstance(f, sp.Integral):
+        return _limit_of_integral(f, end)
     if free or end.free_symbols:
         if end.is_finite and signs.is_finite(f, at=(x, end)):  # every part of f is: 0*zoo is no 0
             return f.subs(x, end)
@@ -155,6 +174,13 @@ def limit_at(f: sp.Expr, end: sp.Expr, side: int, free: bool) -> sp.Expr:
     if limit is None:
         raise Rejected(f"the limit of {f} at {end} is not known")
     return limit
+
+
+def _limit_of_integral(g: sp.Expr, end: sp.Expr) -> sp.Expr:
+    """0 at 0, of an integral from there whose integrand `prove_integrable` has bounded."""
+    if end != 0 or g.limits[0][1:] != (sp.S.Zero, x):
+        raise Rejected(f"the limit of {g} at {end} is not known")
+    return sp.S.Zero
 
 
 def prove_nonnegative(f: sp.Expr, piece: Piece, free: bool) -> None:

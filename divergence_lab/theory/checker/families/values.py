@@ -23,6 +23,8 @@ def value_at_each_x(loss: sp.Expr, points: Mapping[sp.Symbol, sp.Expr]) -> sp.Ex
     Raises Undefined also where it has none at some x: 1 - x^2/(x^2 + c^2) at c = 0 has none at x =
     0, and x^2 c/(c + (x - 1)^2) none at x = 1, as 0/(x - 1)^2 shows before it is made a 0.
     """
+    if loss.has(sp.Integral):
+        return _integrals_at(loss, points)
     value_of(loss, {**points, x: sp.S.Zero})
     doubtful: list[sp.Expr] = []
     found = value_of(loss, points, doubtful)
@@ -31,6 +33,27 @@ def value_at_each_x(loss: sp.Expr, points: Mapping[sp.Symbol, sp.Expr]) -> sp.Ex
     ):  # what is still there is judged with the pieces, as of any loss
         raise Undefined(str(loss))
     return found
+
+
+def _integrals_at(loss: sp.Expr, points: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
+    """int_0^x h(v) dv at these values, of an h that has a value at every x but 0: a limit of
+    integrals is not taken.
+    """
+    found = {}
+    for integral in loss.atoms(sp.Integral):
+        ((v, low, high),) = integral.limits
+        try:
+            doubtful: list[sp.Expr] = []
+            h = value_of(integral.function.xreplace({v: x}), points, doubtful)
+        except Undefined as reason:
+            raise Rejected(f"{reason}: a limit of integrals is not taken") from None
+        if any(not h.has(part) for part in doubtful):
+            raise Rejected(f"{integral} may have no value at some x")
+        found[integral] = sp.Integral(h.xreplace({x: v}), (v, low, high))
+    rest = loss.xreplace({integral: sp.Dummy() for integral in found})
+    if rest.free_symbols & points.keys():
+        raise Rejected(f"{loss} is more than an integral on each piece")
+    return loss.xreplace(found)
 
 
 def _is_doubtful(e: sp.Expr, base: sp.Expr, exponent: sp.Expr) -> bool:

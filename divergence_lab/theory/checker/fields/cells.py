@@ -15,10 +15,11 @@ from typing import Any
 
 import sympy as sp
 
+from divergence_lab.theory.checker.facts.decided import read_loss
 from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected, equal_constants
 from divergence_lab.theory.checker.families import continuation, ranges
 from divergence_lab.theory.checker.fields.losses import Subject, on_cell
-from divergence_lab.theory.expressions import parse, x
+from divergence_lab.theory.expressions import x
 from divergence_lab.theory.expressions.balls import ball_of_constant
 from divergence_lab.theory.expressions.parsing import parse_number, read_assumptions
 
@@ -69,7 +70,7 @@ def _natural_cuts(loss: sp.Expr) -> dict[str, list[sp.Expr]]:
 
 def open_subjects(text: str, assumptions: Sequence[str]) -> list[Subject]:
     """The loss on the cells in which no parameter has a single value."""
-    loss = parse(text, x, assumptions)
+    loss = read_loss(text, x, assumptions)
     return [
         on_cell(text, assumptions, cell)
         for cell in cells_of(loss, assumptions, _natural_cuts(loss))
@@ -83,7 +84,7 @@ def subjects_with(
     """(what is stated there, the loss) on every cell; nothing where null is stated or the value
     is left out.
     """
-    loss = parse(text, x, assumptions)
+    loss = read_loss(text, x, assumptions)
     cases = (
         [{"condition": "always", "value": stated}] if isinstance(stated, str) else stated["cases"]
     )

@@ -79,7 +79,7 @@ def read_subjects(
     for subject in subjects:
         for part in subject.parts:
             for end, side in ((part.low, 1), (part.high, -1)):
-                if end == 0:
+                if end == 0 and part.loss is not None:  # an integral from 0 is 0 there
                     subject.same(sp.S.Zero, subject.limit(part.loss, sp.S.Zero, side))
 
 

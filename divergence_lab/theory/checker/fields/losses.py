@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import sympy as sp
 
 from divergence_lab.theory.checker.facts import proofs
-from divergence_lab.theory.checker.facts.decided import decided, inner_point, prove_equal
+from divergence_lab.theory.checker.facts.decided import decided, inner_point, prove_equal, read_loss
 from divergence_lab.theory.checker.facts.parts import Part
 from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected
 from divergence_lab.theory.checker.families import by_terms, cell_forms, cells, signs
@@ -168,15 +168,23 @@ def on_cell(text: str, assumptions: Sequence[str], ranges: Ranges) -> Subject:
 
     Raises Rejected, CannotSplit.
     """
-    if "Integral(" in text:
-        raise Rejected("the loss is known by its slope alone")
-    loss = parse(text, x, assumptions)
+    loss = read_loss(text, x, assumptions)
     written = cell_forms.positive_form(loss, ranges)
     sides = sides_of(ranges, read_assumed(loss, assumptions))
     pieces = cells.refined(split(cell_forms.at_points(loss, written, ranges, sides), x))
+    free = any(form.free_symbols for form in written.values())
+    for piece in pieces.pieces:
+        if piece.expression.has(sp.Integral):
+            cells.prove_finite(piece, free)
     slopes = pieces.derivative()
     parts = [
-        Part(p.low, p.high, p.expression, s.expression, c.expression)
+        Part(
+            p.low,
+            p.high,
+            None if p.expression.has(sp.Integral) else p.expression,
+            s.expression,
+            c.expression,
+        )
         for p, s, c in zip(pieces.pieces, slopes.pieces, slopes.derivative().pieces)
     ]
     return Subject(parts, tuple(assumptions), written)

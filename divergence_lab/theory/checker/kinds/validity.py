@@ -1,5 +1,6 @@
 """Valid: g falls before 0 and rises after it. Part of the trusted checker."""
 
+import contextlib
 from collections.abc import Sequence
 
 import sympy as sp
@@ -98,14 +99,32 @@ def _decide_in_cell(cell: cells.Cell, witness: sp.Expr | None) -> bool:
             _prove_outward(outward, cell)
     except cells.Negative:
         return False
-    for piece in beside:  # analytic: not 0 at one point is enough
-        if signs.sign(piece.expression.subs(x, cells.inner_point_of(piece))) == 0:
-            raise Rejected("that g is not constant beside 0 is not seen")
+    for piece in beside:
+        _prove_not_constant(piece)
     return True
+
+
+def _prove_not_constant(slope: Piece) -> None:
+    """g', which is analytic, or g'' is not 0 at one point. Raises Rejected."""
+    point = cells.inner_point_of(slope)
+    values = [f.subs(x, point) for f in (sp.diff(slope.expression, x), slope.expression)]
+    unknown: Rejected = Rejected("that g is not constant beside 0 is not seen")
+    for value in values:
+        try:
+            if signs.sign(value) != 0:
+                return
+        except signs.Unsigned as failure:
+            unknown = failure
+    raise unknown
 
 
 def _prove_outward(outward: Sequence[Piece], cell: cells.Cell) -> None:
     """g' has the sign of x, on each piece or since g is convex. Raises Rejected."""
+    bends = cell.slopes.derivative().pieces
+    if _length(bends) < _length(cell.slopes.pieces):  # of a generator g'' = t^2 f''(t)
+        with contextlib.suppress(proofs.Rejected):
+            if convexity.is_convex_in_cell(cell, None) and _slopes_at_zero_are_apart(cell):
+                return
     try:
         for piece in outward:
             cells.prove_nonnegative(piece.expression, piece, cell.free)
@@ -114,6 +133,10 @@ def _prove_outward(outward: Sequence[Piece], cell: cells.Cell) -> None:
     except proofs.Rejected:
         if not convexity.is_convex_in_cell(cell, None) or not _slopes_at_zero_are_apart(cell):
             raise
+
+
+def _length(pieces: Sequence[Piece]) -> int:
+    return sum(sp.count_ops(piece.expression) for piece in pieces)
 
 
 def _slopes_at_zero_are_apart(cell: cells.Cell) -> bool:
