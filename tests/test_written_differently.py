@@ -68,6 +68,12 @@ def test_numbers_that_are_equal_and_numbers_next_to_them(one, other):
         ("2**sqrt(2)*4**((1-sqrt(2))/2)-2", 0),
         ("erf(sqrt(2)-1)+erf(-1/(1+sqrt(2)))", 0),
         ("sqrt(exp(1)+1)**3*sqrt(1+exp(1))-(exp(1)+1)**2", 0),
+        ("log(cosh(exp(1)/(1+sqrt(2)))) - log(cosh(exp(1)*(sqrt(2)-1)))", 0),
+        ("log(3*exp(sqrt(2))+exp(1)) - sqrt(2) - log(3+exp(-1/(1+sqrt(2))))", 0),
+        ("((1+sqrt(5))/2)**(2+1/(1+sqrt(2))) - ((1+sqrt(5))/2)**(1+sqrt(2))", 0),
+        ("(8*log(2)*exp(-1))**(2/(1+sqrt(3))) - (8*log(2)*exp(-1))**(sqrt(3)-1)", 0),
+        ("3**(2+sqrt(2)) - 8*3**sqrt(2)", 1),
+        ("log(cosh(exp(1)/(1+sqrt(2)))) - log(cosh(exp(1)*(sqrt(2)-1)+10**(-200)))", -1),
     ],
 )
 def test_signs_that_are_hard_to_see(text, expected):

@@ -17,6 +17,7 @@ Where neither does, the answer is None: never "different".
 
 import math
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import lru_cache
 
 import mpmath
@@ -27,12 +28,11 @@ from divergence_lab.theory.expressions import balls, precision
 from divergence_lab.theory.expressions.symbols import x
 
 MAX_BITS = 40_000  # of precision; a bound below 2^-MAX_BITS is not awaited
+DENOMINATOR = 10**6  # of a rational number that a constant is recognised as
 MAX_OPERATIONS = 2_000  # of a constant that is not algebraic
 _ODD = (sp.erf, sp.erfi, sp.atan)
-DIGITS, LARGEST = (
-    60,
-    60,
-)  # of logarithms among which a relation is sought, and its largest coefficient
+DIGITS = 60  # of logarithms among which a relation is sought
+LARGEST = 60  # coefficient in it
 
 
 @lru_cache(maxsize=20_000)
@@ -78,6 +78,26 @@ def equal(a: sp.Expr, b: sp.Expr) -> bool | None:
         return True if balls.ball_of_constant(a).is_finite() else None
     sign = sign_of(a - b)
     return None if sign is None else sign == 0
+
+
+def as_rational(c: sp.Expr) -> sp.Rational | None:
+    """The rational number that the constant is shown to be, or None."""
+    seen = balls.ball_of_constant(c)
+    if not seen.is_finite():
+        return None
+    if seen.contains(0):
+        return sp.S.Zero if sign_of(c) == 0 else None
+    mantissa, exponent = (int(part) for part in seen.mid().man_exp())
+    if abs(exponent) > 4 * balls.PRECISION_BITS:
+        return None
+    near = Fraction(mantissa) * Fraction(2) ** exponent
+    guess = near.limit_denominator(DENOMINATOR)
+    number = sp.Rational(guess.numerator, guess.denominator)
+    return (
+        number
+        if seen.contains(balls.ball_of_constant(number)) and sign_of(c - number) == 0
+        else None
+    )
 
 
 def _ball_with(number: sp.Expr, count: int) -> arb:
@@ -220,11 +240,12 @@ class _Form:
         groups: list[tuple[sp.Expr, sp.Expr, list[sp.Expr]]] = []
         for term in sp.Add.make_args(numerator):
             factor, exponent, rest = self._parts_of(term)
-            group = next((g for g in groups if g[1] == rest and _same(g[0], exponent)), None)
-            if group is None:
-                groups.append((exponent, rest, [factor]))
+            for there, others, factors in groups:
+                if others == rest and (ratio := _algebraic_power(exponent - there)) is not None:
+                    factors.append(factor * ratio)
+                    break
             else:
-                group[2].append(factor)
+                groups.append((exponent, rest, [factor]))
         return all(sign_of(sp.Add(*factors)) == 0 for _, _, factors in groups)
 
     def _parts_of(self, term: sp.Expr) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
@@ -313,25 +334,20 @@ class _Form:
     def _log(self, u: sp.Expr) -> sp.Expr:
         """log u by logarithms of primes, of other algebraic numbers and of what is neither."""
         if u.is_Rational and u > 0:
-            powers = {
-                **sp.factorint(u.p, limit=10_000),
-                **{n: -k for n, k in sp.factorint(u.q, limit=10_000).items()},
-            }
-            return sp.Add(
-                *(
-                    k * self._symbol(self.logarithms, sp.Integer(n))
-                    for n, k in powers.items()
-                    if n != 1
-                )
-            )
+            powers = {sp.Integer(n): k for n, k in sp.factorrat(u, limit=10_000).items() if n != 1}
+            return sp.Add(*(k * self._symbol(self.logarithms, n) for n, k in powers.items()))
         if u.is_Mul and all(balls.ball_of_constant(part) > 0 for part in u.args):
             return sp.Add(*(self._log(part) for part in u.args))
         if u == sp.E or isinstance(u, sp.exp):
             return self.in_unknowns(sp.S.One if u == sp.E else u.args[0])
         if isinstance(u, sp.Pow) and balls.ball_of_constant(u.base) > 0:
             return self.in_unknowns(u.exp) * self._log(u.base)
-        if _algebraic(u) is None and u.is_Add and not (product := sp.factor(sp.together(u))).is_Add:
-            return self._log(product)
+        if _algebraic(u) is None and u.is_Add:
+            if not (product := sp.factor(sp.together(u))).is_Add:
+                return self._log(product)
+            if (largest := _largest(u)) != 1:
+                rest = sp.expand(u / largest)
+                return self._log(largest) + self._function(sp.log(rest, evaluate=False))
         if _algebraic(u) is None:
             return self._function(sp.log(u, evaluate=False))
         return self._by_known_logarithms(u) or self._symbol(self.logarithms, u)
@@ -358,6 +374,26 @@ class _Form:
         if sign_of(product - 1) != 0:
             return None
         return sp.Add(*(sp.Rational(-n, found[0]) * s for s, n in zip(self.logarithms, found[1:])))
+
+
+def _algebraic_power(exponent: sp.Expr) -> sp.Expr | None:
+    """e^exponent, where it is shown to be 1 or a rational power of an algebraic number."""
+    if _same(exponent, sp.S.Zero):
+        return sp.S.One
+    for e in exponent.atoms(sp.log):
+        if _algebraic(e.args[0]) is not None and (rate := as_rational(exponent / e)) is not None:
+            return e.args[0] ** rate
+    return None
+
+
+def _largest(total: sp.Expr) -> sp.Expr:
+    """The term of a sum that has the largest value, however the sum is written; 1 where it is not
+    seen.
+    """
+    terms = [(balls.ball_of_constant(term), term) for term in sp.Add.make_args(total)]
+    value, largest = max(terms, key=lambda pair: float(pair[0].mid()))
+    alone = all(value > other for other, term in terms if term != largest)
+    return largest if alone and value > 0 else sp.S.One
 
 
 def _same(a: sp.Expr, b: sp.Expr) -> bool:

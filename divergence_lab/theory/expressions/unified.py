@@ -9,7 +9,6 @@ their place.
 
 import math
 from collections.abc import Mapping
-from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +17,6 @@ from sympy.polys.polyerrors import BasePolynomialError
 
 from divergence_lab.theory.expressions import balls, constants
 
-DENOMINATOR = 10**6  # of a rational number that a constant is recognised as
 MAX_SIZE = 1_000  # product of the degrees, plus 1 each, of a polynomial that is factored
 
 
@@ -42,12 +40,12 @@ def unified(e: sp.Expr) -> sp.Expr:
 
 def _alike(c: sp.Expr, known: list[sp.Expr]) -> sp.Expr:
     """The constant as a rational multiple of a known one, where it is one."""
-    rational = as_rational(c)
+    rational = constants.as_rational(c)
     if rational is not None:
         return rational
     q, c = _content(_without_roots_below(c))
     for other in known:
-        ratio = as_rational(c / other)
+        ratio = constants.as_rational(c / other)
         if ratio is not None:
             return q * ratio * other
     known.append(c)
@@ -55,16 +53,16 @@ def _alike(c: sp.Expr, known: list[sp.Expr]) -> sp.Expr:
 
 
 def _without_roots_below(c: sp.Expr) -> sp.Expr:
-    """1/(3 - 2 sqrt(2)) as 3 + 2 sqrt(2): an algebraic number by a shorter form that is proved to
-    be the same.
+    """1/(3 - 2 sqrt(2)) as 3 + 2 sqrt(2), 1/(1 + sqrt(3)) as sqrt(3)/2 - 1/2: an algebraic number
+    by a form that is proved to be the same and not much longer.
     """
     if c.atoms(sp.Function, sp.NumberSymbol) or not any(
         p.base.is_Add and p.exp.is_negative for p in c.atoms(sp.Pow)
     ):
         return c
     found = sp.radsimp(c)
-    shorter = sp.count_ops(found) < sp.count_ops(c)
-    return found if shorter and constants.sign_of(found - c) == 0 else c
+    short = sp.count_ops(found) <= 2 * sp.count_ops(c)
+    return found if short and constants.sign_of(found - c) == 0 else c
 
 
 def _collect(e: sp.Basic, found: set[sp.Expr]) -> None:
@@ -108,26 +106,6 @@ def _rewritten(e: Any, written: dict[sp.Expr, sp.Expr]) -> Any:
         *(_rewritten(part, written) for part in rest),
     ]
     return e if fixed is None and all(a is b for a, b in zip(parts, e.args)) else e.func(*parts)
-
-
-def as_rational(c: sp.Expr) -> sp.Rational | None:
-    """The rational number that the constant is shown to be, or None."""
-    seen = balls.ball_of_constant(c)
-    if not seen.is_finite():
-        return None
-    if seen.contains(0):
-        return sp.S.Zero if constants.sign_of(c) == 0 else None
-    mantissa, exponent = (int(part) for part in seen.mid().man_exp())
-    if abs(exponent) > 4 * balls.PRECISION_BITS:
-        return None
-    near = Fraction(mantissa) * Fraction(2) ** exponent
-    guess = near.limit_denominator(DENOMINATOR)
-    number = sp.Rational(guess.numerator, guess.denominator)
-    return (
-        number
-        if seen.contains(balls.ball_of_constant(number)) and constants.sign_of(c - number) == 0
-        else None
-    )
 
 
 def collected(e: sp.Expr) -> sp.Expr:
@@ -258,7 +236,7 @@ def _letter(c: sp.Expr, known: dict[sp.Expr, sp.Symbol]) -> sp.Expr:
     if not (seen.is_finite() and (seen > 0 or seen < 0)):
         return c
     for other, letter in known.items():
-        ratio = as_rational(c / other)
+        ratio = constants.as_rational(c / other)
         if ratio is not None:
             return ratio * letter
     if seen < 0:
