@@ -15,7 +15,7 @@ import math
 import sympy as sp
 
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
-from divergence_lab.theory.expressions.symbols import x
+from divergence_lab.theory.expressions.symbols import Node, x
 
 # Rational functions with more operations than this take SymPy longer than a proof is worth here.
 MAX_OPERATIONS = 3000
@@ -48,7 +48,7 @@ class NormalForm:
             self._read_rates(expression)
         self.forms = [self._convert(expression) for expression in rewritten]
 
-    def back(self, form: sp.Expr) -> sp.Expr:
+    def back(self, form: Node) -> sp.Expr:
         """The expression in x that a form over the building blocks stands for."""
         while True:
             found = form.free_symbols & self.block.keys()
@@ -56,7 +56,7 @@ class NormalForm:
                 return form
             form = form.xreplace({symbol: self.block[symbol] for symbol in found})
 
-    def vanishes(self, form: sp.Expr) -> bool:
+    def vanishes(self, form: Node) -> bool:
         """True when `form` is 0 as a rational function of the building blocks, roots reduced."""
         if sp.count_ops(form) > MAX_OPERATIONS:
             return False
@@ -69,7 +69,7 @@ class NormalForm:
     # --- the building blocks
     # ---------------------------------------------------------------------------------
 
-    def _read_rates(self, expression: sp.Expr) -> None:
+    def _read_rates(self, expression: Node) -> None:
         """For each monomial in an exponent, the common denominator of its rational coefficients."""
         for power in expression.atoms(sp.exp):
             for coefficient, monomial in _terms(power.args[0]):
@@ -83,13 +83,13 @@ class NormalForm:
                         self._denominator.get(monomial, 1), coefficient.q
                     )
 
-    def _new(self, key: tuple, meaning: sp.Expr, **assumptions: bool) -> sp.Symbol:
+    def _new(self, key: tuple, meaning: Node, **assumptions: bool) -> sp.Symbol:
         if key not in self._symbol:
             symbol = sp.Dummy(f"b{len(self._symbol)}", real=True, **assumptions)
             self._symbol[key], self.block[symbol] = symbol, meaning
         return self._symbol[key]
 
-    def _convert(self, e: sp.Expr) -> sp.Expr:
+    def _convert(self, e: Node) -> sp.Expr:
         if e == x:
             return self._new(("x",), x)
         if e.is_Add or e.is_Mul:
@@ -118,7 +118,7 @@ class NormalForm:
             return self._new((e.func, *inner), e.func(*(self.back(part) for part in inner)))
         raise NoNormalForm(f"{e.func.__name__} in {e}")
 
-    def _exponential(self, coefficient: sp.Rational, monomial: sp.Expr) -> sp.Expr:
+    def _exponential(self, coefficient: sp.Rational, monomial: Node) -> sp.Expr:
         if monomial == 1 and abs(coefficient) <= MAX_DEGREE:
             return sp.exp(coefficient)
         q = self._denominator.get(monomial, 1)
@@ -130,7 +130,7 @@ class NormalForm:
             coefficient * q
         )
 
-    def _logarithm(self, argument: sp.Expr) -> sp.Expr:
+    def _logarithm(self, argument: Node) -> sp.Expr:
         total = sp.S.Zero
         for factor, power in self._factors(self._convert(argument)):
             meaning = self.block.get(factor)
@@ -144,7 +144,7 @@ class NormalForm:
                 total += power * sp.log(factor)
         return total
 
-    def _root(self, base: sp.Expr, exponent: sp.Rational) -> sp.Expr:
+    def _root(self, base: Node, exponent: Node) -> sp.Expr:
         """base**(n/d), factor by factor: p**whole * r**rest with r = p**(1/d)."""
         result = sp.S.One
         for factor, power in self._factors(base):
@@ -166,7 +166,7 @@ class NormalForm:
             result *= factor**whole
         return result
 
-    def _factors(self, form: sp.Expr) -> list[tuple[sp.Expr, sp.Integer]]:
+    def _factors(self, form: Node) -> list[tuple[Node, Node]]:
         """Positive factors with their powers, irreducible as far as SymPy can tell."""
         numerator, denominator = sp.fraction(sp.together(form))
         signed = []
@@ -199,7 +199,7 @@ class NormalForm:
         raise NoNormalForm(f"the sign of {factor} was not decided")
 
 
-def elementary(expression: sp.Expr) -> sp.Expr:
+def elementary(expression: Node) -> sp.Expr:
     """Polylogarithms of integer order <= 1 written out: SymPy's derivative of polylog(2, z)
     leaves polylog(1, z).
     """
@@ -213,7 +213,7 @@ def elementary(expression: sp.Expr) -> sp.Expr:
     )
 
 
-def _plain(expression: sp.Expr) -> sp.Expr:
+def _plain(expression: Node) -> sp.Expr:
     """Hyperbolic functions and their inverses in exponentials and logarithms."""
     expression = elementary(expression)
     if expression.has(sp.asinh, sp.acosh, sp.atanh):
@@ -225,7 +225,7 @@ def _plain(expression: sp.Expr) -> sp.Expr:
     return expression
 
 
-def _is_exponential(e: sp.Expr | None) -> bool:
+def _is_exponential(e: Node | None) -> bool:
     return isinstance(e, sp.exp) or (isinstance(e, sp.Pow) and e.exp.has(x) and not e.base.has(x))
 
 
@@ -234,7 +234,7 @@ def _exponent(power: sp.Pow) -> sp.Expr:
     return power.exp * sp.expand_log(sp.log(power.base))
 
 
-def _terms(exponent: sp.Expr) -> list[tuple[sp.Rational, sp.Expr]]:
+def _terms(exponent: Node) -> list[tuple[sp.Rational, sp.Expr]]:
     """[(rational coefficient, monomial), ...] of an exponent; constants are multiples of 1."""
     terms = []
     for term in sp.Add.make_args(sp.expand(exponent)):

@@ -20,6 +20,9 @@ from sympy.core.facts import InconsistentAssumptions
 
 from divergence_lab.theory.expressions.syntax import ExpressionError
 
+Node = Any
+"""A SymPy expression of whose parts SymPy's type stubs know little."""
+
 x = sp.Symbol("x", real=True)
 """The residual."""
 

@@ -3,16 +3,15 @@ trusted checker.
 """
 
 import math
-from typing import Any
 
 import sympy as sp
 
 from divergence_lab.theory.expressions import constants
 from divergence_lab.theory.expressions.balls import ball_of_constant
+from divergence_lab.theory.expressions.symbols import Node
 
 MAX_FORMS = 3
 OSCILLATING = (sp.sin, sp.cos)
-Node = Any  # a SymPy expression, of whose parts its stubs know little
 
 
 def structural_sign(f: Node, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int | None:
