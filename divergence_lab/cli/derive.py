@@ -148,7 +148,7 @@ def described(
         )
     lines += [f"  f({v.ratio}) = {v.value} +- {v.radius}" for v in derivation.values]
     lines += [f"  not found     {sentence}" for sentence in derivation.lost]
-    return "\n".join(lines)
+    return "\n".join(lines if latex else wording.readable(lines))
 
 
 def _multiple(divergence: closed_form.Divergence, valid: Verdict) -> str:

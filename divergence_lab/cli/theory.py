@@ -109,7 +109,8 @@ def _invert(options: argparse.Namespace) -> int:
         print(derive.described(f"f(t) = {write(inversion.given)}", derivation, options.latex))
         if inversion.gauge != (0, 0):
             constant, slope = inversion.gauge
-            removed = constant + (t - 1 if slope == 1 else sp.Mul(slope, t - 1, evaluate=False))
+            multiple = t - 1 if slope == 1 else sp.Mul(slope, t - 1, evaluate=False)
+            removed = constant if slope == 0 else constant + multiple
             print(
                 f"  normalised    {write(removed)} was taken off f: constant where both "
                 "laws are normalised"

@@ -269,6 +269,8 @@ def _enclosed(
 
 def read_ratios(text: str) -> tuple[sp.Expr, ...]:
     """ "0.1,2,e" style lists of ratios: exact positive numbers."""
+    if not all(part.strip() for part in text.split(",")):
+        raise ExpressionError(f"a ratio is missing in {text!r}: write them as 0.1,1/2,3")
     ratios = tuple(parse_number(part, "the ratio") for part in text.split(","))
     for ratio in ratios:
         if not ratio.is_positive:

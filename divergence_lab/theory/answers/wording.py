@@ -1,13 +1,16 @@
 """The steps of a proof as mathematics, in LaTeX (in plain text a step is its `claim`); the
-numbers at the ends in words.
+numbers at the ends in words; what is too long to be read, in short.
 """
 
+import itertools
+import re
 from collections.abc import Callable, Sequence
 
 import sympy as sp
 
 from divergence_lab.theory.checker.certificate import Step
 from divergence_lab.theory.checker.rules.table import RULES
+from divergence_lab.theory.expressions.parsing import parse_number
 from divergence_lab.theory.verdicts.parameter_numbers import Cases, Number
 
 
@@ -34,3 +37,48 @@ def ends_in_words(ends: Sequence[tuple[str, Number]], shown: Callable[[sp.Expr],
     if not any(isinstance(number, Cases) for _, number in ends):
         parts = [", ".join(parts)]
     return [f"  {'' if k else 'ends':<13} {part}" for k, part in enumerate(parts)]
+
+
+LONG_NUMBER = 40  # digits
+
+
+def readable(lines: Sequence[str]) -> list[str]:
+    """The lines with a letter for every root that has no closed form, which a last line explains,
+    and with the first digits of long numbers. Nothing is lost: --json has all of it.
+
+    >>> readable(["x > Root(x**3 - x - 1, 1, 2)"])
+    ['x > r1', '  where         r1 = 1.324718, the zero of x**3 - x - 1 between 1 and 2']
+    """
+    text = "\n".join(lines)
+    prefix = next(p for p in ("r", "z", "root") if not re.search(rf"\b{p}\d+\b", text))
+    for count in itertools.count(1):
+        if (root := _first_root(text)) is None:
+            break
+        function, low, high = root.removeprefix("Root(")[:-1].rsplit(", ", 2)
+        text = text.replace(root, f"{prefix}{count}") + (
+            f"\n  {'where' if count == 1 else '':<13} {prefix}{count} = "
+            f"{float(parse_number(root)):.7g}, the zero of {function} between {low} and {high}"
+        )
+    return [
+        line
+        if line.startswith("  f(") and " +- " in line
+        else re.sub(rf"\d{{{LONG_NUMBER},}}", _in_short, line)
+        for line in text.split("\n")
+    ]
+
+
+def _in_short(number: re.Match[str]) -> str:
+    return f"{number[0][:8]}...({len(number[0])} digits)"
+
+
+def _first_root(text: str) -> str | None:
+    """The first Root(...) of a text, one that has no other inside."""
+    at = text.rfind("Root(")
+    if at < 0:
+        return None
+    depth = 0
+    for end in range(at + 4, len(text)):
+        depth += (text[end] == "(") - (text[end] == ")")
+        if depth == 0:
+            return text[at : end + 1]
+    return None

@@ -190,7 +190,7 @@ def _no_value_at_one(value: sp.Expr) -> str:
 
 def _before(a: sp.Expr, b: sp.Expr) -> bool:
     if sp.Lt(a, b) not in (sp.true, sp.false):
-        raise CannotSplit(f"whether {a} < {b} depends on the parameters: state it with --assume")
+        raise CannotSplit(f"whether {a} < {b} depends on the parameters: --set gives them a value")
     return bool(sp.Lt(a, b))
 
 

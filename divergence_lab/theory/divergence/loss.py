@@ -211,9 +211,10 @@ def _value_with_parameters(expression: sp.Expr) -> sp.Expr:
         lambda e: e.is_Pow and e.base == 0 and e.exp.is_nonnegative, lambda e: sp.S.Zero
     )  # 0^p, p >= 0: off p = 0
     if not ordering.is_finite(constant):
-        raise ExpressionError(
-            "the loss has no finite value at x = 0, where it must be 0, or is not seen to have one"
-        )
+        seen = "or is not seen to have one"
+        if constant.free_symbols and not constant.has(sp.zoo, sp.nan, sp.oo, sp.I):
+            seen = f"for all parameters: it is {write(constant)} there, and --assume says more"
+        raise ExpressionError(f"the loss has no finite value at x = 0, where it must be 0, {seen}")
     return constant
 
 

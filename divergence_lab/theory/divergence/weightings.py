@@ -38,7 +38,7 @@ from divergence_lab.theory.expressions import (
     x,
 )
 from divergence_lab.theory.expressions.pieces import Piece
-from divergence_lab.theory.expressions.syntax import shown
+from divergence_lab.theory.expressions.syntax import nearest, shown
 
 FORMS = "on, backward, power:B, mixture:E, powers:A,B, learned_backward:B"
 SECONDS = 3.0
@@ -66,7 +66,7 @@ def weighting(text: str, assumptions: Iterable[str] = ()) -> Weighting:
         >>> weighting("mixture:e").assumptions
         ('e > 0', 'e < 1')
     """
-    kind, colon, rest = text.strip().partition(":")
+    kind, _, rest = text.strip().partition(":")
     own = ()
     if (
         kind == "mixture"
@@ -76,7 +76,7 @@ def weighting(text: str, assumptions: Iterable[str] = ()) -> Weighting:
         own = (f"{rest.strip()} > 0", f"{rest.strip()} < 1")
     assumptions = (*assumptions, *own)
     numbers = (
-        tuple(parse(part, sp.Dummy(), assumptions) for part in rest.split(",")) if colon else ()
+        tuple(parse(part, sp.Dummy(), assumptions) for part in rest.split(",")) if rest else ()
     )
     if kind == "on" and not numbers:
         return Weighting("on", (), "p_F")
@@ -100,7 +100,14 @@ def weighting(text: str, assumptions: Iterable[str] = ()) -> Weighting:
         if not (numbers[0] + numbers[1]).is_positive:
             raise ExpressionError(f"sampler {shown(text)}: the exponents must have a positive sum")
         return Weighting("powers", numbers, _powers(*numbers))
-    raise ExpressionError(f"sampler {shown(text)} is not known; use one of {FORMS}")
+    raise ExpressionError(f"sampler {shown(text)} is not known; {_advice(kind)}")
+
+
+def _advice(kind: str) -> str:
+    """The form of the kind that is meant, or all of them."""
+    forms = {form.partition(":")[0]: form for form in FORMS.split(", ")}
+    meant = nearest(kind, forms)
+    return f"did you mean {forms[meant]}?" if meant else f"use one of {FORMS}"
 
 
 def _powers(a: sp.Expr, b: sp.Expr) -> str:

@@ -10,7 +10,7 @@ import ast
 import builtins
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 
 import mpmath
@@ -20,6 +20,8 @@ from divergence_lab.theory.expressions.balls import Root
 from divergence_lab.theory.expressions.symbols import (
     CONSTANTS,
     FUNCTIONS,
+    NOT_LISTED,
+    OTHER_SYNTAX,
     OTHER_WORDS,
     PIECEWISE,
     ROOT,
@@ -30,6 +32,7 @@ from divergence_lab.theory.expressions.symbols import (
 )
 from divergence_lab.theory.expressions.syntax import (
     ExpressionError,
+    comparisons,
     nearest,
     shown,
     syntax_tree,
@@ -99,7 +102,7 @@ def read_assumptions(assumptions: Iterable[str]) -> Bounds:
     """
     bounds: Bounds = {}
     related = []
-    for name, relation, end in map(_read_assumption, assumptions):
+    for name, relation, end in _each(assumptions):
         if end.free_symbols:
             related.append((sp.Symbol(name) - end, relation))
         else:
@@ -113,9 +116,13 @@ def read_relations(
     """["a > b"] -> [(a - b, ">")]: the assumptions on several parameters, in these symbols."""
     return [
         ((sp.Symbol(name) - end).xreplace({sp.Symbol(n): s for n, s in symbols.items()}), relation)
-        for name, relation, end in map(_read_assumption, assumptions)
+        for name, relation, end in _each(assumptions)
         if end.free_symbols
     ]
+
+
+def _each(assumptions: Iterable[str]) -> Iterator[tuple[str, str, sp.Expr]]:
+    return (_read_assumption(part) for text in assumptions for part in comparisons(text))
 
 
 def _read_assumption(text: str) -> tuple[str, str, sp.Expr]:
@@ -123,8 +130,8 @@ def _read_assumption(text: str) -> tuple[str, str, sp.Expr]:
     match = re.fullmatch(r"\s*([A-Za-z]\w*)\s*(<=|>=|!=|<|>)\s*(.+?)\s*", text, re.ASCII)
     if not match:
         raise ExpressionError(
-            f"assumption {shown(text)} is not of the form 'alpha > 0' or 'a > b' "
-            "(a parameter, one of < <= > >= !=, a number or other parameters)"
+            f"assumption {shown(text)} is not of the form 'alpha > 0', 'a > b' or "
+            "'0 < alpha < 1' (a value is given by --set alpha=1)"
         )
     name, relation, right = match.groups()
     _check_parameter_name(name, f"assumption {shown(text)}")
@@ -215,15 +222,7 @@ class _Walker:
                 return self.operation(node)
             case ast.Call():
                 return self.call(node)
-            case ast.Attribute():
-                raise self.refuse(node, "attributes are not part of the language")
-            case ast.Compare() | ast.BoolOp():
-                raise self.refuse(node, "a comparison may stand only as a condition of Piecewise")
-        raise self.refuse(
-            node,
-            f"{type(node).__name__} is not part of the language; it has + - * / **, numbers, "
-            "parameters and the functions listed in the docs",
-        )
+        raise self.refuse(node, OTHER_SYNTAX.get(type(node).__name__, NOT_LISTED))
 
     def decimal(self, node: ast.Constant) -> tuple[sp.Expr, float]:
         source = (ast.get_source_segment(self.text.strip(), node) or "").replace("_", "")
@@ -279,9 +278,7 @@ class _Walker:
                 return a / b, self.bounded(node, lambda: va / vb) if both else None
             case ast.Pow():
                 return self.power(node, a, va, b, vb)
-        raise self.refuse(
-            node, f"the operator {type(node.op).__name__} is not part of the language"
-        )
+        raise self.refuse(node, NOT_LISTED)
 
     def power(self, node, a, va, b, vb):
         value = None
@@ -306,7 +303,7 @@ class _Walker:
 
     def call(self, node: ast.Call) -> tuple[sp.Expr, float | None]:
         if not isinstance(node.func, ast.Name):
-            raise self.refuse(node, "only the listed functions can be called")
+            raise self.refuse(node, "a product needs its *, and only listed functions are called")
         name = node.func.id
         if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
             raise self.refuse(node, "functions take plain arguments only")
@@ -322,7 +319,9 @@ class _Walker:
         function, float_version, least, most = FUNCTIONS[name]
         if not least <= len(node.args) <= most:
             raise self.refuse(
-                node, f"{name} takes {least if least == most else f'{least} to {most}'} argument(s)"
+                node,
+                f"{name} takes {least if least == most else f'{least} to {most}'} "
+                f"argument{'s' * (most > 1)}",
             )
         arguments = [self.number(argument) for argument in node.args]
         values = [value for _, value in arguments]

@@ -97,6 +97,21 @@ FUNCTIONS: Mapping[str, tuple[Callable, Callable, int, int]] = {
 }
 PIECEWISE, ROOT = "Piecewise", "Root"
 
+NOT_LISTED = (
+    "is not part of the language; it has + - * / **, numbers, parameters and the functions "
+    "listed in the docs"
+)
+# Python that is no expression here, and what to write.
+OTHER_SYNTAX = {
+    "Attribute": "attributes are not part of the language",
+    "Compare": "a comparison may stand only as a condition of Piecewise",
+    "BoolOp": "a comparison may stand only as a condition of Piecewise",
+    "IfExp": "cases are written Piecewise((x**2, x > 0), (-x, True))",
+    "Lambda": "write the expression alone, such as x**2",
+    "List": "write the expression alone, without brackets",
+    "Tuple": "write one expression, without commas",
+}
+
 # What others call a function, and how it is written here.
 OTHER_WORDS = {
     "ln": "log(u)",

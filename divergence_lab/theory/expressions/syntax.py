@@ -1,6 +1,8 @@
 """Text -> Python's own syntax tree, refused by name where it is too long, too deep or not plain."""
 
 import ast
+import keyword
+import re
 import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -43,6 +45,28 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
     return by_letters[near[0]] if near else None
 
 
+_RELATION = r"(<=|>=|!=|==|=|<|>)"
+_TURNED = str.maketrans("<>", "><")
+
+
+def comparisons(text: str) -> list[str]:
+    """ "0 < a < 1" as "a > 0", "a < 1": each with a parameter on its left.
+
+    >>> comparisons("0 < a <= b and b != 2")
+    ['a > 0', 'a <= b', 'b != 2']
+    """
+    found = []
+    for part in re.split(r"\band\b|&+|,", text):
+        sides = [side.strip() for side in re.split(_RELATION, part)]
+        if len(sides) not in (3, 5) or "" in sides:
+            return [text]
+        for left, relation, right in zip(sides[::2], sides[1::2], sides[2::2]):
+            turned = not re.fullmatch(r"[A-Za-z]\w*", left) or left in ("E", "pi")
+            both = (right, relation.translate(_TURNED), left) if turned else (left, relation, right)
+            found.append(" ".join(both))
+    return found
+
+
 def with_bars_read(text: str) -> str:
     """|x| as Abs(x): a bar opens where an operand may begin, and closes where one has ended.
 
@@ -71,9 +95,9 @@ def syntax_tree(text: str) -> ast.Expression:
         raise ExpressionError("the expression is empty: write one such as 'exp(x) - x - 1'")
     if not text.isascii() or not all(c.isprintable() or c in " \t" for c in text):
         bad = next(c for c in text if not c.isascii() or not (c.isprintable() or c in " \t"))
+        meant = f"{MEANT[bad]} for {bad}" if bad in MEANT else "one line of plain ASCII"
         raise ExpressionError(
-            f"character U+{ord(bad):04X} in {shown(text)} is not allowed: write one line "
-            "of plain ASCII"
+            f"character U+{ord(bad):04X} in {shown(text)} is not allowed: write {meant}"
         )
     depth = deepest = 0
     for c in text:
@@ -97,9 +121,7 @@ def syntax_tree(text: str) -> ast.Expression:
             warnings.simplefilter("ignore")
             tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
-        raise ExpressionError(
-            f"{shown(text)} is not an expression: {error.msg} (column {error.offset})"
-        ) from None
+        raise ExpressionError(f"{shown(text)} is not an expression: {_why(text, error)}") from None
     except (ValueError, RecursionError, MemoryError, OverflowError):
         raise ExpressionError(
             f"{shown(text)} can't be read: too long a number or too deeply nested"
@@ -115,6 +137,43 @@ def syntax_tree(text: str) -> ast.Expression:
         nodes = [child for node in nodes for child in ast.iter_child_nodes(node)]
     _check_calls(text, tree, ())
     return tree
+
+
+# Characters that are copied from papers, and how they are written here.
+MEANT = {
+    "\u00b2": "**2",
+    "\u00b3": "**3",
+    "\u00b7": "*",
+    "\u00d7": "*",
+    "\u00f7": "/",
+    "\u2212": "-",
+    "\u2013": "-",
+    "\u221a": "sqrt(...)",
+    "\u2264": "<=",
+    "\u2265": ">=",
+    "\u03c0": "pi",
+    "\u03b1": "alpha",
+    "\u03b2": "beta",
+    "\u03b4": "delta",
+    "\u03b5": "epsilon",
+    "\u03bb": "lam",
+    "\u03c4": "tau",
+}
+
+
+def _why(text: str, error: SyntaxError) -> str:
+    """What is wrong with the text, in words rather than Python's where there are better ones."""
+    words = [word for word in re.findall(r"[A-Za-z_]\w*", text) if keyword.iskeyword(word)]
+    if taken := [word for word in words if word not in ("True", "and", "or", "if", "else")]:
+        return f"the word {taken[0]} is taken: call a parameter otherwise, such as lam for lambda"
+    product = re.search(r"(?<![\w.])(\d+)\s*([A-DF-Za-df-z(])", text)
+    if product:
+        return f"write {product[1]}*{product[2]} for {product[0]}"
+    if re.search(r"(?<![<>=!])=(?!=)", text):
+        return "an equation has no place in it: a parameter gets its value by --set"
+    if text.rstrip()[-1:] in "+-*/(,":
+        return f"something is missing after its last {text.rstrip()[-1]}"
+    return f"{error.msg} (column {error.offset})"
 
 
 def _check_calls(text: str, node: ast.AST, above: tuple[str, ...]) -> None:

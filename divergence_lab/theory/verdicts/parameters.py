@@ -66,13 +66,18 @@ def ask_for_parameters(kind: str, loss: Loss, seconds: float) -> verdict.Verdict
     except OutOfTime:
         reason = "the processor time for cutting the range of the parameters was over"
     except SearchFailed as failure:
-        reason = str(failure).removeprefix("SearchFailed: ")
+        reason = _in_words(str(failure).removeprefix("SearchFailed: "))
     return verdict.Verdict(
         None,
         verdict.UNDECIDED,
         f"not decided for all parameters ({reason}); raise --budget, or give them values "
         "with --set",
     )
+
+
+def _in_words(reason: str) -> str:
+    """The reason, or what it comes to where it speaks of symbols that the user did not write."""
+    return reason if "~" not in reason else "a sign that depends on the parameters was not seen"
 
 
 def search(kind: str, loss: Loss, budget: float) -> verdict.Verdict:
