@@ -201,9 +201,11 @@ def _sample(kind: str, loss: Loss, ranges: Ranges, sides: Mapping) -> verdict.Ve
     values = sample_of(loss, ranges)
     expression = substituted(loss.expression, values)
     if expression is None:
+        points = {s: v for s, v in values.items() if ranges[s.name][0] == ranges[s.name][1]}
+        inside = {s: v for s, v in values.items() if s not in points}
+        moved = substituted(loss.expression, inside)  # first: only the others come to their values
         expression = cell_forms.at_points(
-            loss.expression,
-            values,
+            *((loss.expression, values) if moved is None else (moved, points)),
             {symbol.name: (value, value) for symbol, value in values.items()},
             sides,
         )

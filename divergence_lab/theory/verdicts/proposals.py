@@ -72,7 +72,7 @@ def critical_values(
             for symbol in sorted(e.free_symbols & set(real.values()), key=str)
             for value in _zeros_in(e, symbol)
         ]
-        related += _related_zeros(e.xreplace(given), list(ranges))
+        related += _related_zeros(e.xreplace(given), list(ranges), written)
     for values in (found, related):
         inside = [
             (name, value.xreplace(given))
@@ -84,16 +84,28 @@ def critical_values(
     return []
 
 
-def _related_zeros(e: sp.Expr, names: list[str]) -> list[tuple[str, sp.Expr]]:
-    """Where a factor with several parameters is 0: it is linear in the last of them."""
+def _related_zeros(
+    e: sp.Expr, names: list[str], written: Mapping[sp.Symbol, sp.Expr]
+) -> list[tuple[str, sp.Expr]]:
+    """Where a factor with several parameters is 0: it is linear in the last of them, times what
+    is not 0 on the cell.
+    """
     found = []
     for factor in sp.Mul.make_args(sp.numer(e)) + sp.Mul.make_args(sp.denom(e)):
         factor = factor.base if factor.is_Pow else factor
         here = sorted(factor.free_symbols, key=lambda s: names.index(s.name))
         slope = sp.diff(factor, here[-1]) if len(here) > 1 else sp.S.Zero
-        if slope.is_nonzero and not slope.has(here[-1]):
-            found.append((here[-1].name, sp.expand(here[-1] - factor / slope)))
+        if not slope.has(*here[-1:]) and _is_never_zero(slope.xreplace(dict(written))):
+            place = sp.expand(here[-1] - factor / slope)
+            found.append((here[-1].name, min((place, sp.factor(place)), key=sp.count_ops)))
     return found
+
+
+def _is_never_zero(e: sp.Expr) -> bool:
+    try:
+        return signs.sign(e) != 0
+    except Rejected:
+        return False
 
 
 def _may_be_inside(value: sp.Expr, name: str, ranges: ranges.Ranges, written: Mapping) -> bool:

@@ -33,6 +33,7 @@ class NoGerm(Rejected):
     """The function is not described near +oo."""
 
 
+@lru_cache(maxsize=50_000)  # a germ asks for the same few exponents again and again
 def plain(e: sp.Expr) -> sp.Expr:
     """e in a form in which equal exponents mostly look equal.
 

@@ -112,8 +112,8 @@ def grid(
     """Every cell, in order: of each parameter the parts that `parts_of` leaves, on the cell of
     those before it.
 
-    Raises Unordered where the order of two ends is not the same on such a cell, Rejected where an
-    end is not a finite number there.
+    Raises Unordered where the order of two ends is not the same on such a cell, Rejected where a
+    bound is not a finite number there.
     """
     bounds = bounds_in_order(names, assumed)
     cells: list[dict[str, Range]] = [{}]
@@ -130,16 +130,20 @@ def _parts_on(
     cell: Ranges, bounds: Bounds, cuts: Sequence[sp.Expr], symbols: Mapping[str, Any]
 ) -> list[Range]:
     """`parts_of` on a cell of the parameters before, at those of the cuts that depend on no
-    others.
+    others and are finite numbers there: 1/(a - 1) is no cut at a = 1.
     """
     before = written_positive(cell, symbols)
+
+    def is_an_end(e: sp.Expr) -> bool:
+        return e.free_symbols <= before.keys() and is_finite(put_in(e, before))
+
     usable = sorted(  # of equal ends the first is written, by search and checker alike
-        (cut for cut in cuts if cut.free_symbols <= before.keys()),
+        filter(is_an_end, cuts),
         key=lambda cut: (len(cut.free_symbols), sp.count_ops(cut), str(cut)),
     )
-    for end in (*usable, *(bound for _, bound in bounds)):
-        if not end.free_symbols <= before.keys() or not is_finite(put_in(end, before)):
-            raise Rejected(f"{end} is not a finite end for all parameters before it")
+    for _, bound in bounds:
+        if not is_an_end(bound):
+            raise Rejected(f"{bound} is not a finite end for all parameters before it")
     try:
         return parts_of(bounds, usable, before)
     except Unsigned as unknown:

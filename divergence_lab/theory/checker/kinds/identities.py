@@ -18,7 +18,7 @@ from divergence_lab.theory.checker.facts.parts import (
 )
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families import cells, exponential_terms, signs
-from divergence_lab.theory.checker.kinds import no_loss
+from divergence_lab.theory.checker.kinds import ends, no_loss
 from divergence_lab.theory.checker.kinds.kind import (
     Kind,
     Parts,
@@ -225,6 +225,8 @@ def _atoms(cell: cells.Cell) -> list[sp.Expr]:
 
 
 def _is_even_in_cell(cell: cells.Cell, witness: sp.Expr | None) -> bool:
+    if witness is None and _slopes_differ_far_out(cell):
+        return False
     try:
         return _vanish(_odd_parts(cell), witness)
     except signs.Unsigned:  # g'' of an even g is even, and often simpler: where it is not, g is not
@@ -235,13 +237,53 @@ def _is_even_in_cell(cell: cells.Cell, witness: sp.Expr | None) -> bool:
         raise
 
 
+def _slopes_differ_far_out(cell: cells.Cell) -> bool:
+    """g'(-oo) is not -g'(oo), for all parameters."""
+    first, last = cell.slopes.pieces[0].expression, cell.slopes.pieces[-1].expression
+    try:
+        below = cells.limit_at(first, -sp.oo, 0, cell.free)
+        above = cells.limit_at(last, sp.oo, 0, cell.free)
+        if sp.oo in (abs(below), abs(above)):
+            return below != -above
+        return not signs.is_zero(below + above) and signs.sign(below + above) != 0
+    except Rejected:
+        return False
+
+
 def _is_symmetric_in_cell(cell: cells.Cell, witness: sp.Expr | None) -> bool:
+    if witness is None and _ends_differ(cell):
+        return False
+    if _is_seen_even(cell) and not _vanish(_right_of_zero(cell.slopes.derivative()), witness):
+        return (
+            False  # of an even g, g''(x) - e^x g''(-x) = (1 - e^x) g''(x) (Proposition 6, part 4)
+        )
     atoms, differences = _asymmetries(cell)
     if witness is None and any(
         atom.is_infinite or (not signs.is_zero(atom) and signs.sign(atom) != 0) for atom in atoms
     ):
         return False
     return _vanish(differences, witness)
+
+
+def _ends_differ(cell: cells.Cell) -> bool:
+    """One of f(0+) = -g'(-oo) and f'(oo) is oo, the other not: symmetry asks for both or neither
+    (Proposition 6, part 3).
+    """
+    try:
+        forcing = ends.ZERO_FORCING.decide_in_cell(cell, None)
+        return forcing is not ends.ZERO_AVOIDING.decide_in_cell(cell, None)
+    except Rejected:
+        return False
+
+
+def _is_seen_even(cell: cells.Cell) -> bool:
+    """g'(x) = -g'(-x) by SymPy's normal forms alone."""
+    return all(signs.is_zero(difference) for _, difference in _odd_parts(cell))
+
+
+def _right_of_zero(function: Pieces) -> list[Difference]:
+    right = function.pieces[len(function.pieces) // 2 :]
+    return [(piece, piece.expression) for piece in right]
 
 
 EVEN = Kind(

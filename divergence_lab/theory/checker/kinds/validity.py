@@ -119,30 +119,18 @@ def _prove_not_constant(slope: Piece) -> None:
 
 
 def _prove_outward(outward: Sequence[Piece], cell: cells.Cell) -> None:
-    """g' has the sign of x, on each piece or since g is convex. Raises Rejected."""
-    bends = cell.slopes.derivative().pieces
-    if _length(bends) < _length(cell.slopes.pieces):  # of a generator g'' = t^2 f''(t)
-        with contextlib.suppress(proofs.Rejected):
-            if convexity.is_convex_in_cell(cell, None) and _slopes_at_zero_are_apart(cell):
-                return
-    try:
-        for piece in outward:
-            cells.prove_nonnegative(piece.expression, piece, cell.free)
-    except cells.Negative:
-        raise
-    except proofs.Rejected:
-        if not convexity.is_convex_in_cell(cell, None) or not _slopes_at_zero_are_apart(cell):
-            raise
-
-
-def _length(pieces: Sequence[Piece]) -> int:
-    return sum(sp.count_ops(piece.expression) for piece in pieces)
+    """g' has the sign of x, since g is convex or on each piece. Raises Rejected."""
+    with contextlib.suppress(Rejected):  # g'' is often the simpler of the two
+        if _slopes_at_zero_are_apart(cell) and convexity.is_convex_in_cell(cell, None):
+            return
+    for piece in outward:
+        cells.prove_nonnegative(piece.expression, piece, cell.free)
 
 
 def _slopes_at_zero_are_apart(cell: cells.Cell) -> bool:
     """g'(0-) <= 0 <= g'(0+): then a convex g falls before 0 and rises after it."""
     below, above = cells.slopes_at_zero(cell)
-    return (
+    return bool(
         below.is_finite
         and above.is_finite
         and signs.is_nonnegative(-below)
