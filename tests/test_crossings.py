@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from divergence_lab.theory.checker.documents import check
+from divergence_lab.theory.checker.facts import crossings
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.divergence.values import value
 from divergence_lab.theory.expressions import constants
@@ -201,3 +202,62 @@ def test_values_across_such_a_kink_are_right():
 def test_a_root_of_a_polynomial_is_one_too():
     kinks = loss("x**2 + Abs(x**3 - x - 1)/9").pieces.kinks
     assert [type(kink) for kink in kinks] == [Root]
+
+
+# --- crossings of any smooth functions, by balls and tails
+
+
+ANY = {  # with the zeros, as mpmath finds them
+    "exp(x) - 1 - x - x*asinh(x)": (0, 1.3382995215925539),
+    "exp(-x**2) - x": (0.6529186404192048,),
+    "erf(x) - x": (-0.6174468790806071, 0, 0.6174468790806071),
+    "log(1 + x**2) - exp(x) + x + 1": (-3.619356598636799, 0, 0.9623744955019501),
+    "sqrt(1 + exp(x)) - x**2": (-1.0760960362707386, 1.5440134607216613, 8.612830122782048),
+    "exp(-x**2) + x/3 - 1": (0, 0.3547474276529819, 2.999628945468813),
+    "sin(x) - x/2": (-1.895494267033981, 0, 1.895494267033981),
+    "x*tanh(x) - asinh(x)**2": (-6.965687645159341, 0, 6.965687645159341),
+    "exp(x) - atan(x) + 2": (),
+    "exp(x) - 10**9*(1 + atan(x)**2)": (21.9251235,),
+}
+
+
+@pytest.mark.parametrize("text", ANY)
+def test_all_zeros_of_smooth_functions_are_found(text):
+    zeros = crossings.all_zeros(parse(text, x))
+    assert [float(zero) for zero in zeros] == pytest.approx(ANY[text], abs=1e-4)
+    assert all(constants.sign_of(sp.sympify(parse(text, x).xreplace({x: z}))) == 0 for z in zeros)
+
+
+@pytest.mark.parametrize(
+    "text", ["(exp(-x**2) - x)**2", "sin(x)", "1/(exp(-x**2) - x)", "sqrt(x - exp(-x**2))"]
+)
+def test_a_zero_that_is_touched_and_what_is_not_smooth_are_refused(text):
+    with pytest.raises(CannotSplit):
+        crossings.all_zeros(parse(text, x))
+
+
+SMOOTH = {
+    "Max(x*asinh(x), exp(x) - 1 - x)": "yyyynn",
+    "Max(x**2, 1 - exp(-x**2) + x)": "ynynnn",
+    "Min(log(1 + x**2), exp(x) - x - 1)": "ynnnnn",
+    "Piecewise((x**2, exp(-x**2) < x), (exp(x) - 1 - x, True))": "nnnnnn",
+    "Abs(exp(-x**2) - 1 + x)": "ynnnnn",
+    "Max(1 - exp(-x**2), Abs(x)/3)": "ynnnny",
+}
+
+
+@pytest.mark.parametrize("text", SMOOTH)
+def test_losses_that_cross_anywhere_are_decided(text):
+    entry = entry_of(text)
+    assert all(entry[kind]["holds"] is not None for kind in KINDS)
+    assert check(entry) == []
+    assert "".join("yn"[not entry[kind]["holds"]] for kind in KINDS) == SMOOTH[text]
+
+
+def test_a_zero_that_is_left_out_is_no_piece():
+    entry = copy.deepcopy(entry_of("Max(1 - exp(-x**2), Abs(x)/3)"))
+    for place in range(1, len(entry["pieces"]) - 1):
+        pieces = copy.deepcopy(entry["pieces"])
+        gone = pieces.pop(place)
+        pieces[place - 1]["high"] = gone["high"]
+        assert check({**entry, "pieces": pieces})

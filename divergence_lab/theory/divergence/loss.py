@@ -13,6 +13,7 @@ from divergence_lab.theory.budget.asking import patient, within
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.catalogue import spelling
 from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.checker.facts.crossings import split_certified
 from divergence_lab.theory.checker.families import by_terms, ranges
 from divergence_lab.theory.checker.families import signs as parameter_signs
 from divergence_lab.theory.expressions import (
@@ -23,7 +24,6 @@ from divergence_lab.theory.expressions import (
     identity,
     ordering,
     pieces,
-    split,
     write,
     x,
 )
@@ -81,7 +81,7 @@ class Loss:
     @cached_property
     def pieces(self) -> Pieces:
         """g as smooth pieces."""
-        return split(self.expression, x)
+        return split_certified(self.expression)
 
     @cached_property
     def continued(self) -> tuple[sp.Expr, ...]:
@@ -89,7 +89,7 @@ class Loss:
         formula = self.expression if self.given is None else self.given
         if formula.free_symbols != {x} or formula.has(sp.Integral):
             return ()
-        points = ordering.in_order([sp.S.Zero, *split(formula, x).kinks])
+        points = ordering.in_order([sp.S.Zero, *split_certified(formula).kinks])
         return tuple(point for point in points if value_of(formula, x, point) is None)
 
     @cached_property
@@ -151,7 +151,7 @@ def from_expression(
     expression = expression.replace(sp.acosh, lambda u: 2 * sp.asinh(sp.sqrt((u - 1) / 2)))
     given = expression
     try:
-        expression = cancelled(expression, split(expression, x).kinks)
+        expression = cancelled(expression, split_certified(expression).kinks)
     except CannotSplit as reason:
         raise ExpressionError(f"{write(expression)}: {reason}") from None
     constant = _value_at_zero(expression)
@@ -183,7 +183,7 @@ def _value_at_zero(expression: sp.Expr) -> sp.Expr | None:
     value = value_of(unified(expression), x, sp.S.Zero)
     if value is not None:
         return value
-    left, right = split(expression, x).split_at_zero()
+    left, right = split_certified(expression).split_at_zero()
     below, above = _limit(left.pieces[-1], -1), _limit(right.pieces[0], 1)
     known = [side for side in (below, above) if side is not None]
     if len(known) < 2 and not any(side.is_infinite for side in known):
@@ -206,7 +206,7 @@ def _value_with_parameters(expression: sp.Expr) -> sp.Expr:
     if constant.has(
         sp.Piecewise
     ):  # which branch holds at 0 is seen from beside it: b > 0 is not known of b >= 0
-        constant = split(expression, x).split_at_zero()[1].pieces[0].expression.subs(x, 0)
+        constant = split_certified(expression).split_at_zero()[1].pieces[0].expression.subs(x, 0)
     constant = constant.replace(
         lambda e: e.is_Pow and e.base == 0 and e.exp.is_nonnegative, lambda e: sp.S.Zero
     )  # 0^p, p >= 0: off p = 0
@@ -265,7 +265,7 @@ def _slope_at_zero(expression: sp.Expr, assumptions: tuple[str, ...]) -> sp.Expr
 
 def _common_slope(expression: sp.Expr) -> sp.Expr | None:
     """The slope at 0 from both sides, 0 where they differ; None where one is not known."""
-    left, right = split(expression, x).split_at_zero()
+    left, right = split_certified(expression).split_at_zero()
     below, above = _beside_zero(left.pieces[-1], -1), _beside_zero(right.pieces[0], 1)
     if below is None or above is None:
         return None

@@ -163,7 +163,8 @@ def _vanishes(number: sp.Expr) -> bool:
     """The constant is 0, by algebra with its exponentials, logarithms and other parts as
     unknowns (False: not shown).
     """
-    if number.has(sp.sinh, sp.cosh, sp.tanh, sp.coth, sp.sech, sp.csch):
+    as_given = number
+    if number.has(*_HYPERBOLIC):
         number = number.rewrite(sp.exp)
     number = sp.expand_log(number.rewrite(sp.zeta) if number.has(sp.dirichlet_eta) else number)
     number = number.replace(
@@ -173,19 +174,22 @@ def _vanishes(number: sp.Expr) -> bool:
         return False
     try:
         roots = number.atoms(balls.Root)
-        if any(_vanishes_at(r, number) or _is_the_root(r, number) for r in roots):
+        if any(_vanishes_at(r, as_given) or _is_the_root(r, number) for r in roots):
             return True
         return number == 0 or _Form().vanishes(number)
     except (_NoForm, sp.PolynomialError, NotImplementedError):
         return False
 
 
+_HYPERBOLIC = (sp.sinh, sp.cosh, sp.tanh, sp.coth, sp.sech, sp.csch)
+
+
 def _vanishes_at(root: balls.Root, number: sp.Expr) -> bool:
     """number = n(r) with n = q u by exact algebra, u the function of which r is the zero, and q has
     a value at r.
     """
-    above, below = sp.fraction(sp.together(number.xreplace({root: x}).rewrite(sp.exp)))
-    function = sp.fraction(sp.together(root.function.rewrite(sp.exp)))[0]
+    above, below = sp.fraction(sp.together(number.xreplace({root: x}).rewrite(_HYPERBOLIC, sp.exp)))
+    function = sp.fraction(sp.together(root.function.rewrite(_HYPERBOLIC, sp.exp)))[0]
     quotient, rest = sp.cancel(sp.expand(above) / sp.expand(function)).as_numer_denom()
     with precision.bits(balls.PRECISION_BITS):
         at = balls.ball(root, x, arb(0))

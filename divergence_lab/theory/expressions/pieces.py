@@ -7,7 +7,7 @@ have a kink. All analysis of a loss (derivatives, integrals, limits) is done pie
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -20,6 +20,7 @@ from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.expressions.unified import unified
 
 MAX_PIECES = 60
+Zeros = Callable[[sp.Expr], list[sp.Expr]]
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,14 @@ def inside(piece: Piece) -> sp.Expr:
 
 
 def split(
-    expression: sp.Expr, variable: sp.Symbol, low: sp.Expr = -sp.oo, high: sp.Expr = sp.oo
+    expression: sp.Expr,
+    variable: sp.Symbol,
+    low: sp.Expr = -sp.oo,
+    high: sp.Expr = sp.oo,
+    zeros: Zeros = points.all_zeros,
 ) -> Pieces:
     """The smooth pieces of `expression` on (low, high); a function of x alone breaks wherever it
-    is seen to have no value, too. Raises CannotSplit.
+    is seen to have no value, too. `zeros` finds all zeros of a function of x. Raises CannotSplit.
 
         >>> [piece.expression for piece in split(sp.Max(x, x**2), x).pieces]
         [x**2, x, x**2]
@@ -163,7 +168,7 @@ def split(
         if decision is None:
             done.append(piece)
             continue
-        cuts = [piece.low, *_break_points(decision, variable, piece), piece.high]
+        cuts = [piece.low, *_break_points(decision, variable, piece, zeros), piece.high]
         for a, b in reversed(list(pairwise(cuts))):
             chosen = _decide(decision, variable, _between(a, b))
             pending.append(Piece(a, b, piece.expression.xreplace({decision: chosen})))
@@ -236,10 +241,12 @@ def _deciders(decision: sp.Expr) -> list[sp.Expr]:
     return [relation.lhs - relation.rhs for relation in relations]
 
 
-def _break_points(decision: sp.Expr, variable: sp.Symbol, piece: Piece) -> list[sp.Expr]:
+def _break_points(
+    decision: sp.Expr, variable: sp.Symbol, piece: Piece, zeros: Zeros
+) -> list[sp.Expr]:
     found: set[sp.Expr] = set()
     for decider in _deciders(decision):
-        for point in [*_real_roots(decider, variable), *_poles(decider, variable, piece)]:
+        for point in [*_real_roots(decider, variable, zeros), *_poles(decider, variable, piece)]:
             if ordering.is_less(piece.low, point) and ordering.is_less(point, piece.high):
                 found.add(point)
     return ordering.in_order(found)
@@ -253,7 +260,7 @@ def _poles(decider: sp.Expr, variable: sp.Symbol, piece: Piece) -> list[sp.Expr]
     return [*at_zero, *points.undefined_points(decider, variable, piece.low, piece.high)]
 
 
-def _real_roots(function: sp.Expr, variable: sp.Symbol) -> list[sp.Expr]:
+def _real_roots(function: sp.Expr, variable: sp.Symbol, zeros: Zeros) -> list[sp.Expr]:
     if not function.has(variable):
         return []
     if function.is_polynomial(variable):
@@ -286,7 +293,7 @@ def _real_roots(function: sp.Expr, variable: sp.Symbol) -> list[sp.Expr]:
         if solutions is not None:
             return solutions
     if function.free_symbols == {x}:
-        return points.all_zeros(function)
+        return zeros(function)
     raise ordering.CannotSplit(f"where {function} changes sign could not be found exactly")
 
 

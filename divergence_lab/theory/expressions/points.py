@@ -352,6 +352,13 @@ def _the_zero(
     assert sign is not None  # one of both ends is a critical point
     low = _far_out(f, b, -1, sign) if a == -sp.oo else _beside(f, a, 1, b, sign)
     high = _far_out(f, a, 1, -sign) if b == sp.oo else _beside(f, b, -1, a, -sign)
+    return isolated(f, low, high, sign)
+
+
+def isolated(f: sp.Expr, low: sp.Rational, high: sp.Rational, sign: int) -> Root:
+    """The zero of f, monotone with this sign at low and the other at high, between two short
+    decimals. Raises CannotSplit.
+    """
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
         low, high = (middle, high) if _sign_at(f, middle) == sign else (low, middle)

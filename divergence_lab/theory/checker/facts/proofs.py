@@ -137,9 +137,11 @@ def _cover(f: sp.Expr, x: sp.Symbol, low: arb, high: arb, boxes: int) -> None:
             box = a.union(b)
             if balls.ball(f, x, box) >= 0:
                 continue
-            middle = _middle(a, b)
+            middle = middle_of(a, b)
             if balls.ball(f, x, middle) < 0:
-                raise Refuted(f"{f} is negative at {middle.str(8, radius=False)}", _exact(middle))
+                raise Refuted(
+                    f"{f} is negative at {middle.str(8, radius=False)}", exact_point(middle)
+                )
             if (
                 b - a < 2
                 and balls.ball(f, x, middle) + balls.ball(slope, x, box) * (box - middle) >= 0
@@ -148,12 +150,12 @@ def _cover(f: sp.Expr, x: sp.Symbol, low: arb, high: arb, boxes: int) -> None:
             pending += [(middle, b), (a, middle)]
 
 
-def _exact(point: arb) -> sp.Rational:
+def exact_point(point: arb) -> sp.Rational:
     mantissa, exponent = (int(part) for part in point.man_exp())
     return sp.Integer(mantissa) * sp.Integer(2) ** exponent
 
 
-def _middle(a: arb, b: arb) -> arb:
+def middle_of(a: arb, b: arb) -> arb:
     """The middle, geometric where the interval spans orders of magnitude."""
     if a > 0 and b > 4 * a:
         return arb((a * b).sqrt().mid())
@@ -196,7 +198,7 @@ def prove_finite(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
             continue
         if count > MAX_BOXES:
             raise Rejected(f"{f} could not be enclosed near {a.str(6, radius=False)}")
-        middle = _middle(a, b)
+        middle = middle_of(a, b)
         pending += [(middle, b), (a, middle)]
 
 
