@@ -159,8 +159,7 @@ def split(
         [x**2, x, x**2]
     """
     expression = unified(expression)  # break points and branches that are equal look equal
-    # Abs(u)**(2k) is smooth: SymPy already writes u**(2k) for real u; everything else is decided
-    # below.
+    # Abs(u)**(2k) is smooth, SymPy writes u**(2k) for real u; everything else is decided below
     pending, done = [Piece(low, high, expression)], []
     while pending:
         piece = pending.pop()
