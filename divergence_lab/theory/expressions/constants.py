@@ -30,6 +30,7 @@ from divergence_lab.theory.expressions.symbols import x
 MAX_BITS = 40_000  # of precision; a bound below 2^-MAX_BITS is not awaited
 DENOMINATOR = 10**6  # of a rational number that a constant is recognised as
 MAX_OPERATIONS = 2_000  # of a constant that is not algebraic
+_HYPERBOLIC = (sp.sinh, sp.cosh, sp.tanh, sp.coth, sp.sech, sp.csch)
 _ODD = (sp.erf, sp.erfi, sp.atan)
 DIGITS = 60  # of logarithms among which a relation is sought
 LARGEST = 60  # coefficient in it
@@ -163,9 +164,7 @@ def _vanishes(number: sp.Expr) -> bool:
     """The constant is 0, by algebra with its exponentials, logarithms and other parts as
     unknowns (False: not shown).
     """
-    as_given = number
-    if number.has(*_HYPERBOLIC):
-        number = number.rewrite(sp.exp)
+    given, number = number, number.rewrite(sp.exp) if number.has(*_HYPERBOLIC) else number
     number = sp.expand_log(number.rewrite(sp.zeta) if number.has(sp.dirichlet_eta) else number)
     number = number.replace(
         lambda e: isinstance(e, sp.asinh | sp.acosh | sp.atanh), lambda e: e.rewrite(sp.log)
@@ -174,14 +173,11 @@ def _vanishes(number: sp.Expr) -> bool:
         return False
     try:
         roots = number.atoms(balls.Root)
-        if any(_vanishes_at(r, as_given) or _is_the_root(r, number) for r in roots):
+        if any(_vanishes_at(r, given) or _is_the_root(r, number) for r in roots):
             return True
         return number == 0 or _Form().vanishes(number)
     except (_NoForm, sp.PolynomialError, NotImplementedError):
         return False
-
-
-_HYPERBOLIC = (sp.sinh, sp.cosh, sp.tanh, sp.coth, sp.sech, sp.csch)
 
 
 def _vanishes_at(root: balls.Root, number: sp.Expr) -> bool:
