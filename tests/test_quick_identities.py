@@ -38,6 +38,9 @@ KNOWN = [
     ("a*log(cosh(x))", ("a > 0",), "symmetric", False, None),
     ("abs(a-2)/a*(((x/c)**2/abs(a-2)+1)**(a/2)-1)", ("c > 0",), "convex", None, "a >= 1"),
     ("abs(a-2)/a*(((x/c)**2/abs(a-2)+1)**(a/2)-1)", ("c > 0",), "zero_forcing", None, "a > 1"),
+    # an integral that is -oo at one value of the parameter; g'' that tends to 0 at one value
+    ("x*sinh(a*x)", (), "zero_avoiding", None, "a >= 1"),
+    ("log(1+a*(cosh(x)-1))", ("a > 0",), "convex", None, "a <= 1"),
     # valid since convex, by g'' where g' is the longer
     ("((exp(x)+1)/2)**p - p*x/2 - 1", (), "validity", None, "p > 0"),
     ("exp(a*x)+exp(b*x)-(a+b)*x-2", ("a > 0", "b > 0"), "validity", True, None),

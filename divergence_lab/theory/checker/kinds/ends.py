@@ -89,7 +89,14 @@ def _say_far_avoiding(holds: bool, steps: Steps) -> str:
 
 def _is_avoiding_in_cell(cell: cells.Cell, witness: sp.Expr | None) -> bool:
     f = cell.slopes.pieces[-1].expression * sp.exp(-x)
-    return by_terms.diverges(f, x) if cell.free else proofs.integral_diverges(f, x)
+    if cell.free:
+        return by_terms.diverges(f, x)
+    try:
+        return proofs.integral_diverges(f, x)
+    except proofs.Rejected:
+        if proofs.integral_diverges(-f, x):
+            return False  # it is -oo
+        raise
 
 
 ZERO_AVOIDING = Kind(
