@@ -153,11 +153,12 @@ def described(
 
 def _multiple(divergence: closed_form.Divergence, valid: Verdict) -> str:
     """ "2*a x forward KL", and where the factor is positive if it is not for all parameters."""
-    if divergence.factor == 1:
+    times = divergence.factor
+    if times is None or times == 1:
         return f"{divergence.name}"
-    factor = write(divergence.factor)
-    shown = f"({factor})" if divergence.factor.is_Add else factor
-    always = valid.holds or divergence.factor.is_positive
+    factor = write(times)
+    shown = f"({factor})" if times.is_Add else factor
+    always = valid.holds or times.is_positive
     where = "" if always else f", a positive multiple where {factor} > 0"
     return f"{shown} x {divergence.name}{where}"
 
