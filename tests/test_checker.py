@@ -544,6 +544,7 @@ def test_every_step_reads_as_mathematics(certificates):
     for rule, data in (
         ("unbounded", {"at": "2", "end": "oo", "f": "1/(x - 2)", "limit": "oo"}),
         ("not real", {"at": "3"}),
+        ("bounded", {"of": "slope", "f": "sin(x)", "end": "oo"}),
         ("pole", {"low": "1", "high": "3", "numerator": "1", "denominator": "x - 2"}),
         ("undefined", {"parameter": "alpha", "at": "0"}),
         ("line", {"equation": "a + b - 1", "parameter": "a"}),

@@ -12,7 +12,9 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory.checker.certificate import Step, step
+from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.parts import Part
+from divergence_lab.theory.checker.facts.structure import OSCILLATING
 from divergence_lab.theory.divergence.loss import Loss, jump
 from divergence_lab.theory.expressions import (
     Pieces,
@@ -176,6 +178,7 @@ def _zero_forcing(q: Question) -> Iterable[verdict.Verdict]:
     for limit in ends.limits(f, -sp.oo):
         here = step("limit", of="slope", f=write(f), end="-oo", limit=write(limit))
         yield _proposal(limit == -sp.oo, here)
+    yield _proposal(False, step("bounded", of="slope", f=write(f), end="-oo"))
 
 
 def _zero_avoiding(q: Question) -> Iterable[verdict.Verdict]:
@@ -200,6 +203,10 @@ def _bounded_gradient(q: Question) -> Iterable[verdict.Verdict]:
             return
     steps = []
     for piece, end in ((q.slope.pieces[0], -sp.oo), (q.slope.pieces[-1], sp.oo)):
+        if _oscillates_within_bounds(piece.expression, end):
+            text = write(piece.expression)
+            steps.append(step("bounded", of="slope", f=text, end=write(end)))
+            continue
         limit = next(iter(ends.limits(piece.expression, end)))
         here = step(
             "limit", of="slope", f=write(piece.expression), end=write(end), limit=write(limit)
@@ -209,6 +216,17 @@ def _bounded_gradient(q: Question) -> Iterable[verdict.Verdict]:
             return
         steps.append(here)
     yield _proposal(True, *steps)
+
+
+def _oscillates_within_bounds(f: sp.Expr, end: sp.Expr) -> bool:
+    """There may be no limit, but f stays bounded."""
+    try:
+        if f.has(*OSCILLATING):
+            proofs.prove_bounded(f, x, end)
+            return True
+    except proofs.Rejected:
+        pass
+    return False
 
 
 # --- identities

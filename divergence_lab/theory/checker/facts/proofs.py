@@ -151,6 +151,7 @@ def _cover(f: sp.Expr, x: sp.Symbol, low: arb, high: arb, boxes: int) -> None:
 
 
 def exact_point(point: arb) -> sp.Rational:
+    """The middle of a ball, m 2^e, as a number."""
     mantissa, exponent = (int(part) for part in point.man_exp())
     return sp.Integer(mantissa) * sp.Integer(2) ** exponent
 
@@ -259,6 +260,17 @@ def prove_limit(f: sp.Expr, x: sp.Symbol, end: sp.Expr, limit: sp.Expr) -> None:
         raise Rejected(f"the limit of {f} at {end} is bounded, its value not known")
     if not equal_constants(found, limit):
         raise Rejected(f"the limit of {f} at {end} is {found}, not {limit}")
+
+
+def prove_bounded(f: sp.Expr, x: sp.Symbol, end: sp.Expr) -> None:
+    """f stays bounded at oo or -oo: |f| <= C m with a monomial m that does not grow."""
+
+    def grows(X: int, line: tails.HalfLine, tail: tails.Tail) -> bool:
+        leading = [m for m, _ in tail.terms[:1]] + ([] if tail.size is None else [tail.size])
+        return any(monomials.growth(m) > 0 for m in leading)
+
+    if at_end(f, x, end, 0, grows):
+        raise Rejected(f"{f} is not seen to stay bounded at {end}")
 
 
 def equal_constants(a: sp.Expr, b: sp.Expr) -> bool:

@@ -19,6 +19,10 @@ from divergence_lab.theory.expressions.balls import ball_of_constant, is_finite_
 
 
 def _conclude_forcing(holds: bool, steps: Steps, parts: Parts) -> None:
+    if steps and steps[0]["rule"] == "bounded":  # then f is bounded near 0 (Proposition 3)
+        need_only(steps, ("bounded", "slope", None))
+        need(len(steps) == 1 and steps[0]["end"] == "-oo" and not holds, "only a no is shown")
+        return
     need(
         len(steps) == 1
         and steps[0]["rule"] == "limit"
@@ -30,6 +34,8 @@ def _conclude_forcing(holds: bool, steps: Steps, parts: Parts) -> None:
 
 
 def _say_forcing(holds: bool, steps: Steps) -> str:
+    if steps[0]["rule"] == "bounded":
+        return "g' stays bounded at -oo, so f stays bounded at 0+: f(0+) is not oo"
     limit = read_number(steps[0]["limit"])
     if limit == -sp.oo:
         return "f(0+) = -g'(-oo) = oo: mass where the target has none costs without bound"
@@ -114,10 +120,12 @@ ZERO_AVOIDING = Kind(
 
 def _conclude_bounded(holds: bool, steps: Steps, parts: Parts) -> None:
     limits = {s["end"]: s["limit"] for s in steps if s["rule"] == "limit"}
-    need_only(steps, ("limit", "slope", None) if limits else ("jump", None, None))
+    bounded = {s["end"] for s in steps if s["rule"] == "bounded"}
+    allowed = (("limit", "slope", None), ("bounded", "slope", None))
+    need_only(steps, *(allowed if limits or bounded else (("jump", None, None),)))
     infinite = {"oo", "-oo"} & set(limits.values())
     if holds:
-        need(set(limits) == {"oo", "-oo"} and not infinite, "a finite limit is missing")
+        need({*limits, *bounded} == {"oo", "-oo"} and not infinite, "a finite limit is missing")
         for part in parts:
             proofs.prove_finite(part.slope, x, part.low, part.high)
             for end, side in ((part.low, 1), (part.high, -1)):
@@ -141,9 +149,11 @@ def _say_bounded(holds: bool, steps: Steps) -> str:
     if steps[0]["rule"] == "jump":
         return f"g' is unbounded near x = {steps[0]['at']}"
     if holds:
+        if any(s["rule"] == "bounded" for s in steps):
+            return "g' is finite everywhere, and stays bounded at both ends"
         ends = " and ".join(f"{s['limit']} at {s['end']}" for s in steps)
         return f"g' is finite everywhere, with finite limits: {ends}"
-    last = next(s for s in steps if s["limit"] in ("oo", "-oo"))
+    last = next(s for s in steps if s.get("limit") in ("oo", "-oo"))
     return f"the gradient is unbounded: g'({last['end']}) = {last['limit']}"
 
 

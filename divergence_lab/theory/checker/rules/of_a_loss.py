@@ -206,6 +206,11 @@ def _prove_limit(step: Data, parts: Parts) -> None:
     proofs.prove_limit(f, x, read_number(step["end"]), read_number(step["limit"]))
 
 
+def _prove_bounded(step: Data, parts: Parts) -> None:
+    f = _read_subject(step, _end_part(step["end"], parts), parts)
+    proofs.prove_bounded(f, x, read_number(step["end"]))
+
+
 def _prove_integral(step: Data, parts: Parts) -> None:
     f = _read_subject(step, parts[-1], parts)
     scale = read_function(step["scale"])
@@ -293,6 +298,13 @@ OF_A_LOSS = by_name(
             f"{_latex(s)} \\to {number_latex(s['limit'])} \\quad (x \\to {number_latex(s['end'])})"
         ),
         _prove_limit,
+    ),
+    Rule(  # f stays bounded at oo or -oo, where it may oscillate
+        "bounded",
+        keys("of f end"),
+        lambda s: f"{_words(s)} stays bounded as x -> {s['end']}",
+        lambda s: f"{_latex(s)} = O(1) \\quad (x \\to {number_latex(s['end'])})",
+        _prove_bounded,
     ),
     Rule(  # f*scale tends to the limit, so int^oo f diverges or converges with int^oo 1/scale
         "integral",
