@@ -4,7 +4,9 @@ shared with no search.
 ball(expression, variable, box)   contains  expression(v)  for every v in box, or is not finite
 """
 
-from functools import lru_cache
+import math
+from collections.abc import Callable
+from functools import lru_cache, reduce
 from typing import Any
 
 import sympy as sp
@@ -39,6 +41,10 @@ _FUNCTIONS = {
     sp.csch: arb.csch,
     sp.zeta: arb.zeta,
     sp.dirichlet_eta: lambda s: (1 - arb(2) ** (1 - s)) * s.zeta(),
+    sp.Abs: abs,
+    sp.sign: lambda u: _sign(u),
+    sp.Ei: lambda u: _ei(u),
+    sp.gamma: lambda u: _gamma(u),
 }
 DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
 _CONSTANTS = {
@@ -138,60 +144,104 @@ def ball(expression: Any, variable: sp.Symbol, box: arb) -> arb:
     """The range of `expression` on `box`, enclosed; not finite where it may be undefined or is
     not known here.
     """
-    if expression == variable:
-        return box
-    if expression.is_Rational:
-        return arb(int(expression.p)) / int(expression.q)
-    if expression in _CONSTANTS:
-        return _CONSTANTS[expression]()
-    if isinstance(expression, Root):
-        return _zero(expression, ctx.prec)
-    if not expression.args:
-        return arb.nan()
-    if expression.is_Add:
-        total = arb(0)
-        for argument in expression.args:
-            total += ball(argument, variable, box)
-        return total
-    if expression.is_Mul:
-        total = arb(1)
-        for argument in expression.args:
-            total *= ball(argument, variable, box)
-        return total
-    if expression.is_Pow and isinstance(expression.base, sp.gamma) and expression.exp.is_negative:
-        log = _log_gamma(ball(expression.base.args[0], variable, box))
-        power = ball(expression.exp, variable, box)
-        return (power * log).exp()  # the ends of gamma lie too far apart for one ball
-    if expression.is_Pow:
-        return _power(ball(expression.base, variable, box), expression.exp, variable, box)
-    if isinstance(expression, sp.Piecewise):
-        return _piecewise(expression, variable, box)
-    if isinstance(expression, sp.Max | sp.Min):
-        best = ball(expression.args[0], variable, box)
-        for argument in expression.args[1:]:
-            other = ball(argument, variable, box)
-            best = best.max(other) if isinstance(expression, sp.Max) else best.min(other)
-        return best
-    if isinstance(expression, sp.gamma):
-        return _gamma(ball(expression.args[0], variable, box))
-    if isinstance(expression, sp.log) and isinstance(expression.args[0], sp.gamma):
-        return _log_gamma(ball(expression.args[0].args[0], variable, box))
-    if isinstance(expression, sp.polygamma):
-        return _polygamma(int(expression.args[0]), ball(expression.args[1], variable, box))
-    inner = ball(expression.args[0], variable, box)
-    if isinstance(expression, sp.sign):
-        return (
-            arb(1) if inner > 0 else arb(-1) if inner < 0 else arb(0) if inner == 0 else arb(0, 1)
-        )
-    if isinstance(expression, sp.Abs):
-        return abs(inner)
-    if isinstance(expression, sp.Ei):
-        return inner.ei() if inner > 0 or inner < 0 else arb.nan()
-    if isinstance(expression, sp.polylog):
-        order, argument = (ball(part, variable, box) for part in expression.args)
-        return argument.polylog(order) if argument < 1 else arb.nan()
-    function = _FUNCTIONS.get(expression.func)
-    return arb.nan() if function is None else function(inner)
+    values: list[arb] = []
+    for step in _program(expression, variable):
+        values.append(step(values, box))
+    return values[-1]
+
+
+Step = Callable[[list[arb], arb], arb]  # from the balls of earlier parts, and the box
+
+
+@lru_cache(maxsize=2_000)
+def _program(expression: Any, variable: sp.Symbol) -> tuple[Step, ...]:
+    """The parts of an expression from the leaves up, each once however often it occurs: a cover
+    asks for the same function on thousands of boxes.
+    """
+    steps: list[Step] = []
+    places: dict[Any, int] = {}
+
+    def place(part: Any) -> int:
+        if part not in places:
+            step = _step(part, variable, place)
+            places[part] = len(steps)
+            steps.append(step)
+        return places[part]
+
+    place(expression)
+    return tuple(steps)
+
+
+def _step(e: Any, variable: sp.Symbol, place: Callable[[Any], int]) -> Step:
+    """How e is enclosed; `place` says where its parts stand among the balls before it."""
+    if e == variable:
+        return lambda values, box: box
+    if e.is_Rational:
+        p, q = int(e.p), int(e.q)
+        return lambda values, box: arb(p) / q
+    if e in _CONSTANTS:
+        constant = _CONSTANTS[e]
+        return lambda values, box: constant()
+    if isinstance(e, Root):
+        return lambda values, box: _zero(e, ctx.prec)
+    if isinstance(e, sp.Piecewise):
+        return lambda values, box: _piecewise(e, variable, box)
+    if not e.args:
+        return lambda values, box: arb.nan()
+    if e.is_Add or e.is_Mul or isinstance(e, sp.Max | sp.Min):
+        return _step_of_many(e, [place(part) for part in e.args])
+    return _step_of_power(e, place) if e.is_Pow else _step_of_function(e, place)
+
+
+def _step_of_many(e: Any, places: list[int]) -> Step:
+    if e.is_Add:
+        return lambda values, box: sum((values[i] for i in places), arb(0))
+    if e.is_Mul:
+        return lambda values, box: math.prod((values[i] for i in places), start=arb(1))
+    better = arb.max if isinstance(e, sp.Max) else arb.min
+    return lambda values, box: reduce(better, (values[i] for i in places))
+
+
+def _step_of_power(e: Any, place: Callable[[Any], int]) -> Step:
+    if isinstance(e.base, sp.gamma) and e.exp.is_negative:
+        inner, power = place(e.base.args[0]), place(e.exp)
+        # the ends of gamma lie too far apart for one ball
+        return lambda values, box: (values[power] * _log_gamma(values[inner])).exp()
+    base = place(e.base)
+    if e.exp.is_Integer:
+        n = int(e.exp)
+        return lambda values, box: _whole_power(values[base], n)
+    power, positive = place(e.exp), bool(e.exp.is_positive)
+    return lambda values, box: _power(values[base], values[power], positive)
+
+
+def _step_of_function(e: Any, place: Callable[[Any], int]) -> Step:
+    if isinstance(e, sp.log) and isinstance(e.args[0], sp.gamma):
+        under = place(e.args[0].args[0])
+        return lambda values, box: _log_gamma(values[under])
+    inner = place(e.args[-1])
+    if isinstance(e, sp.polygamma):
+        order = int(e.args[0])
+        return lambda values, box: _polygamma(order, values[inner])
+    if isinstance(e, sp.polylog):
+        first = place(e.args[0])
+        return lambda values, box: _polylog(values[first], values[inner])
+    function = _FUNCTIONS.get(e.func)
+    if function is None or len(e.args) > 1:
+        return lambda values, box: arb.nan()
+    return lambda values, box: function(values[inner])
+
+
+def _sign(u: arb) -> arb:
+    return arb(1) if u > 0 else arb(-1) if u < 0 else arb(0) if u == 0 else arb(0, 1)
+
+
+def _ei(u: arb) -> arb:
+    return u.ei() if u > 0 or u < 0 else arb.nan()
+
+
+def _polylog(order: arb, u: arb) -> arb:
+    return u.polylog(order) if u < 1 else arb.nan()
 
 
 # gamma falls up to the first of these and rises from the second on; between them it is above LEAST.
@@ -256,23 +306,23 @@ def decide_condition(condition, variable: sp.Symbol, box: arb) -> bool | None:
     return None
 
 
-def _power(base: arb, exponent: sp.Expr, variable: sp.Symbol, box: arb) -> arb:
-    if exponent.is_Integer:
-        n = int(exponent)
-        if n < 0:
-            return 1 / _power(base, -exponent, variable, box)
-        if n % 2 == 0 and base.contains(0):  # an even power is not negative
-            return arb(0).union(arb(abs(base).upper()) ** n)
-        if (
-            base > 0 or base < 0
-        ):  # monotone: the ends give the range, far tighter than the product of balls
-            return (arb(base.lower()) ** n).union(arb(base.upper()) ** n)
-        return base**n
-    power = ball(exponent, variable, box)
+def _whole_power(base: arb, n: int) -> arb:
+    if n < 0:
+        return 1 / _whole_power(base, -n)
+    if n % 2 == 0 and base.contains(0):  # an even power is not negative
+        return arb(0).union(arb(abs(base).upper()) ** n)
+    if base > 0 or base < 0:
+        # monotone: the ends give the range, far tighter than the product of balls
+        return (arb(base.lower()) ** n).union(arb(base.upper()) ** n)
+    return base**n
+
+
+def _power(base: arb, power: arb, positive: bool) -> arb:
+    """base^power, the exponent no whole number; `positive`: it is known to be so exactly."""
     if base > 0:
         return base**power
-    positive = exponent.is_positive or power > 0
-    if positive and (base >= 0 or (base.contains(0) and not base < 0)):
+    reaches_zero = base >= 0 or (base.contains(0) and not base < 0)
+    if (positive or power > 0) and reaches_zero:
         # 0^p = 0: the ball that reaches 0 is enclosed by its upper end (the part below 0 is not in
         # the domain, and belongs to the rounding of an end point at 0)
         return arb(0).union(arb(base.upper()) ** power)

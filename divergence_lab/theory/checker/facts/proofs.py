@@ -138,14 +138,12 @@ def _cover(f: sp.Expr, x: sp.Symbol, low: arb, high: arb, boxes: int) -> None:
             if balls.ball(f, x, box) >= 0:
                 continue
             middle = middle_of(a, b)
-            if balls.ball(f, x, middle) < 0:
+            value = balls.ball(f, x, middle)
+            if value < 0:
                 raise Refuted(
                     f"{f} is negative at {middle.str(8, radius=False)}", exact_point(middle)
                 )
-            if (
-                b - a < 2
-                and balls.ball(f, x, middle) + balls.ball(slope, x, box) * (box - middle) >= 0
-            ):
+            if b - a < 2 and value + balls.ball(slope, x, box) * (box - middle) >= 0:
                 continue
             pending += [(middle, b), (a, middle)]
 

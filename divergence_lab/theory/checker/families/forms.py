@@ -65,6 +65,7 @@ def without_powers(e: sp.Expr) -> sp.Expr:
     return e
 
 
+@lru_cache(maxsize=20_000)
 def factored(e: sp.Expr, deep: bool = False) -> sp.Expr:
     """In factors, where these can be had at once: of a high power SymPy may look for them for
     ever.

@@ -264,6 +264,7 @@ def _sign_at_end(e: sp.Expr, z: sp.Symbol, end: sp.Expr) -> int | None:
     return int(sp.sign(value)) if value.is_infinite else constants.sign_of(value)
 
 
+@lru_cache(maxsize=20_000)  # one sum is met thousands of times, by way of its parts
 def _seen(e: sp.Expr, depth: int) -> int | None:
     """The strict sign of e as its structure shows it, 0 for the number 0, None when not seen."""
     if not e.free_symbols:

@@ -131,18 +131,19 @@ def _prove_sign(step: Data, parts: Parts) -> None:
 
 def _sign_is_enclosed(step: Data, parts: Parts) -> bool:
     part, f = _part_of(step, parts), read_function(step["f"])
-    return not _is_seen(f if step["sign"] == ">= 0" else -f, part)
+    return not _is_seen(f if step["sign"] == ">= 0" else -f, part.low, part.high)
 
 
-def _is_seen(f: sp.Expr, part: Part) -> bool:
+@lru_cache(maxsize=2_000)  # asked when a proof is proposed, and when it is replayed
+def _is_seen(f: sp.Expr, low: sp.Expr, high: sp.Expr) -> bool:
     """f >= 0 on the piece as its terms and factors show, with x or e^x written by a positive
     symbol over it.
     """
-    if structure.structural_sign(f, x, part.low, part.high) == 1:
+    if structure.structural_sign(f, x, low, high) == 1:
         return True
-    forms = [f.xreplace({x: ranges.over_interval(part.low, part.high, _Y)})]
+    forms = [f.xreplace({x: ranges.over_interval(low, high, _Y)})]
     in_powers = sp.powsimp(sp.expand(f.rewrite(sp.exp))).subs(
-        sp.exp(x), ranges.over_interval(sp.exp(part.low), sp.exp(part.high), _Y)
+        sp.exp(x), ranges.over_interval(sp.exp(low), sp.exp(high), _Y)
     )
     if not in_powers.has(x):
         forms.append(in_powers)
