@@ -16,6 +16,7 @@ import sympy as sp
 
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, value_at
 from divergence_lab.theory.expressions.symbols import Node, x
+from divergence_lab.theory.expressions.unified import in_factors
 
 # Rational functions with more operations than this take SymPy longer than a proof is worth here.
 MAX_OPERATIONS = 3000
@@ -296,7 +297,7 @@ def simplified(expression: sp.Expr, sample: sp.Expr) -> sp.Expr:
         candidates = [
             cancelled,
             sp.expand(cancelled),
-            sp.factor(cancelled),
+            in_factors(cancelled),
             _by_blocks(normal, cancelled),
         ]
     except (sp.PolynomialError, NotImplementedError):

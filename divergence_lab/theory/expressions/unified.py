@@ -18,6 +18,7 @@ from sympy.polys.polyerrors import BasePolynomialError
 from divergence_lab.theory.expressions import balls, constants
 
 MAX_SIZE = 1_000  # product of the degrees, plus 1 each, of a polynomial that is factored
+MAX_COEFFICIENT = 10**150  # of one that is: beyond it SymPy looks for primes of that size
 
 
 @lru_cache(maxsize=2_000)
@@ -260,7 +261,9 @@ def _is_large(e: sp.Expr) -> bool:
         polynomial = sp.Poly(e)
     except BasePolynomialError:  # a number, or what is no polynomial: SymPy sees so at once
         return False
-    return math.prod(degree + 1 for degree in polynomial.degree_list()) > MAX_SIZE
+    size = math.prod(degree + 1 for degree in polynomial.degree_list())
+    numbers = [n for c in polynomial.coeffs() if c.is_Rational for n in (abs(c.p), c.q)]
+    return size > MAX_SIZE or max(numbers, default=0) > MAX_COEFFICIENT
 
 
 def has_many_constants(e: sp.Expr) -> bool:

@@ -25,7 +25,7 @@ from divergence_lab.theory.expressions import (
 from divergence_lab.theory.expressions.points import undefined_points
 from divergence_lab.theory.expressions.unified import collected, in_factors, in_letters
 
-TIDY_SECONDS = 1.5
+TIDY_SECONDS = 0.8
 # Beyond this degree in the slowest exponential the factors of a sum are longer than the sum:
 # e^{999x/1000} - 1.
 MAX_DEGREE = 48
@@ -39,6 +39,9 @@ def factored(function: Any) -> sp.Expr:
     """
     if any(undefined_points(e.args[0], x, -sp.oo, sp.oo) for e in function.atoms(sp.exp)):
         return function  # of e^{-1/(x-1)^2} little can be seen once (x-1)^2 is written out
+    rate = _fastest(function)
+    if rate > MAX_DEGREE or 0 < rate < sp.Rational(1, MAX_DEGREE):  # e^{1000x} is no power of e^x
+        return factored(function.xreplace({x: x / rate})).xreplace({x: rate * x})
     form, meaning = in_letters(collected(function))
     groups = _groups(form)
     whole = None if len(groups) > 1 and meaning else _product(form)  # of letters it may take long
@@ -49,6 +52,15 @@ def factored(function: Any) -> sp.Expr:
         return function  # a narrow e^{-1000 (x - 3)^2} is enclosed far better as it is
     longest = _longest(function) if meaning else sp.count_ops(function) - 1
     return function if found.is_Add and sp.count_ops(found) > longest else found
+
+
+def _fastest(function: Any) -> Any:
+    """The largest rational rate of an exponential e^{rx}, tanh(r x) or the like; 0 without one."""
+    rates = (
+        sp.diff(e.args[0], x).as_coeff_Mul()
+        for e in function.atoms(sp.exp, sp.sinh, sp.cosh, sp.tanh)
+    )
+    return max((abs(rate) for rate, rest in rates if not rest.has(x)), default=sp.S.Zero)
 
 
 def _by_groups(groups: list[sp.Expr]) -> sp.Expr:

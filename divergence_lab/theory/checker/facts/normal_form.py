@@ -30,11 +30,11 @@ class _Blocks:
         self.x = x
         self.symbols: dict[object, sp.Symbol] = {}
         self.relations: list[tuple[sp.Symbol, int, sp.Expr]] = []
-        self.rates: dict[sp.Expr, int] = {}
+        self.units: dict[sp.Expr, sp.Rational] = {}  # e^{1000x}, e^{2000x} are powers of e^{1000x}
         self.exponents: dict[sp.Symbol, sp.Expr] = {}
-        for power in f.atoms(sp.exp, sp.Pow):
+        for power in f.atoms(sp.exp, sp.Pow, type(sp.E)):
             for rate, monomial in _exponent(power, x):
-                self.rates[monomial] = math.lcm(self.rates.get(monomial, 1), rate.q)
+                self.units[monomial] = self.units.get(monomial, rate).gcd(rate)
         self.degrees: dict[sp.Expr, int] = {}  # sqrt(u) and u^(1/3) are powers of u^(1/6)
         for power in f.atoms(sp.Pow):
             if power.exp.is_Rational:
@@ -90,11 +90,11 @@ class _Blocks:
 
     def exponential(self, rate: sp.Rational, monomial: sp.Expr) -> sp.Expr:
         """e^(rate * monomial)."""
-        q = self.rates.get(monomial, 1)
-        if max(q, abs(rate * q)) > MAX_DEGREE:
+        unit = self.units.get(monomial, rate)
+        if abs(rate / unit) > MAX_DEGREE:
             block, degree, exponent = self.symbol(("exp", rate * monomial)), 1, rate * monomial
         else:
-            block, degree, exponent = self.symbol(("exp", monomial)), rate * q, monomial / q
+            block, degree, exponent = self.symbol(("exp", monomial)), rate / unit, unit * monomial
         self.exponents[block] = exponent
         return block**degree
 

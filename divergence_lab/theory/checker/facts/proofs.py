@@ -21,6 +21,7 @@ from flint import arb
 from divergence_lab.theory.checker.facts import (
     monomials,
     normal_form,
+    scales,
     structure,
     tail_functions,
     tails,
@@ -87,22 +88,25 @@ def _reach(end: sp.Expr, side: int, X: int) -> arb:
 
 def prove_nonnegative(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
     """f >= 0 on (low, high): by its structure, or by tails at both ends and a cover by balls in
-    between.
+    between, of f(x/s) on (s low, s high) where f lives at another scale than 1.
     """
-    if structure.structural_sign(f, x, low, high) == 1:
+    forms = [f, *structure.forms_of_one_sign(f, x, low, high)]
+    if any(structure.structural_sign(form, x, low, high) == 1 for form in forms):
         return
-    forms = structure.forms_of_one_sign(f, x, low, high)
+    forms = [(form, s) for s in scales.scales_of(f, x) for form in dict.fromkeys(forms[1:])]
     reasons = []
     for boxes in (FEW_BOXES, MAX_BOXES):
         too_few = []
-        for form in forms:
+        for form, s in forms:
             try:
-                _prove_by_cover(form, x, low, high, boxes)
+                _prove_by_cover(form.xreplace({x: x / s}), x, s * low, s * high, boxes)
                 return
-            except Refuted:
-                raise
+            except Refuted as refuted:
+                raise Refuted(
+                    str(refuted), None if refuted.at is None else refuted.at / s
+                ) from None
             except TooFewBoxes as failure:
-                too_few.append(form)
+                too_few.append((form, s))
                 reasons.append(failure)
             except Rejected as failure:
                 reasons.append(failure)
