@@ -178,20 +178,26 @@ def dual_loss(divergence: Divergence, budget: float = 20.0) -> sp.Expr | None:
     """
     if divergence.generator is None:
         return None
-    deadline = clock() + min(budget * SEARCH_SHARE, patient(DUAL_SECONDS))
+    seconds = min(budget * SEARCH_SHARE, patient(DUAL_SECONDS))
     try:
-        pieces = integrals.integral_from_zero(dual_slopes(divergence.generator), deadline)
-        dual = pieces.as_expression()
-        whole = [within(left_until(deadline), sp.simplify, p.expression) for p in pieces.pieces[:2]]
-        one = len(pieces.pieces) == 1 or (
-            len(pieces.pieces) == 2
-            and within(left_until(deadline), sp.simplify, whole[0] - whole[1]) == 0
-        )
-        forms = [*([*whole, sp.expand(whole[0]), _gathered(whole[0])] if one else []), dual]
-        best = min(forms, key=sp.count_ops)
-        _confirm_dual(divergence.loss, best)
-    except (OutOfTime, SearchFailed, NotConfirmed, enclosure.NotEvaluable, CannotSplit):
+        return within(seconds, _search_dual, divergence, seconds)
+    except (OutOfTime, SearchFailed):
         return None
+
+
+def _search_dual(divergence: Divergence, seconds: float) -> sp.Expr:
+    """As `dual_loss`, within `seconds`. Raises SearchFailed, NotConfirmed and the like."""
+    assert divergence.generator is not None
+    deadline = clock() + seconds
+    pieces = integrals.integral_from_zero(dual_slopes(divergence.generator), deadline)
+    dual = pieces.as_expression()
+    whole = [sp.simplify(p.expression) for p in pieces.pieces[:2]]
+    one = len(pieces.pieces) == 1 or (
+        len(pieces.pieces) == 2 and sp.simplify(whole[0] - whole[1]) == 0
+    )
+    forms = [*([*whole, sp.expand(whole[0]), _gathered(whole[0])] if one else []), dual]
+    best = min(forms, key=sp.count_ops)
+    _confirm_dual(divergence.loss, best)
     return best
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
-from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.checker.facts import proofs, scales
 from divergence_lab.theory.checker.facts.normal_form import oscillations_added
 from divergence_lab.theory.checker.facts.structure import structural_sign
 from divergence_lab.theory.expressions import (
@@ -39,9 +39,14 @@ def factored(function: Any) -> sp.Expr:
     """
     if any(undefined_points(e.args[0], x, -sp.oo, sp.oo) for e in function.atoms(sp.exp)):
         return function  # of e^{-1/(x-1)^2} little can be seen once (x-1)^2 is written out
-    rate = _fastest(function)
-    if rate > MAX_DEGREE or 0 < rate < sp.Rational(1, MAX_DEGREE):  # e^{1000x} is no power of e^x
-        return factored(function.xreplace({x: x / rate})).xreplace({x: rate * x})
+    scale = _scale(function)
+    if sp.Rational(1, MAX_DEGREE) <= scale <= MAX_DEGREE:
+        return _in_factors(function)
+    # e^{1000x} would be a high power of e^x
+    return _in_factors(function.xreplace({x: x / scale})).xreplace({x: scale * x})
+
+
+def _in_factors(function: Any) -> Any:
     form, meaning = in_letters(collected(function))
     groups = _groups(form)
     whole = None if len(groups) > 1 and meaning else _product(form)  # of letters it may take long
@@ -54,13 +59,16 @@ def factored(function: Any) -> sp.Expr:
     return function if found.is_Add and sp.count_ops(found) > longest else found
 
 
-def _fastest(function: Any) -> Any:
-    """The largest rational rate of an exponential e^{rx}, tanh(r x) or the like; 0 without one."""
+def _scale(function: Any) -> Any:
+    """The largest rational rate of an exponential e^{rx}, tanh(r x) or the like, or the scale of
+    the roots; 1 where it is not far from that.
+    """
     rates = (
         sp.diff(e.args[0], x).as_coeff_Mul()
         for e in function.atoms(sp.exp, sp.sinh, sp.cosh, sp.tanh)
     )
-    return max((abs(rate) for rate, rest in rates if not rest.has(x)), default=sp.S.Zero)
+    found = [abs(rate) for rate, rest in rates if rate != 0 and not rest.has(x)]
+    return max(found, default=scales.scales_of(function, x)[0])
 
 
 def _by_groups(groups: list[sp.Expr]) -> sp.Expr:

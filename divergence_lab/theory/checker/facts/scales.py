@@ -3,8 +3,8 @@ trusted checker.
 
     f >= 0 on (a, b)   where and only where   f(x/s) >= 0 on (s a, s b),   s > 0
 
-so any s will do, and a good one only saves boxes: where terms of two sizes meet, at the roots of
-what stands in f and where the argument of a function is 1.
+so any s will do, and a good one only saves boxes: a power of 10 near where terms of two sizes
+meet, or the argument of a function is 1.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def scales_of(f: Any, x: sp.Symbol) -> list[sp.Expr]:
 
     >>> x = sp.Symbol("x", real=True)
     >>> scales_of(sp.exp(x / 1000) - 1 - x / 1000, x)
-    [1/1024, 1]
+    [1/1000, 1]
     >>> scales_of(sp.exp(x) - 1 - x, x)
     [1]
     """
@@ -42,6 +42,6 @@ def _scales_of_part(e: Any, x: sp.Symbol) -> Iterator[sp.Expr]:
     terms = [(int(n), c) for (n,), c in sp.Poly(inner, x).terms() if not c.free_symbols]
     (n, c), (m, d) = terms[0], terms[-1] if e.is_Add else (0, sp.S.One)
     if n > m:
-        size = sp.log(sp.Abs(c / d), 2).evalf() / (n - m)
+        size = sp.log(sp.Abs(c / d), 10).evalf() / (n - m)
         if size.is_finite:
-            yield sp.Integer(2) ** sp.Integer(round(size))
+            yield sp.Integer(10) ** sp.Integer(round(size))
