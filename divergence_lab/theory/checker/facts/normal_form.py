@@ -68,6 +68,8 @@ class _Blocks:
                 root = self.power(primitive, e.exp, sp.S.One, degree)
                 return before * self.of(content**e.exp) * root
             return before * sp.Mul(*(self.power(base, *term, degree) for term in _terms(e.exp)))
+        if isinstance(e, sp.atan):
+            return self.arctangent(sp.cancel(self.of(e.args[0])))
         if isinstance(e, sp.Function) and all(isinstance(part, sp.Expr) for part in e.args):
             return self.symbol((e.func, *(sp.cancel(self.of(part)) for part in e.args)))
         raise _NoForm
@@ -97,6 +99,23 @@ class _Blocks:
             block, degree, exponent = self.symbol(("exp", monomial)), rate / unit, unit * monomial
         self.exponents[block] = exponent
         return block**degree
+
+    def arctangent(self, u: sp.Expr) -> sp.Expr:
+        """atan u = pi/2 - atan(1/u) for u > 0: one of the two for both."""
+        above, below = sp.fraction(u)
+        if self.is_positive(above) and self.is_positive(below):
+            inverse = sp.cancel(below / above)
+            if sp.default_sort_key(inverse) < sp.default_sort_key(u):
+                return self.of(sp.pi) / 2 - self.symbol((sp.atan, inverse))
+        return self.symbol((sp.atan, u))
+
+    def is_positive(self, u: sp.Expr) -> bool:
+        """A polynomial in exponentials, all of its coefficients positive numbers."""
+        if not u.free_symbols:
+            return bool(u.is_Rational and u > 0)
+        if not u.free_symbols <= self.exponents.keys():
+            return False
+        return all(c.is_Rational and c > 0 for c in sp.Poly(u, *self.exponents).coeffs())
 
     def logarithm(self, argument: sp.Expr) -> sp.Expr:
         """log|u|, which is log u where that is real, as the sum of those of the factors of u."""
@@ -224,6 +243,8 @@ def vanishes(f: sp.Expr, x: sp.Symbol) -> bool:
         f = sp.expand_func(f)
     if f.has(sp.sin, sp.cos):
         f = oscillations_added(f)
+    if any(e.has(sp.asinh) for e in f.atoms(sp.exp, sp.sinh, sp.cosh, sp.tanh)):
+        f = f.replace(sp.asinh, lambda u: sp.log(u + sp.sqrt(u**2 + 1)))
     if f.has(sp.sinh, sp.cosh, sp.tanh, sp.coth, sp.sech, sp.csch):
         f = f.rewrite(sp.exp)
     if f.has(sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise) or sp.count_ops(f) > MAX_OPERATIONS:

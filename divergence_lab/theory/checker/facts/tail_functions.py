@@ -190,7 +190,8 @@ def _polylogarithm(n: int) -> expansions.Rule:
 
         Li_n(-y) + (-1)^n Li_n(-1/y) = -log(y)^n/n! - 2 sum_k eta(2k) log(y)^(n-2k)/(n-2k)!
 
-    with eta(2k) = (1 - 2^(1-2k)) zeta(2k), 2k <= n; Taylor's series elsewhere below 1.
+    with eta(2k) = (1 - 2^(1-2k)) zeta(2k), 2k <= n; Taylor's series elsewhere below 1; and where d
+    tends to 1 from below, Li_2(d) = pi^2/6 - log(d) log(1 - d) - Li_2(1 - d).
     """
 
     def rule(line: tails.HalfLine, a: tails.Tail) -> tails.Tail:
@@ -203,6 +204,9 @@ def _polylogarithm(n: int) -> expansions.Rule:
             return line.add(polynomial, line.times(inverse, sp.Integer((-1) ** (n + 1))))
         size, reach = line.lump(a)
         if monomials.growth(size) >= 0:
+            rest = line.add(line.constant(sp.S.One), negated(line, a))
+            if n == 2 and rest.terms and monomials.growth(rest.terms[0][0]) < 0:
+                return _dilogarithm_below_one(line, a, rest, rule(line, rest))
             return line.near_constant(a, lambda z: sp.polylog(n, z))
         bound = arb(abs(reach).upper()) * line.sup(size)
         if not bound < 0.5:
@@ -213,6 +217,17 @@ def _polylogarithm(n: int) -> expansions.Rule:
         return line.series(coefficients, a, 1 / ((1 - bound) * line.order**n))
 
     return rule
+
+
+def _dilogarithm_below_one(
+    line: tails.HalfLine, d: tails.Tail, rest: tails.Tail, of_rest: tails.Tail
+) -> tails.Tail:
+    """pi^2/6 - log(d) log(1 - d) - Li_2(1 - d), 0 < d < 1: `rest` is 1 - d, whose logarithm is not
+    real where d > 1.
+    """
+    product = line.multiply(line.log(d), line.log(rest))
+    known = line.add(line.constant(sp.pi**2 / 6), negated(line, product))
+    return line.add(known, negated(line, of_rest))
 
 
 def _inversion_polynomial(line: tails.HalfLine, log: tails.Tail, n: int) -> tails.Tail:
