@@ -151,6 +151,10 @@ def contains(text, steps, shift=0):
         "polylog(3, -1-1/x)",
         "polylog(3, 1/x)",
         "polylog(5, 1/2+1/x)",
+        "polylog(2, 1-1/x)",
+        "polylog(2, 1/(1+exp(-x)))",
+        "polylog(2, exp(-1/x))",
+        "x*polylog(2, 1-1/sqrt(x))",
     ],
 )
 def test_tails_of_gamma_and_polylogarithms(text, step):
@@ -160,7 +164,15 @@ def test_tails_of_gamma_and_polylogarithms(text, step):
 
 
 @pytest.mark.parametrize(
-    "text", ["gamma(-x)", "log(gamma(-x))", "polylog(3, x)", "polygamma(0, -x)"]
+    "text",
+    [
+        "gamma(-x)",
+        "log(gamma(-x))",
+        "polylog(3, x)",
+        "polygamma(0, -x)",
+        "polylog(2, 1+1/x)",
+        "polylog(2, 1+exp(-x))",
+    ],
 )
 def test_no_tail_where_the_function_has_poles_or_no_value(text):
     with pytest.raises(NoTail):
@@ -300,6 +312,36 @@ def test_identities():
     proofs.prove_zero(parse("sinh(x)**2 + 1 - cosh(x)**2", x), x, -sp.oo, sp.oo)
     with pytest.raises(Rejected):
         proofs.prove_zero(parse("sinh(x)**2 + 1 - cosh(x)**2 + x/10**20", x), x, -sp.oo, sp.oo)
+
+
+@pytest.mark.parametrize(
+    "zero",
+    [
+        "atan(exp(x)) + atan(exp(-x)) - pi/2",
+        "atan((1 + exp(x))/(2 + exp(-x))) + atan((2*exp(x) + 1)/(exp(x) + exp(2*x))) - pi/2",
+        "exp(asinh(x)) - x - sqrt(1 + x**2)",
+        "exp(-2*asinh(x)) - (sqrt(1 + x**2) - x)**2",
+        "sinh(asinh(x)) - x",
+        "1/(1 + exp(1000*x)) + 1/(1 + exp(-1000*x)) - 1",
+    ],
+)
+def test_identities_of_functions(zero):
+    proofs.prove_zero(parse(zero, x), x, -sp.oo, sp.oo)
+    for wrong in (f"{zero} + 1/10**30", f"{zero} + x/10**40", f"{zero} + exp(-x**2)/10**40"):
+        with pytest.raises(Rejected):
+            proofs.prove_zero(parse(wrong, x), x, -sp.oo, sp.oo)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "atan(x) + atan(1/x) - pi/2",  # -pi left of 0
+        "atan(exp(x) - 1/2) + atan(1/(exp(x) - 1/2)) - pi/2",  # -pi left of -log 2
+        "atan(x*exp(x)) + atan(exp(-x)/x) - pi/2",
+    ],
+)
+def test_arctangents_of_numbers_of_both_signs_are_not_joined(wrong):
+    assert not proofs.is_identity(parse(wrong, x), x)
 
 
 @settings(max_examples=200, deadline=None)
