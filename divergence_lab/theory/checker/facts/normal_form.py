@@ -41,7 +41,7 @@ class _Blocks:
                 self.degrees[power.base] = math.lcm(self.degrees.get(power.base, 1), power.exp.q)
         parts = math.lcm(*(d for base, d in self.degrees.items() if base.has(x)))
         if parts <= MAX_DEGREE:  # e^{x/2} stands before sqrt(e^x + e^{2x})
-            self.rates = {monomial: q * parts for monomial, q in self.rates.items()}
+            self.units = {monomial: unit / parts for monomial, unit in self.units.items()}
 
     def symbol(self, key: object) -> sp.Symbol:
         return self.symbols.setdefault(key, sp.Dummy(f"b{len(self.symbols)}"))
