@@ -196,7 +196,7 @@ for question in ("valid", "zero_forcing", "zero_avoiding"):
 # ## 5. The checker
 #
 # The program that *finds* such steps uses guesses, samples and a computer algebra system. Nothing it says is
-# believed. A second, smaller program replays the steps with guaranteed enclosures and shares no code with the
+# believed. A second, smaller program replays the steps with guaranteed enclosures and uses nothing of the
 # first. It reads the document that `derive --json` prints.
 
 # %%

@@ -194,7 +194,13 @@ F_DPO = {  # f'(u) of u = policy/reference as a reward, in surrogate form: the d
 }
 
 
-@pytest.mark.parametrize("divergence", F_DPO)
+@pytest.mark.parametrize(
+    "divergence",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name == "Jensen-Shannon" else name
+        for name in F_DPO
+    ],
+)
 def test_f_dpo_penalties_in_surrogate_form(divergence):
     found = audit(F_DPO[divergence], "model/target", (-30, 30), "float64")
     assert (

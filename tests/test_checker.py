@@ -394,7 +394,7 @@ def test_digits_without_a_closed_form_are_enclosed():
             "proved",
             "is enclosed, not proved",
         ),  # a sign that only a cover shows
-        ("1/(x - 2)", "validity", "proved", "only a no is known"),
+        ("1/(x - 2)", "validity", "proved", "without pieces an answer is enclosed"),
     ],
 )
 def test_a_status_says_what_the_steps_rest_on(text, kind, status, why):

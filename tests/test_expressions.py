@@ -280,12 +280,13 @@ def _nested(draw: random.Random, depth: int) -> str:
     )
 
 
-def test_a_hundred_thousand_strings_neither_crash_nor_hang_nor_run(monkeypatch, tmp_path):
+@pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_strings_at_random_neither_crash_nor_hang_nor_run(monkeypatch, tmp_path, count):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "system", lambda *_: pytest.fail("something ran"))
     draw = random.Random(7)
     read = 0
-    for number in range(100_000):
+    for number in range(count):
         kind = number % 5
         if kind == 0:
             text = "".join(draw.choice(FRAGMENTS) for _ in range(draw.randrange(1, 12)))
@@ -312,7 +313,7 @@ def test_a_hundred_thousand_strings_neither_crash_nor_hang_nor_run(monkeypatch, 
             read += 1
         except ExpressionError as error:
             assert "\n" not in str(error)
-    assert 1_000 < read < 60_000
+    assert count / 100 < read < 0.6 * count
     assert not list(tmp_path.iterdir())
 
 

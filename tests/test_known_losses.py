@@ -57,7 +57,7 @@ def holds(entry, expected):
     return found
 
 
-@runs(500)
+@runs(250)
 @given(cheap_losses)
 def test_one_atom_on_either_side(known):
     holds(loss(known.text()), known.verdicts())

@@ -85,9 +85,10 @@ def test_losses_that_oscillate_are_decided_where_something_outgrows_it(text, ans
     assert "".join("?" if v.holds is None else "ny"[v.holds] for v in verdicts) == answers
 
 
-def test_what_has_no_limit_stays_open_and_what_falls_back_is_shown():
+def test_what_falls_back_is_shown_and_what_has_no_limit_stays_open_unless_bounded():
     found = decide(loss("1 - cos(x)"))
-    assert found.valid.holds is False and found.zero_forcing.holds is None
+    assert found.valid.holds is False and found.zero_forcing.holds is False
+    assert decide(loss("x**2*(2 + sin(x))")).zero_forcing.holds is None
 
 
 def test_a_sum_is_not_negative_beside_oscillations_only_where_it_outweighs_them():

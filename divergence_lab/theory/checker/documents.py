@@ -1,7 +1,7 @@
 """The small trusted verifier: everything that `derive --json` prints, held against the loss by
 means of its own.
 
-It shares no code with the search, and the document never chooses what is checked. Every field is
+It uses nothing of the search, and the document never chooses what is checked. Every field is
 shown right, or shown wrong, or is named as not verified; what is null or undecided claims nothing.
 Trusted: the modules that their docstrings call part of it, the reading of text, SymPy's
 differentiation and normal forms, and Arb (docs/certificates.md).

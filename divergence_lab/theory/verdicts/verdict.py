@@ -1,6 +1,6 @@
 """A verdict on a loss, with its reason and its proof: valid, convex, zero-forcing, ...
 
-This room searches; what it proposes is shown only after the checker, which shares no code with it,
+This room searches; what it proposes is shown only after the checker, which uses nothing of it,
 has proved it. Answers are three-valued; what could not be proved is undecided and says why. What a
 yes and a no need of each kind is said in `checker/kinds`.
 """

@@ -32,7 +32,7 @@ def split_certified(expression: sp.Expr) -> Pieces:
     """The smooth pieces of a function of x, wherever the functions in it cross.
 
     >>> split_certified(sp.Max(sp.exp(-(x**2)), x)).kinks
-    (Root(-x + exp(-x**2), 1/2, 7/10),)
+    (Root(x - exp(-x**2), 0, 1),)
     """
     return split(expression, x, zeros=all_zeros)
 

@@ -1,0 +1,47 @@
+"""The page of what is decided says what is so: each loss of its tables, with the verdicts that it
+leaves open.
+"""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from divergence_lab.cli.main import main
+
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "what_it_can_decide.md").read_text()
+DECIDED, OPEN = PAGE.split("## Decided")[1].split("## Left open")
+KINDS = (
+    "validity",
+    "convex",
+    "zero_forcing",
+    "zero_avoiding",
+    "symmetric",
+    "even",
+    "bounded_gradient",
+)
+
+
+def rows(text: str) -> list[list[str]]:
+    """The last two cells of each row that has an example, without the marks of code."""
+    lines = re.findall(r"^\|.*\| ([^|]*) \| (.*`.*) \|$", text, re.MULTILINE)
+    return [[cell.replace(r"\|", "|") for cell in line] for line in lines]
+
+
+def left_open(example: str, capsys: pytest.CaptureFixture[str]) -> set[str]:
+    loss, *options = re.findall(r"`([^`]+)`", example)
+    assert main(["derive", loss, "--json", *shlex.split(" ".join(options))]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    return {kind for kind in KINDS if found[kind]["status"] == "undecided"}
+
+
+@pytest.mark.parametrize("example", [example for _, example in rows(DECIDED)])
+def test_all_is_decided(example, capsys):
+    assert left_open(example, capsys) == set()
+
+
+@pytest.mark.parametrize("kinds, example", rows(OPEN))
+def test_what_is_said_to_be_open_is_open(kinds, example, capsys):
+    assert left_open(example, capsys) == set(re.findall(r"\w+", kinds))
