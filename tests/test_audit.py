@@ -265,7 +265,9 @@ def test_rounding_where_the_gradient_falls_off_is_no_jump(call):
 
 # (as shipped, what it is fed, g' up to the gauge, where, zero-forcing, zero-avoiding as shipped)
 HELD_OUT = [
-    (lambda x: torch.log(torch.cosh(x)), 1, np.tanh, 100, False, False),
+    pytest.param(
+        lambda x: torch.log(torch.cosh(x)), 1, np.tanh, 100, False, False, marks=pytest.mark.slow
+    ),
     (lambda x: x + softplus(-2 * x) - np.log(2), 1, np.tanh, 100, False, False),
     (
         lambda x: huber_loss(x, torch.zeros_like(x), delta=0.3),

@@ -35,11 +35,9 @@ def start(folder, objective, sampler):
     return subprocess.Popen([sys.executable, "-c", RUN, str(folder), objective, sampler])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a POSIX signal")
-@pytest.mark.parametrize(
-    ("objective", "sampler"),
-    [("tb", "replay:0.5"), pytest.param("subtb(0.9)", "on", marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize(("objective", "sampler"), [("tb", "replay:0.5"), ("subtb(0.9)", "on")])
 def test_killed_at_random_moments_a_run_ends_with_the_same_numbers(tmp_path, objective, sampler):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert start(whole, objective, sampler).wait(850) == 0

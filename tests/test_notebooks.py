@@ -77,7 +77,14 @@ def test_outputs_are_present_and_clean(lesson):
     assert any("image/png" in o.get("data", {}) for o in outputs), "a lesson has a picture"
 
 
-@each_lesson
+@pytest.mark.parametrize(
+    "lesson",
+    [  # the longest ones wait for make test-slow
+        pytest.param(path, marks=pytest.mark.slow if path.stem[:2] in ("05", "06", "09") else ())
+        for path in LESSONS
+    ],
+    ids=lambda path: path.stem,
+)
 def test_the_text_runs(lesson):
     executed(lesson)
 

@@ -28,7 +28,14 @@ KNOWN = [
     ("Abs(x)**p/p", ("p > 0",), "symmetric", None, "p = 1"),
     ("exp(a*x)*x**2 + x**2", (), "symmetric", False, None),
     ("exp(a*x)*x**2 + x**2", (), "even", None, "a = 0"),
-    (TWO_LINEX, ALL_POSITIVE, "symmetric", None, "b = a - 1 and d = a**2*c/(a - 1)**2"),
+    pytest.param(
+        TWO_LINEX,
+        ALL_POSITIVE,
+        "symmetric",
+        None,
+        "b = a - 1 and d = a**2*c/(a - 1)**2",
+        marks=pytest.mark.slow,
+    ),
     # they must not be taken for what they are not: even and symmetric, symmetric and not even
     ("a*Abs(x)", ("a > 0",), "symmetric", True, None),
     ("a*(x**2/2 + exp(x) - x - 1)", ("a > 0",), "symmetric", True, None),
@@ -36,7 +43,14 @@ KNOWN = [
     ("a*(exp(x/2) - x/2 - 1)", ("a > 0",), "symmetric", True, None),
     ("a*log(cosh(x))", ("a > 0",), "even", True, None),
     ("a*log(cosh(x))", ("a > 0",), "symmetric", False, None),
-    ("abs(a-2)/a*(((x/c)**2/abs(a-2)+1)**(a/2)-1)", ("c > 0",), "convex", None, "a >= 1"),
+    pytest.param(
+        "abs(a-2)/a*(((x/c)**2/abs(a-2)+1)**(a/2)-1)",
+        ("c > 0",),
+        "convex",
+        None,
+        "a >= 1",
+        marks=pytest.mark.slow,
+    ),
     ("abs(a-2)/a*(((x/c)**2/abs(a-2)+1)**(a/2)-1)", ("c > 0",), "zero_forcing", None, "a > 1"),
     # an integral that is -oo at one value of the parameter; g'' that tends to 0 at one value
     ("x*sinh(a*x)", (), "zero_avoiding", None, "a >= 1"),
