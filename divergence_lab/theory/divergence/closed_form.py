@@ -41,10 +41,10 @@ CONFIRMING_DIGITS = 30
 CONFIRMING_RESIDUALS = tuple(sp.Rational(n, 7) for n in (-140, -31, -16, -5, -1, 2, 6, 17, 29, 140))
 # The share of a question's budget that the search for a closed form may take: values need none.
 SEARCH_SHARE = 0.25
-SIMPLIFY_SECONDS = 1.5
+SIMPLIFY_SECONDS = 3.0
 MAX_POWER = 90
 # The swapped loss is a courtesy, not a verdict: its search gets no more than this.
-DUAL_SECONDS = 1.2
+DUAL_SECONDS = 3.0
 # Parameters take these values when a closed form with parameters is confirmed.
 CONFIRMING_PARAMETERS = tuple(sp.Rational(n, 11) for n in (3, 8, 17, 30))
 
