@@ -15,7 +15,7 @@ from divergence_lab.theory.expressions import Pieces, x
 from divergence_lab.theory.expressions.ordering import is_finite, is_less
 from divergence_lab.theory.expressions.pieces import Piece, inside, positive_argument
 
-# One way of integrating one piece gets no more than this: what SymPy finds, it finds in a third of that.
+# One way of integrating one piece gets no more than this: what SymPy finds takes a third of it.
 ATTEMPT_SECONDS = 2.0
 MAX_POWER = 90  # int v^n e^{-v} dv has n + 1 terms
 
