@@ -16,18 +16,10 @@ from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.parsing import parse
 from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.verdicts.plain import ask_one
+from divergence_lab.theory.verdicts.verdict import KINDS
 from tests.forgeries import resealed
 from tests.test_points import entry_of
 
-KINDS = (
-    "validity",
-    "convex",
-    "zero_forcing",
-    "zero_avoiding",
-    "symmetric",
-    "even",
-    "bounded_gradient",
-)
 NO_LOSSES = {  # why, and zero-forcing, zero-avoiding, symmetric, even
     "0**Abs(x) + x**2": ("it is 0 there, and tends to -1", "ynny"),
     "0**Abs(x - 1) + x**2": ("jumps at x = 1: it is 2 there, and tends to 1", "ynnn"),

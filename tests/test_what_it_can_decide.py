@@ -10,18 +10,10 @@ from pathlib import Path
 import pytest
 
 from divergence_lab.cli.main import main
+from divergence_lab.theory.verdicts.verdict import KINDS
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "what_it_can_decide.md").read_text()
 DECIDED, OPEN = PAGE.split("## Decided")[1].split("## Left open")
-KINDS = (
-    "validity",
-    "convex",
-    "zero_forcing",
-    "zero_avoiding",
-    "symmetric",
-    "even",
-    "bounded_gradient",
-)
 
 
 def rows(text: str) -> list[list[str]]:

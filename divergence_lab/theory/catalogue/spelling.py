@@ -163,14 +163,9 @@ def not_a_loss(text: str) -> str:
     if word in _DIVERGENCES:
         entry = _DIVERGENCES[word]
         return f"{name} is a divergence; its loss is {entry.loss}: derive that, or invert {name}"
-    if not re.fullmatch(r"\s*[A-Za-z][\w -]*(\(.*\))?\s*", text):
-        return f"{name} does not depend on x: a loss is an expression in the residual x"
-    if near := nearest(word, _LOSSES):
-        return f"no loss is called {name}; did you mean {_LOSSES[near]!r}?"
-    return (
-        f"no loss is called {name}: 'divergence-lab catalogue' lists the names, and an "
-        "expression is one in the residual x"
-    )
+    near = nearest(word, _LOSSES)
+    form = "a loss", "loss", "an expression in the residual x"
+    return _no_name(text, *form, _LOSSES[near] if near else None)
 
 
 def not_a_generator(text: str) -> str:
@@ -178,11 +173,19 @@ def not_a_generator(text: str) -> str:
     name, word = shown(text.strip()), letters(text.partition("(")[0])
     if word in _LOSSES:
         return f"{name} is a loss, not a generator: derive {name} gives its divergence"
+    near = nearest(word, _DIVERGENCES)
+    form = "a generator", "divergence", "an expression in the ratio t"
+    return _no_name(text, *form, _DIVERGENCES[near].name if near else None)
+
+
+def _no_name(text: str, asked: str, named: str, form: str, near: str | None) -> str:
+    """What to say of a text that neither names a loss or divergence nor has its variable."""
+    name = shown(text.strip())
     if not re.fullmatch(r"\s*[A-Za-z][\w -]*(\(.*\))?\s*", text):
-        return f"{name} does not depend on t: a generator is an expression in the ratio t"
-    if near := nearest(word, _DIVERGENCES):
-        return f"no divergence is called {name}; did you mean {_DIVERGENCES[near].name!r}?"
+        return f"{name} does not depend on {form[-1]}: {asked} is {form}"
+    if near is not None:
+        return f"no {named} is called {name}; did you mean {near!r}?"
     return (
-        f"no divergence is called {name}: 'divergence-lab catalogue' lists the names, and a "
-        "generator is an expression in the ratio t"
+        f"no {named} is called {name}: 'divergence-lab catalogue' lists the names, and "
+        f"{asked} is {form}"
     )
