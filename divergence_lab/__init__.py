@@ -6,6 +6,10 @@
 Names are loaded when first used, so `import divergence_lab.theory` needs no torch.
 """
 
+# first of all: where this process is the command, Ctrl-C is one line from here on
+from divergence_lab import signals  # noqa: F401
+
+# isort: split
 import importlib
 import sys
 from importlib.abc import MetaPathFinder

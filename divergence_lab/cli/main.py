@@ -27,6 +27,7 @@ from divergence_lab.cli import (
 )
 from divergence_lab.cli.arguments import BAD_INPUT, DONE, Option
 from divergence_lab.inputs import InputError
+from divergence_lab.signals import Stopped, end_at_signals
 from divergence_lab.theory.budget.asking import allow_fork
 from divergence_lab.theory.expressions.syntax import shown
 
@@ -53,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = sys.argv[1:] if arguments is None else arguments
     if arguments is None:
-        allow_fork()  # this process is the command and nothing else
+        end_at_signals()  # this process is the command and nothing else
+        allow_fork()
     # an expression may begin with a minus sign: with a space before it, argparse does not take it
     # for an option
     options = parser.parse_args(
@@ -76,6 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return BAD_INPUT
+    except Stopped as stopped:
+        resume = " with --resume" if getattr(options, "resume", None) is False else ""
+        print(
+            f"{parser.prog} {options.command}: {stopped}; the same command{resume} goes on from "
+            "there",
+            file=sys.stderr,
+        )
+        return 128 + stopped.number
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -5,8 +5,8 @@ leading tensor axis.
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from divergence_lab.gflownet.listed.exact import log_partition, target_distribut
 from divergence_lab.graphs import ambient, dag, generated
 from divergence_lab.results import provenance, storage
 from divergence_lab.results.result import NeverMoved, Result, never_moved
+from divergence_lab.signals import Stopped, noted
 from divergence_lab.training import checkpoints, evaluation, schedules, settings, stepping
 from divergence_lab.training.arguments import Arguments, changed
 from divergence_lab.training.trainable import TrainingError
@@ -50,7 +51,8 @@ def train(
     is called after each step with the terminal states that it drew, [L, N, B] or [L, N, B, D], and
     `on_laws(step, laws)` at each exact evaluation with [L, N, X]; a run that is resumed calls them
     from where it goes on.  With `out`, metrics stream to that folder, a checkpoint follows every
-    30 s, and `resume` continues from it to the same numbers.  What the caller has set in torch
+    30 s, and `resume` continues from it to the same numbers; Ctrl-C writes a checkpoint and raises
+    `Stopped`, a KeyboardInterrupt.  What the caller has set in torch
     (no_grad, inference_mode, a default device or dtype) plays no role.  A member that never moved
     is warned of (NeverMoved).  Raises TrainingError for an argument that can't be used.  Source: Hu
     et al. (2025), section 3; batched over losses and seeds.
@@ -80,7 +82,12 @@ def train(
                 f"({error.strerror}); choose another"
             ) from error
     with one_thread_if_small(state.members.values), _determinism(arguments.deterministic):
-        seconds = run_steps(run, state, at, first, seconds, progress, folder, on_drawn, on_laws)
+        with noted() if folder else nullcontext([]) as came:
+            seconds = run_steps(
+                run, state, at, first, seconds, progress, folder, on_drawn, on_laws, came
+            )
+        if came:  # after the last look at them
+            raise _stopped(came[0], arguments.steps, arguments.steps, folder)
         result = _result(run, state, at, seconds)
     if folder is not None:
         storage.save(result, folder)
@@ -114,9 +121,12 @@ def run_steps(
     folder: Path | None,
     on_drawn: Callable[[int, Tensor], None] | None = None,
     on_laws: Callable[[int, Tensor], None] | None = None,
+    came: Sequence[int] = (),
 ) -> float:
     """Train from step `first` to the end, in place; seconds spent, those before this call
     included.
+
+    Raises Stopped, after a checkpoint, when a signal comes.
     """
     config, steps = run.config, run.config["steps"]
     shown = progress is True or (progress is None and sys.stderr.isatty())
@@ -138,13 +148,15 @@ def run_steps(
                 upcoming += 1
                 bar.update(step - bar.n)
             now = time.monotonic()
-            if folder and (now - last_written >= CHECKPOINT_SECONDS or step == steps):
+            if folder and (came or now - last_written >= CHECKPOINT_SECONDS or step == steps):
                 spent = seconds_before + now - started
                 checkpoints.write(
                     folder, config, _loss_values(run), step, spent, stepping.tensors_of(state)
                 )
                 storage.write_metrics(folder, config, at[:upcoming], _shaped(run, state.curves))
                 last_written = now
+            if came and folder:
+                raise _stopped(came[0], step, steps, folder)
             if due and callable(progress):
                 progress(step, steps)
             if step == steps:
@@ -155,6 +167,10 @@ def run_steps(
                 # a recorded step writes there again
                 on_drawn(step, _by_row(run, inputs.drawn[0].clone()))
     return seconds_before + time.monotonic() - started
+
+
+def _stopped(signal: int, step: int, steps: int, folder: Path | None) -> Stopped:
+    return Stopped(signal, f"stopped at step {step} of {steps}, with a checkpoint in {folder}")
 
 
 def _fill(
