@@ -5,6 +5,7 @@ at which a guaranteed enclosure has the wrong sign where there is such a point.
 """
 
 import functools
+import math
 from typing import Any
 
 import sympy as sp
@@ -29,6 +30,7 @@ TIDY_SECONDS = 0.8
 # Beyond this degree in the slowest exponential the factors of a sum are longer than the sum:
 # e^{999x/1000} - 1.
 MAX_DEGREE = 48
+MAX_TERMS = 2_000  # of a sum that is written out: more take seconds
 _EXPONENTIALS = (sp.exp, sp.sinh, sp.cosh, sp.tanh)
 FARTHEST = 10**300  # of a point that a proof names
 
@@ -99,15 +101,27 @@ def _product(form: sp.Expr) -> sp.Expr | None:
     elif not form.has(*_EXPONENTIALS):
         return None
     else:
-        written = form.rewrite(sp.exp)
-        if _degree(written) > MAX_DEGREE:
+        written = sp.together(form.rewrite(sp.exp))
+        if _degree(written) > MAX_DEGREE or _terms(written) > MAX_TERMS:
             return None
-        found = in_factors(sp.powsimp(sp.expand(sp.together(written))))
+        found = in_factors(sp.powsimp(sp.expand(written)))
         found = in_factors(sp.cancel(found)) if found.is_Add else found
     # the root of a square, in whatever form it came, is none
     if found.is_Add or found.has(sp.Abs, sp.sign) or sp.count_ops(found) > _longest(form):
         return None
     return found
+
+
+def _terms(form: Any) -> int:
+    """At most so many terms has the form once it is written out."""
+    if form.is_Add:
+        return sum(map(_terms, form.args))
+    if form.is_Mul:
+        return math.prod(map(_terms, form.args))
+    if form.is_Pow and form.exp.is_Integer:
+        power = abs(int(form.exp))
+        return math.comb(_terms(form.base) + power - 1, power)
+    return 1
 
 
 def _longest(form: sp.Expr) -> int:
