@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from divergence_lab.theory.budget import asking as budget
-from divergence_lab.theory.budget import processes
+from divergence_lab.theory.budget import processes, programs
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, stream, within
 from divergence_lab.theory.expressions.syntax import ExpressionError
 
@@ -233,7 +233,7 @@ def test_a_search_that_waits_for_nothing_is_ended():
             sys.executable,
             "-c",
             textwrap.dedent("""
-        from divergence_lab.theory.budget import processes
+        from divergence_lab.theory.budget import processes, programs
         from divergence_lab.theory.budget.asking import OutOfTime, allow_fork, within
         from tests.test_budget import sleep_for_ever
         allow_fork()
@@ -316,6 +316,24 @@ def test_threads_take_turns():
     assert sorted(found) == [2 * i for i in range(8)]
 
 
+def test_what_waits_for_no_question_is_ended(monkeypatch):
+    monkeypatch.setattr(budget, "IDLE_SECONDS", 1.0)
+    monkeypatch.setattr(budget, "_idle", [])
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        assert within(20, add, 1, 2) == 3
+        ((_, child),) = budget._idle
+        deadline = time.monotonic() + 60
+        while child.alive() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not child.alive() and budget._idle == [] and within(20, add, 1, 2) == 3
+    finally:
+        stop.set()
+        thread.join()
+
+
 def test_a_process_with_threads_is_never_copied():
     stop = threading.Event()
     thread = threading.Thread(target=stop.wait)
@@ -356,7 +374,9 @@ def test_nothing_outlives_an_asker_that_was_killed(tmp_path, way, nested):
     assert gone_within(60, worker)
 
 
-@pytest.mark.parametrize("name", ["divergence_lab", "sympy", "pickle", "sitecustomize"])
+@pytest.mark.parametrize(
+    "name", ["divergence_lab", "sympy", "pickle", "random", "gmpy2", "sitecustomize"]
+)
 def test_modules_of_the_folder_that_one_stands_in_are_not_run(tmp_path, name):
     """The script lies elsewhere, so its folder is where Python imports from, and not the working
     folder.
@@ -379,6 +399,18 @@ def test_modules_of_the_folder_that_one_stands_in_are_not_run(tmp_path, name):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert (done.stdout, (tmp_path / "was_run").exists()) == ("3\n", False), done.stderr
+
+
+def test_a_program_of_ours_finds_the_package_and_never_what_lies_about(tmp_path, monkeypatch):
+    """Relative and empty entries of PYTHONPATH are the folder that one stands in, too."""
+    for name in ("random", "divergence_lab", "torch", "numpy", "gmpy2", "filelock"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('stray module')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{os.pathsep}.{os.pathsep}{os.pathsep}{ROOT / 'tests'}")
+    monkeypatch.syspath_prepend("")
+    words = programs.command("divergence_lab.training.sweeps.working", "work_on_file", *"abc")
+    done = subprocess.run(words, env=programs.environment(), capture_output=True, text=True)
+    assert "No such file" in done.stderr and "stray" not in done.stderr, done.stderr
 
 
 def test_a_search_that_cannot_be_started_is_said_in_words(monkeypatch):

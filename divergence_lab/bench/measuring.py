@@ -6,7 +6,6 @@ import os
 import platform
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -20,6 +19,7 @@ from torch import Tensor
 from divergence_lab.gflownet.listed.exact import terminal_distribution
 from divergence_lab.graphs import dag, texts
 from divergence_lab.results.provenance import environment
+from divergence_lab.theory.budget import programs
 from divergence_lab.training import arguments, loop, settings, stepping
 
 # case -> (hyper-grid, bytes per state and member that the documentation states); A = 5, in float32
@@ -105,16 +105,18 @@ def bytes_per_state_and_member(case: str, device: str) -> float:
     few, many = (2, 6) if "law" in case else (4, 12)
     peaks = []
     for members in (few, many):
-        code = (
-            f"from divergence_lab.bench.measuring import peak; print(peak({case!r}, "
-            f"{members}, {device!r}))"
-        )
+        words = programs.command(__name__, "print_peak", case, str(members), device)
         done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+            words, env=programs.environment(), capture_output=True, text=True, check=True
         )
         peaks.append(int(done.stdout))
     n_states = texts.graph_from_text(f"hypergrid:{MEMORY[case][0]}").n_states
     return (peaks[1] - peaks[0]) / ((many - few) * n_states)
+
+
+def print_peak(case: str, members: str, device: str) -> None:
+    """What a process of its own prints."""
+    print(peak(case, int(members), device))
 
 
 def peak(case: str, members: int, device: str) -> int:

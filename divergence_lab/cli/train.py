@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from divergence_lab.cli.arguments import (
+    CHECK_FAILED,
     DEVICE,
     DONE,
     LOSS_OPTIONS,
@@ -245,17 +246,26 @@ def finite_json(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    from divergence_lab.training.sweeps import read_sweep, sweep
+    from divergence_lab.training.sweeps.gathering import PointsFailed
+    from divergence_lab.training.sweeps.points import read_sweep
+    from divergence_lab.training.sweeps.sweeping import sweep
 
-    table = sweep(
-        read_sweep(options.file),
-        options.out,
-        cluster=options.cluster,
-        workers=options.workers,
-        device=options.device,
-        hours=options.hours,
-    )
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
+    try:
+        table = sweep(
+            read_sweep(options.file),
+            options.out,
+            cluster=options.cluster,
+            workers=options.workers,
+            device=options.device,
+            hours=options.hours,
+        )
+    except PointsFailed as failed:
+        print(f"{_new_line()}divergence-lab sweep: {failed}", file=sys.stderr)
+        return CHECK_FAILED
+    print(_new_line(), end="", file=sys.stderr)
     print(f"results of every run in {table}")
     return DONE
+
+
+def _new_line() -> str:
+    return "\n" if sys.stderr.isatty() else ""  # after the line of the progress

@@ -9,8 +9,11 @@ turn: how busy the machine is changes when an answer comes, and nothing else.
 """
 
 import atexit
+import contextlib
 import os
 import pickle
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -86,12 +89,15 @@ def allow_fork() -> None:
     _may_fork = True
 
 
-_idle: list[
-    processes.Worker | relay.Relay
-] = []  # processes that wait for a question; each asking thread takes one
+# Of the processes that wait for a question so many stay, and none for longer than this.
+MOST_IDLE, IDLE_SECONDS = max(2, os.cpu_count() or 1), 20.0
+
+# (since when, process) of those that wait, the latest last; each asking thread takes one
+_idle: list[tuple[float, processes.Worker | relay.Relay]] = []
 _busy: set[processes.Worker | relay.Relay] = set()
 _may_fork = False
 _owner = os.getpid()
+_one_shrinks = threading.Lock()
 
 
 def _ask(
@@ -126,21 +132,22 @@ def _ask(
         raise SearchFailed("the search process died, most likely out of memory") from None
     finally:
         _busy.discard(child)
-        if answered:
-            _idle.append(child)
+        if answered and len(_idle) < MOST_IDLE:
+            _idle.append((time.monotonic(), child))
+            _shrink_later()
         else:  # out of time, Ctrl-C, an asker that looks away: whatever the child holds is lost
             child.end()
 
 
 def _take() -> processes.Worker | relay.Relay:
-    global _owner
+    global _owner, _one_shrinks
     if _owner != os.getpid():  # after a fork, the children of the parent are not ours
-        _owner = os.getpid()
+        _owner, _one_shrinks = os.getpid(), threading.Lock()
         _idle.clear()
         _busy.clear()
     while True:
         try:
-            child = _idle.pop()
+            _, child = _idle.pop()
         except IndexError:
             child = (
                 processes.Worker()
@@ -150,6 +157,26 @@ def _take() -> processes.Worker | relay.Relay:
         if child.alive():
             _busy.add(child)
             return child
+
+
+def _shrink_later() -> None:
+    """A thread ends those that have waited long, until none waits.
+
+    Not in a process of one thread: it may be copied, and has one child at most.
+    """
+    if not _has_one_thread() and _one_shrinks.acquire(blocking=False):
+        threading.Thread(target=_shrink, args=(_one_shrinks,), daemon=True).start()
+
+
+def _shrink(alone: threading.Lock) -> None:
+    while _idle:
+        time.sleep(IDLE_SECONDS / 4)
+        while _idle and _idle[0][0] < time.monotonic() - IDLE_SECONDS:
+            with contextlib.suppress(IndexError):  # another thread took the last one just now
+                _idle.pop(0)[1].end()
+    alone.release()
+    if _idle:  # one that came while this thread was ending
+        _shrink_later()
 
 
 def _has_one_thread() -> bool:
@@ -166,6 +193,6 @@ def _has_one_thread() -> bool:
 @atexit.register
 def end_searches() -> None:
     """End every search and every process that waits for one, whichever thread asked."""
-    for child in [*_idle, *_busy]:
+    for child in [*(child for _, child in _idle), *_busy]:
         child.end()
     _idle.clear()

@@ -6,13 +6,11 @@ import importlib
 import os
 import pickle
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NoReturn
 
-from divergence_lab.theory.budget import pipes, processes, processor_time
+from divergence_lab.theory.budget import pipes, processes, processor_time, programs
 
 # How long the end of a relay is waited for; it ends as soon as its pipe closes.
 RELAY_SECONDS = 5.0
@@ -27,20 +25,14 @@ class Relay:
 
     def __init__(self) -> None:
         self.asker = os.getpid()
-        # -P and full paths: the folder that the asker happens to stand in is none to import from
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                "-c",
-                "from divergence_lab.theory.budget.relay import relay; relay()",
-            ],
+            programs.command(__name__, "relay"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=0,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_folders())},
+            env=programs.environment(),
         )
         try:
             given_up = time.monotonic() + START_SECONDS
@@ -87,15 +79,6 @@ class Relay:
             processor_time.count(asked_before + used)
             processor_time.asked.cut = cut_before + cut
             yield kind, used, cut, content
-
-
-def _import_folders() -> list[str]:
-    """Where this process imports from, as full paths without the folder it stands in; this
-    package is among them.
-    """
-    folders = [os.path.abspath(folder) for folder in sys.path if folder]
-    home = str(Path(__file__).resolve().parents[3])
-    return folders if home in folders else [home, *folders]
 
 
 def _before(moment: float) -> float:
