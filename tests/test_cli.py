@@ -387,7 +387,7 @@ def test_a_failure_of_the_system_is_one_line_without_standard_output_too(monkeyp
 def test_a_closed_standard_input_is_an_empty_one(monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", None)  # as Python has it then
     assert main(["check", "-"]) == 2
-    assert capsys.readouterr().err.startswith("divergence-lab check: - is not JSON")
+    assert capsys.readouterr().err.startswith("divergence-lab check: standard input is not JSON")
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-"])

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from divergence_lab.gflownet.listed.exact import log_partition, target_distribution
 from divergence_lab.graphs import EnvironmentTextError, GraphError, from_edges, graph_from_text
 from divergence_lab.graphs import dag as dag_module
+from divergence_lab.graphs.dag import clamp_log_reward
 from tests.small_graphs import binary_tree, diamond, single_state, skips
 
 
@@ -82,7 +84,9 @@ def test_incoming_lists_every_edge_once(case):
         ([("a", "b"), ("a", "c")], {"b": 0.0}, "state 'c' reaches no terminal state"),
         ([("a", "b")], {"b": math.nan}, "log-reward of 'b' is nan"),
         ([("a", "b")], {"b": math.inf}, "log-reward of 'b' is inf"),
-        ([("a", "b")], {"a": -math.inf, "b": 0.0}, "log-reward of 'a' is -inf"),
+        ([("a", "b")], {"a": -math.inf, "b": -math.inf}, "all rewards are 0"),
+        ([("a", "b")], {"b": True}, "log-reward of 'b' is True"),
+        ([("a", "b")], {"b": 10**400}, "log-reward of 'b' is 1000"),
         ([("a", "b")], {"b": "1"}, "log-reward of 'b' is '1'"),
         ([("a", "b"), ("a", "b")], {"b": 0.0}, "'a' -> 'b' is given twice"),
         ([("a", "b", "c")], {"b": 0.0}, "is not an edge"),
@@ -157,12 +161,13 @@ def test_dag_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not valid JSON"),
+        ("{", "is not JSON"),
         ("[1]", 'no list "edges"'),
         ('{"edges": []}', 'no object "log_rewards"'),
         ('{"edges": [["a"]], "log_rewards": {}}', "is not an edge"),
         ('{"edges": [["a", null]], "log_rewards": {}}', "is not an edge"),
-        ('{"edges": [["a", "b"]], "log_rewards": {"b": NaN}}', "log-reward of 'b' is nan"),
+        ('{"edges": [["a", "b"]], "log_rewards": {"b": NaN}}', "NaN is no number of JSON"),
+        ('{"edges": [["a", "b"]], "log_rewards": {"b": Infinity}}', "log-reward of 'b' is inf"),
         ('{"edges": [["a", "b"]], "log_rewards": {"b": true}}', "log-reward of 'b' is True"),
         (
             '{"edges": [["a", "b"]], "log_rewards": {"b": 1' + 400 * "0" + "}}",
@@ -218,3 +223,20 @@ def test_other_text_errors():
         graph_from_text("dag:/no/such/file.json")
     with pytest.raises(EnvironmentTextError, match="more than 20,000,000 states"):
         graph_from_text("hypergrid:999999x999999")
+
+
+ZERO = '{"edges": [["s", "a"], ["s", "b"], ["s", "c"]], "log_rewards": {"a": 0, "b": 1, "c": %s}}'
+
+
+@pytest.mark.parametrize("written", ['"-oo"', '"-inf"', "-Infinity"])
+def test_a_reward_of_zero_is_a_state_that_the_target_gives_nothing(written, tmp_path):
+    (tmp_path / "zero.json").write_text(ZERO % written)
+    graph = graph_from_text(f"dag:{tmp_path / 'zero.json'}")
+    assert graph.terminal_states.size == 3 and graph.without_reward.tolist() == [3]
+    np.testing.assert_allclose(
+        target_distribution(graph), [1 / (1 + math.e), math.e / (1 + math.e), 0.0], atol=1e-15
+    )
+    assert log_partition(graph) == pytest.approx(math.log(1 + math.e))
+    clamped = clamp_log_reward(graph, -3.0)
+    assert clamped.log_reward.tolist() == [-math.inf, 0.0, 1.0, -3.0]
+    assert not clamped.without_reward.size

@@ -287,7 +287,7 @@ def test_from_children_against_the_grid():
         (lambda s: [[1]] if s == 0 else [], lambda s: 0.0, r"the state \[1\] cannot be hashed"),
         (lambda s: [], lambda s: math.nan, "log-reward of 0 is nan"),
         (lambda s: [], lambda s: "1", "log-reward of 0 is '1'"),
-        (lambda s: [], lambda s: -math.inf, "log-reward of 0 is -inf"),
+        (lambda s: [], lambda s: -math.inf, "all rewards are 0"),
         (lambda s: [], lambda s: None, "state 0 reaches no terminal state"),
     ],
 )

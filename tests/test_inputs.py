@@ -5,12 +5,24 @@ none is refused in one line.
 import codecs
 import io
 import json
+import os
 import sys
 
+import numpy as np
 import pytest
 
 from divergence_lab.cli.main import main
-from divergence_lab.inputs import read_input, read_json
+from divergence_lab.inputs import (
+    InputError,
+    free_memory,
+    is_number,
+    is_whole,
+    number_in,
+    read_bytes,
+    read_input,
+    read_json,
+    refuse_if_too_large,
+)
 
 ENCODINGS = {
     "utf-8": lambda text: text.encode(),
@@ -99,6 +111,102 @@ def test_what_is_no_text_or_no_json_is_one_line(content, tmp_path, capsys):
         assert printed.err.count("\n") == 1 and printed.out == ""
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(OSError):
-        read_input(tmp_path / "none.txt")
+NO_FILES = {
+    "none": lambda folder: folder / "none.json",
+    "a folder": lambda folder: folder,
+    "a pipe": lambda folder: made(os.mkfifo, folder / "pipe"),
+    "a device": lambda folder: "/dev/zero",
+    "a terminal": lambda folder: "/dev/tty",
+    "a name that no file has": lambda folder: "a\0b",
+    "a long name": lambda folder: "n" * 5000,
+    "too much": lambda folder: made(lambda path: path.write_bytes(b" " * 101), folder / "large"),
+}
+
+
+def made(make, path):
+    make(path)
+    return path
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_what_is_no_file_to_read_is_refused_at_once(kind, tmp_path, capsys):
+    """A pipe that nobody writes to would be waited for for ever."""
+    path = NO_FILES[kind](tmp_path)
+    for read in (read_bytes, read_input, read_json):
+        with pytest.raises(InputError, match="cannot be read") as caught:
+            read(path, 100)
+        assert "\n" not in str(caught.value) and "\0" not in str(caught.value)
+    if kind == "too much":
+        return
+    for command in (
+        ["check", str(path)],
+        ["sweep", str(path), "--out", str(tmp_path / "out")],
+        ["train", "quadratic", "--env", f"dag:{path}"],
+        ["design", "--residuals", str(path)],
+        ["molecules", "score", f"{path}.json", "--data", str(path)],
+    ):
+        assert main(command) == 2
+        printed = capsys.readouterr()
+        assert printed.err.count("\n") == 1 and printed.out == "" and "\0" not in printed.err
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": 1, "a": 2}', "NaN", "[Infinity]", "-Infinity", "1e999", "9" * 5000, "[" * 10**5, "{,}"],
+)
+def test_json_is_read_in_one_way_only(text, tmp_path):
+    (tmp_path / "one.json").write_text(text)
+    with pytest.raises(InputError, match="is not JSON") as caught:
+        read_json(tmp_path / "one.json")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("text", ["1_0", "0x10", "nan", "inf", "1e999", "", "1 2", "\uff11", "1,5"])
+def test_numbers_in_texts_are_decimals(text):
+    with pytest.raises(ValueError, match="is not a number"):
+        number_in(text)
+    assert [number_in(good) for good in ("12", " -.5", "+3.e-2")] == [12, -0.5, 0.03]
+
+
+def test_a_truth_value_is_no_number():
+    assert not is_number(True) and not is_number(np.True_) and not is_whole(True)
+    assert not is_number(float("nan")) and not is_number(10**400) and not is_number("1")
+    assert is_number(np.float32(0.5), 0, 1) and is_whole(3) and not is_whole(3.0)
+
+
+def test_no_escape_sequence_reaches_a_terminal(capsys):
+    ends = "\x1b]0;owned\x07\r\n\u202e\x9b2Jevery certificate holds"
+    for command in (
+        ["check", ends],
+        ["train", "quadratic", "--env", f"dag:{ends}"],
+        ["train", "quadratic", "--env", ends],
+        ["train", ends, "--env", "hypergrid:2x2"],
+        ["train", "quadratic", "--env", "hypergrid:2x2", "--objective", ends],
+        ["train", "quadratic", "--env", "hypergrid:2x2", "--sampler", ends],
+        ["derive", "quadratic", "--set", ends],
+        ["derive", "quadratic", "--assume", ends],
+        ["audit", ends, "--residual", "target/model"],
+        ["export", "quadratic", "--out", f"/{ends}/x"],
+    ):
+        assert main(command) == 2
+        printed = capsys.readouterr()
+        assert printed.err.endswith("\n") and printed.err[:-1].isprintable() and not printed.out
+    for command in (
+        [ends],
+        ["derive", "x", "--" + ends.replace(" ", "")],
+        ["derive", "--budget", ends],
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(command)
+        printed = capsys.readouterr()
+        assert stop.value.code == 2 and printed.err[:-1].isprintable()
+
+
+def test_more_than_there_is_is_refused_in_bytes():
+    refuse_if_too_large(10**6, "a run", "ask for less")
+    with pytest.raises(
+        InputError, match="a run needs about 10.40 bytes, and .* free: ask for less"
+    ):
+        refuse_if_too_large(10**40, "a run", "ask for less")
+    assert 10**6 < free_memory() < 10**15

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from divergence_lab.inputs import InputError
+from divergence_lab.inputs import InputError, number_in
 from divergence_lab.theory.answers.questions import Reading, TooSlow, Unfinished, read
 from divergence_lab.theory.catalogue.named import PAPER_LOSSES
 from divergence_lab.theory.divergence.loss import Loss
@@ -37,7 +37,7 @@ def positive(text: str) -> int:
 def seconds(text: str) -> float:
     """A number of seconds above 0."""
     try:
-        value = float(text)
+        value = number_in(text)
     except ValueError:
         value = -1.0
     if not 0 < value < 1e6:

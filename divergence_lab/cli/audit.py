@@ -22,6 +22,7 @@ from divergence_lab.cli.arguments import (
     option,
     seconds,
 )
+from divergence_lab.inputs import number_in
 
 if TYPE_CHECKING:  # torch, and what the user names, are loaded only when the command runs
     from divergence_lab.audit.auditing import Audit
@@ -96,7 +97,7 @@ def add_commands(command: AddCommand) -> None:
 
 def _range(text: str) -> tuple[float, float]:
     try:
-        low, high = (float(part) for part in text.split(","))
+        low, high = (number_in(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is not of the form -100,100") from None
     return low, high

@@ -8,9 +8,7 @@ characters.
 """
 
 import argparse
-import math
 import sys
-from pathlib import Path
 from typing import Any
 
 from divergence_lab.cli.arguments import (
@@ -26,7 +24,6 @@ from divergence_lab.inputs import InputError, read_json
 from divergence_lab.theory.answers.questions import check_all
 from divergence_lab.theory.checker.documents import Report
 
-MAX_BYTES = 64 * 2**20
 SHOWN, SHOWN_REASON = 60, 400
 
 
@@ -99,23 +96,9 @@ def read_document(file: str) -> list[dict[str, Any]]:
     """The objects in a file, one at least. Raises InputError for whatever derive does not write."""
     called = in_line(file)
     try:
-        if file != "-" and Path(file).stat().st_size > MAX_BYTES:
-            raise InputError(
-                f"{called} is larger than {MAX_BYTES >> 20} MiB: check its losses in several files"
-            )
-        # a pipe or a device has no size: what is cut off there is no JSON
-        document = read_json(file, _once, MAX_BYTES, parse_constant=_finite, parse_float=_finite)
-    except OSError as error:
-        raise InputError(
-            f"{called}: {error.strerror}; name a file written by derive --json"
-        ) from None
-    except InputError:
-        raise
-    except (ValueError, RecursionError):
-        raise InputError(
-            f"{called} is not JSON that derive could have written: name a file written "
-            "by derive --json"
-        ) from None
+        document = read_json(file)
+    except InputError as error:
+        raise InputError(f"{error}: name a file written by derive --json") from None
     entries = document if isinstance(document, list) else [document]
     if not entries:
         raise InputError(
@@ -129,19 +112,3 @@ def read_document(file: str) -> list[dict[str, Any]]:
                 "by derive --json"
             )
     return entries
-
-
-def _finite(text: str) -> float:
-    """A number, as JSON has them: not NaN, Infinity or 1e999."""
-    if not math.isfinite(number := float(text)):
-        raise ValueError("a number is not finite")
-    return number
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object in which every key stands once: of two, a reader and a checker might see
-    different ones.
-    """
-    if len(read := dict(pairs)) != len(pairs):
-        raise ValueError("a key stands twice")
-    return read

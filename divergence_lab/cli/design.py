@@ -5,6 +5,7 @@ text).
 from __future__ import annotations
 
 import argparse
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from divergence_lab.cli.arguments import (
     read_each,
     seconds,
 )
-from divergence_lab.inputs import InputError, read_input
+from divergence_lab.inputs import InputError, number_in, one_line, read_bytes, read_input
 from divergence_lab.theory.design.wishes import DesignError
 from divergence_lab.theory.expressions import write
 from divergence_lab.theory.expressions.syntax import shown
@@ -185,16 +186,17 @@ def _numbers(path: str) -> Sequence[float]:
     import numpy as np
 
     try:
-        if path.endswith(".npy"):
-            return np.load(path, allow_pickle=False).ravel().astype(float)
-        return [float(word) for word in read_input(path).replace(",", " ").split()]
-    except OSError as error:
+        if not path.endswith(".npy"):
+            return [number_in(word) for word in read_input(path).replace(",", " ").split()]
+        array = np.lib.format.read_array(io.BytesIO(read_bytes(path)), allow_pickle=False)
+        if array.dtype.kind not in "iuf":
+            raise ValueError(f"its entries are of type {array.dtype}")
+        return array.ravel().astype(float)
+    except InputError as error:
+        raise DesignError(f"--residuals: {error}; name a file of numbers") from None
+    except (ValueError, MemoryError) as error:  # a header may claim any size
         raise DesignError(
-            f"--residuals {path}: {error.strerror or error}; name a file that can be read"
-        ) from None
-    except (ValueError, TypeError) as error:
-        raise DesignError(
-            f"--residuals {path}: {str(error).splitlines()[0]}; give numbers alone, one a line"
+            f"--residuals {shown(path)}: {error}; give numbers alone, one a line"
         ) from None
 
 
@@ -260,7 +262,7 @@ def _export(options: argparse.Namespace) -> int:
             Path(options.out.strip()).write_text(source, encoding="utf-8")
         except OSError as error:
             raise InputError(
-                f"{options.out.strip()}: {error.strerror}; name a file that can be written"
+                f"{shown(options.out.strip())}: {error.strerror}; name a file that can be written"
             ) from None
     if options.json:
         document = {
@@ -272,7 +274,7 @@ def _export(options: argparse.Namespace) -> int:
         }
         print(json_text(document))
     elif options.out:
-        print(f"wrote {options.out.strip()}")
+        print(f"wrote {one_line(options.out)}")
     else:
         print(source, end="")
     return DONE

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO
 
 from divergence_lab.cli import (
     audit,
@@ -26,10 +26,9 @@ from divergence_lab.cli import (
     verify,
 )
 from divergence_lab.cli.arguments import BAD_INPUT, DONE, Option
-from divergence_lab.inputs import InputError
+from divergence_lab.inputs import InputError, one_line, shown
 from divergence_lab.signals import Stopped, end_at_signals
 from divergence_lab.theory.budget.asking import allow_fork
-from divergence_lab.theory.expressions.syntax import shown
 
 # in the order of --help
 COMMANDS = (derive, compare, check, verify, train, theory, design, audit, bench, molecules, report)
@@ -37,7 +36,12 @@ COMMANDS = (derive, compare, check, verify, train, theory, design, audit, bench,
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
+        _tell(f"{self.prog}: {message}; see {self.prog} --help")
+        self.exit(BAD_INPUT)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        sys.stdout.flush()  # what --help printed
+        super().exit(status, message)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,53 +60,84 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         end_at_signals()  # this process is the command and nothing else
         allow_fork()
-    # an expression may begin with a minus sign: with a space before it, argparse does not take it
-    # for an option
-    options = parser.parse_args(
-        [f" {word}" if re.match(r"-[^-h]|-h.", word) else word for word in given]
-    )
+    with contextlib.redirect_stdout(_Output(sys.stdout)):
+        return _run(parser, given)
+
+
+def _run(parser: argparse.ArgumentParser, given: Sequence[str]) -> int:
+    doing, options = parser.prog, argparse.Namespace()
     try:
+        # an expression may begin with a minus sign: with a space before it, argparse does not take
+        # it for an option
+        options = parser.parse_args(
+            [f" {word}" if re.match(r"-[^-h]|-h.", word) else word for word in given]
+        )
+        doing = f"{parser.prog} {options.command}"
         done = options.run(options)
-        if sys.stdout is not None:
-            sys.stdout.flush()  # a full disk is told here, and not when Python ends
+        sys.stdout.flush()  # a full disk is told here, and not when Python ends
         return done
-    except BrokenPipeError:
-        _drop_output()
+    except BrokenPipeError:  # of standard error
         return DONE
     except OSError as error:
-        _drop_output()
+        _drop_output(sys.stdout)
         where = f"{shown(str(error.filename))}: " if error.filename else ""
-        print(
-            f"{parser.prog} {options.command}: "
-            f"{where}{' '.join(str(error.strerror or error).split())}",
-            file=sys.stderr,
-        )
-        return BAD_INPUT
+        _tell(f"{doing}: {where}{error.strerror or error}")
+    except MemoryError:
+        _tell(f"{doing}: there is not enough memory: ask for less at once")
     except Stopped as stopped:
         resume = " with --resume" if getattr(options, "resume", None) is False else ""
-        print(
-            f"{parser.prog} {options.command}: {stopped}; the same command{resume} goes on from "
-            "there",
-            file=sys.stderr,
-        )
+        _tell(f"{doing}: {stopped}; the same command{resume} goes on from there")
         return 128 + stopped.number
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        _tell("interrupted")
         return 130
     except InputError as error:  # anything else is not the user's doing: a traceback helps
-        print(f"{parser.prog} {options.command}: {' '.join(str(error).split())}", file=sys.stderr)
-        return BAD_INPUT
+        _tell(f"{doing}: {error}")
+    return BAD_INPUT
 
 
-def _drop_output() -> None:
+class _Output:
+    """Standard output. Once its reader is gone (`| head -1`) what is printed goes nowhere, and the
+    command ends with its own exit code.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self.stream = open(os.devnull, "w") if stream is None else stream  # noqa: SIM115
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            return self.stream.write(text)
+        except BrokenPipeError:
+            _drop_output(self.stream)
+        except UnicodeEncodeError:  # a name in a terminal that can't show it
+            return self.stream.write(text.encode("ascii", "backslashreplace").decode())
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            self.stream.flush()
+        except BrokenPipeError:
+            _drop_output(self.stream)
+
+
+def _tell(message: str) -> None:
+    """One line on standard error, where there is one that takes it."""
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stderr is not None:
+            sys.stderr.write(f"{one_line(message)}\n")
+            sys.stderr.flush()
+
+
+def _drop_output(stream: TextIO) -> None:
     """What can't be written any more is not tried again when Python ends."""
-    if sys.stdout is None:  # it was closed before Python started
-        return
     try:
-        sys.stdout.flush()
+        stream.flush()
     except OSError:
         with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

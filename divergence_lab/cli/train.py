@@ -24,7 +24,7 @@ from divergence_lab.cli.arguments import (
     read_each,
     split_objectives,
 )
-from divergence_lab.inputs import InputError
+from divergence_lab.inputs import InputError, number_in
 
 if TYPE_CHECKING:  # torch is loaded only when the command runs
     from divergence_lab.graphs.dag import PointedDAG
@@ -67,7 +67,18 @@ def add_commands(command: AddCommand) -> None:
         option("--seeds", type=positive, default=5, metavar="N", help="seeds 0 ... N-1 (5)"),
         option("--steps", type=positive, metavar="N", help="gradient steps"),
         option("--batch", type=positive, metavar="B", help="trajectories a step and member"),
-        option("--learning-rate", metavar="R,...", help="every loss is trained at each of these"),
+        option(
+            "--learning-rate",
+            type=_numbers,
+            metavar="R,...",
+            help="every loss is trained at each of these",
+        ),
+        option(
+            "--clamp-log-reward",
+            type=_number,
+            metavar="LOW",
+            help="train with max(log R, LOW), where R may be 0; the target law stays that of R",
+        ),
         option(
             "--policy",
             choices=("tabular", "mlp", "transformer", "mpnn"),
@@ -157,13 +168,23 @@ def _settings(options: argparse.Namespace, space: PointedDAG | GeneratedDAG) -> 
     """What `train` takes beside losses, graph, objective and folder."""
     from divergence_lab.graphs.dag import PointedDAG
 
-    names = ("steps", "batch", "seeds", "sampler", "backward", "exact", "device", "deterministic")
+    names = (
+        "steps",
+        "batch",
+        "seeds",
+        "sampler",
+        "backward",
+        "exact",
+        "device",
+        "deterministic",
+        "clamp_log_reward",
+    )
     settings = {
         name: getattr(options, name) for name in names if getattr(options, name) is not None
     }
     settings["policy"] = options.policy or ("tabular" if isinstance(space, PointedDAG) else "mlp")
     if options.learning_rate:
-        settings["learning_rate"] = [_rate(text) for text in options.learning_rate.split(",")]
+        settings["learning_rate"] = options.learning_rate
     return settings
 
 
@@ -189,13 +210,15 @@ def _print_results(results: Sequence[Result], options: argparse.Namespace) -> No
     print(f"{seconds:.1f} s, {rate} on {device}{written}")
 
 
-def _rate(text: str) -> float:
+def _number(text: str) -> float:
     try:
-        return float(text)
-    except ValueError:
-        raise InputError(
-            f"--learning-rate {text[:40]!r} is not a number; give 0.03 or 0.01,0.03"
-        ) from None
+        return number_in(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _numbers(text: str) -> list[float]:
+    return [_number(part) for part in text.split(",")]
 
 
 # key, title, side, width, format

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from divergence_lab.inputs import InputError
+from divergence_lab.inputs import InputError, shown
 
 FLOWS = {"": "free", "fl-": "forward-looking", "modified-": "modified"}
 FORMS = (
@@ -57,6 +57,8 @@ class Objective:
 
 def objective(text: str) -> Objective:
     """Text -> Objective: one of FORMS."""
+    if not isinstance(text, str):
+        raise ObjectiveError(f"the objective is a {type(text).__name__}; use one of {FORMS}")
     match = re.fullmatch(
         r"(tied-)?(fl-|modified-)?(tb|vargrad|db|subtb|fm)(?:\(([0-9.]{1,12})\))?", text.strip()
     )
@@ -68,13 +70,13 @@ def objective(text: str) -> Objective:
         or ((tied or prefix) and kind not in ("db", "subtb"))
     )
     if wrong:
-        raise ObjectiveError(f"objective {text!r} is not known; use one of {FORMS}")
+        raise ObjectiveError(f"objective {shown(text)} is not known; use one of {FORMS}")
     try:
         decay = float(number or (0.9 if kind == "subtb" else 1.0))
     except ValueError:
         decay = 0.0
     if not 0 < decay <= 10:
-        raise ObjectiveError(f"objective {text!r}: lambda is a number above 0 and at most 10")
+        raise ObjectiveError(f"objective {shown(text)}: lambda is a number above 0 and at most 10")
     flow = {"tb": "none", "vargrad": "none", "fm": "edges"}.get(kind) or FLOWS[prefix or ""]
     return Objective(text.strip(), kind, flow, decay, bool(tied))
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from divergence_lab.inputs import InputError
+from divergence_lab.inputs import InputError, is_number, is_whole, number_in, shown
 
 FORMS = "on, epsilon:0.05, tempered:2, backward, mixture:0.5, replay:0.5; several joined by commas"
 # word of a text -> field of Sampler
@@ -48,13 +48,13 @@ class Sampler:
 
     def __post_init__(self) -> None:
         for share in ("epsilon", "backward", "replay"):
-            if not 0 <= getattr(self, share) <= 1:
+            if not is_number(getattr(self, share), 0, 1):
                 raise SamplerError(f"{share} is {getattr(self, share)!r}; give a share from 0 to 1")
-        if not LOWEST <= self.temperature <= HIGHEST:
+        if not is_number(self.temperature, LOWEST, HIGHEST):
             raise SamplerError(
                 f"temperature is {self.temperature!r}; give a number from {LOWEST:g} to {HIGHEST:g}"
             )
-        if self.capacity < 1:
+        if not is_whole(self.capacity, 1):
             raise SamplerError(f"capacity is {self.capacity!r}; give a whole number of at least 1")
 
     def split(self, batch: int) -> tuple[int, int, int]:
@@ -76,21 +76,23 @@ class Sampler:
 
 def sampler(text: str) -> Sampler:
     """Text -> Sampler: one of FORMS."""
+    if not isinstance(text, str):
+        raise SamplerError(f"the sampler is a {type(text).__name__}; use {FORMS}")
     chosen: dict[str, Any] = {}
     for part in text.strip().split(","):
         whole = {"on": "mixture:0", "backward": "mixture:1"}.get(part.strip(), part.strip())
         word, _, number = whole.partition(":")
         try:
-            value = float(number)
+            value = number_in(number)
         except ValueError:
             value = None
         if word not in WORDS or value is None or WORDS[word] in chosen:
-            raise SamplerError(f"sampler {text!r} is not known; use {FORMS}")
+            raise SamplerError(f"sampler {shown(text)} is not known; use {FORMS}")
         chosen[WORDS[word]] = value
     try:
         return Sampler(**chosen)
     except SamplerError as error:
-        raise SamplerError(f"sampler {text!r}: {error}") from None
+        raise SamplerError(f"sampler {shown(text)}: {error}") from None
 
 
 def sampler_text(chosen: Sampler) -> str:

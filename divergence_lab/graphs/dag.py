@@ -53,7 +53,8 @@ class PointedDAG:
 
         child        [A, S] the state reached from s by the action in slot a; S = stop (always the
                      last slot), -1 = not allowed
-        log_reward   [S] log R(s), natural logarithm; -inf where a trajectory cannot stop
+        log_reward   [S] log R(s), natural logarithm; -inf where a trajectory cannot stop, and where
+                     it can and R = 0
         level        [S] edges on the longest path from the source, non-decreasing in s
         coordinates  [S, D] whole numbers from 0, which a network reads; or None
         labels       the user's names of the states, or None
@@ -106,7 +107,12 @@ class PointedDAG:
     @cached_property
     def terminal_states(self) -> Int[np.ndarray, " X"]:
         """The states where a trajectory may stop, ascending."""
-        return _frozen(np.flatnonzero(np.isfinite(self.log_reward)))
+        return _frozen(np.flatnonzero(self.child[-1] == self.n_states))
+
+    @cached_property
+    def without_reward(self) -> Int[np.ndarray, " *"]:
+        """The terminal states with R = 0, ascending: the target law gives them 0."""
+        return _frozen(self.terminal_states[np.isneginf(self.log_reward[self.terminal_states])])
 
     @cached_property
     def modes(self) -> np.ndarray:
@@ -192,15 +198,17 @@ class PointedDAG:
 
 
 def clamp_log_reward(graph: PointedDAG, low: float) -> PointedDAG:
-    """The graph with log R(x) = max(log R(x), low) at its terminal states, and so another target
-    law.
+    """The graph with log R(x) = max(log R(x), low) at its terminal states, those with R = 0 too,
+    and so another target law.
 
     Released GFlowNet code clamps log R so (torchgfn: `log_reward_clip_min`, -12 in that of Hu et
     al. 2025).
     """
 
+    stops = graph.child[-1] == graph.n_states
+
     def clamped(values: np.ndarray) -> np.ndarray:
-        return np.where(np.isneginf(values), values, np.maximum(values, low))
+        return np.where(stops | np.isfinite(values), np.maximum(values, low), values)
 
     return replace(
         graph,
@@ -208,6 +216,17 @@ def clamp_log_reward(graph: PointedDAG, low: float) -> PointedDAG:
         log_reward=clamped(graph.log_reward),
         log_partial=None if graph.log_partial is None else clamped(graph.log_partial),
     )
+
+
+def refuse_zero_rewards(graph: PointedDAG) -> None:
+    """GraphError where a terminal state has R = 0: residuals are infinite there."""
+    if graph.without_reward.size:
+        named = short(graph.label(int(graph.without_reward[0])))
+        raise GraphError(
+            f"{graph.name}: {graph.without_reward.size} terminal states have reward 0 (log R = "
+            f"-inf), such as {named}, where residuals are infinite: train with --clamp-log-reward "
+            "LOW, or give them a log-reward"
+        )
 
 
 def refuse_large_table(width: int, n_states: int, what: str) -> None:

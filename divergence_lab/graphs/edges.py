@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from divergence_lab.graphs.dag import GraphError, PointedDAG, refuse_large_table, short
+from divergence_lab.inputs import is_number
 
 LARGEST_LOG_REWARD = 1e6  # beyond it, float32 tells log-rewards apart by steps of more than 0.06
+ZERO = ("-oo", "-inf")  # log 0 in a JSON file, which has no infinity
 
 
 def from_edges(
@@ -23,14 +25,15 @@ def from_edges(
     """The pointed DAG with these edges, where trajectories stop at the keys of log_rewards.
 
         edges        pairs (parent, child) of states: strings, numbers, tuples, anything hashable
-        log_rewards  log R(s), natural logarithm, of each state where a trajectory may stop
+        log_rewards  log R(s), natural logarithm, of each state where a trajectory may stop; -inf
+                     for R = 0
         source       where trajectories start; None: the one state without parents
         name         how messages and results call the graph
 
     States are renumbered by level; the j-th child of a state, in the order given, takes slot j.
     Raises GraphError unless the graph is acyclic, has one source from which every state can be
     reached, every state reaches a terminal one, and every log-reward is a number of at most 10^6 in
-    size.
+    size, or -inf.
 
         >>> import divergence_lab as dl
         >>> edges = [("s", "a"), ("s", "b"), ("a", "x"), ("b", "x")]
@@ -68,11 +71,12 @@ def from_indices(
     parent, child = np.asarray(parent, dtype=np.int64), np.asarray(child, dtype=np.int64)
     level = _levels(parent, child, labels, name)
     _check_source(parent, child, labels, source, name)
-    log_reward = _log_reward(
-        log_rewards, {label: number for number, label in enumerate(labels)}, name
-    )
+    number_of = {label: number for number, label in enumerate(labels)}
+    log_reward = _log_reward(log_rewards, number_of, name)
+    stops = np.zeros(len(labels), dtype=bool)
+    stops[[number_of[label] for label in log_rewards]] = True
     childless = np.setdiff1d(np.arange(len(labels)), parent)
-    dead = childless[~np.isfinite(log_reward[childless])]
+    dead = childless[~stops[childless]]
     if dead.size:
         raise GraphError(
             f"{name}: state {short(labels[dead[0]])} reaches no terminal state; give it "
@@ -83,17 +87,15 @@ def from_indices(
     rank[order] = np.arange(order.size)
     return PointedDAG(
         name=name,
-        child=_child_table(rank[parent], rank[child], log_reward[order], name),
+        child=_child_table(rank[parent], rank[child], stops[order], name),
         log_reward=log_reward[order],
         level=level[order],
         labels=tuple(labels[number] for number in order),
     )
 
 
-def _child_table(
-    parent: np.ndarray, child: np.ndarray, log_reward: np.ndarray, name: str
-) -> np.ndarray:
-    n_states = log_reward.size
+def _child_table(parent: np.ndarray, child: np.ndarray, stops: np.ndarray, name: str) -> np.ndarray:
+    n_states = stops.size
     n_children = np.bincount(parent, minlength=n_states)
     width = int(n_children.max()) + 1
     refuse_large_table(width, n_states, "children of one state")
@@ -101,7 +103,7 @@ def _child_table(
     first = np.cumsum(n_children) - n_children
     table = np.full((width, n_states), -1, dtype=np.int32)
     table[np.arange(parent.size) - first[parent[by_parent]], parent[by_parent]] = child[by_parent]
-    table[-1, np.isfinite(log_reward)] = n_states
+    table[-1, stops] = n_states
     return table
 
 
@@ -180,14 +182,16 @@ def _check_source(
 def _log_reward(log_rewards: Mapping[Hashable, float], index: dict, name: str) -> np.ndarray:
     log_reward = np.full(len(index), -np.inf)
     for label, value in log_rewards.items():
-        is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-        if not is_number or not abs(value) <= LARGEST_LOG_REWARD:  # NaN too
+        is_zero = (isinstance(value, float) and value == -np.inf) or value in ZERO
+        if not is_zero and not is_number(value, -LARGEST_LOG_REWARD, LARGEST_LOG_REWARD):
             raise GraphError(
                 f"{name}: the log-reward of {short(label)} is {short(value)}; give a number from "
-                f"-{LARGEST_LOG_REWARD:,.0f} to {LARGEST_LOG_REWARD:,.0f}, or none if no "
-                "trajectory ends there"
+                f"-{LARGEST_LOG_REWARD:,.0f} to {LARGEST_LOG_REWARD:,.0f}, -inf for a reward of 0, "
+                "or none if no trajectory ends there"
             )
-        log_reward[index[label]] = value
+        log_reward[index[label]] = -np.inf if is_zero else value
+    if log_rewards and np.isneginf(log_reward).all():
+        raise GraphError(f"{name}: all rewards are 0; give one state a log-reward at least")
     return log_reward
 
 

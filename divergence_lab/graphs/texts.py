@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,15 +180,9 @@ def _made(text: str, kind: Kind[AnySpace], rest: str) -> AnySpace:
 
 def _dag_file(path: Path) -> dag.PointedDAG:
     try:
-        content = read_json(path, _without_duplicates)
-    except OSError as error:
-        raise EnvironmentTextError(
-            f"dag:{path} cannot be read ({error.strerror}); name a JSON file"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise EnvironmentTextError(
-            f"dag:{path} is not valid JSON ({error}); correct the file"
-        ) from error
+        content = read_json(path, infinite=True)
+    except InputError as error:
+        raise EnvironmentTextError(f"dag: {error}; name a JSON file") from None
     if not isinstance(content, dict) or not isinstance(content.get("edges"), list):
         raise EnvironmentTextError(
             f'dag:{path} has no list "edges"; write {{"edges": [["a", "b"]], ...}}'
@@ -215,9 +208,3 @@ def _edge(edge: Any, path: Path) -> tuple[str, str]:
             f'dag:{path}: {dag.short(edge)} is not an edge; write ["parent", "child"]'
         )
     return str(edge[0]), str(edge[1])
-
-
-def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    if twice := [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]:
-        raise ValueError(f"the key {dag.short(twice[0])} is given twice")
-    return dict(pairs)

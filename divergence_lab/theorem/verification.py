@@ -14,7 +14,7 @@ from divergence_lab.bridge.torch_loss import to_torch
 from divergence_lab.gflownet import samplers as drawing
 from divergence_lab.gflownet.listed.exact import EnumerationError
 from divergence_lab.gflownet.objectives import ObjectiveError, objective
-from divergence_lab.graphs import ambient, texts
+from divergence_lab.graphs import ambient, dag, texts
 from divergence_lab.inputs import InputError
 from divergence_lab.theorem.check import TOLERANCE, Check, Scheme, Theory, check
 from divergence_lab.theorem.objects import Listing, list_objects
@@ -94,6 +94,7 @@ def verify(
         texts.graph_from_text(env),
         [_scheme(text) for text in _wished(samplers, SAMPLERS)],
     )
+    dag.refuse_zero_rewards(graph)
     wished = list(objectives)
     listings = []
     for text in _wished(wished, OBJECTIVES):

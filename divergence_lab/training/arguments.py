@@ -15,12 +15,30 @@ from divergence_lab.gflownet.policies.policy import mlp, tabular
 from divergence_lab.gflownet.policies.transformer import transformer
 from divergence_lab.gflownet.samplers import Sampler
 from divergence_lab.graphs import dag, generated
+from divergence_lab.graphs.dag import short
+from divergence_lab.inputs import is_number, is_whole, refuse_if_too_large
 from divergence_lab.training.trainable import TrainingError
 
 POLICIES = {"tabular": tabular, "mlp": mlp, "transformer": transformer, "mpnn": mpnn}
 SIZES = {"tabular": (1, 1), "mlp": (256, 2), "transformer": (1, 1), "mpnn": (32, 3)}
 DTYPES = (torch.float32, torch.float64)
 EVALUATE = ("auto", "all states", "visited")
+TINY, LARGE = 1e-30, 1e30  # what float32 holds, and its square root does
+MOST, DEEPEST = 10**9, 1000
+BYTES_OF_A_SEED = 40
+# name -> least, greatest, what is wanted
+NUMBERS = {
+    "learning_rate_log_z": (TINY, LARGE, "a positive number, or None for the default"),
+    "max_grad_norm": (TINY, LARGE, "a positive number, or None: it is never cut"),
+    "decay": (0.0, LARGE, "a number of at least 0 (0: no decay), or None for the default"),
+    "weight_decay": (0.0, LARGE, "a number of at least 0"),
+    "dropout": (0.0, 1 - 1e-9, "a number of at least 0 and below 1"),
+    **dict.fromkeys(
+        ("initial_log_z", "initial_log_flow", "stop_logit", "clamp_log_reward"),
+        (-1e6, 1e6, "a number of at most 10**6 in size, or None for the default"),
+    ),
+}
+MAY_BE_NONE = {*NUMBERS} - {"weight_decay", "dropout"}
 NOT_IN_JSON = {"json": False}  # says where it runs, or is a tensor: no part of a sweep's file
 
 
@@ -60,6 +78,8 @@ class Arguments:
     deterministic        the same bits in every run on one device
     dtype                torch.float32 or torch.float64
     evaluations          how many exact evaluations there are, about
+    clamp_log_reward     LOW: trained with max(log R, LOW), as released code does; what is reported
+                         is held against R itself, which may be 0 (None: R as it is)
     """
 
     objective: str = "tb"
@@ -88,6 +108,7 @@ class Arguments:
     deterministic: bool = field(default=False, metadata=NOT_IN_JSON)
     dtype: torch.dtype = field(default=torch.float32, metadata=NOT_IN_JSON)
     evaluations: int = 50
+    clamp_log_reward: float | None = None
 
 
 NAMES = tuple(entry.name for entry in fields(Arguments))
@@ -128,9 +149,9 @@ def check_choices(arguments: Arguments, graph: generated.Space) -> None:
         raise TrainingError(f"dtype is {arguments.dtype!r}; use torch.float32 or torch.float64")
     choices = {"policy": POLICIES, "backward": BACKWARD, "evaluate": EVALUATE}
     for name, allowed in choices.items():
-        if getattr(arguments, name) not in allowed:
+        if getattr(arguments, name) not in tuple(allowed):
             raise TrainingError(
-                f"{name} {getattr(arguments, name)!r} is not available; use one of "
+                f"{name} {short(getattr(arguments, name))} is not available; use one of "
                 f"{', '.join(allowed)}"
             )
     for does_not_fit, why in (
@@ -164,60 +185,59 @@ def check_choices(arguments: Arguments, graph: generated.Space) -> None:
 def check_numbers(arguments: Arguments) -> None:
     """TrainingError for a number outside its range."""
     for name in ("steps", "batch", "evaluations", "width", "depth"):
-        value = getattr(arguments, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise TrainingError(f"{name} is {value!r}; give a whole number of at least 1")
-    window, batch = arguments.window, arguments.batch
-    if not isinstance(window, int) or (window != 0 and window < batch):
-        raise TrainingError(
-            f"window is {window!r}; give 0, or a whole number of at least the batch, {batch}"
-        )
-    for name in ("learning_rate_log_z", "max_grad_norm"):
-        if getattr(arguments, name) is not None and not 0 < getattr(arguments, name) < float("inf"):
+        most = DEEPEST if name == "depth" else MOST
+        if not is_whole(value := getattr(arguments, name), 1, most):
             raise TrainingError(
-                f"{name} is {getattr(arguments, name)!r}; give a positive number, or None for the "
-                "default"
+                f"{name} is {short(value)}; give a whole number of at least 1 and at most {most:,}"
             )
-    decay = 0.0 if arguments.decay is None else arguments.decay
-    for name, value, below, wanted in (
-        ("dropout", arguments.dropout, 1.0, "at least 0 and below 1"),
-        ("weight_decay", arguments.weight_decay, float("inf"), "at least 0"),
-        ("decay", decay, float("inf"), "at least 0 (0: no decay)"),
-    ):
-        if not 0 <= value < below:
-            raise TrainingError(f"{name} is {value!r}; give a number of {wanted}")
+    window, batch = arguments.window, arguments.batch
+    if not is_whole(window) or 0 < window < batch:
+        raise TrainingError(
+            f"window is {short(window)}; give 0, or a whole number of at least the batch, {batch}"
+        )
+    for name, (least, most, wanted) in NUMBERS.items():
+        value = getattr(arguments, name)
+        if not is_number(value, least, most) and not (value is None and name in MAY_BE_NONE):
+            raise TrainingError(f"{name} is {short(value)}; give {wanted}")
+    for name in ("exact", "deterministic"):
+        if not isinstance(value := getattr(arguments, name), bool):
+            raise TrainingError(f"{name} is {short(value)}; give True or False")
 
 
 def learning_rates(arguments: Arguments, default: float) -> list[float]:
     """The learning rates of everything but log Z, one at least."""
     given = arguments.learning_rate
     rates = list(given) if isinstance(given, Sequence) else [given]
-    for rate in rates:
-        if rate is not None and not 0 < rate < float("inf"):
-            raise TrainingError(
-                f"learning_rate is {given!r}; give positive numbers, or None for the default"
-            )
+    if not all(rate is None or is_number(rate, TINY, LARGE) for rate in rates):
+        raise TrainingError(
+            f"learning_rate is {short(given)}; give positive numbers, or None for the default"
+        )
     if not rates or len(set(rates)) < len(rates):
-        raise TrainingError(f"learning_rate is {given!r}; give one or several different numbers")
+        raise TrainingError(
+            f"learning_rate is {short(given)}; give one or several different numbers"
+        )
     return [default if rate is None else float(rate) for rate in rates]
 
 
 def read_seeds(seeds: int | Sequence[int]) -> list[int]:
     """How many, or which, as a list."""
+    if is_whole(seeds, most=2**64):
+        refuse_if_too_large(BYTES_OF_A_SEED * seeds, f"seeds={seeds}", "ask for fewer seeds")
     try:
         chosen = list(range(seeds)) if isinstance(seeds, int) else [index(seed) for seed in seeds]
-    except TypeError:
+    except (TypeError, OverflowError):
         chosen = []
     # random numbers depend on 64 bits of a seed: two seeds that share them would be one run twice
     if (
         isinstance(seeds, bool)
         or not chosen
+        or any(isinstance(seed, bool) for seed in (seeds if isinstance(seeds, Sequence) else ()))
         or min(chosen) < 0
         or max(chosen) >= 2**64
         or len(set(chosen)) < len(chosen)
     ):
         raise TrainingError(
-            f"seeds is {seeds!r}; give how many, or a list of different whole numbers "
+            f"seeds is {short(seeds)}; give how many, or a list of different whole numbers "
             "from 0 to 2**64 - 1"
         )
     return chosen

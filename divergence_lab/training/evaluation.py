@@ -43,7 +43,7 @@ def evaluate(
     law = None
     if isinstance(run.space, dag.PointedDAG):
         law, log_z = _law(run, members)
-        target = exact.target_distribution(run.space)
+        target = exact.target_distribution(run.listed_as_given)
         measured = {**law_metrics(law.cpu().numpy(), target), "log_z": log_z}
     else:
         measured = _sampled(run, members)
@@ -166,7 +166,7 @@ def push_window(window: Tensor, terminal: Tensor, step: Tensor) -> None:
 @torch.no_grad()
 def window_l1(run: Run, window: Tensor, drawn: int) -> Tensor:
     """sum over x of |share of x in the window - R(x)/Z|, [M]; nan where nothing has been drawn."""
-    target = torch.tensor(exact.target_distribution(run.graph), device=window.device)
+    target = torch.tensor(exact.target_distribution(run.listed_as_given), device=window.device)
     counts = target.new_zeros(len(window), run.graph.n_states + 1)
     counts.scatter_add_(1, window.long(), torch.ones_like(window, dtype=target.dtype))
     states = torch.tensor(run.graph.terminal_states, device=window.device).long()
@@ -176,7 +176,7 @@ def window_l1(run: Run, window: Tensor, drawn: int) -> Tensor:
 
 def _modes_found(run: Run, visited: Tensor) -> Tensor:
     modes = (
-        torch.tensor(run.space.modes, device=visited.device).long()
+        torch.tensor(run.listed_as_given.modes, device=visited.device).long()
         if isinstance(run.space, dag.PointedDAG)
         else slice(-1)
     )

@@ -21,7 +21,7 @@ from divergence_lab.graphs import ambient, dag, generated
 from divergence_lab.results import provenance, storage
 from divergence_lab.results.result import NeverMoved, Result, never_moved
 from divergence_lab.signals import Stopped, noted
-from divergence_lab.training import checkpoints, evaluation, schedules, settings, stepping
+from divergence_lab.training import checkpoints, evaluation, schedules, settings, sizes, stepping
 from divergence_lab.training.arguments import Arguments, changed
 from divergence_lab.training.trainable import TrainingError
 
@@ -67,6 +67,7 @@ def train(
     """
     arguments = changed(arguments, changes)
     run = settings.make_run(losses, graph, arguments)
+    sizes.refuse_what_does_not_fit(run)
     folder = None if out is None else Path(out)
     evaluated = arguments.steps * np.linspace(0, 1, arguments.evaluations + 1) ** 2
     at = np.unique(np.rint(evaluated).astype(np.int64))
@@ -245,11 +246,11 @@ def _result(run: settings.Run, state: stepping.Progress, at: np.ndarray, seconds
         states, coordinates = run.space.terminal_states, run.space.coordinates
         laws = {
             "terminal": evaluation.final_law(run, state.members).reshape(*shape, -1),
-            "target": target_distribution(run.space),
+            "target": target_distribution(run.listed_as_given),
             "terminal_states": states,
             "coordinates": None if coordinates is None else coordinates[states],
         }
-        log_z_true = log_partition(run.space)
+        log_z_true = log_partition(run.listed_as_given)
     else:
         log_z_true = run.space.log_z
     return Result(

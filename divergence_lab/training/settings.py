@@ -58,10 +58,12 @@ class Run:
     `rows`: (loss, learning rate) of each row of N seeds.  `law_policy` evaluates all states of an
     enumerated graph with the same parameters; None for a generated space.  `rates`: [M, 2] learning
     rates, of everything but log Z, and of log Z.  `listed`: all trajectories, where exact training
-    needs them.
+    needs them.  `space` has the rewards that are trained with, `given` those that the target law,
+    its modes and log Z are of.
     """
 
     space: generated.Space
+    given: generated.Space
     losses: Mapping[str, LossFunction]
     rows: tuple[tuple[str, float], ...]
     rollout: rollouts.Rollout
@@ -83,6 +85,12 @@ class Run:
         return self.space
 
     @property
+    def listed_as_given(self) -> dag.PointedDAG:
+        """The space with the rewards that were given, where its states are listed."""
+        assert isinstance(self.given, dag.PointedDAG)
+        return self.given
+
+    @property
     def n_members(self) -> int:
         return len(self.rows) * len(self.config["seeds"])
 
@@ -94,6 +102,7 @@ def make_run(
     arguments = with_sizes(arguments)
     check_numbers(arguments)
     check_choices(arguments, space)
+    given, space = space, _trained_with(space, arguments.clamp_log_reward)
     device = find_device(arguments.device)
     losses = check_losses(losses, device, arguments.dtype)
     chosen, drawn = _objective_and_sampler(arguments, space)
@@ -112,12 +121,13 @@ def make_run(
         "losses": [name for name, _ in rows],
         "learning_rates": [rate for _, rate in rows],
         "seeds": seeds,
-        "env": space.name,
+        "env": given.name,
         "graph": _fingerprint(space),
         "learning_rate_log_z": rate_log_z,
         **{key: getattr(arguments, key) for key in ALWAYS},
         # named only where they differ from what older runs did, so that these go on
         **{key: value for key in SELDOM if (value := getattr(arguments, key))},
+        **_clamped(arguments.clamp_log_reward),
         **_targets(arguments.target_states),
         "sampler": samplers.sampler_text(drawn),
         "capacity": drawn.capacity if drawn.replay else 0,
@@ -152,8 +162,36 @@ def make_run(
         table = table / torch.tensor(steepness).to(table)[:, None]
     table = table.repeat_interleave(len(seeds), dim=0)
     return Run(
-        space, losses, rows, rollout, law_policy, config, device, arguments.dtype, table, listed
+        space,
+        given,
+        losses,
+        rows,
+        rollout,
+        law_policy,
+        config,
+        device,
+        arguments.dtype,
+        table,
+        listed,
     )
+
+
+def _trained_with(space: generated.Space, low: float | None) -> generated.Space:
+    """The space with max(log R, low); as it is where low is None, if no reward is 0."""
+    if isinstance(space, dag.PointedDAG):
+        if low is None:
+            dag.refuse_zero_rewards(space)
+            return space
+        return dag.clamp_log_reward(space, low)
+    if low is not None:
+        raise TrainingError(
+            "clamp_log_reward needs a graph whose states are listed: the target law is that of R"
+        )
+    return space
+
+
+def _clamped(low: float | None) -> dict[str, float]:
+    return {} if low is None else {"clamp_log_reward": float(low)}
 
 
 def _objective_and_sampler(
@@ -161,7 +199,7 @@ def _objective_and_sampler(
 ) -> tuple[objectives.Objective, samplers.Sampler]:
     try:
         chosen, drawn = objectives.objective(arguments.objective), arguments.sampler
-        drawn = samplers.sampler(drawn) if isinstance(drawn, str) else drawn
+        drawn = drawn if isinstance(drawn, samplers.Sampler) else samplers.sampler(drawn)
         drawn.split(arguments.batch)
         if isinstance(space, dag.PointedDAG):
             flow.check_objective(space, chosen)

@@ -78,10 +78,8 @@ def read_blocks(folder: str | Path) -> Blocks:
             tuple(table["block_smi"][key] for key in numbers),
             tuple(tuple(map(int, table["block_r"][key])) for key in numbers),
         )
-    except OSError as error:
-        raise MoleculeError(
-            f"{path} cannot be read ({error.strerror}); name the folder that holds it"
-        ) from None
+    except InputError as error:
+        raise MoleculeError(f"{error}; name the folder that holds it") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise MoleculeError(
             f"{path} is not the published table of blocks; download it again"
@@ -187,12 +185,8 @@ def read_file(path: Path) -> Sequence[object]:
     """A JSON file that holds a list: of SMILES, or of fragment states."""
     try:
         entries = read_json(path)
-    except OSError as error:
-        raise MoleculeError(f"{path} cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError):
-        raise MoleculeError(
-            f"{path} is not JSON; give a list of SMILES or of fragment states"
-        ) from None
+    except InputError as error:
+        raise MoleculeError(f"{error}; give a list of SMILES or of fragment states") from None
     if not isinstance(entries, list):
         raise MoleculeError(f"{path} holds no list; give a list of SMILES or of fragment states")
     return entries

@@ -18,6 +18,7 @@ from typing import ClassVar
 import numpy as np
 
 from divergence_lab.graphs.molecules.chemistry import BLOCKS, MoleculeError
+from divergence_lab.inputs import InputError, read_bytes
 
 WEIGHTS = "best_params.pkl.gz"
 SOURCE = "https://raw.githubusercontent.com/GFNOrg/gflownet/master/mols/data/"
@@ -77,11 +78,10 @@ def load_weights(folder: str | Path) -> list[np.ndarray]:
 def checked(folder: Path, name: str) -> bytes:
     """The content of a published file, its SHA-256 compared.  Raises MoleculeError."""
     try:
-        content = (folder / name).read_bytes()
-    except OSError as error:
+        content = read_bytes(folder / name)
+    except InputError as error:
         raise MoleculeError(
-            f"{folder / name} cannot be read ({error.strerror}); get it by: "
-            f"divergence-lab molecules fetch {folder}"
+            f"{error}; get it by: divergence-lab molecules fetch {folder}"
         ) from None
     if hashlib.sha256(content).hexdigest() != FILES[name][1]:
         raise MoleculeError(

@@ -45,6 +45,7 @@ MAX_OF_POLYGAMMA, MAX_OF_ZETA = 1000, 100  # SymPy adds up or multiplies as many
 
 COMPARISONS = {ast.Lt: sp.Lt, ast.LtE: sp.Le, ast.Gt: sp.Gt, ast.GtE: sp.Ge}
 RESERVED = {"I", "oo", "zoo", "nan", "inf", "infinity", "x", "t", "True", "False", "None"}
+DECIMALS = re.compile(r"[0-9.]+([eE][+-]?[0-9]+)?", re.ASCII)
 PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z", re.ASCII)
 
 
@@ -209,6 +210,7 @@ class _Walker:
             ):
                 raise self.refuse(node, "is not a number")
             case ast.Constant(value=int() as value):
+                self.in_decimals(node)
                 return sp.Integer(value), self.bounded(node, lambda: mpmath.mpf(value))
             case ast.Constant(value=float()):
                 return self.decimal(node)
@@ -224,8 +226,15 @@ class _Walker:
                 return self.call(node)
         raise self.refuse(node, OTHER_SYNTAX.get(type(node).__name__, NOT_LISTED))
 
+    def in_decimals(self, node: ast.Constant) -> str:
+        """The number as it is written; Python reads 0x10 and 1_0 as numbers too."""
+        source = ast.get_source_segment(self.text.strip(), node) or ""
+        if not DECIMALS.fullmatch(source):
+            raise self.refuse(node, "is no decimal number: write its digits alone, such as 1000")
+        return source
+
     def decimal(self, node: ast.Constant) -> tuple[sp.Expr, float]:
-        source = (ast.get_source_segment(self.text.strip(), node) or "").replace("_", "")
+        source = self.in_decimals(node)
         try:
             exact = Decimal(source)
         except InvalidOperation:

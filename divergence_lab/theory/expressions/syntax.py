@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from divergence_lab.inputs import InputError
+from divergence_lab.inputs import InputError, shown
 
 MAX_CHARACTERS = 10_000
 MAX_NODES = 600
@@ -26,12 +26,6 @@ class ExpressionError(InputError):
         ...     print(error)
         '^' in 'x^2' is not a power here: write ** instead
     """
-
-
-def shown(text: str, limit: int = 40) -> str:
-    """A printable, one-line, shortened form of user text for error messages."""
-    safe = "".join(c if c.isprintable() else "?" for c in text)
-    return repr(safe if len(safe) <= limit else safe[: limit - 3] + "...")
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:

@@ -45,10 +45,8 @@ def read_sweep(path: str | Path) -> list[Job]:
     """
     try:
         content = read_json(path)
-    except OSError as error:
-        raise SweepError(f"{path} cannot be read ({error.strerror}); name a JSON file") from None
-    except (ValueError, RecursionError) as error:
-        raise SweepError(f"{path} is not JSON ({error})") from None
+    except InputError as error:
+        raise SweepError(f"{error}; name a JSON file") from None
     if (
         not isinstance(content, dict)
         or set(content) - {"fixed", "grid"}
