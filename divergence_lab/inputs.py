@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 LARGEST_FILE = 64 * 2**20  # bytes
+SEARCH_MEMORY = 4 * 2**30  # bytes that a process which searches may take
 WIDEST_INTEGER = 4000  # digits in JSON: Python's own limit, which a setting may lift
 
 
@@ -205,7 +206,8 @@ def refuse_if_too_large(needed: int, what: str, instead: str, there: int | None 
     free = free_memory() if there is None else there
     if needed > free:
         raise InputError(
-            f"{what} needs about {_bytes(needed)}, and {_bytes(free)} are free: {instead}"
+            f"{what} needs about {_bytes(needed)} of memory, and {_bytes(free)} are there: "
+            f"{instead}"
         )
 
 

@@ -11,3 +11,15 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 if not os.environ.get("DIVERGENCE_LAB_TESTS_ON_GPU"):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The tables that tests hand over by `record_property("table", rows)`, passed or failed."""
+    reports = [one for each in terminalreporter.stats.values() for one in each]
+    for report in (one for one in reports if getattr(one, "when", "") == "call"):
+        for name, rows in report.user_properties:
+            if name == "table":
+                terminalreporter.write_line("")
+                for first, *others in rows:
+                    cells = "".join(f"{cell:>10}" for cell in others)
+                    terminalreporter.write_line(f"{first:<30}{cells}")

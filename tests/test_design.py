@@ -161,7 +161,7 @@ def test_a_search_ends(monkeypatch):
     seconds = iter(range(0, 10**6, 1000))
     monkeypatch.setattr(room, "clock", lambda: next(seconds))
     with pytest.raises(DesignError, match="raise --budget"):
-        design(zero_forcing=True)
+        room.design_for(room.reading.read_wishes(zero_forcing=True))
 
 
 @pytest.mark.parametrize("wishes, one, other", CONTRADICTIONS)

@@ -102,7 +102,7 @@ def test_a_wrong_closed_form_is_never_confirmed(name):
 
 def test_a_wrong_integral_of_sympy_is_caught(monkeypatch):
     monkeypatch.setattr(room, "_closed_form", lambda entry, deadline: t**2 - 1)
-    found = divergence(loss("x**2/2"))
+    found = room.search_divergence(loss("x**2/2"), 20.0)
     assert found.generator is None and "does not agree" in found.tried[0]
 
 

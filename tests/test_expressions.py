@@ -2,18 +2,17 @@
 
 import builtins
 import os
-import random
 
 import pytest
 import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from divergence_lab.theory.expressions.parsing import FUNCTIONS, parse, read_assumptions
+from divergence_lab.theory.expressions.parsing import parse, read_assumptions
 from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.expressions.symbols import t, x
 from divergence_lab.theory.expressions.syntax import ExpressionError
-from tests.strategies import FRAGMENTS, PAPER, expression_like
+from tests.strategies import PAPER, expression_like
 
 
 @pytest.mark.parametrize(
@@ -21,7 +20,7 @@ from tests.strategies import FRAGMENTS, PAPER, expression_like
     [
         ("x**2/2", x**2 / 2),
         ("0.1*x", x / 10),
-        ("1_000*x + .5", 1000 * x + sp.Rational(1, 2)),
+        ("1000*x + .5", 1000 * x + sp.Rational(1, 2)),
         ("-exp(-x)", -sp.exp(-x)),
         ("sqrt(1 + x**2) - 1", sp.sqrt(1 + x**2) - 1),
         ("Max(x, 0)", sp.Max(x, 0)),
@@ -132,6 +131,15 @@ HOSTILE = [
     "x #",
     "9" * 5000,
     "1" * 1100,
+    "0x10*x",
+    "1_0*x",
+    "1_0.5*x",
+    "0b1*x",
+    "0o7*x",
+    "x**2/2 # + exp(x)",
+    "(1+x+a+b+c)**999",
+    "exp((x + a + b + c + d)**999)",
+    "(x + a)**900*(x + b)**900*(x + c)**900",
 ]
 
 
@@ -203,118 +211,6 @@ def test_what_is_written_reads_back(text):
 def test_a_positive_term_is_written_first():
     assert write(parse("-x - 1 + exp(x)", x)) == "exp(x) - x - 1"
     assert write(-x - 1) == "-x - 1"
-
-
-def _valid_python(draw: random.Random) -> str:
-    """Well-formed Python that must not run: statements' worth of calls, lambdas, comprehensions
-    around real pieces.
-    """
-    piece = draw.choice(["x", "exp(x)", "1/3", "alpha", "x**2"])
-    shape = draw.choice(
-        [
-            "__import__('os').system('{}')",
-            "(lambda: {})()",
-            "[{} for i in (1,)]",
-            "({}).__class__",
-            "{}.real",
-            "exp({}) if True else 0",
-            "open('{}')",
-            "print({})",
-            "f'{{{}}}'",
-            "getattr({}, 'is_real')",
-            "(y := {})",
-            "{} or quit()",
-            "exec('{}')",
-            "sum([{}])",
-            "{}[0]",
-            "*{},",
-            "{{'a': {}}}",
-            "not {}",
-        ]
-    )
-    return shape.format(piece)
-
-
-def _nested(draw: random.Random, depth: int) -> str:
-    """An expression by the grammar, with extreme numbers, wrong counts of arguments and
-    operators that are none.
-    """
-    if depth == 0 or draw.random() < 0.15:
-        return draw.choice(
-            [
-                "x",
-                "1",
-                "2",
-                "1/2",
-                "-1",
-                "1e300",
-                "1e-300",
-                "0.1",
-                "9" * 400,
-                "pi",
-                "E",
-                "alpha",
-                "x**2",
-                "oo",
-                "I",
-                "nan",
-                "1e999",
-                "0x10",
-                "1_000",
-                "1j",
-                "None",
-                "a__b",
-            ]
-        )
-    kind, inner = draw.random(), _nested(draw, depth - 1)
-    if kind < 0.5:
-        sign = draw.choice(["+", "-", "*", "/", "**", "**", "//", "%", "<", "|"])
-        return f"({inner}{sign}{_nested(draw, depth - 1)})"
-    if kind < 0.9:
-        name = draw.choice([*FUNCTIONS, "Piecewise"])
-        more = [_nested(draw, depth - 1) for _ in range(draw.choice([0, 0, 0, 1, 2]))]
-        return f"{name}({', '.join([inner, *more])})"
-    return (
-        f"Piecewise(({inner}, x {draw.choice(['<', '<=', '==', '!='])} "
-        f"{draw.choice(['0', 'x', 'alpha', '1'])}), (x, True))"
-    )
-
-
-@pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
-def test_strings_at_random_neither_crash_nor_hang_nor_run(monkeypatch, tmp_path, count):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, "system", lambda *_: pytest.fail("something ran"))
-    draw = random.Random(7)
-    read = 0
-    for number in range(count):
-        kind = number % 5
-        if kind == 0:
-            text = "".join(draw.choice(FRAGMENTS) for _ in range(draw.randrange(1, 12)))
-        elif kind == 1:
-            text = _valid_python(draw)
-        elif kind == 2:
-            text = "".join(chr(draw.randrange(0, 0x250)) for _ in range(draw.randrange(0, 20)))
-        elif kind == 3:
-            text = _nested(draw, draw.randrange(1, 5))
-        else:
-            good = list(
-                draw.choice(
-                    [
-                        "exp(x) - x - 1",
-                        "Piecewise((x**2/2, x < 0), (exp(x), True))",
-                        "log(cosh(x/2))",
-                    ]
-                )
-            )
-            good[draw.randrange(len(good))] = draw.choice("x(),*+ 9.'\\\0<")
-            text = "".join(good)
-        try:
-            parse(text, x)
-            read += 1
-        except ExpressionError as error:
-            assert "\n" not in str(error)
-    assert count / 100 < read < 0.6 * count
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

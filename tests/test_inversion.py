@@ -278,7 +278,7 @@ def test_a_wrong_integral_of_g_is_never_returned(monkeypatch):
         "integral_from_zero",
         lambda slopes, deadline: right(slopes, deadline).map(lambda g: g + x**2 / 10**12),
     )
-    found = invert("t*log(t)")
+    found = inversion.read_inversion("t*log(t)", (), {}, 20.0)
     assert not found.closed and found.loss.expression.has(sp.Integral)
 
 

@@ -14,12 +14,14 @@ import struct
 
 from divergence_lab.bridge.source import JAX, TORCH, function_source, helpers
 from divergence_lab.bridge.verified import arithmetic, programs, stretches
-from divergence_lab.bridge.verified.ranges import Verified, ranges, verified
+from divergence_lab.bridge.verified.ranges import Verified, check_loss, ranges, verified
 from divergence_lab.theory.answers.derivation import Derivation, derive
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, bounded
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import ExpressionError, Pieces, write, write_latex
 
 FORMS = ("torch", "jax", "torchgfn", "latex")
+BUILDING = 60.0  # processor seconds that verifying a text may take at least
 SINGLE_TOLERANCES = (2e-6, 6e-6, 2e-5, 1e-4, 1e-3, 1e-2)
 
 
@@ -30,7 +32,8 @@ def export(loss: Loss, form: str = "torch", budget: float = 20.0) -> str:
                  jax       the same for JAX, in float32 and float64
                  torchgfn  a loss_fn for a GFlowNet of torchgfn, whose scores have the other sign
                  latex     g, g' and f as an align* environment
-        budget   processor seconds to find f, which LaTeX alone shows
+        budget   processor seconds to find f, which LaTeX alone shows, or to verify a text (then
+                 60 at least)
 
     torch's text computes what `to_torch` does, from the same verified ranges. Raises
     ExpressionError for another form, NotRepresentable (a ValueError) where the accuracy can't be
@@ -49,6 +52,16 @@ def export(loss: Loss, form: str = "torch", budget: float = 20.0) -> str:
         )
     if form == "latex":
         return latex(derive(loss, budget=budget))
+    check_loss(loss)
+    try:
+        return bounded(max(budget, BUILDING), source_text, loss, form)
+    except (OutOfTime, SearchFailed) as failure:
+        why = f"not verified within {max(budget, BUILDING):g} s of processor time: raise --budget"
+        raise programs.NotRepresentable(f"{write(loss.expression)}: {failure or why}") from None
+
+
+def source_text(loss: Loss, form: str) -> str:
+    """The text of every form but LaTeX, for as long as it takes."""
     return {"torch": _torch, "jax": _jax, "torchgfn": _torchgfn}[form](verified(loss))
 
 

@@ -2,18 +2,43 @@
 need.
 """
 
+import dataclasses
 import math
 from typing import cast
 
 import sympy as sp
 
-from divergence_lab.bridge.verified.programs import linear_in_x
+from divergence_lab.bridge.verified.programs import NotRepresentable, linear_in_x
+from divergence_lab.bridge.verified.ranges import Verified, check_loss, verified
+from divergence_lab.bridge.verified.stretches import Ranges
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, bounded
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions import x
+from divergence_lab.theory.expressions import write, x
 from divergence_lab.theory.expressions.enclosure import value_at
 
+Terms = tuple[tuple[float, int, float], ...]
 
-def power_exponential_terms(loss: Loss) -> tuple[tuple[float, int, float], ...] | None:
+
+def built(loss: Loss, budget: float) -> tuple[Verified[Ranges], Terms | None]:
+    """The loss by verified ranges, and its terms, within `budget` processor seconds.
+
+    Raises NotRepresentable (a ValueError), TypeError for anything but a Loss.
+    """
+    check_loss(loss)
+    try:
+        found, terms = bounded(budget, build, loss)
+    except (OutOfTime, SearchFailed) as failure:
+        why = f"not verified within {budget:g} s of processor time: allow a larger budget"
+        raise NotRepresentable(f"{write(loss.expression)}: {failure or why}") from None
+    return dataclasses.replace(found, loss=loss), terms
+
+
+def build(loss: Loss) -> tuple[Verified[Ranges], Terms | None]:
+    """As `built`, for as long as it takes."""
+    return verified(loss), power_exponential_terms(loss)
+
+
+def power_exponential_terms(loss: Loss) -> Terms | None:
     """(c, n, a) with g(x) = sum c x^n e^{ax}, n a whole number; None where g is no such sum, or
     not known to be.
     """
@@ -38,7 +63,7 @@ def power_exponential_terms(loss: Loss) -> tuple[tuple[float, int, float], ...] 
     return terms if _confirmed(loss, terms) else None
 
 
-def _confirmed(loss: Loss, terms: tuple[tuple[float, int, float], ...]) -> bool:
+def _confirmed(loss: Loss, terms: Terms) -> bool:
     """The sum agrees with enclosures of g at a few residuals."""
     for point in (-3.7, -1.1, 0.9, 2.3):
         truth = float(value_at(loss.expression, x, sp.Rational(str(point))).mid())

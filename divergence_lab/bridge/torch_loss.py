@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from divergence_lab.bridge.terms import power_exponential_terms
+from divergence_lab.bridge import terms as terms_of
 from divergence_lab.bridge.verified import arithmetic, polynomials, programs, ranges, stretches
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import x
@@ -237,13 +237,13 @@ class _Autograd(torch.autograd.Function):
         return upstream * ctx.torch_loss.gradient(residual), None
 
 
-def to_torch(loss: Loss) -> TorchLoss:
+def to_torch(loss: Loss, budget: float = 60.0) -> TorchLoss:
     """g(x), x = log p_B - log p_F, as a torch callable whose gradient is g'(x).
 
     Before it is returned it is verified over its whole range, by enclosures: see TorchLoss for what
     is promised, and docs/losses_in_torch.md for how. Nothing in it is sampled.
 
-    loss: a `Loss` whose parameters all have a value.
+    loss: a `Loss` whose parameters all have a value. budget: processor seconds to verify it.
 
     Raises NotRepresentable (a ValueError) when a parameter has no value or the accuracy can't be
     reached, TypeError for anything but a Loss.
@@ -258,7 +258,7 @@ def to_torch(loss: Loss) -> TorchLoss:
         >>> [f"{slope:.4g}" for slope in x.grad.tolist()]
         ['0', '0.0001', '1.718']
     """
-    built = ranges.verified(loss)
+    built, terms = terms_of.built(loss, budget)
     values, slopes = (
         (_Function(stretches.by_source(function)), _Function(stretches.by_source(function.early)))
         for function in (built.values, built.slopes)
@@ -272,5 +272,5 @@ def to_torch(loss: Loss) -> TorchLoss:
         built.end_values,
         built.end_slopes,
         built.kink_at_zero,
-        power_exponential_terms(loss),
+        terms,
     )

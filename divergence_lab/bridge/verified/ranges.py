@@ -205,8 +205,8 @@ class Verified(Generic[Function]):
     kink_at_zero: bool
 
 
-def verified(loss: Loss) -> Verified[Ranges]:
-    """The loss by verified ranges. Raises NotRepresentable (a ValueError)."""
+def check_loss(loss: Loss) -> None:
+    """TypeError for what is no loss, NotRepresentable for one whose parameters have no value."""
     if not isinstance(loss, Loss):
         raise TypeError(f"this takes a loss, not {type(loss).__name__}: write loss(text)")
     if loss.parameters:
@@ -214,6 +214,11 @@ def verified(loss: Loss) -> Verified[Ranges]:
         raise programs.NotRepresentable(
             f"the parameter {names} has no value: set it with --set, or loss(text, values={{...}})"
         )
+
+
+def verified(loss: Loss) -> Verified[Ranges]:
+    """The loss by verified ranges. Raises NotRepresentable (a ValueError)."""
+    check_loss(loss)
     functions = loss.pieces, loss.derivative
     try:
         found = ranges(functions[0]), ranges(functions[1])

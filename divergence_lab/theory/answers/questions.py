@@ -20,7 +20,7 @@ from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.documents import Failure, Report, examine
 from divergence_lab.theory.checker.fields.names import formulas
 from divergence_lab.theory.divergence.inversion import Inversion, invert, read_generator
-from divergence_lab.theory.divergence.loss import Loss, loss, parameters_of
+from divergence_lab.theory.divergence.loss import Loss, parameters_of, read_loss
 from divergence_lab.theory.divergence.weightings import Weighting, on_policy_equivalent
 from divergence_lab.theory.expressions import ExpressionError, t
 
@@ -72,7 +72,9 @@ def read_text(
 ) -> tuple[str, Loss, tuple[str, ...]]:
     """(name, loss, parameters): the catalogue's name where one was typed, else the text itself."""
     parameters = parameters_of(text, assumptions)
-    entry = loss(text, assumptions, {name: values[name] for name in parameters if name in values})
+    entry = read_loss(
+        text, assumptions, {name: values[name] for name in parameters if name in values}
+    )
     name = entry.name if entry.name and catalogue.lookup(text, assumptions) else text.strip()
     return name, entry, parameters
 

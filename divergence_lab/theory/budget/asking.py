@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from divergence_lab.inputs import InputError, is_number, shown
 from divergence_lab.theory.budget import pipes, processes, relay
 from divergence_lab.theory.budget.processor_time import (
     OutOfTime,
@@ -32,6 +33,7 @@ __all__ = [
     "SearchFailed",
     "allow_fork",
     "be_patient",
+    "bounded",
     "clock",
     "cut_short",
     "end_searches",
@@ -40,6 +42,9 @@ __all__ = [
     "stream",
     "within",
 ]
+
+
+TINY_BUDGET, LARGEST_BUDGET = 1e-3, 1e6
 
 
 class SearchFailed(Exception):
@@ -64,6 +69,28 @@ def within(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any
         (3, 1)
     """
     return [*_ask([seconds], function, arguments)][-1][1]
+
+
+def bounded(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
+    """`function(*arguments)` within so many processor seconds: here where this process is asked
+    itself, for its asker ends it in time, else as `within`.
+
+    What is wrong with what a user gave (an InputError, a TypeError) is raised as it is; else
+    OutOfTime and SearchFailed, as by `within`.
+
+        >>> bounded(5, divmod, 7, 2)
+        (3, 1)
+    """
+    if not is_number(seconds, TINY_BUDGET, LARGEST_BUDGET):
+        raise InputError(f"the budget {shown(str(seconds))} is not a positive number of seconds")
+    if processes.in_worker() or not hasattr(os, "fork"):  # there no search can be ended
+        return function(*arguments)
+    try:
+        return within(seconds, function, *arguments)
+    except SearchFailed as failure:
+        if isinstance(failure.__cause__, InputError | TypeError):
+            raise failure.__cause__ from None
+        raise
 
 
 def stream(

@@ -31,9 +31,10 @@ import traceback
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from divergence_lab.inputs import SEARCH_MEMORY
 from divergence_lab.theory.budget import pipes, processor_time
 
-MEMORY_LIMIT_BYTES = 4 << 30
+MEMORY_LIMIT_BYTES = SEARCH_MEMORY
 # How deep a question may recurse, from where it begins: whoever asks, and from however deep a call.
 DEPTH_LIMIT = 1000
 # A worker that uses less than so much of the processor for so long by the clock waits for something

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import sympy as sp
 
-from divergence_lab.theory.budget.asking import clock
+from divergence_lab.inputs import is_whole, shown
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, bounded, clock
 from divergence_lab.theory.design import mixtures, proofs, reading
 from divergence_lab.theory.design.blocks import Block, allowed, blocks, hockey_sticks, needs
 from divergence_lab.theory.design.table import Table, curvatures
@@ -56,8 +57,8 @@ def design(
         >>> print(found.loss.expression, found.derivation.divergence, sep=": ")
         x**2/2 - x + exp(x) - 1: Jeffreys
     """
-    if count < 1:
-        raise DesignError(f"count is {count}: ask for at least one loss")
+    if not is_whole(count, 1):
+        raise DesignError(f"count is {shown(str(count))}: ask for at least one loss")
     wishes = reading.read_wishes(
         zero_forcing,
         zero_avoiding,
@@ -70,7 +71,11 @@ def design(
         left_growth,
         right_growth,
     )
-    return design_for(wishes, count, budget, tolerance)
+    try:
+        return bounded((PATIENCE + 2) * budget, design_for, wishes, count, budget, tolerance)
+    except (OutOfTime, SearchFailed) as failure:
+        why = f"the search was not done within {(PATIENCE + 2) * budget:g} s of processor time"
+        raise DesignError(f"{failure or why}: leave a wish out, or allow a larger budget") from None
 
 
 def design_for(

@@ -7,6 +7,7 @@ most losses become sums of exponentials times powers. A closed form is shown onl
 enclosures of the integral agreed with it; without one the integral itself is enclosed at any ratio.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ import sympy as sp
 from divergence_lab.theory.budget.asking import (
     OutOfTime,
     SearchFailed,
+    bounded,
     clock,
     left_until,
     patient,
@@ -89,6 +91,16 @@ def divergence(loss: Loss, budget: float = 20.0) -> Divergence:
     >>> print(found, found.generator, sep=": ")
     forward KL: t*log(t) - t + 1
     """
+    try:
+        found = bounded(budget, search_divergence, loss, budget)
+        return dataclasses.replace(found, loss=loss)
+    except (OutOfTime, SearchFailed) as failure:
+        why = f"closed form of f: {failure or 'the time was over'}"
+        return Divergence(loss, None, None, None, 0, (why,))
+
+
+def search_divergence(loss: Loss, budget: float) -> Divergence:
+    """As `divergence`; only the search for a closed form ends by itself."""
     deadline = clock() + budget * SEARCH_SHARE
     tried: list[str] = []
     generator, confirmed = None, 0

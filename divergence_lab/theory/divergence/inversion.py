@@ -11,12 +11,21 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, patient, within
+from divergence_lab.inputs import one_line, shown
+from divergence_lab.theory.budget.asking import (
+    OutOfTime,
+    SearchFailed,
+    bounded,
+    clock,
+    patient,
+    within,
+)
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.catalogue import spelling
 from divergence_lab.theory.checker.families import signs as parameter_signs
 from divergence_lab.theory.divergence import closed_form, integrals, recognition, values
-from divergence_lab.theory.divergence.loss import Loss, set_parameters
+from divergence_lab.theory.divergence.given_values import set_parameters
+from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import (
     CannotSplit,
     ExpressionError,
@@ -78,10 +87,25 @@ def invert(
         >>> invert("t*log(t)").loss.name
         'linex(1)'
     """
+    try:
+        return bounded(budget, read_inversion, text, tuple(assumptions), dict(values or {}), budget)
+    except OutOfTime:
+        raise ExpressionError(
+            f"{shown(text)} was not inverted within {budget:g} s of processor time: write it more "
+            "simply, or allow a larger budget"
+        ) from None
+    except SearchFailed as failure:
+        raise ExpressionError(
+            f"{shown(text)} can't be inverted: {one_line(str(failure))}"
+        ) from None
+
+
+def read_inversion(
+    text: str, assumptions: tuple[str, ...], values: Mapping[str, str], budget: float
+) -> Inversion:
+    """As `invert`, for as long as reading takes."""
     given, assumptions = read_generator(text, assumptions)
-    return invert_expression(
-        set_parameters(given, values or {}, t, assumptions), assumptions, budget
-    )
+    return invert_expression(set_parameters(given, values, t, assumptions), assumptions, budget)
 
 
 def read_generator(text: str, assumptions: Iterable[str] = ()) -> tuple[sp.Expr, tuple[str, ...]]:

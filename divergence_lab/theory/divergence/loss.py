@@ -3,36 +3,53 @@
 L = sum_o mu(o) g(x(o)),   x = log p_B - log p_F        (Hu et al., ICLR 2025, eq. 4.1)
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import sympy as sp
 
-from divergence_lab.theory.budget.asking import patient, within
+from divergence_lab.inputs import one_line, shown
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, bounded, patient, within
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.catalogue import spelling
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.crossings import split_certified
 from divergence_lab.theory.checker.families import by_terms, ranges
 from divergence_lab.theory.checker.families import signs as parameter_signs
+from divergence_lab.theory.divergence.given_values import set_parameters
 from divergence_lab.theory.expressions import (
     CannotSplit,
     ExpressionError,
     Pieces,
     constants,
+    enclosure,
     identity,
     ordering,
     pieces,
     write,
     x,
 )
-from divergence_lab.theory.expressions.parsing import parse_number, read_assumptions
+from divergence_lab.theory.expressions.parsing import read_assumptions
 from divergence_lab.theory.expressions.points import cancelled, undefined_points, value_of
 from divergence_lab.theory.expressions.printing import shortest
 from divergence_lab.theory.expressions.unified import unified
 
 LIMIT_SECONDS = 3.0
+PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z _-]*(\([0-9]{1,6}(/[0-9]{1,6})?\))?", re.ASCII)
+# What SymPy raises over a formula that it can't handle, and what of it can't be split.
+FAILURES = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    CannotSplit,
+    enclosure.NotEvaluable,
+)
 STEEP = 50
 # What the gauge c x of a loss adds to a gradient: with weights p_F, -c grad |p_F| (Propositions 1
 # and 2).
@@ -104,9 +121,13 @@ class Loss:
 
 
 def loss(
-    text: str, assumptions: Iterable[str] = (), values: Mapping[str, str] | None = None
+    text: str,
+    assumptions: Iterable[str] = (),
+    values: Mapping[str, str] | None = None,
+    budget: float = 20.0,
 ) -> Loss:
-    """The loss that `text` names (`linex(1/2)`) or writes in x (`exp(x) - x - 1`).
+    """The loss that `text` names (`linex(1/2)`) or writes in x (`exp(x) - x - 1`), read within
+    `budget` processor seconds.
 
     `assumptions` are strings such as "alpha > 0"; `values` sets parameters, {"alpha": "1/3"}.
     Raises ExpressionError (a ValueError) with one line that names the offending part.
@@ -114,12 +135,34 @@ def loss(
         >>> loss("linex(1/2)").expression
         -2*x + 4*exp(x/2) - 4
     """
-    assumptions = tuple(assumptions)
+    given = text, tuple(assumptions), dict(values or {})
+    if isinstance(text, str) and PLAIN_NAME.fullmatch(text.strip()):  # no search is needed
+        return read_loss(*given)
+    try:
+        return bounded(budget, read_loss, *given)
+    except OutOfTime:
+        raise ExpressionError(
+            f"{shown(text)} was not read and split at its kinks within {budget:g} s of processor "
+            "time: write it more simply, or allow a larger budget"
+        ) from None
+    except SearchFailed as failure:
+        raise ExpressionError(f"{shown(text)} can't be read: {one_line(str(failure))}") from None
+
+
+def read_loss(text: str, assumptions: tuple[str, ...], values: Mapping[str, str]) -> Loss:
+    """As `loss`, for as long as it takes."""
     name, expression, implied = _read(text, assumptions)
-    expression = set_parameters(expression, values or {}, x, assumptions)
-    if not expression.has(x):
-        raise ExpressionError(spelling.not_a_loss(text))
-    return from_expression(expression, name, (*assumptions, *implied))
+    try:
+        expression = set_parameters(expression, values, x, assumptions)
+        if not expression.has(x):
+            raise ExpressionError(spelling.not_a_loss(text))
+        return from_expression(expression, name, (*assumptions, *implied))
+    except ExpressionError:
+        raise
+    except FAILURES as error:
+        raise ExpressionError(
+            f"{shown(text)} can't be read: {type(error).__name__}: {one_line(str(error), 200)}"
+        ) from error
 
 
 def parameters_of(text: str, assumptions: Iterable[str] = ()) -> tuple[str, ...]:
@@ -301,68 +344,6 @@ def _beside_zero(piece: pieces.Piece, side: int) -> sp.Expr | None:
         )
     except proofs.Rejected:
         return None
-
-
-def substituted(expression: sp.Expr, values: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr | None:
-    """The expression with its parameters replaced, part by part; None where a part has no value,
-    as 1/c at c = 0, which SymPy's `subs` loses in 0*zoo = 0.
-    """
-    if expression in values:
-        return values[expression]
-    if not expression.free_symbols & values.keys():
-        return expression
-    parts = [substituted(part, values) for part in expression.args]
-    found = None if None in parts else expression.func(*parts)
-    return None if found is None or found.has(sp.zoo, sp.nan, sp.oo) else found
-
-
-def set_parameters(
-    expression: sp.Expr,
-    values: Mapping[str, str],
-    variable: sp.Symbol = x,
-    assumptions: Iterable[str] = (),
-) -> sp.Expr:
-    """The expression with parameters replaced by exact numbers, which the assumptions allow;
-    `variable` is x in a loss, t in a generator.
-    """
-    bounds, symbols = (
-        read_assumptions(assumptions),
-        {symbol.name: symbol for symbol in expression.free_symbols - {variable}},
-    )
-    for name, text in values.items():
-        if name not in symbols:
-            known = ", ".join(symbols) or "none"
-            raise ExpressionError(
-                f"can't set {name}: it is not a parameter of the loss (its parameters: {known})"
-            )
-        value = parse_number(text, f"the value of {name},")
-        replaced = symbols[name]
-        if (
-            (replaced.is_positive and not value.is_positive)
-            or (replaced.is_negative and not value.is_negative)
-            or not all(_allows(*bound, value) for bound in bounds.get(name, ()))
-        ):
-            raise ExpressionError(
-                f"can't set {name} = {value}: it contradicts what was assumed of {name}"
-            )
-        expression = substituted(expression, {replaced: value})
-        if expression is None:
-            raise ExpressionError(
-                f"the formula has no value at {name} = {value}: for its limit, name the "
-                "loss from the catalogue "
-                "(linex(0) is quadratic), or leave the parameter free, which says what "
-                "the limit is like"
-            )
-    return expression
-
-
-def _allows(relation: str, bound: sp.Expr, value: sp.Expr) -> bool:
-    """value > bound, or what the relation says (True where it is not decided)."""
-    way = constants.sign_of(value - bound)
-    return (
-        way is None
-        or {">": way > 0, ">=": way >= 0, "<": way < 0, "<=": way <= 0, "!=": way != 0}[relation]
-    )
 
 
 def jump(loss: Loss, kink: sp.Expr) -> sp.Expr:

@@ -11,7 +11,7 @@ import builtins
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import mpmath
 import sympy as sp
@@ -34,13 +34,13 @@ from divergence_lab.theory.expressions.syntax import (
     ExpressionError,
     comparisons,
     nearest,
+    refuse_large_sums,
     shown,
     syntax_tree,
     with_bars_read,
 )
 
-MAX_EXPONENT = MAX_DIGITS = 1000
-MAX_CONSTANT = mpmath.mpf("1e1000")
+MAX_EXPONENT, MAX_DIGITS, MAX_CONSTANT = 1000, 1000, mpmath.mpf("1e1000")
 MAX_OF_POLYGAMMA, MAX_OF_ZETA = 1000, 100  # SymPy adds up or multiplies as many terms at integers
 
 COMPARISONS = {ast.Lt: sp.Lt, ast.LtE: sp.Le, ast.Gt: sp.Gt, ast.GtE: sp.Ge}
@@ -81,6 +81,7 @@ def parse(
             f"{shown(text)} has a constant that grows too large or too small to hold "
             "(over 1e1000): rescale it"
         )
+    refuse_large_sums(expression, text)
     return expression
 
 
@@ -182,11 +183,11 @@ class _Walker:
         self.text, self.variable, self.parameters = text, variable, dict(parameters)
         self.named = named
 
-    def part(self, node: ast.AST) -> str:
-        return shown(ast.get_source_segment(self.text.strip(), node) or self.text)
+    def source(self, node: ast.AST) -> str:
+        return ast.get_source_segment(self.text.strip(), node) or self.text
 
     def refuse(self, node: ast.AST, why: str) -> ExpressionError:
-        return ExpressionError(f"{self.part(node)}: {why}")
+        return ExpressionError(f"{shown(self.source(node))}: {why}")
 
     def bounded(self, node: ast.AST, compute: Callable[[], float]) -> float:
         try:
@@ -205,9 +206,7 @@ class _Walker:
 
     def number(self, node: ast.AST) -> tuple[sp.Expr, float | None]:
         match node:
-            case (
-                ast.Constant(value=bool()) | ast.Constant(value=str()) | ast.Constant(value=bytes())
-            ):
+            case ast.Constant(value=bool() | str() | bytes()):
                 raise self.refuse(node, "is not a number")
             case ast.Constant(value=int() as value):
                 self.in_decimals(node)
@@ -228,20 +227,15 @@ class _Walker:
 
     def in_decimals(self, node: ast.Constant) -> str:
         """The number as it is written; Python reads 0x10 and 1_0 as numbers too."""
-        source = ast.get_source_segment(self.text.strip(), node) or ""
-        if not DECIMALS.fullmatch(source):
+        if not DECIMALS.fullmatch(source := self.source(node)):
             raise self.refuse(node, "is no decimal number: write its digits alone, such as 1000")
         return source
 
     def decimal(self, node: ast.Constant) -> tuple[sp.Expr, float]:
-        source = self.in_decimals(node)
-        try:
-            exact = Decimal(source)
-        except InvalidOperation:
-            raise self.refuse(node, "is not a decimal number") from None
-        if not exact.is_finite() or (exact and not -1000 <= exact.adjusted() <= 1000):
+        exact = Decimal(source := self.in_decimals(node))
+        if exact and not -1000 <= exact.adjusted() <= 1000:
             raise self.refuse(node, "is a constant too large or too small to hold")
-        return (number := sp.Rational(source)), mpmath.mpf(number.p) / number.q
+        return (n := sp.Rational(source)), mpmath.mpf(n.p) / n.q
 
     def name(self, node: ast.Name, name: str) -> tuple[sp.Expr, float | None]:
         if name == self.variable.name:
@@ -320,8 +314,7 @@ class _Walker:
             return self.piecewise(node), None
         if name == ROOT:
             return self.root(node)
-        source = ast.get_source_segment(self.text.strip(), node) or ""
-        if name not in FUNCTIONS and (meaning := self.named(source)) is not None:
+        if name not in FUNCTIONS and (meaning := self.named(self.source(node))) is not None:
             return meaning, None
         if name not in FUNCTIONS:
             raise self.refuse(node, f"{name} is not a function of the language; {_advice(name)}")

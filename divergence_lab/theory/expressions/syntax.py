@@ -1,17 +1,23 @@
-"""Text -> Python's own syntax tree, refused by name where it is too long, too deep or not plain."""
+"""Text -> Python's own syntax tree, refused by name where it is too long, too deep or not plain,
+and where what it writes would be too large a sum.
+"""
 
 import ast
 import keyword
+import math
 import re
 import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from divergence_lab.inputs import InputError, shown
+import sympy as sp
+
+from divergence_lab.inputs import SEARCH_MEMORY, InputError, refuse_if_too_large, shown
 
 MAX_CHARACTERS = 10_000
 MAX_NODES = 600
 MAX_DEPTH = 60
+BYTES_OF_A_TERM = 1000  # of a sum in SymPy
 MAX_CALLS_DEEP = 15  # SymPy takes exponentially long over functions within functions
 
 
@@ -182,3 +188,40 @@ def _check_calls(text: str, node: ast.AST, above: tuple[str, ...]) -> None:
         above = (*above, name)
     for child in ast.iter_child_nodes(node):
         _check_calls(text, child, above)
+
+
+def refuse_large_sums(expression: sp.Expr, text: str) -> None:
+    """ExpressionError where the expression, written out as a sum, could not be held: analysis does
+    that.
+    """
+    try:
+        refuse_if_too_large(
+            BYTES_OF_A_TERM * terms_written_out(expression),
+            f"{shown(text)}, written out as a sum,",
+            "take a smaller power",
+            SEARCH_MEMORY,
+        )
+    except InputError as error:
+        raise ExpressionError(str(error)) from None
+
+
+def terms_written_out(expression: sp.Expr) -> int:
+    """How many terms `expand` would make of the largest part.
+
+    >>> terms_written_out(parse("(1 + x + a)**9", x))
+    55
+    """
+    largest, counts = 1, {}
+    for node in sp.postorder_traversal(expression):
+        inner = [counts.get(part, 1) for part in node.args]
+        power = node.args[1] if isinstance(node, sp.Pow) else None
+        if isinstance(node, sp.Add):
+            counts[node] = sum(inner)
+        elif isinstance(node, sp.Mul):
+            counts[node] = math.prod(inner)
+        elif isinstance(power, sp.Integer) and power > 1:
+            counts[node] = math.comb(inner[0] + int(power) - 1, int(power))
+        else:
+            counts[node] = 1
+        largest = max(largest, counts[node])
+    return largest

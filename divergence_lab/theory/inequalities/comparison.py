@@ -19,7 +19,7 @@ import sympy as sp
 from flint import arb
 
 from divergence_lab.inputs import InputError
-from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, within
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, bounded, clock, within
 from divergence_lab.theory.divergence.loss import Loss, loss
 from divergence_lab.theory.expressions import CannotSplit, write
 from divergence_lab.theory.inequalities import (
@@ -39,6 +39,7 @@ from divergence_lab.theory.verdicts import decision, searches, verdict
 # One target and one wrong policy at which both losses are asked for their log Z; log Z* = 0.
 TARGET = (sp.Rational(1, 2), sp.Rational(1, 2))
 POLICY = (sp.Rational(9, 10), sp.Rational(1, 10))
+GRACE = 1.5  # all of it ends after so many budgets
 SHARE, SHORTEST = 0.5, 0.1  # of what is left of the budget for one question; its least seconds
 
 
@@ -101,6 +102,15 @@ def compare(first: Loss, second: Loss, budget: float = 20.0) -> Comparison:
         if one.parameters:
             name = one.parameters[0].name
             raise InputError(f"{one.name or one}: {name} has no value; give it one: --set {name}=1")
+    try:
+        return bounded(GRACE * budget, search_comparison, first, second, budget)
+    except (OutOfTime, SearchFailed) as failure:
+        why = f"they were not compared within {GRACE * budget:g} s of processor time"
+        raise InputError(f"{first} and {second}: {failure or why}: raise --budget") from None
+
+
+def search_comparison(first: Loss, second: Loss, budget: float) -> Comparison:
+    """As `compare`; each question ends by itself, what lies between them does not."""
     ask = _asker(budget)
     characters = (_character(first, ask, budget), _character(second, ask, budget))
     bounds = (

@@ -24,7 +24,8 @@ from divergence_lab.theory.checker.families import (
     signs,
 )
 from divergence_lab.theory.checker.families.ranges import Ranges, read_assumed, sides_of
-from divergence_lab.theory.divergence.loss import Loss, substituted
+from divergence_lab.theory.divergence.given_values import substituted
+from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import (
     ExpressionError,
     balls,

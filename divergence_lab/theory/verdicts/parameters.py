@@ -20,7 +20,8 @@ from divergence_lab.theory.checker.families import cell_forms, cells, continuati
 from divergence_lab.theory.checker.families.ranges import Ranges, read_assumed, sides_of
 from divergence_lab.theory.checker.kinds import in_cells, table
 from divergence_lab.theory.checker.kinds.identities import identities
-from divergence_lab.theory.divergence.loss import Loss, substituted
+from divergence_lab.theory.divergence.given_values import substituted
+from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import (
     CannotSplit,
     ExpressionError,
