@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -369,6 +370,46 @@ def test_a_full_disk_is_one_line(monkeypatch, capsys):
         assert main(["catalogue"]) == 2
         monkeypatch.undo()
     assert capsys.readouterr().err == "divergence-lab catalogue: No space left on device\n"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["derive", "--help"]])
+def test_help_on_a_full_disk_is_one_line(words, monkeypatch, capsys):
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        assert main(words) == 2
+        monkeypatch.undo()
+    assert capsys.readouterr().err == "divergence-lab: No space left on device\n"
+
+
+def test_a_full_disk_behind_standard_error_leaves_the_exit_code(monkeypatch):
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stderr", full)
+        assert main(["derive", "x^2"]) == 2
+        with pytest.raises(SystemExit) as stop:
+            main(["derive", "x", "--bugdet", "1"])
+        monkeypatch.undo()
+    assert stop.value.code == 2
+
+
+@pytest.mark.parametrize("wrong, code", [(False, 0), (True, 1)])
+def test_a_reader_that_has_gone_leaves_the_exit_code(wrong, code, tmp_path, monkeypatch, capsys):
+    """`| head -1` of a check that fails is a check that failed."""
+    assert main(["derive", "quadratic", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    document[0]["f_at_zero"] = "7" if wrong else "oo"
+    (tmp_path / "proofs.json").write_text(json.dumps(document))
+    for words in (["check"], ["check", "--json"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "w", buffering=1) as gone:
+            monkeypatch.setattr("sys.stdout", gone)
+            assert main([*words, str(tmp_path / "proofs.json")]) == code
+            monkeypatch.undo()
+        assert capsys.readouterr().err.count("\n") == code
 
 
 def test_a_failure_of_the_system_is_one_line_without_standard_output_too(monkeypatch, capsys):

@@ -125,10 +125,13 @@ class _Output:
 
 def _tell(message: str) -> None:
     """One line on standard error, where there is one that takes it."""
-    with contextlib.suppress(OSError, ValueError):
-        if sys.stderr is not None:
-            sys.stderr.write(f"{one_line(message)}\n")
-            sys.stderr.flush()
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(f"{one_line(message)}\n")
+        sys.stderr.flush()
+    except OSError:
+        _drop_output(sys.stderr)
 
 
 def _drop_output(stream: TextIO) -> None:

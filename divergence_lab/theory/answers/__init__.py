@@ -2,4 +2,4 @@
 
 from divergence_lab import open_room
 
-open_room(__name__, {"derive": "derivation", "Derivation": "derivation"})
+open_room(__name__, {"derive": "derivation", "Derivation": "derivation", "check": "questions"})

@@ -179,6 +179,18 @@ def read_parameters(text: str, assumptions: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
+def check(document: Any, budget: float = 60.0) -> list[Report]:
+    """What the checker finds of each object in the output of `derive --json` (a list, or one),
+    each within `budget` processor seconds.
+
+        >>> import divergence_lab as dl
+        >>> document = derivation.to_json(dl.derive(dl.loss("quadratic")))
+        >>> [report.failures for report in check([document, {**document, "f_at_zero": "7"}])]
+        [(), (Failure(where='f_at_zero', why='it is oo, not 7'),)]
+    """
+    return list(check_all(document if isinstance(document, list) else [document], budget))
+
+
 def check_all(entries: Sequence[Any], budget: float) -> Iterator[Report]:
     """What the checker finds of each object of `derive --json`; one that takes longer than the
     budget is not accepted.
