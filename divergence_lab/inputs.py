@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import sys
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -190,9 +190,11 @@ def is_number(value: object, least: float = -math.inf, most: float = math.inf) -
         return False
 
 
-def is_whole(value: object, least: int = 0, most: int = 10**9) -> bool:
+def is_whole(value: object, least: float = 0, most: float = 10**9) -> bool:
     """A whole number within bounds; a truth value is none."""
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+    return (
+        isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) <= most
+    )
 
 
 # --- sizes

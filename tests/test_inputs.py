@@ -12,6 +12,11 @@ import numpy as np
 import pytest
 
 from divergence_lab.cli.main import main
+from divergence_lab.gflownet.samplers import Sampler
+from divergence_lab.graphs.spaces.bits import bits
+from divergence_lab.graphs.spaces.hypergrid import hypergrid
+from divergence_lab.graphs.spaces.sets import sets
+from divergence_lab.graphs.spaces.trees import tree
 from divergence_lab.inputs import (
     InputError,
     free_memory,
@@ -172,6 +177,18 @@ def test_numbers_in_texts_are_decimals(text):
 def test_a_truth_value_is_no_number():
     assert not is_number(True) and not is_number(np.True_) and not is_whole(True)
     assert not is_number(float("nan")) and not is_number(10**400) and not is_number("1")
+    for wrong in (
+        lambda: hypergrid(True, 3),
+        lambda: hypergrid(2, 3.0),
+        lambda: hypergrid(2, 3, r0=True),
+        lambda: bits(True, True),
+        lambda: sets(3, True),
+        lambda: tree(2, "3"),
+        lambda: Sampler(replay=True),
+        lambda: Sampler(capacity=2.5),
+    ):
+        with pytest.raises(InputError):
+            wrong()
     assert is_number(np.float32(0.5), 0, 1) and is_whole(3) and not is_whole(3.0)
 
 

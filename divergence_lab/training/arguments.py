@@ -129,7 +129,7 @@ def changed(arguments: Arguments, changes: dict[str, Any]) -> Arguments:
 
 def with_sizes(arguments: Arguments) -> Arguments:
     """Width and depth as the policy has them where they were not given."""
-    width, depth = SIZES.get(arguments.policy, (1, 1))
+    width, depth = next((size for name, size in SIZES.items() if name == arguments.policy), (1, 1))
     return replace(
         arguments,
         width=width if arguments.width is None else arguments.width,

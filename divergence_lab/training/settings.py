@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -124,9 +125,9 @@ def make_run(
         "env": given.name,
         "graph": _fingerprint(space),
         "learning_rate_log_z": rate_log_z,
-        **{key: getattr(arguments, key) for key in ALWAYS},
+        **{key: _plain(getattr(arguments, key)) for key in ALWAYS},
         # named only where they differ from what older runs did, so that these go on
-        **{key: value for key in SELDOM if (value := getattr(arguments, key))},
+        **{key: _plain(value) for key in SELDOM if (value := getattr(arguments, key))},
         **_clamped(arguments.clamp_log_reward),
         **_targets(arguments.target_states),
         "sampler": samplers.sampler_text(drawn),
@@ -188,6 +189,13 @@ def _trained_with(space: generated.Space, low: float | None) -> generated.Space:
             "clamp_log_reward needs a graph whose states are listed: the target law is that of R"
         )
     return space
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy as JSON has it."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 def _clamped(low: float | None) -> dict[str, float]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from divergence_lab.graphs import dag, generated
+from divergence_lab.inputs import is_whole
 
 WORDS = ("00000000", "11111111", "11110000", "00001111", "00111100")
 EXPONENT = 2.0
@@ -198,7 +200,7 @@ _VALUE_OF = np.array([2, 1, 0], dtype=np.int8)  # of a sign: [0] -> empty, [1] -
 
 
 def _sizes(n_bits: int, word: int) -> tuple[int, int]:
-    if n_bits < 1 or word < 1 or n_bits % word:
+    if not is_whole(n_bits, 1, math.inf) or not is_whole(word, 1, math.inf) or n_bits % word:
         raise dag.GraphError(
             f"bits {n_bits}x{word}: words of K bits must fill N bits; take K that divides N"
         )

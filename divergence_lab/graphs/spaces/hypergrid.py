@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from divergence_lab.graphs import dag, generated
+from divergence_lab.inputs import is_number, is_whole
 
 READINGS = ("x/(H-1)", "x/H")
 MAX_COUNTED_MODES = 20  # 2^20 corners: a million places to remember a visit, for each member
@@ -193,7 +194,7 @@ class _Line:
 
 
 def _line(dimensions: int, side: int, constants: tuple[float, float, float], reading: str) -> _Line:
-    if dimensions < 1 or side < 2:
+    if not is_whole(dimensions, 1, math.inf) or not is_whole(side, 2, math.inf):
         raise dag.GraphError(
             f"hypergrid {dimensions}x{side}: take at least 1 dimension and a side of at least 2"
         )
@@ -215,7 +216,7 @@ def _line(dimensions: int, side: int, constants: tuple[float, float, float], rea
     corners, modes = int(corner.sum()) ** dimensions, int(mode.sum()) ** dimensions
     counts = [side**dimensions - corners, corners - modes, modes]
     there = [kind for kind in range(3) if counts[kind]]
-    if not all(math.isfinite(rewards[kind]) and rewards[kind] > 0 for kind in there):
+    if not all(is_number(rewards[kind], 0) and rewards[kind] > 0 for kind in there):
         raise dag.GraphError(
             f"hypergrid {dimensions}x{side}: rewards r0={r0}, r1={r1}, r2={r2} are not all positive"
         )

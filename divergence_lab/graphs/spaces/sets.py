@@ -5,6 +5,7 @@ K! trajectories lead to each of C(N, K) sets.
 
 from __future__ import annotations
 
+import math
 from math import comb
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from divergence_lab.graphs import dag, generated
+from divergence_lab.inputs import is_whole
 
 MAX_SUM = 10_000_000  # terms of the sum for log Z: about a second
 
@@ -114,7 +116,7 @@ def generated_sets(
 
 
 def _check(n_elements: int, size: int) -> None:
-    if n_elements < 1 or not 1 <= size <= n_elements:
+    if not is_whole(n_elements, 1, math.inf) or not is_whole(size, 1, n_elements):
         raise dag.GraphError(
             f"sets {n_elements}x{size}: choose at least 1 and at most all of the elements"
         )

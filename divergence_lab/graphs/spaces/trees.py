@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from divergence_lab.graphs.dag import MAX_STATES, MAX_TABLE, GraphError, PointedDAG
+from divergence_lab.inputs import is_whole
 
 
 def tree(branches: int, depth: int, *, name: str | None = None) -> PointedDAG:
@@ -14,7 +17,7 @@ def tree(branches: int, depth: int, *, name: str | None = None) -> PointedDAG:
     stop at the leaves alone.  Coordinates [S, D] are the branches taken, B where none is yet.
     Raises GraphError for sizes that do not fit.
     """
-    if branches < 1 or depth < 1:
+    if not is_whole(branches, 1, math.inf) or not is_whole(depth, 1, math.inf):
         raise GraphError(
             f"tree {branches}x{depth}: take at least 1 branch and a depth of at least 1"
         )
