@@ -4,7 +4,8 @@ The stated pieces are checked against the loss, every step is proved by its rule
 together must give the verdict, and its sentence must be what they say.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sympy as sp
@@ -188,16 +189,31 @@ def check_verdict(kind: str, verdict: Mapping[str, Any], parts: Sequence[Part]) 
     if verdict["holds"] not in (True, False) or verdict["status"] not in ("proved", "enclosed"):
         raise Rejected("the verdict is neither yes nor no, or has no such status")
     steps = verdict["steps"]
-    for position, step in enumerate(steps):
-        try:
+    for number, step in enumerate(steps, 1):
+        with _in_step(number, step):
             certificate.check_words(step)
-            of_a_loss.OF_A_LOSS[step["rule"]].replay(step, parts)
-        except Rejected as reason:
-            raise Rejected(f"step {position + 1} ({step['rule']}): {reason}") from None
+    prove_answer(kind, verdict["holds"], steps, parts)
     if verdict["status"] != (status := status_of(steps, parts)):
         raise Rejected(f"the verdict is {status}, not {verdict['status']}")
-    KINDS[kind].conclude(verdict["holds"], steps, parts)
     check_sentence(kind, verdict)
+
+
+def prove_answer(
+    kind: str, holds: bool, steps: Sequence[Mapping[str, str]], parts: Sequence[Part]
+) -> None:
+    """Every step holds, and they give the answer, whatever the words. Raises Rejected."""
+    for number, step in enumerate(steps, 1):
+        with _in_step(number, step):
+            of_a_loss.OF_A_LOSS[step["rule"]].replay(step, parts)
+    KINDS[kind].conclude(holds, steps, parts)
+
+
+@contextlib.contextmanager
+def _in_step(number: int, step: Mapping[str, str]) -> Iterator[None]:
+    try:
+        yield
+    except Rejected as reason:
+        raise Rejected(f"step {number} ({step['rule']}): {reason}") from None
 
 
 def status_of(steps: Sequence[Mapping[str, str]], parts: Sequence[Part]) -> str:

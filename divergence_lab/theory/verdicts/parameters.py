@@ -32,6 +32,7 @@ from divergence_lab.theory.expressions import (
     x,
 )
 from divergence_lab.theory.verdicts import (
+    candidates,
     family_proofs,
     parameter_numbers,
     plain,
@@ -188,11 +189,11 @@ def _hints(
     expects_no = sample is not None and sample.holds is False
     yield {}
     if kind in ("convex", "validity") and expects_no:
-        yield from ({"at": point} for point in proposals.wrong_signs(kind, loss, ranges, sample))
+        yield from ({"at": point} for point in candidates.wrong_signs(kind, loss, ranges, sample))
     if kind in ("even", "symmetric") and expects_no:
-        yield from ({"at": point} for point in proposals.points_of_difference(loss, ranges))
+        yield from ({"at": point} for point in candidates.points_of_difference(kind, loss, ranges))
     if table.KINDS[kind].scale_free and not expects_no:
-        yield from ({"scale": scale} for scale in proposals.scales(loss, ranges))
+        yield from ({"scale": scale} for scale in candidates.scales(loss, ranges))
 
 
 def _sample(kind: str, loss: Loss, ranges: Ranges, sides: Mapping) -> verdict.Verdict | None:
@@ -213,7 +214,7 @@ def _sample(kind: str, loss: Loss, ranges: Ranges, sides: Mapping) -> verdict.Ve
         _compare_close_by(loss, expression, ranges, sides)
     if not expression.has(x):
         return None
-    return plain.ask_one(kind, Loss(expression))
+    return plain.expected(kind, Loss(expression))
 
 
 def _compare_close_by(loss: Loss, limit: sp.Expr, ranges: Ranges, sides: Mapping) -> None:
@@ -257,8 +258,8 @@ def _piece_at(f: sp.Expr, at: sp.Expr) -> sp.Expr:
 
 def sample_of(loss: Loss, ranges: Ranges) -> dict[sp.Symbol, sp.Expr]:
     """One exact value for each parameter, inside its range."""
-    return proposals.values_across(
-        ranges, {symbol.name: symbol for symbol in loss.parameters}, _inside
+    return candidates.values_across(
+        ranges, {symbol.name: symbol for symbol in loss.parameters}, itertools.repeat(_inside)
     )
 
 

@@ -16,6 +16,7 @@ from divergence_lab.theory.checker.replay import (
     MALFORMED,
     check_verdict,
     check_without_pieces,
+    prove_answer,
     read_parts,
     status_of,
 )
@@ -65,6 +66,24 @@ def ask_one(kind: str, loss: loss.Loss) -> Verdict:
     return _ask_of_formula(kind, loss, question)
 
 
+def expected(kind: str, loss: loss.Loss) -> Verdict | None:
+    """The answer and its steps alone, proved, without the words and the status that `ask_one` gives
+    besides; None where it is not decided.
+    """
+    question = _prepared(loss)
+    if not isinstance(question, searches.Question):
+        return ask_one(kind, loss)
+    with contextlib.suppress(*_ENDED):
+        for proposal in searches.SEARCHES[kind](question):
+            with contextlib.suppress(proofs.Rejected, ExpressionError):
+                prove_answer(kind, proposal.holds is True, data_of(proposal), question.parts)
+                return proposal
+    return None
+
+
+_ENDED = (ends.Undecided, OutOfTime, SearchFailed, CannotSplit, enclosure.NotEvaluable)
+
+
 def _ask_of_formula(kind: str, loss: loss.Loss, fault: domain.Fault) -> Verdict:
     """What the checker proves of a formula that it has shown to be no loss."""
     shown, text = faults.why_no_loss(loss, fault), write(loss.expression)
@@ -91,7 +110,7 @@ def _ask(kind: str, question: searches.Question) -> Verdict:
                 return verdict
             except (proofs.Rejected, ExpressionError) as reason:
                 reasons.append(f"a proof was proposed but not verified: {reason}")
-    except (ends.Undecided, OutOfTime, SearchFailed, CannotSplit, enclosure.NotEvaluable) as reason:
+    except _ENDED as reason:
         reasons.append(str(reason) or "the processor time for it was over")
     return _undecided("; ".join(dict.fromkeys(reasons)) or "no proof was found")
 

@@ -92,14 +92,25 @@ def seen_at_samples(e: sp.Expr) -> frozenset[int]:
         return frozenset()
     signs = set()
     both_ways = (SAMPLES, SAMPLES[::-1]) if len(symbols) > 1 else (SAMPLES,)  # a > b and a < b
-    for share, numbers in itertools.product(_SHARES, both_ways):
+    for shares, numbers in itertools.product(_shares(len(symbols)), both_ways):
         values = {
-            s: share * numbers[k % len(numbers)] * (1 if s.is_positive or k % 2 else -1)
+            s: shares[k] * numbers[k % len(numbers)] * (1 if s.is_positive or k % 2 else -1)
             for k, s in enumerate(symbols)
         }
         ball = ball_of_constant(e.subs(values))
         signs |= {1} if ball > 0 else {-1} if ball < 0 else set()
+        if len(signs) > 1:
+            break
     return frozenset(signs)
+
+
+def _shares(count: int) -> list[list[sp.Expr]]:
+    """How large each of so many symbols is: alike, or one small where another is large."""
+    return [
+        [_SHARES[(start + turn * k) % len(_SHARES)] for k in range(count)]
+        for turn in ((0, 1, 2) if count > 1 else (0,))
+        for start in range(len(_SHARES))
+    ]
 
 
 def sign_of_polynomial(e: sp.Expr) -> int | None:

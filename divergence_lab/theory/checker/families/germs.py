@@ -355,13 +355,25 @@ def diverges(f: sp.Expr, x: sp.Symbol) -> bool:
 
 def _ask(f: sp.Expr, x: sp.Symbol, question: Callable[[Germ], Any]) -> Any:
     """What is asked of the germ of f at +oo, with as many terms as the answer needs."""
-    # x of the half-line is positive: roots of squares and powers of products show their form
-    y = sp.Symbol("~half", positive=True)
-    f = unified(sp.powsimp(sp.powdenest(f.subs(x, y))))
+    f = _on_half_line(f, x)
     reason = monomials.NoGerm("not tried")
     for order in ORDERS:
         try:
-            return question(expand_germ(f, y, order))
+            return question(_germ(f, order))
         except monomials.NoGerm as failure:
             reason = failure
     raise reason
+
+
+# x of the half-line is positive: roots of squares and powers of products show their form
+_Y = sp.Symbol("~half", positive=True)
+
+
+@lru_cache(maxsize=1_000)  # every verdict on a loss asks for the same few
+def _on_half_line(f: sp.Expr, x: sp.Symbol) -> sp.Expr:
+    return unified(sp.powsimp(sp.powdenest(f.subs(x, _Y))))
+
+
+@lru_cache(maxsize=1_000)
+def _germ(f: sp.Expr, order: int) -> Germ:
+    return expand_germ(f, _Y, order)
