@@ -34,6 +34,7 @@ those of HALF_LINES. "only a remainder of unknown sign is left" means that all k
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import sympy as sp
 from flint import arb
@@ -332,15 +333,12 @@ class HalfLine:
         if reach == 0:
             return self.constant(function(constant))
         hull = ball_of_constant(constant) + reach * arb(0).union(self.sup(size))
-        y = sp.Dummy(real=True)
-        derivatives = [function(y)]
-        for _ in range(self.order):
-            derivatives.append(sp.expand_func(sp.diff(derivatives[-1], y)))
-        bound = abs(ball(derivatives[self.order], y, hull)) / ball_of_constant(
+        derivatives = derivatives_of(function(_Y), self.order)
+        bound = abs(ball(derivatives[self.order], _Y, hull)) / ball_of_constant(
             sp.factorial(self.order)
         )
         coefficients = [
-            d.subs(y, constant) / sp.factorial(k) for k, d in enumerate(derivatives[: self.order])
+            d.subs(_Y, constant) / sp.factorial(k) for k, d in enumerate(derivatives[: self.order])
         ]
         if not bound.is_finite() or not all(ball_of_constant(c).is_finite() for c in coefficients):
             raise NoTail(f"{function.__name__} is not smooth near {constant}")
@@ -349,3 +347,15 @@ class HalfLine:
 
     def no_rule(self, name: str) -> NoRule:
         return NoRule(f"no rule for {name}")
+
+
+_Y = sp.Symbol("~y", real=True)
+
+
+@lru_cache(maxsize=200)  # those of tanh are long, and met at every point
+def derivatives_of(f: sp.Expr, order: int) -> tuple[sp.Expr, ...]:
+    """f, f', ... up to this order, in ~y"""
+    found = [f]
+    for _ in range(order):
+        found.append(sp.expand_func(sp.diff(found[-1], _Y)))
+    return tuple(found)

@@ -8,7 +8,10 @@ Where g' is not bounded beside an end, int g' e^{-v} = [g e^{-v}] + int g e^{-v}
 piece.
 """
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
 
 import sympy as sp
 from flint import acb, arb
@@ -139,9 +142,9 @@ def _largest(g: sp.Expr, end: sp.Expr, side: int, count: int) -> arb:
 def _integral(f: sp.Expr, a: arb, b: arb, count: int) -> arb:
     if not a < b:
         return arb(0) if (b - a).contains(0) and a == b else arb.nan()
-    tolerance = arb(10) ** -count
+    tolerance, program = arb(10) ** -count, _program(f)
     found = acb.integral(
-        lambda z, analytic: evaluate(f, z, analytic),
+        lambda z, analytic: _run(program, z, analytic),
         acb(a),
         acb(b),
         rel_tol=tolerance,
@@ -166,40 +169,80 @@ def value_at(f: sp.Expr, point: arb) -> arb:
 _NOTHING = acb(arb.nan(), arb.nan())
 
 
+Step = Callable[[list[acb], acb, bool], acb]  # from the balls of earlier parts, and the argument
+
+
 def evaluate(f: sp.Expr, z: acb, analytic: bool) -> acb:
     """The range of f on a complex ball, enclosed; not finite where, with `analytic`, f may not
     be analytic on it.
     """
+    return _run(_program(f), z, analytic)
+
+
+def _run(program: Sequence[Step], z: acb, analytic: bool) -> acb:
+    values: list[acb] = []
+    for step in program:
+        values.append(step(values, z, analytic))
+    return values[-1]
+
+
+def _program(f: sp.Expr) -> list[Step]:
+    """The parts of f from the leaves up, each once, its constants at the precision in force: an
+    integral asks for the same function at thousands of points.
+    """
+    steps: list[Step] = []
+    places: dict[Any, int] = {}
+
+    def place(part: Any) -> int:
+        if part not in places:
+            step = _step(part, place)
+            places[part] = len(steps)
+            steps.append(step)
+        return places[part]
+
+    place(f)
+    return steps
+
+
+def _step(f: Any, place: Callable[[Any], int]) -> Step:
+    """How f is enclosed; `place` says where its parts stand among the balls before it."""
     if f == x:
-        return z
+        return lambda values, z, analytic: z
     if not f.has(x):
-        return acb(constant(f))
+        number = acb(constant(f))
+        return lambda values, z, analytic: number
     if f.is_Add or f.is_Mul:
-        total = acb(0 if f.is_Add else 1)
-        for argument in f.args:
-            value = evaluate(argument, z, analytic)
-            total = total + value if f.is_Add else total * value
-        return total
+        parts, empty = [place(part) for part in f.args], acb(0 if f.is_Add else 1)
+        join = operator.add if f.is_Add else operator.mul
+        return lambda values, z, analytic: reduce(join, (values[i] for i in parts), empty)
     if isinstance(f, sp.Pow):
-        base = evaluate(f.base, z, analytic)
-        if f.exp.is_Integer:
-            return base ** int(f.exp)
-        if f.exp == sp.S.Half:
-            return base.sqrt(analytic=analytic)
-        return (
-            (evaluate(f.exp, z, analytic) * base.log(analytic=analytic)).exp()
-            if base != 0
-            else _NOTHING
-        )
+        return _step_of_power(f, place(f.base), place(f.exp))
     if isinstance(f, sp.log) and isinstance(f.args[0], sp.gamma):
-        inner = evaluate(f.args[0].args[0], z, analytic)
-        return inner.lgamma() if inner.real > 0 else _NOTHING
+        under = place(f.args[0].args[0])
+        return lambda values, z, analytic: (
+            values[under].lgamma() if values[under].real > 0 else _NOTHING
+        )
+    inner = place(f.args[-1])
     if isinstance(f, sp.polygamma):
-        return evaluate(f.args[1], z, analytic).polygamma(acb(int(f.args[0])))
+        order = acb(int(f.args[0]))
+        return lambda values, z, analytic: values[inner].polygamma(order)
     if isinstance(f, sp.polylog):
-        return _polylog(f.args[0], evaluate(f.args[1], z, analytic), analytic)
-    inner = evaluate(f.args[0], z, analytic)
-    return _FUNCTIONS[f.func](inner, analytic) if f.func in _FUNCTIONS else _NOTHING
+        return lambda values, z, analytic: _polylog(f.args[0], values[inner], analytic)
+    function = _FUNCTIONS.get(f.func, lambda z, analytic: _NOTHING)
+    return lambda values, z, analytic: function(values[inner], analytic)
+
+
+def _step_of_power(f: Any, base: int, power: int) -> Step:
+    if f.exp.is_Integer:
+        n = int(f.exp)
+        return lambda values, z, analytic: values[base] ** n
+    if f.exp == sp.S.Half:
+        return lambda values, z, analytic: values[base].sqrt(analytic=analytic)
+    return lambda values, z, analytic: (
+        (values[power] * values[base].log(analytic=analytic)).exp()
+        if values[base] != 0
+        else _NOTHING
+    )
 
 
 def _entire(name: str):
