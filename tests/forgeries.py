@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import random
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from divergence_lab.theory.checker.certificate import cites, claim_of, seal
 from divergence_lab.theory.checker.kinds.table import KINDS
+from divergence_lab.theory.checker.sentences import because_of
 
 # What it does to a text that says a formula; {v} is the variable. The last vanishes at three points
 # and is small elsewhere.
@@ -199,3 +202,75 @@ def _altered_verdicts(
                 altered = copy.deepcopy(dict(verdict))
                 altered["steps"][place][key] = new
                 yield f"step {place + 1} {key}", altered
+
+
+# --- random mutations of one verdict
+
+_NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
+_OPERATORS = ("+", "-", "*", "/", "**", "<", ">", "<=", ">=", "=", "!=")
+_OPERATOR = re.compile(r"\*\*|<=|>=|!=|[-+*/<>=]")
+_PAIRS = {"true": "false", "oo": "-oo", "sinh": "cosh", "slope": "curvature", "and": "or"}
+_OPPOSITES = {**_PAIRS, **{b: a for a, b in _PAIRS.items()}}
+_WORD = re.compile(r"(?<!\w)-?(?:" + "|".join(word.lstrip("-") for word in _OPPOSITES) + r")(?!\w)")
+
+
+def mutated(
+    verdict: Mapping[str, Any], kind: str, source: random.Random
+) -> tuple[str, dict[str, Any]]:
+    """(what was done, the verdict with one thing in it altered at random), its words, citations and
+    seal made to fit where they can be: a number is moved a little, an operator or a word is
+    exchanged, a step is dropped, doubled or moved, or takes a text of another; the answer or the
+    condition is another.
+    """
+    forged = copy.deepcopy(dict(verdict))
+    change = source.choice((*[_in_step] * 8, _of_steps, _of_answer))
+    what = change(forged, source)
+    forged = resealed(forged, kind)
+    with contextlib.suppress(Exception):  # not even a sentence can be made of some
+        forged["because"] = because_of(kind, forged["holds"], forged["condition"], forged["steps"])
+    return what, resealed(forged, kind)
+
+
+def _in_step(forged: dict[str, Any], source: random.Random) -> str:
+    step = source.choice(forged["steps"])
+    key = source.choice([key for key in step if key not in ("rule", "claim")] or ["claim"])
+    old = step[key]
+    step[key] = altered_text(old, source)
+    if source.random() < 0.15:
+        step[key] = source.choice(forged["steps"]).get(key, old)
+    return f"{key}: {old} -> {step[key]}"
+
+
+def _of_steps(forged: dict[str, Any], source: random.Random) -> str:
+    steps, place = forged["steps"], source.randrange(len(forged["steps"]))
+    way = source.choice(("dropped", "doubled", "moved"))
+    step = copy.deepcopy(steps[place] if way == "doubled" else steps.pop(place))
+    if way != "dropped":
+        steps.insert(source.randrange(len(steps) + 1), step)
+    return f"step {place + 1} {way}"
+
+
+def _of_answer(forged: dict[str, Any], source: random.Random) -> str:
+    was = forged["holds"], forged["condition"]
+    if forged["condition"] is not None:
+        forged["condition"] = source.choice((None, altered_text(forged["condition"], source)))
+    if forged["condition"] is None:
+        forged["holds"] = source.choice([True, False] if was[0] is None else [not was[0]])
+    return f"{was} -> {forged['holds'], forged['condition']}"
+
+
+def altered_text(text: str, source: random.Random) -> str:
+    """A formula, a range or a condition with one number, operator or word changed."""
+    places = [m for form in (_NUMBER, _OPERATOR, _WORD) for m in form.finditer(text)]
+    if not places or source.random() < 0.1:
+        return source.choice((f"-({text})", f"({text}) + 1/10**12", f"{text} + 1", "0", "oo"))
+    found = source.choice(places)
+    new = _OPPOSITES.get(found[0]) or (
+        source.choice(_OPERATORS) if _OPERATOR.fullmatch(found[0]) else _neighbour(found[0], source)
+    )
+    return text[: found.start()] + new + text[found.end() :]
+
+
+def _neighbour(number: str, source: random.Random) -> str:
+    forms = ("{n} + 1", "({n} + 1)", "({n} - 1)", "({n} + 1/1000)", "(-{n})", "({n}/2)", "{m}")
+    return source.choice(forms).format(n=number, m=str(int(number) + 1))

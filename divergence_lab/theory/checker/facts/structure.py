@@ -77,7 +77,47 @@ def _sign_of_sum(f: Node, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int | No
         signs.add(None if None in parts else math.prod(parts))
     if constant != 0:
         signs.add(structural_sign(constant, x, low, high))
-    return signs.pop() if len(signs) == 1 else None
+    if len(signs) == 1 and None not in signs:
+        return signs.pop()
+    return _sign_beside_taylor(f, x, low, high)
+
+
+TAYLOR = 4  # orders of e^u, cosh u and sinh u that are tried
+
+
+def _sign_beside_taylor(f: Node, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int | None:
+    """sum c_i h_i(u_i) + the rest, h_i one of exp, cosh, sinh, as c_i (h_i - T) + c_i T with the
+    Taylor polynomial T of order n at 0: h_i - T has the sign of u, or none but that of c_i.
+    """
+    terms = [(term.as_independent(x, as_Add=False), term) for term in f.args]
+    if not any(isinstance(h, _TAYLOR) for (_, h), _ in terms):
+        return None
+    for n in range(TAYLOR):
+        rest, signs = sp.S.Zero, set()
+        for (c, h), term in terms:
+            if not isinstance(h, _TAYLOR):
+                rest += term
+                continue
+            u, powers = h.args[0], _TAYLOR_POWERS[h.func](n)
+            rest += c * sum((u**k / sp.factorial(k) for k in powers), sp.S.Zero)
+            odd = isinstance(h, sp.sinh) or (isinstance(h, sp.exp) and n % 2 == 0)
+            parts = [structural_sign(c, x, low, high)]
+            parts += [structural_sign(u, x, low, high)] if odd else []
+            signs.add(None if None in parts else math.prod(parts))
+        rest = sp.expand(rest)
+        if rest != 0 and len(signs) == 1 and None not in signs:
+            signs.add(structural_sign(rest, x, low, high))
+        if len(signs) == 1 and None not in signs:
+            return signs.pop()
+    return None
+
+
+_TAYLOR = (sp.exp, sp.cosh, sp.sinh)
+_TAYLOR_POWERS = {
+    sp.exp: lambda n: range(n + 1),
+    sp.cosh: lambda n: range(0, n + 1, 2),
+    sp.sinh: lambda n: range(1, n + 1, 2),
+}
 
 
 def _sign_beside_oscillations(f: Node, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int | None:
