@@ -12,11 +12,13 @@ HEADLESS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# a report that was made so is replaced, and nothing else is
+MADE_HERE = $(shell grep -ls 'name="generator" content="divergence-lab report"' "$(OUT)/report.html")
 
 .PHONY: report app lint test test-slow figures notebooks paper docs clean
 
 report: $(READY)
-	$(BIN)/divergence-lab report $(LOSSES) --out $(OUT)
+	$(BIN)/divergence-lab report $(LOSSES) --out $(OUT) $(if $(MADE_HERE),--overwrite)
 
 app: $(READY)
 	MARIMO_SKIP_UPDATE_CHECK=1 $(BIN)/python -m marimo run divergence_lab/app/page.py --port $(PORT) $(if $(HEADLESS),--headless)

@@ -50,6 +50,7 @@ from divergence_lab.results.metrics import sampling_floor, total_variation
 from divergence_lab.results.provenance import environment
 from divergence_lab.results.storage import ResultError, load, write_atomically
 from divergence_lab.theory.divergence.transforms import clip
+from divergence_lab.training import checkpoints
 from divergence_lab.training.arguments import find_device
 from divergence_lab.training.loop import train
 
@@ -222,11 +223,9 @@ def gather(
 def _about(
     case: Case, place: Path, steps: int, device: str, traps: Collection[str]
 ) -> dict[str, Any]:
-    import torch
-
     given = settings(case, traps)
     graph, true = given["graph"], graph_from_text(case.env)
-    content = torch.load(place / "checkpoint.pt", map_location="cpu", weights_only=True)
+    content, _ = checkpoints.read_file(place / checkpoints.NAME)
     if (place / "environment.json").exists():  # finished, here or on another machine
         where = json.loads((place / "environment.json").read_text())
     else:

@@ -44,6 +44,7 @@ from divergence_lab.results import metrics
 from divergence_lab.results.provenance import environment
 from divergence_lab.results.result import Result
 from divergence_lab.results.storage import write_atomically
+from divergence_lab.training import checkpoints
 from divergence_lab.training.loop import train
 
 CHECK = "tables3_4_bits"
@@ -155,7 +156,7 @@ def run(
     result = train(
         losses, space, seeds=[seed], device=device, out=place, resume=True, **settings(part, name)
     )
-    saved = torch.load(place / "checkpoint.pt", map_location="cpu", weights_only=True)["tensors"]
+    _, saved = checkpoints.read_file(place / checkpoints.NAME)
     policy = transformer(space, heads=Heads(space.n_actions, 0, name != "TB"), dropout=DROPOUT)
     values = saved["values"].to(result.environment["device"])
     return result, policy, unpack({key: policy.shapes[key] for key in policy.shapes}, values), saved

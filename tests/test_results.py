@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from divergence_lab import outputs
 from divergence_lab.graphs import hypergrid
 from divergence_lab.results import result as results
-from divergence_lab.results import storage
 from divergence_lab.results.result import METRICS, runs
 from divergence_lab.results.storage import ResultError, load, save
 from divergence_lab.training.loop import train
@@ -104,6 +104,7 @@ def test_files_are_those_of_the_contract(tmp_path):
         "terminal.npz",
         "environment.json",
         "checkpoint.pt",
+        "checksums.json",
     }
     with open(tmp_path / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -136,26 +137,28 @@ def test_a_folder_without_a_result_is_said(tmp_path, result):
     with pytest.raises(ResultError, match="holds no complete result"):
         load(tmp_path)
     save(result, tmp_path)
-    lines = (tmp_path / "metrics.csv").read_text().splitlines(keepends=True)
-    for content in (lines[:1], lines[:-1], ["objective,loss\n"]):
+    text = (tmp_path / "metrics.csv").read_text()
+    lines = text.splitlines(keepends=True)
+    doubled = [*lines[:-1], lines[-2]]
+    for content in (lines[:1], lines[:-1], ["objective,loss\n"], doubled):
         (tmp_path / "metrics.csv").write_text("".join(content))
-        with pytest.raises(ResultError, match="incomplete"):
+        with pytest.raises(ResultError, match="metrics.csv is (not what was|longer)"):
             load(tmp_path)
-    (tmp_path / "metrics.csv").write_text("".join(lines))
+    (tmp_path / "metrics.csv").write_text(text)
     load(tmp_path)
-    (tmp_path / "terminal.npz").write_bytes(b"PK")
-    with pytest.raises(ResultError, match="holds no complete result"):
+    (tmp_path / "checksums.json").unlink()
+    with pytest.raises(ResultError, match="no checksums.json"):
         load(tmp_path)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    storage.write_atomically(path, b"old")
+    outputs.write_atomically(path, b"old")
 
     def fails(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(storage.os, "replace", fails)
+    monkeypatch.setattr(outputs.os, "replace", fails)
     with pytest.raises(OSError, match="disk full"):
-        storage.write_atomically(path, b"new")
+        outputs.write_atomically(path, b"new")
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]

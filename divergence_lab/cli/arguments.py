@@ -48,6 +48,9 @@ def seconds(text: str) -> float:
 JSON = option("--json", action="store_true", help="one JSON document on standard output")
 LATEX = option("--latex", action="store_true", help="print formulas as LaTeX")
 AT = option("--at", metavar="T,T,...", help="ratios at which f is enclosed")
+OVERWRITE = option(
+    "--overwrite", action="store_true", help="replace what an earlier run left in --out"
+)
 DEVICE = option("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
 LOSS_OPTIONS = (
     option(

@@ -1,6 +1,7 @@
 """The command `compare`: what separates two losses, as text, JSON and a picture."""
 
 import argparse
+import io
 from pathlib import Path
 
 from divergence_lab.cli.arguments import (
@@ -13,6 +14,7 @@ from divergence_lab.cli.arguments import (
     read_each,
 )
 from divergence_lab.inputs import InputError
+from divergence_lab.outputs import write_alone
 from divergence_lab.theory.expressions import write
 from divergence_lab.theory.inequalities import bounds, hockey_stick
 from divergence_lab.theory.inequalities.comparison import (
@@ -90,7 +92,9 @@ def _draw(names: tuple[str, ...], comparison: Comparison, file: str) -> None:
             )
             for side, (density, atoms) in character.sticks.sides().items()
         }
-    hockey_sticks(curves).savefig(file, dpi=200)
+    drawn = io.BytesIO()
+    hockey_sticks(curves).savefig(drawn, format=file.lower()[-3:], dpi=200)
+    write_alone(Path(file), drawn.getvalue())
 
 
 # --- in words

@@ -23,6 +23,7 @@ from divergence_lab.cli.arguments import (
     seconds,
 )
 from divergence_lab.inputs import InputError, number_in, one_line, read_bytes, read_input
+from divergence_lab.outputs import write_alone
 from divergence_lab.theory.design.wishes import DesignError
 from divergence_lab.theory.expressions import write
 from divergence_lab.theory.expressions.syntax import shown
@@ -259,7 +260,7 @@ def _export(options: argparse.Namespace) -> int:
     source = export(loss, options.form, options.budget)
     if options.out:
         try:
-            Path(options.out.strip()).write_text(source, encoding="utf-8")
+            write_alone(Path(options.out.strip()), source.encode())
         except OSError as error:
             raise InputError(
                 f"{shown(options.out.strip())}: {error.strerror}; name a file that can be written"

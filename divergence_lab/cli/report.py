@@ -8,6 +8,7 @@ from divergence_lab.cli.arguments import (
     DEVICE,
     DONE,
     LOSS_OPTIONS,
+    OVERWRITE,
     AddCommand,
     json_text,
     option,
@@ -40,6 +41,7 @@ def add_commands(command: AddCommand) -> None:
             "--quick", action="store_true", help="a tenth of the training: a look, not a result"
         ),
         option("--open", action="store_true", help="open report.html in the browser"),
+        OVERWRITE,
         DEVICE,
         *LOSS_OPTIONS,
     )
@@ -57,6 +59,7 @@ def _report(options: argparse.Namespace) -> int:
         quick=options.quick,
         device=options.device,
         budget=options.budget,
+        overwrite=options.overwrite,
     )
     page = Path(options.out) / "report.html"
     print(json_text(summary) if options.json else f"wrote {page}")

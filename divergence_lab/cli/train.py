@@ -5,6 +5,7 @@ the runs) and `sweep` (many runs, here or on a cluster, each done once).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import sys
 import warnings
@@ -17,6 +18,7 @@ from divergence_lab.cli.arguments import (
     DEVICE,
     DONE,
     LOSS_OPTIONS,
+    OVERWRITE,
     AddCommand,
     json_text,
     option,
@@ -24,7 +26,7 @@ from divergence_lab.cli.arguments import (
     read_each,
     split_objectives,
 )
-from divergence_lab.inputs import InputError, number_in
+from divergence_lab.inputs import InputError, number_in, read_json
 
 if TYPE_CHECKING:  # torch is loaded only when the command runs
     from divergence_lab.graphs.dag import PointedDAG
@@ -95,6 +97,7 @@ def add_commands(command: AddCommand) -> None:
         option(
             "--resume", action="store_true", help="continue the run in --out from its checkpoint"
         ),
+        OVERWRITE,
         *LOSS_OPTIONS,
     )
     command(
@@ -127,9 +130,7 @@ def add_commands(command: AddCommand) -> None:
 
 def _train(options: argparse.Namespace) -> int:
     from divergence_lab.graphs.texts import space_from_text
-    from divergence_lab.results.result import NeverMoved, never_moved
-    from divergence_lab.results.storage import save_all
-    from divergence_lab.training.loop import train
+    from divergence_lab.results.result import never_moved
     from divergence_lab.training.schedule_texts import read_schedules
 
     if options.resume and not options.out:
@@ -141,27 +142,66 @@ def _train(options: argparse.Namespace) -> int:
         raise InputError(
             f"--objective {options.objective}: an objective is named twice; name each once"
         )
-    settings = _settings(options, space)
-    several = len(objectives) > 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NeverMoved)  # told below
-        results = [
-            train(
-                losses,
-                space,
-                objective=objective,
-                out=Path(options.out, objective if several else "") if options.out else None,
-                resume=options.resume,
-                **settings,
-            )
-            for objective in objectives
-        ]
+    results = _train_each(objectives, losses, space, options)
     for line in (line for result in results for line in never_moved(result)):
         print(f"divergence-lab train: {line}", file=sys.stderr)
-    if options.out and several:
-        save_all(results, options.out)
     _print_results(results, options)
     return DONE
+
+
+def _train_each(
+    objectives: Sequence[str],
+    losses: Mapping[str, Any],
+    space: PointedDAG | GeneratedDAG,
+    options: argparse.Namespace,
+) -> list[Result]:
+    """One run for each objective; of several, each in a folder of its own in --out, and there the
+    files of all of them.
+    """
+    from divergence_lab import outputs
+    from divergence_lab.gflownet.objectives import objective as objective_of
+    from divergence_lab.results.result import NeverMoved
+    from divergence_lab.results.storage import write_together
+    from divergence_lab.training.loop import WRITTEN, train
+
+    def run(objective: str, folder: str | Path | None) -> Result:
+        kept = {"out": folder, "resume": options.resume, "overwrite": options.overwrite}
+        return train(losses, space, objective=objective, **kept, **_settings(options, space))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NeverMoved)  # told when all is done
+        warnings.showwarning = _show_warning
+        if len(objectives) == 1 or not options.out:
+            return [run(objective, options.out) for objective in objectives]
+        folder = Path(options.out)
+        with outputs.held(folder, WRITTEN):
+            names = [objective_of(text).name for text in objectives]
+            _must_be_of(names, folder, options)
+            results = [run(name, folder / name) for name in names]
+            write_together(results, folder)
+        return results
+
+
+def _must_be_of(objectives: Sequence[str], folder: Path, options: argparse.Namespace) -> None:
+    """OutputError where the folder holds other files than those that a run of these objectives
+    leaves when all of them are trained.
+    """
+    from divergence_lab import outputs
+    from divergence_lab.training import checkpoints, loop
+
+    if options.overwrite:
+        return
+    trained = all((folder / one / checkpoints.NAME).exists() for one in objectives)
+    if options.resume and trained and not (folder / checkpoints.NAME).exists():
+        with contextlib.suppress(ValueError, OSError):
+            config = folder / "config.json"
+            if not config.exists() or {*read_json(config)} == {*objectives}:
+                return
+    outputs.must_be_free(folder, loop.WRITTEN, "" if options.resume else " go on with --resume,")
+
+
+def _show_warning(message: Warning | str, *where: Any) -> None:
+    print(f"divergence-lab train: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _settings(options: argparse.Namespace, space: PointedDAG | GeneratedDAG) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from markupsafe import Markup
 from sympy.printing.mathml import MathMLPresentationPrinter
 from torch import Tensor
 
+from divergence_lab import outputs
 from divergence_lab.bridge import TorchLoss, generator_to_torch, to_torch
 from divergence_lab.graphs import ambient, dag, texts
 from divergence_lab.report import plots
@@ -42,6 +43,9 @@ THEOREM_ENVIRONMENT = "hypergrid:2x4"
 SEEDS = 5
 CONVERGED = 0.02
 QUICK_STEPS = 500
+FIGURES = ("loss_and_generator", "convergence", "learned_laws")
+PICTURES = [f"{name}.{kind}" for name in FIGURES for kind in ("svg", "png")]
+WRITTEN = ("report.html", "results.json", *PICTURES)
 
 
 @dataclass(frozen=True)
@@ -66,14 +70,16 @@ def write_report(
     quick: bool = False,
     device: str = "auto",
     budget: float = 20.0,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Run the whole study for `losses` and write it to the folder `out`: report.html, every figure,
     results.json; returns what results.json holds.
 
     `losses`: name -> Loss, each with a value for every parameter; `device`: auto, cpu or cuda;
     `env`: a two-dimensional hyper-grid; `quick`: a tenth of the training; `budget`: processor
-    seconds of the search for each loss. Raises an InputError where a loss or the grid can't be
-    used.
+    seconds of the search for each loss. Training that was stopped goes on; a report that is there
+    is refused, unless `overwrite` replaces it. Raises an InputError where a loss, the grid or the
+    folder can't be used.
 
         >>> import tempfile, divergence_lab as dl
         >>> from pathlib import Path
@@ -86,15 +92,17 @@ def write_report(
         name: to_torch(loss) for name, loss in losses.items()
     }  # bad losses end here, before any work
     _grid(env)
-    out.mkdir(parents=True, exist_ok=True)
-    study = run_study(
-        losses, torch_losses, out / "run", env=env, quick=quick, device=device, budget=budget
-    )
-    _say("drawing")
-    figures = draw(study, torch_losses, out)
-    summary = summarise(study)
-    (out / "results.json").write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n")
-    (out / "report.html").write_text(render(study, figures))
+    with outputs.held(out, WRITTEN):
+        if not overwrite:  # what a killed report drew stands beside its run
+            outputs.must_be_free(out, WRITTEN[: 1 if (out / "run").exists() else None])
+        given = {"env": env, "quick": quick, "device": device, "budget": budget}
+        study = run_study(losses, torch_losses, out / "run", overwrite=overwrite, **given)
+        _say("drawing")
+        figures = draw(study, torch_losses, out)
+        summary = summarise(study)
+        text = json.dumps(summary, indent=1, allow_nan=False)
+        outputs.write_atomically(out / "results.json", text.encode(), b"\n")
+        outputs.write_atomically(out / "report.html", render(study, figures).encode())
     return summary
 
 
@@ -107,10 +115,9 @@ def run_study(
     quick: bool = False,
     device: str = "auto",
     budget: float = 20.0,
+    overwrite: bool = False,
 ) -> Study:
-    """Derive and decide each loss, verify the theorem, train all of them together, compare the
-    exact laws.
-    """
+    """Derive and decide each loss, verify the theorem, train all together, compare exact laws."""
     graph = _grid(env)
     derivations = {}
     for name, loss in losses.items():
@@ -125,7 +132,8 @@ def run_study(
     )
     _say(f"training {len(losses)} losses x {SEEDS} seeds on {env} as one batch")
     length = {"steps": QUICK_STEPS} if quick else {}
-    result = train(torch_losses, graph, seeds=SEEDS, device=device, out=folder, **length)
+    kept = {"out": folder, "resume": folder is not None and not overwrite, "overwrite": overwrite}
+    result = train(torch_losses, graph, seeds=SEEDS, device=device, **kept, **length)
     return Study(derivations, theorem, result, exact_divergences(result, derivations), quick)
 
 
@@ -254,12 +262,12 @@ def draw(study: Study, torch_losses: Mapping[str, TorchLoss], out: Path) -> dict
         name: _on_arrays(generator_to_torch(derivation.divergence))(ratios)
         for name, derivation in study.derivations.items()
     }
-    figures = {
-        "loss_and_generator": plots.loss_and_generator(residuals, losses, ratios, generators),
-        "convergence": plots.convergence(study.result, CONVERGED),
-        "learned_laws": plots.learned_laws(study.result),
-    }
-    return {name: plots.save(figure, out / name)[0] for name, figure in figures.items()}
+    drawn = (
+        plots.loss_and_generator(residuals, losses, ratios, generators),
+        plots.convergence(study.result, CONVERGED),
+        plots.learned_laws(study.result),
+    )
+    return {name: plots.save(figure, out / name)[0] for name, figure in zip(FIGURES, drawn)}
 
 
 # --- the page

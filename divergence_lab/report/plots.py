@@ -5,6 +5,7 @@ by dash and by marker, so that it also survives a grey print.
 """
 
 import contextlib
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from divergence_lab.outputs import write_atomically
 from divergence_lab.report.palette import COLOURS, DASHES, MARKERS, STYLE
 from divergence_lab.results.result import Result
 
@@ -27,12 +29,16 @@ def _figure(width: float, height: float) -> Iterator[Figure]:
 
 
 def save(figure: Figure, path: str | Path, dpi: int = 200) -> tuple[Path, Path]:
-    """Write `path`.svg and `path`.png (`dpi` dots an inch); returns both paths."""
-    base = Path(path)
+    """Write `path`.svg and `path`.png (`dpi` dots an inch), each whole or not at all; returns both
+    paths.
+    """
+    written = Path(path).with_suffix(".svg"), Path(path).with_suffix(".png")
     with mpl.rc_context(STYLE):
-        figure.savefig(base.with_suffix(".svg"), metadata={"Date": None})
-        figure.savefig(base.with_suffix(".png"), dpi=dpi)
-    return base.with_suffix(".svg"), base.with_suffix(".png")
+        for file, given in zip(written, ({"metadata": {"Date": None}}, {"dpi": dpi}), strict=True):
+            drawn = io.BytesIO()
+            figure.savefig(drawn, format=file.suffix[1:], **given)
+            write_atomically(file, drawn.getvalue())
+    return written
 
 
 def wrapped(name: str, longest: int) -> str:

@@ -4,17 +4,25 @@ import csv
 import io
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from divergence_lab.inputs import InputError
+from divergence_lab.outputs import (
+    SEAL,
+    held,
+    must_be_free,
+    read_sealed,
+    write_atomically,
+    write_sealed,
+)
 from divergence_lab.results.result import METRICS, SAMPLED_METRICS, WINDOW_METRICS, Result
+
+FILES = ("metrics.csv", "terminal.npz", "environment.json", "config.json")
+WRITTEN = (*FILES, SEAL)
 
 
 class ResultError(InputError):
@@ -22,10 +30,11 @@ class ResultError(InputError):
 
 
 def start_over(folder: Path) -> None:
-    """Take away the mark of a finished run, config.json: until the new one is whole, `load`
-    refuses the folder.
+    """Take away the marks of a finished run: until the new one is whole, `load` refuses the
+    folder.
     """
-    (folder / "config.json").unlink(missing_ok=True)
+    for name in (SEAL, "config.json"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def write_metrics(
@@ -52,11 +61,12 @@ def _table(parts: list[tuple[Mapping[str, Any], np.ndarray, Mapping[str, np.ndar
     return text.getvalue().encode()
 
 
-def save(result: Result, folder: str | Path) -> None:
-    """metrics.csv (long format), terminal.npz, environment.json and, last, config.json; each
-    whole or not at all.
+def save(result: Result, folder: str | Path, *, overwrite: bool = False) -> None:
+    """metrics.csv (long format), terminal.npz, environment.json, config.json and, last, the
+    checksums of all of them; each whole or not at all.
 
-    The folder is made where there is none. Raises OSError where it can't be written.
+    The folder is made where there is none. Raises OutputError where it can't be written, is in use,
+    or holds such files already; `overwrite` replaces them.
 
         >>> import tempfile, divergence_lab as dl
         >>> half_square = {"half square": lambda x: x**2 / 2}
@@ -67,8 +77,14 @@ def save(result: Result, folder: str | Path) -> None:
         True
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    start_over(folder)
+    with held(folder, WRITTEN):
+        if not overwrite:
+            must_be_free(folder, WRITTEN)
+        write(result, folder)
+
+
+def write(result: Result, folder: Path) -> None:
+    """As `save`, into a folder that is held already."""
     arrays = {
         "terminal": result.terminal,
         "target": result.target,
@@ -83,15 +99,19 @@ def save(result: Result, folder: str | Path) -> None:
         packed, **{key: array for key, array in arrays.items() if array is not None}
     )
     speed = {"seconds": result.seconds, "trajectories_per_second": result.trajectories_per_second}
-    write_metrics(folder, result.config, result.steps, result.metrics)
-    write_atomically(folder / "terminal.npz", packed.getvalue())
-    write_atomically(folder / "environment.json", _json({**result.environment, **speed}))
-    write_atomically(folder / "config.json", _json(result.config))
+    files = (
+        _table([(result.config, result.steps, result.metrics)]),
+        packed.getvalue(),
+        _json({**result.environment, **speed}),
+        _json(result.config),
+    )
+    start_over(folder)
+    write_sealed(folder, dict(zip(FILES, files, strict=True)))
 
 
-def save_all(results: Sequence[Result], folder: str | Path) -> None:
+def save_all(results: Sequence[Result], folder: str | Path, *, overwrite: bool = False) -> None:
     """Several objectives: each whole in a folder of its own name, and the same files for all of
-    them above.
+    them above; `overwrite` as in `save`.
 
     There, terminal.npz holds the learned laws as terminal [O, L, N, X] and config.json one entry an
     objective.
@@ -105,15 +125,19 @@ def save_all(results: Sequence[Result], folder: str | Path) -> None:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     save_all(results, folder)
         ...     print(*sorted(os.listdir(folder)))
-        config.json db environment.json metrics.csv tb terminal.npz
+        checksums.json config.json db environment.json metrics.csv tb terminal.npz
     """
     folder = Path(folder)
-    start_over(folder)
-    for result in results:
-        save(result, folder / result.objective)
-    write_atomically(
-        folder / "metrics.csv", _table([(one.config, one.steps, one.metrics) for one in results])
-    )
+    with held(folder, WRITTEN):
+        if not overwrite:
+            must_be_free(folder, WRITTEN)
+        for result in results:
+            save(result, folder / result.objective, overwrite=overwrite)
+        write_together(results, folder)
+
+
+def write_together(results: Sequence[Result], folder: Path) -> None:
+    """The files of `save_all` for all objectives, into a folder that is held already."""
     first = results[0]
     arrays: dict[str, Any] = {"objectives": np.array([one.objective for one in results])}
     if first.terminal is not None:
@@ -125,11 +149,14 @@ def save_all(results: Sequence[Result], folder: str | Path) -> None:
     packed = io.BytesIO()
     np.savez_compressed(packed, **arrays)
     seconds = sum(one.seconds for one in results)
-    write_atomically(folder / "terminal.npz", packed.getvalue())
-    write_atomically(folder / "environment.json", _json({**first.environment, "seconds": seconds}))
-    write_atomically(
-        folder / "config.json", _json({one.objective: dict(one.config) for one in results})
+    files = (
+        _table([(one.config, one.steps, one.metrics) for one in results]),
+        packed.getvalue(),
+        _json({**first.environment, "seconds": seconds}),
+        _json({one.objective: dict(one.config) for one in results}),
     )
+    start_over(folder)
+    write_sealed(folder, dict(zip(FILES, files, strict=True)))
 
 
 def load(folder: str | Path) -> Result:
@@ -146,11 +173,12 @@ def load(folder: str | Path) -> Result:
     """
     folder = Path(folder)
     try:
-        config = json.loads((folder / "config.json").read_text())
-        environment = json.loads((folder / "environment.json").read_text())
-        with np.load(folder / "terminal.npz", allow_pickle=False) as packed:
+        files = read_sealed(folder, FILES)
+        config = json.loads(files["config.json"])
+        environment = json.loads(files["environment.json"])
+        with np.load(io.BytesIO(files["terminal.npz"]), allow_pickle=False) as packed:
             arrays = dict(packed)
-        steps, values = _read_metrics(folder / "metrics.csv", config)
+        steps, values = _read_metrics(files["metrics.csv"].decode(), config)
         log_z_true = arrays.get("log_z_true")
         return Result(
             losses=tuple(config["losses"]),
@@ -170,17 +198,16 @@ def load(folder: str | Path) -> Result:
             trajectories_per_second=environment.pop("trajectories_per_second"),
             environment=environment,
         )
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
+    except Exception as error:  # whatever it is that cannot be read: it is no result
+        if isinstance(error, FileNotFoundError) and (folder / "config.json").exists():
+            error = f"no {SEAL}, as before version 0.1, or a file is missing"
         raise ResultError(
             f"{folder} holds no complete result ({error}); train with this folder first"
-        ) from error
+        ) from None
 
 
-def _read_metrics(
-    path: Path, config: Mapping[str, Any]
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
+def _read_metrics(text: str, config: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
     row_keys = list(zip(config["losses"], map(str, config["learning_rates"]), strict=True))
     steps = sorted({int(row["step"]) for row in rows})
     shape = (len(row_keys), len(config["seeds"]), len(steps))
@@ -206,19 +233,3 @@ def _read_metrics(
 
 def _json(content: Mapping[str, Any]) -> bytes:
     return (json.dumps(dict(content), indent=2) + "\n").encode()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the file, then rename over it: a crash leaves the old file or the new one."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except (
-        BaseException
-    ):  # Ctrl-C and a full disk as well: nothing half written stays, and whatever it was goes on up
-        os.unlink(temporary)
-        raise

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from divergence_lab import outputs
 from divergence_lab.gflownet import devices, randomness
 from divergence_lab.gflownet.listed.exact import log_partition, target_distribution
 from divergence_lab.graphs import ambient, dag, generated
@@ -27,6 +28,7 @@ from divergence_lab.training.trainable import TrainingError
 
 CHECKPOINT_SECONDS = 30.0
 SMALL = 2**18  # parameters of all members together
+WRITTEN = (*storage.WRITTEN, *checkpoints.WRITTEN)  # in the folder of a run
 
 
 @ambient.plain_torch()
@@ -40,6 +42,7 @@ def train(
     on_laws: Callable[[int, Tensor], None] | None = None,
     out: str | Path | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     **changes: Any,
 ) -> Result:
     """Minimise mean_B sum_O weight g(x) of each loss g for each seed by Adam, all members together.
@@ -51,11 +54,12 @@ def train(
     is called after each step with the terminal states that it drew, [L, N, B] or [L, N, B, D], and
     `on_laws(step, laws)` at each exact evaluation with [L, N, X]; a run that is resumed calls them
     from where it goes on.  With `out`, metrics stream to that folder, a checkpoint follows every
-    30 s, and `resume` continues from it to the same numbers; Ctrl-C writes a checkpoint and raises
-    `Stopped`, a KeyboardInterrupt.  What the caller has set in torch
-    (no_grad, inference_mode, a default device or dtype) plays no role.  A member that never moved
-    is warned of (NeverMoved).  Raises TrainingError for an argument that can't be used.  Source: Hu
-    et al. (2025), section 3; batched over losses and seeds.
+    30 s, and `resume` continues from it to the same numbers; Ctrl-C writes one and raises
+    `Stopped`, a KeyboardInterrupt.  A folder in use is refused, and one that holds a run unless it
+    is resumed or `overwrite` replaces it.  What the caller has set in torch (no_grad,
+    inference_mode, a default device or dtype) plays no role.  A member that never moved is warned
+    of (NeverMoved).  Raises TrainingError for an argument that can't be used.  Source: Hu et al.
+    (2025), section 3; batched over losses and seeds.
 
         >>> import divergence_lab as dl
         >>> losses = {name: dl.to_torch(dl.loss(name)) for name in ("quadratic", "linex(1)")}
@@ -68,33 +72,33 @@ def train(
     arguments = changed(arguments, changes)
     run = settings.make_run(losses, graph, arguments)
     sizes.refuse_what_does_not_fit(run)
-    folder = None if out is None else Path(out)
+    folder = _folder(out, resume, overwrite)
     evaluated = arguments.steps * np.linspace(0, 1, arguments.evaluations + 1) ** 2
     at = np.unique(np.rint(evaluated).astype(np.int64))
     state = stepping.start_progress(run, len(at))
-    first, seconds = _continue(run, state, folder) if resume else (0, 0.0)
-    if folder is not None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            storage.start_over(folder)
-        except OSError as error:
-            raise TrainingError(
-                f"out {str(folder)!r} is no folder that can be written "
-                f"({error.strerror}); choose another"
-            ) from error
-    with one_thread_if_small(state.members.values), _determinism(arguments.deterministic):
-        with noted() if folder else nullcontext([]) as came:
-            seconds = run_steps(
-                run, state, at, first, seconds, progress, folder, on_drawn, on_laws, came
-            )
-        if came:  # after the last look at them
-            raise _stopped(came[0], arguments.steps, arguments.steps, folder)
-        result = _result(run, state, at, seconds)
-    if folder is not None:
-        storage.save(result, folder)
+    with outputs.held(folder, WRITTEN) if folder else nullcontext():
+        first, seconds = _start(run, state, folder, resume, overwrite) if folder else (0, 0.0)
+        with one_thread_if_small(state.members.values), _determinism(arguments.deterministic):
+            with noted() if folder else nullcontext([]) as came:
+                seconds = run_steps(
+                    run, state, at, first, seconds, progress, folder, on_drawn, on_laws, came
+                )
+            if came:  # after the last look at them
+                raise _stopped(came[0], arguments.steps, arguments.steps, folder)
+            result = _result(run, state, at, seconds)
+        if folder is not None:
+            storage.write(result, folder)
     for line in never_moved(result):
         warnings.warn(line, NeverMoved, stacklevel=3)
     return result
+
+
+def _folder(out: str | Path | None, resume: bool, overwrite: bool) -> Path | None:
+    if resume and out is None:
+        raise TrainingError("resume needs the folder of the run to continue; give out=DIR")
+    if resume and overwrite:
+        raise TrainingError("resume goes on with a run and overwrite replaces it; choose one")
+    return None if out is None else Path(out)
 
 
 def one_thread_if_small(values: Tensor) -> AbstractContextManager[None]:
@@ -205,20 +209,27 @@ def _by_row(run: settings.Run, tensor: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _continue(
-    run: settings.Run, state: stepping.Progress, folder: Path | None
+def _start(
+    run: settings.Run, state: stepping.Progress, folder: Path, resume: bool, overwrite: bool
 ) -> tuple[int, float]:
-    """Load the checkpoint into `state`; the step to go on from and the seconds spent so far."""
-    if folder is None:
-        raise TrainingError("resume needs the folder of the run to continue; give out=DIR")
-    checkpoint = checkpoints.read(folder, run.config, _loss_values(run))
+    """The step to go on from and the seconds spent so far, with the checkpoint loaded into
+    `state`; without one the folder must hold no other run, unless it is to be replaced.
+    """
+    checkpoint = checkpoints.read(folder, run.config, _loss_values(run)) if resume else None
     if checkpoint is None:
+        if not overwrite:
+            instead = "" if resume else " go on with its run with --resume,"
+            outputs.must_be_free(folder, WRITTEN, instead)
+        for name in checkpoints.WRITTEN:
+            (folder / name).unlink(missing_ok=True)
+        storage.start_over(folder)
         return 0, 0.0
     step, seconds, saved = checkpoint
     tensors = stepping.tensors_of(state)
     checkpoints.must_match(folder, saved, tensors)
     for name, tensor in tensors.items():
         tensor.copy_(saved[name])
+    storage.start_over(folder)
     return step, seconds
 
 

@@ -46,7 +46,7 @@ def main(steps: int = 500, folder: Path = FOLDER) -> None:
         device="cpu",
         evaluations=25,
     )
-    save(result, folder)
+    save(result, folder, overwrite=True)
     write_curves(result, folder.with_name("convergence"))
 
 

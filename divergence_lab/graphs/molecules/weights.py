@@ -7,9 +7,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import os
 import pickle
-import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 
 from divergence_lab.graphs.molecules.chemistry import BLOCKS, MoleculeError
 from divergence_lab.inputs import InputError, read_bytes
+from divergence_lab.outputs import write_alone
 
 WEIGHTS = "best_params.pkl.gz"
 SOURCE = "https://raw.githubusercontent.com/GFNOrg/gflownet/master/mols/data/"
@@ -117,10 +116,7 @@ def fetch(folder: str | Path, source: str = SOURCE) -> list[Path]:
                 f"{address} has SHA-256 {found[:16]}..., not the published "
                 f"{digest[:16]}...; not kept"
             )
-        handle, temporary = tempfile.mkstemp(dir=folder)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, folder / name)
+        write_alone(folder / name, content)
         written.append(folder / name)
     return written
 
