@@ -80,14 +80,18 @@ def held(folder: Path, names: Sequence[str]) -> Iterator[None]:
         yield
 
 
+def already(folder: Path, names: Sequence[str]) -> str | None:
+    """The first of these files that is there."""
+    return next((name for name in names if os.path.lexists(folder / name)), None)
+
+
 def must_be_free(folder: Path, names: Sequence[str], instead: str = "") -> None:
     """OutputError where one of these files is there; `instead` is what else can be done."""
-    for name in names:
-        if os.path.lexists(folder / name):
-            raise OutputError(
-                f"{folder} holds {name} already; choose another folder,{instead} or replace what "
-                "is there with --overwrite"
-            )
+    if (there := already(folder, names)) is not None:
+        raise OutputError(
+            f"{folder} holds {there} already; choose another folder,{instead} or replace what is "
+            "there with --overwrite"
+        )
 
 
 @contextmanager
@@ -161,17 +165,20 @@ def checksum(*parts: bytes | memoryview) -> str:
 
 
 def write_sealed(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files, and last, in checksums.json, how long each is and its checksum: only then
-    is the folder complete.
+    """Write the files, and in checksums.json how long each is and its checksum; the last of the
+    files comes last, and is not there before all is.
     """
-    (folder / SEAL).unlink(missing_ok=True)
-    for name, content in files.items():
-        write_atomically(folder / name, content)
     seal = {
         name: {"bytes": len(content), "blake2b": checksum(content)}
         for name, content in files.items()
     }
+    *first, last = files
+    for name in (last, SEAL):
+        (folder / name).unlink(missing_ok=True)
+    for name in first:
+        write_atomically(folder / name, files[name])
     write_atomically(folder / SEAL, (json.dumps(seal, indent=1) + "\n").encode())
+    write_atomically(folder / last, files[last])
 
 
 def read_sealed(folder: Path, names: Sequence[str]) -> dict[str, bytes]:

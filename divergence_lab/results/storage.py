@@ -33,7 +33,7 @@ def start_over(folder: Path) -> None:
     """Take away the marks of a finished run: until the new one is whole, `load` refuses the
     folder.
     """
-    for name in (SEAL, "config.json"):
+    for name in ("config.json", SEAL):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -62,8 +62,8 @@ def _table(parts: list[tuple[Mapping[str, Any], np.ndarray, Mapping[str, np.ndar
 
 
 def save(result: Result, folder: str | Path, *, overwrite: bool = False) -> None:
-    """metrics.csv (long format), terminal.npz, environment.json, config.json and, last, the
-    checksums of all of them; each whole or not at all.
+    """metrics.csv (long format), terminal.npz, environment.json, the checksums of all files, and,
+    last, config.json; each whole or not at all.
 
     The folder is made where there is none. Raises OutputError where it can't be written, is in use,
     or holds such files already; `overwrite` replaces them.
@@ -105,7 +105,6 @@ def write(result: Result, folder: Path) -> None:
         _json({**result.environment, **speed}),
         _json(result.config),
     )
-    start_over(folder)
     write_sealed(folder, dict(zip(FILES, files, strict=True)))
 
 
@@ -155,7 +154,6 @@ def write_together(results: Sequence[Result], folder: Path) -> None:
         _json({**first.environment, "seconds": seconds}),
         _json({one.objective: dict(one.config) for one in results}),
     )
-    start_over(folder)
     write_sealed(folder, dict(zip(FILES, files, strict=True)))
 
 

@@ -217,9 +217,13 @@ def _start(
     """
     checkpoint = checkpoints.read(folder, run.config, _loss_values(run)) if resume else None
     if checkpoint is None:
+        if resume and (there := outputs.already(folder, WRITTEN)) is not None:
+            raise checkpoints.CheckpointError(
+                f"{folder} holds {there} and no checkpoint to go on from; choose another folder, "
+                "or start afresh with --overwrite"
+            )
         if not overwrite:
-            instead = "" if resume else " go on with its run with --resume,"
-            outputs.must_be_free(folder, WRITTEN, instead)
+            outputs.must_be_free(folder, WRITTEN, " go on with its run with --resume,")
         for name in checkpoints.WRITTEN:
             (folder / name).unlink(missing_ok=True)
         storage.start_over(folder)
