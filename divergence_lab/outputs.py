@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from divergence_lab.inputs import InputError
+from divergence_lab.inputs import InputError, read_bytes
 
 LOCK = ".lock"
 SEAL = "checksums.json"
@@ -147,15 +147,6 @@ def open_regular(path: Path) -> BinaryIO:
     return file
 
 
-def read_whole(path: Path, most: int) -> bytes:
-    """The content of a regular file of at most `most` bytes; DamagedError for a longer one."""
-    with open_regular(path) as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise DamagedError(f"{path} is longer than it can be")
-    return content
-
-
 def checksum(*parts: bytes | memoryview) -> str:
     """BLAKE2b of the parts, one after the other."""
     found = hashlib.blake2b()
@@ -184,16 +175,17 @@ def write_sealed(folder: Path, files: Mapping[str, bytes]) -> None:
 def read_sealed(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
     """What `write_sealed` wrote under these names.
 
-    Raises DamagedError, or OSError where a file is not there.
+    Raises an InputError where a file is another, or is not there.
     """
+    content = read_bytes(folder / SEAL, SEAL_BYTES)
     try:
-        seal = json.loads(read_whole(folder / SEAL, SEAL_BYTES))
+        seal = json.loads(content)
         expected = {name: (seal[name]["bytes"], seal[name]["blake2b"]) for name in names}
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise DamagedError(f"{SEAL} is damaged") from error
     files = {}
     for name, (size, known) in expected.items():
-        content = files[name] = read_whole(folder / name, size if type(size) is int else 0)
+        content = files[name] = read_bytes(folder / name, size if type(size) is int else 0)
         if checksum(content) != known:
             raise DamagedError(f"{name} is not what was written: its checksum differs")
     return files

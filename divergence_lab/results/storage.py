@@ -197,10 +197,11 @@ def load(folder: str | Path) -> Result:
             environment=environment,
         )
     except Exception as error:  # whatever it is that cannot be read: it is no result
-        if isinstance(error, FileNotFoundError) and (folder / "config.json").exists():
-            error = f"no {SEAL}, as before version 0.1, or a file is missing"
+        why = str(error)
+        if (folder / "config.json").exists() and not (folder / SEAL).exists():
+            why = f"no {SEAL} is there: an earlier version of this package wrote none"
         raise ResultError(
-            f"{folder} holds no complete result ({error}); train with this folder first"
+            f"{folder} holds no complete result ({why}); train with this folder first"
         ) from None
 
 
