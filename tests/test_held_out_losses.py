@@ -15,7 +15,7 @@ from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.divergence.values import value
 from divergence_lab.theory.expressions.printing import write
 from divergence_lab.theory.verdicts import plain
-from divergence_lab.theory.verdicts.decision import decide
+from divergence_lab.theory.verdicts.decision import search_verdicts
 from divergence_lab.theory.verdicts.ends import curvature_at_zero
 from divergence_lab.theory.verdicts.parameters import ask_for_parameters
 from divergence_lab.theory.verdicts.verdict import verdict_to_json
@@ -150,7 +150,7 @@ def verdicts_only(monkeypatch):
 
 @pytest.mark.parametrize(("text", "bits"), KNOWN)
 def test_verdicts_derived_by_hand(text, bits):
-    found = decide(loss(text))
+    found = search_verdicts(loss(text), None, 20.0)
     assert {name: getattr(found, name).holds for name in NAMES} == {
         name: bit == "1" for name, bit in zip(NAMES, bits)
     }

@@ -57,7 +57,9 @@ def export(loss: Loss, form: str = "torch", budget: float = 20.0) -> str:
         return bounded(max(budget, BUILDING), source_text, loss, form)
     except (OutOfTime, SearchFailed) as failure:
         why = f"not verified within {max(budget, BUILDING):g} s of processor time: raise --budget"
-        raise programs.NotRepresentable(f"{write(loss.expression)}: {failure or why}") from None
+        raise programs.NotRepresentable(
+            f"{write(loss.expression)}: {str(failure) or why}"
+        ) from None
 
 
 def source_text(loss: Loss, form: str) -> str:

@@ -29,7 +29,7 @@ def built(loss: Loss, budget: float) -> tuple[Verified[Ranges], Terms | None]:
         found, terms = bounded(budget, build, loss)
     except (OutOfTime, SearchFailed) as failure:
         why = f"not verified within {budget:g} s of processor time: allow a larger budget"
-        raise NotRepresentable(f"{write(loss.expression)}: {failure or why}") from None
+        raise NotRepresentable(f"{write(loss.expression)}: {str(failure) or why}") from None
     return dataclasses.replace(found, loss=loss), terms
 
 

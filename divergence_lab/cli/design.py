@@ -192,7 +192,7 @@ def _numbers(path: str) -> Sequence[float]:
         array = np.lib.format.read_array(io.BytesIO(read_bytes(path)), allow_pickle=False)
         if array.dtype.kind not in "iuf":
             raise ValueError(f"its entries are of type {array.dtype}")
-        return array.ravel().astype(float)
+        return array.ravel().astype(float).tolist()
     except InputError as error:
         raise DesignError(f"--residuals: {error}; name a file of numbers") from None
     except (ValueError, MemoryError) as error:  # a header may claim any size

@@ -221,7 +221,7 @@ def learning_rates(arguments: Arguments, default: float) -> list[float]:
 
 def read_seeds(seeds: int | Sequence[int]) -> list[int]:
     """How many, or which, as a list."""
-    if is_whole(seeds, most=2**64):
+    if isinstance(seeds, int) and is_whole(seeds, most=2**64):
         refuse_if_too_large(BYTES_OF_A_SEED * seeds, f"seeds={seeds}", "ask for fewer seeds")
     try:
         chosen = list(range(seeds)) if isinstance(seeds, int) else [index(seed) for seed in seeds]

@@ -75,7 +75,9 @@ def design(
         return bounded((PATIENCE + 2) * budget, design_for, wishes, count, budget, tolerance)
     except (OutOfTime, SearchFailed) as failure:
         why = f"the search was not done within {(PATIENCE + 2) * budget:g} s of processor time"
-        raise DesignError(f"{failure or why}: leave a wish out, or allow a larger budget") from None
+        raise DesignError(
+            f"{str(failure) or why}: leave a wish out, or allow a larger budget"
+        ) from None
 
 
 def design_for(

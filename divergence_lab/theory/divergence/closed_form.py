@@ -95,7 +95,7 @@ def divergence(loss: Loss, budget: float = 20.0) -> Divergence:
         found = bounded(budget, search_divergence, loss, budget)
         return dataclasses.replace(found, loss=loss)
     except (OutOfTime, SearchFailed) as failure:
-        why = f"closed form of f: {failure or 'the time was over'}"
+        why = f"closed form of f: {str(failure) or 'the time was over'}"
         return Divergence(loss, None, None, None, 0, (why,))
 
 
@@ -112,7 +112,7 @@ def search_divergence(loss: Loss, budget: float) -> Divergence:
         confirmed = confirm(loss, candidate)
         generator = _simplest(loss, candidate, deadline)
     except (OutOfTime, SearchFailed, NotConfirmed, enclosure.NotEvaluable, CannotSplit) as failure:
-        tried.append(f"closed form of f: {failure or 'the time was over'}")
+        tried.append(f"closed form of f: {str(failure) or 'the time was over'}")
     name, factor = recognition.recognise(loss)
     return Divergence(loss, generator, name, factor, confirmed, tuple(tried))
 

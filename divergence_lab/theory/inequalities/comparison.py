@@ -106,7 +106,7 @@ def compare(first: Loss, second: Loss, budget: float = 20.0) -> Comparison:
         return bounded(GRACE * budget, search_comparison, first, second, budget)
     except (OutOfTime, SearchFailed) as failure:
         why = f"they were not compared within {GRACE * budget:g} s of processor time"
-        raise InputError(f"{first} and {second}: {failure or why}: raise --budget") from None
+        raise InputError(f"{first} and {second}: {str(failure) or why}: raise --budget") from None
 
 
 def search_comparison(first: Loss, second: Loss, budget: float) -> Comparison:

@@ -2,13 +2,14 @@
 
 import sympy as sp
 
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, bounded
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.verdicts import parameter_numbers, parameters, plain, verdict
 
 
 def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 20.0) -> verdict.Verdicts:
-    """Every verdict on `loss`, each question within `budget` processor seconds; with parameters,
-    the exact conditions.
+    """Every verdict on `loss`, within `budget` processor seconds for each question; with
+    parameters, the exact conditions.
 
     `generator` is the confirmed closed form of f if there is one; only the number f'(oo) is read
     off it.
@@ -19,6 +20,16 @@ def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 20.0) -
         >>> dl.decide(dl.loss("linex(alpha)")).zero_avoiding.condition
         'alpha >= 1'
     """
+    try:
+        return bounded(len(verdict.KINDS) * budget, search_verdicts, loss, generator, budget)
+    except (OutOfTime, SearchFailed) as failure:
+        why = str(failure) or f"no answer within {budget:g} s of processor time for each question"
+        undecided = verdict.Verdict(None, verdict.UNDECIDED, why)
+        return verdict.gather(dict.fromkeys(verdict.KINDS, undecided), (None, None, None), ())
+
+
+def search_verdicts(loss: Loss, generator: sp.Expr | None, budget: float) -> verdict.Verdicts:
+    """As `decide`; without parameters only the searches within a question end by themselves."""
     if loss.parameters:
         return parameters.decide_for_parameters(loss, generator, budget)
     return plain.decide_plain(loss, generator)
