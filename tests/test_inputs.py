@@ -220,6 +220,12 @@ def test_no_escape_sequence_reaches_a_terminal(capsys):
         assert stop.value.code == 2 and printed.err[:-1].isprintable()
 
 
+def test_no_name_that_is_printed_does_either(tmp_path, capsys):
+    path = tmp_path / "\x1b]0;owned\x07\u202e.py"
+    assert main(["export", "quadratic", "--out", str(path)]) == 0 and path.exists()
+    assert capsys.readouterr().out.strip("\n").isprintable()
+
+
 def test_more_than_there_is_is_refused_in_bytes():
     refuse_if_too_large(10**6, "a run", "ask for less")
     with pytest.raises(

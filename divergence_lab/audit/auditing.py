@@ -5,6 +5,7 @@ residual "target/model": x = log p_B - log p_F, g = the callable
 residual "model/target": g(x) = callable(-x)
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ from divergence_lab.audit.problems import (
 from divergence_lab.audit.result import Audit, Other
 from divergence_lab.audit.stretches import Stretch, grid, stretches
 from divergence_lab.graphs.ambient import plain_torch
+from divergence_lab.inputs import is_number, shown
 from divergence_lab.theory.answers.derivation import Derivation, derive
 from divergence_lab.theory.divergence.loss import GAUGE_UNSEEN
 from divergence_lab.theory.expressions import write
@@ -111,12 +113,16 @@ def _checked(
             f"--residual {str(residual)[:30]!r}: say target/model (log p_B - log p_F) or "
             "model/target"
         )
-    if not budget > 0:
-        raise subjects.AuditError(f"--budget {budget:g} is not a positive number of seconds")
+    if not is_number(budget, 0) or not budget > 0:
+        raise subjects.AuditError(
+            f"--budget {shown(str(budget))} is not a positive number of seconds"
+        )
     try:
-        low, high = (float(end) for end in ends)
+        low, high = (float(end) if is_number(end) else math.nan for end in ends)
     except (TypeError, ValueError):
-        raise subjects.AuditError("--range: give two numbers, as in --range -100,100") from None
+        low = high = math.nan
+    if math.isnan(low) or math.isnan(high):
+        raise subjects.AuditError("--range: give two numbers, as in --range -100,100")
     if not -1e4 <= low <= -2 * identifying.CORE or not 2 * identifying.CORE <= high <= 1e4:
         raise subjects.AuditError(
             f"--range {low:g},{high:g}: the audit needs residuals on both sides of 0, "

@@ -16,7 +16,7 @@ from divergence_lab.bridge.source import JAX, TORCH, function_source, helpers
 from divergence_lab.bridge.verified import arithmetic, programs, stretches
 from divergence_lab.bridge.verified.ranges import Verified, check_loss, ranges, verified
 from divergence_lab.theory.answers.derivation import Derivation, derive
-from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, bounded
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, bounded, check_budget
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import ExpressionError, Pieces, write, write_latex
 
@@ -53,6 +53,7 @@ def export(loss: Loss, form: str = "torch", budget: float = 20.0) -> str:
     if form == "latex":
         return latex(derive(loss, budget=budget))
     check_loss(loss)
+    check_budget(budget)
     try:
         return bounded(max(budget, BUILDING), source_text, loss, form)
     except (OutOfTime, SearchFailed) as failure:

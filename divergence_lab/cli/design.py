@@ -194,7 +194,7 @@ def _numbers(path: str) -> Sequence[float]:
             raise ValueError(f"its entries are of type {array.dtype}")
         return array.ravel().astype(float).tolist()
     except InputError as error:
-        raise DesignError(f"--residuals: {error}; name a file of numbers") from None
+        raise DesignError(f"--residuals: {error}; name a file that can be read") from None
     except (ValueError, MemoryError) as error:  # a header may claim any size
         raise DesignError(
             f"--residuals {shown(path)}: {error}; give numbers alone, one a line"

@@ -96,9 +96,15 @@ def _run(parser: argparse.ArgumentParser, given: Sequence[str]) -> int:
     return BAD_INPUT
 
 
+# what moves a terminal's cursor, sets its title or turns its writing
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
 class _Output:
-    """Standard output. Once its reader is gone (`| head -1`) what is printed goes nowhere, and the
-    command ends with its own exit code.
+    """Standard output, of which no name makes a terminal do anything.
+
+    Once its reader is gone (`| head -1`) what is printed goes nowhere, and the command ends with
+    its own exit code.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -108,6 +114,7 @@ class _Output:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
+        text = _CONTROL.sub("?", text)
         try:
             return self.stream.write(text)
         except BrokenPipeError:

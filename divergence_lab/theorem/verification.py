@@ -15,7 +15,7 @@ from divergence_lab.gflownet import samplers as drawing
 from divergence_lab.gflownet.listed.exact import EnumerationError
 from divergence_lab.gflownet.objectives import ObjectiveError, objective
 from divergence_lab.graphs import ambient, dag, texts
-from divergence_lab.inputs import InputError
+from divergence_lab.inputs import InputError, is_whole
 from divergence_lab.theorem.check import TOLERANCE, Check, Scheme, Theory, check
 from divergence_lab.theorem.objects import Listing, list_objects
 from divergence_lab.theory.divergence import closed_form, loss
@@ -95,6 +95,8 @@ def verify(
         [_scheme(text) for text in _wished(samplers, SAMPLERS)],
     )
     dag.refuse_zero_rewards(graph)
+    if not is_whole(seed, 0, 2**63 - 1):
+        raise VerifyError(f"seed is {seed!r}; give a whole number from 0 to 2**63 - 1")
     wished = list(objectives)
     listings = []
     for text in _wished(wished, OBJECTIVES):

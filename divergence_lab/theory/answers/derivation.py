@@ -11,10 +11,12 @@ from typing import Any
 
 import sympy as sp
 
+from divergence_lab.inputs import is_whole
 from divergence_lab.theory.budget.asking import (
     OutOfTime,
     SearchFailed,
     be_patient,
+    check_budget,
     clock,
     cut_short,
     stream,
@@ -57,6 +59,7 @@ STAGES = {
 # A verdict may search for this share of what is left of the time until all of them must be
 # answered.
 VERDICT_SHARE, PARAMETRIC_SHARE = 0.5, 0.6
+MAX_DIGITS = 1000
 # With parameters any of them may take all it is given; they have to end by themselves before that.
 VERDICTS_END = 0.75
 
@@ -102,6 +105,9 @@ def derive(
         >>> dl.derive(dl.loss("Abs(x)/2")).verdicts.zero_avoiding.because
         "f'(oo) = int g'(x) e^(-x) dx is finite, by comparison with x**(-3/2)"
     """
+    check_budget(budget)
+    if not is_whole(digits, 1, MAX_DIGITS):
+        raise ExpressionError(f"{digits!r} digits: ask for 1 to {MAX_DIGITS}")
     return assemble(
         closed_form.Divergence(loss, None, None, None, 0),
         (loss, tuple(at), digits),

@@ -34,6 +34,7 @@ __all__ = [
     "allow_fork",
     "be_patient",
     "bounded",
+    "check_budget",
     "clock",
     "cut_short",
     "end_searches",
@@ -71,6 +72,12 @@ def within(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any
     return [*_ask([seconds], function, arguments)][-1][1]
 
 
+def check_budget(seconds: float) -> None:
+    """InputError for what is no positive number of seconds."""
+    if not is_number(seconds, TINY_BUDGET, LARGEST_BUDGET):
+        raise InputError(f"the budget {shown(str(seconds))} is not a positive number of seconds")
+
+
 def bounded(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
     """`function(*arguments)` within so many processor seconds: here where this process is asked
     itself, for its asker ends it in time, else as `within`.
@@ -81,8 +88,7 @@ def bounded(seconds: float, function: Callable[..., Any], *arguments: Any) -> An
         >>> bounded(5, divmod, 7, 2)
         (3, 1)
     """
-    if not is_number(seconds, TINY_BUDGET, LARGEST_BUDGET):
-        raise InputError(f"the budget {shown(str(seconds))} is not a positive number of seconds")
+    check_budget(seconds)
     if processes.in_worker() or not hasattr(os, "fork"):  # there no search can be ended
         return function(*arguments)
     try:

@@ -105,7 +105,7 @@ def fit_to_tradeoffs(
         )
     found = found / size
     support = [i for i, w in enumerate(found) if w > 0]
-    allowance = float(sp.Rational(str(tolerance)))
+    allowance = float(reading.read_tolerance(tolerance))
 
     def missed(weights: Sequence[float]) -> list[float]:
         g = np.array([float(w) for w in weights]) @ values[support]

@@ -74,6 +74,14 @@ def read_number(given: object, what: str) -> sp.Expr:
         raise wishes.DesignError(str(reason)) from None
 
 
+def read_tolerance(given: object) -> sp.Rational:
+    """A rational number between 0 and 1."""
+    tolerance = read_number(given, "the tolerance")
+    if not (tolerance.is_Rational and 0 < tolerance < 1):
+        raise wishes.DesignError(f"the tolerance {write(tolerance)} is not between 0 and 1")
+    return tolerance
+
+
 def read_growth(text: str | None) -> wishes.Growth | None:
     """ "linear", "quadratic", "power:3/2" or "exponential:1"; None stays None."""
     if text is None:

@@ -11,7 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import sympy as sp
 
 from divergence_lab.inputs import is_whole, shown
-from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, bounded, clock
+from divergence_lab.theory.budget.asking import (
+    OutOfTime,
+    SearchFailed,
+    bounded,
+    check_budget,
+    clock,
+)
 from divergence_lab.theory.design import mixtures, proofs, reading
 from divergence_lab.theory.design.blocks import Block, allowed, blocks, hockey_sticks, needs
 from divergence_lab.theory.design.table import Table, curvatures
@@ -57,6 +63,7 @@ def design(
         >>> print(found.loss.expression, found.derivation.divergence, sep=": ")
         x**2/2 - x + exp(x) - 1: Jeffreys
     """
+    check_budget(budget)
     if not is_whole(count, 1):
         raise DesignError(f"count is {shown(str(count))}: ask for at least one loss")
     wishes = reading.read_wishes(
@@ -84,16 +91,14 @@ def design_for(
     wishes: Wishes, count: int = 3, budget: float = 20.0, tolerance: object = proofs.TOLERANCE
 ) -> list[proofs.Designed]:
     """As `design`, for wishes that were read."""
-    tolerance = sp.Rational(str(tolerance))
-    if not 0 < tolerance < 1:
-        raise DesignError(f"the tolerance {tolerance} is not between 0 and 1")
-    offered = _mixed(wishes, count, tolerance) if wishes.penalties else _single(wishes)
+    allowed_error = reading.read_tolerance(tolerance)
+    offered = _mixed(wishes, count, allowed_error) if wishes.penalties else _single(wishes)
     found: list[proofs.Designed] = []
     began = clock()
     for expression in itertools.islice(_unlike(offered), TRIES * count):
         if clock() - began > budget * (1 if found else PATIENCE):
             break
-        proved = proofs.prove(expression, wishes, budget, tolerance)
+        proved = proofs.prove(expression, wishes, budget, allowed_error)
         if proved is not None:
             found.append(proved)
         if len(found) == count:

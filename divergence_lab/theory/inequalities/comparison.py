@@ -19,7 +19,14 @@ import sympy as sp
 from flint import arb
 
 from divergence_lab.inputs import InputError
-from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, bounded, clock, within
+from divergence_lab.theory.budget.asking import (
+    OutOfTime,
+    SearchFailed,
+    bounded,
+    check_budget,
+    clock,
+    within,
+)
 from divergence_lab.theory.divergence.loss import Loss, loss
 from divergence_lab.theory.expressions import CannotSplit, write
 from divergence_lab.theory.inequalities import (
@@ -98,6 +105,7 @@ def compare(first: Loss, second: Loss, budget: float = 20.0) -> Comparison:
         >>> found.bounds[0].exact, found.bounds[1].exact, found.differing()
         (1/3, 3, ())
     """
+    check_budget(budget)
     for one in (first, second):
         if one.parameters:
             name = one.parameters[0].name

@@ -2,7 +2,7 @@
 
 import sympy as sp
 
-from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, bounded
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, bounded, check_budget
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.verdicts import parameter_numbers, parameters, plain, verdict
 
@@ -20,6 +20,7 @@ def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 20.0) -
         >>> dl.decide(dl.loss("linex(alpha)")).zero_avoiding.condition
         'alpha >= 1'
     """
+    check_budget(budget)
     try:
         return bounded(len(verdict.KINDS) * budget, search_verdicts, loss, generator, budget)
     except (OutOfTime, SearchFailed) as failure:
