@@ -77,7 +77,7 @@ def read_number(given: object, what: str) -> sp.Expr:
 def read_tolerance(given: object) -> sp.Rational:
     """A rational number between 0 and 1."""
     tolerance = read_number(given, "the tolerance")
-    if not (tolerance.is_Rational and 0 < tolerance < 1):
+    if not (isinstance(tolerance, sp.Rational) and 0 < tolerance < 1):
         raise wishes.DesignError(f"the tolerance {write(tolerance)} is not between 0 and 1")
     return tolerance
 
