@@ -17,7 +17,13 @@ from divergence_lab.theory.verdicts.verdict import KINDS, verdict_to_json
 from tests.families import DIGITS, TINY, Member, draw, holds, limit_exists
 
 SECONDS = 6.0
+NAMES = {**vars(mp), "mp": mp, "E": mp.e}  # of a condition and of the ends of cells, in numbers
 PARTS, OF_A_PART = 8, 250
+
+
+def in_numbers(text: str) -> str:
+    """The text with its whole numbers as mpmath's: 1/3 to all digits."""
+    return re.sub(r"(\d+)", r"mp.mpf(\1)", text)
 
 
 def said(verdict: dict, c: mp.mpf) -> bool:
@@ -25,7 +31,7 @@ def said(verdict: dict, c: mp.mpf) -> bool:
     if verdict["condition"] is None:
         return verdict["holds"]
     condition = re.sub(r"(?<![<>!=])=(?!=)", "==", verdict["condition"])
-    return bool(eval(condition, {"c": c, "sqrt": mp.sqrt, "log": mp.log, "pi": mp.pi, "E": mp.e}))
+    return bool(eval(in_numbers(condition), {**NAMES, "c": c}))
 
 
 def parameters_of(family, verdict: dict) -> list[mp.mpf]:
@@ -38,14 +44,7 @@ def parameters_of(family, verdict: dict) -> list[mp.mpf]:
                 and step["rule"] in ("cell", "undefined")
                 and not (key == "at" and step["rule"] == "cell")
             ):
-                bounds.add(
-                    mp.mpf(
-                        eval(
-                            re.sub(r"(\d+)", r"mp.mpf(\1)", step[key]),
-                            {"mp": mp, "sqrt": mp.sqrt, "log": mp.log, "E": mp.e, "exp": mp.exp},
-                        )
-                    )
-                )
+                bounds.add(mp.mpf(eval(in_numbers(step[key]), NAMES)))
     offsets = [
         mp.mpf(0),
         *(s * mp.mpf(1) / d for d in (5, 2) for s in (1, -1)),

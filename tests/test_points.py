@@ -149,3 +149,23 @@ def test_points_of_drawn_formulas_are_found_and_their_limits_are_right(form):
             near = [g(mpmath.mpf(sp.N(at, 60)) + s * mpmath.mpf(10) ** -15) for s in (-1, 1)]
             assert abs(near[0] - near[1]) < 1e-10
         assert ask_one("zero_forcing", entry).holds is not None
+
+
+@pytest.mark.parametrize(
+    "text", ["c*x**2 + 0**Abs(x - 1)", "c*x**2 - sign(x - 1)**2 + 1", "c*x**2 + c*0**Abs(x)"]
+)
+def test_a_family_with_a_value_of_its_own_is_refused(text):
+    with pytest.raises(ExpressionError, match="value of its own"):
+        loss(text, ["c > 0"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Piecewise((c*x**2, x < 1), (2*c*x - c, True))",
+        "Max(x**2, c*Abs(x))",
+        "Piecewise((x**2/(c + 1), x < 1), ((2*x - 1)/(c + 1), True))",
+    ],
+)
+def test_a_family_that_is_continuous_has_none(text):
+    assert len(loss(text, ["c > 0"]).derivative.pieces) >= 2

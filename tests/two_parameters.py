@@ -58,9 +58,8 @@ def draw(source: random.Random) -> Family:
 def is_true(condition: str, values: Mapping[str, mp.mpf]) -> bool:
     """A condition such as "a > b and a >= 1" at these parameters."""
     text = re.sub(r"(?<![<>!=])=(?!=)", "==", condition)
-    names = {"sqrt": mp.sqrt, "log": mp.log, "exp": mp.exp, "pi": mp.pi, "E": mp.e}
     text = re.sub(r"\b(\d+)\b", r"mp.mpf(\1)", text)
-    return bool(eval(text, {**names, "mp": mp, **values}))
+    return bool(eval(text, {**vars(mp), "mp": mp, "E": mp.e, **values}))
 
 
 def parameters(family: Family, steps: list[dict]) -> Iterator[dict[str, mp.mpf]]:

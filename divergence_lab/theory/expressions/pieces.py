@@ -199,7 +199,10 @@ def _defined(piece: Piece) -> list[Piece]:
 def _has_a_value_of_its_own(
     expression: sp.Expr, variable: sp.Symbol, left: Piece, right: Piece
 ) -> bool:
-    """sign(x - 1)**2 is 1 but for a single point: no piece is seen to have the value there."""
+    """sign(x - 1)**2 is 1 but for a single point: no piece is seen to have the value there.
+
+    With parameters it may be so for some of their values, and is then said, too.
+    """
     value, before, after = (
         points.value_of(e, variable, left.high)
         for e in (expression, left.expression, right.expression)
@@ -208,6 +211,8 @@ def _has_a_value_of_its_own(
         return False
     if before is None or after is None:
         return True
+    if value.free_symbols | before.free_symbols | after.free_symbols:
+        return not any(sp.cancel(sp.expand(value - side)) == 0 for side in (before, after))
     return constants.sign_of(before - after) == 0 and constants.sign_of(value - before) in (1, -1)
 
 

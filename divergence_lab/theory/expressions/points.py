@@ -57,7 +57,9 @@ def value_of(e: sp.Expr, variable: sp.Symbol, point: sp.Expr) -> sp.Expr | None:
     found = _extreme(e, parts) if isinstance(e, _EXTREMES) else e.func(*parts)
     if found is None or found.has(sp.zoo, sp.nan, sp.oo, sp.I):
         return None
-    return found if found.is_Rational or ball_of_constant(found).is_finite() else None
+    if found.is_Rational or found.free_symbols:  # with parameters: of almost all of their values
+        return found
+    return found if ball_of_constant(found).is_finite() else None
 
 
 def _parts(e: sp.Expr) -> list[sp.Expr]:
