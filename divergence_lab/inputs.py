@@ -69,7 +69,9 @@ def read_bytes(file: str | Path, most: int = LARGEST_FILE) -> bytes:
     except ValueError as error:  # a name that no file can have
         raise InputError(f"{called} cannot be read ({error})") from None
     if isinstance(content, str):
-        raise InputError(f"{called} cannot be read (it is {content}, no regular file)")
+        raise InputError(
+            f"{called} cannot be read (it is {content}, no regular file; - reads standard input)"
+        )
     if len(content) > most:
         raise InputError(f"{called} cannot be read (it holds more than {most:,} bytes)")
     return content

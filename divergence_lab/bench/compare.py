@@ -31,6 +31,7 @@ from divergence_lab.bridge import to_torch
 from divergence_lab.gflownet.listed.exact import terminal_distribution
 from divergence_lab.gflownet.policies.policy import mlp
 from divergence_lab.graphs import ambient, texts
+from divergence_lab.inputs import read_input
 from divergence_lab.theory.catalogue.named import PAPER_LOSSES
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.training import loop as training
@@ -144,7 +145,7 @@ def bench(
 def _keep(keep: Path | None, line: dict[str, Any]) -> None:
     """Add the line to the file, after the end of one that was cut off."""
     if keep is not None:
-        cut = keep.exists() and not keep.read_text().endswith("\n")
+        cut = keep.exists() and not read_input(keep).endswith("\n")
         with open(keep, "a") as file:
             file.write("\n" * cut + json.dumps(line) + "\n")
 
@@ -154,13 +155,13 @@ def _kept(keep: Path | None, of: list) -> dict[str, list[Row]]:
     sizes, beside these peers.
     """
     kept = {}
-    for line in keep.read_text().splitlines() if keep is not None and keep.exists() else ():
+    for line in read_input(keep).splitlines() if keep is not None and keep.exists() else ():
         try:
             measured = json.loads(line)
-        except ValueError:  # cut off while it was written
+            if measured["of"] == of:
+                kept[measured["label"]] = [Row(**row) for row in measured["rows"]]
+        except (ValueError, LookupError, TypeError, RecursionError):  # cut off, or not ours
             continue
-        if measured["of"] == of:
-            kept[measured["label"]] = [Row(**row) for row in measured["rows"]]
     return kept
 
 

@@ -50,7 +50,11 @@ def add_commands(command: arguments.AddCommand) -> None:
         ),
         arguments.AT,
         arguments.option(
-            "--digits", type=int, default=30, metavar="N", help="digits of these values (30)"
+            "--digits",
+            type=arguments.positive,
+            default=30,
+            metavar="N",
+            help="digits of these values (30)",
         ),
         arguments.LATEX,
         *arguments.LOSS_OPTIONS,

@@ -82,8 +82,8 @@ def bounded(seconds: float, function: Callable[..., Any], *arguments: Any) -> An
     """`function(*arguments)` within so many processor seconds: here where this process is asked
     itself, for its asker ends it in time, else as `within`.
 
-    What is wrong with what a user gave (an InputError, a TypeError) is raised as it is; else
-    OutOfTime and SearchFailed, as by `within`.
+    What is wrong with what a user gave (an InputError) is raised as it is; else OutOfTime and
+    SearchFailed, as by `within`.
 
         >>> bounded(5, divmod, 7, 2)
         (3, 1)
@@ -94,7 +94,7 @@ def bounded(seconds: float, function: Callable[..., Any], *arguments: Any) -> An
     try:
         return within(seconds, function, *arguments)
     except SearchFailed as failure:
-        if isinstance(failure.__cause__, InputError | TypeError):
+        if isinstance(failure.__cause__, InputError):
             raise failure.__cause__ from None
         raise
 

@@ -152,7 +152,10 @@ def fit_to_residuals(
     """
     import numpy as np
 
-    data = np.asarray(residuals, dtype=float).ravel()
+    given = np.asarray(residuals)
+    if given.dtype.kind not in "iuf":  # truth values, texts and whatever else NumPy turns to floats
+        raise DesignError(f"the residuals are of type {given.dtype}: give real numbers")
+    data = given.astype(float).ravel()
     if len(data) < MIN_RESIDUALS or not np.isfinite(data).all():
         raise DesignError(
             f"the residuals are {len(data)} numbers: give at least {MIN_RESIDUALS}, all finite"
