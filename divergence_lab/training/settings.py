@@ -26,7 +26,7 @@ from divergence_lab.training.arguments import (
     with_sizes,
 )
 from divergence_lab.training.schedules import LossFunction, losses_at, terms_of
-from divergence_lab.training.trainable import TrainingError, check_losses
+from divergence_lab.training.trainable import TrainingError, check_losses, with_clamped_rewards
 
 LISTED = 100_000  # trajectories that exact training holds at most
 STAGES = 20  # of a run, at which the steepness of a loss that changes is looked at
@@ -103,7 +103,7 @@ def make_run(
     arguments = with_sizes(arguments)
     check_numbers(arguments)
     check_choices(arguments, space)
-    given, space = space, _trained_with(space, arguments.clamp_log_reward)
+    given, space = space, with_clamped_rewards(space, arguments.clamp_log_reward)
     device = find_device(arguments.device)
     losses = check_losses(losses, device, arguments.dtype)
     chosen, drawn = _objective_and_sampler(arguments, space)
@@ -175,20 +175,6 @@ def make_run(
         table,
         listed,
     )
-
-
-def _trained_with(space: generated.Space, low: float | None) -> generated.Space:
-    """The space with max(log R, low); as it is where low is None, if no reward is 0."""
-    if isinstance(space, dag.PointedDAG):
-        if low is None:
-            dag.refuse_zero_rewards(space)
-            return space
-        return dag.clamp_log_reward(space, low)
-    if low is not None:
-        raise TrainingError(
-            "clamp_log_reward needs a graph whose states are listed: the target law is that of R"
-        )
-    return space
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,4 @@
-"""Can a run learn from this callable?  Asked once, before the run, of the residuals that every
-run meets.
-"""
+"""Can a run learn from this callable, and from these rewards?  Asked once, before the run."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from divergence_lab.graphs import dag, generated
 from divergence_lab.inputs import InputError
 from divergence_lab.training.schedules import LossFunction, Schedule, gradient_of, losses_at
 
@@ -125,3 +124,17 @@ def _kind(thing: Any) -> str:
     if thing is None or isinstance(thing, dict):
         return "empty" if thing == {} else repr(thing)
     return f"a {type(thing).__name__}"
+
+
+def with_clamped_rewards(space: generated.Space, low: float | None) -> generated.Space:
+    """The space with max(log R, low); as it is where low is None, if no reward is 0."""
+    if isinstance(space, dag.PointedDAG):
+        if low is None:
+            dag.refuse_zero_rewards(space)
+            return space
+        return dag.clamp_log_reward(space, low)
+    if low is not None:
+        raise TrainingError(
+            "clamp_log_reward needs a graph whose states are listed: the target law is that of R"
+        )
+    return space

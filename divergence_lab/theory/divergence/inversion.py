@@ -41,6 +41,7 @@ from divergence_lab.theory.expressions import (
 )
 from divergence_lab.theory.expressions.parsing import read_assumptions
 from divergence_lab.theory.expressions.pieces import Piece, inside
+from divergence_lab.theory.expressions.syntax import refused_where_sympy_fails
 
 LIMIT_SECONDS = 3.0
 # The search for a closed form of g may take this share of the budget; without one, g stays an
@@ -104,8 +105,12 @@ def read_inversion(
     text: str, assumptions: tuple[str, ...], values: Mapping[str, str], budget: float
 ) -> Inversion:
     """As `invert`, for as long as reading takes."""
-    given, assumptions = read_generator(text, assumptions)
-    return invert_expression(set_parameters(given, values, t, assumptions), assumptions, budget)
+    with refused_where_sympy_fails(text):
+        given, assumptions = read_generator(text, assumptions)
+        found = invert_expression(
+            set_parameters(given, values, t, assumptions), assumptions, budget
+        )
+    return found  # noqa: RET504  (types: a context may swallow what is raised in it)
 
 
 def read_generator(text: str, assumptions: Iterable[str] = ()) -> tuple[sp.Expr, tuple[str, ...]]:

@@ -24,7 +24,6 @@ from divergence_lab.theory.expressions import (
     ExpressionError,
     Pieces,
     constants,
-    enclosure,
     identity,
     ordering,
     pieces,
@@ -34,22 +33,11 @@ from divergence_lab.theory.expressions import (
 from divergence_lab.theory.expressions.parsing import read_assumptions
 from divergence_lab.theory.expressions.points import cancelled, undefined_points, value_of
 from divergence_lab.theory.expressions.printing import shortest
+from divergence_lab.theory.expressions.syntax import refused_where_sympy_fails
 from divergence_lab.theory.expressions.unified import unified
 
 LIMIT_SECONDS = 3.0
 PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z _-]*(\([0-9]{1,6}(/[0-9]{1,6})?\))?", re.ASCII)
-# What SymPy raises over a formula that it can't handle, and what of it can't be split.
-FAILURES = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    NotImplementedError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    CannotSplit,
-    enclosure.NotEvaluable,
-)
 STEEP = 50
 # What the gauge c x of a loss adds to a gradient: with weights p_F, -c grad |p_F| (Propositions 1
 # and 2).
@@ -152,17 +140,12 @@ def loss(
 def read_loss(text: str, assumptions: tuple[str, ...], values: Mapping[str, str]) -> Loss:
     """As `loss`, for as long as it takes."""
     name, expression, implied = _read(text, assumptions)
-    try:
+    with refused_where_sympy_fails(text):
         expression = set_parameters(expression, values, x, assumptions)
         if not expression.has(x):
             raise ExpressionError(spelling.not_a_loss(text))
-        return from_expression(expression, name, (*assumptions, *implied))
-    except ExpressionError:
-        raise
-    except FAILURES as error:
-        raise ExpressionError(
-            f"{shown(text)} can't be read: {type(error).__name__}: {one_line(str(error), 200)}"
-        ) from error
+        found = from_expression(expression, name, (*assumptions, *implied))
+    return found  # noqa: RET504  (types: a context may swallow what is raised in it)
 
 
 def parameters_of(text: str, assumptions: Iterable[str] = ()) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ from divergence_lab.theory.expressions.syntax import (
     comparisons,
     nearest,
     refuse_large_sums,
+    refused_where_sympy_fails,
     shown,
     syntax_tree,
     with_bars_read,
@@ -70,7 +71,8 @@ def parse(
         name: parameter(name, bounds) for name, bounds in read_assumptions(assumptions).items()
     }
     text = with_bars_read(text)
-    expression, _ = _Walker(text, variable, parameters, named).number(syntax_tree(text).body)
+    with refused_where_sympy_fails(text):
+        expression, _ = _Walker(text, variable, parameters, named).number(syntax_tree(text).body)
     if expression.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
         raise ExpressionError(
             f"{shown(text)} is not a finite real expression: look for a division by zero or a "
@@ -208,10 +210,7 @@ class _Walker:
         match node:
             case ast.Constant(value=bool() | str() | bytes()):
                 raise self.refuse(node, "is not a number")
-            case ast.Constant(value=int() as value):
-                self.in_decimals(node)
-                return sp.Integer(value), self.bounded(node, lambda: mpmath.mpf(value))
-            case ast.Constant(value=float()):
+            case ast.Constant(value=int() | float()):
                 return self.decimal(node)
             case ast.Name(id=name):
                 return self.name(node, name)
@@ -225,14 +224,11 @@ class _Walker:
                 return self.call(node)
         raise self.refuse(node, OTHER_SYNTAX.get(type(node).__name__, NOT_LISTED))
 
-    def in_decimals(self, node: ast.Constant) -> str:
-        """The number as it is written; Python reads 0x10 and 1_0 as numbers too."""
-        if not DECIMALS.fullmatch(source := self.source(node)):
-            raise self.refuse(node, "is no decimal number: write its digits alone, such as 1000")
-        return source
-
     def decimal(self, node: ast.Constant) -> tuple[sp.Expr, float]:
-        exact = Decimal(source := self.in_decimals(node))
+        source = self.source(node)
+        if not DECIMALS.fullmatch(source):  # Python reads 0x10 and 1_0 as numbers too
+            raise self.refuse(node, "is no decimal number: write its digits alone, such as 1000")
+        exact = Decimal(source)
         if exact and not -1000 <= exact.adjusted() <= 1000:
             raise self.refuse(node, "is a constant too large or too small to hold")
         return (n := sp.Rational(source)), mpmath.mpf(n.p) / n.q

@@ -7,12 +7,13 @@ import keyword
 import math
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 import sympy as sp
 
-from divergence_lab.inputs import SEARCH_MEMORY, InputError, refuse_if_too_large, shown
+from divergence_lab.inputs import SEARCH_MEMORY, InputError, one_line, refuse_if_too_large, shown
 
 MAX_CHARACTERS = 10_000
 MAX_NODES = 600
@@ -32,6 +33,30 @@ class ExpressionError(InputError):
         ...     print(error)
         '^' in 'x^2' is not a power here: write ** instead
     """
+
+
+# What SymPy raises over a formula that it can't handle.
+SYMPY_FAILS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+@contextmanager
+def refused_where_sympy_fails(text: str) -> Iterator[None]:
+    """ExpressionError in place of whatever SymPy raises over what a text writes."""
+    try:
+        yield
+    except InputError:
+        raise
+    except SYMPY_FAILS as error:
+        why = f"{type(error).__name__}: {one_line(str(error), 200)}"
+        raise ExpressionError(f"{shown(text)} can't be read: {why}") from error
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
@@ -208,6 +233,7 @@ def refuse_large_sums(expression: sp.Expr, text: str) -> None:
 def terms_written_out(expression: sp.Expr) -> int:
     """How many terms `expand` would make of the largest part.
 
+    >>> from divergence_lab.theory.expressions import parse, x
     >>> terms_written_out(parse("(1 + x + a)**9", x))
     55
     """
