@@ -7,6 +7,7 @@ written whole or not at all, locks go with their process, and every process that
 its asker does.
 """
 
+import atexit
 import os
 import sys
 from _signal import (  # `signal` would import `enum`: a moment in which Ctrl-C prints a traceback
@@ -49,6 +50,13 @@ def end_at_signals() -> None:
     for number in WORDS:
         if getsignal(number) != SIG_IGN:
             signal(number, end)
+    atexit.register(_ignore_signals)
+
+
+def _ignore_signals() -> None:
+    """All is done, and Python takes itself apart: what came now would end it without a word."""
+    for number in WORDS:
+        signal(number, SIG_IGN)
 
 
 @contextmanager
