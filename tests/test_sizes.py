@@ -8,6 +8,7 @@ import time
 import pytest
 
 import divergence_lab as dl
+from divergence_lab import inputs
 from divergence_lab.inputs import InputError, free_memory
 from divergence_lab.training import settings, sizes
 from divergence_lab.training.arguments import Arguments, changed
@@ -17,6 +18,7 @@ TOO_LARGE = [
     (GRID, {"batch": 10**9}, "its trajectories: take a smaller batch"),
     (GRID, {"seeds": 10**9}, "seeds=1000000000 needs about .* GiB"),
     (GRID, {"seeds": 10**18}, "ask for fewer seeds"),
+    (GRID, {"seeds": range(10**10)}, "ask for fewer seeds"),
     (GRID, {"seeds": 10**6, "batch": 10**4}, "1,000,000 members"),
     (GRID, {"policy": "mlp", "width": 10**9}, "its parameters: take a smaller width"),
     (GRID, {"evaluations": 10**9, "steps": 10**9}, "its evaluations: ask for fewer"),
@@ -43,6 +45,13 @@ def test_a_run_that_does_not_fit_is_refused_before_it_takes_memory(env, given, m
     assert " are there: " in str(caught.value) and "\n" not in str(caught.value)
     assert time.process_time() - began < 10
     assert free_memory() > before - 2**31
+
+
+def test_a_graph_that_does_not_fit_is_refused_before_it_is_listed(monkeypatch):
+    monkeypatch.setattr(inputs, "free_memory", lambda: 10**6)
+    for text in ("hypergrid:4x20", "bits:16x4", "sets:20x8", "tree:2x18"):
+        with pytest.raises(InputError, match="states, needs about .* take a smaller space"):
+            dl.space_from_text(text)
 
 
 def test_the_depth_has_an_end():

@@ -17,7 +17,7 @@ from reprlib import Repr
 import numpy as np
 from jaxtyping import Float32, Float64, Int, Int32, Int64
 
-from divergence_lab.inputs import InputError
+from divergence_lab.inputs import InputError, refuse_if_too_large
 
 MAX_STATES = 20_000_000
 MAX_TABLE = 200_000_000  # entries of one [A, S] or [P, S] table: 0.8 GB of int32
@@ -237,6 +237,15 @@ def refuse_large_table(width: int, n_states: int, what: str) -> None:
             f"{MAX_TABLE:,}); "
             "spread the edges over intermediate states"
         )
+
+
+def refuse_many_states(name: str, n_states: int, n_actions: int, n_coordinates: int) -> None:
+    """InputError where the arrays of a graph would need more memory than is free."""
+    refuse_if_too_large(
+        n_states * (4 * n_actions + 8 * n_coordinates + 40),
+        f"{name}, {n_states:,} states,",
+        "take a smaller space, or a generated one",
+    )
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

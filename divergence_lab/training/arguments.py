@@ -1,6 +1,6 @@
 """What `train` takes, in one record, which sweeps and the benchmark read too."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from operator import index
@@ -221,8 +221,9 @@ def learning_rates(arguments: Arguments, default: float) -> list[float]:
 
 def read_seeds(seeds: int | Sequence[int]) -> list[int]:
     """How many, or which, as a list."""
-    if isinstance(seeds, int) and is_whole(seeds, most=2**64):
-        refuse_if_too_large(BYTES_OF_A_SEED * seeds, f"seeds={seeds}", "ask for fewer seeds")
+    count = len(seeds) if isinstance(seeds, Sized) else seeds
+    if isinstance(count, int) and is_whole(count, most=2**64):
+        refuse_if_too_large(BYTES_OF_A_SEED * count, f"seeds={count}", "ask for fewer seeds")
     try:
         chosen = list(range(seeds)) if isinstance(seeds, int) else [index(seed) for seed in seeds]
     except (TypeError, OverflowError):

@@ -40,6 +40,7 @@ def bits(n_bits: int, word: int, *, seed: int = 0, name: str | None = None) -> d
             "many to list; "
             f"take fewer bits or other words, or generated:bits:{n_bits}x{word}"
         )
+    dag.refuse_many_states(f"bits {n_bits}x{word}", n_states, n_actions, n_bits)
     # a state's number has one digit for each slot: 0 = empty, 1 + w = the word w
     stride = (n_words + 1) ** np.arange(n_slots - 1, -1, -1)
     digits = (np.arange(n_states)[:, None] // stride % (n_words + 1)).astype(np.int32)

@@ -58,6 +58,7 @@ def hypergrid(
             f"smaller side{generated}"
         )
     n_states = side**dimensions
+    dag.refuse_many_states(f"hypergrid {dimensions}x{side}", n_states, dimensions + 1, dimensions)
     # 16 bits where they do: half the memory, and a stable argsort is then a radix sort
     small = np.int16 if dimensions * (side - 1) < 2**15 else np.int32
     along = np.ogrid[(slice(side),) * dimensions]

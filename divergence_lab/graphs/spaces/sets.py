@@ -35,6 +35,7 @@ def sets(n_elements: int, size: int, *, seed: int = 0, name: str | None = None) 
             f"sets {n_elements}x{size} has too many states to list; "
             f"take fewer elements, or generated:sets:{n_elements}x{size}"
         )
+    dag.refuse_many_states(f"sets {n_elements}x{size}", n_states, n_elements + 1, n_elements)
     bit = 1 << np.arange(n_elements, dtype=np.int64)
     child = np.full((n_elements + 1, n_states), -1, dtype=np.int32)
     taken, first, levels = np.zeros(1, dtype=np.int64), 0, []

@@ -6,7 +6,13 @@ import math
 
 import numpy as np
 
-from divergence_lab.graphs.dag import MAX_STATES, MAX_TABLE, GraphError, PointedDAG
+from divergence_lab.graphs.dag import (
+    MAX_STATES,
+    MAX_TABLE,
+    GraphError,
+    PointedDAG,
+    refuse_many_states,
+)
 from divergence_lab.inputs import is_whole
 
 
@@ -30,6 +36,7 @@ def tree(branches: int, depth: int, *, name: str | None = None) -> PointedDAG:
             f"tree {branches}x{depth} has too many states to list; take fewer branches "
             "or a lower depth"
         )
+    refuse_many_states(f"tree {branches}x{depth}", n_states, branches + 1, depth)
     number = np.arange(n_states)
     inner = n_states - sizes[-1]
     child = np.full((branches + 1, n_states), -1, dtype=np.int32)
