@@ -10,6 +10,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import sympy as sp
 from flint import arb
@@ -79,7 +80,7 @@ class _Member:
         """The point, an expression in the parameters, and the value there; not finite where it is
         not seen.
         """
-        here = point.xreplace(dict(self.values))
+        here: Any = point.xreplace(dict(self.values))
         if balls.is_finite_constant(here):
             for piece in self.function.pieces:
                 if _is_inside(here, piece):
@@ -89,18 +90,14 @@ class _Member:
 
 def _members(function: Pieces, across: Iterable[Values]) -> list[_Member]:
     return [
-        _Member(
-            Pieces(
-                tuple(
-                    Piece(*(e.xreplace(dict(values)) for e in (p.low, p.high, p.expression)))
-                    for p in function.pieces
-                ),
-                x,
-            ),
-            values,
-        )
+        _Member(Pieces(tuple(_piece_at(p, values) for p in function.pieces), x), values)
         for values in across
     ]
+
+
+def _piece_at(piece: Piece, values: Values) -> Piece:
+    parts: Any = [e.xreplace(dict(values)) for e in (piece.low, piece.high, piece.expression)]
+    return Piece(*parts)
 
 
 def _is_inside(point: sp.Expr, piece: Piece) -> bool:
@@ -167,8 +164,8 @@ def _at_scales(loss: Loss, ranges: ranges.Ranges) -> Iterator[sp.Expr]:
 
 
 def _beside_zeros(loss: Loss, ranges: ranges.Ranges, function: Pieces) -> Iterator[sp.Expr]:
-    points = {p.name: p for p in loss.parameters if p not in _free(loss, ranges)}
-    fixed = {symbol: ranges[name][0] for name, symbol in points.items()}
+    free = _free(loss, ranges)
+    fixed: Any = {p: ranges[p.name][0] for p in loss.parameters if p not in free}
     for piece in function.pieces:
         for zero in _zeros_of(piece.expression.subs(fixed)):
             yield from (2 * zero, zero + 1, zero - 1, zero / 2)
@@ -209,8 +206,9 @@ def _may_be_scale(
     loss: Loss, ranges: ranges.Ranges, parameter: sp.Symbol, sign: int, scale: sp.Expr
 ) -> bool:
     """g(x/u)/g(x) with u = 1 below the line is not seen to depend on x."""
+    expression: Any = loss.expression
     values = corners(loss, ranges)[0]
-    g, core = (loss.expression.subs({**values, parameter: n}) for n in (3 * sign, sign))
+    g, core = (expression.subs({**values, parameter: n}) for n in (3 * sign, sign))
     u = scale.subs(parameter, 3 * sign)
     ratios = [balls.ball_at_point(g, x, at / u) / balls.ball_at_point(core, x, at) for at in PROBES]
     return all(not ratio.is_finite() or ratio.overlaps(ratios[0]) for ratio in ratios)

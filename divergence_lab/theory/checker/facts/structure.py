@@ -3,6 +3,7 @@ trusted checker.
 """
 
 import math
+from typing import Any
 
 import sympy as sp
 
@@ -98,10 +99,10 @@ def _sign_beside_taylor(f: Node, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> i
             if not isinstance(h, _TAYLOR):
                 rest += term
                 continue
-            u, powers = h.args[0], _TAYLOR_POWERS[h.func](n)
-            rest += c * sum((u**k / sp.factorial(k) for k in powers), sp.S.Zero)
+            u: Any = h.args[0]
+            rest += c * sum((u**k / sp.factorial(k) for k in _TAYLOR_POWERS[h.func](n)), sp.S.Zero)
             odd = isinstance(h, sp.sinh) or (isinstance(h, sp.exp) and n % 2 == 0)
-            parts = [structural_sign(c, x, low, high)]
+            parts: list[Any] = [structural_sign(c, x, low, high)]
             parts += [structural_sign(u, x, low, high)] if odd else []
             signs.add(None if None in parts else math.prod(parts))
         rest = sp.expand(rest)

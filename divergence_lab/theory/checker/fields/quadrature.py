@@ -222,12 +222,12 @@ def _step(f: Any, place: Callable[[Any], int]) -> Step:
         return lambda values, z, analytic: (
             values[under].lgamma() if values[under].real > 0 else _NOTHING
         )
-    inner = place(f.args[-1])
+    inner, first = place(f.args[-1]), f.args[0]
     if isinstance(f, sp.polygamma):
-        order = acb(int(f.args[0]))
+        order = acb(int(first))
         return lambda values, z, analytic: values[inner].polygamma(order)
     if isinstance(f, sp.polylog):
-        return lambda values, z, analytic: _polylog(f.args[0], values[inner], analytic)
+        return lambda values, z, analytic: _polylog(first, values[inner], analytic)
     function = _FUNCTIONS.get(f.func, lambda z, analytic: _NOTHING)
     return lambda values, z, analytic: function(values[inner], analytic)
 
