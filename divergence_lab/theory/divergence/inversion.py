@@ -23,6 +23,7 @@ from divergence_lab.theory.budget.asking import (
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.catalogue import spelling
 from divergence_lab.theory.checker.families import signs as parameter_signs
+from divergence_lab.theory.checker.rules.of_no_loss import complex_ball
 from divergence_lab.theory.divergence import closed_form, integrals, recognition, values
 from divergence_lab.theory.divergence.given_values import set_parameters
 from divergence_lab.theory.divergence.loss import Loss
@@ -47,6 +48,8 @@ LIMIT_SECONDS = 3.0
 # The search for a closed form of g may take this share of the budget; without one, g stays an
 # integral of g'.
 SEARCH_SHARE = 0.3
+RATIOS = tuple(sp.Rational(n, 7) for n in (1, 5, 13, 50))  # where it must be a real number
+_ASKED = "a generator is finite, real and continuous for every t > 0"
 SECOND_WAY_SECONDS = 1.5  # after that, for the second way to a closed form of g
 
 
@@ -129,6 +132,7 @@ def invert_expression(
     given: sp.Expr, assumptions: tuple[str, ...] = (), budget: float = 20.0
 ) -> Inversion:
     """The loss of a generator that is a SymPy expression in t."""
+    _need_real(given)
     try:
         generator, gauge = normalise(given)
         slopes = _slopes(generator)
@@ -155,11 +159,19 @@ def invert_expression(
         hint = (
             "--assume says what its parameters may be, --set gives them a value"
             if given.free_symbols - {t}
-            else ("a generator is finite, real and continuous for every t > 0")
+            else _ASKED
         )
         raise ExpressionError(
             f"{write(given)}: no loss was confirmed: {reason or 'not finite'}; {hint}"
         ) from None
+
+
+def _need_real(given: sp.Expr) -> None:
+    """No ball of f is off the real line: what is not real needs no search."""
+    for ratio in () if given.free_symbols - {t} else RATIOS:
+        value = complex_ball(given.xreplace({t: x}), enclosure.exact(ratio))
+        if value.is_finite() and not value.imag.contains(0):
+            raise ExpressionError(f"{write(given)} is not a real number at t = {ratio}; {_ASKED}")
 
 
 # --- normalising
