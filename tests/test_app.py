@@ -2,6 +2,7 @@
 another optimiser.
 """
 
+import threading
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +11,7 @@ import sympy as sp
 from scipy.integrate import cumulative_simpson
 from scipy.optimize import minimize
 
-from divergence_lab.app import narrow_fit
+from divergence_lab.app import background, narrow_fit, pictures
 from divergence_lab.app.family import Member, answers, f_at_zero, slope_at_infinity
 from divergence_lab.app.free_loss import FreeLoss
 from divergence_lab.theory.answers.derivation import derive
@@ -130,3 +131,41 @@ def test_training_ends_at_the_first_report_after_the_page_has_moved_on():
         learn("x**2/2", report)
     ((step, steps),) = reports
     assert step < STEPS / 4 and steps == STEPS
+
+
+def test_what_many_ask_is_computed_once_and_what_nobody_wants_not_at_all():
+    asked, together = [], threading.Barrier(8)
+
+    @background.in_turn(threading.Lock())
+    def question(text, wanted):
+        wanted()
+        asked.append(text)
+        return text.upper()
+
+    def ask(found):
+        together.wait()
+        found.append(question("a"))
+
+    found = []
+    threads = [threading.Thread(target=ask, args=(found,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == ["A"] * 8 and asked == ["a"]
+
+    def gone():
+        raise background.Stopped
+
+    with pytest.raises(background.Stopped):
+        question("b", gone)
+    assert question("a", gone) == "A" and question("b") == "B" and asked == ["a", "b"]
+    for number in range(3 * background.MOST_KNOWN):
+        question(str(number))
+    assert question("a") == "A" and asked.count("a") == 2
+
+
+def test_a_long_answer_keeps_no_slider_waiting():
+    """Somebody's derivation takes as long as it likes: pictures of a member wait for no turn."""
+    with background.READING, background.DERIVING, background.COMPUTING:
+        assert pictures.of_member(Member(Fraction(0), Fraction(1), Fraction(1))).fit

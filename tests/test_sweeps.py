@@ -247,6 +247,7 @@ def flip(path, bit):
         lambda place: (place / "config.json").write_text("[" * 10**5),
         lambda place: (place / "environment.json").write_text("null"),
         lambda place: (place / "metrics.csv").unlink(),
+        lambda place: ((place / "config.json").unlink(), (place / "config.json").mkdir()),
         lambda place: (
             flip(place / "terminal.npz", 1),
             flip(place / "checkpoint.pt", 1),

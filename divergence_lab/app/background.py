@@ -1,12 +1,15 @@
 """What takes seconds, run beside the page: the full derivation, source text, a small GFlowNet.
 
-Nothing here draws.
+Nothing here draws.  However many visitors there are, one reading, one derivation and one
+computation within this process are under way at a time: so there are few processes, and the sliders
+of all share this one with no more than one thread that computes.  What several ask is computed
+once.
 """
 
+import functools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -19,10 +22,10 @@ from divergence_lab.theory.expressions.syntax import shown
 
 Answer = TypeVar("Answer")
 READ_SECONDS, DERIVE_SECONDS = 5.0, 6.0
-# Two threads that import a package and one of its modules at the same time may each find the
-# other's half done.
-_IMPORTING = threading.Lock()
 SIDE, STEPS, BATCH = 8, 400, 32
+MOST_KNOWN = 64
+# Two processes at most are asked at a time, and one thread of this one computes.
+READING, DERIVING, COMPUTING = (threading.Lock() for _ in range(3))
 
 
 class Stopped(Exception):
@@ -42,9 +45,47 @@ class Learned:
     modes: tuple[int, int]
 
 
-@lru_cache(maxsize=64)
-def read(text: str) -> Loss:
+def carry_on() -> None:
+    """What an asker that waits for its answer whatever happens has to say when its turn comes."""
+
+
+def in_turn(turn: threading.Lock) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """Those that ask wait for their turn, and the last 64 answers by text need none.
+
+    When its turn comes, the asker's `wanted` may raise Stopped.
+
+        >>> @in_turn(threading.Lock())
+        ... def length(text, wanted):
+        ...     print("counting")
+        ...     return len(text)
+        >>> length("abc"), length("abc")
+        counting
+        (3, 3)
+    """
+
+    def of_question(question: Callable[..., Answer]) -> Callable[..., Answer]:
+        known: dict[str, Answer] = {}
+
+        @functools.wraps(question)
+        def ask(text: str, wanted: Callable[..., None] = carry_on) -> Answer:
+            if (found := known.get(text)) is not None:
+                return found
+            with turn:
+                if (found := known.get(text)) is None:
+                    found = known[text] = question(text, wanted)
+                    if len(known) > MOST_KNOWN:
+                        del known[next(iter(known))]
+            return found
+
+        return ask
+
+    return of_question
+
+
+@in_turn(READING)
+def read(text: str, wanted: Callable[[], None]) -> Loss:
     """The loss that a text names or writes. Raises ExpressionError."""
+    wanted()
     return answer(
         READ_SECONDS,
         loss,
@@ -68,30 +109,34 @@ def answer(
         raise ExpressionError(f"{shown(text)}: {failed}: {failure}") from None
 
 
-@lru_cache(maxsize=64)
-def derivation(text: str) -> Derivation:
+@in_turn(DERIVING)
+def derivation(text: str, wanted: Callable[[], None]) -> Derivation:
     """Everything `derive` says within DERIVE_SECONDS. Raises ExpressionError."""
+    wanted()
     return derive(read(text), budget=DERIVE_SECONDS)
 
 
-@lru_cache(maxsize=64)
-def torch_text(text: str) -> str:
+@in_turn(COMPUTING)
+def torch_text(text: str, wanted: Callable[[], None]) -> str:
     """The loss as a torch file that stands alone.
 
     Raises ExpressionError and NotRepresentable, both ValueErrors.
     """
-    with _IMPORTING:  # torch: a second that the page does not wait for
-        from divergence_lab.bridge.export import export
+    wanted()
+    from divergence_lab.bridge.export import export  # torch: the page does not wait for it
+
     return export(read(text), "torch")
 
 
 def latex_text(found: Derivation) -> str:
     """g, g' and f for a paper."""
-    with _IMPORTING:
+    with COMPUTING:
         from divergence_lab.bridge.export import latex
-    return latex(found)
+
+        return latex(found)
 
 
+@in_turn(COMPUTING)
 def learn(text: str, progress: Callable[[int, int], None]) -> Learned:
     """A GFlowNet on the 8x8 hyper-grid, trained from scratch by trajectory balance with this loss
     on its own samples.
@@ -99,10 +144,11 @@ def learn(text: str, progress: Callable[[int, int], None]) -> Learned:
     `progress(step, steps)` may raise Stopped. Raises ValueError where the loss can't be trained
     with.
     """
-    with _IMPORTING:
-        from divergence_lab.bridge import to_torch
-        from divergence_lab.graphs.spaces.hypergrid import hypergrid
-        from divergence_lab.training.loop import train
+    progress(0, STEPS)
+    from divergence_lab.bridge import to_torch
+    from divergence_lab.graphs.spaces.hypergrid import hypergrid
+    from divergence_lab.training.loop import train
+
     graph = hypergrid(2, SIDE)
     result = train(
         {"g": to_torch(read(text))},

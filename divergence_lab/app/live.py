@@ -54,8 +54,15 @@ def explain(text: str, with_verdicts: bool) -> None:
     time.sleep(REST_SECONDS)
     if thread.should_exit:
         return
+
+    def wanted() -> None:
+        if thread.should_exit:
+            raise background.Stopped
+
     try:
-        found = background.derivation(text)
+        found = background.derivation(text, wanted)
+    except background.Stopped:
+        return
     except ValueError as reason:
         if not thread.should_exit:
             mo.output.replace(mo.Html(drawing.message(str(reason))))
@@ -65,7 +72,9 @@ def explain(text: str, with_verdicts: bool) -> None:
         return
     mo.output.replace(known)
     try:
-        torch = mo.md(f"```python\n{background.torch_text(text)}```")
+        torch = mo.md(f"```python\n{background.torch_text(text, wanted)}```")
+    except background.Stopped:
+        return
     except UNFIT as reason:
         torch = mo.Html(drawing.message(f"Not as torch: {reason}"))
     latex = mo.md(f"```latex\n{background.latex_text(found)}```")

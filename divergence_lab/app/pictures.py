@@ -2,8 +2,8 @@
 two modes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -45,9 +45,10 @@ def numbers(shape: Shape) -> Numbers:
         return Numbers(g, f, None, str(reason))
 
 
-@lru_cache(maxsize=64)
-def typed(text: str) -> Numbers:
+@background.in_turn(background.READING)
+def typed(text: str, wanted: Callable[[], None]) -> Numbers:
     """The same of a loss that was typed. Raises ExpressionError with one clear line."""
+    wanted()
     return background.answer(
         SECONDS,
         _typed,

@@ -1,5 +1,6 @@
 """On which machine, and with which versions, a run was made."""
 
+import functools
 import platform
 import subprocess
 from pathlib import Path
@@ -30,6 +31,7 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
+@functools.cache
 def _commit() -> str | None:
     here = Path(__file__).resolve().parent
     try:

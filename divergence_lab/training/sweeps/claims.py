@@ -11,6 +11,7 @@ Whoever holds no lock changes nothing of a point.
 """
 
 import contextlib
+import itertools
 import os
 import platform
 from collections.abc import Iterator
@@ -88,6 +89,7 @@ def failure(job: Job, folder: Path) -> str | None:
 def fail(job: Job, folder: Path, reason: str) -> None:
     """It failed for this reason: nobody begins it again in this sweep."""
     line = " ".join(reason.split())[:500] or "for no reason that was told"
+    line = "".join(sign if sign.isprintable() else "\ufffd" for sign in line)
     storage.write_atomically(
         _file(job, folder, "failed"), f"{line}\n".encode(errors="backslashreplace")
     )
@@ -101,10 +103,19 @@ def renew(job: Job, folder: Path) -> bool:
         return True
     with claim(job, folder) as ours:
         if ours and is_settled(job, folder) and not is_done(job, folder):
-            storage.start_over(folder / job.name)
+            try:
+                storage.start_over(folder / job.name)
+            except OSError:  # a folder in place of a file, say
+                set_aside(job, folder)
             for what in ("failed", "starts"):
                 _file(job, folder, what).unlink(missing_ok=True)
     return False
+
+
+def set_aside(job: Job, folder: Path) -> Path:
+    """Where its run is kept from now on: the point begins again."""
+    names = (folder / f"{job.name}.damaged-{number}" for number in itertools.count())
+    return (folder / job.name).rename(next(name for name in names if not name.exists()))
 
 
 def begin(job: Job, folder: Path) -> bool:

@@ -51,11 +51,7 @@ def _run(job: Job, folder: Path, device: str) -> None:
     try:
         run_job(job.settings, str(folder), device)
     except checkpoints.CheckpointError as error:  # nothing to go on from: set aside, from the start
-        place = folder / job.name
-        aside = next(
-            path for n in range(10**6) if not (path := Path(f"{place}.damaged-{n}")).exists()
-        )
-        place.rename(aside)
+        aside = claims.set_aside(job, folder)
         print(f"{error}; it is kept in {aside}, and {job.name} begins again", flush=True)
         run_job(job.settings, str(folder), device)
 
