@@ -119,6 +119,7 @@ class Visitor:
         self.socket = await websockets.connect(
             f"ws://127.0.0.1:{self.port}/ws?session_id=s_{self.number:06d}&{link}",
             max_size=None,
+            ping_interval=None,  # a busy machine is given time
             open_timeout=900,
         )
         self.reading = asyncio.create_task(self.read())

@@ -3,6 +3,7 @@ another optimiser.
 """
 
 import threading
+import time
 from fractions import Fraction
 
 import numpy as np
@@ -11,7 +12,7 @@ import sympy as sp
 from scipy.integrate import cumulative_simpson
 from scipy.optimize import minimize
 
-from divergence_lab.app import background, narrow_fit, pictures
+from divergence_lab.app import background, narrow_fit, pictures, with_torch
 from divergence_lab.app.family import Member, answers, f_at_zero, slope_at_infinity
 from divergence_lab.app.free_loss import FreeLoss
 from divergence_lab.theory.answers.derivation import derive
@@ -136,7 +137,7 @@ def test_training_ends_at_the_first_report_after_the_page_has_moved_on():
 def test_what_many_ask_is_computed_once_and_what_nobody_wants_not_at_all():
     asked, together = [], threading.Barrier(8)
 
-    @background.in_turn(threading.Lock())
+    @background.in_turn(eager=False, turns=background.Turns())
     def question(text, wanted):
         wanted()
         asked.append(text)
@@ -167,5 +168,38 @@ def test_what_many_ask_is_computed_once_and_what_nobody_wants_not_at_all():
 
 def test_a_long_answer_keeps_no_slider_waiting():
     """Somebody's derivation takes as long as it likes: pictures of a member wait for no turn."""
-    with background.READING, background.DERIVING, background.COMPUTING:
+    with background.TURNS.turn(eager=False):
         assert pictures.of_member(Member(Fraction(0), Fraction(1), Fraction(1))).fit
+
+
+def test_the_eager_come_first():
+    turns, order = background.Turns(), []
+
+    def ask(name, eager):
+        with turns.turn(eager):
+            order.append(name)
+
+    with turns.turn(eager=False):
+        threads = []
+        for name in ("a", "b", "typed"):
+            threads.append(threading.Thread(target=ask, args=(name, name == "typed")))
+            threads[-1].start()
+        while turns.eager == 0:
+            time.sleep(0.01)
+    for thread in threads:
+        thread.join()
+    assert order[0] == "typed" and sorted(order) == ["a", "b", "typed"]
+
+
+def test_torch_is_asked_elsewhere(monkeypatch):
+    """What is trained is what training here gives, with its progress; a refusal is a ValueError."""
+    seen = []
+    monkeypatch.setattr(background, "STEPS", 20)
+    found = background.learn("x**2/2", lambda step, steps: seen.append((step, steps)))
+    *_, here = with_torch.learn("x**2/2", 20)
+    np.testing.assert_array_equal(found.law, here.law)
+    assert seen[0] == (0, 20) and seen[-1] == (20, 20) and found.modes == here.modes
+    assert "import torch" in background.torch_text("x**2/2")
+    with pytest.raises(ValueError, match="polylog"):
+        background.torch_text("polylog(3, -exp(x))")
+    assert "align" in background.latex_text(derive(loss("x**2/2"), budget=15))

@@ -1,60 +1,71 @@
 """What takes seconds, run beside the page: the full derivation, source text, a small GFlowNet.
 
-Nothing here draws.  However many visitors there are, one reading, one derivation and one
-computation within this process are under way at a time: so there are few processes, and the sliders
-of all share this one with no more than one thread that computes.  What several ask is computed
-once.
+Nothing here draws, and nothing is computed here but by one process that is asked.  However many
+visitors there are, it has one question at a time, that of a typed loss's curves first: so there are
+few processes, and the page's own computes nothing but what follows the sliders.  What several ask
+is computed once.
 """
 
+import contextlib
 import functools
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeVar
 
-import numpy as np
-
+from divergence_lab.app.learned import Learned
 from divergence_lab.theory.answers.derivation import Derivation, derive
-from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, within
-from divergence_lab.theory.divergence.loss import Loss, loss
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, stream, within
+from divergence_lab.theory.budget.processes import lift_memory_limit
+from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions import ExpressionError
 from divergence_lab.theory.expressions.syntax import shown
 
 Answer = TypeVar("Answer")
-READ_SECONDS, DERIVE_SECONDS = 5.0, 6.0
-SIDE, STEPS, BATCH = 8, 400, 32
-MOST_KNOWN = 64
-# Two processes at most are asked at a time, and one thread of this one computes.
-READING, DERIVING, COMPUTING = (threading.Lock() for _ in range(3))
+READ_SECONDS, DERIVE_SECONDS, TORCH_SECONDS = 5.0, 6.0, 60.0
+STEPS, MOST_KNOWN = 400, 64
 
 
 class Stopped(Exception):
     """The page has moved on: nobody waits for this answer any more."""
 
 
-@dataclass(frozen=True, eq=False)
-class Learned:
-    """Exact laws [SIDE, SIDE] after STEPS steps; total variation [K] at `steps` [K]; modes found
-    of all.
-    """
+class Turns:
+    """One at a time; of those that wait, the eager come first."""
 
-    target: np.ndarray
-    law: np.ndarray
-    steps: np.ndarray
-    total_variation: np.ndarray
-    modes: tuple[int, int]
+    def __init__(self) -> None:
+        self.changed, self.taken, self.eager = threading.Condition(), False, 0
+
+    @contextlib.contextmanager
+    def turn(self, eager: bool) -> Iterator[None]:
+        """This thread's turn, for as long as the block lasts."""
+        with self.changed:
+            self.eager += eager
+            self.changed.wait_for(lambda: not self.taken and (eager or not self.eager))
+            self.eager -= eager
+            self.taken = True
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.taken = False
+                self.changed.notify_all()
+
+
+TURNS = Turns()
 
 
 def carry_on() -> None:
-    """What an asker that waits for its answer whatever happens has to say when its turn comes."""
+    """What an asker that wants its answer whatever happens has to say when its turn comes."""
 
 
-def in_turn(turn: threading.Lock) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+def in_turn(
+    eager: bool, turns: Turns = TURNS
+) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
     """Those that ask wait for their turn, and the last 64 answers by text need none.
 
     When its turn comes, the asker's `wanted` may raise Stopped.
 
-        >>> @in_turn(threading.Lock())
+        >>> @in_turn(eager=True)
         ... def length(text, wanted):
         ...     print("counting")
         ...     return len(text)
@@ -70,7 +81,7 @@ def in_turn(turn: threading.Lock) -> Callable[[Callable[..., Answer]], Callable[
         def ask(text: str, wanted: Callable[..., None] = carry_on) -> Answer:
             if (found := known.get(text)) is not None:
                 return found
-            with turn:
+            with turns.turn(eager):
                 if (found := known.get(text)) is None:
                     found = known[text] = question(text, wanted)
                     if len(known) > MOST_KNOWN:
@@ -80,19 +91,6 @@ def in_turn(turn: threading.Lock) -> Callable[[Callable[..., Answer]], Callable[
         return ask
 
     return of_question
-
-
-@in_turn(READING)
-def read(text: str, wanted: Callable[[], None]) -> Loss:
-    """The loss that a text names or writes. Raises ExpressionError."""
-    wanted()
-    return answer(
-        READ_SECONDS,
-        loss,
-        text,
-        f"it could not be read within {READ_SECONDS:g} s of processor time: try a simpler loss",
-        "it could not be read",
-    )
 
 
 def answer(
@@ -109,63 +107,62 @@ def answer(
         raise ExpressionError(f"{shown(text)}: {failed}: {failure}") from None
 
 
-@in_turn(DERIVING)
+@in_turn(eager=False)
 def derivation(text: str, wanted: Callable[[], None]) -> Derivation:
     """Everything `derive` says within DERIVE_SECONDS. Raises ExpressionError."""
     wanted()
-    return derive(read(text), budget=DERIVE_SECONDS)
+    too_slow = f"it could not be read within {READ_SECONDS:g} s of processor time: try a simpler"
+    found = answer(READ_SECONDS, loss, text, f"{too_slow} loss", "it could not be read")
+    return derive(found, budget=DERIVE_SECONDS)
 
 
-@in_turn(COMPUTING)
+@in_turn(eager=False)
 def torch_text(text: str, wanted: Callable[[], None]) -> str:
-    """The loss as a torch file that stands alone.
-
-    Raises ExpressionError and NotRepresentable, both ValueErrors.
-    """
+    """The loss as a torch file that stands alone. Raises ValueError."""
     wanted()
-    from divergence_lab.bridge.export import export  # torch: the page does not wait for it
-
-    return export(read(text), "torch")
+    *_, found = _with_torch("torch_text", text)
+    return found
 
 
 def latex_text(found: Derivation) -> str:
     """g, g' and f for a paper."""
-    with COMPUTING:
-        from divergence_lab.bridge.export import latex
+    with TURNS.turn(eager=False):
+        *_, latex = _with_torch("latex_text", found)
+    return latex
 
-        return latex(found)
 
-
-@in_turn(COMPUTING)
+@in_turn(eager=False)
 def learn(text: str, progress: Callable[[int, int], None]) -> Learned:
-    """A GFlowNet on the 8x8 hyper-grid, trained from scratch by trajectory balance with this loss
-    on its own samples.
+    """What `with_torch.learn` ends with; `progress(step, steps)` may raise Stopped.
 
-    `progress(step, steps)` may raise Stopped. Raises ValueError where the loss can't be trained
-    with.
+    Raises ValueError where the loss can't be trained with.
     """
     progress(0, STEPS)
-    from divergence_lab.bridge import to_torch
-    from divergence_lab.graphs.spaces.hypergrid import hypergrid
-    from divergence_lab.training.loop import train
+    found = None
+    with contextlib.closing(_with_torch("learn", text, STEPS)) as parts:
+        for found in parts:
+            if isinstance(found, int):
+                progress(found, STEPS)
+    assert isinstance(found, Learned)
+    return found
 
-    graph = hypergrid(2, SIDE)
-    result = train(
-        {"g": to_torch(read(text))},
-        graph,
-        seeds=1,
-        steps=STEPS,
-        batch=BATCH,
-        evaluations=20,
-        device="cpu",
-        progress=progress,
-    )
-    laws = [np.zeros((SIDE, SIDE)) for _ in range(2)]
-    for law, values in zip(laws, (result.target, result.terminal[0, 0])):
-        law[tuple(result.coordinates.T)] = values
-    return Learned(
-        *laws,
-        result.steps,
-        result.metrics["tv"][0, 0],
-        (int(result.modes_found[0, 0]), len(graph.modes)),
-    )
+
+def _with_torch(name: str, *arguments: Any) -> Generator[Any, None, None]:
+    """The answers of that function of `with_torch`, as they come. Raises ValueError."""
+    try:
+        yield from stream([TORCH_SECONDS], asked_with_torch, name, *arguments)
+    except OutOfTime:
+        raise ValueError(f"it takes more than {TORCH_SECONDS:g} s of processor time") from None
+    except SearchFailed as failure:
+        if isinstance(failure.__cause__, ValueError):
+            raise failure.__cause__ from None
+        raise ValueError(str(failure)) from None
+
+
+def asked_with_torch(name: str, *arguments: Any) -> Iterator[Any]:
+    """What the process that is asked does: torch is imported there."""
+    lift_memory_limit()
+    from divergence_lab.app import with_torch
+
+    found = getattr(with_torch, name)(*arguments)
+    yield from found if isinstance(found, Iterator) else (found,)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import marimo as mo
 
 from divergence_lab.app import background, drawing, verdict_table
+from divergence_lab.app.learned import BATCH, SIDE, Learned
 from divergence_lab.theory.answers.derivation import Derivation
 from divergence_lab.theory.expressions import write, write_latex
 
@@ -142,7 +143,7 @@ def facts(found: Derivation, with_verdicts: bool) -> mo.Html:
     )
 
 
-def laws(found: background.Learned) -> mo.Html:
+def laws(found: Learned) -> mo.Html:
     """Target and learned law as heat maps, and how the one came to the other."""
     curve = drawing.chart(
         "total variation while training",
@@ -157,11 +158,10 @@ def laws(found: background.Learned) -> mo.Html:
         curve,
     ]
     inside = "".join(f"<div>{part}</div>" for part in parts)
-    side = background.SIDE
     return mo.Html(
-        f'<div id="training" class="answer"><p style="margin:0 0 8px">{side}x{side} '
+        f'<div id="training" class="answer"><p style="margin:0 0 8px">{SIDE}x{SIDE} '
         f"hyper-grid, trajectory balance, {found.steps[-1]} "
-        f"steps of {background.BATCH} trajectories: total variation "
+        f"steps of {BATCH} trajectories: total variation "
         f"{found.total_variation[-1]:.3f}, "
         f"{found.modes[0]} of {found.modes[1]} modes found. The deeper the square, the "
         'more probable (depth ∝ √p).</p><div style="display:grid;gap:16px;'

@@ -45,7 +45,7 @@ def numbers(shape: Shape) -> Numbers:
         return Numbers(g, f, None, str(reason))
 
 
-@background.in_turn(background.READING)
+@background.in_turn(eager=True)
 def typed(text: str, wanted: Callable[[], None]) -> Numbers:
     """The same of a loss that was typed. Raises ExpressionError with one clear line."""
     wanted()

@@ -218,7 +218,17 @@ def _become_worker(question: int, answer: int, worker: Worker) -> None:
     ):  # no such limit on this platform: go without
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+        most = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, most))
+
+
+def lift_memory_limit() -> None:
+    """Torch with CUDA maps more than a search may take, before it has done anything."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        most = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def _end_with(asker: int) -> None:
