@@ -19,6 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from divergence_lab import outputs
 from divergence_lab.results import storage
 from divergence_lab.training import checkpoints
 from divergence_lab.training.sweeps.points import Job, SweepError
@@ -90,7 +91,7 @@ def fail(job: Job, folder: Path, reason: str) -> None:
     """It failed for this reason: nobody begins it again in this sweep."""
     line = " ".join(reason.split())[:500] or "for no reason that was told"
     line = "".join(sign if sign.isprintable() else "\ufffd" for sign in line)
-    storage.write_atomically(
+    outputs.write_atomically(
         _file(job, folder, "failed"), f"{line}\n".encode(errors="backslashreplace")
     )
 
@@ -128,7 +129,7 @@ def begin(job: Job, folder: Path) -> bool:
     if len(same) >= STARTS:
         return False
     same.append(f"{state} on {platform.node()}, process {os.getpid()}")
-    storage.write_atomically(_file(job, folder, "starts"), "\n".join(same).encode())
+    outputs.write_atomically(_file(job, folder, "starts"), "\n".join(same).encode())
     return True
 
 

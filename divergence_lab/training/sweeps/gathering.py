@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from divergence_lab import outputs
 from divergence_lab.results import result, storage
 from divergence_lab.training import arguments
 from divergence_lab.training.sweeps import claims
@@ -49,4 +50,4 @@ def _write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    storage.write_atomically(path, text.getvalue().encode(errors="backslashreplace"))
+    outputs.write_atomically(path, text.getvalue().encode(errors="backslashreplace"))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from divergence_lab.results import storage
+from divergence_lab import outputs
 from divergence_lab.training.sweeps import claims, pools, working
 from divergence_lab.training.sweeps.gathering import PointsFailed, gather
 from divergence_lab.training.sweeps.points import Job, SweepError
@@ -76,7 +76,7 @@ def _pool(
         raise SweepError(f"cluster {cluster!r} is not known; use one of {', '.join(CLUSTERS)}")
     text = json.dumps([dict(job.settings) for job in waiting]).encode()
     points = folder.resolve() / "claims" / f"points-{hashlib.sha256(text).hexdigest()[:12]}.json"
-    storage.write_atomically(points, text)
+    outputs.write_atomically(points, text)
     here = pools.is_slurm_here()
     if cluster == "slurm" and not here:
         raise SweepError("there is no Slurm here (sbatch is not found); use --cluster local")

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from divergence_lab import outputs
 from divergence_lab.graphs.texts import space_from_text
 from divergence_lab.inputs import InputError, read_json
-from divergence_lab.results import storage
 from divergence_lab.theory.answers.questions import Unfinished, read
 from divergence_lab.training import checkpoints, loop, schedule_texts
 from divergence_lab.training.sweeps import claims
@@ -60,7 +60,7 @@ def run_job(settings: Mapping[str, Any], folder: str, device: str = "auto") -> N
     """Run one job from wherever its last checkpoint left it; its folder is `folder`/name."""
     place = Path(folder) / Job(settings).name
     place.mkdir(parents=True, exist_ok=True)
-    storage.write_atomically(
+    outputs.write_atomically(
         place / "settings.json", (json.dumps(dict(settings), indent=1) + "\n").encode()
     )
     given = {key: value for key, value in settings.items() if key not in TEXTS}
