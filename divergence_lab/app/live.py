@@ -6,6 +6,7 @@ what it has.
 """
 
 import functools
+import threading
 import time
 from collections.abc import Callable
 
@@ -46,30 +47,44 @@ def told(target: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-@told
-def explain(text: str, with_verdicts: bool) -> None:
-    """The target of a mo.Thread: the divergence, the verdicts where they are asked for, then the
-    source text.
+def begin(target: Callable[..., None], *arguments: object) -> None:
+    """Start a target with them, and with what tells it that nobody waits for its answer any more:
+    the choice has changed, or the reader has left (a session's own thread ends then).
     """
-    thread = mo.current_thread()
-    time.sleep(REST_SECONDS)
-    if thread.should_exit:
-        return
+    session = threading.current_thread()
 
+    def unwanted() -> bool:
+        return thread.should_exit or not session.is_alive()
+
+    thread = mo.Thread(target=target, args=(unwanted, *arguments))
+    thread.start()
+
+
+def _wanted(unwanted: Callable[[], bool]) -> Callable[[], None]:
     def wanted() -> None:
-        if thread.should_exit:
+        if unwanted():
             raise background.Stopped
 
+    return wanted
+
+
+@told
+def explain(unwanted: Callable[[], bool], text: str, with_verdicts: bool) -> None:
+    """What `begin` starts: the divergence, the verdicts where they are asked for, then the source
+    text.
+    """
+    wanted = _wanted(unwanted)
+    time.sleep(REST_SECONDS)
     try:
         found = background.derivation(text, wanted)
     except background.Stopped:
         return
     except ValueError as reason:
-        if not thread.should_exit:
+        if not unwanted():
             mo.output.replace(mo.Html(drawing.message(str(reason))))
         return
     known = facts(found, with_verdicts)
-    if thread.should_exit:
+    if unwanted():
         return
     mo.output.replace(known)
     try:
@@ -79,21 +94,20 @@ def explain(text: str, with_verdicts: bool) -> None:
     except UNFIT as reason:
         torch = mo.Html(drawing.message(f"Not as torch: {reason}"))
     latex = mo.md(f"```latex\n{background.latex_text(found)}```")
-    if not thread.should_exit:  # a code block has a button that copies it
+    if not unwanted():  # a code block has a button that copies it
         texts = mo.accordion({"Copy as torch": torch, "Copy as LaTeX": latex}, multiple=True)
         mo.output.replace(mo.vstack([known, texts]))
 
 
 @told
-def train(text: str) -> None:
-    """The target of a mo.Thread: a small GFlowNet, its progress, then the learned law beside the
+def train(unwanted: Callable[[], bool], text: str) -> None:
+    """What `begin` starts: a small GFlowNet, its progress, then the learned law beside the
     target.
     """
-    thread = mo.current_thread()
     time.sleep(REST_SECONDS)
 
     def report(step: int, steps: int) -> None:
-        if thread.should_exit:
+        if unwanted():
             raise background.Stopped
         mo.output.replace(
             mo.Html(
@@ -103,14 +117,14 @@ def train(text: str) -> None:
         )
 
     try:
-        if not thread.should_exit:
+        if not unwanted():
             answer = laws(background.learn(text, report))
-            if not thread.should_exit:
+            if not unwanted():
                 mo.output.replace(answer)
     except background.Stopped:
         return
     except UNFIT as reason:
-        if not thread.should_exit:
+        if not unwanted():
             mo.output.replace(mo.Html(drawing.message(f"No training: {reason}")))
 
 

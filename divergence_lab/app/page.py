@@ -21,7 +21,7 @@ def _():
     from divergence_lab.app import drawing, pictures, verdict_table
     from divergence_lab.app.choice import Choice, from_link, presets, to_link
     from divergence_lab.app.family import CURVATURES, TAILS, Member, family_name
-    from divergence_lab.app.live import explain, train
+    from divergence_lab.app.live import begin, explain, train
     from divergence_lab.theory.expressions.syntax import ExpressionError
 
     return (
@@ -31,6 +31,7 @@ def _():
         Fraction,
         Member,
         TAILS,
+        begin,
         drawing,
         escape,
         explain,
@@ -157,9 +158,9 @@ def _(ExpressionError, choice, drawing, escape, family_name, mo, pictures, verdi
 
 
 @app.cell
-def _(choice, explain, mo, readable):
+def _(begin, choice, explain, mo, readable):
     if readable:
-        mo.Thread(target=explain, args=(choice.text, bool(choice.typed))).start()
+        begin(explain, choice.text, bool(choice.typed))
     mo.Html(
         '<p id="derived" class="answer" style="opacity:0.6">Pending: the divergence, its '
         "proof and the source text follow "
@@ -176,9 +177,9 @@ def _(mo):
 
 
 @app.cell
-def _(choice, live, mo, readable, train):
+def _(begin, choice, live, mo, readable, train):
     if readable and live.value:
-        mo.Thread(target=train, args=(choice.text,)).start()
+        begin(train, choice.text)
     mo.Html(
         '<p id="training" class="answer" style="opacity:0.6">Pending: training begins '
         "when the sliders rest.</p>"

@@ -15,7 +15,6 @@ from divergence_lab.app.learned import BATCH, SIDE, Learned
 from divergence_lab.bridge.export import export, latex
 from divergence_lab.bridge.torch_loss import to_torch
 from divergence_lab.graphs.spaces.hypergrid import hypergrid
-from divergence_lab.results.result import Result
 from divergence_lab.theory.answers.derivation import Derivation
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.training.loop import train
@@ -49,14 +48,9 @@ def learn(text: str, steps: int) -> Iterator[int | Learned]:
         while not training.done() or not made.empty():
             with contextlib.suppress(queue.Empty):
                 yield made.get(timeout=0.2)
-    yield _learned(training.result(), len(graph.modes))
-
-
-def _learned(result: Result, modes: int) -> Learned:
+    result = training.result()
     laws = [np.zeros((SIDE, SIDE)) for _ in range(2)]
-    assert result.target is not None and result.terminal is not None
     for law, values in zip(laws, (result.target, result.terminal[0, 0])):
         law[tuple(result.coordinates.T)] = values
-    return Learned(
-        *laws, result.steps, result.metrics["tv"][0, 0], (int(result.modes_found[0, 0]), modes)
-    )
+    modes = int(result.modes_found[0, 0]), len(graph.modes)
+    yield Learned(*laws, result.steps, result.metrics["tv"][0, 0], modes)
