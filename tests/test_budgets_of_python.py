@@ -57,11 +57,10 @@ def test_the_others_end_too():
         dl.to_torch(other, budget=0.001)
     with pytest.raises(InputError):
         dl.design(zero_forcing=True, symmetric=True, budget=0.01)
-    with pytest.raises(InputError, match="raise --budget"):
-        compare(square, other, budget=0.01)
+    compare(square, other, budget=0.01)  # what is answered at once stands
     (report,) = check(to_json(dl.derive(square, budget=5.0)), budget=0.001)
     assert report.failures[0].where == "budget"
-    assert clock() - began < 15
+    assert clock() - began < 25
 
 
 def test_the_same_answers_come_back():

@@ -289,7 +289,8 @@ class _Walker:
             if a == 0 and vb < 0:
                 raise self.refuse(node, "divides by zero")
             value = self.bounded(node, lambda: va**vb)
-            size = max(abs(a.p), a.q) if a.is_Rational else 1  # 0.1**1e1000 is small, but long
+            # 0.1**1e1000 is small, but long; SymPy joins the exponents of (0.1**0.001)**1e1000
+            size = max((max(abs(n.p), n.q) for n in a.atoms(sp.Rational)), default=1)
             if abs(vb) * math.log10(size) > MAX_DIGITS or (
                 a != 0 and abs(value) < 1 / MAX_CONSTANT
             ):
