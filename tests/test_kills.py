@@ -133,7 +133,7 @@ class Kills:
                 break
         last = start(folder, [*words, *again], "last", program)
         assert last.communicate(timeout=10 * PATIENCE)[1] == "" and last.returncode == 0
-        assert not [*folder.rglob("*.part")] and not [*folder.rglob("*.lock")]
+        assert not [*folder.rglob("*.part")] and not [*folder.rglob(".lock")]
 
 
 def run_whole(folder, words, program=("-m", "divergence_lab")):
