@@ -169,3 +169,17 @@ def test_a_family_with_a_value_of_its_own_is_refused(text):
 )
 def test_a_family_that_is_continuous_has_none(text):
     assert len(loss(text, ["c > 0"]).derivative.pieces) >= 2
+
+
+@pytest.mark.parametrize(
+    "text",  # erfi and eta(3) beside polylogarithms
+    [
+        "polylog(3, -exp(x)) + x*erfi(x/2)*exp(-x)",
+        "2*polylog(3, -exp(x)) + x/tanh(x) + x**2*exp(-x)",
+    ],
+)
+def test_other_functions_beside_polylogarithms(text):
+    entry = loss(text)
+    assert entry.gauge[0].is_finite and not entry.gauge[0].has(sp.dirichlet_eta)
+    assert not any(p.expression.has(sp.I) for p in entry.curvature.pieces)
+    assert ask_one("zero_forcing", entry).holds is True

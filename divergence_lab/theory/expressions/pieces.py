@@ -17,7 +17,7 @@ import sympy as sp
 from divergence_lab.theory.expressions import balls, constants, enclosure, ordering, points
 from divergence_lab.theory.expressions.balls import DECISIONS
 from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.expressions.unified import unified
+from divergence_lab.theory.expressions.unified import polylogarithms_expanded, unified
 
 MAX_PIECES = 60
 Zeros = Callable[[sp.Expr], list[sp.Expr]]
@@ -104,7 +104,7 @@ def with_signed(expression: sp.Expr, variable: sp.Symbol, piece: Piece) -> sp.Ex
     """`expression` with roots such as (-x)**(3/2)/x combined, which SymPy does once it knows the
     sign of x, and with polylogarithms of order 1 and below written as what they are.
     """
-    expression = sp.expand_func(expression) if expression.has(sp.polylog) else expression
+    expression = polylogarithms_expanded(expression)
     if not any(
         power.exp.is_Integer is False and power.base.has(variable)
         for power in expression.atoms(sp.Pow)

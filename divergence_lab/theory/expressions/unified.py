@@ -109,6 +109,17 @@ def _rewritten(e: Any, written: dict[sp.Expr, sp.Expr]) -> Any:
     return e if fixed is None and all(a is b for a, b in zip(parts, e.args)) else e.func(*parts)
 
 
+def polylogarithms_expanded(e: Any) -> Any:
+    """Polylogarithms written as what they are, where SymPy knows it, and nothing else: of erfi x
+    expand_func makes -i erf(i x).
+    """
+    return (
+        e.replace(sp.polylog, lambda s, z: sp.expand_func(sp.polylog(s, z)))
+        if e.has(sp.polylog)
+        else e
+    )
+
+
 def collected(e: sp.Expr) -> sp.Expr:
     """e with equal terms added, and with roots, powers and logarithms of sums that begin with 1:
     (c u)^r = c^r u^r and log(c u) = log(c) + log(u) for c > 0, whatever u is.

@@ -14,6 +14,8 @@ from typing import Any
 
 import sympy as sp
 
+from divergence_lab.theory.expressions.unified import polylogarithms_expanded
+
 # Beyond this many operations SymPy's expansion takes longer than a proof is worth here.
 MAX_OPERATIONS = 1500
 # Powers of a block beyond this degree are blocks of their own: x^(1 + 10^-12) must not become
@@ -239,8 +241,7 @@ def _cosine(u: sp.Expr) -> sp.Expr:
 
 def vanishes(f: sp.Expr, x: sp.Symbol) -> bool:
     """True only when f is 0 wherever it is finite, by exact algebra; False says nothing."""
-    if f.has(sp.polylog):
-        f = sp.expand_func(f)
+    f = polylogarithms_expanded(f)
     if f.has(sp.sin, sp.cos):
         f = oscillations_added(f)
     if any(e.has(sp.asinh) for e in f.atoms(sp.exp, sp.sinh, sp.cosh, sp.tanh)):

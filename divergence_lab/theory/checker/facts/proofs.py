@@ -31,6 +31,7 @@ from divergence_lab.theory.expressions.unified import (
     collected,
     in_letters,
     in_single_powers,
+    polylogarithms_expanded,
     unified,
 )
 
@@ -349,7 +350,7 @@ def prove_zero(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
     decides a verdict. Two values come first only because they are the quickest way to see what is
     not 0, and to say where.
     """
-    f = unified(sp.expand_func(f) if f.has(sp.polylog) else f)
+    f = unified(polylogarithms_expanded(f))
     if f == 0 or sp.expand(f) == 0:
         return
     if low == -sp.oo:

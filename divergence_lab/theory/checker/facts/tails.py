@@ -35,6 +35,7 @@ those of HALF_LINES. "only a remainder of unknown sign is left" means that all k
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import sympy as sp
 from flint import arb
@@ -331,14 +332,15 @@ class HalfLine:
         if growth(size) > 0:
             raise NoTail("the argument of a function is not known well enough")
         if reach == 0:
-            return self.constant(function(constant))
+            return self.constant(_with_zeta(function(constant)))
         hull = ball_of_constant(constant) + reach * arb(0).union(self.sup(size))
         derivatives = derivatives_of(function(_Y), self.order)
         bound = abs(ball(derivatives[self.order], _Y, hull)) / ball_of_constant(
             sp.factorial(self.order)
         )
         coefficients = [
-            d.subs(_Y, constant) / sp.factorial(k) for k, d in enumerate(derivatives[: self.order])
+            _with_zeta(d.subs(_Y, constant)) / sp.factorial(k)
+            for k, d in enumerate(derivatives[: self.order])
         ]
         if not bound.is_finite() or not all(ball_of_constant(c).is_finite() for c in coefficients):
             raise NoTail(f"{function.__name__} is not smooth near {constant}")
@@ -350,6 +352,11 @@ class HalfLine:
 
 
 _Y = sp.Symbol("~y", real=True)
+
+
+def _with_zeta(number: Any) -> sp.Expr:
+    """SymPy writes polylog(3, -1) by an eta of which it does not know that it is finite."""
+    return number.rewrite(sp.zeta) if number.has(sp.dirichlet_eta) else number
 
 
 @lru_cache(maxsize=200)  # those of tanh are long, and met at every point
