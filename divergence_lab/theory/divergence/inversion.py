@@ -49,6 +49,7 @@ LIMIT_SECONDS = 3.0
 # integral of g'.
 SEARCH_SHARE = 0.3
 RATIOS = tuple(sp.Rational(n, 7) for n in (1, 5, 13, 50))  # where it must be a real number
+_OF_PARAMETERS = "--assume says what its parameters may be, --set gives them a value"
 _ASKED = "a generator is finite, real and continuous for every t > 0"
 SECOND_WAY_SECONDS = 1.5  # after that, for the second way to a closed form of g
 
@@ -156,11 +157,7 @@ def invert_expression(
             integrated, given, generator, gauge, False, _confirm(integrated, generator)
         )
     except (closed_form.NotConfirmed, enclosure.NotEvaluable, CannotSplit) as reason:
-        hint = (
-            "--assume says what its parameters may be, --set gives them a value"
-            if given.free_symbols - {t}
-            else _ASKED
-        )
+        hint = _OF_PARAMETERS if given.free_symbols - {t} else _ASKED
         raise ExpressionError(
             f"{write(given)}: no loss was confirmed: {reason or 'not finite'}; {hint}"
         ) from None

@@ -199,9 +199,8 @@ def _defined(piece: Piece) -> list[Piece]:
 def _has_a_value_of_its_own(
     expression: sp.Expr, variable: sp.Symbol, left: Piece, right: Piece
 ) -> bool:
-    """sign(x - 1)**2 is 1 but for a single point: no piece is seen to have the value there.
-
-    With parameters it may be so for some of their values, and is then said, too.
+    """sign(x - 1)**2 is 1 but for a single point: no piece is seen to have the value there,
+    for some parameters at least.
     """
     value, before, after = (
         points.value_of(e, variable, left.high)
@@ -371,7 +370,7 @@ def _inside_its_range(symbol: sp.Symbol) -> sp.Symbol:
 
 
 def _sign_at(function: sp.Expr, variable: sp.Symbol, sample: sp.Expr) -> int:
-    value = function.subs(variable, sample)
+    value, where = function.subs(variable, sample), f"at {variable} = {sample}"
     for form in (
         value,
         sp.expand(value.xreplace({s: _inside_its_range(s) for s in value.free_symbols})),
@@ -387,19 +386,14 @@ def _sign_at(function: sp.Expr, variable: sp.Symbol, sample: sp.Expr) -> int:
                 return -1
     except enclosure.NotEvaluable as error:
         if not value.free_symbols:
-            raise ordering.CannotSplit(
-                f"{function} has no value at {variable} = {sample}"
-            ) from None
+            raise ordering.CannotSplit(f"{function} has no value {where}") from None
         slope = sp.diff(function, variable)
         if not slope.has(variable) and (slope.is_positive or slope.is_negative):
-            beyond = ordering.is_less(
-                sp.expand(sample - value / slope), sample
-            )  # the zero of a linear function
+            zero = sp.expand(sample - value / slope)  # of a linear function
+            beyond = ordering.is_less(zero, sample)
             return 1 if beyond is bool(slope.is_positive) else -1
         raise ordering.CannotSplit(
-            f"the sign of {function} at {variable} = {sample} depends on the parameters ({error}): "
+            f"the sign of {function} {where} depends on the parameters ({error}): "
             "state it with --assume"
         ) from None
-    raise ordering.CannotSplit(
-        f"the sign of {function} at {variable} = {sample} could not be decided"
-    )
+    raise ordering.CannotSplit(f"the sign of {function} {where} could not be decided")
