@@ -11,10 +11,12 @@ import itertools
 import math
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import flint
 import mpmath as mp
+from flint import arb
 
 DIGITS = 600
 TINY = (
@@ -104,20 +106,21 @@ class Member:
     """
 
     def __init__(self, text: str, c: mp.mpf | Mapping[str, mp.mpf]):
-        names = {
+        self.parameters = c if isinstance(c, Mapping) else {"c": c}
+        self.names = {
             "exp": mp.exp,
             "log": mp.log,
             "sqrt": mp.sqrt,
             "cosh": mp.cosh,
             "tanh": mp.tanh,
             "Abs": abs,
-            **(c if isinstance(c, Mapping) else {"c": c}),
+            **self.parameters,
             "Piecewise": lambda *pairs: next(value() for value, holds in pairs if holds),
         }
         # only the piece that holds is evaluated
         later = re.sub(r"Piecewise\(\((.*?), (.*?)\), \((.*?), True\)\)", _LATER, text)
-        code = compile(later, "family", "eval")
-        self.raw = lambda x: mp.mpf(eval(code, {**names, "x": x}))
+        self.code = compile(later, "family", "eval")
+        self.raw = lambda x: mp.mpf(eval(self.code, {**self.names, "x": x}))
         self.start = self.raw(mp.mpf(0))
         below, above = (self.start - self.raw(-STEP)) / STEP, (self.raw(STEP) - self.start) / STEP
         self.tilt = (
@@ -129,6 +132,14 @@ class Member:
     def value(self, x: mp.mpf) -> mp.mpf:
         return self.raw(x) - self.start - self.tilt * x
 
+    def is_sure(self, x: mp.mpf) -> bool:
+        """Has a ball of it digits? (1 - b) e^x, written as a sum, is all rounding at b = 1."""
+        functions = {name: _in_balls(name) for name in ("exp", "log", "sqrt", "cosh", "tanh")}
+        values = {name: _ball(value) for name, value in {**self.parameters, "x": x}.items()}
+        with flint.ctx.workdps(DIGITS):
+            found = eval(self.code, {**self.names, **functions, **values})
+            return arb(found).rel_accuracy_bits() > 300
+
     def slope(self, x: mp.mpf) -> mp.mpf:
         h = STEP * max(1, abs(x))
         return (self.value(x + h) - self.value(x - h)) / (2 * h)
@@ -136,6 +147,15 @@ class Member:
     def bend(self, x: mp.mpf) -> mp.mpf:
         h = mp.mpf(10) ** -30 * min(1, abs(x))
         return (self.value(x + h) - 2 * self.value(x) + self.value(x - h)) / h**2
+
+
+def _ball(number: mp.mpf) -> arb:
+    sign, digits, exponent, _ = number._mpf_
+    return arb((-1) ** sign * int(digits)) * arb(2) ** int(exponent)
+
+
+def _in_balls(name: str) -> Callable[[arb], arb]:
+    return lambda u: getattr(arb(u), name)()
 
 
 def limit_exists(family: Family) -> bool:
@@ -204,7 +224,7 @@ def holds(kind: str, g: Member) -> bool | None:
             g.bend(x) > -(mp.mpf(10) ** -12) * (1 + abs(g.value(x))) for x in _grid()
         )
         return near and all(_rises(_chords(g, side)) for side in (1, -1))
-    far = all(_rises([g.value(side * x) for x in BEYOND]) for side in (1, -1))
+    far = all(_rises([g.value(side * x) for x in _beyond(g, side)]) for side in (1, -1))
     return (
         far
         and all(g.slope(x) * mp.sign(x) > -(mp.mpf(10) ** -12) for x in _grid())
@@ -214,11 +234,16 @@ def holds(kind: str, g: Member) -> bool | None:
 
 def _chords(g: Member, side: int) -> list[mp.mpf]:
     """The slopes of g between the points BEYOND the grid, from 0 on: they rise if g is convex."""
-    values = [g.value(side * x) for x in BEYOND]
+    sizes = _beyond(g, side)
+    values = [g.value(side * x) for x in sizes]
     return [
         (after - before) / (b - a)
-        for (a, before), (b, after) in itertools.pairwise(zip(BEYOND, values))
+        for (a, before), (b, after) in itertools.pairwise(zip(sizes, values))
     ]
+
+
+def _beyond(g: Member, side: int) -> list[mp.mpf]:
+    return [x for x in BEYOND if g.is_sure(side * x)]
 
 
 def _rises(numbers: list[mp.mpf]) -> bool:

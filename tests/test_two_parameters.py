@@ -283,3 +283,7 @@ def test_the_oracle_sees_what_is_wrong():
             member = Member(COSH, {"a": mp.mpf(a), "b": mp.mpf(b)})
             assert holds("validity", member) is (a > b)
             assert holds("convex", member) is (a >= b)
+        straight = Member(
+            "a*(exp(x)-x-1)-b*(exp(-x)+x-1) + 2*(cosh(x)-1)", {"a": mp.mpf(4), "b": mp.mpf(1)}
+        )
+        assert holds("convex", straight) is True
