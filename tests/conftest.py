@@ -11,6 +11,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 if not os.environ.get("DIVERGENCE_LAB_TESTS_ON_GPU"):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    # kernels of our own run in Triton's interpreter, which has to be asked for before the first
+    # import
+    os.environ["TRITON_INTERPRET"] = "1"
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -54,7 +54,7 @@ def repeated(call: Callable[[], None], device: torch.device) -> Callable[[], Non
         nonlocal graph, made, failed
         if graph is None and made >= WARM and not failed:
             try:
-                graph = _record(call)
+                graph = record(call)
             except RuntimeError as error:
                 failed = True
                 warnings.warn(
@@ -76,7 +76,8 @@ def repeated(call: Callable[[], None], device: torch.device) -> Callable[[], Non
     return advance
 
 
-def _record(call: Callable[[], None]) -> torch.cuda.CUDAGraph:
+def record(call: Callable[[], None]) -> torch.cuda.CUDAGraph:
+    """What `call` launches, as a CUDA graph; RuntimeError where that can't be recorded."""
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         call()

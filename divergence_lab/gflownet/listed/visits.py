@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from divergence_lab.gflownet.devices import one_thread
+from divergence_lab.gflownet.kernels import availability, laws
 from divergence_lab.graphs import constants, dag
 
 SMALL = 2**15  # numbers in a level of average size, all members together
@@ -65,30 +66,17 @@ def _is_small(logits: Tensor, graph: dag.PointedDAG) -> bool:
 
 
 class _Visits(torch.autograd.Function):
-    """Forward: level by level, softmax, sum of what flows in.  Backward: the same levels from the
-    last to the first.
-
-    With w(s, a) = dL/dv(s, a) + u(child), u(s) = sum_a P_F(a|s) w(s, a): dL/dlogit(s, a) = v(s, a)
-    (w(s, a) - u(s)).
-    """
+    """`_forward` and `_backward`, or their kernels on a GPU."""
 
     @staticmethod
     def forward(ctx, logits: Tensor, graph: dag.PointedDAG) -> Tensor:
-        n_members, n_actions, n_states = logits.shape
-        # one place more, which stays 0: where there is no parent
-        flat = logits.new_empty(n_members, n_actions * n_states + 1)
-        flat[:, -1] = 0.0
-        visits = flat[:, :-1].view(n_members, n_actions, n_states)
-        with one_thread(_is_small(logits, graph)):
-            for level in _levels(graph, logits.device):
-                here = logits[:, :, level.low : level.high].masked_fill(level.shut, -torch.inf)
-                chances = torch.softmax(here, dim=1)
-                if level.low:
-                    into = flat.index_select(1, level.parents).view(
-                        n_members, -1, level.high - level.low
-                    )
-                    chances.mul_(into.sum(dim=1, keepdim=True))
-                visits[:, :, level.low : level.high] = chances
+        in_torch = lambda: _forward(graph, logits)  # noqa: E731
+        if laws.applies(graph, logits):
+            visits = availability.ours_or_torch(
+                graph, "laws", lambda: laws.forward(graph, logits), in_torch
+            )
+        else:
+            visits = in_torch()
         ctx.graph = graph
         ctx.save_for_backward(visits)
         return visits
@@ -97,23 +85,57 @@ class _Visits(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, upstream: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride] (torch's own way)
         (visits,) = ctx.saved_tensors
-        n_members, n_actions, n_states = visits.shape
-        worth = visits.new_zeros(n_members, n_states + 1)  # u of the sink, the last, is 0
-        gradient = torch.empty_like(visits)
-        with one_thread(_is_small(visits, ctx.graph)):
-            for level in reversed(_levels(ctx.graph, visits.device)):
-                at = slice(level.low, level.high)
-                ahead = worth.index_select(1, level.children).view(
-                    n_members, n_actions - 1, level.high - level.low
+        graph = ctx.graph
+        in_torch = lambda: _backward(graph, visits, upstream)  # noqa: E731
+        if not laws.applies(graph, visits):
+            return in_torch(), None
+        ours = lambda: laws.backward(graph, visits, upstream)  # noqa: E731
+        return availability.ours_or_torch(graph, "gradients of laws", ours, in_torch), None
+
+
+def _forward(graph: dag.PointedDAG, logits: Tensor) -> Tensor:
+    """Level by level: softmax, times the sum of what flows in."""
+    n_members, n_actions, n_states = logits.shape
+    # one place more, which stays 0: where there is no parent
+    flat = logits.new_empty(n_members, n_actions * n_states + 1)
+    flat[:, -1] = 0.0
+    visits = flat[:, :-1].view(n_members, n_actions, n_states)
+    with one_thread(_is_small(logits, graph)):
+        for level in _levels(graph, logits.device):
+            here = logits[:, :, level.low : level.high].masked_fill(level.shut, -torch.inf)
+            chances = torch.softmax(here, dim=1)
+            if level.low:
+                into = flat.index_select(1, level.parents).view(
+                    n_members, -1, level.high - level.low
                 )
-                gain = upstream[:, :, at].clone()
-                gain[:, :-1] += ahead
-                here = visits[:, :, at]
-                # what is never reached has no gradient, whatever its worth
-                total = here.sum(dim=1).clamp_(min=torch.finfo(visits.dtype).tiny)
-                worth[:, at] = (here * gain).sum(dim=1) / total
-                torch.mul(here, gain.sub_(worth[:, None, at]), out=gradient[:, :, at])
-        return gradient, None
+                chances.mul_(into.sum(dim=1, keepdim=True))
+            visits[:, :, level.low : level.high] = chances
+    return visits
+
+
+def _backward(graph: dag.PointedDAG, visits: Tensor, upstream: Tensor) -> Tensor:
+    """The same levels from the last to the first.
+
+    With w(s, a) = dL/dv(s, a) + u(child), u(s) = sum_a P_F(a|s) w(s, a): dL/dlogit(s, a) = v(s, a)
+    (w(s, a) - u(s)).
+    """
+    n_members, n_actions, n_states = visits.shape
+    worth = visits.new_zeros(n_members, n_states + 1)  # u of the sink, the last, is 0
+    gradient = torch.empty_like(visits)
+    with one_thread(_is_small(visits, graph)):
+        for level in reversed(_levels(graph, visits.device)):
+            at = slice(level.low, level.high)
+            ahead = worth.index_select(1, level.children).view(
+                n_members, n_actions - 1, level.high - level.low
+            )
+            gain = upstream[:, :, at].clone()
+            gain[:, :-1] += ahead
+            here = visits[:, :, at]
+            # what is never reached has no gradient, whatever its worth
+            total = here.sum(dim=1).clamp_(min=torch.finfo(visits.dtype).tiny)
+            worth[:, at] = (here * gain).sum(dim=1) / total
+            torch.mul(here, gain.sub_(worth[:, None, at]), out=gradient[:, :, at])
+    return gradient
 
 
 def visits(graph: dag.PointedDAG, logits: Float[Tensor, "*M A S"]) -> Float[Tensor, "*M A S"]:

@@ -1,0 +1,64 @@
+"""Every kernel compiles for a GPU, where Triton can do that without one: its interpreter accepts
+what its compiler refuses.
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.kernel_graphs import needs_triton
+
+pytestmark = needs_triton
+
+LEVELS = """
+import torch
+from divergence_lab.gflownet.kernels.level_kernels import NUMBERS, backward_level, forward_level
+pointers = {"addresses": "*i64", "child": "*i32", "incoming": "*i32"}
+sizes = {"low": "i32", "count": "i32", "n_states": "i32", "n_actions": "i32", "n_parents": "i32"}
+for number in NUMBERS.values():
+    constants = {"NUMBER": number, "ACTIONS": 8, "PARENTS": 4, "BLOCK": 128}
+    compiled(forward_level, {**pointers, **sizes}, constants)
+    compiled(backward_level, {**pointers, **sizes}, constants)
+"""
+COMPILED = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+def compiled(kernel, types, constants, **options):
+    names = kernel.arg_names
+    constants = {name: constants[name] for name in names if name in constants}
+    types = {name: "constexpr" if name in constants else types[name] for name in names}
+    source = ASTSource(fn=kernel, signature=types, constexprs=constants)
+    made = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
+    assert made.metadata.shared <= 227 * 1024, f"{made.metadata.shared} bytes of shared memory"
+    print("compiled", kernel.__name__, made.metadata.shared)
+"""
+
+
+def compiles(text, tmp_path):
+    """What it printed; skipped where Triton cannot compile at all."""
+    known = {**os.environ, "TRITON_CACHE_DIR": str(tmp_path)}
+    known.pop("TRITON_INTERPRET", None)
+    if "CUDA_VISIBLE_DEVICES" in known and not known.get("DIVERGENCE_LAB_TESTS_ON_GPU"):
+        known["CUDA_VISIBLE_DEVICES"] = ""
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILED + text], capture_output=True, text=True, env=known
+    )
+    if done.returncode and any(word in done.stderr for word in ("ptxas", "C compiler")):
+        pytest.skip(f"Triton cannot compile here: {done.stderr.splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_kernels_of_laws_compile(tmp_path):
+    assert compiles(LEVELS, tmp_path).count("compiled") == 4
+
+
+def test_what_the_compiler_refuses_fails_here(tmp_path):
+    """The negative control: a block that is no power of two."""
+    wrong = LEVELS.replace('"ACTIONS": 8', '"ACTIONS": 5')
+    with pytest.raises(AssertionError, match="power of 2"):
+        compiles(wrong, tmp_path)
