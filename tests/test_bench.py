@@ -183,3 +183,47 @@ def test_the_table_shows_ratio_and_goal():
         "torchgfn",
     ]
     assert "45M states/s" in text and ">= 30M" in text
+
+
+def test_the_products_of_an_iteration_are_counted():
+    """Forward and backward, plain and of one group of rows after another."""
+    rows = torch.rand(8, 48, requires_grad=True)
+    weights = torch.rand(2, 48, 32, requires_grad=True)
+    ends = torch.tensor([3, 8], dtype=torch.int32)
+
+    def run(n):
+        for _ in range(n):
+            grouped = torch.nn.functional.grouped_mm(rows, weights, offs=ends)
+            (grouped.square().sum() + (rows @ weights[0]).square().sum()).backward()
+
+    assert measuring.product_flops(run) == 2 * 3 * 2 * 8 * 48 * 32
+    assert measuring.peak_flops(64) > 0
+    assert measuring.share_of_peak(run, 1e9).startswith("0% of")
+
+
+def test_on_a_gpu_a_peer_that_makes_all_seeds_in_one_call_is_not_multiplied(made_up, monkeypatch):
+    """As on a GPU, on a CPU: the peer's call for all members takes as long as one of its runs."""
+    module = sys.modules["divergence_lab.bench.peers.made_up_peer"]
+    module.PRECISIONS = ("default", "highest")
+    called = []
+
+    def together(dimensions, side, batch, stop_logit, members, precision):
+        called.append((batch, members, precision))
+        return lambda n: time.sleep(SECONDS * n)
+
+    module.together = together
+    monkeypatch.setattr(room, "our_training", lambda *_, **__: lambda n: time.sleep(SECONDS * n))
+    losses = dict.fromkeys("abcd", torch.square)
+    one, default, highest = room._training_rows(
+        "sweep", "2x8", ["made_up"], losses, torch.device("cuda"), 0.0, 1, 3
+    )
+    assert called == [(room.BATCH, room.MEMBERS, "default"), (room.BATCH, room.MEMBERS, "highest")]
+    assert default.against == "made_up, all in one jit"
+    assert highest.against == "made_up, all in one jit, highest precision"
+    assert 5 < one.theirs / default.theirs < 80
+    assert default.note == "20 seeds"
+
+
+def test_the_goal_on_a_gpu_is_held_against_gfnx_with_all_seeds_in_one_call():
+    rows = [Row("sweep", size, 1.0, "ms", room.TOGETHER, 1.4, 1.4) for size in room.SWEEP]
+    assert all(row.met is False for row in room._with_goals(rows, room.GPU_GOALS))

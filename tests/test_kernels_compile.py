@@ -22,6 +22,22 @@ for number in NUMBERS.values():
     compiled(forward_level, {**pointers, **sizes}, constants)
     compiled(backward_level, {**pointers, **sizes}, constants)
 """
+WALKS = """
+from divergence_lab.gflownet.kernels.walk_kernels import GRID, NUMBER, WORDS, walk
+types = dict(
+    first="*fp32", first_stride="i64", rest="*fp32", rest_stride="i64", child="*i32", ones="*i32",
+    log_reward="*fp32", classes="*i32", uniforms="*fp32", states="*i64", actions="*i64",
+    exists="*i8", scratch="*fp32", n_steps="i32", batch="i32", temperature="fp32", epsilon="fp32",
+)
+for kind, depth, width in CASES:
+    constants = dict(
+        N_ACTIONS=5, N_ROWS=6, VALUES=3 if kind == WORDS else 20, DEPTH=depth, WIDTH=width,
+        COORDINATES=2 if kind == WORDS else 4, FLOWS=True, KIND=kind, ACTIONS=16,
+        SLOTS=1 if kind == NUMBER else 16, WIDE=max(32, 1 << (width - 1).bit_length()), COLUMNS=32,
+        BATCH=16,
+    )
+    compiled(walk, types, constants, num_warps=4, num_stages=1 if width > 256 else 3)
+"""
 COMPILED = """
 import triton
 from triton.backends.compiler import GPUTarget
@@ -55,6 +71,17 @@ def compiles(text, tmp_path):
 
 def test_the_kernels_of_laws_compile(tmp_path):
     assert compiles(LEVELS, tmp_path).count("compiled") == 4
+
+
+def test_the_kernel_of_walks_compiles(tmp_path):
+    text = WALKS.replace("CASES", "[(GRID, 1, 20)]")
+    assert compiles(text, tmp_path).count("compiled") == 1
+
+
+@pytest.mark.slow
+def test_the_kernel_of_walks_compiles_in_every_kind_and_size(tmp_path):
+    cases = "[(NUMBER, 2, 256), (NUMBER, 3, 512), (GRID, 2, 512), (WORDS, 3, 64), (WORDS, 1, 128)]"
+    assert compiles(WALKS.replace("CASES", cases), tmp_path).count("compiled") == 5
 
 
 def test_what_the_compiler_refuses_fails_here(tmp_path):

@@ -25,6 +25,7 @@ from divergence_lab.bench.measuring import (
     law_calls,
     our_training,
     prepared,
+    share_of_peak,
     wait,
 )
 from divergence_lab.bridge import to_torch
@@ -45,12 +46,12 @@ CPU_GOALS = {
     "torchgfn": {"2x8": 15.0, "4x8": 8.0, "4x20": 5.0},
     "gfnx": {"2x8": 5.0, "4x8": 3.0, "4x20": 5.0},
 }
-GPU_GOALS = {"torchgfn": {"4x8": 50.0}}
-LAW_RATE, LAW_SECONDS, LAW_GRADIENT, LAW_RATIO = 30e6, 0.8, 4.0, 50.0
+TOGETHER = "gfnx, all in one jit"  # 20 seeds under vmap, at its default precision
+GPU_GOALS = {"torchgfn": {"4x8": 50.0}, TOGETHER: dict.fromkeys(SWEEP, 1.5)}
+LAW_RATE, LAW_SECONDS, LAW_GRADIENT, LAW_RATIO = 30e6, 0.8, 4.0, {"cpu": 50.0, "cuda": 25.0}
 # exact training of tables to TV < TV_GOAL: objective, loss, the steps allowed
 TV_GOAL = 0.01
 EXACT = (("tb", "quadratic", 75), ("db", "linex(1)", 300))
-LONG_SWEEP = "sweep 4x20, long trajectories"
 LAW_SIZES = ("4x32", "4x64")
 CROSSOVER_SIDES = (4, 5, 6, 8, 10, 12)
 
@@ -123,7 +124,10 @@ def bench(
     few = slice(1 if quick else None)
     for label, measure, *arguments in (
         *((f"sweep {size}", sweep, size, present, losses, quick) for size in SWEEP[few]),
-        *([] if quick else [(LONG_SWEEP, long_sweep, "4x20", present, losses)]),
+        *(
+            (f"sweep {size}, long trajectories", long_sweep, size, present, losses)
+            for size in ((), SWEEP[2:], SWEEP)[0 if quick else 1 if chosen.type == "cpu" else 2]
+        ),
         ("exact law beside the peers", law_beside, "4x4" if quick else "4x20", present),
         *((f"exact law {size}", law_alone, size) for size in (("4x8",) if quick else LAW_SIZES)),
         *((f"exact training {size}", exact_training, size, losses) for size in SWEEP[:2][few]),
@@ -178,8 +182,13 @@ def sweep(
     """
     n, rounds = (5, 3) if quick else (25, 5)
     rows = _training_rows(f"sweep of {MEMBERS}", size, present, losses, device, 0.0, n, rounds)
-    goals = CPU_GOALS if device.type == "cpu" else GPU_GOALS
-    return [replace(row, goal=goals.get(row.against or "", {}).get(size)) for row in rows]
+    return _with_goals(rows, CPU_GOALS if device.type == "cpu" else GPU_GOALS)
+
+
+def _with_goals(rows: list[Row], goals: Mapping[str, Mapping[str, float]]) -> list[Row]:
+    return [
+        replace(row, goal=goals.get(row.against or "", {}).get(row.environment)) for row in rows
+    ]
 
 
 def long_sweep(
@@ -190,9 +199,10 @@ def long_sweep(
     """
     graph = texts.graph_from_text(f"hypergrid:{size}")
     stop_logit = math.log((graph.n_actions - 1) / (graph.max_steps - 1))
-    return _training_rows(
+    rows = _training_rows(
         f"sweep of {MEMBERS}, long start", size, present, losses, device, stop_logit, 10, 3
     )
+    return rows if device.type == "cpu" else _with_goals(rows, {TOGETHER: GPU_GOALS[TOGETHER]})
 
 
 def _training_rows(
@@ -216,16 +226,32 @@ def _training_rows(
             for name in present
         },
     }
+    single = set(runs)  # the others make all members in one call
+    if device.type == "cuda":
+        for name in present:
+            runs |= _together(name, dimensions, side, stop_logit)
     seconds_of = in_turns({name: (lambda run=run: run(n)) for name, run in runs.items()}, rounds)
     ours = seconds_of.pop("ours") / n * 1e3
+    share = share_of_peak(runs["ours"], ours / 1e3) if device.type == "cpu" else ""
     rows = []
     for name, seconds in seconds_of.items():
-        single = seconds / n * 1e3
-        theirs = MEMBERS * single
-        rows.append(
-            Row(what, size, ours, "ms", name, theirs, theirs / ours, note=f"{single:.1f} ms a run")
+        each = seconds / n * 1e3
+        theirs = MEMBERS * each if name in single else each
+        note = f"{each:.1f} ms a run" if name in single else f"{MEMBERS} seeds"
+        note += f"; {share}" if share else ""
+        rows.append(Row(what, size, ours, "ms", name, theirs, theirs / ours, note=note))
+    return rows or [Row(what, size, ours, "ms", note=share)]
+
+
+def _together(name: str, dimensions: int, side: int, stop_logit: float) -> dict[str, Any]:
+    """The peer's runs of as many seeds in one call, at each precision that it has."""
+    peer, called = peers.peer(name), TOGETHER.replace("gfnx", name)
+    return {
+        called if precision == "default" else f"{called}, {precision} precision": peer.together(
+            dimensions, side, BATCH, stop_logit, MEMBERS, precision
         )
-    return rows or [Row(what, size, ours, "ms")]
+        for precision in getattr(peer, "PRECISIONS", ())
+    }
 
 
 # --- the exact law
@@ -286,7 +312,13 @@ def law_beside(size: str, present: Sequence[str], device: torch.device) -> list[
         ]
     rows = []
     for what, ours, kind, goal, note in (
-        ("law from logits", "logits", "mlp", LAW_RATIO, "the peer's call evaluates its MLP too"),
+        (
+            "law from logits",
+            "logits",
+            "mlp",
+            LAW_RATIO[device.type],
+            "the peer's call evaluates its MLP too",
+        ),
         ("law from logits, both", "logits", "tabular", None, "like for like"),
         ("law of an MLP, both", "mlp", "mlp", None, "like for like"),
     ):

@@ -2,6 +2,7 @@
 machine.
 """
 
+import math
 import os
 import platform
 import statistics
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from divergence_lab.gflownet.listed.exact import terminal_distribution
 from divergence_lab.graphs import dag, texts
@@ -93,6 +95,36 @@ def law_calls(
         wait(device)
 
     return forward, gradient
+
+
+# --- matrix products
+
+
+def share_of_peak(run: Callable[[int], None], seconds: float) -> str:
+    """How much of the products that the cores could do in this time one iteration of `run` does."""
+    share = product_flops(run) / (seconds * peak_flops())
+    return f"{share:.0%} of the cores' peak in matrix products"
+
+
+def product_flops(run: Callable[[int], None]) -> float:
+    """Additions and multiplications in the matrix products of one iteration of `run`."""
+    iterations = 3
+
+    def grouped(one: tuple[int, ...], other: tuple[int, ...], *_: Any, **__: Any) -> int:
+        """[N, K] with [G, K, J], rows by groups; [K, N] with [N, J] in groups of N, a gradient."""
+        return 2 * math.prod(one) * other[-1]
+
+    grouped_product = {torch.ops.aten._grouped_mm: grouped}
+    with FlopCounterMode(display=False, custom_mapping=grouped_product) as counted:
+        run(iterations)
+    return counted.get_total_flops() / iterations
+
+
+def peak_flops(size: int = 2048) -> float:
+    """The most that the cores do a second: one large product in float32."""
+    one, other = torch.rand(2, size, size).unbind()
+    seconds = in_turns({"": lambda: torch.mm(one, other)}, 5)[""]
+    return 2 * size**3 / seconds
 
 
 # --- memory

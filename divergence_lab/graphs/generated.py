@@ -76,6 +76,26 @@ class GeneratedDAG:
     ones: Callable[[Tensor], Tensor] | None = None
     n_words: int = 0
     blocks: BlockView | None = None
+    moves: Moves | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Moves:
+    """How the states of a generated space move, as data, for a kernel that can call no function.
+
+    `graph`: a state [1] is the number of one of its states.  Else a state is a row of coordinates
+    in 0..n_values - 1, of zeros in the source, of one of two kinds:
+    a grid: action i adds 1 to coordinate i, up to n_values - 1, the last action stops, anywhere;
+    features are one-hot; log R(s) = log_rewards[min_i classes[s_i]].
+    words: as `n_words` W = n_values - 1 says, and a stop is allowed where no slot is empty, alone;
+    features are `word_features` [n_values, F] of one slot after another.
+    """
+
+    graph: dag.PointedDAG | None = None
+    n_values: int = 0
+    classes: np.ndarray | None = None
+    log_rewards: np.ndarray | None = None
+    word_features: np.ndarray | None = None
 
 
 def sources(
@@ -156,6 +176,7 @@ def as_generated(graph: dag.PointedDAG) -> GeneratedDAG:
         modes_of=_per_state(lambda: _mode_numbers(graph)),
         n_modes=graph.modes.size,
         log_z=float(np.logaddexp.reduce(graph.log_reward[graph.terminal_states])),
+        moves=Moves(graph),
     )
 
 

@@ -6,6 +6,8 @@ A peer is a module of this package with
     NEEDS      the modules that must be there
     training(dimensions, side, batch, device, stop_logit)
                -> run(n): n iterations of one run, TB, uniform P_B, MLP 2x256
+    together(dimensions, side, batch, stop_logit, members, precision)
+               -> run(n) of as many runs in one call, for each of PRECISIONS; where the peer can
     law(dimensions, side, policy, device) -> call(): the exact learned law over all states, once, as
     numpy [S]
 

@@ -10,6 +10,10 @@ VERSIONS = ("gfnx", "jax", "jaxlib", "equinox", "optax")
 LAW_BATCH = 8192
 
 
+# of a matrix product in float32, on a GPU: jax's default is TF32 there
+PRECISIONS = ("default", "highest")
+
+
 def training(
     dimensions: int, side: int, batch: int, device: str = "cpu", stop_logit: float = 0.0
 ) -> Callable[[int], None]:
@@ -17,6 +21,48 @@ def training(
 
     jax places the work where it is installed to; `device` has no effect.  The first call compiles.
     """
+    import jax
+
+    start, iterate = _run(dimensions, side, batch, stop_logit)
+    return _repeated(jax.jit(iterate), start(0))
+
+
+def together(
+    dimensions: int, side: int, batch: int, stop_logit: float, members: int, precision: str
+) -> Callable[[int], None]:
+    """run(n): n iterations of as many runs, one for each seed, under `jax.vmap` in one jit; matrix
+    products in one of PRECISIONS.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    start, iterate = _run(dimensions, side, batch, stop_logit)
+    states = jax.tree.map(lambda *parts: jnp.stack(parts), *map(start, range(members)))
+    compiled = jax.jit(jax.vmap(iterate, in_axes=(0, None)))
+
+    def call(state: Any, n: int) -> Any:
+        # part of what jax keeps a compiled call under
+        with jax.default_matmul_precision(precision):
+            return compiled(state, n)
+
+    return _repeated(call, states)
+
+
+def _repeated(call: Callable[[Any, int], Any], state: Any) -> Callable[[int], None]:
+    import jax
+
+    held = [state]
+
+    def run(n: int) -> None:
+        held[0] = jax.block_until_ready(call(held[0], n))
+
+    return run
+
+
+def _run(
+    dimensions: int, side: int, batch: int, stop_logit: float
+) -> tuple[Callable[[int], Any], Callable[[Any, Any], Any]]:
+    """(seed -> the start of a run, (state, n) -> the state n iterations later)."""
     import equinox as eqx
     import gfnx
     import jax
@@ -24,9 +70,7 @@ def training(
     import optax
 
     env, env_params = _env(dimensions, side)
-    model = _network(env, stop_logit, seed=0)
-    weights, fixed = eqx.partition(model, eqx.is_array)
-    start = {"network": weights, "log_z": jnp.zeros(())}
+    weights, fixed = eqx.partition(_network(env, stop_logit, seed=0), eqx.is_array)
     labels = {"network": jax.tree.map(lambda _: "network", weights), "log_z": "log_z"}
     optimizer = optax.multi_transform(
         {"network": optax.adam(1e-3), "log_z": optax.adam(0.1)}, labels
@@ -66,14 +110,12 @@ def training(
     def iterate(state: tuple[Any, Any, Any], n: Any) -> tuple[Any, Any, Any]:
         return jax.lax.fori_loop(0, n, step, state)
 
-    first = (jax.random.PRNGKey(0), start, optimizer.init(start))
-    compiled = jax.jit(iterate)
-    held = [first]
+    def start(seed: int) -> Any:
+        drawn, _ = eqx.partition(_network(env, stop_logit, seed), eqx.is_array)
+        parameters = {"network": drawn, "log_z": jnp.zeros(())}
+        return jax.random.PRNGKey(seed), parameters, optimizer.init(parameters)
 
-    def run(n: int) -> None:
-        held[0] = jax.block_until_ready(compiled(held[0], n))
-
-    return run
+    return start, iterate
 
 
 def law(dimensions: int, side: int, policy: str, device: str = "cpu") -> Callable[[], np.ndarray]:

@@ -65,7 +65,8 @@ class Policy(Generic[AnySpace]):
     generated trajectories are evaluated once, as they are drawn, with their gradients.
     `in_a_row(parameters)` -> (states [N, D], member [N] -> [N, R]), in float32 on a CPU: states of
     a generated space, those of member 0 first, then those of member 1 and so on; None if the policy
-    has no such way.
+    has no such way.  `n_hidden`: ReLU layers, if that is all there is between features and rows,
+    with parameters `weight_i` and `bias_i`; else 0.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Policy(Generic[AnySpace]):
     n_random: int = 0
     single_pass: bool = False
     in_a_row: Callable[[Parameters], RowEvaluation] | None = None
+    n_hidden: int = 0
 
     def init(
         self,
@@ -184,7 +186,7 @@ def mlp(
     in_a_row = (
         None if isinstance(space, dag.PointedDAG) else _in_a_row(space, depth, rows_of.n_rows)
     )
-    return Policy("mlp", space, rows_of, shapes, draw, rows, in_a_row=in_a_row)
+    return Policy("mlp", space, rows_of, shapes, draw, rows, in_a_row=in_a_row, n_hidden=depth)
 
 
 def _layers(sizes: Sequence[int]) -> dict[str, tuple[int, ...]]:

@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from divergence_lab.gflownet import devices, objectives, samplers
+from divergence_lab.gflownet.kernels import availability
+from divergence_lab.gflownet.kernels import walks as kernels
 from divergence_lab.gflownet.policies.policy import THIN, Parameters, Policy, RowEvaluation
 from divergence_lab.gflownet.visited.places import grouped, places, row_evaluation
 from divergence_lab.graphs.generated import GeneratedDAG, sources
@@ -53,6 +55,13 @@ def walk(
     The slot is the number of cumulative probabilities at or below u, the last allowed slot taking
     all that is left, so no forbidden action can be drawn.
     """
+    if kernels.applies(policy, uniforms):
+        return availability.ours_or_torch(
+            policy.space,
+            "walks",
+            lambda: Walks(*kernels.walk(policy, parameters, chosen, uniforms, edge_flows)),
+            lambda: _walk(policy, parameters, chosen, uniforms, edge_flows),
+        )
     in_a_row = row_evaluation(policy, parameters["log_z"])
     if in_a_row is None:
         return _walk(policy, parameters, chosen, uniforms, edge_flows)

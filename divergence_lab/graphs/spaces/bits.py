@@ -85,9 +85,8 @@ def generated_bits(
             f"{title}: {n_slots * n_words + 1:,} actions do not fit "
             f"(limit {generated.MAX_ACTIONS:,}); take shorter words or fewer bits"
         )
-    hot = generated.on_device(
-        lambda: np.eye(3, dtype=np.float32)[_VALUE_OF[_filled(word)]].reshape(n_words + 1, -1)
-    )
+    word_features = np.eye(3, dtype=np.float32)[_VALUE_OF[_filled(word)]].reshape(n_words + 1, -1)
+    hot = generated.on_device(lambda: word_features)
     return generated.GeneratedDAG(
         name=title,
         n_actions=n_slots * n_words + 1,
@@ -98,6 +97,7 @@ def generated_bits(
         features=lambda states: hot(states)[states].flatten(-2),
         log_paths=lambda states: torch.lgamma((states > 0).sum(dim=-1).double() + 1),
         n_words=n_words,
+        moves=generated.Moves(n_values=n_words + 1, word_features=word_features),
         **_moves(n_slots, n_words),
         **_rewards(n_bits, word, bit_modes(n_bits, seed)),
     )

@@ -139,6 +139,12 @@ def generated_hypergrid(
         features=lambda states: generated.one_hot(states, side),
         ones=lambda states: states + firsts(states),
         log_paths=log_paths,
+        moves=generated.Moves(
+            n_values=side,
+            # a mode is a corner too
+            classes=line.corner.astype(np.int32) + line.mode,
+            log_rewards=line.log_rewards,
+        ),
         **_rewards(dimensions, side, line),
     )
 

@@ -1,0 +1,223 @@
+"""Walks of an MLP policy in one persistent kernel.
+
+A program has BATCH trajectories of one member, whose states stay in registers.  At each step it
+adds up rows of the first layer, passes them through the others in blocks of COLUMNS columns, draws
+an action for each trajectory and moves it; when all have stopped it only writes down that they
+stay.  Blocks are powers of two, and products of at least 16 x 16 x 16, as Triton wants them.
+"""
+
+import triton
+import triton.language as tl
+
+NUMBER, GRID, WORDS = 0, 1, 2  # what a state is: see `Moves`
+# the same for the kernel, which reads no other kind of name
+_NUMBER, _GRID = tl.constexpr(NUMBER), tl.constexpr(GRID)
+
+
+@triton.jit
+def add_row(hidden, first, ones, state, number, column, j, VALUES: tl.constexpr,
+            COORDINATES: tl.constexpr, WIDTH: tl.constexpr, SLOTS: tl.constexpr,
+            KIND: tl.constexpr):  # fmt: skip
+    """hidden [BATCH, C] plus the row of the first layer that coordinate j of the state chooses."""
+    if KIND == _NUMBER:
+        row = tl.load(ones + number * COORDINATES + j)
+    else:
+        slot = tl.arange(0, SLOTS)[None, :]
+        row = j * VALUES + tl.sum(tl.where(slot == j, state, 0), axis=1)
+    place = row.to(tl.int64)[:, None] * WIDTH + column[None, :]
+    return hidden + tl.load(first + place, mask=(column < WIDTH)[None, :], other=0.0)
+
+
+@triton.jit
+def first_layer(first, bias, ones, state, number, column, VALUES: tl.constexpr,
+                COORDINATES: tl.constexpr, WIDTH: tl.constexpr, SLOTS: tl.constexpr,
+                KIND: tl.constexpr, BATCH: tl.constexpr):  # fmt: skip
+    """relu(bias + a sum of rows), [BATCH, C], in these columns [C]."""
+    at = tl.load(bias + column, mask=column < WIDTH, other=0.0)
+    hidden = tl.zeros([BATCH, 1], dtype=tl.float32) + at[None, :]
+    if COORDINATES <= 8:
+        for j in tl.static_range(COORDINATES):
+            hidden = add_row(
+                hidden, first, ones, state, number, column, j, VALUES, COORDINATES, WIDTH, SLOTS,
+                KIND,
+            )  # fmt: skip
+    else:
+        for j in range(COORDINATES):
+            hidden = add_row(
+                hidden, first, ones, state, number, column, j, VALUES, COORDINATES, WIDTH, SLOTS,
+                KIND,
+            )  # fmt: skip
+    return tl.maximum(hidden, 0.0)
+
+
+@triton.jit
+def next_layer(hidden, weight, bias, wide, column, WIDTH: tl.constexpr):
+    """relu(bias + hidden weight), [BATCH, C], in these columns [C]; hidden [BATCH, WIDE]."""
+    there = (wide < WIDTH)[:, None] & (column < WIDTH)[None, :]
+    block = tl.load(weight + wide[:, None] * WIDTH + column[None, :], mask=there, other=0.0)
+    at = tl.load(bias + column, mask=column < WIDTH, other=0.0)
+    return tl.maximum(tl.dot(hidden, block, input_precision="ieee") + at[None, :], 0.0)
+
+
+@triton.jit
+def draw(logits, allowed, uniform, action, temperature, epsilon):
+    """The first allowed action whose cumulative probability is above the uniform, or else the last.
+
+    No other action can be drawn, however the sums are rounded.
+    """
+    logits = tl.where(allowed, logits, float("-inf"))
+    chance = tl.exp((logits - tl.max(logits, axis=1)[:, None]) / temperature)
+    chance = chance / tl.sum(chance, axis=1)[:, None]
+    number = tl.where(allowed, 1, 0)
+    count = tl.sum(number, axis=1)[:, None]
+    chance = (1.0 - epsilon) * chance + tl.where(allowed, epsilon / count.to(tl.float32), 0.0)
+    last = tl.cumsum(number, axis=1) == count
+    reached = allowed & (last | (uniform[:, None] < tl.cumsum(chance, axis=1)))
+    return tl.min(tl.where(reached, action[None, :], action.shape[0]), axis=1)
+
+
+@triton.jit(do_not_specialize=["n_steps", "batch", "temperature", "epsilon"])
+def walk(
+    first,
+    first_stride,
+    rest,
+    rest_stride,
+    child,
+    ones,
+    log_reward,
+    classes,
+    uniforms,
+    states,
+    actions,
+    exists,
+    scratch,
+    n_steps,
+    batch,
+    temperature,
+    epsilon,
+    N_ACTIONS: tl.constexpr,
+    N_ROWS: tl.constexpr,
+    VALUES: tl.constexpr,
+    COORDINATES: tl.constexpr,
+    DEPTH: tl.constexpr,
+    WIDTH: tl.constexpr,
+    FLOWS: tl.constexpr,
+    KIND: tl.constexpr,
+    ACTIONS: tl.constexpr,
+    SLOTS: tl.constexpr,
+    WIDE: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    BATCH: tl.constexpr,
+):
+    """states [M, T+1, B, D], actions and exists [M, T, B] from uniforms [M, T, B].
+
+    first [M, ..]: the first layer's rows, WIDTH each.  rest [M, ..]: its bias, then weight and bias
+    of each further layer; the last weight is [N_ROWS, WIDTH].  child [S, A], ones [S, J] and
+    log_reward [S] are those of an enumerated graph; classes [VALUES] and log_reward those of a grid
+    (`Moves`).  scratch: WIDE numbers for each trajectory, where there are three hidden layers.
+    """
+    member = tl.program_id(0).to(tl.int64)
+    b = tl.program_id(1) * BATCH + tl.arange(0, BATCH)
+    inside = b < batch
+    action = tl.arange(0, ACTIONS)
+    slot = tl.arange(0, SLOTS)[None, :]
+    wide = tl.arange(0, WIDE)
+    narrow = tl.arange(0, COLUMNS)
+    first += member * first_stride
+    rest += member * rest_stride
+    last = rest + WIDTH + (DEPTH - 1) * (WIDTH * WIDTH + WIDTH)
+    last_bias = tl.load(last + N_ROWS * WIDTH + action, mask=action < N_ACTIONS, other=0.0)
+    program = member * tl.num_programs(1) + tl.program_id(1)
+    kept = scratch + (program * BATCH + tl.arange(0, BATCH))[:, None] * WIDE
+
+    state = tl.zeros([BATCH, SLOTS], dtype=tl.int32)
+    done = tl.where(inside, 0, 1)
+    stored = inside[:, None] & (slot < COORDINATES if KIND != _NUMBER else slot < 1)
+    dimensions: tl.constexpr = 1 if KIND == _NUMBER else COORDINATES
+    place = (member * (n_steps + 1) * batch + b)[:, None] * dimensions + slot
+    tl.store(states + place, state.to(tl.int64), mask=stored)
+    for step in range(n_steps):
+        was = done
+        act = tl.zeros([BATCH], dtype=tl.int32) + (N_ACTIONS - 1)
+        at = (member * n_steps + step) * batch + b
+        if tl.sum(1 - done) > 0:
+            number = tl.sum(state, axis=1)
+            logits = tl.zeros([BATCH, ACTIONS], dtype=tl.float32)
+            hidden = tl.zeros([BATCH, WIDE], dtype=tl.float32)
+            if DEPTH > 1:
+                hidden = first_layer(
+                    first, rest, ones, state, number, wide, VALUES, COORDINATES, WIDTH, SLOTS,
+                    KIND, BATCH,
+                )  # fmt: skip
+            for layer in range(DEPTH - 2):
+                weight = rest + WIDTH + layer * (WIDTH * WIDTH + WIDTH)
+                for low in range(0, WIDTH, COLUMNS):
+                    column = low + narrow
+                    block = next_layer(hidden, weight, weight + WIDTH * WIDTH, wide, column, WIDTH)
+                    tl.store(kept + column[None, :], block)
+                tl.debug_barrier()
+                hidden = tl.load(kept + wide[None, :], mask=(wide < WIDTH)[None, :], other=0.0)
+                tl.debug_barrier()
+            for low in range(0, WIDTH, COLUMNS):
+                column = low + narrow
+                if DEPTH > 1:
+                    weight = last - (WIDTH * WIDTH + WIDTH)
+                    block = next_layer(hidden, weight, last - WIDTH, wide, column, WIDTH)
+                else:
+                    block = first_layer(
+                        first, rest, ones, state, number, column, VALUES, COORDINATES, WIDTH,
+                        SLOTS, KIND, BATCH,
+                    )  # fmt: skip
+                there = (action < N_ACTIONS)[None, :] & (column < WIDTH)[:, None]
+                head = tl.load(
+                    last + action[None, :] * WIDTH + column[:, None], mask=there, other=0.0
+                )
+                logits += tl.dot(block, head, input_precision="ieee")
+            logits += last_bias[None, :]
+
+            stop = action[None, :] == N_ACTIONS - 1
+            to = tl.zeros([BATCH, ACTIONS], dtype=tl.int32)
+            if KIND == _NUMBER:
+                to = tl.load(
+                    child + number[:, None] * N_ACTIONS + action[None, :],
+                    mask=(action < N_ACTIONS)[None, :],
+                    other=-1,
+                )
+                allowed = to >= 0
+            elif KIND == _GRID:
+                allowed = stop | ((state < VALUES - 1) & (action[None, :] < N_ACTIONS - 1))
+            else:
+                filled = tl.zeros([BATCH, ACTIONS], dtype=tl.int32)
+                for j in range(COORDINATES):
+                    value = tl.sum(tl.where(slot == j, state, 0), axis=1)
+                    mine = (action // (VALUES - 1) == j)[None, :]
+                    filled = tl.where(mine & (value > 0)[:, None], 1, filled)
+                some = tl.sum(tl.where((state == 0) & (slot < COORDINATES), 1, 0), axis=1) > 0
+                free = (filled == 0) & (action[None, :] < N_ACTIONS - 1)
+                allowed = free | (stop & (some[:, None] == 0))
+            if FLOWS:
+                if KIND == _NUMBER:
+                    reward = tl.load(log_reward + number)
+                    logits = tl.where(stop, reward[:, None], logits)
+                elif KIND == _GRID:
+                    kind = tl.load(classes + state, mask=slot < COORDINATES, other=2)
+                    reward = tl.load(log_reward + tl.min(kind, axis=1))
+                    logits = tl.where(stop, reward[:, None], logits)
+            uniform = tl.load(uniforms + at, mask=inside, other=0.0)
+            act = draw(logits, allowed, uniform, action, temperature, epsilon)
+            act = tl.where(done == 1, N_ACTIONS - 1, act)
+
+            moves = (act < N_ACTIONS - 1)[:, None]
+            if KIND == _NUMBER:
+                chosen = tl.sum(tl.where(action[None, :] == act[:, None], to, 0), axis=1)
+                state = tl.where(moves, chosen[:, None], state)
+            elif KIND == _GRID:
+                state += tl.where(moves & (slot == act[:, None]), 1, 0)
+            else:
+                mine = slot == (act // (VALUES - 1))[:, None]
+                state = tl.where(moves & mine, 1 + (act % (VALUES - 1))[:, None], state)
+            done = tl.where(act == N_ACTIONS - 1, 1, done)
+        place += batch * dimensions
+        tl.store(states + place, state.to(tl.int64), mask=stored)
+        tl.store(actions + at, act.to(tl.int64), mask=inside)
+        tl.store(exists + at, (1 - was).to(tl.int8), mask=inside)
