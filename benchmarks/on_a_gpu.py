@@ -41,6 +41,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PASSED = "ON_A_GPU_PASSED"  # names the file of tests that need not run again
 RECORD = "ON_A_GPU_RECORD"  # names the file that takes a line for each test that ended
 FIRST = (
+    "test_laws_in_kernels",
+    "test_walks_in_kernels",
     "test_training",
     "test_exact",
     "test_no_waiting",

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import divergence_lab
+from divergence_lab.gflownet import devices
 from divergence_lab.gflownet.kernels import availability, laws
 from divergence_lab.gflownet.listed import exact, visits
 from divergence_lab.graphs.texts import graph_from_text
@@ -84,6 +85,19 @@ def test_tables_that_lie_in_memory_otherwise():
     torch.testing.assert_close(
         laws.backward(graph, turned, shared), laws.backward(graph, logits, shared.contiguous())
     )
+
+
+def test_what_is_recorded_serves_other_tables_of_the_same_shape():
+    """On a GPU the later passes are replayed; each reads and writes the tables of its own call."""
+    graph = graph_from_text("hypergrid:1x3")
+    for call in range(devices.WARM + 3):
+        logits, upstream = tables(graph, torch.float64, spread=1.0 + call)
+        expected = visits._forward(graph, logits)
+        found = laws.forward(graph, logits.to(DEVICE))
+        slope = laws.backward(graph, found, upstream.to(DEVICE))
+        torch.testing.assert_close(found.cpu(), expected, rtol=0, atol=1e-12)
+        gradient = visits._backward(graph, expected, upstream)
+        torch.testing.assert_close(slope.cpu(), gradient, rtol=0, atol=1e-12)
 
 
 def test_a_wrong_table_of_edges_is_noticed(monkeypatch):

@@ -159,7 +159,7 @@ def test_the_kernel_is_for_mlps_that_it_knows(monkeypatch):
 @torch.no_grad()
 def test_walks_go_through_the_kernel_and_on_in_torch_where_it_fails(monkeypatch):
     space, policy, drawn, uniforms, chosen, flows = prepared("hypergrid:2x8")
-    theirs = walks.walk(policy, drawn, chosen, uniforms, flows)
+    theirs = walks._walk(policy, drawn, chosen, uniforms, flows)
     monkeypatch.setattr(availability, "usable", lambda device: True)
     ours = walks.walk(policy, drawn, chosen, uniforms, flows)
     assert ours.actions.shape[1] == space.max_steps
