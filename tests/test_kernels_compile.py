@@ -22,6 +22,13 @@ for number in NUMBERS.values():
     compiled(forward_level, {**pointers, **sizes}, constants)
     compiled(backward_level, {**pointers, **sizes}, constants)
 """
+TABLES = """
+from divergence_lab.gflownet.kernels.walk_kernels import walk_table
+for number in ("fp32", "fp64"):
+    types = dict(cumulative="*" + number, next_state="*i64", uniforms="*" + number, index="*i64")
+    types |= dict.fromkeys(("n_steps", "batch", "n_columns", "n_chances"), "i32")
+    compiled(walk_table, types, {"ACTIONS": 8, "BATCH": 128})
+"""
 WALKS = """
 from divergence_lab.gflownet.kernels.walk_kernels import GRID, NUMBER, WORDS, walk
 types = dict(
@@ -76,6 +83,10 @@ def test_the_kernels_of_laws_compile(tmp_path):
 def test_the_kernel_of_walks_compiles(tmp_path):
     text = WALKS.replace("CASES", "[(GRID, 1, 20)]")
     assert compiles(text, tmp_path).count("compiled") == 1
+
+
+def test_the_kernel_of_walks_through_a_table_compiles(tmp_path):
+    assert compiles(TABLES, tmp_path).count("compiled") == 2
 
 
 @pytest.mark.slow

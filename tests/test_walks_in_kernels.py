@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from divergence_lab.gflownet import optimiser, samplers
-from divergence_lab.gflownet.kernels import availability
+from divergence_lab.gflownet.kernels import availability, table_walks
 from divergence_lab.gflownet.kernels import walks as kernels
+from divergence_lab.gflownet.listed import sampling
 from divergence_lab.gflownet.policies import policy as policies
 from divergence_lab.gflownet.policies.policy import heads, mlp
 from divergence_lab.gflownet.visited import walks
@@ -97,6 +98,26 @@ def test_the_kernel_draws_what_torch_draws(name):
     assert found[0].shape[-1] == theirs.states.shape[-1]
     same = found[1][:, : theirs.actions.shape[1]] == theirs.actions
     assert same.float().mean() > 0.97
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("name", GRAPHS)
+def test_through_a_table_the_kernel_draws_exactly_what_torch_draws(name, dtype, monkeypatch):
+    graph = GRAPHS[name]()
+    draw = torch.Generator().manual_seed(5)
+    logits = 2 * torch.randn(2, graph.n_actions, graph.n_states, generator=draw, dtype=dtype)
+    allowed = torch.tensor(graph.child >= 0)
+    log_pf = torch.log_softmax(logits.masked_fill(~allowed, -torch.inf), dim=1).to(DEVICE)
+    uniforms = torch.rand(2, graph.max_steps, 9, generator=draw, dtype=dtype)
+    uniforms[:, :, 0], uniforms[:, :, 1] = 0.0, 1 - 2**-24
+    monkeypatch.setattr(availability, "usable", lambda device: False)
+    theirs = sampling.sample(graph, log_pf, uniforms.to(DEVICE))
+    calls, steps = [], table_walks.steps
+    monkeypatch.setattr(availability, "usable", lambda device: True)
+    monkeypatch.setattr(table_walks, "steps", lambda *given: calls.append(0) or steps(*given))
+    ours = sampling.sample(graph, log_pf, uniforms.to(DEVICE))
+    assert calls
+    assert torch.equal(ours.index, theirs.index) and torch.equal(ours.terminal, theirs.terminal)
 
 
 @torch.no_grad()

@@ -221,3 +221,38 @@ def walk(
         tl.store(states + place, state.to(tl.int64), mask=stored)
         tl.store(actions + at, act.to(tl.int64), mask=inside)
         tl.store(exists + at, (1 - was).to(tl.int8), mask=inside)
+
+
+@triton.jit(do_not_specialize=["n_steps", "batch", "n_chances"])
+def walk_table(
+    cumulative,
+    next_state,
+    uniforms,
+    index,
+    n_steps,
+    batch,
+    n_columns,
+    n_chances,
+    ACTIONS: tl.constexpr,
+    BATCH: tl.constexpr,
+):
+    """index [M, T, B] = slot * n_columns + state of every step, by uniforms [M, T, B].
+
+    cumulative [M, n_chances, n_columns], one column a state; next_state [(n_chances + 1) n_columns]
+    is where an action leads.
+    """
+    member = tl.program_id(0).to(tl.int64)
+    b = tl.program_id(1) * BATCH + tl.arange(0, BATCH)
+    inside = b < batch
+    action = tl.arange(0, ACTIONS)[None, :]
+    there = inside[:, None] & (action < n_chances)
+    row = cumulative + member * n_chances * n_columns + action.to(tl.int64) * n_columns
+    state = tl.zeros([BATCH], dtype=tl.int64)
+    for step in range(n_steps):
+        at = (member * n_steps + step) * batch + b
+        uniform = tl.load(uniforms + at, mask=inside, other=0.0)
+        chance = tl.load(row + state[:, None], mask=there, other=2.0)
+        slot = tl.sum(tl.where(there & (uniform[:, None] >= chance), 1, 0), axis=1)
+        place = slot.to(tl.int64) * n_columns + state
+        tl.store(index + at, place, mask=inside)
+        state = tl.load(next_state + place, mask=inside, other=0)

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
+from divergence_lab.gflownet.kernels import availability, table_walks
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.tables import tables
 
@@ -49,20 +50,31 @@ def sample(
     it (0 for the first), so neither u = 0 nor a rounded sum below u can select it.
     """
     on_device = tables(graph, log_pf.device, log_pf.dtype)
-    n_members, n_steps, batch = uniforms.shape
     # exp(-inf) = 0 and the sum runs slot by slot, so the equality above is exact; the sink's column
     # of 0 selects the last slot
     cumulative = pad(log_pf[:, :-1], (0, 1), value=-torch.inf).exp_().cumsum_(dim=1)
     cumulative.masked_fill_(on_device.last_reached, 2.0)
-    state = torch.zeros(n_members, batch, dtype=torch.long, device=log_pf.device)
+    in_torch = lambda: _steps(cumulative, on_device.next_state, uniforms)  # noqa: E731
+    if not table_walks.applies(cumulative):
+        return trajectories(graph, in_torch())
+    ours = lambda: table_walks.steps(cumulative, on_device.next_state, uniforms)  # noqa: E731
+    index = availability.ours_or_torch(graph, "walks through a table", ours, in_torch)
+    return trajectories(graph, index)
+
+
+def _steps(cumulative: Tensor, next_state: Tensor, uniforms: Tensor) -> Tensor:
+    """[M, T, B] of slot * (S+1) + state, step by step."""
+    n_members, n_steps, batch = uniforms.shape
+    width = cumulative.shape[2]
+    state = torch.zeros(n_members, batch, dtype=torch.long, device=uniforms.device)
     steps = []
     for step in range(n_steps):
         row = cumulative.gather(2, state[:, None].expand(-1, cumulative.shape[1], -1))
         slot = (uniforms[:, step, None] >= row).sum(dim=1)
-        index = torch.add(state, slot, alpha=graph.n_states + 1)
+        index = torch.add(state, slot, alpha=width)
         steps.append(index)
-        state = on_device.next_state.take(index)
-    return trajectories(graph, torch.stack(steps, dim=1))
+        state = next_state.take(index)
+    return torch.stack(steps, dim=1)
 
 
 def trajectories(graph: PointedDAG, index: Int[Tensor, "M T B"]) -> Trajectories:
