@@ -7,8 +7,9 @@ every moment.
 The second line tries it anywhere.
 
 1. tests     every test by name; those that failed before and those of training come first
-2. bench     divergence-lab bench
-3. figure3   paper_checks/figure3_hypergrid.py, from its checkpoints
+2. profile   benchmarks/one_step.py: kernels and microseconds of one step and of one law
+3. bench     divergence-lab bench
+4. figure3   paper_checks/figure3_hypergrid.py, from its checkpoints
 
 Each step may take a share of the time that is left, and is ended when that is over.  A second start
 with the same OUT goes on: tests that passed are not run again, numbers that were measured are not
@@ -18,6 +19,7 @@ to OUT/before-VERSION.  Needs no network.  In OUT:
 
     log.txt       what was done and when  state.json    the same for programs, as far as it is
     tests.jsonl   a line for each test that ended   tests.txt     what pytest -v printed
+    profile.txt   a line of JSON for each step and law
     bench.jsonl   a line for each thing measured    bench.json    the whole document, once it is
     figure3/      checkpoints in runs/, curves.csv, about.json, the page
 """
@@ -53,6 +55,7 @@ FIRST = (
 )
 SHARES = {
     "tests": 0.5,
+    "profile": 0.2,
     "bench": 0.6,
     "figure3": 1.0,
 }  # of the time that is left when the step begins
@@ -262,6 +265,16 @@ def tests(session: Session, limit: float) -> str:
     )
 
 
+def profile(session: Session, limit: float) -> str:
+    """What one step and one law consist of."""
+    printed = session.out / "profile.txt"
+    printed.unlink(missing_ok=True)
+    words = ["benchmarks/one_step.py", "--device", session.device]
+    code = session.command([*words, *(["--quick"] if session.quick else [])], limit, printed)
+    session.note("profile", measured=len(lines(printed)))
+    return {None: "stopped", 0: "done"}.get(code, f"broke: exit code {code}, see profile.txt")
+
+
 def bench(session: Session, limit: float) -> str:
     """The benchmark; what is measured is kept at once."""
     printed = session.out / "bench.txt"
@@ -313,7 +326,7 @@ def figure3(session: Session, limit: float) -> str:
     return {None: "stopped", 0: "done"}.get(code, f"broke: exit code {code}, see figure3.txt")
 
 
-STEPS = {"tests": tests, "bench": bench, "figure3": figure3}
+STEPS = {"tests": tests, "profile": profile, "bench": bench, "figure3": figure3}
 
 
 # --- the whole
@@ -328,7 +341,7 @@ def resumed(out: Path, now: str) -> dict[str, Any]:
     if state["version"] != now:
         aside = out / f"before-{state['version']}"
         aside.mkdir(exist_ok=True)
-        for name in ("tests.jsonl", "tests.txt", "bench.jsonl", "bench.json"):
+        for name in ("tests.jsonl", "tests.txt", "profile.txt", "bench.jsonl", "bench.json"):
             if (out / name).exists():
                 os.replace(out / name, aside / name)
         state = {

@@ -179,6 +179,17 @@ def test_what_fails_is_told_once_and_goes_on_in_torch(kernels, monkeypatch):
     torch.testing.assert_close(found.cpu(), visits._forward(graph, logits.cpu()))
 
 
+def test_what_does_not_agree_with_torch_at_its_first_use_is_not_used(kernels, monkeypatch):
+    graph = graph_from_text("hypergrid:2x3")
+    logits = tables(graph, torch.float64)[0].to(DEVICE)
+    wrong = lambda graph, logits: visits._forward(graph, logits) * 1.001  # noqa: E731
+    monkeypatch.setattr(laws, "forward", wrong)
+    with pytest.warns(UserWarning, match="kernel for laws fails here.*does not agree with torch"):
+        found = visits.visits(graph, logits)
+    assert torch.equal(found, visits._forward(graph, logits))
+    assert torch.equal(visits.visits(graph, logits), found)
+
+
 def test_kernels_are_for_gpus_and_for_tables_that_fit_a_tile(monkeypatch):
     graph = graph_from_text("hypergrid:2x3")
     logits, _ = tables(graph, torch.float32)

@@ -134,11 +134,12 @@ def test_killed_it_keeps_what_it_has_and_goes_on(tmp_path):
 
 @pytest.mark.slow
 def test_every_step_in_small(tmp_path):
-    """The tests, the benchmark and Figure 3 themselves; a second start finds nothing to do."""
+    """Tests, profile, benchmark and Figure 3 themselves; a second start finds nothing to do."""
     given, out = ("--tests", str(ROOT / "tests" / "test_metrics.py")), tmp_path / "out"
     job = start(tmp_path, *given)
     printed, errors = job.communicate(timeout=280)
-    assert job.returncode == 0 and printed.count(": done") == 3, printed + errors
+    assert job.returncode == 0 and printed.count(": done") == 4, printed + errors
+    assert (out / "profile.txt").read_text().count('"kernels"') == 3
     assert (
         json.loads((out / "bench.json").read_text())["rows"]
         and (out / "bench.jsonl").read_text().count("\n") > 3
@@ -147,7 +148,7 @@ def test_every_step_in_small(tmp_path):
         list((out / "figure3" / "runs").glob("*/checkpoint.pt"))
     ) == 4
     printed, errors = (job := start(tmp_path, *given)).communicate(timeout=100)
-    assert job.returncode == 0 and printed.count("done before") == 3, printed + errors
+    assert job.returncode == 0 and printed.count("done before") == 4, printed + errors
 
 
 def test_without_a_gpu_one_line_says_so(capsys, on_a_gpu, tmp_path):
@@ -181,6 +182,7 @@ def test_no_step_takes_more_than_its_share_and_one_that_breaks_stops_no_other(
         "STEPS",
         {
             "tests": step("tests", ValueError("oh")),
+            "profile": step("profile", "done"),
             "bench": step("bench", "stopped"),
             "figure3": step("figure3", "done"),
         },

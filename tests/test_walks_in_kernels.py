@@ -187,6 +187,14 @@ def test_walks_go_through_the_kernel_and_on_in_torch_where_it_fails(monkeypatch)
     length = theirs.actions.shape[1]
     assert (ours.actions[:, :length] == theirs.actions).float().mean() > 0.97
 
+    monkeypatch.setattr(kernels, "walk", lambda *_: other)
+    other = walks._walk(policy, drawn, chosen, uniforms.flip(1), flows)
+    other = (other.states, other.actions, other.exists)
+    with pytest.warns(UserWarning, match="does not agree with torch"):
+        walks.walk(prepared("hypergrid:2x8")[1], drawn, chosen, uniforms, flows)
+
+    space, policy, *_ = prepared("hypergrid:2x8")
+
     def broken(*_):
         raise RuntimeError("too much shared memory")
 

@@ -58,7 +58,9 @@ def sample(
     if not table_walks.applies(cumulative):
         return trajectories(graph, in_torch())
     ours = lambda: table_walks.steps(cumulative, on_device.next_state, uniforms)  # noqa: E731
-    index = availability.ours_or_torch(graph, "walks through a table", ours, in_torch)
+    index = availability.ours_or_torch(
+        graph, "walks through a table", ours, in_torch, lambda found: torch.equal(found, in_torch())
+    )
     return trajectories(graph, index)
 
 

@@ -73,7 +73,11 @@ class _Visits(torch.autograd.Function):
         in_torch = lambda: _forward(graph, logits)  # noqa: E731
         if laws.applies(graph, logits):
             visits = availability.ours_or_torch(
-                graph, "laws", lambda: laws.forward(graph, logits), in_torch
+                graph,
+                "laws",
+                lambda: laws.forward(graph, logits),
+                in_torch,
+                lambda found: availability.close(found[:1], _forward(graph, logits[:1])),
             )
         else:
             visits = in_torch()
@@ -89,8 +93,14 @@ class _Visits(torch.autograd.Function):
         in_torch = lambda: _backward(graph, visits, upstream)  # noqa: E731
         if not laws.applies(graph, visits):
             return in_torch(), None
-        ours = lambda: laws.backward(graph, visits, upstream)  # noqa: E731
-        return availability.ours_or_torch(graph, "gradients of laws", ours, in_torch), None
+        gradient = availability.ours_or_torch(
+            graph,
+            "gradients of laws",
+            lambda: laws.backward(graph, visits, upstream),
+            in_torch,
+            lambda found: availability.close(found[:1], _backward(graph, visits[:1], upstream[:1])),
+        )
+        return gradient, None
 
 
 def _forward(graph: dag.PointedDAG, logits: Tensor) -> Tensor:

@@ -38,6 +38,7 @@ class Walks:
 # trajectories of all members up to which the products of one step are too thin to be shared by
 # threads
 FEW = 1024
+SAME = 0.9  # the share of trajectories in which a kernel and torch must agree at its first use
 
 
 def walk(
@@ -56,17 +57,26 @@ def walk(
     all that is left, so no forbidden action can be drawn.
     """
     if kernels.applies(policy, uniforms):
+        in_torch = lambda: _walk(policy, parameters, chosen, uniforms, edge_flows)  # noqa: E731
         return availability.ours_or_torch(
             policy.space,
             "walks",
             lambda: Walks(*kernels.walk(policy, parameters, chosen, uniforms, edge_flows)),
-            lambda: _walk(policy, parameters, chosen, uniforms, edge_flows),
+            in_torch,
+            lambda found: _alike(found, in_torch()),
         )
     in_a_row = row_evaluation(policy, parameters["log_z"])
     if in_a_row is None:
         return _walk(policy, parameters, chosen, uniforms, edge_flows)
     with devices.one_thread(uniforms[:, 0].numel() <= FEW):
         return _walk_in_a_row(policy, in_a_row(parameters), chosen, uniforms, edge_flows)
+
+
+def _alike(some: Walks, others: Walks) -> bool:
+    """Whether nearly all trajectories take the same actions: rounding may turn a few."""
+    length = min(some.actions.shape[1], others.actions.shape[1])
+    same = some.actions[:, :length] == others.actions[:, :length]
+    return bool(same.all(dim=1).float().mean() > SAME)
 
 
 @torch.no_grad()
