@@ -311,7 +311,7 @@ def recording(monkeypatch, fails=False):
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream())
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
-    monkeypatch.setattr(devices, "_record", record)
+    monkeypatch.setattr(devices, "record", record)
     return log
 
 
