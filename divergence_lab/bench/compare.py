@@ -226,7 +226,6 @@ def _training_rows(
             for name in present
         },
     }
-    single = set(runs)  # the others make all members in one call
     if device.type == "cuda":
         for name in present:
             runs |= _together(name, dimensions, side, stop_logit)
@@ -236,8 +235,8 @@ def _training_rows(
     rows = []
     for name, seconds in seconds_of.items():
         each = seconds / n * 1e3
-        theirs = MEMBERS * each if name in single else each
-        note = f"{each:.1f} ms a run" if name in single else f"{MEMBERS} seeds"
+        theirs = MEMBERS * each if name in present else each  # all members in one call
+        note = f"{each:.1f} ms a run" if name in present else f"{MEMBERS} seeds"
         note += f"; {share}" if share else ""
         rows.append(Row(what, size, ours, "ms", name, theirs, theirs / ours, note=note))
     return rows or [Row(what, size, ours, "ms", note=share)]
