@@ -94,15 +94,9 @@ def invert(
     """
     try:
         return bounded(budget, read_inversion, text, tuple(assumptions), dict(values or {}), budget)
-    except OutOfTime:
-        raise ExpressionError(
-            f"{shown(text)} was not inverted within {budget:g} s of processor time: write it more "
-            "simply, or allow a larger budget"
-        ) from None
-    except SearchFailed as failure:
-        raise ExpressionError(
-            f"{shown(text)} can't be inverted: {one_line(str(failure))}"
-        ) from None
+    except (OutOfTime, SearchFailed) as failure:
+        why = str(failure) or f"not within {budget:g} s of processor time: allow a larger budget"
+        raise ExpressionError(f"{shown(text)} can't be inverted: {one_line(why)}") from None
 
 
 def read_inversion(
