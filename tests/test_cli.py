@@ -373,10 +373,12 @@ def test_a_full_disk_is_one_line(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("words", [["--help"], ["derive", "--help"]])
-def test_help_on_a_full_disk_is_one_line(words, monkeypatch, capsys):
+@pytest.mark.parametrize("buffered", [True, False])
+def test_help_on_a_full_disk_is_one_line(words, buffered, monkeypatch, capsys):
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full here")
     with Path("/dev/full").open("w") as full:
+        full.reconfigure(write_through=not buffered)
         monkeypatch.setattr("sys.stdout", full)
         assert main(words) == 2
         monkeypatch.undo()

@@ -109,6 +109,7 @@ class _Output:
 
     def __init__(self, stream: TextIO | None) -> None:
         self.stream = open(os.devnull, "w") if stream is None else stream  # noqa: SIM115
+        self.failure: OSError | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -119,11 +120,16 @@ class _Output:
             return self.stream.write(text)
         except BrokenPipeError:
             _drop_output(self.stream)
+        except OSError as failure:
+            self.failure = failure  # argparse looks away
+            raise
         except UnicodeEncodeError:  # a name in a terminal that can't show it
             return self.stream.write(text.encode("ascii", "backslashreplace").decode())
         return len(text)
 
     def flush(self) -> None:
+        if self.failure is not None:
+            raise self.failure
         try:
             self.stream.flush()
         except BrokenPipeError:
