@@ -152,12 +152,24 @@ def is_true_step(entry, step, verdict):
     """The numbers and formulas of a step on a plain loss are those of g."""
     if any(step == other for other in verdict["steps"]):
         return True
+    if step["rule"] == "limit" and step["of"] == "slope":
+        return is_function_of(entry, step["f"]) and is_limit(entry, step)
     for key in ("limit", "jump", "value", "total", "end", "diverges"):
         if key in step and not any(
             is_same_number(step[key], o[key]) for o in verdict["steps"] if key in o
         ):
             return False
     return all(is_function_of(entry, step[key]) for key in ("f", "left", "right") if key in step)
+
+
+def is_limit(entry, step):
+    """g' is near it far out, or moves towards it."""
+    g, way = sp.lambdify(x, entry.expression, "mpmath"), 1 if step["end"] == "oo" else -1
+    near, far = (mp.diff(g, way * mp.mpf(at)) for at in (20, 40))
+    if step["limit"] in ("oo", "-oo"):
+        sign = 1 if step["limit"] == "oo" else -1
+        return sign * far > 1 and sign * (far - near) > 0
+    return abs(far - mp.mpf(sp.N(parse_number(step["limit"]), 60))) < mp.mpf("0.1")
 
 
 def is_same_number(one, other):
