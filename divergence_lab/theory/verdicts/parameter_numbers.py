@@ -38,7 +38,7 @@ from divergence_lab.theory.expressions import (
 )
 from divergence_lab.theory.verdicts import ends, proposals
 
-SECONDS = 2.0  # for each of the numbers
+SECONDS = 4.0  # for each of the numbers
 MAX_CELLS = 60
 SHARES = (sp.Rational(3, 11), sp.Rational(17, 11))
 
