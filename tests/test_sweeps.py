@@ -376,3 +376,14 @@ def test_the_command_runs_a_file(tmp_path, capsys):
         '"on"',
         '"epsilon:0.1"',
     }
+
+
+@pytest.mark.parametrize("cluster", ["auto", "slurm"])
+def test_a_slurm_that_does_not_answer_is_not_waited_for(tmp_path, monkeypatch, cluster):
+    for name in ("sbatch", "squeue"):
+        program = tmp_path / name
+        program.write_text("#!/bin/sh\necho no controller >&2\nexit 1\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(SweepError, match="does not answer"):
+        sweep(jobs(FIXED, {}), tmp_path / "out", cluster=cluster, progress=lambda line: None)

@@ -83,6 +83,11 @@ def _pool(
     if cluster == "slurm" or (cluster == "auto" and here):
         words = pools.words(points, folder.resolve(), device, "alone")
         pool = pools.Slurm(words, folder.resolve(), max(1, round(60 * hours)))
+        if pool.alive() is None:
+            raise SweepError(
+                "Slurm is here and does not answer (squeue); try again when it does, or use "
+                "--cluster local"
+            )
         print(
             f"jobs of Slurm are named {pool.name}: they go on when this ends, and the same sweep "
             f"again takes them up; scancel --name={pool.name} ends them",
