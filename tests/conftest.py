@@ -3,6 +3,7 @@ installed or not, and no GPU is at hand unless DIVERGENCE_LAB_TESTS_ON_GPU says 
 """
 
 import os
+import signal
 from pathlib import Path
 
 ROOT = str(Path(__file__).resolve().parents[1])
@@ -14,6 +15,9 @@ if not os.environ.get("DIVERGENCE_LAB_TESTS_ON_GPU"):
     # kernels of our own run in Triton's interpreter, which has to be asked for before the first
     # import
     os.environ["TRITON_INTERPRET"] = "1"
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell ignores it in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -3,13 +3,17 @@ and where what it writes would be too large a sum.
 """
 
 import ast
+import functools
 import keyword
 import math
+import operator
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import Any
 
 import sympy as sp
 
@@ -231,13 +235,14 @@ def refuse_large_sums(expression: sp.Expr, text: str) -> None:
 
 
 def terms_written_out(expression: sp.Expr) -> int:
-    """How many terms `expand` would make of the largest part.
+    """At most so many terms `expand` would make of the largest part: one for each choice of a term
+    of every factor, and one for each product of powers that there can be.
 
     >>> from divergence_lab.theory.expressions import parse, x
-    >>> terms_written_out(parse("(1 + x + a)**9", x))
-    55
+    >>> terms_written_out(parse("(1 + x + a)**9", x)), terms_written_out(parse("(x + 1)**40*x", x))
+    (55, 41)
     """
-    largest, counts = 1, {}
+    largest, counts, degrees = 1, {}, {}
     for node in sp.postorder_traversal(expression):
         inner = [counts.get(part, 1) for part in node.args]
         power = node.args[1] if isinstance(node, sp.Pow) else None
@@ -249,5 +254,25 @@ def terms_written_out(expression: sp.Expr) -> int:
             counts[node] = math.comb(inner[0] + int(power) - 1, int(power))
         else:
             counts[node] = 1
+        degrees[node] = _degrees(node, degrees)
+        products = math.prod(2 * degree + 1 for degree in degrees[node].values())
+        counts[node] = min(counts[node], products)
         largest = max(largest, counts[node])
     return largest
+
+
+def _degrees(node: Any, known: Mapping[sp.Basic, Counter]) -> Counter:
+    """How high the powers are in which the parts of a sum of products stand: e^{3x/2} is the third
+    of e^{x/2}, and e^{-x} counts as e^x.
+    """
+    if isinstance(node, sp.Add):
+        return functools.reduce(operator.or_, (known[part] for part in node.args))
+    if isinstance(node, sp.Mul):
+        return functools.reduce(operator.add, (known[part] for part in node.args))
+    if isinstance(node, sp.Pow) and node.exp.is_Integer and node.exp > 1:
+        return Counter({key: n * int(node.exp) for key, n in known[node.base].items()})
+    if isinstance(node, sp.exp):
+        rate, rest = node.args[0].as_coeff_Mul()
+        if rate.is_Rational:
+            return Counter({sp.exp(rest / rate.q): abs(rate.p)})
+    return Counter() if isinstance(node, sp.Number) else Counter({node: 1})
