@@ -63,7 +63,7 @@ def test_the_sampling_floor_is_that_of_a_perfect_sampler():
 
 def test_the_window_is_that_of_brute_force():
     graph = graph_from_text("bits:4x2")  # not every state is terminal
-    states, run = graph.terminal_states, SimpleNamespace(graph=graph)
+    states, run = graph.terminal_states, SimpleNamespace(graph=graph, listed_as_given=graph)
     generator, size, batch = np.random.default_rng(1), 50, 8
     window = torch.full((2, size), graph.n_states, dtype=torch.int32)
     last = [deque(maxlen=size), deque(maxlen=size)]

@@ -272,7 +272,8 @@ def _degrees(node: Any, known: Mapping[sp.Basic, Counter]) -> Counter:
     if isinstance(node, sp.Pow) and node.exp.is_Integer and node.exp > 1:
         return Counter({key: n * int(node.exp) for key, n in known[node.base].items()})
     if isinstance(node, sp.exp):
-        rate, rest = node.args[0].as_coeff_Mul()
+        exponent: Any = node.args[0]
+        rate, rest = exponent.as_coeff_Mul()
         if rate.is_Rational:
             return Counter({sp.exp(rest / rate.q): abs(rate.p)})
     return Counter() if isinstance(node, sp.Number) else Counter({node: 1})
