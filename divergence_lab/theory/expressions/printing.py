@@ -8,6 +8,8 @@ from sympy.printing.str import StrPrinter
 
 from divergence_lab.theory.expressions.unified import has_many_constants, unified
 
+VARIABLES = {"x", "t"}
+
 
 class PositiveFirst:
     """Mixed into a SymPy printer: a positive term stands first where there is one, exp(x) - x -
@@ -30,6 +32,12 @@ class _Writer(PositiveFirst, StrPrinter):
         return " and ".join(
             f"({self._print(part)})" for part in sorted(expr.args, key=sp.default_sort_key)
         )
+
+    def _print_Relational(self, expr):
+        """The variable's side first, as people write it; SymPy turns a relation when it copies."""
+        left, right = ({str(symbol) for symbol in side.free_symbols} for side in expr.args)
+        turned = not left & VARIABLES and right & VARIABLES
+        return super()._print_Relational(expr.reversed if turned else expr)
 
     def _print_dirichlet_eta(self, expr):
         """What SymPy makes of polylog(3, -1), by what the language has."""
