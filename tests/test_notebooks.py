@@ -80,7 +80,9 @@ def test_outputs_are_present_and_clean(lesson):
 @pytest.mark.parametrize(
     "lesson",
     [  # the longest ones wait for make test-slow
-        pytest.param(path, marks=pytest.mark.slow if path.stem[:2] in ("05", "06", "09") else ())
+        pytest.param(
+            path, marks=pytest.mark.slow if path.stem[:2] in ("04", "05", "06", "07", "09") else ()
+        )
         for path in LESSONS
     ],
     ids=lambda path: path.stem,

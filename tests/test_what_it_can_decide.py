@@ -29,11 +29,21 @@ def left_open(example: str, capsys: pytest.CaptureFixture[str]) -> set[str]:
     return {kind for kind in KINDS if found[kind]["status"] == "undecided"}
 
 
-@pytest.mark.parametrize("example", [example for _, example in rows(DECIDED)])
+def some_now(cases):
+    """Every third in make test, all in make test-slow."""
+    cases = list(cases)
+    return [
+        pytest.param(one, marks=() if i % 3 == 0 else pytest.mark.slow)
+        for i, one in enumerate(cases)
+    ]
+
+
+@pytest.mark.parametrize("example", some_now(example for _, example in rows(DECIDED)))
 def test_all_is_decided(example, capsys):
     assert left_open(example, capsys) == set()
 
 
-@pytest.mark.parametrize("kinds, example", rows(OPEN))
-def test_what_is_said_to_be_open_is_open(kinds, example, capsys):
+@pytest.mark.parametrize("row", some_now(rows(OPEN)))
+def test_what_is_said_to_be_open_is_open(row, capsys):
+    kinds, example = row
     assert left_open(example, capsys) == set(re.findall(r"\w+", kinds))

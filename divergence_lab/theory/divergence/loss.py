@@ -37,7 +37,8 @@ from divergence_lab.theory.expressions.syntax import refused_where_sympy_fails
 from divergence_lab.theory.expressions.unified import unified
 
 LIMIT_SECONDS = 3.0
-PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z _-]*(\([0-9]{1,6}(/[0-9]{1,6})?\))?", re.ASCII)
+_ARGUMENT = r"([A-Za-z_]{1,9}|[0-9]{1,6}(/[0-9]{1,6})?)"
+PLAIN_NAME = re.compile(rf"[A-Za-z][A-Za-z _-]*(\({_ARGUMENT}(, ?{_ARGUMENT}){{0,3}}\))?", re.ASCII)
 STEEP = 50
 # What the gauge c x of a loss adds to a gradient: with weights p_F, -c grad |p_F| (Propositions 1
 # and 2).
