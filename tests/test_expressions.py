@@ -2,6 +2,7 @@
 
 import builtins
 import os
+import pickle
 
 import pytest
 import sympy as sp
@@ -213,6 +214,14 @@ def test_what_is_written_reads_back(text):
 def test_a_positive_term_is_written_first():
     assert write(parse("-x - 1 + exp(x)", x)) == "exp(x) - x - 1"
     assert write(-x - 1) == "-x - 1"
+
+
+@pytest.mark.parametrize("relation", ["x < -c", "Abs(x) <= c", "x > 2*c", "-x > c", "x + c < 1"])
+def test_a_relation_is_written_alike_after_it_was_copied(relation):
+    expression = parse(f"Piecewise((x**2, {relation}), (c*x**2, True))", x, ("c > 0",))
+    copied = pickle.loads(pickle.dumps(expression))
+    assert write(copied) == write(expression) and "-x" not in write(expression)
+    assert write(parse(write(copied), x, ("c > 0",))) == write(expression)
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,15 @@ class _Writer(PositiveFirst, StrPrinter):
         )
 
     def _print_Relational(self, expr):
-        """The variable's side first, as people write it; SymPy turns a relation when it copies."""
+        """The variable's side first and without its minus, as people write it: SymPy turns a
+        relation when it copies, x < -c to -x > c.
+        """
         left, right = ({str(symbol) for symbol in side.free_symbols} for side in expr.args)
-        turned = not left & VARIABLES and right & VARIABLES
-        return super()._print_Relational(expr.reversed if turned else expr)
+        if not left & VARIABLES and right & VARIABLES:
+            expr = expr.reversed
+        if expr.lhs.as_coeff_Mul()[0].is_negative and expr.lhs.free_symbols:
+            expr = expr.reversedsign
+        return super()._print_Relational(expr)
 
     def _print_dirichlet_eta(self, expr):
         """What SymPy makes of polylog(3, -1), by what the language has."""
