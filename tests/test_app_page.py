@@ -42,6 +42,7 @@ def test_every_preset_survives_its_link():
     ("query", "says"),
     [
         ({"left": "abc"}, "the left tail 'abc' is not a number"),
+        ({"right": "1_0"}, "the right tail '1_0' is not a number"),
         ({"right": "7"}, "outside the slider: choose one from -2 to 3"),
         ({"curvature": "1/0"}, "is not a number"),
         ({"g": "x" * 501}, "more than 500 characters"),

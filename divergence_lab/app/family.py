@@ -136,7 +136,7 @@ def read_member(left: str, right: str, curvature: str) -> Member:
         ("curvature", curvature, CURVATURES),
     ):
         try:
-            number = Fraction(text.strip())
+            number = Fraction(text.strip().replace("_", "no digit"))
         except (ValueError, ZeroDivisionError):
             raise ExpressionError(
                 f"the {what} {shown(text)} is not a number: write one such as 0.5 or 1/2"

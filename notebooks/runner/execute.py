@@ -15,6 +15,8 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 
+from divergence_lab.outputs import write_alone
+
 TIMEOUT_SECONDS = 120
 
 
@@ -41,7 +43,8 @@ def executed(lesson: Path) -> nbformat.NotebookNode:
 def main(lessons: list[str]) -> int:
     for lesson in map(Path, lessons):
         target = lesson.with_suffix(".ipynb")
-        jupytext.write(executed(lesson), target)
+        text = jupytext.writes(executed(lesson), fmt="ipynb").rstrip()
+        write_alone(target, f"{text}\n".encode())
         print(f"wrote {target}")
     return 0
 

@@ -32,7 +32,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from divergence_lab.inputs import SEARCH_MEMORY
-from divergence_lab.theory.budget import pipes, processor_time
+from divergence_lab.theory.budget import pipes, processor_time, programs
 
 MEMORY_LIMIT_BYTES = SEARCH_MEMORY
 # How deep a question may recurse, from where it begins: whoever asks, and from however deep a call.
@@ -199,7 +199,7 @@ def _take_standard_numbers() -> None:
 
 def _become_worker(question: int, answer: int, worker: Worker) -> None:
     global _depth
-    _end_with(worker.asker)
+    programs.end_with(worker.asker)
     if worker.leads_group:
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)
@@ -229,18 +229,6 @@ def lift_memory_limit() -> None:
 
         most = resource.getrlimit(resource.RLIMIT_AS)[1]
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
-
-
-def _end_with(asker: int) -> None:
-    """On Linux the end of the asker is the end of this process; elsewhere a timer of the
-    processor is (see _serve).
-    """
-    with contextlib.suppress(ImportError, AttributeError, OSError):
-        import ctypes
-
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != asker:  # it ended before
-        os._exit(0)
 
 
 def _serve(question: int, answer: int) -> None:

@@ -1,11 +1,14 @@
-"""Programs of our own that are started beside this one: which folders they import from.
+"""Programs of our own that are started beside this one: which folders they import from, and when
+they end.
 
 A child imports this very package, by its place, then what Python and its installation have, and
 only then what else the asker imports from. The folder that one happens to stand in is none of
 these: a `random.py` or a `divergence_lab.py` there is never run.
 """
 
+import contextlib
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -45,6 +48,18 @@ def environment() -> dict[str, str]:
     """
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(os.path.isabs, given))}
+
+
+def end_with(asker: int) -> None:
+    """On Linux the end of the process `asker`, which started this one, is from now on the end of
+    this one too.
+    """
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != asker:  # it ended before
+        os._exit(0)
 
 
 def _folders() -> list[str]:

@@ -12,6 +12,7 @@ from math import inf, nextafter
 import sympy as sp
 from flint import arb
 
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, bounded
 from divergence_lab.theory.checker.facts import monomials, proofs
 from divergence_lab.theory.divergence.closed_form import divergence
 from divergence_lab.theory.divergence.loss import Loss
@@ -88,20 +89,29 @@ class Constant:
     because: str
 
 
-def best_constant(first: Loss, second: Loss) -> Constant:
+def best_constant(first: Loss, second: Loss, budget: float = 20.0) -> Constant:
     """The least c with D_f1(p || q) <= c D_f2(p || q) for all finite measures: sup_t f1(t)/f2(t)
-    (Proposition 11).
+    (Proposition 11), within `budget` processor seconds.
 
     Where both losses are smooth at 0 it is the least for probability vectors too; with a kink at 0
     a smaller one may do for those.
 
-    Undecided with a reason where a loss has parameters or is not known to be valid.
+    Undecided with a reason where a loss has parameters, is not known to be valid, or the budget
+    ends.
 
         >>> import divergence_lab as dl
         >>> found = best_constant(dl.loss("linex(1)"), dl.loss("linex(2)"))
         >>> found.exact, found.where
         (2, 't -> 0')
     """
+    try:
+        return bounded(budget, search_constant, first, second)
+    except (OutOfTime, SearchFailed) as failure:
+        return undecided(str(failure) or f"not found within {budget:g} s of processor time")
+
+
+def search_constant(first: Loss, second: Loss) -> Constant:
+    """As `best_constant`, for as long as it takes."""
     refused = refusal(first, second)
     if refused:
         return refused

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import sympy as sp
 from flint import arb
 
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, bounded
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.divergence import loss, values
 from divergence_lab.theory.expressions import (
@@ -67,15 +68,24 @@ class Pinsker:
     witness: BinaryWitness | None = None
 
 
-def pinsker(loss: loss.Loss) -> Pinsker:
+def pinsker(loss: loss.Loss, budget: float = 20.0) -> Pinsker:
     """Three-valued: proved with the criterion of Proposition 12, refuted by a binary witness, or
-    undecided (None).
+    undecided (None), the latter also where `budget` processor seconds end first.
 
         >>> import divergence_lab as dl
         >>> found = pinsker(dl.loss("triangular"))
         >>> found.holds, found.constant
         (True, 1/2)
     """
+    try:
+        return bounded(budget, search_pinsker, loss)
+    except (OutOfTime, SearchFailed) as failure:
+        why = str(failure) or f"not found within {budget:g} s of processor time"
+        return Pinsker(None, None, None, None, why)
+
+
+def search_pinsker(loss: loss.Loss) -> Pinsker:
+    """As `pinsker`, for as long as it takes."""
     if loss.parameters:
         return Pinsker(None, None, None, None, f"{loss} has parameters without values")
     fault = why_not_valid(loss)
