@@ -8,6 +8,8 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Iterable
+from difflib import get_close_matches
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,69 @@ class InputError(ValueError):
 
     The command line prints it as one line and exits with 2. Every error of this kind is a subclass.
     """
+
+
+class MissingPackage(InputError, ModuleNotFoundError):
+    """A package that only a part of this one needs, and that is not installed here."""
+
+
+# what is imported only where it is needed -> how to get it, by a name that the index has
+_GET = {
+    "torch": "pip install torch",
+    "rdkit": "pip install rdkit",
+    "pandas": "pip install pandas",
+    "marimo": "pip install marimo",
+    "numpy": "pip install numpy",
+    "scipy": "pip install scipy",
+    "matplotlib": "pip install matplotlib",
+}
+
+
+def missing_package(error: ModuleNotFoundError, who: str) -> MissingPackage | None:
+    """What to say of a package that is not there: one line with how to get it; None where it is
+    none of those that a user may do without.
+
+    >>> print(missing_package(ModuleNotFoundError(name="torch"), "train"))
+    train needs torch, which is not installed here: pip install torch
+    """
+    name = (error.name or "").partition(".")[0]
+    if name not in _GET:
+        return None
+    return MissingPackage(f"{who} needs {name}, which is not installed here: {_GET[name]}")
+
+
+def kind_of(thing: object) -> str:
+    """What a value is, in words.
+
+    >>> kind_of([]), kind_of(3), kind_of(None)
+    ('a list', 'an int', 'None')
+    """
+    name = type(thing).__name__
+    return "None" if thing is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+# --- names that are nearly right
+
+
+def nearest(word: str, names: Iterable[str]) -> str | None:
+    """The name that a misspelt word is nearest to, capitals or not.
+
+    >>> nearest("Exp", ["exp", "log"])
+    'exp'
+    """
+    by_letters = {name.lower(): name for name in names}
+    near = get_close_matches(word.lower(), by_letters, 1, 0.7)
+    return by_letters[near[0]] if near else None
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """The end of a message about a word that is none of these names.
+
+    >>> did_you_mean("--sede", ["--seeds", "--steps"])
+    "; did you mean '--seeds'?"
+    """
+    near = nearest(word, names)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 # --- text that reaches a terminal

@@ -55,7 +55,7 @@ def test_quick_mode_runs_without_peers_and_names_them(monkeypatch, capsys):
     assert given.run(given) == 0
     document = json.loads(capsys.readouterr().out)
     torchgfn, gfnx = document["not_installed"]
-    assert "torchgfn is not installed" in torchgfn and "divergence-lab[peers]" in torchgfn
+    assert "torchgfn is not installed" in torchgfn and "docs/benchmark.md" in torchgfn
     assert "gfnx is not installed" in gfnx
     assert {"cpu", "cores", "threads", "torch", "gpu"} <= set(document["machine"])
     kinds = " ".join(row["what"] for row in document["rows"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("rdkit", reason="molecules need RDKit: pip install 'divergence-lab[molecules]'")
+pytest.importorskip("rdkit", reason="molecules need RDKit: pip install rdkit")
 
 from divergence_lab.gflownet.listed.exact import log_partition
 from divergence_lab.gflownet.policies.mpnn import mpnn

@@ -252,7 +252,6 @@ BAD = [
     ("derive", "quadratic", "--budget", "0"),
     ("derive",),
     ("nonsense",),
-    (),
     ("verify", "linex(a)"),
     ("verify", "quadratic", "--env", "hypergrid:2"),
     ("verify", "quadratic", "--objective", "xx"),

@@ -355,7 +355,7 @@ def test_molecules_without_rdkit(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("rdkit.")]:
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(
-        EnvironmentTextError, match=r"needs RDKit; install it by: pip install"
+        EnvironmentTextError, match=r"needs rdkit, which is not installed here: pip install rdkit"
     ) as caught:
         graph_from_text("molecules:T3")
     assert "\n" not in str(caught.value)
@@ -411,14 +411,14 @@ def test_texts_of_generated_spaces(text):
         ("generated:", "is not known; use one of generated:hypergrid"),
         ("generated:tree:2x3", "is not known; use one of generated:hypergrid"),
         ("generated:dag:file.json", "is not known"),
-        ("generated:hypergrid:2x", "is malformed; use one of generated:hypergrid"),
+        ("generated:hypergrid:2x", "is malformed; write generated:hypergrid:DIMxSIDE"),
         ("generated:hypergrid:4x20:gold", "reward 'gold' is not one of default, paper, paper_text"),
         ("generated:hypergrid:999999x999999", "take fewer dimensions or a smaller side"),
         ("generated:bits:120x7", "take K that divides N"),
         ("generated:bits:x", "is malformed"),
         ("generated:sets:9", "is malformed"),
         ("generated:sets:999999x1", "take fewer elements"),
-        ("bits:", "is malformed; use one of hypergrid"),
+        ("bits:", "is malformed; write bits:N or bits:NxK"),
         ("bits:9", "take K that divides N"),
         ("bits:8x4x2", "is malformed"),
         ("bits:120x8", "too many to list; .* or generated:bits:120x8"),
@@ -430,10 +430,16 @@ def test_texts_of_generated_spaces(text):
         ("tree:999999x999999", "too many states"),
         ("hypergrid:30x30", "or generated:hypergrid:30x30"),
         ("hypergrid:2x٣", "is malformed"),
-        ("molecules:", "use molecules:T1 to molecules:T5"),
+        ("molecules:", "write molecules:T1 to molecules:T5"),
+        ("hypergird:2x8", "is not known; did you mean 'hypergrid:2x8'?"),
+        ("hypergird", "is not known; write hypergrid:DIMxSIDE, such as hypergrid:2x8"),
+        ("generated:hypergird:2x8", "did you mean 'generated:hypergrid:2x8'?"),
+        ("hypergrid:2x8:papper", "reward 'papper' is not one of .*; did you mean 'paper'?"),
+        ("grid", "is not known; use one of hypergrid"),
+        (3, "the environment is an int; give a text such as 'hypergrid:2x8', or a graph"),
         ("molecules:T99", "take 1 to 5 fragments"),
         ("molecules:T0", "take 1 to 5 fragments"),
-        ("molecules:big", "use molecules:T1 to molecules:T5"),
+        ("molecules:big", "write molecules:T1 to molecules:T5"),
     ],
 )
 def test_text_errors(text, message):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("rdkit", reason="molecules need RDKit: pip install 'divergence-lab[molecules]'")
+pytest.importorskip("rdkit", reason="molecules need RDKit: pip install rdkit")
 
 from divergence_lab.cli.main import main
 from divergence_lab.graphs.molecules.chemistry import (

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 for needed in ("jupytext", "nbformat", "nbclient", "ipykernel"):
-    pytest.importorskip(
-        needed, reason="lessons need Jupyter: pip install 'divergence-lab[notebooks]'"
-    )
+    pytest.importorskip(needed, reason="lessons need Jupyter: pip install '.[notebooks]'")
 
 import jupytext  # noqa: E402
 import nbformat  # noqa: E402

@@ -396,9 +396,7 @@ def test_an_order_of_losses_says_in_how_many_seeds_it_holds(figure5):
 def test_molecules_run_on_qed_named_as_such_and_a_stopped_run_goes_on(
     figure5, tmp_path, monkeypatch, capsys
 ):
-    pytest.importorskip(
-        "rdkit", reason="molecules need RDKit: pip install 'divergence-lab[molecules]'"
-    )
+    pytest.importorskip("rdkit", reason="molecules need RDKit: pip install rdkit")
     check, _, sampled = figure5
     monkeypatch.setattr(sampled, "OBJECTIVES", ("tb",))
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)

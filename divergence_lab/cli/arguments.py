@@ -27,6 +27,21 @@ def option(*names: str, **settings: Any) -> Option:
     return names, settings
 
 
+def with_default(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of an option whose help ends with its default, where it has one to show.
+
+    >>> with_default({"default": 20.0, "help": "seconds"})["help"]
+    'seconds (default: 20)'
+    """
+    default = settings.get("default")
+    if default is None or default is False or default == []:
+        return settings
+    text = ",".join(f"{part:g}" for part in default) if isinstance(default, tuple) else default
+    text = f"{text:g}" if isinstance(text, float) else str(text)
+    said = settings["help"].removesuffix(f"({text})").rstrip()
+    return {**settings, "help": f"{said} (default: {text})".lstrip()}
+
+
 def positive(text: str) -> int:
     """A whole number above 0, of at most nine digits."""
     if not text.isascii() or not text.isdigit() or not int(text[:9]) > 0 or len(text) > 9:
@@ -45,20 +60,27 @@ def seconds(text: str) -> float:
     return value
 
 
-JSON = option("--json", action="store_true", help="one JSON document on standard output")
+JSON = option("--json", action="store_true", help="print one JSON document and nothing else")
 LATEX = option("--latex", action="store_true", help="print formulas as LaTeX")
-AT = option("--at", metavar="T,T,...", help="ratios at which f is enclosed")
-OVERWRITE = option(
-    "--overwrite", action="store_true", help="replace what an earlier run left in --out"
+AT = option(
+    "--at", metavar="T,T,...", help="values of f at these ratios, each with its error bound"
 )
-DEVICE = option("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
+OVERWRITE = option(
+    "--overwrite", action="store_true", help="replace the results that are in --out already"
+)
+DEVICE = option(
+    "--device",
+    choices=("auto", "cpu", "cuda"),
+    default="auto",
+    help="where it runs; auto: on a GPU where there is one",
+)
 LOSS_OPTIONS = (
     option(
         "--assume",
         action="append",
         default=[],
         metavar="A",
-        help="an assumption on parameters, 'alpha > 0' or 'a > b' (repeatable)",
+        help="assume something of parameters, 'alpha > 0' or 'a > b' (repeatable)",
     ),
     option(
         "--set",
@@ -66,14 +88,14 @@ LOSS_OPTIONS = (
         default=[],
         metavar="NAME=VALUE",
         dest="values",
-        help="the value of a parameter, alpha=1/3 (repeatable)",
+        help="give a parameter a value, alpha=1/3 (repeatable)",
     ),
     option(
         "--budget",
         type=seconds,
         default=20.0,
         metavar="S",
-        help="processor seconds of the search for each loss; what takes longer is undecided (20)",
+        help="processor seconds for each loss; what is not found by then is undecided",
     ),
     JSON,
 )
@@ -115,7 +137,10 @@ def read_all(options: argparse.Namespace, texts: Sequence[str]) -> dict[str, Rea
         *(entry.parameters for entry in found.values() if isinstance(entry, Reading))
     )
     if unused and not any(isinstance(entry, Unfinished) for entry in found.values()):
-        raise InputError(f"--set {min(unused)}: no loss has a parameter of that name")
+        read_ones = [entry for entry in found.values() if isinstance(entry, Reading)]
+        known = sorted({name for entry in read_ones for name in entry.parameters})
+        has = f"write one of {', '.join(known)}" if known else "leave --set out"
+        raise InputError(f"--set {min(unused)}: no loss has a parameter of that name; {has}")
     return found
 
 

@@ -36,7 +36,7 @@ def add_commands(command: AddCommand) -> None:
     command(
         "audit",
         _audit,
-        "find which divergence a torch loss really minimises; IMPORTS AND RUNS the callable",
+        "say which divergence a torch loss really minimises; IMPORTS AND RUNS it",
         "divergence-lab audit torch.nn:MSELoss --residual target/model",
         option(
             "callable",

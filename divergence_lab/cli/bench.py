@@ -22,26 +22,27 @@ def add_commands(command: arguments.AddCommand) -> None:
     command(
         "bench",
         _bench,
-        "measure training, exact laws and memory, beside other libraries in the same run",
+        "measure speed and memory beside other libraries, in the same run",
         "divergence-lab bench --against torchgfn,gfnx --json > bench.json",
         arguments.option(
             "--against",
             default="torchgfn,gfnx",
             metavar="PEER,...",
-            help="libraries to measure beside ours, '' for none; those not installed are named "
-            "(torchgfn,gfnx)",
+            help="libraries to measure beside ours, '' for none; one that is not installed is "
+            "named",
         ),
         arguments.DEVICE,
         arguments.option(
             "--quick",
             action="store_true",
-            help="small sizes: a look at what is measured, not a result",
+            help="small sizes: shows what is measured, and is not a result",
         ),
         arguments.option(
             "--keep",
             metavar="FILE",
-            help="a line of JSON for each thing measured, as soon as it is; what is there is not "
-            "measured again",
+            help="write each measurement there, a line of JSON, as soon as it is done; what the "
+            "file "
+            "has already is not measured again",
         ),
         arguments.JSON,
     )

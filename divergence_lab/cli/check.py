@@ -32,7 +32,7 @@ def add_commands(command: AddCommand) -> None:
     command(
         "check",
         _check,
-        "re-verify everything in the output of derive --json",
+        "check the proofs that derive --json wrote, with code that shares nothing with the search",
         "divergence-lab derive quadratic --json > proofs.json; divergence-lab check proofs.json",
         option(
             "file", metavar="FILE", help="a file written by derive --json, or - for standard input"
@@ -42,7 +42,7 @@ def add_commands(command: AddCommand) -> None:
             type=seconds,
             default=60.0,
             metavar="S",
-            help="processor seconds for one loss (60)",
+            help="processor seconds for each loss",
         ),
         JSON,
     )

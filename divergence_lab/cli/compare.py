@@ -45,13 +45,13 @@ def add_commands(command: AddCommand) -> None:
     command(
         "compare",
         _compare,
-        "what separates two losses: constants, total variation, log Z, verdicts",
+        "say what separates two losses: constants, total variation, log Z, verdicts",
         "divergence-lab compare quadratic 'linex(1/2)' --plot compared.png",
         option("losses", nargs=2, metavar="LOSS", help="a catalogue name or an expression"),
         option(
             "--plot",
             metavar="FILE",
-            help="draw how both weigh the hockey sticks: a new .png, .svg or .pdf",
+            help="draw how both weigh the hockey sticks, into a new .png, .svg or .pdf",
         ),
         *LOSS_OPTIONS,
     )

@@ -29,8 +29,8 @@ def add_commands(command: AddCommand) -> None:
     command(
         "derive",
         _derive,
-        "derive the divergence of a loss and decide its character",
-        "divergence-lab derive 'exp(x) - x - 1' linex(1/2) --at 0.1,2",
+        "say which f-divergence a loss minimises and what it does to modes, with proofs",
+        "divergence-lab derive 'exp(x) - x - 1' 'linex(1/2)' --at 0.1,2",
         option("losses", nargs="+", metavar="LOSS", help="a catalogue name or an expression in x"),
         AT,
         option(

@@ -39,7 +39,7 @@ def add_commands(command: AddCommand) -> None:
     command(
         "design",
         _design,
-        "find losses with the wished properties, each property proved",
+        "find losses with the properties you want, each one proved",
         "divergence-lab design --zero-forcing --zero-avoiding --symmetric-divergence",
         option(
             "--zero-forcing",
@@ -62,7 +62,7 @@ def add_commands(command: AddCommand) -> None:
             help="g'(x)^2 e^(-x) bounded on x > 0: the second moment of the score at a "
             "dropped mode",
         ),
-        option("--curvature", metavar="C", help="g''(0)"),
+        option("--curvature", metavar="C", help="the curvature g''(0)"),
         option(
             "--penalty",
             nargs="+",
@@ -115,7 +115,7 @@ def add_commands(command: AddCommand) -> None:
         "a loss as source text that stands alone: torch, JAX, torchgfn, LaTeX",
         "divergence-lab export 'linex(1/2)' --form torch --out my_loss.py",
         option("losses", nargs=1, metavar="LOSS", help="a catalogue name or an expression in x"),
-        option("--form", choices=FORMS, default="torch", help="(torch)"),
+        option("--form", choices=FORMS, default="torch", help="what to write it for"),
         option("--out", metavar="FILE", help="where to write it (standard output)"),
         *LOSS_OPTIONS,
     )

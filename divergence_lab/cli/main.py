@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TextIO
 
+from divergence_lab import __version__
 from divergence_lab.cli import (
     audit,
     bench,
@@ -25,8 +26,8 @@ from divergence_lab.cli import (
     train,
     verify,
 )
-from divergence_lab.cli.arguments import BAD_INPUT, DONE, Option
-from divergence_lab.inputs import InputError, one_line, shown
+from divergence_lab.cli.arguments import BAD_INPUT, DONE, Option, with_default
+from divergence_lab.inputs import InputError, did_you_mean, missing_package, one_line, shown
 from divergence_lab.signals import Stopped, end_at_signals
 from divergence_lab.theory.budget.asking import allow_fork
 
@@ -38,6 +39,26 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         _tell(f"{self.prog}: {message}; see {self.prog} --help")
         self.exit(BAD_INPUT)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """As argparse's, with the nearest name: its own message is only text."""
+        if action.choices is not None and value not in action.choices:
+            names = [str(name) for name in action.choices]
+            near = did_you_mean(str(value), names) or f": it is one of {', '.join(names)}"
+            what = "no command" if action.dest == "command" else "not known"
+            raise argparse.ArgumentError(
+                None if what == "no command" else action, f"{shown(str(value))} is {what}{near}"
+            )
+
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """Tell what is left over: an option that is not there, or one argument too many."""
+        names = [*self._option_string_actions]
+        option = next((word.partition("=")[0] for word in unknown if word[:2] == "--"), None)
+        if option is None:
+            self.error(f"{shown(unknown[0].strip())} is one argument too many")
+        if option in names:
+            self.error(f"{option} belongs behind the name of the command")
+        self.error(f"there is no option {shown(option)}{did_you_mean(option, names)}")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         sys.stdout.flush()  # what --help printed
@@ -69,9 +90,14 @@ def _run(parser: argparse.ArgumentParser, given: Sequence[str]) -> int:
     try:
         # an expression may begin with a minus sign: with a space before it, argparse does not take
         # it for an option
-        options = parser.parse_args(
+        options, unknown = parser.parse_known_args(
             [f" {word}" if re.match(r"-[^-h]|-h.", word) else word for word in given]
         )
+        if unknown:
+            options.parser.refuse(unknown)
+        if options.command is None:
+            parser.print_help()
+            return DONE
         doing = f"{parser.prog} {options.command}"
         done = options.run(options)
         sys.stdout.flush()  # a full disk is told here, and not when Python ends
@@ -93,6 +119,10 @@ def _run(parser: argparse.ArgumentParser, given: Sequence[str]) -> int:
         return 130
     except InputError as error:  # anything else is not the user's doing: a traceback helps
         _tell(f"{doing}: {error}")
+    except ModuleNotFoundError as error:
+        if (missing := missing_package(error, doing)) is None:
+            raise
+        _tell(str(missing))
     return BAD_INPUT
 
 
@@ -158,9 +188,15 @@ def _drop_output(stream: TextIO) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="divergence-lab", description="What a GFlowNet's regression loss really minimises."
+        prog="divergence-lab",
+        description="Give it the loss you train your GFlowNet with: it says which f-divergence "
+        "that "
+        "loss minimises, and proves it.",
+        epilog="divergence-lab COMMAND --help says what a command takes, with an example",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.set_defaults(parser=parser)
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
 
     def command(
         name: str,
@@ -176,9 +212,9 @@ def _parser() -> argparse.ArgumentParser:
             epilog=f"example: {example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        added.set_defaults(run=run)
+        added.set_defaults(run=run, parser=added)
         for names, settings in options:
-            added.add_argument(*names, **settings)
+            added.add_argument(*names, **with_default(settings))
 
     for module in COMMANDS:
         module.add_commands(command)

@@ -11,30 +11,33 @@ def add_commands(command: AddCommand) -> None:
     command(
         "molecules",
         _run,
-        "score molecules by the published sEH proxy, or by QED where its weights are not at hand",
-        "divergence-lab molecules score CC(=O)Oc1ccccc1C(=O)O --data weights",
+        "score molecules by the published sEH proxy, or by QED without its weights",
+        "divergence-lab molecules score 'CC(=O)Oc1ccccc1C(=O)O'",
         option(
             "what",
             choices=("score", "fetch"),
-            help="score ITEM...; fetch DIR: download the published weights",
+            help="score ITEM..., or fetch DIR: download the published weights to DIR",
         ),
         option(
             "items",
             nargs="+",
             metavar="ITEM",
-            help="a SMILES, or a JSON file with a list of SMILES or fragment states; for fetch: "
+            help="a SMILES, or a JSON file with a list of SMILES or of fragment states; with "
+            "fetch, "
             "the folder to fill",
         ),
         option(
             "--data",
             metavar="DIR",
-            help="folder with best_params.pkl.gz and blocks_PDB_105.json (score)",
+            help="with score: the folder of best_params.pkl.gz and blocks_PDB_105.json; without "
+            "it, "
+            "the reward is QED",
         ),
         option(
             "--from",
             dest="source",
             metavar="URL",
-            help="where to fetch from (the authors' repository)",
+            help="with fetch: where from; without it, the authors' repository",
         ),
         JSON,
     )

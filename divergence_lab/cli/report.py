@@ -21,24 +21,28 @@ def add_commands(command: AddCommand) -> None:
     command(
         "report",
         _report,
-        "the main job: derive, decide, verify, train, compare, draw",
+        "the main job: derive, prove, train and compare losses, all on one HTML page",
         "divergence-lab report quadratic 'exp(x)-x-1' --out report",
-        option("losses", nargs="*", metavar="LOSS", help="default: the paper's four losses"),
+        option(
+            "losses",
+            nargs="*",
+            metavar="LOSS",
+            help="a catalogue name or an expression in x (default: the paper's four losses)",
+        ),
         option(
             "--env",
             default="hypergrid:2x8",
             metavar="ENV",
             help="a two-dimensional grid; hypergrid:2x12:paper hides its modes behind rewards of "
-            "1e-6 (hypergrid:2x8)",
+            "1e-6",
         ),
         option(
-            "--out",
-            default="report",
-            metavar="DIR",
-            help="folder for report.html and figures (report)",
+            "--out", default="report", metavar="DIR", help="folder for report.html and the figures"
         ),
         option(
-            "--quick", action="store_true", help="a tenth of the training: a look, not a result"
+            "--quick",
+            action="store_true",
+            help="train a tenth as long: shows what the page is like, and is not a result",
         ),
         option("--open", action="store_true", help="open report.html in the browser"),
         OVERWRITE,

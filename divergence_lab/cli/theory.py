@@ -40,7 +40,7 @@ def add_commands(command: arguments.AddCommand) -> None:
     command(
         "invert",
         _invert,
-        "find the loss that induces a generator f(t)",
+        "find the loss that minimises a given f-divergence",
         "divergence-lab invert 't*log(t)' 'Abs(t - 1)/2' --at 0.1,2",
         arguments.option(
             "generators",
@@ -54,7 +54,7 @@ def add_commands(command: arguments.AddCommand) -> None:
             type=arguments.positive,
             default=30,
             metavar="N",
-            help="digits of these values (30)",
+            help="digits of these values",
         ),
         arguments.LATEX,
         *arguments.LOSS_OPTIONS,
@@ -62,7 +62,7 @@ def add_commands(command: arguments.AddCommand) -> None:
     command(
         "catalogue",
         _catalogue,
-        "every named loss and divergence with its verdicts",
+        "list every named loss and divergence with its verdicts",
         "divergence-lab catalogue --json",
         arguments.JSON,
     )

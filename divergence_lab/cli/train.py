@@ -39,63 +39,91 @@ def add_commands(command: AddCommand) -> None:
     command(
         "train",
         _train,
-        "train losses x learning rates x seeds as one batch and compute the exact learned laws",
+        "train several losses together and compute exactly what each has learned",
         "divergence-lab train quadratic 'linex(1)' --env hypergrid:2x8 --seeds 5 --out runs/first",
         option(
             "losses",
             nargs="+",
             metavar="LOSS",
-            help="a catalogue name, an expression in x, or a schedule: 'linex(1->0)', 'linex(1) "
-            "then shifted_cosh at 0.3', "
-            "'linex(1) into quadratic'",
+            help="a catalogue name, an expression in x, or a loss that changes during the run: "
+            "'linex(1->0)', 'linex(1) then shifted_cosh at 0.3', 'linex(1) into quadratic'",
         ),
         option(
-            "--env", required=True, help="hypergrid:4x8, bits:16x4, dag:FILE.json, generated:..."
+            "--env",
+            required=True,
+            metavar="ENV",
+            help="what to train on: hypergrid:2x8, bits:8x4, sets:8x3, tree:2x4, molecules:T3, "
+            "dag:FILE.json, or too large to list: generated:bits:120x8",
         ),
         option(
             "--objective",
             default="tb",
             metavar="O,...",
-            help="tb, vargrad, db, subtb(0.9), fm, fl-db, tied-db, modified-db ... (tb)",
+            help="tb, vargrad, db, 'subtb(0.9)', fm, fl-db, tied-db, modified-db ..., several "
+            "with commas",
         ),
         option(
             "--sampler",
             default="on",
             metavar="S",
-            help="on, epsilon:E, tempered:T, backward, mixture:B, replay:B, with commas",
+            help="who draws the trajectories: on (the policy), epsilon:E, tempered:T, backward, "
+            "mixture:B, "
+            "replay:B, several with commas",
         ),
-        option("--backward", default="uniform", help="P_B: uniform, learned, maxent (uniform)"),
-        option("--exact", action="store_true", help="the expected on-policy gradient, no sampling"),
-        option("--seeds", type=positive, default=5, metavar="N", help="seeds 0 ... N-1 (5)"),
-        option("--steps", type=positive, metavar="N", help="gradient steps"),
-        option("--batch", type=positive, metavar="B", help="trajectories a step and member"),
+        option(
+            "--backward",
+            default="uniform",
+            metavar="P_B",
+            help="the backward policy: uniform, learned or maxent",
+        ),
+        option(
+            "--exact",
+            action="store_true",
+            help="follow the expected on-policy gradient: nothing is sampled",
+        ),
+        option("--seeds", type=positive, default=5, metavar="N", help="train seeds 0 ... N-1"),
+        option("--steps", type=positive, default=5000, metavar="N", help="gradient steps"),
+        option(
+            "--batch",
+            type=positive,
+            default=64,
+            metavar="B",
+            help="trajectories in each step, for each loss and seed",
+        ),
         option(
             "--learning-rate",
             type=_numbers,
             metavar="R,...",
-            help="every loss is trained at each of these",
+            help="train every loss at each of these (default: 0.03 for a table, 0.001 for a "
+            "network, "
+            "1/4 or 1 for an exact table)",
         ),
         option(
             "--clamp-log-reward",
             type=_number,
             metavar="LOW",
-            help="train with max(log R, LOW), where R may be 0; the target law stays that of R",
+            help="train with max(log R, LOW), as R may be 0; the results are held against R itself",
         ),
         option(
             "--policy",
             choices=("tabular", "mlp", "transformer", "mpnn"),
-            help="(tabular; mlp where states are not listed); transformer for generated:bits, "
-            "mpnn for blocks",
+            help="transformer is for generated:bits, mpnn for molecules of blocks (default: "
+            "tabular, or "
+            "mlp where the states are not listed)",
         ),
         DEVICE,
         option(
-            "--deterministic", action="store_true", help="the same bits in every run on one device"
+            "--deterministic",
+            action="store_true",
+            help="give the same bits in every run on one device",
         ),
         option(
-            "--out", metavar="DIR", help="folder for config.json, metrics.csv, terminal.npz ..."
+            "--out",
+            metavar="DIR",
+            help="write config.json, metrics.csv, terminal.npz and environment.json there",
         ),
         option(
-            "--resume", action="store_true", help="continue the run in --out from its checkpoint"
+            "--resume", action="store_true", help="go on with the run in --out from its checkpoint"
         ),
         OVERWRITE,
         *LOSS_OPTIONS,
@@ -103,27 +131,26 @@ def add_commands(command: AddCommand) -> None:
     command(
         "sweep",
         _sweep,
-        "run every point of a grid of settings once, on a cluster or here, and gather "
-        "the results in one table",
+        "train at every point of a grid of settings, on a cluster or here; one table of the "
+        "results",
         "divergence-lab sweep grid.json --out runs/grid --workers 4",
         option(
             "file",
             metavar="FILE",
             help='JSON: {"fixed": {"env": ..}, "grid": {"objective": ["tb", "db"]}}',
         ),
-        option("--out", required=True, metavar="DIR", help="a folder for each run, and table.csv"),
+        option("--out", required=True, metavar="DIR", help="folder for the runs and table.csv"),
         option(
             "--cluster",
             default="auto",
             choices=("auto", "slurm", "local", "none"),
-            help="auto: Slurm where it is, else processes here; none: this process (auto)",
+            help="auto: Slurm where there is one, else processes on this machine; none: this "
+            "process",
         ),
-        option(
-            "--workers", type=positive, default=2, metavar="N", help="runs at the same time (2)"
-        ),
+        option("--workers", type=positive, default=2, metavar="N", help="runs at the same time"),
         DEVICE,
         option(
-            "--hours", type=positive, default=24, metavar="H", help="longest run, for Slurm (24)"
+            "--hours", type=positive, default=24, metavar="H", help="hours that Slurm gives a run"
         ),
     )
 

@@ -23,23 +23,33 @@ def add_commands(command: AddCommand) -> None:
     command(
         "verify",
         _verify,
-        "check the gradient theorem exactly on an enumerated graph",
+        "check the theorem without sampling: is the gradient of the loss that of the divergence?",
         "divergence-lab verify quadratic 'linex(1)' --objective all --env hypergrid:2x3",
-        option("losses", nargs="*", metavar="LOSS", help="default: the paper's four losses"),
-        option("--env", default="hypergrid:2x4", help="the graph (hypergrid:2x4)"),
+        option(
+            "losses",
+            nargs="*",
+            metavar="LOSS",
+            help="a catalogue name or an expression in x (default: the paper's four losses)",
+        ),
+        option(
+            "--env",
+            default="hypergrid:2x4",
+            metavar="ENV",
+            help="the graph, small enough to list its trajectories",
+        ),
         option(
             "--objective",
             default="tb",
             metavar="O,...",
-            help="tb, db, subtb(0.9), fm, vargrad ... with commas, or all (tb)",
+            help="tb, db, fm, vargrad, 'subtb(0.9)' ..., several with commas, or all",
         ),
         option(
             "--sampler",
             action="append",
             metavar="S",
-            help="on, backward, mixture:E, power:B: objects weighted by p_F and p_B; drawn:S: as "
-            "training with --sampler S "
-            "draws them; all; repeatable (on)",
+            help="how objects are weighted: on (by p_F), backward (by p_B), mixture:E, power:B; "
+            "drawn:S: "
+            "as train --sampler S draws them; all; repeatable (default: on)",
         ),
         *LOSS_OPTIONS,
     )

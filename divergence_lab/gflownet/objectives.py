@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from divergence_lab.inputs import InputError, shown
+from divergence_lab.inputs import InputError, did_you_mean, kind_of, shown
 
 FLOWS = {"": "free", "fl-": "forward-looking", "modified-": "modified"}
 FORMS = (
@@ -27,6 +27,16 @@ FORMS = (
     "modified-subtb(0.9), "
     "or db and subtb as tied-..., tied-fl-..."
 )
+KINDS = ("tb", "vargrad", "db", "subtb", "fm")
+# as papers write them out
+IN_WORDS = {
+    "trajectory balance": "tb",
+    "log partition variance": "vargrad",
+    "detailed balance": "db",
+    "subtrajectory balance": "subtb",
+    "flow matching": "fm",
+}
+NAMES = (*KINDS, *(f"{way}{kind}" for way in (*FLOWS, "tied-") if way for kind in ("db", "subtb")))
 
 
 class ObjectiveError(InputError):
@@ -58,9 +68,11 @@ class Objective:
 def objective(text: str) -> Objective:
     """Text -> Objective: one of FORMS."""
     if not isinstance(text, str):
-        raise ObjectiveError(f"the objective is a {type(text).__name__}; use one of {FORMS}")
+        raise ObjectiveError(f"the objective is {kind_of(text)}; use one of {FORMS}")
+    name = text.strip().lower()
+    name = IN_WORDS.get(re.sub(r"[\s-]+", " ", name), name)
     match = re.fullmatch(
-        r"(tied-)?(fl-|modified-)?(tb|vargrad|db|subtb|fm)(?:\(([0-9.]{1,12})\))?", text.strip()
+        rf"(tied-)?(fl-|modified-)?({'|'.join(KINDS)})(?:\(([0-9.]{{1,12}})\))?", name
     )
     tied, prefix, kind, number = match.groups() if match else (None, None, "", None)
     wrong = (
@@ -70,7 +82,8 @@ def objective(text: str) -> Objective:
         or ((tied or prefix) and kind not in ("db", "subtb"))
     )
     if wrong:
-        raise ObjectiveError(f"objective {shown(text)} is not known; use one of {FORMS}")
+        near = did_you_mean(name, [*NAMES, *IN_WORDS]) or f"; use one of {FORMS}"
+        raise ObjectiveError(f"objective {shown(text)} is not known{near}")
     try:
         decay = float(number or (0.9 if kind == "subtb" else 1.0))
     except ValueError:
@@ -78,7 +91,7 @@ def objective(text: str) -> Objective:
     if not 0 < decay <= 10:
         raise ObjectiveError(f"objective {shown(text)}: lambda is a number above 0 and at most 10")
     flow = {"tb": "none", "vargrad": "none", "fm": "edges"}.get(kind) or FLOWS[prefix or ""]
-    return Objective(text.strip(), kind, flow, decay, bool(tied))
+    return Objective(name, kind, flow, decay, bool(tied))
 
 
 @dataclass(frozen=True, eq=False)

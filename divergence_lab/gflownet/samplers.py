@@ -11,7 +11,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from divergence_lab.inputs import InputError, is_number, is_whole, number_in, shown
+from divergence_lab.inputs import (
+    InputError,
+    did_you_mean,
+    is_number,
+    is_whole,
+    kind_of,
+    number_in,
+    shown,
+)
 
 FORMS = "on, epsilon:0.05, tempered:2, backward, mixture:0.5, replay:0.5; several joined by commas"
 # word of a text -> field of Sampler
@@ -77,9 +85,9 @@ class Sampler:
 def sampler(text: str) -> Sampler:
     """Text -> Sampler: one of FORMS."""
     if not isinstance(text, str):
-        raise SamplerError(f"the sampler is a {type(text).__name__}; use {FORMS}")
+        raise SamplerError(f"the sampler is {kind_of(text)}; use {FORMS}")
     chosen: dict[str, Any] = {}
-    for part in text.strip().split(","):
+    for part in text.strip().lower().split(","):
         whole = {"on": "mixture:0", "backward": "mixture:1"}.get(part.strip(), part.strip())
         word, _, number = whole.partition(":")
         try:
@@ -87,7 +95,9 @@ def sampler(text: str) -> Sampler:
         except ValueError:
             value = None
         if word not in WORDS or value is None or WORDS[word] in chosen:
-            raise SamplerError(f"sampler {shown(text)} is not known; use {FORMS}")
+            words = [name for name in ("on", "backward", *WORDS) if name != word]
+            near = did_you_mean(word, words) or f"; use {FORMS}"
+            raise SamplerError(f"sampler {shown(text)} is not known{near}")
         chosen[WORDS[word]] = value
     try:
         return Sampler(**chosen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -16,7 +16,7 @@ from divergence_lab.graphs.spaces.bits import bits, generated_bits
 from divergence_lab.graphs.spaces.hypergrid import generated_hypergrid, hypergrid
 from divergence_lab.graphs.spaces.sets import generated_sets, sets
 from divergence_lab.graphs.spaces.trees import tree
-from divergence_lab.inputs import InputError, read_json
+from divergence_lab.inputs import InputError, did_you_mean, kind_of, nearest, read_json, shown
 
 FORMS = (
     "hypergrid:DIMxSIDE (hypergrid:2x8), hypergrid:DIMxSIDE:paper, hypergrid:DIMxSIDE:paper_text, "
@@ -40,18 +40,18 @@ REWARDS = {
 
 
 class EnvironmentTextError(InputError):
-    """A text that names no environment; one line that lists the accepted forms."""
+    """What names no environment; one line that says what to write."""
 
 
 @dataclass(frozen=True)
 class Kind(Generic[AnySpace]):
     """`pattern` of what stands after the name; `make(text, *groups)` the space, of the pattern's
-    groups; `otherwise`: what is said of a text that does not fit.
+    groups; `form`: how it is written.
     """
 
     pattern: str
     make: Callable[..., AnySpace]
-    otherwise: str
+    form: str
 
 
 def _of_numbers(make: Callable[..., AnySpace]) -> Callable[..., AnySpace]:
@@ -70,7 +70,8 @@ def _of_grid(make: Callable[..., AnySpace]) -> Callable[..., AnySpace]:
     def made(text: str, dimensions: str, side: str, reward: str | None) -> AnySpace:
         if reward and reward not in REWARDS:
             raise EnvironmentTextError(
-                f"environment {text!r}: reward {reward!r} is not one of {', '.join(REWARDS)}"
+                f"environment {text!r}: reward {reward!r} is not one of "
+                f"{', '.join(REWARDS)}{did_you_mean(reward, REWARDS)}"
             )
         return make(int(dimensions), int(side), **REWARDS[reward or "default"], name=text)
 
@@ -88,29 +89,31 @@ def _of_molecules(
 GRID = r"(\d{1,6})x(\d{1,6})(?::(\w+))?"
 WORDS = r"(\d{1,6})(?:x(\d{1,6}))?(?::seed(\d{1,9}))?"
 TWO_NUMBERS = r"(\d{1,6})x(\d{1,6})"
-MALFORMED = f" is malformed; use one of {FORMS}"
-GENERATED_MALFORMED = f" is malformed; use one of {GENERATED_FORMS}"
+GRID_FORM = "hypergrid:DIMxSIDE, such as hypergrid:2x8"
+BITS_FORM = "bits:N or bits:NxK, N bits in words of K, such as bits:8x4"
+SETS_FORM = "sets:NxK, K of N elements, such as sets:8x3"
+TREE_FORM = "tree:BxD, B branches and depth D, such as tree:2x4"
 LISTED: dict[str, Kind[dag.PointedDAG]] = {
-    "hypergrid": Kind(GRID, _of_grid(hypergrid), MALFORMED),
-    "bits": Kind(WORDS, _of_bits(bits), MALFORMED),
-    "sets": Kind(TWO_NUMBERS, _of_numbers(sets), MALFORMED),
-    "tree": Kind(TWO_NUMBERS, _of_numbers(tree), MALFORMED),
+    "hypergrid": Kind(GRID, _of_grid(hypergrid), GRID_FORM),
+    "bits": Kind(WORDS, _of_bits(bits), BITS_FORM),
+    "sets": Kind(TWO_NUMBERS, _of_numbers(sets), SETS_FORM),
+    "tree": Kind(TWO_NUMBERS, _of_numbers(tree), TREE_FORM),
     "molecules": Kind(
         rf"T(\d{{1,3}})|({'|'.join(listed.SUBSETS)})x(\d{{1,3}}):(.+)",
         _of_molecules,
-        " is not a space of molecules; use molecules:T1 to molecules:T5",
+        "molecules:T1 to molecules:T5",
     ),
-    "dag": Kind(r"((?s:.+))", lambda text, file: _dag_file(Path(file)), MALFORMED),
+    "dag": Kind(r"((?s:.+))", lambda text, file: _dag_file(Path(file)), "dag:FILE.json"),
 }
 GENERATED: dict[str, Kind[generated.GeneratedDAG]] = {
-    "hypergrid": Kind(GRID, _of_grid(generated_hypergrid), GENERATED_MALFORMED),
-    "bits": Kind(WORDS, _of_bits(generated_bits), GENERATED_MALFORMED),
-    "sets": Kind(TWO_NUMBERS, _of_numbers(generated_sets), GENERATED_MALFORMED),
+    "hypergrid": Kind(GRID, _of_grid(generated_hypergrid), f"generated:{GRID_FORM}"),
+    "bits": Kind(WORDS, _of_bits(generated_bits), f"generated:{BITS_FORM}"),
+    "sets": Kind(TWO_NUMBERS, _of_numbers(generated_sets), f"generated:{SETS_FORM}"),
     "molecules": Kind(
         r"(\d{1,3})(?::(.+))?",
         lambda text, blocks, folder: generated_molecules(int(blocks), folder),
-        " is not a space of molecules; use generated:molecules:8, or generated:molecules:8:DIR "
-        "with the folder of the published blocks",
+        "generated:molecules:8, or generated:molecules:8:DIR with the folder of the published "
+        "blocks",
     ),
 }
 
@@ -132,18 +135,32 @@ def graph_from_text(text: str) -> dag.PointedDAG:
         >>> graph_from_text("hypergrid:2x8").n_states
         64
     """
-    text = text.strip()
-    kind, _, rest = text.partition(":")
+    kind, rest = _parts(text)
     if kind == "generated":
-        raise EnvironmentTextError(
-            f"environment {text!r}: a generated space lists no states, and here they are needed; "
-            f"use one of {FORMS}"
-        )
+        raise EnvironmentTextError(_unlisted(text))
     if kind not in LISTED:
+        raise _not_known(kind, rest, LISTED, f"{FORMS}, or {GENERATED_FORMS}")
+    return _made(f"{kind}:{rest}", LISTED[kind], rest)
+
+
+def _parts(text: object) -> tuple[str, str]:
+    """Of "HyperGrid:2x8": hypergrid, 2x8."""
+    if not isinstance(text, str):
         raise EnvironmentTextError(
-            f"environment {text!r} is not known; use one of {FORMS}, or {GENERATED_FORMS}"
+            f"the environment is {kind_of(text)}; give a text such as 'hypergrid:2x8', or a graph"
         )
-    return _made(text, LISTED[kind], rest)
+    kind, _, rest = text.strip().partition(":")
+    return kind.strip().lower(), rest
+
+
+def _not_known(
+    kind: str, rest: str, kinds: Mapping[str, Kind[Any]], forms: str, prefix: str = ""
+) -> EnvironmentTextError:
+    said = f"use one of {forms}"
+    if (near := nearest(kind, kinds)) is not None:
+        said = f"did you mean '{prefix}{near}:{rest}'?" if rest else f"write {kinds[near].form}"
+    text = shown(f"{prefix}{kind}:{rest}".removesuffix(":"))
+    return EnvironmentTextError(f"environment {text} is not known; {said}")
 
 
 def space_from_text(text: str) -> generated.Space:
@@ -156,22 +173,44 @@ def space_from_text(text: str) -> generated.Space:
         >>> space_from_text("generated:bits:120x8").n_actions
         3841
     """
-    text = text.strip()
-    prefix, _, of = text.partition(":")
+    prefix, of = _parts(text)
     if prefix != "generated":
         return graph_from_text(text)
-    kind, _, rest = of.partition(":")
+    kind, rest = _parts(of)
     if kind not in GENERATED:
-        raise EnvironmentTextError(
-            f"environment {text!r} is not known; use one of {GENERATED_FORMS}"
-        )
-    return _made(text, GENERATED[kind], rest)
+        raise _not_known(kind, rest, GENERATED, GENERATED_FORMS, "generated:")
+    return _made(f"generated:{kind}:{rest}", GENERATED[kind], rest)
+
+
+def as_space(given: generated.Space | str) -> generated.Space:
+    """A graph or a generated space as it is, or the one that a text names.
+
+    >>> as_space("hypergrid:2x8").n_states
+    64
+    """
+    if isinstance(given, dag.PointedDAG | generated.GeneratedDAG):
+        return given
+    return space_from_text(given)
+
+
+def as_graph(given: generated.Space | str) -> dag.PointedDAG:
+    """As `as_space`, where the states must be listed."""
+    if isinstance(given, generated.GeneratedDAG):
+        raise EnvironmentTextError(_unlisted(given.name))
+    return given if isinstance(given, dag.PointedDAG) else graph_from_text(given)
+
+
+def _unlisted(name: str) -> str:
+    return (
+        f"environment {shown(name)}: a generated space lists no states, and here they are needed; "
+        f"use one of {FORMS}"
+    )
 
 
 def _made(text: str, kind: Kind[AnySpace], rest: str) -> AnySpace:
     match = re.fullmatch(kind.pattern, rest, re.ASCII)
     if match is None:
-        raise EnvironmentTextError(f"environment {text!r}{kind.otherwise}")
+        raise EnvironmentTextError(f"environment {shown(text)} is malformed; write {kind.form}")
     try:
         return kind.make(text, *match.groups())
     except dag.GraphError as error:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
 from operator import index
 from typing import Any
 
@@ -16,7 +15,7 @@ from divergence_lab.gflownet.policies.transformer import transformer
 from divergence_lab.gflownet.samplers import Sampler
 from divergence_lab.graphs import dag, generated
 from divergence_lab.graphs.dag import short
-from divergence_lab.inputs import is_number, is_whole, refuse_if_too_large
+from divergence_lab.inputs import did_you_mean, is_number, is_whole, refuse_if_too_large
 from divergence_lab.training.trainable import TrainingError
 
 POLICIES = {"tabular": tabular, "mlp": mlp, "transformer": transformer, "mpnn": mpnn}
@@ -119,10 +118,8 @@ def changed(arguments: Arguments, changes: dict[str, Any]) -> Arguments:
     """The arguments with these changes; TypeError for one that `train` does not have."""
     for name in changes:
         if name not in NAMES:
-            near = get_close_matches(name, NAMES, 1)
             raise TypeError(
-                f"train() got an unexpected keyword argument {name!r}"
-                + (f"; did you mean {near[0]!r}?" if near else "")
+                f"train() got an unexpected keyword argument {name!r}{did_you_mean(name, NAMES)}"
             )
     return replace(arguments, **changes)
 
@@ -152,7 +149,7 @@ def check_choices(arguments: Arguments, graph: generated.Space) -> None:
         if getattr(arguments, name) not in tuple(allowed):
             raise TrainingError(
                 f"{name} {short(getattr(arguments, name))} is not available; use one of "
-                f"{', '.join(allowed)}"
+                f"{', '.join(allowed)}{did_you_mean(str(getattr(arguments, name)), allowed)}"
             )
     for does_not_fit, why in (
         (

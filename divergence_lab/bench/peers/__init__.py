@@ -20,7 +20,7 @@ import importlib.util
 from importlib import metadata
 from types import ModuleType
 
-from divergence_lab.inputs import InputError
+from divergence_lab.inputs import InputError, did_you_mean, shown
 
 PEERS = {"torchgfn": "gfn", "gfnx": "gfnx"}  # name -> the module that it installs
 
@@ -32,7 +32,8 @@ class PeerError(InputError):
 def peer(name: str) -> ModuleType:
     """The module of this package that runs the peer, whether or not the peer is installed."""
     if name not in PEERS:
-        raise PeerError(f"peer {name!r} is not known; use one or several of {', '.join(PEERS)}")
+        said = did_you_mean(name, PEERS) or f"; use one or several of {', '.join(PEERS)}"
+        raise PeerError(f"peer {shown(name)} is not known{said}")
     return importlib.import_module(f"{__name__}.{name}_peer")
 
 
@@ -42,8 +43,8 @@ def missing(name: str) -> str | None:
     if not needed:
         return None
     return (
-        f"{name} is not installed (no module {', '.join(needed)}): pip install "
-        "'divergence-lab[peers]'"
+        f"{name} is not installed here (no module {', '.join(needed)}): docs/benchmark.md says how "
+        "to install it"
     )
 
 

@@ -62,7 +62,7 @@ def rdkit_chem() -> Any:
         from rdkit import Chem, RDLogger
     except ImportError as error:
         raise MoleculeError(
-            "molecules need RDKit: pip install 'divergence-lab[molecules]'"
+            "molecules need rdkit, which is not installed here: pip install rdkit"
         ) from error
     RDLogger.DisableLog("rdApp.*")  # pyright: ignore[reportAttributeAccessIssue] (RDKit's stubs lack it)
     return Chem

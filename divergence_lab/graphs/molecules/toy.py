@@ -68,7 +68,7 @@ def _rdkit(name: str) -> None:
         import rdkit.Chem.QED  # noqa: F401
     except ImportError as error:
         raise MissingRDKit(
-            f"{name} needs RDKit; install it by: pip install 'divergence-lab[molecules]'"
+            f"{name} needs rdkit, which is not installed here: pip install rdkit"
         ) from error
 
 

@@ -6,11 +6,11 @@ A name is told by its letters and digits alone, capitals or not; what is no name
 import re
 from collections.abc import Collection, Iterable, Mapping
 
+from divergence_lab.inputs import nearest, shown
 from divergence_lab.theory.catalogue.divergences import DIVERGENCES, NamedDivergence
 from divergence_lab.theory.catalogue.losses import LOSSES
 from divergence_lab.theory.expressions import ExpressionError
 from divergence_lab.theory.expressions.symbols import FUNCTIONS, OTHER_WORDS
-from divergence_lab.theory.expressions.syntax import nearest, shown
 
 LOSS_NAMES = tuple(entry.name for entry in LOSSES)
 OTHER_LOSSES = {

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
+from divergence_lab.inputs import nearest, shown
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, patient
 from divergence_lab.theory.divergence import integrals, inversion
 from divergence_lab.theory.divergence.loss import Loss
@@ -38,7 +39,6 @@ from divergence_lab.theory.expressions import (
     x,
 )
 from divergence_lab.theory.expressions.pieces import Piece
-from divergence_lab.theory.expressions.syntax import nearest, shown
 
 FORMS = "on, backward, power:B, mixture:E, powers:A,B, learned_backward:B"
 SECONDS = 3.0

@@ -16,6 +16,7 @@ from decimal import Decimal
 import mpmath
 import sympy as sp
 
+from divergence_lab.inputs import nearest
 from divergence_lab.theory.expressions.balls import Root
 from divergence_lab.theory.expressions.symbols import (
     CONSTANTS,
@@ -33,7 +34,6 @@ from divergence_lab.theory.expressions.symbols import (
 from divergence_lab.theory.expressions.syntax import (
     ExpressionError,
     comparisons,
-    nearest,
     refuse_large_sums,
     refused_where_sympy_fails,
     shown,

@@ -10,9 +10,8 @@ import operator
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any
 
 import sympy as sp
@@ -61,17 +60,6 @@ def refused_where_sympy_fails(text: str) -> Iterator[None]:
     except SYMPY_FAILS as error:
         why = f"{type(error).__name__}: {one_line(str(error), 200)}"
         raise ExpressionError(f"{shown(text)} can't be read: {why}") from error
-
-
-def nearest(word: str, names: Iterable[str]) -> str | None:
-    """The name that a misspelt word is nearest to, capitals or not.
-
-    >>> nearest("Exp", ["exp", "log"])
-    'exp'
-    """
-    by_letters = {name.lower(): name for name in names}
-    near = get_close_matches(word.lower(), by_letters, 1, 0.7)
-    return by_letters[near[0]] if near else None
 
 
 _RELATION = r"(<=|>=|!=|==|=|<|>)"
