@@ -137,8 +137,8 @@ def bytes_per_state_and_member(case: str, device: str) -> float:
     few, many = (2, 6) if "law" in case else (4, 12)
     peaks = []
     for members in (few, many):
-        asker = str(os.getpid())
-        words = programs.command(__name__, "print_peak", case, str(members), device, asker)
+        asked = (__name__, "print_peak", case, str(members), device)
+        words = programs.command(programs.__name__, "call_until_gone", str(os.getpid()), *asked)
         done = subprocess.run(
             words, env=programs.environment(), capture_output=True, text=True, check=True
         )
@@ -147,9 +147,8 @@ def bytes_per_state_and_member(case: str, device: str) -> float:
     return (peaks[1] - peaks[0]) / ((many - few) * n_states)
 
 
-def print_peak(case: str, members: str, device: str, asker: str) -> None:
-    """What a process of its own prints, which ends with its asker."""
-    programs.end_with(int(asker))
+def print_peak(case: str, members: str, device: str) -> None:
+    """What a process of its own prints."""
     print(peak(case, int(members), device))
 
 

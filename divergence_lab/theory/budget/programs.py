@@ -7,6 +7,7 @@ these: a `random.py` or a `divergence_lab.py` there is never run.
 """
 
 import contextlib
+import importlib
 import os
 import signal
 import sys
@@ -48,6 +49,14 @@ def environment() -> dict[str, str]:
     """
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(os.path.isabs, given))}
+
+
+def call_until_gone(asker: str, module: str, function: str, *texts: str) -> None:
+    """What a program whose asker waits for it does: module.function(*texts), ended with the asker
+    from before the module is imported.
+    """
+    end_with(int(asker))
+    getattr(importlib.import_module(module), function)(*texts)
 
 
 def end_with(asker: int) -> None:
