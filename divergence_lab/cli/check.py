@@ -32,7 +32,7 @@ def add_commands(command: AddCommand) -> None:
     command(
         "check",
         _check,
-        "check the proofs that derive --json wrote, with code that shares nothing with the search",
+        "check the proofs that derive --json wrote, with code that uses nothing of the search",
         "divergence-lab derive quadratic --json > proofs.json; divergence-lab check proofs.json",
         option(
             "file", metavar="FILE", help="a file written by derive --json, or - for standard input"
