@@ -27,14 +27,14 @@ ROOT = Path(__file__).resolve().parents[1]
         ("no_such_module_of_ours:f", "importing no_such_module_of_ours failed"),
         ("torch:no_such_loss", "torch has no no_such_loss"),
         ("torch:pi", "can't be called"),
-        ("torch", "module:callable"),
+        ("torch", "path/to/file.py:callable"),
         ("torch.nn:MSELoss(__import__('os'))", "literals"),
         ("torch.nn:NLLLoss", "failed"),
         (lambda x: x / 0 if False else [1, 2], "not a torch tensor"),
         (lambda x: (x**2).detach(), "no gradient"),
-        (lambda x: (x - x.mean()) ** 2, "not elementwise"),
+        (lambda x: (x - x.detach().mean()).abs(), "not elementwise"),
         (lambda x: torch.softmax(x, 0) * x, "not elementwise"),
-        (lambda x: x**2 * torch.rand(()), "another gradient"),
+        (lambda x: x**2 * torch.rand(()), "is random"),
         (lambda x: undefined_name, "NameError"),  # noqa: F821
     ],
 )

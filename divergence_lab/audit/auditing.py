@@ -6,7 +6,7 @@ residual "model/target": g(x) = callable(-x)
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 
 from divergence_lab.audit import (
     identifying,
+    looking,
     observing,
     probing,
     simplices,
@@ -74,6 +75,8 @@ def audit(
     budget: float = 20.0,
     feed: Sequence[str] | None = None,
     summed: bool = False,
+    bind: Mapping[str, Any] | None = None,
+    item: str | None = None,
 ) -> Audit:
     """Which divergence does this torch loss minimise? The callable is run; a text "module:callable"
     is imported first.
@@ -81,9 +84,10 @@ def audit(
     residual: what the callable receives, "target/model" (log p_B - log p_F) or "model/target".
     range: the least and the largest residual looked at, in nats, at most 10000 in size. dtype: in
     which it is run, "float32" or "float64".
-    feed: what its arguments are, in turn (residual, log_pf, log_pb, pf, pb). summed: the callable
-    holds the weights p itself and is summed over objects. budget: processor seconds for the
-    derivation. Raises AuditError (an InputError) with one line.
+    feed: what its arguments are, in turn (residual, log_pf, log_pb, pf, pb, mask, log_z=0).
+    summed: the callable holds the weights p itself and is summed over objects. bind: keyword
+    arguments that are fixed. item: which part of a tuple or dict that it returns is trained.
+    budget: processor seconds for the derivation. Raises AuditError (an InputError) with one line.
 
         >>> import divergence_lab as dl
         >>> found = dl.audit(lambda residual: residual.exp() - residual - 1)
@@ -92,11 +96,11 @@ def audit(
     """
     low, high = _checked(range, residual, dtype, budget)
     if isinstance(thing, str):
-        call, name = subjects.load(thing), thing.strip()
+        call, name = subjects.load(thing, bind), thing.strip()
     else:
         name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
-        call = subjects.as_callable(thing, name)
-    looked_at = probing.subject(call, name, residual, feed, summed)
+        call = subjects.as_callable(thing, name, None, bind)
+    looked_at = looking.subject(call, name, residual, feed, summed, item)
     if DTYPES[dtype] not in looked_at.dtypes:
         works = ", ".join(str(kind).removeprefix("torch.") for kind in looked_at.dtypes)
         raise subjects.AuditError(f"{name} does not run in {dtype}: say --dtype {works}")
@@ -196,6 +200,7 @@ def _audited(
         ),
         (
             *_notes(claims, name, factor, forcing, avoiding, identified, gauge, surrogate, other),
+            *looked_at.notes,
             *clip_note,
             *(
                 []

@@ -16,19 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from divergence_lab.audit.subjects import AuditError, guarded, wanted_arguments
+from divergence_lab.audit.subjects.answers import taken
+from divergence_lab.audit.subjects.feeding import PLAIN, Argument, Layout, bound, offered
+from divergence_lab.audit.subjects.loading import AuditError, guarded
 
 SIGNS = {"target/model": 1.0, "model/target": -1.0}
-FEEDS = ("residual", "log_pf", "log_pb", "pf", "pb")
 CHUNK = 512
-# Residuals at which it is seen whether the callable treats each by itself; the second batch has far
-# companions.
-ALONE = (-1.3, -0.7, -0.2, 0.15, 0.4, 0.9, 1.7)
-COMPANIONS = (2.6, -2.9, 0.05)
-# Levels of log p_F: a loss of the residual alone does not notice them. The first one adds without
-# rounding.
-LEVELS = (0.0, -1.25, -3.5)
-AGREEMENT = {torch.float32: 1e-4, torch.float64: 1e-9}
 
 
 @dataclass(frozen=True)
@@ -37,79 +30,70 @@ class Subject:
 
     `sign`: +1 if the residual it receives is log(target/model), -1 if log(model/target). `summed`:
     the callable holds the weights itself and is summed over objects. `reduction`: "none", "sum" or
-    "mean", found by looking.
+    "mean", found by looking. `item`: which part of what it returns. `centred`: "mean" or "others",
+    where the residual is centred by the mean of the batch, or of the others in it. `notes`: what
+    was seen when it was looked at.
     """
 
     call: Callable[..., Any]
     name: str
     sign: float
-    feed: tuple[str, ...]
+    arguments: tuple[Argument, ...]
     summed: bool
-    dtypes: tuple[torch.dtype, ...]
+    dtypes: tuple[torch.dtype, ...] = ()
     reduction: str = "none"
+    item: str | None = None
+    layout: Layout = PLAIN
+    centred: str | None = None
+    notes: tuple[str, ...] = ()
 
+    @property
+    def feed(self) -> tuple[str, ...]:
+        """What its arguments are, in turn, as `--feed` has them."""
+        return tuple(argument.text for argument in self.arguments)
 
-def subject(
-    call: Callable[..., Any],
-    name: str,
-    residual: str,
-    feed: Sequence[str] | None = None,
-    summed: bool = False,
-) -> Subject:
-    """The callable, looked at: what it takes, in which dtypes, how it reduces. Raises AuditError.
-
-    feed: words of FEEDS; by default "residual", or, for a callable of two arguments, log p_B and
-    log p_F in the order that `residual` names them.
-    """
-    if residual not in SIGNS:
-        raise AuditError(
-            f"--residual {residual!r}: say target/model (log p_B - log p_F) or model/target"
-        )
-    words = tuple(feed) if feed else _default_feed(call, residual)
-    for word in words:
-        if word not in FEEDS:
-            raise AuditError(f"--feed {word[:30]!r}: choose from {', '.join(FEEDS)}, with commas")
-    return _looked_at(Subject(call, name, SIGNS[residual], words, summed, ()))
-
-
-def _default_feed(call: Callable[..., Any], residual: str) -> tuple[str, ...]:
-    if (wanted_arguments(call) or 1) < 2:
-        return ("residual",)
-    return ("log_pb", "log_pf") if residual == "target/model" else ("log_pf", "log_pb")
+    @property
+    def fed_residual(self) -> bool:
+        """Is the residual all that it is fed, constants and a mask aside?"""
+        words = {one.fed for one in self.arguments if isinstance(one.fed, str)}
+        return words <= {"residual", "mask"}
 
 
 def feed_arguments(subject: Subject, log_pf: Tensor, log_pb: Tensor) -> list[Tensor]:
     """The tensors the callable receives; gradients flow into log_pf."""
-    offered = {
-        "residual": lambda: subject.sign * (log_pb - log_pf),
-        "log_pf": lambda: log_pf,
-        "log_pb": lambda: log_pb,
-        "pf": lambda: log_pf.exp(),
-        "pb": lambda: log_pb.exp(),
+    words = {argument.fed for argument in subject.arguments}
+    told = {
+        "residual": subject.sign * (log_pb - log_pf) if "residual" in words else log_pf,
+        "log_pf": log_pf,
+        "log_pb": log_pb,
+        "pf": log_pf.exp() if "pf" in words else log_pf,
+        "pb": log_pb.exp() if "pb" in words else log_pb,
     }
-    return [offered[word]() for word in subject.feed]
+    return _laid_out(subject, told)
+
+
+def _laid_out(subject: Subject, told: dict[str, Tensor]) -> list[Tensor]:
+    if subject.layout.rows:
+        told = {word: v.unsqueeze(1) if v.dim() == 1 else v for word, v in told.items()}
+    like = next(iter(told.values())).detach()
+    return [offered(argument, subject.layout, told, like) for argument in subject.arguments]
 
 
 def run(subject: Subject, arguments: Sequence[Tensor]) -> Tensor:
     """What the callable returns, a tensor that carries a gradient. Raises AuditError."""
+    return taken(subject.name, returned(subject, arguments), subject.item)
+
+
+def returned(subject: Subject, arguments: Sequence[Tensor]) -> Any:
+    """All that the callable returns. Raises AuditError."""
+    shape = "[batch, 1]" if subject.layout.rows else "1-d"
     with guarded(
         f"calling {subject.name}",
-        f"it was fed {', '.join(subject.feed)} as 1-d tensors: say with --feed what its "
-        "arguments are",
+        f"it was fed {', '.join(subject.feed)} as {shape} tensors: say with --feed what its "
+        "arguments are, and fix others with --bind",
     ):
-        answer = subject.call(*arguments)
-    if not isinstance(answer, Tensor):
-        raise AuditError(
-            f"{subject.name} returned a {type(answer).__name__}, not a torch tensor: a "
-            "loss returns a tensor"
-        )
-    if not answer.requires_grad:
-        raise AuditError(
-            f"what {subject.name} returns carries no gradient (detached, or no function "
-            "of its argument): "
-            "return the tensor that training would call backward() on"
-        )
-    return answer
+        positional, named = bound(subject.call, subject.arguments, arguments)
+        return subject.call(*positional, **named)
 
 
 def slopes(
@@ -119,8 +103,7 @@ def slopes(
     hold inf and nan.
     """
     parts = [
-        _chunk(subject, points[i : i + CHUNK], dtype, level)[0]
-        for i in range(0, len(points), CHUNK)
+        chunk(subject, points[i : i + CHUNK], dtype, level)[0] for i in range(0, len(points), CHUNK)
     ]
     return np.concatenate(parts) if parts else np.zeros(0)
 
@@ -130,20 +113,21 @@ def values(subject: Subject, points: np.ndarray, dtype: torch.dtype) -> np.ndarr
     a batch).
     """
     if subject.reduction == "none":
-        return _chunk(subject, points, dtype, 0.0)[1]
-    return np.array([_chunk(subject, np.array([point]), dtype, 0.0)[1][0] for point in points])
+        return chunk(subject, points, dtype, 0.0)[1]
+    return np.array([chunk(subject, np.array([point]), dtype, 0.0)[1][0] for point in points])
 
 
-def _chunk(
+def chunk(
     subject: Subject, points: np.ndarray, dtype: torch.dtype, level: float
 ) -> tuple[np.ndarray, np.ndarray]:
+    """(slopes, values) at points [n], or at rows [n, 2] of a callable that takes rows: one call."""
     x = torch.tensor(np.ascontiguousarray(points), dtype=dtype)
+    if subject.centred:  # a batch whose mean is 0, however many are looked at
+        x = torch.cat([x, -x])
     with torch.enable_grad():
-        if subject.feed == (
-            "residual",
-        ):  # the residual itself is the leaf: nothing is rounded on the way
+        if subject.fed_residual:  # the residual is the leaf: nothing is rounded on the way
             leaf = (subject.sign * x).requires_grad_()
-            arguments, outer = [leaf], subject.sign
+            arguments, outer = _laid_out(subject, {"residual": leaf}), subject.sign
         else:
             leaf = torch.full_like(x, level).requires_grad_()
             arguments, outer = feed_arguments(subject, leaf, level + x), -1.0
@@ -153,95 +137,29 @@ def _chunk(
         ):
             (gradient,) = torch.autograd.grad(answer.sum(), leaf, allow_unused=True)
     gradient = torch.zeros_like(x) if gradient is None else gradient
-    slope = outer * gradient.double()
-    if subject.summed:
-        slope = slope / torch.exp(torch.tensor(level, dtype=torch.float64))
+    slope = outer * gradient.double() * _per_object(subject, x.numel(), level)
+    count = len(points)
+    return slope[:count].numpy(), answer.detach().double().reshape(-1)[:count].numpy()
+
+
+def _per_object(subject: Subject, batch: int, level: float) -> float:
+    """What makes the gradient of a batch that of one object."""
+    factor = float(np.exp(-level)) if subject.summed else 1.0
     if subject.reduction == "mean":
-        slope = slope * len(points)
-    return slope.numpy(), answer.detach().double().reshape(-1).numpy()
+        factor *= batch
+    if subject.centred == "others":
+        factor *= (batch - 1) / batch
+    return factor
 
 
-# --- what kind of callable is it?
+def runs_in(subject: Subject, dtype: torch.dtype) -> bool:
+    """Does the callable come back with a gradient in this dtype?"""
+    try:
+        return chunk(subject, np.array([-1.0, 0.5]), dtype, 0.0)[0].shape == (2,)
+    except AuditError:
+        return False
 
 
-def _looked_at(found: Subject) -> Subject:
-    """The subject with its dtypes and its reduction.
-
-    Raises AuditError for what is not elementwise in the residual.
-    """
-    usable, failure = [], None
-    for dtype in (torch.float64, torch.float32):
-        try:
-            slopes(found, np.array(ALONE), dtype)
-            usable.append(dtype)
-        except AuditError as error:
-            failure = failure or error
-    if not usable:
-        raise failure
-    found = replace(found, dtypes=tuple(usable))
-    dtype = usable[0]
-    alone, again = (
-        np.array([slopes(found, np.array([point]), dtype)[0] for point in ALONE]) for _ in range(2)
-    )
-    if not _same(alone, again, dtype):
-        raise AuditError(
-            f"{found.name} gives another gradient when called again with the same "
-            "residual: audit it without "
-            "randomness or state (dropout off, no running statistics)"
-        )
-    found = replace(found, reduction=_reduction(found, alone, dtype))
-    _depends_on_the_residual_alone(found, dtype)
-    return found
-
-
-def _reduction(found: Subject, alone: np.ndarray, dtype: torch.dtype) -> str:
-    count = len(ALONE)
-    with torch.enable_grad():
-        x = torch.tensor(ALONE, dtype=dtype)
-        size = run(found, feed_arguments(found, torch.zeros_like(x).requires_grad_(), x)).numel()
-    if size not in (1, count):
-        raise AuditError(
-            f"{found.name} returns {size} numbers for {count} residuals: it must return "
-            "one for each, their "
-            "mean or their sum"
-        )
-    together = slopes(found, np.array(ALONE), dtype)
-    wider = slopes(found, np.array(ALONE + COMPANIONS), dtype)[:count]
-    if _same(together, alone, dtype) and _same(wider, alone, dtype):
-        return "none" if size == count else "sum"
-    if _same(together * count, alone, dtype) and _same(
-        wider * (count + len(COMPANIONS)), alone, dtype
-    ):
-        return "mean"
-    worst = (
-        int(np.nanargmax(np.abs(together - alone))) if np.isfinite(together - alone).any() else 0
-    )
-    raise AuditError(
-        f"{found.name} is not elementwise: the gradient at x = {ALONE[worst]:g} is "
-        f"{alone[worst]:.6g} alone and "
-        f"{together[worst]:.6g} in a batch, neither the same nor 1/{count} of it; audit "
-        "a function that treats "
-        "each residual by itself"
-    )
-
-
-def _depends_on_the_residual_alone(found: Subject, dtype: torch.dtype) -> None:
-    if found.feed == ("residual",):
-        return
-    first, *others = (slopes(found, np.array(ALONE), dtype, level) for level in LEVELS)
-    for level, other in zip(LEVELS[1:], others):
-        if not _same(first, other, dtype) or not np.isfinite(first).any():
-            at = int(np.argmax(~np.isclose(first, other, rtol=1e-4, equal_nan=False)))
-            raise AuditError(
-                f"{found.name} fed {', '.join(found.feed)} is no function of log p_B - "
-                "log p_F: at x = "
-                f"{ALONE[at]:g} its slope is {first[at]:.4g} for log p_F = 0 and "
-                f"{other[at]:.4g} for "
-                f"{level:g}; say with --feed what its arguments are (pf, pb: "
-                "probabilities), and --summed if "
-                "it is summed over objects, not averaged over the model's samples"
-            )
-
-
-def _same(a: np.ndarray, b: np.ndarray, dtype: torch.dtype) -> bool:
-    return np.allclose(a, b, rtol=AGREEMENT[dtype], atol=AGREEMENT[dtype], equal_nan=True)
+def swapped_sign(subject: Subject) -> Subject:
+    """The same callable, fed the other sign of the residual."""
+    return replace(subject, sign=-subject.sign)

@@ -8,6 +8,7 @@ Parameters: theta and log Z. The divergence's side differentiates the closed for
 use g.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,10 +18,12 @@ import torch
 from torch import Tensor
 
 from divergence_lab.audit import identifying, probing
+from divergence_lab.audit.subjects.loading import guarded
 from divergence_lab.bridge import NotRepresentable, generator_to_torch
 from divergence_lab.theory.divergence.closed_form import Divergence
 
 OBJECTS, DRAWS = 7, 8
+_ADVICE = "return a tensor that autograd can differentiate"
 # Residuals on the simplices are at most this large, and inside the stretch in which the loss was
 # found.
 FARTHEST = 4.0
@@ -58,21 +61,24 @@ def _errors(
     random = np.random.default_rng(seed)
     low, high = 0.9 * max(found.low, -FARTHEST), 0.9 * min(found.high, FARTHEST)
     dtype = subject.dtypes[0]
-    flipped = replace(subject, sign=-subject.sign) if "residual" in subject.feed else None
+    flipped = probing.swapped_sign(subject) if subject.fed_residual else None
+    weighted = _over_pairs if subject.centred else _weighted
     worst: tuple[list[float], list[float]] = ([], [])
     for _ in range(DRAWS):
         theta = torch.tensor(random.normal(size=OBJECTS), dtype=dtype, requires_grad=True)
         log_z = torch.tensor(random.normal(), dtype=dtype, requires_grad=True)
         residual = torch.tensor(random.uniform(low, high, OBJECTS), dtype=dtype)
-        parameters = (theta, log_z)
-        with torch.enable_grad():
-            log_pf = log_z + torch.log_softmax(theta, 0)
-            log_pb = (log_pf + residual).detach()
+        # a callable that centres by its batch has no log Z: the policy's part is compared
+        parameters = (theta,) if subject.centred else (theta, log_z)
+        log_pb = (log_z + torch.log_softmax(theta, 0) + residual).detach()
+        with torch.enable_grad(), guarded(f"the gradient of {subject.name}", _ADVICE):
             exact = _gradient(
-                _divergence(generator, log_pf.double(), log_pb.double(), found.gauge), parameters
+                _divergence(generator, _log_pf(theta, log_z), log_pb.double(), found.gauge),
+                parameters,
             )
+            # a graph for each: a compiled callable allows one pass backward through its own
             seen = [
-                _gradient(_weighted(one, log_pf, log_pb), parameters)
+                _gradient(weighted(one, log_z + torch.log_softmax(theta, 0), log_pb), parameters)
                 for one in (subject, flipped)
                 if one
             ]
@@ -102,10 +108,27 @@ def _weighted(subject: probing.Subject, log_pf: Tensor, log_pb: Tensor) -> Tenso
     return total
 
 
+def _over_pairs(subject: probing.Subject, log_pf: Tensor, log_pb: Tensor) -> Tensor:
+    """The expected loss of a batch of two that is drawn from the policy, K/(K-1) = 2 times it: a
+    quadratic centred by the batch has (1 - 1/K) of the divergence's gradient.
+
+    Drawn with weights p_F, so Z times that of the normalised policy.
+    """
+    weight = torch.softmax(log_pf.detach().double(), 0)
+    total = torch.zeros((), dtype=torch.float64)
+    for i, j in itertools.product(range(len(log_pf)), repeat=2):
+        pair = torch.tensor([i, j])
+        told = probing.run(subject, probing.feed_arguments(subject, log_pf[pair], log_pb[pair]))
+        one = told.double().sum() / (2.0 if told.numel() > 1 else 1.0)
+        total = total + weight[i] * weight[j] * one
+    factor = 2.0 if subject.centred == "mean" else 1.0
+    return factor * float(log_pf.detach().exp().sum()) * total
+
+
+def _log_pf(theta: Tensor, log_z: Tensor) -> Tensor:
+    return (log_z + torch.log_softmax(theta, 0)).double()
+
+
 def _gradient(value: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
-    return torch.cat(
-        [
-            part.double().reshape(-1)
-            for part in torch.autograd.grad(value, parameters, retain_graph=True)
-        ]
-    )
+    parts = torch.autograd.grad(value, parameters)
+    return torch.cat([part.double().reshape(-1) for part in parts])

@@ -2,12 +2,19 @@
 
 import sympy as sp
 
-from divergence_lab.audit import identifying, observing, probing, problems, result, subjects
+from divergence_lab.audit import (
+    identifying,
+    looking,
+    observing,
+    probing,
+    problems,
+    result,
+    subjects,
+)
+from divergence_lab.audit.subjects import feeding
 from divergence_lab.theory.answers.derivation import Derivation, derive
 from divergence_lab.theory.divergence.loss import from_expression
 from divergence_lab.theory.expressions import write, x
-
-_SWAPPED = {"log_pf": "log_pb", "log_pb": "log_pf", "pf": "pb", "pb": "pf", "residual": "residual"}
 
 
 def without_clip(
@@ -71,15 +78,20 @@ def under_the_other_sign(
     """g(-x) where the residual is fed; the loss found anew with model and target swapped where
     these are fed.
     """
-    if looked_at.feed == ("residual",):
+    if looked_at.fed_residual:
         mirrored = from_expression(found.loss.expression.subs(x, -x)) if found else None
     else:
-        swapped = tuple(_SWAPPED[word] for word in looked_at.feed)
+        swapped = feeding.swapped(looked_at.arguments)
         residual = "model/target" if looked_at.sign > 0 else "target/model"
         try:
             again, _, _ = observing.identify_callable(
-                probing.subject(
-                    looked_at.call, looked_at.name, residual, swapped, looked_at.summed
+                looking.subject(
+                    looked_at.call,
+                    looked_at.name,
+                    residual,
+                    swapped,
+                    looked_at.summed,
+                    looked_at.item,
                 ),
                 low,
                 high,

@@ -40,9 +40,9 @@ def add_commands(command: AddCommand) -> None:
         "divergence-lab audit torch.nn:MSELoss --residual target/model",
         option(
             "callable",
-            metavar="MODULE:CALLABLE",
-            help="e.g. my_losses:loss or 'my_losses:Loss(0.5)'; the module is imported and the "
-            "callable is run: audit only code that you would run",
+            metavar="SUBJECT",
+            help="e.g. my_losses:loss, path/to/losses.py:loss or 'my_losses:Loss(0.5)'; the module "
+            "is imported and the callable is run: audit only code that you would run",
         ),
         option(
             "--residual",
@@ -68,8 +68,21 @@ def add_commands(command: AddCommand) -> None:
             "--feed",
             type=lambda text: tuple(word.strip() for word in text.split(",")),
             metavar="W,...",
-            help="what its arguments are, in turn: residual, log_pf, log_pb, pf, pb (found by "
-            "looking: residual, or log p_B and log p_F in the order that --residual names them)",
+            help="what its arguments are, in turn: residual, log_pf, log_pb, pf, pb, mask (ones), "
+            "or a constant, log_z=0 (found by looking: residual, or log p_B and log p_F in the order "
+            "that --residual names them)",
+        ),
+        option(
+            "--bind",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="the value of a keyword argument, delta=2.0 (repeatable)",
+        ),
+        option(
+            "--item",
+            metavar="KEY",
+            help="which part of a returned tuple or dict is trained: 0, loss, losses.kl",
         ),
         option(
             "--summed",
@@ -105,6 +118,7 @@ def _range(text: str) -> tuple[float, float]:
 
 def _audit(options: argparse.Namespace) -> int:
     from divergence_lab.audit.auditing import audit
+    from divergence_lab.audit.subjects.loading import read_bound
 
     if "" not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does: a module in the current folder can be named
@@ -117,6 +131,8 @@ def _audit(options: argparse.Namespace) -> int:
             options.budget,
             options.feed,
             options.summed,
+            read_bound(options.bind),
+            options.item,
         )
     print(json_text(audited.to_json()) if options.json else describe(audited))
     return CHECK_FAILED if audited.gradient_check is False else DONE
