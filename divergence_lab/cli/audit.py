@@ -69,8 +69,8 @@ def add_commands(command: AddCommand) -> None:
             type=lambda text: tuple(word.strip() for word in text.split(",")),
             metavar="W,...",
             help="what its arguments are, in turn: residual, log_pf, log_pb, pf, pb, mask (ones), "
-            "or a constant, log_z=0 (found by looking: residual, or log p_B and log p_F in the order "
-            "that --residual names them)",
+            "or a constant, log_z=0 (found by looking: residual, or log p_B and log p_F in the "
+            "order that --residual names them)",
         ),
         option(
             "--bind",
