@@ -135,8 +135,8 @@ class Member:
     def is_sure(self, x: mp.mpf) -> bool:
         """Has a ball of it digits? (1 - b) e^x, written as a sum, is all rounding at b = 1."""
         functions = {name: _in_balls(name) for name in ("exp", "log", "sqrt", "cosh", "tanh")}
-        values = {name: _ball(value) for name, value in {**self.parameters, "x": x}.items()}
         with flint.ctx.workdps(DIGITS):
+            values = {name: _ball(value) for name, value in {**self.parameters, "x": x}.items()}
             found = eval(self.code, {**self.names, **functions, **values})
             return arb(found).rel_accuracy_bits() > 300
 
