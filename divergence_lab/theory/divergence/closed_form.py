@@ -46,7 +46,7 @@ SEARCH_SHARE = 0.25
 SIMPLIFY_SECONDS = 3.0
 MAX_POWER = 90
 # The swapped loss is a courtesy, not a verdict: its search gets no more than this.
-DUAL_SECONDS = 3.0
+DUAL_SECONDS = 5.0
 # Parameters take these values when a closed form with parameters is confirmed.
 CONFIRMING_PARAMETERS = tuple(sp.Rational(n, 11) for n in (3, 8, 17, 30))
 
@@ -203,10 +203,11 @@ def _search_dual(divergence: Divergence, seconds: float) -> sp.Expr:
     deadline = clock() + seconds
     pieces = integrals.integral_from_zero(dual_slopes(divergence.generator), deadline)
     dual = pieces.as_expression()
-    whole = [sp.simplify(p.expression) for p in pieces.pieces[:2]]
-    one = len(pieces.pieces) == 1 or (
-        len(pieces.pieces) == 2 and sp.simplify(whole[0] - whole[1]) == 0
-    )
+    sides = [p.expression for p in pieces.pieces[:2]]
+    if sp.cancel(sides[0] - sides[-1]) == 0:  # to simplify is the dearest step here
+        sides = [min(sides, key=sp.count_ops)]
+    whole = [sp.simplify(side) for side in sides]
+    one = len(pieces.pieces) <= 2 and (len(whole) == 1 or sp.simplify(whole[0] - whole[1]) == 0)
     forms = [*([*whole, sp.expand(whole[0]), _gathered(whole[0])] if one else []), dual]
     best = min(forms, key=sp.count_ops)
     _confirm_dual(divergence.loss, best)

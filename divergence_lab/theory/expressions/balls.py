@@ -4,7 +4,7 @@ shared with no search.
 ball(expression, variable, box)   contains  expression(v)  for every v in box, or is not finite
 """
 
-import math
+import operator
 from collections.abc import Callable
 from functools import lru_cache, reduce
 from typing import Any
@@ -19,6 +19,7 @@ from divergence_lab.theory.expressions.symbols import x
 PRECISION_BITS = 128
 # In turn, until a number is known to ACCURATE bits: those of sinh(1e-30) - 1e-30 cancel 200.
 BITS, ACCURATE = (PRECISION_BITS, 4 * PRECISION_BITS, 16 * PRECISION_BITS), 40
+_NO_VARIABLE = sp.Dummy()
 MAX_STEPS = 400  # of narrowing a ball around a zero
 
 _FUNCTIONS = {
@@ -177,8 +178,11 @@ def _step(e: Any, variable: sp.Symbol, place: Callable[[Any], int]) -> Step:
     if e == variable:
         return lambda values, box: box
     if e.is_Rational:
-        p, q = int(e.p), int(e.q)
-        return lambda values, box: arb(p) / q
+        p, q = arb(int(e.p)), int(e.q)
+        return lambda values, box: p / q
+    if e.args and variable is not _NO_VARIABLE and not e.has(variable):
+        # found once for a precision, however many boxes there are
+        return lambda values, box: _constant(e, ctx.prec)
     if e in _CONSTANTS:
         constant = _CONSTANTS[e]
         return lambda values, box: constant()
@@ -193,13 +197,24 @@ def _step(e: Any, variable: sp.Symbol, place: Callable[[Any], int]) -> Step:
     return _step_of_power(e, place) if e.is_Pow else _step_of_function(e, place)
 
 
+@lru_cache(maxsize=2_000)
+def _constant(e: Any, precision: int) -> arb:
+    """What depends on no variable, at the precision in force, which is this one."""
+    return ball(e, _NO_VARIABLE, arb(0))
+
+
 def _step_of_many(e: Any, places: list[int]) -> Step:
+    two: Callable[[arb, arb], arb]
     if e.is_Add:
-        return lambda values, box: sum((values[i] for i in places), arb(0))
-    if e.is_Mul:
-        return lambda values, box: math.prod((values[i] for i in places), start=arb(1))
-    better = arb.max if isinstance(e, sp.Max) else arb.min
-    return lambda values, box: reduce(better, (values[i] for i in places))
+        two = operator.add
+    elif e.is_Mul:
+        two = operator.mul
+    else:
+        two = arb.max if isinstance(e, sp.Max) else arb.min
+    if len(places) == 2:
+        i, j = places
+        return lambda values, box: two(values[i], values[j])
+    return lambda values, box: reduce(two, [values[i] for i in places])
 
 
 def _step_of_power(e: Any, place: Callable[[Any], int]) -> Step:

@@ -37,6 +37,9 @@ from divergence_lab.theory.expressions.unified import (
 
 # Boxes of a cover: few for each form of the function at first, then all.
 FEW_BOXES, MAX_BOXES = 1_000, 20_000
+# Where a box so small, against its distance from 0, is not proved, f touches 0 or is below it: by
+# then rounding decides, and no number of boxes helps.
+TOUCHING = 2.0**-32
 DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
 # The points at which an identity is tried first lie within this of an end of the interval.
 REACH = 7
@@ -137,6 +140,8 @@ def _cover(f: sp.Expr, x: sp.Symbol, low: arb, high: arb, boxes: int) -> None:
         while pending:
             a, b = pending.pop()
             count += 1
+            if b - a < TOUCHING * (abs(a) + abs(b)):
+                raise Rejected(f"{f} comes too near to 0 at {a.str(5, radius=False)}")
             if count > boxes:
                 raise TooFewBoxes(f"{f} >= 0 near {a.str(5, radius=False)} needs too many boxes")
             box = a.union(b)
