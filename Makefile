@@ -2,6 +2,7 @@
 # make test     set up .venv, lint, and run the whole test suite
 # make lint     ruff (rules and format) and pyright
 # make test-slow   the long hunts, meant for an hour on two cores
+# make page     build/page: the page that needs no server (needs Node.js; downloads by npm and pip)
 # make app      set up .venv and open the loss designer   (PORT=2718; HEADLESS=1 opens no browser)
 PYTHON ?= python3
 LOSSES ?=
@@ -15,13 +16,16 @@ READY := $(VENV)/.ready
 # a report that was made so is replaced, and nothing else is
 MADE_HERE = $(shell grep -ls 'name="generator" content="divergence-lab report"' "$(OUT)/report.html")
 
-.PHONY: report app lint test test-slow figures notebooks paper docs clean
+.PHONY: report app page lint test test-slow figures notebooks paper docs clean
 
 report: $(READY)
 	$(BIN)/divergence-lab report $(LOSSES) --out $(OUT) $(if $(MADE_HERE),--overwrite)
 
 app: $(READY)
 	MARIMO_SKIP_UPDATE_CHECK=1 $(BIN)/python -P -m marimo run divergence_lab/app/page.py --session-ttl 10 --port $(PORT) $(if $(HEADLESS),--headless)
+
+page: $(READY)
+	$(BIN)/python page/build.py
 
 lint: $(READY)
 	$(BIN)/ruff check --quiet
@@ -50,7 +54,10 @@ paper: $(READY)
 	  echo "$$script $$preset"; $(BIN)/python $$script $$preset; done
 
 docs: $(READY)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo wrote build/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@if test -f build/page/index.html; then cp -R build/page build/site/; \
+	  else echo "build/page is not there, so Try it leads nowhere yet: make page docs"; fi
+	@echo wrote build/site/index.html
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \

@@ -1,5 +1,6 @@
-"""Theory, and the part of the bridge that writes source text, start without torch, numpy or scipy:
-whoever derives a divergence waits for none of them.
+"""Theory, the part of the bridge that writes source text, and the command line start without torch,
+numpy, scipy or matplotlib: whoever derives a divergence waits for none of them, and a browser that
+has none of them runs these modules as they are.
 """
 
 import ast
@@ -10,11 +11,13 @@ import pytest
 
 from tests.test_architecture import MODULES, PACKAGE
 
-HEAVY = {"torch", "numpy", "scipy"}
+HEAVY = {"torch", "numpy", "scipy", "matplotlib"}
 LIGHT = [
     *(name for name in MODULES if name.startswith("divergence_lab.theory")),
     *(f"divergence_lab.bridge.{name}" for name in ("formula", "source", "export")),
     "divergence_lab.bridge.verified.ranges",
+    "divergence_lab.cli.main",
+    "divergence_lab.app.panels",
 ]
 
 

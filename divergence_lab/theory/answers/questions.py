@@ -15,6 +15,7 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory.answers import derivation, inverse
+from divergence_lab.theory.budget import asking
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, end_searches, within
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.documents import Failure, Report, examine
@@ -137,6 +138,8 @@ def derive_all(
 
 
 def _cores() -> int:
+    if not asking.CAN_FORK:  # all is computed here, one after the other
+        return 1
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on this platform

@@ -12,15 +12,17 @@ import atexit
 import contextlib
 import os
 import pickle
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from divergence_lab.inputs import InputError, is_number, shown
-from divergence_lab.theory.budget import pipes, processes, relay
+from divergence_lab.theory.budget import in_place, pipes, processes, relay
 from divergence_lab.theory.budget.processor_time import (
     OutOfTime,
+    SearchFailed,
     be_patient,
     clock,
     cut_short,
@@ -46,18 +48,6 @@ __all__ = [
 
 
 TINY_BUDGET, LARGEST_BUDGET = 1e-3, 1e6
-
-
-class SearchFailed(Exception):
-    """The search raised (`__cause__` is what it raised, where that could be sent) or its process
-    died.
-
-        >>> try:
-        ...     within(5, int, "no number")
-        ... except SearchFailed as failure:
-        ...     print(failure)
-        ValueError: invalid literal for int() with base 10: 'no number'
-    """
 
 
 def within(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -89,7 +79,7 @@ def bounded(seconds: float, function: Callable[..., Any], *arguments: Any) -> An
         (3, 1)
     """
     check_budget(seconds)
-    if processes.in_worker() or not hasattr(os, "fork"):  # there no search can be ended
+    if processes.in_worker() or in_place.under_way():
         return function(*arguments)
     try:
         return within(seconds, function, *arguments)
@@ -122,6 +112,8 @@ def allow_fork() -> None:
     _may_fork = True
 
 
+# A browser's Python has `os.fork`, and says so when it is called.
+CAN_FORK = hasattr(os, "fork") and sys.platform not in ("emscripten", "wasi")
 # Of the processes that wait for a question so many stay, and none for longer than this.
 MOST_IDLE, IDLE_SECONDS = max(2, os.cpu_count() or 1), 20.0
 
@@ -137,6 +129,9 @@ def _ask(
     limits: Sequence[float], function: Callable, arguments: tuple
 ) -> Iterator[tuple[bool, Any]]:
     """(is it a part?, part or answer), ..."""
+    if not CAN_FORK:
+        yield from in_place.answers(limits, function, arguments)
+        return
     try:
         call = pickle.dumps(
             (function.__module__, function.__qualname__, arguments, limits[-1], patient(1.0))

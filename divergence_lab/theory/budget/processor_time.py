@@ -26,6 +26,8 @@ class _Asked(threading.local):
 
 
 asked = _Asked()
+# a browser tells no time but the clock's
+_own_seconds = getattr(time, "thread_time", time.perf_counter)
 _shown: memoryview | None = None  # where a worker shows its asker what it has asked
 
 
@@ -46,9 +48,22 @@ class OutOfTime(Exception):
         asked.cut += 1
 
 
+class SearchFailed(Exception):
+    """The search raised (`__cause__` is what it raised, where that could be sent) or its process
+    died.
+
+        >>> from divergence_lab.theory.budget import within
+        >>> try:
+        ...     within(5, int, "no number")
+        ... except SearchFailed as failure:
+        ...     print(failure)
+        ValueError: invalid literal for int() with base 10: 'no number'
+    """
+
+
 def clock() -> float:
     """Processor seconds of this thread and of all that it asked: the clock of every budget."""
-    return time.thread_time() + asked.seconds
+    return _own_seconds() + asked.seconds
 
 
 def left_until(deadline: float) -> float:

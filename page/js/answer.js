@@ -1,0 +1,73 @@
+// One object of derive --json as the reader sees it.
+
+import { el, formula } from './dom.js'
+
+export const VERDICTS = {
+  valid: 'valid', zero_forcing: 'zero-forcing', zero_avoiding: 'zero-avoiding', convex: 'convex',
+  symmetric: 'symmetric divergence', even: 'even loss', bounded_gradient: 'bounded gradient',
+}
+const MARKS = { yes: '✓', no: '✗', depends: '↔', undecided: '?' }
+const MEANS = {
+  valid: 'g(0) = 0 is its only minimum', convex: 'f is convex: data processing holds',
+  zero_forcing: 'the divergence is infinite where the model covers what the target does not',
+  zero_avoiding: 'the divergence is infinite where the model drops what the target has',
+  symmetric: 'D(p||q) = D(q||p)', even: 'g(-x) = g(x)', bounded_gradient: "|g'| stays below some number",
+}
+const pretty = text => text.replace(/\boo\b/g, '∞')
+
+/** Rows of [kind, word, because, status, steps]: of a row of derive, or of the slider family. */
+export function verdictsOf(row) {
+  return Object.keys(VERDICTS).map(kind => {
+    const found = row[kind === 'valid' ? 'validity' : kind]
+    const word = found.condition ? 'depends' : { true: 'yes', false: 'no', null: 'undecided' }[found.holds]
+    return { kind, word, ...found }
+  })
+}
+
+export function verdictTable(verdicts) {
+  const rows = verdicts.map(({ kind, word, condition, because, status, steps = [], cites = [] }) => el('tr', { class: word, 'data-kind': kind },
+    el('th', { scope: 'row', title: MEANS[kind] }, VERDICTS[kind]),
+    el('td', { class: 'word' }, el('span', { 'aria-hidden': 'true' }, `${MARKS[word]} `), word),
+    el('td', {}, condition ? el('p', {}, 'exactly when ', el('code', {}, condition)) : null,
+      el('p', {}, pretty(because), status ? el('span', { class: 'status' }, ` ${status}`) : null),
+      steps.length ? proof(steps, cites) : null)))
+  return el('table', { class: 'verdicts' }, el('caption', { class: 'unseen' }, 'What is proved of this loss'), el('tbody', {}, rows))
+}
+
+const proof = (steps, cites) => el('details', {},
+  el('summary', {}, `proof, ${steps.length} step${steps.length === 1 ? '' : 's'}`),
+  el('ol', {}, steps.map(step => el('li', {}, step.claim))),
+  cites.length ? el('p', { class: 'status' }, `by ${cites.join(' and ')}`) : null)
+
+const known = value => value === null ? 'not known' : typeof value === 'string' ? pretty(value)
+  : value.cases.map(({ condition, value }) => `${value === null ? 'not known' : pretty(value)} if ${condition}`).join('; ')
+
+function title(row) {
+  if (!row.divergence) return row.valid === false && row.generator === null
+    ? 'No valid loss: it has no divergence' : 'A divergence without a name in the catalogue'
+  const times = !row.factor || row.factor === '1' ? '' : `${row.factor} × `
+  return `Minimises ${times}${row.divergence}`
+}
+
+/** The whole answer. `shown`: formulas as MathML, by field. */
+export function answerOf(row, shown = {}) {
+  const facts = [
+    ['loss g(x)', row.loss && formula(row.loss, shown.loss)],
+    ["its slope g'(x)", row.loss_derivative && formula(row.loss_derivative, shown.loss_derivative)],
+    ['generator f(t)', row.generator ? formula(row.generator, shown.generator) : 'no closed form found; the verdicts below do not need one'],
+    ['loss of the swapped divergence', row.dual_loss && formula(row.dual_loss, shown.dual_loss)],
+    ['at the ends', row.f_at_zero === undefined ? null : `f(0+) = ${known(row.f_at_zero)},  f'(∞) = ${known(row.slope_at_infinity)},  g''(0) = ${known(row.curvature_at_zero)}`],
+    ['assuming', row.assumptions?.length ? row.assumptions.join(', ') : null],
+    ['left out', row.left_out?.length ? `${row.left_out.join(', ')}: no value and no limit there` : null],
+    ...(row.values ?? []).map(({ t, f, radius }) => [`f(${t})`, `${f} ± ${radius}`]),
+  ]
+  return el('div', { class: 'found' },
+    el('h3', { tabindex: -1 }, title(row)),
+    el('dl', {}, facts.filter(([, value]) => value).flatMap(([label, value]) => [el('dt', {}, label), el('dd', {}, value)])),
+    row.met ? wishes(row.met) : null,
+    verdictTable(verdictsOf(row)),
+    row.tried?.length ? el('details', {}, el('summary', {}, 'what was tried without an end'), el('ul', {}, row.tried.map(text => el('li', {}, text)))) : null)
+}
+
+const wishes = met => el('ul', { class: 'met' }, met.map(({ wish, status, because }) => el('li', {},
+  el('b', {}, wish), ` (${status}): ${pretty(because)}`)))

@@ -1,0 +1,77 @@
+// Numbers -> SVG, by hand: crisp at any size, and ink that follows light and dark.
+
+const SVG = 'http://www.w3.org/2000/svg'
+const WIDTH = 340, HEIGHT = 240, LEFT = 44, RIGHT = 14, TOP = 28, BOTTOM = 38
+const WIDE = WIDTH - LEFT - RIGHT, HIGH = HEIGHT - TOP - BOTTOM
+const DASHES = ['', '7 4']
+
+function add(parent, name, attributes, text) {
+  const made = document.createElementNS(SVG, name)
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value)
+  if (text !== undefined) made.textContent = text
+  parent.append(made)
+  return made
+}
+
+/** One set of axes with its curves {label, x, y}, cut at the frame; what is not finite is left out.
+ *  `says`: the picture in words, for who does not see it. */
+export function chart({ title, curves, xRange, yRange, xLabel, says }) {
+  const [[x0, x1], [y0, y1]] = [xRange, yRange]
+  const across = x => (x - x0) / (x1 - x0) * WIDE
+  const down = y => Math.min(4 * HIGH, Math.max(-3 * HIGH, (y1 - y) / (y1 - y0) * HIGH))
+  const picture = document.createElementNS(SVG, 'svg')
+  picture.setAttribute('viewBox', `0 0 ${WIDTH} ${HEIGHT}`)
+  picture.setAttribute('role', 'img')
+  picture.setAttribute('aria-label', `${title}. ${says}`)
+  grid(picture, xRange, yRange, across, down)
+  add(picture, 'text', { x: LEFT + WIDE / 2, y: HEIGHT - 6, 'text-anchor': 'middle' }, xLabel)
+  add(picture, 'text', { x: LEFT, y: 16, class: 'title' }, title)
+  const frame = add(picture, 'svg', { x: LEFT, y: TOP, width: WIDE, height: HIGH, overflow: 'hidden' })
+  curves.forEach((curve, k) => {
+    const style = { class: `curve curve${k}`, 'stroke-dasharray': DASHES[k] }
+    for (const run of unbroken(curve)) {
+      const points = run.map(([x, y]) => `${across(x).toFixed(1)},${down(y).toFixed(1)}`).join(' ')
+      add(frame, 'polyline', { ...style, points, 'data-curve': curve.label })
+    }
+    if (curves.length > 1) {
+      const at = TOP + 10 + 15 * k, end = LEFT + WIDE - 6
+      add(picture, 'line', { ...style, x1: end - 22, x2: end, y1: at, y2: at })
+      add(picture, 'text', { x: end - 27, y: at + 4, 'text-anchor': 'end' }, curve.label)
+    }
+  })
+  return picture
+}
+
+function grid(picture, [x0, x1], [y0, y1], across, down) {
+  for (const tick of ticks(x0, x1)) {
+    const x = LEFT + across(tick)
+    add(picture, 'line', { class: 'grid', x1: x, x2: x, y1: TOP, y2: TOP + HIGH })
+    add(picture, 'text', { x, y: TOP + HIGH + 14, 'text-anchor': 'middle' }, `${tick}`)
+  }
+  for (const tick of ticks(y0, y1)) {
+    const y = TOP + down(tick)
+    add(picture, 'line', { class: 'grid', x1: LEFT, x2: LEFT + WIDE, y1: y, y2: y })
+    add(picture, 'text', { x: LEFT - 5, y: y + 3.5, 'text-anchor': 'end' }, `${tick}`)
+  }
+  add(picture, 'path', { class: 'axes', d: `M${LEFT} ${TOP}V${TOP + HIGH}H${LEFT + WIDE}` })
+}
+
+/** Round numbers from low to high, at most seven. */
+export function ticks(low, high) {
+  const size = 10 ** Math.floor(Math.log10(high - low))
+  const step = size * [0.1, 0.2, 0.25, 0.5, 1, 2].find(part => (high - low) / (part * size) <= 6.01)
+  const found = []
+  for (let k = Math.ceil(low / step - 1e-9); k <= Math.floor(high / step + 1e-9); k++) {
+    found.push(Number((k * step).toPrecision(12)) + 0)
+  }
+  return found
+}
+
+/** The first of 0.5, 1, 2, 4, 8 that is not below the value. */
+export const niceTop = value => [0.5, 1, 2, 4].find(top => value <= top) ?? 8
+
+function unbroken({ x, y }) {
+  const runs = [[]]
+  x.forEach((at, k) => Number.isFinite(y[k]) && y[k] !== null ? runs.at(-1).push([at, y[k]]) : runs.push([]))
+  return runs.filter(run => run.length > 1)
+}

@@ -1,0 +1,122 @@
+"""What the page asks in its Web Worker: the command line's own words, and numbers to draw.
+
+    answer('{"kind": "command", "words": ["derive", "x**2", "--json"]}')
+      ->  '{"code": 0, "out": "[...]", "err": "", "shown": [...], "cut": 0}'
+
+`out` is what the command prints, letter by letter; `shown` has its formulas as MathML. Nothing of
+theory is computed here. `begin` is what the worker calls first; the rest runs anywhere.
+"""
+
+import contextlib
+import io
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import formulas
+
+from divergence_lab.app.panels import panels, values
+from divergence_lab.cli.main import main
+from divergence_lab.inputs import InputError
+from divergence_lab.theory.budget import in_place
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, cut_short, within
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.expressions import ExpressionError
+from divergence_lab.theory.expressions.syntax import shown
+
+CURVE_SECONDS = 20.0
+HEAVY = ("numpy", "scipy", "torch")
+NEEDS_MORE = "needs {}, which this page does not have: use the installed divergence-lab"
+# the residuals at which g is drawn
+RESIDUALS = [-4 + k / 20 for k in range(161)]
+SHOWN = ("loss", "loss_derivative", "generator", "dual_loss", "normalised", "given")
+
+
+def begin(set_alarm: Callable[[float], None]) -> None:
+    """Searches end when the worker's alarm rings."""
+    in_place.use_alarm(set_alarm)
+    signal.signal(signal.SIGINT, in_place.ring)
+
+
+def answer(question: str) -> str:
+    """The answer to one question, both as JSON; `cut` is how many searches were ended in the midst.
+
+    A question is {"kind": "command", "words", "files"} or {"kind": "curves", "text"}.
+    """
+    asked, cut, started = json.loads(question), cut_short(), time.perf_counter()
+    found = {"command": _command, "curves": _curves}[asked["kind"]](asked)
+    spent = time.perf_counter() - started
+    return json.dumps({**found, "cut": cut_short() - cut, "seconds": round(spent, 3)})
+
+
+# --- the command line
+
+
+def _command(asked: dict[str, Any]) -> dict[str, Any]:
+    for path, content in asked.get("files", {}).items():
+        Path(path).write_text(content)
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = main(asked["words"])
+        except SystemExit as ended:  # what argparse refuses
+            code = ended.code
+        except (ModuleNotFoundError, SearchFailed) as failure:
+            code, absent = 2, _absent(failure)
+            if absent is None:
+                raise
+            err.write(f"this {NEEDS_MORE.format(absent)}\n")
+    found = {"code": code, "out": out.getvalue(), "err": err.getvalue()}
+    rows = json.loads(found["out"]) if code == 0 and "--json" in asked["words"] else []
+    return {**found, "shown": [_formulas(row) for row in rows if isinstance(row, dict)]}
+
+
+def _absent(failure: BaseException | None) -> str | None:
+    """The library that the page lacks and that a command asked for."""
+    while failure is not None and not isinstance(failure, ModuleNotFoundError):
+        failure = failure.__cause__
+    name = (failure.name or "").split(".")[0] if failure else ""
+    return name if name in HEAVY else None
+
+
+def _formulas(row: dict[str, Any]) -> dict[str, str]:
+    """The formulas of a row of derive, invert or design, as MathML."""
+    return {
+        field: formulas.mathml(row[field]) for field in SHOWN if isinstance(row.get(field), str)
+    }
+
+
+# --- numbers to draw
+
+
+def _curves(asked: dict[str, Any]) -> dict[str, Any]:
+    text = asked["text"]
+    try:
+        return within(CURVE_SECONDS, numbers, text)
+    except OutOfTime:
+        return {"problem": f"{shown(text)}: its curves took longer than {CURVE_SECONDS:g} s"}
+    except SearchFailed as failure:
+        known = isinstance(failure.__cause__, InputError)
+        return {"problem": str(failure.__cause__ if known else failure)}
+
+
+def numbers(text: str) -> dict[str, Any]:
+    """g on RESIDUALS and the panels of I(u); what is not finite is None. Raises ExpressionError."""
+    read = loss(text)
+    if read.parameters:
+        names = ", ".join(map(str, read.parameters))
+        raise ExpressionError(f"{shown(text)}: curves need numbers: give {names} a value")
+    edges, table = panels(read)
+    return {
+        "x": RESIDUALS,
+        "g": list(map(_finite, values(read.pieces, RESIDUALS))),
+        "edges": edges,
+        "panels": [list(map(_finite, row)) for row in table],
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if abs(value) < float("inf") else None

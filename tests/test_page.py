@@ -1,0 +1,327 @@
+"""The page that needs no server, in a real headless Chromium, from build/page: what a reader does,
+and what the page answers. `make page` builds it.
+"""
+
+import functools
+import http.server
+import io
+import json
+import random
+import shutil
+import statistics
+import threading
+import time
+import zipfile
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from divergence_lab.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "build" / "page"
+PATIENCE = 600  # seconds; on a busy machine Python takes long to start
+HOSTILE = [
+    "__import__('os').system('x')",
+    "<img src=x onerror=alert(1)>",
+    "'\"><script>document.title='owned'</script>",
+    "x.__class__",
+    "9**9**9**9",
+    "(" * 400 + "x" + ")" * 400,
+    "\u202ex\x00",
+    "--help",
+    "",
+]
+
+
+def reason_to_skip():
+    """Why the page can't be tried here, or None."""
+    if not shutil.which("chromium") or not shutil.which("chromedriver"):
+        return "needs chromium and chromedriver (Debian: apt-get install chromium chromium-driver)"
+    if not (PAGE / "service.js").exists():
+        return "build/page is not built: make page"
+    with zipfile.ZipFile(PAGE / "lab.zip") as lab:
+        ours = [*ROOT.glob("divergence_lab/**/*.py")]
+        ours += [*ROOT.glob("page/python/*.py")]
+        for path in ours:
+            name = str(path.relative_to(ROOT)).removeprefix("page/python/")
+            if name not in lab.namelist() or lab.read(name) != path.read_bytes():
+                return f"build/page was built from another {name}: make page"
+    for path in [*ROOT.glob("page/js/*.js"), ROOT / "page" / "index.html"]:
+        if (PAGE / path.relative_to(ROOT / "page")).read_bytes() != path.read_bytes():
+            return f"build/page was built from another {path.name}: make page"
+    return None
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files, and says nothing."""
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def address():
+    """Where build/page is served, by a plain server of files."""
+    if (reason := reason_to_skip()) is not None:
+        pytest.skip(reason)
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=PAGE)
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
+@contextmanager
+def chromium(folder, width=1250):
+    """A headless Chromium that logs its requests and what goes to its console."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for flag in (
+        *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+        *("--disable-dev-shm-usage", "--enable-precise-memory-info"),
+        *(f"--window-size={width},1500", f"--user-data-dir={folder / 'profile'}"),
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    browser = webdriver.Chrome(options=options, service=service)
+    browser.set_script_timeout(PATIENCE)
+    try:
+        yield browser
+    finally:
+        browser.quit()
+
+
+class Reader:
+    """Somebody in front of the page."""
+
+    def __init__(self, browser, address):
+        self.browser, self.address, self.js = browser, address, browser.execute_script
+
+    def open(self, link=""):
+        """Load the page; `link`: what stands after #."""
+        self.browser.get("about:blank")
+        self.browser.get(f"{self.address}#{link}")
+
+    def wait(self, what, condition, seconds=PATIENCE):
+        """The first true answer of a script."""
+        end = time.monotonic() + seconds
+        while not (answer := self.js(f"return {condition}")):
+            assert time.monotonic() < end, f"{what}: {self.js('return document.body.innerText')}"
+            time.sleep(0.02)
+        return answer
+
+    def answered(self):
+        """Wait until the engine's own answer stands there, or its refusal."""
+        return self.wait(
+            "no answer",
+            "(document.querySelector('#loss-answer:not(.old) .note')?.textContent.includes("
+            "'in your browser in') || document.querySelector('#loss-answer:not(.old) .problem'))"
+            " && document.querySelector('#loss-answer').innerText",
+        )
+
+    def type(self, text):
+        """Type a loss and press the button, as a reader does; a script sets what no key writes."""
+        self.js("document.querySelector('#g').value = arguments[0]", text)
+        self.js("document.querySelector('#loss-answer').classList.add('old')")
+        self.js("document.querySelector('#loss-form button').click()")
+        return self.answered()
+
+    def ask(self, words):
+        """The engine's answer to a command."""
+        return self.browser.execute_async_script(
+            "const [question, done] = arguments; lab.engine.ask(question, 120).then(done)",
+            {"kind": "command", "words": words},
+        )
+
+    def outside(self):
+        """Requests that went anywhere but to the page's own server."""
+        asked = []
+        for entry in self.browser.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            if message["method"] == "Network.requestWillBeSent":
+                asked.append(message["params"]["request"]["url"])
+        assert any(url.startswith(self.address) for url in asked)
+        home = urlsplit(self.address).netloc
+        near = ("data", "blob", "about", "chrome", "chrome-extension")
+        return [
+            url
+            for url in asked
+            if urlsplit(url).netloc != home and urlsplit(url).scheme not in near
+        ]
+
+    def errors(self):
+        """What the console shows in red."""
+        return [entry for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+@pytest.fixture(scope="module")
+def reader(address, tmp_path_factory):
+    """A reader whose browser saw the page for the first time."""
+    with chromium(tmp_path_factory.mktemp("page")) as browser:
+        yield Reader(browser, address)
+
+
+def told(words):
+    """What the command line prints here, as JSON."""
+    out = io.StringIO()
+    with redirect_stdout(out):
+        assert main(words) == 0
+    return json.loads(out.getvalue())
+
+
+def test_a_loss_is_derived_proved_and_checked_in_the_browser(reader):
+    reader.open("g=" + quote("exp(x) - x - 1 + 0*x"))
+    found = reader.answered()
+    assert "Minimises forward KL" in found and "zero-avoiding" in found
+    words = ["derive", "exp(x) - x - 1 + 0*x", "--budget", "60", "--json"]
+    assert json.loads(reader.ask(words)["out"]) == told(words)
+    assert "Unknown" not in found and not reader.outside() and not reader.errors()
+
+
+# --- all of it: make test-slow
+
+
+def random_losses(count, seed=20261128):
+    """Valid losses, and some that are not: sums of even and one-sided blocks."""
+    drawn, blocks = (
+        random.Random(seed),
+        (
+            *(
+                "x**2/2",
+                "exp({a}*x) - {a}*x - 1",
+                "log(cosh({a}*x))",
+                "Abs(x)",
+                "x**4",
+                "cosh({a}*x) - 1",
+            ),
+            *("sqrt(1 + ({a}*x)**2) - 1", "Piecewise((x**2/2, x < 0), (exp(x) - x - 1, True))"),
+            *("Max(x, 0)**2", "atan({a}*x)**2", "x*tanh(x)", "log(1 + x**2)", "x*erf(x)"),
+        ),
+    )
+    rates = ("1", "2", "1/2", "-1", "3", "2/3")
+
+    def term() -> str:
+        block = drawn.choice(blocks).format(a=f"({drawn.choice(rates)})")
+        return f"{drawn.choice(('1', '2', '1/3'))}*({block})"
+
+    return [" + ".join(term() for _ in range(drawn.choice((1, 1, 2)))) for _ in range(count)]
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_thirty_random_losses_are_answered_as_by_the_command_line(reader):
+    reader.open()
+    different, seconds = [], []
+    for text in random_losses(30):
+        words = ["derive", text, "--budget", "60", "--json"]
+        found = reader.ask(words)
+        seconds.append(found.get("seconds", 75.0))
+        if found.get("ended") or json.loads(found["out"]) != told(words):
+            different.append((text, found.get("ended") or found["cut"]))
+    print(f"\n30 losses: median {statistics.median(seconds):.2f} s, slowest {max(seconds):.2f} s")
+    assert not different
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_the_first_answer_comes_within_twenty_seconds_and_the_next_within_two(address, tmp_path):
+    with chromium(tmp_path) as browser:
+        fresh = Reader(browser, address)
+        started = time.monotonic()
+        fresh.open("g=" + quote("exp(x) - x - 1 + x**2/2"))
+        fresh.wait("nothing is there", "document.querySelectorAll('#catalogue button').length > 9")
+        useful = time.monotonic() - started
+        fresh.answered()
+        first, times = time.monotonic() - started, []
+        for k in range(2, 13):
+            began = time.monotonic()
+            fresh.type(f"exp(x) - x - 1 + {k}*x**2")
+            times.append(time.monotonic() - began)
+        print(
+            f"\nuseful after {useful:.2f} s, first answer after {first:.1f} s, the next: median "
+            f"{statistics.median(times):.2f} s, slowest {max(times):.2f} s"
+        )
+        assert useful < 2 and first < 20 and statistics.median(times) < 2
+
+
+@pytest.mark.slow
+def test_hostile_text_runs_nothing_and_is_told_in_one_line(reader):
+    reader.open()
+    for text in HOSTILE:
+        if text:
+            found = reader.type(text)
+            assert "divergence-lab derive:" in found, (text, found)
+            assert len(found) < 1200
+        link = "&".join(
+            f"{name}={quote(text)}" for name in ("left", "f", "assume", "wishes", "tab")
+        )
+        reader.open(link)
+        reader.wait("no page", "document.querySelectorAll('#catalogue button').length > 9")
+    assert reader.js("return document.title").startswith("divergence_lab")
+    assert reader.js("return document.querySelectorAll('img, #loss-answer script').length") == 0
+    assert not reader.outside() and not reader.errors()
+
+
+@pytest.mark.slow
+def test_a_search_without_an_end_is_ended_and_a_spare_worker_takes_over(reader):
+    reader.open("budget=1&g=" + quote("exp(sin(x)*x)*log(1+exp(x**3))+Abs(x)**pi"))
+    assert "Undecided" in reader.answered() or "undecided" in reader.answered()
+    reader.js("document.querySelector('#budget').value = 60")
+    assert "reverse KL" in reader.type("3*x**2")
+
+
+@pytest.mark.slow
+def test_the_other_tabs_answer(reader):
+    reader.open("tab=invert&f=" + quote("t*log(t)"))
+    reader.wait("no loss", "document.querySelector('#invert-answer .found')")
+    reader.open("tab=design&wishes=" + quote("zero-forcing=yes&symmetric-divergence=yes"))
+    reader.wait("no design", "document.querySelector('#design-answer .found .met')")
+    reader.open("tab=design&wishes=" + quote("bounded-gradient=yes&zero-forcing=yes"))
+    said = "document.querySelector('#design-answer .problem')?.textContent"
+    assert "zero-forcing" in reader.wait("no refusal", said)
+    words = ["derive", "x**2", "--json"]
+    document = reader.ask(words)["out"]
+    for content, says in ((document, "✓"), (document.replace('"2*x"', '"3*x"'), "✗")):
+        reader.open("tab=check")
+        reader.js(
+            "const files = new DataTransfer(); files.items.add(new File([arguments[0]], 'c.json'));"
+            "document.querySelector('#drop').dispatchEvent(new DragEvent('drop', "
+            "{dataTransfer: files, bubbles: true, cancelable: true}))",
+            content,
+        )
+        place = "document.querySelector('#check-answer')"
+        found = reader.wait(
+            "not checked", f"{place}.querySelector('.good, .problem') && {place}.innerText"
+        )
+        assert found.startswith(says), found
+    assert not reader.errors()
+
+
+@pytest.mark.slow
+def test_a_link_restores_what_was_chosen_and_back_goes_back(reader):
+    reader.open("left=1%2F3&right=1&curvature=2&sampler=backward")
+    reader.wait("no sliders", "document.querySelector('output[for=left]').textContent === '1/3'")
+    reader.type("x**2")
+    assert "g=x**2" in reader.js("return location.hash") and "sampler" in reader.js(
+        "return location.hash"
+    )
+    reader.browser.back()
+    reader.wait("no way back", "document.querySelector('#g').value === ''")
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_memory_stays_bounded_over_a_hundred_questions(reader):
+    reader.open()
+    for k in range(100):
+        reader.ask(["derive", f"exp(x) - x - 1 + {k + 1}*x**2/{k % 7 + 2}", "--json"])
+    heap = reader.js("return lab.engine.heap")
+    print(f"\nafter 100 questions: {heap / 1e6:.0f} MB in the worker")
+    assert heap < 900e6
