@@ -4,6 +4,7 @@
     python paper_checks/figure3_hypergrid.py --preset standard    what a CPU can do; goes on from where it was stopped
     python paper_checks/figure3_hypergrid.py --preset paper --device cuda
     python paper_checks/figure3_hypergrid.py --page               only the page, from the committed results of both
+    python paper_checks/figure3_hypergrid.py --preset standard --as released --only 2x8    as the released code does it
 
 Settings of the paper and of its released code: MLP 2 x 256, learned P_B, 16 trajectories a step,
 Adam at 1e-3 (log Z at 0.1), on-policy, no decay. The traps of the released code, which its text
@@ -18,12 +19,16 @@ own. The metric is the L1 distance between the target and the empirical law of t
 (80,000 in the paper), as a sum; the code's is the mean over states, a column of its own. Beside it
 the exact total variation of the learned law at the same moments.
 
-Where this departs from the released code: DB and FM sum over the transitions or states of a
-trajectory, where the code takes the mean over those of the whole batch. A step has the same
-direction, but its gradient is longer by their number, 5 to 40 a trajectory on the paper's grid, and
-meets the clip earlier. log F of the source is a number of its own, learned as log Z is, not an
-output of the network. FM takes R(s) as the flow of a stop, as the paper writes, where the code
-learns it.
+Where this departs from the released code, unless `--as released` is given: DB and FM sum over the
+transitions or states of a trajectory, where the code takes the mean over those of the whole batch. A
+step has the same direction, but its gradient is longer by their number, 5 to 40 a trajectory on the
+paper's grid, and meets the clip earlier. log F of the source is a number of its own, learned as log Z
+is at 0.1, not an output of the network at 1e-3. FM takes R(s) as the flow of a stop, as the paper
+writes, where the code learns it. (`--as released` departs in one place still: where only the stop is
+left, F(s) is R(s) and this stop is no step.)
+
+`--as mean`: the mean over the batch and nothing else of these. `--as written`: the text's reading of the reward, x/H, and none of the traps. Results and page of
+these ways have names of their own, and the page of the default way shows all side by side.
 """
 
 from __future__ import annotations
@@ -35,7 +40,7 @@ import json
 import sys
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +69,16 @@ LOG_REWARD_LOW, RESIDUAL_HIGH = -12.0, 50
 METRICS = ("window_l1", "tv")
 LEAST = 0.1  # of the planned steps
 TRAPS = ("gradient-clip", "clamp", "residual-clip")
+WAYS = {
+    "here": "as this package does it",
+    "released": "as released",
+    "mean": "with the released mean alone",
+    "written": "as written",
+}
+TRAINED = {  # the objective of each way, where it is not that of the case
+    "released": {"db": "mean-tied-db", "subtb(0.9)": "tied-subtb(0.9)", "fm": "mean-exit-fm"},
+    "mean": {"db": "mean-db", "fm": "mean-fm"},
+}
 
 
 @dataclass(frozen=True)
@@ -116,8 +131,10 @@ class _TimeIsUp(Exception):
     pass
 
 
-def settings(case: Case, traps: Collection[str] = TRAPS) -> dict[str, Any]:
-    """The arguments of `train` for this case, with these traps of the released code."""
+def settings(case: Case, traps: Collection[str] = TRAPS, way: str = "here") -> dict[str, Any]:
+    """The arguments of `train` for this case, with these traps of the released code, in one of
+    WAYS.
+    """
     graph = graph_from_text(case.env)
     if "clamp" in traps and case.objective in CLAMPED:
         graph = clamp_log_reward(graph, LOG_REWARD_LOW)
@@ -127,7 +144,7 @@ def settings(case: Case, traps: Collection[str] = TRAPS) -> dict[str, Any]:
     return {
         "losses": {name: dl.to_torch(loss) for name, loss in losses.items()},
         "graph": graph,
-        "objective": case.objective,
+        "objective": TRAINED.get(way, {}).get(case.objective, case.objective),
         "backward": "learned",
         "seeds": case.seeds,
         "steps": case.steps,
@@ -147,7 +164,9 @@ def settings(case: Case, traps: Collection[str] = TRAPS) -> dict[str, Any]:
     }
 
 
-def run(case: Case, folder: Path, device: str, traps: Collection[str] = TRAPS) -> None:
+def run(
+    case: Case, folder: Path, device: str, traps: Collection[str] = TRAPS, way: str = "here"
+) -> None:
     """Train until the end or until its minutes are over; goes on from the last checkpoint, and
     never starts over.
     """
@@ -170,7 +189,7 @@ def run(case: Case, folder: Path, device: str, traps: Collection[str] = TRAPS) -
         if time.monotonic() > until and step < steps:
             raise _TimeIsUp
 
-    given = settings(case, traps)
+    given = settings(case, traps, way)
     with contextlib.suppress(_TimeIsUp):
         train(
             given.pop("losses"),
@@ -184,7 +203,11 @@ def run(case: Case, folder: Path, device: str, traps: Collection[str] = TRAPS) -
 
 
 def gather(
-    cases: tuple[Case, ...], folder: Path, device: str, traps: Collection[str] = TRAPS
+    cases: tuple[Case, ...],
+    folder: Path,
+    device: str,
+    traps: Collection[str] = TRAPS,
+    way: str = "here",
 ) -> tuple[list[dict], dict]:
     """Rows (case, loss, seed, trajectories, window_l1, tv), and what is to be known about each
     case.
@@ -214,16 +237,15 @@ def gather(
             }
             for (loss, seed, step), values in found.items()
         ]
-        about[case.name] = _about(
-            case, folder / case.name, max(step for _, _, step in found), device, traps
-        )
+        steps = max(step for _, _, step in found)
+        about[case.name] = _about(case, folder / case.name, steps, device, traps, way)
     return rows, about
 
 
 def _about(
-    case: Case, place: Path, steps: int, device: str, traps: Collection[str]
+    case: Case, place: Path, steps: int, device: str, traps: Collection[str], way: str
 ) -> dict[str, Any]:
-    given = settings(case, traps)
+    given = settings(case, traps, way)
     graph, true = given["graph"], graph_from_text(case.env)
     content, _ = checkpoints.read_file(place / checkpoints.NAME)
     if (place / "environment.json").exists():  # finished, here or on another machine
@@ -243,6 +265,8 @@ def _about(
         "planned": case.steps,
         "window": case.window,
         "states": graph.n_states,
+        "way": WAYS[way],
+        "trained": given["objective"],
         "traps": list(traps),
         "sampling_floor": float(sampling_floor(target_distribution(graph), case.window)),
         "tv_of_clamp": float(
@@ -264,10 +288,10 @@ def save(rows: list[dict], about: dict, folder: Path) -> None:
 
 def main(argv: list[str] | None = None, cases: tuple[Case, ...] | None = None) -> int:
     chosen = presets.arguments(__doc__, argv, _more)
-    traps = tuple(trap for trap in TRAPS if trap not in chosen.without)
-    name = "_without_".join(
-        [CHECK, *(["_".join(chosen.without).replace("-", "_")] if chosen.without else [])]
-    )
+    way = chosen.way
+    traps = tuple(trap for trap in TRAPS if trap not in chosen.without and way != "written")
+    name = CHECK + f"_as_{way}" * (way != "here")
+    name += ("_without_" + "_".join(chosen.without).replace("-", "_")) * bool(chosen.without)
     results = presets.folder(name, chosen.preset, chosen.out)
     if not chosen.page:
         runs = (
@@ -276,17 +300,14 @@ def main(argv: list[str] | None = None, cases: tuple[Case, ...] | None = None) -
             else presets.HERE.parent / "runs" / "paper" / name / chosen.preset
         )
         runs = chosen.runs or runs
-        started, cases = time.monotonic(), cases or PRESETS[chosen.preset]
-        cases = tuple(
-            case
-            for wished in chosen.objective or [None]
-            for case in cases
-            if wished in (None, case.objective)
-        )
+        started, cases = time.monotonic(), _chosen(cases or PRESETS[chosen.preset], chosen)
+        if not cases:
+            print(f"the preset {chosen.preset} has no such case", file=sys.stderr)
+            return 2
         for case in cases[-1:] if chosen.gather else cases:
             if not chosen.gather:
-                run(case, runs, chosen.device, traps)
-            rows, about = gather(cases, runs, chosen.device, traps)
+                run(case, runs, chosen.device, traps, way)
+            rows, about = gather(cases, runs, chosen.device, traps, way)
             if not rows:
                 print(f"nothing was run in {runs} so far", file=sys.stderr)
                 return 2
@@ -305,12 +326,51 @@ def main(argv: list[str] | None = None, cases: tuple[Case, ...] | None = None) -
         )
         return 2
     page = (results if alone else presets.HERE) / f"{name}.md"
-    write_page(sources, page)
+    write_page(sources, page, {} if alone or name != CHECK else _other_ways())
     print(page.read_text() if chosen.preset == "quick" and not chosen.page else page)
     return 0
 
 
+def _chosen(cases: tuple[Case, ...], chosen: argparse.Namespace) -> tuple[Case, ...]:
+    """Those that were asked for, in the order of --objective; of those as written only the text's
+    reading of the reward.
+    """
+    if chosen.way == "written":
+        text = [replace(case, env=case.env.removesuffix("_text") + "_text") for case in cases]
+        cases = tuple(dict.fromkeys(text))
+    return tuple(
+        case
+        for wished in chosen.objective or [None]
+        for case in cases
+        if wished in (None, case.objective) and f":{chosen.only or ''}" in case.env
+    )
+
+
+def _other_ways() -> dict[str, list[Path]]:
+    """What each other way is called, and the folders of its results."""
+    found = {}
+    for folder in sorted((presets.HERE / "results").glob(f"{CHECK}_*")):
+        words = folder.name.removeprefix(f"{CHECK}_").replace("as_", "as ", 1)
+        words = words.replace("_without_", ", without ").replace("without_", "without ")
+        for trap in TRAPS:
+            words = words.replace(trap.replace("-", "_"), trap)
+        found[words.replace("_", ", ")] = [
+            folder / preset
+            for preset in ("standard", "paper")
+            if (folder / preset / "about.json").exists()
+        ]
+    return found
+
+
 def _more(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--as",
+        dest="way",
+        choices=tuple(WAYS),
+        default="here",
+        help="how it is run: as released, with its mean alone, as the text says (as here)",
+    )
+    parser.add_argument("--only", metavar="SIZE", help="only the grids of this size, such as 2x8")
     parser.add_argument(
         "--without",
         type=presets.some_of(TRAPS),

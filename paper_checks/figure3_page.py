@@ -4,96 +4,35 @@ alone.
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
-import numpy as np
+from figure3_numbers import (
+    LEARNED,
+    NAMES,
+    SHOWN,
+    Curves,
+    against_quadratic,
+    areas,
+    cell,
+    comparisons,
+    fastest,
+    in_seeds,
+    read,
+    slowest,
+)
+from figure3_ways import HERE, null_models, side_by_side
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from paired import MARGIN
 
 from divergence_lab.report.plots import COLOURS, DASHES, STYLE, save
 from divergence_lab.results.storage import write_atomically
 
-NAMES = {"window_l1": "L1 of the last samples", "tv": "exact total variation"}
 PAPER_ENV, PAPER_STEPS = "hypergrid:4x20:paper", 50_000
 OBJECTIVES = 4
-SHOWN = {
-    "quadratic": "Quadratic",
-    "linex(1)": "Linex(1)",
-    "linex(1/2)": "Linex(1/2)",
-    "shifted_cosh": "Shifted-Cosh",
-}
 CLOSE = 0.05  # mean final values that differ by no more are called almost the same
-
-
-@dataclass(frozen=True, eq=False)
-class Curves:
-    """`at` [K] trajectories; `values[metric][loss]` [N, K], one row a seed."""
-
-    about: dict[str, Any]
-    at: np.ndarray
-    values: dict[str, dict[str, np.ndarray]]
-
-
-def read(*folders: Path) -> dict[str, Curves]:
-    """The curves of every case; of one that lies in several folders, as presets do, the longest."""
-    found: dict[str, Curves] = {}
-    for folder in folders:
-        for case, curves in _read(folder).items():
-            if case not in found or curves.at[-1] > found[case].at[-1]:
-                found[case] = curves
-    return found
-
-
-def _read(folder: Path) -> dict[str, Curves]:
-    about = json.loads((folder / "about.json").read_text())
-    with open(folder / "curves.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    found = {}
-    for case in about:
-        of = [row for row in rows if row["case"] == case]
-        at = sorted({int(row["trajectories"]) for row in of})
-        place = {number: column for column, number in enumerate(at)}
-        values = {name: {} for name in NAMES}
-        for row in of:
-            for name in NAMES:
-                table = values[name].setdefault(
-                    row["loss"], np.full((about[case]["seeds"], len(at)), np.nan)
-                )
-                table[int(row["seed"]), place[int(row["trajectories"])]] = float(row[name])
-        found[case] = Curves(about[case], np.array(at), values)
-    return found
-
-
-def areas(curves: Curves, metric: str) -> dict[str, np.ndarray]:
-    """The mean of the curve over the trajectories, [N] for each loss, from the first moment at
-    which it is defined.
-    """
-    known = np.isfinite(next(iter(curves.values[metric].values()))).all(axis=0)
-    at = curves.at[known]
-    return {
-        loss: np.trapezoid(values[:, known], at, axis=1) / (at[-1] - at[0])
-        for loss, values in curves.values[metric].items()
-    }
-
-
-def slowest(curves: Curves, metric: str) -> tuple[str, dict[str, int]]:
-    """'yes', 'no' or 'not clear': is the quadratic loss slower than every other one, seed by
-    seed; in how many seeds.
-    """
-    found = areas(curves, metric)
-    quadratic = found["quadratic"]
-    beaten = {
-        loss: int((area < quadratic).sum()) for loss, area in found.items() if loss != "quadratic"
-    }
-    if all(number == len(quadratic) for number in beaten.values()):
-        return "yes", beaten
-    return ("no" if any(number == 0 for number in beaten.values()) else "not clear"), beaten
 
 
 def spaces(found: dict[str, Curves]) -> list[str]:
@@ -149,10 +88,6 @@ def draw(found: dict[str, Curves], env: str) -> Figure:
     return figure
 
 
-def _cell(values: np.ndarray) -> str:
-    return f"{values.mean():.3f} ± {values.std(ddof=1):.3f}"
-
-
 def words(curves: Curves) -> list[str]:
     """Whether Figure 3's ordering holds in this case, in plain words with the numbers behind
     them.
@@ -163,11 +98,16 @@ def words(curves: Curves) -> list[str]:
         found = areas(curves, metric)
         order = sorted(found, key=lambda loss: found[loss].mean())
         seeds = curves.about["seeds"]
-        shown = ", ".join(f"{loss} in {number} of {seeds}" for loss, number in beaten.items())
+        shown = ", ".join(
+            f"{loss} in {in_seeds(one)}, by {-one.mean:.3f} ± {one.deviation:.3f}"
+            for loss, one in beaten.items()
+        )
+        first, times = fastest(curves, metric)
         lines.append(
             f"- {name}: quadratic slowest: **{answer}** (smaller area than quadratic, "
             f"same seed: {shown}). "
-            f"By mean area, fastest first: {', '.join(order)}."
+            f"By mean area, fastest first: {', '.join(order)}; {first} is the first in "
+            f"{times} of {seeds} seeds."
         )
     steps, whole = curves.about["steps"], curves.about["planned"]
     if curves.about["env"].startswith(PAPER_ENV):  # both readings
@@ -194,24 +134,30 @@ def ordering(found: dict[str, Curves]) -> list[str]:
     """A line a case: is the quadratic loss the slowest, and which is the fastest."""
     lines = [
         "| space, objective | seeds | steps | quadratic slowest, L1 | quadratic slowest, TV "
-        "| by mean area of TV, fastest first |",
-        "|---|--:|--:|---|---|---|",
+        "| pairs of which neither learned | by mean area of TV, fastest first (in how many seeds) |",
+        "|---|--:|--:|---|---|--:|---|",
     ]
     for curves in found.values():
         a, area = curves.about, areas(curves, "tv")
+        first, times = fastest(curves, "tv")
         order = " < ".join(
-            SHOWN.get(loss, loss) for loss in sorted(area, key=lambda loss: area[loss].mean())
+            SHOWN.get(loss, loss) + f" ({times})" * (loss == first)
+            for loss in sorted(area, key=lambda loss: area[loss].mean())
         )
         answers = " | ".join(slowest(curves, metric)[0] for metric in NAMES)
+        beaten = against_quadratic(curves, "tv").values()
+        neither = f"{sum(one.neither for one in beaten)} of {sum(one.seeds for one in beaten)}"
         lines.append(
             f"| {a['env']}, {a['objective']} | {a['seeds']} | {a['steps']:,} | {answers} "
-            f"| {order} |"
+            f"| {neither} | {order} |"
         )
     return lines
 
 
-def render(found: dict[str, Curves], figure: str) -> str:
-    """The page as text."""
+def render(
+    found: dict[str, Curves], figure: str, others: Mapping[str, dict[str, Curves]] = {}
+) -> str:
+    """The page as text; `others`: the same cases run in other ways, shown beside these."""
     found = dict(sorted(found.items(), key=lambda item: spaces(found).index(item[1].about["env"])))
     one = next(iter(found.values())).about
     lines = [
@@ -224,7 +170,8 @@ def render(found: dict[str, Curves], figure: str) -> str:
         "`python paper_checks/figure3_hypergrid.py --help`. Every number below is "
         "computed from the committed results.",
         "",
-        f"The released code's traps that are on: {', '.join(one['traps']) or 'none'}.",
+        f"How it was run: {one.get('way', HERE)}. The released code's traps that are on: "
+        f"{', '.join(one['traps']) or 'none'}.",
         "",
     ]
     for env in spaces(found):
@@ -281,10 +228,17 @@ def render(found: dict[str, Curves], figure: str) -> str:
         "number: smaller is faster. Runs of the same seed share",
         "their random numbers, so losses are compared seed by seed; yes means "
         "slower than each other loss in every seed, no that",
-        "some loss is slower than it in every seed.",
+        f"some loss is slower than it in every seed. Two areas within {MARGIN:.0%} of each other "
+        f"are a tie; where both runs end above a total variation of {LEARNED},",
+        "neither has learned and neither is faster. "
+        f"This page looks at {comparisons(found)} comparisons (cases x losses x metrics). Five of "
+        f"five seeds is p = {2 ** (1 - 5):g} in a two-sided",
+        "sign test, so single cells show little: read what holds in many of them.",
         "",
         *ordering(found),
         "",
+        *null_models(spaces(found)),
+        *(["## Run in other ways", "", *side_by_side({HERE: found, **others}), ""] * bool(others)),
     ]
     for curves in found.values():
         lines += [
@@ -300,17 +254,22 @@ def render(found: dict[str, Curves], figure: str) -> str:
         for loss in l1:
             last = curves.values["window_l1"][loss][:, -1]
             lines.append(
-                f"| {loss} | {_cell(l1[loss])} | {_cell(tv[loss])} | {_cell(last)} | "
+                f"| {loss} | {cell(l1[loss])} | {cell(tv[loss])} | {cell(last)} | "
                 f"{last.mean() / curves.about['states']:.3g} "
-                f"| {_cell(curves.values['tv'][loss][:, -1])} |"
+                f"| {cell(curves.values['tv'][loss][:, -1])} |"
             )
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
 
-def write_page(folders: Sequence[Path], page: Path) -> None:
-    """The page, and a figure for each space as SVG and PNG beside it."""
+def write_page(
+    folders: Sequence[Path], page: Path, others: Mapping[str, Sequence[Path]] = {}
+) -> None:
+    """The page, and a figure for each space as SVG and PNG beside it; `others`: a name and the
+    folders of each other way of running it.
+    """
     found = read(*folders)
     for env in spaces(found):
         save(draw(found, env), page.with_name(image(page.stem, env)))
-    write_atomically(page, render(found, page.stem).encode())
+    beside = {name: read(*places) for name, places in others.items()}
+    write_atomically(page, render(found, page.stem, beside).encode())

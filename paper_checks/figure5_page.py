@@ -292,8 +292,8 @@ def _sampled(path: Path, draw: bool) -> str:
     about, runs = content["about"], content["runs"]
     names = [key for key in runs[0] if key not in ("objective", "loss", "seed", "steps", "finite")]
     lines = [
-        "**The losses that the released code really uses**: FM, TB and DB train the "
-        "quadratic loss under every name.",
+        "**As released**: the losses that the released code really uses (FM, TB and DB train the "
+        "quadratic loss under every name), SubTB's residuals clipped at 10, no gradient cut.",
         "",
     ] * about["as_released"]
     lines += [
@@ -302,7 +302,8 @@ def _sampled(path: Path, draw: bool) -> str:
         "rounds,",
         f"learning rate {about['learning_rate']}, of log Z "
         f"{about['learning_rate_log_z']}; log Z of TB starts at "
-        f"{about['initial_log_z_of_tb']:g}. Of all molecules drawn while training;",
+        f"{about['initial_log_z_of_tb']:g}; gradients cut at norm {about.get('max_grad_norm', 10.0) or 'oo'} "
+        "(released: never). Of all molecules drawn while training;",
         f"top: the {about['keep']} best different ones. Mean (standard deviation).",
         "",
         "| objective | loss | " + " | ".join(names) + " |",

@@ -22,6 +22,7 @@ MAX_BLOCKS, EPSILON, BATCH, RATE = 8, 0.05, 4, 5e-4  # the paper's
 # TB's log Z starts as released; flows start at 0, there as here.  Log Z learns faster than as
 # released (5e-4), where it could not move by more than 0.5 in 1,000 steps.
 LOG_Z, RATE_LOG_Z = 30.0, 0.1
+CLIP = 10.0  # the default of `train`; the released code cuts no gradient here
 SOME = 1000  # molecules whose similarity is taken, drawn from all of a run
 MODES = {"sEH": (6.0, 7.5), "QED": (0.7, 0.8)}  # raw values from which on a scaffold counts
 
@@ -48,13 +49,21 @@ def sampled_part(
         settings = {
             "space": dag.name,
             **{name: size[name] for name in ("net_seeds", "steps", "width", "depth", "keep")},
+            **({"max_grad_norm": None, "learning_rate_log_z": RATE} if released else {}),
         }
         if not path.exists() or json.loads(path.read_text()).get("settings") != settings:
             if gather:
                 continue
             key = hashlib.sha256(json.dumps([path.stem, settings]).encode()).hexdigest()[:12]
             found, spent = _run(
-                dag, data, objective, size, device, losses(objective, released), path.with_name(key)
+                dag,
+                data,
+                objective,
+                size,
+                device,
+                losses(objective, released),
+                path.with_name(key),
+                released,
             )
             _write(path, {"rows": found, "seconds": spent, "settings": settings})
             print(f"sampled, {objective}: {spent:.0f} s", file=sys.stderr, flush=True)
@@ -74,7 +83,8 @@ def sampled_part(
         "batch": BATCH,
         "sampler": f"epsilon:{EPSILON}",
         "learning_rate": RATE,
-        "learning_rate_log_z": RATE_LOG_Z,
+        "learning_rate_log_z": RATE if released else RATE_LOG_Z,
+        "max_grad_norm": None if released else CLIP,
         "initial_log_z_of_tb": LOG_Z,
         "backward": "uniform",
         "as_released": released,
@@ -91,7 +101,14 @@ def is_qed(space: str) -> bool:
 
 
 def _run(
-    dag, data: str | None, objective: str, size: dict, device: str, losses: dict, place: Path
+    dag,
+    data: str | None,
+    objective: str,
+    size: dict,
+    device: str,
+    losses: dict,
+    place: Path,
+    released: bool,
 ) -> tuple[list, float]:
     """Train in the folder `place`, where a run that was stopped goes on, and measure all
     molecules that were drawn.
@@ -111,7 +128,8 @@ def _run(
         decay=0.0,
         evaluations=1,
         device=device,
-        learning_rate_log_z=RATE_LOG_Z,
+        learning_rate_log_z=RATE if released else RATE_LOG_Z,
+        max_grad_norm=None if released else CLIP,
         initial_log_z=LOG_Z if objective == "tb" else 0.0,
         initial_log_flow=0.0,
         on_drawn=recorder(place / "drawn.int16"),

@@ -48,6 +48,7 @@ NAMES = [
     "modified-subtb(1.5)",
     "tied-db",
     "tied-fl-subtb(0.9)",
+    "exit-fm",
 ]
 
 

@@ -25,7 +25,7 @@ FLOWS = {"": "free", "fl-": "forward-looking", "modified-": "modified"}
 FORMS = (
     "tb, vargrad, db, subtb, subtb(0.9), fm, fl-db, fl-subtb(0.9), modified-db, "
     "modified-subtb(0.9), "
-    "or db and subtb as tied-..., tied-fl-..."
+    "db and subtb as tied-..., tied-fl-..., fm as exit-fm, or any db or fm as mean-..."
 )
 KINDS = ("tb", "vargrad", "db", "subtb", "fm")
 # as papers write them out
@@ -36,7 +36,11 @@ IN_WORDS = {
     "subtrajectory balance": "subtb",
     "flow matching": "fm",
 }
-NAMES = (*KINDS, *(f"{way}{kind}" for way in (*FLOWS, "tied-") if way for kind in ("db", "subtb")))
+NAMES = (
+    *KINDS,
+    *(f"{way}{kind}" for way in (*FLOWS, "tied-") if way for kind in ("db", "subtb")),
+    *("mean-db", "mean-tied-db", "mean-fm", "exit-fm", "mean-exit-fm"),
+)
 
 
 class ObjectiveError(InputError):
@@ -55,7 +59,9 @@ class Objective:
     none: no flow is needed.  log F of the source is log Z, except where modified or edges fix it.
     `decay`: SubTB's lambda.  `tied`: log F of the source is learned as that of any other state, not
     as a number of its own, and where only the stop is left F(s) = R(s), so that this stop is no
-    step (the released code of Hu et al. 2025).
+    step (the released code of Hu et al. 2025).  exits: as edges, but the flow of a stop is learned
+    too.  `mean`: the mean over all transitions or states of a batch, in place of the mean over
+    trajectories of the sum along each; both as in that code.
     """
 
     name: str
@@ -63,6 +69,7 @@ class Objective:
     flow: str
     decay: float = 1.0
     tied: bool = False
+    mean: bool = False
 
 
 def objective(text: str) -> Objective:
@@ -72,14 +79,17 @@ def objective(text: str) -> Objective:
     name = text.strip().lower()
     name = IN_WORDS.get(re.sub(r"[\s-]+", " ", name), name)
     match = re.fullmatch(
-        rf"(tied-)?(fl-|modified-)?({'|'.join(KINDS)})(?:\(([0-9.]{{1,12}})\))?", name
+        rf"(mean-)?(tied-)?(fl-|modified-|exit-)?({'|'.join(KINDS)})(?:\(([0-9.]{{1,12}})\))?", name
     )
-    tied, prefix, kind, number = match.groups() if match else (None, None, "", None)
+    mean, tied, prefix, kind, number = match.groups() if match else (None, None, None, "", None)
+    exits = prefix == "exit-" and kind == "fm" and not tied
     wrong = (
         not kind
         or (tied and prefix == "modified-")
+        or (mean and kind not in ("db", "fm"))
         or (number and kind != "subtb")
-        or ((tied or prefix) and kind not in ("db", "subtb"))
+        or ((tied or prefix) and kind not in ("db", "subtb") and not exits)
+        or (prefix == "exit-" and not exits)
     )
     if wrong:
         near = did_you_mean(name, [*NAMES, *IN_WORDS]) or f"; use one of {FORMS}"
@@ -90,8 +100,15 @@ def objective(text: str) -> Objective:
         decay = 0.0
     if not 0 < decay <= 10:
         raise ObjectiveError(f"objective {shown(text)}: lambda is a number above 0 and at most 10")
-    flow = {"tb": "none", "vargrad": "none", "fm": "edges"}.get(kind) or FLOWS[prefix or ""]
-    return Objective(name, kind, flow, decay, bool(tied))
+    of_kind = {"tb": "none", "vargrad": "none", "fm": "exits" if exits else "edges"}
+    flow = of_kind.get(kind) or FLOWS[prefix or ""]
+    return Objective(name, kind, flow, decay, bool(tied), bool(mean))
+
+
+def refuse_of_the_released_code(chosen: Objective, what: str) -> None:
+    """ObjectiveError for mean-... and exit-fm, which sampled training alone knows."""
+    if chosen.mean or chosen.flow == "exits":
+        raise ObjectiveError(f"{what} knows no {chosen.name}; use {chosen.kind}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,16 +198,35 @@ def fm(
     log_inflow: Float[Tensor, "M O B"],
     log_outflow: Float[Tensor, "M O B"],
     visited: Bool[Tensor, "M O B"],
+    mean: bool = False,
 ) -> Residuals:
-    """x = log outflow - log inflow of each visited state but the source; R(s) flows out at a
-    stop.
+    """x = log outflow - log inflow of each visited state but the source; R(s), or what is learned
+    in its place, flows out at a stop.
     """
     x = torch.where(visited, log_outflow - log_inflow, 0.0)
-    return Residuals(x, visited.to(x.dtype))
+    found = Residuals(x, visited.to(x.dtype))
+    return mean_of_the_batch(found) if mean else found
+
+
+def with_exits(
+    found: Residuals, log_reward: Float[Tensor, "M B"], log_exit: Float[Tensor, "M B"]
+) -> Residuals:
+    """One residual more a trajectory: x = log R(s) - log F(s -> stop) where it ends."""
+    x = torch.cat([found.x, (log_reward - log_exit)[:, None]], dim=1)
+    return Residuals(x, torch.cat([found.weight, torch.ones_like(x[:, -1:])], dim=1))
+
+
+def mean_of_the_batch(found: Residuals) -> Residuals:
+    """Weights with which mean_B sum_O weight g(x) is each member's mean over all objects of its
+    batch.
+    """
+    count = found.weight.sum(dim=(1, 2), keepdim=True)
+    return Residuals(found.x, found.weight * (found.weight.shape[2] / count.clamp(min=1)))
 
 
 def residuals(chosen: Objective, steps: Steps) -> Residuals:
     """The residuals of every objective that is told along trajectories, that is all but fm."""
     if chosen.kind == "subtb":
         return subtb(steps, chosen.decay)
-    return {"tb": tb, "vargrad": vargrad, "db": db}[chosen.kind](steps)
+    found = {"tb": tb, "vargrad": vargrad, "db": db}[chosen.kind](steps)
+    return mean_of_the_batch(found) if chosen.mean else found

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaln, xlog1py, xlogy
-from scipy.stats import rankdata
+from scipy.stats import binom, rankdata
 
 
 def l1(p: ArrayLike, q: ArrayLike) -> np.ndarray:
@@ -19,7 +19,7 @@ def l1(p: ArrayLike, q: ArrayLike) -> np.ndarray:
 
 def sampling_floor(p: ArrayLike, samples: int) -> np.ndarray:
     """E sum |p^ - p| for the empirical law p^ of `samples` independent draws from p: what a perfect
-    sampler scores.
+    sampler scores, in the mean.  Another law can score less (`expected_l1`).
 
     De Moivre: E|X - np| = 2 (m+1) C(n, m+1) p^(m+1) (1-p)^(n-m) with m = floor(np), for X binomial.
     """
@@ -32,9 +32,35 @@ def sampling_floor(p: ArrayLike, samples: int) -> np.ndarray:
     return np.where((p > 0) & (p < 1), 2 * terms / samples, 0.0).sum(axis=-1)
 
 
+def expected_l1(p: ArrayLike, q: ArrayLike, samples: int) -> np.ndarray:
+    """E sum |q^ - p| for the empirical law q^ of `samples` independent draws from q: what a sampler
+    of q scores against the target p.  It can be below `sampling_floor(p)`.
+
+    E|X - c| = 2 E max(X - c, 0) + c - nq, X binomial, c = np; with m = floor(c),
+    E max(X - c, 0) = nq P(B(n-1, q) >= m) - c P(X > m).
+    """
+    p, q = _float64(p), _float64(q)
+    n, c = samples, samples * p
+    m = np.floor(c)
+    above = n * q * binom.sf(m - 1, n - 1, q) - c * binom.sf(m, n, q)
+    return (2 * above + c - n * q).sum(axis=-1) / n
+
+
 def total_variation(p: ArrayLike, q: ArrayLike) -> np.ndarray:
     """sum |p - q| / 2, from 0 to 1."""
     return l1(p, q) / 2
+
+
+def leak_bounds(log_z: ArrayLike, log_z_true: float, seen: float = 1.0) -> tuple[np.ndarray, ...]:
+    """Least and greatest total variation of a model with Z P = p_B on a set that has the share
+    `seen` of the target: seen (1 - Z*/Z) and 1 - seen Z*/Z, Z at least Z*.
+
+        >>> low, high = leak_bounds(1.0, 0.0)
+        >>> round(float(low), 3), float(low) == float(high)
+        (0.632, True)
+    """
+    share = np.minimum(np.exp(log_z_true - _float64(log_z)), 1.0)
+    return seen * (1 - share), 1 - seen * share
 
 
 def kl(p: ArrayLike, q: ArrayLike) -> np.ndarray:

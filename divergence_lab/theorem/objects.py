@@ -17,7 +17,12 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from divergence_lab.gflownet.listed import exact, flow, sampling
-from divergence_lab.gflownet.objectives import Objective, needed, vargrad
+from divergence_lab.gflownet.objectives import (
+    Objective,
+    needed,
+    refuse_of_the_released_code,
+    vargrad,
+)
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.tables import tables
 
@@ -64,6 +69,7 @@ def list_objects(graph: PointedDAG, chosen: Objective) -> Listing:
     Raises EnumerationError where there are too many, ObjectiveError where the graph does not allow
     the objective.
     """
+    refuse_of_the_released_code(chosen, "the theorem's list of objects")
     flow.check_objective(graph, chosen)
     walked = exact.enumerate_trajectories(graph, TRAJECTORY_LIMIT)
     n_steps, count = walked.index.shape[1:]

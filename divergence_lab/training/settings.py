@@ -197,6 +197,8 @@ def _objective_and_sampler(
         drawn.split(arguments.batch)
         if isinstance(space, dag.PointedDAG):
             flow.check_objective(space, chosen)
+        if arguments.exact:
+            objectives.refuse_of_the_released_code(chosen, "exact training")
     except (objectives.ObjectiveError, samplers.SamplerError) as error:
         raise TrainingError(str(error)) from error
     if chosen.kind == "vargrad" and arguments.batch < 2:

@@ -40,6 +40,7 @@ def expected_residuals(
     So sum_O weight g(x) is E over trajectories of the objective's sum, for any g.  `sampler`:
     epsilon or tempered.
     """
+    objectives.refuse_of_the_released_code(chosen, "an expected gradient")
     log_pf = model.log_pf
     visited = visits(graph, _behaviour(graph, log_pf, sampler))
     log_flow = model.log_flow

@@ -19,6 +19,7 @@ from divergence_lab.gflownet.objectives import (
     fm,
     needed,
     residuals,
+    with_exits,
 )
 from divergence_lab.gflownet.policies.policy import Parameters, Policy
 from divergence_lab.graphs import constants, dag
@@ -81,8 +82,8 @@ def flow_from_rows(
         log_pb = edge_log_pb(graph, rows[:, n_actions : n_actions + policy.heads.n_back])
     else:
         log_pb = fixed_log_pb(graph, backward, rows.device, rows.dtype)
-    if chosen.flow == "edges":
-        return _edge_flow(graph, logits, log_pb)
+    if chosen.flow in ("edges", "exits"):
+        return _edge_flow(graph, logits, log_pb, chosen.flow == "exits")
     log_pf, log_z = torch.log_softmax(logits, dim=-2), parameters["log_z"]
     if chosen.flow == "none":
         return Flow(log_pf, log_pb, log_z)
@@ -98,13 +99,13 @@ def flow_from_rows(
     return Flow(log_pf, log_pb, log_z, torch.cat([log_z[:, None], learned[:, 1:]], dim=1))
 
 
-def _edge_flow(graph: dag.PointedDAG, logits: Tensor, log_pb: Tensor) -> Flow:
-    """Edge flows e^logit with the flow of a stop tied to R(s): P_F(a|s) = F(s, a) / sum_a F(s,
+def _edge_flow(graph: dag.PointedDAG, logits: Tensor, log_pb: Tensor, exits: bool) -> Flow:
+    """Edge flows e^logit, that of a stop being R(s) unless `exits`: P_F(a|s) = F(s, a) / sum_a F(s,
     a).
     """
     on_device = tables(graph, logits.device, logits.dtype)
     stop = on_device.log_reward.expand(logits.shape[0], 1, -1)
-    log_edge = torch.cat([logits[:, :-1], stop], dim=1)
+    log_edge = logits if exits else torch.cat([logits[:, :-1], stop], dim=1)
     log_flow = torch.logsumexp(log_edge, dim=1)
     into = log_edge.flatten(1)[:, on_device.incoming] + torch.where(
         on_device.incoming_exists > 0, 0.0, -torch.inf
@@ -201,7 +202,12 @@ def residuals_along(
             _at_states(pad(needed(table), (0, 1)), states)
             for table in (model.log_inflow, model.log_flow)
         )
-        return fm(torch.where(visited, inflow, 0.0), outflow, visited)
+        found = fm(torch.where(visited, inflow, 0.0), outflow, visited, chosen.mean)
+        if chosen.flow != "exits":
+            return found
+        log_exit = model.log_pf[:, -1] + needed(model.log_flow)
+        log_reward = tables(graph, log_exit.device, log_exit.dtype).log_reward
+        return with_exits(found, log_reward[walked.terminal], log_exit.gather(1, walked.terminal))
     return residuals(chosen, steps_along(graph, model, walked, chosen.tied))
 
 

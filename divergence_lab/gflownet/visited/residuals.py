@@ -35,7 +35,7 @@ def residuals_along(
 ) -> objectives.Residuals:
     """The residuals of `chosen` on these trajectories: [M, O, B]."""
     if chosen.kind == "fm":
-        return _flow_matching(policy, parameters, walked)
+        return _flow_matching(policy, parameters, chosen, walked)
     return objectives.residuals(chosen, steps_along(policy, parameters, chosen, backward, walked))
 
 
@@ -61,7 +61,8 @@ def steps_along(
     log_stop = there.put(there.each(log_pf[:, -1:])[:, 0]) if chosen.flow == "modified" else None
     of_model = _OfModel(there.pick(log_pf, walked.actions), log_stop, rest)
     # flow matching's Z is what flows out of the source
-    log_z = there.put(there.each(norm)[:, 0])[:, 0, 0] if edges else parameters["log_z"]
+    flows_out = edges or chosen.flow == "exits"
+    log_z = there.put(there.each(norm)[:, 0])[:, 0, 0] if flows_out else parameters["log_z"]
     return _steps(policy, log_z, chosen, backward, walked, there, of_model)
 
 
@@ -173,7 +174,7 @@ def _steps(
         stop = objectives.needed(of_model.log_stop)
         log_flow = torch.where(exists, dag.log_reward(states).to(stop.dtype) - stop, 0.0)
         log_z = log_flow[:, 0, 0]
-    elif chosen.flow not in ("none", "edges"):
+    elif chosen.flow not in ("none", "edges", "exits"):
         log_flow = there.put(there.each(objectives.needed(of_model.rest)[:, -1:])[:, 0])
         if chosen.flow == "forward-looking":
             if dag.log_partial is None:
@@ -224,7 +225,10 @@ def _log_pb(
 
 
 def _flow_matching(
-    policy: Policy[GeneratedDAG], parameters: Parameters, walked: Walks
+    policy: Policy[GeneratedDAG],
+    parameters: Parameters,
+    chosen: objectives.Objective,
+    walked: Walks,
 ) -> objectives.Residuals:
     """Inflow and outflow of the visited states: these and their parents are evaluated together,
     as many are both.
@@ -256,10 +260,19 @@ def _flow_matching(
         2, (-1, 1 + dag.n_back)
     )
     log_inflow = torch.logsumexp(flows[..., 1:].masked_fill(~back_allowed, NONE), dim=-1)
-    log_outflow = torch.logaddexp(
-        flows[..., 0], _flow_of_a_stop(policy, parameters, states, visited)
-    )
-    return objectives.fm(log_inflow, log_outflow, visited)
+    if chosen.flow != "exits":
+        stop = _flow_of_a_stop(policy, parameters, states, visited)
+        log_outflow = torch.logaddexp(flows[..., 0], stop)
+        return objectives.fm(log_inflow, log_outflow, visited, chosen.mean)
+    every = places(policy, parameters, states, walked.exists)
+    rows = every.rows()[:, n_moves : n_moves + 1]
+    may_stop = dag.allowed(every.states)[..., -1:].movedim(-1, 1)
+    log_exit = every.put(every.each(torch.where(may_stop, rows, NONE))[:, 0])
+    log_outflow = torch.logaddexp(flows[..., 0], log_exit)
+    ends = walked.exists & (walked.actions == n_moves)
+    found = objectives.fm(log_inflow, log_outflow, visited, chosen.mean)
+    log_reward = dag.log_reward(walked.terminal).to(log_exit.dtype)
+    return objectives.with_exits(found, log_reward, torch.where(ends, log_exit, 0.0).sum(dim=1))
 
 
 def _flow_of_a_stop(
