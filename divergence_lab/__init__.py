@@ -29,7 +29,9 @@ _HOME = {
     "derive": "theory.answers.derivation",
     # the bridge
     "to_torch": "bridge.torch_loss",
+    "narrow_fit": "report.single_bump",
     "verify": "theorem.verification",
+    "gradients_agree": "theorem.softmax",
     # the two uses that no other tool offers
     "design": "theory.design.search",
     "fit_to_tradeoffs": "theory.design.from_data",

@@ -16,7 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from divergence_lab.report.palette import CLASSES, PAGE, PRINT
-from divergence_lab.report.plots import save, wrapped
+from divergence_lab.report.plots import wrapped
+from divergence_lab.report.redrawing import redraw
 from divergence_lab.results.storage import ResultError
 
 HERE = Path(__file__).resolve().parent
@@ -120,4 +121,4 @@ def read() -> dict:
 
 
 if __name__ == "__main__":
-    save(draw(read()), HERE / "catalogue_curves", dpi=300)
+    redraw(draw(read()), HERE / "catalogue_curves", dpi=300)

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 import divergence_lab as dl
 from divergence_lab.report.palette import CLASSES, COLUMN, DASHES, MARKERS, PRINT
-from divergence_lab.report.plots import save
+from divergence_lab.report.redrawing import redraw
 from divergence_lab.results.storage import ResultError
 
 HERE = Path(__file__).resolve().parent
@@ -92,4 +92,4 @@ def read() -> dict:
 
 
 if __name__ == "__main__":
-    save(draw(read()), HERE / "convergence")
+    redraw(draw(read()), HERE / "convergence")

@@ -26,6 +26,7 @@ from matplotlib.figure import Figure, SubFigure
 import divergence_lab as dl
 from divergence_lab.report.palette import COLOURS, DASHES, MARKERS, PAGE, PRINT
 from divergence_lab.report.plots import median_seed
+from divergence_lab.report.redrawing import redraw
 from divergence_lab.results.result import Result
 from divergence_lab.theory.expressions.symbols import x
 
@@ -142,4 +143,4 @@ def as_grid(result: Result, law: np.ndarray) -> np.ndarray:
 
 if __name__ == "__main__":
     saved = HERE / "four_losses"
-    dl.plots.save(draw(dl.load(saved), dl.load(saved / "short")), HERE / "four_losses", dpi=300)
+    redraw(draw(dl.load(saved), dl.load(saved / "short")), HERE / "four_losses", dpi=300)

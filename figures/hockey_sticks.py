@@ -14,8 +14,8 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-import divergence_lab as dl
 from divergence_lab.report.palette import COLOURS, COLUMN, DASHES, PRINT
+from divergence_lab.report.redrawing import redraw
 from divergence_lab.results.storage import ResultError
 
 HERE = Path(__file__).resolve().parent
@@ -76,4 +76,4 @@ def read() -> dict:
 
 
 if __name__ == "__main__":
-    dl.plots.save(draw(read()), HERE / "hockey_sticks")
+    redraw(draw(read()), HERE / "hockey_sticks")

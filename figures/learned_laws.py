@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 
 import divergence_lab as dl
 from divergence_lab.report.palette import CLASSES, COLUMN, PRINT
-from divergence_lab.report.plots import median_seed, save
+from divergence_lab.report.plots import median_seed
+from divergence_lab.report.redrawing import redraw
 from divergence_lab.results.result import Result
 
 HERE = Path(__file__).resolve().parent
@@ -90,4 +91,4 @@ def class_of(name: str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    save(draw(dl.load(HERE / "learned_laws")), HERE / "learned_laws")
+    redraw(draw(dl.load(HERE / "learned_laws")), HERE / "learned_laws")

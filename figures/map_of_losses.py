@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from divergence_lab.report.palette import CLASSES, COLUMN, PRINT
-from divergence_lab.report.plots import save, wrapped
+from divergence_lab.report.plots import wrapped
+from divergence_lab.report.redrawing import redraw
 from divergence_lab.results.storage import ResultError
 
 HERE = Path(__file__).resolve().parent
@@ -135,4 +136,4 @@ def read() -> list[dict]:
 
 
 if __name__ == "__main__":
-    save(draw(read()), HERE / "map_of_losses")
+    redraw(draw(read()), HERE / "map_of_losses")

@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 
 import divergence_lab as dl
 from divergence_lab.report.palette import CLASSES, DASHES, STYLE, TARGET
-from divergence_lab.report.plots import save
+from divergence_lab.report.redrawing import redraw
 
 HERE = Path(__file__).resolve().parent
 SIZE = (16.5, 11.7)  # inches: A3 lying
@@ -355,4 +355,4 @@ def draw_foot(figure: SubFigure) -> None:
 
 
 if __name__ == "__main__":
-    save(draw(read()), HERE / "poster", dpi=100)
+    redraw(draw(read()), HERE / "poster", dpi=100)

@@ -14,8 +14,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-import divergence_lab as dl
 from divergence_lab.report.palette import CLASSES, COLUMN, PRINT
+from divergence_lab.report.redrawing import redraw
 from divergence_lab.results.storage import ResultError
 
 HERE = Path(__file__).resolve().parent
@@ -84,4 +84,4 @@ def read() -> list[dict]:
 
 
 if __name__ == "__main__":
-    dl.plots.save(draw(read()), HERE / "sampler_chart")
+    redraw(draw(read()), HERE / "sampler_chart")

@@ -15,8 +15,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-import divergence_lab as dl
 from divergence_lab.report.palette import COLUMN, PRINT
+from divergence_lab.report.redrawing import redraw
 from divergence_lab.results.storage import ResultError
 
 HERE = Path(__file__).resolve().parent
@@ -113,4 +113,4 @@ def read() -> list[dict]:
 
 
 if __name__ == "__main__":
-    dl.plots.save(draw(read()), HERE / "theorem_table")
+    redraw(draw(read()), HERE / "theorem_table")

@@ -12,9 +12,10 @@ import sympy as sp
 from scipy.integrate import cumulative_simpson
 from scipy.optimize import minimize
 
-from divergence_lab.app import background, narrow_fit, pictures, with_torch
+from divergence_lab.app import background, pictures, with_torch
 from divergence_lab.app.family import Member, answers, f_at_zero, slope_at_infinity
-from divergence_lab.app.free_loss import FreeLoss
+from divergence_lab.report import single_bump
+from divergence_lab.report.free_loss import FreeLoss
 from divergence_lab.theory.answers.derivation import derive
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.divergence.values import enclose
@@ -54,11 +55,11 @@ def test_closed_forms_and_panels_agree_with_enclosures(member):
 
 @members
 def test_no_other_optimiser_finds_a_better_bump(member):
-    found = narrow_fit.best_fit(member.integral)
+    found = single_bump.best_fit(member.integral)
 
     def cost(at):
         return float(
-            narrow_fit.divergences(member.integral, np.array(at[0]), np.array(np.exp(at[1])))
+            single_bump.divergences(member.integral, np.array(at[0]), np.array(np.exp(at[1])))
         )
 
     for start in ((found.mean, np.log(found.width)), (-1.6, -0.5), (2.1, -0.5), (0.0, 0.7)):
@@ -67,23 +68,23 @@ def test_no_other_optimiser_finds_a_better_bump(member):
 
 
 def test_reverse_kl_seeks_and_forward_kl_covers_with_the_moments_of_the_target():
-    seeking = narrow_fit.best_fit(Member(Fraction(0), Fraction(0)).integral)
-    covering = narrow_fit.best_fit(Member(Fraction(1), Fraction(1)).integral)
+    seeking = single_bump.best_fit(Member(Fraction(0), Fraction(0)).integral)
+    covering = single_bump.best_fit(Member(Fraction(1), Fraction(1)).integral)
     assert seeking.right_mass < 0.01 < 0.3 < covering.right_mass
-    p = np.exp(narrow_fit.LOG_TARGET)
-    mean = (p * narrow_fit.POINTS).sum()
-    assert (covering.law() * narrow_fit.POINTS).sum() == pytest.approx(
+    p = np.exp(single_bump.LOG_TARGET)
+    mean = (p * single_bump.POINTS).sum()
+    assert (covering.law() * single_bump.POINTS).sum() == pytest.approx(
         mean, abs=2e-3
     )  # moments match at the optimum
-    assert narrow_fit.words(seeking).startswith("Mode-seeking") and narrow_fit.words(
+    assert single_bump.words(seeking).startswith("Mode-seeking") and single_bump.words(
         covering
     ).startswith("Mode-covering")
 
 
 @pytest.mark.parametrize("text", ["exp(x**4) - 1", "-x**2/2"])
 def test_a_fit_that_is_infinite_or_negative_is_refused(text):
-    with pytest.raises(narrow_fit.NoFit, match="no best bump"):
-        narrow_fit.best_fit(FreeLoss(text, loss(text)).integral)
+    with pytest.raises(single_bump.NoFit, match="no best bump"):
+        single_bump.best_fit(FreeLoss(text, loss(text)).integral)
 
 
 def test_panels_follow_growth_beyond_every_exponential():
@@ -101,10 +102,10 @@ def test_panels_follow_growth_beyond_every_exponential():
 
     u = np.linspace(-12, 12, 49)
     assert np.allclose(found.integral(u), dense(u), rtol=1e-6)
-    best = narrow_fit.best_fit(found.integral)
+    best = single_bump.best_fit(found.integral)
 
     def cost(at):
-        return float(narrow_fit.divergences(dense, np.array(at[0]), np.array(np.exp(at[1]))))
+        return float(single_bump.divergences(dense, np.array(at[0]), np.array(np.exp(at[1]))))
 
     for start in ((best.mean, np.log(best.width)), (-1.6, -0.5), (0.0, 0.7)):
         other = minimize(cost, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-10})

@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 import matplotlib
-import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import divergence_lab as dl
 from divergence_lab.report.palette import COLUMN, PAGE
+from divergence_lab.report.redrawing import redraw, same_drawing
 
 A3 = 16.5  # inches: the poster
 FOLDER = Path(__file__).resolve().parents[1] / "figures"
@@ -80,26 +81,6 @@ def test_the_image_is_what_the_script_draws_from_saved_results(script, tmp_path)
         assert same_drawing(drawn, committed), "run `make figures`"
 
 
-def same_drawing(one: str, other: str) -> bool:
-    """Equal but for the last digits of coordinates, which differ between processors, and the
-    names hashed from them.
-    """
-    (words, numbers), (other_words, other_numbers) = parts(one), parts(other)
-    return words == other_words and bool(np.allclose(numbers, other_numbers, rtol=0, atol=2e-5))
-
-
-def parts(svg: str) -> tuple[list[str], np.ndarray]:
-    """The words between the numbers, and the numbers; hashed names are replaced by their order
-    of appearance.
-    """
-    order: dict[str, int] = {}
-    svg = re.sub(
-        r"\b[a-z][0-9a-f]{10}\b", lambda name: f"name {order.setdefault(name[0], len(order))}", svg
-    )
-    number = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
-    return re.split(number, svg), np.array([float(each) for each in re.findall(number, svg)])
-
-
 def test_another_drawing_is_told_apart():
     """Negative control: a curve moved by a thousandth of a point, a colour or a name exchanged."""
     svg = '<path d="M 605.462163 5.5e-05" clip-path="url(#p3430f61e14)" style="fill: #0072b2"/>'
@@ -110,6 +91,25 @@ def test_another_drawing_is_told_apart():
         assert not same_drawing(svg.replace(was, now), svg)
     twice = svg + svg.replace("p3430f61e14", "pb002596e16")
     assert not same_drawing(twice, svg + svg)
+
+
+def test_the_same_drawing_leaves_its_files_as_they_are(tmp_path):
+    """Rounding of another machine changes no file; another curve or a missing file does."""
+    svg, png = redraw(curve(1.0), tmp_path / "one")
+    before = svg.stat().st_mtime_ns, png.stat().st_mtime_ns
+    redraw(curve(1.0 + 1e-9), tmp_path / "one")
+    assert (svg.stat().st_mtime_ns, png.stat().st_mtime_ns) == before
+    redraw(curve(1.1), tmp_path / "one")
+    assert svg.stat().st_mtime_ns != before[0] and png.stat().st_mtime_ns != before[1]
+    png.unlink()
+    redraw(curve(1.1), tmp_path / "one")
+    assert png.exists()
+
+
+def curve(height: float) -> Figure:
+    figure = Figure(figsize=(2, 2))
+    figure.subplots().plot([0, 1, 2], [0, height, 1])
+    return figure
 
 
 @control

@@ -8,7 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from divergence_lab.app import background, drawing, family, free_loss, narrow_fit
+from divergence_lab.app import background, drawing, family
+from divergence_lab.report import free_loss, single_bump
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions import ExpressionError
 from divergence_lab.theory.expressions.syntax import shown
@@ -31,7 +32,7 @@ class Numbers:
 
     g: np.ndarray
     f: np.ndarray
-    fit: narrow_fit.NarrowFit | None
+    fit: single_bump.NarrowFit | None
     no_fit: str = ""
 
 
@@ -40,8 +41,8 @@ def numbers(shape: Shape) -> Numbers:
     with np.errstate(over="ignore", invalid="ignore"):
         g, f = shape.value(RESIDUALS), RATIOS * shape.integral(np.log(RATIOS))
     try:
-        return Numbers(g, f, narrow_fit.best_fit(shape.integral))
-    except narrow_fit.NoFit as reason:
+        return Numbers(g, f, single_bump.best_fit(shape.integral))
+    except single_bump.NoFit as reason:
         return Numbers(g, f, None, str(reason))
 
 
@@ -74,11 +75,11 @@ def charts(found: Numbers) -> tuple[str, str, str]:
         drawing.nice_top(float(np.nanmax(y[np.isfinite(y)], initial=0.0)))
         for y in (found.g[np.abs(RESIDUALS) <= 3], found.f[RATIOS >= 0.1])
     )
-    p = np.exp(narrow_fit.LOG_TARGET)
-    step = narrow_fit.POINTS[1] - narrow_fit.POINTS[0]
-    laws = [drawing.Curve("target p", narrow_fit.POINTS, p / step)]
+    p = np.exp(single_bump.LOG_TARGET)
+    step = single_bump.POINTS[1] - single_bump.POINTS[0]
+    laws = [drawing.Curve("target p", single_bump.POINTS, p / step)]
     if found.fit:
-        laws.append(drawing.Curve("best q", narrow_fit.POINTS, found.fit.law() / step))
+        laws.append(drawing.Curve("best q", single_bump.POINTS, found.fit.law() / step))
     return (
         drawing.chart(
             "loss g(x)",
@@ -101,7 +102,7 @@ def charts(found: Numbers) -> tuple[str, str, str]:
 def caption(found: Numbers) -> str:
     """What the third picture shows, in one sentence."""
     return (
-        narrow_fit.words(found.fit)
+        single_bump.words(found.fit)
         if found.fit
         else f"{found.no_fit[0].upper()}{found.no_fit[1:]}."
     )

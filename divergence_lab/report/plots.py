@@ -17,13 +17,22 @@ from matplotlib.figure import Figure
 
 from divergence_lab.outputs import write_atomically
 from divergence_lab.report.palette import COLOURS, DASHES, MARKERS, STYLE
+from divergence_lab.report.sheet import Sheet
+from divergence_lab.report.teaching import areas as areas
+from divergence_lab.report.teaching import bells as bells
+from divergence_lab.report.teaching import curves as curves
+from divergence_lab.report.teaching import dots as dots
+from divergence_lab.report.teaching import film as film
+from divergence_lab.report.teaching import flows as flows
+from divergence_lab.report.teaching import scatters as scatters
+from divergence_lab.report.teaching import words as words
 from divergence_lab.results.result import Result
 
 
 @contextlib.contextmanager
 def _figure(width: float, height: float) -> Iterator[Figure]:
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Sheet(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
 

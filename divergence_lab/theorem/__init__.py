@@ -2,4 +2,7 @@
 
 from divergence_lab import open_room
 
-open_room(__name__, {"verify": "verification", "VerifyError": "verification"})
+open_room(
+    __name__,
+    {"verify": "verification", "VerifyError": "verification", "gradients_agree": "softmax"},
+)

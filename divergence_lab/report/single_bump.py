@@ -1,5 +1,4 @@
-"""The picture of mode-seeking and mode-covering: the best single bump for a target with two, under
-D_f.
+"""What a loss makes of a model that is too small: the best single bell for a target with two bumps.
 
     minimise over (mean, width):  D_f(p || q) = sum q f(p/q) = sum p I(log p - log q)
 
@@ -12,41 +11,90 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from divergence_lab.inputs import InputError
+from divergence_lab.report.free_loss import FreeLoss
+from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.divergence.loss import loss as read
+
 POINTS = np.linspace(-5.0, 5.0, 161)
 MEANS = np.linspace(-4.0, 4.0, 33)
 WIDTHS = np.geomspace(0.35, 4.0, 15)
 ROUNDS = 7
-LEFT = POINTS < 0.25  # of the valley between the two modes
+CENTRES, SHARES, BUMP_WIDTH = (-1.6, 2.1), (0.65, 0.35), 0.6
 
 
-def _target() -> np.ndarray:
-    logs = [
-        np.log(weight / width) - ((POINTS - centre) / width) ** 2 / 2
-        for weight, centre, width in ((0.65, -1.6, 0.6), (0.35, 2.1, 0.6))
-    ]
-    return np.logaddexp(*logs) - np.logaddexp.reduce(np.logaddexp(*logs))
-
-
-LOG_TARGET = _target()
-
-
-class NoFit(ValueError):
+class NoFit(InputError):
     """The divergence can't be followed in floating-point numbers; the message says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NarrowFit:
-    """The best bump: mean, width, its D_f, and the model's mass on the two sides of the valley."""
+    """The best bell: mean, width, its D_f, and the model's mass on the two sides of the valley.
+
+    `log_target`: log p on POINTS, [161].
+    """
 
     mean: float
     width: float
     divergence: float
     left_mass: float
     right_mass: float
+    log_target: np.ndarray
+
+    @property
+    def points(self) -> np.ndarray:
+        """The outcomes: places on a line, [161]."""
+        return POINTS
 
     def law(self) -> np.ndarray:
         """q on POINTS."""
         return np.exp(log_model(np.array(self.mean), np.array(self.width)))
+
+
+def two_bumps(
+    centres: tuple[float, float] = CENTRES, shares: tuple[float, float] = SHARES
+) -> np.ndarray:
+    """log p [161] on POINTS: two bumps of width 0.6, the shares of their mass in any unit."""
+    left, right = (
+        np.log(share) - ((POINTS - centre) / BUMP_WIDTH) ** 2 / 2
+        for centre, share in zip(centres, shares)
+    )
+    both = np.logaddexp(left, right)
+    return both - np.logaddexp.reduce(both)
+
+
+LOG_TARGET = two_bumps()
+
+
+def narrow_fit(
+    loss: str | Loss, centres: tuple[float, float] = CENTRES, shares: tuple[float, float] = SHARES
+) -> NarrowFit:
+    """argmin over (mean, width) of D_f(p || q): the best single bell q for a target p of two bumps.
+
+        loss     as text, or a `Loss`, with a value for every parameter
+        centres  of the two bumps, left before right, within -4 to 4; each has the width 0.6
+        shares   of their mass, in any unit
+
+    Both laws live on 161 points from -5 to 5, so that every divergence is finite: what the bell
+    does is decided by f at the ratios that occur here, not by f(0) or f'(oo). Raises NoFit, and
+    ExpressionError for a loss that can't be read.
+
+        >>> seeking, covering = narrow_fit("quadratic"), narrow_fit("linex(1)")
+        >>> f"{seeking.mean:.1f} {seeking.width:.1f}, {covering.mean:.1f} {covering.width:.1f}"
+        '-1.6 0.6, -0.3 1.9'
+    """
+    if not -4 <= centres[0] < centres[1] <= 4 or min(shares) <= 0:
+        raise NoFit(
+            f"two bumps need centres from -4 to 4, left before right, and shares above 0; "
+            f"these are {centres} and {shares}"
+        )
+    entry = read(loss) if isinstance(loss, str) else loss
+    if entry.parameters:
+        names = ", ".join(str(parameter) for parameter in entry.parameters)
+        raise NoFit(f"a bell needs numbers: write one in place of {names}")
+    return best_fit(
+        FreeLoss(str(loss), entry).integral, two_bumps(centres, shares), sum(centres) / 2
+    )
 
 
 def log_model(mean: np.ndarray, width: np.ndarray) -> np.ndarray:
@@ -57,20 +105,27 @@ def log_model(mean: np.ndarray, width: np.ndarray) -> np.ndarray:
 
 
 def divergences(
-    integral: Callable[[np.ndarray], np.ndarray], mean: np.ndarray, width: np.ndarray
+    integral: Callable[[np.ndarray], np.ndarray],
+    mean: np.ndarray,
+    width: np.ndarray,
+    log_target: np.ndarray = LOG_TARGET,
 ) -> np.ndarray:
     """D_f(p||q) for each model; inf where a term overflows."""
     with np.errstate(over="ignore", invalid="ignore"):
-        terms = np.exp(LOG_TARGET) * integral(LOG_TARGET - log_model(mean, width))
+        terms = np.exp(log_target) * integral(log_target - log_model(mean, width))
     return np.nan_to_num(terms.sum(axis=-1), nan=np.inf, posinf=np.inf, neginf=np.inf)
 
 
-def best_fit(integral: Callable[[np.ndarray], np.ndarray]) -> NarrowFit:
+def best_fit(
+    integral: Callable[[np.ndarray], np.ndarray],
+    log_target: np.ndarray = LOG_TARGET,
+    valley: float = sum(CENTRES) / 2,
+) -> NarrowFit:
     """The model with the least D_f; means within 4, widths from 0.35 to 4. Raises NoFit."""
     means, logs = MEANS, np.log(WIDTHS)
     for _ in range(ROUNDS):
         grid = np.meshgrid(means, np.exp(logs), indexing="ij")
-        found = divergences(integral, *grid)
+        found = divergences(integral, grid[0], grid[1], log_target)
         i, j = np.unravel_index(np.argmin(found), found.shape)
         best = (float(grid[0][i, j]), float(grid[1][i, j]), float(found[i, j]))
         steps = (means[1] - means[0], logs[1] - logs[0])
@@ -97,7 +152,8 @@ def best_fit(integral: Callable[[np.ndarray], np.ndarray]) -> NarrowFit:
             f"(D_f >= 0 for a valid loss; the search ended at {best[2]:.3g})"
         )
     law = np.exp(log_model(np.array(best[0]), np.array(best[1])))
-    return NarrowFit(*best, *(float(law[side].sum()) for side in (LEFT, ~LEFT)))
+    left = float(law[valley > POINTS].sum())
+    return NarrowFit(*best, left, 1 - left, log_target)
 
 
 def words(fit: NarrowFit) -> str:
