@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from divergence_lab import loss
-from divergence_lab.app import family, narrow_fit, verdict_table
-from divergence_lab.app.free_loss import FreeLoss
+from divergence_lab.app import family, verdict_table
 from divergence_lab.app.panels import panels, values
+from divergence_lab.report import single_bump
+from divergence_lab.report.free_loss import FreeLoss
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "page" / "js"
 POINTS = [-9.0, -2.5, -0.3, 0.0, 1e-3, 0.7, 3.0]
@@ -73,9 +74,9 @@ def test_the_page_answers_for_its_sliders_what_the_designer_answers():
         assert np.allclose(found["value"], one.value(np.array(POINTS)), rtol=1e-12, atol=0)
         assert np.allclose(found["integral"], one.integral(np.array(POINTS)), rtol=1e-9, atol=1e-15)
         assert np.allclose(values(loss(found["text"]).pieces, POINTS), found["value"], rtol=1e-9)
-        best = narrow_fit.best_fit(one.integral)
+        best = single_bump.best_fit(one.integral)
         assert found["fit"][2] <= best.divergence * (1 + 1e-5)
-        assert found["words"].split(":")[0] == narrow_fit.words(best).split(":")[0]
+        assert found["words"].split(":")[0] == single_bump.words(best).split(":")[0]
 
 
 def test_what_is_no_member_is_refused():

@@ -1,5 +1,5 @@
 // The picture of mode-seeking and mode-covering: the best single bump for a target with two modes,
-// as divergence_lab/app/narrow_fit.py finds it (a test holds the two against each other).
+// as divergence_lab/report/single_bump.py finds it (a test holds the two against each other).
 //
 //   minimise over (mean, width):  D_f(p || q) = sum p I(log p - log q)
 
