@@ -176,7 +176,8 @@ def test_contradictions_name_the_two_that_clash_and_why(wishes, one, other):
 @pytest.mark.parametrize(
     "wishes, words",
     [
-        (dict(curvature=0), "positive number"),
+        (dict(curvature=-1), "never negative"),
+        (dict(max_terms=0), "1 or more"),
         (dict(curvature="y"), "not a constant"),
         (dict(penalties={0: 1}), "x = 0"),
         (dict(penalties={1: -1}), "not positive"),
@@ -220,6 +221,119 @@ def test_numbers_are_met(wishes):
         assert len(entry.met) >= len(wishes.get("penalties", {})) + len(set(wishes) - {"penalties"})
         assert all(met.status in ("proved", "enclosed") and met.because for met in entry.met)
         assert check_one(designed_to_json(entry)) == []
+
+
+MANY = {-5: 3, -2: 1, -1: "0.4", 1: "0.6", 2: 2, 4: 9}
+STRAIGHT = {1: 1, 2: 3, 3: 5, 4: 8, 5: 11}  # slopes 1, 2, 2, 3, 3
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        dict(penalties=MANY),
+        dict(penalties=MANY, zero_forcing=True, zero_avoiding=True, curvature=0),
+        dict(penalties=MANY, smooth=True, left_growth="power:3/2", bounded_second_moment=True),
+        dict(penalties={1: 1, 3: 5, -4: 8}, even=True, smooth=True, curvature=2),
+        dict(penalties=STRAIGHT, bounded_gradient=True),
+        dict(curvature=0, zero_avoiding=True, zero_forcing=False, smooth=True),
+    ],
+)
+def test_feasible_wishes_are_met_exactly(wishes):
+    (entry,) = design(**wishes, count=1)
+    assert {met.status for met in entry.met} == {"proved"}
+    assert check_one(designed_to_json(entry)) == []
+    g, slope = entry.loss.expression, entry.loss.derivative
+    for at, value in wishes.get("penalties", {}).items():
+        assert g.subs(x, at) == sp.Rational(value)
+    pairs = list(itertools.pairwise(slope.pieces))
+    jumps = [(b.expression - a.expression).subs(x, a.high) for a, b in pairs]
+    curved = [sp.diff(b.expression - a.expression, x).subs(x, a.high) for a, b in pairs]
+    assert all(sp.N(jump) >= 0 for jump in jumps)
+    if wishes.get("smooth"):
+        assert all(sp.simplify(jump) == 0 for jump in jumps + curved)
+
+
+@pytest.mark.parametrize(
+    "wishes, one, other",
+    [
+        (dict(penalties={1: 1, 2: 4, 3: 6}), "g(1) = 1", "g(3) = 6"),
+        (dict(penalties={-1: 1, -2: 4, -3: 6}), "g(-1) = 1", "g(-3) = 6"),
+        (dict(penalties={-3: 1, 2: 1}, even=True), "even loss", "g(-3) = 1"),
+        (dict(penalties={1: 1, 2: 4, -3: 6}, even=True), "even loss", "g(-3) = 6"),
+        (dict(penalties={1: 1, 2: 2}, curvature=1), "curvature 1", "g(2) = 2"),
+        (dict(penalties={1: 1, 2: 2}, smooth=True), "smooth loss", "g(2) = 2"),
+        (dict(penalties=STRAIGHT, smooth=True), "smooth loss", "g(5) = 11"),
+        (dict(penalties={-1: "0.6", 2: 1}, symmetric=True), "symmetric", "g(-1) = 3/5"),
+        (dict(penalties={1: 1, 2: 3}, symmetric=True, even=True), "symmetric", "g(2) = 3"),
+    ],
+)
+def test_penalties_that_no_loss_has_clash(wishes, one, other):
+    with pytest.raises(DesignError, match=" clash: ") as raised:
+        design(**wishes)
+    named, _ = str(raised.value).split(" clash: ")
+    assert one in named and other in named
+
+
+def test_a_clash_of_a_symmetric_divergence_is_never_claimed_of_one_that_there_is():
+    """Penalties read off losses of symmetric divergences, on the edge of what is possible too."""
+    for text in ("Abs(x)", "x**2/2 + exp(x) - x - 1", "4*exp(x/2) - 2*x - 4"):
+        g = loss(text).expression
+        points = (-3, -1, sp.Rational(1, 2), 1, 3)
+        assert read_wishes(symmetric=True, penalties={at: g.subs(x, at) for at in points})
+
+
+def test_the_formula_has_no_more_terms_than_wished():
+    (short,) = design(zero_avoiding=True, max_terms=2, count=1)
+    assert str(short.loss) == "cosh(x) - 1" and short.met[-1].achieved == "2"
+    with pytest.raises(DesignError, match="the shortest has 6: raise --max-terms"):
+        design(penalties=MANY, max_terms=5)
+
+
+@pytest.mark.slow
+def test_random_wishes_are_met_or_clash_as_they_were_made():
+    """Feasible by construction: penalties of a random convex loss; then convexity broken."""
+    draw, met, refused = np.random.default_rng(11), 0, 0
+    for _ in range(60):
+        wishes = random_wishes(draw)
+        (entry,) = design(**wishes, count=1)
+        assert check_one(designed_to_json(entry)) == [] and entry.met
+        met += 1
+        broken = dict(wishes["penalties"])
+        at = max(broken, key=abs)
+        broken[at * 2] = broken[at] * sp.Rational(19, 10)
+        with pytest.raises(DesignError, match=" clash: "):
+            design(**{**wishes, "penalties": broken})
+        refused += 1
+    print(f"seed 11: {met} feasible sets of wishes met, {refused} infeasible ones refused")
+
+
+def random_wishes(draw):
+    """The values at some residuals of sum w_i (|x| - a_i)_+^2 of either side + w |x|, and a
+    class.
+    """
+
+    def side():
+        sizes = sorted(draw.choice(40, size=draw.integers(1, 5), replace=False) + 1)
+        kinks = [sp.Rational(int(k), 6) for k in draw.integers(0, 6, size=2)]
+        weights = [sp.Rational(int(k), 4) for k in draw.integers(1, 9, size=3)]
+        return {
+            sp.Rational(int(size), 6): sum(
+                w * sp.Max(0, sp.Rational(int(size), 6) - a) ** 2
+                for w, a in zip(weights, [0, *kinks], strict=True)
+            )
+            for size in sizes
+        }
+
+    right, left = side(), side()
+    even = bool(draw.random() < 0.25)
+    penalties = dict(right) if even else right | {-at: value for at, value in left.items()}
+    wishes = dict(penalties=penalties, even=even, smooth=bool(draw.random() < 0.5))
+    if draw.random() < 0.5:
+        wishes["curvature"] = int(draw.integers(0, 4))
+    for name in ("zero_forcing", "zero_avoiding"):
+        if draw.random() < 0.6 and not even:
+            wishes[name] = bool(draw.random() < 0.5)
+    return wishes
 
 
 def test_growths_and_the_second_moment_are_proved():
@@ -318,11 +432,14 @@ def test_the_command_takes_data(capsys, tmp_path):
     assert main(["design", "--residuals", str(tmp_path / "mine.txt"), "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert float(loss(found["loss"]).expression.subs(x, 1)) == pytest.approx(1 / 8, rel=0.1)
-    (tmp_path / "bad.txt").write_text("1\ntwo\n")
-    assert (
-        main(["design", "--residuals", str(tmp_path / "bad.txt")]) == 2
-        and "two" in capsys.readouterr().err
-    )
+    for text, words in (
+        ("1\ntwo\n", "line 2: 'two'"),
+        ("1\n" * 30 + "nan\n", "line 31: 'nan'"),
+        ("0\n" * 30, "all 30 residuals are 0"),
+    ):
+        (tmp_path / "bad.txt").write_text(text)
+        assert main(["design", "--residuals", str(tmp_path / "bad.txt")]) == 2
+        assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -335,6 +452,9 @@ def test_the_command_takes_data(capsys, tmp_path):
         (["--bounded-gradient", "--zero-forcing"], "zero-forcing and bounded gradient clash"),
         (["--even-loss", "--symmetric-divergence", "--curvature", "1"], r"only a\*\|x\|"),
         (["--tradeoff", "3"], "form A:B"),
+        (["--tradeoff", "1:3:2"], r"g\(1\) = 2\*g\(3\) clash: .*1/3 is the largest"),
+        (["--tradeoff", "1:3:1/3", "--smooth"], "smooth loss"),
+        (["--even-loss", "--penalty", "-3:1", "2:1"], "even loss and the penalties"),
         (["--tradeoff", "3:2", "--residuals", "r.txt"], "one of them"),
         (["--residuals", "no_such_file.txt"], "can be read"),
         (["--tradeoff", "3:2", "--curvature", "1"], "use design|fix numbers"),

@@ -16,6 +16,7 @@ import torch
 
 from divergence_lab.bridge import NotRepresentable, to_torch
 from divergence_lab.bridge.export import FORMS, export
+from divergence_lab.cli import design as cli_design
 from divergence_lab.cli.main import main
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.symbols import x
@@ -306,4 +307,4 @@ def test_the_command(capsys, tmp_path):
     )
     assert main(["export", "linex(alpha)"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
-    assert set(FORMS) == {"torch", "jax", "torchgfn", "latex"}
+    assert set(FORMS) == {*cli_design.FORMS}

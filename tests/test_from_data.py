@@ -136,9 +136,19 @@ def test_tradeoffs_are_met(wishes):
     assert all(getattr(entry.derivation.verdicts, name).holds for name in wishes)
 
 
-def test_a_tradeoff_that_the_class_forbids_is_missed_and_says_so():
-    entry = fit_to_tradeoffs([(-3, 3, 2)], even=True)
-    assert entry.met[-1].status == "fitted" and "missed by a relative 0.5" in entry.met[-1].because
+def test_tradeoffs_that_no_loss_meets_clash():
+    for rows, wishes, words in (
+        ([(-3, 3, 2)], {"even": True}, "even loss and the trade-off"),
+        ([(1, 3, 2)], {}, "1/3 is the largest"),
+        ([(3, 1, 2)], {}, "3 is the smallest"),
+        ([(1, 2, "1/2"), (3, 2, "7/5")], {}, "clash"),
+        ([(-1, 1, 2), (-2, 1, 3)], {}, "the trade-offs"),
+    ):
+        with pytest.raises(DesignError, match=" clash: ") as raised:
+            fit_to_tradeoffs(rows, **wishes)
+        assert words in str(raised.value)
+    entry = fit_to_tradeoffs([(2, 1, 5), (-1, 1, "1/2"), (-1, -4, "1/6")], smooth=True)
+    assert [met.status for met in entry.met] == ["proved"] * 4
     with pytest.raises(DesignError, match="clash"):
         fit_to_tradeoffs([(-3, 3, 2)], zero_forcing=True, bounded_gradient=True)
     with pytest.raises(DesignError, match="no row"):

@@ -1,4 +1,4 @@
-"""Loss -> source text that stands alone: torch, JAX, torchgfn, LaTeX.
+"""Loss -> source text that stands alone: torch, JAX, what other libraries take, LaTeX.
 
     export(loss, "torch")    one file that imports nothing but torch
 
@@ -12,6 +12,7 @@ import contextlib
 import math
 import struct
 
+from divergence_lab.bridge import dropins
 from divergence_lab.bridge.source import JAX, TORCH, function_source, helpers
 from divergence_lab.bridge.verified import arithmetic, programs, stretches
 from divergence_lab.bridge.verified.ranges import Verified, check_loss, ranges, verified
@@ -20,7 +21,7 @@ from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, bounded
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import ExpressionError, Pieces, write, write_latex
 
-FORMS = ("torch", "jax", "torchgfn", "latex")
+FORMS = ("torch", "jax", *dropins.TORCH, *dropins.JAX, "latex")
 BUILDING = 60.0  # processor seconds that verifying a text may take at least
 SINGLE_TOLERANCES = (2e-6, 6e-6, 2e-5, 1e-4, 1e-3, 1e-2)
 
@@ -31,6 +32,10 @@ def export(loss: Loss, form: str = "torch", budget: float = 20.0) -> str:
         form     torch     one file that imports nothing but torch: `loss(residual)`
                  jax       the same for JAX, in float32 and float64
                  torchgfn  a loss_fn for a GFlowNet of torchgfn, whose scores have the other sign
+                 recursion a TrajectoryBalance of recursionpharma's gflownet with this loss
+                 trl       a GRPOTrainer of TRL whose penalty per token is this loss
+                 optax     a loss of predictions (log p_F) and targets (log p_B), as optax's are
+                 gfnx      the same, in place of the squared error in gfnx's baselines
                  latex     g, g' and f as an align* environment
         budget   processor seconds to find f, which LaTeX alone shows, or to verify a text (then
                  60 at least)
@@ -65,7 +70,13 @@ def export(loss: Loss, form: str = "torch", budget: float = 20.0) -> str:
 
 def source_text(loss: Loss, form: str) -> str:
     """The text of every form but LaTeX, for as long as it takes."""
-    return {"torch": _torch, "jax": _jax, "torchgfn": _torchgfn}[form](verified(loss))
+    built = verified(loss)
+    if form in ("jax", *dropins.JAX):
+        return _jax(built) + dropins.JAX.get(form, "")
+    wanted = dropins.TORCH.get(form)
+    if wanted is None:
+        return _torch(built)
+    return _torch(built, f"import torch\n{wanted.imports}\n") + wanted.text
 
 
 _HEAD = '''"""g(x) = {formula}
@@ -146,25 +157,6 @@ def _torch(built: Verified[stretches.Ranges], imports: str = "import torch\n") -
         "torch.where(inside == 0, 0.0, _slope(inside))" if built.kink_at_zero else "_slope(inside)"
     )
     return source + _TORCH_FUNCTION.replace("@SLOPE@", slope).replace("@ENDS@", repr(ends))
-
-
-_TORCHGFN = '''
-
-class ExportedLoss(RegressionLoss):
-    """g(-scores): torchgfn's scores are log p_F - log p_B = log(model/target), the other sign of x.
-
-    Give it to a GFlowNet of torchgfn as loss_fn=ExportedLoss().
-    """
-
-    def __call__(self, residuals):
-        return loss(-residuals)
-'''
-
-
-def _torchgfn(built: Verified[stretches.Ranges]) -> str:
-    return (
-        _torch(built, "import torch\nfrom gfn.gflownet.losses import RegressionLoss\n") + _TORCHGFN
-    )
 
 
 # --- JAX

@@ -23,7 +23,7 @@ from divergence_lab.cli.arguments import (
     seconds,
 )
 from divergence_lab.inputs import InputError, number_in, one_line, read_bytes, read_input
-from divergence_lab.outputs import write_alone
+from divergence_lab.outputs import OutputError, write_alone
 from divergence_lab.theory.design.wishes import DesignError
 from divergence_lab.theory.expressions import write
 from divergence_lab.theory.expressions.syntax import shown
@@ -31,7 +31,8 @@ from divergence_lab.theory.expressions.syntax import shown
 if TYPE_CHECKING:
     from divergence_lab.theory.design.proofs import Designed
 
-FORMS = ("torch", "jax", "torchgfn", "latex")
+BUDGET = 12.0  # as `search.BUDGET`, which is not imported before it is needed
+FORMS = ("torch", "jax", "torchgfn", "recursion", "trl", "gfnx", "optax", "latex")
 
 
 def add_commands(command: AddCommand) -> None:
@@ -77,7 +78,7 @@ def add_commands(command: AddCommand) -> None:
             action="extend",
             default=[],
             metavar="A:B[:R]",
-            help="g(A) = R g(B), R = 1 if not given (repeatable): the nearest loss of the class",
+            help="g(A) = R g(B), R = 1 if not given (repeatable)",
         ),
         option(
             "--residuals",
@@ -93,6 +94,13 @@ def add_commands(command: AddCommand) -> None:
             )
             for side, end in (("left", "-oo"), ("right", "oo"))
         ),
+        option("--smooth", action="store_true", help="g'' is continuous: no kink, no jump of g''"),
+        option(
+            "--max-terms",
+            type=positive,
+            metavar="N",
+            help="at most so many summands in the formula, those of all its pieces together",
+        ),
         option(
             "--tolerance",
             default="1/1000",
@@ -103,20 +111,21 @@ def add_commands(command: AddCommand) -> None:
         option(
             "--budget",
             type=seconds,
-            default=20.0,
+            default=BUDGET,
             metavar="S",
-            help="processor seconds for the proofs of each loss (20)",
+            help=f"processor seconds of the whole search ({BUDGET:g})",
         ),
         JSON,
     )
     command(
         "export",
         _export,
-        "a loss as source text that stands alone: torch, JAX, torchgfn, LaTeX",
+        "a loss as source text that stands alone: torch, JAX, drop-ins for other libraries, LaTeX",
         "divergence-lab export 'linex(1/2)' --form torch --out my_loss.py",
         option("losses", nargs=1, metavar="LOSS", help="a catalogue name or an expression in x"),
         option("--form", choices=FORMS, default="torch", help="what to write it for"),
         option("--out", metavar="FILE", help="where to write it (standard output)"),
+        option("--overwrite", action="store_true", help="replace the file that is there"),
         *LOSS_OPTIONS,
     )
 
@@ -137,6 +146,8 @@ def _design(options: argparse.Namespace) -> int:
         bounded_second_moment=options.bounded_second_moment,
         left_growth=options.left_growth,
         right_growth=options.right_growth,
+        smooth=options.smooth,
+        max_terms=options.max_terms,
     )
     numbers = {"curvature": options.curvature, "penalties": _penalties(options.penalty)}
     wishes |= {name: value for name, value in numbers.items() if value}
@@ -156,7 +167,7 @@ def _design(options: argparse.Namespace) -> int:
 
 
 def _from_data(options: argparse.Namespace, wishes: dict[str, Any]) -> Designed:
-    """The nearest loss of the class to trade-offs or to residuals."""
+    """The loss of the class that meets the trade-offs, or the nearest to the residuals."""
     from divergence_lab.theory.design.from_data import fit_to_residuals, fit_to_tradeoffs
 
     if options.tradeoff and options.residuals:
@@ -188,7 +199,7 @@ def _numbers(path: str) -> Sequence[float]:
 
     try:
         if not path.endswith(".npy"):
-            return [number_in(word) for word in read_input(path).replace(",", " ").split()]
+            return _numbers_of_lines(read_input(path))
         array = np.lib.format.read_array(io.BytesIO(read_bytes(path)), allow_pickle=False)
         if array.dtype.kind not in "iuf":
             raise ValueError(f"its entries are of type {array.dtype}")
@@ -199,6 +210,17 @@ def _numbers(path: str) -> Sequence[float]:
         raise DesignError(
             f"--residuals {shown(path)}: {error}; give numbers alone, one a line"
         ) from None
+
+
+def _numbers_of_lines(text: str) -> list[float]:
+    """Raises ValueError that names the line of what is no number."""
+    found = []
+    for count, line in enumerate(text.splitlines(), 1):
+        try:
+            found += [number_in(word) for word in line.replace(",", " ").split()]
+        except ValueError as error:
+            raise ValueError(f"line {count}: {error}") from None
+    return found
 
 
 def _penalties(texts: Sequence[str]) -> dict[str, str]:
@@ -257,10 +279,13 @@ def _export(options: argparse.Namespace) -> int:
     from divergence_lab.bridge.export import export
 
     ((name, loss),) = read_each(options, options.losses).values()
+    path = Path(options.out.strip()) if options.out else None
+    if path is not None and path.is_file() and not options.overwrite:
+        raise OutputError(f"{path} is there already: choose another file, or add --overwrite")
     source = export(loss, options.form, options.budget)
-    if options.out:
+    if path is not None:
         try:
-            write_alone(Path(options.out.strip()), source.encode())
+            write_alone(path, source.encode())
         except OSError as error:
             raise InputError(
                 f"{shown(options.out.strip())}: {error.strerror}; name a file that can be written"

@@ -25,7 +25,7 @@ FINE_RATES = (sp.Integer(3), sp.Rational(1, 4), sp.Rational(3, 4), sp.Integer(4)
 class Block:
     """A convex loss, or half of one: flat on a side where it has no growth.
 
-    `smooth`: g' is continuous.
+    `smooth`: g' is continuous. `bent`: g'' is not.
     """
 
     text: str
@@ -34,6 +34,7 @@ class Block:
     symmetric: bool = False
     even: bool = False
     smooth: bool = True
+    bent: bool = False
     local: bool = False  # curvature on an interval only: a last resort, exact but not pretty
 
     @cached_property
@@ -119,6 +120,7 @@ def _power(rate: sp.Expr) -> Block:
         growth,
         growth,
         even=True,
+        bent=bool(rate < 2),
     )
 
 
@@ -134,7 +136,8 @@ def _glued_power(left: Growth, right: Growth) -> Block | None:
 
     if "power" not in (left.kind, right.kind):
         return None
-    return Block(f"Piecewise(({text(left, -1)}, x < 0), ({text(right, 1)}, True))", left, right)
+    text_of_both = f"Piecewise(({text(left, -1)}, x < 0), ({text(right, 1)}, True))"
+    return Block(text_of_both, left, right, bent=True)
 
 
 def _smooth_powers(left: Growth, right: Growth) -> Iterable[Block]:
@@ -179,10 +182,40 @@ _PLAIN = (
     Block("log(cosh(x))", LINEAR, LINEAR, even=True),
     Block("sqrt(x**2 + 1) - 1", LINEAR, LINEAR, even=True),
     Block("log((1 + exp(x))/2) - x/2", LINEAR, LINEAR, even=True),
-    Block("Piecewise((x**2/2, Abs(x) <= 1), (Abs(x) - 1/2, True))", LINEAR, LINEAR, even=True),
+    Block(
+        "Piecewise((x**2/2, Abs(x) <= 1), (Abs(x) - 1/2, True))",
+        LINEAR,
+        LINEAR,
+        even=True,
+        bent=True,
+    ),
     Block("-x + 4*log((exp(x) + 1)/2) + 4/(exp(x) + 1) - 2", LINEAR, LINEAR, symmetric=True),
     Block("-polylog(2, -exp(x))/2 - pi**2/24 - x*log(2)/2", LINEAR, QUADRATIC, symmetric=True),
     Block("x**4/4", Growth("power", sp.Integer(4)), Growth("power", sp.Integer(4)), even=True),
+)
+# g'' = 0 at 0 and only there: cosh(x) - 1, (e^{x/2} - 1)^2, and x right of 0, -x e^x left of it,
+# both as far as 1
+_FLAT = (
+    Block(
+        "cosh(x) - x**2/2 - 1",
+        Growth("exponential", sp.S.One),
+        Growth("exponential", sp.S.One),
+        even=True,
+    ),
+    Block(
+        "x**2/2 + 3*x + exp(x) - 8*exp(x/2) + 7",
+        QUADRATIC,
+        Growth("exponential", sp.S.One),
+        symmetric=True,
+    ),
+    Block(
+        "Piecewise(((2*exp(-1) - 1)*x + 5*exp(-1) - 2, x < -1), ((2 - x)*exp(x) - x - 2, x < 0), "
+        "(x**3/6, x < 1), (x/2 - 1/3, True))",
+        LINEAR,
+        LINEAR,
+        symmetric=True,
+        bent=True,
+    ),
 )
 
 
@@ -195,6 +228,7 @@ def _scaled() -> Iterable[Block]:
             LINEAR,
             LINEAR,
             even=True,
+            bent=True,
         )
 
 
@@ -203,7 +237,8 @@ def blocks(wishes: Wishes, fine: bool = False) -> tuple[Block, ...]:
     more rates, to meet numbers.
     """
     asked = [growth for growth in (wishes.left_growth, wishes.right_growth) if growth is not None]
-    return _blocks(tuple(g.rate for g in asked if g.kind == "exponential"), tuple(asked), fine)
+    found = _blocks(tuple(g.rate for g in asked if g.kind == "exponential"), tuple(asked), fine)
+    return found + _FLAT if wishes.curvature == 0 else found
 
 
 @lru_cache(maxsize=64)
@@ -259,24 +294,18 @@ def _blocks(
     return tuple(sorted(unique.values(), key=lambda block: (block.cost, block.text)))
 
 
-def hockey_sticks(points: Sequence[sp.Expr], wishes: Wishes) -> Iterable[Block]:
-    """Curvature 1 between neighbouring knots, 0 elsewhere: with these every convex table can be
-    met, exactly.
-
-    b(x) = (max(0, x - low)^2 - max(0, x - high)^2)/2 right of 0, mirrored left of it. Even wishes
-    get both sides at once, symmetric ones e^x times the mirrored one.
+def symmetric_sticks(points: Sequence[sp.Expr], wishes: Wishes) -> Iterable[Block]:
+    """Curvature 1 between neighbouring knots or, where kinks may be, at single points, and e^x
+    times that right of 0: with these the penalties of a symmetric divergence can be met.
     """
     for low, high in _knots(points):
-        right, left = _box(low, high, "x"), _box(low, high, "-x")
-        if wishes.even and not wishes.symmetric:
-            yield Block(_box(low, high, "Abs(x)"), LINEAR, LINEAR, even=True, local=True)
-        elif wishes.symmetric:
-            yield Block(
-                f"{left} + {_tilted(low, high)}", LINEAR, LINEAR, symmetric=True, local=True
-            )
-        else:
-            yield Block(right, None, LINEAR, local=True)
-            yield Block(left, LINEAR, None, local=True)
+        text = f"{_box(low, high)} + {_tilted(low, high)}"
+        yield Block(text, LINEAR, LINEAR, symmetric=True, bent=True, local=True)
+        for quarter in range(4) if not wishes.smooth else ():
+            if (place := low + (high - low) * sp.Rational(quarter, 4)) != 0:
+                at = _text(place)
+                text = f"Max(0, -x - {at}) + exp({at})*Max(0, x - {at})"
+                yield Block(text, LINEAR, LINEAR, symmetric=True, bent=True, local=True)
 
 
 def _knots(points: Sequence[sp.Expr]) -> list[tuple[sp.Expr, sp.Expr]]:
@@ -290,11 +319,10 @@ def _knots(points: Sequence[sp.Expr]) -> list[tuple[sp.Expr, sp.Expr]]:
     return list(itertools.pairwise(ends))
 
 
-def _box(low: sp.Expr, high: sp.Expr, argument: str) -> str:
-    first = f"Max(0, {argument})**2" if low == 0 else f"Max(0, {argument} - {_text(low)})**2"
-    if low == 0 and argument == "Abs(x)":
-        first = "x**2"
-    return f"({first} - Max(0, {argument} - {_text(high)})**2)/2"
+def _box(low: sp.Expr, high: sp.Expr) -> str:
+    """g'' = 1 on (-high, -low)."""
+    first = "Max(0, -x)**2" if low == 0 else f"Max(0, -x - {_text(low)})**2"
+    return f"({first} - Max(0, -x - {_text(high)})**2)/2"
 
 
 def _tilted(low: sp.Expr, high: sp.Expr) -> str:
@@ -324,7 +352,9 @@ def allowed(block: Block, wishes: Wishes) -> bool:
         return False
     if wishes.bounded_second_moment and fast and right.rate > HALF:
         return False
-    if wishes.curvature is not None and not block.smooth:
+    if (wishes.curvature is not None or wishes.smooth) and not block.smooth:
+        return False
+    if wishes.smooth and block.bent:
         return False
     return not (
         (wishes.left_growth is not None and wishes.left_growth < left)

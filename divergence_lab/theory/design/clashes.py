@@ -7,15 +7,13 @@
 where two chains of reasons end at opposite answers, the wishes at their beginnings clash.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import sympy as sp
 
 from divergence_lab.theory.design.wishes import LINEAR, QUADRATIC, DesignError, Growth, Wishes
-from divergence_lab.theory.expressions import constants, write
+from divergence_lab.theory.expressions import write
 
 HALF = sp.Rational(1, 2)
 
@@ -96,7 +94,6 @@ def refuse_clashes(wishes: Wishes) -> None:
             _follow_even(known)
         if wishes.symmetric:
             _follow_symmetric(known)
-    _refuse_penalties(wishes)
 
 
 def _follow(known: _Known) -> None:
@@ -226,48 +223,3 @@ def _follow_symmetric(known: _Known) -> None:
 
 def _joined(*reasons: str) -> str:
     return "; ".join(dict.fromkeys(reason for reason in reasons if reason))
-
-
-def _refuse_penalties(wishes: Wishes) -> None:
-    penalties = dict(wishes.penalties)
-    for side in (1, -1):
-        slopes = sorted(
-            ((abs(at), at) for at in penalties if at * side > 0), key=lambda pair: float(pair[0])
-        )
-        for (near, a), (far, b) in pairwise(slopes):
-            if constants.sign_of(penalties[a] / near - penalties[b] / far) == 1:
-                raise DesignError(
-                    f"{_named(a, penalties)} and {_named(b, penalties)} clash: for a "
-                    "convex loss g(x)/|x| does not "
-                    f"fall as |x| grows"
-                )
-    facing = [
-        (at, other)
-        for at in penalties
-        for other in penalties
-        if at > 0 and constants.equal(at, -other)
-    ]
-    for at, other in sorted(facing, key=lambda pair: float(pair[0])):
-        ratio = penalties[at] / penalties[other]
-        both = f"{_named(at, penalties)} and {_named(other, penalties)}"
-        if wishes.even and constants.equal(ratio, sp.S.One) is False:
-            raise DesignError(
-                f"even loss and the penalties {both} clash: an even loss has g(-x) = g(x)"
-            )
-        if wishes.symmetric and wishes.curvature is not None and constants.equal(ratio, sp.S.One):
-            raise DesignError(
-                f"curvature {write(wishes.curvature)} with a symmetric divergence and "
-                f"the penalties {both} clash: "
-                "g''(x) = e^x g''(-x) makes g(x) > g(-x) for x > 0, unless g is a*|x| up to there"
-            )
-        if wishes.symmetric and (
-            constants.sign_of(ratio - 1) == -1 or constants.sign_of(ratio - sp.exp(at)) in (0, 1)
-        ):
-            raise DesignError(
-                f"symmetric divergence and the penalties {both} clash: g''(x) = e^x g''(-x) makes "
-                "1 <= g(x)/g(-x) < e^x for x > 0"
-            )
-
-
-def _named(at: sp.Expr, penalties: Mapping[sp.Expr, sp.Expr]) -> str:
-    return f"g({write(at)}) = {write(penalties[at])}"

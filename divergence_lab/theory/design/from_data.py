@@ -1,4 +1,5 @@
-"""From data to the nearest loss of a class: trade-offs between residuals, and residuals themselves.
+"""From data to a loss of a class: trade-offs between residuals, which are met, and residuals, to
+which it is the nearest.
 
     trade-offs   g(x_i) = r g(x_j)
     residuals    min_g  E[(g'(r) - s(r))^2],  s = -(log density of r)'
@@ -11,25 +12,23 @@ convex in the weights of building blocks.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
-from divergence_lab.theory.design import mixtures, proofs, reading, search
-from divergence_lab.theory.design.blocks import Block, allowed, blocks, hockey_sticks, needs
+from divergence_lab.theory.design import feasibility, mixtures, proofs, reading, search, tradeoffs
+from divergence_lab.theory.design.blocks import allowed, blocks, needs
 from divergence_lab.theory.design.wishes import DesignError, Wishes
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions import Pieces, write, x
+from divergence_lab.theory.expressions import Pieces, x
 
 if TYPE_CHECKING:
     import numpy as np
 
-# What a unit of a missed trade-off costs against the length of the formula.
-PRICE = 1e4
-# The scale is kept, whatever trade-offs are missed for it: else g = 0 would meet them all.
-SCALE_FIRST = 1e3
 MIN_RESIDUALS = 20
+SMALLEST = 1e-9
 # A block of which one residual makes up more than this share of the sum of g'^2 is not fitted: it
 # would be noise.
 LEVERAGE = 0.05
@@ -43,98 +42,55 @@ ROUNDING = 0.01
 
 def fit_to_tradeoffs(
     table: Iterable[tuple[object, object, object]],
-    budget: float = 20.0,
+    budget: float = search.BUDGET,
     tolerance: object = proofs.TOLERANCE,
     **wishes: object,
 ) -> proofs.Designed:
-    """The loss nearest to g(x_i) = r g(x_j) for every row (x_i, x_j, r), of the class that `wishes`
-    asks for.
+    """A loss with g(x_i) = r g(x_j) for every row (x_i, x_j, r), of the class that `wishes` asks
+    for.
 
     (-3, 2, 1): "at log-ratio -3 weigh as much as at +2". The scale is free, so g(x_j of the first
-    row) = 1 up to rounding. Nearest: the sum over rows of |g(x_i) - r g(x_j)|/(g at the first x_j)
-    is least; `met` states what each row came to. Wishes are those of `design` except penalties and
-    curvature. Raises DesignError.
+    row) = 1. `met` states what each row came to. Wishes are those of `design` except penalties and
+    curvature; `budget` and `tolerance` as there. Raises DesignError, which names the rows that
+    clash where no convex loss meets them all.
 
         >>> import divergence_lab as dl
         >>> entry = dl.fit_to_tradeoffs([(-2, 2, 1)])
         >>> entry.loss.expression
-        Abs(x)/2
+        Abs(x)
     """
-    import numpy as np
-
-    rows = [
-        (
-            reading.read_number(a, "a residual"),
-            reading.read_number(b, "a residual"),
-            reading.read_number(r, "a ratio"),
-        )
-        for a, b, r in table
-    ]
+    rows = [tradeoffs.read_tradeoff(*row) for row in table]
     if not rows:
         raise DesignError("the table has no row: give rows (x_i, x_j, ratio)")
-    for a, b, r in rows:
-        if a == 0 or b == 0 or not r.is_positive:
-            raise DesignError(
-                f"the row ({write(a)}, {write(b)}, {write(r)}) compares with g(0) = 0 or "
-                "has no positive ratio"
-            )
-    asked = _class_of(wishes)
-    points = [point for a, b, _ in rows for point in (a, b)]
-    usable = [
-        block
-        for block in (*blocks(asked, fine=True), *hockey_sticks(points, asked))
-        if allowed(block, asked)
-    ]
-    values = np.array([[float(sp.N(b.expression.subs(x, p), 20)) for p in points] for b in usable])
-    equations = [SCALE_FIRST * values[:, points.index(rows[0][1])]]
-    equations += [
-        values[:, points.index(a)] - float(r) * values[:, points.index(b)] for a, b, r in rows
-    ]
-    size = np.maximum(np.abs(values).max(axis=1), 1e-12)
-    masks = [np.array([bool(test(b)) for b in usable], dtype=bool) for test in needs(asked)]
-    found = mixtures.cheapest(
-        np.array(equations) / size,
-        np.array([SCALE_FIRST, *([0.0] * len(rows))]),
-        np.array([b.cost for b in usable]),
-        masks,
-        slack=PRICE,
-    )
-    if found is None or found.sum() <= 0:
-        raise DesignError(
-            "no sum of the losses on offer comes near these trade-offs: leave a wish out"
-        )
-    found = found / size
-    support = [i for i, w in enumerate(found) if w > 0]
-    allowance = float(reading.read_tolerance(tolerance))
+    asked, allowed_error = _class_of(wishes), reading.read_tolerance(tolerance)
+    if asked.symmetric:
+        whole = search.shortest(tradeoffs.symmetric_sum(rows, asked, allowed_error))
+        best = _proved(whole, asked, budget)
+    else:
+        best = _with_values(tradeoffs.values_for(rows, asked), rows, asked, budget, allowed_error)
+    notes = tuple(tradeoffs.prove_tradeoff(row, best.loss, allowed_error) for row in rows)
+    return proofs.Designed(best.loss, best.derivation, best.met + notes)
 
-    def missed(weights: Sequence[float]) -> list[float]:
-        g = np.array([float(w) for w in weights]) @ values[support]
-        return [abs(g[points.index(a)] / (float(r) * g[points.index(b)]) - 1) for a, b, r in rows]
 
-    best = missed([found[i] for i in support])
-    weights = mixtures.readable_weights(
-        [found[i] for i in support],
-        lambda near: (
-            near if all(new <= old + allowance for new, old in zip(missed(near), best)) else None
-        ),
-    )
-    proved = _proved([(w, usable[i]) for w, i in zip(weights or (), support)], asked, budget)
-    notes = tuple(
-        proofs.Met(
-            f"g({write(a)}) = {write(r)}*g({write(b)})",
-            "fitted",
-            f"missed by a relative {error:.2g}"
-            if error > allowance
-            else f"met within a relative {allowance:g}",
-            f"{error:.3g}",
-        )
-        for (a, b, r), error in zip(rows, missed(weights))
-    )
-    return proofs.Designed(proved.loss, proved.derivation, proved.met + notes)
+def _with_values(
+    values: dict[sp.Expr, sp.Expr],
+    rows: Sequence[tradeoffs.Tradeoff],
+    asked: Wishes,
+    budget: float,
+    tolerance: sp.Rational,
+) -> proofs.Designed:
+    """The shortest of two losses with these values, without the proofs of the values."""
+    wishes = dataclasses.replace(asked, penalties=tuple(values.items()))
+    try:
+        feasibility.refuse_penalties(wishes)
+        found = search.search_within(budget, wishes, 2, tolerance)[0]
+    except DesignError as reason:
+        raise DesignError(f"{', '.join(map(str, rows))}: with such values {reason}") from None
+    return dataclasses.replace(found, met=found.met[: len(found.met) - len(values)])
 
 
 def fit_to_residuals(
-    residuals: Sequence[float], budget: float = 20.0, **wishes: object
+    residuals: Sequence[float], budget: float = search.BUDGET, **wishes: object
 ) -> proofs.Designed:
     """The loss of the wished class whose g' is nearest, in L2 of the residuals' law, to their
     maximum-likelihood score.
@@ -156,9 +112,16 @@ def fit_to_residuals(
     if given.dtype.kind not in "iuf":  # truth values, texts and whatever else NumPy turns to floats
         raise DesignError(f"the residuals are of type {given.dtype}: give real numbers")
     data = given.astype(float).ravel()
-    if len(data) < MIN_RESIDUALS or not np.isfinite(data).all():
+    for place in np.flatnonzero(~np.isfinite(data))[:1]:
         raise DesignError(
-            f"the residuals are {len(data)} numbers: give at least {MIN_RESIDUALS}, all finite"
+            f"residual {place + 1} of {len(data)} is {data[place]}: give finite numbers"
+        )
+    if len(data) < MIN_RESIDUALS:
+        raise DesignError(f"the residuals are {len(data)} numbers: give at least {MIN_RESIDUALS}")
+    if np.abs(data).max() < SMALLEST:
+        raise DesignError(
+            f"all {len(data)} residuals are 0, or below {SMALLEST:g}: there is no law to fit a "
+            "loss to; give those of a model that is not trained to the end"
         )
     asked = _class_of(wishes)
     usable = [block for block in blocks(asked) if allowed(block, asked) and block.smooth]
@@ -197,7 +160,17 @@ def fit_to_residuals(
         (mixtures.simplest(w * (1 - ROUNDING), w * (1 + ROUNDING)), usable[fine[i]])
         for i, w in kept
     ]
-    proved = _proved(terms, asked, budget)
+    if not terms:
+        raise DesignError(
+            "no loss on offer is nearer to the score of these residuals than g = 0: are they of "
+            "one sign, or all alike?"
+        )
+    whole = search.shortest(sp.Add(*(w * block.expression for w, block in terms)))
+    if asked.max_terms is not None and (count := proofs.terms_of(whole)) > asked.max_terms:
+        raise DesignError(
+            f"the nearest loss has {count} terms, not at most {asked.max_terms}: raise --max-terms"
+        )
+    proved = _proved(whole, asked, budget)
     exact = [float(w) for w, _ in terms]
     chosen = [fine[i] for i, _ in kept]
     reached = float(np.mean((slopes[:, chosen] @ exact) ** 2) - 2 * curves[chosen] @ exact)
@@ -218,16 +191,8 @@ def _class_of(wishes: dict[str, Any]) -> Wishes:
     return reading.read_wishes(**wishes)
 
 
-def _proved(
-    terms: Sequence[tuple[sp.Expr, Block]], asked: Wishes, budget: float
-) -> proofs.Designed:
-    found = (
-        proofs.prove(
-            search.shortest(sp.Add(*(w * block.expression for w, block in terms))), asked, budget
-        )
-        if terms
-        else None
-    )
+def _proved(expression: sp.Expr, asked: Wishes, budget: float) -> proofs.Designed:
+    found = proofs.prove(expression, asked, budget)
     if found is None:
         raise DesignError(
             "the nearest loss was found but not proved to be of the class: raise the "

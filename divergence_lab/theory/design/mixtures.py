@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SHARES = (0.1, 0.01, 0.001)
 ROUNDINGS = (0.1, 0.05, 0.02, 0.01, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8)
 NOTHING = 1e-9
+# A common denominator is tried up to here, and where it is so many times smaller than the product.
+LARGEST_DENOMINATOR, SMALLER = 1000, 4
 
 
 def cheapest(
@@ -98,12 +100,31 @@ def readable_weights(
     weights: Sequence[float], good: Callable[[list[sp.Rational]], list[sp.Expr] | None]
 ) -> list[sp.Expr] | None:
     """The shortest rationals near the weights that `good` accepts; it may return them adjusted,
-    or None.
+    or None. If one common denominator is much smaller than the product of those, with that.
     """
     for rounding in ROUNDINGS:
         rounded = [simplest(w * (1 - rounding), w * (1 + rounding)) for w in weights]
         if (accepted := good(rounded)) is not None:
-            return accepted
+            return _over_one_denominator(weights, good, accepted) or accepted
+    return None
+
+
+def _over_one_denominator(
+    weights: Sequence[float],
+    good: Callable[[list[sp.Rational]], list[sp.Expr] | None],
+    accepted: Sequence[sp.Expr],
+) -> list[sp.Expr] | None:
+    if not all(w.is_Rational for w in accepted):
+        return None
+    product = math.lcm(*(int(w.q) for w in accepted))
+    for below in range(1, min(product // SMALLER, LARGEST_DENOMINATOR)):
+        counts = [round(w * below) for w in weights]
+        if all(
+            abs(n / below / w - 1) <= ROUNDINGS[0] for n, w in zip(counts, weights, strict=True)
+        ):
+            found = good([sp.Rational(n, below) for n in counts])
+            if found is not None:
+                return found
     return None
 
 

@@ -18,7 +18,7 @@ from divergence_lab.theory.checker.replay import read_parts
 from divergence_lab.theory.design.clashes import ONLY_ABSOLUTE
 from divergence_lab.theory.design.wishes import Growth, Wishes, wished
 from divergence_lab.theory.divergence.loss import Loss, from_expression
-from divergence_lab.theory.expressions import CannotSplit, ExpressionError, write, x
+from divergence_lab.theory.expressions import CannotSplit, ExpressionError, parse, write, x
 from divergence_lab.theory.expressions.balls import ball, ball_of_constant
 
 TOLERANCE = sp.Rational(1, 1000)
@@ -115,6 +115,10 @@ def prove_other_wishes(
     for side, growth in ((-1, wishes.left_growth), (1, wishes.right_growth)):
         if growth is not None:
             met.append(_prove_growth(parts[0 if side < 0 else -1].loss, side, growth))
+    if wishes.smooth:
+        met.append(_prove_smooth(parts))
+    if wishes.max_terms is not None:
+        met.append(_prove_terms(parse(text, x), wishes.max_terms))
     if wishes.curvature is not None:
         met.append(_prove_curvature(parts, wishes.curvature))
     return met + [_prove_penalty(parts, at, value, tolerance) for at, value in wishes.penalties]
@@ -155,6 +159,45 @@ def _prove_curvature(parts: Sequence[parts.Part], wanted: sp.Expr) -> Met:
         f"g''(x) tends to {write(wanted)} at 0 from both sides, and g'(0) = 0",
         write(wanted),
     )
+
+
+def _prove_smooth(parts: Sequence[parts.Part]) -> Met:
+    """g, g' and g'' have the same limits from both sides wherever two pieces meet."""
+    for before, after in itertools.pairwise(parts):
+        for name in ("loss", "slope", "curvature"):
+            left, right = (
+                proofs.limit_of(getattr(part, name), x, after.low, side)
+                for part, side in ((before, -1), (after, 1))
+            )
+            finite = left is not None and right is not None and left.is_finite and right.is_finite
+            if not finite or not proofs.equal_constants(left, right):
+                raise proofs.Rejected(f"the {name} jumps from {left} to {right} at {after.low}")
+    return Met(
+        "smooth",
+        "proved",
+        "g, g' and g'' are continuous: from both sides they have the same limits at "
+        + ", ".join(write(part.low) for part in parts[1:]),
+    )
+
+
+def terms_of(expression: sp.Basic) -> int:
+    """How many summands a formula has, those of all pieces of a Piecewise together.
+
+    >>> terms_of(sp.exp(x) - x - 1)
+    3
+    """
+    if isinstance(expression, sp.Piecewise):
+        return sum(terms_of(piece) for piece, _ in expression.args)
+    if expression.has(sp.Piecewise) or expression.is_Add:
+        return sum(terms_of(part) for part in expression.args)
+    return 1
+
+
+def _prove_terms(expression: sp.Expr, most: int) -> Met:
+    count = terms_of(expression)
+    if count > most:
+        raise proofs.Rejected(f"the formula has {count} terms")
+    return Met(f"at most {most} terms", "proved", f"the formula has {count}", str(count))
 
 
 def _prove_penalty(

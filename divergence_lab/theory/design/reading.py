@@ -5,7 +5,8 @@ from itertools import combinations
 
 import sympy as sp
 
-from divergence_lab.theory.design import clashes, wishes
+from divergence_lab.inputs import is_whole
+from divergence_lab.theory.design import clashes, feasibility, wishes
 from divergence_lab.theory.expressions import ExpressionError, constants, write
 from divergence_lab.theory.expressions.parsing import parse_number
 from divergence_lab.theory.expressions.syntax import shown
@@ -22,14 +23,21 @@ def read_wishes(
     penalties: Mapping[object, object] | None = None,
     left_growth: str | None = None,
     right_growth: str | None = None,
+    smooth: bool = False,
+    max_terms: int | None = None,
 ) -> wishes.Wishes:
     """Wishes from numbers and texts ("1/3", 0.5, 2), checked for clashes.
 
     Raises DesignError naming two that clash.
     """
     c = None if curvature is None else read_number(curvature, "the curvature at 0")
-    if c is not None and not c.is_positive:
-        raise wishes.DesignError(f"the curvature at 0 is {write(c)}: give a positive number")
+    if c is not None and c.is_negative:
+        raise wishes.DesignError(
+            f"curvature {write(c)} and a convex loss clash: its g'' is never negative; give 0 or a "
+            "positive number"
+        )
+    if max_terms is not None and not is_whole(max_terms, 1):
+        raise wishes.DesignError(f"max_terms is {shown(str(max_terms))}: ask for 1 or more")
     pairs = tuple(
         (read_number(at, "the residual of a penalty"), read_number(value, "a penalty"))
         for at, value in (penalties or {}).items()
@@ -57,8 +65,11 @@ def read_wishes(
         tuple(sorted(pairs, key=lambda pair: float(pair[0]))),
         read_growth(left_growth),
         read_growth(right_growth),
+        smooth,
+        max_terms,
     )
     clashes.refuse_clashes(found)
+    feasibility.refuse_penalties(found)
     return found
 
 

@@ -19,15 +19,20 @@ from divergence_lab.theory.budget.asking import (
     clock,
 )
 from divergence_lab.theory.design import mixtures, proofs, reading
-from divergence_lab.theory.design.blocks import Block, allowed, blocks, hockey_sticks, needs
+from divergence_lab.theory.design.blocks import Block, allowed, blocks, needs, symmetric_sticks
+from divergence_lab.theory.design.splines import spline
 from divergence_lab.theory.design.table import Table, curvatures
 from divergence_lab.theory.design.wishes import DesignError, Wishes
 from divergence_lab.theory.expressions import CannotSplit, split, write, x
 
 # How many candidates are put to the proof for each loss that is asked for.
 TRIES = 8
-# The search ends after so many budgets; with a loss in hand after one.
-PATIENCE = 6
+# Processor seconds of a whole search.
+BUDGET = 12.0
+# After these shares of the budget no new proof is begun: with a loss in hand, and without one.
+ENOUGH, LATEST = 0.25, 0.8
+# With more penalties than this a sum of named losses that meets them is not easy to read.
+FEW = 3
 
 
 def design(
@@ -41,8 +46,10 @@ def design(
     penalties: Mapping[object, object] | None = None,
     left_growth: str | None = None,
     right_growth: str | None = None,
+    smooth: bool = False,
+    max_terms: int | None = None,
     count: int = 3,
-    budget: float = 20.0,
+    budget: float = BUDGET,
     tolerance: object = proofs.TOLERANCE,
 ) -> list[proofs.Designed]:
     """Up to `count` convex losses that meet every wish, the one with the shortest formula first.
@@ -52,8 +59,9 @@ def design(
     score at a mode that the model has dropped. curvature: g''(0). penalties: {x: g(x)}, met exactly
     where the weights come out rational, else within the relative `tolerance`. Growths of g:
     "linear", "quadratic", "power:3", "exponential:1/2". Numbers are texts, ints, floats (read as
-    written) or SymPy numbers. `budget`: processor seconds for the proofs of each loss; no new one
-    is begun after that if one is found, nor after six times that if none is.
+    written) or SymPy numbers. smooth: g'' is continuous. max_terms: how many summands the formula
+    may have, those of all its pieces together. `budget`: processor seconds of the whole search;
+    with a loss in hand no new proof is begun after a quarter of it.
 
     Raises DesignError (a ValueError) that names two wishes that clash and why, or says what could
     not be met.
@@ -77,42 +85,83 @@ def design(
         penalties,
         left_growth,
         right_growth,
+        smooth,
+        max_terms,
     )
+    return search_within(budget, wishes, count, tolerance)
+
+
+def search_within(
+    budget: float, wishes: Wishes, count: int, tolerance: object
+) -> list[proofs.Designed]:
+    """As `design`, for wishes that were read and do not clash."""
     try:
-        return bounded((PATIENCE + 2) * budget, design_for, wishes, count, budget, tolerance)
+        return bounded(budget, design_for, wishes, count, budget, tolerance)
     except (OutOfTime, SearchFailed) as failure:
-        why = f"the search was not done within {(PATIENCE + 2) * budget:g} s of processor time"
+        why = f"the search was not done within {budget:g} s of processor time"
         raise DesignError(
             f"{str(failure) or why}: leave a wish out, or allow a larger budget"
         ) from None
 
 
 def design_for(
-    wishes: Wishes, count: int = 3, budget: float = 20.0, tolerance: object = proofs.TOLERANCE
+    wishes: Wishes, count: int = 3, budget: float = BUDGET, tolerance: object = proofs.TOLERANCE
 ) -> list[proofs.Designed]:
-    """As `design`, for wishes that were read."""
+    """As `search_within`, in this process."""
     allowed_error = reading.read_tolerance(tolerance)
-    offered = _mixed(wishes, count, allowed_error) if wishes.penalties else _single(wishes)
     found: list[proofs.Designed] = []
+    shortest_seen: list[int] = []
     began = clock()
-    for expression in itertools.islice(_unlike(offered), TRIES * count):
-        if clock() - began > budget * (1 if found else PATIENCE):
+    for expression in itertools.islice(
+        _unlike(_offered(wishes, count, allowed_error)), TRIES * count
+    ):
+        spent = clock() - began
+        if spent > budget * (ENOUGH if found else LATEST):
             break
-        proved = proofs.prove(expression, wishes, budget, allowed_error)
+        if (
+            wishes.max_terms is not None
+            and (terms := proofs.terms_of(expression)) > wishes.max_terms
+        ):
+            shortest_seen.append(terms)
+            continue
+        proved = proofs.prove(expression, wishes, (budget - spent) / 2, allowed_error)
         if proved is not None:
             found.append(proved)
         if len(found) == count:
             break
     if not found:
-        raise DesignError(
-            "no loss on offer was found and proved to meet these wishes, though no "
-            "contradiction between them is "
-            "known: leave one out, raise --budget, or, with penalties, widen the tolerance"
-        )
+        raise _nothing_found(wishes, shortest_seen)
     return sorted(found, key=lambda entry: len(write(entry.loss.expression)))
 
 
+def _nothing_found(wishes: Wishes, terms: Sequence[int]) -> DesignError:
+    if terms:
+        return DesignError(
+            f"no loss of at most {wishes.max_terms} terms was found for these wishes; the shortest "
+            f"has {min(terms)}: raise --max-terms, or leave a wish out"
+        )
+    return DesignError(
+        "no loss on offer was found and proved to meet these wishes, though no contradiction "
+        "between them is known: leave one out, raise --budget, or, with penalties, widen the "
+        "tolerance"
+    )
+
+
 # --- candidates
+
+
+def _offered(wishes: Wishes, count: int, tolerance: sp.Rational) -> Iterator[sp.Expr]:
+    """Named losses, or with few penalties sums of some, and the spline that always meets the
+    wishes: first with penalties if it is shorter than the first sum, second if it is not.
+    """
+    lines = [] if wishes.symmetric else [spline(wishes)]
+    if not wishes.penalties:
+        return itertools.chain(_single(wishes), lines)
+    if not wishes.symmetric and len(wishes.penalties) > FEW:
+        return iter(lines)
+    sums = _mixed(wishes, count, tolerance)
+    first = [expression for expression in [next(sums, None)] if expression is not None]
+    return itertools.chain(sorted(first + lines, key=lambda e: len(write(e))), sums)
 
 
 def _single(wishes: Wishes) -> Iterator[sp.Expr]:
@@ -122,7 +171,7 @@ def _single(wishes: Wishes) -> Iterator[sp.Expr]:
     enough = {
         block
         for block in usable
-        if _complete((block,), tests) and (wishes.curvature is None or _round(block))
+        if _complete((block,), tests) and (wishes.curvature is None or _round(block, wishes))
     }
     sums = sorted(
         ((a, b) for a, b in itertools.combinations(usable, 2)),
@@ -137,14 +186,16 @@ def _single(wishes: Wishes) -> Iterator[sp.Expr]:
                 yield whole
                 continue
             below, above = (sum(curvatures(block)[side] for block in members) for side in (0, 1))
-            if below == above and below.is_finite and below.is_positive:
+            if wishes.curvature == 0 and below == above == 0:
+                yield whole
+            elif wishes.curvature != 0 and below == above and below.is_finite and below.is_positive:
                 yield sp.expand(wishes.curvature / below * whole)
 
 
-def _round(block: Block) -> bool:
-    """Has g'' one value at 0, finite and not 0?"""
+def _round(block: Block, wishes: Wishes) -> bool:
+    """Has g'' one value at 0, finite, and 0 exactly where that is wished?"""
     below, above = curvatures(block)
-    return bool(below == above and below.is_finite and below.is_positive)
+    return bool(below == above and below.is_finite and (below == 0) == (wishes.curvature == 0))
 
 
 def _complete(members: Sequence[Block], tests: Iterable) -> bool:
@@ -157,11 +208,9 @@ def _mixed(wishes: Wishes, count: int, tolerance: sp.Rational) -> Iterator[sp.Ex
     """
     usable = [block for block in blocks(wishes, fine=True) if allowed(block, wishes)]
     whole = len(usable)
-    usable += [
-        block
-        for block in hockey_sticks([at for at, _ in wishes.penalties], wishes)
-        if allowed(block, wishes)
-    ]
+    if wishes.symmetric:
+        points = [at for at, _ in wishes.penalties]
+        usable += [b for b in symmetric_sticks(points, wishes) if allowed(b, wishes)]
     table = Table(usable, wishes)
     tests = needs(wishes)
     local = frozenset(range(whole, len(usable)))
@@ -171,12 +220,6 @@ def _mixed(wishes: Wishes, count: int, tolerance: sp.Rational) -> Iterator[sp.Ex
     starts = [
         banned for banned in (partial | local, local) if table.solve(banned, tests) is not None
     ] or [frozenset()]
-    if table.solve(starts[-1], tests) is None:
-        raise DesignError(
-            "no sum of the losses on offer has these penalties together with the other "
-            "wishes: bring the "
-            "penalties nearer to those of x^2/2, or leave a wish out"
-        )
     pending, seen = starts, set()
     while pending and len(seen) < 6 * count:
         banned = pending.pop(0)

@@ -76,7 +76,11 @@ class Table:
         exact = mixtures.exact_weights(sp.Matrix(columns).T, sp.Matrix(self.targets))
         if exact is not None:
             return exact
+        import numpy as np
+
         penalties = len(self.points)
+        values = np.array([[float(sp.N(c, 20)) for c in column[:penalties]] for column in columns])
+        wanted = np.array([float(target) for target in self.targets[:penalties]])
 
         def good(rounded: list[sp.Rational]) -> list[sp.Expr] | None:
             if self.curvature is not None:
@@ -91,10 +95,9 @@ class Table:
                     for k in (-1, -2)
                 ):
                     return None
-            for k in range(penalties):
-                got = float(sp.N(sum(w * c[k] for w, c in zip(rounded, columns)), 20))
-                if abs(got / float(self.targets[k]) - 1) > 0.99 * float(tolerance):
-                    return None
+            got = np.array([float(w) for w in rounded]) @ values
+            if np.abs(got / wanted - 1).max(initial=0) > 0.99 * float(tolerance):
+                return None
             return rounded
 
         return mixtures.readable_weights(weights, good)

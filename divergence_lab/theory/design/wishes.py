@@ -57,6 +57,8 @@ class Wishes:
     penalties: tuple[tuple[sp.Expr, sp.Expr], ...] = field(default=())
     left_growth: Growth | None = None
     right_growth: Growth | None = None
+    smooth: bool = False
+    max_terms: int | None = None
 
 
 def wished(wishes: Wishes) -> Iterable[tuple[str, str, bool]]:
