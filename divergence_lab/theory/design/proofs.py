@@ -20,6 +20,7 @@ from divergence_lab.theory.design.wishes import Growth, Wishes, wished
 from divergence_lab.theory.divergence.loss import Loss, from_expression
 from divergence_lab.theory.expressions import CannotSplit, ExpressionError, parse, write, x
 from divergence_lab.theory.expressions.balls import ball, ball_of_constant
+from divergence_lab.theory.expressions.syntax import syntax_tree
 
 TOLERANCE = sp.Rational(1, 1000)
 
@@ -62,6 +63,7 @@ def prove(
     the budget.
     """
     try:
+        syntax_tree(write(expression))  # what is printed can be read back
         loss = from_expression(expression)
         derivation = derive(loss, budget=budget)
     except (ExpressionError, CannotSplit):

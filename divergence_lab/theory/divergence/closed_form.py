@@ -27,15 +27,18 @@ from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.divergence.values import enclose_integral, pieces_at
 from divergence_lab.theory.expressions import (
     CannotSplit,
+    ExpressionError,
     Pieces,
     digits,
     enclosure,
     pieces,
     split,
     t,
+    write,
     x,
 )
 from divergence_lab.theory.expressions.parsing import read_assumptions
+from divergence_lab.theory.expressions.syntax import syntax_tree
 
 CONFIRMING_DIGITS = 30
 # The residuals at which a closed form is held against the enclosed integral, per piece or on the
@@ -111,6 +114,10 @@ def search_divergence(loss: Loss, budget: float) -> Divergence:
         candidate = _closed_form(loss, deadline)
         confirmed = confirm(loss, candidate)
         generator = _simplest(loss, candidate, deadline)
+        syntax_tree(write(generator))  # what is printed can be read back, by `check` too
+    except ExpressionError as failure:
+        generator, confirmed = None, 0
+        tried.append(f"closed form of f: {failure}")
     except (OutOfTime, SearchFailed, NotConfirmed, enclosure.NotEvaluable, CannotSplit) as failure:
         tried.append(f"closed form of f: {str(failure) or 'the time was over'}")
     name, factor = recognition.recognise(loss)
@@ -192,8 +199,10 @@ def dual_loss(divergence: Divergence, budget: float = 20.0) -> sp.Expr | None:
         return None
     seconds = min(budget * SEARCH_SHARE, patient(DUAL_SECONDS))
     try:
-        return within(seconds, _search_dual, divergence, seconds)
-    except (OutOfTime, SearchFailed):
+        found = within(seconds, _search_dual, divergence, seconds)
+        syntax_tree(write(found))  # what is printed can be read back
+        return found
+    except (OutOfTime, SearchFailed, ExpressionError):
         return None
 
 
