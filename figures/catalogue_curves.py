@@ -24,8 +24,8 @@ HERE = Path(__file__).resolve().parent
 ACROSS, HIGH = 8, 0.82  # panels in a row; inches of a row
 TOP = 4
 REASONS = {
-    (True, False): "$f(0^+)=\\infty$: keeps to the modes it knows",
-    (False, True): "$f'(\\infty)=\\infty$: leaves no mode out",
+    (True, False): "$f(0^+)=\\infty$: no mass where the target has none",
+    (False, True): "$f'(\\infty)=\\infty$: drops no mode altogether",
     (True, True): "both are infinite",
     (False, False): "both are finite",
 }

@@ -56,14 +56,14 @@ PRICES = {
     (True, False): (
         "$f(0^+)=-g'(-\\infty)=\\infty$",
         "mass where the target has none",
-        "costs without bound: the model",
-        "keeps to modes it knows",
+        "costs without bound: the best",
+        "law has none there",
     ),
     (False, True): (
         "$f'(\\infty)=\\int_0^\\infty g'(x)\\,e^{-x}\\,dx=\\infty$",
         "no mass where the target has",
         "some costs without bound: the",
-        "model covers every mode",
+        "best law drops no mode",
     ),
 }
 # (column, line) of fields without a loss, where the word of the class is written
