@@ -17,7 +17,7 @@ LIGHT = [
     *(f"divergence_lab.bridge.{name}" for name in ("formula", "source", "export")),
     "divergence_lab.bridge.verified.ranges",
     "divergence_lab.cli.main",
-    "divergence_lab.app.panels",
+    "divergence_lab.report.panels",
 ]
 
 

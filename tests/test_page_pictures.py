@@ -15,9 +15,9 @@ import pytest
 
 from divergence_lab import loss
 from divergence_lab.app import family, verdict_table
-from divergence_lab.app.panels import panels, values
 from divergence_lab.report import single_bump
 from divergence_lab.report.free_loss import FreeLoss
+from divergence_lab.report.panels import panels, values
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "page" / "js"
 POINTS = [-9.0, -2.5, -0.3, 0.0, 1e-3, 0.7, 3.0]

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from divergence_lab.app import panels
+from divergence_lab.report import panels
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import Pieces
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import formulas
 
-from divergence_lab.app.panels import panels, values
 from divergence_lab.cli.main import main
 from divergence_lab.inputs import InputError
+from divergence_lab.report.panels import panels, values
 from divergence_lab.theory.budget import in_place
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, cut_short, within
 from divergence_lab.theory.divergence.loss import loss
