@@ -23,6 +23,13 @@ def ask(question: dict[str, Any]) -> dict[str, Any]:
     return json.loads(engine.answer(json.dumps(question)))
 
 
+def choices(command: str, option: str) -> list[str]:
+    """What an option of a command may be, as its help says; none where there is no such option."""
+    told = ask({"kind": "command", "words": [command, "--help"]})["out"]
+    found = re.search(rf"{option} {{([^}}]*)}}", told)
+    return re.split(r"\s*,\s*", found[1].strip()) if found else []
+
+
 def stored(call: str) -> dict[str, Any]:
     """All that the page shows of a named loss."""
     words = ["derive", call, "--budget", BUDGET, "--json"]
@@ -36,7 +43,7 @@ def stored(call: str) -> dict[str, Any]:
 
 
 def write(folder: Path) -> None:
-    """A file for each named loss, and one that lists them."""
+    """A file for each named loss, and one that lists them and says what the commands offer."""
     folder.mkdir(parents=True, exist_ok=True)
     uses = {row["name"]: row["use"] for row in catalogue_to_json() if row["kind"] == "loss"}
     index = []
@@ -54,7 +61,8 @@ def write(folder: Path) -> None:
                 "file": file,
             }
         )
-    (folder / "index.json").write_text(json.dumps(index))
+    offers = {"forms": choices("export", "--form"), "placements": choices("derive", "--placement")}
+    (folder / "index.json").write_text(json.dumps({**offers, "losses": index}))
 
 
 if __name__ == "__main__":

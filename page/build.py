@@ -5,7 +5,7 @@
     here       divergence_lab as it is, the page beside this file, answers for the catalogue
 
 What is downloaded is pinned in pins.json with its checksum, comes by npm and pip as they are set up
-here, and is kept in build/downloads.
+here, and is kept in build/downloads; so are the answers.
 """
 
 import hashlib
@@ -97,6 +97,19 @@ def pack(pyodide: Path, name: str, kind: str, *places: Path) -> None:
     run("node", PAGE / "compile.mjs", pyodide, PAGE / "compile.py", words[0], kind, *words[1:])
 
 
+def answers() -> Path:
+    """The folder of answers, computed anew only where what they come from has changed."""
+    sources = [*(ROOT / "divergence_lab").rglob("*.py"), *(PAGE / "python").glob("*.py")]
+    known = "".join(digest(file) for file in sorted([*sources, PAGE / "answers.py"]))
+    folder = DOWNLOADS / f"answers-{hashlib.sha256(known.encode()).hexdigest()[:12]}"
+    if not folder.exists():
+        started = folder.with_suffix(".part")
+        shutil.rmtree(started, ignore_errors=True)
+        run(sys.executable, PAGE / "answers.py", started)
+        started.rename(folder)
+    return folder
+
+
 def keep_for_the_next_visit() -> None:
     """The service worker, with the names of all files and a version that changes with them."""
     files = sorted(str(file.relative_to(OUT)) for file in OUT.rglob("*") if file.is_file())
@@ -106,8 +119,8 @@ def keep_for_the_next_visit() -> None:
     (OUT / "service.js").write_text(text.replace("['@FILES@']", json.dumps(files)))
 
 
-def build(answers: bool = True) -> None:
-    """Everything, from nothing; `answers`: those for the catalogue, which take minutes."""
+def build(with_answers: bool = True) -> None:
+    """Everything, from nothing; `with_answers`: those for the catalogue, which take minutes."""
     if missing := [tool for tool in ("npm", "node") if shutil.which(tool) is None]:
         sys.exit(f"the page needs {' and '.join(missing)}: install Node.js")
     pyodide = pyodide_package()
@@ -119,12 +132,12 @@ def build(answers: bool = True) -> None:
     (OUT / "wheels.json").write_text(json.dumps([flint.name]))
     pack(pyodide, "libraries.zip", "compiled", *others)
     pack(pyodide, "lab.zip", "sources", ROOT / "divergence_lab", *(PAGE / "python").glob("*.py"))
-    if answers:
-        run(sys.executable, PAGE / "answers.py", OUT / "answers")
+    if with_answers:
+        shutil.copytree(answers(), OUT / "answers")
     keep_for_the_next_visit()
     size = sum(file.stat().st_size for file in OUT.rglob("*") if file.is_file())
     print(f"wrote {OUT.relative_to(ROOT)}/index.html ({size / 1e6:.1f} MB)")
 
 
 if __name__ == "__main__":
-    build(answers="--no-answers" not in sys.argv[1:])
+    build(with_answers="--no-answers" not in sys.argv[1:])

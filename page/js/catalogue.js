@@ -2,6 +2,7 @@
 
 import { el, one } from './dom.js'
 
+const FORMS = ['torch', 'jax', 'torchgfn', 'latex'] // until the list of what this version offers is there
 const HERE = new URL('../answers/', import.meta.url)
 const read = async name => {
   const response = await fetch(new URL(name, HERE))
@@ -10,8 +11,8 @@ const read = async name => {
 
 export class Catalogue {
   constructor() {
-    this.entries = []
-    this.ready = read('index.json').then(entries => { this.entries = entries ?? [] }, () => {})
+    Object.assign(this, { entries: [], forms: FORMS, placements: [] })
+    this.ready = read('index.json').then(found => found && Object.assign(this, found, { entries: found.losses }), () => {})
   }
 
   /** {row, shown, curves} of a name, or null. */

@@ -6,8 +6,6 @@ import * as family from './family.js'
 import { draw, noPictures, shapeOf } from './pictures.js'
 import { deriveWords, exportWords, START } from './state.js'
 
-const FORMS = ['torch', 'jax', 'torchgfn', 'latex']
-
 /** The loss that is chosen: {text, member, name}. */
 export function chosen(state) {
   const typed = state.g.trim()
@@ -96,7 +94,7 @@ export class LossTab {
   }
 
   exports(text, state) {
-    const form = el('select', { 'aria-label': 'Form of the source text' }, FORMS.map(name => el('option', {}, name)))
+    const form = el('select', { 'aria-label': 'Form of the source text' }, this.catalogue.forms.map(name => el('option', {}, name)))
     const place = el('div')
     const write = el('button', { type: 'button', class: 'small', onclick: async () => {
       place.replaceChildren(el('p', { class: 'note' }, 'Verifying the source text, range by range…'))

@@ -120,6 +120,7 @@ listen()
 fill()
 change({}, { rest: 0, keep: false })
 catalogue.show(take)
+catalogue.ready.then(() => { one('#placement-field').hidden = !catalogue.placements.length })
 checkFiles(engine)
 one('#copy-link').append(copyButton('Copy link', () => new URL(toLink(state), location.href).href))
 navigator.serviceWorker?.register('service.js').catch(() => {}) // it only keeps the page for the next visit

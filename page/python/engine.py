@@ -10,6 +10,7 @@ theory is computed here. `begin` is what the worker calls first; the rest runs a
 import contextlib
 import io
 import json
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -28,8 +29,8 @@ from divergence_lab.theory.expressions import ExpressionError
 from divergence_lab.theory.expressions.syntax import shown
 
 CURVE_SECONDS = 20.0
-HEAVY = ("numpy", "scipy", "torch")
-NEEDS_MORE = "needs {}, which this page does not have: use the installed divergence-lab"
+# how a command says that a library is absent
+_ABSENT = re.compile(r"(?:No module named '|needs )(numpy|scipy|torch|matplotlib)\b")
 # the residuals at which g is drawn
 RESIDUALS = [-4 + k / 20 for k in range(161)]
 SHOWN = ("loss", "loss_derivative", "generator", "dual_loss", "normalised", "given")
@@ -65,21 +66,21 @@ def _command(asked: dict[str, Any]) -> dict[str, Any]:
         except SystemExit as ended:  # what argparse refuses
             code = ended.code
         except (ModuleNotFoundError, SearchFailed) as failure:
-            code, absent = 2, _absent(failure)
-            if absent is None:
-                raise
-            err.write(f"this {NEEDS_MORE.format(absent)}\n")
-    found = {"code": code, "out": out.getvalue(), "err": err.getvalue()}
+            code = 2
+            err.write(f"{failure}\n")
+    found = {"code": code, "out": out.getvalue(), "err": _told(asked["words"][0], err.getvalue())}
     rows = json.loads(found["out"]) if code == 0 and "--json" in asked["words"] else []
     return {**found, "shown": [_formulas(row) for row in rows if isinstance(row, dict)]}
 
 
-def _absent(failure: BaseException | None) -> str | None:
-    """The library that the page lacks and that a command asked for."""
-    while failure is not None and not isinstance(failure, ModuleNotFoundError):
-        failure = failure.__cause__
-    name = (failure.name or "").split(".")[0] if failure else ""
-    return name if name in HEAVY else None
+def _told(command: str, err: str) -> str:
+    """What a command says on standard error; of a library that the page lacks, what to do here."""
+    if (absent := _ABSENT.search(err)) is None:
+        return err
+    return (
+        f"{command}: this needs {absent[1]}, which the page does not have: "
+        "use the installed divergence-lab\n"
+    )
 
 
 def _formulas(row: dict[str, Any]) -> dict[str, str]:
@@ -108,7 +109,7 @@ def numbers(text: str) -> dict[str, Any]:
     read = loss(text)
     if read.parameters:
         names = ", ".join(map(str, read.parameters))
-        raise ExpressionError(f"{shown(text)}: curves need numbers: give {names} a value")
+        raise ExpressionError(f"{shown(text)}: the curves need numbers: set values for {names}")
     edges, table = panels(read)
     return {
         "x": RESIDUALS,
