@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 
 def draw(content: dict) -> Figure:
     with mpl.rc_context(PRINT):
-        figure = Figure(figsize=(COLUMN, 2.3), layout="constrained")
+        figure = Figure(figsize=(COLUMN, 2.55), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
         for axes, side, sign in ((left, "model_exceeds", -1), (right, "target_exceeds", 1)):
             for index, one in enumerate(content["losses"]):
@@ -59,6 +59,9 @@ def draw(content: dict) -> Figure:
             xlabel="residual $u>0$ (nats)",
             xlim=(0, 4),
             xticks=range(5),
+        )
+        figure.suptitle(
+            "$E_c(p\\|q)=\\sum\\max(p-c\\,q,\\,0)$: by how much $p$ exceeds $c$ times $q$"
         )
         figure.legend(
             *left.get_legend_handles_labels(), loc="outside lower center", ncols=3, handlelength=3

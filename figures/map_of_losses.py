@@ -15,8 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from divergence_lab.report.palette import CLASSES, COLUMN, PRINT
-from divergence_lab.report.plots import wrapped
+from divergence_lab.report.palette import CLASSES, PAGE, PRINT
 from divergence_lab.report.redrawing import redraw
 from divergence_lab.results.storage import ResultError
 
@@ -29,8 +28,8 @@ WORDS = (
     "exp., below\n$e^{|x|}/|x|$",
     "$e^{|x|}/|x|$\nor faster",
 )
-SHOWN = 4  # names in a field; the rest are counted
-HEIGHTS = (1.0, 1.05, 1.0, 0.55, 1.35)  # of the lines, as many names as they hold
+SHOWN = 6  # names in a field; the rest are counted
+HEIGHTS = (1.0, 1.1, 1.1, 0.6, 1.1)  # of the lines, as many names as they hold
 
 
 def step(growth: str) -> int:
@@ -47,7 +46,7 @@ def draw(rows: list[dict]) -> Figure:
         fields.setdefault((step(row["right"]), step(row["left"])), []).append(row)
     ends = np.cumsum((0, *HEIGHTS))
     with mpl.rc_context({**PRINT, "axes.grid": False}):
-        figure = Figure(figsize=(COLUMN, 4.6), layout="constrained")
+        figure = Figure(figsize=(PAGE, 4.3), layout="constrained")
         axes = figure.subplots()
         for column in range(5):
             for line in range(5):
@@ -76,7 +75,7 @@ def draw(rows: list[dict]) -> Figure:
                     ha="center",
                     va="center",
                     fontsize=6,
-                    linespacing=1.05,
+                    linespacing=1.15,
                 )
         for (forcing, avoiding), (word, colour) in CLASSES.items():  # in fields that hold no loss
             column, line = (
@@ -91,7 +90,7 @@ def draw(rows: list[dict]) -> Figure:
             axes.text(
                 column,
                 ends[line] + HEIGHTS[line] / 2,
-                word.replace("-", "-\n"),
+                word,
                 color=colour,
                 weight="bold",
                 fontsize=7.5,
@@ -121,8 +120,8 @@ def draw(rows: list[dict]) -> Figure:
 
 
 def shown(rows: list[dict]) -> list[str]:
-    """The first names of a field, as few lines as they need, and how many more there are."""
-    names = [wrapped(row["loss"] + ("" if row["convex"] else "*"), 12) for row in rows]
+    """The first names of a field, a line each, and how many more there are."""
+    names = [row["loss"] + ("" if row["convex"] else "*") for row in rows]
     return names[:SHOWN] + ([f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else [])
 
 

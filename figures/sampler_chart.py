@@ -69,7 +69,8 @@ def draw(rows: list[dict]) -> Figure:
         for spine in axes.spines.values():
             spine.set_visible(False)
         axes.set_xlabel(
-            "how often an object is drawn\n* and dotted: not convex, so data processing fails"
+            "who draws the objects: how often each is drawn\n"
+            "* and dotted: not convex, so data processing fails"
         )
     return figure
 

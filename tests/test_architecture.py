@@ -263,4 +263,3 @@ def test_the_readme_example_runs_and_prints_what_it_says(tmp_path):
     assert done.returncode == 0, done.stderr
     for promise in re.findall(r"print\(.*?#\s*(.+)", block):
         assert promise.strip() in done.stdout, (promise, done.stdout)
-    assert (tmp_path / "learned.png").stat().st_size > 10_000
