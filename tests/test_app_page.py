@@ -16,9 +16,9 @@ import pytest
 
 from divergence_lab.app import verdict_table
 from divergence_lab.app.choice import Choice, from_link, presets, to_link
-from divergence_lab.app.drawing import Curve, chart, heat_map
 from divergence_lab.app.family import PRESETS, answers
 from divergence_lab.bridge.export import export
+from divergence_lab.report.drawing import Curve, chart, heat_map
 from divergence_lab.theory.answers.derivation import derive
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.syntax import ExpressionError
@@ -429,7 +429,9 @@ def test_the_page_as_a_reader_uses_it(tmp_path, capsys):
         )
         assert reader.positions() == [-1, 1.25, 1.5]
         assert (reader.word("zero_forcing"), reader.word("zero_avoiding")) == ("yes", "yes")
-        reader.wait("not trained", "document.querySelector('#training [data-curve=TV]') !== null")
+        reader.wait(
+            "not trained", "document.querySelector('#training [data-curve=table]') !== null"
+        )
         assert "of 4 modes found" in reader.js(
             "return document.querySelector('#training').innerText"
         )

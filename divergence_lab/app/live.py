@@ -9,11 +9,14 @@ import functools
 import threading
 import time
 from collections.abc import Callable
+from html import escape
 
 import marimo as mo
 
-from divergence_lab.app import background, drawing, verdict_table
-from divergence_lab.app.learned import BATCH, SIDE, Learned
+from divergence_lab.app import background, verdict_table
+from divergence_lab.app.learned import BATCH, SIDE, UNITS, Learned
+from divergence_lab.report import drawing
+from divergence_lab.report.typeset import sentence
 from divergence_lab.theory.answers.derivation import Derivation
 from divergence_lab.theory.expressions import write, write_latex
 
@@ -69,9 +72,11 @@ def _wanted(unwanted: Callable[[], bool]) -> Callable[[], None]:
 
 
 @told
-def explain(unwanted: Callable[[], bool], text: str, with_verdicts: bool) -> None:
-    """What `begin` starts: the divergence, the verdicts where they are asked for, then the source
-    text.
+def explain(
+    unwanted: Callable[[], bool], text: str, with_verdicts: bool, name: str = "", other: str = ""
+) -> None:
+    """What `begin` starts: the divergence, the verdicts where they are asked for, those of the loss
+    of that name beside them, then the source text.
     """
     wanted = _wanted(unwanted)
     time.sleep(REST_SECONDS)
@@ -88,6 +93,9 @@ def explain(unwanted: Callable[[], bool], text: str, with_verdicts: bool) -> Non
         return
     mo.output.replace(known)
     try:
+        if other:
+            known = mo.vstack([known, beside(name, background.derivation(other, wanted))])
+            mo.output.replace(known)
         torch = mo.md(f"```python\n{background.torch_text(text, wanted)}```")
     except background.Stopped:
         return
@@ -111,7 +119,8 @@ def train(unwanted: Callable[[], bool], text: str) -> None:
             raise background.Stopped
         mo.output.replace(
             mo.Html(
-                f'<p id="training" class="answer">Training: step {step} of {steps} '
+                f'<p id="training" class="answer">Training a table, then a network that is too '
+                f"small: step {step} of {steps} "
                 f'<progress value="{step}" max="{steps}"></progress></p>'
             )
         )
@@ -128,15 +137,21 @@ def train(unwanted: Callable[[], bool], text: str) -> None:
             mo.output.replace(mo.Html(drawing.message(f"No training: {reason}")))
 
 
+def beside(name: str, found: Derivation) -> mo.Html:
+    """The same of the second loss, under its name."""
+    return mo.vstack([mo.Html(f"<h3>Beside it: {escape(name)}</h3>"), facts(found, True)])
+
+
 def facts(found: Derivation, with_verdicts: bool) -> mo.Html:
     """The divergence by name and formula."""
     f, name, factor = found.divergence.generator, found.divergence.name, found.divergence.factor
     times = "" if factor in (None, 1) else f"{write(factor)} times "
-    known = (
-        f"Minimises <b>{times}{name}</b>."
-        if name
-        else "Minimises a divergence that has no name in the catalogue."
-    )
+    if found.verdicts.valid.holds is False:
+        known = f"Minimises no divergence: {sentence(found.verdicts.valid.because)}."
+    elif name:
+        known = f"Minimises <b>{times}{name}</b>."
+    else:
+        known = "Minimises a divergence that has no name in the catalogue."
     checked = (
         f"Its f was confirmed at {found.divergence.confirmed} ratios." if f is not None else ""
     )
@@ -158,26 +173,35 @@ def facts(found: Derivation, with_verdicts: bool) -> mo.Html:
 
 
 def laws(found: Learned) -> mo.Html:
-    """Target and learned law as heat maps, and how the one came to the other."""
+    """What training does at two capacities: the target and both learned laws as heat maps, and
+    how they came there.
+    """
     curve = drawing.chart(
         "total variation while training",
-        [drawing.Curve("TV", found.steps, found.total_variation)],
+        [
+            drawing.Curve("table", found.steps, found.total_variation),
+            drawing.Curve(f"{UNITS} units", found.steps, found.small_total_variation),
+        ],
         (0, found.steps[-1]),
         (0, 1),
         "step",
     )
     parts = [
         drawing.heat_map("target law", found.target),
-        drawing.heat_map("learned law, exact", found.law),
+        drawing.heat_map("learned by a table", found.law),
+        drawing.heat_map(f"learned by {UNITS} hidden units", found.small_law),
         curve,
     ]
     inside = "".join(f"<div>{part}</div>" for part in parts)
     return mo.Html(
         f'<div id="training" class="answer"><p style="margin:0 0 8px">{SIDE}x{SIDE} '
         f"hyper-grid, trajectory balance, {found.steps[-1]} "
-        f"steps of {BATCH} trajectories: total variation "
+        f"steps of {BATCH} trajectories. A table can learn the target: total variation "
         f"{found.total_variation[-1]:.3f}, "
-        f"{found.modes[0]} of {found.modes[1]} modes found. The deeper the square, the "
+        f"{found.modes[0]} of {found.modes[1]} modes found. A network of {UNITS} hidden units "
+        f"can't, so the loss decides what it gives up: total variation "
+        f"{found.small_total_variation[-1]:.3f}, {found.small_modes} of {found.modes[1]} modes "
+        "found. The deeper the square, the "
         'more probable (depth ∝ √p).</p><div style="display:grid;gap:16px;'
         f'grid-template-columns:repeat(auto-fit,minmax(220px,1fr))">{inside}</div></div>'
     )

@@ -1,3 +1,7 @@
+# /// script
+# [tool.marimo.display]
+# theme = "system"
+# ///
 """The loss designer, a marimo app: `make app`. It only lays out what the files beside it compute.
 
 What follows the sliders is redrawn at once; what takes seconds runs in threads that end when the
@@ -18,10 +22,11 @@ def _():
 
     import marimo as mo
 
-    from divergence_lab.app import drawing, pictures, verdict_table
-    from divergence_lab.app.choice import Choice, from_link, presets, to_link
+    from divergence_lab.app import pictures, verdict_table
+    from divergence_lab.app.choice import Choice, by_class, from_link, presets, to_link
     from divergence_lab.app.family import CURVATURES, TAILS, Member, family_name
     from divergence_lab.app.live import begin, explain, train
+    from divergence_lab.report import drawing
     from divergence_lab.theory.expressions.syntax import ExpressionError
 
     return (
@@ -32,6 +37,7 @@ def _():
         Member,
         TAILS,
         begin,
+        by_class,
         drawing,
         escape,
         explain,
@@ -75,7 +81,7 @@ def _(Choice, ExpressionError, drawing, from_link, mo):
 
 
 @app.cell
-def _(CURVATURES, TAILS, mo, presets, restart, started):
+def _(CURVATURES, Choice, TAILS, by_class, mo, presets, restart, started):
     def _slider(ends, step, value, label):
         low, high = map(float, ends)
         return mo.ui.slider(
@@ -96,30 +102,45 @@ def _(CURVATURES, TAILS, mo, presets, restart, started):
         full_width=True,
         label="or type any loss in x, then press Enter (clear it to go back to the sliders)",
     )
+    _named, _headed = presets(), by_class()
+
+    def _start_from(name):
+        if name:
+            restart(Choice(_named[name].member, _named[name].typed, started().beside))
+
     preset = mo.ui.dropdown(
-        presets(),
-        label="start from",
+        _headed,
+        label="start from (type to search: a name or a class)",
         searchable=True,
         allow_select_none=True,
-        on_change=lambda chosen: restart(chosen) if chosen else None,
+        full_width=True,
+        on_change=_start_from,
+    )
+    beside = mo.ui.dropdown(
+        _headed,
+        value=next((label for label, name in _headed.items() if name == started().beside), None),
+        label="beside it",
+        searchable=True,
+        allow_select_none=True,
+        full_width=True,
     )
     mo.Html(f"""<div class="controls">{left}{right}{curvature}</div>
-        <div class="field" style="margin-top:16px">{typed}{preset}</div>
+        <div class="field" style="margin-top:16px">{typed}{preset}{beside}</div>
         <p id="unread" style="margin-top:12px">Below stands the loss that was read last; Enter reads what is typed.</p>""")
-    return curvature, left, right, typed
+    return beside, curvature, left, right, typed
 
 
 @app.cell
-def _(Choice, Fraction, Member, curvature, left, right, typed):
+def _(Choice, Fraction, Member, beside, curvature, left, right, typed):
     # 1/3 from a link stays 1/3: every step of a slider and every such fraction has a small
     # denominator
     _rates = [Fraction(slider.value).limit_denominator(1000) for slider in (left, right, curvature)]
-    choice = Choice(Member(*_rates), typed.value.strip())
+    choice = Choice(Member(*_rates), typed.value.strip(), beside.value or "")
     return (choice,)
 
 
 @app.cell
-def _(ExpressionError, choice, drawing, escape, family_name, mo, pictures, verdict_table):
+def _(ExpressionError, choice, drawing, escape, family_name, mo, pictures, presets, verdict_table):
     def _shown(read):
         found = pictures.typed(choice.typed) if choice.typed else pictures.of_member(choice.member)
         name = choice.typed or family_name(choice.member) or "without a name in the catalogue"
@@ -133,7 +154,11 @@ def _(ExpressionError, choice, drawing, escape, family_name, mo, pictures, verdi
             f"of it: <b>{escape(name)}</b>, "
             f"g(x) = <code>{escape(choice.text)}</code>"
         )
-        three = "".join(f"<div>{picture}</div>" for picture in pictures.charts(found))
+        other = presets()[choice.beside].text if choice.beside else None
+        second = pictures.typed(other) if other else None
+        three = "".join(
+            f"<div>{picture}</div>" for picture in pictures.charts(found, second, choice.beside)
+        )
         verdicts = (
             "" if choice.typed else verdict_table.table(verdict_table.of_member(choice.member))
         )
@@ -143,7 +168,8 @@ def _(ExpressionError, choice, drawing, escape, family_name, mo, pictures, verdi
             f'<div style="display:grid;gap:8px;'
             f'grid-template-columns:repeat(auto-fit,minmax(280px,1fr))">{three}</div>'
             '<p style="margin:6px 0 '
-            f'12px;text-align:right">{escape(pictures.caption(found))}</p>{verdicts}</div>'
+            f'12px;text-align:right">{escape(pictures.caption(found, second, choice.beside))}</p>'
+            f"{verdicts}</div>"
         )
 
     _read = f'<span data-read="{escape(choice.typed)}"></span>'
@@ -158,9 +184,10 @@ def _(ExpressionError, choice, drawing, escape, family_name, mo, pictures, verdi
 
 
 @app.cell
-def _(begin, choice, explain, mo, readable):
+def _(begin, choice, explain, mo, presets, readable):
     if readable:
-        begin(explain, choice.text, bool(choice.typed))
+        _other = presets()[choice.beside].text if choice.beside else ""
+        begin(explain, choice.text, bool(choice.typed), choice.beside, _other)
     mo.Html(
         '<p id="derived" class="answer" style="opacity:0.6">Pending: the divergence, its '
         "proof and the source text follow "

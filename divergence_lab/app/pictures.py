@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from divergence_lab.app import background, drawing, family
-from divergence_lab.report import free_loss, single_bump
+from divergence_lab.app import background, family
+from divergence_lab.report import drawing, free_loss, single_bump
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions import ExpressionError
 from divergence_lab.theory.expressions.syntax import shown
@@ -69,28 +69,39 @@ def _typed(text: str) -> Numbers:
     return numbers(free_loss.FreeLoss(text, read))
 
 
-def charts(found: Numbers) -> tuple[str, str, str]:
-    """The three as SVG."""
+def charts(found: Numbers, other: Numbers | None = None, name: str = "") -> tuple[str, str, str]:
+    """The three as SVG, those of another loss of that name beside them."""
     g_top, f_top = (
         drawing.nice_top(float(np.nanmax(y[np.isfinite(y)], initial=0.0)))
         for y in (found.g[np.abs(RESIDUALS) <= 3], found.f[RATIOS >= 0.1])
     )
     p = np.exp(single_bump.LOG_TARGET)
     step = single_bump.POINTS[1] - single_bump.POINTS[0]
-    laws = [drawing.Curve("target p", single_bump.POINTS, p / step)]
-    if found.fit:
-        laws.append(drawing.Curve("best q", single_bump.POINTS, found.fit.law() / step))
+    laws = [drawing.Curve("target p", single_bump.POINTS, p / step, filled=True)]
+    both = {"best q": found, name: other}
+    laws += [
+        drawing.Curve(label, single_bump.POINTS, one.fit.law() / step)
+        for label, one in both.items()
+        if one and one.fit
+    ]
+    beside = [] if other is None else [other]
     return (
         drawing.chart(
             "loss g(x)",
-            [drawing.Curve("g", RESIDUALS, found.g)],
+            [
+                drawing.Curve("g", RESIDUALS, found.g),
+                *(drawing.Curve(name, RESIDUALS, one.g) for one in beside),
+            ],
             (-4, 4),
             (0, g_top),
             "residual x = log(target/model)",
         ),
         drawing.chart(
             "generator f(t)",
-            [drawing.Curve("f", RATIOS, found.f)],
+            [
+                drawing.Curve("f", RATIOS, found.f),
+                *(drawing.Curve(name, RATIOS, one.f) for one in beside),
+            ],
             (0, 4),
             (0, f_top),
             "ratio t = target/model",
@@ -99,13 +110,14 @@ def charts(found: Numbers) -> tuple[str, str, str]:
     )
 
 
-def caption(found: Numbers) -> str:
-    """What the third picture shows, in one sentence."""
-    return (
+def caption(found: Numbers, other: Numbers | None = None, name: str = "") -> str:
+    """What the third picture shows, a sentence for each loss."""
+    first = (
         single_bump.words(found.fit)
         if found.fit
         else f"{found.no_fit[0].upper()}{found.no_fit[1:]}."
     )
+    return first if other is None else f"{first} {name}: {caption(other)}"
 
 
 def of_member(member: family.Member) -> Numbers:

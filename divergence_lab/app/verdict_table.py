@@ -4,10 +4,10 @@ depends on one of them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from divergence_lab.app.family import Member, answers, f_at_zero, slope_at_infinity
 from divergence_lab.report.palette import COLOURS
+from divergence_lab.report.typeset import sentence
 from divergence_lab.theory.answers.derivation import Derivation
 
 ROWS = {
@@ -45,16 +45,16 @@ def of_member(member: Member) -> list[Row]:
     reasons = {
         "valid": "g(0) = 0, and g falls before 0 and rises after it, for any tails",
         "zero_forcing": (
-            f"left tail {left} ≤ 0, so f(0+) = ∞: mass where the target has none costs "
+            f"left tail {left} <= 0, so f(0+) = oo: mass where the target has none costs "
             "without bound"
         )
         if at_zero is None
         else f"left tail {left} > 0, so f(0+) = {float(at_zero):.4g} is finite",
         "zero_avoiding": (
-            f"right tail {right} ≥ 1, so f'(∞) = ∞: a mode that is missed costs without bound"
+            f"right tail {right} >= 1, so f'(oo) = oo: a mode that is missed costs without bound"
         )
         if far is None
-        else f"right tail {right} < 1, so f'(∞) = {float(far):.4g} is finite",
+        else f"right tail {right} < 1, so f'(oo) = {float(far):.4g} is finite",
         "convex": "g''(x) = c exp(a x) > 0 on both sides, so f is convex and data processing holds",
         "symmetric": "the tails sum to 1, so swapping the two laws changes nothing"
         if held["symmetric"]
@@ -79,7 +79,7 @@ def of_derivation(found: Derivation) -> list[Row]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as HTML."""
+    """The rows as HTML, the formulas in their reasons set."""
     cells = []
     for row in rows:
         symbol, word, colour = MARKS[row.holds]
@@ -87,7 +87,7 @@ def table(rows: Sequence[Row]) -> str:
             f'<tr data-verdict="{row.name}" style="border-top:1px solid '
             f'#8884"><td>{ROWS[row.name]}</td>'
             f'<td><span style="color:{colour};font-weight:700">{symbol}</span> <b>{word}</b></td>'
-            f"<td>{escape(row.because)}</td></tr>"
+            f"<td>{sentence(row.because)}</td></tr>"
         )
     return (
         '<table class="verdicts" '

@@ -6,12 +6,13 @@ nobody who computes.
 
 import contextlib
 import queue
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
-from divergence_lab.app.learned import BATCH, SIDE, Learned
+from divergence_lab.app.learned import BATCH, SIDE, UNITS, Learned
 from divergence_lab.bridge.export import export, latex
 from divergence_lab.bridge.torch_loss import to_torch
 from divergence_lab.graphs.spaces.hypergrid import hypergrid
@@ -20,6 +21,7 @@ from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.training.loop import train
 
 EVALUATIONS = 20
+SMALL_RATE = 0.03
 
 
 def torch_text(text: str) -> str:
@@ -33,9 +35,27 @@ def latex_text(found: Derivation) -> str:
 
 
 def learn(text: str, steps: int) -> Iterator[int | Learned]:
-    """How many steps were made, again and again, and at the end what was learned: a GFlowNet on the
-    8x8 hyper-grid, trained by trajectory balance with this loss on its own samples.
+    """How many steps were made, again and again, and at the end what was learned: GFlowNets on the
+    8x8 hyper-grid, trained by trajectory balance with this loss on their own samples. A table,
+    which can learn the target, then a network of UNITS hidden units, which can't.
     """
+    table = yield from _trained(text, steps)
+    small = yield from _trained(
+        text, steps, policy="mlp", width=UNITS, depth=1, learning_rate=SMALL_RATE
+    )
+    yield Learned(
+        _on_grid(table, table.target),
+        _on_grid(table, table.terminal[0, 0]),
+        _on_grid(table, small.terminal[0, 0]),
+        table.steps,
+        table.metrics["tv"][0, 0],
+        small.metrics["tv"][0, 0],
+        (int(table.modes_found[0, 0]), len(hypergrid(2, SIDE).modes)),
+        int(small.modes_found[0, 0]),
+    )
+
+
+def _trained(text: str, steps: int, **policy: Any) -> Generator[int, None, Any]:
     graph, losses = hypergrid(2, SIDE), {"g": to_torch(loss(text))}
     made: queue.SimpleQueue[int] = queue.SimpleQueue()
     settings = {"steps": steps, "batch": BATCH, "evaluations": EVALUATIONS, "device": "cpu"}
@@ -44,13 +64,14 @@ def learn(text: str, steps: int) -> Iterator[int | Learned]:
         made.put(step)
 
     with ThreadPoolExecutor(1) as beside:
-        training = beside.submit(train, losses, graph, seeds=1, progress=tell, **settings)
+        training = beside.submit(train, losses, graph, seeds=1, progress=tell, **settings, **policy)
         while not training.done() or not made.empty():
             with contextlib.suppress(queue.Empty):
                 yield made.get(timeout=0.2)
-    result = training.result()
-    laws = [np.zeros((SIDE, SIDE)) for _ in range(2)]
-    for law, values in zip(laws, (result.target, result.terminal[0, 0])):
-        law[tuple(result.coordinates.T)] = values
-    modes = int(result.modes_found[0, 0]), len(graph.modes)
-    yield Learned(*laws, result.steps, result.metrics["tv"][0, 0], modes)
+    return training.result()
+
+
+def _on_grid(result: Any, values: np.ndarray) -> np.ndarray:
+    law = np.zeros((SIDE, SIDE))
+    law[tuple(result.coordinates.T)] = values
+    return law

@@ -10,55 +10,32 @@ run/            the training run as `train --out` writes it
 import base64
 import json
 import math
-import re
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import shlex
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
-import sympy as sp
-import torch
-from markupsafe import Markup
-from sympy.printing.mathml import MathMLPresentationPrinter
-from torch import Tensor
+from matplotlib.figure import Figure
 
-from divergence_lab import outputs
+from divergence_lab import __version__, outputs
 from divergence_lab.bridge import TorchLoss, generator_to_torch, to_torch
-from divergence_lab.graphs import ambient, dag, texts
-from divergence_lab.report import plots
-from divergence_lab.results import metrics
-from divergence_lab.results.result import Result, runs
-from divergence_lab.theorem.verification import verify
-from divergence_lab.theory.answers.derivation import Derivation, derive, to_json
+from divergence_lab.graphs import ambient
+from divergence_lab.report import drawing, findings, plots, single_bump, study, typeset
+from divergence_lab.report.palette import CLASSES
+from divergence_lab.report.study import CONVERGED, ENVIRONMENT, RATES, Study, converged
+from divergence_lab.results.result import runs
+from divergence_lab.theory.answers.derivation import to_json
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.printing import PositiveFirst
-from divergence_lab.theory.verdicts.verdict import Verdict
-from divergence_lab.training.loop import train
+from divergence_lab.theory.divergence.loss import loss as read_loss
+from divergence_lab.theory.expressions import ExpressionError, write
+from divergence_lab.theory.verdicts.verdict import Verdict, Verdicts
 
-ENVIRONMENT = "hypergrid:2x8"
-THEOREM_ENVIRONMENT = "hypergrid:2x4"
-SEEDS = 5
-CONVERGED = 0.02
-QUICK_STEPS = 500
-FIGURES = ("loss_and_generator", "convergence", "learned_laws")
+FIGURES = ("single_bumps", "loss_and_generator", "convergence", "learned_laws")
 PICTURES = [f"{name}.{kind}" for name in FIGURES for kind in ("svg", "png")]
 WRITTEN = ("report.html", "results.json", *PICTURES)
-
-
-@dataclass(frozen=True)
-class Study:
-    """Everything the page is written from: derivations and the theorem per loss, one training
-    run for all.
-    """
-
-    derivations: Mapping[str, Derivation]
-    theorem: list[dict[str, Any]]
-    result: Result
-    divergences: dict[str, dict[str, list[float]]]
-    quick: bool
 
 
 @ambient.plain_torch()
@@ -91,151 +68,71 @@ def write_report(
     torch_losses = {
         name: to_torch(loss) for name, loss in losses.items()
     }  # bad losses end here, before any work
-    _grid(env)
+    study.grid(env)
     with outputs.held(out, WRITTEN):
         if not overwrite:  # what a killed report drew stands beside its run
             outputs.must_be_free(out, WRITTEN[: 1 if (out / "run").exists() else None])
         given = {"env": env, "quick": quick, "device": device, "budget": budget}
-        study = run_study(losses, torch_losses, out / "run", overwrite=overwrite, **given)
-        _say("drawing")
-        figures = draw(study, torch_losses, out)
-        summary = summarise(study)
+        found = study.run_study(losses, torch_losses, out / "run", overwrite=overwrite, **given)
+        study.say("drawing")
+        figures = draw(found, torch_losses, out)
+        summary = summarise(found)
         text = json.dumps(summary, indent=1, allow_nan=False)
         outputs.write_atomically(out / "results.json", text.encode(), b"\n")
-        outputs.write_atomically(out / "report.html", render(study, figures).encode())
+        page = render(found, figures, command_of(losses, env, quick, out))
+        outputs.write_atomically(out / "report.html", page.encode())
     return summary
 
 
-def run_study(
-    losses: Mapping[str, Loss],
-    torch_losses: Mapping[str, TorchLoss],
-    folder: Path | None,
-    *,
-    env: str = ENVIRONMENT,
-    quick: bool = False,
-    device: str = "auto",
-    budget: float = 20.0,
-    overwrite: bool = False,
-) -> Study:
-    """Derive and decide each loss, verify the theorem, train all together, compare exact laws."""
-    graph = _grid(env)
-    derivations = {}
-    for name, loss in losses.items():
-        _say(f"deriving {name}")
-        derivations[name] = derive(loss, budget=budget)
-    _say(f"verifying the gradient theorem on {THEOREM_ENVIRONMENT}")
-    theorem = verify(
-        losses,
-        THEOREM_ENVIRONMENT,
-        budget=budget,
-        divergences={name: derivation.divergence for name, derivation in derivations.items()},
-    )
-    _say(f"training {len(losses)} losses x {SEEDS} seeds on {env} as one batch")
-    length = {"steps": QUICK_STEPS} if quick else {}
-    kept = {"out": folder, "resume": folder is not None and not overwrite, "overwrite": overwrite}
-    result = train(torch_losses, graph, seeds=SEEDS, device=device, **kept, **length)
-    return Study(derivations, theorem, result, exact_divergences(result, derivations), quick)
+def command_of(losses: Mapping[str, Loss], env: str, quick: bool, out: Path) -> str:
+    """The command that makes this report again."""
+    words = ["divergence-lab", "report", *(_readable(name, loss) for name, loss in losses.items())]
+    words += ["--env", env] * (env != ENVIRONMENT) + ["--quick"] * quick + ["--out", str(out.name)]
+    return shlex.join(words)
 
 
-def _grid(env: str) -> dag.PointedDAG:
-    graph = texts.graph_from_text(env)
-    if graph.coordinates is None or graph.coordinates.shape[1] != 2:
-        raise texts.EnvironmentTextError(
-            f"the report draws two-dimensional grids, not {env}; take hypergrid:2x8 or "
-            "hypergrid:2x12:paper"
-        )
-    return graph
+def _readable(name: str, given: Loss) -> str:
+    """The name, where the command line reads it as this loss; else its formula."""
+    try:
+        same = read_loss(name).expression == given.expression
+    except ExpressionError:
+        same = False
+    return name if same else write(given.expression)
 
 
-def _say(what: str) -> None:
-    if sys.stderr.isatty():
-        print(f"{what} ...", file=sys.stderr)
-
-
-# --- comparison
-
-# What the table compares: divergence from the target p to the learned law q, each over the terminal
-# states.
-MEASURES = {
-    "total variation": metrics.total_variation,
-    "forward KL": metrics.kl,
-    "reverse KL": lambda p, q: metrics.kl(q, p),
-    "Jensen-Shannon": metrics.jensen_shannon,
-    "Hellinger": metrics.hellinger,
-    "Pearson chi-square": metrics.chi2,
-    "Neyman chi-square": lambda p, q: metrics.chi2(q, p),
-}
-OWN = "its own D_f"
-
-
-def exact_divergences(
-    result: Result, derivations: Mapping[str, Derivation]
-) -> dict[str, dict[str, list[float]]]:
-    """loss -> measure -> its value for each seed: D(target || learned law), exact over all
-    terminal states.
-    """
-    table: dict[str, dict[str, list[float]]] = {}
-    for index, name in enumerate(result.losses):
-        learned = result.terminal[index]
-        table[name] = {
-            label: measure(result.target, learned).tolist() for label, measure in MEASURES.items()
-        }
-        verdicts = derivations[name].verdicts
-        table[name][OWN] = metrics.f_divergence(
-            _on_arrays(generator_to_torch(derivations[name].divergence)),
-            result.target,
-            learned,
-            f_at_zero=_number(verdicts.f_at_zero),
-            slope_at_infinity=_number(verdicts.slope_at_infinity),
-        ).tolist()
-    return table
-
-
-def _on_arrays(function: Callable[[Tensor], Tensor]) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda values: function(torch.from_numpy(np.ascontiguousarray(values))).detach().numpy()
-
-
-def _number(exact: sp.Expr | None) -> float:
-    return math.nan if exact is None else float(exact)
-
-
-def converged(result: Result) -> np.ndarray:
-    """[L, N]: the total variation of the exact learned law ended below CONVERGED, with every
-    number finite.
-    """
-    return (result.metrics["tv"][..., -1] < CONVERGED) & result.finite
-
-
-def summarise(study: Study) -> dict[str, Any]:
+def summarise(found: Study) -> dict[str, Any]:
     """results.json: numbers that are not finite are strings in SymPy syntax."""
-    result = study.result
+    result = found.result
     median = {
         name: float(np.median(result.metrics["tv"][i, :, -1]))
         for i, name in enumerate(result.losses)
     }
+    steps = {one.name: list(one.steps) for one in findings.speeds(found)}
     return _json_ready(
         {
-            "quick": study.quick,
+            "quick": found.quick,
             "derivations": {
-                name: to_json(derivation) for name, derivation in study.derivations.items()
+                name: to_json(derivation) for name, derivation in found.derivations.items()
             },
-            "theorem": study.theorem,
+            "theorem": found.theorem,
             "training": {
-                "runs": runs(result),
+                "runs": runs(found.both),
                 "seconds": result.seconds,
-                "config": dict(result.config),
+                "config": dict(found.both.config),
                 "trajectories_per_second": result.trajectories_per_second,
                 "environment": dict(result.environment),
             },
             "convergence": {
                 "threshold_tv": CONVERGED,
                 "median_tv": median,
-                "best_loss": min(median, key=median.get),
+                "best_loss": min(median, key=lambda name: median[name]),
                 "converged": {
                     name: converged(result)[i].tolist() for i, name in enumerate(result.losses)
                 },
+                "learning_rates": list(RATES),
+                "steps_to_threshold": steps,
             },
-            "divergences": study.divergences,
+            "divergences": found.divergences,
         }
     )
 
@@ -253,27 +150,55 @@ def _json_ready(value: Any) -> Any:
 # --- figures
 
 
-def draw(study: Study, torch_losses: Mapping[str, TorchLoss], out: Path) -> dict[str, Path]:
-    """Every figure of the page as SVG and PNG in `out`; name -> its SVG."""
+def draw(found: Study, torch_losses: Mapping[str, TorchLoss], out: Path) -> dict[str, Path]:
+    """Every figure as SVG and PNG in `out`; name -> its SVG."""
     residuals = np.linspace(-3, 3, 301)
     ratios = np.geomspace(0.02, 20, 301)
-    losses = {name: _on_arrays(torch_loss)(residuals) for name, torch_loss in torch_losses.items()}
-    generators = {
-        name: _on_arrays(generator_to_torch(derivation.divergence))(ratios)
-        for name, derivation in study.derivations.items()
+    losses = {
+        name: study.on_arrays(torch_loss)(residuals) for name, torch_loss in torch_losses.items()
     }
+    generators = {
+        name: study.on_arrays(generator_to_torch(derivation.divergence))(ratios)
+        for name, derivation in found.derivations.items()
+    }
+    fits = {n: fit for n, fit in found.bumps.items() if isinstance(fit, single_bump.NarrowFit)}
     drawn = (
+        _bells(found, fits),
         plots.loss_and_generator(residuals, losses, ratios, generators),
-        plots.convergence(study.result, CONVERGED),
-        plots.learned_laws(study.result),
+        plots.convergence(found.result, CONVERGED),
+        plots.learned_laws(found.result),
     )
-    return {name: plots.save(figure, out / name)[0] for name, figure in zip(FIGURES, drawn)}
+    return {
+        name: plots.save(figure, out / name)[0] for name, figure in zip(FIGURES, drawn) if figure
+    }
+
+
+def _bells(found: Study, fits: Mapping[str, single_bump.NarrowFit]) -> Figure | None:
+    """Of the losses that have a best bump, coloured by class where all are decided."""
+    classes = {name: findings.class_of(found.derivations[name].verdicts) for name in fits}
+    decided = all(pair in CLASSES for pair in classes.values())
+    return plots.bells(fits, classes if decided else None) if fits else None
+
+
+def bump_picture(fit: single_bump.NarrowFit | str) -> str:
+    """The target with two modes as an area, the best single bump as a line: SVG that follows a
+    light or a dark page.
+    """
+    step = single_bump.POINTS[1] - single_bump.POINTS[0]
+    curves = [
+        drawing.Curve(
+            "target", single_bump.POINTS, np.exp(single_bump.LOG_TARGET) / step, filled=True
+        )
+    ]
+    if isinstance(fit, single_bump.NarrowFit):
+        curves.append(drawing.Curve("best single bump", single_bump.POINTS, fit.law() / step))
+    return drawing.chart("", curves, (-5, 5), (0, 0.8), "state")
 
 
 # --- the page
 
 
-def render(study: Study, figures: Mapping[str, Path]) -> str:
+def render(found: Study, figures: Mapping[str, Path], command: str) -> str:
     """report.html: figures inlined, formulas as MathML, no script and no link to anything
     outside.
     """
@@ -284,43 +209,51 @@ def render(study: Study, figures: Mapping[str, Path]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(math=_math, answer=_answer, sig=_significant, readable=_readable)
-    result = study.result
-    final = result.metrics["tv"][..., -1]
-    rows = [
-        {
-            "name": name,
-            "derivation": study.derivations[name],
-            "theorem": study.theorem[index],
-            "median_tv": float(np.median(final[index])),
-            "worst_tv": float(final[index].max()),
-            "n_converged": int(converged(result)[index].sum()),
-            "unconverged": [
-                (result.seeds[k], float(final[index, k]))
-                for k in np.flatnonzero(~converged(result)[index])
-            ],
-            "modes": result.modes_found[index].tolist(),
-            "log_z_error": float(np.median(np.abs(result.log_z[index] - result.log_z_true))),
-            "measures": {
-                label: float(np.median(values)) for label, values in study.divergences[name].items()
-            },
-        }
-        for index, name in enumerate(result.losses)
-    ]
+    environment.filters.update(
+        math=typeset.expression,
+        formula=typeset.formula,
+        sentence=typeset.sentence,
+        answer=_answer,
+        sig=_significant,
+        bump=bump_picture,
+        whole=lambda number: f"{number:,}",
+    )
+    result = found.result
+    rows = [_row(found, index, name) for index, name in enumerate(result.losses)]
     best = min(rows, key=lambda row: row["median_tv"])
-    lowest = {label: min(row["measures"][label] for row in rows) for label in MEASURES}
+    lowest = {label: min(row["measures"][label] for row in rows) for label in study.MEASURES}
+    speeds = findings.speeds(found)
+    at = findings.level(result)
+    way = {}
+    if at is not None:
+        way = {
+            name: findings.on_the_way(result, index, at) for index, name in enumerate(result.losses)
+        }
     return environment.get_template("report.html.jinja").render(
         rows=rows,
         best=best,
         lowest=lowest,
-        measures=[*MEASURES, OWN],
-        quick=study.quick,
+        measures=[*study.MEASURES, study.OWN],
+        quick=found.quick,
         result=result,
-        n_members=final.size,
+        n_members=converged(result).size,
         n_converged=int(converged(result).sum()),
+        n_modes=_modes(found),
         threshold=CONVERGED,
-        theorem_environment=THEOREM_ENVIRONMENT,
+        rates=RATES,
+        speeds=speeds,
+        speed_words=findings.speed_in_words(speeds),
+        far=study.FAR,
+        way=way,
+        level=at,
+        class_words=findings.class_in_words(found, way) if way else [],
+        next_steps=findings.next_steps(found),
+        theorem_environment=study.THEOREM_ENVIRONMENT,
         environment=result.config["env"],
+        command=command,
+        version=__version__,
+        made=datetime.now().astimezone().strftime("%-d %B %Y, %H:%M %Z"),
+        settings=_settings(result.config),
         figure={
             name: "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
             for name, path in figures.items()
@@ -328,71 +261,69 @@ def render(study: Study, figures: Mapping[str, Path]) -> str:
     )
 
 
-def _math(expression: sp.Expr | None, left: str) -> Markup:
-    """MathML of `left` = expression; `left` is one of the fixed names below, never user text."""
-    if expression is None:
-        return Markup("<em>no closed form found</em>")
-    body = (
-        _MathWriter()
-        .doprint(expression)
-        .replace("&ExponentialE;", "e")
-        .replace("<mo>-</mo>", "<mo>&#8722;</mo>")
-    )
-    return Markup(f'<math displaystyle="true"><mrow>{_NAMES[left]}{body}</mrow></math>')
+def _row(found: Study, index: int, name: str) -> dict[str, Any]:
+    """What the page says of one loss."""
+    result, derivation = found.result, found.derivations[name]
+    final, fit = result.metrics["tv"][index, :, -1], found.bumps[name]
+    arrived = converged(result)[index]
+    return {
+        "name": name,
+        "derivation": derivation,
+        "class": class_in_words(derivation.verdicts),
+        "colour": CLASSES.get(findings.class_of(derivation.verdicts), ("", "#7F7F7F"))[1],
+        "fit": fit,
+        "bump": single_bump.words(fit) if isinstance(fit, single_bump.NarrowFit) else fit,
+        "theorem": found.theorem[index],
+        "median_tv": float(np.median(final)),
+        "worst_tv": float(final.max()),
+        "n_converged": int(arrived.sum()),
+        "unconverged": [(result.seeds[k], float(final[k])) for k in np.flatnonzero(~arrived)],
+        "modes": result.modes_found[index].tolist(),
+        "log_z_error": float(np.median(np.abs(result.log_z[index] - (result.log_z_true or 0.0)))),
+        "measures": {
+            label: float(np.median(values)) for label, values in found.divergences[name].items()
+        },
+    }
 
 
-class _MathWriter(PositiveFirst, MathMLPresentationPrinter):
-    def _print_Piecewise(self, expr):
-        """Cases behind one line (a brace stretches only where the reader has a mathematical
-        font).
-        """
-        table = self.dom.createElement("mtable")
-        for value, condition in expr.args:
-            row = self.dom.createElement("mtr")
-            for content in (
-                self._print(value),
-                self._words("otherwise") if condition == sp.true else self._print(condition),
-            ):
-                cell = self.dom.createElement("mtd")
-                cell.appendChild(content)
-                row.appendChild(cell)
-            table.appendChild(row)
-        return table
-
-    def _words(self, words: str):
-        text = self.dom.createElement("mtext")
-        text.appendChild(self.dom.createTextNode(words))
-        return text
+def class_in_words(verdicts: Verdicts) -> str:
+    """zero-forcing, zero-avoiding, both, neither, or what is undecided."""
+    pair = findings.class_of(verdicts)
+    if None not in pair:
+        return CLASSES[pair][0]
+    words = zip(("zero-forcing", "zero-avoiding"), pair)
+    return ", ".join(f"{word}: {_SAID[holds]}" for word, holds in words)
 
 
-def _readable(reason: str) -> str:
-    """Reasons are written in plain ASCII for the terminal; on a page infinity and powers have
-    their own signs.
-    """
-    return (
-        re.sub(r"\bint\b", "∫", re.sub(r"\boo\b", "∞", reason))
-        .replace("**", "^")
-        .replace("''", "″")
-        .replace("'(", "′(")
-        .replace("g' ", "g′ ")
-    )
+def _modes(found: Study) -> int:
+    return len(study.grid(str(found.result.config["env"])).modes)
 
 
-_NAMES = {
-    "g": "<mi>g</mi><mo>(</mo><mi>x</mi><mo>)</mo><mo>=</mo>",
-    "g'": "<msup><mi>g</mi><mo>&#8242;</mo></msup><mo>(</mo><mi>x</mi><mo>)</mo><mo>=</mo>",
-    "g''": "<msup><mi>g</mi><mo>&#8243;</mo></msup><mo>(</mo><mi>x</mi><mo>)</mo><mo>=</mo>",
-    "f": "<mi>f</mi><mo>(</mo><mi>t</mi><mo>)</mo><mo>=</mo>",
-    "f0": "<mi>f</mi><mo>(</mo><mn>0</mn><mo>+</mo><mo>)</mo><mo>=</mo>",
-    "foo": "<msup><mi>f</mi><mo>&#8242;</mo></msup><mo>(</mo><mi>&#8734;</mi><mo>)</mo><mo>=</mo>",
-}
+# the settings of a run that a reader asks for, in words
+SETTINGS = {
+    "env": "environment", "objective": "objective", "policy": "policy", "steps": "training steps",
+    "batch": "trajectories a step", "sampler": "sampler", "backward": "backward policy",
+    "learning_rate_log_z": "learning rate of log Z", "initial_log_z": "log Z at the start",
+    "decay": "decay of the rates", "max_grad_norm": "gradients cut at", "dtype": "numbers",
+}  # fmt: skip
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        words: f"{value:.4g}" if isinstance(value, float) else str(value)
+        for key, words in SETTINGS.items()
+        if (value := config.get(key)) is not None
+    }
+
+
+_SAID = {True: "yes", False: "no", None: "undecided"}
 
 
 def _answer(verdict: Verdict) -> str:
-    return {True: "yes", False: "no", None: "undecided"}[verdict.holds]
+    return _SAID[verdict.holds]
 
 
 def _significant(value: float, digits: int = 3) -> str:
     if not math.isfinite(value):
-        return "∞" if value > 0 else "–∞" if value < 0 else "?"
+        return "∞" if value > 0 else "−∞" if value < 0 else "–"
     return f"{value:.{digits}g}"

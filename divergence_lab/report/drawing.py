@@ -4,6 +4,7 @@ and dark pages.
 Ink is `currentColor`; lines differ by colour and by dash.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,15 +18,20 @@ WIDTH, HEIGHT = 340, 250
 LEFT, RIGHT, TOP, BOTTOM = 44, 16, 26, 38  # around the plotting area
 DASHES = ("", "7 4", "2 3")
 CELL = 22
+FILLED = 'fill="currentColor" fill-opacity="0.22" stroke="none"'
+SWATCH = 'stroke="currentColor" stroke-opacity="0.3" stroke-width="9"'
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line: its label, and y [K] over x [K]; what is not finite is left out."""
+    """One line, or the area below it: its label, and y [K] over x [K]; what is not finite is left
+    out.
+    """
 
     label: str
     x: np.ndarray
     y: np.ndarray
+    filled: bool = False
 
 
 def chart(
@@ -63,15 +69,16 @@ def chart(
         _text(LEFT + wide / 2, HEIGHT - 6, x_label, "middle"),
     ]
     inner = []
+    lines = itertools.count()
     for k, curve in enumerate(curves):
         y = np.where(np.isfinite(curve.y), curve.y, np.nan)
         points = np.column_stack(
             [across(np.asarray(curve.x, dtype=float)), np.clip(down(y), -3 * high, 4 * high)]
         )
-        style = (
-            f'fill="none" stroke="{COLOURS[k]}" stroke-width="2.2" stroke-dasharray="{DASHES[k]}"'
-        )
+        style = FILLED if curve.filled else _stroke(next(lines))
         for run in _unbroken(points):
+            if curve.filled:
+                run = np.array([(run[0, 0], high), *run, (run[-1, 0], high)])
             path = " ".join(f"{a:.1f},{b:.1f}" for a, b in run)
             inner.append(
                 f'<polyline data-curve="{escape(curve.label)}" {style} points="{path}"></polyline>'
@@ -79,7 +86,9 @@ def chart(
         legend = LEFT + wide - 8
         at = TOP + 12 + 15 * k
         parts.append(
-            f'<line x1="{legend - 22}" y1="{at}" x2="{legend}" y2="{at}" {style}></line>'
+            f'<line x1="{legend - 22}" y1="{at}" x2="{legend}" y2="{at}" '
+            + (SWATCH if curve.filled else style)
+            + "></line>"
             + _text(legend - 27, at + 4, curve.label, "end")
         )
     frame = (
@@ -87,6 +96,23 @@ def chart(
         f'overflow="hidden">{"".join(inner)}</svg>'
     )
     return _picture(title, WIDTH, HEIGHT, "".join(parts) + frame + _title(title))
+
+
+def sketch(title: str, x: np.ndarray, y: np.ndarray) -> str:
+    """A curve without axes, small enough for a gallery: y from 0 to the median of its two ends."""
+    wide, high, points = 120, 60, np.asarray(y, dtype=float)
+    ends = points[np.isfinite(points)][[0, -1]]
+    top = max(float(np.median(ends)), 0.3)
+    placed = np.column_stack(
+        [
+            (x - x[0]) / (x[-1] - x[0]) * wide,
+            np.clip(high * (1 - 0.92 * points / top) - 2, -high, high),
+        ]
+    )
+    paths = [" ".join(f"{a:.1f},{b:.1f}" for a, b in run) for run in _unbroken(placed)]
+    lines = "".join(f'<polyline {_stroke(0)} points="{path}"></polyline>' for path in paths)
+    axis = _line(wide / 2, 0, wide / 2, high, "0.25") + _line(0, high - 1, wide, high - 1, "0.5")
+    return _picture(title, wide, high, axis + lines)
 
 
 def heat_map(title: str, law: np.ndarray) -> str:
@@ -132,6 +158,11 @@ def ticks(low: float, high: float) -> list[float]:
     )
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(k * step, 10) + 0.0 for k in range(first, last + 1)]
+
+
+def _stroke(k: int) -> str:
+    colour, dash = COLOURS[k % len(COLOURS)], DASHES[k % len(DASHES)]
+    return f'fill="none" stroke="{colour}" stroke-width="2.2" stroke-dasharray="{dash}"'
 
 
 def _unbroken(points: np.ndarray) -> list[np.ndarray]:
