@@ -14,9 +14,12 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
+import command_page
+import loss_pages
 from math_core import LatexToMathML
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
+from plain_docstrings import plain
 
 ROOT = Path(__file__).resolve().parents[2]
 # folders of the repository whose files become pages or pictures of the site, under the same name
@@ -42,9 +45,17 @@ MATHML = LatexToMathML()
 FONT = next((Path(find_spec("ziamath").origin).parent / "fonts").glob("*Math*.ttf"))
 
 
+def on_config(config):
+    """The named losses in the table of contents, by class."""
+    for entry in config.nav:
+        if "Losses" in entry:
+            entry["Losses"] = loss_pages.navigation()
+    return config
+
+
 @event_priority(100)  # before the plugin that turns notebooks into pages
 def on_files(files, config):
-    """Adds what lies beside docs/, and the pages of the reference."""
+    """Adds what lies beside docs/, and the pages that are made here."""
     for directory, patterns in BESIDE.items():
         for path in sorted(
             {path for pattern in patterns for path in (ROOT / directory).glob(pattern)}
@@ -57,7 +68,9 @@ def on_files(files, config):
                     use_directory_urls=False,
                 )
             )
-    for name, text in reference_pages().items():
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    made = {"commands.md": command_page.page(), "changelog.md": changes}
+    for name, text in {**reference_pages(), **loss_pages.pages(), **made}.items():
         files.append(File.generated(config, name, content=text))
     files.append(File.generated(config, "assets/math.ttf", content=FONT.read_bytes()))
     return files
@@ -119,16 +132,13 @@ def public_names() -> list[tuple[str, str]]:
 
 
 def first_sentence(module: str, name: str) -> str:
-    """The first line of a docstring, as text that a table can hold."""
+    """The first sentence of a docstring, as text that a table can hold."""
     tree = ast.parse(path_of(f"divergence_lab.{module}").read_text(encoding="utf-8"))
     nodes = [node for node in tree.body if getattr(node, "name", None) == name]
     words = ast.get_docstring(nodes[0] if nodes else tree) or ""
-    return escaped(words.partition("\n")[0]).replace("|", "\\|")
-
-
-def escaped(text: str) -> str:
-    """Formulas in docstrings are text: * and _ are no emphasis, < no tag, [M] no link."""
-    return re.sub(r"([*_<\[\]])", r"\\\1", text)
+    paragraph = " ".join(words.partition("\n\n")[0].split())
+    sentence = re.split(r"(?<=[.:;])\s", paragraph)[0].rstrip(":;")
+    return plain(sentence).replace("|", "\\|")
 
 
 def on_page_markdown(markdown, page, config, files):

@@ -13,10 +13,11 @@ LEFT = re.compile(r"(```.*?```|`[^`\n]+`|^(?: {4}|\t).*?$)", re.DOTALL | re.MULT
 
 
 def plain(text: str) -> str:
-    """Everything but code, with * _ < [ ] escaped."""
+    """Everything but code, with * _ < [ ] escaped; Markdown knows no escape for <."""
     parts = LEFT.split(text)
     return "".join(
-        part if at % 2 else re.sub(r"([*_<\[\]])", r"\\\1", part) for at, part in enumerate(parts)
+        part if at % 2 else re.sub(r"([*_\[\]])", r"\\\1", part).replace("<", "&lt;")
+        for at, part in enumerate(parts)
     )
 
 
