@@ -139,7 +139,7 @@ def page(entry: NamedLoss, saved: dict) -> str:
         f'loss = dl.to_torch(dl.loss("{first}"))  # g of a tensor of residuals log(target/model)',
         "```",
         "",
-        f"Source: {escape(entry.reference)}.",
+        f"Source: {sentence(entry.reference)}.",
     ]
     return "\n".join(lines)
 
