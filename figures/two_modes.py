@@ -14,8 +14,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-import divergence_lab as dl
 from divergence_lab.report.palette import CLASSES, PAGE, PRINT, TARGET
+from divergence_lab.report.redrawing import redraw
 from divergence_lab.results.storage import ResultError
 
 HERE = Path(__file__).resolve().parent
@@ -63,4 +63,4 @@ def read() -> dict:
 
 
 if __name__ == "__main__":
-    dl.plots.save(draw(read()), HERE / "two_modes")
+    redraw(draw(read()), HERE / "two_modes")
