@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from divergence_lab.inputs import InputError, number_in
-from divergence_lab.theory.answers.questions import Reading, TooSlow, Unfinished, read
+from divergence_lab.theory.answers.questions import TooSlow, Unfinished, read
 from divergence_lab.theory.catalogue.named import PAPER_LOSSES
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions.syntax import shown
@@ -129,16 +129,18 @@ def read_values(options: argparse.Namespace) -> dict[str, str]:
     return values
 
 
-def read_all(options: argparse.Namespace, texts: Sequence[str]) -> dict[str, Reading | Unfinished]:
-    """text -> what was read within the budget; some loss must have each parameter of --set."""
+def read_all(
+    options: argparse.Namespace, texts: Sequence[str], reader: Callable[..., Any] = read
+) -> dict[str, Any]:
+    """text -> what `reader` read within the budget; some loss must have each parameter of
+    --set.
+    """
     values = read_values(options)
-    found = {text: read(text, options.assume, values, options.budget) for text in texts}
-    unused = set(values).difference(
-        *(entry.parameters for entry in found.values() if isinstance(entry, Reading))
-    )
-    if unused and not any(isinstance(entry, Unfinished) for entry in found.values()):
-        read_ones = [entry for entry in found.values() if isinstance(entry, Reading)]
-        known = sorted({name for entry in read_ones for name in entry.parameters})
+    found = {text: reader(text, options.assume, values, options.budget) for text in texts}
+    whole = [entry for entry in found.values() if not isinstance(entry, Unfinished)]
+    known = sorted({name for entry in whole for name in entry.parameters})
+    unused = set(values).difference(known)
+    if unused and len(whole) == len(found):
         has = f"write one of {', '.join(known)}" if known else "leave --set out"
         raise InputError(f"--set {min(unused)}: no loss has a parameter of that name; {has}")
     return found

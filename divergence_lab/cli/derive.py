@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from divergence_lab.cli.arguments import (
@@ -18,7 +18,7 @@ from divergence_lab.cli.arguments import (
     read_all,
 )
 from divergence_lab.inputs import InputError
-from divergence_lab.theory.answers import derivation, questions, wording
+from divergence_lab.theory.answers import derivation, placements, questions, wording
 from divergence_lab.theory.divergence import closed_form, loss, weightings
 from divergence_lab.theory.expressions import write, write_latex, x
 from divergence_lab.theory.verdicts.verdict import Verdict, cites_of
@@ -44,6 +44,13 @@ def add_commands(command: AddCommand) -> None:
             "mixture:E, or "
             "learned_backward:B for the parameters of p_B; B may be a parameter (on)",
         ),
+        option(
+            "--placement",
+            metavar="P",
+            help="read the expression as a term k(x) that stands in the loss, as a penalty in the "
+            "reward (held, times grad log p_F), or weighted by p_F/sg(p_F); k1, k2, k3 name the "
+            "estimators of the reverse KL",
+        ),
         option("--steps", action="store_true", help="print the steps of every proof"),
         LATEX,
         *LOSS_OPTIONS,
@@ -55,45 +62,72 @@ def _derive(options: argparse.Namespace) -> int:
     ratios = derivation.read_ratios(options.at) if options.at else ()
     if options.digits > 1000:
         raise InputError(f"--digits {options.digits} is more than 1000: ask for fewer")
-    by_text = read_all(options, options.losses)
+    by_text = read_all(options, options.losses, _reader(options))
     readings = [by_text[text] for text in options.losses]
     answers = questions.derive_all(readings, weighting, ratios, options.digits, options.budget)
     tell_lost("derive", "loss", answers)
     if options.json:
-        rows = [
-            {
-                **as_json,
-                "sampler": options.sampler,
-                "weighted_by": weighting.weight,
-                "sampled_loss": sampled,
-            }
-            for as_json, sampled in map(_row, readings, answers)
-        ]
-        print(json_text(rows))
+        print(json_text([_row(*pair, weighting, options) for pair in zip(readings, answers)]))
         return DONE
     for entry, answer in zip(readings, answers):
         if isinstance(answer, questions.Unfinished):
             print(f"{answer.text}\n  {answer.because}\n")
             continue
-        assert isinstance(entry, questions.Reading)  # else its answer is unfinished too
-        if weighting.kind != "on":
-            print(
-                f"{entry.name} with objects weighted by {weighting.weight} acts like this "
-                "loss weighted by p_F:"
-            )
-        print(described(entry.name, answer, options.latex, options.steps), end="\n\n")
+        assert not isinstance(entry, questions.Unfinished)  # else its answer is unfinished too
+        if isinstance(entry, placements.Term) or weighting.kind != "on":
+            print(_acts_like(entry, weighting))
+        print(described(entry.name, answer, options.latex, options.steps))
+        if isinstance(entry, placements.Term):
+            print(_placed(entry, weighting, answer), end="")
+        print()
     return DONE
 
 
+def _reader(options: argparse.Namespace) -> Callable[..., Any]:
+    """What reads the text of a loss, or of a term that stands somewhere."""
+    if options.placement is None:
+        return questions.read
+    return lambda text, *given: questions.read_placed(text, options.placement, *given)
+
+
+def _acts_like(entry: questions.Reading | placements.Term, weighting: weightings.Weighting) -> str:
+    where = placements.WHERE[entry.placement] if isinstance(entry, placements.Term) else ""
+    drawn = "" if weighting.kind == "on" else f" with objects weighted by {weighting.weight}"
+    return f"{entry.name}{where}{drawn} acts like this loss weighted by p_F:"
+
+
+def _placed(
+    term: placements.Term, weighting: weightings.Weighting, answer: derivation.Derivation
+) -> str:
+    """Whether the expected gradient vanishes, and why the term minimises no f-divergence."""
+    said = placements.to_json(term, weighting.weight, answer)
+    zero = f"  zero gradient {ANSWERS[said['zero_gradient']]}\n"
+    return zero + (f"  because       {said['because']}\n" if said["because"] else "")
+
+
 def _row(
-    entry: questions.Reading | questions.Unfinished,
+    entry: questions.Reading | placements.Term | questions.Unfinished,
     answer: derivation.Derivation | questions.Unfinished,
-) -> tuple[dict[str, Any], str]:
-    """The object of a loss, and the loss that was typed."""
+    weighting: weightings.Weighting,
+    options: argparse.Namespace,
+) -> dict[str, Any]:
+    """The object of a loss: what is derived, the sampler, and where a term stands."""
+    done, sampled = None, None
     if isinstance(answer, questions.Unfinished):
-        return derivation.undecided_to_json(answer.text, answer.because), answer.text
-    assert isinstance(entry, questions.Reading)  # else its answer is unfinished too
-    return derivation.to_json(answer), write(entry.loss.expression)
+        row = derivation.undecided_to_json(answer.text, answer.because)
+        sampled = answer.text
+    else:
+        row, done = derivation.to_json(answer), answer
+    if isinstance(entry, questions.Reading) and done:
+        sampled = write(entry.loss.expression)
+    row |= {
+        "sampler": options.sampler,
+        "weighted_by": weighting.weight,
+        "sampled_loss": sampled if options.placement is None else None,
+    }
+    if isinstance(entry, placements.Term):
+        row |= placements.to_json(entry, weighting.weight, done)
+    return row
 
 
 def described(

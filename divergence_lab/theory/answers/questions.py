@@ -9,12 +9,12 @@ nothing is claimed.
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.answers import derivation, inverse
+from divergence_lab.theory.answers import derivation, inverse, placements
 from divergence_lab.theory.budget import asking
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, end_searches, within
 from divergence_lab.theory.catalogue import named as catalogue
@@ -80,8 +80,22 @@ def read_text(
     return name, entry, parameters
 
 
+def read_placed(
+    text: str, placement: str, assumptions: Sequence[str], values: Mapping[str, str], budget: float
+) -> placements.Term | Unfinished:
+    """The term that `text` names or writes, where it stands. Raises ExpressionError."""
+    started = clock()
+    try:
+        found = _ask(
+            budget, placements.read_term, text, placement, tuple(assumptions), dict(values)
+        )
+    except (OutOfTime, SearchFailed) as reason:
+        return _unfinished(text, "reading the term", reason, budget)
+    return replace(found, seconds=clock() - started)
+
+
 def derive_read(
-    reading: Reading,
+    reading: Reading | placements.Term,
     weighting: Weighting,
     at: Sequence[sp.Expr] = (),
     digits: int = 30,
@@ -91,14 +105,19 @@ def derive_read(
     share the budget.
     """
     started = clock() - reading.seconds
-    entry = reading.loss
-    if weighting.kind != "on":
+    placed = isinstance(reading, placements.Term)
+    if not placed and weighting.kind == "on":
+        entry = reading.loss
+    else:
+        act = (placements.place, reading) if placed else (on_policy_equivalent, reading.loss)
         try:
-            entry = _ask(_left(budget, started), on_policy_equivalent, entry, weighting)
+            entry = _ask(_left(budget, started), *act, weighting)
         except (OutOfTime, SearchFailed) as reason:
             return _unfinished(
                 reading.text,
-                f"the loss that acts the same when objects are weighted by {weighting.weight}",
+                "the loss that acts the same"
+                + (f", {reading.placement}," if placed else "")
+                + f" when objects are weighted by {weighting.weight}",
                 reason,
                 budget,
             )
@@ -106,7 +125,7 @@ def derive_read(
 
 
 def derive_all(
-    readings: Sequence[Reading | Unfinished],
+    readings: Sequence[Reading | placements.Term | Unfinished],
     weighting: Weighting,
     at: Sequence[sp.Expr] = (),
     digits: int = 30,
@@ -116,7 +135,7 @@ def derive_all(
     for itself.
     """
 
-    def one(reading: Reading | Unfinished) -> derivation.Derivation | Unfinished:
+    def one(reading: Reading | placements.Term | Unfinished) -> derivation.Derivation | Unfinished:
         return (
             reading
             if isinstance(reading, Unfinished)

@@ -16,7 +16,7 @@ import sympy as sp
 from divergence_lab.theory.checker import certificate, parametric, replay
 from divergence_lab.theory.checker.facts.parts import Part
 from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected
-from divergence_lab.theory.checker.fields import fields, losses, names, samplers
+from divergence_lab.theory.checker.fields import fields, losses, names, placements, samplers
 from divergence_lab.theory.checker.kinds.table import KINDS
 from divergence_lab.theory.expressions import CannotSplit, ExpressionError
 from divergence_lab.theory.expressions.syntax import shown
@@ -48,7 +48,7 @@ INVERTED = ("given", "normalised", "closed_form")
 # The search's own account of itself, and what an older version asked not to be checked: read by
 # nobody here.
 IGNORED = ("tried", "confirmed_values", "unchecked")
-KNOWN = {*REQUIRED, "continued", *INVERTED, *samplers.FIELDS, *IGNORED}
+KNOWN = {*REQUIRED, "continued", *INVERTED, *samplers.FIELDS, *placements.FIELDS, *IGNORED}
 # Not shown is not wrong: what the means of the checker do not reach.
 NOT_SHOWN = (CannotSplit, NotImplementedError, sp.PolynomialError, Rejected)
 

@@ -18,7 +18,6 @@ So verdicts, closed form and name under a weighting are those of h, found and pr
 for plain losses.
 """
 
-import dataclasses
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -138,18 +137,25 @@ def on_policy_equivalent(loss: Loss, weighting: Weighting) -> Loss:
     """
     if weighting.kind == "on":
         return loss
-    slope = _slope(loss, weighting)
-    loss = dataclasses.replace(loss, assumptions=(*loss.assumptions, *weighting.assumptions))
+    assumptions = (*loss.assumptions, *weighting.assumptions)
+    slope = weighed(loss.derivative, weighting)
+    found = antiderivative(slope)
+    if found is None:
+        return Loss(inversion.unevaluated(slope), None, assumptions=assumptions, slope=slope)
+    return Loss(found, None, assumptions=assumptions)
+
+
+def antiderivative(slope: Pieces) -> sp.Expr | None:
+    """int_0^x of a slope in closed form, held against the slope by enclosures; None where none was
+    found.
+    """
     try:
         total = integrals.integral_from_zero(slope, clock() + patient(SECONDS))
     except (OutOfTime, SearchFailed):
-        return Loss(inversion.unevaluated(slope), None, assumptions=loss.assumptions, slope=slope)
+        return None
     _confirm(total, slope)
-    return Loss(
-        sp.expand(total.as_expression()) if len(total.pieces) == 1 else total.as_expression(),
-        None,
-        assumptions=loss.assumptions,
-    )
+    expression = total.as_expression()
+    return sp.expand(expression) if len(total.pieces) == 1 else expression
 
 
 def _confirm(total: Pieces, slope: Pieces) -> None:
@@ -180,13 +186,22 @@ def _confirm(total: Pieces, slope: Pieces) -> None:
                 )
 
 
-def _slope(loss: Loss, weighting: Weighting) -> Pieces:
-    derivative = loss.derivative
+def weighed(slope: Pieces, weighting: Weighting) -> Pieces:
+    """h' of the loss that acts on-policy as one of slope g' does under the weighting.
+
+    Raises ExpressionError for learned backward parameters when k has no closed form.
+
+        >>> import divergence_lab as dl
+        >>> weighed(dl.loss("quadratic").derivative, weighting("backward")).as_expression()
+        x*exp(x)
+    """
     match weighting.kind, weighting.numbers:
+        case "on", ():
+            return slope
         case "power", (b,):
-            return derivative.map(lambda h: sp.exp(b * x) * h)
+            return slope.map(lambda h: sp.exp(b * x) * h)
         case "mixture", (e,):
-            return derivative.map(lambda h: ((1 - e) + e * sp.exp(x)) * h)
+            return slope.map(lambda h: ((1 - e) + e * sp.exp(x)) * h)
         case "powers", (a, b):
             k = a + b
             return Pieces(
@@ -194,30 +209,29 @@ def _slope(loss: Loss, weighting: Weighting) -> Pieces:
                     Piece(
                         k * p.low, k * p.high, p.expression.subs(x, x / k) * sp.exp(b * x / k) / k
                     )
-                    for p in derivative.pieces
+                    for p in slope.pieces
                 ),
                 x,
             )
         case "learned_backward", (b,):
-            grown = derivative.map(lambda h: sp.exp(b * x) * h)
-            generator = _integral(grown, loss)
+            grown = slope.map(lambda h: sp.exp(b * x) * h)
             return Pieces(
                 tuple(
                     Piece(p.low, p.high, p.expression - q.expression)
-                    for p, q in _aligned(grown, generator)
+                    for p, q in _aligned(grown, _integral(grown))
                 ),
                 x,
             )
     raise AssertionError(weighting)
 
 
-def _integral(function: Pieces, loss: Loss) -> Pieces:
+def _integral(function: Pieces) -> Pieces:
     try:
         return integrals.integral_from_zero(function, clock() + patient(SECONDS))
     except (OutOfTime, SearchFailed) as reason:
         raise ExpressionError(
-            f"the generator for learned backward parameters of {loss} has no closed form that was "
-            f"found ({reason})"
+            "the generator for learned backward parameters has no closed form that was found "
+            f"({reason})"
         ) from None
 
 

@@ -12,7 +12,15 @@ import sympy as sp
 
 from divergence_lab.theory.checker import parametric, replay
 from divergence_lab.theory.checker.facts import decided, parts, proofs
-from divergence_lab.theory.checker.fields import cells, continued, losses, names, numbers, samplers
+from divergence_lab.theory.checker.fields import (
+    cells,
+    continued,
+    losses,
+    names,
+    numbers,
+    placements,
+    samplers,
+)
 from divergence_lab.theory.expressions import parse, t, x
 from divergence_lab.theory.expressions.parsing import read_assumptions
 
@@ -27,6 +35,7 @@ GROUPS = {
     "normalised": ("normalised", "closed_form"),
     "divergence": ("divergence", "factor"),
     "sampler": samplers.FIELDS,
+    "placement": (*placements.FIELDS, *samplers.FIELDS),
 }
 PIECE = {"low", "high", "loss", "slope", "curvature"}
 
@@ -162,6 +171,8 @@ def _check_gauge(
                     for key in ("given", "normalised")
                 )
                 subject.vanishes(given - normalised - constant - slope * (sp.exp(x) - 1), part)
+            elif part.loss is None:
+                raise proofs.Rejected("the loss is an integral: its gauge is not shown")
             else:
                 subject.equal(
                     subject.read(entry["as_given"]) - constant - slope * x, part.loss, part
@@ -203,4 +214,5 @@ FIELDS: Mapping[str, Check] = {
     "values": _on_each(numbers.check_values),
     "left_out": _check_left_out,
     "sampler": _on_each(samplers.check_sampler),
+    "placement": _on_each(placements.check_placement),
 }

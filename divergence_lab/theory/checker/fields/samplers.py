@@ -24,9 +24,10 @@ _NO_VARIABLE = sp.Dummy()
 FIELDS = ("sampler", "weighted_by", "sampled_loss")
 
 
-def check_sampler(entry: Mapping[str, Any], subject: Subject) -> None:
-    """The loss is the on-policy equivalent of `sampled_loss` under the sampler, and
-    `weighted_by` says the sampler's weight.
+def read_sampler(entry: Mapping[str, Any], subject: Subject) -> tuple[str, list[sp.Expr]]:
+    """(kind, its numbers in the symbols of the cell) of the sampler, whose weight is stated right.
+
+    Raises Refuted.
     """
     if not (entry["sampler"].isascii() and entry["sampler"].isprintable()):
         raise proofs.Refuted("a sampler is a short line of plain text")
@@ -48,6 +49,16 @@ def check_sampler(entry: Mapping[str, Any], subject: Subject) -> None:
     numbers = [number.subs(subject.written) for number in texts]
     if kind == "mixture" and not (numbers[0].is_nonnegative and (1 - numbers[0]).is_nonnegative):
         raise proofs.Refuted("the share of a mixture lies between 0 and 1")
+    return kind, numbers
+
+
+def check_sampler(entry: Mapping[str, Any], subject: Subject) -> None:
+    """The loss is the on-policy equivalent of `sampled_loss` under the sampler, and
+    `weighted_by` says the sampler's weight.
+    """
+    if entry.get("placement") is not None:  # then the term is held against the sampler
+        return
+    kind, numbers = read_sampler(entry, subject)
     sampled = subject.read(entry["sampled_loss"])
     if kind == "on":
         for part in subject.parts:
@@ -77,12 +88,21 @@ def _slope(
 ) -> sp.Expr:
     """The weighted slope of the sampled loss on a piece of the other."""
     if kind == "powers":
-        k = numbers[0] + numbers[1]
-        return sp.diff(subject.smooth(sampled.subs(x, x / k), part), x) * sp.exp(numbers[1] * x / k)
-    slope = sp.diff(subject.smooth(sampled, part), x)
-    return slope * (
-        1 - numbers[0] + numbers[0] * sp.exp(x) if kind == "mixture" else sp.exp(numbers[0] * x)
-    )
+        slope = sp.diff(subject.smooth(sampled.subs(x, x / sum(numbers)), part), x)
+        return weighed(slope, kind, numbers)
+    return weighed(sp.diff(subject.smooth(sampled, part), x), kind, numbers)
+
+
+def weighed(slope: sp.Expr, kind: str, numbers: list[sp.Expr]) -> sp.Expr:
+    """The slope times mu/p_F; under `powers`, of which it is a slope in y/k, in y."""
+    match kind:
+        case "on":
+            return slope
+        case "mixture":
+            return slope * (1 - numbers[0] + numbers[0] * sp.exp(x))
+        case "powers":
+            return slope * sp.exp(numbers[1] * x / sum(numbers))
+    return slope * sp.exp(numbers[0] * x)
 
 
 def _weight(kind: str, numbers: list[sp.Expr]) -> str:
