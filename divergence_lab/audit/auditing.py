@@ -7,6 +7,7 @@ residual "model/target": g(x) = callable(-x)
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ import torch
 from divergence_lab.audit import (
     identifying,
     looking,
-    observing,
     probing,
     simplices,
     splines,
@@ -23,6 +23,9 @@ from divergence_lab.audit import (
     variants,
 )
 from divergence_lab.audit.claims import Claims, claims_of, contradictions
+from divergence_lab.audit.placed.outcome import outcome
+from divergence_lab.audit.placed.standing import read_standing
+from divergence_lab.audit.placed.terms import identify_in_place
 from divergence_lab.audit.problems import (
     Problem,
     at_zero,
@@ -77,6 +80,11 @@ def audit(
     summed: bool = False,
     bind: Mapping[str, Any] | None = None,
     item: str | None = None,
+    placement: str = "loss",
+    sampler: str = "on",
+    baseline: str = "none",
+    clip_ratio: tuple[float, float] | None = None,
+    per: str = "sequence",
 ) -> Audit:
     """Which divergence does this torch loss minimise? The callable is run; a text "module:callable"
     is imported first.
@@ -87,20 +95,29 @@ def audit(
     feed: what its arguments are, in turn (residual, log_pf, log_pb, pf, pb, mask, log_z=0).
     summed: the callable holds the weights p itself and is summed over objects. bind: keyword
     arguments that are fixed. item: which part of a tuple or dict that it returns is trained.
-    budget: processor seconds for the derivation. Raises AuditError (an InputError) with one line.
+    placement: where the callable stands, "loss", "reward" (held, times grad log p_F) or "weighted"
+    (times p_F/sg(p_F)). sampler: who draws, "on", "backward", "power:B", "mixture:E". baseline:
+    what training subtracts from it, "none", "mean" (of the batch; "mean:8" of 8 draws) or
+    "leave-one-out". clip_ratio: the range of the held importance weights. per: what it is taken
+    of, "sequence" or "token". budget: processor seconds for the derivation. Raises AuditError (an
+    InputError) with one line.
 
         >>> import divergence_lab as dl
         >>> found = dl.audit(lambda residual: residual.exp() - residual - 1)
         >>> found.effective_loss, found.divergence, found.under_the_other_sign.divergence
         ('exp(x) - x - 1', 'forward KL', 'Neyman chi-square')
+        >>> dl.audit(lambda residual: -residual, placement="reward").divergence
+        'reverse KL'
     """
     low, high = _checked(range, residual, dtype, budget)
+    standing = read_standing(placement, sampler, baseline, clip_ratio, per)
     if isinstance(thing, str):
         call, name = subjects.load(thing, bind), thing.strip()
     else:
         name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
         call = subjects.as_callable(thing, name, None, bind)
     looked_at = looking.subject(call, name, residual, feed, summed, item)
+    looked_at = replace(looked_at, standing=standing)
     if DTYPES[dtype] not in looked_at.dtypes:
         works = ", ".join(str(kind).removeprefix("torch.") for kind in looked_at.dtypes)
         raise subjects.AuditError(f"{name} does not run in {dtype}: say --dtype {works}")
@@ -145,11 +162,14 @@ def _audited(
     high: float,
     budget: float,
 ) -> Audit:
-    identified, gauge, coarse = observing.identify_callable(looked_at, low, high)
+    identified, gauge, coarse = identify_in_place(looked_at, low, high)
     derivation = derive(identified.loss, budget=budget) if identified else None
     points = grid(low, high, dtype)
     runs = stretches(looked_at, points, dtype, gauge, identified)
-    forcing, avoiding = _verdicts(derivation, _why_unknown(runs, gauge))
+    unknown = _why_unknown(runs, gauge)
+    stands = outcome(looked_at.standing, identified, derivation, runs, gauge, unknown)
+    identified, derivation = (identified, derivation) if stands.bound else (None, None)
+    forcing, avoiding = _verdicts(derivation, unknown if stands.bound else stands.because)
     constant = gauge != 0 and {run.state for run in runs} == {"dead"}
     surrogate = is_surrogate(looked_at, identified, dtype, gauge)
     clip, clip_note = variants.without_clip(identified, surrogate, low, high, derivation, budget)
@@ -201,6 +221,7 @@ def _audited(
         (
             *_notes(claims, name, factor, forcing, avoiding, identified, gauge, surrogate, other),
             *looked_at.notes,
+            *stands.notes,
             *clip_note,
             *(
                 []
@@ -216,6 +237,9 @@ def _audited(
         ()
         if identified or constant
         else splines.spline_generator(points, probing.slopes(looked_at, points, dtype) - gauge),
+        looked_at.standing,
+        stands.zero_gradient,
+        stands.because,
     )
 
 

@@ -20,7 +20,7 @@ def identify_callable(
     dtype = looked_at.dtypes[0]
     points = stretches.grid(low, high, dtype)
     observed = probing.slopes(looked_at, points, dtype)
-    gauge = _gauge(looked_at, dtype)
+    gauge = gauge_of(looked_at, dtype)
     # a callable may accept float64 and compute in float32 inside: then each slope is a float32
     # number
     finite = observed[np.isfinite(observed)]
@@ -48,7 +48,7 @@ def _exact_line(points: np.ndarray, observed: np.ndarray) -> bool:
     return len(np.unique(observed)) < 8 or bool(np.all(observed == points))
 
 
-def _gauge(looked_at: probing.Subject, dtype: torch.dtype) -> float:
+def gauge_of(looked_at: probing.Subject, dtype: torch.dtype) -> float:
     """g'(0) where g' is continuous there: the straight part b x.
 
     A kink at 0 is part of the loss: 0.

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from divergence_lab.audit.placed.standing import IN_LOSS, Standing, slopes_in_place
 from divergence_lab.audit.subjects.answers import taken
 from divergence_lab.audit.subjects.feeding import PLAIN, Argument, Layout, bound, offered
 from divergence_lab.audit.subjects.loading import AuditError, guarded
@@ -32,7 +33,7 @@ class Subject:
     the callable holds the weights itself and is summed over objects. `reduction`: "none", "sum" or
     "mean", found by looking. `item`: which part of what it returns. `centred`: "mean" or "others",
     where the residual is centred by the mean of the batch, or of the others in it. `notes`: what
-    was seen when it was looked at.
+    was seen when it was looked at. `standing`: where it stands, whose draws it is averaged over.
     """
 
     call: Callable[..., Any]
@@ -46,6 +47,7 @@ class Subject:
     layout: Layout = PLAIN
     centred: str | None = None
     notes: tuple[str, ...] = ()
+    standing: Standing = IN_LOSS
 
     @property
     def feed(self) -> tuple[str, ...]:
@@ -99,13 +101,17 @@ def returned(subject: Subject, arguments: Sequence[Tensor]) -> Any:
 def slopes(
     subject: Subject, points: np.ndarray, dtype: torch.dtype, level: float = 0.0
 ) -> np.ndarray:
-    """g'(x) at each point as the callable's gradient gives it in `dtype`; float64 array, may
-    hold inf and nan.
+    """g'(x) at each point as the callable's gradient gives it in `dtype`, where it stands; float64
+    array, may hold inf and nan.
     """
     parts = [
         chunk(subject, points[i : i + CHUNK], dtype, level)[0] for i in range(0, len(points), CHUNK)
     ]
-    return np.concatenate(parts) if parts else np.zeros(0)
+    raw = np.concatenate(parts) if parts else np.zeros(0)
+    if subject.standing.plain:
+        return raw
+    value = None if subject.standing.placement == "loss" else values(subject, points, dtype)
+    return slopes_in_place(subject.standing, points, raw, value)
 
 
 def values(subject: Subject, points: np.ndarray, dtype: torch.dtype) -> np.ndarray:

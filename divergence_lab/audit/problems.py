@@ -151,6 +151,7 @@ def at_zero(subject: probing.Subject, dtype: torch.dtype, gauge: float) -> list[
     )
     pushes = math.isfinite(slope) and slope != 0 and abs(slope) > 1e-6 * abs(gauge or 1.0)
     offset = math.isfinite(value) and abs(value) > 1e-5 and subject.fed_residual
+    offset = offset and subject.standing.plain
     checks = (
         (
             not math.isfinite(slope) or not math.isfinite(value),
@@ -177,7 +178,7 @@ def is_surrogate(
     subject: probing.Subject, found: identifying.Found | None, dtype: torch.dtype, gauge: float
 ) -> bool | None:
     """Is the value something else than g, as in g'(x.detach())*x? None where g is not known."""
-    if found is None or subject.summed or subject.centred:
+    if found is None or subject.summed or subject.centred or not subject.standing.plain:
         return None
     points = np.array([-0.5, -0.25, 0.25, 0.5])
     shift = probing.values(subject, np.zeros(1), dtype)[0]

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from divergence_lab.audit.placed.standing import IN_LOSS, Standing
 from divergence_lab.audit.problems import Problem
 from divergence_lab.theory.verdicts.verdict import Verdict, verdict_to_json
 
@@ -29,6 +30,8 @@ class Audit:
     `gauge`: the straight part b x of the callable that was set aside. `surrogate`: its value is not
     g, only its gradient is. `spline`: (t, f(t)) by a spline through sampled slopes where no loss
     was identified. `holds_on`: the stretch around 0 on which it is the effective loss.
+    `standing`: where the callable stands, who draws, what is subtracted and clipped;
+    `zero_gradient`: the expected gradient vanishes; `because`: why no f-divergence is minimised.
     `max_gradient_error`: on random simplices, relative to the largest component;
     `flipped_sign_error`: the same under the other sign.
 
@@ -66,6 +69,9 @@ class Audit:
     flipped_sign_error: float | None
     slopes: tuple[tuple[float, float], ...]
     spline: tuple[tuple[float, float], ...]
+    standing: Standing = IN_LOSS
+    zero_gradient: bool = False
+    because: str | None = None
 
     @property
     def gradient_check(self) -> bool | None:
@@ -79,6 +85,11 @@ class Audit:
     def to_json(self) -> dict[str, Any]:
         """The object of `audit --json` (the command-line contract)."""
         return to_json(self)
+
+
+def clip_in_json(clip: tuple[float, float] | None) -> list[float | str] | None:
+    """The range of the weights; no end is "oo"."""
+    return None if clip is None else [end if math.isfinite(end) else "oo" for end in clip]
 
 
 def to_json(audit: Audit) -> dict[str, Any]:
@@ -106,7 +117,14 @@ def to_json(audit: Audit) -> dict[str, Any]:
             {"kind": p.kind, "from": p.low, "to": p.high, "detail": p.detail}
             for p in audit.problems
         ],
+        "placement": audit.standing.placement,
+        "zero_gradient": audit.zero_gradient,
+        "because": audit.because,
         "max_gradient_error": audit.max_gradient_error,
+        "sampler": audit.standing.sampler,
+        "baseline": audit.standing.baseline,
+        "clip_ratio": clip_in_json(audit.standing.clip),
+        "per": audit.standing.per,
         "factor": audit.factor,
         "generator": audit.generator,
         "loss_name": audit.loss_name,

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from divergence_lab.audit import identifying, probing
+from divergence_lab.audit.placed.standing import surrogate
 from divergence_lab.audit.subjects.loading import guarded
 from divergence_lab.bridge import NotRepresentable, generator_to_torch
 from divergence_lab.theory.divergence.closed_form import Divergence
@@ -98,12 +99,13 @@ def _divergence(
 
 
 def _weighted(subject: probing.Subject, log_pf: Tensor, log_pb: Tensor) -> Tensor:
-    """sum_o sg(p_F) loss, one object a call: a mean over the batch would be one over other
-    weights.
+    """sum_o sg(p_F) loss, where it stands, one object a call: a mean over the batch would be one
+    over other weights.
     """
     total = torch.zeros((), dtype=torch.float64)
     for pf, pb in zip(log_pf.split(1), log_pb.split(1)):
         told = probing.run(subject, probing.feed_arguments(subject, pf, pb)).double().sum()
+        told = surrogate(subject.standing, told, pf.double().sum(), float((pb - pf).detach().sum()))
         total = total + (told if subject.summed else pf.detach().double().exp().sum() * told)
     return total
 

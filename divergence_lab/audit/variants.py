@@ -1,16 +1,11 @@
 """What the callable would be without its clip, and under the other sign of the residual."""
 
+from dataclasses import replace
+
 import sympy as sp
 
-from divergence_lab.audit import (
-    identifying,
-    looking,
-    observing,
-    probing,
-    problems,
-    result,
-    subjects,
-)
+from divergence_lab.audit import identifying, looking, probing, problems, result, subjects
+from divergence_lab.audit.placed.terms import identify_in_place
 from divergence_lab.audit.subjects import feeding
 from divergence_lab.theory.answers.derivation import Derivation, derive
 from divergence_lab.theory.divergence.loss import from_expression
@@ -78,24 +73,16 @@ def under_the_other_sign(
     """g(-x) where the residual is fed; the loss found anew with model and target swapped where
     these are fed.
     """
-    if looked_at.fed_residual:
+    if looked_at.fed_residual and looked_at.standing.plain:
         mirrored = from_expression(found.loss.expression.subs(x, -x)) if found else None
     else:
         swapped = feeding.swapped(looked_at.arguments)
         residual = "model/target" if looked_at.sign > 0 else "target/model"
         try:
-            again, _, _ = observing.identify_callable(
-                looking.subject(
-                    looked_at.call,
-                    looked_at.name,
-                    residual,
-                    swapped,
-                    looked_at.summed,
-                    looked_at.item,
-                ),
-                low,
-                high,
+            again = looking.subject(
+                looked_at.call, looked_at.name, residual, swapped, looked_at.summed, looked_at.item
             )
+            again, _, _ = identify_in_place(replace(again, standing=looked_at.standing), low, high)
         except subjects.AuditError:  # swapped, it need not be a loss at all: nothing is said of it
             again = None
         mirrored = again.loss if again else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import sys
 import textwrap
@@ -25,7 +26,8 @@ from divergence_lab.cli.arguments import (
 from divergence_lab.inputs import number_in
 
 if TYPE_CHECKING:  # torch, and what the user names, are loaded only when the command runs
-    from divergence_lab.audit.auditing import Audit
+    from divergence_lab.audit.placed.standing import Standing
+    from divergence_lab.audit.result import Audit
     from divergence_lab.theory.verdicts.verdict import Verdict
 
 WIDTH = 118
@@ -91,6 +93,39 @@ def add_commands(command: AddCommand) -> None:
             "probabilities",
         ),
         option(
+            "--placement",
+            default="loss",
+            metavar="P",
+            help="where it stands: loss, reward (a penalty, held, times grad log p_F) or weighted "
+            "(times p_F/sg(p_F)) (loss)",
+        ),
+        option(
+            "--sampler",
+            default="on",
+            metavar="S",
+            help="who draws: on (the model), backward (the target), power:B, mixture:E (on)",
+        ),
+        option(
+            "--baseline",
+            default="none",
+            metavar="B",
+            help="what training subtracts from it: none, mean (of the batch, the draw itself "
+            "included; mean:8 in a batch of 8) or leave-one-out (none)",
+        ),
+        option(
+            "--clip-ratio",
+            type=_ratios,
+            metavar="LO,HI",
+            help="draws are weighted by p_F/mu, held and clipped to this range; mu is --sampler's "
+            "law, or an older policy",
+        ),
+        option(
+            "--per",
+            default="sequence",
+            metavar="O",
+            help="what the residual is of: a whole sequence, or each token of one (sequence)",
+        ),
+        option(
             "--budget",
             type=seconds,
             default=20.0,
@@ -116,6 +151,15 @@ def _range(text: str) -> tuple[float, float]:
     return low, high
 
 
+def _ratios(text: str) -> tuple[float, float]:
+    low, _, high = text.partition(",")
+    try:
+        ends = number_in(low), math.inf if high.strip() in ("oo", "inf") else number_in(high)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not of the form 0.8,1.2") from None
+    return ends
+
+
 def _audit(options: argparse.Namespace) -> int:
     from divergence_lab.audit.auditing import audit
     from divergence_lab.audit.subjects.loading import read_bound
@@ -133,6 +177,11 @@ def _audit(options: argparse.Namespace) -> int:
             options.summed,
             read_bound(options.bind),
             options.item,
+            placement=options.placement,
+            sampler=options.sampler,
+            baseline=options.baseline,
+            clip_ratio=options.clip_ratio,
+            per=options.per,
         )
     print(json_text(audited.to_json()) if options.json else describe(audited))
     return CHECK_FAILED if audited.gradient_check is False else DONE
@@ -168,7 +217,7 @@ def describe(audited: Audit) -> str:
     lines = [
         f"{audited.name}, fed {', '.join(audited.feed)} (--residual {audited.residual}), was "
         f"run in {audited.dtype} on "
-        f"[{audited.range[0]:g}, {audited.range[1]:g}]",
+        f"[{audited.range[0]:g}, {audited.range[1]:g}]" + _standing(audited.standing),
         *_row(
             "loss",
             f"g(x) = {audited.effective_loss}   with x = log p_B - log p_F"
@@ -176,6 +225,7 @@ def describe(audited: Audit) -> str:
             else "not identified",
         ),
         *_row("divergence", _named(audited.divergence, audited.factor)),
+        *(_row("because", audited.because) if audited.because else ()),
         *_row("zero-forcing", _answer(audited.zero_forcing)),
         *_row("zero-avoiding", _answer(audited.zero_avoiding)),
         *_row("documented", _documented(audited)),
@@ -215,6 +265,19 @@ def describe(audited: Audit) -> str:
         )
         lines += _row("PROBLEM", f"{problem.kind}, {where}: {problem.detail}")
     return "\n".join(lines if audited.problems else [*lines, *_row("problems", "none")])
+
+
+def _standing(standing: Standing) -> str:
+    """Where it stands, who draws, what is subtracted and clipped, where that is not the usual."""
+    told = {"reward": "as a penalty held in the reward", "weighted": "times p_F/sg(p_F)"}
+    parts = [told.get(standing.placement, "")]
+    parts.append("per token" if standing.per == "token" else "")
+    parts.append(f"drawn by {standing.weighting.weight}" if standing.sampler != "on" else "")
+    if standing.clip:
+        low, high = (f"{end:g}" for end in standing.clip)
+        parts.append(f"with held weights clipped to [{low}, {high}]")
+    parts.append(f"less the {standing.baseline} baseline" if standing.baseline != "none" else "")
+    return "".join(f", {part}" for part in parts if part)
 
 
 def _flipped(audited: Audit) -> str:
