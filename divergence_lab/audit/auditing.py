@@ -23,9 +23,9 @@ from divergence_lab.audit import (
     variants,
 )
 from divergence_lab.audit.claims import Claims, claims_of, contradictions
-from divergence_lab.audit.placed.outcome import outcome
-from divergence_lab.audit.placed.standing import read_standing
-from divergence_lab.audit.placed.terms import identify_in_place
+from divergence_lab.audit.placed.outcome import outcome, with_open_batch
+from divergence_lab.audit.placed.standing import read_standing, refuse_where_it_cannot_stand
+from divergence_lab.audit.placed.terms import identify_in_place, open_batch
 from divergence_lab.audit.problems import (
     Problem,
     at_zero,
@@ -117,11 +117,15 @@ def audit(
         name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
         call = subjects.as_callable(thing, name, None, bind)
     looked_at = looking.subject(call, name, residual, feed, summed, item)
+    refuse_where_it_cannot_stand(name, standing, looked_at.centred, looked_at.summed)
     looked_at = replace(looked_at, standing=standing)
     if DTYPES[dtype] not in looked_at.dtypes:
         works = ", ".join(str(kind).removeprefix("torch.") for kind in looked_at.dtypes)
         raise subjects.AuditError(f"{name} does not run in {dtype}: say --dtype {works}")
-    return _audited(looked_at, call, residual, DTYPES[dtype], low, high, budget)
+    audited = _audited(looked_at, call, residual, DTYPES[dtype], low, high, budget)
+    if not standing.open_batch or audited.because or audited.effective_loss is None:
+        return audited
+    return with_open_batch(audited, open_batch(looked_at, low, high), budget)
 
 
 def _checked(

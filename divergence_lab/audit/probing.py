@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from divergence_lab.audit.placed.standing import IN_LOSS, Standing, slopes_in_place
+from divergence_lab.audit.placed.standing import IN_LOSS, Standing, slopes_in_place, weights_at
 from divergence_lab.audit.subjects.answers import taken
 from divergence_lab.audit.subjects.feeding import PLAIN, Argument, Layout, bound, offered
 from divergence_lab.audit.subjects.loading import AuditError, guarded
@@ -112,6 +112,14 @@ def slopes(
         return raw
     value = None if subject.standing.placement == "loss" else values(subject, points, dtype)
     return slopes_in_place(subject.standing, points, raw, value)
+
+
+def rounding(subject: Subject, points: np.ndarray, dtype: torch.dtype) -> np.ndarray:
+    """How far the slope of a weighted term is off where k' and k are large and nearly equal."""
+    if subject.standing.placement != "weighted":
+        return np.zeros(len(points))
+    size = np.abs(values(subject, points, dtype)) * weights_at(subject.standing, points)
+    return 8 * torch.finfo(dtype).eps * size
 
 
 def values(subject: Subject, points: np.ndarray, dtype: torch.dtype) -> np.ndarray:

@@ -58,7 +58,7 @@ def states(
 ) -> list[str]:
     """The state of each residual."""
     observed = probing.slopes(subject, points, dtype)
-    noise = 8 * torch.finfo(dtype).eps * abs(gauge)
+    noise = 8 * torch.finfo(dtype).eps * abs(gauge) + probing.rounding(subject, points, dtype)
     truth = (
         identifying.exact_slopes(found.loss.derivative, points)
         if found

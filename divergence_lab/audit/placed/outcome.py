@@ -5,13 +5,14 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from divergence_lab.audit import identifying, stretches
-from divergence_lab.audit.placed.standing import Standing
-from divergence_lab.theory.answers.derivation import Derivation
+from divergence_lab.audit import identifying, result, stretches
+from divergence_lab.audit.placed.standing import EXAMPLE_BATCH, Standing
+from divergence_lab.theory.answers.derivation import Derivation, derive
 from divergence_lab.theory.checker.fields.placements import why
-from divergence_lab.theory.expressions import x
+from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions import write, x
 
 
 @dataclass(frozen=True)
@@ -126,3 +127,34 @@ def _notes(standing: Standing) -> tuple[str, ...]:
             "by 1 - 1/K"
         )
     return tuple(told)
+
+
+def with_open_batch(audited: result.Audit, loss: Loss | None, budget: float) -> result.Audit:
+    """The audit of a weighted term less the mean of its batch, for every size K > 1 of it."""
+    told = f"K is the size of the batch; numbers were looked at with K = {EXAMPLE_BATCH}"
+    nothing = result.Other(None, None, None, None, None)
+    if loss is None:
+        return replace(
+            audited,
+            effective_loss=None,
+            divergence=None,
+            factor=None,
+            generator=None,
+            under_the_other_sign=nothing,
+            notes=(*audited.notes, f"{told}: give it, --baseline mean:{EXAMPLE_BATCH}"),
+        )
+    known = derive(loss, budget=budget)
+    found, verdicts = known.divergence, known.verdicts
+    return replace(
+        audited,
+        effective_loss=write(loss.expression),
+        loss_name=None,
+        divergence=found.name,
+        factor=None if found.factor is None else write(found.factor),
+        generator=None if found.generator is None else write(found.generator),
+        zero_forcing=verdicts.zero_forcing,
+        zero_avoiding=verdicts.zero_avoiding,
+        because=_sentence(audited.standing, audited.zero_gradient, known),
+        under_the_other_sign=nothing,
+        notes=(*audited.notes, told),
+    )

@@ -13,11 +13,10 @@ import sympy as sp
 from torch import Tensor
 
 from divergence_lab.audit.subjects import AuditError
-from divergence_lab.inputs import is_number, shown
+from divergence_lab.inputs import did_you_mean, is_number, shown
 from divergence_lab.theory.answers.placements import PLACEMENTS
 from divergence_lab.theory.divergence.weightings import Weighting, weighting
 from divergence_lab.theory.expressions import ExpressionError, x
-from divergence_lab.theory.expressions.syntax import nearest
 
 BASELINES = ("none", "mean", "leave-one-out")
 # Where the size of the batch is left open, numbers are looked at with this many draws.
@@ -49,6 +48,11 @@ class Standing:
     def reweighted(self) -> bool:
         """Do draws count differently than those of p_F do, by a function of the residual?"""
         return self.sampler != "on" and self.clip != (0.0, math.inf)
+
+    @property
+    def open_batch(self) -> bool:
+        """Does what is minimised depend on the size of a batch that is not known?"""
+        return self.placement == "weighted" and self.baseline == "mean" and not self.batch
 
     @property
     def share(self) -> float:
@@ -98,13 +102,26 @@ def read_standing(
     )
 
 
+def refuse_where_it_cannot_stand(
+    name: str, standing: Standing, centred: str | None, summed: bool
+) -> None:
+    """What depends on its batch, or holds its weights itself, is a loss on the model's own draws.
+
+    Raises AuditError.
+    """
+    if standing.plain or not (centred or summed):
+        return
+    why = "centres the residual in its batch" if centred else "holds its weights itself (--summed)"
+    raise AuditError(
+        f"{name} {why}: it is audited in the loss, on the model's own draws, so leave out "
+        "--placement, --sampler and --clip-ratio"
+    )
+
+
 def _one_of(option: str, word: str, words: tuple[str, ...]) -> None:
     if word not in words:
-        meant = nearest(str(word), words)
-        raise AuditError(
-            f"{option} {shown(str(word))}: "
-            + (f"did you mean {meant}?" if meant else f"say {', '.join(words)}")
-        )
+        near = did_you_mean(str(word), words)
+        raise AuditError(f"{option} {shown(str(word))} is none of {', '.join(words)}{near}")
 
 
 def _range_of_ratios(ends: tuple[float, float]) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from divergence_lab.audit.placed.standing import Standing, weight_of
 from divergence_lab.audit.subjects import AuditError
 from divergence_lab.theory.answers.placements import loss_of_slope, slope_in_place
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions import CannotSplit, ExpressionError, Pieces, x
+from divergence_lab.theory.expressions import CannotSplit, ExpressionError, Pieces, parse, x
 from divergence_lab.theory.expressions.pieces import split
 
 # A constant of k below this is rounding.
@@ -31,7 +31,7 @@ def identify_in_place(
         return observing.identify_callable(subject, low, high)
     bare = replace(subject, standing=replace(standing, sampler="on", clip=None))
     found, gauge, coarse = observing.identify_callable(bare, low, high)
-    if found is not None and not standing.reweighted:
+    if found is not None and standing.placement == "reward" and not standing.reweighted:
         return found, gauge, coarse
     slope, fitted = None, False
     if found is not None:
@@ -39,16 +39,31 @@ def identify_in_place(
         slope, fitted = found.loss.derivative.map(lambda h: h + straight), found.fitted
     elif (known := term_of(subject, low, high)) is not None:
         term, fitted = known
-        share = sp.Rational(repr(standing.share)) if standing.share != 1 else sp.S.One
-        if standing.batch:
-            share = 1 - sp.Rational(1, standing.batch)
-        slope = slope_in_place(term, standing.placement, share)
-    if slope is None:
-        return None, observing.gauge_of(subject, subject.dtypes[0]), coarse
-    acts = _loss(_weighed(slope, standing))
+        slope = slope_in_place(term, standing.placement, _share(standing))
+    acts = None if slope is None else _loss(_weighed(slope, standing))
     if acts is None or acts.expression == 0:
         return None, observing.gauge_of(subject, subject.dtypes[0]), coarse
     return _held_against(acts, subject, low, high, fitted, coarse)
+
+
+def _share(standing: Standing) -> sp.Expr:
+    """c of k' - c k, exactly."""
+    return sp.Rational(standing.share).limit_denominator(10**6)
+
+
+def open_batch(subject: probing.Subject, low: float, high: float) -> Loss | None:
+    """The loss of a weighted term less the mean of its batch of K > 1, for every K; None where k
+    was not found as a formula.
+    """
+    known = term_of(subject, low, high)
+    if known is None:
+        return None
+    size = parse("K", x, ("K > 1",))
+    slope = slope_in_place(known[0], "weighted", 1 - 1 / size)
+    try:
+        return loss_of_slope(_weighed(slope, subject.standing), ("K > 1",))
+    except (ExpressionError, CannotSplit):
+        return None
 
 
 def _loose(coarse: bool) -> float:
@@ -78,7 +93,9 @@ def _held_against(
     gauge = float(acts.gauge[1])
     with np.errstate(all="ignore"):
         bare = probing.slopes(subject, points, dtype) - gauge
-        matched = _agrees(identifying.exact_slopes(acts.derivative, points), bare, coarse, gauge)
+        noise = 1e-12 + probing.rounding(subject, points, dtype)
+        exact = identifying.exact_slopes(acts.derivative, points)
+        matched = _agree(exact, bare, noise, coarse, gauge)
     near = np.abs(points) <= identifying.CORE
     if not matched[near].all():
         return None, observing.gauge_of(subject, subject.dtypes[0]), coarse
@@ -88,10 +105,12 @@ def _held_against(
     return held, gauge, coarse
 
 
-def _agrees(exact: np.ndarray, seen: np.ndarray, coarse: bool, gauge: float) -> np.ndarray:
-    """Within the accuracy of the samples: also of what cancels in them near 0."""
+def _agree(
+    exact: np.ndarray, seen: np.ndarray, noise: np.ndarray, coarse: bool, gauge: float
+) -> np.ndarray:
+    """Within the accuracy of the samples, and of what cancels in them near 0."""
     loose = 3e-5 if coarse else 1e-7
-    return np.abs(exact - seen) <= loose * (np.abs(exact) + 1e-3 * abs(gauge)) + 1e-12
+    return np.abs(exact - seen) <= loose * (np.abs(exact) + 1e-3 * abs(gauge)) + noise
 
 
 def term_of(subject: probing.Subject, low: float, high: float) -> tuple[sp.Expr, bool] | None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import sympy as sp
 
+from divergence_lab.inputs import did_you_mean, shown
 from divergence_lab.theory.answers.derivation import Derivation
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.facts import proofs
@@ -29,7 +30,6 @@ from divergence_lab.theory.expressions import ExpressionError, Pieces, enclosure
 from divergence_lab.theory.expressions.parsing import read_assumptions
 from divergence_lab.theory.expressions.pieces import Piece
 from divergence_lab.theory.expressions.points import cancelled
-from divergence_lab.theory.expressions.syntax import nearest, shown
 
 PLACEMENTS = tuple(LEADS)
 # The estimators of KL(p_F || p_B) by the names that language-model training gives them.
@@ -76,10 +76,9 @@ def read_term(
         3*x**2
     """
     if placement not in PLACEMENTS:
-        meant = nearest(str(placement), PLACEMENTS)
+        near = did_you_mean(str(placement), PLACEMENTS)
         raise ExpressionError(
-            f"placement {shown(str(placement))}: "
-            + (f"did you mean {meant}?" if meant else f"say {', '.join(PLACEMENTS)}")
+            f"placement {shown(str(placement))} is none of {', '.join(PLACEMENTS)}{near}"
         )
     read_assumptions(assumptions)
     name, expression, implied = (

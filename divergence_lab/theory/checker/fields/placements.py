@@ -37,7 +37,7 @@ def why(
     >>> why("loss", "p_F", True, False, True, "g is constant")[:45]
     "a term in the loss acts as the loss with g' ="
     """
-    lead = LEADS[placement] + ("" if weight == "p_F" else f", times ({weight})/p_F")
+    lead = LEADS[placement] + ("" if weight == "p_F" else f", times {_in_brackets(weight)}/p_F")
     if zero:
         return (
             f"{lead}, a constant here: the expected gradient is 0, for E[grad log p_F] = 0 under "
@@ -46,6 +46,10 @@ def why(
     if valid is False and convex is False:
         return f"{lead}, and minimises no f-divergence (f is not convex): {reason}"
     return None
+
+
+def _in_brackets(weight: str) -> str:
+    return f"({weight})" if " " in weight else weight
 
 
 def check_placement(entry: Mapping[str, Any], subject: Subject) -> None:
