@@ -24,8 +24,10 @@ from divergence_lab.audit import (
 )
 from divergence_lab.audit.claims import Claims, claims_of, contradictions
 from divergence_lab.audit.placed.outcome import outcome, with_open_batch
+from divergence_lab.audit.placed.rounding import lost_far_out
 from divergence_lab.audit.placed.standing import read_standing, refuse_where_it_cannot_stand
 from divergence_lab.audit.placed.terms import identify_in_place, open_batch
+from divergence_lab.audit.presets.named import find_preset, is_preset
 from divergence_lab.audit.problems import (
     Problem,
     at_zero,
@@ -72,7 +74,7 @@ SHOWN = (
 @plain_torch()
 def audit(
     thing: Callable[..., Any] | str,
-    residual: str = "target/model",
+    residual: str | None = None,
     range: tuple[float, float] = RANGE,
     dtype: str = "float64",
     budget: float = 20.0,
@@ -80,14 +82,14 @@ def audit(
     summed: bool = False,
     bind: Mapping[str, Any] | None = None,
     item: str | None = None,
-    placement: str = "loss",
+    placement: str | None = None,
     sampler: str = "on",
-    baseline: str = "none",
+    baseline: str | None = None,
     clip_ratio: tuple[float, float] | None = None,
-    per: str = "sequence",
+    per: str | None = None,
 ) -> Audit:
     """Which divergence does this torch loss minimise? The callable is run; a text "module:callable"
-    is imported first.
+    is imported first; "preset:NAME" brings its own residual, placement, baseline and per.
 
     residual: what the callable receives, "target/model" (log p_B - log p_F) or "model/target".
     range: the least and the largest residual looked at, in nats, at most 10000 in size. dtype: in
@@ -109,9 +111,19 @@ def audit(
         >>> dl.audit(lambda residual: -residual, placement="reward").divergence
         'reverse KL'
     """
+    own = find_preset(str(thing)) if is_preset(thing) else None
+    residual = residual or (own.residual if own else "target/model")
     low, high = _checked(range, residual, dtype, budget)
-    standing = read_standing(placement, sampler, baseline, clip_ratio, per)
-    if isinstance(thing, str):
+    standing = read_standing(
+        placement or (own.placement if own else "loss"),
+        sampler,
+        baseline or (own.baseline if own else "none"),
+        clip_ratio,
+        per or (own.per if own else "sequence"),
+    )
+    if own is not None:
+        call, name = own.call, str(thing).strip()
+    elif isinstance(thing, str):
         call, name = subjects.load(thing, bind), thing.strip()
     else:
         name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
@@ -180,6 +192,7 @@ def _audited(
     problems = [
         *at_zero(looked_at, dtype, gauge),
         *cancellation(looked_at, identified, dtype, gauge, surrogate),
+        *lost_far_out(looked_at, points, dtype),
         *_gathered(far_problems(looked_at, runs, dtype, gauge, identified)),
         *clip,
         *jumps(looked_at, points, runs, identified),

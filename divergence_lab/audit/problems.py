@@ -292,6 +292,7 @@ def jumps(
             np.isfinite(at_a)
             & np.isfinite(at_b)
             & (np.abs(at_b - at_a) > np.maximum(JUMP * size, _noise(a, at_a, dtype)))
+            & (np.abs(at_b - at_a) > 4 * probing.rounding(subject, b, dtype))
         )
     edges = [edge for run in runs if run.state != "fine" for edge in (run.low, run.high)]
     smooth_at_zero = found is not None and sp.S.Zero not in found.loss.derivative.kinks

@@ -58,7 +58,8 @@ def states(
 ) -> list[str]:
     """The state of each residual."""
     observed = probing.slopes(subject, points, dtype)
-    noise = 8 * torch.finfo(dtype).eps * abs(gauge) + probing.rounding(subject, points, dtype)
+    noise = 8 * torch.finfo(dtype).eps * abs(gauge)
+    lost = probing.rounding(subject, points, dtype)
     truth = (
         identifying.exact_slopes(found.loss.derivative, points)
         if found
@@ -66,10 +67,11 @@ def states(
     )
     with np.errstate(all="ignore"):
         bare = observed - gauge
-        allowed = DEVIATION[dtype] * np.abs(truth) + 2 * noise
+        allowed = DEVIATION[dtype] * np.abs(truth) + 2 * noise + lost
         # the first that is true names the state
         conditions = {
             "not finite": ~np.isfinite(observed),
+            "fine": (lost > 0) & (lost >= np.abs(bare) / 8),  # too few digits to say more
             "dead": np.abs(bare) <= noise,
             "wrong": bare * points < 0,
             "off": np.isfinite(truth) & (np.abs(bare - truth) > allowed),

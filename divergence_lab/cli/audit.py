@@ -23,7 +23,7 @@ from divergence_lab.cli.arguments import (
     option,
     seconds,
 )
-from divergence_lab.inputs import number_in
+from divergence_lab.inputs import InputError, number_in
 
 if TYPE_CHECKING:  # torch, and what the user names, are loaded only when the command runs
     from divergence_lab.audit.placed.standing import Standing
@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # torch, and what the user names, are loaded only when the co
     from divergence_lab.theory.verdicts.verdict import Verdict
 
 WIDTH = 118
+_FED = {"target/model": "log(target/model)", "model/target": "log(model/target)"}
 
 
 def add_commands(command: AddCommand) -> None:
@@ -43,15 +44,21 @@ def add_commands(command: AddCommand) -> None:
         option(
             "callable",
             metavar="SUBJECT",
+            nargs="?",
             help="e.g. my_losses:loss, path/to/losses.py:loss or 'my_losses:Loss(0.5)'; the module "
-            "is imported and the callable is run: audit only code that you would run",
+            "is imported and the callable is run: audit only code that you would run; preset:NAME "
+            "is a loss or KL estimator of a popular library",
         ),
         option(
             "--residual",
-            required=True,
             choices=("target/model", "model/target"),
             help="what it is fed: log p_B - log p_F (target/model) or log p_F - log p_B "
-            "(model/target)",
+            "(model/target); a preset brings its own",
+        ),
+        option(
+            "--presets",
+            action="store_true",
+            help="list the presets: which library, where, what it is fed and where it stands",
         ),
         option(
             "--range",
@@ -94,7 +101,6 @@ def add_commands(command: AddCommand) -> None:
         ),
         option(
             "--placement",
-            default="loss",
             metavar="P",
             help="where it stands: loss, reward (a penalty, held, times grad log p_F) or weighted "
             "(times p_F/sg(p_F)) (loss)",
@@ -107,7 +113,6 @@ def add_commands(command: AddCommand) -> None:
         ),
         option(
             "--baseline",
-            default="none",
             metavar="B",
             help="what training subtracts from it: none, mean (of the batch, the draw itself "
             "included; mean:8 in a batch of 8) or leave-one-out (none)",
@@ -121,7 +126,6 @@ def add_commands(command: AddCommand) -> None:
         ),
         option(
             "--per",
-            default="sequence",
             metavar="O",
             help="what the residual is of: a whole sequence, or each token of one (sequence)",
         ),
@@ -162,8 +166,19 @@ def _ratios(text: str) -> tuple[float, float]:
 
 def _audit(options: argparse.Namespace) -> int:
     from divergence_lab.audit.auditing import audit
+    from divergence_lab.audit.presets.named import is_preset, listed
     from divergence_lab.audit.subjects.loading import read_bound
 
+    if options.presets:
+        print(json_text(listed()) if options.json else _presets(listed()))
+        return DONE
+    if options.callable is None:
+        raise InputError("a SUBJECT is missing: write module:callable, or preset:NAME (--presets)")
+    if options.residual is None and not is_preset(options.callable):
+        raise InputError(
+            "--residual is missing: write --residual target/model where it is fed "
+            "log p_B - log p_F, --residual model/target where it is fed log p_F - log p_B"
+        )
     if "" not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does: a module in the current folder can be named
     with _given_up_after(options.time_limit, options.callable):
@@ -185,6 +200,18 @@ def _audit(options: argparse.Namespace) -> int:
         )
     print(json_text(audited.to_json()) if options.json else describe(audited))
     return CHECK_FAILED if audited.gradient_check is False else DONE
+
+
+def _presets(rows: list[dict[str, str]]) -> str:
+    """The presets, a line each, and where each formula stands in its library."""
+    lines = []
+    for row in rows:
+        stands = f"{row['placement']}, per {row['per']}"
+        stands += "" if row["baseline"] == "none" else f", {row['baseline']} baseline"
+        lines.append(f"preset:{row['name']}")
+        lines += _row("", f"{row['formula']}, r = {_FED[row['residual']]}; in the {stands}")
+        lines += _row("", f"{row['library']} {row['version']}: {row['source']}")
+    return "\n".join(lines)
 
 
 @contextlib.contextmanager
@@ -224,7 +251,9 @@ def describe(audited: Audit) -> str:
             if audited.effective_loss
             else "not identified",
         ),
-        *_row("divergence", _named(audited.divergence, audited.factor)),
+        *_row(
+            "divergence", "none" if audited.because else _named(audited.divergence, audited.factor)
+        ),
         *(_row("because", audited.because) if audited.because else ()),
         *_row("zero-forcing", _answer(audited.zero_forcing)),
         *_row("zero-avoiding", _answer(audited.zero_avoiding)),

@@ -23,6 +23,13 @@ from scipy.special import logsumexp
 from divergence_lab.results.storage import write_atomically
 from divergence_lab.theorem.verification import verify
 from divergence_lab.theory.answers.derivation import derive
+from divergence_lab.theory.answers.placements import (
+    PLACEMENTS,
+    TERMS,
+    has_zero_gradient,
+    place,
+    read_term,
+)
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.divergence.loss import Loss, loss
 from divergence_lab.theory.divergence.weightings import on_policy_equivalent, weighting
@@ -58,6 +65,7 @@ def main() -> None:
         "two_modes": fits_of_the_paper,
         "theorem_table": theorem,
         "sampler_chart": samplers,
+        "kl_terms": placements,
     }.items():
         if chosen and name not in chosen:
             continue
@@ -322,6 +330,27 @@ def samplers() -> list[dict]:
                         for key in ("zero_forcing", "zero_avoiding", "convex")
                         for verdict in (getattr(verdicts, key),)
                     },
+                }
+            )
+    return found
+
+
+def placements() -> list[dict]:
+    """The nine cells: g' of the loss as which a term acts where it stands, and what that is."""
+    xs = np.linspace(-3, 3, 121)
+    found = []
+    for term in TERMS:
+        for where in PLACEMENTS:
+            acts = place(read_term(term, where))
+            found.append(
+                {
+                    "term": term,
+                    "placement": where,
+                    "loss": str(acts),
+                    "divergence": derive(acts).divergence.name,
+                    "zero_gradient": has_zero_gradient(acts),
+                    "x": xs.round(4).tolist(),
+                    "slope": [float(f"{value:.6g}") for value in slope_of(acts, xs)],
                 }
             )
     return found

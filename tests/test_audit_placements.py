@@ -1,0 +1,176 @@
+"""What `audit` says of a callable where it stands: the nine cells, draws, weights, baselines,
+tokens; the presets and their page.
+"""
+
+import importlib
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+from divergence_lab.audit import AuditError, audit
+from divergence_lab.audit.presets.named import PRESETS, find_preset, listed
+from divergence_lab.audit.presets.table import row_of
+from divergence_lab.audit.subjects import as_callable
+from divergence_lab.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[1]
+NEAR = (-8, 8)
+
+
+def k1(r):
+    return -r
+
+
+def k2(r):
+    return r**2 / 2
+
+
+def k3(r):
+    return r.exp() - r - 1
+
+
+def k3_of_two(log_pb, log_pf):
+    return k3(log_pb - log_pf)
+
+
+CELLS = {
+    ("loss", k1): (None, None),
+    ("loss", k2): ("x**2/2", "reverse KL"),
+    ("loss", k3): ("exp(x) - x - 1", "forward KL"),
+    ("reward", k1): ("x**2/2", "reverse KL"),
+    ("reward", k2): ("-x**3/6", None),
+    ("reward", k3): ("x**2/2 + x - exp(x) + 1", None),
+    ("weighted", k1): ("x**2/2", "reverse KL"),
+    ("weighted", k2): ("x**2/2 - x**3/6", None),
+    ("weighted", k3): ("x**2/2", "reverse KL"),
+}
+
+
+@pytest.mark.parametrize("placement, term", CELLS)
+def test_the_nine_cells(placement, term):
+    found = audit(term, placement=placement, range=NEAR)
+    document = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert (found.effective_loss, found.divergence) == CELLS[placement, term]
+    assert document["placement"] == placement
+    assert document["zero_gradient"] is ((placement, term) == ("loss", k1))
+    assert (document["because"] is None) is (found.divergence is not None)
+    assert found.max_gradient_error is None or found.max_gradient_error < 1e-12
+
+
+@pytest.mark.parametrize(
+    "term, words, loss, divergence, told",
+    [
+        (k3_of_two, {"placement": "weighted"}, "x**2/2", "reverse KL", None),
+        (k1, {"sampler": "backward"}, "x - exp(x) + 1", None, "p_B/p_F"),
+        (k2, {"clip_ratio": (0.8, 1.2)}, None, None, "older policy"),
+        (k2, {"clip_ratio": (0, float("inf"))}, "x**2/2", "reverse KL", None),
+        (k1, {"placement": "weighted", "baseline": "mean:8"}, "7*x**2/16", "reverse KL", None),
+        (k1, {"placement": "reward", "per": "token"}, "x**2/2", "reverse KL", None),
+        (k2, {"placement": "reward", "per": "token"}, None, None, "later|before it"),
+        (k3, {"per": "token"}, "exp(x) - x - 1", "forward KL", None),
+        (
+            k1,
+            {"placement": "reward", "sampler": "backward", "baseline": "mean"},
+            None,
+            None,
+            "baseline",
+        ),
+    ],
+)
+def test_what_else_decides(term, words, loss, divergence, told):
+    found = audit(term, range=NEAR, **words)
+    assert (found.effective_loss, found.divergence) == (loss, divergence)
+    if told is None:
+        assert found.because is None
+    else:
+        assert any(word in found.because for word in told.split("|"))
+
+
+def test_clipped_weights_of_draws_from_the_target_are_another_loss():
+    found = audit(k2, sampler="backward", clip_ratio=(0, 2), range=NEAR)
+    assert "log(2)" in found.effective_loss and found.max_gradient_error < 1e-12
+    assert found.zero_forcing.holds is False  # g' = 2 x e^x beyond -log 2: it falls off
+
+
+def test_the_mean_of_a_batch_leaves_some_forward_kl_in_a_weighted_k3():
+    found = audit(k3, placement="weighted", baseline="mean", range=NEAR)
+    assert "K" in found.effective_loss and found.divergence is None
+    assert found.zero_avoiding.holds is True and found.zero_forcing.holds is True
+
+
+def test_the_sign_of_a_penalty_counts():
+    """Fed the other sign, k1 in the reward climbs away: no mirror of its loss, which is even."""
+    found = audit(lambda r: r, residual="target/model", placement="reward", range=NEAR)
+    assert found.divergence is None and found.because
+    assert found.under_the_other_sign.divergence == "reverse KL"
+
+
+def test_a_batch_that_centres_itself_stands_in_the_loss():
+    with pytest.raises(AuditError, match="--placement"):
+        audit(lambda r: ((r - r.mean()) ** 2).mean(), placement="reward", range=NEAR)
+
+
+# --- presets
+
+
+def test_every_preset_says_where_it_was_read():
+    names = [row["name"] for row in listed()]
+    assert len(set(names)) == len(names) >= 25
+    assert {row["library"] for row in listed()} >= {"torchgfn", "gfnx", "trl", "verl", "OpenRLHF"}
+    assert all(row["version"] and row["source"] and row["formula"] for row in listed())
+
+
+def test_a_misspelt_preset_gets_the_nearest_name():
+    with pytest.raises(AuditError, match=r"did you mean 'trl/grpo'"):
+        find_preset("preset:trl/grppo")
+
+
+PAGE = ROOT / "docs" / "libraries.md"
+QUICK = ("torchgfn/linex", "trl/grpo", "verl/kl-loss-k1")
+
+
+@pytest.mark.parametrize(
+    "preset",
+    [
+        pytest.param(one, id=one.name, marks=() if one.name in QUICK else pytest.mark.slow)
+        for one in PRESETS
+    ],
+)
+def test_the_page_shows_what_the_audit_finds(preset):
+    assert row_of(preset, audit(f"preset:{preset.name}")) in PAGE.read_text().splitlines()
+
+
+@pytest.mark.parametrize("preset", [one for one in PRESETS if one.real], ids=lambda one: one.name)
+def test_a_preset_is_its_library_where_that_is_installed(preset):
+    module, _, name = preset.real.partition(":")
+    library = pytest.importorskip(module, reason=f"{preset.library} is not installed")
+    name, _, arguments = name.partition("(")
+    call = getattr(library, name)
+    r = torch.linspace(-15, 15, 61, dtype=torch.float64, requires_grad=True)
+    mine = preset.call(r)
+    if preset.pair:
+        zero = torch.zeros_like(r)
+        if "jax" in type(call).__module__ or module.startswith("optax"):
+            jax = importlib.import_module("jax")
+            theirs = jax.vmap(jax.grad(call))(r.detach().float().numpy(), zero.numpy())
+            (slope,) = torch.autograd.grad(mine.sum(), r)
+            assert torch.allclose(torch.tensor(theirs.tolist()), slope.float(), rtol=1e-5)
+            return
+        theirs = call(r, zero, *preset.pair[2:])
+    else:
+        theirs = as_callable(call, name, ((float(arguments[:-1]),), {}) if arguments else None)(r)
+    slopes = [torch.autograd.grad(one.sum(), r)[0] for one in (mine, theirs)]
+    assert torch.allclose(*slopes, rtol=1e-4, atol=1e-5)
+    assert torch.allclose(mine, theirs.to(mine.dtype), rtol=1e-4, atol=1e-4)
+
+
+def test_the_command_lists_and_audits_presets(capsys):
+    assert main(shlex.split("audit --presets")) == 0
+    assert "preset:trl/grpo" in capsys.readouterr().out
+    assert main(shlex.split("audit preset:verl/kl-loss-k1 --range -8,8")) == 0
+    assert "because" in capsys.readouterr().out
+    assert main(shlex.split("audit my_losses:k3")) == 2
+    assert "--residual" in capsys.readouterr().err
