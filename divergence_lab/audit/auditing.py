@@ -185,7 +185,9 @@ def _audited(
     unknown = _why_unknown(runs, gauge)
     stands = outcome(looked_at.standing, identified, derivation, runs, gauge, unknown)
     identified, derivation = (identified, derivation) if stands.bound else (None, None)
-    forcing, avoiding = _verdicts(derivation, unknown if stands.bound else stands.because)
+    forcing, avoiding = _verdicts(
+        derivation, stands.because if stands.because and not stands.bound else unknown
+    )
     constant = gauge != 0 and {run.state for run in runs} == {"dead"}
     surrogate = is_surrogate(looked_at, identified, dtype, gauge)
     clip, clip_note = variants.without_clip(identified, surrogate, low, high, derivation, budget)

@@ -110,7 +110,7 @@ def slopes(
     raw = np.concatenate(parts) if parts else np.zeros(0)
     if subject.standing.plain:
         return raw
-    value = None if subject.standing.placement == "loss" else values(subject, points, dtype)
+    value = raw if subject.standing.placement == "loss" else values(subject, points, dtype)
     return slopes_in_place(subject.standing, points, raw, value)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import sympy as sp
 from torch import Tensor
 
-from divergence_lab.audit.subjects import AuditError
+from divergence_lab.audit.subjects.loading import AuditError
 from divergence_lab.inputs import did_you_mean, is_number, shown
 from divergence_lab.theory.answers.placements import PLACEMENTS
 from divergence_lab.theory.divergence.weightings import Weighting, weighting
@@ -175,10 +175,10 @@ def weights_at(standing: Standing, points: np.ndarray) -> np.ndarray:
 
 
 def slopes_in_place(
-    standing: Standing, points: np.ndarray, slopes: np.ndarray, values: np.ndarray | None
+    standing: Standing, points: np.ndarray, slopes: np.ndarray, values: np.ndarray
 ) -> np.ndarray:
-    """g' of the loss as which the callable acts: `slopes` are k', `values` are k (None in a loss,
-    where they do not count).
+    """g' of the loss as which the callable acts: `slopes` are k', `values` are k (which do not
+    count in a loss).
     """
     with np.errstate(all="ignore"):
         if standing.placement == "reward":

@@ -5,6 +5,7 @@ no loss, and by the formula of k itself where that tells more.
 """
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import sympy as sp
@@ -12,7 +13,7 @@ import torch
 
 from divergence_lab.audit import identifying, observing, probing, stretches
 from divergence_lab.audit.placed.standing import Standing, weight_of
-from divergence_lab.audit.subjects import AuditError
+from divergence_lab.audit.subjects.loading import AuditError
 from divergence_lab.theory.answers.placements import loss_of_slope, slope_in_place
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import CannotSplit, ExpressionError, Pieces, parse, x
@@ -48,7 +49,8 @@ def identify_in_place(
 
 def _share(standing: Standing) -> sp.Expr:
     """c of k' - c k, exactly."""
-    return sp.Rational(standing.share).limit_denominator(10**6)
+    part = Fraction(standing.share).limit_denominator(10**7)
+    return sp.Rational(part.numerator, part.denominator)
 
 
 def open_batch(subject: probing.Subject, low: float, high: float) -> Loss | None:

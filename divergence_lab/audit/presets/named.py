@@ -5,7 +5,7 @@ from typing import Any
 from divergence_lab.audit.presets.gflownets import GFLOWNETS
 from divergence_lab.audit.presets.language_models import LANGUAGE_MODELS
 from divergence_lab.audit.presets.preset import Preset
-from divergence_lab.audit.subjects import AuditError
+from divergence_lab.audit.subjects.loading import AuditError
 from divergence_lab.inputs import did_you_mean, shown
 
 PRESETS = (*GFLOWNETS, *LANGUAGE_MODELS)
