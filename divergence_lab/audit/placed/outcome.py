@@ -1,6 +1,6 @@
 """What a callable minimises where it stands, and in one sentence why it minimises no f-divergence.
 
-(Propositions 26 and 27: importance weights, baselines, tokens.)
+(Propositions 29 and 30: importance weights, baselines, tokens.)
 """
 
 import math

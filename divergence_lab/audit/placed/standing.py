@@ -2,7 +2,7 @@
 
     slope in place    w(x) (k', -k, or k' - c k)        w = mu/p_F, c = 1 or 1 - 1/K
 
-(Propositions 26 and 27.) The draws and their weights are held constant.
+(Propositions 29 and 30.) The draws and their weights are held constant.
 """
 
 import math

@@ -78,7 +78,7 @@ def _but(preset: Preset, audited: Audit) -> str:
         if problem.low < problem.high and not audited.zero_gradient and not audited.because
     ]
     if audited.because and not audited.zero_gradient:
-        told.append("later tokens' penalties count, too" if preset.per == "token" else "P26")
+        told.append("later tokens' penalties count, too" if preset.per == "token" else "P29")
     return "; ".join([*told, *([preset.note] if preset.note else [])])
 
 

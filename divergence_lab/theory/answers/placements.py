@@ -7,7 +7,7 @@ q = p_F, the model, from which is drawn; x = log(p/q); s = grad log q, E_q[s] = 
     weighted    grad E_sg(q)[(q/sg q) k]     = -E_q[(k' - k) s]    g' = k' - k
 
 A constant part of g' has no effect where q is normalised: it is the gauge. Draws from another law
-mu multiply g' by mu/q, before the gauge is taken off (Proposition 26).
+mu multiply g' by mu/q, before the gauge is taken off (Proposition 29).
 """
 
 from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@
     weighted    g' = k' - k
 
 times mu/p_F under a sampler mu, up to a constant: the gauge, which `as_given` keeps
-(Proposition 26). What the placement says of a gradient that vanishes, and of one that is no
+(Proposition 29). What the placement says of a gradient that vanishes, and of one that is no
 f-divergence's, follows from the verdicts, word for word.
 """
 
