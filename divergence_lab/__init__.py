@@ -16,6 +16,8 @@ from importlib.abc import MetaPathFinder
 from types import ModuleType
 from typing import Any
 
+from divergence_lab.inputs import did_you_mean, missing_package
+
 __version__ = "0.1.0"
 
 _HOME = {
@@ -70,8 +72,12 @@ class Room(ModuleType):
         home = vars(self)["_HOME"]
         if name not in home:
             _say_where(f"{self.__name__}.{name}")
-            raise AttributeError(f"{self.__name__} has no {name!r}; it has {', '.join(home)}")
-        module = importlib.import_module(f"{self.__name__}.{home[name]}")
+            said = did_you_mean(name, home) or f"; it has {', '.join(home)}"
+            raise AttributeError(f"{self.__name__} has no {name!r}{said}")
+        try:
+            module = importlib.import_module(f"{self.__name__}.{home[name]}")
+        except ModuleNotFoundError as error:  # torch, where only theory is asked for
+            raise missing_package(error, f"{self.__name__}.{name}") or error from None
         found = vars(self)[name] = getattr(module, name, module)
         return found
 

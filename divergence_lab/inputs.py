@@ -135,7 +135,7 @@ def read_bytes(file: str | Path, most: int = LARGEST_FILE) -> bytes:
         raise InputError(f"{called} cannot be read ({error})") from None
     if isinstance(content, str):
         raise InputError(
-            f"{called} cannot be read (it is {content}, no regular file; - reads standard input)"
+            f"{called} cannot be read (it is {content}, not a regular file; - reads standard input)"
         )
     if len(content) > most:
         raise InputError(f"{called} cannot be read (it holds more than {most:,} bytes)")
@@ -182,7 +182,7 @@ def read_json(file: str | Path, most: int = LARGEST_FILE, *, infinite: bool = Fa
 
     def constant(text: str) -> float:
         if text == "NaN" or not infinite:
-            raise ValueError(f"{text} is no number of JSON")
+            raise ValueError(f"{text} is not a number in JSON")
         return float(text)
 
     text = read_input(file, most)
@@ -220,6 +220,15 @@ def _whole(text: str) -> int:
     if len(text) > WIDEST_INTEGER:
         raise ValueError(f"the number {shown(text)} is too long")
     return int(text)
+
+
+def at_commas(text: str) -> list[str]:
+    """The parts of a text between its commas, those inside brackets aside.
+
+    >>> at_commas("tb, subtb(0.9)")
+    ['tb', 'subtb(0.9)']
+    """
+    return [part.strip() for part in re.split(r",(?![^(]*\))", text)]
 
 
 # --- numbers
@@ -275,8 +284,7 @@ def refuse_if_too_large(needed: int, what: str, instead: str, there: int | None 
     free = free_memory() if there is None else there
     if needed > free:
         raise InputError(
-            f"{what} needs about {_bytes(needed)} of memory, and {_bytes(free)} are there: "
-            f"{instead}"
+            f"{what} needs about {_bytes(needed)} of memory, and {_bytes(free)} is free: {instead}"
         )
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from divergence_lab.inputs import InputError, read_bytes
+from divergence_lab.inputs import InputError, kind_of, read_bytes
 
 LOCK = ".lock"
 SEAL = "checksums.json"
@@ -29,6 +29,15 @@ class DamagedError(InputError):
 
 
 # --- writing
+
+
+def folder_named(folder: object) -> Path:
+    """A folder by its name or path. OutputError for what is neither."""
+    if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
+        raise OutputError(
+            f"a folder is named by a text, such as 'runs/first', not {kind_of(folder)}"
+        )
+    return Path(folder)
 
 
 def write_atomically(path: Path, *content: bytes | memoryview, keep: Path | None = None) -> None:
@@ -143,7 +152,7 @@ def open_regular(path: Path) -> BinaryIO:
     )
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise DamagedError(f"{path} is no regular file")
+        raise DamagedError(f"{path} is not a regular file")
     return file
 
 

@@ -12,8 +12,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent / "python"))
 import engine
 
+from divergence_lab.app import with_torch
+from divergence_lab.app.background import STEPS
 from divergence_lab.app.choice import presets
+from divergence_lab.app.learned import BATCH, Learned
 from divergence_lab.cli.theory import catalogue_to_json
+from divergence_lab.theory.catalogue.named import PAPER_LOSSES
 
 BUDGET = "60"
 
@@ -39,7 +43,26 @@ def stored(call: str) -> dict[str, Any]:
     )
     (row,) = json.loads(found["out"])
     (shown,) = found["shown"]
-    return {"row": row, "shown": shown, "curves": curves if "g" in curves else None}
+    return {
+        "row": row,
+        "shown": shown,
+        "curves": curves if "g" in curves else None,
+        **({"learned": trained(call)} if call in PAPER_LOSSES else {}),
+    }
+
+
+def trained(call: str) -> dict[str, Any]:
+    """What a small GFlowNet learned with the loss."""
+    *_, found = with_torch.learn(call, STEPS)
+    assert isinstance(found, Learned)
+    return {
+        "target": found.target.round(6).tolist(),
+        "law": found.law.round(6).tolist(),
+        "steps": [int(step) for step in found.steps],
+        "tv": [round(float(distance), 5) for distance in found.total_variation],
+        "modes": found.modes,
+        "batch": BATCH,
+    }
 
 
 def write(folder: Path) -> None:

@@ -136,12 +136,21 @@ def test_a_room_is_small_and_has_a_face(folder):
 
 
 def test_a_stub_shows_type_checkers_the_names_of_its_face():
+    assert (PACKAGE / "py.typed").exists() and (PACKAGE / "__init__.pyi").exists()
     for stub in PACKAGE.rglob("__init__.pyi"):
         face = __import__(module(stub), fromlist=["__all__"])
-        lines = re.findall(r"^from ([\w.]+) import (\w+) as \2$", stub.read_text(), re.MULTILINE)
+        lines = [
+            (node.module, alias.name)
+            for node in ast.parse(stub.read_text()).body
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+            if alias.asname == alias.name
+        ]
         assert sorted(name for _, name in lines) == sorted(face.__all__)
         for home, name in lines:
-            assert getattr(face, name) is getattr(__import__(home, fromlist=[name]), name)
+            meant = getattr(__import__(home, fromlist=[name]), name)
+            # the room of the audit may be called in place of its function
+            assert getattr(face, name) in (meant, sys.modules.get(f"{module(stub)}.{name}"))
 
 
 def test_the_checker_imports_expressions_and_nothing_else():

@@ -138,6 +138,9 @@ EXAMPLES = {name: parser.epilog.removeprefix("example: ") for name, parser in PA
 SHOWN = [
     *EXAMPLES.values(),
     *(line for page in sorted(PAGES) for line in COMMAND.findall(page.read_text())),
+    *re.findall(
+        r"- run: (divergence-lab .+)", (ROOT / ".github/workflows/release.yml").read_text()
+    ),
 ]
 FORM = re.compile(r"\b(LOSS|FILE|DIR|COMMAND|SUBJECT)\b|\.\.\.")  # a form, not an example
 

@@ -166,7 +166,7 @@ def test_dag_file(tmp_path):
         ('{"edges": []}', 'no object "log_rewards"'),
         ('{"edges": [["a"]], "log_rewards": {}}', "is not an edge"),
         ('{"edges": [["a", null]], "log_rewards": {}}', "is not an edge"),
-        ('{"edges": [["a", "b"]], "log_rewards": {"b": NaN}}', "NaN is no number of JSON"),
+        ('{"edges": [["a", "b"]], "log_rewards": {"b": NaN}}', "NaN is not a number in JSON"),
         ('{"edges": [["a", "b"]], "log_rewards": {"b": Infinity}}', "log-reward of 'b' is inf"),
         ('{"edges": [["a", "b"]], "log_rewards": {"b": true}}', "log-reward of 'b' is True"),
         (

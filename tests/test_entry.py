@@ -11,11 +11,11 @@ import torch
 
 import divergence_lab as dl
 from divergence_lab.cli.main import main
+from divergence_lab.inputs import InputError
 from divergence_lab.results.result import NeverMoved
 from divergence_lab.training import loop as training
 from divergence_lab.training import schedule_texts
 from divergence_lab.training.schedules import then
-from divergence_lab.training.trainable import TrainingError
 
 SMALL = {"seeds": 2, "steps": 10, "batch": 8, "evaluations": 1, "device": "cpu", "progress": False}
 
@@ -151,10 +151,10 @@ BAD = {
         lambda x: Breaks.apply(x),
         "the gradient of loss 'breaks backward' raised ValueError: no way back",
     ),
-    "text": ("quadratic", "is a str, which torch cannot call; give .*to_torch"),
-    "expression": (dl.loss("quadratic"), "is a Loss, which torch cannot call; give .*to_torch"),
+    "misspelt": ("quadratik", "no loss is called 'quadratik'; did you mean 'quadratic'?"),
+    "a list": ([half_square], "a loss is a text such as 'linex.1.' .* this is a list"),
     "later": (then(half_square, lambda x: x.detach()), NO_GRADIENT),
-    "a\rname": (half_square, "is no printable text"),
+    "a\rname": (half_square, "is not printable text"),
 }
 
 
@@ -171,7 +171,7 @@ class Breaks(torch.autograd.Function):
 @pytest.mark.parametrize("name", BAD)
 def test_a_loss_that_nothing_can_learn_from_is_refused_in_one_line(name):
     loss, message = BAD[name]
-    with pytest.raises(TrainingError, match=message) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         dl.train({"good": half_square, name: loss}, dl.hypergrid(2, 3), **SMALL)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
 
@@ -179,9 +179,13 @@ def test_a_loss_that_nothing_can_learn_from_is_refused_in_one_line(name):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"losses": ["quadratic"]}, "losses is a list; give at least one, as {name: callable}"),
-        ({"losses": half_square}, "losses is a function"),
-        ({"graph": "hypergrid:2x4"}, "graph is a str; give a graph"),
+        ({"losses": []}, "there is no loss: give at least one, such as 'quadratic'"),
+        ({"losses": 3}, "a loss is a text such as .* this is an int"),
+        ({"losses": ["quadratic", "Quadratic"]}, "two losses are called 'quadratic'"),
+        (
+            {"graph": 3},
+            "the environment is an int; give a text such as 'hypergrid:2x8', or a graph",
+        ),
         ({"dtype": torch.float16}, "dtype is torch.float16; use torch.float32 or torch.float64"),
         ({"seeds": True}, "seeds is True"),
         ({"seeds": "3"}, "seeds is '3'"),
@@ -191,7 +195,7 @@ def test_a_loss_that_nothing_can_learn_from_is_refused_in_one_line(name):
     ],
 )
 def test_other_arguments_of_the_wrong_kind_are_named(given, message):
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises(InputError, match=message):
         dl.train(**{"losses": {"q": half_square}, "graph": dl.hypergrid(2, 3), **SMALL, **given})
 
 

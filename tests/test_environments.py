@@ -400,7 +400,7 @@ def test_texts_of_generated_spaces(text):
     assert isinstance(space, GeneratedDAG) and space.name == text
     with pytest.raises(
         EnvironmentTextError,
-        match="lists no states, and here they are needed; use one of hypergrid",
+        match="lists no states, and here they are needed; write one like hypergrid",
     ):
         graph_from_text(text)
 
@@ -408,8 +408,8 @@ def test_texts_of_generated_spaces(text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("generated:", "is not known; use one of generated:hypergrid"),
-        ("generated:tree:2x3", "is not known; use one of generated:hypergrid"),
+        ("generated:", "is not known; write it like generated:hypergrid"),
+        ("generated:tree:2x3", "is not known; write it like generated:hypergrid"),
         ("generated:dag:file.json", "is not known"),
         ("generated:hypergrid:2x", "is malformed; write generated:hypergrid:DIMxSIDE"),
         ("generated:hypergrid:4x20:gold", "reward 'gold' is not one of default, paper, paper_text"),
@@ -435,7 +435,7 @@ def test_texts_of_generated_spaces(text):
         ("hypergird", "is not known; write hypergrid:DIMxSIDE, such as hypergrid:2x8"),
         ("generated:hypergird:2x8", "did you mean 'generated:hypergrid:2x8'?"),
         ("hypergrid:2x8:papper", "reward 'papper' is not one of .*; did you mean 'paper'?"),
-        ("grid", "is not known; use one of hypergrid"),
+        ("grid", "is not known; write it like hypergrid:2x8"),
         (3, "the environment is an int; give a text such as 'hypergrid:2x8', or a graph"),
         ("molecules:T99", "take 1 to 5 fragments"),
         ("molecules:T0", "take 1 to 5 fragments"),

@@ -42,7 +42,7 @@ def test_a_run_that_does_not_fit_is_refused_before_it_takes_memory(env, given, m
     before, began = free_memory(), time.process_time()
     with pytest.raises(InputError, match=message) as caught:
         dl.train({"q": half_square}, space, **{"seeds": 1, "device": "cpu", **given})
-    assert " are there: " in str(caught.value) and "\n" not in str(caught.value)
+    assert " is free: " in str(caught.value) and "\n" not in str(caught.value)
     assert time.process_time() - began < 10
     assert free_memory() > before - 2**31
 

@@ -343,7 +343,7 @@ def test_a_setting_of_the_wrong_kind_is_one_line_and_keeps_no_other_job_from_run
         ('{"fixed": {"losses": [3], "env": "hypergrid:2x4"}}', "losses is .3.; give"),
         ('{"fixed": [1]}', "write"),
         ('{"fixed": {"losses": ["quadratic"], "env": 7}}', "env is 7; give"),
-        ('{"grid": {"steps": 5}}', "grid: steps is no list"),
+        ('{"grid": {"steps": 5}}', "grid: steps is not a list"),
         ('{"fixed": {"env": "hypergrid:2x4"}}', "names no losses"),
     ],
 )

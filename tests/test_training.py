@@ -332,7 +332,7 @@ def test_another_run_cannot_continue(tmp_path):
         ({"objective": "sac"}, "objective 'sac' is not known; use one of tb"),
         ({"policy": "recurrent"}, "policy 'recurrent' is not available; use one of tabular, mlp"),
         ({"device": "abacus"}, "device 'abacus' is not known"),
-        ({"losses": {}}, "losses is empty"),
+        ({"losses": {}}, "there is no loss"),
         (
             {"losses": {"mean": lambda x: (x**2).mean()}},
             "loss 'mean' must return one value per residual",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 from divergence_lab.app.learned import Learned
+from divergence_lab.inputs import missing_package
 from divergence_lab.theory.answers.derivation import Derivation, derive
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, stream, within
 from divergence_lab.theory.budget.processes import lift_memory_limit
@@ -164,5 +165,8 @@ def asked_with_torch(name: str, *arguments: Any) -> Iterator[Any]:
     lift_memory_limit()
     from divergence_lab.app import with_torch
 
-    found = getattr(with_torch, name)(*arguments)
-    yield from found if isinstance(found, Iterator) else (found,)
+    try:
+        found = getattr(with_torch, name)(*arguments)
+        yield from found if isinstance(found, Iterator) else (found,)
+    except ModuleNotFoundError as error:
+        raise missing_package(error, "training") or error from None

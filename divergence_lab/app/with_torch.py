@@ -14,11 +14,7 @@ import numpy as np
 
 from divergence_lab.app.learned import BATCH, SIDE, UNITS, Learned
 from divergence_lab.bridge.export import export, latex
-from divergence_lab.bridge.torch_loss import to_torch
-from divergence_lab.graphs.spaces.hypergrid import hypergrid
 from divergence_lab.theory.answers.derivation import Derivation
-from divergence_lab.theory.divergence.loss import loss
-from divergence_lab.training.loop import train
 
 EVALUATIONS = 20
 SMALL_RATE = 0.03
@@ -26,7 +22,7 @@ SMALL_RATE = 0.03
 
 def torch_text(text: str) -> str:
     """The loss as a torch file that stands alone."""
-    return export(loss(text), "torch")
+    return export(text, "torch")
 
 
 def latex_text(found: Derivation) -> str:
@@ -39,6 +35,8 @@ def learn(text: str, steps: int) -> Iterator[int | Learned]:
     8x8 hyper-grid, trained by trajectory balance with this loss on their own samples. A table,
     which can learn the target, then a network of UNITS hidden units, which can't.
     """
+    from divergence_lab.graphs.spaces.hypergrid import hypergrid  # torch, which the texts need not
+
     table = yield from _trained(text, steps)
     small = yield from _trained(
         text, steps, policy="mlp", width=UNITS, depth=1, learning_rate=SMALL_RATE
@@ -56,7 +54,10 @@ def learn(text: str, steps: int) -> Iterator[int | Learned]:
 
 
 def _trained(text: str, steps: int, **policy: Any) -> Generator[int, None, Any]:
-    graph, losses = hypergrid(2, SIDE), {"g": to_torch(loss(text))}
+    from divergence_lab.graphs.spaces.hypergrid import hypergrid
+    from divergence_lab.training.loop import train
+
+    graph, losses = hypergrid(2, SIDE), {"g": text}
     made: queue.SimpleQueue[int] = queue.SimpleQueue()
     settings = {"steps": steps, "batch": BATCH, "evaluations": EVALUATIONS, "device": "cpu"}
 

@@ -2,8 +2,12 @@
 
 sample g'  ->  identify g  ->  derive D_f and its verdicts  ->  problems, documented claims,
 gradient on simplices
+
+`divergence_lab.audit(thing, residual="target/model")` is the function: `auditing.audit` says what
+it takes.
 """
 
+import inspect
 from typing import Any
 
 from divergence_lab import Room, open_room
@@ -15,6 +19,10 @@ class _Callable(Room):
     # after, the room can be called.
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         return self.audit(*arguments, **named)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self.audit)
 
 
 open_room(

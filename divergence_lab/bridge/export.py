@@ -16,9 +16,11 @@ from divergence_lab.bridge import dropins
 from divergence_lab.bridge.source import JAX, TORCH, function_source, helpers
 from divergence_lab.bridge.verified import arithmetic, programs, stretches
 from divergence_lab.bridge.verified.ranges import Verified, check_loss, ranges, verified
+from divergence_lab.inputs import did_you_mean, shown
 from divergence_lab.theory.answers.derivation import Derivation, derive
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, bounded, check_budget
 from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.divergence.reading import as_loss
 from divergence_lab.theory.expressions import ExpressionError, Pieces, write, write_latex
 
 FORMS = ("torch", "jax", *dropins.TORCH, *dropins.JAX, "latex")
@@ -26,7 +28,7 @@ BUILDING = 60.0  # processor seconds that verifying a text may take at least
 SINGLE_TOLERANCES = (2e-6, 6e-6, 2e-5, 1e-4, 1e-3, 1e-2)
 
 
-def export(loss: Loss, form: str = "torch", budget: float = 20.0) -> str:
+def export(loss: Loss | str, form: str = "torch", budget: float = 20.0) -> str:
     """Source text that computes g(x), x = log p_B - log p_F, and its gradient g'(x).
 
         form     torch     one file that imports nothing but torch: `loss(residual)`
@@ -44,8 +46,7 @@ def export(loss: Loss, form: str = "torch", budget: float = 20.0) -> str:
     ExpressionError for another form, NotRepresentable (a ValueError) where the accuracy can't be
     reached.
 
-        >>> from divergence_lab import loss
-        >>> text = export(loss("x**2/2"))
+        >>> text = export("x**2/2")
         >>> exec(text, names := {})
         >>> import torch
         >>> names["loss"](torch.tensor([3.0])).item()
@@ -53,12 +54,14 @@ def export(loss: Loss, form: str = "torch", budget: float = 20.0) -> str:
     """
     if form not in FORMS:
         raise ExpressionError(
-            f"the form {form[:40]!r} is not known: choose one of {', '.join(FORMS)}"
+            f"the form {shown(str(form))} is not known: choose one of {', '.join(FORMS)}"
+            f"{did_you_mean(str(form), FORMS)}"
         )
+    check_budget(budget)
+    loss = as_loss(loss, budget)
     if form == "latex":
         return latex(derive(loss, budget=budget))
     check_loss(loss)
-    check_budget(budget)
     try:
         return bounded(max(budget, BUILDING), source_text, loss, form)
     except (OutOfTime, SearchFailed) as failure:

@@ -19,6 +19,7 @@ from torch import Tensor
 from divergence_lab.bridge import terms as terms_of
 from divergence_lab.bridge.verified import arithmetic, polynomials, programs, ranges, stretches
 from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.divergence.reading import as_loss
 from divergence_lab.theory.expressions import x
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
@@ -237,20 +238,20 @@ class _Autograd(torch.autograd.Function):
         return upstream * ctx.torch_loss.gradient(residual), None
 
 
-def to_torch(loss: Loss, budget: float = 60.0) -> TorchLoss:
+def to_torch(loss: Loss | str | TorchLoss, budget: float = 60.0) -> TorchLoss:
     """g(x), x = log p_B - log p_F, as a torch callable whose gradient is g'(x).
 
     Before it is returned it is verified over its whole range, by enclosures: see TorchLoss for what
     is promised, and docs/losses_in_torch.md for how. Nothing in it is sampled.
 
-    loss: a `Loss` whose parameters all have a value. budget: processor seconds to verify it.
+    loss: a `Loss` or its text, with a value for every parameter; a torch loss is returned as it is.
+    budget: processor seconds to verify it.
 
     Raises NotRepresentable (a ValueError) when a parameter has no value or the accuracy can't be
-    reached, TypeError for anything but a Loss.
+    reached, ExpressionError for what is no loss.
 
         >>> import torch
-        >>> from divergence_lab import loss
-        >>> linex = to_torch(loss("exp(x) - x - 1"))
+        >>> linex = to_torch("exp(x) - x - 1")
         >>> x = torch.tensor([0.0, 1e-4, 1.0], requires_grad=True)
         >>> [f"{value:.4g}" for value in linex(x).tolist()]
         ['0', '5e-09', '0.7183']
@@ -258,6 +259,9 @@ def to_torch(loss: Loss, budget: float = 60.0) -> TorchLoss:
         >>> [f"{slope:.4g}" for slope in x.grad.tolist()]
         ['0', '0.0001', '1.718']
     """
+    if isinstance(loss, TorchLoss):
+        return loss
+    loss = as_loss(loss)
     built, terms = terms_of.built(loss, budget)
     values, slopes = (
         (_Function(stretches.by_source(function)), _Function(stretches.by_source(function.early)))

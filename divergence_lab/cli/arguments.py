@@ -3,19 +3,21 @@ document.
 """
 
 import argparse
+import contextlib
 import json
-import re
-from collections.abc import Callable, Sequence
-from typing import Any
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TextIO
 
 from divergence_lab.inputs import InputError, number_in
 from divergence_lab.theory.answers.questions import TooSlow, Unfinished, read
 from divergence_lab.theory.catalogue.named import PAPER_LOSSES
 from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions.printing import in_signs
 from divergence_lab.theory.expressions.syntax import shown
+from divergence_lab.theory.verdicts.verdict import ANSWERS as ANSWERS
 
 DONE, CHECK_FAILED, BAD_INPUT = 0, 1, 2
-ANSWERS = {True: "yes", False: "no", None: "undecided"}
 # name, what runs, one line of help, an example, options: adds a command
 AddCommand = Callable[..., None]
 # what `add_argument` of argparse takes
@@ -146,11 +148,42 @@ def read_all(
     return found
 
 
+# lines that may be typed again, as they stand
+_FORMULAS = ("  loss ", "  generator ", "  swapped ", "  normalised ", "g(x) =", "f(t) =")
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Print an answer; sentences have the signs of mathematics where the terminal can show them."""
+    if _shows_signs(sys.stdout):
+        lines = text.split("\n")
+        text = "\n".join(one if one.startswith(_FORMULAS) else in_signs(one) for one in lines)
+    print(text, end=end)
+
+
+def _shows_signs(stream: TextIO) -> bool:
+    """A terminal whose encoding has these signs; what is piped stays as it was."""
+    if not stream.isatty():
+        return False
+    try:
+        "∫∞≤≥≠→±‖Σ√·⁻ˣ²α".encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def at_work(on: str) -> Iterator[None]:
+    """Say what is being done, on standard error where it is a terminal, until it is done."""
+    shown_there = sys.stderr is not None and sys.stderr.isatty()
+    if shown_there:
+        print(f"\r\033[K{on} ...", end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        if shown_there:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
 def json_text(document: Any) -> str:
     """The one document on standard output."""
     return json.dumps(document, indent=1, allow_nan=False)
-
-
-def split_objectives(text: str) -> list[str]:
-    """'tb, subtb(0.9)' at its commas, those inside brackets aside."""
-    return [part.strip() for part in re.split(r",(?![^(]*\))", text)]

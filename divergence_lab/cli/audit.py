@@ -19,11 +19,13 @@ from divergence_lab.cli.arguments import (
     DONE,
     JSON,
     AddCommand,
+    at_work,
     json_text,
     option,
+    say,
     seconds,
 )
-from divergence_lab.inputs import InputError, number_in
+from divergence_lab.inputs import InputError, number_in, one_line
 
 if TYPE_CHECKING:  # torch, and what the user names, are loaded only when the command runs
     from divergence_lab.audit.placed.standing import Standing
@@ -181,7 +183,8 @@ def _audit(options: argparse.Namespace) -> int:
         )
     if "" not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does: a module in the current folder can be named
-    with _given_up_after(options.time_limit, options.callable):
+    doing = at_work(f"auditing {one_line(options.callable, 60)}")
+    with doing, _given_up_after(options.time_limit, options.callable):
         audited = audit(
             options.callable,
             options.residual,
@@ -198,7 +201,10 @@ def _audit(options: argparse.Namespace) -> int:
             clip_ratio=options.clip_ratio,
             per=options.per,
         )
-    print(json_text(audited.to_json()) if options.json else describe(audited))
+    if options.json:
+        print(json_text(audited.to_json()))
+    else:
+        say(describe(audited))
     return CHECK_FAILED if audited.gradient_check is False else DONE
 
 

@@ -108,7 +108,7 @@ def read_document(file: str) -> list[dict[str, Any]]:
     for place, entry in enumerate(entries, 1):
         if not isinstance(entry, dict) or not isinstance(_subject(entry), str):
             raise InputError(
-                f"{called}: entry {place} is no object with a loss: name a file written "
+                f"{called}: entry {place} is not an object with a loss: name a file written "
                 "by derive --json"
             )
     return entries

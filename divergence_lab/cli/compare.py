@@ -9,11 +9,13 @@ from divergence_lab.cli.arguments import (
     DONE,
     LOSS_OPTIONS,
     AddCommand,
+    at_work,
     json_text,
     option,
     read_each,
+    say,
 )
-from divergence_lab.inputs import InputError
+from divergence_lab.inputs import InputError, one_line
 from divergence_lab.outputs import write_alone
 from divergence_lab.theory.expressions import write
 from divergence_lab.theory.inequalities import bounds, hockey_stick
@@ -65,12 +67,12 @@ def _compare(options: argparse.Namespace) -> int:
     read = read_each(options, options.losses)
     (first, first_loss), (second, second_loss) = (read[text] for text in options.losses)
     names = (first, second)
-    comparison = compare(first_loss, second_loss, options.budget)
-    print(
-        json_text(comparison_to_json(comparison))
-        if options.json
-        else "\n".join(_in_words(names, comparison))
-    )
+    with at_work(f"comparing {one_line(f'{first} and {second}', 60)}"):
+        comparison = compare(first_loss, second_loss, options.budget)
+    if options.json:
+        print(json_text(comparison_to_json(comparison)))
+    else:
+        say("\n".join(_in_words(names, comparison)))
     if options.plot:  # last, so that what was found is not lost with it
         _draw(names, comparison, options.plot)
     return DONE

@@ -12,12 +12,14 @@ from divergence_lab.cli.arguments import (
     LATEX,
     LOSS_OPTIONS,
     AddCommand,
+    at_work,
     json_text,
     option,
     positive,
     read_all,
+    say,
 )
-from divergence_lab.inputs import InputError
+from divergence_lab.inputs import InputError, one_line
 from divergence_lab.theory.answers import derivation, placements, questions, wording
 from divergence_lab.theory.divergence import closed_form, loss, weightings
 from divergence_lab.theory.expressions import write, write_latex, x
@@ -62,9 +64,10 @@ def _derive(options: argparse.Namespace) -> int:
     ratios = derivation.read_ratios(options.at) if options.at else ()
     if options.digits > 1000:
         raise InputError(f"--digits {options.digits} is more than 1000: ask for fewer")
-    by_text = read_all(options, options.losses, _reader(options))
-    readings = [by_text[text] for text in options.losses]
-    answers = questions.derive_all(readings, weighting, ratios, options.digits, options.budget)
+    with at_work(f"deriving {one_line(', '.join(options.losses), 60)}"):
+        by_text = read_all(options, options.losses, _reader(options))
+        readings = [by_text[text] for text in options.losses]
+        answers = questions.derive_all(readings, weighting, ratios, options.digits, options.budget)
     tell_lost("derive", "loss", answers)
     if options.json:
         print(json_text([_row(*pair, weighting, options) for pair in zip(readings, answers)]))
@@ -76,9 +79,10 @@ def _derive(options: argparse.Namespace) -> int:
         assert not isinstance(entry, questions.Unfinished)  # else its answer is unfinished too
         if isinstance(entry, placements.Term) or weighting.kind != "on":
             print(_acts_like(entry, weighting))
-        print(described(entry.name, answer, options.latex, options.steps))
+        tell = print if options.latex else say
+        tell(described(entry.name, answer, options.latex, options.steps))
         if isinstance(entry, placements.Term):
-            print(_placed(entry, weighting, answer), end="")
+            tell(_placed(entry, weighting, answer), end="")
         print()
     return DONE
 

@@ -10,6 +10,7 @@ from divergence_lab.cli.arguments import (
     LOSS_OPTIONS,
     OVERWRITE,
     AddCommand,
+    at_work,
     json_text,
     option,
     read_losses,
@@ -56,8 +57,10 @@ def _report(options: argparse.Namespace) -> int:
 
     from divergence_lab.report.page import write_report
 
+    with at_work("reading the losses"):
+        losses = read_losses(options)
     summary = write_report(
-        read_losses(options),
+        losses,
         Path(options.out),
         env=options.env,
         quick=options.quick,

@@ -10,6 +10,7 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.cli import arguments, derive
+from divergence_lab.inputs import one_line
 from divergence_lab.theory.answers.derivation import (
     Derivation,
     read_ratios,
@@ -75,14 +76,15 @@ def _invert(options: argparse.Namespace) -> int:
     if not 0 < options.digits <= MAX_DIGITS:
         raise ExpressionError(f"--digits {options.digits} is not between 1 and {MAX_DIGITS}")
     ratios = read_ratios(options.at) if options.at else ()
-    answers = invert_all(
-        options.generators,
-        options.assume,
-        arguments.read_values(options),
-        ratios,
-        options.digits,
-        options.budget,
-    )
+    with arguments.at_work(f"inverting {one_line(', '.join(options.generators), 60)}"):
+        answers = invert_all(
+            options.generators,
+            options.assume,
+            arguments.read_values(options),
+            ratios,
+            options.digits,
+            options.budget,
+        )
     derive.tell_lost(
         "invert",
         "generator",
@@ -110,7 +112,8 @@ def _invert(options: argparse.Namespace) -> int:
             print(f"f(t) = {entry.text}\n  {entry.because}\n")
             continue
         inversion, derivation = entry
-        print(derive.described(f"f(t) = {write(inversion.given)}", derivation, options.latex))
+        told = derive.described(f"f(t) = {write(inversion.given)}", derivation, options.latex)
+        (print if options.latex else arguments.say)(told)
         if inversion.gauge != (0, 0):
             constant, slope = inversion.gauge
             multiple = t - 1 if slope == 1 else sp.Mul(slope, t - 1, evaluate=False)

@@ -20,13 +20,13 @@ from divergence_lab.cli.arguments import (
     LOSS_OPTIONS,
     OVERWRITE,
     AddCommand,
+    at_work,
     json_text,
     option,
     positive,
     read_each,
-    split_objectives,
 )
-from divergence_lab.inputs import InputError, number_in, read_json
+from divergence_lab.inputs import InputError, at_commas, number_in, read_json
 
 if TYPE_CHECKING:  # torch is loaded only when the command runs
     from divergence_lab.graphs.dag import PointedDAG
@@ -156,15 +156,17 @@ def add_commands(command: AddCommand) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from divergence_lab.graphs.texts import space_from_text
-    from divergence_lab.results.result import never_moved
-    from divergence_lab.training.schedule_texts import read_schedules
-
     if options.resume and not options.out:
         raise InputError("--resume needs --out DIR, the folder of the run to continue")
-    losses = read_schedules(options.losses, lambda texts: read_each(options, texts))
-    space = space_from_text(options.env)
-    objectives = split_objectives(options.objective)
+    with at_work("loading torch, reading the losses and the graph"):
+        from divergence_lab.gflownet.objectives import objective as objective_of
+        from divergence_lab.graphs.texts import space_from_text
+        from divergence_lab.results.result import never_moved
+        from divergence_lab.training.schedule_texts import read_schedules
+
+        losses = read_schedules(options.losses, lambda texts: read_each(options, texts))
+        space = space_from_text(options.env)
+        objectives = [objective_of(text).name for text in at_commas(options.objective)]
     if len(set(objectives)) < len(objectives):
         raise InputError(
             f"--objective {options.objective}: an objective is named twice; name each once"
@@ -186,7 +188,6 @@ def _train_each(
     files of all of them.
     """
     from divergence_lab import outputs
-    from divergence_lab.gflownet.objectives import objective as objective_of
     from divergence_lab.results.result import NeverMoved
     from divergence_lab.results.storage import write_together
     from divergence_lab.training.loop import WRITTEN, train
@@ -202,9 +203,8 @@ def _train_each(
             return [run(objective, options.out) for objective in objectives]
         folder = Path(options.out)
         with outputs.held(folder, WRITTEN):
-            names = [objective_of(text).name for text in objectives]
-            _must_be_of(names, folder, options)
-            results = [run(name, folder / name) for name in names]
+            _must_be_of(objectives, folder, options)
+            results = [run(name, folder / name) for name in objectives]
             write_together(results, folder)
         return results
 
@@ -257,6 +257,7 @@ def _settings(options: argparse.Namespace, space: PointedDAG | GeneratedDAG) -> 
 
 def _print_results(results: Sequence[Result], options: argparse.Namespace) -> None:
     from divergence_lab.results.result import runs
+    from divergence_lab.results.summary import rows_of, text_of
 
     table = [row for result in results for row in runs(result)]
     seconds = sum(result.seconds for result in results)
@@ -271,6 +272,8 @@ def _print_results(results: Sequence[Result], options: argparse.Namespace) -> No
         }
         print(json_text(document))
         return
+    print("each loss over its seeds, mean (least to greatest)")
+    print(text_of([row for result in results for row in rows_of(result)]), end="\n\n")
     _print_table(table)
     rate = f"{drawn / seconds:,.0f} trajectories a second" if drawn else "nothing sampled,"
     written = f"; written to {options.out}" if options.out else ""
@@ -299,7 +302,7 @@ COLUMNS = (
     ("mean_log_reward", "mean_log_reward", ">", 15, ".4g"),
     ("log_z_bound", "log_z_bound", ">", 11, ".3f"),
     ("log_z", "log Z", ">", 8, ".3f"),
-    ("log_z_true", "true", ">", 10, ".3f"),
+    ("log_z_true", "true log Z", ">", 10, ".3f"),
     ("modes_found", "modes", ">", 11, ""),
 )
 

@@ -11,10 +11,11 @@ from divergence_lab.cli.arguments import (
     DONE,
     LOSS_OPTIONS,
     AddCommand,
+    at_work,
     json_text,
     option,
     read_losses,
-    split_objectives,
+    say,
 )
 
 
@@ -58,48 +59,48 @@ def add_commands(command: AddCommand) -> None:
 def _verify(options: argparse.Namespace) -> int:
     from divergence_lab.theorem.verification import verify
 
+    with at_work("reading the losses and the graph"):
+        losses = read_losses(options)
     rows = verify(
-        read_losses(options),
+        losses,
         options.env,
-        objectives=split_objectives(options.objective),
+        objectives=options.objective,
         samplers=options.sampler or ["on"],
         budget=options.budget,
     )
     if options.json:
         print(json_text(rows))
     elif len(rows) == len({row["loss"] for row in rows}):
-        _print_losses(rows)
+        say("\n".join(_losses_in_words(rows)))
     else:
-        _print_groups(rows)
+        say("\n".join(_groups_in_words(rows)))
     return DONE if all(row["holds"] and row["controls_fail"] for row in rows) else CHECK_FAILED
 
 
-def _print_losses(rows: list[dict[str, Any]]) -> None:
+def _losses_in_words(rows: list[dict[str, Any]]) -> list[str]:
     first = rows[0]
     width = max(len(row["loss"]) for row in rows)
-    print(
+    lines = [
         f"{first['objective']} on {first['env']}, sampler {first['sampler']}, "
-        f"{first['objects']} objects, float64\n"
-    )
-    print(
+        f"{first['objects']} objects, float64\n",
         f"{'loss':<{width}}  parameters                      gradient of               "
-        "error  sign flipped  holds"
-    )
+        "error  sign flipped  holds",
+    ]
     for row in rows:
-        for group in row["groups"]:
-            print(
-                f"{row['loss']:<{width}}  {group['parameters']:<30}  "
-                f"{_short(group['statement']):<24}"
-                f"  {group['max_gradient_error']:>7.0e}  "
-                f"{group['flipped_sign_error']:>12.0e}  {_answer(group)}"
-            )
-    print(NOTES)
+        lines += [
+            f"{row['loss']:<{width}}  {group['parameters']:<30}  "
+            f"{_short(group['statement']):<24}"
+            f"  {group['max_gradient_error']:>7.0e}  "
+            f"{group['flipped_sign_error']:>12.0e}  {_answer(group)}"
+            for group in row["groups"]
+        ]
+    return [*lines, NOTES]
 
 
 NOTES = """
   error         largest difference between the gradient of the weighted loss and that of the
                 divergence, over the largest component
-  sign flipped  the same for g(-x), which must be off unless the loss is even
+  sign flipped  the same for g(-x), a control: it must be large, unless the loss is even
   sum           D_f(sg p_B||p_F) + D_{g o log}(p_B||sg p_F), sg = held constant: neither part
                 alone is the gradient"""
 
@@ -110,16 +111,16 @@ def _short(statement: str) -> str:
 
 def _answer(group: dict[str, Any]) -> str:
     if not group["controls_fail"]:
-        return "NO: a control passes that must fail"
+        return "NO: a control was accepted that must be rejected"
     return ("yes" if group["moves"] else "yes, moves nothing") if group["holds"] else "NO"
 
 
-def _print_groups(rows: list[dict[str, Any]]) -> None:
+def _groups_in_words(rows: list[dict[str, Any]]) -> list[str]:
     """One line a group, the worst over the losses: the table of what is true for which
     parameters.
     """
     losses = dict.fromkeys(row["loss"] for row in rows)
-    print(f"{rows[0]['env']}, float64, the worst of {len(losses)} losses: {', '.join(losses)}\n")
+    lines = [f"{rows[0]['env']}, float64, the worst of {len(losses)} losses: {', '.join(losses)}\n"]
     by_group: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         for group in row["groups"]:
@@ -127,27 +128,31 @@ def _print_groups(rows: list[dict[str, Any]]) -> None:
     last = None
     for (objective, sampler, parameters), groups in by_group.items():
         if last != (objective, sampler):
-            print(f"{objective}, sampler {sampler}")
-            print(
+            lines += [
+                f"{objective}, sampler {sampler}",
                 f"  {'parameters':<30}  D_f alone        error  what holds               "
-                "  error   controls"
-            )
+                "  error   controls",
+            ]
             last = (objective, sampler)
-        alone = "yes" if all(group["divergence_alone"] for group in groups) else "NO"
-        worst = max(group["divergence_alone_error"] for group in groups)
-        error = max(group["max_gradient_error"] for group in groups)
-        holds = (
-            _short(groups[0]["statement"]) if all(group["holds"] for group in groups) else "FAILS"
-        )
-        controls = "fail" if all(group["controls_fail"] for group in groups) else "PASS"
-        if not any(group["moves"] for group in groups):
-            controls = "-, moves nothing"
-        print(
-            f"  {parameters:<30}  {alone:<9}  {worst:>10.0e}  {holds:<25}  {error:>6.0e} "
-            f"  {controls}"
-        )
-    print(
+        lines.append(_group_in_words(parameters, groups))
+    return [
+        *lines,
         "\n  D_f alone     is the gradient that of D_f(p_B||p_F)?  What holds is what "
-        "theory says instead, and its error"
-        "\n  controls      g(-x) for g(x), and weights that are not held constant: must fail"
+        "theory says instead, and its error",
+        "  controls      g(-x) for g(x), and weights that are not held constant: a check that "
+        "works rejects both",
+    ]
+
+
+def _group_in_words(parameters: str, groups: list[dict[str, Any]]) -> str:
+    alone = "yes" if all(group["divergence_alone"] for group in groups) else "NO"
+    worst = max(group["divergence_alone_error"] for group in groups)
+    error = max(group["max_gradient_error"] for group in groups)
+    holds = _short(groups[0]["statement"]) if all(group["holds"] for group in groups) else "FAILS"
+    rejected = all(group["controls_fail"] for group in groups)
+    controls = "rejected" if rejected else "ACCEPTED"
+    if not any(group["moves"] for group in groups):
+        controls = "-, moves nothing"
+    return (
+        f"  {parameters:<30}  {alone:<9}  {worst:>10.0e}  {holds:<25}  {error:>6.0e}   {controls}"
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from divergence_lab.graphs.dag import GraphError, PointedDAG, refuse_large_table, short
-from divergence_lab.inputs import is_number
+from divergence_lab.inputs import is_number, kind_of
 
 LARGEST_LOG_REWARD = 1e6  # beyond it, float32 tells log-rewards apart by steps of more than 0.06
 ZERO = ("-oo", "-inf")  # log 0 in a JSON file, which has no infinity
@@ -41,6 +41,10 @@ def from_edges(
         >>> diamond.n_states, diamond.terminal_states.size
         (4, 2)
     """
+    if not isinstance(edges, Iterable) or isinstance(edges, str | bytes | Mapping):
+        raise GraphError(f"edges is {kind_of(edges)}; give pairs of states, (parent, child)")
+    if not isinstance(log_rewards, Mapping):
+        raise GraphError(f"log_rewards is {kind_of(log_rewards)}; give {{state: log R}}")
     pairs = [_pair(edge, name) for edge in edges]
     labels = list(dict.fromkeys([state for pair in pairs for state in pair] + list(log_rewards)))
     if not labels:
@@ -199,4 +203,8 @@ def _pair(edge: object, name: str) -> tuple:
     pair = tuple(edge) if isinstance(edge, (tuple, list)) else ()
     if len(pair) != 2:
         raise GraphError(f"{name}: {short(edge)} is not an edge; write (parent, child)")
+    if not all(isinstance(state, Hashable) for state in pair):
+        raise GraphError(
+            f"{name}: the states of {short(edge)} cannot be hashed; use tuples, strings or numbers"
+        )
     return pair

@@ -19,15 +19,10 @@ from divergence_lab.graphs.spaces.trees import tree
 from divergence_lab.inputs import InputError, did_you_mean, kind_of, nearest, read_json, shown
 
 FORMS = (
-    "hypergrid:DIMxSIDE (hypergrid:2x8), hypergrid:DIMxSIDE:paper, hypergrid:DIMxSIDE:paper_text, "
-    "bits:N[xK][:seedS] (bits:8x4), sets:NxK (sets:8x3), tree:BxD (tree:2x4), "
-    "molecules:T3, molecules:T12x4:DIR, "
-    "dag:FILE.json"
+    "hypergrid:2x8, hypergrid:2x8:paper, bits:8x4, sets:8x3, tree:2x4, molecules:T3, dag:FILE.json"
 )
 GENERATED_FORMS = (
-    "generated:hypergrid:DIMxSIDE[:REWARD], generated:bits:N[xK][:seedS] "
-    "(generated:bits:120x8), generated:sets:NxK, "
-    "generated:molecules:N[:DIR] (generated:molecules:8)"
+    "generated:hypergrid:4x20, generated:bits:120x8, generated:sets:30x10, generated:molecules:8"
 )
 AnySpace = TypeVar("AnySpace", bound=generated.Space)
 _PAPER = {"r0": 1e-4, "r1": -9.9e-5, "r2": 0.999999}
@@ -156,7 +151,7 @@ def _parts(text: object) -> tuple[str, str]:
 def _not_known(
     kind: str, rest: str, kinds: Mapping[str, Kind[Any]], forms: str, prefix: str = ""
 ) -> EnvironmentTextError:
-    said = f"use one of {forms}"
+    said = f"write it like {forms}"
     if (near := nearest(kind, kinds)) is not None:
         said = f"did you mean '{prefix}{near}:{rest}'?" if rest else f"write {kinds[near].form}"
     text = shown(f"{prefix}{kind}:{rest}".removesuffix(":"))
@@ -203,7 +198,7 @@ def as_graph(given: generated.Space | str) -> dag.PointedDAG:
 def _unlisted(name: str) -> str:
     return (
         f"environment {shown(name)}: a generated space lists no states, and here they are needed; "
-        f"use one of {FORMS}"
+        f"write one like {FORMS}"
     )
 
 

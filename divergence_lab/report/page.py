@@ -11,7 +11,7 @@ import base64
 import json
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from divergence_lab.results.result import runs
 from divergence_lab.theory.answers.derivation import to_json
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.divergence.loss import loss as read_loss
+from divergence_lab.theory.divergence.reading import as_losses
 from divergence_lab.theory.expressions import ExpressionError, write
 from divergence_lab.theory.verdicts.verdict import Verdict, Verdicts
 
@@ -40,8 +41,8 @@ WRITTEN = ("report.html", "results.json", *PICTURES)
 
 @ambient.plain_torch()
 def write_report(
-    losses: Mapping[str, Loss],
-    out: Path,
+    losses: Mapping[str, Loss | str] | Sequence[Loss | str] | Loss | str,
+    out: str | Path,
     *,
     env: str = ENVIRONMENT,
     quick: bool = False,
@@ -52,7 +53,8 @@ def write_report(
     """Run the whole study for `losses` and write it to the folder `out`: report.html, every figure,
     results.json; returns what results.json holds.
 
-    `losses`: name -> Loss, each with a value for every parameter; `device`: auto, cpu or cuda;
+    `losses`: a list of losses, as texts or `Loss`, or name -> loss, each with a value for every
+    parameter; `device`: auto, cpu or cuda;
     `env`: a two-dimensional hyper-grid; `quick`: a tenth of the training; `budget`: processor
     seconds of the search for each loss. Training that was stopped goes on; a report that is there
     is refused, unless `overwrite` replaces it. Raises an InputError where a loss, the grid or the
@@ -61,10 +63,10 @@ def write_report(
         >>> import tempfile, divergence_lab as dl
         >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     losses = {"quadratic": dl.loss("quadratic")}
-        ...     sorted(dl.write_report(losses, Path(folder), quick=True))
+        ...     sorted(dl.write_report(["quadratic"], folder, quick=True))
         ['convergence', 'derivations', 'divergences', 'quick', 'theorem', 'training']
     """
+    losses, out = as_losses(losses, budget), outputs.folder_named(out)
     torch_losses = {
         name: to_torch(loss) for name, loss in losses.items()
     }  # bad losses end here, before any work

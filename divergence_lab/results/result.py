@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from divergence_lab.inputs import InputError
 from divergence_lab.results import metrics as divergences
+from divergence_lab.results import summary
 
 METRICS = ("tv", "kl_forward", "kl_reverse", "log_z", "modes_found")
 WINDOW_METRICS = (*METRICS, "window_l1")  # of a run that keeps a window of its last samples
@@ -92,6 +94,35 @@ class Result:
     @property
     def modes_found(self) -> np.ndarray:
         return self.metrics["modes_found"][..., -1].astype(np.int64)
+
+    def summary(self) -> str:
+        """What each loss learned, over its seeds: mean (least to greatest), as text."""
+        return f"{summary.headline(self)}\n{summary.text_of(summary.rows_of(self))}"
+
+    def to_pandas(self) -> Any:
+        """A DataFrame of pandas, one row for each loss, learning rate, seed and evaluated step, one
+        column for each metric. MissingPackage where pandas is not installed.
+        """
+        return summary.frame_of(self)
+
+    def plot(self) -> Any:
+        """The figure `plots.convergence`: exact total variation against steps, one line a loss.
+        InputError for a space too large to list, which has none.
+        """
+        from divergence_lab import plots  # the package's face: drawing stands above results
+
+        if "tv" not in self.metrics:
+            raise InputError(
+                f"{self.config['env']} is too large for an exact law: plot a column of "
+                "to_pandas(), such as log_z"
+            )
+        return plots.convergence(self)
+
+    def _repr_html_(self) -> str:
+        return summary.html_of(self)
+
+    def __repr__(self) -> str:
+        return self.summary()
 
 
 def runs(result: Result) -> list[dict[str, Any]]:

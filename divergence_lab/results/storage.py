@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from divergence_lab.inputs import InputError
+from divergence_lab.inputs import InputError, kind_of
 from divergence_lab.outputs import (
     SEAL,
+    folder_named,
     held,
     must_be_free,
     read_sealed,
@@ -76,7 +77,9 @@ def save(result: Result, folder: str | Path, *, overwrite: bool = False) -> None
         ...     bool((dl.load(folder).terminal == result.terminal).all())
         True
     """
-    folder = Path(folder)
+    folder = folder_named(folder)
+    if not isinstance(result, Result):
+        raise ResultError(f"save takes what train returns, not {kind_of(result)}")
     with held(folder, WRITTEN):
         if not overwrite:
             must_be_free(folder, WRITTEN)
@@ -169,7 +172,7 @@ def load(folder: str | Path) -> Result:
         ...     print(type(error).__name__)
         ResultError
     """
-    folder = Path(folder)
+    folder = folder_named(folder)
     try:
         files = read_sealed(folder, FILES)
         config = json.loads(files["config.json"])

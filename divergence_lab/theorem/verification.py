@@ -4,7 +4,7 @@ GFlowNet meet.
 
 import functools
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tqdm import tqdm
@@ -15,10 +15,11 @@ from divergence_lab.gflownet import samplers as drawing
 from divergence_lab.gflownet.listed.exact import EnumerationError
 from divergence_lab.gflownet.objectives import ObjectiveError, objective
 from divergence_lab.graphs import ambient, dag, texts
-from divergence_lab.inputs import InputError, is_whole
+from divergence_lab.inputs import InputError, at_commas, did_you_mean, is_whole, kind_of
 from divergence_lab.theorem.check import TOLERANCE, Check, Scheme, Theory, check
 from divergence_lab.theorem.objects import Listing, list_objects
-from divergence_lab.theory.divergence import closed_form, loss
+from divergence_lab.theory.budget.asking import check_budget
+from divergence_lab.theory.divergence import closed_form, loss, reading
 from divergence_lab.theory.divergence import weightings as weighing
 
 # What `all` stands for.
@@ -57,11 +58,11 @@ class VerifyError(InputError):
 
 @ambient.plain_torch()
 def verify(
-    losses: Mapping[str, loss.Loss],
-    env: str = "hypergrid:2x4",
+    losses: Mapping[str, loss.Loss | str] | Sequence[loss.Loss | str] | loss.Loss | str,
+    env: str | dag.PointedDAG = "hypergrid:2x4",
     *,
-    objectives: Iterable[str] = ("tb",),
-    samplers: Iterable[str] = ("on",),
+    objectives: str | Iterable[str] = "tb",
+    samplers: str | Iterable[str] = "on",
     seed: int = 0,
     budget: float = 20.0,
     divergences: Mapping[str, closed_form.Divergence] | None = None,
@@ -70,11 +71,13 @@ def verify(
     """grad sum_o mu g(x), mu held constant, against what theory gives: all objects listed, float64,
     no sampling.
 
-        losses       name -> Loss, each with a value for every parameter
-        env          a graph by `graph_from_text`, small enough to list its trajectories
-        objectives   texts such as tb, db, subtb(0.9); ("all",): every one that the graph allows
-        samplers     how objects o are weighted by mu: on, backward, mixture:E, power:B,
-                     powers:A,B, or drawn:S as training draws them; ("all",): every kind
+        losses       a list of losses, as texts or `Loss`, or name -> loss; each with a value for
+                     every parameter
+        env          a graph or its text, small enough to list its trajectories
+        objectives   one or several, such as "tb", "db", "subtb(0.9)"; "all": every one that the
+                     graph allows
+        samplers     how objects o are weighted by mu: one or several of on, backward, mixture:E,
+                     power:B, powers:A,B, or drawn:S as training draws them; "all": every kind
         seed         of the random point at which gradients are compared
         budget       processor seconds to derive each divergence
         divergences  name -> Divergence, where it is known already
@@ -85,19 +88,18 @@ def verify(
     largest of theirs, relative to the largest component, `flipped_sign_error` that of the first.
     Proofs: docs/theorem.md.  Raises VerifyError, EnvironmentTextError and NotRepresentable.
 
-        >>> from divergence_lab import loss
-        >>> (row,) = verify({"linex": loss("exp(x) - x - 1")}, "tree:2x2")
+        >>> (row,) = verify("exp(x) - x - 1", "tree:2x2")
         >>> row["holds"], row["max_gradient_error"] < 1e-9, row["flipped_sign_error"] > 0.1
         (True, True, True)
     """
-    graph, schemes = (
-        texts.graph_from_text(env),
-        [_scheme(text) for text in _wished(samplers, SAMPLERS)],
-    )
+    check_budget(budget)
+    losses, graph = reading.as_losses(losses, budget), texts.as_graph(env)
+    called = env if isinstance(env, str) else graph.name
+    schemes = [_scheme(text) for text in _wished(samplers, SAMPLERS)]
     dag.refuse_zero_rewards(graph)
     if not is_whole(seed, 0, 2**63 - 1):
         raise VerifyError(f"seed is {seed!r}; give a whole number from 0 to 2**63 - 1")
-    wished = list(objectives)
+    wished = _listed(objectives)
     listings = []
     for text in _wished(wished, OBJECTIVES):
         try:
@@ -107,7 +109,7 @@ def verify(
                 raise VerifyError(str(error)) from error
     if not listings:
         raise VerifyError(
-            f"{env} has too many trajectories for any objective; take a smaller graph"
+            f"{called} has too many trajectories for any objective; take a smaller graph"
         )
     names = list(losses)
     divergence_of = {
@@ -127,16 +129,23 @@ def verify(
                 bar.set_description(f"{listing.objective.name}, sampler {scheme.name}")
                 checks = list(check(listing, theories, scheme, seed))
                 rows += [
-                    _row(name, env, listing, scheme, [one for k, one in checks if k == number])
+                    _row(name, called, listing, scheme, [one for k, one in checks if k == number])
                     for number, name in enumerate(names)
                 ]
                 bar.update()
     return rows
 
 
-def _wished(texts: Iterable[str], every: tuple[str, ...]) -> list[str]:
-    texts = list(texts)
-    return list(every) if texts == ["all"] else texts
+def _wished(texts: str | Iterable[str], every: tuple[str, ...]) -> list[str]:
+    wished = _listed(texts)
+    return list(every) if wished == ["all"] else wished
+
+
+def _listed(texts: str | Iterable[str]) -> list[str]:
+    """One text as the list of it."""
+    if not isinstance(texts, Iterable):
+        raise VerifyError(f"give objectives and samplers as texts, not as {kind_of(texts)}")
+    return at_commas(texts) if isinstance(texts, str) else list(texts)
 
 
 def _row(
@@ -209,7 +218,10 @@ def _scheme(text: str) -> Scheme:
             return Scheme(f"drawn:{text}", None, drawing.sampler(text))
         weighting = weighing.weighting(text)
     except ValueError as error:
-        raise VerifyError(f"sampler {text!r} is not known; use {SAMPLER_FORMS}") from error
+        forms = [form.partition(":")[0] for form in weighing.FORMS.split(", ")]
+        kinds = [name for name in (*forms, *drawing.WORDS, "drawn") if name != kind]
+        said = did_you_mean(kind, kinds) or f"; use {SAMPLER_FORMS}"
+        raise VerifyError(f"sampler {text!r} is not known{said}") from error
     numbers = [float(number) for number in weighting.numbers]
     terms = {
         "on": lambda: ((1.0, 1.0, 0.0),),

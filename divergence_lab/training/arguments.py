@@ -246,7 +246,8 @@ def find_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name not in ("cpu", "cuda"):
-        raise TrainingError(f"device {name!r} is not known; use auto, cpu or cuda")
+        near = did_you_mean(str(name), ("auto", "cpu", "cuda"))
+        raise TrainingError(f"device {name!r} is not known; use auto, cpu or cuda{near}")
     if name == "cuda" and not torch.cuda.is_available():
         raise TrainingError("device 'cuda' is not available here; use auto or cpu")
     return torch.device(name)

@@ -163,7 +163,7 @@ def read(
             )
         return header["step"], header["seconds"], tensors
     if why:
-        raise CheckpointError(f"{why}; start afresh with --overwrite, or choose another folder")
+        raise CheckpointError(f"{why}; start again with --overwrite, or choose another folder")
     return None
 
 

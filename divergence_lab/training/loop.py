@@ -18,11 +18,18 @@ from tqdm import tqdm
 from divergence_lab import outputs
 from divergence_lab.gflownet import devices, randomness
 from divergence_lab.gflownet.listed.exact import log_partition, target_distribution
-from divergence_lab.graphs import ambient, dag, generated
+from divergence_lab.graphs import ambient, dag, generated, texts
 from divergence_lab.results import provenance, storage
 from divergence_lab.results.result import NeverMoved, Result, never_moved
 from divergence_lab.signals import Stopped, noted
-from divergence_lab.training import checkpoints, evaluation, schedules, settings, sizes, stepping
+from divergence_lab.training import (
+    checkpoints,
+    evaluation,
+    schedule_texts,
+    settings,
+    sizes,
+    stepping,
+)
 from divergence_lab.training.arguments import Arguments, changed
 from divergence_lab.training.trainable import TrainingError
 
@@ -33,13 +40,14 @@ WRITTEN = (*storage.WRITTEN, *checkpoints.WRITTEN)  # in the folder of a run
 
 @ambient.plain_torch()
 def train(
-    losses: Mapping[str, schedules.LossFunction],
-    graph: generated.Space,
+    losses: schedule_texts.AnyLosses,
+    graph: generated.Space | str,
     arguments: Arguments = Arguments(),
     *,
     progress: bool | Callable[[int, int], None] | None = None,
     on_drawn: Callable[[int, Tensor], None] | None = None,
     on_laws: Callable[[int, Tensor], None] | None = None,
+    on_metrics: Callable[[int, Mapping[str, float]], None] | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -47,30 +55,35 @@ def train(
 ) -> Result:
     """Minimise mean_B sum_O weight g(x) of each loss g for each seed by Adam, all members together.
 
-    `losses` maps a name to an elementwise g(x) in torch, or to a schedule of such; `arguments`, and
-    any of its fields by name: `Arguments` says what each is (`train(losses, graph, seeds=3,
-    objective="db")`).  `progress(step, steps)` is called at each of about `evaluations` exact
-    evaluations; None shows a bar on standard error if that is a terminal.  `on_drawn(step, states)`
-    is called after each step with the terminal states that it drew, [L, N, B] or [L, N, B, D], and
-    `on_laws(step, laws)` at each exact evaluation with [L, N, X]; a run that is resumed calls them
-    from where it goes on.  With `out`, metrics stream to that folder, a checkpoint follows every
-    30 s, and `resume` continues from it to the same numbers; Ctrl-C writes one and raises
-    `Stopped`, a KeyboardInterrupt.  A folder in use is refused, and one that holds a run unless it
-    is resumed or `overwrite` replaces it.  What the caller has set in torch (no_grad,
-    inference_mode, a default device or dtype) plays no role.  A member that never moved is warned
-    of (NeverMoved).  Raises TrainingError for an argument that can't be used.  Source: Hu et al.
-    (2025), section 3; batched over losses and seeds.
+    `losses`: a list of losses, or a mapping of names to them; each is a text, a `Loss`, an
+    elementwise g(x) in torch, or a schedule of such.  `graph`: a graph or its text.  `arguments`,
+    and any of its fields by name: `Arguments` says what each is (`train("quadratic",
+    "hypergrid:2x8", seeds=3, objective="db")`).
+
+    `progress(step, steps)` is called at each of about `evaluations` exact evaluations; None shows a
+    bar on standard error if that is a terminal.  `on_metrics(step, values)` is called there too,
+    with {"tv/quadratic/seed 0": 0.31, ...}, for a logger of your own, and `on_laws(step, laws)`
+    with [L, N, X]; `on_drawn(step, states)` after each step with the terminal states that it drew,
+    [L, N, B] or [L, N, B, D].  A run that is resumed calls them from where it goes on.
+
+    With `out`, metrics stream to that folder, a checkpoint follows every 30 s, and `resume`
+    continues from it to the same numbers; Ctrl-C writes one and raises `Stopped`, a
+    KeyboardInterrupt.  A folder in use is refused, and one that holds a run unless it is resumed or
+    `overwrite` replaces it.  What the caller has set in torch (no_grad, inference_mode, a default
+    device or dtype) plays no role.  A member that never moved is warned of (NeverMoved).  Raises
+    TrainingError for an argument that can't be used.  Source: Hu et al. (2025), section 3; batched
+    over losses and seeds.
 
         >>> import divergence_lab as dl
-        >>> losses = {name: dl.to_torch(dl.loss(name)) for name in ("quadratic", "linex(1)")}
-        >>> result = dl.train(losses, dl.hypergrid(2, 3), seeds=2, steps=40, exact=True)
+        >>> losses = ["quadratic", "linex(1)"]
+        >>> result = dl.train(losses, "hypergrid:2x3", seeds=2, steps=40, exact=True)
         >>> result.terminal.shape  # losses, seeds, terminal states: exact learned laws
         (2, 2, 9)
         >>> bool((result.metrics["tv"][..., -1] < 0.01).all())
         True
     """
     arguments = changed(arguments, changes)
-    run = settings.make_run(losses, graph, arguments)
+    run = settings.make_run(schedule_texts.torch_losses(losses), texts.as_space(graph), arguments)
     sizes.refuse_what_does_not_fit(run)
     folder = _folder(out, resume, overwrite)
     evaluated = arguments.steps * np.linspace(0, 1, arguments.evaluations + 1) ** 2
@@ -81,7 +94,17 @@ def train(
         with one_thread_if_small(state.members.values), _determinism(arguments.deterministic):
             with noted() if folder else nullcontext([]) as came:
                 seconds = run_steps(
-                    run, state, at, first, seconds, progress, folder, on_drawn, on_laws, came
+                    run,
+                    state,
+                    at,
+                    first,
+                    seconds,
+                    progress,
+                    folder,
+                    on_drawn,
+                    on_laws,
+                    came,
+                    on_metrics,
                 )
             if came:  # after the last look at them
                 raise _stopped(came[0], arguments.steps, arguments.steps, folder)
@@ -127,6 +150,7 @@ def run_steps(
     on_drawn: Callable[[int, Tensor], None] | None = None,
     on_laws: Callable[[int, Tensor], None] | None = None,
     came: Sequence[int] = (),
+    on_metrics: Callable[[int, Mapping[str, float]], None] | None = None,
 ) -> float:
     """Train from step `first` to the end, in place; seconds spent, those before this call
     included.
@@ -150,6 +174,8 @@ def run_steps(
                     state.curves["window_l1"][:, upcoming] = evaluation.window_l1(
                         run, state.window, step * config["batch"]
                     )
+                if on_metrics:
+                    on_metrics(step, _values(run, state.curves, upcoming))
                 upcoming += 1
                 bar.update(step - bar.n)
             now = time.monotonic()
@@ -203,6 +229,21 @@ def _fill(
     return noise
 
 
+def _values(run: settings.Run, curves: Mapping[str, Tensor], k: int) -> dict[str, float]:
+    """The metrics of each member at evaluation k, by names that loggers group: metric/loss/seed."""
+    several = len({rate for _, rate in run.rows}) > 1
+    members = [
+        f"{loss} at {rate:g}/seed {seed}" if several else f"{loss}/seed {seed}"
+        for loss, rate in run.rows
+        for seed in run.config["seeds"]
+    ]
+    return {
+        f"{metric}/{member}": value
+        for metric, curve in curves.items()
+        for member, value in zip(members, curve[:, k].tolist(), strict=True)
+    }
+
+
 def _by_row(run: settings.Run, tensor: Tensor) -> Tensor:
     """[M, ..] -> [L, N, ..]"""
     return tensor.view(len(run.rows), -1, *tensor.shape[1:])
@@ -220,7 +261,7 @@ def _start(
         if resume and (there := outputs.already(folder, WRITTEN)) is not None:
             raise checkpoints.CheckpointError(
                 f"{folder} holds {there} and no checkpoint to go on from; choose another folder, "
-                "or start afresh with --overwrite"
+                "or start again with --overwrite"
             )
         if not overwrite:
             outputs.must_be_free(folder, WRITTEN, " go on with its run with --resume,")

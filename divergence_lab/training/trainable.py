@@ -31,12 +31,12 @@ def check_losses(
         raise TrainingError(f"losses is {_kind(losses)}; give at least one, as {{name: callable}}")
     for name, loss in losses.items():
         if not isinstance(name, str) or not name.isprintable():
-            raise TrainingError(f"losses: the name {name!r} is no printable text; choose another")
+            raise TrainingError(f"losses: the name {name!r} is not printable text; choose another")
         if not callable(loss):
             raise TrainingError(
                 f"loss {name!r} is {_kind(loss)}, which torch cannot call; give a "
                 "function of a tensor, such as "
-                "divergence_lab.to_torch(divergence_lab.loss('quadratic'))"
+                "divergence_lab.to_torch('quadratic')"
             )
         for one in losses_at(loss, FRACTIONS):
             _check(name, one, device, dtype)

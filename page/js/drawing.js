@@ -42,6 +42,23 @@ export function chart({ title, curves, xRange, yRange, xLabel, says }) {
   return picture
 }
 
+/** A law [side][side], first axis across, second up; depth of ink = sqrt(p / 0.16). */
+export function heatMap(title, law, says) {
+  const side = law.length, cell = 22
+  const picture = document.createElementNS(SVG, 'svg')
+  picture.setAttribute('viewBox', `0 0 ${side * cell + 24} ${TOP + side * cell + 12}`)
+  picture.setAttribute('role', 'img')
+  picture.setAttribute('aria-label', `${title}. ${says}`)
+  add(picture, 'text', { x: 12, y: 16, class: 'title' }, title)
+  law.forEach((column, i) => column.forEach((p, j) => {
+    const depth = Math.max(0.03, Math.min(1, Math.sqrt(Math.max(p, 0) / 0.16)))
+    const place = { x: 12 + i * cell, y: TOP + (side - 1 - j) * cell, width: cell - 1, height: cell - 1 }
+    const square = add(picture, 'rect', { ...place, class: 'cell', 'fill-opacity': depth.toFixed(3) })
+    add(square, 'title', {}, `(${i}, ${j}): ${p.toFixed(4)}`)
+  }))
+  return picture
+}
+
 function grid(picture, [x0, x1], [y0, y1], across, down) {
   for (const tick of ticks(x0, x1)) {
     const x = LEFT + across(tick)

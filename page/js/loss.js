@@ -3,6 +3,7 @@
 import { answerOf, verdictTable } from './answer.js'
 import { copyButton, download, el, formula, one } from './dom.js'
 import * as family from './family.js'
+import { learnedOf } from './learned.js'
 import { draw, noPictures, shapeOf } from './pictures.js'
 import { deriveWords, exportWords, START } from './state.js'
 
@@ -35,6 +36,7 @@ export class LossTab {
     }
     const stored = this.plain(state) ? await this.catalogue.stored(loss.name) : null
     if (turn !== this.turn) return
+    this.learned = stored?.learned
     if (stored) {
       if (!loss.member && stored.curves) draw(shapeOf(stored.curves))
       this.show(stored.row, stored.shown, state, 'This answer was stored when the page was built, by the same engine.')
@@ -74,7 +76,8 @@ export class LossTab {
 
   show(row, shown, state, note, { out = `${JSON.stringify([row], null, 1)}\n`, cut = 0 } = {}) {
     const text = chosen(state).text
-    this.put(el('p', { class: 'note' }, note), answerOf(row, shown), this.actions(out, cut), this.exports(text, state))
+    this.put(el('p', { class: 'note' }, note), answerOf(row, shown), this.actions(out, cut), this.exports(text, state),
+      this.learned ? learnedOf(this.learned) : '')
   }
 
   put(...parts) {

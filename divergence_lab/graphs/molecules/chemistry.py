@@ -135,7 +135,7 @@ def assemble(state: FragmentState, blocks: Blocks) -> Molecule:
             raise IndexError
     except (IndexError, RuntimeError, OverflowError, ValueError, TypeError) as error:
         raise MoleculeError(
-            f"the fragment state with blocks {list(state.blocks)} is no molecule; check "
+            f"the fragment state with blocks {list(state.blocks)} is not a molecule; check "
             "its bonds and stems"
         ) from error
     return Molecule(mol, tuple(stems))

@@ -5,13 +5,14 @@ does: what was answered by then stands, the rest is undecided and says so.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
 
-from divergence_lab.inputs import is_whole
+from divergence_lab.inputs import is_whole, shown
+from divergence_lab.theory.answers import notebook
 from divergence_lab.theory.budget.asking import (
     OutOfTime,
     SearchFailed,
@@ -25,10 +26,10 @@ from divergence_lab.theory.checker.kinds.table import KINDS
 from divergence_lab.theory.checker.parametric import left_out
 from divergence_lab.theory.divergence import closed_form, domain
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.divergence.values import Value, value
+from divergence_lab.theory.divergence.reading import as_loss
+from divergence_lab.theory.divergence.values import Value, read_ratios, value
 from divergence_lab.theory.expressions import ExpressionError, write
 from divergence_lab.theory.expressions.enclosure import NotEvaluable
-from divergence_lab.theory.expressions.parsing import parse_number
 from divergence_lab.theory.verdicts import (
     decision,
     family_proofs,
@@ -86,10 +87,13 @@ class Derivation:
     slope: sp.Expr | None = None
     lost: tuple[str, ...] = ()
 
+    def _repr_html_(self) -> str:
+        return notebook.html_of(self)
+
 
 def derive(
-    loss: Loss,
-    at: Sequence[sp.Expr] = (),
+    loss: Loss | str,
+    at: str | Iterable[object] = (),
     digits: int = 30,
     budget: float = 20.0,
     spent: float = 0.0,
@@ -97,20 +101,24 @@ def derive(
     """Derive and decide everything about `loss` within `budget` processor seconds; what takes
     longer is undecided.
 
-    `at`: exact ratios t > 0 at which f is enclosed to `digits` digits. `spent`: seconds of the
-    budget that were used before, to read the loss. Raises ExpressionError when values are asked of
-    a loss whose parameters have no value or that is not finite.
+    `loss`: a Loss or its text. `at`: ratios t > 0 at which f is enclosed to `digits` digits, exact
+    numbers or their text, "0.1,2". `spent`: seconds of the budget that were used before, to read
+    the loss. Raises ExpressionError when values are asked of a loss whose parameters have no value
+    or that is not finite.
 
         >>> import divergence_lab as dl
-        >>> dl.derive(dl.loss("Abs(x)/2")).verdicts.zero_avoiding.because
+        >>> dl.derive("Abs(x)/2").verdicts.zero_avoiding.because
         "f'(oo) = int g'(x) e^(-x) dx is finite, by comparison with x**(-3/2)"
     """
     check_budget(budget)
     if not is_whole(digits, 1, MAX_DIGITS):
-        raise ExpressionError(f"{digits!r} digits: ask for 1 to {MAX_DIGITS}")
+        raise ExpressionError(
+            f"digits is {shown(repr(digits))}: give a whole number from 1 to {MAX_DIGITS}"
+        )
+    loss = as_loss(loss, budget)
     return assemble(
         closed_form.Divergence(loss, None, None, None, 0),
-        (loss, tuple(at), digits),
+        (loss, read_ratios(at), digits),
         answers,
         budget,
         spent,
@@ -271,17 +279,6 @@ def _enclosed(
         raise ExpressionError(
             f"{called}: no value of f: {reason}; --set gives parameters a value"
         ) from None
-
-
-def read_ratios(text: str) -> tuple[sp.Expr, ...]:
-    """ "0.1,2,e" style lists of ratios: exact positive numbers."""
-    if not all(part.strip() for part in text.split(",")):
-        raise ExpressionError(f"a ratio is missing in {text!r}: write them as 0.1,1/2,3")
-    ratios = tuple(parse_number(part, "the ratio") for part in text.split(","))
-    for ratio in ratios:
-        if not ratio.is_positive:
-            raise ExpressionError(f"the ratio {ratio} is not positive: f is defined for t > 0")
-    return ratios
 
 
 def to_json(derivation: Derivation) -> dict[str, Any]:

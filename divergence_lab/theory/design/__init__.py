@@ -6,7 +6,7 @@ open_room(
     __name__,
     {
         "design": "search",
-        "Designed": "search",
+        "Designed": "proofs",
         "fit_to_tradeoffs": "from_data",
         "fit_to_residuals": "from_data",
     },

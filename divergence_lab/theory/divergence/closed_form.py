@@ -8,6 +8,7 @@ enclosures of the integral agreed with it; without one the integral itself is en
 """
 
 import dataclasses
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from divergence_lab.theory.budget.asking import (
 )
 from divergence_lab.theory.divergence import domain, integrals, recognition
 from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.divergence.reading import as_loss
 from divergence_lab.theory.divergence.values import enclose_integral, pieces_at
 from divergence_lab.theory.expressions import (
     CannotSplit,
@@ -35,6 +37,7 @@ from divergence_lab.theory.expressions import (
     split,
     t,
     write,
+    write_latex,
     x,
 )
 from divergence_lab.theory.expressions.parsing import read_assumptions
@@ -85,15 +88,27 @@ class Divergence:
     def __str__(self) -> str:
         return self.name or "an f-divergence without a common name"
 
+    def _repr_latex_(self) -> str:
+        """What a notebook shows, in LaTeX."""
+        known = self.generator is not None
+        return f"$f(t) = {write_latex(self.generator)}$" if known else ""
 
-def divergence(loss: Loss, budget: float = 20.0) -> Divergence:
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        times = "" if self.factor in (None, 1) else f"${write_latex(self.factor)}$ × "
+        closed = html.escape(self._repr_latex_()) or "f has no closed form that was found"
+        return f"<p>{html.escape(times)}{html.escape(str(self))}: {closed}</p>"
+
+
+def divergence(loss: Loss | str, budget: float = 20.0) -> Divergence:
     """The divergence of a loss; the search for a closed form ends with `budget` processor seconds.
 
     >>> import divergence_lab as dl
-    >>> found = dl.divergence(dl.loss("exp(x) - x - 1"))
+    >>> found = dl.divergence("exp(x) - x - 1")
     >>> print(found, found.generator, sep=": ")
     forward KL: t*log(t) - t + 1
     """
+    loss = as_loss(loss, budget)
     try:
         found = bounded(budget, search_divergence, loss, budget)
         return dataclasses.replace(found, loss=loss)

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import sympy as sp
 
-from divergence_lab.inputs import one_line, shown
+from divergence_lab.inputs import kind_of, one_line, shown
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, bounded, patient, within
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.catalogue import spelling
@@ -28,6 +28,7 @@ from divergence_lab.theory.expressions import (
     ordering,
     pieces,
     write,
+    write_latex,
     x,
 )
 from divergence_lab.theory.expressions.parsing import read_assumptions
@@ -80,6 +81,10 @@ class Loss:
     def __str__(self) -> str:
         return str(self.expression)
 
+    def _repr_latex_(self) -> str:
+        """What a notebook shows."""
+        return f"$g(x) = {write_latex(self.expression)}$"
+
     @property
     def parameters(self) -> tuple[sp.Symbol, ...]:
         return tuple(sorted(self.expression.free_symbols - {x}, key=str))
@@ -118,14 +123,17 @@ def loss(
     """The loss that `text` names (`linex(1/2)`) or writes in x (`exp(x) - x - 1`), read within
     `budget` processor seconds.
 
-    `assumptions` are strings such as "alpha > 0"; `values` sets parameters, {"alpha": "1/3"}.
+    `assumptions` are strings such as "alpha > 0"; `values` sets parameters, {"alpha": "1/3"}. A
+    `Loss` is returned as it is.
     Raises ExpressionError (a ValueError) with one line that names the offending part.
 
         >>> loss("linex(1/2)").expression
         -2*x + 4*exp(x/2) - 4
     """
-    given = text, tuple(assumptions), dict(values or {})
-    if isinstance(text, str) and PLAIN_NAME.fullmatch(text.strip()):  # no search is needed
+    if isinstance(text, Loss) and not assumptions and not values:
+        return text
+    given = _checked(text, assumptions, values or {})
+    if PLAIN_NAME.fullmatch(text.strip()):  # no search is needed
         return read_loss(*given)
     try:
         return bounded(budget, read_loss, *given)
@@ -136,6 +144,23 @@ def loss(
         ) from None
     except SearchFailed as failure:
         raise ExpressionError(f"{shown(text)} can't be read: {one_line(str(failure))}") from None
+
+
+def _checked(
+    text: str, assumptions: Iterable[str], values: Mapping[str, str]
+) -> tuple[str, tuple[str, ...], dict[str, str]]:
+    """What `loss` was given. ExpressionError for what is of another kind."""
+    if not isinstance(text, str):
+        raise ExpressionError(
+            f"a loss is a text, such as 'linex(1)' or 'exp(x) - x - 1'; this is {kind_of(text)}"
+        )
+    if isinstance(assumptions, str):
+        assumptions = (assumptions,)
+    if not isinstance(assumptions, Iterable) or not all(isinstance(a, str) for a in assumptions):
+        raise ExpressionError("assumptions are texts: write them as ['alpha > 0']")
+    if not isinstance(values, Mapping) or not all(isinstance(name, str) for name in values):
+        raise ExpressionError("values of parameters are written as {'alpha': '1/3'}")
+    return text, tuple(assumptions), {name: str(value) for name, value in values.items()}
 
 
 def read_loss(text: str, assumptions: tuple[str, ...], values: Mapping[str, str]) -> Loss:

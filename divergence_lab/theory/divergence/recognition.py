@@ -19,7 +19,7 @@ from flint import arb
 
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
 from divergence_lab.theory.catalogue import named as catalogue
-from divergence_lab.theory.divergence import samples
+from divergence_lab.theory.divergence import given_values
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import (
     CannotSplit,
@@ -185,7 +185,7 @@ def _skewness(slope: sp.Expr, assumptions: tuple[str, ...]) -> sp.Rational | Non
     sample values.
     """
     try:
-        chosen = samples.sampled(slope.free_symbols - {x}, assumptions)
+        chosen = given_values.sampled(slope.free_symbols - {x}, assumptions)
         curvature, third = (
             enclosure.value_at(sp.diff(slope, x, n).subs(chosen), x, sp.S.Zero, 2 * DIGITS)
             for n in (1, 2)
@@ -256,7 +256,7 @@ def derivative_of_generator(generator: sp.Expr) -> Pieces:
 
 def _values(slopes: Pieces, assumptions: tuple[str, ...] = ()) -> tuple[arb, ...]:
     """g' at the points, enclosed; free parameters take sample values."""
-    chosen = samples.sampled(
+    chosen = given_values.sampled(
         set().union(*(piece.expression.free_symbols for piece in slopes.pieces)) - {x}, assumptions
     )
     expressions = [
@@ -329,7 +329,7 @@ def _is_multiple(below: sp.Expr, above: sp.Expr, assumptions: tuple[str, ...]) -
         return True
     if not above.free_symbols or sp.simplify(below - above) != 0:
         return False
-    return samples.is_positive_somewhere(above, assumptions)
+    return given_values.is_positive_somewhere(above, assumptions)
 
 
 def _common(a: Piece, b: Piece) -> Piece | None:

@@ -4,16 +4,26 @@ f(e^u) = e^u int_0^u g'(v) e^{-v} dv
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import sympy as sp
 from flint import arb
 
+from divergence_lab.inputs import kind_of
 from divergence_lab.theory.checker.facts.parts import Part
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.fields.quadrature import piece_integral
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions import Pieces, digits, enclosure, ordering, x
+from divergence_lab.theory.expressions import (
+    ExpressionError,
+    Pieces,
+    digits,
+    enclosure,
+    ordering,
+    x,
+)
+from divergence_lab.theory.expressions.parsing import parse_number
 
 
 @dataclass(frozen=True)
@@ -131,3 +141,24 @@ def value(loss: Loss, ratio: sp.Expr, precision: int = 30) -> Value:
             -math.inf if radius == 0 else math.ceil(float(arb(radius).log() / arb(10).log()) + 1e-9)
         )
     return Value(str(ratio), shown, "0" if radius == 0 else f"1e{int(exponent)}")
+
+
+def read_ratios(at: str | Iterable[object]) -> tuple[sp.Expr, ...]:
+    """Exact positive ratios: of a text, "0.1,2,pi", or of numbers, decimals as they are written.
+
+    >>> read_ratios("0.1,2") == read_ratios([0.1, 2])
+    True
+    """
+    if not isinstance(at, str | Iterable):
+        raise ExpressionError(f"the ratios are {kind_of(at)}: write them as '0.1,2' or [0.1, 2]")
+    given = at.split(",") if isinstance(at, str) else [*at]
+    if "" in [text.strip() for text in given if isinstance(text, str)]:
+        raise ExpressionError(f"a ratio is missing in {at!r}: write them as 0.1,1/2,3")
+    ratios = tuple(
+        ratio if isinstance(ratio, sp.Expr) else parse_number(str(ratio), "the ratio")
+        for ratio in given
+    )
+    for ratio in ratios:
+        if not ratio.is_positive:
+            raise ExpressionError(f"the ratio {ratio} is not positive: f is defined for t > 0")
+    return ratios

@@ -1,5 +1,7 @@
-"""The way back: SymPy -> text and LaTeX, a positive term first."""
+"""The way back: SymPy -> text and LaTeX, a positive term first; text with the signs of "
+"mathematics."""
 
+import re
 from functools import lru_cache
 
 import sympy as sp
@@ -72,6 +74,54 @@ def write_latex(expression: sp.Expr) -> str:
     x^{2}
     """
     return _LatexWriter().doprint(expression)
+
+
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_GREEK = {
+    "alpha": "α",
+    "beta": "β",
+    "gamma": "γ",
+    "delta": "δ",
+    "epsilon": "ε",
+    "eta": "η",
+    "theta": "θ",
+    "kappa": "κ",
+    "mu": "μ",
+    "nu": "ν",
+    "rho": "ρ",
+    "sigma": "σ",
+    "tau": "τ",
+    "omega": "ω",
+}
+_SIGNS = (
+    (r"\bint (.+?) (d[a-z])\b", r"∫ \1 \2"),
+    (r"\be\^\(-x\)", "e⁻ˣ"),
+    (r"\be\^x\b", "eˣ"),
+    (r"-oo\b", "−∞"),
+    (r"\boo\b", "∞"),
+    (r"<=", "≤"),
+    (r">=", "≥"),
+    (r"!=", "≠"),
+    (r"->", "→"),
+    (r"\+-", "±"),
+    (r"\|\|", "‖"),
+    (r"\bsum (?=\|)", "Σ "),
+    (r"\bsqrt\(", "√("),
+    (r"(?<=[\w)])\*(?=[\w(])", "·"),
+    (r"\*\*", "^"),
+)
+
+
+def in_signs(text: str) -> str:
+    """A sentence with the signs of mathematics, for a terminal or a page that can show them.
+
+    >>> print(in_signs("f'(oo) = int g'(x) e^(-x) dx = oo, p >= 1, by x**2/2 -> oo"))
+    f'(∞) = ∫ g'(x) e⁻ˣ dx = ∞, p ≥ 1, by x²/2 → ∞
+    """
+    text = re.sub(r"\*\*(\d+)(?!\d|\.\d)", lambda power: power[1].translate(_SUPERSCRIPTS), text)
+    for plain, sign in _SIGNS:
+        text = re.sub(plain, sign, text)
+    return re.sub(rf"\b({'|'.join(_GREEK)})\b(?!\()", lambda name: _GREEK[name[1]], text)
 
 
 def shortest(c: sp.Expr) -> sp.Expr:

@@ -28,6 +28,7 @@ from divergence_lab.theory.budget.asking import (
     within,
 )
 from divergence_lab.theory.divergence.loss import Loss, loss
+from divergence_lab.theory.divergence.reading import as_loss
 from divergence_lab.theory.expressions import CannotSplit, write
 from divergence_lab.theory.inequalities import (
     hockey_stick,
@@ -95,17 +96,17 @@ class Comparison:
         )
 
 
-def compare(first: Loss, second: Loss, budget: float = 20.0) -> Comparison:
+def compare(first: Loss | str, second: Loss | str, budget: float = 20.0) -> Comparison:
     """What separates two losses without free parameters, within `budget` processor seconds.
 
     Raises InputError where a parameter has no value.
 
-        >>> import divergence_lab as dl
-        >>> found = compare(dl.loss("Abs(x)"), dl.loss("3*Abs(x)"))
+        >>> found = compare("Abs(x)", "3*Abs(x)")
         >>> found.bounds[0].exact, found.bounds[1].exact, found.differing()
         (1/3, 3, ())
     """
     check_budget(budget)
+    first, second = as_loss(first, budget), as_loss(second, budget)
     for one in (first, second):
         if one.parameters:
             name = one.parameters[0].name

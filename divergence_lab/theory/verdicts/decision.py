@@ -2,12 +2,17 @@
 
 import sympy as sp
 
+from divergence_lab.inputs import kind_of
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, bounded, check_budget
 from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.divergence.reading import as_loss
+from divergence_lab.theory.expressions import ExpressionError
 from divergence_lab.theory.verdicts import parameter_numbers, parameters, plain, verdict
 
 
-def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 20.0) -> verdict.Verdicts:
+def decide(
+    loss: Loss | str, generator: sp.Expr | None = None, budget: float = 20.0
+) -> verdict.Verdicts:
     """Every verdict on `loss`, within `budget` processor seconds for each question; with
     parameters, the exact conditions.
 
@@ -15,12 +20,18 @@ def decide(loss: Loss, generator: sp.Expr | None = None, budget: float = 20.0) -
     off it.
 
         >>> import divergence_lab as dl
-        >>> dl.decide(dl.loss("x**2/2")).zero_forcing.holds
+        >>> dl.decide("x**2/2").zero_forcing.holds
         True
         >>> dl.decide(dl.loss("linex(alpha)")).zero_avoiding.condition
         'alpha >= 1'
     """
     check_budget(budget)
+    loss = as_loss(loss, budget)
+    if generator is not None and not isinstance(generator, sp.Expr):
+        raise ExpressionError(
+            f"the generator is a formula of SymPy, such as divergence(loss).generator, not "
+            f"{kind_of(generator)}: leave it out"
+        )
     try:
         return bounded(len(verdict.KINDS) * budget, search_verdicts, loss, generator, budget)
     except (OutOfTime, SearchFailed) as failure:

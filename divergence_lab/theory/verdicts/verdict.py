@@ -6,6 +6,7 @@ yes and a no need of each kind is said in `checker/kinds`.
 """
 
 import dataclasses
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,9 @@ import sympy as sp
 
 from divergence_lab.theory.checker import certificate, sentences
 from divergence_lab.theory.checker.kinds import table
+from divergence_lab.theory.expressions.printing import in_signs
 
+ANSWERS = {True: "yes", False: "no", None: "undecided"}
 PROVED, ENCLOSED, UNDECIDED = "proved", "enclosed", "undecided"
 # The kinds that have a proof of their own.
 KINDS = tuple(name for name, kind in table.KINDS.items() if kind.proved_as is None)
@@ -49,6 +52,11 @@ class Verdict:
                 "and .condition"
             )
         return self.holds
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        answer = "depends" if self.condition else ANSWERS[self.holds]
+        return f"<b>{answer}</b>: {html.escape(in_signs(self.because))} [{self.status}]"
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def open_folder(folder: Path) -> None:
         (folder / "logs").mkdir(exist_ok=True)
     except OSError as error:
         raise SweepError(
-            f"out {str(folder)!r} is no folder that can be written ({error.strerror}); "
+            f"out {str(folder)!r} is not a folder that can be written ({error.strerror}); "
             "choose another"
         ) from None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from divergence_lab.inputs import InputError, read_json
+from divergence_lab.inputs import InputError, did_you_mean, read_json
 from divergence_lab.training import arguments
 
 TEXTS = ("losses", "env")
@@ -66,11 +66,11 @@ def jobs(fixed: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]) -> list[Jo
     """
     for key in (*fixed, *grid):
         if key not in (*TEXTS, *arguments.IN_JSON):
-            raise SweepError(
-                f"the setting {key!r} is not known; use {', '.join((*TEXTS, *arguments.IN_JSON))}"
-            )
+            names = (*TEXTS, *arguments.IN_JSON)
+            said = did_you_mean(key, names) or f"; use {', '.join(names)}"
+            raise SweepError(f"the setting {key!r} is not known{said}")
     if bad := [key for key, values in grid.items() if not isinstance(values, list) or not values]:
-        raise SweepError(f"grid: {bad[0]} is no list of values")
+        raise SweepError(f"grid: {bad[0]} is not a list of values")
     if (count := math.prod(map(len, grid.values()))) > MOST:
         raise SweepError(
             f"the grid has {_rounded(count)} points, more than {MOST:,}: leave some values out, or "
