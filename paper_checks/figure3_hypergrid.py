@@ -46,6 +46,7 @@ from typing import Any
 
 import presets
 from figure3_page import write_page
+from figure3_ways import TRAPS, WAYS, other_ways
 
 import divergence_lab as dl
 from divergence_lab.gflownet.listed.exact import target_distribution
@@ -68,13 +69,6 @@ RESIDUAL_CLIPPED = ("tb", "fm")  # |x| at most 50 inside g'
 LOG_REWARD_LOW, RESIDUAL_HIGH = -12.0, 50
 METRICS = ("window_l1", "tv")
 LEAST = 0.1  # of the planned steps
-TRAPS = ("gradient-clip", "clamp", "residual-clip")
-WAYS = {
-    "here": "as this package does it",
-    "released": "as released",
-    "mean": "with the released mean alone",
-    "written": "as written",
-}
 TRAINED = {  # the objective of each way, where it is not that of the case
     "released": {"db": "mean-tied-db", "subtb(0.9)": "tied-subtb(0.9)", "fm": "mean-exit-fm"},
     "mean": {"db": "mean-db", "fm": "mean-fm"},
@@ -326,7 +320,9 @@ def main(argv: list[str] | None = None, cases: tuple[Case, ...] | None = None) -
         )
         return 2
     page = (results if alone else presets.HERE) / f"{name}.md"
-    write_page(sources, page, {} if alone or name != CHECK else _other_ways())
+    write_page(
+        sources, page, {} if alone or name != CHECK else other_ways(presets.HERE / "results")
+    )
     print(page.read_text() if chosen.preset == "quick" and not chosen.page else page)
     return 0
 
@@ -344,22 +340,6 @@ def _chosen(cases: tuple[Case, ...], chosen: argparse.Namespace) -> tuple[Case, 
         for case in cases
         if wished in (None, case.objective) and f":{chosen.only or ''}" in case.env
     )
-
-
-def _other_ways() -> dict[str, list[Path]]:
-    """What each other way is called, and the folders of its results."""
-    found = {}
-    for folder in sorted((presets.HERE / "results").glob(f"{CHECK}_*")):
-        words = folder.name.removeprefix(f"{CHECK}_").replace("as_", "as ", 1)
-        words = words.replace("_without_", ", without ").replace("without_", "without ")
-        for trap in TRAPS:
-            words = words.replace(trap.replace("-", "_"), trap)
-        found[words.replace("_", ", ")] = [
-            folder / preset
-            for preset in ("standard", "paper")
-            if (folder / preset / "about.json").exists()
-        ]
-    return found
 
 
 def _more(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,26 @@ from figure3_numbers import NAMES, SHOWN, Curves, cell, slowest
 
 NULLS = Path(__file__).resolve().parent / "results" / "null_models" / "grids.json"
 HERE = "as this package does it"
+WAYS = {
+    "here": HERE,
+    "released": "as released",
+    "mean": "with the released mean alone",
+    "written": "as written",
+}
+TRAPS = ("gradient-clip", "clamp", "residual-clip")
+
+
+def other_ways(results: Path) -> dict[str, list[Path]]:
+    """What each other way that was run is called, and the folders of its results."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(results.glob("figure3_hypergrid_*/*/about.json")):
+        about = next(iter(json.loads(path.read_text()).values()))
+        way = about.get("way", HERE)
+        missing = [trap for trap in TRAPS if trap not in about["traps"]]
+        if missing and way != WAYS["written"]:
+            way += f", without {' and '.join(missing)}"
+        found.setdefault(way, []).append(path.parent)
+    return found
 
 
 def null_models(envs: Sequence[str]) -> list[str]:
