@@ -103,7 +103,7 @@ def test_parts_that_came_in_time_are_kept():
 def test_answers_are_those_of_processes():
     code = """
         from divergence_lab.cli.main import main
-        main(["derive", "log(cosh(x))", "a*(exp(x) - x - 1)", "--json"])
+        main(["derive", "log(cosh(x))", "a*(exp(x) - x - 1)", "2*(x**2/2)", "--json"])
         """
     here = json.loads(printed(code))
     there = json.loads(printed(f"asking.CAN_FORK = True\n{textwrap.dedent(code)}"))

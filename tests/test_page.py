@@ -211,7 +211,10 @@ def random_losses(count, seed=20261128):
         block = drawn.choice(blocks).format(a=f"({drawn.choice(rates)})")
         return f"{drawn.choice(('1', '2', '1/3'))}*({block})"
 
-    return [" + ".join(term() for _ in range(drawn.choice((1, 1, 2)))) for _ in range(count)]
+    found: dict[str, None] = {}  # in the order in which they were drawn
+    while len(found) < count:
+        found[" + ".join(term() for _ in range(drawn.choice((1, 1, 2))))] = None
+    return [*found]
 
 
 @pytest.mark.slow

@@ -129,15 +129,15 @@ def _ask(
     limits: Sequence[float], function: Callable, arguments: tuple
 ) -> Iterator[tuple[bool, Any]]:
     """(is it a part?, part or answer), ..."""
-    if not CAN_FORK:
-        yield from in_place.answers(limits, function, arguments)
-        return
     try:
         call = pickle.dumps(
             (function.__module__, function.__qualname__, arguments, limits[-1], patient(1.0))
         )
     except RecursionError:
         raise SearchFailed("the expression is nested too deeply to be sent to the search") from None
+    if not CAN_FORK:
+        yield from in_place.answers(call, limits)
+        return
     try:
         child = _take()
     except (pipes.Gone, OSError) as reason:

@@ -10,7 +10,11 @@ answer. What it stops in the midst may leave caches half filled; `processor_time
 whoever wants to go on in a fresh interpreter.
 """
 
+import functools
+import importlib
 import inspect
+import itertools
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -56,25 +60,38 @@ def under_way() -> bool:
     return bool(_ends)
 
 
-def answers(
-    limits: Sequence[float], function: Callable[..., Any], arguments: tuple
-) -> Iterator[tuple[bool, Any]]:
-    """(is it a part?, part or answer), ... as the processes of `asking` answer.
+def answers(call: bytes, limits: Sequence[float]) -> Iterator[tuple[bool, Any]]:
+    """(is it a part?, part or answer), ... of a call as `asking` pickles it, part i within
+    limits[i] seconds of the start.
 
-    Raises OutOfTime and SearchFailed.
+    What comes back is a copy, as from a process: SymPy writes some copies otherwise (2*(t - 1) as
+    2*t - 2), and both must give the same text. Raises OutOfTime and SearchFailed.
     """
+    module, name, arguments, *_ = pickle.loads(call)
+    function = functools.reduce(getattr, name.split("."), importlib.import_module(module))
     used, found = _timed(limits[0], lambda: function(*arguments))
     if not inspect.isgenerator(found):
-        yield False, found
+        yield False, _copied(found)
         return
-    for number in range(1 << 62):
+    for number in itertools.count():
         limit = limits[min(number, len(limits) - 1)]
         seconds, part = _timed(limit - used, lambda: next(found, answers))
         if part is answers:  # there are no more
             yield False, None
             return
         used += seconds
-        yield True, part
+        yield True, _copied(part)
+
+
+def _copied(answer: Any) -> Any:
+    try:
+        return pickle.loads(pickle.dumps(answer))
+    except Exception as error:
+        raise _failed(error) from error
+
+
+def _failed(error: Exception) -> SearchFailed:
+    return SearchFailed(f"{type(error).__name__}: {error}"[:500])
 
 
 def _timed(seconds: float, step: Callable[[], Answer]) -> tuple[float, Answer]:
@@ -93,7 +110,7 @@ def _timed(seconds: float, step: Callable[[], Answer]) -> tuple[float, Answer]:
             raise
         raise OutOfTime from None
     except Exception as error:  # every failure of a search is an answer
-        raise SearchFailed(f"{type(error).__name__}: {error}"[:500]) from error
+        raise _failed(error) from error
     finally:
         _ends.remove(ends)
         _set_next()
