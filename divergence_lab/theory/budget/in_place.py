@@ -68,7 +68,8 @@ def answers(call: bytes, limits: Sequence[float]) -> Iterator[tuple[bool, Any]]:
     2*t - 2), and both must give the same text. Raises OutOfTime and SearchFailed.
     """
     module, name, arguments, *_ = pickle.loads(call)
-    function = functools.reduce(getattr, name.split("."), importlib.import_module(module))
+    home: Any = importlib.import_module(module)
+    function = functools.reduce(getattr, name.split("."), home)
     used, found = _timed(limits[0], lambda: function(*arguments))
     if not inspect.isgenerator(found):
         yield False, _copied(found)
