@@ -34,6 +34,8 @@ REFERENCE += ("audit", "bench")
 LINK = re.compile(r"\[([^\[\]]*)\]\(([^)\s]+)\)")
 # TeX in the HTML of a page, and in that of a notebook, where code and scripts are left as they are
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
+# a link of a notebook to a page of docs/ or of a folder beside it
+UPWARD = re.compile(r'href="\.\./(?:docs/)?([\w/]+)\.md')
 IN_NOTEBOOK = re.compile(
     r"""(<pre\b.*?</pre>|<code\b.*?</code>|<script\b.*?</script>|<style\b.*?</style>"""
     r"""|<div class="clipboard-copy-txt".*?</div>)"""
@@ -177,6 +179,7 @@ def on_page_content(content, page, config, files):
     """TeX -> MathML, which every browser draws by itself."""
     if page.file.src_uri.endswith(".ipynb"):
         content = content.replace('href="README.md', 'href="index.html')
+        content = UPWARD.sub(r'href="../\1.html', content).replace("/README.html", "/index.html")
         return IN_NOTEBOOK.sub(
             lambda match: match[0] if match[1] else mathml(match[3], len(match[2]) == 2), content
         )
