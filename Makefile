@@ -16,7 +16,7 @@ READY := $(VENV)/.ready
 # a report that was made so is replaced, and nothing else is
 MADE_HERE = $(shell grep -ls 'name="generator" content="divergence-lab report"' "$(OUT)/report.html")
 
-.PHONY: report app page lint test test-slow figures notebooks paper docs clean
+.PHONY: report app page lint test test-slow figures notebooks slides paper docs clean
 
 report: $(READY)
 	$(BIN)/divergence-lab report $(LOSSES) --out $(OUT) $(if $(MADE_HERE),--overwrite)
@@ -46,6 +46,9 @@ figures: $(READY)
 
 notebooks: $(READY)
 	$(BIN)/python notebooks/runner/execute.py notebooks/*.py
+
+slides: $(READY)
+	$(BIN)/python notebooks/runner/slides.py build/slides
 
 # checks are the scripts that can be run; those that train take a preset: quick, standard or paper
 paper: $(READY)

@@ -132,9 +132,10 @@ def dots(panels: Mapping[str, Mapping[str, np.ndarray]], *, ylabel: str, title: 
                     markersize=5, alpha=0.85,
                 )  # fmt: skip
             axes.set_xticks(range(len(groups)), groups, rotation=35, ha="right")
-            axes.set(title=panel, xlim=(-0.6, len(groups) - 0.4), ylim=(0, None))
+            axes.set(title=panel, xlim=(-0.6, len(groups) - 0.4))
             axes.grid(axis="x", visible=False)
         row[0].set_ylabel(ylabel)
+        row[0].set_ylim(bottom=0)  # last: all panels share it, and have their dots by now
         figure.suptitle(title, fontsize=9.5)
     return figure
 

@@ -3,8 +3,8 @@ pyproject.toml.
 
     python notebooks/runner/cloud.py        # write the badges into the lessons and their notebooks
 
-A `Repository` on GitHub gives a badge that opens the lesson in Colab. While no address is set, or
-for another host, the badge leads to the page that says how to run a lesson in the cloud by hand.
+A `Repository` on GitHub gives a badge, below the title, that opens the lesson in Colab. While no
+such address is set there is no badge: one that leads nowhere is worse than none.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import sys
 import tomllib
 from pathlib import Path
 
+import jupytext
+
 NOTEBOOKS = Path(__file__).resolve().parents[1]
-BY_HAND = "README.md#in-the-cloud"
 GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?")
-BADGE = re.compile(r"\[!\[run in the cloud\]\(runner/cloud\.svg\)\]\([^)\s]*\)")
+BADGE = re.compile(r"\n\n\[!\[run in the cloud\]\(runner/cloud\.svg\)\]\([^)\s]*\)")
 
 
 def address(project: Path = NOTEBOOKS.parent / "pyproject.toml") -> str | None:
@@ -27,24 +28,30 @@ def address(project: Path = NOTEBOOKS.parent / "pyproject.toml") -> str | None:
 
 
 def badge(lesson: str, repository: str | None) -> str:
-    """The badge of a lesson (its name without a suffix), in Markdown."""
+    """The badge of a lesson (its name without a suffix), in Markdown; "" where it would not work."""
     found = GITHUB.fullmatch(repository or "")
-    link = (
-        BY_HAND
-        if found is None
-        else f"https://colab.research.google.com/github/{found[1]}/blob/main/notebooks/{lesson}.ipynb"
-    )
+    if found is None:
+        return ""
+    link = f"https://colab.research.google.com/github/{found[1]}/blob/main/notebooks/{lesson}.ipynb"
     return f"[![run in the cloud](runner/cloud.svg)]({link})"
+
+
+def with_badge(title_cell: str, wanted: str) -> str:
+    """The first cell of a lesson with this badge, or none, below its title."""
+    title, _, rest = BADGE.sub("", title_cell).partition("\n")
+    return f"{title}\n\n{wanted}\n{rest}" if wanted else f"{title}\n{rest}"
 
 
 def refresh(folder: Path = NOTEBOOKS, repository: str | None = None) -> list[Path]:
     """Write each lesson's badge into its text and its notebook; the files that changed."""
     changed = []
     for path in sorted([*folder.glob("*.py"), *folder.glob("*.ipynb")]):
-        before = path.read_text(encoding="utf-8")
-        after = BADGE.sub(badge(path.stem, repository).replace("\\", r"\\"), before)
-        if after != before:
-            path.write_text(after, encoding="utf-8")
+        notebook = jupytext.read(path)
+        before = notebook.cells[0].source
+        notebook.cells[0].source = with_badge(before, badge(path.stem, repository))
+        if notebook.cells[0].source != before:
+            fmt = "py:percent" if path.suffix == ".py" else "ipynb"
+            path.write_text(jupytext.writes(notebook, fmt=fmt).rstrip() + "\n", encoding="utf-8")
             changed.append(path)
     return changed
 

@@ -1,0 +1,131 @@
+"""Executed lessons -> slides: python notebooks/runner/slides.py [FOLDER]   (make slides)
+
+A page a lesson, whole in itself: no network, formulas as MathML, printed a slide a page. A slide is
+a heading with what is set off in the text below it (formulas, lists, tables, sentences with bold
+words), or the output of a cell with what there is to see. The full text is in the notes: press n.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+from math_core import LatexToMathML
+from nbconvert.filters import markdown2html
+
+NOTEBOOKS = Path(__file__).resolve().parents[1]
+OUT = NOTEBOOKS.parent / "build" / "slides"
+FORMULA = re.compile(r"(\$\$?)([^$]+)\1")
+SOLUTIONS = re.compile(r"<details>.*?</details>", re.DOTALL)
+SET_OFF = re.compile(r"\$\$|^\s*[*|>-]\s|\*\*|^#", re.MULTILINE)
+HEADING = re.compile(r"^#+ (.+)", re.MULTILINE)
+SEES = "**What to see.**"
+HIDDEN = re.compile(r"^(if my_\w+|my_\w+ = )|^assert ", re.MULTILINE)
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width"><style>
+html {{ scroll-snap-type: y mandatory; font: clamp(16px, 2.1vw, 30px)/1.4 sans-serif; }}
+body {{ margin: 0; color: #222; background: white; }}
+section {{ min-height: 100vh; box-sizing: border-box; padding: 4vh 7vw; scroll-snap-align: start;
+  border-bottom: 1px solid #ddd; display: flex; flex-direction: column; justify-content: center; }}
+h1, h2 {{ color: #0072b2; line-height: 1.15; }} h3 {{ color: #777; margin: 0; font-size: .7em; }}
+img {{ max-width: 100%; max-height: 62vh; align-self: center; object-fit: contain; }}
+section:has(img) p {{ font-size: .75em; margin: .5em 0; }}
+pre {{ font-size: .62em; line-height: 1.3; overflow-x: auto; background: #f6f6f6; padding: .6em; }}
+table {{ border-collapse: collapse; }} td, th {{ padding: .2em .8em; border: 1px solid #bbb; }}
+math[display=block] {{ margin: .6em 0; }} .notes {{ font-size: .65em; color: #555; display: none; }}
+.with-notes .notes {{ display: block; }} .anchor-link {{ display: none; }}
+@media print {{ section {{ height: 100vh; page-break-after: always; border: 0; }} }}
+</style><body>{slides}<script>
+addEventListener("keydown", event => {{
+  const all = [...document.querySelectorAll("section")];
+  const here = all.findIndex(one => one.getBoundingClientRect().bottom > innerHeight / 2);
+  const by = {{ArrowRight: 1, PageDown: 1, " ": 1, ArrowLeft: -1, PageUp: -1}}[event.key];
+  if (event.key === "n") document.body.classList.toggle("with-notes");
+  if (by) {{ event.preventDefault(); all[here + by]?.scrollIntoView(); }}
+}});
+</script></body></html>
+"""
+
+
+def slides(notebook: nbformat.NotebookNode) -> list[str]:
+    """The slides of a lesson, as HTML, in their order."""
+    found: list[str] = []
+    heading = ""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            made = of_text(SOLUTIONS.sub("", cell.source))
+            if cell.source.startswith(SEES) and found:  # below the picture that it is about
+                found[-1] += made.pop(0)
+            found += made
+            heading = next(reversed(HEADING.findall(cell.source)), heading)
+        elif not HIDDEN.search(cell.source):
+            found += [f"<h3>{as_html(heading)}</h3>{slide}" for slide in of_outputs(cell)]
+    return found
+
+
+def of_text(source: str) -> list[str]:
+    """A slide for each heading; what there is to see stands with the output above it."""
+    found = []
+    for part in re.split(r"^(?=#)", source, flags=re.MULTILINE):
+        if not part.strip():
+            continue
+        kept = [block for block in re.split(r"\n\s*\n", part) if SET_OFF.search(block)]
+        shown = as_html("\n\n".join(kept)) if kept else ""
+        found.append(f'{shown}<div class="notes">{as_html(part)}</div>')
+    return found
+
+
+def of_outputs(cell: nbformat.NotebookNode) -> list[str]:
+    """What a cell printed and drew, with its code in the notes; nothing where there is neither."""
+    parts = []
+    for output in cell.outputs:
+        picture = output.get("data", {}).get("image/png")
+        if picture:
+            parts.append(f'<img alt="" src="data:image/png;base64,{picture.strip()}">')
+        elif output.get("text"):
+            parts.append(f"<pre>{html.escape(output.text)}</pre>")
+    code = f'<div class="notes"><pre>{html.escape(cell.source)}</pre></div>'
+    return ["".join(parts) + code] if parts else []
+
+
+def as_html(markdown: str) -> str:
+    """Markdown with formulas -> HTML with MathML."""
+    formulas: list[str] = []
+
+    def kept(match: re.Match[str]) -> str:
+        tex = LatexToMathML().convert_with_local_state(match[2], displaystyle=len(match[1]) == 2)
+        formulas.append(tex)
+        return f"FORMULA{len(formulas) - 1}X"
+
+    text = markdown2html(FORMULA.sub(kept, markdown))
+    return re.sub(r"FORMULA(\d+)X", lambda match: formulas[int(match[1])], text)
+
+
+def page(notebook: nbformat.NotebookNode, title: str) -> str:
+    body = "\n".join(f"<section>{slide}</section>" for slide in slides(notebook))
+    return PAGE.format(title=html.escape(title), slides=body)
+
+
+def main(folder: Path = OUT) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    links = []
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        title = re.search(r"^# (.+)", notebook.cells[0].source, re.MULTILINE)[1]
+        (folder / f"{path.stem}.html").write_text(page(notebook, title), encoding="utf-8")
+        links.append(
+            f'<li><a href="{path.stem}.html">{path.stem[:2]} {html.escape(title)}</a></li>'
+        )
+    index = f"<section><h1>Slides</h1><ol start=0>{''.join(links)}</ol></section>"
+    (folder / "index.html").write_text(PAGE.format(title="Slides", slides=index), encoding="utf-8")
+    print(
+        f"wrote {folder / 'index.html'}: arrow keys turn, n shows notes, printing gives a page a slide"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(Path, sys.argv[1:])))
