@@ -3,6 +3,7 @@
 # make lint     ruff (rules and format) and pyright
 # make test-slow   the long hunts, meant for an hour on two cores
 # make page     build/page: the page that needs no server (needs Node.js; downloads by npm and pip)
+# make slides   the lessons as slides, in build/slides: pages that need no network
 # make app      set up .venv and open the loss designer   (PORT=2718; HEADLESS=1 opens no browser)
 PYTHON ?= python3
 LOSSES ?=

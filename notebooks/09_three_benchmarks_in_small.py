@@ -93,7 +93,7 @@ dl.plots.dots(by_sea, ylabel="TV after 700 steps of 64", title="The same islands
 
 # %% [markdown]
 # **What to see.** The distance between the modes is the same in all three panels. The deeper the sea, the
-# later the quadratic loss and `shifted_cosh` arrive; both Linex losses hardly notice.
+# later the quadratic loss and `shifted_cosh` arrive; both Linex losses are near the target in each.
 
 # %% [markdown]
 # ## 4. Change another: the learning rate
@@ -108,7 +108,7 @@ dl.plots.dots(by_rate, ylabel="TV after 1000 steps of 16", title="The grid, thre
 
 # %% [markdown]
 # **What to see.** At 0.3 every loss is stuck in some seed. So "zero-forcing losses wait" is too simple:
-# `linex(1/2)`, which is *neither* zero-forcing nor zero-avoiding, does as well as `linex(1)`, and
+# `linex(1/2)`, which is *neither* zero-forcing nor zero-avoiding, does about as well as `linex(1)`, and
 # `shifted_cosh`, which is *both*, waits. The class does not explain the order. Lesson 10 asks what does.
 
 # %% [markdown]
