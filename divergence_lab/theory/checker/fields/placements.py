@@ -54,7 +54,9 @@ def _in_brackets(weight: str) -> str:
 
 def check_placement(entry: Mapping[str, Any], subject: Subject) -> None:
     """The loss is that of `term` where it stands, under the sampler; what follows is said so."""
-    kind = entry["placement"]
+    if all(entry.get(name) is None for name in FIELDS):  # no term was placed
+        return
+    kind = entry.get("placement")
     if kind not in LEADS:
         raise proofs.Refuted("there is no such placement")
     if entry["sampled_loss"] is not None:
