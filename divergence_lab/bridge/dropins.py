@@ -50,9 +50,9 @@ def penalty(per_token_logps, ref_per_token_logps):
 
 
 class ExportedGRPOTrainer(GRPOTrainer):
-    """TRL's GRPOTrainer with beta times the mean of g(x) over the tokens in place of its own k3 term.
+    """TRL's GRPOTrainer with beta times g(x), the mean over the tokens, in place of its own k3 term.
 
-    Set beta in GRPOConfig. @TRIED@
+    Set beta in GRPOConfig. Tried with trl 1.16.0.
     """
 
     def _compute_loss(self, model, inputs):
@@ -70,10 +70,10 @@ class ExportedGRPOTrainer(GRPOTrainer):
             self.beta, self._get_per_token_logps_and_entropies = beta, original
         if beta == 0.0:
             return total
-        mask = inputs["completion_mask"]
+        mask = inputs["completion_mask"] * inputs.get("tool_mask", 1)
         term = penalty(found[0][0], inputs["ref_per_token_logps"])
         mean = (term * mask).sum() / mask.sum().clamp(min=1)
-        return total + beta * mean / self.current_gradient_accumulation_steps
+        return total + beta * mean / (self.current_gradient_accumulation_steps if model.training else 1)
 '''  # noqa: E501 (lines of the exported text)
 
 _OPTAX = '''
