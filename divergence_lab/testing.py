@@ -57,15 +57,14 @@ def assert_divergence(
         True
     """
     __tracebackhide__ = True
-    from divergence_lab.audit import audit
+    from divergence_lab.audit.auditing import audit
 
     for kind in allow:
         if kind not in _KINDS:
             raise InputError(
                 f"allow: {shown(str(kind))} is no kind of problem: {', '.join(_KINDS)}"
             )
-    placed = options if placement == "loss" else {**options, "placement": placement}
-    found = audit(fn, residual, **placed)
+    found = audit(fn, residual, placement=placement, **options)
     failures = list(_failures(found, divergence, factor, allow))
     if failures:
         where = f"residual={residual!r}, placement={placement!r}"

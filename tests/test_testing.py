@@ -22,6 +22,13 @@ def test_what_a_loss_minimises_passes_and_is_returned():
     assert_divergence(k3, "Neyman chi-square", residual="model/target")
 
 
+def test_where_the_term_stands_decides():
+    assert_divergence(torch.negative, "reverse KL", placement="reward")
+    assert_divergence(k3, "reverse KL", placement="weighted")
+    with pytest.raises(AssertionError, match="placement='reward'"):
+        assert_divergence(k3, "forward KL", placement="reward")
+
+
 @pytest.mark.parametrize(
     "arguments, named, words",
     [

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SHARES = (0.1, 0.01, 0.001)
 ROUNDINGS = (0.1, 0.05, 0.02, 0.01, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8)
 NOTHING = 1e-9
+# Are these weights near enough? Then they, or those that they were adjusted to; else None.
+Good = Callable[[list[Any]], Sequence[sp.Expr] | None]
 # A common denominator is tried up to here, and where it is so many times smaller than the product.
 LARGEST_DENOMINATOR, SMALLER = 1000, 4
 
@@ -96,9 +98,7 @@ def exact_weights(rows: sp.Matrix, targets: sp.Matrix) -> list[sp.Rational] | No
     return list(found) if rows * found == targets and all(w >= 0 for w in found) else None
 
 
-def readable_weights(
-    weights: Sequence[float], good: Callable[[list[sp.Rational]], list[sp.Expr] | None]
-) -> list[sp.Expr] | None:
+def readable_weights(weights: Sequence[float], good: Good) -> Sequence[sp.Expr] | None:
     """The shortest rationals near the weights that `good` accepts; it may return them adjusted,
     or None. If one common denominator is much smaller than the product of those, with that.
     """
@@ -110,13 +110,12 @@ def readable_weights(
 
 
 def _over_one_denominator(
-    weights: Sequence[float],
-    good: Callable[[list[sp.Rational]], list[sp.Expr] | None],
-    accepted: Sequence[sp.Expr],
-) -> list[sp.Expr] | None:
-    if not all(w.is_Rational for w in accepted):
+    weights: Sequence[float], good: Good, accepted: Sequence[sp.Expr]
+) -> Sequence[sp.Expr] | None:
+    denominators = [int(w.q) for w in accepted if isinstance(w, sp.Rational)]
+    if len(denominators) < len(accepted):
         return None
-    product = math.lcm(*(int(w.q) for w in accepted))
+    product = math.lcm(*denominators)
     for below in range(1, min(product // SMALLER, LARGEST_DENOMINATOR)):
         counts = [round(w * below) for w in weights]
         if all(

@@ -171,8 +171,12 @@ def _prove_smooth(parts: Sequence[parts.Part]) -> Met:
                 proofs.limit_of(getattr(part, name), x, after.low, side)
                 for part, side in ((before, -1), (after, 1))
             )
-            finite = left is not None and right is not None and left.is_finite and right.is_finite
-            if not finite or not proofs.equal_constants(left, right):
+            if (
+                left is None
+                or right is None
+                or not (left.is_finite and right.is_finite)
+                or not proofs.equal_constants(left, right)
+            ):
                 raise proofs.Rejected(f"the {name} jumps from {left} to {right} at {after.low}")
     return Met(
         "smooth",
@@ -189,7 +193,7 @@ def terms_of(expression: sp.Basic) -> int:
     3
     """
     if isinstance(expression, sp.Piecewise):
-        return sum(terms_of(piece) for piece, _ in expression.args)
+        return sum(terms_of(case.args[0]) for case in expression.args)
     if expression.has(sp.Piecewise) or expression.is_Add:
         return sum(terms_of(part) for part in expression.args)
     return 1

@@ -261,14 +261,16 @@ def _tail(state: State, growth: Growth, smooth: bool) -> list[Stretch]:
         whole = state.value + state.slope / rate * (sp.exp(rate * beyond) - 1)
         bent = (sp.exp(rate * beyond) - 1 - rate * beyond) / rate**2 - beyond**2 / 2
         return [Stretch(m, line + bent if smooth else whole)]
-    if smooth and rate <= 2:
-        return _slow_power(state, rate)
+    if smooth and (rate <= 2 or not rate.is_Integer):
+        return _power_after_a_rise(state, rate)
+    if not rate.is_Integer:  # smooth at 0: rounded, u < 0 would have no power
+        return [Stretch(m, line + (1 + beyond**2) ** (rate / 2) - 1)]
     if rate == 2 and m != 0:
         return [Stretch(m, state.slope / (2 * m) * x**2 + state.value - state.slope * m / 2)]
     return [Stretch(m, line + beyond**rate)]
 
 
-def _slow_power(state: State, rate: sp.Expr) -> list[Stretch]:
+def _power_after_a_rise(state: State, rate: sp.Expr) -> list[Stretch]:
     """g'' rises from 0 to 1 on a stretch of length 1, and then goes on as u^(rate - 2)."""
     u = x - state.at
     power = (u**rate - 1) / rate / (rate - 1) - (u - 1) / (rate - 1)

@@ -45,7 +45,7 @@ def refuse_asymmetric(wishes: Wishes) -> None:
     )
 
 
-def _proposed(penalties: Sequence[tuple[sp.Expr, sp.Expr]]) -> list[sp.Rational] | None:
+def _proposed(penalties: Sequence[tuple[sp.Expr, sp.Expr]]) -> list[sp.Expr] | None:
     """c with sum c_i v_i < 0 and no negative sum of kernels at the points of a grid."""
     import numpy as np
     from scipy.optimize import linprog
@@ -71,7 +71,7 @@ def _proposed(penalties: Sequence[tuple[sp.Expr, sp.Expr]]) -> list[sp.Rational]
     ]
 
 
-def _is_proof(c: Sequence[sp.Rational], penalties: Sequence[tuple[sp.Expr, sp.Expr]]) -> bool:
+def _is_proof(c: Sequence[sp.Expr], penalties: Sequence[tuple[sp.Expr, sp.Expr]]) -> bool:
     """sum c_i v_i < 0 exactly, and the sum of the kernels is >= 0 on every stretch between
     sizes.
     """
@@ -86,7 +86,7 @@ def _is_proof(c: Sequence[sp.Rational], penalties: Sequence[tuple[sp.Expr, sp.Ex
     last = sp.cancel(sum(term for size, term in terms if size == high) / (high - x))
     # the last stretch: (high - x)(a + b e^{-x}) is of one sign where it is at both ends
     return all(constants.sign_of(last.subs(x, end)) in (0, 1) for end in (low, high)) and all(
-        _positive(sum(term for size, term in terms if constants.sign_of(size - b) != -1), a, b)
+        _positive(sp.Add(*(f for size, f in terms if constants.sign_of(size - b) != -1)), a, b)
         for a, b in inner
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
@@ -68,7 +68,7 @@ class Table:
 
     def tidy(
         self, support: Sequence[int], weights: Sequence[float], tolerance: sp.Rational
-    ) -> list[sp.Expr] | None:
+    ) -> Sequence[sp.Expr] | None:
         """Readable weights: exact where they are rational, else the roundest within the
         tolerance, curvature exact.
         """
@@ -82,7 +82,7 @@ class Table:
         values = np.array([[float(sp.N(c, 20)) for c in column[:penalties]] for column in columns])
         wanted = np.array([float(target) for target in self.targets[:penalties]])
 
-        def good(rounded: list[sp.Rational]) -> list[sp.Expr] | None:
+        def good(rounded: list[Any]) -> Sequence[sp.Expr] | None:
             if self.curvature is not None:
                 for j, column in sorted(enumerate(columns), key=lambda entry: -weights[entry[0]]):
                     if column[-1] == column[-2] and column[-1].is_positive:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sympy as sp
 
@@ -99,7 +100,9 @@ class _Program:
         for roomy in (range(len(self.starts)), must):
             near = self._near(roomy)
             found = None if near is None else self._exactly(near)
-            if found is not None and all(found[i] > 0 for i in must):
+            if found is not None and all(
+                entry > 0 for i, entry in enumerate(found.flat()) if i in must
+            ):
                 return found
         return None
 
@@ -129,7 +132,7 @@ class _Program:
         found = sp.Matrix([0 if i in pivots else w for i, w in enumerate(rounded)])
         for row, pivot in enumerate(pivots):
             found[pivot] = -(reduced[row, :] * found)[0]
-        return found if all(w >= 0 for w in found) else None
+        return found if all(w >= 0 for w in found.flat()) else None
 
     def is_impossible(self) -> bool:
         """Proved by a y with rows^T y >= 0, > 0 where a side starts: y' rows w > 0 for every w."""
@@ -153,11 +156,11 @@ class _Program:
             else sp.sign(c) * mixtures.simplest(abs(c) * (1 - 1e-8), abs(c) * (1 + 1e-8))
             for c in answer.x
         ])  # fmt: skip
-        sums = self.rows.T * y
+        sums = (self.rows.T * y).flat()
         return all(entry >= 0 for entry in sums) and any(sums[i] > 0 for i in must)
 
 
-def _rational(number: sp.Expr) -> sp.Rational:
+def _rational(number: sp.Expr) -> sp.Expr:
     """The number, or a simple one within a billionth of it."""
     if number.is_Rational:
         return number
@@ -230,7 +233,7 @@ def symmetric_sum(rows: Sequence[Tradeoff], wishes: Wishes, tolerance: sp.Ration
     if found is not None:
         kept = [i for i, weight in enumerate(found) if weight > 0]
 
-        def good(near: list[sp.Rational]) -> list[sp.Rational] | None:
+        def good(near: list[Any]) -> list[Any] | None:
             g = np.array([float(w) for w in near]) @ values[kept]
             ratios = [g[2 * k] / (float(r.ratio) * g[2 * k + 1]) for k, r in enumerate(rows)]
             return near if all(abs(r - 1) <= 0.99 * float(tolerance) for r in ratios) else None
