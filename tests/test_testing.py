@@ -24,7 +24,7 @@ def test_what_a_loss_minimises_passes_and_is_returned():
 
 def test_where_the_term_stands_decides():
     assert_divergence(torch.negative, "reverse KL", placement="reward")
-    assert_divergence(k3, "reverse KL", placement="weighted")
+    assert_divergence(k3, "reverse KL", placement="weighted", allow=("cancellation",))
     with pytest.raises(AssertionError, match="placement='reward'"):
         assert_divergence(k3, "forward KL", placement="reward")
 
