@@ -239,6 +239,7 @@ def test_the_site_builds_without_a_warning(tmp_path):
             assert (lesson.parent / target).exists(), (lesson.name, target)
         if lesson.name[0].isdigit():  # solutions are folded away, and there
             assert written.count("<details>") == 4
+    assert (tmp_path / "site" / "search" / "search_index.js").exists()  # search from a file
     outside = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?://[^"]+)"', propositions)
     assert not outside, outside
 

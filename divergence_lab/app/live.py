@@ -199,7 +199,7 @@ def laws(found: Learned) -> mo.Html:
         f"steps of {BATCH} trajectories. A table can learn the target: total variation "
         f"{found.total_variation[-1]:.3f}, "
         f"{found.modes[0]} of {found.modes[1]} modes found. A network of {UNITS} hidden units "
-        f"can't, so the loss decides what it gives up: total variation "
+        f"is too small for it, so the loss decides what is given up: total variation "
         f"{found.small_total_variation[-1]:.3f}, {found.small_modes} of {found.modes[1]} modes "
         "found. The deeper the square, the "
         'more probable (depth ∝ √p).</p><div style="display:grid;gap:16px;'

@@ -119,7 +119,7 @@ def _(CURVATURES, Choice, TAILS, by_class, mo, presets, restart, started):
     beside = mo.ui.dropdown(
         _headed,
         value=next((label for label, name in _headed.items() if name == started().beside), None),
-        label="beside it",
+        label="beside it, a second loss",
         searchable=True,
         allow_select_none=True,
         full_width=True,

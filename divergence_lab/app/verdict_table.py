@@ -55,16 +55,16 @@ def of_member(member: Member) -> list[Row]:
         )
         if far is None
         else f"right tail {right} < 1, so f'(oo) = {float(far):.4g} is finite",
-        "convex": "g''(x) = c exp(a x) > 0 on both sides, so f is convex and data processing holds",
+        "convex": "g''(x) = c*exp(a*x) > 0 on both sides, so f is convex and data processing holds",
         "symmetric": "the tails sum to 1, so swapping the two laws changes nothing"
         if held["symmetric"]
         else f"the tails sum to {float(member.left + member.right):.4g}, not to 1",
-        "even": "the tails are opposite: left tail = -right tail"
+        "even": "the two tails are opposite numbers"
         if held["even"]
         else f"the tails {left} and {right} are not opposite",
-        "bounded_gradient": "left tail > 0 > right tail, so g' has finite limits"
+        "bounded_gradient": "the left tail is above 0, the right one below, so g' has finite limits"
         if held["bounded_gradient"]
-        else "g' is bounded only where left tail > 0 > right tail",
+        else "g' is bounded only if the left tail is above 0, the right one below",
     }
     return [Row(name, held[name], reasons[name]) for name in ROWS]
 
