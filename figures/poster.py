@@ -340,10 +340,10 @@ def draw_theorem(figure: SubFigure, content: dict) -> None:
     axes.grid(visible=False)
     exact, off = 10 ** np.ceil(np.log10(content["exact"])), np.floor(10 * content["off"]) / 10
     axes.set_xlabel(
-        f"exact gradients on a 2x3 grid, linex(1);\nyes: off by less than {exact:.0e}, "
-        f"no: by more than {off:.1f};\n"
+        "exact gradients on a 2x3 grid, linex(1)\n"
+        f"yes: off by less than {exact:.0e}; no: by more than {off:.1f}\n"
         "blank: no group of its own there",
-        fontsize=10.5,
+        fontsize=10,
     )
 
 

@@ -111,7 +111,7 @@ def test_the_page_says_plainly_who_has_not_converged(written):
     assert (final >= study.CONVERGED).any(), (
         "150 steps are too few: somebody must not have converged"
     )
-    assert f"{int((final < study.CONVERGED).sum())} of 15 members ended" in page
+    assert f"{int((final < study.CONVERGED).sum())} of 15 runs ended" in page
     assert "Quick look" in page and "the learned laws below are not results" in page
 
 

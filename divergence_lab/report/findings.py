@@ -16,6 +16,7 @@ from divergence_lab.theory.verdicts.verdict import Verdict, Verdicts
 
 HARDER = "hypergrid:2x12:paper"
 ON_THE_WAY = 0.3  # the total variation at which laws are compared before they all agree
+CLEARLY = 1.1  # times: a smaller difference is not called one
 # what a verdict is called, of which KL divergence it makes a loss careful, and what that measures
 CHARACTERS = {
     "zero_forcing": ("zero-forcing", "kl_reverse", "put less mass where the target has little"),
@@ -150,9 +151,9 @@ def _apart(study: Study, found: Mapping[str, OnTheWay], kind: str) -> str:
     if not yes or not no:
         return f"{'None' if no else 'All'} of these losses are {word}: nothing to compare."
     numbers = f"{measured} {_span(yes)}, against {_span(no)}"
-    if max(yes) < min(no):
+    if CLEARLY * max(yes) < min(no):
         return f"Next to the others, the {word} losses {what} ({numbers}): training showed it."
-    if np.median(yes) < np.median(no):
+    if CLEARLY * np.median(yes) < np.median(no):
         return f"On the whole the {word} losses {what} ({numbers}), though not every one of them."
     return f"Training did not show that {word} losses {what} ({numbers})."
 
