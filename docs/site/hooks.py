@@ -139,7 +139,7 @@ def first_sentence(module: str, name: str) -> str:
     nodes = [node for node in tree.body if getattr(node, "name", None) == name]
     words = ast.get_docstring(nodes[0] if nodes else tree) or ""
     paragraph = " ".join(words.partition("\n\n")[0].split())
-    sentence = re.split(r"(?<=[.:;])\s", paragraph)[0].rstrip(":;")
+    sentence = re.split(r"(?<=\.)\s", paragraph)[0]
     return plain(sentence).replace("|", "\\|")
 
 

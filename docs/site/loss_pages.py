@@ -154,7 +154,8 @@ def minimises(saved: dict) -> str:
         else "It minimises an f-divergence without a common name"
     )
     if saved["f"] is None:
-        return f"{said}; its generator has no closed form that was found for every parameter."
+        for_all = " for all values of the parameters" if "(" in saved["text"] else ""
+        return f"{said}. No closed form of its generator was found{for_all}."
     return f"{said}, with the generator\n\n$$f(t) = {saved['f']}$$"
 
 
