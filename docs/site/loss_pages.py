@@ -136,7 +136,7 @@ def page(entry: NamedLoss, saved: dict) -> str:
         "```python",
         "import divergence_lab as dl",
         "",
-        f'loss = dl.to_torch(dl.loss("{first}"))  # g of a tensor of residuals log(target/model)',
+        f'loss = dl.to_torch("{first}")  # g of a tensor of residuals, log(target/model)',
         "```",
         "",
         f"Source: {sentence(entry.reference)}.",
