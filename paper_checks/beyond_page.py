@@ -284,6 +284,11 @@ def words_exploration(runs: Runs) -> list[str]:
             f"| {env}, {objective} | {sampler} | {best} ({_cell(tv[best])}) | {wins} of "
             f"{len(tv[best])} |"
         )
+    lines += [
+        "",
+        "`backward`: log Z is learned from data that never leave the modes. What it exceeds the truth by",
+        "[leaks](leak.md): these rows say nothing about the losses.",
+    ]
     return lines
 
 

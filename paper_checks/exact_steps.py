@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import presets
@@ -24,10 +25,12 @@ BELOW, MOST = 0.01, 300
 GRIDS = {"2x8": {"tb": 20, "db": MOST, "fm": MOST}, "4x8": {"tb": 20, "db": MOST, "fm": MOST}}
 
 
-def steps_until(size: str, objective: str, steps: int) -> dict[str, int | None]:
+def steps_until(
+    size: str, objective: str, steps: int, losses: Sequence[str] = LOSSES
+) -> dict[str, int | None]:
     """The first step from which on the total variation is below BELOW; None: not within `steps`."""
     result = dl.train(
-        {name: dl.to_torch(dl.loss(name)) for name in LOSSES},
+        {name: dl.to_torch(dl.loss(name)) for name in losses},
         dl.graph_from_text(f"hypergrid:{size}"),
         objective=objective,
         exact=True,

@@ -107,7 +107,18 @@ def never_waits(monkeypatch, space, **given):
 
 @pytest.mark.parametrize(
     "objective",
-    ["tb", "vargrad", "db", "subtb(0.9)", "fm", "fl-db", "modified-subtb(0.9)", "tied-db"],
+    [
+        "tb",
+        "vargrad",
+        "db",
+        "subtb(0.9)",
+        "fm",
+        "fl-db",
+        "modified-subtb(0.9)",
+        "tied-db",
+        "mean-tied-db",
+        "mean-exit-fm",
+    ],
 )
 @pytest.mark.parametrize(
     ("policy", "evaluate"), [("tabular", "auto"), ("mlp", "all states"), ("mlp", "visited")]
