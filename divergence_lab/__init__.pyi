@@ -14,10 +14,12 @@ from divergence_lab.graphs.texts import graph_from_text as graph_from_text
 from divergence_lab.graphs.texts import space_from_text as space_from_text
 from divergence_lab.report import plots as plots
 from divergence_lab.report.page import write_report as write_report
+from divergence_lab.report.single_bump import narrow_fit as narrow_fit
 from divergence_lab.results import metrics as metrics
 from divergence_lab.results.result import Result as Result
 from divergence_lab.results.storage import load as load
 from divergence_lab.results.storage import save as save
+from divergence_lab.theorem.softmax import gradients_agree as gradients_agree
 from divergence_lab.theorem.verification import verify as verify
 from divergence_lab.theory.answers.derivation import derive as derive
 from divergence_lab.theory.design.from_data import fit_to_residuals as fit_to_residuals

@@ -153,8 +153,8 @@ if my_residual is not ...:
 # **Code.** Let $P_B$ send `11` back to `10` with probability 1 and never to `01`. Find the flows and the
 # right policy. Which outcomes change their probability?
 #
-# **Open.** A grid of $8\times8$ cells has 64 outcomes and tens of thousands of trajectories. Why does one
-# train on residuals of trajectories and not of outcomes?
+# **Open.** A grid of $8\times8$ cells has 64 outcomes and 12,869 trajectories. Why does one train on residuals
+# of trajectories and not of outcomes?
 #
 # <details><summary>Solution of "Your turn"</summary>
 #

@@ -211,11 +211,11 @@ if my_g is not ...:
 #
 # <details><summary>Solution: code</summary>
 #
-# Between 1.5 and 1.7 bump centres, for shares of 65% and 35%, the best bell changes from one over both to one
-# on the larger bump. The loss has not changed its class.
+# Between centres at ±1.4 and at ±1.5 the best bell changes from one over both to one on the larger bump (with
+# shares of 65% and 35%). The loss has not changed its class.
 #
 # ```python
-# close, far = (dl.narrow_fit("quadratic", centres=(-a, a)) for a in (1.2, 1.8))
+# close, far = (dl.narrow_fit("quadratic", centres=(-a, a)) for a in (1.4, 1.5))
 # assert close.right_mass > 0.3 and far.right_mass < 0.03
 # ```
 # </details>

@@ -201,10 +201,10 @@ if my_loss is not ...:
 #
 # <details><summary>Solution: code</summary>
 #
-# Between 1.6 and 2.0: at ±1.6 it spans, at ±2.0 it stays.
+# Between ±1.6, where it spans both, and ±1.7, where it stays on one.
 #
 # ```python
-# quarter = [dl.narrow_fit("linex(1/4)", centres=(-a, a)).right_mass for a in (1.4, 2.2)]
+# quarter = [dl.narrow_fit("linex(1/4)", centres=(-a, a)).right_mass for a in (1.6, 1.7)]
 # assert quarter[0] > 0.3 > 0.05 > quarter[1]
 # ```
 # </details>

@@ -129,8 +129,9 @@ if my_share is not ...:
 # %% [markdown]
 # ## 6. Exercises
 #
-# **Pencil.** A policy that stops at each step with probability ½ on the way reaches a far corner with a
-# chance of about $2^{-14}$. How many batches of 16 until the first visit? Does that number contain the loss?
+# **Pencil.** A policy stops at each step with probability ½ and else goes either way alike. Show that it ends on
+# the far island, 12 steps away, with a chance of about $2^{-15}$. How many batches of 16 until the first visit?
+# Does that number contain the loss?
 #
 # **Code.** Train the grid with `exact=True`, 40 steps. Guess the TV first: is it the minimum that is wrong?
 #
@@ -146,8 +147,9 @@ if my_share is not ...:
 #
 # <details><summary>Solution: pencil</summary>
 #
-# The number of trajectories is geometric with mean $2^{14}$, so about $2^{14}/16=1024$ batches. The loss is
-# not in it; it changes how fast the *policy* moves until then.
+# Twelve times it goes on, $2^{-12}$, six times each way, $\binom{12}{6}2^{-12}=0.23$, and then it stops, ½: about
+# $2^{-15}$. The number of trajectories is geometric with mean $2^{15}$, so about $2^{15}/16=2048$ batches. The
+# loss is not in it; it changes how fast the *policy* moves until then.
 # </details>
 #
 # <details><summary>Solution: code</summary>
