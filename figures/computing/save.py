@@ -346,7 +346,6 @@ def placements() -> list[dict]:
                 {
                     "term": term,
                     "placement": where,
-                    "loss": str(acts),
                     "divergence": derive(acts).divergence.name,
                     "zero_gradient": has_zero_gradient(acts),
                     "x": xs.round(4).tolist(),
