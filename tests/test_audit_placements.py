@@ -97,7 +97,7 @@ def test_clipped_weights_of_draws_from_the_target_are_another_loss():
 
 def test_the_mean_of_a_batch_leaves_some_forward_kl_in_a_weighted_k3():
     found = audit(k3, placement="weighted", baseline="mean", range=NEAR)
-    assert "K" in found.effective_loss and found.divergence is None
+    assert "K" in str(found.effective_loss) and found.divergence is None
     assert found.zero_avoiding.holds is True and found.zero_forcing.holds is True
 
 
@@ -106,6 +106,16 @@ def test_the_sign_of_a_penalty_counts():
     found = audit(lambda r: r, residual="target/model", placement="reward", range=NEAR)
     assert found.divergence is None and found.because
     assert found.under_the_other_sign.divergence == "reverse KL"
+
+
+def test_a_penalty_needs_no_gradient():
+    def penalty(r):
+        with torch.no_grad():
+            return -r
+
+    assert audit(penalty, placement="reward", range=NEAR).divergence == "reverse KL"
+    with pytest.raises(AuditError, match="no gradient"):
+        audit(penalty, range=NEAR)
 
 
 def test_a_batch_that_centres_itself_stands_in_the_loss():

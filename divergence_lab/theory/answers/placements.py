@@ -17,7 +17,8 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.inputs import did_you_mean, shown
-from divergence_lab.theory.answers.derivation import Derivation
+from divergence_lab.theory.answers.derivation import Derivation, derive
+from divergence_lab.theory.budget.asking import bounded, check_budget, clock
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.crossings import split_certified
@@ -88,6 +89,12 @@ def read_term(
         or (text.strip(), *catalogue.parse_with_names(text, assumptions))
     )
     parameters = tuple(sorted(symbol.name for symbol in expression.free_symbols - {x}))
+    if parameters and not expression.has(x):
+        near = did_you_mean(text.strip(), TERMS)
+        raise ExpressionError(
+            f"{shown(text)} does not depend on x: a term is {', '.join(TERMS)}, a loss of the "
+            f"catalogue, or an expression in x{near}"
+        )
     given = {key: value for key, value in (values or {}).items() if key in parameters}
     expression = set_parameters(expression, given, x, assumptions)
     return Term(text, placement, expression, name, parameters, (*assumptions, *implied))
@@ -205,6 +212,52 @@ def because(term: Term, weight: str, derivation: Derivation, zero: bool | None) 
         verdicts.convex.holds,
         verdicts.valid.because,
     )
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A term where it stands: the derivation of the loss as which it acts; does its expected
+    gradient vanish (None: not known), and in one sentence why it minimises no f-divergence.
+
+        >>> derive_placed("k1", "loss").zero_gradient
+        True
+    """
+
+    term: Term
+    derivation: Derivation
+    zero_gradient: bool | None
+    because: str | None
+
+
+def derive_placed(
+    term: str,
+    placement: str,
+    sampler: str = "on",
+    assumptions: Sequence[str] = (),
+    values: Mapping[str, str] | None = None,
+    budget: float = 20.0,
+) -> Placed:
+    """What a term k(x) minimises where it stands: g' = k' in the loss, -k in the reward, k' - k
+    weighted by p_F/sg(p_F).
+
+    term: k1, k2, k3, a loss's name, or an expression in x = log(p_B/p_F). placement: "loss",
+    "reward" or "weighted". sampler: who draws, as in `derive --sampler`. budget: processor seconds.
+    Raises ExpressionError. Source: Schulman, Approximating KL divergence (2020), for k1 to k3.
+
+        >>> import divergence_lab as dl
+        >>> dl.derive_placed("k3", "loss").derivation.divergence.name
+        'forward KL'
+        >>> dl.derive_placed("k3", "weighted").derivation.divergence.name
+        'reverse KL'
+    """
+    check_budget(budget)
+    started = clock()
+    drawn = weightings.weighting(sampler, assumptions)
+    found = bounded(budget, read_term, term, placement, tuple(assumptions), values)
+    acts = bounded(budget, place, found, drawn)
+    derivation = derive(acts, budget=budget, spent=clock() - started)
+    zero = has_zero_gradient(acts)
+    return Placed(found, derivation, zero, because(found, drawn.weight, derivation, zero))
 
 
 def to_json(term: Term, weight: str, derivation: Derivation | None) -> dict[str, Any]:
