@@ -320,6 +320,24 @@ def test_a_link_restores_what_was_chosen_and_back_goes_back(reader):
 
 
 @pytest.mark.slow
+def test_the_page_is_kept_for_the_next_visit_without_a_network(address, tmp_path):
+    with chromium(tmp_path) as browser:
+        guest = Reader(browser, address)
+        guest.open("g=3*x**2")
+        guest.answered()
+        kept = guest.browser.execute_async_script(
+            "const done = arguments[0]; navigator.serviceWorker.ready.then(async () => done("
+            "(await (await caches.open((await caches.keys())[0])).keys()).length))"
+        )
+        assert kept > 20
+        browser.execute_cdp_cmd("Network.enable", {})
+        offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+        browser.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
+        guest.open("g=5*x**2")
+        assert "10 × reverse KL" in guest.answered()
+
+
+@pytest.mark.slow
 @pytest.mark.alone
 def test_memory_stays_bounded_over_a_hundred_questions(reader):
     reader.open()

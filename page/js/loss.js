@@ -5,7 +5,7 @@ import { copyButton, download, el, formula, one } from './dom.js'
 import * as family from './family.js'
 import { learnedOf } from './learned.js'
 import { draw, noPictures, shapeOf } from './pictures.js'
-import { deriveWords, exportWords, START } from './state.js'
+import { curvesQuestion, deriveWords, exportWords, START } from './state.js'
 
 /** The loss that is chosen: {text, member, name}. */
 export function chosen(state) {
@@ -55,7 +55,7 @@ export class LossTab {
     const turn = this.turn, loss = chosen(state), wanted = () => turn === this.turn
     this.answer.setAttribute('aria-busy', 'true')
     if (!loss.member) {
-      const curves = await this.engine.ask({ kind: 'curves', text: loss.text }, 20, wanted)
+      const curves = await this.engine.ask(curvesQuestion(loss.text, state), 20, wanted)
       if (!wanted()) return
       if (curves.g) draw(shapeOf(curves))
       else noPictures(curves.problem ?? '')
@@ -76,7 +76,7 @@ export class LossTab {
 
   show(row, shown, state, note, { out = `${JSON.stringify([row], null, 1)}\n`, cut = 0 } = {}) {
     const text = chosen(state).text
-    this.put(el('p', { class: 'note' }, note), answerOf(row, shown), this.actions(out, cut), this.exports(text, state),
+    this.put(el('p', { class: 'note', role: 'status' }, note), answerOf(row, shown), this.actions(out, cut), this.exports(text, state),
       this.learned ? learnedOf(this.learned) : '')
   }
 

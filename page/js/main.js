@@ -24,6 +24,7 @@ const losses = new LossTab(engine, catalogue)
 globalThis.lab = { engine, state: () => state } // for the curious, and for the tests
 
 function told(news) {
+  if (news === 'ready') navigator.serviceWorker?.register('service.js').catch(() => {}) // it only keeps the page for the next visit
   const line = one('#engine')
   line.className = news instanceof Error ? 'failed' : news
   line.textContent = news instanceof Error ? `Python could not start (${news.message}). Stored answers work; reload to try again.` : SAYS[news]
@@ -123,4 +124,3 @@ catalogue.show(take)
 catalogue.ready.then(() => { one('#placement-field').hidden = !catalogue.placements.length })
 checkFiles(engine)
 one('#copy-link').append(copyButton('Copy link', () => new URL(toLink(state), location.href).href))
-navigator.serviceWorker?.register('service.js').catch(() => {}) // it only keeps the page for the next visit

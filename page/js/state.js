@@ -36,6 +36,10 @@ export const deriveWords = (text, state) => ['derive', word(text), ...lossOption
   ...(state.placement === 'loss' ? [] : ['--placement', state.placement]),
   ...(state.at.trim() ? ['--at', word(state.at.trim())] : [])]
 
+export const curvesQuestion = (text, state) => ({
+  kind: 'curves', text, assume: list(state.assume), values: Object.fromEntries(list(state.set).map(part => part.split('=', 2).map(side => side.trim()))),
+})
+
 export const invertWords = state => ['invert', word(state.f), ...lossOptions(state)]
 export const exportWords = (text, form, state) => ['export', word(text), '--form', form,
   ...lossOptions(state).filter(option => option !== '--json')]

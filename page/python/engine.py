@@ -45,7 +45,8 @@ def begin(set_alarm: Callable[[float], None]) -> None:
 def answer(question: str) -> str:
     """The answer to one question, both as JSON; `cut` is how many searches were ended in the midst.
 
-    A question is {"kind": "command", "words", "files"} or {"kind": "curves", "text"}.
+    A question is {"kind": "command", "words", "files"}, or {"kind": "curves", "text", "assume",
+    "values"}.
     """
     asked, cut, started = json.loads(question), cut_short(), time.perf_counter()
     found = {"command": _command, "curves": _curves}[asked["kind"]](asked)
@@ -96,7 +97,8 @@ def _formulas(row: dict[str, Any]) -> dict[str, str]:
 def _curves(asked: dict[str, Any]) -> dict[str, Any]:
     text = asked["text"]
     try:
-        return within(CURVE_SECONDS, numbers, text)
+        given = asked.get("assume", []), asked.get("values", {})
+        return within(CURVE_SECONDS, numbers, text, *given)
     except OutOfTime:
         return {"problem": f"{shown(text)}: its curves took longer than {CURVE_SECONDS:g} s"}
     except SearchFailed as failure:
@@ -104,9 +106,9 @@ def _curves(asked: dict[str, Any]) -> dict[str, Any]:
         return {"problem": str(failure.__cause__ if known else failure)}
 
 
-def numbers(text: str) -> dict[str, Any]:
+def numbers(text: str, assume: list[str], values_given: dict[str, str]) -> dict[str, Any]:
     """g on RESIDUALS and the panels of I(u); what is not finite is None. Raises ExpressionError."""
-    read = loss(text)
+    read = loss(text, assume, values_given)
     if read.parameters:
         names = ", ".join(map(str, read.parameters))
         raise ExpressionError(f"{shown(text)}: the curves need numbers: set values for {names}")
