@@ -22,7 +22,7 @@ from divergence_lab.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "build" / "page"
-PATIENCE = 600  # seconds; on a busy machine Python takes long to start
+PATIENCE = 240  # seconds; on a busy machine Python takes long to start
 HOSTILE = [
     "__import__('os').system('x')",
     "<img src=x onerror=alert(1)>",

@@ -6,12 +6,11 @@ import { Engine } from './engine.js'
 import * as family from './family.js'
 import { LossTab } from './loss.js'
 import { checkFiles, design, fillWishes, invert, wishFields } from './others.js'
-import { fromLink, START, toLink } from './state.js'
+import { fromLink, START, TABS, toLink } from './state.js'
 
 const REST = 500 // milliseconds without a change before the engine is asked
 const FIELDS = ['g', 'left', 'right', 'curvature', 'sampler', 'placement', 'assume', 'set', 'at', 'budget', 'f']
 const SLIDERS = ['left', 'right', 'curvature']
-const TABS = ['loss', 'invert', 'design', 'check']
 const SAYS = {
   loading: 'Python is starting: until then you see stored answers. Sliders and catalogue already work.',
   ready: 'Ready: any loss is computed here, in your browser.', busy: 'Searching…',
@@ -45,7 +44,7 @@ const showSliders = () => SLIDERS.forEach(name => { one(`output[for=${name}]`).t
 
 function openTab(tab) {
   for (const name of TABS) {
-    const chosen = name === (TABS.includes(tab) ? tab : 'loss')
+    const chosen = name === tab
     one(`#tab-${name}`).setAttribute('aria-selected', String(chosen))
     one(`#tab-${name}`).tabIndex = chosen ? 0 : -1
     one(`#panel-${name}`).hidden = !chosen

@@ -4,12 +4,14 @@ export const START = {
   tab: 'loss', g: '', left: '0', right: '0', curvature: '1', sampler: 'on', placement: 'loss', assume: '', set: '', at: '',
   budget: '60', f: '', wishes: '',
 }
+export const TABS = ['loss', 'invert', 'design', 'check']
 const LONGEST = 2000
 
 export function fromLink(hash) {
   const given = new URLSearchParams(hash.replace(/^#/, '').slice(0, 4 * LONGEST))
-  return Object.fromEntries(Object.entries(START).map(
+  const state = Object.fromEntries(Object.entries(START).map(
     ([name, value]) => [name, (given.get(name) ?? value).slice(0, LONGEST)]))
+  return { ...state, tab: TABS.includes(state.tab) ? state.tab : 'loss' }
 }
 
 /** Only what differs from the start. */
