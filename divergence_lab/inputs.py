@@ -52,7 +52,9 @@ def missing_package(error: ModuleNotFoundError, who: str) -> MissingPackage | No
     name = (error.name or "").partition(".")[0]
     if name not in _GET:
         return None
-    return MissingPackage(f"{who} needs {name}, which is not installed here: {_GET[name]}")
+    missing = MissingPackage(f"{who} needs {name}, which is not installed here: {_GET[name]}")
+    missing.name = name
+    return missing
 
 
 def kind_of(thing: object) -> str:

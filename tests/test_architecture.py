@@ -146,7 +146,8 @@ def test_a_stub_shows_type_checkers_the_names_of_its_face():
             for alias in node.names
             if alias.asname == alias.name
         ]
-        assert sorted(name for _, name in lines) == sorted(face.__all__)
+        named = sorted(name for _, name in lines)
+        assert named == sorted(face.__all__), f"write the names of the face into {stub}"
         for home, name in lines:
             meant = getattr(__import__(home, fromlist=[name]), name)
             # the room of the audit may be called in place of its function

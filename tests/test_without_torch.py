@@ -59,7 +59,7 @@ print("done")
 """
 PAGE = """
 import numpy
-from divergence_lab.app import background, drawing, family, page, pictures, verdict_table
+from divergence_lab.app import background, page
 assert background.derivation("x**2/2").divergence.name == "reverse KL"
 assert "def loss(residual)" in background.torch_text("x**2/2")
 assert "align" in background.latex_text(background.derivation("x**2/2"))

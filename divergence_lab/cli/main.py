@@ -117,12 +117,12 @@ def _run(parser: argparse.ArgumentParser, given: Sequence[str]) -> int:
     except KeyboardInterrupt:
         _tell("interrupted")
         return 130
-    except InputError as error:  # anything else is not the user's doing: a traceback helps
-        _tell(f"{doing}: {error}")
     except ModuleNotFoundError as error:
         if (missing := missing_package(error, doing)) is None:
             raise
         _tell(str(missing))
+    except InputError as error:  # anything else is not the user's doing: a traceback helps
+        _tell(f"{doing}: {error}")
     return BAD_INPUT
 
 
