@@ -235,6 +235,7 @@ STRAIGHT = {1: 1, 2: 3, 3: 5, 4: 8, 5: 11}  # slopes 1, 2, 2, 3, 3
         dict(penalties=MANY, smooth=True, left_growth="power:3/2", bounded_second_moment=True),
         dict(penalties={1: 1, 3: 5, -4: 8}, even=True, smooth=True, curvature=2),
         dict(penalties=STRAIGHT, bounded_gradient=True),
+        dict(penalties={1: 3, 2: 7, 3: 11, 4: 16}, smooth=True),  # slopes 3, 4, 4, 5
         dict(curvature=0, zero_avoiding=True, zero_forcing=False, smooth=True),
     ],
 )

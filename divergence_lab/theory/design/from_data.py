@@ -83,7 +83,8 @@ def _with_values(
     wishes = dataclasses.replace(asked, penalties=tuple(values.items()))
     try:
         feasibility.refuse_penalties(wishes)
-        found = search.search_within(budget, wishes, 2, tolerance)[0]
+        # two values, each within a third of the tolerance: so is their ratio, within two
+        found = search.search_within(budget, wishes, 2, tolerance / 3)[0]
     except DesignError as reason:
         raise DesignError(f"{', '.join(map(str, rows))}: with such values {reason}") from None
     return dataclasses.replace(found, met=found.met[: len(found.met) - len(values)])

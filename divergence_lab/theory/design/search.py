@@ -31,6 +31,8 @@ TRIES = 8
 BUDGET = 12.0
 # After these shares of the budget no new proof is begun: with a loss in hand, and without one.
 ENOUGH, LATEST = 0.25, 0.8
+# A proof may take this share of what is left.
+PROOF = 0.7
 # With more penalties than this a sum of named losses that meets them is not easy to read.
 FEW = 3
 
@@ -124,7 +126,7 @@ def design_for(
         ):
             shortest_seen.append(terms)
             continue
-        proved = proofs.prove(expression, wishes, (budget - spent) / 2, allowed_error)
+        proved = proofs.prove(expression, wishes, PROOF * (budget - spent), allowed_error)
         if proved is not None:
             found.append(proved)
         if len(found) == count:

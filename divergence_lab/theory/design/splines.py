@@ -135,7 +135,8 @@ def _start(
     """The stretch next to 0, where g'' has its wished value: as far out as it can reach."""
     if smooth and found and (width := _exact_width(found[0], curvature)) is not None:
         state, stretches = _beginning(width, curvature, rises[0], smooth)
-        if len(rises) < 2 or _rises(state.slope, rises[1], True):
+        straight_next = len(rises) > 2 and constants.equal(rises[1], rises[2])
+        if not straight_next and (len(rises) < 2 or _rises(state.slope, rises[1], True)):
             return state, stretches
     width = found[0].at if found else sp.S.One
     for _ in range(HALVINGS):

@@ -51,6 +51,8 @@ CONFIRMING_RESIDUALS = tuple(sp.Rational(n, 7) for n in (-140, -31, -16, -5, -1,
 SEARCH_SHARE = 0.25
 SIMPLIFY_SECONDS = 3.0
 MAX_POWER = 90
+# With more pieces than this nothing is simplified: it takes seconds, and f is long either way.
+MANY_PIECES = 8
 # The swapped loss is a courtesy, not a verdict: its search gets no more than this.
 DUAL_SECONDS = 5.0
 # Parameters take these values when a closed form with parameters is confirmed.
@@ -167,6 +169,8 @@ def _in_ratio(integral_in_residual: Pieces) -> sp.Expr:
 
 def _simplest(loss: Loss, found: sp.Expr, deadline: float) -> sp.Expr:
     """The shortest of a few equal forms; it is confirmed anew, because simplification may err."""
+    if len(found.args) > MANY_PIECES and isinstance(found, sp.Piecewise):
+        return found
     try:
         forms = within(min(patient(SIMPLIFY_SECONDS), left_until(deadline)), shorter_forms, found)
     except (OutOfTime, SearchFailed):
