@@ -63,6 +63,7 @@ def test_there_are_figures_with_both_images_beside_them():
     assert SCRIPTS
     images = {script.with_suffix(end) for script in SCRIPTS for end in (".svg", ".png")}
     assert all(image.exists() for image in images), "run `make figures`"
+    assert all("    redraw(" in script.read_text() for script in SCRIPTS)  # leaves what is the same
 
 
 @each_script
