@@ -43,6 +43,7 @@ IN_NOTEBOOK = re.compile(
     re.DOTALL,
 )
 MATHML = LatexToMathML()
+PRIMED = re.compile(r"<msup>(<mi>[^<]*</mi>)<mo>([′″‴])</mo></msup>")
 # a font with the metrics that formulas need, served by the site itself
 FONT = next((Path(find_spec("ziamath").origin).parent / "fonts").glob("*Math*.ttf"))
 
@@ -188,4 +189,10 @@ def on_page_content(content, page, config, files):
 
 def mathml(tex: str, display: bool) -> str:
     tex = re.sub(r"\\tag\{(.*?)\}", r"\\qquad(\\text{\1})", html.unescape(tex))
-    return MATHML.convert_with_local_state(tex, displaystyle=display)
+    return with_plain_primes(MATHML.convert_with_local_state(tex, displaystyle=display))
+
+
+def with_plain_primes(found: str) -> str:
+    """A prime is a raised sign already: as a superscript of its letter it would be raised twice."""
+    sign = r'<mo form="postfix" lspace="0" rspace="0">\2</mo>'
+    return PRIMED.sub(rf"\1{sign}", found)
