@@ -178,7 +178,8 @@ def next_steps(study: Study) -> list[Next]:
     """What this study leaves open, and the commands that go on."""
     names = list(study.result.losses)
     quoted = " ".join(shlex.quote(name) for name in names)
-    fastest, *_, slowest = by_speed(speeds(study), 0)
+    ranked = by_speed(speeds(study), 0)
+    fastest, slowest = ranked[0], ranked[-1]
     env = str(study.result.config["env"])
     found = []
     if not converged(study.result).all():

@@ -74,8 +74,8 @@ END = Token("end", "", -1, -1)
 def sentence(text: str) -> Markup:
     """A sentence with its formulas set.
 
-    >>> print(sentence("the limit is oo: a <b>"))
-    the limit is <math><mn>∞</mn></math>: a &lt;b&gt;
+    >>> print(sentence("R&D: the limit is oo"))
+    R&amp;D: the limit is <math><mn>∞</mn></math>
     """
     tokens, parts, behind, at = tokens_of(text), [], 0, 0
     while at < len(tokens):
@@ -92,7 +92,7 @@ def formula(text: str) -> Markup:
     """A whole text as one formula; as written where it is none.
 
     >>> print(formula("x**2/2"))
-    <math><mfrac><msup><mi>x</mi><mn>2</mn></msup><mn>2</mn></mfrac></math>
+    <math><mfrac><mrow><msup><mi>x</mi><mn>2</mn></msup></mrow><mn>2</mn></mfrac></math>
     """
     tokens = tokens_of(text)
     found = _formula(tokens, 0)

@@ -57,7 +57,7 @@ def fit_to_tradeoffs(
         >>> import divergence_lab as dl
         >>> entry = dl.fit_to_tradeoffs([(-2, 2, 1)])
         >>> entry.loss.expression
-        Abs(x)
+        x**2/4
     """
     rows = [tradeoffs.read_tradeoff(*row) for row in table]
     if not rows:
