@@ -49,7 +49,13 @@ CELLS = {
 }
 
 
-@pytest.mark.parametrize("placement, term", CELLS)
+SLOW = {("loss", k2), ("reward", k2), ("weighted", k1), ("weighted", k2)}
+
+
+@pytest.mark.parametrize(
+    "placement, term",
+    [pytest.param(*cell, marks=pytest.mark.slow if cell in SLOW else ()) for cell in CELLS],
+)
 def test_the_nine_cells(placement, term):
     found = audit(term, placement=placement, range=NEAR)
     document = json.loads(json.dumps(found.to_json(), allow_nan=False))
@@ -60,25 +66,30 @@ def test_the_nine_cells(placement, term):
     assert found.max_gradient_error is None or found.max_gradient_error < 1e-12
 
 
+ELSE = [
+    (k3_of_two, {"placement": "weighted"}, "x**2/2", "reverse KL", None),
+    (k2, {"clip_ratio": (0.8, 1.2)}, None, None, "older policy"),
+    (k1, {"placement": "reward", "per": "token"}, "x**2/2", "reverse KL", None),
+    (k2, {"placement": "reward", "per": "token"}, None, None, "before it"),
+]
+MORE = [
+    (k1, {"sampler": "backward"}, "x - exp(x) + 1", None, "p_B/p_F"),
+    (k2, {"clip_ratio": (0, float("inf"))}, "x**2/2", "reverse KL", None),
+    (k1, {"placement": "weighted", "baseline": "mean:8"}, "7*x**2/16", "reverse KL", None),
+    (k3, {"per": "token"}, "exp(x) - x - 1", "forward KL", None),
+    (
+        k1,
+        {"placement": "reward", "sampler": "backward", "baseline": "mean"},
+        None,
+        None,
+        "baseline",
+    ),
+]
+
+
 @pytest.mark.parametrize(
     "term, words, loss, divergence, told",
-    [
-        (k3_of_two, {"placement": "weighted"}, "x**2/2", "reverse KL", None),
-        (k1, {"sampler": "backward"}, "x - exp(x) + 1", None, "p_B/p_F"),
-        (k2, {"clip_ratio": (0.8, 1.2)}, None, None, "older policy"),
-        (k2, {"clip_ratio": (0, float("inf"))}, "x**2/2", "reverse KL", None),
-        (k1, {"placement": "weighted", "baseline": "mean:8"}, "7*x**2/16", "reverse KL", None),
-        (k1, {"placement": "reward", "per": "token"}, "x**2/2", "reverse KL", None),
-        (k2, {"placement": "reward", "per": "token"}, None, None, "later|before it"),
-        (k3, {"per": "token"}, "exp(x) - x - 1", "forward KL", None),
-        (
-            k1,
-            {"placement": "reward", "sampler": "backward", "baseline": "mean"},
-            None,
-            None,
-            "baseline",
-        ),
-    ],
+    [*ELSE, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE)],
 )
 def test_what_else_decides(term, words, loss, divergence, told):
     found = audit(term, range=NEAR, **words)
@@ -86,7 +97,7 @@ def test_what_else_decides(term, words, loss, divergence, told):
     if told is None:
         assert found.because is None
     else:
-        assert any(word in found.because for word in told.split("|"))
+        assert told in found.because
 
 
 def test_clipped_weights_of_draws_from_the_target_are_another_loss():
@@ -95,10 +106,16 @@ def test_clipped_weights_of_draws_from_the_target_are_another_loss():
     assert found.zero_forcing.holds is False  # g' = 2 x e^x beyond -log 2: it falls off
 
 
+@pytest.mark.slow
 def test_the_mean_of_a_batch_leaves_some_forward_kl_in_a_weighted_k3():
     found = audit(k3, placement="weighted", baseline="mean", range=NEAR)
     assert "K" in str(found.effective_loss) and found.divergence is None
     assert found.zero_avoiding.holds is True and found.zero_forcing.holds is True
+
+
+def test_a_weighted_exponential_has_no_gradient_though_rounding_hides_it():
+    found = audit(torch.exp, placement="weighted", range=NEAR)
+    assert found.zero_gradient and found.divergence is None and "constant" in found.because
 
 
 def test_the_sign_of_a_penalty_counts():
@@ -139,7 +156,7 @@ def test_a_misspelt_preset_gets_the_nearest_name():
 
 
 PAGE = ROOT / "docs" / "libraries.md"
-QUICK = ("torchgfn/linex", "trl/grpo", "verl/kl-loss-k1")
+QUICK = ("trl/grpo", "verl/kl-loss-k1")
 
 
 @pytest.mark.parametrize(

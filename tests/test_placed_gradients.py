@@ -65,7 +65,7 @@ def off(a, b):
     return float((a - b).abs().max() / b.abs().max().clamp(min=1e-3))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_each_cell_is_the_gradient_of_its_divergence_and_of_no_other(seed):
     theta, log_p = laws(seed)
     log_q = torch.log_softmax(theta, 0)

@@ -31,7 +31,7 @@ from divergence_lab.audit.placed.standing import (
     refuse_where_it_cannot_stand,
     with_a_gradient,
 )
-from divergence_lab.audit.placed.terms import identify_in_place, open_batch
+from divergence_lab.audit.placed.terms import identify_in_place, open_batch, vanishes_in_place
 from divergence_lab.audit.presets.named import find_preset, is_preset
 from divergence_lab.audit.problems import (
     Problem,
@@ -207,7 +207,8 @@ def _audited(
     points = grid(low, high, dtype)
     runs = stretches(looked_at, points, dtype, gauge, identified)
     unknown = _why_unknown(runs, gauge)
-    stands = outcome(looked_at.standing, identified, derivation, runs, gauge, unknown)
+    vanishes = identified is None and vanishes_in_place(looked_at, low, high)
+    stands = outcome(looked_at.standing, identified, derivation, runs, gauge, unknown, vanishes)
     identified, derivation = (identified, derivation) if stands.bound else (None, None)
     forcing, avoiding = _verdicts(
         derivation, stands.because if stands.because and not stands.bound else unknown

@@ -35,11 +35,12 @@ def outcome(
     runs: Sequence[stretches.Stretch],
     gauge: float,
     unknown: str,
+    vanishes: bool = False,
 ) -> Outcome:
     """What follows, of the loss found and of the stretches of its slope; `unknown` says why none
-    was found.
+    was found. `vanishes`: the slope is known to be constant, whatever its numbers look like.
     """
-    dead = {run.state for run in runs} == {"dead"}
+    dead = vanishes or {run.state for run in runs} == {"dead"}
     reason = _no_function_of_the_residual(standing, derivation, dead)
     if reason is None and standing.per == "token" and standing.placement == "reward":
         reason = _of_later_tokens(found, gauge, dead)

@@ -47,6 +47,16 @@ def identify_in_place(
     return _held_against(acts, subject, low, high, fitted, coarse)
 
 
+def vanishes_in_place(subject: probing.Subject, low: float, high: float) -> bool:
+    """Is the slope of a weighted term constant by its formula? Rounding hides it in numbers."""
+    standing = subject.standing
+    known = term_of(subject, low, high) if standing.placement == "weighted" else None
+    if known is None:
+        return False
+    acts = _loss(_weighed(slope_in_place(known[0], "weighted", _share(standing)), standing))
+    return acts is not None and acts.expression == 0
+
+
 def _share(standing: Standing) -> sp.Expr:
     """c of k' - c k, exactly."""
     part = Fraction(standing.share).limit_denominator(10**7)
