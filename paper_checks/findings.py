@@ -71,7 +71,9 @@ HYPERGRID = """## Hyper-grid
 [Tables and figures](figure3_hypergrid.md). Run, 5 seeds each: 20^4 with the paper's constants, network, batch and traps, **TB for all of the paper's 50,000
 steps (800,000 trajectories)**, DB and SubTB(0.9) for the first 5,000, FM for the first 613; 8 x 8 with all four objectives, 3,000 steps; and 20 x 20 with TB, DB and
 SubTB, 5,000 steps. Of Figure 3, TB is reproduced; the later steps of DB, SubTB and FM are missing, as is the text's reading of the reward at this size: neither
-fits a CPU, and `--preset paper` goes that far ([how long that would take](time_on_a_gpu.md)).
+fits a CPU, and `--preset paper` goes that far ([how long that would take](time_on_a_gpu.md)). On 8 x 8 also [as released](figure3_hypergrid_as_released.md)
+([without its clip](figure3_hypergrid_as_released_without_gradient_clip.md)), [with the released mean alone](figure3_hypergrid_as_mean.md)
+([without the clip](figure3_hypergrid_as_mean_without_gradient_clip.md)) and [as written](figure3_hypergrid_as_written.md).
 """
 
 BITS = """## Bit sequences
