@@ -13,24 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from divergence_lab.audit import (
-    identifying,
-    looking,
-    probing,
-    simplices,
-    splines,
-    subjects,
-    variants,
-)
+from divergence_lab.audit import identifying, probing, simplices, splines, subjects, variants
 from divergence_lab.audit.claims import Claims, claims_of, contradictions
 from divergence_lab.audit.placed.outcome import outcome, with_open_batch
+from divergence_lab.audit.placed.penalties import look_at
 from divergence_lab.audit.placed.rounding import lost_far_out
-from divergence_lab.audit.placed.standing import (
-    Standing,
-    read_standing,
-    refuse_where_it_cannot_stand,
-    with_a_gradient,
-)
+from divergence_lab.audit.placed.standing import read_standing, refuse_where_it_cannot_stand
 from divergence_lab.audit.placed.terms import identify_in_place, open_batch, vanishes_in_place
 from divergence_lab.audit.presets.named import find_preset, is_preset
 from divergence_lab.audit.problems import (
@@ -44,7 +32,6 @@ from divergence_lab.audit.problems import (
 )
 from divergence_lab.audit.result import Audit, Other
 from divergence_lab.audit.stretches import Stretch, grid, stretches
-from divergence_lab.audit.subjects.loading import AuditError
 from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.inputs import is_number, shown
 from divergence_lab.theory.answers.derivation import Derivation, derive
@@ -134,7 +121,7 @@ def audit(
     else:
         name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
         call = subjects.as_callable(thing, name, None, bind)
-    looked_at = _looked_at(call, name, residual, feed, summed, item, standing)
+    looked_at = look_at(call, name, residual, feed, summed, item, standing)
     refuse_where_it_cannot_stand(name, standing, looked_at.centred, looked_at.summed)
     looked_at = replace(looked_at, standing=standing)
     if DTYPES[dtype] not in looked_at.dtypes:
@@ -144,24 +131,6 @@ def audit(
     if not standing.open_batch or audited.because or audited.effective_loss is None:
         return audited
     return with_open_batch(audited, open_batch(looked_at, low, high), budget)
-
-
-def _looked_at(
-    call: Callable[..., Any],
-    name: str,
-    residual: str,
-    feed: Sequence[str] | None,
-    summed: bool,
-    item: str | None,
-    standing: Standing,
-) -> probing.Subject:
-    """The callable, looked at; a penalty in the reward need not carry a gradient."""
-    try:
-        return looking.subject(call, name, residual, feed, summed, item)
-    except AuditError as failure:
-        if standing.placement != "reward" or "no gradient" not in str(failure):
-            raise
-        return looking.subject(with_a_gradient(call), name, residual, feed, summed, item)
 
 
 def _checked(

@@ -6,10 +6,7 @@
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
-from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -103,22 +100,6 @@ def read_standing(
         None if clip_ratio is None else _range_of_ratios(clip_ratio),
         per,
     )
-
-
-def with_a_gradient(call: Callable[..., Any]) -> Callable[..., Any]:
-    """The penalty with its value and, so that it can be seen to treat each draw by itself, the
-    gradient k in each argument; in the reward only the value counts.
-    """
-
-    @wraps(call)
-    def valued(*given: Any, **named: Any) -> Any:
-        value = call(*given, **named)
-        if not isinstance(value, Tensor):
-            return value
-        moving = [one for one in given if isinstance(one, Tensor) and one.requires_grad]
-        return value + sum((one - one.detach()) * value for one in moving)
-
-    return valued
 
 
 def refuse_where_it_cannot_stand(
