@@ -64,7 +64,7 @@ export function answerOf(row, shown = {}) {
   return el('div', { class: 'found' },
     el('h3', { tabindex: -1 }, title(row)),
     el('dl', {}, facts.filter(([, value]) => value).flatMap(([label, value]) => [el('dt', {}, label), el('dd', {}, value)])),
-    row.met ? wishes(row.met) : null,
+    row.wishes ? wishes(row.wishes) : null,
     verdictTable(verdictsOf(row)),
     row.tried?.length ? el('details', {}, el('summary', {}, 'what was tried without an end'), el('ul', {}, row.tried.map(text => el('li', {}, text)))) : null)
 }
