@@ -29,7 +29,6 @@ _HOME = {
     "decide": "theory.verdicts.decision",
     "Verdict": "theory.verdicts.verdict",
     "derive": "theory.answers.derivation",
-    "derive_placed": "theory.answers.placements",
     # the bridge
     "to_torch": "bridge.torch_loss",
     "narrow_fit": "report.single_bump",

@@ -22,7 +22,6 @@ from divergence_lab.results.storage import save as save
 from divergence_lab.theorem.softmax import gradients_agree as gradients_agree
 from divergence_lab.theorem.verification import verify as verify
 from divergence_lab.theory.answers.derivation import derive as derive
-from divergence_lab.theory.answers.placements import derive_placed as derive_placed
 from divergence_lab.theory.design.from_data import fit_to_residuals as fit_to_residuals
 from divergence_lab.theory.design.from_data import fit_to_tradeoffs as fit_to_tradeoffs
 from divergence_lab.theory.design.search import design as design

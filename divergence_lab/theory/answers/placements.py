@@ -244,10 +244,9 @@ def derive_placed(
     "reward" or "weighted". sampler: who draws, as in `derive --sampler`. budget: processor seconds.
     Raises ExpressionError. Source: Schulman, Approximating KL divergence (2020), for k1 to k3.
 
-        >>> import divergence_lab as dl
-        >>> dl.derive_placed("k3", "loss").derivation.divergence.name
+        >>> derive_placed("k3", "loss").derivation.divergence.name
         'forward KL'
-        >>> dl.derive_placed("k3", "weighted").derivation.divergence.name
+        >>> derive_placed("k3", "weighted").derivation.divergence.name
         'reverse KL'
     """
     check_budget(budget)
