@@ -73,7 +73,7 @@ class _Program:
 
     @staticmethod
     def of(rows: Sequence[Tradeoff], wishes: Wishes) -> _Program:
-        sides: dict[int, set[sp.Rational]] = {}
+        sides: dict[int, set[sp.Expr]] = {}
         for point in (point for row in rows for point in (row.a, row.b)):
             side = 1 if wishes.even or point > 0 else -1
             sides.setdefault(side, set()).add(_rational(abs(point)))
