@@ -88,7 +88,7 @@ def read_term(
         else catalogue.lookup(text, assumptions)
         or (text.strip(), *catalogue.parse_with_names(text, assumptions))
     )
-    parameters = tuple(sorted(symbol.name for symbol in expression.free_symbols - {x}))
+    parameters = tuple(sorted(str(symbol) for symbol in expression.free_symbols - {x}))
     if parameters and not expression.has(x):
         near = did_you_mean(text.strip(), TERMS)
         raise ExpressionError(

@@ -64,7 +64,7 @@ def check_placement(entry: Mapping[str, Any], subject: Subject) -> None:
     sampler, numbers = samplers.read_sampler(entry, subject)
     if sampler == "learned_backward":
         raise proofs.Refuted("a term is placed where the model learns, not p_B")
-    term = subject.raw(entry["term"]).subs(subject.written)
+    term = subject.read(entry["term"])
     gauge = subject.read(entry["gauge"]["slope"], sp.Dummy())
     for part in subject.parts:
         slope = _slope(kind, sampler, numbers, term, part, subject)
