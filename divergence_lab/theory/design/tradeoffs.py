@@ -67,7 +67,7 @@ def values_for(rows: Sequence[Tradeoff], wishes: Wishes) -> dict[sp.Expr, sp.Exp
 class _Program:
     """rows w = 0, w >= 0, and w > 0 where a side starts; `starts` are (side, x_j)."""
 
-    starts: tuple[tuple[int, sp.Rational], ...]
+    starts: tuple[tuple[int, sp.Expr], ...]
     even: bool
     rows: sp.Matrix
 
