@@ -9,7 +9,6 @@ import torch
 from torch.nn.functional import huber_loss, kl_div, logsigmoid, relu, smooth_l1_loss, softplus
 
 from divergence_lab.audit import AuditError, audit
-from divergence_lab.audit.claims import claims_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -242,7 +241,8 @@ def test_overflow_kinks_and_values_at_zero():
     overflowing = audit(lambda x: torch.exp(x) - x - 1, dtype="float32")
     assert at(overflowing, "not_finite")[0][0] == pytest.approx(88.7, abs=0.1)
     absolute = audit(torch.abs)
-    assert kinds(absolute) == ["not_differentiable"] and name(absolute) == ("total variation", "2")
+    assert absolute.problems == () and name(absolute) == ("total variation", "2")
+    assert any("a kink at 0, which is allowed" in note for note in absolute.notes)
     assert at(audit(lambda x: torch.sqrt(x**2), dtype="float64"), "not_finite") == [(0.0, 0.0)]
     assert at(audit(lambda x: torch.cosh(x), dtype="float64"), "not_zero_at_zero") == [(0.0, 0.0)]
 
@@ -260,7 +260,10 @@ def test_a_maximised_loss_has_no_divergence():
 )
 def test_rounding_where_the_gradient_falls_off_is_no_jump(call):
     found = audit(call)
-    assert set(kinds(found)) == {"dead_gradient"}  # it underflows
+    # it underflows, and 1 - tanh(x)**2 has lost its digits before
+    assert set(kinds(found)) <= {"dead_gradient", "cancellation"} and "dead_gradient" in kinds(
+        found
+    )
 
 
 # (as shipped, what it is fed, g' up to the gauge, where, zero-forcing, zero-avoiding as shipped)
@@ -330,7 +333,14 @@ HELD_OUT = [
     (lambda x: (x + 0).mul_(2) ** 2, 1, lambda x: 8 * x, 100, True, False),
     (lambda x: x**2 / 2 + 0.1 * torch.sin(5 * x), 1, None, 100, None, None),
     (lambda x: x**2 / 2 - 1e-4 * torch.cos(x), 1, None, 100, None, None),
-    (lambda x: relu(x.abs() - 0.5) ** 2, 1, None, 100, None, None),
+    (
+        lambda x: relu(x.abs() - 0.5) ** 2,
+        1,
+        lambda x: 2 * np.sign(x) * np.maximum(np.abs(x) - 0.5, 0),
+        100,
+        True,
+        False,
+    ),
     (lambda x: (x.half() ** 2).double(), 1, None, 100, None, None),
     (lambda x: torch.exp(x).detach() - x - 1, 1, None, 40, None, None),
 ]
@@ -486,32 +496,6 @@ def test_a_callable_that_computes_in_float32_inside():
         and 1e-10 < found.max_gradient_error < 1e-5
         and found.gradient_check
     )
-
-
-def claiming(text, **settings):
-    call = type("Claiming", (), {"__doc__": text, "__call__": lambda self, x: x**2})()
-    vars(call).update(settings)
-    return claims_of(call)
-
-
-@pytest.mark.parametrize(
-    "text, settings, said",
-    [
-        ("Minimises the inclusive KL.", {}, "forward KL"),
-        ("Jensen-Shannon.", {}, "Jensen-Shannon"),
-        ("The Hellinger distance.", {}, "squared Hellinger"),
-        ("Total variation.", {}, "total variation"),
-        ("Some chi-square.", {}, "chi-square"),
-        ("The KL divergence.", {}, "KL (no direction)"),
-        ("Unlike reverse KL, this is forward KL.", {}, "forward KL"),
-        ("Neither zero-forcing nor zero-avoiding.", {}, "not zero-forcing, not zero-avoiding"),
-        ("- ``a = 1``: forward KL\n- ``a = 0``: reverse KL", {"a": 0.0}, "reverse KL"),
-        ("- ``a < 0``: **zero-forcing**", {"a": 2}, "None"),
-        ("Squares.", {}, "None"),
-    ],
-)
-def test_what_a_docstring_claims(text, settings, said):
-    assert str(claiming(text, **settings)) == said
 
 
 def test_nothing_is_imported_before_it_is_asked_for(tmp_path, monkeypatch):

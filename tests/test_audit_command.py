@@ -49,7 +49,7 @@ def test_refusals_are_one_clear_line(call, message):
     [
         ({"residual": "model"}, "--residual"),
         ({"range": (1, 5)}, "--range"),
-        ({"dtype": "float16"}, "--dtype"),
+        ({"dtype": "float8"}, "--dtype"),
         ({"feed": ("logits",)}, "--feed"),
     ],
 )

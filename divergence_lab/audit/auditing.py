@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from divergence_lab.audit import identifying, probing, simplices, splines, subjects, variants
+from divergence_lab.audit import identifying, probing, simplices, subjects, variants
 from divergence_lab.audit.claims import Claims, claims_of, contradictions
+from divergence_lab.audit.identification import splines
+from divergence_lab.audit.identification.ends import hockey_stick, if_it_goes_on
 from divergence_lab.audit.placed.outcome import outcome, with_open_batch
 from divergence_lab.audit.placed.penalties import look_at
 from divergence_lab.audit.placed.rounding import lost_far_out
@@ -22,16 +24,23 @@ from divergence_lab.audit.placed.standing import read_standing, refuse_where_it_
 from divergence_lab.audit.placed.terms import identify_in_place, open_batch, vanishes_in_place
 from divergence_lab.audit.presets.named import find_preset, is_preset
 from divergence_lab.audit.problems import (
-    Problem,
     at_zero,
-    cancellation,
     class_changes,
     far_problems,
+    gathered,
     is_surrogate,
-    jumps,
 )
 from divergence_lab.audit.result import Audit, Other
-from divergence_lab.audit.stretches import Stretch, grid, stretches
+from divergence_lab.audit.rounding.precision import DTYPES
+from divergence_lab.audit.rounding.telling import (
+    in_every_dtype,
+    lost_in,
+    not_checked,
+    not_looked_for,
+    told_jumps,
+)
+from divergence_lab.audit.stretches import Stretch, grid, stretches, with_narrow
+from divergence_lab.audit.subjects.feeding import roles_of
 from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.inputs import is_number, shown
 from divergence_lab.theory.answers.derivation import Derivation, derive
@@ -40,9 +49,6 @@ from divergence_lab.theory.expressions import write
 from divergence_lab.theory.verdicts.verdict import UNDECIDED, Verdict
 
 RANGE = (-100.0, 100.0)
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
-# More stretches of a kind than this are told as one.
-MANY = 6
 # Shown as samples of g', so that what was not identified can at least be looked at.
 SHOWN = (
     -50.0,
@@ -86,7 +92,7 @@ def audit(
 
     residual: what the callable receives, "target/model" (log p_B - log p_F) or "model/target".
     range: the least and the largest residual looked at, in nats, at most 10000 in size. dtype: in
-    which it is run, "float32" or "float64".
+    which it is run, "float64", "float32", "bfloat16" or "float16".
     feed: what its arguments are, in turn (residual, log_pf, log_pb, pf, pb, mask, log_z=0).
     summed: the callable holds the weights p itself and is summed over objects. bind: keyword
     arguments that are fixed. item: which part of a tuple or dict that it returns is trained.
@@ -124,7 +130,7 @@ def audit(
     looked_at = look_at(call, name, residual, feed, summed, item, standing)
     refuse_where_it_cannot_stand(name, standing, looked_at.centred, looked_at.summed)
     looked_at = replace(looked_at, standing=standing)
-    if DTYPES[dtype] not in looked_at.dtypes:
+    if not probing.runs_in(looked_at, DTYPES[dtype]):
         works = ", ".join(str(kind).removeprefix("torch.") for kind in looked_at.dtypes)
         raise subjects.AuditError(f"{name} does not run in {dtype}: say --dtype {works}")
     audited = _audited(looked_at, call, residual, DTYPES[dtype], low, high, budget)
@@ -137,7 +143,7 @@ def _checked(
     ends: Sequence[float], residual: str, dtype: str, budget: float
 ) -> tuple[float, float]:
     if dtype not in DTYPES:
-        raise subjects.AuditError(f"--dtype {str(dtype)[:20]!r}: say float32 or float64")
+        raise subjects.AuditError(f"--dtype {str(dtype)[:20]!r}: say {', '.join(DTYPES)}")
     if residual not in ("target/model", "model/target"):
         raise subjects.AuditError(
             f"--residual {str(residual)[:30]!r}: say target/model (log p_B - log p_F) or "
@@ -174,6 +180,8 @@ def _audited(
     identified, gauge, coarse = identify_in_place(looked_at, low, high)
     derivation = derive(identified.loss, budget=budget) if identified else None
     points = grid(low, high, dtype)
+    if looked_at.standing.plain:
+        points = with_narrow(looked_at, points, dtype, gauge, identified)
     runs = stretches(looked_at, points, dtype, gauge, identified)
     unknown = _why_unknown(runs, gauge)
     vanishes = identified is None and vanishes_in_place(looked_at, low, high)
@@ -182,27 +190,42 @@ def _audited(
     forcing, avoiding = _verdicts(
         derivation, stands.because if stands.because and not stands.bound else unknown
     )
+    going_on = (None, None)
+    if identified is None and looked_at.standing.plain:
+        going_on = if_it_goes_on(points, probing.slopes(looked_at, points, dtype) - gauge)
     constant = gauge != 0 and {run.state for run in runs} == {"dead"}
     surrogate = is_surrogate(looked_at, identified, dtype, gauge)
     clip, clip_note = variants.without_clip(identified, surrogate, low, high, derivation, budget)
+    shipped = variants.as_shipped(looked_at, identified, coarse, low, high, budget / 2)
+    strictly = variants.strict_class(shipped, low, high)
+    best = looked_at.dtypes[0]
+    sure = runs if dtype == best else stretches(looked_at, points, best, gauge, identified)
+    in_dtypes = in_every_dtype(looked_at, points, gauge, sure, identified, surrogate)
+    jumping, kinks = told_jumps(looked_at, points, runs, identified)
     problems = [
         *at_zero(looked_at, dtype, gauge),
-        *cancellation(looked_at, identified, dtype, gauge, surrogate),
+        *lost_in(in_dtypes, runs, dtype, looked_at.standing.plain),
         *lost_far_out(looked_at, points, dtype),
-        *_gathered(far_problems(looked_at, runs, dtype, gauge, identified)),
+        *gathered(far_problems(looked_at, runs, dtype, gauge, identified)),
         *clip,
-        *jumps(looked_at, points, runs, identified),
-        *class_changes(looked_at, runs, dtype, forcing.holds, avoiding.holds),
+        *gathered(jumping),
+        *gathered(
+            class_changes(
+                looked_at, runs, dtype, identified, (forcing.holds, avoiding.holds), strictly
+            )
+        ),
     ]
     errors = (
         simplices.gradient_errors(looked_at, identified, derivation.divergence)
         if identified and derivation
         else None
     )
-    claims = claims_of(call)
+    claims = claims_of(call, roles_of(looked_at.call, looked_at.arguments))
     divergence = derivation.divergence if derivation else None
     name = divergence.name if divergence else None
     factor = write(divergence.factor) if divergence and divergence.factor is not None else None
+    if identified and name is None:
+        name, factor = hockey_stick(identified.loss) or (name, factor)
     other = variants.under_the_other_sign(looked_at, identified, derivation, low, high, budget / 2)
     shown = np.array([point for point in SHOWN if low <= point <= high])
     return Audit(
@@ -242,20 +265,25 @@ def _audited(
             *looked_at.notes,
             *stands.notes,
             *clip_note,
+            *kinks,
             *(
                 []
                 if identified or constant
-                else _not_looked_for(probing.slopes(looked_at, points, dtype))
+                else not_looked_for(probing.slopes(looked_at, points, dtype))
             ),
         ),
         tuple(problems),
         errors[0] if errors else None,
-        1e-4 if coarse else 1e-9,
+        1e-4 if coarse else 1e-7 if identified and identified.fitted else 1e-9,
         errors[1] if errors else None,
         tuple(zip(shown.tolist(), probing.slopes(looked_at, shown, dtype).tolist())),
         ()
         if identified or constant
         else splines.spline_generator(points, probing.slopes(looked_at, points, dtype) - gauge),
+        shipped,
+        going_on,
+        tuple(not_checked(looked_at, identified, errors, constant)),
+        tuple(in_dtypes.items()),
         looked_at.standing,
         stands.zero_gradient,
         stands.because,
@@ -290,26 +318,6 @@ def _verdicts(derivation: Derivation | None, because: str) -> tuple[Verdict, Ver
         unknown = Verdict(None, UNDECIDED, because)
         return unknown, unknown
     return derivation.verdicts.zero_forcing, derivation.verdicts.zero_avoiding
-
-
-def _gathered(problems: list[Problem]) -> list[Problem]:
-    """Many stretches of a kind told as one."""
-    told = []
-    for kind in dict.fromkeys(problem.kind for problem in problems):
-        rows = [problem for problem in problems if problem.kind == kind]
-        if len(rows) > MANY:
-            near = min(rows, key=lambda row: min(abs(row.low), abs(row.high)))
-            rows = [
-                Problem(
-                    kind,
-                    rows[0].low,
-                    rows[-1].high,
-                    f"{len(rows)} separate stretches; the nearest to 0 is "
-                    f"from {near.low:g} to {near.high:g}: {near.detail}",
-                )
-            ]
-        told += rows
-    return told
 
 
 def _notes(
@@ -348,25 +356,4 @@ def _notes(
         told.append("a surrogate: the value it returns is not g, only its gradient is that of g")
     if gauge:
         told.append(f"the straight part {gauge:.6g}*x was set aside: {GAUGE_UNSEEN}")
-    return told
-
-
-def _not_looked_for(observed: np.ndarray) -> list[str]:
-    """What says nothing of digits that are lost, where there is no effective loss to hold the
-    callable against.
-    """
-    told = [
-        "whether digits are lost near 0 (cancellation) was not looked for: there is no "
-        "effective loss to compare with"
-    ]
-    known = observed[np.isfinite(observed)]
-    with np.errstate(over="ignore"):
-        if len(np.unique(known)) >= 8 and np.all(
-            known.astype(np.float16).astype(np.float64) == known
-        ):
-            told.append(
-                "every gradient is a float16 number: it is computed in float16 somewhere "
-                "inside, and digits are lost; "
-                "compute in the dtype of the residual, and no loss is hidden by rounding"
-            )
     return told

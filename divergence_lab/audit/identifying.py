@@ -10,7 +10,7 @@ left of 0 and another right of it. The fit sees every second residual; the other
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, partial
@@ -21,7 +21,7 @@ import torch
 from flint import acb
 from scipy.optimize import least_squares
 
-from divergence_lab.audit.families import BLOCKS, FAMILIES, SIDES, Family
+from divergence_lab.audit.identification.families import BLOCKS, FAMILIES, SIDES, Block, Family
 from divergence_lab.bridge import NotRepresentable, formula
 from divergence_lab.theory.catalogue.named import DIVERGENCES, LOSSES, generator
 from divergence_lab.theory.divergence.loss import Loss, loss
@@ -41,13 +41,15 @@ from divergence_lab.theory.expressions.enclosure import evaluator
 WINDOWS = (1.0, 3.0, 8.0, 30.0, np.inf)
 # A loss must be recognised at least up to here, on both sides.
 CORE = 0.5
-# Closer to 0 the gradient may have lost its digits.
+# Closer to 0 the gradient may have lost its digits: these residuals are used where it has not.
 NEAREST = 0.05
+CLOSEST = 1e-4
 # Of two candidates the one that explains more of the line; below this difference, the simpler one.
 SHARE = 0.01
 # A fit looks at no larger slopes: their squares would overflow.
 LARGEST = 1e60
 DENOMINATORS = 60
+LEAST = 1e-7
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def identify(
     `tolerance`: relative accuracy of the samples.
     """
     slopes = observed - gauge
-    usable = np.isfinite(slopes) & (np.abs(points) >= NEAREST)
+    usable = np.isfinite(slopes) & (np.abs(points) >= CLOSEST)
     points, slopes = points[usable], slopes[usable]
     core = np.abs(points) <= CORE
     if core.sum() < 8 or not np.all(slopes[core] * points[core] >= 0) or np.all(slopes[core] == 0):
@@ -89,22 +91,30 @@ def identify(
     ranked = []
     with np.errstate(all="ignore"):
         for candidate in _candidates(points, slopes, tolerance):
-            matched = _close(candidate.slope(points), slopes, tolerance)
+            matched = close(candidate.slope(points), slopes, tolerance)
             if matched[core].all():
-                ranked.append((matched[_run(points, matched)].sum() / len(points), candidate))
+                ranked.append((matched[unbroken(points, matched)].sum() / len(points), candidate))
     if not ranked:
         return None
     best = max(share for share, _ in ranked)
     ranked.sort(key=lambda row: (row[0] < best - SHARE, row[1].rank, -row[0]))
-    confirmed = (_confirmed(candidate, points, slopes, gauge, tolerance) for _, candidate in ranked)
-    return next((found for found in confirmed if found is not None), None)
+    first = None
+    for share, candidate in ranked:
+        if first is not None and share < best - SHARE:
+            break
+        found = _confirmed(candidate, points, slopes, gauge, tolerance)
+        if found is not None and not found.fitted:
+            return found
+        first = first or found  # one with a number that is no simple one, if no other is
+    return first
 
 
-def _close(a: np.ndarray, b: np.ndarray, tolerance: float) -> np.ndarray:
+def close(a: np.ndarray, b: np.ndarray, tolerance: float) -> np.ndarray:
+    """Where two slopes agree, to ten times the relative tolerance."""
     return np.abs(a - b) <= tolerance * 10 * np.maximum(np.abs(b), 1e-300)
 
 
-def _run(points: np.ndarray, matched: np.ndarray) -> slice:
+def unbroken(points: np.ndarray, matched: np.ndarray) -> slice:
     """The unbroken stretch of matches around 0."""
     left, right = np.flatnonzero(~matched & (points < 0)), np.flatnonzero(~matched & (points > 0))
     return slice(left[-1] + 1 if len(left) else 0, right[0] if len(right) else len(points))
@@ -121,18 +131,18 @@ def _candidates(points: np.ndarray, slopes: np.ndarray, tolerance: float) -> Ite
         z, s = points[inside][::2], slopes[inside][::2]
         kept = (s != 0) & (np.abs(s) < LARGEST)
         z, s = z[kept], s[kept]
-        for rank, (text, slope) in enumerate(_catalogue().items()):
+        for rank, (text, slope) in enumerate(catalogue_slopes().items()):
             scale = _scale(slope(z), s, tolerance)
             if scale is not None:
                 yield _Candidate(text, scale, _scaled(slope, scale), rank)
         for family in FAMILIES:
-            for parameter, scale in _fitted(family, z, s, tolerance):
+            for parameters, scale in fitted(family, z, s, tolerance):
                 yield _Candidate(
                     "",
                     scale,
-                    _scaled(partial(family.slope, parameter), scale),
-                    200,
-                    (parameter,),
+                    _scaled(partial(family.slope, *parameters), scale),
+                    200 + 20 * len(parameters),
+                    parameters,
                     family.formula,
                 )
         yield from _sums(z, s, tolerance)
@@ -146,7 +156,7 @@ def _scaled(
 
 
 @cache
-def _catalogue() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+def catalogue_slopes() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """Every named loss without free parameters, and every example of a family: name -> g'."""
     texts = []
     for entry in LOSSES:
@@ -175,6 +185,14 @@ def _generators_as_losses() -> list[str]:
     ]
 
 
+def numbers_of(one: Loss) -> Callable[[np.ndarray], np.ndarray] | None:
+    """g' of a loss in float64, for looking at many residuals; None where torch has no formula."""
+    try:
+        return _numpy(formula(one.derivative.as_expression(), x))
+    except NotRepresentable:
+        return None
+
+
 def _numpy(plain: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[np.ndarray], np.ndarray]:
     def slope(z: np.ndarray) -> np.ndarray:
         with torch.no_grad():
@@ -194,67 +212,83 @@ def _scale(named: np.ndarray, slopes: np.ndarray, tolerance: float) -> float | N
     )
 
 
-def _fitted(
+def fitted(
     family: Family, z: np.ndarray, s: np.ndarray, tolerance: float
-) -> Iterator[tuple[float, float]]:
-    """(parameter, scale) where the family has these slopes, at most one."""
+) -> Iterator[tuple[tuple[float, ...], float]]:
+    """(parameters, scale) where the family has these slopes, at most one."""
     if len(s) < 6:
         return
 
-    def misfit(parameter: float) -> np.ndarray:
-        relative = family.slope(parameter, z) / s
+    def misfit(parameters: Sequence[float]) -> np.ndarray:
+        relative = family.slope(*(float(p) for p in parameters), z) / s
         relative = np.where(np.isfinite(relative), relative, 1e6)
         total = float(relative @ relative)
         return 1 - relative * (relative.sum() / total) if total > 0 else np.ones_like(relative)
 
     with np.errstate(all="ignore"):
-        starts = sorted(family.start, key=lambda p: float(np.abs(misfit(p)).mean()))[:2]
+        starts = sorted(family.starts, key=lambda p: float(np.abs(misfit(p)).mean()))[:2]
         for start in starts:
             if np.abs(misfit(start)).mean() > 0.5:
                 continue
-            answer = least_squares(
-                lambda p: misfit(float(p[0])),
-                [start],
-                xtol=1e-15,
-                ftol=1e-15,
-                gtol=1e-15,
-                max_nfev=60,
-            )
-            parameter = float(answer.x[0])
-            if np.max(np.abs(misfit(parameter))) <= 10 * tolerance:
-                relative = family.slope(parameter, z) / s
-                yield parameter, float(relative.sum() / (relative @ relative))
+            parameters = _least(misfit, start)
+            if min(abs(p) for p in parameters) < LEAST:  # a rate of 0 is another family's line
+                continue
+            if np.max(np.abs(misfit(parameters))) <= 10 * tolerance:
+                relative = family.slope(*parameters, z) / s
+                yield parameters, float(relative.sum() / (relative @ relative))
                 return
 
 
+def _least(
+    misfit: Callable[[Sequence[float]], np.ndarray], start: Sequence[float]
+) -> tuple[float, ...]:
+    answer = least_squares(
+        misfit, list(start), x_scale="jac", xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=60
+    )
+    return tuple(float(p) for p in answer.x)
+
+
+def filled(template: str, numbers: Sequence[sp.Expr]) -> str:
+    """A family's formula with its parameters; a name of the catalogue as it is."""
+    named = dict(zip("pq", numbers, strict=False))
+    return template.format(*numbers, **named) if numbers else template
+
+
 def _sums(z: np.ndarray, s: np.ndarray, tolerance: float) -> Iterator[_Candidate]:
-    """Two building blocks with positive weights."""
+    """Two or three building blocks with positive weights."""
+    if len(s) < 6:
+        return
     columns = [block.slope(z) / s for block in BLOCKS]
-    for i, j in itertools.combinations(range(len(BLOCKS)), 2):
-        pair = np.stack([columns[i], columns[j]], axis=1)
-        if not np.isfinite(pair).all() or len(s) < 6:
-            continue
-        size = np.abs(pair).max(axis=0)
-        weights = np.linalg.lstsq(pair / size, np.ones(len(s)), rcond=None)[0] / size
-        if np.all(weights > 1e-6) and np.max(np.abs(pair @ weights - 1)) <= 10 * tolerance:
-            a, b, first, second = BLOCKS[i], BLOCKS[j], float(weights[0]), float(weights[1])
-            yield _Candidate(
-                "",
-                1.0,
-                lambda v, a=a, b=b, p=first, q=second: p * a.slope(v) + q * b.slope(v),
-                300,
-                (first, second),
-                f"({{0}})*{a.formula} + ({{1}})*{b.formula}",
-            )
+    usable = [i for i, column in enumerate(columns) if np.isfinite(column).all()]
+    for count in (2, 3):
+        for chosen in itertools.combinations(usable, count):
+            terms = np.stack([columns[i] for i in chosen], axis=1)
+            size = np.abs(terms).max(axis=0)
+            weights = np.linalg.lstsq(terms / size, np.ones(len(s)), rcond=None)[0] / size
+            if np.all(weights * size > 1e-6) and np.all(
+                np.abs(terms @ weights - 1) <= 10 * tolerance
+            ):
+                yield _sum([BLOCKS[i] for i in chosen], tuple(float(w) for w in weights))
+
+
+def _sum(blocks: Sequence[Block], weights: tuple[float, ...]) -> _Candidate:
+    return _Candidate(
+        "",
+        1.0,
+        lambda v: np.sum([w * b.slope(v) for w, b in zip(weights, blocks, strict=True)], axis=0),
+        200 + 50 * len(blocks),
+        weights,
+        " + ".join(f"({{{i}}})*{block.formula}" for i, block in enumerate(blocks)),
+    )
 
 
 def _two_sides(z: np.ndarray, s: np.ndarray, tolerance: float) -> Iterator[_Candidate]:
     """One family left of 0, another right of it."""
     fits = [
-        [(family, *fit) for family in SIDES for fit in _fitted(family, z[side], s[side], tolerance)]
+        [(family, *fit) for family in SIDES for fit in fitted(family, z[side], s[side], tolerance)]
         for side in (z < 0, z > 0)
     ]
-    for (left, p, c), (right, q, d) in itertools.product(*fits):
+    for (left, (p,), c), (right, (q,), d) in itertools.product(*fits):
         text = (
             f"Piecewise((({{0}})*({left.formula.replace('{p}', '({1})')}), x < 0), "
             f"(({{2}})*({right.formula.replace('{p}', '({3})')}), True))"
@@ -304,7 +338,7 @@ def _confirmed(
     text = candidate.text
     try:
         if candidate.template is not None:
-            text = candidate.template.format(*numbers, p=numbers[0])
+            text = filled(candidate.template, numbers)
         named = loss(text)
         found = named if scale == 1 else loss(f"({scale})*({named.expression})")
     except (ExpressionError, CannotSplit):
@@ -312,8 +346,8 @@ def _confirmed(
     truth = exact_slopes(found.derivative, points)
     loose = tolerance if exact else max(tolerance, 1e-8)
     with np.errstate(all="ignore"):
-        matched = _close(truth, slopes, loose)
-    run = _run(points, matched)
+        matched = close(truth, slopes, loose)
+    run = unbroken(points, matched)
     if not matched[np.abs(points) <= CORE].all():
         return None
     # the ends of the range are residuals like others: the stretch reaches them if they match

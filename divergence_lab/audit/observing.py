@@ -6,6 +6,8 @@ import numpy as np
 import torch
 
 from divergence_lab.audit import identifying, probing, stretches
+from divergence_lab.audit.identification.shipped import Shipped, as_shipped
+from divergence_lab.audit.rounding import noise
 
 # Relative accuracy of sampled gradients, by what they are really computed in.
 ACCURACY = {torch.float32: 3e-6, torch.float64: 1e-10}
@@ -25,13 +27,61 @@ def identify_callable(
     # number
     finite = observed[np.isfinite(observed)]
     coarse = dtype == torch.float32 or (not _exact_line(points, observed) and _all_float32(finite))
-    return (
-        identifying.identify(
-            points, observed, gauge, ACCURACY[torch.float32 if coarse else torch.float64]
-        ),
-        gauge,
-        coarse,
+    clear = _clear(looked_at, points, observed - gauge, dtype, coarse)
+    found = identifying.identify(
+        points[clear], observed[clear], gauge, ACCURACY[torch.float32 if coarse else torch.float64]
     )
+    if found is None and looked_at.standing.plain:
+        pieces = in_pieces(looked_at, low, high, None, gauge, coarse)
+        if pieces is not None and min(-pieces.low, pieces.high) >= identifying.CORE:
+            found = identifying.Found(pieces.loss, gauge, pieces.low, pieces.high, pieces.fitted)
+    return found, gauge, coarse
+
+
+def in_pieces(
+    looked_at: probing.Subject,
+    low: float,
+    high: float,
+    core: identifying.Found | None,
+    gauge: float,
+    coarse: bool,
+) -> Shipped | None:
+    """The loss as shipped, one formula here and another there; None where there are none."""
+    dtype = looked_at.dtypes[0]
+    points = stretches.dense(low, high, dtype)
+    slopes = probing.slopes(looked_at, points, dtype) - gauge
+    clear = _clear(looked_at, points, slopes, dtype, coarse) & np.isfinite(slopes)
+    points, slopes = points[clear], slopes[clear]
+    near = np.abs(points) <= identifying.CORE
+    if np.any(slopes[near] * points[near] < 0) or np.all(slopes == 0):
+        return None
+
+    def slope_at(point: float) -> float:
+        return float(probing.slopes(looked_at, np.array([point]), dtype)[0]) - gauge
+
+    accuracy = ACCURACY[torch.float32 if coarse else torch.float64]
+    return as_shipped(points, slopes, core, accuracy, slope_at)
+
+
+def _clear(
+    looked_at: probing.Subject,
+    points: np.ndarray,
+    slopes: np.ndarray,
+    dtype: torch.dtype,
+    coarse: bool,
+) -> np.ndarray:
+    """The residuals whose slopes have all their digits; those next to 0 may have lost some."""
+    near = np.abs(points) < identifying.NEAREST
+    if coarse:
+        return ~near
+    noisy = np.zeros(len(points), dtype=bool)
+    size = np.abs(slopes[near])
+    # a curved slope is dropped with the noisy ones: only kinks so near to 0 are looked for there
+    noisy[near] = ~(
+        (noise.spread(looked_at, points[near], dtype) <= ACCURACY[dtype] * size)
+        & (noise.unevenness(looked_at, points[near], dtype) <= 10 * ACCURACY[dtype] * size)
+    )
+    return ~noisy
 
 
 def _all_float32(numbers: np.ndarray) -> bool:

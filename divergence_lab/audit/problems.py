@@ -2,7 +2,7 @@
 finite, cancellation, ...
 
 Every residual of the range is compared with the exact g' of the effective loss; where a stretch
-begins is found by bisection. Inside |x| < 0.05 lost digits are looked for instead.
+begins is found by bisection. What rounding does is looked for in `rounding`.
 """
 
 import math
@@ -10,17 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import sympy as sp
 import torch
 
 from divergence_lab.audit import identifying, probing, stretches
+from divergence_lab.audit.rounding import noise
 from divergence_lab.theory.divergence.loss import GAUGE_UNSEEN
 
-LOST = 1e-2
-# Smaller residuals than this are no residuals of training.
-SMALLEST = 1e-6
-# g' jumps where it still changes by this share of its size over a distance of about 1e-12.
-JUMP = 1e-2
+# More stretches of a kind than this are told as one.
+MANY = 6
 _PHRASE = {
     "dead": "the gradient is 0",
     "wrong": "the gradient has the wrong sign: it pushes away from agreement",
@@ -44,6 +41,26 @@ class Problem:
     detail: str
 
 
+def gathered(problems: list[Problem]) -> list[Problem]:
+    """Many stretches of a kind told as one."""
+    told = []
+    for kind in dict.fromkeys(problem.kind for problem in problems):
+        rows = [problem for problem in problems if problem.kind == kind]
+        if len(rows) > MANY:
+            near = min(rows, key=lambda row: min(abs(row.low), abs(row.high)))
+            rows = [
+                Problem(
+                    kind,
+                    rows[0].low,
+                    rows[-1].high,
+                    f"{len(rows)} separate stretches; the nearest to 0 is "
+                    f"from {near.low:g} to {near.high:g}: {near.detail}",
+                )
+            ]
+        told += rows
+    return told
+
+
 def far_problems(
     subject: probing.Subject,
     runs: Sequence[stretches.Stretch],
@@ -56,7 +73,7 @@ def far_problems(
     for run in runs:
         if run.state not in _KIND:
             continue
-        ends = stretches.rounded(np.array([run.first, run.last]), dtype)
+        ends = noise.rounded(np.array([run.first, run.last]), dtype)
         said = _PHRASE.get(run.state, "the gradient is not a finite number")
         if run.state == "dead" and gauge:
             said = f"the gradient is the constant {gauge:.4g}: {GAUGE_UNSEEN}"
@@ -77,12 +94,17 @@ def class_changes(
     subject: probing.Subject,
     runs: Sequence[stretches.Stretch],
     dtype: torch.dtype,
-    zero_forcing: bool | None,
-    zero_avoiding: bool | None,
+    found: identifying.Found | None,
+    effective: tuple[bool | None, bool | None],
+    shipped: tuple[bool | None, bool | None],
 ) -> list[Problem]:
-    """Ends at which the callable, taken strictly, is not of the class of its effective loss."""
+    """Where another loss runs than the effective one, and whether it is still of its class.
+
+    effective, shipped: (zero-forcing, zero-avoiding) of the effective loss and of the loss as it is
+    shipped, where that was derived.
+    """
     problems = []
-    for left in (True, False):
+    for left, held, strictly in zip((True, False), effective, shipped, strict=True):
         bad = [
             run
             for run in runs
@@ -90,40 +112,69 @@ def class_changes(
         ]
         if not bad:
             continue
-        low, high = min(run.low for run in bad), max(run.high for run in bad)
         at_end = bad[0] is runs[0] if left else bad[-1] is runs[-1]
-        held = zero_forcing if left else zero_avoiding
-        word, number = ("zero-forcing", "f(0+)") if left else ("zero-avoiding", "f'(oo)")
-        side, edge = ("below", high) if left else ("above", low)
-        if at_end and _saturates(subject, bad[0] if left else bad[-1], dtype, left):
-            if held:
-                problems.append(
-                    Problem(
-                        "class_changed",
-                        low,
-                        high,
-                        (
-                            f"clipped {side} x = {edge:g}: the gradient stops growing "
-                            f"there, so {number} is finite and the loss as "
-                            f"shipped is strictly not {word}, unlike the effective loss "
-                            "between the problem ranges"
-                        ),
-                    )
-                )
-        elif at_end or any(run.state == "off" for run in bad):
-            problems.append(
-                Problem(
-                    "class_changed",
-                    low,
-                    high,
-                    (
-                        f"{side} x = {edge:g} the gradient is not that of the effective "
-                        f"loss: whether the loss as shipped is {word} "
-                        "is not established"
-                    ),
-                )
-            )
+        last = bad[0] if left else bad[-1]
+        if strictly is None and at_end:
+            strictly = False if _saturates(subject, last, dtype, left) else None
+        elif strictly is None:
+            strictly = held
+        problems += _changed(subject, bad, dtype, found, left, at_end, held, strictly)
     return problems
+
+
+def _changed(
+    subject: probing.Subject,
+    bad: Sequence[stretches.Stretch],
+    dtype: torch.dtype,
+    found: identifying.Found | None,
+    left: bool,
+    at_end: bool,
+    held: bool | None,
+    strictly: bool | None,
+) -> list[Problem]:
+    """What is told of the stretches of one side."""
+    low, high = min(run.low for run in bad), max(run.high for run in bad)
+    word, number = ("zero-forcing", "f(0+)") if left else ("zero-avoiding", "f'(oo)")
+    side, edge = ("below", high) if left else ("above", low)
+    if at_end and held and strictly is False:
+        return [
+            Problem(
+                "class_changed",
+                low,
+                high,
+                f"clipped {side} x = {edge:g}: the gradient stops growing there, so {number} is "
+                f"finite and the loss as shipped is strictly not {word}, unlike the effective "
+                "loss between the problem ranges",
+            )
+        ]
+    if strictly is None or held is None:
+        kept = f"whether the loss as shipped is {word} is not established"
+    else:
+        still = " still" if strictly == held else ""
+        kept = f"as shipped it is{still} {'' if strictly else 'not '}{word}"
+    others = [run for run in bad if run.state == "off"]
+    told = []
+    for run in others:
+        other = _other_loss(subject, run, dtype, found)
+        told.append(Problem("class_changed", run.low, run.high, f"{other}; {kept}"))
+    if not told and at_end and strictly is None:
+        gone = f"{side} x = {edge:g} the gradient is not that of the effective loss; {kept}"
+        return [Problem("class_changed", low, high, gone)]
+    return told
+
+
+def _other_loss(
+    subject: probing.Subject,
+    run: stretches.Stretch,
+    dtype: torch.dtype,
+    found: identifying.Found | None,
+) -> str:
+    ends = noise.rounded(np.array([run.first, run.last]), dtype)
+    told = f"another loss runs here: g' is {_told(probing.slopes(subject, ends, dtype))}"
+    if found is None:
+        return told
+    exact = _told(identifying.exact_slopes(found.loss.derivative, ends))
+    return f"{told}, that of the effective loss {exact}"
 
 
 def _saturates(
@@ -187,133 +238,3 @@ def is_surrogate(
         np.max(np.abs(seen - identifying.exact_slopes(found.loss.pieces, points)))
         > 1e-3 * np.max(np.abs(seen))
     )
-
-
-def cancellation(
-    subject: probing.Subject,
-    found: identifying.Found | None,
-    dtype: torch.dtype,
-    gauge: float,
-    surrogate: bool | None,
-) -> list[Problem]:
-    """The residuals near 0 at which the gradient, or the value, has lost all but two digits."""
-    size = np.geomspace(SMALLEST, identifying.NEAREST, 48)
-    points = stretches.rounded(np.concatenate([-size[::-1], size]), dtype)
-    parts, low, high = [], 0.0, 0.0
-    for what, seen, exact in _pairs(subject, found, dtype, gauge, surrogate, points):
-        with np.errstate(all="ignore"):
-            error = np.abs(seen - exact) / np.abs(exact)
-        bad = (error > LOST) & np.isfinite(exact) & (exact != 0)
-        if not bad.any():
-            continue
-        worst = int(np.argmax(np.where(bad, error, -1)))
-        parts.append(
-            f"the {what} at x = {points[worst]:.3g} is {seen[worst]:.4g}, exactly it is "
-            f"{exact[worst]:.4g}"
-        )
-        low, high = min(low, float(points[bad].min())), max(high, float(points[bad].max()))
-    if not parts:
-        return []
-    return [
-        Problem(
-            "cancellation",
-            float(f"{low:.3g}"),
-            float(f"{high:.3g}"),
-            f"digits are lost near 0 in {str(dtype).removeprefix('torch.')}: {'; '.join(parts)}",
-        )
-    ]
-
-
-def _pairs(
-    subject: probing.Subject,
-    found: identifying.Found | None,
-    dtype: torch.dtype,
-    gauge: float,
-    surrogate: bool | None,
-    points: np.ndarray,
-) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """(what, as computed, exact): exact from the effective loss, else from the callable itself
-    in float64.
-    """
-    seen = probing.slopes(subject, points, dtype) - gauge
-    if found is not None:
-        rows = [("gradient", seen, identifying.exact_slopes(found.loss.derivative, points))]
-        offset = probing.values(subject, np.zeros(1), dtype)[0]
-        if surrogate is False and gauge == 0 and abs(offset) < 1e-5 and subject.fed_residual:
-            rows.append(
-                (
-                    "value",
-                    probing.values(subject, points, dtype),
-                    identifying.exact_slopes(found.loss.pieces, points),
-                )
-            )
-        return rows
-    if dtype == torch.float64 or torch.float64 not in subject.dtypes:
-        return []
-    exact = probing.slopes(subject, points, torch.float64) - gauge
-    return [("gradient", seen, np.where(np.abs(exact) > 1e-9 * abs(gauge), exact, np.nan))]
-
-
-# --- jumps of the gradient
-
-
-def _noise(points: np.ndarray, seen: np.ndarray, dtype: torch.dtype) -> np.ndarray:
-    """Steps of rounding in a gradient that falls off: 64 units of the largest slope nearer to 0,
-    on the same side.
-    """
-    size = np.where(np.isfinite(seen), np.abs(seen), 0.0)
-    largest = np.where(
-        points < 0,
-        np.maximum.accumulate(np.where(points < 0, size, 0.0)[::-1])[::-1],
-        np.maximum.accumulate(np.where(points >= 0, size, 0.0)),
-    )
-    return 64 * torch.finfo(dtype).eps * largest
-
-
-def jumps(
-    subject: probing.Subject,
-    points: np.ndarray,
-    runs: Sequence[stretches.Stretch],
-    found: identifying.Found | None,
-) -> list[Problem]:
-    """Residuals at which g' jumps, apart from the ends of stretches already reported."""
-    dtype = subject.dtypes[0]
-    a, b = points[:-1].copy(), points[1:].copy()
-    at_a, at_b = probing.slopes(subject, a, dtype), probing.slopes(subject, b, dtype)
-    size = np.maximum(np.abs(at_a), np.abs(at_b))
-    with np.errstate(all="ignore"):
-        for _ in range(44 if dtype == torch.float64 else 18):
-            middle = a + (b - a) * 0.4871  # not the half: 0 and whole numbers shall not be hit
-            at = probing.slopes(subject, middle, dtype)
-            left = np.abs(at - at_a) > np.abs(at_b - at)
-            b, at_b = np.where(left, middle, b), np.where(left, at, at_b)
-            a, at_a = np.where(left, a, middle), np.where(left, at_a, at)
-        jumping = (
-            np.isfinite(at_a)
-            & np.isfinite(at_b)
-            & (np.abs(at_b - at_a) > np.maximum(JUMP * size, _noise(a, at_a, dtype)))
-            & (np.abs(at_b - at_a) > 4 * probing.rounding(subject, b, dtype))
-        )
-    edges = [edge for run in runs if run.state != "fine" for edge in (run.low, run.high)]
-    smooth_at_zero = found is not None and sp.S.Zero not in found.loss.derivative.kinks
-    problems = []
-    for index in np.flatnonzero(jumping):
-        place = float(f"{(a[index] + b[index]) / 2:.6g}") if abs(a[index]) > 1e-5 else 0.0
-        if (place == 0 and smooth_at_zero) or any(
-            abs(place - edge) <= 1e-4 * max(1, abs(edge)) for edge in edges
-        ):
-            continue
-        allowed = (
-            "; a kink at 0 is allowed, 0 is its subgradient"
-            if place == 0 and at_a[index] * at_b[index] < 0
-            else ""
-        )
-        problems.append(
-            Problem(
-                "not_differentiable",
-                place,
-                place,
-                f"g' jumps from {at_a[index]:.4g} to {at_b[index]:.4g}{allowed}",
-            )
-        )
-    return problems

@@ -6,6 +6,7 @@ from typing import Any
 
 from divergence_lab.audit.placed.standing import IN_LOSS, Standing
 from divergence_lab.audit.problems import Problem
+from divergence_lab.audit.rounding.precision import Lost
 from divergence_lab.theory.verdicts.verdict import Verdict, verdict_to_json
 
 
@@ -23,6 +24,22 @@ class Other:
 
 
 @dataclass(frozen=True)
+class AsShipped:
+    """The loss with the pieces that run outside the effective one's stretch, on low <= x <= high,
+    and its verdicts; `fitted`: a number in it is known to nine digits only.
+    """
+
+    loss: str
+    divergence: str | None
+    factor: str | None
+    zero_forcing: Verdict
+    zero_avoiding: Verdict
+    low: float
+    high: float
+    fitted: bool
+
+
+@dataclass(frozen=True)
 class Audit:
     """What a callable minimises: D_f = `factor` x `divergence` of the loss `effective_loss`, None
     where not identified.
@@ -32,6 +49,10 @@ class Audit:
     was identified. `holds_on`: the stretch around 0 on which it is the effective loss.
     `standing`: where the callable stands, who draws, what is subtracted and clipped;
     `zero_gradient`: the expected gradient vanishes; `because`: why no f-divergence is minimised.
+    `as_shipped`: the loss in pieces where another one runs outside that stretch and formulas were
+    found for it. `if_it_goes_on`: (zero-forcing, zero-avoiding) of a loss without a name, by the
+    two ends of the range, where g' is constant or straight up to them. `not_checked`: what could
+    not be looked for, and why. `in_dtypes`: where digits are lost in each dtype.
     `max_gradient_error`: on random simplices, relative to the largest component;
     `flipped_sign_error`: the same under the other sign.
 
@@ -69,6 +90,10 @@ class Audit:
     flipped_sign_error: float | None
     slopes: tuple[tuple[float, float], ...]
     spline: tuple[tuple[float, float], ...]
+    as_shipped: AsShipped | None
+    if_it_goes_on: tuple[bool | None, bool | None]
+    not_checked: tuple[str, ...]
+    in_dtypes: tuple[tuple[str, tuple[Lost, ...] | None], ...]
     standing: Standing = IN_LOSS
     zero_gradient: bool = False
     because: str | None = None
@@ -134,6 +159,13 @@ def to_json(audit: Audit) -> dict[str, Any]:
         "fitted": audit.fitted,
         "holds_on": list(audit.holds_on) if audit.holds_on else None,
         "flipped_sign_error": audit.flipped_sign_error,
+        "as_shipped": _shipped_to_json(audit.as_shipped),
+        "if_it_goes_on": {
+            "zero_forcing": audit.if_it_goes_on[0],
+            "zero_avoiding": audit.if_it_goes_on[1],
+        },
+        "not_checked": list(audit.not_checked),
+        "in_dtypes": {name: _lost_to_json(lost) for name, lost in audit.in_dtypes},
         "slopes": [
             {"x": point, "slope": slope if math.isfinite(slope) else str(slope)}
             for point, slope in audit.slopes
@@ -147,3 +179,27 @@ def to_json(audit: Audit) -> dict[str, Any]:
         "summed": audit.summed,
         "reduction": audit.reduction,
     }
+
+
+def _shipped_to_json(shipped: AsShipped | None) -> dict[str, Any] | None:
+    if shipped is None:
+        return None
+    return {
+        "loss": shipped.loss,
+        "divergence": shipped.divergence,
+        "factor": shipped.factor,
+        "zero_forcing": verdict_to_json(shipped.zero_forcing, "zero_forcing"),
+        "zero_avoiding": verdict_to_json(shipped.zero_avoiding, "zero_avoiding"),
+        "from": shipped.low,
+        "to": shipped.high,
+        "fitted": shipped.fitted,
+    }
+
+
+def _lost_to_json(lost: tuple[Lost, ...] | None) -> list[dict[str, Any]] | None:
+    """null: the callable does not run in that dtype."""
+    if lost is None:
+        return None
+    return [
+        {"kind": one.kind, "from": one.low, "to": one.high, "detail": one.detail} for one in lost
+    ]

@@ -4,7 +4,15 @@ from dataclasses import replace
 
 import sympy as sp
 
-from divergence_lab.audit import identifying, looking, probing, problems, result, subjects
+from divergence_lab.audit import (
+    identifying,
+    looking,
+    observing,
+    probing,
+    problems,
+    result,
+    subjects,
+)
 from divergence_lab.audit.placed.terms import identify_in_place
 from divergence_lab.audit.subjects import feeding
 from divergence_lab.theory.answers.derivation import Derivation, derive
@@ -30,6 +38,7 @@ def without_clip(
     inner = [piece for piece in pieces if piece.expression.has(x)]
     if (
         len(pieces) < 3
+        or pieces[0].expression == 0
         or pieces[0] in inner
         or pieces[-1] in inner
         or len({piece.expression for piece in inner}) != 1
@@ -97,4 +106,49 @@ def under_the_other_sign(
         None if factor is None else write(factor),
         known.verdicts.zero_forcing.holds,
         known.verdicts.zero_avoiding.holds,
+    )
+
+
+def as_shipped(
+    looked_at: probing.Subject,
+    found: identifying.Found | None,
+    coarse: bool,
+    low: float,
+    high: float,
+    budget: float,
+) -> result.AsShipped | None:
+    """The loss with what runs outside the stretch of the effective one, derived; None where the
+    effective one is all there is, or no formula was found for the rest.
+    """
+    whole = found is None or (found.low <= low and high <= found.high)
+    if found is None or whole or not looked_at.standing.plain:
+        return None
+    pieces = observing.in_pieces(looked_at, low, high, found, found.gauge, coarse)
+    if pieces is None or pieces.loss.expression == found.loss.expression:
+        return None
+    known = derive(pieces.loss, budget=budget)
+    factor = known.divergence.factor
+    return result.AsShipped(
+        write(pieces.loss.expression),
+        known.divergence.name,
+        None if factor is None else write(factor),
+        known.verdicts.zero_forcing,
+        known.verdicts.zero_avoiding,
+        pieces.low,
+        pieces.high,
+        pieces.fitted,
+    )
+
+
+def strict_class(
+    shipped: result.AsShipped | None, low: float, high: float
+) -> tuple[bool | None, bool | None]:
+    """(zero-forcing, zero-avoiding) of the loss as shipped, each where its formula reaches that
+    end of the range.
+    """
+    if shipped is None:
+        return None, None
+    return (
+        shipped.zero_forcing.holds if shipped.low <= low else None,
+        shipped.zero_avoiding.holds if shipped.high >= high else None,
     )

@@ -71,7 +71,7 @@ def add_commands(command: AddCommand) -> None:
         ),
         option(
             "--dtype",
-            choices=("float32", "float64"),
+            choices=("float64", "float32", "bfloat16", "float16"),
             default="float64",
             help="in which it is run (float64)",
         ),
@@ -253,10 +253,11 @@ def describe(audited: Audit) -> str:
         f"[{audited.range[0]:g}, {audited.range[1]:g}]" + _standing(audited.standing),
         *_row(
             "loss",
-            f"g(x) = {audited.effective_loss}   with x = log p_B - log p_F"
+            f"g(x) = {audited.effective_loss}   {_where(audited)}with x = log p_B - log p_F"
             if audited.effective_loss
             else "not identified",
         ),
+        *_shipped(audited),
         *_row(
             "divergence", "none" if audited.because else _named(audited.divergence, audited.factor)
         ),
@@ -282,9 +283,14 @@ def describe(audited: Audit) -> str:
             f"{agrees} of the divergence on random simplices, relative error {size}"
             + _flipped(audited),
         )
+    lines += _row("digits", _digits(audited))
     for note in audited.notes:
         lines += _row("note", note)
     if audited.effective_loss is None:
+        character = _character(*audited.if_it_goes_on)
+        if character:
+            straight = "g' is constant or straight up to the end of the range; if it goes on so:"
+            lines += _row("by its ends", straight + character)
         lines += _row(
             "slopes", ", ".join(f"g'({point:g}) = {slope:.4g}" for point, slope in audited.slopes)
         )
@@ -299,7 +305,44 @@ def describe(audited: Audit) -> str:
             else f"{problem.low:g} <= x <= {problem.high:g}"
         )
         lines += _row("PROBLEM", f"{problem.kind}, {where}: {problem.detail}")
-    return "\n".join(lines if audited.problems else [*lines, *_row("problems", "none")])
+    lines += [] if audited.problems else _row("problems", "none found")
+    for missing in audited.not_checked:
+        lines += _row("not checked", missing)
+    return "\n".join(lines)
+
+
+def _where(audited: Audit) -> str:
+    """The stretch on which it is the effective loss, where that is not all of the range."""
+    if audited.holds_on is None or audited.holds_on == audited.range:
+        return ""
+    return f"on [{audited.holds_on[0]:.6g}, {audited.holds_on[1]:.6g}] only, "
+
+
+def _shipped(audited: Audit) -> list[str]:
+    """The row of the loss as it is shipped, where it has more pieces."""
+    shipped = audited.as_shipped
+    if shipped is None:
+        return []
+    whole = (shipped.low, shipped.high) == audited.range
+    where = "" if whole else f" on [{shipped.low:.6g}, {shipped.high:.6g}]"
+    named = "" if shipped.divergence is None else f": {_named(shipped.divergence, shipped.factor)}"
+    character = _character(shipped.zero_forcing.holds, shipped.zero_avoiding.holds)
+    if not whole:
+        character = ""
+    return _row("as shipped", f"g(x) = {shipped.loss}{where}{named}{character}")
+
+
+def _digits(audited: Audit) -> str:
+    """In which dtypes digits are lost, and where."""
+    kept = [name for name, lost in audited.in_dtypes if lost == ()]
+    told = [f"kept in {', '.join(kept)}"] if kept else []
+    for name, lost in audited.in_dtypes:
+        stretches = [
+            f"{'no number' if one.kind == 'not_finite' else 'lost'} on [{one.low:g}, {one.high:g}]"
+            for one in lost or ()
+        ]
+        told += [f"{name}: {', '.join(stretches)}"] if stretches else []
+    return "; ".join(told) or "nothing to compare with"
 
 
 def _standing(standing: Standing) -> str:

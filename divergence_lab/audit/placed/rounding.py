@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from divergence_lab.audit import probing
-from divergence_lab.audit.problems import LOST, Problem
+from divergence_lab.audit.problems import Problem
+from divergence_lab.audit.rounding.precision import LOST
 
 
 def lost_far_out(subject: probing.Subject, points: np.ndarray, dtype: torch.dtype) -> list[Problem]:

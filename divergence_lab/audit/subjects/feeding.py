@@ -116,6 +116,19 @@ def _default(call: Callable[..., Any], residual: str) -> tuple[Argument, ...]:
     )
 
 
+def roles_of(call: Callable[..., Any], arguments: Sequence[Argument]) -> dict[str, str]:
+    """The names of the callable's own arguments -> "model" or "target", as they are fed."""
+    signature = signature_of(call)
+    if signature is None:
+        return {}
+    marks = [torch.tensor(float(index)) for index in range(len(arguments))]
+    positional, named = bound(call, arguments, marks)
+    given = dict(zip(signature.parameters, positional, strict=False)) | named
+    words = {"log_pf": "model", "pf": "model", "log_pb": "target", "pb": "target"}
+    fed = {name: arguments[int(mark)].fed for name, mark in given.items()}
+    return {name: words[word] for name, word in fed.items() if word in words}
+
+
 # --- the call
 
 

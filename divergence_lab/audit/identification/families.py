@@ -1,7 +1,7 @@
 """The families whose parameters the audit fits, and the building blocks it adds: g' in numbers, g
 as text.
 
-g'(x) = c * slope(parameter, x),  c > 0          g = c * (formula at the parameter)
+g'(x) = c * slope(p, q, ..., x),  c > 0          g = c * (formula at the parameters)
 """
 
 from collections.abc import Callable
@@ -9,18 +9,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Slope = Callable[[float, np.ndarray], np.ndarray]
+Slope = Callable[..., np.ndarray]
 
 
 @dataclass(frozen=True)
 class Family:
-    """`formula` with {p} for the parameter; `slope(p, x)` its derivative; `start`: parameters
-    from which a fit starts.
+    """`formula` with {p} (and {q}) for the parameters; `slope(p, x)` or `slope(p, q, x)` its
+    derivative; `start`: parameters from which a fit starts; `more`: those of q.
     """
 
     formula: str
     slope: Slope
     start: tuple[float, ...]
+    more: tuple[float, ...] = ()
+
+    @property
+    def starts(self) -> list[tuple[float, ...]]:
+        """Every (p,) or (p, q) from which a fit starts."""
+        return [(p, q) for p in self.start for q in self.more] or [(p,) for p in self.start]
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ def _spaced(low: float, high: float, count: int) -> tuple[float, ...]:
 
 
 _RATES = _spaced(0.05, 10, 24)
-_SIZES = _spaced(0.02, 200, 40)
+_SIZES = _spaced(5e-4, 200, 56)
 _SHARES = (0.02, *np.linspace(0.1, 0.9, 9).tolist(), 0.98)
 
 LINEX = Family(
@@ -92,6 +98,42 @@ FAMILIES: tuple[Family, ...] = (
         "barron({p})",
         lambda a, x: x * (x**2 / abs(a - 2) + 1) ** (a / 2 - 1),
         (-6.0, -2.0, -0.9, 0.3, 1.2, 1.7, 2.5, 3.5),
+    ),
+    # robust losses with their own scale, as they are published
+    Family(
+        "({q})**2*Abs({p} - 2)/({p})*(((x/({q}))**2/Abs({p} - 2) + 1)**(({p})/2) - 1)",
+        lambda a, c, x: x * ((x / c) ** 2 / abs(a - 2) + 1) ** (a / 2 - 1),
+        (-4.0, -1.5, 0.4, 1.3, 1.7, 2.6, 3.6),
+        _spaced(0.05, 30, 9),
+    ),
+    Family(
+        "Piecewise((({p})**2*(1 - (1 - (x/({p}))**2)**3)/6, Abs(x) < {p}), (({p})**2/6, True))",
+        lambda c, x: np.where(np.abs(x) < c, x * (1 - (x / c) ** 2) ** 2, 0.0),
+        _SIZES,
+    ),
+    Family("x**2/(2*(1 + (x/({p}))**2))", lambda c, x: x / (1 + (x / c) ** 2) ** 2, _SIZES),
+    Family(
+        "({p})**2*tanh(x/({p}))**2/2",
+        lambda c, x: c * np.tanh(x / c) / np.cosh(np.clip(x / c, -350, 350)) ** 2,
+        _SIZES,
+    ),
+    Family("({p})*log(1 + Abs(x)/({p}))", lambda c, x: np.sign(x) / (1 + np.abs(x) / c), _SIZES),
+    Family(
+        "({p})**2*log(1 + Abs(x)/({p}))**2/2",
+        lambda c, x: np.sign(x) * c * np.log1p(np.abs(x) / c) / (1 + np.abs(x) / c),
+        _SIZES,
+    ),
+    Family(
+        "x*tanh(x/({p}))",
+        lambda c, x: np.tanh(x / c) + x / c / np.cosh(np.clip(x / c, -350, 350)) ** 2,
+        _SIZES,
+    ),
+    Family(
+        "x**2*(1 - exp(-(x/({p}))**2))",
+        lambda c, x: (
+            -2 * x * np.expm1(-((x / c) ** 2)) + 2 * x * (x / c) ** 2 * np.exp(-((x / c) ** 2))
+        ),
+        _SIZES,
     ),
 )
 
