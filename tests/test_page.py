@@ -273,10 +273,14 @@ def test_hostile_text_runs_nothing_and_is_told_in_one_line(reader):
 
 
 @pytest.mark.slow
-def test_a_search_without_an_end_is_ended_and_a_spare_worker_takes_over(reader):
-    reader.open("budget=1&g=" + quote("exp(sin(x)*x)*log(1+exp(x**3))+Abs(x)**pi"))
-    assert "Undecided" in reader.answered() or "undecided" in reader.answered()
-    reader.js("document.querySelector('#budget').value = 60")
+def test_a_worker_that_does_not_answer_is_ended_and_another_takes_over(reader):
+    reader.open("g=x**2")
+    reader.answered()
+    dear = {"kind": "command", "words": ["derive", "a*x**2 + b*(exp(x) - x - 1)", "--json"]}
+    ended = reader.browser.execute_async_script(
+        "const [question, done] = arguments; lab.engine.ask(question, -14).then(done)", dear
+    )  # one second, with the grace that a search has to end by itself
+    assert ended == {"ended": "time"} and reader.js("return lab.engine.replaced") == 1
     assert "reverse KL" in reader.type("3*x**2")
 
 
