@@ -4,9 +4,12 @@ the controls that must fail.
 
 import dataclasses
 
+import mpmath
 import pytest
+import sympy as sp
 import torch
 
+from divergence_lab.bridge.formula import formula
 from divergence_lab.gflownet.listed.exact import EnumerationError, enumerate_trajectories
 from divergence_lab.gflownet.listed.flow import check_objective, flow
 from divergence_lab.gflownet.objectives import ObjectiveError, objective
@@ -18,7 +21,9 @@ from divergence_lab.theorem.behaviours import law, object_weights
 from divergence_lab.theorem.check import ON_POLICY, Scheme, Theory, check
 from divergence_lab.theorem.objects import evaluate, list_objects
 from divergence_lab.theorem.points import points
+from divergence_lab.theorem.verification import VerifyError, verify
 from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.expressions import x
 from tests.small_graphs import binary_tree, diamond, single_state, skips
 
 
@@ -282,8 +287,6 @@ def test_weights_of_objects_are_the_expected_visits(name):
 
 def test_groups_that_move_nothing_are_said_to_and_the_others_have_their_controls():
     """On a tree P_B is 1, and with F = Z d_F every residual before the leaves is 0."""
-    from divergence_lab.theorem.verification import verify
-
     rows = verify({"linex(1)": loss("linex(1)")}, "tree:2x2", objectives=["all"], progress=False)
     assert all(row["holds"] and row["controls_fail"] for row in rows) and len(rows) == 5
     still = {
@@ -316,3 +319,27 @@ def test_groups_that_move_nothing_are_said_to_and_the_others_have_their_controls
         verify(
             {"linex(1)": loss("linex(1)")}, "sets:4x2", objectives=["modified-db"], progress=False
         )
+
+
+def test_a_steep_loss_is_compared_where_its_numbers_are_those_of_float64():
+    steep = ["exp(x**2)-1", "exp(x**4/4)-1"]  # erfi in f; e^784 at the usual point
+    for row in verify(steep, "hypergrid:2x3", objectives="tb", progress=False):
+        assert row["holds"] and row["max_gradient_error"] < 1e-9, row
+    with pytest.raises(VerifyError, match="leave float64"):
+        verify("exp(x**8)-1", "hypergrid:2x4", progress=False)
+    (wrong,) = (
+        one
+        for _, one in check(
+            list_objects(hypergrid(2, 3), objective("tb")),
+            [theory(lambda x: (x**2).exp() - 1, lambda t: t - 1 - t.log(), lambda x: x)],
+        )
+        if one.group.label == "P_F logits"
+    )
+    assert wrong.error > 0.1  # the generator of another loss
+
+
+@pytest.mark.parametrize("z", [-26.0, -8.0, -3.0, 0.0, 1e-5, 2.5, 5.5, 20.0])
+def test_erfi_in_torch_is_erfi(z):
+    known = float(mpmath.erfi(z))
+    found = formula(sp.erfi(x), x)(torch.tensor([z, 0.5], dtype=torch.float64))[0].item()
+    assert abs(found - known) <= 1e-13 * abs(known)

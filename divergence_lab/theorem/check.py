@@ -33,6 +33,7 @@ TOLERANCE = 1e-9
 SMALLEST = 1e-6
 ROUNDING = 1e-12  # of the same: nothing but rounding
 NO_RESIDUAL = 1e-9
+SPREADS = (1.0, 0.5, 0.25)  # of the points' logits, in turn
 OLDER = 1_000  # the seed of the policy that filled the buffer lies this far from the point's
 
 Term = tuple[float, float, float]
@@ -101,6 +102,11 @@ class Check:
         return self.error <= TOLERANCE
 
     @property
+    def is_finite(self) -> bool:
+        """Were both gradients numbers of float64, and their difference?"""
+        return math.isfinite(self.error) and math.isfinite(self.flipped)
+
+    @property
     def plain_holds(self) -> bool:
         return self.plain <= TOLERANCE
 
@@ -108,18 +114,36 @@ class Check:
 def check(
     listing: objects.Listing, theories: Sequence[Theory], scheme: Scheme = ON_POLICY, seed: int = 0
 ) -> Iterator[tuple[int, Check]]:
-    """(number of the theory, check) for every group of parameters of the objective, at the
-    points of `seed`.
+    """(number of the theory, check) for every group of parameters of the objective, at the points
+    of `seed`; nearer to the target's own logits where a loss leaves float64 at their residuals.
     """
+    numbers = list(range(len(theories)))
+    for spread in SPREADS:
+        rows = list(_check_all(listing, theories, numbers, scheme, seed, spread))
+        steep = {number for number, one in rows if not one.is_finite and spread != SPREADS[-1]}
+        yield from ((number, one) for number, one in rows if number not in steep)
+        numbers = sorted(steep)
+
+
+def _check_all(
+    listing: objects.Listing,
+    theories: Sequence[Theory],
+    numbers: Sequence[int],
+    scheme: Scheme,
+    seed: int,
+    spread: float,
+) -> Iterator[tuple[int, Check]]:
+    if not numbers:
+        return
     buffer = None
     if scheme.drawn is not None and scheme.drawn.replay:
         older = next(points(listing, seed + OLDER)).model.log_pf.detach()
         buffer = behaviours.forward_law(listing.graph, Sampler(), older, listing.walked)
-    for point in points(listing, seed):
+    for point in points(listing, seed, spread):
         weights = _weights(listing, point, scheme, buffer)
         for group in point.groups:
-            for number, theory in enumerate(theories):
-                yield number, _check(point, group, theory, weights, listing)
+            for number in numbers:
+                yield number, _check(point, group, theories[number], weights, listing)
 
 
 def _constant(listing: objects.Listing) -> Tensor:

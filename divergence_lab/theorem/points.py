@@ -46,22 +46,22 @@ class Point:
     groups: tuple[Group, ...]
 
 
-def points(listing: Listing, seed: int = 0) -> Iterator[Point]:
+def points(listing: Listing, seed: int = 0, spread: float = 1.0) -> Iterator[Point]:
     """Every way in which theory tells the parameters of this objective apart, at points drawn from
     `seed`.
 
-    Logits ~ N(0, 1), log F(s) and log Z ~ N(log Z*, 1), P_B learned; an MLP with one trunk for all;
-    and, where theory names them, flows that the policy induces, an outflow held constant, F and P_F
-    apart.
+    Logits ~ N(0, spread), log F(s) and log Z ~ N(log Z*, spread), P_B learned; an MLP with one
+    trunk for all; and, where theory names them, flows that the policy induces, an outflow held
+    constant, F and P_F apart.
     """
-    leaves, model = _table(listing, seed)
+    leaves, model = _table(listing, seed, spread)
     yield Point(leaves, model, evaluate(listing, model), _groups(listing))
-    trunk, model = _trunk(listing, seed)
+    trunk, model = _trunk(listing, seed, spread)
     yield Point(trunk, model, evaluate(listing, model), (Group(TRUNK, tuple(trunk), "both"),))
     if listing.objective.flow == "free":
-        yield from _induced(listing, seed)
+        yield from _induced(listing, seed, spread)
     if listing.objective.kind == "fm":
-        yield from _other_matching(listing, seed)
+        yield from _other_matching(listing, seed, spread)
 
 
 def _groups(listing: Listing) -> tuple[Group, ...]:
@@ -105,16 +105,16 @@ def _heads(listing: Listing) -> Heads:
     )
 
 
-def _table(listing: Listing, seed: int) -> tuple[dict[str, Tensor], flow.Flow]:
+def _table(listing: Listing, seed: int, spread: float) -> tuple[dict[str, Tensor], flow.Flow]:
     """The tabular point, its leaves apart; `flow_from_rows` is the model that training uses."""
     graph, needs = listing.graph, _heads(listing)
-    start = tabular(graph, heads=needs, scale=1.0).init([seed], dtype=torch.float64)["rows"]
+    start = tabular(graph, heads=needs, scale=spread).init([seed], dtype=torch.float64)["rows"]
     around = exact.log_partition(graph)
     cut = needs.n_actions + needs.n_back
     leaves = {
         "logits": start[:, : needs.n_actions].clone().requires_grad_(),
         "back": start[:, needs.n_actions : cut].clone().requires_grad_(),
-        "log_z": (around + _normal(seed + 1, 1)).requires_grad_(),
+        "log_z": (around + spread * _normal(seed + 1, 1)).requires_grad_(),
     }
     rows = [leaves["logits"], leaves["back"]]
     if needs.flow:
@@ -130,24 +130,26 @@ def _normal(seed: int, *shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def _trunk(listing: Listing, seed: int) -> tuple[dict[str, Tensor], flow.Flow]:
+def _trunk(listing: Listing, seed: int, spread: float) -> tuple[dict[str, Tensor], flow.Flow]:
     needs, around = _heads(listing), exact.log_partition(listing.graph)
     policy = mlp(listing.graph, heads=needs, width=WIDTH, depth=DEPTH, initial_log_z=around + 0.5)
     start = policy.init([seed], dtype=torch.float64)
     # a fresh network is nearly constant: spread it, so that the point is a general one
     trunk = {
-        key: (SPREAD * value).requires_grad_() for key, value in start.items() if key != "log_z"
+        key: (SPREAD * spread * value).requires_grad_()
+        for key, value in start.items()
+        if key != "log_z"
     }
     return trunk, flow.flow_from_rows(
         policy, policy.rows(trunk, None), {"log_z": start["log_z"]}, listing.objective, "learned"
     )
 
 
-def _induced(listing: Listing, seed: int) -> Iterator[Point]:
+def _induced(listing: Listing, seed: int, spread: float) -> Iterator[Point]:
     """F(s) = Z d_F(s), d_F the probability that P_F reaches s: with gradient, and with the flow
     held constant.
     """
-    leaves, model = _table(listing, seed)
+    leaves, model = _table(listing, seed, spread)
     log_flow = leaves["log_z"][:, None] + exact.state_probability(listing.graph, model.log_pf).log()
     for held, label, role in (
         (False, "P_F logits, F = Z d_F", "both"),
@@ -157,11 +159,11 @@ def _induced(listing: Listing, seed: int) -> Iterator[Point]:
         yield Point(leaves, induced, evaluate(listing, induced), (Group(label, ("logits",), role),))
 
 
-def _other_matching(listing: Listing, seed: int) -> Iterator[Point]:
+def _other_matching(listing: Listing, seed: int, spread: float) -> Iterator[Point]:
     """Flow matching with the outflow held constant, and with F and P_F apart: p_F = sum F P_F,
     p_B = F.
     """
-    leaves, model = _table(listing, seed)
+    leaves, model = _table(listing, seed, spread)
     found = evaluate(listing, model)
     semi = replace(
         found, log_pb=found.log_pb.detach(), residual=found.log_pb.detach() - found.log_pf
@@ -169,7 +171,7 @@ def _other_matching(listing: Listing, seed: int) -> Iterator[Point]:
     yield Point(leaves, model, semi, (Group("edge flows, outflow held", ("logits",), "forward"),))
     on_graph = tables(listing.graph, "cpu", torch.float64)
     free = (
-        exact.log_partition(listing.graph) + _normal(seed + 2, 1, listing.graph.n_states)
+        exact.log_partition(listing.graph) + spread * _normal(seed + 2, 1, listing.graph.n_states)
     ).requires_grad_()
     log_pf = torch.log_softmax(leaves["logits"] + on_graph.mask, dim=1)
     into = (free[:, None] + log_pf).flatten(1)[:, on_graph.incoming]

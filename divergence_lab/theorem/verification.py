@@ -151,6 +151,11 @@ def _listed(texts: str | Iterable[str]) -> list[str]:
 def _row(
     name: str, env: str, listing: Listing, scheme: Scheme, checks: list[Check]
 ) -> dict[str, Any]:
+    if not all(one.is_finite for one in checks):
+        raise VerifyError(
+            f"{name}: its numbers leave float64 at the residuals of {env}, so nothing is compared; "
+            "take a graph whose rewards lie nearer to each other, or another loss"
+        )
     groups = [_group(one, scheme) for one in checks]
     return {
         "loss": name,
