@@ -208,7 +208,11 @@ def test_a_malformed_file_is_explained(tmp_path, content, message):
     ],
 )
 def test_unknown_text_lists_the_forms(text):
-    with pytest.raises(EnvironmentTextError, match=r"hypergrid:DIMxSIDE.*dag:FILE\.json"):
+    kind = text.partition(":")[0]
+    forms = {"hypergrid": r"write hypergrid:DIMxSIDE", "dag": r"write dag:FILE\.json"}
+    with pytest.raises(
+        EnvironmentTextError, match=forms.get(kind, r"hypergrid:2x8.*dag:FILE\.json")
+    ):
         graph_from_text(text)
 
 

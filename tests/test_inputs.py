@@ -229,7 +229,7 @@ def test_no_name_that_is_printed_does_either(tmp_path, capsys):
 def test_more_than_there_is_is_refused_in_bytes():
     refuse_if_too_large(10**6, "a run", "ask for less")
     with pytest.raises(
-        InputError, match="a run needs about 10.40 bytes of memory, and .* there: ask for less"
+        InputError, match="a run needs about 10.40 bytes of memory, and .* is free: ask for less"
     ):
         refuse_if_too_large(10**40, "a run", "ask for less")
     assert 10**6 < free_memory() < 10**15

@@ -13,7 +13,16 @@ import torch
 from divergence_lab.audit.placed.standing import Standing, read_standing, surrogate
 from divergence_lab.audit.subjects import AuditError
 
-torch.set_default_dtype(torch.float64)
+
+@pytest.fixture(autouse=True)
+def in_float64():
+    """All that a test here makes; the tests of others keep theirs."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
 TERMS = {
     "k1": lambda x: -x,
     "k2": lambda x: x**2 / 2,

@@ -24,6 +24,7 @@ from divergence_lab.bridge.verified.polynomials import Table
 from divergence_lab.bridge.verified.programs import Program, compiled, expm1, log1p, polynomial
 from divergence_lab.bridge.verified.ranges import TOLERANCE, ranges
 from divergence_lab.bridge.verified.rounding import error_on
+from divergence_lab.inputs import InputError
 from divergence_lab.theory.catalogue.losses import LOSSES
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.precision import bits
@@ -453,9 +454,10 @@ def test_what_is_refused_is_refused_in_one_line(text):
     assert "\n" not in str(caught.value)
 
 
-def test_a_text_is_no_loss():
-    with pytest.raises(TypeError, match=r"write loss\(text\)"):
-        to_torch("linex(1)")
+def test_a_text_is_a_loss_and_a_number_is_none():
+    assert to_torch("linex(1)").loss == loss("linex(1)")
+    with pytest.raises(InputError, match="a loss is a text such as"):
+        to_torch(3)
 
 
 def test_a_changed_program_is_another():
