@@ -355,7 +355,15 @@ LOSSES: list[Foreign] = [
         "",
         (DEAD,),
     ),
-    Foreign("hinge", hinge, lambda x: (x > 2) * 1.0, False, False, "", (DEAD, SHIFT)),
+    Foreign(
+        "hinge",
+        hinge,
+        lambda x: (x > 2) * 1.0,
+        False,
+        False,
+        "hockey-stick with gamma = exp(2)",
+        (DEAD, SHIFT),
+    ),
     Foreign(
         "squared_hinge",
         squared_hinge,

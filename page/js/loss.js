@@ -111,7 +111,7 @@ export class LossTab {
 }
 
 export const checkQuestion = document => ({
-  kind: 'command', words: ['check', '/tmp/certificate.json', '--json'], files: { '/tmp/certificate.json': document },
+  kind: 'command', words: ['check', 'certificate.json', '--json'], files: { 'certificate.json': document },
 })
 
 /** The checker's answer in one sentence. */

@@ -87,7 +87,7 @@ def answers(call: bytes, limits: Sequence[float]) -> Iterator[tuple[bool, Any]]:
 def _copied(answer: Any) -> Any:
     try:
         return pickle.loads(pickle.dumps(answer))
-    except Exception as error:
+    except Exception as error:  # as a worker says of an answer that cannot be sent
         raise _failed(error) from error
 
 
