@@ -82,6 +82,22 @@ def test_a_forged_placement_is_refused(derive, field, value):
     assert report.failures, field
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sampled_loss": "exp(x) - x - 1"},
+        {"gauge": {"constant": "0", "slope": "0"}, "as_given": None},
+        {"gauge": {"constant": "-1/2", "slope": "2"}},
+        {"sampler": "powers:1,1", "weighted_by": "p_F p_B"},
+    ],
+)
+def test_the_straight_part_of_a_sampled_loss_cannot_be_left_out(derive, change):
+    _, (row,) = derive("exp(x) - 1", "--sampler", "backward")
+    assert row["divergence"] == "Pearson chi-square" and not check([row])[0].failures
+    (report,) = check([{**row, **change}])
+    assert report.failures, change
+
+
 def test_a_gradient_that_vanishes_cannot_be_said_to_live(derive):
     _, (row,) = derive("k1", "--placement", "loss")
     (report,) = check([{**row, "zero_gradient": False}])

@@ -2,20 +2,24 @@
 arguments, boundary values.
 """
 
+import dataclasses
 import json
 
 import mpmath as mp
+import numpy as np
 import pytest
 import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from divergence_lab.theory.answers.derivation import derive, to_json
+from divergence_lab.theory.answers.placements import place, read_term
 from divergence_lab.theory.checker.documents import check_one
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.divergence.transforms import clip, mirror, swap, weighted_sum
 from divergence_lab.theory.divergence.values import enclose
 from divergence_lab.theory.divergence.weightings import on_policy_equivalent, weighting
+from divergence_lab.theory.expressions.parsing import parse
 from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.expressions.syntax import ExpressionError
 from divergence_lab.theory.verdicts.decision import decide
@@ -153,6 +157,59 @@ def test_weights_by_powers_have_the_gradient_that_they_promise(name, a, b):
         got = mp.diff(lambda v, log_p=log_p: potential(v, log_p), log_q, h=mp.mpf("1e-5"))
         weight = mp.exp(float(a) * log_q + float(b) * log_p)
         assert mp.almosteq(got, -weight * slope(entry, log_p - log_q), 1e-6)
+
+
+WEIGHTS = {  # mu by q = p_F and p = p_B
+    "backward": lambda q, p: p,
+    "mixture:1/3": lambda q, p: 2 * q / 3 + p / 3,
+    "power:-1/2": lambda q, p: q**1.5 * p**-0.5,
+    "powers:1/2,1/2": lambda q, p: (q * p) ** 0.5,
+    "learned_backward:1/2": lambda q, p: (q * p) ** 0.5,
+}
+
+
+@pytest.mark.parametrize("sampler", WEIGHTS)
+@pytest.mark.parametrize("text", ["x", "exp(x) - 1", "x**2/2 - 3*x", "Max(x, -1) + 2"])
+def test_the_straight_part_of_a_loss_counts_under_a_sampler(sampler, text):
+    """The gradient of sum sg(mu) g on a simplex, of g as it was typed, is that of the divergence;
+    with the straight part set aside before weighting it is not.
+    """
+    typed = loss(text)
+    equivalent = under(typed, sampler)
+    bare = under(dataclasses.replace(typed, gauge=(sp.S.Zero, sp.S.Zero)), sampler)
+    slope = sp.lambdify(x, sp.diff(parse(text, x), x), "numpy")
+    rng = np.random.default_rng(5)
+    q, p = (w / w.sum() for w in rng.dirichlet(np.ones(4), 2) + 0.05)
+    learned = p if sampler.startswith("learned") else q
+    sign = 1 if sampler.startswith("learned") else -1
+    per_log = sign * WEIGHTS[sampler](q, p) * slope(np.log(p / q)) * np.ones(4)
+    wanted = per_log - learned * per_log.sum()  # in the logits of the law that learns
+    found, without = (_gradient(entry, q, p, sampler) for entry in (equivalent, bare))
+    assert np.abs(found - wanted).max() < 1e-8
+    assert np.abs(without - wanted).max() > 1e-3
+
+
+def test_a_straight_part_under_powers_that_are_not_normalised_is_refused():
+    with pytest.raises(ExpressionError, match="counts"):
+        under(loss("exp(x) - 1"), "powers:1/2,1")
+    with pytest.raises(ExpressionError, match="counts"):
+        place(read_term("k1", "loss"), weighting("powers:1/2,1"))
+    assert under(loss("exp(x) - 1"), "powers:1/3,2/3").gauge[1] == 1
+
+
+def _gradient(entry, q, p, sampler):
+    """D_f(p || q) differentiated by the logits of the law that learns, by differences."""
+
+    def total(logits):
+        law = np.exp(logits) / np.exp(logits).sum()
+        top, under_it = (law, q) if sampler.startswith("learned") else (p, law)
+        return sum(
+            low * float(f(entry, sp.Rational(str(high / low)))) for high, low in zip(top, under_it)
+        )
+
+    at = np.log(p if sampler.startswith("learned") else q)
+    steps = 1e-5 * np.eye(4)
+    return np.array([(total(at + s) - total(at - s)) / 2e-5 for s in steps])
 
 
 def test_sampler_rules():

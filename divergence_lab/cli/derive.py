@@ -123,7 +123,7 @@ def _row(
     else:
         row, done = derivation.to_json(answer), answer
     if isinstance(entry, questions.Reading) and done:
-        sampled = write(entry.loss.expression)
+        sampled = write(entry.loss.expression + entry.loss.gauge[1] * x)
     row |= {
         "sampler": options.sampler,
         "weighted_by": weighting.weight,

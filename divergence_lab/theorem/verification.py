@@ -2,11 +2,13 @@
 GFlowNet meet.
 """
 
+import dataclasses
 import functools
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import sympy as sp
 from tqdm import tqdm
 
 from divergence_lab.bridge.generators import generator_to_torch, integral_to_torch
@@ -251,8 +253,9 @@ def _theory(
     generators = {}
     if scheme.terms is not None and len(scheme.terms) == 1 and scheme.terms[0][2] != 0:
         _, a, b = scheme.terms[0]
+        trained = dataclasses.replace(loss, gauge=(sp.S.Zero, sp.S.Zero))  # as `to_torch` has it
         equivalent = closed_form.divergence(
-            weighing.on_policy_equivalent(loss, weighing.weighting(scheme.name)), budget
+            weighing.on_policy_equivalent(trained, weighing.weighting(scheme.name)), budget
         )
         generators[a, b] = generator_to_torch(equivalent)
     return Theory(to_torch(loss), generator_to_torch(found), integral, generators)

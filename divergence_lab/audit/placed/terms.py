@@ -14,8 +14,9 @@ import torch
 from divergence_lab.audit import identifying, observing, probing, stretches
 from divergence_lab.audit.placed.standing import Standing, weight_of
 from divergence_lab.audit.subjects.loading import AuditError
-from divergence_lab.theory.answers.placements import loss_of_slope, slope_in_place
+from divergence_lab.theory.answers.placements import slope_in_place
 from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.divergence.weightings import loss_of_slope
 from divergence_lab.theory.expressions import CannotSplit, ExpressionError, Pieces, parse, x
 from divergence_lab.theory.expressions.pieces import split
 

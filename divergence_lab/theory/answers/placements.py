@@ -22,9 +22,8 @@ from divergence_lab.theory.budget.asking import bounded, check_budget, clock
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.crossings import split_certified
-from divergence_lab.theory.checker.families import signs
 from divergence_lab.theory.checker.fields.placements import LEADS, why
-from divergence_lab.theory.divergence import inversion, weightings
+from divergence_lab.theory.divergence import weightings
 from divergence_lab.theory.divergence.given_values import set_parameters
 from divergence_lab.theory.divergence.loss import Loss, from_expression
 from divergence_lab.theory.expressions import ExpressionError, Pieces, enclosure, write, x
@@ -143,32 +142,8 @@ def place(
     assumptions = (*term.assumptions, *weighting.assumptions)
     if term.placement == "loss" and weighting.kind == "on" and not _may_jump(term.expression):
         return from_expression(term.expression, None, assumptions)
-    slope = weightings.weighed(slope_in_place(term.expression, term.placement, share), weighting)
-    return loss_of_slope(slope, assumptions)
-
-
-def loss_of_slope(slope: Pieces, assumptions: tuple[str, ...] = ()) -> Loss:
-    """The loss with g' = slope up to a constant, which is its gauge.
-
-    >>> import divergence_lab as dl
-    >>> loss_of_slope(dl.loss("quadratic").derivative.map(lambda h: h + 1)).gauge
-    (0, 1)
-    """
-    found = weightings.antiderivative(slope)
-    if found is not None:
-        return from_expression(found, None, assumptions)
-    left, right = slope.split_at_zero()
-    ends = [side.expression.subs(x, 0) for side in (left.pieces[-1], right.pieces[0])]
-    constant = ends[0] if ends[0].is_finite and signs.is_zero(ends[0] - ends[1]) else sp.S.Zero
-    bare = slope.map(lambda h: h - constant)
-    return Loss(
-        inversion.unevaluated(bare),
-        None,
-        (sp.S.Zero, constant),
-        assumptions,
-        bare,
-        given=inversion.unevaluated(slope),
-    )
+    slope = slope_in_place(term.expression, term.placement, share)
+    return weightings.acting(slope, weighting, term.assumptions)
 
 
 def _may_jump(expression: sp.Expr) -> bool:

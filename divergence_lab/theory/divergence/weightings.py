@@ -14,6 +14,10 @@ E = e Z/((1-e) Z* + e Z). `powers` is a divergence between p_B^k and p_F^k. In `
 the parameters of p_B learn, mu = p_F^(1-B) p_B^B, and k(t) = int_1^t s^{B-1} g'(log s) ds is the
 generator. `on` leaves the loss as it is; `backward` weighs by p_B, that is power:1.
 
+g' is the slope of the loss as it was given: a straight part c x, which on-policy no gradient sees,
+is the whole of p_B x, whose gradient is that of forward KL. Only what is constant in h' is h's
+gauge.
+
 So verdicts, closed form and name under a weighting are those of h, found and proved by the engine
 for plain losses.
 """
@@ -26,8 +30,9 @@ import sympy as sp
 
 from divergence_lab.inputs import nearest, shown
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, patient
+from divergence_lab.theory.checker.families import signs
 from divergence_lab.theory.divergence import integrals, inversion
-from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.divergence.loss import Loss, from_expression
 from divergence_lab.theory.expressions import (
     ExpressionError,
     Pieces,
@@ -134,15 +139,52 @@ def on_policy_equivalent(loss: Loss, weighting: Weighting) -> Loss:
         >>> verdicts = dl.decide(h)
         >>> verdicts.zero_forcing.holds, verdicts.zero_avoiding.holds
         (True, True)
+        >>> on_policy_equivalent(dl.loss("x"), weighting("backward")).expression
+        -x + exp(x) - 1
     """
     if weighting.kind == "on":
         return loss
-    assumptions = (*loss.assumptions, *weighting.assumptions)
-    slope = weighed(loss.derivative, weighting)
+    given = loss.derivative.map(lambda h: h + loss.gauge[1])
+    return acting(given, weighting, loss.assumptions)
+
+
+def acting(slope: Pieces, weighting: Weighting, assumptions: tuple[str, ...] = ()) -> Loss:
+    """The loss that acts on-policy as one of slope g' does under the weighting.
+
+    Raises ExpressionError where its straight part would count: |p_F^k| is 1 for k = 1 alone.
+    """
+    found = loss_of_slope(weighed(slope, weighting), (*assumptions, *weighting.assumptions))
+    if weighting.kind == "powers" and found.gauge[1] != 0 and sum(weighting.numbers) != 1:
+        raise ExpressionError(
+            f"under weights {weighting.weight} the straight part {write(found.gauge[1] * x)} of "
+            "this loss counts, for p_F^(A + B) is not normalised, and no divergence is minimised: "
+            "give a loss with g'(0) = 0, or powers:A,B with A + B = 1"
+        )
+    return found
+
+
+def loss_of_slope(slope: Pieces, assumptions: tuple[str, ...] = ()) -> Loss:
+    """The loss with g' = slope up to a constant, which is its gauge.
+
+    >>> import divergence_lab as dl
+    >>> loss_of_slope(dl.loss("quadratic").derivative.map(lambda h: h + 1)).gauge
+    (0, 1)
+    """
     found = antiderivative(slope)
-    if found is None:
-        return Loss(inversion.unevaluated(slope), None, assumptions=assumptions, slope=slope)
-    return Loss(found, None, assumptions=assumptions)
+    if found is not None:
+        return from_expression(found, None, assumptions)
+    left, right = slope.split_at_zero()
+    ends = [side.expression.subs(x, 0) for side in (left.pieces[-1], right.pieces[0])]
+    constant = ends[0] if ends[0].is_finite and signs.is_zero(ends[0] - ends[1]) else sp.S.Zero
+    bare = slope.map(lambda h: h - constant)
+    return Loss(
+        inversion.unevaluated(bare),
+        None,
+        (sp.S.Zero, constant),
+        assumptions,
+        bare,
+        given=inversion.unevaluated(slope),
+    )
 
 
 def antiderivative(slope: Pieces) -> sp.Expr | None:

@@ -6,7 +6,8 @@
     powers:A,B            h'(y) = g'(y/k) e^{By/k}/k, k = A + B
     learned_backward:B    d = e^{Bx} g' - h': d' = e^{Bx} g', d(0) = 0
 
-`backward` is power:1 (Propositions 8 to 10).
+h' is the slope of the loss and of its gauge together. `backward` is power:1 (Propositions 8 to
+10).
 """
 
 import re
@@ -47,6 +48,8 @@ def read_sampler(entry: Mapping[str, Any], subject: Subject) -> tuple[str, list[
     if kind == "powers" and not sum(texts).is_positive:
         raise proofs.Refuted("the exponents have no positive sum")
     numbers = [number.subs(subject.written) for number in texts]
+    if kind == "powers" and sum(numbers) != 1:  # the straight part counts: |p_F^k| is not 1
+        subject.same(subject.read(entry["gauge"]["slope"], _NO_VARIABLE), sp.S.Zero)
     if kind == "mixture" and not (numbers[0].is_nonnegative and (1 - numbers[0]).is_nonnegative):
         raise proofs.Refuted("the share of a mixture lies between 0 and 1")
     return kind, numbers
@@ -64,13 +67,13 @@ def check_sampler(entry: Mapping[str, Any], subject: Subject) -> None:
         for part in subject.parts:
             subject.equal(sampled, part.loss, part)
         return
-    rests = []
+    rests, gauge = [], subject.read(entry["gauge"]["slope"], _NO_VARIABLE)
     for part in subject.parts:
         slope = _slope(kind, numbers, sampled, part, subject)
         if kind != "learned_backward":
-            subject.vanishes(part.slope - slope, part)
+            subject.vanishes(part.slope + gauge - slope, part)
             continue
-        rests.append(slope - part.slope)
+        rests.append(slope - part.slope - gauge)
         subject.vanishes(sp.diff(rests[-1], x) - slope, part)
     if kind == "learned_backward":
         start_at_zero_and_join(rests, subject)
