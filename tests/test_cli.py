@@ -283,6 +283,13 @@ def test_bad_input_is_one_line_and_exit_code_2(capsys, arguments, tmp_path, monk
     assert not list(tmp_path.iterdir())
 
 
+def test_a_straight_part_that_is_left_out_of_an_exported_loss_is_told(capsys):
+    assert main(["export", "exp(x) - 1"]) == 0
+    assert "straight part x is left out" in capsys.readouterr().err
+    assert main(["export", "exp(x) - x - 1"]) == 0
+    assert not capsys.readouterr().err
+
+
 def test_the_table_of_what_holds_comes_out_of_one_command(capsys):
     code, rows, _ = run_json(
         capsys,

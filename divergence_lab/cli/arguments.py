@@ -13,7 +13,8 @@ from divergence_lab.inputs import InputError, number_in
 from divergence_lab.theory.answers.questions import TooSlow, Unfinished, read
 from divergence_lab.theory.catalogue.named import PAPER_LOSSES
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions.printing import in_signs
+from divergence_lab.theory.expressions.printing import in_signs, write
+from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.expressions.syntax import shown
 from divergence_lab.theory.verdicts.verdict import ANSWERS as ANSWERS
 
@@ -109,7 +110,10 @@ def read_losses(options: argparse.Namespace) -> dict[str, Loss]:
 
 
 def read_each(options: argparse.Namespace, texts: Sequence[str]) -> dict[str, tuple[str, Loss]]:
-    """text -> (name, loss): the catalogue's name where one was typed, else the text itself."""
+    """text -> (name, loss): the catalogue's name where one was typed, else the text itself.
+
+    A straight part that is left out of a loss is told: off-policy, and for flows, it counts.
+    """
     readings = {}
     for text, entry in read_all(options, texts).items():
         if isinstance(entry, Unfinished):
@@ -117,6 +121,13 @@ def read_each(options: argparse.Namespace, texts: Sequence[str]) -> dict[str, tu
                 f"{shown(entry.text)}: {entry.because}; write it more simply, or raise --budget"
             )
         readings[text] = (entry.name, entry.loss)
+        if entry.loss.gauge[1] != 0:
+            print(
+                f"divergence-lab {options.command}: {shown(entry.name)}: its straight part "
+                f"{write(entry.loss.gauge[1] * x)} is left out; the loss used is "
+                f"{write(entry.loss.expression)}",
+                file=sys.stderr,
+            )
     return readings
 
 
