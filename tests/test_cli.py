@@ -354,6 +354,25 @@ def test_every_command_has_help_with_an_example(capsys, command):
     assert stop.value.code == 0 and "example: divergence-lab" in capsys.readouterr().out
 
 
+def test_slow_commands_say_what_they_do_until_they_have_done_it(monkeypatch, capsys, tmp_path):
+    """On a terminal alone: a line that is wiped; what is piped stays free of it."""
+    main(["derive", "quadratic", "--json"])
+    (tmp_path / "proofs.json").write_text(capsys.readouterr().out)
+    commands = {
+        "checking loss 1 of 1 ...": ["check", str(tmp_path / "proofs.json")],
+        "looking for losses": ["design", "--zero-forcing", "--bounded-gradient"],
+        "writing quadratic for latex": ["export", "quadratic", "--form", "latex"],
+    }
+    for said, words in commands.items():
+        main(words)
+        assert said not in capsys.readouterr().err
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+        main(words)
+        err = capsys.readouterr().err
+        assert said in err and "\r\033[K" in err[err.rindex("...") :]
+        monkeypatch.undo()
+
+
 def test_the_module_runs_too_and_json_is_all_that_it_prints():
     done = subprocess.run(
         [sys.executable, "-m", "divergence_lab", "derive", "quadratic", "--json"],

@@ -26,6 +26,7 @@ from divergence_lab.cli.arguments import (
     seconds,
 )
 from divergence_lab.inputs import InputError, number_in, one_line
+from divergence_lab.theory.answers import wording
 
 if TYPE_CHECKING:  # torch, and what the user names, are loaded only when the command runs
     from divergence_lab.audit.placed.standing import Standing
@@ -105,7 +106,7 @@ def add_commands(command: AddCommand) -> None:
             "--placement",
             metavar="P",
             help="where it stands: loss, reward (a penalty, held, times grad log p_F) or weighted "
-            "(times p_F/sg(p_F)) (loss)",
+            "(times p_F/sg(p_F)) (default: loss)",
         ),
         option(
             "--sampler",
@@ -117,7 +118,7 @@ def add_commands(command: AddCommand) -> None:
             "--baseline",
             metavar="B",
             help="what training subtracts from it: none, mean (of the batch, the draw itself "
-            "included; mean:8 in a batch of 8) or leave-one-out (none)",
+            "included; mean:8 in a batch of 8) or leave-one-out (default: none)",
         ),
         option(
             "--clip-ratio",
@@ -129,7 +130,8 @@ def add_commands(command: AddCommand) -> None:
         option(
             "--per",
             metavar="O",
-            help="what the residual is of: a whole sequence, or each token of one (sequence)",
+            help="what the residual is of: a whole sequence, or each token of one "
+            "(default: sequence)",
         ),
         option(
             "--budget",
@@ -167,9 +169,10 @@ def _ratios(text: str) -> tuple[float, float]:
 
 
 def _audit(options: argparse.Namespace) -> int:
-    from divergence_lab.audit.auditing import audit
-    from divergence_lab.audit.presets.named import is_preset, listed
-    from divergence_lab.audit.subjects.loading import read_bound
+    with at_work("loading torch"):
+        from divergence_lab.audit.auditing import audit
+        from divergence_lab.audit.presets.named import is_preset, listed
+        from divergence_lab.audit.subjects.loading import read_bound
 
     if options.presets:
         print(json_text(listed()) if options.json else _presets(listed()))
@@ -378,7 +381,7 @@ def _row(label: str, text: str) -> list[str]:
 def _named(divergence: str | None, factor: str | None) -> str:
     if divergence is None:
         return "no known name"
-    return divergence if factor in (None, "1") else f"{factor} x {divergence}"
+    return wording.times(factor or "1", divergence)
 
 
 def _character(forcing: bool | None, avoiding: bool | None) -> str:

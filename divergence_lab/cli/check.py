@@ -16,6 +16,7 @@ from divergence_lab.cli.arguments import (
     DONE,
     JSON,
     AddCommand,
+    at_work,
     json_text,
     option,
     seconds,
@@ -59,7 +60,10 @@ def in_line(text: str, limit: int = SHOWN) -> str:
 def _check(options: argparse.Namespace) -> int:
     entries = read_document(options.file)
     rows, failed = [], False
-    for place, (entry, report) in enumerate(zip(entries, check_all(entries, options.budget)), 1):
+    reports = check_all(entries, options.budget)
+    for place, entry in enumerate(entries, 1):
+        with at_work(f"checking loss {place} of {len(entries)}"):
+            report = next(reports)
         rows.append(_row(entry, report))
         if not options.json:
             for field in rows[-1]["not_verified"]:

@@ -64,10 +64,10 @@ def _compare(options: argparse.Namespace) -> int:
         raise InputError(f"--plot {options.plot}: the name must end in {', '.join(PICTURES)}")
     if options.plot and Path(options.plot).exists():
         raise InputError(f"--plot {options.plot} exists: nothing is overwritten; name a new file")
-    read = read_each(options, options.losses)
-    (first, first_loss), (second, second_loss) = (read[text] for text in options.losses)
-    names = (first, second)
-    with at_work(f"comparing {one_line(f'{first} and {second}', 60)}"):
+    with at_work(f"comparing {one_line(' and '.join(options.losses), 60)}"):
+        read = read_each(options, options.losses)
+        (first, first_loss), (second, second_loss) = (read[text] for text in options.losses)
+        names = (first, second)
         comparison = compare(first_loss, second_loss, options.budget)
     if options.json:
         print(json_text(comparison_to_json(comparison)))

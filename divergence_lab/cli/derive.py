@@ -191,14 +191,13 @@ def described(
 
 def _multiple(divergence: closed_form.Divergence, valid: Verdict) -> str:
     """ "2*a x forward KL", and where the factor is positive if it is not for all parameters."""
-    times = divergence.factor
-    if times is None or times == 1:
+    factor = divergence.factor
+    if factor is None or factor == 1:
         return f"{divergence.name}"
-    factor = write(times)
-    shown = f"({factor})" if times.is_Add else factor
-    always = valid.holds or times.is_positive
-    where = "" if always else f", a positive multiple where {factor} > 0"
-    return f"{shown} x {divergence.name}{where}"
+    shown = f"({write(factor)})" if factor.is_Add else write(factor)
+    always = valid.holds or factor.is_positive
+    where = "" if always else f", a positive multiple where {write(factor)} > 0"
+    return wording.times(shown, f"{divergence.name}") + where
 
 
 def _answer(verdict: Verdict) -> str:

@@ -10,26 +10,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import sympy as sp
+
 from divergence_lab.cli.arguments import (
     ANSWERS,
     DONE,
     JSON,
     LOSS_OPTIONS,
     AddCommand,
+    at_work,
     json_text,
     option,
     positive,
     read_each,
+    say,
     seconds,
 )
 from divergence_lab.inputs import InputError, number_in, one_line, read_bytes, read_input
 from divergence_lab.outputs import OutputError, write_alone
+from divergence_lab.theory.answers import wording
 from divergence_lab.theory.design.wishes import DesignError
 from divergence_lab.theory.expressions import write
 from divergence_lab.theory.expressions.syntax import shown
 
 if TYPE_CHECKING:
     from divergence_lab.theory.design.proofs import Designed
+    from divergence_lab.theory.divergence.loss import Loss
 
 BUDGET = 12.0  # as `search.BUDGET`, which is not imported before it is needed
 FORMS = ("torch", "jax", "torchgfn", "recursion", "trl", "gfnx", "optax", "latex")
@@ -120,11 +126,12 @@ def add_commands(command: AddCommand) -> None:
     command(
         "export",
         _export,
-        "a loss as source text that stands alone: torch, JAX, drop-ins for other libraries, LaTeX",
+        "write a loss as source text that stands alone: torch, JAX, drop-ins for other libraries, "
+        "LaTeX",
         "divergence-lab export 'linex(1/2)' --form torch --out my_loss.py",
         option("losses", nargs=1, metavar="LOSS", help="a catalogue name or an expression in x"),
         option("--form", choices=FORMS, default="torch", help="what to write it for"),
-        option("--out", metavar="FILE", help="where to write it (standard output)"),
+        option("--out", metavar="FILE", help="where to write it (default: standard output)"),
         option("--overwrite", action="store_true", help="replace the file that is there"),
         *LOSS_OPTIONS,
     )
@@ -134,9 +141,6 @@ def add_commands(command: AddCommand) -> None:
 
 
 def _design(options: argparse.Namespace) -> int:
-    from divergence_lab.theory.design.proofs import designed_to_json
-    from divergence_lab.theory.design.search import design
-
     wishes: dict[str, Any] = dict(
         zero_forcing=options.zero_forcing,
         zero_avoiding=options.zero_avoiding,
@@ -151,19 +155,23 @@ def _design(options: argparse.Namespace) -> int:
     )
     numbers = {"curvature": options.curvature, "penalties": _penalties(options.penalty)}
     wishes |= {name: value for name, value in numbers.items() if value}
-    designs = (
-        [_from_data(options, wishes)]
-        if options.tradeoff or options.residuals
-        else design(
-            **wishes, count=options.count, budget=options.budget, tolerance=options.tolerance
-        )
-    )
-    print(
-        json_text([designed_to_json(entry) for entry in designs])
-        if options.json
-        else "\n\n".join(described(entry) for entry in designs)
-    )
+    with at_work("looking for losses with these properties, and proving them"):
+        designs = _search(options, wishes)
+    if options.json:
+        from divergence_lab.theory.design.proofs import designed_to_json
+
+        print(json_text([designed_to_json(entry) for entry in designs]))
+    else:
+        say("\n\n".join(described(entry) for entry in designs))
     return DONE
+
+
+def _search(options: argparse.Namespace, wishes: dict[str, Any]) -> list[Designed]:
+    from divergence_lab.theory.design.search import design
+
+    if options.tradeoff or options.residuals:
+        return [_from_data(options, wishes)]
+    return design(**wishes, count=options.count, budget=options.budget, tolerance=options.tolerance)
 
 
 def _from_data(options: argparse.Namespace, wishes: dict[str, Any]) -> Designed:
@@ -247,8 +255,8 @@ def described(entry: Designed) -> str:
     divergence, verdicts = entry.derivation.divergence, entry.derivation.verdicts
     lines = [f"g(x) = {write(entry.loss.expression)}"]
     if divergence.name:
-        factor = "" if divergence.factor == 1 else f"{write(divergence.factor)} x "
-        lines.append(f"  divergence    {factor}{divergence.name}")
+        multiple = wording.times(write(divergence.factor or sp.S.One), divergence.name)
+        lines.append(f"  divergence    {multiple}")
     lines.append(
         f"  generator     f(t) = {write(divergence.generator)}"
         if divergence.generator is not None
@@ -276,13 +284,13 @@ def described(entry: Designed) -> str:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from divergence_lab.bridge.export import export
-
-    ((name, loss),) = read_each(options, options.losses).values()
+    with at_work(f"reading {one_line(options.losses[0], 60)}"):
+        ((name, loss),) = read_each(options, options.losses).values()
     path = Path(options.out.strip()) if options.out else None
     if path is not None and path.is_file() and not options.overwrite:
         raise OutputError(f"{path} is there already: choose another file, or add --overwrite")
-    source = export(loss, options.form, options.budget)
+    with at_work(f"writing {one_line(options.losses[0], 60)} for {options.form}"):
+        source = _source(loss, options)
     if path is not None:
         try:
             write_alone(path, source.encode())
@@ -304,3 +312,9 @@ def _export(options: argparse.Namespace) -> int:
     else:
         print(source, end="")
     return DONE
+
+
+def _source(loss: Loss, options: argparse.Namespace) -> str:
+    from divergence_lab.bridge.export import export
+
+    return export(loss, options.form, options.budget)

@@ -19,6 +19,17 @@ def step_in_latex(step: Step) -> str:
     return RULES[step.rule].latex(dict(step.data))
 
 
+def times(factor: str, divergence: str) -> str:
+    """A multiple of a named divergence; a name that is a sum is put in brackets.
+
+    >>> times("1/2", "forward KL plus half Neyman chi-square")
+    '1/2 x (forward KL plus half Neyman chi-square)'
+    """
+    if factor == "1":
+        return divergence
+    return f"{factor} x ({divergence})" if " plus " in divergence else f"{factor} x {divergence}"
+
+
 def ends_in_words(ends: Sequence[tuple[str, Number]], shown: Callable[[sp.Expr], str]) -> list[str]:
     """f(0+), f'(oo), g''(0) as lines of text: one for all, or, where one of them has cases, one
     for each.
