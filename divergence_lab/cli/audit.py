@@ -130,8 +130,7 @@ def add_commands(command: AddCommand) -> None:
         option(
             "--per",
             metavar="O",
-            help="what the residual is of: a whole sequence, or each token of one "
-            "(default: sequence)",
+            help="the residual is of a whole sequence, or of each token (default: sequence)",
         ),
         option(
             "--budget",
@@ -379,9 +378,7 @@ def _row(label: str, text: str) -> list[str]:
 
 
 def _named(divergence: str | None, factor: str | None) -> str:
-    if divergence is None:
-        return "no known name"
-    return wording.times(factor or "1", divergence)
+    return wording.times(factor or "1", divergence) if divergence else "no known name"
 
 
 def _character(forcing: bool | None, avoiding: bool | None) -> str:
