@@ -39,7 +39,7 @@ OBJECTIVES = ("tb", "db", "subtb", "fm")
 DROPS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0)
 DISTANCES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 BATCH = 16
-SIZES = {"quick": 400, "standard": 2_000, "paper": 40_000}  # batches of BATCH
+SIZES = {"quick": 400, "standard": 6_000, "paper": 40_000}  # batches of BATCH
 
 
 def solved(log_reward: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
