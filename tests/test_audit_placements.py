@@ -2,9 +2,12 @@
 tokens; the presets and their page.
 """
 
+import ast
 import importlib
+import importlib.util
 import json
 import shlex
+import types
 from pathlib import Path
 
 import pytest
@@ -170,28 +173,88 @@ def test_the_page_shows_what_the_audit_finds(preset):
     assert row_of(preset, audit(f"preset:{preset.name}")) in PAGE.read_text().splitlines()
 
 
+FAR = torch.linspace(-15, 15, 61, dtype=torch.float64)
+
+
+def slopes_of(call):
+    """(values, slopes) of a callable of r, at FAR."""
+    r = FAR.clone().requires_grad_()
+    values = call(r)
+    return values.detach().double(), torch.autograd.grad(values.sum(), r)[0]
+
+
+def assert_same(mine, theirs):
+    for one, other in zip(slopes_of(mine), slopes_of(theirs), strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("preset", [one for one in PRESETS if one.real], ids=lambda one: one.name)
 def test_a_preset_is_its_library_where_that_is_installed(preset):
     module, _, name = preset.real.partition(":")
     library = pytest.importorskip(module, reason=f"{preset.library} is not installed")
     name, _, arguments = name.partition("(")
     call = getattr(library, name)
-    r = torch.linspace(-15, 15, 61, dtype=torch.float64, requires_grad=True)
-    mine = preset.call(r)
-    if preset.pair:
-        zero = torch.zeros_like(r)
-        if "jax" in type(call).__module__ or module.startswith("optax"):
-            jax = importlib.import_module("jax")
-            theirs = jax.vmap(jax.grad(call))(r.detach().float().numpy(), zero.numpy())
-            (slope,) = torch.autograd.grad(mine.sum(), r)
-            assert torch.allclose(torch.tensor(theirs.tolist()), slope.float(), rtol=1e-5)
-            return
-        theirs = call(r, zero, *preset.pair[2:])
+    if module.startswith("optax"):
+        jax = importlib.import_module("jax")
+        zero = torch.zeros_like(FAR).float().numpy()
+        theirs = jax.vmap(jax.grad(call))(FAR.float().numpy(), zero)
+        assert torch.allclose(
+            torch.tensor(theirs.tolist()), slopes_of(preset.call)[1].float(), rtol=1e-5
+        )
+    elif preset.pair:
+        options = dict(word.split("=") for word in preset.pair[2:])
+        options = {key: {"True": True}.get(value, value) for key, value in options.items()}
+        assert_same(preset.call, lambda r: call(r, torch.zeros_like(r), **options))
     else:
-        theirs = as_callable(call, name, ((float(arguments[:-1]),), {}) if arguments else None)(r)
-    slopes = [torch.autograd.grad(one.sum(), r)[0] for one in (mine, theirs)]
-    assert torch.allclose(*slopes, rtol=1e-4, atol=1e-5)
-    assert torch.allclose(mine, theirs.to(mine.dtype), rtol=1e-4, atol=1e-4)
+        given = ((float(arguments[:-1]),), {}) if arguments else None
+        assert_same(preset.call, as_callable(call, name, given))
+
+
+# file of trl, the names that its lines give a value to, how many of those lines are run
+LINES_OF_TRL = {
+    "trl/grpo": ("trainer/grpo_trainer.py", ("per_token_kl",), 1),
+    "trl/grpo-bias-corrected": ("trainer/grpo_trainer.py", ("per_token_kl",), 2),
+    "trl/ppo": ("experimental/ppo/ppo_trainer.py", ("logr", "kl"), 2),
+    "trl/ppo-k3": ("experimental/ppo/ppo_trainer.py", ("logr", "kl"), 2),
+    "trl/rloo": ("trainer/rloo_trainer.py", ("per_token_kl",), 1),
+}
+
+
+@pytest.mark.parametrize("name", LINES_OF_TRL)
+def test_a_preset_is_what_the_lines_of_trl_compute(name):
+    """TRL's terms are no functions: the lines that compute them are cut out and run."""
+    found = importlib.util.find_spec("trl")
+    if found is None:
+        pytest.skip("trl is not installed")
+    file, names, count = LINES_OF_TRL[name]
+    path = Path(found.origin).parent / file
+    if not path.is_file():
+        pytest.skip(f"this trl has no {file}")
+    lines = [
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) in names
+    ]
+    code = compile(ast.Module(lines[:count], []), str(path), "exec")
+    preset = find_preset(name)
+
+    def theirs(r):  # r = log(reference/policy)
+        policy, reference = -r, torch.zeros_like(r)
+        told = {
+            "torch": torch,
+            "args": types.SimpleNamespace(kl_estimator=name[-2:] if name[-2:] == "k3" else "k1"),
+            "coef_1": (policy - policy.detach()).exp(),
+            **dict.fromkeys(("per_token_logps", "old_per_token_logps", "logprobs"), policy),
+            **dict.fromkeys(("ref_per_token_logps", "ref_logprobs"), reference),
+        }
+        exec(code, told)
+        return told[names[-1]]
+
+    def mine(r):
+        ratio = (r.detach() - r).exp() if preset.placement == "weighted" else 1
+        return ratio * preset.call(r)
+
+    assert_same(mine, theirs)
 
 
 def test_the_command_lists_and_audits_presets(capsys):

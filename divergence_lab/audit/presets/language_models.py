@@ -51,8 +51,14 @@ def openrlhf_k2(r: Tensor) -> Tensor:
 
 
 def openrlhf_k3(r: Tensor) -> Tensor:
-    """e^-r + r - 1 clamped to [-10, 10]."""
-    return k3(-r).clamp(-10, 10)
+    """e^-c + c - 1, clamped to [-10, 10], with c = r from -10 on."""
+    return k3(-r.clamp(min=-10)).clamp(-10, 10)
+
+
+def openrlhf_unbiased(r: Tensor) -> Tensor:
+    """The value of k1, the gradient of k2."""
+    backward = half_squared(r)
+    return backward - backward.detach() + openrlhf_k1(r).detach()
 
 
 GRPO = Preset(
@@ -61,9 +67,10 @@ GRPO = Preset(
     TARGET,
     "exp(r) - r - 1",
     "trl",
-    "1.12.0",
-    "trl/trainer/grpo_trainer.py, GRPOTrainer._compute_loss, beta",
+    "1.16.0",
+    "trl/trainer/grpo_trainer.py, GRPOTrainer._compute_loss, use_bias_correction_kl=False",
     per="token",
+    held="1.12.0, 1.16.0",
 )
 PPO = Preset(
     "trl/ppo",
@@ -71,11 +78,12 @@ PPO = Preset(
     TARGET,
     "-r",
     "trl",
-    "as read in 2025",
-    "trl/trainer/ppo_trainer.py (later trl/experimental/ppo), kl_estimator='k1'",
+    "1.12.0",
+    "trl/experimental/ppo/ppo_trainer.py (trl/trainer in 0.24.0), kl_estimator='k1'",
     placement="reward",
     per="token",
-    note="GAE with gamma = 1",
+    note="GAE with gamma = 1; 1.16.0 has no PPO",
+    held="1.12.0",
 )
 VERL = Preset(
     "verl/kl-loss-k1",
@@ -87,7 +95,8 @@ VERL = Preset(
     "verl/trainer/ppo/core_algos.py, kl_penalty('kl'), actor.use_kl_loss",
     per="token",
     real="verl.trainer.ppo.core_algos:kl_penalty",
-    pair=("log_pf", "log_pb", "kl"),
+    pair=("log_pf", "log_pb", "kl_penalty=kl"),
+    held="0.9.1",
 )
 OPENRLHF = Preset(
     "openrlhf/reward-k1",
@@ -95,13 +104,14 @@ OPENRLHF = Preset(
     MODEL,
     "clamp(r)",
     "OpenRLHF",
-    "as read in 2025",
+    "0.11.2",
     "openrlhf/models/utils.py, compute_approx_kl('k1'), compute_reward",
     placement="reward",
     per="token",
     real="openrlhf.models.utils:compute_approx_kl",
-    pair=("log_pf", "log_pb", "k1"),
+    pair=("log_pf", "log_pb", "kl_estimator=k1"),
     note="in float32; the clamp is missing in some versions",
+    held="0.11.2",
 )
 
 LANGUAGE_MODELS = (
@@ -111,7 +121,7 @@ LANGUAGE_MODELS = (
         name="trl/grpo-bias-corrected",
         placement="weighted",
         source="trl/trainer/grpo_trainer.py, GRPOTrainer._compute_loss, use_bias_correction_kl",
-        note="times the policy's own ratio, as in DeepSeek-V3.2",
+        note="the default; times the policy's own ratio, as in DeepSeek-V3.2",
     ),
     PPO,
     replace(
@@ -119,17 +129,18 @@ LANGUAGE_MODELS = (
         name="trl/ppo-k3",
         call=k3,
         formula="exp(r) - r - 1",
-        source="trl/trainer/ppo_trainer.py (later trl/experimental/ppo), kl_estimator='k3'",
+        source="trl/experimental/ppo/ppo_trainer.py (trl/trainer in 0.24.0), kl_estimator='k3'",
     ),
     replace(
         PPO,
         name="trl/rloo",
         call=k1_of_reference,
-        version="as read in 2025",
+        version="1.16.0",
         source="trl/trainer/rloo_trainer.py, RLOOTrainer, beta",
         baseline="leave-one-out",
         per="sequence",
         note="summed over the answer first",
+        held="1.12.0, 1.16.0",
     ),
     VERL,
     replace(
@@ -138,7 +149,7 @@ LANGUAGE_MODELS = (
         call=absolute,
         formula="Abs(r)",
         source="verl/trainer/ppo/core_algos.py, kl_penalty('abs'), actor.use_kl_loss",
-        pair=("log_pf", "log_pb", "abs"),
+        pair=("log_pf", "log_pb", "kl_penalty=abs"),
     ),
     replace(
         VERL,
@@ -146,7 +157,7 @@ LANGUAGE_MODELS = (
         call=half_squared,
         formula="r**2/2",
         source="verl/trainer/ppo/core_algos.py, kl_penalty('mse'), actor.use_kl_loss",
-        pair=("log_pf", "log_pb", "mse"),
+        pair=("log_pf", "log_pb", "kl_penalty=mse"),
     ),
     replace(
         VERL,
@@ -154,7 +165,7 @@ LANGUAGE_MODELS = (
         call=verl_k3,
         formula="clamp(exp(-r) + r - 1)",
         source="verl/trainer/ppo/core_algos.py, kl_penalty('low_var_kl'), actor.use_kl_loss",
-        pair=("log_pf", "log_pb", "low_var_kl"),
+        pair=("log_pf", "log_pb", "kl_penalty=low_var_kl"),
         note="the default type of the KL loss",
     ),
     replace(
@@ -163,7 +174,7 @@ LANGUAGE_MODELS = (
         call=verl_k3_plus,
         formula="the value of k3, the gradient of r**2/2",
         source="verl/trainer/ppo/core_algos.py, kl_penalty('k3+'), actor.use_kl_loss",
-        pair=("log_pf", "log_pb", "k3+"),
+        pair=("log_pf", "log_pb", "kl_penalty=k3+"),
     ),
     replace(
         VERL,
@@ -179,7 +190,7 @@ LANGUAGE_MODELS = (
         formula="clamp(exp(-r) + r - 1)",
         placement="reward",
         source="verl/trainer/ppo/core_algos.py, kl_penalty('low_var_kl'), use_kl_in_reward",
-        pair=("log_pf", "log_pb", "low_var_kl"),
+        pair=("log_pf", "log_pb", "kl_penalty=low_var_kl"),
     ),
     OPENRLHF,
     replace(
@@ -187,17 +198,27 @@ LANGUAGE_MODELS = (
         name="openrlhf/loss-k2",
         call=openrlhf_k2,
         formula="clamp(r**2/2)",
-        source="openrlhf/models/utils.py, compute_approx_kl('k2'), use_kl_loss",
+        source="openrlhf/models/utils.py, compute_approx_kl('k2'), use_loss",
         placement="loss",
-        pair=("log_pf", "log_pb", "k2"),
+        pair=("log_pf", "log_pb", "kl_estimator=k2"),
     ),
     replace(
         OPENRLHF,
         name="openrlhf/loss-k3",
         call=openrlhf_k3,
         formula="clamp(exp(-r) + r - 1)",
-        source="openrlhf/models/utils.py, compute_approx_kl('k3'), use_kl_loss",
+        source="openrlhf/models/utils.py, compute_approx_kl('k3'), use_loss",
         placement="loss",
-        pair=("log_pf", "log_pb", "k3"),
+        pair=("log_pf", "log_pb", "kl_estimator=k3"),
+    ),
+    replace(
+        OPENRLHF,
+        name="openrlhf/loss-unbiased",
+        call=openrlhf_unbiased,
+        formula="the value of clamp(r), the gradient of r**2/2",
+        source="openrlhf/models/utils.py, compute_approx_kl(unbiased_gradient=True), use_loss",
+        placement="loss",
+        pair=("log_pf", "log_pb", "kl_estimator=k1", "unbiased_gradient=True"),
+        note="in float32; off-policy times the held ratio to the older policy, at most 10",
     ),
 )

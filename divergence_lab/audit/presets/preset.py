@@ -11,8 +11,9 @@ class Preset:
     """`call`, of the residual r that `residual` names ("target/model" or "model/target"); `formula`
     the same as text. `library` and `version` are what was read, `source` is the place in it;
     `placement`, `baseline`, `per` are as in `audit`. `real`: "module:name" of the library's own
-    code, where it can be called with r, or with (log p_F, log p_B) if `pair`. `note`: what
-    else is to be known.
+    code, where it can be called with r, or with (log p_F, log p_B) and the options beside them if
+    `pair`. `held`: the versions whose own code the tests held it against. `note`: what else is to
+    be known.
 
         >>> from divergence_lab.audit.presets.named import find_preset
         >>> find_preset("preset:trl/grpo").placement
@@ -32,3 +33,4 @@ class Preset:
     real: str | None = None
     pair: tuple[str, ...] = ()
     note: str = ""
+    held: str = ""

@@ -19,8 +19,8 @@ r is what the callable is fed; *fed* says whether that is log(target/model), our
 log(model/target). Target and model are the reference and the policy in language-model training.
 *Stands*: in the loss, in the reward, or times the policy's own ratio
 ([what that means](kl_terms.md)). Scale factors (beta, 2) are left out of the names. Where a library
-is installed, a test holds the preset against its own code. Made by
-`python -m divergence_lab.audit.presets.table`.
+is installed, a test holds the preset against its own code; the last table says of which versions
+that was done. Made by `python -m divergence_lab.audit.presets.table`.
 
 | preset | formula | fed | stands | minimises | zero-forcing | zero-avoiding | but |
 |---|---|---|---|---|---|---|---|
@@ -28,8 +28,8 @@ is installed, a test holds the preset against its own code. Made by
 FOOT = """
 Where each was read:
 
-| preset | library, version | place |
-|---|---|---|
+| preset | library, version | place | held against its code |
+|---|---|---|---|
 """
 ANSWER = {True: "yes", False: "no", None: ""}
 MARK = {"|": "\\|", "_": "\\_"}
@@ -39,7 +39,7 @@ def page() -> str:
     """The whole page."""
     rows = [row_of(preset, audit(PREFIX + preset.name)) for preset in PRESETS]
     places = [
-        _cells(f"`{one.name}`", f"{one.library} {one.version}", _plain(one.source))
+        _cells(f"`{one.name}`", f"{one.library} {one.version}", _plain(one.source), _held(one))
         for one in PRESETS
     ]
     return HEAD + "\n".join(rows) + "\n" + FOOT + "\n".join(places) + "\n"
@@ -80,6 +80,10 @@ def _but(preset: Preset, audited: Audit) -> str:
     if audited.because and not audited.zero_gradient:
         told.append("later tokens' penalties count, too" if preset.per == "token" else "P29")
     return "; ".join([*told, *([preset.note] if preset.note else [])])
+
+
+def _held(preset: Preset) -> str:
+    return f"of {preset.held}" if preset.held else "read only"
 
 
 def _plain(text: str) -> str:
