@@ -44,6 +44,7 @@ the committed results, and its numbers are computed from them (`tests/test_findi
 | `leak.py` | what a learned log Z does where the data never leave a set, with remedies | [leak.md](leak.md) |
 | `log_z.py` | which log Z a loss settles at; which losses keep their direction when centred by the batch | [log_z.md](log_z.md) |
 | `noise.py` | the noise of a sampled gradient by loss and objective, exact; what it says of batch size and learning rate | [noise.md](noise.md) |
+| `take_off.py` | how soon a mode is seen, and what a loss makes of it | [take_off.md](take_off.md) |
 | `null_models.py` | what laws that know no mode, or no background, score on Figure 3's and Table 4's metrics; exact | in the pages of both |
 | `time_on_a_gpu.py` | what a training step of the preset `paper` does, and about how long a GPU would take | [time_on_a_gpu.md](time_on_a_gpu.md) |
 """

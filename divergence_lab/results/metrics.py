@@ -63,6 +63,22 @@ def leak_bounds(log_z: ArrayLike, log_z_true: float, seen: float = 1.0) -> tuple
     return seen * (1 - share), 1 - seen * share
 
 
+def unseen(chances: ArrayLike, batch: int) -> np.ndarray:
+    """prod_{k < n} (1 - q_k)^B, n = 0 .. N, [.., N + 1]: the chance that the first n batches of B
+    draws have seen nothing of an event. q_k [.., N]: its chance at step k as long as it was not.
+
+    A loss acts on it through q_k alone: (1 - q)^(B n) under every loss while the policy stays as it
+    is.
+
+        >>> unseen([0.5, 0.5, 0.0], 2).tolist()
+        [1.0, 0.25, 0.0625, 0.0625]
+    """
+    q = _float64(chances)
+    with np.errstate(divide="ignore"):
+        logs = np.cumsum(xlog1py(batch, -q), axis=-1)
+    return np.exp(np.concatenate([np.zeros_like(q[..., :1]), logs], axis=-1))
+
+
 def kl(p: ArrayLike, q: ArrayLike) -> np.ndarray:
     """KL(p||q) = sum p log(p/q) - p + q in nats; oo where p > 0 = q."""
     p, q = _float64(p), _float64(q)
