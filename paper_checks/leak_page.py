@@ -11,7 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from saying import points, say
+from saying import points_of, say
 
 from divergence_lab.report.plots import COLOURS, MARKERS, STYLE, save
 from divergence_lab.results.metrics import leak_bounds
@@ -114,8 +114,8 @@ def findings(runs: Runs) -> list[str]:
     ]
 
 
-def render(runs: Runs) -> str:
-    """The page as text."""
+def render(runs: Runs, short: bool = False) -> str:
+    """The page as text; a `short` run need not carry its sentences."""
     about = runs.about
     lines = [
         "# A log Z that leaks",
@@ -130,7 +130,7 @@ def render(runs: Runs) -> str:
         "mass on them and the rest where nothing looks. [Proposition 28](../docs/propositions.md#p28) says with which "
         "conditions this decides the total variation, whatever the loss.",
         "",
-        points(findings(runs)),
+        points_of(lambda: findings(runs), short),
         "",
         "![Total variation against the limit, and by way](leak.png)",
         "",
@@ -158,8 +158,8 @@ def render(runs: Runs) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_page(folder: Path, page: Path) -> None:
+def write_page(folder: Path, page: Path, short: bool) -> None:
     """The page, and its figure as SVG and PNG beside it."""
     runs = read(folder)
     save(draw(runs), page.with_suffix(""))
-    write_atomically(page, render(runs).encode())
+    write_atomically(page, render(runs, short).encode())

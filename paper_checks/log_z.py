@@ -6,7 +6,7 @@ the policy's direction when the batch says what log Z is (docs/propositions.md, 
     python paper_checks/log_z.py --page                only the page, from the committed results
 
 The policy is that of an untrained table on a tree and never moves; only log Z is learned, by sampled
-trajectory balance. The directions are exact: all batches of K draws of four outcomes are enumerated.
+trajectory balance. The directions are exact: all batches of K draws of four outcomes are counted.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 import presets
 from log_z_page import write_page
+from scipy.stats import multinomial
 
 import divergence_lab as dl
 from divergence_lab.gflownet.listed.exact import log_partition, target_distribution
@@ -35,7 +35,7 @@ SIZES = {
 }
 LAW = np.array([0.55, 0.3, 0.1, 0.05])
 TARGET = np.array([0.2, 0.3, 0.1, 0.9])
-BATCHES = (2, 3, 4, 5, 6)
+BATCHES = (2, 3, 4, 6, 8, 16, 32, 64)
 SLOPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "quadratic": lambda x: x,
     "linex(1)": np.expm1,
@@ -43,6 +43,8 @@ SLOPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "shifted_cosh": lambda x: 2 * np.sinh(x),
     "log_cosh": np.tanh,
 }
+WAYS = ("leave-one-out", "with the sample")
+LINEX = {"quadratic": 0.0, "linex(1)": 1.0, "linex(1/2)": 0.5}
 
 
 def renyi_log_z(alpha: float, law: np.ndarray, target: np.ndarray, log_z_true: float) -> float:
@@ -79,6 +81,7 @@ def biases(size: dict[str, int], device: str) -> list[dict[str, float | list[flo
             {
                 "alpha": alpha,
                 "predicted": renyi_log_z(alpha, law, target, true) - true,
+                "exchanged": renyi_log_z(alpha, target, law, true) - true,
                 "learned": [float(f"{value:.6g}") for value in found],
             }
         )
@@ -92,30 +95,66 @@ def gradient(weights: np.ndarray) -> np.ndarray:
 
 def centred(slope: Callable[[np.ndarray], np.ndarray], batch: int, own: bool) -> np.ndarray:
     """The expected gradient, log Z replaced by the mean of log w over the batch's other draws, or
-    over all of them (`own`); every batch enumerated.
+    over all of them (`own`); of the others every count of outcomes, with its chance.
     """
-    picks = np.array(list(product(range(len(LAW)), repeat=batch)))
-    log_w = np.log(TARGET / LAW)[picks]
-    total = log_w.sum(axis=1, keepdims=True)
-    centre = total / batch if own else (total - log_w) / (batch - 1)
-    pulls = LAW[picks].prod(axis=1)[:, None] * slope(log_w - centre) / batch
-    by_outcome = np.array([pulls[picks == k].sum() for k in range(len(LAW))])
-    return -(by_outcome - LAW * pulls.sum())
+    counts = counts_of(batch - 1, len(LAW))
+    chance = multinomial(batch - 1, LAW).pmf(counts)
+    log_w = np.log(TARGET / LAW)
+    others = (counts @ log_w)[:, None]
+    centre = (others + log_w) / batch if own else others / (batch - 1)
+    return gradient(chance @ slope(log_w - centre))
 
 
-def angles() -> dict[str, dict[str, list[float]]]:
-    """Degrees between the centred gradient and that at the true log Z, by loss and way."""
-    log_w = np.log(TARGET / LAW) - np.log(TARGET.sum())
+def counts_of(draws: int, outcomes: int) -> np.ndarray:
+    """[C, outcomes]: all ways in which so many draws fall."""
+    if outcomes == 1:
+        return np.array([[draws]])
+    return np.concatenate(
+        [
+            np.insert(counts_of(draws - first, outcomes - 1), 0, first, axis=1)
+            for first in range(draws + 1)
+        ]
+    )
+
+
+def directions() -> dict[str, dict[str, dict[str, list[float]]]]:
+    """By loss and way, at each K: degrees between the centred gradient and that at the true log Z;
+    and how far it is from the gradient at the mean of log w, in parts of that.
+    """
+    log_w = np.log(TARGET / LAW)
+    true, mean = log_w - np.log(TARGET.sum()), log_w - LAW @ log_w
     return {
         name: {
-            way: [
-                degrees(centred(slope, batch, way == "with the sample"), gradient(slope(log_w)))
-                for batch in BATCHES
-            ]
-            for way in ("leave-one-out", "with the sample")
+            way: {
+                "degrees": [degrees(one, gradient(slope(true))) for one in found],
+                "gap": [apart(one, gradient(slope(mean))) for one in found],
+            }
+            for way in WAYS
+            for found in [[centred(slope, batch, way == WAYS[1]) for batch in BATCHES]]
         }
         for name, slope in SLOPES.items()
     }
+
+
+def shrunk() -> dict[str, list[float]]:
+    """Degrees between Linex(a) with the sample in the mean and Linex(a (1 - 1/K)), at each K."""
+    log_w = np.log(TARGET / LAW)
+    return {
+        name: [
+            degrees(
+                centred(SLOPES[name], batch, own=True),
+                gradient(np.exp((1 - 1 / batch) * alpha * log_w) / alpha),
+            )
+            for batch in BATCHES
+        ]
+        for name, alpha in LINEX.items()
+        if alpha
+    }
+
+
+def apart(a: np.ndarray, b: np.ndarray) -> float:
+    """|a - b| in parts of |b|."""
+    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
 
 
 def degrees(a: np.ndarray, b: np.ndarray) -> float:
@@ -135,13 +174,14 @@ def main(argv: list[str] | None = None) -> int:
             "env": ENV,
             "biases": biases(size, chosen.device),
             "batches": BATCHES,
-            "angles": angles(),
+            "directions": directions(),
+            "shrunk": shrunk(),
         }
         results.mkdir(parents=True, exist_ok=True)
         write_atomically(results / "log_z.json", (json.dumps(content, indent=1) + "\n").encode())
     committed = results if quick or chosen.out else presets.folder(CHECK, "standard")
     page = results / "log_z.md" if quick or chosen.out else Path(__file__).with_suffix(".md")
-    write_page(committed, page)
+    write_page(committed, page, quick or bool(chosen.out))
     print(page)
     return 0
 

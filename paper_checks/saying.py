@@ -5,7 +5,7 @@ results, and the numbers in it are computed from them.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 WIDTH = 150
 
@@ -39,6 +39,16 @@ def points(sentences: Iterable[str]) -> str:
         )
         for one in sentences
     )
+
+
+def points_of(findings: Callable[[], Iterable[str]], short: bool) -> str:
+    """All of them as a list; of a `short` run, which need not carry them, what it lacks."""
+    try:
+        return points(findings())
+    except NotCarried as missing:
+        if not short:
+            raise
+        return points([f"This run is too short for the sentences of the committed page: {missing}"])
 
 
 def p_value(value: float) -> str:

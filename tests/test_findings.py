@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 
@@ -255,9 +256,50 @@ def test_the_angles_are_computed_anew(checks):
     found = log_z.centred(log_z.SLOPES["linex(1)"], 2, own=True)
     log_w = np.log(log_z.TARGET / log_z.LAW)
     assert log_z.degrees(found, log_z.gradient(log_z.SLOPES["linex(1/2)"](log_w))) < 1e-6
-    committed = json.loads((RESULTS / "log_z" / "standard" / "log_z.json").read_text())["angles"]
+    content = json.loads((RESULTS / "log_z" / "standard" / "log_z.json").read_text())
+    committed = content["directions"]["linex(1)"]["with the sample"]["degrees"]
     own = log_z.gradient(log_z.SLOPES["linex(1)"](log_w))
-    assert log_z.degrees(found, own) == pytest.approx(committed["linex(1)"]["with the sample"][0])
+    assert log_z.degrees(found, own) == pytest.approx(committed[0])
+
+
+def test_counted_batches_are_enumerated_batches(checks):
+    """K = 4 of Shifted-Cosh, every batch written out; and the bound of P27(3), K = 2 to 64."""
+    import log_z
+
+    slope, log_w = log_z.SLOPES["shifted_cosh"], np.log(log_z.TARGET / log_z.LAW)
+    picks = np.array(list(itertools.product(range(4), repeat=4)))
+    x, chance = log_w[picks], log_z.LAW[picks].prod(axis=1)
+    for own in (False, True):
+        total = x.sum(axis=1, keepdims=True)
+        pulls = chance[:, None] * slope(x - (total / 4 if own else (total - x) / 3)) / 4
+        slow = log_z.LAW * pulls.sum() - np.array([pulls[picks == k].sum() for k in range(4)])
+        np.testing.assert_allclose(log_z.centred(slope, 4, own), slow, atol=1e-12)
+    mean = log_z.LAW @ log_w
+    limit = log_z.gradient(slope(log_w - mean))
+    curved = 2 * np.sinh(np.ptp(log_w))  # the largest |h''|
+    size = log_z.LAW @ np.linalg.norm(np.eye(4) - log_z.LAW, axis=1)
+    spread = log_z.LAW @ (log_w - mean) ** 2
+    for batch in (2, 8, 64):
+        gap = np.linalg.norm(log_z.centred(slope, batch, own=False) - limit)
+        assert 0 < gap <= curved * spread * size / (2 * (batch - 1))
+
+
+@pytest.mark.parametrize("forged", ["learned", "gap", "shrunk"])
+def test_other_directions_stop_the_page(checks, forged):
+    import log_z_page
+    from saying import NotCarried
+
+    content = json.loads((RESULTS / "log_z" / "standard" / "log_z.json").read_text())
+    log_z_page.render(content)
+    if forged == "learned":
+        for row in content["biases"]:
+            row["predicted"], row["exchanged"] = row["exchanged"], row["predicted"]
+    elif forged == "gap":
+        content["directions"]["log_cosh"]["leave-one-out"]["gap"][-1] *= 2  # as 1, not as 1/K
+    else:
+        content["shrunk"]["linex(1)"][3] = 0.1
+    with pytest.raises(NotCarried):
+        log_z_page.render(content)
 
 
 def test_other_runs_of_log_z_stop_its_page(checks):
