@@ -133,8 +133,15 @@ def test_outputs_are_present_and_clean(lesson):
 def test_slides_hold_the_lesson_and_neither_solutions_nor_the_network(lesson):
     notebook = nbformat.read(lesson.with_suffix(".ipynb"), as_version=4)
     made = slides.page(notebook, lesson.stem)
-    headings = re.findall(r"^## .*", "\n".join(cells(lesson, "markdown")), re.MULTILINE)
-    assert made.count("<section>") > len(headings) and made.count("<h2") == 2 * len(headings)
+    headings = re.findall(r"^## (.*)", "\n".join(cells(lesson, "markdown")), re.MULTILINE)
+    shown = [slide.partition('<div class="notes">')[0] for slide in slides.slides(notebook)]
+    titles = [re.sub(r"<[^>]+>|¶", "", t) for s in shown for t in re.findall("<h2.*?</h2>", s)]
+    plain = [re.sub(r"\$.*?\$|`", "", heading) for heading in headings]
+    assert [t for t in plain if "Check" not in t and t not in titles and "$" not in t] == []
+    for slide in shown:  # more than a title
+        words = re.sub(r"<h[12].*?</h[12]>|<style.*?</style>", "", slide, flags=re.DOTALL)
+        assert "<img" in words or len(re.sub(r"<[^>]+>", "", words).strip()) > 20, slide
+    assert "Your turn" in made and not re.search(r"FORMULA\d", made)
     assert (
         "Solution" not in made
         and "<math" in made

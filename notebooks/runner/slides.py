@@ -2,7 +2,8 @@
 
 A page a lesson, whole in itself: no network, formulas as MathML, printed a slide a page. A slide is
 a heading with what is set off in the text below it (formulas, lists, tables, sentences with bold
-words), or the output of a cell with what there is to see. The full text is in the notes: press n.
+words), or the output of a cell with what there is to see. What is too long for the window is
+written smaller. The full text is in the notes: press n.
 """
 
 from __future__ import annotations
@@ -23,22 +24,39 @@ SOLUTIONS = re.compile(r"<details>.*?</details>", re.DOTALL)
 SET_OFF = re.compile(r"\$\$|^\s*[*|>-]\s|\*\*|^#", re.MULTILINE)
 HEADING = re.compile(r"^#+ (.+)", re.MULTILINE)
 SEES = "**What to see.**"
+ANCHOR = re.compile(r' id="[^"]*"(?=>)|<a class="anchor-link".*?</a>')
+ASKS = re.compile(r"#+ [\d. ]*Your turn")
 HIDDEN = re.compile(r"^(if my_\w+|my_\w+ = )|^assert ", re.MULTILINE)
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width"><style>
 html {{ scroll-snap-type: y mandatory; font: clamp(16px, 2.1vw, 30px)/1.4 sans-serif; }}
 body {{ margin: 0; color: #222; background: white; }}
-section {{ min-height: 100vh; box-sizing: border-box; padding: 4vh 7vw; scroll-snap-align: start;
+body {{ counter-reset: slide; }}
+section::after {{ counter-increment: slide; content: counter(slide); position: absolute; right: 2vw;
+  bottom: 2vh; color: #999; font-size: 14px; }}
+section {{ position: relative; min-height: 100vh; box-sizing: border-box; padding: 4vh 7vw; scroll-snap-align: start;
   border-bottom: 1px solid #ddd; display: flex; flex-direction: column; justify-content: center; }}
-h1, h2 {{ color: #0072b2; line-height: 1.15; }} h3 {{ color: #777; margin: 0; font-size: .7em; }}
+h1, h2 {{ color: #0072b2; line-height: 1.15; }}
+h2:has(~ img), h2:has(~ pre) {{ font-size: 1.1em; margin: 0 0 .4em; }}
 img {{ max-width: 100%; max-height: 62vh; align-self: center; object-fit: contain; }}
 section:has(img) p {{ font-size: .75em; margin: .5em 0; }}
-pre {{ font-size: .62em; line-height: 1.3; overflow-x: auto; background: #f6f6f6; padding: .6em; }}
+pre {{ flex-shrink: 0; font-size: .62em; line-height: 1.3; overflow-x: auto; background: #f6f6f6; padding: .6em; }}
 table {{ border-collapse: collapse; }} td, th {{ padding: .2em .8em; border: 1px solid #bbb; }}
 math[display=block] {{ margin: .6em 0; }} .notes {{ font-size: .65em; color: #555; display: none; }}
-.with-notes .notes {{ display: block; }} .anchor-link {{ display: none; }}
+.with-notes .notes {{ display: block; }}
+@page {{ size: 1280px 720px; margin: 0; }}
 @media print {{ section {{ height: 100vh; page-break-after: always; border: 0; }} }}
 </style><body>{slides}<script>
+const wide = one => one.scrollWidth > one.clientWidth + 1;
+const fit = () => {{
+  if (document.body.matches(".with-notes")) return;
+  for (const one of document.querySelectorAll("section"))
+    for (let size = 100; size > 40; size -= 4) {{
+      one.style.fontSize = size + "%";
+      if (one.scrollHeight <= innerHeight + 1 && ![one, ...one.querySelectorAll("pre")].some(wide)) break;
+    }}
+}};
+addEventListener("load", fit); addEventListener("resize", fit);
 addEventListener("keydown", event => {{
   const all = [...document.querySelectorAll("section")];
   const here = all.findIndex(one => one.getBoundingClientRect().bottom > innerHeight / 2);
@@ -52,33 +70,42 @@ addEventListener("keydown", event => {{
 
 def slides(notebook: nbformat.NotebookNode) -> list[str]:
     """The slides of a lesson, as HTML, in their order."""
-    found: list[str] = []
+    found: list[tuple[str, str]] = []  # what is shown, and the notes
     heading = ""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             made = of_text(SOLUTIONS.sub("", cell.source))
-            if cell.source.startswith(SEES) and found:  # below the picture that it is about
-                found[-1] += made.pop(0)
-            found += made
             heading = next(reversed(HEADING.findall(cell.source)), heading)
         elif not HIDDEN.search(cell.source):
-            found += [f"<h3>{as_html(heading)}</h3>{slide}" for slide in of_outputs(cell)]
-    return found
+            made = of_outputs(cell, heading)
+        else:
+            continue
+        for shown, notes in made:
+            if found and (not shown or cell.source.startswith(SEES)):  # it is about what is above
+                found[-1] = (found[-1][0] + shown, found[-1][1] + notes)
+            else:
+                found.append((shown, notes))
+    return [f'{shown}<div class="notes">{notes}</div>' for shown, notes in found]
 
 
-def of_text(source: str) -> list[str]:
-    """A slide for each heading; what there is to see stands with the output above it."""
+def of_text(source: str) -> list[tuple[str, str]]:
+    """A slide for each heading: what is set off, else the first paragraph; what the reader is asked
+    to do stands there whole.
+    """
     found = []
     for part in re.split(r"^(?=#)", source, flags=re.MULTILINE):
-        if not part.strip():
-            continue
-        kept = [block for block in re.split(r"\n\s*\n", part) if SET_OFF.search(block)]
-        shown = as_html("\n\n".join(kept)) if kept else ""
-        found.append(f'{shown}<div class="notes">{as_html(part)}</div>')
+        blocks = [block for block in re.split(r"\n\s*\n", part) if block.strip()]
+        kept = [block for block in blocks if SET_OFF.search(block)]
+        if ASKS.match(part):
+            kept = blocks
+        elif part.startswith("#") and len(kept) == 1:
+            kept = blocks[:2]
+        if len(blocks) > part.startswith("#"):  # else a title, which the output has too
+            found.append((as_html("\n\n".join(kept)) if kept else "", as_html(part)))
     return found
 
 
-def of_outputs(cell: nbformat.NotebookNode) -> list[str]:
+def of_outputs(cell: nbformat.NotebookNode, heading: str) -> list[tuple[str, str]]:
     """What a cell printed and drew, with its code in the notes; nothing where there is neither."""
     parts = []
     for output in cell.outputs:
@@ -87,8 +114,10 @@ def of_outputs(cell: nbformat.NotebookNode) -> list[str]:
             parts.append(f'<img alt="" src="data:image/png;base64,{picture.strip()}">')
         elif output.get("text"):
             parts.append(f"<pre>{html.escape(output.text)}</pre>")
-    code = f'<div class="notes"><pre>{html.escape(cell.source)}</pre></div>'
-    return ["".join(parts) + code] if parts else []
+    if not parts:
+        return []
+    title = as_html(f"## {heading}")
+    return [(title + "".join(parts), f"<pre>{html.escape(cell.source)}</pre>")]
 
 
 def as_html(markdown: str) -> str:
@@ -100,7 +129,7 @@ def as_html(markdown: str) -> str:
         formulas.append(tex)
         return f"FORMULA{len(formulas) - 1}X"
 
-    text = markdown2html(FORMULA.sub(kept, markdown))
+    text = ANCHOR.sub("", markdown2html(FORMULA.sub(kept, markdown)))
     return re.sub(r"FORMULA(\d+)X", lambda match: formulas[int(match[1])], text)
 
 
