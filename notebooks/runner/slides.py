@@ -38,7 +38,7 @@ section {{ position: relative; min-height: 100vh; box-sizing: border-box; paddin
   border-bottom: 1px solid #ddd; display: flex; flex-direction: column; justify-content: center; }}
 h1, h2 {{ color: #0072b2; line-height: 1.15; }}
 h2:has(~ img), h2:has(~ pre) {{ font-size: 1.1em; margin: 0 0 .4em; }}
-img {{ max-width: 100%; max-height: 62vh; align-self: center; object-fit: contain; }}
+img {{ max-width: 100%; max-height: min(62vh, 35vw); align-self: center; object-fit: contain; }}
 section:has(img) p {{ font-size: .75em; margin: .5em 0; }}
 pre {{ flex-shrink: 0; font-size: .62em; line-height: 1.3; overflow-x: auto; background: #f6f6f6; padding: .6em; }}
 table {{ border-collapse: collapse; }} td, th {{ padding: .2em .8em; border: 1px solid #bbb; }}
@@ -50,11 +50,16 @@ math[display=block] {{ margin: .6em 0; }} .notes {{ font-size: .65em; color: #55
 const wide = one => one.scrollWidth > one.clientWidth + 1;
 const fit = () => {{
   if (document.body.matches(".with-notes")) return;
-  for (const one of document.querySelectorAll("section"))
+  const high = Math.min(innerHeight, innerWidth * 9 / 16);  // of a printed page too
+  for (const one of document.querySelectorAll("section")) {{
+    one.style.minHeight = "0";
     for (let size = 100; size > 40; size -= 4) {{
       one.style.fontSize = size + "%";
-      if (one.scrollHeight <= innerHeight + 1 && ![one, ...one.querySelectorAll("pre")].some(wide)) break;
+      const blocks = [one, ...one.querySelectorAll("pre")];
+      if (one.scrollHeight <= high + 1 && !blocks.some(wide)) break;
     }}
+    one.style.minHeight = "";
+  }}
 }};
 addEventListener("load", fit); addEventListener("resize", fit);
 addEventListener("keydown", event => {{
