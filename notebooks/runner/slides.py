@@ -79,7 +79,7 @@ def slides(notebook: nbformat.NotebookNode) -> list[str]:
     heading = ""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            made = of_text(SOLUTIONS.sub("", cell.source))
+            made = of_text(SOLUTIONS.sub("", cell.source), heading)
             heading = next(reversed(HEADING.findall(cell.source)), heading)
         elif not HIDDEN.search(cell.source):
             made = of_outputs(cell, heading)
@@ -93,9 +93,9 @@ def slides(notebook: nbformat.NotebookNode) -> list[str]:
     return [f'{shown}<div class="notes">{notes}</div>' for shown, notes in found]
 
 
-def of_text(source: str) -> list[tuple[str, str]]:
+def of_text(source: str, heading: str) -> list[tuple[str, str]]:
     """A slide for each heading: what is set off, else the first paragraph; what the reader is asked
-    to do stands there whole.
+    to do stands there whole. Text that goes on below a cell has the `heading` above it.
     """
     found = []
     for part in re.split(r"^(?=#)", source, flags=re.MULTILINE):
@@ -105,6 +105,8 @@ def of_text(source: str) -> list[tuple[str, str]]:
             kept = blocks
         elif part.startswith("#") and len(kept) == 1:
             kept = blocks[:2]
+        elif kept and heading and not part.startswith(("#", SEES)):
+            kept.insert(0, f"## {heading}")
         if len(blocks) > part.startswith("#"):  # else a title, which the output has too
             found.append((as_html("\n\n".join(kept)) if kept else "", as_html(part)))
     return found
