@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -65,6 +66,18 @@ def test_the_table_of_a_derivation_shows_what_was_proved_and_escapes_it():
     assert html.count("<tr") == 7 and "[proved]" in html
     assert "✓" in html and "✗" in html
     assert "&lt;i&gt;" in verdict_table.table([verdict_table.Row("valid", None, "<i>")])
+
+
+def test_a_legend_stands_above_the_frame_and_inside_the_picture():
+    import numpy as np
+
+    x = np.linspace(0, 1, 11)
+    for labels in (["g"], ["target p", "best q", "linex(1)"], ["g", "Piecewise((x, x < 0))" * 4]):
+        drawn = chart("t", [Curve(label, x, x) for label in labels], (0, 1), (0, 1), "x")
+        (frame,) = re.findall(r'<svg x="44" y="(\d+)"', drawn)
+        swatches = re.findall(r'y1="(\d+)" x2="([\d.]+)" y2="\d+" fill', drawn)
+        assert len(swatches) == len(labels)
+        assert all(15 < float(y) < float(frame) and float(right) < 340 for y, right in swatches)
 
 
 def test_drawings_leave_gaps_where_nothing_is_finite():

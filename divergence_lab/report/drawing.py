@@ -17,6 +17,7 @@ from divergence_lab.report.palette import COLOURS
 WIDTH, HEIGHT = 340, 250
 LEFT, RIGHT, TOP, BOTTOM = 44, 16, 26, 38  # around the plotting area
 DASHES = ("", "7 4", "2 3")
+ROW, LETTER = 16, 6.1  # of the legend: its height, the width of a letter
 CELL = 22
 FILLED = 'fill="currentColor" fill-opacity="0.22" stroke="none"'
 SWATCH = 'stroke="currentColor" stroke-opacity="0.3" stroke-width="9"'
@@ -41,9 +42,11 @@ def chart(
     y_range: tuple[float, float],
     x_label: str,
 ) -> str:
-    """One set of axes with its curves, cut at the frame."""
+    """One set of axes with its curves, cut at the frame; the legend above it crosses no curve."""
     (x0, x1), (y0, y1) = x_range, y_range
     wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+    legend, taken = _legend(curves)
+    top, bottom = TOP + taken, HEIGHT + taken
 
     def across(x):
         return (x - x0) / (x1 - x0) * wide
@@ -51,26 +54,26 @@ def chart(
     def down(y):
         return (y1 - y) / (y1 - y0) * high
 
-    parts = []
+    parts = [legend]
     for tick in ticks(x0, x1):
         at = LEFT + across(tick)
         parts.append(
-            _line(at, TOP, at, TOP + high, "0.12")
-            + _text(at, TOP + high + 14, f"{tick:g}", "middle")
+            _line(at, top, at, top + high, "0.12")
+            + _text(at, top + high + 14, f"{tick:g}", "middle")
         )
     for tick in ticks(y0, y1):
-        at = TOP + down(tick)
+        at = top + down(tick)
         parts.append(
             _line(LEFT, at, LEFT + wide, at, "0.12") + _text(LEFT - 5, at + 3.5, f"{tick:g}", "end")
         )
     parts += [
-        _line(LEFT, TOP, LEFT, TOP + high, "0.8"),
-        _line(LEFT, TOP + high, LEFT + wide, TOP + high, "0.8"),
-        _text(LEFT + wide / 2, HEIGHT - 6, x_label, "middle"),
+        _line(LEFT, top, LEFT, top + high, "0.8"),
+        _line(LEFT, top + high, LEFT + wide, top + high, "0.8"),
+        _text(LEFT + wide / 2, bottom - 6, x_label, "middle"),
     ]
     inner = []
     lines = itertools.count()
-    for k, curve in enumerate(curves):
+    for curve in curves:
         y = np.where(np.isfinite(curve.y), curve.y, np.nan)
         points = np.column_stack(
             [across(np.asarray(curve.x, dtype=float)), np.clip(down(y), -3 * high, 4 * high)]
@@ -83,19 +86,31 @@ def chart(
             inner.append(
                 f'<polyline data-curve="{escape(curve.label)}" {style} points="{path}"></polyline>'
             )
-        legend = LEFT + wide - 8
-        at = TOP + 12 + 15 * k
-        parts.append(
-            f'<line x1="{legend - 22}" y1="{at}" x2="{legend}" y2="{at}" '
-            + (SWATCH if curve.filled else style)
-            + "></line>"
-            + _text(legend - 27, at + 4, curve.label, "end")
-        )
     frame = (
-        f'<svg x="{LEFT}" y="{TOP}" width="{wide}" height="{high}" '
+        f'<svg x="{LEFT}" y="{top}" width="{wide}" height="{high}" '
         f'overflow="hidden">{"".join(inner)}</svg>'
     )
-    return _picture(title, WIDTH, HEIGHT, "".join(parts) + frame + _title(title))
+    return _picture(title, WIDTH, bottom, "".join(parts) + frame + _title(title))
+
+
+def _legend(curves: Sequence[Curve]) -> tuple[str, int]:
+    """A swatch and a label for each curve, from the left, in as many rows as they need: the SVG
+    and its height.
+    """
+    parts, at, row, lines = [], float(LEFT), 0, itertools.count()
+    for curve in curves:
+        label = curve.label if len(curve.label) <= 40 else f"{curve.label[:39]}…"
+        wide = 27 + LETTER * len(label)
+        if at > LEFT and at + wide > WIDTH:
+            at, row = float(LEFT), row + 1
+        y = TOP + 2 + ROW * row
+        style = SWATCH if curve.filled else _stroke(next(lines))
+        parts.append(
+            f'<line x1="{at:.1f}" y1="{y}" x2="{at + 22:.1f}" y2="{y}" {style}></line>'
+            + _text(at + 27, y + 4, label, "start")
+        )
+        at += wide + 14
+    return "".join(parts), ROW * (row + 1)
 
 
 def sketch(title: str, x: np.ndarray, y: np.ndarray) -> str:

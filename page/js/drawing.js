@@ -20,23 +20,25 @@ export function chart({ title, curves, xRange, yRange, xLabel, says }) {
   const across = x => (x - x0) / (x1 - x0) * WIDE
   const down = y => Math.min(4 * HIGH, Math.max(-3 * HIGH, (y1 - y) / (y1 - y0) * HIGH))
   const picture = document.createElementNS(SVG, 'svg')
-  picture.setAttribute('viewBox', `0 0 ${WIDTH} ${HEIGHT}`)
+  const legend = curves.length > 1 ? 16 : 0, top = TOP + legend, bottom = HEIGHT + legend
+  picture.setAttribute('viewBox', `0 0 ${WIDTH} ${bottom}`)
   picture.setAttribute('role', 'img')
   picture.setAttribute('aria-label', `${title}. ${says}`)
-  grid(picture, xRange, yRange, across, down)
-  add(picture, 'text', { x: LEFT + WIDE / 2, y: HEIGHT - 6, 'text-anchor': 'middle' }, xLabel)
+  grid(picture, top, xRange, yRange, across, down)
+  add(picture, 'text', { x: LEFT + WIDE / 2, y: bottom - 6, 'text-anchor': 'middle' }, xLabel)
   add(picture, 'text', { x: LEFT, y: 16, class: 'title' }, title)
-  const frame = add(picture, 'svg', { x: LEFT, y: TOP, width: WIDE, height: HIGH, overflow: 'hidden' })
+  const frame = add(picture, 'svg', { x: LEFT, y: top, width: WIDE, height: HIGH, overflow: 'hidden' })
+  let at = LEFT
   curves.forEach((curve, k) => {
     const style = { class: `curve curve${k}`, 'stroke-dasharray': DASHES[k] }
     for (const run of unbroken(curve)) {
       const points = run.map(([x, y]) => `${across(x).toFixed(1)},${down(y).toFixed(1)}`).join(' ')
       add(frame, 'polyline', { ...style, points, 'data-curve': curve.label })
     }
-    if (curves.length > 1) {
-      const at = TOP + 10 + 15 * k, end = LEFT + WIDE - 6
-      add(picture, 'line', { ...style, x1: end - 22, x2: end, y1: at, y2: at })
-      add(picture, 'text', { x: end - 27, y: at + 4, 'text-anchor': 'end' }, curve.label)
+    if (legend) { // above the frame, where it crosses no curve
+      add(picture, 'line', { ...style, x1: at, x2: at + 22, y1: TOP + 4, y2: TOP + 4 })
+      add(picture, 'text', { x: at + 27, y: TOP + 8 }, curve.label)
+      at += 41 + 6.1 * curve.label.length
     }
   })
   return picture
@@ -59,18 +61,18 @@ export function heatMap(title, law, says) {
   return picture
 }
 
-function grid(picture, [x0, x1], [y0, y1], across, down) {
+function grid(picture, top, [x0, x1], [y0, y1], across, down) {
   for (const tick of ticks(x0, x1)) {
     const x = LEFT + across(tick)
-    add(picture, 'line', { class: 'grid', x1: x, x2: x, y1: TOP, y2: TOP + HIGH })
-    add(picture, 'text', { x, y: TOP + HIGH + 14, 'text-anchor': 'middle' }, `${tick}`)
+    add(picture, 'line', { class: 'grid', x1: x, x2: x, y1: top, y2: top + HIGH })
+    add(picture, 'text', { x, y: top + HIGH + 14, 'text-anchor': 'middle' }, `${tick}`)
   }
   for (const tick of ticks(y0, y1)) {
-    const y = TOP + down(tick)
+    const y = top + down(tick)
     add(picture, 'line', { class: 'grid', x1: LEFT, x2: LEFT + WIDE, y1: y, y2: y })
     add(picture, 'text', { x: LEFT - 5, y: y + 3.5, 'text-anchor': 'end' }, `${tick}`)
   }
-  add(picture, 'path', { class: 'axes', d: `M${LEFT} ${TOP}V${TOP + HIGH}H${LEFT + WIDE}` })
+  add(picture, 'path', { class: 'axes', d: `M${LEFT} ${top}V${top + HIGH}H${LEFT + WIDE}` })
 }
 
 /** Round numbers from low to high, at most seven. */
