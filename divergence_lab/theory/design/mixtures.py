@@ -6,86 +6,104 @@ A vertex of such a program has at most as many weights as there are wishes, so w
 short.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sympy as sp
-
-if TYPE_CHECKING:
-    import numpy as np
+from sympy.solvers.simplex import InfeasibleLPError, UnboundedLPError, linprog
 
 # A member that a class asks for has at least this share of the weight, the largest that can be had.
-SHARES = (0.1, 0.01, 0.001)
+SHARES = tuple(sp.Rational(1, below) for below in (10, 100, 1000))
 ROUNDINGS = (0.1, 0.05, 0.02, 0.01, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8)
 NOTHING = 1e-9
+# Irrational entries of a program are replaced by rational numbers so near; equations may be missed
+# by some times as much, so that what is met before it is met after.
+NEAR, MISSED = 1e-13, sp.Rational(1, 10**11)
+SMALLEST = sp.Rational(1, 10**12)
 # Are these weights near enough? Then they, or those that they were adjusted to; else None.
 Good = Callable[[list[Any]], Sequence[sp.Expr] | None]
 # A common denominator is tried up to here, and where it is so many times smaller than the product.
 LARGEST_DENOMINATOR, SMALLER = 1000, 4
 
 
-def cheapest(
-    rows: np.ndarray,
-    targets: np.ndarray,
-    costs: np.ndarray,
-    needs: Sequence[np.ndarray],
-    slack: float | None = None,
-) -> np.ndarray | None:
-    """The weights (n,) of least cost, or None where there are none.
+def rational(number: Any, near: float = NEAR) -> sp.Rational:
+    """The number, or a simple one within a relative `near` of it."""
+    exact = sp.sympify(number)
+    if exact.is_Rational:
+        return exact
+    size = float(sp.N(exact, 20))
+    if size == 0:
+        return sp.S.Zero
+    found: Any = simplest(abs(size) * (1 - near), abs(size) * (1 + near))
+    return found if size > 0 else -found
 
-    rows (m, n), targets (m,), costs (n,); each need (n,) is a mask: one of its members must have a
-    weight. With `slack`, equalities may be missed at the price of slack per unit: the answer is
-    then the nearest.
+
+def least(
+    costs: Sequence[Any], below: Sequence[Sequence[Any]], bounds: Sequence[Any]
+) -> list[sp.Rational] | None:
+    """The w >= 0 of least costs w with below w <= bounds, exactly; None where there is none.
+
+    All numbers are rational.
     """
-    import numpy as np
-
-    free = _solve(rows, targets, costs, np.empty((0, len(costs))), np.empty(0), slack)
-    if free is None or all(free[mask].sum() > NOTHING * free.sum() for mask in needs):
-        return free
-    for share in SHARES:
-        least = np.array([-mask.astype(float) for mask in needs])
-        found = _solve(rows, targets, costs, least, np.full(len(needs), -share * free.sum()), slack)
-        if found is not None:
-            return found
-    return None
-
-
-def _solve(rows, targets, costs, below, bounds, slack) -> np.ndarray | None:
-    import numpy as np
-    from scipy.optimize import linprog
-
-    m, n = rows.shape
-    if slack is not None:  # |A w - b| <= s, s >= 0 at a price
-        eye = np.eye(m)
-        below = np.vstack(
-            [
-                np.hstack([rows, -eye]),
-                np.hstack([-rows, -eye]),
-                np.hstack([below, np.zeros((len(below), m))]),
-            ]
-        )
-        bounds = np.concatenate([targets, -targets, bounds])
-        answer = linprog(
-            np.concatenate([costs, np.full(m, slack)]), A_ub=below, b_ub=bounds, method="highs-ds"
-        )
-    else:
-        answer = linprog(
-            costs,
-            A_ub=below if len(below) else None,
-            b_ub=bounds if len(below) else None,
-            A_eq=rows,
-            b_eq=targets,
-            method="highs-ds",
-        )
-    if not answer.success:
+    try:
+        weights: Any = linprog(costs, below, bounds)[1]
+    except (InfeasibleLPError, UnboundedLPError):
         return None
-    weights = np.maximum(answer.x[:n], 0.0)
-    weights[weights < NOTHING * max(weights.sum(), 1e-300)] = 0.0
     return weights
+
+
+def cheapest(
+    columns: Sequence[Sequence[Any]],
+    targets: Sequence[Any],
+    costs: Sequence[float],
+    needs: Sequence[Sequence[bool]],
+) -> list[float] | None:
+    """The weights of least cost at which the columns (n, m) add up to the targets (m,), or None.
+
+    costs (n,), for a column that is scaled to what it does; each need (n,) is a mask: one of its
+    members must have a weight.
+    """
+    goals = [rational(target) for target in targets]
+    units = [goal or sp.S.One for goal in goals]
+    rows = [[rational(column[r]) / unit for column in columns] for r, unit in enumerate(units)]
+    sizes = [max([*map(abs, column), SMALLEST]) for column in zip(*rows, strict=True)]
+    rows = [[entry / size for entry, size in zip(row, sizes, strict=True)] for row in rows]
+    ends = [goal / unit for goal, unit in zip(goals, units, strict=True)]
+    found = _with_needs(rows, ends, [rational(cost) for cost in costs], needs)
+    if found is None:
+        return None
+    nothing = NOTHING * sum(found)
+    return [float(w / size) if w > nothing else 0.0 for w, size in zip(found, sizes, strict=True)]
+
+
+def _with_needs(
+    rows: Sequence[Sequence[sp.Rational]],
+    ends: Sequence[sp.Rational],
+    costs: Sequence[sp.Rational],
+    needs: Sequence[Sequence[bool]],
+) -> list[sp.Rational] | None:
+    """Without the needs if that meets them, else with the largest share that can be had."""
+    below = [*rows, *([-entry for entry in row] for row in rows)]
+    bounds = [sign * b + MISSED for sign in (1, -1) for b in ends]
+    free = least(costs, below, bounds)
+    if free is None:
+        return None
+    whole = sum(free)
+    serving = [sum(w for w, serves in zip(free, mask, strict=True) if serves) for mask in needs]
+    if all(part > NOTHING * whole for part in serving):
+        return free
+    asked = [[-sp.Integer(serves) for serves in mask] for mask in needs]
+    shares = ([*bounds, *[-share * whole] * len(needs)] for share in SHARES)
+    tried = (least(costs, [*below, *asked], limits) for limits in shares)
+    return next((found for found in tried if found is not None), None)
+
+
+def sums(weights: Sequence[float], values: Sequence[Sequence[float]]) -> list[float]:
+    """sum_i weights[i] values[i][r] for each r."""
+    rows = zip(*values, strict=True)
+    return [math.fsum(w * v for w, v in zip(weights, row, strict=True)) for row in rows]
 
 
 def exact_weights(rows: sp.Matrix, targets: sp.Matrix) -> list[sp.Rational] | None:

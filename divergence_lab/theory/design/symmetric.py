@@ -10,18 +10,21 @@ the kernels is not negative.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 import sympy as sp
 from flint import arb
 
-from divergence_lab.theory.design.mixtures import NOTHING, simplest
+from divergence_lab.theory.design import mixtures
 from divergence_lab.theory.design.wishes import DesignError, Wishes
 from divergence_lab.theory.expressions import constants, write, x
 from divergence_lab.theory.expressions.balls import ball, ball_of_constant
 
 GRID = 400
+# of the kernels on the grid: what is found is proved afterwards
+NEAR_ENOUGH, CLEARLY = 1e-9, sp.Rational(1, 10**4)
 DEPTH = 24
 
 
@@ -47,27 +50,28 @@ def refuse_asymmetric(wishes: Wishes) -> None:
 
 def _proposed(penalties: Sequence[tuple[sp.Expr, sp.Expr]]) -> list[sp.Expr] | None:
     """c with sum c_i v_i < 0 and no negative sum of kernels at the points of a grid."""
-    import numpy as np
-    from scipy.optimize import linprog
-
-    at = np.array([float(a) for a, _ in penalties])
-    value = np.array([float(v) for _, v in penalties])
-    size, farthest = np.abs(at), int(np.argmax(np.abs(at)))
-    u = np.linspace(0, size[farthest], GRID)[:, None]
-    kernels = np.maximum(size - u, 0) * np.where(at > 0, 1.0, np.exp(-u))
-    answer = linprog(
-        np.ones(len(at)), A_ub=-kernels / value, b_ub=np.zeros(GRID), bounds=(-1, 1), method="highs"
-    )
-    if not answer.success or answer.fun > -1e-4:
+    places = [mixtures.rational(at) for at, _ in penalties]
+    farthest = max(range(len(places)), key=lambda i: abs(places[i]))
+    grid = [abs(places[farthest]) * k / (GRID - 1) for k in range(GRID)]
+    columns = [_kernel(at, value, grid) for at, (_, value) in zip(places, penalties, strict=True)]
+    below = [[-entry for entry in row] for row in zip(*columns, strict=True)]
+    sides = [[int(k == j) for k in range(len(places))] for j in range(len(places))]
+    # c = z - 1, 0 <= z <= 2
+    found = mixtures.least([1] * len(places), below + sides, [*map(sum, below), *[2] * len(places)])
+    if found is None or (reached := sum(found) - len(places)) > -CLEARLY:
         return None
-    c = answer.x / value
-    c[farthest] -= answer.fun / (2 * value[farthest])  # room between the points of the grid
-    nothing = NOTHING * np.abs(c).max()
+    c = [float(z - 1) / float(value) for z, (_, value) in zip(found, penalties, strict=True)]
+    c[farthest] -= float(reached / 2 / penalties[farthest][1])  # room between the grid's points
+    nothing = mixtures.NOTHING * max(map(abs, c))
+    return [sp.S.Zero if abs(w) < nothing else mixtures.rational(w, 1e-3) for w in c]
+
+
+def _kernel(at: sp.Rational, value: sp.Expr, grid: Sequence[sp.Rational]) -> list[sp.Rational]:
+    """What curvature at each point of the grid adds to g(at), over the value of the penalty."""
+    weights = [1.0 if at > 0 else math.exp(-u) for u in grid]
     return [
-        sp.S.Zero
-        if abs(w) < nothing
-        else sp.sign(w) * simplest(abs(w) * (1 - 1e-3), abs(w) * (1 + 1e-3))
-        for w in c
+        mixtures.rational(max(abs(float(at)) - float(u), 0.0) * weight / float(value), NEAR_ENOUGH)
+        for u, weight in zip(grid, weights, strict=True)
     ]
 
 

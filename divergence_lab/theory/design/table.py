@@ -1,18 +1,13 @@
 """The numeric wishes as linear equations in the weights of the blocks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sympy as sp
 
 from divergence_lab.theory.design import blocks, mixtures, wishes
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import x
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def curvatures(block: blocks.Block) -> tuple[sp.Expr, sp.Expr]:
@@ -41,30 +36,21 @@ class Table:
         column = [block.expression.subs(x, at) for at in self.points]
         return column if self.curvature is None else column + list(curvatures(block))
 
-    def solve(self, banned: frozenset[int], tests: Sequence) -> np.ndarray | None:
+    def solve(self, banned: frozenset[int], tests: Sequence) -> list[float] | None:
         """The cheapest weights, 0 for what is banned; None where there are none."""
-        import numpy as np
-
         here = [i for i, column in enumerate(self.exact) if i not in banned and sp.oo not in column]
         if not here:
             return None
-        targets = np.array([float(value) for value in self.targets])
-        rows = (
-            np.array([[float(sp.N(value, 20)) for value in self.exact[i]] for i in here]).T
-            / targets[:, None]
-        )
-        size = np.maximum(
-            rows.max(axis=0), 1e-12
-        )  # a block counts by what it does, not by how it is scaled
-        masks = [np.array([bool(test(self.blocks[i])) for i in here], dtype=bool) for test in tests]
         found = mixtures.cheapest(
-            rows / size, np.ones(len(targets)), np.array([self.blocks[i].cost for i in here]), masks
+            [self.exact[i] for i in here],
+            self.targets,
+            [self.blocks[i].cost for i in here],
+            [[bool(test(self.blocks[i])) for i in here] for test in tests],
         )
         if found is None:
             return None
-        weights = np.zeros(len(self.exact))
-        weights[here] = found / size
-        return weights
+        weights = dict(zip(here, found, strict=True))
+        return [weights.get(i, 0.0) for i in range(len(self.exact))]
 
     def tidy(
         self, support: Sequence[int], weights: Sequence[float], tolerance: sp.Rational
@@ -76,11 +62,9 @@ class Table:
         exact = mixtures.exact_weights(sp.Matrix(columns).T, sp.Matrix(self.targets))
         if exact is not None:
             return exact
-        import numpy as np
-
         penalties = len(self.points)
-        values = np.array([[float(sp.N(c, 20)) for c in column[:penalties]] for column in columns])
-        wanted = np.array([float(target) for target in self.targets[:penalties]])
+        values = [[float(sp.N(c, 20)) for c in column[:penalties]] for column in columns]
+        wanted = [float(target) for target in self.targets[:penalties]]
 
         def good(rounded: list[Any]) -> Sequence[sp.Expr] | None:
             if self.curvature is not None:
@@ -95,9 +79,9 @@ class Table:
                     for k in (-1, -2)
                 ):
                     return None
-            got = np.array([float(w) for w in rounded]) @ values
-            if np.abs(got / wanted - 1).max(initial=0) > 0.99 * float(tolerance):
-                return None
-            return rounded
+            got = mixtures.sums([float(w) for w in rounded], values)
+            near = 0.99 * float(tolerance)
+            met = all(abs(a / b - 1) <= near for a, b in zip(got, wanted, strict=True))
+            return rounded if met else None
 
         return mixtures.readable_weights(weights, good)

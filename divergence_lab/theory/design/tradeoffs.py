@@ -21,6 +21,8 @@ from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import constants, write, x
 from divergence_lab.theory.expressions.balls import ball_of_constant
 
+NO_ROOM = sp.Rational(1, 10**9)
+
 
 @dataclass(frozen=True)
 class Tradeoff:
@@ -107,21 +109,20 @@ class _Program:
         return None
 
     def _near(self, roomy: Sequence[int]) -> list[float] | None:
-        """In floating point, with sum w = 1."""
-        import numpy as np
-        from scipy.optimize import linprog
-
+        """With sum w = 1, and the room z <= w_i for each roomy i: the most room."""
         count = len(self.starts)
-        room = np.zeros((len(roomy), count + 1))
-        room[range(len(roomy)), roomy], room[:, count] = -1, 1
-        equal = np.zeros((self.rows.rows + 1, count + 1))
-        equal[:-1, :count] = np.array(self.rows.tolist(), dtype=float)
-        equal[-1, :count] = 1
-        targets = np.eye(self.rows.rows + 1)[-1]
-        answer = linprog(
-            -np.eye(count + 1)[-1], room, np.zeros(len(roomy)), equal, targets, method="highs-ds"
-        )
-        return list(answer.x[:count]) if answer.success and -answer.fun > 1e-9 else None
+        equal = [[*map(mixtures.rational, row), 0] for row in self.rows.tolist()]
+        whole = [1] * count + [0]
+        room = [[-int(j == i) for j in range(count)] + [1] for i in roomy]
+        below = [
+            *equal,
+            *([-entry for entry in row] for row in equal),
+            whole,
+            [-1 * w for w in whole],
+        ]
+        bounds = [0] * (2 * len(equal)) + [1, -1]
+        found = mixtures.least([0] * count + [-1], below + room, bounds + [0] * len(room))
+        return list(map(float, found[:count])) if found and found[count] > NO_ROOM else None
 
     def _exactly(self, near: Sequence[float]) -> sp.Matrix | None:
         """A rational solution beside it: the free entries rounded, the others as they follow."""
@@ -136,35 +137,22 @@ class _Program:
 
     def is_impossible(self) -> bool:
         """Proved by a y with rows^T y >= 0, > 0 where a side starts: y' rows w > 0 for every w."""
-        import numpy as np
-        from scipy.optimize import linprog
-
-        turned = np.array(self.rows.T.tolist(), dtype=float)
+        turned = self.rows.T.tolist()
         must = [i for i, (_, start) in enumerate(self.starts) if start == 0]
-        answer = linprog(
-            -turned[must].sum(axis=0),
-            -turned,
-            np.zeros(len(turned)),
-            bounds=(-1, 1),
-            method="highs-ds",
-        )
-        if not answer.success:
+        gains = [-sum(turned[i][j] for i in must) for j in range(self.rows.rows)]
+        # y = z - 1, 0 <= z <= 2
+        sides = [[int(k == j) for k in range(self.rows.rows)] for j in range(self.rows.rows)]
+        below = [[-entry for entry in row] for row in turned]
+        found = mixtures.least(gains, below + sides, [*map(sum, below), *[2] * self.rows.rows])
+        if found is None:
             return False
-        y = sp.Matrix([
-            sp.S.Zero
-            if abs(c) < 1e-9
-            else sp.sign(c) * mixtures.simplest(abs(c) * (1 - 1e-8), abs(c) * (1 + 1e-8))
-            for c in answer.x
-        ])  # fmt: skip
-        sums = (self.rows.T * y).flat()
-        return all(entry >= 0 for entry in sums) and any(sums[i] > 0 for i in must)
+        totals = (self.rows.T * sp.Matrix([z - 1 for z in found])).flat()
+        return all(entry >= 0 for entry in totals) and any(totals[i] > 0 for i in must)
 
 
 def _rational(number: sp.Expr) -> sp.Expr:
     """The number, or a simple one within a billionth of it."""
-    if number.is_Rational:
-        return number
-    return mixtures.simplest(float(number) * (1 - 1e-9), float(number) * (1 + 1e-9))
+    return mixtures.rational(number, 1e-9)
 
 
 def _clash(rows: Sequence[Tradeoff], wishes: Wishes) -> DesignError:
@@ -211,34 +199,31 @@ def symmetric_sum(rows: Sequence[Tradeoff], wishes: Wishes, tolerance: sp.Ration
 
     Raises DesignError where none of those on offer does.
     """
-    import numpy as np
-
     points = [point for row in rows for point in (row.a, row.b)]
     offered = (*blocks.blocks(wishes, fine=True), *blocks.symmetric_sticks(points, wishes))
     usable = [block for block in offered if blocks.allowed(block, wishes)]
-    values = np.array(
-        [[float(sp.N(block.expression.subs(x, p), 20)) for p in points] for block in usable]
-    )
-    missing = [
-        values[:, 2 * k] - float(row.ratio) * values[:, 2 * k + 1] for k, row in enumerate(rows)
+    values = [[mixtures.rational(block.expression.subs(x, p)) for p in points] for block in usable]
+    ratios = [mixtures.rational(row.ratio) for row in rows]
+    columns = [
+        [at[1], *(at[2 * k] - ratio * at[2 * k + 1] for k, ratio in enumerate(ratios))]
+        for at in values
     ]
-    size = np.maximum(np.abs(values).max(axis=1), 1e-12)
-    masks = [np.array([bool(test(b)) for b in usable], dtype=bool) for test in blocks.needs(wishes)]
     found = mixtures.cheapest(
-        np.array([values[:, 1], *missing]) / size,
-        np.array([1.0, *([0.0] * len(rows))]),
-        np.array([block.cost for block in usable]),
-        masks,
+        columns,
+        [1, *[0] * len(rows)],
+        [block.cost for block in usable],
+        [[bool(test(block)) for block in usable] for test in blocks.needs(wishes)],
     )
     if found is not None:
         kept = [i for i, weight in enumerate(found) if weight > 0]
+        heights = [[*map(float, values[i])] for i in kept]
 
         def good(near: list[Any]) -> list[Any] | None:
-            g = np.array([float(w) for w in near]) @ values[kept]
-            ratios = [g[2 * k] / (float(r.ratio) * g[2 * k + 1]) for k, r in enumerate(rows)]
-            return near if all(abs(r - 1) <= 0.99 * float(tolerance) for r in ratios) else None
+            g = mixtures.sums([float(w) for w in near], heights)
+            missed = [g[2 * k] / (float(ratio) * g[2 * k + 1]) for k, ratio in enumerate(ratios)]
+            return near if all(abs(r - 1) <= 0.99 * float(tolerance) for r in missed) else None
 
-        weights = mixtures.readable_weights([found[i] / size[i] for i in kept], good)
+        weights = mixtures.readable_weights([found[i] for i in kept], good)
         if weights is not None:
             return sp.Add(*(w * usable[i].expression for w, i in zip(weights, kept, strict=True)))
     raise DesignError(
