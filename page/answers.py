@@ -16,7 +16,9 @@ from divergence_lab.app import with_torch
 from divergence_lab.app.background import STEPS
 from divergence_lab.app.choice import presets
 from divergence_lab.app.learned import BATCH, Learned
+from divergence_lab.cli.design import FORMS
 from divergence_lab.cli.theory import catalogue_to_json
+from divergence_lab.theory.answers.placements import WHERE
 from divergence_lab.theory.catalogue.named import PAPER_LOSSES
 
 BUDGET = "60"
@@ -25,13 +27,6 @@ BUDGET = "60"
 def ask(question: dict[str, Any]) -> dict[str, Any]:
     """The engine's answer to a question."""
     return json.loads(engine.answer(json.dumps(question)))
-
-
-def choices(command: str, option: str) -> list[str]:
-    """What an option of a command may be, as its help says; none where there is no such option."""
-    told = ask({"kind": "command", "words": [command, "--help"]})["out"]
-    found = re.search(rf"{option} {{([^}}]*)}}", told)
-    return re.split(r"\s*,\s*", found[1].strip()) if found else []
 
 
 def stored(call: str) -> dict[str, Any]:
@@ -84,8 +79,8 @@ def write(folder: Path) -> None:
                 "file": file,
             }
         )
-    offers = {"forms": choices("export", "--form"), "placements": choices("derive", "--placement")}
-    (folder / "index.json").write_text(json.dumps({**offers, "losses": index}))
+    offers = {"forms": FORMS, "placements": WHERE, "losses": index}
+    (folder / "index.json").write_text(json.dumps(offers))
 
 
 if __name__ == "__main__":

@@ -5,16 +5,21 @@ its certificates.
 import copy
 import itertools
 import json
+import random
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sympy as sp
+from scipy.optimize import linprog
 
 from divergence_lab.cli.main import main
 from divergence_lab.theory.answers.derivation import derive, to_json
 from divergence_lab.theory.checker.documents import check_one
+from divergence_lab.theory.design import mixtures
+from divergence_lab.theory.design.from_data import fit_to_tradeoffs
 from divergence_lab.theory.design.proofs import Designed, designed_to_json, prove
 from divergence_lab.theory.design.reading import read_wishes
 from divergence_lab.theory.design.search import design
@@ -273,6 +278,37 @@ def test_penalties_that_no_loss_has_clash(wishes, one, other):
         design(**wishes)
     named, _ = str(raised.value).split(" clash: ")
     assert one in named and other in named
+
+
+def test_numbers_are_met_where_there_is_no_numpy(monkeypatch):
+    """As in a browser: linear programs are solved in rational numbers."""
+    for name in ("numpy", "scipy", "scipy.optimize"):
+        monkeypatch.setitem(sys.modules, name, None)
+    (flat,) = design(curvature=0, penalties={1: 1}, count=1)
+    assert str(flat.loss) == "x**4" and [met.status for met in flat.met] == ["proved"] * 2
+    met = fit_to_tradeoffs([(-1, 1, 1), (-2, 2, 2)], bounded_gradient=True).met
+    assert [entry.status for entry in met] == ["proved"] * 3
+    with pytest.raises(DesignError, match="1/2 is the largest ratio"):
+        fit_to_tradeoffs([(1, 2, "3/4")])
+    with pytest.raises(DesignError, match="symmetric divergence and the penalties"):
+        design(symmetric=True, penalties={-1: "0.6", 2: 1})
+
+
+def test_a_linear_program_of_rational_numbers_is_solved_as_by_highs():
+    drawn = random.Random(7)
+    for _ in range(12):
+        count, targets = drawn.randint(3, 20), drawn.randint(1, 4)
+        columns = [[drawn.randint(0, 9) for _ in range(targets)] for _ in range(count)]
+        costs = [drawn.randint(1, 30) for _ in range(count)]
+        sums = [drawn.randint(1, 30) for _ in range(targets)]
+        rows = [*zip(*columns, strict=True)]
+        both = [*rows, *([-entry for entry in row] for row in rows)]
+        found = mixtures.least(costs, both, [*sums, *(-entry for entry in sums)])
+        other = linprog(costs, A_eq=rows, b_eq=sums)
+        assert (found is not None) == other.success
+        if found is not None:
+            assert abs(float(sum(c * w for c, w in zip(costs, found))) - other.fun) < 1e-7
+            assert all(w >= 0 for w in found)
 
 
 def test_a_clash_of_a_symmetric_divergence_is_never_claimed_of_one_that_there_is():

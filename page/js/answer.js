@@ -2,6 +2,7 @@
 
 import { el, formula } from './dom.js'
 
+
 export const VERDICTS = {
   valid: 'valid', zero_forcing: 'zero-forcing', zero_avoiding: 'zero-avoiding', convex: 'convex',
   symmetric: 'symmetric divergence', even: 'even loss', bounded_gradient: 'bounded gradient',
@@ -42,15 +43,31 @@ const proof = (steps, cites) => el('details', {},
 const known = value => value === null ? 'not known' : typeof value === 'string' ? pretty(value)
   : value.cases.map(({ condition, value }) => `${value === null ? 'not known' : pretty(value)} if ${condition}`).join('; ')
 
-function title(row) {
-  if (!row.divergence) return row.valid === false && row.generator === null
-    ? 'No valid loss: it has no divergence' : 'A divergence without a name in the catalogue'
+export function title(row) {
+  if (row.zero_gradient) return 'No gradient: its expectation is 0'
+  if (!row.divergence && row.valid === false) return 'No valid loss'
+  if (!row.divergence) return 'A divergence without a name in the catalogue'
   const times = !row.factor || row.factor === '1' ? '' : `${row.factor} × `
   return `Minimises ${times}${row.divergence}`
 }
 
-/** The whole answer. `shown`: formulas as MathML, by field. */
-export function answerOf(row, shown = {}) {
+/** The answer in one sentence, to be read out. */
+export function inWords(row) {
+  const told = verdictsOf(row).map(({ kind, word }) => `${VERDICTS[kind]}: ${word}`)
+  return `${title(row)}. ${told.join(', ')}.`
+}
+
+/** Where another loss stands for what was asked: `where` as in 'k in the loss', by placement. */
+function standing(row, where) {
+  const drawn = row.weighted_by === 'p_F' ? '' : ` with objects weighted by ${row.weighted_by}`
+  if (row.placement) return `${row.term}${where[row.placement] ?? ''}${drawn} acts like this loss weighted by p_F.`
+  return drawn && row.sampled_loss ? `${row.sampled_loss}${drawn} acts like this loss weighted by p_F.` : ''
+}
+
+/** The whole answer. `shown`: formulas as MathML, by field; `where`: what the placements are called; `folded`: the
+ *  verdicts are folded, since wishes come first. */
+export function answerOf(row, shown = {}, { where = {}, folded = false } = {}) {
+  const verdicts = verdictTable(verdictsOf(row)), acts = standing(row, where)
   const facts = [
     ['loss g(x)', row.loss && formula(row.loss, shown.loss)],
     ["its slope g'(x)", row.loss_derivative && formula(row.loss_derivative, shown.loss_derivative)],
@@ -62,10 +79,12 @@ export function answerOf(row, shown = {}) {
     ...(row.values ?? []).map(({ t, f, radius }) => [`f(${t})`, `${f} ± ${radius}`]),
   ]
   return el('div', { class: 'found' },
-    el('h3', { tabindex: -1 }, title(row)),
+    el('h2', {}, title(row)),
+    acts ? el('p', {}, acts) : null,
+    row.because ? el('p', {}, `${pretty(row.because)}.`) : null,
     el('dl', {}, facts.filter(([, value]) => value).flatMap(([label, value]) => [el('dt', {}, label), el('dd', {}, value)])),
     row.wishes ? wishes(row.wishes) : null,
-    verdictTable(verdictsOf(row)),
+    folded ? el('details', {}, el('summary', {}, 'all verdicts, with their proofs'), verdicts) : verdicts,
     row.tried?.length ? el('details', {}, el('summary', {}, 'what was tried without an end'), el('ul', {}, row.tried.map(text => el('li', {}, text)))) : null)
 }
 

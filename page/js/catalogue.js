@@ -11,7 +11,7 @@ const read = async name => {
 
 export class Catalogue {
   constructor() {
-    Object.assign(this, { entries: [], forms: FORMS, placements: [] })
+    Object.assign(this, { entries: [], forms: FORMS, placements: {} })
     this.ready = read('index.json').then(found => found && Object.assign(this, found, { entries: found.losses }), () => {})
   }
 

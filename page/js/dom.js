@@ -29,12 +29,24 @@ export function formula(text, mathml) {
   return el('span', { class: 'formula', title: text }, drawn)
 }
 
+/** For a screen reader: read out as soon as it is idle. */
+export const say = text => { one('#news').textContent = text }
+
+/** What a command says on standard error, without its name. */
+export const refusal = text => text.trim().replace(/^divergence-lab \w+: /, '')
+
+export const problem = text => {
+  say(text)
+  return el('p', { class: 'problem' }, text)
+}
+
 /** A button that copies, and says so. */
 export function copyButton(label, text) {
   const button = el('button', { type: 'button', class: 'small', onclick: async () => {
     try {
       await navigator.clipboard.writeText(text())
       button.textContent = 'Copied'
+      say('Copied')
     } catch {
       button.textContent = 'This browser does not let the page copy'
     }

@@ -48,6 +48,7 @@ export function chart({ title, curves, xRange, yRange, xLabel, says }) {
 export function heatMap(title, law, says) {
   const side = law.length, cell = 22
   const picture = document.createElementNS(SVG, 'svg')
+  picture.setAttribute('class', 'heat')
   picture.setAttribute('viewBox', `0 0 ${side * cell + 24} ${TOP + side * cell + 12}`)
   picture.setAttribute('role', 'img')
   picture.setAttribute('aria-label', `${title}. ${says}`)

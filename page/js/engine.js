@@ -6,24 +6,32 @@ const LARGEST_HEAP = 800e6 // bytes; a worker's memory never shrinks
 const SPARE_AFTER = 3000 // milliseconds after the first is ready
 const LONG = 4000 // milliseconds; what takes less is sooner answered than another worker is there
 
-/** A Web Worker that is ready, or will be. */
+const after = milliseconds => new Promise(done => setTimeout(done, milliseconds))
+
+/** A Web Worker that is ready, or will be. It answers one question after another. */
 class Slot {
   constructor() {
     this.worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' })
     this.ready = new Promise((resolve, reject) => {
+      this.refuse = reject
       this.worker.onmessage = ({ data }) => data.ready ? resolve() : reject(new Error(data.fatal))
       this.worker.onerror = event => reject(new Error(event.message || 'the worker did not start'))
     })
-    this.ready.then(() => { this.isReady = true }, () => {})
+    this.last = this.ready.then(() => { this.isReady = true }, () => {})
   }
 
-  /** The answer to one question; {ended} after so many seconds, or when the worker breaks. */
-  async ask(question, seconds) {
-    await this.ready
+  /** {answer, heap}, or {ended} after so many seconds, or when the worker breaks or is ended. */
+  ask(question, seconds) {
+    const asked = this.last.then(() => this.isReady && !this.gone ? this.put(question, seconds) : { ended: 'dropped' })
+    this.last = asked
+    return asked
+  }
+
+  put(question, seconds) {
     return new Promise(resolve => {
-      const finish = found => { clearTimeout(timer); this.finish = null; resolve(found) }
+      const finish = found => { clearTimeout(timer); this.question = this.finish = null; resolve(found) }
       const timer = setTimeout(() => finish({ ended: 'time' }), 1000 * seconds)
-      this.finish = finish
+      Object.assign(this, { question, finish, since: performance.now() })
       this.worker.onmessage = ({ data }) => finish(data.fatal ? { ended: data.fatal } : data)
       this.worker.onerror = event => finish({ ended: event.message })
       this.worker.postMessage(JSON.stringify(question))
@@ -31,7 +39,9 @@ class Slot {
   }
 
   end() {
+    this.gone = true
     this.worker.terminate()
+    this.refuse(new Error('dropped'))
     this.finish?.({ ended: 'dropped' })
   }
 }
@@ -48,28 +58,31 @@ export class Engine {
     if (!slot.isReady) this.tell('loading')
     slot.ready.then(
       () => { this.tell('ready'); setTimeout(() => this.keepSpare(), SPARE_AFTER) },
-      reason => this.tell(reason))
+      reason => { if (this.main === slot) this.tell(reason) })
   }
 
+  /** The spare worker, begun where there is none. */
   keepSpare() {
-    if (this.spare) return
+    if (this.spare) return this.spare
     const slot = this.spare = new Slot()
     slot.ready.then(() => this.renew(), () => { if (this.spare === slot) this.spare = null })
+    return slot
   }
 
   /** One after another. `wanted()` false: nobody waits for it any more, and it is not begun. */
   ask(question, seconds, wanted = () => true) {
-    const asked = this.queue.then(() => wanted() ? this.answer(question, seconds) : { ended: 'dropped' })
+    const asked = this.queue.then(() => wanted() ? this.answer(question, seconds, wanted) : { ended: 'dropped' })
     this.queue = asked
     return asked
   }
 
-  async answer(question, seconds) {
+  async answer(question, seconds, wanted) {
     const slot = this.main
     try { await slot.ready } catch (reason) { return { ended: reason.message } }
     this.tell('busy')
-    this.since = performance.now()
+    this.underWay = { slot, question, wanted }
     const found = await slot.ask(question, seconds + GRACE)
+    this.underWay = null
     if (found.ended) this.replace()
     else {
       this.heap = found.heap
@@ -92,20 +105,27 @@ export class Engine {
 
   /** In a worker that took no part in a search: for the checker. */
   async askAnother(question, seconds) {
-    this.keepSpare()
-    const slot = this.spare
-    try { await slot.ready } catch (reason) { return { ended: reason.message } }
-    const found = await slot.ask(question, seconds + GRACE)
+    const slot = this.keepSpare(), found = await slot.ask(question, seconds + GRACE)
     if (found.ended && this.spare === slot) {
       slot.end()
       this.spare = null
       this.keepSpare()
-    }
+    } else if (found.ended && this.main === slot) this.replace() // it took over meanwhile
     return found.ended ? { ended: found.ended } : found.answer
   }
 
-  /** Nobody waits for the question under way: a long one is given up, if a worker is there to take over. */
-  drop() {
-    if (this.spare?.isReady && this.main.finish && performance.now() - this.since > LONG) this.main.finish({ ended: 'dropped' })
+  /** Where nobody waits for the question under way it is given up, if it is long: another worker takes over. */
+  async drop() {
+    const asked = this.underWay
+    if (!asked || asked.wanted()) return
+    await after(LONG - (performance.now() - asked.slot.since))
+    if (this.underWay === asked) await this.keepSpare().ready.catch(() => {})
+    if (this.underWay === asked) this.stop('dropped')
+  }
+
+  /** Give up the question under way. */
+  stop(why = 'stopped') {
+    const { slot, question } = this.underWay ?? {}
+    if (slot && slot.question === question) slot.finish({ ended: why })
   }
 }

@@ -1,11 +1,17 @@
 // The tab of a loss: sliders, catalogue and field in; pictures, verdicts and proofs out.
 
-import { answerOf, verdictTable } from './answer.js'
-import { copyButton, download, el, formula, one } from './dom.js'
+import { answerOf, inWords, verdictTable } from './answer.js'
+import { certificateButtons } from './certificate.js'
+import { copyButton, el, formula, one, problem, refusal, say } from './dom.js'
 import * as family from './family.js'
 import { learnedOf } from './learned.js'
 import { draw, noPictures, shapeOf } from './pictures.js'
-import { curvesQuestion, deriveWords, exportWords, START } from './state.js'
+import { curvesQuestion, deriveWords, exportWords, standsAlone, START } from './state.js'
+
+const ENDED = {
+  time: 'Undecided: the search did not end in time and was given up. Give it more seconds, or write it more simply.',
+  stopped: 'Undecided: you stopped the search.', dropped: 'Undecided: the search was given up for another one.',
+}
 
 /** The loss that is chosen: {text, member, name}. */
 export function chosen(state) {
@@ -17,83 +23,75 @@ export function chosen(state) {
 
 export class LossTab {
   constructor(engine, catalogue) {
-    Object.assign(this, { engine, catalogue, turn: 0 })
+    Object.assign(this, { engine, catalogue })
     this.answer = one('#loss-answer')
   }
 
   /** Only the loss itself is asked for: stored answers are for that. */
   plain(state) {
-    return ['sampler', 'placement', 'assume', 'set', 'at'].every(name => state[name].trim() === START[name])
+    return standsAlone(state) && ['assume', 'set', 'at'].every(name => state[name].trim() === START[name])
   }
 
-  /** What is known at once, without the engine. */
-  async preview(state) {
-    const turn = ++this.turn, loss = chosen(state)
+  /** What is known at once, without the engine; `wanted()`: does anybody still wait for it? */
+  async preview(state, wanted) {
+    const loss = chosen(state)
     this.answer.classList.add('old')
-    if (loss.member) {
+    if (loss.member && standsAlone(state)) {
       draw(family.shape(loss.member))
       this.showFamily(loss)
     }
     const stored = this.plain(state) ? await this.catalogue.stored(loss.name) : null
-    if (turn !== this.turn) return
+    if (!wanted()) return
     this.learned = stored?.learned
     if (stored) {
       if (!loss.member && stored.curves) draw(shapeOf(stored.curves))
       this.show(stored.row, stored.shown, state, 'This answer was stored when the page was built, by the same engine.')
-    } else if (!loss.member) noPictures('')
-    return Boolean(stored)
+    } else if (!loss.member || !standsAlone(state)) noPictures('')
   }
 
   showFamily({ member, text, name }) {
     const rows = Object.entries(family.verdicts(member)).map(([kind, [holds, because]]) => ({ kind, word: holds ? 'yes' : 'no', because }))
     this.put(el('p', { class: 'note' }, 'From the closed form of this family; the divergence and the proofs follow when the sliders rest.'),
-      el('div', { class: 'found' }, el('h3', {}, name), el('dl', {}, el('dt', {}, 'loss g(x)'), el('dd', {}, formula(text))), verdictTable(rows)))
+      el('div', { class: 'found' }, el('h2', {}, name), el('dl', {}, el('dt', {}, 'loss g(x)'), el('dd', {}, formula(text))), verdictTable(rows)))
   }
 
   /** The engine's own answer. */
-  async derive(state) {
-    const turn = this.turn, loss = chosen(state), wanted = () => turn === this.turn
+  async derive(state, wanted) {
+    const loss = chosen(state), alone = standsAlone(state)
     this.answer.setAttribute('aria-busy', 'true')
-    if (!loss.member) {
-      const curves = await this.engine.ask(curvesQuestion(loss.text, state), 20, wanted)
-      if (!wanted()) return
-      if (curves.g) draw(shapeOf(curves))
-      else noPictures(curves.problem ?? '')
-    }
+    if (!loss.member && alone) await this.picture(curvesQuestion(loss.text, state), wanted)
     const found = await this.engine.ask({ kind: 'command', words: deriveWords(loss.text, state) }, Number(state.budget), wanted)
     if (!wanted()) return
     this.answer.setAttribute('aria-busy', 'false')
-    this.take(found, state)
+    const row = this.take(found, state)
+    if (!alone && row?.loss) await this.picture(curvesQuestion(row.loss, START), wanted)
+  }
+
+  async picture(question, wanted) {
+    const curves = await this.engine.ask(question, 20, wanted)
+    if (!wanted()) return
+    if (curves.g) draw(shapeOf(curves))
+    else noPictures(curves.problem ?? '')
   }
 
   take(found, state) {
-    if (found.ended) this.put(el('p', { class: 'problem', role: 'alert' }, found.ended === 'time'
-      ? `Undecided: the search did not end within ${state.budget} s and was given up. Give it more seconds, or write the loss more simply.`
-      : `Undecided: the search broke (${found.ended}).`))
-    else if (found.code) this.put(el('p', { class: 'problem', role: 'alert' }, found.err.trim()))
-    else this.show(JSON.parse(found.out)[0], found.shown[0], state, `Found and proved in your browser in ${found.seconds.toFixed(1)} s.`, found)
+    if (found.ended || found.code) return void this.put(problem(unanswered(found, state)))
+    const [row] = JSON.parse(found.out)
+    this.show(row, found.shown[0], state, `Found and proved in your browser in ${found.seconds.toFixed(1)} s.`, found)
+    say(inWords(row))
+    return row
   }
 
   show(row, shown, state, note, { out = `${JSON.stringify([row], null, 1)}\n`, cut = 0 } = {}) {
     const text = chosen(state).text
-    this.put(el('p', { class: 'note', role: 'status' }, note), answerOf(row, shown), this.actions(out, cut), this.exports(text, state),
+    this.put(el('p', { class: 'note' }, note), answerOf(row, shown, { where: this.catalogue.placements }),
+      certificateButtons(this.engine, out, cut), state.placement ? '' : this.exports(text, state),
       this.learned ? learnedOf(this.learned) : '')
   }
 
   put(...parts) {
     this.answer.classList.remove('old')
     this.answer.replaceChildren(...parts)
-  }
-
-  actions(document, cut) {
-    const told = el('span', { role: 'status' })
-    const check = el('button', { type: 'button', class: 'small', onclick: async () => {
-      told.textContent = 'The checker reads it in a worker that took no part in the search…'
-      told.textContent = checked(await this.engine.askAnother(checkQuestion(document), 60))
-    } }, 'Check the proofs')
-    const save = el('button', { type: 'button', class: 'small', onclick: () => download('certificate.json', document) }, 'Download the certificate')
-    if (cut) check.click() // a search was stopped in the midst: a fresh worker reads what is said all the same
-    return el('div', { class: 'actions' }, save, check, told)
   }
 
   exports(text, state) {
@@ -103,23 +101,15 @@ export class LossTab {
       place.replaceChildren(el('p', { class: 'note' }, 'Verifying the source text, range by range…'))
       const found = await this.engine.ask({ kind: 'command', words: exportWords(text, form.value, state) }, 90)
       place.replaceChildren(...(found.ended || found.code
-        ? [el('p', { class: 'problem', role: 'alert' }, found.err?.trim() ?? 'It did not end in time.')]
-        : [copyButton('Copy', () => found.out), el('pre', { tabindex: 0 }, found.out)]))
+        ? [problem(found.ended ? ENDED[found.ended] ?? found.ended : refusal(found.err))]
+        : [copyButton('Copy', () => found.out), el('pre', { tabindex: 0, role: 'region', 'aria-label': `Source text for ${form.value}` }, found.out)]))
     } }, 'Write as source')
     return el('div', {}, el('div', { class: 'actions' }, form, write), place)
   }
 }
 
-export const checkQuestion = document => ({
-  kind: 'command', words: ['check', 'certificate.json', '--json'], files: { 'certificate.json': document },
-})
-
-/** The checker's answer in one sentence. */
-export function checked(found) {
-  if (found.ended) return 'Not checked: the checker did not end in time.'
-  if (!found.out) return found.err.trim()
-  const rows = JSON.parse(found.out), failed = rows.find(row => !row.holds)
-  if (failed) return `✗ It does not hold: ${failed.loss}: ${failed.failed}`
-  const open = rows.flatMap(row => row.not_verified)
-  return open.length ? `✓ All that was verified holds; not verified: ${open.join(', ')}` : '✓ Everything holds: every field and every step was verified.'
+/** Why there is no answer, in one sentence. */
+export function unanswered(found, { budget }) {
+  if (!found.ended) return refusal(found.err)
+  return ENDED[found.ended]?.replace('in time', `within ${budget} s`) ?? `Undecided: the search broke (${found.ended}).`
 }

@@ -1,12 +1,13 @@
 // The page: what the reader chooses goes to the address and to the tab that is open.
 
 import { Catalogue } from './catalogue.js'
-import { copyButton, one } from './dom.js'
+import { checkFiles } from './certificate.js'
+import { copyButton, one, say } from './dom.js'
 import { Engine } from './engine.js'
 import * as family from './family.js'
 import { LossTab } from './loss.js'
-import { checkFiles, design, fillWishes, invert, wishFields } from './others.js'
-import { fromLink, START, TABS, toLink } from './state.js'
+import { design, fillWishes, invert, wishFields } from './others.js'
+import { fromLink, seconds, START, TABS, toLink } from './state.js'
 
 const REST = 500 // milliseconds without a change before the engine is asked
 const FIELDS = ['g', 'left', 'right', 'curvature', 'sampler', 'placement', 'assume', 'set', 'at', 'budget', 'f']
@@ -16,17 +17,18 @@ const SAYS = {
   ready: 'Ready: any loss is computed here, in your browser.', busy: 'Searching…',
 }
 
-let state = fromLink(location.hash), resting = null
+let state = fromLink(location.hash), resting = null, turn = 0
 const engine = new Engine(told)
 const catalogue = new Catalogue()
 const losses = new LossTab(engine, catalogue)
 globalThis.lab = { engine, state: () => state } // for the curious, and for the tests
 
 function told(news) {
-  if (news === 'ready') navigator.serviceWorker?.register('service.js').catch(() => {}) // it only keeps the page for the next visit
-  const line = one('#engine')
-  line.className = news instanceof Error ? 'failed' : news
-  line.textContent = news instanceof Error ? `Python could not start (${news.message}). Stored answers work; reload to try again.` : SAYS[news]
+  const failed = news instanceof Error, text = failed ? `Python could not start (${news.message}). Stored answers work; reload to try again.` : SAYS[news]
+  if (failed || one('#engine').className === 'loading') say(text)
+  one('#engine').className = failed ? 'failed' : news
+  one('#engine span').textContent = text
+  one('#stop').hidden = news !== 'busy'
 }
 
 /** The fields as the state has them. */
@@ -35,12 +37,16 @@ function fill() {
     const slider = SLIDERS.includes(name) && family.fraction(state[name])
     one(`#${name}`).value = slider ? family.number(slider) : state[name]
   }
+  one('#more').open ||= ['sampler', 'placement', 'assume', 'set', 'at', 'budget'].some(name => state[name] !== START[name])
   showSliders()
   fillWishes(state.wishes)
   openTab(state.tab)
 }
 
-const showSliders = () => SLIDERS.forEach(name => { one(`output[for=${name}]`).textContent = state[name] })
+const showSliders = () => SLIDERS.forEach(name => {
+  one(`output[for=${name}]`).textContent = state[name]
+  one(`#${name}`).setAttribute('aria-valuetext', state[name])
+})
 
 function openTab(tab) {
   for (const name of TABS) {
@@ -54,18 +60,23 @@ function openTab(tab) {
 /** Something was chosen: keep it in the address, answer at once what can be, ask when it rests. */
 function change(changes, { rest = REST, keep = true } = {}) {
   state = { ...state, ...changes }
-  const link = toLink(state)
+  const link = toLink(state), mine = ++turn, wanted = () => turn === mine
   one('#link').href = link
   clearTimeout(resting)
-  if (state.tab === 'loss') losses.preview(state)
+  if (state.tab === 'loss') losses.preview(state, wanted)
   resting = setTimeout(() => {
     if (keep && link !== (location.hash || '#')) history.pushState(null, '', link)
     engine.drop()
-    ask()
+    ask(wanted)
   }, rest)
 }
 
-const ask = () => ({ loss: () => losses.derive(state), invert: () => invert(engine, state), design: () => design(engine, state) })[state.tab]?.()
+/** Ask what the open tab needs. */
+function ask(wanted) {
+  if (state.tab === 'loss') losses.derive(state, wanted)
+  if (state.tab === 'invert') invert(engine, state, wanted)
+  if (state.tab === 'design') design(engine, state, wanted)
+}
 
 function restore() {
   state = fromLink(location.hash)
@@ -83,7 +94,8 @@ function listen() {
         one('#g').value = ''
         showSliders()
       })
-    } else if (name !== 'f') field.addEventListener('change', () => change({ [name]: field.value || START[name] }, { rest: 50 }))
+    } else if (name === 'budget') field.addEventListener('change', () => { field.value = seconds(field.value); change({ budget: field.value }, { rest: 50 }) })
+    else if (name !== 'f') field.addEventListener('change', () => change({ [name]: field.value || START[name] }, { rest: 50 }))
   }
   one('#loss-form').addEventListener('submit', event => { event.preventDefault(); change({ g: one('#g').value }, { rest: 0 }) })
   one('#g').addEventListener('input', () => one('#loss-answer').classList.add('old'))
@@ -100,9 +112,10 @@ function listenToTabs() {
     const tab = one(`#tab-${name}`)
     tab.addEventListener('click', () => { openTab(name); change({ tab: name }, { rest: 0 }) })
     tab.addEventListener('keydown', event => {
-      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key]
-      if (!step) return
-      const next = one(`#tab-${TABS[(k + step + TABS.length) % TABS.length]}`)
+      const to = { ArrowRight: k + 1, ArrowLeft: k - 1, Home: 0, End: -1 }[event.key]
+      if (to === undefined) return
+      event.preventDefault()
+      const next = one(`#tab-${TABS.at(to % TABS.length)}`)
       next.click()
       next.focus()
     })
@@ -120,6 +133,7 @@ listen()
 fill()
 change({}, { rest: 0, keep: false })
 catalogue.show(take)
-catalogue.ready.then(() => { one('#placement-field').hidden = !catalogue.placements.length })
+engine.main.ready.then(() => navigator.serviceWorker?.register('service.js')).catch(() => {}) // it only keeps the page for the next visit
+one('#stop').addEventListener('click', () => engine.stop())
 checkFiles(engine)
 one('#copy-link').append(copyButton('Copy link', () => new URL(toLink(state), location.href).href))

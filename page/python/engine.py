@@ -70,7 +70,8 @@ def _command(asked: dict[str, Any]) -> dict[str, Any]:
             code = 2
             err.write(f"{failure}\n")
     found = {"code": code, "out": out.getvalue(), "err": _told(asked["words"][0], err.getvalue())}
-    rows = json.loads(found["out"]) if code == 0 and "--json" in asked["words"] else []
+    listed = code == 0 and "--json" in asked["words"] and found["out"].startswith("[")
+    rows = json.loads(found["out"]) if listed else []
     return {**found, "shown": [_formulas(row) for row in rows if isinstance(row, dict)]}
 
 
