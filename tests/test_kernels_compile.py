@@ -29,6 +29,15 @@ for number in ("fp32", "fp64"):
     types |= dict.fromkeys(("n_steps", "batch", "n_columns", "n_chances"), "i32")
     compiled(walk_table, types, {"ACTIONS": 8, "BATCH": 128})
 """
+ADAM = """
+from divergence_lab.gflownet.kernels.adam_kernels import sums_of_squares, update
+singles = ("gradient", "values", "mean", "square", "count", "rates", "moves")
+doubles = ("sums", "max_norm", "shrink", "beta_1", "beta_2", "epsilon")
+types = {**dict.fromkeys(singles, "*fp32"), **dict.fromkeys(doubles, "*fp64"), "size": "i32"}
+compiled(sums_of_squares, types, {"BLOCK": 2048})
+compiled(update, types, {"BLOCK": 2048, "SUMS": 64})
+compiled(update, {**types, "rates": "*fp64"}, {"BLOCK": 2048, "SUMS": 8192})
+"""
 WALKS = """
 from divergence_lab.gflownet.kernels.walk_kernels import GRID, NUMBER, WORDS, walk
 types = dict(
@@ -78,6 +87,10 @@ def compiles(text, tmp_path):
 
 def test_the_kernels_of_laws_compile(tmp_path):
     assert compiles(LEVELS, tmp_path).count("compiled") == 4
+
+
+def test_the_kernels_of_adam_compile(tmp_path):
+    assert compiles(ADAM, tmp_path).count("compiled") == 3
 
 
 def test_the_kernel_of_walks_compiles(tmp_path):

@@ -1,5 +1,6 @@
 """Training: members that do not touch each other, exact resuming, and laws that are learned."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -22,6 +23,7 @@ from divergence_lab.training.loop import TrainingError, train
 from divergence_lab.training.schedules import then
 from divergence_lab.training.settings import make_run
 from divergence_lab.training.stepping import make_step, start_progress
+from tests.kernel_graphs import DEVICE, needs_triton
 from tests.small_graphs import binary_tree, diamond, single_state, skips
 
 LOSSES = {
@@ -133,10 +135,25 @@ def as_on_a_gpu(members, gradient, rates, max_norm):
         optimiser._all_at_once(members, optimiser._side_by_side(gradient), rates, max_norm)
 
 
-STEPS = {"cpu": adam_step, "elsewhere": as_on_a_gpu}
+def in_kernels(members, gradient, rates, max_norm):
+    together = optimiser._side_by_side(gradient).to(DEVICE)
+    there = dataclasses.replace(
+        members, **{name: tensor.to(DEVICE) for name, tensor in members.state().items()}
+    )
+    with torch.no_grad():
+        optimiser._in_kernels(there, together, rates.to(DEVICE), max_norm)
+    for name, tensor in there.state().items():
+        getattr(members, name).copy_(tensor)
 
 
-@pytest.mark.parametrize("step_of", STEPS.values(), ids=STEPS)
+STEPS = [
+    pytest.param(adam_step, id="cpu"),
+    pytest.param(as_on_a_gpu, id="elsewhere"),
+    pytest.param(in_kernels, id="in kernels", marks=needs_triton),
+]
+
+
+@pytest.mark.parametrize("step_of", STEPS)
 def test_adam_is_that_of_torch(step_of):
     start = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     ours, theirs = members_at(start), [row.clone().requires_grad_() for row in start]
@@ -166,11 +183,13 @@ def test_adam_is_that_of_torch(step_of):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_both_ways_of_adam_agree_and_a_bad_gradient_touches_one_member_alone(dtype):
+@pytest.mark.parametrize("elsewhere", STEPS[1:])
+def test_all_ways_of_adam_agree_and_a_bad_gradient_touches_one_member_alone(elsewhere, dtype):
     start = torch.randn(5, 4, dtype=dtype, generator=torch.Generator().manual_seed(2))
-    found = {}
-    for name, step_of in STEPS.items():
-        members = found[name] = members_at(start)
+    found = []
+    for step_of in (adam_step, elsewhere):
+        members = members_at(start)
+        found.append(members)
         generator = torch.Generator().manual_seed(3)
         rates = torch.tensor(
             [[0.1, 0.2], [0.1, 0.2], [0.3, 0.2], [0.3, 0.4], [0.1, 0.4]], dtype=dtype
@@ -184,7 +203,7 @@ def test_both_ways_of_adam_agree_and_a_bad_gradient_touches_one_member_alone(dty
             if step == 8:
                 gradient[0] *= 1e33  # squares that overflow float32; finite all the same
             step_of(members, in_parts(gradient), (1 - step / 20) * rates, 2.0)
-    one, other = found.values()
+    one, other = found
     for key in ("values", "mean", "square"):
         torch.testing.assert_close(
             getattr(one, key),
@@ -192,12 +211,12 @@ def test_both_ways_of_adam_agree_and_a_bad_gradient_touches_one_member_alone(dty
             rtol=2e-5 if dtype == torch.float32 else 1e-12,
             atol=1e-7,
         )
-    for members in found.values():
+    for members in found:
         assert members.finite.flatten().tolist() == [True, False, True, False, True]
         assert members.count.flatten().tolist() == [12, 11, 12, 10, 12]
 
 
-@pytest.mark.parametrize("step_of", STEPS.values(), ids=STEPS)
+@pytest.mark.parametrize("step_of", STEPS)
 def test_clipping_survives_overflow_and_skips_what_is_not_finite(step_of):
     members = members_at(torch.zeros(5, 4))
     gradient = torch.tensor(
@@ -217,6 +236,30 @@ def test_clipping_survives_overflow_and_skips_what_is_not_finite(step_of):
     assert (members.values[1:4] == 0).all() and (members.mean[2:4] == 0).all()
     assert members.finite.flatten().tolist() == [True, True, False, False, True]
     assert members.count.flatten().tolist() == [1, 1, 0, 0, 1]
+
+
+@needs_triton
+def test_a_long_member_and_weight_decay_in_kernels():
+    """Several blocks a member, the last one not full; log Z, the last number, does not decay."""
+    start = torch.randn(3, 5001, generator=torch.Generator().manual_seed(4))
+    found = []
+    for way in (optimiser._all_at_once, optimiser._in_kernels):
+        members = ensemble({"a": start[:, :-1].to(DEVICE), "log_z": start[:, -1].to(DEVICE)})
+        slopes = torch.Generator().manual_seed(5)
+        for _ in range(3):
+            slope = torch.randn(3, 5001, generator=slopes).to(DEVICE)
+            with torch.no_grad():
+                way(members, slope, torch.full((3, 2), 0.1, device=DEVICE), math.inf, 0.05)
+        found.append(members.values.cpu())
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-6)
+    assert optimiser._kernels_agree(torch.device(DEVICE))
+
+
+@needs_triton
+def test_kernels_that_do_not_agree_with_torch_are_told_and_left(monkeypatch):
+    monkeypatch.setattr(optimiser.adam, "step", lambda *given: torch.ones_like(given[2]))
+    with pytest.warns(UserWarning, match="do not agree with torch"):
+        assert not optimiser._kernels_agree.__wrapped__(torch.device(DEVICE))
 
 
 class Recorded(TorchDispatchMode):
@@ -386,7 +429,7 @@ def test_defaults_start_residuals_below_zero_and_walks_long():
     assert result.config["learning_rates"] == [0.03] * 4
 
 
-@pytest.mark.parametrize("step_of", STEPS.values(), ids=STEPS)
+@pytest.mark.parametrize("step_of", STEPS)
 @pytest.mark.parametrize("bad", [(0, 1, 2), (0, 2), (1,)])
 def test_bad_gradients_of_all_members_of_a_rate_stop_nobody_else(step_of, bad):
     """Members 0 and 2 share a rate; where none of them can move, or nobody can, the step is made

@@ -4,13 +4,19 @@ another.
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from divergence_lab.gflownet import devices
+from divergence_lab.gflownet.kernels import adam, availability
+from divergence_lab.graphs import constants
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 LARGE = 1e30  # beyond this norm, squares and quotients in float32 need more care
@@ -93,10 +99,14 @@ def adam_step(
     torch.optim.Adam does. `gradient`: one tensor for each of `members.parameters`; overwritten.
     rates [M, 2]: of all parameters but the last, and of the last, log Z.  A member with a gradient
     that is not finite is left as it is, moments included, and marked.  On a CPU by torch's own
-    Adam, which reads and writes memory once; elsewhere by whole tensors, with no look at a number.
+    Adam, which reads and writes memory once; on a GPU by kernels of our own; elsewhere by whole
+    tensors, with no look at a number.
     """
-    if devices.may_look(members.values.device):
+    device = members.values.device
+    if devices.may_look(device):
         _member_by_member(members, gradient, rates, max_norm, weight_decay)
+    elif adam.applies(members.values) and _kernels_agree(device):
+        _in_kernels(members, _side_by_side(gradient), rates, max_norm, weight_decay)
     else:
         _all_at_once(members, _side_by_side(gradient), rates, max_norm, weight_decay)
 
@@ -216,6 +226,51 @@ def _all_at_once(
     step = torch.sqrt(members.square, out=gradient).add_((EPSILON * root).to(gradient.dtype))
     torch.div(members.mean, step, out=step)
     _move(members.values, step, rates * moves)
+
+
+def _in_kernels(
+    members: Ensemble, gradient: Tensor, rates: Tensor, max_norm: float, weight_decay: float = 0.0
+) -> None:
+    """As `_all_at_once`, without its tensors in between."""
+    numbers = constants.constant(
+        members,
+        f"numbers of Adam, {max_norm}, {weight_decay}",
+        lambda: np.array([max_norm, weight_decay, BETA_1, BETA_2, EPSILON]),
+        gradient.device,
+        torch.float64,
+    )
+    table = (members.values, members.mean, members.square)
+    moves = adam.step(gradient, table, members.count, rates, numbers)
+    members.count.add_(moves)
+    members.finite.logical_and_(moves)
+
+
+@cache
+def _kernels_agree(device: torch.device) -> bool:
+    """Whether the kernels run here, and do as torch does; where not, a warning says why."""
+    start = torch.linspace(-2.0, 2.0, 3 * 5000, device=device).view(3, -1)
+    rates = torch.tensor([[0.1, 0.3], [0.02, 0.1], [0.1, 0.1]], device=device)
+    made = []
+    try:
+        for way in (_in_kernels, _all_at_once):
+            members = ensemble({"a": start.clone(), "log_z": start[:, 0].clone()})
+            for size in (1.0, 1e33, math.nan):
+                slope = _side_by_side([start.sin(), start[:, 0]])
+                slope[1] *= size
+                way(members, slope, rates, 2.0, 0.01)
+            made.append(torch.cat([*members.state().values()], dim=1))
+        if availability.close(*made):
+            return True
+        why = "they do not agree with torch"
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # Triton's errors have no base class of their own
+        why = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    warnings.warn(
+        f"the kernels for Adam fail here, torch's own take their place, which is slower: {why}",
+        stacklevel=2,
+    )
+    return False
 
 
 def _move(values: Tensor, step: Tensor, rates: Tensor) -> None:

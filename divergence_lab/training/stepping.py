@@ -198,14 +198,29 @@ def _total(run: settings.Run, residuals: objectives.Residuals, fraction: float) 
     """What has the gradient of the sum over members of mean_B sum_O weight g(x): each loss is
     called once for all its members.
     """
-    of_loss = residuals.x.view(
+    apart = residuals.x.view(
         len(run.losses), len(residuals.x) // len(run.losses), *residuals.x.shape[1:]
-    )
-    values = []
-    for loss, x in zip(run.losses.values(), of_loss.unbind(0), strict=True):
-        loss = loss.at(fraction) if isinstance(loss, schedules.Schedule) else loss
-        # of a loss that says g' by itself, g' x with g' held constant will do, and costs half
-        # cut far out, so that a sum of gradients stays finite in float32
-        slope = schedules.gradient_of(loss)
-        values.append(loss(x) if slope is None else slope(x).clamp(-STEEPEST, STEEPEST) * x)
-    return (residuals.weight * torch.cat(values)).sum() / residuals.x.shape[-1]
+    ).unbind(0)
+    losses = [
+        loss.at(fraction) if isinstance(loss, schedules.Schedule) else loss
+        for loss in run.losses.values()
+    ]
+    slopes = [schedules.gradient_of(loss) for loss in losses]
+    known = [slope for slope in slopes if slope is not None]
+    if len(known) == len(losses):
+        values = _with_slopes(residuals.x, [slope(x) for slope, x in zip(known, apart)])
+    else:
+        values = torch.cat(
+            [
+                loss(x) if slope is None else _with_slopes(x, [slope(x)])
+                for loss, slope, x in zip(losses, slopes, apart, strict=True)
+            ]
+        )
+    return (residuals.weight * values).sum() / residuals.x.shape[-1]
+
+
+def _with_slopes(x: Tensor, slopes: Sequence[Tensor]) -> Tensor:
+    """g' x with g' held constant: the gradient of g(x), at half the cost. Cut far out, so that a
+    sum of gradients stays finite in float32.
+    """
+    return torch.cat([*slopes]).clamp(-STEEPEST, STEEPEST) * x
