@@ -58,6 +58,8 @@ def null_models(envs: Sequence[str]) -> list[str]:
             for row in grid["rows"]
         ]
     lifted = shown[0]
+    if not lifted["states_lifted"]:
+        return [*lines, ""]
     lines += [
         "",
         f"The clamp of log R at -12 lifts the {lifted['states_lifted']:,} lowest states of "

@@ -29,10 +29,12 @@ WINDOWS = {
     "hypergrid:4x20:paper": 80_000,
     "hypergrid:2x20:paper": 16_000,
     "hypergrid:2x8:paper": 8_000,
+    "hypergrid:2x8:paper_text": 8_000,
 }
 CLAMP = -12.0  # of log R in the released code, with TB and SubTB
 WORDS = (0b00000000, 0b11111111, 0b11110000, 0b00001111, 0b00111100)  # of which modes are made
 N_BITS, WORD, SEEDS = 120, 8, 5
+PERFECT, ALONE = "the target (a perfect sampler)", "the modes alone"
 SCALES = (2.0, 1.0, 0.5, 0.25, 0.125)  # 2 is that of log R; a flat law orders strings better
 
 
@@ -78,13 +80,17 @@ def of_a_grid(env: str, samples: int) -> dict[str, Any]:
 def of_bits(seed: int) -> dict[str, float]:
     """Spearman's correlation with R, on the 7,200 strings, of product laws of 15 independent words,
     h(w) ~ sum_v exp(-scale * distance(w, v)) over the five words v: such a law knows the five
-    words, gives all 5^15 strings of them about the same chance, and so knows no mode.
+    words, gives all 5^15 strings of them about the same chance, and so knows no mode. And of R
+    itself, and of a law that has the modes alone.
     """
     strings = near_modes(N_BITS, WORD, seed=seed)
     space = generated_bits(N_BITS, WORD, seed=seed)
     log_reward = space.log_reward(torch.tensor(strings)).numpy()
     apart = np.array([[int(w ^ one).bit_count() for one in WORDS] for w in range(2**WORD)])
-    found = {}
+    found = {
+        PERFECT: float(metrics.spearman(log_reward, log_reward)),
+        ALONE: float(metrics.spearman(log_reward == log_reward.max(), log_reward)),
+    }
     for scale in SCALES:
         log_word = np.log(np.exp(-scale * apart).sum(axis=1))
         score = log_word[strings - 1].sum(axis=1)

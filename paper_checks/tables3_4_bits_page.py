@@ -97,7 +97,8 @@ def claims(paper: list[dict[str, str]]) -> list[str]:
 def null_models() -> list[str]:
     """What product laws that know no mode score in Table 4, exactly."""
     rows = json.loads(NULLS.read_text())
-    scales = [key for key in rows[0] if key not in ("seed", "strings")]
+    laws = [key for key in rows[0] if key not in ("seed", "strings")]
+    shown = [f"scale {law}" if law[0].isdigit() else law for law in laws]
     lines = [
         "## What Table 4's correlation needs",
         "",
@@ -105,13 +106,14 @@ def null_models() -> list[str]:
         "laws of 15 independent words, h(w) ~ Σ exp(-scale d(w, v))",
         "over the five words v that modes are made of (`python paper_checks/null_models.py`). Such a law "
         "gives all 5^15 strings of these words the same chance:",
-        "it knows no mode. 2 is the scale of log R; the others are flatter.",
+        "it knows no mode. 2 is the scale of log R; the others are flatter. Beside them the target itself, "
+        "and a law that has the modes and nothing else.",
         "",
-        "| seed of the modes | " + " | ".join(f"scale {scale}" for scale in scales) + " |",
-        "|--:|" + "--:|" * len(scales),
+        f"| seed of the modes | {' | '.join(shown)} |",
+        "|--:|" + "--:|" * len(laws),
     ]
     for row in rows:
-        cells = " | ".join(f"{row[scale]:.3f}" for scale in scales)
+        cells = " | ".join(f"{row[law]:.3f}" for law in laws)
         lines.append(f"| {row['seed']} | {cells} |")
     return lines
 
