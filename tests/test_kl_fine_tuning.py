@@ -5,6 +5,7 @@ engine is held against sums over sequences written out here, and each has a cont
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 import json
 import math
@@ -148,6 +149,19 @@ def test_a_short_way_follows_what_is_said_and_nothing_else(checks, committed):
         seen[:, check.rows_of("sequences")], check.predicted(settings, swapped, times)["sequences"]
     )
     assert off.diagonal()[6] > 1e-3  # k3 in the loss against k1 weighted
+
+
+def test_where_nothing_follows_tokens_end_as_sequences_do(checks):
+    """P30(4): a reward of the first token alone leaves the second as in the reference."""
+    import kl_fine_tuning as check
+
+    settings = check.settings_of(check.Tree(3, 2))
+    first = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64).repeat_interleave(3)
+    same = dataclasses.replace(settings, reward=first.expand_as(settings.reward))
+    for given, equal in ((same, True), (settings, False)):
+        ends = check.limits(given)
+        off = (ends["tokens, reverse"] - ends["sequences, reverse"]).abs().max()
+        assert (off < 1e-12) == equal and (equal or off > 1e-2)
 
 
 def test_limits_have_no_gradient(checks):
