@@ -46,6 +46,7 @@ the committed results, and its numbers are computed from them (`tests/test_findi
 | `noise.py` | the noise of a sampled gradient by loss and objective, exact; what it says of batch size and learning rate | [noise.md](noise.md) |
 | `take_off.py` | how soon a mode is seen, and what a loss makes of it | [take_off.md](take_off.md) |
 | `kl_fine_tuning.py` | the way of a policy over token trees under k1, k2 and k3 in each placement, clipped and not; exact | [kl_fine_tuning.md](kl_fine_tuning.md) |
+| `off_policy.py` | where training ends under a sampler when the policy cannot reach the target; what replay does | [off_policy.md](off_policy.md) |
 | `null_models.py` | what laws that know no mode, or no background, score on Figure 3's and Table 4's metrics; exact | in the pages of both |
 | `time_on_a_gpu.py` | what a training step of the preset `paper` does, and about how long a GPU would take | [time_on_a_gpu.md](time_on_a_gpu.md) |
 """

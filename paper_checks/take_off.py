@@ -6,7 +6,7 @@
     python paper_checks/take_off.py --page                only the page, from the committed results
 
 model: two outcomes, four losses x hundreds of runs at once, SGD and Adam, with and without a clip, beside
-what is predicted (take_off_model.py). grid, tb, bits: runs of the other checks, with the visits to modes
+what is predicted (take_off_model.py). grid, bits: runs of the other checks, with the visits to modes
 counted, and with Adam's memory of squared gradients (beta_2) shortened from 0.999 to 0.9.
 """
 
@@ -26,7 +26,6 @@ import presets
 import tables3_4_bits
 from take_off_model import (
     BATCH,
-    BETA_2,
     SLOPES,
     START,
     TARGET,
@@ -46,15 +45,15 @@ from divergence_lab.results.storage import write_atomically
 from divergence_lab.training.loop import train
 
 CHECK, SHORT, CLIP = "take_off", 0.9, 1.0
-PARTS = ("model", "grid", "tb", "bits")
+PARTS = ("model", "grid", "bits")
 RATES = {"sgd": (0.1, 0.3, 1.0), "adam": (0.01, 0.03, 0.1)}
 NOISES = (0.03, 0.1, 0.3)
 AT = tuple(range(0, 301, 10))  # batches at which the share of runs without a visit is kept
 MOST = 20_000
 SIZES = {
-    "quick": {"runs": 60, "rates": 1, "grid": (20, 2), "tb": (5, 1), "bits": (3, 1)},
-    "standard": {"runs": 400, "rates": 3, "grid": (1_500, 5), "tb": (1_500, 2), "bits": (200, 3)},
-    "paper": {"runs": 4_000, "rates": 3, "grid": (3_000, 5), "tb": (7_000, 5), "bits": (600, 5)},
+    "quick": {"runs": 60, "rates": 1, "grid": (20, 2), "bits": (3, 1)},
+    "standard": {"runs": 400, "rates": 3, "grid": (1_500, 5), "bits": (200, 3)},
+    "paper": {"runs": 4_000, "rates": 3, "grid": (3_000, 5), "bits": (600, 5)},
 }
 GRID, TWO = "hypergrid:2x8:paper", ("quadratic", "shifted_cosh")
 
@@ -178,14 +177,6 @@ def grid(size: Mapping[str, Any]) -> list[dict[str, Any]]:
     return follow(losses, given.pop("graph"), given, SHORT)
 
 
-def tb(size: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """TB at Figure 3's size, its first steps."""
-    steps, seeds = size["tb"]
-    case = figure3_hypergrid.Case("hypergrid:4x20:paper", "tb", steps, 80_000, seeds, 10)
-    given = figure3_hypergrid.settings(case)
-    return follow(given.pop("losses"), given.pop("graph"), given, BETA_2)
-
-
 def bits(size: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The odd cell: DB with forward-looking flows on 120 bits, no clip, the short beta_2."""
     steps, seeds = size["bits"]
@@ -203,12 +194,7 @@ def bits(size: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-RUN: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
-    "model": model,
-    "grid": grid,
-    "tb": tb,
-    "bits": bits,
-}
+RUN: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {"model": model, "grid": grid, "bits": bits}
 
 
 def more(parser: argparse.ArgumentParser) -> None:
@@ -228,7 +214,7 @@ def main(argv: list[str] | None = None) -> int:
     quick = chosen.preset == "quick" and not chosen.page
     committed = results if quick or chosen.out else presets.folder(CHECK, "standard")
     page = results / "take_off.md" if quick or chosen.out else Path(__file__).with_suffix(".md")
-    write_page(committed, page, whole=not quick)
+    write_page(committed, page, quick or bool(chosen.out))
     print(page)
     return 0
 

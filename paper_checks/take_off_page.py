@@ -13,7 +13,7 @@ import take_off_paper
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from saying import points, say
+from saying import points_of, say
 
 from divergence_lab.report.plots import COLOURS, DASHES, MARKERS, STYLE, save
 from divergence_lab.results.storage import write_atomically
@@ -217,8 +217,8 @@ def table(model: Model) -> list[str]:
     return lines
 
 
-def render(model: Model, rest: dict[str, list[dict[str, Any]]] | None) -> str:
-    """The page as text; without `rest` only what the small model says."""
+def render(model: Model, rest: dict[str, list[dict[str, Any]]], short: bool = False) -> str:
+    """The page as text; a `short` run need not carry its sentences."""
     about = model.about
     lines = [
         "# Take-off: how soon a mode is seen, and what a loss makes of it",
@@ -229,17 +229,17 @@ def render(model: Model, rest: dict[str, list[dict[str, Any]]] | None) -> str:
         "[Proposition 32](../docs/propositions.md#p32) says what is predicted: given the policy, the chance",
         "of the next visit is the same under every loss; how far the policy moves when it comes is not.",
         "",
-        points(findings(model)),
+        points_of(lambda: findings(model), short),
         "",
         "![First visits, taking off, and Adam's memory](take_off.png)",
         "",
         "*Left: share of runs without a visit, a line a setting; dashed: predicted. Middle: full: SGD against the exact mean; open: Adam against the path of expected visits. "
         "Right: DB on 8 x 8 without a clip, a line a run.*",
         "",
-    ]
-    if rest:
-        lines += take_off_paper.section(model.of(kind=NOISY), rest)
-    lines += [
+        "## Does it explain what the paper saw?",
+        "",
+        points_of(lambda: take_off_paper.findings(model.of(kind=NOISY), rest), short),
+        "",
         "## All settings",
         "",
         "Batches, mean ± standard error; a mode has taken off when the policy has half of its mass.",
@@ -255,9 +255,9 @@ def rest_of(folder: Path) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def write_page(folder: Path, page: Path, whole: bool = True) -> None:
-    """The page, and its figure as SVG and PNG beside it; not `whole`: of the small model alone."""
+def write_page(folder: Path, page: Path, short: bool) -> None:
+    """The page, and its figure as SVG and PNG beside it."""
     model = read(folder)
     rest = rest_of(folder)
     save(draw(model, rest["grid"]), page.with_suffix(""))
-    write_atomically(page, render(model, rest if whole else None).encode())
+    write_atomically(page, render(model, rest, short).encode())

@@ -7,7 +7,7 @@ from typing import Any
 import findings_bits
 import findings_hypergrid
 import numpy as np
-from saying import points, say
+from saying import say
 
 PARTS = ("grid",)
 FIGURE_3, MEAN = "hypergrid_4x20_paper_tb", "hypergrid_2x8_paper_db"
@@ -105,7 +105,6 @@ def odd_cell() -> str:
     )
 
 
-def section(model: Rows, rest: dict[str, Rows]) -> list[str]:
-    """The part of the page, as lines."""
-    told = [plateau(), order(model), clip(rest["grid"]), odd_cell()]
-    return ["## Does it explain what the paper saw?", "", points(told), ""]
+def findings(model: Rows, rest: dict[str, Rows]) -> list[str]:
+    """What is explained, and what is not."""
+    return [plateau(), order(model), clip(rest["grid"]), odd_cell()]

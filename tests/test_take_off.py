@@ -157,7 +157,7 @@ def test_a_loss_in_the_place_of_another_stops_the_page(checks):
     names = {"quadratic": "linex(1)", "linex(1)": "quadratic"}
     rows = [{**row, "loss": names.get(row["loss"], row["loss"])} for row in model.rows]
     with pytest.raises(NotCarried):
-        take_off_page.render(take_off_page.Model(rows, model.about), None)
+        take_off_page.findings(take_off_page.Model(rows, model.about))
     late = [{**row, "visited": [row["visited"][0] * 1.5, row["visited"][1]]} for row in model.rows]
     with pytest.raises(NotCarried):
         take_off_page.first_visits(take_off_page.Model(late, model.about))
