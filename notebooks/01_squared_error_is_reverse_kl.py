@@ -33,9 +33,14 @@ import divergence_lab as dl
 # $x^2/2$, and `linex(1)`, $e^x-x-1$. Same seeds, same steps, same everything else.
 
 # %%
-losses = {name: dl.to_torch(dl.loss(name)) for name in ("quadratic", "linex(1)")}
-islands = dl.graph_from_text("hypergrid:2x8:paper")
-failure = dl.train(losses, islands, seeds=3, steps=700, device="cpu", progress=False)
+failure = dl.train(
+    ["quadratic", "linex(1)"],
+    "hypergrid:2x8:paper",
+    seeds=3,
+    steps=700,
+    device="cpu",
+    progress=False,
+)
 dl.plots.learned_laws(failure)
 
 # %% [markdown]
@@ -122,8 +127,8 @@ print("squared error, weights differentiated", live, " another one: holding them
 
 # %%
 for name in ("quadratic", "linex(1)"):
-    found = dl.divergence(dl.loss(name))
-    verdicts = dl.decide(dl.loss(name))
+    found = dl.divergence(name)
+    verdicts = dl.decide(name)
     print(f"{name}: f(t) = {found.generator}, {found}")
     print(f"   f(0) = {verdicts.f_at_zero}, f'(oo) = {float(verdicts.slope_at_infinity)}")
     for other in ("reverse KL", "forward KL"):

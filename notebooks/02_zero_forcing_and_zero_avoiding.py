@@ -44,7 +44,7 @@ NAMES += ("linex(1)", "linex(2)")
 
 def known(name):
     """The divergence of a loss, its verdicts, and its class as (zero-forcing, zero-avoiding)."""
-    divergence, verdicts = dl.divergence(dl.loss(name)), dl.decide(dl.loss(name))
+    divergence, verdicts = dl.divergence(name), dl.decide(name)
     return divergence, verdicts, (bool(verdicts.zero_forcing), bool(verdicts.zero_avoiding))
 
 

@@ -55,7 +55,7 @@ x, t = sp.symbols("x t", real=True)
 NAMES = ("quadratic", "linex(1)")
 V = np.linspace(-4, 6, 401)
 loss_of = {name: sp.sympify(str(dl.loss(name).expression), {"x": x}) for name in NAMES}
-f_of = {name: sp.sympify(str(dl.divergence(dl.loss(name)).generator), {"t": t}) for name in NAMES}
+f_of = {name: sp.sympify(str(dl.divergence(name).generator), {"t": t}) for name in NAMES}
 lines = {
     name: (sp.lambdify(x, sp.diff(loss_of[name], x))(V), sp.lambdify(t, f_of[name])(np.exp(V)))
     for name in NAMES
@@ -88,7 +88,7 @@ def loss_from(f):
 
 for f in (f_of["quadratic"], f_of["linex(1)"], t * sp.log(t), (sp.sqrt(t) - 1) ** 2):
     g = loss_from(f)
-    print(f"f = {f!s:<20} g = {g!s:<28} {dl.divergence(dl.loss(str(g)))}")
+    print(f"f = {f!s:<20} g = {g!s:<28} {dl.divergence(str(g))}")
 
 # %% [markdown]
 # The third line was normalised: $t\log t$ became $t\log t-(t-1)$. Adding $b(t-1)$ to $f$ adds

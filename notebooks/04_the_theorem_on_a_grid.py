@@ -118,9 +118,11 @@ dl.plots.scatters(pairs, xlabel="gradient of the loss", ylabel="gradient of $D_f
 # move both follow the sum of the two. `verify` lists all objects of a graph and checks all of it.
 
 # %%
-entries = {name: dl.loss(name) for name in ("quadratic", "linex(1)", "hellinger")}
 rows = dl.verify(
-    entries, "hypergrid:2x3", objectives=["tb", "db", "subtb(0.9)", "fm"], progress=False
+    ["quadratic", "linex(1)", "hellinger"],
+    "hypergrid:2x3",
+    objectives=["tb", "db", "subtb(0.9)", "fm"],
+    progress=False,
 )
 KEYS = ("divergence_alone_error", "max_gradient_error", "flipped_sign_error")
 worst = {}  # of three losses: D_f alone, what holds, with the sign flipped
@@ -201,8 +203,7 @@ if my_answer is not ...:
 #
 # ```python
 # (row,) = dl.verify(
-#     {"linex(1)": dl.loss("linex(1)")}, "hypergrid:2x3", objectives=["db"], samplers=["drawn:on"],
-#     progress=False,
+#     "linex(1)", "hypergrid:2x3", objectives=["db"], samplers=["drawn:on"], progress=False
 # )
 # policy = next(group for group in row["groups"] if group["parameters"] == "P_F logits")
 # assert row["holds"] and policy["divergence_alone_error"] > 0.1

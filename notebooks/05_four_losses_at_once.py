@@ -33,9 +33,8 @@ import divergence_lab as dl
 # %%
 GRID = dl.hypergrid(2, 8)
 NAMES = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")
-LOSSES = {name: dl.to_torch(dl.loss(name)) for name in NAMES}
 for name in NAMES:
-    found = dl.divergence(dl.loss(name))
+    found = dl.divergence(name)
     print(f"{name:<13} f(t) = {found.generator!s:<24} {found.factor or ''} {found.name or ''}")
 
 # %% [markdown]
@@ -51,7 +50,7 @@ for name in NAMES:
 # %%
 SETTINGS = {"device": "cpu", "progress": False}
 film = {
-    f"step {steps}": dl.train(LOSSES, GRID, exact=True, seeds=1, steps=steps, **SETTINGS)
+    f"step {steps}": dl.train(NAMES, GRID, exact=True, seeds=1, steps=steps, **SETTINGS)
     for steps in (1, 2, 3, 4, 6, 12)
 }
 dl.plots.film(film)
@@ -72,7 +71,7 @@ dl.plots.film(film)
 
 # %%
 sampled = {
-    rate: dl.train(LOSSES, GRID, seeds=3, steps=1200, batch=32, learning_rate=rate, **SETTINGS)
+    rate: dl.train(NAMES, GRID, seeds=3, steps=1200, batch=32, learning_rate=rate, **SETTINGS)
     for rate in (0.03, 0.1)
 }
 for rate, run in sampled.items():
@@ -144,8 +143,7 @@ if my_tv is not ...:
 # No: with Adam the two curves are nearly the same.
 #
 # ```python
-# twice = {name: dl.to_torch(dl.loss(name)) for name in ("x**2/2", "x**2")}
-# both = dl.train(twice, GRID, seeds=3, steps=600, batch=32, learning_rate=0.03, **SETTINGS)
+# both = dl.train(["x**2/2", "x**2"], GRID, seeds=3, steps=600, batch=32, learning_rate=0.03, **SETTINGS)
 # one, two = both.metrics["tv"][..., -1].mean(axis=-1)
 # assert abs(one - two) < 0.1 * one + 0.01
 # ```

@@ -115,7 +115,7 @@ for problem in found.problems:
 # overflow. That is what `to_torch` writes.
 
 # %%
-linex = dl.to_torch(dl.loss("linex(1)"))
+linex = dl.to_torch("linex(1)")
 repairs = {
     "shipped(-scores)": dl.audit(lambda scores: shipped(-scores), residual="model/target"),
     "a line beyond the overflow": dl.audit(lambda scores: linex(-scores), residual="model/target"),
@@ -187,7 +187,7 @@ if my_divergence is not ...:
 # reverse KL.
 #
 # ```python
-# assert dl.gradients_agree(dl.to_torch(dl.loss("linex(2)")), dl.divergence(dl.loss("linex(-2)")), residual="model/target")
+# assert dl.gradients_agree("linex(2)", dl.divergence("linex(-2)"), residual="model/target")
 # ```
 # </details>
 #
@@ -200,7 +200,7 @@ if my_divergence is not ...:
 #     return torch.where(x.abs() <= 1, x**2 / 2, 2 * x.abs() - 1.5)
 #
 #
-# assert not dl.gradients_agree(wrong_huber, dl.divergence(dl.loss("huber(1)")))
+# assert not dl.gradients_agree(wrong_huber, dl.divergence("huber(1)"))
 # ```
 # </details>
 #

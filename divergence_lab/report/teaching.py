@@ -120,8 +120,18 @@ def areas(losses: Mapping[str, tuple[np.ndarray, np.ndarray]], v: np.ndarray) ->
     return figure
 
 
-def dots(panels: Mapping[str, Mapping[str, np.ndarray]], *, ylabel: str, title: str = "") -> Sheet:
-    """A panel each; in it, for each name, a dot for each value (a seed). One scale, from 0."""
+def dots(
+    panels: Mapping[str, Mapping[str, np.ndarray]],
+    *,
+    ylabel: str,
+    title: str = "",
+    baseline: tuple[str, Mapping[str, float]] | None = None,
+) -> Sheet:
+    """A panel each; in it, for each name, a dot for each value (a seed). One scale, from 0.
+
+    `baseline`: its name in the legend, and the height of its line in each panel.
+    """
+    name, heights = baseline or ("", {})
     with sheet(1.1 + 2.1 * len(panels), 3.0) as figure:
         row = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for axes, (panel, groups) in zip(row, panels.items()):
@@ -131,11 +141,15 @@ def dots(panels: Mapping[str, Mapping[str, np.ndarray]], *, ylabel: str, title: 
                     spread, np.sort(values), MARKERS[place % 8], color=COLOURS[place % 8],
                     markersize=5, alpha=0.85,
                 )  # fmt: skip
+            if panel in heights:
+                axes.axhline(heights[panel], color="0.4", ls="--", lw=1, label=name)
             axes.set_xticks(range(len(groups)), groups, rotation=35, ha="right")
             axes.set(title=panel, xlim=(-0.6, len(groups) - 0.4))
             axes.grid(axis="x", visible=False)
         row[0].set_ylabel(ylabel)
         row[0].set_ylim(bottom=0)  # last: all panels share it, and have their dots by now
+        if heights:
+            row[-1].legend(loc="best")
         figure.suptitle(title, fontsize=9.5)
     return figure
 
