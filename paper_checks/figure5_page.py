@@ -291,6 +291,8 @@ def _sampled(path: Path, draw: bool) -> str:
     content = json.loads(path.read_text())
     about, runs = content["about"], content["runs"]
     names = [key for key in runs[0] if key not in ("objective", "loss", "seed", "steps", "finite")]
+    norm = about.get("max_grad_norm", 10.0)
+    cut = "never cut, as released" if norm is None else f"cut at norm {norm} (released: never)"
     lines = [
         "**As released**: the losses that the released code really uses (FM, TB and DB train the "
         "quadratic loss under every name), SubTB's residuals clipped at 10, no gradient cut.",
@@ -302,8 +304,7 @@ def _sampled(path: Path, draw: bool) -> str:
         "rounds,",
         f"learning rate {about['learning_rate']}, of log Z "
         f"{about['learning_rate_log_z']}; log Z of TB starts at "
-        f"{about['initial_log_z_of_tb']:g}; gradients cut at norm {about.get('max_grad_norm', 10.0) or 'oo'} "
-        "(released: never). Of all molecules drawn while training;",
+        f"{about['initial_log_z_of_tb']:g}; gradients {cut}. Of all molecules drawn while training;",
         f"top: the {about['keep']} best different ones. Mean (standard deviation).",
         "",
         "| objective | loss | " + " | ".join(names) + " |",
