@@ -129,7 +129,7 @@ def save_all(results: Sequence[Result], folder: str | Path, *, overwrite: bool =
         ...     print(*sorted(os.listdir(folder)))
         checksums.json config.json db environment.json metrics.csv tb terminal.npz
     """
-    folder = Path(folder)
+    folder = folder_named(folder)
     with held(folder, WRITTEN):
         if not overwrite:
             must_be_free(folder, WRITTEN)

@@ -145,9 +145,14 @@ def _wished(texts: str | Iterable[str], every: tuple[str, ...]) -> list[str]:
 
 def _listed(texts: str | Iterable[str]) -> list[str]:
     """One text as the list of it."""
-    if not isinstance(texts, Iterable):
-        raise VerifyError(f"give objectives and samplers as texts, not as {kind_of(texts)}")
-    return at_commas(texts) if isinstance(texts, str) else list(texts)
+    listed = at_commas(texts) if isinstance(texts, str) else texts
+    listed = list(listed) if isinstance(listed, Iterable) else []
+    if not listed or not all(isinstance(text, str) for text in listed):
+        raise VerifyError(
+            f"give objectives and samplers as a text or a list of texts, not as {kind_of(texts)}"
+            + (" with none" if listed == [] == texts else "")
+        )
+    return listed
 
 
 def _row(

@@ -218,6 +218,8 @@ def learning_rates(arguments: Arguments, default: float) -> list[float]:
 
 def read_seeds(seeds: int | Sequence[int]) -> list[int]:
     """How many, or which, as a list."""
+    if isinstance(seeds, bytes):  # each byte a whole number, too
+        seeds = ()
     count = len(seeds) if isinstance(seeds, Sized) else seeds
     if isinstance(count, int) and is_whole(count, most=2**64):
         refuse_if_too_large(BYTES_OF_A_SEED * count, f"seeds={count}", "ask for fewer seeds")

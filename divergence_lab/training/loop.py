@@ -121,7 +121,7 @@ def _folder(out: str | Path | None, resume: bool, overwrite: bool) -> Path | Non
         raise TrainingError("resume needs the folder of the run to continue; give out=DIR")
     if resume and overwrite:
         raise TrainingError("resume goes on with a run and overwrite replaces it; choose one")
-    return None if out is None else Path(out)
+    return None if out is None else outputs.folder_named(out)
 
 
 def one_thread_if_small(values: Tensor) -> AbstractContextManager[None]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from divergence_lab.graphs import dag, generated
-from divergence_lab.inputs import is_number, is_whole
+from divergence_lab.inputs import is_number, is_whole, kind_of
 
 READINGS = ("x/(H-1)", "x/H")
 MAX_COUNTED_MODES = 20  # 2^20 corners: a million places to remember a visit, for each member
@@ -212,6 +212,10 @@ def _line(dimensions: int, side: int, constants: tuple[float, float, float], rea
             f"hypergrid {dimensions}x{side} has more than {dag.MAX_STATES:,} states and too many "
             "features to generate; take fewer dimensions or a smaller side"
         )
+    wrong = [constant for constant in constants if not is_number(constant)]
+    if wrong:
+        given = "nan or infinite" if isinstance(wrong[0], float) else kind_of(wrong[0])
+        raise dag.GraphError(f"hypergrid: the rewards r0, r1 and r2 are numbers, not {given}")
     # d = |2x - m| turns the comparisons of |x/m - 1/2| into d/(2m) against 1/4, 3/10 and 4/10:
     # integers only
     m = side - 1 if reading == "x/(H-1)" else side

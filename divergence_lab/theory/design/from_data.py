@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
+from divergence_lab.inputs import kind_of
 from divergence_lab.theory.design import feasibility, mixtures, proofs, reading, search, tradeoffs
 from divergence_lab.theory.design.blocks import allowed, blocks, needs
 from divergence_lab.theory.design.wishes import DesignError, Wishes
@@ -59,9 +60,7 @@ def fit_to_tradeoffs(
         >>> entry.loss.expression
         x**2/4
     """
-    rows = [tradeoffs.read_tradeoff(*row) for row in table]
-    if not rows:
-        raise DesignError("the table has no row: give rows (x_i, x_j, ratio)")
+    rows = [tradeoffs.read_tradeoff(*row) for row in _rows(table)]
     asked, allowed_error = _class_of(wishes), reading.read_tolerance(tolerance)
     if asked.symmetric:
         whole = search.shortest(tradeoffs.symmetric_sum(rows, asked, allowed_error))
@@ -70,6 +69,20 @@ def fit_to_tradeoffs(
         best = _with_values(tradeoffs.values_for(rows, asked), rows, asked, budget, allowed_error)
     notes = tuple(tradeoffs.prove_tradeoff(row, best.loss, allowed_error) for row in rows)
     return proofs.Designed(best.loss, best.derivation, best.met + notes)
+
+
+def _rows(table: object) -> list[tuple[object, object, object]]:
+    """The rows of a table of trade-offs, three things each. DesignError for what is no such
+    table.
+    """
+    rows = list(table) if isinstance(table, Iterable) else []
+    if not rows or not all(isinstance(row, list | tuple) and len(row) == 3 for row in rows):
+        given = "has no row" if isinstance(table, list | tuple) and not table else "is none"
+        raise DesignError(
+            f"a table of trade-offs has rows (x_i, x_j, ratio), such as [(-2, 2, 1)]; "
+            f"{kind_of(table)} given here {given}"
+        )
+    return rows
 
 
 def _with_values(
