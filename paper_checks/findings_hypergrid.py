@@ -303,7 +303,7 @@ def clip_decides() -> str:
     return say(
         f"So DB on 8 x 8 turns on the gradient clip: as released Shifted-Cosh is faster than the quadratic loss in every seed; without the clip it ends above a total "
         f"variation of {free['shifted_cosh'].min():.1f} in every seed, and the quadratic loss, at {free['quadratic'].max():.2f} or less, is the faster in "
-        f"{against_quadratic(without, 'tv')['shifted_cosh'].larger} of 5. On 20^4 this was not run.",
+        f"{against_quadratic(without, 'tv')['shifted_cosh'].larger} of 5. On 20^4 this was not run. [With the released mean alone it is Adam's memory of a spike](take_off.md).",
         slowest(with_clip, "tv")[0] == "yes",
         free["shifted_cosh"].min() > 0.2 > free["quadratic"].max(),
     )
