@@ -16,12 +16,9 @@ MOST_MEMBERS = 65_535  # a launch has no more rows
 
 def applies(values: Tensor) -> bool:
     """Whether the kernels take these values [M, N]."""
-    return availability.usable(values.device) and fits(values)
-
-
-def fits(values: Tensor) -> bool:
     return (
-        values.dtype == torch.float32
+        availability.usable(values.device)
+        and values.dtype == torch.float32
         and 0 < len(values) <= MOST_MEMBERS
         and values.shape[1] <= BLOCK * MOST_BLOCKS
     )
