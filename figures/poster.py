@@ -219,12 +219,7 @@ def draw_map(figure: SubFigure, content: dict) -> None:
             field["column"] >= 4,
         ), field
         more = [f"+{field['more']} more"] if field["more"] else []
-        names = [
-            name.replace("symmetric_", "symmetric_\n")
-            .replace("softplus_", "softplus_\n")
-            .replace("split_linex(", "split_linex\n(")
-            for name in field["names"]
-        ]
+        names = [name.replace("split_linex(", "split_linex\n(") for name in field["names"]]
         axes.text(
             field["column"],
             field["line"],

@@ -34,7 +34,7 @@ GROUPS = {
     "edge flows": "edge flows",
     "edge flows, outflow held": "edge flows, outflow held",
 }
-ON_MAP = 2  # names in a field
+ON_MAP, LONGEST = 2, 13  # names in a field; letters on a line of it
 
 
 def read(name: str) -> list | dict:
@@ -66,10 +66,15 @@ def bells() -> dict:
 
 
 def fields() -> dict:
-    """The first names of each field, the chosen four before others, and how many more there are."""
+    """The first names of each field, the chosen four before others and names that fit on a line
+    before longer ones, and how many more there are.
+    """
     figure = runpy.run_path(str(FIGURES / "map_of_losses.py"))
     found: dict[tuple[int, int], list[dict]] = {}
-    for row in sorted(read("map_of_losses"), key=lambda row: row["loss"] not in CHOSEN):
+    for row in sorted(
+        read("map_of_losses"),
+        key=lambda row: (row["loss"] not in CHOSEN, len(row["loss"]) > LONGEST),
+    ):
         found.setdefault((figure["step"](row["right"]), figure["step"](row["left"])), []).append(
             row
         )
