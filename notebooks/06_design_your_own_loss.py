@@ -76,15 +76,10 @@ for what, wishes in IMPOSSIBLE.items():
 # from the model. The learned law is computed exactly.
 
 # %%
-LOSSES = {
-    "quadratic": dl.loss("quadratic"),
-    "linex(1)": dl.loss("linex(1)"),
-    "designed": designed.loss,
-}
-in_torch = {name: dl.to_torch(loss) for name, loss in LOSSES.items()}
-grid = dl.graph_from_text("hypergrid:2x8:paper")
-result = dl.train(in_torch, grid, seeds=5, steps=700, progress=False, device="cpu")
-exact = dl.train(in_torch, grid, exact=True, seeds=1, steps=20, progress=False, device="cpu")
+LOSSES = {"quadratic": "quadratic", "linex(1)": "linex(1)", "designed": designed.loss}
+GRID = "hypergrid:2x8:paper"
+result = dl.train(LOSSES, GRID, seeds=5, steps=700, progress=False, device="cpu")
+exact = dl.train(LOSSES, GRID, exact=True, seeds=1, steps=20, progress=False, device="cpu")
 final = dict(zip(result.losses, result.metrics["tv"][..., -1]))
 dl.plots.film({"sampled, 700 steps": result, "exact, 20 steps": exact})
 
@@ -140,9 +135,9 @@ my_g = ...
 
 # %%
 if my_g is not ...:
-    verdicts, r = dl.decide(dl.loss(my_g)), torch.tensor([-9.0, 0.01, 9.0], dtype=torch.float64)
+    verdicts, r = dl.decide(my_g), torch.tensor([-9.0, 0.01, 9.0], dtype=torch.float64)
     assert verdicts.valid and verdicts.bounded_gradient and verdicts.even, "not a valid one yet"
-    assert abs(float(dl.to_torch(dl.loss(my_g))(r)[1]) / 5e-5 - 1) < 1e-2, "g''(0) is not 1"
+    assert abs(float(dl.to_torch(my_g)(r)[1]) / 5e-5 - 1) < 1e-2, "g''(0) is not 1"
     print(
         "right; zero-forcing:",
         bool(verdicts.zero_forcing),

@@ -27,7 +27,6 @@ import torch
 import divergence_lab as dl
 
 NAMES = ("quadratic", "linex(1)", "linex(1/2)", "shifted_cosh")
-LOSSES = {name: dl.to_torch(dl.loss(name)) for name in NAMES}
 
 # %% [markdown]
 # ## 1. A rare event, seen through a batch
@@ -47,8 +46,8 @@ share = np.random.default_rng(0).binomial(B, Q, size=100_000) / B  # n/B in 100,
 residual = torch.tensor(np.log(100.0))
 print(f"{'loss':<13}{'mean':>8}{'st. dev.':>10}{'ratio':>8}")
 ratios = {}
-for name, loss in LOSSES.items():
-    part = float(loss.gradient(residual)) * share
+for name in NAMES:
+    part = float(dl.to_torch(name).gradient(residual)) * share
     ratios[name] = part.mean() / part.std()
     print(f"{name:<13}{part.mean():>8.4f}{part.std():>10.4f}{ratios[name]:>8.3f}")
 print(f"predicted ratio {np.sqrt(B * Q / (1 - Q)):.3f}")
@@ -68,11 +67,11 @@ print(f"predicted ratio {np.sqrt(B * Q / (1 - Q)):.3f}")
 # %%
 BRANCHES = {"quad": "x**2/2", "linex": "exp(x) - x - 1"}
 spliced = {
-    f"{left} | {right}": dl.to_torch(dl.loss(f"Piecewise(({a}, x <= 0), ({b}, True))"))
+    f"{left} | {right}": f"Piecewise(({a}, x <= 0), ({b}, True))"
     for left, a in BRANCHES.items()
     for right, b in BRANCHES.items()
 }
-GRID = dl.graph_from_text("hypergrid:2x8:paper")
+GRID = "hypergrid:2x8:paper"
 SETTINGS = {"steps": 700, "device": "cpu", "progress": False}
 run = dl.train(spliced, GRID, seeds=5, **SETTINGS)
 ends = dict(zip(run.losses, run.metrics["tv"][..., -1]))
@@ -96,7 +95,7 @@ dl.plots.dots({"left branch | right branch": ends}, ylabel="TV to the target")
 # %%
 NETWORK = {"policy": "mlp", "width": 64, "seeds": 2, **SETTINGS, "steps": 400}
 by_gradient = {
-    kind: dl.train(LOSSES, GRID, exact=kind == "expected", **NETWORK)
+    kind: dl.train(NAMES, GRID, exact=kind == "expected", **NETWORK)
     for kind in ("sampled", "expected")
 }
 without = {kind: dict(zip(NAMES, r.metrics["tv"][..., -1])) for kind, r in by_gradient.items()}
@@ -151,7 +150,7 @@ if my_chance is not ...:
 # It arrives too: gentler than quadratic on the left, without a steep branch on the right.
 #
 # ```python
-# half = dl.to_torch(dl.loss("Piecewise((4*exp(x/2) - 2*x - 4, x <= 0), (x**2/2, True))"))
+# half = "Piecewise((4*exp(x/2) - 2*x - 4, x <= 0), (x**2/2, True))"
 # also = dl.train({"half | quad": half}, GRID, seeds=3, **SETTINGS).metrics["tv"][..., -1]
 # assert also.max() < 0.15
 # ```

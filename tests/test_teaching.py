@@ -91,6 +91,7 @@ def test_pictures_show_themselves():
         dl.plots.curves(line, {"a": line, "b": np.stack([line, line**2])}, xlabel="x", ylabel="y"),
         dl.plots.areas({"quadratic": (line, np.exp(line))}, line),
         dl.plots.dots({"panel": {"a": line, "b": line**2}}, ylabel="y"),
+        dl.plots.dots({"panel": {"a": line}}, ylabel="y", baseline=("uniform", {"panel": 0.5})),
         dl.plots.words({(str(kind), "column"): (kind, "") for kind in CLASSES}),
         dl.plots.film({"two steps": run}),
         dl.plots.flows({"a": (0, 0), "b": (1, 1)}, {("a", "b"): 2.0}, {"a": 1, "b": 2}),
