@@ -47,6 +47,7 @@ the committed results, and its numbers are computed from them (`tests/test_findi
 | `take_off.py` | how soon a mode is seen, and what a loss makes of it | [take_off.md](take_off.md) |
 | `kl_fine_tuning.py` | the way of a policy over token trees under k1, k2 and k3 in each placement, clipped and not; exact | [kl_fine_tuning.md](kl_fine_tuning.md) |
 | `off_policy.py` | where training ends under a sampler when the policy cannot reach the target; what replay does | [off_policy.md](off_policy.md) |
+| `small_models.py` | models that are too small: exact minimisers of each divergence, what training finds, how often tails tell | [small_models.md](small_models.md) |
 | `null_models.py` | what laws that know no mode, or no background, score on Figure 3's and Table 4's metrics; exact | in the pages of both |
 | `time_on_a_gpu.py` | what a training step of the preset `paper` does, and about how long a GPU would take | [time_on_a_gpu.md](time_on_a_gpu.md) |
 """
