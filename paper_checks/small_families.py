@@ -179,5 +179,5 @@ def problems() -> tuple[Problem, ...]:
         *(bump(distance) for distance in (2.0, 3.0, 4.0, 5.0)),
         *(product(height) for height in (3.0, 6.0, 12.0)),
         *(rank_one(height) for height in (8.0,)),
-        *(walk(r0) for r0 in (0.1, 0.001)),
+        walk(0.1),
     )
