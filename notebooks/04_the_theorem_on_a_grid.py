@@ -118,12 +118,8 @@ dl.plots.scatters(pairs, xlabel="gradient of the loss", ylabel="gradient of $D_f
 # move both follow the sum of the two. `verify` lists all objects of a graph and checks all of it.
 
 # %%
-rows = dl.verify(
-    ["quadratic", "linex(1)", "hellinger"],
-    "hypergrid:2x3",
-    objectives=["tb", "db", "subtb(0.9)", "fm"],
-    progress=False,
-)
+NAMES, OBJECTIVES = ["quadratic", "linex(1)", "hellinger"], ["tb", "db", "subtb(0.9)", "fm"]
+rows = dl.verify(NAMES, "hypergrid:2x3", objectives=OBJECTIVES, progress=False)
 KEYS = ("divergence_alone_error", "max_gradient_error", "flipped_sign_error")
 worst = {}  # of three losses: D_f alone, what holds, with the sign flipped
 for row in rows:
