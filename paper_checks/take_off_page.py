@@ -58,7 +58,7 @@ def first_visits(model: Model) -> str:
     spread = np.sqrt(np.sum([row["visited"][1] ** 2 for row in rows])) / len(rows)
     return say(
         f"The first visit comes after the same number of batches under every loss, clip, optimiser and rate: predicted {model.unmoved:.1f} in the mean, measured {pooled:.1f} ± "
-        f"{spread:.1f} over all {len(rows)} settings. Of the {len(rows)} means {int((abs(error) > LIMIT).sum())} beyond {LIMIT} standard errors of it (by chance one in a hundred), "
+        f"{spread:.1f} over all {len(rows)} settings. Means beyond {LIMIT} standard errors of it: {int((abs(error) > LIMIT).sum())} of {len(rows)} (by chance one in a hundred), "
         f"the farthest at {abs(error).max():.1f}.",
         (abs(error) > LIMIT).sum() <= 3,
         abs(error).max() < 4,
