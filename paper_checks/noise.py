@@ -249,7 +249,7 @@ def main(argv: list[str] | None = None) -> int:
         write_atomically(results / "noise.json", (json.dumps(content, indent=0) + "\n").encode())
     committed = results if quick or chosen.out else presets.folder(CHECK, "standard")
     page = results / "noise.md" if quick or chosen.out else Path(__file__).with_suffix(".md")
-    write_page(committed, page)
+    write_page(committed, page, quick or bool(chosen.out))
     print(page)
     return 0
 

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from saying import listed, points, say
+from saying import listed, points_of, say
 
 from divergence_lab.report.plots import COLOURS, DASHES, MARKERS, STYLE, save
 from divergence_lab.results.storage import write_atomically
@@ -208,9 +208,13 @@ def table(content: dict[str, Any]) -> list[str]:
     return found
 
 
-def render(content: dict[str, Any]) -> str:
-    """The page as text."""
-    sentences = [*agreement(content), *mode_alone(content), *near_and_far(content)]
+def findings(content: dict[str, Any]) -> list[str]:
+    """What the numbers say."""
+    return [*agreement(content), *mode_alone(content), *near_and_far(content)]
+
+
+def render(content: dict[str, Any], short: bool = False) -> str:
+    """The page as text; a `short` run need not carry its sentences."""
     return (
         "\n".join(
             [
@@ -220,7 +224,7 @@ def render(content: dict[str, Any]) -> str:
                 "covariance: sums over all trajectories. B* = trace(C)/|G|^2 is the critical batch, at which noise and signal are equal. Made by `python paper_checks/noise.py --preset",
                 "standard`. [Proposition 31](../docs/propositions.md#p31) has statements, conditions and proofs.",
                 "",
-                points(sentences),
+                points_of(lambda: findings(content), short),
                 "",
                 "![Size of the noise and critical batch](noise.png)",
                 "",
@@ -238,8 +242,8 @@ def render(content: dict[str, Any]) -> str:
     )
 
 
-def write_page(folder: Path, page: Path) -> None:
+def write_page(folder: Path, page: Path, short: bool) -> None:
     """The page, and its figure as SVG and PNG beside it."""
     content = json.loads((folder / "noise.json").read_text())
     save(draw(content), page.with_suffix(""))
-    write_atomically(page, render(content).encode())
+    write_atomically(page, render(content, short).encode())

@@ -301,7 +301,7 @@ def main(argv: list[str] | None = None) -> int:
         )
     committed = results if quick or chosen.out else presets.folder(CHECK, "standard")
     page = results / "small_models.md" if quick or chosen.out else Path(__file__).with_suffix(".md")
-    write_page(committed, page)
+    write_page(committed, page, quick or bool(chosen.out))
     print(page)
     return 0
 

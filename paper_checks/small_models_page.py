@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from saying import listed, points, say
+from saying import listed, points_of, say
 
 from divergence_lab.report.plots import COLOURS, DASHES, MARKERS, STYLE, save
 from divergence_lab.results.storage import write_atomically
@@ -296,10 +296,14 @@ def choice_table(content: dict[str, Any]) -> list[str]:
     return lines
 
 
-def render(content: dict[str, Any]) -> str:
-    """The page as text."""
+def findings(content: dict[str, Any]) -> list[str]:
+    """What the numbers say."""
+    return [*statistics(content), *exceptions(content), *training(content), *search(content)]
+
+
+def render(content: dict[str, Any], short: bool = False) -> str:
+    """The page as text; a `short` run need not carry its sentences."""
     losses = len({row["loss"] for row in content["rows"]})
-    sentences = [*statistics(content), *exceptions(content), *training(content), *search(content)]
     return (
         "\n".join(
             [
@@ -309,7 +313,7 @@ def render(content: dict[str, Any]) -> str:
                 f"one row of logits for a whole grid), {losses} losses (log-cosh and the classical ones of the catalogue, but for those that are another times a factor), each divergence minimised over the family in float64. Made by `python paper_checks/small_models.py --preset",
                 "standard`. [Proposition 34](../docs/propositions.md#p34): at bounded ratios the tails of a loss say nothing, since beyond the largest ratio they can be exchanged; in the limit of high modes they say half.",
                 "",
-                points(sentences),
+                points_of(lambda: findings(content), short),
                 "",
                 "![What the smaller mode keeps, and which classes cover](small_models.png)",
                 "",
@@ -336,8 +340,8 @@ def render(content: dict[str, Any]) -> str:
     )
 
 
-def write_page(folder: Path, page: Path) -> None:
+def write_page(folder: Path, page: Path, short: bool) -> None:
     """The page, and its figure as SVG and PNG beside it."""
     content = json.loads((folder / "small_models.json").read_text())
     save(draw(content), page.with_suffix(""))
-    write_atomically(page, render(content).encode())
+    write_atomically(page, render(content, short).encode())
