@@ -59,8 +59,8 @@ export class LossTab {
   async derive(state, wanted) {
     const loss = chosen(state), alone = standsAlone(state)
     this.answer.setAttribute('aria-busy', 'true')
-    if (!loss.member && alone) await this.picture(curvesQuestion(loss.text, state), wanted)
-    const found = await this.engine.ask({ kind: 'command', words: deriveWords(loss.text, state) }, Number(state.budget), wanted)
+    const drawn = loss.member || !alone ? {} : await this.picture(curvesQuestion(loss.text, state), wanted)
+    const found = drawn.ended === 'stopped' ? drawn : await this.engine.ask({ kind: 'command', words: deriveWords(loss.text, state) }, Number(state.budget), wanted)
     if (!wanted()) return
     this.answer.setAttribute('aria-busy', 'false')
     const row = this.take(found, state)
@@ -69,9 +69,10 @@ export class LossTab {
 
   async picture(question, wanted) {
     const curves = await this.engine.ask(question, 20, wanted)
-    if (!wanted()) return
+    if (!wanted()) return curves
     if (curves.g) draw(shapeOf(curves))
     else noPictures(curves.problem ?? '')
+    return curves
   }
 
   take(found, state) {

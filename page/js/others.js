@@ -9,7 +9,7 @@ import { designWords, invertWords, WISHES } from './state.js'
 /** Ask, and put every row of the answer there; what is there already stays. */
 async function fill(place, engine, words, state, wanted, options = {}) {
   const asked = words.join('\n')
-  if (place.asked === asked) return
+  if (place.asked === asked && place.firstChild) return
   place.asked = null
   place.replaceChildren(el('p', { class: 'note' }, 'Searching…'))
   const found = await engine.ask({ kind: 'command', words }, Number(state.budget), wanted)
