@@ -295,12 +295,14 @@ def test_numbers_are_met_where_there_is_no_numpy(monkeypatch):
 
 
 def test_a_linear_program_of_rational_numbers_is_solved_as_by_highs():
+    assert mixtures.least([0, 0, -1], [[-5, -4, 0], [5, 4, 0], [1, 1, 0], [-1, -1, 0],
+                          [-1, 0, 1], [0, -1, 1]], [0, 0, 1, -1, 0, 0]) is None  # fmt: skip
     drawn = random.Random(7)
-    for _ in range(12):
+    for _ in range(24):
         count, targets = drawn.randint(3, 20), drawn.randint(1, 4)
         columns = [[drawn.randint(0, 9) for _ in range(targets)] for _ in range(count)]
         costs = [drawn.randint(1, 30) for _ in range(count)]
-        sums = [drawn.randint(1, 30) for _ in range(targets)]
+        sums = [drawn.randint(-1, 30) for _ in range(targets)]
         rows = [*zip(*columns, strict=True)]
         both = [*rows, *([-entry for entry in row] for row in rows)]
         found = mixtures.least(costs, both, [*sums, *(-entry for entry in sums)])

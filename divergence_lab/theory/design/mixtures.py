@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 import sympy as sp
-from sympy.solvers.simplex import InfeasibleLPError, UnboundedLPError, linprog
+from sympy.solvers.simplex import UnboundedLPError, linprog
 
 # A member that a class asks for has at least this share of the weight, the largest that can be had.
 SHARES = tuple(sp.Rational(1, below) for below in (10, 100, 1000))
@@ -22,6 +22,8 @@ NOTHING = 1e-9
 # by some times as much, so that what is met before it is met after.
 NEAR, MISSED = 1e-13, sp.Rational(1, 10**11)
 SMALLEST = sp.Rational(1, 10**12)
+# Of a bound that is missed, against the costs: above all that a program of ours trades it for.
+PRICE = 10**30
 # Are these weights near enough? Then they, or those that they were adjusted to; else None.
 Good = Callable[[list[Any]], Sequence[sp.Expr] | None]
 # A common denominator is tried up to here, and where it is so many times smaller than the product.
@@ -45,13 +47,19 @@ def least(
 ) -> list[sp.Rational] | None:
     """The w >= 0 of least costs w with below w <= bounds, exactly; None where there is none.
 
-    All numbers are rational.
+    All numbers are rational. SymPy's search for a first point may go round for ever where there is
+    none; from a point it always ends. So z, the room that is left of what w = 0 misses, joins in:
+
+        below w + z <= bounds + missed,   z <= missed;   w is a solution where z reaches it
     """
+    missed = max([sp.S.Zero, *(-sp.sympify(bound) for bound in bounds)])
+    rows = [*([*row, 1] for row in below), [*[0] * len(costs), 1]]
+    ends = [*(bound + missed for bound in bounds), missed]
     try:
-        weights: Any = linprog(costs, below, bounds)[1]
-    except (InfeasibleLPError, UnboundedLPError):
+        *weights, reached = linprog([*costs, -PRICE], rows, ends)[1]
+    except UnboundedLPError:
         return None
-    return weights
+    return weights if reached == missed else None
 
 
 def cheapest(
