@@ -37,10 +37,12 @@ def test_the_page_is_what_its_results_say(checks):
     assert (CHECKS / "kl_fine_tuning.md").read_text() == page.render(page.read(PATH))
 
 
-def test_what_is_said_is_what_derive_says_now(committed):
+# one of each term and of each place; all nine wait for make test-slow
+@pytest.mark.parametrize("cells", [(0, 4, 8), pytest.param(range(9), marks=pytest.mark.slow)])
+def test_what_is_said_is_what_derive_says_now(cells, committed):
     from divergence_lab.theory.answers.placements import derive_placed
 
-    for one in committed["said"]["on-policy"]:
+    for one in (committed["said"]["on-policy"][cell] for cell in cells):
         found = derive_placed(one["term"], one["place"])
         assert str(found.derivation.divergence.generator) == one["generator"]
         assert found.derivation.divergence.name == one["divergence"]
