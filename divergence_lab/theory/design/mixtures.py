@@ -56,10 +56,10 @@ def least(
     rows = [*([*row, 1] for row in below), [*[0] * len(costs), 1]]
     ends = [*(bound + missed for bound in bounds), missed]
     try:
-        *weights, reached = linprog([*costs, -PRICE], rows, ends)[1]
+        found: Any = linprog([*costs, -PRICE], rows, ends)[1]
     except UnboundedLPError:
         return None
-    return weights if reached == missed else None
+    return found[:-1] if found[-1] == missed else None
 
 
 def cheapest(
