@@ -218,6 +218,10 @@ def hampel_slope(x):
     return np.sign(x) * size
 
 
+def huber_of_two(x):
+    return torch.where(x < -1, -x - 0.5, torch.where(x > 2, 2 * x - 2, x**2 / 2))
+
+
 def wing(x, width=10.0, curve=2.0):
     constant = width - width * math.log(1 + width / curve)
     a = x.abs()
@@ -590,6 +594,15 @@ LOSSES: list[Foreign] = [
         False,
         True,
     ),
+    Foreign("huber_of_two", huber_of_two, lambda x: clip(x, -1, 2), False, False),
+    Foreign(
+        "weighted_huber",
+        lambda x: torch.where(x < 0, 0.3, 0.7) * F.huber_loss(x, 0 * x, reduction="none"),
+        lambda x: np.where(x < 0, 0.3, 0.7) * clip(x, -1, 1),
+        False,
+        False,
+        "?",
+    ),
     Foreign(
         "huber_shifted",
         lambda x: F.huber_loss(x - 0.25, torch.zeros_like(x), reduction="none"),
@@ -597,7 +610,7 @@ LOSSES: list[Foreign] = [
         False,
         False,
         "",
-        (SHIFT, OTHER),
+        (SHIFT,),
     ),
     Foreign("huge", lambda x: 1e8 * x**2, lambda x: 2e8 * x, True, False, R),
     Foreign("tiny", lambda x: 1e-8 * x**2, lambda x: 2e-8 * x, True, False, R),

@@ -349,9 +349,7 @@ def _notes(
     if found is None:
         told.append(f"no effective loss: {forcing.because}")
     elif found.fitted:
-        told.append(
-            "a number in the effective loss was fitted, to nine digits: it is not known exactly"
-        )
+        told.append("a number in the effective loss was fitted: it is not known exactly")
     if surrogate:
         told.append("a surrogate: the value it returns is not g, only its gradient is that of g")
     if gauge:

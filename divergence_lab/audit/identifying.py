@@ -12,7 +12,6 @@ import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cache, partial
 
 import numpy as np
@@ -22,6 +21,7 @@ from flint import acb
 from scipy.optimize import least_squares
 
 from divergence_lab.audit.identification.families import BLOCKS, FAMILIES, SIDES, Block, Family
+from divergence_lab.audit.identification.numbers import snap
 from divergence_lab.bridge import NotRepresentable, formula
 from divergence_lab.theory.catalogue.named import DIVERGENCES, LOSSES, generator
 from divergence_lab.theory.divergence.loss import Loss, loss
@@ -48,7 +48,6 @@ CLOSEST = 1e-4
 SHARE = 0.01
 # A fit looks at no larger slopes: their squares would overflow.
 LARGEST = 1e60
-DENOMINATORS = 60
 LEAST = 1e-7
 
 
@@ -216,7 +215,7 @@ def fitted(
     family: Family, z: np.ndarray, s: np.ndarray, tolerance: float
 ) -> Iterator[tuple[tuple[float, ...], float]]:
     """(parameters, scale) where the family has these slopes, at most one."""
-    if len(s) < 6:
+    if len(s) < 6 or (family.flat and not (close(s[:-1], s[1:], tolerance)[[0, -1]].all())):
         return
 
     def misfit(parameters: Sequence[float]) -> np.ndarray:
@@ -308,21 +307,7 @@ def _two_sides(z: np.ndarray, s: np.ndarray, tolerance: float) -> Iterator[_Cand
         )
 
 
-# --- exact numbers, and the confirmation
-
-
-def snap(value: float, tolerance: float) -> tuple[sp.Expr, bool]:
-    """(a simple exact number within the relative tolerance, True), or (nine decimal digits of
-    it, False).
-    """
-    for unit in (sp.S.One, sp.log(2), 1 / sp.log(2), sp.sqrt(2), sp.pi):
-        part = Fraction(value / float(unit)).limit_denominator(DENOMINATORS)
-        if part and abs(float(part) * float(unit) - value) <= tolerance * abs(value):
-            return sp.Rational(part.numerator, part.denominator) * unit, True
-    decimal = sp.Rational(f"{value:.4g}")
-    if abs(float(decimal) - value) <= tolerance * abs(value):
-        return decimal, True
-    return sp.Rational(f"{value:.9g}"), False
+# --- the confirmation
 
 
 def _confirmed(

@@ -31,8 +31,8 @@ def without_clip(
     """The loss found is another one with g' held constant beyond two residuals: what it would be
     without that.
 
-    A problem where it looks like a clipped residual (a surrogate, or two different slopes); a note
-    where it is a loss in its own right, as Huber's.
+    A problem where a gradient was clipped (a surrogate: the value is not that of the clipped loss)
+    or a loss that is not quadratic; a note where it is Huber's, with one threshold or two.
     """
     pieces = found.loss.derivative.pieces if found else ()
     inner = [piece for piece in pieces if piece.expression.has(x)]
@@ -62,8 +62,7 @@ def without_clip(
         f"{write(bare.expression)} with a clipped residual; "
         f"without the clip the loss would be {' and '.join(words)}, as shipped it is not"
     )
-    symmetric = sp.simplify(pieces[0].expression + pieces[-1].expression) == 0
-    if surrogate or not symmetric:
+    if surrogate or sp.diff(inner[0].expression, x, 2) != 0:
         return [
             problems.Problem("class_changed", low, left, told),
             problems.Problem("class_changed", right, high, told),

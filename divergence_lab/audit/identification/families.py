@@ -15,13 +15,15 @@ Slope = Callable[..., np.ndarray]
 @dataclass(frozen=True)
 class Family:
     """`formula` with {p} (and {q}) for the parameters; `slope(p, x)` or `slope(p, q, x)` its
-    derivative; `start`: parameters from which a fit starts; `more`: those of q.
+    derivative; `start`: parameters from which a fit starts; `more`: those of q; `flat`: only where
+    the slopes are constant at both ends, without which the thresholds say nothing.
     """
 
     formula: str
     slope: Slope
     start: tuple[float, ...]
     more: tuple[float, ...] = ()
+    flat: bool = False
 
     @property
     def starts(self) -> list[tuple[float, ...]]:
@@ -43,6 +45,7 @@ def _spaced(low: float, high: float, count: int) -> tuple[float, ...]:
 
 _RATES = _spaced(0.05, 10, 24)
 _SIZES = _spaced(5e-4, 200, 56)
+_WIDTHS = _spaced(0.1, 60, 14)
 _SHARES = (0.02, *np.linspace(0.1, 0.9, 9).tolist(), 0.98)
 
 LINEX = Family(
@@ -98,6 +101,24 @@ FAMILIES: tuple[Family, ...] = (
         "barron({p})",
         lambda a, x: x * (x**2 / abs(a - 2) + 1) ** (a / 2 - 1),
         (-6.0, -2.0, -0.9, 0.3, 1.2, 1.7, 2.5, 3.5),
+    ),
+    # Huber's with two thresholds, or two weights
+    Family(
+        "Piecewise((-({p})*x - ({p})**2/2, x < -({p})), (x**2/2, x < {q}), "
+        "(({q})*x - ({q})**2/2, True))",
+        lambda a, b, x: np.clip(x, -a, b),
+        _WIDTHS,
+        _WIDTHS,
+        flat=True,
+    ),
+    Family(
+        "Piecewise(((1 - ({p}))*(-({q})*x - ({q})**2/2), x < -({q})), "
+        "((1 - ({p}))*x**2/2, x < 0), (({p})*x**2/2, x < {q}), "
+        "(({p})*(({q})*x - ({q})**2/2), True))",
+        lambda w, c, x: np.where(x < 0, 1 - w, w) * np.clip(x, -c, c),
+        _SHARES,
+        _WIDTHS,
+        flat=True,
     ),
     # robust losses with their own scale, as they are published
     Family(

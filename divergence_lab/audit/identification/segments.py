@@ -18,6 +18,7 @@ import sympy as sp
 
 from divergence_lab.audit import identifying
 from divergence_lab.audit.identification.families import FAMILIES
+from divergence_lab.audit.identification.numbers import snap
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions import CannotSplit, ExpressionError, Pieces, x
 
@@ -138,8 +139,8 @@ def _write_line(
     room = max(30 * tolerance, 1e-8)
     # where the line passes through 0 the constant is what rounding left of it
     b = 0.0 if abs(b) <= 1e-9 * abs(a) * max(abs(low), abs(high), 1) else b
-    exact_a, simple_a = identifying.snap(a, room) if a else (sp.S.Zero, True)
-    exact_b, simple_b = identifying.snap(b, room) if b else (sp.S.Zero, True)
+    exact_a, simple_a = snap(a, room) if a else (sp.S.Zero, True)
+    exact_b, simple_b = snap(b, room) if b else (sp.S.Zero, True)
     slope = exact_a * x + exact_b
     return slope, exact_a * x**2 / 2 + exact_b * x, simple_a and simple_b
 
@@ -210,15 +211,15 @@ def _write_named(
     tolerance: float,
 ) -> tuple[sp.Expr, sp.Expr, bool] | None:
     room = max(30 * tolerance, 1e-8)
-    snapped = [identifying.snap(value, room) for value in parameters]
+    snapped = [snap(value, room) for value in parameters]
     try:
         named = loss(identifying.filled(text, [number for number, _ in snapped]))
     except (ExpressionError, CannotSplit):
         return None
     slope = piece_at(named.derivative, (low + high) / 2)
     value = piece_at(named.pieces, (low + high) / 2)
-    exact_c, simple_c = identifying.snap(c, room)
-    exact_b, simple_b = identifying.snap(b, room) if b else (sp.S.Zero, True)
+    exact_c, simple_c = snap(c, room)
+    exact_b, simple_b = snap(b, room) if b else (sp.S.Zero, True)
     simple = simple_c and simple_b and all(known for _, known in snapped)
     return exact_c * slope + exact_b, exact_c * value + exact_b * x, simple
 

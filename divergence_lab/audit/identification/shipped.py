@@ -6,14 +6,13 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import partial
-from typing import Any
 
 import numpy as np
 import sympy as sp
 
 from divergence_lab.audit import identifying
+from divergence_lab.audit.identification.numbers import edge_between
 from divergence_lab.audit.identification.segments import Segment, piece_at, side
 from divergence_lab.theory.divergence.loss import Loss, from_expression
 from divergence_lab.theory.expressions import CannotSplit, ExpressionError, Pieces, x
@@ -111,13 +110,15 @@ def _numbers_of(slope: sp.Expr, points: np.ndarray) -> np.ndarray:
 
 
 def _joined(segments: list[Segment]) -> list[Segment]:
-    """The two next to 0 as one, where they are the same formula."""
-    middle = next(i for i, segment in enumerate(segments) if segment.low >= 0)
-    left, right = segments[middle - 1], segments[middle]
-    if left.slope != right.slope:
-        return segments
-    both = replace(right, low=left.low, exact=left.exact and right.exact)
-    return [*segments[: middle - 1], both, *segments[middle + 1 :]]
+    """Neighbours with the same formula as one."""
+    made = segments[:1]
+    for one in segments[1:]:
+        last = made[-1]
+        if last.slope == one.slope:
+            made[-1] = replace(one, low=last.low, exact=last.exact and one.exact)
+        else:
+            made.append(one)
+    return made
 
 
 def _edge(
@@ -130,7 +131,7 @@ def _edge(
     first = _last_match(b, b.low, a.high, tolerance, slope_at)
     low, high = min(first, last), max(first, last)
     room = 1e-8 * max(1.0, abs(low), abs(high))
-    return _simplest(low - room, high + room)
+    return edge_between(low - room, high + room)
 
 
 def _last_match(
@@ -158,36 +159,6 @@ def _matches(
 ) -> bool:
     seen, named = slope_at(point), float(one.numbers(np.array([point]))[0])
     return bool(abs(seen - named) <= 10 * tolerance * max(abs(seen), 1e-300))
-
-
-def _simplest(low: float, high: float) -> tuple[sp.Expr, bool]:
-    """The simplest exact number between two: a fraction, a decimal, the logarithm or the root of
-    one.
-    """
-    for wrap, inverse in ((_same, _same), (sp.log, math.exp), (_signed_root, _signed_square)):
-        try:
-            a, b = inverse(low), inverse(high)
-        except OverflowError:
-            continue
-        part = Fraction((a + b) / 2).limit_denominator(1000)
-        if a <= part <= b and not (part <= 0 and wrap is sp.log):
-            return wrap(sp.Rational(part.numerator, part.denominator)), True
-    decimal = sp.Rational(f"{(low + high) / 2:.4g}")
-    if low <= decimal <= high:
-        return decimal, True
-    return sp.Rational(f"{(low + high) / 2:.9g}"), False
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _signed_root(value: sp.Expr) -> sp.Expr:
-    return sp.sign(value) * sp.sqrt(abs(value))
-
-
-def _signed_square(value: float) -> float:
-    return math.copysign(value * value, value)
 
 
 # --- one formula

@@ -12,6 +12,7 @@ import sympy as sp
 import torch
 
 from divergence_lab.audit import identifying, observing, probing, stretches
+from divergence_lab.audit.identification.numbers import snap
 from divergence_lab.audit.placed.standing import Standing, weight_of
 from divergence_lab.audit.subjects.loading import AuditError
 from divergence_lab.theory.answers.placements import slope_in_place
@@ -37,7 +38,7 @@ def identify_in_place(
         return found, gauge, coarse
     slope, fitted = None, False
     if found is not None:
-        straight = 0 if gauge == 0 else identifying.snap(gauge, _loose(coarse))[0]
+        straight = 0 if gauge == 0 else snap(gauge, _loose(coarse))[0]
         slope, fitted = found.loss.derivative.map(lambda h: h + straight), found.fitted
     elif (known := term_of(subject, low, high)) is not None:
         term, fitted = known
@@ -149,10 +150,7 @@ def term_of(subject: probing.Subject, low: float, high: float) -> tuple[sp.Expr,
         points = points[(points >= found.low) & (points <= found.high)]
     elif np.abs(observed - slope).max() > loose * max(1.0, abs(slope)):
         return None
-    numbers = [
-        (sp.S.Zero, True) if abs(v) < NOTHING else identifying.snap(v, loose)
-        for v in (value, slope)
-    ]
+    numbers = [(sp.S.Zero, True) if abs(v) < NOTHING else snap(v, loose) for v in (value, slope)]
     term = numbers[0][0] + numbers[1][0] * x + sign * shape
     if not _has_these_values(term, raw, points, dtype, loose):
         return None

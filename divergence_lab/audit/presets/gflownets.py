@@ -64,6 +64,7 @@ TORCHGFN = Preset(
     "2.4.1",
     "gfn/gflownet/losses.py, SquaredLoss",
     real="gfn.gflownet.losses:SquaredLoss",
+    held="2.4.1",
 )
 GFNX = Preset(
     "gfnx/tb",
@@ -75,6 +76,7 @@ GFNX = Preset(
     "baselines/tb_hypergrid.py (also db, subtb): optax.losses.squared_error",
     real="optax.losses:squared_error",
     pair=("log_pf", "log_pb"),
+    held="0.0.1 (optax 0.2.8)",
 )
 RECURSION = Preset(
     "recursion/mse",
