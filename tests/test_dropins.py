@@ -15,6 +15,7 @@ import torch
 
 from divergence_lab.bridge.export import FORMS, export
 from divergence_lab.cli.main import main
+from divergence_lab.theory.catalogue.named import LOSSES
 from divergence_lab.theory.divergence.loss import loss
 from tests.test_export import exported, imported, numpy_as_jax
 
@@ -124,17 +125,33 @@ def test_out_replaces_nothing_that_it_was_not_told_to(tmp_path, capsys):
     assert path.read_text() == json.loads(capsys.readouterr().out)["source"]
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX here: pdflatex is not found")
-def test_latex_compiles(tmp_path):
-    body = export(loss("Piecewise((x**2/2, x < 0), (exp(x) - x - 1, True))"), "latex")
-    head, tail = (
-        "\\documentclass{article}\\usepackage{amsmath}\\begin{document}\n",
-        "\\end{document}\n",
-    )
-    (tmp_path / "loss.tex").write_text(head + body + tail)
+WITH_TEX = pytest.mark.skipif(
+    shutil.which("pdflatex") is None, reason="no TeX here: pdflatex is not found"
+)
+
+
+def assert_compiles(bodies, folder):
+    head = "\\documentclass{article}\\usepackage{amsmath}\\begin{document}\n"
+    (folder / "loss.tex").write_text(head + "\n".join(bodies) + "\\end{document}\n")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "loss.tex"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
-    assert (tmp_path / "loss.pdf").stat().st_size > 1000
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (folder / "loss.pdf").stat().st_size > 1000
+
+
+@WITH_TEX
+def test_latex_compiles(tmp_path):
+    text = "Piecewise((x**2/2, x < 0), (exp(x) - x - 1, True))"
+    assert_compiles([export(loss(text), "latex")], tmp_path)
+
+
+@WITH_TEX
+@pytest.mark.slow
+def test_the_latex_of_every_named_loss_compiles(tmp_path):
+    filled = [f"{entry.name}({inside})" for entry in LOSSES for inside in entry.examples[:1]]
+    names = [entry.name for entry in LOSSES if not entry.parameters]
+    more = ["2*polylog(3, -exp(x)) + x/tanh(x)", "Max(x**2, exp(x) - 1)", "erfi(x)*x"]
+    assert_compiles([export(text, "latex", 5) for text in [*names, *filled, *more]], tmp_path)
 
 
 # --- trained with
