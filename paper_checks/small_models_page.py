@@ -166,7 +166,7 @@ def statistics(content: dict[str, Any]) -> list[str]:
             0.2 < silent[0] / silent[1] < 0.8,
         ),
         say(
-            f"On the hardest problem of a family ({listed(hardest(content))}) zero-forcing alone is right in {share_of(far['zero-forcing'])} and zero-avoiding alone in {share_of(far['zero-avoiding'])}: P34's limit. "
+            f"On the hardest problem of a family ({listed(hardest(content))}) zero-forcing alone is right in {share_of(far['zero-forcing'])} and zero-avoiding alone in {share_of(far['zero-avoiding'])}, near P34's limit. "
             f"With both, of which the limit says nothing, all modes are covered in {share_of(far['both'])}.",
             far["zero-forcing"][0] * each["zero-forcing"][1]
             >= each["zero-forcing"][0] * far["zero-forcing"][1],
@@ -310,7 +310,7 @@ def render(content: dict[str, Any], short: bool = False) -> str:
                 "# Models that are too small",
                 "",
                 f"Which modes survive where the model can't be the target: {len(content['problems'])} problems (`paper_checks/small_families.py`: one bell for two bumps, independent rows and columns, a log-table of rank 1, tied logits,",
-                f"one row of logits for a whole grid), {losses} losses (log-cosh and the classical ones of the catalogue, but for those that are another times a factor), each divergence minimised over the family in float64. Made by `python paper_checks/small_models.py --preset",
+                f"one row of logits for a whole grid), {losses} losses (those of the catalogue, each family at its first examples, but for those that are another times a factor), each divergence minimised over the family in float64. Made by `python paper_checks/small_models.py --preset",
                 "standard`. [Proposition 34](../docs/propositions.md#p34): at bounded ratios the tails of a loss say nothing, since beyond the largest ratio they can be exchanged; in the limit of high modes they say half.",
                 "",
                 points_of(lambda: findings(content), short),
