@@ -161,7 +161,7 @@ def draw(content: dict[str, Any]) -> Figure:
                 )
         right.set(xscale="log", yscale="log", xlabel="batches in the buffer", ylim=(8e-3, 6))
         right.set_ylabel("largest total variation on the way")
-        right.legend(fontsize=6.5, ncols=2)
+        right.legend(fontsize=6.5, ncols=2, handlelength=3.5)
     return figure
 
 
