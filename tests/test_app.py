@@ -192,6 +192,7 @@ def test_the_eager_come_first():
     assert order[0] == "typed" and sorted(order) == ["a", "b", "typed"]
 
 
+@pytest.mark.slow
 def test_torch_is_asked_elsewhere(monkeypatch):
     """What is trained is what training here gives, with its progress; a refusal is a ValueError."""
     seen = []

@@ -313,6 +313,7 @@ def test_a_linear_program_of_rational_numbers_is_solved_as_by_highs():
             assert all(w >= 0 for w in found)
 
 
+@pytest.mark.slow
 def test_a_clash_of_a_symmetric_divergence_is_never_claimed_of_one_that_there_is():
     """Penalties read off losses of symmetric divergences, on the edge of what is possible too."""
     for text in ("Abs(x)", "x**2/2 + exp(x) - x - 1", "4*exp(x/2) - 2*x - 4"):

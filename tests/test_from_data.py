@@ -93,6 +93,7 @@ def test_a_wish_that_the_loss_does_not_meet_is_never_proved(name, value):
     assert prove(expression, read_wishes(**{name: value})) is None
 
 
+@pytest.mark.slow
 def test_what_blocks_say_of_themselves_is_true():
     for block in blocks(read_wishes()):
         verdicts = room.derive(loss(block.text), budget=10.0).verdicts

@@ -78,5 +78,7 @@ def test_too_large_is_refused_before_allocation():
 def test_rewards_must_be_positive():
     with pytest.raises(GraphError, match="not all positive"):
         hypergrid(2, 8, r0=0.0)
-    with pytest.raises(GraphError, match="not all positive"):
+    with pytest.raises(GraphError, match="are numbers, not nan"):
         hypergrid(2, 8, r2=float("nan"))
+    with pytest.raises(GraphError, match="are numbers, not a str"):
+        hypergrid(2, 8, r1="1/2")

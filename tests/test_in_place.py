@@ -9,10 +9,14 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 # this machine's alarm in the place of a browser's
 BEGIN = """
 import json, math, signal
+import pytest
+
 from divergence_lab.theory.budget import asking, in_place
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, stream, within
 
@@ -100,6 +104,7 @@ def test_parts_that_came_in_time_are_kept():
     assert parts == ["OutOfTime", [0, 1]] and counted == 1
 
 
+@pytest.mark.slow
 def test_answers_are_those_of_processes():
     code = """
         from divergence_lab.cli.main import main

@@ -83,6 +83,7 @@ def gone(pid):
         return True
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
 def test_killed_it_keeps_what_it_has_and_goes_on(tmp_path):
     """SIGTERM amid the tests, then a start that ends with a failure, then one that runs this

@@ -98,6 +98,12 @@ def test_the_straight_part_of_a_sampled_loss_cannot_be_left_out(derive, change):
     assert report.failures, change
 
 
+def test_a_straight_part_on_policy_is_the_gauge_and_no_more(derive):
+    _, (row,) = derive("exp(x) - 1")
+    assert row["sampled_loss"] == row["loss"] and row["gauge"]["slope"] == "1"
+    assert not check([row])[0].failures
+
+
 def test_a_gradient_that_vanishes_cannot_be_said_to_live(derive):
     _, (row,) = derive("k1", "--placement", "loss")
     (report,) = check([{**row, "zero_gradient": False}])

@@ -149,7 +149,10 @@ def test_a_killed_worker_loses_nothing(tmp_path):
 
 @on_linux
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("trained", [0, 2], ids=["importing", "training"])
+@pytest.mark.parametrize(
+    "trained",
+    [pytest.param(0, id="importing"), pytest.param(2, id="training", marks=pytest.mark.slow)],
+)
 def test_no_worker_outlives_its_asker(tmp_path, number, trained):
     write_sweep(tmp_path, {**LONG, "steps": 10**7}, {"objective": ["tb", "db"]})
     asker = command(tmp_path, "--cluster", "local")
@@ -160,6 +163,7 @@ def test_no_worker_outlives_its_asker(tmp_path, number, trained):
     wait_for("a worker goes on", lambda: not workers_of(tmp_path), 2.0)
 
 
+@pytest.mark.slow
 def test_each_point_is_trained_once_by_three_sweeps_of_one_folder(tmp_path):
     todo = write_sweep(tmp_path, {**FIXED, "steps": 200}, {"seeds": [[n] for n in range(8)]})
     kinds = [("none",), ("none",), ("local", "--workers", "2")]

@@ -123,7 +123,9 @@ def _row(
     else:
         row, done = derivation.to_json(answer), answer
     if isinstance(entry, questions.Reading) and done:
-        sampled = write(entry.loss.expression + entry.loss.gauge[1] * x)
+        # on-policy no gradient sees the straight part, under other samplers it is weighted too
+        straight = 0 if weighting.kind == "on" else entry.loss.gauge[1] * x
+        sampled = write(entry.loss.expression + straight)
     row |= {
         "sampler": options.sampler,
         "weighted_by": weighting.weight,
