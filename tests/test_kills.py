@@ -185,7 +185,7 @@ def test_a_few_kills(tmp_path):
 def test_a_command_ends_with_one_line_and_leaves_no_process(tmp_path, name):
     prepare(tmp_path)
     kills, longest = Kills(name), 8.0
-    while kills.done.total() < 18:
+    while kills.done.total() < 10:
         if not kills.kill(tmp_path, COMMANDS[name], longest):
             longest = max(0.5, 0.8 * longest)
 
@@ -242,7 +242,7 @@ def test_an_exported_file_is_whole_or_not_there(tmp_path):
     whole = (tmp_path / "loss.py").read_text()
     (tmp_path / "loss.py").unlink()
     kills = Kills("export")
-    while kills.done.total() < 18:
+    while kills.done.total() < 10:
         kills.kill(tmp_path, words, 2.0)
         if (tmp_path / "loss.py").exists():
             assert (tmp_path / "loss.py").read_text() == whole

@@ -16,11 +16,11 @@ from tests.known_by_construction import KINDS
 VERDICTS = ("valid", "convex", "zero_forcing", "zero_avoiding", "even", "bounded_gradient")
 SECONDS = 20
 COUNTS = {  # three thousand; fewer of what takes long
-    "removable": 150,
-    "tails": 250,
+    "removable": 100,
+    "tails": 150,
     "crossing": 500,
     "broken": 500,
-    "named": 800,
+    "named": 950,
     "scaled": 800,
 }
 
