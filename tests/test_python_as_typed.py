@@ -278,8 +278,9 @@ NAMED = {
     "write_report": ["env", "device", "budget"],
 }
 
-# what is right for a keyword after all: None is its default, 3 a number
-RIGHT = {"out": (None, "quadratik"), "reading": (None,), "env": (None,)}
+# what is right for a keyword after all: None is its default, 3 a number, a text a folder
+NUMBERS = ("seed", "seeds", "steps", "budget", "r0", "r1", "r2")
+RIGHT = {"out": (None, "quadratik"), **dict.fromkeys(NUMBERS, (None, 3))}
 
 
 @pytest.mark.slow
@@ -295,7 +296,7 @@ def test_any_argument_of_the_wrong_kind_is_one_line(name, tmp_path, monkeypatch)
                 refused_or_done(lambda given=given: function(*given, **extra))
     for keyword in NAMED.get(name, ()):
         for wrong in WRONG:
-            if wrong not in RIGHT.get(keyword, (None, 3)):
+            if wrong not in RIGHT.get(keyword, (None,)):
                 assert refused_or_done(
                     lambda k=keyword, w=wrong: function(*right, **{**extra, k: w})
                 ), (keyword, wrong)
