@@ -97,6 +97,19 @@ def test_drawings_leave_gaps_where_nothing_is_finite():
     )
 
 
+def test_visitors_who_come_together_import_one_after_another():
+    """Two at once could leave half a SymPy to everybody who came later."""
+    code = (
+        "import sys, threading; from divergence_lab.app import IMPORTING, page\n"
+        "cell = next(iter(page.app._cell_manager.cells())).run\n"
+        "visitor = threading.Thread(target=cell, daemon=True)\n"
+        "with IMPORTING: visitor.start(); visitor.join(0.5); before = 'sympy' in sys.modules\n"
+        "visitor.join(); print(before, 'sympy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "False True\n", done.stderr
+
+
 def test_the_threads_of_the_page_may_start_together():
     """In a fresh process each imports what the other imports too: a package, and a module of it."""
     code = (

@@ -20,14 +20,17 @@ def _():
     from html import escape
     from urllib.parse import urlencode
 
-    import marimo as mo
+    from divergence_lab.app import IMPORTING
 
-    from divergence_lab.app import pictures, verdict_table
-    from divergence_lab.app.choice import Choice, by_class, from_link, presets, to_link
-    from divergence_lab.app.family import CURVATURES, TAILS, Member, family_name
-    from divergence_lab.app.live import begin, explain, train
-    from divergence_lab.report import drawing
-    from divergence_lab.theory.expressions.syntax import ExpressionError
+    with IMPORTING:
+        import marimo as mo
+
+        from divergence_lab.app import pictures, verdict_table
+        from divergence_lab.app.choice import Choice, by_class, from_link, presets, to_link
+        from divergence_lab.app.family import CURVATURES, TAILS, Member, family_name
+        from divergence_lab.app.live import begin, explain, train
+        from divergence_lab.report import drawing
+        from divergence_lab.theory.expressions.syntax import ExpressionError
 
     return (
         CURVATURES,
