@@ -73,6 +73,8 @@ class Room(ModuleType):
         if name not in home:
             _say_where(f"{self.__name__}.{name}")
             said = did_you_mean(name, home) or f"; it has {', '.join(home)}"
+            if self.__name__ == __name__ and name in _BELOW:
+                said = f"; import it from {__name__}.{_BELOW[name]}"
             raise AttributeError(f"{self.__name__} has no {name!r}{said}")
         try:
             module = importlib.import_module(f"{self.__name__}.{home[name]}")
@@ -96,6 +98,12 @@ def open_room(name: str, home: dict[str, str], kind: type[Room] = Room) -> None:
     package.__class__ = kind
 
 
+# What is a command and no name here -> the room whose function it calls.
+_BELOW = {
+    "check": "theory.answers",
+    "compare": "theory.inequalities",
+    "invert": "theory.divergence",
+}
 # Modules that users may have imported and that have moved.
 _MOVED = {
     "metrics": "results.metrics",

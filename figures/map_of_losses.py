@@ -103,8 +103,9 @@ def draw(rows: list[dict]) -> Figure:
             xlim=(-0.5, 4.5),
             ylim=(0, ends[-1]),
             ylabel="growth of $|g'(x)|$ as $x\\to-\\infty$: the model has too much",
-            xlabel="growth of $|g'(x)|$ as $x\\to\\infty$: the model has too little\n* not "
-            "convex: data processing fails",
+            xlabel="growth of $|g'(x)|$ as $x\\to\\infty$: the model has too little\n"
+            "* not convex: data processing fails.   A full field names six of its losses; the "
+            "figure catalogue_curves has all",
         )
         axes.set_xticks(range(5), WORDS, fontsize=6.5)
         axes.set_yticks(

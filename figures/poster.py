@@ -63,7 +63,7 @@ PRICES = {
         "$f'(\\infty)=\\int_0^\\infty g'(x)\\,e^{-x}\\,dx=\\infty$",
         "no mass where the target has",
         "some costs without bound: the",
-        "best law drops no mode",
+        "best law leaves no state out",
     ),
 }
 # (column, line) of fields without a loss, where the word of the class is written

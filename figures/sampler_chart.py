@@ -69,7 +69,7 @@ def draw(rows: list[dict]) -> Figure:
         for spine in axes.spines.values():
             spine.set_visible(False)
         axes.set_xlabel(
-            "who draws the objects: how often each is drawn\n"
+            "columns: how often an object is drawn\n($p_F$: by the model, $p_B$: by the target)\n"
             "* and dotted: not convex, so data processing fails"
         )
     return figure

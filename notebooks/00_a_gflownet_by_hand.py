@@ -42,8 +42,8 @@ N_PARENTS = {"10": 1, "01": 1, "11": 2}
 # The **forward policy** $P_F(s'\mid s)$ chooses the next step, or to stop. It is what is learned. Before
 # training it may choose uniformly.
 #
-# The **backward policy** $P_B(s\mid s')$ says from which parent a state shall have come. Here it is fixed,
-# and uniform: from `11` back to `10` or `01` with probability ½ each.
+# The **backward policy** $P_B(s\mid s')$ says how likely each parent of a state is to be where we came from.
+# Here it is fixed, and uniform: from `11` back to `10` or `01` with probability ½ each.
 #
 # The probability of a trajectory $\tau=(s_0,\dots,s_n=y)$ is a product in either direction:
 #

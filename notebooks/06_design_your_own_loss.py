@@ -32,8 +32,8 @@ import divergence_lab as dl
 #
 # We want a loss for which lost mass costs without bound (**zero-avoiding**) and misplaced mass does not
 # (**not zero-forcing**). No such loss *forbids* a model to drop a mode; it sets a price, and the price grows
-# without bound only in the limit (lesson 02). Near 0 it shall be like the quadratic loss, $g''(0)=1$. And a
-# **penalty**: at the residual 2, where the target is $e^2\approx7.4$ times the model, it shall cost 3. The
+# without bound only in the limit (lesson 02). Near 0 it should be like the quadratic loss, $g''(0)=1$. And a
+# **penalty**: at the residual 2, where the target is $e^2\approx7.4$ times the model, it should cost 3. The
 # quadratic loss costs 2 there and `linex(1)` 4.39.
 
 # %%

@@ -57,7 +57,7 @@ shipped = LinexLoss(1.0)
 #
 # ```
 # gfn.gflownet.losses:LinexLoss, fed residual (--residual model/target), was run in float64 on [-100, 100]
-#   loss          g(x) = x - 1 + exp(-x)   with x = log p_B - log p_F
+#   loss          g(x) = x - 1 + exp(-x)   on [-79.8221, 100] only, with x = log p_B - log p_F
 #   divergence    1/2 x Neyman chi-square
 #   documented    forward KL, zero-avoiding (NOT what was found)
 #   PROBLEM       wrong_sign_gradient, -100 <= x <= -80: the gradient has the wrong sign

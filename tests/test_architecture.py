@@ -95,6 +95,17 @@ def test_imports_go_downhill(path):
                 assert other in table[mine].split(), f"{here} imports {name}"
 
 
+def test_nothing_goes_uphill_through_the_face_of_the_package():
+    """Save one method: a result that draws itself asks the face for `plots` when it is called."""
+    import divergence_lab
+
+    handed_on = {f"divergence_lab.{name}" for name in divergence_lab._HOME} - set(MODULES)
+    through = {(module(path), name) for path in FILES for name in imports(path)}
+    assert {pair for pair in through if pair[1] in handed_on} == {
+        ("divergence_lab.results.result", "divergence_lab.plots")
+    }
+
+
 def test_both_tables_name_every_room():
     beside = {"__init__", "__main__", "inputs", "outputs", "signals", "testing"}
     assert {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in FILES} == set(

@@ -53,7 +53,7 @@ NEAR = [
     (
         ["train", "quadratic", "--env", "hypergrid:2x2", "--sampler", "epsilom:0.1"],
         "not known",
-        "epsilon",
+        "epsilon:0.05",
     ),
     (
         ["train", "quadratic", "--env", "hypergrid:2x2", "--backward", "unifrom"],

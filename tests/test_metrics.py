@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from divergence_lab.inputs import InputError
 from divergence_lab.results.metrics import (
     chi2,
     f_divergence,
@@ -22,6 +23,15 @@ from divergence_lab.results.metrics import (
 masses = st.floats(0, 1).map(lambda mass: mass if mass > 1e-100 else 0.0)
 laws = arrays(np.float64, (2, 5), elements=masses).filter(lambda a: (a.sum(axis=1) > 0.1).all())
 laws = laws.map(lambda a: a / a.sum(axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize(
+    "distance", [l1, kl, hellinger, jensen_shannon, chi2], ids=lambda f: f.__name__
+)
+@pytest.mark.parametrize("other", [[1.0], 1.0, [0.5, 0.5]])
+def test_laws_over_other_states_are_not_compared(distance, other):
+    with pytest.raises(InputError, match=r"these have the shapes \(3,\) and"):
+        distance([0.2, 0.3, 0.5], other)
 
 
 def test_by_hand():

@@ -2,20 +2,25 @@
 
 import contextlib
 import copy
+import re
 
 import mpmath
 import pytest
 import sympy as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from divergence_lab.theory.answers.wording import ends_in_words, ends_of, no_generator
 from divergence_lab.theory.checker.documents import check
 from divergence_lab.theory.checker.facts.imaginary import prove_not_real
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.replay import MALFORMED, prove_of_formula
 from divergence_lab.theory.checker.sentences import because_of
-from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.divergence.loss import Loss, loss
+from divergence_lab.theory.expressions import ExpressionError, write
 from divergence_lab.theory.expressions.parsing import parse
 from divergence_lab.theory.expressions.symbols import x
-from divergence_lab.theory.verdicts.plain import ask_one
+from divergence_lab.theory.verdicts.plain import ask_one, decide_plain
 from divergence_lab.theory.verdicts.verdict import KINDS
 from tests.forgeries import resealed
 from tests.test_points import entry_of
@@ -46,6 +51,50 @@ def test_all_verdicts_on_what_is_no_loss_are_decided(text):
     assert "".join("yn"[not entry[kind]["holds"]] for kind in KINDS[2:6]) == answers
     assert all(entry[kind]["holds"] is not None for kind in KINDS)
     assert check(entry) == []
+
+
+NO_FUNCTION = ("log(x)", "1/x", "sign(x)**2")
+
+
+@pytest.mark.parametrize("text", NO_FUNCTION)
+def test_what_verdicts_say_of_the_ends_is_not_contradicted_below_them(text):
+    verdicts = decide_plain(loss(text))
+    assert verdicts.broken and ends_of(verdicts) == [] and ends_in_words([], write) == []
+    assert "none is looked for" in no_generator(verdicts) and "--at" not in no_generator(verdicts)
+
+
+@pytest.mark.parametrize("text", ["x**3", "-x**2", "x - x"])
+def test_a_function_that_is_no_valid_loss_has_its_ends(text):
+    verdicts = decide_plain(Loss(parse(text, x)))
+    assert not verdicts.broken and verdicts.valid.holds is False
+    assert [name for name, value in ends_of(verdicts) if value is not None] == [*NUMBERS]
+    assert "--at" in no_generator(verdicts)
+
+
+NUMBERS = ("f(0+)", "f'(oo)", "g''(0)")
+weights = st.fractions(min_value=sp.Rational(1, 9), max_value=9, max_denominator=9)
+
+
+@settings(max_examples=8, deadline=None)
+@given(weights, weights)
+def test_where_the_curvature_differs_on_the_sides_of_0_both_are_told(left, right):
+    text = f"Piecewise(({left}*x**2/2, x < 0), ({right}*(exp(x) - x - 1), True))"
+    found = dict(ends_of(decide_plain(loss(text))))
+    if left == right:
+        assert found["g''(0)"] == sp.Rational(left) and len(found) == 3
+    else:
+        assert "g''(0)" not in found
+        assert [found["g''(0-)"], found["g''(0+)"]] == [sp.Rational(left), sp.Rational(right)]
+
+
+def test_a_curvature_is_not_told_across_a_jump_of_the_slope():
+    assert dict(ends_of(decide_plain(loss("Abs(x) + x**2*Heaviside(x)"))))["g''(0)"] == sp.oo
+
+
+@pytest.mark.parametrize("text", ["x*log(x)", "a/x"])
+def test_a_loss_without_a_value_at_0_is_named(text):
+    with pytest.raises(ExpressionError, match=re.escape(f"'{text}' has no")):
+        loss(text)
 
 
 @pytest.mark.parametrize("text", ["Piecewise((1, Eq(x, 0)), (sinh(x)/x, True))", "0**0*x**2"])

@@ -2,6 +2,7 @@
 graph; what is wrong is one line; answers show themselves in a notebook.
 """
 
+import importlib
 import inspect
 import math
 import subprocess
@@ -15,7 +16,9 @@ import pytest
 import sympy as sp
 import torch
 
+import divergence_lab
 import divergence_lab as dl
+from divergence_lab.gflownet.samplers import sampler
 from divergence_lab.inputs import InputError, MissingPackage
 from divergence_lab.theory.divergence.reading import as_loss
 from divergence_lab.theory.expressions.printing import in_signs
@@ -307,6 +310,44 @@ def test_a_name_that_is_not_there_gets_the_nearest():
         _ = dl.trian
     with pytest.raises(TypeError, match="'objektive'; did you mean 'objective'?"):
         dl.train("quadratic", "tree:2x2", objektive="db")
+
+
+# what people type -> what they are told
+TYPED_WRONG = {
+    "dl.train('hypergrid:2x3', 'quadratic')": "they come first, as in 'quadratic', 'hypergrid:2x8'",
+    "dl.train(dl.hypergrid(2, 2), 'quadratic')": "an environment stands where the losses do",
+    "dl.verify('hypergrid:2x3', 'quadratic')": "an environment stands where the losses do",
+    "dl.train('quadratic')": "the environment is None; give a text such as 'hypergrid:2x8'",
+    "dl.train('quadratic', env='tree:2x2')": "'env'; it is called 'graph'",
+    "dl.train('quadratic', 'tree:2x2', lr=0.1)": "'lr'; it is called 'learning_rate'",
+    "dl.train('quadratic', 'tree:2x2', batch_size=8)": "'batch_size'; it is called 'batch'",
+    "dl.train('quadratic', 'tree:2x2', epochs=3)": "'epochs'; it is called 'steps'",
+    "dl.train('quadratic', 'tree:2x2', overwite=True)": "did you mean 'overwrite'",
+    "dl.train('quadratic', 'tree:2x2', sampler='epsilon=0.1')": "did you mean 'epsilon:0.05'",
+    "dl.train('quadratic', 'tree:2x2', sampler='mixtur:0.2')": "did you mean 'mixture:0.5'",
+    "dl.train('quadratic', 'tree:2x2', sampler='epsilon')": "did you mean 'epsilon:0.05'",
+    "dl.design('zero-forcing')": "zero_forcing is 'zero-forcing': give True, False or None",
+    "dl.design(even='yes')": "even is 'yes': give True or False",
+    "dl.design(penalties=[(2, 3)])": "the penalties are a list: write them as {2: 3}",
+    "dl.derive('quadratic', 'linex(1)')": "the ratios at which f is asked for",
+    "dl.invert('t*log(t)')": "import it from divergence_lab.theory.divergence",
+    "dl.compare('quadratic', 'linex(1)')": "import it from divergence_lab.theory.inequalities",
+}
+
+
+@pytest.mark.parametrize("typed", TYPED_WRONG)
+def test_what_people_type_gets_one_line_that_says_what_to_write(typed):
+    with pytest.raises((InputError, TypeError, AttributeError)) as caught:
+        eval(typed, {"dl": dl})
+    assert one_line(caught.value) and TYPED_WRONG[typed] in str(caught.value), caught.value
+
+
+def test_names_that_say_the_same_are_read():
+    assert sampler("On-Policy") == sampler("on")
+    done = dl.train("quadratic", "tree:2x2", **{**SMALL, "device": torch.device("cpu")})
+    assert done.losses == ("quadratic",)
+    for name, room in divergence_lab._BELOW.items():
+        assert callable(getattr(importlib.import_module(f"divergence_lab.{room}"), name))
 
 
 def test_the_audit_is_a_function_that_says_what_it_takes():

@@ -38,6 +38,8 @@ def test_a_loss_may_be_text_or_read_already():
         (("x**2/2", (-2, 2), (1, 0)), "above 0"),
         (("linex(alpha)",), "write one in place of alpha"),
         (("exp(x**4) - 1",), "no best bump"),
+        (("log(x)",), "no best bump: .*not.* real"),
+        (("Abs(x) + Heaviside(x - 3)",), "no best bump: g jumps at x = 3"),
         (("1 +",), "1 \\+"),
     ],
 )
@@ -75,6 +77,23 @@ def test_what_can_not_be_compared_says_what_to_give(arguments, said):
     loss, divergence, residual = arguments
     with pytest.raises(InputError, match=said):
         dl.gradients_agree(loss, divergence, residual=residual)
+
+
+@pytest.mark.parametrize("name", ["bells", "curves", "areas", "dots", "words", "film", "scatters"])
+@pytest.mark.parametrize("wrong", [{}, "quadratic", None, [1]])
+def test_nothing_to_draw_is_one_line(name, wrong):
+    given = {"areas": (), "words": {}, "film": {}}.get(name, {"xlabel": "x", "ylabel": "y"})
+    more = {key: value for key, value in dict(given).items() if name != "dots" or key == "ylabel"}
+    first = [np.zeros(3), wrong] if name == "curves" else [wrong]
+    rest = [np.zeros(3)] if name == "areas" else []
+    with pytest.raises(InputError, match=f"{name} draws a dictionary"):
+        getattr(dl.plots, name)(*first, *rest, **({} if name == "bells" else more))
+
+
+@pytest.mark.parametrize("draw", [dl.plots.convergence, dl.plots.learned_laws])
+def test_what_is_no_result_is_not_drawn(draw):
+    with pytest.raises(InputError, match="draws a Result, .* this is a str"):
+        draw("runs/first")
 
 
 def test_pictures_show_themselves():

@@ -66,7 +66,10 @@ def _typed(text: str) -> Numbers:
         raise ExpressionError(
             f"{shown(text)}: the curves need numbers: write one in place of {names}"
         )
-    return numbers(free_loss.FreeLoss(text, read))
+    found = numbers(free_loss.FreeLoss(text, read))
+    if (broken := single_bump.why_no_f(read)) is None:
+        return found
+    return Numbers(found.g, np.full_like(found.f, np.nan), None, broken)
 
 
 def charts(found: Numbers, other: Numbers | None = None, name: str = "") -> tuple[str, str, str]:

@@ -152,7 +152,7 @@ def described(
     lines.append(
         f"  generator     f(t) = {shown(divergence.generator)}"
         if divergence.generator is not None
-        else "  generator     no closed form found (values of f can still be enclosed: --at)"
+        else f"  generator     {wording.no_generator(verdicts)}"
     )
     if divergence.name:
         lines.append(f"  divergence    {_multiple(divergence, verdicts.valid)}")
@@ -173,14 +173,7 @@ def described(
             ]
             if cited := cites_of(kind, verdict):
                 lines.append(f"                  by {' and '.join(cited)}")
-    lines += wording.ends_in_words(
-        (
-            ("f(0+)", verdicts.f_at_zero),
-            ("f'(oo)", verdicts.slope_at_infinity),
-            ("g''(0)", verdicts.curvature_at_zero),
-        ),
-        shown,
-    )
+    lines += wording.ends_in_words(wording.ends_of(verdicts), shown)
     if derivation.dual_loss is not None:
         lines.append(
             f"  swapped       {shown(derivation.dual_loss)} (the loss of the divergence "

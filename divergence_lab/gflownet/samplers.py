@@ -4,6 +4,7 @@ a buffer.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +14,19 @@ from torch import Tensor
 
 from divergence_lab.inputs import (
     InputError,
-    did_you_mean,
     is_number,
     is_whole,
     kind_of,
+    nearest,
     number_in,
     shown,
 )
 
-FORMS = "on, epsilon:0.05, tempered:2, backward, mixture:0.5, replay:0.5; several joined by commas"
+EXAMPLES = ("on", "epsilon:0.05", "tempered:2", "backward", "mixture:0.5", "replay:0.5")
+FORMS = f"{', '.join(EXAMPLES)}; several joined by commas"
 # word of a text -> field of Sampler
 WORDS = {"epsilon": "epsilon", "tempered": "temperature", "mixture": "backward", "replay": "replay"}
+ALONE = {"on": "mixture:0", "on-policy": "mixture:0", "backward": "mixture:1"}
 CAPACITY = 1_000
 LOWEST, HIGHEST = 1e-3, 100.0  # temperatures: far below, a division overflows and no action is left
 
@@ -88,16 +91,17 @@ def sampler(text: str) -> Sampler:
         raise SamplerError(f"the sampler is {kind_of(text)}; use {FORMS}")
     chosen: dict[str, Any] = {}
     for part in text.strip().lower().split(","):
-        whole = {"on": "mixture:0", "backward": "mixture:1"}.get(part.strip(), part.strip())
+        whole = ALONE.get(part.strip(), part.strip())
         word, _, number = whole.partition(":")
         try:
             value = number_in(number)
         except ValueError:
             value = None
         if word not in WORDS or value is None or WORDS[word] in chosen:
-            words = [name for name in ("on", "backward", *WORDS) if name != word]
-            near = did_you_mean(word, words) or f"; use {FORMS}"
-            raise SamplerError(f"sampler {shown(text)} is not known{near}")
+            written = {example.partition(":")[0]: example for example in EXAMPLES}
+            near = nearest(re.split("[^a-z]", word)[0], written)
+            said = f"; did you mean {written[near]!r}?" if near else f"; use {FORMS}"
+            raise SamplerError(f"sampler {shown(text)} is not known{said}")
         chosen[WORDS[word]] = value
     try:
         return Sampler(**chosen)

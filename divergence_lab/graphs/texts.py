@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from divergence_lab.graphs import dag, generated
 from divergence_lab.graphs.edges import from_edges
@@ -138,6 +138,17 @@ def graph_from_text(text: str) -> dag.PointedDAG:
     return _made(f"{kind}:{rest}", LISTED[kind], rest)
 
 
+def refuse_as_losses(given: object) -> None:
+    """EnvironmentTextError where an environment stands in the place of the losses."""
+    kind, colon, _ = given.partition(":") if isinstance(given, str) else ("", "", "")
+    named = colon and kind.strip().lower() in {*LISTED, "generated"}
+    if named or isinstance(given, dag.PointedDAG | generated.GeneratedDAG):
+        raise EnvironmentTextError(
+            "an environment stands where the losses do: they come first, as in 'quadratic', "
+            "'hypergrid:2x8'"
+        )
+
+
 def _parts(text: object) -> tuple[str, str]:
     """Of "HyperGrid:2x8": hypergrid, 2x8."""
     if not isinstance(text, str):
@@ -177,7 +188,7 @@ def space_from_text(text: str) -> generated.Space:
     return _made(f"generated:{kind}:{rest}", GENERATED[kind], rest)
 
 
-def as_space(given: generated.Space | str) -> generated.Space:
+def as_space(given: generated.Space | str | None) -> generated.Space:
     """A graph or a generated space as it is, or the one that a text names.
 
     >>> as_space("hypergrid:2x8").n_states
@@ -185,7 +196,7 @@ def as_space(given: generated.Space | str) -> generated.Space:
     """
     if isinstance(given, dag.PointedDAG | generated.GeneratedDAG):
         return given
-    return space_from_text(given)
+    return space_from_text(cast(str, given))  # of what is no text it says so
 
 
 def as_graph(given: generated.Space | str) -> dag.PointedDAG:

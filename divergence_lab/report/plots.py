@@ -15,9 +15,10 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from divergence_lab.inputs import InputError
 from divergence_lab.outputs import write_atomically
 from divergence_lab.report.palette import COLOURS, DASHES, MARKERS, STYLE
-from divergence_lab.report.sheet import Sheet
+from divergence_lab.report.sheet import Sheet, need_result
 from divergence_lab.report.teaching import areas as areas
 from divergence_lab.report.teaching import bells as bells
 from divergence_lab.report.teaching import curves as curves
@@ -161,6 +162,7 @@ def convergence(result: Result, threshold: float | None = None) -> Figure:
     `result`: of a graph whose states are listed. `threshold`: a line at this total variation, 0 to
     1, below which a run counts as converged; None: no line.
     """
+    need_result(result, "convergence")
     with _figure(6.2, 3.6) as figure:
         axes = figure.subplots()
         for index, name in enumerate(result.losses):
@@ -213,8 +215,9 @@ def learned_laws(result: Result, chosen: Sequence[int] | None = None) -> Figure:
     `chosen` [L]: the position of the seed shown for each loss (default: the one whose total
     variation is the median). Raises ValueError for any other graph than a two-dimensional grid.
     """
+    need_result(result, "learned_laws")
     if result.coordinates is None or result.coordinates.shape[1] != 2:
-        raise ValueError(
+        raise InputError(
             "learned_laws draws two-dimensional grids; for other graphs plot "
             "result.terminal directly"
         )

@@ -13,6 +13,7 @@ import numpy as np
 
 from divergence_lab.inputs import InputError
 from divergence_lab.report.free_loss import FreeLoss
+from divergence_lab.theory.divergence import domain
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.divergence.loss import loss as read
 
@@ -92,9 +93,17 @@ def narrow_fit(
     if entry.parameters:
         names = ", ".join(str(parameter) for parameter in entry.parameters)
         raise NoFit(f"a bell needs numbers: write one in place of {names}")
+    if (broken := why_no_f(entry)) is not None:
+        raise NoFit(broken)
     return best_fit(
         FreeLoss(str(loss), entry).integral, two_bumps(centres, shares), sum(centres) / 2
     )
+
+
+def why_no_f(loss: Loss) -> str | None:
+    """Why there is no f to follow: g jumps, is unbounded or is not real somewhere."""
+    broken = domain.fault(loss)
+    return None if broken is None or not broken.certain else f"no best bump: {broken.what}"
 
 
 def log_model(mean: np.ndarray, width: np.ndarray) -> np.ndarray:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.patches import Rectangle
 
+from divergence_lab.inputs import InputError
 from divergence_lab.report.palette import CLASSES, COLOURS, DASHES, MARKERS, TARGET
-from divergence_lab.report.sheet import Sheet, sheet
+from divergence_lab.report.sheet import Sheet, need_result, need_something, sheet
 from divergence_lab.results.result import Result
 
 if TYPE_CHECKING:  # drawing needs no theory
@@ -30,6 +31,7 @@ def bells(
 
     characters: (zero-forcing, zero-avoiding) of each, for colour and word; None: one colour.
     """
+    need_something(fits, "bells")
     rows, points = math.ceil(len(fits) / columns), next(iter(fits.values())).points
     density = 1 / (points[1] - points[0])
     with sheet(2.5 * columns, 1.75 * rows + 0.4) as figure:
@@ -69,6 +71,7 @@ def curves(
     breaks         a line is broken where it jumps by more than this
     axes_settings  what matplotlib's `Axes.set` takes: yscale="log", ylim=(0, 1)
     """
+    need_something(lines, "curves")
     with sheet(6.6, 3.3) as figure:
         axes = figure.subplots()
         for index, (name, values) in enumerate(lines.items()):
@@ -99,6 +102,7 @@ def areas(losses: Mapping[str, tuple[np.ndarray, np.ndarray]], v: np.ndarray) ->
     That price is f(t) for t < 1, which tends to f(0), and f(t)/t for t > 1, which tends to f'(oo).
     losses: name -> (g'(v), f(e^v)), [K] each on `v` [K].
     """
+    need_something(losses, "areas")
     with sheet(2.7 * (len(losses) + 1), 2.9) as figure:
         panels = figure.subplots(1, len(losses) + 1)
         for index, (name, (slope, generator)) in enumerate(losses.items()):
@@ -115,7 +119,12 @@ def areas(losses: Mapping[str, tuple[np.ndarray, np.ndarray]], v: np.ndarray) ->
             )
             price = generator / np.maximum(1, np.exp(v))
             panels[-1].plot(v, price, color=colour, linestyle=dash, label=name)
-        panels[-1].set(title="left $f(t)$, right $f(t)/t$", xlabel="$\\log t$", ylim=(0, 4))
+        panels[-1].set(
+            title="left $f(t)$, right $f(t)/t$",
+            xlabel="$\\log t$",
+            ylim=(0, 4),
+            ylabel="price of a unit of mass",
+        )
         panels[-1].legend(loc="upper center")
     return figure
 
@@ -131,6 +140,7 @@ def dots(
 
     `baseline`: its name in the legend, and the height of its line in each panel.
     """
+    need_something(panels, "dots")
     name, heights = baseline or ("", {})
     with sheet(1.1 + 2.1 * len(panels), 3.0) as figure:
         row = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
@@ -156,6 +166,7 @@ def dots(
 
 def words(cells: Mapping[tuple[str, str], tuple[Character, str]], *, xlabel: str = "") -> Sheet:
     """A table of classes: (row, column) -> ((zero-forcing, zero-avoiding), a remark or nothing)."""
+    need_something(cells, "words")
     rows, columns = (list(dict.fromkeys(key[axis] for key in cells)) for axis in (0, 1))
     with sheet(1.6 + 1.3 * len(columns), 0.9 + 0.5 * len(rows), {"axes.grid": False}) as figure:
         axes = figure.subplots()
@@ -178,10 +189,13 @@ def words(cells: Mapping[tuple[str, str], tuple[Character, str]], *, xlabel: str
 
 def film(runs: Mapping[str, Result]) -> Sheet:
     """Exact laws on a square grid: a column for each run, the target last, a row for each loss."""
+    need_something(runs, "film")
+    for run in runs.values():
+        need_result(run, "film")
     first = next(iter(runs.values()))
     places, target = first.coordinates, first.target
     if places is None or target is None or places.shape[1] != 2:
-        raise ValueError("film draws runs on two-dimensional grids, such as hypergrid:2x8")
+        raise InputError("film draws runs on two-dimensional grids, such as hypergrid:2x8")
     side, top = places.max() + 1, 1.3 * target.max()
 
     def square(law: np.ndarray) -> np.ndarray:
@@ -215,6 +229,7 @@ def flows(
     stops: Mapping[str, float],
 ) -> Sheet:
     """A small graph: an arrow as thick as what flows along it, and what stops in each state."""
+    need_something(amounts, "flows")
     with sheet(4.6, 3.2, {"axes.grid": False}) as figure:
         axes = figure.subplots()
         thick = {"arrowstyle": "-|>", "color": COLOURS[0]}
@@ -242,6 +257,7 @@ def scatters(
 
     panels: title -> {name: (first [K], second [K])}; each pair is divided by its largest component.
     """
+    need_something(panels, "scatters")
     with sheet(1.9 * len(panels), 2.4) as figure:
         row = figure.subplots(1, len(panels), sharey=True)
         for axes, (title, pairs) in zip(row, panels.items()):

@@ -11,10 +11,13 @@ from numpy.typing import ArrayLike
 from scipy.special import gammaln, xlog1py, xlogy
 from scipy.stats import binom, rankdata
 
+from divergence_lab.inputs import InputError
+
 
 def l1(p: ArrayLike, q: ArrayLike) -> np.ndarray:
     """sum |p - q|, from 0 to 2."""
-    return np.abs(_float64(p) - _float64(q)).sum(axis=-1)
+    p, q = _laws(p, q)
+    return np.abs(p - q).sum(axis=-1)
 
 
 def sampling_floor(p: ArrayLike, samples: int) -> np.ndarray:
@@ -39,7 +42,7 @@ def expected_l1(p: ArrayLike, q: ArrayLike, samples: int) -> np.ndarray:
     E|X - c| = 2 E max(X - c, 0) + c - nq, X binomial, c = np; with m = floor(c),
     E max(X - c, 0) = nq P(B(n-1, q) >= m) - c P(X > m).
     """
-    p, q = _float64(p), _float64(q)
+    p, q = _laws(p, q)
     n, c = samples, samples * p
     m = np.floor(c)
     above = n * q * binom.sf(m - 1, n - 1, q) - c * binom.sf(m, n, q)
@@ -81,7 +84,7 @@ def unseen(chances: ArrayLike, batch: int) -> np.ndarray:
 
 def kl(p: ArrayLike, q: ArrayLike) -> np.ndarray:
     """KL(p||q) = sum p log(p/q) - p + q in nats; oo where p > 0 = q."""
-    p, q = _float64(p), _float64(q)
+    p, q = _laws(p, q)
     with np.errstate(divide="ignore", invalid="ignore"):
         # a difference of logarithms, because p/q can overflow; -p + q vanishes for equal masses and
         # keeps every term at least 0, but for rounding
@@ -91,13 +94,15 @@ def kl(p: ArrayLike, q: ArrayLike) -> np.ndarray:
 
 def jensen_shannon(p: ArrayLike, q: ArrayLike) -> np.ndarray:
     """(KL(p||m) + KL(q||m)) / 2 with m = (p + q)/2, in nats, from 0 to log 2."""
-    middle = (_float64(p) + _float64(q)) / 2
+    p, q = _laws(p, q)
+    middle = (p + q) / 2
     return (kl(p, middle) + kl(q, middle)) / 2
 
 
 def hellinger(p: ArrayLike, q: ArrayLike) -> np.ndarray:
     """sqrt(sum (sqrt p - sqrt q)^2 / 2), from 0 to 1."""
-    return np.sqrt(((np.sqrt(_float64(p)) - np.sqrt(_float64(q))) ** 2).sum(axis=-1) / 2)
+    p, q = _laws(p, q)
+    return np.sqrt(((np.sqrt(p) - np.sqrt(q)) ** 2).sum(axis=-1) / 2)
 
 
 def chi2(p: ArrayLike, q: ArrayLike) -> np.ndarray:
@@ -129,7 +134,7 @@ def f_divergence(
     `f` is evaluated at finite positive ratios only; its two limits are given, because they may be
     infinite.
     """
-    p, q = np.broadcast_arrays(_float64(p), _float64(q))
+    p, q = np.broadcast_arrays(*_laws(p, q))
     with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
         ratio = p / q
         usable = (ratio > 0) & np.isfinite(ratio)
@@ -143,6 +148,17 @@ def _times(mass: np.ndarray, limit: float) -> np.ndarray:
     return (
         np.where(mass > 0, mass, 1.0) * limit
     )  # 1 stands in for masses of 0, where 0 * oo is not wanted
+
+
+def _laws(p: ArrayLike, q: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Both as arrays [.., X]; InputError where they are not over the same X states."""
+    p, q = _float64(p), _float64(q)
+    if not p.ndim or not q.ndim or p.shape[-1] != q.shape[-1]:
+        raise InputError(
+            f"two laws over the same states are compared along the last axis; these have the "
+            f"shapes {p.shape} and {q.shape}"
+        )
+    return p, q
 
 
 def _float64(values: ArrayLike) -> np.ndarray:

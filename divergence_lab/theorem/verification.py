@@ -95,6 +95,7 @@ def verify(
         (True, True, True)
     """
     check_budget(budget)
+    texts.refuse_as_losses(losses)
     losses, graph = reading.as_losses(losses, budget), texts.as_graph(env)
     called = env if isinstance(env, str) else graph.name
     schemes = [_scheme(text) for text in _wished(samplers, SAMPLERS)]

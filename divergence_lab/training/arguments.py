@@ -114,13 +114,28 @@ NAMES = tuple(entry.name for entry in fields(Arguments))
 IN_JSON = tuple(entry.name for entry in fields(Arguments) if entry.metadata.get("json", True))
 
 
+# what other libraries call it -> what it is called here
+ELSEWHERE = {
+    "env": "graph",
+    "loss": "losses",
+    "lr": "learning_rate",
+    "batch_size": "batch",
+    **dict.fromkeys(("epochs", "iterations", "num_steps", "max_steps"), "steps"),
+    **dict.fromkeys(("hidden_dim", "hidden_size"), "width"),
+    **dict.fromkeys(("num_layers", "layers"), "depth"),
+    **dict.fromkeys(("log_dir", "save_dir", "output_dir"), "out"),
+    **dict.fromkeys(("callback", "logger", "wandb"), "on_metrics"),
+}
+BESIDE = ("losses", "graph", "out", "resume", "overwrite", "progress", "on_metrics", "on_laws")
+
+
 def changed(arguments: Arguments, changes: dict[str, Any]) -> Arguments:
     """The arguments with these changes; TypeError for one that `train` does not have."""
     for name in changes:
         if name not in NAMES:
-            raise TypeError(
-                f"train() got an unexpected keyword argument {name!r}{did_you_mean(name, NAMES)}"
-            )
+            near = ELSEWHERE.get(name.lower())
+            said = f"; it is called {near!r}" if near else did_you_mean(name, (*NAMES, *BESIDE))
+            raise TypeError(f"train() got an unexpected keyword argument {name!r}{said}")
     return replace(arguments, **changes)
 
 
@@ -243,8 +258,9 @@ def read_seeds(seeds: int | Sequence[int]) -> list[int]:
     return chosen
 
 
-def find_device(name: str) -> torch.device:
+def find_device(name: str | torch.device) -> torch.device:
     """auto, cpu or cuda as a device that is there."""
+    name = str(name) if isinstance(name, torch.device) else name
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name not in ("cpu", "cuda"):

@@ -41,7 +41,7 @@ WRITTEN = (*storage.WRITTEN, *checkpoints.WRITTEN)  # in the folder of a run
 @ambient.plain_torch()
 def train(
     losses: schedule_texts.AnyLosses,
-    graph: generated.Space | str,
+    graph: generated.Space | str | None = None,
     arguments: Arguments = Arguments(),
     *,
     progress: bool | Callable[[int, int], None] | None = None,
@@ -83,6 +83,7 @@ def train(
         True
     """
     arguments = changed(arguments, changes)
+    texts.refuse_as_losses(losses)
     run = settings.make_run(schedule_texts.torch_losses(losses), texts.as_space(graph), arguments)
     sizes.refuse_what_does_not_fit(run)
     folder = _folder(out, resume, overwrite)

@@ -68,12 +68,15 @@ function standing(row, where) {
  *  verdicts are folded, since wishes come first. */
 export function answerOf(row, shown = {}, { where = {}, folded = false } = {}) {
   const verdicts = verdictTable(verdictsOf(row)), acts = standing(row, where)
+  // g jumps, is unbounded or is not real somewhere: what is known of the ends the verdicts say
+  const broken = row.valid === false && !row.pieces?.length && !row.parameters?.length
   const facts = [
     ['loss g(x)', row.loss && formula(row.loss, shown.loss)],
     ["its slope g'(x)", row.loss_derivative && formula(row.loss_derivative, shown.loss_derivative)],
-    ['generator f(t)', row.generator ? formula(row.generator, shown.generator) : 'no closed form found; the verdicts below do not need one'],
+    ['generator f(t)', row.generator ? formula(row.generator, shown.generator) : broken ? 'none is looked for: g is not real and continuous on the whole line'
+      : 'no closed form found; the verdicts below do not need one'],
     ['loss of the swapped divergence', row.dual_loss && formula(row.dual_loss, shown.dual_loss)],
-    ['at the ends', row.f_at_zero === undefined ? null : `f(0+) = ${known(row.f_at_zero)},  f'(∞) = ${known(row.slope_at_infinity)},  g''(0) = ${known(row.curvature_at_zero)}`],
+    ['at the ends', row.f_at_zero === undefined || broken ? null : `f(0+) = ${known(row.f_at_zero)},  f'(∞) = ${known(row.slope_at_infinity)},  g''(0) = ${known(row.curvature_at_zero)}`],
     ['assuming', row.assumptions?.length ? row.assumptions.join(', ') : null],
     ['left out', row.left_out?.length ? `${row.left_out.join(', ')}: no value and no limit there` : null],
     ...(row.values ?? []).map(({ t, f, radius }) => [`f(${t})`, `${f} ± ${radius}`]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
+from divergence_lab.theory.answers import wording
 from divergence_lab.theory.expressions import write, write_latex
 from divergence_lab.theory.expressions.printing import in_signs
 from divergence_lab.theory.verdicts.parameter_numbers import Cases, Number
@@ -23,12 +24,21 @@ SHOWN = {
     "bounded_gradient": "bounded g′",
 }
 
+# numbers as `wording.ends_of` calls them -> as they are typeset
+_NUMBERS = {
+    "f(0+)": "f(0⁺)",
+    "f'(oo)": "f′(∞)",
+    "g''(0)": "g″(0)",
+    "g''(0-)": "g″(0⁻)",
+    "g''(0+)": "g″(0⁺)",
+}
+
 
 def html_of(found: Derivation) -> str:
     """Loss, divergence, the verdicts with their reasons, the numbers at the ends."""
     loss, divergence, verdicts = found.loss, found.divergence, found.verdicts
     rows = [("loss", html.escape(loss._repr_latex_()), "")]
-    closed = html.escape(divergence._repr_latex_()) or "no closed form found"
+    closed = html.escape(divergence._repr_latex_()) or wording.no_generator(verdicts)
     rows.append(("generator", closed, ""))
     rows.append(("divergence", html.escape(_name(found)), ""))
     for kind, label in SHOWN.items():
@@ -36,12 +46,8 @@ def html_of(found: Derivation) -> str:
         answer = "depends" if verdict.condition else ANSWERS[verdict.holds]
         why = f"{html.escape(in_signs(verdict.because))} [{verdict.status}]"
         rows.append((label, f"<b>{answer}</b>", why))
-    for label, number in (
-        ("f(0⁺)", verdicts.f_at_zero),
-        ("f′(∞)", verdicts.slope_at_infinity),
-        ("g″(0)", verdicts.curvature_at_zero),
-    ):
-        rows.append((label, html.escape(_number(number)), ""))
+    for label, number in wording.ends_of(verdicts):
+        rows.append((_NUMBERS[label], html.escape(_number(number)), ""))
     rows += [(f"f({v.ratio})", f"{v.value} ± {v.radius}", "") for v in found.values]
     rows += [("not found", "", html.escape(sentence)) for sentence in found.lost]
     body = "".join(

@@ -9,9 +9,12 @@ from collections.abc import Callable, Sequence
 import sympy as sp
 
 from divergence_lab.theory.checker.certificate import Step
+from divergence_lab.theory.checker.families.signs import is_finite
 from divergence_lab.theory.checker.rules.table import RULES
+from divergence_lab.theory.expressions import constants, parse, x
 from divergence_lab.theory.expressions.parsing import parse_number
 from divergence_lab.theory.verdicts.parameter_numbers import Cases, Number
+from divergence_lab.theory.verdicts.verdict import Verdicts
 
 
 def step_in_latex(step: Step) -> str:
@@ -30,10 +33,46 @@ def times(factor: str, divergence: str) -> str:
     return f"{factor} x ({divergence})" if " plus " in divergence else f"{factor} x {divergence}"
 
 
+def no_generator(verdicts: Verdicts) -> str:
+    """What stands in place of a closed form of f, and what can be had all the same."""
+    if verdicts.broken:
+        return "none is looked for: g is not real and continuous on the whole line"
+    if not verdicts.pieces:  # its parameters have no value, or g was not confirmed
+        return "no closed form found"
+    return "no closed form found (values of f can still be enclosed: --at)"
+
+
+def ends_of(verdicts: Verdicts) -> list[tuple[str, Number]]:
+    """f(0+), f'(oo), g''(0) by name: none of them where g is no function on the line, and g'' from
+    either side of 0 where the two differ.
+    """
+    if verdicts.broken:
+        return []
+    curvature = {"g''(0)": verdicts.curvature_at_zero}
+    if verdicts.curvature_at_zero is None:
+        curvature = _curvatures_beside_zero(verdicts) or curvature
+    ends = {"f(0+)": verdicts.f_at_zero, "f'(oo)": verdicts.slope_at_infinity, **curvature}
+    return [*ends.items()]
+
+
+def _curvatures_beside_zero(verdicts: Verdicts) -> dict[str, Number]:
+    """g''(0-) and g''(0+) where both are finite, and g' does not jump between them."""
+    beside = [part for end in ("high", "low") for part in verdicts.pieces if part[end] == "0"]
+    found = [parse(part[name], x) for name in ("slope", "curvature") for part in beside]
+    if len(found) != 4 or not all(is_finite(f, at=(x, sp.S.Zero)) for f in found):
+        return {}
+    before, after, *curvatures = (f.subs(x, 0) for f in found)
+    if not constants.equal(before, after):
+        return {}
+    return dict(zip(("g''(0-)", "g''(0+)"), curvatures, strict=True))
+
+
 def ends_in_words(ends: Sequence[tuple[str, Number]], shown: Callable[[sp.Expr], str]) -> list[str]:
-    """f(0+), f'(oo), g''(0) as lines of text: one for all, or, where one of them has cases, one
+    """The numbers of `ends_of` as lines of text: one for all, or, where one of them has cases, one
     for each.
     """
+    if not ends:
+        return []
     parts = []
     for label, number in ends:
         cases = number.cases if isinstance(number, Cases) else ((None, number),)

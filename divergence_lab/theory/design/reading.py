@@ -5,7 +5,7 @@ from itertools import combinations
 
 import sympy as sp
 
-from divergence_lab.inputs import is_whole
+from divergence_lab.inputs import is_whole, kind_of
 from divergence_lab.theory.design import clashes, feasibility, wishes
 from divergence_lab.theory.expressions import ExpressionError, constants, write
 from divergence_lab.theory.expressions.parsing import parse_number
@@ -30,6 +30,21 @@ def read_wishes(
 
     Raises DesignError naming two that clash.
     """
+    for name, value in (("zero_forcing", zero_forcing), ("zero_avoiding", zero_avoiding)):
+        if value not in (True, False, None):
+            raise wishes.DesignError(f"{name} is {shown(str(value))}: give True, False or None")
+    asked = {
+        "symmetric": symmetric,
+        "even": even,
+        "bounded_gradient": bounded_gradient,
+        "bounded_second_moment": bounded_second_moment,
+        "smooth": smooth,
+    }
+    for name, value in asked.items():
+        if not isinstance(value, bool):
+            raise wishes.DesignError(f"{name} is {shown(str(value))}: give True or False")
+    if not isinstance(penalties, Mapping | None):
+        raise wishes.DesignError(f"the penalties are {kind_of(penalties)}: write them as {{2: 3}}")
     c = None if curvature is None else read_number(curvature, "the curvature at 0")
     if c is not None and c.is_negative:
         raise wishes.DesignError(

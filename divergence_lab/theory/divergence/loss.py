@@ -240,7 +240,8 @@ def _value_at_zero(expression: sp.Expr) -> sp.Expr | None:
     known = [side for side in (below, above) if side is not None]
     if len(known) < 2 and not any(side.is_infinite for side in known):
         raise ExpressionError(
-            "the loss has no value at x = 0, where it must be 0: no limit of it was found there"
+            f"{shown(write(expression))} has no value at x = 0, where a loss is 0, and no limit of "
+            "it was found there"
         )
     is_limit = len(known) == 2 and known[0].is_finite and constants.equal(*known) is True
     return known[0] if is_limit else None
@@ -266,7 +267,9 @@ def _value_with_parameters(expression: sp.Expr) -> sp.Expr:
         seen = "or is not seen to have one"
         if constant.free_symbols and not constant.has(sp.zoo, sp.nan, sp.oo, sp.I):
             seen = f"for all parameters: it is {write(constant)} there, and --assume says more"
-        raise ExpressionError(f"the loss has no finite value at x = 0, where it must be 0, {seen}")
+        raise ExpressionError(
+            f"{shown(write(expression))} has no finite value at x = 0, where a loss is 0, {seen}"
+        )
     return constant
 
 

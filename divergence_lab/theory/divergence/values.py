@@ -154,10 +154,13 @@ def read_ratios(at: str | Iterable[object]) -> tuple[sp.Expr, ...]:
     given = at.split(",") if isinstance(at, str) else [*at]
     if "" in [text.strip() for text in given if isinstance(text, str)]:
         raise ExpressionError(f"a ratio is missing in {at!r}: write them as 0.1,1/2,3")
-    ratios = tuple(
-        ratio if isinstance(ratio, sp.Expr) else parse_number(str(ratio), "the ratio")
-        for ratio in given
-    )
+    try:
+        ratios = tuple(
+            ratio if isinstance(ratio, sp.Expr) else parse_number(str(ratio), "the ratio")
+            for ratio in given
+        )
+    except ExpressionError as reason:
+        raise ExpressionError(f"the ratios at which f is asked for: {reason}") from None
     for ratio in ratios:
         if not ratio.is_positive:
             raise ExpressionError(f"the ratio {ratio} is not positive: f is defined for t > 0")

@@ -15,6 +15,7 @@ import sympy as sp
 
 from divergence_lab.theory.checker import certificate, sentences
 from divergence_lab.theory.checker.kinds import table
+from divergence_lab.theory.checker.rules.of_no_loss import OF_NO_LOSS
 from divergence_lab.theory.expressions.printing import in_signs
 
 ANSWERS = {True: "yes", False: "no", None: "undecided"}
@@ -78,6 +79,13 @@ class Verdicts:
     slope_at_infinity: sp.Expr | None
     curvature_at_zero: sp.Expr | None
     pieces: tuple[dict[str, str], ...] = ()
+
+    @property
+    def broken(self) -> bool:
+        """Is g shown to jump, to be unbounded near a point, or not to be real somewhere? Then no f
+        is looked for; what is known of its ends the verdicts say (Proposition 25).
+        """
+        return any(step.rule in OF_NO_LOSS for step in self.valid.steps)
 
 
 def cites_of(kind: str, verdict: Verdict) -> list[str]:
