@@ -60,15 +60,17 @@ def write_atomically(path: Path, *content: bytes | memoryview, keep: Path | None
         raise
 
 
-def write_alone(path: Path, content: bytes) -> None:
+def write_alone(path: Path, content: bytes, *, replace: bool = True) -> None:
     """One file in a folder that is somebody's: only this file is held. What is no file of a disk
-    (/dev/stdout) is written to as it is.
+    (/dev/stdout) is written to as it is. Without `replace`, OutputError where the file is there.
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
         path.write_bytes(content)
         return
     with _locked(path.with_name(path.name + LOCK), path):
+        if not replace:  # looked at while it is held: of two writers one comes first
+            must_be_new(path)
         _sweep(path.parent, [path.name])
         write_atomically(path, content)
 
@@ -92,6 +94,12 @@ def held(folder: Path, names: Sequence[str]) -> Iterator[None]:
 def already(folder: Path, names: Sequence[str]) -> str | None:
     """The first of these files that is there."""
     return next((name for name in names if os.path.lexists(folder / name)), None)
+
+
+def must_be_new(path: Path, instead: str = "") -> None:
+    """OutputError where this file is there; `instead` is what else can be done."""
+    if path.is_file():
+        raise OutputError(f"{path} is there already: choose another file{instead}")
 
 
 def must_be_free(folder: Path, names: Sequence[str], instead: str = "") -> None:

@@ -470,3 +470,11 @@ def test_closed_standard_streams_cost_no_answer(closed):
         ["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, code], capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "4\n")
+
+
+def test_a_name_with_a_minus_sign_is_taken_as_typed(tmp_path, monkeypatch, capsys):
+    """argparse would take it for an option, so that a space stands before it on the way."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "-1 + cosh(x)", "--out", "-x.py"]) == 0
+    assert capsys.readouterr().out == "wrote -x.py\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["-x.py"]

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from divergence_lab.bridge import to_torch
+from divergence_lab.bridge.terms import power_exponential_terms
 from divergence_lab.gflownet.listed.exact import enumerate_trajectories
 from divergence_lab.gflownet.listed.expected import (
     expected_residuals,
@@ -104,6 +105,39 @@ def test_only_sums_of_powers_and_exponentials_have_terms():
         (-1.0, 1, 0.0),
         (1.0, 0, 1.0),
     ]
+
+
+SMALL = {
+    "linex(1/10**9)": "x**2/2",
+    "linex(1/10**20)": "x**2/2",
+    "10**24*(cosh(x/10**12) - 1)": "x**2/2",
+    "exp(x) - x - 1 + linex(-1/10**7)": "exp(x) - x - 1 + x**2/2",
+}
+
+
+@pytest.mark.parametrize("text", SMALL)
+def test_small_rates_lose_no_digits(text):
+    """10^18 (e^{x/10^9} - 1) - 10^9 x by its terms has none left; its series has all."""
+    graph = hypergrid(2, 4)
+    found = []
+    for one in (text, SMALL[text]):
+        _, parameters, _ = models(graph, "tb", "uniform")
+        single = {key: part.detach().float().requires_grad_() for key, part in parameters.items()}
+        policy = tabular(graph, heads=heads(graph, learned_back=True), scale=1.0)
+        model = flow(policy, single, objective("tb"), "uniform")
+        total = expected_tb(graph, model, to_torch(loss(one)).terms)
+        slopes = torch.autograd.grad(
+            total.sum(), [*single.values()], allow_unused=True, materialize_grads=True
+        )
+        found.append((total, *slopes))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_terms_that_cancel_are_none():
+    """10^12 (cosh(x + x/10^9) - cosh(x)) is near 1000 x sinh(x); a sum of terms of 10^12 is not."""
+    assert power_exponential_terms(loss("10**12*(cosh(x + x/10**9) - cosh(x))")) is None
+    assert power_exponential_terms(loss("linex(1/900)")) is not None
 
 
 def test_long_trajectories_do_not_overflow():

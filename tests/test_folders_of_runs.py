@@ -144,6 +144,9 @@ def test_a_lone_file_is_replaced_whole_and_a_device_is_written_to(tmp_path):
     outputs.write_alone(link, b"one")
     outputs.write_alone(path, b"two")
     assert content(tmp_path) == {"loss.py": b"two", "link.py": b"two"} and link.is_symlink()
+    with pytest.raises(outputs.OutputError, match="is there already"):  # the second of two writers
+        outputs.write_alone(path, b"three", replace=False)
+    assert path.read_bytes() == b"two"
     outputs.write_alone(tmp_path / "/dev/null", b"nothing")
     assert not os.path.isfile("/dev/null")
     umask = os.umask(0)

@@ -13,6 +13,7 @@ import pytest
 import sympy as sp
 import torch
 from flint import acb, arb, arb_series
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from divergence_lab.bridge import NotRepresentable, to_torch
 from divergence_lab.bridge.export import export
@@ -189,7 +190,8 @@ def test_every_named_loss_is_right_and_is_exported(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["3*x*sinh(12*x)/10**42", "Abs(x)**(3/5) + log((1 + exp(x))/2) - x/2"]
+    "text",
+    ["3*x*sinh(12*x)/10**42", "Abs(x)**(3/5) + log((1 + exp(x))/2) - x/2", "x**2 + sin(x)**2"],
 )
 def test_where_numbers_end_and_next_to_zero(text):
     assert not faults(text, random.Random(text), 2)
@@ -407,6 +409,57 @@ def test_gradients_under_vmap_and_of_nan(text):
         built(text).gradient(torch.tensor([math.nan])).isnan()
         and built(text).value(torch.tensor([math.nan])).isnan()
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("text", [*KINDS, "1 - exp(-x**2/2)"])
+def test_infinite_residuals_have_finite_values_and_gradients(text, dtype):
+    """A state that the target or the model leaves out: log 0."""
+    residuals = torch.tensor([math.inf, -math.inf], dtype=dtype)
+    values, slopes = built(text).value(residuals), built(text).gradient(residuals)
+    assert torch.isfinite(values).all() and torch.isfinite(slopes).all()
+    assert (values > 0).all() and slopes[0] >= 0 >= slopes[1]
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        lambda g, x: torch.func.grad(lambda y: torch.func.grad(lambda z: g(z).sum())(y).sum())(x),
+        lambda g, x: torch.autograd.functional.hessian(lambda z: g(z).sum(), x),
+        lambda g, x: torch.func.vmap(torch.func.grad(torch.func.grad(g)))(x),
+        lambda g, x: torch.autograd.grad(
+            torch.autograd.grad(g(x).sum(), x, create_graph=True)[0].square().sum() + g(x).sum(), x
+        ),
+    ],
+    ids=["grad of grad", "hessian", "vmap", "penalty of the gradient"],
+)
+def test_a_second_derivative_is_refused_and_not_0(twice):
+    exec(export(loss("linex(1)")), module := {})
+    for g in (built("linex(1)"), module["loss"]):
+        with pytest.raises(RuntimeError, match="second derivative of a loss is not defined"):
+            twice(g, torch.tensor([0.3, 2.0], requires_grad=True))
+
+
+def test_what_is_linear_may_be_differentiated_again():
+    """By what comes from above: it is multiplied by g'."""
+    residuals = torch.tensor([0.3, 2.0], requires_grad=True)
+    above = torch.ones(2, requires_grad=True)
+    (slope,) = torch.autograd.grad(
+        built("linex(1)")(residuals), residuals, above, create_graph=True
+    )
+    (again,) = torch.autograd.grad(slope.sum(), above)
+    assert torch.equal(again, built("linex(1)").gradient(residuals))
+
+
+def test_a_trace_leaves_nothing_behind():
+    """Tables are sent to a device once; those made while torch traces are no numbers."""
+    exec(export(loss("loglog_growth")), module := {})
+    residuals = torch.tensor([0.3, 2.0])
+    for g in (to_torch("loglog_growth"), module["loss"]):
+        make_fx(g, tracing_mode="fake")(residuals)
+        values = g(residuals)
+        assert values.tolist() == built("loglog_growth")(residuals).tolist()
+        make_fx(g, tracing_mode="fake")(residuals)
 
 
 def test_far_out_where_numbers_end():

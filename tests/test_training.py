@@ -350,11 +350,18 @@ def test_another_run_cannot_continue(tmp_path):
         train(
             {**LOSSES, "quadratic": lambda x: x**4}, diamond(), **SMALL, out=tmp_path, resume=True
         )
+    clipped = {
+        end: {"a": lambda x, end=end: torch.nn.functional.huber_loss(x, 0 * x, "none", delta=end)}
+        for end in (9.0, 20.0)  # alike as far as 9
+    }
+    train(clipped[9.0], diamond(), **SMALL, out=tmp_path / "clip")
+    with pytest.raises(CheckpointError, match="the loss 'a' has other values there"):
+        train(clipped[20.0], diamond(), **SMALL, out=tmp_path / "clip", resume=True)
     assert_same(
         train(LOSSES, diamond(), **SMALL),
         train(dict(LOSSES), diamond(), **SMALL, out=tmp_path, resume=True),
     )
-    one, other = ({"a": then(*list(LOSSES.values())[:2], at)} for at in (0.3, 0.5))
+    one, other = ({"a": then(*list(LOSSES.values())[:2], at)} for at in (0.33, 0.34))
     train(one, diamond(), **SMALL, out=tmp_path / "then")
     with pytest.raises(CheckpointError, match="the loss 'a'"):
         train(other, diamond(), **SMALL, out=tmp_path / "then", resume=True)

@@ -15,7 +15,14 @@ import struct
 from divergence_lab.bridge import dropins
 from divergence_lab.bridge.source import JAX, TORCH, function_source, helpers
 from divergence_lab.bridge.verified import arithmetic, programs, stretches
-from divergence_lab.bridge.verified.ranges import Verified, check_loss, ranges, verified
+from divergence_lab.bridge.verified.ranges import (
+    BEYOND,
+    NO_SECOND_DERIVATIVE,
+    Verified,
+    check_loss,
+    ranges,
+    verified,
+)
 from divergence_lab.inputs import did_you_mean, shown
 from divergence_lab.theory.answers.derivation import Derivation, derive
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, bounded, check_budget
@@ -95,6 +102,8 @@ Written by divergence-lab export.
 _TORCH_FUNCTION = '''
 
 def _inside(residual):
+    if not isinstance(residual, torch.Tensor):
+        raise TypeError(f"residuals must be a tensor, not {type(residual).__name__}: convert them with torch.as_tensor(...)")
     if residual.dtype not in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
         raise TypeError(f"residuals must be floating point numbers, not {residual.dtype}: convert them with .float()")
     return residual.detach().double().clamp(*REACH)
@@ -104,10 +113,10 @@ def value(residual):
     """g(residual), without autograd."""
     inside = _inside(residual)
     answer = _value(inside)
-    for end, at_end, slope, cut in @ENDS@:
-        if abs(end) < torch.finfo(residual.dtype).max and abs(at_end) < torch.finfo(residual.dtype).max:
-            answer = answer + (residual.detach().double() - end).clamp(**{cut: 0.0}) * slope
     limit = torch.finfo(residual.dtype).max
+    for end, at_end, slope, beyond in @ENDS@:
+        if abs(end) < limit and abs(at_end) < limit:
+            answer = answer + (residual.detach().double() - end).clamp(*beyond) * slope
     return answer.clamp(-limit, limit).to(residual.dtype)
 
 
@@ -133,10 +142,27 @@ class _Loss(torch.autograd.Function):
         ctx.save_for_backward(*inputs)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx, upstream):
         (residual,) = ctx.saved_tensors
-        return upstream * gradient(residual)
+        return upstream * _Slope.apply(residual)
+
+
+class _Slope(torch.autograd.Function):
+    """g', which can't be differentiated again: autograd would take it for a constant."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(residual):
+        return gradient(residual)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, upstream):
+        raise RuntimeError("@SECOND@")
 
 
 def loss(residual):
@@ -150,7 +176,7 @@ zero than x = 0 the error is relative to the largest term there. Elsewhere finit
 
 
 def _torch(built: Verified[stretches.Ranges], imports: str = "import torch\n") -> str:
-    ends = tuple(zip(built.reach, built.end_values, built.end_slopes, ("max", "min")))
+    ends = tuple(zip(built.reach, built.end_values, built.end_slopes, BEYOND))
     source = _HEAD.format(formula=write(built.loss.expression), promise=_TORCH_PROMISE)
     source += f"\n{imports}\nREACH = {built.reach!r}\n"
     source += helpers([built.values, built.slopes], TORCH)
@@ -159,7 +185,7 @@ def _torch(built: Verified[stretches.Ranges], imports: str = "import torch\n") -
     slope = (
         "torch.where(inside == 0, 0.0, _slope(inside))" if built.kink_at_zero else "_slope(inside)"
     )
-    return source + _TORCH_FUNCTION.replace("@SLOPE@", slope).replace("@ENDS@", repr(ends))
+    return source + _filled(_TORCH_FUNCTION, SLOPE=slope, ENDS=repr(ends))
 
 
 # --- JAX
@@ -185,13 +211,14 @@ def _split(residual):
 def loss(residual):
     """g(residual), elementwise; the gradient is g'(residual)."""
     residual, inside = _split(residual)
-    beyond = residual - inside
+    limit = jnp.finfo(residual.dtype).max
+    beyond = jnp.clip(residual - inside, -limit, limit)
     answer = _value(inside)
     answer = jnp.where(beyond == 0, answer, answer + gradient(inside) * beyond)
-    limit = jnp.finfo(residual.dtype).max
     return jnp.clip(answer, -limit, limit)
 
 
+@jax.custom_jvp
 def gradient(residual):
     """g'(residual)."""
     residual, inside = _split(residual)
@@ -202,6 +229,11 @@ def gradient(residual):
 @loss.defjvp
 def _loss_jvp(primals, tangents):
     return loss(*primals), gradient(*primals) * tangents[0]
+
+
+@gradient.defjvp
+def _gradient_jvp(primals, tangents):
+    raise NotImplementedError("@SECOND@")
 '''  # noqa: E501 (lines of the exported text)
 
 _JAX_PROMISE = """Computed in the dtype of x. Verified where 1e-6 <= |x| <= 80 and g, g' are normal numbers of it: relative error of g and g'
@@ -237,7 +269,14 @@ def _jax(built: Verified[stretches.Ranges]) -> str:
     slope = (
         "jnp.where(inside == 0, 0.0, _slope(inside))" if built.kink_at_zero else "_slope(inside)"
     )
-    return source + _JAX_FUNCTION.replace("@SLOPE@", slope)
+    return source + _filled(_JAX_FUNCTION, SLOPE=slope)
+
+
+def _filled(text: str, **marks: str) -> str:
+    """The text with @NAME@ replaced."""
+    for mark, instead in (*marks.items(), ("SECOND", NO_SECOND_DERIVATIVE)):
+        text = text.replace(f"@{mark}@", instead)
+    return text
 
 
 def _single(function: Pieces) -> tuple[stretches.Ranges, float]:

@@ -214,10 +214,13 @@ _ON_DEVICE = {}
 
 def _polynomials(z, edges, middles, scales, rows):
     """On [edges[k-1], edges[k]]: sum_j rows[k][j] t^j, t = (z - middles[k]) scales[k]."""
-    key = id(rows), z.device
-    if key not in _ON_DEVICE:
-        _ON_DEVICE[key] = [torch.tensor(part, dtype=torch.float64, device=z.device) for part in (edges, middles, scales, rows)]
-    edges, middles, scales, rows = _ON_DEVICE[key]
+    key = (id(rows), z.device) if type(z) is torch.Tensor else None  # a tensor of a trace must not outlive it
+    made = _ON_DEVICE.get(key) or [
+        torch.tensor(part, dtype=torch.float64, device=z.device) for part in (edges, middles, scales, rows)
+    ]
+    if key and type(made[0]) is torch.Tensor:
+        _ON_DEVICE[key] = made
+    edges, middles, scales, rows = made
     place = torch.bucketize(z.contiguous(), edges, right=True)[..., None]
     t, row = (z - middles[place][..., 0]) * scales[place][..., 0], rows[place][..., 0, :]
     total = row[..., -1]

@@ -122,7 +122,7 @@ class _Function:
         )
 
     def _polynomials(self, table: polynomials.Table, z: Tensor) -> Tensor:
-        edges, middles, scales, rows = self._constants(table, z.device)
+        edges, middles, scales, rows = self._constants(table, z)
         # vmap can't index by a single number
         place = torch.bucketize(z.contiguous(), edges, right=True)[..., None]
         t, row = (z - middles[place][..., 0]) * scales[place][..., 0], rows[place][..., 0, :]
@@ -131,14 +131,19 @@ class _Function:
             total = total * t + row[..., k]
         return total
 
-    def _constants(self, table: polynomials.Table, device: torch.device) -> tuple[Tensor, ...]:
-        """The table on the device, sent once."""
-        if device not in self.on_device:
-            self.on_device[device] = tuple(
-                torch.tensor(part, dtype=torch.float64, device=device)
+    def _constants(self, table: polynomials.Table, z: Tensor) -> tuple[Tensor, ...]:
+        """The table on the device of z, sent once."""
+        # made while torch traces, a tensor is no number, and must not outlive the trace
+        kept = self.on_device if type(z) is Tensor else {}
+        if z.device not in kept:
+            made = tuple(
+                torch.tensor(part, dtype=torch.float64, device=z.device)
                 for part in (table.edges[1:-1], table.middles, table.scales, table.rows)
             )
-        return self.on_device[device]
+            if type(made[0]) is not Tensor:
+                return made
+            kept[z.device] = made
+        return kept[z.device]
 
     def __reduce__(self) -> tuple:
         return _Function, (self.sources,)
@@ -153,13 +158,15 @@ class TorchLoss(ranges.Verified[tuple[_Function, _Function]]):
 
     Relative error below 2e-6 in float32 and 1e-10 in float64 where 1e-6 <= |x| <= 80 and g and g'
     are normal numbers of the dtype: verified when it was built, see docs/losses_in_torch.md. Finite
-    everywhere. It can be pickled and copied: what it computes is data.
+    everywhere, at infinite residuals too. A second derivative is refused. It can be pickled and
+    copied: what it computes is data.
 
         value, gradient  g and g', without autograd
         reach            (x_left, x_right): beyond these g is a straight line
         early_reach      the same for answers in single precision or less, as is the second of
                          `values` and `slopes`
-        terms            (c, n, a) with g(x) = sum c x^n e^{ax}, where it is such a sum; else None
+        terms            (c, n, a) with g(x) = sum c x^n e^{ax}, where it is such a sum (small a by
+                         their series) and does not cancel; else None
         gives_gradient   who needs g' alone may ask `gradient` for it
 
         >>> import torch
@@ -185,24 +192,24 @@ class TorchLoss(ranges.Verified[tuple[_Function, _Function]]):
     def gradient(self, residual: Tensor) -> Tensor:
         """g'(residual), elementwise, without autograd."""
         inside, narrow = self._inside(residual), residual.dtype != torch.float64
+        limit = torch.finfo(residual.dtype).max
         if self.slopes[narrow].is_the_residual:
-            return residual.detach().clone()
+            return residual.detach().clamp(-limit, limit)
         slope = self.slopes[narrow](inside)
         if self.kink_at_zero:
             slope = torch.where(inside == 0, 0.0, slope)  # the subgradient of a minimum
-        limit = torch.finfo(residual.dtype).max
         return slope.clamp(-limit, limit).to(residual.dtype)
 
     def value(self, residual: Tensor) -> Tensor:
         """g(residual), elementwise, without autograd."""
         inside, narrow = self._inside(residual), residual.dtype != torch.float64
         answer, limit = self.values[narrow](inside), torch.finfo(residual.dtype).max
-        for end, value, slope, cut in zip(
-            self.reach, self.end_values, self.end_slopes, ("max", "min")
+        for end, value, slope, beyond in zip(
+            self.reach, self.end_values, self.end_slopes, ranges.BEYOND
         ):
             # where g is as large as a number may be at its end already, it is cut in any case
             if abs(end) < limit and abs(value) < limit:
-                answer = answer + (residual.detach().double() - end).clamp(**{cut: 0.0}) * slope
+                answer = answer + (residual.detach().double() - end).clamp(*beyond) * slope
         return answer.clamp(-limit, limit).to(residual.dtype)
 
     def _inside(self, residual: Tensor) -> Tensor:
@@ -212,9 +219,7 @@ class TorchLoss(ranges.Verified[tuple[_Function, _Function]]):
                 "convert them with .float()"
             )
         reach = self.reach if residual.dtype == torch.float64 else self.early_reach
-        exact = residual.detach().double()
-        cut = min(-reach[0], reach[1]) < torch.finfo(residual.dtype).max
-        return exact.clamp(*reach) if cut else exact
+        return residual.detach().double().clamp(*reach)  # infinite ones, too
 
 
 class _Autograd(torch.autograd.Function):
@@ -232,10 +237,27 @@ class _Autograd(torch.autograd.Function):
         ctx.save_for_backward(residual)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx, upstream: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride] (torch's own way)
         (residual,) = ctx.saved_tensors
-        return upstream * ctx.torch_loss.gradient(residual), None
+        return upstream * _Slope.apply(residual, ctx.torch_loss), None
+
+
+class _Slope(torch.autograd.Function):
+    """g', which can't be differentiated again: autograd would take it for a constant."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(residual: Tensor, torch_loss: TorchLoss) -> Tensor:
+        return torch_loss.gradient(residual)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride] (torch's own way)
+        raise RuntimeError(ranges.NO_SECOND_DERIVATIVE)
 
 
 def to_torch(loss: Loss | str | TorchLoss, budget: float = 60.0) -> TorchLoss:

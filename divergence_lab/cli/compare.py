@@ -96,7 +96,7 @@ def _draw(names: tuple[str, ...], comparison: Comparison, file: str) -> None:
         }
     drawn = io.BytesIO()
     hockey_sticks(curves).savefig(drawn, format=file.lower()[-3:], dpi=200)
-    write_alone(Path(file), drawn.getvalue())
+    write_alone(Path(file), drawn.getvalue(), replace=False)
 
 
 # --- in words

@@ -27,7 +27,7 @@ from divergence_lab.cli.arguments import (
     seconds,
 )
 from divergence_lab.inputs import InputError, number_in, one_line, read_bytes, read_input
-from divergence_lab.outputs import OutputError, write_alone
+from divergence_lab.outputs import must_be_new, write_alone
 from divergence_lab.theory.answers import wording
 from divergence_lab.theory.design.wishes import DesignError
 from divergence_lab.theory.expressions import write
@@ -187,7 +187,7 @@ def _from_data(options: argparse.Namespace, wishes: dict[str, Any]) -> Designed:
             options.tolerance,
             **wishes,
         )
-    return fit_to_residuals(_numbers(options.residuals.strip()), options.budget, **wishes)
+    return fit_to_residuals(_numbers(options.residuals), options.budget, **wishes)
 
 
 def _tradeoff(text: str) -> tuple[str, str, str]:
@@ -286,17 +286,17 @@ def described(entry: Designed) -> str:
 def _export(options: argparse.Namespace) -> int:
     with at_work(f"reading {one_line(options.losses[0], 60)}"):
         ((name, loss),) = read_each(options, options.losses).values()
-    path = Path(options.out.strip()) if options.out else None
-    if path is not None and path.is_file() and not options.overwrite:
-        raise OutputError(f"{path} is there already: choose another file, or add --overwrite")
+    path = Path(options.out) if options.out else None
+    if path is not None and not options.overwrite:
+        must_be_new(path, ", or add --overwrite")
     with at_work(f"writing {one_line(options.losses[0], 60)} for {options.form}"):
         source = _source(loss, options)
     if path is not None:
         try:
-            write_alone(path, source.encode())
+            write_alone(path, source.encode(), replace=options.overwrite)
         except OSError as error:
             raise InputError(
-                f"{shown(options.out.strip())}: {error.strerror}; name a file that can be written"
+                f"{shown(options.out)}: {error.strerror}; name a file that can be written"
             ) from None
     if options.json:
         document = {

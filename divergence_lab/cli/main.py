@@ -95,6 +95,8 @@ def _run(parser: argparse.ArgumentParser, given: Sequence[str]) -> int:
         )
         if unknown:
             options.parser.refuse(unknown)
+        for name, value in vars(options).items():  # what was typed is what is meant
+            setattr(options, name, _as_typed(value))
         if options.command is None:
             parser.print_help()
             return DONE
@@ -124,6 +126,13 @@ def _run(parser: argparse.ArgumentParser, given: Sequence[str]) -> int:
     except InputError as error:  # anything else is not the user's doing: a traceback helps
         _tell(f"{doing}: {error}")
     return BAD_INPUT
+
+
+def _as_typed(value: Any) -> Any:
+    """Without the space that kept argparse from taking it for an option."""
+    if isinstance(value, list):
+        return [_as_typed(one) for one in value]
+    return value[1:] if isinstance(value, str) and value.startswith(" -") else value
 
 
 # what moves a terminal's cursor, sets its title or turns its writing

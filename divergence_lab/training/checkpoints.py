@@ -31,8 +31,9 @@ OF_LOSS = "loss "  # before the name of a loss, its values at PROBES
 ELSE = "ask for the same run, choose another folder, or replace it with --overwrite"
 FIRST = "divergence_lab checkpoint 1 {} {}\n"
 FIRST_LINE = re.compile(FIRST.format(r"(\d{1,18})", "([0-9a-f]{128})").encode())
-PROBES = (-8.0, -1.0, -0.1, 0.1, 1.0, 8.0)  # residuals at which losses of one name are told apart
-FRACTIONS = 21  # of the run, from its start to its end
+# residuals at which losses of one name are told apart: eight to a power of ten, to beyond all clips
+PROBES = tuple(sign * 10.0 ** (k / 8) for sign in (-1, 1) for k in range(-8, 25))
+FRACTIONS = 201  # of the run, from its start to its end
 SAME = 1e-5  # relative: another processor may round otherwise
 
 
@@ -51,7 +52,7 @@ def loss_values(
     dtype: torch.dtype,
     device: str | torch.device = "cpu",
 ) -> dict[str, Tensor]:
-    """g at PROBES, [FRACTIONS, 1, 6] or, of a loss that does not change, [1, 1, 6]: a name says
+    """g at PROBES, [FRACTIONS, 1, P] or, of a loss that does not change, [1, 1, P]: a name says
     not which loss it is.
     """
     residual = torch.tensor([PROBES], dtype=dtype, device=device)
@@ -184,6 +185,11 @@ def _must_be_this_run(
             )
     for name, values in losses.items():
         there = of_saved.get(name, values[:0])
+        if len(there) and there.shape[-1] != values.shape[-1]:
+            raise CheckpointError(
+                f"{path} was written by another version of this package, which kept fewer values "
+                f"of the loss {name!r}; {ELSE}"
+            )
         if there.shape != values.shape or not torch.allclose(
             there, values, rtol=SAME, atol=0.0, equal_nan=True
         ):

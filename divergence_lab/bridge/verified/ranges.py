@@ -29,6 +29,9 @@ from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import Pieces, digits, enclosure, precision, x
 
 TOLERANCE = 4e-12
+# how far a residual lies beyond the left and the right end of the reach: finite, even if it is not
+BEYOND = ((-DOUBLE.largest, 0.0), (0.0, DOUBLE.largest))
+NO_SECOND_DERIVATIVE = "the second derivative of a loss is not defined: g' alone is verified"
 
 
 def ranges(

@@ -36,6 +36,11 @@ def error_on(program: programs.Program, low: float, high: float, arithmetic: Ari
             and math.frexp(arguments[1][0])[0] in (0.5, -0.5)
         ):
             step = _multiply(of(arguments[0]), of(arguments[1]), arithmetic, 0.0)  # by a power of 2
+        elif name == "div" and isinstance(arguments[0], tuple) and arguments[0] != (1.0,):
+            # c/b is c (1/b) in torch: rounded twice
+            step = _multiply(
+                _divide(of((1.0,)), of(arguments[1]), arithmetic), of(arguments[0]), arithmetic
+            )
         elif name in _STEPS:
             step = _STEPS[name](*map(of, arguments), arithmetic)
         else:

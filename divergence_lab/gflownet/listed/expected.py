@@ -91,23 +91,22 @@ def expected_tb(
     For each a, at every state: l = log sum over paths to it of P(path) e^{a x(path)}, and the
     moments m_n = sum of P e^{ax} x^n / e^l.  An edge of residual d takes (l, m_n) to (l + log P + a
     d, sum_j C(n, j) d^{n-j} m_j), and paths that meet are averaged with weights e^l: no number
-    overflows before the end.
+    overflows before the end.  In float64: terms of one loss cancel, and powers grow.
     """
-    log_chance = _behaviour(graph, model.log_pf, sampler)
+    log_pf, log_pb, start = (part.double() for part in (model.log_pf, model.log_pb, -model.log_z))
+    log_chance = _behaviour(graph, log_pf, sampler)
     stop = tables(graph, log_chance.device, log_chance.dtype).log_reward.expand(
         log_chance.shape[0], 1, -1
     )
-    back = model.log_pb[:, :-1].expand(log_chance.shape[0], -1, -1)
-    step = torch.cat([back, stop], dim=1) - model.log_pf
+    back = log_pb[:, :-1].expand(log_chance.shape[0], -1, -1)
+    step = torch.cat([back, stop], dim=1) - log_pf
     # an action that is not allowed is never looked up; its infinities must not meet a gradient of 0
     allowed = tables(graph, log_chance.device, log_chance.dtype).mask == 0
     step = torch.where(allowed, step, 0.0)
-    total = torch.zeros_like(model.log_z)
+    total = torch.zeros_like(start)
     for a in sorted({a for _, _, a in terms}):
         wanted = [(c, n) for c, n, other in terms if other == a]
-        log_mass, moments = _moments(
-            graph, log_chance, step, -model.log_z, a, max(n for _, n in wanted)
-        )
+        log_mass, moments = _moments(graph, log_chance, step, start, a, max(n for _, n in wanted))
         for c, n in wanted:
             total = total + c * log_mass.exp() * moments[n]
     return total
