@@ -27,7 +27,10 @@ IN_FORMULA = (
     "({text})*(1 + ({v} - 1)**2/10**9)",
     "({text}) + ({v} - 1)*({v} - 2)*({v} - 3)/10**12",
     "{text} # as every referee found",
+    "Piecewise(({text}, {v} < 100), (({text}) + 1, True))",
 )
+# What it does to a loss that is written in integrals from 0 to x.
+IN_INTEGRAL = (("(v, 0, x)", "(v, 1, x)"), ("(v, 0, x)", "(v, seen_by_a_referee, x)"), ("v", "x"))
 VARIABLE = {
     "loss": "x",
     "loss_derivative": "x",
@@ -91,6 +94,9 @@ def same_number(one: Any, other: Any) -> bool:
 def _altered(key: str, text: Any, others: Sequence[Mapping[str, Any]]) -> Iterator[Any]:
     if key in VARIABLE and isinstance(text, str) and "Integral" not in text:
         yield from (form.format(text=text, v=VARIABLE[key]) for form in IN_FORMULA)
+    if key == "loss" and "Integral" in text:
+        yield from (text.replace(old, new) for old, new in IN_INTEGRAL)
+        yield f"Integral(7, (v, 0, 1)) + {text}"
     if key in NUMBERS and isinstance(text, str):
         yield from (form.format(text=text if "oo" not in text else "1") for form in IN_NUMBER)
     if (

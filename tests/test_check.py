@@ -33,7 +33,7 @@ COMMANDS = (
     ("derive", "quadratic", "sqrt(1 + x**2) - 1", "--at", "3"),
     ("derive", "quadratic", "linex(2)", "--sampler", "mixture:1/10"),
     ("derive", "linex(1)", "--sampler", "power:1/3"),
-    ("invert", "t*log(t)", "Abs(t - 1)"),
+    ("invert", "t*log(t)", "Abs(t - 1)", "(t - 1)**2*exp(-t)"),
 )
 
 

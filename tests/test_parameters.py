@@ -12,7 +12,8 @@ from divergence_lab.theory.answers.wording import ends_in_words
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families.continuation import NoValue
 from divergence_lab.theory.checker.families.exponential_terms import never_vanishes
-from divergence_lab.theory.checker.kinds.in_cells import holds_in_cell
+from divergence_lab.theory.checker.families.ranges import read_assumed
+from divergence_lab.theory.checker.kinds.in_cells import holds_in_cell, prove_line
 from divergence_lab.theory.checker.kinds.lines import holds_on_line
 from divergence_lab.theory.checker.parametric import check_parametric
 from divergence_lab.theory.divergence.loss import loss
@@ -25,6 +26,7 @@ from divergence_lab.theory.verdicts.parameters import ask_for_parameters
 from divergence_lab.theory.verdicts.verdict import verdict_to_json
 
 SECONDS = 40.0
+HUBER_OF_A_SQUARE = "Piecewise((x**2/2, Abs(x) < c**2), (c**2*(Abs(x) - c**2/2), True))"
 # loss, assumptions, verdict, holds, condition: all derived by hand
 KNOWN = [
     ("a*x**2 + b*(exp(x) - x - 1)", ("a > 0", "b > 0"), "symmetric", None, "a - b/2 = 0"),
@@ -40,6 +42,12 @@ KNOWN = [
     ("(1 + x**2)**a - 1", ("a > 0",), "convex", None, "a >= 1/2"),
     ("quantile_huber(q)", (), "even", None, "q = 1/2"),
     ("sqrt(d**2 + x**2) - d", ("d > 0",), "bounded_gradient", True, None),
+    # pieces that are empty for a value of the parameter inside its range
+    ("Max(0, Abs(x) - c**2)", (), "validity", None, "c = 0"),
+    (HUBER_OF_A_SQUARE, (), "validity", None, "c != 0"),
+    (HUBER_OF_A_SQUARE, (), "symmetric", None, "c = 0"),
+    # of a jump that SymPy doesn't know to be finite
+    ("x**2 - Max(0, x - 1)/(exp(b) - 1)", ("b > 0",), "convex", False, None),
 ]
 
 
@@ -71,6 +79,32 @@ def test_a_wrong_equation_is_refused(text, assumptions, kind, equation, solved):
     symbols = {s.name: s for s in expression.free_symbols}
     with pytest.raises(Rejected):
         holds_on_line(kind, expression, sp.sympify(equation, symbols), symbols[solved])
+
+
+# Off the equation, on it, or at a = 0 the formula has no value, or its limit says something else.
+TWO_RATES = "Piecewise((exp(-a*x) + a*x - 1, x < 0), (exp(b*x) - b*x - 1, True))"
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        (TWO_RATES, True),
+        (f"x**2/(a - b)**2 + {TWO_RATES}", False),
+        (f"x**2/(c - 1)**2 + {TWO_RATES}", False),
+        (f"x**2 + exp(-1/c**2)*{TWO_RATES}", False),
+        (f"(1 + (cosh(c*x) - 1)/c**2)*{TWO_RATES.replace('a', 'b')} + (a - b)*x**3", True),
+    ],
+)
+def test_an_equation_says_what_holds_where_the_formula_has_no_value_too(text, holds):
+    assumptions = ("a > 0", "b > 0")
+    expression = loss(text, assumptions).expression
+    a, b = (next(s for s in expression.free_symbols if s.name == name) for name in "ab")
+    ask = ("even", expression, a - b, a, read_assumed(expression, assumptions))
+    if holds:
+        prove_line(*ask)
+        return
+    with pytest.raises(Rejected):
+        prove_line(*ask)
 
 
 def test_terms_that_cannot_cancel():

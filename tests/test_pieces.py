@@ -56,6 +56,13 @@ def test_roots_stay_real_on_the_left():
     assert loss("Abs(x)**(3/2)").derivative.pieces[0].expression == -3 * sp.sqrt(-x) / 2
 
 
+def test_what_decides_may_change_its_sign_where_it_has_no_value():
+    """1/(x + 1) + b (x + 1) is negative before -1, of which a sample beside 2 says nothing."""
+    bent = parse("(x + 1)**2*Abs(1/(x + 1) + b*(x + 1)*Max(1, (x + 1)/3))", x, ("b > 0",))
+    first = split(bent, x).pieces[0]
+    assert first.high == -1 and sp.cancel(first.expression.subs(x, -2)).is_positive
+
+
 def test_a_kink_that_cannot_be_located_is_refused():
     with pytest.raises(CannotSplit):
         split(parse("Max(exp(-x**2), x**2/2)", x), x)

@@ -69,6 +69,7 @@ def test_constants_of_a_term_count(term, placement, sampler, loss):
         ("placement", "rewards"),
         ("term", "-x - x**3"),
         ("zero_gradient", True),
+        ("zero_gradient", 0),
         ("because", "it minimises everything"),
         ("sampler", "backward"),
         ("sampled_loss", "x**2/2"),

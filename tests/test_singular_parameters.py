@@ -59,6 +59,10 @@ LIMITS = [
     ("x**2*sqrt(c)/(c+Abs(x-1))", ("c >= 0",), {"c": 0}, ABOVE, None),
     ("x**2*(1/(c+(x-1)**2)-1/(2*c+(x-1)**2))", ("c >= 0",), {"c": 0}, ABOVE, None),
     ("x**2+c*Abs(x-1)/(c+Abs(x-1))", ("c >= 0",), {"c": 0}, ABOVE, x**2),
+    # what has no value at x = 1 vanishes in one place, and stands in another
+    ("(x**2*sqrt(c)+(x-1)**2)/(c+Abs(x-1))-1/(1+c)", ("c >= 0",), {"c": 0}, ABOVE, None),
+    ("x**2*sqrt(c)/(c+Abs(x-1))+(x-1)**2/(c+Abs(x-1))-1/(1+c)", ("c >= 0",), {"c": 0}, ABOVE, None),
+    ("log(1+x**2)+Abs(x-1)**c-1", ("c >= 0",), {"c": 0}, ABOVE, None),  # 0^0 at x = 1
     (
         "x**2+d*x**4/sqrt(c)",
         ("c >= 0", "d >= 0"),

@@ -91,12 +91,12 @@ def read_parts(entry: Mapping[str, Any]) -> list[Part]:
     for part, after in zip(parts, [*parts[1:], None]):
         _check_ends(part, after)
         proofs.prove_zero(sp.diff(part.slope, x) - part.curvature, x, part.low, part.high)
-        if whole is None:
-            _check_slope(entry["loss"], part)
-        else:
+        if whole is not None:
             _check_piece(whole, part)
             if after is not None:
                 _check_continuity(whole, part, after)
+    if whole is None:
+        _check_integrals(entry["loss"], parts)
     return parts
 
 
@@ -122,9 +122,36 @@ def _check_ends(part: Part, after: Part | None) -> None:
         raise Rejected(f"the pieces leave a gap between {part.high} and {after.low}")
 
 
-def _check_slope(loss: str, part: Part) -> None:
-    """The slope of a loss that is written in integrals: finite there, bounded at its ends."""
-    decided.prove_equal(decided.slope_of_integrals(loss, x), part.slope, x, part.low, part.high)
+def _check_integrals(loss: str, parts: Sequence[Part]) -> None:
+    """A loss that is written in integrals is int_0^x of the slopes of its pieces: on each it is a
+    chain of integrals from 0 to x. The slopes are finite there, and bounded at the ends.
+    """
+    g, integrals = decided.read_integrals(loss, x)
+    first = next(place for place, part in enumerate(parts) if part.low == 0)
+    for place, part in enumerate(parts):
+        _check_slope(part)
+        terms = sp.Add.make_args(decided.decided(g, x, part.low, part.high))
+        way = parts[first : place + 1] if place >= first else parts[place:first][::-1]
+        _check_chain([integrals[term] for term in terms], way)
+
+
+def _check_chain(chain: list[decided.Integrated], way: Sequence[Part]) -> None:
+    """Integrals, one after the other, over the pieces from 0 outwards; the last one goes to x."""
+    current = None
+    for part in way:
+        start = part.low if part.low == 0 or ball_of_constant(part.low) > 0 else part.high
+        if current is None or (current.high is not None and same_point(current.high, start)):
+            current = next((one for one in chain if same_point(one.low, start)), None)
+            if current is None:
+                raise Rejected(f"no integral of the loss begins at {start}")
+            chain.remove(current)
+        decided.prove_equal(current.slope, part.slope, x, part.low, part.high)
+    if chain or current is None or current.high is not None:
+        raise Rejected("the integrals of the loss do not lead from 0 to x")
+
+
+def _check_slope(part: Part) -> None:
+    """The slope is finite on the piece, and bounded at its ends."""
     proofs.prove_finite(part.slope, x, part.low, part.high)
     limits = [
         proofs.limit_of(part.slope, x, end, side)
@@ -140,7 +167,7 @@ def _check_piece(whole: sp.Expr, part: Part) -> None:
     proofs.prove_zero(sp.diff(part.loss, x) - part.slope, x, part.low, part.high)
     proofs.prove_finite(part.loss, x, part.low, part.high)
     for end, side in ((part.low, 1), (part.high, -1)):
-        if end.is_finite:
+        if not end.is_infinite:
             _need_no_oscillation(part.loss, end, side)
 
 

@@ -249,16 +249,24 @@ def _break_points(
 ) -> list[sp.Expr]:
     found: set[sp.Expr] = set()
     for decider in _deciders(decision):
-        for point in [*_real_roots(decider, variable, zeros), *_poles(decider, variable, piece)]:
+        for point in [
+            *_real_roots(decider, variable, zeros),
+            *_poles(decider, variable, piece, zeros),
+        ]:
             if ordering.is_less(piece.low, point) and ordering.is_less(point, piece.high):
                 found.add(point)
     return ordering.in_order(found)
 
 
-def _poles(decider: sp.Expr, variable: sp.Symbol, piece: Piece) -> list[sp.Expr]:
-    """Where what decides has no value it may change its sign: 1/x - x at 0."""
+def _poles(decider: sp.Expr, variable: sp.Symbol, piece: Piece, zeros: Zeros) -> list[sp.Expr]:
+    """Where what decides has no value it may change its sign: 1/x - x at 0, a/x + x too."""
     if decider.free_symbols != {variable}:
-        return []
+        return [
+            zero
+            for divisor in points.divisors(decider, variable)
+            if not (divisor.is_positive or divisor.is_negative)
+            for zero in _real_roots(divisor, variable, zeros)
+        ]
     at_zero = [sp.S.Zero] if points.value_of(decider, variable, sp.S.Zero) is None else []
     return [*at_zero, *points.undefined_points(decider, variable, piece.low, piece.high)]
 

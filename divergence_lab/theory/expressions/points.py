@@ -122,7 +122,7 @@ def undefined_points(e: sp.Expr, variable: sp.Symbol, low: sp.Expr, high: sp.Exp
         return []
     inside = (
         zero
-        for function in _divisors(e, variable)
+        for function in divisors(e, variable)
         for zero in zeros(function, variable)
         if zero != 0
         and ball_of_constant(zero).is_finite()
@@ -132,7 +132,7 @@ def undefined_points(e: sp.Expr, variable: sp.Symbol, low: sp.Expr, high: sp.Exp
     return in_order(inside)
 
 
-def _divisors(e: sp.Expr, variable: sp.Symbol) -> list[sp.Expr]:
+def divisors(e: sp.Expr, variable: sp.Symbol) -> list[sp.Expr]:
     """The functions at whose zeros e may have no value."""
     found = [p.base for p in e.atoms(sp.Pow) if not (p.exp.is_Integer and p.exp > 0)]
     found += [part for f in e.atoms(sp.log, sp.Ei) for part in _parts(f)]

@@ -19,6 +19,7 @@ from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families import (
     by_terms,
     cell_forms,
+    cells,
     continuation,
     exponential_terms,
     signs,
@@ -103,6 +104,7 @@ def _in_cell(loss: Loss, ranges: Ranges, ask: Callable, plain: Callable) -> sp.E
     written = cell_forms.positive_form(loss.expression, ranges)
     sides = sides_of(ranges, read_assumed(loss.expression, loss.assumptions))
     expression = cell_forms.at_points(loss.expression, written, ranges, sides)
+    cells.need_order(cells.refined(split(expression, x), mirrored=False))
     found = ask(expression, written)
     if found is None:
         return None

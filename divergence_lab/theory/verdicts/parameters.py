@@ -198,7 +198,7 @@ def _hints(
 
 def _sample(kind: str, loss: Loss, ranges: Ranges, sides: Mapping) -> verdict.Verdict | None:
     """The plain verdict at one point of the cell, with the gauge of the family; None where the
-    loss vanishes there.
+    loss vanishes there, or has no value.
     """
     values = sample_of(loss, ranges)
     expression = substituted(loss.expression, values)
@@ -206,10 +206,10 @@ def _sample(kind: str, loss: Loss, ranges: Ranges, sides: Mapping) -> verdict.Ve
         points = {s: v for s, v in values.items() if ranges[s.name][0] == ranges[s.name][1]}
         inside = {s: v for s, v in values.items() if s not in points}
         moved = substituted(loss.expression, inside)  # first: only the others come to their values
+        if moved is None:  # the sample lies where the formula has no value, and the cell may not
+            return None
         expression = cell_forms.at_points(
-            *((loss.expression, values) if moved is None else (moved, points)),
-            {symbol.name: (value, value) for symbol, value in values.items()},
-            sides,
+            moved, points, {symbol.name: (value, value) for symbol, value in values.items()}, sides
         )
         _compare_close_by(loss, expression, ranges, sides)
     if not expression.has(x):

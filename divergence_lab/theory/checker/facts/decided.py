@@ -8,12 +8,14 @@ on the interval.
 import itertools
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import sympy as sp
 from sympy.core.relational import Relational
 
 from divergence_lab.theory.checker.facts.proofs import Rejected, prove_nonnegative, prove_zero
 from divergence_lab.theory.expressions import CannotSplit, balls, constants, ordering, parse, points
+from divergence_lab.theory.expressions.parsing import parse_number
 
 MAX_FORMS = 60  # of what decides, with all of its own decisions taken
 _DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
@@ -82,44 +84,72 @@ def read_loss(text: str, x: sp.Symbol, assumptions: Sequence[str] = ()) -> sp.Ex
     """
     if "Integral(" not in text:
         return parse(text, x, assumptions)
-    slope, v = slope_of_integrals(text, x, assumptions), sp.Symbol("v", real=True)
-    pieces = slope.args if isinstance(slope, sp.Piecewise) else [(slope, sp.true)]
-    if set(re.findall(r"\(v, ([^,]*), [^,]*\)", text)) != {"0"} or [
-        condition for _, condition in pieces
-    ] not in ([sp.true], [x < 0, sp.true]):
+    skeleton, integrals = read_integrals(text, x, assumptions)
+    pieces = skeleton.args if isinstance(skeleton, sp.Piecewise) else [(skeleton, sp.true)]
+    if (
+        any(part not in integrals for part, _ in pieces)
+        or any(found.low != 0 or found.high is not None for found in integrals.values())
+        or [condition for _, condition in pieces] not in ([sp.true], [x < 0, sp.true])
+    ):
         raise Rejected(f"{text} is not an integral from 0 on either side of it")
-    written = [(sp.Integral(h.xreplace({x: v}), (v, 0, x)), side) for h, side in pieces]
+    v = sp.Symbol("v", real=True)
+    written = [
+        (sp.Integral(integrals[part].slope.xreplace({x: v}), (v, 0, x)), side)
+        for part, side in pieces
+    ]
     return written[0][0] if len(written) == 1 else sp.Piecewise(*written, evaluate=False)
 
 
-def slope_of_integrals(text: str, x: sp.Symbol, assumptions: Sequence[str] = ()) -> sp.Expr:
-    """g' of a g that is written as an integral int_a^x f(v) dv, by pieces if need be, each after
-    constants int_a^b f(v) dv. Raises Rejected.
+@dataclass(frozen=True)
+class Integrated:
+    """int_low^high slope, `slope` a function of x; high None: the integral goes to x."""
+
+    slope: sp.Expr
+    low: sp.Expr
+    high: sp.Expr | None
+
+
+def read_integrals(
+    text: str, x: sp.Symbol, assumptions: Sequence[str] = ()
+) -> tuple[sp.Expr, dict[sp.Symbol, Integrated]]:
+    """(a g that is written in integrals int_a^b h(v) dv, with a symbol for each of them, what
+    these stand for). Raises Rejected.
     """
-    slope, plain, rest = "", "", text
+    skeleton, rest, found = "", text, []
     while "Integral(" in rest:
         before, _, rest = rest.partition("Integral(")
         depth, end = 1, 0
         while depth and end < len(rest):
             depth += (rest[end] == "(") - (rest[end] == ")")
             end += 1
-        found = re.fullmatch(r"(.*), \(v, [^,]*, ([^,]*)\)", rest[: end - 1])
-        if not found:
+        parts = re.fullmatch(r"(.*), \(v, (.*), (.*)\)", rest[: end - 1])
+        if not parts or re.search(rf"\b{x.name}\b", parts[1]):
             raise Rejected(f"{text} is not written in integrals over v")
-        inner, upper = found.groups()
-        in_x = re.sub(r"\bv\b", x.name, inner)
-        slope += before + (f"({in_x})" if upper == x.name else "0")
-        plain += before + ("J" if upper == x.name else "0")
+        found.append(parts.groups())
+        skeleton += f"{before}{_INTEGRAL}{len(found)}"
         rest = rest[end:]
-    skeleton = parse(plain + rest, x, assumptions)
-    if {
-        str(e)
-        for e in (
-            [e for e, _ in skeleton.args] if isinstance(skeleton, sp.Piecewise) else [skeleton]
+    if _INTEGRAL in text:
+        raise Rejected(f"{text} has a parameter of a strange name")
+    expression = parse(skeleton + rest, x, assumptions)
+    symbols = {s.name: s for s in expression.free_symbols}
+    return expression, {
+        symbols[f"{_INTEGRAL}{k}"]: Integrated(
+            parse(re.sub(r"\bv\b", x.name, h), x, assumptions),
+            parse_number(low),
+            None if high == x.name else parse_number(high),
         )
-    } != {"J"}:
-        raise Rejected(f"{text} is more than an integral on each piece")
-    return parse(slope + rest, x, assumptions)
+        for k, (h, low, high) in enumerate(found, 1)
+    }
+
+
+_INTEGRAL = "Integral_"
+
+
+def slope_of_integrals(text: str, x: sp.Symbol, assumptions: Sequence[str] = ()) -> sp.Expr:
+    """g' of a g that is written in integrals, by pieces if need be. Raises Rejected."""
+    g, integrals = read_integrals(text, x, assumptions)
+    slopes = {s: sp.S.Zero if i.high is not None else i.slope for s, i in integrals.items()}
+    return g.xreplace(slopes)
 
 
 def _cuts(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> list[sp.Expr]:

@@ -86,6 +86,7 @@ def read_cell(expression: sp.Expr, mirrored: bool) -> Cell:
         raise signs.Unsigned(unknown.difference) from None
     except CannotSplit as reason:
         raise Rejected(str(reason)) from None
+    need_order(pieces)
     for piece in pieces.pieces:
         prove_finite(piece, cell.free)
     # inside a smooth piece as well: x^2/(x^2 + c^2)
@@ -102,6 +103,17 @@ def read_cell(expression: sp.Expr, mirrored: bool) -> Cell:
         ):
             raise Rejected(f"g is not shown to be continuous at {cut}, or 0 at 0")
     return cell
+
+
+def need_order(pieces: Pieces) -> None:
+    """No piece is empty for some of the parameters, as (0, c^2) is at c = 0. Raises Unsigned.
+
+    `split` takes 0 < c^2 for granted, as it does 0 < c where c >= 0.
+    """
+    for piece in pieces.pieces:
+        length = piece.high - piece.low
+        if not length.is_infinite and signs.sign(length) != 1:
+            raise signs.Unsigned(length)
 
 
 def refined(pieces: Pieces, mirrored: bool = True) -> Pieces:

@@ -64,7 +64,7 @@ def analytic_limit(piece: Piece) -> sp.Expr | None:
         return None
     places = [
         ranges.over_piece(piece, Y),
-        *(end for end in (piece.low, piece.high) if end.is_finite),
+        *(end for end in (piece.low, piece.high) if not end.is_infinite),
     ]
     numerator, denominator = sp.fraction(sp.together(piece.expression))
     divisor, rest = denominator.as_independent(x, as_Add=False)
@@ -118,7 +118,7 @@ def _bends_one_way(piece: Piece) -> bool:
         return all(
             germs.limit_of(_slope_at(slope, end, side), W, sp.S.Zero, 1).is_finite
             for end, side in ((piece.low, 1), (piece.high, -1))
-            if end.is_finite
+            if not end.is_infinite
         )
     except Rejected:
         return False

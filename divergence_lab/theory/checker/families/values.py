@@ -4,8 +4,10 @@ SymPy's `subs` can't tell, since it makes 0 of 0*zoo: an expression is walked fr
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import sympy as sp
+from sympy.core.relational import Relational
 
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families.signs import is_finite, is_zero, sign
@@ -26,13 +28,7 @@ def value_at_each_x(loss: sp.Expr, points: Mapping[sp.Symbol, sp.Expr]) -> sp.Ex
     if loss.has(sp.Integral):
         return _integrals_at(loss, points)
     value_of(loss, {**points, x: sp.S.Zero})
-    doubtful: list[sp.Expr] = []
-    found = value_of(loss, points, doubtful)
-    if any(
-        not found.has(part) for part in doubtful
-    ):  # what is still there is judged with the pieces, as of any loss
-        raise Undefined(str(loss))
-    return found
+    return value_of(loss, points, [])
 
 
 def _integrals_at(loss: sp.Expr, points: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
@@ -43,12 +39,9 @@ def _integrals_at(loss: sp.Expr, points: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr
     for integral in loss.atoms(sp.Integral):
         ((v, low, high),) = integral.limits
         try:
-            doubtful: list[sp.Expr] = []
-            h = value_of(integral.function.xreplace({v: x}), points, doubtful)
+            h = value_of(integral.function.xreplace({v: x}), points, [])
         except Undefined as reason:
             raise Rejected(f"{reason}: a limit of integrals is not taken") from None
-        if any(not h.has(part) for part in doubtful):
-            raise Rejected(f"{integral} may have no value at some x")
         found[integral] = sp.Integral(h.xreplace({x: v}), (v, low, high))
     rest = loss.xreplace({integral: sp.Dummy() for integral in found})
     if rest.free_symbols & points.keys():
@@ -56,13 +49,19 @@ def _integrals_at(loss: sp.Expr, points: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr
     return loss.xreplace(found)
 
 
-def _is_doubtful(e: sp.Expr, base: sp.Expr, exponent: sp.Expr) -> bool:
-    """A power, logarithm or the like that is not shown to be finite at every x; nor is 1 = u^0
-    where u may be 0.
+def _gather_doubtful(e: sp.Expr, parts: list[sp.Expr], doubtful: list[sp.Expr]) -> None:
+    """Add e, made of these parts, if it is a power, logarithm or the like that is not shown to be
+    finite at every x. What is still there in the end is judged with the pieces, as of any loss.
+
+    Raises Undefined where such a part vanishes in e, as in 0/(x - 1)^2 (it may still stand
+    elsewhere), or e is 1 = u^0 and u may be 0.
     """
-    if e.has(x) and not isinstance(e, sp.Piecewise):
-        return not is_finite(e)
-    return e == 1 and exponent == 0 and base.has(x) and not is_finite(1 / base)
+    lost = [part for part in doubtful if any(p.has(part) for p in parts) and not e.has(part)]
+    power = e == 1 and parts[-1] == 0 and parts[0].has(x) and not is_finite(1 / parts[0])
+    if lost or power:
+        raise Undefined(str(e))
+    if not (e.is_Add or e.is_Mul) and e.has(x) and not is_finite(e):
+        doubtful.append(e)
 
 
 def value_of(
@@ -71,7 +70,7 @@ def value_of(
     """e at these values, from the leaves up.
 
     Raises Undefined with the first part that has no value, Rejected where that is not known.
-    `doubtful` gathers the parts that may have no value at some x.
+    `doubtful` gathers the parts that may have no value at some x: where one vanishes, e has none.
     """
     if e in points:
         return points[e]
@@ -80,7 +79,7 @@ def value_of(
     if isinstance(e, sp.Piecewise):
         return sp.Piecewise(
             *(
-                (value_of(part, points, doubtful), condition.xreplace(points))
+                (value_of(part, points, doubtful), _condition_at(condition, points, doubtful))
                 for part, condition in e.args
             )
         )
@@ -105,13 +104,21 @@ def value_of(
     found = e.func(*parts)
     if found.has(sp.zoo, sp.nan, sp.oo, sp.I):
         raise Undefined(str(e))
-    if (
-        doubtful is not None
-        and not (e.is_Add or e.is_Mul)
-        and _is_doubtful(found, parts[0], parts[-1])
-    ):
-        doubtful.append(found)
+    if doubtful is not None:
+        _gather_doubtful(found, parts, doubtful)
     return found
+
+
+def _condition_at(
+    condition: Any, points: Mapping[sp.Symbol, sp.Expr], doubtful: list[sp.Expr] | None
+) -> Any:
+    """A condition of a Piecewise, both sides of each relation from the leaves up."""
+    return condition.xreplace(
+        {
+            relation: relation.func(*(value_of(side, points, doubtful) for side in relation.args))
+            for relation in condition.atoms(Relational)
+        }
+    )
 
 
 _LOWEST = {sp.log: sp.S.Zero}  # no value at this argument or below

@@ -19,7 +19,7 @@ from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.decided import decided, inner_point, prove_equal, read_loss
 from divergence_lab.theory.checker.facts.parts import Part
 from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected
-from divergence_lab.theory.checker.families import by_terms, cell_forms, cells, signs
+from divergence_lab.theory.checker.families import by_terms, cell_forms, cells, signs, values
 from divergence_lab.theory.checker.families.ranges import Ranges, read_assumed, sides_of
 from divergence_lab.theory.expressions import balls, constants, ordering, parse, split, t, x
 from divergence_lab.theory.expressions.parsing import FUNCTIONS, PIECEWISE
@@ -58,7 +58,12 @@ class Subject:
         """
         if text in ("oo", "-oo"):
             return sp.oo if text == "oo" else -sp.oo
-        return self.raw(text, variable).subs(self.written)
+        points = {s: form for s, form in self.written.items() if not form.free_symbols}
+        try:
+            found = values.value_of(self.raw(text, variable), points)
+        except values.Undefined as part:
+            raise Rejected(f"{part} has no value") from None
+        return found.subs(self.written)
 
     def raw(self, text: str, variable: sp.Symbol = x) -> sp.Expr:
         """The same as it is written, with the parameters of the loss alone."""
@@ -100,7 +105,7 @@ class Subject:
         Raises Rejected where it has a break inside.
         """
         return (
-            _branch(f, x, inner_point(part.low, part.high))
+            _branch(f, x, part.low, part.high)
             if self.written
             else decided(f, x, part.low, part.high)
         )
@@ -108,7 +113,7 @@ class Subject:
     def in_residual(self, f: sp.Expr, part: Part) -> sp.Expr:
         """f(e^x) on the piece, of a generator f(t)."""
         if self.written:
-            return _branch(f, t, sp.exp(inner_point(part.low, part.high))).xreplace({t: sp.exp(x)})
+            return _branch(f, t, sp.exp(part.low), sp.exp(part.high)).xreplace({t: sp.exp(x)})
         return self.smooth(f.xreplace({t: sp.exp(x)}), part)
 
     def limit(self, f: sp.Expr, end: sp.Expr, side: int) -> sp.Expr:
@@ -172,6 +177,7 @@ def on_cell(text: str, assumptions: Sequence[str], ranges: Ranges) -> Subject:
     written = cell_forms.positive_form(loss, ranges)
     sides = sides_of(ranges, read_assumed(loss, assumptions))
     pieces = cells.refined(split(cell_forms.at_points(loss, written, ranges, sides), x))
+    cells.need_order(pieces)
     free = any(form.free_symbols for form in written.values())
     for piece in pieces.pieces:
         if piece.expression.has(sp.Integral):
@@ -190,14 +196,14 @@ def on_cell(text: str, assumptions: Sequence[str], ranges: Ranges) -> Subject:
     return Subject(parts, tuple(assumptions), written)
 
 
-def _branch(f: sp.Expr, variable: sp.Symbol, point: sp.Expr) -> sp.Expr:
-    """The smooth expression that f is around a point, by the break points that `pieces.split`
-    finds.
+def _branch(f: sp.Expr, variable: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr:
+    """The smooth expression that f is on all of (low, high), by the break points that
+    `pieces.split` finds.
     """
     for piece in split(f, variable, sp.S.Zero if variable == t else -sp.oo).pieces:
-        if piece.high == sp.oo or ordering.is_less(point, piece.high):
+        if not ordering.is_less(low, piece.low) and not ordering.is_less(piece.high, high):
             return piece.expression
-    raise Rejected(f"no branch of {f} holds there")
+    raise Rejected(f"{f} has a break between {low} and {high}")
 
 
 def _numerator(f: sp.Expr) -> sp.Expr:

@@ -193,8 +193,8 @@ def _check_value(
             here = next(
                 p
                 for p in subject.parts
-                if not (p.low.is_finite and end < ball_of_constant(p.low))
-                and not (p.high.is_finite and end > ball_of_constant(p.high))
+                if not (not p.low.is_infinite and end < ball_of_constant(p.low))
+                and not (not p.high.is_infinite and end > ball_of_constant(p.high))
             )
             found = ball(
                 subject.in_residual(generator, here), x, quadrature.constant(sp.log(ratio))

@@ -95,7 +95,7 @@ def _slope(
 
 def _check_zero(entry: Mapping[str, Any], subject: Subject) -> None:
     """`zero_gradient`: is g' = 0 everywhere once its gauge is taken off?"""
-    if entry["zero_gradient"] not in (True, False):
+    if not isinstance(entry["zero_gradient"], bool):
         raise proofs.Refuted("the gradient vanishes, or it does not")
     if entry["zero_gradient"]:
         for part in subject.parts:

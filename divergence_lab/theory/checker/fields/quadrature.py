@@ -41,7 +41,7 @@ def enclose_value(parts: Sequence[parts.Part], ratio: sp.Expr, count: int) -> ar
         first = next(i for i, part in enumerate(parts) if part.low == 0)
         for place, part in enumerate(parts):
             low, high = (
-                constant(e) if e.is_finite else arb("inf" if e == sp.oo else "-inf")
+                arb("inf" if e == sp.oo else "-inf") if e.is_infinite else constant(e)
                 for e in (part.low, part.high)
             )
             if end > 0 and place >= first and not low > end:
@@ -59,7 +59,7 @@ def enclose_slope_at_infinity(parts: Sequence[parts.Part], count: int) -> arb:
     integrand = parts[-1].slope * sp.exp(-x)
     with digits(count):
         for X in REACHES:
-            if parts[-1].low.is_finite and not ball_of_constant(parts[-1].low) < X:
+            if not parts[-1].low.is_infinite and not ball_of_constant(parts[-1].low) < X:
                 continue
             try:
                 line = tails.HalfLine(X)
@@ -88,7 +88,7 @@ def piece_integral(part: parts.Part, a: arb, b: arb, count: int) -> arb:
     if part.loss is not None and not all(
         value_at(part.loss, constant(end)).is_finite()
         for end in (part.low, part.high)
-        if end.is_finite
+        if not end.is_infinite
     ):
         return beside_points(part, a, b, count)
     total = _integral(part.slope * sp.exp(-x), a, b, count)
@@ -113,7 +113,7 @@ def beside_points(part: parts.Part, a: arb, b: arb, count: int) -> arb:
         total, width = arb(0), arb(10) ** -count
         for end, side in ((part.low, 1), (part.high, -1)):
             edge = a if side > 0 else b
-            if not end.is_finite or not (edge - constant(end)).contains(0):
+            if end.is_infinite or not (edge - constant(end)).contains(0):
                 continue
             inner = constant(end) + side * width
             limit = proofs.limit_of(part.loss, x, end, side)

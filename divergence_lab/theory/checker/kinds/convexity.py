@@ -85,10 +85,7 @@ def is_convex_in_cell(cell: cells.Cell, witness: sp.Expr | None) -> bool:
     if bent is True:
         return False
     jumps = [cells.jump_at(cell, kink) for kink in cell.slopes.kinks]
-    if any(
-        jump == -sp.oo or (jump.is_finite and sp.expand(jump) != 0 and signs.sign(jump) < 0)
-        for jump in jumps
-    ):
+    if any(map(_is_downward, jumps)):
         return False
     try:
         with cells.says_what_is_unknown(bent):
@@ -97,6 +94,15 @@ def is_convex_in_cell(cell: cells.Cell, witness: sp.Expr | None) -> bool:
     except cells.Negative:
         return False
     return True
+
+
+def _is_downward(jump: sp.Expr) -> bool:
+    """A jump of g', a limit in the parameters, is negative for all of them, or nowhere; SymPy does
+    not know that 1/(e^b - 1) is finite.
+    """
+    if jump.is_infinite:
+        return jump == -sp.oo
+    return not signs.is_zero(jump) and signs.sign(jump) < 0
 
 
 CONVEX = Kind(

@@ -208,7 +208,7 @@ def _atoms(cell: cells.Cell) -> list[sp.Expr]:
     """What symmetry asks of the slopes at 0 and at kinks."""
     kinks = cell.slopes.kinks
     jumps = [cells.jump_at(cell, kink) for kink in kinks]
-    if all(jump.is_finite for jump in jumps):
+    if not any(jump.is_infinite for jump in jumps):
         return [
             sum(cells.slopes_at_zero(cell)),
             *(

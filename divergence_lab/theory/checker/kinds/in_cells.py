@@ -10,6 +10,7 @@ import sympy as sp
 
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families import cell_forms, cells, continuation, ranges, signs
+from divergence_lab.theory.checker.kinds import lines
 from divergence_lab.theory.checker.kinds.table import KINDS
 from divergence_lab.theory.expressions import CannotSplit, x
 
@@ -32,6 +33,38 @@ def holds_in_cell(
     """
     ways = tuple((name, tuple(way)) for name, way in (sides or {}).items())
     return _holds(kind, loss, tuple(ranges.items()), at, scale, ways)
+
+
+def prove_line(
+    kind: str, loss: sp.Expr, equation: sp.Expr, solved: sp.Symbol, assumed: ranges.Assumed
+) -> None:
+    """The identity holds exactly where the equation is 0 (Proposition 21): wherever the formula has
+    a value, and at single values of parameters where it has none, of the limit. Raises Rejected.
+    """
+    lines.holds_on_line(kind, loss, equation, solved)
+    for cell in ranges.grid(sorted(assumed.symbols), lines.without_value(loss), assumed):
+        written = cell_forms.positive_form(loss, cell)
+        here = cell_forms.at_points(loss, written, cell, ranges.sides_of(cell, assumed))
+        if all(low != high for low, high in cell.values()):
+            cells.read_cell(here, False)  # it has a value, for all of them
+        else:
+            _prove_line_of_limit(kind, here, ranges.put_in(equation, written))
+
+
+def _prove_line_of_limit(kind: str, limit: sp.Expr, equation: sp.Expr) -> None:
+    try:
+        on_line = signs.sign(equation) == 0
+    except signs.Unsigned:
+        symbols = sorted(equation.free_symbols, key=str)
+        solved = next((s for s in symbols if not sp.diff(equation, s).free_symbols), None)
+        if solved is None:
+            raise
+        lines.holds_on_line(kind, limit, equation, solved)
+        return
+    rules = KINDS[kind]
+    cell = cells.read_cell(limit, True)
+    if rules.decide_in_cell(cell, None) is not on_line:
+        raise Rejected(f"it is not so of the limit {limit}")
 
 
 # a verdict is proved once when it is found and again as the certificate that is shown

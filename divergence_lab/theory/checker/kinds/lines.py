@@ -40,6 +40,21 @@ def holds_on_line(kind: str, loss: sp.Expr, equation: sp.Expr, solved: sp.Symbol
         raise Rejected(f"the rates of {difference} do not differ by multiples of {equation}")
 
 
+def without_value(loss: sp.Expr) -> dict[str, list[sp.Expr]]:
+    """Values of single parameters at which the formula may have none: zeros of what is linear in
+    one and divided by, or under a root or logarithm.
+    """
+    found: dict[str, list[sp.Expr]] = {}
+    for e in loss.atoms(sp.Pow, sp.log):
+        part = e.args[0]
+        if len(part.free_symbols) == 1 and not part.has(x):
+            (symbol,) = part.free_symbols
+            slope = sp.diff(part, symbol)
+            if not slope.free_symbols and has_sign(slope):
+                found.setdefault(symbol.name, []).append(sp.expand(symbol - part / slope))
+    return found
+
+
 def _differs_elsewhere(
     place: int, terms: list[tuple[sp.Expr, sp.Expr, sp.Expr]], equation: sp.Expr
 ) -> bool:

@@ -11,7 +11,7 @@ from divergence_lab.theory.checker.conditions import ranges_in_words, read_range
 from divergence_lab.theory.checker.facts import parts, proofs
 from divergence_lab.theory.checker.families import cell_forms, continuation
 from divergence_lab.theory.checker.families.ranges import Ranges, read_assumed, sides_of
-from divergence_lab.theory.checker.kinds import in_cells, lines, table
+from divergence_lab.theory.checker.kinds import in_cells, table
 from divergence_lab.theory.checker.rules.rule import (
     Data,
     Rule,
@@ -139,7 +139,8 @@ def _prove_line(step: Data, family: Family) -> None:
     solved = next((s for s in symbols if s.name == step["parameter"]), None)
     if solved is None:
         raise proofs.Rejected("the equation is not for a parameter of the loss")
-    lines.holds_on_line(family.kind, family.loss, equation, solved)
+    assumed = read_assumed(family.loss, family.assumptions)
+    in_cells.prove_line(family.kind, family.loss, equation, solved, assumed)
 
 
 OF_PARAMETERS = by_name(
