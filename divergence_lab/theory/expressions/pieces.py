@@ -249,10 +249,8 @@ def _break_points(
 ) -> list[sp.Expr]:
     found: set[sp.Expr] = set()
     for decider in _deciders(decision):
-        for point in [
-            *_real_roots(decider, variable, zeros),
-            *_poles(decider, variable, piece, zeros),
-        ]:
+        roots = _real_roots(decider, variable, zeros)
+        for point in [*roots, *_poles(decider, variable, piece, zeros)]:
             if ordering.is_less(piece.low, point) and ordering.is_less(point, piece.high):
                 found.add(point)
     return ordering.in_order(found)
@@ -261,12 +259,8 @@ def _break_points(
 def _poles(decider: sp.Expr, variable: sp.Symbol, piece: Piece, zeros: Zeros) -> list[sp.Expr]:
     """Where what decides has no value it may change its sign: 1/x - x at 0, a/x + x too."""
     if decider.free_symbols != {variable}:
-        return [
-            zero
-            for divisor in points.divisors(decider, variable)
-            if not (divisor.is_positive or divisor.is_negative)
-            for zero in _real_roots(divisor, variable, zeros)
-        ]
+        moving = (f for f in points.divisors(decider, variable) if not f.is_positive)
+        return [zero for f in moving for zero in _real_roots(f, variable, zeros)]
     at_zero = [sp.S.Zero] if points.value_of(decider, variable, sp.S.Zero) is None else []
     return [*at_zero, *points.undefined_points(decider, variable, piece.low, piece.high)]
 
@@ -285,15 +279,11 @@ def _real_roots(function: sp.Expr, variable: sp.Symbol, zeros: Zeros) -> list[sp
             and not (polynomial.domain.is_QQ or polynomial.domain.is_ZZ)
         ):
             a, b, c = polynomial.all_coeffs()
-            sign = constants.sign_of(b**2 - 4 * a * c)
+            under = b**2 - 4 * a * c
+            sign = constants.sign_of(under)
             if sign is not None:
-                return (
-                    []
-                    if sign < 0
-                    else [-b / (2 * a)]
-                    if sign == 0
-                    else [(-b + s * sp.sqrt(b**2 - 4 * a * c)) / (2 * a) for s in (1, -1)]
-                )
+                ways = {-1: (), 0: (0,), 1: (1, -1)}[sign]
+                return [(-b + s * sp.sqrt(under)) / (2 * a) for s in ways]
         if not polynomial.free_symbols_in_domain:
             roots = list(dict.fromkeys(sp.real_roots(polynomial)))
             if all(balls.ball_of_constant(root).is_finite() for root in roots):
