@@ -292,6 +292,90 @@ def inner_float(x):
     return (x.float() ** 2 / 2).sum()
 
 
+# --- a second set: bent backwards, small extra terms, other people's calling conventions
+
+
+class AnotherBackward(torch.autograd.Function):
+    """The value of k2, the gradient of k3."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**2 / 2
+
+    @staticmethod
+    def backward(ctx, out):
+        (x,) = ctx.saved_tensors
+        return out * torch.expm1(x)
+
+
+def shifted_by_its_size(x):
+    shift = x.detach().clamp(min=0)
+    return (torch.exp(x - shift) - torch.exp(-shift)) * torch.exp(shift) - x
+
+
+def with_extra(low, high, share):
+    """x^2/2, more by a share of it on low < x < high."""
+    return lambda x: torch.where((x > low) & (x < high), (1 + share) * x**2 / 2, x**2 / 2)
+
+
+def extra_slope(low, high, share):
+    return lambda x: np.where((x > low) & (x < high), (1 + share) * x, x)
+
+
+def k3_with_extra(x):
+    return torch.where((x > 4) & (x < 4.5), x.exp() * 1.01 - x, x.exp() - x)
+
+
+def by_name(*, log_ratio, delta):
+    return F.huber_loss(log_ratio, torch.zeros_like(log_ratio), reduction="none", delta=delta)
+
+
+def one_name_is_ours(log_pb, log_model):
+    d = log_pb - log_model
+    return d.exp() - d - 1
+
+
+def k3_of_rows(log_pf, log_pb, mask):
+    d = log_pb - log_pf
+    return (((d.exp() - d - 1) * mask).sum(1) / mask.sum(1).clamp(min=1)).mean()
+
+
+class Outer(nn.Module):
+    def __init__(self, beta):
+        super().__init__()
+        self.inner = nn.SmoothL1Loss(reduction="none", beta=beta)
+
+    def forward(self, log_pf, log_pb):
+        return self.inner(log_pf, log_pb)
+
+
+def chain_in_place(x):
+    x.mul_(2).clamp_(-6, 6)
+    return x**2 / 8
+
+
+def cross_entropy(x):
+    logits, target = torch.stack([x, torch.zeros_like(x)], -1), torch.zeros(len(x)).long()
+    return F.cross_entropy(logits, target, reduction="none", label_smoothing=0.1)
+
+
+def ppo(log_pf, log_pb):
+    ratio, advantage = (log_pf - log_pf.detach()).exp(), (log_pb - log_pf).detach()
+    return -torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage)
+
+
+def reinforce(log_pf, log_pb):
+    return (log_pf - log_pb).detach() * log_pf
+
+
+def clamped_logs(log_pf, log_pb):
+    return (log_pf.clamp(min=-40) - log_pb.clamp(min=-40)) ** 2 / 2
+
+
+slope_by_grad = torch.func.vmap(torch.func.grad(lambda v: v.exp() - v - 1))
+two_kinds = torch.func.vmap(lambda v: torch.where(v > 0, v.exp() - v - 1, v**2 / 2))
+
 LOSSES: list[Foreign] = [
     Foreign("tb", tb, lambda x: 2 * x, True, False, R, residual=MODEL),
     Foreign("tb_mean", tb_mean, lambda x: 2 * x, True, False, R, residual=MODEL),
@@ -616,4 +700,127 @@ LOSSES: list[Foreign] = [
     Foreign("tiny", lambda x: 1e-8 * x**2, lambda x: 2e-8 * x, True, False, R),
     Foreign("quartic", lambda x: x**2 / 2 + 0.01 * x**4, lambda x: x + 0.04 * x**3, True, False),
     Foreign("sine", lambda x: x**2 / 2 + 0.1 * torch.sin(5 * x), None, True, False),
+    # the second set
+    Foreign("another_backward", AnotherBackward.apply, np.expm1, False, True, F_KL),
+    Foreign("shifted_by_its_size", shifted_by_its_size, np.expm1, False, True, F_KL),
+    Foreign(
+        "half_percent", with_extra(2, 3, 5e-3), extra_slope(2, 3, 5e-3), True, False, R, (OTHER,)
+    ),
+    Foreign(
+        "a_thousandth",
+        with_extra(-30, -20, 1e-3),
+        extra_slope(-30, -20, 1e-3),
+        True,
+        False,
+        R,
+        (OTHER,),
+    ),
+    Foreign(
+        "narrow",
+        with_extra(40, 40.05, 0.05),
+        extra_slope(40, 40.05, 0.05),
+        True,
+        False,
+        R,
+        (OTHER,),
+    ),
+    Foreign(
+        "narrow_at_the_end",
+        with_extra(-99, -98.9, 0.3),
+        extra_slope(-99, -98.9, 0.3),
+        True,
+        False,
+        R,
+        (OTHER,),
+    ),
+    Foreign(
+        "k3_with_extra",
+        k3_with_extra,
+        lambda x: np.where((x > 4) & (x < 4.5), np.exp(x) * 1.01 - 1, np.expm1(x)),
+        False,
+        True,
+        F_KL,
+        (SHIFT, OTHER),
+        options={"range": (-40.0, 40.0)},
+    ),
+    Foreign(
+        "by_name",
+        by_name,
+        lambda x: clip(x, -2.5, 2.5),
+        False,
+        False,
+        "",
+        (),
+        MODEL,
+        {"bind": {"delta": 2.5}},
+    ),
+    Foreign("one_name_is_ours", one_name_is_ours, np.expm1, False, True, F_KL, (), MODEL),
+    Foreign("k3_of_rows", k3_of_rows, np.expm1, False, True, F_KL, (), MODEL),
+    Foreign("outer", Outer(0.4), lambda x: clip(x / 0.4, -1, 1), False, False, "", (), MODEL),
+    Foreign("by_vmap", two_kinds, lambda x: np.where(x > 0, np.expm1(x), x), True, True),
+    Foreign("by_grad", lambda x: slope_by_grad(x.detach()) * x, np.expm1, False, True, F_KL),
+    Foreign(
+        "chain_in_place",
+        chain_in_place,
+        lambda x: np.where(np.abs(x) < 3, x, 0),
+        False,
+        False,
+        R,
+        (DEAD, OTHER),
+    ),
+    Foreign("times_batch", lambda x: (x**2 / 2).mean() * len(x), line, True, False, R),
+    Foreign(
+        "cross_entropy", cross_entropy, lambda x: np.tanh(x / 2) / 2, False, False, "?", (SHIFT,)
+    ),
+    Foreign(
+        "pseudo_huber_small",
+        lambda x: 3 * ((1 + (x / 0.3) ** 2).sqrt() - 1),
+        lambda x: x / 0.03 / np.sqrt(1 + (x / 0.3) ** 2),
+        False,
+        False,
+    ),
+    Foreign(
+        "hinge_of_the_swap",
+        lambda x: 3 * F.relu(-x - 1.5),
+        lambda x: -3.0 * (x < -1.5),
+        False,
+        False,
+        "hockey-stick of the swap with gamma = exp(3/2)",
+        (DEAD,),
+    ),
+    Foreign(
+        "kink_on_a_slope",
+        lambda x: x.abs() + 2 * x,
+        np.sign,
+        False,
+        False,
+        "total variation",
+        (SHIFT, KINK),
+    ),
+    Foreign(
+        "of_three_again",
+        lambda x: x**2 / 2 + 2 * x.abs() + 0.25 * (torch.exp(-x) + x - 1),
+        lambda x: x + 2 * np.sign(x) - 0.25 * np.expm1(-x),
+        True,
+        False,
+    ),
+    Foreign(
+        "square_of_exp",
+        lambda x: (torch.exp(x / 2) - 1) ** 2,
+        lambda x: np.exp(x / 2) * np.expm1(x / 2),
+        False,
+        True,
+    ),
+    Foreign("ppo", ppo, line, True, False, R, (), MODEL),
+    Foreign("reinforce", reinforce, line, True, False, R, (), MODEL),
+    Foreign(
+        "clamped_logs",
+        clamped_logs,
+        lambda x: np.maximum(x, -40),
+        False,
+        False,
+        R,
+        (DEAD, OTHER),
+        MODEL,
+    ),
 ]

@@ -498,6 +498,51 @@ def test_a_callable_that_computes_in_float32_inside():
     )
 
 
+def narrow(x):
+    return torch.where((x > 5) & (x < 5.05), 1.05 * x**2 / 2, x**2 / 2)
+
+
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("bfloat16", marks=pytest.mark.slow)])
+def test_a_narrow_stretch_ends_what_holds(dtype):
+    """Between two residuals that are compared as a matter of course, in every dtype."""
+    found = audit(narrow, range=(-60, 60), dtype=dtype)
+    assert found.divergence == "reverse KL" and found.holds_on == (-60, pytest.approx(5, abs=0.04))
+    ((low, high),) = at(found, "class_changed")
+    assert low == pytest.approx(5, abs=0.04) and high == pytest.approx(5.05, abs=0.04)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_half_a_percent_is_another_loss_in_every_dtype(dtype):
+    found = audit(
+        lambda x: torch.where((x > 2) & (x < 3), 1.005 * x**2, x**2) / 2, range=(-9, 9), dtype=dtype
+    )
+    ((low, high),) = at(found, "class_changed")
+    assert low == pytest.approx(2, abs=0.1) and high == pytest.approx(3, abs=0.1)
+
+
+@pytest.mark.slow
+def test_a_narrow_stretch_is_seen_where_a_term_stands_in_the_reward():
+    found = audit(
+        lambda r: torch.where((r > 5) & (r < 5.1), -r - 0.5, -r),
+        placement="reward",
+        range=(-30, 30),
+    )
+    assert found.divergence == "reverse KL" and at(found, "class_changed")
+
+
+def test_a_parameter_at_its_pole_is_no_traceback():
+    """A fit may step onto w = 1, where a formula divides by 0."""
+    from divergence_lab.audit.identification.families import FAMILIES
+    from divergence_lab.audit.identifying import fitted
+
+    z = np.concatenate([np.linspace(-0.9, -0.1, 20), np.linspace(0.1, 0.9, 20)])
+    for family in FAMILIES:
+        poles = functools.partial(family.__class__, family.formula, family.slope)
+        pinned = poles((1.0, 2.0), (1.0,) if family.more else (), family.flat)
+        assert len(list(fitted(pinned, z, 1e9 * np.sign(z) * np.exp(z), 1e-10))) <= 1
+
+
 def test_nothing_is_imported_before_it_is_asked_for(tmp_path, monkeypatch):
     (tmp_path / "loud_losses.py").write_text("raise SystemExit('imported')\n")
     monkeypatch.syspath_prepend(tmp_path)

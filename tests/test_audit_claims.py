@@ -1,4 +1,4 @@
-"""What docstrings claim: sixty in the manner of public code, read rightly or not at all."""
+"""What docstrings claim: many in the manner of public code, read rightly or not at all."""
 
 import pytest
 
@@ -100,6 +100,44 @@ DOCSTRINGS = [
     ("Ported from JS.", "None"),
     ("Neyman allocation over strata.", "None"),
     ("Log-variance divergence.", "None"),
+    # a third set: any word beside a name may turn it into something else
+    ("Less mode-seeking than the reverse KL.", "None"),
+    ("More mass-covering than quadratic.", "None"),
+    ("Reduces mode-seeking behaviour.", "None"),
+    ("Zero-forcing is avoided.", "None"),
+    ("Mode-seeking does not occur.", "None"),
+    ("Penalty against mode-seeking.", "None"),
+    ("Discourages zero-forcing.", "None"),
+    (
+        "In contrast to the reverse KL, which is mode-seeking, this loss is mass-covering.",
+        "zero-avoiding",
+    ),
+    ("The reverse KL is mode-seeking; this is not.", "None"),
+    ("KL(student || teacher) is expensive; we use the squared log-ratio.", "None"),
+    ("Behaves like forward KL for large residuals.", "None"),
+    ("Acts as reverse KL near zero.", "None"),
+    ("Huber loss; reverse KL for small residuals.", "None"),
+    ("Huber loss, i.e. reverse KL clipped.", "None"),
+    ("KL-free regulariser.", "None"),
+    ("No KL term is used.", "None"),
+    ("Skewed forward KL.", "None"),
+    ("Smoothed reverse KL.", "None"),
+    ("Clipped forward KL.", "None"),
+    ("Pseudo reverse KL.", "None"),
+    ("Robust version of the reverse KL.", "None"),
+    ("Forward KL (policy || reference).", "None"),
+    ("Forward KL(ref || policy).", FORWARD),
+    ("alpha times forward KL plus (1 - alpha) times reverse KL.", "None"),
+    ("Opposite of the reverse KL.", "None"),
+    ("Dual of the forward KL.", "None"),
+    ("The negative of the forward KL, to be maximised.", "None"),
+    ("Square root of the Jensen-Shannon divergence.", "None"),
+    ("Penalises residuals like Hellinger does.", "None"),
+    ("A cheap proxy for the Jensen-Shannon divergence.", "None"),
+    ("The gradient equals that of the forward KL.", FORWARD),
+    ("Squared log-ratio (k2), whose gradient is that of the reverse KL.", REVERSE),
+    ("Lower-variance surrogate of KL(policy || ref).", REVERSE),
+    ("Twice the total variation.", "total variation"),
 ]
 
 

@@ -1,6 +1,7 @@
 """Callables as people ship them: where they lie, what they are fed, what they return and keep."""
 
 import functools
+import itertools
 import sys
 
 import numpy as np
@@ -11,7 +12,9 @@ from torch.nn import functional as F
 
 from divergence_lab.audit import AuditError, audit
 from divergence_lab.audit.looking import subject
+from divergence_lab.audit.observing import gauge_of
 from divergence_lab.audit.probing import slopes
+from divergence_lab.audit.problems import besides_the_residual
 from divergence_lab.audit.subjects import as_callable, load
 from divergence_lab.audit.subjects.loading import read_bound
 
@@ -145,6 +148,94 @@ def test_what_is_refused(call, feed, message):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("residual", ["model/target", "target/model"])
+def test_one_name_of_ours_tells_the_other(residual):
+    """log_pb first, and something else: it is log_pb, whatever the order of --residual."""
+    k3 = lambda log_pb, other: (log_pb - other).exp() - (log_pb - other)  # noqa: E731
+    assert slope_of(k3, residual) == pytest.approx(np.expm1(X))
+    of_masses = lambda pf, pb: (pf - pb).abs() / 2  # noqa: E731
+    found = subject(of_masses, "it", residual, summed=True)
+    assert found.feed == ("pf", "pb")
+
+
+# --- what else decides the gradient
+
+
+def told_besides(call, **options):
+    found = subject(call, "it", "model/target", **options)
+    return [(p.kind, p.detail) for p in besides_the_residual(found, np.linspace(-50, 50, 100))]
+
+
+def test_numbers_inside_logarithms_and_clamps_of_log_p_are_told():
+    """Fed log p_F = 0 they are squared errors; those of long trajectories die."""
+
+    def with_a_small_number(log_pf, log_pb):
+        return ((log_pf.exp() + 1e-12).log() - (log_pb.exp() + 1e-12).log()) ** 2 / 2
+
+    def clamped(log_pf, log_pb):
+        return (log_pf.clamp(min=-25) - log_pb.clamp(min=-25)) ** 2 / 2
+
+    ((kind, detail),) = told_besides(with_a_small_number)
+    assert kind == "class_changed" and "below log p_F = -2" in detail
+    ((kind, detail),) = told_besides(clamped)
+    assert kind == "dead_gradient" and "below log p_F = -2" in detail
+    assert told_besides(lambda log_pf, log_pb: (log_pf - log_pb) ** 2) == []
+    with pytest.raises(AuditError, match="no function of"):
+        told_besides(lambda log_pf, log_pb: (log_pf - log_pb) ** 2 + 0.01 * log_pf**2)
+
+
+def test_a_small_number_in_a_logarithm_does_not_hide_the_loss():
+    found = audit(
+        lambda log_pf, log_pb: ((log_pf.exp() + 1e-8).log() - (log_pb.exp() + 1e-8).log()) ** 2,
+        "model/target",
+        range=(-15, 15),
+    )
+    assert (found.divergence, found.factor) == ("reverse KL", "2")
+    assert found.holds_on[0] > -12 and any("log p_F" in p.detail for p in found.problems)
+
+
+class Bent(torch.autograd.Function):
+    """Squared error whose backward does something to the gradient that is passed to it."""
+
+    @staticmethod
+    def forward(ctx, x, bend):
+        ctx.save_for_backward(x)
+        ctx.bend = bend
+        return x**2 / 2
+
+    @staticmethod
+    def backward(ctx, out):
+        (x,) = ctx.saved_tensors
+        return ctx.bend(out, x), None
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [lambda out, x: x, lambda out, x: (out * x).clamp(-20, 20), lambda out, x: out.sign() * x],
+)
+def test_a_backward_that_bends_what_is_passed_is_told(bend):
+    ((kind, detail),) = told_besides(lambda x: Bent.apply(x, bend))
+    assert kind == "class_changed" and "not proportional" in detail
+    assert told_besides(lambda x: Bent.apply(x, lambda out, x: 3 * out * x)) == []
+
+
+def test_where_the_straight_part_is_at_a_kink():
+    def gauge(call):
+        return gauge_of(subject(call, "it", "target/model"), torch.float64)
+
+    assert gauge(lambda x: x.abs() + 2 * x) == 2  # total variation on the model's own draws
+    assert gauge(lambda x: torch.sqrt(x * x) + 2 * x) == pytest.approx(2)  # nan at 0 itself
+    assert gauge(lambda x: F.relu(x) + x) == 1
+    assert gauge(lambda x: torch.maximum(0.9 * x, -0.1 * x)) == 0  # a kink that is a loss as it is
+    assert gauge(torch.abs) == 0
+    assert gauge(lambda x: 2 * x - x.abs()) == 0  # it falls: no straight part makes it a loss
+
+
+def test_a_clip_of_a_centred_residual_is_no_quadratic():
+    with pytest.raises(AuditError, match="not elementwise"):
+        subject(lambda x: F.huber_loss(x, x.mean().expand_as(x), delta=8.0), "it", "target/model")
+
+
 def test_arguments_are_fed_as_told():
     told = ("log_z=0", "log_pf", "log_reward=0", "log_pb")
     found = subject(of_four, "of_four", "model/target", told)
@@ -264,10 +355,55 @@ class Scheduled:
         return x**2 / 2 if self.schedule.calls < 5000 else x**4
 
 
-@pytest.mark.parametrize("call", [Counting(1000), counting_outside(), Scheduled()])
+class CountingInTheClass:
+    """The count is kept in the class, not in the instance."""
+
+    calls = 0
+
+    def __call__(self, x):
+        type(self).calls += 1
+        return x**2 / 2 if self.calls < 50_000 else x.abs()
+
+
+class CountingInASlot:
+    """A number of NumPy in a slot."""
+
+    __slots__ = ("calls",)
+
+    def __init__(self):
+        self.calls = np.zeros((), dtype=np.int64)
+
+    def __call__(self, x):
+        self.calls = np.int64(self.calls + 1)
+        return x**2 / 2 if self.calls < 50_000 else x.abs()
+
+
+def counting_by_name(x, *, kept={"calls": 0}):  # noqa: B006
+    kept["calls"] += 1
+    return x**2 / 2 if kept["calls"] < 50_000 else x.abs()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        Counting(1000),
+        counting_outside(),
+        Scheduled(),
+        CountingInTheClass(),
+        CountingInASlot(),
+        counting_by_name,
+    ],
+)
 def test_state_that_counts_calls_is_refused(call):
     with pytest.raises(AuditError, match="calls changes with every call"):
         subject(call, "it", "target/model")
+
+
+def test_a_turn_during_the_audit_is_seen_wherever_the_count_is_kept():
+    calls = itertools.count()  # it can't be set to another value
+    hidden = lambda x: x**2 / 2 if next(calls) < 60 else x.abs()  # noqa: E731
+    with pytest.raises(AuditError, match="some hundred calls"):
+        audit(hidden, range=(-2, 2), budget=1)
 
 
 def test_what_only_records_is_no_state():

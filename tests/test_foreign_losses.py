@@ -11,7 +11,8 @@ from .foreign_losses import LOSSES
 
 # One of each sort is read in every run of the tests.
 DRAWN = {"huber_bug", "k3_clamped", "barron", "wing"}
-POINTS = np.concatenate([-np.geomspace(0.06, 99.0, 120)[::-1], np.geomspace(0.06, 99.0, 120)])
+POINTS = np.geomspace(0.06, 99.0, 120)
+POINTS = np.unique(np.concatenate([-POINTS, POINTS, np.linspace(-98.97, 98.97, 900), [40.02]]))
 
 
 def differ(a, b):

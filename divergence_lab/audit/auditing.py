@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from divergence_lab.audit import identifying, probing, simplices, subjects, variants
+from divergence_lab.audit import identifying, looking, probing, simplices, subjects, variants
 from divergence_lab.audit.claims import Claims, claims_of, contradictions
 from divergence_lab.audit.identification import splines
 from divergence_lab.audit.identification.ends import hockey_stick, if_it_goes_on
@@ -25,6 +25,7 @@ from divergence_lab.audit.placed.terms import identify_in_place, open_batch, van
 from divergence_lab.audit.presets.named import find_preset, is_preset
 from divergence_lab.audit.problems import (
     at_zero,
+    besides_the_residual,
     class_changes,
     far_problems,
     gathered,
@@ -39,7 +40,7 @@ from divergence_lab.audit.rounding.telling import (
     not_looked_for,
     told_jumps,
 )
-from divergence_lab.audit.stretches import Stretch, grid, stretches, with_narrow
+from divergence_lab.audit.stretches import Stretch, grid, stretches, up_to_others, with_narrow
 from divergence_lab.audit.subjects.feeding import roles_of
 from divergence_lab.graphs.ambient import plain_torch
 from divergence_lab.inputs import is_number, shown
@@ -133,7 +134,9 @@ def audit(
     if not probing.runs_in(looked_at, DTYPES[dtype]):
         works = ", ".join(str(kind).removeprefix("torch.") for kind in looked_at.dtypes)
         raise subjects.AuditError(f"{name} does not run in {dtype}: say --dtype {works}")
+    before = probing.slopes(looked_at, np.array(looking.ALONE), looked_at.dtypes[0])
     audited = _audited(looked_at, call, residual, DTYPES[dtype], low, high, budget)
+    looking.refuse_where_it_moved(looked_at, before)
     if not standing.open_batch or audited.because or audited.effective_loss is None:
         return audited
     return with_open_batch(audited, open_batch(looked_at, low, high), budget)
@@ -180,9 +183,11 @@ def _audited(
     identified, gauge, coarse = identify_in_place(looked_at, low, high)
     derivation = derive(identified.loss, budget=budget) if identified else None
     points = grid(low, high, dtype)
-    if looked_at.standing.plain:
-        points = with_narrow(looked_at, points, dtype, gauge, identified)
+    points = with_narrow(looked_at, points, dtype, gauge, identified)
     runs = stretches(looked_at, points, dtype, gauge, identified)
+    best = looked_at.dtypes[0]
+    sure = runs if dtype == best else stretches(looked_at, points, best, gauge, identified)
+    identified = up_to_others(identified, [*runs, *sure])
     unknown = _why_unknown(runs, gauge)
     vanishes = identified is None and vanishes_in_place(looked_at, low, high)
     stands = outcome(looked_at.standing, identified, derivation, runs, gauge, unknown, vanishes)
@@ -198,22 +203,22 @@ def _audited(
     clip, clip_note = variants.without_clip(identified, surrogate, low, high, derivation, budget)
     shipped = variants.as_shipped(looked_at, identified, coarse, low, high, budget / 2)
     strictly = variants.strict_class(shipped, low, high)
-    best = looked_at.dtypes[0]
-    sure = runs if dtype == best else stretches(looked_at, points, best, gauge, identified)
     in_dtypes = in_every_dtype(looked_at, points, gauge, sure, identified, surrogate)
     jumping, kinks = told_jumps(looked_at, points, runs, identified)
+    verdicts = (forcing.holds, avoiding.holds)
+    changes = class_changes(looked_at, runs, dtype, identified, verdicts, strictly)
+    if sure is not runs:  # what differs by less than this dtype holds is another loss, too
+        finer = class_changes(looked_at, sure, best, identified, verdicts, strictly)
+        changes += [p for p in finer if not any(q.low < p.high and p.low < q.high for q in changes)]
     problems = [
         *at_zero(looked_at, dtype, gauge),
+        *besides_the_residual(looked_at, points),
         *lost_in(in_dtypes, runs, dtype, looked_at.standing.plain),
         *lost_far_out(looked_at, points, dtype),
         *gathered(far_problems(looked_at, runs, dtype, gauge, identified)),
         *clip,
         *gathered(jumping),
-        *gathered(
-            class_changes(
-                looked_at, runs, dtype, identified, (forcing.holds, avoiding.holds), strictly
-            )
-        ),
+        *gathered(changes),
     ]
     errors = (
         simplices.gradient_errors(looked_at, identified, derivation.divergence)

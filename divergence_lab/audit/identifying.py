@@ -219,7 +219,8 @@ def fitted(
         return
 
     def misfit(parameters: Sequence[float]) -> np.ndarray:
-        relative = family.slope(*(float(p) for p in parameters), z) / s
+        # NumPy's numbers: a parameter at its pole gives inf, where Python's would raise
+        relative = family.slope(*(np.float64(p) for p in parameters), z) / s
         relative = np.where(np.isfinite(relative), relative, 1e6)
         total = float(relative @ relative)
         return 1 - relative * (relative.sum() / total) if total > 0 else np.ones_like(relative)
@@ -244,7 +245,7 @@ def _least(
     answer = least_squares(
         misfit, list(start), x_scale="jac", xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=60
     )
-    return tuple(float(p) for p in answer.x)
+    return tuple(np.float64(p) for p in answer.x)
 
 
 def filled(template: str, numbers: Sequence[sp.Expr]) -> str:

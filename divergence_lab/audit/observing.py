@@ -26,7 +26,11 @@ def identify_callable(
     # a callable may accept float64 and compute in float32 inside: then each slope is a float32
     # number
     finite = observed[np.isfinite(observed)]
-    coarse = dtype == torch.float32 or (not _exact_line(points, observed) and _all_float32(finite))
+    coarse = (
+        dtype == torch.float32
+        or looked_at.blurred
+        or (not _exact_line(points, observed) and _all_float32(finite))
+    )
     clear = _clear(looked_at, points, observed - gauge, dtype, coarse)
     found = identifying.identify(
         points[clear], observed[clear], gauge, ACCURACY[torch.float32 if coarse else torch.float64]
@@ -101,9 +105,12 @@ def _exact_line(points: np.ndarray, observed: np.ndarray) -> bool:
 def gauge_of(looked_at: probing.Subject, dtype: torch.dtype) -> float:
     """g'(0) where g' is continuous there: the straight part b x.
 
-    A kink at 0 is part of the loss: 0.
+    A kink at 0 is part of the loss, and b is 0; but where g' rises through it and has one sign, as
+    that of abs(x) + 2 x, what autograd gives at 0 is set aside.
     """
     (middle,) = probing.slopes(looked_at, np.zeros(1), dtype)
+    if not math.isfinite(middle):  # that of sqrt(x**2) is nan at 0 itself
+        middle = probing.slopes(looked_at, np.array([-1e-9, 1e-9]), dtype).mean()
     around = probing.slopes(looked_at, np.array([-0.5, -1e-2, -1e-3, 1e-3, 1e-2, 0.5]), dtype)
     if (
         not math.isfinite(middle)
@@ -111,5 +118,8 @@ def gauge_of(looked_at: probing.Subject, dtype: torch.dtype) -> float:
         or abs(middle) <= 1e-6 * np.abs(around[[1, 4]]).max()
     ):
         return 0.0
-    wide, narrow = abs(around[4] - around[1]), abs(around[3] - around[2])
-    return float(middle) if narrow <= 0.5 * wide or wide <= 1e-6 * abs(middle) else 0.0
+    left, right = around[2], around[3]
+    wide, narrow = abs(around[4] - around[1]), abs(right - left)
+    smooth = narrow <= 0.5 * wide or wide <= 1e-6 * abs(middle)
+    rises = left - 0.1 * narrow <= middle <= right + 0.1 * narrow
+    return float(middle) if smooth or (left * right > 0 and rises) else 0.0

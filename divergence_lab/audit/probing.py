@@ -33,7 +33,9 @@ class Subject:
     the callable holds the weights itself and is summed over objects. `reduction`: "none", "sum" or
     "mean", found by looking. `item`: which part of what it returns. `centred`: "mean" or "others",
     where the residual is centred by the mean of the batch, or of the others in it. `notes`: what
-    was seen when it was looked at. `standing`: where it stands, whose draws it is averaged over.
+    was seen when it was looked at. `blurred`: log p_F itself moves the gradient a little, as a
+    small number inside a logarithm lets it. `standing`: where it stands, whose draws it is averaged
+    over.
     """
 
     call: Callable[..., Any]
@@ -47,6 +49,7 @@ class Subject:
     layout: Layout = PLAIN
     centred: str | None = None
     notes: tuple[str, ...] = ()
+    blurred: bool = False
     standing: Standing = IN_LOSS
 
     @property
@@ -132,9 +135,16 @@ def values(subject: Subject, points: np.ndarray, dtype: torch.dtype) -> np.ndarr
 
 
 def chunk(
-    subject: Subject, points: np.ndarray, dtype: torch.dtype, level: float
+    subject: Subject,
+    points: np.ndarray,
+    dtype: torch.dtype,
+    level: float = 0.0,
+    passed: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(slopes, values) at points [n], or at rows [n, 2] of a callable that takes rows: one call."""
+    """(slopes, values) at points [n], or at rows [n, 2] of a callable that takes rows: one call.
+
+    passed: the gradient that comes back to the callable, and is divided out again.
+    """
     x = torch.tensor(np.ascontiguousarray(points), dtype=dtype)
     if subject.centred:  # a batch whose mean is 0, however many are looked at
         x = torch.cat([x, -x])
@@ -149,8 +159,9 @@ def chunk(
         with guarded(
             f"the gradient of {subject.name}", "return a tensor that autograd can differentiate"
         ):
-            (gradient,) = torch.autograd.grad(answer.sum(), leaf, allow_unused=True)
-    gradient = torch.zeros_like(x) if gradient is None else gradient
+            (gradient,) = torch.autograd.grad(passed * answer.sum(), leaf, allow_unused=True)
+    # a backward may return a leaf itself
+    gradient = torch.zeros_like(x) if gradient is None else gradient.detach() / passed
     slope = outer * gradient.double() * _per_object(subject, x.numel(), level)
     count = len(points)
     return slope[:count].numpy(), answer.detach().double().reshape(-1)[:count].numpy()

@@ -5,6 +5,7 @@ Every residual of the range is compared with the exact g' of the effective loss;
 begins is found by bisection. What rounding does is looked for in `rounding`.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,12 @@ from divergence_lab.theory.divergence.loss import GAUGE_UNSEEN
 
 # More stretches of a kind than this are told as one.
 MANY = 6
+# Levels of log p_F, as of longer and longer trajectories, and residuals that are looked at there;
+# a relative change by this counts.
+LEVELS, PLACES = (-3.5, -10.0, -20.0, -30.0, -50.0, -80.0), (-1.3, -0.2, 0.4, 1.7)
+BY_LEVEL = 1e-2
+# The part of a gradient that a mean over a large batch passes back.
+PART = 2.0**-10
 _PHRASE = {
     "dead": "the gradient is 0",
     "wrong": "the gradient has the wrong sign: it pushes away from agreement",
@@ -238,3 +245,62 @@ def is_surrogate(
         np.max(np.abs(seen - identifying.exact_slopes(found.loss.pieces, points)))
         > 1e-3 * np.max(np.abs(seen))
     )
+
+
+# --- what else decides the gradient
+
+
+def besides_the_residual(subject: probing.Subject, points: np.ndarray) -> list[Problem]:
+    """Where log p_F itself decides, as with a small number added inside a logarithm; and what comes
+    back from the callable that is not proportional to what is passed back to it.
+    """
+    told = [] if subject.fed_residual else _by_level(subject)
+    told += [] if subject.standing.placement == "reward" else _by_what_is_passed(subject, points)
+    return [Problem(kind, float(points[0]), float(points[-1]), detail) for kind, detail in told]
+
+
+def _by_level(subject: probing.Subject) -> list[tuple[str, str]]:
+    places, dtype = np.array(PLACES), subject.dtypes[0]
+    right = probing.slopes(subject, places, dtype)
+    size = np.abs(right)
+
+    def off(level: float) -> np.ndarray:
+        seen = probing.slopes(subject, places, dtype, level)
+        return np.isfinite(right) & ~(np.abs(seen - right) <= BY_LEVEL * size)
+
+    for above, below in itertools.pairwise(LEVELS):
+        if not off(below).any():
+            continue
+        seen = probing.slopes(subject, places, dtype, below)
+        worst = int(np.argmax(np.where(off(below), size, -1.0)))
+        for _ in range(12):
+            middle = (above + below) / 2
+            above, below = (above, middle) if off(middle).any() else (middle, below)
+        kind = "class_changed" if np.isfinite(seen).all() else "not_finite"
+        return [
+            (
+                "dead_gradient" if not seen.any() else kind,
+                f"below log p_F = {below:.4g} the gradient depends on log p_F itself: further down "
+                f"g' is {seen[worst]:.4g} at x = {places[worst]:g}, not {right[worst]:.4g}",
+            )
+        ]
+    return []
+
+
+def _by_what_is_passed(subject: probing.Subject, points: np.ndarray) -> list[tuple[str, str]]:
+    places, dtype = points[:: max(1, len(points) // 100)], subject.dtypes[0]
+    whole, part = (probing.chunk(subject, places, dtype, passed=p)[0] for p in (1.0, PART))
+    with np.errstate(all="ignore"):
+        off = np.abs(whole - part) > BY_LEVEL * np.abs(whole)
+    if not off.any():
+        return []
+    first = int(np.argmin(np.where(off, np.abs(places), np.inf)))
+    return [
+        (
+            "class_changed",
+            "what comes back is not proportional to the gradient that is passed to the callable (a "
+            "clip of gradients inside, or a backward that leaves that one out): a thousandth of it "
+            f"gives g' = {part[first]:.4g} at x = {places[first]:.4g}, the whole of it "
+            f"{whole[first]:.4g}; so every mean or weight outside makes it another loss",
+        )
+    ]

@@ -133,4 +133,4 @@ def _log_pf(theta: Tensor, log_z: Tensor) -> Tensor:
 
 def _gradient(value: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
     parts = torch.autograd.grad(value, parameters)
-    return torch.cat([part.double().reshape(-1) for part in parts])
+    return torch.cat([part.detach().double().reshape(-1) for part in parts])

@@ -1,7 +1,7 @@
 """The residuals cut into stretches on which a callable's gradient is fine, dead, wrong or off."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -66,17 +66,35 @@ def with_narrow(
     loss: a narrow stretch is seen so, and then looked at as the others are.
     """
     numbers = identifying.numbers_of(found.loss) if found else None
-    if numbers is None:
-        return points
+    if numbers is None or not (subject.standing.plain or subject.reduction == "none"):
+        return points  # the values of a reduction take one call each
     sides = [np.linspace(identifying.NEAREST, end, MANY) for end in (-points[0], points[-1])]
     more = noise.rounded(np.concatenate([-sides[0], sides[1]]), dtype)
     with np.errstate(all="ignore"):
-        seen, named = probing.slopes(subject, more, dtype) - gauge, numbers(more)
-        allowed = 10 * DEVIATION[dtype] * np.abs(named) + 1e-9 * abs(gauge)
+        best = subject.dtypes[0]
+        seen, named = probing.slopes(subject, more, best) - gauge, numbers(more)
+        allowed = 10 * DEVIATION[best] * np.abs(named) + 1e-9 * abs(gauge)
+        allowed += probing.rounding(subject, more, best)
         off = np.flatnonzero(np.isfinite(named) & ~(np.abs(seen - named) <= allowed))
     starts = off[np.flatnonzero(np.diff(off, prepend=-9) > 1)]
     ends = off[np.flatnonzero(np.diff(off, append=len(more) + 9) > 1)]
     return np.union1d(points, more[np.concatenate([starts, ends])][:MOST_DOUBTFUL])
+
+
+def up_to_others(found: identifying.Found | None, runs: list[Stretch]) -> identifying.Found | None:
+    """The loss on what is left of its stretch where narrow stretches of another one lie in it."""
+    if found is None:
+        return None
+    middles = np.array([(run.low + run.high) / 2 for run in runs])
+    alive = identifying.exact_slopes(found.loss.derivative, middles) != 0
+    others = [
+        run
+        for run, lives in zip(runs, alive, strict=True)
+        if run.state not in ("fine", "lost") and (run.state != "dead" or lives)
+    ]
+    ends = [run.high for run in others if found.low < run.high <= -identifying.CORE]
+    starts = [run.low for run in others if identifying.CORE <= run.low < found.high]
+    return replace(found, low=max([found.low, *ends]), high=min([found.high, *starts]))
 
 
 # --- states along the line

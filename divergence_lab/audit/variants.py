@@ -120,10 +120,10 @@ def as_shipped(
     effective one is all there is, or no formula was found for the rest.
     """
     whole = found is None or (found.low <= low and high <= found.high)
-    if found is None or whole or not looked_at.standing.plain:
+    if found is None or whole or looked_at.blurred or not looked_at.standing.plain:
         return None
     pieces = observing.in_pieces(looked_at, low, high, found, found.gauge, coarse)
-    if pieces is None or pieces.loss.expression == found.loss.expression:
+    if pieces is None or pieces.loss.derivative.pieces == found.loss.derivative.pieces:
         return None
     known = derive(pieces.loss, budget=budget)
     factor = known.divergence.factor

@@ -29,22 +29,25 @@ _TARGET = frozenset(
 
 def kl_formulas(sentence: str, roles: Mapping[str, str]) -> set[str]:
     """The directions of the formulas KL(a || b) in a sentence: "forward KL", "reverse KL"."""
-    found = set()
-    for inside, _, _ in _formulas(sentence):
+    return {name for name, _ in directed(sentence, roles)}
+
+
+def directed(sentence: str, roles: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+    """(direction, where it starts) of each formula KL(a || b) whose sides are known."""
+    for inside, start, _ in _formulas(sentence):
         pair = _pair(inside)
         if pair is None:
             continue
         a, b = (_role(part, roles) for part in pair)
         if {a, b} == {"model", "target"}:
-            found.add("reverse KL" if a == "model" else "forward KL")
-    return found
+            yield "reverse KL" if a == "model" else "forward KL", start
 
 
-def without_formulas(sentence: str) -> str:
-    """The sentence without its formulas, in which a word such as reverse would mean another."""
-    for inside, start, end in reversed(list(_formulas(sentence))):
+def masked(sentence: str) -> str:
+    """The sentence with KL and blanks for each formula, all other letters in their places."""
+    for inside, start, end in _formulas(sentence):
         if _pair(inside) is not None:
-            sentence = f"{sentence[:start]} KL {sentence[end:]}"
+            sentence = sentence[:start] + "KL".ljust(end - start) + sentence[end:]
     return sentence
 
 

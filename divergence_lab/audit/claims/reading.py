@@ -1,9 +1,11 @@
 """What a docstring, or a name, claims: a divergence, zero-forcing, zero-avoiding; and whether that
 is what was found.
 
-Little is taken for a claim: a comparison, a condition that does not hold of the audited instance, a
-memory of how it once was and a sentence with two answers are none. KL(a || b) has the direction
-that a and b have: by the arguments of the callable, else by what they are called.
+Little is taken for a claim: a name among words that say nothing else ("estimator of the reverse
+KL"). Any other word may turn it into something else ("skewed", "less", "like", "near 0"), so there
+it is none; nor is a condition that does not hold of the audited instance, a memory of how it once
+was, or a sentence with two answers. KL(a || b) has the direction that a and b have: by the
+arguments of the callable, else by what they are called.
 """
 
 import re
@@ -12,8 +14,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from divergence_lab.audit.claims.directions import kl_formulas, without_formulas
-from divergence_lab.audit.claims.texts import docstrings, holds_here, name_of, sentences, settings
+from divergence_lab.audit.claims.directions import directed, masked
+from divergence_lab.audit.claims.texts import (
+    docstrings,
+    holds_here,
+    name_of,
+    says_only,
+    sentences,
+    settings,
+)
 
 NO_DIRECTION = "KL (no direction)"
 # words of a docstring -> names of divergences (recognition's) that would fulfil the claim
@@ -51,8 +60,17 @@ _BOTH = re.compile(
     r"\b(forward|reverse)(?: KL)? ?(and|or|/|&) ?(?:the )?(forward|reverse) KL", re.IGNORECASE
 )
 _DENIED = re.compile(
-    r"\b(neither|nor|not|never|cannot|no longer|without|isn't|doesn't|avoids?|prevents?)\b"
+    r"\b(neither|nor|not?|never|cannot|no longer|without|isn't|doesn't|avoids?|prevents?)\b"
     r"[^.;:]{0,45}\Z",
+    re.IGNORECASE,
+)
+
+
+_NAMES = re.compile(
+    "|".join(
+        [pattern for _, pattern, _ in (*_DIVERGENCES, *_VAGUE)]
+        + [_ALPHA.pattern, *(pattern.pattern for _, pattern in _CHARACTER)]
+    ),
     re.IGNORECASE,
 )
 
@@ -140,10 +158,12 @@ def _read(text: str, numbers: dict[str, float], roles: Mapping[str, str]) -> Cla
         if len(here) == 1:
             definite |= here
         elif not here and not re.search("symmetri", sentence, re.IGNORECASE):
-            vague |= _found(_VAGUE, sentence)
+            found = _found(_VAGUE, masked(sentence))
+            vague |= {name: names for name, names, bare in found if bare}
         for word, pattern in _CHARACTER:
             for match in pattern.finditer(sentence):
-                said[word].add(not _DENIED.search(sentence[: match.start()]))
+                if _plainly(masked(sentence), match.start()):
+                    said[word].add(not _DENIED.search(sentence[: match.start()]))
     if len(definite) > 1:  # two answers in two sentences: no clear claim
         definite = {}
         vague = {}
@@ -153,28 +173,38 @@ def _read(text: str, numbers: dict[str, float], roles: Mapping[str, str]) -> Cla
 
 def _named_in(sentence: str, roles: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """The definite claims of one sentence; what a divergence is made of is no claim of its own."""
-    plain = _BOTH.sub(r"\1 KL \2 \3 KL", without_formulas(sentence))
-    here = _found(_DIVERGENCES, plain)
+    plain = masked(sentence)
+    both = _BOTH.sub(r"\1 KL \2 \3 KL", plain)
+    here = _found(_DIVERGENCES, both)
     for match in _ALPHA.finditer(plain):
-        here |= _alpha(match.group(1))
-    for name in kl_formulas(sentence, roles):
-        here[name] = (name,)
-    whole = {name: names for name, names in here.items() if "KL" not in name}
+        here += [
+            (name, names, _plainly(plain, match.start()))
+            for name, names in _alpha(match.group(1)).items()
+        ]
+    here += [(name, (name,), _plainly(plain, start)) for name, start in directed(sentence, roles)]
+    whole = [row for row in here if "KL" not in row[0]]
     made_of = re.search(r"\b(sum|average|mean|symmetri[sz]|mixture|half)", sentence, re.IGNORECASE)
-    return whole if len(whole) == 1 and made_of else here
+    rows = whole if len({name for name, _, _ in whole}) == 1 and made_of else here
+    if len({name for name, _, _ in rows}) > 1:
+        return {name: names for name, names, _ in rows}
+    return {name: names for name, names, bare in rows if bare}
 
 
 def _found(
     rows: tuple[tuple[str, str, tuple[str, ...]], ...], sentence: str
-) -> dict[str, tuple[str, ...]]:
-    return {
-        name: names
+) -> list[tuple[str, tuple[str, ...], bool]]:
+    """(name, names that fulfil it, does it stand among bare words?) of each that is not denied."""
+    return [
+        (name, names, _plainly(sentence, match.start()))
         for name, pattern, names in rows
-        if any(
-            not _DENIED.search(sentence[: match.start()])
-            for match in re.finditer(pattern, sentence, re.IGNORECASE)
-        )
-    }
+        for match in re.finditer(pattern, sentence, re.IGNORECASE)
+        if not _DENIED.search(sentence[: match.start()])
+    ]
+
+
+def _plainly(sentence: str, place: int) -> bool:
+    """Does the clause at a place hold nothing but names of what is claimed and bare words?"""
+    return says_only(_NAMES, sentence, place)
 
 
 def _alpha(value: str | None) -> dict[str, tuple[str, ...]]:
@@ -197,5 +227,5 @@ def _of_name(words: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     if re.search(r"\b(not|no|vs|or|and|to|from|un|mix|mixed|skew|skewed)\b", words):
         return ()
     turned = re.sub(r"\bkl (forward|reverse)\b", r"\1 kl", words)
-    found = _found(_DIVERGENCES, turned)
+    found = {name: names for name, names, _ in _found(_DIVERGENCES, turned)}
     return tuple(found.items()) if len(found) == 1 else ()

@@ -33,6 +33,31 @@ _TURN = re.compile(
     r"contrary to|than|opposed to|not)\b",
     re.IGNORECASE,
 )
+# Words that leave a name what it is; an acronym, a letter and a number do, too.
+_BARE = frozenset(
+    re.findall(
+        r"\w+",
+        "a an the this it its that whose here both simultaneously and or neither nor not no "
+        "never cannot longer without isn doesn avoids avoid prevents prevent behaviour behavior "
+        "direction is are be has computes compute computed computing calculates calculate "
+        "estimates estimate estimated estimator minimises minimizes minimise minimize "
+        "minimising minimizing optimises optimizes gives yields induces implements corresponds "
+        "corresponding adds loss losses function objective objectives criterion divergence "
+        "divergences distance penalty penalties term terms regulariser regularizer "
+        "regularisation regularization distillation gradient gradients squared square twice "
+        "half times equals exactly expected averaged low lower variance unbiased approximate "
+        "monte carlo surrogate policy reference ref target model student teacher frozen old new "
+        "tilted current trained learned base data posterior prior samples sample sampling "
+        "sampled trajectories trajectory sequence sequences token tokens level per batch "
+        "actions states importance coefficient weight weighted weights beta alpha gamma delta "
+        "log_probs probabilities distribution distributions pi theta of to towards toward from "
+        "over with by on in at up constant factor i e",
+    )
+)
+# A name that is spoken of ("the reverse KL is ...") is not what is claimed.
+_SPOKEN_OF = re.compile(
+    r"\s*(?:divergence|distance|loss|term|penalty)?\s+(?:is|are|was|does|do|has|have|will)\b"
+)
 # What follows such a heading is of the arguments, or of other things.
 _SECTIONS = "References?|Examples?|Usage|See also|Args|Arguments|Parameters|Notes?"
 _ENDS = re.compile(r"(?<!\bi\.e)(?<!\be\.g)(?<!\bet al)(?<!\bvs)(?<!\bcf)[.!?;](?=\s|\Z)")
@@ -47,7 +72,7 @@ def sentences(text: str) -> Iterator[tuple[str, str]]:
         for sentence in _ENDS.split(block):
             condition = sentence if _RELATION.search(sentence) else condition
             opened = re.sub(
-                r"^\s*(?:unlike|in contrast to|contrary to|as opposed to)\b[^,]*,",
+                r"^\s*(?:unlike|in contrast to|contrary to|as opposed to)\b[^,]*,(?: which[^,]*,)?",
                 "",
                 sentence,
                 flags=re.IGNORECASE,
@@ -71,6 +96,18 @@ def holds_here(condition: str, numbers: dict[str, float]) -> bool:
         name in numbers and _HOLDS[sign](numbers[name], float(value))
         for name, sign, value in _RELATION.findall(condition)
     )
+
+
+def says_only(names: re.Pattern[str], sentence: str, place: int) -> bool:
+    """Are all words bare that stand with the name at `place` between two marks, names aside?"""
+    marks = [match.start() for match in re.finditer(r"[,;:()\[\]]|\s[-–—]+\s", sentence)]
+    low = max((mark + 1 for mark in marks if mark < place), default=0)
+    high = min((mark for mark in marks if mark > place), default=len(sentence))
+    clause = re.sub(r"\bas in \w+\s*\Z", "", sentence[low:high])
+    if any(_SPOKEN_OF.match(clause[match.end() :]) for match in names.finditer(clause)):
+        return False
+    words = re.findall(r"[^\W\d_][\w']*", names.sub(" ", clause))
+    return all(len(word) == 1 or word.isupper() or word.lower() in _BARE for word in words)
 
 
 def docstrings(thing: Callable[..., Any]) -> str:

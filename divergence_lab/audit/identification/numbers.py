@@ -17,6 +17,8 @@ CHANCE = 0.01
 # So many digits of a decimal may have been written.
 MOST_DIGITS = 5
 UNITS = (sp.log(2), 1 / sp.log(2), sp.sqrt(2), sp.pi)
+# Of these no larger multiples and parts are written: 113 pi/355 is 1 to seven digits.
+LARGEST_PART = 64
 
 
 def snap(value: float, tolerance: float) -> tuple[sp.Expr, bool]:
@@ -41,7 +43,7 @@ def probable(low: float, high: float) -> sp.Expr | None:
 
 def _in_units(low: float, high: float, unit: sp.Expr) -> sp.Expr | None:
     part = _fraction(low / float(unit), high / float(unit))
-    return None if part is None else part * unit
+    return part * unit if part is not None and max(part.p, part.q) <= LARGEST_PART else None
 
 
 def _fraction(low: float, high: float) -> sp.Rational | None:

@@ -98,10 +98,12 @@ def _default(call: Callable[..., Any], residual: str) -> tuple[Argument, ...]:
     rest = [name for name in names if name not in masks]
     words: list[str | float]
     known = [_PARTS.get(name.lower(), name if name in FEEDS else None) for name in rest]
-    if len(rest) > 1 and {"log_pf", "log_pb"} <= set(known) and None not in known:
-        words = [word for word in known if word is not None]
-    elif len(rest) < 2:
+    if len(rest) < 2:
         words = ["residual"]
+    elif None not in known and not set(known).isdisjoint(_SWAPPED):
+        words = [word for word in known if word is not None]
+    elif len(rest) == 2 and (partner := _SWAPPED.get(str(known[0] or known[1]))):
+        words = [word or partner for word in known]
     else:
         words = ["log_pb", "log_pf"] if residual == "target/model" else ["log_pf", "log_pb"]
     # a name of our own is passed by name, so that a keyword-only argument gets it too

@@ -4,6 +4,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
+from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,33 @@ from divergence_lab.audit.subjects.loading import AuditError
 
 
 def is_jax(call: Callable[..., Any]) -> bool:
-    """Is it written with JAX: a transformed function, or one whose module imports JAX and not
-    torch?
+    """Is it written with JAX: a transformed function, one that uses JAX and not torch, or one whose
+    module imports JAX and not torch?
     """
     if "jax" not in sys.modules:
         return False
     inner = call.func if isinstance(call, functools.partial) else call
-    if type(inner).__module__.split(".")[0] in ("jaxlib", "jax"):
+    # what jit makes is an object of JAX, what vmap makes a function of its code
+    makers = (type(inner).__module__, getattr(inner, "__globals__", {}).get("__name__", ""))
+    if not {str(maker).split(".")[0] for maker in makers}.isdisjoint(("jax", "jaxlib")):
         return True
     plain = inspect.unwrap(inner) if inspect.isroutine(inner) else type(inner)
-    names = vars(sys.modules.get(getattr(plain, "__module__", ""), object)).values()
-    roots = {name.__name__.split(".")[0] for name in names if inspect.ismodule(name)}
-    return "jax" in roots and "torch" not in roots
+    everything = vars(sys.modules.get(getattr(plain, "__module__", ""), object))
+    used = _used_by(plain) if inspect.isfunction(plain) else []
+    for names in ([everything.get(name) for name in used], everything.values()):
+        roots = {name.__name__.split(".")[0] for name in names if inspect.ismodule(name)}
+        if not roots.isdisjoint(("jax", "torch")):
+            return "torch" not in roots
+    return False
+
+
+def _used_by(function: FunctionType) -> list[str]:
+    """The names outside that a function uses, and those inside it."""
+    codes, names = [function.__code__], []
+    for code in codes:
+        names += code.co_names
+        codes += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+    return names
 
 
 def as_torch(call: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -8,9 +8,9 @@ set to other values, and the gradient looked at: what only records changes nothi
 import functools
 import inspect
 import random
+from collections import deque
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
-from types import CellType
 from typing import Any
 
 import numpy as np
@@ -25,19 +25,21 @@ _DEEP, _MANY = 4, 2000
 
 @dataclass(frozen=True)
 class _Place:
-    """A number that a callable can reach: where it stands, and what it is called."""
+    """A number that a callable can reach: where it stands, and what it is called. `attribute`: it
+    is one of the holder, else an entry in it.
+    """
 
     holder: Any
     key: Any
     name: str
+    attribute: bool = False
 
     def value(self) -> Any:
-        cell = isinstance(self.holder, CellType)
-        return self.holder.cell_contents if cell else self.holder[self.key]
+        return getattr(self.holder, self.key) if self.attribute else self.holder[self.key]
 
     def put(self, value: Any) -> None:
-        if isinstance(self.holder, CellType):
-            self.holder.cell_contents = value
+        if self.attribute:
+            setattr(self.holder, self.key, value)
         else:
             self.holder[self.key] = value
 
@@ -51,7 +53,10 @@ def counted_state(call: Callable[..., Any], slopes: Callable[[], np.ndarray]) ->
     before = [_copied(place.value()) for place in places]
     first = slopes()
     for place, old in zip(places, before, strict=True):
-        now = place.value()
+        try:
+            now = place.value()
+        except LookupError:  # it was taken out of a list
+            continue
         if _equal(now, old):
             continue
         for other in _others(now):
@@ -72,6 +77,8 @@ def _with(place: _Place, other: Any, slopes: Callable[[], np.ndarray]) -> np.nda
 def _others(now: Any) -> Iterator[Any]:
     if isinstance(now, torch.Tensor):
         yield from (torch.full_like(now, value) for value in (*_STEPS, 0.01) if _fits(now, value))
+    elif isinstance(now, np.ndarray | np.integer):
+        yield from (np.full(now.shape, value).astype(now.dtype)[()] for value in _STEPS)
     else:
         yield from (type(now)(now + step) for step in _STEPS)
 
@@ -81,12 +88,16 @@ def _fits(tensor: torch.Tensor, value: float) -> bool:
 
 
 def _copied(value: Any) -> Any:
-    return value.clone() if isinstance(value, torch.Tensor) else value
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
         return a.shape == b.shape and bool(torch.equal(a, b))
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.array_equal(a, b)
     return type(a) is type(b) and bool(a == b or a != a)
 
 
@@ -114,10 +125,27 @@ def _walk(thing: Any, name: str, depth: int, seen: set[int]) -> Iterator[_Place]
         yield from _of_function(thing, depth, seen)
     elif isinstance(thing, MutableMapping):
         yield from _items(thing, list(thing), name, depth, seen)
-    elif isinstance(thing, list):
+    elif isinstance(thing, list | deque):
         yield from _items(thing, range(min(len(thing), 64)), name, depth, seen)
-    elif hasattr(thing, "__dict__"):
-        yield from _items(vars(thing), list(vars(thing)), name, depth, seen)
+    else:
+        if hasattr(thing, "__dict__"):
+            yield from _items(vars(thing), list(vars(thing)), name, depth, seen)
+        yield from _of_class(thing, name, depth, seen)
+
+
+def _of_class(thing: Any, name: str, depth: int, seen: set[int]) -> Iterator[_Place]:
+    """What an instance has by its classes: slots, and what is kept in a class itself."""
+    for kind in type(thing).__mro__:
+        if kind.__module__.split(".")[0] in ("builtins", "torch", "functools", "collections"):
+            continue
+        own = kind.__dict__
+        kept = [key for key in own if not key.startswith("__") and not callable(own[key])]
+        slots = [key for key in kept if inspect.ismemberdescriptor(own[key])]
+        for holder, keys in ((thing, slots), (kind, [key for key in kept if key not in slots])):
+            for key in keys:
+                inner = f"{name}.{key}".lstrip(".")
+                value = getattr(holder, key, None)
+                yield from _number_or_more(holder, key, value, inner, depth, seen, attribute=True)
 
 
 def _items(holder: Any, keys: Any, name: str, depth: int, seen: set[int]) -> Iterator[_Place]:
@@ -128,13 +156,22 @@ def _items(holder: Any, keys: Any, name: str, depth: int, seen: set[int]) -> Ite
 
 
 def _number_or_more(
-    holder: Any, key: Any, value: Any, name: str, depth: int, seen: set[int]
+    holder: Any,
+    key: Any,
+    value: Any,
+    name: str,
+    depth: int,
+    seen: set[int],
+    attribute: bool = False,
 ) -> Iterator[_Place]:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        yield _Place(holder, key, name)
+    if isinstance(value, int | float | np.number) and not isinstance(value, bool):
+        yield _Place(holder, key, name, attribute)
+    elif isinstance(value, np.ndarray) and np.issubdtype(value.dtype, np.number):
+        if value.size <= 64:
+            yield _Place(holder, key, name, attribute)
     elif isinstance(value, torch.Tensor) and not isinstance(value, torch.nn.Parameter):
         if value.numel() <= 64 and not value.requires_grad:
-            yield _Place(holder, key, name)
+            yield _Place(holder, key, name, attribute)
     else:
         yield from _walk(value, name, depth + 1, seen)
 
@@ -145,11 +182,11 @@ def _of_function(function: Any, depth: int, seen: set[int]) -> Iterator[_Place]:
             value = cell.cell_contents
         except ValueError:  # not filled yet
             continue
-        yield from _number_or_more(cell, None, value, name, depth, seen)
+        yield from _number_or_more(cell, "cell_contents", value, name, depth, seen, attribute=True)
     names = [name for name in function.__code__.co_names if name in function.__globals__]
     yield from _items(function.__globals__, names, "", depth, seen)
     yield from _items(vars(function), list(vars(function)), "", depth, seen)
-    for value in function.__defaults__ or ():
+    for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
         yield from _walk(value, "", depth + 1, seen)
 
 
