@@ -24,7 +24,7 @@ MANY = 6
 LEVELS, PLACES = (-3.5, -10.0, -20.0, -30.0, -50.0, -80.0), (-1.3, -0.2, 0.4, 1.7)
 BY_LEVEL = 1e-2
 # The part of a gradient that a mean over a large batch passes back.
-PART = 2.0**-10
+PART = 2.0**-4
 _PHRASE = {
     "dead": "the gradient is 0",
     "wrong": "the gradient has the wrong sign: it pushes away from agreement",
@@ -288,7 +288,9 @@ def _by_level(subject: probing.Subject) -> list[tuple[str, str]]:
 
 
 def _by_what_is_passed(subject: probing.Subject, points: np.ndarray) -> list[tuple[str, str]]:
-    places, dtype = points[:: max(1, len(points) // 100)], subject.dtypes[0]
+    # nearer to 0 a float16 inside has no digits left of a part
+    places, dtype = points[np.abs(points) >= identifying.NEAREST], subject.dtypes[0]
+    places = places[:: max(1, len(places) // 100)]
     whole, part = (probing.chunk(subject, places, dtype, passed=p)[0] for p in (1.0, PART))
     with np.errstate(all="ignore"):
         off = np.abs(whole - part) > BY_LEVEL * np.abs(whole)
@@ -299,7 +301,7 @@ def _by_what_is_passed(subject: probing.Subject, points: np.ndarray) -> list[tup
         (
             "class_changed",
             "what comes back is not proportional to the gradient that is passed to the callable (a "
-            "clip of gradients inside, or a backward that leaves that one out): a thousandth of it "
+            "clip of gradients inside, or a backward that leaves that one out): a sixteenth of it "
             f"gives g' = {part[first]:.4g} at x = {places[first]:.4g}, the whole of it "
             f"{whole[first]:.4g}; so every mean or weight outside makes it another loss",
         )

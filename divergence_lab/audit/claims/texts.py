@@ -37,21 +37,22 @@ _TURN = re.compile(
 _BARE = frozenset(
     re.findall(
         r"\w+",
-        "a an the this it its that whose here both simultaneously and or neither nor not no "
-        "never cannot longer without isn doesn avoids avoid prevents prevent behaviour behavior "
-        "direction is are be has computes compute computed computing calculates calculate "
-        "estimates estimate estimated estimator minimises minimizes minimise minimize "
-        "minimising minimizing optimises optimizes gives yields induces implements corresponds "
-        "corresponding adds loss losses function objective objectives criterion divergence "
-        "divergences distance penalty penalties term terms regulariser regularizer "
-        "regularisation regularization distillation gradient gradients squared square twice "
-        "half times equals exactly expected averaged low lower variance unbiased approximate "
-        "monte carlo surrogate policy reference ref target model student teacher frozen old new "
-        "tilted current trained learned base data posterior prior samples sample sampling "
-        "sampled trajectories trajectory sequence sequences token tokens level per batch "
-        "actions states importance coefficient weight weighted weights beta alpha gamma delta "
-        "log_probs probabilities distribution distributions pi theta of to towards toward from "
-        "over with by on in at up constant factor i e",
+        "a an the plain simple standard naive usual this it its that whose here both "
+        "simultaneously and or neither nor not no never cannot longer without isn doesn avoids "
+        "avoid prevents prevent behaviour behavior direction is are be has computes compute "
+        "computed computing calculates calculate estimates estimate estimated estimator "
+        "minimises minimizes minimise minimize minimising minimizing optimises optimizes gives "
+        "yields induces implements corresponds corresponding adds loss losses function "
+        "objective objectives criterion divergence divergences distance penalty penalties term "
+        "terms regulariser regularizer regularisation regularization distillation gradient "
+        "gradients squared square twice half times equals exactly expected averaged low lower "
+        "variance unbiased approximate monte carlo surrogate policy reference ref target model "
+        "student teacher frozen old new tilted current trained learned base data posterior "
+        "prior samples sample sampling sampled trajectories trajectory sequence sequences token "
+        "tokens level per batch actions states importance coefficient weight weighted weights "
+        "beta alpha gamma delta log_probs probabilities distribution distributions pi theta of "
+        "to towards toward from over with by on in at up constant factor i e purely strictly "
+        "balanced only family",
     )
 )
 # A name that is spoken of ("the reverse KL is ...") is not what is claimed.
