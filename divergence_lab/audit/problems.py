@@ -288,12 +288,13 @@ def _by_level(subject: probing.Subject) -> list[tuple[str, str]]:
 
 
 def _by_what_is_passed(subject: probing.Subject, points: np.ndarray) -> list[tuple[str, str]]:
-    # nearer to 0 a float16 inside has no digits left of a part
+    # nearer to 0, and of small slopes, rounding inside leaves no digits of a part
     places, dtype = points[np.abs(points) >= identifying.NEAREST], subject.dtypes[0]
     places = places[:: max(1, len(places) // 100)]
     whole, part = (probing.chunk(subject, places, dtype, passed=p)[0] for p in (1.0, PART))
     with np.errstate(all="ignore"):
-        off = np.abs(whole - part) > BY_LEVEL * np.abs(whole)
+        size = np.where(np.isfinite(whole), np.abs(whole), 0.0)
+        off = (np.abs(whole - part) > BY_LEVEL * size) & (size > 1e-3 * size.max())
     if not off.any():
         return []
     first = int(np.argmin(np.where(off, np.abs(places), np.inf)))
