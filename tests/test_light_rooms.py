@@ -18,6 +18,7 @@ LIGHT = [
     "divergence_lab.bridge.verified.ranges",
     "divergence_lab.cli.main",
     "divergence_lab.report.panels",
+    "divergence_lab.report.typeset",
 ]
 
 

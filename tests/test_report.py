@@ -9,13 +9,15 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import sympy as sp
 
 from divergence_lab.cli.main import main
 from divergence_lab.graphs.texts import graph_from_text
 from divergence_lab.report import findings, study
 from divergence_lab.report.single_bump import NarrowFit
-from divergence_lab.report.typeset import formula, sentence
+from divergence_lab.report.typeset import expression, formula, sentence
 from divergence_lab.results.storage import load
+from divergence_lab.theory.expressions import x
 
 LOSSES = [
     "quadratic",
@@ -159,6 +161,9 @@ def test_the_page_tells_the_story(written):
         r"base64,[^\"]+|<(style|code|pre|math)\b.*?</\1>|<[^>]+>", "", page, flags=re.DOTALL
     )
     assert not re.search(r"\boo\b|\bint g|f'\(|g'", words)
+    assert re.search(r"\d·10⁻[⁰¹²³⁴⁵⁶⁷⁸⁹]", words) and not re.search(r"\de-\d", words)
+    summary = page.partition('class="summary">')[2].partition("<nav")[0]
+    assert "zero-forcing, not zero-avoiding" in summary and "is mode-seeking" in summary
 
 
 def test_the_single_bumps_are_those_of_the_divergences(written):
@@ -205,3 +210,27 @@ def test_what_is_no_formula_is_shown_as_written():
     for text in ("it's", "x +", "(x", "1 2", "x**"):
         assert formula(text).startswith("<code>"), text
     assert "<msqrt>" in formula("sqrt(x)/2") and "<mfrac>" in formula("(x + 1)/(a*x)")
+
+
+def test_formulas_can_be_read_small():
+    """Short fractions lie on the line of an exponent, unless a factor follows; a called name stands
+    off its factor; integrals have their ends.
+    """
+    for made in (formula("exp(x/2)"), formula("x**(-3/2)"), expression(sp.exp(3 * x / 2))):
+        assert "<mfrac>" not in made and ">/</mo>" in made
+    assert "<mfrac>" in formula("x**(a/2*b)") and "<mfrac>" in expression(sp.exp(x**2 / 2))
+    for made in (formula("t*log(t)"), expression(x * sp.log(x))):
+        assert '<mo rspace="0.17em">\N{INVISIBLE TIMES}</mo>' in made
+    assert "<msubsup><mo>∫</mo><mi>1</mi><mi>t</mi></msubsup>" in sentence("int_1^t g'(s) ds")
+
+
+def test_the_order_of_arrival_is_compared_with_the_pull():
+    def words(*steps):
+        pulls = zip("abc", steps, (0.3, 1.0, 3.0))
+        return findings.speed_in_words(
+            [findings.Speed(name, steps, 1.0, pull, 1.0) for name, steps, pull in pulls]
+        )[-1]
+
+    assert words((10, 5), (20, 5), (30, 9)).startswith("The harder a loss pulls")
+    assert "does not explain" in words((10, 5), (20, 9), (30, 8))
+    assert "not at all: c" in words((10, 5), (20, 9), (30, None))

@@ -30,6 +30,7 @@ def _():
         from divergence_lab.app.family import CURVATURES, TAILS, Member, family_name
         from divergence_lab.app.live import begin, explain, train
         from divergence_lab.report import drawing
+        from divergence_lab.report.typeset import formula
         from divergence_lab.theory.expressions.syntax import ExpressionError
 
     return (
@@ -45,6 +46,7 @@ def _():
         escape,
         explain,
         family_name,
+        formula,
         from_link,
         mo,
         pictures,
@@ -143,19 +145,30 @@ def _(Choice, Fraction, Member, beside, curvature, left, right, typed):
 
 
 @app.cell
-def _(ExpressionError, choice, drawing, escape, family_name, mo, pictures, presets, verdict_table):
+def _(
+    ExpressionError,
+    choice,
+    drawing,
+    escape,
+    family_name,
+    formula,
+    mo,
+    pictures,
+    presets,
+    verdict_table,
+):
     def _shown(read):
         found = pictures.typed(choice.typed) if choice.typed else pictures.of_member(choice.member)
         name = choice.typed or family_name(choice.member) or "without a name in the catalogue"
+        family = formula("g''(x) = c*exp(a*x)")
         rule = (
             (
                 f"g(x) = <code>{escape(choice.typed)}</code>, as typed; the sliders wait "
                 "until the field is cleared"
             )
             if choice.typed
-            else "g''(x) = c exp(a x), a = a<sub>-</sub> left of 0 and a<sub>+</sub> right "
-            f"of it: <b>{escape(name)}</b>, "
-            f"g(x) = <code>{escape(choice.text)}</code>"
+            else f"{family}, where a is a₋ left of 0 and a₊ right of it: "
+            f"<b>{escape(name)}</b>, {formula('g(x) = ' + choice.text)}"
         )
         other = presets()[choice.beside].text if choice.beside else None
         second = pictures.typed(other) if other else None
@@ -170,8 +183,8 @@ def _(ExpressionError, choice, drawing, escape, family_name, mo, pictures, prese
             f'8px;min-height:3.4em;overflow-wrap:anywhere">{rule}</p>'
             f'<div style="display:grid;gap:8px;'
             f'grid-template-columns:repeat(auto-fit,minmax(280px,1fr))">{three}</div>'
-            '<p style="margin:6px 0 '
-            f'12px;text-align:right">{escape(pictures.caption(found, second, choice.beside))}</p>'
+            '<p style="margin:6px 0 12px">'
+            f"{escape(pictures.caption(found, second, choice.beside))}</p>"
             f"{verdicts}</div>"
         )
 

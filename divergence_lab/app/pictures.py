@@ -80,8 +80,8 @@ def charts(found: Numbers, other: Numbers | None = None, name: str = "") -> tupl
     )
     p = np.exp(single_bump.LOG_TARGET)
     step = single_bump.POINTS[1] - single_bump.POINTS[0]
-    laws = [drawing.Curve("target p", single_bump.POINTS, p / step, filled=True)]
-    both = {"best q": found, name: other}
+    laws = [drawing.Curve("target", single_bump.POINTS, p / step, filled=True)]
+    both = {"bump": found, name: other}
     laws += [
         drawing.Curve(label, single_bump.POINTS, one.fit.law() / step)
         for label, one in both.items()

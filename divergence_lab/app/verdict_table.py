@@ -86,7 +86,8 @@ def table(rows: Sequence[Row]) -> str:
         cells.append(
             f'<tr data-verdict="{row.name}" style="border-top:1px solid '
             f'#8884"><td>{ROWS[row.name]}</td>'
-            f'<td><span style="color:{colour};font-weight:700">{symbol}</span> <b>{word}</b></td>'
+            f'<td><span class="is-{word}" style="color:{colour};font-weight:700">{symbol}</span> '
+            f"<b>{word}</b></td>"
             f"<td>{sentence(row.because)}</td></tr>"
         )
     return (

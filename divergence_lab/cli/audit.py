@@ -55,34 +55,34 @@ def add_commands(command: AddCommand) -> None:
         option(
             "--residual",
             choices=("target/model", "model/target"),
-            help="what it is fed: log p_B - log p_F (target/model) or log p_F - log p_B "
+            help="what the callable is fed: log p_B - log p_F (target/model) or log p_F - log p_B "
             "(model/target); a preset brings its own",
         ),
         option(
             "--presets",
             action="store_true",
-            help="list the presets: which library, where, what it is fed and where it stands",
+            help="list the presets: which library, where, what each is fed and where it stands",
         ),
         option(
             "--range",
             type=_range,
             default=(-100.0, 100.0),
             metavar="LO,HI",
-            help="the residuals log p_B - log p_F that are looked at (-100,100)",
+            help="the residuals log p_B - log p_F to look at (-100,100)",
         ),
         option(
             "--dtype",
             choices=("float64", "float32", "bfloat16", "float16"),
             default="float64",
-            help="in which it is run (float64)",
+            help="the dtype to run it in (float64)",
         ),
         option(
             "--feed",
             type=lambda text: tuple(word.strip() for word in text.split(",")),
             metavar="W,...",
-            help="what its arguments are, in turn: residual, log_pf, log_pb, pf, pb, mask (ones), "
-            "or a constant, log_z=0 (found by looking: residual, or log p_B and log p_F in the "
-            "order that --residual names them)",
+            help="what to pass as its arguments, in their order: residual, log_pf, log_pb, pf, pb, "
+            "mask (ones), or a constant, log_z=0 (found out from the callable: residual, or log "
+            "p_B and log p_F in the order that --residual names them)",
         ),
         option(
             "--bind",
@@ -94,19 +94,19 @@ def add_commands(command: AddCommand) -> None:
         option(
             "--item",
             metavar="KEY",
-            help="which part of a returned tuple or dict is trained: 0, loss, losses.kl",
+            help="which part of a returned tuple or dict to train on: 0, loss, losses.kl",
         ),
         option(
             "--summed",
             action="store_true",
-            help="it holds the weights itself and is summed over objects, as torch's kl_div of "
-            "probabilities",
+            help="the callable contains the weights itself and is summed over objects, like "
+            "torch's kl_div of probabilities",
         ),
         option(
             "--placement",
             metavar="P",
-            help="where it stands: loss, reward (a penalty, held, times grad log p_F) or weighted "
-            "(times p_F/sg(p_F)) (default: loss)",
+            help="where the term stands: loss, reward (a penalty, held, times grad log p_F) or "
+            "weighted (times p_F/sg(p_F)) (default: loss)",
         ),
         option(
             "--sampler",

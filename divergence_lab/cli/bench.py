@@ -40,9 +40,8 @@ def add_commands(command: arguments.AddCommand) -> None:
         arguments.option(
             "--keep",
             metavar="FILE",
-            help="write each measurement there, a line of JSON, as soon as it is done; what the "
-            "file "
-            "has already is not measured again",
+            help="write each measurement to FILE, a line of JSON, as soon as it is done; what the "
+            "file has already is not measured again",
         ),
         arguments.JSON,
     )

@@ -105,15 +105,15 @@ def add_commands(command: AddCommand) -> None:
             "--max-terms",
             type=positive,
             metavar="N",
-            help="at most so many summands in the formula, those of all its pieces together",
+            help="at most N terms in the formula, counted over all its pieces",
         ),
         option(
             "--tolerance",
             default="1/1000",
             metavar="R",
-            help="relative, of penalties that can't be met exactly (1/1000)",
+            help="relative error allowed in penalties that can't be met exactly (1/1000)",
         ),
-        option("--count", type=positive, default=3, metavar="N", help="at most so many losses (3)"),
+        option("--count", type=positive, default=3, metavar="N", help="at most N losses (3)"),
         option(
             "--budget",
             type=seconds,

@@ -37,7 +37,7 @@ def add_commands(command: AddCommand) -> None:
             "--from",
             dest="source",
             metavar="URL",
-            help="with fetch: where from; without it, the authors' repository",
+            help="with fetch: download from here; without it, from the authors' repository",
         ),
         JSON,
     )

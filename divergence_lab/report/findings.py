@@ -66,7 +66,9 @@ def by_speed(found: Sequence[Speed], rate: int) -> list[Speed]:
 
 
 def speed_in_words(found: Sequence[Speed]) -> list[str]:
-    """Who was fastest and slowest at both rates, and whether the rate decides it."""
+    """Who was fastest and slowest at both rates, whether the rate decides it, and whether the pull
+    far below 0 tells the order.
+    """
     if len(found) < 2:
         return []
     lines = [_race(found, at) for at in range(len(RATES))]
@@ -75,20 +77,32 @@ def speed_in_words(found: Sequence[Speed]) -> list[str]:
     if not arrived:
         return lines
     if orders[0][0] == orders[1][0] and orders[0][-1] == orders[1][-1]:
-        lines.append(
-            "First and last are the same at both rates, so this is not one badly chosen rate."
-        )
+        lines.append("First and last are the same at both rates, so the rate is not to blame.")
     else:
         lines.append(
-            "First or last changes with the rate, so a part of the difference is the rate, not the "
-            "loss: compare losses at the best rate of each."
+            "First or last changes with the rate, so part of the difference is due to the rate, "
+            "not the loss: compare losses at the best rate of each."
         )
-    return lines
+    return lines + _pulled(found)
+
+
+def _pulled(found: Sequence[Speed]) -> list[str]:
+    """Is the order of arrival, at both rates, that of the pull at -FAR?"""
+    if not all(np.isfinite(one.left) for one in found):
+        return []
+    ranked = sorted(found, key=lambda one: one.left)
+    steps = [[one.steps[at] or 0 for one in ranked] for at in range(len(RATES))]
+    if all(row == sorted(row) for row in steps):
+        return [
+            f"The harder a loss pulls far below 0 (at −{FAR:.0f}), the later it arrives, at both "
+            "rates."
+        ]
+    return [f"How hard a loss pulls far below 0 (at −{FAR:.0f}) does not explain this order."]
 
 
 def _race(found: Sequence[Speed], at: int) -> str:
     first, *_, last = by_speed(found, at)
-    rate = f"At learning rate {RATES[at]:g}"
+    rate = f"At learning rate {RATES[at]:g},"
     if first.steps[at] is None:
         return f"{rate} no loss got there."
     if last.steps[at] is None:
@@ -96,8 +110,8 @@ def _race(found: Sequence[Speed], at: int) -> str:
         arrived = f"{rate} {first.name} got there first, after {first.steps[at]} steps"
         return f"{arrived}; not at all: {behind}."
     times = last.steps[at] / max(1, first.steps[at])
-    needed = f"{first.name} needed {first.steps[at]} steps and {last.name} {last.steps[at]}"
-    return f"{rate} {needed}, {times:.1f} times as many."
+    needed = f"{first.name} got there in {first.steps[at]} steps and {last.name} in"
+    return f"{rate} {needed} {last.steps[at]}, {times:.1f} times as many."
 
 
 # --- did the class show
@@ -150,12 +164,12 @@ def _apart(study: Study, found: Mapping[str, OnTheWay], kind: str) -> str:
     measured = {"kl_reverse": "KL(model‖target)", "kl_forward": "KL(target‖model)"}[metric]
     if not yes or not no:
         return f"{'None' if no else 'All'} of these losses are {word}: nothing to compare."
-    numbers = f"{measured} {_span(yes)}, against {_span(no)}"
+    numbers = f"{measured} is {_span(yes)}, and {_span(no)} with the others"
     if CLEARLY * max(yes) < min(no):
-        return f"Next to the others, the {word} losses {what} ({numbers}): training showed it."
+        return f"Training showed that the {word} losses {what}: {numbers}."
     if CLEARLY * np.median(yes) < np.median(no):
-        return f"On the whole the {word} losses {what} ({numbers}), though not every one of them."
-    return f"Training did not show that {word} losses {what} ({numbers})."
+        return f"On the whole, but not every one, the {word} losses {what}: {numbers}."
+    return f"Training did not show that the {word} losses {what}: {numbers}."
 
 
 def _span(values: Sequence[float]) -> str:
@@ -204,19 +218,20 @@ def next_steps(study: Study) -> list[Next]:
         pair = f"{shlex.quote(fastest.name)} {shlex.quote(slowest.name)}"
         found.append(
             Next(
-                "What separates the fastest from the slowest: constants between the divergences, "
-                "total variation, which log Z each prefers",
+                "See what separates the fastest from the slowest: constants between the "
+                "divergences, total variation, which log Z each prefers",
                 f"divergence-lab compare {pair}",
             )
         )
     chosen = shlex.quote(fastest.name)
     found += [
         Next(
-            "What a loss minimises when a tenth of the samples are drawn from the target",
+            f"See what {fastest.name} minimises when a tenth of the samples are drawn from the "
+            "target",
             f"divergence-lab derive {chosen} --sampler mixture:1/10",
         ),
         Next(
-            "Take a loss home as source text that stands alone",
+            f"Take {fastest.name} home as source text that stands alone",
             f"divergence-lab export {chosen} --form torch --out loss.py",
         ),
     ]

@@ -18,11 +18,13 @@ from typing import Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from divergence_lab import __version__, outputs
 from divergence_lab.bridge import TorchLoss, generator_to_torch, to_torch
 from divergence_lab.graphs import ambient
+from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.report import drawing, findings, plots, single_bump, study, typeset
 from divergence_lab.report.palette import CLASSES
 from divergence_lab.report.study import CONVERGED, ENVIRONMENT, RATES, Study, converged
@@ -212,15 +214,16 @@ def render(found: Study, figures: Mapping[str, Path], command: str) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(
-        math=typeset.expression,
-        formula=typeset.formula,
-        sentence=typeset.sentence,
+        math=lambda *given: Markup(typeset.expression(*given)),
+        formula=lambda text: Markup(typeset.formula(text)),
+        sentence=lambda text: Markup(typeset.sentence(text)),
         answer=_answer,
         sig=_significant,
+        opening=_opening,
         bump=bump_picture,
         whole=lambda number: f"{number:,}",
     )
-    result = found.result
+    result, grid = found.result, study.grid(str(found.result.config["env"]))
     rows = [_row(found, index, name) for index, name in enumerate(result.losses)]
     best = min(rows, key=lambda row: row["median_tv"])
     lowest = {label: min(row["measures"][label] for row in rows) for label in study.MEASURES}
@@ -240,7 +243,8 @@ def render(found: Study, figures: Mapping[str, Path], command: str) -> str:
         result=result,
         n_members=converged(result).size,
         n_converged=int(converged(result).sum()),
-        n_modes=_modes(found),
+        n_modes=len(grid.modes),
+        grid=grid_in_words(grid),
         threshold=CONVERGED,
         rates=RATES,
         speeds=speeds,
@@ -272,9 +276,11 @@ def _row(found: Study, index: int, name: str) -> dict[str, Any]:
         "name": name,
         "derivation": derivation,
         "class": class_in_words(derivation.verdicts),
+        "character": character_in_words(derivation.verdicts),
         "colour": CLASSES.get(findings.class_of(derivation.verdicts), ("", "#7F7F7F"))[1],
         "fit": fit,
         "bump": single_bump.words(fit) if isinstance(fit, single_bump.NarrowFit) else fit,
+        "manner": single_bump.manner(fit) if isinstance(fit, single_bump.NarrowFit) else None,
         "theorem": found.theorem[index],
         "median_tv": float(np.median(final)),
         "worst_tv": float(final.max()),
@@ -297,8 +303,28 @@ def class_in_words(verdicts: Verdicts) -> str:
     return ", ".join(f"{word}: {_SAID[holds]}" for word, holds in words)
 
 
-def _modes(found: Study) -> int:
-    return len(study.grid(str(found.result.config["env"])).modes)
+CHARACTERS = {
+    (True, False): "zero-forcing, not zero-avoiding",
+    (False, True): "zero-avoiding, not zero-forcing",
+    (True, True): "both zero-forcing and zero-avoiding",
+    (False, False): "neither zero-forcing nor zero-avoiding",
+}
+
+
+def character_in_words(verdicts: Verdicts) -> str:
+    """Both names with what holds of them, for a reader who sees no table beside it."""
+    return CHARACTERS.get(findings.class_of(verdicts), class_in_words(verdicts))
+
+
+def grid_in_words(grid: PointedDAG) -> str:
+    """What a trajectory does there, for a reader who does not know hyper-grids."""
+    assert grid.coordinates is not None
+    side = int(grid.coordinates.max()) + 1
+    return (
+        f"This is a grid of {side}×{side} cells: a trajectory starts in one corner, adds 1 to one "
+        f"coordinate at each step, and stops where it likes. The target is highest in "
+        f"{len(grid.modes)} of the cells, the modes."
+    )
 
 
 # the settings of a run that a reader asks for, in words
@@ -306,13 +332,18 @@ SETTINGS = {
     "env": "environment", "objective": "objective", "policy": "policy", "steps": "training steps",
     "batch": "trajectories a step", "sampler": "sampler", "backward": "backward policy",
     "learning_rate_log_z": "learning rate of log Z", "initial_log_z": "log Z at the start",
-    "decay": "decay of the rates", "max_grad_norm": "gradients cut at", "dtype": "numbers",
+    "decay": "learning rates fall as", "max_grad_norm": "gradients cut at", "dtype": "numbers",
 }  # fmt: skip
+IN_FULL = {
+    ("objective", "tb"): "trajectory balance (tb)",
+    ("sampler", "on"): "on-policy",
+    ("decay", 1.0): "(1 − step/steps)",
+}
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, str]:
     return {
-        words: f"{value:.4g}" if isinstance(value, float) else str(value)
+        words: IN_FULL.get((key, value), f"{value:.4g}" if isinstance(value, float) else str(value))
         for key, words in SETTINGS.items()
         if (value := config.get(key)) is not None
     }
@@ -325,7 +356,20 @@ def _answer(verdict: Verdict) -> str:
     return _SAID[verdict.holds]
 
 
+def _opening(because: str) -> str:
+    """A sentence that begins with a word begins with a capital; one that begins with a formula
+    does not.
+    """
+    word = because.split(" ", 1)[0]
+    return because[:1].upper() + because[1:] if len(word) > 1 and word.isalpha() else because
+
+
 def _significant(value: float, digits: int = 3) -> str:
     if not math.isfinite(value):
         return "∞" if value > 0 else "−∞" if value < 0 else "–"
-    return f"{value:.{digits}g}"
+    mantissa, _, power = f"{value:.{digits}g}".partition("e")
+    mantissa = mantissa.replace("-", "−")
+    return f"{mantissa}·10{str(int(power)).translate(RAISED)}" if power else mantissa
+
+
+RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")

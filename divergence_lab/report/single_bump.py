@@ -165,20 +165,21 @@ def best_fit(
     return NarrowFit(*best, left, 1 - left, log_target)
 
 
+def manner(fit: NarrowFit) -> str:
+    """mode-seeking, in between, or mode-covering: by the mass on the side that gets less of it."""
+    smaller = min(fit.left_mass, fit.right_mass)
+    return "mode-seeking" if smaller < 0.03 else "in between" if smaller < 0.2 else "mode-covering"
+
+
 def words(fit: NarrowFit) -> str:
     """What the picture shows, in one sentence."""
-    smaller = min(fit.left_mass, fit.right_mass)
-    if smaller < 0.03:
-        side = "left" if fit.left_mass > fit.right_mass else "right"
-        return (
-            f"Mode-seeking: the bump settles on the {side} mode and gives the other "
-            f"{smaller:.1%} of its mass."
-        )
-    if smaller < 0.2:
-        return (
-            f"In between: the bump leans to one mode and gives the other {smaller:.0%} of its mass."
-        )
-    return (
-        f"Mode-covering: the bump spreads over both modes ({fit.left_mass:.0%} left, "
-        f"{fit.right_mass:.0%} right)."
-    )
+    smaller, kind = min(fit.left_mass, fit.right_mass), manner(fit)
+    side = "left" if fit.left_mass > fit.right_mass else "right"
+    does = {
+        "mode-seeking": f"settles on the {side} mode and gives the other {smaller:.1%} of its mass",
+        "in between": f"leans to one mode and gives the other {smaller:.0%} of its mass",
+        "mode-covering": (
+            f"spreads over both modes ({fit.left_mass:.0%} left, {fit.right_mass:.0%} right)"
+        ),
+    }
+    return f"{kind.capitalize()}: the bump {does[kind]}."

@@ -15,13 +15,12 @@ begins no formula is a word. So nothing can fail: what is not understood is show
 
 import re
 from collections.abc import Callable, Sequence
+from html import escape
 from typing import NamedTuple
 
 import sympy as sp
-from markupsafe import Markup, escape
-from sympy.printing.mathml import MathMLPresentationPrinter
 
-from divergence_lab.theory.expressions.printing import PositiveFirst
+from divergence_lab.theory.expressions.printing import write_mathml
 
 TOKEN = re.compile(
     r"(?P<number>\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
@@ -41,6 +40,10 @@ RELATIONS = {
 }  # fmt: skip
 CALLED = ("f", "g", "h", "D_f", "exp", "log", "sqrt", "Abs")  # may stand bare behind a factor
 MINUS, NEGATIVE, TIMES = "<mo>−</mo>", '<mo form="prefix">−</mo>', "<mo>⁢</mo>"
+BEFORE_CALL = '<mo rspace="0.17em">⁢</mo>'  # t log(t): a space, so that no name grows out of t
+SHORT = re.compile(  # a fraction that may lie on the line of an exponent, where no factor follows
+    r"<mfrac>(<m[in]>[^<]*</m[in]>)(<m[in]>[^<]*</m[in]>)</mfrac>(?!<mo[^>]*>[⁢·])"
+)
 OPEN, CLOSE = (f'<mo stretchy="false">{bracket}</mo>' for bracket in "()")
 PRIME = {1: "′", 2: "″", 3: "‴"}
 
@@ -71,11 +74,22 @@ Tokens = Sequence[Token]
 END = Token("end", "", -1, -1)
 
 
-def sentence(text: str) -> Markup:
-    """A sentence with its formulas set.
+def sentence(text: str) -> str:
+    """A sentence with its formulas set, as HTML.
 
     >>> print(sentence("R&D: the limit is oo"))
     R&amp;D: the limit is <math><mn>∞</mn></math>
+    """
+    return "".join(
+        part if k % 2 else escape(part, quote=False) for k, part in enumerate(parts_of(text))
+    )
+
+
+def parts_of(text: str) -> list[str]:
+    """The sentence cut in words, MathML, words, MathML, ..., words.
+
+    >>> parts_of("it tends to oo")
+    ['it tends to ', '<math><mn>∞</mn></math>', '']
     """
     tokens, parts, behind, at = tokens_of(text), [], 0, 0
     while at < len(tokens):
@@ -83,12 +97,17 @@ def sentence(text: str) -> Markup:
         if found is None or not _is_mathematics(tokens[at : found.at]):
             at += 1
             continue
-        parts += [escape(text[behind : tokens[at].start]), Markup(_wrapped(found.mathml))]
+        parts += [_in_words(text[behind : tokens[at].start]), f"<math>{found.mathml}</math>"]
         behind, at = tokens[found.at - 1].end, found.at
-    return Markup("").join([*parts, escape(text[behind:])])
+    return [*parts, _in_words(text[behind:])]
 
 
-def formula(text: str) -> Markup:
+def _in_words(text: str) -> str:
+    """What stands between formulas: "is <= 0 on" has a sign all the same."""
+    return text.replace("<=", "≤").replace(">=", "≥")
+
+
+def formula(text: str) -> str:
     """A whole text as one formula; as written where it is none.
 
     >>> print(formula("x**2/2"))
@@ -97,27 +116,22 @@ def formula(text: str) -> Markup:
     tokens = tokens_of(text)
     found = _formula(tokens, 0)
     if found is None or found.at < len(tokens):
-        return Markup("<code>{}</code>").format(text)
-    return Markup(_wrapped(found.mathml))
+        return f"<code>{escape(text, quote=False)}</code>"
+    return f"<math>{found.mathml}</math>"
 
 
-def expression(given: sp.Expr, left: str = "") -> Markup:
+def expression(given: sp.Expr, left: str = "") -> str:
     """A SymPy expression in display style, after "f(t) =" or another `left` that `sentence` can
     set.
     """
-    body = _MathWriter().doprint(given).replace("&ExponentialE;", "e").replace("<mo>-</mo>", MINUS)
     found = _sum(tokens_of(left), 0) if left else None
     before = f"{found.mathml}<mo>=</mo>" if found else ""
-    return Markup(f'<math displaystyle="true"><mrow>{before}{body}</mrow></math>')
+    return f'<math displaystyle="true"><mrow>{before}{write_mathml(given)}</mrow></math>'
 
 
 def tokens_of(text: str) -> list[Token]:
     """The numbers, names and signs of a text; anything else is a token of its own letter."""
     return [Token(match.lastgroup or "", match[0], *match.span()) for match in TOKEN.finditer(text)]
-
-
-def _wrapped(mathml: str) -> str:
-    return f"<math>{mathml}</math>"
 
 
 def _token(tokens: Tokens, at: int) -> Token:
@@ -180,7 +194,8 @@ def _formula(tokens: Tokens, at: int) -> Found | None:
         right = _sum(tokens, found.at + 1)
         if right is None:
             break
-        found = Found(f"{found.mathml}<mo>{RELATIONS[sign]}</mo>{right.mathml}", right.at)
+        relation = f'<mo stretchy="false">{RELATIONS[sign]}</mo>'
+        found = Found(found.mathml + relation + right.mathml, right.at)
     return found
 
 
@@ -214,7 +229,8 @@ def _product(tokens: Tokens, at: int) -> Found | None:
         if sign == "/" and not bare:
             found = Found(f"<mfrac>{_row(found.bare)}{_row(right.bare)}</mfrac>", right.at)
         else:
-            dot = "<mo>·</mo>" if right.mathml.startswith("<mn>") else TIMES
+            called = BEFORE_CALL if re.match(r"<mi>\w\w", right.mathml) else TIMES
+            dot = "<mo>·</mo>" if right.mathml.startswith("<mn>") else called
             found = Found(found.mathml + dot + right.mathml, right.at)
     return None
 
@@ -222,9 +238,9 @@ def _product(tokens: Tokens, at: int) -> Found | None:
 def _follows_bare(tokens: Tokens, at: int) -> bool:
     """A factor without a sign: g'(x) e^(-x), t f(1/t)."""
     token, after = _token(tokens, at), _token(tokens, at + 1).text
-    return (token.text == "int" or (token.text == "e" and after in ("^", "**"))) or (
-        token.text in CALLED and after in ("(", "'") and _touches(tokens, at + 1)
-    )
+    return (
+        token.text.partition("_")[0] == "int" or (token.text == "e" and after in ("^", "**"))
+    ) or (token.text in CALLED and after in ("(", "'") and _touches(tokens, at + 1))
 
 
 def _power(tokens: Tokens, at: int) -> Found | None:
@@ -235,7 +251,7 @@ def _power(tokens: Tokens, at: int) -> Found | None:
     above = _power(tokens, found.at + 1 + negative)
     if above is None:
         return found
-    raised = _row(NEGATIVE * negative + above.bare)
+    raised = _raised(NEGATIVE * negative + above.bare)
     return Found(f"<msup>{_row(found.mathml)}{raised}</msup>", above.at)
 
 
@@ -245,7 +261,7 @@ def _part(tokens: Tokens, at: int) -> Found | None:
         return Found(f"<mn>{token.text}</mn>", at + 1)
     if token.text in ("oo", "∞"):
         return Found("<mn>∞</mn>", at + 1)
-    if token.text == "int":
+    if token.text.partition("_")[0] == "int":
         return _integral(tokens, at)
     if token.text == "sum":
         inside = _product(tokens, at + 1)
@@ -258,12 +274,14 @@ def _part(tokens: Tokens, at: int) -> Found | None:
 
 
 def _integral(tokens: Tokens, at: int) -> Found | None:
-    """int g'(x) e^(-x) dx, int^oo 1/x dx"""
-    far = [token.text for token in tokens[at + 1 : at + 3]] == ["^", "oo"]
-    inside = _product(tokens, at + 1 + 2 * far)
+    """int g'(x) e^(-x) dx, int^oo 1/x dx, int_1^t g'(log(s))/s^2 ds"""
+    below = tokens[at].text.partition("_")[2]
+    above = _part(tokens, at + 2) if _token(tokens, at + 1).text == "^" else None
+    inside = _product(tokens, above.at if above else at + 1)
     if inside is None:
         return None
-    sign = "<msup><mo>∫</mo><mn>∞</mn></msup>" if far else "<mo>∫</mo>"
+    ends = _row(f"<mi>{below}</mi>" * bool(below)) + _row(above.mathml if above else "")
+    sign = f"<msubsup><mo>∫</mo>{ends}</msubsup>" if below or above else "<mo>∫</mo>"
     if re.fullmatch("d[a-z]", _token(tokens, inside.at).text):
         variable = _token(tokens, inside.at).text[1]
         return Found(
@@ -346,6 +364,10 @@ def _listed(parts: Sequence[Found]) -> str:
     return "<mo>,</mo>".join(part.mathml for part in parts)
 
 
+def _raised(mathml: str) -> str:
+    return _row(SHORT.sub(r'\1<mo lspace="0" rspace="0">/</mo>\2', mathml))
+
+
 def _row(mathml: str) -> str:
     """One element, as a fraction and a power need it."""
     single = re.fullmatch(r"<(m[in])>[^<]*</\1>", mathml)
@@ -368,32 +390,8 @@ def _cases(parts: Sequence[Found]) -> str:
 
 
 FUNCTIONS: dict[str, Callable[[Sequence[Found]], str]] = {
-    "exp": lambda parts: f"<msup><mi>e</mi>{_row(parts[0].mathml)}</msup>",
+    "exp": lambda parts: f"<msup><mi>e</mi>{_raised(parts[0].mathml)}</msup>",
     "sqrt": lambda parts: f"<msqrt>{parts[0].mathml}</msqrt>",
     "Abs": lambda parts: _bars(parts[0]),
     "Piecewise": _cases,
 }
-
-
-class _MathWriter(PositiveFirst, MathMLPresentationPrinter):
-    def _print_Piecewise(self, expr):
-        """Cases behind one line (a brace stretches only where the reader has a mathematical
-        font).
-        """
-        table = self.dom.createElement("mtable")
-        for value, condition in expr.args:
-            row = self.dom.createElement("mtr")
-            for content in (
-                self._print(value),
-                self._words("otherwise") if condition == sp.true else self._print(condition),
-            ):
-                cell = self.dom.createElement("mtd")
-                cell.appendChild(content)
-                row.appendChild(cell)
-            table.appendChild(row)
-        return table
-
-    def _words(self, words: str):
-        text = self.dom.createElement("mtext")
-        text.appendChild(self.dom.createTextNode(words))
-        return text

@@ -2,8 +2,8 @@
 
 A page a lesson, whole in itself: no network, formulas as MathML, printed a slide a page. A slide is
 a heading with what is set off in the text below it (formulas, lists, tables, sentences with bold
-words), or the output of a cell with what there is to see. What is too long for the window is
-written smaller. The full text is in the notes: press n.
+words) and a short cell that prints nothing, or the output of a cell with what there is to see. What
+is too long for the window is written smaller. The full text is in the notes: press n.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ HEADING = re.compile(r"^#+ (.+)", re.MULTILINE)
 SEES = "**What to see.**"
 ANCHOR = re.compile(r' id="[^"]*"(?=>)|<a class="anchor-link".*?</a>')
 ASKS = re.compile(r"#+ [\d. ]*Your turn")
+LONGEST = 15  # lines of code that can be read from the last row
 HIDDEN = re.compile(r"^(if my_\w+|my_\w+ = )|^assert ", re.MULTILINE)
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width"><style>
@@ -40,7 +41,7 @@ h1, h2 {{ color: #0072b2; line-height: 1.15; }}
 h2:has(~ img), h2:has(~ pre) {{ font-size: 1.1em; margin: 0 0 .4em; }}
 img {{ max-width: 100%; max-height: min(62vh, 35vw); align-self: center; object-fit: contain; }}
 section:has(img) p {{ font-size: .75em; margin: .5em 0; }}
-pre {{ flex-shrink: 0; font-size: .62em; line-height: 1.3; overflow-x: auto; background: #f6f6f6; padding: .6em; }}
+pre {{ flex-shrink: 0; font-size: calc(var(--pre, .9) * 1em); line-height: 1.3; overflow-x: auto; background: #f6f6f6; padding: .6em; }}
 table {{ border-collapse: collapse; }} td, th {{ padding: .2em .8em; border: 1px solid #bbb; }}
 math[display=block] {{ margin: .6em 0; }} .notes {{ font-size: .65em; color: #555; display: none; }}
 .with-notes .notes {{ display: block; }}
@@ -53,11 +54,20 @@ const fit = () => {{
   const high = Math.min(innerHeight, innerWidth * 9 / 16);  // of a printed page too
   for (const one of document.querySelectorAll("section")) {{
     one.style.minHeight = "0";
-    for (let size = 100; size > 40; size -= 4) {{
+    const blocks = [...one.querySelectorAll("pre")].filter(pre => !pre.closest(".notes"));
+    const fits = (size, pre) => {{
       one.style.fontSize = size + "%";
-      const blocks = [one, ...one.querySelectorAll("pre")];
-      if (one.scrollHeight <= high + 1 && !blocks.some(wide)) break;
+      one.style.setProperty("--pre", pre / 100);
+      return one.scrollHeight <= high + 1 && ![one, ...blocks].some(wide);
+    }};
+    blocks.forEach(pre => {{ pre.style.whiteSpace = ""; }});
+    let pre = 90, size = 100;
+    while (!fits(size, pre) && blocks.length && pre > 60) pre -= 5;  // what a cell printed first
+    if (blocks.some(wide)) {{
+      blocks.forEach(pre => {{ pre.style.whiteSpace = "pre-wrap"; }});
+      pre = 80;
     }}
+    while (!fits(size, pre) && size > 44) size -= 4;
     one.style.minHeight = "";
   }}
 }};
@@ -76,44 +86,50 @@ addEventListener("keydown", event => {{
 def slides(notebook: nbformat.NotebookNode) -> list[str]:
     """The slides of a lesson, as HTML, in their order."""
     found: list[tuple[str, str]] = []  # what is shown, and the notes
-    heading = ""
+    heading, printed = "", False
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            made = of_text(SOLUTIONS.sub("", cell.source), heading)
+            made = of_text(SOLUTIONS.sub("", cell.source), heading, printed)
             heading = next(reversed(HEADING.findall(cell.source)), heading)
         elif not HIDDEN.search(cell.source):
-            made = of_outputs(cell, heading)
+            made = of_code(cell, heading)
         else:
             continue
-        for shown, notes in made:
-            if found and (not shown or cell.source.startswith(SEES)):  # it is about what is above
+        printed = bool(cell.get("outputs"))
+        for shown, notes, is_about_the_last in made:
+            if found and (not shown or is_about_the_last):
                 found[-1] = (found[-1][0] + shown, found[-1][1] + notes)
             else:
                 found.append((shown, notes))
     return [f'{shown}<div class="notes">{notes}</div>' for shown, notes in found]
 
 
-def of_text(source: str, heading: str) -> list[tuple[str, str]]:
+def of_text(source: str, heading: str, printed: bool) -> list[tuple[str, str, bool]]:
     """A slide for each heading: what is set off, else the first paragraph; what the reader is asked
-    to do stands there whole. Text that goes on below a cell has the `heading` above it.
+    to do stands there whole. Text that goes on below a cell has the `heading` above it, or is a
+    remark on what the cell `printed`, and belongs to its slide.
     """
     found = []
     for part in re.split(r"^(?=#)", source, flags=re.MULTILINE):
         blocks = [block for block in re.split(r"\n\s*\n", part) if block.strip()]
         kept = [block for block in blocks if SET_OFF.search(block)]
-        if ASKS.match(part):
+        remark = printed and not found and not part.startswith("#") and not kept
+        if ASKS.match(part) or remark:
             kept = blocks
         elif part.startswith("#") and len(kept) == 1:
             kept = blocks[:2]
         elif kept and heading and not part.startswith(("#", SEES)):
             kept.insert(0, f"## {heading}")
         if len(blocks) > part.startswith("#"):  # else a title, which the output has too
-            found.append((as_html("\n\n".join(kept)) if kept else "", as_html(part)))
+            shown = as_html("\n\n".join(kept)) if kept else ""
+            found.append((shown, as_html(part), remark or part.startswith(SEES)))
     return found
 
 
-def of_outputs(cell: nbformat.NotebookNode, heading: str) -> list[tuple[str, str]]:
-    """What a cell printed and drew, with its code in the notes; nothing where there is neither."""
+def of_code(cell: nbformat.NotebookNode, heading: str) -> list[tuple[str, str, bool]]:
+    """What a cell printed and drew, with its code in the notes; where there is neither, its code
+    below the text before it, if that is short and more than imports.
+    """
     parts = []
     for output in cell.outputs:
         picture = output.get("data", {}).get("image/png")
@@ -121,10 +137,12 @@ def of_outputs(cell: nbformat.NotebookNode, heading: str) -> list[tuple[str, str
             parts.append(f'<img alt="" src="data:image/png;base64,{picture.strip()}">')
         elif output.get("text"):
             parts.append(f"<pre>{html.escape(output.text)}</pre>")
-    if not parts:
-        return []
-    title = as_html(f"## {heading}")
-    return [(title + "".join(parts), f"<pre>{html.escape(cell.source)}</pre>")]
+    source = f"<pre>{html.escape(cell.source)}</pre>"
+    if parts:
+        return [(as_html(f"## {heading}") + "".join(parts), source, False)]
+    told = heading and not cell.source.startswith(("import ", "from "))
+    short = cell.source.count("\n") < LONGEST
+    return [(source if told and short else "", source, True)]
 
 
 def as_html(markdown: str) -> str:

@@ -16,18 +16,28 @@ export const one = selector => document.querySelector(selector)
 
 const MATHML = 'http://www.w3.org/1998/Math/MathML'
 
-/** A formula: MathML where there is some and it is nothing else, the text itself otherwise. */
-export function formula(text, mathml) {
-  const plain = el('code', {}, text)
-  if (!mathml) return plain
+/** The element of MathML that is nothing else; else null. */
+function drawing(mathml) {
   const read = new DOMParser().parseFromString(mathml.replace('<math>', `<math xmlns="${MATHML}">`), 'application/xml')
   const all = [...read.querySelectorAll('*')]
-  if (!all.length || all.some(node => node.namespaceURI !== MATHML || [...node.attributes].some(({ name }) => /^on|href/i.test(name)))) return plain
-  const drawn = document.importNode(read.documentElement, true)
+  if (!all.length || all.some(node => node.namespaceURI !== MATHML || [...node.attributes].some(({ name }) => /^on|href/i.test(name)))) return null
+  return document.importNode(read.documentElement, true)
+}
+
+/** A formula: MathML where there is some and it is nothing else, the text itself otherwise. */
+export function formula(text, mathml) {
+  const drawn = mathml && drawing(mathml)
+  if (!drawn) return el('code', {}, text)
   drawn.setAttribute('display', 'block')
   drawn.setAttribute('aria-label', text)
   return el('span', { class: 'formula', title: text }, drawn)
 }
+
+/** Plain text with the signs of mathematics. */
+export const pretty = text => text.replace(/-oo\b/g, '−∞').replace(/\boo\b/g, '∞').replace(/<=/g, '≤').replace(/>=/g, '≥').replace(/\|\|/g, '‖')
+
+/** A sentence; `parts`: words, MathML, words, ... where they are known. */
+export const sentence = (text, parts) => parts?.map((part, k) => k % 2 ? drawing(part) ?? '' : part) ?? [pretty(text)]
 
 /** For a screen reader: read out as soon as it is idle. */
 export const say = text => { one('#news').textContent = text }

@@ -13,7 +13,7 @@ function add(parent, name, attributes, text) {
   return made
 }
 
-/** One set of axes with its curves {label, x, y}, cut at the frame; what is not finite is left out.
+/** One set of axes with its curves {label, x, y, filled}, cut at the frame; what is not finite is left out.
  *  `says`: the picture in words, for who does not see it. */
 export function chart({ title, curves, xRange, yRange, xLabel, says }) {
   const [[x0, x1], [y0, y1]] = [xRange, yRange]
@@ -28,10 +28,12 @@ export function chart({ title, curves, xRange, yRange, xLabel, says }) {
   add(picture, 'text', { x: LEFT + WIDE / 2, y: bottom - 6, 'text-anchor': 'middle' }, xLabel)
   add(picture, 'text', { x: LEFT, y: 16, class: 'title' }, title)
   const frame = add(picture, 'svg', { x: LEFT, y: top, width: WIDE, height: HIGH, overflow: 'hidden' })
-  let at = LEFT
-  curves.forEach((curve, k) => {
-    const style = { class: `curve curve${k}`, 'stroke-dasharray': DASHES[k] }
+  let at = LEFT, lines = 0
+  curves.forEach(curve => {
+    const k = curve.filled ? -1 : lines++
+    const style = curve.filled ? { class: 'area' } : { class: `curve curve${k}`, 'stroke-dasharray': DASHES[k] }
     for (const run of unbroken(curve)) {
+      if (curve.filled) run.splice(0, run.length, [run[0][0], y0], ...run, [run.at(-1)[0], y0])
       const points = run.map(([x, y]) => `${across(x).toFixed(1)},${down(y).toFixed(1)}`).join(' ')
       add(frame, 'polyline', { ...style, points, 'data-curve': curve.label })
     }

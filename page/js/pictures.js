@@ -38,8 +38,8 @@ export function draw(shape) {
   const density = law => law.map(p => p / step)
   const gTop = niceTop(largest(g.filter((_, k) => Math.abs(RESIDUALS[k]) <= 3)))
   const fTop = niceTop(largest(f.filter((_, k) => RATIOS[k] >= 0.1)))
-  const laws = [{ label: 'target p', x: POINTS, y: density(LOG_TARGET.map(Math.exp)) }]
-  if (fit.law) laws.push({ label: 'best q', x: POINTS, y: density(fit.law) })
+  const laws = [{ label: 'target', x: POINTS, y: density(LOG_TARGET.map(Math.exp)), filled: true }]
+  if (fit.law) laws.push({ label: 'bump', x: POINTS, y: density(fit.law) })
   one('#pictures').replaceChildren(
     el('div', {}, chart({ title: 'loss g(x)', curves: [{ label: 'g', x: RESIDUALS, y: g }], xRange: [-4, 4], yRange: [0, gTop],
       xLabel: 'residual x = log(target/model)', says: says('g', g, RESIDUALS, [-2, 2]) })),

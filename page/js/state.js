@@ -15,9 +15,9 @@ export const WISHES = [
   ['zero-forcing', 'zero-forcing', ['', 'yes', 'no']], ['zero-avoiding', 'zero-avoiding', ['', 'yes', 'no']],
   ['symmetric-divergence', 'symmetric divergence', ['', 'yes']], ['even-loss', 'even loss', ['', 'yes']],
   ['bounded-gradient', 'bounded gradient', ['', 'yes']], ['bounded-second-moment', 'bounded second moment of the score', ['', 'yes']],
-  ['left-growth', 'growth at -∞', GROWTHS], ['right-growth', 'growth at ∞', GROWTHS], ['smooth', "smooth: g'' continuous", ['', 'yes']],
-  ['curvature', "curvature g''(0)", '1'], ['penalty', 'penalties, X:VALUE for g(X) = VALUE', '-3:2 1:1/2'],
-  ['tradeoff', 'trade-offs, A:B:R for g(A) = R g(B)', '-3:2 1:-1:2'], ['max-terms', 'at most so many terms', '4'],
+  ['left-growth', 'growth at −∞', GROWTHS], ['right-growth', 'growth at ∞', GROWTHS], ['smooth', 'smooth: g″ continuous', ['', 'yes']],
+  ['curvature', 'curvature g″(0)', '1'], ['penalty', 'penalties, X:VALUE for g(X) = VALUE', '-3:2 1:1/2'],
+  ['tradeoff', 'trade-offs, A:B:R for g(A) = R g(B)', '-3:2 1:-1:2'], ['max-terms', 'at most this many terms', '4'],
 ]
 
 export function fromLink(hash) {

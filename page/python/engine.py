@@ -3,8 +3,9 @@
     answer('{"kind": "command", "words": ["derive", "x**2", "--json"]}')
       ->  '{"code": 0, "out": "[...]", "err": "", "shown": [...], "cut": 0}'
 
-`out` is what the command prints, letter by letter; `shown` has its formulas as MathML. Nothing of
-theory is computed here. `begin` is what the worker calls first; the rest runs anywhere.
+`out` is what the command prints, letter by letter; `shown` has its formulas as MathML, and its
+sentences cut in words and formulas. Nothing of theory is computed here. `begin` is what the worker
+calls first; the rest runs anywhere.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import json
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import formulas
 from divergence_lab.cli.main import main
 from divergence_lab.inputs import InputError
 from divergence_lab.report.panels import panels, values
+from divergence_lab.report.typeset import parts_of
 from divergence_lab.theory.budget import in_place
 from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, cut_short, within
 from divergence_lab.theory.divergence.loss import loss
@@ -33,6 +35,7 @@ CURVE_SECONDS = 20.0
 _ABSENT = re.compile(r"(?:No module named '|needs )(numpy|scipy|torch|matplotlib)\b")
 # the residuals at which g is drawn
 RESIDUALS = [-4 + k / 20 for k in range(161)]
+LONGEST = 2000  # letters of a sentence that is set
 SHOWN = ("loss", "loss_derivative", "generator", "dual_loss", "normalised", "given")
 
 
@@ -85,11 +88,26 @@ def _told(command: str, err: str) -> str:
     )
 
 
-def _formulas(row: dict[str, Any]) -> dict[str, str]:
-    """The formulas of a row of derive, invert or design, as MathML."""
-    return {
+def _formulas(row: dict[str, Any]) -> dict[str, Any]:
+    """The formulas of a row of derive, invert or design, as MathML; `sentences`: each reason and
+    each claim of a proof -> words, MathML, words, ...
+    """
+    drawn = {
         field: formulas.mathml(row[field]) for field in SHOWN if isinstance(row.get(field), str)
     }
+    return {**drawn, "sentences": {text: parts_of(text) for text in _sentences(row)}}
+
+
+def _sentences(part: Any) -> Iterator[str]:
+    if isinstance(part, list):
+        for item in part:
+            yield from _sentences(item)
+    elif isinstance(part, dict):
+        for key, item in part.items():
+            if key in ("because", "claim") and isinstance(item, str) and len(item) < LONGEST:
+                yield item
+            else:
+                yield from _sentences(item)
 
 
 # --- numbers to draw

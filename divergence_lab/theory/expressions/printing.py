@@ -1,11 +1,15 @@
-"""The way back: SymPy -> text and LaTeX, a positive term first; text with the signs of "
-"mathematics."""
+"""The way back: SymPy -> text, LaTeX and MathML, a positive term first; text with the signs of
+mathematics.
+"""
 
 import re
 from functools import lru_cache
+from html import escape, unescape
+from typing import Any
 
 import sympy as sp
 from sympy.printing.latex import LatexPrinter
+from sympy.printing.mathml import MathMLPresentationPrinter
 from sympy.printing.str import StrPrinter
 
 from divergence_lab.theory.expressions.unified import has_many_constants, unified
@@ -55,6 +59,64 @@ class _LatexWriter(PositiveFirst, LatexPrinter):
     pass
 
 
+class _MathWriter(PositiveFirst, MathMLPresentationPrinter):
+    """What MathML Core lacks is done by hand: a brace that stretches in any font (cases stand in a
+    table, for the page to rule), and fractions that lie on the line of an exponent, e^(x/2).
+    """
+
+    def _print_Piecewise(self, expr):
+        table = self.dom.createElement("mtable")
+        for value, condition in expr.args:
+            row = table.appendChild(self.dom.createElement("mtr"))
+            where = self._held("mtext", "otherwise") if condition == sp.true else None
+            cells: tuple[Any, Any] = (self._print(value), where or self._print(condition))
+            for content in cells:
+                row.appendChild(self.dom.createElement("mtd")).appendChild(content)
+        return table
+
+    def _print_Pow(self, e):
+        return self._on_one_line(super()._print_Pow(e))
+
+    def _print_exp(self, expr):
+        return self._on_one_line(super()._print_exp(expr))
+
+    def _on_one_line(self, power: Any) -> Any:
+        for raised in [power, *power.getElementsByTagName("msup")]:
+            above = [raised.lastChild] if raised.tagName == "msup" else []
+            above += [inner for one in above for inner in one.getElementsByTagName("mfrac")]
+            for node in above:
+                if node.tagName == "mfrac" and all(_is_short(part) for part in node.childNodes):
+                    node.tagName = "mrow"
+                    slash = self._held("mo", "/", lspace="0", rspace="0")
+                    node.insertBefore(slash, node.lastChild)
+        return power
+
+    def _held(self, tag: str, text: str, **attributes: str) -> Any:
+        node = self.dom.createElement(tag)
+        node.appendChild(self.dom.createTextNode(text))
+        for name, value in attributes.items():
+            node.setAttribute(name, value)
+        return node
+
+
+def _is_short(node: Any) -> bool:
+    """A number, a letter, or a product of two: 2, x, 3 x"""
+    inner = node.getElementsByTagName("*")
+    plain = {one.tagName for one in [node, *inner]} <= {"mi", "mn", "mrow", "mo"}
+    text = re.sub("<[^>]+>", "", _as_text(node)).replace("\N{INVISIBLE TIMES}", "")
+    return plain and len(text) <= 3 and text.isalnum()
+
+
+def _as_text(node: Any) -> str:
+    """An element as text; SymPy leaves the signs in it, such as <, as they are."""
+    if node.nodeType == node.TEXT_NODE:
+        sign = node.data.replace("&ExponentialE;", "e")
+        return escape("\N{MINUS SIGN}" if sign == "-" else unescape(sign))
+    attributes = "".join(f' {name}="{escape(value)}"' for name, value in node.attributes.items())
+    inside = "".join(map(_as_text, node.childNodes))
+    return f"<{node.tagName}{attributes}>{inside}</{node.tagName}>"
+
+
 @lru_cache(maxsize=5_000)  # a loss and its slopes are written into every step of every proof
 def write(expression: sp.Expr) -> str:
     """The expression as text that `parse` reads back to an equal expression.
@@ -74,6 +136,26 @@ def write_latex(expression: sp.Expr) -> str:
     x^{2}
     """
     return _LatexWriter().doprint(expression)
+
+
+# brackets around what is not high need not stretch, and a called name stands off its factor
+_BRACKETS = re.compile(r"<mo>\(</mo>((?:(?!<mo>[()]|<mfrac|<mtable|<msup).)*)<mo>\)</mo>")
+_CALLED = re.compile(r"<mo>\N{INVISIBLE TIMES}</mo>(?=(?:<mrow>)?<mi>\w\w)")
+
+
+def write_mathml(expression: sp.Expr) -> str:
+    """The expression as presentation MathML, without the `math` around it.
+
+    >>> from divergence_lab.theory.expressions import parse, x
+    >>> print(write_mathml(parse("exp(x/2)", x)))
+    <msup><mi>e</mi><mrow><mi>x</mi><mo lspace="0" rspace="0">/</mo><mn>2</mn></mrow></msup>
+    """
+    text, found = _as_text(_MathWriter()._print(expression)), 1
+    while found:
+        text, found = _BRACKETS.subn(
+            r'<mo stretchy="false">(</mo>\1<mo stretchy="false">)</mo>', text
+        )
+    return _CALLED.sub('<mo rspace="0.17em">\N{INVISIBLE TIMES}</mo>', text)
 
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
