@@ -526,6 +526,41 @@ def test_a_screen_reader_is_told_names_states_and_answers(address, tmp_path, wid
 
 
 @pytest.mark.slow
+def test_two_tabs_of_one_browser_answer_their_own_questions(address, tmp_path):
+    """Asked at once, and while the other one searches; Stop in one leaves the other alone."""
+    asked = {"x**2/2": "reverse KL", "exp(x) - x - 1": "forward KL", "Abs(x)": "total variation"}
+    long = "(1+(x-1)**2)**(3/2)/6 + ((x-1)*asinh(x-1) - sqrt(1+(x-1)**2))/2 - x**2/2"
+    with chromium(tmp_path) as browser:
+        tab = Reader(browser, address)
+        tab.open("g=x")
+        one = browser.current_window_handle
+        browser.switch_to.new_window("tab")
+        two = browser.current_window_handle
+        tab.open("g=-x")
+        for other in asked:
+            for first, second in ((one, other), (two, "exp(2*x) - 2*x - 1")):
+                browser.switch_to.window(first)
+                tab.js(
+                    "document.querySelector('#g').value = arguments[0];"
+                    "document.querySelector('#loss-answer').classList.add('old');"
+                    "document.querySelector('#loss-form').requestSubmit()",
+                    second,
+                )
+            assert "Minimises 2 × Pearson chi-square" in tab.answered()
+            browser.switch_to.window(one)
+            assert f"{asked[other]}\n" in tab.answered()
+        tab.js("location.hash = arguments[0]", "g=" + quote(long))
+        tab.wait("no search", "document.querySelector('#engine').className === 'busy'")
+        browser.switch_to.window(two)
+        assert "Minimises 6 × reverse KL" in tab.type("3*x**2")
+        browser.switch_to.window(one)
+        tab.js("document.querySelector('#stop').click()")
+        assert "you stopped" in tab.answered()
+        browser.switch_to.window(two)
+        assert "Minimises 6 × reverse KL" in tab.answered() and not tab.errors()
+
+
+@pytest.mark.slow
 def test_a_link_restores_what_was_chosen_and_back_goes_back(reader):
     reader.open("left=1%2F3&right=1&curvature=2&sampler=backward")
     reader.wait("no sliders", "document.querySelector('output[for=left]').textContent === '1/3'")
