@@ -181,7 +181,8 @@ def pictures(one: dict) -> str:
     )
     said = f"<code>{escape(one['text'])}</code>. {escape(one['words'])}"
     return (
-        f'<figure class="three"><div>{"".join(f"<div>{each}</div>" for each in three)}</div>'
+        '<figure class="three"><div data-search-exclude>'  # numbers at axes are no words
+        f"{''.join(f'<div>{each}</div>' for each in three)}</div>"
         f"<figcaption>{said}</figcaption></figure>"
     )
 
