@@ -5,6 +5,7 @@ document.
 import argparse
 import contextlib
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TextIO
@@ -61,6 +62,28 @@ def seconds(text: str) -> float:
     if not 0 < value < 1e6:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a positive number of seconds")
     return value
+
+
+def with_option(message: str, options: argparse.Namespace) -> str:
+    """What is wrong with the input, with the option in front whose text the message quotes, where
+    it does not name it.
+    """
+    named = {
+        ([*action.option_strings] or [""])[-1]
+        for action in options.parser._actions
+        for given in [getattr(options, action.dest, None)]
+        if given != action.default and any(shown(part) in message for part in _parts(given))
+    }
+    if len(named) != 1 or named & {"", *message.split()}:
+        return message
+    return f"argument {named.pop()}: {message}"
+
+
+def _parts(given: Any) -> Iterator[str]:
+    """The texts given to an option, as they are and what stands between their colons and commas."""
+    for text in given if isinstance(given, list) else [given]:
+        if isinstance(text, str):
+            yield from (text, text.strip(), *filter(None, map(str.strip, re.split("[:,=]", text))))
 
 
 JSON = option("--json", action="store_true", help="print one JSON document and nothing else")

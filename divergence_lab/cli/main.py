@@ -26,7 +26,7 @@ from divergence_lab.cli import (
     train,
     verify,
 )
-from divergence_lab.cli.arguments import BAD_INPUT, DONE, Option, with_default
+from divergence_lab.cli.arguments import BAD_INPUT, DONE, Option, with_default, with_option
 from divergence_lab.inputs import InputError, did_you_mean, missing_package, one_line, shown
 from divergence_lab.signals import Stopped, end_at_signals
 from divergence_lab.theory.budget.asking import allow_fork
@@ -124,7 +124,7 @@ def _run(parser: argparse.ArgumentParser, given: Sequence[str]) -> int:
             raise
         _tell(str(missing))
     except InputError as error:  # anything else is not the user's doing: a traceback helps
-        _tell(f"{doing}: {error}")
+        _tell(f"{doing}: {with_option(str(error), options)}")
     return BAD_INPUT
 
 

@@ -7,7 +7,7 @@ returned was proved by `derive` afresh.
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -35,15 +35,22 @@ class Block:
     even: bool = False
     smooth: bool = True
     bent: bool = False
-    local: bool = False  # curvature on an interval only: a last resort, exact but not pretty
 
     @cached_property
     def expression(self) -> sp.Expr:
         return parse(self.text, x)
 
+    @cached_property
+    def whole(self) -> sp.Expr:
+        """A multiple with whole coefficients: 4 of (e^{2x} - 2x - 1)/4."""
+        terms = [term for term in sp.Add.make_args(self.expression) if term.has(x)]
+        return sp.expand(
+            sp.ilcm(1, *(term.as_coeff_Mul()[0].q for term in terms)) * self.expression
+        )
+
     @property
     def cost(self) -> float:
-        return (4.0 if self.local else 1.0) * len(self.text)
+        return float(len(self.text))
 
 
 def linex(rate: sp.Expr) -> str:
@@ -292,50 +299,6 @@ def _blocks(
     ]
     unique = {block.text: block for block in found}
     return tuple(sorted(unique.values(), key=lambda block: (block.cost, block.text)))
-
-
-def symmetric_sticks(points: Sequence[sp.Expr], wishes: Wishes) -> Iterable[Block]:
-    """Curvature 1 between neighbouring knots or, where kinks may be, at single points, and e^x
-    times that right of 0: with these the penalties of a symmetric divergence can be met.
-    """
-    for low, high in _knots(points):
-        text = f"{_box(low, high)} + {_tilted(low, high)}"
-        yield Block(text, LINEAR, LINEAR, symmetric=True, bent=True, local=True)
-        for quarter in range(4) if not wishes.smooth else ():
-            if (place := low + (high - low) * sp.Rational(quarter, 4)) != 0:
-                at = _text(place)
-                text = f"Max(0, -x - {at}) + exp({at})*Max(0, x - {at})"
-                yield Block(text, LINEAR, LINEAR, symmetric=True, bent=True, local=True)
-
-
-def _knots(points: Sequence[sp.Expr]) -> list[tuple[sp.Expr, sp.Expr]]:
-    """Intervals between 0, the sizes of the points and the middles between these; finer towards
-    0, so that the curvature there can be what it likes.
-    """
-    sizes = sorted({abs(p) for p in points}, key=float)
-    ends = [sp.S.Zero, sizes[0] / 16, sizes[0] / 4]
-    for size in sizes:
-        ends += [(ends[-1] + size) / 2, size]
-    return list(itertools.pairwise(ends))
-
-
-def _box(low: sp.Expr, high: sp.Expr) -> str:
-    """g'' = 1 on (-high, -low)."""
-    first = "Max(0, -x)**2" if low == 0 else f"Max(0, -x - {_text(low)})**2"
-    return f"({first} - Max(0, -x - {_text(high)})**2)/2"
-
-
-def _tilted(low: sp.Expr, high: sp.Expr) -> str:
-    """g'' = e^x on (low, high): e^x - e^low - e^low (x - low) inside, its tangent beyond."""
-    a, b = _text(low), _text(high)
-    return (
-        f"Piecewise((0, x < {a}), (exp(x) - exp({a})*(1 + x - {a}), x < {b}), "
-        f"(exp({b}) - exp({a})*(1 + {b} - {a}) + (exp({b}) - exp({a}))*(x - {b}), True))"
-    )
-
-
-def _text(value: sp.Expr) -> str:
-    return write(value) if value.is_Integer else f"({write(value)})"
 
 
 def allowed(block: Block, wishes: Wishes) -> bool:

@@ -18,7 +18,6 @@ from itertools import pairwise
 import sympy as sp
 
 from divergence_lab.theory.design.clashes import ONLY_ABSOLUTE
-from divergence_lab.theory.design.symmetric import refuse_asymmetric
 from divergence_lab.theory.design.wishes import DesignError, Wishes
 from divergence_lab.theory.expressions import constants, write
 
@@ -64,8 +63,6 @@ def refuse_penalties(wishes: Wishes) -> None:
     _refuse_facing(wishes)
     if wishes.symmetric and wishes.even:
         _refuse_bent(knots(wishes, 1))
-    elif wishes.symmetric:
-        refuse_asymmetric(wishes)
     for side in (1,) if wishes.even else (1, -1):
         found = knots(wishes, side)
         rises = slopes(found)

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import sympy as sp
 
 from divergence_lab.inputs import kind_of
-from divergence_lab.theory.design import feasibility, mixtures, proofs, reading, search, tradeoffs
+from divergence_lab.theory.design import mixtures, proofs, reading, search, tradeoffs
 from divergence_lab.theory.design.blocks import allowed, blocks, needs
-from divergence_lab.theory.design.wishes import DesignError, Wishes
+from divergence_lab.theory.design.wishes import TOLERANCE, DesignError, Wishes
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import Pieces, x
 
@@ -44,16 +44,16 @@ ROUNDING = 0.01
 def fit_to_tradeoffs(
     table: Iterable[tuple[object, object, object]],
     budget: float = search.BUDGET,
-    tolerance: object = proofs.TOLERANCE,
+    tolerance: object = TOLERANCE,
     **wishes: object,
 ) -> proofs.Designed:
     """A loss with g(x_i) = r g(x_j) for every row (x_i, x_j, r), of the class that `wishes` asks
     for.
 
     (-3, 2, 1): "at log-ratio -3 weigh as much as at +2". The scale is free, so g(x_j of the first
-    row) = 1. `met` states what each row came to. Wishes are those of `design` except penalties and
-    curvature; `budget` and `tolerance` as there. Raises DesignError, which names the rows that
-    clash where no convex loss meets them all.
+    row) = 1 where no penalty is wished. `met` states what each row came to. Wishes, `budget` and
+    `tolerance` are those of `design`. Raises DesignError, which names the rows that clash where no
+    convex loss meets them all.
 
         >>> import divergence_lab as dl
         >>> entry = dl.fit_to_tradeoffs([(-2, 2, 1)])
@@ -61,12 +61,9 @@ def fit_to_tradeoffs(
         x**2/4
     """
     rows = [tradeoffs.read_tradeoff(*row) for row in _rows(table)]
-    asked, allowed_error = _class_of(wishes), reading.read_tolerance(tolerance)
-    if asked.symmetric:
-        whole = search.shortest(tradeoffs.symmetric_sum(rows, asked, allowed_error))
-        best = _proved(whole, asked, budget)
-    else:
-        best = _with_values(tradeoffs.values_for(rows, asked), rows, asked, budget, allowed_error)
+    allowed_error = reading.read_tolerance(tolerance)
+    asked = reading.read_wishes(**wishes, tolerance=allowed_error)  # type: ignore[arg-type]
+    best = _with_values(tradeoffs.values_for(rows, asked), rows, asked, budget, allowed_error)
     notes = tuple(tradeoffs.prove_tradeoff(row, best.loss, allowed_error) for row in rows)
     return proofs.Designed(best.loss, best.derivation, best.met + notes)
 
@@ -92,15 +89,17 @@ def _with_values(
     budget: float,
     tolerance: sp.Rational,
 ) -> proofs.Designed:
-    """The shortest of two losses with these values, without the proofs of the values."""
+    """The shortest of two losses with these values, without the proofs of those not asked for."""
     wishes = dataclasses.replace(asked, penalties=tuple(values.items()))
     try:
-        feasibility.refuse_penalties(wishes)
+        reading.refuse_penalties(wishes, tolerance)
         # two values, each within a third of the tolerance: so is their ratio, within two
         found = search.search_within(budget, wishes, 2, tolerance / 3)[0]
     except DesignError as reason:
         raise DesignError(f"{', '.join(map(str, rows))}: with such values {reason}") from None
-    return dataclasses.replace(found, met=found.met[: len(found.met) - len(values)])
+    others, penalties = found.met[: -len(values)], found.met[-len(values) :]
+    wanted = [met for met, at in zip(penalties, values, strict=True) if at in dict(asked.penalties)]
+    return dataclasses.replace(found, met=(*others, *wanted))
 
 
 def fit_to_residuals(

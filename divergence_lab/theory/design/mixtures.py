@@ -9,10 +9,16 @@ short.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import sympy as sp
-from sympy.solvers.simplex import UnboundedLPError, linprog
+from flint import fmpq
+
+from divergence_lab.theory.design.blocks import Block
+from divergence_lab.theory.design.wishes import Wishes
+from divergence_lab.theory.divergence.loss import Loss
+from divergence_lab.theory.expressions import x
 
 # A member that a class asks for has at least this share of the weight, the largest that can be had.
 SHARES = tuple(sp.Rational(1, below) for below in (10, 100, 1000))
@@ -47,19 +53,57 @@ def least(
 ) -> list[sp.Rational] | None:
     """The w >= 0 of least costs w with below w <= bounds, exactly; None where there is none.
 
-    All numbers are rational. SymPy's search for a first point may go round for ever where there is
-    none; from a point it always ends. So z, the room that is left of what w = 0 misses, joins in:
+    All numbers are rational. z, the room that is left of what w = 0 misses, joins in, so that
+    w = z = 0 is a first point:
 
         below w + z <= bounds + missed,   z <= missed;   w is a solution where z reaches it
     """
-    missed = max([sp.S.Zero, *(-sp.sympify(bound) for bound in bounds)])
-    rows = [*([*row, 1] for row in below), [*[0] * len(costs), 1]]
-    ends = [*(bound + missed for bound in bounds), missed]
-    try:
-        found: Any = linprog([*costs, -PRICE], rows, ends)[1]
-    except UnboundedLPError:
+    limits = [_flint(bound) for bound in bounds]
+    missed = max([fmpq(0), *(-bound for bound in limits)])
+    rows = [
+        [*map(_flint, row), fmpq(1), bound + missed]
+        for row, bound in zip(below, limits, strict=True)
+    ]
+    rows.append([*[fmpq(0)] * len(costs), fmpq(1), missed])
+    found = _simplex([*map(_flint, costs), fmpq(-PRICE)], rows)
+    if found is None or found[-1] != missed:
         return None
-    return found[:-1] if found[-1] == missed else None
+    return [sp.Rational(int(w.p), int(w.q)) for w in found[:-1]]
+
+
+def _flint(number: Any) -> fmpq:
+    exact = sp.sympify(number)
+    return fmpq(int(exact.p), int(exact.q))
+
+
+def _simplex(costs: list[fmpq], rows: list[list[fmpq]]) -> list[fmpq] | None:
+    """The w >= 0 of least costs w with row[:-1] w <= row[-1] for every row, each row[-1] >= 0; None
+    where the costs fall for ever.
+
+    Dantzig's rule; Bland's after a step that gained nothing, with which no circle is gone round.
+    """
+    count, costs = len(costs), [*costs, fmpq(0)]
+    outside, inside = list(range(count)), list(range(count, count + len(rows)))
+    gained = True
+    while falling := [j for j in range(count) if costs[j] < 0]:
+        s = min(falling, key=costs.__getitem__ if gained else outside.__getitem__)
+        rising = [i for i, row in enumerate(rows) if row[s] > 0]
+        if not rising:
+            return None
+        r = min(rising, key=lambda i: (rows[i][-1] / rows[i][s], inside[i]))
+        gained = rows[r][-1] > 0
+        inside[r], outside[s] = outside[s], inside[r]
+        pivot, rows[r][s] = rows[r][s], fmpq(1)
+        turned = rows[r] = [entry / pivot for entry in rows[r]]
+        for row in (*rows[:r], *rows[r + 1 :], costs):
+            if factor := row[s]:
+                row[s] = fmpq(0)
+                row[:] = [a - factor * b for a, b in zip(row, turned, strict=True)]
+    found = [fmpq(0)] * count
+    for variable, row in zip(inside, rows, strict=True):
+        if variable < count:
+            found[variable] = row[-1]
+    return found
 
 
 def cheapest(
@@ -67,8 +111,10 @@ def cheapest(
     targets: Sequence[Any],
     costs: Sequence[float],
     needs: Sequence[Sequence[bool]],
+    missed: sp.Rational = MISSED,
 ) -> list[float] | None:
-    """The weights of least cost at which the columns (n, m) add up to the targets (m,), or None.
+    """The weights of least cost at which the columns (n, m) add up to the targets (m,), each but
+    for a relative `missed`; or None.
 
     costs (n,), for a column that is scaled to what it does; each need (n,) is a mask: one of its
     members must have a weight.
@@ -79,7 +125,7 @@ def cheapest(
     sizes = [max([*map(abs, column), SMALLEST]) for column in zip(*rows, strict=True)]
     rows = [[entry / size for entry, size in zip(row, sizes, strict=True)] for row in rows]
     ends = [goal / unit for goal, unit in zip(goals, units, strict=True)]
-    found = _with_needs(rows, ends, [rational(cost) for cost in costs], needs)
+    found = _with_needs(rows, ends, [rational(cost) for cost in costs], needs, missed)
     if found is None:
         return None
     nothing = NOTHING * sum(found)
@@ -91,10 +137,11 @@ def _with_needs(
     ends: Sequence[sp.Rational],
     costs: Sequence[sp.Rational],
     needs: Sequence[Sequence[bool]],
+    missed: sp.Rational,
 ) -> list[sp.Rational] | None:
     """Without the needs if that meets them, else with the largest share that can be had."""
     below = [*rows, *([-entry for entry in row] for row in rows)]
-    bounds = [sign * b + MISSED for sign in (1, -1) for b in ends]
+    bounds = [sign * b + missed for sign in (1, -1) for b in ends]
     free = least(costs, below, bounds)
     if free is None:
         return None
@@ -174,3 +221,87 @@ def simplest(low: float, high: float) -> sp.Rational:
 def without_each(support: Iterable[int], banned: frozenset[int]) -> list[frozenset[int]]:
     """The sets of banned members to try next: each member of the support banned in turn."""
     return [banned | {i} for i in support]
+
+
+# --- the numeric wishes as equations
+
+
+@lru_cache(maxsize=1024)
+def curvatures(g: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+    """(g''(0-), g''(0+)) of a loss; oo where there is none."""
+    left, right = Loss(g).curvature.split_at_zero()
+    values = (left.pieces[-1].expression.subs(x, 0), right.pieces[0].expression.subs(x, 0))
+    return tuple(
+        sp.nsimplify(v) if v.is_Float else sp.simplify(v) if v.is_finite else sp.oo for v in values
+    )
+
+
+class Table:
+    """The numeric wishes as linear equations in the weights of the blocks: rows of penalties,
+    then of curvatures.
+    """
+
+    def __init__(self, usable: Sequence[Block], wishes: Wishes):
+        self.blocks, self.curvature = usable, wishes.curvature
+        self.points = [at for at, _ in wishes.penalties]
+        self.targets = [value for _, value in wishes.penalties] + (
+            [wishes.curvature] * 2 if wishes.curvature is not None else []
+        )
+        self.exact = [self._column(block) for block in usable]
+        self.near = [
+            column if sp.oo in column else [*map(rational, column)] for column in self.exact
+        ]
+
+    def _column(self, block: Block) -> list[sp.Expr]:
+        column = [block.whole.subs(x, at) for at in self.points]
+        return column if self.curvature is None else column + list(curvatures(block.whole))
+
+    def solve(self, banned: frozenset[int], tests: Sequence) -> list[float] | None:
+        """The cheapest weights, 0 for what is banned; None where there are none."""
+        here = [i for i, column in enumerate(self.exact) if i not in banned and sp.oo not in column]
+        if not here:
+            return None
+        found = cheapest(
+            [self.near[i] for i in here],
+            self.targets,
+            [self.blocks[i].cost for i in here],
+            [[bool(test(self.blocks[i])) for i in here] for test in tests],
+        )
+        if found is None:
+            return None
+        weights = dict(zip(here, found, strict=True))
+        return [weights.get(i, 0.0) for i in range(len(self.exact))]
+
+    def tidy(
+        self, support: Sequence[int], weights: Sequence[float], tolerance: sp.Rational
+    ) -> Sequence[sp.Expr] | None:
+        """Readable weights: exact where they are rational, else the roundest within the
+        tolerance, curvature exact.
+        """
+        columns = [self.exact[i] for i in support]
+        exact = exact_weights(sp.Matrix(columns).T, sp.Matrix(self.targets))
+        if exact is not None:
+            return exact
+        penalties = len(self.points)
+        values = [[float(sp.N(c, 20)) for c in column[:penalties]] for column in columns]
+        wanted = [float(target) for target in self.targets[:penalties]]
+
+        def good(rounded: list[Any]) -> Sequence[sp.Expr] | None:
+            if self.curvature is not None:
+                for j, column in sorted(enumerate(columns), key=lambda entry: -weights[entry[0]]):
+                    if column[-1] == column[-2] and column[-1].is_positive:
+                        missing = self.curvature - sum(w * c[-1] for w, c in zip(rounded, columns))
+                        rounded[j] = sp.nsimplify(rounded[j] + missing / column[-1])
+                        break
+                if not all(w.is_positive for w in rounded) or any(
+                    sp.simplify(sum(w * c[k] for w, c in zip(rounded, columns)) - self.curvature)
+                    != 0
+                    for k in (-1, -2)
+                ):
+                    return None
+            got = sums([float(w) for w in rounded], values)
+            near = 0.99 * float(tolerance)
+            met = all(abs(a / b - 1) <= near for a, b in zip(got, wanted, strict=True))
+            return rounded if met else None
+
+        return readable_weights(weights, good)

@@ -16,13 +16,11 @@ from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, within
 from divergence_lab.theory.checker.facts import parts, proofs
 from divergence_lab.theory.checker.replay import read_parts
 from divergence_lab.theory.design.clashes import ONLY_ABSOLUTE
-from divergence_lab.theory.design.wishes import Growth, Wishes, wished
+from divergence_lab.theory.design.wishes import TOLERANCE, Growth, Wishes, wished
 from divergence_lab.theory.divergence.loss import Loss, from_expression
 from divergence_lab.theory.expressions import CannotSplit, ExpressionError, parse, write, x
 from divergence_lab.theory.expressions.balls import ball, ball_of_constant
 from divergence_lab.theory.expressions.syntax import syntax_tree
-
-TOLERANCE = sp.Rational(1, 1000)
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,9 @@ def prove(
     """The loss with every wish proved; None when one of them is not met, or not proved within
     the budget.
     """
+    if not can_be_read_back(expression):
+        return None
     try:
-        syntax_tree(write(expression))  # what is printed can be read back
         loss = from_expression(expression)
         derivation = derive(loss, budget=budget)
     except (ExpressionError, CannotSplit):
@@ -89,6 +88,14 @@ def prove(
     except (OutOfTime, SearchFailed):
         return None
     return Designed(loss, derivation, tuple(met))
+
+
+def can_be_read_back(expression: sp.Expr) -> bool:
+    """Is what is printed of it within the limits of the language?"""
+    try:
+        return syntax_tree(write(expression)) is not None
+    except ExpressionError:
+        return False
 
 
 def prove_other_wishes(

@@ -6,7 +6,7 @@ from itertools import combinations
 import sympy as sp
 
 from divergence_lab.inputs import is_whole, kind_of
-from divergence_lab.theory.design import clashes, feasibility, wishes
+from divergence_lab.theory.design import clashes, feasibility, symmetric, wishes
 from divergence_lab.theory.expressions import ExpressionError, constants, write
 from divergence_lab.theory.expressions.parsing import parse_number
 from divergence_lab.theory.expressions.syntax import shown
@@ -25,6 +25,7 @@ def read_wishes(
     right_growth: str | None = None,
     smooth: bool = False,
     max_terms: int | None = None,
+    tolerance: object = wishes.TOLERANCE,
 ) -> wishes.Wishes:
     """Wishes from numbers and texts ("1/3", 0.5, 2), checked for clashes.
 
@@ -84,8 +85,16 @@ def read_wishes(
         max_terms,
     )
     clashes.refuse_clashes(found)
-    feasibility.refuse_penalties(found)
+    refuse_penalties(found, read_tolerance(tolerance))
     return found
+
+
+def refuse_penalties(wishes: wishes.Wishes, tolerance: sp.Rational) -> None:
+    """Raises DesignError naming penalties that no convex loss with the other wishes has, and
+    why.
+    """
+    feasibility.refuse_penalties(wishes)
+    symmetric.refuse_asymmetric(wishes, tolerance)
 
 
 def read_number(given: object, what: str) -> sp.Expr:

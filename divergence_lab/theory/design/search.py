@@ -19,10 +19,11 @@ from divergence_lab.theory.budget.asking import (
     clock,
 )
 from divergence_lab.theory.design import mixtures, proofs, reading
-from divergence_lab.theory.design.blocks import Block, allowed, blocks, needs, symmetric_sticks
+from divergence_lab.theory.design.blocks import Block, allowed, blocks, needs
+from divergence_lab.theory.design.mixtures import Table, curvatures
 from divergence_lab.theory.design.splines import spline
-from divergence_lab.theory.design.table import Table, curvatures
-from divergence_lab.theory.design.wishes import DesignError, Wishes
+from divergence_lab.theory.design.symmetric_splines import symmetric_spline
+from divergence_lab.theory.design.wishes import TOLERANCE, DesignError, Wishes
 from divergence_lab.theory.expressions import CannotSplit, split, write, x
 
 # How many candidates are put to the proof for each loss that is asked for.
@@ -52,7 +53,7 @@ def design(
     max_terms: int | None = None,
     count: int = 3,
     budget: float = BUDGET,
-    tolerance: object = proofs.TOLERANCE,
+    tolerance: object = TOLERANCE,
 ) -> list[proofs.Designed]:
     """Up to `count` convex losses that meet every wish, the one with the shortest formula first.
 
@@ -89,6 +90,7 @@ def design(
         right_growth,
         smooth,
         max_terms,
+        tolerance,
     )
     return search_within(budget, wishes, count, tolerance)
 
@@ -107,7 +109,7 @@ def search_within(
 
 
 def design_for(
-    wishes: Wishes, count: int = 3, budget: float = BUDGET, tolerance: object = proofs.TOLERANCE
+    wishes: Wishes, count: int = 3, budget: float = BUDGET, tolerance: object = TOLERANCE
 ) -> list[proofs.Designed]:
     """As `search_within`, in this process."""
     allowed_error = reading.read_tolerance(tolerance)
@@ -156,14 +158,20 @@ def _offered(wishes: Wishes, count: int, tolerance: sp.Rational) -> Iterator[sp.
     """Named losses, or with few penalties sums of some, and the spline that always meets the
     wishes: first with penalties if it is shorter than the first sum, second if it is not.
     """
-    lines = [] if wishes.symmetric else [spline(wishes)]
+    lines = _lines(wishes, tolerance)
     if not wishes.penalties:
         return itertools.chain(_single(wishes), lines)
-    if not wishes.symmetric and len(wishes.penalties) > FEW:
-        return iter(lines)
+    if len(wishes.penalties) > FEW:
+        return lines
     sums = _mixed(wishes, count, tolerance)
     first = [expression for expression in [next(sums, None)] if expression is not None]
-    return itertools.chain(sorted(first + lines, key=lambda e: len(write(e))), sums)
+    return itertools.chain(sorted([*first, *lines], key=lambda e: len(write(e))), sums)
+
+
+def _lines(wishes: Wishes, tolerance: sp.Rational) -> Iterator[sp.Expr]:
+    found = symmetric_spline(wishes, tolerance) if wishes.symmetric else spline(wishes)
+    if found is not None:
+        yield found
 
 
 def _single(wishes: Wishes) -> Iterator[sp.Expr]:
@@ -187,7 +195,9 @@ def _single(wishes: Wishes) -> Iterator[sp.Expr]:
             if wishes.curvature is None:
                 yield whole
                 continue
-            below, above = (sum(curvatures(block)[side] for block in members) for side in (0, 1))
+            below, above = (
+                sum(curvatures(block.expression)[side] for block in members) for side in (0, 1)
+            )
             if wishes.curvature == 0 and below == above == 0:
                 yield whole
             elif wishes.curvature != 0 and below == above and below.is_finite and below.is_positive:
@@ -196,7 +206,7 @@ def _single(wishes: Wishes) -> Iterator[sp.Expr]:
 
 def _round(block: Block, wishes: Wishes) -> bool:
     """Has g'' one value at 0, finite, and 0 exactly where that is wished?"""
-    below, above = curvatures(block)
+    below, above = curvatures(block.expression)
     return bool(below == above and below.is_finite and (below == 0) == (wishes.curvature == 0))
 
 
@@ -209,20 +219,11 @@ def _mixed(wishes: Wishes, count: int, tolerance: sp.Rational) -> Iterator[sp.Ex
     left out.
     """
     usable = [block for block in blocks(wishes, fine=True) if allowed(block, wishes)]
-    whole = len(usable)
-    if wishes.symmetric:
-        points = [at for at, _ in wishes.penalties]
-        usable += [b for b in symmetric_sticks(points, wishes) if allowed(b, wishes)]
     table = Table(usable, wishes)
     tests = needs(wishes)
-    local = frozenset(range(whole, len(usable)))
-    # the prettiest answer is a sum of blocks that are each of the wished class, the last resort one
-    # with local blocks
-    partial = frozenset(i for i in range(whole) if not _complete((usable[i],), tests))
-    starts = [
-        banned for banned in (partial | local, local) if table.solve(banned, tests) is not None
-    ] or [frozenset()]
-    pending, seen = starts, set()
+    # the prettiest answer is a sum of blocks that are each of the wished class
+    partial = frozenset(i for i, b in enumerate(usable) if not _complete((b,), tests))
+    pending, seen = [partial, frozenset[int]()], set()
     while pending and len(seen) < 6 * count:
         banned = pending.pop(0)
         if banned in seen:
@@ -235,7 +236,7 @@ def _mixed(wishes: Wishes, count: int, tolerance: sp.Rational) -> Iterator[sp.Ex
         pending += mixtures.without_each(support, banned)
         weights = table.tidy(support, [found[i] for i in support], tolerance)
         if weights is not None:
-            yield shortest(sp.Add(*(w * usable[i].expression for w, i in zip(weights, support))))
+            yield shortest(sp.Add(*(w * usable[i].whole for w, i in zip(weights, support))))
 
 
 def shortest(expression: sp.Expr) -> sp.Expr:

@@ -59,11 +59,7 @@ def spline(wishes: Wishes) -> sp.Expr:
     }
     if wishes.even:
         return _joined([], stretches[1], sp.Abs(x))
-    straight = [s for side in sides for s in stretches[side] if sp.diff(s.expression, x, 2) != 0]
-    forms = [_joined(stretches[-1], stretches[1], x)]
-    if not straight:
-        forms.append(_hinges(stretches[-1], stretches[1]))
-    return min(forms, key=lambda form: len(write(form)))
+    return as_formula(stretches[-1], stretches[1])
 
 
 def _growth(wishes: Wishes, side: int) -> Growth:
@@ -282,6 +278,14 @@ def _power_after_a_rise(state: State, rate: sp.Expr) -> list[Stretch]:
 
 
 # --- as one formula
+
+
+def as_formula(left: Sequence[Stretch], right: Sequence[Stretch]) -> sp.Expr:
+    """The shorter of one Piecewise and, where all stretches are straight, a sum of hinges."""
+    forms = [_joined(left, right, x)]
+    if all(sp.diff(stretch.expression, x, 2) == 0 for stretch in (*left, *right)):
+        forms.append(_hinges(left, right))
+    return min(forms, key=lambda form: len(write(form)))
 
 
 def _joined(left: Sequence[Stretch], right: Sequence[Stretch], distance: sp.Expr) -> sp.Expr:

@@ -1,17 +1,19 @@
-"""Which penalties a loss of a symmetric divergence can have.
+"""Which penalties a loss of a symmetric divergence can have, and trade-offs between them.
 
     g(x) = int_0^x (x - u) m(du)      g(-y) = int_0^y (y - u) e^{-u} m(du)      x, y > 0
 
 with one measure m >= 0, since g''(u) = e^u g''(-u). So sum_i c_i g(x_i) >= 0 for every such g
-whenever the same sum of the kernels is >= 0 at every u >= 0 (Proposition 3 gives the measure). A
-linear program proposes such a c with sum_i c_i v_i < 0; interval arithmetic proves that the sum of
-the kernels is not negative.
+whenever the same sum K of the kernels is >= 0 at every u >= 0 (Proposition 3 gives the measure). A
+linear program over places u, to which those join where K is negative until there are none, proposes
+such a c with sum_i c_i v_i < 0; interval arithmetic proves that K is not negative. If there is no
+such c, masses at these places give the penalties.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import sympy as sp
@@ -22,68 +24,178 @@ from divergence_lab.theory.design.wishes import DesignError, Wishes
 from divergence_lab.theory.expressions import constants, write, x
 from divergence_lab.theory.expressions.balls import ball, ball_of_constant
 
-GRID = 400
-# of the kernels on the grid: what is found is proved afterwards
-NEAR_ENOUGH, CLEARLY = 1e-9, sp.Rational(1, 10**4)
-DEPTH = 24
+# sum_k a_k g(x_k) as the pairs (a_k, x_k)
+Total = Sequence[tuple[sp.Expr, sp.Expr]]
+Penalties = tuple[tuple[sp.Expr, sp.Expr], ...]
+# Places in each stretch between two sizes: to begin with, and where K is looked at; how often.
+FEW, MANY, ROUNDS = 4, 24, 30
+# K is taken to be above 0 from here on, in units of its largest part; places are known so well.
+NEGATIVE, NEAR_ENOUGH = -1e-8, 1e-9
+# What is farther off than this share of the tolerance is refused, if that is proved.
+CLEARLY = sp.Rational(4, 5)
+# Roundings of c, the shortest first.
+ROUNDINGS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8)
+DEPTH = 30
 
 
-def refuse_asymmetric(wishes: Wishes) -> None:
-    """Raises DesignError where the penalties are proved to be those of no symmetric divergence."""
-    if len(wishes.penalties) < 2:
+def refuse_asymmetric(wishes: Wishes, tolerance: sp.Rational) -> None:
+    """Raises DesignError where the penalties are proved to be those of no symmetric divergence,
+    and not within the relative tolerance of such.
+    """
+    asked = wishes.penalties
+    if not wishes.symmetric or wishes.even or _missed(asked) <= CLEARLY * tolerance:
         return
-    found = _proposed(wishes.penalties)
-    if found is None or not _is_proof(found, wishes.penalties):
+    for pair in wishes.penalties:  # as few as clash
+        rest = tuple(other for other in asked if other is not pair)
+        if _missed(rest) > CLEARLY * tolerance:
+            asked = rest
+    found = _proved(asked)
+    if found is None:
         return
-    used = [
-        (c, at, value) for c, (at, value) in zip(found, wishes.penalties, strict=True) if c != 0
-    ]
-    terms = [(f"{write(abs(c))}*" if abs(c) != 1 else "") + f"g({write(at)})" for c, at, _ in used]
-    signs = ["-" if c < 0 else "+" for c, _, _ in used]
-    total = " ".join(part for pair in zip(signs, terms, strict=True) for part in pair)
-    named = ", ".join(f"g({write(at)}) = {write(value)}" for _, at, value in used)
+    terms = [(c, f"g({write(at)})") for c, (at, _) in zip(found, asked, strict=True) if c != 0]
+    named = ", ".join(
+        f"g({write(at)}) = {write(value)}"
+        for c, (at, value) in zip(found, asked, strict=True)
+        if c != 0
+    )
     raise DesignError(
         f"symmetric divergence and the penalties {named} clash: g''(x) = e^x g''(-x) makes "
-        f"{total.removeprefix('+ ')} at least 0 for every convex loss"
+        f"{in_words(terms)} at least 0 for every convex loss"
     )
 
 
-def _proposed(penalties: Sequence[tuple[sp.Expr, sp.Expr]]) -> list[sp.Expr] | None:
-    """c with sum c_i v_i < 0 and no negative sum of kernels at the points of a grid."""
-    places = [mixtures.rational(at) for at, _ in penalties]
-    farthest = max(range(len(places)), key=lambda i: abs(places[i]))
-    grid = [abs(places[farthest]) * k / (GRID - 1) for k in range(GRID)]
-    columns = [_kernel(at, value, grid) for at, (_, value) in zip(places, penalties, strict=True)]
-    below = [[-entry for entry in row] for row in zip(*columns, strict=True)]
-    sides = [[int(k == j) for k in range(len(places))] for j in range(len(places))]
-    # c = z - 1, 0 <= z <= 2
-    found = mixtures.least([1] * len(places), below + sides, [*map(sum, below), *[2] * len(places)])
-    if found is None or (reached := sum(found) - len(places)) > -CLEARLY:
-        return None
-    c = [float(z - 1) / float(value) for z, (_, value) in zip(found, penalties, strict=True)]
-    c[farthest] -= float(reached / 2 / penalties[farthest][1])  # room between the grid's points
-    nothing = mixtures.NOTHING * max(map(abs, c))
-    return [sp.S.Zero if abs(w) < nothing else mixtures.rational(w, 1e-3) for w in c]
-
-
-def _kernel(at: sp.Rational, value: sp.Expr, grid: Sequence[sp.Rational]) -> list[sp.Rational]:
-    """What curvature at each point of the grid adds to g(at), over the value of the penalty."""
-    weights = [1.0 if at > 0 else math.exp(-u) for u in grid]
-    return [
-        mixtures.rational(max(abs(float(at)) - float(u), 0.0) * weight / float(value), NEAR_ENOUGH)
-        for u, weight in zip(grid, weights, strict=True)
+def in_words(terms: Sequence[tuple[sp.Expr, str]]) -> str:
+    """ "2*g(1) - g(-3)" of [(-1, "g(-3)"), (2, "g(1)")]."""
+    parts = [
+        f"{'-' if c < 0 else '+'} {'' if abs(c) == 1 else f'{write(abs(c))}*'}{name}"
+        for c, name in sorted(terms, key=lambda term: bool(term[0] < 0))
     ]
+    return " ".join(parts).removeprefix("+ ")
 
 
-def _is_proof(c: Sequence[sp.Expr], penalties: Sequence[tuple[sp.Expr, sp.Expr]]) -> bool:
-    """sum c_i v_i < 0 exactly, and the sum of the kernels is >= 0 on every stretch between
-    sizes.
+def places_for(penalties: Penalties) -> list[sp.Rational]:
+    """Places at which masses give the penalties, where any m does."""
+    return _separated(penalties)[1] if penalties else []
+
+
+def _missed(penalties: Penalties) -> sp.Expr:
+    """The least relative error that must be made in one of the penalties at least."""
+    return -sum(_separated(penalties)[0]) if len(penalties) > 1 else sp.S.Zero
+
+
+@lru_cache(maxsize=64)
+def _separated(penalties: Penalties) -> tuple[list[sp.Rational], list[sp.Rational]]:
+    """With g(x_i)/v_i as totals."""
+    return separated([[(1 / value, at)] for at, value in penalties], [1] * len(penalties))
+
+
+def _proved(penalties: Penalties) -> list[sp.Expr] | None:
+    """c with sum c_i v_i < 0 and no negative sum of kernels."""
+    found, _ = _separated(penalties)
+    room = -sum(found) / 2 / sum(1 for c in found if c != 0)
+    for near in ROUNDINGS:
+        c = [
+            mixtures.rational((w + room) / float(value), near) if w != 0 else sp.S.Zero
+            for w, (_, value) in zip(map(float, found), penalties, strict=True)
+        ]
+        total = sum(w * value for w, (_, value) in zip(c, penalties, strict=True))
+        if constants.sign_of(total) == -1 and is_never_negative(
+            [(w, at) for w, (at, _) in zip(c, penalties, strict=True)]
+        ):
+            return c
+    return None
+
+
+# --- the linear program
+
+
+def separated(
+    totals: Sequence[Total], gains: Sequence[int]
+) -> tuple[list[sp.Rational], list[sp.Rational]]:
+    """(c, places): c of least sum c_i gains_i where sum |c_i| <= 1 and the kernels of sum_i c_i
+    totals_i are not negative, found with those at the places.
     """
-    if constants.sign_of(sum(w * value for w, (_, value) in zip(c, penalties, strict=True))) != -1:
-        return False
+    kernels = [[(float(a), mixtures.rational(at)) for a, at in total] for total in totals]
+    sizes = sorted({abs(at) for kernel in kernels for _, at in kernel})
+    ends, count = [sp.S.Zero, *sizes], len(totals)
+    places = [low + (high - low) * k / FEW for low, high in pairwise(ends) for k in range(FEW)]
+    places.append(sizes[-1])
+    both = [*gains, *(-gain for gain in gains)]
+    c = [sp.S.Zero] * count
+    for _ in range(ROUNDS):
+        at = [
+            [mixtures.rational(k, NEAR_ENOUGH) for k in _at(kernels, u, sizes[-1])] for u in places
+        ]
+        below = [[*(-k for k in row), *row] for row in at]
+        found = mixtures.least(both, [*below, [1] * 2 * count], [*[0] * len(below), 1])
+        if found is None:
+            break
+        c = [a - b for a, b in zip(found[:count], found[count:], strict=True)]
+        lower = _where_negative(kernels, list(map(float, c)), ends)
+        if not lower:
+            break
+        places = sorted({*places, *lower})
+    return c, places
+
+
+def _at(
+    kernels: Sequence[Sequence[tuple[float, sp.Rational]]],
+    u: sp.Rational | float,
+    largest: sp.Rational,
+) -> list[float]:
+    """What curvature at u adds to each total, over the largest of them; at the largest size the
+    limit.
+    """
+    weight, point = math.exp(-float(u)), float(u)
+    found = [
+        math.fsum(
+            a * (1.0 if at > 0 else weight) * max(float(abs(at)) - point, 0.0)
+            if point < float(largest)
+            else a * (1.0 if at > 0 else weight) * (abs(at) == largest)
+            for a, at in kernel
+        )
+        for kernel in kernels
+    ]
+    size = max(map(abs, found))
+    return [entry / size for entry in found] if size else found
+
+
+def _where_negative(
+    kernels: Sequence[Sequence[tuple[float, sp.Rational]]],
+    c: Sequence[float],
+    ends: Sequence[sp.Rational],
+) -> list[sp.Rational]:
+    """The lowest places of sum c_i kernels_i, where it is below 0."""
+
+    def height(u: float) -> float:
+        return math.fsum(w * k for w, k in zip(c, _at(kernels, u, ends[-1]), strict=True))
+
+    found = []
+    for low, high in pairwise(map(float, ends)):
+        step = (high - low) / MANY
+        row = [height(low + step * k) for k in range(MANY)]
+        for k, here in enumerate(row):
+            beside = [row[j] for j in (k - 1, k + 1) if 0 <= j < MANY]
+            if here > min(beside):
+                continue
+            a, b = max(low, low + step * (k - 1)), min(high - step / 1e3, low + step * (k + 1))
+            for _ in range(30):
+                third = (b - a) / 3
+                a, b = (a, b - third) if height(a + third) < height(b - third) else (a + third, b)
+            if a > 0 and height((a + b) / 2) < NEGATIVE:
+                found.append(mixtures.rational((a + b) / 2, 1e-7 * step / b))
+    return found
+
+
+# --- the proof
+
+
+def is_never_negative(total: Total) -> bool:
+    """sum c_i g(x_i) >= 0 for every convex g of a symmetric divergence, proved: the sum of the
+    kernels is >= 0 on every stretch between sizes.
+    """
     terms = [
-        (abs(at), w * (abs(at) - x) * (1 if at > 0 else sp.exp(-x)))
-        for w, (at, _) in zip(c, penalties, strict=True)
+        (abs(at), c * (abs(at) - x) * (1 if at > 0 else sp.exp(-x))) for c, at in total if c != 0
     ]
     ends = [sp.S.Zero, *sorted({size for size, _ in terms}, key=float)]
     *inner, (low, high) = pairwise(ends)

@@ -3,19 +3,20 @@
     g(x_k) = sum_{j < k} w_j (x_k - x_j),   w >= 0,   0 = x_0 < x_1 < ... on either side
 
 are the values that a convex loss can have (`feasibility`): w_0 is its slope next to 0 and w_j what
-the slope gains at x_j. The trade-offs are linear in w: a linear program proposes w, or a sum of
-them that no w meets, and exact arithmetic confirms either.
+the slope gains at x_j. For a symmetric divergence the x_j are places for both sides (`symmetric`),
+left of 0 with e^{-x_j} w_j. Trade-offs are linear in w, and so are penalties, g(a) = (v/v') g(b): a
+linear program proposes w, or a sum of them that no w meets, and exact arithmetic confirms either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sympy as sp
 
-from divergence_lab.theory.design import blocks, mixtures, proofs, reading
+from divergence_lab.theory.design import mixtures, proofs, reading, symmetric
+from divergence_lab.theory.design.clashes import ONLY_ABSOLUTE
 from divergence_lab.theory.design.wishes import DesignError, Wishes
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import constants, write, x
@@ -26,11 +27,12 @@ NO_ROOM = sp.Rational(1, 10**9)
 
 @dataclass(frozen=True)
 class Tradeoff:
-    """g(a) = ratio g(b)."""
+    """g(a) = ratio g(b); `because` of two penalties, where no trade-off was asked for."""
 
     a: sp.Expr
     b: sp.Expr
     ratio: sp.Expr
+    because: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         times = "" if self.ratio == 1 else f"{write(self.ratio)}*"
@@ -53,45 +55,71 @@ def read_tradeoff(a: object, b: object, ratio: object) -> Tradeoff:
 
 
 def values_for(rows: Sequence[Tradeoff], wishes: Wishes) -> dict[sp.Expr, sp.Expr]:
-    """{x: g(x)} that meets every row, with g = 1 at the second residual of the first; as far from a
-    clash as can be. Raises DesignError, naming trade-offs that clash and why.
+    """{x: g(x)} that meets every row and the penalties; without penalties g = 1 at the second
+    residual of the first. As far from a clash as can be. Raises DesignError, naming what clashes
+    and why.
     """
-    program = _Program.of(rows, wishes)
+    (at, value), *others = wishes.penalties or ((rows[0].b, sp.S.One),)
+    both = [
+        Tradeoff(
+            b, at, v / value, tuple(f"g({write(p)}) = {write(w)}" for p, w in ((at, value), (b, v)))
+        )
+        for b, v in others
+    ]
+    whole = [*rows, *both]
+    program = _Program.of(whole, wishes)
     weights = program.weights()
     if weights is None:
-        raise _clash(rows, wishes)
-    scale = (program.value_row(rows[0].b) * weights)[0]
-    points = {point for row in rows for point in (row.a, row.b)}
-    return {p: (program.value_row(p) * weights)[0] / scale for p in sorted(points, key=float)}
+        raise _clash(whole, wishes)
+    scale = value / (program.value_row(at) * weights)[0]
+    points = {at, *(point for row in whole for point in (row.a, row.b))}
+    found = {p: (program.value_row(p) * weights)[0] * scale for p in points}
+    if wishes.symmetric:
+        found = {p: mixtures.rational(float(v)) for p, v in found.items()}
+    found |= dict(wishes.penalties)
+    return dict(sorted(found.items(), key=lambda pair: float(pair[0])))
 
 
 @dataclass(frozen=True)
 class _Program:
-    """rows w = 0, w >= 0, and w > 0 where a side starts; `starts` are (side, x_j)."""
+    """rows w = 0, w >= 0, and w > 0 where a side starts; `starts` are (side, x_j), for a symmetric
+    divergence of both sides.
+    """
 
     starts: tuple[tuple[int, sp.Expr], ...]
-    even: bool
+    wishes: Wishes
     rows: sp.Matrix
 
     @staticmethod
     def of(rows: Sequence[Tradeoff], wishes: Wishes) -> _Program:
         sides: dict[int, set[sp.Expr]] = {}
-        for point in (point for row in rows for point in (row.a, row.b)):
-            side = 1 if wishes.even or point > 0 else -1
+        points = [point for row in rows for point in (row.a, row.b)]
+        for point in (*points, *(at for at, _ in wishes.penalties)):
+            side = 1 if wishes.even or wishes.symmetric or point > 0 else -1
             sides.setdefault(side, set()).add(_rational(abs(point)))
         starts = tuple(
             (side, start)
             for side, sizes in sorted(sides.items())
             for start in [sp.S.Zero, *sorted(sizes)[:-1]]
         )
-        values = _Program(starts, wishes.even, sp.zeros(0, len(starts))).value_row
+        if wishes.symmetric and wishes.even:  # only a*|x|
+            starts = starts[:1]
+        elif wishes.symmetric:
+            places = sorted({*(start for _, start in starts), *_separated(rows)[1]})
+            starts = tuple((1, place) for place in places)
+        values = _Program(starts, wishes, sp.zeros(0, len(starts))).value_row
         equations = [values(row.a) - _rational(row.ratio) * values(row.b) for row in rows]
-        return _Program(starts, wishes.even, sp.Matrix.vstack(*equations))
+        return _Program(starts, wishes, sp.Matrix.vstack(sp.zeros(0, len(starts)), *equations))
 
     def value_row(self, point: sp.Expr) -> sp.Matrix:
         """g(point) as a row of the coefficients of w."""
-        size, side = _rational(abs(point)), 1 if self.even or point > 0 else -1
-        entries = [max(size - a, sp.S.Zero) if s == side else 0 for s, a in self.starts]
+        size, side = _rational(abs(point)), 1 if self.wishes.even or point > 0 else -1
+        entries = [
+            max(size - a, sp.S.Zero) * (1 if s == side else _rational(sp.exp(-a)))
+            if s == side or self.wishes.symmetric
+            else 0
+            for s, a in self.starts
+        ]
         return sp.Matrix([entries])
 
     def weights(self) -> sp.Matrix | None:
@@ -108,7 +136,7 @@ class _Program:
                 return found
         return None
 
-    def _near(self, roomy: Sequence[int]) -> list[float] | None:
+    def _near(self, roomy: Sequence[int]) -> list[sp.Rational] | None:
         """With sum w = 1, and the room z <= w_i for each roomy i: the most room."""
         count = len(self.starts)
         equal = [[*map(mixtures.rational, row), 0] for row in self.rows.tolist()]
@@ -122,13 +150,16 @@ class _Program:
         ]
         bounds = [0] * (2 * len(equal)) + [1, -1]
         found = mixtures.least([0] * count + [-1], below + room, bounds + [0] * len(room))
-        return list(map(float, found[:count])) if found and found[count] > NO_ROOM else None
+        return found[:count] if found and found[count] > NO_ROOM else None
 
-    def _exactly(self, near: Sequence[float]) -> sp.Matrix | None:
+    def _exactly(self, near: Sequence[sp.Rational]) -> sp.Matrix | None:
         """A rational solution beside it: the free entries rounded, the others as they follow."""
+        if self.wishes.symmetric:
+            return sp.Matrix(near)
         reduced, pivots = self.rows.rref()
         rounded = [
-            sp.S.Zero if w < 1e-9 else mixtures.simplest(w * 0.9999, w * 1.0001) for w in near
+            sp.S.Zero if w < 1e-9 else mixtures.simplest(float(w) * 0.9999, float(w) * 1.0001)
+            for w in near
         ]
         found = sp.Matrix([0 if i in pivots else w for i, w in enumerate(rounded)])
         for row, pivot in enumerate(pivots):
@@ -155,80 +186,95 @@ def _rational(number: sp.Expr) -> sp.Expr:
     return mixtures.rational(number, 1e-9)
 
 
+def _separated(rows: Sequence[Tradeoff]) -> tuple[list[sp.Rational], list[sp.Rational]]:
+    """(y, places), of the largest y_last with which sum_j y_j (g(a_j) - r_j g(b_j)), over its size,
+    is at least y_last times the mean of g(p)/|p|.
+    """
+    points = [point for row in rows for point in (row.a, row.b)]
+    sizes = [abs(row.a) + row.ratio * abs(row.b) for row in rows]
+    totals = [
+        [(1 / size, row.a), (-row.ratio / size, row.b)]
+        for row, size in zip(rows, sizes, strict=True)
+    ]
+    all_points = [(-1 / abs(point) / len(points), point) for point in points]
+    return symmetric.separated([*totals, all_points], [*[0] * len(rows), -1])
+
+
+def _symmetric_proof(rows: Sequence[Tradeoff]) -> str | None:
+    """A sum of g(a_j) - r_j g(b_j) that is above 0 for every loss of a symmetric divergence."""
+    *y, room = _separated(rows)[0]
+    if room <= NO_ROOM:
+        return None
+    farthest = max((point for row in rows for point in (row.a, row.b)), key=abs)
+    for near in symmetric.ROUNDINGS:
+        terms = [
+            (mixtures.rational(w / (abs(row.a) + row.ratio * abs(row.b)), near), row)
+            for w, row in zip(y, rows, strict=True)
+        ]
+        total = [pair for c, row in terms for pair in ((c, row.a), (-c * row.ratio, row.b))]
+        rest = room / (3 * len(rows) * 2 * abs(farthest))
+        if symmetric.is_never_negative([*total, (-rest, farthest)]):
+            return symmetric.in_words(
+                [
+                    (c, f"(g({write(row.a)}) - {write(row.ratio)}*g({write(row.b)}))")
+                    for c, row in terms
+                ]
+            )
+    return None
+
+
+def _is_impossible(rows: Sequence[Tradeoff], wishes: Wishes) -> bool:
+    if wishes.symmetric and not wishes.even:
+        return _symmetric_proof(rows) is not None
+    exact = all(number.is_Rational for row in rows for number in (row.a, row.b, row.ratio))
+    return exact and _Program.of(rows, wishes).is_impossible()
+
+
 def _clash(rows: Sequence[Tradeoff], wishes: Wishes) -> DesignError:
     """Names as few of the rows as can't be met together."""
     kept = list(rows)
     for row in rows:
         rest = [other for other in kept if other is not row]
-        if rest and _Program.of(rest, wishes).is_impossible():
+        if rest and _is_impossible(rest, wishes):
             kept = rest
-    exact = all(number.is_Rational for row in kept for number in (row.a, row.b, row.ratio))
-    if not exact or not _Program.of(kept, wishes).is_impossible():
-        return DesignError(
-            f"no values were found that meet {', '.join(map(str, rows))}: leave one out"
-        )
-    even = "even loss and " if wishes.even else ""
+    names = list(dict.fromkeys(name for row in kept for name in (row.because or (str(row),))))
+    if not _is_impossible(kept, wishes):
+        return DesignError(f"no values were found that meet {', '.join(names)}: leave one out")
+    classes = [
+        name
+        for name, asked in (("even loss", wishes.even), ("symmetric divergence", wishes.symmetric))
+        if asked
+    ]
+    if len(names) > 1:
+        named = " and ".join(names) if len(names) == 2 else ", ".join(names)
+        what = "trade-offs and penalties" if any(row.because for row in kept) else "trade-offs"
+        who = f"{' and '.join([*classes, f'the {what}'])} {named}"
+    else:
+        who = " and ".join([*(classes or ["convexity"]), f"the trade-off {names[0]}"])
+    return DesignError(f"{who} clash: {_reason(kept, wishes)}")
+
+
+def _reason(kept: Sequence[Tradeoff], wishes: Wishes) -> str:
+    if wishes.symmetric and wishes.even:
+        return ONLY_ABSOLUTE
+    if wishes.symmetric:
+        return f"g''(x) = e^x g''(-x) makes {_symmetric_proof(kept)} more than 0"
     if len(kept) > 1:
-        named = " and ".join(map(str, kept)) if len(kept) == 2 else ", ".join(map(str, kept))
-        return DesignError(
-            f"{even}the trade-offs {named} clash: a convex loss rises from 0 with slopes that do "
-            "not fall, and no such values meet them together"
+        return (
+            "a convex loss rises from 0 with slopes that do not fall, and no such values meet them "
+            "together"
         )
     (row,) = kept
     near, far = sorted((abs(row.a), abs(row.b)), key=float)
     if constants.equal(near, far):
-        what = "g(x) = g(-x) for an even loss" if wishes.even else "both sides are the same number"
-    elif near == abs(row.a):
-        what = (
-            f"g(x)/|x| does not fall as |x| grows, so {write(near / far)} is the largest ratio "
-            "that a convex loss can have there"
-        )
+        return "g(x) = g(-x) for an even loss" if wishes.even else "both sides are the same number"
+    if near == abs(row.a):
+        ratio, extreme = near / far, "largest"
     else:
-        what = (
-            f"g(x)/|x| does not fall as |x| grows, so {write(far / near)} is the smallest ratio "
-            "that a convex loss can have there"
-        )
-    return DesignError(f"{even or 'convexity and '}the trade-off {row} clash: {what}")
-
-
-# --- symmetric divergences
-
-
-def symmetric_sum(rows: Sequence[Tradeoff], wishes: Wishes, tolerance: sp.Rational) -> sp.Expr:
-    """A sum of losses of symmetric divergences that meets the rows within the tolerance.
-
-    Raises DesignError where none of those on offer does.
-    """
-    points = [point for row in rows for point in (row.a, row.b)]
-    offered = (*blocks.blocks(wishes, fine=True), *blocks.symmetric_sticks(points, wishes))
-    usable = [block for block in offered if blocks.allowed(block, wishes)]
-    values = [[mixtures.rational(block.expression.subs(x, p)) for p in points] for block in usable]
-    ratios = [mixtures.rational(row.ratio) for row in rows]
-    columns = [
-        [at[1], *(at[2 * k] - ratio * at[2 * k + 1] for k, ratio in enumerate(ratios))]
-        for at in values
-    ]
-    found = mixtures.cheapest(
-        columns,
-        [1, *[0] * len(rows)],
-        [block.cost for block in usable],
-        [[bool(test(block)) for block in usable] for test in blocks.needs(wishes)],
-    )
-    if found is not None:
-        kept = [i for i, weight in enumerate(found) if weight > 0]
-        heights = [[*map(float, values[i])] for i in kept]
-
-        def good(near: list[Any]) -> list[Any] | None:
-            g = mixtures.sums([float(w) for w in near], heights)
-            missed = [g[2 * k] / (float(ratio) * g[2 * k + 1]) for k, ratio in enumerate(ratios)]
-            return near if all(abs(r - 1) <= 0.99 * float(tolerance) for r in missed) else None
-
-        weights = mixtures.readable_weights([found[i] for i in kept], good)
-        if weights is not None:
-            return sp.Add(*(w * usable[i].expression for w, i in zip(weights, kept, strict=True)))
-    raise DesignError(
-        f"no sum of the losses on offer meets {', '.join(map(str, rows))} with a symmetric "
-        "divergence and the other wishes: leave one out"
+        ratio, extreme = far / near, "smallest"
+    return (
+        f"g(x)/|x| does not fall as |x| grows, so {write(ratio)} is the {extreme} ratio that a "
+        "convex loss can have there"
     )
 
 

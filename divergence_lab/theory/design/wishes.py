@@ -10,6 +10,8 @@ import sympy as sp
 from divergence_lab.theory.expressions import ExpressionError, write
 
 KINDS = ("linear", "power", "exponential")
+# Relative, of penalties that can't be met exactly.
+TOLERANCE = sp.Rational(1, 1000)
 
 
 class DesignError(ExpressionError):
