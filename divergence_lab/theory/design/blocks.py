@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import sympy as sp
 
@@ -44,9 +45,8 @@ class Block:
     def whole(self) -> sp.Expr:
         """A multiple with whole coefficients: 4 of (e^{2x} - 2x - 1)/4."""
         terms = [term for term in sp.Add.make_args(self.expression) if term.has(x)]
-        return sp.expand(
-            sp.ilcm(1, *(term.as_coeff_Mul()[0].q for term in terms)) * self.expression
-        )
+        numbers: list[Any] = [term.as_coeff_Mul()[0] for term in terms]
+        return sp.expand(sp.ilcm(1, *(number.q for number in numbers)) * self.expression)
 
     @property
     def cost(self) -> float:

@@ -68,7 +68,8 @@ def least(
     found = _simplex([*map(_flint, costs), fmpq(-PRICE)], rows)
     if found is None or found[-1] != missed:
         return None
-    return [sp.Rational(int(w.p), int(w.q)) for w in found[:-1]]
+    weights: list[Any] = [sp.Rational(int(w.p), int(w.q)) for w in found[:-1]]
+    return weights
 
 
 def _flint(number: Any) -> fmpq:
@@ -111,7 +112,7 @@ def cheapest(
     targets: Sequence[Any],
     costs: Sequence[float],
     needs: Sequence[Sequence[bool]],
-    missed: sp.Rational = MISSED,
+    missed: Any = MISSED,
 ) -> list[float] | None:
     """The weights of least cost at which the columns (n, m) add up to the targets (m,), each but
     for a relative `missed`; or None.

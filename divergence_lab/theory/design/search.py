@@ -32,8 +32,8 @@ TRIES = 8
 BUDGET = 12.0
 # After these shares of the budget no new proof is begun: with a loss in hand, and without one.
 ENOUGH, LATEST = 0.25, 0.8
-# A proof may take this share of what is left.
-PROOF = 0.7
+# A proof may take this share of what is left, and that of the only candidate this one.
+PROOF, ONLY = 0.7, 0.95
 # With more penalties than this a sum of named losses that meets them is not easy to read.
 FEW = 3
 
@@ -115,7 +115,7 @@ def design_for(
     allowed_error = reading.read_tolerance(tolerance)
     found: list[proofs.Designed] = []
     shortest_seen: list[int] = []
-    began = clock()
+    began, share = clock(), PROOF if len(wishes.penalties) <= FEW else ONLY
     for expression in itertools.islice(
         _unlike(_offered(wishes, count, allowed_error)), TRIES * count
     ):
@@ -128,7 +128,7 @@ def design_for(
         ):
             shortest_seen.append(terms)
             continue
-        proved = proofs.prove(expression, wishes, PROOF * (budget - spent), allowed_error)
+        proved = proofs.prove(expression, wishes, share * (budget - spent), allowed_error)
         if proved is not None:
             found.append(proved)
         if len(found) == count:

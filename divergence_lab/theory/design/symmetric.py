@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import sympy as sp
 from flint import arb
@@ -78,7 +79,7 @@ def places_for(penalties: Penalties) -> list[sp.Rational]:
     return _separated(penalties)[1] if penalties else []
 
 
-def _missed(penalties: Penalties) -> sp.Expr:
+def _missed(penalties: Penalties) -> Any:
     """The least relative error that must be made in one of the penalties at least."""
     return -sum(_separated(penalties)[0]) if len(penalties) > 1 else sp.S.Zero
 
@@ -89,7 +90,7 @@ def _separated(penalties: Penalties) -> tuple[list[sp.Rational], list[sp.Rationa
     return separated([[(1 / value, at)] for at, value in penalties], [1] * len(penalties))
 
 
-def _proved(penalties: Penalties) -> list[sp.Expr] | None:
+def _proved(penalties: Penalties) -> list[Any] | None:
     """c with sum c_i v_i < 0 and no negative sum of kernels."""
     found, _ = _separated(penalties)
     room = -sum(found) / 2 / sum(1 for c in found if c != 0)
@@ -109,14 +110,12 @@ def _proved(penalties: Penalties) -> list[sp.Expr] | None:
 # --- the linear program
 
 
-def separated(
-    totals: Sequence[Total], gains: Sequence[int]
-) -> tuple[list[sp.Rational], list[sp.Rational]]:
+def separated(totals: Sequence[Total], gains: Sequence[int]) -> tuple[list[Any], list[Any]]:
     """(c, places): c of least sum c_i gains_i where sum |c_i| <= 1 and the kernels of sum_i c_i
     totals_i are not negative, found with those at the places.
     """
     kernels = [[(float(a), mixtures.rational(at)) for a, at in total] for total in totals]
-    sizes = sorted({abs(at) for kernel in kernels for _, at in kernel})
+    sizes: list[Any] = sorted({abs(at) for kernel in kernels for _, at in kernel})
     ends, count = [sp.S.Zero, *sizes], len(totals)
     places = [low + (high - low) * k / FEW for low, high in pairwise(ends) for k in range(FEW)]
     places.append(sizes[-1])

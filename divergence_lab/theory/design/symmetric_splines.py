@@ -267,6 +267,9 @@ def _one_side(weighted: Weighted, tilt: int) -> list[Stretch]:
             a, b = (sp.Add(*(w * hat.height(end) for hat, w in weighted)) for end in (low, high))
             whole += _beyond_tangent(_bend(a, (b - a) / (high - low), low, tilt), low)
             value, slope = (sp.expand(sp.diff(whole, x, n).subs(x, high)) for n in range(2))
+        if tilt:
+            factors = [sp.exp(tilt * x), *(sp.exp(tilt * end) for end in ends)]
+            whole = sp.collect(sp.expand(whole, power_exp=False), factors)
         stretches.append(Stretch(low, whole))
     return stretches
 
