@@ -11,7 +11,8 @@ The second line tries it anywhere.
 3. bench     divergence-lab bench
 4. figure3   paper_checks/figure3_hypergrid.py, from its checkpoints
 
-Each step may take a share of the time that is left, and is ended when that is over.  A second start
+Each step may take a share of the time that is left, and is ended when that is over; a test that
+hangs, or leaves the GPU broken for its process, is ended alone.  A second start
 with the same OUT goes on: tests that passed are not run again, numbers that were measured are not
 measured again, Figure 3 goes on from its last checkpoint.  Another state of the code (commit or
 files) begins anew, but for Figure 3, whose checkpoints know their settings; what there was is moved
@@ -31,17 +32,23 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSED = "ON_A_GPU_PASSED"  # names the file of tests that need not run again
 RECORD = "ON_A_GPU_RECORD"  # names the file that takes a line for each test that ended
+UNREAD = "ON_A_GPU_UNREAD"  # that of the files of tests that could not be imported
+# in a failure after which nothing works on the GPU in the same process
+BROKEN = ("CUDA error", "Triton Error [CUDA]")
 FIRST = (
     "test_laws_in_kernels",
     "test_walks_in_kernels",
@@ -53,18 +60,12 @@ FIRST = (
     "test_objectives",
     "test_theorem",
 )
-SHARES = {
-    "tests": 0.5,
-    "profile": 0.2,
-    "bench": 0.6,
-    "figure3": 1.0,
-}  # of the time that is left when the step begins
-LEAST, GRACE, TO_GATHER = (
-    3.0,
-    5.0,
-    20.0,
-)  # seconds: worth beginning, to end after being asked, to gather at the end
+# of the time that is left when the step begins
+SHARES = {"tests": 0.5, "profile": 0.2, "bench": 0.6, "figure3": 1.0}
+# seconds: worth beginning, to end after being asked, to gather at the end
+LEAST, GRACE, TO_GATHER = 3.0, 10.0, 20.0
 WORKERS = 15
+HANGS = 120.0  # seconds after which a test is ended, and where it was is printed
 
 
 # --- in pytest, as its plugin
@@ -87,12 +88,23 @@ def pytest_runtest_logreport(report: Any) -> None:
     """A line for each test that ended, on disk before the next one does; workers leave this to
     their master.
     """
-    if "PYTEST_XDIST_WORKER" in os.environ or (report.passed and report.when != "call"):
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        if report.failed and any(words in report.longreprtext for words in BROKEN):
+            print(report.longreprtext, file=sys.__stderr__, flush=True)
+            os._exit(3)  # pytest puts another process in its place
+        return
+    if report.passed and report.when != "call":
         return
     append(
         Path(os.environ[RECORD]),
         {"name": report.nodeid, "outcome": report.outcome, "seconds": round(report.duration, 2)},
     )
+
+
+def pytest_collectreport(report: Any) -> None:
+    """A line for each file that cannot be imported: what it needs may not be installed."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        append(Path(os.environ[UNREAD]), {"name": report.nodeid})
 
 
 # --- what is on disk
@@ -134,16 +146,33 @@ def outcomes(path: Path) -> dict[str, str]:
 
 def version() -> str:
     """The commit, as far as it is known, and what the files of the package and its tests hold."""
-    asked = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True
-    )
+    words = ["git", "-C", str(ROOT), "rev-parse", "--short=10", "HEAD"]
+    try:
+        asked = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        asked = "no-commit"
     files = sorted(
         path
         for folder in ("divergence_lab", "tests", "paper_checks", "benchmarks")
         for path in (ROOT / folder).rglob("*.py")
     )
     digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:8]
-    return f"{asked.stdout.strip() if asked.returncode == 0 else 'no-commit'}-{digest}"
+    return f"{asked}-{digest}"
+
+
+def absent() -> list[str]:
+    """What pyproject.toml asks for, for the package and its tests, and is not installed."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    names = [found[0] for one in wanted if (found := re.match(r"[\w.-]+", one))]
+    return [name for name in names if name != project["name"] and not installed(name)]
+
+
+def installed(name: str) -> bool:
+    try:
+        return bool(metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return False
 
 
 # --- steps
@@ -187,6 +216,8 @@ class Session:
             **os.environ,
             "PYTHONPATH": os.pathsep.join(paths),
             "PYTHONUNBUFFERED": "1",
+            # jax would take three quarters of the GPU's memory, in each process
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
             **(more or {}),
         }
         with open(printed, "ab") as file:
@@ -224,6 +255,8 @@ class Session:
 def tests(session: Session, limit: float) -> str:
     """Every test that has not passed, by name."""
     record, printed = session.out / "tests.jsonl", session.out / "tests.txt"
+    unread = session.out / "unread.jsonl"
+    unread.unlink(missing_ok=True)
     before = outcomes(record)
     gone = [name for name, outcome in before.items() if outcome != "failed"]
     write(session.out / "passed.json", json.dumps([gone, sorted(set(before) - set(gone))]))
@@ -237,6 +270,11 @@ def tests(session: Session, limit: float) -> str:
         "on_a_gpu",
         "-m",
         "not slow and not alone",
+        "--continue-on-collection-errors",
+        "-o",
+        f"faulthandler_timeout={HANGS}",
+        "-o",
+        "faulthandler_exit_on_timeout=true",
     ]
     if importlib.util.find_spec("xdist"):
         words += ["-n", str(max(1, min(WORKERS, (os.cpu_count() or 2) - 1)))]
@@ -247,6 +285,7 @@ def tests(session: Session, limit: float) -> str:
         {
             PASSED: str(session.out / "passed.json"),
             RECORD: str(record),
+            UNREAD: str(unread),
             "OMP_NUM_THREADS": "1",
             "DIVERGENCE_LAB_TESTS_ON_GPU": "1" if session.device == "cuda" else "",
         },
@@ -256,6 +295,8 @@ def tests(session: Session, limit: float) -> str:
     session.note("tests", passed=len(after) - len(failed), failed=failed)
     for name in failed:
         session.say(f"FAILED {name}")
+    for name in sorted({one["name"] for one in lines(unread)}):
+        session.say(f"NOT READ {name}: it cannot be imported, see tests.txt")
     session.say(
         f"tests: {len(after) - len(failed)} passed or were skipped ({len(gone)} of them "
         f"before), {len(failed)} failed"
@@ -427,6 +468,8 @@ def main(argv: list[str] | None = None) -> int:
         f"{session.state['version']} on {chosen.device}, {chosen.minutes:g} minutes, "
         f"everything goes to {out}"
     )
+    if lacks := absent():
+        session.say(f"not installed here: {', '.join(lacks)}; docs/benchmark.md says how to")
     if "was" in session.state:
         session.say(
             f"the code has changed since {session.state.pop('was')}: tests and benchmark "

@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -45,40 +47,51 @@ def kernels(call: Callable[[], None], device: str) -> dict[str, Any]:
     return {"kernels": len(events), "microseconds": round(times.total()), "longest": longest}
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Print what each consists of."""
+def main(argv: list[str] | None = None) -> int:
+    """Print what each consists of; 1 where one of them fails, which keeps no other from it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--quick", action="store_true", help="small sizes: to see that it runs")
     chosen = parser.parse_args(argv)
+    steps = [(size, "tb") for size in ("2x8", "4x8")] + [("4x20", one) for one in OBJECTIVES]
+    failed = 0
+    for measure, *of in (
+        *((step, *of) for of in ([("2x4", "tb")] if chosen.quick else steps)),
+        *((laws, *of) for of in ([("2x4", 1)] if chosen.quick else LAWS)),
+    ):
+        try:
+            measure(*of, chosen.device)
+        except Exception:
+            print(traceback.format_exc(), flush=True)
+            failed = 1
+    return failed
+
+
+def step(size: str, objective: str, device: str) -> None:
+    """One training step of the paper's losses on this hyper-grid."""
+    graph = graph_from_text(f"hypergrid:{size}")
     losses = {name: to_torch(loss(name)) for name in PAPER_LOSSES}
-    small = [("2x4", "tb")]
-    of_size = [(size, "tb") for size in ("2x8", "4x8")]
-    of_objective = [("4x20", objective) for objective in OBJECTIVES]
-    for size, objective in small if chosen.quick else of_size + of_objective:
-        graph = graph_from_text(f"hypergrid:{size}")
-        stop_logit = math.log((graph.n_actions - 1) / (graph.max_steps - 1))
-        run = our_training(
-            graph, losses, policy="mlp", batch=BATCH, seeds=SEEDS, device=chosen.device,
-            objective=objective, stop_logit=stop_logit, initial_log_z=0.0,
-        )  # fmt: skip
-        run(1)
-        found = kernels(lambda run=run: run(1), chosen.device)  # not yet recorded
-        run(5)
-        milliseconds = in_turns({"": lambda run=run: run(10)}, 3)[""] / 10 * 1e3
-        told(what=f"step {objective}", on=size, milliseconds=milliseconds, **found)
-    for size, members in (("2x4", 1),) if chosen.quick else LAWS:
-        graph = graph_from_text(f"hypergrid:{size}")
-        for what, call in zip(
-            ("law", "law with gradient"),
-            law_calls(graph, torch.device(chosen.device), members),
-            strict=True,
-        ):
-            for _ in range(5):
-                call()
-            found = kernels(call, chosen.device)
-            milliseconds = in_turns({"": call}, 15)[""] * 1e3
-            told(what=what, on=size, members=members, milliseconds=milliseconds, **found)
+    stop_logit = math.log((graph.n_actions - 1) / (graph.max_steps - 1))
+    run = our_training(
+        graph, losses, policy="mlp", batch=BATCH, seeds=SEEDS, device=device,
+        objective=objective, stop_logit=stop_logit, initial_log_z=0.0,
+    )  # fmt: skip
+    run(1)
+    found = kernels(lambda: run(1), device)  # not yet recorded
+    run(5)
+    milliseconds = in_turns({"": lambda: run(10)}, 3)[""] / 10 * 1e3
+    told(what=f"step {objective}", on=size, milliseconds=milliseconds, **found)
+
+
+def laws(size: str, members: int, device: str) -> None:
+    """The law of given logits, then the same with its gradient."""
+    calls = law_calls(graph_from_text(f"hypergrid:{size}"), torch.device(device), members)
+    for what, call in zip(("law", "law with gradient"), calls, strict=True):
+        for _ in range(5):
+            call()
+        found = kernels(call, device)
+        milliseconds = in_turns({"": call}, 15)[""] * 1e3
+        told(what=what, on=size, members=members, milliseconds=milliseconds, **found)
 
 
 def told(milliseconds: float, **more: Any) -> None:
@@ -87,4 +100,4 @@ def told(milliseconds: float, **more: Any) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

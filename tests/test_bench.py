@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from types import ModuleType
@@ -222,6 +223,19 @@ def test_on_a_gpu_a_peer_that_makes_all_seeds_in_one_call_is_not_multiplied(made
     assert highest.against == "made_up, all in one jit, highest precision"
     assert 5 < one.theirs / default.theirs < 80
     assert default.note == "20 seeds"
+
+
+def test_a_peer_that_runs_elsewhere_is_left_out_and_told(made_up, monkeypatch):
+    module = sys.modules["divergence_lab.bench.peers.made_up_peer"]
+    module.place = lambda: "cpu"
+    assert peers.missing("made_up", "cpu") is None is peers.missing("made_up")
+    line = "made_up is left out: it runs on cpu here, and is to be compared on cuda"
+    assert peers.missing("made_up", "cuda") == line
+    jax = ModuleType("jax")
+    jax.default_backend = lambda: "gpu"
+    monkeypatch.setitem(sys.modules, "jax", jax)
+    assert peers.peer("gfnx").place() == "cuda"
+    assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
 
 
 def test_the_goal_on_a_gpu_is_held_against_gfnx_with_all_seeds_in_one_call():

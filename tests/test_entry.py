@@ -11,10 +11,11 @@ import torch
 
 import divergence_lab as dl
 from divergence_lab.cli.main import main
+from divergence_lab.graphs import ambient
 from divergence_lab.inputs import InputError
 from divergence_lab.results.result import NeverMoved
 from divergence_lab.training import loop as training
-from divergence_lab.training import schedule_texts
+from divergence_lab.training import schedule_texts, sizes
 from divergence_lab.training.schedules import then
 
 SMALL = {"seeds": 2, "steps": 10, "batch": 8, "evaluations": 1, "device": "cpu", "progress": False}
@@ -77,6 +78,31 @@ def test_what_the_caller_set_in_torch_plays_no_role(ambient):
             )
 
 
+ROUGH = {
+    "medium": lambda: torch.set_float32_matmul_precision("medium"),
+    "allow_tf32": lambda: setattr(torch.backends.cuda.matmul, "allow_tf32", True),
+    "tf32": lambda: setattr(torch.backends.cuda.matmul, "fp32_precision", "tf32"),
+}
+
+
+@pytest.mark.parametrize("rough", ROUGH)
+def test_products_are_not_cut_short_whatever_the_caller_has_set(rough):
+    def said():
+        kinds = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+        with contextlib.suppress(RuntimeError):  # what the newer names set, this one cannot say
+            return torch.get_float32_matmul_precision(), *(kind.fp32_precision for kind in kinds)
+        return None, *(kind.fp32_precision for kind in kinds)
+
+    try:
+        ROUGH[rough]()
+        before = said()
+        with ambient.plain_torch():
+            assert said() == ("highest", "ieee", "ieee")
+        assert said() == before != ("highest", "ieee", "ieee")
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
 @pytest.mark.parametrize("ambient", ["inference_mode", "device"])
 def test_verify_and_audit_take_no_notice_either(ambient):
     def asked():
@@ -93,6 +119,23 @@ def test_verify_and_audit_take_no_notice_either(ambient):
     plain = asked()
     with AMBIENT[ambient]():
         assert asked() == plain == (True, True, True, "reverse KL", ())
+
+
+def test_a_gpu_that_is_full_is_told_in_one_line(monkeypatch, capsys):
+    def full(run):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nMore of it")
+
+    monkeypatch.setattr(sizes, "refuse_what_does_not_fit", full)
+    assert main(["train", "quadratic", "--env", "hypergrid:2x3", "--steps", "1"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err == "divergence-lab train: there is not enough memory: ask for less at once\n"
+
+    def otherwise(run):
+        raise RuntimeError("our own mistake")
+
+    monkeypatch.setattr(sizes, "refuse_what_does_not_fit", otherwise)
+    with pytest.raises(RuntimeError, match="our own"):
+        main(["train", "quadratic", "--env", "hypergrid:2x3", "--steps", "1"])
 
 
 def test_target_states_made_in_inference_mode_can_be_drawn_from():

@@ -39,22 +39,25 @@ compiled(update, types, {"BLOCK": 2048, "SUMS": 64})
 compiled(update, {**types, "rates": "*fp64"}, {"BLOCK": 2048, "SUMS": 8192})
 """
 WALKS = """
-from divergence_lab.gflownet.kernels.walk_kernels import GRID, NUMBER, WORDS, walk
+from divergence_lab.gflownet.kernels import walk_kernels, walks
+from divergence_lab.gflownet.policies.policy import heads, mlp
+from divergence_lab.graphs.generated import as_generated
+from divergence_lab.graphs.texts import space_from_text
 types = dict(
     first="*fp32", first_stride="i64", rest="*fp32", rest_stride="i64", child="*i32", ones="*i32",
     log_reward="*fp32", classes="*i32", uniforms="*fp32", states="*i64", actions="*i64",
     exists="*i8", scratch="*fp32", n_steps="i32", batch="i32", temperature="fp32", epsilon="fp32",
 )
-for kind, depth, width in CASES:
-    constants = dict(
-        N_ACTIONS=5, N_ROWS=6, VALUES=3 if kind == WORDS else 20, DEPTH=depth, WIDTH=width,
-        COORDINATES=2 if kind == WORDS else 4, FLOWS=True, KIND=kind, ACTIONS=16,
-        SLOTS=1 if kind == NUMBER else 16, WIDE=max(32, 1 << (width - 1).bit_length()), COLUMNS=32,
-        BATCH=16,
-    )
-    compiled(walk, types, constants, num_warps=4, num_stages=1 if width > 256 else 3)
+for name, depth, width, flows in CASES:
+    space = space_from_text(name)
+    space = space if name.startswith("generated") else as_generated(space)
+    policy = mlp(space, heads=heads(space, learned_back=True), width=width, depth=depth)
+    constants = {**walks._shape(policy), "FLOWS": flows}
+    constants |= {"BATCH": walks.BATCH, "COLUMNS": walks.COLUMNS}
+    compiled(walk_kernels.walk, types, constants, num_warps=4, num_stages=3)
 """
 COMPILED = """
+import os, re, subprocess, tempfile
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
@@ -66,6 +69,14 @@ def compiled(kernel, types, constants, **options):
     source = ASTSource(fn=kernel, signature=types, constexprs=constants)
     made = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
     assert made.metadata.shared <= 227 * 1024, f"{made.metadata.shared} bytes of shared memory"
+    reader = os.path.join(os.path.dirname(triton.__file__), "backends/nvidia/bin/cuobjdump")
+    if os.path.exists(reader):
+        with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+            file.write(made.asm["cubin"])
+            file.flush()
+            told = subprocess.run([reader, "-res-usage", file.name], capture_output=True, text=True)
+        (moved,) = map(int, re.findall(r"STACK:(\\d+)", told.stdout))
+        assert moved <= 512, f"{moved} bytes a thread are moved to memory and back"
     print("compiled", kernel.__name__, made.metadata.shared)
 """
 
@@ -94,7 +105,7 @@ def test_the_kernels_of_adam_compile(tmp_path):
 
 
 def test_the_kernel_of_walks_compiles(tmp_path):
-    text = WALKS.replace("CASES", "[(GRID, 1, 20)]")
+    text = WALKS.replace("CASES", "[('generated:hypergrid:4x20', 1, 20, True)]")
     assert compiles(text, tmp_path).count("compiled") == 1
 
 
@@ -104,8 +115,15 @@ def test_the_kernel_of_walks_through_a_table_compiles(tmp_path):
 
 @pytest.mark.slow
 def test_the_kernel_of_walks_compiles_in_every_kind_and_size(tmp_path):
-    cases = "[(NUMBER, 2, 256), (NUMBER, 3, 512), (GRID, 2, 512), (WORDS, 3, 64), (WORDS, 1, 128)]"
-    assert compiles(WALKS.replace("CASES", cases), tmp_path).count("compiled") == 5
+    cases = (
+        ("hypergrid:4x20:paper", 2, 256, False),  # Figure 3's
+        ("hypergrid:4x20:paper", 2, 256, True),
+        ("hypergrid:4x8", 3, 512, False),
+        ("generated:hypergrid:4x20", 2, 512, False),
+        ("generated:bits:12x3", 3, 64, False),
+        ("generated:bits:12x3", 1, 128, True),
+    )
+    assert compiles(WALKS.replace("CASES", repr(cases)), tmp_path).count("compiled") == len(cases)
 
 
 def test_what_the_compiler_refuses_fails_here(tmp_path):

@@ -7,6 +7,7 @@ copy between CPU and device.
 """
 
 import contextlib
+import itertools
 
 import pytest
 import torch
@@ -289,6 +290,58 @@ def test_where_recording_fails_every_step_is_made_and_a_warning_says_why(monkeyp
         for _ in range(devices.WARM + 3):
             advance()
     assert log == ["call"] * devices.WARM + ["record"] + ["call"] * 3 and len(caught) == 1
+
+
+class MadeUpCuda:
+    """Streams by number, each of the device in use when it was made, and what is current; a
+    recording begins on its stream, and ends on it, or fails and leaves it current.
+    """
+
+    def __init__(self, monkeypatch, fails=False):
+        self.device, self.current, self.recorded, self.ended = 0, ("default", 0), [], []
+        made = itertools.count()
+
+        @contextlib.contextmanager
+        def graph(cuda_graph, pool=None, stream=None):
+            # as torch: one stream for all devices, made for the first recording
+            self.own = getattr(self, "own", None) or ("own", self.device)
+            before, self.current = self.current, stream or self.own
+            yield
+            if fails:
+                raise RuntimeError("operation not permitted when stream is capturing")
+            self.current = before
+
+        for name, stands in (
+            ("CUDAGraph", object),
+            ("Stream", lambda: (next(made), self.device)),
+            ("graph", graph),
+            ("graph_pool_handle", lambda: (0, 7)),
+            ("current_device", lambda: self.device),
+            ("current_stream", lambda: self.current),
+            ("set_stream", lambda stream: setattr(self, "current", stream)),
+        ):
+            monkeypatch.setattr(torch.cuda, name, stands)
+        end = lambda *of: self.ended.append(of)  # noqa: E731
+        monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", end)
+
+    def launch(self):
+        if self.current[1] == self.device and self.current[0] != "default":
+            self.recorded.append(self.device)
+
+
+def test_a_second_device_is_recorded_too(monkeypatch):
+    made_up = MadeUpCuda(monkeypatch)
+    devices.record(made_up.launch)
+    made_up.device, made_up.current = 1, ("default", 1)
+    devices.record(made_up.launch)
+    assert made_up.recorded == [0, 1] and made_up.ended == []
+
+
+def test_a_recording_that_fails_leaves_stream_and_memory_as_they_were(monkeypatch):
+    made_up = MadeUpCuda(monkeypatch, fails=True)
+    with pytest.raises(RuntimeError, match="not permitted"):
+        devices.record(made_up.launch)
+    assert made_up.current == ("default", 0) and made_up.ended == [(0, (0, 7))]
 
 
 def test_nothing_is_recorded_on_a_cpu():

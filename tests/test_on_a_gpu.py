@@ -5,11 +5,13 @@ from there.
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -32,6 +34,16 @@ def test_waits():
         time.sleep(0.02)
 @pytest.mark.skip(reason="it is skipped")
 def test_skipped():
+    pass
+"""
+UNREADABLE = "import no_such_module\n"
+HANGING = """
+import time
+def test_before():
+    pass
+def test_hangs():
+    time.sleep(600)
+def test_after():
     pass
 """
 
@@ -134,6 +146,31 @@ def test_killed_it_keeps_what_it_has_and_goes_on(tmp_path):
 
 
 @pytest.mark.slow
+def test_one_that_hangs_and_one_that_cannot_be_imported_keep_no_other(
+    on_a_gpu, tmp_path, monkeypatch, capsys
+):
+    for key in list(os.environ):
+        if key.startswith(("PYTEST_", "COV_")):
+            monkeypatch.delenv(key)
+    for name, text in (("test_unreadable", UNREADABLE), ("test_hanging", HANGING)):
+        (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.setattr(on_a_gpu, "HANGS", 3.0)
+    session = on_a_gpu.Session(
+        tmp_path, time.monotonic() + 100, "cpu", True, [str(tmp_path)], [], {"steps": {}}
+    )
+    assert on_a_gpu.tests(session, 100.0) == "failed"
+    ended = {name.rpartition(":")[2]: how for name, how in outcomes(on_a_gpu, tmp_path).items()}
+    assert ended == {"test_before": "passed", "test_hangs": "failed", "test_after": "passed"}
+    assert "NOT READ" in (printed := capsys.readouterr().out) and "test_unreadable" in printed
+    # where it was
+    assert re.search(r"test_hanging.py.*line 6 in test_hangs", (tmp_path / "tests.txt").read_text())
+
+
+def outcomes(on_a_gpu, folder):
+    return on_a_gpu.outcomes(folder / "tests.jsonl")
+
+
+@pytest.mark.slow
 def test_every_step_in_small(tmp_path):
     """Tests, profile, benchmark and Figure 3 themselves; a second start finds nothing to do."""
     given, out = ("--tests", str(ROOT / "tests" / "test_metrics.py")), tmp_path / "out"
@@ -225,6 +262,65 @@ def test_the_version_is_that_of_these_files(on_a_gpu):
     )
 
 
+def test_without_git_or_what_the_tests_need_it_begins_all_the_same(on_a_gpu, monkeypatch):
+    def no_such_file(*_, **__):
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(on_a_gpu.subprocess, "run", no_such_file)
+    assert on_a_gpu.version().startswith("no-commit-")
+    found = on_a_gpu.metadata.version
+
+    def version(name):
+        if name in ("hypothesis", "sympy"):
+            raise on_a_gpu.metadata.PackageNotFoundError(name)
+        return found(name) if name != "triton" else "3.6"
+
+    monkeypatch.setattr(on_a_gpu.metadata, "version", version)
+    assert {"hypothesis", "sympy"} <= set(on_a_gpu.absent())
+    monkeypatch.setattr(on_a_gpu.metadata, "version", lambda name: "1")
+    assert on_a_gpu.absent() == []
+
+
+def test_a_process_whose_gpu_is_broken_ends_and_another_goes_on(on_a_gpu, monkeypatch, tmp_path):
+    ended = []
+    monkeypatch.setattr(on_a_gpu.os, "_exit", ended.append)
+    monkeypatch.setenv(on_a_gpu.RECORD, str(tmp_path / "tests.jsonl"))
+
+    def report(text, outcome="failed"):
+        return SimpleNamespace(
+            failed=outcome == "failed", passed=outcome == "passed", outcome=outcome,
+            longreprtext=text, when="call", nodeid="a", duration=1.0,
+        )  # fmt: skip
+
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    on_a_gpu.pytest_runtest_logreport(report("assert 1 == 2"))
+    on_a_gpu.pytest_runtest_logreport(report("", "passed"))
+    assert ended == []
+    on_a_gpu.pytest_runtest_logreport(report("CUDA error: an illegal memory access"))
+    assert len(ended) == 1
+    monkeypatch.delenv("PYTEST_XDIST_WORKER")
+    on_a_gpu.pytest_runtest_logreport(report("CUDA error: an illegal memory access"))
+    assert len(ended) == 1 and outcomes(on_a_gpu, tmp_path) == {"a": "failed"}
+
+
+def test_a_profile_that_fails_keeps_no_other_from_being_made(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    import one_step
+
+    made = []
+
+    def step(size, objective, device):
+        made.append(objective)
+        if objective == "db":
+            raise RuntimeError("CUDA error: oh")
+
+    monkeypatch.setattr(one_step, "step", step)
+    monkeypatch.setattr(one_step, "laws", lambda *of: made.append(of[0]))
+    assert one_step.main(["--device", "cpu"]) == 1
+    assert made[-5:] == ["fm", "4x20", "4x20", "4x32", "4x64"] and len(made) == 10
+    assert "RuntimeError: CUDA error: oh" in capsys.readouterr().out
+
+
 def test_what_was_measured_is_not_measured_again(tmp_path, monkeypatch):
     from divergence_lab.bench import compare as bench
 
@@ -249,6 +345,25 @@ def test_what_was_measured_is_not_measured_again(tmp_path, monkeypatch):
     )
     bench.bench((), device="cpu", quick=False, keep=keep)  # other sizes are measured for themselves
     assert len(asked) > 12
+
+
+def test_what_cannot_be_measured_is_told_after_the_rest_is_kept(tmp_path, monkeypatch):
+    from divergence_lab.bench import compare as bench
+
+    for name in ("sweep", "law_beside", "law_alone", "exact_training", "memory_of", "crossover"):
+        monkeypatch.setattr(bench, name, lambda *given: [bench.Row("a", "2x8", 1.0, "ms")])
+
+    def broken(*given):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(bench, "law_alone", broken)
+    keep = tmp_path / "kept.jsonl"
+    with pytest.raises(RuntimeError, match="no memory") as caught:
+        bench.bench((), device="cpu", quick=True, keep=keep)
+    assert caught.value.__notes__ == ["while measuring exact law 4x8"]
+    assert keep.read_text().count("\n") == 5
+    with pytest.raises(RuntimeError, match="no memory"):  # nobody keeps what comes after
+        bench.bench((), device="cpu", quick=True)
 
 
 def test_a_line_that_was_cut_off_spoils_no_other(on_a_gpu, tmp_path):

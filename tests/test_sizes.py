@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
+import torch
 
 import divergence_lab as dl
 from divergence_lab import inputs
@@ -52,6 +54,20 @@ def test_a_graph_that_does_not_fit_is_refused_before_it_is_listed(monkeypatch):
     for text in ("hypergrid:4x20", "bits:16x4", "sets:20x8", "tree:2x18"):
         with pytest.raises(InputError, match="states, needs about .* take a smaller space"):
             dl.space_from_text(text)
+
+
+def test_what_torch_keeps_of_a_gpu_for_later_is_free(monkeypatch):
+    run = settings.make_run(
+        {"q": half_square}, dl.hypergrid(2, 8), Arguments(seeds=2, device="cpu", steps=2)
+    )
+    run, held = replace(run, device=torch.device("cuda")), 0
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10_000, 2**30))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: held)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 3_000)
+    with pytest.raises(InputError, match="is free"):
+        sizes.refuse_what_does_not_fit(run)
+    held = 2**29
+    sizes.refuse_what_does_not_fit(run)
 
 
 def test_the_depth_has_an_end():

@@ -34,6 +34,9 @@ CASES = {
     "one state": (2, 8, "on", False, False, 3),
     "random 0": (3, 16, "epsilon:0.2", True, True, 5),
     "star": (2, 8, "on", False, False, 18),
+    # layers that lie in memory between two products, in several pieces
+    "hypergrid:1x9": (4, 150, "on", False, False, 3),
+    "tree:3x3": (2, 270, "epsilon:0.2", False, False, 2),
     "generated:hypergrid:2x6": (2, 24, "on", False, True, 5),
     "generated:hypergrid:3x5:paper": (1, 16, "epsilon:0.2", True, False, 4),
     "generated:hypergrid:10x3": (2, 16, "tempered:2", True, False, 3),
@@ -139,9 +142,10 @@ def test_a_wrong_table_is_noticed(monkeypatch):
             check(space, policy, drawn, uniforms, chosen, flows, found)
 
 
+@pytest.mark.parametrize("n_members", [1, 2])
 @torch.no_grad()
-def test_parameters_of_an_ensemble_are_read_where_they_lie():
-    _, policy, drawn, uniforms, chosen, flows = prepared("generated:bits:6x2")
+def test_parameters_of_an_ensemble_are_read_where_they_lie(n_members):
+    _, policy, drawn, uniforms, chosen, flows = prepared("generated:bits:6x2", n_members)
     members = optimiser.ensemble(drawn).parameters
     assert kernels._side_by_side(policy, members) is members
     assert kernels._side_by_side(policy, drawn) is not drawn

@@ -110,13 +110,15 @@ def bench(
     """Measure everything beside the peers in `against`.  `quick`: small sizes, to see that it runs.
 
     `keep`: a file that takes a line of JSON for each thing measured as soon as it is; what stands
-    there already is not measured again.
+    there already is not measured again.  What raises is then raised at the end, after all that can
+    be measured.
     """
     started = time.monotonic()
     chosen = find_device(device)
-    lines = {name: peers.missing(name) for name in dict.fromkeys(against)}
+    lines = {name: peers.missing(name, chosen.type) for name in dict.fromkeys(against)}
     present = [name for name, line in lines.items() if line is None]
     rows: list[Row] = []
+    failed: list[Exception] = []
     of = [chosen.type, quick, present]
     kept = _kept(keep, of)
     losses = {name: to_torch(loss(name)) for name in PAPER_LOSSES}
@@ -136,9 +138,18 @@ def bench(
     ):
         progress(label)
         if label not in kept:
-            kept[label] = measure(*arguments, chosen)
+            try:
+                kept[label] = measure(*arguments, chosen)
+            except Exception as error:
+                if keep is None:
+                    raise
+                error.add_note(f"while measuring {label}")
+                failed.append(error)
+                continue
             _keep(keep, {"label": label, "of": of, "rows": [asdict(row) for row in kept[label]]})
         rows += kept[label]
+    if failed:
+        raise failed[0] if len(failed) == 1 else ExceptionGroup("not measured", failed)
     if quick:  # the goals are for other sizes
         rows = [replace(row, goal=None) for row in rows]
     machine = {**describe(chosen), "peers": {name: peers.versions(name) for name in present}}
@@ -267,15 +278,8 @@ def law_alone(size: str, device: torch.device) -> list[Row]:
         row = _at_most("exact law", size, alone, "s", LAW_SECONDS)
     else:
         rate = graph.n_states / alone
-        row = Row(
-            "exact law",
-            size,
-            rate,
-            "states/s",
-            goal=LAW_RATE,
-            judged="ours",
-            note=f"{alone * 1e3:.1f} ms",
-        )
+        note = f"{alone * 1e3:.1f} ms"
+        row = Row("exact law", size, rate, "states/s", goal=LAW_RATE, judged="ours", note=note)
     times, note = both / alone, f"{both * 1e3:.1f} ms"
     return [row, _at_most("the same with gradient", size, times, "times", LAW_GRADIENT, note)]
 
@@ -322,20 +326,8 @@ def law_beside(size: str, present: Sequence[str], device: torch.device) -> list[
         ("law of an MLP, both", "mlp", "mlp", None, "like for like"),
     ):
         for name in present:
-            theirs = milliseconds[f"{name} {kind}"]
-            rows.append(
-                Row(
-                    what,
-                    size,
-                    milliseconds[ours],
-                    "ms",
-                    name,
-                    theirs,
-                    theirs / milliseconds[ours],
-                    goal,
-                    note=note,
-                )
-            )
+            theirs, own = milliseconds[f"{name} {kind}"], milliseconds[ours]
+            rows.append(Row(what, size, own, "ms", name, theirs, theirs / own, goal, note=note))
     return rows
 
 

@@ -110,7 +110,10 @@ def _run(parser: argparse.ArgumentParser, given: Sequence[str]) -> int:
         _drop_output(sys.stdout)
         where = f"{shown(str(error.filename))}: " if error.filename else ""
         _tell(f"{doing}: {where}{error.strerror or error}")
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        # torch's own, of a GPU, is known by its name alone where torch was not needed
+        if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":
+            raise
         _tell(f"{doing}: there is not enough memory: ask for less at once")
     except Stopped as stopped:
         resume = " with --resume" if getattr(options, "resume", None) is False else ""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 
@@ -77,10 +77,23 @@ def repeated(call: Callable[[], None], device: torch.device) -> Callable[[], Non
 
 
 def record(call: Callable[[], None]) -> torch.cuda.CUDAGraph:
-    """What `call` launches, as a CUDA graph; RuntimeError where that can't be recorded."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        call()
+    """What `call` launches on the current device, as a CUDA graph; RuntimeError where that can't be
+    recorded, which leaves streams and memory as they were.
+    """
+    graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
+    before = torch.cuda.current_stream()
+    try:
+        # torch's own stream for this is that of the device of its first recording: elsewhere
+        # nothing would be recorded
+        with torch.cuda.graph(graph, pool=pool, stream=torch.cuda.Stream()):
+            call()
+    except RuntimeError:
+        # torch 2.11 goes on reserving memory for it, and refuses every later recording
+        with suppress(RuntimeError):  # later ones have ended that by themselves
+            torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)
+        raise
+    finally:
+        torch.cuda.set_stream(before)
     return graph
 
 

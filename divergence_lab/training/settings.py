@@ -159,8 +159,8 @@ def make_run(
         [(rate, rate_log_z) for _, rate in rows], dtype=arguments.dtype, device=device
     )
     if natural:
-        steepness = [_steepness(losses[name], arguments.dtype) for name, _ in rows]
-        table = table / torch.tensor(steepness).to(table)[:, None]
+        steepness = torch.stack([_steepness(losses[name], table) for name, _ in rows])
+        table = table / steepness.float().to(table)[:, None]
     table = table.repeat_interleave(len(seeds), dim=0)
     return Run(
         space,
@@ -234,7 +234,7 @@ def _listed(
             "need no list, nor does tb with "
             "losses that are sums of powers and exponentials"
         ) from error
-    return replace(walked, index=walked.index.to(device))
+    return replace(walked, index=walked.index.to(device), terminal=walked.terminal.to(device))
 
 
 def _has_terms(loss: LossFunction) -> bool:
@@ -249,17 +249,18 @@ def is_natural(exact: bool, policy: str, chosen: objectives.Objective) -> bool:
     return exact and policy == "tabular" and chosen.flow != "modified"
 
 
-def _steepness(loss: LossFunction, dtype: torch.dtype) -> float:
+def _steepness(loss: LossFunction, like: Tensor) -> Tensor:
     """g''(0) by a difference of g', at least 1: a natural step of 1/g''(0) brings a small residual
     to 0.
 
     Of a loss that changes over the run, the largest on the way: a step that is too long does not
     settle.
     """
-    beside = torch.tensor([-1e-3, 1e-3], dtype=dtype, requires_grad=True)
+    beside = like.new_tensor([-1e-3, 1e-3], requires_grad=True)
     there = losses_at(loss, [k / STAGES for k in range(STAGES + 1)])
-    slopes = [torch.autograd.grad(one(beside).sum(), beside)[0] for one in there]
-    return max(1.0, *(float(slope[1] - slope[0]) / 2e-3 for slope in slopes))
+    slopes = torch.stack([torch.autograd.grad(one(beside).sum(), beside)[0] for one in there])
+    curvatures = (slopes[:, 1] - slopes[:, 0]).double() / 2e-3
+    return curvatures.nan_to_num(nan=1.0, posinf=torch.inf).max().clamp(min=1.0)
 
 
 def _start_values(

@@ -19,14 +19,21 @@ def refuse_what_does_not_fit(run: Run) -> None:
     """InputError that names the largest part of a run that needs more memory than is free."""
     parts = _parts(run)
     largest = max(parts, key=lambda part: parts[part])
-    free = torch.cuda.mem_get_info(run.device)[0] if run.device.type == "cuda" else None
     of_dtype = 2 if run.dtype == torch.float64 else 1
     refuse_if_too_large(
         of_dtype * sum(parts.values()),
         f"this run of {run.n_members:,} members (losses x learning rates x seeds)",
         f"most of it is for {largest[0]}: {largest[1]}",
-        free,
+        _free(run.device),
     )
+
+
+def _free(device: torch.device) -> int | None:
+    """Bytes free on a GPU, with those that torch holds for what comes next; None elsewhere."""
+    if device.type != "cuda":
+        return None
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + held
 
 
 def _parts(run: Run) -> dict[tuple[str, str], int]:

@@ -4,6 +4,7 @@ A peer is a module of this package with
 
     VERSIONS   the distributions whose versions matter, its own first
     NEEDS      the modules that must be there
+    place()    where it runs, cpu or cuda; left out where it runs on the device that it is given
     training(dimensions, side, batch, device, stop_logit)
                -> run(n): n iterations of one run, TB, uniform P_B, MLP 2x256
     together(dimensions, side, batch, stop_logit, members, precision)
@@ -37,15 +38,21 @@ def peer(name: str) -> ModuleType:
     return importlib.import_module(f"{__name__}.{name}_peer")
 
 
-def missing(name: str) -> str | None:
-    """One line that says what is not installed and how to install it; None where all is there."""
-    needed = [module for module in peer(name).NEEDS if importlib.util.find_spec(module) is None]
-    if not needed:
+def missing(name: str, device: str | None = None) -> str | None:
+    """One line that says what is not installed and how to install it, or that the peer runs
+    elsewhere than on `device`; None where it can be measured.
+    """
+    module = peer(name)
+    needed = [wanted for wanted in module.NEEDS if importlib.util.find_spec(wanted) is None]
+    if needed:
+        return (
+            f"{name} is not installed here (no module {', '.join(needed)}): docs/benchmark.md says "
+            "how to install it"
+        )
+    place = module.place() if device and hasattr(module, "place") else device
+    if place == device:
         return None
-    return (
-        f"{name} is not installed here (no module {', '.join(needed)}): docs/benchmark.md says how "
-        "to install it"
-    )
+    return f"{name} is left out: it runs on {place} here, and is to be compared on {device}"
 
 
 def versions(name: str) -> dict[str, str]:

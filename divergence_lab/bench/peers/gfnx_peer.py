@@ -1,9 +1,13 @@
 """gfnx on the hyper-grid, as its baseline tb_hypergrid.py: TB, an equinox MLP, uniform P_B."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+# jax would take three quarters of a GPU's memory for itself, which torch needs beside it
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 NEEDS = ("gfnx", "jax", "equinox", "optax")
 VERSIONS = ("gfnx", "jax", "jaxlib", "equinox", "optax")
@@ -12,6 +16,14 @@ LAW_BATCH = 8192
 
 # of a matrix product in float32, on a GPU: jax's default is TF32 there
 PRECISIONS = ("default", "highest")
+
+
+def place() -> str:
+    """Where jax is installed to run."""
+    import jax
+
+    found = jax.default_backend()
+    return {"gpu": "cuda"}.get(found, found)
 
 
 def training(

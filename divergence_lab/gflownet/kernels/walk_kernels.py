@@ -4,6 +4,10 @@ A program has BATCH trajectories of one member, whose states stay in registers. 
 adds up rows of the first layer, passes them through the others in blocks of COLUMNS columns, draws
 an action for each trajectory and moves it; when all have stopped it only writes down that they
 stay.  Blocks are powers of two, and products of at least 16 x 16 x 16, as Triton wants them.
+
+Between two layers up to 256 units wide the units stay in registers.  Of more layers, or wider
+ones, they lie in memory (KEPT) and are read DEEP at a time: else the compiler runs out of registers
+(512 units, three layers: 20 kB of them a thread were moved to memory and back).
 """
 
 import triton
@@ -60,6 +64,21 @@ def next_layer(hidden, weight, bias, wide, column, WIDTH: tl.constexpr):
 
 
 @triton.jit
+def kept_layer(kept, weight, bias, column, WIDTH: tl.constexpr, BATCH: tl.constexpr,
+               COLUMNS: tl.constexpr, DEEP: tl.constexpr):  # fmt: skip
+    """The same of hidden units that lie in memory."""
+    total = tl.zeros([BATCH, COLUMNS], dtype=tl.float32)
+    for low in range(0, WIDTH, DEEP):
+        unit = low + tl.arange(0, DEEP)
+        hidden = tl.load(kept + unit[None, :], mask=(unit < WIDTH)[None, :], other=0.0)
+        there = (unit < WIDTH)[:, None] & (column < WIDTH)[None, :]
+        block = tl.load(weight + unit[:, None] * WIDTH + column[None, :], mask=there, other=0.0)
+        total += tl.dot(hidden, block, input_precision="ieee")
+    at = tl.load(bias + column, mask=column < WIDTH, other=0.0)
+    return tl.maximum(total + at[None, :], 0.0)
+
+
+@triton.jit
 def draw(logits, allowed, uniform, action, temperature, epsilon):
     """The first allowed action whose cumulative probability is above the uniform, or else the last.
 
@@ -106,15 +125,17 @@ def walk(
     ACTIONS: tl.constexpr,
     SLOTS: tl.constexpr,
     WIDE: tl.constexpr,
+    KEPT: tl.constexpr,
     COLUMNS: tl.constexpr,
     BATCH: tl.constexpr,
+    DEEP: tl.constexpr,
 ):
     """states [M, T+1, B, D], actions and exists [M, T, B] from uniforms [M, T, B].
 
     first [M, ..]: the first layer's rows, WIDTH each.  rest [M, ..]: its bias, then weight and bias
     of each further layer; the last weight is [N_ROWS, WIDTH].  child [S, A], ones [S, J] and
     log_reward [S] are those of an enumerated graph; classes [VALUES] and log_reward those of a grid
-    (`Moves`).  scratch: WIDE numbers for each trajectory, where there are three hidden layers.
+    (`Moves`).  scratch: two layers of WIDE units for each trajectory, where they are KEPT.
     """
     member = tl.program_id(0).to(tl.int64)
     b = tl.program_id(1) * BATCH + tl.arange(0, BATCH)
@@ -128,7 +149,7 @@ def walk(
     last = rest + WIDTH + (DEPTH - 1) * (WIDTH * WIDTH + WIDTH)
     last_bias = tl.load(last + N_ROWS * WIDTH + action, mask=action < N_ACTIONS, other=0.0)
     program = member * tl.num_programs(1) + tl.program_id(1)
-    kept = scratch + (program * BATCH + tl.arange(0, BATCH))[:, None] * WIDE
+    kept = scratch + (program * BATCH + tl.arange(0, BATCH))[:, None] * (2 * WIDE)
 
     state = tl.zeros([BATCH, SLOTS], dtype=tl.int32)
     done = tl.where(inside, 0, 1)
@@ -143,24 +164,41 @@ def walk(
         if tl.sum(1 - done) > 0:
             number = tl.sum(state, axis=1)
             logits = tl.zeros([BATCH, ACTIONS], dtype=tl.float32)
-            hidden = tl.zeros([BATCH, WIDE], dtype=tl.float32)
-            if DEPTH > 1:
+            if KEPT:
+                tl.debug_barrier()  # the step before has read what is written now
+                for low in range(0, WIDTH, COLUMNS):
+                    column = low + narrow
+                    block = first_layer(
+                        first, rest, ones, state, number, column, VALUES, COORDINATES, WIDTH,
+                        SLOTS, KIND, BATCH,
+                    )  # fmt: skip
+                    tl.store(kept + column[None, :], block)
+                tl.debug_barrier()
+                for layer in range(DEPTH - 2):
+                    weight = rest + WIDTH + layer * (WIDTH * WIDTH + WIDTH)
+                    here, ahead = kept + (layer % 2) * WIDE, kept + (1 - layer % 2) * WIDE
+                    for low in range(0, WIDTH, COLUMNS):
+                        column = low + narrow
+                        block = kept_layer(
+                            here, weight, weight + WIDTH * WIDTH, column, WIDTH, BATCH, COLUMNS,
+                            DEEP,
+                        )  # fmt: skip
+                        tl.store(ahead + column[None, :], block)
+                    tl.debug_barrier()
+            elif DEPTH > 1:
                 hidden = first_layer(
                     first, rest, ones, state, number, wide, VALUES, COORDINATES, WIDTH, SLOTS,
                     KIND, BATCH,
                 )  # fmt: skip
-            for layer in range(DEPTH - 2):
-                weight = rest + WIDTH + layer * (WIDTH * WIDTH + WIDTH)
-                for low in range(0, WIDTH, COLUMNS):
-                    column = low + narrow
-                    block = next_layer(hidden, weight, weight + WIDTH * WIDTH, wide, column, WIDTH)
-                    tl.store(kept + column[None, :], block)
-                tl.debug_barrier()
-                hidden = tl.load(kept + wide[None, :], mask=(wide < WIDTH)[None, :], other=0.0)
-                tl.debug_barrier()
             for low in range(0, WIDTH, COLUMNS):
                 column = low + narrow
-                if DEPTH > 1:
+                if KEPT:
+                    weight = last - (WIDTH * WIDTH + WIDTH)
+                    block = kept_layer(
+                        kept + (DEPTH % 2) * WIDE, weight, last - WIDTH, column, WIDTH, BATCH,
+                        COLUMNS, DEEP,
+                    )  # fmt: skip
+                elif DEPTH > 1:
                     weight = last - (WIDTH * WIDTH + WIDTH)
                     block = next_layer(hidden, weight, last - WIDTH, wide, column, WIDTH)
                 else:

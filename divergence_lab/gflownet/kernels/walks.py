@@ -16,6 +16,7 @@ WIDEST = 512  # units of a layer
 MOST_ACTIONS = 256
 MOST_COORDINATES = 256
 BATCH, COLUMNS = 16, 32  # trajectories of a program; columns of a layer at once
+HELD, DEEP = 256, 128  # units of a layer in registers; of one in memory, read at once
 LEAST = 16  # a product in Triton has no shorter side
 
 
@@ -58,7 +59,7 @@ def walk(
     exists = torch.empty(n_members, n_steps, batch, dtype=torch.bool, device=device)
     shape, tables = _shape(policy), _tables(space, device)
     programs = -(-batch // BATCH)
-    kept = n_members * programs * BATCH * shape["WIDE"] if policy.n_hidden > 2 else 1
+    kept = 2 * n_members * programs * BATCH * shape["WIDE"] if shape["KEPT"] else 1
     first = _first_layer(space, parameters["weight_0"])
     rest = parameters["bias_0"]
     with torch.cuda.device_of(uniforms):
@@ -72,7 +73,7 @@ def walk(
             states,
             actions,
             exists.view(torch.int8),
-            torch.empty(kept, device=device),
+            torch.empty(kept, dtype=torch.float32, device=device),
             n_steps,
             batch,
             float(chosen.temperature),
@@ -82,7 +83,7 @@ def walk(
             BATCH=BATCH,
             COLUMNS=COLUMNS,
             num_warps=4,
-            num_stages=1 if shape["WIDE"] > 256 else 3,
+            num_stages=3,
         )
     return states, actions, exists
 
@@ -101,6 +102,8 @@ def _shape(policy: Policy[generated.GeneratedDAG]) -> dict[str, int]:
         "WIDTH": width,
         "ACTIONS": actions,
         "WIDE": _power(width, COLUMNS),
+        "DEEP": min(DEEP, _power(width, COLUMNS)),
+        "KEPT": int(policy.n_hidden > 2 or (policy.n_hidden > 1 and width > HELD)),
     }
     if moves.graph is not None:
         read = 1 if moves.graph.coordinates is None else moves.graph.coordinates.shape[1]
@@ -168,7 +171,7 @@ def _side_by_side(policy: Policy, parameters: Parameters) -> Parameters:
         if (
             part.data_ptr() != start + offset * part.element_size()
             or not part[0].is_contiguous()
-            or part.stride(0) != first.stride(0)
+            or (len(part) > 1 and part.stride(0) != first.stride(0))
         ):
             return _packed(policy, parameters)
         offset += torch.Size(shape).numel()
