@@ -222,6 +222,13 @@ def test_nothing_is_no_agreement():
     assert not agrees(side("x**50"), nothing, 1e-6, 1.0)
 
 
+def test_what_cancels_is_not_taken_for_infinite():
+    """At x = 6 two terms of 10^174 leave 36; e^(e^x) is beyond all numbers at 7."""
+    left = side("x**2 + sinh(exp(x)) - cosh(exp(x))*tanh(exp(x))")
+    assert left.size(6.0) == pytest.approx(36.0)
+    assert side("exp(exp(x)) - E - E*x").size(7.0) == math.inf
+
+
 def test_infinities_are_no_agreement():
     """Beyond the range of numbers a bound is infinite, and no tolerance."""
     assert not agrees(side("linex(1)"), candidate(2 * expm1(x) - x), 750.0, 1000.0)

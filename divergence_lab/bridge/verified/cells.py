@@ -25,6 +25,7 @@ from divergence_lab.theory.expressions.precision import bits
 # the range in which a candidate is compared with F; beyond it a rewriting is trusted
 NEAR, FULL = 1e-6, 1000.0
 MODEL_TERMS, MODEL_BITS = 16, 240
+SIZE_BITS = 9600  # beyond these, what has no digits is taken for infinite: exp(exp(exp(9)))
 # widths relative to x at which a cell is divided no further: around zeros of F and where a program
 # stops to be right; where the range of numbers ends
 NARROWEST, NARROWEST_AT_THE_END = 2.0**-14, 2.0**-40
@@ -88,15 +89,15 @@ class Side:
     def size(self, point: float) -> float:
         """|F| at sign * point, about."""
         if point not in self.values:
-            with bits(MODEL_BITS, 1):
-                found = series.coefficients_at(self.expansion, arb(self.sign * point), 1)
-            # exp(exp(300)) has no digits: its ball has 0 inside
+            for precision in (MODEL_BITS, SIZE_BITS):
+                with bits(precision, 1):
+                    found = series.coefficients_at(self.expansion, arb(self.sign * point), 1)
+                    # exp(exp(300)), or what is left when large terms cancel
+                    blurred = bool(found and found[0].rad() > 1 and found[0].contains(0))
+                if not blurred:
+                    break
             self.values[point] = (
-                math.nan
-                if not found
-                else math.inf
-                if found[0].rad() > 1 and found[0].contains(0)
-                else float(abs(found[0]).mid())
+                math.nan if not found else math.inf if blurred else float(abs(found[0]).mid())
             )
         return self.values[point]
 
