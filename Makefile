@@ -23,7 +23,7 @@ report: $(READY)
 	$(BIN)/divergence-lab report $(LOSSES) --out $(OUT) $(if $(MADE_HERE),--overwrite)
 
 app: $(READY)
-	MARIMO_SKIP_UPDATE_CHECK=1 $(BIN)/python -P -m marimo run divergence_lab/app/page.py --session-ttl 10 --port $(PORT) $(if $(HEADLESS),--headless)
+	MARIMO_SKIP_UPDATE_CHECK=1 $(BIN)/python -P -m divergence_lab.app --port $(PORT) $(if $(HEADLESS),--headless)
 
 page: $(READY)
 	$(BIN)/python page/build.py

@@ -39,7 +39,7 @@ def serving(log: Path) -> Iterator[tuple[subprocess.Popen, int]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     makefile = (ROOT / "Makefile").read_text()
-    words = re.search(r"python (-.*marimo run .*) --port", makefile)[1].split()
+    words = re.search(r"python (-.*divergence_lab.app) --port", makefile)[1].split()
     settings = {"MARIMO_SKIP_UPDATE_CHECK": "1", "PYTHONPATH": str(ROOT)}
     with log.open("w") as out:
         server = subprocess.Popen(

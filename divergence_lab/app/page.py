@@ -20,18 +20,15 @@ def _():
     from html import escape
     from urllib.parse import urlencode
 
-    from divergence_lab.app import IMPORTING
+    import marimo as mo
 
-    with IMPORTING:
-        import marimo as mo
-
-        from divergence_lab.app import pictures, verdict_table
-        from divergence_lab.app.choice import Choice, by_class, from_link, presets, to_link
-        from divergence_lab.app.family import CURVATURES, TAILS, Member, family_name
-        from divergence_lab.app.live import begin, explain, train
-        from divergence_lab.report import drawing
-        from divergence_lab.report.typeset import formula
-        from divergence_lab.theory.expressions.syntax import ExpressionError
+    from divergence_lab.app import pictures, verdict_table
+    from divergence_lab.app.choice import Choice, by_class, from_link, presets, to_link
+    from divergence_lab.app.family import CURVATURES, TAILS, Member, family_name
+    from divergence_lab.app.live import begin, explain, train
+    from divergence_lab.report import drawing
+    from divergence_lab.report.typeset import formula
+    from divergence_lab.theory.expressions.syntax import ExpressionError
 
     return (
         CURVATURES,
