@@ -37,8 +37,8 @@ class GraphError(InputError):
 class Edges:
     """The edges between states (not those into the sink), sorted by parent level, parent and slot.
 
-    `parent`, `slot`, `child`: [E] int64; `level_start[l]` is the first edge whose parent has level
-    >= l.
+    `parent`, `slot`, `child`: [E] int64; `level_start[l]` is the first edge whose parent has
+    level l or more.
     """
 
     parent: Int64[np.ndarray, " E"]
