@@ -478,3 +478,21 @@ def test_a_name_with_a_minus_sign_is_taken_as_typed(tmp_path, monkeypatch, capsy
     assert main(["export", "-1 + cosh(x)", "--out", "-x.py"]) == 0
     assert capsys.readouterr().out == "wrote -x.py\n"
     assert [path.name for path in tmp_path.iterdir()] == ["-x.py"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("design --zero-forcing --no-zero-forcing", "contradicts"),
+        ("design --no-zero-avoiding --zero-avoiding", "contradicts"),
+        ("derive linex(alpha) --set alpha=1 --set alpha=2", "has a value already"),
+    ],
+)
+def test_what_is_asked_twice_and_differently_is_refused(words, said, capsys):
+    try:
+        code = main(words.split())
+    except SystemExit as end:
+        code = end.code
+    printed = capsys.readouterr()
+    assert code == 2 and not printed.out
+    assert said in printed.err and printed.err.count("\n") == 1

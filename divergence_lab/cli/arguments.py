@@ -161,6 +161,10 @@ def read_values(options: argparse.Namespace) -> dict[str, str]:
         name, equals, value = setting.partition("=")
         if not equals or not name.strip() or not value.strip():
             raise InputError(f"--set {setting[:40]!r} is not of the form alpha=1/3")
+        if name.strip() in values:
+            raise InputError(
+                f"--set {setting[:40]!r}: {name.strip()} has a value already; keep one"
+            )
         values[name.strip()] = value
     return values
 

@@ -41,6 +41,16 @@ BUDGET = 12.0  # as `search.BUDGET`, which is not imported before it is needed
 FORMS = ("torch", "jax", "torchgfn", "recursion", "trl", "gfnx", "optax", "latex")
 
 
+class _Either(argparse.BooleanOptionalAction):
+    """--wish or --no-wish; both at once contradict each other."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        before = getattr(namespace, self.dest)
+        super().__call__(parser, namespace, values, option_string)
+        if before not in (None, getattr(namespace, self.dest)):
+            raise argparse.ArgumentError(self, f"{option_string} contradicts what was asked before")
+
+
 def add_commands(command: AddCommand) -> None:
     """Add both commands."""
     command(
@@ -50,13 +60,13 @@ def add_commands(command: AddCommand) -> None:
         "divergence-lab design --zero-forcing --zero-avoiding --symmetric-divergence",
         option(
             "--zero-forcing",
-            action=argparse.BooleanOptionalAction,
+            action=_Either,
             default=None,
             help="D_f is infinite where the model covers what the target does not",
         ),
         option(
             "--zero-avoiding",
-            action=argparse.BooleanOptionalAction,
+            action=_Either,
             default=None,
             help="D_f is infinite where the model drops what the target has",
         ),
