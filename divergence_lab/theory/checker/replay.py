@@ -131,6 +131,8 @@ def _check_integrals(loss: str, parts: Sequence[Part]) -> None:
     for place, part in enumerate(parts):
         _check_slope(part)
         terms = sp.Add.make_args(decided.decided(g, x, part.low, part.high))
+        if any(term not in integrals for term in terms):
+            raise Rejected(f"{loss} is more than integrals from {part.low} to {part.high}")
         way = parts[first : place + 1] if place >= first else parts[place:first][::-1]
         _check_chain([integrals[term] for term in terms], way)
 

@@ -9,6 +9,7 @@ import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sympy as sp
 from sympy.core.relational import Relational
@@ -111,7 +112,7 @@ class Integrated:
 
 def read_integrals(
     text: str, x: sp.Symbol, assumptions: Sequence[str] = ()
-) -> tuple[sp.Expr, dict[sp.Symbol, Integrated]]:
+) -> tuple[Any, dict[sp.Basic, Integrated]]:
     """(a g that is written in integrals int_a^b h(v) dv, with a symbol for each of them, what
     these stand for). Raises Rejected.
     """
@@ -131,7 +132,7 @@ def read_integrals(
     if _INTEGRAL in text:
         raise Rejected(f"{text} has a parameter of a strange name")
     expression = parse(skeleton + rest, x, assumptions)
-    symbols = {s.name: s for s in expression.free_symbols}
+    symbols = {str(s): s for s in expression.free_symbols}
     return expression, {
         symbols[f"{_INTEGRAL}{k}"]: Integrated(
             parse(re.sub(r"\bv\b", x.name, h), x, assumptions),

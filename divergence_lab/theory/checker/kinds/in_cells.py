@@ -5,6 +5,7 @@ A scale is taken out first where the certificate names one (Proposition 19).
 """
 
 from functools import lru_cache
+from typing import Any
 
 import sympy as sp
 
@@ -55,7 +56,7 @@ def _prove_line_of_limit(kind: str, limit: sp.Expr, equation: sp.Expr) -> None:
     try:
         on_line = signs.sign(equation) == 0
     except signs.Unsigned:
-        symbols = sorted(equation.free_symbols, key=str)
+        symbols: list[Any] = sorted(equation.free_symbols, key=str)
         solved = next((s for s in symbols if not sp.diff(equation, s).free_symbols), None)
         if solved is None:
             raise

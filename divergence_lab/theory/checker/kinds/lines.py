@@ -51,7 +51,7 @@ def without_value(loss: sp.Expr) -> dict[str, list[sp.Expr]]:
             (symbol,) = part.free_symbols
             slope = sp.diff(part, symbol)
             if not slope.free_symbols and has_sign(slope):
-                found.setdefault(symbol.name, []).append(sp.expand(symbol - part / slope))
+                found.setdefault(str(symbol), []).append(sp.expand(symbol - part / slope))
     return found
 
 
