@@ -543,6 +543,12 @@ def test_a_parameter_at_its_pole_is_no_traceback():
         assert len(list(fitted(pinned, z, 1e9 * np.sign(z) * np.exp(z), 1e-10))) <= 1
 
 
+def test_a_side_on_which_nothing_is_finite_has_no_loss():
+    """The branch that is not taken has no derivative, and its nan is passed on."""
+    found = audit(lambda x: torch.where(x > 0, torch.sqrt(x), x**2 / 2), range=(-9, 9))
+    assert found.effective_loss is None and (-9, 0) in at(found, "not_finite")
+
+
 def test_nothing_is_imported_before_it_is_asked_for(tmp_path, monkeypatch):
     (tmp_path / "loud_losses.py").write_text("raise SystemExit('imported')\n")
     monkeypatch.syspath_prepend(tmp_path)

@@ -85,7 +85,12 @@ def identify(
     usable = np.isfinite(slopes) & (np.abs(points) >= CLOSEST)
     points, slopes = points[usable], slopes[usable]
     core = np.abs(points) <= CORE
-    if core.sum() < 8 or not np.all(slopes[core] * points[core] >= 0) or np.all(slopes[core] == 0):
+    # on each side: of one on which nothing is finite no loss is known
+    if (
+        min((core & (points < 0)).sum(), (core & (points > 0)).sum()) < 4
+        or not np.all(slopes[core] * points[core] >= 0)
+        or np.all(slopes[core] == 0)
+    ):
         return None
     ranked = []
     with np.errstate(all="ignore"):

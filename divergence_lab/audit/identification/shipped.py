@@ -68,7 +68,7 @@ def _half(
     points: np.ndarray, slopes: np.ndarray, core: identifying.Found | None, tolerance: float
 ) -> list[Segment]:
     """The segments of one side, from 0 outward; the core's own pieces first."""
-    if core is None:
+    if core is None or not len(points):
         return side(points, slopes, tolerance)
     end = core.high if points[0] > 0 else core.low
     count = int(np.sum(np.abs(points) <= abs(end)))
