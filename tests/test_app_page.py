@@ -331,6 +331,7 @@ def drag(reader, thumb, by):
     return taken
 
 
+@pytest.mark.slow
 def test_the_page_as_a_reader_uses_it(tmp_path, capsys):
     with browsing(tmp_path) as browser, serving(tmp_path) as address:
         from selenium.webdriver.common.keys import Keys

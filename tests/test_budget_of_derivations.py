@@ -43,9 +43,7 @@ def hang_at(where, budget, done):
 @pytest.mark.parametrize(
     "where",
     [
-        pytest.param(
-            stage, marks=() if stage in ("zero_forcing", "the values") else pytest.mark.slow
-        )
+        pytest.param(stage, marks=() if stage in ("zero_forcing",) else pytest.mark.slow)
         for stage in STAGES
     ],
 )

@@ -40,6 +40,7 @@ def _derive_once():
 # --- the wishes
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_every_combination_of_wishes_is_met_or_clashes():
     """The list of clashes is complete: what is not refused is met by a loss on offer."""

@@ -231,6 +231,7 @@ def test_a_named_family_needs_no_assumptions_and_stays_real(name):
         )
 
 
+@pytest.mark.slow
 def test_a_family_without_its_assumptions_has_its_name_and_no_verdict():
     bare = invert("w*t*log(t) - (1 - w + w*t)*log(1 - w + w*t)")
     verdicts = decide(bare.loss, None, 5.0)  # no function for w > 1: nothing holds for all w

@@ -321,6 +321,7 @@ def test_a_profile_that_fails_keeps_no_other_from_being_made(monkeypatch, capsys
     assert "RuntimeError: CUDA error: oh" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_not_measured_again(tmp_path, monkeypatch):
     from divergence_lab.bench import compare as bench
 

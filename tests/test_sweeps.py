@@ -129,6 +129,7 @@ def write_sweep(folder, fixed, grid):
 LONG = {**FIXED, "losses": ["quadratic"], "steps": 3_000, "batch": 32, "evaluations": 30}
 
 
+@pytest.mark.slow
 @on_linux
 def test_a_killed_worker_loses_nothing(tmp_path):
     """SIGKILL to the worker midway: another goes on, to the numbers of an uninterrupted run."""

@@ -253,5 +253,5 @@ def _unfinished(text: str, task: str, reason: Exception, budget: float) -> Unfin
     return Unfinished(
         text.strip(),
         f"undecided within {budget:g} s of processor time: {task} "
-        + ("had not ended" if isinstance(reason, OutOfTime) else f"broke: {reason}"),
+        + (f"broke: {reason}", "had not ended: raise --budget")[isinstance(reason, OutOfTime)],
     )

@@ -91,10 +91,11 @@ def prove(
 
 
 def can_be_read_back(expression: sp.Expr) -> bool:
-    """Is what is printed of it within the limits of the language?"""
+    """Are it and its derivative, as they are printed, within the limits of the language?"""
     try:
-        return syntax_tree(write(expression)) is not None
-    except ExpressionError:
+        parts = (expression, Loss(expression).derivative.as_expression())
+        return all(syntax_tree(write(part)) is not None for part in parts)
+    except (ExpressionError, CannotSplit):
         return False
 
 

@@ -153,11 +153,12 @@ def _offers(wishes: Wishes) -> Iterator[_Offer]:
         return
     for k in range(NARROWER):
         width = _sizes(wishes)[0] / 2 / 4**k
+        rising = Hat(sp.S.Zero, width / 2, width)
         if wishes.curvature == 0:
-            rising = Hat(sp.S.Zero, width / 2, width)
             yield _Offer([rising, *kinks], rising)
         else:
-            yield _Offer(kinks, None, (Hat(sp.S.Zero, sp.S.Zero, width), wishes.curvature))
+            first = Hat(sp.S.Zero, sp.S.Zero, width)
+            yield _Offer([rising, *kinks], None, (first, wishes.curvature))
 
 
 def _smooth_offers(wishes: Wishes, plain: int, tolerance: sp.Rational) -> Iterator[_Offer]:
