@@ -30,6 +30,7 @@ from divergence_lab.theory.divergence.reading import as_loss
 from divergence_lab.theory.divergence.values import Value, read_ratios, value
 from divergence_lab.theory.expressions import ExpressionError, write
 from divergence_lab.theory.expressions.enclosure import NotEvaluable
+from divergence_lab.theory.expressions.syntax import syntax_tree
 from divergence_lab.theory.verdicts import (
     decision,
     family_proofs,
@@ -290,7 +291,7 @@ def to_json(derivation: Derivation) -> dict[str, Any]:
     entry = {
         "name": loss.name,
         "loss": write(loss.expression),
-        "loss_derivative": _text(derivation.slope),
+        "loss_derivative": _readable(derivation.slope),
         "parameters": [parameter.name for parameter in loss.parameters],
         "assumptions": list(loss.assumptions),
         "as_given": _text(loss.given),
@@ -372,6 +373,16 @@ def _number(number: parameter_numbers.Number) -> str | dict[str, Any] | None:
             ]
         }
     return _text(number)
+
+
+def _readable(expression: sp.Expr | None) -> str | None:
+    """Its text; None for one that is too large to be read, and so checked, again."""
+    text = _text(expression)
+    try:
+        syntax_tree(text or "0")
+    except ExpressionError:
+        return None
+    return text
 
 
 def _text(expression: sp.Expr | None) -> str | None:
