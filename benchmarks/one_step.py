@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     ):
         try:
             measure(*of, chosen.device)
-        except Exception:
+        except Exception:  # what breaks one measurement must not keep the others from running
             print(traceback.format_exc(), flush=True)
             failed = 1
     return failed

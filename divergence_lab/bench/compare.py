@@ -140,7 +140,7 @@ def bench(
         if label not in kept:
             try:
                 kept[label] = measure(*arguments, chosen)
-            except Exception as error:
+            except Exception as error:  # told at the end; what was measured is kept
                 if keep is None:
                     raise
                 error.add_note(f"while measuring {label}")
