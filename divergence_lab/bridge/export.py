@@ -233,7 +233,7 @@ def _loss_jvp(primals, tangents):
 
 @gradient.defjvp
 def _gradient_jvp(primals, tangents):
-    raise NotImplementedError("@SECOND@")
+    raise RuntimeError("@SECOND@")
 '''  # noqa: E501 (lines of the exported text)
 
 _JAX_PROMISE = """Computed in the dtype of x. Verified where 1e-6 <= |x| <= 80 and g, g' are normal numbers of it: relative error of g and g'
