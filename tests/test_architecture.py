@@ -95,6 +95,19 @@ def test_imports_go_downhill(path):
                 assert other in table[mine].split(), f"{here} imports {name}"
 
 
+def test_triton_is_imported_only_where_a_kernel_is_launched():
+    """By the files of kernels, and these by functions that only a GPU reaches."""
+    with_triton = {
+        module(path) for path in FILES if any("triton" in name for name in imports(path))
+    }
+    assert {name.rpartition("_")[2] for name in with_triton} == {"kernels"}
+    for path in FILES:
+        at_once = [node for node in ast.parse(path.read_text()).body if hasattr(node, "names")]
+        for node in at_once:
+            names = {f"{getattr(node, 'module', '')}.{alias.name}" for alias in node.names}
+            assert module(path) in with_triton or not names & with_triton, path
+
+
 def test_nothing_goes_uphill_through_the_face_of_the_package():
     """Save one method: a result that draws itself asks the face for `plots` when it is called."""
     import divergence_lab

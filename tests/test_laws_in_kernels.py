@@ -2,7 +2,10 @@
 GPU.
 """
 
+import contextlib
+import sys
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -197,6 +200,89 @@ def test_kernels_are_for_gpus_and_for_tables_that_fit_a_tile(monkeypatch):
     monkeypatch.setattr(availability, "usable", lambda device: True)
     assert laws.applies(graph, logits) and not laws.applies(graph, logits.half())
     assert not laws.applies(graph_from_text("tree:1100x1"), logits)
+
+
+class MadeUpTable:
+    """Four members' table on a GPU that is not there."""
+
+    def __init__(self, n_members=4, dtype=torch.float32, device="cuda:0"):
+        self.n_members, self.dtype, self.device = n_members, dtype, torch.device(device)
+
+    def __len__(self):
+        return self.n_members
+
+
+def test_where_triton_is_missing_nothing_goes_through_kernels(monkeypatch):
+    graph, table = graph_from_text("hypergrid:2x3"), MadeUpTable()
+    monkeypatch.setattr(availability, "_installed", availability._installed.__wrapped__)
+    assert laws.applies(graph, table)
+    monkeypatch.setitem(sys.modules, "triton", None)  # as if it were not installed
+    assert not laws.applies(graph, table)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A made-up GPU: what is launched, recorded and replayed on it, its stream, whether it is
+    recording a whole step.
+    """
+    made_up = SimpleNamespace(done=[], stream=0, recording=False, fails=False)
+
+    def record(call):
+        if made_up.fails:
+            raise RuntimeError("operation not permitted")
+        made_up.done.append("record")
+        return SimpleNamespace(replay=lambda: made_up.done.append("replay"))
+
+    monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: made_up.recording)
+    monkeypatch.setattr(
+        torch.cuda, "current_stream", lambda device: SimpleNamespace(cuda_stream=made_up.stream)
+    )
+    monkeypatch.setattr(laws, "_addresses", lambda tensors: [])
+    monkeypatch.setattr(laws, "_fill", lambda addresses, tensors: made_up.done.append("fill"))
+    monkeypatch.setattr(devices, "record", record)
+
+    def passed(graph, direction="forward", **given):
+        made_up.done.clear()
+        launch = lambda addresses: made_up.done.append("launch")  # noqa: E731
+        laws._through(graph, direction, launch, (MadeUpTable(**given),))
+        return made_up.done[:]
+
+    made_up.passed = passed
+    return made_up
+
+
+def test_one_recording_for_each_graph_shape_and_device(gpu):
+    graph = graph_from_text("hypergrid:2x3")
+    others = (
+        dict(direction="backward"),
+        dict(n_members=5),
+        dict(dtype=torch.float64),
+        dict(device="cuda:1"),
+    )
+    for given in ({}, *others):  # each kind is warmed up, then recorded once, then replayed
+        for _ in range(devices.WARM):
+            assert gpu.passed(graph, **given) == ["fill", "launch"]
+        assert gpu.passed(graph, **given) == ["fill", "record", "replay"]
+    for given in ({}, *others):
+        assert gpu.passed(graph, **given) == ["fill", "replay"]
+    gpu.stream = 1  # the addresses of a call on one stream are not written amid that of another
+    assert gpu.passed(graph) == ["fill", "launch"]
+    gpu.stream = 0
+    assert gpu.passed(graph_from_text("hypergrid:2x3:paper")) == ["fill", "launch"]
+    gpu.recording = True  # the step that is being recorded takes the launches in
+    assert gpu.passed(graph) == ["launch"]
+
+
+def test_what_cannot_be_recorded_is_told_once_and_runs_level_by_level(gpu):
+    graph, gpu.fails = graph_from_text("hypergrid:2x4"), True
+    for _ in range(devices.WARM):
+        gpu.passed(graph)
+    with pytest.warns(UserWarning, match="cannot be recorded.*level by level"):
+        assert gpu.passed(graph) == ["fill", "launch"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert gpu.passed(graph) == ["fill", "launch"]
 
 
 def test_recordings_are_few_and_the_oldest_goes():

@@ -37,6 +37,7 @@ CASES = {
     # layers that lie in memory between two products, in several pieces
     "hypergrid:1x9": (4, 150, "on", False, False, 3),
     "tree:3x3": (2, 270, "epsilon:0.2", False, False, 2),
+    "generated:hypergrid:1x3": (3, 512, "epsilon:0.1", True, True, 2),
     "generated:hypergrid:2x6": (2, 24, "on", False, True, 5),
     "generated:hypergrid:3x5:paper": (1, 16, "epsilon:0.2", True, False, 4),
     "generated:hypergrid:10x3": (2, 16, "tempered:2", True, False, 3),
