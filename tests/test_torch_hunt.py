@@ -18,6 +18,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from divergence_lab.bridge import NotRepresentable, to_torch
 from divergence_lab.bridge.export import export
 from divergence_lab.bridge.torch_loss import OPERATIONS, run
+from divergence_lab.bridge.verified import forms, series
 from divergence_lab.bridge.verified.agreement import Candidate, agrees, candidate
 from divergence_lab.bridge.verified.arithmetic import DOUBLE, UNITS
 from divergence_lab.bridge.verified.cells import Side
@@ -30,7 +31,7 @@ from divergence_lab.theory.catalogue.losses import LOSSES
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.precision import bits
 from divergence_lab.theory.expressions.symbols import x
-from tests.torch_hunt import composed, drawn, faults
+from tests.torch_hunt import composed, drawn, faults, with_removable_zeros
 
 # --- the hunt
 
@@ -83,6 +84,25 @@ def test_functions_of_losses_are_right_in_both_dtypes():
 @pytest.mark.parametrize("part", range(2))
 def test_many_functions_of_losses_are_right_in_both_dtypes(part):
     composed_hunt(500 + part, 60)
+
+
+def removable_hunt(seed: int, count: int) -> None:
+    """Every one is handed out, and right next to the residual at which its formula is 0/0."""
+    source, wrong = random.Random(seed), []
+    for _ in range(count):
+        text, near = with_removable_zeros(source)
+        wrong += faults(text, source, 4, 300, near)[:2]
+    print(f"{count} losses with a removable zero, seed {seed}: {len(wrong)} faults")
+    assert not wrong, "\n".join(wrong[:10])
+
+
+def test_a_removable_zero_is_no_reason_to_refuse():
+    removable_hunt(7, 2)
+
+
+@pytest.mark.slow
+def test_many_removable_zeros_are_no_reason_to_refuse():
+    removable_hunt(700, 30)
 
 
 def linex_faults(rate: sp.Rational) -> list[str]:
@@ -227,6 +247,33 @@ def test_what_cancels_is_not_taken_for_infinite():
     left = side("x**2 + sinh(exp(x)) - cosh(exp(x))*tanh(exp(x))")
     assert left.size(6.0) == pytest.approx(36.0)
     assert side("exp(exp(x)) - E - E*x").size(7.0) == math.inf
+
+
+def test_what_can_not_be_evaluated_is_not_taken_for_infinite(monkeypatch):
+    """A loss of which nothing was known beyond 1/1000 went on straight from there."""
+    known = series.coefficients_at
+
+    def near_zero_only(expansion, ball, terms):
+        return known(expansion, ball, terms) if abs(ball) <= 0.002 else None
+
+    monkeypatch.setattr(series, "coefficients_at", near_zero_only)
+    monkeypatch.setattr(forms, "candidates", lambda *_, **__: iter(()))
+    with pytest.raises(NotRepresentable, match="beyond x = 0.00"):
+        ranges(loss("linex(1)").pieces)
+
+
+def test_a_quotient_next_to_its_removable_zero():
+    """The series of tanh(u)/u, on a ball with u = 0 in it and at single numbers next to it."""
+    u = x - sp.Rational(7, 3)
+    found = series.expansion_of(sp.tanh(u) / u, (sp.Rational(7, 3),))
+    with bits(300, 6):
+        wide = series.coefficients_at(found, arb(7) / 3 + arb(0, 0.01), 6)
+        for apart in (0.009, 1e-5, 1e-30, -0.005):
+            point = arb(7) / 3 + arb(apart)
+            thin = series.coefficients_at(found, point.mid(), 6)
+            assert all(wide[k].overlaps(thin[k]) and thin[k].rad() < 1e-20 for k in range(6))
+    assert wide is not None and wide[0].overlaps(arb(1)) and wide[2].overlaps(-arb(1) / 3)
+    assert all(ball.rad() < 0.05 for ball in wide)
 
 
 def test_infinities_are_no_agreement():

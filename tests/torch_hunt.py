@@ -120,6 +120,31 @@ def composed(source: random.Random) -> str:
     return str(outer)
 
 
+def with_removable_zeros(source: random.Random) -> tuple[str, float]:
+    """One loss with a quotient in it that is 0/0 at one residual, and that residual."""
+    a = sp.Rational(source.randint(1, 9), source.randint(1, 9))
+    at = source.choice(
+        [sp.S.Zero, sp.Rational(source.randint(-60, 60), 7), sp.sqrt(2), -sp.log(3), sp.Integer(5)]
+    )
+    u = a * (x - at)
+    quotient = source.choice(
+        [
+            sp.tanh(u) / u,
+            sp.atan(u) / u,
+            (sp.exp(u) - 1) / u,
+            u / sp.sinh(u),
+            u**2 / (sp.cosh(u) - 1),
+            (1 - sp.exp(-(u**2))) / u**2,
+            sp.sinh(u) / u,
+            sp.log(1 + u**2) / u**2,
+        ]
+    )
+    outer = source.choice(
+        [x**2 * (2 + quotient), x**2 * sp.log(4 + quotient**2), x**2 * (quotient + 3)]
+    )
+    return str(outer), float(at)
+
+
 def residuals(source: random.Random, count: int) -> tuple[list[float], list[float]]:
     """(where accuracy is promised, where the sign is): numbers of single precision, for both
     dtypes.
@@ -132,11 +157,23 @@ def residuals(source: random.Random, count: int) -> tuple[list[float], list[floa
     return [torch.tensor(part, dtype=torch.float32).tolist() for part in (inside, outside)]
 
 
-def faults(text: str, source: random.Random, count: int = 14, digits: int = DIGITS) -> list[str]:
-    """What is wrong with the torch loss of `text`; empty where all is as promised."""
+def faults(
+    text: str,
+    source: random.Random,
+    count: int = 14,
+    digits: int = DIGITS,
+    near: float | None = None,
+) -> list[str]:
+    """What is wrong with the torch loss of `text`, next to `near` too; empty where all is as
+    promised.
+    """
     entry = loss(text)
     function, found = to_torch(entry), []
     inside, outside = residuals(source, count)
+    if near:
+        apart = (1e-7, -1e-7, 1e-5, -1e-5, 1e-3, -1e-3, 0.1, -0.1)
+        inside += torch.tensor([near + d for d in apart], dtype=torch.float32).tolist()
+        inside = [point for point in inside if point != near]  # where the reference is 0/0
     # where the range of numbers ends, as far as accuracy is promised
     inside += torch.tensor(
         [

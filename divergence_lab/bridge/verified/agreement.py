@@ -36,6 +36,9 @@ class Candidate:
         return series.expansion_of(self.expression)
 
 
+LONGEST = 250  # operations in two formulas; normal forms of longer ones take seconds
+
+
 def candidate(expression: sp.Expr, plain: bool = False, parity: int = 0) -> Candidate:
     """The expression in x, compiled. Raises NotRepresentable."""
     whole = expression
@@ -68,10 +71,12 @@ def _is_identical(side: cells.Side, one: Candidate) -> bool:
     sample = cast(sp.Rational, sp.Rational(side.sign * middle.numerator, middle.denominator))
     other = programs.spelled_out(other)
     pairs = [(f(other), f(side.function)) for f in (forms.merged_logarithms, sp.sympify)]
-    return (
-        any(sp.expand(one - two) == 0 for one, two in pairs)
-        or any(_equal(one, two, sample) for one, two in pairs)
-        or (other.has(sp.polylog) and _same_dilogarithms(side, other, sample))
+    if any(sp.expand(one - two) == 0 for one, two in pairs):
+        return True
+    if sp.count_ops(other) + sp.count_ops(side.function) > LONGEST:
+        return False
+    return any(_equal(one, two, sample) for one, two in pairs) or (
+        other.has(sp.polylog) and _same_dilogarithms(side, other, sample)
     )
 
 

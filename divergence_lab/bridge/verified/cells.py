@@ -61,15 +61,17 @@ class Side:
     models: dict = field(default_factory=dict)
     values: dict = field(default_factory=dict)
     looked: int = 0
+    steps: int = 0  # of programs that were analysed, in all
     # a second try: more ways to write F, and beyond `ACCURATE` only the sign is asked for
     again: bool = False
+    points: tuple[sp.Expr, ...] = (sp.S.Zero,)  # 0 and the ends: where a quotient may be 0/0
     # the expansion at 0: (order of the zero, coefficients, what one taken for 0 may be at most),
     # None where there is none, False before it is looked for
     expanded: tuple[int, list[arb], list[float]] | Literal[False] | None = False
 
     @cached_property
     def expansion(self) -> series.Expansion:
-        return series.expansion_of(self.function)
+        return series.expansion_of(self.function, self.points)
 
     def ends(self, low: float, high: float) -> tuple[float, float]:
         return (low, high) if self.sign > 0 else (-high, -low)
@@ -108,6 +110,7 @@ class Side:
     # --- one program on one cell
 
     def error(self, program: programs.Program, low: float, high: float) -> Error:
+        self.steps += len(program.steps)
         return rounding.error_on(program, *self.ends(low, high), self.arithmetic)
 
     def holds(self, program: programs.Program, low: float, high: float) -> bool:

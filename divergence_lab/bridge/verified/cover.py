@@ -23,6 +23,7 @@ STEPS_OF = {"linex": 22, "dilog": 45}  # how many torch operations a step is
 CHOICE = 4  # and one more source
 ROOM = 1.15
 CHEAP = 8  # what costs no more is taken without looking further
+MOST_STEPS = 20_000  # analysed on one side, after which no more ways to write F are tried
 NEARLY = 1 - 1e-6  # of the largest number: so far polynomials go
 
 
@@ -53,6 +54,8 @@ def cover(side: cells.Side, known: Sequence[agreement.Candidate]) -> list[Part]:
             best = cost, plan
         if best is not None and len(best[1]) == 1 and (one.plain or best[0] <= CHEAP):
             break
+        if best is None and side.steps > MOST_STEPS and not side.again:
+            break  # polynomials cost less than to try long formulas that hold in places only
     return best[1] if best else _patched(side, spans)
 
 
@@ -65,7 +68,8 @@ def _written(
         try:
             one = agreement.candidate(expression, plain=expression == side.function)
         except programs.NotRepresentable as reason:
-            if "has no value" in str(reason) or "no number of" in str(reason):
+            plain = expression == side.function
+            if "has no value" in str(reason) or (plain and "no number of" in str(reason)):
                 raise
             continue
         if one.program not in seen:
@@ -163,7 +167,7 @@ def _patched(
         try:
             parts.append(Part(stop, place, polynomials.table(side, stop, place)))
         except programs.NotRepresentable:
-            if not (stop >= cells.FULL or side.size(stop) > side.arithmetic.largest / 1e8):
+            if not is_end_of_numbers(side, stop):
                 raise
             parts.clear()  # the straight line begins here
         place = stop
@@ -222,6 +226,13 @@ def late_part(side: cells.Side, low: float) -> Part | None:
         )
     except programs.NotRepresentable:
         return None
+
+
+def is_end_of_numbers(side: cells.Side, point: float) -> bool:
+    """The straight line may begin at `point`: beyond the range, or where |F| is as good as the
+    largest number. What can't be enclosed at `point` is no such number.
+    """
+    return point >= cells.FULL or side.size(point) > side.arithmetic.largest / 1e8
 
 
 def _last_number(side: cells.Side, largest: float) -> float:

@@ -14,7 +14,7 @@ loss: what torch runs and what is exported, as data.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -23,7 +23,14 @@ from flint import acb, arb
 
 from divergence_lab.bridge.verified import agreement, cells, polynomials, programs, series
 from divergence_lab.bridge.verified.arithmetic import DOUBLE, Arithmetic
-from divergence_lab.bridge.verified.cover import Part, cover, is_confirmed, late_part, plan_with_one
+from divergence_lab.bridge.verified.cover import (
+    Part,
+    cover,
+    is_confirmed,
+    is_end_of_numbers,
+    late_part,
+    plan_with_one,
+)
 from divergence_lab.bridge.verified.stretches import Range, Ranges
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import Pieces, digits, enclosure, precision, x
@@ -54,10 +61,17 @@ def _ranges(function: Pieces, arithmetic: Arithmetic, tolerance: float, again: b
         for side, covered in (*zip(right, parts), *zip(left, mirrored))
         for part in covered
     ]
-    for side, covered in ((right[-1], parts[-1]), (left[-1], mirrored[-1])):
-        beyond = late_part(side, covered[-1].high)
+    for sides, covered in ((right, parts), (left, mirrored)):
+        last, end = sides[len(covered) - 1], covered[-1][-1].high
+        beyond = late_part(last, end)
         if beyond is not None:
-            stretches.append(_stretch(side, beyond, late=arithmetic is DOUBLE))
+            stretches.append(_stretch(last, beyond, late=arithmetic is DOUBLE))
+            end = beyond.high
+        if not is_end_of_numbers(last, end):
+            raise programs.NotRepresentable(
+                f"{last.function} can't be evaluated with the promised accuracy beyond x = "
+                f"{last.sign * end:.4g}"
+            )
     stretches.sort(key=lambda one: one.low)
     return Ranges(_joined(stretches), (stretches[0].low, stretches[-1].high), tolerance)
 
@@ -65,8 +79,10 @@ def _ranges(function: Pieces, arithmetic: Arithmetic, tolerance: float, again: b
 def _both_sides(
     right: list[cells.Side], left: list[cells.Side]
 ) -> tuple[list[list[Part]], list[list[Part]]]:
-    """What covers each side: on the left the same programs as on the right, where they will do."""
-    parts = [cover(side, ()) for side in right]
+    """What covers each side, as far out as the numbers reach: on the left the same programs as on
+    the right, where they will do.
+    """
+    parts = _outwards(right, lambda side: cover(side, ()))
     parity = _parity(right, left)
     known = [
         part.source
@@ -75,19 +91,39 @@ def _both_sides(
         if isinstance(part.source, agreement.Candidate) and part.source.written
     ]
     hints = [part.high for covered in parts for part in covered[:-1]]
-    mirrored = []
-    for k, side in enumerate(left):
+
+    def on_the_left(side: cells.Side) -> list[Part]:
+        k = left.index(side)
         offered = [
             dataclasses.replace(one, plain=one.plain and one.expression == side.function)
             for one in known
         ]
         same, turned = _shared(side, offered, hints), None
-        if same is None and parity and k < len(right) and right[k].spans_the_same_as(side):
+        if same is None and parity and k < len(parts) and right[k].spans_the_same_as(side):
             turned = _turned(side, parts[k], parity)
         if turned is not None:
             parts[k] = turned
-        mirrored.append(same or turned or cover(side, offered))
-    return parts, mirrored
+        return same or turned or cover(side, offered)
+
+    return parts, _outwards(left, on_the_left)
+
+
+def _outwards(
+    sides: list[cells.Side], covered: Callable[[cells.Side], list[Part]]
+) -> list[list[Part]]:
+    """What covers each side, up to the first one that is not covered to its end."""
+    found: list[list[Part]] = []
+    for side in sides:
+        try:
+            parts = covered(side)
+        except programs.NotRepresentable:
+            if side.low < cells.FULL:
+                raise
+            break  # the straight line may begin at its kink
+        found += [parts] if parts else []
+        if not parts or parts[-1].high != side.high:
+            break
+    return found
 
 
 def _stretch(side: cells.Side, part: Part, late: bool = False) -> Range:
@@ -109,8 +145,18 @@ def _sides(
         ends = [_at(end, before=(end is piece.high)) for end in (piece.low, piece.high)]
         low, high = sorted(abs(end) for end in ends)
         if low < high:
+            points = tuple({sp.S.Zero, *(end for end in (piece.low, piece.high) if end.is_finite)})
             found.append(
-                cells.Side(piece.expression, sign, low, high, arithmetic, tolerance, again=again)
+                cells.Side(
+                    piece.expression,
+                    sign,
+                    low,
+                    high,
+                    arithmetic,
+                    tolerance,
+                    again=again,
+                    points=points,
+                )
             )
     return sorted(found, key=lambda side: side.low)
 

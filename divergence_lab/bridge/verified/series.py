@@ -15,9 +15,12 @@ from typing import cast
 import sympy as sp
 from flint import acb, arb, arb_series, ctx
 
+from divergence_lab.bridge.verified import removable
 from divergence_lab.bridge.verified.programs import arguments_of, expm1, linex, log1p
 from divergence_lab.theory.expressions import x
+from divergence_lab.theory.expressions.balls import log_gamma
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, evaluator, exact
+from divergence_lab.theory.expressions.precision import bits
 
 Expansion = Callable[[arb_series, int], arb_series]
 PARTS = 4  # into which a stretch is divided to enclose a polynomial on it
@@ -85,26 +88,35 @@ def model(
 # --- expressions -> series
 
 
-def expansion_of(e: sp.Expr) -> Expansion:
-    """The expression in x as a function of a series. Raises NotEvaluable."""
+def expansion_of(e: sp.Expr, points: tuple[sp.Expr, ...] = ()) -> Expansion:
+    """The expression in x as a function of a series; `points`: where a quotient in it may be 0/0.
+    Raises NotEvaluable.
+    """
     if e == x:
         return lambda s, n: s
     if not e.has(x):
         return _constant(e)
-    if isinstance(e, sp.Add | sp.Mul):
-        return _folded([expansion_of(part) for part in e.args], isinstance(e, sp.Add))
-    if isinstance(e, sp.Pow):
-        return _power(e)
+    if isinstance(e, sp.Add | sp.Mul | sp.Pow):
+        plain = _power(e, points) if isinstance(e, sp.Pow) else _folded(e, points)
+        if (found := removable.parts(e, points)) is None:
+            return plain
+        *both, orders = found
+        above, below = (expansion_of(part, points) for part in both)
+        return removable.quotient(plain, above, below, orders)
     if isinstance(e, sp.Integral):
         return _integral(e)
     first, *others = arguments_of(e)
     if isinstance(e, sp.polylog) and isinstance(first, sp.Integer) and int(first) >= 1:
-        function, inner = _polylogarithm(int(first)), expansion_of(others[0])
+        function, inner = _polylogarithm(int(first)), expansion_of(others[0], points)
         return lambda s, n: function(inner(s, n))
+    if isinstance(e, sp.polygamma) and isinstance(first, sp.Integer):
+        return _log_gamma_derived(int(first) + 1, expansion_of(others[0], points))
+    if isinstance(e, sp.log) and isinstance(first, sp.gamma):
+        return _log_gamma_derived(0, expansion_of(arguments_of(first)[0], points))
     rule = _RULES.get(e.func)
     if rule is None:
         raise NotEvaluable(f"{e.func.__name__}(...)")
-    return rule(expansion_of(first))
+    return rule(expansion_of(first, points))
 
 
 def _constant(e: sp.Expr) -> Expansion:
@@ -122,7 +134,9 @@ def _constant(e: sp.Expr) -> Expansion:
     return constant
 
 
-def _folded(parts: list[Expansion], adding: bool) -> Expansion:
+def _folded(e: sp.Add | sp.Mul, points: tuple[sp.Expr, ...]) -> Expansion:
+    parts, adding = [expansion_of(part, points) for part in e.args], isinstance(e, sp.Add)
+
     def folded(s: arb_series, n: int) -> arb_series:
         total = parts[0](s, n)
         for part in parts[1:]:
@@ -132,10 +146,10 @@ def _folded(parts: list[Expansion], adding: bool) -> Expansion:
     return folded
 
 
-def _power(e: sp.Pow) -> Expansion:
+def _power(e: sp.Pow, points: tuple[sp.Expr, ...]) -> Expansion:
     if e.exp.has(x):
-        return expansion_of(sp.exp(e.exp * sp.log(e.base), evaluate=False))
-    base = expansion_of(e.base)
+        return expansion_of(sp.exp(e.exp * sp.log(e.base), evaluate=False), points)
+    base = expansion_of(e.base, points)
     if e.exp.is_Integer:
         n, turned = abs(int(e.exp)), bool(e.exp.is_negative)
         return lambda s, terms: (
@@ -179,6 +193,32 @@ def _polylogarithm(order: int) -> Callable[[arb_series], arb_series]:
         (lower(s) / s * s.derivative()).integral()
         + arb_series([acb(s[0]).polylog(acb(order)).real], ctx.cap)
     )
+
+
+def _log_gamma_derived(order: int, inner: Expansion) -> Expansion:
+    """(log gamma)^(order), right of 0: the derivatives from the second on keep their signs there,
+    so each coefficient but that of log gamma itself lies between its values at the ends.
+    """
+
+    def series(s: arb_series, n: int) -> arb_series:
+        y = inner(s, n)
+        if not y[0] > 0:
+            return arb_series([arb.nan()], n)
+        with bits(ctx.prec, n + order):
+            low, high = (
+                arb_series([end, 1], n + order).lgamma() for end in (y[0].lower(), y[0].upper())
+            )
+            found = [low[k].union(high[k]) for k in range(n + order)]
+            if order == 0:
+                found[0] = log_gamma(y[0])
+            outer = arb_series(found, n + order)
+            for _ in range(order):
+                outer = outer.derivative()
+        if n == 1:
+            return outer
+        return outer(arb_series([0, *(y[k] for k in range(1, n))], n))
+
+    return series
 
 
 def _integral(e: sp.Integral) -> Expansion:

@@ -221,7 +221,7 @@ def _step_of_power(e: Any, place: Callable[[Any], int]) -> Step:
     if isinstance(e.base, sp.gamma) and e.exp.is_negative:
         inner, power = place(e.base.args[0]), place(e.exp)
         # the ends of gamma lie too far apart for one ball
-        return lambda values, box: (values[power] * _log_gamma(values[inner])).exp()
+        return lambda values, box: (values[power] * log_gamma(values[inner])).exp()
     base = place(e.base)
     if e.exp.is_Integer:
         n = int(e.exp)
@@ -233,7 +233,7 @@ def _step_of_power(e: Any, place: Callable[[Any], int]) -> Step:
 def _step_of_function(e: Any, place: Callable[[Any], int]) -> Step:
     if isinstance(e, sp.log) and isinstance(e.args[0], sp.gamma):
         under = place(e.args[0].args[0])
-        return lambda values, box: _log_gamma(values[under])
+        return lambda values, box: log_gamma(values[under])
     inner = place(e.args[-1])
     if isinstance(e, sp.polygamma):
         order = int(e.args[0])
@@ -272,7 +272,7 @@ def _gamma(u: arb) -> arb:
     return ends if u > _TURN[1] or u < _TURN[0] else ends.union(_LEAST)
 
 
-def _log_gamma(u: arb) -> arb:
+def log_gamma(u: arb) -> arb:
     """log gamma for u > 0, where it does not overflow as gamma does."""
     if not u > 0:
         return arb.nan()
