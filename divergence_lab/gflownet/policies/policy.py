@@ -240,7 +240,7 @@ def _in_a_row(
             for layer in range(depth):
                 if layer:
                     hidden = _of_each(hidden, weights[layer], ends)
-                hidden = (hidden + biases[layer].index_select(0, member)).relu_()
+                hidden = hidden.add_(biases[layer].index_select(0, member)).relu_()
             bias = biases[depth].index_select(0, member)
             if len(states) <= THIN:
                 return (weights[depth].index_select(0, member) * hidden[:, None]).sum(dim=-1) + bias
@@ -261,7 +261,8 @@ def _of_each(inputs: Tensor, weights: Tensor, ends: Tensor) -> Tensor:
         inputs = pad(inputs, (0, short))
     if short or narrow:
         weights = pad(weights, (0, narrow, 0, short))
-    return grouped_mm(inputs, weights, offs=ends)[:, : weights.shape[2] - narrow]
+    product = grouped_mm(inputs, weights, offs=ends)
+    return product[:, :-narrow] if narrow else product
 
 
 def _inputs_at(space: generated.Space, like: Tensor, states: Tensor | None) -> Tensor:
