@@ -26,14 +26,11 @@ NEARBY = 24  # radii: so near to c a ball is widened to it
 def parts(
     e: sp.Expr, points: tuple[sp.Expr, ...]
 ) -> tuple[sp.Expr, sp.Expr, dict[sp.Expr, int]] | None:
-    """(N, D, order of D's zero by point) with e = N/D, where a value is lost at a point that both
-    make up for; else None.
+    """(N, D, order of D's zero by point) with e = N/D; None where D vanishes at none of the
+    points, or N of a lower order than D.
     """
-    lost = [c for c in points if value_of(e, x, c) is None]
-    if not lost or not e.has(sp.Pow):
-        return None
     numerator, denominator = sp.fraction(sp.together(e))
-    orders = {c: order for c in lost if (order := order_at(denominator, c))}
+    orders = {c: order for c in points if (order := order_at(denominator, c))}
     if not orders:
         return None
     whole = (order_at(numerator, c, upto=order) for c, order in orders.items())

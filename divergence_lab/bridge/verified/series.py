@@ -20,10 +20,12 @@ from divergence_lab.bridge.verified.programs import arguments_of, expm1, linex, 
 from divergence_lab.theory.expressions import x
 from divergence_lab.theory.expressions.balls import log_gamma
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, evaluator, exact
+from divergence_lab.theory.expressions.points import value_of
 from divergence_lab.theory.expressions.precision import bits
 
 Expansion = Callable[[arb_series, int], arb_series]
 PARTS = 4  # into which a stretch is divided to enclose a polynomial on it
+SEEN_BITS, SEEN_TERMS = 120, 3  # at one point, to see whether there are coefficients at all
 FAILURES = (ValueError, ZeroDivisionError, OverflowError, NotImplementedError, TypeError)
 
 
@@ -98,11 +100,13 @@ def expansion_of(e: sp.Expr, points: tuple[sp.Expr, ...] = ()) -> Expansion:
         return _constant(e)
     if isinstance(e, sp.Add | sp.Mul | sp.Pow):
         plain = _power(e, points) if isinstance(e, sp.Pow) else _folded(e, points)
-        if (found := removable.parts(e, points)) is None:
+        lost = tuple(c for c in points if value_of(e, x, c) is None and not _is_analytic(plain, c))
+        if not lost or (found := removable.parts(e, lost)) is None:
             return plain
         *both, orders = found
         above, below = (expansion_of(part, points) for part in both)
-        return removable.quotient(plain, above, below, orders)
+        whole = all(_is_analytic(part, c) for part in (above, below) for c in orders)
+        return removable.quotient(plain, above, below, orders) if whole else plain
     if isinstance(e, sp.Integral):
         return _integral(e)
     first, *others = arguments_of(e)
@@ -117,6 +121,12 @@ def expansion_of(e: sp.Expr, points: tuple[sp.Expr, ...] = ()) -> Expansion:
     if rule is None:
         raise NotEvaluable(f"{e.func.__name__}(...)")
     return rule(expansion_of(first, points))
+
+
+def _is_analytic(expansion: Expansion, point: sp.Expr) -> bool:
+    """Whether it has coefficients there."""
+    with bits(SEEN_BITS, SEEN_TERMS):
+        return coefficients_at(expansion, exact(point), SEEN_TERMS) is not None
 
 
 def _constant(e: sp.Expr) -> Expansion:
