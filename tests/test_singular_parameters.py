@@ -210,3 +210,20 @@ def test_what_does_not_go_together_is_refused_in_one_line(text, assumptions, val
 )
 def test_the_gauge_of_a_family(text, assumptions, slope):
     assert str(loss(text, assumptions).gauge[1]) == slope
+
+
+def test_a_line_of_parameters_without_a_limit_is_left_out():
+    entry = _entry("x**2/(a-b)**2 + Abs(x)", "a > 0", "b > 0")
+    assert (entry["even"]["holds"], entry["validity"]["holds"]) == (True, True)
+    assert entry["left_out"] == ["a = b"]
+    assert check_one(entry) == []
+    assert check_one({**entry, "left_out": []})[0].where == "left_out"
+
+
+def test_a_limit_with_the_other_parameter_held_is_not_taken():
+    a, b = sp.symbols("a b", positive=True)
+    with pytest.raises(Rejected) as failure:
+        value_or_limit(x**2 * (a**2 - b**2) / (a - b), {b: a}, {"b": BOTH})
+    assert not isinstance(failure.value, NoValue)
+    with pytest.raises(NoValue):
+        value_or_limit(x**2 / (a - b), {b: a}, {"b": BOTH})

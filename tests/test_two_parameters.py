@@ -52,6 +52,8 @@ KNOWN = [
     ("x**2+k*x*exp(x)-k*(exp(x)-1)", (), "convex", None, "0 <= k <= 2*exp(2)"),
     ("exp(x)/(1+x**2)**p + x**2", ("p > 0",), "symmetric", False, None),
     ("(exp(x)-x-1)/(1+c*(exp(x)-x-1))", ("c > 0",), "convex", False, None),
+    ("x**2/(a*b-1) + Abs(x)", BOTH, "convex", None, "b > 1/a"),
+    ("x**2/(a-b)**2 + exp(x)-x-1", BOTH, "even", False, None),
 ]
 
 

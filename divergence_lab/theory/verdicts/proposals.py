@@ -38,6 +38,18 @@ def singular_values(loss: sp.Expr, parameter: sp.Symbol) -> list[sp.Expr]:
     return list(found)
 
 
+def _singular_lines(loss: Loss) -> list[tuple[str, sp.Expr]]:
+    """(parameter, value in those before it), ... where a denominator, or what a logarithm is taken
+    of, is 0 on a line of parameters: b = a.
+    """
+    names, found = [p.name for p in loss.parameters], []
+    for e in loss.expression.atoms(sp.Pow, sp.log):
+        base = e.args[0]
+        if not base.has(x) and not (e.is_Pow and e.exp.is_nonnegative):
+            found += _related_zeros(sp.factor(base), names, {})
+    return list(dict.fromkeys(found))
+
+
 def critical_values(
     unknown: sp.Expr, loss: sp.Expr, ranges: ranges.Ranges
 ) -> list[tuple[str, sp.Expr]]:
@@ -196,6 +208,8 @@ def decide_cells(
     """
     assumed = ranges.read_assumed(loss.expression, loss.assumptions)
     cuts = {p.name: singular_values(loss.expression, p) for p in loss.parameters}
+    for name, value in _singular_lines(loss):
+        cuts[name].append(value)
     known: dict[str, T] = {}
     for _ in range(ROUNDS):
         try:

@@ -38,16 +38,25 @@ class Infinite(NoValue):
 
 
 def value_or_limit(loss: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], sides: Sides) -> sp.Expr:
-    """The loss at these values of its parameters, or its limit there. Raises NoValue, Rejected."""
+    """The loss at these values of its parameters, or its limit there. Raises NoValue, Rejected.
+
+    On a line of parameters (b = a) that there is no limit is shown, with a held; that there is one
+    is not, since a may move as well.
+    """
     try:
         return values.value_at_each_x(loss, points)
     except values.Undefined as reason:
-        if any(value.free_symbols for value in points.values()):
-            raise Rejected(f"{reason}: a limit on a line of parameters is not taken") from None
+        on_line = any(value.free_symbols for value in points.values())
+        refused = Rejected(f"{reason}: a limit on a line of parameters is not taken")
         if len(points) > 1:
+            if on_line:
+                raise refused from None
             return _limit_in_several(loss, points, sides)
         ((symbol, value),) = points.items()
-        return limit_in(loss, symbol, value, sides.get(symbol.name, BOTH))
+        limit = limit_in(loss, symbol, value, sides.get(symbol.name, BOTH))
+        if on_line:
+            raise refused from None
+        return limit
 
 
 # --- several parameters at once
