@@ -227,3 +227,24 @@ def test_a_limit_with_the_other_parameter_held_is_not_taken():
     assert not isinstance(failure.value, NoValue)
     with pytest.raises(NoValue):
         value_or_limit(x**2 / (a - b), {b: a}, {"b": BOTH})
+
+
+@pytest.mark.parametrize(
+    ("text", "assumptions", "there"),
+    [
+        ("Abs(x+c**2)-c**2", (), "c = 0"),  # |x| there, and a hinge with x left out elsewhere
+        ("Abs(x+Max(c,0))-Max(c,0)+cosh(x)", (), "c = 0"),
+        ("Abs(x-log(1+c))+x**2", ("c >= 0",), "c = 0"),
+        ("Abs(x-a*b)+x**2", ("a >= 0", "b > 0"), "a = 0"),
+    ],
+)
+def test_no_straight_part_is_left_out_where_a_kink_comes_to_zero(text, assumptions, there):
+    with pytest.raises(ExpressionError, match=f"at {re.escape(there)} a kink comes to 0"):
+        loss(text, assumptions)
+
+
+def test_a_kink_that_comes_to_zero_without_a_slope_is_no_obstacle():
+    for text in ("huber(c)", "Max(0,Abs(x)-c**2)", "(abs(x+c**2)-c**2)*(1-exp(-c))+x**2"):
+        loss(text)
+    assert loss("Abs(x+c**2)-c**2", ("c > 0",)).gauge == (0, 1)
+    assert loss("c*Abs(x)+x**2").gauge == (0, 0)

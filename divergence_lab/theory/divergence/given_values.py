@@ -1,12 +1,15 @@
-"""Values of parameters: those that are given, exact where all parts have one, and samples of what
-assumptions allow.
+"""Values of parameters: those that are given, exact where all parts have one, samples of what
+assumptions allow, and those at which an expression is 0.
 """
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import sympy as sp
 
+from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, patient, within
+from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.families import ranges
 from divergence_lab.theory.expressions import ExpressionError, constants, enclosure, ordering, x
 from divergence_lab.theory.expressions.parsing import parse_number, read_assumptions, read_relations
@@ -15,6 +18,7 @@ FIRST = tuple(sp.Rational(n, 17) for n in (6, 11, 23, 40))
 # Where a range has no bound on one side, a large value; where on none, values below 0, too.
 OTHERS = tuple(sp.Rational(n, 17) for n in (6, 40, 1000, -6, -40, -1000))
 MAX_TRIED = 216
+SECONDS = 2.0  # to solve for where a kink comes to 0
 
 
 def substituted(expression: sp.Expr, values: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr | None:
@@ -127,3 +131,53 @@ def _range_of(symbol: sp.Symbol, assumptions: Sequence[str]) -> tuple[sp.Expr, s
     low = ordering.in_order([low, *(end for relation, end in bounds if relation[0] == ">")])[-1]
     high = ordering.in_order([high, *(end for relation, end in bounds if relation[0] == "<")])[0]
     return ranges.over_range(symbol, low, high)[:2]
+
+
+def range_of(symbol: sp.Symbol, assumptions: tuple[str, ...]) -> tuple[sp.Expr, sp.Expr]:
+    """(low, high) of a parameter by its assumptions."""
+    bounds = read_assumptions(assumptions).get(symbol.name, ())
+    low, high = (
+        ordering.in_order([bound for relation, bound in bounds if relation[0] == way])
+        for way in "><"
+    )
+    return low[-1] if low else -sp.oo, high[0] if high else sp.oo
+
+
+def zeros_of(
+    e: Any, expression: sp.Expr, assumptions: tuple[str, ...]
+) -> Iterator[tuple[sp.Symbol, sp.Expr]]:
+    """(c, value) where a factor of e, of one parameter or linear in one, begins to be 0, at a
+    value that the assumptions allow.
+    """
+    assumed = ranges.read_assumed(expression, assumptions)
+    factored: Any = sp.factor(e)
+    for factor in sp.Mul.make_args(factored):
+        symbols: list[Any] = sorted(factor.free_symbols, key=str)
+        for value in _values_of(factor, symbols[-1]) if symbols else ():
+            if _is_allowed([s.name for s in symbols], value, assumed):
+                yield symbols[-1], value
+
+
+def _values_of(factor: Any, symbol: Any) -> list[Any]:
+    if len(factor.free_symbols) > 1:
+        slope = sp.diff(factor, symbol)
+        return [] if slope.free_symbols or slope == 0 else [sp.expand(symbol - factor / slope)]
+    zero = sp.Symbol(symbol.name, real=True)
+    try:
+        found = within(
+            patient(SECONDS), sp.solveset, factor.xreplace({symbol: zero}), zero, sp.S.Reals
+        )
+    except (OutOfTime, SearchFailed):
+        return []
+    known = isinstance(found, sp.FiniteSet | sp.Interval | sp.Union)
+    ends = found.boundary if known else sp.S.EmptySet
+    return list(ends) if isinstance(ends, sp.FiniteSet) else []
+
+
+def _is_allowed(names: list[str], value: sp.Expr, assumed: ranges.Assumed) -> bool:
+    """The last parameter can have this value."""
+    try:
+        cells = ranges.grid(names, {names[-1]: [value]}, assumed)
+    except proofs.Rejected:  # low < b < a is not in order where a comes first
+        return False
+    return any(cell[names[-1]] == (value, value) for cell in cells)

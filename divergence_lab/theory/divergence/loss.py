@@ -18,7 +18,7 @@ from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.crossings import split_certified
 from divergence_lab.theory.checker.families import by_terms, ranges
 from divergence_lab.theory.checker.families import signs as parameter_signs
-from divergence_lab.theory.divergence.given_values import set_parameters
+from divergence_lab.theory.divergence import given_values
 from divergence_lab.theory.expressions import (
     CannotSplit,
     ExpressionError,
@@ -167,7 +167,7 @@ def read_loss(text: str, assumptions: tuple[str, ...], values: Mapping[str, str]
     """As `loss`, for as long as it takes."""
     name, expression, implied = _read(text, assumptions)
     with refused_where_sympy_fails(text):
-        expression = set_parameters(expression, values, x, assumptions)
+        expression = given_values.set_parameters(expression, values, x, assumptions)
         if not expression.has(x):
             raise ExpressionError(spelling.not_a_loss(text))
         found = from_expression(expression, name, (*assumptions, *implied))
@@ -306,7 +306,8 @@ def _slope_at_zero(expression: sp.Expr, assumptions: tuple[str, ...]) -> sp.Expr
     Where they are not known as it is written, the parameters are written as positive numbers.
     """
     forms = {
-        s: ranges.over_range(s, *_range_of(s, assumptions)) for s in expression.free_symbols - {x}
+        s: ranges.over_range(s, *given_values.range_of(s, assumptions))
+        for s in expression.free_symbols - {x}
     }
     slope = _common_slope(expression)
     if slope is None and forms:
@@ -315,7 +316,25 @@ def _slope_at_zero(expression: sp.Expr, assumptions: tuple[str, ...]) -> sp.Expr
         slope = None if slope is None else slope.subs(back)
     # x + |x|^p, p > 0, for one, where p - 1 has no sign: all is then said of the loss as it is
     # shown
-    return sp.S.Zero if slope is None else shortest(slope)
+    slope = sp.S.Zero if slope is None else shortest(slope)
+    if slope != 0:
+        _need_one_gauge(expression, slope, assumptions)
+    return slope
+
+
+def _need_one_gauge(expression: sp.Expr, slope: sp.Expr, assumptions: tuple[str, ...]) -> None:
+    """Raises ExpressionError for |x + c^2|: at c = 0, |x|, no x is left out as it is elsewhere."""
+    left, right = split_certified(expression).split_at_zero()
+    for length in (-left.pieces[-1].low, right.pieces[0].high):
+        for symbol, value in given_values.zeros_of(length, expression, assumptions):
+            member = given_values.substituted(expression, {symbol: value})
+            there = None if member is None else _common_slope(member)
+            if there is not None and not parameter_signs.is_zero(there - slope.subs(symbol, value)):
+                raise ExpressionError(
+                    f"{shown(write(expression))}: at {symbol} = {write(value)} a kink comes to 0, "
+                    f"and {write(slope * x)} is not left out as it is elsewhere: set {symbol} with "
+                    f"--set, or state --assume '{symbol} > {write(value)}'"
+                )
 
 
 def _common_slope(expression: sp.Expr) -> sp.Expr | None:
@@ -330,16 +349,6 @@ def _common_slope(expression: sp.Expr) -> sp.Expr | None:
         and parameter_signs.is_zero(below - above)
     )
     return sp.S.Zero if not agree or parameter_signs.is_zero(above) else above
-
-
-def _range_of(symbol: sp.Symbol, assumptions: tuple[str, ...]) -> tuple[sp.Expr, sp.Expr]:
-    """(low, high) of a parameter by its assumptions."""
-    bounds = read_assumptions(assumptions).get(symbol.name, ())
-    low, high = (
-        ordering.in_order([bound for relation, bound in bounds if relation[0] == way])
-        for way in "><"
-    )
-    return low[-1] if low else -sp.oo, high[0] if high else sp.oo
 
 
 def _beside_zero(piece: pieces.Piece, side: int) -> sp.Expr | None:

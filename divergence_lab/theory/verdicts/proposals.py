@@ -5,7 +5,7 @@ a > b, a = b, a < b. The parameters are cut where a sign depends on them, until 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sympy as sp
 
@@ -43,10 +43,11 @@ def _singular_lines(loss: Loss) -> list[tuple[str, sp.Expr]]:
     of, is 0 on a line of parameters: b = a.
     """
     names, found = [p.name for p in loss.parameters], []
-    for e in loss.expression.atoms(sp.Pow, sp.log):
-        base = e.args[0]
+    parts: set[Any] = loss.expression.atoms(sp.Pow, sp.log)
+    for e in parts:
+        base: Any = sp.factor(e.args[0])
         if not base.has(x) and not (e.is_Pow and e.exp.is_nonnegative):
-            found += _related_zeros(sp.factor(base), names, {})
+            found += _related_zeros(base, names, {})
     return list(dict.fromkeys(found))
 
 
