@@ -13,6 +13,7 @@ import pytest
 import sympy as sp
 import torch
 from flint import acb, arb, arb_series
+from mpmath import mp
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from divergence_lab.bridge import NotRepresentable, to_torch
@@ -23,7 +24,14 @@ from divergence_lab.bridge.verified.agreement import Candidate, agrees, candidat
 from divergence_lab.bridge.verified.arithmetic import DOUBLE, UNITS
 from divergence_lab.bridge.verified.cells import Side
 from divergence_lab.bridge.verified.polynomials import Table
-from divergence_lab.bridge.verified.programs import Program, compiled, expm1, log1p, polynomial
+from divergence_lab.bridge.verified.programs import (
+    Program,
+    at_the_size,
+    compiled,
+    expm1,
+    log1p,
+    polynomial,
+)
 from divergence_lab.bridge.verified.ranges import TOLERANCE, ranges
 from divergence_lab.bridge.verified.rounding import error_on
 from divergence_lab.inputs import InputError
@@ -217,12 +225,53 @@ def test_where_numbers_end_and_next_to_zero(text):
     assert not faults(text, random.Random(text), 2)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x**44/(1 + x**44)",
+        "x*log(x + sqrt(x**2 + 1))/(x*log(x + sqrt(x**2 + 1)) + 1)",
+        "x*log(x + sqrt(x**2 + 1)) + 5*Max(0, x - sqrt(2))/2",
+    ],
+)
+def test_a_derivative_that_cancels_is_written_so_that_it_is_enclosed(text):
+    """h'/(1 + h) - h h'/(1 + h)^2, for one, was refused."""
+    assert not faults(text, random.Random(text), 2)
+
+
+@pytest.mark.parametrize("side_of", [1, -1])
+def test_a_large_multiple_of_an_even_loss_is_a_number_down_to_tiny_residuals(side_of):
+    """On the left as on the right, by the same roundings: x^2 is 0 long before 10^60 x^2 is."""
+    residuals = side_of * torch.tensor([1e-175, 1e-160, 1e-100, 1e-12, 1e-3], dtype=torch.float64)
+    values = to_torch("10**60*log(cosh(x))").value(residuals)
+    with mp.workdps(800):
+        wanted = [float(10**60 * mp.log(mp.cosh(mp.mpf(r)))) for r in residuals.tolist()]
+    assert values.tolist() == pytest.approx(wanted, rel=1e-11, abs=0)
+
+
+def test_a_program_at_the_size_of_x_rounds_as_the_program_does():
+    program = compiled(sp.exp(-x) + x**60 / 7 - 1)
+    sizes = torch.linspace(0.01, 9, 300, dtype=torch.float64)
+    for parity in (1, -1):
+        turned = at_the_size(program, parity)
+        assert torch.equal(run(turned, sizes), run(program, sizes))
+        assert torch.equal(run(turned, -sizes), parity * run(program, sizes))
+
+
 # --- what the verifier must not let through
 
 
 def side(text: str, sign: int = 1) -> Side:
     expression = loss(text).pieces.pieces[0].expression
     return Side(expression, sign, 0.0, math.inf, DOUBLE, TOLERANCE)
+
+
+def test_the_outermost_stretch_is_the_same_without_the_others():
+    slope = loss("(log((1 + exp(x/2))/2) - x/4)/(1 + x**2)").derivative.pieces[0].expression
+    found = [
+        Side(slope, 1, 0.0, math.inf, DOUBLE, TOLERANCE).verified(compiled(slope), whole=whole)
+        for whole in (False, True)
+    ]
+    assert found[0][-1] == found[1][-1] and len(found[0]) < len(found[1])
 
 
 def test_the_formula_is_refused_where_it_cancels():

@@ -20,6 +20,7 @@ from divergence_lab.bridge.verified.ranges import (
     NO_SECOND_DERIVATIVE,
     Verified,
     check_loss,
+    functions_of,
     ranges,
     verified,
 )
@@ -243,9 +244,7 @@ error is relative to the largest term there. Elsewhere finite. Beyond REACH g is
 
 
 def _jax(built: Verified[stretches.Ranges]) -> str:
-    narrow, tolerances = zip(
-        *(_single(function) for function in (built.loss.pieces, built.loss.derivative))
-    )
+    narrow, tolerances = zip(*(_single(function) for function in functions_of(built.loss)))
     reach = {
         "float32": (
             max(_down(one.reach[0]) for one in narrow),

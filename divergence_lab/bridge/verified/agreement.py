@@ -39,12 +39,17 @@ class Candidate:
 LONGEST = 250  # operations in two formulas; normal forms of longer ones take seconds
 
 
-def candidate(expression: sp.Expr, plain: bool = False, parity: int = 0) -> Candidate:
+def candidate(expression: sp.Expr, plain: bool = False) -> Candidate:
     """The expression in x, compiled. Raises NotRepresentable."""
-    whole = expression
-    if parity:
-        whole = expression.subs(x, sp.Abs(x)) * (sp.sign(x) if parity < 0 else 1)
-    return Candidate(expression, programs.compiled(whole), plain, parity, written=True)
+    return Candidate(expression, programs.compiled(expression), plain, written=True)
+
+
+def mirrored(one: Candidate, parity: int) -> Candidate:
+    """What is verified right of 0, for both sides: every step rounds as it does there."""
+    if not one.written and one.expression.subs(x, -x) == parity * one.expression:
+        return one  # a Taylor polynomial is even or odd itself
+    program = programs.at_the_size(one.program, parity)
+    return Candidate(one.expression, program, parity=parity, written=one.written)
 
 
 def agrees(side: cells.Side, one: Candidate, low: float, high: float) -> bool:
@@ -75,7 +80,7 @@ def _is_identical(side: cells.Side, one: Candidate) -> bool:
         return True
     if sp.count_ops(other) + sp.count_ops(side.function) > LONGEST:
         return False
-    return any(_equal(one, two, sample) for one, two in pairs) or (
+    return any(equal(one, two, sample) for one, two in pairs) or (
         other.has(sp.polylog) and _same_dilogarithms(side, other, sample)
     )
 
@@ -92,7 +97,7 @@ def _same_dilogarithms(side: cells.Side, other: sp.Expr, sample: sp.Rational) ->
     if there is None or here is None:
         return False
     smallest = side.size(max(side.low, cells.NEAR))
-    return float(abs(there[0] - here[0]).upper()) <= side.tolerance * 1e-6 * smallest and _equal(
+    return float(abs(there[0] - here[0]).upper()) <= side.tolerance * 1e-6 * smallest and equal(
         identity.elementary(sp.diff(other, x)),
         identity.elementary(sp.diff(side.function, x)),
         sample,
@@ -115,7 +120,8 @@ def _unit(*expressions: sp.Expr) -> sp.Rational:
     return cast(sp.Rational, sp.gcd_list(rates))
 
 
-def _equal(one: sp.Expr, other: sp.Expr, sample: sp.Rational) -> bool:
+def equal(one: sp.Expr, other: sp.Expr, sample: sp.Expr) -> bool:
+    """By normal forms (`expressions.identity`), next to the sample."""
     unit = _unit(one, other)
     one, other, sample = one.subs(x, x / unit), other.subs(x, x / unit), sample * unit
     try:

@@ -60,6 +60,9 @@ class Side:
     tolerance: float
     models: dict = field(default_factory=dict)
     values: dict = field(default_factory=dict)
+    # by program: what was found on a cell, and where it is `good`
+    divisions: dict = field(default_factory=dict)
+    known_good: dict = field(default_factory=dict)
     looked: int = 0
     steps: int = 0  # of programs that were analysed, in all
     # a second try: more ways to write F, and beyond `ACCURATE` only the sign is asked for
@@ -154,6 +157,12 @@ class Side:
 
     def good(self, program: programs.Program, point: float) -> bool:
         """At this point alone: where it is not, no division of a cell can help."""
+        known = self.known_good.setdefault(program, {})
+        if point not in known:
+            known[point] = self._is_good(program, point)
+        return known[point]
+
+    def _is_good(self, program: programs.Program, point: float) -> bool:
         error = self.error(program, point, point)
         if error is NOWHERE:
             return False
@@ -163,14 +172,26 @@ class Side:
             or (NEAR <= point <= FULL and error.absolute <= self.tolerance * self.size(point))
         )
 
+    def ends_well(self, program: programs.Program, high: float) -> bool:
+        """A stretch up to `high` reaches the end of the side: a kink, the end of the range, or of
+        the range of numbers.
+        """
+        if self.high < math.inf:
+            return high == self.high
+        return high >= FULL or (
+            self.size(high) > self.arithmetic.largest / 1e8
+            and self.error(program, high, high * (1 + 1e-6)) is NOWHERE
+        )
+
     def verified(
-        self, program: programs.Program, far: float = math.inf
+        self, program: programs.Program, far: float = math.inf, whole: bool = False
     ) -> list[tuple[float, float]]:
         """The stretches of |x| <= far on which `holds`, from inside out; looked for from `FULL`
         inwards, then outwards.
 
         Where a formula begins to cancel, cells are divided again and again: what is further in is
-        left to a Taylor polynomial.
+        left to a Taylor polynomial. What lies further in than the outermost stretch is looked at
+        for the `whole` only.
         """
         found: list[tuple[float, float]] = []
         cells = self.cells(far)
@@ -179,8 +200,11 @@ class Side:
         all_looks = 0
         for low, high in reversed(middle):
             if all_looks < MOST_CELLS:
-                found = [*self.divided(program, low, high), *found]
+                found = _joined([*self.divided(program, low, high), *found])
                 all_looks += self.looked
+            if not whole and found and found[-1][0] > low:
+                found = found[-1:]
+                break
         self.looked = 0
         for low, high in cells[len(inner) + len(middle) :]:
             found += self._divide(program, low, high)
@@ -201,8 +225,12 @@ class Side:
         self, program: programs.Program, low: float, high: float
     ) -> list[tuple[float, float]]:
         """The stretches of [low, high] on which `holds`."""
-        self.looked = 0
-        return _joined(self._divide(program, low, high))
+        known = self.divisions.setdefault(program, {})
+        if (low, high) not in known:
+            self.looked = 0
+            known[low, high] = _joined(self._divide(program, low, high)), self.looked
+        stretches, self.looked = known[low, high]
+        return stretches
 
     def _down_to_zero(self, program: programs.Program, low: float, high: float) -> bool:
         if self.holds(program, low, high):
@@ -223,16 +251,16 @@ class Side:
             return [(low, high)]
         middle = math.sqrt(low) * math.sqrt(high) if low > 0 else high / 2
         if not low < middle < high or not any(
-            self.good(program, point) for point in (middle, low, high)
+            self.good(program, point) for point in (low, high, middle)
         ):
             return []
         width = (high - low) / high
         # only where the range of numbers ends is the end found closely
-        closely = (
-            self.error(program, high, high) is NOWHERE
-            and self.size(low) > self.arithmetic.largest / 1e9
-        )
-        if width < (NARROWEST_AT_THE_END if closely else NARROWEST):
+        if width < NARROWEST and (
+            width < NARROWEST_AT_THE_END
+            or not self.size(low) > self.arithmetic.largest / 1e9
+            or self.error(program, high, high) is not NOWHERE
+        ):
             return []
         outer = self._divide(program, middle, high)
         return [*self._divide(program, low, middle), *outer]

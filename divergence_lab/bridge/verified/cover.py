@@ -7,15 +7,7 @@ from dataclasses import dataclass
 import sympy as sp
 from flint import arb
 
-from divergence_lab.bridge.verified import (
-    agreement,
-    arithmetic,
-    cells,
-    forms,
-    polynomials,
-    programs,
-    series,
-)
+from divergence_lab.bridge.verified import agreement, cells, forms, polynomials, programs, series
 from divergence_lab.theory.expressions import x
 from divergence_lab.theory.expressions.precision import bits
 
@@ -40,13 +32,13 @@ def cover(side: cells.Side, known: Sequence[agreement.Candidate]) -> list[Part]:
     """The cheapest single candidate with its Taylor polynomial; else several, and polynomials
     for the rest.
     """
-    spans: dict[agreement.Candidate, list[tuple[float, float]]] = {}
+    tried: list[agreement.Candidate] = []
     best: tuple[int, list[Part]] | None = None
     for one in _written(side, known):
         if best is not None and CHOICE + _cost(one) >= best[0]:
             continue
-        spans[one] = side.verified(one.program)
-        plan = plan_with_one(side, one, spans[one])
+        tried.append(one)
+        plan = plan_with_one(side, one, side.verified(one.program))
         if plan is None:
             continue
         cost = sum(CHOICE + _cost(part.source) for part in plan)
@@ -56,7 +48,9 @@ def cover(side: cells.Side, known: Sequence[agreement.Candidate]) -> list[Part]:
             break
         if best is None and side.steps > MOST_STEPS and not side.again:
             break  # polynomials cost less than to try long formulas that hold in places only
-    return best[1] if best else _patched(side, spans)
+    if best:
+        return best[1]
+    return _patched(side, {one: side.verified(one.program, whole=True) for one in tried})
 
 
 def _written(
@@ -83,18 +77,6 @@ def _cost(source: agreement.Candidate | polynomials.Table) -> int:
     return sum(STEPS_OF.get(step[0], 1) for step in source.program.steps)
 
 
-def _ends_well(side: cells.Side, one: agreement.Candidate, high: float) -> bool:
-    """A stretch up to `high` reaches the end of the side: a kink, the end of the range, or of
-    the range of numbers.
-    """
-    if side.high < math.inf:
-        return high == side.high
-    return high >= cells.FULL or (
-        side.size(high) > side.arithmetic.largest / 1e8
-        and side.error(one.program, high, high * (1 + 1e-6)) is arithmetic.NOWHERE
-    )
-
-
 def plan_with_one(
     side: cells.Side,
     one: agreement.Candidate,
@@ -104,7 +86,7 @@ def plan_with_one(
     """The side covered by one candidate, where it is verified, and a Taylor polynomial near 0 where
     one is needed; None where that does not do. `hints`: where such a polynomial might well end.
     """
-    if not spans or not _ends_well(side, one, spans[-1][1]):
+    if not spans or not side.ends_well(one.program, spans[-1][1]):
         return None
     low, high = spans[-1]
     if low <= _start(side):
@@ -185,7 +167,7 @@ def _outermost(
     ends = [
         found[-1][1]
         for one, found in spans.items()
-        if found and found[-1][0] <= cells.FULL and _ends_well(side, one, found[-1][1])
+        if found and found[-1][0] <= cells.FULL and side.ends_well(one.program, found[-1][1])
     ]
     if ends:
         return max(ends)

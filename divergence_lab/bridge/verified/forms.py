@@ -33,7 +33,7 @@ def candidates(function: sp.Expr, sign: int, more: bool = False) -> Iterator[sp.
     for rewrite in (
         *(rare if more else ()),
         _tangents,
-        _logarithms,
+        logarithms,
         _centred,
         _inside,
         _paired,
@@ -54,6 +54,25 @@ def candidates(function: sp.Expr, sign: int, more: bool = False) -> Iterator[sp.
             yield written
 
 
+def one_fraction(e: sp.Expr) -> sp.Expr:
+    """h'/(1 + h) - h h'/(1 + h)^2 = h'/(1 + h)^2: over one denominator, where that is far shorter.
+
+    The sum of two fractions cancels, and its enclosures are wide.
+    """
+    falling = {
+        power: sp.Dummy(positive=True)
+        for power in e.atoms(sp.exp)
+        if power.args[0].could_extract_minus_sign()
+    }  # of e^-x, SymPy would make 1/e^x
+    whole = sp.together(e.xreplace(falling))
+    above, below = sp.fraction(whole)
+    shortest = min(whole, sp.expand(above) / below, key=sp.count_ops)
+    if 3 * sp.count_ops(shortest) > 2 * sp.count_ops(e):
+        return e
+    back = {dummy: power for power, dummy in falling.items()}
+    return cast(sp.Expr, shortest.xreplace(back))
+
+
 def _replaced(e: sp.Expr, what: Callable, how: Callable) -> sp.Expr:
     """`e.replace`, whose answer is an expression again."""
     return cast(sp.Expr, e.replace(what, how))
@@ -71,7 +90,7 @@ def _tangents(e: sp.Expr) -> sp.Expr:
     return _replaced(e, lambda part: part.is_Mul, shorter) if e.has(sp.cosh) else e
 
 
-def _logarithms(e: sp.Expr) -> sp.Expr:
+def logarithms(e: sp.Expr) -> sp.Expr:
     """log(u + sqrt(1 + u^2)) = asinh(u)."""
 
     def shorter(argument: sp.Expr) -> sp.Expr:

@@ -19,6 +19,7 @@ from divergence_lab.theory.expressions import x
 
 X = "x"  # the argument that stands for the residual
 LARGEST_POWER = 2000
+LARGE = 2.0**20  # a coefficient whose power may be 0 where the term is none
 
 
 class NotRepresentable(InputError):
@@ -131,13 +132,25 @@ def polynomial(coefficients: list[float], start: int) -> Program:
     for coefficient in reversed(coefficients[:-1]):
         total = builder.add("mul", variable, total)
         total = builder.add("add", total, coefficient) if coefficient else total
-    if start > 8:  # x^59 alone would be 0 too early
+    # x^59 alone would be 0 too early, and x^2 where 10^30 x^2 is a number
+    if start > 8 or (start > 1 and abs(coefficients[0]) > LARGE):
         total, start = builder.add("mul", X, total), start - 1
     if start:
         total = builder.add("mul", builder.power(X, start), total)
     if isinstance(total, float):
         total = builder.add("fill", total)
     return Program(builder.upto(total))
+
+
+def at_the_size(program: Program, parity: int) -> Program:
+    """The program at |x|, with the sign of x if `parity` is -1: the same roundings."""
+    moved = [
+        (name, *(0 if a == X else a + 1 if isinstance(a, int) else a for a in arguments))
+        for name, *arguments in program.steps
+    ]
+    last = len(moved)
+    sign = [("sign", X), ("mul", last, last + 1)] if parity < 0 else []
+    return Program((("abs", X), *moved, *sign), program.rounded)
 
 
 def shifted(program: Program) -> Program:

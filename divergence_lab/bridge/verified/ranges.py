@@ -21,7 +21,7 @@ from typing import Generic, TypeVar
 import sympy as sp
 from flint import acb, arb
 
-from divergence_lab.bridge.verified import agreement, cells, polynomials, programs, series
+from divergence_lab.bridge.verified import agreement, cells, forms, polynomials, programs, series
 from divergence_lab.bridge.verified.arithmetic import DOUBLE, Arithmetic
 from divergence_lab.bridge.verified.cover import (
     Part,
@@ -33,7 +33,8 @@ from divergence_lab.bridge.verified.cover import (
 )
 from divergence_lab.bridge.verified.stretches import Range, Ranges
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions import Pieces, digits, enclosure, precision, x
+from divergence_lab.theory.expressions import Pieces, digits, enclosure, identity, precision, x
+from divergence_lab.theory.expressions.pieces import inside
 
 TOLERANCE = 4e-12
 # how far a residual lies beyond the left and the right end of the reach: finite, even if it is not
@@ -228,7 +229,7 @@ def _turned(left: cells.Side, parts: list[Part], parity: int) -> list[Part] | No
     for part in parts:
         if isinstance(part.source, polynomials.Table):
             return None
-        one = agreement.candidate(part.source.expression, parity=parity)
+        one = agreement.mirrored(part.source, parity)
         if not agreement.agrees(left, one, part.low, part.high):
             return None
         found.append(Part(part.low, part.high, one))
@@ -265,10 +266,31 @@ def check_loss(loss: Loss) -> None:
         )
 
 
+def functions_of(loss: Loss) -> tuple[Pieces, Pieces]:
+    """g and g', written so that they are enclosed well: with asinh, and a quotient's derivative
+    over one denominator.
+    """
+    value, slope = loss.pieces.map(forms.logarithms), loss.derivative
+    if value != loss.pieces and loss.slope is None:
+        slope = value.derivative().map(identity.elementary)
+    return _shorter(value), _shorter(slope)
+
+
+def _shorter(function: Pieces) -> Pieces:
+    """Each piece over one denominator, where a normal form proves that the two are equal."""
+    found = []
+    for piece in function.pieces:
+        short = forms.one_fraction(piece.expression)
+        if short != piece.expression and agreement.equal(short, piece.expression, inside(piece)):
+            piece = dataclasses.replace(piece, expression=short)
+        found.append(piece)
+    return Pieces(tuple(found), function.variable)
+
+
 def verified(loss: Loss) -> Verified[Ranges]:
     """The loss by verified ranges. Raises NotRepresentable (a ValueError)."""
     check_loss(loss)
-    functions = loss.pieces, loss.derivative
+    functions = functions_of(loss)
     try:
         found = ranges(functions[0]), ranges(functions[1])
     except enclosure.NotEvaluable as error:
