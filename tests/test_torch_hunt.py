@@ -23,7 +23,7 @@ from divergence_lab.bridge.verified import forms, series
 from divergence_lab.bridge.verified.agreement import Candidate, agrees, candidate
 from divergence_lab.bridge.verified.arithmetic import DOUBLE, UNITS
 from divergence_lab.bridge.verified.cells import Side
-from divergence_lab.bridge.verified.polynomials import Table
+from divergence_lab.bridge.verified.polynomials import Table, table
 from divergence_lab.bridge.verified.programs import (
     Program,
     at_the_size,
@@ -614,6 +614,17 @@ def test_a_text_is_a_loss_and_a_number_is_none():
     assert to_torch("linex(1)").loss == loss("linex(1)")
     with pytest.raises(InputError, match="a loss is a text such as"):
         to_torch(3)
+
+
+def test_what_is_lost_beside_1_is_no_zero_of_a_table():
+    """At 240 bits log(1 + log(1 + u)) is 0 for u = 10^-290; polynomials were 0 in the middle."""
+    half = side("log(1 + log(1 + x**2*exp(-5*x/2)))")
+    found = table(half, 270.0, 270.5)
+    with bits(2000, 2):
+        for middle, row in zip(found.middles, found.rows):
+            u = arb(middle) ** 2 * (-5 * arb(middle) / 2).exp()
+            exact = (1 + (1 + u).log()).log()
+            assert abs(arb(row[0]) - exact) < 1e-12 * exact
 
 
 def test_a_changed_program_is_another():

@@ -195,15 +195,19 @@ def _row(side: Side, low: float, high: float) -> tuple[float, float, tuple[float
     the tolerance.
     """
     terms, middle = TABLE_TERMS[side.arithmetic.name], side.sign * (low + high) / 2
-    with bits(MODEL_BITS, terms + 1):
-        found = series.model(
-            side.expansion,
-            *side.ends(low, high),
-            terms,
-            arithmetic.as_single(middle) if side.arithmetic is arithmetic.SINGLE else middle,
-        )
-    if found is None:
-        return None
+    middle = arithmetic.as_single(middle) if side.arithmetic is arithmetic.SINGLE else middle
+    for precision in (MODEL_BITS, EXACT_BITS):
+        with bits(precision, terms + 1):
+            found = series.model(side.expansion, *side.ends(low, high), terms, middle)
+        if found is None:
+            return None
+        # log(1 + 10^-300) is lost beside 1, and then no zero
+        sizes = [float(abs(c.mid())) * found.radius**k for k, c in enumerate(found.coefficients)]
+        blurred = sum(
+            float(c.rad()) * found.radius**k for k, c in enumerate(found.coefficients)
+        ) * (1 + 1e-9)
+        if blurred <= side.tolerance / 4 * max(sizes):
+            break
     power = math.frexp(found.radius)[1]
     numbers = tuple(
         float((c * arb(2) ** (power * k)).mid()) for k, c in enumerate(found.coefficients)
@@ -214,7 +218,7 @@ def _row(side: Side, low: float, high: float) -> tuple[float, float, tuple[float
         if not size < side.arithmetic.largest:
             return None
     rest = float((abs(found.remainder) * arb(found.radius) ** terms).upper())
-    apart = rest + (2 * terms + 8) * side.arithmetic.half * size
+    apart = rest + blurred + (2 * terms + 8) * side.arithmetic.half * size
     allowed = side.allowed(low) * found.smallest()
     if high - low <= 4 * NARROWEST * high and found.smallest() == 0:
         allowed = side.tolerance * max(map(abs, numbers))  # around another zero
