@@ -473,6 +473,59 @@ def test_what_a_clever_liar_writes_is_refused(what):
     assert found.failures, (what, found)
 
 
+# Each is 0 wherever it has a value but at one point, or has none at that point.
+AT_ONE_POINT = (
+    "sign({v} - 3)**2 - 1",
+    "0**Abs({v} - 3)",
+    "0**(({v} - 3)**2)",
+    "sign(({v} - 3)**2) - 1",
+    "0**Abs({v} - {break_})",
+    "Piecewise((7, Eq({v}, {break_})), (0, True))",
+)
+
+
+@pytest.mark.parametrize("form", AT_ONE_POINT)
+@pytest.mark.parametrize(
+    "field, v",
+    [
+        ("loss", "x"),
+        ("loss_derivative", "x"),
+        ("generator", "t"),
+        ("dual_loss", "x"),
+        ("sampled_loss", "x"),
+        ("as_given", "x"),
+    ],
+)
+def test_another_value_at_one_point_is_no_detail(field, v, form):
+    entry = next(entry for entry in documents() if entry["name"] == "linex(1)")
+    formula = entry[field] or entry["loss"]
+    bump = form.format(v=v, break_="1" if v == "t" else "0")
+    report = examine({**entry, field: f"({formula}) + {bump}"}, NAMED)
+    assert report.failures or field in report.not_verified
+
+
+@pytest.mark.parametrize("bump", ["0**Abs({p} - 3)", "sign({p})**2 - 1", "0**(({p} - 3)**2)"])
+@pytest.mark.parametrize("field", ["generator", "factor", "gauge"])
+def test_another_value_at_one_value_of_a_parameter_is_no_detail(field, bump):
+    (entry,) = copy.deepcopy(printed("derive", "k*(exp(x) - 1)"))
+    assert not examine(entry, NAMED).failures
+    added = bump.format(p="k")
+    if field == "gauge":
+        entry["gauge"]["slope"] += f" + {added}"
+    else:
+        entry[field] += f" + {added}"
+    report = examine(entry, NAMED)
+    field = {"factor": "divergence"}.get(field, field)
+    assert report.failures or field in report.not_verified
+
+
+def test_a_point_without_a_value_is_named_wherever_the_formula_has_it():
+    entry = forward_kl()
+    formula = f"{entry['loss']} + log((x - 3)**2) - 2*log(Abs(x - 3))"
+    for key in ("loss", "as_given"):
+        assert examine({**entry, key: formula}, NAMED).failures
+
+
 def test_what_an_object_without_an_answer_says_all_the_same_is_named(tmp_path, capsys):
     nothing = undecided_to_json("x**2", "no time")
     claims = {

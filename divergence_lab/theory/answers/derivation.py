@@ -155,7 +155,7 @@ def assemble(
             parts = stream(limits, counted, search, *question, max(budget / 50, room - gone), done)
             for (answer, cut), stage in zip(parts, left):
                 done[stage] = answer
-                lost += _missing(stage, answer) if cut else ()
+                lost += _missing(stage, answer) if cut or _needs_one(stage, lost) else ()
         except OutOfTime:
             ended = out_of_time
         except SearchFailed as failure:
@@ -167,7 +167,7 @@ def assemble(
             given_up.append(f"{stage}: {ended}")
             undecided = verdict.Verdict(None, verdict.UNDECIDED, ended)
             done[stage] = {
-                "the divergence": known,
+                "the divergence": dataclasses.replace(known, late=closed_form.unknown(known)),
                 "the values": (),
                 **dict.fromkeys(verdict.KINDS, undecided),
                 "the numbers": stage == "the numbers"
@@ -187,10 +187,14 @@ def assemble(
         done["the swapped loss"],
         done["the values"],
         done["g'"],
-        tuple(
-            f"{what} not found within {budget:g} s of processor time: raise --budget"
-            for what in lost
-        ),
+        not_found(lost, budget),
+    )
+
+
+def not_found(what: Iterable[str], budget: float) -> tuple[str, ...]:
+    """What is missing for lack of time, one sentence each."""
+    return tuple(
+        f"{one} not found within {budget:g} s of processor time: raise --budget" for one in what
     )
 
 
@@ -205,16 +209,24 @@ def counted(search: Callable[..., Iterator[Any]], *question: Any) -> Iterator[tu
 ENDS = ("f(0+)", "f'(oo)", "g''(0)")
 
 
-def _missing(stage: str, answer: Any) -> list[str]:
-    """Which numbers, values and verdicts an answer lacks, in words.
+def _needs_one(stage: str, lost: Sequence[str]) -> bool:
+    """Does a stage need what was not found in time?"""
+    if stage == "the swapped loss":
+        return closed_form.CLOSED_FORM in lost
+    return "the pieces" in lost and (stage in verdict.KINDS or stage == "the numbers")
 
-    A closed form, or the swapped loss, need not exist.
-    """
+
+def _missing(stage: str, answer: Any) -> list[str]:
+    """Which formulas, numbers, values and verdicts an answer lacks, in words."""
+    if stage == "the divergence":
+        return list(answer.late)
+    if stage == "the swapped loss":
+        return [closed_form.SWAPPED] if answer is None else []
     if stage == "the numbers":
         return [name for name, number in zip(ENDS, answer) if number is None]
     if stage in verdict.KINDS:
         return [f"the verdict {stage}"] if answer.status == verdict.UNDECIDED else []
-    return [stage] if stage in ("g'", "the values") and not answer else []
+    return [stage] if answer is None or (stage == "the values" and not answer) else []
 
 
 def answers(

@@ -7,6 +7,7 @@ from typing import Any
 import sympy as sp
 
 from divergence_lab.theory.answers.derivation import Derivation, answers, assemble
+from divergence_lab.theory.budget.asking import cut_short
 from divergence_lab.theory.divergence import closed_form, domain, inversion, recognition
 
 
@@ -35,8 +36,10 @@ def answers_of_inverse(
     """The stages of a derivation that are not done yet, in turn."""
     found = _known(inversion)
     if "the divergence" not in done and not domain.fault(inversion.loss):
+        before = cut_short()
         name, factor = recognition.recognise(inversion.loss)
-        found = dataclasses.replace(found, name=name, factor=factor)
+        late = (closed_form.NAME,) if name is None and cut_short() > before else ()
+        found = dataclasses.replace(found, name=name, factor=factor, late=late)
     return answers(inversion.loss, at, digits, budget, done, found)
 
 

@@ -16,7 +16,14 @@ import sympy as sp
 
 from divergence_lab.theory.answers import derivation, inverse, placements
 from divergence_lab.theory.budget import asking
-from divergence_lab.theory.budget.asking import OutOfTime, SearchFailed, clock, end_searches, within
+from divergence_lab.theory.budget.asking import (
+    OutOfTime,
+    SearchFailed,
+    clock,
+    cut_short,
+    end_searches,
+    within,
+)
 from divergence_lab.theory.catalogue import named as catalogue
 from divergence_lab.theory.checker.documents import Failure, Report, examine
 from divergence_lab.theory.checker.fields.names import formulas
@@ -174,14 +181,17 @@ def invert_text(
     budget: float = 20.0,
 ) -> tuple[Inversion, derivation.Derivation] | Unfinished:
     """The loss of a generator and all that `derive` says of it. Raises ExpressionError."""
-    started = clock()
+    started, before = clock(), cut_short()
     try:
         inversion = _ask(budget, invert, text, tuple(assumptions), dict(values), budget)
     except (OutOfTime, SearchFailed) as reason:
         return _unfinished(
             text, "reading the generator and its loss g'(x) = t f'(t) - f(t)", reason, budget
         )
-    return inversion, inverse.derive_inverse(inversion, at, digits, budget, clock() - started)
+    late = not inversion.closed and cut_short() > before
+    found = inverse.derive_inverse(inversion, at, digits, budget, clock() - started)
+    lost = derivation.not_found(["a closed form of g (there may be none)"] if late else (), budget)
+    return inversion, replace(found, lost=(*lost, *found.lost))
 
 
 def parameters_of_generator(

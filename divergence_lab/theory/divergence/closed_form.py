@@ -19,6 +19,7 @@ from divergence_lab.theory.budget.asking import (
     SearchFailed,
     bounded,
     clock,
+    cut_short,
     left_until,
     patient,
     within,
@@ -59,6 +60,11 @@ DUAL_SECONDS = 5.0
 CONFIRMING_PARAMETERS = tuple(sp.Rational(n, 11) for n in (3, 8, 17, 30))
 
 
+CLOSED_FORM = "a closed form of f (there may be none)"
+NAME = "a name of the divergence (it may have none)"
+SWAPPED = "a closed form of the swapped loss (there may be none)"
+
+
 class NotConfirmed(Exception):
     """A closed form and the enclosed integral disagree."""
 
@@ -71,6 +77,7 @@ class Divergence:
     `generator`: f(t), None when no closed form was found (then `values.enclose` still gives f
     anywhere). `name`, `factor`: the named divergence it equals and the positive factor, None when
     it is not a known one. `confirmed`: how many enclosed values agreed with the closed form.
+    `late`: what was not found before its time was over.
 
     Made by `divergence`. Source: Hu et al., ICLR 2025, Theorem 4.1.
 
@@ -86,6 +93,7 @@ class Divergence:
     factor: sp.Expr | None
     confirmed: int
     tried: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.name or "an f-divergence without a common name"
@@ -116,14 +124,21 @@ def divergence(loss: Loss | str, budget: float = 20.0) -> Divergence:
         return dataclasses.replace(found, loss=loss)
     except (OutOfTime, SearchFailed) as failure:
         why = f"closed form of f: {str(failure) or 'the time was over'}"
-        return Divergence(loss, None, None, None, 0, (why,))
+        return Divergence(loss, None, None, None, 0, (why,), (CLOSED_FORM, NAME))
+
+
+def unknown(divergence: Divergence) -> tuple[str, ...]:
+    """What it lacks, in words."""
+    parts = {CLOSED_FORM: divergence.generator, NAME: divergence.name}
+    return tuple(what for what, found in parts.items() if found is None)
 
 
 def search_divergence(loss: Loss, budget: float) -> Divergence:
     """As `divergence`; only the search for a closed form ends by itself."""
     deadline = clock() + budget * SEARCH_SHARE
     tried: list[str] = []
-    generator, confirmed = None, 0
+    late: list[str] = []
+    generator, confirmed, before = None, 0, cut_short()
     broken = domain.fault(loss)
     if broken is not None:
         return Divergence(loss, None, None, None, 0, (f"nothing was searched: {broken.what}",))
@@ -137,8 +152,11 @@ def search_divergence(loss: Loss, budget: float) -> Divergence:
         tried.append(f"closed form of f: {failure}")
     except (OutOfTime, SearchFailed, NotConfirmed, enclosure.NotEvaluable, CannotSplit) as failure:
         tried.append(f"closed form of f: {str(failure) or 'the time was over'}")
+    late += [CLOSED_FORM] if generator is None and cut_short() > before else []
+    before = cut_short()
     name, factor = recognition.recognise(loss)
-    return Divergence(loss, generator, name, factor, confirmed, tuple(tried))
+    late += [NAME] if name is None and cut_short() > before else []
+    return Divergence(loss, generator, name, factor, confirmed, tuple(tried), tuple(late))
 
 
 # --- the closed form

@@ -14,7 +14,14 @@ from typing import Any
 import sympy as sp
 from sympy.core.relational import Relational
 
-from divergence_lab.theory.checker.facts.proofs import Rejected, prove_nonnegative, prove_zero
+from divergence_lab.theory.checker.facts.proofs import (
+    Refuted,
+    Rejected,
+    limit_of,
+    prove_finite,
+    prove_nonnegative,
+    prove_zero,
+)
 from divergence_lab.theory.expressions import CannotSplit, balls, constants, ordering, parse, points
 from divergence_lab.theory.expressions.parsing import parse_number
 
@@ -23,7 +30,7 @@ _DECISIONS = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise)
 
 
 def decided(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr:
-    """The smooth function that f is on (low, high), single points apart.
+    """The smooth function that f is at every point of (low, high) at which it has a value.
 
     Raises Rejected where it has a break inside. acosh(cosh u) is |u|.
     """
@@ -50,18 +57,33 @@ def _without_powers_of_zero(f: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Exp
     """0^u is 0 where u > 0: before anything in u is decided, as SymPy has no 0^(-x)."""
     for e in f.atoms(sp.Pow):
         if e.base == 0:
-            if _sign(decided(e.exp, x, low, high), x, low, high) < 0:
+            if _strict_sign(decided(e.exp, x, low, high), x, low, high) < 0:
                 raise Rejected(f"{e} divides by zero")
             f = f.xreplace({e: sp.S.Zero})
     return f
 
 
 def prove_equal(f: sp.Expr, smooth: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> None:
-    """f, which may have decisions, is `smooth` on (low, high), single points apart, by exact
+    """f, which may have decisions, is `smooth` wherever it has a value on (low, high), by exact
     algebra. Raises Rejected.
     """
     for a, b, branch in decided_by_parts(f, x, low, high):
         prove_zero(branch - smooth, x, a, b)
+        if b != high:
+            prove_own_value(f, smooth, x, b)
+
+
+def prove_own_value(f: sp.Expr, smooth: sp.Expr, x: sp.Symbol, at: sp.Expr, side: int = -1) -> None:
+    """Where f has a value at a point, it is the limit of `smooth` there: Piecewise, sign and
+    powers of 0 may give it one of its own. Raises Rejected, or Refuted.
+    """
+    if (value := points.value_of(f, x, at)) is None:
+        return
+    limit = limit_of(smooth, x, at, side)
+    if limit is None or (same := constants.equal(value, limit)) is None:
+        raise Rejected(f"its value at {at} is not known to be its limit")
+    if not same:
+        raise Refuted(f"it is {value} at {at}, and tends to {limit}")
 
 
 def decided_by_parts(
@@ -204,9 +226,10 @@ def _branch(node: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr
     )
     if any(decider.has(*_DECISIONS) for decider in deciders):
         raise Rejected(f"{node} has to wait for what decides it")
-    if isinstance(node, sp.Abs | sp.sign):
-        sign = _sign(node.args[0], x, low, high)
-        return sign * node.args[0] if isinstance(node, sp.Abs) else sp.Integer(sign)
+    if isinstance(node, sp.Abs):
+        return _sign(node.args[0], x, low, high) * node.args[0]
+    if isinstance(node, sp.sign):
+        return sp.Integer(_strict_sign(node.args[0], x, low, high))
     if isinstance(node, sp.Max | sp.Min):
         best, wanted = node.args[0], 1 if isinstance(node, sp.Max) else -1
         for other in node.args[1:]:
@@ -222,7 +245,7 @@ def _branch(node: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr
 
 
 def _holds(relation: Relational, x: sp.Symbol, low: sp.Expr, high: sp.Expr):
-    sign = _sign(relation.lhs - relation.rhs, x, low, high)
+    sign = _strict_sign(relation.lhs - relation.rhs, x, low, high)
     return (
         sp.true if (sign < 0) == isinstance(relation, sp.StrictLessThan | sp.LessThan) else sp.false
     )
@@ -241,6 +264,19 @@ def _sign(u: sp.Expr, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int:
     sign = 1 if value > 0 else -1
     if not _is_linear_without_zero(u, x, low, high):
         prove_nonnegative(sign * u, x, low, high)
+    return sign
+
+
+def _strict_sign(u: Any, x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> int:
+    """The sign of u, which is nowhere 0 on (low, high): 1/u is finite there. Raises Rejected."""
+    sign = _sign(u, x, low, high)
+    if u.has(x) and not _is_linear_without_zero(u, x, low, high):
+        if any(
+            ordering.is_less(low, zero) and ordering.is_less(zero, high)
+            for zero in points.zeros(u, x)
+        ):  # a search for a proof that there is none would take long
+            raise Rejected(f"{u} is 0 inside ({low}, {high})")
+        prove_finite(1 / u, x, low, high)
     return sign
 
 

@@ -33,15 +33,16 @@ def check_continued(entry: Mapping[str, Any], subjects: Sequence[Subject], known
         if stated:
             raise Refuted("nothing is continued where there are no pieces of a formula")
         return
-    formula, (subject,) = parse(text, x), subjects
+    given, (subject,) = parse(text, x), subjects
     for point in stated:
-        if value_of(formula, x, point) is not None:
+        if value_of(given, x, point) is not None:
             raise Refuted(f"the formula has a value at {point}")
-    for part in subject.parts[1:]:
-        if value_of(formula, x, part.low) is None and not _is_among(part.low, stated):
-            raise Refuted(f"the formula has no value at {part.low}")
-    for part in subject.parts:
-        _check_the_rest(formula, part, stated)
+    for formula in dict.fromkeys((given, parse(entry["loss"], x))):
+        for part in subject.parts[1:]:
+            if value_of(formula, x, part.low) is None and not _is_among(part.low, stated):
+                raise Refuted(f"the formula has no value at {part.low}")
+        for part in subject.parts:
+            _check_the_rest(formula, part, stated)
 
 
 def _read(text: str) -> sp.Expr:
@@ -59,6 +60,8 @@ def _check_the_rest(formula: sp.Expr, part: Part, stated: Sequence[sp.Expr]) -> 
     inside = [p for p in stated if is_less(part.low, p) and is_less(p, part.high)]
     for low, high in itertools.pairwise([part.low, *in_order(inside), part.high]):
         for a, b, smooth in decided_by_parts(formula, x, low, high):
+            if b != high and value_of(formula, x, b) is None:
+                raise Refuted(f"the formula has no value at {b}")
             if part.loss is None or inside or not _fragile(smooth) <= _fragile(part.loss):
                 proofs.prove_finite(smooth, x, a, b)
 

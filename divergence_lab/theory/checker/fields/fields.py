@@ -164,28 +164,29 @@ def _check_gauge(
             subject.same(constant, sp.S.Zero)
             subject.same(slope, sp.S.Zero)
             continue
+        if inverted:
+            given, normalised = (subject.read(entry[key], t) for key in ("given", "normalised"))
+            pieces = [subject.in_residual(given, part) for part in subject.parts]
+            for here, part in zip(pieces, subject.parts):
+                rest = here - subject.in_residual(normalised, part)
+                subject.vanishes(rest - constant - slope * (sp.exp(x) - 1), part)
+            subject.need_limits(given.xreplace({t: sp.exp(x)}), pieces)
+            continue
+        given = subject.read(entry["as_given"]) - constant - slope * x
         for part in subject.parts:
-            if inverted:
-                given, normalised = (
-                    subject.in_residual(subject.read(entry[key], t), part)
-                    for key in ("given", "normalised")
-                )
-                subject.vanishes(given - normalised - constant - slope * (sp.exp(x) - 1), part)
-            elif part.loss is None:
+            if part.loss is None:
                 raise proofs.Rejected("the loss is an integral: its gauge is not shown")
-            else:
-                subject.equal(
-                    subject.read(entry["as_given"]) - constant - slope * x, part.loss, part
-                )
+            subject.equal(given, part.loss, part)
+        subject.need_limits(given, [part.loss for part in subject.parts])
 
 
 def _check_inverted(
     entry: Entry, subjects: Sequence[losses.Subject], known: names.Formulas | None
 ) -> None:
-    if (
-        entry.get("normalised") is None
-        or entry["normalised"] != entry["generator"]
-        or entry["closed_form"] is not ("Integral(" not in entry["loss"])
+    if entry["generator"] is None:
+        raise proofs.Rejected("the generator is not shown")
+    if entry.get("normalised") != entry["generator"] or entry["closed_form"] is not (
+        "Integral(" not in entry["loss"]
     ):
         raise proofs.Refuted("normalised is the generator, and a closed form has no integral")
 
@@ -202,10 +203,10 @@ FORMULAS = ("loss_derivative", "generator", "dual_loss")
 FIELDS: Mapping[str, Check] = {
     "continued": continued.check_continued,
     "name": _named,
-    "normalised": _check_inverted,
     "loss_derivative": _on_each(numbers.check_derivative),
     "gauge": _check_gauge,
     "generator": _on_each(numbers.check_generator),
+    "normalised": _check_inverted,
     "divergence": _recognised,
     "f_at_zero": _on_every_cell("f_at_zero", numbers.check_value_at_zero),
     "slope_at_infinity": _on_every_cell("slope_at_infinity", numbers.check_slope_at_infinity),

@@ -9,11 +9,14 @@ and `checker.read_parts` confirmed. One with parameters is split here, on a cell
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import sympy as sp
+from sympy.core.relational import Relational
 
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.decided import decided, inner_point, prove_equal, read_loss
@@ -21,7 +24,7 @@ from divergence_lab.theory.checker.facts.parts import Part
 from divergence_lab.theory.checker.facts.proofs import Refuted, Rejected
 from divergence_lab.theory.checker.families import by_terms, cell_forms, cells, signs, values
 from divergence_lab.theory.checker.families.ranges import Ranges, read_assumed, sides_of
-from divergence_lab.theory.expressions import balls, constants, ordering, parse, split, t, x
+from divergence_lab.theory.expressions import balls, constants, ordering, parse, points, split, t, x
 from divergence_lab.theory.expressions.parsing import FUNCTIONS, PIECEWISE
 from divergence_lab.theory.expressions.syntax import MAX_CHARACTERS
 
@@ -58,9 +61,12 @@ class Subject:
         """
         if text in ("oo", "-oo"):
             return sp.oo if text == "oo" else -sp.oo
-        points = {s: form for s, form in self.written.items() if not form.free_symbols}
+        known = {s: form for s, form in self.written.items() if not form.free_symbols}
+        raw = self.raw(text, variable)
+        if self.free:
+            _need_no_values_of_their_own(raw, variable)
         try:
-            found = values.value_of(self.raw(text, variable), points)
+            found = values.value_of(raw, known)
         except values.Undefined as part:
             raise Rejected(f"{part} has no value") from None
         return found.subs(self.written)
@@ -115,6 +121,20 @@ class Subject:
         if self.written:
             return _branch(f, t, sp.exp(part.low), sp.exp(part.high)).xreplace({t: sp.exp(x)})
         return self.smooth(f.xreplace({t: sp.exp(x)}), part)
+
+    def need_limits(self, f: Any, pieces: Sequence[Any]) -> None:
+        """Between two of its smooth pieces f has no value but their limit, where they have one.
+
+        Raises Refuted or Rejected.
+        """
+        if not f.has(sp.sign, sp.Piecewise) and not _powers_of_zero(f):
+            return  # continuous wherever it has a value
+        for (before, after), part in zip(itertools.pairwise(pieces), self.parts):
+            if (value := points.value_of(f, x, part.high)) is None:
+                continue
+            ends = [self.limit(g, part.high, side) for g, side in ((before, -1), (after, 1))]
+            if not self.differ(*ends):
+                self.same(value, ends[0])
 
     def limit(self, f: sp.Expr, end: sp.Expr, side: int) -> sp.Expr:
         """The limit of f, exact, oo or -oo. Raises Rejected where it is not known."""
@@ -194,6 +214,28 @@ def on_cell(text: str, assumptions: Sequence[str], ranges: Ranges) -> Subject:
         for p, s, c in zip(pieces.pieces, slopes.pieces, slopes.derivative().pieces)
     ]
     return Subject(parts, tuple(assumptions), written)
+
+
+def _powers_of_zero(f: sp.Expr) -> list[sp.Pow]:
+    return [power for power in f.atoms(sp.Pow) if power.base == 0]
+
+
+def _need_no_values_of_their_own(f: sp.Expr, variable: sp.Symbol) -> None:
+    """At single values of its parameters f is right by continuity: nothing in it is decided by
+    them. Raises Rejected.
+    """
+    deciders: list[Any] = [sign.args[0] for sign in f.atoms(sp.sign)]
+    relations: set[Any] = {r for e in f.atoms(sp.Piecewise) for r in e.atoms(Relational)}
+    deciders += [r.lhs - r.rhs for r in relations]
+    if _powers_of_zero(f) or any(_is_zero_somewhere(u, variable) for u in deciders):
+        raise Rejected("at single values of the parameters it may have a value of its own")
+
+
+def _is_zero_somewhere(u: Any, variable: sp.Symbol) -> bool:
+    """Is a decider u(x) seen to be 0 for all x at single values of parameters?"""
+    product: Any = sp.factor(u)
+    factors = sp.Mul.make_args(product)
+    return any(factor.free_symbols and not factor.has(variable) for factor in factors)
 
 
 def _branch(f: sp.Expr, variable: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr:

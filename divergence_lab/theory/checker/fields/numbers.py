@@ -33,6 +33,7 @@ def check_derivative(entry: Entry, subject: losses.Subject) -> None:
     slope = subject.read(entry["loss_derivative"])
     for part in subject.parts:
         subject.equal(slope, part.slope, part)
+    subject.need_limits(slope, [part.slope for part in subject.parts])
 
 
 def check_generator(entry: Entry, subject: losses.Subject) -> None:
@@ -42,6 +43,7 @@ def check_generator(entry: Entry, subject: losses.Subject) -> None:
     for here, part in zip(pieces, subject.parts):
         subject.vanishes(sp.diff(here, x) - here - part.slope, part)
     start_at_zero_and_join(pieces, subject)
+    subject.need_limits(f.xreplace({t: sp.exp(x)}), pieces)
 
 
 def start_at_zero_and_join(pieces: Sequence[sp.Expr], subject: losses.Subject) -> None:
@@ -66,6 +68,7 @@ def check_dual(entry: Entry, subject: losses.Subject) -> None:
         pieces.append(subject.smooth(dual, here))
         subject.vanishes(sp.diff(pieces[-1], x) - slope, here)
     start_at_zero_and_join(pieces, subject.on(mirrored))
+    subject.on(mirrored).need_limits(dual, pieces)
 
 
 def _mirror(part: parts.Part) -> parts.Part:

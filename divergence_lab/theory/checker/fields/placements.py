@@ -66,9 +66,13 @@ def check_placement(entry: Mapping[str, Any], subject: Subject) -> None:
         raise proofs.Refuted("a term is placed where the model learns, not p_B")
     term = subject.read(entry["term"])
     gauge = subject.read(entry["gauge"]["slope"], sp.Dummy())
-    for part in subject.parts:
-        slope = _slope(kind, sampler, numbers, term, part, subject)
+    k = sum(numbers) if sampler == "powers" else sp.S.One
+    term = term.subs(x, x / k)
+    pieces = [subject.smooth(term, part) for part in subject.parts]
+    for value, part in zip(pieces, subject.parts):
+        slope = _slope(kind, sampler, numbers, value, k)
         subject.vanishes(part.slope + gauge - slope, part)
+    subject.need_limits(term, pieces)
     _check_zero(entry, subject)
     said = why(
         kind,
@@ -82,12 +86,8 @@ def check_placement(entry: Mapping[str, Any], subject: Subject) -> None:
         raise proofs.Refuted("because is not what the placement and the verdicts say")
 
 
-def _slope(
-    kind: str, sampler: str, numbers: list[sp.Expr], term: sp.Expr, part: Part, subject: Subject
-) -> sp.Expr:
+def _slope(kind: str, sampler: str, numbers: list[sp.Expr], value: sp.Expr, k: Any) -> sp.Expr:
     """The slope of the placed term on a piece of the loss, in the residual of the loss."""
-    k = sum(numbers) if sampler == "powers" else sp.S.One
-    value = subject.smooth(term.subs(x, x / k), part)
     slope = k * sp.diff(value, x)
     placed = {"loss": slope, "reward": -value, "weighted": slope - value}[kind]
     return samplers.weighed(placed, sampler, numbers) / k

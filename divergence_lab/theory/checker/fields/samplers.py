@@ -66,6 +66,7 @@ def check_sampler(entry: Mapping[str, Any], subject: Subject) -> None:
     if kind == "on":
         for part in subject.parts:
             subject.equal(sampled, part.loss, part)
+        subject.need_limits(sampled, [part.loss for part in subject.parts])
         return
     rests, gauge = [], subject.read(entry["gauge"]["slope"], _NO_VARIABLE)
     for part in subject.parts:
@@ -77,13 +78,11 @@ def check_sampler(entry: Mapping[str, Any], subject: Subject) -> None:
         subject.vanishes(sp.diff(rests[-1], x) - slope, part)
     if kind == "learned_backward":
         start_at_zero_and_join(rests, subject)
-    if kind != "powers":  # that the sampled loss is continuous, and 0 at 0
-        start_at_zero_and_join([subject.smooth(sampled, part) for part in subject.parts], subject)
-    else:
-        k = sum(numbers)
-        start_at_zero_and_join(
-            [subject.smooth(sampled.subs(x, x / k), part) for part in subject.parts], subject
-        )
+    # that the sampled loss is continuous, and 0 at 0
+    here = sampled.subs(x, x / sum(numbers)) if kind == "powers" else sampled
+    pieces = [subject.smooth(here, part) for part in subject.parts]
+    start_at_zero_and_join(pieces, subject)
+    subject.need_limits(here, pieces)
 
 
 def _slope(
