@@ -220,13 +220,12 @@ def _missing(stage: str, answer: Any) -> list[str]:
     """Which formulas, numbers, values and verdicts an answer lacks, in words."""
     if stage == "the divergence":
         return list(answer.late)
-    if stage == "the swapped loss":
-        return [closed_form.SWAPPED] if answer is None else []
     if stage == "the numbers":
         return [name for name, number in zip(ENDS, answer) if number is None]
     if stage in verdict.KINDS:
         return [f"the verdict {stage}"] if answer.status == verdict.UNDECIDED else []
-    return [stage] if answer is None or (stage == "the values" and not answer) else []
+    what = closed_form.SWAPPED if stage == "the swapped loss" else stage
+    return [what] if answer is None or (stage == "the values" and not answer) else []
 
 
 def answers(
