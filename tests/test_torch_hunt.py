@@ -325,6 +325,23 @@ def test_a_quotient_next_to_its_removable_zero():
     assert all(ball.rad() < 0.05 for ball in wide)
 
 
+def test_no_look_is_no_agreement():
+    """Another function on a part that lies below 10^-6 or beyond 1000, where rewritings are
+    trusted.
+    """
+    other = candidate(sp.expand((x - 1) ** 4))
+    assert not agrees(side("linex(1)"), other, 1e-290, 1e-6)
+    assert not agrees(side("linex(1/48)"), other, 2000.0, 1e30)
+
+
+def test_two_kinks_beyond_a_thousand():
+    """The left side took over what was verified on the right one."""
+    g = built("x**2 + Max(0, x - 2000) + 3*Max(0, -x - 2000)")
+    residuals = torch.tensor([-2500.0, -1500.0, 2500.0], dtype=torch.float64)
+    assert g.value(residuals).tolist() == [6251500.0, 2250000.0, 6250500.0]
+    assert g.gradient(residuals).tolist() == [-5003.0, -3000.0, 5001.0]
+
+
 def test_infinities_are_no_agreement():
     """Beyond the range of numbers a bound is infinite, and no tolerance."""
     assert not agrees(side("linex(1)"), candidate(2 * expm1(x) - x), 750.0, 1000.0)

@@ -58,9 +58,12 @@ def agrees(side: cells.Side, one: Candidate, low: float, high: float) -> bool:
     """
     if one.plain or _is_identical(side, one):
         return True
-    low, high = max(low, cells.NEAR if side.low == 0 else low), min(high, cells.FULL)
+    inside = max(low, cells.NEAR if side.low == 0 else low), min(high, cells.FULL)
+    if not inside[0] < inside[1]:  # all of it is where a rewriting is trusted: F it must be first
+        near = min(2 * cells.NEAR, side.high)
+        inside = (near / 2, near) if high <= cells.NEAR else (low, min(high, 2 * low))
     side.looked = 0
-    return low >= high or _agrees_on(side, one, low, high, 40)
+    return _agrees_on(side, one, *inside, 40)
 
 
 # --- by algebra

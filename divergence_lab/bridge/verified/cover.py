@@ -46,7 +46,7 @@ def cover(side: cells.Side, known: Sequence[agreement.Candidate]) -> list[Part]:
             best = cost, plan
         if best is not None and len(best[1]) == 1 and (one.plain or best[0] <= CHEAP):
             break
-        if best is None and side.steps > MOST_STEPS and not side.again:
+        if best is None and side.steps > MOST_STEPS * (5 if side.again else 1):
             break  # polynomials cost less than to try long formulas that hold in places only
     if best:
         return best[1]
