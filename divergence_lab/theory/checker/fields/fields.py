@@ -172,10 +172,10 @@ def _check_gauge(
                 subject.vanishes(rest - constant - slope * (sp.exp(x) - 1), part)
             subject.need_limits(given.xreplace({t: sp.exp(x)}), pieces)
             continue
+        if any(part.loss is None for part in subject.parts):
+            raise proofs.Rejected("the loss is an integral: its gauge is not shown")
         given = subject.read(entry["as_given"]) - constant - slope * x
         for part in subject.parts:
-            if part.loss is None:
-                raise proofs.Rejected("the loss is an integral: its gauge is not shown")
             subject.equal(given, part.loss, part)
         subject.need_limits(given, [part.loss for part in subject.parts])
 
