@@ -102,6 +102,8 @@ def _related_zeros(
     found = []
     for factor in sp.Mul.make_args(sp.numer(e)) + sp.Mul.make_args(sp.denom(e)):
         factor = factor.base if factor.is_Pow else factor
+        if not {str(s) for s in factor.free_symbols} <= set(names):
+            continue  # the variable of an integral
         here = sorted(factor.free_symbols, key=lambda s: names.index(s.name))
         slope = sp.diff(factor, here[-1]) if len(here) > 1 else sp.S.Zero
         if not slope.has(*here[-1:]) and _is_never_zero(slope.xreplace(dict(written))):

@@ -177,7 +177,9 @@ def _check_gauge(
         given = subject.read(entry["as_given"]) - constant - slope * x
         for part in subject.parts:
             subject.equal(given, part.loss, part)
-        subject.need_limits(given, [part.loss for part in subject.parts])
+        # without pieces g is broken, and what was given has the loss's own values there
+        own = None if entry["pieces"] or subject.free else subject.read(entry["loss"])
+        subject.need_limits(given, [part.loss for part in subject.parts], own)
 
 
 def _check_inverted(

@@ -122,8 +122,9 @@ class Subject:
             return _branch(f, t, sp.exp(part.low), sp.exp(part.high)).xreplace({t: sp.exp(x)})
         return self.smooth(f.xreplace({t: sp.exp(x)}), part)
 
-    def need_limits(self, f: Any, pieces: Sequence[Any]) -> None:
-        """Between two of its smooth pieces f has no value but their limit, where they have one.
+    def need_limits(self, f: Any, pieces: Sequence[Any], own: Any = None) -> None:
+        """Between two of its smooth pieces f has no value but that of `own`, or their limit where
+        they have one.
 
         Raises Refuted or Rejected.
         """
@@ -131,6 +132,9 @@ class Subject:
             return  # continuous wherever it has a value
         for (before, after), part in zip(itertools.pairwise(pieces), self.parts):
             if (value := points.value_of(f, x, part.high)) is None:
+                continue
+            if own is not None and (known := points.value_of(own, x, part.high)) is not None:
+                self.same(value, known)
                 continue
             ends = [self.limit(g, part.high, side) for g, side in ((before, -1), (after, 1))]
             if not self.differ(*ends):
