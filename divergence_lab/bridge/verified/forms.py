@@ -13,7 +13,14 @@ from typing import cast
 
 import sympy as sp
 
-from divergence_lab.bridge.verified.programs import arguments_of, expm1, linear_in_x, linex, log1p
+from divergence_lab.bridge.verified.programs import (
+    arguments_of,
+    expm1,
+    linear_in_x,
+    linex,
+    log1p,
+    spelled_out,
+)
 from divergence_lab.theory.expressions import x
 
 _ODD = (sp.sinh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.atanh, sp.sin)
@@ -35,6 +42,9 @@ def candidates(function: sp.Expr, sign: int, more: bool = False) -> Iterator[sp.
         _tangents,
         logarithms,
         _centred,
+        lambda e: _within(e, sign),
+        lambda e: _within(_inside(e), sign),
+        lambda e: _within(_paired(_far(_secants(e), sign)), sign),
         _inside,
         _paired,
         _as_linex,
@@ -127,6 +137,44 @@ def _secants(e: sp.Expr) -> sp.Expr:
 
 def _centred(e: sp.Expr) -> sp.Expr:
     return _constant(e.subs(x, 0)) + _less(e)
+
+
+def _within(e: sp.Expr, sign: int) -> sp.Expr:
+    """Sums that are 0 at 0, and what stands under a root, without their differences, wherever they
+    stand: sqrt(1 - 1/cosh(x)).
+    """
+
+    def less(part: sp.Expr) -> sp.Expr:
+        if isinstance(part, sp.Pow):
+            return _less(_even(part.base)) ** part.exp
+        return _less(_even(part))
+
+    def vanishes(part: sp.Expr) -> bool:
+        if isinstance(part, sp.Pow) and not part.exp.is_Integer and not part.exp.has(x):
+            part = part.base
+        elif not isinstance(part, sp.Add | sp.log):
+            return False
+        return part.has(x) and part.subs(x, 0) == 0
+
+    written = _replaced(e, vanishes, less)
+    return _replaced(written, sp.Abs, lambda u: u if (u * sp.sign(u.subs(x, sign))) == u else -u)
+
+
+def _even(e: sp.Expr) -> sp.Expr:
+    """log((1 + e^{2ax})/2) - ax = log(cosh(ax))."""
+    constant, rest = e.as_independent(x, as_Add=True)
+    found = [part for part in sp.Add.make_args(rest) if isinstance(part, sp.log | log1p)]
+    if len(found) != 1 or rest == found[0]:
+        return e
+    linear = linear_in_x(rest - found[0])
+    inside = spelled_out(arguments_of(found[0])[0] + (1 if isinstance(found[0], log1p) else 0))
+    if not linear:
+        return e
+    rates, others = _rates(sp.expand(inside * sp.exp(linear[0] * x + linear[1] + constant)))
+    if others != 0 or len(rates) != 2 or sum(rates) != 0 or len(set(rates.values())) != 1:
+        return e
+    ((rate, factor), _) = rates.items()
+    return cast(sp.Expr, sp.log(2 * factor * sp.cosh(rate * x)))
 
 
 def _constant(value: sp.Expr) -> sp.Expr:
@@ -278,48 +326,61 @@ def _far(e: sp.Expr, sign: int) -> sp.Expr:
     if isinstance(e, sp.Add):
         return sp.Add(*(_far(part, sign) for part in e.args))
     if isinstance(e, sp.log):
-        rate, rest = _split(arguments_of(e)[0], sign)
+        growth, rest = _split(arguments_of(e)[0], sign)
         constant, others = rest.as_independent(x, as_Add=True)
         if constant.is_positive and others != 0:
-            return rate * x + sp.log(constant) + log1p(sp.expand(others / constant))
-        return rate * x + sp.log(rest)
+            return growth + sp.log(constant) + log1p(sp.expand(others / constant))
+        return growth + sp.log(rest)
     if isinstance(e, sp.Mul | sp.Pow | sp.exp | sp.cosh | sp.sinh | sp.sech | sp.csch):
-        rate, rest = _split(e, sign)
-        return rest * sp.exp(rate * x)
+        growth, rest = _split(e, sign)
+        return rest * sp.exp(growth)
     return cast(sp.Expr, e.func(*(_far(part, sign) for part in arguments_of(e))))
 
 
 def _split(e: sp.Expr, sign: int) -> tuple[sp.Expr, sp.Expr]:
-    """(a, R) with E = e^{ax} R, R without a growing exponential."""
+    """(P, R) with E = e^P R, P a polynomial that is 0 at 0, R without a growing exponential."""
     if not e.has(x):
         return sp.S.Zero, e
     if isinstance(e, sp.cosh | sp.sinh | sp.sech | sp.csch):
         e = cast(sp.Expr, e.rewrite(sp.exp))
     if isinstance(e, sp.exp):
         power = arguments_of(e)[0]
-        linear = linear_in_x(sp.expand(power))
-        return (linear[0], sp.exp(linear[1])) if linear else (sp.S.Zero, sp.exp(_far(power, sign)))
+        power = cast(sp.Expr, sp.expand(power))
+        if not power.is_polynomial(x):
+            return sp.S.Zero, sp.exp(_far(power, sign))
+        constant = power.subs(x, 0)
+        return power - constant, sp.exp(constant)
     if isinstance(e, sp.Mul):
         parts = [_split(part, sign) for part in e.args]
-        return sum((rate for rate, _ in parts), sp.S.Zero), sp.Mul(*(rest for _, rest in parts))
+        return sp.Add(*(growth for growth, _ in parts)), sp.Mul(*(rest for _, rest in parts))
     if isinstance(e, sp.Pow):
         return _power_split(e, sign)
     if isinstance(e, sp.Add):
         parts = [_split(part, sign) for part in e.args]
-        largest = max((rate for rate, _ in parts), key=lambda rate: sign * rate)
-        return largest, sp.Add(*(rest * sp.exp((rate - largest) * x) for rate, rest in parts))
+        largest = parts[0][0]
+        for growth, _ in parts[1:]:
+            largest = growth if _grows(growth - largest, sign) else largest
+        return largest, sp.Add(
+            *(rest * sp.exp(sp.expand(growth - largest)) for growth, rest in parts)
+        )
     return sp.S.Zero, _far(e, sign)
+
+
+def _grows(polynomial: sp.Expr, sign: int) -> bool:
+    """Towards sign * oo."""
+    leading = sp.Poly(polynomial, x)
+    return bool(leading.LC() * sign ** leading.degree() > 0) if leading.degree() > 0 else False
 
 
 def _power_split(e: sp.Pow, sign: int) -> tuple[sp.Expr, sp.Expr]:
     base, power = e.base, e.exp
     linear = linear_in_x(power) if not base.has(x) else None
     if linear:  # 2^x
-        return linear[0] * sp.log(base), base ** linear[1]
+        return linear[0] * sp.log(base) * x, base ** linear[1]
     if power.has(x):
         return sp.S.Zero, e
-    rate, rest = _split(base, sign)
-    return rate * power, rest**power
+    growth, rest = _split(base, sign)
+    return growth * power, rest**power
 
 
 def _decaying(e: sp.Expr, sign: int) -> sp.Expr:
@@ -346,8 +407,14 @@ def _dilogarithms(e: sp.Expr, sign: int) -> sp.Expr:
     """Li_2(-w) = -pi^2/6 - log(w)^2/2 - Li_2(-1/w), w = c e^{ax}, where w grows."""
 
     def turned(order: sp.Expr, argument: sp.Expr) -> sp.Expr:
-        rate, rest = _split(-argument, sign)
-        if rest.has(x) or not (sign * rate).is_positive or not rest.is_positive:
+        growth, rest = _split(-argument, sign)
+        rate = sp.expand(growth).coeff(x, 1)
+        if (
+            rest.has(x)
+            or growth != rate * x
+            or not (sign * rate).is_positive
+            or not rest.is_positive
+        ):
             return sp.polylog(order, argument)
         return (
             -(sp.pi**2) / 6

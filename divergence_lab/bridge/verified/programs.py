@@ -10,7 +10,7 @@ be. Nothing in it is code, so it can be pickled, compared and sent anywhere.
 
 import math
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import sympy as sp
 
@@ -49,19 +49,28 @@ def arguments_of(e: sp.Basic) -> tuple[sp.Expr, ...]:
     return cast(tuple[sp.Expr, ...], e.args)
 
 
-class expm1(sp.Function):
+class _ZeroAtZero(sp.Function):
+    """A function that is 0 at 0."""
+
+    @classmethod
+    def eval(cls, *args: sp.Expr) -> Any:
+        (u,) = args
+        return sp.S.Zero if u == 0 else None
+
+
+class expm1(_ZeroAtZero):
     """e^u - 1."""
 
     nargs = 1
 
 
-class log1p(sp.Function):
+class log1p(_ZeroAtZero):
     """log(1 + u)."""
 
     nargs = 1
 
 
-class linex(sp.Function):
+class linex(_ZeroAtZero):
     """e^u - 1 - u."""
 
     nargs = 1
