@@ -69,6 +69,11 @@ def one_fraction(e: sp.Expr) -> sp.Expr:
 
     The sum of two fractions cancels, and its enclosures are wide.
     """
+    fractions, others = sp.sift(
+        sp.Add.make_args(e), lambda part: part.has(x) and sp.denom(part).has(x), binary=True
+    )
+    if others:
+        return one_fraction(sp.Add(*fractions)) + sp.Add(*others) if len(fractions) > 1 else e
     falling = {
         power: sp.Dummy(positive=True)
         for power in e.atoms(sp.exp)
