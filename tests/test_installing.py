@@ -2,6 +2,7 @@
 Python that this machine has, and works there: slow, and needs an index of packages.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -22,9 +23,12 @@ COMMANDS = (
 
 
 def must(*words, cwd, **named):
+    # pip takes what lies on the path for installed, and leaves the empty environment empty
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         [str(word) for word in words],
         cwd=cwd,
+        env=alone,
         capture_output=True,
         text=True,
         timeout=1500,

@@ -239,7 +239,10 @@ def _is_zero_somewhere(u: Any, variable: sp.Symbol) -> bool:
     """Is a decider u(x) seen to be 0 for all x at single values of parameters?"""
     product: Any = sp.factor(u)
     factors = sp.Mul.make_args(product)
-    return any(factor.free_symbols and not factor.has(variable) for factor in factors)
+    return any(
+        factor.free_symbols and not factor.has(variable) and factor.is_zero is not False
+        for factor in factors
+    )
 
 
 def _branch(f: sp.Expr, variable: sp.Symbol, low: sp.Expr, high: sp.Expr) -> sp.Expr:
