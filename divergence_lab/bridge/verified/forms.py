@@ -8,17 +8,19 @@ Nothing rests on these rewritings being right: what is chosen is compared with t
 enclosures.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import cast
 
 import sympy as sp
 
+from divergence_lab.bridge.verified import far_out
 from divergence_lab.bridge.verified.programs import (
     arguments_of,
     expm1,
     linear_in_x,
     linex,
     log1p,
+    replaced,
     spelled_out,
 )
 from divergence_lab.theory.expressions import x
@@ -34,8 +36,8 @@ def candidates(function: sp.Expr, sign: int, more: bool = False) -> Iterator[sp.
     yield function
     rare = (
         sp.factor_terms,
-        lambda e: _far(sp.factor_terms(_secants(e)), sign),
-        lambda e: _decaying(sp.factor_terms(_secants(e)), sign),
+        lambda e: far_out.far(sp.factor_terms(_secants(e)), sign),
+        lambda e: far_out.decaying(sp.factor_terms(_secants(e)), sign),
     )
     for rewrite in (
         *(rare if more else ()),
@@ -44,14 +46,14 @@ def candidates(function: sp.Expr, sign: int, more: bool = False) -> Iterator[sp.
         _centred,
         lambda e: _within(e, sign),
         lambda e: _within(_inside(e), sign),
-        lambda e: _within(_paired(_far(_secants(e), sign)), sign),
+        lambda e: _within(_paired(far_out.far(_secants(e), sign)), sign),
         _inside,
         _paired,
         _as_linex,
-        lambda e: _far(_secants(e), sign),
-        lambda e: _dilogarithms(e, sign),
-        lambda e: _paired(_far(_secants(e), sign)),
-        lambda e: _centred(_far(e, sign)),
+        lambda e: far_out.far(_secants(e), sign),
+        lambda e: far_out.dilogarithms(e, sign),
+        lambda e: _paired(far_out.far(_secants(e), sign)),
+        lambda e: _centred(far_out.far(e, sign)),
     ):
         try:
             written = rewrite(function)
@@ -88,11 +90,6 @@ def one_fraction(e: sp.Expr) -> sp.Expr:
     return cast(sp.Expr, shortest.xreplace(back))
 
 
-def _replaced(e: sp.Expr, what: Callable, how: Callable) -> sp.Expr:
-    """`e.replace`, whose answer is an expression again."""
-    return cast(sp.Expr, e.replace(what, how))
-
-
 def _tangents(e: sp.Expr) -> sp.Expr:
     """sinh(u)/cosh(u) = tanh(u)."""
 
@@ -102,7 +99,7 @@ def _tangents(e: sp.Expr) -> sp.Expr:
                 return product * sp.cosh(factor.args[0]) / factor * sp.tanh(factor.args[0])
         return product
 
-    return _replaced(e, lambda part: part.is_Mul, shorter) if e.has(sp.cosh) else e
+    return replaced(e, lambda part: part.is_Mul, shorter) if e.has(sp.cosh) else e
 
 
 def logarithms(e: sp.Expr) -> sp.Expr:
@@ -119,12 +116,12 @@ def logarithms(e: sp.Expr) -> sp.Expr:
                 return sp.asinh(rest)
         return sp.log(argument)
 
-    return _replaced(e, sp.log, shorter) if e.has(sp.log) else e
+    return replaced(e, sp.log, shorter) if e.has(sp.log) else e
 
 
 def _inside(e: sp.Expr) -> sp.Expr:
     """Sums of exponentials inside other functions, by their `linex`."""
-    return _replaced(e, lambda part: part.is_Add and part.has(sp.exp), _as_linex)
+    return replaced(e, lambda part: part.is_Add and part.has(sp.exp), _as_linex)
 
 
 def _secants(e: sp.Expr) -> sp.Expr:
@@ -161,8 +158,8 @@ def _within(e: sp.Expr, sign: int) -> sp.Expr:
             return False
         return part.has(x) and part.subs(x, 0) == 0
 
-    written = _replaced(e, vanishes, less)
-    return _replaced(written, sp.Abs, lambda u: u if (u * sp.sign(u.subs(x, sign))) == u else -u)
+    written = replaced(e, vanishes, less)
+    return replaced(written, sp.Abs, lambda u: u if (u * sp.sign(u.subs(x, sign))) == u else -u)
 
 
 def _even(e: sp.Expr) -> sp.Expr:
@@ -271,14 +268,14 @@ def merged_logarithms(e: sp.Expr) -> sp.Expr:
             + sp.log(1 + sp.Add(*(c / first * sp.exp((a - least) * x) for a, c in found.items())))
         )
 
-    return _replaced(e, sp.log, merged) if e.has(sp.log) else e
+    return replaced(e, sp.log, merged) if e.has(sp.log) else e
 
 
 def _in_exponentials(e: sp.Expr) -> sp.Expr:
     """sinh and cosh written out; tanh is better left alone."""
     if e.has(sp.cosh):
-        e = _replaced(e, sp.cosh, lambda u: (sp.exp(u) + sp.exp(-u)) / 2)
-    return _replaced(e, sp.sinh, lambda u: (sp.exp(u) - sp.exp(-u)) / 2) if e.has(sp.sinh) else e
+        e = replaced(e, sp.cosh, lambda u: (sp.exp(u) + sp.exp(-u)) / 2)
+    return replaced(e, sp.sinh, lambda u: (sp.exp(u) - sp.exp(-u)) / 2) if e.has(sp.sinh) else e
 
 
 def _as_linex(e: sp.Expr) -> sp.Expr:
@@ -319,117 +316,3 @@ def _paired(e: sp.Expr) -> sp.Expr:
                 del found[rate], found[-rate]
     total += sp.Add(*(c * expm1(a * x) for a, c in found.items()))
     return total + rest - rest.subs(x, 0) + _constant(constant)
-
-
-# --- far out: the largest exponential in front
-
-
-def _far(e: sp.Expr, sign: int) -> sp.Expr:
-    """Written over exponentials that fall towards sign * oo."""
-    if e == x or not e.has(x) or isinstance(e, sp.polylog):
-        return e
-    if isinstance(e, sp.Add):
-        return sp.Add(*(_far(part, sign) for part in e.args))
-    if isinstance(e, sp.log):
-        growth, rest = _split(arguments_of(e)[0], sign)
-        constant, others = rest.as_independent(x, as_Add=True)
-        if constant.is_positive and others != 0:
-            return growth + sp.log(constant) + log1p(sp.expand(others / constant))
-        return growth + sp.log(rest)
-    if isinstance(e, sp.Mul | sp.Pow | sp.exp | sp.cosh | sp.sinh | sp.sech | sp.csch):
-        growth, rest = _split(e, sign)
-        return rest * sp.exp(growth)
-    return cast(sp.Expr, e.func(*(_far(part, sign) for part in arguments_of(e))))
-
-
-def _split(e: sp.Expr, sign: int) -> tuple[sp.Expr, sp.Expr]:
-    """(P, R) with E = e^P R, P a polynomial that is 0 at 0, R without a growing exponential."""
-    if not e.has(x):
-        return sp.S.Zero, e
-    if isinstance(e, sp.cosh | sp.sinh | sp.sech | sp.csch):
-        e = cast(sp.Expr, e.rewrite(sp.exp))
-    if isinstance(e, sp.exp):
-        power = arguments_of(e)[0]
-        power = cast(sp.Expr, sp.expand(power))
-        if not power.is_polynomial(x):
-            return sp.S.Zero, sp.exp(_far(power, sign))
-        constant = power.subs(x, 0)
-        return power - constant, sp.exp(constant)
-    if isinstance(e, sp.Mul):
-        parts = [_split(part, sign) for part in e.args]
-        return sp.Add(*(growth for growth, _ in parts)), sp.Mul(*(rest for _, rest in parts))
-    if isinstance(e, sp.Pow):
-        return _power_split(e, sign)
-    if isinstance(e, sp.Add):
-        parts = [_split(part, sign) for part in e.args]
-        largest = parts[0][0]
-        for growth, _ in parts[1:]:
-            largest = growth if _grows(growth - largest, sign) else largest
-        return largest, sp.Add(
-            *(rest * sp.exp(sp.expand(growth - largest)) for growth, rest in parts)
-        )
-    return sp.S.Zero, _far(e, sign)
-
-
-def _grows(polynomial: sp.Expr, sign: int) -> bool:
-    """Towards sign * oo."""
-    leading = sp.Poly(polynomial, x)
-    return bool(leading.LC() * sign ** leading.degree() > 0) if leading.degree() > 0 else False
-
-
-def _power_split(e: sp.Pow, sign: int) -> tuple[sp.Expr, sp.Expr]:
-    base, power = e.base, e.exp
-    linear = linear_in_x(power) if not base.has(x) else None
-    if linear:  # 2^x
-        return linear[0] * sp.log(base) * x, base ** linear[1]
-    if power.has(x):
-        return sp.S.Zero, e
-    growth, rest = _split(base, sign)
-    return growth * power, rest**power
-
-
-def _decaying(e: sp.Expr, sign: int) -> sp.Expr:
-    """1/cosh(u) = 2 e^{-|u|}/(1 + e^{-2|u|}), whatever u is: no cosh leaves the range of
-    numbers.
-    """
-
-    def small(power: sp.Pow) -> sp.Expr:
-        (u,) = arguments_of(power.base)
-        u = -u if u.subs(x, 3 * sign).is_negative else u
-        return (2 / (1 + sp.exp(-2 * u))) ** -power.exp * sp.exp(power.exp * u)
-
-    return _replaced(
-        e,
-        lambda part: part.is_Pow and isinstance(part.base, sp.cosh) and part.exp.is_negative,
-        small,
-    )
-
-
-# --- dilogarithms
-
-
-def _dilogarithms(e: sp.Expr, sign: int) -> sp.Expr:
-    """Li_2(-w) = -pi^2/6 - log(w)^2/2 - Li_2(-1/w), w = c e^{ax}, where w grows."""
-
-    def turned(order: sp.Expr, argument: sp.Expr) -> sp.Expr:
-        growth, rest = _split(-argument, sign)
-        rate = sp.expand(growth).coeff(x, 1)
-        if (
-            rest.has(x)
-            or growth != rate * x
-            or not (sign * rate).is_positive
-            or not rest.is_positive
-        ):
-            return sp.polylog(order, argument)
-        return (
-            -(sp.pi**2) / 6
-            - (sp.expand_log(sp.log(rest)) + rate * x) ** 2 / 2
-            - sp.polylog(2, -sp.exp(-rate * x) / rest)
-        )
-
-    replaced = _replaced(
-        e,
-        lambda part: isinstance(part, sp.polylog) and part.args[0] == 2,
-        lambda part: turned(*part.args),
-    )
-    return sp.expand(_far(replaced, sign)) if replaced != e else e

@@ -9,6 +9,7 @@ be. Nothing in it is code, so it can be pickled, compared and sent anywhere.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -47,6 +48,11 @@ def linear_in_x(u: sp.Expr) -> tuple[sp.Expr, sp.Expr] | None:
 def arguments_of(e: sp.Basic) -> tuple[sp.Expr, ...]:
     """`e.args`, which for the expressions of a loss are expressions."""
     return cast(tuple[sp.Expr, ...], e.args)
+
+
+def replaced(e: sp.Expr, what: Callable, how: Callable) -> sp.Expr:
+    """`e.replace`, whose answer is an expression again."""
+    return cast(sp.Expr, e.replace(what, how))
 
 
 class _ZeroAtZero(sp.Function):
