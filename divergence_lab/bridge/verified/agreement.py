@@ -16,6 +16,8 @@ from flint import arb
 from divergence_lab.bridge.verified import cells, forms, programs, series
 from divergence_lab.theory.expressions import enclosure, identity, precision, x
 
+LONGEST = 250  # operations in two formulas; normal forms of longer ones take seconds
+
 
 @dataclass(eq=False)
 class Candidate:
@@ -34,9 +36,6 @@ class Candidate:
     @cached_property
     def expansion(self) -> series.Expansion:
         return series.expansion_of(self.expression)
-
-
-LONGEST = 250  # operations in two formulas; normal forms of longer ones take seconds
 
 
 def candidate(expression: sp.Expr, plain: bool = False) -> Candidate:

@@ -146,7 +146,8 @@ def _sides(
         ends = [_at(end, before=(end is piece.high)) for end in (piece.low, piece.high)]
         low, high = sorted(abs(end) for end in ends)
         if low < high:
-            points = tuple({sp.S.Zero, *(end for end in (piece.low, piece.high) if end.is_finite)})
+            finite = (end for end in (piece.low, piece.high) if end.is_finite)
+            points = tuple(dict.fromkeys((sp.S.Zero, *finite)))  # in one order in every run
             found.append(
                 cells.Side(
                     piece.expression,
