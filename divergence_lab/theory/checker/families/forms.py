@@ -36,7 +36,9 @@ def forms_of(e: sp.Expr) -> Iterator[sp.Expr]:
     if e.has(sp.exp, sp.sinh, sp.cosh, sp.tanh):
         written = sp.powsimp(sp.expand(e.rewrite(sp.exp)))
         yield factored(written)
-        yield factored(sp.powsimp(sp.expand(sp.together(written))))
+        over_one = sp.together(written)
+        if sp.count_ops(over_one) <= 2 * MAX_OPERATIONS:  # products of many sums fill pages
+            yield factored(sp.powsimp(sp.expand(over_one)))
 
 
 def simplified(e: sp.Expr) -> Iterator[sp.Expr]:
