@@ -11,6 +11,7 @@ import sympy as sp
 
 from divergence_lab.theory.checker.certificate import cites, claim_of, seal
 from divergence_lab.theory.checker.facts.proofs import Rejected
+from divergence_lab.theory.checker.families.continuation import value_or_limit
 from divergence_lab.theory.checker.families.minima import least_value
 from divergence_lab.theory.checker.families.ranges import grid, parts_of, read_assumed
 from divergence_lab.theory.checker.families.signs import Unsigned, is_nonnegative, sign
@@ -31,6 +32,7 @@ from tests.two_parameters import is_true, parameters
 SECONDS = 60.0
 BOTH = ("a > 0", "b > 0")
 COSH = "cosh(a*x)-cosh(b*x)"
+DIVIDED = "(exp(a*x)/a-exp(b*x)/b+1/b-1/a)/(a-b)"
 PRODUCT = "(exp(p*x)-1)*(exp(q*x)-1)"
 # loss, assumptions, verdict, holds, condition: all derived by hand
 KNOWN = [
@@ -54,6 +56,8 @@ KNOWN = [
     ("(exp(x)-x-1)/(1+c*(exp(x)-x-1))", ("c > 0",), "convex", False, None),
     ("x**2/(a*b-1) + Abs(x)", BOTH, "convex", None, "b > 1/a"),
     ("x**2/(a-b)**2 + exp(x)-x-1", BOTH, "even", False, None),
+    (DIVIDED, BOTH, "zero_avoiding", None, "a >= 1 or b >= 1"),
+    ("x**2*(a**2-b**2)/(a-b)", (), "validity", None, "b > -a"),
 ]
 
 
@@ -172,6 +176,46 @@ def test_what_is_left_of_random_certificates_is_refused(forcing):
     assert accepted <= {step["ranges"] for step in forcing["steps"]}
 
 
+# --- limits on a line, where both parameters move
+
+
+def limit_at(text, points):
+    names = sp.symbols("a b", real=True)
+    e = sp.sympify(text, {"x": x, **dict(zip("ab", names, strict=True))})
+    return value_or_limit(e, dict(zip(names, points, strict=True)), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("x**2*(exp(a)-exp(b))/(a-b)", "exp(k)*x**2"),
+        ("x**2*(a-b)**3/(a-b)**2", "0"),
+        ("(exp(a*x)-exp(b*x))/(a-b)", "x*exp(k*x)"),
+        ("Abs(x)*sin(a-b)/(a-b)", "Abs(x)"),
+    ],
+)
+def test_a_limit_on_a_line(text, limit):
+    for k in (sp.S.Zero, sp.Rational(3, 7)):
+        expected = sp.sympify(limit, {"x": x, "k": k})
+        found = limit_at(text, (k, k))
+        assert all(sp.simplify((found - expected).subs(x, at)) == 0 for at in (-2, 3))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x**2*(a-b)**2/((a-b)**2+a**4)",  # 0 on b = a, 1 on a = 0
+        "x**2*(a-b)**3/((a-b)**3+(a-b)*a**4)",
+        "x**2*(a**2-b**2)/(a-b)**2",
+        "x**2*a*(a-b)/(a-b)**2",
+        "x**2*Abs(a-b)/(a-b)",
+    ],
+)
+def test_no_limit_where_it_depends_on_the_way(text):
+    with pytest.raises(Rejected):
+        limit_at(text, (sp.S.Zero, sp.S.Zero))
+
+
 # --- cells, signs, least values
 
 
@@ -245,12 +289,14 @@ def test_least_values():
 # --- random families
 
 
-def hunt(seed: int, count: int, kinds: int, seconds: float) -> dict[str, int]:
+def hunt(
+    seed: int, count: int, kinds: int, seconds: float, parts: dict[str, str] = two_parameters.PARTS
+) -> dict[str, int]:
     """Families, verdicts that were decided, comparisons; fails at the first that is wrong."""
     source, seen = random.Random(seed), {"decided": 0, "undecided": 0, "compared": 0}
     with mp.workdps(DIGITS):
         for _ in range(count):
-            family = two_parameters.draw(source)
+            family = two_parameters.draw(source, parts)
             entry = loss(family.text, family.assumptions)
             for kind in source.sample(KINDS, kinds):
                 verdict = verdict_to_json(ask_for_parameters(kind, entry, seconds), kind)
@@ -259,7 +305,7 @@ def hunt(seed: int, count: int, kinds: int, seconds: float) -> dict[str, int]:
                 seen["decided" if decided else "undecided"] += 1
                 pairs = list(parameters(family, verdict["steps"])) if decided else []
                 for pair in source.sample(pairs, min(len(pairs), 6)):
-                    expected = holds(kind, Member(family.text, pair))
+                    expected = holds(kind, family.at(pair))
                     if expected is None:
                         continue
                     seen["compared"] += 1
@@ -283,6 +329,12 @@ def test_five_random_families():
 def test_two_hundred_random_families(part):
     seed = 2000 + part
     print(f"seed {seed}: {hunt(seed, 50, kinds=3, seconds=4.0)}")
+
+
+@pytest.mark.slow
+def test_twenty_five_families_without_a_value_on_a_line():
+    seen = hunt(7, 25, kinds=2, seconds=6.0, parts=two_parameters.DIVIDED)
+    assert seen["decided"] > 3 * seen["undecided"] and seen["compared"] > 100, seen
 
 
 def test_the_oracle_sees_what_is_wrong():

@@ -40,22 +40,23 @@ class Infinite(NoValue):
 def value_or_limit(loss: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], sides: Sides) -> sp.Expr:
     """The loss at these values of its parameters, or its limit there. Raises NoValue, Rejected.
 
-    On a line of parameters (b = a) that there is no limit is shown, with a held; that there is one
-    is not, since a may move as well.
+    On a line of parameters (b = a) that there is no limit is shown with a held; that there is one
+    only where the family is analytic about the line, since a may move as well.
     """
     try:
         return values.value_at_each_x(loss, points)
     except values.Undefined as reason:
         on_line = any(value.free_symbols for value in points.values())
-        refused = Rejected(f"{reason}: a limit on a line of parameters is not taken")
         if len(points) > 1:
             if on_line:
-                raise refused from None
+                raise Rejected(f"{reason}: a limit on several lines is not taken") from None
             return _limit_in_several(loss, points, sides)
         ((symbol, value),) = points.items()
+        if on_line and (limit := convergence.limit_on_line(loss, symbol, value)) is not None:
+            return limit
         limit = limit_in(loss, symbol, value, sides.get(symbol.name, BOTH))
         if on_line:
-            raise refused from None
+            raise Rejected(f"{reason}: a limit as all parameters move is not shown") from None
         return limit
 
 
@@ -92,6 +93,9 @@ def _limit_in_several(e: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], sides: Si
             return sp.Mul(*(_limit_in_several(part, points, sides) for part in factors.values()))
     except NoValue:
         pass
+    for symbol, value in _lines_through(e, points):
+        if (limit := convergence.limit_on_line(e, symbol, value)) is not None:
+            return value_or_limit(limit, {s: v for s, v in points.items() if s != symbol}, sides)
     ways = [_limit_from(first, e, points, sides) for first in points]
     if any(_differ(ways[0], other) for other in ways[1:]):
         raise NoValue(
@@ -101,6 +105,19 @@ def _limit_in_several(e: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], sides: Si
         f"whether {e} has one limit as {', '.join(s.name for s in points)} come to their "
         "values together is not known"
     )
+
+
+def _lines_through(
+    e: sp.Expr, points: Mapping[sp.Symbol, sp.Expr]
+) -> Iterator[tuple[sp.Symbol, sp.Expr]]:
+    """Lines b = k a + d through the point on which a denominator of e vanishes."""
+    _, denominator = sp.fraction(sp.together(e))
+    for line, _ in sp.factor_list(denominator)[1]:
+        held = [s for s in points if line.has(s)]
+        if len(held) > 1 and line.free_symbols <= points.keys() and line.is_polynomial(*held):
+            slope = sp.diff(line, held[-1])
+            if slope.is_number and signs.is_zero(line.xreplace(dict(points))):
+                yield held[-1], sp.expand(held[-1] - line / slope)
 
 
 def _limit_from(

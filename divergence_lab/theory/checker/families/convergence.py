@@ -7,7 +7,7 @@ so that g -> G locally uniformly (Proposition 20). One of three rules shows it, 
 the family for w > 0.
 
 1. *Analytic*: g = N/D with N, D analytic about w = 0 and the piece with its ends, D free of x: by
-   their derivatives there.
+   their derivatives there. They are analytic in the other parameters as well, so these may move.
 2. *Scale*: g'(u s(w); w) = h(w) F(u), h and F bounded, and g' converges at each point.
 3. *One curvature*: g'' has one sign on the piece for all w. What bends one way and converges at
    each point has slopes that converge, and they lie between those at the ends of the piece and at
@@ -23,7 +23,7 @@ from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.checker.facts.proofs import Rejected
 from divergence_lab.theory.checker.families import germs, ranges
 from divergence_lab.theory.checker.families.signs import is_finite, is_nonnegative, is_zero, sign
-from divergence_lab.theory.expressions import x
+from divergence_lab.theory.expressions import CannotSplit, Pieces, split, x
 from divergence_lab.theory.expressions.balls import ball_of_constant
 from divergence_lab.theory.expressions.pieces import Piece
 
@@ -84,8 +84,40 @@ def analytic_limit(piece: Piece) -> sp.Expr | None:
     return None
 
 
+def limit_on_line(loss: sp.Expr, symbol: sp.Symbol, value: sp.Expr) -> sp.Expr | None:
+    """The limit as the symbol comes to a value that holds other parameters, which may move as
+    well: the analytic rule on every piece, in all parameters, and one limit from both sides.
+
+    None: not shown.
+    """
+    above, below = (_limits(loss.subs(symbol, value + side * W)) for side in (1, -1))
+    if [(p.low, p.high) for p in above] != [(p.low, p.high) for p in below] or not all(
+        is_zero((p.expression - q.expression).subs(x, ranges.over_piece(p, Y)))
+        for p, q in zip(above, below, strict=True)
+    ):
+        return None
+    return Pieces(tuple(above), x).merged().as_expression() if above else None
+
+
+def _limits(moved: sp.Expr) -> list[Piece]:
+    """The limit on each piece by the analytic rule; none where an end moves or it shows none."""
+    try:
+        pieces = [p for half in split(moved, x).split_at_zero() for p in half.pieces]
+    except CannotSplit:
+        return []
+    limits = []
+    for piece in pieces:
+        limit = analytic_limit(piece)
+        if limit is None or piece.low.free_symbols or piece.high.free_symbols:
+            return []
+        limits.append(Piece(piece.low, piece.high, limit))
+    return limits
+
+
 def _is_regular(e: sp.Expr, places: Sequence[sp.Expr]) -> bool:
-    """e(x, w) is analytic about w = 0 and each of these x, as its structure shows."""
+    """e(x, w) is analytic in all its symbols about w = 0 and each of these x, as its structure
+    shows.
+    """
     if e.is_Symbol:
         return True
     if not e.free_symbols:
@@ -104,7 +136,10 @@ def _is_regular(e: sp.Expr, places: Sequence[sp.Expr]) -> bool:
     return signs == {1} or (e.is_Pow and e.exp.is_Integer is True and 0 not in signs)
 
 
-_ENTIRE = (sp.exp, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.erfi)
+_ENTIRE = (
+    *(sp.exp, sp.sinh, sp.cosh, sp.sin, sp.cos),
+    *(sp.tanh, sp.asinh, sp.atan, sp.erf, sp.erfi),
+)
 
 
 def _bends_one_way(piece: Piece) -> bool:
