@@ -2,7 +2,7 @@
 the trusted checker.
 
     g(x; c) -> G(x) locally uniformly, g' -> G' almost everywhere and locally boundedly, as c -> c0
-    (Proposition 20)
+    (Proposition 22)
 
 Example: c (sqrt(1 + (x/c)^2) - 1), c >= 0, is |x| at c = 0. `values` says whether there is a value.
 Where there is none, a limit at one x is read off a germ in 1/(c - c0) (SymPy's `limit` is not
@@ -49,7 +49,9 @@ def value_or_limit(loss: sp.Expr, points: Mapping[sp.Symbol, sp.Expr], sides: Si
         on_line = any(value.free_symbols for value in points.values())
         if len(points) > 1:
             if on_line:
-                raise Rejected(f"{reason}: a limit on several lines is not taken") from None
+                raise Rejected(
+                    f"{reason}: a limit on a line is not taken at values of other parameters"
+                ) from None
             return _limit_in_several(loss, points, sides)
         ((symbol, value),) = points.items()
         if on_line and (limit := convergence.limit_on_line(loss, symbol, value)) is not None:

@@ -3,7 +3,7 @@ checker.
 
     g(x; w) -> G(x) at each x,   g' -> G' almost everywhere,   |g'| <= C on compact sets for w < w0
 
-so that g -> G locally uniformly (Proposition 20). One of three rules shows it, on each piece of
+so that g -> G locally uniformly (Proposition 22). One of three rules shows it, on each piece of
 the family for w > 0.
 
 1. *Analytic*: g = N/D with N, D analytic about w = 0 and the piece with its ends, D free of x: by
