@@ -10,24 +10,29 @@ import pickle
 import random
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import sympy as sp
 import torch
 from flint import acb, arb, arb_series
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mpmath import mp
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from divergence_lab.bridge import NotRepresentable, to_torch
 from divergence_lab.bridge.export import export
 from divergence_lab.bridge.torch_loss import OPERATIONS, run
+from divergence_lab.bridge.verified import arithmetic as arithmetic_of
 from divergence_lab.bridge.verified import forms, series
 from divergence_lab.bridge.verified.agreement import Candidate, agrees, candidate
-from divergence_lab.bridge.verified.arithmetic import DOUBLE, UNITS
+from divergence_lab.bridge.verified.arithmetic import DOUBLE, SINGLE, UNITS, are_parts_of, parts_of
 from divergence_lab.bridge.verified.cells import Side
 from divergence_lab.bridge.verified.polynomials import Table, table
 from divergence_lab.bridge.verified.programs import (
     Program,
     at_the_size,
+    away,
     compiled,
     expm1,
     log1p,
@@ -40,7 +45,13 @@ from divergence_lab.theory.catalogue.losses import LOSSES
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.precision import bits
 from divergence_lab.theory.expressions.symbols import x
-from tests.torch_hunt import composed, drawn, faults, with_removable_zeros
+from tests.torch_hunt import (
+    composed,
+    drawn,
+    faults,
+    with_a_kink_between_numbers,
+    with_removable_zeros,
+)
 
 # --- the hunt
 
@@ -108,6 +119,68 @@ def test_a_removable_zero_is_no_reason_to_refuse():
 def test_many_removable_zeros_are_no_reason_to_refuse():
     """Those that are refused are so for x = 600 and more, where sinh or cosh ends."""
     hunt_with_refusals(with_removable_zeros, 700, 30, 3)
+
+
+POINTS = st.one_of(
+    st.fractions(-50, 50, max_denominator=99).map(sp.Rational),
+    st.integers(2, 60).map(sp.log),
+    st.integers(2, 60).map(lambda n: -sp.sqrt(n)),
+    st.integers(1, 60).map(lambda n: sp.pi / n),
+).filter(lambda p: sp.Rational(float(p)) != p)
+OUTWARDS = st.lists(st.tuples(st.integers(-3, 3), st.floats(-9, 2)), min_size=1, max_size=6)
+
+
+@settings(max_examples=60)
+@given(POINTS, OUTWARDS)
+def test_the_distance_from_a_point_between_two_numbers_is_right(p, steps):
+    """Within 4 half units in both precisions, at the numbers next to p and farther out; the bound
+    of `error_on` says no less. Without the last part it is not, and that is seen.
+    """
+    parts = parts_of(p)
+    program = Program((("away", "x", *((part,) for part in parts)),))
+    assert program == compiled(away(x, p)) and are_parts_of(p, parts)
+    with mp.workdps(60):
+        exact = sp.lambdify((), p, "mpmath")()
+        for kind, arithmetic in ((np.float64, DOUBLE), (np.float32, SINGLE)):
+            next_to = [kind(float(p))]
+            for way in (-np.inf, np.inf):
+                next_to.append(np.nextafter(next_to[0], kind(way)))
+            farther = [kind(float(p) + sign * 10.0**power) for sign, power in steps]
+            for point in [*next_to, *farther]:
+                true = mp.mpf(float(point)) - exact
+                got = functools.reduce(np.subtract, map(kind, parts), point)
+                assert abs(mp.mpf(float(got)) - true) <= 4 * arithmetic.half * abs(true)
+                bound = error_on(program, float(point), float(point), arithmetic)
+                assert bound.low <= true <= bound.high and bound.relative >= 4 * arithmetic.half
+        # SymPy's float(p) may be the next number but one
+        at = math.fsum(parts[:-1])
+        nearest = torch.tensor([at], dtype=torch.float64)
+        (got,) = run(program, nearest).tolist()
+        assert abs(got - (at - exact)) <= 1e-15 * abs(got)
+        (without,) = run(Program((program.steps[0][:-1],)), nearest).tolist()
+        assert without == 0
+    *firsts, last = parts
+    for wrong in (last * (1 + 2.0**-50), -last, math.nextafter(at, 99.0) - at):
+        assert not are_parts_of(p, (*firsts, wrong))
+    assert not are_parts_of(p, (math.nextafter(parts[0], 99.0), *parts[1:]))
+
+
+def test_a_kink_between_two_numbers_is_refused_if_its_last_part_is_wrong(monkeypatch):
+    text = "Abs(x - 1/3)**(3/2)"
+    check = functools.partial(ranges, loss(text).derivative)
+    assert check()
+    monkeypatch.setattr(arithmetic_of, "are_parts_of", lambda p, parts: False)
+    with pytest.raises(NotRepresentable, match="near x = 0.3333"):
+        check()
+
+
+def test_a_kink_between_two_numbers_is_no_reason_to_refuse():
+    hunt_with_refusals(with_a_kink_between_numbers, 5, 4, 0)
+
+
+@pytest.mark.slow
+def test_many_kinks_between_two_numbers_are_no_reason_to_refuse():
+    hunt_with_refusals(with_a_kink_between_numbers, 900, 60, 3)
 
 
 def linex_faults(rate: sp.Rational) -> list[str]:

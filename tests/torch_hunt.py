@@ -145,6 +145,35 @@ def with_removable_zeros(source: random.Random) -> tuple[str, float]:
     return str(outer), float(at)
 
 
+def with_a_kink_between_numbers(source: random.Random) -> tuple[str, float]:
+    """One loss with a root, a power or a logarithm of what is 0 where no binary number is, and that
+    residual.
+    """
+    n = source.choice([2, 3, 5, 7])
+    p = source.choice(
+        [source.randint(0, 8) + sp.Rational(n, 9), sp.log(n), sp.sqrt(n), sp.pi / n]
+    ) * source.choice((1, -1))
+    u, c = sp.Abs(x - p), sp.Rational(source.randint(1, 9), source.randint(1, 9))
+    power = source.choice(["1/2", "3/2", "5/2", "4/3", "7/3", "8/5"])
+    root = c * u ** sp.Rational(power)
+    return str(
+        source.choice(
+            [
+                root,
+                root,
+                root + x**2,
+                x**2 * (1 + root),
+                x**2 + c * (x - p) ** 2 * sp.log(u),
+                x**2 * sp.exp(-root),
+                sp.log(1 + root) + x**2,
+                sp.sqrt(u**3 + c * u**5),
+                sp.Max(c * (x - p), 0) ** sp.Rational(power) + x**2,
+                sp.Abs(sp.exp(x) - sp.exp(p)) ** sp.Rational(3, 2),
+            ]
+        )
+    ), float(p)
+
+
 def residuals(source: random.Random, count: int) -> tuple[list[float], list[float]]:
     """(where accuracy is promised, where the sign is): numbers of single precision, for both
     dtypes.
@@ -174,6 +203,7 @@ def faults(
         apart = (1e-7, -1e-7, 1e-5, -1e-5, 1e-3, -1e-3, 0.1, -0.1)
         inside += torch.tensor([near + d for d in apart], dtype=torch.float32).tolist()
         inside = [point for point in inside if point != near]  # where the reference is 0/0
+    beside = {dtype: _beside(near, dtype) if near else [] for dtype in TOLERANCE}
     # where the range of numbers ends, as far as accuracy is promised
     inside += torch.tensor(
         [
@@ -186,12 +216,12 @@ def faults(
     ).tolist()
     powers = [int(power) for power in re.findall(r"\*\*(\d+)", str(entry.expression))]
     with mp.workdps(digits + DIGITS_PER_POWER * min(max(powers, default=0), 200)):
-        wanted = list(
-            zip(*(_exact(pieces, inside + outside) for pieces in (entry.pieces, entry.derivative)))
-        )
+        both = entry.pieces, entry.derivative
+        shared = list(zip(*(_exact(pieces, inside + outside) for pieces in both)))
         for dtype, tolerance in TOLERANCE.items():
-            finfo = torch.finfo(dtype)
-            points = torch.tensor(inside + outside, dtype=dtype, requires_grad=True)
+            finfo, here = torch.finfo(dtype), beside[dtype]
+            wanted = shared + list(zip(*(_exact(pieces, here) for pieces in both)))
+            points = torch.tensor(inside + outside + here, dtype=dtype, requires_grad=True)
             values = function(points)
             (slopes,) = torch.autograd.grad(values.sum(), points)
             for k, (point, *got) in enumerate(
@@ -217,6 +247,17 @@ def faults(
     return found + not_finite(text, function)
 
 
+def _beside(near: float, dtype: torch.dtype) -> list[float]:
+    """The numbers of the dtype next to `near`, but for itself."""
+    found = []
+    for way in (math.inf, -math.inf):
+        point = torch.tensor(near, dtype=dtype)
+        for _ in range(3):
+            found.append(point.item())
+            point = torch.nextafter(point, torch.tensor(way, dtype=dtype))
+    return [point for point in found if point != near]
+
+
 def not_finite(text: str, function) -> list[str]:
     """The smallest numbers of double precision, and 0."""
     smallest = torch.tensor(
@@ -233,11 +274,10 @@ def not_finite(text: str, function) -> list[str]:
 
 def _exact(pieces, points: list[float]) -> list:
     reference = [
-        (piece.high, sp.lambdify(x, piece.expression, "mpmath")) for piece in pieces.pieces
+        (sp.lambdify((), piece.high, "mpmath")(), sp.lambdify(x, piece.expression, "mpmath"))
+        for piece in pieces.pieces
     ]
     return [
-        next(function for high, function in reference if high == sp.oo or point < float(high))(
-            mp.mpf(point)
-        )
+        next(function for high, function in reference if point < high)(mp.mpf(point))
         for point in points
     ]

@@ -101,7 +101,7 @@ def _step(name: str, arguments: list[str], dialect: Dialect) -> str:
     arguments = [_stripped(argument) for argument in arguments]
     if name == "fill":
         return f"{dialect.prefix}.where({dialect.prefix}.isnan(z), z, {arguments[0]})"
-    if name in ("linex", "dilog"):
+    if name in ("linex", "dilog", "away"):
         return f"_{name}({', '.join(arguments)})"
     if name == "sign":  # torch's sign of NaN is 0
         return (
@@ -208,6 +208,20 @@ def _dilog(v):
         total = (total + coefficient) * square
     return (total + -1.0 + u * -0.25) * u
 ''',
+    "torch away": '''
+def _away(z, *parts):
+    """z - p, p the sum of the parts: accurate next to p, which is no binary number."""
+    for part in parts:
+        z = z - part
+    return z
+''',
+    "jnp away": '''
+def _away(z, *parts):
+    """z - p, p the sum of the parts: accurate next to p, which is no binary number."""
+    for part in parts:
+        z = jax.lax.optimization_barrier(z - part)  # XLA would add the parts up first
+    return z
+''',
     "torch polynomials": '''
 _ON_DEVICE = {}
 
@@ -252,6 +266,8 @@ def helpers(functions: list[stretches.Ranges], dialect: Dialect) -> str:
         for step in source.steps
     }
     needed = [name for name in ("linex", "dilog") if name in names]
+    if "away" in names:
+        needed.append(f"{dialect.prefix} away")
     if any(isinstance(source, polynomials.Table) for source in sources):
         needed.append(f"{dialect.prefix} polynomials")
     below, terms = arithmetic.LINEX_SERIES[dialect.series]

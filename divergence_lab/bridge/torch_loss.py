@@ -10,7 +10,7 @@ the residual; only the answer is rounded to it.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import ClassVar
 
 import torch
@@ -73,6 +73,7 @@ OPERATIONS: dict[str, Callable] = {
     "cos": torch.cos,
     "linex": exponential_rest,
     "dilog": dilogarithm,
+    "away": lambda z, *parts: reduce(torch.sub, parts, z),
     "sign": lambda z: torch.where(z.isnan(), z, torch.sign(z)),  # torch's sign of NaN is 0
     "div": lambda a, b: b.reciprocal() if isinstance(a, float) and a == 1.0 else a / b,
 }

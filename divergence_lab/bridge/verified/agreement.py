@@ -80,11 +80,30 @@ def _is_identical(side: cells.Side, one: Candidate) -> bool:
     pairs = [(f(other), f(side.function)) for f in (forms.merged_logarithms, sp.sympify)]
     if any(sp.expand(one - two) == 0 for one, two in pairs):
         return True
+    if one.expression.has(programs.away) and any(
+        _is_zero_about(other - side.function, p, way) for p, way in side.ways.items()
+    ):
+        return True
     if sp.count_ops(other) + sp.count_ops(side.function) > LONGEST:
         return False
     return any(equal(one, two, sample) for one, two in pairs) or (
         other.has(sp.polylog) and _same_dilogarithms(side, other, sample)
     )
+
+
+def _is_zero_about(difference: sp.Expr, p: sp.Expr, way: int) -> bool:
+    """By y = |x - p| > 0, which comes out of roots: sqrt(y^3 + y^2) = y sqrt(y + 1)."""
+    y = sp.Dummy(positive=True)
+
+    def lowest_in_front(power: sp.Pow) -> sp.Expr:
+        base = sp.expand(power.base)
+        if base.is_polynomial(y) and base.has(y):
+            lowest = sp.Poly(base, y).monoms()[-1][0]
+            base = y**lowest * sp.expand(base / y**lowest)
+        return base**power.exp
+
+    moved = difference.subs(x, p + way * y)
+    return sp.expand(moved.replace(lambda part: part.is_Pow, lowest_in_front)) == 0
 
 
 def _same_dilogarithms(side: cells.Side, other: sp.Expr, sample: sp.Rational) -> bool:

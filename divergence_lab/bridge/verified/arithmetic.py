@@ -10,6 +10,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
+import sympy as sp
+from flint import arb
+
+from divergence_lab.theory.expressions.enclosure import exact
+from divergence_lab.theory.expressions.precision import bits
+
 # Largest error of a library's function in units in the last place: torch on a CPU (SLEEF: 1, erfc
 # 1.5), torch on CUDA (NVIDIA's programming guide: at most 3, erfc 5), with room to spare. `linex`
 # and `dilog` are made of several steps.
@@ -109,6 +115,43 @@ def as_single(value: float) -> float:
         return struct.unpack("f", struct.pack("f", value))[0]
     except OverflowError:
         return math.copysign(math.inf, value)
+
+
+PART_BITS = 300  # to tell a number from the next one, and what is left of it from 0
+
+
+def parts_of(p: sp.Expr) -> tuple[float, ...] | None:
+    """p as a sum of numbers, the first of single precision; one alone is p itself."""
+    with bits(PART_BITS, 1):
+        ball = exact(p)
+        nearest = float(ball.mid())
+        last = float((ball - arb(nearest)).mid())
+    if sp.Rational(nearest) == p:
+        return (nearest,)
+    first = as_single(nearest)
+    parts = tuple(part for part in (first, nearest - first, last) if part)
+    return parts if are_parts_of(p, parts) else None
+
+
+def are_parts_of(p: sp.Expr, parts: tuple[float, ...]) -> bool:
+    """What the bound of `rounding` for X - p rests on: no number of double precision is nearer to
+    p than the sum of all parts but the last, none of single precision nearer to that sum than the
+    first, and the last is right to half a unit in its last place.
+    """
+    if not all(map(math.isfinite, parts)):
+        return False
+    *firsts, last = map(Fraction, parts)
+    nearest = float(sum(firsts))
+    with bits(PART_BITS, 1):
+        ball = exact(p)
+        left = ball - arb(nearest)
+        nearer = (abs(ball - arb(math.nextafter(nearest, way))) for way in (math.inf, -math.inf))
+        return bool(
+            sum(firsts) == Fraction(nearest)
+            and parts[0] == as_single(nearest)
+            and all(abs(left) < other for other in nearer)
+            and abs(left - arb(float(last))) <= arb(abs(float(last))) / 2**53
+        )
 
 
 def linex_coefficients(terms: int) -> list[float]:

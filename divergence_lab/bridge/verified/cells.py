@@ -29,6 +29,7 @@ SIZE_BITS = 9600  # beyond these, what has no digits is taken for infinite: exp(
 # widths relative to x at which a cell is divided no further: around zeros of F and where a program
 # stops to be right; where the range of numbers ends
 NARROWEST, NARROWEST_AT_THE_END = 2.0**-14, 2.0**-40
+CLOSER = 16  # times: the part of a cell next to an end that is looked at by itself
 TINY = 256  # times the smallest number: what is smaller may be 0
 ACCURATE = 80.0  # where the promise of accuracy ends
 SIGN = 1e-3  # relative error below `NEAR` and beyond `ACCURATE`, where the sign alone is promised
@@ -75,6 +76,12 @@ class Side:
     @cached_property
     def expansion(self) -> series.Expansion:
         return series.expansion_of(self.function, self.points)
+
+    @property
+    def ways(self) -> dict[sp.Expr, int]:
+        """On which side of each end but 0 it lies."""
+        inside = self.sign * (self.low + min(self.high, self.low + 1)) / 2
+        return {p: 1 if inside > float(p) else -1 for p in self.points if p != 0}
 
     def ends(self, low: float, high: float) -> tuple[float, float]:
         return (low, high) if self.sign > 0 else (-high, -low)
@@ -255,8 +262,15 @@ class Side:
         ):
             return []
         width = (high - low) / high
+        at_start, at_end = low == self.low > 0, high == self.high
+        if width < NARROWEST and (at_start or at_end) and programs.measures(program):
+            # only towards an end where F is not smooth, by the distance from it
+            step = (high - low) / CLOSER
+            middle = low + step if at_start else high - step
+            if not low < middle < high:
+                return []
         # only where the range of numbers ends is the end found closely
-        if width < NARROWEST and (
+        elif width < NARROWEST and (
             width < NARROWEST_AT_THE_END
             or not self.size(low) > self.arithmetic.largest / 1e9
             or self.error(program, high, high) is not NOWHERE

@@ -11,7 +11,7 @@ from divergence_lab.bridge.verified import agreement, cells, forms, polynomials,
 from divergence_lab.theory.expressions import x
 from divergence_lab.theory.expressions.precision import bits
 
-STEPS_OF = {"linex": 22, "dilog": 45}  # how many torch operations a step is
+STEPS_OF = {"away": 3, "linex": 22, "dilog": 45}  # how many torch operations a step is
 CHOICE = 4  # and one more source
 ROOM = 1.15
 CHEAP = 8  # what costs no more is taken without looking further
@@ -58,7 +58,7 @@ def _written(
 ) -> Iterator[agreement.Candidate]:
     yield from known
     seen = {one.program for one in known}
-    for expression in forms.candidates(side.function, side.sign, more=side.again):
+    for expression in forms.candidates(side.function, side.sign, side.ways, more=side.again):
         try:
             one = agreement.candidate(expression, plain=expression == side.function)
         except programs.NotRepresentable as reason:
@@ -129,7 +129,7 @@ def _patched(
             (a, one)
             for one, found in spans.items()
             for a, b in found
-            if a < place * (1 - 2 * cells.NARROWEST) and b >= place
+            if (a < place * (1 - 2 * cells.NARROWEST) or a == side.low < place) and b >= place
         ]
         if reaching:
             low, one = min(reaching, key=lambda pair: pair[0])

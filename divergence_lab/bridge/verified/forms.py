@@ -8,7 +8,7 @@ Nothing rests on these rewritings being right: what is chosen is compared with t
 enclosures.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 import sympy as sp
@@ -16,6 +16,7 @@ import sympy as sp
 from divergence_lab.bridge.verified import far_out
 from divergence_lab.bridge.verified.programs import (
     arguments_of,
+    away,
     expm1,
     linear_in_x,
     linex,
@@ -23,14 +24,17 @@ from divergence_lab.bridge.verified.programs import (
     replaced,
     spelled_out,
 )
-from divergence_lab.theory.expressions import x
+from divergence_lab.theory.expressions import constants, x
+from divergence_lab.theory.expressions.points import value_of
 
 _ODD = (sp.sinh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.atanh, sp.sin)
 
 
-def candidates(function: sp.Expr, sign: int, more: bool = False) -> Iterator[sp.Expr]:
-    """Ways to write `function`, each once, the plain one first; `sign`: on which side of 0 it is
-    wanted; `more`: rare ones, too.
+def candidates(
+    function: sp.Expr, sign: int, ways: Mapping[sp.Expr, int], more: bool = False
+) -> Iterator[sp.Expr]:
+    """Ways to write `function`, each once, the plain one first; `sign`, `ways`: on which side of 0
+    and of other ends it is wanted; `more`: rare ones, too.
     """
     seen = {function}
     yield function
@@ -40,6 +44,8 @@ def candidates(function: sp.Expr, sign: int, more: bool = False) -> Iterator[sp.
         lambda e: far_out.decaying(sp.factor_terms(_secants(e)), sign),
     )
     for rewrite in (
+        *((lambda e: _from_ends(e, ways),) if ways else ()),
+        *((lambda e, p=p: _about(e, p, ways[p])) for p in ways),
         *(rare if more else ()),
         _tangents,
         logarithms,
@@ -160,6 +166,67 @@ def _within(e: sp.Expr, sign: int) -> sp.Expr:
 
     written = replaced(e, vanishes, less)
     return replaced(written, sp.Abs, lambda u: u if (u * sp.sign(u.subs(x, sign))) == u else -u)
+
+
+# --- next to another end p: by y = |x - p|
+
+
+def _from_ends(e: sp.Expr, ways: Mapping[sp.Expr, int]) -> sp.Expr:
+    """Sums that are 0 at an end, without their differences; y^k in front of what stands under a
+    root.
+    """
+    distances = {p: sp.Dummy(positive=True) for p in ways}
+
+    def measured(u: sp.Expr) -> sp.Expr:
+        if not u.has(x) or u == x:
+            return u
+        lost = [p for p in ways if u.is_Add and _is_zero(value_of(u, x, p))]
+        if not lost:
+            return cast(sp.Expr, u.func(*map(measured, arguments_of(u))))
+        if not u.is_polynomial(x):
+            return _from(u, lost[0], ways[lost[0]] * distances[lost[0]])
+        factors, rest = [], sp.Poly(u, x).all_coeffs()
+        for p in lost:
+            *quotient, left = _horner(rest, p)
+            while quotient and _is_zero(left):
+                factors.append(ways[p] * distances[p])
+                rest = quotient
+                *quotient, left = _horner(rest, p)
+        return sp.Mul(*factors) * sp.Poly(rest, x).as_expr()
+
+    back = {y: ways[p] * _apart(p) for p, y in distances.items()}
+    return cast(sp.Expr, measured(e).xreplace(back))
+
+
+def _apart(p: sp.Expr) -> sp.Expr:
+    return cast(sp.Expr, away(x, p))
+
+
+def _is_zero(value: sp.Expr | None) -> bool:
+    return value is not None and constants.sign_of(value) == 0
+
+
+def _horner(coefficients: list[sp.Expr], p: sp.Expr) -> list[sp.Expr]:
+    """The coefficients of u/(x - p), and what is left."""
+    found: list[sp.Expr] = [sp.S.Zero]
+    for coefficient in coefficients:
+        found.append(sp.expand(found[-1] * p + coefficient))
+    return found[1:]
+
+
+def _from(u: sp.Expr, p: sp.Expr, distance: sp.Expr) -> sp.Expr:
+    """u - u(p)."""
+    moved = sp.expand(u.subs(x, x + p), trig=True)
+    constants_in = (a for a in moved.atoms(sp.sinh, sp.cosh) if not a.has(x))
+    moved = moved.xreplace({a: sp.simplify(a.rewrite(sp.exp)) for a in constants_in})
+    return _less(moved).subs(x, distance)
+
+
+def _about(e: sp.Expr, p: sp.Expr, way: int) -> sp.Expr:
+    """All of it by x - p."""
+    y = sp.Dummy(positive=True)
+    moved = sp.expand(e.subs(x, p + way * y), trig=True).subs(y, way * x)
+    return _within(moved, way).subs(x, _apart(p))
 
 
 def _even(e: sp.Expr) -> sp.Expr:

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import sympy as sp
 
+from divergence_lab.bridge.verified.arithmetic import parts_of
 from divergence_lab.inputs import InputError
 from divergence_lab.theory.expressions import x
 
@@ -82,9 +83,21 @@ class linex(_ZeroAtZero):
     nargs = 1
 
 
+class away(sp.Function):
+    """u - p for a constant p, accurate next to p where p is no binary number."""
+
+    nargs = 2
+
+    @classmethod
+    def eval(cls, *args: sp.Expr) -> Any:
+        u, p = args
+        return None if u.has(x) else u - p
+
+
 def spelled_out(expression: sp.Expr) -> sp.Expr:
     """Without the functions above, which are written for their rounding."""
     for name, meaning in (
+        (away, lambda u, p: u - p),
         (expm1, lambda u: sp.exp(u) - 1),
         (log1p, lambda u: sp.log(1 + u)),
         (linex, lambda u: sp.exp(u) - 1 - u),
@@ -121,6 +134,11 @@ UNARY = {
     linex: "linex",
 }
 _INVERSES = {sp.coth: "tanh", sp.sech: "cosh", sp.csch: "sinh"}
+
+
+def measures(program: Program) -> bool:
+    """From an end that is no number."""
+    return any(step[0] == "away" for step in program.steps)
 
 
 def compiled(expression: sp.Expr) -> Program:
@@ -218,11 +236,7 @@ def _fraction(product: sp.Expr) -> tuple[list[sp.Expr], list[sp.Expr]]:
     above: list[sp.Expr] = []
     below: list[sp.Expr] = []
     for factor in sp.Mul.make_args(product):
-        turned = (
-            isinstance(factor, sp.Pow)
-            and not factor.exp.has(x)
-            and factor.exp.could_extract_minus_sign()
-        )
+        turned = isinstance(factor, sp.Pow) and not factor.exp.has(x) and factor.exp.is_negative
         (below if turned else above).append(1 / factor if turned else factor)
     return above, below
 
@@ -289,6 +303,10 @@ class _Builder:
         if isinstance(e, sp.Pow):
             return self._power(e)
         *order, inner = arguments_of(e)
+        if isinstance(e, away):
+            if order[0] != x or (parts := parts_of(inner)) is None:
+                raise NotRepresentable(f"{str(e)[:60]} has no torch version")
+            return self.add("away" if len(parts) > 1 else "sub", self.step_of(order[0]), *parts)
         if isinstance(e, sp.polylog) and order[0] == 2:
             return self.add("dilog", self.step_of(inner))
         if e.func in _INVERSES:
@@ -350,7 +368,7 @@ class _Builder:
                 if base.has(x)
                 else self.add("exp", self.step_of(exponent * sp.log(base)))
             )
-        if exponent.could_extract_minus_sign():
+        if exponent.is_negative:
             return self.add("div", 1.0, self.step_of(base**-exponent))
         below = self.step_of(base)
         if isinstance(exponent, sp.Integer) and int(exponent) <= LARGEST_POWER:

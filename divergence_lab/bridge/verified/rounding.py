@@ -10,6 +10,7 @@ be anything from 0 to that number (`floor`); one beyond the largest has no bound
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 
 from flint import arb
 
@@ -41,6 +42,8 @@ def error_on(program: programs.Program, low: float, high: float, arithmetic: Ari
             step = _multiply(
                 _divide(of((1.0,)), of(arguments[1]), arithmetic), of(arguments[0]), arithmetic
             )
+        elif name == "away":
+            step = _away(of(arguments[0]), [part for (part,) in arguments[1:]], arithmetic)
         elif name in _STEPS:
             step = _STEPS[name](*map(of, arguments), arithmetic)
         else:
@@ -149,6 +152,35 @@ def _add(a: Error, b: Error, arithmetic: Arithmetic) -> Error:
     )
 
 
+def _away(a: Error, parts: list[float], arithmetic: Arithmetic) -> Error:
+    """X - p for numbers X, by subtracting the parts of p one after another (`are_parts_of`).
+
+    Where |X - h| <= |h|/4, h the sum of all parts but the last, X and h are within a factor of 2:
+    X less the first parts is exact (Sterbenz). Farther away each subtraction is wrong by half a
+    unit of something that is at most 1 + 2^-20 times |X - p|. No X is nearer to p than h: what the
+    last part lacks, half a unit of it, counts as half a unit of |X - p| at most. In single
+    precision the same holds of the first part alone, and of the second one, which is rounded.
+    All in all 3 half units and a little.
+    """
+    if a.absolute or min(map(abs, parts)) < arithmetic.smallest:
+        return NOWHERE
+    p, last = sum(map(Fraction, parts)), Fraction(abs(parts[-1])) / 2**53
+    low, high = float(Fraction(a.low) - p - last), float(Fraction(a.high) - p + last)
+    size = max(abs(low), abs(high))
+    relative = 4 * arithmetic.half
+    return _made(
+        math.nextafter(low, -math.inf),
+        math.nextafter(high, math.inf),
+        relative,
+        0.0,
+        relative * size * SLACK,
+        0.0,
+        0.0,
+        arithmetic,
+        sums=True,
+    )
+
+
 def _negative(a: Error) -> Error:
     return a._replace(low=-a.high, high=-a.low)
 
@@ -187,7 +219,9 @@ def _square(a: Error, arithmetic: Arithmetic) -> Error:
 
 
 def _divide(a: Error, b: Error, arithmetic: Arithmetic) -> Error:
-    if not (b.nearest > b.absolute and b.relative < 0.5):
+    # the nearest to 0 that the computed b may be
+    least = max(b.nearest - b.absolute, b.nearest * (1 - b.relative) / SLACK - b.floor)
+    if not (least > 0 and b.relative < 0.5):
         return NOWHERE
     ends = [a.low / b.low, a.low / b.high, a.high / b.low, a.high / b.high]
     size = max(map(abs, ends))
@@ -196,13 +230,13 @@ def _divide(a: Error, b: Error, arithmetic: Arithmetic) -> Error:
         if a.relative < math.inf
         else math.inf
     )
-    floor = (a.floor + size * b.floor) / (b.nearest - b.absolute)
+    floor = (a.floor + size * b.floor) / least
     return _made(
         _down(min(ends)),
         _up(max(ends)),
         relative,
         floor,
-        (a.absolute + size * b.absolute) / (b.nearest - b.absolute),
+        (a.absolute + size * b.absolute) / least,
         a.scale / b.size,
         arithmetic.half,
         arithmetic,
@@ -301,6 +335,8 @@ def _function(name: str, y: Error, arithmetic: Arithmetic) -> Error:
     relative = math.expm1(min(y.absolute, 700.0)) if name == "exp" else _conditioned(y, condition)
     floor = y.floor * steepest if y.floor and name != "exp" else 0.0
     absolute = y.absolute * steepest if y.absolute else 0.0
+    if name == "log" and y.floor == 0 and y.relative < 0.5:  # |log(1 + r)| <= |r|/(1 - |r|)
+        absolute = min(absolute, y.relative / (1 - y.relative) * SLACK)
     if not absolute < math.inf:
         absolute = relative * max(abs(low), abs(high)) + floor
     zero = 1.0 if name == "log" else 0.0

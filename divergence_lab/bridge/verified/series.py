@@ -15,7 +15,7 @@ from typing import cast
 import sympy as sp
 from flint import acb, arb, arb_series, ctx
 
-from divergence_lab.bridge.verified.programs import arguments_of, expm1, linex, log1p
+from divergence_lab.bridge.verified.programs import arguments_of, away, expm1, linex, log1p
 from divergence_lab.theory.expressions import constants, x
 from divergence_lab.theory.expressions.balls import log_gamma
 from divergence_lab.theory.expressions.enclosure import NotEvaluable, evaluator, exact
@@ -111,6 +111,8 @@ def expansion_of(e: sp.Expr, points: tuple[sp.Expr, ...] = ()) -> Expansion:
     if isinstance(e, sp.Integral):
         return _integral(e)
     first, *others = arguments_of(e)
+    if isinstance(e, away):
+        return expansion_of(first - others[0], points)
     if isinstance(e, sp.polylog) and isinstance(first, sp.Integer) and int(first) >= 1:
         function, inner = _polylogarithm(int(first)), expansion_of(others[0], points)
         return lambda s, n: function(inner(s, n))
