@@ -4,8 +4,8 @@ counted, not timed.
     python paper_checks/time_on_a_gpu.py
     python paper_checks/time_on_a_gpu.py --measure    first measure the rate of one CPU core, which takes minutes
 
-On torch's "meta" device every operation goes the way of a GPU and computes nothing, so a step can
-be counted on any machine.  A step is recorded once as a CUDA graph and replayed, but for molecules,
+benchmarks/kernels_of_a_step.py counts the kernels; all steps of a walk by our own kernel are one of
+them.  A step is recorded once as a CUDA graph and replayed, but for molecules,
 whose rewards are computed on the CPU: their kernels are launched one by one.  The time of a step is
 about
 
@@ -31,7 +31,6 @@ from typing import Any
 from unittest import mock
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import divergence_lab as dl
@@ -43,64 +42,29 @@ from divergence_lab.training import settings
 from divergence_lab.training.stepping import make_step, start_progress
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import figure3_hypergrid
 import figure5_molecules
+import kernels_of_a_step
 import tables3_4_bits
 from figure5_sampled import BATCH, EPSILON, MAX_BLOCKS, RATE
 
 MEASURED = Path(__file__).resolve().parent / "results" / "time_on_a_gpu" / "one_core.json"
 STEPS, WARM = 3, 1  # measured, and before
 REPLAYED, LAUNCHED, OPERATIONS_A_SECOND = 4e-6, 10e-6, 10e12
-# these only look at a tensor in another way: no kernel
-VIEWS = (
-    "view",
-    "expand",
-    "select",
-    "slice",
-    "transpose",
-    "permute",
-    "unsqueeze",
-    "squeeze",
-    "split",
-    "unbind",
-    "detach",
-    "alias",
-    "as_strided",
-    "t.",
-    "_unsafe_view",
-    "movedim",
-    "unfold",
-    "diagonal",
-    "empty",
-    "lift_fresh",
-)
-
-
-class Kernels(TorchDispatchMode):
-    """Counts the operations that would launch a kernel."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if not str(function).removeprefix("aten.").startswith(VIEWS):
-            self.count += 1
-        return function(*args, **(kwargs or {}))
 
 
 def counted(losses: dict, space: Any, **given: Any) -> tuple[int, float]:
     """(kernels, floating-point operations) of one training step of all members."""
+    # operations the way of torch: kernels of our own make the same
     with mock.patch.object(settings, "find_device", lambda name: torch.device("meta")):
         run = prepared(space, losses, device="cuda", **given)
-        state = start_progress(run, 1)
-        _, advance = make_step(run, state)
+        _, advance = make_step(run, start_progress(run, 1))
         advance(0.1)  # constants of the space are made
-        with Kernels() as kernels:
+        with FlopCounterMode(display=False) as operations:
             advance(0.2)
-        with FlopCounterMode(display=False) as flops:
-            advance(0.3)
-    return kernels.count, float(flops.get_total_flops())
+    kernels = kernels_of_a_step.counted(losses, space, **given).total()
+    return kernels, float(operations.get_total_flops())
 
 
 def measured(losses: dict, space: Any, **given: Any) -> float:

@@ -8,6 +8,7 @@ copy between CPU and device.
 
 import contextlib
 import itertools
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from divergence_lab.gflownet import devices
 from divergence_lab.graphs import hypergrid
 from divergence_lab.graphs.spaces.bits import bits
 from divergence_lab.graphs.texts import space_from_text
+from divergence_lab.theory.catalogue.named import PAPER_LOSSES
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.training import settings
 from divergence_lab.training.arguments import Arguments
@@ -126,6 +128,28 @@ def never_waits(monkeypatch, space, **given):
 )
 def test_a_step_on_a_listed_graph(monkeypatch, objective, policy, evaluate):
     never_waits(monkeypatch, hypergrid(2, 3), objective=objective, policy=policy, evaluate=evaluate)
+
+
+CLIPPED = (
+    "Piecewise((-50*x - 1250, x < -50), (x**2/2, x < 50), (50*x - 1250, True))",
+    "Piecewise((exp(x) - x - 1, x < 50), ((exp(50) - 1)*(x - 50) + exp(50) - 51, True))",
+)
+
+
+@pytest.mark.parametrize("objective", ["tb", "vargrad", "db", "subtb(0.9)", "fm"])
+@pytest.mark.parametrize("evaluate", ["all states", "visited"])
+@pytest.mark.parametrize("backward", ["uniform", "learned"])
+@pytest.mark.parametrize("names", [PAPER_LOSSES, CLIPPED], ids=["the paper's", "clipped"])
+def test_a_step_is_at_most_120_kernels(monkeypatch, objective, evaluate, backward, names):
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+    import kernels_of_a_step
+
+    losses = {name: to_torch(loss(name)) for name in names}
+    chosen = {"objective": objective, "evaluate": evaluate, "backward": backward}
+    found = kernels_of_a_step.counted(losses, hypergrid(4, 4), policy="mlp", **chosen)
+    assert 50 < found.total() <= 120, found
+    # a walk, and Adam's two, are kernels of our own
+    assert found["our walk"] + found["our walk by table"] == 1 and found["our Adam"] == 2
 
 
 @pytest.mark.parametrize(

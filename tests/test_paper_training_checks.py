@@ -334,6 +334,8 @@ def test_the_time_on_a_gpu_is_what_a_step_counts(monkeypatch):
         > 0
     )
     committed = (CHECKS / "time_on_a_gpu.md").read_text().splitlines()
+    kernels = [int(row.split("|")[5]) for row in committed if row.startswith("| Figure 3 |")]
+    assert len(kernels) == 4 and max(kernels) <= 120
     assert {line.split("|")[1].strip() for line in committed if line.startswith("| ")} >= {
         "Figure 3",
         "Figure 5",

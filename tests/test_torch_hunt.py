@@ -355,6 +355,47 @@ def test_the_formula_is_refused_where_it_cancels():
     )  # four lucky points at 1e-5 gave a straight line
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Piecewise((-50*x - 1250, x < -50), (x**2/2, x < 50), (50*x - 1250, True))",
+        "Piecewise((-x/4 - 1/16, x < -1/4), (x**2, x < 1/2), (x - 1/4, True))",
+        "Piecewise((-x/4 - 1/16, x < -1/4), (x**2, True))",
+        "Max(x, 0) + Max(-2*x, 0)",
+        "x**2 + 3*Abs(x)",
+        "Max(0, Abs(x) - 1) + Max(0, Abs(x) - 2)",
+        "linex(1/2)",
+    ],
+)
+@pytest.mark.parametrize("narrow", [False, True])
+def test_numbers_are_put_in_where_they_stand(text, narrow):
+    """A stretch where g' is a number has no tensor of its own: the same as each stretch by itself,
+    at its ends, next to them, at infinities and at NaN.
+    """
+    function = to_torch(text)
+    for of_loss in (function.slopes[narrow], function.values[narrow]):
+        edges = {edge for _, places in of_loss.sources for place in places for edge in place}
+        points = [
+            way for edge in edges for way in (edge, *map(math.nextafter, [edge] * 2, (-1e9, 1e9)))
+        ]
+        z = torch.tensor([*points, math.nan, 0.0, -0.0, 0.3, -7.0, 200.0], dtype=torch.float64)
+        z = z.clamp(*function.reach)
+        for one, found in zip(z, of_loss(z), strict=True):
+            program = next(
+                (
+                    source
+                    for source, places in of_loss.sources
+                    if any(low <= one < high for low, high in places)
+                ),
+                of_loss.sources[0][0],
+            )
+            torch.testing.assert_close(found, run(program, one), rtol=0, atol=0, equal_nan=True)
+    far = torch.tensor([-math.inf, math.inf, math.nan], dtype=torch.float64)
+    slopes = function.wide_gradient(far, narrow)
+    torch.testing.assert_close(slopes[:2], function.gradient(far.clamp(*function.reach))[:2])
+    assert slopes[2].isnan()
+
+
 def test_nothing_is_no_agreement():
     """x**50 is below every number near 0; a program that is 0 everywhere is not x**50."""
     nothing = Candidate(sp.S.Zero, Program((("fill", (0.0,)),)))

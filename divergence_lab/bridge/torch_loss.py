@@ -31,6 +31,9 @@ _LINEX_BELOW, _LINEX = (
 _DILOGARITHM = arithmetic.dilogarithm_coefficients()
 
 
+_RESIDUAL = programs.compiled(x)
+
+
 def exponential_rest(u: Tensor) -> Tensor:
     """e^u - 1 - u, near 0 by its series."""
     total = u * _LINEX[-1]
@@ -86,16 +89,45 @@ def run(program: programs.Program, z: Tensor) -> Tensor:
         given = [
             a[0] if isinstance(a, tuple) else z if a == programs.X else found[a] for a in places
         ]
-        found.append(
-            torch.where(z.isnan(), z, *given) if name == "fill" else OPERATIONS[name](*given)
-        )
+        # a number everywhere but at NaN
+        found.append(z.clamp(*given, *given) if name == "fill" else OPERATIONS[name](*given))
     return found[-1]
+
+
+def constant_on(
+    source: programs.Program | polynomials.Table, low: float, high: float
+) -> float | None:
+    """The number that a program gives on low <= x < high, made of numbers and the sign of x; None
+    if there is none.
+    """
+    sign = 1.0 if low > 0 else -1.0 if high <= 0 else None
+    found: list[float | None] = []
+    for name, *places in source.steps if isinstance(source, programs.Program) else ():
+        known = [
+            a[0] if isinstance(a, tuple) else None if a == programs.X else found[a] for a in places
+        ]
+        if name == "fill":
+            found.append(known[0])
+        elif name == "sign" and places == [programs.X]:
+            found.append(sign)
+        else:
+            numbers = [one for one in known if one is not None]
+            product = math.prod(numbers) if name == "mul" and len(numbers) == 2 else None
+            found.append(product)
+    return found[-1] if found else None
+
+
+def _inside(z: Tensor, low: float, high: float) -> Tensor:
+    """low <= z < high."""
+    if low == -math.inf:
+        return z < high
+    return z >= low if high == math.inf else z.clamp(low, math.nextafter(high, low)) == z
 
 
 @dataclass(frozen=True, eq=False)
 class _Function:
-    """A function by its ranges, ready for torch: the first source stands wherever no later one
-    does.
+    """A function by its ranges, ready for torch. A number needs no tensor of its own, and is put
+    in where it stands; of the other sources the first stands wherever nothing else does.
     """
 
     sources: tuple[tuple[programs.Program | polynomials.Table, stretches.Spans], ...]
@@ -103,24 +135,53 @@ class _Function:
 
     @cached_property
     def is_the_residual(self) -> bool:
-        return len(self.sources) == 1 and self.sources[0][0] == programs.compiled(x)
+        return len(self.sources) == 1 and self.sources[0][0] == _RESIDUAL
+
+    @cached_property
+    def _in_order(self) -> tuple[tuple[programs.Program | polynomials.Table, list, list], ...]:
+        """Each source, where it is to be evaluated, and (low, high, number) where it is one."""
+        found = []
+        for source, places in self.sources:
+            numbers = [(*place, constant_on(source, *place)) for place in places]
+            known = [one for one in numbers if one[2] is not None]
+            found.append((source, [one[:2] for one in numbers if one[2] is None], known))
+        # NaN goes through the first
+        return tuple(sorted(found, key=lambda one: not one[1]))
+
+    @cached_property
+    def is_level_at_the_ends(self) -> bool:
+        """It is a number far out on either side, whatever the residual."""
+        ends = [
+            end for *_, known in self._in_order for low, high, _ in known for end in (low, high)
+        ]
+        return {-math.inf, math.inf} <= {*ends}
 
     def __call__(self, z: Tensor) -> Tensor:
-        (first, _), *others = self.sources
+        (first, _, known), *others = self._in_order
         answer = self._evaluated(first, z)
-        for source, places in others:
-            found = self._evaluated(source, z)
-            for low, high in places:
-                inside = z < high if low == -math.inf else z >= low
-                if -math.inf < low and high < math.inf:
-                    inside = inside & (z < high)
-                answer = torch.where(inside, found, answer)
+        for source, places, more in others:
+            known = known + more
+            if places:
+                found = self._evaluated(source, z)
+                for low, high in places:
+                    answer = torch.where(_inside(z, low, high), found, answer)
+        for low, high, number in known:
+            answer = torch.where(_inside(z, low, high), self._number(number, z), answer)
         return answer
 
     def _evaluated(self, source: programs.Program | polynomials.Table, z: Tensor) -> Tensor:
-        return (
-            run(source, z) if isinstance(source, programs.Program) else self._polynomials(source, z)
-        )
+        if not isinstance(source, programs.Program):
+            return self._polynomials(source, z)
+        return z if source == _RESIDUAL else run(source, z)
+
+    def _number(self, number: float, z: Tensor) -> Tensor | float:
+        """Off the CPU torch would send it at each use."""
+        if z.device.type == "cpu" or type(z) is not Tensor:
+            return number
+        key = z.device, number
+        if key not in self.on_device:
+            self.on_device[key] = torch.tensor(number, dtype=torch.float64, device=z.device)
+        return self.on_device[key]
 
     def _polynomials(self, table: polynomials.Table, z: Tensor) -> Tensor:
         edges, middles, scales, rows = self._constants(table, z)
@@ -148,6 +209,15 @@ class _Function:
 
     def __reduce__(self) -> tuple:
         return _Function, (self.sources,)
+
+
+def refuse_dtype(residual: Tensor) -> None:
+    """TypeError for residuals that are not floating point numbers."""
+    if residual.dtype not in DTYPES:
+        raise TypeError(
+            f"residuals must be floating point numbers, not {residual.dtype}: "
+            "convert them with .float()"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,14 +262,25 @@ class TorchLoss(ranges.Verified[tuple[_Function, _Function]]):
 
     def gradient(self, residual: Tensor) -> Tensor:
         """g'(residual), elementwise, without autograd."""
-        inside, narrow = self._inside(residual), residual.dtype != torch.float64
+        refuse_dtype(residual)
         limit = torch.finfo(residual.dtype).max
+        wide = residual.detach().double()
+        slope = self.wide_gradient(wide, residual.dtype != torch.float64)
+        return slope.clamp(-limit, limit).to(residual.dtype)
+
+    def wide_gradient(self, wide: Tensor, narrow: bool) -> Tensor:
+        """g' in float64 of residuals in float64, which may be infinite; `narrow`: good for answers
+        in single precision, and sooner had.
+        """
         if self.slopes[narrow].is_the_residual:
-            return residual.detach().clamp(-limit, limit)
+            return wide
+        inside = wide
+        if not self.slopes[narrow].is_level_at_the_ends:
+            inside = wide.clamp(*(self.early_reach if narrow else self.reach))
         slope = self.slopes[narrow](inside)
         if self.kink_at_zero:
-            slope = torch.where(inside == 0, 0.0, slope)  # the subgradient of a minimum
-        return slope.clamp(-limit, limit).to(residual.dtype)
+            slope = torch.where(wide == 0, 0.0, slope)  # the subgradient of a minimum
+        return slope
 
     def value(self, residual: Tensor) -> Tensor:
         """g(residual), elementwise, without autograd."""
@@ -214,11 +295,7 @@ class TorchLoss(ranges.Verified[tuple[_Function, _Function]]):
         return answer.clamp(-limit, limit).to(residual.dtype)
 
     def _inside(self, residual: Tensor) -> Tensor:
-        if residual.dtype not in DTYPES:
-            raise TypeError(
-                f"residuals must be floating point numbers, not {residual.dtype}: "
-                "convert them with .float()"
-            )
+        refuse_dtype(residual)
         reach = self.reach if residual.dtype == torch.float64 else self.early_reach
         return residual.detach().double().clamp(*reach)  # infinite ones, too
 

@@ -1,5 +1,5 @@
-"""What differs between devices: looking at numbers, threads, and steps that are recorded once
-and repeated.
+"""What differs between devices: looking at numbers, threads, steps that are recorded once and
+repeated, and operations that a GPU would make in many kernels.
 """
 
 from __future__ import annotations
@@ -7,8 +7,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 
 import torch
+from torch import Tensor
+
+from divergence_lab.graphs import ambient
 
 WARM = 3  # steps before the recording, in which libraries set themselves up
 
@@ -99,3 +103,151 @@ def record(call: Callable[[], None]) -> torch.cuda.CUDAGraph:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+# --- fewer kernels: what is launched counts there, not what is computed
+
+
+@cache  # for ever: a recorded step reads it where it lies
+def number(value: float, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """This number on the device: torch would send it there, by a kernel, at each use."""
+    with ambient.plain_torch():
+        return torch.tensor(value, dtype=dtype).to(device)
+
+
+def with_number(table: Tensor, value: float, dim: int = -1) -> Tensor:
+    """One more entry along this dimension, this number."""
+    last = number(value, table.device, table.dtype).expand_as(table.narrow(dim, 0, 1))
+    return torch.cat([table, last], dim=dim)
+
+
+def moved(table: Tensor, places: Tensor, back: Tensor) -> Tensor:
+    """table[:, places] of a table [M, N], 0 for place N, where no place but N comes twice: its
+    entry n is found at `back`[n], nowhere if that is len(places).
+    """
+    return _Moved.apply(table, places, back)
+
+
+class _Moved(torch.autograd.Function):
+    """Its gradient is looked up too; torch would sort places and add up."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(table: Tensor, places: Tensor, back: Tensor) -> Tensor:
+        return with_number(table, 0.0).index_select(1, places)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        ctx.save_for_backward(inputs[2])
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride] (torch's own way)
+        (back,) = ctx.saved_tensors
+        return with_number(upstream, 0.0).index_select(1, back), None, None
+
+
+def kept(values: Tensor, where: Tensor, instead: Tensor | None = None) -> Tensor:
+    """The values there, elsewhere 0, or what is given `instead` and has no gradient.  No gradient
+    comes from what stands elsewhere, whatever it is.
+    """
+    return _Kept.apply(values, where, instead)
+
+
+class _Kept(torch.autograd.Function):
+    """One kernel each way."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(values: Tensor, where: Tensor, instead: Tensor | None) -> Tensor:
+        other = number(0.0, values.device, values.dtype) if instead is None else instead
+        return torch.where(where, values, other)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        ctx.save_for_backward(inputs[1])
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride] (torch's own way)
+        (where,) = ctx.saved_tensors
+        zero = number(0.0, upstream.device, upstream.dtype)
+        return torch.where(where, upstream, zero), None, None
+
+
+def log_softmax_over(allowed: Tensor, logits: Tensor, closed: float = -torch.inf) -> Tensor:
+    """log softmax along dimension 1 of the allowed logits, of `closed` in place of the others.
+
+    No gradient may come in for what is not allowed.
+    """
+    if may_look(logits.device):
+        logits = logits.masked_fill(~allowed, closed)
+        return logits - torch.logsumexp(logits, dim=1, keepdim=True)
+    return _LogSoftmax.apply(logits, allowed, closed)
+
+
+class _LogSoftmax(torch.autograd.Function):
+    """Two kernels and one back."""
+
+    @staticmethod
+    def forward(ctx, logits: Tensor, allowed: Tensor, closed: float) -> Tensor:
+        lowest = number(closed, logits.device, logits.dtype)
+        found = torch.log_softmax(torch.where(allowed, logits, lowest), dim=1)
+        ctx.save_for_backward(found)
+        return found
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride] (torch's own way)
+        (found,) = ctx.saved_tensors
+        back = torch.ops.aten._log_softmax_backward_data
+        return back(upstream, found, 1, found.dtype), None, None
+
+
+def log_add_exp(one: Tensor, other: Tensor) -> Tensor:
+    """torch.logaddexp."""
+    return (torch.logaddexp if may_look(one.device) else _LogAddExp.apply)(one, other)
+
+
+class _LogAddExp(torch.autograd.Function):
+    """One kernel and four back in place of nine."""
+
+    @staticmethod
+    def forward(ctx, one: Tensor, other: Tensor) -> Tensor:
+        ctx.save_for_backward(one, other)
+        return torch.logaddexp(one, other)
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride] (torch's own way)
+        one, other = ctx.saved_tensors
+        share = upstream * (one - other).sigmoid()
+        return share, upstream - share if ctx.needs_input_grad[1] else None
+
+
+def log_sum_exp(
+    values: Tensor, dim: int, allowed: Tensor | None = None, closed: float = -torch.inf
+) -> Tensor:
+    """torch.logsumexp, `closed` in place of what is not allowed; not all may be -inf.
+
+    Where nothing is allowed, no gradient may come in.
+    """
+    if may_look(values.device):
+        values = values if allowed is None else values.masked_fill(~allowed, closed)
+        return torch.logsumexp(values, dim=dim)
+    return _LogSumExp.apply(values, dim, allowed, closed)
+
+
+class _LogSumExp(torch.autograd.Function):
+    """The largest value less the logarithm of its share: five kernels and two back."""
+
+    @staticmethod
+    def forward(ctx, values: Tensor, dim: int, allowed: Tensor | None, closed: float) -> Tensor:
+        if allowed is not None:
+            values = torch.where(allowed, values, number(closed, values.device, values.dtype))
+        shares, ctx.dim = torch.log_softmax(values, dim=dim), dim
+        ctx.save_for_backward(shares)
+        return values.amax(dim=dim) - shares.amax(dim=dim)
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride] (torch's own way)
+        (shares,) = ctx.saved_tensors
+        return shares.exp() * upstream.unsqueeze(ctx.dim), None, None, None

@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from divergence_lab.gflownet import devices
+from divergence_lab.graphs import ambient
 from divergence_lab.inputs import InputError, did_you_mean, kind_of, shown
 
 FLOWS = {"": "free", "fl-": "forward-looking", "modified-": "modified"}
@@ -166,9 +169,30 @@ def db(steps: Steps) -> Residuals:
     """x = log F(s') + log P_B(s|s') - log F(s) - log P_F(s'|s), one a transition; R(s) for the
     stop (Bengio 2023).
     """
-    log_flow = needed(steps.log_flow)
-    x = steps.increment + log_flow[:, 1:] - log_flow[:, :-1]
+    x = _Rise.apply(steps.increment, needed(steps.log_flow))
     return Residuals(x, steps.exists.to(x.dtype))
+
+
+class _Rise(torch.autograd.Function):
+    """increment_k + log_flow_{k+1} - log_flow_k, whose gradient torch would put together from
+    slices.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(increment: Tensor, log_flow: Tensor) -> Tensor:
+        return increment + log_flow[:, 1:] - log_flow[:, :-1]
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride] (torch's own way)
+        none = devices.number(0.0, upstream.device, upstream.dtype).expand_as(upstream[:, :1])
+        both = torch.cat([none, upstream, none], dim=1)
+        return upstream, both[:, :-1] - both[:, 1:]
 
 
 def subtb(steps: Steps, decay: float) -> Residuals:
@@ -176,34 +200,71 @@ def subtb(steps: Steps, decay: float) -> Residuals:
 
     2023).
     """
-    n_steps = steps.increment.shape[1]
-    potential = needed(steps.log_flow).clone()
-    potential[:, 1:] += steps.increment.cumsum(dim=1)
-    first, last = torch.triu_indices(n_steps + 1, n_steps + 1, offset=1, device=potential.device)
-    power = (last - first).to(potential.dtype)[:, None]
-    if decay > 1:  # over that of the whole trajectory, so that a long one does not overflow
-        power = power - steps.exists.sum(dim=1, keepdim=True)
+    increment = steps.increment
+    start = devices.number(0.0, increment.device, increment.dtype).expand_as(increment[:, :1])
+    potential = needed(steps.log_flow) + torch.cat([start, increment.cumsum(dim=1)], dim=1)
+    pairs = _pairs if devices.may_look(increment.device) else _kept_pairs
+    first, last, power, places, sign = pairs(increment.shape[1], increment.device, increment.dtype)
+    # over the largest, so that none overflows and their sum is at least 1: that of one step, or
+    # with lambda > 1 that of the whole trajectory
+    longest = steps.exists.sum(dim=1, keepdim=True) if decay > 1 else 1
     # after the stop all potentials agree, so pairs that end later than the stop are told by their
     # last step
-    weight = torch.where(steps.exists[:, last - 1], decay**power, 0.0)
-    total = weight.sum(
-        dim=1, keepdim=True
-    )  # 0 of a tied trajectory that can but stop: it has no part
-    return Residuals(
-        potential[:, last] - potential[:, first], weight / torch.where(total > 0, total, 1.0)
-    )
+    told = steps.exists.index_select(1, last - 1)
+    weight = devices.kept(decay ** (power - longest), told)
+    # 0 of a tied trajectory that can but stop: it has no part
+    total = weight.sum(dim=1, keepdim=True).clamp(min=1)
+    return Residuals(_Differences.apply(potential, first, last, places, sign), weight / total)
+
+
+def _pairs(n_steps: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """All i < j up to n_steps and j - i [O, 1]; where a table [n + 1, n + 1] finds the pair of k
+    and l, flat, O on its diagonal, and its sign there [n + 1, n + 1, 1]: 1 where k = j.
+    """
+    with ambient.plain_torch():
+        first, last = torch.triu_indices(n_steps + 1, n_steps + 1, offset=1, device=device)
+        places = torch.full((n_steps + 1, n_steps + 1), len(first), device=device)
+        places[first, last] = places[last, first] = torch.arange(len(first), device=device)
+        sign = torch.ones(n_steps + 1, n_steps + 1, 1, dtype=dtype, device=device)
+        sign[first, last] = -1
+        return first, last, (last - first).to(dtype)[:, None], places.flatten(), sign
+
+
+_kept_pairs = cache(_pairs)  # for ever: a recorded step reads them where they lie
+
+
+class _Differences(torch.autograd.Function):
+    """V_last - V_first. Its gradient is looked up pair by pair: torch would sort by place, and
+    adding at places goes in another order each time on a GPU.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        potential: Tensor, first: Tensor, last: Tensor, places: Tensor, sign: Tensor
+    ) -> Tensor:
+        return potential.index_select(1, last) - potential.index_select(1, first)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        ctx.save_for_backward(*inputs[3:])
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride] (torch's own way)
+        places, sign = ctx.saved_tensors
+        found = devices.with_number(upstream, 0.0, dim=1).index_select(1, places)
+        found = found.unflatten(1, sign.shape[:2]) * sign
+        return found.sum(dim=2), None, None, None, None
 
 
 def fm(
-    log_inflow: Float[Tensor, "M O B"],
-    log_outflow: Float[Tensor, "M O B"],
-    visited: Bool[Tensor, "M O B"],
-    mean: bool = False,
+    log_ratio: Float[Tensor, "M O B"], visited: Bool[Tensor, "M O B"], mean: bool = False
 ) -> Residuals:
     """x = log outflow - log inflow of each visited state but the source; R(s), or what is learned
     in its place, flows out at a stop.
     """
-    x = torch.where(visited, log_outflow - log_inflow, 0.0)
+    x = devices.kept(log_ratio, visited)
     found = Residuals(x, visited.to(x.dtype))
     return mean_of_the_batch(found) if mean else found
 

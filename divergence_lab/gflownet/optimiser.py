@@ -78,11 +78,14 @@ def unpack(shapes: Mapping[str, tuple[int, ...]], values: Tensor) -> dict[str, T
     }
 
 
-def gradients(total: Tensor, members: Ensemble) -> tuple[Tensor, ...]:
+def gradients(
+    total: Tensor, members: Ensemble, upstream: Tensor | None = None
+) -> tuple[Tensor, ...]:
     """d total / d parameters, each with a leading axis M; 0 where the total does not depend on
-    them.
+    them.  `upstream`: of a tensor, the gradient of the sum of its products with these numbers.
     """
-    return torch.autograd.grad(total, tuple(members.parameters.values()), materialize_grads=True)
+    parameters = tuple(members.parameters.values())
+    return torch.autograd.grad(total, parameters, upstream, materialize_grads=True)
 
 
 @torch.no_grad()

@@ -145,11 +145,11 @@ def as_generated(graph: dag.PointedDAG) -> GeneratedDAG:
     """
     n_states = graph.n_states
     moves = on_device(lambda: _moves(graph))
-    incoming = on_device(lambda: graph.incoming.T.astype(np.int64))
+    incoming = on_device(lambda: graph.incoming.T.astype(np.int64).clip(min=0))
     back_actions = on_device(lambda: _back_actions(graph))
 
     def edge(states: Tensor, back: Tensor) -> Tensor:
-        return incoming(states)[states[..., 0], back].clamp(min=0)
+        return incoming(states)[states[..., 0], back]
 
     n_features, features, ones = _features(graph)
     partial = graph.log_partial

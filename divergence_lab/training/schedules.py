@@ -66,6 +66,14 @@ def gradient_of(loss: Callable[..., Any]) -> LossFunction | None:
     return loss.gradient if getattr(loss, "gives_gradient", False) else None  # pyright: ignore[reportFunctionMemberAccess] gives_gradient says so
 
 
+def wide_gradient_of(loss: Callable[..., Any]) -> Callable[[Tensor, bool], Tensor] | None:
+    """g' of such a loss from residuals in float64; True for residuals that were float32."""
+    gradient = gradient_of(loss)
+    if gradient is None or hasattr(loss, "wide_gradient"):
+        return getattr(loss, "wide_gradient", None)
+    return lambda wide, single: gradient(wide.float() if single else wide).double()
+
+
 def then(
     first: LossFunction, second: LossFunction, at: float = 0.5, *, name: str = "then"
 ) -> Schedule:

@@ -134,10 +134,7 @@ def _update(run: settings.Run, state: Progress, inputs: Inputs, fraction: float)
     residuals, terminal = rollouts.draw_residuals(
         run.rollout, members.parameters, noise, state.buffer, inputs.step, inputs.bits
     )
-    # summed over members: no member's gradient holds anything of another's
-    _adam(
-        run, members, optimiser.gradients(_total(run, residuals, fraction), members), inputs.rates
-    )
+    _adam(run, members, _gradient(run, members, residuals, fraction), inputs.rates)
     evaluation.mark_visited(run, state.visited, terminal)
     if state.window.shape[1]:
         evaluation.push_window(state.window, terminal, inputs.step)
@@ -163,7 +160,7 @@ def _update_exactly(run: settings.Run, state: Progress, inputs: Inputs, fraction
     """
     members, rollout = state.members, run.rollout
     model = flow(rollout.policy, members.parameters, rollout.objective, rollout.backward)
-    gradient = optimiser.gradients(_expected_total(run, model, fraction), members)
+    gradient = _expected_gradient(run, members, model, fraction)
     if not settings.is_natural(True, run.config["policy"], rollout.objective):
         _adam(run, members, gradient, inputs.rates)
         return
@@ -176,51 +173,58 @@ def _update_exactly(run: settings.Run, state: Progress, inputs: Inputs, fraction
     )
 
 
-def _expected_total(run: settings.Run, model: Flow, fraction: float) -> Tensor:
-    """The same sum in expectation: every object weighted by how often it would be drawn."""
+def _expected_gradient(
+    run: settings.Run, members: optimiser.Ensemble, model: Flow, fraction: float
+) -> tuple[Tensor, ...]:
+    """The same gradient in expectation: every object weighted by how often it would be drawn."""
     rollout, graph = run.rollout, run.graph
     if run.listed is not None:
         residuals = listed_residuals(graph, rollout.objective, model, run.listed, rollout.sampler)
-        return _total(run, residuals, fraction)
+        return _gradient(run, members, residuals, fraction)
     if rollout.objective.kind != "tb":
-        return _total(
-            run, expected_residuals(graph, rollout.objective, model, rollout.sampler), fraction
-        )
+        residuals = expected_residuals(graph, rollout.objective, model, rollout.sampler)
+        return _gradient(run, members, residuals, fraction)
     of_loss = []
-    for loss, members in zip(run.losses.values(), model.split(len(run.losses)), strict=True):
+    for loss, part in zip(run.losses.values(), model.split(len(run.losses)), strict=True):
         terms = schedules.terms_of(loss, fraction)
         assert terms is not None  # else all trajectories are listed
-        of_loss.append(expected_tb(graph, members, terms, rollout.sampler))
-    return torch.cat(of_loss).sum()
+        of_loss.append(expected_tb(graph, part, terms, rollout.sampler))
+    return optimiser.gradients(torch.cat(of_loss).sum(), members)
 
 
-def _total(run: settings.Run, residuals: objectives.Residuals, fraction: float) -> Tensor:
-    """What has the gradient of the sum over members of mean_B sum_O weight g(x): each loss is
-    called once for all its members.
+def _gradient(
+    run: settings.Run, members: optimiser.Ensemble, residuals: objectives.Residuals, fraction: float
+) -> tuple[Tensor, ...]:
+    """Of the sum over members of mean_B sum_O weight g(x); no member's gradient holds anything of
+    another's. Each loss is called once for all its members.
     """
-    apart = residuals.x.view(
-        len(run.losses), len(residuals.x) // len(run.losses), *residuals.x.shape[1:]
-    ).unbind(0)
+    x, share = residuals.x, residuals.weight * (1 / residuals.x.shape[-1])
     losses = [
         loss.at(fraction) if isinstance(loss, schedules.Schedule) else loss
         for loss in run.losses.values()
     ]
-    slopes = [schedules.gradient_of(loss) for loss in losses]
+    slopes = [schedules.wide_gradient_of(loss) for loss in losses]
     known = [slope for slope in slopes if slope is not None]
     if len(known) == len(losses):
-        values = _with_slopes(residuals.x, [slope(x) for slope, x in zip(known, apart)])
-    else:
-        values = torch.cat(
-            [
-                loss(x) if slope is None else _with_slopes(x, [slope(x)])
-                for loss, slope, x in zip(losses, slopes, apart, strict=True)
-            ]
-        )
-    return (residuals.weight * values).sum() / residuals.x.shape[-1]
+        # nobody asks for the sum itself
+        return optimiser.gradients(x, members, _slope(known, x) * share)
+    values = [
+        loss(part) if slope is None else _slope([slope], part) * part
+        for loss, slope, part in zip(losses, slopes, _apart(x, len(losses)), strict=True)
+    ]
+    return optimiser.gradients((share * torch.cat(values)).sum(), members)
 
 
-def _with_slopes(x: Tensor, slopes: Sequence[Tensor]) -> Tensor:
-    """g' x with g' held constant: the gradient of g(x), at half the cost. Cut far out, so that a
-    sum of gradients stays finite in float32.
+def _slope(slopes: Sequence[Callable[[Tensor, bool], Tensor]], x: Tensor) -> Tensor:
+    """g'(x), held constant, of each loss at its share of the members. Cut far out, so that a sum
+    of gradients stays finite in float32.
     """
-    return torch.cat([*slopes]).clamp(-STEEPEST, STEEPEST) * x
+    # one cast for all, there and back
+    wide, single = x.detach().double(), x.dtype != torch.float64
+    found = [slope(part, single) for slope, part in zip(slopes, _apart(wide, len(slopes)))]
+    return torch.cat(found).clamp(-STEEPEST, STEEPEST).to(x.dtype)
+
+
+def _apart(x: Tensor, parts: int) -> tuple[Tensor, ...]:
+    """The residuals of each loss's members."""
+    return x.view(parts, len(x) // parts, *x.shape[1:]).unbind(0)

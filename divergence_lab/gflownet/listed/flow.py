@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import pad
 
+from divergence_lab.gflownet import devices
 from divergence_lab.gflownet.listed.sampling import Trajectories, at_steps
 from divergence_lab.gflownet.objectives import (
     Objective,
@@ -33,7 +35,7 @@ class Flow:
     """The model at all states; M = 1 in `log_pb` if it is fixed, no `log_flow` if none is needed.
 
     log P_B is that of the edge which the action takes, 0 for a stop.  `log_inflow`: log of the flow
-    into each state where edge flows are learned, else None; -inf in the source.
+    into each state where edge flows are learned, else None; 0, which means nothing, in the source.
     """
 
     log_pf: Float[Tensor, "M A S"]
@@ -75,11 +77,14 @@ def flow_from_rows(
     backward: str,
 ) -> Flow:
     """The same, from the policy's rows."""
-    graph, n_actions = policy.space, policy.heads.n_actions
+    graph, heads = policy.space, policy.heads
     on_device = tables(graph, rows.device, rows.dtype)
-    logits = rows[:, :n_actions] + on_device.mask
+    logits, back, learned = rows, rows, rows
+    if heads.n_rows > heads.n_actions:
+        logits, back, learned = rows.split((heads.n_actions, heads.n_back, int(heads.flow)), dim=1)
+    logits = logits + on_device.mask
     if backward == "learned":
-        log_pb = edge_log_pb(graph, rows[:, n_actions : n_actions + policy.heads.n_back])
+        log_pb = edge_log_pb(graph, back)
     else:
         log_pb = fixed_log_pb(graph, backward, rows.device, rows.dtype)
     if chosen.flow in ("edges", "exits"):
@@ -90,7 +95,7 @@ def flow_from_rows(
     if chosen.flow == "modified":
         log_flow = on_device.log_reward - log_pf[:, -1]
         return Flow(log_pf, log_pb, log_flow[:, 0], log_flow)
-    learned = rows[:, -1]
+    learned = learned.squeeze(1)
     if chosen.flow == "forward-looking":
         learned = learned + log_partial(graph, rows.device, rows.dtype)
     if chosen.tied:
@@ -104,21 +109,38 @@ def _edge_flow(graph: dag.PointedDAG, logits: Tensor, log_pb: Tensor, exits: boo
     a).
     """
     on_device = tables(graph, logits.device, logits.dtype)
-    stop = on_device.log_reward.expand(logits.shape[0], 1, -1)
-    log_edge = logits if exits else torch.cat([logits[:, :-1], stop], dim=1)
-    log_flow = torch.logsumexp(log_edge, dim=1)
-    into = log_edge.flatten(1)[:, on_device.incoming] + torch.where(
-        on_device.incoming_exists > 0, 0.0, -torch.inf
+    log_edge = logits if exits else with_stops(graph, logits)
+    log_flow = devices.log_sum_exp(log_edge, 1)
+    # nothing flows into the source, and a logsumexp over nothing has no gradient: it keeps its
+    # first entry, which is 0
+    into = devices.moved(log_edge.flatten(1), *_edges_into(graph, logits)).view(
+        len(logits), *on_device.back_mask.shape
     )
-    # the source's column is -inf throughout, where a logsumexp has no gradient: keep it out
-    log_inflow = torch.logsumexp(into[:, :, 1:], dim=1)
-    return Flow(
-        log_edge - log_flow[:, None],
-        log_pb,
-        log_flow[:, 0],
-        log_flow,
-        pad(log_inflow, (1, 0), value=-torch.inf),
+    log_inflow = devices.log_sum_exp(into + on_device.back_mask, 1)
+    return Flow(log_edge - log_flow[:, None], log_pb, log_flow[:, 0], log_flow, log_inflow)
+
+
+def with_stops(graph: dag.PointedDAG, table: Float[Tensor, "#M A S"]) -> Float[Tensor, "#M A S"]:
+    """The table with log R(s) in the row of the stop."""
+    is_move = constants.constant(
+        graph, "moves", lambda: np.arange(graph.n_actions)[:, None] < graph.n_actions - 1,
+        table.device,
+    )  # fmt: skip
+    return devices.kept(table, is_move, tables(graph, table.device, table.dtype).log_reward)
+
+
+def _edges_into(graph: dag.PointedDAG, like: Tensor) -> tuple[Tensor, Tensor]:
+    """(slot * S + parent of each backward action's edge, A * S where there is none; the place of
+    each edge among these).
+    """
+    into = constants.constant(
+        graph,
+        "edges into",
+        lambda: np.where(graph.incoming >= 0, graph.incoming, graph.child.size).ravel(),
+        like.device,
+        torch.long,
     )
+    return into, tables(graph, like.device, like.dtype).edge_back
 
 
 def only_stop(graph: dag.PointedDAG, device: str | torch.device) -> Bool[Tensor, " S"]:
@@ -134,7 +156,8 @@ def edge_log_pb(
     """log P_B of the edge that each action takes; 0 for a stop."""
     on_device = tables(graph, back_logits.device, back_logits.dtype)
     log_back = torch.log_softmax(back_logits + on_device.back_mask, dim=1)
-    return pad(log_back.flatten(1), (0, 1))[:, on_device.edge_back].view(-1, *graph.child.shape)
+    into, back = _edges_into(graph, back_logits)
+    return devices.moved(log_back.flatten(1), back, into).view(-1, *graph.child.shape)
 
 
 def fixed_log_pb(
@@ -198,11 +221,8 @@ def residuals_along(
     if chosen.kind == "fm":
         states = walked.states
         visited = (states > 0) & (states < graph.n_states)
-        inflow, outflow = (
-            _at_states(pad(needed(table), (0, 1)), states)
-            for table in (model.log_inflow, model.log_flow)
-        )
-        found = fm(torch.where(visited, inflow, 0.0), outflow, visited, chosen.mean)
+        log_ratio = needed(model.log_flow) - needed(model.log_inflow)
+        found = fm(_at_states(devices.with_number(log_ratio, 0.0), states), visited, chosen.mean)
         if chosen.flow != "exits":
             return found
         log_exit = model.log_pf[:, -1] + needed(model.log_flow)
@@ -215,19 +235,17 @@ def steps_along(
     graph: dag.PointedDAG, model: Flow, walked: Trajectories, tied: bool = False
 ) -> Steps:
     """The model along these trajectories; `tied`: a stop that must be is no step."""
-    log_pf = model.log_pf
-    stop = tables(graph, log_pf.device, log_pf.dtype).log_reward.expand(
-        model.log_pb.shape[0], 1, -1
-    )
     # one table for both policies: one gather, and log R and log P_B cancel against log P_F step by
     # step
-    increment = pad(torch.cat([model.log_pb[:, :-1], stop], dim=1) - log_pf, (0, 1))
-    exists = walked.states < graph.n_states
+    increment = devices.with_number(with_stops(graph, model.log_pb) - model.log_pf, 0.0)
+    states = walked.states
+    exists = states < graph.n_states
     if tied:
-        exists = exists & ~pad(only_stop(graph, log_pf.device), (0, 1))[walked.states]
+        exists = exists & ~pad(only_stop(graph, states.device), (0, 1))[states]
     log_flow = None
     if model.log_flow is not None:
-        log_flow = pad(_at_states(pad(model.log_flow, (0, 1)), walked.states), (0, 0, 0, 1))
+        log_flow = _at_states(devices.with_number(model.log_flow, 0.0), states)
+        log_flow = devices.with_number(log_flow, 0.0, dim=1)
     return Steps(at_steps(increment, walked), exists, model.log_z, log_flow)
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import pad
 
+from divergence_lab.gflownet import devices
 from divergence_lab.gflownet.kernels import availability, table_walks
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.graphs.tables import tables
@@ -52,7 +52,7 @@ def sample(
     on_device = tables(graph, log_pf.device, log_pf.dtype)
     # exp(-inf) = 0 and the sum runs slot by slot, so the equality above is exact; the sink's column
     # of 0 selects the last slot
-    cumulative = pad(log_pf[:, :-1], (0, 1), value=-torch.inf).exp_().cumsum_(dim=1)
+    cumulative = devices.with_number(log_pf[:, :-1], -torch.inf).exp_().cumsum_(dim=1)
     cumulative.masked_fill_(on_device.last_reached, 2.0)
     in_torch = lambda: _steps(cumulative, on_device.next_state, uniforms)  # noqa: E731
     if not table_walks.applies(cumulative):
@@ -102,7 +102,7 @@ def gather_steps(table: Float[Tensor, "M A S+1"], walked: Trajectories) -> Float
 
 def with_sink(log_pf: Float[Tensor, "*M A S"]) -> Float[Tensor, "*M A S+1"]:
     """The sink's only action has log-probability 0."""
-    return pad(log_pf, (0, 1))
+    return devices.with_number(log_pf, 0.0)
 
 
 @torch.no_grad()

@@ -34,7 +34,7 @@ class Places:
     `states` [m, N, D] of the places.  `rows()` -> [m, R, N]: the policy there.
     `take` [M, T, B(, D)] -> [m, V(, D)]: of the V wished visits.  `each` [m, K, N] -> [m, K, V]: a
     place's column for each of its visits.  `put` [m, V] -> [M, T, B], 0 at visits that are not
-    wished.
+    wished; `spread`: any number at those.
     """
 
     states: Tensor
@@ -42,12 +42,13 @@ class Places:
     take: Callable[[Tensor], Tensor]
     each: Callable[[Tensor], Tensor]
     put: Callable[[Tensor], Tensor]
+    spread: Callable[[Tensor], Tensor]
 
     def pick(self, table: Tensor, index: Tensor) -> Tensor:
         """Of each visit, entry index [M, T, B] of its place's column in the table [m, K, N]: [M,
-        T, B], else 0.
+        T, B], any number at visits that are not wished.
         """
-        return self.put(self.each(table).gather(1, self.take(index)[:, None])[:, 0])
+        return self.spread(self.each(table).gather(1, self.take(index)[:, None]).squeeze(1))
 
 
 def places(
@@ -74,8 +75,15 @@ def all_places(
     policy: Policy[GeneratedDAG], parameters: Parameters, states: Tensor, wished: Tensor
 ) -> Places:
     """A place for every visit, [M, T * B] in order: what has been evaluated already."""
-    every = torch.arange(wished[0].numel(), device=wished.device).expand(len(wished), -1)
-    return _rectangle(policy, parameters, states, wished, every)
+    there = states.flatten(1, 2)
+    return Places(
+        there,
+        rows=lambda: policy.rows(parameters, there),
+        take=lambda tensor: tensor.flatten(1, 2),
+        each=lambda table: table,
+        put=lambda values: devices.kept(values.view(wished.shape), wished),
+        spread=lambda values: values.view(wished.shape),
+    )
 
 
 def _packed(
@@ -112,7 +120,8 @@ def _rectangle(
         return values.new_zeros(flat.shape).scatter(1, order, values).view(wished.shape)
 
     there = take(states)
-    return Places(there, lambda: policy.rows(parameters, there), take, lambda table: table, put)
+    rows = lambda: policy.rows(parameters, there)  # noqa: E731
+    return Places(there, rows, take, lambda table: table, put, put)
 
 
 def _distinct(
@@ -133,14 +142,16 @@ def _distinct(
     of_visit, first = grouped(of_each, here)
     member, distinct = of_each[first], here[first]
 
+    def put(values: Tensor) -> Tensor:
+        return values.new_zeros(flat.shape).index_copy(0, visits, values[0]).view(wished.shape)
+
     return Places(
         states=distinct[None],
         rows=lambda: evaluation()(distinct, member).T[None],
         take=lambda tensor: tensor.flatten(0, 2)[None, visits],
         each=lambda table: table.index_select(-1, of_visit),
-        put=lambda values: (
-            values.new_zeros(flat.shape).index_copy(0, visits, values[0]).view(wished.shape)
-        ),
+        put=put,
+        spread=put,
     )
 
 

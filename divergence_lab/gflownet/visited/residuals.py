@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import pad
 
-from divergence_lab.gflownet import objectives, samplers
+from divergence_lab.gflownet import devices, objectives, samplers
 from divergence_lab.gflownet.policies.policy import Parameters, Policy
 from divergence_lab.gflownet.visited.places import Places, all_places, places
 from divergence_lab.gflownet.visited.walks import (
@@ -21,6 +20,7 @@ from divergence_lab.gflownet.visited.walks import (
     pick_actions,
     walk_back,
 )
+from divergence_lab.graphs import constants
 from divergence_lab.graphs.generated import GeneratedDAG, sources
 
 NONE = -1e30  # the logarithm of no flow: with -inf, a sum of nothing has a gradient of NaN
@@ -47,23 +47,36 @@ def steps_along(
     walked: Walks,
 ) -> objectives.Steps:
     """The model along these trajectories, from one evaluation of its places (places.py)."""
-    dag, n_actions = policy.space, policy.heads.n_actions
+    dag = policy.space
     there = places(policy, parameters, walked.states[:, :-1], walked.exists)
     allowed = dag.allowed(there.states).movedim(-1, 1)
-    edges = chosen.flow == "edges"
-    if edges:
-        logits, rest = log_edge(policy, there.rows(), there.states, allowed), None
+    rows = there.rows()
+    logits, *rest = _heads(policy, rows)
+    if chosen.flow in ("edges", "exits"):
+        if chosen.flow == "edges":
+            logits = log_edge(policy, rows, there.states, allowed)
+        else:
+            logits = logits.masked_fill(~allowed, -torch.inf)
+        norm = torch.logsumexp(logits, dim=1, keepdim=True)
+        # flow matching's Z is what flows out of the source
+        log_pf, log_z = logits - norm, there.put(there.each(norm).squeeze(1))[:, 0, 0]
     else:
-        rows = there.rows()
-        logits, rest = rows[:, :n_actions].masked_fill(~allowed, -torch.inf), rows[:, n_actions:]
-    norm = torch.logsumexp(logits, dim=1, keepdim=True)
-    log_pf = logits - norm
-    log_stop = there.put(there.each(log_pf[:, -1:])[:, 0]) if chosen.flow == "modified" else None
-    of_model = _OfModel(there.pick(log_pf, walked.actions), log_stop, rest)
-    # flow matching's Z is what flows out of the source
-    flows_out = edges or chosen.flow == "exits"
-    log_z = there.put(there.each(norm)[:, 0])[:, 0, 0] if flows_out else parameters["log_z"]
+        log_pf, log_z = devices.log_softmax_over(allowed, logits), parameters["log_z"]
+    modified = chosen.flow == "modified"
+    log_stop = there.put(there.each(log_pf[:, -1:]).squeeze(1)) if modified else None
+    of_model = _OfModel(there.pick(log_pf, walked.actions), log_stop, *rest)
     return _steps(policy, log_z, chosen, backward, walked, there, of_model)
+
+
+def _heads(policy: Policy[GeneratedDAG], rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits, backward logits and log F, of none or one row; their gradients are put together in
+    one piece.
+    """
+    heads = policy.heads
+    if heads.n_rows == heads.n_actions:
+        return rows, rows[:, :0].detach(), rows[:, :0].detach()
+    logits, back, flow = rows.split((heads.n_actions, heads.n_back, int(heads.flow)), dim=1)
+    return logits, back, flow
 
 
 def walk_once(
@@ -106,7 +119,8 @@ def walk_once(
     walked = Walks(torch.stack(states, dim=1), actions, exists)
     there = all_places(policy, parameters, walked.states[:, :-1], exists)
     log_pf, log_stop = (torch.where(exists, part, 0.0) for part in (log_pf, log_stop))
-    of_model = _OfModel(log_pf, log_stop, rest.flatten(2))
+    back, flow = rest.flatten(2).split((policy.heads.n_back, int(policy.heads.flow)), dim=1)
+    of_model = _OfModel(log_pf, log_stop, back, flow)
     return walked, _steps(policy, parameters["log_z"], objective, backward, walked, there, of_model)
 
 
@@ -142,13 +156,14 @@ def _stop_at_last(
 
 @dataclass(frozen=True, eq=False)
 class _OfModel:
-    """log P_F of the action taken and of the stop, [M, T, B], and the rows after the logits [m,
-    R - A, N]; None if unused.
+    """log P_F of the action taken and of the stop (None if unused), [M, T, B]; backward logits
+    [m, Q, N] and log F [m, 1, N] of the places, without rows if there are none.
     """
 
     log_pf: Tensor
     log_stop: Tensor | None
-    rest: Tensor | None
+    back: Tensor
+    flow: Tensor
 
 
 def _steps(
@@ -162,46 +177,43 @@ def _steps(
 ) -> objectives.Steps:
     dag = policy.space
     states, exists = walked.states[:, :-1], walked.exists
-    is_stop = exists & (walked.actions == policy.heads.n_actions - 1)
+    moves = exists & (walked.actions != policy.heads.n_actions - 1)
+    dtype = of_model.log_pf.dtype
     # a stop leaves the state: rewards, which may be dear, are asked of the ends alone
-    log_reward = torch.where(is_stop, dag.log_reward(walked.terminal)[:, None], 0.0).to(
-        of_model.log_pf.dtype
-    )
+    log_reward = dag.log_reward(walked.terminal).to(dtype)[:, None]
     log_pb = _log_pb(policy, of_model, backward, walked, there)
-    increment = torch.where(is_stop, log_reward, torch.where(exists, log_pb, 0.0)) - of_model.log_pf
-    log_flow = None
+    increment = devices.kept(devices.kept(log_pb, moves, log_reward) - of_model.log_pf, exists)
+    if chosen.flow in ("none", "edges", "exits"):
+        return objectives.Steps(increment, exists, log_z)
     if chosen.flow == "modified":
-        stop = objectives.needed(of_model.log_stop)
-        log_flow = torch.where(exists, dag.log_reward(states).to(stop.dtype) - stop, 0.0)
-        log_z = log_flow[:, 0, 0]
-    elif chosen.flow not in ("none", "edges", "exits"):
-        log_flow = there.put(there.each(objectives.needed(of_model.rest)[:, -1:])[:, 0])
-        if chosen.flow == "forward-looking":
-            if dag.log_partial is None:
-                raise objectives.ObjectiveError(
-                    f"{dag.name} defines no reward of unfinished states; use db, subtb or tb"
-                )
-            log_flow = log_flow + torch.where(
-                exists, dag.log_partial(states).to(log_flow.dtype), 0.0
+        log_flow = dag.log_reward(states).to(dtype) - objectives.needed(of_model.log_stop)
+    else:
+        log_flow = there.spread(there.each(of_model.flow).squeeze(1))
+    if chosen.flow == "forward-looking":
+        if dag.log_partial is None:
+            raise objectives.ObjectiveError(
+                f"{dag.name} defines no reward of unfinished states; use db, subtb or tb"
             )
-        if chosen.tied:
-            must_stop = is_stop & ~dag.allowed(states)[..., :-1].any(dim=-1)
-            log_flow = torch.where(must_stop, log_reward, log_flow)
-            exists = exists & ~must_stop
-            log_z = log_flow[:, 0, 0]
-        else:
-            first = log_z[:, None, None].expand(-1, 1, log_flow.shape[-1])
-            log_flow = torch.cat([first, log_flow[:, 1:]], dim=1)
-    return objectives.Steps(
-        increment, exists, log_z, None if log_flow is None else pad(log_flow, (0, 0, 0, 1))
-    )
+        log_flow = log_flow + dag.log_partial(states).to(dtype)
+    free = dag.allowed(states)[..., :-1].any(dim=-1) if chosen.tied else None
+    if free is not None:
+        log_flow = devices.kept(log_flow, free, log_reward)
+    log_flow = devices.kept(log_flow, exists)
+    end = devices.number(0.0, log_flow.device, dtype).expand_as(log_flow[:, :1])
+    if chosen.tied or chosen.flow == "modified":
+        log_z, parts = log_flow[:, 0, 0], [log_flow, end]
+    else:
+        parts = [log_z[:, None, None].expand_as(end), log_flow[:, 1:], end]
+    # where there is but the stop, it is no step
+    exists = exists if free is None else exists & free
+    return objectives.Steps(increment, exists, log_z, torch.cat(parts, dim=1))
 
 
 def _log_pb(
     policy: Policy[GeneratedDAG], of_model: _OfModel, backward: str, walked: Walks, there: Places
 ) -> Tensor:
-    """log P_B(s_t | s_{t+1}) of each step between states, [M, T, B]; whatever at a stop and
-    after it.
+    """log P_B(s_t | s_{t+1}) of each step between states, [M, T, B]; at a stop and after it any
+    number.
     """
     dag, heads = policy.space, policy.heads
     before, after, dtype = walked.states[:, :-1], walked.states[:, 1:], of_model.log_pf.dtype
@@ -209,19 +221,20 @@ def _log_pb(
         log_paths = log_paths_of(dag)
         return (log_paths(before) - log_paths(after)).to(dtype)
     if backward == "uniform":
-        return -dag.back_allowed(after).sum(dim=-1).clamp(min=1).to(dtype).log()
+        by_number = constants.constant(
+            dag,
+            f"log of one of many, {dtype}",
+            lambda: -torch.arange(dag.n_back + 1).clamp(min=1).to(dtype).log(),
+            before.device,
+        )
+        return by_number[dag.back_allowed(after).sum(dim=-1)]
     # P_B of a step is a matter of the state it leads to: evaluated there, then moved one step back
-    taken = pad(dag.back_of(before, walked.actions)[:, :-1], (0, 0, 1, 0))
-    allowed = dag.back_allowed(there.states)
-    # the source has no backward action, and a logsumexp over nothing has no gradient
-    none = ~allowed.any(dim=-1, keepdim=True)
-    back = objectives.needed(of_model.rest)[:, : heads.n_back].masked_fill(
-        ~(allowed | none).movedim(-1, 1), -torch.inf
+    taken = dag.back_of(before, walked.actions).clamp(0, heads.n_back - 1).roll(1, dims=1)
+    # the source has no backward action: its numbers, like NONE all of them, are looked at nowhere
+    log_pb = devices.log_softmax_over(
+        dag.back_allowed(there.states).movedim(-1, 1), of_model.back, NONE
     )
-    log_pb = torch.where(
-        none.movedim(-1, 1), 0.0, back - torch.logsumexp(back, dim=1, keepdim=True)
-    )
-    return pad(there.pick(log_pb, taken.clamp(0, heads.n_back - 1))[:, 1:], (0, 0, 0, 1))
+    return there.pick(log_pb, taken).roll(-1, dims=1)
 
 
 def _flow_matching(
@@ -233,46 +246,43 @@ def _flow_matching(
     """Inflow and outflow of the visited states: these and their parents are evaluated together,
     as many are both.
     """
-    dag, n_moves = policy.space, policy.heads.n_actions - 1
+    dag, n_moves, exits = policy.space, policy.heads.n_actions - 1, chosen.flow == "exits"
     states = walked.states[:, :-1]
-    is_source = (states == sources(dag, (1, 1, 1), states.device)).all(dim=-1)
-    visited = walked.exists & ~is_source
     back_allowed = dag.back_allowed(states)
-    back = torch.arange(dag.n_back, device=states.device).expand_as(back_allowed)
+    visited = walked.exists & back_allowed.any(dim=-1)  # but the source
+    device, every = states.device, lambda: torch.arange(dag.n_back)
+    back = constants.constant(dag, "backward actions", every, device).expand_as(back_allowed)
     # what is not allowed, and what is not visited, is looked at nowhere: any backward action will
     # do
     back = torch.where(back_allowed, back, back_allowed.int().argmax(dim=-1, keepdim=True))
     children = states[..., None, :].expand(*back.shape, -1)
     family = torch.cat([states[..., None, :], dag.undo(children, back)], dim=-2).flatten(2, 3)
-    wished = (
-        torch.cat([torch.ones_like(is_source)[..., None], back_allowed], dim=-1)
-        & visited[..., None]
-    )
+    own = walked.exists if exits else visited
+    wished = torch.cat([own[..., None], back_allowed & visited[..., None]], dim=-1)
     there = places(policy, parameters, family, wished.flatten(2))
     # edges between states, and last in each column their sum, which flows on from there
-    edges = there.rows()[:, :n_moves]
-    allowed = dag.allowed(there.states)[..., :n_moves].movedim(-1, 1)
-    onward = torch.logsumexp(edges.masked_fill(~allowed, NONE), dim=1, keepdim=True)
-    index = torch.cat(
-        [torch.full_like(back[..., :1], n_moves), dag.forward_of(children, back)], dim=-1
-    )
-    flows = there.pick(torch.cat([edges, onward], dim=1), index.flatten(2)).unflatten(
-        2, (-1, 1 + dag.n_back)
-    )
-    log_inflow = torch.logsumexp(flows[..., 1:].masked_fill(~back_allowed, NONE), dim=-1)
-    if chosen.flow != "exits":
-        stop = _flow_of_a_stop(policy, parameters, states, visited)
-        log_outflow = torch.logaddexp(flows[..., 0], stop)
-        return objectives.fm(log_inflow, log_outflow, visited, chosen.mean)
-    every = places(policy, parameters, states, walked.exists)
-    rows = every.rows()[:, n_moves : n_moves + 1]
-    may_stop = dag.allowed(every.states)[..., -1:].movedim(-1, 1)
-    log_exit = every.put(every.each(torch.where(may_stop, rows, NONE))[:, 0])
-    log_outflow = torch.logaddexp(flows[..., 0], log_exit)
+    edges, stops, _ = (rows := there.rows()).split((n_moves, 1, rows.shape[1] - n_moves - 1), dim=1)
+    allowed = dag.allowed(there.states).movedim(-1, 1)
+    onward = devices.log_sum_exp(edges, 1, allowed[:, :n_moves], NONE)[:, None]
+    itself = devices.number(n_moves, device, torch.long).expand_as(back[..., :1])
+    index = torch.cat([itself, dag.forward_of(children, back)], dim=-1)
+    flows = there.pick(torch.cat([edges, onward], dim=1), index.flatten(2))
+    going_on, inward = flows.unflatten(2, (-1, 1 + dag.n_back)).split((1, dag.n_back), dim=-1)
+    log_inflow = devices.log_sum_exp(inward, -1, back_allowed, NONE)
+    if exits:
+        lowest = devices.number(NONE, stops.device, stops.dtype)
+        of_places = devices.kept(stops, allowed[:, n_moves:], lowest)
+        log_exit = there.spread(there.each(of_places).squeeze(1))
+        log_exit = log_exit.unflatten(2, (-1, 1 + dag.n_back))[..., 0]
+    else:
+        log_exit = _flow_of_a_stop(policy, parameters, states, visited)
+    log_outflow = devices.log_add_exp(going_on.squeeze(-1), log_exit)
+    found = objectives.fm(log_outflow - log_inflow, visited, chosen.mean)
+    if not exits:
+        return found
     ends = walked.exists & (walked.actions == n_moves)
-    found = objectives.fm(log_inflow, log_outflow, visited, chosen.mean)
     log_reward = dag.log_reward(walked.terminal).to(log_exit.dtype)
-    return objectives.with_exits(found, log_reward, torch.where(ends, log_exit, 0.0).sum(dim=1))
+    return objectives.with_exits(found, log_reward, devices.kept(log_exit, ends).sum(dim=1))
 
 
 def _flow_of_a_stop(
@@ -284,8 +294,9 @@ def _flow_of_a_stop(
     """
     there = places(policy, parameters, states, visited)
     log_reward = policy.space.log_reward(there.states).to(parameters["log_z"].dtype)
-    log_reward = torch.where(policy.space.allowed(there.states)[..., -1], log_reward, NONE)
-    return there.put(there.each(log_reward[:, None])[:, 0])
+    lowest = devices.number(NONE, log_reward.device, log_reward.dtype)
+    log_reward = torch.where(policy.space.allowed(there.states)[..., -1], log_reward, lowest)
+    return there.spread(there.each(log_reward[:, None]).squeeze(1))
 
 
 _TB = objectives.objective("tb")

@@ -299,6 +299,9 @@ def walk_again(dag: GeneratedDAG, actions: Int[Tensor, "M T B"]) -> Walks:
 
 def join_walks(walks: list[Walks]) -> Walks:
     """Batches side by side; shorter ones stay where they stopped."""
+    if len(walks) == 1:
+        (one,) = walks
+        return Walks(one.states.contiguous(), one.actions.contiguous(), one.exists.contiguous())
     longest = max(one.actions.shape[1] for one in walks)
 
     def lengthened(tensor: Tensor, wanted: int) -> Tensor:
