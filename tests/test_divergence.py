@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from divergence_lab.theory.divergence import closed_form as room
+from divergence_lab.theory.divergence import integrals
 from divergence_lab.theory.divergence.closed_form import (
     NotConfirmed,
     confirm,
@@ -16,6 +17,7 @@ from divergence_lab.theory.divergence.closed_form import (
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.divergence.values import value
 from divergence_lab.theory.expressions.parsing import parse
+from divergence_lab.theory.expressions.pieces import Piece
 from divergence_lab.theory.expressions.symbols import t, x
 from tests.strategies import PAPER, golden, needs_golden
 
@@ -158,3 +160,33 @@ def test_no_closed_form_still_has_values():
 def test_the_search_ends_with_its_budget():
     found = divergence(loss("x*atan(x)*exp(x/3) + log(1 + x**2)*x**2"), budget=1.0)
     assert found.generator is None
+
+
+P = sp.Symbol("p", positive=True)
+
+
+@pytest.mark.parametrize(
+    ("integrand", "found"),
+    [
+        ((1 + sp.exp(x)) ** P * sp.exp(x), True),
+        ((1 + 2 * sp.exp(2 * x)) ** P * sp.exp(4 * x) + sp.exp(x), True),
+        ((1 + sp.exp(x)) ** P * sp.exp(-(P + 1) * x), True),
+        ((sp.exp(x) + 3) ** (P - 1), False),
+        (P * (sp.exp(x) + 1) ** (P - 1) * sp.exp(x) - (sp.exp(x) + 1) ** P, False),
+        ((1 + sp.exp(2 * x)) ** P * sp.exp(x), False),
+    ],
+)
+def test_incomplete_beta_functions_are_not_searched_for(integrand, found):
+    """And nothing is lost: where there is a closed form it is found."""
+    tried = integrals.integrate_in_exponential in integrals._attempts(sp.expand(integrand))
+    assert tried == found
+    if found:
+        grown = integrals.integrate_in_exponential(Piece(sp.S.Zero, sp.oo, integrand))
+        difference = (sp.diff(grown, x) - integrand).subs({P: 0.3, x: 0.7})
+        assert abs(sp.N(difference)) < 1e-9
+
+
+def test_two_incomplete_beta_functions_may_cancel():
+    power = (1 + sp.exp(x)) ** P
+    both = sp.expand(power * sp.exp(3 * x / 2) + power * sp.exp(x / 2))
+    assert integrals.integrate_in_exponential in integrals._attempts(both)

@@ -103,9 +103,39 @@ def _attempts(integrand: sp.Expr) -> tuple[Callable[[Piece], sp.Expr], ...]:
     exponentials = {power for power in integrand.atoms(sp.exp, sp.Pow) if power.exp.has(x)}
     if not exponentials:
         return integral_table.antiderivative, integrate_with_sign
+    known = integral_table.antiderivative, integrate_logarithms
     if integrand.xreplace({power: sp.Dummy() for power in exponentials}).has(x):
-        return integral_table.antiderivative, integrate_logarithms
-    return integral_table.antiderivative, integrate_logarithms, integrate_in_exponential
+        return known
+    elementary = [_is_elementary(term) for term in sp.Add.make_args(integrand)]
+    if None not in elementary and elementary.count(False) == 1:
+        return known
+    return *known, integrate_in_exponential
+
+
+def _is_elementary(term: sp.Expr) -> bool | None:
+    """Whether int e^{rx} (a + b e^{nx})^q dx = (1/n) int w^{c-1} (a + bw)^q dw, c = r/n, is
+    elementary for a q that is no number: where c, or -(c + q), is a positive integer. Else it is an
+    incomplete beta function. None where the term is of another kind.
+    """
+    rate, powers = sp.S.Zero, []
+    moving = sp.powsimp(term.as_independent(x, as_Add=False)[1])  # (1 + e^x)^p/(1 + e^x)
+    for factor in sp.Mul.make_args(moving):
+        if isinstance(factor, sp.exp):
+            rate += sp.diff(factor.args[0], x)
+        elif factor.has(x):
+            powers.append(factor)
+    if len(powers) != 1 or rate.has(x) or not isinstance(powers[0], sp.Pow):
+        return True if not powers and not rate.has(x) else None
+    ((base, exponent),) = (power.as_base_exp() for power in powers)
+    _, moving = base.as_independent(x, as_Add=True)
+    _, moving = moving.as_independent(x, as_Add=False)
+    if not (isinstance(moving, sp.exp) and base.is_Add and exponent.free_symbols - {x}):
+        return None
+    step = sp.diff(moving.args[0], x)
+    if step.has(x) or exponent.has(x) or exponent.is_integer:
+        return None
+    ends = sp.cancel(rate / step), -sp.cancel(rate / step + exponent)
+    return any(end.is_Integer and end.is_positive for end in ends)
 
 
 def integrate_logarithms(piece: Piece) -> sp.Expr:
