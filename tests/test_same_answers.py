@@ -128,9 +128,8 @@ def test_ten_busy_loops_beside_it_change_nothing(tmp_path):
     commands, quiet = everything(tmp_path / "quiet", os.cpu_count() or 1)
     started = time.monotonic()
     with busy_loops(10):
-        _, busy = everything(
-            tmp_path / "busy", 10
-        )  # ten of ours among ten loops: as busy, and sooner done
+        # twenty of ours among ten loops: busier still, and sooner done
+        _, busy = everything(tmp_path / "busy", 20)
     print(
         f"{len(commands)} commands quiet and beside ten busy loops "
         f"({time.monotonic() - started:.0f} s); the golden table is "
