@@ -69,9 +69,10 @@ def gradient_of(loss: Callable[..., Any]) -> LossFunction | None:
 def wide_gradient_of(loss: Callable[..., Any]) -> Callable[[Tensor, bool], Tensor] | None:
     """g' of such a loss from residuals in float64; True for residuals that were float32."""
     gradient = gradient_of(loss)
-    if gradient is None or hasattr(loss, "wide_gradient"):
-        return getattr(loss, "wide_gradient", None)
-    return lambda wide, single: gradient(wide.float() if single else wide).double()
+    if gradient is None:
+        return None
+    by_gradient = lambda wide, single: gradient(wide.float() if single else wide).double()  # noqa: E731
+    return getattr(loss, "wide_gradient", by_gradient)
 
 
 def then(

@@ -124,9 +124,11 @@ def _is_elementary(term: sp.Expr) -> bool | None:
             rate += sp.diff(factor.args[0], x)
         elif factor.has(x):
             powers.append(factor)
-    if len(powers) != 1 or rate.has(x) or not isinstance(powers[0], sp.Pow):
-        return True if not powers and not rate.has(x) else None
-    ((base, exponent),) = (power.as_base_exp() for power in powers)
+    if len(powers) > 1 or rate.has(x):
+        return None
+    if not powers:
+        return True
+    base, exponent = powers[0].as_base_exp()
     _, moving = base.as_independent(x, as_Add=True)
     _, moving = moving.as_independent(x, as_Add=False)
     if not (isinstance(moving, sp.exp) and base.is_Add and exponent.free_symbols - {x}):
