@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from divergence_lab.gflownet import rollouts
 from divergence_lab.gflownet.objectives import objective
 from divergence_lab.gflownet.policies.policy import THIN, heads, mlp
 from divergence_lab.gflownet.rollouts import Rollout, draw_residuals, empty_buffer
@@ -20,6 +21,7 @@ from divergence_lab.gflownet.visited.walks import walk, walk_again
 from divergence_lab.graphs.generated import as_generated
 from divergence_lab.graphs.spaces.hypergrid import hypergrid
 from divergence_lab.graphs.texts import space_from_text
+from divergence_lab.training import train
 from tests.small_graphs import skips
 
 M, BATCH = 3, 6
@@ -255,3 +257,44 @@ def test_few_members_go_by_the_rectangle(monkeypatch):
         torch.ones(M, 1, 2, dtype=torch.bool),
     )
     assert places.places(policy, parameters, states, wished).states.shape[0] == M
+
+
+@pytest.mark.parametrize("goal, backward, drawn", WAYS)
+def test_blocks_of_members_learn_as_all_at_once(monkeypatch, goal, backward, drawn):
+    """Of one loss each, however the members of a loss are cut into blocks."""
+    asked = []
+
+    def run(size):
+        asked.clear()
+        monkeypatch.setattr(rollouts, "block_size", lambda *_: size)
+        chosen = {"learning_rate": 0.02, "steps": 3, "batch": 4, "evaluate": "visited"}
+        given = {"objective": goal, "backward": backward, "sampler": drawn, "policy": "mlp"}
+        losses, space = ["quadratic", "linex(1)"], hypergrid(3, 4)
+        result = train(losses, space, seeds=3, evaluations=1, **chosen, **given)
+        return list(asked), result.terminal
+
+    real = rollouts.residuals_of
+    monkeypatch.setattr(
+        rollouts, "residuals_of", lambda *a: asked.append(len(a[2].exists)) or real(*a)
+    )
+    (whole, law), (pairs, in_pairs), (single, alone) = run(6), run(2), run(1)
+    assert (whole, pairs, single) == ([6] * 3, [2, 1, 2, 1] * 3, [1] * 18)
+    assert abs(law - in_pairs).max() < 1e-5 and abs(law - alone).max() < 1e-5
+    assert abs(law[0] - law[1]).max() > 1e-4  # each has its own loss
+
+
+def test_a_block_is_of_as_many_members_as_fit():
+    space, chosen = spaces(SPACES[0]), objective("fm")
+    policy = mlp(space, width=8, depth=2)
+    parameters = policy.init(range(M))
+    walked = walk_again(space, torch.zeros(M, 3, 2, dtype=torch.long))
+    rollout = Rollout(policy, chosen, sampler("on"), "uniform", "visited")
+    units = 8 * 4 * 6  # of a member, at its states and their three parents
+    sizes = []
+    for block in (1, 2 * units, 3 * units - 1, 100 * units):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(rollouts, "BLOCK", block)
+            sizes.append(rollouts.block_size(rollout, parameters, walked))
+    assert sizes == [1, 2, 2, M]
+    rectangle = replace(rollout, policy=replace(policy, in_a_row=None))
+    assert rollouts.block_size(rectangle, parameters, walked) == M

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from divergence_lab.gflownet import devices
 from divergence_lab.gflownet.kernels import adam, availability
+from divergence_lab.gflownet.policies.policy import Parameters
 from divergence_lab.graphs import constants
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
@@ -79,13 +80,13 @@ def unpack(shapes: Mapping[str, tuple[int, ...]], values: Tensor) -> dict[str, T
 
 
 def gradients(
-    total: Tensor, members: Ensemble, upstream: Tensor | None = None
+    total: Tensor, parameters: Parameters, upstream: Tensor | None = None
 ) -> tuple[Tensor, ...]:
     """d total / d parameters, each with a leading axis M; 0 where the total does not depend on
     them.  `upstream`: of a tensor, the gradient of the sum of its products with these numbers.
     """
-    parameters = tuple(members.parameters.values())
-    return torch.autograd.grad(total, parameters, upstream, materialize_grads=True)
+    leaves = tuple(parameters.values())
+    return torch.autograd.grad(total, leaves, upstream, materialize_grads=True)
 
 
 @torch.no_grad()

@@ -26,7 +26,10 @@ from divergence_lab.gflownet.listed.sampling import (
 from divergence_lab.gflownet.policies.policy import Parameters, Policy
 from divergence_lab.gflownet.visited import residuals as visited_residuals
 from divergence_lab.gflownet.visited import walks
+from divergence_lab.gflownet.visited.places import row_evaluation
 from divergence_lab.graphs.tables import tables
+
+BLOCK = 2 << 20  # hidden units of one layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +78,15 @@ def draw_residuals(
             rollout.policy, parameters, rollout.sampler, chosen, rollout.backward, noise, bits
         )
         return objectives.residuals(chosen, steps), walked.terminal
-    return (_all_states if rollout.way == "all states" else _visited)(
-        rollout, parameters, noise, buffer, step
-    )
+    if not in_two_halves(rollout):
+        return _all_states(rollout, parameters, noise, buffer, step)
+    walked = draw_walks(rollout, parameters, noise, buffer, step)
+    return residuals_of(rollout, parameters, walked), walked.terminal
+
+
+def in_two_halves(rollout: Rollout) -> bool:
+    """Trajectories are drawn first, and the states on them evaluated afterwards."""
+    return rollout.way != "all states" and not in_one_pass(rollout)
 
 
 def in_one_pass(rollout: Rollout) -> bool:
@@ -112,9 +121,10 @@ def _all_states(
     return listed.residuals_along(graph, rollout.objective, model, together), together.terminal
 
 
-def _visited(
+def draw_walks(
     rollout: Rollout, parameters: Parameters, noise: Tensor, buffer: Tensor, step: Tensor
-) -> tuple[objectives.Residuals, Tensor]:
+) -> walks.Walks:
+    """The first half of `draw_residuals` where visited states are evaluated."""
     policy, chosen = rollout.policy, rollout.sampler
     new, back, again = noise.split(chosen.split(noise.shape[-1]), dim=-1)
     walked = []
@@ -137,10 +147,32 @@ def _visited(
         places = torch.arange(len(law), device=noise.device)
         ends = states[draw_terminal(law, places, back[:, 0])]
         walked.append(walks.walk_back(policy, parameters, rollout.backward, ends, back[:, 1:]))
-    together = walks.join_walks(walked)
+    return walks.join_walks(walked)
+
+
+def residuals_of(
+    rollout: Rollout, parameters: Parameters, walked: walks.Walks
+) -> objectives.Residuals:
+    """The second half."""
     return visited_residuals.residuals_along(
-        policy, parameters, rollout.objective, rollout.backward, together
-    ), together.terminal
+        rollout.policy, parameters, rollout.objective, rollout.backward, walked
+    )
+
+
+def block_size(rollout: Rollout, parameters: Parameters, walked: walks.Walks) -> int:
+    """Of how many members residuals and their gradient are taken at a time.
+
+    Of all, but where each member's states are evaluated one after another and are so many that the
+    hidden units leave the processor's cache: of as many as fit.
+    """
+    policy, n_members = rollout.policy, len(parameters["log_z"])
+    if row_evaluation(policy, parameters["log_z"]) is None:
+        return n_members
+    family = 1 + policy.space.n_back if rollout.objective.kind == "fm" else 1
+    widest = max(shape[-1] for shape in policy.shapes.values() if shape)
+    # so many at the most: a state is evaluated once
+    n_states = family * int(walked.exists.sum()) / n_members
+    return max(1, min(n_members, int(BLOCK / (n_states * widest))))
 
 
 @torch.no_grad()

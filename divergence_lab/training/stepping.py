@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -16,8 +16,11 @@ from divergence_lab.gflownet.listed.expected import (
     row_visits,
 )
 from divergence_lab.gflownet.listed.flow import Flow, flow
+from divergence_lab.gflownet.policies.policy import Parameters
+from divergence_lab.gflownet.visited.walks import Walks
 from divergence_lab.graphs.dag import PointedDAG
 from divergence_lab.training import evaluation, schedules, settings
+from divergence_lab.training.schedules import LossFunction
 
 STEEPEST = 1e35
 
@@ -131,10 +134,14 @@ def _update(run: settings.Run, state: Progress, inputs: Inputs, fraction: float)
     members = state.members
     # members with one seed see the same uniforms under every loss and learning rate
     noise = inputs.noise.repeat(len(run.rows), 1, 1)
-    residuals, terminal = rollouts.draw_residuals(
-        run.rollout, members.parameters, noise, state.buffer, inputs.step, inputs.bits
-    )
-    _adam(run, members, _gradient(run, members, residuals, fraction), inputs.rates)
+    drawn = (run.rollout, members.parameters, noise, state.buffer, inputs.step)
+    if rollouts.in_two_halves(run.rollout):
+        walked = rollouts.draw_walks(*drawn)
+        gradient, terminal = _gradient_along(run, members, walked, fraction), walked.terminal
+    else:
+        residuals, terminal = rollouts.draw_residuals(*drawn, inputs.bits)
+        gradient = _gradient(_losses(run, fraction), members.parameters, residuals)
+    _adam(run, members, gradient, inputs.rates)
     evaluation.mark_visited(run, state.visited, terminal)
     if state.window.shape[1]:
         evaluation.push_window(state.window, terminal, inputs.step)
@@ -180,39 +187,66 @@ def _expected_gradient(
     rollout, graph = run.rollout, run.graph
     if run.listed is not None:
         residuals = listed_residuals(graph, rollout.objective, model, run.listed, rollout.sampler)
-        return _gradient(run, members, residuals, fraction)
+        return _gradient(_losses(run, fraction), members.parameters, residuals)
     if rollout.objective.kind != "tb":
         residuals = expected_residuals(graph, rollout.objective, model, rollout.sampler)
-        return _gradient(run, members, residuals, fraction)
+        return _gradient(_losses(run, fraction), members.parameters, residuals)
     of_loss = []
     for loss, part in zip(run.losses.values(), model.split(len(run.losses)), strict=True):
         terms = schedules.terms_of(loss, fraction)
         assert terms is not None  # else all trajectories are listed
         of_loss.append(expected_tb(graph, part, terms, rollout.sampler))
-    return optimiser.gradients(torch.cat(of_loss).sum(), members)
+    return optimiser.gradients(torch.cat(of_loss).sum(), members.parameters)
+
+
+def _gradient_along(
+    run: settings.Run, members: optimiser.Ensemble, walked: Walks, fraction: float
+) -> tuple[Tensor, ...]:
+    """`_gradient`, of blocks of members where they are large; of one loss each."""
+    losses, n_members = _losses(run, fraction), len(walked.exists)
+    size = rollouts.block_size(run.rollout, members.parameters, walked)
+    if size >= n_members:
+        residuals = rollouts.residuals_of(run.rollout, members.parameters, walked)
+        return _gradient(losses, members.parameters, residuals)
+    part = replace(run.rollout, policy=replace(run.rollout.policy, n_together=n_members))
+    found = []
+    for loss, of_loss in zip(losses, torch.arange(n_members).chunk(len(losses)), strict=True):
+        for block in of_loss.split(size):
+            chosen = slice(int(block[0]), int(block[-1]) + 1)
+            leaves = {
+                key: tensor.detach()[chosen].requires_grad_()
+                for key, tensor in members.parameters.items()
+            }
+            residuals = rollouts.residuals_of(part, leaves, walked.of(chosen))
+            found.append(_gradient([loss], leaves, residuals))
+    return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
+
+
+def _losses(run: settings.Run, fraction: float) -> list[LossFunction]:
+    """As they are after this fraction of the run."""
+    return [
+        loss.at(fraction) if isinstance(loss, schedules.Schedule) else loss
+        for loss in run.losses.values()
+    ]
 
 
 def _gradient(
-    run: settings.Run, members: optimiser.Ensemble, residuals: objectives.Residuals, fraction: float
+    losses: Sequence[LossFunction], parameters: Parameters, residuals: objectives.Residuals
 ) -> tuple[Tensor, ...]:
     """Of the sum over members of mean_B sum_O weight g(x); no member's gradient holds anything of
     another's. Each loss is called once for all its members.
     """
     x, share = residuals.x, residuals.weight * (1 / residuals.x.shape[-1])
-    losses = [
-        loss.at(fraction) if isinstance(loss, schedules.Schedule) else loss
-        for loss in run.losses.values()
-    ]
     slopes = [schedules.wide_gradient_of(loss) for loss in losses]
     known = [slope for slope in slopes if slope is not None]
     if len(known) == len(losses):
         # nobody asks for the sum itself
-        return optimiser.gradients(x, members, _slope(known, x) * share)
+        return optimiser.gradients(x, parameters, _slope(known, x) * share)
     values = [
         loss(part) if slope is None else _slope([slope], part) * part
         for loss, slope, part in zip(losses, slopes, _apart(x, len(losses)), strict=True)
     ]
-    return optimiser.gradients((share * torch.cat(values)).sum(), members)
+    return optimiser.gradients((share * torch.cat(values)).sum(), parameters)
 
 
 def _slope(slopes: Sequence[Callable[[Tensor, bool], Tensor]], x: Tensor) -> Tensor:

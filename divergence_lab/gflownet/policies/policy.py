@@ -66,7 +66,8 @@ class Policy(Generic[AnySpace]):
     `in_a_row(parameters)` -> (states [N, D], member [N] -> [N, R]), in float32 on a CPU: states of
     a generated space, those of member 0 first, then those of member 1 and so on; None if the policy
     has no such way.  `n_hidden`: ReLU layers, if that is all there is between features and rows,
-    with parameters `weight_i` and `bias_i`; else 0.
+    with parameters `weight_i` and `bias_i`; else 0.  `n_together`: of how many members those that
+    are asked about are a part; 0 if they are all.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Policy(Generic[AnySpace]):
     single_pass: bool = False
     in_a_row: Callable[[Parameters], RowEvaluation] | None = None
     n_hidden: int = 0
+    n_together: int = 0
 
     def init(
         self,
@@ -225,21 +227,25 @@ def _in_a_row(
         # one output or more too many: then the gradient comes from a slice, and lies in memory as
         # the kernel wants it
         last = pad(weights[depth], (0, 0, 0, 4 - n_rows % 4)).mT
-        table = weights[0].flatten(0, 1)
-        members = torch.arange(len(table) // n_inputs)
+        # the weights of all members' first inputs, then all members' first biases
+        table = torch.cat([weights[0].flatten(0, 1), biases[0]])
+        members = torch.arange(len(biases[0]))
 
         def first(states: Tensor, member: Tensor, ends: Tensor) -> Tensor:
             if space.ones is None:
-                return _of_each(space.features(states).to(table.dtype), weights[0], ends)
+                product = _of_each(space.features(states).to(table.dtype), weights[0], ends)
+                return product.add_(biases[0].index_select(0, member))
             # a product with ones and zeros is a sum of rows
-            return embedding_bag(space.ones(states) + n_inputs * member[:, None], table, mode="sum")
+            of_member = member[:, None]
+            ones = space.ones(states) + n_inputs * of_member
+            bias = n_inputs * len(members) + of_member
+            return embedding_bag(torch.cat([ones, bias], dim=1), table, mode="sum")
 
         def evaluated(states: Tensor, member: Tensor) -> Tensor:
             ends = torch.searchsorted(member, members, right=True, out_int32=True)
-            hidden = first(states, member, ends)
-            for layer in range(depth):
-                if layer:
-                    hidden = _of_each(hidden, weights[layer], ends)
+            hidden = first(states, member, ends).relu_()
+            for layer in range(1, depth):
+                hidden = _of_each(hidden, weights[layer], ends)
                 hidden = hidden.add_(biases[layer].index_select(0, member)).relu_()
             bias = biases[depth].index_select(0, member)
             if len(states) <= THIN:

@@ -67,7 +67,7 @@ def row_evaluation(
     """How the members' distinct states are evaluated one after another: on a CPU, in float32,
     MANY members or more; else None.
     """
-    many = log_z.dtype == torch.float32 and len(log_z) >= MANY
+    many = log_z.dtype == torch.float32 and (policy.n_together or len(log_z)) >= MANY
     return policy.in_a_row if many and devices.may_look(log_z.device) else None
 
 

@@ -34,6 +34,10 @@ class Walks:
         """Where each trajectory ends."""
         return self.states[:, -1]
 
+    def of(self, members: slice) -> Walks:
+        """Those of some members."""
+        return Walks(self.states[members], self.actions[members], self.exists[members])
+
 
 # trajectories of all members up to which the products of one step are too thin to be shared by
 # threads
