@@ -49,6 +49,7 @@ from tests.torch_hunt import (
     composed,
     drawn,
     faults,
+    with_a_kink_at_a_number,
     with_a_kink_between_numbers,
     with_removable_zeros,
 )
@@ -181,6 +182,45 @@ def test_a_kink_between_two_numbers_is_no_reason_to_refuse():
 @pytest.mark.slow
 def test_many_kinks_between_two_numbers_are_no_reason_to_refuse():
     hunt_with_refusals(with_a_kink_between_numbers, 900, 60, 3)
+
+
+@pytest.mark.parametrize(
+    "text, point, value, slope",
+    [
+        ("x**2*log(Abs(x))", 0.0, 0.0, 0.0),
+        ("Abs(x)*log(Abs(x))**2", 0.0, 0.0, 0.0),  # its slopes are -oo and oo
+        ("x*atan(1/x)", 0.0, 0.0, 0.0),
+        ("sqrt(Abs(x - 1)) - 1", 1.0, -0.5, 0.0),
+        ("(x - 1)*Abs(x - 1)**(-2/3) + 1", 1.0, 2 / 3, math.inf),
+        ("-(x - 1)*Abs(x - 1)**(-2/3) - 1", 1.0, -2 / 3, -math.inf),
+        ("(x - 2)**2*log(Abs(x - 2))", 2.0, 4 + 4 * math.log(2), None),
+        ("x + 1 - 1/exp(1) + exp(-1/Abs(x - 1)) - 1", 1.0, None, None),
+        ("Abs(x + 3/2)**Abs(x + 3/2)", -1.5, None, 0.0),
+    ],
+)
+def test_where_a_formula_has_no_number_its_limit_stands(text, point, value, slope):
+    """In torch and in its exported text; an infinite slope is the largest number of the dtype."""
+    made = to_torch(text)
+    exec(export(text), names := {})
+    for dtype in (torch.float64, torch.float32):
+        at = torch.tensor([point, -point], dtype=dtype)
+        for found, wanted in ((made.value, value), (made.gradient, slope)):
+            got = found(at)
+            exported = names["value" if found == made.value else "gradient"](at)
+            assert torch.isfinite(got).all() and torch.equal(got, exported)
+            if wanted is not None:
+                largest = torch.finfo(dtype).max
+                expected = max(-largest, min(largest, wanted))
+                assert got[0].item() == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+def test_a_kink_at_a_number_is_no_reason_to_refuse():
+    hunt_with_refusals(with_a_kink_at_a_number, 6, 4, 0)
+
+
+@pytest.mark.slow
+def test_many_kinks_at_numbers_are_no_reason_to_refuse():
+    hunt_with_refusals(with_a_kink_at_a_number, 901, 60, 3)
 
 
 def linex_faults(rate: sp.Rational) -> list[str]:

@@ -153,6 +153,16 @@ def with_a_kink_between_numbers(source: random.Random) -> tuple[str, float]:
     p = source.choice(
         [source.randint(0, 8) + sp.Rational(n, 9), sp.log(n), sp.sqrt(n), sp.pi / n]
     ) * source.choice((1, -1))
+    return _with_a_kink(source, p), float(p)
+
+
+def with_a_kink_at_a_number(source: random.Random) -> tuple[str, float]:
+    """The same at a binary number, 0 too."""
+    p = sp.Rational(source.randint(-32, 32), source.choice([1, 2, 4, 8]))
+    return _with_a_kink(source, p), float(p)
+
+
+def _with_a_kink(source: random.Random, p: sp.Expr) -> str:
     u, c = sp.Abs(x - p), sp.Rational(source.randint(1, 9), source.randint(1, 9))
     power = source.choice(["1/2", "3/2", "5/2", "4/3", "7/3", "8/5"])
     root = c * u ** sp.Rational(power)
@@ -164,6 +174,10 @@ def with_a_kink_between_numbers(source: random.Random) -> tuple[str, float]:
                 root + x**2,
                 x**2 * (1 + root),
                 x**2 + c * (x - p) ** 2 * sp.log(u),
+                x**2 * (1 + c * u * sp.log(u)),
+                x**2 + c * u ** sp.Rational(power) * sp.log(u) ** 2,
+                c * sp.sign(x - p) * root,
+                x**2 + sp.exp(-c / u),
                 x**2 * sp.exp(-root),
                 sp.log(1 + root) + x**2,
                 sp.sqrt(u**3 + c * u**5),
@@ -171,7 +185,7 @@ def with_a_kink_between_numbers(source: random.Random) -> tuple[str, float]:
                 sp.Abs(sp.exp(x) - sp.exp(p)) ** sp.Rational(3, 2),
             ]
         )
-    ), float(p)
+    )
 
 
 def residuals(source: random.Random, count: int) -> tuple[list[float], list[float]]:
@@ -244,7 +258,18 @@ def faults(
                         found.append(where + " has the wrong sign")
                     elif exact == 0 and abs(one) > finfo.tiny:
                         found.append(where + " is not 0")
-    return found + not_finite(text, function)
+    at_it = [] if near is None else _jumps(text, function, near)
+    return found + at_it + not_finite(text, function)
+
+
+def _jumps(text: str, function, near: float) -> list[str]:
+    """A value at `near` that is far from those beside it, and a slope there that is no number."""
+    points = torch.tensor([near, *_beside(near, torch.float64)], dtype=torch.float64)
+    (value, *others), (slope, *_) = (
+        found.tolist() for found in (function.value(points), function.gradient(points))
+    )
+    smooth = all(abs(value - other) <= 1e-3 * (1 + abs(value)) for other in others)
+    return [] if smooth and math.isfinite(slope) else [f"{text} at {near}: {value}, slope {slope}"]
 
 
 def _beside(near: float, dtype: torch.dtype) -> list[float]:

@@ -137,8 +137,11 @@ _INVERSES = {sp.coth: "tanh", sp.sech: "cosh", sp.csch: "sinh"}
 
 
 def measures(program: Program) -> bool:
-    """From an end that is no number."""
-    return any(step[0] == "away" for step in program.steps)
+    """From an end, exactly: x - p."""
+    return any(
+        name == "away" or (name == "sub" and first == X and isinstance(others[0], tuple))
+        for name, first, *others in program.steps
+    )
 
 
 def compiled(expression: sp.Expr) -> Program:

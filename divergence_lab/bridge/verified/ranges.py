@@ -12,10 +12,9 @@ the range of numbers ends, or beyond 1000 where no stretch goes on. `verified` i
 loss: what torch runs and what is exported, as data.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import sympy as sp
@@ -31,7 +30,7 @@ from divergence_lab.bridge.verified.cover import (
     late_part,
     plan_with_one,
 )
-from divergence_lab.bridge.verified.stretches import Range, Ranges
+from divergence_lab.bridge.verified.stretches import Range, Ranges, is_apart, with_numbers
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import Pieces, digits, enclosure, identity, precision, x
 from divergence_lab.theory.expressions.pieces import inside
@@ -74,6 +73,7 @@ def _ranges(function: Pieces, arithmetic: Arithmetic, tolerance: float, again: b
                 f"{last.sign * end:.4g}"
             )
     stretches.sort(key=lambda one: one.low)
+    stretches = with_numbers(function, stretches, arithmetic, again)
     return Ranges(_joined(stretches), (stretches[0].low, stretches[-1].high), tolerance)
 
 
@@ -96,8 +96,7 @@ def _both_sides(
     def on_the_left(side: cells.Side) -> list[Part]:
         k = left.index(side)
         offered = [
-            dataclasses.replace(one, plain=one.plain and one.expression == side.function)
-            for one in known
+            replace(one, plain=one.plain and one.expression == side.function) for one in known
         ]
         same, turned = _shared(side, offered, hints), None
         if same is None and parity and k < len(parts) and right[k].spans_the_same_as(side):
@@ -143,7 +142,10 @@ def _sides(
     """The pieces on one side of 0, from inside out."""
     found = []
     for piece in function.split_at_zero()[sign > 0].pieces:
-        ends = [_at(end, before=(end is piece.high)) for end in (piece.low, piece.high)]
+        ends = [
+            _at(end, before=(end is piece.high), apart=end != 0 and is_apart(piece, end, again))
+            for end in (piece.low, piece.high)
+        ]
         low, high = sorted(abs(end) for end in ends)
         if low < high:
             finite = (end for end in (piece.low, piece.high) if end.is_finite)
@@ -163,14 +165,16 @@ def _sides(
     return sorted(found, key=lambda side: side.low)
 
 
-def _at(kink: sp.Expr, before: bool = False) -> float:
-    """The first double not below the kink; `before`: the last one that is not above it."""
+def _at(kink: sp.Expr, before: bool = False, apart: bool = False) -> float:
+    """The first double not below the kink; `before`: the last one that is not above it; `apart`:
+    nor it itself.
+    """
     if not kink.is_finite:
         return math.inf if kink == sp.oo else -math.inf
     found = float(kink)
     exact = sp.Rational(found)
     if kink == exact:
-        return found
+        return math.nextafter(found, -math.inf if before else math.inf) if apart else found
     above = bool(exact > kink)
     return found if above != before else math.nextafter(found, -math.inf if before else math.inf)
 
@@ -283,7 +287,7 @@ def _shorter(function: Pieces) -> Pieces:
     for piece in function.pieces:
         short = forms.one_fraction(piece.expression)
         if short != piece.expression and agreement.equal(short, piece.expression, inside(piece)):
-            piece = dataclasses.replace(piece, expression=short)
+            piece = replace(piece, expression=short)
         found.append(piece)
     return Pieces(tuple(found), function.variable)
 
@@ -306,9 +310,13 @@ def verified(loss: Loss) -> Verified[Ranges]:
     except programs.NotRepresentable:  # 1 - tanh(x) at 10^40 has no digits
         reach, early = (_narrower([one, (-cells.FULL, cells.FULL)]) for one in (reach, early))
         at_ends = [_at_both(function, reach) for function in functions]
-    return Verified(
-        loss, *found, reach, early, *at_ends, kink_at_zero=sp.S.Zero in loss.derivative.kinks
+    # where the formula of g' has no value at 0, as in x*atan(1/x), g may have a kink too; if it
+    # has none, g'(0) is 0
+    kink = any(
+        0 in (piece.low, piece.high) or (piece.low < 0 < piece.high and is_apart(piece, sp.S.Zero))
+        for piece in loss.derivative.pieces
     )
+    return Verified(loss, *found, reach, early, *at_ends, kink_at_zero=kink)
 
 
 def _narrower(reaches: list[tuple[float, float]]) -> tuple[float, float]:

@@ -250,10 +250,11 @@ def _power(a: Error, p: Error, arithmetic: Arithmetic) -> Error:
     low = functions.lower(arb(a.low) ** arb(p.low if a.low >= 1 else p.high)) if a.low else 0.0
     high = functions.upper(arb(a.high) ** arb(p.high if a.high >= 1 else p.low)) if a.high else 0.0
     relative = _conditioned(a, p.high)
-    if p.absolute:  # a^(p + d) = a^p e^(d log a)
-        if a.low == 0:
+    if p.absolute:  # a^(p + d) = a^p e^(d log a), and 0 where a is 0
+        if a.floor and a.low == 0:
             return NOWHERE
-        moved = math.expm1(p.absolute * max(abs(math.log(a.low)), abs(math.log(a.high))) * 1.01)
+        farthest = max(abs(math.log(end)) if end else FARTHEST_LOG for end in (a.low, a.high))
+        moved = math.expm1(p.absolute * farthest * 1.01)
         relative += moved * (1 + relative)
     if a.floor and not a.nearest > a.absolute:
         return NOWHERE
@@ -274,6 +275,9 @@ def _power(a: Error, p: Error, arithmetic: Arithmetic) -> Error:
         _own("pow", arithmetic),
         arithmetic,
     )
+
+
+FARTHEST_LOG = 746.0  # |log a| of a number a that is not 0
 
 
 def _to(base: float, power: float) -> float:

@@ -1,13 +1,28 @@
-"""Which source stands on which residuals; and the same by source: each program once, all
-polynomials in one table.
+"""Which source stands on which residuals; numbers where a formula has none; and the same by source:
+each program once, all polynomials in one table.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
-from divergence_lab.bridge.verified import polynomials, programs
+import sympy as sp
+
+from divergence_lab.bridge.verified import polynomials, programs, rounding
+from divergence_lab.bridge.verified.arithmetic import NOWHERE, Arithmetic
+from divergence_lab.theory.checker.facts import proofs
+from divergence_lab.theory.expressions import Pieces, enclosure, x
+from divergence_lab.theory.expressions.pieces import Piece
+from divergence_lab.theory.expressions.points import value_of
+
+# u^v has no number where u is 0
+POWERS = (
+    lambda e: e.is_Pow and e.exp.has(x) and e.base.has(x),
+    lambda e: sp.exp(e.exp * sp.log(e.base), evaluate=False),
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,63 @@ class Ranges:
         kept = tuple(one for one in self.stretches if not one.late)
         return Ranges(kept, (kept[0].low, kept[-1].high), self.tolerance)
 
+
+def with_numbers(
+    function: Pieces, stretches: list[Range], arithmetic: Arithmetic, again: bool
+) -> list[Range]:
+    """F is a number of its own at 0 and at kinks, where its formula has none: 0 log 0."""
+    owner = next(one for one in stretches if one.low <= 0 < one.high)
+    if (
+        isinstance(owner.source, programs.Program)
+        and rounding.error_on(owner.source, 0.0, 0.0, arithmetic) is NOWHERE
+    ):
+        program = programs.polynomial([_limit_at(function, sp.S.Zero, arithmetic.largest)], 0)
+        # below the smallest number some devices take a residual for 0
+        number = Range(0.0, arithmetic.smallest, program)
+        at = stretches.index(owner)
+        before = [replace(owner, high=0.0)] if owner.low < 0 else []
+        stretches[at : at + 1] = [*before, number, replace(owner, low=number.high)]
+    for piece in function.pieces[1:]:
+        if piece.low != 0 and is_apart(piece, piece.low, again):
+            point = float(piece.low)
+            program = programs.polynomial([_limit_at(function, piece.low, arithmetic.largest)], 0)
+            stretches.append(Range(point, math.nextafter(point, math.inf), program))
+    return sorted(stretches, key=lambda one: one.low)
+
+
+def is_apart(piece: Piece, end: sp.Expr, again: bool = False) -> bool:
+    """Its end is a binary number at which its formula has no value; in a second try, or a
+    derivative of it.
+    """
+    if not (end.is_finite and sp.Rational(float(end)) == end):
+        return False
+    orders = [piece.expression.diff(x, order) for order in range(3 if again else 1)]
+    return any(value_of(programs.replaced(e, *POWERS), x, end) is None for e in orders)
+
+
+def _limit_at(function: Pieces, point: sp.Expr, largest: float) -> float:
+    """What F tends to from the right, or else from the left; the largest number where both are
+    infinite with one sign, 0 where with two.
+    """
+    found = []
+    for side in (1, -1):
+        piece = next(
+            p
+            for p in function.pieces
+            if point == (p.low if side > 0 else p.high) or p.low < point < p.high
+        )
+        with contextlib.suppress(proofs.Rejected, enclosure.NotEvaluable):
+            found.append(proofs.limit_of(piece.expression, x, point, side))
+    known = [limit for limit in found if limit is not None]
+    finite = [limit for limit in known if limit.is_finite]
+    if not finite and len(known) < 2:
+        raise programs.NotRepresentable(f"no limit of {function} was found at x = {point}")
+    if finite:
+        return float(finite[0])
+    return float(sp.sign(known[0])) * largest if known[0] == known[1] else 0.0
+
+
+# --- by source
 
 Spans = tuple[tuple[float, float], ...]
 
