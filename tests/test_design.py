@@ -458,7 +458,7 @@ def test_the_formula_has_no_more_terms_than_wished():
 def test_random_wishes_are_met_or_clash_as_they_were_made():
     """Feasible by construction: penalties of a random convex loss; then convexity broken."""
     draw, met, refused = np.random.default_rng(11), 0, 0
-    for _ in range(30):
+    for _ in range(20):
         wishes = random_wishes(draw)
         (entry,) = design(**wishes, count=1)
         assert check_one(designed_to_json(entry)) == [] and entry.met
