@@ -24,7 +24,7 @@ from divergence_lab.bridge import NotRepresentable, to_torch
 from divergence_lab.bridge.export import export
 from divergence_lab.bridge.torch_loss import OPERATIONS, run
 from divergence_lab.bridge.verified import arithmetic as arithmetic_of
-from divergence_lab.bridge.verified import forms, series
+from divergence_lab.bridge.verified import far_out, forms, series
 from divergence_lab.bridge.verified.agreement import Candidate, agrees, candidate
 from divergence_lab.bridge.verified.arithmetic import DOUBLE, SINGLE, UNITS, are_parts_of, parts_of
 from divergence_lab.bridge.verified.cells import Side
@@ -43,11 +43,13 @@ from divergence_lab.bridge.verified.rounding import error_on
 from divergence_lab.inputs import InputError
 from divergence_lab.theory.catalogue.losses import LOSSES
 from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.expressions.enclosure import NotEvaluable
 from divergence_lab.theory.expressions.precision import bits
 from divergence_lab.theory.expressions.symbols import x
 from tests.torch_hunt import (
     composed,
     drawn,
+    exact_at,
     faults,
     with_a_kink_at_a_number,
     with_a_kink_between_numbers,
@@ -212,6 +214,92 @@ def test_where_a_formula_has_no_number_its_limit_stands(text, point, value, slop
                 largest = torch.finfo(dtype).max
                 expected = max(-largest, min(largest, wanted))
                 assert got[0].item() == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "text, end",
+    [
+        ("x**2*(1 + (x - 2000)*log(Abs(x - 2000)))", 2000),
+        ("sqrt(Abs(x - 800))*log(Abs(x - 800))*cosh(x)", 707),
+        ("x**2*(1 - (x + 2000)*log(Abs(x + 2000)))", -2000),
+        ("Abs(x - 1000001)**(1/2)*log(Abs(x - 1000001))", 999_948),
+    ],
+)
+def test_no_number_stands_by_itself_where_the_line_has_begun(text, end):
+    made = to_torch(text)
+    assert math.copysign(1, end) * made.reach[end > 0] <= abs(end)
+    points = torch.tensor([end * k for k in (1.0, 1.01, 1.5, 3, 1e6, math.inf)]).double()
+    values, found = made.value(points), made.gradient(points)
+    assert torch.isfinite(values).all() and torch.isfinite(found).all()
+    # it goes on as it ends, by one slope
+    assert found.tolist() == pytest.approx([made.end_slopes[end > 0]] * 6, rel=1e-9)
+
+
+LEVEL = [
+    ("1 - exp(1 - exp(x**2))", 1.0, 1.0),
+    ("1 - exp(-x**2*exp(x**2))", 1.0, 1.0),
+    ("log(1 + exp(x**2)) - x**2", -math.log(2), -math.log(2)),
+    ("tanh(exp(x**2) - 1) + x**2", 1.0, 1.0),
+    ("atan(sinh(x))**2", math.pi**2 / 4, math.pi**2 / 4),
+]
+
+
+@pytest.mark.parametrize("text, left, right", LEVEL[:2])
+def test_what_is_level_is_so_where_its_insides_are_no_numbers(text, left, right):
+    """Of powers of x and a number: what is left of it is the number, on either side."""
+    made = to_torch(text)
+    for dtype in (torch.float64, torch.float32):
+        points = torch.tensor([30.0, 75.0, 300.0, 900.0], dtype=dtype)
+        square = points**2 if "+ x**2" in text else torch.zeros_like(points)
+        for level, at in ((left, -points), (right, points)):
+            torch.testing.assert_close(made.value(at), level + square)
+            torch.testing.assert_close(made.gradient(at), 2 * square / at)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text, left, right", LEVEL)
+def test_all_that_is_level(text, left, right):
+    """And right on the way there; farther out mpmath would take e^(10^6) digits."""
+    test_what_is_level_is_so_where_its_insides_are_no_numbers(text, left, right)
+    entry, made, source = loss(text), to_torch(text), random.Random(2)
+    points = [source.choice((1, -1)) * source.uniform(1e-3, 5.0) for _ in range(200)]
+    at = torch.tensor(points, dtype=torch.float64)
+    with mp.workdps(60):
+        for pieces, found in ((entry.pieces, made.value), (entry.derivative, made.gradient)):
+            for point, got in zip(points, found(at).tolist()):
+                (exact,) = exact_at(pieces, [point])
+                assert abs(got - exact) <= 1e-10 * abs(exact) + 1e-305, (text, point)
+
+
+def test_a_level_is_not_seen_where_there_is_none():
+    """By ends: nothing that still moves by more than is allowed is taken for level."""
+    for text in ("x**2/(1 + Abs(x))", "log(1 + x**2)", "x*atan(x)", "sin(x)*exp(-1/x**2)"):
+        for function in (
+            loss(text).pieces.pieces[-1].expression,
+            loss(text).derivative.pieces[-1].expression,
+        ):
+            assert far_out.level(function, 1, 0.0, TOLERANCE, DOUBLE) is None, text
+    start, number = far_out.level(sp.tanh(x), 1, 0.0, TOLERANCE, DOUBLE)
+    with mp.workdps(50):
+        assert number == 1 and abs(mp.tanh(start) - 1) <= TOLERANCE / 8 < abs(
+            mp.tanh(start * 0.99) - 1
+        )
+
+
+@given(st.sampled_from(sorted(far_out._MONOTONE, key=str)), st.floats(-6, 6), st.floats(0, 4))
+def test_the_ends_of_a_function_enclose_it(function, low, width):
+    formula = (function(x) + 1) ** 2 - x * function(2 * x)
+    at = arb(low), arb(low + width)
+    try:
+        least, most = far_out._ends(formula, at)
+    except NotEvaluable:
+        return
+    exact = sp.lambdify(x, formula, "mpmath")
+    with mp.workdps(30):
+        for k in range(9):
+            value = mp.re(exact(mp.mpf(low) + width * mp.mpf(k) / 8))
+            text = mp.nstr(value, 25)
+            assert least - arb(1e-12) <= arb(text) <= most + arb(1e-12)
 
 
 def test_a_kink_at_a_number_is_no_reason_to_refuse():

@@ -231,10 +231,10 @@ def faults(
     powers = [int(power) for power in re.findall(r"\*\*(\d+)", str(entry.expression))]
     with mp.workdps(digits + DIGITS_PER_POWER * min(max(powers, default=0), 200)):
         both = entry.pieces, entry.derivative
-        shared = list(zip(*(_exact(pieces, inside + outside) for pieces in both)))
+        shared = list(zip(*(exact_at(pieces, inside + outside) for pieces in both)))
         for dtype, tolerance in TOLERANCE.items():
             finfo, here = torch.finfo(dtype), beside[dtype]
-            wanted = shared + list(zip(*(_exact(pieces, here) for pieces in both)))
+            wanted = shared + list(zip(*(exact_at(pieces, here) for pieces in both)))
             points = torch.tensor(inside + outside + here, dtype=dtype, requires_grad=True)
             values = function(points)
             (slopes,) = torch.autograd.grad(values.sum(), points)
@@ -297,7 +297,7 @@ def not_finite(text: str, function) -> list[str]:
     ]
 
 
-def _exact(pieces, points: list[float]) -> list:
+def exact_at(pieces, points: list[float]) -> list:
     reference = [
         (sp.lambdify((), piece.high, "mpmath")(), sp.lambdify(x, piece.expression, "mpmath"))
         for piece in pieces.pieces

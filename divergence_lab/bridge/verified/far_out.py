@@ -4,14 +4,22 @@ leaves the range of numbers before the function does.
     sqrt(e^{4x^2} - 1)   ->   e^{2x^2} sqrt(1 - e^{-4x^2})
 
 As with all of `forms`, nothing rests on these rewritings being right.
+
+And where a function is level, although what is inside it has left the range of numbers.
 """
 
+import itertools
+import math
+from collections.abc import Callable
 from typing import cast
 
 import sympy as sp
+from flint import arb
 
+from divergence_lab.bridge.verified.arithmetic import Arithmetic
 from divergence_lab.bridge.verified.programs import arguments_of, linear_in_x, log1p, replaced
-from divergence_lab.theory.expressions import x
+from divergence_lab.theory.expressions import enclosure, x
+from divergence_lab.theory.expressions.precision import bits
 
 
 def far(e: sp.Expr, sign: int) -> sp.Expr:
@@ -123,3 +131,125 @@ def dilogarithms(e: sp.Expr, sign: int) -> sp.Expr:
         lambda part: turned(*part.args),
     )
     return sp.expand(far(written, sign)) if written != e else e
+
+
+# --- where a function is level
+#
+# By ends in place of balls: on 2 <= x <= 4 exp(x^2) lies between e^4 and e^16, and a ball about the
+# middle would reach below 0.
+
+LEVEL_BITS = 120
+FAR, TINY = 1000.0, 128  # as far as is promised; times the smallest number: hardly one
+MOST, INFINITE = arb(10) ** 18, arb("inf")
+Ends = tuple[arb, arb]
+
+
+def level(
+    function: sp.Expr, sign: int, low: float, tolerance: float, arithmetic: Arithmetic
+) -> tuple[float, sp.Expr] | None:
+    """(X, P + c) as good as F on sign * [X, FAR], P the terms of F that are powers of x, X about as
+    near as that is seen: 1 - exp(1 - exp(x^2)) is 1 long before exp(x^2) is no number.
+    """
+    powers, others = sp.sift(
+        sp.Add.make_args(function), lambda term: bool(term.is_polynomial(x)), binary=True
+    )
+    rest = sp.Add(*others)
+
+    def ends(near: float, far: float) -> Ends | None:
+        try:
+            found = _ends(rest, _outermost([sign * arb(near), sign * arb(far)]))
+        except (enclosure.NotEvaluable, ZeroDivisionError, ValueError):
+            return None
+        return found if found[0].is_finite() and found[1].is_finite() else None
+
+    def is_level(near: float, far: float, depth: int = 6) -> bool:
+        found, middle = ends(near, far), (near + far) / 2
+        if found is not None and all(abs(end - number) <= allowed for end in found):
+            return True
+        return (
+            depth > 0
+            and near < middle < far
+            and is_level(middle, far, depth - 1)
+            and is_level(near, middle, depth - 1)
+        )
+
+    with bits(LEVEL_BITS, 1):
+        at_end = ends(FAR, FAR)
+        if at_end is None:
+            return None
+        number, least = float(at_end[0].mid()), TINY * arithmetic.smallest
+        if abs(number) < least:
+            number = 0.0
+        allowed = least if number == 0 else tolerance / 8 * abs(number)
+        start = FAR
+        for closer in (*[0.5] * 20, *(0.5 ** (0.5**k) for k in range(1, 20))):
+            if low < start * closer and is_level(start * closer, start):
+                start *= closer
+    seen = start < FAR and math.isfinite(number)
+    return (start, sp.Add(*powers, sp.Rational(number))) if seen else None
+
+
+def _ends(e: sp.Expr, at: Ends) -> Ends:
+    """Numbers below and above all values of e for x between those of `at`. Raises NotEvaluable."""
+    if e == x:
+        return at
+    if not e.has(x):
+        ball = enclosure.exact(e)
+        return ball.lower(), ball.upper()
+    if isinstance(e, sp.Pow):
+        return _ends_of_power(e, at)
+    parts = [_ends(part, at) for part in arguments_of(e)]
+    if isinstance(e, sp.Add):
+        return _outermost([sum(column, arb(0)) for column in zip(*parts)])
+    if isinstance(e, sp.Mul):
+        total = parts[0]
+        for part in parts[1:]:
+            total = _outermost([a * b for a, b in itertools.product(total, part)])
+        return total
+    ((low, high),) = parts
+    if isinstance(e, sp.Abs | sp.cosh | sp.sech):  # even
+        near = arb(0) if low <= 0 <= high else min(abs(low), abs(high))
+        low, high = near, max(abs(low), abs(high))
+    if e.func not in _MONOTONE or (isinstance(e, sp.log) and not low > 0):
+        raise enclosure.NotEvaluable(e.func.__name__)
+    function = _MONOTONE[e.func]
+    if not isinstance(e, sp.exp | sp.sinh | sp.cosh):
+        return _outermost([function(low), function(high)])
+    # of e^(10^18) and more Arb knows no number
+    inside = min(low, MOST), max(high, -MOST)
+    least = function(inside[0]).lower() if low > -MOST or e.func != sp.sinh else -INFINITE
+    return least, function(inside[1]).upper() if high < MOST else INFINITE
+
+
+def _ends_of_power(e: sp.Pow, at: Ends) -> Ends:
+    if e.exp.has(x):
+        raise enclosure.NotEvaluable("a power with x above")
+    low, high = _ends(e.base, at)
+    power = enclosure.exact(e.exp)
+    if low > 0 or (low >= 0 and power > 0):
+        return _outermost([low**power, high**power])
+    if not isinstance(e.exp, sp.Integer) or (power < 0 and not high < 0):
+        raise enclosure.NotEvaluable("a power of what may be negative")
+    n = int(e.exp)
+    zero = [arb(0)] if n % 2 == 0 and high >= 0 else []
+    return _outermost([low**n, high**n, *zero])
+
+
+def _outermost(found: list[arb]) -> Ends:
+    if any(one.is_nan() for one in found):
+        raise enclosure.NotEvaluable("oo - oo, or 0 oo")
+    return min(one.lower() for one in found), max(one.upper() for one in found)
+
+
+_MONOTONE: dict[type, Callable[[arb], arb]] = {
+    sp.Abs: abs,  # these three right of 0
+    sp.cosh: arb.cosh,
+    sp.sech: arb.sech,
+    sp.exp: arb.exp,
+    sp.log: arb.log,
+    sp.sinh: arb.sinh,
+    sp.tanh: arb.tanh,
+    sp.asinh: arb.asinh,
+    sp.atan: arb.atan,
+    sp.erf: arb.erf,
+}

@@ -40,8 +40,9 @@ def candidates(
     yield function
     rare = (
         sp.factor_terms,
-        lambda e: far_out.far(sp.factor_terms(_secants(e)), sign),
-        lambda e: far_out.decaying(sp.factor_terms(_secants(e)), sign),
+        sp.cancel,
+        lambda e: far_out.far(sp.factor_terms(secants(e)), sign),
+        lambda e: far_out.decaying(sp.factor_terms(secants(e)), sign),
     )
     for rewrite in (
         *((lambda e: _from_ends(e, ways),) if ways else ()),
@@ -52,13 +53,13 @@ def candidates(
         _centred,
         lambda e: _within(e, sign),
         lambda e: _within(_inside(e), sign),
-        lambda e: _within(_paired(far_out.far(_secants(e), sign)), sign),
+        lambda e: _within(_paired(far_out.far(secants(e), sign)), sign),
         _inside,
         _paired,
         _as_linex,
-        lambda e: far_out.far(_secants(e), sign),
+        lambda e: far_out.far(secants(e), sign),
         lambda e: far_out.dilogarithms(e, sign),
-        lambda e: _paired(far_out.far(_secants(e), sign)),
+        lambda e: _paired(far_out.far(secants(e), sign)),
         lambda e: _centred(far_out.far(e, sign)),
     ):
         try:
@@ -130,7 +131,7 @@ def _inside(e: sp.Expr) -> sp.Expr:
     return replaced(e, lambda part: part.is_Add and part.has(sp.exp), _as_linex)
 
 
-def _secants(e: sp.Expr) -> sp.Expr:
+def secants(e: sp.Expr) -> sp.Expr:
     """1 - tanh(u)^2 = sech(u)^2, where it stands."""
     instead = {
         power: 1 - 1 / sp.cosh(power.base.args[0]) ** 2

@@ -12,15 +12,24 @@ the range of numbers ends, or beyond 1000 where no stretch goes on. `verified` i
 loss: what torch runs and what is exported, as data.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import sympy as sp
-from flint import acb, arb
+from flint import arb
 
-from divergence_lab.bridge.verified import agreement, cells, forms, polynomials, programs, series
+from divergence_lab.bridge.verified import (
+    agreement,
+    cells,
+    far_out,
+    forms,
+    polynomials,
+    programs,
+    series,
+)
 from divergence_lab.bridge.verified.arithmetic import DOUBLE, Arithmetic
 from divergence_lab.bridge.verified.cover import (
     Part,
@@ -30,10 +39,16 @@ from divergence_lab.bridge.verified.cover import (
     late_part,
     plan_with_one,
 )
-from divergence_lab.bridge.verified.stretches import Range, Ranges, is_apart, with_numbers
+from divergence_lab.bridge.verified.stretches import (
+    Range,
+    Ranges,
+    is_apart,
+    number_at,
+    with_numbers,
+)
 from divergence_lab.theory.divergence.loss import Loss
-from divergence_lab.theory.expressions import Pieces, digits, enclosure, identity, precision, x
-from divergence_lab.theory.expressions.pieces import inside
+from divergence_lab.theory.expressions import Pieces, enclosure, identity, precision
+from divergence_lab.theory.expressions.pieces import Piece, inside
 
 TOLERANCE = 4e-12
 # how far a residual lies beyond the left and the right end of the reach: finite, even if it is not
@@ -150,19 +165,44 @@ def _sides(
         if low < high:
             finite = (end for end in (piece.low, piece.high) if end.is_finite)
             points = tuple(dict.fromkeys((sp.S.Zero, *finite)))  # in one order in every run
-            found.append(
-                cells.Side(
-                    piece.expression,
-                    sign,
-                    low,
-                    high,
-                    arithmetic,
-                    tolerance,
-                    again=again,
-                    points=points,
-                )
+            side = functools.partial(
+                cells.Side,
+                sign=sign,
+                arithmetic=arithmetic,
+                tolerance=tolerance,
+                again=again,
+                points=points,
             )
+            whole = side(piece.expression, low=low, high=high)
+            level = _level(piece, whole) if again and high == math.inf else None
+            if level is None:
+                found.append(whole)
+                continue
+            start, beyond = level
+            found += [
+                side(piece.expression, low=low, high=start),
+                side(beyond, low=start, high=high),
+            ]
     return sorted(found, key=lambda side: side.low)
+
+
+def _level(piece: Piece, side: cells.Side) -> tuple[float, sp.Expr] | None:
+    """From where on what stands for F, which is level but for powers of x; of several ways to write
+    F the one that shows it soonest.
+    """
+    function, found = piece.expression, []
+    for rewrite in (
+        sp.sympify,
+        forms.secants,
+        sp.cancel,
+        lambda e: programs.spelled_out(far_out.far(forms.secants(e), side.sign)),
+    ):
+        written = rewrite(function)
+        if written == function or agreement.equal(written, function, inside(piece)):
+            found.append(
+                far_out.level(written, side.sign, side.low, side.tolerance, side.arithmetic)
+            )
+    return min(filter(None, found), key=lambda one: one[0], default=None)
 
 
 def _at(kink: sp.Expr, before: bool = False, apart: bool = False) -> float:
@@ -324,19 +364,4 @@ def _narrower(reaches: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _at_both(function: Pieces, ends: tuple[float, float]) -> tuple[float, float]:
-    return _number_at(function, ends[0]), _number_at(function, ends[1])
-
-
-def _number_at(function: Pieces, point: float) -> float:
-    """The function at a binary number, to double precision."""
-    piece = next(
-        piece for piece in function.pieces if piece.high == sp.oo or point < float(piece.high)
-    )
-    with digits(60 + min(int(abs(point)), 2000)):
-        try:
-            ball = enclosure.evaluator(piece.expression, x)(acb(arb(point)), False).real
-        except series.FAILURES:
-            ball = arb.nan()
-    if not ball.is_finite():
-        raise programs.NotRepresentable(f"{piece.expression} can't be evaluated at x = {point:.4g}")
-    return float(ball.mid())
+    return number_at(function, ends[0]), number_at(function, ends[1])

@@ -10,11 +10,13 @@ import math
 from dataclasses import dataclass, replace
 
 import sympy as sp
+from flint import acb, arb
 
-from divergence_lab.bridge.verified import polynomials, programs, rounding
+from divergence_lab.bridge.verified import polynomials, programs, rounding, series
 from divergence_lab.bridge.verified.arithmetic import NOWHERE, Arithmetic
+from divergence_lab.bridge.verified.cells import ACCURATE
 from divergence_lab.theory.checker.facts import proofs
-from divergence_lab.theory.expressions import Pieces, enclosure, x
+from divergence_lab.theory.expressions import Pieces, digits, enclosure, x
 from divergence_lab.theory.expressions.pieces import Piece
 from divergence_lab.theory.expressions.points import value_of
 
@@ -73,8 +75,11 @@ def with_numbers(
     for piece in function.pieces[1:]:
         if piece.low != 0 and is_apart(piece, piece.low, again):
             point = float(piece.low)
+            before, after = math.nextafter(point, -math.inf), math.nextafter(point, math.inf)
+            if not all(any(one.low <= z <= one.high for one in stretches) for z in (before, after)):
+                continue  # the straight line begins before it
             program = programs.polynomial([_limit_at(function, piece.low, arithmetic.largest)], 0)
-            stretches.append(Range(point, math.nextafter(point, math.inf), program))
+            stretches.append(Range(point, after, program))
     return sorted(stretches, key=lambda one: one.low)
 
 
@@ -103,11 +108,28 @@ def _limit_at(function: Pieces, point: sp.Expr, largest: float) -> float:
             found.append(proofs.limit_of(piece.expression, x, point, side))
     known = [limit for limit in found if limit is not None]
     finite = [limit for limit in known if limit.is_finite]
+    if not finite and len(known) < 2 and abs(point) > ACCURATE:  # its sign is all that is promised
+        return number_at(function, math.nextafter(float(point), math.inf))
     if not finite and len(known) < 2:
         raise programs.NotRepresentable(f"no limit of {function} was found at x = {point}")
     if finite:
         return float(finite[0])
     return float(sp.sign(known[0])) * largest if known[0] == known[1] else 0.0
+
+
+def number_at(function: Pieces, point: float) -> float:
+    """The function at a binary number, to double precision."""
+    piece = next(
+        piece for piece in function.pieces if piece.high == sp.oo or point < float(piece.high)
+    )
+    with digits(60 + min(int(abs(point)), 2000)):
+        try:
+            ball = enclosure.evaluator(piece.expression, x)(acb(arb(point)), False).real
+        except series.FAILURES:
+            ball = arb.nan()
+    if not ball.is_finite():
+        raise programs.NotRepresentable(f"{piece.expression} can't be evaluated at x = {point:.4g}")
+    return float(ball.mid())
 
 
 # --- by source

@@ -170,8 +170,9 @@ def read_loss(text: str, assumptions: tuple[str, ...], values: Mapping[str, str]
         expression = given_values.set_parameters(expression, values, x, assumptions)
         if not expression.has(x):
             raise ExpressionError(spelling.not_a_loss(text))
-        found = from_expression(expression, name, (*assumptions, *implied))
-    return found  # noqa: RET504  (types: a context may swallow what is raised in it)
+        found = from_expression(expression, name, assumptions + implied)
+        write(found.expression)  # the value at 0 may be too long: Abs(x - 2000)**Abs(x - 2000)
+    return found
 
 
 def parameters_of(text: str, assumptions: Iterable[str] = ()) -> tuple[str, ...]:
@@ -198,8 +199,7 @@ def from_expression(
     for e in expression.atoms(sp.acosh):  # one kink at 0, and no root that hides it
         if isinstance(e.args[0], sp.cosh):
             expression = expression.xreplace({e: sp.Abs(e.args[0].args[0])})
-    # acosh u = 2 asinh sqrt((u-1)/2): of acosh (1 + x^2) no enclosure near 0 is finite, of asinh
-    # (|x|/sqrt(2)) all are
+    # of acosh(1 + x^2) no enclosure near 0 is finite, of 2 asinh(|x|/sqrt(2)) all are
     expression = expression.replace(sp.acosh, lambda u: 2 * sp.asinh(sp.sqrt((u - 1) / 2)))
     given = expression
     try:
