@@ -234,7 +234,7 @@ def _gradient(
     losses: Sequence[LossFunction], parameters: Parameters, residuals: objectives.Residuals
 ) -> tuple[Tensor, ...]:
     """Of the sum over members of mean_B sum_O weight g(x); no member's gradient holds anything of
-    another's. Each loss is called once for all its members.
+    another's. Each loss is called once for all its members that are given.
     """
     x, share = residuals.x, residuals.weight * (1 / residuals.x.shape[-1])
     slopes = [schedules.wide_gradient_of(loss) for loss in losses]

@@ -174,7 +174,7 @@ def level(
         )
 
     with bits(LEVEL_BITS, 1):
-        at_end = ends(FAR, FAR)
+        at_end = ends(FAR, FAR) if others else None
         if at_end is None:
             return None
         number, least = float(at_end[0].mid()), TINY * arithmetic.smallest

@@ -12,6 +12,7 @@ the range of numbers ends, or beyond 1000 where no stretch goes on. `verified` i
 loss: what torch runs and what is exported, as data.
 """
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -197,11 +198,11 @@ def _level(piece: Piece, side: cells.Side) -> tuple[float, sp.Expr] | None:
         sp.cancel,
         lambda e: programs.spelled_out(far_out.far(forms.secants(e), side.sign)),
     ):
-        written = rewrite(function)
-        if written == function or agreement.equal(written, function, inside(piece)):
-            found.append(
-                far_out.level(written, side.sign, side.low, side.tolerance, side.arithmetic)
-            )
+        with contextlib.suppress(TypeError, ValueError, sp.PolynomialError):  # no other way, then
+            written = rewrite(function)
+            if written == function or agreement.equal(written, function, inside(piece)):
+                given = side.sign, side.low, side.tolerance, side.arithmetic
+                found.append(far_out.level(written, *given))
     return min(filter(None, found), key=lambda one: one[0], default=None)
 
 
