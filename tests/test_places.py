@@ -283,6 +283,20 @@ def test_blocks_of_members_learn_as_all_at_once(monkeypatch, goal, backward, dra
     assert abs(law[0] - law[1]).max() > 1e-4  # each has its own loss
 
 
+def test_somebody_elses_loss_is_called_for_all_its_members(monkeypatch):
+    """It may look at them together."""
+    asked = []
+
+    def theirs(residual):
+        asked.append(residual.shape)
+        return residual**2 / 2 if bool((residual > -99).any()) else torch.zeros_like(residual)
+
+    monkeypatch.setattr(rollouts, "block_size", lambda *_: 1)
+    chosen = {"policy": "mlp", "evaluate": "visited", "evaluations": 1, "steps": 4, "batch": 4}
+    train([theirs, "quadratic"], hypergrid(2, 6), seeds=3, **chosen)
+    assert {shape[0] for shape in asked[-4:]} == {3}
+
+
 def test_a_block_is_of_as_many_members_as_fit():
     space, chosen = spaces(SPACES[0]), objective("fm")
     policy = mlp(space, width=8, depth=2)

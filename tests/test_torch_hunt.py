@@ -279,6 +279,14 @@ def test_a_level_is_not_seen_where_there_is_none():
             loss(text).derivative.pieces[-1].expression,
         ):
             assert far_out.level(function, 1, 0.0, TOLERANCE, DOUBLE) is None, text
+    one = sp.exp(x**2)
+    # what is left when 1 and 1 cancel is no 0
+    for function in (sp.tanh(2 * one) - 1 + 1 / one, 1 - sp.tanh(sp.exp(x)), 1 - sp.erf(x)):
+        found = far_out.level(function, 1, 0.0, TOLERANCE, DOUBLE)
+        assert found is None or found[0] > 25, (function, found)
+    crossing = 100 - x**2 + sp.tanh(sp.exp(x**2))
+    start, beyond = far_out.level(crossing, 1, 0.0, TOLERANCE, DOUBLE)
+    assert start > sp.sqrt(101) and beyond == 101 - x**2
     start, number = far_out.level(sp.tanh(x), 1, 0.0, TOLERANCE, DOUBLE)
     with mp.workdps(50):
         assert number == 1 and abs(mp.tanh(start) - 1) <= TOLERANCE / 8 < abs(

@@ -202,10 +202,13 @@ def _expected_gradient(
 def _gradient_along(
     run: settings.Run, members: optimiser.Ensemble, walked: Walks, fraction: float
 ) -> tuple[Tensor, ...]:
-    """`_gradient`, of blocks of members where they are large; of one loss each."""
+    """`_gradient`, of blocks of members where they are large; of one loss each.
+
+    A loss of somebody else is called once for all its members.
+    """
     losses, n_members = _losses(run, fraction), len(walked.exists)
     size = rollouts.block_size(run.rollout, members.parameters, walked)
-    if size >= n_members:
+    if size >= n_members or any(schedules.wide_gradient_of(loss) is None for loss in losses):
         residuals = rollouts.residuals_of(run.rollout, members.parameters, walked)
         return _gradient(losses, members.parameters, residuals)
     part = replace(run.rollout, policy=replace(run.rollout.policy, n_together=n_members))

@@ -147,25 +147,32 @@ Ends = tuple[arb, arb]
 def level(
     function: sp.Expr, sign: int, low: float, tolerance: float, arithmetic: Arithmetic
 ) -> tuple[float, sp.Expr] | None:
-    """(X, P + c) as good as F on sign * [X, FAR], P the terms of F that are powers of x, X about as
-    near as that is seen: 1 - exp(1 - exp(x^2)) is 1 long before exp(x^2) is no number.
+    """(X, P + c) with |F - P - c| <= tolerance/8 |P + c| on sign * [X, FAR], P the terms of F that
+    are powers of x, X about as near as that is seen: 1 - exp(1 - exp(x^2)) is 1 long before
+    exp(x^2) is no number.  0 where F itself is hardly one.
     """
     powers, others = sp.sift(
-        sp.Add.make_args(function), lambda term: bool(term.is_polynomial(x)), binary=True
+        sp.Add.make_args(function),
+        lambda term: bool(term.has(x) and term.is_polynomial(x)),
+        binary=True,
     )
-    rest = sp.Add(*others)
+    straight, rest = sp.Add(*powers), sp.Add(*others)
 
-    def ends(near: float, far: float) -> Ends | None:
+    def ends(e: sp.Expr, near: float, far: float) -> Ends | None:
         try:
-            found = _ends(rest, _outermost([sign * arb(near), sign * arb(far)]))
+            found = _ends(e, _outermost([sign * arb(near), sign * arb(far)]))
         except (enclosure.NotEvaluable, ZeroDivisionError, ValueError):
             return None
         return found if found[0].is_finite() and found[1].is_finite() else None
 
     def is_level(near: float, far: float, depth: int = 6) -> bool:
-        found, middle = ends(near, far), (near + far) / 2
-        if found is not None and all(abs(end - number) <= allowed for end in found):
-            return True
+        found, whole = ends(rest, near, far), ends(straight + number, near, far)
+        if found is not None and whole is not None:
+            nearest = arb(0) if whole[0] <= 0 <= whole[1] else min(map(abs, whole))
+            allowed = least if straight + number == 0 else tolerance / 8 * nearest
+            if all(abs(end - float(number)) <= allowed for end in found):
+                return True
+        middle = (near + far) / 2
         return (
             depth > 0
             and near < middle < far
@@ -174,19 +181,16 @@ def level(
         )
 
     with bits(LEVEL_BITS, 1):
-        at_end = ends(FAR, FAR) if others else None
-        if at_end is None:
+        at_end = ends(rest, FAR, FAR) if rest.has(x) else None
+        found = math.inf if at_end is None else float(at_end[0].mid())
+        if not math.isfinite(found):
             return None
-        number, least = float(at_end[0].mid()), TINY * arithmetic.smallest
-        if abs(number) < least:
-            number = 0.0
-        allowed = least if number == 0 else tolerance / 8 * abs(number)
-        start = FAR
+        least, start = TINY * arithmetic.smallest, FAR
+        number = sp.Rational(0.0 if abs(found) < least else found)
         for closer in (*[0.5] * 20, *(0.5 ** (0.5**k) for k in range(1, 20))):
             if low < start * closer and is_level(start * closer, start):
                 start *= closer
-    seen = start < FAR and math.isfinite(number)
-    return (start, sp.Add(*powers, sp.Rational(number))) if seen else None
+    return (start, straight + number) if start < FAR else None
 
 
 def _ends(e: sp.Expr, at: Ends) -> Ends:
