@@ -158,9 +158,9 @@ def level(
     )
     straight, rest = sp.Add(*powers), sp.Add(*others)
 
-    def ends(e: sp.Expr, near: float, far: float) -> Ends | None:
+    def ends(e: sp.Expr, start: float, end: float) -> Ends | None:
         try:
-            found = _ends(e, _outermost([sign * arb(near), sign * arb(far)]))
+            found = _ends(e, _outermost([sign * arb(start), sign * arb(end)]))
         except (enclosure.NotEvaluable, ZeroDivisionError, ValueError):
             return None
         return found if found[0].is_finite() and found[1].is_finite() else None
