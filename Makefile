@@ -38,8 +38,8 @@ test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 test-slow: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow --timeout 3000 --durations 20 -v
-	DIVERGENCE_LAB_EXAMPLES=6 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/test_known_losses.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m slow --timeout 3000 --durations 20 -v
+	DIVERGENCE_LAB_EXAMPLES=4 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/test_known_losses.py
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m alone --timeout 3000 --durations 20 -v
 
 figures: $(READY)

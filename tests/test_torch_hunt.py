@@ -8,31 +8,25 @@ import functools
 import math
 import pickle
 import random
-from collections.abc import Callable
 
-import numpy as np
 import pytest
 import sympy as sp
 import torch
 from flint import acb, arb, arb_series
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from mpmath import mp
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from divergence_lab.bridge import NotRepresentable, to_torch
 from divergence_lab.bridge.export import export
 from divergence_lab.bridge.torch_loss import OPERATIONS, run
-from divergence_lab.bridge.verified import arithmetic as arithmetic_of
-from divergence_lab.bridge.verified import far_out, forms, series
+from divergence_lab.bridge.verified import forms, series
 from divergence_lab.bridge.verified.agreement import Candidate, agrees, candidate
-from divergence_lab.bridge.verified.arithmetic import DOUBLE, SINGLE, UNITS, are_parts_of, parts_of
+from divergence_lab.bridge.verified.arithmetic import DOUBLE, UNITS
 from divergence_lab.bridge.verified.cells import Side
 from divergence_lab.bridge.verified.polynomials import Table, table
 from divergence_lab.bridge.verified.programs import (
     Program,
     at_the_size,
-    away,
     compiled,
     expm1,
     log1p,
@@ -43,18 +37,9 @@ from divergence_lab.bridge.verified.rounding import error_on
 from divergence_lab.inputs import InputError
 from divergence_lab.theory.catalogue.losses import LOSSES
 from divergence_lab.theory.divergence.loss import loss
-from divergence_lab.theory.expressions.enclosure import NotEvaluable
 from divergence_lab.theory.expressions.precision import bits
 from divergence_lab.theory.expressions.symbols import x
-from tests.torch_hunt import (
-    composed,
-    drawn,
-    exact_at,
-    faults,
-    with_a_kink_at_a_number,
-    with_a_kink_between_numbers,
-    with_removable_zeros,
-)
+from tests.torch_hunt import composed, drawn, faults, hunt_with_refusals, with_removable_zeros
 
 # --- the hunt
 
@@ -80,25 +65,6 @@ def test_two_thousand_random_losses_are_right_in_both_dtypes(part):
     hunt(1000 + part, SLOW_EACH)
 
 
-def hunt_with_refusals(draw: Callable[..., tuple], seed: int, count: int, allowed: int) -> None:
-    """As `hunt`; `allowed` of them may be refused, each counted once. `draw`: a loss and, where its
-    formula is 0/0, that residual.
-    """
-    source, wrong, refused = random.Random(seed), [], set()
-    for _ in range(count):
-        text, near = draw(source)
-        try:
-            wrong += faults(text, source, 6, 1000, near)[:2]  # tanh(1000) has 870 nines
-        except NotRepresentable as reason:
-            refused.add(str(reason))
-    print(
-        f"{count} losses in torch, seed {seed}: {len(wrong)} faults, {len(refused)} refused of "
-        f"{allowed} allowed"
-    )
-    assert not wrong, "\n".join(wrong[:10])
-    assert len(refused) <= allowed, "\n".join(refused)
-
-
 def functions_of_losses(source: random.Random) -> tuple[str, None]:
     return composed(source), None
 
@@ -122,201 +88,6 @@ def test_a_removable_zero_is_no_reason_to_refuse():
 def test_many_removable_zeros_are_no_reason_to_refuse():
     """Those that are refused are so for x = 600 and more, where sinh or cosh ends."""
     hunt_with_refusals(with_removable_zeros, 700, 30, 3)
-
-
-POINTS = st.one_of(
-    st.fractions(-50, 50, max_denominator=99).map(sp.Rational),
-    st.integers(2, 60).map(sp.log),
-    st.integers(2, 60).map(lambda n: -sp.sqrt(n)),
-    st.integers(1, 60).map(lambda n: sp.pi / n),
-).filter(lambda p: sp.Rational(float(p)) != p)
-OUTWARDS = st.lists(st.tuples(st.integers(-3, 3), st.floats(-9, 2)), min_size=1, max_size=6)
-
-
-@settings(max_examples=60)
-@given(POINTS, OUTWARDS)
-def test_the_distance_from_a_point_between_two_numbers_is_right(p, steps):
-    """Within 4 half units in both precisions, at the numbers next to p and farther out; the bound
-    of `error_on` says no less. Without the last part it is not, and that is seen.
-    """
-    parts = parts_of(p)
-    program = Program((("away", "x", *((part,) for part in parts)),))
-    assert program == compiled(away(x, p)) and are_parts_of(p, parts)
-    with mp.workdps(60):
-        exact = sp.lambdify((), p, "mpmath")()
-        for kind, arithmetic in ((np.float64, DOUBLE), (np.float32, SINGLE)):
-            next_to = [kind(float(p))]
-            for way in (-np.inf, np.inf):
-                next_to.append(np.nextafter(next_to[0], kind(way)))
-            farther = [kind(float(p) + sign * 10.0**power) for sign, power in steps]
-            for point in [*next_to, *farther]:
-                true = mp.mpf(float(point)) - exact
-                got = functools.reduce(np.subtract, map(kind, parts), point)
-                assert abs(mp.mpf(float(got)) - true) <= 4 * arithmetic.half * abs(true)
-                bound = error_on(program, float(point), float(point), arithmetic)
-                assert bound.low <= true <= bound.high and bound.relative >= 4 * arithmetic.half
-        # SymPy's float(p) may be the next number but one
-        at = math.fsum(parts[:-1])
-        nearest = torch.tensor([at], dtype=torch.float64)
-        (got,) = run(program, nearest).tolist()
-        assert abs(got - (at - exact)) <= 1e-15 * abs(got)
-        (without,) = run(Program((program.steps[0][:-1],)), nearest).tolist()
-        assert without == 0
-    *firsts, last = parts
-    for wrong in (last * (1 + 2.0**-50), -last, math.nextafter(at, 99.0) - at):
-        assert not are_parts_of(p, (*firsts, wrong))
-    assert not are_parts_of(p, (math.nextafter(parts[0], 99.0), *parts[1:]))
-
-
-def test_a_kink_between_two_numbers_is_refused_if_its_last_part_is_wrong(monkeypatch):
-    text = "Abs(x - 1/3)**(3/2)"
-    check = functools.partial(ranges, loss(text).derivative)
-    assert check()
-    monkeypatch.setattr(arithmetic_of, "are_parts_of", lambda p, parts: False)
-    with pytest.raises(NotRepresentable, match="near x = 0.3333"):
-        check()
-
-
-def test_a_kink_between_two_numbers_is_no_reason_to_refuse():
-    hunt_with_refusals(with_a_kink_between_numbers, 5, 4, 0)
-
-
-@pytest.mark.slow
-def test_many_kinks_between_two_numbers_are_no_reason_to_refuse():
-    hunt_with_refusals(with_a_kink_between_numbers, 900, 60, 3)
-
-
-@pytest.mark.parametrize(
-    "text, point, value, slope",
-    [
-        ("x**2*log(Abs(x))", 0.0, 0.0, 0.0),
-        ("Abs(x)*log(Abs(x))**2", 0.0, 0.0, 0.0),  # its slopes are -oo and oo
-        ("x*atan(1/x)", 0.0, 0.0, 0.0),
-        ("sqrt(Abs(x - 1)) - 1", 1.0, -0.5, 0.0),
-        ("(x - 1)*Abs(x - 1)**(-2/3) + 1", 1.0, 2 / 3, math.inf),
-        ("-(x - 1)*Abs(x - 1)**(-2/3) - 1", 1.0, -2 / 3, -math.inf),
-        ("(x - 2)**2*log(Abs(x - 2))", 2.0, 4 + 4 * math.log(2), None),
-        ("x + 1 - 1/exp(1) + exp(-1/Abs(x - 1)) - 1", 1.0, None, None),
-        ("Abs(x + 3/2)**Abs(x + 3/2)", -1.5, None, 0.0),
-    ],
-)
-def test_where_a_formula_has_no_number_its_limit_stands(text, point, value, slope):
-    """In torch and in its exported text; an infinite slope is the largest number of the dtype."""
-    made = to_torch(text)
-    exec(export(text), names := {})
-    for dtype in (torch.float64, torch.float32):
-        at = torch.tensor([point, -point], dtype=dtype)
-        for found, wanted in ((made.value, value), (made.gradient, slope)):
-            got = found(at)
-            exported = names["value" if found == made.value else "gradient"](at)
-            assert torch.isfinite(got).all() and torch.equal(got, exported)
-            if wanted is not None:
-                largest = torch.finfo(dtype).max
-                expected = max(-largest, min(largest, wanted))
-                assert got[0].item() == pytest.approx(expected, rel=1e-6, abs=1e-12)
-
-
-@pytest.mark.parametrize(
-    "text, end",
-    [
-        ("x**2*(1 + (x - 2000)*log(Abs(x - 2000)))", 2000),
-        ("sqrt(Abs(x - 800))*log(Abs(x - 800))*cosh(x)", 707),
-        ("x**2*(1 - (x + 2000)*log(Abs(x + 2000)))", -2000),
-        ("Abs(x - 1000001)**(1/2)*log(Abs(x - 1000001))", 999_948),
-    ],
-)
-def test_no_number_stands_by_itself_where_the_line_has_begun(text, end):
-    made = to_torch(text)
-    assert math.copysign(1, end) * made.reach[end > 0] <= abs(end)
-    points = torch.tensor([end * k for k in (1.0, 1.01, 1.5, 3, 1e6, math.inf)]).double()
-    values, found = made.value(points), made.gradient(points)
-    assert torch.isfinite(values).all() and torch.isfinite(found).all()
-    # it goes on as it ends, by one slope
-    assert found.tolist() == pytest.approx([made.end_slopes[end > 0]] * 6, rel=1e-9)
-
-
-LEVEL = [
-    ("1 - exp(1 - exp(x**2))", 1.0, 1.0),
-    ("1 - exp(-x**2*exp(x**2))", 1.0, 1.0),
-    ("log(1 + exp(x**2)) - x**2", -math.log(2), -math.log(2)),
-    ("tanh(exp(x**2) - 1) + x**2", 1.0, 1.0),
-    ("atan(sinh(x))**2", math.pi**2 / 4, math.pi**2 / 4),
-]
-
-
-@pytest.mark.parametrize("text, left, right", LEVEL[:2])
-def test_what_is_level_is_so_where_its_insides_are_no_numbers(text, left, right):
-    """Of powers of x and a number: what is left of it is the number, on either side."""
-    made = to_torch(text)
-    for dtype in (torch.float64, torch.float32):
-        points = torch.tensor([30.0, 75.0, 300.0, 900.0], dtype=dtype)
-        square = points**2 if "+ x**2" in text else torch.zeros_like(points)
-        for level, at in ((left, -points), (right, points)):
-            torch.testing.assert_close(made.value(at), level + square)
-            torch.testing.assert_close(made.gradient(at), 2 * square / at)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("text, left, right", LEVEL)
-def test_all_that_is_level(text, left, right):
-    """And right on the way there; farther out mpmath would take e^(10^6) digits."""
-    test_what_is_level_is_so_where_its_insides_are_no_numbers(text, left, right)
-    entry, made, source = loss(text), to_torch(text), random.Random(2)
-    points = [source.choice((1, -1)) * source.uniform(1e-3, 5.0) for _ in range(200)]
-    at = torch.tensor(points, dtype=torch.float64)
-    with mp.workdps(60):
-        for pieces, found in ((entry.pieces, made.value), (entry.derivative, made.gradient)):
-            for point, got in zip(points, found(at).tolist()):
-                (exact,) = exact_at(pieces, [point])
-                assert abs(got - exact) <= 1e-10 * abs(exact) + 1e-305, (text, point)
-
-
-def test_a_level_is_not_seen_where_there_is_none():
-    """By ends: nothing that still moves by more than is allowed is taken for level."""
-    for text in ("x**2/(1 + Abs(x))", "log(1 + x**2)", "x*atan(x)", "sin(x)*exp(-1/x**2)"):
-        for function in (
-            loss(text).pieces.pieces[-1].expression,
-            loss(text).derivative.pieces[-1].expression,
-        ):
-            assert far_out.level(function, 1, 0.0, TOLERANCE, DOUBLE) is None, text
-    one = sp.exp(x**2)
-    # what is left when 1 and 1 cancel is no 0
-    for function in (sp.tanh(2 * one) - 1 + 1 / one, 1 - sp.tanh(sp.exp(x)), 1 - sp.erf(x)):
-        found = far_out.level(function, 1, 0.0, TOLERANCE, DOUBLE)
-        assert found is None or found[0] > 25, (function, found)
-    crossing = 100 - x**2 + sp.tanh(sp.exp(x**2))
-    start, beyond = far_out.level(crossing, 1, 0.0, TOLERANCE, DOUBLE)
-    assert start > sp.sqrt(101) and beyond == 101 - x**2
-    start, number = far_out.level(sp.tanh(x), 1, 0.0, TOLERANCE, DOUBLE)
-    with mp.workdps(50):
-        assert number == 1 and abs(mp.tanh(start) - 1) <= TOLERANCE / 8 < abs(
-            mp.tanh(start * 0.99) - 1
-        )
-
-
-@given(st.sampled_from(sorted(far_out._MONOTONE, key=str)), st.floats(-6, 6), st.floats(0, 4))
-def test_the_ends_of_a_function_enclose_it(function, low, width):
-    formula = (function(x) + 1) ** 2 - x * function(2 * x)
-    at = arb(low), arb(low + width)
-    try:
-        least, most = far_out._ends(formula, at)
-    except NotEvaluable:
-        return
-    exact = sp.lambdify(x, formula, "mpmath")
-    with mp.workdps(30):
-        for k in range(9):
-            value = mp.re(exact(mp.mpf(low) + width * mp.mpf(k) / 8))
-            text = mp.nstr(value, 25)
-            assert least - arb(1e-12) <= arb(text) <= most + arb(1e-12)
-
-
-def test_a_kink_at_a_number_is_no_reason_to_refuse():
-    hunt_with_refusals(with_a_kink_at_a_number, 6, 4, 0)
-
-
-@pytest.mark.slow
-def test_many_kinks_at_numbers_are_no_reason_to_refuse():
-    hunt_with_refusals(with_a_kink_at_a_number, 901, 60, 3)
 
 
 def linex_faults(rate: sp.Rational) -> list[str]:

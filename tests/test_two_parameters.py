@@ -326,9 +326,8 @@ def test_five_random_families():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(2))
-def test_one_hundred_random_families(part):
-    seed = 2000 + part
+def test_fifty_random_families():
+    seed = 2000
     print(f"seed {seed}: {hunt(seed, 50, kinds=3, seconds=4.0)}")
 
 

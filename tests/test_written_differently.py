@@ -227,7 +227,7 @@ def test_functions_written_in_two_ways_have_one_limit_sign_and_integral():
 
 @pytest.mark.slow
 def test_many_functions_written_in_two_ways():
-    start, count = 10_000, 1_500
+    start, count = 10_000, 1_000
     undecided = sum(_limits_agree(seed) is None for seed in range(start, start + count))
     print(
         f"\n{count} functions in two forms from seed {start}: {undecided} decided in one form only"
@@ -275,7 +275,7 @@ def test_losses_written_in_two_ways_have_one_verdict():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", [20_000, 30_000, 40_000, 50_000])
+@pytest.mark.parametrize("start", [20_000, 40_000])
 def test_many_losses_written_in_two_ways(start):
     count, half_open, lost = 50, 0, 0
     for seed in range(start, start + count):

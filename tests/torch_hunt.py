@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import random
 import re
+from collections.abc import Callable
 
 import sympy as sp
 import torch
 from mpmath import mp
 
-from divergence_lab.bridge import to_torch
+from divergence_lab.bridge import NotRepresentable, to_torch
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.symbols import x
 
@@ -306,3 +307,22 @@ def exact_at(pieces, points: list[float]) -> list:
         next(function for high, function in reference if point < high)(mp.mpf(point))
         for point in points
     ]
+
+
+def hunt_with_refusals(draw: Callable[..., tuple], seed: int, count: int, allowed: int) -> None:
+    """As `hunt`; `allowed` of them may be refused, each counted once. `draw`: a loss and, where its
+    formula is 0/0, that residual.
+    """
+    source, wrong, refused = random.Random(seed), [], set()
+    for _ in range(count):
+        text, near = draw(source)
+        try:
+            wrong += faults(text, source, 6, 1000, near)[:2]  # tanh(1000) has 870 nines
+        except NotRepresentable as reason:
+            refused.add(str(reason))
+    print(
+        f"{count} losses in torch, seed {seed}: {len(wrong)} faults, {len(refused)} refused of "
+        f"{allowed} allowed"
+    )
+    assert not wrong, "\n".join(wrong[:10])
+    assert len(refused) <= allowed, "\n".join(refused)

@@ -13,7 +13,7 @@ from typing import cast
 import sympy as sp
 from flint import arb
 
-from divergence_lab.bridge.verified import cells, forms, programs, series
+from divergence_lab.bridge.verified import cells, far_out, forms, programs, series
 from divergence_lab.theory.expressions import enclosure, identity, precision, x
 
 LONGEST = 250  # operations in two formulas; normal forms of longer ones take seconds
@@ -145,7 +145,18 @@ def equal(one: sp.Expr, other: sp.Expr, sample: sp.Expr) -> bool:
     """By normal forms (`expressions.identity`), next to the sample."""
     unit = _unit(one, other)
     one, other, sample = one.subs(x, x / unit), other.subs(x, x / unit), sample * unit
+
+    def odd_logarithm(u: sp.Expr) -> sp.Expr:  # asinh(u) = -asinh(-u)
+        way = -1 if enclosure.value_at(u, x, sample) < 0 else 1
+        return way * sp.log(way * u + sp.sqrt(1 + u**2))
+
     try:
+        one, other = (
+            programs.replaced(
+                programs.replaced(e, sp.erfc, lambda u: 1 - sp.erf(u)), sp.asinh, odd_logarithm
+            )
+            for e in (one, other)
+        )
         proof = identity.NormalForm(one, other, sample=sample)
         return proof.vanishes(proof.forms[0] - proof.forms[1])
     except (
@@ -157,6 +168,17 @@ def equal(one: sp.Expr, other: sp.Expr, sample: sp.Expr) -> bool:
         RecursionError,
     ):
         return False
+
+
+def over_towers(function: sp.Expr, sign: int, sample: sp.Expr) -> sp.Expr | None:
+    """Written over exponentials that fall, by which it has values farther out: log(cosh(e^x)) at
+    200. None where that is not proved to be F, or is nothing new.
+    """
+    try:
+        written = programs.spelled_out(far_out.far(forms.secants(function), sign, towers=True))
+    except (TypeError, ValueError, sp.PolynomialError):
+        return None
+    return written if written != function and equal(written, function, sample) else None
 
 
 # --- by Taylor models

@@ -5,7 +5,7 @@ series of two functions that torch and JAX have not: e^u - 1 - u, and Li_2(z) fo
 import math
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
@@ -101,12 +101,98 @@ class Error(NamedTuple):
         return max(abs(self.low), abs(self.high))
 
     @property
+    def is_huge(self) -> bool:
+        """Both it and what is computed are large; what is computed may be infinite (`beyond`)."""
+        return self.absolute == math.inf and (self.low > 0 or self.high < 0)
+
+    @property
     def nearest(self) -> float:
         """The smallest |exact value|."""
         return min(abs(self.low), abs(self.high)) if self.low > 0 or self.high < 0 else 0.0
 
 
 NOWHERE = Error(-math.inf, math.inf, math.inf, math.inf, math.inf, 0.0)
+
+
+# --- beyond the largest number
+#
+# e^{-e^x} is computed as e^{-oo} = 0, 1 - 2/(1 + e^{e^x}) as 1 - 2/oo.
+
+HUGE = 1e-8  # times the largest number: what is at least so large may be computed as infinite
+
+
+def beyond(name: str, arguments: Sequence[Error], arithmetic: Arithmetic) -> Error:
+    """A step with a huge result or argument, by the rules of IEEE 754: NOWHERE where these give no
+    number (oo - oo, 0 oo, oo/oo), or one that is not the limit (log(oo)).
+    """
+    a, *others = arguments
+    nothing = arithmetic.smallest * 2.0**-50
+    if name in ("mul", "div"):
+        (b,) = others
+        if not (b.is_huge or _least(b) > 0):
+            return NOWHERE
+        if name == "mul" or not b.is_huge:
+            ratio = _least(b) if name == "mul" else 1 / _most(b)
+            return _huge(_way(a) * _way(b), _least(a) * ratio, arithmetic)
+        if a.is_huge:
+            return NOWHERE
+        most = _most(a) / _least(b) * SLACK + nothing  # which is not 0 where the quotient is
+        ends = (0.0, *(_way(b) * way * most for way in (-1, 1) if way * _way(a) >= 0))
+        return Error(min(ends), max(ends), 0.0, 2 * most, 2 * most, 0.0)
+    if name in ("add", "sub"):
+        (b,) = others
+        if name == "sub":
+            b = b._replace(low=-b.high, high=-b.low)
+        for way in (1, -1):
+            if (sum_of := _bound(a, way) + _bound(b, way)) > 0:
+                return _huge(way, sum_of, arithmetic)
+        return NOWHERE
+    if name in ("exp", "expm1", "sinh", "cosh") and not (a.is_huge and a.high < 0):
+        power = max(_bound(a, 1), _bound(a, -1) if name in ("sinh", "cosh") else -math.inf)
+        way = _way(a) if name == "sinh" else 1
+        return _huge(way, math.exp(min(power, 709.78)) * 0.999, arithmetic)
+    if not a.is_huge:
+        return NOWHERE
+    way = _way(a)
+    if name in ("abs", "fill", "cosh", "sinh"):
+        return _huge(way if name in ("fill", "sinh") else 1, _least(a), arithmetic)
+    if name == "exp" or (name == "erfc" and way > 0):
+        return Error(0.0, nothing, 0.0, nothing, nothing, 0.0)
+    limit = {"expm1": -1.0, "erfc": 2.0, "atan": way * math.pi / 2}.get(name, float(way))
+    if name not in ("expm1", "erfc", "atan", "tanh", "erf", "sign"):
+        return NOWHERE
+    own = 2 * arithmetic.half * (arithmetic.units.get(name, 0) + 1)
+    ends = math.nextafter(limit, -math.inf), math.nextafter(limit, math.inf)
+    return Error(*ends, own, 0.0, own * abs(limit) * SLACK, abs(limit))
+
+
+def _huge(way: int, size: float, arithmetic: Arithmetic) -> Error:
+    """At least so large, exactly and as computed."""
+    size = min(size, arithmetic.largest) / SLACK
+    if not (way and size >= HUGE * arithmetic.largest):
+        return NOWHERE
+    ends = (size, math.inf) if way > 0 else (-math.inf, -size)
+    return Error(*ends, math.inf, math.inf, math.inf, 0.0)
+
+
+def _way(a: Error) -> int:
+    return 1 if a.low > 0 else -1 if a.high < 0 else 0
+
+
+def _least(a: Error) -> float:
+    """No more than |a|, exactly and as computed."""
+    return a.nearest if a.is_huge else max(a.nearest - a.absolute, 0.0) / SLACK
+
+
+def _most(a: Error) -> float:
+    return (a.size + a.absolute) * SLACK
+
+
+def _bound(a: Error, way: int) -> float:
+    """No more than way * a, exactly and as computed."""
+    if a.is_huge:
+        return a.nearest if way == _way(a) else -math.inf
+    return (a.low if way > 0 else -a.high) - a.absolute
 
 
 def as_single(value: float) -> float:

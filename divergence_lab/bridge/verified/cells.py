@@ -68,6 +68,7 @@ class Side:
     steps: int = 0  # of programs that were analysed, in all
     # a second try: more ways to write F, and beyond `ACCURATE` only the sign is asked for
     again: bool = False
+    over_towers: sp.Expr | None = None  # F once more, for where there is no other value
     points: tuple[sp.Expr, ...] = (sp.S.Zero,)  # 0 and the ends: where a quotient may be 0/0
     # the expansion at 0: (order of the zero, coefficients, what one taken for 0 may be at most),
     # None where there is none, False before it is looked for
@@ -103,7 +104,7 @@ class Side:
         if point not in self.values:
             for precision in (MODEL_BITS, SIZE_BITS):
                 with bits(precision, 1):
-                    found = series.coefficients_at(self.expansion, arb(self.sign * point), 1)
+                    found = self._value(self.sign * point)
                     # exp(exp(300)), or what is left when large terms cancel
                     blurred = bool(found and found[0].rad() > 1 and found[0].contains(0))
                 if not blurred:
@@ -112,6 +113,12 @@ class Side:
                 math.nan if not found else math.inf if blurred else float(abs(found[0]).mid())
             )
         return self.values[point]
+
+    def _value(self, point: float) -> list[arb] | None:
+        found = series.coefficients_at(self.expansion, arb(point), 1)
+        if found is None and self.over_towers is not None:
+            found = series.coefficients_at(series.expansion_of(self.over_towers), arb(point), 1)
+        return found
 
     def allowed(self, low: float) -> float:
         """The relative error that is allowed on a cell from `low` on."""

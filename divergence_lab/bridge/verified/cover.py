@@ -91,7 +91,7 @@ def plan_with_one(
     low, high = spans[-1]
     if low <= _start(side):
         return [Part(side.low, high, one)]
-    if side.low > 0:
+    if side.low > 0 or low > cells.FULL:  # farther out no polynomial is compared with F
         return None
     # a little farther than needed: then the same polynomial mostly does on the other side
     for wanted in dict.fromkeys(
@@ -230,17 +230,45 @@ def _last_number(side: cells.Side, largest: float) -> float:
 
 def _ray(side: cells.Side, place: float) -> Part:
     """Below `place` a function without a Taylor polynomial: straight from 0, or constant; its
-    sign is right.
+    sign is right, and proved to be.
     """
-    with bits(cells.MODEL_BITS, 1):
-        (value,) = series.coefficients_at(side.expansion, arb(side.sign * place), 1) or [arb.nan()]
-        (nearer,) = series.coefficients_at(side.expansion, arb(side.sign * place / 2), 1) or [
-            arb.nan()
-        ]
-    if not (value.is_finite() and nearer.is_finite()):
+    for precision in (cells.MODEL_BITS, cells.SIZE_BITS):
+        with bits(precision, 1):
+            value, nearer = (_near_zero(side, arb(point)) for point in (place, place / 2))
+        if value is not None and nearer is not None:
+            break
+    else:
         raise programs.NotRepresentable(f"{side.function} can't be evaluated near x = 0")
+    low = place
+    while low > side.arithmetic.least:
+        low, high = max(low / 2, side.arithmetic.least), low
+        if not _keeps_its_sign(side, low, high, value > 0):
+            raise programs.NotRepresentable(
+                f"the sign of {side.function} is not known near x = {side.sign * low:.3g}"
+            )
     vanishing = bool(abs(nearer) < abs(value))
     number = float(value.mid()) / (side.sign * place if vanishing else 1)
     written = sp.Rational(number) * (x if vanishing else 1)
     program = programs.polynomial([number], int(vanishing))
     return Part(0.0, place, agreement.Candidate(written, program, plain=True))
+
+
+def _near_zero(side: cells.Side, ball: arb) -> arb | None:
+    """F at sign * ball, where that has a sign."""
+    (found,) = series.coefficients_at(side.expansion, side.sign * ball, 1) or [arb.nan()]
+    return found if found.is_finite() and not found.contains(0) else None
+
+
+def _keeps_its_sign(
+    side: cells.Side, low: float, high: float, positive: bool, depth: int = 6
+) -> bool:
+    middle = (low + high) / 2
+    for precision in (cells.MODEL_BITS, cells.SIZE_BITS):
+        with bits(precision, 1):
+            found = _near_zero(side, arb(middle, (high - low) / 2))
+        if found is not None:
+            return bool(found > 0) == positive
+    return depth > 0 and all(
+        _keeps_its_sign(side, *ends, positive, depth - 1)
+        for ends in ((low, middle), (middle, high))
+    )

@@ -27,6 +27,9 @@ from divergence_lab.bridge.verified.programs import (
 from divergence_lab.theory.expressions import constants, x
 from divergence_lab.theory.expressions.points import value_of
 
+HIGH = 12
+_U, _P = sp.symbols("u p")
+_SUMS = {f: sp.expand_trig(f(_U + _P)) for f in (sp.sinh, sp.cosh, sp.sin, sp.cos)}
 _ODD = (sp.sinh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.atanh, sp.sin)
 
 
@@ -44,10 +47,12 @@ def candidates(
         lambda e: far_out.far(sp.factor_terms(secants(e)), sign),
         lambda e: far_out.decaying(sp.factor_terms(secants(e)), sign),
     )
+    towers = far_out.TOWERS if more and far_out.has_towers(function) else ()
     for rewrite in (
         *((lambda e: _from_ends(e, ways),) if ways else ()),
         *((lambda e, p=p: _about(e, p, ways[p])) for p in ways),
         *(rare if more else ()),
+        *((lambda e, way=way: way(secants(e), sign)) for way in towers),
         _tangents,
         logarithms,
         _centred,
@@ -195,12 +200,8 @@ def _from_ends(e: sp.Expr, ways: Mapping[sp.Expr, int]) -> sp.Expr:
                 *quotient, left = _horner(rest, p)
         return sp.Mul(*factors) * sp.Poly(rest, x).as_expr()
 
-    back = {y: ways[p] * _apart(p) for p, y in distances.items()}
+    back = {y: ways[p] * cast(sp.Expr, away(x, p)) for p, y in distances.items()}
     return cast(sp.Expr, measured(e).xreplace(back))
-
-
-def _apart(p: sp.Expr) -> sp.Expr:
-    return cast(sp.Expr, away(x, p))
 
 
 def _is_zero(value: sp.Expr | None) -> bool:
@@ -217,17 +218,30 @@ def _horner(coefficients: list[sp.Expr], p: sp.Expr) -> list[sp.Expr]:
 
 def _from(u: sp.Expr, p: sp.Expr, distance: sp.Expr) -> sp.Expr:
     """u - u(p)."""
-    moved = sp.expand(u.subs(x, x + p), trig=True)
+    moved = _moved(u, x, p)
     constants_in = (a for a in moved.atoms(sp.sinh, sp.cosh) if not a.has(x))
     moved = moved.xreplace({a: sp.simplify(a.rewrite(sp.exp)) for a in constants_in})
-    return _less(moved).subs(x, distance)
+    return _less(cast(sp.Expr, moved)).subs(x, distance)
+
+
+def _moved(e: sp.Expr, y: sp.Expr, p: sp.Expr) -> sp.Expr:
+    """E at y + p, with cosh(y + p) = cosh(y) cosh(p) + sinh(y) sinh(p) and its like."""
+    moved, variable = cast(sp.Expr, e.subs(x, y + p)), cast(sp.Symbol, *y.free_symbols)
+    for function, of in _SUMS.items():
+
+        def apart(u: sp.Expr, of: sp.Expr = of) -> sp.Basic:
+            return of.subs(zip((_P, _U), u.as_independent(variable, as_Add=True)))
+
+        moved = replaced(moved, function, apart)
+    rates = [sp.Abs(arguments_of(part)[0].coeff(variable)) for part in moved.atoms(*_SUMS)]
+    return sp.expand(moved, trig=max(rates, default=0) <= HIGH)  # cosh(1000 y) would take forever
 
 
 def _about(e: sp.Expr, p: sp.Expr, way: int) -> sp.Expr:
     """All of it by x - p."""
     y = sp.Dummy(positive=True)
-    moved = sp.expand(e.subs(x, p + way * y), trig=True).subs(y, way * x)
-    return _within(moved, way).subs(x, _apart(p))
+    moved = _moved(e, way * y, p).subs(y, way * x)
+    return _within(cast(sp.Expr, moved), way).subs(x, cast(sp.Expr, away(x, p)))
 
 
 def _even(e: sp.Expr) -> sp.Expr:

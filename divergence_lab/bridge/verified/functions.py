@@ -134,9 +134,10 @@ def _linex(y: Error, low: float, high: float) -> Shape | None:
 
 
 def _erfc(y: Error, low: float, high: float) -> Shape:
-    top = max(high, 0.0)
-    condition = max(top * (top + math.sqrt(top**2 + 2)), 0.6)
-    return Shape(max(lower(arb(y.high).erfc()), 0.0), upper(arb(y.low).erfc()), 1.13, condition)
+    least, top = max(low, 0.0), max(high, 0.0)
+    condition = max(top * (top + math.sqrt(top * top + 2)), 0.6)
+    slope = 1.13 * math.exp(-least * least)
+    return Shape(max(lower(arb(y.high).erfc()), 0.0), upper(arb(y.low).erfc()), slope, condition)
 
 
 def _circular(function: Callable[[arb], arb], condition: Callable[[float], float]) -> Callable:

@@ -12,7 +12,6 @@ the range of numbers ends, or beyond 1000 where no stretch goes on. `verified` i
 loss: what torch runs and what is exported, as data.
 """
 
-import contextlib
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -22,15 +21,7 @@ from typing import Generic, TypeVar
 import sympy as sp
 from flint import arb
 
-from divergence_lab.bridge.verified import (
-    agreement,
-    cells,
-    far_out,
-    forms,
-    polynomials,
-    programs,
-    series,
-)
+from divergence_lab.bridge.verified import agreement, cells, forms, polynomials, programs, series
 from divergence_lab.bridge.verified.arithmetic import DOUBLE, Arithmetic
 from divergence_lab.bridge.verified.cover import (
     Part,
@@ -49,7 +40,7 @@ from divergence_lab.bridge.verified.stretches import (
 )
 from divergence_lab.theory.divergence.loss import Loss
 from divergence_lab.theory.expressions import Pieces, enclosure, identity, precision
-from divergence_lab.theory.expressions.pieces import Piece, inside
+from divergence_lab.theory.expressions.pieces import inside
 
 TOLERANCE = 4e-12
 # how far a residual lies beyond the left and the right end of the reach: finite, even if it is not
@@ -173,37 +164,12 @@ def _sides(
                 tolerance=tolerance,
                 again=again,
                 points=points,
+                over_towers=agreement.over_towers(piece.expression, sign, inside(piece))
+                if again
+                else None,
             )
-            whole = side(piece.expression, low=low, high=high)
-            level = _level(piece, whole) if again and high == math.inf else None
-            if level is None:
-                found.append(whole)
-                continue
-            start, beyond = level
-            found += [
-                side(piece.expression, low=low, high=start),
-                side(beyond, low=start, high=high),
-            ]
+            found.append(side(piece.expression, low=low, high=high))
     return sorted(found, key=lambda side: side.low)
-
-
-def _level(piece: Piece, side: cells.Side) -> tuple[float, sp.Expr] | None:
-    """From where on what stands for F, which is level but for powers of x; of several ways to write
-    F the one that shows it soonest.
-    """
-    function, found = piece.expression, []
-    for rewrite in (
-        sp.sympify,
-        forms.secants,
-        sp.cancel,
-        lambda e: programs.spelled_out(far_out.far(forms.secants(e), side.sign)),
-    ):
-        with contextlib.suppress(TypeError, ValueError, sp.PolynomialError):  # no other way, then
-            written = rewrite(function)
-            if written == function or agreement.equal(written, function, inside(piece)):
-                given = side.sign, side.low, side.tolerance, side.arithmetic
-                found.append(far_out.level(written, *given))
-    return min(filter(None, found), key=lambda one: one[0], default=None)
 
 
 def _at(kink: sp.Expr, before: bool = False, apart: bool = False) -> float:
@@ -350,7 +316,7 @@ def verified(loss: Loss) -> Verified[Ranges]:
         at_ends = [_at_both(function, reach) for function in functions]
     except programs.NotRepresentable:  # 1 - tanh(x) at 10^40 has no digits
         reach, early = (_narrower([one, (-cells.FULL, cells.FULL)]) for one in (reach, early))
-        at_ends = [_at_both(function, reach) for function in functions]
+        at_ends = [_at_both(function, reach, one) for function, one in zip(functions, found)]
     # where the formula of g' has no value at 0, as in x*atan(1/x), g may have a kink too; if it
     # has none, g'(0) is 0
     kink = any(
@@ -364,5 +330,7 @@ def _narrower(reaches: list[tuple[float, float]]) -> tuple[float, float]:
     return max(low for low, _ in reaches), min(high for _, high in reaches)
 
 
-def _at_both(function: Pieces, ends: tuple[float, float]) -> tuple[float, float]:
-    return number_at(function, ends[0]), number_at(function, ends[1])
+def _at_both(
+    function: Pieces, ends: tuple[float, float], found: Ranges | None = None
+) -> tuple[float, float]:
+    return number_at(function, ends[0], found), number_at(function, ends[1], found)

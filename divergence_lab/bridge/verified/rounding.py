@@ -5,7 +5,8 @@
 Forward, step by step. `low` and `high` enclose the exact value (functions at their ends by Arb). A
 step adds its own error to what its arguments bring along: half a unit for +, -, *, / and roots, for
 a function what `UNITS` states and the tests measure. A result below the smallest normal number may
-be anything from 0 to that number (`floor`); one beyond the largest has no bound.
+be anything from 0 to that number (`floor`). One beyond the largest has no bound; what comes of it,
+as 0 of e^{-oo}, may have one (`arithmetic.beyond`).
 """
 
 import math
@@ -15,7 +16,14 @@ from fractions import Fraction
 from flint import arb
 
 from divergence_lab.bridge.verified import functions, programs
-from divergence_lab.bridge.verified.arithmetic import NOWHERE, SLACK, Arithmetic, Error, as_single
+from divergence_lab.bridge.verified.arithmetic import (
+    NOWHERE,
+    SLACK,
+    Arithmetic,
+    Error,
+    as_single,
+    beyond,
+)
 
 
 def error_on(program: programs.Program, low: float, high: float, arithmetic: Arithmetic) -> Error:
@@ -28,30 +36,34 @@ def error_on(program: programs.Program, low: float, high: float, arithmetic: Ari
             return _constant(argument[0], argument[0] in program.rounded, arithmetic)
         return found[argument] if isinstance(argument, int) else residual
 
+    huge = False
     for name, *arguments in program.steps:
-        if name == "mul" and arguments[0] == arguments[1]:
-            step = _square(of(arguments[0]), arithmetic)
+        given = [of(argument) for argument in arguments]
+        if huge and any(one.is_huge for one in given):
+            step = NOWHERE
+        elif name == "mul" and arguments[0] == arguments[1]:
+            step = _square(given[0], arithmetic)
         elif (
             name == "mul"
             and isinstance(arguments[1], tuple)
             and math.frexp(arguments[1][0])[0] in (0.5, -0.5)
         ):
-            step = _multiply(of(arguments[0]), of(arguments[1]), arithmetic, 0.0)  # by a power of 2
+            step = _multiply(given[0], given[1], arithmetic, 0.0)  # by a power of 2
         elif name == "div" and isinstance(arguments[0], tuple) and arguments[0] != (1.0,):
             # c/b is c (1/b) in torch: rounded twice
-            step = _multiply(
-                _divide(of((1.0,)), of(arguments[1]), arithmetic), of(arguments[0]), arithmetic
-            )
+            step = _multiply(_divide(of((1.0,)), given[1], arithmetic), given[0], arithmetic)
         elif name == "away":
-            step = _away(of(arguments[0]), [part for (part,) in arguments[1:]], arithmetic)
+            step = _away(given[0], [part for (part,) in arguments[1:]], arithmetic)
         elif name in _STEPS:
-            step = _STEPS[name](*map(of, arguments), arithmetic)
+            step = _STEPS[name](*given, arithmetic)
         else:
-            step = _function(name, of(arguments[0]), arithmetic)
+            step = _function(name, given[0], arithmetic)
         if not (max(step.size, step.absolute) < arithmetic.largest):
-            return NOWHERE
+            step, huge = beyond(name, given, arithmetic), True
+            if step is NOWHERE:
+                return NOWHERE
         found.append(step)
-    return found[-1]
+    return NOWHERE if found[-1].is_huge else found[-1]
 
 
 def _constant(value: float, rounded: bool, arithmetic: Arithmetic) -> Error:
@@ -91,7 +103,9 @@ def _made(
         if nearest - absolute < arithmetic.smallest and not sums and size > 0
         else 0.0
     )
-    relative, floor = (relative + new * (1 + relative)) * SLACK, (floor * (1 + new) + lost) * SLACK
+    if relative < math.inf:  # else 0 oo, where `new` is 0
+        relative = (relative + new * (1 + relative)) * SLACK
+    floor = (floor * (1 + new) + lost) * SLACK
     absolute = (absolute + new * (size + absolute) + lost) * SLACK
     absolute = min(absolute, (relative * size + floor) * SLACK)
     if nearest > 0:
@@ -185,6 +199,23 @@ def _negative(a: Error) -> Error:
     return a._replace(low=-a.high, high=-a.low)
 
 
+def _outermost(a: Error, b: Error, ends: list[float], exact: bool = False) -> tuple[float, float]:
+    """Below and above all of a * b or a/b, whose ends were rounded: one of 0 is below the smallest
+    number, or a sign that both have.
+    """
+    least, most = min(ends), max(ends)
+    if a.size == 0 or b.size == 0:
+        return 0.0, 0.0
+    if least == 0 and not ((a.low >= 0 and b.low >= 0) or (a.high <= 0 and b.high <= 0)):
+        least = -SMALLEST
+    if most == 0 and not ((a.low >= 0 and b.high <= 0) or (a.high <= 0 and b.low >= 0)):
+        most = SMALLEST
+    return (least, most) if exact else (_down(least), _up(most))
+
+
+SMALLEST = 5e-324  # of all numbers of double precision
+
+
 def _multiply(a: Error, b: Error, arithmetic: Arithmetic, new: float | None = None) -> Error:
     ends = [a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high]
     floor = (
@@ -200,10 +231,8 @@ def _multiply(a: Error, b: Error, arithmetic: Arithmetic, new: float | None = No
         if max(a.relative, b.relative) < math.inf
         else math.inf
     )
-    low, high = (min(ends), max(ends)) if new == 0 else (_down(min(ends)), _up(max(ends)))
     return _made(
-        low,
-        high,
+        *_outermost(a, b, ends, exact=new == 0),
         relative,
         floor,
         a.size * b.absolute + b.size * a.absolute + a.absolute * b.absolute,
@@ -232,8 +261,7 @@ def _divide(a: Error, b: Error, arithmetic: Arithmetic) -> Error:
     )
     floor = (a.floor + size * b.floor) / least
     return _made(
-        _down(min(ends)),
-        _up(max(ends)),
+        *_outermost(a, b, ends),
         relative,
         floor,
         (a.absolute + size * b.absolute) / least,

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import sympy as sp
 from flint import acb, arb
 
-from divergence_lab.bridge.verified import polynomials, programs, rounding, series
-from divergence_lab.bridge.verified.arithmetic import NOWHERE, Arithmetic
-from divergence_lab.bridge.verified.cells import ACCURATE
+from divergence_lab.bridge.verified import agreement, polynomials, programs, rounding, series
+from divergence_lab.bridge.verified.arithmetic import DOUBLE, NOWHERE, Arithmetic
+from divergence_lab.bridge.verified.cells import ACCURATE, TINY
 from divergence_lab.theory.checker.facts import proofs
 from divergence_lab.theory.expressions import Pieces, digits, enclosure, x
-from divergence_lab.theory.expressions.pieces import Piece
+from divergence_lab.theory.expressions.pieces import Piece, inside
 from divergence_lab.theory.expressions.points import value_of
 
 # u^v has no number where u is 0
@@ -117,19 +117,30 @@ def _limit_at(function: Pieces, point: sp.Expr, largest: float) -> float:
     return float(sp.sign(known[0])) * largest if known[0] == known[1] else 0.0
 
 
-def number_at(function: Pieces, point: float) -> float:
-    """The function at a binary number, to double precision."""
+def number_at(function: Pieces, point: float, found: Ranges | None = None) -> float:
+    """The function at a binary number, to double precision; where that can't be had, as `found`
+    computes it.
+    """
     piece = next(
         piece for piece in function.pieces if piece.high == sp.oo or point < float(piece.high)
     )
-    with digits(60 + min(int(abs(point)), 2000)):
-        try:
-            ball = enclosure.evaluator(piece.expression, x)(acb(arb(point)), False).real
-        except series.FAILURES:
-            ball = arb.nan()
-    if not ball.is_finite():
-        raise programs.NotRepresentable(f"{piece.expression} can't be evaluated at x = {point:.4g}")
-    return float(ball.mid())
+    for written in (
+        lambda: piece.expression,
+        lambda: (
+            agreement.over_towers(piece.expression, 1 if point > 0 else -1, inside(piece))
+            or piece.expression
+        ),
+    ):
+        with digits(60 + min(int(abs(point)), 2000)), contextlib.suppress(*series.FAILURES):
+            ball = enclosure.evaluator(written(), x)(acb(arb(point)), False).real
+            if ball.is_finite():
+                return float(ball.mid())
+    for one in found.stretches if found else ():
+        if one.low <= point <= one.high and isinstance(one.source, programs.Program):
+            near = rounding.error_on(one.source, point, point, DOUBLE)
+            if near.absolute <= 1e-12 * near.nearest or near.size < TINY * DOUBLE.smallest:
+                return (near.low + near.high) / 2
+    raise programs.NotRepresentable(f"{piece.expression} can't be evaluated at x = {point:.4g}")
 
 
 # --- by source

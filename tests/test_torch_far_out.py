@@ -1,0 +1,235 @@
+"""Torch losses whose insides leave the range of numbers before they do: e^{-oo} is 0, tanh(oo) 1,
+and what is written over exponentials that fall needs neither.
+"""
+
+import itertools
+import math
+import random
+
+import pytest
+import sympy as sp
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mpmath import mp
+
+from divergence_lab.bridge import NotRepresentable, to_torch
+from divergence_lab.bridge.torch_loss import run
+from divergence_lab.bridge.verified.arithmetic import DOUBLE, NOWHERE
+from divergence_lab.bridge.verified.far_out import far, in_front
+from divergence_lab.bridge.verified.programs import compiled, spelled_out
+from divergence_lab.bridge.verified.rounding import error_on
+from divergence_lab.theory.divergence.loss import loss
+from divergence_lab.theory.expressions.symbols import x
+from tests.torch_hunt import TOLERANCE, exact_at
+
+LEVEL = [
+    ("1 - exp(1 - exp(x**2))", 1.0),
+    ("1 - exp(-x**2*exp(x**2))", 1.0),
+    ("log(1 + exp(x**2)) - x**2", -math.log(2)),
+    ("tanh(exp(x**2) - 1) + x**2", 1.0),
+    ("atan(sinh(x))**2", math.pi**2 / 4),
+    ("tanh(2*exp(x**2) - 2) - 1 + exp(-x**2)", 0.0),
+    ("1 - 1/cosh(sinh(x))", 1.0),
+    ("log(2 - exp(-sinh(x)**2))", math.log(2)),
+]
+
+
+@pytest.mark.parametrize("text, level", LEVEL[:2])
+def test_what_is_level_is_so_where_its_insides_are_no_numbers(text, level):
+    """Of powers of x and a number: what is left of it is the number, on either side."""
+    made = to_torch(text)
+    for dtype in (torch.float64, torch.float32):
+        points = torch.tensor([-900.0, -75.0, -30.0, 30.0, 75.0, 300.0], dtype=dtype)
+        square = points**2 if "+ x**2" in text else torch.zeros_like(points)
+        torch.testing.assert_close(made.value(points), level + square)
+        torch.testing.assert_close(made.gradient(points), 2 * square / points)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text, level", LEVEL[2:])
+def test_all_that_is_level(text, level):
+    test_what_is_level_is_so_where_its_insides_are_no_numbers(text, level)
+
+
+# --- towers
+
+GROWING = [
+    "exp(x) - 1",
+    "1 - exp(-x)",
+    "sinh(x)",
+    "x*exp(x**2)",
+    "x**3",
+    "sinh(x)*cosh(x)",
+    "exp(x) - exp(-x/2)",
+    "x + sinh(x)/2",
+    "x*cosh(x)",
+    "exp(x/3) - 1",
+    "2*sinh(x/2)**3",
+]
+BOWLS = [
+    "log(cosh({u}))",
+    "tanh({u})**2",
+    "asinh({u})**2",
+    "atan({u})**2",
+    "log(1 + ({u})**2)",
+    "sqrt(1 + ({u})**2) - 1",
+    "1 - exp(-({u})**2)",
+    "({u})*erf({u})",
+    "({u})*tanh({u})",
+    "({u})*atan({u})",
+    "1 - 1/cosh({u})",
+    "({u})**2/(1 + ({u})**2)",
+    "1 - exp(1 - cosh({u}))",
+    "log(1 + exp({u})) - ({u})/2 - log(2)",
+    "log(2 - exp(-({u})**2))",
+    "log(1 + log(cosh({u})))",
+    "sqrt(1 + log(cosh({u}))) - 1",
+]
+TOWERS = [
+    f"{factor}({bowl})".format(u=u) for u in GROWING for bowl in BOWLS for factor in ("", "3*")
+]
+# enough for what cancels beside e^(25^2); 1 - tanh(e^6400) is 0 by any
+DIGITS = 3000
+
+
+def tower_faults(text: str, source: random.Random) -> list[str]:
+    """g falls to 0 and rises, g' is one of its slopes: right up to 25, with the right sign
+    farther out.
+    """
+    entry, made, found = loss(text), to_torch(text), []
+    near = [source.choice((1, -1)) * 10 ** source.uniform(-5, math.log10(25)) for _ in range(8)]
+    ends = [end * (1 - 1e-6) for end in made.reach if abs(end) < 25]
+    near = torch.tensor([*near, *ends], dtype=torch.float32).tolist()
+    far_away = [26.5, 27.0, 40.0, 80.0, 100.0, 300.0, 705.0, 720.0, 1000.0]
+    with mp.workdps(DIGITS):
+        wanted = [exact_at(one, near) for one in (entry.pieces, entry.derivative)]
+        for dtype, tolerance in TOLERANCE.items():
+            finfo = torch.finfo(dtype)
+            for name, function, exact in zip(("g", "g'"), (made.value, made.gradient), wanted):
+                got = function(torch.tensor(near, dtype=dtype)).tolist()
+                for point, one, true in zip(near, got, exact):
+                    bound = max(tolerance * abs(true), 300 * finfo.tiny)
+                    if abs(true) < finfo.max and not abs(one - true) <= bound:
+                        found.append(f"{text} {dtype} {name}({point}) = {one}, not {mp.nstr(true)}")
+                for way in (1, -1):
+                    values = way * function(way * torch.tensor(far_away, dtype=dtype))
+                    values = values if name == "g'" else way * values
+                    if not (torch.isfinite(values).all() and (values >= 0).all()):
+                        found.append(f"{text} {dtype} {name}, {way} far out: {values.tolist()}")
+    return found
+
+
+def hunt_for_towers(texts: list[str], seed: int, allowed: int) -> None:
+    source, wrong, refused = random.Random(seed), [], []
+    for text in texts:
+        try:
+            wrong += tower_faults(text, source)[:2]
+        except NotRepresentable as reason:
+            refused.append(str(reason))
+    print(f"{len(texts)} towers, seed {seed}: {len(wrong)} faults, {len(refused)} refused")
+    assert not wrong, "\n".join(wrong[:10])
+    assert len(refused) <= allowed, "\n".join(refused)
+
+
+def test_a_tower_is_no_reason_to_refuse():
+    hunt_for_towers(["log(cosh(exp(x) - 1))", "asinh(x*exp(x**2))**2"], 3, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
+def test_towers_are_no_reason_to_refuse(part):
+    texts = random.Random(14).sample(TOWERS, len(TOWERS))
+    hunt_for_towers(texts[20 * part : 20 * part + 20], part, 1)
+
+
+# --- the bounds
+
+
+INSIDE = [
+    sp.exp(x),
+    -sp.exp(x),
+    sp.exp(x**2),
+    -sp.exp(-x),
+    sp.sinh(x),
+    sp.cosh(2 * x),
+    x * sp.exp(x),
+]
+OUTSIDE = [sp.exp, sp.tanh, sp.erf, sp.erfc, sp.atan, sp.cosh, sp.sinh, sp.sign, sp.Abs, sp.sqrt]
+
+
+# of large numbers mpmath has neither
+ENDS = {
+    "erf": lambda u: mp.erf(u) if abs(u) < 99 else mp.sign(u),
+    "erfc": lambda u: mp.erfc(u) if abs(u) < 99 else 1 - mp.sign(u),
+}
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from(INSIDE),
+    st.sampled_from(INSIDE),
+    st.sampled_from(OUTSIDE),
+    st.floats(-800, 800),
+    st.floats(0, 3),
+    st.integers(0, 5),
+)
+def test_what_is_computed_beyond_the_largest_number_is_within_its_bound(
+    one, other, function, low, width, kind
+):
+    """In torch, against mpmath; where a bound is stated nothing is infinite and no NaN."""
+    inner = (one, one - other, one + 3, one / other, one * other, 1 / (1 + one))[kind]
+    formula = function(inner)
+    if not formula.has(x):
+        return
+    program = compiled(formula)
+    for start, end in ((low, low), (low, low + width)):
+        if start < 0 < end:
+            continue
+        bound = error_on(program, start, end, DOUBLE)
+        if bound is NOWHERE:
+            continue
+        points = torch.tensor([start, (start + end) / 2, end], dtype=torch.float64)
+        got = run(program, points)
+        exact = sp.lambdify(x, formula, [ENDS, "mpmath"])
+        with mp.workdps(700):
+            for point, value in zip(points.tolist(), got.tolist()):
+                if abs(point) > 20 and formula.has(sp.exp(x**2)):
+                    continue  # mpmath would take e^(e^600) digits
+                true = mp.re(exact(mp.mpf(point)))
+                assert math.isfinite(value)
+                slack = abs(true) * mp.mpf(2) ** -50 + DOUBLE.smallest
+                assert bound.low - slack <= true <= bound.high + slack
+                assert abs(value - true) <= bound.absolute
+                if bound.relative < math.inf:
+                    assert abs(value - true) <= bound.relative * abs(true) + bound.floor
+
+
+def test_infinities_that_decide_nothing_have_no_bound():
+    """oo - oo, 0 oo, oo/oo, log(oo) and oo itself."""
+    e = sp.exp(sp.exp(x), evaluate=False)
+    for formula in (
+        e - sp.exp(x**2),
+        e * sp.erfc(sp.exp(x)),
+        sp.Mul(e, 1 / sp.cosh(sp.exp(x)), evaluate=False),
+        sp.log(1 + e),
+        sp.asinh(e),
+        e,
+        -e,
+        sp.sin(e),
+    ):
+        assert error_on(compiled(formula), 30.0, 31.0, DOUBLE) is NOWHERE, formula
+
+
+@pytest.mark.parametrize(
+    "formula", [sp.log(sp.cosh(sp.exp(x) - 1)), sp.asinh(x * sp.exp(x**2)) ** 2]
+)
+@pytest.mark.parametrize("way", [far, in_front])
+def test_a_tower_is_written_as_the_same_function(formula, way):
+    for sign, at in itertools.product((1, -1), (0.5, 2.0)):
+        written = spelled_out(way(formula, sign, towers=True) if way is far else way(formula, sign))
+        with mp.workdps(60):
+            here, there = (
+                sp.lambdify(x, one, "mpmath")(mp.mpf(sign * at)) for one in (formula, written)
+            )
+            assert abs(here - there) < mp.mpf(10) ** -50 * abs(here)
