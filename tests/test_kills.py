@@ -191,8 +191,9 @@ def test_a_command_ends_with_one_line_and_leaves_no_process(tmp_path, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("program", [("-m", "divergence_lab"), ("-c", OFTEN)], ids=["m", "often"])
-@pytest.mark.parametrize("objective", ["tb", "tb,subtb(0.9)"])
+@pytest.mark.parametrize(
+    "objective, program", [("tb", ("-c", OFTEN)), ("tb,subtb(0.9)", ("-m", "divergence_lab"))]
+)
 def test_training_goes_on_to_the_same_numbers(tmp_path, program, objective):
     words = [*TRAIN, "--steps", "1500", "--objective", objective, "--out", "run"]
     run_whole(tmp_path / "whole", words, program)

@@ -102,8 +102,8 @@ def test_every_form_is_the_same_function():
 
 
 @pytest.mark.slow
-def test_every_form_of_hundreds_is_the_same_function():
-    _forms_agree(range(1_000, 1_400))
+def test_every_form_of_two_hundred_is_the_same_function():
+    _forms_agree(range(1_000, 1_200))
 
 
 def test_short_numbers_are_the_same_numbers():

@@ -38,14 +38,10 @@ FILES = (
     "training",
     "transformer",
 )
-# of these, what reads clocks, starts processes or keeps files: a load can change nothing else
-OF_CLOCKS = ("docs", "entry", "results", "training")
+# of these, what reads clocks, starts processes or keeps files: a load can change nothing else; the
+# commands of the docs run beside as many loops in test_same_answers.py
+OF_CLOCKS = ("entry", "results", "training")
 BUSY = 10
-# commands that test_same_answers.py compares beside as many loops, and a build without answers
-NOT_AGAIN = (
-    "test_every_command_of_a_page_runs[docs/derive.md]",
-    "test_the_site_builds_without_a_warning",
-)
 
 
 def older_processor():
@@ -87,7 +83,6 @@ def test_what_computes_gives_the_same_answers(machine):
                 str(max(2, loops)),
                 "-p",
                 "no:cacheprovider",
-                *(f"--deselect=tests/test_docs.py::{name}" for name in NOT_AGAIN if loops),
                 *files,
             ],
             cwd=ROOT,

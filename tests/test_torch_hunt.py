@@ -74,10 +74,9 @@ def test_functions_of_losses_are_right_in_both_dtypes():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(2))
-def test_many_functions_of_losses_are_right_in_both_dtypes(part):
-    """Roots and quotients of what leaves the range of numbers first are refused."""
-    hunt_with_refusals(functions_of_losses, 500 + part, 60, 10)
+def test_many_functions_of_losses_are_right_in_both_dtypes():
+    """What is refused has erfi in it."""
+    hunt_with_refusals(functions_of_losses, 500, 60, 4)
 
 
 def test_a_removable_zero_is_no_reason_to_refuse():
@@ -87,7 +86,7 @@ def test_a_removable_zero_is_no_reason_to_refuse():
 @pytest.mark.slow
 def test_many_removable_zeros_are_no_reason_to_refuse():
     """Those that are refused are so for x = 600 and more, where sinh or cosh ends."""
-    hunt_with_refusals(with_removable_zeros, 700, 30, 3)
+    hunt_with_refusals(with_removable_zeros, 700, 20, 2)
 
 
 def linex_faults(rate: sp.Rational) -> list[str]:

@@ -86,7 +86,7 @@ def test_a_kink_between_two_numbers_is_no_reason_to_refuse():
 
 @pytest.mark.slow
 def test_many_kinks_between_two_numbers_are_no_reason_to_refuse():
-    hunt_with_refusals(with_a_kink_between_numbers, 900, 60, 3)
+    hunt_with_refusals(with_a_kink_between_numbers, 900, 40, 1)
 
 
 @pytest.mark.parametrize(
@@ -144,4 +144,4 @@ def test_a_kink_at_a_number_is_no_reason_to_refuse():
 
 @pytest.mark.slow
 def test_many_kinks_at_numbers_are_no_reason_to_refuse():
-    hunt_with_refusals(with_a_kink_at_a_number, 901, 60, 3)
+    hunt_with_refusals(with_a_kink_at_a_number, 901, 40, 1)

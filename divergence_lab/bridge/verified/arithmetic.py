@@ -74,12 +74,15 @@ class Arithmetic:
     units: Mapping[str, int]
     least: float  # residuals nearer to 0 and farther out are not looked at
     farthest: float
+    flushes: bool = False  # numbers below the smallest may be taken for 0
 
 
 DOUBLE = Arithmetic("double", 2.0**-53, 2.3e-308, sys.float_info.max, UNITS, 1e-290, 1e40)
 
 
-SINGLE = Arithmetic("single", 2.0**-24, 1.2e-38, 3.4028234663852886e38, SINGLE_UNITS, 1e-36, 1e36)
+SINGLE = Arithmetic(
+    "single", 2.0**-24, 1.2e-38, 3.4028234663852886e38, SINGLE_UNITS, 1e-36, 1e36, flushes=True
+)
 
 
 class Error(NamedTuple):

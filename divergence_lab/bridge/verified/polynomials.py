@@ -218,8 +218,10 @@ def _row(side: Side, low: float, high: float) -> tuple[float, float, tuple[float
         if not size < side.arithmetic.largest:
             return None
     rest = float((abs(found.remainder) * arb(found.radius) ** terms).upper())
-    apart = rest + blurred + (2 * terms + 8) * side.arithmetic.half * size
-    allowed = side.allowed(low) * found.smallest()
+    # XLA takes what is below the smallest number for 0
+    lost = (2 * terms + 2) * side.arithmetic.smallest if side.arithmetic.flushes else 0.0
+    apart = rest + blurred + (2 * terms + 8) * side.arithmetic.half * size + lost
+    allowed = max(side.allowed(low) * found.smallest(), 8 * lost)
     if high - low <= 4 * NARROWEST * high and found.smallest() == 0:
         allowed = side.tolerance * max(map(abs, numbers))  # around another zero
     return (found.middle, 2.0**-power, numbers) if apart * 1.01 <= allowed else None
