@@ -174,6 +174,8 @@ def over_towers(function: sp.Expr, sign: int, sample: sp.Expr) -> sp.Expr | None
     """Written over exponentials that fall, by which it has values farther out: log(cosh(e^x)) at
     200. None where that is not proved to be F, or is nothing new.
     """
+    if not far_out.has_towers(function):
+        return None
     try:
         written = programs.spelled_out(far_out.far(forms.secants(function), sign, towers=True))
     except (TypeError, ValueError, sp.PolynomialError):

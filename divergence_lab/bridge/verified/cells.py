@@ -78,6 +78,10 @@ class Side:
     def expansion(self) -> series.Expansion:
         return series.expansion_of(self.function, self.points)
 
+    @cached_property
+    def far_expansion(self) -> series.Expansion | None:
+        return None if self.over_towers is None else series.expansion_of(self.over_towers)
+
     @property
     def ways(self) -> dict[sp.Expr, int]:
         """On which side of each end but 0 it lies."""
@@ -116,8 +120,8 @@ class Side:
 
     def _value(self, point: float) -> list[arb] | None:
         found = series.coefficients_at(self.expansion, arb(point), 1)
-        if found is None and self.over_towers is not None:
-            found = series.coefficients_at(series.expansion_of(self.over_towers), arb(point), 1)
+        if found is None and self.far_expansion is not None:
+            found = series.coefficients_at(self.far_expansion, arb(point), 1)
         return found
 
     def allowed(self, low: float) -> float:
