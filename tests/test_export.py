@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import json
 import math
+import random
 import subprocess
 import sys
 import types
@@ -13,14 +14,19 @@ import pytest
 import scipy.special
 import sympy as sp
 import torch
+from mpmath import mp
 
 from divergence_lab.bridge import NotRepresentable, to_torch
 from divergence_lab.bridge.export import FORMS, export
+from divergence_lab.bridge.verified import programs
+from divergence_lab.bridge.verified.arithmetic import DOUBLE, NOWHERE, SINGLE
+from divergence_lab.bridge.verified.rounding import error_on
 from divergence_lab.cli import design as cli_design
 from divergence_lab.cli.main import main
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.symbols import x
 from divergence_lab.theory.expressions.syntax import ExpressionError
+from tests.torch_hunt import exact_at
 
 LOSSES = [
     "quadratic",
@@ -214,6 +220,87 @@ def test_jax_source_keeps_its_promise_without_jax(text, tmp_path, numpy_as_jax):
         assert worst(answer.tolist(), values) <= most and worst(gradient.tolist(), slopes) <= most
     if text == "linex(1)":  # the control: the mirror image is seen
         assert worst(module.loss(-np.array(where, dtype=np.float64)).tolist(), values) > 0.1
+
+
+def steep(source: random.Random) -> str:
+    """A loss that leaves the range of float32 within 80, often after a part of it has."""
+    a, b, k, n = (source.randint(1, most) for most in (9, 60, 4, 4))
+    return source.choice(
+        [
+            f"(exp({a}*x**2) - 1)/(1 + {b}*x**{2 * k})",
+            f"(cosh({a}*x) - 1)**{n}/(1 + {b}*x**{2 * k})",
+            f"{a}*x*sinh({b}*x)/10**{7 * k} + x**2*exp({a}*x)/{b}",
+            f"x**2*cosh(x/{a})**{n}/({b} + cosh({a}*x/5))",
+            f"(exp({a}*x) - {a}*x - 1)**{n}/({b} + x**{2 * k}) + x**2",
+            f"3*(sqrt(1 + log(cosh({b}*x*exp(x**2/{a})))) - 1)",
+            f"sinh(x**2/{a})**2/({b} + x**{2 * k})",
+            f"exp({a}*cosh(x/{n}) - {a}) - 1 + {b}*x**2",
+            f"x*erfi(x/{a})*{b}",
+        ]
+    )
+
+
+def jax_faults(text: str, source: random.Random, tmp_path) -> list[str]:
+    """In float32, wherever g and g' are numbers of it, up to their last ones."""
+    entry, made = loss(text), exported(text, "jax")
+    module = imported(made, tmp_path, f"steep_{abs(hash(text))}")
+    promised = float(made.split("below ")[1].split(",")[0])
+    most, least = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
+    points = [source.choice((1, -1)) * 10 ** source.uniform(-6, math.log10(80)) for _ in range(24)]
+    found = []
+    with mp.workdps(400):
+        for way in (1, -1):
+            low, high = 1e-3, 80.0  # the last number
+            for _ in range(3):
+                places = np.linspace(low, high, 33).tolist()
+                sizes = [
+                    exact_at(one, [way * place for place in places])
+                    for one in (entry.pieces, entry.derivative)
+                ]
+                inside = [max(map(abs, both)) < most for both in zip(*sizes)]
+                last = max(inside.index(False) - 1, 0) if False in inside else 32
+                low, high = places[last], places[min(last + 1, 32)]
+            points += [way * low * (1 - 10 ** source.uniform(-6, -1)) for _ in range(6)]
+        residual = np.array(points, dtype=np.float32)
+        wanted = [exact_at(one, residual.tolist()) for one in (entry.pieces, entry.derivative)]
+        with np.errstate(all="ignore"):
+            answers = module.loss(residual), module.gradient(residual)
+        for k, point in enumerate(residual.tolist()):
+            exact = [one[k] for one in wanted]
+            if all(least < abs(one) < most for one in exact):
+                for true, answer in zip(exact, answers):
+                    if not abs(float(answer[k]) - true) <= promised * abs(true) + 4e-36:
+                        found.append(f"{text} at {point}: {answer[k]}, not {mp.nstr(true)}")
+    return found
+
+
+@pytest.mark.parametrize("count", [1, pytest.param(12, marks=pytest.mark.slow)])
+def test_random_steep_losses_in_float32(count, tmp_path, numpy_as_jax):
+    source, wrong, refused = random.Random(count), [], []
+    for _ in range(count):
+        text = steep(source)
+        try:
+            wrong += jax_faults(text, source, tmp_path)
+        except NotRepresentable as reason:
+            refused.append(str(reason))
+    print(
+        f"{count} steep losses for JAX, seed {count}: {len(wrong)} faults, {len(refused)} refused"
+    )
+    assert not wrong, "\n".join(wrong[:10])
+    assert not refused, "\n".join(refused)
+
+
+def test_a_constant_that_is_no_number_of_float32_has_no_bound():
+    """A Taylor polynomial's -8.6e39 x^32 is a small number, -oo x^32 is not; 10^-50 may be 0."""
+    large = programs.polynomial([1.0, 0.0, -8.609341537422139e39], 2)
+    assert error_on(large, 1e-6, 1e-5, SINGLE) is NOWHERE
+    assert error_on(large, 1e-6, 1e-5, DOUBLE).relative < 1e-15
+    for small in (1e-50, 1e-40):
+        program = programs.Program(
+            (("mul", "x", (small,)), ("mul", 0, (1e30,)), ("mul", 1, (1e30,)))
+        )
+        bound = error_on(program, 1.0, 2.0, SINGLE)
+        assert bound is NOWHERE or bound.absolute >= bound.low
 
 
 def test_torchgfn_source_turns_the_sign(tmp_path):

@@ -15,9 +15,12 @@ from mpmath import mp
 
 from divergence_lab.bridge import NotRepresentable, to_torch
 from divergence_lab.bridge.torch_loss import run
-from divergence_lab.bridge.verified.arithmetic import DOUBLE, NOWHERE
+from divergence_lab.bridge.verified.arithmetic import DOUBLE, NOWHERE, SINGLE
+from divergence_lab.bridge.verified.cover import sign_of
 from divergence_lab.bridge.verified.far_out import far, in_front
+from divergence_lab.bridge.verified.polynomials import Table
 from divergence_lab.bridge.verified.programs import compiled, spelled_out
+from divergence_lab.bridge.verified.ranges import functions_of, ranges
 from divergence_lab.bridge.verified.rounding import error_on
 from divergence_lab.theory.divergence.loss import loss
 from divergence_lab.theory.expressions.symbols import x
@@ -234,11 +237,7 @@ def test_what_underflows_on_the_way_is_no_zero():
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "sqrt(1 + 10**-100*x*exp(x)**2) - 1",
-        "x**2 + tanh(10**30*x)*10**30*x/(1 + (10**30*x)**2)",
-        "x**2/(1 + (10**110*tanh(x))**2)",
-    ],
+    ["x**2 + tanh(10**30*x)*10**30*x/(1 + (10**30*x)**2)", "x**2/(1 + (10**110*tanh(x))**2)"],
 )
 def test_a_sign_that_is_not_known_near_0_is_not_guessed(text):
     with pytest.raises(NotRepresentable, match="sign of .* is not known near x"):
@@ -273,3 +272,99 @@ def test_a_tower_is_written_as_the_same_function(formula, way):
                 sp.lambdify(x, one, "mpmath")(mp.mpf(sign * at)) for one in (formula, written)
             )
             assert abs(here - there) < mp.mpf(10) ** -50 * abs(here)
+
+
+# --- where the straight line begins
+
+
+@pytest.mark.parametrize("arithmetic", [DOUBLE, SINGLE], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(exp(x**2) - 1)/(1 + x**2)",
+        "3*(sqrt(1 + log(cosh(x*exp(x**2)))) - 1)",
+        *(
+            pytest.param(text, marks=pytest.mark.slow)
+            for text in (
+                "x**2*exp(x**2)/(1 + x**4)",
+                "(cosh(3*x) - 1)/(1 + x**8)",
+                "sinh(x**2)**2/(2 + x**6)",
+                "(exp(x) - 1)**2*exp(4*x)/(1 + x**4)",
+                "x**2*cosh(x)**5/(1 + cosh(x))",
+                "asinh(x*exp(x**2))**2",
+                "log(1 + exp(exp(x)))**2 - log(1 + exp(1))**2",
+                "(exp(x**2) - 1 - x**2)/10**6",
+                "log(cosh(x**3*exp(x**2)))",
+            )
+        ),
+    ],
+)
+def test_up_to_80_the_straight_line_begins_where_the_numbers_end(text, arithmetic):
+    """Not where a factor of g or g' leaves them, or a part inside."""
+    for function in functions_of(loss(text)):
+        reach = ranges(function, arithmetic, 1e-3).reach
+        ends = [end * (1 + 1e-5) for end in reach if abs(end) < 80]
+        with mp.workdps(DIGITS):
+            for end, true in zip(ends, exact_at(function, ends)):
+                assert abs(true) > arithmetic.largest, end
+
+
+def test_a_factor_by_halves_is_the_same_number():
+    """e^u c/D as (c/D e^(u/2)) e^(u/2): within its bound where e^u is no number, nothing else is
+    asked of it.
+    """
+    formula = sp.exp(x**2) * x / (7 * (1 + x**8)) - 5 * sp.exp(x**2 - 9) + sp.exp(x) / 10**9
+    program = compiled(formula, halves=True)
+    points = torch.tensor([0.5, 3.0, 26.0, 26.7], dtype=torch.float64)
+    exact = sp.lambdify(x, formula, "mpmath")
+    with mp.workdps(60):
+        for point, value in zip(points.tolist(), run(program, points).tolist()):
+            bound = error_on(program, point, point, DOUBLE)
+            assert abs(value - exact(mp.mpf(point))) <= bound.absolute < 1e-12 * bound.size
+    assert error_on(compiled(formula), 26.7, 26.7, DOUBLE) is NOWHERE
+
+
+@pytest.mark.parametrize("text", ["x*erfi(x)", "log(gamma(x**2 + 1)) + x**2", "x**2*erfi(x)**2"])
+def test_polynomials_of_what_is_even_are_those_of_the_right_side(text):
+    """And of what is odd, the gradient: the numbers on either side are the same to the last bit."""
+    for function in functions_of(loss(text)):
+        found = ranges(function)
+        assert any(isinstance(one.source, Table) for one in found.stretches)
+        assert found.reach[0] == -found.reach[1]
+    made, entry = to_torch(text), loss(text)
+    points = torch.tensor([1e-3, 0.7, 1.9, 3.1, 5.7, 9.3, 16.0, 18.7], dtype=torch.float64)
+    with mp.workdps(400):
+        exact = [exact_at(one, points.tolist()) for one in (entry.pieces, entry.derivative)]
+        for function, parity, wanted in zip((made.value, made.gradient), (1, -1), exact):
+            found = function(points)
+            assert torch.equal(found, parity * function(-points))
+            assert all(abs(a - b) <= 1e-10 * abs(b) for a, b in zip(found.tolist(), wanted))
+
+
+# --- the sign down to 0 where there is no Taylor polynomial
+
+
+@pytest.mark.parametrize(
+    "text, sign, wanted",
+    [
+        ("sqrt(exp(x) - 1 - x)", 1, 1),
+        ("x**2*exp(sqrt(x)) - x**2", 1, 1),
+        ("x**2*exp(sqrt(-x)) - x**2", -1, 1),
+        ("sin(x) - x", 1, -1),
+        ("sin(x) - x", -1, 1),
+        ("1/(cos(x) - 1)", 1, -1),
+        ("(exp(x) - 1 - x - x**2/2)**3/x", -1, 1),
+        ("(x**(1/3) - x)**3*x", 1, 1),
+        ("sqrt(1 + 10**-100*x*exp(x)**2) - 1", 1, 1),
+        ("x**2 - 10**-13", 1, 0),
+        ("sqrt(x) - 1001*x", 1, 0),
+        ("x*log(x)", 1, 0),
+        ("exp(x) - 1 - x - 10**-300", 1, 0),
+    ],
+)
+def test_the_sign_next_to_0_is_proved(text, sign, wanted):
+    """10^-6 is as far as it reaches; 0 where it changes, or is not decided."""
+    e = sp.sympify(text, locals={"x": x}, rational=True)
+    assert sign_of(e, sign, DOUBLE.least, 1e-6) == wanted
+    assert sign_of(-e, sign, DOUBLE.least, 1e-6) == -wanted
+    assert sign_of(e.subs(x, -x), -sign, DOUBLE.least, 1e-6) == wanted

@@ -51,6 +51,12 @@ def mirrored(one: Candidate, parity: int) -> Candidate:
     return Candidate(one.expression, program, parity=parity, written=one.written)
 
 
+def is_mirrored(right: cells.Side, left: cells.Side, parity: int) -> bool:
+    """F(-x) = parity F(x), by normal forms."""
+    turned, sample = parity * left.function.subs(x, -x), _sample(right)
+    return turned == right.function or equal(turned, right.function, sample)
+
+
 def agrees(side: cells.Side, one: Candidate, low: float, high: float) -> bool:
     """The candidate is F, exactly or to a quarter of the tolerance, on sign * [low, high] within
     `FULL`.
@@ -74,8 +80,7 @@ def _is_identical(side: cells.Side, one: Candidate) -> bool:
         return False
     turned = one.parity and side.sign < 0
     other = one.parity * one.expression.subs(x, -x) if turned else one.expression
-    middle = Fraction((side.low + min(side.high, side.low + 1)) / 2).limit_denominator(1000)
-    sample = cast(sp.Rational, sp.Rational(side.sign * middle.numerator, middle.denominator))
+    sample = _sample(side)
     other = programs.spelled_out(other)
     pairs = [(f(other), f(side.function)) for f in (forms.merged_logarithms, sp.sympify)]
     if any(sp.expand(one - two) == 0 for one, two in pairs):
@@ -89,6 +94,12 @@ def _is_identical(side: cells.Side, one: Candidate) -> bool:
     return any(equal(one, two, sample) for one, two in pairs) or (
         other.has(sp.polylog) and _same_dilogarithms(side, other, sample)
     )
+
+
+def _sample(side: cells.Side) -> sp.Rational:
+    """A number on the side."""
+    middle = Fraction((side.low + min(side.high, side.low + 1)) / 2).limit_denominator(1000)
+    return cast(sp.Rational, sp.Rational(side.sign * middle.numerator, middle.denominator))
 
 
 def _is_zero_about(difference: sp.Expr, p: sp.Expr, way: int) -> bool:
@@ -177,7 +188,7 @@ def over_towers(function: sp.Expr, sign: int, sample: sp.Expr) -> sp.Expr | None
     if not far_out.has_towers(function):
         return None
     try:
-        written = programs.spelled_out(far_out.far(forms.secants(function), sign, towers=True))
+        written = programs.spelled_out(far_out.far(far_out.secants(function), sign, towers=True))
     except (TypeError, ValueError, sp.PolynomialError):
         return None
     return written if written != function and equal(written, function, sample) else None

@@ -30,6 +30,7 @@ SIZE_BITS = 9600  # beyond these, what has no digits is taken for infinite: exp(
 # stops to be right; where the range of numbers ends
 NARROWEST, NARROWEST_AT_THE_END = 2.0**-14, 2.0**-40
 CLOSER = 16  # times: the part of a cell next to an end that is looked at by itself
+NEARLY = 0.75  # the power of the largest number from which on little is left of the range
 TINY = 256  # times the smallest number: what is smaller may be 0
 ACCURATE = 80.0  # where the promise of accuracy ends
 SIGN = 1e-3  # relative error below `NEAR` and beyond `ACCURATE`, where the sign alone is promised
@@ -98,10 +99,17 @@ class Side:
         """F on sign * [low, high]."""
         if (low, high) not in self.models:
             with bits(MODEL_BITS, MODEL_TERMS + 1):
-                self.models[low, high] = series.model(
-                    self.expansion, *self.ends(low, high), MODEL_TERMS
-                )
+                self.models[low, high] = self.expanded_on(low, high, MODEL_TERMS)
         return self.models[low, high]
+
+    def expanded_on(
+        self, low: float, high: float, terms: int, middle: float | None = None
+    ) -> series.Model | None:
+        """F on sign * [low, high], with so many terms."""
+        found = series.model(self.expansion, *self.ends(low, high), terms, middle)
+        if found is None and self.far_expansion is not None:
+            found = series.model(self.far_expansion, *self.ends(low, high), terms, middle)
+        return found
 
     def size(self, point: float) -> float:
         """|F| at sign * point, about."""
@@ -197,9 +205,19 @@ class Side:
         if self.high < math.inf:
             return high == self.high
         return high >= FULL or (
-            self.size(high) > self.arithmetic.largest / 1e8
+            self.is_end_of_numbers(high, nearly=not self.again)
             and self.error(program, high, high * (1 + 1e-6)) is NOWHERE
         )
+
+    def is_end_of_numbers(self, point: float, nearly: bool = False) -> bool:
+        """The straight line may begin at `point`: beyond the range, or where |F| leaves the range
+        of numbers; beyond `ACCURATE` where it is as good as the largest one; `nearly`: there is
+        hardly more of it. What can't be enclosed at `point` is no such number.
+        """
+        if point < ACCURATE and not nearly:
+            return self.size(point * (1 + 2e-6)) >= self.arithmetic.largest
+        largest = self.arithmetic.largest
+        return point >= FULL or self.size(point) > (largest**NEARLY if nearly else largest / 1e8)
 
     def verified(
         self, program: programs.Program, far: float = math.inf, whole: bool = False
@@ -283,7 +301,7 @@ class Side:
         # only where the range of numbers ends is the end found closely
         elif width < NARROWEST and (
             width < NARROWEST_AT_THE_END
-            or not self.size(low) > self.arithmetic.largest / 1e9
+            or not self.size(low) > self.arithmetic.largest**NEARLY / 2
             or self.error(program, high, high) is not NOWHERE
         ):
             return []

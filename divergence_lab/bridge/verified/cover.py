@@ -1,14 +1,24 @@
 """One side of 0: which programs cover it, and polynomials for what no program reaches."""
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import sympy as sp
 from flint import arb
 
-from divergence_lab.bridge.verified import agreement, cells, forms, polynomials, programs, series
-from divergence_lab.theory.expressions import x
+from divergence_lab.bridge.verified import (
+    agreement,
+    cells,
+    far_out,
+    forms,
+    polynomials,
+    programs,
+    series,
+)
+from divergence_lab.theory.expressions import constants, enclosure, x
 from divergence_lab.theory.expressions.precision import bits
 
 STEPS_OF = {"away": 3, "linex": 22, "dilog": 45}  # how many torch operations a step is
@@ -149,7 +159,7 @@ def _patched(
         try:
             parts.append(Part(stop, place, polynomials.table(side, stop, place)))
         except programs.NotRepresentable:
-            if not is_end_of_numbers(side, stop):
+            if not side.is_end_of_numbers(stop):
                 raise
             parts.clear()  # the straight line begins here
         place = stop
@@ -183,24 +193,24 @@ def late_part(side: cells.Side, low: float) -> Part | None:
     high = _last_number(side, side.arithmetic.largest)
     if not low < high * (1 - 1e-12):
         return None
-    written = sp.expand(side.function.rewrite(sp.exp))
-    try:
-        one = agreement.Candidate(
-            written,
-            programs.shifted(programs.compiled(written)),
-            plain=written == side.function,
-            written=True,
-        )
-        spans = side.divided(one.program, low, high)
-        if (
-            spans
-            and spans[0][0] == low
-            and len(spans) == 1
-            and is_confirmed(side, Part(*spans[0], one))
-        ):
-            return Part(*spans[0], one)
-    except programs.NotRepresentable:
-        pass
+    high = min(high * (1 + 1e-6), cells.FULL)  # where it has no value: so its end is found closely
+    for written in (
+        sp.expand(side.function.rewrite(sp.exp)),
+        far_out.far(forms.one_fraction(side.function, anyway=True), side.sign),
+    ):
+        with contextlib.suppress(programs.NotRepresentable):
+            program = programs.compiled(written, halves=True)
+            one = agreement.Candidate(
+                written, program, plain=written == side.function, written=True
+            )
+            spans = side.divided(program, low, high)
+            if (
+                len(spans) == 1
+                and spans[0][0] == low
+                and side.is_end_of_numbers(spans[0][1])
+                and is_confirmed(side, Part(*spans[0], one))
+            ):
+                return Part(*spans[0], one)
     high = _last_number(side, NEARLY * side.arithmetic.largest)
     try:
         return (
@@ -208,13 +218,6 @@ def late_part(side: cells.Side, low: float) -> Part | None:
         )
     except programs.NotRepresentable:
         return None
-
-
-def is_end_of_numbers(side: cells.Side, point: float) -> bool:
-    """The straight line may begin at `point`: beyond the range, or where |F| is as good as the
-    largest number. What can't be enclosed at `point` is no such number.
-    """
-    return point >= cells.FULL or side.size(point) > side.arithmetic.largest / 1e8
 
 
 def _last_number(side: cells.Side, largest: float) -> float:
@@ -240,6 +243,8 @@ def _ray(side: cells.Side, place: float) -> Part:
     else:
         raise programs.NotRepresentable(f"{side.function} can't be evaluated near x = 0")
     low = place
+    if sign_of(side.function, side.sign, side.arithmetic.least, place) == (1 if value > 0 else -1):
+        low = side.arithmetic.least
     while low > side.arithmetic.least:
         low, high = max(low / 2, side.arithmetic.least), low
         if not _keeps_its_sign(side, low, high, value > 0):
@@ -257,6 +262,44 @@ def _near_zero(side: cells.Side, ball: arb) -> arb | None:
     """F at sign * ball, where that has a sign."""
     (found,) = series.coefficients_at(side.expansion, side.sign * ball, 1) or [arb.nan()]
     return found if found.is_finite() and not found.contains(0) else None
+
+
+def sign_of(e: sp.Expr, sign: int, low: float, high: float) -> int:
+    """+1, -1: the sign that E is proved to have on sign * [low, high], next to 0; else 0.
+
+    Products and powers by their parts, what is analytic in x or in a root of it by its first
+    coefficient.
+    """
+    if not e.has(x):
+        return constants.sign_of(e) or 0
+    e = cast(sp.Expr, sp.factor_terms(e)) if e.is_Add else e
+    if e.is_Mul:
+        return math.prod(sign_of(part, sign, low, high) for part in programs.arguments_of(e))
+    if isinstance(e, sp.Pow) and not e.exp.has(x):
+        found = sign_of(e.base, sign, low, high)
+        return found ** int(e.exp % 2) if e.exp.is_Integer else max(found, 0)
+    powers = (part.exp for part in e.atoms(sp.Pow) if part.base in (x, -x))
+    root = math.lcm(*(power.q for power in powers if isinstance(power, sp.Rational)))
+    y = sp.Dummy(positive=True)
+    e = cast(sp.Expr, e.subs(x, sign * y**root).subs(y, x))
+    try:
+        expansion = series.expansion_of(e, (sp.S.Zero,))
+    except enclosure.NotEvaluable:
+        return 0
+    low, high = low ** (1 / root) * (1 - 1e-12), high ** (1 / root) * (1 + 1e-12)
+    for precision in (cells.MODEL_BITS, cells.SIZE_BITS):
+        with bits(precision, series.HIGHEST):
+            at_zero, on_all = (
+                series.coefficients_at(expansion, ball, series.HIGHEST) or []
+                for ball in (arb(0), arb(high / 2, high / 2))
+            )
+            # c_0 + c_1 x + ... + r x^k, r the k-th coefficient on all of it (Lagrange)
+            before = arb(0)  # at most the part of the first k of them in x^k
+            for coefficient, rest in zip(at_zero, on_all):
+                if before < abs(rest):
+                    return 1 if rest > 0 else -1
+                before = (before + abs(coefficient)) / arb(low)
+    return 0
 
 
 def _keeps_its_sign(

@@ -147,6 +147,16 @@ def _power_split(e: sp.Pow, sign: int, towers: bool) -> tuple[sp.Expr, sp.Expr]:
     return growth * power, rest**power
 
 
+def secants(e: sp.Expr) -> sp.Expr:
+    """1 - tanh(u)^2 = sech(u)^2, where it stands."""
+    instead = {
+        power: 1 - 1 / sp.cosh(power.base.args[0]) ** 2
+        for power in e.atoms(sp.Pow)
+        if isinstance(power.base, sp.tanh) and power.exp == 2
+    }
+    return sp.expand(e.xreplace(instead)) if instead else e
+
+
 def decaying(e: sp.Expr, sign: int) -> sp.Expr:
     """1/cosh(u) = 2 e^{-|u|}/(1 + e^{-2|u|}), whatever u is: no cosh leaves the range of
     numbers.

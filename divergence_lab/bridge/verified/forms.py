@@ -44,27 +44,30 @@ def candidates(
     rare = (
         sp.factor_terms,
         sp.cancel,
-        lambda e: far_out.far(sp.factor_terms(secants(e)), sign),
-        lambda e: far_out.decaying(sp.factor_terms(secants(e)), sign),
+        lambda e: far_out.far(sp.factor_terms(far_out.secants(e)), sign),
+        lambda e: far_out.decaying(sp.factor_terms(far_out.secants(e)), sign),
     )
     towers = far_out.TOWERS if more and far_out.has_towers(function) else ()
     for rewrite in (
         *((lambda e: _from_ends(e, ways),) if ways else ()),
         *((lambda e, p=p: _about(e, p, ways[p])) for p in ways),
+        lambda e: one_fraction(e, anyway=True),
+        lambda e: _within(one_fraction(e, anyway=True), sign),
+        lambda e: far_out.far(one_fraction(far_out.secants(e), anyway=True), sign),
         *(rare if more else ()),
-        *((lambda e, way=way: way(secants(e), sign)) for way in towers),
+        *((lambda e, way=way: way(far_out.secants(e), sign)) for way in towers),
         _tangents,
         logarithms,
         _centred,
         lambda e: _within(e, sign),
         lambda e: _within(_inside(e), sign),
-        lambda e: _within(_paired(far_out.far(secants(e), sign)), sign),
+        lambda e: _within(_paired(far_out.far(far_out.secants(e), sign)), sign),
         _inside,
         _paired,
         _as_linex,
-        lambda e: far_out.far(secants(e), sign),
+        lambda e: far_out.far(far_out.secants(e), sign),
         lambda e: far_out.dilogarithms(e, sign),
-        lambda e: _paired(far_out.far(secants(e), sign)),
+        lambda e: _paired(far_out.far(far_out.secants(e), sign)),
         lambda e: _centred(far_out.far(e, sign)),
     ):
         try:
@@ -78,7 +81,7 @@ def candidates(
             yield written
 
 
-def one_fraction(e: sp.Expr) -> sp.Expr:
+def one_fraction(e: sp.Expr, anyway: bool = False) -> sp.Expr:
     """h'/(1 + h) - h h'/(1 + h)^2 = h'/(1 + h)^2: over one denominator, where that is far shorter.
 
     The sum of two fractions cancels, and its enclosures are wide.
@@ -87,7 +90,8 @@ def one_fraction(e: sp.Expr) -> sp.Expr:
         sp.Add.make_args(e), lambda part: part.has(x) and sp.denom(part).has(x), binary=True
     )
     if others:
-        return one_fraction(sp.Add(*fractions)) + sp.Add(*others) if len(fractions) > 1 else e
+        whole = one_fraction(sp.Add(*fractions), anyway) if len(fractions) > 1 else None
+        return e if whole is None else whole + sp.Add(*others)
     falling = {
         power: sp.Dummy(positive=True)
         for power in e.atoms(sp.exp)
@@ -95,8 +99,8 @@ def one_fraction(e: sp.Expr) -> sp.Expr:
     }  # of e^-x, SymPy would make 1/e^x
     whole = sp.together(e.xreplace(falling))
     above, below = sp.fraction(whole)
-    shortest = min(whole, sp.expand(above) / below, key=sp.count_ops)
-    if 3 * sp.count_ops(shortest) > 2 * sp.count_ops(e):
+    shortest = min(whole, sp.factor_terms(sp.expand(above)) / below, key=sp.count_ops)
+    if not anyway and 3 * sp.count_ops(shortest) > 2 * sp.count_ops(e):
         return e
     back = {dummy: power for power, dummy in falling.items()}
     return cast(sp.Expr, shortest.xreplace(back))
@@ -134,16 +138,6 @@ def logarithms(e: sp.Expr) -> sp.Expr:
 def _inside(e: sp.Expr) -> sp.Expr:
     """Sums of exponentials inside other functions, by their `linex`."""
     return replaced(e, lambda part: part.is_Add and part.has(sp.exp), _as_linex)
-
-
-def secants(e: sp.Expr) -> sp.Expr:
-    """1 - tanh(u)^2 = sech(u)^2, where it stands."""
-    instead = {
-        power: 1 - 1 / sp.cosh(power.base.args[0]) ** 2
-        for power in e.atoms(sp.Pow)
-        if isinstance(power.base, sp.tanh) and power.exp == 2
-    }
-    return sp.expand(e.xreplace(instead)) if instead else e
 
 
 # --- near 0: E - E(0) without the difference

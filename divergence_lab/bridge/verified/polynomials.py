@@ -190,6 +190,19 @@ def table(side: Side, low: float, high: float) -> Table:
     return Table((rows[0][0], *(row[1] for row in rows)), *zip(*(row[2:] for row in rows)))
 
 
+def mirrored(one: Table, parity: int) -> Table:
+    """The table of parity F(-x)."""
+    return Table(
+        tuple(-edge for edge in reversed(one.edges)),
+        tuple(-middle for middle in reversed(one.middles)),
+        one.scales[::-1],
+        tuple(
+            tuple(parity * (-1) ** k * number for k, number in enumerate(row))
+            for row in reversed(one.rows)
+        ),
+    )
+
+
 def _row(side: Side, low: float, high: float) -> tuple[float, float, tuple[float, ...]] | None:
     """(middle, scale, coefficients) of a polynomial that is F on sign * [low, high] to within
     the tolerance.
@@ -198,7 +211,7 @@ def _row(side: Side, low: float, high: float) -> tuple[float, float, tuple[float
     middle = arithmetic.as_single(middle) if side.arithmetic is arithmetic.SINGLE else middle
     for precision in (MODEL_BITS, EXACT_BITS):
         with bits(precision, terms + 1):
-            found = series.model(side.expansion, *side.ends(low, high), terms, middle)
+            found = side.expanded_on(low, high, terms, middle)
         if found is None:
             return None
         # log(1 + 10^-300) is lost beside 1, and then no zero

@@ -9,7 +9,7 @@ be. Nothing in it is code, so it can be pickled, compared and sent anywhere.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -144,12 +144,13 @@ def measures(program: Program) -> bool:
     )
 
 
-def compiled(expression: sp.Expr) -> Program:
+def compiled(expression: sp.Expr, halves: bool = False) -> Program:
     """The expression in x as steps, in the order of its parts.
 
-    Raises NotRepresentable where a function has none.
+    `halves`: a factor e^u as e^(u/2) twice, after all divisions, for it would leave the range of
+    numbers before the product does. Raises NotRepresentable where a function has none.
     """
-    builder = _Builder()
+    builder = _Builder(halves)
     last = builder.step_of(expression)
     if not isinstance(last, int):
         last = builder.add("add", X, 0.0) if last == X else builder.add("fill", last)
@@ -189,39 +190,6 @@ def at_the_size(program: Program, parity: int) -> Program:
     return Program((("abs", X), *moved, *sign), program.rounded)
 
 
-def shifted(program: Program) -> Program:
-    """c e^u as e^(u + log c) for |c| < 1: e^u alone would leave the range of numbers before the
-    product does.
-    """
-    builder, place = _Builder(), {}
-    builder.rounded = set(program.rounded)
-    for k, step in enumerate(program.steps):
-        name, *arguments = step
-        of_step = name == "mul" and isinstance(arguments[0], int)
-        inner: tuple = program.steps[arguments[0]] if of_step else ("", X)
-        factor = arguments[1][0] if name == "mul" and isinstance(arguments[1], tuple) else 1.0
-        moved = [
-            place[a] if isinstance(a, int) else a[0] if isinstance(a, tuple) else a
-            for a in arguments
-        ]
-        if inner[0] in ("exp", "expm1", "linex") and 0 < abs(factor) < 1:
-            u = place[inner[1]] if isinstance(inner[1], int) else inner[1]
-            log = math.log(abs(factor))
-            builder.rounded.add(log)
-            total = builder.add("exp", builder.add("add", u, log))
-            total = builder.add("mul", total, -1.0) if factor < 0 else total
-            total = builder.add("add", total, -factor) if inner[0] != "exp" else total
-            builder.rounded |= {-factor} if factor in program.rounded else set()
-            place[k] = (
-                builder.add("sub", total, builder.add("mul", u, factor))
-                if inner[0] == "linex"
-                else total
-            )
-        else:
-            place[k] = builder.add(name, *moved)
-    return Program(builder.upto(place[len(program.steps) - 1]), frozenset(builder.rounded))
-
-
 def _is_high(factor: sp.Expr) -> bool:
     return (
         isinstance(factor, sp.Pow)
@@ -247,7 +215,8 @@ def _fraction(product: sp.Expr) -> tuple[list[sp.Expr], list[sp.Expr]]:
 class _Builder:
     """Steps, each once."""
 
-    def __init__(self) -> None:
+    def __init__(self, halves: bool = False) -> None:
+        self.halves = halves
         self.steps: list[tuple] = []
         self.known: dict[tuple, int] = {}
         self.of: dict[sp.Expr, Argument] = {}
@@ -334,13 +303,15 @@ class _Builder:
     def _times(self, coefficient: sp.Expr, part: sp.Expr) -> Argument:
         if coefficient == 1:
             return self.step_of(part)
-        if part.is_Mul:
+        if part.is_Mul or (self.halves and isinstance(part, sp.exp)):
             return self.step_of(sp.Mul(coefficient, part))
         return self.add("mul", self.step_of(part), self.number(coefficient))
 
     def _product(self, e: sp.Mul) -> Argument:
         constant, rest = e.as_independent(x, as_Add=False)
         above, below = _fraction(rest)
+        if self.halves and any(isinstance(factor, sp.exp) for factor in above):
+            return self._by_halves(constant, above, below)
         high = next((factor for factor in above if _is_high(factor)), None)
         if high is not None and abs(constant) > 1:  # (60 x) x^58: x^59 would be 0 too early
             above.remove(high)
@@ -358,7 +329,15 @@ class _Builder:
             total = self.add("div", total, divisor)
         return total if constant == 1 else self.add("mul", total, self.number(constant))
 
-    def _multiplied(self, factors: list[sp.Expr], total: Argument) -> Argument:
+    def _by_halves(self, constant: sp.Expr, above: list[sp.Expr], below: list[sp.Expr]) -> Argument:
+        powers, others = sp.sift(above, lambda factor: isinstance(factor, sp.exp), binary=True)
+        total = self._multiplied(others, self.number(constant))
+        if below:
+            total = self.add("div", total, self._multiplied(below[1:], self.step_of(below[0])))
+        halves = (sp.exp(arguments_of(factor)[0] / 2) for factor in powers for _ in range(2))
+        return self._multiplied(halves, total)
+
+    def _multiplied(self, factors: Iterable[sp.Expr], total: Argument) -> Argument:
         for factor in factors:
             total = self.add("mul", self.step_of(factor), total)
         return total

@@ -23,14 +23,7 @@ from flint import arb
 
 from divergence_lab.bridge.verified import agreement, cells, forms, polynomials, programs, series
 from divergence_lab.bridge.verified.arithmetic import DOUBLE, Arithmetic
-from divergence_lab.bridge.verified.cover import (
-    Part,
-    cover,
-    is_confirmed,
-    is_end_of_numbers,
-    late_part,
-    plan_with_one,
-)
+from divergence_lab.bridge.verified.cover import Part, cover, is_confirmed, late_part, plan_with_one
 from divergence_lab.bridge.verified.stretches import (
     Range,
     Ranges,
@@ -74,7 +67,7 @@ def _ranges(function: Pieces, arithmetic: Arithmetic, tolerance: float, again: b
         if beyond is not None:
             stretches.append(_stretch(last, beyond, late=arithmetic is DOUBLE))
             end = beyond.high
-        if not is_end_of_numbers(last, end):
+        if not last.is_end_of_numbers(end):
             raise programs.NotRepresentable(
                 f"{last.function} can't be evaluated with the promised accuracy beyond x = "
                 f"{last.sign * end:.4g}"
@@ -105,12 +98,15 @@ def _both_sides(
         offered = [
             replace(one, plain=one.plain and one.expression == side.function) for one in known
         ]
-        same, turned = _shared(side, offered, hints), None
-        if same is None and parity and k < len(parts) and right[k].spans_the_same_as(side):
-            turned = _turned(side, parts[k], parity)
-        if turned is not None:
-            parts[k] = turned
-        return same or turned or cover(side, offered)
+        alike = parity and k < len(parts) and right[k].spans_the_same_as(side)
+        one_program = not (alike and _tables(parts[k]))
+        if one_program and (same := _shared(side, offered, hints)) is not None:
+            return same
+        if alike and (turned := _turned(right[k], side, parts[k], parity)) is not None:
+            if not _tables(turned):  # then one program does for both sides
+                parts[k] = turned
+            return turned
+        return cover(side, offered)
 
     return parts, _outwards(left, on_the_left)
 
@@ -233,17 +229,27 @@ def _shared(
     return None
 
 
-def _turned(left: cells.Side, parts: list[Part], parity: int) -> list[Part] | None:
+def _tables(parts: list[Part]) -> list[Part]:
+    return [part for part in parts if isinstance(part.source, polynomials.Table)]
+
+
+def _turned(
+    right: cells.Side, left: cells.Side, parts: list[Part], parity: int
+) -> list[Part] | None:
     """The programs of the right side at |x|; what rounding does to them is the same on both
-    sides.
+    sides. Polynomials about other centres only where F is proved to be even or odd.
     """
+    tables = _tables(parts)
+    if tables and not agreement.is_mirrored(right, left, parity):
+        return None
     found = []
     for part in parts:
         if isinstance(part.source, polynomials.Table):
-            return None
-        one = agreement.mirrored(part.source, parity)
-        if not agreement.agrees(left, one, part.low, part.high):
-            return None
+            one = polynomials.mirrored(part.source, parity)
+        else:
+            one = agreement.mirrored(part.source, parity)
+            if not tables and not agreement.agrees(left, one, part.low, part.high):
+                return None
         found.append(Part(part.low, part.high, one))
     return found
 

@@ -39,6 +39,8 @@ def error_on(program: programs.Program, low: float, high: float, arithmetic: Ari
     huge = False
     for name, *arguments in program.steps:
         given = [of(argument) for argument in arguments]
+        if any(one is NOWHERE for one in given):
+            return NOWHERE
         if huge and any(one.is_huge for one in given):
             step = NOWHERE
         elif name == "mul" and arguments[0] == arguments[1]:
@@ -67,9 +69,14 @@ def error_on(program: programs.Program, low: float, high: float, arithmetic: Ari
 
 
 def _constant(value: float, rounded: bool, arithmetic: Arithmetic) -> Error:
+    """NOWHERE beyond the largest number; what is below the smallest one may be 0."""
+    if abs(value) >= arithmetic.largest:
+        return NOWHERE
     error = 2.0**-52 if rounded else 0.0
     if arithmetic.half > 2.0**-30 and as_single(value) != value:
         error += 2.0**-24
+    if 0 < abs(value) < arithmetic.smallest:
+        error = 1.0
     ends = (
         (math.nextafter(value, -math.inf), math.nextafter(value, math.inf))
         if rounded
