@@ -19,8 +19,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from divergence_lab.bridge import NotRepresentable, to_torch
 from divergence_lab.bridge.export import export
 from divergence_lab.bridge.torch_loss import OPERATIONS, run
-from divergence_lab.bridge.verified import forms, series
-from divergence_lab.bridge.verified.agreement import Candidate, agrees, candidate
+from divergence_lab.bridge.verified import agreement, forms, series
+from divergence_lab.bridge.verified.agreement import Candidate, agrees, candidate, mirrored
 from divergence_lab.bridge.verified.arithmetic import DOUBLE, UNITS
 from divergence_lab.bridge.verified.cells import Side
 from divergence_lab.bridge.verified.polynomials import Table, table
@@ -306,6 +306,19 @@ def test_nothing_is_no_agreement():
     """x**50 is below every number near 0; a program that is 0 everywhere is not x**50."""
     nothing = Candidate(sp.S.Zero, Program((("fill", (0.0,)),)))
     assert not agrees(side("x**50"), nothing, 1e-6, 1.0)
+
+
+def test_another_function_is_refused_at_one_look(monkeypatch):
+    """Without algebra or models, on either side; one that agrees there is looked at further."""
+    monkeypatch.setattr(agreement, "_is_identical", None)
+    for text, other in (("linex(1)", sp.log(sp.cosh(x))), ("x**2", x**2 + x / 100)):
+        for sign in (1, -1):
+            assert not agrees(side(text, sign), candidate(other), 1e-6, 80.0)
+            assert not agrees(side(text, sign), mirrored(candidate(other), -1), 1e-6, 80.0)
+    monkeypatch.undo()
+    bump = sp.exp(-((100 * (x - 5)) ** 2))
+    assert not agrees(side("x**2"), candidate(x**2 + bump), 1e-6, 80.0)
+    assert agrees(side("x**2"), candidate(x * (x + 3) - 3 * x), 1e-6, 80.0)
 
 
 def test_what_cancels_is_not_taken_for_infinite():

@@ -61,7 +61,11 @@ def agrees(side: cells.Side, one: Candidate, low: float, high: float) -> bool:
     """The candidate is F, exactly or to a quarter of the tolerance, on sign * [low, high] within
     `FULL`.
     """
-    if one.plain or _is_identical(side, one):
+    if one.plain:
+        return True
+    if _differs_at(side, one, min(max(low, 1.0), high)):
+        return False
+    if _is_identical(side, one):
         return True
     inside = max(low, cells.NEAR if side.low == 0 else low), min(high, cells.FULL)
     if not inside[0] < inside[1]:  # all of it is where a rewriting is trusted: F it must be first
@@ -69,6 +73,22 @@ def agrees(side: cells.Side, one: Candidate, low: float, high: float) -> bool:
         inside = (near / 2, near) if high <= cells.NEAR else (low, min(high, 2 * low))
     side.looked = 0
     return _agrees_on(side, one, *inside, 40)
+
+
+def _differs_at(side: cells.Side, one: Candidate, point: float) -> bool:
+    """Plainly: then neither algebra nor models need to be tried."""
+    turned = one.parity and side.sign < 0
+    with precision.bits(cells.MODEL_BITS, 1):
+        (found,), (exact,) = (
+            series.coefficients_at(expansion, arb(way * point), 1) or [arb.nan()]
+            for expansion, way in (
+                (one.expansion, 1 if turned else side.sign),
+                (side.expansion, side.sign),
+            )
+        )
+    return bool(
+        abs(found * (one.parity if turned else 1) - exact) > 1e-3 * (abs(found) + abs(exact))
+    )
 
 
 # --- by algebra

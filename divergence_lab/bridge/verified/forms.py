@@ -256,7 +256,9 @@ def _even(e: sp.Expr) -> sp.Expr:
 
 
 def _constant(value: sp.Expr) -> sp.Expr:
-    return sp.S.Zero if value != 0 and sp.simplify(value) == 0 else value
+    if value == 0 or abs(value.evalf(30)) > 1e-20:  # simplify takes its time
+        return value
+    return sp.S.Zero if sp.simplify(value) == 0 else value
 
 
 def _less(e: sp.Expr) -> sp.Expr:
