@@ -20,6 +20,7 @@ from divergence_lab.bridge.verified.cover import sign_of
 from divergence_lab.bridge.verified.far_out import far, in_front
 from divergence_lab.bridge.verified.polynomials import Table
 from divergence_lab.bridge.verified.programs import compiled, spelled_out
+from divergence_lab.bridge.verified.ranges import TOLERANCE as EXACT
 from divergence_lab.bridge.verified.ranges import functions_of, ranges
 from divergence_lab.bridge.verified.rounding import error_on
 from divergence_lab.theory.divergence.loss import loss
@@ -307,6 +308,22 @@ def test_up_to_80_the_straight_line_begins_where_the_numbers_end(text, arithmeti
         with mp.workdps(DIGITS):
             for end, true in zip(ends, exact_at(function, ends)):
                 assert abs(true) > arithmetic.largest, end
+
+
+@pytest.mark.parametrize(
+    "text, arithmetic",
+    [
+        pytest.param("x**2*exp(60*x - x**2)", DOUBLE, marks=pytest.mark.slow),
+        pytest.param("x**2*exp(20*x - x**2)", SINGLE, marks=pytest.mark.slow),
+        ("Piecewise((exp(x**2) - 1, x < 30), (x**2, True))", DOUBLE),
+    ],
+)
+def test_what_comes_back_into_the_range_of_numbers_is_refused(text, arithmetic):
+    """A straight line would stand there."""
+    for function in functions_of(loss(text)):
+        with pytest.raises(NotRepresentable, match="leaves the range .* again|near x = 15.89"):
+            ranges(function, arithmetic, 1e-3 if arithmetic is SINGLE else EXACT)
+    assert arithmetic is DOUBLE or to_torch(text).value(torch.tensor([20.0])).item() == 400.0
 
 
 def test_a_factor_by_halves_is_the_same_number():

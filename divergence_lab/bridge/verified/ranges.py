@@ -72,9 +72,25 @@ def _ranges(function: Pieces, arithmetic: Arithmetic, tolerance: float, again: b
                 f"{last.function} can't be evaluated with the promised accuracy beyond x = "
                 f"{last.sign * end:.4g}"
             )
+        if (back := _comes_back(sides[len(covered) - 1 :], end)) is not None:
+            raise programs.NotRepresentable(
+                f"{last.function} leaves the range of numbers at x = {last.sign * end:.4g}, and at "
+                f"{last.sign * back:.4g} the loss is within it again"
+            )
     stretches.sort(key=lambda one: one.low)
     stretches = with_numbers(function, stretches, arithmetic, again)
     return Ranges(_joined(stretches), (stretches[0].low, stretches[-1].high), tolerance)
+
+
+def _comes_back(sides: list[cells.Side], end: float) -> float | None:
+    """Where F is a number again beyond `end`, up to `ACCURATE`: at a few residuals of each side."""
+    for side in sides:
+        low, high = max(side.low, end * (1 + 1e-5)), min(side.high, cells.ACCURATE)
+        for k in range(17) if low < high else ():
+            point = low + k / 16 * (high - low)
+            if side.size(point) < side.arithmetic.largest:
+                return point
+    return None
 
 
 def _both_sides(
