@@ -30,7 +30,7 @@ SIZE_BITS = 9600  # beyond these, what has no digits is taken for infinite: exp(
 # stops to be right; where the range of numbers ends
 NARROWEST, NARROWEST_AT_THE_END = 2.0**-14, 2.0**-40
 CLOSER = 16  # times: the part of a cell next to an end that is looked at by itself
-NEARLY = 0.75  # the power of the largest number from which on little is left of the range
+LATE = 0.75  # the power of the largest number from which on little is left of the range
 TINY = 256  # times the smallest number: what is smaller may be 0
 ACCURATE = 80.0  # where the promise of accuracy ends
 SIGN = 1e-3  # relative error below `NEAR` and beyond `ACCURATE`, where the sign alone is promised
@@ -217,7 +217,7 @@ class Side:
         if point < ACCURATE and not nearly:
             return self.size(point * (1 + 2e-6)) >= self.arithmetic.largest
         largest = self.arithmetic.largest
-        return point >= FULL or self.size(point) > (largest**NEARLY if nearly else largest / 1e8)
+        return point >= FULL or self.size(point) > (largest**LATE if nearly else largest / 1e8)
 
     def verified(
         self, program: programs.Program, far: float = math.inf, whole: bool = False
@@ -301,7 +301,7 @@ class Side:
         # only where the range of numbers ends is the end found closely
         elif width < NARROWEST and (
             width < NARROWEST_AT_THE_END
-            or not self.size(low) > self.arithmetic.largest**NEARLY / 2
+            or not self.size(low) > self.arithmetic.largest**LATE / 2
             or self.error(program, high, high) is not NOWHERE
         ):
             return []
